@@ -1,0 +1,7 @@
+//! The responder `misp-export`: a case's IOC observables become one MISP event.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cortex_misp::worker::main::<cortex_misp::export::Export>()
+}

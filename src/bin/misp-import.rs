@@ -1,0 +1,7 @@
+//! The analyzer `misp-import`: MISP events become TheHive alerts.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cortex_misp::worker::main::<cortex_misp::import::Import>()
+}

@@ -1,0 +1,322 @@
+//! The MISP connections: parallel lists whose elements keep their position, turned into checked connections.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow, bail, ensure};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::secret::Secret;
+
+/// The items that declare connections. Their names are those of the public MISP analyzer, whose values an organisation
+/// may have already (`baseConfig` is `MISP`).
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Connections {
+    /// A name of your own for each MISP connection, such as `misp-corp`; it stands in reports and alerts.
+    pub name: Vec<Option<String>>,
+    /// The URL of each MISP server, such as `https://misp.example.org`, or `file:///path` for a MISP feed in a folder.
+    pub url: Vec<Option<String>>,
+    /// The API key of each MISP server; `-` for a feed.
+    #[serde(default)]
+    pub key: Vec<Option<String>>,
+    /// What each connection is for: `ImportOnly`, `ExportOnly` or `ImportAndExport`. A single connection is for both unless said otherwise; one of several is for import only.
+    #[serde(default)]
+    pub purpose: Vec<Option<Purpose>>,
+    /// A file with further certificates to trust (PEM), one for all servers or one for each.
+    #[serde(default)]
+    pub cert_path: Vec<Option<String>>,
+    /// Check the servers' certificates. Switched off, every report carries a warning.
+    #[serde(default = "yes")]
+    pub cert_check: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Purpose {
+    /// Events come in.
+    ImportOnly,
+    /// Cases go out.
+    ExportOnly,
+    /// Both.
+    ImportAndExport,
+}
+
+impl Purpose {
+    /// True if events may come in.
+    #[must_use]
+    pub fn imports(self) -> bool {
+        self != Self::ExportOnly
+    }
+
+    /// True if cases may go out.
+    #[must_use]
+    pub fn exports(self) -> bool {
+        self != Self::ImportOnly
+    }
+}
+
+/// One checked connection.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Its name, unique in the configuration.
+    pub name: String,
+    /// Where it leads.
+    pub target: Target,
+    /// What it is for.
+    pub purpose: Purpose,
+}
+
+/// Where a connection leads.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// A MISP server.
+    Server {
+        /// Its base URL; the path ends with a slash.
+        url: Url,
+        /// The API key.
+        key: Secret,
+        /// Further certificates to trust, a PEM file.
+        cert_path: Option<PathBuf>,
+        /// False if certificates are not checked.
+        cert_check: bool,
+    },
+    /// A MISP feed in a folder.
+    Feed {
+        /// The folder, absolute.
+        folder: PathBuf,
+        /// Its URL, for messages.
+        url: Url,
+    },
+}
+
+impl Connection {
+    /// The URL, for messages; it carries nothing secret.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        match &self.target {
+            Target::Server { url, .. } | Target::Feed { url, .. } => url,
+        }
+    }
+}
+
+impl Connections {
+    /// Checks the lists against each other and each element by itself. Gives the connections and warnings on them.
+    ///
+    /// # Errors
+    /// The first wrong element: item, position, what is wrong and what to do. Nothing may be sent anywhere then.
+    pub fn checked(&self) -> Result<(Vec<Connection>, Vec<String>)> {
+        self.check_lengths()?;
+        let connections: Vec<_> = (0..self.name.len()).map(|index| self.connection(index)).collect::<Result<_>>()?;
+        for (index, one) in connections.iter().enumerate() {
+            if let Some(first) = connections.iter().take(index).position(|other| other.name == one.name) {
+                bail!(
+                    "configuration item \"name\": elements {} and {} are both \"{}\": give each connection a name of its own",
+                    first + 1,
+                    index + 1,
+                    one.name
+                );
+            }
+        }
+        let warnings = connections.iter().flat_map(warnings).collect();
+        Ok((connections, warnings))
+    }
+
+    fn check_lengths(&self) -> Result<()> {
+        let names = self.name.len();
+        let all_feeds = self.url.iter().flatten().all(|url| is_file(url));
+        let keys_may_be_absent = self.key.is_empty() && all_feeds;
+        for (item, length, may_differ) in [("url", self.url.len(), false), ("key", self.key.len(), keys_may_be_absent)]
+        {
+            ensure!(
+                length == names || may_differ,
+                "configuration items \"name\" and \"{item}\" have {names} and {length} elements: \
+                 they need the same number, one for each connection"
+            );
+        }
+        for (item, length) in [("purpose", self.purpose.len()), ("cert_path", self.cert_path.len())] {
+            ensure!(
+                [0, 1, names].contains(&length),
+                "configuration items \"name\" and \"{item}\" have {names} and {length} elements: \
+                 give \"{item}\" none, one for all connections, or one for each"
+            );
+        }
+        Ok(())
+    }
+
+    fn connection(&self, index: usize) -> Result<Connection> {
+        let position = index + 1;
+        let element = |list: &[Option<String>], item: &str, remedy: &str| {
+            let value = list.get(index).cloned().flatten();
+            value.ok_or_else(|| anyhow!("configuration item \"{item}\": element {position} is empty: {remedy}"))
+        };
+        let name = element(&self.name, "name", "give every connection a name")?;
+        let url = element(&self.url, "url", "give the URL of the MISP, or file:///path for a feed")?;
+        let wrong = |problem: anyhow::Error| {
+            anyhow!("configuration item \"url\": element {position} (connection \"{name}\") {problem}")
+        };
+        let key = self.key.get(index).cloned().flatten();
+        let target = if is_file(&url) {
+            feed(&url).map_err(wrong)?
+        } else if key.as_deref() == Some("-") {
+            bail!(
+                "configuration item \"key\": element {position} (connection \"{name}\") is \"-\", which means a feed, and \
+                 feeds over http are not read by this version: give the API key of the server, or a file:/// URL"
+            )
+        } else {
+            let url = server_url(&url).map_err(wrong)?;
+            let key =
+                element(&self.key, "key", "give the API key of the MISP user, or \"-\" if the connection is a feed")?;
+            self.server(index, url, &key)
+        };
+        Ok(Connection { name, target, purpose: self.purpose(index) })
+    }
+
+    fn server(&self, index: usize, url: Url, key: &str) -> Target {
+        let cert_path = of_position(&self.cert_path, index).map(PathBuf::from);
+        Target::Server { url, key: Secret::new(key), cert_path, cert_check: self.cert_check }
+    }
+
+    fn purpose(&self, index: usize) -> Purpose {
+        let default = if self.name.len() == 1 { Purpose::ImportAndExport } else { Purpose::ImportOnly };
+        of_position(&self.purpose, index).unwrap_or(default)
+    }
+}
+
+/// An element of a list that has none, one for all, or one for each.
+fn of_position<T: Clone>(list: &[Option<T>], index: usize) -> Option<T> {
+    match list {
+        [all] => all.clone(),
+        each => each.get(index).cloned().flatten(),
+    }
+}
+
+fn is_file(url: &str) -> bool {
+    url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"))
+}
+
+fn feed(text: &str) -> Result<Target> {
+    const REMEDY: &str = "write file:/// and the absolute path of the feed's folder";
+    ensure!(text.get(5..8) == Some("///"), "names no absolute folder: {REMEDY}");
+    let url = Url::parse(text).map_err(|_| anyhow!("is no URL: {REMEDY}"))?;
+    let folder = url.to_file_path().map_err(|()| anyhow!("names no folder of this machine: {REMEDY}"))?;
+    Ok(Target::Feed { folder, url })
+}
+
+/// Reads the base URL of a server. MISP may live below a path.
+///
+/// # Errors
+/// What is wrong with it, without showing it: it may contain a password.
+pub fn server_url(text: &str) -> Result<Url> {
+    const REMEDY: &str = "write it as https://host or https://host/path";
+    ensure!(text.contains("://"), "has no scheme: {REMEDY}");
+    let mut url = Url::parse(text.trim()).map_err(|problem| anyhow!("is no URL ({problem}): {REMEDY}"))?;
+    ensure!(["http", "https"].contains(&url.scheme()), "has the scheme {}: {REMEDY}", url.scheme());
+    ensure!(url.username().is_empty() && url.password().is_none(), "carries a user or password: {REMEDY}");
+    ensure!(url.query().is_none() && url.fragment().is_none(), "carries a query or fragment: {REMEDY}");
+    let path = format!("{}/", url.path().trim_end_matches('/'));
+    url.set_path(&path);
+    Ok(url)
+}
+
+fn warnings(connection: &Connection) -> Vec<String> {
+    let Target::Server { url, cert_check, .. } = &connection.target else { return Vec::new() };
+    let name = &connection.name;
+    let mut warnings = Vec::new();
+    if url.scheme() == "http" {
+        warnings.push(format!("connection \"{name}\" sends its API key unencrypted: use https in \"url\""));
+    }
+    if !cert_check {
+        warnings
+            .push(format!("connection \"{name}\": the server's certificate is not checked (\"cert_check\" is false)"));
+    }
+    warnings
+}
+
+/// Keeps the connection that a job names, or all.
+///
+/// # Errors
+/// The names there are, if that one is not among them.
+pub fn narrowed(connections: Vec<Connection>, wanted: Option<&str>) -> Result<Vec<Connection>> {
+    let Some(wanted) = wanted else { return Ok(connections) };
+    let names: Vec<_> = connections.iter().map(|connection| format!("\"{}\"", connection.name)).collect();
+    let kept: Vec<_> = connections.into_iter().filter(|connection| connection.name == wanted).collect();
+    ensure!(
+        !kept.is_empty(),
+        "there is no connection of the name that the job asks for: the names are {}",
+        names.join(", ")
+    );
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Table, read};
+    use serde_json::{Value, json};
+
+    fn checked(config: Value) -> Result<(Vec<Connection>, Vec<String>), String> {
+        let (lists, _) = read::<Connections>(config.as_object().unwrap(), Table::Configuration)
+            .map_err(|error| error.to_string())?;
+        lists.checked().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_null_key_never_moves_another_key_to_its_place() {
+        let error = checked(json!({"name": ["a", "b"], "url": ["https://a", "https://b"], "key": [null, "canary"]}))
+            .unwrap_err();
+        insta::assert_snapshot!(error, @r#""#);
+    }
+
+    #[test]
+    fn feeds_need_no_key_and_servers_do() {
+        let (one, _) = checked(json!({"name": ["f"], "url": ["file:///feeds/a%20b"], "key": [null]})).unwrap();
+        assert!(matches!(&one[0].target, Target::Feed { folder, .. } if folder.to_str() == Some("/feeds/a b")));
+        assert!(checked(json!({"name": ["f"], "url": ["file:///feeds"]})).is_ok());
+        assert!(
+            checked(json!({"name": ["f", "s"], "url": ["file:///feeds", "https://s"], "key": [null, "k"]})).is_ok()
+        );
+        assert!(checked(json!({"name": ["f", "s"], "url": ["file:///feeds", "https://s"]})).is_err());
+    }
+
+    #[test]
+    fn one_of_several_never_starts_to_export_by_itself() {
+        let lists = |purpose: Value| json!({"name": ["a", "b"], "url": ["https://a", "https://b"], "key": ["k", "k"], "purpose": purpose});
+        let purposes = |purpose| checked(lists(purpose)).unwrap().0.iter().map(|c| c.purpose).collect::<Vec<_>>();
+        assert_eq!(purposes(json!(null)), [Purpose::ImportOnly; 2]);
+        assert_eq!(purposes(json!([null, "exportonly"])), [Purpose::ImportOnly, Purpose::ExportOnly]);
+        assert_eq!(purposes(json!(["ImportAndExport"])), [Purpose::ImportAndExport; 2]);
+        let (one, _) = checked(json!({"name": ["a"], "url": ["https://a"], "key": ["k"]})).unwrap();
+        assert_eq!(one[0].purpose, Purpose::ImportAndExport);
+    }
+
+    #[test]
+    fn a_server_below_a_path_keeps_it() {
+        let (one, _) = checked(json!({"name": ["a"], "url": ["https://h/misp"], "key": ["k"]})).unwrap();
+        assert_eq!(one[0].url().as_str(), "https://h/misp/");
+    }
+
+    #[test]
+    fn every_wrong_list_is_explained() {
+        let configs = [
+            json!({"name": ["a", "b"], "url": ["https://a"], "key": ["k", "k"]}),
+            json!({"name": ["a", "b"], "url": ["https://a", "https://b"], "key": ["k"]}),
+            json!({"name": ["a", "a"], "url": ["https://a", "https://b"], "key": ["k", "k"]}),
+            json!({"name": ["a", "b", "c"], "url": ["https://a", "https://b", "https://c"], "key": ["k", "k", "k"], "purpose": ["ImportOnly", null]}),
+            json!({"name": ["a"], "url": ["misp.example.org"], "key": ["k"]}),
+            json!({"name": ["a"], "url": ["ftp://misp.example.org"], "key": ["k"]}),
+            json!({"name": ["a"], "url": ["https://user:canary@misp.example.org"], "key": ["k"]}),
+            json!({"name": ["a"], "url": ["file:feed"], "key": ["-"]}),
+            json!({"name": ["a"], "url": ["https://misp.example.org"], "key": ["-"]}),
+            json!({"name": ["a"], "url": ["https://misp.example.org"], "key": ["k"], "purpose": ["both"]}),
+            json!({"name": [null], "url": ["https://misp.example.org"], "key": ["k"]}),
+            json!({}),
+        ];
+        let messages: Vec<_> = configs.into_iter().map(|config| checked(config).unwrap_err()).collect();
+        insta::assert_snapshot!(messages.join("\n"), @r#""#);
+    }
+}

@@ -1,0 +1,115 @@
+//! Configuration items as data, read from the schema of a configuration type: for loose reading, the manifests and the
+//! README.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
+use serde_json::Value;
+
+/// One item of a configuration.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Its name.
+    pub name: String,
+    /// What it is for: the doc comment of the field.
+    pub description: String,
+    /// What its values are.
+    pub kind: Kind,
+    /// True for a list.
+    pub multi: bool,
+    /// True where an empty element keeps its place, since the lists beside it are counted along.
+    pub positional: bool,
+    /// True if a run cannot start without it.
+    pub required: bool,
+    /// What holds when it is not set.
+    pub default: Option<Value>,
+}
+
+/// What the values of an item are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A text.
+    Text,
+    /// A whole number, not below `least`.
+    Number {
+        /// The least number accepted.
+        least: u64,
+    },
+    /// True or false.
+    Boolean,
+    /// One of these words.
+    Choice(Vec<String>),
+}
+
+impl Kind {
+    /// What is accepted, for a message.
+    #[must_use]
+    pub fn accepted(&self) -> String {
+        match self {
+            Self::Text => "a text".to_owned(),
+            Self::Number { least } => format!("a whole number from {least}"),
+            Self::Boolean => "true or false".to_owned(),
+            Self::Choice(words) => format!("one of {}", words.join(", ")),
+        }
+    }
+}
+
+/// The items of a configuration type, in the order of its fields.
+#[must_use]
+pub fn of<C: JsonSchema>() -> Vec<Spec> {
+    let schema = inline_schema::<C>();
+    let required = schema.get("required").and_then(Value::as_array);
+    let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|n| n == name));
+    let properties = schema.get("properties").and_then(Value::as_object);
+    properties.into_iter().flatten().map(|(name, property)| spec(name, property, is_required(name))).collect()
+}
+
+/// The schema of a type with every part in place, so that it can be read without following references.
+#[must_use]
+pub fn inline_schema<C: JsonSchema>() -> Schema {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<C>()
+}
+
+fn spec(name: &str, property: &Value, required: bool) -> Spec {
+    let multi = has_type(property, "array");
+    let value = if multi { property.get("items").unwrap_or(property) } else { property };
+    Spec {
+        name: name.to_owned(),
+        description: one_line(property.get("description").and_then(Value::as_str).unwrap_or_default()),
+        kind: kind(value),
+        multi,
+        positional: multi && has_type(value, "null"),
+        required,
+        default: property.get("default").filter(|default| !default.is_null()).cloned(),
+    }
+}
+
+fn kind(value: &Value) -> Kind {
+    if has_type(value, "boolean") {
+        return Kind::Boolean;
+    }
+    if has_type(value, "integer") {
+        return Kind::Number { least: value.get("minimum").and_then(Value::as_u64).unwrap_or(0) };
+    }
+    let words = choices(value);
+    if words.is_empty() { Kind::Text } else { Kind::Choice(words) }
+}
+
+fn choices(value: &Value) -> Vec<String> {
+    let plain = value.get("enum").and_then(Value::as_array).into_iter().flatten();
+    let described =
+        value.get("oneOf").and_then(Value::as_array).into_iter().flatten().filter_map(|one| one.get("const"));
+    plain.chain(described).filter_map(Value::as_str).map(ToOwned::to_owned).collect()
+}
+
+fn has_type(value: &Value, name: &str) -> bool {
+    match value.get("type") {
+        Some(Value::String(one)) => one == name,
+        Some(Value::Array(several)) => several.iter().any(|one| one == name),
+        _ => false,
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

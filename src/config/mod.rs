@@ -1,0 +1,264 @@
+//! Configuration: loose JSON in, checked types out. The types are plain serde types; their JSON schema is the one
+//! source for reading them loosely (here), for the manifests and for the table in the README.
+//!
+//! Cortex checks values when a worker is enabled, and not when it is changed later (its `WorkerSrv.scala`), so a number
+//! may arrive as text; and it writes an unset item as `null`, `[]` or `[null]`.
+
+pub mod connections;
+pub mod items;
+
+use anyhow::{Result, anyhow, bail};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::json;
+use items::{Kind, Spec};
+
+/// Items that Cortex adds to every worker's configuration by itself (its `BaseConfig.scala` and `JobRunnerSrv.scala`).
+const OF_CORTEX: [&str; 12] = [
+    "auto_extract",
+    "auto_extract_artifacts",
+    "cacerts",
+    "check_pap",
+    "check_tlp",
+    "jobCache",
+    "jobTimeout",
+    "max_pap",
+    "max_tlp",
+    "proxy",
+    "proxy_http",
+    "proxy_https",
+];
+
+/// Limits in time, the same for both workers.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Limits {
+    /// Minutes after which a run stops in good order and reports what is left; 0 for none. Keep it below the job timeout of Cortex, which is 30 minutes unless changed.
+    #[serde(default = "twenty_five")]
+    pub deadline_minutes: u64,
+    /// Seconds to wait for a connection to a server.
+    #[serde(default = "ten")]
+    #[schemars(range(min = 1))]
+    pub connect_timeout: u64,
+    /// Seconds to wait for the next bytes of an answer. MISP sends the first byte of a search only when it has all of it.
+    #[serde(default = "three_hundred")]
+    #[schemars(range(min = 1))]
+    pub read_timeout: u64,
+}
+
+fn twenty_five() -> u64 {
+    25
+}
+
+fn ten() -> u64 {
+    10
+}
+
+fn three_hundred() -> u64 {
+    300
+}
+
+/// Where a table of values comes from: the word for its members in messages.
+#[derive(Clone, Copy, Debug)]
+pub enum Table {
+    /// The worker's configuration in Cortex.
+    Configuration,
+    /// The job's parameters.
+    Parameters,
+}
+
+impl Table {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration item",
+            Self::Parameters => "parameter",
+        }
+    }
+
+    fn is_foreign(self, name: &str) -> bool {
+        match self {
+            Self::Configuration => OF_CORTEX.contains(&name),
+            Self::Parameters => ["organisation", "user", "keepJobFolder"].contains(&name),
+        }
+    }
+}
+
+/// Reads a table into its type, and gives the warnings on members that are not known.
+///
+/// # Errors
+/// The first wrong member: its name, the kind of its value (never the value itself, which may be a secret), and what is
+/// accepted.
+pub fn read<C: DeserializeOwned + JsonSchema>(raw: &Map<String, Value>, table: Table) -> Result<(C, Vec<String>)> {
+    let specs = items::of::<C>();
+    let mut known = Map::new();
+    for spec in &specs {
+        let value = raw.get(&spec.name).map_or(Ok(None), |value| spec.read(value));
+        match value.map_err(|problem| anyhow!("{} \"{}\" {problem}", table.word(), spec.name))? {
+            Some(value) => drop(known.insert(spec.name.clone(), value)),
+            None if spec.required => bail!("{} \"{}\" is not set: {}", table.word(), spec.name, spec.description),
+            None => {}
+        }
+    }
+    let unknown = raw.keys().filter(|name| !table.is_foreign(name) && specs.iter().all(|spec| spec.name != **name));
+    let warnings =
+        unknown.map(|name| format!("{} \"{}\" is not known and is ignored", table.word(), shortened(name))).collect();
+    let typed = serde_json::from_value(Value::Object(known))
+        .map_err(|error| anyhow!("reading the {}s: {error}", table.word()))?;
+    Ok((typed, warnings))
+}
+
+fn shortened(name: &str) -> String {
+    name.chars().take(60).collect()
+}
+
+impl Spec {
+    /// Turns a loose value into the exact one, or into none where it means "not set".
+    fn read(&self, value: &Value) -> Result<Option<Value>> {
+        match (self.multi, value) {
+            (_, Value::Null) => Ok(None),
+            (true, Value::Array(list)) => self.read_list(list),
+            (true, value) if is_unset(value) => Ok(None),
+            (true, value) => Ok(Some(Value::Array(vec![self.read_one(value)?]))),
+            (false, value) if is_unset(value) => Ok(None),
+            (false, Value::Array(list)) if list.iter().all(is_unset) => Ok(None),
+            (false, value) => self.read_one(value).map(Some),
+        }
+    }
+
+    fn read_list(&self, list: &[Value]) -> Result<Option<Value>> {
+        let mut read = Vec::new();
+        for (index, value) in list.iter().enumerate() {
+            if !is_unset(value) {
+                read.push(self.read_one(value).map_err(|problem| anyhow!("(element {}) {problem}", index + 1))?);
+            } else if self.positional {
+                read.push(Value::Null);
+            }
+        }
+        Ok((!read.is_empty()).then_some(Value::Array(read)))
+    }
+
+    fn read_one(&self, value: &Value) -> Result<Value> {
+        let read = match &self.kind {
+            Kind::Text => text(value).map(Value::from),
+            Kind::Boolean => boolean(value).map(Value::from),
+            Kind::Number { .. } => number(value).map(Value::from),
+            Kind::Choice(words) => {
+                let given = text(value).unwrap_or_default();
+                words.iter().find(|word| word.eq_ignore_ascii_case(given.trim())).map(|word| Value::from(word.as_str()))
+            }
+        };
+        let fits =
+            |value: &Value| !matches!((&self.kind, value.as_u64()), (Kind::Number { least }, Some(n)) if n < *least);
+        read.filter(fits).ok_or_else(|| anyhow!("is {}: {} is accepted", json::kind(value), self.kind.accepted()))
+    }
+}
+
+fn is_unset(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.trim().to_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// Reads a boolean in its loose forms: `true`, `1`, `"yes"`.
+#[must_use]
+pub fn boolean(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(value) => Some(*value),
+        Value::Number(number) => {
+            number.as_u64().and_then(|n| [Some(false), Some(true)].get(usize::try_from(n).ok()?).copied()?)
+        }
+        Value::String(text) => json::truth(text),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(number) => {
+            number.as_u64().or_else(|| number.as_f64().and_then(json::whole).and_then(|n| u64::try_from(n).ok()))
+        }
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Bool(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    struct Sample {
+        /// Names.
+        name: Vec<Option<String>>,
+        /// Words.
+        #[serde(default)]
+        words: Vec<String>,
+        /// A switch.
+        #[serde(default)]
+        switch: bool,
+        /// A limit.
+        #[serde(default)]
+        limit: u64,
+        #[serde(flatten)]
+        limits: Limits,
+    }
+
+    fn sample(value: Value) -> Result<(Sample, Vec<String>), String> {
+        read(value.as_object().unwrap(), Table::Configuration).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn unset_values_take_the_default() {
+        for unset in [json!(null), json!([]), json!([null]), json!("")] {
+            let (read, warnings) =
+                sample(json!({"name": ["a"], "words": unset, "switch": unset, "limit": unset, "read_timeout": unset}))
+                    .unwrap();
+            assert_eq!((read.words.len(), read.switch, read.limit, read.limits.read_timeout), (0, false, 0, 300));
+            assert!(warnings.is_empty());
+        }
+    }
+
+    #[test]
+    fn numbers_and_booleans_may_be_texts() {
+        let (read, _) =
+            sample(json!({"name": "a", "words": "x", "switch": "True", "limit": "7", "deadline_minutes": 3.0}))
+                .unwrap();
+        assert_eq!((read.words, read.switch, read.limit, read.limits.deadline_minutes), (vec!["x".into()], true, 7, 3));
+    }
+
+    #[test]
+    fn positions_are_kept_where_they_matter_and_only_there() {
+        let (read, _) = sample(json!({"name": ["a", null, ""], "words": ["x", null, "y"]})).unwrap();
+        assert_eq!(read.name, [Some("a".to_owned()), None, None]);
+        assert_eq!(read.words, ["x", "y"]);
+    }
+
+    #[test]
+    fn wrong_values_are_named_and_never_shown() {
+        let errors = [
+            json!({"name": ["a"], "limit": -1}),
+            json!({"name": ["a"], "limit": "many"}),
+            json!({"name": ["a"], "switch": {"secret": "canary"}}),
+            json!({"name": ["a", {"canary": 1}]}),
+            json!({"name": ["a"], "read_timeout": 0}),
+            json!({}),
+        ];
+        let messages: Vec<_> = errors.into_iter().map(|config| sample(config).unwrap_err()).collect();
+        insta::assert_snapshot!(messages.join("\n"), @r#""#);
+    }
+
+    #[test]
+    fn unknown_items_are_named_in_a_warning_and_those_of_cortex_are_not() {
+        let (_, warnings) = sample(json!({"name": ["a"], "max_tlp": 2, "jobTimeout": 30, "nmae": 1})).unwrap();
+        assert_eq!(warnings, ["configuration item \"nmae\" is not known and is ignored"]);
+    }
+}

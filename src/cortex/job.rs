@@ -1,0 +1,250 @@
+//! The job: where it comes from, and what it says. Cortex hands over a folder with `input/input.json`
+//! (its `JobRunnerSrv.scala`); people, scripts and tests use the standard input.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde_json::{Map, Value};
+
+use crate::config::boolean;
+use crate::json;
+use crate::markings::{Scale, Tlp};
+
+/// The largest job that is read, in bytes: Cortex itself takes 10 MB at most unless told otherwise.
+pub const LARGEST_JOB: u64 = 16 << 20;
+/// Where Cortex puts the job in a container.
+const DEFAULT_FOLDER: &str = "/job";
+
+/// Where the job comes from, and so where the report goes.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A job folder: `input/input.json` in, `output/output.json` out.
+    Folder(PathBuf),
+    /// Standard input and output. The folder is the one that had no job in it.
+    Streams(PathBuf),
+}
+
+impl Place {
+    /// The place that the first argument names, or Cortex's default.
+    #[must_use]
+    pub fn find(argument: Option<PathBuf>) -> Self {
+        let folder = argument.unwrap_or_else(|| PathBuf::from(DEFAULT_FOLDER));
+        if input(&folder).is_file() { Self::Folder(folder) } else { Self::Streams(folder) }
+    }
+
+    /// Reads the job as JSON.
+    ///
+    /// # Errors
+    /// That it is missing, too large, or no JSON; never what it says, which may be a secret.
+    pub fn read(&self) -> Result<Value> {
+        let text = match self {
+            Self::Folder(folder) => {
+                let path = input(folder);
+                let file = File::open(&path).with_context(|| format!("reading the job from {}", path.display()))?;
+                capped(file).with_context(|| format!("reading the job from {}", path.display()))?
+            }
+            Self::Streams(_) => capped(io::stdin().lock()).context("reading the job from the standard input")?,
+        };
+        self.parse(&text)
+    }
+
+    fn parse(&self, text: &[u8]) -> Result<Value> {
+        let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+        match self {
+            Self::Streams(folder) if text.trim_ascii().is_empty() => bail!(
+                "no job: the standard input is empty, and there is no file {}. Give a job folder as the first argument, \
+                 or a job as JSON on the standard input",
+                input(folder).display()
+            ),
+            Self::Folder(folder) if text.trim_ascii().is_empty() => {
+                bail!("the job {} is empty", input(folder).display())
+            }
+            Self::Folder(_) | Self::Streams(_) => {}
+        }
+        serde_json::from_slice(text).map_err(|error| {
+            let place = format!("line {}, column {}", error.line(), error.column());
+            match error.classify() {
+                serde_json::error::Category::Eof => anyhow!("the job is cut off at {place}: it is not complete JSON"),
+                _ => anyhow!("the job is not JSON: {error}"),
+            }
+        })
+    }
+}
+
+fn input(folder: &Path) -> PathBuf {
+    folder.join("input").join("input.json")
+}
+
+fn capped(source: impl Read) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    source.take(LARGEST_JOB + 1).read_to_end(&mut text)?;
+    ensure!(
+        text.len() as u64 <= LARGEST_JOB,
+        "the job has more than {} MiB: a job carries a case or a value, not bulk data; let the program read the \
+         observables from TheHive (\"thehive_url\" and \"thehive_key\")",
+        LARGEST_JOB >> 20
+    );
+    Ok(text)
+}
+
+/// A job, taken apart. `data` and `parameters` are the worker's to read.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// `thehive:case`, `other`, `domain`, …
+    pub data_type: String,
+    /// What the job is about: an object for a responder, a text for an analyzer.
+    pub data: Value,
+    /// The TLP that Cortex was told, on its scale of four: 0 to 3.
+    pub tlp: i64,
+    /// The PAP that Cortex was told, 0 to 3.
+    pub pap: i64,
+    /// What the caller adds; empty if nothing.
+    pub parameters: Map<String, Value>,
+    /// The worker's configuration.
+    pub config: Map<String, Value>,
+}
+
+impl Job {
+    /// Takes a job apart. The first missing part is named in the words of cortexutils, which administrators know.
+    ///
+    /// # Errors
+    /// Which part is missing or of the wrong kind.
+    pub fn new(mut job: Value, data_types: &[&str]) -> Result<Self> {
+        ensure!(job.is_object(), "the job is {}, not an object", json::kind(&job));
+        let data_type = match part(&mut job, "dataType") {
+            Some(Value::String(name)) if !name.trim().is_empty() => name,
+            Some(other) => bail!("the job's dataType is {}, not a text", json::kind(&other)),
+            None => bail!("Missing dataType field"),
+        };
+        ensure!(
+            data_types.contains(&data_type.as_str()),
+            "the data type {} is not delivered by this version: delivered {} {}",
+            quoted(&data_type),
+            if data_types.len() == 1 { "is" } else { "are" },
+            data_types.join(", ")
+        );
+        Ok(Self {
+            data: part(&mut job, "data").context("Missing data field")?,
+            tlp: marking(&mut job, "tlp")?,
+            pap: marking(&mut job, "pap")?,
+            parameters: table(&mut job, "parameters")?,
+            config: table(&mut job, "config")?,
+            data_type,
+        })
+    }
+
+    /// Refuses a job whose TLP or PAP is above what the administrator allows; Cortex itself does not check. The words
+    /// are those of cortexutils. A `tlp` of 4 in the data is RED: Cortex's own scale ends at 3.
+    ///
+    /// # Errors
+    /// "TLP is higher than allowed." or "PAP is higher than allowed."; or which limit has a wrong value.
+    pub fn check_markings(&self) -> Result<()> {
+        let of_data = self.data.get("tlp").and_then(Value::as_i64).and_then(|n| Tlp::from_number(n, Scale::Five));
+        let tlp = if of_data == Some(Tlp::Red) { self.tlp.max(i64::from(Tlp::Red.cortex())) } else { self.tlp };
+        self.check("tlp", tlp, "TLP is higher than allowed.")?;
+        self.check("pap", self.pap, "PAP is higher than allowed.")
+    }
+
+    fn check(&self, name: &str, marking: i64, refusal: &'static str) -> Result<()> {
+        let set = |item: &str| self.config.get(item).filter(|value| !value.is_null() && *value != "").cloned();
+        let checks = set(&format!("check_{name}")).map_or(Some(false), |value| boolean(&value));
+        let checks =
+            checks.with_context(|| format!("configuration item \"check_{name}\" is neither true nor false"))?;
+        let most = set(&format!("max_{name}")).map_or(Some(2), |value| whole(&value));
+        let most =
+            most.with_context(|| format!("configuration item \"max_{name}\" is no whole number: 0 to 3 are accepted"))?;
+        ensure!(!checks || marking <= most, refusal);
+        Ok(())
+    }
+}
+
+fn part(job: &mut Value, name: &str) -> Option<Value> {
+    job.get_mut(name).map(Value::take).filter(|value| !value.is_null())
+}
+
+fn table(job: &mut Value, name: &str) -> Result<Map<String, Value>> {
+    match part(job, name) {
+        None => Ok(Map::new()),
+        Some(Value::Object(map)) => Ok(map),
+        Some(other) => bail!("the job's {name} is {}, not an object", json::kind(&other)),
+    }
+}
+
+/// Cortex writes 2 where nobody said anything.
+fn marking(job: &mut Value, name: &str) -> Result<i64> {
+    match part(job, name) {
+        None => Ok(2),
+        Some(value) => {
+            whole(&value).with_context(|| format!("the job's {name} is {}, not a whole number", json::kind(&value)))
+        }
+    }
+}
+
+fn whole(value: &Value) -> Option<i64> {
+    match value {
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_i64().or_else(|| other.as_f64().and_then(json::whole)),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let short: String = text.chars().take(60).collect();
+    format!("{short:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn job(mut more: Value) -> Result<Job> {
+        let mut job = json!({"dataType": "other", "data": "misp:sync", "tlp": 2, "pap": 2});
+        job.as_object_mut().unwrap().append(more.as_object_mut().unwrap());
+        Job::new(job, &["other"])
+    }
+
+    #[test]
+    fn missing_parts_are_named() {
+        let missing = [
+            json!({"dataType": null}),
+            json!({"data": null}),
+            json!({"dataType": "domain"}),
+            json!({"tlp": "x"}),
+            json!({"config": []}),
+        ];
+        let messages: Vec<_> = missing.into_iter().map(|part| job(part).unwrap_err().to_string()).collect();
+        insta::assert_snapshot!(messages.join("\n"), @r#""#);
+    }
+
+    #[test]
+    fn markings_above_the_limit_are_refused_in_the_words_of_cortexutils() {
+        let check = |tlp: Value, config: Value| {
+            job(json!({"tlp": tlp, "config": config})).and_then(|job| job.check_markings()).map_err(|e| e.to_string())
+        };
+        assert_eq!(
+            check(json!(3), json!({"check_tlp": true, "max_tlp": 2})),
+            Err("TLP is higher than allowed.".into())
+        );
+        assert_eq!(
+            check(json!("3"), json!({"check_tlp": "true", "max_tlp": "2"})),
+            Err("TLP is higher than allowed.".into())
+        );
+        assert_eq!(check(json!(3), json!({"check_tlp": true})), Err("TLP is higher than allowed.".into()));
+        assert_eq!(check(json!(3), json!({"check_tlp": false, "max_tlp": 2})), Ok(()));
+        assert_eq!(check(json!(3), json!({"max_tlp": 2})), Ok(()));
+        assert_eq!(check(json!(0), json!({"check_pap": 1, "max_pap": 1})), Err("PAP is higher than allowed.".into()));
+        assert!(check(json!(0), json!({"check_tlp": "maybe"})).unwrap_err().contains("check_tlp"));
+    }
+
+    #[test]
+    fn red_on_the_scale_of_five_is_red_for_cortex() {
+        let refused = |most: i64| {
+            let job =
+                job(json!({"data": {"tlp": 4}, "tlp": 2, "config": {"check_tlp": true, "max_tlp": most}})).unwrap();
+            job.check_markings().is_err()
+        };
+        assert!(refused(2) && !refused(3));
+    }
+}

@@ -1,0 +1,98 @@
+//! The manifest by which Cortex lists a worker, generated from its configuration type. Cortex drops the whole list of
+//! items if one of them is wrong (its `WorkerDefinition.scala`), so nothing here is written by hand.
+
+use serde_json::{Value, json};
+
+use crate::config::items::{self, Kind, Spec};
+use crate::full::Full;
+use crate::worker::{Flavour, Worker};
+
+/// Which report templates belong to it: the first two numbers of the version, as is the custom of the catalogue.
+const MANIFEST_VERSION: &str = "1.0";
+
+/// The manifest of a worker.
+#[must_use]
+pub fn of<W: Worker>() -> Value {
+    json!({
+        "name": W::NAME,
+        "version": MANIFEST_VERSION,
+        "author": "The cortex-misp developers",
+        "url": "https://github.com/cortex-misp/cortex-misp",
+        "license": "AGPL-V3",
+        "description": W::DESCRIPTION,
+        "dataTypeList": W::DATA_TYPES,
+        "command": format!("{}/{}", W::NAME, W::PROGRAM),
+        "baseConfig": "MISP",
+        "config": {"check_tlp": true, "max_tlp": 2, "check_pap": true, "max_pap": 2},
+        "configurationItems": items::of::<W::Config>().iter().map(item).collect::<Vec<_>>(),
+    })
+}
+
+/// Where the manifest stands in the catalogue, below `manifests/`.
+#[must_use]
+pub fn path<W: Worker>() -> String {
+    let folder = match W::FLAVOUR {
+        Flavour::Analyzer => "analyzers",
+        Flavour::Responder => "responders",
+    };
+    format!("{folder}/{name}/{name}.json", name = W::NAME)
+}
+
+fn item(spec: &Spec) -> Value {
+    let mut item = json!({
+        "name": spec.name,
+        "description": spec.description,
+        "type": match spec.kind {
+            Kind::Text | Kind::Choice(_) => "string",
+            Kind::Number { .. } => "number",
+            Kind::Boolean => "boolean",
+        },
+        "multi": spec.multi,
+        "required": spec.required,
+    });
+    if let (Some(item), Some(default)) = (item.as_object_mut(), spec.default.clone().filter(|_| !spec.multi)) {
+        item.insert("defaultValue".to_owned(), default);
+    }
+    item
+}
+
+/// The README's table of options: both workers' items, once each.
+#[must_use]
+pub fn option_table(workers: &[(&str, Vec<Spec>)]) -> String {
+    let mut rows: Vec<(Spec, Vec<&str>)> = Vec::new();
+    for (worker, specs) in workers {
+        for spec in specs {
+            match rows.iter_mut().find(|(known, _)| known.name == spec.name) {
+                Some((_, users)) => users.push(worker),
+                None => rows.push((spec.clone(), vec![worker])),
+            }
+        }
+    }
+    let rows = rows.iter().map(|(spec, users)| {
+        let list = if spec.multi { "[]" } else { "" };
+        format!("| `{}{list}` | {} | {} | {} |\n", spec.name, users.join(", "), default_word(spec), spec.description)
+    });
+    let head = "| option | worker | default | meaning |\n|---|---|---|---|\n";
+    head.to_owned() + &rows.collect::<String>()
+}
+
+fn default_word(spec: &Spec) -> String {
+    match &spec.default {
+        _ if spec.required => "required".to_owned(),
+        Some(Value::Array(_)) | None => "–".to_owned(),
+        Some(Value::String(text)) => format!("`{text}`"),
+        Some(other) => format!("`{other}`"),
+    }
+}
+
+/// The JSON schema of `full`, for scripts that read reports.
+#[must_use]
+pub fn report_schema() -> Value {
+    schemars::schema_for!(Full).to_value()
+}
+
+/// A JSON document as it is committed: indented, with a line end.
+#[must_use]
+pub fn document(value: &Value) -> String {
+    format!("{value:#}\n")
+}

@@ -1,0 +1,6 @@
+//! Cortex's own words live here and nowhere else: the job it hands over, the report it reads, the manifest it lists.
+
+pub mod job;
+pub mod manifest;
+pub mod pretty;
+pub mod report;

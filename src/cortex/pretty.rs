@@ -1,0 +1,118 @@
+//! A report as text, for people at a terminal.
+
+use serde_json::Value;
+
+/// Rows shown of each list.
+const ROWS: usize = 30;
+
+/// Lays a report out. `program` stands in the first line.
+#[must_use]
+pub fn text(program: &str, report: &Value) -> String {
+    let Some(full) = report.get("full") else {
+        return format!("{program}: FAILURE\n  {}\n", word(report, "errorMessage"));
+    };
+    let mut lines = vec![format!("{program}: {}", word(full, "message"))];
+    lines.extend(list(full, "warnings").iter().map(|warning| format!("  note  {}", plain(warning))));
+    lines.push(String::new());
+    lines.extend(ledger(full, "  "));
+    for part in list(full, "connections") {
+        lines.push(String::new());
+        lines.extend(connection(part));
+    }
+    lines.extend(left_out(full));
+    let artifacts = list(report, "artifacts").len();
+    if artifacts > 0 {
+        lines.push(format!("\n  {artifacts} IOCs can be imported as observables from the report"));
+    }
+    for operation in list(report, "operations") {
+        lines.push(format!("\n  TheHive is asked: {} {}", word(operation, "type"), word(operation, "tag")));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn connection(part: &Value) -> Vec<String> {
+    let seconds = part.get("seconds").and_then(Value::as_f64).unwrap_or_default();
+    let version = part.get("version").map(|version| format!(", MISP {}", plain(version))).unwrap_or_default();
+    let mut lines = vec![
+        format!("  ── {} ── {} ({}{version})", word(part, "name"), word(part, "url"), word(part, "kind")),
+        format!("     {} requests, {seconds:.2} s", part.get("requests").map(plain).unwrap_or_default()),
+    ];
+    if part.get("error").is_some() {
+        lines.push(format!("     ERROR  {}", word(part, "error")));
+    }
+    lines.extend(ledger(part, "     "));
+    lines.extend(list(part, "warnings").iter().map(|warning| format!("     note  {}", plain(warning))));
+    lines.extend(list(part, "failures").iter().map(|failure| format!("     FAILED  {}", plain(failure))));
+    lines.extend(rows(list(part, "events"), event));
+    lines.extend(rows(list(part, "observables"), observable));
+    lines
+}
+
+fn rows(list: &[Value], row: impl Fn(&Value) -> String) -> Vec<String> {
+    let more = list.len().saturating_sub(ROWS);
+    let mut rows: Vec<_> = list.iter().take(ROWS).map(|value| format!("     {}", row(value))).collect();
+    if more > 0 {
+        rows.push(format!("     … and {more} more"));
+    }
+    rows
+}
+
+fn event(event: &Value) -> String {
+    let reason = event.get("reason").map(|reason| format!(" ({})", plain(reason))).unwrap_or_default();
+    format!(
+        "{:<9} event {}  {}  TLP:{}  {} attributes  {}{reason}",
+        word(event, "verdict"),
+        word(event, "uuid"),
+        word(event, "date"),
+        word(event, "tlp"),
+        event.get("attributes").map(plain).unwrap_or_default(),
+        word(event, "title"),
+    )
+}
+
+fn observable(line: &Value) -> String {
+    let attribute = line.get("attribute").map(|attribute| format!(" → {}", plain(attribute))).unwrap_or_default();
+    let reason = line.get("reason").map(|reason| format!(" ({})", plain(reason))).unwrap_or_default();
+    format!("{:<9} {:<18} {}{attribute}{reason}", word(line, "verdict"), word(line, "dataType"), word(line, "data"))
+}
+
+fn ledger(of: &Value, indent: &str) -> Vec<String> {
+    let Some(ledger) = of.get("ledger").and_then(Value::as_object) else { return Vec::new() };
+    let mut lines = Vec::new();
+    for (item, count) in ledger {
+        let numbers: Vec<_> = ["fetched", "created", "updated", "unchanged", "skipped", "failed"]
+            .map(|verdict| format!("{verdict} {}", count.get(verdict).map(plain).unwrap_or_default()))
+            .into();
+        lines.push(format!("{indent}{item:<12} {}", numbers.join("   ")));
+        for (group, mark) in [("skipped_by", "skipped"), ("failed_by", "FAILED")] {
+            let reasons = count.get(group).and_then(Value::as_object).into_iter().flatten();
+            lines.extend(reasons.map(|(reason, number)| format!("{indent}   {mark} {number}: {}", shown(reason))));
+        }
+    }
+    lines
+}
+
+fn left_out(full: &Value) -> Vec<String> {
+    let lists = full.get("left_out").and_then(Value::as_object).into_iter().flatten();
+    lists.map(|(list, number)| format!("\n  {number} more {list} are not shown")).collect()
+}
+
+fn list<'a>(of: &'a Value, name: &str) -> &'a [Value] {
+    of.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn word(of: &Value, name: &str) -> String {
+    of.get(name).map(plain).unwrap_or_default()
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => shown(text),
+        other => other.to_string(),
+    }
+}
+
+/// A text from outside must not be able to steer a terminal.
+fn shown(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

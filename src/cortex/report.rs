@@ -1,0 +1,227 @@
+//! The report: its shape, its size, and how it leaves. Cortex takes `output/output.json` as it finds it: cut JSON, or a
+//! `full` that is no object, would leave the job in progress for ever, and one unknown key in an artifact fails it
+//! (its `JobRunnerSrv.scala`). So the file appears at once and whole, by a rename.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::job::Place;
+use crate::full::Full;
+use crate::secret::Scrubber;
+
+/// A report stays below this size, in bytes.
+pub const LARGEST_REPORT: usize = 1 << 20;
+
+/// What an analyst may import from a report. Cortex accepts these keys and no other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Artifact {
+    /// One of TheHive's observable types.
+    #[serde(rename = "dataType")]
+    pub data_type: String,
+    /// Its value.
+    pub data: String,
+    /// 0 to 3.
+    pub tlp: u8,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Its comment.
+    pub message: String,
+}
+
+/// What TheHive is asked to do after a responder. An unknown one would leave the action unfinished on TheHive 4.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type")]
+pub enum Operation {
+    /// Adds a tag to the case.
+    AddTagToCase {
+        /// The tag.
+        tag: String,
+    },
+}
+
+/// The mini report that TheHive draws beside an observable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Taxonomy {
+    /// How the value is coloured.
+    pub level: Level,
+    /// Always `MISP`.
+    pub namespace: &'static str,
+    /// What is counted.
+    pub predicate: &'static str,
+    /// The count.
+    pub value: String,
+}
+
+/// A taxonomy's level; another word would make TheHive 4 drop all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Neutral.
+    Info,
+}
+
+/// A finished report.
+#[derive(Clone, Debug)]
+pub enum Report {
+    /// The job did its work, or a part of it.
+    Success {
+        /// The body.
+        full: Box<Full>,
+        /// Mini reports (analyzer).
+        taxonomies: Vec<Taxonomy>,
+        /// IOCs to import (analyzer).
+        artifacts: Vec<Artifact>,
+        /// What TheHive is asked to do (responder).
+        operations: Vec<Operation>,
+    },
+    /// Something failed and nothing was written anywhere.
+    Failure {
+        /// One readable line.
+        message: String,
+    },
+}
+
+impl Report {
+    /// The report as JSON: without secrets, below its largest size.
+    #[must_use]
+    pub fn render(self, scrubber: &Scrubber) -> Value {
+        let value = match self {
+            Self::Success { full, taxonomies, artifacts, operations } => json!({
+                "success": true,
+                "summary": {"taxonomies": taxonomies},
+                "artifacts": artifacts,
+                "operations": operations,
+                "full": *full,
+            }),
+            Self::Failure { message } => json!({"success": false, "errorMessage": one_line(&message)}),
+        };
+        fitted(scrubber.clean_value(value))
+    }
+}
+
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Lists that may be shortened, the most dispensable first.
+const LISTS: [&str; 6] = ["alerts", "artifacts", "events", "observables", "failures", "warnings"];
+
+/// Shortens the report's lists until it fits; each cut is counted in `full.left_out`.
+fn fitted(mut report: Value) -> Value {
+    for list in LISTS.iter().cycle().take(LISTS.len() * 20) {
+        if report.to_string().len() < LARGEST_REPORT {
+            break;
+        }
+        let cut = halve(&mut report, list);
+        count_left_out(&mut report, list, cut);
+    }
+    report
+}
+
+fn count_left_out(report: &mut Value, list: &str, cut: u64) {
+    let Some(full) = report.get_mut("full").and_then(Value::as_object_mut).filter(|_| cut > 0) else { return };
+    let left_out = full.entry("left_out").or_insert_with(|| Value::Object(Map::new()));
+    let before = left_out.get(list).and_then(Value::as_u64).unwrap_or(0);
+    if let Some(left_out) = left_out.as_object_mut() {
+        left_out.insert(list.to_owned(), Value::from(before + cut));
+    }
+}
+
+/// Halves every list of this name, wherever it stands; gives the number of elements cut.
+fn halve(value: &mut Value, name: &str) -> u64 {
+    match value {
+        Value::Object(map) => map
+            .iter_mut()
+            .map(|(key, value)| match value {
+                Value::Array(list) if key == name => {
+                    let kept = list.len() / 2;
+                    list.drain(kept..).count() as u64
+                }
+                value => halve(value, name),
+            })
+            .sum(),
+        Value::Array(list) => list.iter_mut().map(|value| halve(value, name)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
+}
+
+/// Hands the report over. If the disk is full, a short failure is tried in its place.
+///
+/// # Errors
+/// That no report could be written at all.
+pub fn write(report: &Value, place: &Place) -> Result<()> {
+    match place {
+        Place::Folder(folder) => write_folder(report, folder),
+        Place::Streams(_) => print(&report.to_string()),
+    }
+}
+
+/// Prints a text on the standard output, with a line end.
+///
+/// # Errors
+/// That the standard output is closed.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush())
+        .context("writing the report to the standard output")
+}
+
+fn write_folder(report: &Value, folder: &Path) -> Result<()> {
+    let output = folder.join("output");
+    let written = replace(&output, "output.json", report.to_string().as_bytes());
+    let Err(error) = written else { return Ok(()) };
+    let short = json!({"success": false, "errorMessage": format!("the report could not be written: {error}")});
+    replace(&output, "output.json", short.to_string().as_bytes())
+        .map_err(|_| error)
+        .with_context(|| format!("writing the report to {}", output.join("output.json").display()))
+}
+
+/// Writes a file so that it is there whole or not at all: under a name of its own, then renamed.
+///
+/// # Errors
+/// What the system says.
+pub fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, folder.join(name)));
+    if written.is_err() {
+        drop(fs::remove_file(&temporary));
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::full::Part;
+
+    #[test]
+    fn a_report_that_is_too_large_is_cut_and_says_so() {
+        let warnings: Vec<_> =
+            (0..40_000).map(|n| format!("warning number {n}, which is rather long as warnings go")).collect();
+        let full = Full {
+            warnings,
+            connections: vec![Part { failures: vec!["one".into()], ..Part::default() }],
+            ..Full::default()
+        };
+        let report = Report::Success { full: full.into(), taxonomies: vec![], artifacts: vec![], operations: vec![] }
+            .render(&Scrubber::default());
+        assert!(report.to_string().len() < LARGEST_REPORT);
+        let left = report["full"]["warnings"].as_array().unwrap().len() as u64;
+        assert_eq!(left + report["full"]["left_out"]["warnings"].as_u64().unwrap(), 40_000);
+    }
+
+    #[test]
+    fn a_failure_is_one_line() {
+        let report = Report::Failure { message: "one\ntwo\t three".into() }.render(&Scrubber::default());
+        assert_eq!(report, json!({"success": false, "errorMessage": "one two three"}));
+    }
+}

@@ -1,0 +1,228 @@
+//! The case and its observables, from the job or from TheHive, as checked values. Which of TheHive's two TLP scales the
+//! numbers are on is decided here.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::json::Element;
+use crate::markings::{Pap, Scale, Tlp};
+use crate::thehive::TheHive;
+use crate::thehive::wire::{Observable, member};
+use crate::time;
+
+/// A case, as far as an event needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// `~25313328`.
+    pub id: String,
+    /// The number that people use.
+    pub number: String,
+    /// Its title.
+    pub title: String,
+    /// When it was created, in milliseconds as TheHive writes it; empty if it does not say.
+    pub created: String,
+    /// When it began, in seconds since 1970.
+    pub start: i64,
+    /// 1 low to 4 critical.
+    pub severity: i64,
+    /// Its TLP.
+    pub tlp: Tlp,
+    /// Its PAP.
+    pub pap: Option<Pap>,
+    /// True once it is resolved.
+    pub is_resolved: bool,
+}
+
+/// An observable, or what stands in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ioc {
+    /// The observable as read.
+    pub observable: Observable,
+    /// The stricter of its own TLP and the case's.
+    pub tlp: Tlp,
+}
+
+/// What an export starts from.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// The case.
+    pub case: Case,
+    /// Its observables, in order; a bad one says what it is instead.
+    pub observables: Vec<Result<Ioc, String>>,
+    /// What the reader should know.
+    pub warnings: Vec<String>,
+}
+
+/// The observables that a job carries; none if it carries none.
+#[must_use]
+pub fn carried(data: &Value) -> Option<Vec<Element<Observable>>> {
+    let lists = ["observables", "artifacts"].into_iter().filter_map(|name| data.get(name)?.as_array());
+    let list = lists.into_iter().find(|list| !list.is_empty())?;
+    Some(list.iter().map(|one| serde_json::from_value(one.clone()).unwrap_or(Element::Bad("unreadable"))).collect())
+}
+
+/// The case's id, by which TheHive is asked.
+///
+/// # Errors
+/// That the job's data is no case.
+pub fn id(data: &Value) -> Result<String> {
+    ensure!(data.is_object(), "the job's data is {}, not a case", crate::json::kind(data));
+    let id = member(data, &["_id", "id"]).and_then(Value::as_str).filter(|id| !id.trim().is_empty());
+    id.map(ToOwned::to_owned).context("the job's data is no case: it has no \"_id\"")
+}
+
+impl Input {
+    /// Takes case and observables apart. `thehive` tells the TLP scale, if it may be asked.
+    ///
+    /// # Errors
+    /// A case without a member that an event cannot do without.
+    pub fn new(data: &Value, elements: Vec<Element<Observable>>, thehive: Option<&TheHive>) -> Result<Self> {
+        let mut warnings = Vec::new();
+        let scale = scale(data, &elements, thehive, &mut warnings)?;
+        let case = case(data, scale, &mut warnings)?;
+        let observables = elements.into_iter().map(|element| match element {
+            Element::Bad(kind) => Err(format!("is {kind}, not an observable")),
+            Element::Good(observable) => {
+                let own = tlp(observable.tlp, &observable.tlp_label, scale).unwrap_or(case.tlp);
+                Ok(Ioc { observable, tlp: own.max(case.tlp) })
+            }
+        });
+        Ok(Self { observables: observables.collect(), case, warnings })
+    }
+}
+
+/// A number outside the scale is read as RED, the strictest.
+fn tlp(number: Option<i64>, label: &str, scale: Scale) -> Option<Tlp> {
+    Tlp::from_word(label).or_else(|| number.map(|number| Tlp::from_number(number, scale).unwrap_or(Tlp::Red)))
+}
+
+/// TLP 3 is RED on a scale of four and AMBER+STRICT on one of five. An object tells which by a label or by a 4; else
+/// TheHive's version tells; else the stricter reading holds.
+fn scale(
+    data: &Value,
+    elements: &[Element<Observable>],
+    thehive: Option<&TheHive>,
+    warnings: &mut Vec<String>,
+) -> Result<Scale> {
+    let of_case =
+        (data.get("tlp").and_then(Value::as_i64), data.get("tlpLabel").and_then(Value::as_str).unwrap_or_default());
+    let of_observables = elements.iter().filter_map(|element| match element {
+        Element::Good(observable) => Some((observable.tlp, observable.tlp_label.as_str())),
+        Element::Bad(_) => None,
+    });
+    let markings: Vec<_> = std::iter::once(of_case).chain(of_observables).collect();
+    let is_strict =
+        |(number, label): &(Option<i64>, &str)| Tlp::from_word(label) == Some(Tlp::AmberStrict) || *number == Some(4);
+    if markings.iter().any(is_strict) {
+        return Ok(Scale::Five);
+    }
+    if !markings.iter().any(|(number, label)| *number == Some(3) && Tlp::from_word(label).is_none()) {
+        return Ok(Scale::Four);
+    }
+    if let Some(thehive) = thehive {
+        return thehive.scale();
+    }
+    if ["stage", "extendedStatus", "customFieldValues"].iter().any(|name| data.get(name).is_some()) {
+        warnings.push(
+            "TLP 3 is read as RED, the stricter reading: TheHive 5.2 and later mean AMBER+STRICT by it, earlier ones RED. \
+             Set \"thehive_url\" and \"thehive_key\", so that TheHive's version can be asked"
+                .to_owned(),
+        );
+    }
+    Ok(Scale::Four)
+}
+
+fn case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<Case> {
+    let text = |names: &[&str]| member(data, names).map(scalar).unwrap_or_default();
+    let number = |names: &[&str]| member(data, names).and_then(|value| scalar(value).parse::<i64>().ok());
+    let created = number(&["_createdAt", "createdAt"]);
+    let start = number(&["startDate"]).or(created).context("the case has neither \"startDate\" nor \"createdAt\"")?;
+    let label = text(&["tlpLabel"]);
+    let tlp = tlp(number(&["tlp"]), &label, scale);
+    if tlp.is_none() {
+        warnings.push("the case has no TLP: AMBER is taken".to_owned());
+    }
+    let status = text(&["stage", "status"]);
+    let case = Case {
+        id: id(data)?,
+        number: text(&["number", "caseId"]),
+        title: text(&["title"]).trim().to_owned(),
+        created: created.map(|milliseconds| milliseconds.to_string()).unwrap_or_default(),
+        start: start.div_euclid(1_000),
+        severity: number(&["severity"]).unwrap_or(2),
+        tlp: tlp.unwrap_or(Tlp::Amber),
+        pap: number(&["pap"]).and_then(Pap::from_number),
+        is_resolved: ["resolved", "duplicated", "closed"].contains(&status.to_ascii_lowercase().as_str()),
+    };
+    ensure!(!time::date(case.start).is_empty(), "the case's \"startDate\" is no moment in milliseconds since 1970");
+    Ok(case)
+}
+
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(_) | Value::Bool(_) => value.to_string(),
+        Value::Null | Value::Array(_) | Value::Object(_) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn input(case: Value, observables: Value) -> Input {
+        let elements = carried(&json!({"observables": observables})).unwrap_or_default();
+        Input::new(&case, elements, None).unwrap()
+    }
+
+    fn base() -> Value {
+        json!({"_id": "~1", "createdAt": 1_630_917_246_993_i64, "startDate": 1_630_917_180_000_i64, "caseId": 42, "title": "T", "tlp": 2})
+    }
+
+    fn with(mut case: Value, more: Value) -> Value {
+        case.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        case
+    }
+
+    #[test]
+    fn both_versions_of_thehive_give_the_same_case() {
+        let four = input(base(), json!([])).case;
+        let five = json!({"_id": "~1", "_createdAt": 1_630_917_246_993_i64, "startDate": 1_630_917_180_000_i64, "number": 42, "title": "T", "tlp": 2, "tlpLabel": "AMBER"});
+        assert_eq!(input(five, json!([])).case, four);
+        assert_eq!((four.created.as_str(), four.start), ("1630917246993", 1_630_917_180));
+    }
+
+    #[test]
+    fn an_item_is_as_strict_as_the_stricter_of_the_two() {
+        let observables = json!([{"tlp": 0}, {"tlp": 3}, {}, {"tlp": 77}]);
+        let tlps: Vec<_> = input(base(), observables).observables.into_iter().map(|ioc| ioc.unwrap().tlp).collect();
+        assert_eq!(tlps, [Tlp::Amber, Tlp::Red, Tlp::Amber, Tlp::Red]);
+    }
+
+    #[test]
+    fn a_label_or_a_four_shows_the_scale_of_five() {
+        assert_eq!(
+            input(with(base(), json!({"tlp": 3, "tlpLabel": "AMBER+STRICT"})), json!([])).case.tlp,
+            Tlp::AmberStrict
+        );
+        assert_eq!(input(with(base(), json!({"tlp": 3})), json!([{"tlp": 4}])).case.tlp, Tlp::AmberStrict);
+        assert_eq!(input(with(base(), json!({"tlp": 4})), json!([])).case.tlp, Tlp::Red);
+    }
+
+    #[test]
+    fn without_a_sign_three_is_red_and_thehive_five_is_told_why() {
+        let four = input(with(base(), json!({"tlp": 3})), json!([]));
+        assert_eq!((four.case.tlp, four.warnings.len()), (Tlp::Red, 0));
+        let five = input(with(base(), json!({"tlp": 3, "stage": "InProgress"})), json!([]));
+        assert_eq!((five.case.tlp, five.warnings.len()), (Tlp::Red, 1));
+    }
+
+    #[test]
+    fn what_is_no_observable_is_named() {
+        let observables =
+            input(base(), json!(["x", 3, {"dataType": "ip", "data": "192.0.2.1", "ioc": "true"}])).observables;
+        assert_eq!(observables[0], Err("is a text, not an observable".into()));
+        assert_eq!(observables[2].as_ref().unwrap().observable.ioc, Some(true));
+    }
+}

@@ -1,0 +1,127 @@
+//! Case and observables to the event that they should be. Pure.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::case::{Case, Input, Ioc};
+use super::plan::{Wanted, WantedAttribute};
+use crate::ids::{self, Ids};
+use crate::ledger::Verdict;
+use crate::time;
+use crate::types::{self, Given, Overrides, ServerTypes};
+
+/// The event that a case should be on one kind of MISP, and what is decided about its observables already.
+#[derive(Clone, Debug)]
+pub struct Mapped {
+    /// The event.
+    pub wanted: Wanted,
+    /// For each observable: its verdict, if the mapping has one.
+    pub verdicts: Vec<Option<Verdict>>,
+    /// What the analyst should know about the mapping.
+    pub warnings: Vec<String>,
+}
+
+/// Maps a case. What may not be passed on is left out where everyone can read it (`is_public`: a feed).
+#[must_use]
+pub fn case(input: &Input, ids: &Ids, is_public: bool, server: &ServerTypes) -> Mapped {
+    let mut verdicts: Vec<_> = input.observables.iter().map(|one| decided(one, is_public)).collect();
+    let open: Vec<(usize, &Ioc)> = input
+        .observables
+        .iter()
+        .zip(&verdicts)
+        .enumerate()
+        .filter_map(|(index, (ioc, verdict))| Some((index, ioc.as_ref().ok().filter(|_| verdict.is_none())?)))
+        .collect();
+    let given: Vec<_> = open.iter().map(|(_, ioc)| given(ioc)).collect();
+    let mapping = types::attributes(&given, &Overrides::default(), server);
+    for (place, reason) in &mapping.refused {
+        if let Some(verdict) = open.get(*place).and_then(|(index, _)| verdicts.get_mut(*index)) {
+            *verdict = Some(Verdict::Failed(format!("refused before sending: {reason}")));
+        }
+    }
+    let mut wanted = event(&input.case, ids);
+    let mut warnings = Vec::new();
+    for one in mapping.wanted {
+        warnings.extend(one.warning.iter().map(|warning| format!("{}: {warning}", shortened(&one.value))));
+        wanted.attributes.extend(attribute(&wanted.uuid, one, &open, &input.case, ids));
+    }
+    if wanted.info != input.case.title {
+        warnings
+            .push("the case's title is empty or has characters that MISP cannot store: they are replaced".to_owned());
+    }
+    Mapped { wanted, verdicts, warnings }
+}
+
+fn decided(one: &Result<Ioc, String>, is_public: bool) -> Option<Verdict> {
+    match one {
+        Err(problem) => Some(Verdict::Failed(problem.clone())),
+        Ok(ioc) if ioc.observable.ioc != Some(true) => Some(Verdict::Skipped("not an IOC".to_owned())),
+        Ok(ioc) if is_public && ioc.tlp.is_closed() => Some(Verdict::Skipped("tlp".to_owned())),
+        Ok(ioc) if is_file(ioc) => Some(Verdict::Failed("files are not exported by this version".to_owned())),
+        Ok(_) => None,
+    }
+}
+
+fn is_file(ioc: &Ioc) -> bool {
+    ioc.observable.attachment.is_some() || ioc.observable.data_type == "file"
+}
+
+fn given(ioc: &Ioc) -> Given<'_> {
+    Given { data_type: &ioc.observable.data_type, data: &ioc.observable.data, tags: &ioc.observable.tags }
+}
+
+fn event(case: &Case, ids: &Ids) -> Wanted {
+    let title = storable(&case.title);
+    let instance = ids.instance();
+    Wanted {
+        uuid: ids.event(&case.id, &case.created),
+        info: if title.is_empty() { format!("Case #{}", case.number) } else { title },
+        date: time::date(case.start),
+        threat_level: match case.severity {
+            ..=1 => 3,
+            2 => 2,
+            3.. => 1,
+        },
+        analysis: if case.is_resolved { 2 } else { 0 },
+        tags: std::iter::once(case.tlp.tag()).chain(case.pap.map(|pap| pap.tag())).map(ToOwned::to_owned).collect(),
+        tlp: case.tlp,
+        organisation: json!({"name": instance, "uuid": ids::plain(&["organisation", instance])}),
+        attributes: Vec::new(),
+    }
+}
+
+/// Several observables may stand for one attribute: the strictest TLP and the first comment hold.
+fn attribute(
+    event: &Uuid,
+    wanted: types::Wanted,
+    open: &[(usize, &Ioc)],
+    case: &Case,
+    ids: &Ids,
+) -> Option<WantedAttribute> {
+    let of: Vec<_> = wanted.from.iter().filter_map(|place| open.get(*place)).collect();
+    let tlp = of.iter().map(|(_, ioc)| ioc.tlp).max()?;
+    let comment = of.iter().map(|(_, ioc)| ioc.observable.message.trim()).find(|message| !message.is_empty());
+    Some(WantedAttribute {
+        uuid: ids.id(event, &[&wanted.fold, &wanted.value]),
+        kind: wanted.kind.into_owned(),
+        category: wanted.category.into_owned(),
+        value: wanted.value,
+        comment: comment.map(storable).unwrap_or_default(),
+        tlp,
+        is_stricter: tlp > case.tlp,
+        from: of.iter().map(|(index, _)| *index).collect(),
+    })
+}
+
+/// MISP cannot store characters above U+FFFF and answers 500 (`fixtures/wire/misp/307-add-emoji-info.json`).
+fn storable(text: &str) -> String {
+    types::without_astral(text).trim().to_owned()
+}
+
+/// The beginning of a value, for a message.
+#[must_use]
+pub fn shortened(value: &str) -> String {
+    const LENGTH: usize = 100;
+    let short: String = value.chars().take(LENGTH).collect();
+    if short.len() < value.len() { short + "…" } else { short }
+}

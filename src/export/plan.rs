@@ -1,0 +1,251 @@
+//! The plan of an export, as a value: what is wanted, compared with what the event on a MISP holds. Pure: it can be
+//! printed (a dry run), counted (the ledger), carried out, and made again (a second run plans nothing).
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::ids::Ids;
+use crate::ledger::Verdict;
+use crate::markings::Tlp;
+use crate::misp::Held;
+use crate::misp::wire::Attribute;
+
+/// The event that a case should be.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Computed from the case, so that every export meets the same event.
+    pub uuid: Uuid,
+    /// The case's title.
+    pub info: String,
+    /// The day the case began, UTC.
+    pub date: String,
+    /// 1 high, 2 medium, 3 low.
+    pub threat_level: u8,
+    /// 0 initial, 2 completed.
+    pub analysis: u8,
+    /// TLP and PAP of the case.
+    pub tags: Vec<String>,
+    /// The case's TLP.
+    pub tlp: Tlp,
+    /// Who is named as creator in a feed: `{"name", "uuid"}`. A server knows that by the key.
+    pub organisation: Value,
+    /// The attributes.
+    pub attributes: Vec<WantedAttribute>,
+}
+
+/// An attribute that should be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedAttribute {
+    /// Computed from the event and what the attribute stands for.
+    pub uuid: Uuid,
+    /// MISP's type.
+    pub kind: String,
+    /// MISP's category.
+    pub category: String,
+    /// The value, as MISP will store it.
+    pub value: String,
+    /// The observable's message.
+    pub comment: String,
+    /// The stricter of the observable's TLP and the case's.
+    pub tlp: Tlp,
+    /// True if that is stricter than the case's.
+    pub is_stricter: bool,
+    /// The observables that it stands for, by their position.
+    pub from: Vec<usize>,
+}
+
+impl WantedAttribute {
+    /// 0 (own organisation only) for RED and AMBER+STRICT, so that a later rise of the event's distribution releases
+    /// nothing; 5 (as the event) for the rest.
+    #[must_use]
+    pub fn distribution(&self) -> u8 {
+        if self.tlp.is_closed() { 0 } else { 5 }
+    }
+
+    /// Its tags: the TLP, where it is stricter than the case's.
+    pub fn tags(&self) -> impl Iterator<Item = &'static str> {
+        self.is_stricter.then(|| self.tlp.tag()).into_iter()
+    }
+}
+
+/// What is to be done with one wanted attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is not there: add it.
+    Add,
+    /// It is there: leave it. The text is a remark.
+    Leave(Option<String>),
+    /// It is left out, by this rule.
+    Skip(String),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// True if the event has to be made.
+    pub create: bool,
+    /// One step for each wanted attribute, in its order.
+    pub steps: Vec<Step>,
+    /// What differs and is left as it is.
+    pub remarks: Vec<String>,
+}
+
+/// What a MISP refused, and said about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// Its reason, by the attribute's uuid.
+    pub reasons: BTreeMap<Uuid, String>,
+    /// What else is worth telling.
+    pub remarks: Vec<String>,
+}
+
+impl Plan {
+    /// Compares what is wanted with what is held.
+    #[must_use]
+    pub fn new(wanted: &Wanted, held: Option<&Held>, ids: &Ids) -> Self {
+        let Some(held) = held else {
+            return Self { create: true, steps: vec![Step::Add; wanted.attributes.len()], remarks: Vec::new() };
+        };
+        if held.event.locked == Some(true) {
+            let skip = Step::Skip("managed on another MISP".to_owned());
+            let remark =
+                "the event came here by synchronisation: it is managed on another MISP, and nothing is written"
+                    .to_owned();
+            return Self { create: false, steps: vec![skip; wanted.attributes.len()], remarks: vec![remark] };
+        }
+        let index = Index::new(&held.attributes);
+        Self {
+            create: false,
+            steps: wanted.attributes.iter().map(|attribute| index.step(attribute)).collect(),
+            remarks: remarks(wanted, held, ids),
+        }
+    }
+
+    /// True if nothing is to be written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.create && !self.steps.contains(&Step::Add)
+    }
+
+    /// The attributes to add.
+    pub fn additions<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = &'a WantedAttribute> {
+        wanted
+            .attributes
+            .iter()
+            .zip(&self.steps)
+            .filter(|(_, step)| **step == Step::Add)
+            .map(|(attribute, _)| attribute)
+    }
+
+    /// What became of each wanted attribute, in its order, with a remark: read from what the event holds afterwards,
+    /// not from what the MISP answered. `after` is none if the event could not be looked at.
+    #[must_use]
+    pub fn outcome(
+        &self,
+        wanted: &Wanted,
+        refusals: &Refusals,
+        after: Option<&Held>,
+    ) -> Vec<(Verdict, Option<String>)> {
+        let index = after.map(|held| Index::new(&held.attributes));
+        let outcome = |attribute: &WantedAttribute, step: &Step| match step {
+            Step::Leave(remark) => (Verdict::Unchanged, remark.clone()),
+            Step::Skip(rule) => (Verdict::Skipped(rule.clone()), None),
+            Step::Add => index.as_ref().map_or_else(
+                || (Verdict::Failed("not verified".to_owned()), None),
+                |index| index.added(attribute, refusals.reasons.get(&attribute.uuid)),
+            ),
+        };
+        wanted.attributes.iter().zip(&self.steps).map(|(attribute, step)| outcome(attribute, step)).collect()
+    }
+
+    /// What would become of each wanted attribute if the plan were carried out.
+    #[must_use]
+    pub fn forecast(&self) -> Vec<(Verdict, Option<String>)> {
+        let forecast = |step: &Step| match step {
+            Step::Add => (Verdict::Created, None),
+            Step::Leave(remark) => (Verdict::Unchanged, remark.clone()),
+            Step::Skip(rule) => (Verdict::Skipped(rule.clone()), None),
+        };
+        self.steps.iter().map(forecast).collect()
+    }
+}
+
+/// What an event holds, by uuid and by value.
+struct Index<'a> {
+    by_uuid: HashMap<Uuid, &'a Attribute>,
+    by_value: HashSet<(&'a str, &'a str)>,
+}
+
+impl<'a> Index<'a> {
+    fn new(attributes: &'a [Attribute]) -> Self {
+        let by_uuid = attributes
+            .iter()
+            .filter_map(|attribute| Some((Uuid::parse_str(&attribute.uuid).ok()?, attribute)))
+            .collect();
+        let live = attributes.iter().filter(|attribute| attribute.deleted != Some(true));
+        Self { by_uuid, by_value: live.map(|attribute| (attribute.kind.as_str(), attribute.value.as_str())).collect() }
+    }
+
+    fn step(&self, wanted: &WantedAttribute) -> Step {
+        match self.by_uuid.get(&wanted.uuid) {
+            Some(held) if held.deleted == Some(true) => Step::Skip("deleted in MISP".to_owned()),
+            Some(held) => Step::Leave(difference(wanted, held)),
+            None if self.by_value.contains(&(wanted.kind.as_str(), wanted.value.as_str())) => {
+                Step::Leave(Some("added by somebody else".to_owned()))
+            }
+            None => Step::Add,
+        }
+    }
+
+    fn added(&self, wanted: &WantedAttribute, refusal: Option<&String>) -> (Verdict, Option<String>) {
+        match (self.by_uuid.get(&wanted.uuid), refusal) {
+            (Some(held), _) if held.deleted != Some(true) => (Verdict::Created, difference(wanted, held)),
+            (_, Some(reason)) => (Verdict::Failed(format!("refused by MISP: {reason}")), None),
+            (Some(_) | None, None) => {
+                (Verdict::Failed("lost: MISP took it without an error and does not hold it".to_owned()), None)
+            }
+        }
+    }
+}
+
+/// What somebody changed on an attribute of ours, or what MISP stores in another way.
+fn difference(wanted: &WantedAttribute, held: &Attribute) -> Option<String> {
+    let tags: Vec<_> = held.tags.iter().map(|tag| tag.name.as_str()).collect();
+    let fields = [
+        ("type", held.kind != wanted.kind),
+        ("category", held.category != wanted.category),
+        ("value", held.value != wanted.value),
+        ("to_ids", held.to_ids == Some(false)),
+        ("comment", held.comment != wanted.comment),
+        ("distribution", wanted.distribution() == 0 && held.distribution.is_some_and(|d| d != 0)),
+        ("TLP tag", wanted.is_stricter && Tlp::from_tags(tags).is_none_or(|tlp| tlp < wanted.tlp)),
+    ];
+    let differing: Vec<_> = fields.iter().filter(|(_, differs)| *differs).map(|(field, _)| *field).collect();
+    (!differing.is_empty()).then(|| format!("differs in MISP, left as it is: {}", differing.join(", ")))
+}
+
+/// What an export of this version sees and does not do yet: changes of the header, and retractions.
+fn remarks(wanted: &Wanted, held: &Held, ids: &Ids) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if held.event.info != wanted.info {
+        remarks.push("the event's info differs from the case's title: this version does not change it".to_owned());
+    }
+    if Tlp::from_tags(held.event.tags()).is_none_or(|tlp| tlp < wanted.tlp) {
+        remarks.push(format!(
+            "the event lacks the tag {}: this version does not add tags to an event that is there",
+            wanted.tlp.tag()
+        ));
+    }
+    let uuids: HashSet<_> = wanted.attributes.iter().map(|attribute| attribute.uuid).collect();
+    let is_dropped = |attribute: &&Attribute| {
+        let uuid = Uuid::parse_str(&attribute.uuid).ok();
+        attribute.deleted != Some(true) && uuid.is_some_and(|uuid| ids.is_mine(&uuid) && !uuids.contains(&uuid))
+    };
+    let dropped = held.attributes.iter().filter(is_dropped).count();
+    if dropped > 0 {
+        remarks.push(format!("{dropped} attributes of earlier exports are no IOCs of the case any more: this version does not retract them"));
+    }
+    remarks
+}

@@ -1,0 +1,327 @@
+//! `full`: the body of every report. A run writes into it while it works ([`Run`]), so that whatever ends the run,
+//! a complete report of what was done so far can be given.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::cortex::report::Artifact;
+use crate::ledger::{Item, Ledger, Verdict};
+
+/// What a worker did, in total and for each connection.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Full {
+    /// The outcome in one sentence. Begins with `INCOMPLETE:` when a part of the work is missing.
+    pub message: String,
+    /// Export only: the case, `#42 Phishing wave`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub case: Option<String>,
+    /// True when nothing was written, by request.
+    pub dry_run: bool,
+    /// What the reader should know, though it stopped nothing.
+    pub warnings: Vec<String>,
+    /// What became of every item: the sum over the connections.
+    pub ledger: Ledger,
+    /// HTTP requests sent in all, those to TheHive included.
+    pub requests: u64,
+    /// One part for each MISP connection that took part, in the order of the configuration.
+    pub connections: Vec<Part>,
+    /// Import only: the alerts that were made of the events.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<Alert>,
+    /// How many elements each list of this report leaves out, where one had to be cut.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, u64>,
+}
+
+/// The part of one MISP connection.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Part {
+    /// The connection's name, from the configuration.
+    pub name: String,
+    /// Its URL, without anything secret.
+    pub url: String,
+    /// A MISP server, or a feed.
+    pub kind: Kind,
+    /// The version that a server names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// What became of every item on this connection.
+    pub ledger: Ledger,
+    /// HTTP requests sent.
+    pub requests: u64,
+    /// Seconds spent.
+    pub seconds: f64,
+    /// Why this connection's work stopped, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Remarks on this connection.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// Single failures, the first of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
+    /// The events: those read (import), or the one written (export).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<EventLine>,
+    /// Export only: the observables, one line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub observables: Vec<ObservableLine>,
+}
+
+/// What a connection leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A MISP server.
+    #[default]
+    Server,
+    /// A MISP feed: a folder of event files.
+    Feed,
+}
+
+/// One MISP event in a report.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct EventLine {
+    /// The event's uuid.
+    pub uuid: String,
+    /// Its number on the server; a feed has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Its info line.
+    pub title: String,
+    /// Where to look at it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// The organisation that created it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub organisation: String,
+    /// Its date, `YYYY-MM-DD`.
+    pub date: String,
+    /// Its TLP, in words.
+    pub tlp: String,
+    /// Attributes that were read from it, or that it holds after an export.
+    pub attributes: u64,
+    /// `created`, `updated`, `unchanged`, `skipped` or `failed`.
+    pub verdict: String,
+    /// The rule that skipped it, or the reason why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// One observable of an export.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ObservableLine {
+    /// The observable's type in TheHive.
+    #[serde(rename = "dataType")]
+    pub data_type: String,
+    /// Its value, shortened.
+    pub data: String,
+    /// `created`, `updated`, `unchanged`, `skipped` or `failed`.
+    pub verdict: String,
+    /// The rule that skipped it, or the reason why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The attribute that it became: `category/type`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attribute: Option<String>,
+    /// The attribute's uuid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
+}
+
+/// A TheHive alert as it would be created: the names are those of TheHive's API.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Alert {
+    /// Always `misp`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The connection's name.
+    pub source: String,
+    /// The event's uuid.
+    pub source_ref: String,
+    /// The event's page on its server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_link: Option<String>,
+    /// `#<id> <info>`.
+    pub title: String,
+    /// Markdown.
+    pub description: String,
+    /// 1 low to 4 critical.
+    pub severity: u8,
+    /// The event's date, in milliseconds since 1970.
+    pub date: i64,
+    /// TheHive's number on the scale of five: 0 CLEAR, 1 GREEN, 2 AMBER, 3 AMBER+STRICT, 4 RED.
+    pub tlp: u8,
+    /// 0 CLEAR to 3 RED.
+    pub pap: u8,
+    /// `src:<organisation>`, then the event's tags.
+    pub tags: Vec<String>,
+    /// How many observables the alert has.
+    pub observable_count: u64,
+    /// The first of them.
+    pub observables: Vec<AlertObservable>,
+}
+
+/// An observable of an alert: the names are those of TheHive's API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AlertObservable {
+    /// The observable's type.
+    pub data_type: String,
+    /// Its value.
+    pub data: String,
+    /// The attribute's comment.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// TheHive's number on the scale of five.
+    pub tlp: u8,
+    /// True when MISP says `to_ids`.
+    pub ioc: bool,
+    /// Where it came from, and the attribute's tags.
+    pub tags: Vec<String>,
+}
+
+/// A report under construction: `full` beside what stands next to it in a report.
+#[derive(Debug, Default)]
+pub struct Draft {
+    /// The body.
+    pub full: Full,
+    /// IOCs for the analyst to import (analyzer only).
+    pub artifacts: Vec<Artifact>,
+    /// Operations that TheHive is asked to do (responder only).
+    pub operations: Vec<crate::cortex::report::Operation>,
+    /// True once anything was changed anywhere.
+    pub wrote: bool,
+    /// The connections (by index) whose work is over, well or badly.
+    pub ended: Vec<bool>,
+}
+
+/// The first elements of a list are shown; of the rest the report gives the number.
+pub const SHOWN_FAILURES: usize = 20;
+/// Events and observables shown for each connection.
+pub const SHOWN_LINES: usize = 300;
+/// Warnings shown, each list.
+pub const SHOWN_WARNINGS: usize = 50;
+
+/// A handle on the report under construction, shared by the thread that works and the one that answers Cortex.
+#[derive(Clone, Debug, Default)]
+pub struct Run(Arc<Mutex<Draft>>);
+
+impl Run {
+    /// The report so far. A panic elsewhere does not make it unreadable.
+    pub fn draft(&self) -> MutexGuard<'_, Draft> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a warning to the whole report, once.
+    pub fn warn(&self, warning: impl Into<String>) {
+        push_once(&mut self.draft().full.warnings, warning.into());
+    }
+
+    /// Opens the part of a connection; the handle writes into it.
+    #[must_use]
+    pub fn open(&self, part: Part) -> PartOf {
+        let mut draft = self.draft();
+        draft.full.connections.push(part);
+        draft.ended.push(false);
+        PartOf { run: self.clone(), index: draft.full.connections.len() - 1 }
+    }
+
+    /// Counts a request.
+    pub fn request(&self) {
+        self.draft().full.requests += 1;
+    }
+
+    /// Remembers that something was changed outside.
+    pub fn wrote(&self) {
+        self.draft().wrote = true;
+    }
+}
+
+fn push_once(list: &mut Vec<String>, text: String) {
+    if list.len() < SHOWN_WARNINGS && !list.contains(&text) {
+        list.push(text);
+    }
+}
+
+/// A handle on the part of one connection.
+#[derive(Clone, Debug)]
+pub struct PartOf {
+    /// The whole report.
+    pub run: Run,
+    index: usize,
+}
+
+impl PartOf {
+    /// Changes the part.
+    pub fn with(&self, change: impl FnOnce(&mut Part)) {
+        if let Some(part) = self.run.draft().full.connections.get_mut(self.index) {
+            change(part);
+        }
+    }
+
+    /// Counts items as read.
+    pub fn fetched(&self, item: Item, number: u64) {
+        self.with(|part| part.ledger.fetched(item, number));
+    }
+
+    /// Records what became of items read before.
+    pub fn record(&self, item: Item, verdict: &Verdict, number: u64) {
+        self.with(|part| part.ledger.record(item, verdict, number));
+    }
+
+    /// Counts a request to this connection.
+    pub fn request(&self) {
+        self.run.request();
+        self.with(|part| part.requests += 1);
+    }
+
+    /// Adds a warning to this connection, once.
+    pub fn warn(&self, warning: impl Into<String>) {
+        self.with(|part| push_once(&mut part.warnings, warning.into()));
+    }
+
+    /// Names a single failure; of the later ones only the ledger tells.
+    pub fn fail(&self, failure: impl Into<String>) {
+        self.with(|part| {
+            if part.failures.len() < SHOWN_FAILURES {
+                part.failures.push(failure.into());
+            }
+        });
+    }
+
+    /// Shows an observable; of those beyond the first the report gives the number.
+    pub fn show_observable(&self, line: ObservableLine) {
+        let mut draft = self.run.draft();
+        let full = &mut draft.full;
+        match full.connections.get_mut(self.index) {
+            Some(part) if part.observables.len() < SHOWN_LINES => part.observables.push(line),
+            _ => *full.left_out.entry("observables".to_owned()).or_default() += 1,
+        }
+    }
+
+    /// Shows an event; of those beyond the first the report gives the number.
+    pub fn show_event(&self, line: EventLine) {
+        let mut draft = self.run.draft();
+        let full = &mut draft.full;
+        match full.connections.get_mut(self.index) {
+            Some(part) if part.events.len() < SHOWN_LINES => part.events.push(line),
+            _ => *full.left_out.entry("events".to_owned()).or_default() += 1,
+        }
+    }
+
+    /// Closes the part: the work on this connection is over, with an error or without.
+    pub fn end(&self, error: Option<String>) {
+        self.with(|part| {
+            part.ledger.settle(error.as_deref().unwrap_or("not reached"));
+            part.error = error;
+        });
+        if let Some(ended) = self.run.draft().ended.get_mut(self.index) {
+            *ended = true;
+        }
+    }
+}

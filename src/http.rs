@@ -1,0 +1,438 @@
+//! The only room that knows the HTTP client. A request goes to the configured origin and nowhere else: redirects are
+//! never followed, since a redirected POST loses its body and the key must not travel. Errors carry method, URL, status
+//! and the server's own words.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use reqwest::blocking::{self, ClientBuilder, RequestBuilder};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Certificate, Method, Proxy, redirect};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::config::Limits;
+use crate::time::Clock;
+
+/// How much of a server's own words is repeated, in characters.
+const WORDS: usize = 1_000;
+/// The largest answer that is read as one value, in bytes.
+const LARGEST_VALUE: u64 = 16 << 20;
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// What the network around us asks for, the same for every server of a job.
+#[derive(Clone, Debug)]
+pub struct Network {
+    clock: Clock,
+    connect_timeout: Duration,
+    read_timeout: Duration,
+    proxies: Vec<(&'static str, String)>,
+}
+
+impl Network {
+    /// Takes the limits from the worker's configuration, and the proxies from where Cortex puts them:
+    /// `config.proxy.http` and `config.proxy.https` (its `JobRunnerSrv.scala`). Without them those of the environment
+    /// hold.
+    #[must_use]
+    pub fn new(limits: &Limits, config: &Map<String, Value>, clock: Clock) -> Self {
+        let proxy = |scheme| {
+            let set = config.get("proxy").and_then(|proxy| proxy.get(scheme)).and_then(Value::as_str);
+            set.filter(|url| !url.trim().is_empty()).map(|url| (scheme, url.trim().to_owned()))
+        };
+        Self {
+            clock,
+            connect_timeout: Duration::from_secs(limits.connect_timeout),
+            read_timeout: Duration::from_secs(limits.read_timeout),
+            proxies: ["http", "https"].into_iter().filter_map(proxy).collect(),
+        }
+    }
+
+    /// The run's clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+}
+
+/// How a server is talked to.
+#[derive(Clone, Debug)]
+pub struct Origin<'a> {
+    /// The base URL; its path ends with a slash.
+    pub url: &'a Url,
+    /// Headers sent with every request, the key among them.
+    pub headers: Vec<(&'static str, String)>,
+    /// Our name. MISP streams long answers only to a name that begins with `MISP` (its `RestResponseComponent.php`).
+    pub user_agent: String,
+    /// Further certificates to trust, a PEM file.
+    pub cert_path: Option<&'a Path>,
+    /// False if certificates are not checked.
+    pub cert_check: bool,
+}
+
+/// A client of one server.
+pub struct Client {
+    agent: blocking::Client,
+    base: Url,
+    network: Network,
+    on_request: Box<dyn Fn() + Send>,
+}
+
+impl Client {
+    /// Makes ready; nothing is sent yet. `on_request` is told of each request.
+    ///
+    /// # Errors
+    /// A certificate file that cannot be read, a proxy that is no URL, a key that no header can carry.
+    pub fn new(origin: &Origin<'_>, network: &Network, on_request: Box<dyn Fn() + Send>) -> Result<Self> {
+        let mut builder = blocking::Client::builder()
+            .user_agent(&origin.user_agent)
+            .default_headers(headers(origin)?)
+            .redirect(redirect::Policy::none())
+            .connect_timeout(network.connect_timeout)
+            .timeout(network.read_timeout);
+        builder = trusting(builder, origin)?;
+        for (scheme, url) in &network.proxies {
+            let proxy = if *scheme == "http" { Proxy::http(url.as_str()) } else { Proxy::https(url.as_str()) };
+            builder = builder.proxy(
+                proxy.map_err(|_| anyhow::anyhow!("the proxy for {scheme} is no URL: write it as http://host:port"))?,
+            );
+        }
+        let agent = builder.build().map_err(|error| anyhow::anyhow!("preparing the connection: {}", chain(&error)))?;
+        Ok(Self { agent, base: origin.url.clone(), network: network.clone(), on_request })
+    }
+
+    /// Gets a path below the base URL.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn get(&self, path: &str) -> Result<Answer, Failure> {
+        self.send(Method::GET, path, |request| request)
+    }
+
+    /// Posts JSON to a path below the base URL.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn post(&self, path: &str, body: &impl Serialize) -> Result<Answer, Failure> {
+        let bytes = serde_json::to_vec(body);
+        self.send(Method::POST, path, |request| match bytes {
+            Ok(bytes) => request.body(bytes),
+            Err(_) => request,
+        })
+    }
+
+    fn send(
+        &self,
+        method: Method,
+        path: &str,
+        finish: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Answer, Failure> {
+        let url = self.base.join(path).unwrap_or_else(|_| self.base.clone());
+        let line = format!("{method} {url}");
+        let fail = |cause| Failure { line: line.clone(), cause };
+        if self.network.clock.is_over() {
+            return Err(fail(Cause::Deadline));
+        }
+        (self.on_request)();
+        let timeout =
+            self.network.clock.left().map_or(self.network.read_timeout, |left| left.min(self.network.read_timeout));
+        let request = finish(self.agent.request(method, url).timeout(timeout));
+        let response = request.send().map_err(|error| fail(Cause::Unreachable(unreachable(&error))))?;
+        let answer = Answer { line: line.clone(), clock: self.network.clock, response };
+        answer.checked().map_err(fail)
+    }
+}
+
+fn headers(origin: &Origin<'_>) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::from_iter([(ACCEPT, JSON), (CONTENT_TYPE, JSON)]);
+    for (name, value) in &origin.headers {
+        let mut value = HeaderValue::from_str(value)
+            .ok()
+            .context("the key has a character that no HTTP header can carry: paste it anew")?;
+        let name = HeaderName::from_static(name);
+        value.set_sensitive(name == AUTHORIZATION);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+/// Trust: the built-in web roots, the system's, and the configured file. For plain http none is loaded, which is also
+/// what lets the program run where there is no certificate file at all.
+fn trusting(builder: ClientBuilder, origin: &Origin<'_>) -> Result<ClientBuilder> {
+    // A second call finds the provider in place already, which is as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    if origin.url.scheme() == "http" {
+        return Ok(builder.tls_certs_only([]));
+    }
+    let web = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|root| Certificate::from_der(root).ok());
+    let own = origin.cert_path.map_or(Ok(Vec::new()), certificates)?;
+    Ok(builder.tls_certs_merge(web.chain(own)).tls_danger_accept_invalid_certs(!origin.cert_check))
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate>> {
+    let reading = || format!("reading the certificates in {} (\"cert_path\")", path.display());
+    let text = fs::read(path).with_context(reading)?;
+    let certificates =
+        Certificate::from_pem_bundle(&text).map_err(|error| anyhow::anyhow!(chain(&error))).with_context(reading)?;
+    ensure!(!certificates.is_empty(), "{}: there is no certificate in PEM form in it", reading());
+    Ok(certificates)
+}
+
+/// A good answer whose body has not been read yet.
+pub struct Answer {
+    line: String,
+    clock: Clock,
+    response: blocking::Response,
+}
+
+impl Answer {
+    fn checked(self) -> Result<Self, Cause> {
+        let status = self.response.status();
+        if status.is_redirection() {
+            return Err(Cause::Redirected { status: status.as_u16(), to: self.header(LOCATION.as_str()) });
+        }
+        if !status.is_success() {
+            return Err(self.refused());
+        }
+        let kind = self.header(CONTENT_TYPE.as_str());
+        if kind.to_ascii_lowercase().contains("json") { Ok(self) } else { Err(Cause::NotJson(kind)) }
+    }
+
+    fn refused(self) -> Cause {
+        let status = self.response.status().as_u16();
+        let location = Some(self.header(LOCATION.as_str())).filter(|location| !location.is_empty());
+        let mut text = Vec::new();
+        drop(self.body().take(64 << 10).read_to_end(&mut text));
+        let said: Value = serde_json::from_slice(&text).unwrap_or_default();
+        let message = said.get("message").and_then(Value::as_str).map_or_else(|| plain(&text), unescaped);
+        Cause::Refused {
+            status,
+            message: cut(&message),
+            errors: Box::new(said.get("errors").cloned().unwrap_or_default()),
+            location,
+        }
+    }
+
+    /// A header, or the empty text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> String {
+        self.response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    }
+
+    /// The body, as a stream that ends with an error at the deadline.
+    #[must_use]
+    pub fn body(self) -> Body {
+        Body { clock: self.clock, response: self.response }
+    }
+
+    /// The whole body as one value.
+    ///
+    /// # Errors
+    /// That it broke off, is too large, or is no JSON.
+    pub fn value(self) -> Result<Value> {
+        let line = self.line.clone();
+        let body = self.body().take(LARGEST_VALUE);
+        serde_json::from_reader(io::BufReader::new(body)).with_context(|| format!("{line}: reading the answer"))
+    }
+
+    /// What was asked, for messages: `GET https://misp.example.org/servers/getVersion`.
+    #[must_use]
+    pub fn line(&self) -> &str {
+        &self.line
+    }
+}
+
+/// The body of an answer.
+pub struct Body {
+    clock: Clock,
+    response: blocking::Response,
+}
+
+impl Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.clock.is_over() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the deadline of the run has passed"));
+        }
+        self.response
+            .read(buffer)
+            .map_err(|error| io::Error::new(error.kind(), format!("the answer broke off: {}", chain(&error))))
+    }
+}
+
+/// A request that was not answered as it should be.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    line: String,
+    /// What went wrong.
+    pub cause: Cause,
+}
+
+/// What went wrong with a request.
+#[derive(Clone, Debug)]
+pub enum Cause {
+    /// No answer: name, network, certificate or time.
+    Unreachable(String),
+    /// The server points elsewhere.
+    Redirected {
+        /// 301, 302, …
+        status: u16,
+        /// Where it points.
+        to: String,
+    },
+    /// The server says no.
+    Refused {
+        /// 400 and above.
+        status: u16,
+        /// Its words.
+        message: String,
+        /// Its `errors`, where it lists them.
+        errors: Box<Value>,
+        /// The `Location` header, which MISP sends with some refusals.
+        location: Option<String>,
+    },
+    /// A good status, but no JSON; the text is the content type.
+    NotJson(String),
+    /// The run's deadline passed before it was sent.
+    Deadline,
+}
+
+impl Failure {
+    /// The status of a refusal; none for the other causes.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self.cause {
+            Cause::Refused { status, .. } => Some(status),
+            Cause::Unreachable(_) | Cause::Redirected { .. } | Cause::NotJson(_) | Cause::Deadline => None,
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.line)?;
+        match &self.cause {
+            Cause::Unreachable(why) => f.write_str(why),
+            Cause::Redirected { status, to } => {
+                write!(
+                    f,
+                    "{status}: the server redirects to {}, which is not followed: give the final URL in \"url\"",
+                    cut(to)
+                )
+            }
+            Cause::Refused { status, message, errors, .. } => {
+                write!(f, "{status}: {message}")?;
+                if errors.is_null() { Ok(()) } else { write!(f, " ({})", cut(&words(errors))) }
+            }
+            Cause::NotJson(kind) if kind.is_empty() => {
+                f.write_str("the answer is not JSON: this URL is not that of an API")
+            }
+            Cause::NotJson(kind) => write!(f, "the answer is {}, not JSON: this URL is not that of an API", cut(kind)),
+            Cause::Deadline => f.write_str("not sent: the deadline of the run has passed"),
+        }
+    }
+}
+
+/// A server's `errors`, whatever their shape, as plain words: a text, a list, or an object of lists.
+#[must_use]
+pub fn words(errors: &Value) -> String {
+    match errors {
+        Value::String(text) => unescaped(text),
+        Value::Array(list) => list.iter().map(words).collect::<Vec<_>>().join("; "),
+        Value::Object(map) => map.values().map(words).collect::<Vec<_>>().join("; "),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// MISP escapes its messages for HTML.
+fn unescaped(text: &str) -> String {
+    [("&#039;", "'"), ("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")]
+        .iter()
+        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+fn plain(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    match text.trim() {
+        "" => "no further words".to_owned(),
+        text if text.starts_with('<') => "a web page, not an API's answer".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+fn cut(text: &str) -> String {
+    let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.chars().take(WORDS).collect()
+}
+
+fn unreachable(error: &reqwest::Error) -> String {
+    let why = chain(error);
+    if error.is_timeout() && !error.is_connect() {
+        return format!("no answer in time ({why}): the server is overloaded, or \"read_timeout\" is too short");
+    }
+    if error.is_timeout() {
+        return format!("no connection in time ({why}): a firewall may drop it, or a proxy is needed");
+    }
+    let help = [
+        ("dns", "the host name is not known here"),
+        ("refused", "nothing listens there: check host and port"),
+        (
+            "UnknownIssuer",
+            "the certificate comes from an authority that is not trusted here: give its certificate in \"cert_path\"",
+        ),
+        ("NotValidForName", "the certificate is for another host name"),
+        ("Expired", "the certificate has expired"),
+        ("InvalidContentType", "the port does not speak TLS: is it http?"),
+    ];
+    let help = help.iter().find(|(sign, _)| why.contains(sign));
+    help.map_or_else(|| why.clone(), |(_, help)| format!("{help} ({why})"))
+}
+
+/// An error with all its causes, without the URL, which the caller names.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        let text = text.split(" for url (").next().unwrap_or_default().to_owned();
+        if !text.is_empty() && parts.last() != Some(&text) {
+            parts.push(text);
+        }
+        next = error.source();
+    }
+    parts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn errors_of_any_shape_become_words() {
+        assert_eq!(words(&json!("It&#039;s wrong")), "It's wrong");
+        assert_eq!(
+            words(&json!({"attribute_0": {"value": ["IP address has an invalid format."]}})),
+            "IP address has an invalid format."
+        );
+        assert_eq!(words(&json!({"Event": {"info": ["valueNotEmpty"], "date": ["bad"]}})), "valueNotEmpty; bad");
+    }
+
+    #[test]
+    fn a_refusal_says_what_was_asked_and_what_was_answered() {
+        let cause = Cause::Refused {
+            status: 403,
+            message: "No.".into(),
+            errors: Box::new(json!({"value": ["bad"]})),
+            location: None,
+        };
+        let failure = Failure { line: "POST https://m/events/add".into(), cause };
+        assert_eq!(failure.to_string(), "POST https://m/events/add: 403: No. (bad)");
+    }
+}

@@ -1,0 +1,256 @@
+//! Which events become alerts. Every filter is checked here, whatever the server was asked: MISP ignores filters that it
+//! does not know (`fixtures/wire/misp/233-index-unknown-filter.json`), and one unknown organisation empties its answer.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::ids::Ids;
+use crate::misp::wire::Event;
+use crate::time::{self, DAY};
+
+/// The filters on events.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Filters {
+    /// Maximum age of an event in days; 0 for no limit.
+    #[serde(default = "ninety")]
+    pub max_age_days: u64,
+    /// Which date counts for the maximum age: `event` (its own date), `published` (last publication) or `modified` (last change).
+    #[serde(default)]
+    pub max_age_date: AgeDate,
+    /// Only events created by one of these organisations: name (in any case), uuid or number on the server.
+    #[serde(default)]
+    pub include_organisations: Vec<String>,
+    /// No events created by one of these organisations.
+    #[serde(default)]
+    pub exclude_organisations: Vec<String>,
+    /// No events with more attributes than this, those in objects included; 0 for no limit.
+    #[serde(default = "five_thousand")]
+    pub max_attributes: u64,
+    /// Only events with at least one of these tags, in any case; `*` stands for any text.
+    #[serde(default)]
+    pub include_tags: Vec<String>,
+    /// No events with one of these tags, in any case; `*` stands for any text.
+    #[serde(default)]
+    pub exclude_tags: Vec<String>,
+    /// Only published events. What stands in a feed counts as published.
+    #[serde(default = "yes")]
+    pub published_only: bool,
+    /// No events that this installation exported itself.
+    #[serde(default = "yes")]
+    pub loop_guard: bool,
+}
+
+fn ninety() -> u64 {
+    90
+}
+
+fn five_thousand() -> u64 {
+    5_000
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Which date counts for the age of an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AgeDate {
+    /// The event's own date.
+    #[default]
+    Event,
+    /// Its last publication.
+    Published,
+    /// Its last change.
+    Modified,
+}
+
+impl Filters {
+    /// The rule that keeps an event out; none if it passes. The number of attributes is checked once more while the
+    /// event is read, since a feed does not tell it before.
+    #[must_use]
+    pub fn rule(&self, event: &Event, uuid: &Uuid, ids: &Ids, now: i64) -> Option<String> {
+        if self.loop_guard && ids.is_mine(uuid) {
+            return Some("exported by this installation (loop guard)".to_owned());
+        }
+        if self.published_only && event.published != Some(true) {
+            return Some("not published".to_owned());
+        }
+        let of_organisation = self.organisation_rule(event);
+        of_organisation.or_else(|| self.tag_rule(event)).or_else(|| self.age_rule(event, now)).or_else(|| {
+            let count = event.attribute_count.and_then(|count| u64::try_from(count).ok());
+            count.filter(|count| self.is_too_large(*count)).map(|_| self.too_large())
+        })
+    }
+
+    /// True for a number of attributes above the limit.
+    #[must_use]
+    pub fn is_too_large(&self, attributes: u64) -> bool {
+        self.max_attributes > 0 && attributes > self.max_attributes
+    }
+
+    /// The rule for events above the limit.
+    #[must_use]
+    pub fn too_large(&self) -> String {
+        format!("more than {} attributes", self.max_attributes)
+    }
+
+    fn organisation_rule(&self, event: &Event) -> Option<String> {
+        if !self.include_organisations.is_empty() && !self.include_organisations.iter().any(|one| is_by(event, one)) {
+            return Some("organisation is not included".to_owned());
+        }
+        let excluded = self.exclude_organisations.iter().find(|one| is_by(event, one))?;
+        Some(format!("organisation {excluded} is excluded"))
+    }
+
+    fn tag_rule(&self, event: &Event) -> Option<String> {
+        let has = |pattern: &&String| event.tags().any(|tag| matches(pattern, tag));
+        if !self.include_tags.is_empty() && !self.include_tags.iter().any(|pattern| has(&pattern)) {
+            return Some("no tag is included".to_owned());
+        }
+        self.exclude_tags.iter().find(has).map(|pattern| format!("tag {pattern} is excluded"))
+    }
+
+    fn age_rule(&self, event: &Event, now: i64) -> Option<String> {
+        let days = i64::try_from(self.max_age_days).ok().filter(|days| *days > 0)?;
+        let moment = match self.max_age_date {
+            AgeDate::Event => time::day(&event.date),
+            AgeDate::Published => event.publish_timestamp.filter(|moment| *moment > 0).or(event.timestamp),
+            AgeDate::Modified => event.timestamp,
+        };
+        let Some(moment) = moment else { return Some("its date cannot be read".to_owned()) };
+        let oldest = now.saturating_sub(days.saturating_mul(DAY));
+        let oldest = if self.max_age_date == AgeDate::Event { oldest - oldest.rem_euclid(DAY) } else { oldest };
+        (moment < oldest).then(|| format!("older than {days} days"))
+    }
+}
+
+fn is_by(event: &Event, organisation: &str) -> bool {
+    let Some(orgc) = &event.orgc else { return false };
+    let organisation = organisation.trim().to_lowercase();
+    !organisation.is_empty()
+        && [&orgc.name, &orgc.uuid, &orgc.id].iter().any(|known| known.to_lowercase() == organisation)
+}
+
+/// True if a tag fits a pattern, in any case; `*` stands for any text.
+#[must_use]
+pub fn matches(pattern: &str, tag: &str) -> bool {
+    let (pattern, tag) = (pattern.trim().to_lowercase(), tag.trim().to_lowercase());
+    let mut parts = pattern.split('*');
+    let Some(rest) = parts.next().and_then(|first| tag.strip_prefix(first)) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    let mut rest = rest;
+    for part in parts {
+        match rest.split_once(part) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const NOW: i64 = 1_700_000_000;
+
+    fn rule(filters: Value, event: Value) -> Option<String> {
+        let filters: Filters = serde_json::from_value(filters).unwrap();
+        let mut whole = json!({"date": "2023-11-01", "published": true, "timestamp": NOW, "Orgc": {"id": "7", "name": "CIRCL", "uuid": "55f6ea5e-2c60-40e5-964f-47a8950d210f"}});
+        whole.as_object_mut().unwrap().extend(event.as_object().unwrap().clone());
+        let event: Event = serde_json::from_value(whole).unwrap();
+        filters.rule(&event, &Uuid::nil(), &Ids::new("here"), NOW)
+    }
+
+    fn tags(names: &[&str]) -> Value {
+        json!({"EventTag": names.iter().map(|name| json!({"Tag": {"name": name}})).collect::<Vec<_>>()})
+    }
+
+    #[test]
+    fn without_filters_a_published_recent_event_passes() {
+        assert_eq!(rule(json!({}), json!({})), None);
+        assert_eq!(rule(json!({}), json!({"published": "0"})), Some("not published".into()));
+        assert_eq!(rule(json!({"published_only": false}), json!({"published": false})), None);
+    }
+
+    #[test]
+    fn organisations_are_known_by_name_in_any_case_uuid_or_number() {
+        for name in ["circl", " CIRCL ", "55F6EA5E-2c60-40e5-964f-47a8950d210f", "7"] {
+            assert_eq!(rule(json!({"include_organisations": [name]}), json!({})), None, "{name}");
+            assert_eq!(
+                rule(json!({"exclude_organisations": [name]}), json!({})),
+                Some(format!("organisation {name} is excluded"))
+            );
+        }
+        assert_eq!(
+            rule(json!({"include_organisations": ["CIRC", ""]}), json!({})),
+            Some("organisation is not included".into())
+        );
+        assert_eq!(
+            rule(json!({"include_organisations": ["x"]}), json!({"Orgc": null})),
+            Some("organisation is not included".into())
+        );
+    }
+
+    #[test]
+    fn tags_are_matched_in_any_case_with_wildcards() {
+        let event = tags(&["TLP:Red", "misp-galaxy:threat-actor=\"APT 29\""]);
+        assert_eq!(rule(json!({"exclude_tags": ["tlp:red"]}), event.clone()), Some("tag tlp:red is excluded".into()));
+        assert_eq!(rule(json!({"include_tags": ["tlp:green", "misp-galaxy:*actor=*"]}), event.clone()), None);
+        assert_eq!(rule(json!({"include_tags": ["tlp:"]}), event), Some("no tag is included".into()));
+    }
+
+    #[test]
+    fn wildcards_match_any_text_and_nothing_else() {
+        for (pattern, tag, fits) in [
+            ("*", "", true),
+            ("a*", "abc", true),
+            ("*c", "abc", true),
+            ("a*b*c", "a--b--c", true),
+            ("a*b*c", "abbd", false),
+            ("ab", "abc", false),
+            ("*b", "bab", true),
+            ("a*a", "a", false),
+        ] {
+            assert_eq!(matches(pattern, tag), fits, "{pattern} {tag}");
+        }
+    }
+
+    #[test]
+    fn age_is_measured_by_the_chosen_date() {
+        let old = json!({"date": "2020-01-01"});
+        assert_eq!(rule(json!({}), old.clone()), Some("older than 90 days".into()));
+        assert_eq!(rule(json!({"max_age_days": 0}), old.clone()), None);
+        assert_eq!(rule(json!({"max_age_date": "modified"}), old), None);
+        assert_eq!(
+            rule(json!({"max_age_date": "published"}), json!({"publish_timestamp": "1"})),
+            Some("older than 90 days".into())
+        );
+        assert_eq!(rule(json!({}), json!({"date": "soon"})), Some("its date cannot be read".into()));
+        assert_eq!(rule(json!({"max_age_days": 14}), json!({"date": "2023-10-31"})), None);
+        assert_eq!(rule(json!({"max_age_days": 13}), json!({"date": "2023-10-31"})), Some("older than 13 days".into()));
+    }
+
+    #[test]
+    fn large_events_are_left_out() {
+        assert_eq!(
+            rule(json!({"max_attributes": 10}), json!({"attribute_count": "11"})),
+            Some("more than 10 attributes".into())
+        );
+        assert_eq!(rule(json!({"max_attributes": 0}), json!({"attribute_count": "11000"})), None);
+    }
+
+    #[test]
+    fn our_own_events_do_not_come_back() {
+        let ids = Ids::new("here");
+        let filters: Filters = serde_json::from_value(json!({"max_age_days": 0})).unwrap();
+        let event: Event = serde_json::from_value(json!({"published": true})).unwrap();
+        let own = ids.event("~1", "");
+        assert!(filters.rule(&event, &own, &ids, NOW).unwrap().contains("loop guard"));
+        assert_eq!(filters.rule(&event, &own, &Ids::new("there"), NOW), None);
+        assert_eq!(Filters { loop_guard: false, ..filters }.rule(&event, &own, &ids, NOW), None);
+    }
+}

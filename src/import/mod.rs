@@ -1,0 +1,403 @@
+//! The analyzer's flow: list → filter → read (streamed) → map → report, for each connection by itself. This version
+//! reports the alerts and does not write them to TheHive.
+
+pub mod command;
+pub mod filter;
+pub mod map;
+
+use std::collections::HashMap;
+
+use anyhow::{Result, anyhow};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::config::connections::{self, Connection, Connections, Target};
+use crate::config::{self, Limits, Table};
+use crate::cortex::job::Job;
+use crate::cortex::report::{Level, Taxonomy};
+use crate::export;
+use crate::full::{Alert, AlertObservable, EventLine, Full, Part, PartOf, Run};
+use crate::http::Network;
+use crate::ids::{self, Ids};
+use crate::json::Element;
+use crate::ledger::{Item, Ledger, Verdict};
+use crate::misp::server::Server;
+use crate::misp::wire::{Attribute, Event, Object, Piece};
+use crate::misp::{Listed, Misp, Window};
+use crate::time::{Clock, DAY};
+use crate::types::DataTypes;
+use crate::worker::{self, Flavour, Worker};
+use command::{Command, Parameters};
+use filter::Filters;
+use map::{Origin, Within};
+
+/// The configuration of `misp-import`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Config {
+    /// The MISP connections.
+    #[serde(flatten)]
+    pub connections: Connections,
+    /// How many days back a run looks for events that were published or changed; 0 for all. A job's parameter `since` takes its place.
+    #[serde(default = "thirty")]
+    pub window_days: u64,
+    /// The filters on events.
+    #[serde(flatten)]
+    pub filters: Filters,
+    /// The URL of TheHive. Its host is the default of `instance`; alerts are not written there by this version, only reported.
+    #[serde(default)]
+    pub thehive_url: Option<String>,
+    /// A name of this installation, the same for both workers and for ever: by it the loop guard knows its own exports. Default: the host of `thehive_url`, else `thehive`.
+    #[serde(default)]
+    pub instance: Option<String>,
+    /// How many IOCs a report offers as artifacts for an analyst to import, at most 300.
+    #[serde(default = "three_hundred")]
+    pub max_artifacts: u64,
+    /// The limits in time.
+    #[serde(flatten)]
+    pub limits: Limits,
+}
+
+fn thirty() -> u64 {
+    30
+}
+
+fn three_hundred() -> u64 {
+    MOST_ARTIFACTS
+}
+
+/// Cortex stores each artifact by a call of its own, so more would be slow.
+const MOST_ARTIFACTS: u64 = 300;
+/// Alerts shown in a report.
+const SHOWN_ALERTS: usize = 50;
+/// Observables shown of each alert.
+const SHOWN_OBSERVABLES: usize = 50;
+
+/// The analyzer.
+#[derive(Clone, Copy, Debug)]
+pub struct Import;
+
+impl Worker for Import {
+    const NAME: &'static str = "MISPImport";
+    const PROGRAM: &'static str = "misp-import";
+    const FLAVOUR: Flavour = Flavour::Analyzer;
+    const DESCRIPTION: &'static str = "Import MISP events as alerts through filters: send `misp:sync`, or `misp:sync:<connection>`, as an observable of type other.";
+    const DATA_TYPES: &'static [&'static str] = &["other"];
+    type Config = Config;
+
+    fn limits(config: &Config) -> &Limits {
+        &config.limits
+    }
+
+    fn run(job: &Job, config: &Config, clock: Clock, run: &Run) -> Result<()> {
+        let (parameters, warnings) = config::read::<Parameters>(&job.parameters, Table::Parameters)?;
+        let (connections, more) = config.connections.checked()?;
+        warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
+        let command = Command::new(&job.data, &parameters, clock.now)?;
+        let importing: Vec<_> = connections.into_iter().filter(|connection| connection.purpose.imports()).collect();
+        if importing.is_empty() {
+            return Err(worker::no_connection("import"));
+        }
+        let importing = connections::narrowed(importing, command.connection.as_deref())?;
+        let ids = Ids::new(&export::instance(config.instance.as_deref(), config.thehive_url.as_deref())?);
+        let network = Network::new(&config.limits, &job.config, clock);
+        let since = command.since.unwrap_or_else(|| window_start(config.window_days, clock.now));
+        run.draft().full.dry_run = true;
+        for connection in &importing {
+            let part = open_part(connection, run);
+            let import = One { connection, network: &network, ids: &ids, config, since, part: &part };
+            let started = clock.seconds();
+            let ended = import.run();
+            part.with(|part| part.seconds = clock.seconds() - started);
+            part.end(ended.err().map(|error| worker::line(&error)));
+        }
+        Ok(())
+    }
+
+    fn message(full: &Full) -> String {
+        let events = full.ledger.count(Item::Events);
+        let attributes = full.ledger.count(Item::Attributes);
+        let mut told = vec![format!(
+            "{} events read, {} would become alerts with {} attributes",
+            events.fetched, events.created, attributes.created
+        )];
+        told.extend((events.skipped > 0).then(|| format!("{} skipped", events.skipped)));
+        told.extend((events.failed > 0).then(|| format!("{} failed", events.failed)));
+        format!("{} (report only: this version writes no alerts to TheHive)", told.join(", "))
+    }
+
+    fn taxonomies(full: &Full) -> Vec<Taxonomy> {
+        let count = full.ledger.count(Item::Events);
+        let taxonomy = |predicate, value: u64| Taxonomy {
+            level: Level::Info,
+            namespace: "MISP",
+            predicate,
+            value: value.to_string(),
+        };
+        vec![taxonomy("Events", count.fetched), taxonomy("Alerts", count.created)]
+    }
+}
+
+fn window_start(days: u64, now: i64) -> i64 {
+    match i64::try_from(days) {
+        Ok(0) | Err(_) => 0,
+        Ok(days) => now.saturating_sub(days.saturating_mul(DAY)).max(0),
+    }
+}
+
+fn open_part(connection: &Connection, run: &Run) -> PartOf {
+    run.open(Part {
+        name: connection.name.clone(),
+        url: connection.url().to_string(),
+        kind: Misp::kind(connection),
+        ledger: Ledger::of(&[Item::Events, Item::Attributes]),
+        ..Part::default()
+    })
+}
+
+/// The import from one connection.
+struct One<'a> {
+    connection: &'a Connection,
+    network: &'a Network,
+    ids: &'a Ids,
+    config: &'a Config,
+    since: i64,
+    part: &'a PartOf,
+}
+
+impl One<'_> {
+    fn run(&self) -> Result<()> {
+        let misp = Misp::open(self.connection, self.network, self.part)?;
+        let version = misp.version()?;
+        self.part.with(|part| part.version = version);
+        let window = Window { since: self.since, published_only: self.config.filters.published_only };
+        misp.list(window, &mut |listed| self.event(&misp, listed))
+    }
+
+    /// One event of the list. What goes wrong with it stays with it; only the deadline stops the list.
+    fn event(&self, misp: &Misp, listed: Listed) -> Result<()> {
+        self.part.fetched(Item::Events, 1);
+        let (event, uuid) = match listed {
+            Listed::Event(event, uuid) => (event, uuid),
+            Listed::Bad(problem) => {
+                self.part.record(Item::Events, &Verdict::Failed(problem.clone()), 1);
+                self.part.fail(problem);
+                return Ok(());
+            }
+        };
+        if self.network.clock().is_over() {
+            return Err(anyhow!("the deadline has passed (\"deadline_minutes\"): the rest comes with the next run"));
+        }
+        let (verdict, attributes) = match self.config.filters.rule(&event, &uuid, self.ids, self.network.clock().now) {
+            Some(rule) => (Verdict::Skipped(rule), event.attribute_count.unwrap_or(0).unsigned_abs()),
+            None => self.alert(misp, &event, &uuid),
+        };
+        self.note_foreign(&uuid);
+        self.part.record(Item::Events, &verdict, 1);
+        self.part.show_event(self.line(&event, &uuid, &verdict, attributes));
+        Ok(())
+    }
+
+    /// An export of another installation is an event like any other; if it is this one under another name, the loop
+    /// guard cannot know, so the reader is told.
+    fn note_foreign(&self, uuid: &Uuid) {
+        if self.config.filters.loop_guard && ids::is_ours(uuid) && !self.ids.is_mine(uuid) {
+            let instance = self.ids.instance();
+            self.part.warn(format!(
+                "some events were exported by cortex-misp under another instance name than \"{instance}\": if they are your own, \
+                 set \"instance\" to the same name in both workers"
+            ));
+        }
+    }
+
+    /// Reads an event and makes its alert. Its attributes share its fate: they count as arrived only if it was read to
+    /// its end.
+    fn alert(&self, misp: &Misp, event: &Event, uuid: &Uuid) -> (Verdict, u64) {
+        let origin = Origin { connection: &self.connection.name, link: self.link(uuid) };
+        let mut reading = Reading::new(self, map::alert(event, uuid, &origin), map::tlp(event));
+        let read = misp.read(uuid, &mut |piece| reading.piece(piece));
+        let attributes = reading.attributes;
+        let verdict = match read {
+            Ok(()) => Verdict::Created,
+            Err(_) if reading.is_too_large() => Verdict::Skipped(self.config.filters.too_large()),
+            Err(error) => Verdict::Failed(worker::line(&error)),
+        };
+        if let Verdict::Failed(reason) = &verdict {
+            self.part.fail(format!("event {uuid}: {reason}"));
+        }
+        reading.end(&verdict);
+        (verdict, attributes)
+    }
+
+    fn link(&self, uuid: &Uuid) -> Option<String> {
+        match &self.connection.target {
+            Target::Server { url, .. } => Some(Server::link(url, uuid)),
+            Target::Feed { .. } => None,
+        }
+    }
+
+    fn line(&self, event: &Event, uuid: &Uuid, verdict: &Verdict, attributes: u64) -> EventLine {
+        EventLine {
+            uuid: uuid.to_string(),
+            id: Some(event.id.clone()).filter(|id| !id.is_empty()),
+            title: export::map::shortened(&event.info),
+            link: self.link(uuid),
+            organisation: event.organisation().to_owned(),
+            date: event.date.clone(),
+            tlp: map::tlp(event).word().to_owned(),
+            attributes,
+            verdict: verdict.word().to_owned(),
+            reason: verdict.reason().map(ToOwned::to_owned),
+        }
+    }
+}
+
+/// An event while it is read: what its attributes become. Only what the report can show is kept.
+struct Reading<'a> {
+    one: &'a One<'a>,
+    alert: Alert,
+    tlp: crate::markings::Tlp,
+    data_types: DataTypes,
+    attributes: u64,
+    verdicts: Vec<(Verdict, u64)>,
+    places: HashMap<(String, String), usize>,
+    iocs_beyond: u64,
+}
+
+impl<'a> Reading<'a> {
+    fn new(one: &'a One<'a>, alert: Alert, tlp: crate::markings::Tlp) -> Self {
+        Self {
+            one,
+            alert,
+            tlp,
+            data_types: DataTypes::thehive4(),
+            attributes: 0,
+            verdicts: Vec::new(),
+            places: HashMap::new(),
+            iocs_beyond: 0,
+        }
+    }
+
+    fn piece(&mut self, piece: Piece) -> Result<()> {
+        match piece {
+            Piece::Attribute(element) => self.attribute(element, None)?,
+            Piece::Object(Element::Good(object)) => self.object(object)?,
+            Piece::Object(Element::Bad(kind)) => self.attribute(Element::Bad(kind), None)?,
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, object: Object) -> Result<()> {
+        let is_deleted = object.deleted == Some(true);
+        for element in object.attributes {
+            let element = match element {
+                Element::Good(attribute) if is_deleted => Element::Good(Attribute { deleted: Some(true), ..attribute }),
+                element => element,
+            };
+            self.attribute(element, Some(Within { name: &object.name, uuid: &object.uuid }))?;
+        }
+        Ok(())
+    }
+
+    fn attribute(&mut self, element: Element<Attribute>, within: Option<Within<'_>>) -> Result<()> {
+        self.attributes += 1;
+        self.one.part.fetched(Item::Attributes, 1);
+        if self.is_too_large() {
+            return Err(anyhow!("{}", self.one.config.filters.too_large()));
+        }
+        let verdict = match element {
+            Element::Bad(kind) => Verdict::Failed(format!("an attribute is {kind}, not an object")),
+            Element::Good(attribute) if attribute.deleted == Some(true) => Verdict::Skipped("deleted".to_owned()),
+            Element::Good(attribute) => match map::observables(&attribute, within, self.tlp, &self.data_types) {
+                Ok(observables) => {
+                    observables.into_iter().for_each(|observable| self.observable(observable));
+                    Verdict::Created
+                }
+                Err(reason) => Verdict::Failed(reason),
+            },
+        };
+        match self.verdicts.iter_mut().find(|(known, _)| *known == verdict) {
+            Some((_, number)) => *number += 1,
+            None => self.verdicts.push((verdict, 1)),
+        }
+        Ok(())
+    }
+
+    fn is_too_large(&self) -> bool {
+        self.one.config.filters.is_too_large(self.attributes)
+    }
+
+    /// Keeps an observable as far as the report shows it; all are counted.
+    fn observable(&mut self, observable: AlertObservable) {
+        let key = (observable.data_type.clone(), observable.data.clone());
+        let observables = &mut self.alert.observables;
+        if let Some(known) = self.places.get(&key).and_then(|place| observables.get_mut(*place)) {
+            return map::merge(known, observable);
+        }
+        self.alert.observable_count += 1;
+        if observables.len() < KEPT_OBSERVABLES {
+            self.places.insert(key, observables.len());
+            observables.push(observable);
+        } else {
+            self.iocs_beyond += u64::from(observable.ioc);
+        }
+    }
+
+    /// Writes the attributes' verdicts into the ledger and, if the event was read, its alert into the report.
+    fn end(self, verdict: &Verdict) {
+        let part = self.one.part;
+        match verdict {
+            Verdict::Created | Verdict::Updated | Verdict::Unchanged => {
+                self.verdicts.iter().for_each(|(verdict, number)| part.record(Item::Attributes, verdict, *number));
+                for (verdict, number) in &self.verdicts {
+                    if let Verdict::Failed(reason) = verdict {
+                        part.fail(format!("event {}: {number} attributes: {reason}", self.alert.source_ref));
+                    }
+                }
+                show(self.alert, self.iocs_beyond, self.one);
+            }
+            Verdict::Skipped(rule) => part.record(Item::Attributes, &Verdict::Skipped(rule.clone()), self.attributes),
+            Verdict::Failed(_) => {
+                part.record(
+                    Item::Attributes,
+                    &Verdict::Failed("its event was not read to the end".to_owned()),
+                    self.attributes,
+                );
+            }
+        }
+    }
+}
+
+/// Observables kept of one event: enough for all artifacts of a report.
+const KEPT_OBSERVABLES: usize = 2_000;
+
+fn show(mut alert: Alert, iocs_beyond: u64, one: &One<'_>) {
+    let most = match one.config.max_artifacts {
+        0 => MOST_ARTIFACTS,
+        some => some.min(MOST_ARTIFACTS),
+    };
+    let most = usize::try_from(most).unwrap_or(0);
+    let mut draft = one.part.run.draft();
+    let mut cut = iocs_beyond;
+    for observable in alert.observables.iter().filter(|observable| observable.ioc) {
+        let is_known = draft
+            .artifacts
+            .iter()
+            .any(|known| known.data == observable.data && known.data_type == observable.data_type);
+        match draft.artifacts.len() < most {
+            _ if is_known => {}
+            true => draft.artifacts.push(map::artifact(observable)),
+            false => cut += 1,
+        }
+    }
+    let left_out = &mut draft.full.left_out;
+    if cut > 0 {
+        *left_out.entry("artifacts".to_owned()).or_default() += cut;
+    }
+    alert.observables.truncate(SHOWN_OBSERVABLES);
+    if draft.full.alerts.len() < SHOWN_ALERTS {
+        draft.full.alerts.push(alert);
+    } else {
+        *draft.full.left_out.entry("alerts".to_owned()).or_default() += 1;
+    }
+}

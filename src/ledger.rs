@@ -1,0 +1,262 @@
+//! The ledger: what became of every item read. Sums match by construction: an item is counted when it is read,
+//! and once more, under one verdict, when its fate is known; [`Ledger::settle`] closes what a broken run left open.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// What is counted: `events` and `attributes` for an import, `observables` for an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Item {
+    /// MISP events.
+    Events,
+    /// MISP attributes, those inside objects included.
+    Attributes,
+    /// TheHive observables.
+    Observables,
+}
+
+impl Item {
+    /// The word that stands in the report, in the plural.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Attributes => "attributes",
+            Self::Observables => "observables",
+        }
+    }
+}
+
+/// What became of one item. The text of a skip or failure is the rule or reason under which it is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// New on the other side.
+    Created,
+    /// Already there, and changed.
+    Updated,
+    /// Already there, nothing to do.
+    Unchanged,
+    /// Left out by a rule.
+    Skipped(String),
+    /// Meant to arrive, and did not.
+    Failed(String),
+}
+
+impl Verdict {
+    /// The word that stands in the report.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Unchanged => "unchanged",
+            Self::Skipped(_) => "skipped",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    /// The rule or the reason, where there is one.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Skipped(reason) | Self::Failed(reason) => Some(reason),
+            Self::Created | Self::Updated | Self::Unchanged => None,
+        }
+    }
+}
+
+/// The counts of one kind of item. `fetched` is always the sum of the five verdicts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Count {
+    /// Items read.
+    pub fetched: u64,
+    /// Items new on the other side (in a dry run or without a target: that would be new).
+    pub created: u64,
+    /// Items that were there and were changed.
+    pub updated: u64,
+    /// Items that were there as wanted.
+    pub unchanged: u64,
+    /// Items left out by a rule, see `skipped_by`.
+    pub skipped: u64,
+    /// Items that did not arrive, see `failed_by`.
+    pub failed: u64,
+    /// How many each rule left out.
+    pub skipped_by: BTreeMap<String, u64>,
+    /// How many failed for each reason.
+    pub failed_by: BTreeMap<String, u64>,
+}
+
+/// Rules and reasons named singly; further ones are counted together, so that hostile data cannot grow a report.
+const NAMED_REASONS: usize = 50;
+const OTHER_REASONS: &str = "other reasons";
+
+impl Count {
+    /// Records what became of `number` items that were fetched before.
+    pub fn record(&mut self, verdict: &Verdict, number: u64) {
+        match verdict {
+            Verdict::Created => self.created += number,
+            Verdict::Updated => self.updated += number,
+            Verdict::Unchanged => self.unchanged += number,
+            Verdict::Skipped(rule) => {
+                self.skipped += number;
+                tally(&mut self.skipped_by, rule, number);
+            }
+            Verdict::Failed(reason) => {
+                self.failed += number;
+                tally(&mut self.failed_by, reason, number);
+            }
+        }
+    }
+
+    /// Items that arrived, or were there already.
+    #[must_use]
+    pub fn done(&self) -> u64 {
+        self.created + self.updated + self.unchanged
+    }
+
+    /// Items read whose fate is not recorded yet.
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        self.fetched.saturating_sub(self.done() + self.skipped + self.failed)
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.fetched += other.fetched;
+        self.created += other.created;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.skipped += other.skipped;
+        self.failed += other.failed;
+        for (rule, number) in &other.skipped_by {
+            tally(&mut self.skipped_by, rule, *number);
+        }
+        for (reason, number) in &other.failed_by {
+            tally(&mut self.failed_by, reason, *number);
+        }
+    }
+}
+
+fn tally(reasons: &mut BTreeMap<String, u64>, reason: &str, number: u64) {
+    if number == 0 {
+        return;
+    }
+    let known = reasons.contains_key(reason) || reasons.len() < NAMED_REASONS;
+    let name = if known { reason } else { OTHER_REASONS };
+    *reasons.entry(name.to_owned()).or_default() += number;
+}
+
+/// "12 fetched: 9 created, 3 skipped (3: not an IOC)".
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} fetched", self.fetched)?;
+        let verdicts = [
+            (self.created, "created", None),
+            (self.updated, "updated", None),
+            (self.unchanged, "unchanged", None),
+            (self.skipped, "skipped", Some(&self.skipped_by)),
+            (self.failed, "failed", Some(&self.failed_by)),
+        ];
+        let named = verdicts.iter().filter(|(number, ..)| *number > 0);
+        for (index, (number, word, reasons)) in named.enumerate() {
+            write!(f, "{}{number} {word}", if index == 0 { ": " } else { ", " })?;
+            let reasons: Vec<_> =
+                reasons.iter().flat_map(|r| r.iter()).map(|(reason, n)| format!("{n}: {reason}")).collect();
+            if !reasons.is_empty() {
+                write!(f, " ({})", reasons.join("; "))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The counts of a connection, or of a whole run, by kind of item.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Ledger(BTreeMap<Item, Count>);
+
+impl Ledger {
+    /// Opens a line for each kind of item, so that zeros are shown too.
+    #[must_use]
+    pub fn of(items: &[Item]) -> Self {
+        Self(items.iter().map(|item| (*item, Count::default())).collect())
+    }
+
+    /// Counts items as read.
+    pub fn fetched(&mut self, item: Item, number: u64) {
+        self.0.entry(item).or_default().fetched += number;
+    }
+
+    /// Records what became of items that were counted as read before.
+    pub fn record(&mut self, item: Item, verdict: &Verdict, number: u64) {
+        self.0.entry(item).or_default().record(verdict, number);
+    }
+
+    /// The counts of one kind of item.
+    #[must_use]
+    pub fn count(&self, item: Item) -> Count {
+        self.0.get(&item).cloned().unwrap_or_default()
+    }
+
+    /// Every kind of item with its counts.
+    pub fn counts(&self) -> impl Iterator<Item = (Item, &Count)> {
+        self.0.iter().map(|(item, count)| (*item, count))
+    }
+
+    /// Adds another ledger, line by line.
+    pub fn add(&mut self, other: &Self) {
+        for (item, count) in &other.0 {
+            self.0.entry(*item).or_default().add(count);
+        }
+    }
+
+    /// Gives every item whose fate is unknown the verdict failed, with this reason.
+    pub fn settle(&mut self, reason: &str) {
+        for count in self.0.values_mut() {
+            let open = count.open();
+            count.record(&Verdict::Failed(reason.to_owned()), open);
+        }
+    }
+}
+
+/// "observables 12 fetched: 9 created, 3 skipped (3: not an IOC)".
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.0.iter().map(|(item, count)| format!("{} {count}", item.word())).collect();
+        f.write_str(&lines.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_match_after_settling() {
+        let mut ledger = Ledger::of(&[Item::Observables]);
+        ledger.fetched(Item::Observables, 5);
+        ledger.record(Item::Observables, &Verdict::Created, 2);
+        ledger.record(Item::Observables, &Verdict::Skipped("not an IOC".into()), 1);
+        ledger.settle("stopped");
+        let count = ledger.count(Item::Observables);
+        assert_eq!((count.open(), count.failed), (0, 2));
+        assert_eq!(
+            ledger.to_string(),
+            "observables 5 fetched: 2 created, 1 skipped (1: not an IOC), 2 failed (2: stopped)"
+        );
+    }
+
+    #[test]
+    fn reasons_are_bounded_and_still_counted() {
+        let mut count = Count::default();
+        for number in 0..200 {
+            count.fetched += 1;
+            count.record(&Verdict::Skipped(format!("rule {number}")), 1);
+        }
+        assert_eq!(count.skipped_by.len(), NAMED_REASONS + 1);
+        assert_eq!(count.skipped_by.values().sum::<u64>(), 200);
+    }
+}

@@ -1,0 +1,37 @@
+//! cortex-misp: two Cortex workers, `misp-export` (a responder) and `misp-import` (an analyzer).
+//!
+//! Both walk one way, with a plain value between each step:
+//! job → configuration → read (streamed) → filter, map → plan (a value) → apply → verify → report.
+//!
+//! - [`worker`]: the trait of a worker and the life of a run, from the command line to the exit status
+//! - [`cortex`]: Cortex's own words: the job, the report, the manifest
+//! - [`config`]: configuration: loose JSON in, checked types out; the connections
+//! - [`full`]: the body of every report, which is also what a run keeps while it works
+//! - [`ledger`]: what became of every item, with sums that always match
+//! - [`secret`]: secrets that cannot be printed, and the scrubber for every text that leaves
+//! - [`markings`]: TLP and PAP: numbers, words, tags, order, and the gate
+//! - [`types`]: the one table: observable type ↔ MISP type and category
+//! - [`ids`]: our own recognisable uuids
+//! - [`http`]: the only room that knows the HTTP client
+//! - [`json`]: streaming and lenient JSON
+//! - [`time`]: the clock, the deadline, and dates as MISP and TheHive write them
+//! - [`misp`]: what we ask of a MISP, be it a server or a feed
+//! - [`thehive`]: what we ask of TheHive
+//! - [`export`], [`import`]: the two flows
+
+pub mod config;
+pub mod cortex;
+pub mod export;
+pub mod full;
+pub mod http;
+pub mod ids;
+pub mod import;
+pub mod json;
+pub mod ledger;
+pub mod markings;
+pub mod misp;
+pub mod secret;
+pub mod thehive;
+pub mod time;
+pub mod types;
+pub mod worker;

@@ -1,0 +1,287 @@
+//! A MISP feed in a folder: `manifest.json`, one `<uuid>.json` for each event, and `hashes.csv`. Any MISP can pull it.
+//! Files appear whole, by a rename, under a lock; the manifest is rebuilt from the event files, so that a run that died
+//! between two files is mended by the next one.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use md5::{Digest, Md5};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::wire::{Attribute, Entries, Event, Object, Piece, Pieces};
+use super::{Held, Listed, Window};
+use crate::cortex::report::replace;
+use crate::export::plan::{Plan, Refusals, Wanted, WantedAttribute};
+use crate::json::{self, Element, Source};
+use crate::time::Clock;
+
+const MANIFEST: &str = "manifest.json";
+const HASHES: &str = "hashes.csv";
+const LOCK: &str = ".cortex-misp.lock";
+/// The largest event file that is read as a whole, in bytes: one of ours, or one for the manifest.
+const LARGEST_FILE: u64 = 256 << 20;
+/// How long another run may hold the folder.
+const PATIENCE: u32 = 600;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A feed's folder.
+pub struct Feed {
+    folder: PathBuf,
+    clock: Clock,
+}
+
+/// Holds the folder until it goes.
+pub struct Lock(#[expect(dead_code, reason = "the lock lives as long as the file is open")] File);
+
+impl Feed {
+    /// Looks at the folder.
+    ///
+    /// # Errors
+    /// That it is not there: in a container a missing mount must not look like an empty feed.
+    pub fn open(folder: &Path, clock: Clock) -> Result<Self> {
+        ensure!(
+            folder.is_dir(),
+            "the feed's folder {} does not exist: create it, or mount it into the container, or correct \"url\"",
+            folder.display()
+        );
+        Ok(Self { folder: folder.to_owned(), clock })
+    }
+
+    /// Waits until no other run holds the folder, then holds it.
+    ///
+    /// # Errors
+    /// That the folder cannot be written, or is held for too long.
+    pub fn lock(&self) -> Result<Lock> {
+        let path = self.folder.join(LOCK);
+        let file = File::create(&path).with_context(|| format!("locking the feed: writing {}", path.display()))?;
+        for _ in 0..PATIENCE {
+            match file.try_lock() {
+                Ok(()) => return Ok(Lock(file)),
+                Err(TryLockError::WouldBlock) if !self.clock.is_over() => thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => break,
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).context(format!("locking the feed: {}", path.display()));
+                }
+            }
+        }
+        bail!("the feed {} is locked by another run: try again later", self.folder.display())
+    }
+
+    /// The events of the manifest. What stands in a feed counts as published.
+    ///
+    /// # Errors
+    /// A manifest that is missing beside other files, or broken.
+    pub fn list(&self, window: Window, on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
+        let path = self.folder.join(MANIFEST);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.event_files()?.is_empty() => return Ok(()),
+            Err(error) => return Err(error).context(format!("reading the feed's manifest {}", path.display())),
+        };
+        let mut entry = |uuid: String, entry: Element<Event>| match entry {
+            Element::Good(event) if event.timestamp.unwrap_or(i64::MAX) < window.since => Ok(()),
+            Element::Good(mut event) => {
+                event.uuid = uuid;
+                event.published = Some(true);
+                on(Listed::new(Element::Good(event)))
+            }
+            bad @ Element::Bad(_) => on(Listed::new(bad)),
+        };
+        let read = Source::new(file).read(|hand| Entries { hand, on: &mut entry });
+        read.with_context(|| format!("reading the feed's manifest {}", path.display()))
+    }
+
+    /// Reads an event file piece by piece.
+    ///
+    /// # Errors
+    /// A file that is missing or broken.
+    pub fn read(&self, event: &Uuid, on: &mut dyn FnMut(Piece) -> Result<()>) -> Result<()> {
+        let path = self.file(event);
+        let reading = || format!("reading {}", path.display());
+        let file = File::open(&path).with_context(reading)?;
+        Source::new(file).read(|hand| Pieces { hand, on }).with_context(reading)
+    }
+
+    /// What an event file holds.
+    ///
+    /// # Errors
+    /// A file that is broken.
+    pub fn held(&self, event: &Uuid) -> Result<Option<Held>> {
+        let Some(value) = read_file(&self.file(event))? else { return Ok(None) };
+        let inner = value.get("Event").cloned().unwrap_or_default();
+        let content: Content =
+            serde_json::from_value(inner.clone()).with_context(|| format!("reading event {event} of the feed"))?;
+        let event = serde_json::from_value(inner).with_context(|| format!("reading event {event} of the feed"))?;
+        Ok(Some(Held { event, attributes: content.attributes() }))
+    }
+
+    /// Writes what a plan adds, then brings manifest and hashes in line with the event files. A file that would not
+    /// change is not written.
+    ///
+    /// # Errors
+    /// What could not be read or written.
+    pub fn apply(&self, wanted: &Wanted, plan: &Plan) -> Result<Refusals> {
+        let additions: Vec<_> = plan.additions(wanted).collect();
+        if plan.create || !additions.is_empty() {
+            let path = self.file(&wanted.uuid);
+            let mut file = read_file(&path)?.unwrap_or_else(|| self.new_event(wanted));
+            self.append(&mut file, &additions).ok_or_else(|| anyhow!("{} is no event file", path.display()))?;
+            self.write(&format!("{}.json", wanted.uuid), &format!("{file:#}\n"))?;
+        }
+        self.write_index()
+    }
+
+    fn new_event(&self, wanted: &Wanted) -> Value {
+        json!({"Event": {
+            "uuid": wanted.uuid,
+            "info": wanted.info,
+            "date": wanted.date,
+            "threat_level_id": wanted.threat_level.to_string(),
+            "analysis": wanted.analysis.to_string(),
+            "published": false,
+            "publish_timestamp": "0",
+            "timestamp": self.clock.now.to_string(),
+            "extends_uuid": "",
+            "Orgc": wanted.organisation,
+            "Tag": wanted.tags.iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
+            "Attribute": [],
+            "Object": [],
+        }})
+    }
+
+    fn append(&self, file: &mut Value, additions: &[&WantedAttribute]) -> Option<()> {
+        let event = file.get_mut("Event")?.as_object_mut()?;
+        let list = event.entry("Attribute").or_insert_with(|| json!([])).as_array_mut()?;
+        list.extend(additions.iter().map(|attribute| self.attribute(attribute)));
+        if !additions.is_empty() {
+            event.insert("timestamp".to_owned(), Value::from(self.clock.now.to_string()));
+        }
+        Some(())
+    }
+
+    fn attribute(&self, attribute: &WantedAttribute) -> Value {
+        json!({
+            "uuid": attribute.uuid,
+            "type": attribute.kind,
+            "category": attribute.category,
+            "value": attribute.value,
+            "to_ids": true,
+            "comment": attribute.comment,
+            "timestamp": self.clock.now.to_string(),
+            "deleted": false,
+            "disable_correlation": false,
+            "Tag": attribute.tags().map(|name| json!({"name": name})).collect::<Vec<_>>(),
+        })
+    }
+
+    /// Rebuilds `manifest.json` and `hashes.csv` from the event files, one file at a time.
+    fn write_index(&self) -> Result<Refusals> {
+        let mut manifest = Map::new();
+        let mut hashes = String::new();
+        let mut refusals = Refusals::default();
+        for uuid in self.event_files()? {
+            let entry = read_file(&self.file(&uuid))
+                .and_then(|file| index_entry(&uuid, &file.unwrap_or_default(), &mut hashes));
+            match entry {
+                Ok(entry) => drop(manifest.insert(uuid.to_string(), entry)),
+                Err(error) => {
+                    refusals.remarks.push(format!("{uuid}.json is left out of the feed's manifest: {error:#}"))
+                }
+            }
+        }
+        self.write(HASHES, &hashes)?;
+        self.write(MANIFEST, &format!("{:#}\n", Value::Object(manifest)))?;
+        Ok(refusals)
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.folder.join(name);
+        if fs::read(&path).is_ok_and(|present| present == text.as_bytes()) {
+            return Ok(());
+        }
+        replace(&self.folder, name, text.as_bytes()).with_context(|| format!("writing {}", path.display()))
+    }
+
+    /// The event files, by uuid; other files of the folder are not ours to read.
+    fn event_files(&self) -> Result<Vec<Uuid>> {
+        let reading = || format!("reading the folder {}", self.folder.display());
+        let mut uuids = Vec::new();
+        for entry in fs::read_dir(&self.folder).with_context(reading)? {
+            let name = entry.with_context(reading)?.file_name();
+            let stem = name.to_str().and_then(|name| name.strip_suffix(".json"));
+            uuids.extend(stem.filter(|stem| stem.len() == 36).and_then(|stem| Uuid::parse_str(stem).ok()));
+        }
+        uuids.sort_unstable();
+        Ok(uuids)
+    }
+
+    fn file(&self, event: &Uuid) -> PathBuf {
+        self.folder.join(format!("{event}.json"))
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Content {
+    #[serde(rename = "Attribute", deserialize_with = "json::objects")]
+    attributes: Vec<Attribute>,
+    #[serde(rename = "Object", deserialize_with = "json::objects")]
+    objects: Vec<Object>,
+}
+
+impl Content {
+    fn attributes(self) -> Vec<Attribute> {
+        let good = |element| if let Element::Good(attribute) = element { Some(attribute) } else { None };
+        let in_objects = self.objects.into_iter().flat_map(|object| object.attributes).filter_map(good);
+        self.attributes.into_iter().chain(in_objects).collect()
+    }
+}
+
+fn read_file(path: &Path) -> Result<Option<Value>> {
+    let reading = || format!("reading {}", path.display());
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(reading),
+    };
+    let mut text = Vec::new();
+    file.take(LARGEST_FILE).read_to_end(&mut text).with_context(reading)?;
+    serde_json::from_slice(&text).map(Some).with_context(reading)
+}
+
+/// The manifest's entry of an event file; its hashes are added to `hashes`.
+fn index_entry(uuid: &Uuid, file: &Value, hashes: &mut String) -> Result<Value> {
+    let event = file.get("Event").filter(|event| event.is_object()).context("it holds no event")?;
+    let content: Content = serde_json::from_value(event.clone())?;
+    let values: BTreeMap<_, ()> = content
+        .attributes()
+        .iter()
+        .filter(|a| a.deleted != Some(true))
+        .flat_map(halves)
+        .map(|half| (half, ()))
+        .collect();
+    for value in values.keys() {
+        let digest = Md5::digest(value.as_bytes());
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        hashes.push_str(&format!("{hex},{uuid}\n"));
+    }
+    let keys = ["info", "Orgc", "analysis", "timestamp", "date", "threat_level_id", "Tag"];
+    Ok(keys.into_iter().filter_map(|key| Some((key.to_owned(), event.get(key)?.clone()))).collect::<Map<_, _>>().into())
+}
+
+/// What a feed's reader searches for: the value, or both halves of a composite.
+fn halves(attribute: &Attribute) -> Vec<String> {
+    match attribute.value.split_once('|') {
+        Some((first, second)) if attribute.kind.contains('|') || attribute.kind == "malware-sample" => {
+            vec![first.to_owned(), second.to_owned()]
+        }
+        _ => vec![attribute.value.clone()],
+    }
+}

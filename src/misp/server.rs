@@ -1,0 +1,296 @@
+//! A MISP server, over HTTP: the requests and what their answers mean. The rules are those of MISP 2.5, as the exchanges
+//! in `fixtures/wire/misp/` show them.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::{Map, Value, json};
+use url::Url;
+use uuid::Uuid;
+
+use super::wire::{Attribute, Event, Piece, Pieces};
+use super::{Held, Listed, Window};
+use crate::config::connections::{Connection, Target};
+use crate::export::plan::{Plan, Refusals, Wanted, WantedAttribute};
+use crate::full::PartOf;
+use crate::http::{self, Answer, Cause, Client, Failure, Network, Origin};
+use crate::json::{Each, Element, Path, Source};
+
+/// Events asked for at once. A page is read before its events are, so that no answer waits half read.
+const ROWS: usize = 500;
+/// Attributes asked for at once.
+const ATTRIBUTES: usize = 5_000;
+/// Attributes sent at once: MISP takes about four seconds for them.
+const BATCH: usize = 1_000;
+
+/// A MISP server.
+pub struct Server {
+    client: Client,
+    url: Url,
+}
+
+impl Server {
+    /// Makes ready; nothing is sent.
+    ///
+    /// # Errors
+    /// A certificate file that cannot be read, a key that no header can carry.
+    pub fn open(connection: &Connection, network: &Network, part: &PartOf) -> Result<Self> {
+        let Target::Server { url, key, cert_path, cert_check } = &connection.target else {
+            bail!("connection \"{}\" is no server", connection.name)
+        };
+        let origin = Origin {
+            url,
+            headers: vec![("authorization", key.expose().to_owned())],
+            user_agent: format!("MISP-cortex-misp/{}", env!("CARGO_PKG_VERSION")),
+            cert_path: cert_path.as_deref(),
+            cert_check: *cert_check,
+        };
+        let part = part.clone();
+        let client = Client::new(&origin, network, Box::new(move || part.request()))?;
+        Ok(Self { client, url: url.clone() })
+    }
+
+    /// The version: the cheapest question that needs a good key.
+    ///
+    /// # Errors
+    /// That the server cannot be reached, refuses the key, or is no MISP.
+    pub fn version(&self) -> Result<String> {
+        let answer = self.client.get("servers/getVersion").map_err(explained)?;
+        let line = answer.line().to_owned();
+        let version = answer.value()?.get("version").and_then(Value::as_str).map(ToOwned::to_owned);
+        version.with_context(|| format!("{line}: the answer names no version: this is no MISP"))
+    }
+
+    /// The union of what was published and what was changed since the window opens. A publication does not change
+    /// `timestamp`, and an edit with `published` leaves `publish_timestamp` at 0
+    /// (`fixtures/wire/misp/410-edit-published-true-keeps-publish-timestamp.json`), so both are asked for; what the
+    /// first list had is left out of the second by its own dates, without remembering it.
+    ///
+    /// # Errors
+    /// What stopped the list.
+    pub fn list(&self, window: Window, on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
+        if window.since == 0 {
+            return self.pages(window, &[], on);
+        }
+        let since = Value::from(window.since);
+        self.pages(window, &[("publish_timestamp", since.clone())], on)?;
+        self.pages(window, &[("timestamp", since)], &mut |listed| match &listed {
+            Listed::Event(event, _) if event.publish_timestamp.unwrap_or(0) >= window.since => Ok(()),
+            Listed::Event(..) | Listed::Bad(_) => on(listed),
+        })
+    }
+
+    fn pages(&self, window: Window, filters: &[(&str, Value)], on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
+        for page in 1.. {
+            let mut body = Map::from_iter([("sort".to_owned(), json!("id")), ("direction".to_owned(), json!("asc"))]);
+            body.extend([("limit".to_owned(), json!(ROWS)), ("page".to_owned(), json!(page))]);
+            if window.published_only {
+                body.insert("published".to_owned(), json!(1));
+            }
+            body.extend(filters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+            let answer = self.client.post("events/index", &body).map_err(explained)?;
+            let total: Option<usize> = answer.header("x-result-count").parse().ok();
+            let rows = elements::<Event>(answer, &[])?;
+            let ended = rows.is_empty() || total.is_some_and(|total| page * ROWS >= total);
+            rows.into_iter().map(Listed::new).try_for_each(&mut *on)?;
+            if ended {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads an event's content as one stream. Attachments, galaxies and correlations are not asked for
+    /// (`fixtures/wire/misp/432-view-objects-no-attachments.json`).
+    ///
+    /// # Errors
+    /// What stopped the reading.
+    pub fn read(&self, event: &Uuid, on: &mut dyn FnMut(Piece) -> Result<()>) -> Result<()> {
+        const WITHOUT: &str = "includeAttachments:0/excludeGalaxy:1/includeFeedCorrelations:0/includeWarninglistHits:0/includeEventCorrelations:0";
+        let answer = self.client.get(&format!("events/view/{event}/{WITHOUT}")).map_err(explained)?;
+        let line = answer.line().to_owned();
+        Source::new(answer.body())
+            .read(|hand| Pieces { hand, on })
+            .with_context(|| format!("{line}: reading the event"))
+    }
+
+    /// What an event holds, soft-deleted attributes included; none if there is no such event for us.
+    ///
+    /// # Errors
+    /// What stopped the reading.
+    pub fn held(&self, uuid: &Uuid) -> Result<Option<Held>> {
+        let answer = self.client.post("events/index", &json!({"eventid": [uuid]})).map_err(explained)?;
+        let rows = elements::<Event>(answer, &[])?;
+        let is_it = |event: &Event| Uuid::parse_str(&event.uuid).is_ok_and(|found| found == *uuid);
+        let found = rows.into_iter().find_map(|row| match row {
+            Element::Good(event) if is_it(&event) => Some(event),
+            Element::Good(_) | Element::Bad(_) => None,
+        });
+        found.map(|event| Ok(Held { event, attributes: self.attributes(uuid)? })).transpose()
+    }
+
+    /// Pages until one is empty: a page may be short for reasons of its own, and the count in the header is no total
+    /// (`fixtures/wire/misp/212-ars-page1.json`).
+    fn attributes(&self, event: &Uuid) -> Result<Vec<Attribute>> {
+        let mut held = Vec::new();
+        for page in 1.. {
+            let body = json!({
+                "returnFormat": "json", "eventid": event, "deleted": [0, 1],
+                "limit": ATTRIBUTES, "page": page, "order": "Attribute.id asc",
+            });
+            let answer = self.client.post("attributes/restSearch", &body).map_err(explained)?;
+            let rows = elements::<Attribute>(answer, &["response", "Attribute"])?;
+            let ended = rows.len() < ATTRIBUTES;
+            for row in rows {
+                match row {
+                    Element::Good(attribute) => held.push(attribute),
+                    Element::Bad(kind) => {
+                        bail!("reading what event {event} holds: an attribute is {kind}, not an object")
+                    }
+                }
+            }
+            if ended {
+                break;
+            }
+        }
+        Ok(held)
+    }
+
+    /// The page of an event, for people.
+    #[must_use]
+    pub fn link(url: &Url, uuid: &Uuid) -> String {
+        format!("{url}events/view/{uuid}")
+    }
+
+    /// Header and tags first, then the attributes in lists, one list after the other. MISP answers 200 and leaves out
+    /// what it dislikes, so this tells what was refused, and the caller looks.
+    ///
+    /// # Errors
+    /// What stopped the writing.
+    pub fn apply(&self, wanted: &Wanted, plan: &Plan) -> Result<Refusals> {
+        if plan.create {
+            self.add_event(wanted)?;
+        }
+        let additions: Vec<_> = plan.additions(wanted).collect();
+        let mut refusals = Refusals::default();
+        for batch in additions.chunks(BATCH) {
+            self.add_attributes(&wanted.uuid, batch, &mut refusals)?;
+        }
+        Ok(refusals)
+    }
+
+    fn add_event(&self, wanted: &Wanted) -> Result<()> {
+        let body = json!({"Event": {
+            "uuid": wanted.uuid,
+            "info": wanted.info,
+            "date": wanted.date,
+            "threat_level_id": wanted.threat_level.to_string(),
+            "analysis": wanted.analysis.to_string(),
+            "distribution": "0",
+            "published": false,
+            "Tag": wanted.tags.iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
+        }});
+        match self.client.post("events/add/metadata:1", &body) {
+            Ok(_) => Ok(()),
+            // A known uuid: another run made the event meanwhile, or one that this key cannot see has it.
+            Err(failure) if is_known(&failure) => match self.held(&wanted.uuid)? {
+                Some(_) => Ok(()),
+                None => Err(anyhow!(
+                    "the event's uuid {} belongs to an event that this key cannot see: ask the administrator of {} who owns it",
+                    wanted.uuid,
+                    self.url
+                )),
+            },
+            Err(failure) if says(&failure, "blocklist") => Err(anyhow!(
+                "event {} was deleted on this MISP and is on its blocklist: a user of the host organisation can lift that at \
+                 {}eventBlocklists ({failure})",
+                wanted.uuid,
+                self.url
+            )),
+            Err(failure) => Err(explained(failure)).context("adding the event"),
+        }
+    }
+
+    fn add_attributes(&self, event: &Uuid, batch: &[&WantedAttribute], refusals: &mut Refusals) -> Result<()> {
+        let body: Vec<_> = batch.iter().map(|attribute| attribute_json(attribute)).collect();
+        let errors = match self.client.post(&format!("attributes/add/{event}"), &body) {
+            Ok(answer) => answer.value()?.get("errors").cloned().unwrap_or_default(),
+            // All of them refused: 403 with the same list of errors (`fixtures/wire/misp/107-attr-add-list-all-bad.json`).
+            Err(Failure { cause: Cause::Refused { status: 403, errors, .. }, .. }) if errors.is_object() => *errors,
+            Err(failure) => return Err(explained(failure)).context("adding attributes"),
+        };
+        refusals.reasons.extend(refused(&errors, batch));
+        Ok(())
+    }
+}
+
+/// MISP's errors of an `attributes/add` by our uuid: `{"attribute_1": {"value": ["…"]}}` counts in the order sent; of a
+/// single attribute they may stand alone, `{"value": ["…"]}`.
+fn refused(errors: &Value, batch: &[&WantedAttribute]) -> BTreeMap<Uuid, String> {
+    let of = |index: usize| errors.get(format!("attribute_{index}"));
+    let mut refused: BTreeMap<_, _> = batch
+        .iter()
+        .enumerate()
+        .filter_map(|(index, attribute)| Some((attribute.uuid, http::words(of(index)?))))
+        .collect();
+    if let ([single], true, true) =
+        (batch, refused.is_empty(), errors.as_object().is_some_and(|errors| !errors.is_empty()))
+    {
+        refused.insert(single.uuid, http::words(errors));
+    }
+    refused
+}
+
+fn attribute_json(attribute: &WantedAttribute) -> Value {
+    json!({
+        "uuid": attribute.uuid,
+        "type": attribute.kind,
+        "category": attribute.category,
+        "value": attribute.value,
+        "to_ids": true,
+        "comment": attribute.comment,
+        "distribution": attribute.distribution().to_string(),
+        "Tag": attribute.tags().map(|name| json!({"name": name})).collect::<Vec<_>>(),
+    })
+}
+
+fn elements<T: for<'de> serde::Deserialize<'de>>(answer: Answer, path: &[&str]) -> Result<Vec<Element<T>>> {
+    let line = answer.line().to_owned();
+    let mut elements = Vec::new();
+    let mut on = |element| {
+        elements.push(element);
+        Ok(())
+    };
+    let read = Source::new(answer.body()).read(|hand| Path { path, each: Each { hand, on: &mut on } });
+    read.with_context(|| format!("{line}: reading the answer"))?;
+    Ok(elements)
+}
+
+fn is_known(failure: &Failure) -> bool {
+    matches!(&failure.cause, Cause::Refused { status: 404, location: Some(_), .. }) || says(failure, "not unique")
+}
+
+fn says(failure: &Failure, word: &str) -> bool {
+    matches!(&failure.cause, Cause::Refused { message, errors, .. } if message.contains(word) || http::words(errors).contains(word))
+}
+
+/// Adds what can be done about it.
+fn explained(failure: Failure) -> anyhow::Error {
+    let help = match &failure.cause {
+        Cause::Redirected { to, .. } if to.contains("/users/login") => {
+            Some("MISP is in maintenance mode, or does not take the key for an API key")
+        }
+        _ if says(&failure, "Authentication failed") => {
+            Some("check \"key\": it is wrong, expired, or its user is disabled")
+        }
+        _ if says(&failure, "permission") || says(&failure, "authorised") => {
+            Some("the key's user lacks a permission, or the event is another organisation's")
+        }
+        Cause::Refused { status: 404, .. } => Some("check \"url\": is this the address of a MISP?"),
+        _ => None,
+    };
+    match help {
+        Some(help) => anyhow!("{failure}: {help}"),
+        None => anyhow!(failure),
+    }
+}

@@ -1,0 +1,259 @@
+//! MISP's JSON, as far as we use it. Every field is read leniently: a number may be a text, a missing list is empty.
+
+use std::fmt;
+
+use anyhow::Result;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use crate::json::{self, Each, Element, Hand};
+
+/// An event without its content: a row of `events/index`, an entry of a feed's manifest, the head of an event file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Event {
+    /// The number on its server; empty in a feed.
+    #[serde(deserialize_with = "json::text")]
+    pub id: String,
+    /// The uuid, as the server writes it.
+    #[serde(deserialize_with = "json::text")]
+    pub uuid: String,
+    /// The info line.
+    #[serde(deserialize_with = "json::text")]
+    pub info: String,
+    /// `YYYY-MM-DD`.
+    #[serde(deserialize_with = "json::text")]
+    pub date: String,
+    /// True once published.
+    #[serde(deserialize_with = "json::flag")]
+    pub published: Option<bool>,
+    /// 0 initial, 1 ongoing, 2 completed.
+    #[serde(deserialize_with = "json::number")]
+    pub analysis: Option<i64>,
+    /// 1 high, 2 medium, 3 low, 4 undefined.
+    #[serde(deserialize_with = "json::number")]
+    pub threat_level_id: Option<i64>,
+    /// 0 own organisation to 3 all communities, 4 sharing group.
+    #[serde(deserialize_with = "json::number")]
+    pub distribution: Option<i64>,
+    /// Attributes, those in objects included, soft-deleted ones not. A feed has no such number.
+    #[serde(deserialize_with = "json::number")]
+    pub attribute_count: Option<i64>,
+    /// Last change, seconds since 1970.
+    #[serde(deserialize_with = "json::number")]
+    pub timestamp: Option<i64>,
+    /// Last publication, seconds since 1970; 0 if never.
+    #[serde(deserialize_with = "json::number")]
+    pub publish_timestamp: Option<i64>,
+    /// True if it came by synchronisation.
+    #[serde(deserialize_with = "json::flag")]
+    pub locked: Option<bool>,
+    /// The organisation that created it.
+    #[serde(rename = "Orgc", deserialize_with = "json::object")]
+    pub orgc: Option<Organisation>,
+    #[serde(rename = "EventTag", deserialize_with = "json::objects")]
+    event_tags: Vec<EventTag>,
+    #[serde(rename = "Tag", deserialize_with = "json::objects")]
+    plain_tags: Vec<Tag>,
+}
+
+impl Event {
+    /// The names of its tags, in order.
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        let of_index = self.event_tags.iter().filter_map(|event_tag| event_tag.tag.as_ref());
+        of_index.chain(&self.plain_tags).map(|tag| tag.name.as_str())
+    }
+
+    /// The name of the organisation that created it; empty if unknown.
+    #[must_use]
+    pub fn organisation(&self) -> &str {
+        self.orgc.as_ref().map_or("", |orgc| &orgc.name)
+    }
+}
+
+/// An organisation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Organisation {
+    /// The number on its server.
+    #[serde(deserialize_with = "json::text", skip_serializing)]
+    pub id: String,
+    /// Its name.
+    #[serde(deserialize_with = "json::text")]
+    pub name: String,
+    /// Its uuid.
+    #[serde(deserialize_with = "json::text")]
+    pub uuid: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct EventTag {
+    #[serde(rename = "Tag", deserialize_with = "json::object")]
+    tag: Option<Tag>,
+}
+
+/// A tag.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tag {
+    /// Its name, as written.
+    #[serde(deserialize_with = "json::text")]
+    pub name: String,
+}
+
+impl Tag {
+    /// A tag of this name.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned() }
+    }
+}
+
+/// An attribute.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Attribute {
+    /// Its uuid.
+    #[serde(deserialize_with = "json::text")]
+    pub uuid: String,
+    /// Its type: `ip-dst`, `filename|md5`, …
+    #[serde(rename = "type", deserialize_with = "json::text")]
+    pub kind: String,
+    /// Its category: `Network activity`, …
+    #[serde(deserialize_with = "json::text")]
+    pub category: String,
+    /// Its value; the halves of a composite are joined by `|`.
+    #[serde(deserialize_with = "json::text")]
+    pub value: String,
+    /// True if it is meant for detection.
+    #[serde(deserialize_with = "json::flag")]
+    pub to_ids: Option<bool>,
+    /// Its comment.
+    #[serde(deserialize_with = "json::text")]
+    pub comment: String,
+    /// True if it was soft-deleted.
+    #[serde(deserialize_with = "json::flag")]
+    pub deleted: Option<bool>,
+    /// 0 to 4 as for events, 5 as the event.
+    #[serde(deserialize_with = "json::number")]
+    pub distribution: Option<i64>,
+    /// When it was first seen, as the server writes it.
+    #[serde(deserialize_with = "json::text")]
+    pub first_seen: String,
+    /// When it was last seen.
+    #[serde(deserialize_with = "json::text")]
+    pub last_seen: String,
+    /// Its role in its object.
+    #[serde(deserialize_with = "json::text")]
+    pub object_relation: String,
+    /// Its tags.
+    #[serde(rename = "Tag", deserialize_with = "json::objects")]
+    pub tags: Vec<Tag>,
+}
+
+/// An object: attributes that belong together.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Object {
+    /// Its template's name.
+    #[serde(deserialize_with = "json::text")]
+    pub name: String,
+    /// Its uuid.
+    #[serde(deserialize_with = "json::text")]
+    pub uuid: String,
+    /// True if it was soft-deleted.
+    #[serde(deserialize_with = "json::flag")]
+    pub deleted: Option<bool>,
+    /// Its attributes.
+    #[serde(rename = "Attribute", deserialize_with = "json::elements")]
+    pub attributes: Vec<Element<Attribute>>,
+}
+
+/// What stands in an event: an attribute, or an object with its own.
+#[derive(Debug)]
+pub enum Piece {
+    /// An attribute of the event itself.
+    Attribute(Element<Attribute>),
+    /// An object.
+    Object(Element<Object>),
+}
+
+/// Reads an event's content piece by piece: `{"Event":{"Attribute":[…],"Object":[…]}}`, also inside `response` or a
+/// list, as feeds of other producers have it.
+pub struct Pieces<'h> {
+    /// Who is told of each element.
+    pub hand: Hand,
+    /// What to do with a piece.
+    pub on: &'h mut dyn FnMut(Piece) -> Result<()>,
+}
+
+impl<'de> DeserializeSeed<'de> for Pieces<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Pieces<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self { hand, on } = self;
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "Event" | "response" => map.next_value_seed(Pieces { hand: hand.clone(), on: &mut *on })?,
+                "Attribute" => {
+                    map.next_value_seed(Each { hand: hand.clone(), on: &mut |element| on(Piece::Attribute(element)) })?
+                }
+                "Object" => {
+                    map.next_value_seed(Each { hand: hand.clone(), on: &mut |element| on(Piece::Object(element)) })?
+                }
+                _ => map.next_value::<IgnoredAny>().map(drop)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let Self { hand, on } = self;
+        while seq.next_element_seed(Pieces { hand: hand.clone(), on: &mut *on })?.is_some() {}
+        Ok(())
+    }
+}
+
+/// Reads an object of objects entry by entry: a feed's manifest, keyed by uuid.
+pub struct Entries<'h> {
+    /// Who is told of each element.
+    pub hand: Hand,
+    /// What to do with an entry.
+    pub on: &'h mut dyn FnMut(String, Element<Event>) -> Result<()>,
+}
+
+impl<'de> DeserializeSeed<'de> for Entries<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Entries<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a manifest: an object with an entry for each event")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((uuid, entry)) = map.next_entry()? {
+            self.hand.element((self.on)(uuid, entry))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,236 @@
+//! Secrets: a text that cannot be printed, and the scrubber through which every text leaves the process.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// What stands where a secret stood.
+pub const REMOVED: &str = "[removed]";
+/// A shorter secret is never printed by us, but is not searched for in others' texts: it would remove half of them.
+const SHORTEST: usize = 4;
+
+/// A key or password. It has no way to be printed by accident; [`Secret::expose`] is for the one place that sends it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a secret, without the white space that was pasted with it.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.trim().to_owned())
+    }
+
+    /// The secret itself, to be sent to the server it belongs to.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REMOVED)
+    }
+}
+
+/// Removes a run's secrets from texts, in the encodings in which a server may send them back.
+#[derive(Clone, Debug, Default)]
+pub struct Scrubber {
+    forms: Vec<String>,
+}
+
+impl Scrubber {
+    /// Learns the secrets of a job: every value below a configuration item whose name speaks of a key, password,
+    /// secret or token, and what stands before the `@` in any URL.
+    #[must_use]
+    pub fn of_config(config: &Value) -> Self {
+        let mut scrubber = Self::default();
+        scrubber.learn(config, false);
+        scrubber.forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        scrubber.forms.dedup();
+        scrubber
+    }
+
+    /// Learns the secrets of a job's configuration, whatever the job's shape.
+    #[must_use]
+    pub fn of_job(job: &Value) -> Self {
+        job.get("config").map(Self::of_config).unwrap_or_default()
+    }
+
+    fn learn(&mut self, value: &Value, is_secret: bool) {
+        match value {
+            Value::Object(map) => {
+                for (name, value) in map {
+                    self.learn(value, is_secret || speaks_of_secret(name));
+                }
+            }
+            Value::Array(list) => list.iter().for_each(|value| self.learn(value, is_secret)),
+            Value::String(text) if is_secret => self.add(text),
+            Value::String(text) => self.add_userinfo(text),
+            Value::Number(number) if is_secret => self.add(&number.to_string()),
+            Value::Number(_) | Value::Bool(_) | Value::Null => {}
+        }
+    }
+
+    fn add_userinfo(&mut self, text: &str) {
+        let Some((_, rest)) = text.split_once("://") else { return };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let Some((userinfo, _)) = authority.rsplit_once('@') else { return };
+        let (_, password) = userinfo.split_once(':').unwrap_or(("", userinfo));
+        self.add(userinfo);
+        self.add(password);
+        self.add(&percent_decoded(password));
+        self.add(&percent_decoded(userinfo));
+    }
+
+    fn add(&mut self, secret: &str) {
+        let secret = secret.trim();
+        if secret.len() < SHORTEST {
+            return;
+        }
+        let json = Value::from(secret).to_string();
+        self.forms.push(json.trim_matches('"').replace('/', "\\/"));
+        self.forms.push(json.trim_matches('"').to_owned());
+        self.forms.push(percent_encoded(secret));
+        self.forms.push(hex(secret));
+        self.forms.extend(base64_forms(secret));
+        self.forms.push(secret.to_owned());
+    }
+
+    /// The text without any secret.
+    #[must_use]
+    pub fn clean(&self, text: &str) -> String {
+        self.forms.iter().fold(
+            text.to_owned(),
+            |text, form| {
+                if find(&text, form).is_some() { replace(&text, form) } else { text }
+            },
+        )
+    }
+
+    /// Cleans every text inside a value, the names of its members included.
+    #[must_use]
+    pub fn clean_value(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.clean(&text)),
+            Value::Array(list) => list.into_iter().map(|value| self.clean_value(value)).collect(),
+            Value::Object(map) => {
+                map.into_iter().map(|(name, value)| (self.clean(&name), self.clean_value(value))).collect()
+            }
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_)) => other,
+        }
+    }
+}
+
+fn speaks_of_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["key", "password", "secret", "token"].iter().any(|word| name.contains(word))
+}
+
+/// Finds a form in any case: servers change the case of what they echo.
+fn find(text: &str, form: &str) -> Option<usize> {
+    let (text, form) = (text.as_bytes(), form.as_bytes());
+    if form.is_empty() {
+        return None;
+    }
+    text.windows(form.len()).position(|window| window.eq_ignore_ascii_case(form))
+}
+
+fn replace(text: &str, form: &str) -> String {
+    let mut clean = String::new();
+    let mut rest = text;
+    while let Some(at) = find(rest, form) {
+        clean.push_str(rest.get(..at).unwrap_or_default());
+        clean.push_str(REMOVED);
+        rest = rest.get(at + form.len()..).unwrap_or_default();
+    }
+    clean + rest
+}
+
+fn percent_encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+fn percent_decoded(text: &str) -> String {
+    let pair = format!("x={}", text.replace('+', "%2B"));
+    url::form_urlencoded::parse(pair.as_bytes()).next().map_or_else(String::new, |(_, value)| value.into_owned())
+}
+
+fn hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The secret inside base64, at each of the three offsets at which it may stand, without the characters at either end
+/// that its neighbours decide.
+fn base64_forms(secret: &str) -> Vec<String> {
+    let forms = (0..3).filter_map(|offset| {
+        let mut bytes = vec![0u8; offset];
+        bytes.extend(secret.bytes());
+        let first = (offset * 8).div_ceil(6);
+        let last = bytes.len() * 8 / 6;
+        base64(&bytes).get(first..last).map(ToOwned::to_owned)
+    });
+    forms.flat_map(|form| [form.replace('+', "-").replace('/', "_"), form]).collect()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let sextets = bytes.chunks(3).flat_map(|chunk| {
+        let word = chunk.iter().chain([0u8, 0].iter()).take(3).fold(0u32, |word, byte| word << 8 | u32::from(*byte));
+        [18, 12, 6, 0].map(|shift| (word >> shift & 63) as usize)
+    });
+    sextets.filter_map(|sextet| ALPHABET.get(sextet)).map(|byte| char::from(*byte)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn scrubber() -> Scrubber {
+        Scrubber::of_config(&json!({
+            "key": [null, "Canary/Key+0123\"x", "-"],
+            "nested": [{"api_token": 987_654_321}],
+            "proxy": {"http": "http://user:pass%21word@proxy:3128"},
+            "url": ["https://misp.example.org"],
+        }))
+    }
+
+    #[test]
+    fn secrets_are_removed_in_every_encoding() {
+        let key = "Canary/Key+0123\"x";
+        let basic = |prefix: &str| base64(format!("{prefix}{key}").as_bytes());
+        for text in [
+            format!("Authorization: {key}!"),
+            Value::from(key).to_string(),
+            percent_encoded(key),
+            hex(key).to_uppercase(),
+            basic(""),
+            basic("a"),
+            basic("ab"),
+            key.to_uppercase(),
+        ] {
+            let clean = scrubber().clean(&text);
+            assert!(clean.contains(REMOVED), "{text} became {clean}");
+            assert!(!clean.to_lowercase().contains("canary"), "{clean}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_passwords_in_urls_are_secrets_too() {
+        let clean = scrubber().clean("987654321 user:pass%21word pass!word https://misp.example.org -");
+        assert_eq!(clean, "[removed] [removed] [removed] https://misp.example.org -");
+    }
+
+    #[test]
+    fn a_value_is_cleaned_to_its_member_names() {
+        let clean = scrubber().clean_value(json!({"987654321": ["x 987654321"]}));
+        assert_eq!(clean, json!({REMOVED: [format!("x {REMOVED}")]}));
+    }
+
+    #[test]
+    fn a_secret_cannot_be_printed() {
+        assert_eq!(format!("{:?}", Secret::new(" abc ")), REMOVED);
+        assert_eq!(Secret::new(" abc\n").expose(), "abc");
+    }
+}

@@ -1,0 +1,128 @@
+//! The clock, the deadline of a run, and dates as MISP and TheHive write them. Seconds since 1970 everywhere, as MISP
+//! counts; TheHive's milliseconds are turned into them at the border.
+
+use std::time::{Duration, Instant};
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+/// Seconds in a day.
+pub const DAY: i64 = 86_400;
+
+/// The moment at which a run started, and the one at which it has to stop.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// Now, in seconds since 1970, as it was when the run started.
+    pub now: i64,
+    started: Instant,
+    deadline: Option<Instant>,
+}
+
+impl Clock {
+    /// Starts the clock. `minutes` 0 means no deadline.
+    #[must_use]
+    pub fn start(minutes: u64) -> Self {
+        let started = Instant::now();
+        let allowed = Duration::from_secs(minutes.saturating_mul(60));
+        Self {
+            now: Timestamp::now().as_second(),
+            started,
+            deadline: (minutes > 0).then(|| started.checked_add(allowed)).flatten(),
+        }
+    }
+
+    /// The time left; none if there is no deadline.
+    #[must_use]
+    pub fn left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// True once the deadline has passed.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.left().is_some_and(|left| left.is_zero())
+    }
+
+    /// Seconds since the run started.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+}
+
+/// The day of a moment, in UTC, as `YYYY-MM-DD`.
+#[must_use]
+pub fn date(seconds: i64) -> String {
+    Timestamp::from_second(seconds).map_or_else(|_| String::new(), |t| t.to_zoned(TimeZone::UTC).date().to_string())
+}
+
+/// A moment in UTC, as `YYYY-MM-DD HH:MM UTC`.
+#[must_use]
+pub fn moment(seconds: i64) -> String {
+    Timestamp::from_second(seconds).map_or_else(
+        |_| String::new(),
+        |t| {
+            let utc = t.to_zoned(TimeZone::UTC);
+            format!("{} {:02}:{:02} UTC", utc.date(), utc.hour(), utc.minute())
+        },
+    )
+}
+
+/// The first second of a day written as `YYYY-MM-DD`, in UTC.
+#[must_use]
+pub fn day(text: &str) -> Option<i64> {
+    let date: Date = text.trim().parse().ok()?;
+    date.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp().as_second())
+}
+
+/// The moment that a `since` names: `all` (the beginning), `24h`, `7d`, `90m` (before now), `YYYY-MM-DD`, or seconds
+/// since 1970.
+#[must_use]
+pub fn since(text: &str, now: i64) -> Option<i64> {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("all") {
+        return Some(0);
+    }
+    let unit = match text.chars().last()? {
+        'm' => 60,
+        'h' => 3_600,
+        'd' => DAY,
+        'w' => 7 * DAY,
+        _ => return day(text).or_else(|| text.parse().ok().filter(|seconds| *seconds >= 0)),
+    };
+    let number: i64 = text.get(..text.len() - 1)?.trim().parse().ok()?;
+    let ago = SignedDuration::from_secs(number.checked_mul(unit).filter(|ago| *ago >= 0)?);
+    Some(now.saturating_sub(ago.as_secs()).max(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_reads_what_people_write() {
+        let now = 1_000_000_000;
+        assert_eq!(since("all", now), Some(0));
+        assert_eq!(since(" 24h ", now), Some(now - DAY));
+        assert_eq!(since("2001-09-09", now), Some(999_993_600));
+        assert_eq!(since("999999999999999999d", now), None);
+        assert_eq!(since("-3d", now), None);
+        assert_eq!(since("yesterday", now), None);
+        assert_eq!(since("", now), None);
+    }
+
+    #[test]
+    fn a_clock_without_minutes_never_ends() {
+        assert!(!Clock::start(0).is_over());
+        assert_eq!(Clock::start(0).left(), None);
+    }
+
+    #[test]
+    fn dates_are_utc() {
+        assert_eq!(date(1_630_917_180), "2021-09-06");
+        assert_eq!(moment(1_630_917_180), "2021-09-06 08:33 UTC");
+        assert_eq!(day("1970-01-02"), Some(DAY));
+        assert_eq!(date(i64::MAX), "");
+    }
+}

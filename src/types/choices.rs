@@ -1,0 +1,192 @@
+//! The table's other direction: for each observable type of TheHive the MISP type an analyst would
+//! choose, and why. How a choice is made by the form of a value stands in `form.rs`.
+
+use std::borrow::Cow;
+
+use Choice::*;
+
+/// Observable types that mean one thing, and what goes to MISP for them.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// The name under which all of them count as one; TheHive's own spelling.
+    pub(super) fold: &'static str,
+    /// Further names, in lower case with `-` for `_`.
+    pub(super) names: &'static [&'static str],
+    /// The MISP type, or how it is found.
+    pub(super) choice: Choice,
+    /// Why this one; for the page.
+    pub(super) why: &'static str,
+}
+
+/// How the MISP type of an observable is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// This type, and values of this type become this observable where TheHive has it.
+    Same(&'static str),
+    /// This type, one way only.
+    Sent(&'static str),
+    /// By form: address, or address with port.
+    Address,
+    /// By form: this type of name, or address, port, onion address, URL.
+    Name(&'static str),
+    /// By form: URL, or a bare name or address.
+    Web,
+    /// By form: length and alphabet of the hash.
+    Hash,
+    /// By form: length of the certificate's fingerprint.
+    Fingerprint,
+    /// `other`, but for ids that can be nothing else.
+    Free,
+}
+
+const fn line(fold: &'static str, names: &'static [&'static str], choice: Choice, why: &'static str) -> Line {
+    Line { fold, names, choice, why }
+}
+
+/// Every observable type with a choice of its own. One that is named like a MISP type needs none.
+pub(super) static CHOICES: [Line; 49] = [
+    // TheHive 4 and 5
+    line(
+        "ip",
+        &["ip-address", "ipaddress", "ipv4", "ipv6", "cidr", "subnet", "network"],
+        Address,
+        "an IOC is most often where something went to; the source of an attack says so by tag. With a port it is `ip-dst|port`",
+    ),
+    line(
+        "domain",
+        &["domain-name"],
+        Name("domain"),
+        "as it says; what is written like an address, a host with port, an onion address or a URL goes as that",
+    ),
+    line(
+        "hostname",
+        &["fqdn", "host", "host-name"],
+        Name("hostname"),
+        "a full name of one machine; `fqdn` and `hostname` are the same to MISP. A name without a dot is none for MISP and goes as `other`",
+    ),
+    line(
+        "url",
+        &[],
+        Web,
+        "`url` is for detection, `link` (what the built-in connector sent) is for reading. A bare domain or address without scheme and path goes as that",
+    ),
+    line("uri_path", &["uri-path", "uri-query"], Same("uri"), "`uri` is MISP's word for the part after the host"),
+    line("user-agent", &["useragent"], Same("user-agent"), "as it says"),
+    line(
+        "mail",
+        &["email", "e-mail", "mail-address", "email-address"],
+        Sent("email-src"),
+        "a mail address worth reporting is most often the sender of a phishing mail; a recipient or registrant says so by tag",
+    ),
+    line("mail-subject", &["email-subject", "subject"], Same("email-subject"), "as it says"),
+    line(
+        "hash",
+        &[],
+        Hash,
+        "by length and alphabet: md5, sha1, sha224, sha256, sha384, sha512, ssdeep, tlsh, jarm; with colons a certificate's; what has the same length (imphash, ja3) says so by tag",
+    ),
+    line(
+        "filename",
+        &["file", "file-name", "file-path", "filepath", "path"],
+        Same("filename"),
+        "the name; a `file` observable also brings its hashes, which make it a MISP `file` object",
+    ),
+    line("registry", &["registry-key", "regkey"], Same("regkey"), "as it says"),
+    line("autonomous-system", &["asn", "as", "as-number"], Same("AS"), "as it says; MISP keeps the number alone"),
+    line(
+        "regexp",
+        &["regex", "pattern"],
+        Sent("text"),
+        "TheHive does not say where the pattern is to be looked for, and a wrong `pattern-in-…` becomes a wrong detection; a tag says it: `misp:type=\"pattern-in-traffic\"`",
+    ),
+    line(
+        "other",
+        &[],
+        Free,
+        "an analyst who knows no type has none for MISP either; only CVE, CWE and MAC are unmistakable",
+    ),
+    // common custom types
+    line("cve", &["cve-id", "vulnerability"], Same("vulnerability"), "as it says"),
+    line("cwe", &["cwe-id", "weakness"], Same("weakness"), "as it says"),
+    line("mac", &["mac-address", "macaddress"], Same("mac-address"), "as it says"),
+    line("btc", &["bitcoin", "btc-address", "bitcoin-address", "btc-wallet"], Same("btc"), "as it says"),
+    line("xmr", &["monero", "monero-address"], Same("xmr"), "as it says"),
+    line("iban", &[], Same("iban"), "as it says"),
+    line("bic", &["swift", "swift-code"], Same("bic"), "as it says"),
+    line("credit-card", &["cc-number", "card-number", "creditcard"], Same("cc-number"), "as it says"),
+    line("bank-account", &["bank-account-nr"], Same("bank-account-nr"), "as it says"),
+    line("phone", &["phone-number", "telephone", "telephone-number"], Same("phone-number"), "as it says"),
+    line("yara", &["yara-rule"], Same("yara"), "as it says"),
+    line("sigma", &["sigma-rule"], Same("sigma"), "as it says"),
+    line("snort", &["snort-rule"], Same("snort"), "as it says"),
+    line("suricata", &["suricata-rule"], Same("suricata"), "as it says; `other` where the MISP is too old to know it"),
+    line("zeek", &["zeek-rule"], Same("zeek"), "as it says"),
+    line("stix2-pattern", &["stix-pattern"], Same("stix2-pattern"), "as it says"),
+    line(
+        "user-account",
+        &["user", "username", "user-name", "account", "login"],
+        Same("target-user"),
+        "MISP's only general type for a user name; it means the account that was attacked. An attacker's own says so by tag",
+    ),
+    line("mutex", &[], Same("mutex"), "as it says"),
+    line("named-pipe", &["pipe"], Same("named pipe"), "as it says"),
+    line("service", &["service-name", "windows-service"], Same("windows-service-name"), "as it says"),
+    line("scheduled-task", &["windows-task", "task"], Same("windows-scheduled-task"), "as it says"),
+    line("ja3", &["ja3s", "ja3-hash", "ja3-fingerprint"], Same("ja3-fingerprint-md5"), "as it says"),
+    line("jarm", &[], Same("jarm-fingerprint"), "as it says"),
+    line("hassh", &[], Same("hassh-md5"), "as it says"),
+    line(
+        "certificate",
+        &["certificate-hash", "cert-fingerprint", "ssl-fingerprint", "x509-fingerprint", "thumbprint"],
+        Fingerprint,
+        "the fingerprint, by length: `x509-fingerprint-md5`, `-sha1` or `-sha256`",
+    ),
+    line("ssh-key", &["ssh-fingerprint"], Same("ssh-fingerprint"), "the fingerprint of the key"),
+    line("onion", &["onion-address", "tor-address"], Sent("onion-address"), "as it says"),
+    line("pgp-key", &["pgp", "pgp-public-key"], Same("pgp-public-key"), "as it says"),
+    line("message-id", &["email-message-id"], Same("email-message-id"), "as it says"),
+    line("threat-actor", &["actor", "adversary"], Same("threat-actor"), "as it says"),
+    line("campaign", &["campaign-name"], Same("campaign-name"), "as it says"),
+    line("malware", &["malware-family", "malware-type"], Same("malware-type"), "MISP names malware by type and galaxy"),
+    line("twitter", &["twitter-id", "twitter-account"], Same("twitter-id"), "as it says"),
+    line("github", &["github-user", "github-username"], Same("github-username"), "as it says"),
+    line("chrome-extension", &["chrome-extension-id"], Same("chrome-extension-id"), "as it says"),
+];
+
+/// The line for an observable type, however it is spelt.
+pub(super) fn of(data_type: &str) -> Option<&'static Line> {
+    let exact = CHOICES.iter().find(|line| line.fold == data_type);
+    exact.or_else(|| {
+        let name = folded(data_type);
+        CHOICES.iter().find(|line| folded(line.fold) == name || line.names.contains(&name.as_ref()))
+    })
+}
+
+/// The names, folded, of observable types that mean a MISP type exactly.
+pub(super) fn standing_for(kind: &str) -> impl Iterator<Item = &'static str> {
+    let means = move |line: &&Line| matches!(line.choice, Same(same) if same == kind);
+    CHOICES.iter().filter(means).flat_map(names)
+}
+
+/// All names, folded, of the line that an observable type begins.
+pub(super) fn synonyms(fold: &str) -> impl Iterator<Item = &'static str> {
+    CHOICES.iter().filter(move |line| line.fold == fold).flat_map(names)
+}
+
+fn names(line: &'static Line) -> impl Iterator<Item = &'static str> {
+    [line.fold].into_iter().chain(line.names.iter().copied())
+}
+
+/// A name in lower case with `-` for `_`: `mail_subject` and `Mail-Subject` are one.
+pub(super) fn folded(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte == b'_' || byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase().replace('_', "-"))
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+/// What an observable type counts as: `fqdn` as `hostname`, `mail_subject` as `mail-subject`.
+pub(super) fn fold(data_type: &str) -> Cow<'_, str> {
+    of(data_type).map_or_else(|| folded(data_type), |line| Cow::Borrowed(line.fold))
+}

@@ -1,0 +1,197 @@
+//! What an observable is, from how it is written: the MISP type for an observable type and a value.
+//! Tags and the administrator's lines are looked at elsewhere, before.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use super::choices::{self, Choice};
+use super::normalise::settled;
+use super::refang;
+use super::server::ServerTypes;
+use super::shapes;
+use super::table::{self, Form, Row};
+use super::validate;
+
+/// A MISP type, and what the analyst should know about the choice.
+pub(super) struct Guess {
+    pub(super) kind: &'static str,
+    pub(super) note: Option<String>,
+}
+
+const fn sure(kind: &'static str) -> Guess {
+    Guess { kind, note: None }
+}
+
+fn noted(kind: &'static str, note: impl Into<String>) -> Guess {
+    Guess { kind, note: Some(note.into()) }
+}
+
+/// The MISP type for an observable without a word from anybody.
+pub(super) fn guess(data_type: &str, data: &str) -> Guess {
+    let Some(line) = choices::of(data_type) else {
+        return by_name(data_type);
+    };
+    match line.choice {
+        Choice::Same(kind) | Choice::Sent(kind) => sure(kind),
+        Choice::Address => sure(address(data).unwrap_or("ip-dst")),
+        Choice::Name(kind) => name(kind, data),
+        Choice::Web => web(data),
+        Choice::Hash => hash(data),
+        Choice::Fingerprint => fingerprint(data),
+        Choice::Free => sure(free(data)),
+    }
+}
+
+/// An observable type called like a MISP type is that type.
+fn by_name(data_type: &str) -> Guess {
+    match table::row(data_type).or_else(|| table::row(&choices::folded(data_type))) {
+        Some(row) => sure(row.kind),
+        None => noted("other", format!("MISP has no type for observables of type {data_type}: sent as other")),
+    }
+}
+
+fn address(data: &str) -> Option<&'static str> {
+    let bare = refang::dots(data.trim());
+    let ip = bare.split('/').next().unwrap_or_default();
+    if ip.parse::<IpAddr>().is_ok() {
+        return Some("ip-dst");
+    }
+    (bare.contains([':', '|']) && is(table::row("ip-dst|port")?, &bare)).then_some("ip-dst|port")
+}
+
+fn is(row: &Row, value: &str) -> bool {
+    validate::is_valid(row, &settled(row.form, value), &ServerTypes::newest())
+}
+
+fn name(kind: &'static str, data: &str) -> Guess {
+    let bare = refang::dots(data.trim());
+    if bare.contains('/') {
+        return match address(data) {
+            Some(found) => noted(found, format!("is no {kind}: sent as {found}")),
+            None => noted("url", format!("is no {kind}: sent as url")),
+        };
+    }
+    if looks_like_address(&bare)
+        && let Some(found) = address(&bare)
+    {
+        return noted(found, format!("is no {kind}: sent as {found}"));
+    }
+    if ends_in_onion(&bare) && table::row("onion-address").is_some_and(|row| is(row, &bare)) {
+        return sure("onion-address");
+    }
+    if bare.contains(':') && table::row("hostname|port").is_some_and(|row| is(row, &bare)) {
+        return sure("hostname|port");
+    }
+    if kind == "hostname" && is_machine(&bare) {
+        return noted("other", "a name without a dot is no hostname for MISP: sent as other");
+    }
+    sure(kind)
+}
+
+fn looks_like_address(bare: &str) -> bool {
+    bare.contains(':') || bare.bytes().next_back().is_some_and(|byte| byte.is_ascii_digit())
+}
+
+fn ends_in_onion(bare: &str) -> bool {
+    let tail = bare.len().checked_sub(6).and_then(|at| bare.get(at..));
+    tail.is_some_and(|tail| tail.eq_ignore_ascii_case(".onion"))
+}
+
+fn is_machine(bare: &str) -> bool {
+    !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+fn web(data: &str) -> Guess {
+    let bare = refang::url(data.trim());
+    if bare.contains("://") {
+        return sure("url");
+    }
+    if let Some(found) = address(&bare) {
+        return noted(found, format!("has no scheme and no path: sent as {found}"));
+    }
+    let is_name = !bare.contains(['/', '?', '#', ':', '@']) && table::row("domain").is_some_and(|row| is(row, &bare));
+    if is_name { noted("domain", "has no scheme and no path: sent as domain") } else { sure("url") }
+}
+
+fn hash(data: &str) -> Guess {
+    let bare = data.trim();
+    if bare.contains(':') {
+        return sure(coloned(bare).unwrap_or(NO_HASH)).or_note(data);
+    }
+    let kind = match bare.len() {
+        _ if !bare.get(1..).is_some_and(shapes::is_hex) => NO_HASH,
+        32 => "md5",
+        40 => "sha1",
+        56 => "sha224",
+        62 => "jarm-fingerprint",
+        64 => "sha256",
+        70 => "tlsh",
+        72 if bare.starts_with(['T', 't']) => "tlsh",
+        96 => "sha384",
+        128 => "sha512",
+        _ => NO_HASH,
+    };
+    let kind = if kind == "tlsh" || shapes::is_hex(bare) { kind } else { NO_HASH };
+    sure(kind).or_note(data)
+}
+
+/// What a hash goes as that has no known form.
+const NO_HASH: &str = "other";
+
+impl Guess {
+    fn or_note(self, data: &str) -> Self {
+        if self.kind != NO_HASH {
+            return self;
+        }
+        let length = data.trim().len();
+        noted(NO_HASH, format!("no hash that MISP knows has this form ({length} characters): sent as other"))
+    }
+}
+
+/// Hashes written with colons: fuzzy ones, and fingerprints of certificates and SSH keys.
+fn coloned(bare: &str) -> Option<&'static str> {
+    if bare.starts_with("SHA256:") || bare.starts_with("MD5:") {
+        return shapes::is_ssh_fingerprint(bare).then_some("ssh-fingerprint");
+    }
+    if shapes::is_ssdeep(bare) {
+        return Some("ssdeep");
+    }
+    [(16, "x509-fingerprint-md5"), (20, "x509-fingerprint-sha1"), (32, "x509-fingerprint-sha256")]
+        .into_iter()
+        .find_map(|(bytes, kind)| shapes::is_mac(bare, bytes).then_some(kind))
+}
+
+fn fingerprint(data: &str) -> Guess {
+    let digits = settled(Form::Certificate(0), data);
+    let kind = match digits.len() {
+        _ if !shapes::is_hex(&digits) => NO_HASH,
+        32 => "x509-fingerprint-md5",
+        40 => "x509-fingerprint-sha1",
+        64 => "x509-fingerprint-sha256",
+        _ => NO_HASH,
+    };
+    sure(kind).or_note(data)
+}
+
+/// What nobody gave a type but can only be one thing.
+fn free(data: &str) -> &'static str {
+    let bare = data.trim();
+    if bare.len() > 40 {
+        return "other";
+    }
+    let id = upper(bare);
+    if shapes::is_cve(&id) {
+        return "vulnerability";
+    }
+    if id.strip_prefix("CWE-").is_some_and(shapes::is_digits) {
+        return "weakness";
+    }
+    if bare.len() == 17 && bare.contains([':', '-']) && shapes::is_mac(&bare.replace('-', ":"), 6) {
+        return "mac-address";
+    }
+    "other"
+}
+
+fn upper(bare: &str) -> Cow<'_, str> {
+    if bare.starts_with(['c', 'C']) { Cow::Owned(bare.to_ascii_uppercase()) } else { Cow::Borrowed(bare) }
+}

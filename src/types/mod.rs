@@ -1,0 +1,37 @@
+//! The one table between TheHive's observable types and MISP's attribute types, both directions,
+//! with MISP's own normalisation and validation. Everything here takes values and gives values:
+//! reading, writing and what is asked of which server is elsewhere.
+
+mod attributes;
+mod choices;
+mod composites;
+mod form;
+mod normalise;
+mod observables;
+mod overrides;
+mod page;
+mod refang;
+mod server;
+mod shapes;
+mod table;
+mod tags;
+mod time;
+mod validate;
+
+pub use attributes::{Given, Mapping, Wanted, attributes};
+pub use normalise::{normalise, without_astral};
+pub use observables::{Found, Observable, observables};
+pub use overrides::Overrides;
+pub use page::page;
+pub use server::{DataTypes, ServerTypes};
+pub use validate::{Reason, validate};
+
+/// What an observable type counts as: `fqdn` as `hostname`, `mail_subject` as `mail-subject`.
+pub fn fold(data_type: &str) -> std::borrow::Cow<'_, str> {
+    choices::fold(data_type)
+}
+
+/// All MISP types of the table, in alphabetical order, with default category and `to_ids`.
+pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+    table::TABLE.iter().map(|row| (row.kind, row.category(), row.to_ids))
+}

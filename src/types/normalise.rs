@@ -1,0 +1,265 @@
+//! A value as MISP stores it (AttributeValidationTool.php, `modifyBeforeValidation`, after the
+//! trimming and refanging of MispAttribute.php). Whether it is valid is not asked here.
+//!
+//! MISP changes a value once; here it is changed until nothing changes any more, since a value that
+//! MISP would change again is not the one it stores.
+
+use std::borrow::Cow;
+use std::net::Ipv6Addr;
+
+use super::refang::{self, over};
+use super::table::{self, Form};
+use super::time;
+
+/// How often a value may change before it is taken as it is; nothing known needs more than three.
+const ROUNDS: usize = 8;
+
+/// The value as MISP stores it for an attribute of this type. Characters above U+FFFF, which MISP
+/// replaces (recorded: "emoji 😀 value" became "emoji ? value"), are `?`.
+pub fn normalise(kind: &str, value: &str) -> String {
+    let form = table::row(kind).map_or(Form::Text, |row| row.form);
+    settled(form, &without_astral(value)).into_owned()
+}
+
+/// Characters that MISP's three-byte columns cannot hold, each as `?`.
+pub fn without_astral(value: &str) -> Cow<'_, str> {
+    if astral(value) == 0 {
+        return Cow::Borrowed(value);
+    }
+    Cow::Owned(value.chars().map(|c| if c > '\u{ffff}' { '?' } else { c }).collect())
+}
+
+/// How many characters of a text lie above U+FFFF.
+pub(super) fn astral(value: &str) -> usize {
+    value.bytes().filter(|&byte| byte >= 0xf0).count()
+}
+
+/// The value in its final form, with every character kept.
+pub(super) fn settled(form: Form, value: &str) -> Cow<'_, str> {
+    let mut found = once(form, value);
+    if matches!(found, Cow::Borrowed(same) if same == value) {
+        return found;
+    }
+    for _ in 1..ROUNDS {
+        let next = once(form, &found);
+        if next == found {
+            break;
+        }
+        found = Cow::Owned(next.into_owned());
+    }
+    found
+}
+
+fn once(form: Form, value: &str) -> Cow<'_, str> {
+    // PHP's trim(): no Unicode blanks.
+    let value = value.trim_matches([' ', '\t', '\n', '\r', '\0', '\x0b']);
+    match form {
+        Form::Lower | Form::Hex(_) | Form::Tlsh | Form::Telfhash | Form::Pehash => lower(value),
+        Form::Cdhash | Form::Vhash | Form::Onion => lower(value),
+        Form::HttpMethod | Form::HexText => upper(value),
+        Form::Certificate(_) => over(without(value, |c| c == ':'), lower),
+        Form::FileHex(_) | Form::FilePehash | Form::FileTlsh | Form::FileVhash => second(value, lower),
+        Form::Ip => over(refang::dots(value), address),
+        Form::IpPort => over(refang::dots(value), address_and_port),
+        Form::Domain | Form::Hostname => over(refang::dots(value), domain),
+        Form::HostnamePort => over(refang::dots(value), host_and_port),
+        Form::DomainIp => over(refang::dots(value), domain_and_address),
+        Form::Mac(_) => mac(value),
+        Form::Email => over(refang::mail(value), lower),
+        Form::Url | Form::Link => refang::url(value),
+        Form::As => number_of_system(value),
+        Form::Vulnerability => over(dashes(value), cve),
+        Form::Weakness => over(dashes(value), upper),
+        Form::Time => time::iso(value).map_or(Cow::Borrowed(value), |iso| same_or(value, iso)),
+        Form::Card => without(value, |c| !c.is_ascii_digit()),
+        Form::Phone => phone(value),
+        Form::Bank => over(without(value, |c| !c.is_ascii_alphanumeric()), upper),
+        Form::Bool => Cow::Borrowed(truth(value)),
+        Form::Text | Form::Line | Form::Commit | Form::Ssdeep | Form::Impfuzzy | Form::Ssh => Cow::Borrowed(value),
+        Form::FileSsdeep | Form::FileImpfuzzy | Form::Sample | Form::RegistryValue => Cow::Borrowed(value),
+        Form::Port | Form::Account | Form::Service | Form::Whole | Form::Integer => Cow::Borrowed(value),
+        Form::Number | Form::Alnum | Form::Json | Form::Uuid => Cow::Borrowed(value),
+    }
+}
+
+fn same_or(value: &str, changed: String) -> Cow<'_, str> {
+    if changed == value { Cow::Borrowed(value) } else { Cow::Owned(changed) }
+}
+
+fn lower(value: &str) -> Cow<'_, str> {
+    if value.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(value.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(value)
+    }
+}
+
+fn upper(value: &str) -> Cow<'_, str> {
+    if value.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        Cow::Owned(value.to_ascii_uppercase())
+    } else {
+        Cow::Borrowed(value)
+    }
+}
+
+fn without(value: &str, unwanted: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if value.contains(&unwanted) { Cow::Owned(value.replace(unwanted, "")) } else { Cow::Borrowed(value) }
+}
+
+/// The part after the first `|` changed, the part before it kept.
+fn second(value: &str, change: impl Fn(&str) -> Cow<'_, str>) -> Cow<'_, str> {
+    let Some((first, second)) = value.split_once('|') else {
+        return Cow::Borrowed(value);
+    };
+    match change(second) {
+        Cow::Borrowed(same) if same.len() == second.len() => Cow::Borrowed(value),
+        changed => Cow::Owned(format!("{first}|{changed}")),
+    }
+}
+
+/// IPv6 in its shortest form; `/32` of an IPv4 and `/128` of an IPv6 address dropped.
+fn address(value: &str) -> Cow<'_, str> {
+    let (ip, range) = match value.split_once('/') {
+        Some((ip, range)) => (ip, Some(range)),
+        None => (value, None),
+    };
+    let ip = match ip.parse::<Ipv6Addr>() {
+        Ok(v6) => same_or(ip, shortest(v6)),
+        Err(_) => Cow::Borrowed(ip),
+    };
+    match range {
+        None => ip,
+        Some("32") if ip.contains('.') && !ip.contains(':') => ip,
+        Some("128") if ip.contains(':') => ip,
+        Some(range) => same_or(value, format!("{ip}/{range}")),
+    }
+}
+
+/// As `inet_ntop` writes it, which shows IPv4 in `::1.2.3.4` where Rust would not.
+fn shortest(ip: Ipv6Addr) -> String {
+    match ip.segments() {
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
+            let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+            format!("::{a}.{b}.{c}.{d}")
+        }
+        _ => ip.to_string(),
+    }
+}
+
+/// `ip|port` from any of the spellings that MISP takes apart: `1.2.3.4:80`, `[2001:db8::1]:80`,
+/// `2001:db8::1.80`, `… port 80`, `…p80`, `…#80`, and the ambiguous `2001:db8::1:80`.
+fn address_and_port(value: &str) -> Cow<'_, str> {
+    let parts = match value.split_once('|') {
+        Some(parts) => Some(parts),
+        None => apart(value),
+    };
+    parts.map_or(Cow::Borrowed(value), |(ip, port)| same_or(value, format!("{}|{port}", address(ip))))
+}
+
+fn apart(value: &str) -> Option<(&str, &str)> {
+    if let Some((ip, port)) = value.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
+        return Some((ip, port));
+    }
+    if value.matches(':').count() < 2 {
+        return value.split_once(':');
+    }
+    [".", " port ", "p", "#", ":"]
+        .into_iter()
+        .filter_map(|mark| value.rsplit_once(mark))
+        .find(|(ip, port)| is_digits(port) && ip.parse::<Ipv6Addr>().is_ok())
+}
+
+fn is_digits(value: &str) -> bool {
+    !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Lower case, no dots around, IDN as punycode. MISP leaves a host name's trailing dot and
+/// non-ASCII letters, and then refuses it; both kinds of name are written alike here.
+fn domain(value: &str) -> Cow<'_, str> {
+    let name = lower(value.trim_matches('.'));
+    if name.is_ascii() {
+        return name;
+    }
+    match idna::domain_to_ascii(&name) {
+        Ok(ascii) if !ascii.is_empty() => Cow::Owned(ascii),
+        _ => name,
+    }
+}
+
+fn host_and_port(value: &str) -> Cow<'_, str> {
+    match value.split_once(['|', ':']) {
+        Some((host, port)) => same_or(value, format!("{}|{port}", domain(host))),
+        None => lower(value),
+    }
+}
+
+fn domain_and_address(value: &str) -> Cow<'_, str> {
+    match value.split_once('|') {
+        Some((name, ip)) => same_or(value, format!("{}|{}", domain(name), address(ip))),
+        None => lower(value),
+    }
+}
+
+/// `00-11-22…` and `0011.22…` as `00:11:22…`.
+fn mac(value: &str) -> Cow<'_, str> {
+    let bare = value.to_ascii_lowercase().replace(['.', ':', '-', ' '], "");
+    if !bare.is_ascii() {
+        return Cow::Borrowed(value);
+    }
+    let mut pairs = String::with_capacity(bare.len() * 3 / 2);
+    for (at, digit) in bare.chars().enumerate() {
+        if at > 0 && at % 2 == 0 {
+            pairs.push(':');
+        }
+        pairs.push(digit);
+    }
+    same_or(value, pairs)
+}
+
+/// `AS13335` as `13335`, asdot `1.10` as `65546`.
+fn number_of_system(value: &str) -> Cow<'_, str> {
+    let number = match value.split_at_checked(2) {
+        Some((start, number)) if start.eq_ignore_ascii_case("as") => number,
+        _ => value,
+    };
+    match number.split_once('.') {
+        Some((high, low)) if is_digits(high) && is_digits(low) => match (high.parse::<u64>(), low.parse::<u64>()) {
+            (Ok(high), Ok(low)) if high < 1 << 40 && low < 1 << 40 => Cow::Owned((high * 65_536 + low).to_string()),
+            _ => Cow::Borrowed(number),
+        },
+        _ => Cow::Borrowed(number),
+    }
+}
+
+fn dashes(value: &str) -> Cow<'_, str> {
+    if value.contains('–') { Cow::Owned(value.replace('–', "-")) } else { Cow::Borrowed(value) }
+}
+
+/// CVE and GCVE in capitals; other ids keep their letters (GHSA is written in small ones).
+fn cve(value: &str) -> Cow<'_, str> {
+    let source = value.split('-').next().unwrap_or_default();
+    if source.eq_ignore_ascii_case("cve") || source.eq_ignore_ascii_case("gcve") {
+        upper(value)
+    } else {
+        Cow::Borrowed(value)
+    }
+}
+
+fn phone(value: &str) -> Cow<'_, str> {
+    let international = match value.strip_prefix("00") {
+        Some(rest) => Cow::Owned(format!("+{rest}")),
+        None => Cow::Borrowed(value),
+    };
+    let bare = if international.contains("(0)") { Cow::Owned(international.replace("(0)", "")) } else { international };
+    over(bare, |text| without(text, |c| c != '+' && !c.is_ascii_digit()))
+}
+
+/// MISP takes any text but `false` and `0` for true (recorded).
+fn truth(value: &str) -> &'static str {
+    match value {
+        "" => "",
+        "0" => "0",
+        _ if value.eq_ignore_ascii_case("false") => "0",
+        _ => "1",
+    }
+}

@@ -1,0 +1,153 @@
+//! Import: one MISP attribute as TheHive's observables, with the tags that lead back to it. TLP,
+//! flags, comments and the attribute's own tags are not looked at here.
+
+use std::borrow::Cow;
+
+use super::form;
+use super::normalise::settled;
+use super::server::{DataTypes, ServerTypes};
+use super::table::{self, Import, Row};
+use super::tags::{Words, category_tag, composite_tag, type_tag};
+use super::validate::{self, Reason};
+
+/// A MISP attribute as it was read.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// MISP type.
+    pub kind: &'a str,
+    /// MISP category.
+    pub category: &'a str,
+    /// The value; of a composite, both halves.
+    pub value: &'a str,
+    /// The attribute's uuid, whose beginning links the halves of a composite.
+    pub uuid: &'a str,
+}
+
+/// An observable to be: TheHive's type, the data, and the tags that lead back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observable {
+    /// One of the observable types TheHive has.
+    pub data_type: Cow<'static, str>,
+    /// The value, refanged and written as MISP stores it.
+    pub data: String,
+    /// `misp:type`, `misp:category` and `misp:composite`, as far as the table's way back would give
+    /// something else without them.
+    pub tags: Vec<String>,
+}
+
+impl Observable {
+    /// Takes the tags of a second observable of the same type and data, so that both attributes
+    /// find their way back. An observable without `misp:type` and `misp:composite` means what the
+    /// table says; beside one with such tags it must say so itself.
+    pub fn merge(&mut self, other: Self) {
+        let (mine, theirs) = (is_plain(&self.tags), is_plain(&other.tags));
+        if mine != theirs {
+            let usual = form::guess(&self.data_type, &self.data).kind;
+            add(&mut self.tags, type_tag(usual));
+        }
+        for tag in other.tags {
+            add(&mut self.tags, tag);
+        }
+    }
+}
+
+fn is_plain(tags: &[String]) -> bool {
+    let words = Words::of(tags);
+    words.types.is_empty() && words.composites.is_empty()
+}
+
+fn add(tags: &mut Vec<String>, tag: String) {
+    if !tags.contains(&tag) {
+        tags.push(tag);
+    }
+}
+
+/// What an attribute becomes: one observable, or two for a composite without a port.
+///
+/// A value that MISP itself would not have stored as its type (a feed holds anything) becomes
+/// `other`, with its type in a tag.
+pub fn observables(attribute: &Found<'_>, data_types: &DataTypes) -> Result<Vec<Observable>, Reason> {
+    let Some(row) = table::row(attribute.kind) else {
+        return unknown(attribute);
+    };
+    let value = settled(row.form, attribute.value);
+    if value.is_empty() {
+        return Err(Reason::new("Value cannot be empty."));
+    }
+    if !validate::is_valid(row, &value, &ServerTypes::newest()) && !is_storable(row, &value) {
+        return Ok(vec![whole(attribute, value, Cow::Borrowed("other"))]);
+    }
+    Ok(match row.import {
+        Import::Is(_) | Import::Other => vec![whole(attribute, value, data_types.chosen(row.kind))],
+        Import::Halves(left, right) => halves(attribute, row, &value, [left, right], data_types),
+        Import::Ported(left) => vec![ported(attribute, row, &value, left, data_types)],
+    })
+}
+
+/// `filename|impfuzzy`, which no known MISP checks without an error, may still stand in a feed.
+fn is_storable(row: &Row, value: &str) -> bool {
+    row.form == table::Form::FileImpfuzzy
+        && value.split_once('|').is_some_and(|(name, hash)| !name.is_empty() && !hash.contains('|'))
+}
+
+fn unknown(attribute: &Found<'_>) -> Result<Vec<Observable>, Reason> {
+    let value = attribute.value.trim();
+    if value.is_empty() {
+        return Err(Reason::new("Value cannot be empty."));
+    }
+    let tags = vec![type_tag(attribute.kind), category_tag(attribute.category)];
+    Ok(vec![Observable { data_type: Cow::Borrowed("other"), data: value.to_owned(), tags }])
+}
+
+fn whole(attribute: &Found<'_>, value: Cow<'_, str>, data_type: Cow<'static, str>) -> Observable {
+    let back = form::guess(&data_type, &value).kind;
+    let says_little = data_type == "other" && attribute.kind != "other";
+    let mut tags = Vec::new();
+    if says_little || back != attribute.kind {
+        tags.push(type_tag(attribute.kind));
+    }
+    tag_category(&mut tags, attribute);
+    Observable { data_type, data: value.into_owned(), tags }
+}
+
+/// Names the category unless it is the one that the type has by itself.
+fn tag_category(tags: &mut Vec<String>, attribute: &Found<'_>) {
+    if table::row(attribute.kind).is_none_or(|row| row.category() != attribute.category) {
+        tags.push(category_tag(attribute.category));
+    }
+}
+
+fn halves(
+    attribute: &Found<'_>,
+    row: &Row,
+    value: &str,
+    kinds: [&'static str; 2],
+    data_types: &DataTypes,
+) -> Vec<Observable> {
+    let (first, second) = value.split_once('|').unwrap_or((value, ""));
+    [first, second]
+        .into_iter()
+        .zip(kinds)
+        .filter(|(data, _)| !data.is_empty())
+        .map(|(data, kind)| {
+            let link = composite_tag(row.kind, attribute.uuid, None);
+            half(attribute, data, kind, link, data_types)
+        })
+        .collect()
+}
+
+fn half(attribute: &Found<'_>, data: &str, kind: &'static str, link: String, data_types: &DataTypes) -> Observable {
+    let data_type = data_types.chosen(kind);
+    let mut tags = vec![link];
+    if data_type == "other" && kind != "other" {
+        tags.push(type_tag(kind));
+    }
+    tag_category(&mut tags, attribute);
+    Observable { data_type, data: data.to_owned(), tags }
+}
+
+fn ported(attribute: &Found<'_>, row: &Row, value: &str, kind: &'static str, data_types: &DataTypes) -> Observable {
+    let (data, port) = value.split_once('|').unwrap_or((value, ""));
+    let link = composite_tag(row.kind, attribute.uuid, Some(port));
+    half(attribute, data, kind, link, data_types)
+}

@@ -1,0 +1,75 @@
+//! The administrator's own lines of the mapping (`type_mapping`). When they apply is decided where
+//! observables become attributes.
+
+use super::choices;
+use super::table::{self, Row};
+
+/// Observable types that the administrator sends as something else than the table says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides(Vec<Override>);
+
+/// One checked line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Override {
+    data_type: String,
+    pub(super) category: &'static str,
+    pub(super) kind: &'static str,
+}
+
+impl Overrides {
+    /// Reads lines such as `ip=Network activity/ip-src`; empty ones say nothing. The error names
+    /// the line, what is wrong, and what is accepted.
+    pub fn parse(lines: &[String]) -> Result<Self, String> {
+        let mut all: Vec<Override> = Vec::new();
+        for line in lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()) {
+            let one = read(line).map_err(|wrong| format!("type_mapping `{line}`: {wrong}"))?;
+            if all.iter().any(|other| other.data_type == one.data_type) {
+                return Err(format!("type_mapping `{line}`: a second line for {}; one is accepted", one.data_type));
+            }
+            all.push(one);
+        }
+        Ok(Self(all))
+    }
+
+    /// The line for an observable type: its own, else that of a type that means the same.
+    pub(super) fn of(&self, data_type: &str) -> Option<&Override> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let exact = self.0.iter().find(|one| one.data_type == data_type);
+        exact.or_else(|| {
+            let fold = choices::fold(data_type);
+            self.0.iter().find(|one| choices::fold(&one.data_type) == fold)
+        })
+    }
+}
+
+fn read(line: &str) -> Result<Override, String> {
+    const SHAPE: &str = "accepted is `observable type=MISP category/MISP type`";
+    let (data_type, target) = line.split_once('=').ok_or_else(|| format!("no `=`; {SHAPE}"))?;
+    let (category, kind) = target.split_once('/').ok_or_else(|| format!("no `/` after the category; {SHAPE}"))?;
+    let (data_type, category, kind) = (data_type.trim(), category.trim(), kind.trim());
+    if data_type.is_empty() {
+        return Err(format!("no observable type; {SHAPE}"));
+    }
+    let row = table::row(kind).ok_or_else(|| unknown_type(category, kind))?;
+    match row.categories.iter().find(|known| known.eq_ignore_ascii_case(category)) {
+        Some(&category) => Ok(Override { data_type: data_type.to_owned(), category, kind: row.kind }),
+        None if table::CATEGORIES.contains(&category) => {
+            Err(format!("MISP does not take {kind} in category {category}; accepted: {}", row.categories.join(", ")))
+        }
+        None => Err(format!("MISP has no category {category}; accepted for {kind}: {}", row.categories.join(", "))),
+    }
+}
+
+fn unknown_type(category: &str, kind: &str) -> String {
+    let in_category = |row: &&Row| row.categories.contains(&category);
+    let kinds: Vec<&str> = table::TABLE.iter().filter(in_category).map(|row| row.kind).collect();
+    if kinds.is_empty() {
+        return format!(
+            "MISP has no type {kind} and no category {category}; accepted categories: {}",
+            table::CATEGORIES.join(", ")
+        );
+    }
+    format!("MISP has no type {kind}; accepted in {category}: {}", kinds.join(", "))
+}

@@ -1,0 +1,282 @@
+//! What a worker is, and the life of a run: command line, job, gate, work, report, exit status. Whatever happens, a
+//! report is given: the work runs on its own thread and writes into [`Run`], which this thread can read at any time.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use clap::Parser;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::config::{self, Limits, Table};
+use crate::cortex::job::{Job, Place};
+use crate::cortex::report::{self, Report, Taxonomy};
+use crate::cortex::{manifest, pretty};
+use crate::full::{Draft, Full, Run};
+use crate::secret::Scrubber;
+use crate::time::Clock;
+
+/// A Cortex worker.
+pub trait Worker {
+    /// Its name in Cortex's catalogue.
+    const NAME: &'static str;
+    /// The program's file name.
+    const PROGRAM: &'static str;
+    /// What it is, for Cortex.
+    const FLAVOUR: Flavour;
+    /// One sentence for the catalogue.
+    const DESCRIPTION: &'static str;
+    /// The data types it takes.
+    const DATA_TYPES: &'static [&'static str];
+    /// Its configuration; the manifest is made from it.
+    type Config: DeserializeOwned + JsonSchema;
+
+    /// The limits in the configuration.
+    fn limits(config: &Self::Config) -> &Limits;
+
+    /// Does the work, writing into the run what becomes of every item.
+    ///
+    /// # Errors
+    /// What stopped the whole run; a connection's error stands in its part instead.
+    fn run(job: &Job, config: &Self::Config, clock: Clock, run: &Run) -> Result<()>;
+
+    /// The outcome in one sentence, from what the run recorded.
+    fn message(full: &Full) -> String;
+
+    /// The mini reports, from what the run recorded.
+    fn taxonomies(full: &Full) -> Vec<Taxonomy>;
+}
+
+/// The two kinds of Cortex worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    /// Looks things up.
+    Analyzer,
+    /// Does things.
+    Responder,
+}
+
+#[derive(Debug, Parser)]
+#[command(version, disable_help_subcommand = true)]
+struct Arguments {
+    /// The job folder: the job is JOB_DIR/input/input.json, the report JOB_DIR/output/output.json. Without such a file
+    /// the job is read from the standard input and the report written to the standard output.
+    #[arg(value_name = "JOB_DIR")]
+    folder: Option<PathBuf>,
+    /// Prints the manifest for Cortex and ends.
+    #[arg(long)]
+    manifest: bool,
+    /// Prints the report as text for people, not as JSON; for the standard output only.
+    #[arg(long)]
+    pretty: bool,
+}
+
+/// How the work ended.
+enum End {
+    Finished(Result<()>),
+    Panicked(String),
+    Stopped(&'static str),
+}
+
+/// What the working thread tells the one that answers.
+enum Note {
+    Clock(Clock),
+    Signal,
+    End(End),
+}
+
+/// After the deadline a run has this long to stop by itself.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// The whole program. The exit status is 0 once a report is written, be it of a success or of a failure: Kubernetes
+/// would run a job with another status again.
+#[must_use]
+pub fn main<W: Worker>() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.manifest {
+        return status(report::print(manifest::document(&manifest::of::<W>()).trim_end()));
+    }
+    let place = Place::find(arguments.folder);
+    let run = Run::default();
+    let scrubber = Arc::new(Mutex::new(Scrubber::default()));
+    let end = work::<W>(&place, &run, &scrubber);
+    let report = conclude::<W>(std::mem::take(&mut run.draft()), end);
+    let scrubber = scrubber.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let report = report.render(&scrubber);
+    match (&place, arguments.pretty) {
+        (Place::Streams(_), true) => status(report::print(&pretty::text(W::PROGRAM, &report))),
+        (Place::Streams(_) | Place::Folder(_), _) => status(report::write(&report, &place)),
+    }
+}
+
+fn status(written: Result<()>) -> ExitCode {
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one line for a run that can give no report at all")]
+fn complain(line: &str) {
+    eprintln!("{line}");
+}
+
+fn work<W: Worker>(place: &Place, run: &Run, scrubber: &Arc<Mutex<Scrubber>>) -> End {
+    let (sender, receiver) = mpsc::channel();
+    let place_of_panic = remember_panics();
+    watch_signals(sender.clone());
+    let (place, run, scrubber) = (place.clone(), run.clone(), Arc::clone(scrubber));
+    thread::spawn(move || {
+        let worked = catch_unwind(AssertUnwindSafe(|| job::<W>(&place, &run, &scrubber, &sender)));
+        let end = match worked {
+            Ok(result) => End::Finished(result),
+            Err(cause) => End::Panicked(describe(&*cause, &place_of_panic)),
+        };
+        drop(sender.send(Note::End(end)));
+    });
+    wait(&receiver)
+}
+
+/// Waits for the end of the work, a signal, or a deadline that the work does not keep.
+fn wait(receiver: &Receiver<Note>) -> End {
+    let mut last: Option<Instant> = None;
+    loop {
+        let left = last.map_or(Duration::MAX, |last| last.saturating_duration_since(Instant::now()));
+        match receiver.recv_timeout(left) {
+            Ok(Note::Clock(clock)) => last = clock.left().and_then(|left| Instant::now().checked_add(left + GRACE)),
+            Ok(Note::Signal) => return End::Stopped("stopped by a signal"),
+            Ok(Note::End(end)) => return end,
+            Err(RecvTimeoutError::Timeout) => return End::Stopped("stopped at the deadline"),
+            Err(RecvTimeoutError::Disconnected) => return End::Stopped("stopped without a reason"),
+        }
+    }
+}
+
+/// If signals cannot be watched, the run goes on without.
+fn watch_signals(sender: Sender<Note>) {
+    if let Ok(mut signals) = Signals::new([SIGTERM, SIGINT]) {
+        thread::spawn(move || {
+            for _ in signals.forever() {
+                drop(sender.send(Note::Signal));
+            }
+        });
+    }
+}
+
+/// Keeps a panic off the terminal (Cortex would publish it) and remembers where it was.
+fn remember_panics() -> Arc<Mutex<String>> {
+    let place = Arc::new(Mutex::new(String::new()));
+    let remembered = Arc::clone(&place);
+    std::panic::set_hook(Box::new(move |info| {
+        let location = info.location().map(ToString::to_string).unwrap_or_default();
+        *remembered.lock().unwrap_or_else(PoisonError::into_inner) = location;
+    }));
+    place
+}
+
+fn describe(cause: &(dyn Any + Send), place: &Mutex<String>) -> String {
+    let words =
+        cause.downcast_ref::<&str>().map(ToString::to_string).or_else(|| cause.downcast_ref::<String>().cloned());
+    let place = place.lock().unwrap_or_else(PoisonError::into_inner);
+    format!("a defect in this program, at {place}: {}: please report it", words.unwrap_or_default())
+}
+
+fn job<W: Worker>(place: &Place, run: &Run, scrubber: &Mutex<Scrubber>, sender: &Sender<Note>) -> Result<()> {
+    let raw = place.read()?;
+    *scrubber.lock().unwrap_or_else(PoisonError::into_inner) = Scrubber::of_job(&raw);
+    let job = Job::new(raw, W::DATA_TYPES)?;
+    job.check_markings()?;
+    let (config, warnings) = config::read::<W::Config>(&job.config, Table::Configuration)?;
+    warnings.into_iter().for_each(|warning| run.warn(warning));
+    let clock = Clock::start(W::limits(&config).deadline_minutes);
+    drop(sender.send(Note::Clock(clock)));
+    W::run(&job, &config, clock, run)
+}
+
+/// Failures named in the message.
+const NAMED_FAILURES: usize = 3;
+
+/// Turns what a run recorded, and how it ended, into a report. A failure is reported as such only if nothing was
+/// written anywhere and nothing was achieved; a run that did a part of its work is an incomplete success.
+fn conclude<W: Worker>(mut draft: Draft, end: End) -> Report {
+    let stop = match end {
+        End::Finished(Ok(())) => None,
+        End::Finished(Err(error)) => Some(format!("{error:#}")),
+        End::Panicked(defect) => Some(defect),
+        End::Stopped(reason) => Some(reason.to_owned()),
+    };
+    let full = &mut draft.full;
+    for (part, ended) in full.connections.iter_mut().zip(&draft.ended) {
+        let reason = stop.as_deref().filter(|_| !ended);
+        part.ledger
+            .settle(&reason.map_or_else(|| "not reached".to_owned(), |reason| format!("not verified: {reason}")));
+        part.error = part.error.take().or_else(|| reason.map(ToOwned::to_owned));
+    }
+    full.connections.iter().for_each(|part| full.ledger.add(&part.ledger));
+    let failures = failures(full, stop);
+    let achieved = full.ledger.counts().any(|(_, count)| count.done() > 0)
+        || (failures.is_empty() && !full.connections.is_empty());
+    if !failures.is_empty() && !draft.wrote && !achieved {
+        return Report::Failure { message: failure_message(full, &failures) };
+    }
+    let sentence = W::message(full);
+    full.message = match failures.as_slice() {
+        [] => sentence,
+        failures => format!("INCOMPLETE: {sentence}. {}", named(failures)),
+    };
+    let taxonomies = W::taxonomies(full);
+    Report::Success { full: draft.full.into(), taxonomies, artifacts: draft.artifacts, operations: draft.operations }
+}
+
+/// Everything that went wrong, in words: what stopped the run, what stopped a connection, what failed singly.
+fn failures(full: &Full, stop: Option<String>) -> Vec<String> {
+    let several = full.connections.len() > 1;
+    let of_parts = full.connections.iter().flat_map(|part| {
+        let error = part.error.iter().filter(|error| stop.as_ref() != Some(error)).cloned();
+        let name = if several { format!("{}: ", part.name) } else { String::new() };
+        error.chain(part.failures.iter().cloned()).map(move |failure| format!("{name}{failure}"))
+    });
+    let mut failures: Vec<_> = stop.clone().into_iter().chain(of_parts).collect();
+    if failures.is_empty() {
+        let failed = full.ledger.counts().flat_map(|(_, count)| count.failed_by.iter());
+        failures = failed.map(|(reason, number)| format!("{number}: {reason}")).collect();
+    }
+    failures
+}
+
+fn named(failures: &[String]) -> String {
+    let first = failures.iter().take(NAMED_FAILURES).cloned().collect::<Vec<_>>().join("; ");
+    match failures.len().saturating_sub(NAMED_FAILURES) {
+        0 => first,
+        more => format!("{first}; and {more} more"),
+    }
+}
+
+fn failure_message(full: &Full, failures: &[String]) -> String {
+    let counted = full.ledger.counts().any(|(_, count)| count.fetched > 0);
+    if counted { format!("{}. Ledger: {}", named(failures), full.ledger) } else { named(failures) }
+}
+
+/// An error in one line, with everything that led to it.
+#[must_use]
+pub fn line(error: &anyhow::Error) -> String {
+    format!("{error:#}")
+}
+
+/// The error of a run in which there was nothing to do for want of a connection.
+#[must_use]
+pub fn no_connection(what: &str) -> anyhow::Error {
+    anyhow!("no connection may {what}: set its \"purpose\" to ImportAndExport, or declare one that may")
+}
