@@ -236,9 +236,10 @@ impl Run {
         self.draft().full.requests += 1;
     }
 
-    /// Remembers that something was changed outside.
-    pub fn wrote(&self) {
-        self.draft().wrote = true;
+    /// Says whether something may have been changed outside: true before a write is sent, and what was true before if a
+    /// look shows that it had no effect. Gives what was true before.
+    pub fn writes(&self, wrote: bool) -> bool {
+        std::mem::replace(&mut self.draft().wrote, wrote)
     }
 }
 

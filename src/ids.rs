@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(event, ids.event("~25313328", "1630917246993"));
         assert_ne!(event, ids.event("~25313328", "1630917246994"));
         assert_eq!(event.get_version_num(), 5);
-        insta::assert_snapshot!(event, @"");
+        insta::assert_snapshot!(event, @"4feb23ac-c3ab-50d2-8da1-fd0531ba29b2");
     }
 
     #[test]

@@ -269,7 +269,7 @@ mod tests {
     fn a_null_key_never_moves_another_key_to_its_place() {
         let error = checked(json!({"name": ["a", "b"], "url": ["https://a", "https://b"], "key": [null, "canary"]}))
             .unwrap_err();
-        insta::assert_snapshot!(error, @r#""#);
+        insta::assert_snapshot!(error, @r#"configuration item "key": element 1 is empty: give the API key of the MISP user, or "-" if the connection is a feed"#);
     }
 
     #[test]
@@ -317,6 +317,19 @@ mod tests {
             json!({}),
         ];
         let messages: Vec<_> = configs.into_iter().map(|config| checked(config).unwrap_err()).collect();
-        insta::assert_snapshot!(messages.join("\n"), @r#""#);
+        insta::assert_snapshot!(messages.join("\n"), @r#"
+        configuration items "name" and "url" have 2 and 1 elements: they need the same number, one for each connection
+        configuration items "name" and "key" have 2 and 1 elements: they need the same number, one for each connection
+        configuration item "name": elements 1 and 2 are both "a": give each connection a name of its own
+        configuration items "name" and "purpose" have 3 and 2 elements: give "purpose" none, one for all connections, or one for each
+        configuration item "url": element 1 (connection "a") has no scheme: write it as https://host or https://host/path
+        configuration item "url": element 1 (connection "a") has the scheme ftp: write it as https://host or https://host/path
+        configuration item "url": element 1 (connection "a") carries a user or password: write it as https://host or https://host/path
+        configuration item "url": element 1 (connection "a") names no absolute folder: write file:/// and the absolute path of the feed's folder
+        configuration item "key": element 1 (connection "a") is "-", which means a feed, and feeds over http are not read by this version: give the API key of the server, or a file:/// URL
+        configuration item "purpose" (element 1) is a text: one of ImportOnly, ExportOnly, ImportAndExport is accepted
+        configuration item "name": element 1 is empty: give every connection a name
+        configuration item "name" is not set: A name of your own for each MISP connection, such as `misp-corp`; it stands in reports and alerts.
+        "#);
     }
 }

@@ -76,12 +76,18 @@ fn spec(name: &str, property: &Value, required: bool) -> Spec {
     Spec {
         name: name.to_owned(),
         description: one_line(property.get("description").and_then(Value::as_str).unwrap_or_default()),
-        kind: kind(value),
+        kind: alternatives(value).map(kind).find(|kind| *kind != Kind::Text).unwrap_or(Kind::Text),
         multi,
-        positional: multi && has_type(value, "null"),
+        positional: multi && alternatives(value).any(|one| has_type(one, "null")),
         required,
         default: property.get("default").filter(|default| !default.is_null()).cloned(),
     }
+}
+
+/// The schemas under `anyOf`, by which an optional enum is written; else the schema itself.
+fn alternatives(value: &Value) -> impl Iterator<Item = &Value> {
+    let any_of = value.get("anyOf").and_then(Value::as_array);
+    any_of.into_iter().flatten().chain(any_of.is_none().then_some(value))
 }
 
 fn kind(value: &Value) -> Kind {

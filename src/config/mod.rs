@@ -253,7 +253,14 @@ mod tests {
             json!({}),
         ];
         let messages: Vec<_> = errors.into_iter().map(|config| sample(config).unwrap_err()).collect();
-        insta::assert_snapshot!(messages.join("\n"), @r#""#);
+        insta::assert_snapshot!(messages.join("\n"), @r#"
+        configuration item "limit" is a negative number: a whole number from 0 is accepted
+        configuration item "limit" is a text: a whole number from 0 is accepted
+        configuration item "switch" is an object: true or false is accepted
+        configuration item "name" (element 2) is an object: a text is accepted
+        configuration item "read_timeout" is a number: a whole number from 1 is accepted
+        configuration item "name" is not set: Names.
+        "#);
     }
 
     #[test]

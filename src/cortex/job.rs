@@ -215,7 +215,13 @@ mod tests {
             json!({"config": []}),
         ];
         let messages: Vec<_> = missing.into_iter().map(|part| job(part).unwrap_err().to_string()).collect();
-        insta::assert_snapshot!(messages.join("\n"), @r#""#);
+        insta::assert_snapshot!(messages.join("\n"), @r#"
+        Missing dataType field
+        Missing data field
+        the data type "domain" is not delivered by this version: delivered is other
+        the job's tlp is a text, not a whole number
+        the job's config is a list, not an object
+        "#);
     }
 
     #[test]

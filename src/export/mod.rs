@@ -194,6 +194,8 @@ impl One<'_> {
         let is_public = matches!(self.connection.target, Target::Feed { .. });
         let mapped = map::case(self.input, self.ids, is_public, &ServerTypes::newest());
         mapped.warnings.iter().for_each(|warning| self.part.warn(warning.clone()));
+        // Decided before anything is sent, so that a run that is stopped tells them too.
+        mapped.verdicts.iter().flatten().for_each(|verdict| self.part.record(Item::Observables, verdict, 1));
         let written = self.write(&mapped, is_public);
         let outcome = match &written {
             Ok(outcome) => outcome.clone(),
@@ -241,24 +243,29 @@ impl One<'_> {
             self.tell_event(wanted, held.as_ref(), plan, live(held.as_ref()));
             return Ok(plan.outcome(wanted, &Refusals::default(), held.as_ref()));
         }
-        self.part.run.wrote();
-        let applied = misp.apply(wanted, plan);
-        let (refusals, stopped) = match applied {
+        let wrote_before = self.part.run.writes(true);
+        let (refusals, stopped) = match misp.apply(wanted, plan) {
             Ok(refusals) => (refusals, None),
             Err(error) => (Refusals::default(), Some(error)),
         };
         refusals.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
-        let after = misp.held(&wanted.uuid);
-        let after = match (after, &stopped) {
+        let after = match (misp.held(&wanted.uuid), &stopped) {
             (Ok(after), _) => after,
             (Err(_), Some(_)) => None,
             (Err(error), None) => return Err(error.context("reading back what was written")),
         };
         self.check_event(wanted, held.as_ref(), after.as_ref());
-        self.tell_event(wanted, after.as_ref().or(held.as_ref()), plan, live(after.as_ref()));
         let outcome = plan.outcome(wanted, &refusals, after.as_ref());
+        let arrived =
+            outcome.iter().any(|(verdict, _)| *verdict == Verdict::Created) || (plan.create && after.is_some());
+        if arrived || stopped.is_none() {
+            self.tell_event(wanted, after.as_ref().or(held.as_ref()), plan, live(after.as_ref()));
+        }
         match stopped {
-            Some(error) if outcome.iter().all(|(verdict, _)| !matches!(verdict, Verdict::Created)) => Err(error),
+            Some(error) if !arrived => {
+                self.part.run.writes(wrote_before);
+                Err(error)
+            }
             Some(error) => {
                 self.part.fail(worker::line(&error));
                 Ok(outcome)
@@ -322,12 +329,15 @@ impl One<'_> {
             let arrived =
                 mapped.wanted.attributes.iter().zip(outcome).filter(|(attribute, _)| attribute.from.contains(&index));
             let first = arrived.min_by_key(|(_, (verdict, _))| rank(verdict));
+            let is_open = decided.is_none();
             let (verdict, remark) = match (decided, first) {
                 (Some(verdict), _) => (verdict, None),
                 (None, Some((_, (verdict, remark)))) => (verdict.clone(), remark.clone()),
                 (None, None) => (Verdict::Failed("not mapped".to_owned()), None),
             };
-            self.part.record(Item::Observables, &verdict, 1);
+            if is_open {
+                self.part.record(Item::Observables, &verdict, 1);
+            }
             let (data_type, data) = match one {
                 Ok(ioc) => (shortened(&ioc.observable.data_type), value(ioc)),
                 Err(_) => (String::new(), format!("element {}", index + 1)),

@@ -144,8 +144,10 @@ pub fn observables(
 /// Takes a second observable of the same type and data into the first: tags and flags of both, the stricter TLP, and
 /// the first message that says something.
 pub fn merge(first: &mut AlertObservable, second: AlertObservable) {
-    let tags: Vec<_> = second.tags.into_iter().filter(|tag| !first.tags.contains(tag)).collect();
-    first.tags.extend(tags);
+    let told = |tags| types::Observable { data_type: first.data_type.clone().into(), data: first.data.clone(), tags };
+    let mut merged = told(first.tags.clone());
+    merged.merge(told(second.tags));
+    first.tags = merged.tags;
     first.ioc |= second.ioc;
     first.tlp = first.tlp.max(second.tlp);
     if first.message.is_empty() {
@@ -186,7 +188,27 @@ mod tests {
             "Tag": [{"name": "TLP:GREEN"}, {"name": "PAP:RED"}, {"name": "tlp:amber+strict"}]
         }));
         let alert = alert(&event, &uuid::Uuid::nil(), &Origin { connection: "partner", link: None });
-        insta::assert_json_snapshot!(alert, @"");
+        insta::assert_json_snapshot!(alert, @r##"
+        {
+          "type": "misp",
+          "source": "partner",
+          "sourceRef": "00000000-0000-0000-0000-000000000000",
+          "title": "#1337 Phishing",
+          "description": "MISP event `5f0e5b5c-0000-4000-8000-000000000001` of **CIRCL**\n\n- Date: 2024-02-29\n- Changed: 2024-02-29 09:46 UTC\n- Analysis: completed\n- Threat level: high\n- Distribution: all communities\n",
+          "severity": 3,
+          "date": 1709164800000,
+          "tlp": 3,
+          "pap": 3,
+          "tags": [
+            "src:CIRCL",
+            "TLP:GREEN",
+            "PAP:RED",
+            "tlp:amber+strict"
+          ],
+          "observableCount": 0,
+          "observables": []
+        }
+        "##);
     }
 
     #[test]
@@ -197,7 +219,24 @@ mod tests {
         }));
         let within = Within { name: "network-connection", uuid: "99887766-0000-4000-8000-000000000003" };
         let observables = observables(&attribute, Some(within), Tlp::Green, &DataTypes::thehive4()).unwrap();
-        insta::assert_json_snapshot!(observables, @"");
+        insta::assert_json_snapshot!(observables, @r#"
+        [
+          {
+            "dataType": "ip",
+            "data": "203.0.113.7",
+            "message": "C2",
+            "tlp": 4,
+            "ioc": true,
+            "tags": [
+              "misp:composite=\"ip-dst|port:1a2b3c4d:443\"",
+              "misp:object=\"network-connection:99887766\"",
+              "misp:object-relation=\"ip\"",
+              "misp:first-seen=\"2024-01-01T00:00:00.000000+00:00\"",
+              "tlp:red"
+            ]
+          }
+        ]
+        "#);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Map, Value, json};
 use url::Url;
 use uuid::Uuid;
@@ -81,6 +81,7 @@ impl Server {
     }
 
     fn pages(&self, window: Window, filters: &[(&str, Value)], on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
+        let mut highest = 0;
         for page in 1.. {
             let mut body = Map::from_iter([("sort".to_owned(), json!("id")), ("direction".to_owned(), json!("asc"))]);
             body.extend([("limit".to_owned(), json!(ROWS)), ("page".to_owned(), json!(page))]);
@@ -90,8 +91,15 @@ impl Server {
             body.extend(filters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
             let answer = self.client.post("events/index", &body).map_err(explained)?;
             let total: Option<usize> = answer.header("x-result-count").parse().ok();
+            let line = answer.line().to_owned();
             let rows = elements::<Event>(answer, &[])?;
+            let last = rows.iter().filter_map(number).max();
             let ended = rows.is_empty() || total.is_some_and(|total| page * ROWS >= total);
+            ensure!(
+                page == 1 || ended || last > Some(highest),
+                "{line}: the server sends the same page again and again"
+            );
+            highest = last.unwrap_or(highest);
             rows.into_iter().map(Listed::new).try_for_each(&mut *on)?;
             if ended {
                 break;
@@ -132,7 +140,7 @@ impl Server {
     /// Pages until one is empty: a page may be short for reasons of its own, and the count in the header is no total
     /// (`fixtures/wire/misp/212-ars-page1.json`).
     fn attributes(&self, event: &Uuid) -> Result<Vec<Attribute>> {
-        let mut held = Vec::new();
+        let mut held: Vec<Attribute> = Vec::new();
         for page in 1.. {
             let body = json!({
                 "returnFormat": "json", "eventid": event, "deleted": [0, 1],
@@ -141,6 +149,9 @@ impl Server {
             let answer = self.client.post("attributes/restSearch", &body).map_err(explained)?;
             let rows = elements::<Attribute>(answer, &["response", "Attribute"])?;
             let ended = rows.len() < ATTRIBUTES;
+            let is_known =
+                matches!((rows.first(), held.first()), (Some(Element::Good(row)), Some(first)) if row == first);
+            ensure!(!is_known, "reading what event {event} holds: the server sends the same page again and again");
             for row in rows {
                 match row {
                     Element::Good(attribute) => held.push(attribute),
@@ -264,6 +275,13 @@ fn elements<T: for<'de> serde::Deserialize<'de>>(answer: Answer, path: &[&str]) 
     let read = Source::new(answer.body()).read(|hand| Path { path, each: Each { hand, on: &mut on } });
     read.with_context(|| format!("{line}: reading the answer"))?;
     Ok(elements)
+}
+
+fn number(row: &Element<Event>) -> Option<u64> {
+    match row {
+        Element::Good(event) => event.id.parse().ok(),
+        Element::Bad(_) => None,
+    }
 }
 
 fn is_known(failure: &Failure) -> bool {

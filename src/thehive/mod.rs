@@ -92,7 +92,7 @@ impl TheHive {
     /// # Errors
     /// What stopped the reading: an export of half a case would look like a whole one.
     pub fn ioc_observables(&self, case: &str) -> Result<Vec<Element<Observable>>> {
-        let mut observables = Vec::new();
+        let mut observables: Vec<Element<Observable>> = Vec::new();
         for page in 0.. {
             let (from, to) = (page * PAGE, (page + 1) * PAGE);
             let query = json!({"query": [
@@ -111,6 +111,8 @@ impl TheHive {
             Source::new(answer.body())
                 .read(|hand| Each { hand, on: &mut on })
                 .with_context(|| format!("{line}: reading the observables"))?;
+            let is_repeated = from > 0 && observables.first() == observables.get(from);
+            ensure!(!is_repeated, "{line}: TheHive sends the same page again and again");
             match observables.len() {
                 read if read < to => return Ok(observables),
                 read if read > to => bail!("{line}: TheHive sends more than the {PAGE} observables asked for"),

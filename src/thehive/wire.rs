@@ -9,6 +9,9 @@ use crate::json;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Observable {
+    /// Its id.
+    #[serde(rename = "_id", deserialize_with = "json::text")]
+    pub id: String,
     /// Its type.
     #[serde(rename = "dataType", deserialize_with = "json::text")]
     pub data_type: String,

@@ -5,6 +5,9 @@ use std::borrow::Cow;
 
 use Choice::*;
 
+/// Reason enough where the two names are the same word.
+const PLAIN: &str = "MISP has the same type";
+
 /// Observable types that mean one thing, and what goes to MISP for them.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -44,113 +47,78 @@ const fn line(fold: &'static str, names: &'static [&'static str], choice: Choice
 }
 
 /// Every observable type with a choice of its own. One that is named like a MISP type needs none.
+#[rustfmt::skip] // a name, its synonyms, its choice and its reason read as one
 pub(super) static CHOICES: [Line; 49] = [
     // TheHive 4 and 5
-    line(
-        "ip",
-        &["ip-address", "ipaddress", "ipv4", "ipv6", "cidr", "subnet", "network"],
-        Address,
-        "an IOC is most often where something went to; the source of an attack says so by tag. With a port it is `ip-dst|port`",
-    ),
-    line(
-        "domain",
-        &["domain-name"],
-        Name("domain"),
-        "as it says; what is written like an address, a host with port, an onion address or a URL goes as that",
-    ),
-    line(
-        "hostname",
-        &["fqdn", "host", "host-name"],
-        Name("hostname"),
-        "a full name of one machine; `fqdn` and `hostname` are the same to MISP. A name without a dot is none for MISP and goes as `other`",
-    ),
-    line(
-        "url",
-        &[],
-        Web,
-        "`url` is for detection, `link` (what the built-in connector sent) is for reading. A bare domain or address without scheme and path goes as that",
-    ),
-    line("uri_path", &["uri-path", "uri-query"], Same("uri"), "`uri` is MISP's word for the part after the host"),
-    line("user-agent", &["useragent"], Same("user-agent"), "as it says"),
-    line(
-        "mail",
-        &["email", "e-mail", "mail-address", "email-address"],
-        Sent("email-src"),
-        "a mail address worth reporting is most often the sender of a phishing mail; a recipient or registrant says so by tag",
-    ),
-    line("mail-subject", &["email-subject", "subject"], Same("email-subject"), "as it says"),
-    line(
-        "hash",
-        &[],
-        Hash,
-        "by length and alphabet: md5, sha1, sha224, sha256, sha384, sha512, ssdeep, tlsh, jarm; with colons a certificate's; what has the same length (imphash, ja3) says so by tag",
-    ),
-    line(
-        "filename",
-        &["file", "file-name", "file-path", "filepath", "path"],
-        Same("filename"),
-        "the name; a `file` observable also brings its hashes, which make it a MISP `file` object",
-    ),
-    line("registry", &["registry-key", "regkey"], Same("regkey"), "as it says"),
-    line("autonomous-system", &["asn", "as", "as-number"], Same("AS"), "as it says; MISP keeps the number alone"),
-    line(
-        "regexp",
-        &["regex", "pattern"],
-        Sent("text"),
-        "TheHive does not say where the pattern is to be looked for, and a wrong `pattern-in-…` becomes a wrong detection; a tag says it: `misp:type=\"pattern-in-traffic\"`",
-    ),
-    line(
-        "other",
-        &[],
-        Free,
-        "an analyst who knows no type has none for MISP either; only CVE, CWE and MAC are unmistakable",
-    ),
+    line("ip", &["ip-address", "ipaddress", "ipv4", "ipv6", "cidr", "subnet", "network"], Address,
+        "an IOC is most often where something went to, and detection looks there; the source of an \
+         attack says so by tag. With a port it is `ip-dst|port`"),
+    line("domain", &["domain-name"], Name("domain"),
+        "what is written like an address, a host with a port, an onion address or a URL goes as that"),
+    line("hostname", &["fqdn", "host", "host-name"], Name("hostname"),
+        "the full name of one machine; `fqdn` and `hostname` are the same to MISP. A name without a \
+         dot is none for MISP and goes as `other`"),
+    line("url", &[], Web,
+        "`url` is for detection; `link`, which the built-in connector sent, is for reading. A bare \
+         domain or address goes as that"),
+    line("uri_path", &["uri-path", "uri-query"], Same("uri"), "MISP's word for what follows the host"),
+    line("user-agent", &["useragent"], Same("user-agent"), PLAIN),
+    line("mail", &["email", "e-mail", "mail-address", "email-address"], Sent("email-src"),
+        "a mail address worth reporting is most often the sender of a phishing mail; a recipient or \
+         registrant says so by tag"),
+    line("mail-subject", &["email-subject", "subject"], Same("email-subject"), PLAIN),
+    line("hash", &[], Hash,
+        "by length and alphabet: md5, sha1, sha224, sha256, sha384, sha512, ssdeep, tlsh, jarm; with \
+         colons a certificate's; what looks the same (imphash, ja3) says so by tag"),
+    line("filename", &["file", "file-name", "file-path", "filepath", "path"], Same("filename"),
+        "the name; a `file` observable also brings its hashes and becomes a MISP `file` object"),
+    line("registry", &["registry-key", "regkey"], Same("regkey"), PLAIN),
+    line("autonomous-system", &["asn", "as", "as-number"], Same("AS"), "MISP keeps the number alone"),
+    line("regexp", &["regex", "pattern"], Sent("text"),
+        "TheHive does not say where to look for the pattern, and a wrong `pattern-in-…` becomes a \
+         wrong detection; say it by tag: `misp:type=\"pattern-in-traffic\"`"),
+    line("other", &[], Free,
+        "what an analyst gave no type has none for MISP; only CVE, CWE and MAC are unmistakable"),
     // common custom types
-    line("cve", &["cve-id", "vulnerability"], Same("vulnerability"), "as it says"),
-    line("cwe", &["cwe-id", "weakness"], Same("weakness"), "as it says"),
-    line("mac", &["mac-address", "macaddress"], Same("mac-address"), "as it says"),
-    line("btc", &["bitcoin", "btc-address", "bitcoin-address", "btc-wallet"], Same("btc"), "as it says"),
-    line("xmr", &["monero", "monero-address"], Same("xmr"), "as it says"),
-    line("iban", &[], Same("iban"), "as it says"),
-    line("bic", &["swift", "swift-code"], Same("bic"), "as it says"),
-    line("credit-card", &["cc-number", "card-number", "creditcard"], Same("cc-number"), "as it says"),
-    line("bank-account", &["bank-account-nr"], Same("bank-account-nr"), "as it says"),
-    line("phone", &["phone-number", "telephone", "telephone-number"], Same("phone-number"), "as it says"),
-    line("yara", &["yara-rule"], Same("yara"), "as it says"),
-    line("sigma", &["sigma-rule"], Same("sigma"), "as it says"),
-    line("snort", &["snort-rule"], Same("snort"), "as it says"),
-    line("suricata", &["suricata-rule"], Same("suricata"), "as it says; `other` where the MISP is too old to know it"),
-    line("zeek", &["zeek-rule"], Same("zeek"), "as it says"),
-    line("stix2-pattern", &["stix-pattern"], Same("stix2-pattern"), "as it says"),
-    line(
-        "user-account",
-        &["user", "username", "user-name", "account", "login"],
-        Same("target-user"),
-        "MISP's only general type for a user name; it means the account that was attacked. An attacker's own says so by tag",
-    ),
-    line("mutex", &[], Same("mutex"), "as it says"),
-    line("named-pipe", &["pipe"], Same("named pipe"), "as it says"),
-    line("service", &["service-name", "windows-service"], Same("windows-service-name"), "as it says"),
-    line("scheduled-task", &["windows-task", "task"], Same("windows-scheduled-task"), "as it says"),
-    line("ja3", &["ja3s", "ja3-hash", "ja3-fingerprint"], Same("ja3-fingerprint-md5"), "as it says"),
-    line("jarm", &[], Same("jarm-fingerprint"), "as it says"),
-    line("hassh", &[], Same("hassh-md5"), "as it says"),
-    line(
-        "certificate",
+    line("cve", &["cve-id", "vulnerability"], Same("vulnerability"), "GHSA and the other ids too, where MISP takes them"),
+    line("cwe", &["cwe-id", "weakness"], Same("weakness"), PLAIN),
+    line("mac", &["mac-address", "macaddress"], Same("mac-address"), PLAIN),
+    line("btc", &["bitcoin", "btc-address", "bitcoin-address", "btc-wallet"], Same("btc"), PLAIN),
+    line("xmr", &["monero", "monero-address"], Same("xmr"), PLAIN),
+    line("iban", &[], Same("iban"), PLAIN),
+    line("bic", &["swift", "swift-code"], Same("bic"), PLAIN),
+    line("credit-card", &["cc-number", "card-number", "creditcard"], Same("cc-number"), PLAIN),
+    line("bank-account", &["bank-account-nr"], Same("bank-account-nr"), PLAIN),
+    line("phone", &["phone-number", "telephone", "telephone-number"], Same("phone-number"), PLAIN),
+    line("yara", &["yara-rule"], Same("yara"), PLAIN),
+    line("sigma", &["sigma-rule"], Same("sigma"), PLAIN),
+    line("snort", &["snort-rule"], Same("snort"), PLAIN),
+    line("suricata", &["suricata-rule"], Same("suricata"), "`other` where MISP is too old to know it"),
+    line("zeek", &["zeek-rule"], Same("zeek"), PLAIN),
+    line("stix2-pattern", &["stix-pattern"], Same("stix2-pattern"), PLAIN),
+    line("user-account", &["user", "username", "user-name", "account", "login"], Same("target-user"),
+        "MISP's only general type for a user name; it means the account that was attacked. An \
+         attacker's own says so by tag"),
+    line("mutex", &[], Same("mutex"), PLAIN),
+    line("named-pipe", &["pipe"], Same("named pipe"), PLAIN),
+    line("service", &["service-name", "windows-service"], Same("windows-service-name"), PLAIN),
+    line("scheduled-task", &["windows-task", "task"], Same("windows-scheduled-task"), PLAIN),
+    line("ja3", &["ja3s", "ja3-hash", "ja3-fingerprint"], Same("ja3-fingerprint-md5"), PLAIN),
+    line("jarm", &[], Same("jarm-fingerprint"), PLAIN),
+    line("hassh", &[], Same("hassh-md5"), PLAIN),
+    line("certificate",
         &["certificate-hash", "cert-fingerprint", "ssl-fingerprint", "x509-fingerprint", "thumbprint"],
-        Fingerprint,
-        "the fingerprint, by length: `x509-fingerprint-md5`, `-sha1` or `-sha256`",
-    ),
+        Fingerprint, "by length: md5, sha1 or sha256"),
     line("ssh-key", &["ssh-fingerprint"], Same("ssh-fingerprint"), "the fingerprint of the key"),
-    line("onion", &["onion-address", "tor-address"], Sent("onion-address"), "as it says"),
-    line("pgp-key", &["pgp", "pgp-public-key"], Same("pgp-public-key"), "as it says"),
-    line("message-id", &["email-message-id"], Same("email-message-id"), "as it says"),
-    line("threat-actor", &["actor", "adversary"], Same("threat-actor"), "as it says"),
-    line("campaign", &["campaign-name"], Same("campaign-name"), "as it says"),
-    line("malware", &["malware-family", "malware-type"], Same("malware-type"), "MISP names malware by type and galaxy"),
-    line("twitter", &["twitter-id", "twitter-account"], Same("twitter-id"), "as it says"),
-    line("github", &["github-user", "github-username"], Same("github-username"), "as it says"),
-    line("chrome-extension", &["chrome-extension-id"], Same("chrome-extension-id"), "as it says"),
+    line("onion", &["onion-address", "tor-address"], Sent("onion-address"), "`domain` where MISP is too old for version 3"),
+    line("pgp-key", &["pgp", "pgp-public-key"], Same("pgp-public-key"), PLAIN),
+    line("message-id", &["email-message-id"], Same("email-message-id"), PLAIN),
+    line("threat-actor", &["actor", "adversary"], Same("threat-actor"), PLAIN),
+    line("campaign", &["campaign-name"], Same("campaign-name"), PLAIN),
+    line("malware", &["malware-family", "malware-type"], Same("malware-type"), "MISP names families by galaxies and types by this"),
+    line("twitter", &["twitter-id", "twitter-account"], Same("twitter-id"), PLAIN),
+    line("github", &["github-user", "github-username"], Same("github-username"), PLAIN),
+    line("chrome-extension", &["chrome-extension-id"], Same("chrome-extension-id"), PLAIN),
 ];
 
 /// The line for an observable type, however it is spelt.
@@ -158,7 +126,7 @@ pub(super) fn of(data_type: &str) -> Option<&'static Line> {
     let exact = CHOICES.iter().find(|line| line.fold == data_type);
     exact.or_else(|| {
         let name = folded(data_type);
-        CHOICES.iter().find(|line| folded(line.fold) == name || line.names.contains(&name.as_ref()))
+        CHOICES.iter().find(|line| line.fold == name || line.names.contains(&name.as_ref()))
     })
 }
 

@@ -55,7 +55,7 @@ fn joined<'a>(given: &[Given<'_>], link: &Link<'a>, sides: &[Option<usize>; 2], 
         return None;
     }
     let (left, right) = (given.get(first)?, given.get(second)?);
-    let value = format!("{}|{}", left.data.trim(), right.data.trim());
+    let value = format!("{}|{}", left.data, right.data);
     Some(Pair { kind: link.kind, value, from: vec![first, second] })
 }
 

@@ -5,6 +5,7 @@
 mod attributes;
 mod choices;
 mod composites;
+mod described;
 mod form;
 mod normalise;
 mod observables;
@@ -12,10 +13,12 @@ mod overrides;
 mod page;
 mod refang;
 mod server;
+mod settle;
 mod shapes;
 mod table;
 mod tags;
 mod time;
+mod unify;
 mod validate;
 
 pub use attributes::{Given, Mapping, Wanted, attributes};

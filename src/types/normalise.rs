@@ -195,7 +195,7 @@ fn host_and_port(value: &str) -> Cow<'_, str> {
 
 fn domain_and_address(value: &str) -> Cow<'_, str> {
     match value.split_once('|') {
-        Some((name, ip)) => same_or(value, format!("{}|{}", domain(name), address(ip))),
+        Some((name, ip)) => same_or(value, format!("{}|{}", domain(name.trim()), address(ip.trim()))),
         None => lower(value),
     }
 }

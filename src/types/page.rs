@@ -1,6 +1,188 @@
-//! The published page of the mapping.
+//! The published page of the mapping, `docs/mapping.md`, written from the table itself.
 
-/// The page.
+use std::fmt::Write;
+
+use super::choices::{CHOICES, Choice, Line};
+use super::described::{described, sample};
+use super::form;
+use super::server::DataTypes;
+use super::table::{Import, Row, TABLE, row};
+
+const HEAD: &str = "\
+# TheHive observables and MISP attributes
+
+Both workers use this one table. The page is written from the program's own table by
+`BLESS=1 cargo test`, and a test fails when the two differ.
+
+Three rules cover most of it:
+
+1. **Say it by tag, and it is so.** `misp:type=\"ip-src\"` on an observable always wins, whatever the
+   table says; `misp:category=\"Payload delivery\"` chooses the category where MISP allows it. Several
+   types make several attributes.
+2. **Without a tag the administrator's `type_mapping` counts**, one line for an observable type, such
+   as `ip=Network activity/ip-src`. A value that does not fit its line goes by the table, with a warning.
+3. **Else the table below**, by observable type and by how the value is written.
+
+What MISP would silently drop is not sent: the report names the observable with MISP's own reason, such
+as \"IP address has an invalid format.\" What fits no type goes as `other`, with a warning.
+
+## From TheHive to MISP
+
+Upper and lower case and `_` or `-` make no difference in the names of observable types. A type that is
+not listed but is called like a MISP type (`imphash`, `email-header`, `cpe`) goes as that type; any
+other goes as Other/other with a warning.
+
+| observable type | also called | MISP category / type | why |
+|---|---|---|---|
+";
+
+const FORMS: &str = "
+How a value overrules the type it was given:
+
+| written like | in | goes as |
+|---|---|---|
+| an address or network | `domain`, `hostname`, `url` | Network activity / ip-dst |
+| an address with a port: `1.2.3.4:80`, `[2001:db8::1]:80` | `ip`, `domain`, `hostname`, `url` | Network activity / ip-dst\\|port |
+| a name with a port: `evil.example:8080` | `domain`, `hostname` | Network activity / hostname\\|port |
+| something with a `/` | `domain`, `hostname` | Network activity / url |
+| a bare name | `url` | Network activity / domain |
+| a Tor address, version 2 or 3 | `domain`, `hostname` | Network activity / onion-address |
+| a name without a dot | `hostname` | Other / other |
+| 32, 40, 56, 64, 96, 128 hexadecimal digits | `hash` | Payload delivery / md5, sha1, sha224, sha256, sha384, sha512 |
+| `T1` and 70 hexadecimal digits, or 70 | `hash` | Payload delivery / tlsh |
+| number, text, text with colons between | `hash` | Payload delivery / ssdeep |
+| 62 hexadecimal digits | `hash` | Network activity / jarm-fingerprint |
+| 16, 20 or 32 pairs of digits with colons between | `hash`, `certificate` | Network activity / x509-fingerprint-md5, -sha1, -sha256 |
+| `SHA256:…` or `MD5:…` of an SSH key | `hash` | Network activity / ssh-fingerprint |
+| any other hash | `hash` | Other / other |
+| CVE-…, CWE-…, a MAC address | `other` | External analysis / vulnerability, weakness; Network activity / mac-address |
+
+## From MISP to TheHive
+
+The observable type is the one in the table; where TheHive lacks it, a custom type that stands for the
+same (in brackets), else one called like the MISP type, else `other`. So nothing is lost: whenever the
+way back would give another type or category, the observable gets `misp:type=\"…\"` or
+`misp:category=\"…\"`.
+
+Composites are split, and the tag `misp:composite=\"<type>:<first 8 of the attribute's uuid>\"` links the
+halves; a port stands in the tag: `misp:composite=\"ip-dst|port:1a2b3c4d:443\"`. Halves that are both
+there go back as that composite; one alone goes as what it is.
+
+A value that is not what its type says (a feed may hold anything) becomes `other` with its type.
+
+| MISP type | becomes | needs `misp:type` | categories, default first | how MISP stores and checks it |
+|---|---|---|---|---|
+";
+
+const FOOT: &str = "
+## What comes back the same, and what does not
+
+Every attribute of the test event that holds one of each of 189 types comes back with the same type,
+category and value: one by one, all together with equal observables merged, through TheHive 4, through a
+TheHive with custom types, and through one that knows only `other`. The five types not in that event:
+`suricata`, `edge-extension-id` and `uuid` (newer than it) come back too, and so does `integer` on a MISP
+newer than 2.5.1. What does not:
+
+| what | why |
+|---|---|
+| `filename\\|impfuzzy` | MISP lists the type but its validator fails on it: status 500, and half an event is stored. It goes as `filename` and `impfuzzy`, with a warning |
+| `malware-sample`, `attachment` | type, category and value come back; the file itself only if it is attached in TheHive |
+| a category, where one observable stands for several attributes of several categories | an observable's categories are not told apart by type: each attribute takes the first that MISP allows for it |
+| a value that a TheHive without its type holds once as `other`, for an attribute and for a half of a composite | the same tag says both: only the composite comes back |
+| blanks where the two halves of a composite meet | kept here, but a TheHive may trim the data of an observable |
+
+## What an older MISP gets
+
+The types and categories are asked of each server (`describeTypes`), the version too (`getVersion`).
+
+| what | MISP 2.5.1 and older | newer |
+|---|---|---|
+| onion addresses of version 3 | `domain`, with a warning | `onion-address` |
+| GHSA, RHSA, PYSEC and other ids that are no CVE | `other`, with a warning | `vulnerability` |
+| `integer` | `other`, with a warning | `integer` |
+| any type the server does not list (`suricata`, `uuid`, `edge-extension-id`) | `other`, with a warning | itself |
+| characters above U+FFFF (emoji) | `?`, with a warning | `?`, with a warning |
+";
+
+/// The page, in Markdown.
 pub fn page() -> String {
-    String::new()
+    let mut page = HEAD.to_owned();
+    for line in &CHOICES {
+        // Writing to a string cannot fail.
+        writeln!(page, "{}", choice_line(line)).ok();
+    }
+    page.push_str(FORMS);
+    let data_types = DataTypes::thehive4();
+    for row in &TABLE {
+        writeln!(page, "{}", type_line(row, &data_types)).ok();
+    }
+    page.push_str(FOOT);
+    page
+}
+
+fn choice_line(line: &Line) -> String {
+    let names: Vec<String> = line.names.iter().map(|name| format!("`{name}`")).collect();
+    let kind = match line.choice {
+        Choice::Same(kind) | Choice::Sent(kind) | Choice::Name(kind) => with_category(kind),
+        Choice::Address => with_category("ip-dst"),
+        Choice::Web => with_category("url"),
+        Choice::Free => with_category("other"),
+        Choice::Hash => "Payload delivery / by form".to_owned(),
+        Choice::Fingerprint => "Network activity / by form".to_owned(),
+    };
+    format!("| `{}` | {} | {kind} | {} |", line.fold, names.join(", "), line.why)
+}
+
+fn with_category(kind: &str) -> String {
+    let category = row(kind).map_or("Other", Row::category);
+    format!("{category} / {}", cell(kind))
+}
+
+fn type_line(row: &Row, data_types: &DataTypes) -> String {
+    let categories = match row.categories {
+        [first, rest @ ..] if rest.len() == 15 => format!("**{first}**, all others"),
+        [first, rest @ ..] if rest.len() == 14 => {
+            format!("**{first}**, all others but Targeting data")
+        }
+        [first, rest @ ..] => [&[format!("**{first}**").as_str()], rest].concat().join(", "),
+        [] => String::new(),
+    };
+    format!(
+        "| `{}` | {} | {} | {categories} | {} |",
+        cell(row.kind),
+        becomes(row, data_types),
+        needs(row, data_types),
+        described(row.form),
+    )
+}
+
+fn becomes(row: &Row, data_types: &DataTypes) -> String {
+    let one = |kind: &str| format!("`{}`", data_types.chosen(kind));
+    match row.import {
+        Import::Is(_) => one(row.kind),
+        Import::Ported(left) => one(left),
+        Import::Halves(left, right) => format!("{} + {}", one(left), one(right)),
+        Import::Other => {
+            let custom: Vec<&str> = super::choices::standing_for(row.kind).collect();
+            match custom.as_slice() {
+                [] => one(row.kind),
+                names => format!("{} ({})", one(row.kind), names.join(", ")),
+            }
+        }
+    }
+}
+
+fn needs(row: &Row, data_types: &DataTypes) -> &'static str {
+    let data_type = data_types.chosen(row.kind);
+    match row.import {
+        Import::Halves(..) | Import::Ported(_) => "linked",
+        Import::Other if row.kind != "other" => "yes",
+        _ if form::guess(&data_type, &sample(row)).kind == row.kind => "",
+        _ => "yes",
+    }
+}
+
+/// A text that may stand in a cell of a Markdown table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
 }

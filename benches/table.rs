@@ -1,0 +1,57 @@
+//! How many attributes and observables a second the mapping takes on one core: `cargo bench --bench table`.
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people")]
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use cortex_misp::types::{DataTypes, Found, Given, Overrides, ServerTypes, attributes, observables};
+use serde_json::Value;
+
+const CORPUS: &str = include_str!("../fixtures/corpus/attributes/01.json");
+
+fn main() {
+    let whole: Value = serde_json::from_str(CORPUS).unwrap();
+    let all = whole.pointer("/response/Attribute").and_then(Value::as_array).unwrap();
+    let text = |one: &Value, key: &str| one.get(key).and_then(Value::as_str).unwrap().to_owned();
+    let stored: Vec<[String; 4]> =
+        all.iter().map(|one| ["type", "category", "value", "uuid"].map(|key| text(one, key))).collect();
+    import(&stored);
+    export(&stored);
+}
+
+fn import(stored: &[[String; 4]]) {
+    let data_types = DataTypes::thehive4();
+    let started = Instant::now();
+    let rounds = 20_000;
+    for _ in 0..rounds {
+        for [kind, category, value, uuid] in stored {
+            black_box(observables(&Found { kind, category, value, uuid }, &data_types)).ok();
+        }
+    }
+    report("import", rounds * stored.len(), started);
+}
+
+fn export(stored: &[[String; 4]]) {
+    let data_types = DataTypes::thehive4();
+    let there: Vec<_> = stored
+        .iter()
+        .flat_map(|[kind, category, value, uuid]| {
+            observables(&Found { kind, category, value, uuid }, &data_types).unwrap_or_default()
+        })
+        .collect();
+    let given: Vec<Given<'_>> =
+        there.iter().map(|one| Given { data_type: &one.data_type, data: &one.data, tags: &one.tags }).collect();
+    let started = Instant::now();
+    let rounds = 2_000;
+    for _ in 0..rounds {
+        black_box(attributes(&given, &Overrides::default(), &ServerTypes::newest()));
+    }
+    report("export", rounds * given.len(), started);
+}
+
+fn report(what: &str, count: usize, started: Instant) {
+    let seconds = started.elapsed().as_secs_f64();
+    #[allow(clippy::cast_precision_loss, reason = "a few digits are enough")]
+    let rate = count as f64 / seconds;
+    println!("{what}: {count} in {seconds:.2} s, {rate:.0} a second");
+}

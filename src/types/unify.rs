@@ -1,0 +1,72 @@
+//! One attribute for each type and value, however many observables mean it.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use super::attributes::Wanted;
+
+/// The attributes without doubles, in the order of their first observables; no two share fold and
+/// value, so that each gets a uuid of its own.
+pub(super) fn unified(drafts: Vec<Wanted>) -> Vec<Wanted> {
+    let mut places: HashMap<(Cow<'static, str>, String), usize> = HashMap::new();
+    let mut all: Vec<Wanted> = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        let key = (draft.kind.clone(), draft.value.clone());
+        match places.get(&key).and_then(|&at| all.get_mut(at)) {
+            Some(known) => join(known, draft),
+            None => {
+                places.insert(key, all.len());
+                all.push(draft);
+            }
+        }
+    }
+    name_apart(&mut all);
+    all.sort_by_key(|one| one.from.iter().min().copied());
+    all
+}
+
+/// Two types of one value cannot both count as `ip`: the one that is called so goes first, then by
+/// name, and the next counts as itself, whatever the order of the list.
+fn name_apart(all: &mut [Wanted]) {
+    let mut order: Vec<&mut Wanted> = all.iter_mut().collect();
+    order.sort_by_key(|one| (one.kind != one.fold, one.kind.clone()));
+    let mut taken: HashSet<(String, String)> = HashSet::new();
+    for one in order {
+        let kind = one.kind.as_ref();
+        let names = [one.fold.clone(), kind.to_owned(), format!("{kind} {}", one.fold)];
+        for name in names {
+            if taken.insert((name.clone(), one.value.clone())) {
+                one.fold = name;
+                break;
+            }
+        }
+    }
+}
+
+/// A second observable for an attribute that is wanted already. Of two folds the one that is not
+/// `other` stays, and then the first by name, whatever the order of the list.
+fn join(known: &mut Wanted, draft: Wanted) {
+    for at in draft.from {
+        if !known.from.contains(&at) {
+            known.from.push(at);
+        }
+    }
+    if (draft.fold == "other", &draft.fold) < (known.fold == "other", &known.fold) {
+        known.fold = draft.fold;
+    }
+    if let Some(warning) = draft.warning {
+        warn(known, &warning);
+    }
+    if draft.category != known.category {
+        warn(known, &format!("also asked for in category {}", draft.category));
+    }
+}
+
+/// Adds a note to the warning, once.
+pub(super) fn warn(wanted: &mut Wanted, note: &str) {
+    wanted.warning = Some(match wanted.warning.take() {
+        Some(warning) if warning.split("; ").any(|known| known == note) => warning,
+        Some(warning) => format!("{warning}; {note}"),
+        None => note.to_owned(),
+    });
+}

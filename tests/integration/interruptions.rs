@@ -1,0 +1,92 @@
+//! What ends a run before its time: signals, in the middle of whatever it does.
+
+use std::io::Write;
+use std::process::{Child, Command};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::http_fake::{Fault, Nth, What};
+use crate::misp::{Fake, World, key};
+use crate::program::{Program, counts, failure, full, judged, of};
+
+/// A stopped run has this long to leave a complete report: the one time limit that tests hold.
+const LIMIT: Duration = Duration::from_secs(2);
+
+#[test]
+fn sigterm_in_a_slow_answer_leaves_a_complete_report() {
+    let misp = Fake::start(World::with_corpus());
+    misp.fault(Fault { on: "/events/view/", nth: Nth::Only(4), what: What::Hang });
+    let config = json!({"name": ["partner"], "url": [misp.url()], "key": [key("admin")], "max_age_days": 0, "published_only": false});
+    let job = json!({"dataType": "other", "data": "misp:sync", "parameters": {"since": "all"}, "config": config});
+    let report = terminated(Program::Import, &job, || {
+        misp.requests().iter().filter(|r| r.path.contains("/events/view/")).count() == 4
+    });
+    let full = full(&report);
+    assert!(full["message"].as_str().unwrap().starts_with("INCOMPLETE: "), "{}", full["message"]);
+    let events = counts(full, "events");
+    assert_eq!((events["created"], events["failed"]), (3, 1));
+    assert_eq!(full["connections"][0]["error"], "stopped by a signal");
+}
+
+#[test]
+fn sigterm_in_an_unanswered_write_says_not_verified() {
+    let misp = Fake::start(World::new());
+    misp.fault(Fault { on: "/attributes/add", nth: Nth::Always, what: What::Hang });
+    let observables = json!([{"dataType": "ip", "data": "192.0.2.1", "ioc": true}, {"dataType": "ip", "data": "192.0.2.2", "ioc": false}]);
+    let case =
+        json!({"_id": "~1", "startDate": 1_795_000_000_000_i64, "title": "T", "tlp": 2, "observables": observables});
+    let config = json!({"name": ["corp"], "url": [misp.url()], "key": [key("admin")]});
+    let job = json!({"dataType": "thehive:case", "data": case, "config": config});
+    let report = terminated(Program::Export, &job, || {
+        misp.requests().iter().any(|request| request.path.contains("/attributes/add"))
+    });
+    let full = full(&report);
+    assert!(full["message"].as_str().unwrap().starts_with("INCOMPLETE: "), "{}", full["message"]);
+    assert_eq!(counts(full, "observables"), of([("fetched", 2), ("failed", 1), ("skipped", 1)]));
+    assert_eq!(full["ledger"]["observables"]["failed_by"], json!({"not verified: stopped by a signal": 1}));
+}
+
+#[test]
+fn sigterm_before_the_job_has_come_is_a_failure_report() {
+    let mut child = Program::Import.command().arg("/nonexistent").spawn().unwrap();
+    child.stdin.as_mut().unwrap().write_all(b"{").unwrap();
+    until(|| listens(&child));
+    assert_eq!(failure(&judged(Program::Import, &end(child))), "stopped by a signal");
+}
+
+/// True once the program would not die of a signal any more: the system lists the signals that it handles.
+fn listens(child: &Child) -> bool {
+    const SIGTERM: u64 = 1 << 14;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & SIGTERM != 0
+}
+
+fn until(reached: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !reached() {
+        assert!(started.elapsed() < Duration::from_secs(60), "the program never came there");
+        thread::yield_now();
+    }
+}
+
+/// Starts a program, waits until the fake sees what it waits for, and stops it.
+fn terminated(program: Program, job: &Value, reached: impl Fn() -> bool) -> Value {
+    let mut child = program.command().arg("/nonexistent").spawn().unwrap();
+    child.stdin.take().unwrap().write_all(job.to_string().as_bytes()).unwrap();
+    until(reached);
+    judged(program, &end(child))
+}
+
+fn end(child: Child) -> Vec<u8> {
+    let (sender, receiver) = mpsc::channel();
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    thread::spawn(move || sender.send(child.wait_with_output()));
+    let output = receiver.recv_timeout(LIMIT).expect("a report within two seconds").unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    output.stdout
+}

@@ -1,0 +1,25 @@
+//! The integration tests: the real programs against stateful fakes of MISP and TheHive, and the proof that the fake MISP
+//! is honest.
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "these are tests: a panic is a failure, and the fakes offer more than the tests of one moment use"
+)]
+
+mod cases;
+mod documents;
+mod exporting;
+mod fakes;
+mod http_fake;
+mod importing;
+mod interruptions;
+mod misp;
+mod program;
+mod replay;
+mod thehive;
+mod types;
+mod unreadable;

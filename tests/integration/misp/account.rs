@@ -1,0 +1,162 @@
+//! The server's version, the user's own account, organisations, and the attribute types.
+
+use serde_json::{Value, json};
+
+use super::ask::{Ask, int};
+use super::users::{Organisation, User};
+use super::world::World;
+use crate::http_fake::Reply;
+
+/// `servers/getVersion`, which shows the permissions that a read-only key leaves (recorded as `281-readonly-authkey-get`).
+pub(super) fn version(ask: &Ask) -> Reply {
+    let role = ask.user.role;
+    let uuid = if role.sync { "151b2cdf-bcca-4299-a618-226d92eb85b0" } else { "-" };
+    let body = json!({
+        "version": "2.5.1",
+        "pymisp_recommended_version": "2.5.1",
+        "perm_sync": role.sync,
+        "perm_sighting": role.sighting,
+        "perm_galaxy_editor": role.add,
+        "perm_analyst_data": role.add,
+        "uuid": uuid,
+        "request_encoding": ["gzip"],
+        "filter_sightings": true,
+    });
+    Reply::json(200, &body)
+}
+
+/// `users/view/me`, which shows the role as it is, whatever the key.
+pub(super) fn me(world: &World, ask: &Ask) -> Reply {
+    if ask.first() != "me" && ask.first() != ask.user.id.to_string() {
+        return ask.refuse(404, "Invalid user");
+    }
+    let user = world.users.iter().find(|user| user.id == ask.user.id).unwrap_or(&ask.user);
+    let body = json!({"User": account(user), "Role": role(user), "UserSetting": [], "Organisation": full(world.organisation(user.org))});
+    Reply::json(200, &body)
+}
+
+fn account(user: &User) -> Value {
+    json!({
+        "id": int(user.id),
+        "password": "*****",
+        "org_id": int(user.org),
+        "email": user.email(),
+        "autoalert": false,
+        "invited_by": "1",
+        "gpgkey": "",
+        "certif_public": "",
+        "nids_sid": "1176930",
+        "termsaccepted": true,
+        "newsread": "0",
+        "role_id": int(user.role.id),
+        "change_pw": false,
+        "contactalert": false,
+        "disabled": false,
+        "expiration": null,
+        "current_login": "0",
+        "last_login": "0",
+        "force_logout": false,
+        "date_created": "1795293257",
+        "date_modified": "1795294911",
+        "sub": null,
+        "external_auth_required": false,
+        "external_auth_key": "",
+        "last_api_access": "1795294125",
+        "notification_daily": false,
+        "notification_weekly": false,
+        "notification_monthly": false,
+        "totp": "*****",
+        "hotp_counter": null,
+        "last_pw_change": "1795293257",
+        "totp_is_set": "0",
+    })
+}
+
+fn role(user: &User) -> Value {
+    let role = user.role;
+    let (permission, described) = match (role.add, role.publish) {
+        (false, _) => ("0", "read_only"),
+        (true, false) => ("2", "manage_org"),
+        (true, true) => ("3", "publish"),
+    };
+    json!({
+        "id": int(role.id),
+        "name": role.name,
+        "created": "2026-11-21 20:32:33",
+        "modified": "2026-11-21 20:32:33",
+        "perm_add": role.add,
+        "perm_modify": role.add,
+        "perm_modify_org": role.add,
+        "perm_publish": role.publish,
+        "perm_delegate": role.publish,
+        "perm_sync": role.sync,
+        "perm_admin": role.admin,
+        "perm_audit": true,
+        "perm_auth": true,
+        "perm_site_admin": role.site_admin,
+        "perm_regexp_access": role.site_admin,
+        "perm_tagger": role.tagger,
+        "perm_template": role.admin,
+        "perm_sharing_group": role.admin,
+        "perm_tag_editor": role.tag_editor,
+        "perm_sighting": role.sighting,
+        "perm_object_template": role.site_admin,
+        "default_role": role.name == "User",
+        "memory_limit": null,
+        "max_execution_time": null,
+        "restricted_to_site_admin": false,
+        "perm_publish_zmq": false,
+        "perm_publish_kafka": false,
+        "perm_decaying": role.add,
+        "enforce_rate_limit": role.rate_limit > 0,
+        "rate_limit_count": int(role.rate_limit),
+        "perm_galaxy_editor": role.add,
+        "perm_warninglist": role.site_admin,
+        "perm_view_feed_correlations": role.site_admin,
+        "perm_analyst_data": role.add,
+        "perm_skip_otp": false,
+        "permission": permission,
+        "permission_description": described,
+    })
+}
+
+fn full(organisation: &Organisation) -> Value {
+    json!({
+        "id": int(organisation.id),
+        "name": organisation.name,
+        "date_created": "2026-11-21 20:34:16",
+        "date_modified": "2026-11-21 20:34:16",
+        "description": null,
+        "type": "",
+        "nationality": "Germany",
+        "sector": "Testing",
+        "created_by": "1",
+        "uuid": organisation.uuid,
+        "contacts": null,
+        "local": organisation.local,
+        "restricted_to_domain": null,
+        "landingpage": null,
+    })
+}
+
+/// `organisations/view/<id or uuid>`; a name is not known here.
+pub(super) fn organisation(world: &World, ask: &Ask) -> Reply {
+    let is =
+        |organisation: &&Organisation| organisation.uuid == ask.first() || organisation.id.to_string() == ask.first();
+    match world.organisations.iter().find(is) {
+        Some(found) => Reply::json(200, &json!({"Organisation": full(found)})),
+        None => ask.refuse(404, "Invalid organisation"),
+    }
+}
+
+/// `organisations` and `organisations/index`.
+pub(super) fn organisations(world: &World) -> Reply {
+    let rows: Vec<Value> = world.organisations.iter().map(|row| json!({"Organisation": full(row)})).collect();
+    Reply::json(200, &rows.into())
+}
+
+/// `attributes/describeTypes`, the whole answer of MISP 2.5.1.
+pub(super) fn describe_types() -> Reply {
+    let body = include_bytes!("../../../fixtures/wire/misp/describeTypes.json");
+    Reply::bytes(200, "application/json; charset=UTF-8", body.to_vec())
+}

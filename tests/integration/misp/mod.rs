@@ -1,0 +1,153 @@
+//! A fake MISP 2.5.1: a server that keeps what it is given and answers the way the recorded server did. Which exchanges prove
+//! that is in `replay.rs`. Behaviour nobody recorded is as simple as it can be.
+
+mod account;
+mod add;
+mod ask;
+mod attribute_search;
+mod attributes;
+mod auth;
+mod capture;
+mod corpus;
+mod edit;
+mod filter;
+mod index;
+mod lifecycle;
+mod objects;
+mod render;
+mod search;
+mod sightings;
+mod tags;
+mod types;
+mod users;
+mod validate;
+mod world;
+
+use serde_json::Value;
+
+use crate::http_fake::{Call, Reply, Server, Site};
+use ask::Ask;
+
+pub(crate) use capture::base64;
+pub(crate) use users::key;
+pub(crate) use world::{Attached, Attribute, Event, Object, Sighting, Tag, World};
+
+/// A running fake MISP.
+pub(crate) type Fake = Server<World>;
+
+impl Site for World {
+    fn reachable_at(&mut self, url: &str) {
+        url.clone_into(&mut self.url);
+    }
+
+    fn answer(&mut self, call: &Call) -> Reply {
+        attributes::go_on(self);
+        let reply = match auth::admit(self, call) {
+            Ok(ask) => limited(self, &ask),
+            Err(refused) => refused,
+        };
+        // PHP opens a session for everyone.
+        let reply = reply.with("Set-Cookie", "CAKEPHP=0; path=/; HttpOnly");
+        if self.numbers { with_numbers(reply) } else { reply }
+    }
+}
+
+fn limited(world: &mut World, ask: &Ask) -> Reply {
+    match auth::rate_limit(world, ask) {
+        Err(refused) => refused,
+        Ok(headers) => headers.into_iter().fold(act(world, ask), |reply, (name, value)| reply.with(name, value)),
+    }
+}
+
+fn act(world: &mut World, ask: &Ask) -> Reply {
+    match (ask.controller.as_str(), ask.action.as_str()) {
+        ("servers", "getversion") => account::version(ask),
+        ("users", "view") => account::me(world, ask),
+        ("organisations", "view") => account::organisation(world, ask),
+        ("organisations", "" | "index") => account::organisations(world),
+        ("attributes", "describetypes") => account::describe_types(),
+        ("events", "" | "index") => index::index(world, ask),
+        ("events", "restsearch") => search::rest_search(world, ask),
+        ("events", "view") => search::view(world, ask),
+        ("events", "add") => add::add(world, ask),
+        ("events", "edit") => edit::edit(world, ask),
+        ("events", "publish" | "alert") => lifecycle::publish(world, ask),
+        ("events", "unpublish") => lifecycle::unpublish(world, ask),
+        ("events", "delete") => lifecycle::delete(world, ask),
+        ("events", "geteditstrategy") => lifecycle::edit_strategy(world, ask),
+        ("events" | "attributes", "addtag" | "removetag") => tags::add_or_remove(world, ask),
+        ("attributes", "restsearch") => attribute_search::rest_search(world, ask),
+        ("attributes", "add") => attributes::add(world, ask),
+        ("attributes", "edit") => attributes::edit(world, ask),
+        ("attributes", "view") => attributes::view(world, ask),
+        ("attributes", "delete") => attributes::delete(world, ask),
+        ("attributes", "restore") => attributes::restore(world, ask),
+        ("objects", "add") => objects::add(world, ask),
+        ("objects", "restsearch") => objects::rest_search(world, ask),
+        ("objects", "view") => objects::view(world, ask),
+        ("objects", "delete") => objects::delete(world, ask),
+        ("tags", "search") => tags::search(world, ask),
+        ("tags", "view") => tags::view(world, ask),
+        ("tags", "add") => tags::add(world, ask),
+        ("tags", "attachtagtoobject") => tags::attach(world, ask),
+        ("tags", "removetagfromobject") => tags::remove(world, ask),
+        ("sightings", "add") => sightings::add(world, ask),
+        ("sightings", "restsearch") => sightings::rest_search(world, ask),
+        ("warninglists", "checkvalue") => sightings::check_value(world, ask),
+        _ => ask.refuse(404, "Not Found"),
+    }
+}
+
+/// Columns that are integers in the database.
+const INTEGERS: [&str; 26] = [
+    "id",
+    "org_id",
+    "orgc_id",
+    "event_id",
+    "object_id",
+    "attribute_id",
+    "tag_id",
+    "user_id",
+    "role_id",
+    "sharing_group_id",
+    "threat_level_id",
+    "analysis",
+    "distribution",
+    "timestamp",
+    "publish_timestamp",
+    "sighting_timestamp",
+    "attribute_count",
+    "date_sighting",
+    "referenced_id",
+    "referenced_type",
+    "template_version",
+    "invited_by",
+    "galaxy_id",
+    "taxonomy_id",
+    "sync_user_id",
+    "rate_limit_count",
+];
+
+fn with_numbers(mut reply: Reply) -> Reply {
+    if let Ok(mut body) = serde_json::from_slice::<Value>(&reply.body) {
+        numbered(&mut body);
+        reply.body = body.to_string().into_bytes();
+    }
+    reply
+}
+
+fn numbered(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(numbered),
+        Value::Object(fields) => {
+            for (name, field) in fields.iter_mut() {
+                let number = field.as_str().and_then(|text| text.parse::<i64>().ok());
+                match number {
+                    Some(number) if INTEGERS.contains(&name.as_str()) => *field = number.into(),
+                    _ => numbered(field),
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}

@@ -1,0 +1,304 @@
+//! What the fake MISP holds: events with their attributes, objects and tags, organisations, users, and the switches of a test.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::users::{Organisation, User};
+
+/// The clock starts a little after the recording ended, so that the corpus is in the past.
+const START: i64 = 1_795_297_000;
+
+/// Everything one fake server holds. Tests may read and change all of it.
+#[derive(Clone)]
+pub(crate) struct World {
+    /// Seconds since 1970; every write uses it and advances it by one.
+    pub(crate) now: i64,
+    /// Answer integers as JSON numbers, as PHP without stringified database values does.
+    pub(crate) numbers: bool,
+    /// `MISP.live`; when false only site admins get answers.
+    pub(crate) live: bool,
+    /// When set, `attributes/add` stores so many attributes of a list, breaks the connection, and goes on with so many at
+    /// each later request (of anyone) until the list is stored.
+    pub(crate) slow_add: Option<usize>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) organisations: Vec<Organisation>,
+    pub(crate) users: Vec<User>,
+    /// Uuids of deleted events.
+    pub(crate) blocklist: Vec<String>,
+    pub(crate) sightings: Vec<Sighting>,
+    pub(crate) sharing_groups: Vec<Value>,
+    /// Value to the names of the warning lists it is on.
+    pub(crate) warninglists: BTreeMap<String, Vec<String>>,
+    /// Searches so far per user name, for the rate limit.
+    pub(crate) searches: BTreeMap<String, u32>,
+    pub(crate) pending: Vec<Pending>,
+    pub(crate) url: String,
+    pub(crate) last_id: u64,
+}
+
+/// A list of attributes whose client is gone.
+#[derive(Clone)]
+pub(crate) struct Pending {
+    pub(crate) event: u64,
+    pub(crate) attributes: Vec<Value>,
+}
+
+/// One event; its attributes, those of objects included, are in `attributes`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Event {
+    pub(crate) id: u64,
+    pub(crate) uuid: String,
+    pub(crate) org: u64,
+    pub(crate) orgc: u64,
+    /// E-mail address of the user who added it.
+    pub(crate) creator: String,
+    pub(crate) info: String,
+    pub(crate) date: String,
+    pub(crate) threat_level: u64,
+    pub(crate) analysis: u64,
+    pub(crate) distribution: u64,
+    pub(crate) sharing_group: u64,
+    pub(crate) published: bool,
+    pub(crate) locked: bool,
+    pub(crate) timestamp: i64,
+    pub(crate) publish_timestamp: i64,
+    pub(crate) sighting_timestamp: i64,
+    pub(crate) extends_uuid: String,
+    /// Kept beside the attributes because MISP's own count drifts.
+    pub(crate) attribute_count: i64,
+    pub(crate) tags: Vec<Attached>,
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) objects: Vec<Object>,
+    pub(crate) galaxies: Value,
+    pub(crate) clusters: Value,
+    pub(crate) related: Value,
+    pub(crate) reports: Value,
+    pub(crate) proposals: Value,
+}
+
+/// One attribute, loose (`object` 0) or of an object.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attribute {
+    pub(crate) id: u64,
+    pub(crate) uuid: String,
+    pub(crate) object: u64,
+    pub(crate) object_relation: Option<String>,
+    pub(crate) kind: String,
+    pub(crate) category: String,
+    pub(crate) value: String,
+    pub(crate) to_ids: bool,
+    pub(crate) comment: String,
+    pub(crate) distribution: u64,
+    pub(crate) sharing_group: u64,
+    pub(crate) timestamp: i64,
+    pub(crate) deleted: bool,
+    pub(crate) disable_correlation: bool,
+    pub(crate) first_seen: Option<String>,
+    pub(crate) last_seen: Option<String>,
+    /// Base64 content of attachments and samples.
+    pub(crate) data: Option<String>,
+    pub(crate) tags: Vec<Attached>,
+    pub(crate) galaxies: Value,
+}
+
+/// One object without its attributes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Object {
+    pub(crate) id: u64,
+    pub(crate) uuid: String,
+    pub(crate) name: String,
+    pub(crate) meta_category: String,
+    pub(crate) description: String,
+    pub(crate) template_uuid: String,
+    pub(crate) template_version: String,
+    pub(crate) timestamp: i64,
+    pub(crate) distribution: u64,
+    pub(crate) sharing_group: u64,
+    pub(crate) comment: String,
+    pub(crate) deleted: bool,
+    pub(crate) first_seen: Option<String>,
+    pub(crate) last_seen: Option<String>,
+    pub(crate) references: Value,
+}
+
+/// A tag of the server.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tag {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) colour: String,
+    pub(crate) numerical_value: Option<String>,
+    pub(crate) is_galaxy: bool,
+}
+
+/// A tag on an event or attribute.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attached {
+    pub(crate) id: u64,
+    pub(crate) tag: u64,
+    pub(crate) local: bool,
+}
+
+/// One sighting of one attribute.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sighting {
+    pub(crate) id: u64,
+    pub(crate) uuid: String,
+    pub(crate) event: u64,
+    pub(crate) attribute: u64,
+    pub(crate) org: u64,
+    pub(crate) date: i64,
+    pub(crate) source: String,
+    pub(crate) kind: String,
+}
+
+impl World {
+    /// Users, organisations and the usual tags; no events.
+    pub(crate) fn new() -> Self {
+        Self {
+            now: START,
+            numbers: false,
+            live: true,
+            slow_add: None,
+            events: Vec::new(),
+            tags: super::tags::usual(),
+            organisations: super::users::organisations(),
+            users: super::users::users(),
+            blocklist: Vec::new(),
+            sightings: Vec::new(),
+            sharing_groups: Vec::new(),
+            warninglists: super::sightings::warninglists(),
+            searches: BTreeMap::new(),
+            pending: Vec::new(),
+            url: String::new(),
+            last_id: 60_000,
+        }
+    }
+
+    /// The same with the 34 events of the corpus.
+    pub(crate) fn with_corpus() -> Self {
+        super::corpus::world()
+    }
+
+    /// The second a write happens in; the next write happens in the next one.
+    pub(crate) fn tick(&mut self) -> i64 {
+        self.now += 1;
+        self.now - 1
+    }
+
+    /// An id that nothing has yet.
+    pub(crate) fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// The id of the next event: one more than the highest.
+    pub(crate) fn next_event_id(&self) -> u64 {
+        self.events.iter().map(|event| event.id).max().unwrap_or_default() + 1
+    }
+
+    /// The event with this id or uuid. MISP knows uuids in lower case only.
+    pub(crate) fn event(&self, id_or_uuid: &str) -> Option<&Event> {
+        self.events.iter().find(|event| event.is(id_or_uuid))
+    }
+
+    /// The event with this id or uuid, to change it.
+    pub(crate) fn event_mut(&mut self, id_or_uuid: &str) -> Option<&mut Event> {
+        self.events.iter_mut().find(|event| event.is(id_or_uuid))
+    }
+
+    /// The attribute with this id or uuid, deleted or not, and its event.
+    pub(crate) fn attribute(&self, id_or_uuid: &str) -> Option<(&Event, &Attribute)> {
+        let found = |event: &&Event| event.attributes.iter().any(|attribute| attribute.is(id_or_uuid));
+        let event = self.events.iter().find(found)?;
+        Some((event, event.attributes.iter().find(|attribute| attribute.is(id_or_uuid))?))
+    }
+
+    /// The tag with this id.
+    pub(crate) fn tag(&self, id: u64) -> &Tag {
+        self.tags.iter().find(|tag| tag.id == id).expect("tags are never removed")
+    }
+
+    /// The tag with this name in any case, as MISP looks it up when writing.
+    pub(crate) fn tag_named(&self, name: &str) -> Option<&Tag> {
+        let wanted = name.to_lowercase();
+        self.tags.iter().find(|tag| tag.name.to_lowercase() == wanted)
+    }
+
+    /// The names of these tags.
+    pub(crate) fn names(&self, attached: &[Attached]) -> Vec<String> {
+        attached.iter().map(|attached| self.tag(attached.tag).name.clone()).collect()
+    }
+
+    /// The organisation with this id.
+    pub(crate) fn organisation(&self, id: u64) -> &Organisation {
+        self.organisations.iter().find(|organisation| organisation.id == id).expect("organisations are never removed")
+    }
+
+    /// Whether `user` may see `event`. Sharing groups list the organisations they share with.
+    pub(crate) fn sees(&self, user: &User, event: &Event) -> bool {
+        if user.role.site_admin || event.org == user.org || event.orgc == user.org {
+            return true;
+        }
+        match event.distribution {
+            0 => false,
+            4 => self.in_sharing_group(user.org, event.sharing_group),
+            _ => true,
+        }
+    }
+
+    /// Whether an organisation is in a sharing group.
+    pub(crate) fn in_sharing_group(&self, org: u64, group: u64) -> bool {
+        let group = group.to_string();
+        let org = org.to_string();
+        self.sharing_groups.iter().filter(|known| known["id"] == group.as_str()).any(|known| {
+            known["org_id"] == org.as_str()
+                || known["SharingGroupOrg"].as_array().into_iter().flatten().any(|row| row["org_id"] == org.as_str())
+        })
+    }
+
+    /// Whether `user` may see this attribute of an event that the user sees.
+    pub(crate) fn sees_attribute(&self, user: &User, event: &Event, attribute: &Attribute) -> bool {
+        let own = user.role.site_admin || event.org == user.org || event.orgc == user.org;
+        match attribute.distribution {
+            0 => own,
+            4 => own || self.in_sharing_group(user.org, attribute.sharing_group),
+            _ => true,
+        }
+    }
+}
+
+impl Event {
+    /// Whether this is the event's id or uuid.
+    pub(crate) fn is(&self, id_or_uuid: &str) -> bool {
+        self.uuid == id_or_uuid || self.id.to_string() == id_or_uuid
+    }
+
+    /// The attributes that are not deleted.
+    pub(crate) fn live(&self) -> impl Iterator<Item = &Attribute> {
+        self.attributes.iter().filter(|attribute| !attribute.deleted)
+    }
+
+    /// Marks the event as changed: newer, and no longer published.
+    pub(crate) fn touch(&mut self, now: i64) {
+        self.timestamp = now;
+        self.published = false;
+    }
+}
+
+impl Attribute {
+    /// Whether this is the attribute's id or uuid.
+    pub(crate) fn is(&self, id_or_uuid: &str) -> bool {
+        self.uuid == id_or_uuid || self.id.to_string() == id_or_uuid
+    }
+
+    /// The value's two halves; the second is empty unless the type is composite.
+    pub(crate) fn halves(&self) -> (&str, &str) {
+        match self.value.split_once('|') {
+            Some(halves) if super::types::is_composite(&self.kind) => halves,
+            _ => (&self.value, ""),
+        }
+    }
+}

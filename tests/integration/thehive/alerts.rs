@@ -1,0 +1,304 @@
+//! Alerts: creating (v1 on both, v0 with artifacts on 4), changing, viewing, deleting.
+
+use serde_json::{Map, Value, json};
+
+use super::body::Sent;
+use super::observables;
+use super::world::{Version, World, label, lay};
+use super::{Refused, Reply, Who, json_reply, nothing};
+
+/// `POST /api/v1/alert`. TheHive 4 takes no observables here, 5 does.
+pub(super) fn create(world: &mut World, who: &Who, sent: &Sent) -> Result<Reply, Refused> {
+    let id = store(world, who, &sent.json)?;
+    if world.version == Version::Five {
+        let given: Vec<Value> = sent.json["observables"].as_array().cloned().unwrap_or_default();
+        all_observables(world, who, &id, &given, sent)?;
+    }
+    let alert = world.alert(&id).cloned().unwrap_or_default();
+    Ok(json_reply(201, &alert))
+}
+
+/// `POST /api/alert` of TheHive 4, which is the only one with observables there.
+pub(super) fn create_v0(world: &mut World, who: &Who, sent: &Sent) -> Result<Reply, Refused> {
+    let mut from = sent.json.clone();
+    if let Some(fields) = from.as_object_mut() {
+        fields.entry("customFieldValue").or_insert_with(|| sent.json["customFields"].clone());
+    }
+    let id = store(world, who, &from)?;
+    let given: Vec<Value> = sent.json["artifacts"].as_array().cloned().unwrap_or_default();
+    all_observables(world, who, &id, &given, sent)?;
+    Ok(Reply { status: 201, ..view_v0(world, &id)? })
+}
+
+/// Duplicates inside one alert are skipped; anything else wrong takes the alert with it.
+fn all_observables(world: &mut World, who: &Who, id: &str, given: &[Value], sent: &Sent) -> Result<(), Refused> {
+    let mut wrong = None;
+    for observable in given {
+        match observables::store(world, who, id, observable, sent) {
+            Ok(_) => {}
+            Err(refused) => wrong = Some(refused),
+        }
+    }
+    let Some(refused) = wrong else { return Ok(()) };
+    world.alerts.retain(|alert| alert["_id"] != id);
+    world.observables.retain(|observable| observable.parent != id);
+    Err(refused)
+}
+
+fn store(world: &mut World, who: &Who, from: &Value) -> Result<String, Refused> {
+    who.need("manageAlert", "create alert")?;
+    for name in ["type", "source", "sourceRef", "title", "description"] {
+        if !from[name].is_string() {
+            return Err(missing(name));
+        }
+    }
+    if world.version == Version::Five {
+        limits(from)?;
+    }
+    let key = ["type", "source", "sourceRef"].map(|name| from[name].as_str().unwrap_or_default());
+    if world
+        .alerts
+        .iter()
+        .any(|alert| alert["type"] == key[0] && alert["source"] == key[1] && alert["sourceRef"] == key[2])
+    {
+        let message =
+            format!("Alert {}:{}:{} already exist in organisation {}", key[0], key[1], key[2], who.organisation);
+        return Err(Refused::new(400, "CreateError", &message));
+    }
+    let fields = custom_fields(world, from)?;
+    let mut alert = world.stamped("Alert", &who.login);
+    let usual = usual(world.version, &alert);
+    lay(&mut alert, &usual);
+    for name in [
+        "type",
+        "source",
+        "sourceRef",
+        "title",
+        "description",
+        "externalLink",
+        "severity",
+        "date",
+        "tags",
+        "tlp",
+        "pap",
+        "summary",
+        "status",
+        "assignee",
+    ] {
+        let given = from.get(name).filter(|value| !value.is_null());
+        if let Some(value) = given {
+            alert.insert(name.to_owned(), value.clone());
+        }
+    }
+    alert.insert("customFields".into(), fields);
+    if world.version == Version::Five {
+        label(&mut alert);
+    }
+    let id = alert["_id"].as_str().unwrap_or_default().to_owned();
+    world.alerts.push(alert.into());
+    Ok(id)
+}
+
+fn missing(name: &str) -> Refused {
+    let message = format!("[{{\"name\":\"{name}\",\"type\":\"MissingAttributeError\"}}]");
+    Refused::new(400, "AttributeCheckingError", &message)
+}
+
+fn usual(version: Version, alert: &Map<String, Value>) -> Value {
+    let now = &alert["_createdAt"];
+    let mut usual = json!({
+        "severity": 2, "date": now, "tags": [], "tlp": 2, "pap": 2, "follow": true, "customFields": [], "observableCount": 0, "extraData": {},
+    });
+    match version {
+        Version::Four => usual["read"] = false.into(),
+        Version::Five => {
+            usual["status"] = "New".into();
+            usual["stage"] = "New".into();
+            usual["newDate"] = now.clone();
+            usual["timeToDetect"] = 0.into();
+        }
+    }
+    usual
+}
+
+/// Field lengths and ranges, which only TheHive 5 checks.
+fn limits(from: &Value) -> Result<(), Refused> {
+    let lengths = [
+        ("type", 32),
+        ("source", 32),
+        ("sourceRef", 128),
+        ("title", 512),
+        ("description", 1_048_576),
+        ("externalLink", 4096),
+        ("status", 64),
+    ];
+    let wrong = |name: &str, length: usize, most: usize| {
+        let message =
+            format!("Error while decoding input {{body as json}}({name}-> Predicate ({length} > {most}) did not fail");
+        Refused::bad(&message)
+    };
+    for (name, most) in lengths {
+        let length = from[name].as_str().map_or(1, |text| text.chars().count());
+        if length > most || (length == 0 && name != "description") {
+            return Err(wrong(name, length, most));
+        }
+    }
+    for tag in from["tags"].as_array().into_iter().flatten() {
+        let length = tag.as_str().map_or(0, |tag| tag.chars().count());
+        if !(1..=128).contains(&length) {
+            return Err(wrong("tags", length, 128));
+        }
+    }
+    for (name, range) in [("severity", 1..=4), ("tlp", 0..=4), ("pap", 0..=3)] {
+        if !from[name].is_null() && !from[name].as_i64().is_some_and(|level| range.contains(&level)) {
+            return Err(Refused::bad(&format!(
+                "Error while decoding input {{body as json}}({name}-> value is not allowed)"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// TheHive 4 calls them `customFieldValue` in v1. An unknown one refuses the alert.
+fn custom_fields(world: &World, from: &Value) -> Result<Value, Refused> {
+    let name = if world.version == Version::Four { "customFieldValue" } else { "customFields" };
+    let pairs: Vec<(String, Value)> = match &from[name] {
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        Value::Array(list) => {
+            list.iter().map(|one| (one["name"].as_str().unwrap_or_default().to_owned(), one["value"].clone())).collect()
+        }
+        _ => Vec::new(),
+    };
+    let mut out = Vec::new();
+    for (order, (name, value)) in pairs.into_iter().enumerate() {
+        if !world.custom_fields.contains(&name) {
+            return Err(Refused::not_found(&format!("CustomField {name} not found")));
+        }
+        out.push(json!({"_id": format!("~cf{order}"), "name": name, "description": name, "type": "string", "value": value, "order": order}));
+    }
+    Ok(out.into())
+}
+
+/// Changes an alert and answers its `_id`. TheHive 4 ignores what it does not know.
+pub(super) fn patch(world: &mut World, who: &Who, id: &str, from: &Value) -> Result<String, Refused> {
+    who.need("manageAlert", "update alert")?;
+    if world.version == Version::Five {
+        limits(from)?;
+    }
+    let (version, now) = (world.version, world.tick());
+    let fields = if from.get("customFields").is_some() {
+        let mut wrapped = from.clone();
+        wrapped["customFieldValue"] = from["customFields"].clone();
+        Some(custom_fields(world, &wrapped)?)
+    } else {
+        None
+    };
+    let Some(alert) = world.alert_mut(id).and_then(Value::as_object_mut) else {
+        return Err(Refused::not_found("Alert not found"));
+    };
+    let of_both = [
+        "type",
+        "source",
+        "sourceRef",
+        "title",
+        "description",
+        "severity",
+        "date",
+        "tags",
+        "tlp",
+        "pap",
+        "follow",
+        "summary",
+    ];
+    let of_one: &[&str] =
+        if version == Version::Four { &["read", "flag"] } else { &["externalLink", "status", "assignee"] };
+    for name in of_both.iter().chain(of_one) {
+        if let Some(value) = from.get(*name) {
+            alert.insert((*name).to_owned(), value.clone());
+        }
+    }
+    if let Some(fields) = fields {
+        alert.insert("customFields".into(), fields);
+    }
+    if version == Version::Five {
+        change_tags(alert, from);
+        stage(alert);
+        label(alert);
+    }
+    alert.insert("_updatedBy".into(), who.login.as_str().into());
+    alert.insert("_updatedAt".into(), now.into());
+    Ok(alert["_id"].as_str().unwrap_or_default().to_owned())
+}
+
+fn change_tags(alert: &mut Map<String, Value>, from: &Value) {
+    let list = |name: &str| from[name].as_array().cloned().unwrap_or_default();
+    let (added, removed) = (list("addTags"), list("removeTags"));
+    if let Some(tags) = alert.get_mut("tags").and_then(Value::as_array_mut) {
+        tags.retain(|tag| !removed.contains(tag));
+        for tag in added {
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
+    }
+}
+
+fn stage(alert: &mut Map<String, Value>) {
+    let stage = match alert.get("status").and_then(Value::as_str) {
+        Some("Imported") => "Imported",
+        Some("InProgress" | "Pending") => "InProgress",
+        Some("Ignored" | "Duplicate") => "Closed",
+        _ => "New",
+    };
+    alert.insert("stage".into(), stage.into());
+}
+
+/// `GET /api/v1/alert/{idOrName}`.
+pub(super) fn view(world: &World, id: &str) -> Result<Reply, Refused> {
+    world.alert(id).map(|alert| json_reply(200, alert)).ok_or_else(|| Refused::not_found("Alert not found"))
+}
+
+/// The alert in the shape of v0, with its observables.
+pub(super) fn view_v0(world: &World, id: &str) -> Result<Reply, Refused> {
+    let alert = world.alert(id).ok_or_else(|| Refused::not_found("Alert not found"))?;
+    let of = |name: &str| alert.get(name).cloned().unwrap_or_default();
+    let status = match (of("caseId").is_null(), of("read") == true) {
+        (true, false) => "New",
+        (true, true) => "Ignored",
+        (false, true) => "Imported",
+        (false, false) => "Updated",
+    };
+    let artifacts: Vec<Value> =
+        world.observables_of(of("_id").as_str().unwrap_or_default()).map(observables::v0).collect();
+    let mut out = json!({
+        "_id": of("_id"), "id": of("_id"), "createdBy": of("_createdBy"), "updatedBy": of("_updatedBy"), "createdAt": of("_createdAt"),
+        "updatedAt": of("_updatedAt"), "_type": "alert", "status": status, "case": of("caseId"), "customFields": {}, "similarCases": [],
+        "caseTemplate": null, "artifacts": artifacts,
+    });
+    for name in [
+        "type",
+        "source",
+        "sourceRef",
+        "externalLink",
+        "title",
+        "description",
+        "severity",
+        "date",
+        "tags",
+        "tlp",
+        "pap",
+        "follow",
+    ] {
+        out[name] = of(name);
+    }
+    Ok(json_reply(200, &out))
+}
+
+/// `DELETE /api/v1/alert/{id}` with its observables.
+pub(super) fn delete(world: &mut World, who: &Who, id: &str) -> Result<Reply, Refused> {
+    who.need("manageAlert", "delete alert")?;
+    let id = world.alert(id).map(|alert| alert["_id"].clone()).ok_or_else(|| Refused::not_found("Alert not found"))?;
+    world.alerts.retain(|alert| alert["_id"] != id);
+    world.observables.retain(|observable| id != observable.parent.as_str());
+    Ok(nothing())
+}

@@ -1,0 +1,119 @@
+//! `POST /api/v1/query`: a list of operations, each working on what the one before gave.
+
+use serde_json::{Value, json};
+
+use super::Refused;
+use super::filter;
+use super::world::{Version, World};
+use crate::http_fake::Reply;
+
+/// What flows from one operation to the next.
+enum Flow {
+    Records(Vec<Value>),
+    Number(usize),
+}
+
+/// Runs a query.
+pub(super) fn query(world: &World, body: &Value) -> Result<Reply, Refused> {
+    let Some(operations) = body["query"].as_array() else {
+        return Err(Refused::bad("Invalid query: the field query is missing"));
+    };
+    let mut flow = None;
+    let mut total = None;
+    for operation in operations {
+        let name = operation["_name"].as_str().unwrap_or_default();
+        flow = Some(match (name, flow) {
+            (name, None) => Flow::Records(start(world, name, operation)?),
+            ("filter", Some(Flow::Records(records))) => Flow::Records(filter::filter(world, records, operation)?),
+            ("sort", Some(Flow::Records(records))) => Flow::Records(filter::sort(records, operation)?),
+            ("page", Some(Flow::Records(records))) => {
+                let wants = |list: &Vec<Value>| list.iter().any(|name| name == "total");
+                total = operation["extraData"].as_array().is_some_and(wants).then_some(records.len());
+                Flow::Records(page(records, operation)?)
+            }
+            ("count" | "limitedCount", Some(Flow::Records(records))) => Flow::Number(records.len()),
+            (name, Some(Flow::Records(records))) => Flow::Records(further(world, name, &records)?),
+            (name, Some(Flow::Number(_))) => return Err(unknown(name)),
+        });
+    }
+    let reply = match flow {
+        Some(Flow::Records(records)) => Reply::json(200, &records.into()),
+        Some(Flow::Number(number)) => Reply::json(200, &number.into()),
+        None => return Err(Refused::bad("Invalid query: it is empty")),
+    };
+    Ok(match total {
+        Some(total) => reply.with("X-Total", total_of(world, total)),
+        None => reply,
+    })
+}
+
+fn unknown(name: &str) -> Refused {
+    Refused::bad(&format!("Operation {name} is not recognized"))
+}
+
+/// TheHive 4 stops counting at a thousand and says so with a negative number.
+fn total_of(world: &World, total: usize) -> String {
+    match world.version {
+        Version::Four if total >= 1000 => "-1000".to_owned(),
+        Version::Four | Version::Five => total.to_string(),
+    }
+}
+
+/// An unknown case or alert is an empty answer, not an error.
+fn start(world: &World, name: &str, operation: &Value) -> Result<Vec<Value>, Refused> {
+    let id_or_name = match &operation["idOrName"] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    Ok(match name {
+        "getCase" => world.case(&id_or_name).cloned().into_iter().collect(),
+        "listCase" => world.cases.clone(),
+        "getAlert" => world.alert(&id_or_name).cloned().into_iter().collect(),
+        "listAlert" => world.alerts.clone(),
+        "listObservable" => world.observables.iter().map(|observable| observable.record.clone()).collect(),
+        "getObservable" => {
+            let all = world.observables.iter().map(|observable| &observable.record);
+            all.filter(|record| record["_id"] == id_or_name.as_str()).cloned().collect()
+        }
+        "listObservableType" => {
+            let row = |(name, file): &(String, bool)| json!({"_id": format!("~{name}"), "_type": "ObservableType", "name": name, "isAttachment": file});
+            world.observable_types.iter().map(row).collect()
+        }
+        _ => return Err(unknown(name)),
+    })
+}
+
+fn further(world: &World, name: &str, records: &[Value]) -> Result<Vec<Value>, Refused> {
+    let ids: Vec<&str> = records.iter().filter_map(|record| record["_id"].as_str()).collect();
+    match name {
+        "observables" => {
+            let inside = world.observables.iter().filter(|observable| ids.contains(&observable.parent.as_str()));
+            Ok(inside.map(|observable| observable.record.clone()).collect())
+        }
+        "alerts" => Ok(world
+            .alerts
+            .iter()
+            .filter(|alert| alert["caseId"].as_str().is_some_and(|id| ids.contains(&id)))
+            .cloned()
+            .collect()),
+        "case" => {
+            let cases: Vec<&str> = records.iter().filter_map(|record| record["caseId"].as_str()).collect();
+            Ok(world
+                .cases
+                .iter()
+                .filter(|case| case["_id"].as_str().is_some_and(|id| cases.contains(&id)))
+                .cloned()
+                .collect())
+        }
+        _ => Err(unknown(name)),
+    }
+}
+
+/// `from` inclusive, `to` exclusive, both required.
+fn page(records: Vec<Value>, operation: &Value) -> Result<Vec<Value>, Refused> {
+    let bound = |name: &str| operation[name].as_u64().and_then(|bound| usize::try_from(bound).ok());
+    let (Some(from), Some(to)) = (bound("from"), bound("to")) else {
+        return Err(Refused::bad("Invalid page: from and to are required"));
+    };
+    Ok(records.into_iter().take(to).skip(from).collect())
+}

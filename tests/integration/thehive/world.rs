@@ -1,0 +1,264 @@
+//! What the fake TheHive holds. Cases, alerts and observables are kept in the shape of the v1 API of the version at hand, so
+//! that filters and sorts look at what a client sees.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+/// Which TheHive this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// 4.1.24
+    Four,
+    /// 5.7.3
+    Five,
+}
+
+/// Everything one fake server holds. Tests may read and change all of it.
+pub(crate) struct World {
+    pub(crate) version: Version,
+    /// Milliseconds since 1970; every write uses it and advances it by one.
+    pub(crate) now: i64,
+    pub(crate) users: Vec<User>,
+    pub(crate) cases: Vec<Value>,
+    pub(crate) alerts: Vec<Value>,
+    pub(crate) observables: Vec<Observable>,
+    /// Contents by the attachment's `id`, its sha256.
+    pub(crate) attachments: BTreeMap<String, Vec<u8>>,
+    /// Name and whether values of the type are files.
+    pub(crate) observable_types: Vec<(String, bool)>,
+    /// Names of the custom fields there are.
+    pub(crate) custom_fields: Vec<String>,
+    /// Largest JSON body in bytes.
+    pub(crate) body_limit: usize,
+    pub(crate) url: String,
+    last_id: u64,
+}
+
+/// A user with one key.
+pub(crate) struct User {
+    pub(crate) login: String,
+    pub(crate) key: String,
+    /// The first is the default.
+    pub(crate) organisations: Vec<String>,
+    pub(crate) permissions: Vec<String>,
+    pub(crate) locked: bool,
+}
+
+/// An observable and the case or alert it belongs to.
+pub(crate) struct Observable {
+    /// The `_id` of the parent.
+    pub(crate) parent: String,
+    pub(crate) record: Value,
+}
+
+/// The key of the user `analyst`, who may do everything.
+pub(crate) const KEY: &str = "analyst-key-0123456789abcdefghijk";
+/// The key of the user `reader`, who may change nothing.
+pub(crate) const READER_KEY: &str = "reader-key-0123456789abcdefghijkl";
+
+const TYPES: [&str; 15] = [
+    "autonomous-system",
+    "domain",
+    "filename",
+    "fqdn",
+    "hash",
+    "hostname",
+    "ip",
+    "mail",
+    "mail-subject",
+    "other",
+    "regexp",
+    "registry",
+    "uri_path",
+    "url",
+    "user-agent",
+];
+
+impl World {
+    /// TheHive 4.1.24.
+    pub(crate) fn four() -> Self {
+        Self::new(Version::Four, 256 * 1024)
+    }
+
+    /// TheHive 5.7.3.
+    pub(crate) fn five() -> Self {
+        Self::new(Version::Five, 10 * 1024 * 1024)
+    }
+
+    fn new(version: Version, body_limit: usize) -> Self {
+        let files = [("file".to_owned(), true)];
+        let texts = TYPES.into_iter().map(|name| (name.to_owned(), false));
+        let user = |login: &str, key: &str, permissions: &[&str]| User {
+            login: format!("{login}@example.org"),
+            key: key.to_owned(),
+            organisations: vec!["cert".to_owned()],
+            permissions: permissions.iter().map(ToString::to_string).collect(),
+            locked: false,
+        };
+        let all = ["manageCase", "manageObservable", "manageAlert", "manageAction", "manageAnalyse"];
+        Self {
+            version,
+            now: 1_795_300_000_000,
+            users: vec![user("analyst", KEY, &all), user("reader", READER_KEY, &[])],
+            cases: Vec::new(),
+            alerts: Vec::new(),
+            observables: Vec::new(),
+            attachments: BTreeMap::new(),
+            observable_types: texts.chain(files).collect(),
+            custom_fields: Vec::new(),
+            body_limit,
+            url: String::new(),
+            last_id: 512,
+        }
+    }
+
+    /// The millisecond a write happens in.
+    pub(crate) fn tick(&mut self) -> i64 {
+        self.now += 1;
+        self.now - 1
+    }
+
+    /// An `_id` that nothing has yet.
+    pub(crate) fn next_id(&mut self) -> String {
+        self.last_id += 8;
+        format!("~{}", self.last_id)
+    }
+
+    /// `_id`, `_type`, `_createdBy`, `_createdAt` of something new.
+    pub(super) fn stamped(&mut self, kind: &str, by: &str) -> Map<String, Value> {
+        let id = self.next_id();
+        let at = self.tick();
+        let stamp = json!({"_id": id, "_type": kind, "_createdBy": by, "_createdAt": at});
+        stamp.as_object().cloned().unwrap_or_default()
+    }
+
+    /// Adds a case; `fields` are laid over the usual ones. Answers its `_id`.
+    pub(crate) fn add_case(&mut self, number: u64, title: &str, fields: &Value) -> String {
+        let mut case = self.stamped("Case", "analyst@example.org");
+        let usual = json!({
+            "number": number, "title": title, "description": "d", "severity": 2, "startDate": case["_createdAt"], "tags": [],
+            "flag": false, "tlp": 2, "pap": 2, "status": "Open", "assignee": "analyst@example.org", "customFields": [], "extraData": {},
+        });
+        lay(&mut case, &usual);
+        if self.version == Version::Five {
+            let more = json!({
+                "severityLabel": "MEDIUM", "tlpLabel": "AMBER", "papLabel": "AMBER", "status": "New", "stage": "New",
+                "access": {"_kind": "OrganisationAccessKind"}, "newDate": case["_createdAt"], "timeToDetect": 0,
+                "userPermissions": ["manageCase/update", "manageObservable", "manageAnalyse", "manageAction"],
+            });
+            lay(&mut case, &more);
+        }
+        lay(&mut case, fields);
+        let id = case["_id"].as_str().unwrap_or_default().to_owned();
+        self.cases.push(case.into());
+        id
+    }
+
+    /// Adds an observable to a case or alert; `fields` are laid over the usual ones. Answers its `_id`.
+    pub(crate) fn add_observable(&mut self, parent: &str, fields: &Value) -> String {
+        let mut record = self.stamped("Observable", "analyst@example.org");
+        let usual = json!({
+            "startDate": record["_createdAt"], "tlp": 2, "tags": [], "ioc": false, "sighted": false, "reports": {}, "extraData": {},
+        });
+        lay(&mut record, &usual);
+        if self.version == Version::Five {
+            lay(&mut record, &json!({"pap": 2, "ignoreSimilarity": false, "external": false}));
+        }
+        lay(&mut record, fields);
+        if self.version == Version::Five {
+            label(&mut record);
+        }
+        let id = record["_id"].as_str().unwrap_or_default().to_owned();
+        self.observables.push(Observable { parent: parent.to_owned(), record: record.into() });
+        id
+    }
+
+    /// Adds a file observable with its content under the attachment id `sha256`.
+    pub(crate) fn add_file(
+        &mut self,
+        parent: &str,
+        name: &str,
+        sha256: &str,
+        content: &[u8],
+        fields: &Value,
+    ) -> String {
+        self.attachments.insert(sha256.to_owned(), content.to_vec());
+        let hashes = json!([sha256, "0".repeat(40), "0".repeat(32)]);
+        let mut attachment = match self.version {
+            Version::Four => Map::new(),
+            Version::Five => self.stamped("Attachment", "analyst@example.org"),
+        };
+        lay(
+            &mut attachment,
+            &json!({
+                "name": name, "hashes": hashes, "size": content.len(), "contentType": "application/octet-stream", "id": sha256,
+            }),
+        );
+        if self.version == Version::Five {
+            lay(&mut attachment, &json!({"path": "/", "extraData": {}, "external": false}));
+        }
+        let mut all = Map::new();
+        lay(&mut all, &json!({"dataType": "file", "attachment": attachment}));
+        lay(&mut all, fields);
+        self.add_observable(parent, &all.into())
+    }
+
+    /// The case with this `_id` or number.
+    pub(crate) fn case(&self, id_or_name: &str) -> Option<&Value> {
+        let number = id_or_name.parse::<u64>().ok();
+        self.cases
+            .iter()
+            .find(|case| case["_id"] == id_or_name || (number.is_some() && case["number"].as_u64() == number))
+    }
+
+    /// The alert with this `_id` or `type;source;sourceRef`.
+    pub(crate) fn alert(&self, id_or_name: &str) -> Option<&Value> {
+        self.alerts.iter().find(|alert| is_alert(alert, id_or_name))
+    }
+
+    /// The same, to change it.
+    pub(crate) fn alert_mut(&mut self, id_or_name: &str) -> Option<&mut Value> {
+        self.alerts.iter_mut().find(|alert| is_alert(alert, id_or_name))
+    }
+
+    /// The observables of a case or alert.
+    pub(crate) fn observables_of<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = &'a Value> {
+        self.observables
+            .iter()
+            .filter(move |observable| observable.parent == parent)
+            .map(|observable| &observable.record)
+    }
+}
+
+/// A name is split at `;` into exactly three parts.
+fn is_alert(alert: &Value, id_or_name: &str) -> bool {
+    let parts: Vec<&str> = id_or_name.split(';').collect();
+    alert["_id"] == id_or_name
+        || (parts.len() == 3
+            && alert["type"] == parts[0]
+            && alert["source"] == parts[1]
+            && alert["sourceRef"] == parts[2])
+}
+
+/// Lays the fields of one object over another.
+pub(super) fn lay(over: &mut Map<String, Value>, fields: &Value) {
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        over.insert(name.clone(), value.clone());
+    }
+}
+
+/// The label fields that TheHive 5 adds to numbers.
+pub(super) fn label(record: &mut Map<String, Value>) {
+    let tables: [(&str, &[&str]); 3] = [
+        ("tlp", &["CLEAR", "GREEN", "AMBER", "AMBER+STRICT", "RED"]),
+        ("pap", &["CLEAR", "GREEN", "AMBER", "RED"]),
+        ("severity", &["", "LOW", "MEDIUM", "HIGH", "CRITICAL"]),
+    ];
+    for (name, labels) in tables {
+        let level = record.get(name).and_then(Value::as_u64).and_then(|level| usize::try_from(level).ok());
+        if let Some(text) = level.and_then(|level| labels.get(level)) {
+            record.insert(format!("{name}Label"), (*text).into());
+        }
+    }
+}
