@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn unknown_items_are_named_in_a_warning_and_those_of_cortex_are_not() {
-        let (_, warnings) = sample(json!({"name": ["a"], "max_tlp": 2, "jobTimeout": 30, "nmae": 1})).unwrap();
-        assert_eq!(warnings, ["configuration item \"nmae\" is not known and is ignored"]);
+        let (_, warnings) = sample(json!({"name": ["a"], "max_tlp": 2, "jobTimeout": 30, "colour": 1})).unwrap();
+        assert_eq!(warnings, ["configuration item \"colour\" is not known and is ignored"]);
     }
 }

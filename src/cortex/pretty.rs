@@ -19,6 +19,7 @@ pub fn text(program: &str, report: &Value) -> String {
         lines.push(String::new());
         lines.extend(connection(part));
     }
+    lines.extend(list(full, "alerts").iter().flat_map(alert));
     lines.extend(left_out(full));
     let artifacts = list(report, "artifacts").len();
     if artifacts > 0 {
@@ -68,6 +69,24 @@ fn event(event: &Value) -> String {
         event.get("attributes").map(plain).unwrap_or_default(),
         word(event, "title"),
     )
+}
+
+fn alert(alert: &Value) -> Vec<String> {
+    const OBSERVABLES: usize = 8;
+    let observables = list(alert, "observables");
+    let total = alert.get("observableCount").and_then(Value::as_u64).unwrap_or(0);
+    let shown = observables.iter().take(OBSERVABLES).map(|observable| {
+        let mark = if observable.get("ioc") == Some(&Value::Bool(true)) { "IOC" } else { "   " };
+        let tags: Vec<_> = list(observable, "tags").iter().map(plain).collect();
+        format!("       {mark} {:<18} {}  {}", word(observable, "dataType"), word(observable, "data"), tags.join(" "))
+    });
+    let mut lines = vec![format!("\n  Alert from {}: {}", word(alert, "source"), word(alert, "title"))];
+    let tags: Vec<_> = list(alert, "tags").iter().map(plain).collect();
+    lines.push(format!("     {}", tags.join(" ")));
+    lines.extend(shown);
+    let more = total.saturating_sub(observables.len().min(OBSERVABLES) as u64);
+    lines.extend((more > 0).then(|| format!("       … and {more} more observables")));
+    lines
 }
 
 fn observable(line: &Value) -> String {

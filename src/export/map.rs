@@ -55,7 +55,7 @@ pub fn case(input: &Input, ids: &Ids, is_public: bool, server: &ServerTypes) -> 
 fn decided(one: &Result<Ioc, String>, is_public: bool) -> Option<Verdict> {
     match one {
         Err(problem) => Some(Verdict::Failed(problem.clone())),
-        Ok(ioc) if ioc.observable.ioc != Some(true) => Some(Verdict::Skipped("not an IOC".to_owned())),
+        Ok(ioc) if ioc.observable.ioc != Some(true) => Some(Verdict::Skipped(super::NOT_AN_IOC.to_owned())),
         Ok(ioc) if is_public && ioc.tlp.is_closed() => Some(Verdict::Skipped("tlp".to_owned())),
         Ok(ioc) if is_file(ioc) => Some(Verdict::Failed("files are not exported by this version".to_owned())),
         Ok(_) => None,

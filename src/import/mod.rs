@@ -1,11 +1,10 @@
-//! The analyzer's flow: list → filter → read (streamed) → map → report, for each connection by itself. This version
-//! reports the alerts and does not write them to TheHive.
+//! The analyzer: its configuration, and its flow: list → filter → read → map → report, for each connection by itself.
+//! This version reports the alerts and does not write them to TheHive.
 
 pub mod command;
 pub mod filter;
 pub mod map;
-
-use std::collections::HashMap;
+mod reading;
 
 use anyhow::{Result, anyhow};
 use schemars::JsonSchema;
@@ -17,20 +16,19 @@ use crate::config::{self, Limits, Table};
 use crate::cortex::job::Job;
 use crate::cortex::report::{Level, Taxonomy};
 use crate::export;
-use crate::full::{Alert, AlertObservable, EventLine, Full, Part, PartOf, Run};
+use crate::full::{EventLine, Full, Part, PartOf, Run};
 use crate::http::Network;
 use crate::ids::{self, Ids};
-use crate::json::Element;
 use crate::ledger::{Item, Ledger, Verdict};
 use crate::misp::server::Server;
-use crate::misp::wire::{Attribute, Event, Object, Piece};
+use crate::misp::wire::Event;
 use crate::misp::{Listed, Misp, Window};
 use crate::time::{Clock, DAY};
-use crate::types::DataTypes;
 use crate::worker::{self, Flavour, Worker};
 use command::{Command, Parameters};
 use filter::Filters;
-use map::{Origin, Within};
+use map::Origin;
+use reading::Reading;
 
 /// The configuration of `misp-import`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -68,11 +66,6 @@ fn three_hundred() -> u64 {
 
 /// Cortex stores each artifact by a call of its own, so more would be slow.
 const MOST_ARTIFACTS: u64 = 300;
-/// Alerts shown in a report.
-const SHOWN_ALERTS: usize = 50;
-/// Observables shown of each alert.
-const SHOWN_OBSERVABLES: usize = 50;
-
 /// The analyzer.
 #[derive(Clone, Copy, Debug)]
 pub struct Import;
@@ -249,155 +242,5 @@ impl One<'_> {
             verdict: verdict.word().to_owned(),
             reason: verdict.reason().map(ToOwned::to_owned),
         }
-    }
-}
-
-/// An event while it is read: what its attributes become. Only what the report can show is kept.
-struct Reading<'a> {
-    one: &'a One<'a>,
-    alert: Alert,
-    tlp: crate::markings::Tlp,
-    data_types: DataTypes,
-    attributes: u64,
-    verdicts: Vec<(Verdict, u64)>,
-    places: HashMap<(String, String), usize>,
-    iocs_beyond: u64,
-}
-
-impl<'a> Reading<'a> {
-    fn new(one: &'a One<'a>, alert: Alert, tlp: crate::markings::Tlp) -> Self {
-        Self {
-            one,
-            alert,
-            tlp,
-            data_types: DataTypes::thehive4(),
-            attributes: 0,
-            verdicts: Vec::new(),
-            places: HashMap::new(),
-            iocs_beyond: 0,
-        }
-    }
-
-    fn piece(&mut self, piece: Piece) -> Result<()> {
-        match piece {
-            Piece::Attribute(element) => self.attribute(element, None)?,
-            Piece::Object(Element::Good(object)) => self.object(object)?,
-            Piece::Object(Element::Bad(kind)) => self.attribute(Element::Bad(kind), None)?,
-        }
-        Ok(())
-    }
-
-    fn object(&mut self, object: Object) -> Result<()> {
-        let is_deleted = object.deleted == Some(true);
-        for element in object.attributes {
-            let element = match element {
-                Element::Good(attribute) if is_deleted => Element::Good(Attribute { deleted: Some(true), ..attribute }),
-                element => element,
-            };
-            self.attribute(element, Some(Within { name: &object.name, uuid: &object.uuid }))?;
-        }
-        Ok(())
-    }
-
-    fn attribute(&mut self, element: Element<Attribute>, within: Option<Within<'_>>) -> Result<()> {
-        self.attributes += 1;
-        self.one.part.fetched(Item::Attributes, 1);
-        if self.is_too_large() {
-            return Err(anyhow!("{}", self.one.config.filters.too_large()));
-        }
-        let verdict = match element {
-            Element::Bad(kind) => Verdict::Failed(format!("an attribute is {kind}, not an object")),
-            Element::Good(attribute) if attribute.deleted == Some(true) => Verdict::Skipped("deleted".to_owned()),
-            Element::Good(attribute) => match map::observables(&attribute, within, self.tlp, &self.data_types) {
-                Ok(observables) => {
-                    observables.into_iter().for_each(|observable| self.observable(observable));
-                    Verdict::Created
-                }
-                Err(reason) => Verdict::Failed(reason),
-            },
-        };
-        match self.verdicts.iter_mut().find(|(known, _)| *known == verdict) {
-            Some((_, number)) => *number += 1,
-            None => self.verdicts.push((verdict, 1)),
-        }
-        Ok(())
-    }
-
-    fn is_too_large(&self) -> bool {
-        self.one.config.filters.is_too_large(self.attributes)
-    }
-
-    /// Keeps an observable as far as the report shows it; all are counted.
-    fn observable(&mut self, observable: AlertObservable) {
-        let key = (observable.data_type.clone(), observable.data.clone());
-        let observables = &mut self.alert.observables;
-        if let Some(known) = self.places.get(&key).and_then(|place| observables.get_mut(*place)) {
-            return map::merge(known, observable);
-        }
-        self.alert.observable_count += 1;
-        if observables.len() < KEPT_OBSERVABLES {
-            self.places.insert(key, observables.len());
-            observables.push(observable);
-        } else {
-            self.iocs_beyond += u64::from(observable.ioc);
-        }
-    }
-
-    /// Writes the attributes' verdicts into the ledger and, if the event was read, its alert into the report.
-    fn end(self, verdict: &Verdict) {
-        let part = self.one.part;
-        match verdict {
-            Verdict::Created | Verdict::Updated | Verdict::Unchanged => {
-                self.verdicts.iter().for_each(|(verdict, number)| part.record(Item::Attributes, verdict, *number));
-                for (verdict, number) in &self.verdicts {
-                    if let Verdict::Failed(reason) = verdict {
-                        part.fail(format!("event {}: {number} attributes: {reason}", self.alert.source_ref));
-                    }
-                }
-                show(self.alert, self.iocs_beyond, self.one);
-            }
-            Verdict::Skipped(rule) => part.record(Item::Attributes, &Verdict::Skipped(rule.clone()), self.attributes),
-            Verdict::Failed(_) => {
-                part.record(
-                    Item::Attributes,
-                    &Verdict::Failed("its event was not read to the end".to_owned()),
-                    self.attributes,
-                );
-            }
-        }
-    }
-}
-
-/// Observables kept of one event: enough for all artifacts of a report.
-const KEPT_OBSERVABLES: usize = 2_000;
-
-fn show(mut alert: Alert, iocs_beyond: u64, one: &One<'_>) {
-    let most = match one.config.max_artifacts {
-        0 => MOST_ARTIFACTS,
-        some => some.min(MOST_ARTIFACTS),
-    };
-    let most = usize::try_from(most).unwrap_or(0);
-    let mut draft = one.part.run.draft();
-    let mut cut = iocs_beyond;
-    for observable in alert.observables.iter().filter(|observable| observable.ioc) {
-        let is_known = draft
-            .artifacts
-            .iter()
-            .any(|known| known.data == observable.data && known.data_type == observable.data_type);
-        match draft.artifacts.len() < most {
-            _ if is_known => {}
-            true => draft.artifacts.push(map::artifact(observable)),
-            false => cut += 1,
-        }
-    }
-    let left_out = &mut draft.full.left_out;
-    if cut > 0 {
-        *left_out.entry("artifacts".to_owned()).or_default() += cut;
-    }
-    alert.observables.truncate(SHOWN_OBSERVABLES);
-    if draft.full.alerts.len() < SHOWN_ALERTS {
-        draft.full.alerts.push(alert);
-    } else {
-        *draft.full.left_out.entry("alerts".to_owned()).or_default() += 1;
     }
 }

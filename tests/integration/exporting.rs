@@ -267,7 +267,12 @@ fn no_ioc_and_no_event_yet_is_a_success_without_an_event() {
     let misp = Fake::start(World::new());
     let report =
         Program::Export.report(&job(&misp, "admin", json!([{"dataType": "ip", "data": "192.0.2.1", "ioc": false}])));
-    assert!(full(&report)["message"].as_str().unwrap().contains("no observable is flagged as IOC, nothing to export"));
+    assert!(
+        full(&report)["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("No observable of case #42 is flagged as IOC: nothing to export")
+    );
     assert_eq!(
         (misp.world().events.len(), writes(&misp).len(), report["operations"].as_array().unwrap().len()),
         (0, 0, 0)

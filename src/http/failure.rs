@@ -1,0 +1,184 @@
+//! What goes wrong with a request, in words that say what to do.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// How much of a server's own words is repeated, in characters.
+const WORDS: usize = 1_000;
+
+/// A request that was not answered as it should be.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub(super) line: String,
+    /// What went wrong.
+    pub cause: Cause,
+}
+
+/// What went wrong with a request.
+#[derive(Clone, Debug)]
+pub enum Cause {
+    /// No answer: name, network, certificate or time.
+    Unreachable(String),
+    /// The server points elsewhere.
+    Redirected {
+        /// 301, 302, …
+        status: u16,
+        /// Where it points.
+        to: String,
+    },
+    /// The server says no.
+    Refused {
+        /// 400 and above.
+        status: u16,
+        /// Its words.
+        message: String,
+        /// Its `errors`, where it lists them.
+        errors: Box<Value>,
+        /// The `Location` header, which MISP sends with some refusals.
+        location: Option<String>,
+    },
+    /// A good status, but no JSON; the text is the content type.
+    NotJson(String),
+    /// The run's deadline passed before it was sent.
+    Deadline,
+}
+
+impl Failure {
+    /// The status of a refusal; none for the other causes.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self.cause {
+            Cause::Refused { status, .. } => Some(status),
+            Cause::Unreachable(_) | Cause::Redirected { .. } | Cause::NotJson(_) | Cause::Deadline => None,
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.line)?;
+        match &self.cause {
+            Cause::Unreachable(why) => f.write_str(why),
+            Cause::Redirected { status, to } => {
+                write!(
+                    f,
+                    "{status}: the server redirects to {}, which is not followed: give the final URL in \"url\"",
+                    cut(to)
+                )
+            }
+            Cause::Refused { status, message, errors, .. } => {
+                write!(f, "{status}: {message}")?;
+                if errors.is_null() { Ok(()) } else { write!(f, " ({})", cut(&words(errors))) }
+            }
+            Cause::NotJson(kind) if kind.is_empty() => {
+                f.write_str("the answer is not JSON: this URL is not that of an API")
+            }
+            Cause::NotJson(kind) => write!(f, "the answer is {}, not JSON: this URL is not that of an API", cut(kind)),
+            Cause::Deadline => f.write_str("not sent: the deadline of the run has passed"),
+        }
+    }
+}
+
+/// A server's `errors`, whatever their shape, as plain words: a text, a list, or an object of lists.
+#[must_use]
+pub fn words(errors: &Value) -> String {
+    match errors {
+        Value::String(text) => unescaped(text),
+        Value::Array(list) => list.iter().map(words).collect::<Vec<_>>().join("; "),
+        Value::Object(map) => map.values().map(words).collect::<Vec<_>>().join("; "),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// MISP escapes its messages for HTML.
+pub(super) fn unescaped(text: &str) -> String {
+    [("&#039;", "'"), ("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")]
+        .iter()
+        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+pub(super) fn plain(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    match text.trim() {
+        "" => "no further words".to_owned(),
+        text if text.starts_with('<') => "a web page, not an API's answer".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+pub(super) fn cut(text: &str) -> String {
+    let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.chars().take(WORDS).collect()
+}
+
+pub(super) fn unreachable(error: &reqwest::Error) -> String {
+    let why = chain(error);
+    if error.is_timeout() && !error.is_connect() {
+        return format!("no answer in time ({why}): the server is overloaded, or \"read_timeout\" is too short");
+    }
+    if error.is_timeout() {
+        return format!("no connection in time ({why}): a firewall may drop it, or a proxy is needed");
+    }
+    let help = [
+        ("dns", "the host name is not known here"),
+        ("refused", "nothing listens there: check host and port"),
+        (
+            "UnknownIssuer",
+            "the certificate comes from an authority that is not trusted here: give its certificate in \"cert_path\"",
+        ),
+        ("NotValidForName", "the certificate is for another host name"),
+        ("Expired", "the certificate has expired"),
+        ("InvalidContentType", "the port does not speak TLS: is it http?"),
+    ];
+    let help = help.iter().find(|(sign, _)| why.contains(sign));
+    help.map_or_else(|| why.clone(), |(_, help)| format!("{help} ({why})"))
+}
+
+/// An error with all its causes, without the URL, which the caller names.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        let text = text.split(" for url (").next().unwrap_or_default().to_owned();
+        let is_noise = ["", "error sending request", "client error (Connect)", "client error (SendRequest)"]
+            .contains(&text.as_str());
+        if !is_noise && parts.last() != Some(&text) {
+            parts.push(text);
+        }
+        next = error.source();
+    }
+    parts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn errors_of_any_shape_become_words() {
+        assert_eq!(words(&json!("It&#039;s wrong")), "It's wrong");
+        assert_eq!(
+            words(&json!({"attribute_0": {"value": ["IP address has an invalid format."]}})),
+            "IP address has an invalid format."
+        );
+        assert_eq!(words(&json!({"Event": {"info": ["valueNotEmpty"], "date": ["bad"]}})), "valueNotEmpty; bad");
+    }
+
+    #[test]
+    fn a_refusal_says_what_was_asked_and_what_was_answered() {
+        let cause = Cause::Refused {
+            status: 403,
+            message: "No.".into(),
+            errors: Box::new(json!({"value": ["bad"]})),
+            location: None,
+        };
+        let failure = Failure { line: "POST https://m/events/add".into(), cause };
+        assert_eq!(failure.to_string(), "POST https://m/events/add: 403: No. (bad)");
+    }
+}

@@ -1,0 +1,233 @@
+//! Lenient JSON: a value of the wrong type is read as absent, since MISP writes numbers as texts or as numbers, depending
+//! on how its database is set up (`fixtures/wire/misp/001-getversion-admin.json` and its neighbours show the texts).
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use super::stream::Element;
+
+/// Names the kind of a value for a message: the kind, never the value, which may be a secret.
+#[must_use]
+pub fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(number) if number.as_i64().is_some_and(|n| n < 0) => "a negative number",
+        Value::Number(_) => "a number",
+        Value::String(text) if text.is_empty() => "an empty text",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// A scalar as the parser hands it over; lists and objects are passed over.
+enum Scalar {
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}
+
+struct ScalarVisitor;
+
+impl<'de> Visitor<'de> for ScalarVisitor {
+    type Value = Scalar;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
+        Ok(Scalar::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
+        Ok(Scalar::Int(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Scalar, E> {
+        Ok(i64::try_from(value).map_or(Scalar::Text(value.to_string()), Scalar::Int))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Scalar, E> {
+        Ok(Scalar::Float(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Scalar, E> {
+        Ok(Scalar::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Scalar, E> {
+        Ok(Scalar::Text(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Scalar, E> {
+        Ok(Scalar::None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Scalar, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Scalar::None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Scalar::None)
+    }
+}
+
+/// Reads a scalar as text; `null`, lists and objects as the empty text.
+///
+/// # Errors
+/// Only where the JSON itself is broken.
+pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match Scalar::deserialize(deserializer)? {
+        Scalar::None => String::new(),
+        Scalar::Bool(value) => value.to_string(),
+        Scalar::Int(value) => value.to_string(),
+        Scalar::Float(value) => value.to_string(),
+        Scalar::Text(value) => value,
+    })
+}
+
+/// Reads a whole number, written as a number or as text; anything else as none.
+///
+/// # Errors
+/// Only where the JSON itself is broken.
+pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Ok(match Scalar::deserialize(deserializer)? {
+        Scalar::Int(value) => Some(value),
+        Scalar::Float(value) => whole(value),
+        Scalar::Text(value) => value.trim().parse().ok(),
+        Scalar::Bool(_) | Scalar::None => None,
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
+/// The whole number that a float is, if it is one.
+#[must_use]
+pub fn whole(value: f64) -> Option<i64> {
+    (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64)
+}
+
+/// Reads a boolean, written as such, as 0/1 or as text; anything else as none.
+///
+/// # Errors
+/// Only where the JSON itself is broken.
+pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    Ok(match Scalar::deserialize(deserializer)? {
+        Scalar::Bool(value) => Some(value),
+        Scalar::Int(value) => Some(value != 0),
+        Scalar::Text(value) => truth(&value),
+        Scalar::Float(_) | Scalar::None => None,
+    })
+}
+
+/// Reads "true", "1", "yes", "false", "0", "no" in any case.
+#[must_use]
+pub fn truth(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" => Some(true),
+        "false" | "0" | "no" => Some(false),
+        _ => None,
+    }
+}
+
+/// Reads a list of objects, leaving out elements that are none; any other value as an empty list.
+///
+/// # Errors
+/// Only where the JSON itself is broken.
+pub fn objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(elements(deserializer)?.into_iter().filter_map(good).collect())
+}
+
+/// Reads a list element by element, each good or bad by itself; any other value as an empty list.
+///
+/// # Errors
+/// Only where the JSON itself is broken.
+pub fn elements<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Element<T>>, D::Error> {
+    deserializer.deserialize_any(List(PhantomData))
+}
+
+/// Reads a list of texts, leaving out elements that are none; any other value as an empty list.
+///
+/// # Errors
+/// Only where the JSON itself is broken.
+pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let list: Vec<Scalar> = deserializer.deserialize_any(List(PhantomData))?;
+    Ok(list.into_iter().filter_map(|scalar| if let Scalar::Text(text) = scalar { Some(text) } else { None }).collect())
+}
+
+/// Reads an object; anything else as none.
+///
+/// # Errors
+/// Only where the JSON itself is broken.
+pub fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Element::deserialize(deserializer).map(good)
+}
+
+fn good<T>(element: Element<T>) -> Option<T> {
+    match element {
+        Element::Good(value) => Some(value),
+        Element::Bad(_) => None,
+    }
+}
+
+struct List<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(element) = seq.next_element()? {
+            list.push(element);
+        }
+        Ok(list)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<T>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Vec::new())
+    }
+
+    fn visit_unit<E>(self) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+}

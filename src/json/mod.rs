@@ -1,0 +1,7 @@
+//! Reading JSON from outside: as a stream, and leniently.
+
+mod loose;
+mod stream;
+
+pub use loose::{elements, flag, kind, number, object, objects, text, texts, truth, whole};
+pub use stream::{Each, Element, Hand, LARGEST_ELEMENT, Path, Source};
