@@ -2,6 +2,7 @@
 //! nothing is asserted.
 #![allow(
     dead_code,
+    unused_imports,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
