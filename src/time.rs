@@ -23,13 +23,15 @@ impl Clock {
     /// Starts the clock. `minutes` 0 means no deadline.
     #[must_use]
     pub fn start(minutes: u64) -> Self {
+        Self::until((minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60))))
+    }
+
+    /// Starts the clock of a run that may take so long; none for no deadline.
+    #[must_use]
+    pub fn until(allowed: Option<Duration>) -> Self {
         let started = Instant::now();
-        let allowed = Duration::from_secs(minutes.saturating_mul(60));
-        Self {
-            now: Timestamp::now().as_second(),
-            started,
-            deadline: (minutes > 0).then(|| started.checked_add(allowed)).flatten(),
-        }
+        let deadline = allowed.and_then(|allowed| started.checked_add(allowed));
+        Self { now: Timestamp::now().as_second(), started, deadline }
     }
 
     /// The time left; none if there is no deadline.

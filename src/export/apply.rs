@@ -9,19 +9,19 @@ use super::plan::{Plan, Refusals, Wanted};
 use crate::config::connections::{Connection, Target};
 use crate::cortex::report::Operation;
 use crate::full::{EventLine, ObservableLine, PartOf};
-use crate::http::Network;
+use crate::http::{Failure, Network};
 use crate::ids::Ids;
 use crate::ledger::{Item, Verdict};
 use crate::misp::server::Server;
 use crate::misp::{Held, Misp};
-use crate::types::ServerTypes;
-use crate::worker;
+use crate::types::{Overrides, ServerTypes};
 
 /// The export to one connection.
 pub(super) struct One<'a> {
     pub(super) connection: &'a Connection,
     pub(super) network: &'a Network,
     pub(super) ids: &'a Ids,
+    pub(super) overrides: &'a Overrides,
     pub(super) input: &'a Input,
     pub(super) part: &'a PartOf,
     pub(super) dry_run: bool,
@@ -31,28 +31,44 @@ impl One<'_> {
     pub(super) fn run(&self) -> Result<()> {
         self.part.fetched(Item::Observables, self.input.observables.len() as u64);
         let is_public = matches!(self.connection.target, Target::Feed { .. });
-        let mapped = map::case(self.input, self.ids, is_public, &ServerTypes::newest());
+        // Decided before anything is sent, so that a run that is stopped tells it too.
+        let decided = map::decide(self.input, is_public);
+        decided.iter().flatten().for_each(|verdict| self.part.record(Item::Observables, verdict, 1));
+        let opened = self.open();
+        let newest = ServerTypes::newest();
+        let types = opened.as_ref().map_or(&newest, |(_, types)| types);
+        let mapped = map::case(self.input, &decided, self.ids, self.overrides, types);
         mapped.warnings.iter().for_each(|warning| self.part.warn(warning.clone()));
-        // Decided before anything is sent, so that a run that is stopped tells them too.
-        mapped.verdicts.iter().flatten().for_each(|verdict| self.part.record(Item::Observables, verdict, 1));
-        let written = self.write(&mapped, is_public);
-        let outcome = match &written {
-            Ok(outcome) => outcome.clone(),
-            Err(_) => vec![(Verdict::Failed("not sent".to_owned()), None); mapped.wanted.attributes.len()],
+        mapped.refused.iter().for_each(|(_, verdict)| self.part.record(Item::Observables, verdict, 1));
+        let (outcome, stopped) = match opened.and_then(|(misp, _)| self.write(&misp, &mapped, is_public)) {
+            Ok(Written { outcome, stopped }) => (outcome, stopped),
+            Err(error) => {
+                let unsent = (Verdict::Failed(NOT_SENT.to_owned()), None);
+                (vec![unsent; mapped.wanted.attributes.len()], Some(error))
+            }
         };
-        self.tell(&mapped, &outcome, written.as_ref().err());
-        written.map(drop)
+        self.tell(&decided, &mapped, &outcome, stopped.is_some());
+        stopped.map_or(Ok(()), Err)
     }
 
-    fn write(&self, mapped: &Mapped, is_public: bool) -> Result<Vec<(Verdict, Option<String>)>> {
+    /// The MISP, and the types it has. One that does not describe them is taken for the newest.
+    fn open(&self) -> Result<(Misp, ServerTypes)> {
         let misp = Misp::open(self.connection, self.network, self.part)?;
         let version = misp.version()?;
+        let types = misp.types(version.as_deref()).unwrap_or_else(|error| {
+            self.part.warn(format!("the types of this MISP are not known, those of the newest are taken: {error:#}"));
+            ServerTypes::newest()
+        });
         self.part.with(|part| part.version = version);
+        Ok((misp, types))
+    }
+
+    fn write(&self, misp: &Misp, mapped: &Mapped, is_public: bool) -> Result<Written> {
         let wanted = &mapped.wanted;
         let _lock = if self.dry_run { None } else { misp.lock()? };
         let held = misp.held(&wanted.uuid)?;
         if held.is_none() && wanted.attributes.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Written::default());
         }
         if is_public {
             self.part.warn("readable by everyone who pulls this feed");
@@ -61,56 +77,39 @@ impl One<'_> {
         plan.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
         if self.dry_run {
             self.tell_event(wanted, held.as_ref(), &plan, plan.forecast().len());
-            return Ok(plan.forecast());
+            return Ok(Written { outcome: plan.forecast(), stopped: None });
         }
-        self.carry_out(&misp, wanted, held, &plan)
+        self.carry_out(misp, wanted, held, &plan)
     }
 
     /// Applies, then looks: what the event holds afterwards decides, not the answer.
-    fn carry_out(
-        &self,
-        misp: &Misp,
-        wanted: &Wanted,
-        held: Option<Held>,
-        plan: &Plan,
-    ) -> Result<Vec<(Verdict, Option<String>)>> {
-        if plan.is_empty() {
-            // A feed brings its manifest in line; a server is sent nothing, since even an edit without effect unpublishes.
-            if let Misp::Feed(feed) = misp {
-                feed.apply(wanted, plan)?.remarks.into_iter().for_each(|remark| self.part.warn(remark));
-            }
+    fn carry_out(&self, misp: &Misp, wanted: &Wanted, held: Option<Held>, plan: &Plan) -> Result<Written> {
+        let is_server = matches!(misp, Misp::Server(_));
+        if plan.is_empty() && is_server {
+            // Nothing is sent: even an edit without effect would unpublish the event.
             self.tell_event(wanted, held.as_ref(), plan, live(held.as_ref()));
-            return Ok(plan.outcome(wanted, &Refusals::default(), held.as_ref()));
+            let outcome = plan.outcome(wanted, &Refusals::default(), held.as_ref());
+            return Ok(Written { outcome, stopped: None });
         }
-        let wrote_before = self.part.run.writes(true);
-        let (refusals, stopped) = match misp.apply(wanted, plan) {
-            Ok(refusals) => (refusals, None),
-            Err(error) => (Refusals::default(), Some(error)),
-        };
+        let wrote_before = self.part.run.writes(!plan.is_empty());
+        let mut refusals = Refusals::default();
+        let mut stopped = misp.apply(wanted, plan, &mut refusals).err();
+        refusals.missing = stopped.as_ref().map(unsent);
         refusals.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
-        let after = match (misp.held(&wanted.uuid), &stopped) {
-            (Ok(after), _) => after,
-            (Err(_), Some(_)) => None,
-            (Err(error), None) => return Err(error.context("reading back what was written")),
-        };
+        let after = misp.held(&wanted.uuid).unwrap_or_else(|error| {
+            stopped.get_or_insert(error.context("reading back what was written"));
+            None
+        });
         self.check_event(wanted, held.as_ref(), after.as_ref());
         let outcome = plan.outcome(wanted, &refusals, after.as_ref());
         let arrived =
             outcome.iter().any(|(verdict, _)| *verdict == Verdict::Created) || (plan.create && after.is_some());
         if arrived || stopped.is_none() {
             self.tell_event(wanted, after.as_ref().or(held.as_ref()), plan, live(after.as_ref()));
+        } else if refusals.missing == Some(NOT_SENT) {
+            self.part.run.writes(wrote_before);
         }
-        match stopped {
-            Some(error) if !arrived => {
-                self.part.run.writes(wrote_before);
-                Err(error)
-            }
-            Some(error) => {
-                self.part.fail(worker::line(&error));
-                Ok(outcome)
-            }
-            None => Ok(outcome),
-        }
+        Ok(Written { outcome, stopped })
     }
 
     /// Tags that MISP left out in silence, since the key's user may not make them
@@ -162,9 +161,17 @@ impl One<'_> {
     }
 
     /// Writes every observable's verdict into ledger and report.
-    fn tell(&self, mapped: &Mapped, outcome: &[(Verdict, Option<String>)], stopped: Option<&anyhow::Error>) {
+    fn tell(
+        &self,
+        decided: &[Option<Verdict>],
+        mapped: &Mapped,
+        outcome: &[(Verdict, Option<String>)],
+        is_stopped: bool,
+    ) {
         for (index, one) in self.input.observables.iter().enumerate() {
-            let decided = mapped.verdicts.get(index).cloned().flatten();
+            let refused =
+                mapped.refused.iter().find(|(refused, _)| *refused == index).map(|(_, verdict)| verdict.clone());
+            let decided = decided.get(index).cloned().flatten().or(refused);
             let arrived =
                 mapped.wanted.attributes.iter().zip(outcome).filter(|(attribute, _)| attribute.from.contains(&index));
             let first = arrived.min_by_key(|(_, (verdict, _))| rank(verdict));
@@ -181,7 +188,7 @@ impl One<'_> {
                 Ok(ioc) => (shortened(&ioc.observable.data_type), value(ioc)),
                 Err(_) => (String::new(), format!("element {}", index + 1)),
             };
-            if let (Verdict::Failed(reason), None) = (&verdict, stopped) {
+            if let (Verdict::Failed(reason), false) = (&verdict, is_stopped) {
                 self.part.fail(format!("{data} ({data_type}): {reason}"));
             }
             let line = ObservableLine {
@@ -194,6 +201,24 @@ impl One<'_> {
             };
             self.part.show_observable(line);
         }
+    }
+}
+
+/// What became of the attributes, and what stopped the writing, if anything did.
+#[derive(Default)]
+struct Written {
+    outcome: Vec<(Verdict, Option<String>)>,
+    stopped: Option<anyhow::Error>,
+}
+
+const NOT_SENT: &str = "not sent";
+
+/// Why an attribute is not there after an error: a refusal means that nothing was taken; after anything else MISP may
+/// still be writing.
+fn unsent(error: &anyhow::Error) -> &'static str {
+    match error.downcast_ref::<Failure>() {
+        Some(failure) if !failure.was_sent() || failure.status().is_some_and(|status| status < 500) => NOT_SENT,
+        Some(_) | None => "not verified",
     }
 }
 

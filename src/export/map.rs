@@ -10,46 +10,60 @@ use crate::ledger::Verdict;
 use crate::time;
 use crate::types::{self, Given, Overrides, ServerTypes};
 
-/// The event that a case should be on one kind of MISP, and what is decided about its observables already.
+/// The event that a case should be on one MISP.
 #[derive(Clone, Debug)]
 pub struct Mapped {
     /// The event.
     pub wanted: Wanted,
-    /// For each observable: its verdict, if the mapping has one.
-    pub verdicts: Vec<Option<Verdict>>,
+    /// Observables that this MISP would not take, by their position.
+    pub refused: Vec<(usize, Verdict)>,
     /// What the analyst should know about the mapping.
     pub warnings: Vec<String>,
 }
 
-/// Maps a case. What may not be passed on is left out where everyone can read it (`is_public`: a feed).
+/// What is decided about each observable without asking any MISP: what is no IOC stays here, and so does what may not be
+/// passed on where everyone can read it (`is_public`: a feed).
 #[must_use]
-pub fn case(input: &Input, ids: &Ids, is_public: bool, server: &ServerTypes) -> Mapped {
-    let mut verdicts: Vec<_> = input.observables.iter().map(|one| decided(one, is_public)).collect();
-    let open: Vec<(usize, &Ioc)> = input
-        .observables
-        .iter()
-        .zip(&verdicts)
-        .enumerate()
+pub fn decide(input: &Input, is_public: bool) -> Vec<Option<Verdict>> {
+    input.observables.iter().map(|one| decided(one, is_public)).collect()
+}
+
+/// Maps what is left of a case.
+#[must_use]
+pub fn case(
+    input: &Input,
+    decided: &[Option<Verdict>],
+    ids: &Ids,
+    overrides: &Overrides,
+    server: &ServerTypes,
+) -> Mapped {
+    let all = input.observables.iter().zip(decided).enumerate();
+    let open: Vec<(usize, &Ioc)> = all
         .filter_map(|(index, (ioc, verdict))| Some((index, ioc.as_ref().ok().filter(|_| verdict.is_none())?)))
         .collect();
     let given: Vec<_> = open.iter().map(|(_, ioc)| given(ioc)).collect();
-    let mapping = types::attributes(&given, &Overrides::default(), server);
-    for (place, reason) in &mapping.refused {
-        if let Some(verdict) = open.get(*place).and_then(|(index, _)| verdicts.get_mut(*index)) {
-            *verdict = Some(Verdict::Failed(format!("refused before sending: {reason}")));
-        }
-    }
+    let mapping = types::attributes(&given, overrides, server);
+    let refused = mapping.refused.iter().filter_map(|(place, reason)| {
+        let (index, _) = open.get(*place)?;
+        Some((*index, Verdict::Failed(format!("refused before sending: {reason}"))))
+    });
+    let refused = refused.collect();
     let mut wanted = event(&input.case, ids);
-    let mut warnings = Vec::new();
+    let mut warnings = warnings(&input.case, &open, &wanted);
     for one in mapping.wanted {
         warnings.extend(one.warning.iter().map(|warning| format!("{}: {warning}", shortened(&one.value))));
         wanted.attributes.extend(attribute(&wanted.uuid, one, &open, &input.case, ids));
     }
-    if wanted.info != input.case.title {
-        warnings
-            .push("the case's title is empty or has characters that MISP cannot store: they are replaced".to_owned());
-    }
-    Mapped { wanted, verdicts, warnings }
+    Mapped { wanted, refused, warnings }
+}
+
+fn warnings(case: &Case, open: &[(usize, &Ioc)], wanted: &Wanted) -> Vec<String> {
+    let is_changed = |(_, ioc): &&(usize, &Ioc)| storable(&ioc.observable.message) != ioc.observable.message.trim();
+    let comments = open.iter().filter(is_changed).count();
+    let title = "the case's title is empty or has characters that MISP cannot store: they are replaced".to_owned();
+    let comments = (comments > 0)
+        .then(|| format!("{comments} comments have characters that MISP cannot store: they are replaced"));
+    (wanted.info != case.title).then_some(title).into_iter().chain(comments).collect()
 }
 
 fn decided(one: &Result<Ioc, String>, is_public: bool) -> Option<Verdict> {

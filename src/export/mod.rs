@@ -21,6 +21,7 @@ use crate::ledger::{Item, Ledger};
 use crate::misp::Misp;
 use crate::thehive::TheHive;
 use crate::time::Clock;
+use crate::types::Overrides;
 use crate::worker::{self, Flavour, Worker};
 use apply::One;
 use case::Input;
@@ -41,6 +42,9 @@ pub struct Config {
     /// A name of this installation, the same for both workers and for ever: it is part of every uuid made. Default: the host of `thehive_url`, else `thehive`.
     #[serde(default)]
     pub instance: Option<String>,
+    /// Lines that send an observable type as another attribute than the table in `docs/mapping.md` says, such as `ip=Network activity/ip-src`. A tag `misp:type="…"` on an observable still wins.
+    #[serde(default)]
+    pub type_mapping: Vec<String>,
     /// Report what would be written, and write nothing.
     #[serde(default)]
     pub dry_run: bool,
@@ -87,6 +91,8 @@ impl Worker for Export {
         }
         let exporting = connections::narrowed(exporting, parameters.connection.as_deref())?;
         let ids = Ids::new(&instance(config.instance.as_deref(), config.thehive_url.as_deref())?);
+        let overrides = Overrides::parse(&config.type_mapping);
+        let overrides = overrides.map_err(|problem| anyhow!("configuration item {problem}"))?;
         let network = Network::new(&config.limits, &job.config, clock);
         let dry_run = config.dry_run || parameters.dry_run;
         let input = input(job, config, &network, run)?;
@@ -95,7 +101,15 @@ impl Worker for Export {
         input.warnings.iter().for_each(|warning| run.warn(warning.clone()));
         for connection in &exporting {
             let part = open_part(connection, run);
-            let export = One { connection, network: &network, ids: &ids, input: &input, part: &part, dry_run };
+            let export = One {
+                connection,
+                network: &network,
+                ids: &ids,
+                overrides: &overrides,
+                input: &input,
+                part: &part,
+                dry_run,
+            };
             let started = clock.seconds();
             let ended = export.run();
             part.with(|part| part.seconds = clock.seconds() - started);

@@ -99,6 +99,8 @@ pub struct Refusals {
     pub reasons: BTreeMap<Uuid, String>,
     /// What else is worth telling.
     pub remarks: Vec<String>,
+    /// What is to be thought of an attribute that is missing although nothing was said about it; none if all was well.
+    pub missing: Option<&'static str>,
 }
 
 impl Plan {
@@ -153,8 +155,8 @@ impl Plan {
             Step::Leave(remark) => (Verdict::Unchanged, remark.clone()),
             Step::Skip(rule) => (Verdict::Skipped(rule.clone()), None),
             Step::Add => index.as_ref().map_or_else(
-                || (Verdict::Failed("not verified".to_owned()), None),
-                |index| index.added(attribute, refusals.reasons.get(&attribute.uuid)),
+                || (Verdict::Failed(refusals.missing.unwrap_or("not verified").to_owned()), None),
+                |index| index.added(attribute, refusals),
             ),
         };
         wanted.attributes.iter().zip(&self.steps).map(|(attribute, step)| outcome(attribute, step)).collect()
@@ -199,13 +201,12 @@ impl<'a> Index<'a> {
         }
     }
 
-    fn added(&self, wanted: &WantedAttribute, refusal: Option<&String>) -> (Verdict, Option<String>) {
-        match (self.by_uuid.get(&wanted.uuid), refusal) {
+    fn added(&self, wanted: &WantedAttribute, refusals: &Refusals) -> (Verdict, Option<String>) {
+        const LOST: &str = "lost: MISP took it without an error and does not hold it";
+        match (self.by_uuid.get(&wanted.uuid), refusals.reasons.get(&wanted.uuid)) {
             (Some(held), _) if held.deleted != Some(true) => (Verdict::Created, difference(wanted, held)),
             (_, Some(reason)) => (Verdict::Failed(format!("refused by MISP: {reason}")), None),
-            (Some(_) | None, None) => {
-                (Verdict::Failed("lost: MISP took it without an error and does not hold it".to_owned()), None)
-            }
+            (_, None) => (Verdict::Failed(refusals.missing.unwrap_or(LOST).to_owned()), None),
         }
     }
 }

@@ -13,6 +13,8 @@ pub struct Failure {
     pub(super) line: String,
     /// What went wrong.
     pub cause: Cause,
+    /// What can be done about it; empty if nothing is known.
+    pub(super) help: String,
 }
 
 /// What went wrong with a request.
@@ -45,6 +47,22 @@ pub enum Cause {
 }
 
 impl Failure {
+    pub(super) fn new(line: String, cause: Cause) -> Self {
+        Self { line, cause, help: String::new() }
+    }
+
+    /// Adds what can be done about it.
+    #[must_use]
+    pub fn with_help(self, help: impl Into<String>) -> Self {
+        Self { help: help.into(), ..self }
+    }
+
+    /// False if the server cannot have seen the request.
+    #[must_use]
+    pub fn was_sent(&self) -> bool {
+        !matches!(self.cause, Cause::Deadline)
+    }
+
     /// The status of a refusal; none for the other causes.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
@@ -78,7 +96,8 @@ impl fmt::Display for Failure {
             }
             Cause::NotJson(kind) => write!(f, "the answer is {}, not JSON: this URL is not that of an API", cut(kind)),
             Cause::Deadline => f.write_str("not sent: the deadline of the run has passed"),
-        }
+        }?;
+        if self.help.is_empty() { Ok(()) } else { write!(f, ": {}", self.help) }
     }
 }
 
@@ -130,7 +149,12 @@ pub(super) fn unreachable(error: &reqwest::Error) -> String {
             "UnknownIssuer",
             "the certificate comes from an authority that is not trusted here: give its certificate in \"cert_path\"",
         ),
-        ("NotValidForName", "the certificate is for another host name"),
+        ("not valid for name", "the certificate is for another host name"),
+        (
+            "CaUsedAsEndEntity",
+            "the server shows an authority's certificate as its own, as self-made ones often are: give it one that is no \
+             authority (CA:FALSE)",
+        ),
         ("Expired", "the certificate has expired"),
         ("InvalidContentType", "the port does not speak TLS: is it http?"),
     ];
@@ -178,7 +202,7 @@ mod tests {
             errors: Box::new(json!({"value": ["bad"]})),
             location: None,
         };
-        let failure = Failure { line: "POST https://m/events/add".into(), cause };
+        let failure = Failure::new("POST https://m/events/add".into(), cause);
         assert_eq!(failure.to_string(), "POST https://m/events/add: 403: No. (bad)");
     }
 }

@@ -134,7 +134,7 @@ impl Client {
     ) -> Result<Answer, Failure> {
         let url = self.base.join(path).unwrap_or_else(|_| self.base.clone());
         let line = format!("{method} {url}");
-        let fail = |cause| Failure { line: line.clone(), cause };
+        let fail = |cause| Failure::new(line.clone(), cause);
         if self.network.clock.is_over() {
             return Err(fail(Cause::Deadline));
         }

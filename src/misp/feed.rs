@@ -127,7 +127,7 @@ impl Feed {
     ///
     /// # Errors
     /// What could not be read or written.
-    pub fn apply(&self, wanted: &Wanted, plan: &Plan) -> Result<Refusals> {
+    pub fn apply(&self, wanted: &Wanted, plan: &Plan, refusals: &mut Refusals) -> Result<()> {
         let additions: Vec<_> = plan.additions(wanted).collect();
         if plan.create || !additions.is_empty() {
             let path = self.file(&wanted.uuid);
@@ -135,7 +135,7 @@ impl Feed {
             self.append(&mut file, &additions).ok_or_else(|| anyhow!("{} is no event file", path.display()))?;
             self.write(&format!("{}.json", wanted.uuid), &format!("{file:#}\n"))?;
         }
-        self.write_index()
+        self.write_index(refusals)
     }
 
     fn new_event(&self, wanted: &Wanted) -> Value {
@@ -182,10 +182,9 @@ impl Feed {
     }
 
     /// Rebuilds `manifest.json` and `hashes.csv` from the event files, one file at a time.
-    fn write_index(&self) -> Result<Refusals> {
+    fn write_index(&self, refusals: &mut Refusals) -> Result<()> {
         let mut manifest = Map::new();
         let mut hashes = String::new();
-        let mut refusals = Refusals::default();
         for uuid in self.event_files()? {
             let entry = read_file(&self.file(&uuid))
                 .and_then(|file| index_entry(&uuid, &file.unwrap_or_default(), &mut hashes));
@@ -197,8 +196,7 @@ impl Feed {
             }
         }
         self.write(HASHES, &hashes)?;
-        self.write(MANIFEST, &format!("{:#}\n", Value::Object(manifest)))?;
-        Ok(refusals)
+        self.write(MANIFEST, &format!("{:#}\n", Value::Object(manifest)))
     }
 
     fn write(&self, name: &str, text: &str) -> Result<()> {

@@ -12,6 +12,7 @@ use crate::config::connections::{Connection, Target};
 use crate::export::plan::{Plan, Refusals, Wanted};
 use crate::full::{Kind, PartOf};
 use crate::http::Network;
+use crate::types::ServerTypes;
 use feed::Feed;
 use server::Server;
 use wire::{Attribute, Event, Piece};
@@ -76,6 +77,17 @@ impl Misp {
         }
     }
 
+    /// The attribute types it has, and how it checks them; a feed takes all.
+    ///
+    /// # Errors
+    /// That the server does not describe them.
+    pub fn types(&self, version: Option<&str>) -> Result<ServerTypes> {
+        match self {
+            Self::Server(server) => server.types(version.unwrap_or_default()),
+            Self::Feed(_) => Ok(ServerTypes::newest()),
+        }
+    }
+
     /// Lists the events of a window, each once, and hands over each that can be read.
     ///
     /// # Errors
@@ -109,15 +121,15 @@ impl Misp {
         }
     }
 
-    /// Carries out a plan. What was refused is told by attribute; whether the rest arrived is for [`Misp::held`] to
-    /// say, not for this answer.
+    /// Carries out a plan. What was refused is told by attribute, also if the writing stops; whether the rest arrived is
+    /// for [`Misp::held`] to say. A feed with an empty plan has its manifest brought in line.
     ///
     /// # Errors
     /// What stopped the writing. Some of it may have arrived.
-    pub fn apply(&self, wanted: &Wanted, plan: &Plan) -> Result<Refusals> {
+    pub fn apply(&self, wanted: &Wanted, plan: &Plan, refusals: &mut Refusals) -> Result<()> {
         match self {
-            Self::Server(server) => server.apply(wanted, plan),
-            Self::Feed(feed) => feed.apply(wanted, plan),
+            Self::Server(server) => server.apply(wanted, plan, refusals),
+            Self::Feed(feed) => feed.apply(wanted, plan, refusals),
         }
     }
 

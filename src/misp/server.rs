@@ -15,6 +15,7 @@ use crate::export::plan::{Plan, Refusals, Wanted, WantedAttribute};
 use crate::full::PartOf;
 use crate::http::{self, Answer, Cause, Client, Failure, Network, Origin};
 use crate::json::{Each, Element, Path, Source};
+use crate::types::ServerTypes;
 
 /// Events asked for at once. A page is read before its events are, so that no answer waits half read.
 const ROWS: usize = 500;
@@ -59,6 +60,22 @@ impl Server {
         let line = answer.line().to_owned();
         let version = answer.value()?.get("version").and_then(Value::as_str).map(ToOwned::to_owned);
         version.with_context(|| format!("{line}: the answer names no version: this is no MISP"))
+    }
+
+    /// The attribute types of this server, by category (`fixtures/wire/misp/describeTypes.json`).
+    ///
+    /// # Errors
+    /// That the server does not describe them.
+    pub fn types(&self, version: &str) -> Result<ServerTypes> {
+        let answer = self.client.get("attributes/describeTypes.json").map_err(explained)?;
+        let line = answer.line().to_owned();
+        let described = answer.value()?;
+        let mappings = described.pointer("/result/category_type_mappings").and_then(Value::as_object);
+        let mappings = mappings.with_context(|| format!("{line}: the answer has no category_type_mappings"))?;
+        let texts = |list: &Value| -> Vec<String> {
+            list.as_array().into_iter().flatten().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
+        };
+        Ok(ServerTypes::new(mappings.iter().map(|(category, list)| (category, texts(list))), version))
     }
 
     /// The union of what was published and what was changed since the window opens. A publication does not change
@@ -178,16 +195,12 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the writing.
-    pub fn apply(&self, wanted: &Wanted, plan: &Plan) -> Result<Refusals> {
+    pub fn apply(&self, wanted: &Wanted, plan: &Plan, refusals: &mut Refusals) -> Result<()> {
         if plan.create {
             self.add_event(wanted)?;
         }
         let additions: Vec<_> = plan.additions(wanted).collect();
-        let mut refusals = Refusals::default();
-        for batch in additions.chunks(BATCH) {
-            self.add_attributes(&wanted.uuid, batch, &mut refusals)?;
-        }
-        Ok(refusals)
+        additions.chunks(BATCH).try_for_each(|batch| self.add_attributes(&wanted.uuid, batch, refusals))
     }
 
     fn add_event(&self, wanted: &Wanted) -> Result<()> {
@@ -206,18 +219,16 @@ impl Server {
             // A known uuid: another run made the event meanwhile, or one that this key cannot see has it.
             Err(failure) if is_known(&failure) => match self.held(&wanted.uuid)? {
                 Some(_) => Ok(()),
-                None => Err(anyhow!(
-                    "the event's uuid {} belongs to an event that this key cannot see: ask the administrator of {} who owns it",
-                    wanted.uuid,
-                    self.url
-                )),
+                None => Err(anyhow!(failure.with_help(format!(
+                    "the uuid {} belongs to an event that this key cannot see: ask the administrator of this MISP who owns it",
+                    wanted.uuid
+                )))),
             },
-            Err(failure) if says(&failure, "blocklist") => Err(anyhow!(
+            Err(failure) if says(&failure, "blocklist") => Err(anyhow!(failure.with_help(format!(
                 "event {} was deleted on this MISP and is on its blocklist: a user of the host organisation can lift that at \
-                 {}eventBlocklists ({failure})",
-                wanted.uuid,
-                self.url
-            )),
+                 {}eventBlocklists",
+                wanted.uuid, self.url
+            )))),
             Err(failure) => Err(explained(failure)).context("adding the event"),
         }
     }
@@ -307,8 +318,5 @@ fn explained(failure: Failure) -> anyhow::Error {
         Cause::Refused { status: 404, .. } => Some("check \"url\": is this the address of a MISP?"),
         _ => None,
     };
-    match help {
-        Some(help) => anyhow!("{failure}: {help}"),
-        None => anyhow!(failure),
-    }
+    anyhow!(failure.with_help(help.unwrap_or_default()))
 }

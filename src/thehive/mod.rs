@@ -137,5 +137,5 @@ fn explained(failure: Failure) -> anyhow::Error {
         }
         Cause::Refused { .. } | Cause::Unreachable(_) | Cause::Deadline => return anyhow!(failure),
     };
-    anyhow!("{failure}: {help}")
+    anyhow!(failure.with_help(help))
 }

@@ -29,7 +29,8 @@ fn numbered(number: usize) -> Value {
 
 /// The requests that could change something.
 fn writes(misp: &Fake) -> Vec<String> {
-    let reads = ["/servers/getVersion", "/events/index", "/attributes/restSearch", "/events/view"];
+    let reads =
+        ["/servers/getVersion", "/attributes/describeTypes", "/events/index", "/attributes/restSearch", "/events/view"];
     let requests = misp.requests().into_iter().map(|request| request.path);
     requests.filter(|path| !reads.iter().any(|read| path.starts_with(read))).collect()
 }
@@ -416,4 +417,46 @@ fn a_thehive_that_does_not_answer_as_one_is_explained_and_nothing_is_sent() {
             .contains("is this the address of a TheHive 4.1 or 5?")
     );
     assert!(misp.requests().is_empty());
+}
+
+#[test]
+fn the_types_of_the_server_decide() {
+    let misp = Fake::start(World::new());
+    let onion = ioc("domain", "expyuzz4wqqyqhjnaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaad.onion");
+    let cve = ioc("other", "GHSA-jfh8-c2jp-5v3q");
+    let tagged = |data: &str, kind: &str| json!({"dataType": "other", "data": data, "ioc": true, "tags": [format!("misp:type=\"{kind}\"")]});
+    let observables = json!([onion, cve, tagged("dGVzdA==", "suricata"), tagged("7", "integer")]);
+    let report = Program::Export.report(&job(&misp, "admin", observables));
+    let part = &full(&report)["connections"][0];
+    assert_eq!(counts(full(&report), "observables"), of([("fetched", 4), ("created", 4)]), "{part:#}");
+    assert!(part["warnings"].to_string().contains("2.5.1"), "{}", part["warnings"]);
+    let world = misp.world();
+    let kinds: Vec<_> = world.events[0].attributes.iter().map(|attribute| attribute.kind.as_str()).collect();
+    assert!(!kinds.contains(&"suricata") && !kinds.contains(&"integer"), "{kinds:?}");
+}
+
+#[test]
+fn a_server_that_does_not_describe_its_types_is_taken_for_the_newest() {
+    let misp = Fake::start(World::new());
+    misp.fault(Fault { on: "describeTypes", nth: Nth::Always, what: What::Body("{}".into()) });
+    let report = Program::Export.report(&job(&misp, "admin", numbered(1)));
+    assert_eq!(counts(full(&report), "observables"), of([("fetched", 1), ("created", 1)]));
+    assert!(full(&report)["connections"][0]["warnings"].to_string().contains("those of the newest are taken"));
+}
+
+#[test]
+fn the_administrators_lines_overrule_the_table_and_a_tag_overrules_them() {
+    let misp = Fake::start(World::new());
+    let mut job = job(
+        &misp,
+        "admin",
+        json!([ioc("ip", "192.0.2.1"), {"dataType": "ip", "data": "192.0.2.2", "ioc": true, "tags": ["misp:type=\"ip-dst\""]}]),
+    );
+    job["config"]["type_mapping"] = json!(["ip=Payload delivery/ip-src"]);
+    Program::Export.report(&job);
+    let held: Vec<_> = misp.world().events[0].attributes.iter().map(|a| format!("{}/{}", a.category, a.kind)).collect();
+    assert_eq!(held, ["Payload delivery/ip-src", "Network activity/ip-dst"]);
+    job["config"]["type_mapping"] = json!(["ip=Network activity/no-such-type"]);
+    let message = failure(&Program::Export.report(&job)).to_owned();
+    assert!(message.starts_with("configuration item type_mapping `ip=Network activity/no-such-type`"), "{message}");
 }

@@ -11,6 +11,7 @@
 )]
 
 mod cases;
+mod connecting;
 mod documents;
 mod exporting;
 mod fakes;
