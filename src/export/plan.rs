@@ -250,3 +250,104 @@ fn remarks(wanted: &Wanted, held: &Held, ids: &Ids) -> Vec<String> {
     }
     remarks
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn wanted(values: &[String]) -> Wanted {
+        let ids = Ids::new("here");
+        let uuid = ids.event("~1", "");
+        let attribute = |(index, value): (usize, &String)| WantedAttribute {
+            uuid: ids.id(&uuid, &["domain", value]),
+            kind: "domain".into(),
+            category: "Network activity".into(),
+            value: value.clone(),
+            comment: String::new(),
+            tlp: Tlp::Amber,
+            is_stricter: false,
+            from: vec![index],
+        };
+        Wanted {
+            uuid,
+            info: "T".into(),
+            date: "2026-01-01".into(),
+            threat_level: 2,
+            analysis: 0,
+            tags: vec!["tlp:amber".into()],
+            tlp: Tlp::Amber,
+            organisation: json!({}),
+            attributes: values.iter().enumerate().map(attribute).collect(),
+        }
+    }
+
+    /// What a MISP holds after these attributes arrived.
+    fn held<'a>(attributes: impl Iterator<Item = &'a WantedAttribute>) -> Held {
+        let attribute = |one: &WantedAttribute| {
+            serde_json::from_value(json!({
+                "uuid": one.uuid, "type": one.kind, "category": one.category, "value": one.value, "to_ids": true,
+                "comment": one.comment, "distribution": one.distribution().to_string(),
+            }))
+            .unwrap()
+        };
+        let event = serde_json::from_value(json!({"info": "T", "Tag": [{"name": "TLP:AMBER"}]})).unwrap();
+        Held { event, attributes: attributes.map(attribute).collect() }
+    }
+
+    proptest! {
+        #[test]
+        fn a_second_plan_is_empty_whatever_arrived_before(
+            values in prop::collection::btree_set("[a-z]{1,8}", 0..20),
+            arrived in prop::collection::vec(any::<bool>(), 20),
+        ) {
+            let wanted = wanted(&values.into_iter().collect::<Vec<_>>());
+            let ids = Ids::new("here");
+            // A first run that broke off anywhere, then a second one that finishes.
+            let before = wanted.attributes.iter().zip(&arrived).filter(|(_, there)| **there).map(|(attribute, _)| attribute);
+            let before = held(before);
+            let plan = Plan::new(&wanted, Some(&before), &ids);
+            let after = held(wanted.attributes.iter());
+            prop_assert_eq!(plan.additions(&wanted).count() + before.attributes.len(), wanted.attributes.len());
+            let outcome = plan.outcome(&wanted, &Refusals::default(), Some(&after));
+            prop_assert!(outcome.iter().all(|(verdict, _)| matches!(verdict, Verdict::Created | Verdict::Unchanged)));
+            let again = Plan::new(&wanted, Some(&after), &ids);
+            prop_assert!(again.is_empty() && again.remarks.is_empty());
+        }
+    }
+
+    #[test]
+    fn without_an_event_all_is_to_be_made() {
+        let plan = Plan::new(&wanted(&["a.example".into()]), None, &Ids::new("here"));
+        assert_eq!(plan, Plan { create: true, steps: vec![Step::Add], remarks: vec![] });
+        assert_eq!(plan.forecast(), [(Verdict::Created, None)]);
+    }
+
+    #[test]
+    fn what_is_missing_afterwards_is_refused_lost_or_not_verified() {
+        let wanted = wanted(&["a.example".into()]);
+        let plan = Plan::new(&wanted, None, &Ids::new("here"));
+        let nothing = held([].into_iter());
+        let outcome = |refusals: &Refusals, after: Option<&Held>| plan.outcome(&wanted, refusals, after)[0].0.clone();
+        let reasons = BTreeMap::from([(wanted.attributes[0].uuid, "bad".to_owned())]);
+        assert_eq!(
+            outcome(&Refusals { reasons, ..Refusals::default() }, Some(&nothing)),
+            Verdict::Failed("refused by MISP: bad".into())
+        );
+        assert!(
+            matches!(outcome(&Refusals::default(), Some(&nothing)), Verdict::Failed(reason) if reason.starts_with("lost"))
+        );
+        assert_eq!(outcome(&Refusals::default(), None), Verdict::Failed("not verified".into()));
+        let stopped = Refusals { missing: Some("not sent"), ..Refusals::default() };
+        assert_eq!(outcome(&stopped, None), Verdict::Failed("not sent".into()));
+    }
+
+    #[test]
+    fn closed_items_stay_with_their_organisation() {
+        let mut attribute = wanted(&["a.example".into()]).attributes.remove(0);
+        assert_eq!((attribute.distribution(), attribute.tags().count()), (5, 0));
+        (attribute.tlp, attribute.is_stricter) = (Tlp::AmberStrict, true);
+        assert_eq!((attribute.distribution(), attribute.tags().collect::<Vec<_>>()), (0, vec!["tlp:amber+strict"]));
+    }
+}

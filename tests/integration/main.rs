@@ -15,6 +15,7 @@ mod connecting;
 mod documents;
 mod exporting;
 mod fakes;
+mod feeds;
 mod http_fake;
 mod importing;
 mod interruptions;
