@@ -2,13 +2,14 @@
 //! a complete report of what was done so far can be given.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cortex::report::Artifact;
 use crate::ledger::{Item, Ledger, Verdict};
+use crate::secret::Scrubber;
 
 /// What a worker did, in total and for each connection.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
@@ -196,6 +197,8 @@ pub struct Draft {
     pub operations: Vec<crate::cortex::report::Operation>,
     /// True once anything was changed anywhere.
     pub wrote: bool,
+    /// True while a write is under way, of which nobody knows yet what it changed.
+    pub writing: bool,
     /// The connections (by index) whose work is over, well or badly.
     pub ended: Vec<bool>,
 }
@@ -207,19 +210,52 @@ pub const SHOWN_LINES: usize = 300;
 /// Warnings shown, each list.
 pub const SHOWN_WARNINGS: usize = 50;
 
+/// The longest text of an event or observable that a report shows, in characters.
+const SHOWN_TEXT: usize = 100;
+/// The longest rule or reason, in characters.
+const SHOWN_REASON: usize = 300;
+
 /// A handle on the report under construction, shared by the thread that works and the one that answers Cortex.
 #[derive(Clone, Debug, Default)]
-pub struct Run(Arc<Mutex<Draft>>);
+pub struct Run {
+    draft: Arc<Mutex<Draft>>,
+    scrubber: Arc<OnceLock<Arc<Scrubber>>>,
+}
 
 impl Run {
+    /// Learns the run's secrets, once.
+    pub fn learn(&self, scrubber: Scrubber) {
+        self.scrubber.get_or_init(|| Arc::new(scrubber));
+    }
+
+    /// Knows the run's secrets; none before the job was read.
+    #[must_use]
+    pub fn scrubber(&self) -> Arc<Scrubber> {
+        self.scrubber.get().cloned().unwrap_or_default()
+    }
+
+    /// A text without the run's secrets.
+    #[must_use]
+    pub fn clean(&self, text: &str) -> String {
+        self.scrubber().clean(text)
+    }
+
+    /// The beginning of a text from outside, as a report shows it: cleaned first, for a cut may leave half a secret.
+    #[must_use]
+    pub fn shown(&self, text: &str) -> String {
+        self.scrubber().beginning(text, SHOWN_TEXT)
+    }
+
     /// The report so far. A panic elsewhere does not make it unreadable.
     pub fn draft(&self) -> MutexGuard<'_, Draft> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.draft.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a warning to the whole report, once.
     pub fn warn(&self, warning: impl Into<String>) {
-        push_once(&mut self.draft().full.warnings, warning.into());
+        let warning = warning.into();
+        let full = &mut self.draft().full;
+        push_once(&mut full.warnings, &mut full.left_out, warning);
     }
 
     /// Opens the part of a connection; the handle writes into it.
@@ -236,16 +272,25 @@ impl Run {
         self.draft().full.requests += 1;
     }
 
-    /// Says whether something may have been changed outside: true before a write is sent, and what was true before if a
-    /// look shows that it had no effect. Gives what was true before.
-    pub fn writes(&self, wrote: bool) -> bool {
-        std::mem::replace(&mut self.draft().wrote, wrote)
+    /// Says that a write begins or ends. Until it ends, nobody knows what it changed.
+    pub fn writes(&self, writing: bool) {
+        self.draft().writing = writing;
+    }
+
+    /// Remembers that something was changed outside.
+    pub fn wrote(&self) {
+        self.draft().wrote = true;
     }
 }
 
-fn push_once(list: &mut Vec<String>, text: String) {
-    if list.len() < SHOWN_WARNINGS && !list.contains(&text) {
+fn push_once(list: &mut Vec<String>, left_out: &mut BTreeMap<String, u64>, text: String) {
+    if list.contains(&text) {
+        return;
+    }
+    if list.len() < SHOWN_WARNINGS {
         list.push(text);
+    } else {
+        *left_out.entry("warnings".to_owned()).or_default() += 1;
     }
 }
 
@@ -270,9 +315,15 @@ impl PartOf {
         self.with(|part| part.ledger.fetched(item, number));
     }
 
-    /// Records what became of items read before.
+    /// Records what became of items read before. A rule or reason is cleaned and shortened: it may quote a server.
     pub fn record(&self, item: Item, verdict: &Verdict, number: u64) {
-        self.with(|part| part.ledger.record(item, verdict, number));
+        let shown = |reason: &String| self.run.scrubber().beginning(reason, SHOWN_REASON);
+        let verdict = match verdict {
+            Verdict::Skipped(rule) => Verdict::Skipped(shown(rule)),
+            Verdict::Failed(reason) => Verdict::Failed(shown(reason)),
+            plain @ (Verdict::Created | Verdict::Updated | Verdict::Unchanged) => plain.clone(),
+        };
+        self.with(|part| part.ledger.record(item, &verdict, number));
     }
 
     /// Counts a request to this connection.
@@ -283,16 +334,25 @@ impl PartOf {
 
     /// Adds a warning to this connection, once.
     pub fn warn(&self, warning: impl Into<String>) {
-        self.with(|part| push_once(&mut part.warnings, warning.into()));
+        self.list(|part, left_out| push_once(&mut part.warnings, left_out, warning.into()));
     }
 
-    /// Names a single failure; of the later ones only the ledger tells.
+    /// Names a single failure; of those beyond the first the report gives the number.
     pub fn fail(&self, failure: impl Into<String>) {
-        self.with(|part| {
+        self.list(|part, left_out| {
             if part.failures.len() < SHOWN_FAILURES {
                 part.failures.push(failure.into());
+            } else {
+                *left_out.entry("failures".to_owned()).or_default() += 1;
             }
         });
+    }
+
+    fn list(&self, change: impl FnOnce(&mut Part, &mut BTreeMap<String, u64>)) {
+        let full = &mut self.run.draft().full;
+        if let Some(part) = full.connections.get_mut(self.index) {
+            change(part, &mut full.left_out);
+        }
     }
 
     /// Shows an observable; of those beyond the first the report gives the number.

@@ -13,7 +13,8 @@
 //! - [`types`]: the one table: observable type ↔ MISP type and category
 //! - [`ids`]: our own recognisable uuids
 //! - [`http`]: the only room that knows the HTTP client
-//! - [`json`]: streaming and lenient JSON
+//! - [`files`]: files of folders that others may write too
+//! - [`json`]: streaming and lenient JSON, within bounds
 //! - [`time`]: the clock, the deadline, and dates as MISP and TheHive write them
 //! - [`misp`]: what we ask of a MISP, be it a server or a feed
 //! - [`thehive`]: what we ask of TheHive
@@ -22,6 +23,7 @@
 pub mod config;
 pub mod cortex;
 pub mod export;
+pub mod files;
 pub mod full;
 pub mod http;
 pub mod ids;

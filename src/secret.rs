@@ -1,16 +1,23 @@
 //! Secrets: a text that cannot be printed, and the scrubber through which every text leaves the process.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde_json::Value;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
 
 /// What stands where a secret stood.
 pub const REMOVED: &str = "[removed]";
 /// A shorter secret is never printed by us, but is not searched for in others' texts: it would remove half of them.
 const SHORTEST: usize = 4;
+/// Forms that are searched for; a configuration with more secrets is no real one.
+const MOST_FORMS: usize = 10_000;
 
-/// A key or password. It has no way to be printed by accident; [`Secret::expose`] is for the one place that sends it.
-#[derive(Clone, PartialEq, Eq)]
+/// A key or password. It has no way to be printed or written by accident; [`Secret::expose`] is for the one place that
+/// sends it.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
 pub struct Secret(String);
 
 impl Secret {
@@ -27,9 +34,35 @@ impl Secret {
     }
 }
 
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self::new(&text)
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(REMOVED)
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(REMOVED)
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        String::json_schema(generator)
+    }
+
+    fn inline_schema() -> bool {
+        true
     }
 }
 
@@ -46,6 +79,9 @@ impl Scrubber {
     pub fn of_config(config: &Value) -> Self {
         let mut scrubber = Self::default();
         scrubber.learn(config, false);
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
+            std::env::var(name).iter().for_each(|url| scrubber.add_userinfo(url));
+        }
         scrubber.forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
         scrubber.forms.dedup();
         scrubber
@@ -73,7 +109,7 @@ impl Scrubber {
     }
 
     fn add_userinfo(&mut self, text: &str) {
-        let Some((_, rest)) = text.split_once("://") else { return };
+        let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let Some((userinfo, _)) = authority.rsplit_once('@') else { return };
         let (_, password) = userinfo.split_once(':').unwrap_or(("", userinfo));
@@ -85,7 +121,7 @@ impl Scrubber {
 
     fn add(&mut self, secret: &str) {
         let secret = secret.trim();
-        if secret.len() < SHORTEST {
+        if secret.len() < SHORTEST || self.forms.len() > MOST_FORMS {
             return;
         }
         let json = Value::from(secret).to_string();
@@ -93,6 +129,10 @@ impl Scrubber {
         self.forms.push(json.trim_matches('"').to_owned());
         self.forms.push(percent_encoded(secret));
         self.forms.push(hex(secret));
+        for (before, radix, after) in [("%", 16, ""), ("&#", 10, ";"), ("&#x", 16, ";"), ("\\u00", 16, "")] {
+            let number = |byte: u8| if radix == 16 { format!("{byte:02x}") } else { byte.to_string() };
+            self.forms.push(secret.bytes().map(|byte| format!("{before}{}{after}", number(byte))).collect());
+        }
         self.forms.extend(base64_forms(secret));
         self.forms.push(secret.to_owned());
     }
@@ -108,19 +148,53 @@ impl Scrubber {
         )
     }
 
-    /// Cleans every text inside a value, the names of its members included.
+    /// The beginning of a text, without any secret: cleaned before it is cut, since a cut may leave half a secret that is
+    /// not recognised any more. Of a text without end only as much is cleaned as can matter.
+    #[must_use]
+    pub fn beginning(&self, text: &str, most: usize) -> String {
+        let enough = text.char_indices().nth(most.saturating_add(ENOUGH)).and_then(|(end, _)| text.get(..end));
+        shortened(&self.clean(enough.unwrap_or(text)), most)
+    }
+
+    /// Cleans every text inside a report. Its own words stay, or a key called `success` would break it: the names of its
+    /// members, save where these are reasons, and the values that are words of a fixed list.
     #[must_use]
     pub fn clean_value(&self, value: Value) -> Value {
         match value {
-            Value::String(text) => Value::String(self.clean(&text)),
+            Value::String(text) => Value::String(self.beginning(&text, LONGEST_TEXT)),
             Value::Array(list) => list.into_iter().map(|value| self.clean_value(value)).collect(),
-            Value::Object(map) => {
-                map.into_iter().map(|(name, value)| (self.clean(&name), self.clean_value(value))).collect()
-            }
+            Value::Object(map) => map.into_iter().map(|(name, value)| self.clean_member(name, value)).collect(),
             other @ (Value::Null | Value::Bool(_) | Value::Number(_)) => other,
         }
     }
+
+    fn clean_member(&self, name: String, value: Value) -> (String, Value) {
+        let value = match value {
+            Value::Object(reasons) if OF_REASONS.contains(&name.as_str()) => Value::Object(
+                reasons.into_iter().map(|(reason, number)| (self.clean(&reason), number)).collect::<Map<_, _>>(),
+            ),
+            word if OF_WORDS.contains(&name.as_str()) => word,
+            value => self.clean_value(value),
+        };
+        (name, value)
+    }
 }
+
+/// More than the longest form of a secret has, in characters.
+const ENOUGH: usize = 20_000;
+/// The longest text of a report, in characters.
+const LONGEST_TEXT: usize = 8_000;
+
+/// The beginning of a text; what is left out is shown by an ellipsis.
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> String {
+    if text.chars().nth(most).is_none() { text.to_owned() } else { text.chars().take(most).chain(['…']).collect() }
+}
+
+/// Members whose own members are named by reasons.
+const OF_REASONS: [&str; 2] = ["skipped_by", "failed_by"];
+/// Members whose values are words of ours, or were cleaned when they were put there.
+const OF_WORDS: [&str; 7] = ["dataType", "kind", "level", "namespace", "predicate", "type", "verdict"];
 
 fn speaks_of_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -130,10 +204,12 @@ fn speaks_of_secret(name: &str) -> bool {
 /// Finds a form in any case: servers change the case of what they echo.
 fn find(text: &str, form: &str) -> Option<usize> {
     let (text, form) = (text.as_bytes(), form.as_bytes());
-    if form.is_empty() {
-        return None;
-    }
-    text.windows(form.len()).position(|window| window.eq_ignore_ascii_case(form))
+    let [first, ..] = form else { return None };
+    let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+    let starts = text.iter().enumerate().filter(|(_, byte)| **byte == lower || **byte == upper);
+    starts
+        .map(|(at, _)| at)
+        .find(|at| text.get(*at..at + form.len()).is_some_and(|window| window.eq_ignore_ascii_case(form)))
 }
 
 fn replace(text: &str, form: &str) -> String {
@@ -205,6 +281,9 @@ mod tests {
             Value::from(key).to_string(),
             percent_encoded(key),
             hex(key).to_uppercase(),
+            key.bytes().map(|byte| format!("%{byte:02X}")).collect(),
+            key.bytes().map(|byte| format!("&#{byte};")).collect(),
+            key.bytes().map(|byte| format!("\\u00{byte:02x}")).collect(),
             basic(""),
             basic("a"),
             basic("ab"),
@@ -224,8 +303,15 @@ mod tests {
 
     #[test]
     fn a_value_is_cleaned_to_its_member_names() {
-        let clean = scrubber().clean_value(json!({"987654321": ["x 987654321"]}));
-        assert_eq!(clean, json!({REMOVED: [format!("x {REMOVED}")]}));
+        let clean = scrubber().clean_value(json!({"skipped_by": {"987654321": 1}, "987654321": ["x 987654321"]}));
+        assert_eq!(clean, json!({"skipped_by": {REMOVED: 1}, "987654321": [format!("x {REMOVED}")]}));
+    }
+
+    #[test]
+    fn a_key_that_is_a_word_of_the_report_does_not_break_it() {
+        let scrubber = Scrubber::of_config(&json!({"key": ["success", "AddTagToCase", "domain"]}));
+        let report = json!({"success": true, "operations": [{"type": "AddTagToCase", "tag": "x"}], "artifacts": [{"dataType": "domain"}]});
+        assert_eq!(scrubber.clean_value(report.clone()), report);
     }
 
     #[test]

@@ -107,11 +107,9 @@ pub fn main<W: Worker>() -> ExitCode {
     }
     let place = Place::find(arguments.folder);
     let run = Run::default();
-    let scrubber = Arc::new(Mutex::new(Scrubber::default()));
-    let end = work::<W>(&place, &run, &scrubber);
+    let end = work::<W>(&place, &run);
     let report = conclude::<W>(std::mem::take(&mut run.draft()), end);
-    let scrubber = scrubber.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let report = report.render(&scrubber);
+    let report = report.render(&run.scrubber());
     match (&place, arguments.pretty) {
         (Place::Streams(_), true) => status(report::print(&pretty::text(W::PROGRAM, &report))),
         (Place::Streams(_) | Place::Folder(_), _) => status(report::write(&report, &place)),
@@ -133,13 +131,13 @@ fn complain(line: &str) {
     eprintln!("{line}");
 }
 
-fn work<W: Worker>(place: &Place, run: &Run, scrubber: &Arc<Mutex<Scrubber>>) -> End {
+fn work<W: Worker>(place: &Place, run: &Run) -> End {
     let (sender, receiver) = mpsc::channel();
     let place_of_panic = remember_panics();
     watch_signals(sender.clone());
-    let (place, run, scrubber) = (place.clone(), run.clone(), Arc::clone(scrubber));
+    let (place, run) = (place.clone(), run.clone());
     thread::spawn(move || {
-        let worked = catch_unwind(AssertUnwindSafe(|| job::<W>(&place, &run, &scrubber, &sender)));
+        let worked = catch_unwind(AssertUnwindSafe(|| job::<W>(&place, &run, &sender)));
         let end = match worked {
             Ok(result) => End::Finished(result),
             Err(cause) => End::Panicked(describe(&*cause, &place_of_panic)),
@@ -193,9 +191,9 @@ fn describe(cause: &(dyn Any + Send), place: &Mutex<String>) -> String {
     format!("a defect in this program, at {place}: {}: please report it", words.unwrap_or_default())
 }
 
-fn job<W: Worker>(place: &Place, run: &Run, scrubber: &Mutex<Scrubber>, sender: &Sender<Note>) -> Result<()> {
+fn job<W: Worker>(place: &Place, run: &Run, sender: &Sender<Note>) -> Result<()> {
     let raw = place.read()?;
-    *scrubber.lock().unwrap_or_else(PoisonError::into_inner) = Scrubber::of_job(&raw);
+    run.learn(Scrubber::of_job(&raw));
     let job = Job::new(raw, W::DATA_TYPES)?;
     job.check_markings()?;
     let (config, warnings) = config::read::<W::Config>(&job.config, Table::Configuration)?;
@@ -226,15 +224,16 @@ fn conclude<W: Worker>(mut draft: Draft, end: End) -> Report {
     }
     full.connections.iter().for_each(|part| full.ledger.add(&part.ledger));
     let failures = failures(full, stop);
-    let achieved = full.ledger.counts().any(|(_, count)| count.done() > 0)
-        || (failures.is_empty() && !full.connections.is_empty());
-    if !failures.is_empty() && !draft.wrote && !achieved {
+    let achieved =
+        full.connections.iter().any(|part| part.error.is_none() && part.ledger.counts().all(|(_, c)| c.failed == 0));
+    let achieved = achieved || full.ledger.counts().any(|(_, count)| count.done() > 0);
+    if !failures.is_empty() && !draft.wrote && !draft.writing && !achieved {
         return Report::Failure { message: failure_message(full, &failures) };
     }
     let sentence = W::message(full);
     full.message = match failures.as_slice() {
         [] => sentence,
-        failures => format!("INCOMPLETE: {sentence}. {}", named(failures)),
+        failures => format!("INCOMPLETE: {sentence}. {}", named(full, failures)),
     };
     let taxonomies = W::taxonomies(full);
     Report::Success { full: draft.full.into(), taxonomies, artifacts: draft.artifacts, operations: draft.operations }
@@ -256,9 +255,10 @@ fn failures(full: &Full, stop: Option<String>) -> Vec<String> {
     failures
 }
 
-fn named(failures: &[String]) -> String {
+fn named(full: &Full, failures: &[String]) -> String {
     let first = failures.iter().take(NAMED_FAILURES).cloned().collect::<Vec<_>>().join("; ");
-    match failures.len().saturating_sub(NAMED_FAILURES) {
+    let unlisted = full.left_out.get("failures").copied().unwrap_or(0);
+    match failures.len().saturating_sub(NAMED_FAILURES) as u64 + unlisted {
         0 => first,
         more => format!("{first}; and {more} more"),
     }
@@ -266,7 +266,7 @@ fn named(failures: &[String]) -> String {
 
 fn failure_message(full: &Full, failures: &[String]) -> String {
     let counted = full.ledger.counts().any(|(_, count)| count.fetched > 0);
-    if counted { format!("{}. Ledger: {}", named(failures), full.ledger) } else { named(failures) }
+    if counted { format!("{}. Ledger: {}", named(full, failures), full.ledger) } else { named(full, failures) }
 }
 
 /// An error in one line, with everything that led to it.

@@ -19,7 +19,7 @@ pub struct Connections {
     pub url: Vec<Option<String>>,
     /// The API key of each MISP server; `-` for a feed.
     #[serde(default)]
-    pub key: Vec<Option<String>>,
+    pub key: Vec<Option<Secret>>,
     /// What each connection is for: `ImportOnly`, `ExportOnly` or `ImportAndExport`. A single connection is for both unless said otherwise; one of several is for import only.
     #[serde(default)]
     pub purpose: Vec<Option<Purpose>>,
@@ -150,9 +150,10 @@ impl Connections {
 
     fn connection(&self, index: usize) -> Result<Connection> {
         let position = index + 1;
+        let empty =
+            |item: &str, remedy: &str| anyhow!("configuration item \"{item}\": element {position} is empty: {remedy}");
         let element = |list: &[Option<String>], item: &str, remedy: &str| {
-            let value = list.get(index).cloned().flatten();
-            value.ok_or_else(|| anyhow!("configuration item \"{item}\": element {position} is empty: {remedy}"))
+            list.get(index).cloned().flatten().ok_or_else(|| empty(item, remedy))
         };
         let name = element(&self.name, "name", "give every connection a name")?;
         let url = element(&self.url, "url", "give the URL of the MISP, or file:///path for a feed")?;
@@ -162,23 +163,22 @@ impl Connections {
         let key = self.key.get(index).cloned().flatten();
         let target = if is_file(&url) {
             feed(&url).map_err(wrong)?
-        } else if key.as_deref() == Some("-") {
+        } else if key.as_ref().map(Secret::expose) == Some("-") {
             bail!(
                 "configuration item \"key\": element {position} (connection \"{name}\") is \"-\", which means a feed, and \
                  feeds over http are not read by this version: give the API key of the server, or a file:/// URL"
             )
         } else {
             let url = server_url(&url).map_err(wrong)?;
-            let key =
-                element(&self.key, "key", "give the API key of the MISP user, or \"-\" if the connection is a feed")?;
-            self.server(index, url, &key)
+            let remedy = "give the API key of the MISP user, or \"-\" if the connection is a feed";
+            self.server(index, url, key.ok_or_else(|| empty("key", remedy))?)
         };
         Ok(Connection { name, target, purpose: self.purpose(index) })
     }
 
-    fn server(&self, index: usize, url: Url, key: &str) -> Target {
+    fn server(&self, index: usize, url: Url, key: Secret) -> Target {
         let cert_path = of_position(&self.cert_path, index).map(PathBuf::from);
-        Target::Server { url, key: Secret::new(key), cert_path, cert_check: self.cert_check }
+        Target::Server { url, key, cert_path, cert_check: self.cert_check }
     }
 
     fn purpose(&self, index: usize) -> Purpose {

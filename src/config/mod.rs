@@ -122,7 +122,6 @@ impl Spec {
             (true, value) if is_unset(value) => Ok(None),
             (true, value) => Ok(Some(Value::Array(vec![self.read_one(value)?]))),
             (false, value) if is_unset(value) => Ok(None),
-            (false, Value::Array(list)) if list.iter().all(is_unset) => Ok(None),
             (false, value) => self.read_one(value).map(Some),
         }
     }
@@ -155,8 +154,15 @@ impl Spec {
     }
 }
 
-fn is_unset(value: &Value) -> bool {
-    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
+/// True for the values by which Cortex says "not set": `null`, `""`, `[]`, `[null]`.
+#[must_use]
+pub fn is_unset(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(list) => list.iter().all(is_unset),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
+    }
 }
 
 fn text(value: &Value) -> Option<String> {

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Map, Value};
 
-use crate::config::boolean;
+use crate::config::{boolean, is_unset};
 use crate::json;
 use crate::markings::{Scale, Tlp};
 
-/// The largest job that is read, in bytes: Cortex itself takes 10 MB at most unless told otherwise.
-pub const LARGEST_JOB: u64 = 16 << 20;
+/// The largest job that is read, in bytes: Cortex itself takes no larger one unless told otherwise.
+pub const LARGEST_JOB: u64 = 10 << 20;
 /// Where Cortex puts the job in a container.
 const DEFAULT_FOLDER: &str = "/job";
 
@@ -141,14 +141,14 @@ impl Job {
     /// # Errors
     /// "TLP is higher than allowed." or "PAP is higher than allowed."; or which limit has a wrong value.
     pub fn check_markings(&self) -> Result<()> {
-        let of_data = self.data.get("tlp").and_then(Value::as_i64).and_then(|n| Tlp::from_number(n, Scale::Five));
+        let of_data = self.data.get("tlp").and_then(whole).and_then(|number| Tlp::from_number(number, Scale::Five));
         let tlp = if of_data == Some(Tlp::Red) { self.tlp.max(i64::from(Tlp::Red.cortex())) } else { self.tlp };
         self.check("tlp", tlp, "TLP is higher than allowed.")?;
         self.check("pap", self.pap, "PAP is higher than allowed.")
     }
 
     fn check(&self, name: &str, marking: i64, refusal: &'static str) -> Result<()> {
-        let set = |item: &str| self.config.get(item).filter(|value| !value.is_null() && *value != "").cloned();
+        let set = |item: &str| self.config.get(item).filter(|value| !is_unset(value)).cloned();
         let checks = set(&format!("check_{name}")).map_or(Some(false), |value| boolean(&value));
         let checks =
             checks.with_context(|| format!("configuration item \"check_{name}\" is neither true nor false"))?;

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::job::Place;
+use crate::files::replace;
 use crate::full::Full;
 use crate::secret::Scrubber;
 
@@ -112,16 +113,17 @@ fn one_line(message: &str) -> String {
 /// Lists that may be shortened, the most dispensable first.
 const LISTS: [&str; 6] = ["alerts", "artifacts", "events", "observables", "failures", "warnings"];
 
-/// Shortens the report's lists until it fits; each cut is counted in `full.left_out`.
+/// Shortens the report's lists until it fits; each cut is counted in `full.left_out`. Its texts were shortened when they
+/// were cleaned. A report with so many connections that this does not help shows some of them.
 fn fitted(mut report: Value) -> Value {
-    for list in LISTS.iter().cycle().take(LISTS.len() * 20) {
+    for list in LISTS.iter().cycle().take(LISTS.len() * 20).chain(["connections"; 20].iter()) {
         if report.to_string().len() < LARGEST_REPORT {
-            break;
+            return report;
         }
         let cut = halve(&mut report, list);
         count_left_out(&mut report, list, cut);
     }
-    report
+    json!({"success": false, "errorMessage": "the report is too large to be given"})
 }
 
 fn count_left_out(report: &mut Value, list: &str, cut: u64) {
@@ -176,26 +178,14 @@ pub fn print(text: &str) -> Result<()> {
 
 fn write_folder(report: &Value, folder: &Path) -> Result<()> {
     let output = folder.join("output");
+    // If the folder cannot be made, writing into it says why.
+    drop(fs::create_dir_all(&output));
     let written = replace(&output, "output.json", report.to_string().as_bytes());
     let Err(error) = written else { return Ok(()) };
     let short = json!({"success": false, "errorMessage": format!("the report could not be written: {error}")});
     replace(&output, "output.json", short.to_string().as_bytes())
         .map_err(|_| error)
         .with_context(|| format!("writing the report to {}", output.join("output.json").display()))
-}
-
-/// Writes a file so that it is there whole or not at all: under a name of its own, then renamed.
-///
-/// # Errors
-/// What the system says.
-pub fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
-    let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, folder.join(name)));
-    if written.is_err() {
-        drop(fs::remove_file(&temporary));
-    }
-    written
 }
 
 #[cfg(test)]

@@ -54,11 +54,15 @@ pub struct Input {
 }
 
 /// The observables that a job carries; none if it carries none.
-#[must_use]
-pub fn carried(data: &Value) -> Option<Vec<Element<Observable>>> {
-    let lists = ["observables", "artifacts"].into_iter().filter_map(|name| data.get(name)?.as_array());
-    let list = lists.into_iter().find(|list| !list.is_empty())?;
-    Some(list.iter().map(|one| serde_json::from_value(one.clone()).unwrap_or(Element::Bad("unreadable"))).collect())
+///
+/// # Errors
+/// That there are more than can be exported.
+pub fn carried(data: &Value) -> Result<Option<Vec<Element<Observable>>>> {
+    const MOST: usize = 100_000;
+    let mut lists = ["observables", "artifacts"].into_iter().filter_map(|name| data.get(name)?.as_array());
+    let Some(list) = lists.find(|list| !list.is_empty()) else { return Ok(None) };
+    ensure!(list.len() <= MOST, "the job carries more than {MOST} observables: it is not exported");
+    Ok(Some(list.iter().map(|one| serde_json::from_value(one.clone()).unwrap_or(Element::Bad("unreadable"))).collect()))
 }
 
 /// The case's id, by which TheHive is asked.
@@ -72,6 +76,20 @@ pub fn id(data: &Value) -> Result<String> {
 }
 
 impl Input {
+    /// The same input without what `clean` takes out of its texts; an observable whose value it changes is not exported.
+    #[must_use]
+    pub fn cleaned(mut self, clean: impl Fn(&str) -> String) -> Self {
+        self.case.title = clean(&self.case.title);
+        for one in &mut self.observables {
+            let Ok(ioc) = one else { continue };
+            ioc.observable.message = clean(&ioc.observable.message);
+            if clean(&ioc.observable.data) != ioc.observable.data {
+                *one = Err("carries a key of this program's own configuration".to_owned());
+            }
+        }
+        self
+    }
+
     /// Takes case and observables apart. `thehive` tells the TLP scale, if it may be asked.
     ///
     /// # Errors
@@ -91,9 +109,14 @@ impl Input {
     }
 }
 
-/// A number outside the scale is read as RED, the strictest.
+/// The stricter of number and label. A number outside the scale is read as RED, the strictest.
 fn tlp(number: Option<i64>, label: &str, scale: Scale) -> Option<Tlp> {
-    Tlp::from_word(label).or_else(|| number.map(|number| Tlp::from_number(number, scale).unwrap_or(Tlp::Red)))
+    let number = number.map(|number| Tlp::from_number(number, scale).unwrap_or(Tlp::Red));
+    number.max(Tlp::from_word(label))
+}
+
+fn marking(data: &Value, name: &str) -> Option<i64> {
+    data.get(name).and_then(|value| crate::json::marking(value).ok().flatten())
 }
 
 /// TLP 3 is RED on a scale of four and AMBER+STRICT on one of five. An object tells which by a label or by a 4; else
@@ -138,7 +161,7 @@ fn case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<Case> 
     let created = number(&["_createdAt", "createdAt"]);
     let start = number(&["startDate"]).or(created).context("the case has neither \"startDate\" nor \"createdAt\"")?;
     let label = text(&["tlpLabel"]);
-    let tlp = tlp(number(&["tlp"]), &label, scale);
+    let tlp = tlp(marking(data, "tlp"), &label, scale);
     if tlp.is_none() {
         warnings.push("the case has no TLP: AMBER is taken".to_owned());
     }
@@ -151,7 +174,7 @@ fn case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<Case> 
         start: start.div_euclid(1_000),
         severity: number(&["severity"]).unwrap_or(2),
         tlp: tlp.unwrap_or(Tlp::Amber),
-        pap: number(&["pap"]).and_then(Pap::from_number),
+        pap: marking(data, "pap").map(|number| Pap::from_number(number).unwrap_or(Pap::Red)),
         is_resolved: ["resolved", "duplicated", "closed"].contains(&status.to_ascii_lowercase().as_str()),
     };
     ensure!(!time::date(case.start).is_empty(), "the case's \"startDate\" is no moment in milliseconds since 1970");
@@ -172,7 +195,7 @@ mod tests {
     use serde_json::json;
 
     fn input(case: Value, observables: Value) -> Input {
-        let elements = carried(&json!({"observables": observables})).unwrap_or_default();
+        let elements = carried(&json!({"observables": observables})).unwrap().unwrap_or_default();
         Input::new(&case, elements, None).unwrap()
     }
 
@@ -195,9 +218,12 @@ mod tests {
 
     #[test]
     fn an_item_is_as_strict_as_the_stricter_of_the_two() {
-        let observables = json!([{"tlp": 0}, {"tlp": 3}, {}, {"tlp": 77}]);
+        let observables = json!([{"tlp": 0}, {"tlp": 3}, {}, {"tlp": 77}, {"tlp": 3.0}, {"tlp": "3"}, {"tlp": "x"}, {"tlp": true}, {"tlp": null}]);
         let tlps: Vec<_> = input(base(), observables).observables.into_iter().map(|ioc| ioc.unwrap().tlp).collect();
-        assert_eq!(tlps, [Tlp::Amber, Tlp::Red, Tlp::Amber, Tlp::Red]);
+        let [amber, red] = [Tlp::Amber, Tlp::Red];
+        assert_eq!(tlps, [amber, red, amber, red, red, red, red, red, amber]);
+        assert_eq!(input(with(base(), json!({"tlp": "x"})), json!([])).case.tlp, red);
+        assert_eq!(input(with(base(), json!({"tlp": 4, "tlpLabel": "GREEN"})), json!([])).case.tlp, red);
     }
 
     #[test]
@@ -221,8 +247,8 @@ mod tests {
     #[test]
     fn what_is_no_observable_is_named() {
         let observables =
-            input(base(), json!(["x", 3, {"dataType": "ip", "data": "192.0.2.1", "ioc": "true"}])).observables;
+            input(base(), json!(["x", 3, {"dataType": "ip", "data": "192.0.2.1", "ioc": true}])).observables;
         assert_eq!(observables[0], Err("is a text, not an observable".into()));
-        assert_eq!(observables[2].as_ref().unwrap().observable.ioc, Some(true));
+        assert!(observables[2].as_ref().unwrap().observable.ioc);
     }
 }

@@ -1,5 +1,7 @@
 //! Case and observables to the event that they should be. Pure.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use uuid::Uuid;
 
@@ -7,6 +9,7 @@ use super::case::{Case, Input, Ioc};
 use super::plan::{Wanted, WantedAttribute};
 use crate::ids::{self, Ids};
 use crate::ledger::Verdict;
+use crate::secret::shortened;
 use crate::time;
 use crate::types::{self, Given, Overrides, ServerTypes};
 
@@ -16,10 +19,12 @@ pub struct Mapped {
     /// The event.
     pub wanted: Wanted,
     /// Observables that this MISP would not take, by their position.
-    pub refused: Vec<(usize, Verdict)>,
+    pub refused: BTreeMap<usize, Verdict>,
     /// What the analyst should know about the mapping.
     pub warnings: Vec<String>,
 }
+
+const TLP: &str = "tlp";
 
 /// What is decided about each observable without asking any MISP: what is no IOC stays here, and so does what may not be
 /// passed on where everyone can read it (`is_public`: a feed).
@@ -37,12 +42,13 @@ pub fn case(
     overrides: &Overrides,
     server: &ServerTypes,
 ) -> Mapped {
-    let all = input.observables.iter().zip(decided).enumerate();
-    let open: Vec<(usize, &Ioc)> = all
-        .filter_map(|(index, (ioc, verdict))| Some((index, ioc.as_ref().ok().filter(|_| verdict.is_none())?)))
-        .collect();
-    let given: Vec<_> = open.iter().map(|(_, ioc)| given(ioc)).collect();
-    let mapping = types::attributes(&given, overrides, server);
+    let chosen = |wanted: &dyn Fn(Option<&Verdict>) -> bool| -> Vec<(usize, &Ioc)> {
+        let all = input.observables.iter().zip(decided).enumerate();
+        all.filter_map(|(index, (ioc, verdict))| Some((index, ioc.as_ref().ok().filter(|_| wanted(verdict.as_ref()))?)))
+            .collect()
+    };
+    let open = chosen(&|verdict| verdict.is_none());
+    let mapping = attributes(&open, overrides, server);
     let refused = mapping.refused.iter().filter_map(|(place, reason)| {
         let (index, _) = open.get(*place)?;
         Some((*index, Verdict::Failed(format!("refused before sending: {reason}"))))
@@ -51,10 +57,18 @@ pub fn case(
     let mut wanted = event(&input.case, ids);
     let mut warnings = warnings(&input.case, &open, &wanted);
     for one in mapping.wanted {
-        warnings.extend(one.warning.iter().map(|warning| format!("{}: {warning}", shortened(&one.value))));
+        warnings.extend(one.warning.iter().map(|warning| format!("{}: {warning}", shortened(&one.value, 100))));
         wanted.attributes.extend(attribute(&wanted.uuid, one, &open, &input.case, ids));
     }
+    let withheld = chosen(&|verdict| verdict.and_then(Verdict::reason) == Some(TLP));
+    let withheld = attributes(&withheld, overrides, server).wanted;
+    wanted.withheld = withheld.iter().map(|one| ids.id(&wanted.uuid, &[&one.fold, &one.value])).collect();
     Mapped { wanted, refused, warnings }
+}
+
+fn attributes(iocs: &[(usize, &Ioc)], overrides: &Overrides, server: &ServerTypes) -> types::Mapping {
+    let given: Vec<_> = iocs.iter().map(|(_, ioc)| given(ioc)).collect();
+    types::attributes(&given, overrides, server)
 }
 
 fn warnings(case: &Case, open: &[(usize, &Ioc)], wanted: &Wanted) -> Vec<String> {
@@ -69,8 +83,8 @@ fn warnings(case: &Case, open: &[(usize, &Ioc)], wanted: &Wanted) -> Vec<String>
 fn decided(one: &Result<Ioc, String>, is_public: bool) -> Option<Verdict> {
     match one {
         Err(problem) => Some(Verdict::Failed(problem.clone())),
-        Ok(ioc) if ioc.observable.ioc != Some(true) => Some(Verdict::Skipped(super::NOT_AN_IOC.to_owned())),
-        Ok(ioc) if is_public && ioc.tlp.is_closed() => Some(Verdict::Skipped("tlp".to_owned())),
+        Ok(ioc) if !ioc.observable.ioc => Some(Verdict::Skipped(super::NOT_AN_IOC.to_owned())),
+        Ok(ioc) if is_public && ioc.tlp.is_closed() => Some(Verdict::Skipped(TLP.to_owned())),
         Ok(ioc) if is_file(ioc) => Some(Verdict::Failed("files are not exported by this version".to_owned())),
         Ok(_) => None,
     }
@@ -101,6 +115,7 @@ fn event(case: &Case, ids: &Ids) -> Wanted {
         tlp: case.tlp,
         organisation: json!({"name": instance, "uuid": ids::plain(&["organisation", instance])}),
         attributes: Vec::new(),
+        withheld: Vec::new(),
     }
 }
 
@@ -130,12 +145,4 @@ fn attribute(
 /// MISP cannot store characters above U+FFFF and answers 500 (`fixtures/wire/misp/307-add-emoji-info.json`).
 fn storable(text: &str) -> String {
     types::without_astral(text).trim().to_owned()
-}
-
-/// The beginning of a value, for a message.
-#[must_use]
-pub fn shortened(value: &str) -> String {
-    const LENGTH: usize = 100;
-    let short: String = value.chars().take(LENGTH).collect();
-    if short.len() < value.len() { short + "…" } else { short }
 }

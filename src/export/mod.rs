@@ -5,6 +5,7 @@ mod apply;
 pub mod case;
 pub mod map;
 pub mod plan;
+mod tell;
 
 use anyhow::{Result, anyhow, bail};
 use schemars::JsonSchema;
@@ -19,13 +20,13 @@ use crate::http::Network;
 use crate::ids::Ids;
 use crate::ledger::{Item, Ledger};
 use crate::misp::Misp;
+use crate::secret::{Secret, shortened};
 use crate::thehive::TheHive;
 use crate::time::Clock;
 use crate::types::Overrides;
 use crate::worker::{self, Flavour, Worker};
 use apply::One;
 use case::Input;
-use map::shortened;
 
 /// The configuration of `misp-export`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -38,7 +39,7 @@ pub struct Config {
     pub thehive_url: Option<String>,
     /// The API key of a TheHive user who may read the cases.
     #[serde(default)]
-    pub thehive_key: Option<String>,
+    pub thehive_key: Option<Secret>,
     /// A name of this installation, the same for both workers and for ever: it is part of every uuid made. Default: the host of `thehive_url`, else `thehive`.
     #[serde(default)]
     pub instance: Option<String>,
@@ -93,9 +94,9 @@ impl Worker for Export {
         let ids = Ids::new(&instance(config.instance.as_deref(), config.thehive_url.as_deref())?);
         let overrides = Overrides::parse(&config.type_mapping);
         let overrides = overrides.map_err(|problem| anyhow!("configuration item {problem}"))?;
-        let network = Network::new(&config.limits, &job.config, clock);
+        let network = Network::new(&config.limits, &job.config, clock, run.scrubber());
         let dry_run = config.dry_run || parameters.dry_run;
-        let input = input(job, config, &network, run)?;
+        let input = input(job, config, &network, run)?.cleaned(|text| run.clean(text));
         run.draft().full.dry_run = dry_run;
         run.draft().full.case = Some(subject(&input));
         input.warnings.iter().for_each(|warning| run.warn(warning.clone()));
@@ -160,7 +161,7 @@ fn input(job: &Job, config: &Config, network: &Network, run: &Run) -> Result<Inp
         }
         (Some(_) | None, None) => None,
     };
-    match (case::carried(&job.data), &thehive) {
+    match (case::carried(&job.data)?, &thehive) {
         (Some(observables), thehive) => Input::new(&job.data, observables, thehive.as_ref()),
         (None, Some(thehive)) => {
             let case = thehive.case(&id)?;
@@ -176,8 +177,8 @@ fn input(job: &Job, config: &Config, network: &Network, run: &Run) -> Result<Inp
 
 fn subject(input: &Input) -> String {
     match input.case.number.as_str() {
-        "" => shortened(&input.case.title),
-        number => format!("#{number} {}", shortened(&input.case.title)),
+        "" => shortened(&input.case.title, 100),
+        number => format!("#{} {}", shortened(number, 20), shortened(&input.case.title, 100)),
     }
 }
 
@@ -192,17 +193,23 @@ fn open_part(connection: &Connection, run: &Run) -> PartOf {
 }
 
 const NOT_AN_IOC: &str = "not an IOC";
+const NOT_SENT: &str = "not sent";
 
-/// "Exported 12 IOCs of case #42 to misp-corp as event 1337: 9 added, 3 unchanged".
+/// "Exported 12 IOCs of case #42 to misp-corp as event 1337: 9 added, 3 unchanged". The number is that of the IOCs that
+/// are there now; where it is not the same for all connections, each has its own.
 fn message(full: &Full) -> String {
     let number = full.case.as_deref().and_then(|case| case.split(' ').next()).unwrap_or_default();
     let iocs = full.connections.iter().map(iocs).max().unwrap_or(0);
+    let done: Vec<_> = full.connections.iter().map(|part| part.ledger.count(Item::Observables).done()).collect();
+    let least = done.iter().min().copied().unwrap_or(0);
     let parts: Vec<_> = full.connections.iter().map(|part| sentence(part, full.dry_run)).collect();
     let parts = parts.join("; to ");
-    match (iocs, full.dry_run) {
-        (0, _) => format!("No observable of case {number} is flagged as IOC: nothing to export to {parts}"),
-        (_, true) => format!("Dry run: export of {iocs} IOCs of case {number} to {parts}"),
-        (_, false) => format!("Exported {iocs} IOCs of case {number} to {parts}"),
+    match (iocs, least, full.dry_run) {
+        (0, ..) => format!("No observable of case {number} is flagged as IOC: nothing to export to {parts}"),
+        (.., true) => format!("Dry run: export of {iocs} IOCs of case {number} to {parts}"),
+        (_, 0, _) if done.iter().all(|done| *done == 0) => format!("No IOC of case {number} was exported to {parts}"),
+        (_, least, _) if least == iocs => format!("Exported {iocs} IOCs of case {number} to {parts}"),
+        _ => format!("Exported a part of the {iocs} IOCs of case {number} to {parts}"),
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Wanted {
     pub organisation: Value,
     /// The attributes.
     pub attributes: Vec<WantedAttribute>,
+    /// Attributes that would be wanted if their TLP did not forbid it here.
+    pub withheld: Vec<Uuid>,
 }
 
 /// An attribute that should be there.
@@ -90,17 +92,49 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What differs and is left as it is.
     pub remarks: Vec<String>,
+    /// What somebody has to do something about.
+    pub alarms: Vec<String>,
 }
 
-/// What a MISP refused, and said about it.
+/// What became of an attribute, with a remark.
+pub type Outcome = (Verdict, Option<String>);
+
+/// What was sent, and what was said about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refusals {
-    /// Its reason, by the attribute's uuid.
+pub struct Sending {
+    /// Requests that were answered well, or not at all: something may have changed.
+    pub effects: u64,
+    /// Attributes that were sent, and whether the request was answered.
+    pub sent: BTreeMap<Uuid, bool>,
+    /// Attributes that were refused, and why.
     pub reasons: BTreeMap<Uuid, String>,
     /// What else is worth telling.
     pub remarks: Vec<String>,
-    /// What is to be thought of an attribute that is missing although nothing was said about it; none if all was well.
-    pub missing: Option<&'static str>,
+}
+
+impl Sending {
+    /// True if something may have changed.
+    #[must_use]
+    pub fn had_effect(&self) -> bool {
+        self.effects > 0
+    }
+
+    /// Remembers a request and the attributes it carried; `answered` is false if MISP may still be working on it.
+    pub fn sent<'a>(&mut self, attributes: impl IntoIterator<Item = &'a WantedAttribute>, answered: bool) {
+        self.effects += 1;
+        self.sent.extend(attributes.into_iter().map(|attribute| (attribute.uuid, answered)));
+    }
+
+    /// What is to be thought of an attribute that is not there.
+    fn missing(&self, attribute: &WantedAttribute, was_looked_at: bool) -> Verdict {
+        let refused = self.reasons.get(&attribute.uuid).map(|reason| format!("refused by MISP: {reason}"));
+        let sent = match self.sent.get(&attribute.uuid) {
+            None => super::NOT_SENT,
+            Some(true) if was_looked_at => "lost: MISP took it without an error and does not hold it",
+            Some(_) => "not verified",
+        };
+        Verdict::Failed(refused.unwrap_or_else(|| sent.to_owned()))
+    }
 }
 
 impl Plan {
@@ -108,21 +142,26 @@ impl Plan {
     #[must_use]
     pub fn new(wanted: &Wanted, held: Option<&Held>, ids: &Ids) -> Self {
         let Some(held) = held else {
-            return Self { create: true, steps: vec![Step::Add; wanted.attributes.len()], remarks: Vec::new() };
+            return Self { create: true, steps: vec![Step::Add; wanted.attributes.len()], ..Self::default() };
         };
         if held.event.locked == Some(true) {
-            let skip = Step::Skip("managed on another MISP".to_owned());
-            let remark =
-                "the event came here by synchronisation: it is managed on another MISP, and nothing is written"
-                    .to_owned();
-            return Self { create: false, steps: vec![skip; wanted.attributes.len()], remarks: vec![remark] };
+            return Self::managed_elsewhere(wanted);
         }
         let index = Index::new(&held.attributes);
         Self {
             create: false,
             steps: wanted.attributes.iter().map(|attribute| index.step(attribute)).collect(),
             remarks: remarks(wanted, held, ids),
+            alarms: alarms(wanted, held),
         }
+    }
+
+    /// The plan for an event that came by synchronisation: nothing is written.
+    #[must_use]
+    pub fn managed_elsewhere(wanted: &Wanted) -> Self {
+        let skip = Step::Skip("managed on another MISP".to_owned());
+        let remark = "the event came here by synchronisation: it is managed on another MISP, and nothing is written";
+        Self { steps: vec![skip; wanted.attributes.len()], remarks: vec![remark.to_owned()], ..Self::default() }
     }
 
     /// True if nothing is to be written.
@@ -141,30 +180,23 @@ impl Plan {
             .map(|(attribute, _)| attribute)
     }
 
-    /// What became of each wanted attribute, in its order, with a remark: read from what the event holds afterwards,
-    /// not from what the MISP answered. `after` is none if the event could not be looked at.
+    /// What became of each wanted attribute, in its order: read from what the event holds afterwards, not from what the
+    /// MISP answered. `after` is none if the event is not there or could not be looked at.
     #[must_use]
-    pub fn outcome(
-        &self,
-        wanted: &Wanted,
-        refusals: &Refusals,
-        after: Option<&Held>,
-    ) -> Vec<(Verdict, Option<String>)> {
+    pub fn outcome(&self, wanted: &Wanted, sending: &Sending, after: Option<&Held>) -> Vec<Outcome> {
         let index = after.map(|held| Index::new(&held.attributes));
-        let outcome = |attribute: &WantedAttribute, step: &Step| match step {
-            Step::Leave(remark) => (Verdict::Unchanged, remark.clone()),
-            Step::Skip(rule) => (Verdict::Skipped(rule.clone()), None),
-            Step::Add => index.as_ref().map_or_else(
-                || (Verdict::Failed(refusals.missing.unwrap_or("not verified").to_owned()), None),
-                |index| index.added(attribute, refusals),
-            ),
+        let outcome = |attribute: &WantedAttribute, step: &Step| match (step, &index) {
+            (Step::Leave(remark), _) => (Verdict::Unchanged, remark.clone()),
+            (Step::Skip(rule), _) => (Verdict::Skipped(rule.clone()), None),
+            (Step::Add, Some(index)) => index.added(attribute, sending),
+            (Step::Add, None) => (sending.missing(attribute, false), None),
         };
         wanted.attributes.iter().zip(&self.steps).map(|(attribute, step)| outcome(attribute, step)).collect()
     }
 
     /// What would become of each wanted attribute if the plan were carried out.
     #[must_use]
-    pub fn forecast(&self) -> Vec<(Verdict, Option<String>)> {
+    pub fn forecast(&self) -> Vec<Outcome> {
         let forecast = |step: &Step| match step {
             Step::Add => (Verdict::Created, None),
             Step::Leave(remark) => (Verdict::Unchanged, remark.clone()),
@@ -201,12 +233,10 @@ impl<'a> Index<'a> {
         }
     }
 
-    fn added(&self, wanted: &WantedAttribute, refusals: &Refusals) -> (Verdict, Option<String>) {
-        const LOST: &str = "lost: MISP took it without an error and does not hold it";
-        match (self.by_uuid.get(&wanted.uuid), refusals.reasons.get(&wanted.uuid)) {
-            (Some(held), _) if held.deleted != Some(true) => (Verdict::Created, difference(wanted, held)),
-            (_, Some(reason)) => (Verdict::Failed(format!("refused by MISP: {reason}")), None),
-            (_, None) => (Verdict::Failed(refusals.missing.unwrap_or(LOST).to_owned()), None),
+    fn added(&self, wanted: &WantedAttribute, sending: &Sending) -> Outcome {
+        match self.by_uuid.get(&wanted.uuid) {
+            Some(held) if held.deleted != Some(true) => (Verdict::Created, difference(wanted, held)),
+            Some(_) | None => (sending.missing(wanted, true), None),
         }
     }
 }
@@ -239,7 +269,8 @@ fn remarks(wanted: &Wanted, held: &Held, ids: &Ids) -> Vec<String> {
             wanted.tlp.tag()
         ));
     }
-    let uuids: HashSet<_> = wanted.attributes.iter().map(|attribute| attribute.uuid).collect();
+    let uuids: HashSet<_> =
+        wanted.attributes.iter().map(|one| one.uuid).chain(wanted.withheld.iter().copied()).collect();
     let is_dropped = |attribute: &&Attribute| {
         let uuid = Uuid::parse_str(&attribute.uuid).ok();
         attribute.deleted != Some(true) && uuid.is_some_and(|uuid| ids.is_mine(&uuid) && !uuids.contains(&uuid))
@@ -249,6 +280,23 @@ fn remarks(wanted: &Wanted, held: &Held, ids: &Ids) -> Vec<String> {
         remarks.push(format!("{dropped} attributes of earlier exports are no IOCs of the case any more: this version does not retract them"));
     }
     remarks
+}
+
+/// IOCs that went out before their TLP forbade it.
+fn alarms(wanted: &Wanted, held: &Held) -> Vec<String> {
+    let withheld: HashSet<_> = wanted.withheld.iter().map(ToString::to_string).collect();
+    let is_exposed =
+        |attribute: &&Attribute| attribute.deleted != Some(true) && withheld.contains(&attribute.uuid.to_lowercase());
+    let exposed: Vec<_> = held.attributes.iter().filter(is_exposed).map(|attribute| attribute.uuid.as_str()).collect();
+    let alarm = || {
+        format!(
+            "{} IOCs were exported before they became RED or AMBER+STRICT, and everyone who pulls this feed can still read \
+             them: this version does not retract them, so remove these attributes from the event's file: {}",
+            exposed.len(),
+            exposed.join(", ")
+        )
+    };
+    if exposed.is_empty() { Vec::new() } else { vec![alarm()] }
 }
 
 #[cfg(test)]
@@ -280,6 +328,7 @@ mod tests {
             tlp: Tlp::Amber,
             organisation: json!({}),
             attributes: values.iter().enumerate().map(attribute).collect(),
+            withheld: Vec::new(),
         }
     }
 
@@ -310,7 +359,7 @@ mod tests {
             let plan = Plan::new(&wanted, Some(&before), &ids);
             let after = held(wanted.attributes.iter());
             prop_assert_eq!(plan.additions(&wanted).count() + before.attributes.len(), wanted.attributes.len());
-            let outcome = plan.outcome(&wanted, &Refusals::default(), Some(&after));
+            let outcome = plan.outcome(&wanted, &Sending::default(), Some(&after));
             prop_assert!(outcome.iter().all(|(verdict, _)| matches!(verdict, Verdict::Created | Verdict::Unchanged)));
             let again = Plan::new(&wanted, Some(&after), &ids);
             prop_assert!(again.is_empty() && again.remarks.is_empty());
@@ -320,27 +369,37 @@ mod tests {
     #[test]
     fn without_an_event_all_is_to_be_made() {
         let plan = Plan::new(&wanted(&["a.example".into()]), None, &Ids::new("here"));
-        assert_eq!(plan, Plan { create: true, steps: vec![Step::Add], remarks: vec![] });
+        assert_eq!(plan, Plan { create: true, steps: vec![Step::Add], ..Plan::default() });
         assert_eq!(plan.forecast(), [(Verdict::Created, None)]);
     }
 
     #[test]
-    fn what_is_missing_afterwards_is_refused_lost_or_not_verified() {
+    fn what_is_missing_afterwards_is_refused_lost_not_verified_or_not_sent() {
         let wanted = wanted(&["a.example".into()]);
         let plan = Plan::new(&wanted, None, &Ids::new("here"));
         let nothing = held([].into_iter());
-        let outcome = |refusals: &Refusals, after: Option<&Held>| plan.outcome(&wanted, refusals, after)[0].0.clone();
-        let reasons = BTreeMap::from([(wanted.attributes[0].uuid, "bad".to_owned())]);
-        assert_eq!(
-            outcome(&Refusals { reasons, ..Refusals::default() }, Some(&nothing)),
-            Verdict::Failed("refused by MISP: bad".into())
-        );
-        assert!(
-            matches!(outcome(&Refusals::default(), Some(&nothing)), Verdict::Failed(reason) if reason.starts_with("lost"))
-        );
-        assert_eq!(outcome(&Refusals::default(), None), Verdict::Failed("not verified".into()));
-        let stopped = Refusals { missing: Some("not sent"), ..Refusals::default() };
-        assert_eq!(outcome(&stopped, None), Verdict::Failed("not sent".into()));
+        let said = |sending: &Sending, after: Option<&Held>| {
+            plan.outcome(&wanted, sending, after)[0].0.reason().unwrap().to_owned()
+        };
+        let mut sending = Sending::default();
+        assert_eq!(said(&sending, Some(&nothing)), "not sent");
+        assert!(!sending.had_effect());
+        sending.sent(&wanted.attributes, false);
+        assert_eq!(said(&sending, Some(&nothing)), "not verified");
+        sending.sent(&wanted.attributes, true);
+        assert_eq!(said(&sending, None), "not verified");
+        assert!(said(&sending, Some(&nothing)).starts_with("lost"));
+        sending.reasons.insert(wanted.attributes[0].uuid, "bad".into());
+        assert_eq!(said(&sending, Some(&nothing)), "refused by MISP: bad");
+    }
+
+    #[test]
+    fn what_went_out_before_it_became_red_is_an_alarm_and_no_retraction() {
+        let mut wanted = wanted(&["a.example".into()]);
+        let before = held(wanted.attributes.iter());
+        wanted.withheld = wanted.attributes.drain(..).map(|attribute| attribute.uuid).collect();
+        let plan = Plan::new(&wanted, Some(&before), &Ids::new("here"));
+        assert!(plan.remarks.is_empty() && plan.alarms[0].contains(&wanted.withheld[0].to_string()));
     }
 
     #[test]

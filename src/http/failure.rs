@@ -4,8 +4,10 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::secret::shortened;
+
 /// How much of a server's own words is repeated, in characters.
-const WORDS: usize = 1_000;
+pub(super) const WORDS: usize = 1_000;
 
 /// A request that was not answered as it should be.
 #[derive(Clone, Debug)]
@@ -129,9 +131,13 @@ pub(super) fn plain(body: &[u8]) -> String {
     }
 }
 
-pub(super) fn cut(text: &str) -> String {
-    let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    text.chars().take(WORDS).collect()
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Errors are cleaned already, so a cut can leave no half of a secret.
+fn cut(text: &str) -> String {
+    shortened(&one_line(text), WORDS)
 }
 
 pub(super) fn unreachable(error: &reqwest::Error) -> String {
@@ -147,7 +153,7 @@ pub(super) fn unreachable(error: &reqwest::Error) -> String {
         ("refused", "nothing listens there: check host and port"),
         (
             "UnknownIssuer",
-            "the certificate comes from an authority that is not trusted here: give its certificate in \"cert_path\"",
+            "the certificate comes from an authority that is not trusted here: give its certificate in \"cert_path\" (MISP) or in Cortex's \"cacerts\" (any server)",
         ),
         ("not valid for name", "the certificate is for another host name"),
         (

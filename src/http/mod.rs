@@ -4,9 +4,9 @@
 
 mod failure;
 
-use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -14,16 +14,21 @@ use reqwest::blocking::{self, ClientBuilder, RequestBuilder};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Certificate, Method, Proxy, redirect};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use url::Url;
 
 use crate::config::Limits;
+use crate::json::LARGEST_ELEMENT;
+use crate::secret::{Scrubber, Secret};
 use crate::time::Clock;
 pub use failure::{Cause, Failure, words};
-use failure::{chain, cut, plain, unescaped, unreachable};
+use failure::{WORDS, chain, one_line, plain, unescaped, unreachable};
 
-/// The largest answer that is read as one value, in bytes.
-const LARGEST_VALUE: u64 = 16 << 20;
+/// The largest answer, or file, that is read as one value, in bytes.
+const LARGEST_VALUE: u64 = 4 << 20;
+/// As much is read of a refusal.
+const LARGEST_REFUSAL: u64 = 1 << 20;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What the network around us asks for, the same for every server of a job.
@@ -32,25 +37,38 @@ pub struct Network {
     clock: Clock,
     connect_timeout: Duration,
     read_timeout: Duration,
-    proxies: Vec<(&'static str, String)>,
+    proxies: Vec<(&'static str, Secret)>,
+    authorities: Option<String>,
+    scrubber: Arc<Scrubber>,
 }
 
 impl Network {
-    /// Takes the limits from the worker's configuration, and the proxies from where Cortex puts them:
-    /// `config.proxy.http` and `config.proxy.https` (its `JobRunnerSrv.scala`). Without them those of the environment
-    /// hold.
+    /// Takes the limits from the worker's configuration, and from where Cortex puts them (its `JobRunnerSrv.scala`) the
+    /// proxies, `config.proxy.http` and `config.proxy.https`, and further certificates, `config.cacerts`. Without proxies
+    /// there those of the environment hold.
     #[must_use]
-    pub fn new(limits: &Limits, config: &Map<String, Value>, clock: Clock) -> Self {
+    pub fn new(limits: &Limits, config: &Map<String, Value>, clock: Clock, scrubber: Arc<Scrubber>) -> Self {
+        let text = |value: Option<&Value>| {
+            let text = value.and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+            text.map(ToOwned::to_owned)
+        };
         let proxy = |scheme| {
-            let set = config.get("proxy").and_then(|proxy| proxy.get(scheme)).and_then(Value::as_str);
-            set.filter(|url| !url.trim().is_empty()).map(|url| (scheme, url.trim().to_owned()))
+            let url = text(config.get("proxy").and_then(|proxy| proxy.get(scheme)))?;
+            Some((scheme, Secret::new(&url)))
         };
         Self {
             clock,
             connect_timeout: Duration::from_secs(limits.connect_timeout),
             read_timeout: Duration::from_secs(limits.read_timeout),
             proxies: ["http", "https"].into_iter().filter_map(proxy).collect(),
+            authorities: text(config.get("cacerts")),
+            scrubber,
         }
+    }
+
+    /// A server's own words, without a key that it may repeat, on one line.
+    fn said(&self, words: &str) -> String {
+        one_line(&self.scrubber.beginning(words, WORDS))
     }
 
     /// The run's clock.
@@ -66,7 +84,7 @@ pub struct Origin<'a> {
     /// The base URL; its path ends with a slash.
     pub url: &'a Url,
     /// Headers sent with every request, the key among them.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, Secret)>,
     /// Our name. MISP streams long answers only to a name that begins with `MISP` (its `RestResponseComponent.php`).
     pub user_agent: String,
     /// Further certificates to trust, a PEM file.
@@ -95,9 +113,10 @@ impl Client {
             .redirect(redirect::Policy::none())
             .connect_timeout(network.connect_timeout)
             .timeout(network.read_timeout);
-        builder = trusting(builder, origin)?;
+        builder = trusting(builder, origin, network)?;
         for (scheme, url) in &network.proxies {
-            let proxy = if *scheme == "http" { Proxy::http(url.as_str()) } else { Proxy::https(url.as_str()) };
+            let url = url.expose();
+            let proxy = if *scheme == "http" { Proxy::http(url) } else { Proxy::https(url) };
             builder = builder.proxy(
                 proxy.map_err(|_| anyhow::anyhow!("the proxy for {scheme} is no URL: write it as http://host:port"))?,
             );
@@ -139,11 +158,16 @@ impl Client {
             return Err(fail(Cause::Deadline));
         }
         (self.on_request)();
-        let timeout =
-            self.network.clock.left().map_or(self.network.read_timeout, |left| left.min(self.network.read_timeout));
-        let request = finish(self.agent.request(method, url).timeout(timeout));
-        let response = request.send().map_err(|error| fail(Cause::Unreachable(unreachable(&error))))?;
-        let answer = Answer { line: line.clone(), clock: self.network.clock, response };
+        let mut request = finish(self.agent.request(method, url));
+        // The client's own timeout is for the next bytes. Near the end of the run the whole request has what is left.
+        if let Some(left) = self.network.clock.left().filter(|left| *left < self.network.read_timeout) {
+            request = request.timeout(left);
+        }
+        let response = request.send().map_err(|error| match self.network.clock.is_over() {
+            true => fail(Cause::Unreachable("no answer before the deadline of the run".to_owned())),
+            false => fail(Cause::Unreachable(self.network.scrubber.clean(&unreachable(&error)))),
+        })?;
+        let answer = Answer { line: line.clone(), network: self.network.clone(), response };
         answer.checked().map_err(fail)
     }
 }
@@ -151,7 +175,7 @@ impl Client {
 fn headers(origin: &Origin<'_>) -> Result<HeaderMap> {
     let mut headers = HeaderMap::from_iter([(ACCEPT, JSON), (CONTENT_TYPE, JSON)]);
     for (name, value) in &origin.headers {
-        let mut value = HeaderValue::from_str(value)
+        let mut value = HeaderValue::from_str(value.expose())
             .ok()
             .context("the key has a character that no HTTP header can carry: paste it anew")?;
         let name = HeaderName::from_static(name);
@@ -163,7 +187,7 @@ fn headers(origin: &Origin<'_>) -> Result<HeaderMap> {
 
 /// Trust: the built-in web roots, the system's, and the configured file. For plain http none is loaded, which is also
 /// what lets the program run where there is no certificate file at all.
-fn trusting(builder: ClientBuilder, origin: &Origin<'_>) -> Result<ClientBuilder> {
+fn trusting(builder: ClientBuilder, origin: &Origin<'_>, network: &Network) -> Result<ClientBuilder> {
     // A second call finds the provider in place already, which is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
     if origin.url.scheme() == "http" {
@@ -171,22 +195,31 @@ fn trusting(builder: ClientBuilder, origin: &Origin<'_>) -> Result<ClientBuilder
     }
     let web = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|root| Certificate::from_der(root).ok());
     let own = origin.cert_path.map_or(Ok(Vec::new()), certificates)?;
-    Ok(builder.tls_certs_merge(web.chain(own)).tls_danger_accept_invalid_certs(!origin.cert_check))
+    let given = network
+        .authorities
+        .as_deref()
+        .map_or(Ok(Vec::new()), |text| parsed(text.as_bytes()).context("reading the certificates in \"cacerts\""))?;
+    let builder = builder.tls_certs_merge(web.chain(own).chain(given));
+    Ok(builder.tls_danger_accept_invalid_certs(!origin.cert_check))
 }
 
 fn certificates(path: &Path) -> Result<Vec<Certificate>> {
     let reading = || format!("reading the certificates in {} (\"cert_path\")", path.display());
-    let text = fs::read(path).with_context(reading)?;
-    let certificates =
-        Certificate::from_pem_bundle(&text).map_err(|error| anyhow::anyhow!(chain(&error))).with_context(reading)?;
-    ensure!(!certificates.is_empty(), "{}: there is no certificate in PEM form in it", reading());
+    let mut text = Vec::new();
+    crate::files::open(path).with_context(reading)?.take(LARGEST_VALUE).read_to_end(&mut text).with_context(reading)?;
+    parsed(&text).with_context(reading)
+}
+
+fn parsed(text: &[u8]) -> Result<Vec<Certificate>> {
+    let certificates = Certificate::from_pem_bundle(text).map_err(|error| anyhow::anyhow!(chain(&error)))?;
+    ensure!(!certificates.is_empty(), "there is no certificate in PEM form in it");
     Ok(certificates)
 }
 
 /// A good answer whose body has not been read yet.
 pub struct Answer {
     line: String,
-    clock: Clock,
+    network: Network,
     response: blocking::Response,
 }
 
@@ -194,28 +227,30 @@ impl Answer {
     fn checked(self) -> Result<Self, Cause> {
         let status = self.response.status();
         if status.is_redirection() {
-            return Err(Cause::Redirected { status: status.as_u16(), to: self.header(LOCATION.as_str()) });
+            return Err(Cause::Redirected { status: status.as_u16(), to: self.said(&self.header(LOCATION.as_str())) });
         }
         if !status.is_success() {
             return Err(self.refused());
         }
         let kind = self.header(CONTENT_TYPE.as_str());
-        if kind.to_ascii_lowercase().contains("json") { Ok(self) } else { Err(Cause::NotJson(kind)) }
+        if kind.to_ascii_lowercase().contains("json") { Ok(self) } else { Err(Cause::NotJson(self.said(&kind))) }
+    }
+
+    /// A server's own words, without a key that it may repeat; only then may they be cut.
+    fn said(&self, words: &str) -> String {
+        self.network.said(words)
     }
 
     fn refused(self) -> Cause {
         let status = self.response.status().as_u16();
         let location = Some(self.header(LOCATION.as_str())).filter(|location| !location.is_empty());
+        let network = self.network.clone();
         let mut text = Vec::new();
-        drop(self.body().take(64 << 10).read_to_end(&mut text));
+        drop(self.body().take(LARGEST_REFUSAL).read_to_end(&mut text));
         let said: Value = serde_json::from_slice(&text).unwrap_or_default();
         let message = said.get("message").and_then(Value::as_str).map_or_else(|| plain(&text), unescaped);
-        Cause::Refused {
-            status,
-            message: cut(&message),
-            errors: Box::new(said.get("errors").cloned().unwrap_or_default()),
-            location,
-        }
+        let errors = network.scrubber.clean_value(said.get("errors").cloned().unwrap_or_default());
+        Cause::Refused { status, message: network.said(&message), errors: Box::new(errors), location }
     }
 
     /// A header, or the empty text.
@@ -227,7 +262,7 @@ impl Answer {
     /// The body, as a stream that ends with an error at the deadline.
     #[must_use]
     pub fn body(self) -> Body {
-        Body { clock: self.clock, response: self.response }
+        Body { clock: self.network.clock, response: self.response }
     }
 
     /// The whole body as one value.
@@ -237,6 +272,16 @@ impl Answer {
     pub fn value(self) -> Result<Value> {
         let line = self.line.clone();
         let body = self.body().take(LARGEST_VALUE);
+        serde_json::from_reader(io::BufReader::new(body)).with_context(|| format!("{line}: reading the answer"))
+    }
+
+    /// What a type takes of the body; the rest is passed over.
+    ///
+    /// # Errors
+    /// That it broke off, is too large, or is no JSON of that shape.
+    pub fn read<T: DeserializeOwned>(self) -> Result<T> {
+        let line = self.line.clone();
+        let body = self.body().take(LARGEST_ELEMENT);
         serde_json::from_reader(io::BufReader::new(body)).with_context(|| format!("{line}: reading the answer"))
     }
 

@@ -4,6 +4,7 @@ use crate::cortex::report::Artifact;
 use crate::full::{Alert, AlertObservable};
 use crate::markings::{Pap, Tlp};
 use crate::misp::wire::{Attribute, Event};
+use crate::secret::shortened;
 use crate::time;
 use crate::types::{self, DataTypes, Found};
 
@@ -29,7 +30,11 @@ pub fn tlp(event: &Event) -> Tlp {
 /// The alert of an event, without observables yet.
 #[must_use]
 pub fn alert(event: &Event, uuid: &uuid::Uuid, origin: &Origin<'_>) -> Alert {
-    let source_tag = Some(event.organisation()).filter(|name| !name.is_empty()).map(|name| format!("src:{name}"));
+    let mut tags: Vec<String> = event.tags().map(ToOwned::to_owned).collect();
+    bound(&mut tags);
+    let source_tag = Some(shortened(event.organisation(), LONGEST_TAG))
+        .filter(|name| !name.is_empty())
+        .map(|name| format!("src:{name}"));
     Alert {
         kind: "misp",
         source: origin.connection.to_owned(),
@@ -45,7 +50,7 @@ pub fn alert(event: &Event, uuid: &uuid::Uuid, origin: &Origin<'_>) -> Alert {
         date: time::day(&event.date).unwrap_or(0).saturating_mul(1_000),
         tlp: tlp(event).number(),
         pap: Pap::from_tags(event.tags()).unwrap_or(DEFAULT_PAP).number(),
-        tags: source_tag.into_iter().chain(event.tags().map(ToOwned::to_owned)).collect(),
+        tags: source_tag.into_iter().chain(tags).collect(),
         observable_count: 0,
         observables: Vec::new(),
     }
@@ -54,8 +59,8 @@ pub fn alert(event: &Event, uuid: &uuid::Uuid, origin: &Origin<'_>) -> Alert {
 /// `#<id> <info>`; a feed has no id.
 #[must_use]
 pub fn title(event: &Event) -> String {
-    let info = event.info.trim();
-    if event.id.is_empty() { info.to_owned() } else { format!("#{} {info}", event.id) }
+    let info = shortened(event.info.trim(), LONGEST_MESSAGE);
+    if event.id.is_empty() { info } else { format!("#{} {info}", shortened(&event.id, 20)) }
 }
 
 fn description(event: &Event) -> String {
@@ -86,8 +91,12 @@ fn description(event: &Event) -> String {
     format!(
         "MISP event `{}` of **{}**\n\n- Date: {}\n{}{}- Analysis: {analysis}\n- Threat level: {threat_level}\n- Distribution: {distribution}\n",
         event.uuid,
-        if event.organisation().is_empty() { "an unknown organisation" } else { event.organisation() },
-        event.date,
+        if event.organisation().is_empty() {
+            "an unknown organisation".to_owned()
+        } else {
+            shortened(event.organisation(), LONGEST_TAG)
+        },
+        shortened(&event.date, 20),
         moment("Changed", event.timestamp),
         moment("Published", event.publish_timestamp),
     )
@@ -155,7 +164,38 @@ pub fn merge(first: &mut AlertObservable, second: AlertObservable) {
     }
 }
 
-/// An IOC as an artifact of the report. Cortex takes tags up to 128 characters' worth of sense and no empty data.
+/// The longest value of an observable that TheHive takes, in characters.
+const LONGEST_DATA: usize = 4_096;
+/// The longest comment, title and tag that a report shows, in characters, and the most tags.
+const LONGEST_MESSAGE: usize = 2_000;
+const LONGEST_TAG: usize = 300;
+const MOST_TAGS: usize = 100;
+
+/// An observable within what TheHive takes and a report can show. A value beyond that becomes an `other` observable that
+/// names its attribute: a shortened IOC would be a wrong one.
+#[must_use]
+pub fn bounded(mut observable: AlertObservable, uuid: &str) -> AlertObservable {
+    if observable.data.chars().nth(LONGEST_DATA).is_some() {
+        observable.message = observable.data;
+        observable.data = format!("misp-attribute:{}", shortened(uuid, 36));
+        observable.data_type = "other".to_owned();
+        observable.ioc = false;
+    }
+    observable.message = shortened(&observable.message, LONGEST_MESSAGE);
+    bound(&mut observable.tags);
+    observable
+}
+
+fn bound(tags: &mut Vec<String>) {
+    tags.truncate(MOST_TAGS);
+    for tag in tags {
+        if tag.len() > LONGEST_TAG {
+            *tag = shortened(tag, LONGEST_TAG);
+        }
+    }
+}
+
+/// An IOC as an artifact of the report.
 #[must_use]
 pub fn artifact(observable: &AlertObservable) -> Artifact {
     Artifact {

@@ -93,7 +93,7 @@ impl Worker for Import {
         }
         let importing = connections::narrowed(importing, command.connection.as_deref())?;
         let ids = Ids::new(&export::instance(config.instance.as_deref(), config.thehive_url.as_deref())?);
-        let network = Network::new(&config.limits, &job.config, clock);
+        let network = Network::new(&config.limits, &job.config, clock, run.scrubber());
         let since = command.since.unwrap_or_else(|| window_start(config.window_days, clock.now));
         run.draft().full.dry_run = true;
         for connection in &importing {
@@ -230,13 +230,14 @@ impl One<'_> {
     }
 
     fn line(&self, event: &Event, uuid: &Uuid, verdict: &Verdict, attributes: u64) -> EventLine {
+        let run = &self.part.run;
         EventLine {
             uuid: uuid.to_string(),
-            id: Some(event.id.clone()).filter(|id| !id.is_empty()),
-            title: export::map::shortened(&event.info),
+            id: Some(run.shown(&event.id)).filter(|id| !id.is_empty()),
+            title: run.shown(&event.info),
             link: self.link(uuid),
-            organisation: event.organisation().to_owned(),
-            date: event.date.clone(),
+            organisation: run.shown(event.organisation()),
+            date: run.shown(&event.date),
             tlp: map::tlp(event).word().to_owned(),
             attributes,
             verdict: verdict.word().to_owned(),

@@ -76,7 +76,9 @@ impl<'a> Reading<'a> {
             Element::Good(attribute) if attribute.deleted == Some(true) => Verdict::Skipped("deleted".to_owned()),
             Element::Good(attribute) => match map::observables(&attribute, within, self.tlp, &self.data_types) {
                 Ok(observables) => {
-                    observables.into_iter().for_each(|observable| self.observable(observable));
+                    observables
+                        .into_iter()
+                        .for_each(|observable| self.observable(map::bounded(observable, &attribute.uuid)));
                     Verdict::Created
                 }
                 Err(reason) => Verdict::Failed(reason),

@@ -5,10 +5,15 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::stream::Element;
+
+/// The longest list inside one element: the tags of an attribute, the attributes of an object.
+const LONGEST_LIST: usize = 20_000;
+/// The longest text that is kept, in bytes: MISP stores at most 65,535 in a value.
+const LONGEST_TEXT: usize = 1 << 20;
 
 /// Names the kind of a value for a message: the kind, never the value, which may be a secret.
 #[must_use]
@@ -65,12 +70,11 @@ impl<'de> Visitor<'de> for ScalarVisitor {
         Ok(Scalar::Float(value))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Scalar, E> {
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Scalar, E> {
+        if value.len() > LONGEST_TEXT {
+            return Err(E::custom(format!("a text has more than {} KiB", LONGEST_TEXT >> 10)));
+        }
         Ok(Scalar::Text(value.to_owned()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Scalar, E> {
-        Ok(Scalar::Text(value))
     }
 
     fn visit_unit<E>(self) -> Result<Scalar, E> {
@@ -120,6 +124,29 @@ pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>,
 #[must_use]
 pub fn whole(value: f64) -> Option<i64> {
     (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64)
+}
+
+/// Reads `true`, and nothing that merely looks like it: for the flag that decides what leaves the house.
+///
+/// # Errors
+/// Only where the JSON itself is broken.
+pub fn exactly_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(matches!(Scalar::deserialize(deserializer)?, Scalar::Bool(true)))
+}
+
+/// Reads a marking (TLP, PAP): none if absent, and a number outside every scale if it cannot be read, so that it counts
+/// as the strictest.
+///
+/// # Errors
+/// Only where the JSON itself is broken.
+pub fn marking<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Ok(match Scalar::deserialize(deserializer)? {
+        Scalar::None => None,
+        Scalar::Int(value) => Some(value),
+        Scalar::Float(value) => Some(whole(value).unwrap_or(i64::MAX)),
+        Scalar::Text(value) => Some(value.trim().parse().unwrap_or(i64::MAX)),
+        Scalar::Bool(_) => Some(i64::MAX),
+    })
 }
 
 /// Reads a boolean, written as such, as 0/1 or as text; anything else as none.
@@ -197,6 +224,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
         let mut list = Vec::new();
         while let Some(element) = seq.next_element()? {
+            if list.len() == LONGEST_LIST {
+                return Err(de::Error::custom(format!("a list has more than {LONGEST_LIST} elements")));
+            }
             list.push(element);
         }
         Ok(list)

@@ -2,9 +2,9 @@
 //! Files appear whole, by a rename, under a lock; the manifest is rebuilt from the event files, so that a run that died
 //! between two files is mended by the next one.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -17,16 +17,16 @@ use uuid::Uuid;
 
 use super::wire::{Attribute, Entries, Event, Object, Piece, Pieces};
 use super::{Held, Listed, Window};
-use crate::cortex::report::replace;
-use crate::export::plan::{Plan, Refusals, Wanted, WantedAttribute};
+use crate::export::plan::{Plan, Sending, Wanted, WantedAttribute};
+use crate::files;
 use crate::json::{self, Element, Source};
 use crate::time::Clock;
 
 const MANIFEST: &str = "manifest.json";
 const HASHES: &str = "hashes.csv";
 const LOCK: &str = ".cortex-misp.lock";
-/// The largest event file that is read as a whole, in bytes: one of ours, or one for the manifest.
-const LARGEST_FILE: u64 = 256 << 20;
+/// The largest event file that is read as a whole, in bytes: one of ours.
+const LARGEST_FILE: u64 = 64 << 20;
 /// How long another run may hold the folder.
 const PATIENCE: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -60,10 +60,14 @@ impl Feed {
     /// That the folder cannot be written, or is held for too long.
     pub fn lock(&self) -> Result<Lock> {
         let path = self.folder.join(LOCK);
-        let file = File::create(&path).with_context(|| format!("locking the feed: writing {}", path.display()))?;
+        let locking = || format!("locking the feed: writing {}", path.display());
+        let file = files::open_lock(&path).with_context(locking)?;
         for _ in 0..PATIENCE {
             match file.try_lock() {
-                Ok(()) => return Ok(Lock(file)),
+                Ok(()) => {
+                    files::clear_unfinished(&self.folder).with_context(locking)?;
+                    return Ok(Lock(file));
+                }
                 Err(TryLockError::WouldBlock) if !self.clock.is_over() => thread::sleep(PAUSE),
                 Err(TryLockError::WouldBlock) => break,
                 Err(TryLockError::Error(error)) => {
@@ -80,7 +84,7 @@ impl Feed {
     /// A manifest that is missing beside other files, or broken.
     pub fn list(&self, window: Window, on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
         let path = self.folder.join(MANIFEST);
-        let file = match File::open(&path) {
+        let file = match files::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.event_files()?.is_empty() => return Ok(()),
             Err(error) => return Err(error).context(format!("reading the feed's manifest {}", path.display())),
@@ -105,8 +109,8 @@ impl Feed {
     pub fn read(&self, event: &Uuid, on: &mut dyn FnMut(Piece) -> Result<()>) -> Result<()> {
         let path = self.file(event);
         let reading = || format!("reading {}", path.display());
-        let file = File::open(&path).with_context(reading)?;
-        Source::new(file).read(|hand| Pieces { hand, on }).with_context(reading)
+        let file = files::open(&path).with_context(reading)?;
+        Source::new(file).read(|hand| Pieces { is_inside: false, hand, on }).with_context(reading)
     }
 
     /// What an event file holds.
@@ -115,7 +119,8 @@ impl Feed {
     /// A file that is broken.
     pub fn held(&self, event: &Uuid) -> Result<Option<Held>> {
         let Some(value) = read_file(&self.file(event))? else { return Ok(None) };
-        let inner = value.get("Event").cloned().unwrap_or_default();
+        let inner = value.get("Event").filter(|inner| inner.is_object()).cloned();
+        let inner = inner.with_context(|| format!("{} holds no event", self.file(event).display()))?;
         let content: Content =
             serde_json::from_value(inner.clone()).with_context(|| format!("reading event {event} of the feed"))?;
         let event = serde_json::from_value(inner).with_context(|| format!("reading event {event} of the feed"))?;
@@ -127,15 +132,17 @@ impl Feed {
     ///
     /// # Errors
     /// What could not be read or written.
-    pub fn apply(&self, wanted: &Wanted, plan: &Plan, refusals: &mut Refusals) -> Result<()> {
+    pub fn apply(&self, wanted: &Wanted, plan: &Plan, sending: &mut Sending) -> Result<()> {
         let additions: Vec<_> = plan.additions(wanted).collect();
         if plan.create || !additions.is_empty() {
             let path = self.file(&wanted.uuid);
             let mut file = read_file(&path)?.unwrap_or_else(|| self.new_event(wanted));
             self.append(&mut file, &additions).ok_or_else(|| anyhow!("{} is no event file", path.display()))?;
-            self.write(&format!("{}.json", wanted.uuid), &format!("{file:#}\n"))?;
+            let written = self.write(&format!("{}.json", wanted.uuid), &format!("{file:#}\n"));
+            sending.sent(additions.iter().copied(), written.is_ok());
+            written?;
         }
-        self.write_index(refusals)
+        self.write_index(sending)
     }
 
     fn new_event(&self, wanted: &Wanted) -> Value {
@@ -181,17 +188,15 @@ impl Feed {
         })
     }
 
-    /// Rebuilds `manifest.json` and `hashes.csv` from the event files, one file at a time.
-    fn write_index(&self, refusals: &mut Refusals) -> Result<()> {
+    /// Rebuilds `manifest.json` and `hashes.csv` from the event files, each read as a stream.
+    fn write_index(&self, sending: &mut Sending) -> Result<()> {
         let mut manifest = Map::new();
         let mut hashes = String::new();
         for uuid in self.event_files()? {
-            let entry = read_file(&self.file(&uuid))
-                .and_then(|file| index_entry(&uuid, &file.unwrap_or_default(), &mut hashes));
-            match entry {
+            match self.index_entry(&uuid, &mut hashes) {
                 Ok(entry) => drop(manifest.insert(uuid.to_string(), entry)),
                 Err(error) => {
-                    refusals.remarks.push(format!("{uuid}.json is left out of the feed's manifest: {error:#}"))
+                    sending.remarks.push(format!("{uuid}.json is left out of the feed's manifest: {error:#}"));
                 }
             }
         }
@@ -199,12 +204,41 @@ impl Feed {
         self.write(MANIFEST, &format!("{:#}\n", Value::Object(manifest)))
     }
 
+    /// The manifest's entry of an event file; its hashes are added to `hashes`.
+    fn index_entry(&self, uuid: &Uuid, hashes: &mut String) -> Result<Value> {
+        let path = self.file(uuid);
+        let reader = BufReader::new(files::open(&path)?);
+        let Head { event } = serde_json::from_reader(reader)?;
+        let mut lines = BTreeSet::new();
+        let mut add = |element: Element<Attribute>| {
+            if let Element::Good(attribute) = element
+                && attribute.deleted != Some(true)
+            {
+                lines.extend(halves(&attribute).map(|half| format!("{},{uuid}\n", md5(half))));
+            }
+        };
+        self.read(uuid, &mut |piece| {
+            match piece {
+                Piece::Attribute(element) => add(element),
+                Piece::Object(Element::Good(object)) => object.attributes.into_iter().for_each(&mut add),
+                Piece::Object(Element::Bad(_)) => {}
+            }
+            Ok(())
+        })?;
+        hashes.extend(lines);
+        Ok(event.manifest_entry())
+    }
+
+    /// A file that would not change is not written.
     fn write(&self, name: &str, text: &str) -> Result<()> {
         let path = self.folder.join(name);
-        if fs::read(&path).is_ok_and(|present| present == text.as_bytes()) {
+        let mut present = Vec::new();
+        let most = text.len() as u64 + 1;
+        let read = files::open(&path).and_then(|file| file.take(most).read_to_end(&mut present));
+        if read.is_ok() && present == text.as_bytes() {
             return Ok(());
         }
-        replace(&self.folder, name, text.as_bytes()).with_context(|| format!("writing {}", path.display()))
+        files::replace(&self.folder, name, text.as_bytes()).with_context(|| format!("writing {}", path.display()))
     }
 
     /// The event files, by uuid; other files of the folder are not ours to read.
@@ -244,7 +278,7 @@ impl Content {
 
 fn read_file(path: &Path) -> Result<Option<Value>> {
     let reading = || format!("reading {}", path.display());
-    let file = match File::open(path) {
+    let file = match files::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(reading),
@@ -254,32 +288,21 @@ fn read_file(path: &Path) -> Result<Option<Value>> {
     serde_json::from_slice(&text).map(Some).with_context(reading)
 }
 
-/// The manifest's entry of an event file; its hashes are added to `hashes`.
-fn index_entry(uuid: &Uuid, file: &Value, hashes: &mut String) -> Result<Value> {
-    let event = file.get("Event").filter(|event| event.is_object()).context("it holds no event")?;
-    let content: Content = serde_json::from_value(event.clone())?;
-    let values: BTreeMap<_, ()> = content
-        .attributes()
-        .iter()
-        .filter(|a| a.deleted != Some(true))
-        .flat_map(halves)
-        .map(|half| (half, ()))
-        .collect();
-    for value in values.keys() {
-        let digest = Md5::digest(value.as_bytes());
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        hashes.push_str(&format!("{hex},{uuid}\n"));
-    }
-    let keys = ["info", "Orgc", "analysis", "timestamp", "date", "threat_level_id", "Tag"];
-    Ok(keys.into_iter().filter_map(|key| Some((key.to_owned(), event.get(key)?.clone()))).collect::<Map<_, _>>().into())
+/// The head of an event file.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(rename = "Event")]
+    event: Event,
+}
+
+fn md5(text: &str) -> String {
+    Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What a feed's reader searches for: the value, or both halves of a composite.
-fn halves(attribute: &Attribute) -> Vec<String> {
-    match attribute.value.split_once('|') {
-        Some((first, second)) if attribute.kind.contains('|') || attribute.kind == "malware-sample" => {
-            vec![first.to_owned(), second.to_owned()]
-        }
-        _ => vec![attribute.value.clone()],
-    }
+fn halves(attribute: &Attribute) -> impl Iterator<Item = &str> {
+    let is_composite = attribute.kind.contains('|') || attribute.kind == "malware-sample";
+    let halves = attribute.value.split_once('|').filter(|_| is_composite);
+    let (first, second) = halves.map_or((attribute.value.as_str(), None), |(first, second)| (first, Some(second)));
+    std::iter::once(first).chain(second)
 }

@@ -9,7 +9,7 @@ use anyhow::Result;
 use uuid::Uuid;
 
 use crate::config::connections::{Connection, Target};
-use crate::export::plan::{Plan, Refusals, Wanted};
+use crate::export::plan::{Plan, Sending, Wanted};
 use crate::full::{Kind, PartOf};
 use crate::http::Network;
 use crate::types::ServerTypes;
@@ -121,15 +121,27 @@ impl Misp {
         }
     }
 
+    /// True if an event may be written by us: a server's event by its own organisation; a feed's by whoever may write
+    /// the folder.
+    ///
+    /// # Errors
+    /// That the server does not say who we are.
+    pub fn owns(&self, event: &Event) -> Result<bool> {
+        match self {
+            Self::Server(server) => server.owns(event),
+            Self::Feed(_) => Ok(true),
+        }
+    }
+
     /// Carries out a plan. What was refused is told by attribute, also if the writing stops; whether the rest arrived is
     /// for [`Misp::held`] to say. A feed with an empty plan has its manifest brought in line.
     ///
     /// # Errors
     /// What stopped the writing. Some of it may have arrived.
-    pub fn apply(&self, wanted: &Wanted, plan: &Plan, refusals: &mut Refusals) -> Result<()> {
+    pub fn apply(&self, wanted: &Wanted, plan: &Plan, sending: &mut Sending) -> Result<()> {
         match self {
-            Self::Server(server) => server.apply(wanted, plan, refusals),
-            Self::Feed(feed) => feed.apply(wanted, plan, refusals),
+            Self::Server(server) => server.apply(wanted, plan, sending),
+            Self::Feed(feed) => feed.apply(wanted, plan, sending),
         }
     }
 

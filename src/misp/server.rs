@@ -1,9 +1,10 @@
 //! A MISP server, over HTTP: the requests and what their answers mean. The rules are those of MISP 2.5, as the exchanges
 //! in `fixtures/wire/misp/` show them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::Url;
 use uuid::Uuid;
@@ -11,16 +12,19 @@ use uuid::Uuid;
 use super::wire::{Attribute, Event, Piece, Pieces};
 use super::{Held, Listed, Window};
 use crate::config::connections::{Connection, Target};
-use crate::export::plan::{Plan, Refusals, Wanted, WantedAttribute};
+use crate::export::plan::{Plan, Sending, Wanted, WantedAttribute};
 use crate::full::PartOf;
 use crate::http::{self, Answer, Cause, Client, Failure, Network, Origin};
 use crate::json::{Each, Element, Path, Source};
+use crate::time::DAY;
 use crate::types::ServerTypes;
 
 /// Events asked for at once. A page is read before its events are, so that no answer waits half read.
 const ROWS: usize = 500;
 /// Attributes asked for at once.
 const ATTRIBUTES: usize = 5_000;
+/// Attributes that an event of ours may hold.
+const MOST_HELD: usize = 200_000;
 /// Attributes sent at once: MISP takes about four seconds for them.
 const BATCH: usize = 1_000;
 
@@ -28,6 +32,7 @@ const BATCH: usize = 1_000;
 pub struct Server {
     client: Client,
     url: Url,
+    now: i64,
 }
 
 impl Server {
@@ -41,14 +46,14 @@ impl Server {
         };
         let origin = Origin {
             url,
-            headers: vec![("authorization", key.expose().to_owned())],
+            headers: vec![("authorization", key.clone())],
             user_agent: format!("MISP-cortex-misp/{}", env!("CARGO_PKG_VERSION")),
             cert_path: cert_path.as_deref(),
             cert_check: *cert_check,
         };
         let part = part.clone();
         let client = Client::new(&origin, network, Box::new(move || part.request()))?;
-        Ok(Self { client, url: url.clone() })
+        Ok(Self { client, url: url.clone(), now: network.clock().now })
     }
 
     /// The version: the cheapest question that needs a good key.
@@ -58,8 +63,22 @@ impl Server {
     pub fn version(&self) -> Result<String> {
         let answer = self.client.get("servers/getVersion").map_err(explained)?;
         let line = answer.line().to_owned();
-        let version = answer.value()?.get("version").and_then(Value::as_str).map(ToOwned::to_owned);
+        let version =
+            answer.value()?.get("version").and_then(Value::as_str).map(|version| version.chars().take(40).collect());
         version.with_context(|| format!("{line}: the answer names no version: this is no MISP"))
+    }
+
+    /// True if an event's organisation is that of the key's user (`fixtures/wire/misp/013-users-view-me-partner.json`).
+    ///
+    /// # Errors
+    /// That the server does not say who we are.
+    pub fn owns(&self, event: &Event) -> Result<bool> {
+        let answer = self.client.get("users/view/me.json").map_err(explained)?;
+        let line = answer.line().to_owned();
+        let me = answer.value()?;
+        let own = me.pointer("/Organisation/uuid").and_then(Value::as_str);
+        let own = own.with_context(|| format!("{line}: the answer names no organisation"))?;
+        Ok(event.orgc.as_ref().is_none_or(|orgc| orgc.uuid.eq_ignore_ascii_case(own)))
     }
 
     /// The attribute types of this server, by category (`fixtures/wire/misp/describeTypes.json`).
@@ -80,8 +99,9 @@ impl Server {
 
     /// The union of what was published and what was changed since the window opens. A publication does not change
     /// `timestamp`, and an edit with `published` leaves `publish_timestamp` at 0
-    /// (`fixtures/wire/misp/410-edit-published-true-keeps-publish-timestamp.json`), so both are asked for; what the
-    /// first list had is left out of the second by its own dates, without remembering it.
+    /// (`fixtures/wire/misp/410-edit-published-true-keeps-publish-timestamp.json`), so both are asked for. What the first
+    /// list had is left out of the second by its own dates, without remembering it; only what was published lately, and
+    /// so perhaps between the two, is remembered by its uuid.
     ///
     /// # Errors
     /// What stopped the list.
@@ -90,13 +110,28 @@ impl Server {
             return self.pages(window, &[], on);
         }
         let since = Value::from(window.since);
-        self.pages(window, &[("publish_timestamp", since.clone())], on)?;
+        let lately = self.now.saturating_sub(DAY);
+        let mut seen = HashSet::new();
+        self.pages(window, &[("publish_timestamp", since.clone())], &mut |listed| {
+            if let Listed::Event(event, uuid) = &listed
+                && event.publish_timestamp.unwrap_or(0) >= lately
+            {
+                seen.insert(*uuid);
+            }
+            on(listed)
+        })?;
         self.pages(window, &[("timestamp", since)], &mut |listed| match &listed {
-            Listed::Event(event, _) if event.publish_timestamp.unwrap_or(0) >= window.since => Ok(()),
-            Listed::Event(..) | Listed::Bad(_) => on(listed),
+            Listed::Event(event, uuid) => {
+                let published = event.publish_timestamp.unwrap_or(0);
+                let was_listed = published >= window.since && (published < lately || seen.contains(uuid));
+                if was_listed { Ok(()) } else { on(listed) }
+            }
+            Listed::Bad(_) => on(listed),
         })
     }
 
+    /// Sorted by id, so that a row that slips onto the next page, because an event came in before it, is known by its
+    /// number. The last page is one that is not full and, by the count in the header, has nothing behind it.
     fn pages(&self, window: Window, filters: &[(&str, Value)], on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
         let mut highest = 0;
         for page in 1.. {
@@ -109,15 +144,16 @@ impl Server {
             let answer = self.client.post("events/index", &body).map_err(explained)?;
             let total: Option<usize> = answer.header("x-result-count").parse().ok();
             let line = answer.line().to_owned();
-            let rows = elements::<Event>(answer, &[])?;
+            let rows = elements::<Event>(answer, &[], ROWS)?;
+            let ended = rows.is_empty() || (rows.len() < ROWS && total.is_some_and(|total| page * ROWS >= total));
             let last = rows.iter().filter_map(number).max();
-            let ended = rows.is_empty() || total.is_some_and(|total| page * ROWS >= total);
             ensure!(
-                page == 1 || ended || last > Some(highest),
+                page == 1 || rows.is_empty() || last > Some(highest),
                 "{line}: the server sends the same page again and again"
             );
+            let new = rows.into_iter().filter(|row| number(row).is_none_or(|number| number > highest));
+            new.map(Listed::new).try_for_each(&mut *on)?;
             highest = last.unwrap_or(highest);
-            rows.into_iter().map(Listed::new).try_for_each(&mut *on)?;
             if ended {
                 break;
             }
@@ -135,7 +171,7 @@ impl Server {
         let answer = self.client.get(&format!("events/view/{event}/{WITHOUT}")).map_err(explained)?;
         let line = answer.line().to_owned();
         Source::new(answer.body())
-            .read(|hand| Pieces { hand, on })
+            .read(|hand| Pieces { is_inside: false, hand, on })
             .with_context(|| format!("{line}: reading the event"))
     }
 
@@ -145,39 +181,45 @@ impl Server {
     /// What stopped the reading.
     pub fn held(&self, uuid: &Uuid) -> Result<Option<Held>> {
         let answer = self.client.post("events/index", &json!({"eventid": [uuid]})).map_err(explained)?;
-        let rows = elements::<Event>(answer, &[])?;
+        let rows = elements::<Event>(answer, &[], ROWS)?;
         let is_it = |event: &Event| Uuid::parse_str(&event.uuid).is_ok_and(|found| found == *uuid);
         let found = rows.into_iter().find_map(|row| match row {
             Element::Good(event) if is_it(&event) => Some(event),
             Element::Good(_) | Element::Bad(_) => None,
         });
-        found.map(|event| Ok(Held { event, attributes: self.attributes(uuid)? })).transpose()
+        found.map(|event| Ok(Held { attributes: self.attributes(uuid, &event)?, event })).transpose()
     }
 
-    /// Pages until one is empty: a page may be short for reasons of its own, and the count in the header is no total
-    /// (`fixtures/wire/misp/212-ars-page1.json`).
-    fn attributes(&self, event: &Uuid) -> Result<Vec<Attribute>> {
+    /// Pages until one is empty, since a page may be short for reasons of its own and the count in its header is no total
+    /// (`fixtures/wire/misp/212-ars-page1.json`); or until there are as many live ones as the event counts.
+    fn attributes(&self, uuid: &Uuid, event: &Event) -> Result<Vec<Attribute>> {
+        let counted = event.attribute_count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
         let mut held: Vec<Attribute> = Vec::new();
         for page in 1.. {
             let body = json!({
-                "returnFormat": "json", "eventid": event, "deleted": [0, 1],
+                "returnFormat": "json", "eventid": uuid, "deleted": [0, 1],
                 "limit": ATTRIBUTES, "page": page, "order": "Attribute.id asc",
             });
             let answer = self.client.post("attributes/restSearch", &body).map_err(explained)?;
-            let rows = elements::<Attribute>(answer, &["response", "Attribute"])?;
-            let ended = rows.len() < ATTRIBUTES;
+            let rows = elements::<Attribute>(answer, &["response", "Attribute"], ATTRIBUTES)?;
             let is_known =
                 matches!((rows.first(), held.first()), (Some(Element::Good(row)), Some(first)) if row == first);
-            ensure!(!is_known, "reading what event {event} holds: the server sends the same page again and again");
+            ensure!(!is_known, "reading what event {uuid} holds: the server sends the same page again and again");
+            let (is_empty, is_full) = (rows.is_empty(), rows.len() == ATTRIBUTES);
             for row in rows {
                 match row {
                     Element::Good(attribute) => held.push(attribute),
                     Element::Bad(kind) => {
-                        bail!("reading what event {event} holds: an attribute is {kind}, not an object")
+                        bail!("reading what event {uuid} holds: an attribute is {kind}, not an object")
                     }
                 }
             }
-            if ended {
+            ensure!(
+                held.len() <= MOST_HELD,
+                "event {uuid} holds more than {MOST_HELD} attributes: it is not exported to"
+            );
+            let live = held.iter().filter(|attribute| attribute.deleted != Some(true)).count();
+            if is_empty || (!is_full && live >= counted) {
                 break;
             }
         }
@@ -195,15 +237,17 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the writing.
-    pub fn apply(&self, wanted: &Wanted, plan: &Plan, refusals: &mut Refusals) -> Result<()> {
+    pub fn apply(&self, wanted: &Wanted, plan: &Plan, sending: &mut Sending) -> Result<()> {
         if plan.create {
-            self.add_event(wanted)?;
+            self.add_event(wanted, sending)?;
         }
         let additions: Vec<_> = plan.additions(wanted).collect();
-        additions.chunks(BATCH).try_for_each(|batch| self.add_attributes(&wanted.uuid, batch, refusals))
+        additions.chunks(BATCH).try_for_each(|batch| self.add_attributes(&wanted.uuid, batch, sending))
     }
 
-    fn add_event(&self, wanted: &Wanted) -> Result<()> {
+    /// Any refusal is followed by a look: another run may have made the event meanwhile, which MISP tells by 404 with a
+    /// `Location`, 403 or 500, and then this run goes on with what is there.
+    fn add_event(&self, wanted: &Wanted, sending: &mut Sending) -> Result<()> {
         let body = json!({"Event": {
             "uuid": wanted.uuid,
             "info": wanted.info,
@@ -214,35 +258,70 @@ impl Server {
             "published": false,
             "Tag": wanted.tags.iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
         }});
-        match self.client.post("events/add/metadata:1", &body) {
-            Ok(_) => Ok(()),
-            // A known uuid: another run made the event meanwhile, or one that this key cannot see has it.
-            Err(failure) if is_known(&failure) => match self.held(&wanted.uuid)? {
-                Some(_) => Ok(()),
-                None => Err(anyhow!(failure.with_help(format!(
-                    "the uuid {} belongs to an event that this key cannot see: ask the administrator of this MISP who owns it",
-                    wanted.uuid
-                )))),
-            },
-            Err(failure) if says(&failure, "blocklist") => Err(anyhow!(failure.with_help(format!(
+        let Err(failure) = self.client.post("events/add/metadata:1", &body) else {
+            sending.sent([], true);
+            return Ok(());
+        };
+        if !is_refusal(&failure) {
+            sending.sent([], false);
+        }
+        if failure.status().is_some() && self.held(&wanted.uuid)?.is_some() {
+            return Ok(());
+        }
+        let failure = if is_known(&failure) {
+            failure.with_help(format!(
+                "the uuid {} belongs to an event that this key cannot see: ask the administrator of this MISP who owns it",
+                wanted.uuid
+            ))
+        } else if says(&failure, "blocklist") {
+            failure.with_help(format!(
                 "event {} was deleted on this MISP and is on its blocklist: a user of the host organisation can lift that at \
                  {}eventBlocklists",
                 wanted.uuid, self.url
-            )))),
-            Err(failure) => Err(explained(failure)).context("adding the event"),
-        }
+            ))
+        } else {
+            return Err(explained(failure)).context("adding the event");
+        };
+        Err(anyhow!(failure))
     }
 
-    fn add_attributes(&self, event: &Uuid, batch: &[&WantedAttribute], refusals: &mut Refusals) -> Result<()> {
+    fn add_attributes(&self, event: &Uuid, batch: &[&WantedAttribute], sending: &mut Sending) -> Result<()> {
         let body: Vec<_> = batch.iter().map(|attribute| attribute_json(attribute)).collect();
         let errors = match self.client.post(&format!("attributes/add/{event}"), &body) {
-            Ok(answer) => answer.value()?.get("errors").cloned().unwrap_or_default(),
+            Ok(answer) => {
+                // Sent, whatever becomes of the answer.
+                sending.sent(batch.iter().copied(), false);
+                answer.read::<Added>()?.errors
+            }
             // All of them refused: 403 with the same list of errors (`fixtures/wire/misp/107-attr-add-list-all-bad.json`).
             Err(Failure { cause: Cause::Refused { status: 403, errors, .. }, .. }) if errors.is_object() => *errors,
-            Err(failure) => return Err(explained(failure)).context("adding attributes"),
+            Err(failure) => {
+                if !is_refusal(&failure) {
+                    sending.sent(batch.iter().copied(), false);
+                }
+                return Err(explained(failure)).context("adding attributes");
+            }
         };
-        refusals.reasons.extend(refused(&errors, batch));
+        let reasons = refused(&errors, batch);
+        sending.sent(batch.iter().copied().filter(|attribute| !reasons.contains_key(&attribute.uuid)), true);
+        sending.reasons.extend(reasons);
         Ok(())
+    }
+}
+
+/// The answer to `attributes/add`, as far as it says what was refused; what was stored is looked at afterwards.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Added {
+    errors: Value,
+}
+
+/// True if the server said no, and so took nothing; false if it may still be working on it.
+fn is_refusal(failure: &Failure) -> bool {
+    match failure.cause {
+        Cause::Refused { status, .. } => status < 500,
+        Cause::Redirected { .. } | Cause::Deadline => true,
+        Cause::Unreachable(_) | Cause::NotJson(_) => false,
     }
 }
 
@@ -276,10 +355,12 @@ fn attribute_json(attribute: &WantedAttribute) -> Value {
     })
 }
 
-fn elements<T: for<'de> serde::Deserialize<'de>>(answer: Answer, path: &[&str]) -> Result<Vec<Element<T>>> {
+/// The elements of a list in an answer: no more than were asked for.
+fn elements<T: for<'de> Deserialize<'de>>(answer: Answer, path: &[&str], most: usize) -> Result<Vec<Element<T>>> {
     let line = answer.line().to_owned();
     let mut elements = Vec::new();
     let mut on = |element| {
+        ensure!(elements.len() < most, "the server sends more than the {most} elements asked for");
         elements.push(element);
         Ok(())
     };

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use anyhow::Result;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::json::{self, Each, Element, Hand};
 
@@ -64,6 +65,21 @@ impl Event {
         of_index.chain(&self.plain_tags).map(|tag| tag.name.as_str())
     }
 
+    /// Its entry in a feed's manifest.
+    #[must_use]
+    pub fn manifest_entry(&self) -> Value {
+        let text = |number: Option<i64>| number.unwrap_or(0).to_string();
+        json!({
+            "info": self.info,
+            "Orgc": self.orgc,
+            "analysis": text(self.analysis),
+            "timestamp": text(self.timestamp),
+            "date": self.date,
+            "threat_level_id": text(self.threat_level_id),
+            "Tag": self.plain_tags,
+        })
+    }
+
     /// The name of the organisation that created it; empty if unknown.
     #[must_use]
     pub fn organisation(&self) -> &str {
@@ -100,14 +116,9 @@ pub struct Tag {
     /// Its name, as written.
     #[serde(deserialize_with = "json::text")]
     pub name: String,
-}
-
-impl Tag {
-    /// A tag of this name.
-    #[must_use]
-    pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned() }
-    }
+    /// Its colour, `#rrggbb`; empty if not told.
+    #[serde(deserialize_with = "json::text", skip_serializing_if = "String::is_empty")]
+    pub colour: String,
 }
 
 /// An attribute.
@@ -182,6 +193,8 @@ pub enum Piece {
 /// Reads an event's content piece by piece: `{"Event":{"Attribute":[…],"Object":[…]}}`, also inside `response` or a
 /// list, as feeds of other producers have it.
 pub struct Pieces<'h> {
+    /// True inside the event; before, its absence is an error: the body is no event then.
+    pub is_inside: bool,
     /// Who is told of each element.
     pub hand: Hand,
     /// What to do with a piece.
@@ -204,10 +217,15 @@ impl<'de> Visitor<'de> for Pieces<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { hand, on } = self;
+        let Self { is_inside, hand, on } = self;
+        let mut is_event = is_inside;
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
-                "Event" | "response" => map.next_value_seed(Pieces { hand: hand.clone(), on: &mut *on })?,
+                "Event" | "response" if !is_inside => {
+                    is_event = true;
+                    map.next_value_seed(Pieces { is_inside: key == "Event", hand: hand.clone(), on: &mut *on })?;
+                }
+                _ if !is_inside => map.next_value::<IgnoredAny>().map(drop)?,
                 "Attribute" => {
                     map.next_value_seed(Each { hand: hand.clone(), on: &mut |element| on(Piece::Attribute(element)) })?
                 }
@@ -217,13 +235,16 @@ impl<'de> Visitor<'de> for Pieces<'_> {
                 _ => map.next_value::<IgnoredAny>().map(drop)?,
             }
         }
-        Ok(())
+        if is_event { Ok(()) } else { Err(de::Error::custom("there is no event in it")) }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Self { hand, on } = self;
-        while seq.next_element_seed(Pieces { hand: hand.clone(), on: &mut *on })?.is_some() {}
-        Ok(())
+        let Self { is_inside, hand, on } = self;
+        let mut number = 0;
+        while seq.next_element_seed(Pieces { is_inside, hand: hand.clone(), on: &mut *on })?.is_some() {
+            number += 1;
+        }
+        if number == 1 { Ok(()) } else { Err(de::Error::custom(format!("there are {number} events in it, not one"))) }
     }
 }
 

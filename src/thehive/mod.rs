@@ -4,7 +4,7 @@ pub mod wire;
 
 use std::cell::OnceCell;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -12,10 +12,13 @@ use crate::full::Run;
 use crate::http::{Cause, Client, Failure, Network, Origin};
 use crate::json::{Each, Element, Source};
 use crate::markings::Scale;
+use crate::secret::Secret;
 use wire::Observable;
 
 /// Observables asked for at once.
 const PAGE: usize = 500;
+/// Observables that are exported at the most.
+const MOST: usize = 100_000;
 
 /// A TheHive, asked as one user.
 pub struct TheHive {
@@ -29,9 +32,9 @@ impl TheHive {
     ///
     /// # Errors
     /// A key or organisation that no header can carry.
-    pub fn open(url: &Url, key: &str, organisation: Option<&str>, network: &Network, run: &Run) -> Result<Self> {
-        let mut headers = vec![("authorization", format!("Bearer {}", key.trim()))];
-        headers.extend(organisation.map(|name| ("x-organisation", name.to_owned())));
+    pub fn open(url: &Url, key: &Secret, organisation: Option<&str>, network: &Network, run: &Run) -> Result<Self> {
+        let mut headers = vec![("authorization", Secret::new(&format!("Bearer {}", key.expose())))];
+        headers.extend(organisation.map(|name| ("x-organisation", Secret::new(name))));
         let user_agent = format!("cortex-misp/{}", env!("CARGO_PKG_VERSION"));
         let origin = Origin { url, headers, user_agent, cert_path: None, cert_check: true };
         let run = run.clone();
@@ -49,7 +52,7 @@ impl TheHive {
         }
         let version = self.version()?;
         let numbers: Vec<u32> = version.split(['.', '-']).map_while(|part| part.parse().ok()).collect();
-        ensure!(!numbers.is_empty(), "TheHive names the version {version:?}, which is none");
+        ensure!(!numbers.is_empty(), "TheHive names a version that is none");
         let scale = if numbers >= vec![5, 2] { Scale::Five } else { Scale::Four };
         Ok(*self.scale.get_or_init(|| scale))
     }
@@ -77,13 +80,14 @@ impl TheHive {
     /// # Errors
     /// That it does not exist for this user.
     pub fn case(&self, id: &str) -> Result<Value> {
-        let answer =
-            self.client.get(&format!("api/v1/case/{}", segment(id))).map_err(|failure| match failure.status() {
-                Some(404) => anyhow!(
-                    "{failure}: the case does not exist, or the user of \"thehive_key\" may not see it (organisation?)"
-                ),
-                _ => explained(failure),
-            })?;
+        let is_id = !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || "~-_".contains(c));
+        ensure!(is_id, "the job's \"_id\" is not that of a case");
+        let answer = self.client.get(&format!("api/v1/case/{id}")).map_err(|failure| match failure.status() {
+            Some(404) => anyhow!(
+                "{failure}: the case does not exist, or the user of \"thehive_key\" may not see it (organisation?)"
+            ),
+            _ => explained(failure),
+        })?;
         answer.value()
     }
 
@@ -105,6 +109,7 @@ impl TheHive {
             let answer = self.client.post("api/v1/query?name=cortex-misp", &query).map_err(explained)?;
             let line = answer.line().to_owned();
             let mut on = |element| {
+                ensure!(observables.len() < to, "TheHive sends more than the {PAGE} observables asked for");
                 observables.push(element);
                 Ok(())
             };
@@ -113,19 +118,13 @@ impl TheHive {
                 .with_context(|| format!("{line}: reading the observables"))?;
             let is_repeated = from > 0 && observables.first() == observables.get(from);
             ensure!(!is_repeated, "{line}: TheHive sends the same page again and again");
-            match observables.len() {
-                read if read < to => return Ok(observables),
-                read if read > to => bail!("{line}: TheHive sends more than the {PAGE} observables asked for"),
-                _ => {}
+            ensure!(to <= MOST, "the case has more than {MOST} IOC observables: it is not exported");
+            if observables.len() < to {
+                return Ok(observables);
             }
         }
         Ok(observables)
     }
-}
-
-/// A case's id as a part of a path: nothing in it may lead elsewhere.
-fn segment(id: &str) -> String {
-    url::form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>().replace("%7E", "~")
 }
 
 fn explained(failure: Failure) -> anyhow::Error {

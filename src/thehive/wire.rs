@@ -22,14 +22,14 @@ pub struct Observable {
     #[serde(deserialize_with = "json::text")]
     pub message: String,
     /// Its TLP, on the scale of its TheHive.
-    #[serde(deserialize_with = "json::number")]
+    #[serde(deserialize_with = "json::marking")]
     pub tlp: Option<i64>,
     /// Its TLP in words, from TheHive 5 on.
     #[serde(rename = "tlpLabel", deserialize_with = "json::text")]
     pub tlp_label: String,
-    /// True if it is flagged as an indicator of compromise.
-    #[serde(deserialize_with = "json::flag")]
-    pub ioc: Option<bool>,
+    /// True if it is flagged as an indicator of compromise: by the boolean that TheHive writes, and nothing else.
+    #[serde(deserialize_with = "json::exactly_true")]
+    pub ioc: bool,
     /// Its tags.
     #[serde(deserialize_with = "json::texts")]
     pub tags: Vec<String>,

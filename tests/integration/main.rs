@@ -16,6 +16,7 @@ mod documents;
 mod exporting;
 mod fakes;
 mod feeds;
+mod hostile;
 mod http_fake;
 mod importing;
 mod interruptions;

@@ -56,7 +56,7 @@ fn a_job_of_200_mb_is_refused_before_it_fills_the_memory() {
         }
         drop(stdin);
         let report = judged(program, &child.wait_with_output().unwrap().stdout);
-        assert!(failure(&report).contains("the job has more than 16 MiB"), "{report}");
+        assert!(failure(&report).contains("the job has more than 10 MiB"), "{report}");
     }
 }
 

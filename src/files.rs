@@ -1,0 +1,99 @@
+//! Files of folders that others may write too: nothing there may make us wait, fill the memory, or lead us elsewhere.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Opens a file for reading. A pipe or a device, which could keep us waiting or never end, is refused.
+///
+/// # Errors
+/// What the system says; or that it is no regular file.
+pub fn open(path: &Path) -> io::Result<File> {
+    regular(&fs::metadata(path)?)?;
+    File::open(path)
+}
+
+/// Opens a file that is only there to be locked. Its content is never touched.
+///
+/// # Errors
+/// What the system says; or that a link, a pipe or a device stands there.
+pub fn open_lock(path: &Path) -> io::Result<File> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => regular(&metadata)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    OpenOptions::new().write(true).create(true).truncate(false).open(path)
+}
+
+fn regular(metadata: &fs::Metadata) -> io::Result<()> {
+    if metadata.is_file() { Ok(()) } else { Err(io::Error::other("it is no regular file")) }
+}
+
+/// What a name of ours ends with while the file is not whole yet.
+pub const UNFINISHED: &str = ".cortex-misp.tmp";
+
+/// Writes a file so that it is there whole or not at all: under a name of its own, then renamed. The folder must exist.
+///
+/// # Errors
+/// What the system says.
+pub fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let temporary = folder.join(format!(".{name}.{}{UNFINISHED}", std::process::id()));
+    // What stands there is left from a run that died, or a trap: it is taken away, never written through.
+    drop(fs::remove_file(&temporary));
+    let create = || OpenOptions::new().write(true).create_new(true).open(&temporary);
+    let written =
+        create().and_then(|mut file| file.write_all(bytes)).and_then(|()| fs::rename(&temporary, folder.join(name)));
+    if written.is_err() {
+        drop(fs::remove_file(&temporary));
+    }
+    written
+}
+
+/// Takes away what runs that died have left. Only under a lock that keeps others from writing.
+///
+/// # Errors
+/// What the system says.
+pub fn clear_unfinished(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(UNFINISHED)) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn what_is_no_file_is_refused() {
+        assert!(open(Path::new("/dev/zero")).is_err() && open(Path::new("/")).is_err());
+    }
+
+    #[test]
+    fn links_lead_to_no_other_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        symlink(&victim, folder.path().join("lock")).unwrap();
+        assert!(open_lock(&folder.path().join("lock")).is_err());
+        symlink(&victim, folder.path().join(format!(".name.{}{UNFINISHED}", std::process::id()))).unwrap();
+        replace(folder.path(), "name", b"new").unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        assert_eq!(fs::read_to_string(folder.path().join("name")).unwrap(), "new");
+    }
+
+    #[test]
+    fn what_a_dead_run_left_is_cleared_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".a.json.7.cortex-misp.tmp", ".b.tmp", "c.cortex-misp.tmp"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        clear_unfinished(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+}

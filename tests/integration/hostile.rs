@@ -1,0 +1,261 @@
+//! Servers, folders and callers of bad will. Each case once broke a promise.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::http_fake::{Fault, Nth, What};
+use crate::misp::{Fake, World, key};
+use crate::program::{Program, counts, failure, full, of};
+
+fn import(misp: &Fake) -> Value {
+    json!({
+        "dataType": "other", "data": "misp:sync", "parameters": {"since": "all"},
+        "config": {"name": ["partner"], "url": [misp.url()], "key": [key("admin")], "max_age_days": 0, "max_attributes": 0, "published_only": false},
+    })
+}
+
+fn export(url: &str, observables: Value) -> Value {
+    json!({
+        "dataType": "thehive:case",
+        "data": {"_id": "~1", "caseId": 1, "title": "T", "startDate": 1_795_000_000_000_i64, "tlp": 1, "observables": observables},
+        "config": {"name": ["corp"], "url": [url], "key": [key("admin")], "instance": "test.example"},
+    })
+}
+
+fn domains(number: usize) -> Value {
+    (0..number)
+        .map(|n| json!({"dataType": "domain", "data": format!("host-{n}.example"), "ioc": true, "tlp": 1}))
+        .collect()
+}
+
+/// No beginning of a key may stand at a cut either.
+fn has_no_part_of(key: &str, report: &Value) {
+    let text = report.to_string();
+    assert!(!text.contains(&key[..6]), "{text}");
+}
+
+#[test]
+fn a_key_that_a_cut_would_halve_is_removed_before_the_cut() {
+    let misp = Fake::start(World::with_corpus());
+    let key = key("admin");
+    for before in [970, 980, 990, 995] {
+        let echo = json!({"message": format!("{}{key}", "a".repeat(before)), "errors": {"x": [format!("{}{key}", "b".repeat(before))]}});
+        misp.heal();
+        misp.fault(Fault {
+            on: "/servers/getVersion",
+            nth: Nth::Always,
+            what: What::Status(403, echo.to_string(), "application/json"),
+        });
+        has_no_part_of(&key, &Program::Import.report(&import(&misp)));
+        misp.heal();
+        misp.fault(Fault {
+            on: "/servers/getVersion",
+            nth: Nth::Always,
+            what: What::Redirect(format!("https://x.example/{}{key}", "c".repeat(before))),
+        });
+        has_no_part_of(&key, &Program::Import.report(&import(&misp)));
+    }
+    misp.heal();
+    misp.world().events.truncate(1);
+    for before in [60, 80, 95] {
+        misp.world().events[0].info = format!("{}{key}", "a".repeat(before));
+        has_no_part_of(&key, &Program::Import.report(&import(&misp)));
+    }
+}
+
+#[test]
+fn a_key_in_an_observable_or_a_title_goes_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = "thehive-canary-0123456789";
+    let observables = json!([
+        {"dataType": "url", "data": format!("http://x.example/{secret}"), "ioc": true, "tlp": 1},
+        {"dataType": "domain", "data": "a.example", "ioc": true, "tlp": 1, "message": format!("see {secret}")},
+    ]);
+    let mut job = export(&format!("file://{}", folder.path().display()), observables);
+    job["data"]["title"] = json!(format!("T {secret}"));
+    job["config"]["key"] = json!(["-"]);
+    job["config"]["thehive_url"] = json!("http://127.0.0.1:9");
+    job["config"]["thehive_key"] = json!(secret);
+    let report = Program::Export.report(&job);
+    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 1), ("failed", 1)]));
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        assert!(!fs::read_to_string(entry.unwrap().path()).unwrap().contains("canary"));
+    }
+}
+
+#[test]
+fn a_refusal_after_the_first_list_is_no_failure_in_which_nothing_was_sent() {
+    let misp = Fake::start(World::new());
+    let refusal = || What::Status(403, json!({"message": "Disabled."}).to_string(), "application/json");
+    misp.fault(Fault { on: "/attributes/add", nth: Nth::Only(2), what: refusal() });
+    misp.fault(Fault { on: "/events/index", nth: Nth::Only(2), what: refusal() });
+    let report = Program::Export.report(&export(&misp.url(), domains(1_500)));
+    assert_eq!(full(&report)["ledger"]["observables"]["failed_by"], json!({"not sent": 500, "not verified": 1_000}));
+    assert!(full(&report)["message"].as_str().unwrap().starts_with("INCOMPLETE: "));
+    let again = Program::Export.report(&export(&misp.url(), domains(1_500)));
+    assert_eq!(counts(full(&again), "observables"), of([("fetched", 1_500), ("created", 500), ("unchanged", 1_000)]));
+}
+
+#[test]
+fn one_connection_that_is_well_makes_the_run_no_failure() {
+    let (folder, misp) = (tempfile::tempdir().unwrap(), Fake::start(World::new()));
+    let mut job = import(&misp);
+    job["config"]["name"] = json!(["down", "well"]);
+    job["config"]["url"] = json!(["file:///nonexistent/feed", format!("file://{}", folder.path().display())]);
+    job["config"]["key"] = json!(["-", "-"]);
+    let report = Program::Import.report(&job);
+    assert!(full(&report)["message"].as_str().unwrap().starts_with("INCOMPLETE: 0 events read"), "{report:#}");
+    assert_eq!(full(&report)["connections"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn more_elements_than_were_asked_for_are_not_collected() {
+    let misp = Fake::start(World::with_corpus());
+    let rows = format!("[{}1", "{},".repeat(2_000_000));
+    misp.fault(Fault { on: "/events/index", nth: Nth::Always, what: What::Body(rows) });
+    for report in [Program::Import.report(&import(&misp)), Program::Export.report(&export(&misp.url(), domains(1)))] {
+        assert!(failure(&report).contains("the server sends more than the 500 elements asked for"), "{report}");
+    }
+    misp.heal();
+    misp.world().events.truncate(1);
+    let object = format!("{{\"Event\": {{\"Object\": [{{\"Attribute\": [{}{{}}]}}]}}}}", "{},".repeat(100_000));
+    misp.fault(Fault { on: "/events/view/", nth: Nth::Always, what: What::Body(object) });
+    assert!(failure(&Program::Import.report(&import(&misp))).contains("a list has more than 20000 elements"));
+}
+
+#[test]
+fn texts_without_end_do_not_fill_the_report() {
+    let misp = Fake::start(World::with_corpus());
+    let long = "s".repeat(3 << 20);
+    for (on, body) in [
+        ("/servers/getVersion", json!({"version": long})),
+        ("/events/index", json!(long)),
+        ("/events/view/", json!({"Event": {"Attribute": long}})),
+        ("/events/view/", json!({"Event": {"Attribute": [{"type": "text", "value": long}]}})),
+    ] {
+        misp.heal();
+        misp.fault(Fault { on, nth: Nth::Always, what: What::Body(body.to_string()) });
+        // The harness judges the size.
+        Program::Import.report(&import(&misp));
+    }
+    misp.heal();
+    let mut errors = json!({});
+    (0..12).for_each(|n| errors[format!("attribute_{n}")] = json!({"value": [long[..1 << 20]]}));
+    misp.fault(Fault {
+        on: "/attributes/add",
+        nth: Nth::Always,
+        what: What::Body(json!({"errors": errors}).to_string()),
+    });
+    let report = Program::Export.report(&export(&misp.url(), domains(12)));
+    assert_eq!(counts(full(&report), "observables"), of([("fetched", 12), ("failed", 12)]));
+}
+
+#[test]
+fn an_answer_that_is_no_event_is_no_empty_alert() {
+    let misp = Fake::start(World::with_corpus());
+    misp.world().events.truncate(1);
+    for body in ["{\"saved\": false, \"message\": \"x\"}", "{}", "[]", "null", "{\"response\": []}"] {
+        misp.heal();
+        misp.fault(Fault { on: "/events/view/", nth: Nth::Always, what: What::Body(body.into()) });
+        assert!(failure(&Program::Import.report(&import(&misp))).contains("reading the event"), "{body}");
+    }
+}
+
+#[test]
+fn an_event_of_another_organisation_is_not_written_even_by_an_administrator() {
+    let misp = Fake::start(World::new());
+    Program::Export.report(&export(&misp.url(), domains(1)));
+    misp.world().events[0].orgc = 2;
+    misp.forget_requests();
+    let report = Program::Export.report(&export(&misp.url(), domains(2)));
+    assert_eq!(full(&report)["ledger"]["observables"]["skipped_by"], json!({"managed on another MISP": 2}));
+    assert!(misp.requests().iter().all(|request| !request.path.contains("/add")));
+}
+
+#[test]
+fn what_is_red_now_and_stands_in_a_feed_is_an_alarm() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = export(&format!("file://{}", folder.path().display()), domains(2));
+    job["config"]["key"] = json!(["-"]);
+    Program::Export.report(&job);
+    job["data"]["observables"][0]["tlp"] = json!(4);
+    let report = Program::Export.report(&job);
+    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("unchanged", 1), ("skipped", 1)]));
+    let message = full(&report)["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("INCOMPLETE: ") && message.contains("everyone who pulls this feed can still read them"),
+        "{message}"
+    );
+    assert!(!report.to_string().contains("no IOCs of the case any more"));
+}
+
+#[test]
+fn only_the_boolean_true_makes_an_ioc() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = [json!("true"), json!(1), json!("yes"), json!(2), json!(-1), json!(null), json!([true]), json!(false)];
+    let observables: Value =
+        flags.iter().map(|flag| json!({"dataType": "ip", "data": "192.0.2.1", "ioc": flag})).collect();
+    let mut job = export(&format!("file://{}", folder.path().display()), observables);
+    job["config"]["key"] = json!(["-"]);
+    let report = Program::Export.report(&job);
+    assert_eq!(full(&report)["ledger"]["observables"]["skipped_by"], json!({"not an IOC": 8}));
+}
+
+#[test]
+fn pipes_devices_and_links_in_a_feed_neither_stop_nor_lead_astray() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", folder.path().display());
+    let mut job = export(&url, domains(1));
+    job["config"]["key"] = json!(["-"]);
+    Program::Export.report(&job);
+    let other = "5f0e5b5c-0000-4000-8000-000000000001.json";
+    assert!(Command::new("mkfifo").arg(folder.path().join(other)).status().unwrap().success());
+    fs::remove_file(folder.path().join("hashes.csv")).unwrap();
+    symlink("/dev/zero", folder.path().join("hashes.csv")).unwrap();
+    let report = Program::Export.report(&job);
+    assert_eq!(counts(full(&report), "observables"), of([("fetched", 1), ("unchanged", 1)]));
+    assert!(full(&report)["connections"][0]["warnings"].to_string().contains("it is no regular file"));
+    assert!(fs::symlink_metadata(folder.path().join("hashes.csv")).unwrap().is_file());
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    fs::remove_file(folder.path().join(".cortex-misp.lock")).unwrap();
+    symlink(&victim, folder.path().join(".cortex-misp.lock")).unwrap();
+    assert!(failure(&Program::Export.report(&job)).contains("it is no regular file"));
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    fs::remove_file(folder.path().join("manifest.json")).unwrap();
+    assert!(Command::new("mkfifo").arg(folder.path().join("manifest.json")).status().unwrap().success());
+    let read = json!({"dataType": "other", "data": "misp:sync", "config": {"name": ["feed"], "url": [url]}});
+    assert!(failure(&Program::Import.report(&read)).contains("it is no regular file"));
+}
+
+#[test]
+fn an_id_that_is_a_path_asks_nothing() {
+    let misp = Fake::start(World::new());
+    for id in ["..", "~1/../../x", "a b", "%2e%2e"] {
+        let mut job = export(&misp.url(), json!([]));
+        job["data"]["_id"] = json!(id);
+        job["config"]["thehive_url"] = json!(misp.url());
+        job["config"]["thehive_key"] = json!("canary-key-0123");
+        assert!(failure(&Program::Export.report(&job)).contains("\"_id\" is not that of a case"));
+    }
+    assert!(misp.requests().is_empty());
+}
+
+#[test]
+fn events_over_several_pages_are_each_read_once() {
+    let misp = Fake::start(World::with_corpus());
+    {
+        let mut world = misp.world();
+        let model = world.events[2].clone();
+        for n in 0..1_200_u64 {
+            let uuid = format!("5f0e5b5c-0000-4000-8000-{n:012}");
+            world.events.push(crate::misp::Event { id: 1_000 + n, uuid, published: true, ..model.clone() });
+        }
+    }
+    let report = Program::Import.report(&import(&misp));
+    assert_eq!(counts(full(&report), "events"), of([("fetched", 1_234), ("created", 1_234)]));
+    assert_eq!(full(&report)["left_out"]["events"], 1_234 - 300);
+}
