@@ -460,3 +460,34 @@ fn the_administrators_lines_overrule_the_table_and_a_tag_overrules_them() {
     let message = failure(&Program::Export.report(&job)).to_owned();
     assert!(message.starts_with("configuration item type_mapping `ip=Network activity/no-such-type`"), "{message}");
 }
+
+/// Every attribute of corpus event 1, imported by the table and exported by the program, is stored as the recorded server
+/// stored it.
+#[test]
+fn what_came_in_goes_out_as_it_was() {
+    use cortex_misp::types::{DataTypes, Found, observables};
+    let corpus: Value = serde_json::from_str(include_str!("../../fixtures/corpus/attributes/01.json")).unwrap();
+    let stored: Vec<_> = corpus["response"]["Attribute"].as_array().unwrap().iter().collect();
+    let text = |one: &Value, name: &str| one[name].as_str().unwrap().to_owned();
+    let misp = Fake::start(World::new());
+    let mut wrong = Vec::new();
+    for (number, one) in stored.iter().enumerate() {
+        let [kind, category, value, uuid] = ["type", "category", "value", "uuid"].map(|name| text(one, name));
+        let found = Found { kind: &kind, category: &category, value: &value, uuid: &uuid };
+        let there = observables(&found, &DataTypes::thehive4()).unwrap();
+        let iocs: Value = there
+            .iter()
+            .map(|o| json!({"dataType": o.data_type, "data": o.data, "tags": o.tags, "ioc": true}))
+            .collect();
+        let mut job = job(&misp, "admin", iocs);
+        job["data"]["_id"] = json!(format!("~{number}"));
+        let report = Program::Export.report(&job);
+        let world = misp.world();
+        let held = world.events.last().map(|event| event.attributes.clone()).unwrap_or_default();
+        let held: Vec<_> = held.iter().map(|a| (a.kind.clone(), a.category.clone(), a.value.clone())).collect();
+        if held != [(kind.clone(), category, value)] {
+            wrong.push(format!("{kind}: {held:?} {}", report["full"]["message"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
