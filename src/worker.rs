@@ -10,18 +10,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::Parser;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::config::connections::Connection;
 use crate::config::{self, Limits, Table};
 use crate::cortex::job::{Job, Place};
 use crate::cortex::report::{self, Report, Taxonomy};
 use crate::cortex::{manifest, pretty};
-use crate::full::{Draft, Full, Run};
+use crate::full::{Draft, Full, Part, PartOf, Run};
+use crate::ledger::{Item, Ledger};
+use crate::misp::Misp;
 use crate::secret::Scrubber;
 use crate::time::Clock;
 
@@ -275,8 +278,26 @@ pub fn line(error: &anyhow::Error) -> String {
     format!("{error:#}")
 }
 
-/// The error of a run in which there was nothing to do for want of a connection.
-#[must_use]
-pub fn no_connection(what: &str) -> anyhow::Error {
-    anyhow!("no connection may {what}: set its \"purpose\" to ImportAndExport, or declare one that may")
+/// Works on the connections one after the other. Each has a part of the report with lines for these items; what goes
+/// wrong with one stays there and does not stop the others.
+pub fn each(
+    connections: &[Connection],
+    items: &[Item],
+    clock: Clock,
+    run: &Run,
+    work: impl Fn(&Connection, &PartOf) -> Result<()>,
+) {
+    for connection in connections {
+        let part = run.open(Part {
+            name: connection.name.clone(),
+            url: connection.url().to_string(),
+            kind: Misp::kind(connection),
+            ledger: Ledger::of(items),
+            ..Part::default()
+        });
+        let started = clock.seconds();
+        let ended = work(connection, &part);
+        part.with(|part| part.seconds = clock.seconds() - started);
+        part.end(ended.err().map(|error| line(&error)));
+    }
 }

@@ -126,6 +126,26 @@ impl Connections {
         Ok((connections, warnings))
     }
 
+    /// The connections whose purpose allows the work, or the one of them that a job names; and warnings on the
+    /// configuration.
+    ///
+    /// # Errors
+    /// What [`Connections::checked`] finds; that no connection may do this work; that there is none of that name.
+    pub fn chosen(
+        &self,
+        may: impl Fn(Purpose) -> bool,
+        work: &str,
+        name: Option<&str>,
+    ) -> Result<(Vec<Connection>, Vec<String>)> {
+        let (connections, warnings) = self.checked()?;
+        let allowed: Vec<_> = connections.into_iter().filter(|connection| may(connection.purpose)).collect();
+        ensure!(
+            !allowed.is_empty(),
+            "no connection may {work}: set its \"purpose\" to ImportAndExport, or declare one that may"
+        );
+        Ok((narrowed(allowed, name)?, warnings))
+    }
+
     fn check_lengths(&self) -> Result<()> {
         let names = self.name.len();
         let all_feeds = self.url.iter().flatten().all(|url| is_file(url));
@@ -223,6 +243,14 @@ pub fn server_url(text: &str) -> Result<Url> {
     Ok(url)
 }
 
+/// Reads the option `thehive_url`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn thehive_url(text: &str) -> Result<Url> {
+    server_url(text).map_err(|problem| anyhow!("configuration item \"thehive_url\" {problem}"))
+}
+
 fn warnings(connection: &Connection) -> Vec<String> {
     let Target::Server { url, cert_check, .. } = &connection.target else { return Vec::new() };
     let name = &connection.name;
@@ -241,7 +269,7 @@ fn warnings(connection: &Connection) -> Vec<String> {
 ///
 /// # Errors
 /// The names there are, if that one is not among them.
-pub fn narrowed(connections: Vec<Connection>, wanted: Option<&str>) -> Result<Vec<Connection>> {
+fn narrowed(connections: Vec<Connection>, wanted: Option<&str>) -> Result<Vec<Connection>> {
     let Some(wanted) = wanted else { return Ok(connections) };
     let names: Vec<_> = connections.iter().map(|connection| format!("\"{}\"", connection.name)).collect();
     let kept: Vec<_> = connections.into_iter().filter(|connection| connection.name == wanted).collect();

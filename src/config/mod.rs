@@ -60,6 +60,19 @@ fn three_hundred() -> u64 {
     300
 }
 
+/// The installation's name: the option `instance`, else the host of `thehive_url`, else `thehive`.
+///
+/// # Errors
+/// A `thehive_url` that is no URL.
+pub fn instance(instance: Option<&str>, thehive_url: Option<&str>) -> Result<String> {
+    const DEFAULT: &str = "thehive";
+    match (instance, thehive_url) {
+        (Some(instance), _) => Ok(instance.to_owned()),
+        (None, Some(url)) => Ok(connections::thehive_url(url)?.host_str().unwrap_or(DEFAULT).to_owned()),
+        (None, None) => Ok(DEFAULT.to_owned()),
+    }
+}
+
 /// Where a table of values comes from: the word for its members in messages.
 #[derive(Clone, Copy, Debug)]
 pub enum Table {

@@ -4,7 +4,8 @@ use anyhow::Result;
 
 use super::case::Input;
 use super::map::{self, Mapped};
-use super::plan::{Outcome, Plan, Sending, Wanted};
+use super::plan::{Outcome, Plan, Wanted};
+use super::sending::Sending;
 use super::tell;
 use crate::config::connections::{Connection, Target};
 use crate::full::PartOf;

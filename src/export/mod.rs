@@ -5,21 +5,21 @@ mod apply;
 pub mod case;
 pub mod map;
 pub mod plan;
+pub mod sending;
 mod tell;
 
 use anyhow::{Result, anyhow, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::connections::{self, Connection, Connections};
+use crate::config::connections::{self, Connections, Purpose};
 use crate::config::{self, Limits, Table};
 use crate::cortex::job::Job;
 use crate::cortex::report::Taxonomy;
-use crate::full::{Full, Part, PartOf, Run};
+use crate::full::{Full, Part, Run};
 use crate::http::Network;
 use crate::ids::Ids;
-use crate::ledger::{Item, Ledger};
-use crate::misp::Misp;
+use crate::ledger::Item;
 use crate::secret::{Secret, shortened};
 use crate::thehive::TheHive;
 use crate::time::Clock;
@@ -84,14 +84,10 @@ impl Worker for Export {
 
     fn run(job: &Job, config: &Config, clock: Clock, run: &Run) -> Result<()> {
         let (parameters, warnings) = config::read::<Parameters>(&job.parameters, Table::Parameters)?;
-        let (connections, more) = config.connections.checked()?;
+        let (exporting, more) =
+            config.connections.chosen(Purpose::exports, "export", parameters.connection.as_deref())?;
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
-        let exporting: Vec<_> = connections.into_iter().filter(|connection| connection.purpose.exports()).collect();
-        if exporting.is_empty() {
-            return Err(worker::no_connection("export"));
-        }
-        let exporting = connections::narrowed(exporting, parameters.connection.as_deref())?;
-        let ids = Ids::new(&instance(config.instance.as_deref(), config.thehive_url.as_deref())?);
+        let ids = Ids::new(&config::instance(config.instance.as_deref(), config.thehive_url.as_deref())?);
         let overrides = Overrides::parse(&config.type_mapping);
         let overrides = overrides.map_err(|problem| anyhow!("configuration item {problem}"))?;
         let network = Network::new(&config.limits, &job.config, clock, run.scrubber());
@@ -100,22 +96,9 @@ impl Worker for Export {
         run.draft().full.dry_run = dry_run;
         run.draft().full.case = Some(subject(&input));
         input.warnings.iter().for_each(|warning| run.warn(warning.clone()));
-        for connection in &exporting {
-            let part = open_part(connection, run);
-            let export = One {
-                connection,
-                network: &network,
-                ids: &ids,
-                overrides: &overrides,
-                input: &input,
-                part: &part,
-                dry_run,
-            };
-            let started = clock.seconds();
-            let ended = export.run();
-            part.with(|part| part.seconds = clock.seconds() - started);
-            part.end(ended.err().map(|error| worker::line(&error)));
-        }
+        worker::each(&exporting, &[Item::Observables], clock, run, |connection, part| {
+            One { connection, network: &network, ids: &ids, overrides: &overrides, input: &input, part, dry_run }.run()
+        });
         Ok(())
     }
 
@@ -128,29 +111,13 @@ impl Worker for Export {
     }
 }
 
-/// The installation's name.
-///
-/// # Errors
-/// A `thehive_url` that is no URL.
-pub fn instance(instance: Option<&str>, thehive_url: Option<&str>) -> Result<String> {
-    if let Some(instance) = instance {
-        return Ok(instance.to_owned());
-    }
-    let Some(url) = thehive_url else { return Ok("thehive".to_owned()) };
-    Ok(thehive_base(url)?.host_str().unwrap_or("thehive").to_owned())
-}
-
-fn thehive_base(url: &str) -> Result<url::Url> {
-    connections::server_url(url).map_err(|problem| anyhow!("configuration item \"thehive_url\" {problem}"))
-}
-
 /// The case and its observables: from the job if it carries observables, else from TheHive.
 fn input(job: &Job, config: &Config, network: &Network, run: &Run) -> Result<Input> {
     let id = case::id(&job.data)?;
     let organisation = job.parameters.get("organisation").and_then(serde_json::Value::as_str);
     let thehive = match (&config.thehive_url, &config.thehive_key) {
         (Some(url), Some(key)) => {
-            let url = thehive_base(url)?;
+            let url = connections::thehive_url(url)?;
             if url.scheme() == "http" {
                 run.warn("TheHive's API key is sent unencrypted: use https in \"thehive_url\"");
             }
@@ -180,16 +147,6 @@ fn subject(input: &Input) -> String {
         "" => shortened(&input.case.title, 100),
         number => format!("#{} {}", shortened(number, 20), shortened(&input.case.title, 100)),
     }
-}
-
-fn open_part(connection: &Connection, run: &Run) -> PartOf {
-    run.open(Part {
-        name: connection.name.clone(),
-        url: connection.url().to_string(),
-        kind: Misp::kind(connection),
-        ledger: Ledger::of(&[Item::Observables]),
-        ..Part::default()
-    })
 }
 
 const NOT_AN_IOC: &str = "not an IOC";

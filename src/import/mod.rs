@@ -11,15 +11,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::config::connections::{self, Connection, Connections, Target};
+use crate::config::connections::{Connection, Connections, Purpose, Target};
 use crate::config::{self, Limits, Table};
 use crate::cortex::job::Job;
 use crate::cortex::report::{Level, Taxonomy};
-use crate::export;
-use crate::full::{EventLine, Full, Part, PartOf, Run};
+use crate::full::{EventLine, Full, PartOf, Run};
 use crate::http::Network;
 use crate::ids::{self, Ids};
-use crate::ledger::{Item, Ledger, Verdict};
+use crate::ledger::{Item, Verdict};
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
 use crate::misp::{Listed, Misp, Window};
@@ -66,6 +65,7 @@ fn three_hundred() -> u64 {
 
 /// Cortex stores each artifact by a call of its own, so more would be slow.
 const MOST_ARTIFACTS: u64 = 300;
+
 /// The analyzer.
 #[derive(Clone, Copy, Debug)]
 pub struct Import;
@@ -84,26 +84,16 @@ impl Worker for Import {
 
     fn run(job: &Job, config: &Config, clock: Clock, run: &Run) -> Result<()> {
         let (parameters, warnings) = config::read::<Parameters>(&job.parameters, Table::Parameters)?;
-        let (connections, more) = config.connections.checked()?;
-        warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
         let command = Command::new(&job.data, &parameters, clock.now)?;
-        let importing: Vec<_> = connections.into_iter().filter(|connection| connection.purpose.imports()).collect();
-        if importing.is_empty() {
-            return Err(worker::no_connection("import"));
-        }
-        let importing = connections::narrowed(importing, command.connection.as_deref())?;
-        let ids = Ids::new(&export::instance(config.instance.as_deref(), config.thehive_url.as_deref())?);
+        let (importing, more) = config.connections.chosen(Purpose::imports, "import", command.connection.as_deref())?;
+        warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
+        let ids = Ids::new(&config::instance(config.instance.as_deref(), config.thehive_url.as_deref())?);
         let network = Network::new(&config.limits, &job.config, clock, run.scrubber());
         let since = command.since.unwrap_or_else(|| window_start(config.window_days, clock.now));
         run.draft().full.dry_run = true;
-        for connection in &importing {
-            let part = open_part(connection, run);
-            let import = One { connection, network: &network, ids: &ids, config, since, part: &part };
-            let started = clock.seconds();
-            let ended = import.run();
-            part.with(|part| part.seconds = clock.seconds() - started);
-            part.end(ended.err().map(|error| worker::line(&error)));
-        }
+        worker::each(&importing, &[Item::Events, Item::Attributes], clock, run, |connection, part| {
+            One { connection, network: &network, ids: &ids, config, since, part }.run()
+        });
         Ok(())
     }
 
@@ -136,16 +126,6 @@ fn window_start(days: u64, now: i64) -> i64 {
         Ok(0) | Err(_) => 0,
         Ok(days) => now.saturating_sub(days.saturating_mul(DAY)).max(0),
     }
-}
-
-fn open_part(connection: &Connection, run: &Run) -> PartOf {
-    run.open(Part {
-        name: connection.name.clone(),
-        url: connection.url().to_string(),
-        kind: Misp::kind(connection),
-        ledger: Ledger::of(&[Item::Events, Item::Attributes]),
-        ..Part::default()
-    })
 }
 
 /// The import from one connection.

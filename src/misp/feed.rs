@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use super::wire::{Attribute, Entries, Event, Object, Piece, Pieces};
 use super::{Held, Listed, Window};
-use crate::export::plan::{Plan, Sending, Wanted, WantedAttribute};
+use crate::export::plan::{Plan, Wanted, WantedAttribute};
+use crate::export::sending::Sending;
 use crate::files;
 use crate::json::{self, Element, Source};
 use crate::time::Clock;

@@ -9,7 +9,8 @@ use anyhow::Result;
 use uuid::Uuid;
 
 use crate::config::connections::{Connection, Target};
-use crate::export::plan::{Plan, Sending, Wanted};
+use crate::export::plan::{Plan, Wanted};
+use crate::export::sending::Sending;
 use crate::full::{Kind, PartOf};
 use crate::http::Network;
 use crate::types::ServerTypes;

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Server, explained, says};
-use crate::export::plan::{Plan, Sending, Wanted, WantedAttribute};
+use crate::export::plan::{Plan, Wanted, WantedAttribute};
+use crate::export::sending::Sending;
 use crate::http::{self, Cause, Failure};
 
 /// Attributes sent at once: MISP takes about four seconds for them.
