@@ -2,7 +2,7 @@
 //! (its `JobRunnerSrv.scala`); people, scripts and tests use the standard input.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -45,6 +45,8 @@ impl Place {
                 let file = File::open(&path).with_context(|| format!("reading the job from {}", path.display()))?;
                 capped(file).with_context(|| format!("reading the job from {}", path.display()))?
             }
+            // Nobody types a job: a person at a terminal is told what is wanted.
+            Self::Streams(_) if io::stdin().is_terminal() => Vec::new(),
             Self::Streams(_) => capped(io::stdin().lock()).context("reading the job from the standard input")?,
         };
         self.parse(&text)

@@ -33,10 +33,11 @@ pub fn text(program: &str, report: &Value) -> String {
 
 fn connection(part: &Value) -> Vec<String> {
     let seconds = part.get("seconds").and_then(Value::as_f64).unwrap_or_default();
+    let requests = part.get("requests").and_then(Value::as_u64).unwrap_or_default();
     let version = part.get("version").map(|version| format!(", MISP {}", plain(version))).unwrap_or_default();
     let mut lines = vec![
         format!("  ── {} ── {} ({}{version})", word(part, "name"), word(part, "url"), word(part, "kind")),
-        format!("     {} requests, {seconds:.2} s", part.get("requests").map(plain).unwrap_or_default()),
+        format!("     {requests} request{}, {seconds:.2} s", if requests == 1 { "" } else { "s" }),
     ];
     if part.get("error").is_some() {
         lines.push(format!("     ERROR  {}", word(part, "error")));
