@@ -57,7 +57,9 @@ pub fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 pub fn clear_unfinished(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name().to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(UNFINISHED)) {
+        let is_ours =
+            entry.file_name().to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(UNFINISHED));
+        if is_ours && !entry.file_type()?.is_dir() {
             fs::remove_file(entry.path())?;
         }
     }

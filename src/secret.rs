@@ -97,14 +97,20 @@ impl Scrubber {
         match value {
             Value::Object(map) => {
                 for (name, value) in map {
+                    if let (Value::String(url), true) = (value, name.to_ascii_lowercase().contains("proxy")) {
+                        self.add_userinfo(url);
+                    }
+                    let is_proxy = name == "proxy";
+                    let urls = value.as_object().filter(|_| is_proxy).into_iter().flat_map(Map::values);
+                    urls.filter_map(Value::as_str).for_each(|url| self.add_userinfo(url));
                     self.learn(value, is_secret || speaks_of_secret(name));
                 }
             }
             Value::Array(list) => list.iter().for_each(|value| self.learn(value, is_secret)),
             Value::String(text) if is_secret => self.add(text),
-            Value::String(text) => self.add_userinfo(text),
+            Value::String(text) if text.contains("://") => self.add_userinfo(text),
             Value::Number(number) if is_secret => self.add(&number.to_string()),
-            Value::Number(_) | Value::Bool(_) | Value::Null => {}
+            Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Null => {}
         }
     }
 
@@ -152,8 +158,27 @@ impl Scrubber {
     /// not recognised any more. Of a text without end only as much is cleaned as can matter.
     #[must_use]
     pub fn beginning(&self, text: &str, most: usize) -> String {
-        let enough = text.char_indices().nth(most.saturating_add(ENOUGH)).and_then(|(end, _)| text.get(..end));
-        shortened(&self.clean(enough.unwrap_or(text)), most)
+        let Some((end, _)) = text.char_indices().nth(most.saturating_add(ENOUGH)) else {
+            return shortened(&self.clean(text), most);
+        };
+        // The end of what is cleaned may be half a secret, and cleaning may draw it forward: it goes.
+        let clean = self.clean(text.get(..end).unwrap_or_default());
+        let longest = self.forms.iter().map(String::len).max().unwrap_or(0);
+        let whole: String = clean.chars().take(clean.chars().count().saturating_sub(longest)).collect();
+        shortened(&format!("{whole}…"), most)
+    }
+
+    /// Cleans every text inside a value from outside, the names of its members included.
+    #[must_use]
+    pub fn clean_foreign(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.beginning(&text, LONGEST_TEXT)),
+            Value::Array(list) => list.into_iter().map(|value| self.clean_foreign(value)).collect(),
+            Value::Object(map) => {
+                map.into_iter().map(|(name, value)| (self.clean(&name), self.clean_foreign(value))).collect()
+            }
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_)) => other,
+        }
     }
 
     /// Cleans every text inside a report. Its own words stay, or a key called `success` would break it: the names of its
@@ -312,6 +337,23 @@ mod tests {
         let scrubber = Scrubber::of_config(&json!({"key": ["success", "AddTagToCase", "domain"]}));
         let report = json!({"success": true, "operations": [{"type": "AddTagToCase", "tag": "x"}], "artifacts": [{"dataType": "domain"}]});
         assert_eq!(scrubber.clean_value(report.clone()), report);
+    }
+
+    #[test]
+    fn an_address_in_a_name_makes_no_secret() {
+        let scrubber =
+            Scrubber::of_config(&json!({"name": ["misp@cert"], "proxy": {"http": "user:pass-word@proxy:3128"}}));
+        assert_eq!(scrubber.clean("misp.example pass-word"), "misp.example [removed]");
+    }
+
+    #[test]
+    fn a_long_text_of_secrets_ends_in_none() {
+        let key = "Zq8Canary7Key6Zq8Canary7Key6Zq8Canary7Key";
+        let scrubber = Scrubber::of_config(&json!({"key": [key]}));
+        for before in 0..50 {
+            let text = scrubber.beginning(&("x".repeat(before) + &key.repeat(2_000)), 8_000);
+            assert!(!text.contains("Zq8"), "{before}");
+        }
     }
 
     #[test]

@@ -219,11 +219,13 @@ fn conclude<W: Worker>(mut draft: Draft, end: End) -> Report {
         End::Stopped(reason) => Some(reason.to_owned()),
     };
     let full = &mut draft.full;
-    for (part, ended) in full.connections.iter_mut().zip(&draft.ended) {
-        let reason = stop.as_deref().filter(|_| !ended);
-        part.ledger
-            .settle(&reason.map_or_else(|| "not reached".to_owned(), |reason| format!("not verified: {reason}")));
-        part.error = part.error.take().or_else(|| reason.map(ToOwned::to_owned));
+    let mut is_writing = draft.writing;
+    for (part, _) in full.connections.iter_mut().zip(&draft.ended).filter(|(_, ended)| !**ended) {
+        let reason = stop.as_deref().unwrap_or("the run ended before");
+        // Only the first that has not ended was at work.
+        let word = if std::mem::take(&mut is_writing) { "not verified" } else { "not reached" };
+        part.ledger.settle(&format!("{word}: {reason}"));
+        part.error = part.error.take().or_else(|| Some(reason.to_owned()));
     }
     full.connections.iter().for_each(|part| full.ledger.add(&part.ledger));
     let failures = failures(full, stop);
@@ -278,25 +280,25 @@ pub fn line(error: &anyhow::Error) -> String {
     format!("{error:#}")
 }
 
-/// Works on the connections one after the other. Each has a part of the report with lines for these items; what goes
-/// wrong with one stays there and does not stop the others.
+/// Works on the connections one after the other. Each has a part of the report, open from the beginning, with a line for
+/// each kind of item and how many of them are known already; what goes wrong with one stays there.
 pub fn each(
     connections: &[Connection],
-    items: &[Item],
+    items: &[(Item, usize)],
     clock: Clock,
     run: &Run,
     work: impl Fn(&Connection, &PartOf) -> Result<()>,
 ) {
-    for connection in connections {
-        let part = run.open(Part {
-            name: connection.name.clone(),
-            url: connection.url().to_string(),
-            kind: Misp::kind(connection),
-            ledger: Ledger::of(items),
-            ..Part::default()
-        });
+    let open = |connection: &Connection| {
+        let mut ledger = Ledger::default();
+        items.iter().for_each(|(item, known)| ledger.fetched(*item, *known as u64));
+        let (name, url) = (connection.name.clone(), connection.url().to_string());
+        run.open(Part { name, url, kind: Misp::kind(connection), ledger, ..Part::default() })
+    };
+    let parts: Vec<_> = connections.iter().map(open).collect();
+    for (connection, part) in connections.iter().zip(&parts) {
         let started = clock.seconds();
-        let ended = work(connection, &part);
+        let ended = work(connection, part);
         part.with(|part| part.seconds = clock.seconds() - started);
         part.end(ended.err().map(|error| line(&error)));
     }

@@ -35,7 +35,6 @@ struct Written {
 
 impl One<'_> {
     pub(super) fn run(&self) -> Result<()> {
-        self.part.fetched(Item::Observables, self.input.observables.len() as u64);
         // Decided before anything is sent, so that a run that is stopped tells it too.
         let decided = map::decide(self.input, self.is_public());
         decided.iter().flatten().for_each(|verdict| self.part.record(Item::Observables, verdict, 1));
@@ -66,6 +65,7 @@ impl One<'_> {
             self.part.warn(format!("the types of this MISP are not known, those of the newest are taken: {error:#}"));
             ServerTypes::newest()
         });
+        let version = version.map(|version| self.part.run.shown(&version));
         self.part.with(|part| part.version = version);
         Ok((misp, types))
     }
@@ -117,12 +117,13 @@ impl One<'_> {
         sending.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
         let after = misp.held(&wanted.uuid).unwrap_or_else(|error| {
             stopped.get_or_insert(error.context("reading back what was written"));
+            sending.is_unseen = true;
             None
         });
         self.check_event(wanted, held.as_ref(), after.as_ref());
         let there = after.as_ref().or(held.as_ref());
-        if there.is_some() || sending.had_effect() {
-            self.tell_event(wanted, there, plan, tell::live(after.as_ref()));
+        if there.is_some() {
+            self.tell_event(wanted, there, plan, tell::live(there));
         }
         Written { outcome: plan.outcome(wanted, &sending, after.as_ref()), stopped }
     }

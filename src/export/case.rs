@@ -80,6 +80,7 @@ impl Input {
     #[must_use]
     pub fn cleaned(mut self, clean: impl Fn(&str) -> String) -> Self {
         self.case.title = clean(&self.case.title);
+        self.case.number = clean(&self.case.number);
         for one in &mut self.observables {
             let Ok(ioc) = one else { continue };
             ioc.observable.message = clean(&ioc.observable.message);

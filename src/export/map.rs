@@ -18,7 +18,7 @@ use crate::types::{self, Given, Overrides, ServerTypes};
 pub struct Mapped {
     /// The event.
     pub wanted: Wanted,
-    /// Observables that this MISP would not take, by their position.
+    /// Observables that this MISP would not take, or may not have, by their position.
     pub refused: BTreeMap<usize, Verdict>,
     /// What the analyst should know about the mapping.
     pub warnings: Vec<String>,
@@ -49,20 +49,26 @@ pub fn case(
     };
     let open = chosen(&|verdict| verdict.is_none());
     let mapping = attributes(&open, overrides, server);
-    let refused = mapping.refused.iter().filter_map(|(place, reason)| {
-        let (index, _) = open.get(*place)?;
-        Some((*index, Verdict::Failed(format!("refused before sending: {reason}"))))
-    });
-    let refused = refused.collect();
+    let at = |place: &usize| open.get(*place).map(|(index, _)| *index);
+    let refused = mapping
+        .refused
+        .iter()
+        .filter_map(|(place, reason)| Some((at(place)?, Verdict::Failed(format!("refused before sending: {reason}")))));
+    let mut refused: BTreeMap<_, _> = refused.collect();
     let mut wanted = event(&input.case, ids);
     let mut warnings = warnings(&input.case, &open, &wanted);
+    let closed = chosen(&|verdict| verdict.and_then(Verdict::reason) == Some(TLP));
+    let closed = attributes(&closed, overrides, server).wanted;
+    wanted.withheld = closed.iter().map(|one| ids.id(&wanted.uuid, &[&one.fold, &one.value])).collect();
     for one in mapping.wanted {
         warnings.extend(one.warning.iter().map(|warning| format!("{}: {warning}", shortened(&one.value, 100))));
-        wanted.attributes.extend(attribute(&wanted.uuid, one, &open, &input.case, ids));
+        // The same value is there twice, once closed: the stricter holds.
+        if wanted.withheld.contains(&ids.id(&wanted.uuid, &[&one.fold, &one.value])) {
+            refused.extend(one.from.iter().filter_map(at).map(|index| (index, Verdict::Skipped(TLP.to_owned()))));
+        } else {
+            wanted.attributes.extend(attribute(&wanted.uuid, one, &open, &input.case, ids));
+        }
     }
-    let withheld = chosen(&|verdict| verdict.and_then(Verdict::reason) == Some(TLP));
-    let withheld = attributes(&withheld, overrides, server).wanted;
-    wanted.withheld = withheld.iter().map(|one| ids.id(&wanted.uuid, &[&one.fold, &one.value])).collect();
     Mapped { wanted, refused, warnings }
 }
 

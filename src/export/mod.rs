@@ -96,7 +96,8 @@ impl Worker for Export {
         run.draft().full.dry_run = dry_run;
         run.draft().full.case = Some(subject(&input));
         input.warnings.iter().for_each(|warning| run.warn(warning.clone()));
-        worker::each(&exporting, &[Item::Observables], clock, run, |connection, part| {
+        let items = [(Item::Observables, input.observables.len())];
+        worker::each(&exporting, &items, clock, run, |connection, part| {
             One { connection, network: &network, ids: &ids, overrides: &overrides, input: &input, part, dry_run }.run()
         });
         Ok(())

@@ -144,7 +144,8 @@ impl Plan {
     }
 
     /// What became of each wanted attribute, in its order: read from what the event holds afterwards, not from what the
-    /// MISP answered. `after` is none if the event is not there or could not be looked at.
+    /// MISP answered. `after` is none if the event is not there, or could
+    /// not be looked at, which `sending` tells.
     #[must_use]
     pub fn outcome(&self, wanted: &Wanted, sending: &Sending, after: Option<&Held>) -> Vec<Outcome> {
         let index = after.map(|held| Index::new(&held.attributes));
@@ -152,7 +153,7 @@ impl Plan {
             (Step::Leave(remark), _) => (Verdict::Unchanged, remark.clone()),
             (Step::Skip(rule), _) => (Verdict::Skipped(rule.clone()), None),
             (Step::Add, Some(index)) => index.added(attribute, sending),
-            (Step::Add, None) => (sending.missing(attribute, false), None),
+            (Step::Add, None) => (sending.missing(attribute), None),
         };
         wanted.attributes.iter().zip(&self.steps).map(|(attribute, step)| outcome(attribute, step)).collect()
     }
@@ -199,7 +200,7 @@ impl<'a> Index<'a> {
     fn added(&self, wanted: &WantedAttribute, sending: &Sending) -> Outcome {
         match self.by_uuid.get(&wanted.uuid) {
             Some(held) if held.deleted != Some(true) => (Verdict::Created, difference(wanted, held)),
-            Some(_) | None => (sending.missing(wanted, true), None),
+            Some(_) | None => (sending.missing(wanted), None),
         }
     }
 }
@@ -350,7 +351,10 @@ mod tests {
         sending.sent(&wanted.attributes, false);
         assert_eq!(said(&sending, Some(&nothing)), "not verified");
         sending.sent(&wanted.attributes, true);
+        sending.is_unseen = true;
         assert_eq!(said(&sending, None), "not verified");
+        sending.is_unseen = false;
+        assert!(said(&sending, None).starts_with("lost"));
         assert!(said(&sending, Some(&nothing)).starts_with("lost"));
         sending.reasons.insert(wanted.attributes[0].uuid, "bad".into());
         assert_eq!(said(&sending, Some(&nothing)), "refused by MISP: bad");

@@ -17,6 +17,8 @@ pub struct Sending {
     pub sent: BTreeMap<Uuid, bool>,
     /// Attributes that were refused, and why.
     pub reasons: BTreeMap<Uuid, String>,
+    /// True if the event could not be looked at afterwards.
+    pub is_unseen: bool,
     /// What else is worth telling.
     pub remarks: Vec<String>,
 }
@@ -35,11 +37,11 @@ impl Sending {
     }
 
     /// What is to be thought of an attribute that is not there.
-    pub(super) fn missing(&self, attribute: &WantedAttribute, was_looked_at: bool) -> Verdict {
+    pub(super) fn missing(&self, attribute: &WantedAttribute) -> Verdict {
         let refused = self.reasons.get(&attribute.uuid).map(|reason| format!("refused by MISP: {reason}"));
         let sent = match self.sent.get(&attribute.uuid) {
             None => super::NOT_SENT,
-            Some(true) if was_looked_at => "lost: MISP took it without an error and does not hold it",
+            Some(true) if !self.is_unseen => "lost: MISP took it without an error and does not hold it",
             Some(_) => "not verified",
         };
         Verdict::Failed(refused.unwrap_or_else(|| sent.to_owned()))

@@ -249,7 +249,7 @@ impl Answer {
         drop(self.body().take(LARGEST_REFUSAL).read_to_end(&mut text));
         let said: Value = serde_json::from_slice(&text).unwrap_or_default();
         let message = said.get("message").and_then(Value::as_str).map_or_else(|| plain(&text), unescaped);
-        let errors = network.scrubber.clean_value(said.get("errors").cloned().unwrap_or_default());
+        let errors = network.scrubber.clean_foreign(said.get("errors").cloned().unwrap_or_default());
         Cause::Refused { status, message: network.said(&message), errors: Box::new(errors), location }
     }
 

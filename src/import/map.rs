@@ -4,7 +4,7 @@ use crate::cortex::report::Artifact;
 use crate::full::{Alert, AlertObservable};
 use crate::markings::{Pap, Tlp};
 use crate::misp::wire::{Attribute, Event};
-use crate::secret::shortened;
+use crate::secret::Scrubber;
 use crate::time;
 use crate::types::{self, DataTypes, Found};
 
@@ -19,6 +19,13 @@ pub struct Origin<'a> {
     pub connection: &'a str,
     /// The event's page.
     pub link: Option<String>,
+    /// Knows the run's secrets: a text is cleaned before it is cut.
+    pub scrubber: &'a Scrubber,
+}
+
+/// The beginning of a text that is too long, cleaned first; any other text as it is.
+fn cut(text: &str, most: usize, scrubber: &Scrubber) -> String {
+    if text.chars().nth(most).is_none() { text.to_owned() } else { scrubber.beginning(text, most) }
 }
 
 /// The TLP of an event: the strictest of its tags.
@@ -31,8 +38,8 @@ pub fn tlp(event: &Event) -> Tlp {
 #[must_use]
 pub fn alert(event: &Event, uuid: &uuid::Uuid, origin: &Origin<'_>) -> Alert {
     let mut tags: Vec<String> = event.tags().map(ToOwned::to_owned).collect();
-    bound(&mut tags);
-    let source_tag = Some(shortened(event.organisation(), LONGEST_TAG))
+    bound(&mut tags, origin.scrubber);
+    let source_tag = Some(cut(event.organisation(), LONGEST_TAG, origin.scrubber))
         .filter(|name| !name.is_empty())
         .map(|name| format!("src:{name}"));
     Alert {
@@ -40,8 +47,8 @@ pub fn alert(event: &Event, uuid: &uuid::Uuid, origin: &Origin<'_>) -> Alert {
         source: origin.connection.to_owned(),
         source_ref: uuid.to_string(),
         external_link: origin.link.clone(),
-        title: title(event),
-        description: description(event),
+        title: title(event, origin.scrubber),
+        description: description(event, origin.scrubber),
         severity: match event.threat_level_id {
             Some(1) => 3,
             Some(3) => 1,
@@ -58,12 +65,12 @@ pub fn alert(event: &Event, uuid: &uuid::Uuid, origin: &Origin<'_>) -> Alert {
 
 /// `#<id> <info>`; a feed has no id.
 #[must_use]
-pub fn title(event: &Event) -> String {
-    let info = shortened(event.info.trim(), LONGEST_MESSAGE);
-    if event.id.is_empty() { info } else { format!("#{} {info}", shortened(&event.id, 20)) }
+pub fn title(event: &Event, scrubber: &Scrubber) -> String {
+    let info = cut(event.info.trim(), LONGEST_MESSAGE, scrubber);
+    if event.id.is_empty() { info } else { format!("#{} {info}", cut(&event.id, 20, scrubber)) }
 }
 
-fn description(event: &Event) -> String {
+fn description(event: &Event, scrubber: &Scrubber) -> String {
     let analysis = match event.analysis {
         Some(0) => "initial",
         Some(1) => "ongoing",
@@ -94,9 +101,9 @@ fn description(event: &Event) -> String {
         if event.organisation().is_empty() {
             "an unknown organisation".to_owned()
         } else {
-            shortened(event.organisation(), LONGEST_TAG)
+            cut(event.organisation(), LONGEST_TAG, scrubber)
         },
-        shortened(&event.date, 20),
+        cut(&event.date, 20, scrubber),
         moment("Changed", event.timestamp),
         moment("Published", event.publish_timestamp),
     )
@@ -152,7 +159,10 @@ pub fn observables(
 
 /// Takes a second observable of the same type and data into the first: tags and flags of both, the stricter TLP, and
 /// the first message that says something.
-pub fn merge(first: &mut AlertObservable, second: AlertObservable) {
+pub fn merge(first: &mut AlertObservable, mut second: AlertObservable) {
+    if first.tags.len() >= MOST_TAGS {
+        second.tags.clear();
+    }
     let told = |tags| types::Observable { data_type: first.data_type.clone().into(), data: first.data.clone(), tags };
     let mut merged = told(first.tags.clone());
     merged.merge(told(second.tags));
@@ -174,23 +184,23 @@ const MOST_TAGS: usize = 100;
 /// An observable within what TheHive takes and a report can show. A value beyond that becomes an `other` observable that
 /// names its attribute: a shortened IOC would be a wrong one.
 #[must_use]
-pub fn bounded(mut observable: AlertObservable, uuid: &str) -> AlertObservable {
+pub fn bounded(mut observable: AlertObservable, uuid: &str, scrubber: &Scrubber) -> AlertObservable {
     if observable.data.chars().nth(LONGEST_DATA).is_some() {
         observable.message = observable.data;
-        observable.data = format!("misp-attribute:{}", shortened(uuid, 36));
+        observable.data = format!("misp-attribute:{}", cut(uuid, 36, scrubber));
         observable.data_type = "other".to_owned();
         observable.ioc = false;
     }
-    observable.message = shortened(&observable.message, LONGEST_MESSAGE);
-    bound(&mut observable.tags);
+    observable.message = cut(&observable.message, LONGEST_MESSAGE, scrubber);
+    bound(&mut observable.tags, scrubber);
     observable
 }
 
-fn bound(tags: &mut Vec<String>) {
+fn bound(tags: &mut Vec<String>, scrubber: &Scrubber) {
     tags.truncate(MOST_TAGS);
     for tag in tags {
         if tag.len() > LONGEST_TAG {
-            *tag = shortened(tag, LONGEST_TAG);
+            *tag = cut(tag, LONGEST_TAG, scrubber);
         }
     }
 }
@@ -227,7 +237,11 @@ mod tests {
             "analysis": 2, "distribution": "3", "timestamp": "1709200000", "publish_timestamp": "0", "Orgc": {"name": "CIRCL"},
             "Tag": [{"name": "TLP:GREEN"}, {"name": "PAP:RED"}, {"name": "tlp:amber+strict"}]
         }));
-        let alert = alert(&event, &uuid::Uuid::nil(), &Origin { connection: "partner", link: None });
+        let alert = alert(
+            &event,
+            &uuid::Uuid::nil(),
+            &Origin { connection: "partner", link: None, scrubber: &Scrubber::default() },
+        );
         insta::assert_json_snapshot!(alert, @r##"
         {
           "type": "misp",

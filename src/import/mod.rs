@@ -91,7 +91,7 @@ impl Worker for Import {
         let network = Network::new(&config.limits, &job.config, clock, run.scrubber());
         let since = command.since.unwrap_or_else(|| window_start(config.window_days, clock.now));
         run.draft().full.dry_run = true;
-        worker::each(&importing, &[Item::Events, Item::Attributes], clock, run, |connection, part| {
+        worker::each(&importing, &[(Item::Events, 0), (Item::Attributes, 0)], clock, run, |connection, part| {
             One { connection, network: &network, ids: &ids, config, since, part }.run()
         });
         Ok(())
@@ -142,6 +142,7 @@ impl One<'_> {
     fn run(&self) -> Result<()> {
         let misp = Misp::open(self.connection, self.network, self.part)?;
         let version = misp.version()?;
+        let version = version.map(|version| self.part.run.shown(&version));
         self.part.with(|part| part.version = version);
         let window = Window { since: self.since, published_only: self.config.filters.published_only };
         misp.list(window, &mut |listed| self.event(&misp, listed))
@@ -186,7 +187,8 @@ impl One<'_> {
     /// Reads an event and makes its alert. Its attributes share its fate: they count as arrived only if it was read to
     /// its end.
     fn alert(&self, misp: &Misp, event: &Event, uuid: &Uuid) -> (Verdict, u64) {
-        let origin = Origin { connection: &self.connection.name, link: self.link(uuid) };
+        let scrubber = self.part.run.scrubber();
+        let origin = Origin { connection: &self.connection.name, link: self.link(uuid), scrubber: &scrubber };
         let mut reading = Reading::new(self, map::alert(event, uuid, &origin), map::tlp(event));
         let read = misp.read(uuid, &mut |piece| reading.piece(piece));
         let attributes = reading.attributes;

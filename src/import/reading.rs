@@ -1,6 +1,7 @@
 //! An event while it is read: its attributes become observables, and share its fate in the ledger.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 
@@ -11,6 +12,7 @@ use crate::json::Element;
 use crate::ledger::{Item, Verdict};
 use crate::markings::Tlp;
 use crate::misp::wire::{Attribute, Object, Piece};
+use crate::secret::Scrubber;
 use crate::types::DataTypes;
 
 /// Alerts shown in a report.
@@ -28,6 +30,7 @@ pub(super) struct Reading<'a> {
     verdicts: Vec<(Verdict, u64)>,
     places: HashMap<(String, String), usize>,
     iocs_beyond: u64,
+    scrubber: Arc<Scrubber>,
 }
 
 impl<'a> Reading<'a> {
@@ -41,6 +44,7 @@ impl<'a> Reading<'a> {
             verdicts: Vec::new(),
             places: HashMap::new(),
             iocs_beyond: 0,
+            scrubber: one.part.run.scrubber(),
         }
     }
 
@@ -76,9 +80,9 @@ impl<'a> Reading<'a> {
             Element::Good(attribute) if attribute.deleted == Some(true) => Verdict::Skipped("deleted".to_owned()),
             Element::Good(attribute) => match map::observables(&attribute, within, self.tlp, &self.data_types) {
                 Ok(observables) => {
-                    observables
-                        .into_iter()
-                        .for_each(|observable| self.observable(map::bounded(observable, &attribute.uuid)));
+                    observables.into_iter().for_each(|observable| {
+                        self.observable(map::bounded(observable, &attribute.uuid, &self.scrubber))
+                    });
                     Verdict::Created
                 }
                 Err(reason) => Verdict::Failed(reason),

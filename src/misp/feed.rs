@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::wire::{Attribute, Entries, Event, Object, Piece, Pieces};
+use super::wire::{Attribute, Entries, Event, Piece, Pieces};
 use super::{Held, Listed, Window};
 use crate::export::plan::{Plan, Wanted, WantedAttribute};
 use crate::export::sending::Sending;
@@ -27,7 +27,7 @@ const MANIFEST: &str = "manifest.json";
 const HASHES: &str = "hashes.csv";
 const LOCK: &str = ".cortex-misp.lock";
 /// The largest event file that is read as a whole, in bytes: one of ours.
-const LARGEST_FILE: u64 = 64 << 20;
+const LARGEST_FILE: u64 = 256 << 20;
 /// How long another run may hold the folder.
 const PATIENCE: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -118,14 +118,40 @@ impl Feed {
     ///
     /// # Errors
     /// A file that is broken.
-    pub fn held(&self, event: &Uuid) -> Result<Option<Held>> {
-        let Some(value) = read_file(&self.file(event))? else { return Ok(None) };
-        let inner = value.get("Event").filter(|inner| inner.is_object()).cloned();
-        let inner = inner.with_context(|| format!("{} holds no event", self.file(event).display()))?;
-        let content: Content =
-            serde_json::from_value(inner.clone()).with_context(|| format!("reading event {event} of the feed"))?;
-        let event = serde_json::from_value(inner).with_context(|| format!("reading event {event} of the feed"))?;
-        Ok(Some(Held { event, attributes: content.attributes() }))
+    pub fn held(&self, uuid: &Uuid) -> Result<Option<Held>> {
+        let path = self.file(uuid);
+        if !path.try_exists().with_context(|| format!("reading {}", path.display()))? {
+            return Ok(None);
+        }
+        let event = self.head(uuid)?;
+        let mut attributes = Vec::new();
+        self.each_attribute(uuid, &mut |attribute| attributes.push(attribute))?;
+        Ok(Some(Held { event, attributes }))
+    }
+
+    fn head(&self, uuid: &Uuid) -> Result<Event> {
+        let path = self.file(uuid);
+        let reading = || format!("reading {}", path.display());
+        let reader = BufReader::new(files::open(&path).with_context(reading)?);
+        let Head { event } = serde_json::from_reader(reader).with_context(reading)?;
+        event.with_context(|| format!("{}: there is no event in it", reading()))
+    }
+
+    /// Every attribute of an event file, those in objects too.
+    fn each_attribute(&self, uuid: &Uuid, on: &mut dyn FnMut(Attribute)) -> Result<()> {
+        let mut good = |element| {
+            if let Element::Good(attribute) = element {
+                on(attribute);
+            }
+        };
+        self.read(uuid, &mut |piece| {
+            match piece {
+                Piece::Attribute(element) => good(element),
+                Piece::Object(Element::Good(object)) => object.attributes.into_iter().for_each(&mut good),
+                Piece::Object(Element::Bad(_)) => {}
+            }
+            Ok(())
+        })
     }
 
     /// Writes what a plan adds, then brings manifest and hashes in line with the event files. A file that would not
@@ -139,9 +165,9 @@ impl Feed {
             let path = self.file(&wanted.uuid);
             let mut file = read_file(&path)?.unwrap_or_else(|| self.new_event(wanted));
             self.append(&mut file, &additions).ok_or_else(|| anyhow!("{} is no event file", path.display()))?;
-            let written = self.write(&format!("{}.json", wanted.uuid), &format!("{file:#}\n"));
-            sending.sent(additions.iter().copied(), written.is_ok());
-            written?;
+            // A file is there whole or not at all, so an error means that nothing was changed.
+            self.write(&format!("{}.json", wanted.uuid), &format!("{file:#}\n"))?;
+            sending.sent(additions.iter().copied(), true);
         }
         self.write_index(sending)
     }
@@ -207,24 +233,12 @@ impl Feed {
 
     /// The manifest's entry of an event file; its hashes are added to `hashes`.
     fn index_entry(&self, uuid: &Uuid, hashes: &mut String) -> Result<Value> {
-        let path = self.file(uuid);
-        let reader = BufReader::new(files::open(&path)?);
-        let Head { event } = serde_json::from_reader(reader)?;
+        let event = self.head(uuid)?;
         let mut lines = BTreeSet::new();
-        let mut add = |element: Element<Attribute>| {
-            if let Element::Good(attribute) = element
-                && attribute.deleted != Some(true)
-            {
+        self.each_attribute(uuid, &mut |attribute| {
+            if attribute.deleted != Some(true) {
                 lines.extend(halves(&attribute).map(|half| format!("{},{uuid}\n", md5(half))));
             }
-        };
-        self.read(uuid, &mut |piece| {
-            match piece {
-                Piece::Attribute(element) => add(element),
-                Piece::Object(Element::Good(object)) => object.attributes.into_iter().for_each(&mut add),
-                Piece::Object(Element::Bad(_)) => {}
-            }
-            Ok(())
         })?;
         hashes.extend(lines);
         Ok(event.manifest_entry())
@@ -260,23 +274,6 @@ impl Feed {
     }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Content {
-    #[serde(rename = "Attribute", deserialize_with = "json::objects")]
-    attributes: Vec<Attribute>,
-    #[serde(rename = "Object", deserialize_with = "json::objects")]
-    objects: Vec<Object>,
-}
-
-impl Content {
-    fn attributes(self) -> Vec<Attribute> {
-        let good = |element| if let Element::Good(attribute) = element { Some(attribute) } else { None };
-        let in_objects = self.objects.into_iter().flat_map(|object| object.attributes).filter_map(good);
-        self.attributes.into_iter().chain(in_objects).collect()
-    }
-}
-
 fn read_file(path: &Path) -> Result<Option<Value>> {
     let reading = || format!("reading {}", path.display());
     let file = match files::open(path) {
@@ -292,8 +289,8 @@ fn read_file(path: &Path) -> Result<Option<Value>> {
 /// The head of an event file.
 #[derive(Deserialize)]
 struct Head {
-    #[serde(rename = "Event")]
-    event: Event,
+    #[serde(rename = "Event", default, deserialize_with = "json::object")]
+    event: Option<Event>,
 }
 
 fn md5(text: &str) -> String {

@@ -259,3 +259,143 @@ fn events_over_several_pages_are_each_read_once() {
     assert_eq!(counts(full(&report), "events"), of([("fetched", 1_234), ("created", 1_234)]));
     assert_eq!(full(&report)["left_out"]["events"], 1_234 - 300);
 }
+
+#[test]
+fn the_stricter_of_two_observables_of_one_value_decides_in_a_feed() {
+    let folder = tempfile::tempdir().unwrap();
+    let observables = json!([
+        {"dataType": "hostname", "data": "secret.example.com", "ioc": true, "tlp": 4},
+        {"dataType": "fqdn", "data": "SECRET.example.com", "ioc": true, "tlp": 1},
+        {"dataType": "ip", "data": "192.0.2.1", "ioc": true, "tlp": 1},
+    ]);
+    let mut job = export(&format!("file://{}", folder.path().display()), observables);
+    job["config"]["key"] = json!(["-"]);
+    for verdict in ["created", "unchanged"] {
+        let report = Program::Export.report(&job);
+        assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), (verdict, 1), ("skipped", 2)]));
+        assert!(!full(&report)["message"].as_str().unwrap().starts_with("INCOMPLETE"));
+    }
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        assert!(!fs::read_to_string(entry.unwrap().path()).unwrap().contains("secret.example.com"));
+    }
+}
+
+#[test]
+fn an_event_of_more_attributes_than_any_list_can_be_exported_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = export(&format!("file://{}", folder.path().display()), domains(20_001));
+    job["config"]["key"] = json!(["-"]);
+    assert_eq!(
+        counts(full(&Program::Export.report(&job)), "observables"),
+        of([("fetched", 20_001), ("created", 20_001)])
+    );
+    assert_eq!(
+        counts(full(&Program::Export.report(&job)), "observables"),
+        of([("fetched", 20_001), ("unchanged", 20_001)])
+    );
+}
+
+#[test]
+fn keys_in_long_texts_of_events_are_removed_before_the_cut() {
+    let misp = Fake::start(World::with_corpus());
+    let key = key("admin");
+    misp.world().events.truncate(1);
+    let long = |before: usize| format!("{}{key}", "x".repeat(before));
+    for before in [270, 290, 1_965, 1_990, 7_980] {
+        {
+            let mut world = misp.world();
+            let event = &mut world.events[0];
+            event.info = long(before);
+            event.attributes.truncate(1);
+            event.attributes[0].comment = long(before);
+            event.attributes[0].to_ids = true;
+        }
+        has_no_part_of(&key, &Program::Import.report(&import(&misp)));
+    }
+    misp.fault(Fault {
+        on: "/servers/getVersion",
+        nth: Nth::Always,
+        what: What::Body(json!({"version": format!("2{key}")}).to_string()),
+    });
+    has_no_part_of(&key, &Program::Import.report(&import(&misp)));
+    misp.heal();
+    let errors = json!({"message": "no", "errors": {"type": long(980), "kind": [key.repeat(1_000)]}});
+    misp.fault(Fault {
+        on: "/events/add",
+        nth: Nth::Always,
+        what: What::Status(403, errors.to_string(), "application/json"),
+    });
+    has_no_part_of(&key, &Program::Export.report(&export(&misp.url(), domains(1))));
+}
+
+#[test]
+fn lists_that_are_not_sorted_or_not_filtered_lose_and_double_nothing() {
+    let misp = Fake::start(World::with_corpus());
+    let row = |id: u64, published: i64, changed: i64| {
+        json!({"id": id.to_string(), "uuid": format!("5f0e5b5c-0000-4000-8000-{id:012}"), "info": "x", "date": "2026-01-01", "published": true,
+            "publish_timestamp": published, "timestamp": changed, "Orgc": {"name": "O"}})
+    };
+    let unsorted = json!([row(2, 9, 9), row(1, 9, 9)]).to_string();
+    misp.fault(Fault { on: "/events/index", nth: Nth::Only(1), what: What::Body(unsorted) });
+    assert!(failure(&Program::Import.report(&import(&misp))).contains("does not sort its events"));
+    // Both lists hold the same rows: those of the window are taken once, the others not at all.
+    misp.heal();
+    let now = misp.world().now;
+    let same = json!([row(1, now, now), row(2, now, 1), row(3, 0, now), row(4, 1, 1)]).to_string();
+    misp.heal();
+    misp.fault(Fault { on: "/events/index", nth: Nth::Only(1), what: What::Body(same.clone()) });
+    misp.fault(Fault { on: "/events/index", nth: Nth::Only(2), what: What::Body("[]".into()) });
+    misp.fault(Fault { on: "/events/index", nth: Nth::Only(3), what: What::Body(same) });
+    misp.fault(Fault { on: "/events/index", nth: Nth::Only(4), what: What::Body("[]".into()) });
+    let mut windowed = import(&misp);
+    windowed["parameters"]["since"] = json!((now - 100).to_string());
+    let report = Program::Import.report(&windowed);
+    assert_eq!(report["success"], false);
+    assert!(failure(&report).contains("events 3 fetched: 3 failed"), "{}", failure(&report));
+}
+
+#[test]
+fn a_refusal_of_all_attributes_is_no_success_and_no_update() {
+    let misp = Fake::start(World::new());
+    Program::Export.report(&export(&misp.url(), domains(1)));
+    let errors = json!({"message": "Could not add Attribute", "errors": {"attribute_0": {"value": ["Blocked."]}}});
+    misp.fault(Fault {
+        on: "/attributes/add",
+        nth: Nth::Always,
+        what: What::Status(403, errors.to_string(), "application/json"),
+    });
+    let mut job = export(&misp.url(), json!([{"dataType": "ip", "data": "192.0.2.1", "ioc": true, "tlp": 1}]));
+    job["config"]["instance"] = json!("test.example");
+    assert!(failure(&Program::Export.report(&job)).contains("refused by MISP: Blocked."));
+}
+
+#[test]
+fn an_address_in_a_connections_name_is_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = export(
+        &format!("file://{}", folder.path().display()),
+        json!([{"dataType": "domain", "data": "misp.evil.example", "ioc": true, "tlp": 1}]),
+    );
+    job["config"]["name"] = json!(["misp@cert"]);
+    job["config"]["key"] = json!(["-"]);
+    fs::create_dir(folder.path().join(".x.cortex-misp.tmp")).unwrap();
+    let report = Program::Export.report(&job);
+    assert_eq!(counts(full(&report), "observables"), of([("fetched", 1), ("created", 1)]));
+    assert!(report["operations"][0]["tag"].as_str().unwrap().starts_with("misp:event=\"misp@cert:"));
+}
+
+#[test]
+fn many_tags_on_one_value_do_not_stop_the_run() {
+    let misp = Fake::start(World::with_corpus());
+    misp.world().events.truncate(1);
+    let tags = |n: usize| (0..100).map(|t| json!({"name": format!("tag-{n}-{t}")})).collect::<Vec<_>>();
+    let attributes: Vec<_> = (0..2_000).map(|n| json!({"type": "ip-dst", "category": "Network activity", "value": "192.0.2.1", "to_ids": true, "Tag": tags(n)})).collect();
+    misp.fault(Fault {
+        on: "/events/view/",
+        nth: Nth::Always,
+        what: What::Body(json!({"Event": {"Attribute": attributes}}).to_string()),
+    });
+    let report = Program::Import.report(&import(&misp));
+    assert_eq!(counts(full(&report), "attributes"), of([("fetched", 2_000), ("created", 2_000)]));
+    assert_eq!(report["artifacts"][0]["tags"].as_array().unwrap().len(), 100);
+}

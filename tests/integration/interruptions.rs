@@ -50,6 +50,21 @@ fn sigterm_in_an_unanswered_write_says_not_verified() {
 }
 
 #[test]
+fn sigterm_at_the_first_of_two_connections_tells_of_both() {
+    let misp = Fake::start(World::new());
+    misp.fault(Fault { on: "/servers/getVersion", nth: Nth::Always, what: What::Hang });
+    let observables = json!([{"dataType": "ip", "data": "192.0.2.1", "ioc": true}]);
+    let case =
+        json!({"_id": "~1", "startDate": 1_795_000_000_000_i64, "title": "T", "tlp": 2, "observables": observables});
+    let config = json!({"name": ["a", "b"], "url": [misp.url(), misp.url()], "key": [key("admin"), key("sync")], "purpose": ["ExportOnly"]});
+    let job = json!({"dataType": "thehive:case", "data": case, "config": config});
+    let report = terminated(Program::Export, &job, || !misp.requests().is_empty());
+    let message = failure(&report);
+    assert!(message.starts_with("stopped by a signal"), "{message}");
+    assert!(message.ends_with("observables 2 fetched: 2 failed (2: not reached: stopped by a signal)"), "{message}");
+}
+
+#[test]
 fn sigterm_before_the_job_has_come_is_a_failure_report() {
     let mut child = Program::Import.command().arg("/nonexistent").spawn().unwrap();
     child.stdin.as_mut().unwrap().write_all(b"{").unwrap();

@@ -88,7 +88,10 @@ impl Server {
             }
         };
         let reasons = refused(&errors, batch);
-        sending.sent(batch.iter().copied().filter(|attribute| !reasons.contains_key(&attribute.uuid)), true);
+        let taken: Vec<_> = batch.iter().copied().filter(|attribute| !reasons.contains_key(&attribute.uuid)).collect();
+        if !taken.is_empty() {
+            sending.sent(taken, true);
+        }
         sending.reasons.extend(reasons);
         Ok(())
     }
