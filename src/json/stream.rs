@@ -15,17 +15,30 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 pub const LARGEST_ELEMENT: u64 = 64 << 20;
 const BUFFER: usize = 64 << 10;
 
-/// A JSON body that is read as a stream. Each element may have [`LARGEST_ELEMENT`] bytes; the body has no limit.
+/// The largest body whose elements are collected, in bytes: what is kept of it cannot be more.
+const LARGEST_LIST: u64 = 256 << 20;
+
+/// A JSON body that is read as a stream. Each element may have [`LARGEST_ELEMENT`] bytes.
 pub struct Source<R: Read> {
     reader: BufReader<Metered<R>>,
     meter: Meter,
 }
 
 impl<R: Read> Source<R> {
-    /// Takes the body.
+    /// Takes a body whose elements are handled one by one: it may be of any size.
     pub fn new(body: R) -> Self {
+        Self::within(body, u64::MAX)
+    }
+
+    /// Takes a body whose elements are collected: it may have 256 MiB.
+    pub fn collected(body: R) -> Self {
+        Self::within(body, LARGEST_LIST)
+    }
+
+    fn within(body: R, left: u64) -> Self {
         let meter = Meter::default();
-        Self { reader: BufReader::with_capacity(BUFFER, Metered { body, meter: meter.clone() }), meter }
+        let metered = Metered { body, left, meter: meter.clone() };
+        Self { reader: BufReader::with_capacity(BUFFER, metered), meter }
     }
 
     /// Reads the body with a seed that knows its shape, to its very end.
@@ -49,12 +62,17 @@ struct Meter(Rc<Cell<u64>>);
 
 struct Metered<R> {
     body: R,
+    left: u64,
     meter: Meter,
 }
 
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.body.read(buffer)?;
+        let Some(left) = self.left.checked_sub(read as u64) else {
+            return Err(io::Error::other(format!("the list has more than {} MiB", LARGEST_LIST >> 20)));
+        };
+        self.left = left;
         let seen = self.meter.0.get() + read as u64;
         self.meter.0.set(seen);
         if seen > LARGEST_ELEMENT {
@@ -216,5 +234,52 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Path<'_, '_, T> {
             Some(_) => Err(de::Error::custom(format!("the answer has no \"{wanted}\""))),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::misp::wire::Tag;
+
+    fn read(source: Source<impl Read>) -> Result<usize> {
+        let mut number = 0;
+        let mut on = |_: Element<Tag>| {
+            number += 1;
+            Ok(())
+        };
+        source.read(|hand| Each { hand, on: &mut on }).map(|()| number)
+    }
+
+    /// A list without end, of elements of a mebibyte.
+    fn endless() -> impl Read {
+        let element = format!("{{\"name\":\"{}\"}},", "x".repeat((1 << 20) - 20)).into_bytes();
+        Bytes(std::iter::once(b'[').chain(std::iter::repeat(element).flatten()))
+    }
+
+    struct Bytes<I>(I);
+
+    impl<I: Iterator<Item = u8>> Read for Bytes<I> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            buffer.iter_mut().zip(&mut self.0).for_each(|(to, from)| *to = from);
+            Ok(buffer.len())
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_collected_has_a_limit_and_an_element_too() {
+        let error = read(Source::within(endless(), 3 << 20)).unwrap_err();
+        assert!(error.to_string().contains("the list has more than"), "{error}");
+        let element = format!("[{{\"a\":\"{}", "x".repeat(LARGEST_ELEMENT as usize + BUFFER));
+        assert!(
+            read(Source::new(element.as_bytes())).unwrap_err().to_string().contains("one element has more than 64 MiB")
+        );
+    }
+
+    #[test]
+    fn a_body_goes_on_to_its_very_end() {
+        assert_eq!(read(Source::new("[{}, 1, null, {\"name\": 7}] ".as_bytes())).unwrap(), 4);
+        assert!(read(Source::new("[{}] x".as_bytes())).is_err());
+        assert!(read(Source::new("[{}".as_bytes())).is_err());
     }
 }

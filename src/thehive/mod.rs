@@ -113,7 +113,7 @@ impl TheHive {
                 observables.push(element);
                 Ok(())
             };
-            Source::new(answer.body())
+            Source::collected(answer.body())
                 .read(|hand| Each { hand, on: &mut on })
                 .with_context(|| format!("{line}: reading the observables"))?;
             let is_repeated = from > 0 && observables.first() == observables.get(from);

@@ -233,7 +233,7 @@ fn elements<T: for<'de> Deserialize<'de>>(answer: Answer, path: &[&str], most: u
         elements.push(element);
         Ok(())
     };
-    let read = Source::new(answer.body()).read(|hand| Path { path, each: Each { hand, on: &mut on } });
+    let read = Source::collected(answer.body()).read(|hand| Path { path, each: Each { hand, on: &mut on } });
     read.with_context(|| format!("{line}: reading the answer"))?;
     Ok(elements)
 }
