@@ -179,13 +179,7 @@ impl fmt::Display for Count {
 pub struct Ledger(BTreeMap<Item, Count>);
 
 impl Ledger {
-    /// Opens a line for each kind of item, so that zeros are shown too.
-    #[must_use]
-    pub fn of(items: &[Item]) -> Self {
-        Self(items.iter().map(|item| (*item, Count::default())).collect())
-    }
-
-    /// Counts items as read.
+    /// Counts items as read. With none it opens their line, so that zeros are shown too.
     pub fn fetched(&mut self, item: Item, number: u64) {
         self.0.entry(item).or_default().fetched += number;
     }
@@ -236,7 +230,7 @@ mod tests {
 
     #[test]
     fn sums_match_after_settling() {
-        let mut ledger = Ledger::of(&[Item::Observables]);
+        let mut ledger = Ledger::default();
         ledger.fetched(Item::Observables, 5);
         ledger.record(Item::Observables, &Verdict::Created, 2);
         ledger.record(Item::Observables, &Verdict::Skipped("not an IOC".into()), 1);

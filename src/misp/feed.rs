@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::wire::{Attribute, Entries, Event, Piece, Pieces};
+use super::wire::{self, Attribute, Entries, Event, Piece, Pieces};
 use super::{Held, Listed, Window};
 use crate::export::plan::{Plan, Wanted, WantedAttribute};
 use crate::export::sending::Sending;
@@ -173,21 +173,15 @@ impl Feed {
     }
 
     fn new_event(&self, wanted: &Wanted) -> Value {
-        json!({"Event": {
-            "uuid": wanted.uuid,
-            "info": wanted.info,
-            "date": wanted.date,
-            "threat_level_id": wanted.threat_level.to_string(),
-            "analysis": wanted.analysis.to_string(),
-            "published": false,
+        let more = json!({
             "publish_timestamp": "0",
             "timestamp": self.clock.now.to_string(),
             "extends_uuid": "",
             "Orgc": wanted.organisation,
-            "Tag": wanted.tags.iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
             "Attribute": [],
             "Object": [],
-        }})
+        });
+        wire::wanted_event(wanted, more)
     }
 
     fn append(&self, file: &mut Value, additions: &[&WantedAttribute]) -> Option<()> {
@@ -201,18 +195,11 @@ impl Feed {
     }
 
     fn attribute(&self, attribute: &WantedAttribute) -> Value {
-        json!({
-            "uuid": attribute.uuid,
-            "type": attribute.kind,
-            "category": attribute.category,
-            "value": attribute.value,
-            "to_ids": true,
-            "comment": attribute.comment,
-            "timestamp": self.clock.now.to_string(),
-            "deleted": false,
-            "disable_correlation": false,
-            "Tag": attribute.tags().map(|name| json!({"name": name})).collect::<Vec<_>>(),
-        })
+        let timestamp = self.clock.now.to_string();
+        wire::wanted_attribute(
+            attribute,
+            json!({"timestamp": timestamp, "deleted": false, "disable_correlation": false}),
+        )
     }
 
     /// Rebuilds `manifest.json` and `hashes.csv` from the event files, each read as a stream.

@@ -7,6 +7,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::export::plan::{Wanted, WantedAttribute};
 use crate::json::{self, Each, Element, Hand};
 
 /// An event without its content: a row of `events/index`, an entry of a feed's manifest, the head of an event file.
@@ -179,6 +180,48 @@ pub struct Object {
     /// Its attributes.
     #[serde(rename = "Attribute", deserialize_with = "json::elements")]
     pub attributes: Vec<Element<Attribute>>,
+}
+
+/// An event that should be, without its attributes, as a server and a feed both take it; `more` is what only one of them
+/// has.
+#[must_use]
+pub fn wanted_event(wanted: &Wanted, more: Value) -> Value {
+    let event = json!({
+        "uuid": wanted.uuid,
+        "info": wanted.info,
+        "date": wanted.date,
+        "threat_level_id": wanted.threat_level.to_string(),
+        "analysis": wanted.analysis.to_string(),
+        "published": false,
+        "Tag": tags(wanted.tags.iter().map(String::as_str)),
+    });
+    json!({"Event": joined(event, more)})
+}
+
+/// An attribute that should be, as a server and a feed both take it; `more` is what only one of them has.
+#[must_use]
+pub fn wanted_attribute(attribute: &WantedAttribute, more: Value) -> Value {
+    let shared = json!({
+        "uuid": attribute.uuid,
+        "type": attribute.kind,
+        "category": attribute.category,
+        "value": attribute.value,
+        "to_ids": true,
+        "comment": attribute.comment,
+        "Tag": tags(attribute.tags()),
+    });
+    joined(shared, more)
+}
+
+fn tags<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Value> {
+    names.map(|name| json!({"name": name})).collect()
+}
+
+fn joined(mut shared: Value, more: Value) -> Value {
+    if let (Value::Object(shared), Value::Object(more)) = (&mut shared, more) {
+        shared.extend(more);
+    }
+    shared
 }
 
 /// What stands in an event: an attribute, or an object with its own.

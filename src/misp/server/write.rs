@@ -12,6 +12,7 @@ use super::{Server, explained, says};
 use crate::export::plan::{Plan, Wanted, WantedAttribute};
 use crate::export::sending::Sending;
 use crate::http::{self, Cause, Failure};
+use crate::misp::wire;
 
 /// Attributes sent at once: MISP takes about four seconds for them.
 const BATCH: usize = 1_000;
@@ -33,16 +34,7 @@ impl Server {
     /// Any refusal is followed by a look: another run may have made the event meanwhile, which MISP tells by 404 with a
     /// `Location`, 403 or 500, and then this run goes on with what is there.
     fn add_event(&self, wanted: &Wanted, sending: &mut Sending) -> Result<()> {
-        let body = json!({"Event": {
-            "uuid": wanted.uuid,
-            "info": wanted.info,
-            "date": wanted.date,
-            "threat_level_id": wanted.threat_level.to_string(),
-            "analysis": wanted.analysis.to_string(),
-            "distribution": "0",
-            "published": false,
-            "Tag": wanted.tags.iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
-        }});
+        let body = wire::wanted_event(wanted, json!({"distribution": "0"}));
         let Err(failure) = self.client.post("events/add/metadata:1", &body) else {
             sending.sent([], true);
             return Ok(());
@@ -71,7 +63,8 @@ impl Server {
     }
 
     fn add_attributes(&self, event: &Uuid, batch: &[&WantedAttribute], sending: &mut Sending) -> Result<()> {
-        let body: Vec<_> = batch.iter().map(|attribute| attribute_json(attribute)).collect();
+        let more = |attribute: &WantedAttribute| json!({"distribution": attribute.distribution().to_string()});
+        let body: Vec<_> = batch.iter().map(|attribute| wire::wanted_attribute(attribute, more(attribute))).collect();
         let errors = match self.client.post(&format!("attributes/add/{event}"), &body) {
             Ok(answer) => {
                 // Sent, whatever becomes of the answer.
@@ -128,19 +121,6 @@ fn refused(errors: &Value, batch: &[&WantedAttribute]) -> BTreeMap<Uuid, String>
         refused.insert(single.uuid, http::words(errors));
     }
     refused
-}
-
-fn attribute_json(attribute: &WantedAttribute) -> Value {
-    json!({
-        "uuid": attribute.uuid,
-        "type": attribute.kind,
-        "category": attribute.category,
-        "value": attribute.value,
-        "to_ids": true,
-        "comment": attribute.comment,
-        "distribution": attribute.distribution().to_string(),
-        "Tag": attribute.tags().map(|name| json!({"name": name})).collect::<Vec<_>>(),
-    })
 }
 
 fn is_known(failure: &Failure) -> bool {
