@@ -14,6 +14,7 @@
 //! - [`ids`]: our own recognisable uuids
 //! - [`http`]: the only room that knows the HTTP client
 //! - [`files`]: files of folders that others may write too
+//! - [`sample`]: files as MISP takes them: the zip of a sample, plain names, what is a program
 //! - [`json`]: streaming and lenient JSON, within bounds
 //! - [`time`]: the clock, the deadline, and dates as MISP and TheHive write them
 //! - [`misp`]: what we ask of a MISP, be it a server or a feed
@@ -32,6 +33,7 @@ pub mod json;
 pub mod ledger;
 pub mod markings;
 pub mod misp;
+pub mod sample;
 pub mod secret;
 pub mod thehive;
 pub mod time;
