@@ -22,7 +22,7 @@ pub struct Failure {
 /// What went wrong with a request.
 #[derive(Clone, Debug)]
 pub enum Cause {
-    /// No answer: name, network, certificate or time.
+    /// No answer: name, network, certificate or time. For a download also a file that broke off or is too large.
     Unreachable(String),
     /// The server points elsewhere.
     Redirected {

@@ -30,6 +30,7 @@ const LARGEST_VALUE: u64 = 4 << 20;
 /// As much is read of a refusal.
 const LARGEST_REFUSAL: u64 = 1 << 20;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 
 /// What the network around us asks for, the same for every server of a job.
 #[derive(Clone, Debug)]
@@ -130,7 +131,16 @@ impl Client {
     /// # Errors
     /// See [`Failure`].
     pub fn get(&self, path: &str) -> Result<Answer, Failure> {
-        self.send(Method::GET, path, |request| request)
+        self.send(Method::GET, path, |request| request)?.json()
+    }
+
+    /// Gets a file below the base URL, of any content type and at most `most` bytes long. That it is the file that was
+    /// asked for, and not a proxy's page, is for the caller to check.
+    ///
+    /// # Errors
+    /// See [`Failure`]; a file that is too large or breaks off is [`Cause::Unreachable`].
+    pub fn download(&self, path: &str, most: u64) -> Result<Vec<u8>, Failure> {
+        self.send(Method::GET, path, |request| request.header(ACCEPT, ANYTHING))?.bytes(most)
     }
 
     /// Posts JSON to a path below the base URL.
@@ -142,7 +152,8 @@ impl Client {
         self.send(Method::POST, path, |request| match bytes {
             Ok(bytes) => request.body(bytes),
             Err(_) => request,
-        })
+        })?
+        .json()
     }
 
     fn send(
@@ -168,7 +179,7 @@ impl Client {
             false => fail(Cause::Unreachable(self.network.scrubber.clean(&unreachable(&error)))),
         })?;
         let answer = Answer { line: line.clone(), network: self.network.clone(), response };
-        answer.checked().map_err(fail)
+        answer.good().map_err(fail)
     }
 }
 
@@ -224,7 +235,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn checked(self) -> Result<Self, Cause> {
+    fn good(self) -> Result<Self, Cause> {
         let status = self.response.status();
         if status.is_redirection() {
             return Err(Cause::Redirected { status: status.as_u16(), to: self.said(&self.header(LOCATION.as_str())) });
@@ -232,8 +243,28 @@ impl Answer {
         if !status.is_success() {
             return Err(self.refused());
         }
+        Ok(self)
+    }
+
+    fn json(self) -> Result<Self, Failure> {
         let kind = self.header(CONTENT_TYPE.as_str());
-        if kind.to_ascii_lowercase().contains("json") { Ok(self) } else { Err(Cause::NotJson(self.said(&kind))) }
+        if kind.to_ascii_lowercase().contains("json") {
+            return Ok(self);
+        }
+        Err(Failure::new(self.line.clone(), Cause::NotJson(self.said(&kind))))
+    }
+
+    fn bytes(self, most: u64) -> Result<Vec<u8>, Failure> {
+        let (line, network) = (self.line.clone(), self.network.clone());
+        let fail = |why: &str| Failure::new(line.clone(), Cause::Unreachable(network.scrubber.clean(why)));
+        let mut bytes = Vec::new();
+        let mut body = self.body().take(most.saturating_add(1));
+        body.read_to_end(&mut bytes).map_err(|error| fail(&error.to_string()))?;
+        if bytes.len() as u64 > most {
+            Err(fail(&format!("the answer is larger than {most} bytes")))
+        } else {
+            Ok(bytes)
+        }
     }
 
     /// A server's own words, without a key that it may repeat; only then may they be cut.
