@@ -134,7 +134,8 @@ fn input(job: &Job, config: &Config, network: &Network, run: &Run) -> Result<Inp
         (None, Some(thehive)) => {
             let case = thehive.case(&id)?;
             let observables = thehive.ioc_observables(&id)?;
-            Input::new(&case, observables, Some(thehive))
+            observables.incomplete.iter().for_each(|why| run.warn(why.clone()));
+            Input::new(&case, observables.all, Some(thehive))
         }
         (None, None) => bail!(
             "the job carries no observables, as is usual, and TheHive cannot be asked for them: set \"thehive_url\" and \

@@ -1,29 +1,25 @@
 //! What we ask of TheHive, by the calls that TheHive 4.1 and TheHive 5 both understand.
 
+mod query;
 pub mod wire;
 
 use std::cell::OnceCell;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::Url;
 
 use crate::full::Run;
-use crate::http::{Cause, Client, Failure, Network, Origin};
-use crate::json::{Each, Element, Source};
+use crate::http::{self, Cause, Client, Failure, Network};
 use crate::markings::Scale;
 use crate::secret::Secret;
-use wire::Observable;
-
-/// Observables asked for at once.
-const PAGE: usize = 500;
-/// Observables that are exported at the most.
-const MOST: usize = 100_000;
+pub use query::Observables;
+pub use wire::Origin;
 
 /// A TheHive, asked as one user.
 pub struct TheHive {
     client: Client,
-    scale: OnceCell<Scale>,
+    version: OnceCell<Vec<u32>>,
 }
 
 impl TheHive {
@@ -36,25 +32,37 @@ impl TheHive {
         let mut headers = vec![("authorization", Secret::new(&format!("Bearer {}", key.expose())))];
         headers.extend(organisation.map(|name| ("x-organisation", Secret::new(name))));
         let user_agent = format!("cortex-misp/{}", env!("CARGO_PKG_VERSION"));
-        let origin = Origin { url, headers, user_agent, cert_path: None, cert_check: true };
+        let origin = http::Origin { url, headers, user_agent, cert_path: None, cert_check: true };
         let run = run.clone();
         let client = Client::new(&origin, network, Box::new(move || run.request()))?;
-        Ok(Self { client, scale: OnceCell::new() })
+        Ok(Self { client, version: OnceCell::new() })
     }
 
-    /// How many TLP levels this TheHive has. Asked once, when it matters.
+    /// How many TLP levels this TheHive has.
     ///
     /// # Errors
     /// That TheHive cannot be reached or names no version.
     pub fn scale(&self) -> Result<Scale> {
-        if let Some(scale) = self.scale.get() {
-            return Ok(*scale);
+        Ok(if self.numbers()? >= [5, 2].as_slice() { Scale::Five } else { Scale::Four })
+    }
+
+    /// True for TheHive 5 and later.
+    ///
+    /// # Errors
+    /// That TheHive cannot be reached or names no version.
+    pub fn is_five(&self) -> Result<bool> {
+        Ok(self.numbers()? >= [5].as_slice())
+    }
+
+    /// The numbers of the version, 4, 1, 24, 1 for instance. Asked once, when it matters.
+    fn numbers(&self) -> Result<&[u32]> {
+        if let Some(numbers) = self.version.get() {
+            return Ok(numbers);
         }
         let version = self.version()?;
         let numbers: Vec<u32> = version.split(['.', '-']).map_while(|part| part.parse().ok()).collect();
         ensure!(!numbers.is_empty(), "TheHive names a version that is none");
-        let scale = if numbers >= vec![5, 2] { Scale::Five } else { Scale::Four };
-        Ok(*self.scale.get_or_init(|| scale))
+        Ok(self.version.get_or_init(|| numbers))
     }
 
     /// TheHive 5 answers `api/v1/status/public`; TheHive 4 has no such route and answers `api/status`.
@@ -73,58 +81,11 @@ impl TheHive {
             .map(ToOwned::to_owned)
             .with_context(|| format!("{line}: the answer names no version: this is no TheHive"))
     }
+}
 
-    /// A case, by its id. TheHive 4 answers a question about the observables of an unknown case with an empty list, so
-    /// this one is asked first.
-    ///
-    /// # Errors
-    /// That it does not exist for this user.
-    pub fn case(&self, id: &str) -> Result<Value> {
-        let is_id = !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || "~-_".contains(c));
-        ensure!(is_id, "the job's \"_id\" is not that of a case");
-        let answer = self.client.get(&format!("api/v1/case/{id}")).map_err(|failure| match failure.status() {
-            Some(404) => anyhow!(
-                "{failure}: the case does not exist, or the user of \"thehive_key\" may not see it (organisation?)"
-            ),
-            _ => explained(failure),
-        })?;
-        answer.value()
-    }
-
-    /// The IOC observables of a case, page by page. The filter is repeated by the caller.
-    ///
-    /// # Errors
-    /// What stopped the reading: an export of half a case would look like a whole one.
-    pub fn ioc_observables(&self, case: &str) -> Result<Vec<Element<Observable>>> {
-        let mut observables: Vec<Element<Observable>> = Vec::new();
-        for page in 0.. {
-            let (from, to) = (page * PAGE, (page + 1) * PAGE);
-            let query = json!({"query": [
-                {"_name": "getCase", "idOrName": case},
-                {"_name": "observables"},
-                {"_name": "filter", "_is": {"_field": "ioc", "_value": true}},
-                {"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]},
-                {"_name": "page", "from": from, "to": to},
-            ]});
-            let answer = self.client.post("api/v1/query?name=cortex-misp", &query).map_err(explained)?;
-            let line = answer.line().to_owned();
-            let mut on = |element| {
-                ensure!(observables.len() < to, "TheHive sends more than the {PAGE} observables asked for");
-                observables.push(element);
-                Ok(())
-            };
-            Source::collected(answer.body())
-                .read(|hand| Each { hand, on: &mut on })
-                .with_context(|| format!("{line}: reading the observables"))?;
-            let is_repeated = from > 0 && observables.first() == observables.get(from);
-            ensure!(!is_repeated, "{line}: TheHive sends the same page again and again");
-            ensure!(to <= MOST, "the case has more than {MOST} IOC observables: it is not exported");
-            if observables.len() < to {
-                return Ok(observables);
-            }
-        }
-        Ok(observables)
-    }
+/// True for what can be an id, and as such part of a path.
+fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || "~-_".contains(c))
 }
 
 fn explained(failure: Failure) -> anyhow::Error {

@@ -30,6 +30,12 @@ pub struct Observable {
     /// True if it is flagged as an indicator of compromise: by the boolean that TheHive writes, and nothing else.
     #[serde(deserialize_with = "json::exactly_true")]
     pub ioc: bool,
+    /// True if it was seen in one's own network.
+    #[serde(deserialize_with = "json::exactly_true")]
+    pub sighted: bool,
+    /// When it was seen there, in milliseconds since 1970; TheHive 4 does not say.
+    #[serde(rename = "sightedAt", deserialize_with = "json::number")]
+    pub sighted_at: Option<i64>,
     /// Its tags.
     #[serde(deserialize_with = "json::texts")]
     pub tags: Vec<String>,
@@ -38,13 +44,69 @@ pub struct Observable {
     pub attachment: Option<Attachment>,
 }
 
-/// A file's name.
+/// A file, without its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Attachment {
+    /// Where TheHive stores it; its sha256 in both versions.
+    #[serde(deserialize_with = "json::text")]
+    pub id: String,
+    /// `~25313328`: its id as a record, which TheHive 4 does not tell.
+    #[serde(rename = "_id", deserialize_with = "json::text")]
+    pub internal_id: String,
     /// As it was uploaded.
     #[serde(deserialize_with = "json::text")]
     pub name: String,
+    /// Its sha256, sha1 and md5, in hex.
+    #[serde(deserialize_with = "json::texts")]
+    pub hashes: Vec<String>,
+    /// In bytes.
+    #[serde(deserialize_with = "json::number")]
+    pub size: Option<i64>,
+    /// As the uploading client called it.
+    #[serde(rename = "contentType", deserialize_with = "json::text")]
+    pub content_type: String,
+}
+
+impl Attachment {
+    /// The sha256, in lower-case hex.
+    #[must_use]
+    pub fn sha256(&self) -> Option<String> {
+        self.hash(64)
+    }
+
+    /// The sha1, in lower-case hex.
+    #[must_use]
+    pub fn sha1(&self) -> Option<String> {
+        self.hash(40)
+    }
+
+    /// The md5, in lower-case hex.
+    #[must_use]
+    pub fn md5(&self) -> Option<String> {
+        self.hash(32)
+    }
+
+    /// TheHive lists its hashes without names; their lengths tell which is which.
+    fn hash(&self, length: usize) -> Option<String> {
+        let is_it = |hash: &&str| hash.len() == length && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        self.hashes.iter().map(|hash| hash.trim()).find(is_it).map(str::to_ascii_lowercase)
+    }
+}
+
+/// What names the alert that a case was made from: for one of `misp-import`'s or TheHive's own, the MISP and the event.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Origin {
+    /// The alert's `type`, such as `misp`.
+    #[serde(rename = "type", deserialize_with = "json::text")]
+    pub kind: String,
+    /// The name of what it came from.
+    #[serde(deserialize_with = "json::text")]
+    pub source: String,
+    /// Its name there.
+    #[serde(rename = "sourceRef", deserialize_with = "json::text")]
+    pub source_ref: String,
 }
 
 /// A member of an object by the first of its names that is there and not null: TheHive 4 writes `caseId` and `createdAt`
@@ -52,4 +114,45 @@ pub struct Attachment {
 #[must_use]
 pub fn member<'a>(object: &'a Value, names: &[&str]) -> Option<&'a Value> {
     names.iter().filter_map(|name| object.get(name)).find(|value| !value.is_null())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn hashes_are_told_by_their_length() {
+        let hashes = json!([7, "x".repeat(64), "A".repeat(64), "b".repeat(40), "c".repeat(32), "d".repeat(32), null]);
+        let file: Attachment = serde_json::from_value(json!({
+            "_id": "~8", "id": "a".repeat(64), "name": "a.exe", "hashes": hashes, "size": 12, "contentType": "x/y", "path": "/",
+        }))
+        .unwrap();
+        assert_eq!(
+            (file.sha256(), file.sha1(), file.md5()),
+            (Some("a".repeat(64)), Some("b".repeat(40)), Some("c".repeat(32)))
+        );
+        assert_eq!((file.internal_id.as_str(), file.size, file.content_type.as_str()), ("~8", Some(12), "x/y"));
+        let empty: Attachment = serde_json::from_value(json!({"hashes": "none", "size": {}})).unwrap();
+        assert_eq!((empty.clone(), empty.sha256()), (Attachment::default(), None));
+    }
+
+    #[test]
+    fn sightings_are_read_leniently() {
+        let read = |value: Value| serde_json::from_value::<Observable>(value).unwrap();
+        let seen = read(json!({"sighted": true, "sightedAt": 1_795_300_000_000_i64}));
+        assert_eq!((seen.sighted, seen.sighted_at), (true, Some(1_795_300_000_000)));
+        assert_eq!(read(json!({"sighted": "true", "sightedAt": null})), Observable::default());
+    }
+
+    proptest! {
+        #[test]
+        fn a_hash_is_hex_whatever_is_listed(hashes in proptest::collection::vec("[0-9a-fA-FgZé ]{30,66}|[0-9A-F]{32}", 0..5)) {
+            let file = Attachment { hashes, ..Attachment::default() };
+            for (hash, length) in [(file.sha256(), 64), (file.sha1(), 40), (file.md5(), 32)] {
+                prop_assert!(hash.is_none_or(|hash| hash.len() == length && hash.bytes().all(|byte| b"0123456789abcdef".contains(&byte))));
+            }
+        }
+    }
 }

@@ -353,7 +353,8 @@ fn the_ioc_filter_is_checked_again() {
     let (thehive, misp) = (thehive::Fake::start(thehive::World::four()), Fake::start(World::new()));
     let case = thehive.world().add_case(7, "T", &json!({"tlp": 2}));
     let answer = json!([{"_id": "~1", "dataType": "ip", "data": "192.0.2.1", "ioc": true}, {"_id": "~2", "dataType": "ip", "data": "192.0.2.2", "ioc": false}]);
-    thehive.fault(Fault { on: "/api/v1/query", nth: Nth::Always, what: What::Body(answer.to_string()) });
+    // After the case and the count.
+    thehive.fault(Fault { on: "/api/v1/query", nth: Nth::Only(3), what: What::Body(answer.to_string()) });
     let report = Program::Export.report(&job_of(&thehive, &misp, &case));
     assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 1), ("skipped", 1)]));
     assert_eq!(misp.world().events[0].attributes.len(), 1);
@@ -377,10 +378,10 @@ fn a_thehive_that_does_not_answer_as_one_is_explained_and_nothing_is_sent() {
     let (thehive, misp) = (thehive::Fake::start(thehive::World::four()), Fake::start(World::new()));
     let case = thehive.world().add_case(7, "T", &json!({"tlp": 2}));
     thehive.world().add_observable(&case, &json!({"dataType": "ip", "data": "192.0.2.1", "ioc": true}));
-    let said = |change: &dyn Fn(&mut Value), what: Option<(&'static str, What)>| {
+    let said = |change: &dyn Fn(&mut Value), what: Option<(Nth, What)>| {
         thehive.heal();
-        if let Some((on, what)) = what {
-            thehive.fault(Fault { on, nth: Nth::Always, what });
+        if let Some((nth, what)) = what {
+            thehive.fault(Fault { on: "/api/v1/query", nth, what });
         }
         let mut job = job_of(&thehive, &misp, &case);
         change(&mut job);
@@ -406,14 +407,16 @@ fn a_thehive_that_does_not_answer_as_one_is_explained_and_nothing_is_sent() {
     assert!(
         said(&|job| job["config"]["thehive_url"] = json!("thehive"), None).contains("\"thehive_url\" has no scheme")
     );
-    let cut = said(&unchanged, Some(("/api/v1/query", What::CutAfter(40))));
+    // The first question is for the case, the second for the count, the third for the first page.
+    let cut = said(&unchanged, Some((Nth::Always, What::CutAfter(40))));
+    assert!(cut.contains("/api/v1/query?name=cortex-misp: reading the answer"), "{cut}");
+    let cut = said(&unchanged, Some((Nth::Only(3), What::CutAfter(40))));
     assert!(cut.contains("/api/v1/query?name=cortex-misp: reading the observables"), "{cut}");
     assert!(
-        said(&unchanged, Some(("/api/v1/query", What::Status(500, "{}".into(), "application/json"))))
-            .contains("500: {}")
+        said(&unchanged, Some((Nth::Always, What::Status(500, "{}".into(), "application/json")))).contains("500: {}")
     );
     assert!(
-        said(&unchanged, Some(("/api/v1/case", What::Status(200, "<html>".into(), "text/html"))))
+        said(&unchanged, Some((Nth::Always, What::Status(200, "<html>".into(), "text/html"))))
             .contains("is this the address of a TheHive 4.1 or 5?")
     );
     assert!(misp.requests().is_empty());

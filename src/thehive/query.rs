@@ -1,0 +1,146 @@
+//! What is asked of TheHive by `POST /api/v1/query`: a list of operations, each working on what the one before gave.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::wire::{Observable, Origin};
+use super::{TheHive, explained, is_id};
+use crate::http::{Answer, Failure};
+use crate::json::{Each, Element, Source};
+
+/// Observables asked for at once.
+const PAGE: usize = 500;
+/// Observables that are exported at the most.
+const MOST: usize = 100_000;
+/// Alerts of a case that are named.
+const ALERTS: usize = 10;
+const QUERY: &str = "api/v1/query?name=cortex-misp";
+
+/// The IOC observables of a case.
+#[derive(Clone, Debug)]
+pub struct Observables {
+    /// As TheHive gave them, the oldest first.
+    pub all: Vec<Element<Observable>>,
+    /// Why they may not be all, in words; none if TheHive's own count agrees before and after.
+    pub incomplete: Option<String>,
+}
+
+impl TheHive {
+    /// A case, by its id, with `extraData.shareCount` and `extraData.isOwner`, which tell whether the case is shared and
+    /// whose it is. It is asked for as TheHive 4's own web interface does, since `GET /api/v1/case` has no extra data
+    /// there. For an unknown case both versions answer with an empty list, or 404.
+    ///
+    /// # Errors
+    /// That it does not exist for this user.
+    pub fn case(&self, id: &str) -> Result<Value> {
+        ensure!(is_id(id), "the job's \"_id\" is not that of a case");
+        let nothing = "the case does not exist, or the user of \"thehive_key\" may not see it (organisation?)";
+        self.one_case(vec![json!({"_name": "getCase", "idOrName": id})], nothing)
+    }
+
+    /// The case of an observable, as [`TheHive::case`] gives it.
+    ///
+    /// # Errors
+    /// That there is none for this user, as for an observable of an alert.
+    pub fn case_of(&self, observable: &str) -> Result<Value> {
+        ensure!(is_id(observable), "the job's \"_id\" is not that of an observable");
+        let nothing = "the observable belongs to no case that the user of \"thehive_key\" may see (organisation?)";
+        self.one_case(
+            vec![json!({"_name": "getObservable", "idOrName": observable}), json!({"_name": "case"})],
+            nothing,
+        )
+    }
+
+    fn one_case(&self, mut operations: Vec<Value>, nothing: &str) -> Result<Value> {
+        operations.push(json!({"_name": "page", "from": 0, "to": 1, "extraData": ["shareCount", "isOwner"]}));
+        let answer = self.query(&operations.into()).map_err(|failure| match failure.status() {
+            Some(404) => failure.with_help(nothing).into(),
+            _ => explained(failure),
+        })?;
+        let line = answer.line().to_owned();
+        let case = answer.value()?.as_array_mut().and_then(|list| list.pop());
+        case.with_context(|| format!("{line}: {nothing}"))
+    }
+
+    /// The alerts that a case was made from, the first 10 of them.
+    ///
+    /// # Errors
+    /// What stopped the reading.
+    pub fn alerts(&self, case: &str) -> Result<Vec<Origin>> {
+        let query = json!([
+            {"_name": "getCase", "idOrName": case},
+            {"_name": "alerts"},
+            {"_name": "page", "from": 0, "to": ALERTS},
+        ]);
+        let alerts: Vec<Element<Origin>> = self.query(&query).map_err(explained)?.read()?;
+        let good = |element| if let Element::Good(alert) = element { Some(alert) } else { None };
+        Ok(alerts.into_iter().filter_map(good).take(ALERTS).collect())
+    }
+
+    /// The IOC observables of a case, page by page until one is empty, and counted before and after: one that is added
+    /// or taken away in between shifts the pages. The filter is repeated by the caller.
+    ///
+    /// # Errors
+    /// What stopped the reading: an export of half a case would look like a whole one.
+    pub fn ioc_observables(&self, case: &str) -> Result<Observables> {
+        let before = self.count(case);
+        let all = self.pages(case)?;
+        let incomplete = match (before, self.count(case)) {
+            (Ok(before), Ok(after)) => {
+                let is_all = [before, after].iter().all(|count| *count == all.len() as u64);
+                (!is_all).then(|| {
+                    format!("TheHive counts {before} IOC observables before, {after} after, and gave {}", all.len())
+                })
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                Some(format!("TheHive does not say how many IOC observables the case has: {error:#}"))
+            }
+        };
+        Ok(Observables { all, incomplete })
+    }
+
+    fn pages(&self, case: &str) -> Result<Vec<Element<Observable>>> {
+        let mut all: Vec<Element<Observable>> = Vec::new();
+        loop {
+            let from = all.len();
+            let mut query = iocs(case);
+            query.push(json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]}));
+            query.push(json!({"_name": "page", "from": from, "to": from + PAGE}));
+            let answer = self.query(&query.into()).map_err(explained)?;
+            let line = answer.line().to_owned();
+            let mut on = |element| {
+                ensure!(all.len() < from + PAGE, "TheHive sends more than the {PAGE} observables asked for");
+                all.push(element);
+                Ok(())
+            };
+            Source::collected(answer.body())
+                .read(|hand| Each { hand, on: &mut on })
+                .with_context(|| format!("{line}: reading the observables"))?;
+            if all.len() == from {
+                return Ok(all);
+            }
+            ensure!(from == 0 || all.first() != all.get(from), "{line}: TheHive sends the same page again and again");
+            ensure!(all.len() <= MOST, "the case has more than {MOST} IOC observables: it is not exported");
+        }
+    }
+
+    fn count(&self, case: &str) -> Result<u64> {
+        let mut query = iocs(case);
+        query.push(json!({"_name": "count"}));
+        let answer = self.query(&query.into()).map_err(explained)?;
+        let line = answer.line().to_owned();
+        answer.value()?.as_u64().with_context(|| format!("{line}: the answer is no count"))
+    }
+
+    fn query(&self, operations: &Value) -> Result<Answer, Failure> {
+        self.client.post(QUERY, &json!({"query": operations}))
+    }
+}
+
+fn iocs(case: &str) -> Vec<Value> {
+    vec![
+        json!({"_name": "getCase", "idOrName": case}),
+        json!({"_name": "observables"}),
+        json!({"_name": "filter", "_is": {"_field": "ioc", "_value": true}}),
+    ]
+}
