@@ -1,5 +1,6 @@
 //! What we ask of TheHive, by the calls that TheHive 4.1 and TheHive 5 both understand.
 
+pub mod files;
 mod query;
 pub mod wire;
 
@@ -20,6 +21,7 @@ pub use wire::Origin;
 pub struct TheHive {
     client: Client,
     version: OnceCell<Vec<u32>>,
+    password: OnceCell<String>,
 }
 
 impl TheHive {
@@ -35,7 +37,7 @@ impl TheHive {
         let origin = http::Origin { url, headers, user_agent, cert_path: None, cert_check: true };
         let run = run.clone();
         let client = Client::new(&origin, network, Box::new(move || run.request()))?;
-        Ok(Self { client, version: OnceCell::new() })
+        Ok(Self { client, version: OnceCell::new(), password: OnceCell::new() })
     }
 
     /// How many TLP levels this TheHive has.
