@@ -97,7 +97,10 @@ fn further(world: &World, name: &str, records: &[Value]) -> Result<Vec<Value>, R
             .cloned()
             .collect()),
         "case" => {
-            let cases: Vec<&str> = records.iter().filter_map(|record| record["caseId"].as_str()).collect();
+            let parents = world.observables.iter().filter(|one| ids.iter().any(|id| one.record["_id"] == *id));
+            let of_observables = parents.map(|one| one.parent.as_str());
+            let of_alerts = records.iter().filter_map(|record| record["caseId"].as_str());
+            let cases: Vec<&str> = of_alerts.chain(of_observables).collect();
             Ok(world
                 .cases
                 .iter()
