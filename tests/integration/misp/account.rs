@@ -155,8 +155,25 @@ pub(super) fn organisations(world: &World) -> Reply {
     Reply::json(200, &rows.into())
 }
 
-/// `attributes/describeTypes`, the whole answer of MISP 2.5.1.
-pub(super) fn describe_types() -> Reply {
+/// `attributes/describeTypes`, the whole answer of MISP 2.5.1 unless a test took types away.
+pub(super) fn describe_types(world: &World) -> Reply {
     let body = include_bytes!("../../../fixtures/wire/misp/describeTypes.json");
-    Reply::bytes(200, "application/json; charset=UTF-8", body.to_vec())
+    if world.without_types.is_empty() {
+        return Reply::bytes(200, "application/json; charset=UTF-8", body.to_vec());
+    }
+    let mut body: Value = serde_json::from_slice(body).expect("JSON");
+    let gone = |kind: &Value| world.without_types.iter().any(|name| kind == name.as_str());
+    let result = &mut body["result"];
+    if let Some(kinds) = result["types"].as_array_mut() {
+        kinds.retain(|kind| !gone(kind));
+    }
+    if let Some(defaults) = result["sane_defaults"].as_object_mut() {
+        defaults.retain(|kind, _| !world.without_types.contains(kind));
+    }
+    for (_, kinds) in result["category_type_mappings"].as_object_mut().into_iter().flatten() {
+        if let Some(kinds) = kinds.as_array_mut() {
+            kinds.retain(|kind| !gone(kind));
+        }
+    }
+    Reply::json(200, &body)
 }

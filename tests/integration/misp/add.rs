@@ -79,12 +79,20 @@ fn description(ask: &Ask) -> Reply {
 }
 
 /// Refusals because of the uuid, recorded as `050-add-duplicate-uuid`, `052-add-duplicate-uuid-hidden-from-partner` and
-/// `159-readd-deleted-uuid-partner`.
+/// `159-readd-deleted-uuid-partner`; [`World::duplicate_add`] chooses among the answers to a duplicate.
 fn taken(world: &World, ask: &Ask, uuid: &str) -> Option<Reply> {
     if world.blocklist.iter().any(|blocked| blocked == uuid) {
         return Some(ask.refuse(403, "Event blocked by event blocklist."));
     }
     let known = world.event(uuid)?;
+    match world.duplicate_add {
+        Some(500) => return Some(crash(ask)),
+        Some(403) => {
+            let errors = json!({"Event": {"uuid": ["The UUID provided is not unique"]}});
+            return Some(ask.not_saved("add Event", "/events/add", &errors));
+        }
+        _ => {}
+    }
     let message = "Event already exists, if you would like to edit it, use the url in the location header.";
     Some(ask.refuse(404, message).with("Location", format!("{}/events/{}", world.url, known.id)))
 }

@@ -97,6 +97,9 @@ fn show(world: &World, (event, attribute): Row<'_>, filters: &Value) -> Value {
         let rows = render::sightings_of(world, attribute).map(|row| render::sighting_in_event(world, row, attribute));
         out["Sighting"] = rows.collect();
     }
+    if truthy(&filters["includeProposals"]) {
+        out["ShadowAttribute"] = render::proposals_of(event, attribute);
+    }
     out["Event"] = if context { context_of(world, event) } else { short(event) };
     if let Some(object) = event.objects.iter().find(|object| object.id == attribute.object) {
         let (distribution, group) = (int(object.distribution), int(object.sharing_group));

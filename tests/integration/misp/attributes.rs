@@ -66,6 +66,7 @@ fn store(world: &mut World, ask: &Ask, at: usize, wanted: &[Value]) -> Option<(V
         match capture::attribute(world, &ask.user, from, place) {
             Ok(id) => stored.push(id),
             Err(Refused::Crash) => return None,
+            Err(Refused::Silent) => {}
             Err(Refused::Field(field, message)) => {
                 errors.insert(format!("attribute_{number}"), json!({field: [message]}));
             }
@@ -77,9 +78,10 @@ fn store(world: &mut World, ask: &Ask, at: usize, wanted: &[Value]) -> Option<(V
     Some((stored, errors))
 }
 
-/// Exactly one success is shown as one object, even out of a list (recorded as `106-attr-add-list`).
+/// What was dropped silently is no error. Exactly one success is shown as one object, even out of a list (recorded as `106-attr-add-list`).
 fn answer(world: &World, ask: &Ask, at: usize, stored: &[u64], mut errors: Errors, single: bool) -> Reply {
-    if stored.is_empty() {
+    let silent = errors.is_empty() && !world.dropped.is_empty();
+    if stored.is_empty() && !silent {
         let errors = if single { errors.remove("attribute_0").unwrap_or_default() } else { errors.into() };
         return ask.not_saved("add Attribute", "/attributes/add", &errors);
     }
@@ -161,7 +163,7 @@ pub(super) fn edit(world: &mut World, ask: &Ask) -> Reply {
     }
     let now = world.tick();
     match capture::update(&mut changed, from, now) {
-        Err(Refused::Crash) => return crash(ask),
+        Err(Refused::Crash | Refused::Silent) => return crash(ask),
         Err(Refused::Field(field, message)) => {
             return ask.not_saved("edit Attribute", "/attributes/edit", &json!({field: [message]}));
         }

@@ -25,7 +25,13 @@ pub(super) struct Place {
 
 /// Stores one attribute and answers its id.
 pub(super) fn attribute(world: &mut World, user: &User, from: &Value, place: Place) -> Result<u64, Refused> {
+    if unknown_type(world, from) {
+        return Err(Refused::Field("type", "Invalid type.".into()));
+    }
     let mut attribute = draft(from, place)?;
+    if world.dropped.iter().any(|value| *value == attribute.value || from["value"] == value.as_str()) {
+        return Err(Refused::Silent);
+    }
     if from.get("uuid").is_some_and(|uuid| !uuid.is_null()) {
         attribute.uuid = checked_uuid(world, &from["uuid"])?;
     } else {
@@ -48,6 +54,11 @@ pub(super) fn attribute(world: &mut World, user: &User, from: &Value, place: Pla
     event.attribute_count += i64::from(!attribute.deleted);
     event.attributes.push(attribute);
     Ok(id)
+}
+
+/// Whether the type is one that a test took away from this server.
+pub(super) fn unknown_type(world: &World, from: &Value) -> bool {
+    world.without_types.iter().any(|kind| from["type"] == kind.as_str())
 }
 
 fn draft(from: &Value, place: Place) -> Result<Attribute, Refused> {
@@ -85,7 +96,7 @@ fn draft(from: &Value, place: Place) -> Result<Attribute, Refused> {
     })
 }
 
-/// Takes over the fields of a request that names a known attribute.
+/// Takes over the fields of a request that names a known attribute; what the request does not have stays.
 pub(super) fn update(attribute: &mut Attribute, from: &Value, now: i64) -> Result<(), Refused> {
     if let Some(category) = text(&from["category"]) {
         attribute.category = category;
@@ -110,6 +121,9 @@ pub(super) fn update(attribute: &mut Attribute, from: &Value, now: i64) -> Resul
     if !from["distribution"].is_null() {
         attribute.distribution = distribution(&from["distribution"])?;
     }
+    let (first_seen, last_seen) = seen(from)?;
+    attribute.first_seen = first_seen.or(attribute.first_seen.take());
+    attribute.last_seen = last_seen.or(attribute.last_seen.take());
     attribute.timestamp = number(&from["timestamp"]).unwrap_or(now);
     Ok(())
 }

@@ -168,7 +168,8 @@ fn tags(world: &mut World, from: &Value) -> Vec<Attached> {
         if !world.tags.iter().any(|known| known.id == tag) {
             let numerical_value = text(&row["numerical_value"]);
             let (name, colour) = (string(&row["name"]), string(&row["colour"]));
-            world.tags.push(Tag { id: tag, name, colour, numerical_value, is_galaxy: row["is_galaxy"] == true });
+            let is_galaxy = row["is_galaxy"] == true;
+            world.tags.push(Tag { id: tag, name, colour, numerical_value, is_galaxy, ..Tag::default() });
         }
         let link = world.next_id();
         attached.push(Attached { id: link, tag, local: row["local"] == true });

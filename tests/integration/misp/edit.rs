@@ -10,7 +10,7 @@ use super::render::{self, Shown};
 use super::tags;
 use super::users::User;
 use super::validate::Refused;
-use super::world::{Attached, Attribute, Event, World};
+use super::world::{Attached, Attribute, Event, Object, World};
 use crate::http_fake::Reply;
 
 /// Changes an event. Whatever the body says, an edit without `published` unpublishes (recorded as
@@ -93,7 +93,8 @@ fn contents(world: &mut World, ask: &Ask, from: &Value, place: Place) -> Result<
     done.ok_or(())
 }
 
-/// Known in this event: changed unless the request is older; known elsewhere: left alone; unknown: added if it is valid and
+/// Known at this place of the event: changed unless the request is older; known elsewhere, be it in an object of the same
+/// event: left alone, as a uuid is only taken once; unknown: added if it is valid and
 /// the event does not have its like (recorded as `147-edit-add-attribute`, `148-edit-attr-older-ts`,
 /// `150-edit-attr-no-uuid-dup`).
 fn one_attribute(world: &mut World, ask: &Ask, from: &Value, place: Place) -> Result<(), ()> {
@@ -102,19 +103,24 @@ fn one_attribute(world: &mut World, ask: &Ask, from: &Value, place: Place) -> Re
         .as_ref()
         .and_then(|uuid| world.events[place.event].attributes.iter().position(|known| known.uuid == *uuid));
     let Some(at) = at else {
-        return match capture::attribute(world, &ask.user, from, place) {
+        let mut from = from.clone();
+        if !ask.user.role.tagger {
+            from["Tag"] = Value::Null;
+        }
+        return match capture::attribute(world, &ask.user, &from, place) {
             Err(Refused::Crash) => Err(()),
-            Ok(_) | Err(Refused::Field(..)) => Ok(()),
+            Ok(_) | Err(Refused::Field(..) | Refused::Silent) => Ok(()),
         };
     };
     let known = &world.events[place.event].attributes[at];
-    if number(&from["timestamp"]).is_some_and(|given| given <= known.timestamp) {
+    let older = number(&from["timestamp"]).is_some_and(|given| given <= known.timestamp);
+    if known.object != place.object || older || capture::unknown_type(world, from) {
         return Ok(());
     }
     let mut changed = known.clone();
     match capture::update(&mut changed, from, place.now) {
         Err(Refused::Crash) => return Err(()),
-        Err(Refused::Field(..)) => return Ok(()),
+        Err(Refused::Field(..) | Refused::Silent) => return Ok(()),
         Ok(()) => {}
     }
     let fewer = delete_or_revive(&mut changed, &from["deleted"]);
@@ -145,7 +151,7 @@ fn one_object(world: &mut World, ask: &Ask, from: &Value, place: Place) -> Resul
     if number(&from["timestamp"]).is_some_and(|given| given <= known.timestamp) {
         return Ok(());
     }
-    known.comment = text(&from["comment"]).unwrap_or_else(|| known.comment.clone());
+    object_fields(known, from);
     known.timestamp = number(&from["timestamp"]).unwrap_or(place.now);
     let inside = Place { object: known.id, unique: false, ..place };
     if !from["deleted"].is_null() {
@@ -165,8 +171,28 @@ fn one_object(world: &mut World, ask: &Ask, from: &Value, place: Place) -> Resul
     Ok(())
 }
 
-/// Adds the tags named, removes those with `deleted`. Nothing for a name that crashes the server.
+/// Takes over what the request has of the object itself.
+fn object_fields(known: &mut Object, from: &Value) {
+    let change = |field: &mut String, name: &str| {
+        if let Some(given) = text(&from[name]) {
+            *field = given;
+        }
+    };
+    change(&mut known.name, "name");
+    change(&mut known.meta_category, "meta-category");
+    change(&mut known.description, "description");
+    change(&mut known.template_version, "template_version");
+    change(&mut known.comment, "comment");
+    if let Some(level) = number(&from["distribution"]).and_then(|level| u64::try_from(level).ok()) {
+        known.distribution = level;
+    }
+}
+
+/// Adds the tags named, removes those with `deleted`; for a user who may tag only, others are not told. Nothing for a name that crashes the server.
 fn change_tags(world: &mut World, user: &User, tags: &mut Vec<Attached>, from: &Value) -> Option<()> {
+    if !user.role.tagger {
+        return Some(());
+    }
     for added in tags::captured(world, user, from)? {
         if !tags.iter().any(|known| known.tag == added.tag) {
             tags.push(added);

@@ -65,7 +65,7 @@ fn act(world: &mut World, ask: &Ask) -> Reply {
         ("users", "view") => account::me(world, ask),
         ("organisations", "view") => account::organisation(world, ask),
         ("organisations", "" | "index") => account::organisations(world),
-        ("attributes", "describetypes") => account::describe_types(),
+        ("attributes", "describetypes") => account::describe_types(world),
         ("events", "" | "index") => index::index(world, ask),
         ("events", "restsearch") => search::rest_search(world, ask),
         ("events", "view") => search::view(world, ask),

@@ -26,7 +26,7 @@ pub(super) fn capture(world: &mut World, user: &User, from: &Value, place: Place
         match capture::attribute(world, user, attribute, inside) {
             Ok(_) => stored += 1,
             Err(Refused::Crash) => return Err(()),
-            Err(Refused::Field(..)) => {}
+            Err(Refused::Field(..) | Refused::Silent) => {}
         }
     }
     if stored > 0 {
@@ -82,7 +82,10 @@ pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
     let place = Place { event: at, object: object.id, unique: false, now };
     let before = (world.events[at].attributes.len(), world.events[at].attribute_count);
     for attribute in from["Attribute"].as_array().into_iter().flatten() {
-        let Err(refused) = capture::attribute(world, &ask.user, attribute, place) else { continue };
+        let refused = match capture::attribute(world, &ask.user, attribute, place) {
+            Ok(_) | Err(Refused::Silent) => continue,
+            Err(refused) => refused,
+        };
         let event = &mut world.events[at];
         event.attributes.truncate(before.0);
         event.attribute_count = before.1;
@@ -114,8 +117,15 @@ fn inside<'a>(event: &'a Event, object: &'a Object) -> impl Iterator<Item = Valu
         .map(move |attribute| render::attribute_stored(event, attribute))
 }
 
-/// Recorded as `259-object-add-dup`.
+/// An object's uuid is its own on the whole server; a duplicate by contents is refused on demand only (recorded as
+/// `259-object-add-dup`).
 fn duplicate(world: &World, ask: &Ask, at: usize, from: &Value) -> Option<Reply> {
+    let uuid = text(&from["uuid"]).map(|uuid| uuid.to_lowercase());
+    let mut objects = world.events.iter().flat_map(|event| event.objects.iter());
+    if objects.any(|known| Some(&known.uuid) == uuid.as_ref()) {
+        let reason = "Object could not be saved.\nuuid: The UUID provided is not unique";
+        return Some(ask.not_saved("add Object", "/objects/add", &reason.into()));
+    }
     if !ask.flag("breakOnDuplicate") {
         return None;
     }

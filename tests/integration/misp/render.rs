@@ -225,12 +225,12 @@ pub(crate) fn tag(world: &World, attached: &Attached) -> Value {
         "name": tag.name,
         "colour": tag.colour,
         "exportable": true,
-        "user_id": "0",
-        "hide_tag": false,
+        "user_id": int(tag.user_id),
+        "hide_tag": tag.hide_tag,
         "numerical_value": tag.numerical_value,
         "is_galaxy": tag.is_galaxy,
         "is_custom_galaxy": false,
-        "local_only": false,
+        "local_only": tag.local_only,
         "local": attached.local,
         "relationship_type": null,
     })
@@ -269,6 +269,13 @@ fn object_in_event(world: &World, user: &User, event: &Event, from: &Object, sho
 pub(crate) fn sightings_of<'a>(world: &'a World, attribute: &Attribute) -> impl Iterator<Item = &'a Sighting> {
     let id = attribute.id;
     world.sightings.iter().filter(move |sighting| sighting.attribute == id)
+}
+
+/// The proposals to change an attribute: they carry its uuid.
+pub(crate) fn proposals_of(event: &Event, attribute: &Attribute) -> Value {
+    let proposals = event.proposals.as_array().into_iter().flatten();
+    let its = |proposal: &&Value| proposal["uuid"] == attribute.uuid.as_str() && proposal["deleted"] != true;
+    proposals.filter(its).cloned().collect()
 }
 
 /// The columns of a sighting.

@@ -29,7 +29,7 @@ pub(super) fn usual() -> Vec<Tag> {
 }
 
 /// The tags of an event or attribute that is written. A tag that the server does not have is created for a tag editor and
-/// left out for others (recorded as `125-event-add-unknown-tag-partner`). Nothing at all for a name that crashes the server.
+/// left out for others (recorded as `125-event-add-unknown-tag-partner`), and so is one that the user may not attach. Nothing at all for a name that crashes the server.
 pub(super) fn captured(world: &mut World, user: &User, from: &Value) -> Option<Vec<Attached>> {
     let mut all = Vec::new();
     for row in from.as_array().into_iter().flatten() {
@@ -38,6 +38,9 @@ pub(super) fn captured(world: &mut World, user: &User, from: &Value) -> Option<V
             return None;
         }
         let Some(tag) = found_or_made(world, user, &name) else { continue };
+        if !may_attach(user, world.tag(tag), truthy(&row["local"])) {
+            continue;
+        }
         if !truthy(&row["deleted"]) && !all.iter().any(|known: &Attached| known.tag == tag) {
             all.push(Attached { id: world.next_id(), tag, local: truthy(&row["local"]) });
         }
@@ -52,6 +55,12 @@ fn found_or_made(world: &mut World, user: &User, name: &str) -> Option<u64> {
     user.role.tag_editor.then(|| make(world, name, "#32bd1b"))
 }
 
+/// A tag may be kept for one organisation, one user, or local use.
+fn may_attach(user: &User, tag: &Tag, local: bool) -> bool {
+    let others = (tag.org_id != 0 && tag.org_id != user.org) || (tag.user_id != 0 && tag.user_id != user.id);
+    (user.role.site_admin || !others) && (local || !tag.local_only)
+}
+
 fn make(world: &mut World, name: &str, colour: &str) -> u64 {
     let id = world.tags.iter().map(|tag| tag.id).max().unwrap_or(0) + 1;
     world.tags.push(Tag { id, name: name.into(), colour: colour.into(), ..Tag::default() });
@@ -64,13 +73,13 @@ fn row(tag: &Tag) -> Value {
         "name": tag.name,
         "colour": tag.colour,
         "exportable": true,
-        "org_id": "0",
-        "user_id": "0",
-        "hide_tag": false,
+        "org_id": int(tag.org_id),
+        "user_id": int(tag.user_id),
+        "hide_tag": tag.hide_tag,
         "numerical_value": tag.numerical_value,
         "is_galaxy": tag.is_galaxy,
         "is_custom_galaxy": false,
-        "local_only": false,
+        "local_only": tag.local_only,
     })
 }
 

@@ -9,6 +9,8 @@ use super::types::{self, Type};
 pub(crate) enum Refused {
     /// The field at fault and MISP's message.
     Field(&'static str, String),
+    /// Left out without a word, see `World::dropped`.
+    Silent,
     /// The validator itself throws: 500 (recorded as `278-add-filename-impfuzzy-500`).
     Crash,
 }

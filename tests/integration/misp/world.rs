@@ -21,6 +21,13 @@ pub(crate) struct World {
     /// When set, `attributes/add` stores so many attributes of a list, breaks the connection, and goes on with so many at
     /// each later request (of anyone) until the list is stored.
     pub(crate) slow_add: Option<usize>,
+    /// What a writer is told who adds an event that another one has just added: 404 with `Location` unless set, or 500, or 403
+    /// with `errors.Event`. All three were seen when two added one uuid at the same time.
+    pub(crate) duplicate_add: Option<u16>,
+    /// Values that are neither stored nor complained about.
+    pub(crate) dropped: Vec<String>,
+    /// Types of MISP 2.5.1 that this server does not know.
+    pub(crate) without_types: Vec<String>,
     pub(crate) events: Vec<Event>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) organisations: Vec<Organisation>,
@@ -131,6 +138,14 @@ pub(crate) struct Tag {
     pub(crate) colour: String,
     pub(crate) numerical_value: Option<String>,
     pub(crate) is_galaxy: bool,
+    /// Left out of the choices of the web pages.
+    pub(crate) hide_tag: bool,
+    /// May only be attached as a local tag.
+    pub(crate) local_only: bool,
+    /// The only organisation that may attach it, or 0.
+    pub(crate) org_id: u64,
+    /// The only user who may attach it, or 0.
+    pub(crate) user_id: u64,
 }
 
 /// A tag on an event or attribute.
@@ -162,6 +177,9 @@ impl World {
             numbers: false,
             live: true,
             slow_add: None,
+            duplicate_add: None,
+            dropped: Vec::new(),
+            without_types: Vec::new(),
             events: Vec::new(),
             tags: super::tags::usual(),
             organisations: super::users::organisations(),
