@@ -1,6 +1,7 @@
 //! What the fakes do beyond the recorded exchanges: faults, slow writing, integers as numbers, and the fake TheHive. What
 //! the fake MISP does with what is written to it is in `writing.rs`.
 
+mod hives;
 mod writing;
 
 use std::io::{Read, Write};

@@ -27,7 +27,7 @@ pub(super) fn create_v0(world: &mut World, who: &Who, sent: &Sent) -> Result<Rep
     let id = store(world, who, &from)?;
     let given: Vec<Value> = sent.json["artifacts"].as_array().cloned().unwrap_or_default();
     all_observables(world, who, &id, &given, sent)?;
-    Ok(Reply { status: 201, ..view_v0(world, &id)? })
+    Ok(Reply { status: 201, ..view_v0(world, who, &id)? })
 }
 
 /// Duplicates inside one alert are skipped; anything else wrong takes the alert with it.
@@ -59,6 +59,7 @@ fn store(world: &mut World, who: &Who, from: &Value) -> Result<String, Refused> 
     if world
         .alerts
         .iter()
+        .filter(|alert| alert["_id"].as_str().is_some_and(|id| world.owns(&who.organisation, id)))
         .any(|alert| alert["type"] == key[0] && alert["source"] == key[1] && alert["sourceRef"] == key[2])
     {
         let message =
@@ -96,6 +97,7 @@ fn store(world: &mut World, who: &Who, from: &Value) -> Result<String, Refused> 
     }
     let id = alert["_id"].as_str().unwrap_or_default().to_owned();
     world.alerts.push(alert.into());
+    world.give(&id, &who.organisation);
     Ok(id)
 }
 
@@ -182,6 +184,7 @@ fn custom_fields(world: &World, from: &Value) -> Result<Value, Refused> {
 /// Changes an alert and answers its `_id`. TheHive 4 ignores what it does not know.
 pub(super) fn patch(world: &mut World, who: &Who, id: &str, from: &Value) -> Result<String, Refused> {
     who.need("manageAlert", "update alert")?;
+    let id = &seen(world, who, id)?;
     if world.version == Version::Five {
         limits(from)?;
     }
@@ -253,14 +256,21 @@ fn stage(alert: &mut Map<String, Value>) {
     alert.insert("stage".into(), stage.into());
 }
 
+/// The `_id` of the alert, if the organisation of the user sees it. A name may be taken once in each organisation.
+fn seen(world: &World, who: &Who, id_or_name: &str) -> Result<String, Refused> {
+    let id = world.alert_of(&who.organisation, id_or_name).and_then(|alert| alert["_id"].as_str());
+    id.map(ToOwned::to_owned).ok_or_else(|| Refused::not_found("Alert not found"))
+}
+
 /// `GET /api/v1/alert/{idOrName}`.
-pub(super) fn view(world: &World, id: &str) -> Result<Reply, Refused> {
-    world.alert(id).map(|alert| json_reply(200, alert)).ok_or_else(|| Refused::not_found("Alert not found"))
+pub(super) fn view(world: &World, who: &Who, id: &str) -> Result<Reply, Refused> {
+    let alert = world.alert_of(&who.organisation, id);
+    alert.map(|alert| json_reply(200, alert)).ok_or_else(|| Refused::not_found("Alert not found"))
 }
 
 /// The alert in the shape of v0, with its observables.
-pub(super) fn view_v0(world: &World, id: &str) -> Result<Reply, Refused> {
-    let alert = world.alert(id).ok_or_else(|| Refused::not_found("Alert not found"))?;
+pub(super) fn view_v0(world: &World, who: &Who, id: &str) -> Result<Reply, Refused> {
+    let alert = world.alert_of(&who.organisation, id).ok_or_else(|| Refused::not_found("Alert not found"))?;
     let of = |name: &str| alert.get(name).cloned().unwrap_or_default();
     let status = match (of("caseId").is_null(), of("read") == true) {
         (true, false) => "New",
@@ -297,8 +307,8 @@ pub(super) fn view_v0(world: &World, id: &str) -> Result<Reply, Refused> {
 /// `DELETE /api/v1/alert/{id}` with its observables.
 pub(super) fn delete(world: &mut World, who: &Who, id: &str) -> Result<Reply, Refused> {
     who.need("manageAlert", "delete alert")?;
-    let id = world.alert(id).map(|alert| alert["_id"].clone()).ok_or_else(|| Refused::not_found("Alert not found"))?;
-    world.alerts.retain(|alert| alert["_id"] != id);
-    world.observables.retain(|observable| id != observable.parent.as_str());
+    let id = seen(world, who, id)?;
+    world.alerts.retain(|alert| alert["_id"] != id.as_str());
+    world.observables.retain(|observable| id != observable.parent);
     Ok(nothing())
 }

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod body;
+mod files;
 mod filter;
 mod observables;
 mod query;
@@ -94,9 +95,9 @@ fn act(world: &mut World, call: &Call, parts: &[&str]) -> Result<Reply, Refused>
     match (call.method.as_str(), parts) {
         ("GET", ["api", "v1", "status"]) => Ok(json_reply(200, &status_of_five(world))),
         ("GET", ["api", "v1", "user", "current"]) => Ok(json_reply(200, &current(&who))),
-        ("POST", ["api", "v1", "query"]) => query::query(world, &sent.json),
-        ("GET", ["api", "v1", "case", id]) => case(world, id),
-        ("GET", ["api", "v1", "alert", id]) => alerts::view(world, id),
+        ("POST", ["api", "v1", "query"]) => query::query(world, &who, &sent.json),
+        ("GET", ["api", "v1", "case", id]) => case(world, &who, id),
+        ("GET", ["api", "v1", "alert", id]) => alerts::view(world, &who, id),
         ("POST", ["api", "v1", "alert"]) => alerts::create(world, &who, &sent),
         ("PATCH", ["api", "v1", "alert", id]) => alerts::patch(world, &who, id, &sent.json).map(|_| nothing()),
         ("DELETE", ["api", "v1", "alert", id]) => alerts::delete(world, &who, id),
@@ -112,20 +113,26 @@ fn by_version(world: &mut World, who: &Who, call: &Call, parts: &[&str], sent: &
         (Version::Four, "POST", ["api", "alert"]) => alerts::create_v0(world, who, sent),
         (Version::Four, "PATCH", ["api", "alert", id]) => {
             let id = alerts::patch(world, who, id, &sent.json)?;
-            alerts::view_v0(world, &id)
+            alerts::view_v0(world, who, &id)
         }
-        (Version::Four, "GET", ["api", "alert", id]) => alerts::view_v0(world, id),
+        (Version::Four, "GET", ["api", "alert", id]) => alerts::view_v0(world, who, id),
         (Version::Four, "POST", ["api", "v1", "alert", id, "artifact"])
         | (Version::Five, "POST", ["api", "v1", "alert", id, "observable"]) => {
             observables::add(world, who, id, sent, false)
         }
         (Version::Four, "POST", ["api", "alert", id, "artifact"]) => observables::add(world, who, id, sent, true),
-        (Version::Four, "GET", ["api", "datastore", id])
-        | (
+        (Version::Four, "GET", ["api", "datastore", id]) => files::download(world, id),
+        (Version::Four, "GET", ["api", "datastorezip", id]) => files::zipped(world, id, &call.path),
+        (
             Version::Five,
             "GET",
             ["api", "v1", "attachment", id, "download"] | ["api", "v1", "observable", _, "attachment", id, "download"],
-        ) => download(world, id),
+        ) if call.path.contains("asZip=true") => files::zipped(world, id, &call.path),
+        (
+            Version::Five,
+            "GET",
+            ["api", "v1", "attachment", id, "download"] | ["api", "v1", "observable", _, "attachment", id, "download"],
+        ) => files::download(world, id),
         _ => Err(Refused::not_found(&format!("/{}", parts.join("/")))),
     }
 }
@@ -166,7 +173,7 @@ fn status(world: &World) -> Value {
         "versions": {"Scalligraph": version, "TheHive": version, "Play": "2.8.x"},
         "connectors": {"cortex": {"enabled": true, "servers": [{"name": "interne", "version": "2.x.x", "status": "OK"}], "status": "OK"}},
         "config": {
-            "protectDownloadsWith": "malware",
+            "protectDownloadsWith": world.zip_password,
             "authType": ["local", "key"],
             "capabilities": ["changePassword", "setPassword", "authByKey"],
             "ssoAutoLogin": false,
@@ -215,18 +222,9 @@ fn current(who: &Who) -> Value {
     })
 }
 
-fn case(world: &World, id: &str) -> Result<Reply, Refused> {
-    world.case(id).map(|case| json_reply(200, case)).ok_or_else(|| Refused::not_found("Case not found"))
-}
-
-fn download(world: &World, id: &str) -> Result<Reply, Refused> {
-    let of_record = |record: &Value| (record["attachment"]["_id"] == id).then(|| record["attachment"]["id"].clone());
-    let by_id = world.observables.iter().find_map(|observable| of_record(&observable.record));
-    let id = by_id.and_then(|id| id.as_str().map(ToOwned::to_owned)).unwrap_or_else(|| id.to_owned());
-    let content =
-        world.attachments.get(&id).ok_or_else(|| Refused::not_found(&format!("Attachment {id} not found")))?;
-    Ok(Reply::bytes(200, "application/octet-stream", content.clone())
-        .with("Content-Disposition", "attachment; filename=\"file\""))
+fn case(world: &World, who: &Who, id: &str) -> Result<Reply, Refused> {
+    let seen = world.case(id).filter(|case| world.shows(&who.organisation, case));
+    seen.map(|case| json_reply(200, case)).ok_or_else(|| Refused::not_found("Case not found"))
 }
 
 fn decoded(part: &str) -> String {

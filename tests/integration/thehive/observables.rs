@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::body::{File, Sent};
-use super::world::{Version, World};
+use super::world::{Version, World, sight};
 use super::{Refused, Reply, Who, json_reply, nothing};
 
 /// One value that was not stored, as the answer lists it.
@@ -13,7 +13,11 @@ pub(super) struct Failure(Value);
 pub(super) fn add(world: &mut World, who: &Who, id: &str, sent: &Sent, v0_shape: bool) -> Result<Reply, Refused> {
     // A missing alert and a missing permission look alike.
     let denied = || Refused::new(403, "AuthorizationError", "Operation not permitted");
-    let id = world.alert(id).and_then(|alert| alert["_id"].as_str()).map(ToOwned::to_owned).ok_or_else(denied)?;
+    let id = world
+        .alert_of(&who.organisation, id)
+        .and_then(|alert| alert["_id"].as_str())
+        .map(ToOwned::to_owned)
+        .ok_or_else(denied)?;
     who.need("manageAlert", "").map_err(|_| denied())?;
     let (stored, failed) = store(world, who, &id, &sent.json, sent)?;
     let shown = |id: &String| {
@@ -176,9 +180,9 @@ fn limits(from: &Value) -> Result<(), Refused> {
 pub(super) fn patch(world: &mut World, who: &Who, id: &str, from: &Value) -> Result<Reply, Refused> {
     who.need("manageObservable", "update observable")?;
     let now = world.tick();
-    let mut records = world.observables.iter_mut().map(|observable| &mut observable.record);
-    let record =
-        records.find(|record| record["_id"] == id).ok_or_else(|| Refused::not_found("Observable not found"))?;
+    let at = position(world, who, id)?;
+    let version = world.version;
+    let record = &mut world.observables[at].record;
     for name in ["ioc", "sighted", "ignoreSimilarity", "tags", "message", "tlp", "pap", "sightedAt"] {
         if let Some(value) = from.get(name) {
             record[name] = value.clone();
@@ -186,16 +190,26 @@ pub(super) fn patch(world: &mut World, who: &Who, id: &str, from: &Value) -> Res
     }
     record["_updatedBy"] = who.login.as_str().into();
     record["_updatedAt"] = now.into();
+    if let (Version::Five, Some(fields)) = (version, record.as_object_mut()) {
+        sight(fields);
+    }
     Ok(nothing())
 }
 
 /// `DELETE /api/v1/observable/{id}`.
 pub(super) fn delete(world: &mut World, who: &Who, id: &str) -> Result<Reply, Refused> {
     who.need("manageObservable", "delete observable")?;
-    let at = world.observables.iter().position(|observable| observable.record["_id"] == id);
-    let gone = world.observables.remove(at.ok_or_else(|| Refused::not_found("Observable not found"))?);
+    let at = position(world, who, id)?;
+    let gone = world.observables.remove(at);
     count(world, &gone.parent);
     Ok(nothing())
+}
+
+/// Where the observable is, if the organisation of the user sees what it belongs to.
+fn position(world: &World, who: &Who, id: &str) -> Result<usize, Refused> {
+    let mut all = world.observables.iter();
+    let at = all.position(|one| one.record["_id"] == id && world.sees(&who.organisation, &one.parent));
+    at.ok_or_else(|| Refused::not_found("Observable not found"))
 }
 
 /// An observable in the shape of v0.

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::Refused;
 use super::filter;
 use super::world::{Version, World};
+use super::{Refused, Who};
 use crate::http_fake::Reply;
 
 /// What flows from one operation to the next.
@@ -13,8 +13,8 @@ enum Flow {
     Number(usize),
 }
 
-/// Runs a query.
-pub(super) fn query(world: &World, body: &Value) -> Result<Reply, Refused> {
+/// Runs a query. What the organisation of the user does not see is as if it were not there.
+pub(super) fn query(world: &World, who: &Who, body: &Value) -> Result<Reply, Refused> {
     let Some(operations) = body["query"].as_array() else {
         return Err(Refused::bad("Invalid query: the field query is missing"));
     };
@@ -23,16 +23,16 @@ pub(super) fn query(world: &World, body: &Value) -> Result<Reply, Refused> {
     for operation in operations {
         let name = operation["_name"].as_str().unwrap_or_default();
         flow = Some(match (name, flow) {
-            (name, None) => Flow::Records(start(world, name, operation)?),
+            (name, None) => Flow::Records(start(world, who, name, operation)?),
             ("filter", Some(Flow::Records(records))) => Flow::Records(filter::filter(world, records, operation)?),
             ("sort", Some(Flow::Records(records))) => Flow::Records(filter::sort(records, operation)?),
             ("page", Some(Flow::Records(records))) => {
                 let wants = |list: &Vec<Value>| list.iter().any(|name| name == "total");
                 total = operation["extraData"].as_array().is_some_and(wants).then_some(records.len());
-                Flow::Records(page(records, operation)?)
+                Flow::Records(page(world, who, records, operation)?)
             }
             ("count" | "limitedCount", Some(Flow::Records(records))) => Flow::Number(records.len()),
-            (name, Some(Flow::Records(records))) => Flow::Records(further(world, name, &records)?),
+            (name, Some(Flow::Records(records))) => Flow::Records(further(world, who, name, &records)?),
             (name, Some(Flow::Number(_))) => return Err(unknown(name)),
         });
     }
@@ -60,21 +60,23 @@ fn total_of(world: &World, total: usize) -> String {
 }
 
 /// An unknown case or alert is an empty answer, not an error.
-fn start(world: &World, name: &str, operation: &Value) -> Result<Vec<Value>, Refused> {
+fn start(world: &World, who: &Who, name: &str, operation: &Value) -> Result<Vec<Value>, Refused> {
     let id_or_name = match &operation["idOrName"] {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
+    let visible = |record: &&Value| world.shows(&who.organisation, record);
+    let observables = || {
+        let seen = world.observables.iter().filter(|one| world.sees(&who.organisation, &one.parent));
+        seen.map(|observable| &observable.record)
+    };
     Ok(match name {
-        "getCase" => world.case(&id_or_name).cloned().into_iter().collect(),
-        "listCase" => world.cases.clone(),
-        "getAlert" => world.alert(&id_or_name).cloned().into_iter().collect(),
-        "listAlert" => world.alerts.clone(),
-        "listObservable" => world.observables.iter().map(|observable| observable.record.clone()).collect(),
-        "getObservable" => {
-            let all = world.observables.iter().map(|observable| &observable.record);
-            all.filter(|record| record["_id"] == id_or_name.as_str()).cloned().collect()
-        }
+        "getCase" => world.case(&id_or_name).filter(visible).cloned().into_iter().collect(),
+        "listCase" => world.cases.iter().filter(visible).cloned().collect(),
+        "getAlert" => world.alert_of(&who.organisation, &id_or_name).cloned().into_iter().collect(),
+        "listAlert" => world.alerts.iter().filter(visible).cloned().collect(),
+        "listObservable" => observables().cloned().collect(),
+        "getObservable" => observables().filter(|record| record["_id"] == id_or_name.as_str()).cloned().collect(),
         "listObservableType" => {
             let row = |(name, file): &(String, bool)| json!({"_id": format!("~{name}"), "_type": "ObservableType", "name": name, "isAttachment": file});
             world.observable_types.iter().map(row).collect()
@@ -83,40 +85,60 @@ fn start(world: &World, name: &str, operation: &Value) -> Result<Vec<Value>, Ref
     })
 }
 
-fn further(world: &World, name: &str, records: &[Value]) -> Result<Vec<Value>, Refused> {
+fn further(world: &World, who: &Who, name: &str, records: &[Value]) -> Result<Vec<Value>, Refused> {
     let ids: Vec<&str> = records.iter().filter_map(|record| record["_id"].as_str()).collect();
+    let visible = |record: &&Value| world.shows(&who.organisation, record);
     match name {
         "observables" => {
             let inside = world.observables.iter().filter(|observable| ids.contains(&observable.parent.as_str()));
             Ok(inside.map(|observable| observable.record.clone()).collect())
         }
-        "alerts" => Ok(world
-            .alerts
-            .iter()
-            .filter(|alert| alert["caseId"].as_str().is_some_and(|id| ids.contains(&id)))
-            .cloned()
-            .collect()),
+        "alerts" => {
+            let linked = |alert: &&Value| alert["caseId"].as_str().is_some_and(|id| ids.contains(&id));
+            Ok(world.alerts.iter().filter(linked).filter(visible).cloned().collect())
+        }
         "case" => {
-            let parents = world.observables.iter().filter(|one| ids.iter().any(|id| one.record["_id"] == *id));
-            let of_observables = parents.map(|one| one.parent.as_str());
-            let of_alerts = records.iter().filter_map(|record| record["caseId"].as_str());
-            let cases: Vec<&str> = of_alerts.chain(of_observables).collect();
-            Ok(world
-                .cases
-                .iter()
-                .filter(|case| case["_id"].as_str().is_some_and(|id| cases.contains(&id)))
-                .cloned()
-                .collect())
+            let named = records.iter().filter_map(|record| record["caseId"].as_str());
+            let around =
+                world.observables.iter().filter(|one| one.record["_id"].as_str().is_some_and(|id| ids.contains(&id)));
+            let cases: Vec<&str> = named.chain(around.map(|one| one.parent.as_str())).collect();
+            let wanted = |case: &&Value| case["_id"].as_str().is_some_and(|id| cases.contains(&id));
+            Ok(world.cases.iter().filter(wanted).filter(visible).cloned().collect())
         }
         _ => Err(unknown(name)),
     }
 }
 
 /// `from` inclusive, `to` exclusive, both required.
-fn page(records: Vec<Value>, operation: &Value) -> Result<Vec<Value>, Refused> {
+fn page(world: &World, who: &Who, records: Vec<Value>, operation: &Value) -> Result<Vec<Value>, Refused> {
     let bound = |name: &str| operation[name].as_u64().and_then(|bound| usize::try_from(bound).ok());
     let (Some(from), Some(to)) = (bound("from"), bound("to")) else {
         return Err(Refused::bad("Invalid page: from and to are required"));
     };
-    Ok(records.into_iter().take(to).skip(from).collect())
+    let observables = records.first().is_some_and(|record| record["_type"] == "Observable");
+    let hidden = if observables { world.hide_from_pages } else { 0 };
+    let shown = records.len().saturating_sub(hidden);
+    let wanted = &operation["extraData"];
+    Ok(records
+        .into_iter()
+        .take(to.min(shown))
+        .skip(from)
+        .map(|record| with_extra(world, who, record, wanted))
+        .collect())
+}
+
+/// `extraData` has what was asked for of a case, and is empty otherwise.
+fn with_extra(world: &World, who: &Who, mut record: Value, wanted: &Value) -> Value {
+    let id = record["_id"].as_str().unwrap_or_default().to_owned();
+    if record["_type"] != "Case" {
+        return record;
+    }
+    for name in wanted.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        match name {
+            "shareCount" => record["extraData"][name] = world.shares(&id).into(),
+            "isOwner" => record["extraData"][name] = world.owns(&who.organisation, &id).into(),
+            _ => {}
+        }
+    }
+    record
 }

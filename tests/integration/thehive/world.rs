@@ -31,6 +31,12 @@ pub(crate) struct World {
     pub(crate) custom_fields: Vec<String>,
     /// Largest JSON body in bytes.
     pub(crate) body_limit: usize,
+    /// Password of attachments that are asked for as a zip.
+    pub(crate) zip_password: String,
+    /// So many observables at the end are in no page, though they are counted.
+    pub(crate) hide_from_pages: usize,
+    /// Which organisation has what, by the `_id` of a case or alert; what is not here is [`FIRST`]'s alone.
+    pub(crate) owners: BTreeMap<String, Owner>,
     pub(crate) url: String,
     last_id: u64,
 }
@@ -45,6 +51,13 @@ pub(crate) struct User {
     pub(crate) locked: bool,
 }
 
+/// The organisation of a case or alert, and those it is shared with.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    pub(crate) organisation: String,
+    pub(crate) shared_with: Vec<String>,
+}
+
 /// An observable and the case or alert it belongs to.
 pub(crate) struct Observable {
     /// The `_id` of the parent.
@@ -52,6 +65,8 @@ pub(crate) struct Observable {
     pub(crate) record: Value,
 }
 
+/// The organisation that cases are in unless a test says otherwise.
+pub(crate) const FIRST: &str = "cert";
 /// The key of the user `analyst`, who may do everything.
 pub(crate) const KEY: &str = "analyst-key-0123456789abcdefghijk";
 /// The key of the user `reader`, who may change nothing.
@@ -89,10 +104,10 @@ impl World {
     fn new(version: Version, body_limit: usize) -> Self {
         let files = [("file".to_owned(), true)];
         let texts = TYPES.into_iter().map(|name| (name.to_owned(), false));
-        let user = |login: &str, key: &str, permissions: &[&str]| User {
+        let user = |login: &str, key: &str, organisations: &[&str], permissions: &[&str]| User {
             login: format!("{login}@example.org"),
             key: key.to_owned(),
-            organisations: vec!["cert".to_owned()],
+            organisations: organisations.iter().map(ToString::to_string).collect(),
             permissions: permissions.iter().map(ToString::to_string).collect(),
             locked: false,
         };
@@ -100,7 +115,7 @@ impl World {
         Self {
             version,
             now: 1_795_300_000_000,
-            users: vec![user("analyst", KEY, &all), user("reader", READER_KEY, &[])],
+            users: vec![user("analyst", KEY, &[FIRST, "soc"], &all), user("reader", READER_KEY, &[FIRST], &[])],
             cases: Vec::new(),
             alerts: Vec::new(),
             observables: Vec::new(),
@@ -108,6 +123,9 @@ impl World {
             observable_types: texts.chain(files).collect(),
             custom_fields: Vec::new(),
             body_limit,
+            zip_password: "malware".to_owned(),
+            hide_from_pages: 0,
+            owners: BTreeMap::new(),
             url: String::new(),
             last_id: 512,
         }
@@ -167,6 +185,7 @@ impl World {
         }
         lay(&mut record, fields);
         if self.version == Version::Five {
+            sight(&mut record);
             label(&mut record);
         }
         let id = record["_id"].as_str().unwrap_or_default().to_owned();
@@ -204,6 +223,42 @@ impl World {
         self.add_observable(parent, &all.into())
     }
 
+    /// Makes a case or alert another organisation's.
+    pub(crate) fn give(&mut self, id: &str, organisation: &str) {
+        self.owner_mut(id).organisation = organisation.to_owned();
+    }
+
+    /// Shares a case with one more organisation.
+    pub(crate) fn share(&mut self, id: &str, organisation: &str) {
+        self.owner_mut(id).shared_with.push(organisation.to_owned());
+    }
+
+    fn owner_mut(&mut self, id: &str) -> &mut Owner {
+        let first = || Owner { organisation: FIRST.to_owned(), shared_with: Vec::new() };
+        self.owners.entry(id.to_owned()).or_insert_with(first)
+    }
+
+    /// Whether the case or alert with this `_id` is the organisation's own.
+    pub(crate) fn owns(&self, organisation: &str, id: &str) -> bool {
+        self.owners.get(id).map_or(FIRST, |owner| &owner.organisation) == organisation
+    }
+
+    /// How many organisations the case with this `_id` is shared with.
+    pub(crate) fn shares(&self, id: &str) -> usize {
+        self.owners.get(id).map_or(0, |owner| owner.shared_with.len())
+    }
+
+    /// Whether an organisation sees the case or alert with this `_id`, and with it its observables.
+    pub(crate) fn sees(&self, organisation: &str, id: &str) -> bool {
+        let shared = |owner: &Owner| owner.shared_with.iter().any(|with| with == organisation);
+        self.owns(organisation, id) || self.owners.get(id).is_some_and(shared)
+    }
+
+    /// The same for a record.
+    pub(crate) fn shows(&self, organisation: &str, record: &Value) -> bool {
+        record["_id"].as_str().is_some_and(|id| self.sees(organisation, id))
+    }
+
     /// The case with this `_id` or number.
     pub(crate) fn case(&self, id_or_name: &str) -> Option<&Value> {
         let number = id_or_name.parse::<u64>().ok();
@@ -217,7 +272,12 @@ impl World {
         self.alerts.iter().find(|alert| is_alert(alert, id_or_name))
     }
 
-    /// The same, to change it.
+    /// The same, if the organisation sees it.
+    pub(crate) fn alert_of(&self, organisation: &str, id_or_name: &str) -> Option<&Value> {
+        self.alerts.iter().find(|alert| is_alert(alert, id_or_name) && self.shows(organisation, alert))
+    }
+
+    /// The alert with this `_id` or name, to change it.
     pub(crate) fn alert_mut(&mut self, id_or_name: &str) -> Option<&mut Value> {
         self.alerts.iter_mut().find(|alert| is_alert(alert, id_or_name))
     }
@@ -245,6 +305,14 @@ fn is_alert(alert: &Value, id_or_name: &str) -> bool {
 pub(super) fn lay(over: &mut Map<String, Value>, fields: &Value) {
     for (name, value) in fields.as_object().into_iter().flatten() {
         over.insert(name.clone(), value.clone());
+    }
+}
+
+/// When an observable was sighted, which TheHive 5 notes by itself.
+pub(super) fn sight(record: &mut Map<String, Value>) {
+    let now = record.get("_updatedAt").or_else(|| record.get("_createdAt")).cloned().unwrap_or_default();
+    if record.get("sighted") == Some(&Value::Bool(true)) {
+        record.entry("sightedAt").or_insert(now);
     }
 }
 

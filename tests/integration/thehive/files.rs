@@ -1,0 +1,54 @@
+//! Downloading attachments, as they are or as a zip with a password.
+
+use std::io::{Cursor, Write};
+
+use serde_json::Value;
+use zip::unstable::write::FileOptionsExt;
+use zip::write::SimpleFileOptions;
+
+use super::world::{Version, World};
+use super::{Refused, decoded};
+use crate::http_fake::Reply;
+
+/// Characters that TheHive 4 does not put into a name.
+const FORBIDDEN: &str = "/\\\n\r\t\0\u{c}`?*<>|\":;";
+
+/// The content as it is.
+pub(super) fn download(world: &World, id: &str) -> Result<Reply, Refused> {
+    let (_, content) = content(world, id)?;
+    Ok(Reply::bytes(200, "application/octet-stream", content.to_vec())
+        .with("Content-Disposition", "attachment; filename=\"file\""))
+}
+
+/// The content as the only entry of a zip, encrypted the old way; the entry is called by the query's `name`, or the id.
+pub(super) fn zipped(world: &World, id: &str, path: &str) -> Result<Reply, Refused> {
+    let (id, content) = content(world, id)?;
+    let mut name = named(path).unwrap_or(id);
+    if world.version == Version::Four {
+        name = name.replace(|c: char| FORBIDDEN.contains(c), "_");
+    }
+    let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let options = options.with_deprecated_encryption(world.zip_password.as_bytes()).expect("a password");
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    archive.start_file(name, options).expect("an entry");
+    archive.write_all(content).expect("the content");
+    let packed = archive.finish().expect("the end of the zip").into_inner();
+    Ok(Reply::bytes(200, "application/zip", packed).with("Content-Disposition", "attachment; filename=\"file.zip\""))
+}
+
+/// The attachment's `id` and content; asked for by its `id`, or on 5 its `_id`.
+fn content<'a>(world: &'a World, id: &str) -> Result<(String, &'a [u8]), Refused> {
+    let of_record = |record: &Value| (record["attachment"]["_id"] == id).then(|| record["attachment"]["id"].clone());
+    let by_id = world.observables.iter().find_map(|observable| of_record(&observable.record));
+    let id = by_id.and_then(|id| id.as_str().map(ToOwned::to_owned)).unwrap_or_else(|| id.to_owned());
+    let missing = || Refused::not_found(&format!("Attachment {id} not found"));
+    let content = world.attachments.get(&id).ok_or_else(missing)?;
+    Ok((id, content))
+}
+
+/// The value of `name` in the query.
+fn named(path: &str) -> Option<String> {
+    let (_, query) = path.split_once('?')?;
+    let value = query.split('&').find_map(|pair| pair.strip_prefix("name="))?;
+    Some(decoded(&value.replace('+', " "))).filter(|name| !name.is_empty())
+}
