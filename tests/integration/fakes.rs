@@ -2,6 +2,7 @@
 //! the fake MISP does with what is written to it is in `writing.rs`.
 
 mod hives;
+mod proxying;
 mod writing;
 
 use std::io::{Read, Write};

@@ -23,6 +23,7 @@ mod importing;
 mod interruptions;
 mod misp;
 mod program;
+mod proxy;
 mod replay;
 mod thehive;
 mod types;
