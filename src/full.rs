@@ -70,6 +70,16 @@ pub struct Part {
     /// Export only: the observables, one line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub observables: Vec<ObservableLine>,
+    /// Export only: attributes of earlier exports that the case does not want any more, one line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retractions: Vec<RetractionLine>,
+    /// Export only: open proposals of other organisations to change attributes of this export.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub proposals: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What a connection leads to.
@@ -103,6 +113,9 @@ pub struct EventLine {
     pub date: String,
     /// Its TLP, in words.
     pub tlp: String,
+    /// Export only: who may see it, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visible_to: Option<String>,
     /// Attributes that were read from it, or that it holds after an export.
     pub attributes: u64,
     /// `created`, `updated`, `unchanged`, `skipped` or `failed`.
@@ -131,6 +144,25 @@ pub struct ObservableLine {
     /// The attribute's uuid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uuid: Option<String>,
+    /// The warninglists of this MISP that have the value.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warninglists: Vec<String>,
+}
+
+/// One attribute of an earlier export that the case does not want any more.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct RetractionLine {
+    /// The attribute's uuid.
+    pub uuid: String,
+    /// Its category and type: `category/type`.
+    pub attribute: String,
+    /// Its value, shortened.
+    pub value: String,
+    /// `updated` (retracted), `unchanged` (it was before), `skipped` or `failed`.
+    pub verdict: String,
+    /// The rule that skipped it, or the reason why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A TheHive alert as it would be created: the names are those of TheHive's API.
@@ -362,6 +394,16 @@ impl PartOf {
         match full.connections.get_mut(self.index) {
             Some(part) if part.observables.len() < SHOWN_LINES => part.observables.push(line),
             _ => *full.left_out.entry("observables".to_owned()).or_default() += 1,
+        }
+    }
+
+    /// Shows a retraction; of those beyond the first the report gives the number.
+    pub fn show_retraction(&self, line: RetractionLine) {
+        let mut draft = self.run.draft();
+        let full = &mut draft.full;
+        match full.connections.get_mut(self.index) {
+            Some(part) if part.retractions.len() < SHOWN_LINES => part.retractions.push(line),
+            _ => *full.left_out.entry("retractions".to_owned()).or_default() += 1,
         }
     }
 

@@ -7,7 +7,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What is counted: `events` and `attributes` for an import, `observables` for an export.
+/// What is counted: `events` and `attributes` for an import, `observables` for an export, with lines of their own for the
+/// files that go out themselves, the attributes that are wanted no more, and sightings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Item {
@@ -17,6 +18,12 @@ pub enum Item {
     Attributes,
     /// TheHive observables.
     Observables,
+    /// Files that go out themselves, beside their hashes.
+    Files,
+    /// Attributes of earlier exports that the case does not want any more.
+    Retractions,
+    /// Sightings of sighted observables.
+    Sightings,
 }
 
 impl Item {
@@ -27,6 +34,9 @@ impl Item {
             Self::Events => "events",
             Self::Attributes => "attributes",
             Self::Observables => "observables",
+            Self::Files => "files",
+            Self::Retractions => "retractions",
+            Self::Sightings => "sightings",
         }
     }
 }

@@ -10,6 +10,7 @@
 //! - [`ledger`]: what became of every item, with sums that always match
 //! - [`secret`]: secrets that cannot be printed, and the scrubber for every text that leaves
 //! - [`markings`]: TLP and PAP: numbers, words, tags, order, and the gate
+//! - [`tags`]: tag names: wildcards, and which of them are words of this program
 //! - [`types`]: the one table: observable type ↔ MISP type and category
 //! - [`ids`]: our own recognisable uuids
 //! - [`http`]: the only room that knows the HTTP client
@@ -35,6 +36,7 @@ pub mod markings;
 pub mod misp;
 pub mod sample;
 pub mod secret;
+pub mod tags;
 pub mod thehive;
 pub mod time;
 pub mod types;

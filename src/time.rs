@@ -1,6 +1,7 @@
 //! The clock, the deadline of a run, and dates as MISP and TheHive write them. Seconds since 1970 everywhere, as MISP
 //! counts; TheHive's milliseconds are turned into them at the border.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::civil::Date;
@@ -17,6 +18,7 @@ pub struct Clock {
     pub now: i64,
     started: Instant,
     deadline: Option<Instant>,
+    waits: bool,
 }
 
 impl Clock {
@@ -31,7 +33,20 @@ impl Clock {
     pub fn until(allowed: Option<Duration>) -> Self {
         let started = Instant::now();
         let deadline = allowed.and_then(|allowed| started.checked_add(allowed));
-        Self { now: Timestamp::now().as_second(), started, deadline }
+        Self { now: Timestamp::now().as_second(), started, deadline, waits: true }
+    }
+
+    /// The same clock, but a pause takes no time: for tests.
+    #[must_use]
+    pub fn without_waiting(self) -> Self {
+        Self { waits: false, ..self }
+    }
+
+    /// Waits so long, or until the deadline.
+    pub fn pause(&self, pause: Duration) {
+        if self.waits {
+            thread::sleep(self.left().map_or(pause, |left| pause.min(left)));
+        }
     }
 
     /// The time left; none if there is no deadline.

@@ -14,6 +14,7 @@ use anyhow::Result;
 use clap::Parser;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -195,15 +196,30 @@ fn describe(cause: &(dyn Any + Send), place: &Mutex<String>) -> String {
 }
 
 fn job<W: Worker>(place: &Place, run: &Run, sender: &Sender<Note>) -> Result<()> {
-    let raw = place.read()?;
+    started::<W>(place.read()?, run, |clock| {
+        drop(sender.send(Note::Clock(clock)));
+        clock
+    })
+}
+
+fn started<W: Worker>(raw: Value, run: &Run, on_clock: impl FnOnce(Clock) -> Clock) -> Result<()> {
     run.learn(Scrubber::of_job(&raw));
     let job = Job::new(raw, W::DATA_TYPES)?;
     job.check_markings()?;
     let (config, warnings) = config::read::<W::Config>(&job.config, Table::Configuration)?;
     warnings.into_iter().for_each(|warning| run.warn(warning));
-    let clock = Clock::start(W::limits(&config).deadline_minutes);
-    drop(sender.send(Note::Clock(clock)));
+    let clock = on_clock(Clock::start(W::limits(&config).deadline_minutes));
     W::run(&job, &config, clock, run)
+}
+
+/// The report on a job, worked on in this process and on this thread, by a clock whose pauses take no time: for tests that
+/// run one job very often.
+#[must_use]
+pub fn report_at_once<W: Worker>(job: Value) -> Value {
+    let run = Run::default();
+    let result = started::<W>(job, &run, Clock::without_waiting);
+    let report = conclude::<W>(std::mem::take(&mut run.draft()), End::Finished(result));
+    report.render(&run.scrubber())
 }
 
 /// Failures named in the message.

@@ -111,7 +111,7 @@ fn one_line(message: &str) -> String {
 }
 
 /// Lists that may be shortened, the most dispensable first.
-const LISTS: [&str; 6] = ["alerts", "artifacts", "events", "observables", "failures", "warnings"];
+const LISTS: [&str; 7] = ["alerts", "artifacts", "events", "observables", "retractions", "failures", "warnings"];
 
 /// Shortens the report's lists until it fits; each cut is counted in `full.left_out`. Its texts were shortened when they
 /// were cleaned. A report with so many connections that this does not help shows some of them.

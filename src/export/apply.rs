@@ -1,60 +1,115 @@
-//! One connection of an export: plan, apply, look again. What is then told is in `tell.rs`.
+//! One connection of an export: find the event, plan, apply, look again, and go on with what is missing until the plan is
+//! empty. What is then told is in `tell.rs`.
 
-use anyhow::Result;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use uuid::Uuid;
 
 use super::case::Input;
-use super::map::{self, Mapped};
-use super::plan::{Outcome, Plan, Wanted};
-use super::sending::Sending;
+use super::content::Contents;
+use super::map::{self, Context, Mapped};
+use super::plan::{Outcome, Plan, Rules};
+use super::sending::{Sending, Stop};
+use super::settings::Settings;
 use super::tell;
+use super::wanted::Wanted;
 use crate::config::connections::{Connection, Target};
 use crate::full::PartOf;
 use crate::http::Network;
-use crate::ids::Ids;
+use crate::ids::{self, Ids};
 use crate::ledger::{Item, Verdict};
-use crate::misp::{Held, Misp};
+use crate::misp::tags::TagNames;
+use crate::misp::wire::Event;
+use crate::misp::{Held, Look, Misp};
+use crate::thehive::TheHive;
 use crate::types::{Overrides, ServerTypes};
+
+/// The time between two looks at an event that MISP may still be working on.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Looks until MISP is taken to be done: a minute.
+const LOOKS: usize = 31;
+/// Attempts that change nothing, after which the writing stops.
+const ATTEMPTS: usize = 3;
 
 /// The export to one connection.
 pub(super) struct One<'a> {
     pub(super) connection: &'a Connection,
     pub(super) network: &'a Network,
     pub(super) ids: &'a Ids,
+    pub(super) settings: &'a Settings,
     pub(super) overrides: &'a Overrides,
     pub(super) input: &'a Input,
+    pub(super) thehive: Option<&'a TheHive>,
+    pub(super) url: Option<&'a str>,
     pub(super) part: &'a PartOf,
     pub(super) dry_run: bool,
 }
 
-/// What became of the attributes, and what stopped the writing, if anything did.
-#[derive(Default)]
-struct Written {
-    outcome: Vec<Outcome>,
-    stopped: Option<anyhow::Error>,
+/// What was wanted, what became of it, and what stopped the writing, if anything did.
+pub(super) struct Done {
+    pub(super) mapped: Mapped,
+    pub(super) plan: Plan,
+    pub(super) outcome: Vec<Outcome>,
+    pub(super) retracted: Vec<Verdict>,
+    /// The event afterwards.
+    pub(super) after: Option<Held>,
+    pub(super) stopped: Option<anyhow::Error>,
+}
+
+/// The event that a case is exported to.
+struct Aim {
+    uuid: Uuid,
+    /// The event that a new one extends.
+    extends: Option<Uuid>,
+    /// Its head, if it is there.
+    event: Option<Event>,
+}
+
+/// How the writing of one event ended.
+enum Written {
+    Done(Box<Done>),
+    /// Our uuid is taken by an event that we cannot see.
+    Hidden(anyhow::Error),
 }
 
 impl One<'_> {
     pub(super) fn run(&self) -> Result<()> {
         // Decided before anything is sent, so that a run that is stopped tells it too.
-        let decided = map::decide(self.input, self.is_public());
+        let decided = map::decide(self.input, self.settings, self.is_public());
+        self.guard()?;
         decided.iter().flatten().for_each(|verdict| self.part.record(Item::Observables, verdict, 1));
-        let opened = self.open();
-        let newest = ServerTypes::newest();
-        let types = opened.as_ref().map_or(&newest, |(_, types)| types);
-        let mapped = map::case(self.input, &decided, self.ids, self.overrides, types);
-        mapped.warnings.iter().for_each(|warning| self.part.warn(warning.clone()));
-        mapped.refused.values().for_each(|verdict| self.part.record(Item::Observables, verdict, 1));
-        let Written { outcome, stopped } =
-            opened.and_then(|(misp, _)| self.write(&misp, &mapped)).unwrap_or_else(|error| {
-                let unsent = (Verdict::Failed(super::NOT_SENT.to_owned()), None);
-                Written { outcome: vec![unsent; mapped.wanted.attributes.len()], stopped: Some(error) }
-            });
-        self.tell(&decided, &mapped, &outcome, stopped.is_some());
-        stopped.map_or(Ok(()), Err)
+        let (done, hits) = match self.open() {
+            Ok((misp, types)) => {
+                let done = self.write(&misp, &decided, &types);
+                let done = done.unwrap_or_else(|error| self.unsent(&decided, &types, error));
+                self.sight(&misp, &done);
+                let hits = self.warninglists(&misp, &done);
+                (done, hits)
+            }
+            Err(error) => (self.unsent(&decided, &ServerTypes::newest(), error), HashMap::new()),
+        };
+        self.tell(&decided, &done, &hits);
+        done.stopped.map_or(Ok(()), Err)
     }
 
     pub(super) fn is_public(&self) -> bool {
         matches!(self.connection.target, Target::Feed { .. })
+    }
+
+    /// A case that may not go there at all.
+    fn guard(&self) -> Result<()> {
+        let case = &self.input.case;
+        if let Some(most) = self.settings.max_export_tlp.map(|most| most.tlp()).filter(|most| case.tlp > *most) {
+            bail!("the case is TLP:{}, and \"max_export_tlp\" is {}: nothing is exported", case.tlp.word(), most.word())
+        }
+        if let (Some(pap), Some(most)) = (case.pap, self.settings.max_export_pap.map(|most| most.pap()))
+            && pap > most
+        {
+            bail!("the case is PAP:{}, and \"max_export_pap\" is {}: nothing is exported", pap.word(), most.word())
+        }
+        Ok(())
     }
 
     /// The MISP, and the types it has. One that does not describe them is taken for the newest.
@@ -70,61 +125,273 @@ impl One<'_> {
         Ok((misp, types))
     }
 
-    fn write(&self, misp: &Misp, mapped: &Mapped) -> Result<Written> {
-        let wanted = &mapped.wanted;
+    fn map(&self, decided: &[Option<Verdict>], types: &ServerTypes, event: Uuid) -> Mapped {
+        let context = Context {
+            case: &self.input.case,
+            ids: self.ids,
+            settings: self.settings,
+            overrides: self.overrides,
+            server: types,
+            can_download: self.thehive.is_some(),
+            url: self.url.filter(|_| self.settings.export_case_url),
+        };
+        map::case(self.input, decided, event, &context)
+    }
+
+    fn event(&self) -> Uuid {
+        self.ids.event(&self.input.case.id, &self.input.case.created)
+    }
+
+    /// What is told if nothing could be sent.
+    fn unsent(&self, decided: &[Option<Verdict>], types: &ServerTypes, error: anyhow::Error) -> Done {
+        let mapped = self.map(decided, types, self.event());
+        let unsent = (Verdict::Failed(super::NOT_SENT.to_owned()), None);
+        let outcome = vec![unsent; mapped.wanted.attributes.len()];
+        Done { mapped, plan: Plan::default(), outcome, retracted: Vec::new(), after: None, stopped: Some(error) }
+    }
+
+    fn write(&self, misp: &Misp, decided: &[Option<Verdict>], types: &ServerTypes) -> Result<Done> {
         let _lock = if self.dry_run { None } else { misp.lock()? };
-        let held = misp.held(&wanted.uuid)?;
-        if held.is_none() && wanted.attributes.is_empty() {
-            return Ok(Written::default());
+        let aim = self.aim(misp)?;
+        match self.write_to(misp, aim, decided, types)? {
+            Written::Done(done) => Ok(*done),
+            Written::Hidden(error) => {
+                let computed = self.event();
+                let uuid = self.extension();
+                self.part.warn(format!("a second event is made, which extends the one that cannot be seen: {error:#}"));
+                let aim = Aim { uuid, extends: Some(computed), event: None };
+                match self.write_to(misp, aim, decided, types)? {
+                    Written::Done(done) => Ok(*done),
+                    Written::Hidden(error) => Err(error),
+                }
+            }
+        }
+    }
+
+    fn extension(&self) -> Uuid {
+        let computed = self.event();
+        self.ids.id(&computed, &["extends", &computed.to_string()])
+    }
+
+    /// The event that a tag of the case names, if it is ours and may be written; else the one computed from the case; else
+    /// the one that extends it, if an earlier run had to make that.
+    fn aim(&self, misp: &Misp) -> Result<Aim> {
+        let (computed, extension) = (self.event(), self.extension());
+        let tagged = self.input.tagged_event(&self.connection.name);
+        let tagged = tagged.filter(|uuid| ids::is_ours(uuid) && *uuid != computed);
+        let origin = self.input.origin.as_ref().filter(|(name, _)| *name == self.connection.name);
+        let origin = origin.map(|(_, uuid)| *uuid).filter(|uuid| *uuid != computed);
+        let asked: Vec<_> = [computed, extension].into_iter().chain(tagged).chain(origin).collect();
+        let mut there = misp.there(&asked)?;
+        let mut take = |uuid: Uuid| {
+            let at = there.iter().position(|(known, _)| *known == uuid)?;
+            Some(there.swap_remove(at).1)
+        };
+        if let Some(uuid) = tagged
+            && let Some(event) = take(uuid)
+            && misp.owns(&event)?
+        {
+            return Ok(Aim { uuid, extends: None, event: Some(event) });
+        }
+        let known = [computed, extension].into_iter().find_map(|uuid| Some((uuid, take(uuid)?)));
+        let extends = origin.filter(|uuid| there.iter().any(|(known, _)| known == uuid));
+        Ok(match known {
+            Some((uuid, event)) => Aim { uuid, extends: None, event: Some(event) },
+            None => Aim { uuid: computed, extends, event: None },
+        })
+    }
+
+    fn write_to(&self, misp: &Misp, aim: Aim, decided: &[Option<Verdict>], types: &ServerTypes) -> Result<Written> {
+        let mut mapped = self.map(decided, types, aim.uuid);
+        mapped.wanted.extends = aim.extends;
+        let wanted = &mapped.wanted;
+        if aim.event.is_none() && wanted.attributes.is_empty() {
+            let (plan, outcome, retracted) = (Plan::default(), Vec::new(), Vec::new());
+            return Ok(Written::Done(Box::new(Done { mapped, plan, outcome, retracted, after: None, stopped: None })));
         }
         if self.is_public() {
             self.part.warn("readable by everyone who pulls this feed");
         }
-        let plan = self.plan(misp, wanted, held.as_ref())?;
+        let every = wanted.every_tag();
+        let mut names = misp.tag_names(&every)?;
+        self.warn_of_tags(&names.missing(&every));
+        let look = Look { sightings: self.settings.export_sightings, objects: !wanted.objects.is_empty() };
+        let held = aim.event.map(|event| misp.content(&aim.uuid, event, look)).transpose()?;
+        let plan = self.plan(misp, wanted, held.as_ref(), &mut names)?;
         plan.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
         plan.alarms.iter().for_each(|alarm| self.part.fail(alarm.clone()));
         if self.dry_run {
-            self.tell_event(wanted, held.as_ref(), &plan, plan.steps.len());
-            return Ok(Written { outcome: plan.forecast(), stopped: None });
+            let attributes = tell::live(held.as_ref()) + plan.additions(wanted).count();
+            self.tell_event(wanted, held.as_ref().map(|held| &held.event), attributes, &plan);
+            let (outcome, retracted) = (plan.forecast(), plan.retraction_forecast());
+            return Ok(Written::Done(Box::new(Done { mapped, plan, outcome, retracted, after: held, stopped: None })));
         }
-        Ok(self.carry_out(misp, wanted, held, &plan))
+        let before = held.as_ref().map(|held| held.event.clone());
+        let mut writing = Writing { one: self, misp, wanted, names, look, sending: Sending::default() };
+        let (after, stopped) = match writing.carry_out(held, &plan) {
+            Ok(ended) => ended,
+            Err(hidden) => return Ok(Written::Hidden(hidden)),
+        };
+        let Writing { names, sending, .. } = writing;
+        sending.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
+        self.check_event(before.as_ref(), after.as_ref());
+        let there = after.as_ref().map(|after| &after.event).or(before.as_ref());
+        if there.is_some() {
+            self.tell_event(wanted, there, tell::live(after.as_ref()), &plan);
+        }
+        let rules = self.rules(&names);
+        let again = after.as_ref().map(|after| Plan::new(wanted, Some(after), &rules));
+        let outcome = plan.outcome(wanted, &sending, after.as_ref().map(|after| (after, &rules)));
+        let retracted = plan.retracted(&sending, again.as_ref());
+        self.check_head(&plan, again.as_ref());
+        Ok(Written::Done(Box::new(Done { mapped, plan, outcome, retracted, after, stopped })))
+    }
+
+    fn warn_of_tags(&self, missing: &[&str]) {
+        if !missing.is_empty() {
+            self.part.warn(format!(
+                "the tags {} stay here: this MISP does not have them, and the key's user may not make them (role \
+                 permission tag editor)",
+                tell::first(missing)
+            ));
+        }
+    }
+
+    fn rules<'r>(&'r self, tags: &'r TagNames) -> Rules<'r> {
+        Rules {
+            ids: self.ids,
+            removed: self.settings.removed_iocs,
+            whole: self.input.whole.as_ref().copied().map_err(String::as_str),
+            is_case: self.input.is_case,
+            is_public: self.is_public(),
+            tags,
+        }
     }
 
     /// An event with our uuid that another organisation owns came by synchronisation, whatever it says of itself: it is
-    /// read only. Who we are is asked only before something is added.
-    fn plan(&self, misp: &Misp, wanted: &Wanted, held: Option<&Held>) -> Result<Plan> {
-        let plan = Plan::new(wanted, held, self.ids);
-        match held {
-            Some(held) if !plan.is_empty() && !misp.owns(&held.event)? => Ok(Plan::managed_elsewhere(wanted)),
-            Some(_) | None => Ok(plan),
+    /// read only. Who we are is asked only before something is changed.
+    fn plan(&self, misp: &Misp, wanted: &Wanted, held: Option<&Held>, names: &mut TagNames) -> Result<Plan> {
+        let plan = Plan::new(wanted, held, &self.rules(names));
+        let Some(held) = held.filter(|_| !plan.is_empty()) else { return Ok(plan) };
+        if !misp.owns(&held.event)? {
+            return Ok(Plan::managed_elsewhere(wanted));
+        }
+        if plan.sets_tags(wanted) && !misp.sets_tags()? {
+            self.part.warn(
+                "tags of the event are not brought in line: the key's user may not change them (role permission tagger)",
+            );
+            *names = TagNames::none_of(&wanted.every_tag());
+            return Ok(Plan::new(wanted, Some(held), &self.rules(names)));
+        }
+        Ok(plan)
+    }
+}
+
+/// A plan on its way.
+struct Writing<'a, 'o> {
+    one: &'a One<'o>,
+    misp: &'a Misp,
+    wanted: &'a Wanted,
+    names: TagNames,
+    look: Look,
+    sending: Sending,
+}
+
+impl Writing<'_, '_> {
+    /// Applies, looks, and goes on with what is missing. A write that was not answered is never repeated blindly: MISP goes
+    /// on writing for seconds after a client is gone, so it is looked at until two looks agree, and only what is missing
+    /// then is sent. Gives the event as it is in the end, and what stopped the writing.
+    ///
+    /// # Errors
+    /// That our uuid is taken by an event that we cannot see.
+    fn carry_out(&mut self, held: Option<Held>, plan: &Plan) -> Result<Ended> {
+        if plan.is_empty() && matches!(self.misp, Misp::Server(_)) {
+            // Nothing is sent: even an edit without effect would unpublish the event.
+            return Ok((held, None));
+        }
+        let one = self.one;
+        let contents = Contents { thehive: one.thehive, input: one.input, most: one.settings.most_bytes() };
+        one.part.run.writes(!plan.is_empty());
+        drop(held);
+        let mut next = plan.clone();
+        let mut fruitless = 0;
+        let ended = loop {
+            let left = next.left(&self.sending);
+            let stop = self.misp.apply(self.wanted, &next, &self.names, &contents, &mut self.sending).err();
+            if self.sending.had_effect() {
+                one.part.run.wrote();
+            }
+            let (error, is_hidden) = match stop {
+                None => break self.seen(None),
+                Some(Stop::No(error)) => break self.seen(Some(error)),
+                Some(Stop::Look(error)) => (error, false),
+                Some(Stop::Taken { error, is_hidden }) => (error, is_hidden),
+            };
+            let Some(held) = self.settled() else { break (None, Some(self.unseen(error))) };
+            if held.is_none() && is_hidden {
+                one.part.run.writes(false);
+                return Err(error);
+            }
+            if held.is_none() && self.sending.effects == 0 {
+                break (None, Some(error));
+            }
+            next = match one.plan(self.misp, self.wanted, held.as_ref(), &mut self.names) {
+                Ok(next) => next,
+                Err(_) => break (held, Some(error)),
+            };
+            let rest = next.left(&self.sending);
+            fruitless = if rest < left { 0 } else { fruitless + 1 };
+            if rest == 0 {
+                break (held, None);
+            }
+            if fruitless >= ATTEMPTS || one.network.clock().is_over() {
+                break (held, Some(error));
+            }
+        };
+        one.part.run.writes(false);
+        Ok(ended)
+    }
+
+    /// What there is after the last write.
+    fn seen(&mut self, stopped: Option<anyhow::Error>) -> Ended {
+        match self.misp.held(&self.wanted.uuid, self.look) {
+            Ok(held) => (held, stopped),
+            Err(error) => {
+                let error = stopped.unwrap_or_else(|| error.context("reading back what was written"));
+                (None, Some(self.unseen(error)))
+            }
         }
     }
 
-    /// Applies, then looks: what the event holds afterwards decides, not the answer.
-    fn carry_out(&self, misp: &Misp, wanted: &Wanted, held: Option<Held>, plan: &Plan) -> Written {
-        let mut sending = Sending::default();
-        if plan.is_empty() && matches!(misp, Misp::Server(_)) {
-            // Nothing is sent: even an edit without effect would unpublish the event.
-            self.tell_event(wanted, held.as_ref(), plan, tell::live(held.as_ref()));
-            return Written { outcome: plan.outcome(wanted, &sending, held.as_ref()), stopped: None };
+    fn unseen(&mut self, error: anyhow::Error) -> anyhow::Error {
+        self.sending.is_unseen = true;
+        error
+    }
+
+    /// Looks until two looks agree, or for a minute; none if there was nothing to be seen.
+    fn settled(&self) -> Option<Option<Held>> {
+        let clock = self.one.network.clock();
+        let mut before: Option<Option<Held>> = None;
+        for _ in 0..LOOKS {
+            if let Ok(now) = self.misp.held(&self.wanted.uuid, self.look) {
+                let is_same = match (&before, &now) {
+                    (Some(Some(before)), Some(now)) => before.is_same(now),
+                    (Some(None), None) => true,
+                    _ => false,
+                };
+                before = Some(now);
+                if is_same {
+                    break;
+                }
+            }
+            if clock.is_over() {
+                break;
+            }
+            clock.pause(PAUSE);
         }
-        self.part.run.writes(!plan.is_empty());
-        let mut stopped = misp.apply(wanted, plan, &mut sending).err();
-        self.part.run.writes(false);
-        if sending.had_effect() {
-            self.part.run.wrote();
-        }
-        sending.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
-        let after = misp.held(&wanted.uuid).unwrap_or_else(|error| {
-            stopped.get_or_insert(error.context("reading back what was written"));
-            sending.is_unseen = true;
-            None
-        });
-        self.check_event(wanted, held.as_ref(), after.as_ref());
-        let there = after.as_ref().or(held.as_ref());
-        if there.is_some() {
-            self.tell_event(wanted, there, plan, tell::live(there));
-        }
-        Written { outcome: plan.outcome(wanted, &sending, after.as_ref()), stopped }
+        before
     }
 }
+
+/// The event in the end, and what stopped the writing.
+type Ended = (Option<Held>, Option<anyhow::Error>);

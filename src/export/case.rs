@@ -1,14 +1,15 @@
 //! The case and its observables, from the job or from TheHive, as checked values. Which of TheHive's two TLP scales the
 //! numbers are on is decided here.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::json::Element;
 use crate::markings::{Pap, Scale, Tlp};
-use crate::thehive::TheHive;
 use crate::thehive::wire::{Observable, member};
-use crate::time;
+use crate::thehive::{Observables, Origin, TheHive};
+use crate::{tags, time};
 
 /// A case, as far as an event needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,10 @@ pub struct Case {
     pub pap: Option<Pap>,
     /// True once it is resolved.
     pub is_resolved: bool,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// True if it is written as TheHive 5 writes cases, whose pages have other addresses.
+    pub is_five: bool,
 }
 
 /// An observable, or what stands in its place.
@@ -49,6 +54,13 @@ pub struct Input {
     pub case: Case,
     /// Its observables, in order; a bad one says what it is instead.
     pub observables: Vec<Result<Ioc, String>>,
+    /// Why attributes that the case does not want may not be retracted; nothing if the case was read as a whole and is
+    /// ours alone.
+    pub whole: Result<(), String>,
+    /// False if only one observable is exported.
+    pub is_case: bool,
+    /// The event that the case's one alert was made of, and the connection that the alert names.
+    pub origin: Option<(String, Uuid)>,
     /// What the reader should know.
     pub warnings: Vec<String>,
 }
@@ -81,10 +93,14 @@ impl Input {
     pub fn cleaned(mut self, clean: impl Fn(&str) -> String) -> Self {
         self.case.title = clean(&self.case.title);
         self.case.number = clean(&self.case.number);
+        self.case.tags.retain(|tag| clean(tag) == *tag);
         for one in &mut self.observables {
             let Ok(ioc) = one else { continue };
             ioc.observable.message = clean(&ioc.observable.message);
-            if clean(&ioc.observable.data) != ioc.observable.data {
+            ioc.observable.tags.retain(|tag| clean(tag) == *tag);
+            let name = ioc.observable.attachment.as_ref().map(|attachment| attachment.name.as_str());
+            let is_touched = |text: &str| clean(text) != text;
+            if is_touched(&ioc.observable.data) || name.is_some_and(is_touched) {
                 *one = Err("carries a key of this program's own configuration".to_owned());
             }
         }
@@ -106,8 +122,120 @@ impl Input {
                 Ok(Ioc { observable, tlp: own.max(case.tlp) })
             }
         });
-        Ok(Self { observables: observables.collect(), case, warnings })
+        let whole = Err("the job brought the observables, so the case was not read as a whole".to_owned());
+        Ok(Self { observables: observables.collect(), case, whole, is_case: true, origin: None, warnings })
     }
+
+    /// The connections that the case's tags `misp:to="<name>"` name.
+    #[must_use]
+    pub fn addressees(&self) -> Vec<&str> {
+        self.case.tags.iter().filter_map(|tag| tags::value(tag, "misp:to=")).collect()
+    }
+
+    /// The event that a tag `misp:event="<connection>:<uuid>"` names for a connection.
+    #[must_use]
+    pub fn tagged_event(&self, connection: &str) -> Option<Uuid> {
+        let mut events = self.case.tags.iter().filter_map(|tag| tags::value(tag, "misp:event="));
+        events.find_map(|event| {
+            let (name, uuid) = event.rsplit_once(':')?;
+            Uuid::parse_str(uuid).ok().filter(|_| name == connection)
+        })
+    }
+}
+
+/// Reads a case and its IOC observables from TheHive.
+///
+/// # Errors
+/// That there is no such case for this user, or what stopped the reading: half a case would look like a whole one.
+pub fn read(id: &str, thehive: &TheHive) -> Result<Input> {
+    let case = thehive.case(id)?;
+    let Observables { all, incomplete } = thehive.ioc_observables(id)?;
+    let is_bad = all.iter().any(|element| matches!(element, Element::Bad(_)));
+    let mut input = Input::new(&case, all, Some(thehive))?;
+    input.whole = match incomplete {
+        Some(why) => Err(why),
+        None if is_bad => Err("an observable of the case cannot be read".to_owned()),
+        None => is_ours_alone(&case),
+    };
+    input.origin = origin(&thehive.alerts(id)?);
+    Ok(input)
+}
+
+/// The data type of a single observable.
+pub const ONE: &str = "thehive:case_artifact";
+
+/// One IOC observable, which joins the event of its case. If its tags link it to others (halves of a composite, the
+/// attributes of one file), the case is read, so that it goes out as it would with the whole case.
+///
+/// # Errors
+/// That it is no IOC, or belongs to no case that can be read.
+pub fn one(data: &Value, thehive: Option<&TheHive>) -> Result<Input> {
+    ensure!(data.is_object(), "the job's data is {}, not an observable", crate::json::kind(data));
+    let observable: Observable =
+        serde_json::from_value(data.clone()).context("the job's data cannot be read as an observable")?;
+    ensure!(
+        observable.ioc,
+        "the observable is not flagged as IOC: only IOCs are exported; set its flag in TheHive and run the responder again"
+    );
+    let carried = data.get("case").filter(|case| case.get("startDate").is_some() || case.get("createdAt").is_some());
+    let case = match (carried, thehive) {
+        (_, Some(thehive)) => thehive.case_of(&observable.id)?,
+        (Some(case), None) => case.clone(),
+        (None, None) => bail!(
+            "the job does not say which case the observable belongs to, and TheHive cannot be asked: set \"thehive_url\" and \
+             \"thehive_key\" in the responder's configuration"
+        ),
+    };
+    let is_linked = ["misp:composite=", "misp:object="]
+        .iter()
+        .any(|name| observable.tags.iter().any(|tag| tags::value(tag, name).is_some()));
+    let id = observable.id.clone();
+    let mut input = match thehive.filter(|_| is_linked) {
+        Some(thehive) => {
+            let all = thehive.ioc_observables(&self::id(&case)?)?.all;
+            let of = linked(&observable);
+            let kept = all.into_iter().filter(|one| matches!(one, Element::Good(one) if one.id == id || of(one)));
+            Input::new(&case, kept.collect(), Some(thehive))?
+        }
+        None => Input::new(&case, vec![Element::Good(observable)], thehive)?,
+    };
+    input.is_case = false;
+    input.whole = Err("only one observable was exported".to_owned());
+    Ok(input)
+}
+
+/// Tells the observables that share a composite or an object with one.
+fn linked(observable: &Observable) -> impl Fn(&Observable) -> bool {
+    let links = |one: &Observable| -> Vec<String> {
+        let names = ["misp:composite=", "misp:object="];
+        let of = one.tags.iter().flat_map(|tag| names.iter().filter_map(|name| tags::value(tag, name)));
+        of.map(ToOwned::to_owned).collect()
+    };
+    let mine = links(observable);
+    move |other| links(other).iter().any(|link| mine.contains(link))
+}
+
+/// Why a case may not be retracted from: TheHive says by `shareCount` and `isOwner` whether others work on it too.
+///
+/// # Errors
+/// The reason, in words.
+pub fn is_ours_alone(case: &Value) -> Result<(), String> {
+    let extra = case.get("extraData");
+    let shares = extra.and_then(|extra| extra.get("shareCount")).and_then(Value::as_i64);
+    let is_owner = extra.and_then(|extra| extra.get("isOwner")).and_then(Value::as_bool);
+    match (shares, is_owner) {
+        (Some(0), Some(true)) => Ok(()),
+        (Some(_), Some(_)) => Err("the case is shared with other organisations".to_owned()),
+        _ => Err("TheHive does not say whether the case is shared".to_owned()),
+    }
+}
+
+/// The event of the one alert that a case was made of, and the connection that the alert names.
+#[must_use]
+pub fn origin(alerts: &[Origin]) -> Option<(String, Uuid)> {
+    let [alert] = alerts else { return None };
+    let uuid = Uuid::parse_str(&alert.source_ref).ok().filter(|_| alert.kind == "misp")?;
+    Some((alert.source.clone(), uuid))
 }
 
 /// The stricter of number and label. A number outside the scale is read as RED, the strictest.
@@ -146,7 +274,7 @@ fn scale(
     if let Some(thehive) = thehive {
         return thehive.scale();
     }
-    if ["stage", "extendedStatus", "customFieldValues"].iter().any(|name| data.get(name).is_some()) {
+    if is_five(data) {
         warnings.push(
             "TLP 3 is read as RED, the stricter reading: TheHive 5.2 and later mean AMBER+STRICT by it, earlier ones RED. \
              Set \"thehive_url\" and \"thehive_key\", so that TheHive's version can be asked"
@@ -177,9 +305,16 @@ fn case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<Case> 
         tlp: tlp.unwrap_or(Tlp::Amber),
         pap: marking(data, "pap").map(|number| Pap::from_number(number).unwrap_or(Pap::Red)),
         is_resolved: ["resolved", "duplicated", "closed"].contains(&status.to_ascii_lowercase().as_str()),
+        tags: data.get("tags").and_then(Value::as_array).into_iter().flatten().map(scalar).collect(),
+        is_five: is_five(data),
     };
     ensure!(!time::date(case.start).is_empty(), "the case's \"startDate\" is no moment in milliseconds since 1970");
     Ok(case)
+}
+
+/// True for a case with members that TheHive 4 does not have.
+fn is_five(data: &Value) -> bool {
+    ["stage", "extendedStatus", "customFieldValues"].iter().any(|name| data.get(name).is_some())
 }
 
 fn scalar(value: &Value) -> String {

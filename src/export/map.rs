@@ -1,12 +1,14 @@
 //! Case and observables to the event that they should be. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::json;
 use uuid::Uuid;
 
 use super::case::{Case, Input, Ioc};
-use super::plan::{Wanted, WantedAttribute};
+use super::objects::{self, is_file};
+use super::settings::Settings;
+use super::wanted::{Wanted, WantedAttribute};
 use crate::ids::{self, Ids};
 use crate::ledger::Verdict;
 use crate::secret::shortened;
@@ -20,96 +22,180 @@ pub struct Mapped {
     pub wanted: Wanted,
     /// Observables that this MISP would not take, or may not have, by their position.
     pub refused: BTreeMap<usize, Verdict>,
+    /// Files that do not go out themselves, by the position of their observable.
+    pub files: BTreeMap<usize, Verdict>,
     /// What the analyst should know about the mapping.
     pub warnings: Vec<String>,
 }
 
-const TLP: &str = "tlp";
-
-/// What is decided about each observable without asking any MISP: what is no IOC stays here, and so does what may not be
-/// passed on where everyone can read it (`is_public`: a feed).
-#[must_use]
-pub fn decide(input: &Input, is_public: bool) -> Vec<Option<Verdict>> {
-    input.observables.iter().map(|one| decided(one, is_public)).collect()
+/// What the mapping has to know beside the observables.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The case.
+    pub case: &'a Case,
+    /// Makes our uuids.
+    pub ids: &'a Ids,
+    /// What goes out.
+    pub settings: &'a Settings,
+    /// The administrator's own lines of the table.
+    pub overrides: &'a Overrides,
+    /// The types that this MISP has.
+    pub server: &'a ServerTypes,
+    /// True if files can be read from TheHive.
+    pub can_download: bool,
+    /// The page of the case, if it is to be linked.
+    pub url: Option<&'a str>,
 }
 
-/// Maps what is left of a case.
+pub(super) const TLP: &str = "tlp";
+/// The longest comment that goes out, in characters: MISP's column holds 65,535 bytes.
+const LONGEST_COMMENT: usize = 10_000;
+/// The longest info line that goes out, in characters.
+const LONGEST_INFO: usize = 10_000;
+
+/// What is decided about each observable without asking any MISP: what is no IOC stays here, and so does what may not be
+/// passed on: where everyone can read it (`is_public`: a feed), or by `max_export_tlp`.
 #[must_use]
-pub fn case(
-    input: &Input,
-    decided: &[Option<Verdict>],
-    ids: &Ids,
-    overrides: &Overrides,
-    server: &ServerTypes,
-) -> Mapped {
+pub fn decide(input: &Input, settings: &Settings, is_public: bool) -> Vec<Option<Verdict>> {
+    input.observables.iter().map(|one| decided(one, settings, is_public)).collect()
+}
+
+/// Maps what is left of a case into the event of this uuid.
+#[must_use]
+pub fn case(input: &Input, decided: &[Option<Verdict>], event: Uuid, context: &Context<'_>) -> Mapped {
     let chosen = |wanted: &dyn Fn(Option<&Verdict>) -> bool| -> Vec<(usize, &Ioc)> {
         let all = input.observables.iter().zip(decided).enumerate();
         all.filter_map(|(index, (ioc, verdict))| Some((index, ioc.as_ref().ok().filter(|_| wanted(verdict.as_ref()))?)))
             .collect()
     };
     let open = chosen(&|verdict| verdict.is_none());
-    let mapping = attributes(&open, overrides, server);
-    let at = |place: &usize| open.get(*place).map(|(index, _)| *index);
-    let refused = mapping
-        .refused
-        .iter()
-        .filter_map(|(place, reason)| Some((at(place)?, Verdict::Failed(format!("refused before sending: {reason}")))));
-    let mut refused: BTreeMap<_, _> = refused.collect();
-    let mut wanted = event(&input.case, ids);
-    let mut warnings = warnings(&input.case, &open, &wanted);
     let closed = chosen(&|verdict| verdict.and_then(Verdict::reason) == Some(TLP));
-    let closed = attributes(&closed, overrides, server).wanted;
-    wanted.withheld = closed.iter().map(|one| ids.id(&wanted.uuid, &[&one.fold, &one.value])).collect();
-    for one in mapping.wanted {
-        warnings.extend(one.warning.iter().map(|warning| format!("{}: {warning}", shortened(&one.value, 100))));
+    let mut mapped = Mapped {
+        wanted: self::event(event, context),
+        refused: BTreeMap::new(),
+        files: BTreeMap::new(),
+        warnings: warnings(input, &open, context),
+    };
+    let mut closed = content(closed, &event, context);
+    let withheld: Vec<_> = closed.wanted.attributes.drain(..).collect();
+    let Mapped { wanted, refused, files, warnings } = content(open, &event, context);
+    mapped.refused = refused;
+    mapped.files = files;
+    mapped.warnings.extend(warnings);
+    mapped.wanted.objects = wanted.objects;
+    mapped.wanted.kept = [wanted.kept, closed.wanted.kept].concat();
+    let closed_uuids: HashSet<Uuid> = withheld.iter().map(|one| one.uuid).collect();
+    for attribute in wanted.attributes {
         // The same value is there twice, once closed: the stricter holds.
-        if wanted.withheld.contains(&ids.id(&wanted.uuid, &[&one.fold, &one.value])) {
-            refused.extend(one.from.iter().filter_map(at).map(|index| (index, Verdict::Skipped(TLP.to_owned()))));
+        if closed_uuids.contains(&attribute.uuid) {
+            let skip = |index: &usize| (*index, Verdict::Skipped(TLP.to_owned()));
+            mapped.refused.extend(attribute.from.iter().map(skip));
         } else {
-            wanted.attributes.extend(attribute(&wanted.uuid, one, &open, &input.case, ids));
+            mapped.wanted.attributes.push(attribute);
         }
     }
-    Mapped { wanted, refused, warnings }
+    let is_any = !mapped.wanted.attributes.is_empty();
+    let link = context.url.filter(|_| is_any);
+    mapped.wanted.attributes.extend(link.map(|url| {
+        let url = types::normalise("link", url);
+        objects::link(&event, &url, &context.case.number, context.ids, context.case.tlp)
+    }));
+    mapped.wanted.withheld = withheld;
+    mapped
 }
 
-fn attributes(iocs: &[(usize, &Ioc)], overrides: &Overrides, server: &ServerTypes) -> types::Mapping {
-    let given: Vec<_> = iocs.iter().map(|(_, ioc)| given(ioc)).collect();
-    types::attributes(&given, overrides, server)
+/// Attributes and objects of these observables.
+fn content(mut iocs: Vec<(usize, &Ioc)>, event: &Uuid, context: &Context<'_>) -> Mapped {
+    let made = objects::taken(&mut iocs, event, context);
+    let mapping = context.attributes(&iocs);
+    let at = |place: &usize| iocs.get(*place).map(|(index, _)| *index);
+    let mut refused = made.refused;
+    refused.extend(mapping.refused.iter().filter_map(|(place, reason)| {
+        Some((at(place)?, Verdict::Failed(format!("refused before sending: {reason}"))))
+    }));
+    let mut warnings = made.warnings;
+    warnings.extend(mapping.wanted.iter().filter_map(|one| context.warning(one)));
+    let mut wanted = self::event(*event, context);
+    wanted.objects = made.objects;
+    wanted.attributes = made.attributes;
+    wanted.attributes.extend(mapping.wanted.into_iter().filter_map(|one| attribute(event, one, &iocs, context)));
+    wanted.kept = made.kept;
+    Mapped { wanted, refused, files: made.files, warnings }
 }
 
-fn warnings(case: &Case, open: &[(usize, &Ioc)], wanted: &Wanted) -> Vec<String> {
+impl Context<'_> {
+    /// What these observables are as attributes, by the table.
+    pub(super) fn attributes(&self, iocs: &[(usize, &Ioc)]) -> types::Mapping {
+        let given: Vec<_> = iocs.iter().map(|(_, ioc)| given(ioc)).collect();
+        types::attributes(&given, self.overrides, self.server)
+    }
+
+    pub(super) fn warning(&self, one: &types::Wanted) -> Option<String> {
+        one.warning.as_ref().map(|warning| format!("{}: {warning}", shortened(&one.value, 100)))
+    }
+
+    /// The first comment of several observables that are one attribute.
+    pub(super) fn comment<'i>(&self, mut iocs: impl Iterator<Item = &'i Ioc>) -> String {
+        let comment = iocs.find_map(|ioc| Some(ioc.observable.message.trim()).filter(|message| !message.is_empty()));
+        comment.map(|comment| shortened(&storable(comment), LONGEST_COMMENT)).unwrap_or_default()
+    }
+
+    /// The tags of several observables that are one attribute, as far as they may go out.
+    pub(super) fn tags<'i>(&self, iocs: impl Iterator<Item = &'i Ioc>) -> Vec<String> {
+        if !self.settings.export_observable_tags {
+            return Vec::new();
+        }
+        free(iocs.flat_map(|ioc| &ioc.observable.tags), self.settings)
+    }
+}
+
+fn free<'t>(tags: impl Iterator<Item = &'t String>, settings: &Settings) -> Vec<String> {
+    let mut free: Vec<String> = Vec::new();
+    for tag in tags.map(|tag| tag.trim()).filter(|tag| settings.lets_out(tag)) {
+        if !free.iter().any(|known| known.to_lowercase() == tag.to_lowercase()) {
+            free.push(tag.to_owned());
+        }
+    }
+    free
+}
+
+fn warnings(input: &Input, open: &[(usize, &Ioc)], context: &Context<'_>) -> Vec<String> {
     let is_changed = |(_, ioc): &&(usize, &Ioc)| storable(&ioc.observable.message) != ioc.observable.message.trim();
     let comments = open.iter().filter(is_changed).count();
     let title = "the case's title is empty or has characters that MISP cannot store: they are replaced".to_owned();
     let comments = (comments > 0)
         .then(|| format!("{comments} comments have characters that MISP cannot store: they are replaced"));
-    (wanted.info != case.title).then_some(title).into_iter().chain(comments).collect()
+    let is_replaced = input.case.title.is_empty() || storable(&input.case.title) != input.case.title;
+    let wants_url = context.settings.export_case_url && context.url.is_none();
+    let url = "the case is not linked: \"export_case_url\" needs \"thehive_url\"".to_owned();
+    is_replaced.then_some(title).into_iter().chain(comments).chain(wants_url.then_some(url)).collect()
 }
 
-fn decided(one: &Result<Ioc, String>, is_public: bool) -> Option<Verdict> {
+fn decided(one: &Result<Ioc, String>, settings: &Settings, is_public: bool) -> Option<Verdict> {
+    let is_too_strict = |ioc: &Ioc| settings.max_export_tlp.is_some_and(|most| ioc.tlp > most.tlp());
     match one {
         Err(problem) => Some(Verdict::Failed(problem.clone())),
         Ok(ioc) if !ioc.observable.ioc => Some(Verdict::Skipped(super::NOT_AN_IOC.to_owned())),
         Ok(ioc) if is_public && ioc.tlp.is_closed() => Some(Verdict::Skipped(TLP.to_owned())),
-        Ok(ioc) if is_file(ioc) => Some(Verdict::Failed("files are not exported by this version".to_owned())),
+        Ok(ioc) if is_too_strict(ioc) => Some(Verdict::Skipped(TLP.to_owned())),
+        Ok(ioc) if is_file(ioc) && ioc.observable.attachment.is_none() => {
+            Some(Verdict::Failed("the file observable has no attachment".to_owned()))
+        }
         Ok(_) => None,
     }
-}
-
-fn is_file(ioc: &Ioc) -> bool {
-    ioc.observable.attachment.is_some() || ioc.observable.data_type == "file"
 }
 
 fn given(ioc: &Ioc) -> Given<'_> {
     Given { data_type: &ioc.observable.data_type, data: &ioc.observable.data, tags: &ioc.observable.tags }
 }
 
-fn event(case: &Case, ids: &Ids) -> Wanted {
-    let title = storable(&case.title);
-    let instance = ids.instance();
+fn event(uuid: Uuid, context: &Context<'_>) -> Wanted {
+    let (case, settings) = (context.case, context.settings);
+    let instance = context.ids.instance();
+    let is_closed = case.tlp.is_closed();
     Wanted {
-        uuid: ids.event(&case.id, &case.created),
-        info: if title.is_empty() { format!("Case #{}", case.number) } else { title },
+        uuid,
+        info: info(case, &settings.event_info),
         date: time::date(case.start),
         threat_level: match case.severity {
             ..=1 => 3,
@@ -117,34 +203,52 @@ fn event(case: &Case, ids: &Ids) -> Wanted {
             3.. => 1,
         },
         analysis: if case.is_resolved { 2 } else { 0 },
-        tags: std::iter::once(case.tlp.tag()).chain(case.pap.map(|pap| pap.tag())).map(ToOwned::to_owned).collect(),
+        distribution: if is_closed { 0 } else { settings.distribution },
+        sharing_group: settings.sharing_group.filter(|_| !is_closed),
+        extends: None,
         tlp: case.tlp,
+        pap: case.pap,
+        tags: if settings.export_case_tags { free(case.tags.iter(), settings) } else { Vec::new() },
         organisation: json!({"name": instance, "uuid": ids::plain(&["organisation", instance])}),
+        objects: Vec::new(),
         attributes: Vec::new(),
         withheld: Vec::new(),
+        kept: Vec::new(),
     }
+}
+
+/// The info line; an empty title is named by the case's number.
+fn info(case: &Case, pattern: &str) -> String {
+    let title = if case.title.is_empty() { format!("Case #{}", case.number) } else { case.title.clone() };
+    // One pass, so that a title that reads like a placeholder stays as it is.
+    let parts = pattern.split("{title}").map(|part| part.replace("{number}", &case.number));
+    let info = storable(&parts.collect::<Vec<_>>().join(&title));
+    if info.is_empty() { format!("Case #{}", case.number) } else { shortened(&info, LONGEST_INFO) }
 }
 
 /// Several observables may stand for one attribute: the strictest TLP and the first comment hold.
 fn attribute(
     event: &Uuid,
     wanted: types::Wanted,
-    open: &[(usize, &Ioc)],
-    case: &Case,
-    ids: &Ids,
+    iocs: &[(usize, &Ioc)],
+    context: &Context<'_>,
 ) -> Option<WantedAttribute> {
-    let of: Vec<_> = wanted.from.iter().filter_map(|place| open.get(*place)).collect();
+    let of: Vec<_> = wanted.from.iter().filter_map(|place| iocs.get(*place)).collect();
     let tlp = of.iter().map(|(_, ioc)| ioc.tlp).max()?;
-    let comment = of.iter().map(|(_, ioc)| ioc.observable.message.trim()).find(|message| !message.is_empty());
     Some(WantedAttribute {
-        uuid: ids.id(event, &[&wanted.fold, &wanted.value]),
+        uuid: context.ids.id(event, &[&wanted.fold, &wanted.value]),
+        place: None,
         kind: wanted.kind.into_owned(),
         category: wanted.category.into_owned(),
         value: wanted.value,
-        comment: comment.map(storable).unwrap_or_default(),
+        to_ids: true,
+        comment: context.comment(of.iter().map(|(_, ioc)| *ioc)),
         tlp,
-        is_stricter: tlp > case.tlp,
+        is_stricter: tlp > context.case.tlp,
+        is_closed: tlp.is_closed(),
+        tags: context.tags(of.iter().map(|(_, ioc)| *ioc)),
         from: of.iter().map(|(index, _)| *index).collect(),
+        file: None,
     })
 }
 

@@ -3,16 +3,25 @@
 
 mod apply;
 pub mod case;
+mod compare;
+pub mod content;
+mod extras;
 pub mod map;
+mod objects;
 pub mod plan;
+pub mod retract;
 pub mod sending;
+pub mod settings;
 mod tell;
+pub mod wanted;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
 
-use crate::config::connections::{self, Connections, Purpose};
+use crate::config::connections::{self, Connection, Connections, Purpose};
 use crate::config::{self, Limits, Table};
 use crate::cortex::job::Job;
 use crate::cortex::report::Taxonomy;
@@ -23,10 +32,10 @@ use crate::ledger::Item;
 use crate::secret::{Secret, shortened};
 use crate::thehive::TheHive;
 use crate::time::Clock;
-use crate::types::Overrides;
 use crate::worker::{self, Flavour, Worker};
 use apply::One;
 use case::Input;
+use settings::Settings;
 
 /// The configuration of `misp-export`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -43,9 +52,9 @@ pub struct Config {
     /// A name of this installation, the same for both workers and for ever: it is part of every uuid made. Default: the host of `thehive_url`, else `thehive`.
     #[serde(default)]
     pub instance: Option<String>,
-    /// Lines that send an observable type as another attribute than the table in `docs/mapping.md` says, such as `ip=Network activity/ip-src`. A tag `misp:type="…"` on an observable still wins.
-    #[serde(default)]
-    pub type_mapping: Vec<String>,
+    /// What goes out, and how.
+    #[serde(flatten)]
+    pub settings: Settings,
     /// Report what would be written, and write nothing.
     #[serde(default)]
     pub dry_run: bool,
@@ -75,7 +84,7 @@ impl Worker for Export {
     const FLAVOUR: Flavour = Flavour::Responder;
     const DESCRIPTION: &'static str =
         "Export the IOC observables of a case to one MISP event: all IOCs, only IOCs, never published.";
-    const DATA_TYPES: &'static [&'static str] = &["thehive:case"];
+    const DATA_TYPES: &'static [&'static str] = &["thehive:case", case::ONE];
     type Config = Config;
 
     fn limits(config: &Config) -> &Limits {
@@ -88,17 +97,32 @@ impl Worker for Export {
             config.connections.chosen(Purpose::exports, "export", parameters.connection.as_deref())?;
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
         let ids = Ids::new(&config::instance(config.instance.as_deref(), config.thehive_url.as_deref())?);
-        let overrides = Overrides::parse(&config.type_mapping);
-        let overrides = overrides.map_err(|problem| anyhow!("configuration item {problem}"))?;
+        let overrides = config.settings.checked()?;
         let network = Network::new(&config.limits, &job.config, clock, run.scrubber());
         let dry_run = config.dry_run || parameters.dry_run;
-        let input = input(job, config, &network, run)?.cleaned(|text| run.clean(text));
+        let thehive = thehive(job, config, &network, run)?;
+        let input = input(job, thehive.as_ref())?.cleaned(|text| run.clean(text));
+        let exporting = addressed(exporting, &input, parameters.connection.as_deref())?;
         run.draft().full.dry_run = dry_run;
         run.draft().full.case = Some(subject(&input));
         input.warnings.iter().for_each(|warning| run.warn(warning.clone()));
+        let url = config.thehive_url.as_deref().map(connections::thehive_url).transpose()?;
+        let url = url.map(|url| page(&url, &input));
         let items = [(Item::Observables, input.observables.len())];
         worker::each(&exporting, &items, clock, run, |connection, part| {
-            One { connection, network: &network, ids: &ids, overrides: &overrides, input: &input, part, dry_run }.run()
+            let one = One {
+                connection,
+                network: &network,
+                ids: &ids,
+                settings: &config.settings,
+                overrides: &overrides,
+                input: &input,
+                thehive: thehive.as_ref(),
+                url: url.as_deref(),
+                part,
+                dry_run,
+            };
+            one.run()
         });
         Ok(())
     }
@@ -112,35 +136,65 @@ impl Worker for Export {
     }
 }
 
-/// The case and its observables: from the job if it carries observables, else from TheHive.
-fn input(job: &Job, config: &Config, network: &Network, run: &Run) -> Result<Input> {
-    let id = case::id(&job.data)?;
-    let organisation = job.parameters.get("organisation").and_then(serde_json::Value::as_str);
-    let thehive = match (&config.thehive_url, &config.thehive_key) {
+/// TheHive, if it may be asked.
+fn thehive(job: &Job, config: &Config, network: &Network, run: &Run) -> Result<Option<TheHive>> {
+    let organisation = job.parameters.get("organisation").and_then(Value::as_str);
+    match (&config.thehive_url, &config.thehive_key) {
         (Some(url), Some(key)) => {
             let url = connections::thehive_url(url)?;
             if url.scheme() == "http" {
                 run.warn("TheHive's API key is sent unencrypted: use https in \"thehive_url\"");
             }
-            Some(TheHive::open(&url, key, organisation, network, run)?)
+            TheHive::open(&url, key, organisation, network, run).map(Some)
         }
         (None, Some(_)) => {
             bail!("configuration item \"thehive_key\" is set and \"thehive_url\" is not: set both, or none")
         }
-        (Some(_) | None, None) => None,
-    };
-    match (case::carried(&job.data)?, &thehive) {
-        (Some(observables), thehive) => Input::new(&job.data, observables, thehive.as_ref()),
-        (None, Some(thehive)) => {
-            let case = thehive.case(&id)?;
-            let observables = thehive.ioc_observables(&id)?;
-            observables.incomplete.iter().for_each(|why| run.warn(why.clone()));
-            Input::new(&case, observables.all, Some(thehive))
-        }
+        (Some(_) | None, None) => Ok(None),
+    }
+}
+
+/// The case and its observables: from the job if it carries observables, else from TheHive.
+fn input(job: &Job, thehive: Option<&TheHive>) -> Result<Input> {
+    if job.data_type == case::ONE {
+        return case::one(&job.data, thehive);
+    }
+    let id = case::id(&job.data)?;
+    match (case::carried(&job.data)?, thehive) {
+        (Some(observables), thehive) => Input::new(&job.data, observables, thehive),
+        (None, Some(thehive)) => case::read(&id, thehive),
         (None, None) => bail!(
             "the job carries no observables, as is usual, and TheHive cannot be asked for them: set \"thehive_url\" and \
              \"thehive_key\" in the responder's configuration"
         ),
+    }
+}
+
+/// The connections that the case's tags `misp:to="<name>"` name; all, if there is none. What the job names counts more.
+fn addressed(connections: Vec<Connection>, input: &Input, parameter: Option<&str>) -> Result<Vec<Connection>> {
+    let addressees = input.addressees();
+    if addressees.is_empty() || parameter.is_some() {
+        return Ok(connections);
+    }
+    let names: Vec<_> = connections.iter().map(|connection| format!("\"{}\"", connection.name)).collect();
+    for addressee in &addressees {
+        ensure!(
+            connections.iter().any(|connection| connection.name == *addressee),
+            "the case has the tag misp:to=\"{}\", and no connection for export has that name: the names are {}",
+            shortened(addressee, 100),
+            names.join(", ")
+        );
+    }
+    Ok(connections.into_iter().filter(|connection| addressees.contains(&connection.name.as_str())).collect())
+}
+
+/// The page of a case in TheHive's web interface, whose addresses changed with TheHive 5.
+fn page(thehive: &Url, input: &Input) -> String {
+    let id = &input.case.id;
+    if input.case.is_five {
+        format!("{thehive}cases/{id}/details")
+    } else {
+        format!("{thehive}index.html#!/case/{id}/details")
     }
 }
 
@@ -183,11 +237,24 @@ fn sentence(part: &Part, dry_run: bool) -> String {
         Some(event) => format!("{} as event {}", part.name, event.id.as_ref().unwrap_or(&event.uuid)),
         None => part.name.clone(),
     };
-    let added = if dry_run { "would be added" } else { "added" };
+    let (added, updated, retracted) = match dry_run {
+        true => ("would be added", "would be updated", "would be retracted"),
+        false => ("added", "updated", "retracted"),
+    };
     let words =
-        [(count.created, added), (count.updated, "updated"), (count.unchanged, "unchanged"), (count.failed, "failed")];
+        [(count.created, added), (count.updated, updated), (count.unchanged, "unchanged"), (count.failed, "failed")];
     let told = words.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}"));
     let left_out = count.skipped_by.iter().filter(|(rule, _)| *rule != NOT_AN_IOC);
-    let told: Vec<_> = told.chain(left_out.map(|(rule, number)| format!("{number} left out ({rule})"))).collect();
+    let mut told: Vec<_> = told.chain(left_out.map(|(rule, number)| format!("{number} left out ({rule})"))).collect();
+    let retractions = part.ledger.count(Item::Retractions);
+    if retractions.updated > 0 {
+        told.push(format!("{} {retracted}", retractions.updated));
+    }
+    if retractions.skipped > 0 {
+        told.push(format!("{} no longer wanted and left", retractions.skipped));
+    }
+    if part.proposals > 0 {
+        told.push(format!("{} open proposals in MISP", part.proposals));
+    }
     if told.is_empty() { place } else { format!("{place}: {}", told.join(", ")) }
 }

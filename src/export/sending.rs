@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::plan::WantedAttribute;
+use super::wanted::WantedAttribute;
 use crate::ledger::Verdict;
 
 /// What was sent, and what was said about it.
@@ -15,12 +15,46 @@ pub struct Sending {
     pub effects: u64,
     /// Attributes that were sent, and whether the request was answered.
     pub sent: BTreeMap<Uuid, bool>,
-    /// Attributes that were refused, and why.
+    /// Attributes that did not go out or were refused, and why.
     pub reasons: BTreeMap<Uuid, String>,
+    /// Attributes sent at once, if a longer list was not answered in time.
+    pub batch: Option<usize>,
     /// True if the event could not be looked at afterwards.
     pub is_unseen: bool,
     /// What else is worth telling.
     pub remarks: Vec<String>,
+}
+
+/// Why a write stopped.
+#[derive(Debug)]
+pub enum Stop {
+    /// It was not answered: MISP may still be working on it, so a look tells how to go on.
+    Look(anyhow::Error),
+    /// The event was not made: somebody may have made it already, so a look tells how to go on.
+    Taken {
+        /// What was answered.
+        error: anyhow::Error,
+        /// True if MISP says that there is such an event.
+        is_hidden: bool,
+    },
+    /// It was refused.
+    No(anyhow::Error),
+}
+
+impl Stop {
+    /// The error, whatever may be done about it.
+    #[must_use]
+    pub fn error(self) -> anyhow::Error {
+        match self {
+            Self::Look(error) | Self::Taken { error, .. } | Self::No(error) => error,
+        }
+    }
+}
+
+impl From<anyhow::Error> for Stop {
+    fn from(error: anyhow::Error) -> Self {
+        Self::No(error)
+    }
 }
 
 impl Sending {
@@ -31,19 +65,38 @@ impl Sending {
     }
 
     /// Remembers a request and the attributes it carried; `answered` is false if MISP may still be working on it.
-    pub fn sent<'a>(&mut self, attributes: impl IntoIterator<Item = &'a WantedAttribute>, answered: bool) {
+    pub fn sent(&mut self, attributes: impl IntoIterator<Item = Uuid>, answered: bool) {
         self.effects += 1;
-        self.sent.extend(attributes.into_iter().map(|attribute| (attribute.uuid, answered)));
+        self.sent.extend(attributes.into_iter().map(|uuid| (uuid, answered)));
+    }
+
+    /// Remembers why an attribute did not go out.
+    pub fn refused(&mut self, attribute: &WantedAttribute, reason: String) {
+        self.reasons.insert(attribute.uuid, reason);
+    }
+
+    /// False for what was refused before.
+    #[must_use]
+    pub fn may_send(&self, attribute: &WantedAttribute) -> bool {
+        !self.reasons.contains_key(&attribute.uuid)
     }
 
     /// What is to be thought of an attribute that is not there.
-    pub(super) fn missing(&self, attribute: &WantedAttribute) -> Verdict {
-        let refused = self.reasons.get(&attribute.uuid).map(|reason| format!("refused by MISP: {reason}"));
-        let sent = match self.sent.get(&attribute.uuid) {
+    pub(super) fn missing(&self, uuid: &Uuid) -> Verdict {
+        self.verdict(uuid, "lost: MISP took it without an error and does not hold it")
+    }
+
+    /// What is to be thought of an attribute that is not as it should have become.
+    pub(super) fn unchanged(&self, uuid: &Uuid) -> Verdict {
+        self.verdict(uuid, "lost: MISP took the change without an error and does not show it")
+    }
+
+    fn verdict(&self, uuid: &Uuid, lost: &str) -> Verdict {
+        let sent = match self.sent.get(uuid) {
             None => super::NOT_SENT,
-            Some(true) if !self.is_unseen => "lost: MISP took it without an error and does not hold it",
+            Some(true) if !self.is_unseen => lost,
             Some(_) => "not verified",
         };
-        Verdict::Failed(refused.unwrap_or_else(|| sent.to_owned()))
+        Verdict::Failed(self.reasons.get(uuid).map_or(sent, String::as_str).to_owned())
     }
 }

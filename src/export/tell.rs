@@ -1,41 +1,50 @@
-//! What an export tells of one connection: the event, and every observable's verdict.
+//! What an export tells of one connection: the event, and every observable's, file's and retraction's verdict.
 
 use std::collections::HashMap;
 
-use super::apply::One;
+use uuid::Uuid;
+
+use super::apply::{Done, One};
 use super::case;
 use super::map::Mapped;
-use super::plan::{Outcome, Plan, Wanted, WantedAttribute};
+use super::objects::is_file;
+use super::plan::{Outcome, Plan};
+use super::settings::Attachments;
+use super::wanted::{Wanted, WantedAttribute};
 use crate::config::connections::Target;
 use crate::cortex::report::Operation;
-use crate::full::{EventLine, ObservableLine};
+use crate::full::{EventLine, ObservableLine, RetractionLine};
 use crate::ledger::{Item, Verdict};
 use crate::misp::Held;
 use crate::misp::server::Server;
+use crate::misp::wire::Event;
+
+/// Names given in a text, before their number is.
+const NAMED: usize = 10;
 
 impl One<'_> {
-    /// Tags that MISP left out in silence, since the key's user may not make them
-    /// (`fixtures/wire/misp/125-event-add-unknown-tag-partner.json`), and a publication that a write took back.
-    pub(super) fn check_event(&self, wanted: &Wanted, before: Option<&Held>, after: Option<&Held>) {
-        let Some(after) = after else { return };
-        let there: Vec<_> = after.event.tags().map(str::to_lowercase).collect();
-        let is_lacking = |tag: &&String| !there.contains(&tag.to_lowercase());
-        let lacking: Vec<_> = wanted.tags.iter().filter(is_lacking).map(String::as_str).collect();
-        if before.is_none() && !lacking.is_empty() && !self.is_public() {
+    /// A publication that a write took back, be it an old one or one that came meanwhile; and open proposals.
+    pub(super) fn check_event(&self, before: Option<&Event>, after: Option<&Held>) {
+        let (Some(before), Some(after)) = (before, after) else { return };
+        let moment = |event: &Event| event.publish_timestamp.unwrap_or(0);
+        let was_published = before.published == Some(true);
+        let meanwhile = moment(&after.event) > moment(before);
+        if after.event.published != Some(true) && (was_published || meanwhile) {
+            let when = if was_published { "was published" } else { "was published while this export ran" };
             self.part.warn(format!(
-                "MISP left out the tags {}: they do not exist there, and the key's user may not make them (role \
-                 permission tag editor)",
-                lacking.join(", ")
+                "the event {when}; MISP took that back when it was changed: review and publish it again"
             ));
-        }
-        if before.is_some_and(|before| before.event.published == Some(true)) && after.event.published != Some(true) {
-            self.part.warn(
-                "the event was published; MISP took that back when the new IOCs were added: review and publish it again",
-            );
         }
     }
 
-    pub(super) fn tell_event(&self, wanted: &Wanted, held: Option<&Held>, plan: &Plan, attributes: usize) {
+    /// What MISP did not take of the event itself.
+    pub(super) fn check_head(&self, plan: &Plan, again: Option<&Plan>) {
+        if let Some(again) = again.filter(|again| !plan.head.is_empty() && !again.head.is_empty()) {
+            self.part.fail(format!("MISP did not take the change of the event's {}", again.head.words()));
+        }
+    }
+
+    pub(super) fn tell_event(&self, wanted: &Wanted, event: Option<&Event>, attributes: usize, plan: &Plan) {
         let verdict = match (plan.create, plan.is_empty()) {
             (true, _) => Verdict::Created,
             (false, false) => Verdict::Updated,
@@ -44,28 +53,48 @@ impl One<'_> {
         let run = &self.part.run;
         let line = EventLine {
             uuid: wanted.uuid.to_string(),
-            id: held.map(|held| run.shown(&held.event.id)).filter(|id| !id.is_empty()),
-            title: run.shown(held.map_or(&wanted.info, |held| &held.event.info)),
+            id: event.map(|event| run.shown(&event.id)).filter(|id| !id.is_empty()),
+            title: run.shown(event.map_or(&wanted.info, |event| &event.info)),
             link: match &self.connection.target {
                 Target::Server { url, .. } => Some(Server::link(url, &wanted.uuid)),
                 Target::Feed { .. } => None,
             },
-            organisation: held.map_or_else(String::new, |held| run.shown(held.event.organisation())),
+            organisation: event.map_or_else(String::new, |event| run.shown(event.organisation())),
             date: wanted.date.clone(),
             tlp: wanted.tlp.word().to_owned(),
+            visible_to: Some(self.audience(wanted, event)),
             attributes: attributes as u64,
             verdict: verdict.word().to_owned(),
-            reason: None,
+            reason: wanted.extends.map(|uuid| format!("extends event {uuid}")),
         };
         self.part.with(|part| part.events = vec![line]);
-        if held.is_some() && !self.dry_run {
+        if event.is_some() && !self.dry_run {
             let tag = format!("misp:event=\"{}:{}\"", self.connection.name, wanted.uuid);
             run.draft().operations.push(Operation::AddTagToCase { tag });
         }
     }
 
-    /// Writes every observable's verdict into ledger and report.
-    pub(super) fn tell(&self, decided: &[Option<Verdict>], mapped: &Mapped, outcome: &[Outcome], is_stopped: bool) {
+    /// Who may see an event: the word of MISP for its distribution.
+    fn audience(&self, wanted: &Wanted, event: Option<&Event>) -> String {
+        if self.is_public() {
+            return "everyone who pulls this feed".to_owned();
+        }
+        let held = event.and_then(|event| event.distribution).and_then(|held| u64::try_from(held).ok());
+        match held.unwrap_or(wanted.distribution) {
+            0 => "your organisation only".to_owned(),
+            1 => "this community only".to_owned(),
+            2 => "connected communities".to_owned(),
+            3 => "all communities".to_owned(),
+            4 => wanted.sharing_group.map_or("a sharing group".to_owned(), |group| format!("sharing group {group}")),
+            other => format!("distribution {other}"),
+        }
+    }
+
+    /// Writes every verdict into ledger and report.
+    pub(super) fn tell(&self, decided: &[Option<Verdict>], done: &Done, hits: &HashMap<String, Vec<String>>) {
+        let Done { mapped, outcome, stopped, .. } = done;
+        mapped.warnings.iter().for_each(|warning| self.part.warn(warning.clone()));
+        mapped.refused.values().for_each(|verdict| self.part.record(Item::Observables, verdict, 1));
         let became = became(mapped, outcome);
         for (index, (one, decided)) in self.input.observables.iter().zip(decided).enumerate() {
             let (verdict, remark, attribute) =
@@ -82,7 +111,7 @@ impl One<'_> {
                     }
                 };
             let (data_type, data) = self.shown(one, index);
-            if let (Verdict::Failed(reason), false) = (&verdict, is_stopped) {
+            if let (Verdict::Failed(reason), false) = (&verdict, stopped.is_some()) {
                 self.part.fail(format!("{data} ({data_type}): {reason}"));
             }
             self.part.show_observable(ObservableLine {
@@ -92,12 +121,78 @@ impl One<'_> {
                 reason: verdict.reason().map(ToOwned::to_owned).or(remark),
                 attribute: attribute.map(|attribute| format!("{}/{}", attribute.category, attribute.kind)),
                 uuid: attribute.map(|attribute| attribute.uuid.to_string()),
+                warninglists: attribute.and_then(|one| hits.get(&one.value)).cloned().unwrap_or_default(),
+            });
+        }
+        self.tell_files(decided, done);
+        self.tell_retractions(done);
+        self.tell_proposals(done);
+    }
+
+    /// The files themselves, beside their hashes.
+    fn tell_files(&self, decided: &[Option<Verdict>], done: &Done) {
+        if self.settings.export_attachments == Attachments::Hashes {
+            return;
+        }
+        let Done { mapped, outcome, stopped, .. } = done;
+        let wanted = &mapped.wanted;
+        let place_of = |one: &WantedAttribute| one.place.as_ref().map(|place| place.object);
+        let object_of: HashMap<usize, Option<Uuid>> = wanted
+            .attributes
+            .iter()
+            .flat_map(|one| one.from.iter().map(move |index| (*index, place_of(one))))
+            .collect();
+        let carriers: HashMap<Option<Uuid>, &Outcome> = wanted
+            .attributes
+            .iter()
+            .zip(outcome)
+            .filter(|(attribute, _)| attribute.file.is_some())
+            .map(|(attribute, outcome)| (place_of(attribute), outcome))
+            .collect();
+        for (index, one) in self.input.observables.iter().enumerate() {
+            let is_open = decided.get(index).is_none_or(Option::is_none);
+            let Some(ioc) = one.as_ref().ok().filter(|ioc| is_open && is_file(ioc)) else { continue };
+            let carrier = object_of.get(&index).and_then(|object| carriers.get(object));
+            let verdict = mapped.files.get(&index).cloned().or_else(|| carrier.map(|(verdict, _)| verdict.clone()));
+            let verdict = verdict.unwrap_or_else(|| Verdict::Failed(super::NOT_SENT.to_owned()));
+            self.part.fetched(Item::Files, 1);
+            self.part.record(Item::Files, &verdict, 1);
+            if let (Verdict::Failed(reason), false) = (&verdict, stopped.is_some()) {
+                let name = ioc.observable.attachment.as_ref().map_or("", |attachment| &attachment.name);
+                self.part.fail(format!("{} (the file itself): {reason}", self.part.run.shown(name)));
+            }
+        }
+    }
+
+    fn tell_retractions(&self, done: &Done) {
+        for (retraction, verdict) in done.plan.retractions.iter().zip(&done.retracted) {
+            self.part.fetched(Item::Retractions, 1);
+            self.part.record(Item::Retractions, verdict, 1);
+            let value = self.part.run.shown(&retraction.value);
+            if let (Verdict::Failed(reason), None) = (verdict, &done.stopped) {
+                self.part.fail(format!("retracting {value}: {reason}"));
+            }
+            self.part.show_retraction(RetractionLine {
+                uuid: retraction.uuid.to_string(),
+                attribute: self.part.run.shown(&retraction.attribute),
+                value,
+                verdict: verdict.word().to_owned(),
+                reason: verdict.reason().map(ToOwned::to_owned),
             });
         }
     }
 
+    /// Proposals of other organisations wait for a decision in MISP, and nobody looks there without being told.
+    fn tell_proposals(&self, done: &Done) {
+        let Some(after) = &done.after else { return };
+        let is_mine = |uuid: &str| Uuid::parse_str(uuid).is_ok_and(|uuid| self.ids.is_mine(&uuid));
+        let of = after.attributes.iter().filter(|attribute| is_mine(&attribute.uuid));
+        let open = of.flat_map(|one| &one.proposals).filter(|proposal| proposal.deleted != Some(true)).count();
+        self.part.with(|part| part.proposals = open as u64);
+    }
+
     /// Type and value of an observable, or of what stands in its place.
-    fn shown(&self, one: &Result<case::Ioc, String>, index: usize) -> (String, String) {
+    pub(super) fn shown(&self, one: &Result<case::Ioc, String>, index: usize) -> (String, String) {
         let Ok(ioc) = one else { return ("no observable".to_owned(), format!("element {}", index + 1)) };
         let observable = &ioc.observable;
         let value = observable.attachment.as_ref().map_or(&observable.data, |attachment| &attachment.name);
@@ -134,10 +229,18 @@ pub(super) fn live(held: Option<&Held>) -> usize {
     held.map_or(0, |held| held.attributes.iter().filter(|attribute| attribute.deleted != Some(true)).count())
 }
 
+/// The first of several names, and how many more there are.
+pub(super) fn first(names: &[&str]) -> String {
+    let first = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use uuid::Uuid;
 
     #[test]
     fn a_link_names_the_event() {

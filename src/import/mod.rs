@@ -214,6 +214,7 @@ impl One<'_> {
     fn line(&self, event: &Event, uuid: &Uuid, verdict: &Verdict, attributes: u64) -> EventLine {
         let run = &self.part.run;
         EventLine {
+            visible_to: None,
             uuid: uuid.to_string(),
             id: Some(run.shown(&event.id)).filter(|id| !id.is_empty()),
             title: run.shown(&event.info),

@@ -50,7 +50,7 @@ impl<'a> Reading<'a> {
 
     pub(super) fn piece(&mut self, piece: Piece) -> Result<()> {
         match piece {
-            Piece::Attribute(element) => self.attribute(element, None)?,
+            Piece::Attribute(element) => self.attribute(*element, None)?,
             Piece::Object(Element::Good(object)) => self.object(object)?,
             Piece::Object(Element::Bad(kind)) => self.attribute(Element::Bad(kind), None)?,
         }

@@ -2,7 +2,7 @@
 //! Files appear whole, by a rename, under a lock; the manifest is rebuilt from the event files, so that a run that died
 //! between two files is mended by the next one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -15,10 +15,15 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::wire::{self, Attribute, Entries, Event, Piece, Pieces};
+use super::sent;
+use super::tags::TagNames;
+use super::wire::{Attribute, Entries, Event, Piece, Pieces};
 use super::{Held, Listed, Window};
-use crate::export::plan::{Plan, Wanted, WantedAttribute};
+use crate::export::content::Contents;
+use crate::export::plan::{Change, Head as Header, Plan};
+use crate::export::retract::Act;
 use crate::export::sending::Sending;
+use crate::export::wanted::{Wanted, WantedAttribute};
 use crate::files;
 use crate::json::{self, Element, Source};
 use crate::time::Clock;
@@ -114,19 +119,35 @@ impl Feed {
         Source::new(file).read(|hand| Pieces { is_inside: false, hand, on }).with_context(reading)
     }
 
-    /// What an event file holds.
+    /// Which of these events have a file.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn there(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
+        let mut there = Vec::new();
+        for uuid in uuids {
+            let path = self.file(uuid);
+            if path.try_exists().with_context(|| format!("reading {}", path.display()))? {
+                there.push((*uuid, self.head(uuid)?));
+            }
+        }
+        Ok(there)
+    }
+
+    /// What an event file holds. Its objects have no numbers, so their uuids stand for these.
     ///
     /// # Errors
     /// A file that is broken.
-    pub fn held(&self, uuid: &Uuid) -> Result<Option<Held>> {
-        let path = self.file(uuid);
-        if !path.try_exists().with_context(|| format!("reading {}", path.display()))? {
-            return Ok(None);
-        }
-        let event = self.head(uuid)?;
+    pub fn content(&self, uuid: &Uuid, event: Event) -> Result<Held> {
         let mut attributes = Vec::new();
-        self.each_attribute(uuid, &mut |attribute| attributes.push(attribute))?;
-        Ok(Some(Held { event, attributes }))
+        let mut objects = HashMap::new();
+        self.each_attribute(uuid, &mut |attribute| {
+            if let Ok(object) = Uuid::parse_str(&attribute.object_id) {
+                objects.insert(attribute.object_id.clone(), object);
+            }
+            attributes.push(attribute);
+        })?;
+        Ok(Held { event, attributes, objects })
     }
 
     fn head(&self, uuid: &Uuid) -> Result<Event> {
@@ -137,37 +158,41 @@ impl Feed {
         event.with_context(|| format!("{}: there is no event in it", reading()))
     }
 
-    /// Every attribute of an event file, those in objects too.
+    /// Every attribute of an event file, those in objects too, with the object's uuid as `object_id`.
     fn each_attribute(&self, uuid: &Uuid, on: &mut dyn FnMut(Attribute)) -> Result<()> {
-        let mut good = |element| {
+        let mut good = |element, object: &str| {
             if let Element::Good(attribute) = element {
-                on(attribute);
+                on(Attribute { object_id: object.to_owned(), ..attribute });
             }
         };
         self.read(uuid, &mut |piece| {
             match piece {
-                Piece::Attribute(element) => good(element),
-                Piece::Object(Element::Good(object)) => object.attributes.into_iter().for_each(&mut good),
+                Piece::Attribute(element) => good(*element, ""),
+                Piece::Object(Element::Good(object)) => {
+                    object.attributes.into_iter().for_each(|element| good(element, &object.uuid));
+                }
                 Piece::Object(Element::Bad(_)) => {}
             }
             Ok(())
         })
     }
 
-    /// Writes what a plan adds, then brings manifest and hashes in line with the event files. A file that would not
-    /// change is not written.
+    /// Writes what a plan adds and changes, then brings manifest and hashes in line with the event files. A file that would
+    /// not change is not written.
     ///
     /// # Errors
     /// What could not be read or written.
-    pub fn apply(&self, wanted: &Wanted, plan: &Plan, sending: &mut Sending) -> Result<()> {
-        let additions: Vec<_> = plan.additions(wanted).collect();
-        if plan.create || !additions.is_empty() {
+    pub fn apply(&self, wanted: &Wanted, plan: &Plan, contents: &Contents<'_>, sending: &mut Sending) -> Result<()> {
+        if !plan.is_empty() {
             let path = self.file(&wanted.uuid);
             let mut file = read_file(&path)?.unwrap_or_else(|| self.new_event(wanted));
-            self.append(&mut file, &additions).ok_or_else(|| anyhow!("{} is no event file", path.display()))?;
+            let no_event = || anyhow!("{} is no event file", path.display());
+            let event = file.get_mut("Event").and_then(Value::as_object_mut).with_context(no_event)?;
+            let edit = Edited { timestamp: self.clock.now.to_string(), event };
+            let done = edit.all(wanted, plan, contents, sending).with_context(no_event)?;
             // A file is there whole or not at all, so an error means that nothing was changed.
             self.write(&format!("{}.json", wanted.uuid), &format!("{file:#}\n"))?;
-            sending.sent(additions.iter().copied(), true);
+            sending.sent(done, true);
         }
         self.write_index(sending)
     }
@@ -176,30 +201,12 @@ impl Feed {
         let more = json!({
             "publish_timestamp": "0",
             "timestamp": self.clock.now.to_string(),
-            "extends_uuid": "",
+            "extends_uuid": wanted.extends.map(|uuid| uuid.to_string()).unwrap_or_default(),
             "Orgc": wanted.organisation,
             "Attribute": [],
             "Object": [],
         });
-        wire::wanted_event(wanted, more)
-    }
-
-    fn append(&self, file: &mut Value, additions: &[&WantedAttribute]) -> Option<()> {
-        let event = file.get_mut("Event")?.as_object_mut()?;
-        let list = event.entry("Attribute").or_insert_with(|| json!([])).as_array_mut()?;
-        list.extend(additions.iter().map(|attribute| self.attribute(attribute)));
-        if !additions.is_empty() {
-            event.insert("timestamp".to_owned(), Value::from(self.clock.now.to_string()));
-        }
-        Some(())
-    }
-
-    fn attribute(&self, attribute: &WantedAttribute) -> Value {
-        let timestamp = self.clock.now.to_string();
-        wire::wanted_attribute(
-            attribute,
-            json!({"timestamp": timestamp, "deleted": false, "disable_correlation": false}),
-        )
+        json!({"Event": sent::event(wanted, &TagNames::default(), more)})
     }
 
     /// Rebuilds `manifest.json` and `hashes.csv` from the event files, each read as a stream.
@@ -258,6 +265,131 @@ impl Feed {
 
     fn file(&self, event: &Uuid) -> PathBuf {
         self.folder.join(format!("{event}.json"))
+    }
+}
+
+/// An event file while it is changed.
+struct Edited<'e> {
+    timestamp: String,
+    event: &'e mut Map<String, Value>,
+}
+
+impl Edited<'_> {
+    /// Everything that a plan says; gives the attributes concerned. None if the file is no event's.
+    fn all(
+        mut self,
+        wanted: &Wanted,
+        plan: &Plan,
+        contents: &Contents<'_>,
+        sending: &mut Sending,
+    ) -> Option<Vec<Uuid>> {
+        self.head(&plan.head);
+        let mut done = Vec::new();
+        for edit in plan.edits(wanted) {
+            self.change(&edit.uuid, edit.change);
+            done.push(edit.uuid);
+        }
+        for removed in plan.retractions.iter().filter(|one| one.act == Act::Remove) {
+            self.remove(&removed.uuid);
+            done.push(removed.uuid);
+        }
+        for attribute in plan.additions(wanted) {
+            match self.attribute(attribute, contents) {
+                Ok(body) => {
+                    self.add(attribute, body)?;
+                    done.push(attribute.uuid);
+                }
+                Err(error) => sending.refused(attribute, format!("the file could not be read: {error:#}")),
+            }
+        }
+        self.event.insert("timestamp".to_owned(), Value::from(self.timestamp));
+        Some(done)
+    }
+
+    fn attribute(&self, attribute: &WantedAttribute, contents: &Contents<'_>) -> Result<Value> {
+        let more = json!({"timestamp": self.timestamp, "deleted": false, "disable_correlation": false});
+        let content = contents.of(attribute)?;
+        Ok(sent::attribute(attribute, content.as_ref(), &TagNames::default(), more))
+    }
+
+    fn add(&mut self, attribute: &WantedAttribute, body: Value) -> Option<()> {
+        let Some(place) = &attribute.place else {
+            let list = self.event.entry("Attribute").or_insert_with(|| json!([])).as_array_mut()?;
+            list.push(body);
+            return Some(());
+        };
+        let objects = self.event.entry("Object").or_insert_with(|| json!([])).as_array_mut()?;
+        let is_it = |object: &Value| object.get("uuid").and_then(Value::as_str) == Some(&place.object.to_string());
+        let at = match objects.iter().position(is_it) {
+            Some(at) => at,
+            None => {
+                objects.push(sent::object(&place.object, Vec::new(), json!({"timestamp": self.timestamp})));
+                objects.len() - 1
+            }
+        };
+        objects.get_mut(at)?.get_mut("Attribute")?.as_array_mut()?.push(body);
+        Some(())
+    }
+
+    fn head(&mut self, head: &Header) {
+        let Value::Object(mut sent) = sent::head(head) else { return };
+        let tags = sent.shift_remove("Tag");
+        self.event.extend(sent);
+        set_tags(self.event, tags);
+    }
+
+    fn change(&mut self, uuid: &Uuid, change: &Change) {
+        let Value::Object(mut sent) = sent::change(uuid, change) else { return };
+        let tags = sent.shift_remove("Tag");
+        sent.insert("timestamp".to_owned(), Value::from(self.timestamp.clone()));
+        if let Some(deleted) = change.deleted {
+            sent.insert("deleted".to_owned(), Value::from(deleted));
+        }
+        for list in lists(self.event) {
+            for attribute in list.iter_mut().filter(|one| is_of(one, uuid)).filter_map(Value::as_object_mut) {
+                attribute.extend(sent.clone());
+                set_tags(attribute, tags.clone());
+            }
+        }
+    }
+
+    fn remove(&mut self, uuid: &Uuid) {
+        lists(self.event).into_iter().for_each(|list| list.retain(|one| !is_of(one, uuid)));
+    }
+}
+
+/// The lists of attributes in an event: its own, and those of its objects.
+fn lists(event: &mut Map<String, Value>) -> Vec<&mut Vec<Value>> {
+    let mut lists = Vec::new();
+    for (name, value) in event.iter_mut() {
+        match (name.as_str(), value) {
+            ("Attribute", Value::Array(list)) => lists.push(list),
+            ("Object", Value::Array(objects)) => {
+                let of_objects = objects.iter_mut().filter_map(|object| object.get_mut("Attribute")?.as_array_mut());
+                lists.extend(of_objects);
+            }
+            _ => {}
+        }
+    }
+    lists
+}
+
+fn is_of(attribute: &Value, uuid: &Uuid) -> bool {
+    let written = attribute.get("uuid").and_then(Value::as_str).unwrap_or_default();
+    Uuid::parse_str(written).is_ok_and(|written| written == *uuid)
+}
+
+/// Adds tags and takes off those with `deleted`.
+fn set_tags(holder: &mut Map<String, Value>, tags: Option<Value>) {
+    let Some(Value::Array(tags)) = tags else { return };
+    let list = holder.entry("Tag").or_insert_with(|| json!([]));
+    let Some(list) = list.as_array_mut() else { return };
+    let name = |tag: &Value| tag.get("name").and_then(Value::as_str).unwrap_or_default().to_lowercase();
+    for tag in tags {
+        list.retain(|known| name(known) != name(&tag));
+        if tag.get("deleted").is_none() {
+            list.push(tag);
+        }
     }
 }
 

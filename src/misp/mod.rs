@@ -2,20 +2,27 @@
 //! here and nowhere else.
 
 pub mod feed;
+pub mod sent;
 pub mod server;
+pub mod tags;
 pub mod wire;
 
-use anyhow::Result;
+use std::collections::HashMap;
+
+use anyhow::{Result, bail};
 use uuid::Uuid;
 
 use crate::config::connections::{Connection, Target};
-use crate::export::plan::{Plan, Wanted};
-use crate::export::sending::Sending;
+use crate::export::content::Contents;
+use crate::export::plan::Plan;
+use crate::export::sending::{Sending, Stop};
+use crate::export::wanted::Wanted;
 use crate::full::{Kind, PartOf};
 use crate::http::Network;
 use crate::types::ServerTypes;
 use feed::Feed;
 use server::Server;
+use tags::TagNames;
 use wire::{Attribute, Event, Piece};
 
 /// A MISP that can be asked.
@@ -42,6 +49,33 @@ pub struct Held {
     pub event: Event,
     /// Its attributes, soft-deleted ones included, those in objects too.
     pub attributes: Vec<Attribute>,
+    /// Its objects: the uuid by what `object_id` of their attributes says.
+    pub objects: HashMap<String, Uuid>,
+}
+
+impl Held {
+    /// The object that an attribute is in.
+    #[must_use]
+    pub fn object_of(&self, attribute: &Attribute) -> Option<Uuid> {
+        self.objects.get(&attribute.object_id).copied()
+    }
+
+    /// True if two looks saw the same.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.event.timestamp == other.event.timestamp
+            && self.attributes == other.attributes
+            && self.objects == other.objects
+    }
+}
+
+/// What a look at an event is for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    /// Sightings are of interest too.
+    pub sightings: bool,
+    /// Objects are wanted, so that one without attributes counts too.
+    pub objects: bool,
 }
 
 impl Misp {
@@ -111,26 +145,91 @@ impl Misp {
         }
     }
 
+    /// Which of these events there are, and are shown to us.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn there(&self, events: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
+        match self {
+            Self::Server(server) => server.there(events),
+            Self::Feed(feed) => feed.there(events),
+        }
+    }
+
+    /// What an event that is there holds.
+    ///
+    /// # Errors
+    /// What stopped the reading.
+    pub fn content(&self, uuid: &Uuid, event: Event, look: Look) -> Result<Held> {
+        match self {
+            Self::Server(server) => server.content(uuid, event, look),
+            Self::Feed(feed) => feed.content(uuid, event),
+        }
+    }
+
     /// What an event holds; none if this MISP has no such event, or does not show it to us.
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn held(&self, event: &Uuid) -> Result<Option<Held>> {
-        match self {
-            Self::Server(server) => server.held(event),
-            Self::Feed(feed) => feed.held(event),
-        }
+    pub fn held(&self, event: &Uuid, look: Look) -> Result<Option<Held>> {
+        let there = self.there(&[*event])?.pop();
+        there.map(|(uuid, head)| self.content(&uuid, head, look)).transpose()
     }
 
-    /// True if an event may be written by us: a server's event by its own organisation; a feed's by whoever may write
-    /// the folder.
+    /// True if an event may be written by us: a server's event by its own organisation, unless it came by
+    /// synchronisation; a feed's by whoever may write the folder.
     ///
     /// # Errors
     /// That the server does not say who we are.
     pub fn owns(&self, event: &Event) -> Result<bool> {
         match self {
+            Self::Server(_) if event.locked == Some(true) => Ok(false),
             Self::Server(server) => server.owns(event),
             Self::Feed(_) => Ok(true),
+        }
+    }
+
+    /// What these tags are called there, and which cannot be set.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn tag_names(&self, wanted: &[&str]) -> Result<TagNames> {
+        match self {
+            Self::Server(server) => server.tag_names(wanted),
+            Self::Feed(_) => Ok(TagNames::default()),
+        }
+    }
+
+    /// True if the tags of what is there may be changed.
+    ///
+    /// # Errors
+    /// That the server does not say who we are.
+    pub fn sets_tags(&self) -> Result<bool> {
+        match self {
+            Self::Server(server) => Ok(server.me()?.rights.sets),
+            Self::Feed(_) => Ok(true),
+        }
+    }
+
+    /// The warninglists that have one of these values, by value; a feed has none.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn warninglists(&self, values: &[&str]) -> Result<HashMap<String, Vec<String>>> {
+        match self {
+            Self::Server(server) => server.warninglists(values),
+            Self::Feed(_) => Ok(HashMap::new()),
+        }
+    }
+
+    /// Adds one sighting of an attribute; `moment` is when, in seconds since 1970, now if not given.
+    ///
+    /// # Errors
+    /// That it was not added.
+    pub fn sight(&self, attribute: &Uuid, moment: Option<i64>) -> Result<()> {
+        match self {
+            Self::Server(server) => server.sight(attribute, moment),
+            Self::Feed(_) => bail!("a feed carries no sightings"),
         }
     }
 
@@ -139,10 +238,17 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the writing. Some of it may have arrived.
-    pub fn apply(&self, wanted: &Wanted, plan: &Plan, sending: &mut Sending) -> Result<()> {
+    pub fn apply(
+        &self,
+        wanted: &Wanted,
+        plan: &Plan,
+        names: &TagNames,
+        contents: &Contents<'_>,
+        sending: &mut Sending,
+    ) -> Result<(), Stop> {
         match self {
-            Self::Server(server) => server.apply(wanted, plan, sending),
-            Self::Feed(feed) => feed.apply(wanted, plan, sending),
+            Self::Server(server) => server::write::Write { server, wanted, plan, names, contents }.all(sending),
+            Self::Feed(feed) => feed.apply(wanted, plan, contents, sending).map_err(Stop::No),
         }
     }
 

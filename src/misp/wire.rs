@@ -7,7 +7,6 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::export::plan::{Wanted, WantedAttribute};
 use crate::json::{self, Each, Element, Hand};
 
 /// An event without its content: a row of `events/index`, an entry of a feed's manifest, the head of an event file.
@@ -156,18 +155,51 @@ pub struct Attribute {
     /// When it was last seen.
     #[serde(deserialize_with = "json::text")]
     pub last_seen: String,
+    /// Its object's number on its server; `0` for none. In a feed, the object's uuid.
+    #[serde(deserialize_with = "json::text")]
+    pub object_id: String,
     /// Its role in its object.
     #[serde(deserialize_with = "json::text")]
     pub object_relation: String,
+    /// When it was last changed, in seconds since 1970.
+    #[serde(deserialize_with = "json::number")]
+    pub timestamp: Option<i64>,
     /// Its tags.
     #[serde(rename = "Tag", deserialize_with = "json::objects")]
     pub tags: Vec<Tag>,
+    /// Its sightings, where they were asked for (`fixtures/wire/misp/422-attribute-include-sightings.json`).
+    #[serde(rename = "Sighting", deserialize_with = "json::objects")]
+    pub sightings: Vec<Sighting>,
+    /// Open proposals to change it, where they were asked for.
+    #[serde(rename = "ShadowAttribute", deserialize_with = "json::objects")]
+    pub proposals: Vec<Proposal>,
+}
+
+/// A sighting.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Sighting {
+    /// Who or what saw it.
+    #[serde(deserialize_with = "json::text")]
+    pub source: String,
+}
+
+/// A proposal; only that it is there counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Proposal {
+    /// True once it was discarded.
+    #[serde(deserialize_with = "json::flag")]
+    pub deleted: Option<bool>,
 }
 
 /// An object: attributes that belong together.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Object {
+    /// The number on its server.
+    #[serde(deserialize_with = "json::text")]
+    pub id: String,
     /// Its template's name.
     #[serde(deserialize_with = "json::text")]
     pub name: String,
@@ -182,53 +214,11 @@ pub struct Object {
     pub attributes: Vec<Element<Attribute>>,
 }
 
-/// An event that should be, without its attributes, as a server and a feed both take it; `more` is what only one of them
-/// has.
-#[must_use]
-pub fn wanted_event(wanted: &Wanted, more: Value) -> Value {
-    let event = json!({
-        "uuid": wanted.uuid,
-        "info": wanted.info,
-        "date": wanted.date,
-        "threat_level_id": wanted.threat_level.to_string(),
-        "analysis": wanted.analysis.to_string(),
-        "published": false,
-        "Tag": tags(wanted.tags.iter().map(String::as_str)),
-    });
-    json!({"Event": joined(event, more)})
-}
-
-/// An attribute that should be, as a server and a feed both take it; `more` is what only one of them has.
-#[must_use]
-pub fn wanted_attribute(attribute: &WantedAttribute, more: Value) -> Value {
-    let shared = json!({
-        "uuid": attribute.uuid,
-        "type": attribute.kind,
-        "category": attribute.category,
-        "value": attribute.value,
-        "to_ids": true,
-        "comment": attribute.comment,
-        "Tag": tags(attribute.tags()),
-    });
-    joined(shared, more)
-}
-
-fn tags<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Value> {
-    names.map(|name| json!({"name": name})).collect()
-}
-
-fn joined(mut shared: Value, more: Value) -> Value {
-    if let (Value::Object(shared), Value::Object(more)) = (&mut shared, more) {
-        shared.extend(more);
-    }
-    shared
-}
-
 /// What stands in an event: an attribute, or an object with its own.
 #[derive(Debug)]
 pub enum Piece {
     /// An attribute of the event itself.
-    Attribute(Element<Attribute>),
+    Attribute(Box<Element<Attribute>>),
     /// An object.
     Object(Element<Object>),
 }
@@ -269,9 +259,10 @@ impl<'de> Visitor<'de> for Pieces<'_> {
                     map.next_value_seed(Pieces { is_inside: key == "Event", hand: hand.clone(), on: &mut *on })?;
                 }
                 _ if !is_inside => map.next_value::<IgnoredAny>().map(drop)?,
-                "Attribute" => {
-                    map.next_value_seed(Each { hand: hand.clone(), on: &mut |element| on(Piece::Attribute(element)) })?
-                }
+                "Attribute" => map.next_value_seed(Each {
+                    hand: hand.clone(),
+                    on: &mut |element| on(Piece::Attribute(Box::new(element))),
+                })?,
                 "Object" => {
                     map.next_value_seed(Each { hand: hand.clone(), on: &mut |element| on(Piece::Object(element)) })?
                 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::http_fake::{Fault, Nth, What};
-use crate::misp::{Fake, World, key};
+use crate::misp::{Fake, World, key, writes};
 use crate::program::{Program, counts, failure, full, of};
 use crate::thehive;
 
@@ -25,14 +25,6 @@ fn ioc(data_type: &str, data: &str) -> Value {
 
 fn numbered(number: usize) -> Value {
     (0..number).map(|n| ioc("domain", &format!("host-{n}.example"))).collect()
-}
-
-/// The requests that could change something.
-fn writes(misp: &Fake) -> Vec<String> {
-    let reads =
-        ["/servers/getVersion", "/attributes/describeTypes", "/events/index", "/attributes/restSearch", "/events/view"];
-    let requests = misp.requests().into_iter().map(|request| request.path);
-    requests.filter(|path| !reads.iter().any(|read| path.starts_with(read))).collect()
 }
 
 #[test]
@@ -90,21 +82,22 @@ fn a_second_run_sends_no_write_request() {
 }
 
 #[test]
-fn a_new_ioc_joins_the_event_and_the_report_says_what_is_not_done_yet() {
+fn a_new_ioc_joins_the_event_and_what_changed_is_brought_in_line() {
     let misp = Fake::start(World::new());
     Program::Export.report(&job(&misp, "admin", numbered(3)));
     let mut again = job(&misp, "admin", json!([ioc("domain", "host-0.example"), ioc("domain", "new.example")]));
     again["data"]["title"] = json!("Another title");
     again["data"]["tlp"] = json!(3);
     let report = Program::Export.report(&again);
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 1), ("unchanged", 1)]));
-    assert_eq!(misp.world().events[0].attributes.len(), 4);
-    let warnings = full(&report)["connections"][0]["warnings"].to_string();
-    for remark in
-        ["does not change it", "does not add tags", "2 attributes of earlier exports are no IOCs of the case any more"]
-    {
-        assert!(warnings.contains(remark), "{remark} is not in {warnings}");
-    }
+    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 1), ("updated", 1)]));
+    assert_eq!(counts(full(&report), "retractions"), of([("fetched", 2), ("skipped", 2)]));
+    let rules = json!({"the job brought the observables, so the case was not read as a whole": 2});
+    assert_eq!(full(&report)["ledger"]["retractions"]["skipped_by"], rules);
+    let world = misp.world();
+    let event = &world.events[0];
+    assert_eq!((event.info.as_str(), event.attributes.len(), event.distribution), ("Another title", 4, 0));
+    assert_eq!(world.names(&event.tags), ["PAP:AMBER", "tlp:red"]);
+    assert_eq!((event.attributes[0].distribution, event.attributes[3].distribution), (0, 0));
 }
 
 #[test]
@@ -187,7 +180,10 @@ fn tags_that_the_key_may_not_make_are_a_warning() {
     let report = Program::Export.report(&job(&misp, "partner", numbered(1)));
     assert_eq!(counts(full(&report), "observables"), of([("fetched", 1), ("created", 1)]));
     let warnings = full(&report)["connections"][0]["warnings"].to_string();
-    assert!(warnings.contains("MISP left out the tags tlp:amber, PAP:AMBER"), "{warnings}");
+    assert!(warnings.contains("the tags PAP:AMBER, tlp:amber stay here"), "{warnings}");
+    misp.forget_requests();
+    Program::Export.report(&job(&misp, "partner", numbered(1)));
+    assert_eq!(writes(&misp), [""; 0]);
 }
 
 #[test]
@@ -229,11 +225,22 @@ fn a_deleted_event_on_the_blocklist_is_explained() {
 }
 
 #[test]
-fn an_event_of_that_uuid_that_the_key_cannot_see_is_explained() {
+fn an_event_of_that_uuid_that_the_key_cannot_see_is_extended() {
     let misp = Fake::start(World::new());
-    Program::Export.report(&job(&misp, "admin", numbered(1)));
-    let message = failure(&Program::Export.report(&job(&misp, "thirduser", numbered(1)))).to_owned();
-    assert!(message.contains("belongs to an event that this key cannot see"), "{message}");
+    Program::Export.report(&job(&misp, "admin", numbered(2)));
+    let report = Program::Export.report(&job(&misp, "thirduser", numbered(2)));
+    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 2)]));
+    let warnings = full(&report)["connections"][0]["warnings"].to_string();
+    assert!(warnings.contains("belongs to an event that this key cannot see"), "{warnings}");
+    {
+        let world = misp.world();
+        let [first, second] = world.events.as_slice() else { panic!("{} events", world.events.len()) };
+        assert_eq!((&second.extends_uuid, second.attributes.len()), (&first.uuid, 2));
+    }
+    misp.forget_requests();
+    let again = Program::Export.report(&job(&misp, "thirduser", numbered(2)));
+    assert_eq!(counts(full(&again), "observables"), of([("fetched", 2), ("unchanged", 2)]));
+    assert_eq!(writes(&misp), [""; 0]);
 }
 
 #[test]
@@ -242,9 +249,11 @@ fn an_answer_that_breaks_off_is_looked_after() {
     misp.fault(Fault { on: "/attributes/add", nth: Nth::Only(1), what: What::CutAfter(20) });
     let report = Program::Export.report(&job(&misp, "admin", numbered(3)));
     assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), ("created", 3)]));
-    assert!(full(&report)["message"].as_str().unwrap().starts_with("INCOMPLETE: "));
+    assert!(full(&report)["message"].as_str().unwrap().starts_with("Exported 3 IOCs"));
+    misp.forget_requests();
     let again = Program::Export.report(&job(&misp, "admin", numbered(3)));
     assert_eq!(counts(full(&again), "observables"), of([("fetched", 3), ("unchanged", 3)]));
+    assert_eq!(writes(&misp), [""; 0]);
 }
 
 #[test]

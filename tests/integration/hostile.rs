@@ -176,7 +176,7 @@ fn an_event_of_another_organisation_is_not_written_even_by_an_administrator() {
 }
 
 #[test]
-fn what_is_red_now_and_stands_in_a_feed_is_an_alarm() {
+fn what_is_red_now_and_stands_in_a_feed_is_taken_out_and_is_an_alarm() {
     let folder = tempfile::tempdir().unwrap();
     let mut job = export(&format!("file://{}", folder.path().display()), domains(2));
     job["config"]["key"] = json!(["-"]);
@@ -185,11 +185,12 @@ fn what_is_red_now_and_stands_in_a_feed_is_an_alarm() {
     let report = Program::Export.report(&job);
     assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("unchanged", 1), ("skipped", 1)]));
     let message = full(&report)["message"].as_str().unwrap();
-    assert!(
-        message.starts_with("INCOMPLETE: ") && message.contains("everyone who pulls this feed can still read them"),
-        "{message}"
-    );
-    assert!(!report.to_string().contains("no IOCs of the case any more"));
+    assert!(message.starts_with("INCOMPLETE: ") && message.contains("whoever pulled it before has them"), "{message}");
+    assert_eq!(counts(full(&report), "retractions"), of([("fetched", 1), ("updated", 1)]));
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        assert!(!text.contains("host-0.example"), "{text}");
+    }
 }
 
 #[test]

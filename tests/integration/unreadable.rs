@@ -36,7 +36,7 @@ fn missing_data_and_wrong_data_types_are_named() {
     let of = |program: Program, job: Value| failure(&program.report(&job)).to_owned();
     assert_eq!(of(Program::Export, json!({"dataType": "thehive:case"})), "Missing data field");
     assert_eq!(of(Program::Import, json!({"dataType": "other", "data": null})), "Missing data field");
-    let undelivered = "the data type \"thehive:alert\" is not delivered by this version: delivered is thehive:case";
+    let undelivered = "the data type \"thehive:alert\" is not delivered by this version: delivered are thehive:case, thehive:case_artifact";
     assert_eq!(of(Program::Export, json!({"dataType": "thehive:alert", "data": {}})), undelivered);
     let undelivered = "the data type \"domain\" is not delivered by this version: delivered is other";
     assert_eq!(of(Program::Import, json!({"dataType": "domain", "data": "evil.example.com"})), undelivered);

@@ -3,90 +3,267 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Server, explained, says};
-use crate::export::plan::{Plan, Wanted, WantedAttribute};
-use crate::export::sending::Sending;
+use super::{SOURCE, Server, explained, says};
+use crate::export::content::{Content, Contents};
+use crate::export::plan::Plan;
+use crate::export::sending::{Sending, Stop};
+use crate::export::wanted::{Wanted, WantedAttribute};
 use crate::http::{self, Cause, Failure};
-use crate::misp::wire;
+use crate::misp::sent::{self, joined};
+use crate::misp::tags::TagNames;
 
-/// Attributes sent at once: MISP takes about four seconds for them.
+/// Attributes sent at once: MISP takes about four seconds for a thousand.
 const BATCH: usize = 1_000;
+/// No list is made shorter than this after a timeout.
+const SHORTEST: usize = 50;
 
 impl Server {
-    /// Header and tags first, then the attributes in lists, one list after the other. MISP answers 200 and leaves out
-    /// what it dislikes, so this tells what was refused, and the caller looks.
+    /// Adds one sighting of an attribute. MISP answers 200 to a failure too
+    /// (`fixtures/wire/misp/251-sighting-add-unknown.json`).
     ///
     /// # Errors
-    /// What stopped the writing.
-    pub fn apply(&self, wanted: &Wanted, plan: &Plan, sending: &mut Sending) -> Result<()> {
-        if plan.create {
-            self.add_event(wanted, sending)?;
+    /// That it was not added.
+    pub(in crate::misp) fn sight(&self, attribute: &Uuid, moment: Option<i64>) -> anyhow::Result<()> {
+        let mut body = json!({"source": SOURCE, "type": "0"});
+        if let Some(moment) = moment {
+            body = joined(body, json!({"timestamp": moment}));
         }
-        let additions: Vec<_> = plan.additions(wanted).collect();
-        additions.chunks(BATCH).try_for_each(|batch| self.add_attributes(&wanted.uuid, batch, sending))
+        let answer = self.client.post(&format!("sightings/add/{attribute}"), &body).map_err(explained)?;
+        let said = answer.value()?;
+        let message = said.get("message").and_then(Value::as_str).unwrap_or("MISP does not say why");
+        ensure!(said.get("Sighting").is_some(), "{message}");
+        Ok(())
+    }
+}
+
+/// One plan on its way to a server.
+pub(in crate::misp) struct Write<'a> {
+    pub(in crate::misp) server: &'a Server,
+    pub(in crate::misp) wanted: &'a Wanted,
+    pub(in crate::misp) plan: &'a Plan,
+    pub(in crate::misp) names: &'a TagNames,
+    pub(in crate::misp) contents: &'a Contents<'a>,
+}
+
+impl Write<'_> {
+    /// Header and tags first, then changes, objects, and the attributes in lists, one list after the other.
+    ///
+    /// # Errors
+    /// What stopped the writing, and whether a look may help.
+    pub(in crate::misp) fn all(&self, sending: &mut Sending) -> Result<(), Stop> {
+        if self.plan.create {
+            self.add_event(sending)?;
+        }
+        self.edit(sending)?;
+        let (inside, loose): (Vec<_>, Vec<_>) =
+            self.plan.additions(self.wanted).filter(|one| sending.may_send(one)).partition(|one| one.place.is_some());
+        self.objects(&inside, sending)?;
+        let batch = sending.batch.unwrap_or(BATCH);
+        loose.chunks(batch).try_for_each(|batch| self.add_attributes(batch, sending))
     }
 
-    /// Any refusal is followed by a look: another run may have made the event meanwhile, which MISP tells by 404 with a
-    /// `Location`, 403 or 500, and then this run goes on with what is there.
-    fn add_event(&self, wanted: &Wanted, sending: &mut Sending) -> Result<()> {
-        let body = wire::wanted_event(wanted, json!({"distribution": "0"}));
-        let Err(failure) = self.client.post("events/add/metadata:1", &body) else {
+    /// Another run may have made the event meanwhile, which MISP tells by 404 with a `Location`, 403 or 500.
+    fn add_event(&self, sending: &mut Sending) -> Result<(), Stop> {
+        let wanted = self.wanted;
+        let mut more = json!({"distribution": wanted.distribution.to_string()});
+        if let Some(group) = wanted.sharing_group {
+            more = joined(more, json!({"sharing_group_id": group.to_string()}));
+        }
+        if let Some(extends) = &wanted.extends {
+            more = joined(more, json!({"extends_uuid": extends}));
+        }
+        let body = json!({"Event": sent::event(wanted, self.names, more)});
+        let Err(failure) = self.server.client.post("events/add/metadata:1", &body) else {
             sending.sent([], true);
             return Ok(());
         };
         if !is_refusal(&failure) {
             sending.sent([], false);
+            return Err(Stop::Look(explained(failure).context("adding the event")));
         }
-        if failure.status().is_some() && self.held(&wanted.uuid)?.is_some() {
-            return Ok(());
-        }
-        let failure = if is_known(&failure) {
-            failure.with_help(format!(
-                "the uuid {} belongs to an event that this key cannot see: ask the administrator of this MISP who owns it",
-                wanted.uuid
-            ))
+        let is_hidden = matches!(&failure.cause, Cause::Refused { status: 404, location: Some(_), .. });
+        let failure = if is_hidden {
+            let help = "the uuid {} belongs to an event that this key cannot see: ask the administrator of this MISP who owns it";
+            anyhow!(failure.with_help(help.replace("{}", &wanted.uuid.to_string())))
         } else if says(&failure, "blocklist") {
-            failure.with_help(format!(
+            anyhow!(failure.with_help(format!(
                 "event {} was deleted on this MISP and is on its blocklist: a user of the host organisation can lift that at \
                  {}eventBlocklists",
-                wanted.uuid, self.url
-            ))
+                wanted.uuid, self.server.url
+            )))
         } else {
-            return Err(explained(failure)).context("adding the event");
+            explained(failure).context("adding the event")
         };
-        Err(anyhow!(failure))
+        Err(Stop::Taken { error: failure, is_hidden })
     }
 
-    fn add_attributes(&self, event: &Uuid, batch: &[&WantedAttribute], sending: &mut Sending) -> Result<()> {
-        let more = |attribute: &WantedAttribute| json!({"distribution": attribute.distribution().to_string()});
-        let body: Vec<_> = batch.iter().map(|attribute| wire::wanted_attribute(attribute, more(attribute))).collect();
-        let errors = match self.client.post(&format!("attributes/add/{event}"), &body) {
+    /// Changes of the event and of attributes that are there, and attributes that join an object that is there.
+    fn edit(&self, sending: &mut Sending) -> Result<(), Stop> {
+        let mut changes: Vec<(Uuid, Option<Uuid>, Value)> = Vec::new();
+        let edits = self.plan.edits(self.wanted).filter(|edit| !sending.reasons.contains_key(&edit.uuid));
+        changes.extend(edits.map(|edit| (edit.uuid, edit.object, sent::change(&edit.uuid, edit.change))));
+        for attribute in self.plan.additions(self.wanted) {
+            let Some(place) = attribute
+                .place
+                .as_ref()
+                .filter(|place| !self.plan.new_objects.contains(&place.object))
+                .filter(|_| sending.may_send(attribute))
+            else {
+                continue;
+            };
+            let body = self.with_file(attribute, sending);
+            changes.extend(body.map(|body| (attribute.uuid, Some(place.object), body)));
+        }
+        let mut head = sent::head(&self.plan.head);
+        if changes.is_empty() && !self.plan.head.is_empty() {
+            return self.send_edit(head, &[], sending);
+        }
+        changes.chunks(sending.batch.unwrap_or(BATCH)).try_for_each(|batch| {
+            let head = std::mem::replace(&mut head, json!({}));
+            self.send_edit(head, batch, sending)
+        })
+    }
+
+    fn send_edit(&self, head: Value, batch: &[(Uuid, Option<Uuid>, Value)], sending: &mut Sending) -> Result<(), Stop> {
+        let mut loose = Vec::new();
+        let mut objects: BTreeMap<Uuid, Vec<Value>> = BTreeMap::new();
+        for (_, object, body) in batch {
+            match object {
+                Some(object) => objects.entry(*object).or_default().push(body.clone()),
+                None => loose.push(body.clone()),
+            }
+        }
+        let mut event = joined(json!({"uuid": self.wanted.uuid}), head);
+        if !loose.is_empty() {
+            event = joined(event, json!({"Attribute": loose}));
+        }
+        if !objects.is_empty() {
+            let objects: Vec<_> =
+                objects.into_iter().map(|(uuid, attributes)| json!({"uuid": uuid, "Attribute": attributes})).collect();
+            event = joined(event, json!({"Object": objects}));
+        }
+        let path = format!("events/edit/{}/metadata:1", self.wanted.uuid);
+        let uuids = batch.iter().map(|(uuid, ..)| *uuid);
+        self.send(&path, &json!({"Event": event}), uuids, "changing the event", sending)
+    }
+
+    /// One request for each new object: MISP refuses an object as a whole, and says why
+    /// (`fixtures/wire/misp/429-objects-add-known-attribute-uuid-2.json`). A refused one goes out once more by way of an
+    /// edit, which drops only what MISP dislikes.
+    fn objects(&self, inside: &[&WantedAttribute], sending: &mut Sending) -> Result<(), Stop> {
+        for object in self.wanted.objects.iter().filter(|object| self.plan.new_objects.contains(&object.uuid)) {
+            let mut bodies = Vec::new();
+            let mut sent = Vec::new();
+            let of_object =
+                |one: &&&WantedAttribute| one.place.as_ref().is_some_and(|place| place.object == object.uuid);
+            for attribute in inside.iter().filter(of_object) {
+                if let Some(body) = self.with_file(attribute, sending) {
+                    bodies.push(body);
+                    sent.push(*attribute);
+                }
+            }
+            if sent.is_empty() {
+                continue;
+            }
+            let distribution = if object.is_closed { "0" } else { "5" };
+            let body = sent::object(&object.uuid, bodies, json!({"distribution": distribution}));
+            self.add_object(&body, &sent, sending)?;
+        }
+        Ok(())
+    }
+
+    fn add_object(&self, body: &Value, attributes: &[&WantedAttribute], sending: &mut Sending) -> Result<(), Stop> {
+        let path = format!("objects/add/{}", self.wanted.uuid);
+        let uuids = || attributes.iter().map(|attribute| attribute.uuid);
+        match self.server.client.post(&path, &json!({"Object": body})) {
+            Ok(_) => sending.sent(uuids(), true),
+            Err(Failure { cause: Cause::Refused { status: 403, errors, .. }, .. }) if !errors.is_null() => {
+                let reason = format!("refused by MISP: {}", http::words(&errors));
+                let path = format!("events/edit/{}/metadata:1", self.wanted.uuid);
+                let body = json!({"Event": {"uuid": self.wanted.uuid, "Object": [body]}});
+                self.send(&path, &body, uuids(), "adding an object", sending)?;
+                sending.reasons.extend(uuids().map(|uuid| (uuid, reason.clone())));
+            }
+            Err(failure) => return Err(self.stopped(failure, uuids(), "adding an object", sending)),
+        }
+        Ok(())
+    }
+
+    fn send(
+        &self,
+        path: &str,
+        body: &Value,
+        uuids: impl Iterator<Item = Uuid>,
+        doing: &'static str,
+        sending: &mut Sending,
+    ) -> Result<(), Stop> {
+        match self.server.client.post(path, body) {
+            Ok(_) => {
+                sending.sent(uuids, true);
+                Ok(())
+            }
+            Err(failure) => Err(self.stopped(failure, uuids, doing, sending)),
+        }
+    }
+
+    /// A write without a clear answer may still be going on; one that was refused did nothing.
+    fn stopped(
+        &self,
+        failure: Failure,
+        uuids: impl Iterator<Item = Uuid>,
+        doing: &'static str,
+        sending: &mut Sending,
+    ) -> Stop {
+        if is_refusal(&failure) {
+            return Stop::No(explained(failure).context(doing));
+        }
+        sending.sent(uuids, false);
+        sending.batch = Some((sending.batch.unwrap_or(BATCH) / 2).max(SHORTEST));
+        Stop::Look(explained(failure).context(doing))
+    }
+
+    fn add_attributes(&self, batch: &[&WantedAttribute], sending: &mut Sending) -> Result<(), Stop> {
+        let body: Vec<_> = batch.iter().map(|attribute| self.attribute(attribute, None)).collect();
+        let uuids = || batch.iter().map(|attribute| attribute.uuid);
+        let errors = match self.server.client.post(&format!("attributes/add/{}", self.wanted.uuid), &body) {
             Ok(answer) => {
                 // Sent, whatever becomes of the answer.
-                sending.sent(batch.iter().copied(), false);
-                answer.read::<Added>()?.errors
+                sending.sent(uuids(), false);
+                let added = answer.read::<Added>().context("adding attributes").map_err(Stop::Look)?;
+                added.errors
             }
             // All of them refused: 403 with the same list of errors (`fixtures/wire/misp/107-attr-add-list-all-bad.json`).
             Err(Failure { cause: Cause::Refused { status: 403, errors, .. }, .. }) if errors.is_object() => *errors,
-            Err(failure) => {
-                if !is_refusal(&failure) {
-                    sending.sent(batch.iter().copied(), false);
-                }
-                return Err(explained(failure)).context("adding attributes");
-            }
+            Err(failure) => return Err(self.stopped(failure, uuids(), "adding attributes", sending)),
         };
         let reasons = refused(&errors, batch);
-        let taken: Vec<_> = batch.iter().copied().filter(|attribute| !reasons.contains_key(&attribute.uuid)).collect();
+        let taken: Vec<_> = uuids().filter(|uuid| !reasons.contains_key(uuid)).collect();
         if !taken.is_empty() {
             sending.sent(taken, true);
         }
-        sending.reasons.extend(reasons);
+        sending.reasons.extend(reasons.into_iter().map(|(uuid, reason)| (uuid, format!("refused by MISP: {reason}"))));
         Ok(())
+    }
+
+    /// An attribute with the file that it carries; none, with a reason, if that cannot be read.
+    fn with_file(&self, attribute: &WantedAttribute, sending: &mut Sending) -> Option<Value> {
+        match self.contents.of(attribute) {
+            Ok(content) => Some(self.attribute(attribute, content.as_ref())),
+            Err(error) => {
+                sending.refused(attribute, format!("the file could not be read: {error:#}"));
+                None
+            }
+        }
+    }
+
+    fn attribute(&self, attribute: &WantedAttribute, content: Option<&Content>) -> Value {
+        let more = json!({"distribution": attribute.distribution().to_string()});
+        sent::attribute(attribute, content, self.names, more)
     }
 }
 
@@ -121,8 +298,4 @@ fn refused(errors: &Value, batch: &[&WantedAttribute]) -> BTreeMap<Uuid, String>
         refused.insert(single.uuid, http::words(errors));
     }
     refused
-}
-
-fn is_known(failure: &Failure) -> bool {
-    matches!(&failure.cause, Cause::Refused { status: 404, location: Some(_), .. }) || says(failure, "not unique")
 }

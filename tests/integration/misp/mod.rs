@@ -35,6 +35,23 @@ pub(crate) use world::{Attached, Attribute, Event, Object, Sighting, Tag, World}
 /// A running fake MISP.
 pub(crate) type Fake = Server<World>;
 
+/// The paths of the requests that could change something.
+pub(crate) fn writes(misp: &Fake) -> Vec<String> {
+    let reads = [
+        "/servers/getVersion",
+        "/attributes/describeTypes",
+        "/events/index",
+        "/attributes/restSearch",
+        "/objects/restSearch",
+        "/events/view",
+        "/users/view",
+        "/tags/search",
+        "/warninglists/checkValue",
+    ];
+    let requests = misp.requests().into_iter().map(|request| request.path);
+    requests.filter(|path| !reads.iter().any(|read| path.starts_with(read))).collect()
+}
+
 impl Site for World {
     fn reachable_at(&mut self, url: &str) {
         url.clone_into(&mut self.url);

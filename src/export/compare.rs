@@ -1,0 +1,212 @@
+//! What differs between the wanted event and the one that is there, and whose word counts. We own the event's title; its
+//! threat level and analysis upwards, its TLP and PAP towards the stricter, its distribution down to 0; of attributes with
+//! our uuid that they are there, and their TLP towards the stricter. Everything else that people change in MISP stays.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use super::plan::{Change, Head, Rules, Step};
+use super::retract::{is_retracted, without_mark};
+use super::wanted::{Wanted, WantedAttribute};
+use crate::ids::Ids;
+use crate::markings::{Pap, Tlp};
+use crate::misp::Held;
+use crate::misp::tags::TagNames;
+use crate::misp::wire::{Attribute, Tag};
+
+/// What an event holds, by uuid and by value.
+pub(super) struct Index<'a> {
+    by_uuid: HashMap<Uuid, &'a Attribute>,
+    /// Type and value of what others added.
+    by_value: HashSet<(&'a str, &'a str)>,
+}
+
+impl<'a> Index<'a> {
+    pub(super) fn new(attributes: &'a [Attribute], ids: &Ids) -> Self {
+        let mut by_uuid = HashMap::with_capacity(attributes.len());
+        let mut by_value = HashSet::new();
+        for attribute in attributes {
+            let uuid = Uuid::parse_str(&attribute.uuid).ok();
+            if let Some(uuid) = uuid {
+                by_uuid.insert(uuid, attribute);
+            }
+            let is_others = uuid.is_none_or(|uuid| !ids.is_mine(&uuid));
+            if is_others && attribute.deleted != Some(true) {
+                by_value.insert((attribute.kind.as_str(), attribute.value.as_str()));
+            }
+        }
+        Self { by_uuid, by_value }
+    }
+
+    /// What is to be done with a wanted attribute.
+    pub(super) fn step(&self, wanted: &WantedAttribute, rules: &Rules<'_>) -> Step {
+        let other = wanted.file.as_ref().and_then(|file| self.by_uuid.get(&file.other));
+        match self.by_uuid.get(&wanted.uuid).or(other) {
+            Some(held) if held.deleted == Some(true) && !is_retracted(held) => Step::Skip("deleted in MISP".to_owned()),
+            Some(held) => existing(wanted, held, rules),
+            None if wanted.place.is_none()
+                && self.by_value.contains(&(wanted.kind.as_str(), wanted.value.as_str())) =>
+            {
+                Step::Leave(Some("added by somebody else".to_owned()))
+            }
+            None => Step::Add,
+        }
+    }
+
+    /// The attribute of that uuid, soft-deleted or not.
+    pub(super) fn get(&self, uuid: &Uuid) -> Option<&'a Attribute> {
+        self.by_uuid.get(uuid).copied()
+    }
+}
+
+fn existing(wanted: &WantedAttribute, held: &Attribute, rules: &Rules<'_>) -> Step {
+    let mut change = tightened(wanted, held, rules);
+    if is_retracted(held) {
+        change.comment = Some(without_mark(&held.comment));
+        change.is_reason = true;
+        if held.deleted == Some(true) {
+            change.deleted = Some(false);
+        } else {
+            change.to_ids = Some(true);
+        }
+    }
+    let missing = wanted.tags.iter().filter(|tag| !has(&held.tags, tag)).filter_map(|tag| rules.tags.name(tag));
+    change.add_tags.extend(missing);
+    change.remark = difference(wanted, held, &change, rules);
+    let is_changed = Change { remark: None, ..change.clone() } != Change::default();
+    if is_changed { Step::Change(change) } else { Step::Leave(change.remark) }
+}
+
+/// The TLP tag and the distribution, towards the stricter.
+pub(super) fn tightened(wanted: &WantedAttribute, held: &Attribute, rules: &Rules<'_>) -> Change {
+    let names: Vec<_> = held.tags.iter().map(|tag| tag.name.as_str()).collect();
+    let is_laxer = match Tlp::from_tags(names.iter().copied()) {
+        Some(tlp) => tlp < wanted.tlp,
+        None => wanted.is_stricter,
+    };
+    let tag = is_laxer.then(|| rules.tags.name(wanted.tlp.tag())).flatten();
+    let close = wanted.is_closed && wanted.to_ids && held.distribution.is_some_and(|distribution| distribution != 0);
+    let mut change = Change { close: close && !rules.is_public, ..Change::default() };
+    if let Some(tag) = tag {
+        change.drop_tags = laxer(&names, |name| Tlp::from_tag(name).is_some_and(|tlp| tlp < wanted.tlp));
+        change.add_tags = vec![tag];
+    }
+    change.is_reason = change.close || !change.add_tags.is_empty();
+    change
+}
+
+fn laxer(names: &[&str], is_laxer: impl Fn(&str) -> bool) -> Vec<String> {
+    names.iter().filter(|name| is_laxer(name)).map(ToString::to_string).collect()
+}
+
+fn has(tags: &[Tag], name: &str) -> bool {
+    tags.iter().any(|tag| tag.name.to_lowercase() == name.to_lowercase())
+}
+
+/// What somebody changed on an attribute of ours, or what MISP stores in another way, and this export leaves alone.
+fn difference(wanted: &WantedAttribute, held: &Attribute, change: &Change, rules: &Rules<'_>) -> Option<String> {
+    let names = held.tags.iter().map(|tag| tag.name.as_str());
+    let is_laxer = wanted.is_stricter && change.add_tags.is_empty() && Tlp::from_tags(names) < Some(wanted.tlp);
+    let is_content = wanted.file.is_some();
+    let comment = change.comment.as_ref().unwrap_or(&held.comment);
+    let is_open = wanted.is_closed && !change.close && held.distribution.is_some_and(|d| d != 0) && !rules.is_public;
+    let fields = [
+        ("type", held.kind != wanted.kind && !is_content),
+        ("category", held.category != wanted.category && !is_content),
+        ("value", held.value != wanted.value && !is_content),
+        ("to_ids", held.to_ids == Some(!wanted.to_ids) && change.to_ids.is_none() && !is_content),
+        ("comment", *comment != wanted.comment),
+        ("distribution", is_open || (!wanted.is_closed && held.distribution.is_some_and(|d| d != 5))),
+        ("TLP tag", is_laxer),
+    ];
+    let differing: Vec<_> = fields.iter().filter(|(_, differs)| *differs).map(|(field, _)| *field).collect();
+    (!differing.is_empty()).then(|| format!("differs in MISP, left as it is: {}", differing.join(", ")))
+}
+
+/// What MISP did not take of a new attribute.
+pub(super) fn unfinished(change: &Change) -> String {
+    let words = [
+        ("tags", !change.add_tags.is_empty() || !change.drop_tags.is_empty()),
+        ("distribution", change.close),
+        ("to_ids", change.to_ids.is_some()),
+    ];
+    let words: Vec<_> = words.iter().filter(|(_, differs)| *differs).map(|(word, _)| *word).collect();
+    format!("MISP stored it with other {}", words.join(", "))
+}
+
+/// What changes on the event itself, and what differs and is left.
+pub(super) fn head(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (Head, Vec<String>) {
+    let event = &held.event;
+    let mut remarks = Vec::new();
+    if rules.is_public && wanted.tlp.is_closed() {
+        return (Head::default(), remarks);
+    }
+    let higher = event.threat_level_id.is_none_or(|level| level == 4 || i64::from(wanted.threat_level) < level);
+    let further = event.analysis.is_none_or(|analysis| i64::from(wanted.analysis) > analysis);
+    let mut head = Head {
+        info: (event.info != wanted.info).then(|| wanted.info.clone()),
+        threat_level: higher.then_some(wanted.threat_level),
+        analysis: (further && wanted.analysis > 0).then_some(wanted.analysis),
+        close: wanted.tlp.is_closed() && event.distribution.is_some_and(|distribution| distribution != 0),
+        ..Head::default()
+    };
+    let names: Vec<_> = event.tags().collect();
+    let tlp = Tlp::from_tags(names.iter().copied());
+    let is_stricter = tlp.is_none_or(|tlp| tlp < wanted.tlp);
+    if let (true, Some(tag)) = (is_stricter, rules.tags.name(wanted.tlp.tag())) {
+        head.add_tags.push(tag);
+        head.drop_tags = laxer(&names, |name| Tlp::from_tag(name).is_some_and(|tlp| tlp < wanted.tlp));
+        head.is_reason = true;
+    }
+    pap(wanted.pap, &names, rules.tags, &mut head, &mut remarks);
+    head.is_reason |= head.close;
+    let missing = wanted.tags.iter().filter(|tag| !names.iter().any(|name| name.to_lowercase() == tag.to_lowercase()));
+    head.add_tags.extend(missing.filter_map(|tag| rules.tags.name(tag)));
+    remarks.extend(left(wanted, held, tlp, rules));
+    (head, remarks)
+}
+
+fn pap(wanted: Option<Pap>, names: &[&str], tags: &TagNames, head: &mut Head, remarks: &mut Vec<String>) {
+    let held = Pap::from_tags(names.iter().copied());
+    match wanted {
+        Some(pap) if held.is_none_or(|held| held < pap) => {
+            if let Some(tag) = tags.name(pap.tag()) {
+                head.add_tags.push(tag);
+                head.drop_tags.extend(laxer(names, |name| Pap::from_tag(name).is_some_and(|held| held < pap)));
+            }
+        }
+        Some(pap) if held > Some(pap) => remarks
+            .push(format!("the event's PAP is stricter in MISP than {}, the case's; it is left as it is", pap.word())),
+        Some(_) | None => {}
+    }
+}
+
+/// What differs on the event itself and is left as people set it.
+fn left(wanted: &Wanted, held: &Held, tlp: Option<Tlp>, rules: &Rules<'_>) -> Vec<String> {
+    let event = &held.event;
+    let mut remarks = Vec::new();
+    if tlp > Some(wanted.tlp) {
+        remarks.push(format!(
+            "the event's TLP is stricter in MISP than {}, the case's; it is left as it is",
+            wanted.tlp.word()
+        ));
+    }
+    let distribution = event.distribution.unwrap_or(0);
+    let differs = [
+        ("date", event.date != wanted.date && !event.date.is_empty()),
+        ("threat level", event.threat_level_id.is_some_and(|level| level < i64::from(wanted.threat_level))),
+        ("analysis", event.analysis.is_some_and(|analysis| analysis > i64::from(wanted.analysis))),
+        (
+            "distribution",
+            !rules.is_public
+                && !wanted.tlp.is_closed()
+                && u64::try_from(distribution).is_ok_and(|held| held != wanted.distribution),
+        ),
+    ];
+    let differs: Vec<_> = differs.iter().filter(|(_, differs)| *differs).map(|(word, _)| *word).collect();
+    if !differs.is_empty() {
+        remarks.push(format!("the event differs in MISP, left as it is: {}", differs.join(", ")));
+    }
+    remarks
+}

@@ -1,0 +1,138 @@
+//! What an export does beside the event: warninglist hits are named, and sighted observables become sightings.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use uuid::Uuid;
+
+use super::apply::{Done, One};
+use super::settings::Warninglists;
+use super::tell::first;
+use super::wanted::WantedAttribute;
+use crate::ledger::{Item, Verdict};
+use crate::misp::Misp;
+use crate::misp::server::SOURCE;
+
+impl One<'_> {
+    /// The warninglists of this MISP that have one of the values. That they cannot be asked stops nothing.
+    pub(super) fn warninglists(&self, misp: &Misp, done: &Done) -> HashMap<String, Vec<String>> {
+        let attributes = &done.mapped.wanted.attributes;
+        let is_off = self.settings.warninglists == Warninglists::Off || self.network.clock().is_over();
+        if is_off || attributes.is_empty() || done.stopped.is_some() {
+            return HashMap::new();
+        }
+        let iocs = || attributes.iter().filter(|attribute| attribute.to_ids && attribute.file.is_none());
+        let values: BTreeSet<&str> = iocs().flat_map(parts).collect();
+        let values: Vec<_> = values.into_iter().collect();
+        let hits = misp.warninglists(&values).unwrap_or_else(|error| {
+            self.part.warn(format!("the warninglists were not asked: {error:#}"));
+            HashMap::new()
+        });
+        let of = |attribute: &WantedAttribute| -> Vec<String> {
+            parts(attribute).filter_map(|part| hits.get(part)).flatten().cloned().collect()
+        };
+        let hits: HashMap<String, Vec<String>> = iocs()
+            .map(|attribute| (attribute.value.clone(), of(attribute)))
+            .filter(|(_, lists)| !lists.is_empty())
+            .collect();
+        if !hits.is_empty() {
+            let shown = |text: &str| self.part.run.shown(text);
+            let mut named: Vec<_> = hits
+                .iter()
+                .map(|(value, lists)| {
+                    let lists: Vec<_> = lists.iter().map(|list| shown(list)).collect();
+                    format!("{} ({})", shown(value), lists.join(", "))
+                })
+                .collect();
+            named.sort_unstable();
+            let named: Vec<_> = named.iter().map(String::as_str).collect();
+            self.part.warn(format!("on warninglists of this MISP: {}", first(&named)));
+        }
+        hits
+    }
+
+    /// One sighting for each sighted observable, by the uuid of our own attribute, unless one of ours is there: a sighting
+    /// by value would count in every event that has the value
+    /// (`fixtures/wire/misp/423-sighting-by-own-attribute-uuid.json`).
+    pub(super) fn sight(&self, misp: &Misp, done: &Done) {
+        if !self.settings.export_sightings {
+            return;
+        }
+        let sighted = self.sighted(done);
+        if sighted.is_empty() {
+            return;
+        }
+        if self.is_public() {
+            self.part.warn("a feed carries no sightings: none is exported");
+            return;
+        }
+        self.part.fetched(Item::Sightings, sighted.len() as u64);
+        let seen: HashSet<Uuid> = done
+            .after
+            .iter()
+            .flat_map(|after| &after.attributes)
+            .filter(|attribute| attribute.sightings.iter().any(|sighting| sighting.source == SOURCE))
+            .filter_map(|attribute| Uuid::parse_str(&attribute.uuid).ok())
+            .collect();
+        let there: HashSet<Uuid> = done
+            .after
+            .iter()
+            .flat_map(|after| &after.attributes)
+            .filter(|attribute| attribute.deleted != Some(true))
+            .filter_map(|attribute| Uuid::parse_str(&attribute.uuid).ok())
+            .collect();
+        for (attribute, moment) in sighted {
+            let verdict = match attribute.uuid {
+                uuid if seen.contains(&uuid) => Verdict::Unchanged,
+                _ if self.dry_run => Verdict::Created,
+                uuid if !there.contains(&uuid) => Verdict::Skipped("its attribute is not ours or not there".to_owned()),
+                uuid => self.send_sighting(misp, &uuid, moment),
+            };
+            if let Verdict::Failed(reason) = &verdict {
+                self.part.fail(format!("the sighting of {}: {reason}", self.part.run.shown(&attribute.value)));
+            }
+            self.part.record(Item::Sightings, &verdict, 1);
+        }
+    }
+
+    fn send_sighting(&self, misp: &Misp, uuid: &Uuid, moment: Option<i64>) -> Verdict {
+        match misp.sight(uuid, moment) {
+            Ok(()) => {
+                self.part.run.wrote();
+                Verdict::Created
+            }
+            Err(error) => Verdict::Failed(format!("{error:#}")),
+        }
+    }
+
+    /// One attribute for each sighted observable, and when it was sighted, in seconds, if TheHive says it. Of a file's
+    /// attributes it is its sha256.
+    fn sighted<'d>(&self, done: &'d Done) -> Vec<(&'d WantedAttribute, Option<i64>)> {
+        let mut of: BTreeMap<usize, &WantedAttribute> = BTreeMap::new();
+        for attribute in done.mapped.wanted.attributes.iter().filter(|one| one.to_ids) {
+            let is_best = attribute.place.as_ref().is_some_and(|place| place.relation == "sha256");
+            for index in &attribute.from {
+                let known = of.entry(*index).or_insert(attribute);
+                if is_best {
+                    *known = attribute;
+                }
+            }
+        }
+        let mut sighted: BTreeMap<Uuid, (&WantedAttribute, Option<i64>)> = BTreeMap::new();
+        for (index, attribute) in of {
+            let ioc = self.input.observables.get(index).and_then(|one| one.as_ref().ok());
+            if let Some(ioc) = ioc.filter(|ioc| ioc.observable.sighted) {
+                let moment = ioc.observable.sighted_at.map(|at| at.div_euclid(1_000));
+                sighted.entry(attribute.uuid).or_insert((attribute, moment));
+            }
+        }
+        sighted.into_values().collect()
+    }
+}
+
+/// The value, or both halves of a composite: a warninglist knows no composites.
+fn parts(attribute: &WantedAttribute) -> impl Iterator<Item = &str> {
+    let is_composite = attribute.kind.contains('|');
+    let halves = attribute.value.split_once('|').filter(|_| is_composite);
+    let (first, second) = halves.map_or((attribute.value.as_str(), None), |(first, second)| (first, Some(second)));
+    [Some(first), second].into_iter().flatten().filter(|part| !part.is_empty())
+}

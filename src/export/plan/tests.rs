@@ -1,0 +1,238 @@
+//! Plans made again and again, against a MISP that is a list of attributes.
+
+use super::*;
+use crate::export::wanted::WantedObject;
+use crate::markings::Tlp;
+use crate::misp::wire::Attribute;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn wanted(values: &[String]) -> Wanted {
+    let ids = Ids::new("here");
+    let uuid = ids.event("~1", "");
+    let attribute = |(index, value): (usize, &String)| WantedAttribute {
+        uuid: ids.id(&uuid, &["domain", value]),
+        place: None,
+        kind: "domain".into(),
+        category: "Network activity".into(),
+        value: value.clone(),
+        to_ids: true,
+        comment: String::new(),
+        tlp: Tlp::Amber,
+        is_stricter: false,
+        is_closed: false,
+        tags: Vec::new(),
+        from: vec![index],
+        file: None,
+    };
+    Wanted {
+        uuid,
+        info: "T".into(),
+        date: "2026-01-01".into(),
+        threat_level: 2,
+        analysis: 0,
+        distribution: 0,
+        sharing_group: None,
+        extends: None,
+        tlp: Tlp::Amber,
+        pap: None,
+        tags: Vec::new(),
+        organisation: json!({}),
+        objects: Vec::<WantedObject>::new(),
+        attributes: values.iter().enumerate().map(attribute).collect(),
+        withheld: Vec::new(),
+        kept: Vec::new(),
+    }
+}
+
+/// What a MISP holds after these attributes arrived.
+fn held<'a>(attributes: impl Iterator<Item = &'a WantedAttribute>) -> Held {
+    let attribute = |one: &WantedAttribute| {
+        attribute(json!({
+            "uuid": one.uuid, "type": one.kind, "category": one.category, "value": one.value, "to_ids": one.to_ids,
+            "comment": one.comment, "distribution": one.distribution().to_string(),
+        }))
+    };
+    let event = json!({"info": "T", "date": "2026-01-01", "threat_level_id": "2", "analysis": "0", "Tag": [{"name": "TLP:AMBER"}]});
+    Held {
+        event: serde_json::from_value(event).unwrap(),
+        attributes: attributes.map(attribute).collect(),
+        objects: std::collections::HashMap::new(),
+    }
+}
+
+fn attribute(value: Value) -> Attribute {
+    serde_json::from_value(value).unwrap()
+}
+
+fn with_rules<T>(whole: Result<(), &str>, removed: Removed, work: impl FnOnce(&Rules<'_>) -> T) -> T {
+    let (ids, tags) = (Ids::new("here"), TagNames::default());
+    work(&Rules { ids: &ids, removed, whole, is_case: true, is_public: false, tags: &tags })
+}
+
+fn plan(wanted: &Wanted, held: Option<&Held>) -> Plan {
+    with_rules(Ok(()), Removed::Unflag, |rules| Plan::new(wanted, held, rules))
+}
+
+fn values(number: usize) -> Vec<String> {
+    (0..number).map(|n| format!("host-{n}.example")).collect()
+}
+
+/// What a MISP makes of a plan's changes.
+fn applied(held: &mut Held, plan: &Plan, wanted: &Wanted) {
+    for edit in plan.edits(wanted) {
+        let uuid = edit.uuid.to_string();
+        for attribute in held.attributes.iter_mut().filter(|one| one.uuid == uuid) {
+            let change = edit.change;
+            attribute.to_ids = change.to_ids.or(attribute.to_ids);
+            attribute.deleted = change.deleted.or(attribute.deleted);
+            attribute.comment = change.comment.clone().unwrap_or_else(|| attribute.comment.clone());
+            attribute.distribution = if change.close { Some(0) } else { attribute.distribution };
+        }
+    }
+    held.attributes.extend(super::tests::held(plan.additions(wanted)).attributes);
+}
+
+proptest! {
+    #[test]
+    fn a_second_plan_is_empty_whatever_arrived_before(
+        values in prop::collection::btree_set("[a-z]{1,8}", 0..20),
+        arrived in prop::collection::vec(any::<bool>(), 20),
+    ) {
+        let wanted = wanted(&values.into_iter().collect::<Vec<_>>());
+        // A first run that broke off anywhere, then a second one that finishes.
+        let before = wanted.attributes.iter().zip(&arrived).filter(|(_, there)| **there).map(|(attribute, _)| attribute);
+        let before = held(before);
+        let first = plan(&wanted, Some(&before));
+        let after = held(wanted.attributes.iter());
+        prop_assert_eq!(first.additions(&wanted).count() + before.attributes.len(), wanted.attributes.len());
+        let outcome = with_rules(Ok(()), Removed::Unflag, |rules| {
+            first.outcome(&wanted, &Sending::default(), Some((&after, rules)))
+        });
+        prop_assert!(outcome.iter().all(|(verdict, _)| matches!(verdict, Verdict::Created | Verdict::Unchanged)));
+        let again = plan(&wanted, Some(&after));
+        prop_assert!(again.is_empty() && again.remarks.is_empty());
+    }
+
+    #[test]
+    fn iocs_that_come_and_go_end_where_the_case_is(
+        steps in prop::collection::vec(prop::collection::vec(any::<bool>(), 12), 1..6),
+        delete in any::<bool>(),
+    ) {
+        let removed = if delete { Removed::Delete } else { Removed::Unflag };
+        let all = wanted(&values(12));
+        let mut event = held([].iter());
+        for flags in steps {
+            let now: Vec<_> = values(12).into_iter().zip(&flags).filter(|(_, flag)| **flag).map(|(value, _)| value).collect();
+            let now = wanted(&now);
+            let (first, again) = with_rules(Ok(()), removed, |rules| {
+                let first = Plan::new(&now, Some(&event), rules);
+                applied(&mut event, &first, &now);
+                (first, Plan::new(&now, Some(&event), rules))
+            });
+            prop_assert!(again.is_empty(), "{first:?} {again:?}");
+            let skipped = first.retractions.iter().any(|one| matches!(one.act, Act::Skip(_)));
+            let live = |uuid: Uuid| {
+                let one = event.attributes.iter().find(|one| one.uuid == uuid.to_string());
+                one.is_some_and(|one| one.deleted != Some(true) && one.to_ids == Some(true))
+            };
+            for (attribute, flag) in all.attributes.iter().zip(&flags) {
+                prop_assert!(live(attribute.uuid) == *flag || (skipped && !*flag));
+            }
+        }
+    }
+}
+
+#[test]
+fn without_an_event_all_is_to_be_made() {
+    let plan = plan(&wanted(&values(1)), None);
+    assert_eq!(plan, Plan { create: true, steps: vec![Step::Add], ..Plan::default() });
+    assert_eq!(plan.forecast(), [(Verdict::Created, None)]);
+}
+
+#[test]
+fn what_is_missing_afterwards_is_refused_lost_not_verified_or_not_sent() {
+    let wanted = wanted(&values(1));
+    let first = plan(&wanted, None);
+    let nothing = held([].into_iter());
+    let said = |sending: &Sending, after: Option<&Held>| {
+        with_rules(Ok(()), Removed::Unflag, |rules| {
+            let outcome = first.outcome(&wanted, sending, after.map(|after| (after, rules)));
+            outcome[0].0.reason().unwrap().to_owned()
+        })
+    };
+    let uuid = wanted.attributes[0].uuid;
+    let mut sending = Sending::default();
+    assert_eq!(said(&sending, Some(&nothing)), "not sent");
+    assert!(!sending.had_effect());
+    sending.sent([uuid], false);
+    assert_eq!(said(&sending, Some(&nothing)), "not verified");
+    sending.sent([uuid], true);
+    sending.is_unseen = true;
+    assert_eq!(said(&sending, None), "not verified");
+    sending.is_unseen = false;
+    assert!(said(&sending, None).starts_with("lost"));
+    assert!(said(&sending, Some(&nothing)).starts_with("lost"));
+    sending.reasons.insert(uuid, "refused by MISP: bad".into());
+    assert_eq!(said(&sending, Some(&nothing)), "refused by MISP: bad");
+}
+
+#[test]
+fn a_published_event_is_touched_only_for_its_iocs() {
+    let mut wanted = wanted(&values(2));
+    let mut event = held(wanted.attributes.iter());
+    event.event.published = Some(true);
+    wanted.info = "Another".into();
+    wanted.attributes[0].tags = vec!["new".into()];
+    let waiting = plan(&wanted, Some(&event));
+    assert!(waiting.is_empty());
+    assert!(waiting.remarks[0].contains("2 differences wait for the next change"), "{:?}", waiting.remarks);
+    event.attributes.pop();
+    let reason = plan(&wanted, Some(&event));
+    assert_eq!((reason.head.info.as_deref(), reason.additions(&wanted).count()), (Some("Another"), 1));
+    assert_eq!(reason.edits(&wanted).count(), 1);
+    event.attributes = held(wanted.attributes.iter()).attributes;
+    wanted.attributes[0].is_closed = true;
+    assert!(!plan(&wanted, Some(&event)).is_empty());
+}
+
+#[test]
+fn many_at_once_or_a_case_that_is_not_whole_retract_nothing() {
+    let all = wanted(&values(60));
+    let event = held(all.attributes.iter());
+    let retracted = |number: usize, whole: Result<(), &str>, removed: Removed| {
+        let rest = wanted(&values(60 - number));
+        let plan = with_rules(whole, removed, |rules| Plan::new(&rest, Some(&event), rules));
+        (plan.edits(&rest).count(), plan.retractions.len(), plan.alarms.len())
+    };
+    assert_eq!(retracted(12, Ok(()), Removed::Unflag), (12, 12, 0));
+    assert_eq!(retracted(13, Ok(()), Removed::Unflag), (0, 13, 1));
+    assert_eq!(retracted(1, Err("shared"), Removed::Unflag), (0, 1, 0));
+    assert_eq!(retracted(1, Ok(()), Removed::Keep), (0, 1, 0));
+}
+
+#[test]
+fn attributes_of_others_are_never_retracted_and_a_reviewers_second_thought_stays() {
+    let mut event = held(wanted(&values(1)).attributes.iter());
+    event
+        .attributes
+        .push(attribute(json!({"uuid": Uuid::nil(), "type": "domain", "value": "theirs.example", "to_ids": true})));
+    let nothing = wanted(&[]);
+    let first = plan(&nothing, Some(&event));
+    assert_eq!(first.retractions.len(), 1);
+    applied(&mut event, &first, &nothing);
+    assert_eq!(
+        (event.attributes[0].to_ids, event.attributes[0].comment.as_str()),
+        (Some(false), "[retracted by cortex-misp]")
+    );
+    event.attributes[0].to_ids = Some(true);
+    assert!(plan(&nothing, Some(&event)).is_empty());
+}
+
+#[test]
+fn closed_items_stay_with_their_organisation() {
+    let mut attribute = wanted(&values(1)).attributes.remove(0);
+    assert_eq!((attribute.distribution(), attribute.all_tags().count()), (5, 0));
+    (attribute.tlp, attribute.is_stricter, attribute.is_closed) = (Tlp::AmberStrict, true, true);
+    assert_eq!((attribute.distribution(), attribute.all_tags().collect::<Vec<_>>()), (0, vec!["tlp:amber+strict"]));
+}

@@ -1,0 +1,202 @@
+//! Retraction: attributes of ours whose observable is no IOC of the case any more. They are retracted only if the case was
+//! read as a whole and is ours alone, and never many at once, for a case half read looks like one half empty.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use super::compare::{Index, tightened};
+use super::plan::{Change, Rules};
+use super::settings::Removed;
+use super::wanted::{Wanted, WantedAttribute};
+use crate::misp::Held;
+use crate::misp::wire::Attribute;
+use crate::secret::shortened;
+
+/// What ends the comment of a retracted attribute. Only what ends so is brought back.
+const MARK: &str = "[retracted by cortex-misp]";
+/// So many may be retracted at once, however small the event is.
+const FEW: usize = 10;
+/// The share of our attributes that may be retracted at once, in percent.
+const SHARE: usize = 20;
+/// The longest comment that is kept before the mark, in characters: MISP stores 65,535 bytes.
+const LONGEST_COMMENT: usize = 10_000;
+
+/// What becomes of an attribute that is wanted no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retraction {
+    /// The attribute.
+    pub uuid: Uuid,
+    /// The object it is in.
+    pub object: Option<Uuid>,
+    /// Category and type.
+    pub attribute: String,
+    /// Its value.
+    pub value: String,
+    /// What is done.
+    pub act: Act,
+}
+
+/// What is done with an attribute that is wanted no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// It is marked as retracted.
+    Change(Change),
+    /// It is taken out: a feed shows everything to everyone.
+    Remove,
+    /// It is left, by this rule.
+    Skip(String),
+    /// It was retracted before.
+    Done,
+}
+
+impl Retraction {
+    fn of(attribute: &Attribute, uuid: Uuid, object: Option<Uuid>, act: Act) -> Self {
+        let category = format!("{}/{}", attribute.category, attribute.kind);
+        Self { uuid, object, attribute: category, value: attribute.value.clone(), act }
+    }
+
+    /// True if something is to be written for it.
+    #[must_use]
+    pub fn is_reason(&self) -> bool {
+        matches!(self.act, Act::Change(_) | Act::Remove)
+    }
+}
+
+/// True for an attribute that an export retracted, as its comment says.
+pub(super) fn is_retracted(attribute: &Attribute) -> bool {
+    attribute.comment.trim_end().ends_with(MARK)
+}
+
+/// A comment without the mark at its end.
+pub(super) fn without_mark(comment: &str) -> String {
+    let comment = comment.trim_end();
+    comment.strip_suffix(MARK).unwrap_or(comment).trim_end().to_owned()
+}
+
+fn with_mark(comment: &str) -> String {
+    format!("{} {MARK}", shortened(comment.trim_end(), LONGEST_COMMENT)).trim_start().to_owned()
+}
+
+/// All retractions of an event, and what somebody has to do something about.
+pub(super) fn retractions(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (Vec<Retraction>, Vec<String>) {
+    let index = Index::new(&held.attributes, rules.ids);
+    let mut retractions: Vec<_> =
+        wanted.withheld.iter().filter_map(|attribute| withdrawn(attribute, held, &index, rules)).collect();
+    let mut alarms = Vec::new();
+    let exposed = retractions.iter().filter(|one| one.act == Act::Remove).count();
+    if exposed > 0 {
+        alarms.push(format!(
+            "{exposed} IOCs were exported before they became RED or AMBER+STRICT: they are taken out of the feed now, but \
+             whoever pulled it before has them"
+        ));
+    }
+    if rules.is_public && wanted.tlp.is_closed() {
+        alarms.push(format!(
+            "the case is {} now, and the title of its event can be read by everyone who pulls this feed: remove the event's \
+             file if it must not be",
+            wanted.tlp.word()
+        ));
+    }
+    if !rules.is_case {
+        return (retractions, alarms);
+    }
+    let dropped = dropped(wanted, held, rules);
+    // Whatever people made of it since, it is not retracted a second time.
+    let is_done = |attribute: &&Attribute| is_retracted(attribute);
+    let open = dropped.iter().filter(|(_, attribute)| !is_done(attribute)).count();
+    let rule = reason_to_keep(open, held, rules);
+    if let (Some(_), true) = (&rule, open > 0 && rules.removed != Removed::Keep) {
+        let values: Vec<_> =
+            dropped.iter().filter(|(_, one)| !is_done(one)).map(|(_, one)| one.value.as_str()).collect();
+        alarms.extend(refusal(rule.as_deref().unwrap_or_default(), &values));
+    }
+    retractions.extend(dropped.into_iter().map(|(uuid, attribute)| {
+        let object = held.object_of(attribute);
+        let act = match &rule {
+            _ if is_done(&attribute) => Act::Done,
+            Some(rule) => Act::Skip(rule.clone()),
+            None => Act::Change(retracting(attribute, rules.removed)),
+        };
+        Retraction::of(attribute, uuid, object, act)
+    }));
+    (retractions, alarms)
+}
+
+/// Too many at once is something that somebody has to look at; the other rules are told by the ledger.
+fn refusal(rule: &str, values: &[&str]) -> Option<String> {
+    const NAMED: usize = 10;
+    rule.starts_with(TOO_MANY).then(|| {
+        let first: Vec<_> = values.iter().take(NAMED).map(|value| shortened(value, 100)).collect();
+        let more = values.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!(
+            "{} attributes are no IOCs of the case any more, {rule}: nothing is retracted; check the case, then change these \
+             in MISP: {}{more}",
+            values.len(),
+            first.join(", ")
+        )
+    })
+}
+
+const TOO_MANY: &str = "more than";
+
+fn reason_to_keep(open: usize, held: &Held, rules: &Rules<'_>) -> Option<String> {
+    let is_live = |attribute: &&Attribute| {
+        attribute.deleted != Some(true) && Uuid::parse_str(&attribute.uuid).is_ok_and(|uuid| rules.ids.is_mine(&uuid))
+    };
+    let live = held.attributes.iter().filter(is_live).count();
+    let most = FEW.max(live * SHARE / 100);
+    match rules.whole {
+        _ if rules.removed == Removed::Keep => Some("removed_iocs is keep".to_owned()),
+        Err(why) => Some(why.to_owned()),
+        Ok(()) if open > most => Some(format!("{TOO_MANY} {most} at once")),
+        Ok(()) => None,
+    }
+}
+
+/// What is ours and no longer wanted: live ones, and those that were retracted before.
+fn dropped<'a>(wanted: &Wanted, held: &'a Held, rules: &Rules<'_>) -> Vec<(Uuid, &'a Attribute)> {
+    let attributes = wanted.attributes.iter().chain(&wanted.withheld);
+    let mut known: HashSet<Uuid> = attributes.map(|attribute| attribute.uuid).collect();
+    known.extend(&wanted.kept);
+    let is_open = |attribute: &&Attribute| attribute.deleted != Some(true) || is_retracted(attribute);
+    let is_link = |attribute: &&Attribute| attribute.kind == "link" && attribute.category == "Internal reference";
+    let of_event = held.attributes.iter().filter(|one| is_open(one) && !is_link(one));
+    of_event
+        .filter_map(|attribute| {
+            let uuid = Uuid::parse_str(&attribute.uuid).ok()?;
+            (rules.ids.is_mine(&uuid) && !known.contains(&uuid)).then_some((uuid, attribute))
+        })
+        .collect()
+}
+
+fn retracting(attribute: &Attribute, removed: Removed) -> Change {
+    let change = Change { comment: Some(with_mark(&attribute.comment)), is_reason: true, ..Change::default() };
+    match removed {
+        Removed::Delete => Change { deleted: Some(true), ..change },
+        Removed::Unflag | Removed::Keep => Change { to_ids: Some(false), ..change },
+    }
+}
+
+/// What went out before its TLP forbade it. In a feed it is taken out; on a server it is closed, and retracted.
+fn withdrawn(wanted: &WantedAttribute, held: &Held, index: &Index<'_>, rules: &Rules<'_>) -> Option<Retraction> {
+    let attribute = index.get(&wanted.uuid)?;
+    let object = held.object_of(attribute);
+    if rules.is_public {
+        return Some(Retraction::of(attribute, wanted.uuid, object, Act::Remove));
+    }
+    if attribute.deleted == Some(true) {
+        return None;
+    }
+    let tightened = tightened(wanted, attribute, rules);
+    let act = match is_retracted(attribute) {
+        true if !tightened.is_reason => Act::Done,
+        true => Act::Change(tightened),
+        false => {
+            let retracting = retracting(attribute, Removed::Unflag);
+            Act::Change(Change { comment: retracting.comment, to_ids: Some(false), is_reason: true, ..tightened })
+        }
+    };
+    Some(Retraction::of(attribute, wanted.uuid, object, act))
+}

@@ -1,0 +1,257 @@
+//! The options of an export that say what goes out and how.
+
+use anyhow::{Result, anyhow, ensure};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::markings::{Pap, Tlp};
+use crate::tags;
+use crate::types::Overrides;
+
+/// What goes out, and how.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Settings {
+    /// Who may see a new event: 0 your organisation, 1 this community, 2 connected communities, 3 all communities, 4 a sharing group. A RED or AMBER+STRICT case is always 0. On an event that is there it is left as people set it.
+    #[serde(default)]
+    pub distribution: u64,
+    /// The number of the sharing group, with `distribution` 4.
+    #[serde(default)]
+    pub sharing_group: Option<u64>,
+    /// The event's info line; `{title}` and `{number}` are those of the case.
+    #[serde(default = "title")]
+    pub event_info: String,
+    /// Send the case's tags with the event.
+    #[serde(default)]
+    pub export_case_tags: bool,
+    /// Send the observables' tags with their attributes.
+    #[serde(default)]
+    pub export_observable_tags: bool,
+    /// Tags that never go out, in any case; `*` stands for any text. Tags that begin with `misp:`, `src:`, `tlp:` or `pap:` never do.
+    #[serde(default)]
+    pub exclude_export_tags: Vec<String>,
+    /// Add a link to the case (`thehive_url`), for your own organisation only.
+    #[serde(default)]
+    pub export_case_url: bool,
+    /// What goes out of a file: `hashes` (name, hashes and size), `sample` (also the file itself, in a zip with the password `infected`), `plain` (as `sample`, but what is no executable goes as it is).
+    #[serde(default)]
+    pub export_attachments: Attachments,
+    /// Files above this size in MiB stay here, their hashes go out; 0 for no limit.
+    #[serde(default = "thirty")]
+    pub max_attachment_mb: u64,
+    /// The strictest TLP that may go out: a stricter case is refused, a stricter observable left out.
+    #[serde(default)]
+    pub max_export_tlp: Option<MostTlp>,
+    /// The strictest PAP that may go out: a stricter case is refused.
+    #[serde(default)]
+    pub max_export_pap: Option<MostPap>,
+    /// What becomes of an attribute whose observable is no IOC of the case any more: `unflag` (no longer for detection, with a comment), `delete` (soft-deleted), `keep`.
+    #[serde(default)]
+    pub removed_iocs: Removed,
+    /// Name the IOCs that are on one of MISP's warninglists, or not.
+    #[serde(default)]
+    pub warninglists: Warninglists,
+    /// Send one sighting for each sighted observable.
+    #[serde(default)]
+    pub export_sightings: bool,
+    /// Lines that send an observable type as another attribute than the table in `docs/mapping.md` says, such as `ip=Network activity/ip-src`. A tag `misp:type="…"` on an observable still wins.
+    #[serde(default)]
+    pub type_mapping: Vec<String>,
+}
+
+fn title() -> String {
+    "{title}".to_owned()
+}
+
+fn thirty() -> u64 {
+    30
+}
+
+/// What goes out of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Attachments {
+    /// Name, hashes and size.
+    #[default]
+    Hashes,
+    /// Also the file, as a malware sample.
+    Sample,
+    /// Also the file: an executable as a malware sample, anything else as it is.
+    Plain,
+}
+
+/// What becomes of an attribute whose IOC is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Removed {
+    /// `to_ids` 0 and a comment.
+    #[default]
+    Unflag,
+    /// Soft-deleted, with the same comment.
+    Delete,
+    /// Left as it is.
+    Keep,
+}
+
+/// Whether warninglist hits are named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Warninglists {
+    /// They are named.
+    #[default]
+    Annotate,
+    /// They are not asked for.
+    Off,
+}
+
+/// A TLP as a word of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum MostTlp {
+    /// No limit on passing it on.
+    #[serde(rename = "CLEAR")]
+    Clear,
+    /// The community.
+    #[serde(rename = "GREEN")]
+    Green,
+    /// The organisation and its clients.
+    #[serde(rename = "AMBER")]
+    Amber,
+    /// The organisation.
+    #[serde(rename = "AMBER+STRICT")]
+    AmberStrict,
+    /// The recipients.
+    #[serde(rename = "RED")]
+    Red,
+}
+
+/// A PAP as a word of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum MostPap {
+    /// No limit.
+    #[serde(rename = "CLEAR")]
+    Clear,
+    /// Active actions allowed.
+    #[serde(rename = "GREEN")]
+    Green,
+    /// Passive cross-checks only.
+    #[serde(rename = "AMBER")]
+    Amber,
+    /// Nothing that could be detected.
+    #[serde(rename = "RED")]
+    Red,
+}
+
+impl MostTlp {
+    /// The TLP.
+    #[must_use]
+    pub fn tlp(self) -> Tlp {
+        match self {
+            Self::Clear => Tlp::Clear,
+            Self::Green => Tlp::Green,
+            Self::Amber => Tlp::Amber,
+            Self::AmberStrict => Tlp::AmberStrict,
+            Self::Red => Tlp::Red,
+        }
+    }
+}
+
+impl MostPap {
+    /// The PAP.
+    #[must_use]
+    pub fn pap(self) -> Pap {
+        match self {
+            Self::Clear => Pap::Clear,
+            Self::Green => Pap::Green,
+            Self::Amber => Pap::Amber,
+            Self::Red => Pap::Red,
+        }
+    }
+}
+
+/// The largest number that MISP's `distribution` of an event may be: a sharing group.
+const SHARING_GROUP: u64 = 4;
+
+impl Settings {
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// The item, what is wrong with it, and what is accepted.
+    pub fn checked(&self) -> Result<Overrides> {
+        ensure!(
+            self.distribution <= SHARING_GROUP,
+            "configuration item \"distribution\" is above 4: 0 (your organisation) to 3 (all communities) or 4 (sharing \
+             group) is accepted"
+        );
+        let is_group = self.distribution == SHARING_GROUP;
+        ensure!(
+            !is_group || self.sharing_group.is_some_and(|group| group > 0),
+            "configuration item \"distribution\" is 4, which means a sharing group, and \"sharing_group\" is not set: give \
+             the number of the sharing group on this MISP"
+        );
+        ensure!(
+            is_group || self.sharing_group.is_none_or(|group| group == 0),
+            "configuration item \"sharing_group\" is set, and \"distribution\" is not 4: set \"distribution\" to 4, or leave \
+             \"sharing_group\" empty"
+        );
+        let rest = self.event_info.replace("{title}", "").replace("{number}", "");
+        ensure!(
+            !rest.contains(['{', '}']),
+            "configuration item \"event_info\" has a word in braces that is none of {{title}} and {{number}}"
+        );
+        Overrides::parse(&self.type_mapping).map_err(|problem| anyhow!("configuration item {problem}"))
+    }
+
+    /// True if a tag of a case or an observable may go out.
+    #[must_use]
+    pub fn lets_out(&self, tag: &str) -> bool {
+        tags::is_free(tag) && !self.exclude_export_tags.iter().any(|pattern| tags::matches(pattern, tag))
+    }
+
+    /// The largest file that goes out, in bytes.
+    #[must_use]
+    pub fn most_bytes(&self) -> u64 {
+        if self.max_attachment_mb == 0 { u64::MAX } else { self.max_attachment_mb.saturating_mul(1 << 20) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn problem(settings: Value) -> Option<String> {
+        let settings: Settings = serde_json::from_value(settings).unwrap();
+        settings.checked().err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_wrong_option_is_explained() {
+        assert_eq!(problem(json!({})), None);
+        assert_eq!(problem(json!({"distribution": 4, "sharing_group": 3})), None);
+        assert_eq!(problem(json!({"event_info": "{number}: {title} (SOC)"})), None);
+        let wrong = [
+            json!({"distribution": 5}),
+            json!({"distribution": 4}),
+            json!({"sharing_group": 3}),
+            json!({"event_info": "{titel}"}),
+            json!({"type_mapping": ["ip"]}),
+        ];
+        let problems: Vec<_> = wrong.into_iter().map(|settings| problem(settings).unwrap()).collect();
+        insta::assert_snapshot!(problems.join("\n"), @r#"
+        configuration item "distribution" is above 4: 0 (your organisation) to 3 (all communities) or 4 (sharing group) is accepted
+        configuration item "distribution" is 4, which means a sharing group, and "sharing_group" is not set: give the number of the sharing group on this MISP
+        configuration item "sharing_group" is set, and "distribution" is not 4: set "distribution" to 4, or leave "sharing_group" empty
+        configuration item "event_info" has a word in braces that is none of {title} and {number}
+        configuration item type_mapping `ip`: no `=`; accepted is `observable type=MISP category/MISP type`
+        "#);
+    }
+
+    #[test]
+    fn words_between_thehive_and_misp_and_excluded_tags_stay_here() {
+        let settings: Settings = serde_json::from_value(json!({"exclude_export_tags": ["internal*"]})).unwrap();
+        let out: Vec<_> = ["misp:to=\"x\"", "Internal-42", "type:OSINT", "tlp:green"]
+            .into_iter()
+            .filter(|tag| settings.lets_out(tag))
+            .collect();
+        assert_eq!(out, ["type:OSINT"]);
+    }
+}

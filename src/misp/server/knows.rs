@@ -1,0 +1,146 @@
+//! What a server knows beside its events: who we are, its attribute types, its tags, its warninglists.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Server, elements, explained};
+use crate::json::{self, Element};
+use crate::misp::tags::{Rights, Row, TagNames};
+use crate::misp::wire::{Event, Organisation};
+use crate::types::ServerTypes;
+
+/// Who we are there.
+#[derive(Clone, Debug)]
+pub struct Me {
+    /// The uuid of our organisation.
+    pub organisation: String,
+    /// What we may do with tags.
+    pub rights: Rights,
+}
+
+impl Server {
+    /// Who we are, asked once (`fixtures/wire/misp/013-users-view-me-partner.json`).
+    ///
+    /// # Errors
+    /// That the server does not say.
+    pub fn me(&self) -> Result<&Me> {
+        if let Some(me) = self.me.get() {
+            return Ok(me);
+        }
+        let answer = self.client.get("users/view/me.json").map_err(explained)?;
+        let line = answer.line().to_owned();
+        let Whoami { user, role, organisation } = answer.read()?;
+        let organisation = organisation.filter(|organisation| !organisation.uuid.is_empty());
+        let organisation = organisation.with_context(|| format!("{line}: the answer names no organisation"))?;
+        let role = role.unwrap_or_default();
+        let may = |right: Option<bool>| right == Some(true) || role.site_admin == Some(true);
+        let rights = Rights {
+            user: user.unwrap_or_default().id,
+            organisation: organisation.id,
+            makes: may(role.tag_editor),
+            sets: may(role.tagger),
+        };
+        let organisation = organisation.uuid;
+        Ok(self.me.get_or_init(|| Me { organisation, rights }))
+    }
+
+    /// True if an event's organisation is that of the key's user.
+    ///
+    /// # Errors
+    /// That the server does not say who we are.
+    pub fn owns(&self, event: &Event) -> Result<bool> {
+        let own = &self.me()?.organisation;
+        Ok(event.orgc.as_ref().is_none_or(|orgc| orgc.uuid.eq_ignore_ascii_case(own)))
+    }
+
+    /// What these tags are called here (`fixtures/wire/misp/401-tags-search-list.json`). Who we are is asked only if that
+    /// decides something.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn tag_names(&self, wanted: &[&str]) -> Result<TagNames> {
+        const NAMES: usize = 500;
+        const MOST: usize = 10_000;
+        let mut rows: Vec<Row> = Vec::new();
+        for names in TagNames::asked(wanted).chunks(NAMES) {
+            let answer = self.client.post("tags/search", &json!({"tag": names})).map_err(explained)?;
+            let found = elements::<Row>(answer, &[], MOST)?;
+            rows.extend(found.into_iter().filter_map(|row| match row {
+                Element::Good(row) => Some(row),
+                Element::Bad(_) => None,
+            }));
+        }
+        let nobody = Rights::default();
+        let rights = if TagNames::depends_on_rights(wanted, &rows) { &self.me()?.rights } else { &nobody };
+        Ok(TagNames::new(wanted, &rows, rights))
+    }
+
+    /// The attribute types of this server, by category (`fixtures/wire/misp/describeTypes.json`).
+    ///
+    /// # Errors
+    /// That the server does not describe them.
+    pub fn types(&self, version: &str) -> Result<ServerTypes> {
+        let answer = self.client.get("attributes/describeTypes.json").map_err(explained)?;
+        let line = answer.line().to_owned();
+        let described = answer.value()?;
+        let mappings = described.pointer("/result/category_type_mappings").and_then(Value::as_object);
+        let mappings = mappings.with_context(|| format!("{line}: the answer has no category_type_mappings"))?;
+        let texts = |list: &Value| -> Vec<String> {
+            list.as_array().into_iter().flatten().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
+        };
+        Ok(ServerTypes::new(mappings.iter().map(|(category, list)| (category, texts(list))), version))
+    }
+
+    /// The warninglists that have one of these values, by value (`fixtures/wire/misp/244-warninglist-check.json`; without a
+    /// hit the answer is an empty list, `fixtures/wire/misp/245-warninglist-check-nomatch.json`).
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn warninglists(&self, values: &[&str]) -> Result<HashMap<String, Vec<String>>> {
+        const VALUES: usize = 5_000;
+        let mut hits = HashMap::new();
+        for values in values.chunks(VALUES) {
+            let answer = self.client.post("warninglists/checkValue", &values).map_err(explained)?;
+            let Value::Object(found) = answer.read::<Value>()? else { continue };
+            for (value, lists) in found {
+                let lists = lists.as_array().into_iter().flatten();
+                let names = lists.filter_map(|list| list.get("name")?.as_str()).map(ToOwned::to_owned);
+                hits.insert(value, names.collect());
+            }
+        }
+        Ok(hits)
+    }
+}
+
+/// The answer to `users/view/me`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Whoami {
+    #[serde(rename = "User", deserialize_with = "json::object")]
+    user: Option<User>,
+    #[serde(rename = "Role", deserialize_with = "json::object")]
+    role: Option<Role>,
+    #[serde(rename = "Organisation", deserialize_with = "json::object")]
+    organisation: Option<Organisation>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct User {
+    #[serde(deserialize_with = "json::text")]
+    id: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Role {
+    #[serde(rename = "perm_tagger", deserialize_with = "json::flag")]
+    tagger: Option<bool>,
+    #[serde(rename = "perm_tag_editor", deserialize_with = "json::flag")]
+    tag_editor: Option<bool>,
+    #[serde(rename = "perm_site_admin", deserialize_with = "json::flag")]
+    site_admin: Option<bool>,
+}

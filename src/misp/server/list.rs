@@ -1,0 +1,193 @@
+//! Which events a server has: a window of them, or some by their uuids, and what one of them holds for an export.
+
+use std::collections::HashMap;
+
+use anyhow::{Result, bail, ensure};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{ROWS, Server, elements, explained};
+use crate::json::{self, Element};
+use crate::misp::sent;
+use crate::misp::wire::{Attribute, Event, Object};
+use crate::misp::{Held, Listed, Look, Window};
+
+/// Attributes asked for at once.
+const ATTRIBUTES: usize = 5_000;
+/// Objects asked for at once.
+const OBJECTS: usize = 500;
+/// Attributes that an event of ours may hold.
+const MOST_HELD: usize = 200_000;
+
+impl Server {
+    /// The union of what was published and what was changed since the window opens. A publication does not change
+    /// `timestamp`, and an edit with `published` leaves `publish_timestamp` at 0
+    /// (`fixtures/wire/misp/410-edit-published-true-keeps-publish-timestamp.json`), so both are asked for. Of what the
+    /// first list had, the numbers are remembered: eight bytes for each event.
+    ///
+    /// # Errors
+    /// What stopped the list.
+    pub fn list(&self, window: Window, on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
+        if window.since == 0 {
+            return self.pages(window, &[], on);
+        }
+        let since = Value::from(window.since);
+        let mut seen: Vec<u64> = Vec::new();
+        self.pages(window, &[("publish_timestamp", since.clone())], &mut |listed| match &listed {
+            Listed::Event(event, _) if event.publish_timestamp.unwrap_or(0) < window.since => Ok(()),
+            Listed::Event(event, _) => {
+                seen.extend(event.id.parse::<u64>());
+                on(listed)
+            }
+            Listed::Bad(_) => on(listed),
+        })?;
+        self.pages(window, &[("timestamp", since)], &mut |listed| match &listed {
+            Listed::Event(event, _) if event.timestamp.unwrap_or(0) < window.since => Ok(()),
+            Listed::Event(event, _) if event.id.parse().is_ok_and(|id| seen.binary_search(&id).is_ok()) => Ok(()),
+            Listed::Event(..) | Listed::Bad(_) => on(listed),
+        })
+    }
+
+    /// Sorted by id, so that a row that slips onto the next page, because an event came in before it, is known by its
+    /// number. The last page is one that is not full and, by the count in the header, has nothing behind it.
+    fn pages(&self, window: Window, filters: &[(&str, Value)], on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
+        let mut highest = 0;
+        for page in 1.. {
+            let mut body = Map::from_iter([("sort".to_owned(), json!("id")), ("direction".to_owned(), json!("asc"))]);
+            body.extend([("limit".to_owned(), json!(ROWS)), ("page".to_owned(), json!(page))]);
+            if window.published_only {
+                body.insert("published".to_owned(), json!(1));
+            }
+            body.extend(filters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+            let answer = self.client.post("events/index", &body).map_err(explained)?;
+            let total: Option<usize> = answer.header("x-result-count").parse().ok();
+            let line = answer.line().to_owned();
+            let rows = elements::<Event>(answer, &[], ROWS)?;
+            let ended = rows.is_empty() || (rows.len() < ROWS && total.is_some_and(|total| page * ROWS >= total));
+            let last = rows.iter().filter_map(number).max();
+            ensure!(
+                page == 1 || rows.is_empty() || last > Some(highest),
+                "{line}: the server sends the same page again and again"
+            );
+            let numbers: Vec<_> = rows.iter().filter_map(number).collect();
+            ensure!(numbers.is_sorted(), "{line}: the server does not sort its events by number as it was asked to");
+            let new = rows.into_iter().filter(|row| number(row).is_none_or(|number| number > highest));
+            new.map(Listed::new).try_for_each(&mut *on)?;
+            highest = last.unwrap_or(highest);
+            if ended {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of these events are shown to us (`fixtures/wire/misp/424-index-by-uuids-present-and-absent.json`).
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn there(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
+        let answer = self.client.post("events/index", &json!({"eventid": uuids})).map_err(explained)?;
+        let rows = elements::<Event>(answer, &[], ROWS)?;
+        let there = rows.into_iter().filter_map(|row| match row {
+            Element::Good(event) => {
+                let uuid = Uuid::parse_str(&event.uuid).ok().filter(|uuid| uuids.contains(uuid))?;
+                Some((uuid, event))
+            }
+            Element::Bad(_) => None,
+        });
+        Ok(there.collect())
+    }
+
+    /// What an event holds, soft-deleted attributes included.
+    ///
+    /// # Errors
+    /// What stopped the reading.
+    pub fn content(&self, uuid: &Uuid, event: Event, look: Look) -> Result<Held> {
+        let attributes = self.attributes(uuid, &event, look)?;
+        let has_objects = look.objects || attributes.iter().any(|one| !["", "0"].contains(&one.object_id.as_str()));
+        let objects = if has_objects { self.objects(uuid)? } else { HashMap::new() };
+        Ok(Held { event, attributes, objects })
+    }
+
+    /// The objects of an event: their uuids by their numbers (`fixtures/wire/misp/431-objects-restsearch-metadata-2.json`).
+    fn objects(&self, uuid: &Uuid) -> Result<HashMap<String, Uuid>> {
+        let mut objects = HashMap::new();
+        for page in 1.. {
+            let body = json!({"returnFormat": "json", "eventid": uuid, "metadata": 1, "limit": OBJECTS, "page": page});
+            let answer = self.client.post("objects/restSearch", &body).map_err(explained)?;
+            let before = objects.len();
+            let rows = elements::<Wrapped>(answer, &["response"], OBJECTS)?;
+            let is_empty = rows.is_empty();
+            for row in rows {
+                if let Element::Good(Wrapped { object: Some(object) }) = row
+                    && let Ok(uuid) = Uuid::parse_str(&object.uuid)
+                {
+                    objects.insert(object.id, uuid);
+                }
+            }
+            if is_empty || objects.len() == before {
+                break;
+            }
+            ensure!(
+                objects.len() <= MOST_HELD,
+                "event {uuid} holds more than {MOST_HELD} objects: it is not exported to"
+            );
+        }
+        Ok(objects)
+    }
+
+    /// Pages until one is empty, since a page may be short for reasons of its own and the count in its header is no total
+    /// (`fixtures/wire/misp/212-ars-page1.json`); or until there are as many live ones as the event counts.
+    fn attributes(&self, uuid: &Uuid, event: &Event, look: Look) -> Result<Vec<Attribute>> {
+        let counted = event.attribute_count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
+        let mut held: Vec<Attribute> = Vec::new();
+        for page in 1.. {
+            let mut body = json!({
+                "returnFormat": "json", "eventid": uuid, "deleted": [0, 1], "includeProposals": 1,
+                "limit": ATTRIBUTES, "page": page, "order": "Attribute.id asc",
+            });
+            if look.sightings {
+                body = sent::joined(body, json!({"includeSightings": 1}));
+            }
+            let answer = self.client.post("attributes/restSearch", &body).map_err(explained)?;
+            let rows = elements::<Attribute>(answer, &["response", "Attribute"], ATTRIBUTES)?;
+            let is_known =
+                matches!((rows.first(), held.first()), (Some(Element::Good(row)), Some(first)) if row == first);
+            ensure!(!is_known, "reading what event {uuid} holds: the server sends the same page again and again");
+            let (is_empty, is_full) = (rows.is_empty(), rows.len() == ATTRIBUTES);
+            for row in rows {
+                match row {
+                    Element::Good(attribute) => held.push(attribute),
+                    Element::Bad(kind) => {
+                        bail!("reading what event {uuid} holds: an attribute is {kind}, not an object")
+                    }
+                }
+            }
+            ensure!(
+                held.len() <= MOST_HELD,
+                "event {uuid} holds more than {MOST_HELD} attributes: it is not exported to"
+            );
+            let live = held.iter().filter(|attribute| attribute.deleted != Some(true)).count();
+            if is_empty || (!is_full && live >= counted) {
+                break;
+            }
+        }
+        Ok(held)
+    }
+}
+
+fn number(row: &Element<Event>) -> Option<u64> {
+    match row {
+        Element::Good(event) => event.id.parse().ok(),
+        Element::Bad(_) => None,
+    }
+}
+
+/// A row of `objects/restSearch`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Wrapped {
+    #[serde(rename = "Object", deserialize_with = "json::object")]
+    object: Option<Object>,
+}
