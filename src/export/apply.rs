@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use uuid::Uuid;
 
 use super::case::Input;
@@ -78,7 +78,11 @@ impl One<'_> {
     pub(super) fn run(&self) -> Result<()> {
         // Decided before anything is sent, so that a run that is stopped tells it too.
         let decided = map::decide(self.input, self.settings, self.is_public());
-        self.guard()?;
+        if let Err((rule, refusal)) = self.guard() {
+            let rule = Verdict::Skipped(rule.to_owned());
+            decided.iter().for_each(|one| self.part.record(Item::Observables, one.as_ref().unwrap_or(&rule), 1));
+            return Err(refusal);
+        }
         decided.iter().flatten().for_each(|verdict| self.part.record(Item::Observables, verdict, 1));
         let (done, hits) = match self.open() {
             Ok((misp, types)) => {
@@ -98,16 +102,24 @@ impl One<'_> {
         matches!(self.connection.target, Target::Feed { .. })
     }
 
-    /// A case that may not go there at all.
-    fn guard(&self) -> Result<()> {
-        let case = &self.input.case;
-        if let Some(most) = self.settings.max_export_tlp.map(|most| most.tlp()).filter(|most| case.tlp > *most) {
-            bail!("the case is TLP:{}, and \"max_export_tlp\" is {}: nothing is exported", case.tlp.word(), most.word())
+    /// A case that may not go there at all: the rule, and what is said.
+    fn guard(&self) -> Result<(), (&'static str, anyhow::Error)> {
+        let (case, settings) = (&self.input.case, self.settings);
+        if let Some(most) = settings.max_export_tlp.map(|most| most.tlp()).filter(|most| case.tlp > *most) {
+            let (is, most) = (case.tlp.word(), most.word());
+            return Err((
+                map::TLP,
+                anyhow!("the case is TLP:{is}, and \"max_export_tlp\" is {most}: nothing is exported"),
+            ));
         }
-        if let (Some(pap), Some(most)) = (case.pap, self.settings.max_export_pap.map(|most| most.pap()))
+        if let (Some(pap), Some(most)) = (case.pap, settings.max_export_pap.map(|most| most.pap()))
             && pap > most
         {
-            bail!("the case is PAP:{}, and \"max_export_pap\" is {}: nothing is exported", pap.word(), most.word())
+            let (is, most) = (pap.word(), most.word());
+            return Err((
+                "pap",
+                anyhow!("the case is PAP:{is}, and \"max_export_pap\" is {most}: nothing is exported"),
+            ));
         }
         Ok(())
     }
@@ -316,7 +328,7 @@ impl Writing<'_, '_> {
         let mut next = plan.clone();
         let mut fruitless = 0;
         let ended = loop {
-            let left = next.left(&self.sending);
+            let left = next.left(self.wanted, &self.sending);
             let stop = self.misp.apply(self.wanted, &next, &self.names, &contents, &mut self.sending).err();
             if self.sending.had_effect() {
                 one.part.run.wrote();
@@ -339,7 +351,7 @@ impl Writing<'_, '_> {
                 Ok(next) => next,
                 Err(_) => break (held, Some(error)),
             };
-            let rest = next.left(&self.sending);
+            let rest = next.left(self.wanted, &self.sending);
             fruitless = if rest < left { 0 } else { fruitless + 1 };
             if rest == 0 {
                 break (held, None);

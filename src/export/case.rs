@@ -157,7 +157,12 @@ pub fn read(id: &str, thehive: &TheHive) -> Result<Input> {
         None if is_bad => Err("an observable of the case cannot be read".to_owned()),
         None => is_ours_alone(&case),
     };
-    input.origin = origin(&thehive.alerts(id)?);
+    match thehive.alerts(id) {
+        Ok(alerts) => input.origin = origin(&alerts),
+        Err(error) => {
+            input.warnings.push(format!("whether the case was made of a MISP alert is not known: {error:#}"));
+        }
+    }
     Ok(input)
 }
 

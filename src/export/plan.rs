@@ -219,16 +219,17 @@ impl Plan {
     /// True if nothing is to be written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.left(&Sending::default()) == 0
+        let is_write = |step: &Step| matches!(step, Step::Add | Step::Change(_));
+        let is_still = self.head.is_empty() && !self.retractions.iter().any(Retraction::is_reason);
+        !self.create && is_still && !self.steps.iter().any(is_write)
     }
 
     /// How many things are still to be written, without what was refused already.
     #[must_use]
-    pub fn left(&self, sending: &Sending) -> usize {
-        let steps = self.steps.iter().filter(|step| matches!(step, Step::Add | Step::Change(_))).count();
-        let retractions = self.retractions.iter().filter(|one| one.is_reason()).count();
-        let all = usize::from(self.create) + usize::from(!self.head.is_empty()) + steps + retractions;
-        all.saturating_sub(sending.reasons.len())
+    pub fn left(&self, wanted: &Wanted, sending: &Sending) -> usize {
+        let additions = self.additions(wanted).filter(|one| sending.may_send(&one.uuid)).count();
+        let edits = self.edits(wanted).filter(|edit| sending.may_send(&edit.uuid)).count();
+        usize::from(self.create) + usize::from(!self.head.is_empty()) + additions + edits
     }
 
     /// True if tags of what is there are changed.

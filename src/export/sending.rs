@@ -77,8 +77,8 @@ impl Sending {
 
     /// False for what was refused before.
     #[must_use]
-    pub fn may_send(&self, attribute: &WantedAttribute) -> bool {
-        !self.reasons.contains_key(&attribute.uuid)
+    pub fn may_send(&self, attribute: &Uuid) -> bool {
+        !self.reasons.contains_key(attribute)
     }
 
     /// What is to be thought of an attribute that is not there.

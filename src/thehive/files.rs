@@ -58,10 +58,11 @@ impl TheHive {
         Ok((format!("{plain}?asZip=true"), plain))
     }
 
-    /// The password of TheHive's zips, which `GET /api/status` tells. Asked once.
+    /// The password of TheHive's zips, which its status tells. Asked once.
     fn password(&self) -> &str {
         self.password.get_or_init(|| {
-            let status: Option<Value> = self.client.get("api/status").ok().and_then(|answer| answer.value().ok());
+            let path = if self.is_five().unwrap_or(false) { "api/v1/status" } else { "api/status" };
+            let status: Option<Value> = self.client.get(path).ok().and_then(|answer| answer.value().ok());
             let told = status.as_ref().and_then(|status| status.pointer("/config/protectDownloadsWith"));
             let told = told.and_then(Value::as_str).filter(|password| !password.is_empty());
             told.unwrap_or(PASSWORD).to_owned()

@@ -60,8 +60,11 @@ impl Write<'_> {
             self.add_event(sending)?;
         }
         self.edit(sending)?;
-        let (inside, loose): (Vec<_>, Vec<_>) =
-            self.plan.additions(self.wanted).filter(|one| sending.may_send(one)).partition(|one| one.place.is_some());
+        let (inside, loose): (Vec<_>, Vec<_>) = self
+            .plan
+            .additions(self.wanted)
+            .filter(|one| sending.may_send(&one.uuid))
+            .partition(|one| one.place.is_some());
         self.objects(&inside, sending)?;
         let batch = sending.batch.unwrap_or(BATCH);
         loose.chunks(batch).try_for_each(|batch| self.add_attributes(batch, sending))
@@ -105,14 +108,14 @@ impl Write<'_> {
     /// Changes of the event and of attributes that are there, and attributes that join an object that is there.
     fn edit(&self, sending: &mut Sending) -> Result<(), Stop> {
         let mut changes: Vec<(Uuid, Option<Uuid>, Value)> = Vec::new();
-        let edits = self.plan.edits(self.wanted).filter(|edit| !sending.reasons.contains_key(&edit.uuid));
+        let edits = self.plan.edits(self.wanted).filter(|edit| sending.may_send(&edit.uuid));
         changes.extend(edits.map(|edit| (edit.uuid, edit.object, sent::change(&edit.uuid, edit.change))));
         for attribute in self.plan.additions(self.wanted) {
             let Some(place) = attribute
                 .place
                 .as_ref()
                 .filter(|place| !self.plan.new_objects.contains(&place.object))
-                .filter(|_| sending.may_send(attribute))
+                .filter(|_| sending.may_send(&attribute.uuid))
             else {
                 continue;
             };
