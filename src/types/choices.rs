@@ -71,7 +71,8 @@ pub(super) static CHOICES: [Line; 49] = [
         "by length and alphabet: md5, sha1, sha224, sha256, sha384, sha512, ssdeep, tlsh, jarm; with \
          colons a certificate's; what looks the same (imphash, ja3) says so by tag"),
     line("filename", &["file", "file-name", "file-path", "filepath", "path"], Same("filename"),
-        "the name; the file of a `file` observable itself is not exported by this version"),
+        "the name. A `file` observable becomes a `file` object with its name, hashes and size; what else goes out of it \
+         says `export_attachments`"),
     line("registry", &["registry-key", "regkey"], Same("regkey"), PLAIN),
     line("autonomous-system", &["asn", "as", "as-number"], Same("AS"), "MISP keeps the number alone"),
     line("regexp", &["regex", "pattern"], Sent("text"),

@@ -2,6 +2,8 @@
 //! Files appear whole, by a rename, under a lock; the manifest is rebuilt from the event files, so that a run that died
 //! between two files is mended by the next one.
 
+mod edit;
+
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, Read};
@@ -20,10 +22,9 @@ use super::tags::TagNames;
 use super::wire::{Attribute, Entries, Event, Piece, Pieces};
 use super::{Held, Listed, Window};
 use crate::export::content::Contents;
-use crate::export::plan::{Change, Head as Header, Plan};
-use crate::export::retract::Act;
+use crate::export::plan::Plan;
 use crate::export::sending::Sending;
-use crate::export::wanted::{Wanted, WantedAttribute};
+use crate::export::wanted::Wanted;
 use crate::files;
 use crate::json::{self, Element, Source};
 use crate::time::Clock;
@@ -188,7 +189,7 @@ impl Feed {
             let mut file = read_file(&path)?.unwrap_or_else(|| self.new_event(wanted));
             let no_event = || anyhow!("{} is no event file", path.display());
             let event = file.get_mut("Event").and_then(Value::as_object_mut).with_context(no_event)?;
-            let edit = Edited { timestamp: self.clock.now.to_string(), event };
+            let edit = edit::Edited { timestamp: self.clock.now.to_string(), event };
             let done = edit.all(wanted, plan, contents, sending).with_context(no_event)?;
             // A file is there whole or not at all, so an error means that nothing was changed.
             self.write(&format!("{}.json", wanted.uuid), &format!("{file:#}\n"))?;
@@ -265,131 +266,6 @@ impl Feed {
 
     fn file(&self, event: &Uuid) -> PathBuf {
         self.folder.join(format!("{event}.json"))
-    }
-}
-
-/// An event file while it is changed.
-struct Edited<'e> {
-    timestamp: String,
-    event: &'e mut Map<String, Value>,
-}
-
-impl Edited<'_> {
-    /// Everything that a plan says; gives the attributes concerned. None if the file is no event's.
-    fn all(
-        mut self,
-        wanted: &Wanted,
-        plan: &Plan,
-        contents: &Contents<'_>,
-        sending: &mut Sending,
-    ) -> Option<Vec<Uuid>> {
-        self.head(&plan.head);
-        let mut done = Vec::new();
-        for edit in plan.edits(wanted) {
-            self.change(&edit.uuid, edit.change);
-            done.push(edit.uuid);
-        }
-        for removed in plan.retractions.iter().filter(|one| one.act == Act::Remove) {
-            self.remove(&removed.uuid);
-            done.push(removed.uuid);
-        }
-        for attribute in plan.additions(wanted) {
-            match self.attribute(attribute, contents) {
-                Ok(body) => {
-                    self.add(attribute, body)?;
-                    done.push(attribute.uuid);
-                }
-                Err(error) => sending.refused(attribute, format!("the file could not be read: {error:#}")),
-            }
-        }
-        self.event.insert("timestamp".to_owned(), Value::from(self.timestamp));
-        Some(done)
-    }
-
-    fn attribute(&self, attribute: &WantedAttribute, contents: &Contents<'_>) -> Result<Value> {
-        let more = json!({"timestamp": self.timestamp, "deleted": false, "disable_correlation": false});
-        let content = contents.of(attribute)?;
-        Ok(sent::attribute(attribute, content.as_ref(), &TagNames::default(), more))
-    }
-
-    fn add(&mut self, attribute: &WantedAttribute, body: Value) -> Option<()> {
-        let Some(place) = &attribute.place else {
-            let list = self.event.entry("Attribute").or_insert_with(|| json!([])).as_array_mut()?;
-            list.push(body);
-            return Some(());
-        };
-        let objects = self.event.entry("Object").or_insert_with(|| json!([])).as_array_mut()?;
-        let is_it = |object: &Value| object.get("uuid").and_then(Value::as_str) == Some(&place.object.to_string());
-        let at = match objects.iter().position(is_it) {
-            Some(at) => at,
-            None => {
-                objects.push(sent::object(&place.object, Vec::new(), json!({"timestamp": self.timestamp})));
-                objects.len() - 1
-            }
-        };
-        objects.get_mut(at)?.get_mut("Attribute")?.as_array_mut()?.push(body);
-        Some(())
-    }
-
-    fn head(&mut self, head: &Header) {
-        let Value::Object(mut sent) = sent::head(head) else { return };
-        let tags = sent.shift_remove("Tag");
-        self.event.extend(sent);
-        set_tags(self.event, tags);
-    }
-
-    fn change(&mut self, uuid: &Uuid, change: &Change) {
-        let Value::Object(mut sent) = sent::change(uuid, change) else { return };
-        let tags = sent.shift_remove("Tag");
-        sent.insert("timestamp".to_owned(), Value::from(self.timestamp.clone()));
-        if let Some(deleted) = change.deleted {
-            sent.insert("deleted".to_owned(), Value::from(deleted));
-        }
-        for list in lists(self.event) {
-            for attribute in list.iter_mut().filter(|one| is_of(one, uuid)).filter_map(Value::as_object_mut) {
-                attribute.extend(sent.clone());
-                set_tags(attribute, tags.clone());
-            }
-        }
-    }
-
-    fn remove(&mut self, uuid: &Uuid) {
-        lists(self.event).into_iter().for_each(|list| list.retain(|one| !is_of(one, uuid)));
-    }
-}
-
-/// The lists of attributes in an event: its own, and those of its objects.
-fn lists(event: &mut Map<String, Value>) -> Vec<&mut Vec<Value>> {
-    let mut lists = Vec::new();
-    for (name, value) in event.iter_mut() {
-        match (name.as_str(), value) {
-            ("Attribute", Value::Array(list)) => lists.push(list),
-            ("Object", Value::Array(objects)) => {
-                let of_objects = objects.iter_mut().filter_map(|object| object.get_mut("Attribute")?.as_array_mut());
-                lists.extend(of_objects);
-            }
-            _ => {}
-        }
-    }
-    lists
-}
-
-fn is_of(attribute: &Value, uuid: &Uuid) -> bool {
-    let written = attribute.get("uuid").and_then(Value::as_str).unwrap_or_default();
-    Uuid::parse_str(written).is_ok_and(|written| written == *uuid)
-}
-
-/// Adds tags and takes off those with `deleted`.
-fn set_tags(holder: &mut Map<String, Value>, tags: Option<Value>) {
-    let Some(Value::Array(tags)) = tags else { return };
-    let list = holder.entry("Tag").or_insert_with(|| json!([]));
-    let Some(list) = list.as_array_mut() else { return };
-    let name = |tag: &Value| tag.get("name").and_then(Value::as_str).unwrap_or_default().to_lowercase();
-    for tag in tags {
-        list.retain(|known| name(known) != name(&tag));
-        if tag.get("deleted").is_none() {
-            list.push(tag);
-        }
     }
 }
 

@@ -1,0 +1,139 @@
+//! An event file while it is changed: what a plan says, done to its JSON. What a producer wrote beside stays as it is.
+
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::export::content::Contents;
+use crate::export::plan::{Change, Head, Plan};
+use crate::export::retract::Act;
+use crate::export::sending::Sending;
+use crate::export::wanted::{Wanted, WantedAttribute};
+use crate::misp::sent;
+use crate::misp::tags::TagNames;
+
+/// An event file while it is changed.
+pub(super) struct Edited<'e> {
+    /// Now, in seconds since 1970.
+    pub(super) timestamp: String,
+    pub(super) event: &'e mut Map<String, Value>,
+}
+
+impl Edited<'_> {
+    /// Everything that a plan says; gives the attributes concerned. None if the file is no event's.
+    pub(super) fn all(
+        mut self,
+        wanted: &Wanted,
+        plan: &Plan,
+        contents: &Contents<'_>,
+        sending: &mut Sending,
+    ) -> Option<Vec<Uuid>> {
+        self.head(&plan.head);
+        let mut done = Vec::new();
+        for edit in plan.edits(wanted) {
+            self.change(&edit.uuid, edit.change);
+            done.push(edit.uuid);
+        }
+        for removed in plan.retractions.iter().filter(|one| one.act == Act::Remove) {
+            self.remove(&removed.uuid);
+            done.push(removed.uuid);
+        }
+        for attribute in plan.additions(wanted) {
+            match self.attribute(attribute, contents) {
+                Ok(body) => {
+                    self.add(attribute, body)?;
+                    done.push(attribute.uuid);
+                }
+                Err(error) => sending.refused(attribute, format!("the file could not be read: {error:#}")),
+            }
+        }
+        self.event.insert("timestamp".to_owned(), Value::from(self.timestamp));
+        Some(done)
+    }
+
+    fn attribute(&self, attribute: &WantedAttribute, contents: &Contents<'_>) -> Result<Value> {
+        let more = json!({"timestamp": self.timestamp, "deleted": false, "disable_correlation": false});
+        let content = contents.of(attribute)?;
+        Ok(sent::attribute(attribute, content.as_ref(), &TagNames::default(), more))
+    }
+
+    fn add(&mut self, attribute: &WantedAttribute, body: Value) -> Option<()> {
+        let Some(place) = &attribute.place else {
+            let list = self.event.entry("Attribute").or_insert_with(|| json!([])).as_array_mut()?;
+            list.push(body);
+            return Some(());
+        };
+        let objects = self.event.entry("Object").or_insert_with(|| json!([])).as_array_mut()?;
+        let is_it = |object: &Value| object.get("uuid").and_then(Value::as_str) == Some(&place.object.to_string());
+        let at = match objects.iter().position(is_it) {
+            Some(at) => at,
+            None => {
+                objects.push(sent::object(&place.object, Vec::new(), json!({"timestamp": self.timestamp})));
+                objects.len() - 1
+            }
+        };
+        objects.get_mut(at)?.get_mut("Attribute")?.as_array_mut()?.push(body);
+        Some(())
+    }
+
+    fn head(&mut self, head: &Head) {
+        let Value::Object(mut sent) = sent::head(head) else { return };
+        let tags = sent.shift_remove("Tag");
+        self.event.extend(sent);
+        set_tags(self.event, tags);
+    }
+
+    fn change(&mut self, uuid: &Uuid, change: &Change) {
+        let Value::Object(mut sent) = sent::change(uuid, change) else { return };
+        let tags = sent.shift_remove("Tag");
+        sent.insert("timestamp".to_owned(), Value::from(self.timestamp.clone()));
+        if let Some(deleted) = change.deleted {
+            sent.insert("deleted".to_owned(), Value::from(deleted));
+        }
+        for list in lists(self.event) {
+            for attribute in list.iter_mut().filter(|one| is_of(one, uuid)).filter_map(Value::as_object_mut) {
+                attribute.extend(sent.clone());
+                set_tags(attribute, tags.clone());
+            }
+        }
+    }
+
+    fn remove(&mut self, uuid: &Uuid) {
+        lists(self.event).into_iter().for_each(|list| list.retain(|one| !is_of(one, uuid)));
+    }
+}
+
+/// The lists of attributes in an event: its own, and those of its objects.
+fn lists(event: &mut Map<String, Value>) -> Vec<&mut Vec<Value>> {
+    let mut lists = Vec::new();
+    for (name, value) in event.iter_mut() {
+        match (name.as_str(), value) {
+            ("Attribute", Value::Array(list)) => lists.push(list),
+            ("Object", Value::Array(objects)) => {
+                let of_objects = objects.iter_mut().filter_map(|object| object.get_mut("Attribute")?.as_array_mut());
+                lists.extend(of_objects);
+            }
+            _ => {}
+        }
+    }
+    lists
+}
+
+fn is_of(attribute: &Value, uuid: &Uuid) -> bool {
+    let written = attribute.get("uuid").and_then(Value::as_str).unwrap_or_default();
+    Uuid::parse_str(written).is_ok_and(|written| written == *uuid)
+}
+
+/// Adds tags and takes off those with `deleted`.
+fn set_tags(holder: &mut Map<String, Value>, tags: Option<Value>) {
+    let Some(Value::Array(tags)) = tags else { return };
+    let list = holder.entry("Tag").or_insert_with(|| json!([]));
+    let Some(list) = list.as_array_mut() else { return };
+    let name = |tag: &Value| tag.get("name").and_then(Value::as_str).unwrap_or_default().to_lowercase();
+    for tag in tags {
+        list.retain(|known| name(known) != name(&tag));
+        if tag.get("deleted").is_none() {
+            list.push(tag);
+        }
+    }
+}
