@@ -232,7 +232,7 @@ mod tests {
             json!({"distribution": 5}),
             json!({"distribution": 4}),
             json!({"sharing_group": 3}),
-            json!({"event_info": "{titel}"}),
+            json!({"event_info": "{name}"}),
             json!({"type_mapping": ["ip"]}),
         ];
         let problems: Vec<_> = wrong.into_iter().map(|settings| problem(settings).unwrap()).collect();
