@@ -220,16 +220,24 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let is_write = |step: &Step| matches!(step, Step::Add | Step::Change(_));
-        let is_still = self.head.is_empty() && !self.retractions.iter().any(Retraction::is_reason);
-        !self.create && is_still && !self.steps.iter().any(is_write)
+        !self.changes_event() && !self.steps.iter().any(is_write) && !self.retractions.iter().any(Retraction::is_reason)
+    }
+
+    fn changes_event(&self) -> bool {
+        self.create || !self.head.is_empty()
     }
 
     /// How many things are still to be written, without what was refused already.
     #[must_use]
     pub fn left(&self, wanted: &Wanted, sending: &Sending) -> usize {
-        let additions = self.additions(wanted).filter(|one| sending.may_send(&one.uuid)).count();
-        let edits = self.edits(wanted).filter(|edit| sending.may_send(&edit.uuid)).count();
-        usize::from(self.create) + usize::from(!self.head.is_empty()) + additions + edits
+        let is_open = |uuid: &Uuid| !sending.reasons.contains_key(uuid);
+        let retractions = self.retractions.iter().filter(|one| one.is_reason() && is_open(&one.uuid)).count();
+        let steps = self
+            .steps
+            .iter()
+            .zip(&wanted.attributes)
+            .filter(|(step, attribute)| matches!(step, Step::Add | Step::Change(_)) && is_open(&attribute.uuid));
+        usize::from(self.create) + usize::from(!self.head.is_empty()) + steps.count() + retractions
     }
 
     /// True if tags of what is there are changed.
