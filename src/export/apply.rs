@@ -234,7 +234,8 @@ impl One<'_> {
         plan.alarms.iter().for_each(|alarm| self.part.fail(alarm.clone()));
         if self.dry_run {
             let attributes = tell::live(held.as_ref()) + plan.additions(wanted).count();
-            self.tell_event(wanted, held.as_ref().map(|held| &held.event), attributes, &plan);
+            let verdict = plan.verdict(&Sending::default());
+            self.tell_event(wanted, held.as_ref().map(|held| &held.event), attributes, &verdict);
             let (outcome, retracted) = (plan.forecast(), plan.retraction_forecast());
             return Ok(Written::Done(Box::new(Done { mapped, plan, outcome, retracted, after: held, stopped: None })));
         }
@@ -249,7 +250,7 @@ impl One<'_> {
         self.check_event(before.as_ref(), after.as_ref());
         let there = after.as_ref().map(|after| &after.event).or(before.as_ref());
         if there.is_some() {
-            self.tell_event(wanted, there, tell::live(after.as_ref()), &plan);
+            self.tell_event(wanted, there, tell::live(after.as_ref()), &plan.verdict(&sending));
         }
         let rules = self.rules(&names);
         let again = after.as_ref().map(|after| Plan::new(wanted, Some(after), &rules));

@@ -41,8 +41,7 @@ impl<'a> Index<'a> {
 
     /// What is to be done with a wanted attribute.
     pub(super) fn step(&self, wanted: &WantedAttribute, rules: &Rules<'_>) -> Step {
-        let other = wanted.file.as_ref().and_then(|file| self.by_uuid.get(&file.other));
-        match self.by_uuid.get(&wanted.uuid).or(other) {
+        match self.own(wanted) {
             Some(held) if held.deleted == Some(true) && !is_retracted(held) => Step::Skip("deleted in MISP".to_owned()),
             Some(held) => existing(wanted, held, rules),
             None if wanted.place.is_none()
@@ -52,6 +51,17 @@ impl<'a> Index<'a> {
             }
             None => Step::Add,
         }
+    }
+
+    /// The attribute that a wanted one became, by its uuid; a file may have gone out in either of two ways.
+    fn own(&self, wanted: &WantedAttribute) -> Option<&'a Attribute> {
+        let other = || self.get(&wanted.file.as_ref()?.other);
+        self.get(&wanted.uuid).or_else(other)
+    }
+
+    /// True if a wanted attribute is there with our uuid.
+    pub(super) fn holds(&self, wanted: &WantedAttribute) -> bool {
+        self.own(wanted).is_some()
     }
 
     /// The attribute of that uuid, soft-deleted or not.

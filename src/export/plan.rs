@@ -240,6 +240,18 @@ impl Plan {
         usize::from(self.create) + usize::from(!self.head.is_empty()) + steps.count() + retractions
     }
 
+    /// What became of the event itself.
+    #[must_use]
+    pub fn verdict(&self, sending: &Sending) -> Verdict {
+        match (self.create, sending.was_taken) {
+            (true, false) => Verdict::Created,
+            (true, true) if sending.had_effect() => Verdict::Updated,
+            (true, true) => Verdict::Unchanged,
+            (false, _) if self.is_empty() => Verdict::Unchanged,
+            (false, _) => Verdict::Updated,
+        }
+    }
+
     /// True if tags of what is there are changed.
     #[must_use]
     pub fn sets_tags(&self, wanted: &Wanted) -> bool {
@@ -277,14 +289,11 @@ impl Plan {
         let outcome = |attribute: &WantedAttribute, step: &Step| match (step, &index) {
             (Step::Leave(remark), _) => (Verdict::Unchanged, remark.clone()),
             (Step::Skip(rule), _) => (Verdict::Skipped(rule.clone()), None),
-            (Step::Add, Some((index, rules))) => match index.step(attribute, rules) {
-                Step::Leave(remark) => (Verdict::Created, remark),
-                Step::Change(change) => (Verdict::Created, Some(compare::unfinished(&change))),
-                Step::Add | Step::Skip(_) => (sending.missing(&attribute.uuid), None),
-            },
+            (Step::Add, Some((index, rules))) => added(attribute, sending, index, rules),
             (Step::Change(_), Some((index, rules))) => match index.step(attribute, rules) {
                 Step::Leave(remark) => (Verdict::Updated, remark),
-                Step::Add | Step::Change(_) | Step::Skip(_) => (sending.unchanged(&attribute.uuid), None),
+                Step::Skip(rule) => (Verdict::Skipped(rule), None),
+                Step::Add | Step::Change(_) => (sending.unchanged(&attribute.uuid), None),
             },
             (Step::Add, None) => (sending.missing(&attribute.uuid), None),
             (Step::Change(_), None) => (sending.unchanged(&attribute.uuid), None),
@@ -329,6 +338,20 @@ impl Plan {
             Step::Skip(rule) => (Verdict::Skipped(rule.clone()), None),
         };
         self.steps.iter().map(forecast).collect()
+    }
+}
+
+/// What became of an attribute that was to be added. What is there without our doing came from another run or from
+/// somebody else meanwhile, and was not created by this one.
+fn added(wanted: &WantedAttribute, sending: &Sending, index: &Index<'_>, rules: &Rules<'_>) -> Outcome {
+    let is_made = index.holds(wanted) && sending.made(&wanted.uuid);
+    match index.step(wanted, rules) {
+        Step::Leave(remark) if is_made => (Verdict::Created, remark),
+        Step::Leave(remark) => (Verdict::Unchanged, remark),
+        Step::Change(change) if is_made => (Verdict::Created, Some(compare::unfinished(&change))),
+        Step::Change(_) => (sending.unchanged(&wanted.uuid), None),
+        Step::Skip(rule) => (Verdict::Skipped(rule), None),
+        Step::Add => (sending.missing(&wanted.uuid), None),
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Sending {
     pub reasons: BTreeMap<Uuid, String>,
     /// Attributes sent at once, if a longer list was not answered in time.
     pub batch: Option<usize>,
+    /// True if MISP would not make the event; if it is there all the same, another run was faster.
+    pub was_taken: bool,
     /// True if the event could not be looked at afterwards.
     pub is_unseen: bool,
     /// What else is worth telling.
@@ -79,6 +81,12 @@ impl Sending {
     #[must_use]
     pub fn may_send(&self, attribute: &Uuid) -> bool {
         !self.reasons.contains_key(attribute)
+    }
+
+    /// True if an attribute that is there can be of our making: it was sent, and MISP did not say that it had it already.
+    pub(super) fn made(&self, uuid: &Uuid) -> bool {
+        let had = self.reasons.get(uuid).is_some_and(|reason| reason.contains("UUID provided is not unique"));
+        self.sent.contains_key(uuid) && !had
     }
 
     /// What is to be thought of an attribute that is not there.

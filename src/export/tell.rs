@@ -44,12 +44,7 @@ impl One<'_> {
         }
     }
 
-    pub(super) fn tell_event(&self, wanted: &Wanted, event: Option<&Event>, attributes: usize, plan: &Plan) {
-        let verdict = match (plan.create, plan.is_empty()) {
-            (true, _) => Verdict::Created,
-            (false, false) => Verdict::Updated,
-            (false, true) => Verdict::Unchanged,
-        };
+    pub(super) fn tell_event(&self, wanted: &Wanted, event: Option<&Event>, attributes: usize, verdict: &Verdict) {
         let run = &self.part.run;
         let line = EventLine {
             uuid: wanted.uuid.to_string(),

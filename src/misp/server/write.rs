@@ -102,6 +102,7 @@ impl Write<'_> {
         } else {
             explained(failure).context("adding the event")
         };
+        sending.was_taken = true;
         Err(Stop::Taken { error: failure, is_hidden })
     }
 
