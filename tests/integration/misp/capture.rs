@@ -32,6 +32,9 @@ pub(super) fn attribute(world: &mut World, user: &User, from: &Value, place: Pla
     if world.dropped.iter().any(|value| *value == attribute.value || from["value"] == value.as_str()) {
         return Err(Refused::Silent);
     }
+    if let Some(reason) = world.refused.get(&attribute.value) {
+        return Err(Refused::Field("value", reason.clone()));
+    }
     if from.get("uuid").is_some_and(|uuid| !uuid.is_null()) {
         attribute.uuid = checked_uuid(world, &from["uuid"])?;
     } else {

@@ -30,7 +30,7 @@ use ask::Ask;
 
 pub(crate) use capture::base64;
 pub(crate) use users::key;
-pub(crate) use world::{Attached, Attribute, Event, Object, Sighting, Tag, World};
+pub(crate) use world::{Attached, Attribute, Event, Meanwhile, Object, Sighting, Tag, World};
 
 /// A running fake MISP.
 pub(crate) type Fake = Server<World>;
@@ -59,6 +59,9 @@ impl Site for World {
 
     fn answer(&mut self, call: &Call) -> Reply {
         attributes::go_on(self);
+        if let Some(due) = self.meanwhile.take_if(|one| call.path.starts_with(one.before)) {
+            (due.change)(self);
+        }
         let reply = match auth::admit(self, call) {
             Ok(ask) => limited(self, &ask),
             Err(refused) => refused,

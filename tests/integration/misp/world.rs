@@ -26,6 +26,10 @@ pub(crate) struct World {
     pub(crate) duplicate_add: Option<u16>,
     /// Values that are neither stored nor complained about.
     pub(crate) dropped: Vec<String>,
+    /// Values that are refused, and the reason: a rule of this server's own.
+    pub(crate) refused: BTreeMap<String, String>,
+    /// What somebody else does meanwhile.
+    pub(crate) meanwhile: Option<Meanwhile>,
     /// Types of MISP 2.5.1 that this server does not know.
     pub(crate) without_types: Vec<String>,
     pub(crate) events: Vec<Event>,
@@ -43,6 +47,13 @@ pub(crate) struct World {
     pub(crate) pending: Vec<Pending>,
     pub(crate) url: String,
     pub(crate) last_id: u64,
+}
+
+/// Something that happens once, just before the next request whose path begins so is answered.
+#[derive(Clone, Copy)]
+pub(crate) struct Meanwhile {
+    pub(crate) before: &'static str,
+    pub(crate) change: fn(&mut World),
 }
 
 /// A list of attributes whose client is gone.
@@ -179,6 +190,8 @@ impl World {
             slow_add: None,
             duplicate_add: None,
             dropped: Vec::new(),
+            refused: BTreeMap::new(),
+            meanwhile: None,
             without_types: Vec::new(),
             events: Vec::new(),
             tags: super::tags::usual(),
