@@ -12,6 +12,7 @@
 
 mod answering;
 mod asking;
+mod broken;
 mod cases;
 mod connecting;
 mod documents;
