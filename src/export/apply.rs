@@ -365,9 +365,10 @@ impl Writing<'_, '_> {
         Ok(ended)
     }
 
-    /// What there is after the last write.
+    /// What there is after the last write. A look that breaks off is repeated.
     fn seen(&mut self, stopped: Option<anyhow::Error>) -> Ended {
-        match self.misp.held(&self.wanted.uuid, self.look) {
+        let first = self.misp.held(&self.wanted.uuid, self.look);
+        match first.or_else(|error| self.settled().ok_or(error)) {
             Ok(held) => (held, stopped),
             Err(error) => {
                 let error = stopped.unwrap_or_else(|| error.context("reading back what was written"));
