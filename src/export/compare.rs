@@ -78,7 +78,7 @@ fn existing(wanted: &WantedAttribute, held: &Attribute, rules: &Rules<'_>) -> St
         if held.deleted == Some(true) {
             change.deleted = Some(false);
         } else {
-            change.to_ids = Some(true);
+            change.to_ids = Some(wanted.to_ids);
         }
     }
     let missing = wanted.tags.iter().filter(|tag| !has(&held.tags, tag)).filter_map(|tag| rules.tags.name(tag));
