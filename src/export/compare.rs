@@ -110,14 +110,21 @@ fn laxer(names: &[&str], is_laxer: impl Fn(&str) -> bool) -> Vec<String> {
     names.iter().filter(|name| is_laxer(name)).map(ToString::to_string).collect()
 }
 
+/// True if there is a tag that people added: no marking, and none that is wanted.
+fn has_others<'a>(mut held: impl Iterator<Item = &'a str>, wanted: &[String]) -> bool {
+    let is_marking = |name: &str| Tlp::from_tag(name).is_some() || Pap::from_tag(name).is_some();
+    let is_wanted = |name: &str| wanted.iter().any(|tag| tag.to_lowercase() == name.to_lowercase());
+    held.any(|name| !is_marking(name) && !is_wanted(name))
+}
+
 fn has(tags: &[Tag], name: &str) -> bool {
     tags.iter().any(|tag| tag.name.to_lowercase() == name.to_lowercase())
 }
 
 /// What somebody changed on an attribute of ours, or what MISP stores in another way, and this export leaves alone.
 fn difference(wanted: &WantedAttribute, held: &Attribute, change: &Change, rules: &Rules<'_>) -> Option<String> {
-    let names = held.tags.iter().map(|tag| tag.name.as_str());
-    let is_laxer = wanted.is_stricter && change.add_tags.is_empty() && Tlp::from_tags(names) < Some(wanted.tlp);
+    let tlp = Tlp::from_tags(held.tags.iter().map(|tag| tag.name.as_str()));
+    let is_laxer = wanted.is_stricter && change.add_tags.is_empty() && tlp < Some(wanted.tlp);
     let is_content = wanted.file.is_some();
     let comment = change.comment.as_ref().unwrap_or(&held.comment);
     let is_open = wanted.is_closed && !change.close && held.distribution.is_some_and(|d| d != 0) && !rules.is_public;
@@ -128,7 +135,8 @@ fn difference(wanted: &WantedAttribute, held: &Attribute, change: &Change, rules
         ("to_ids", held.to_ids == Some(!wanted.to_ids) && change.to_ids.is_none() && !is_content),
         ("comment", *comment != wanted.comment),
         ("distribution", is_open || (!wanted.is_closed && held.distribution.is_some_and(|d| d != 5))),
-        ("TLP tag", is_laxer),
+        ("TLP tag", is_laxer || tlp > Some(wanted.tlp)),
+        ("tags", has_others(held.tags.iter().map(|tag| tag.name.as_str()), &wanted.tags)),
     ];
     let differing: Vec<_> = fields.iter().filter(|(_, differs)| *differs).map(|(field, _)| *field).collect();
     (!differing.is_empty()).then(|| format!("differs in MISP, left as it is: {}", differing.join(", ")))
@@ -213,6 +221,7 @@ fn left(wanted: &Wanted, held: &Held, tlp: Option<Tlp>, rules: &Rules<'_>) -> Ve
                 && !wanted.tlp.is_closed()
                 && u64::try_from(distribution).is_ok_and(|held| held != wanted.distribution),
         ),
+        ("tags", has_others(event.tags(), &wanted.tags)),
     ];
     let differs: Vec<_> = differs.iter().filter(|(_, differs)| *differs).map(|(word, _)| *word).collect();
     if !differs.is_empty() {
