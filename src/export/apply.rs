@@ -185,25 +185,26 @@ impl One<'_> {
         self.ids.id(&computed, &["extends", &computed.to_string()])
     }
 
-    /// The event that a tag of the case names, if it is ours and may be written; else the one computed from the case; else
-    /// the one that extends it, if an earlier run had to make that.
+    /// The first event that a tag of the case names and that is ours and may be written; else the one computed from the
+    /// case; else the one that extends it, if an earlier run had to make that.
     fn aim(&self, misp: &Misp) -> Result<Aim> {
         let (computed, extension) = (self.event(), self.extension());
-        let tagged = self.input.tagged_event(&self.connection.name);
-        let tagged = tagged.filter(|uuid| ids::is_ours(uuid) && *uuid != computed);
+        let tagged: Vec<_> = self.input.tagged_events(&self.connection.name).filter(ids::is_ours).collect();
         let origin = self.input.origin.as_ref().filter(|(name, _)| *name == self.connection.name);
         let origin = origin.map(|(_, uuid)| *uuid).filter(|uuid| *uuid != computed);
-        let asked: Vec<_> = [computed, extension].into_iter().chain(tagged).chain(origin).collect();
+        let named = tagged.iter().copied().filter(|uuid| *uuid != computed);
+        let asked: Vec<_> = [computed, extension].into_iter().chain(named).chain(origin).collect();
         let mut there = misp.there(&asked)?;
         let mut take = |uuid: Uuid| {
             let at = there.iter().position(|(known, _)| *known == uuid)?;
             Some(there.swap_remove(at).1)
         };
-        if let Some(uuid) = tagged
-            && let Some(event) = take(uuid)
-            && misp.owns(&event)?
-        {
-            return Ok(Aim { uuid, extends: None, event: Some(event) });
+        for uuid in tagged {
+            if let Some(event) = take(uuid)
+                && (uuid == computed || misp.owns(&event)?)
+            {
+                return Ok(Aim { uuid, extends: None, event: Some(event) });
+            }
         }
         let known = [computed, extension].into_iter().find_map(|uuid| Some((uuid, take(uuid)?)));
         let extends = origin.filter(|uuid| there.iter().any(|(known, _)| known == uuid));

@@ -132,14 +132,15 @@ impl Input {
         self.case.tags.iter().filter_map(|tag| tags::value(tag, "misp:to=")).collect()
     }
 
-    /// The event that a tag `misp:event="<connection>:<uuid>"` names for a connection.
-    #[must_use]
-    pub fn tagged_event(&self, connection: &str) -> Option<Uuid> {
-        let mut events = self.case.tags.iter().filter_map(|tag| tags::value(tag, "misp:event="));
-        events.find_map(|event| {
+    /// The events that tags `misp:event="<connection>:<uuid>"` name for a connection, the first 20 of them.
+    pub fn tagged_events(&self, connection: &str) -> impl Iterator<Item = Uuid> {
+        const MOST: usize = 20;
+        let events = self.case.tags.iter().filter_map(|tag| tags::value(tag, "misp:event="));
+        let uuids = events.filter_map(move |event| {
             let (name, uuid) = event.rsplit_once(':')?;
             Uuid::parse_str(uuid).ok().filter(|_| name == connection)
-        })
+        });
+        uuids.take(MOST)
     }
 }
 
