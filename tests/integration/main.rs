@@ -23,6 +23,7 @@ mod hostile;
 mod http_fake;
 mod importing;
 mod interruptions;
+mod lifecycle;
 mod misp;
 mod program;
 mod proxy;
