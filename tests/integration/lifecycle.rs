@@ -3,6 +3,8 @@
 
 mod desk;
 mod memory;
+mod owning;
+mod reviewing;
 
 use serde_json::json;
 
