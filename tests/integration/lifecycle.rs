@@ -4,7 +4,9 @@
 mod desk;
 mod memory;
 mod owning;
+mod retracting;
 mod reviewing;
+mod shares;
 
 use serde_json::json;
 

@@ -1,0 +1,187 @@
+//! A case that is not known to be read as a whole, and to be ours alone, retracts nothing; the rest goes out all the same.
+
+use serde_json::{Value, json};
+
+use super::desk::{Desk, changes, domain, failures};
+use crate::http_fake::{Fault, Nth, What};
+use crate::program::{counts, full, of};
+
+/// The questions in the order asked: the case, the number of its IOCs, its pages, the number again.
+const CASE: Nth = Nth::Only(1);
+const COUNT: Nth = Nth::Only(2);
+const PAGE: Nth = Nth::Only(3);
+const COUNT_AGAIN: Nth = Nth::Only(5);
+
+fn answer(desk: &Desk, nth: Nth, body: &Value) {
+    desk.thehive.fault(Fault { on: "/api/v1/query", nth, what: What::Body(body.to_string()) });
+}
+
+/// Exports four IOCs, lets one go and one come, spoils something, and exports again: the new one arrives, nothing is
+/// retracted, and the ledger names the rule. Unspoilt, it is retracted.
+fn keeps(desk: &Desk, spoil: impl Fn(&Desk), heal: impl Fn(&Desk), rule: &str) {
+    desk.add_domains(4);
+    desk.export();
+    let before = desk.event();
+    desk.flag(0, false);
+    desk.add(&domain("new.example"));
+    spoil(desk);
+    let report = desk.export();
+    desk.thehive.heal();
+    assert_eq!(changes(&before, &desk.event()), ["+ new.example"], "{rule}");
+    let retractions = full(&report)["ledger"]["retractions"]["skipped_by"].as_object().unwrap();
+    let rules: Vec<_> = retractions.iter().map(|(rule, number)| (rule.as_str(), number.as_u64())).collect();
+    assert!(matches!(rules[..], [(told, Some(1))] if told.starts_with(rule)), "{rules:?} is not {rule}");
+    assert_eq!(counts(full(&report), "retractions"), of([("fetched", 1), ("skipped", 1)]));
+    let line = &full(&report)["connections"][0]["retractions"][0];
+    assert_eq!((&line["value"], &line["verdict"]), (&json!("host-0.example"), &json!("skipped")));
+    assert!(line["reason"].as_str().unwrap().starts_with(rule), "{line}");
+    heal(desk);
+    let report = desk.export();
+    assert_eq!(counts(full(&report), "retractions"), of([("fetched", 1), ("updated", 1)]), "{rule}");
+    assert_eq!(changes(&before, &desk.event()), ["+ new.example", "host-0.example: comment, to_ids"]);
+    assert_eq!(failures(&report), [""; 0]);
+}
+
+fn nothing(_: &Desk) {}
+
+#[test]
+fn a_shared_case_retracts_nothing() {
+    for desk in Desk::both() {
+        let share = |desk: &Desk| desk.thehive.world().share(&desk.case, "soc");
+        let unshare = |desk: &Desk| desk.thehive.world().owners.clear();
+        keeps(&desk, share, unshare, "the case is shared with other organisations");
+    }
+}
+
+#[test]
+fn a_case_of_another_organisation_retracts_nothing() {
+    for desk in Desk::both() {
+        let give = |desk: &Desk| {
+            let mut world = desk.thehive.world();
+            world.give(&desk.case, "soc");
+            world.share(&desk.case, "cert");
+        };
+        let take = |desk: &Desk| desk.thehive.world().owners.clear();
+        keeps(&desk, give, take, "the case is shared with other organisations");
+    }
+}
+
+#[test]
+fn a_case_of_which_thehive_does_not_tell_the_shares_retracts_nothing() {
+    let silences = [
+        json!({}),
+        json!(null),
+        json!([]),
+        json!({"shareCount": 0}),
+        json!({"isOwner": true}),
+        json!({"shareCount": "0", "isOwner": "true"}),
+        json!({"shareCount": null, "isOwner": true}),
+    ];
+    for extra in silences {
+        let desk = Desk::five();
+        let silence = |desk: &Desk| {
+            let mut case = desk.thehive.world().cases[0].clone();
+            case["extraData"] = extra.clone();
+            answer(desk, CASE, &json!([case]));
+        };
+        keeps(&desk, silence, nothing, "TheHive does not say whether the case is shared");
+    }
+}
+
+#[test]
+fn a_case_with_a_share_or_another_owner_alone_retracts_nothing() {
+    for extra in [json!({"shareCount": 1, "isOwner": true}), json!({"shareCount": 0, "isOwner": false})] {
+        let desk = Desk::four();
+        let told = |desk: &Desk| {
+            let mut case = desk.thehive.world().cases[0].clone();
+            case["extraData"] = extra.clone();
+            answer(desk, CASE, &json!([case]));
+        };
+        keeps(&desk, told, nothing, "the case is shared with other organisations");
+    }
+}
+
+/// One is counted and in no page: the last, so that it looks like the one that lost its flag.
+#[test]
+fn a_case_with_a_page_missing_retracts_nothing() {
+    for desk in Desk::both() {
+        desk.add_domains(3);
+        desk.export();
+        let before = desk.event();
+        desk.thehive.world().hide_from_pages = 1;
+        let report = desk.export();
+        desk.wrote_nothing();
+        let rule = "TheHive counts 3 IOC observables before, 3 after, and gave 2";
+        assert_eq!(full(&report)["ledger"]["retractions"]["skipped_by"], json!({rule: 1}));
+        assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("unchanged", 2)]));
+        desk.thehive.world().hide_from_pages = 0;
+        desk.export();
+        desk.wrote_nothing();
+        assert_eq!(changes(&before, &desk.event()), [""; 0]);
+    }
+}
+
+#[test]
+fn a_count_that_does_not_match_retracts_nothing() {
+    for (nth, number, rule) in [
+        (COUNT, json!(5), "TheHive counts 5 IOC observables before, 4 after, and gave 4"),
+        (COUNT, json!(3), "TheHive counts 3 IOC observables before, 4 after, and gave 4"),
+        (COUNT_AGAIN, json!(5), "TheHive counts 4 IOC observables before, 5 after, and gave 4"),
+        (COUNT, json!(-1_000), "TheHive does not say how many IOC observables the case has"),
+        (COUNT, json!([]), "TheHive does not say how many IOC observables the case has"),
+        (COUNT_AGAIN, json!(null), "TheHive does not say how many IOC observables the case has"),
+    ] {
+        keeps(&Desk::four(), |desk| answer(desk, nth, &number), nothing, rule);
+    }
+}
+
+#[test]
+fn a_case_with_an_observable_that_cannot_be_read_retracts_nothing() {
+    let desk = Desk::five();
+    desk.add_domains(4);
+    desk.export();
+    let before = desk.event();
+    desk.flag(0, false);
+    desk.add(&domain("new.example"));
+    let mut page: Vec<_> = desk.thehive.world().observables_of(&desk.case).skip(1).cloned().collect();
+    page[1] = json!("host-2.example");
+    answer(&desk, PAGE, &page.into());
+    let report = desk.export();
+    assert_eq!(changes(&before, &desk.event()), ["+ new.example"]);
+    let rule = "an observable of the case cannot be read";
+    assert_eq!(full(&report)["ledger"]["retractions"]["skipped_by"], json!({rule: 2}));
+    let expected = of([("fetched", 4), ("created", 1), ("unchanged", 2), ("failed", 1)]);
+    assert_eq!(counts(full(&report), "observables"), expected);
+}
+
+/// Pages and counts agree on nothing: the case was emptied, or TheHive lost its index. Few may go, many may not.
+#[test]
+fn an_emptied_case_is_too_much_at_once() {
+    let desk = Desk::five();
+    desk.add_domains(11);
+    desk.export();
+    let before = desk.event();
+    desk.unflag_first(11);
+    let report = desk.export();
+    desk.wrote_nothing();
+    assert_eq!(changes(&before, &desk.event()), [""; 0]);
+    assert_eq!(full(&report)["ledger"]["retractions"]["skipped_by"], json!({"more than 10 at once": 11}));
+}
+
+/// A page that breaks off, or a case that is gone, stops the run before MISP is asked anything.
+#[test]
+fn half_a_case_is_not_exported() {
+    for nth in [CASE, PAGE, Nth::Only(4)] {
+        let desk = Desk::four();
+        desk.add_domains(3);
+        desk.export();
+        let before = desk.event();
+        desk.flag(0, false);
+        let refusal = What::Status(403, "{}".into(), "application/json");
+        desk.thehive.fault(Fault { on: "/api/v1/query", nth, what: refusal });
+        let report = desk.export();
+        assert_eq!(report["success"], false, "{report:#}");
+        assert!(desk.misp.requests().is_empty());
+        assert_eq!(changes(&before, &desk.event()), [""; 0]);
+    }
+}
