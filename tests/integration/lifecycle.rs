@@ -1,12 +1,14 @@
 //! The life of an export, case by case as TheHive 4 and TheHive 5 give it: made, repeated, changed, reviewed, retracted.
 //! What is asserted is what the MISP holds afterwards, attribute by attribute, and what it was sent.
 
+mod addressing;
 mod desk;
 mod memory;
 mod owning;
 mod retracting;
 mod reviewing;
 mod shares;
+mod single;
 
 use serde_json::json;
 

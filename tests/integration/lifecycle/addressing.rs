@@ -1,0 +1,283 @@
+//! Where a case goes: to which connections, to which event there, and which event a new one extends.
+
+use serde_json::{Value, json};
+
+use super::desk::{Desk, changes, domain, run};
+use crate::misp::{self, Event, Fake, key};
+use crate::program::{counts, failure, full, of};
+
+/// The desk's MISP as "one", a second as "two", and a third that is for look-ups only.
+fn two(desk: &Desk, second: &Fake) -> Value {
+    let mut job = desk.job();
+    job["config"]["name"] = json!(["one", "two", "look-ups"]);
+    job["config"]["url"] = json!([desk.misp.url(), second.url(), "http://127.0.0.1:9"]);
+    job["config"]["key"] = json!([key("orgadmin"), key("orgadmin"), key("partner")]);
+    job["config"]["purpose"] = json!(["ExportOnly", "ImportAndExport", null]);
+    job
+}
+
+fn names(report: &Value) -> Vec<&str> {
+    full(report)["connections"].as_array().unwrap().iter().map(|part| part["name"].as_str().unwrap()).collect()
+}
+
+fn to(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| format!("misp:to=\"{name}\"")).collect()
+}
+
+#[test]
+fn one_click_goes_to_every_connection_and_each_has_its_part() {
+    for desk in Desk::both() {
+        let second = Fake::start(misp::World::new());
+        desk.add_domains(3);
+        let job = two(&desk, &second);
+        let report = run(&job);
+        assert_eq!(names(&report), ["one", "two"]);
+        assert_eq!(counts(full(&report), "observables"), of([("fetched", 6), ("created", 6)]));
+        let uuid = desk.event().uuid;
+        let uuids: Vec<_> = second.world().events.iter().map(|event| event.uuid.clone()).collect();
+        assert_eq!(uuids, [uuid.as_str()]);
+        let tag = |name: &str| json!({"type": "AddTagToCase", "tag": format!("misp:event=\"{name}:{uuid}\"")});
+        assert_eq!(report["operations"], json!([tag("one"), tag("two")]));
+        for part in full(&report)["connections"].as_array().unwrap() {
+            assert_eq!(part["ledger"]["observables"]["created"], 3);
+            assert_eq!(part["events"][0]["uuid"], json!(uuid));
+        }
+        assert_eq!(full(&report)["connections"][1]["requests"], second.requests().len());
+        // The tags that TheHive then has lead back to the same events.
+        desk.tag(&["one", "two"].map(|name| format!("misp:event=\"{name}:{uuid}\"")));
+        second.forget_requests();
+        desk.misp.forget_requests();
+        let report = run(&job);
+        assert_eq!(counts(full(&report), "observables"), of([("fetched", 6), ("unchanged", 6)]));
+        desk.wrote_nothing();
+        assert_eq!(misp::writes(&second), [""; 0]);
+        assert_eq!(report["operations"], json!([tag("one"), tag("two")]));
+    }
+}
+
+#[test]
+fn only_a_connection_that_holds_the_event_gets_its_tag() {
+    let (desk, second) = (Desk::five(), Fake::start(misp::World::new()));
+    desk.add_domains(1);
+    let mut job = two(&desk, &second);
+    job["config"]["key"][0] = json!(key("disabled"));
+    let report = run(&job);
+    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 1), ("failed", 1)]));
+    let uuid = second.world().events[0].uuid.clone();
+    let tag = format!("misp:event=\"two:{uuid}\"");
+    assert_eq!(report["operations"], json!([{"type": "AddTagToCase", "tag": tag}]));
+    assert!(full(&report)["message"].as_str().unwrap().starts_with("INCOMPLETE: "));
+    // A case without an IOC has no event, and no tag.
+    let (empty, second) = (Desk::five(), Fake::start(misp::World::new()));
+    let report = run(&two(&empty, &second));
+    assert_eq!((full(&report)["connections"].as_array().unwrap().len(), &report["operations"]), (2, &json!([])));
+}
+
+#[test]
+fn tags_and_parameters_narrow_and_parameters_win() {
+    let (desk, second) = (Desk::four(), Fake::start(misp::World::new()));
+    desk.add_domains(1);
+    let mut job = two(&desk, &second);
+    for (tags, parameter, expected) in [
+        (vec![], None, vec!["one", "two"]),
+        (vec!["two"], None, vec!["two"]),
+        (vec!["two", "one"], None, vec!["one", "two"]),
+        (vec!["two"], Some("one"), vec!["one"]),
+        (vec!["nobody"], Some("two"), vec!["two"]),
+        (vec![], Some("one"), vec!["one"]),
+    ] {
+        desk.tag(&to(&tags));
+        job["parameters"]["connection"] = json!(parameter);
+        assert_eq!(names(&run(&job)), expected, "{tags:?} {parameter:?}");
+    }
+    // The tag is a word between TheHive and this program: it does not go out.
+    desk.tag(&[to(&["two"]), vec!["phishing".to_owned()]].concat());
+    job["config"]["export_case_tags"] = json!(true);
+    job["parameters"]["connection"] = Value::Null;
+    run(&job);
+    let world = second.world();
+    assert_eq!(world.names(&world.events[0].tags), ["tlp:amber", "PAP:AMBER", "phishing"]);
+}
+
+#[test]
+fn an_unknown_name_is_an_error_that_names_the_names() {
+    let (desk, second) = (Desk::five(), Fake::start(misp::World::new()));
+    desk.add_domains(1);
+    let mut job = two(&desk, &second);
+    for name in ["nobody", "One", "look-ups"] {
+        desk.tag(&to(&["one", name]));
+        let report = run(&job);
+        let message = failure(&report);
+        let tag = format!("the case has the tag misp:to=\"{name}\", and no connection for export has that name");
+        assert!(message.starts_with(&tag) && message.contains("\"one\", \"two\""), "{message}");
+    }
+    desk.tag(&[]);
+    for name in ["nobody", "look-ups"] {
+        job["parameters"]["connection"] = json!(name);
+        let report = run(&job);
+        let message = failure(&report);
+        assert!(message.ends_with("the names are \"one\", \"two\""), "{message}");
+    }
+    assert!(desk.misp.requests().is_empty() && second.requests().is_empty());
+}
+
+/// Exports under an old name of the installation, and gives the event's tag.
+fn renamed(desk: &Desk) -> String {
+    desk.add_domains(2);
+    desk.run(&desk.job_with("instance", json!("old.example")));
+    format!("misp:event=\"misp-corp:{}\"", desk.event().uuid)
+}
+
+#[test]
+fn the_event_that_a_tag_names_wins_over_the_computed_one() {
+    for desk in Desk::both() {
+        let tag = renamed(&desk);
+        desk.tag(&["misp:event=\"elsewhere:4feb23ac-c3ab-50d2-8da1-fd0531ba29b2\"".to_owned(), tag.clone()]);
+        let before = desk.event();
+        let report = desk.export();
+        desk.wrote_nothing();
+        assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("unchanged", 2)]));
+        desk.add(&domain("new.example"));
+        let report = desk.export();
+        assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), ("created", 1), ("unchanged", 2)]));
+        assert_eq!(changes(&before, &desk.event()), ["+ new.example"]);
+        assert_eq!(report["operations"], json!([{"type": "AddTagToCase", "tag": tag}]));
+        desk.export();
+        desk.wrote_nothing();
+    }
+}
+
+#[test]
+fn of_several_tags_the_first_that_leads_to_an_event_wins() {
+    let desk = Desk::five();
+    let tag = renamed(&desk);
+    let gone = cortex_misp::ids::Ids::new("older.example").event("~1", "2");
+    desk.tag(&[format!("misp:event=\"misp-corp:{gone}\""), tag.clone()]);
+    let before = desk.event();
+    let report = desk.export();
+    desk.wrote_nothing();
+    assert_eq!(changes(&before, &desk.event()), [""; 0]);
+    assert_eq!(report["operations"], json!([{"type": "AddTagToCase", "tag": tag}]));
+}
+
+/// Exports again, with the tag, and expects a second event beside the first, which stays as it was.
+fn ignored(desk: &Desk, tag: String) {
+    desk.tag(&[tag]);
+    let before = desk.misp.world().events[0].clone();
+    let report = desk.export();
+    let world = desk.misp.world();
+    let [first, second] = world.events.as_slice() else { panic!("{} events: {report:#}", world.events.len()) };
+    assert_eq!(changes(&before, first), [""; 0]);
+    assert_eq!((second.attributes.len(), second.extends_uuid.as_str()), (2, ""));
+    assert_ne!(first.uuid, second.uuid);
+    let tag = format!("misp:event=\"misp-corp:{}\"", second.uuid);
+    assert_eq!(report["operations"], json!([{"type": "AddTagToCase", "tag": tag}]));
+}
+
+#[test]
+fn a_tag_of_an_event_that_is_not_ours_to_write_is_ignored() {
+    let foreign = "5f0e5b5c-0000-4000-8000-000000000009";
+    type Spoil = fn(&mut Event);
+    let spoils: [Spoil; 3] = [
+        |event| event.locked = true,
+        |event| event.orgc = 1,
+        |event| "5f0e5b5c-0000-4000-8000-000000000009".clone_into(&mut event.uuid),
+    ];
+    for spoil in spoils {
+        let desk = Desk::five();
+        let tag = renamed(&desk);
+        spoil(&mut desk.misp.world().events[0]);
+        let uuid = desk.event().uuid;
+        ignored(&desk, if uuid == foreign { format!("misp:event=\"misp-corp:{foreign}\"") } else { tag });
+    }
+}
+
+#[test]
+fn a_tag_that_leads_nowhere_or_elsewhere_is_ignored() {
+    let desk = Desk::four();
+    let tag = renamed(&desk);
+    ignored(&desk, tag.replace("misp-corp", "elsewhere"));
+    let desk = Desk::four();
+    renamed(&desk);
+    let other = cortex_misp::ids::Ids::new("third.example").event("~1", "2");
+    ignored(&desk, format!("misp:event=\"misp-corp:{other}\""));
+    let desk = Desk::four();
+    renamed(&desk);
+    ignored(&desk, "misp:event=\"misp-corp:no-uuid\"".to_owned());
+}
+
+const ORIGIN: &str = "5f0e5b5c-1111-4000-8000-000000000001";
+
+/// An event of another organisation, with this distribution, and an alert made of it, which the case was made from.
+fn with_origin(desk: &Desk, distribution: u64) {
+    let event = Event { id: 7, uuid: ORIGIN.to_owned(), org: 1, orgc: 1, distribution, ..Event::default() };
+    desk.misp.world().events.push(event);
+    alert(desk, "misp", "misp-corp", ORIGIN);
+    desk.add_domains(1);
+}
+
+fn alert(desk: &Desk, kind: &str, source: &str, reference: &str) {
+    let mut world = desk.thehive.world();
+    let id = world.next_id();
+    let alert = json!({
+        "_id": id, "_type": "Alert", "type": kind, "source": source, "sourceRef": reference, "title": "t",
+        "caseId": desk.case,
+    });
+    world.alerts.push(alert);
+}
+
+/// What the new event extends, after one export, and after a second one that writes nothing.
+fn extends(desk: &Desk) -> String {
+    desk.export();
+    let made = |desk: &Desk| desk.misp.world().events.iter().find(|event| event.uuid != ORIGIN).unwrap().clone();
+    let first = made(desk);
+    desk.export();
+    desk.wrote_nothing();
+    assert_eq!(changes(&first, &made(desk)), [""; 0]);
+    first.extends_uuid
+}
+
+#[test]
+fn a_case_made_from_one_alert_extends_the_event_of_it() {
+    for desk in Desk::both() {
+        with_origin(&desk, 1);
+        assert_eq!(extends(&desk), ORIGIN);
+    }
+}
+
+#[test]
+fn a_case_extends_nothing_that_is_invisible_or_not_certain() {
+    let invisible = Desk::five();
+    with_origin(&invisible, 0);
+    assert_eq!(extends(&invisible), "");
+    let second = [("misp", "misp-corp", "5f0e5b5c-1111-4000-8000-000000000002"), ("siem", "splunk", "17")];
+    for (kind, source, reference) in second {
+        let desk = Desk::four();
+        with_origin(&desk, 1);
+        alert(&desk, kind, source, reference);
+        assert_eq!(extends(&desk), "", "{kind}");
+    }
+    for (kind, source, reference) in
+        [("siem", "misp-corp", ORIGIN), ("misp", "elsewhere", ORIGIN), ("misp", "misp-corp", "17")]
+    {
+        let desk = Desk::five();
+        with_origin(&desk, 1);
+        desk.thehive.world().alerts.clear();
+        alert(&desk, kind, source, reference);
+        assert_eq!(extends(&desk), "", "{kind} {source} {reference}");
+    }
+}
+
+/// The alert is merged into the case later: the event that is there is not made again, and stays what it is.
+#[test]
+fn an_event_that_is_there_extends_nothing_later() {
+    let desk = Desk::five();
+    with_origin(&desk, 1);
+    desk.thehive.world().alerts.clear();
+    assert_eq!(extends(&desk), "");
+    alert(&desk, "misp", "misp-corp", ORIGIN);
+    desk.add(&domain("new.example"));
+    desk.export();
+    let event = desk.misp.world().events[1].clone();
+    assert_eq!((event.extends_uuid.as_str(), event.attributes.len()), ("", 2));
+}
