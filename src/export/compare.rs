@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::plan::{Change, Head, Rules, Step};
+use super::plan::{Change, Head, Kept, Rules, Step};
 use super::retract::{is_retracted, without_mark};
 use super::wanted::{Wanted, WantedAttribute};
 use crate::ids::Ids;
@@ -43,7 +43,10 @@ impl<'a> Index<'a> {
     pub(super) fn step(&self, wanted: &WantedAttribute, rules: &Rules<'_>) -> Step {
         match self.own(wanted) {
             Some(held) if held.deleted == Some(true) && !is_retracted(held) => Step::Skip("deleted in MISP".to_owned()),
-            Some(held) => existing(wanted, held, rules),
+            Some(held) => match existing(wanted, held, rules) {
+                Step::Change(change) => Step::Change(Change { instead: instead(wanted, held), ..change }),
+                step => step,
+            },
             None if wanted.place.is_none()
                 && self.by_value.contains(&(wanted.kind.as_str(), wanted.value.as_str())) =>
             {
@@ -68,6 +71,11 @@ impl<'a> Index<'a> {
     pub(super) fn get(&self, uuid: &Uuid) -> Option<&'a Attribute> {
         self.by_uuid.get(uuid).copied()
     }
+}
+
+/// The attribute that is there instead of the wanted one: the same file, sent in the other way.
+fn instead(wanted: &WantedAttribute, held: &Attribute) -> Option<Uuid> {
+    Uuid::parse_str(&held.uuid).ok().filter(|uuid| *uuid != wanted.uuid)
 }
 
 fn existing(wanted: &WantedAttribute, held: &Attribute, rules: &Rules<'_>) -> Step {
@@ -96,7 +104,8 @@ pub(super) fn tightened(wanted: &WantedAttribute, held: &Attribute, rules: &Rule
         None => wanted.is_stricter,
     };
     let tag = is_laxer.then(|| rules.tags.name(wanted.tlp.tag())).flatten();
-    let close = wanted.is_closed && wanted.to_ids && held.distribution.is_some_and(|distribution| distribution != 0);
+    // Not `is_closed`: a link to the case is closed from the beginning, and stays as people set it unless the case is RED.
+    let close = wanted.tlp.is_closed() && held.distribution.is_some_and(|distribution| distribution != 0);
     let mut change = Change { close: close && !rules.is_public, ..Change::default() };
     if let Some(tag) = tag {
         change.drop_tags = laxer(&names, |name| Tlp::from_tag(name).is_some_and(|tlp| tlp < wanted.tlp));
@@ -104,6 +113,18 @@ pub(super) fn tightened(wanted: &WantedAttribute, held: &Attribute, rules: &Rule
     }
     change.is_reason = change.close || !change.add_tags.is_empty();
     change
+}
+
+/// Files that an option let out before and that it lets out no more: they stay, and are closed when their TLP demands it.
+pub(super) fn kept(wanted: &Wanted, steps: &[Step], held: &Held, index: &Index<'_>, rules: &Rules<'_>) -> Vec<Kept> {
+    let mut handled: HashSet<Uuid> = wanted.attributes.iter().map(|one| one.uuid).collect();
+    handled.extend(steps.iter().filter_map(|step| if let Step::Change(change) = step { change.instead } else { None }));
+    let of = |one: &WantedAttribute| {
+        let there = index.get(&one.uuid).filter(|held| held.deleted != Some(true))?;
+        let change = tightened(one, there, rules);
+        change.is_reason.then(|| Kept { uuid: one.uuid, object: held.object_of(there), change })
+    };
+    wanted.kept.iter().filter(|one| !handled.contains(&one.uuid)).filter_map(of).collect()
 }
 
 fn laxer(names: &[&str], is_laxer: impl Fn(&str) -> bool) -> Vec<String> {

@@ -76,20 +76,19 @@ pub fn case(input: &Input, decided: &[Option<Verdict>], event: Uuid, context: &C
         files: BTreeMap::new(),
         warnings: warnings(input, &open, context),
     };
-    let mut closed = content(closed, &event, context);
-    let withheld: Vec<_> = closed.wanted.attributes.drain(..).collect();
+    let withheld = withheld(&open, closed, &event, context);
     let Mapped { wanted, refused, files, warnings } = content(open, &event, context);
     mapped.refused = refused;
     mapped.files = files;
     mapped.warnings.extend(warnings);
     mapped.wanted.objects = wanted.objects;
-    mapped.wanted.kept = [wanted.kept, closed.wanted.kept].concat();
-    let closed_uuids: HashSet<Uuid> = withheld.iter().map(|one| one.uuid).collect();
+    mapped.wanted.kept = wanted.kept.into_iter().filter(|one| !withheld.has(one)).collect();
     for attribute in wanted.attributes {
-        // The same value is there twice, once closed: the stricter holds.
-        if closed_uuids.contains(&attribute.uuid) {
+        // The same value or file is there twice, once closed: the stricter holds.
+        if withheld.has(&attribute) {
             let skip = |index: &usize| (*index, Verdict::Skipped(TLP.to_owned()));
             mapped.refused.extend(attribute.from.iter().map(skip));
+            mapped.files.extend(attribute.from.iter().map(skip));
         } else {
             mapped.wanted.attributes.push(attribute);
         }
@@ -100,8 +99,40 @@ pub fn case(input: &Input, decided: &[Option<Verdict>], event: Uuid, context: &C
         let url = types::normalise("link", url);
         objects::link(&event, &url, &context.case.number, context.ids, context.case.tlp)
     }));
-    mapped.wanted.withheld = withheld;
+    mapped.wanted.withheld = withheld.attributes;
     mapped
+}
+
+/// What observables that may not go there would be, or were before they became so strict.
+struct Withheld {
+    attributes: Vec<WantedAttribute>,
+    uuids: HashSet<Uuid>,
+    objects: HashSet<Uuid>,
+}
+
+impl Withheld {
+    /// True for what is withheld itself, or stands in an object of what is.
+    fn has(&self, one: &WantedAttribute) -> bool {
+        self.uuids.contains(&one.uuid) || one.place.as_ref().is_some_and(|place| self.objects.contains(&place.object))
+    }
+}
+
+/// Alone they are other attributes than with those that may go out: the half of a composite, a hash beside its file's name.
+/// Both are withheld, and files in whatever way they went out.
+fn withheld(open: &[(usize, &Ioc)], closed: Vec<(usize, &Ioc)>, event: &Uuid, context: &Context<'_>) -> Withheld {
+    let indices: HashSet<usize> = closed.iter().map(|(index, _)| *index).collect();
+    let mut together: Vec<_> = open.iter().copied().chain(closed.iter().copied()).collect();
+    together.sort_by_key(|(index, _)| *index);
+    let alone = content(closed, event, context).wanted;
+    let objects: HashSet<Uuid> = alone.objects.iter().map(|object| object.uuid).collect();
+    let mut attributes = [alone.attributes, alone.kept].concat();
+    let is_closed = |one: &WantedAttribute| one.from.iter().any(|index| indices.contains(index));
+    if !indices.is_empty() {
+        attributes.extend(content(together, event, context).wanted.attributes.into_iter().filter(is_closed));
+    }
+    let mut uuids = HashSet::new();
+    attributes.retain(|one| uuids.insert(one.uuid));
+    Withheld { attributes, uuids, objects }
 }
 
 /// Attributes and objects of these observables.

@@ -10,6 +10,7 @@ use super::settings::Attachments;
 use super::wanted::{Place, WantedAttribute, WantedFile, WantedObject};
 use crate::ids::Ids;
 use crate::ledger::Verdict;
+use crate::markings::Tlp;
 use crate::sample;
 use crate::tags;
 use crate::thehive::wire::Attachment;
@@ -51,8 +52,8 @@ pub(super) struct Objects {
     pub(super) refused: BTreeMap<usize, Verdict>,
     /// Files that do not go out themselves, by the position of their observable.
     pub(super) files: BTreeMap<usize, Verdict>,
-    /// Attributes of ours that stay whatever the options say: the files.
-    pub(super) kept: Vec<Uuid>,
+    /// Attributes of ours that stay whatever the options say: the files, each in both ways to send it.
+    pub(super) kept: Vec<WantedAttribute>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -151,7 +152,8 @@ fn of_file(index: usize, ioc: &Ioc, event: &Uuid, context: &Context<'_>, made: &
     }
     let twice = made.objects.iter().any(|known| known.uuid == object);
     if twice {
-        merge(&mut made.attributes, attributes, index);
+        attributes.into_iter().for_each(|attribute| merge(&mut made.attributes, attribute));
+        tighten(&frame, ioc.tlp, made);
         return Ok(());
     }
     made.objects.push(frame.object());
@@ -160,28 +162,53 @@ fn of_file(index: usize, ioc: &Ioc, event: &Uuid, context: &Context<'_>, made: &
     Ok(())
 }
 
-/// Two observables with the same file are one object: what is new of the second joins it.
-fn merge(known: &mut Vec<WantedAttribute>, more: Vec<WantedAttribute>, index: usize) {
-    for attribute in more {
-        match known.iter_mut().find(|one| one.uuid == attribute.uuid) {
-            Some(one) if attribute.to_ids => one.from.push(index),
-            Some(_) => {}
-            None => known.push(attribute),
+/// Two observables with the same file are one object: what is new of the second joins it. Of what both have, the stricter
+/// TLP holds.
+fn merge(known: &mut Vec<WantedAttribute>, more: WantedAttribute) {
+    match known.iter_mut().find(|one| one.uuid == more.uuid) {
+        Some(one) => {
+            raise(one, &more);
+            one.from.extend(more.from);
         }
+        None => known.push(more),
     }
+}
+
+fn raise(one: &mut WantedAttribute, other: &WantedAttribute) {
+    one.tlp = one.tlp.max(other.tlp);
+    one.is_stricter |= other.is_stricter;
+    one.is_closed |= other.is_closed;
+    if one.comment.is_empty() {
+        one.comment.clone_from(&other.comment);
+    }
+    let is_new = |tag: &&String| !one.tags.iter().any(|known| known.to_lowercase() == tag.to_lowercase());
+    let tags: Vec<_> = other.tags.iter().filter(is_new).cloned().collect();
+    one.tags.extend(tags);
+}
+
+/// The file itself is as strict as the strictest observable that has it.
+fn tighten(frame: &Frame<'_>, tlp: Tlp, made: &mut Objects) {
+    let is_carrier = |one: &&mut WantedAttribute| {
+        one.from.is_empty() && one.place.as_ref().is_some_and(|at| at.object == frame.object)
+    };
+    for one in made.attributes.iter_mut().chain(&mut made.kept).filter(is_carrier).filter(|one| one.tlp < tlp) {
+        one.tlp = tlp;
+        one.is_stricter = tlp > frame.context.case.tlp;
+        one.is_closed = tlp.is_closed();
+    }
+    made.objects.iter_mut().filter(|one| one.uuid == frame.object).for_each(|one| one.is_closed |= tlp.is_closed());
 }
 
 /// The attribute that carries the file. Both ways to send it are known, so that a change of the option retracts nothing.
 fn file(frame: &Frame<'_>, attachment: &Attachment, name: &str, index: usize, made: &mut Objects) {
     let settings = frame.context.settings;
-    let md5 = attachment.md5();
-    let value = md5.as_ref().map(|md5| format!("{name}|{md5}"));
-    let as_sample = value.as_ref().map(|value| frame.context.ids.id(&frame.object, &["malware-sample", value]));
-    let as_it_is = frame.context.ids.id(&frame.object, &["attachment", name]);
-    made.kept.extend(as_sample.into_iter().chain([as_it_is]));
+    let carrier = |kind: &str, value: &str| frame.attribute(kind, "Payload delivery", value, Vec::new());
+    let as_sample = attachment.md5().map(|md5| carrier("malware-sample", &format!("{name}|{md5}")));
+    let as_it_is = WantedAttribute { to_ids: false, ..carrier("attachment", name) };
+    made.kept.extend(as_sample.iter().chain([&as_it_is]).cloned());
     let most = settings.most_bytes();
     let is_too_large = attachment.size.and_then(|size| u64::try_from(size).ok()).is_some_and(|size| size > most);
-    let skipped = match (settings.export_attachments, as_sample) {
+    let skipped = match (settings.export_attachments, &as_sample) {
         (Attachments::Hashes, _) => return,
         _ if !frame.context.can_download => Some(Verdict::Failed("TheHive may not be asked for the file".to_owned())),
         (_, None) => Some(Verdict::Failed("TheHive names no md5 of the file".to_owned())),
@@ -190,19 +217,14 @@ fn file(frame: &Frame<'_>, attachment: &Attachment, name: &str, index: usize, ma
         }
         _ => None,
     };
-    let (None, Some(as_sample), Some(value)) = (&skipped, as_sample, value) else {
+    let (None, Some(as_sample)) = (&skipped, as_sample) else {
         made.files.extend(skipped.map(|verdict| (index, verdict)));
         return;
     };
     let is_plain = settings.export_attachments == Attachments::Plain;
-    let (kind, value, uuid, other) = if is_plain {
-        ("attachment", name.to_owned(), as_it_is, as_sample)
-    } else {
-        ("malware-sample", value, as_sample, as_it_is)
-    };
-    let carrier = frame.attribute(kind, "Payload delivery", &value, Vec::new());
+    let (carrier, other) = if is_plain { (as_it_is, as_sample.uuid) } else { (as_sample, as_it_is.uuid) };
     let file = Some(WantedFile { of: index, name: name.to_owned(), is_plain, other });
-    made.attributes.push(WantedAttribute { uuid, to_ids: !is_plain, file, ..carrier });
+    made.attributes.push(WantedAttribute { file, ..carrier });
 }
 
 /// The object of filename and hash observables. Without one of each there is none to be made, and they go alone.
@@ -232,10 +254,9 @@ fn of_group<'a>(
         made.warnings.extend(context.warning(one));
     }
     if made.objects.iter().any(|known| known.uuid == object) {
-        for attribute in attributes {
-            let from = attribute.from.clone();
-            from.into_iter().for_each(|index| merge(&mut made.attributes, vec![attribute.clone()], index));
-        }
+        let tlp = group.iter().map(|(_, ioc)| ioc.tlp).max();
+        attributes.into_iter().for_each(|attribute| merge(&mut made.attributes, attribute));
+        tlp.into_iter().for_each(|tlp| tighten(&frame, tlp, made));
     } else {
         made.objects.push(frame.object());
         made.attributes.extend(attributes);
@@ -244,7 +265,7 @@ fn of_group<'a>(
 }
 
 /// The link back to the case, which only the own organisation may see.
-pub(super) fn link(event: &Uuid, url: &str, number: &str, ids: &Ids, tlp: crate::markings::Tlp) -> WantedAttribute {
+pub(super) fn link(event: &Uuid, url: &str, number: &str, ids: &Ids, tlp: Tlp) -> WantedAttribute {
     WantedAttribute {
         uuid: ids.id(event, &["case", url]),
         place: None,

@@ -65,6 +65,8 @@ pub struct Change {
     pub is_reason: bool,
     /// What differs and is left as it is.
     pub remark: Option<String>,
+    /// The attribute that is changed, if it is not the wanted one: the same file, sent in the other way.
+    pub instead: Option<Uuid>,
 }
 
 /// What is to be changed on the event itself.
@@ -119,6 +121,17 @@ pub struct Edit<'a> {
     pub change: &'a Change,
 }
 
+/// A change of an attribute that is neither wanted nor retracted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The attribute.
+    pub uuid: Uuid,
+    /// The object it is in.
+    pub object: Option<Uuid>,
+    /// What changes.
+    pub change: Change,
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -130,6 +143,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What becomes of attributes of ours that are wanted no more.
     pub retractions: Vec<Retraction>,
+    /// Attributes of ours that are not wanted any more and stay, by a stricter TLP.
+    pub kept: Vec<Kept>,
     /// Objects that are not there yet.
     pub new_objects: HashSet<Uuid>,
     /// What differs and is left as it is.
@@ -160,10 +175,12 @@ impl Plan {
             head,
             steps: wanted.attributes.iter().map(|attribute| index.step(attribute, rules)).collect(),
             retractions,
+            kept: Vec::new(),
             new_objects: wanted.objects.iter().map(|object| object.uuid).filter(is_new).collect(),
             remarks,
             alarms,
         };
+        plan.kept = compare::kept(wanted, &plan.steps, held, &index, rules);
         if held.event.published == Some(true) && !rules.is_public && !plan.has_reason(wanted) {
             plan.wait(wanted);
         }
@@ -187,7 +204,8 @@ impl Plan {
             Step::Change(change) => change.is_reason,
             Step::Leave(_) | Step::Skip(_) => false,
         });
-        self.head.is_reason || of_steps.any(|reason| reason) || self.retractions.iter().any(Retraction::is_reason)
+        let of_rest = self.retractions.iter().any(Retraction::is_reason) || !self.kept.is_empty();
+        self.head.is_reason || of_rest || of_steps.any(|reason| reason)
     }
 
     /// Puts off what is no reason to touch a published event.
@@ -232,12 +250,13 @@ impl Plan {
     pub fn left(&self, wanted: &Wanted, sending: &Sending) -> usize {
         let is_open = |uuid: &Uuid| !sending.reasons.contains_key(uuid);
         let retractions = self.retractions.iter().filter(|one| one.is_reason() && is_open(&one.uuid)).count();
+        let kept = self.kept.iter().filter(|one| is_open(&one.uuid)).count();
         let steps = self
             .steps
             .iter()
             .zip(&wanted.attributes)
             .filter(|(step, attribute)| matches!(step, Step::Add | Step::Change(_)) && is_open(&attribute.uuid));
-        usize::from(self.create) + usize::from(!self.head.is_empty()) + steps.count() + retractions
+        usize::from(self.create) + usize::from(!self.head.is_empty()) + steps.count() + retractions + kept
     }
 
     /// What became of the event itself.
@@ -274,11 +293,12 @@ impl Plan {
         let steps = wanted.attributes.iter().zip(&self.steps).filter_map(|(attribute, step)| match step {
             Step::Change(change) => {
                 let object = attribute.place.as_ref().map(|place| place.object);
-                Some(Edit { uuid: attribute.uuid, object, change })
+                Some(Edit { uuid: change.instead.unwrap_or(attribute.uuid), object, change })
             }
             Step::Add | Step::Leave(_) | Step::Skip(_) => None,
         });
-        retractions.chain(steps)
+        let kept = self.kept.iter().map(|one| Edit { uuid: one.uuid, object: one.object, change: &one.change });
+        retractions.chain(steps).chain(kept)
     }
 
     /// What became of each wanted attribute, in its order: read from what the event holds afterwards, not from what the
@@ -286,17 +306,19 @@ impl Plan {
     #[must_use]
     pub fn outcome(&self, wanted: &Wanted, sending: &Sending, after: Option<(&Held, &Rules<'_>)>) -> Vec<Outcome> {
         let index = after.map(|(held, rules)| (Index::new(&held.attributes, rules.ids), rules));
+        let unchanged =
+            |attribute: &WantedAttribute, change: &Change| sending.unchanged(&change.instead.unwrap_or(attribute.uuid));
         let outcome = |attribute: &WantedAttribute, step: &Step| match (step, &index) {
             (Step::Leave(remark), _) => (Verdict::Unchanged, remark.clone()),
             (Step::Skip(rule), _) => (Verdict::Skipped(rule.clone()), None),
             (Step::Add, Some((index, rules))) => added(attribute, sending, index, rules),
-            (Step::Change(_), Some((index, rules))) => match index.step(attribute, rules) {
+            (Step::Change(change), Some((index, rules))) => match index.step(attribute, rules) {
                 Step::Leave(remark) => (Verdict::Updated, remark),
                 Step::Skip(rule) => (Verdict::Skipped(rule), None),
-                Step::Add | Step::Change(_) => (sending.unchanged(&attribute.uuid), None),
+                Step::Add | Step::Change(_) => (unchanged(attribute, change), None),
             },
             (Step::Add, None) => (sending.missing(&attribute.uuid), None),
-            (Step::Change(_), None) => (sending.unchanged(&attribute.uuid), None),
+            (Step::Change(change), None) => (unchanged(attribute, change), None),
         };
         wanted.attributes.iter().zip(&self.steps).map(|(attribute, step)| outcome(attribute, step)).collect()
     }

@@ -87,7 +87,7 @@ pub(super) fn retractions(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (V
     let exposed = retractions.iter().filter(|one| one.act == Act::Remove).count();
     if exposed > 0 {
         alarms.push(format!(
-            "{exposed} IOCs were exported before they became RED or AMBER+STRICT: they are taken out of the feed now, but \
+            "{exposed} attributes were exported before their TLP forbade it: they are taken out of the feed now, but \
              whoever pulled it before has them"
         ));
     }
@@ -159,7 +159,7 @@ fn reason_to_keep(open: usize, held: &Held, rules: &Rules<'_>) -> Option<String>
 fn dropped<'a>(wanted: &Wanted, held: &'a Held, rules: &Rules<'_>) -> Vec<(Uuid, &'a Attribute)> {
     let attributes = wanted.attributes.iter().chain(&wanted.withheld);
     let mut known: HashSet<Uuid> = attributes.map(|attribute| attribute.uuid).collect();
-    known.extend(&wanted.kept);
+    known.extend(wanted.kept.iter().map(|attribute| attribute.uuid));
     let is_open = |attribute: &&Attribute| attribute.deleted != Some(true) || is_retracted(attribute);
     let is_link = |attribute: &&Attribute| attribute.kind == "link" && attribute.category == "Internal reference";
     let of_event = held.attributes.iter().filter(|one| is_open(one) && !is_link(one));
@@ -189,7 +189,9 @@ fn withdrawn(wanted: &WantedAttribute, held: &Held, index: &Index<'_>, rules: &R
     if attribute.deleted == Some(true) {
         return None;
     }
-    let tightened = tightened(wanted, attribute, rules);
+    let mut tightened = tightened(wanted, attribute, rules);
+    tightened.close = attribute.distribution.is_some_and(|distribution| distribution != 0);
+    tightened.is_reason |= tightened.close;
     let act = match is_retracted(attribute) {
         true if !tightened.is_reason => Act::Done,
         true => Act::Change(tightened),

@@ -37,10 +37,14 @@ impl One<'_> {
         }
     }
 
-    /// What MISP did not take of the event itself.
+    /// What MISP did not take of the event itself, and of files that are not wanted any more.
     pub(super) fn check_head(&self, plan: &Plan, again: Option<&Plan>) {
         if let Some(again) = again.filter(|again| !plan.head.is_empty() && !again.head.is_empty()) {
             self.part.fail(format!("MISP did not take the change of the event's {}", again.head.words()));
+        }
+        let open = again.map_or(0, |again| again.kept.len());
+        if open > 0 && !plan.kept.is_empty() {
+            self.part.fail(format!("MISP did not take the stricter TLP of {open} files that went out before"));
         }
     }
 

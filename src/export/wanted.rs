@@ -38,8 +38,9 @@ pub struct Wanted {
     pub attributes: Vec<WantedAttribute>,
     /// Attributes that would be wanted if their TLP did not forbid it here.
     pub withheld: Vec<WantedAttribute>,
-    /// Attributes of ours that are neither wanted nor to be retracted: what is no IOC by itself.
-    pub kept: Vec<Uuid>,
+    /// Attributes of ours that are neither wanted nor to be retracted: files, which an option once let out. Where one is
+    /// there, its TLP counts all the same.
+    pub kept: Vec<WantedAttribute>,
 }
 
 /// A `file` object that should be there.
@@ -115,7 +116,7 @@ impl Wanted {
     #[must_use]
     pub fn every_tag(&self) -> Vec<&str> {
         let mut all: Vec<&str> = self.all_tags().collect();
-        all.extend(self.attributes.iter().chain(&self.withheld).flat_map(WantedAttribute::all_tags));
+        all.extend(self.attributes.iter().chain(&self.withheld).chain(&self.kept).flat_map(WantedAttribute::all_tags));
         all.sort_unstable();
         all.dedup();
         all

@@ -192,6 +192,7 @@ fn a_published_event_is_touched_only_for_its_iocs() {
     assert_eq!((reason.head.info.as_deref(), reason.additions(&wanted).count()), (Some("Another"), 1));
     assert_eq!(reason.edits(&wanted).count(), 1);
     event.attributes = held(wanted.attributes.iter()).attributes;
+    wanted.attributes[0].tlp = Tlp::Red;
     wanted.attributes[0].is_closed = true;
     assert!(!plan(&wanted, Some(&event)).is_empty());
 }

@@ -98,8 +98,14 @@ impl Edited<'_> {
         }
     }
 
+    /// Takes an attribute out, and its object with the last one.
     fn remove(&mut self, uuid: &Uuid) {
         lists(self.event).into_iter().for_each(|list| list.retain(|one| !is_of(one, uuid)));
+        if let Some(objects) = self.event.get_mut("Object").and_then(Value::as_array_mut) {
+            let is_emptied =
+                |object: &Value| object.get("Attribute").and_then(Value::as_array).is_some_and(Vec::is_empty);
+            objects.retain(|object| !is_emptied(object));
+        }
     }
 }
 
