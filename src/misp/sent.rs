@@ -45,6 +45,7 @@ pub fn attribute(attribute: &WantedAttribute, content: Option<&Content>, names: 
             "type": content.kind,
             "object_relation": content.kind,
             "value": content.value,
+            "to_ids": content.kind == "malware-sample",
             "data": content.data,
         });
         sent = joined(sent, of_file);

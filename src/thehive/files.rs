@@ -13,6 +13,9 @@ use crate::sample;
 /// `reference.conf`).
 const PASSWORD: &str = "malware";
 
+/// What a zip adds to its file at most, in bytes, beside a thousandth: its directory, and names.
+const ZIP: u64 = 64 << 10;
+
 impl TheHive {
     /// The content of an observable's file, of at most `most` bytes.
     ///
@@ -25,7 +28,7 @@ impl TheHive {
         let (zipped, plain) = self.places(observable, attachment)?;
         let password = self.password();
         let file = |bytes: Vec<u8>| taken(bytes, password, &sha256, most);
-        match self.client.download(&zipped, most) {
+        match self.client.download(&zipped, most.saturating_add(most / 1_000).saturating_add(ZIP)) {
             Ok(bytes) => {
                 if let Ok(file) = file(bytes) {
                     return Ok(file);
