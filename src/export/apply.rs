@@ -145,7 +145,7 @@ impl One<'_> {
             overrides: self.overrides,
             server: types,
             can_download: self.thehive.is_some(),
-            url: self.url.filter(|_| self.settings.export_case_url),
+            link: self.link(),
         };
         map::case(self.input, decided, event, &context)
     }

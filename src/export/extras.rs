@@ -1,10 +1,11 @@
-//! What an export does beside the event: warninglist hits are named, and sighted observables become sightings.
+//! What an export does beside the IOCs: a link to the case, warninglist hits, and sightings of sighted observables.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
 use super::apply::{Done, One};
+use super::map::Link;
 use super::settings::Warninglists;
 use super::tell::first;
 use super::wanted::WantedAttribute;
@@ -13,6 +14,16 @@ use crate::misp::Misp;
 use crate::misp::server::SOURCE;
 
 impl One<'_> {
+    /// Whether the event links to the page of its case.
+    pub(super) fn link(&self) -> Link<'_> {
+        match self.url {
+            _ if !self.settings.export_case_url => Link::No,
+            _ if self.is_public() => Link::Public,
+            Some(url) => Link::To(url),
+            None => Link::Unknown,
+        }
+    }
+
     /// The warninglists of this MISP that have one of the values. That they cannot be asked stops nothing.
     pub(super) fn warninglists(&self, misp: &Misp, done: &Done) -> HashMap<String, Vec<String>> {
         let attributes = &done.mapped.wanted.attributes;

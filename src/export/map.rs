@@ -43,8 +43,21 @@ pub struct Context<'a> {
     pub server: &'a ServerTypes,
     /// True if files can be read from TheHive.
     pub can_download: bool,
-    /// The page of the case, if it is to be linked.
-    pub url: Option<&'a str>,
+    /// Whether the case is to be linked.
+    pub link: Link<'a>,
+}
+
+/// Whether an event links to the page of its case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link<'a> {
+    /// That is not configured.
+    No,
+    /// To this page.
+    To(&'a str),
+    /// It should, and the address of TheHive is not configured.
+    Unknown,
+    /// It should, and must not: everyone can read a feed, and the link is for the own organisation only.
+    Public,
 }
 
 pub(super) const TLP: &str = "tlp";
@@ -94,11 +107,11 @@ pub fn case(input: &Input, decided: &[Option<Verdict>], event: Uuid, context: &C
         }
     }
     let is_any = !mapped.wanted.attributes.is_empty();
-    let link = context.url.filter(|_| is_any);
-    mapped.wanted.attributes.extend(link.map(|url| {
+    if let (Link::To(url), true) = (context.link, is_any) {
         let url = types::normalise("link", url);
-        objects::link(&event, &url, &context.case.number, context.ids, context.case.tlp)
-    }));
+        let link = objects::link(&event, &url, &context.case.number, context.ids, context.case.tlp);
+        mapped.wanted.attributes.push(link);
+    }
     mapped.wanted.withheld = withheld.attributes;
     mapped
 }
@@ -197,9 +210,12 @@ fn warnings(input: &Input, open: &[(usize, &Ioc)], context: &Context<'_>) -> Vec
     let comments = (comments > 0)
         .then(|| format!("{comments} comments have characters that MISP cannot store: they are replaced"));
     let is_replaced = input.case.title.is_empty() || storable(&input.case.title) != input.case.title;
-    let wants_url = context.settings.export_case_url && context.url.is_none();
-    let url = "the case is not linked: \"export_case_url\" needs \"thehive_url\"".to_owned();
-    is_replaced.then_some(title).into_iter().chain(comments).chain(wants_url.then_some(url)).collect()
+    let url = match context.link {
+        Link::No | Link::To(_) => None,
+        Link::Unknown => Some("the case is not linked: \"export_case_url\" needs \"thehive_url\"".to_owned()),
+        Link::Public => Some("the case is not linked: everyone who pulls this feed could read the link".to_owned()),
+    };
+    is_replaced.then_some(title).into_iter().chain(comments).chain(url).collect()
 }
 
 fn decided(one: &Result<Ioc, String>, settings: &Settings, is_public: bool) -> Option<Verdict> {
