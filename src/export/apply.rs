@@ -234,7 +234,7 @@ impl One<'_> {
         plan.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
         plan.alarms.iter().for_each(|alarm| self.part.fail(alarm.clone()));
         if self.dry_run {
-            let attributes = tell::live(held.as_ref()) + plan.additions(wanted).count();
+            let attributes = plan.live_after(wanted, tell::live(held.as_ref()));
             let verdict = plan.verdict(&Sending::default());
             self.tell_event(wanted, held.as_ref().map(|held| &held.event), attributes, &verdict);
             let (outcome, retracted) = (plan.forecast(), plan.retraction_forecast());

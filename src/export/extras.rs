@@ -91,10 +91,13 @@ impl One<'_> {
             .filter(|attribute| attribute.deleted != Some(true))
             .filter_map(|attribute| Uuid::parse_str(&attribute.uuid).ok())
             .collect();
+        let wanted = done.mapped.wanted.attributes.iter().zip(&done.outcome);
+        let added: HashSet<Uuid> =
+            wanted.filter(|(_, (verdict, _))| *verdict == Verdict::Created).map(|(one, _)| one.uuid).collect();
         for (attribute, moment) in sighted {
             let verdict = match attribute.uuid {
                 uuid if seen.contains(&uuid) => Verdict::Unchanged,
-                _ if self.dry_run => Verdict::Created,
+                uuid if self.dry_run && (there.contains(&uuid) || added.contains(&uuid)) => Verdict::Created,
                 uuid if !there.contains(&uuid) => Verdict::Skipped("its attribute is not ours or not there".to_owned()),
                 uuid => self.send_sighting(misp, &uuid, moment),
             };

@@ -301,6 +301,14 @@ impl Plan {
         retractions.chain(steps).chain(kept)
     }
 
+    /// How many attributes that are not deleted the event would hold, if it holds so many now.
+    #[must_use]
+    pub fn live_after(&self, wanted: &Wanted, live: usize) -> usize {
+        let removed = self.retractions.iter().filter(|one| one.act == Act::Remove).count();
+        let made = |deleted: bool| self.edits(wanted).filter(|edit| edit.change.deleted == Some(deleted)).count();
+        (live + self.additions(wanted).count() + made(false)).saturating_sub(removed + made(true))
+    }
+
     /// What became of each wanted attribute, in its order: read from what the event holds afterwards, not from what the
     /// MISP answered. `after` is none if the event is not there, or could not be looked at, which `sending` tells.
     #[must_use]
