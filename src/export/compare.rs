@@ -15,6 +15,8 @@ use crate::misp::Held;
 use crate::misp::tags::TagNames;
 use crate::misp::wire::{Attribute, Tag};
 
+const DELETED: &str = "deleted in MISP";
+
 /// What an event holds, by uuid and by value.
 pub(super) struct Index<'a> {
     by_uuid: HashMap<Uuid, &'a Attribute>,
@@ -39,10 +41,28 @@ impl<'a> Index<'a> {
         Self { by_uuid, by_value }
     }
 
+    /// What is to be done with each wanted attribute. To an object that somebody deleted as a whole, nothing is added.
+    pub(super) fn steps(&self, wanted: &[WantedAttribute], rules: &Rules<'_>) -> Vec<Step> {
+        let mut steps: Vec<_> = wanted.iter().map(|attribute| self.step(attribute, rules)).collect();
+        let objects = |is: &dyn Fn(&Step) -> bool| -> HashSet<Uuid> {
+            let of = wanted.iter().zip(&steps).filter(|(_, step)| is(step));
+            of.filter_map(|(attribute, _)| Some(attribute.place.as_ref()?.object)).collect()
+        };
+        let deleted = objects(&|step| matches!(step, Step::Skip(_)));
+        let live = objects(&|step| matches!(step, Step::Leave(_) | Step::Change(_)));
+        for (step, attribute) in steps.iter_mut().zip(wanted).filter(|(step, _)| **step == Step::Add) {
+            let object = attribute.place.as_ref().map(|place| place.object);
+            if object.is_some_and(|object| deleted.contains(&object) && !live.contains(&object)) {
+                *step = Step::Skip(DELETED.to_owned());
+            }
+        }
+        steps
+    }
+
     /// What is to be done with a wanted attribute.
     pub(super) fn step(&self, wanted: &WantedAttribute, rules: &Rules<'_>) -> Step {
         match self.own(wanted) {
-            Some(held) if held.deleted == Some(true) && !is_retracted(held) => Step::Skip("deleted in MISP".to_owned()),
+            Some(held) if held.deleted == Some(true) && !is_retracted(held) => Step::Skip(DELETED.to_owned()),
             Some(held) => match existing(wanted, held, rules) {
                 Step::Change(change) => Step::Change(Change { instead: instead(wanted, held), ..change }),
                 step => step,

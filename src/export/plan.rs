@@ -173,7 +173,7 @@ impl Plan {
         let mut plan = Self {
             create: false,
             head,
-            steps: wanted.attributes.iter().map(|attribute| index.step(attribute, rules)).collect(),
+            steps: index.steps(&wanted.attributes, rules),
             retractions,
             kept: Vec::new(),
             new_objects: wanted.objects.iter().map(|object| object.uuid).filter(is_new).collect(),
