@@ -106,7 +106,8 @@ fn existing(wanted: &WantedAttribute, held: &Attribute, rules: &Rules<'_>) -> St
         if held.deleted == Some(true) {
             change.deleted = Some(false);
         } else {
-            change.to_ids = Some(wanted.to_ids);
+            let is_file = wanted.file.is_some();
+            change.to_ids = Some(if is_file { held.kind == "malware-sample" } else { wanted.to_ids });
         }
     }
     let missing = wanted.tags.iter().filter(|tag| !has(&held.tags, tag)).filter_map(|tag| rules.tags.name(tag));
