@@ -22,10 +22,13 @@ pub(super) struct Index<'a> {
     by_uuid: HashMap<Uuid, &'a Attribute>,
     /// Type and value of what others added.
     by_value: HashSet<(&'a str, &'a str)>,
+    /// The event's own TLP, which an attribute without one shares.
+    tlp: Option<Tlp>,
 }
 
 impl<'a> Index<'a> {
-    pub(super) fn new(attributes: &'a [Attribute], ids: &Ids) -> Self {
+    pub(super) fn new(held: &'a Held, ids: &Ids) -> Self {
+        let attributes = &held.attributes;
         let mut by_uuid = HashMap::with_capacity(attributes.len());
         let mut by_value = HashSet::new();
         for attribute in attributes {
@@ -38,7 +41,7 @@ impl<'a> Index<'a> {
                 by_value.insert((attribute.kind.as_str(), attribute.value.as_str()));
             }
         }
-        Self { by_uuid, by_value }
+        Self { by_uuid, by_value, tlp: Tlp::from_tags(held.event.tags()) }
     }
 
     /// What is to be done with each wanted attribute. To an object that somebody deleted as a whole, nothing is added.
@@ -62,8 +65,10 @@ impl<'a> Index<'a> {
     /// What is to be done with a wanted attribute.
     pub(super) fn step(&self, wanted: &WantedAttribute, rules: &Rules<'_>) -> Step {
         match self.own(wanted) {
-            Some(held) if held.deleted == Some(true) && !is_retracted(held) => Step::Skip(DELETED.to_owned()),
-            Some(held) => match existing(wanted, held, rules) {
+            Some(held) if held.deleted == Some(true) && !is_ours_to_revive(wanted, held) => {
+                Step::Skip(DELETED.to_owned())
+            }
+            Some(held) => match self.existing(wanted, held, rules) {
                 Step::Change(change) => Step::Change(Change { instead: instead(wanted, held), ..change }),
                 step => step,
             },
@@ -87,6 +92,72 @@ impl<'a> Index<'a> {
         self.own(wanted).is_some()
     }
 
+    fn existing(&self, wanted: &WantedAttribute, held: &Attribute, rules: &Rules<'_>) -> Step {
+        let mut change = self.tightened(wanted, held, rules);
+        if is_retracted(held) {
+            change.comment = Some(without_mark(&held.comment));
+            change.is_reason = true;
+            if held.deleted == Some(true) {
+                change.deleted = Some(false);
+            } else {
+                let is_file = wanted.file.is_some();
+                change.to_ids = Some(if is_file { held.kind == "malware-sample" } else { wanted.to_ids });
+            }
+        }
+        let missing = wanted.tags.iter().filter(|tag| !has(&held.tags, tag)).filter_map(|tag| rules.tags.name(tag));
+        change.add_tags.extend(missing);
+        change.remark = self.difference(wanted, held, &change, rules);
+        let is_changed = Change { remark: None, ..change.clone() } != Change::default();
+        if is_changed { Step::Change(change) } else { Step::Leave(change.remark) }
+    }
+
+    /// The TLP tag and the distribution, towards the stricter.
+    pub(super) fn tightened(&self, wanted: &WantedAttribute, held: &Attribute, rules: &Rules<'_>) -> Change {
+        let names: Vec<_> = held.tags.iter().map(|tag| tag.name.as_str()).collect();
+        let is_laxer = match Tlp::from_tags(names.iter().copied()) {
+            Some(tlp) => tlp < wanted.tlp,
+            None => wanted.is_stricter && self.tlp < Some(wanted.tlp),
+        };
+        let tag = is_laxer.then(|| rules.tags.name(wanted.tlp.tag())).flatten();
+        // Not `is_closed`: a link to the case is closed from the beginning, and stays as people set it unless the case is RED.
+        let close = wanted.tlp.is_closed() && held.distribution.is_some_and(|distribution| distribution != 0);
+        let mut change = Change { close: close && !rules.is_public, ..Change::default() };
+        if let Some(tag) = tag {
+            change.drop_tags = laxer(&names, |name| Tlp::from_tag(name).is_some_and(|tlp| tlp < wanted.tlp));
+            change.add_tags = vec![tag];
+        }
+        change.is_reason = change.close || !change.add_tags.is_empty();
+        change
+    }
+
+    /// What somebody changed on an attribute of ours, or what MISP stores in another way, and this export leaves alone.
+    fn difference(
+        &self,
+        wanted: &WantedAttribute,
+        held: &Attribute,
+        change: &Change,
+        rules: &Rules<'_>,
+    ) -> Option<String> {
+        let tlp = Tlp::from_tags(held.tags.iter().map(|tag| tag.name.as_str()));
+        let is_laxer = wanted.is_stricter && change.add_tags.is_empty() && tlp.or(self.tlp) < Some(wanted.tlp);
+        let is_content = wanted.file.is_some();
+        let comment = change.comment.as_ref().unwrap_or(&held.comment);
+        let is_open =
+            wanted.is_closed && !change.close && held.distribution.is_some_and(|d| d != 0) && !rules.is_public;
+        let fields = [
+            ("type", held.kind != wanted.kind && !is_content),
+            ("category", held.category != wanted.category && !is_content),
+            ("value", held.value != wanted.value && !is_content),
+            ("to_ids", held.to_ids == Some(!wanted.to_ids) && change.to_ids.is_none() && !is_content),
+            ("comment", *comment != wanted.comment),
+            ("distribution", is_open || (!wanted.is_closed && held.distribution.is_some_and(|d| d != 5))),
+            ("TLP tag", is_laxer || tlp > Some(wanted.tlp)),
+            ("tags", has_others(held.tags.iter().map(|tag| tag.name.as_str()), &wanted.tags)),
+        ];
+        let differing: Vec<_> = fields.iter().filter(|(_, differs)| *differs).map(|(field, _)| *field).collect();
+        (!differing.is_empty()).then(|| format!("differs in MISP, left as it is: {}", differing.join(", ")))
+    }
+
     /// The attribute of that uuid, soft-deleted or not.
     pub(super) fn get(&self, uuid: &Uuid) -> Option<&'a Attribute> {
         self.by_uuid.get(uuid).copied()
@@ -98,42 +169,10 @@ fn instead(wanted: &WantedAttribute, held: &Attribute) -> Option<Uuid> {
     Uuid::parse_str(&held.uuid).ok().filter(|uuid| *uuid != wanted.uuid)
 }
 
-fn existing(wanted: &WantedAttribute, held: &Attribute, rules: &Rules<'_>) -> Step {
-    let mut change = tightened(wanted, held, rules);
-    if is_retracted(held) {
-        change.comment = Some(without_mark(&held.comment));
-        change.is_reason = true;
-        if held.deleted == Some(true) {
-            change.deleted = Some(false);
-        } else {
-            let is_file = wanted.file.is_some();
-            change.to_ids = Some(if is_file { held.kind == "malware-sample" } else { wanted.to_ids });
-        }
-    }
-    let missing = wanted.tags.iter().filter(|tag| !has(&held.tags, tag)).filter_map(|tag| rules.tags.name(tag));
-    change.add_tags.extend(missing);
-    change.remark = difference(wanted, held, &change, rules);
-    let is_changed = Change { remark: None, ..change.clone() } != Change::default();
-    if is_changed { Step::Change(change) } else { Step::Leave(change.remark) }
-}
-
-/// The TLP tag and the distribution, towards the stricter.
-pub(super) fn tightened(wanted: &WantedAttribute, held: &Attribute, rules: &Rules<'_>) -> Change {
-    let names: Vec<_> = held.tags.iter().map(|tag| tag.name.as_str()).collect();
-    let is_laxer = match Tlp::from_tags(names.iter().copied()) {
-        Some(tlp) => tlp < wanted.tlp,
-        None => wanted.is_stricter,
-    };
-    let tag = is_laxer.then(|| rules.tags.name(wanted.tlp.tag())).flatten();
-    // Not `is_closed`: a link to the case is closed from the beginning, and stays as people set it unless the case is RED.
-    let close = wanted.tlp.is_closed() && held.distribution.is_some_and(|distribution| distribution != 0);
-    let mut change = Change { close: close && !rules.is_public, ..Change::default() };
-    if let Some(tag) = tag {
-        change.drop_tags = laxer(&names, |name| Tlp::from_tag(name).is_some_and(|tlp| tlp < wanted.tlp));
-        change.add_tags = vec![tag];
-    }
-    change.is_reason = change.close || !change.add_tags.is_empty();
-    change
+/// True for what an export deleted: unflagging takes `to_ids`, deleting leaves it, so one that lost both was deleted by
+/// somebody after it was unflagged.
+fn is_ours_to_revive(wanted: &WantedAttribute, held: &Attribute) -> bool {
+    is_retracted(held) && held.to_ids == Some(wanted.to_ids)
 }
 
 /// Files that an option let out before and that it lets out no more: they stay, and are closed when their TLP demands it.
@@ -142,7 +181,7 @@ pub(super) fn kept(wanted: &Wanted, steps: &[Step], held: &Held, index: &Index<'
     handled.extend(steps.iter().filter_map(|step| if let Step::Change(change) = step { change.instead } else { None }));
     let of = |one: &WantedAttribute| {
         let there = index.get(&one.uuid).filter(|held| held.deleted != Some(true))?;
-        let change = tightened(one, there, rules);
+        let change = index.tightened(one, there, rules);
         change.is_reason.then(|| Kept { uuid: one.uuid, object: held.object_of(there), change })
     };
     wanted.kept.iter().filter(|one| !handled.contains(&one.uuid)).filter_map(of).collect()
@@ -161,27 +200,6 @@ fn has_others<'a>(mut held: impl Iterator<Item = &'a str>, wanted: &[String]) ->
 
 fn has(tags: &[Tag], name: &str) -> bool {
     tags.iter().any(|tag| tag.name.to_lowercase() == name.to_lowercase())
-}
-
-/// What somebody changed on an attribute of ours, or what MISP stores in another way, and this export leaves alone.
-fn difference(wanted: &WantedAttribute, held: &Attribute, change: &Change, rules: &Rules<'_>) -> Option<String> {
-    let tlp = Tlp::from_tags(held.tags.iter().map(|tag| tag.name.as_str()));
-    let is_laxer = wanted.is_stricter && change.add_tags.is_empty() && tlp < Some(wanted.tlp);
-    let is_content = wanted.file.is_some();
-    let comment = change.comment.as_ref().unwrap_or(&held.comment);
-    let is_open = wanted.is_closed && !change.close && held.distribution.is_some_and(|d| d != 0) && !rules.is_public;
-    let fields = [
-        ("type", held.kind != wanted.kind && !is_content),
-        ("category", held.category != wanted.category && !is_content),
-        ("value", held.value != wanted.value && !is_content),
-        ("to_ids", held.to_ids == Some(!wanted.to_ids) && change.to_ids.is_none() && !is_content),
-        ("comment", *comment != wanted.comment),
-        ("distribution", is_open || (!wanted.is_closed && held.distribution.is_some_and(|d| d != 5))),
-        ("TLP tag", is_laxer || tlp > Some(wanted.tlp)),
-        ("tags", has_others(held.tags.iter().map(|tag| tag.name.as_str()), &wanted.tags)),
-    ];
-    let differing: Vec<_> = fields.iter().filter(|(_, differs)| *differs).map(|(field, _)| *field).collect();
-    (!differing.is_empty()).then(|| format!("differs in MISP, left as it is: {}", differing.join(", ")))
 }
 
 /// What MISP did not take of a new attribute.

@@ -165,7 +165,7 @@ impl Plan {
             let steps = vec![Step::Add; wanted.attributes.len()];
             return Self { create: true, steps, new_objects, ..Self::default() };
         };
-        let index = Index::new(&held.attributes, rules.ids);
+        let index = Index::new(held, rules.ids);
         let (head, remarks) = compare::head(wanted, held, rules);
         let (retractions, alarms) = retract::retractions(wanted, held, rules);
         let held_objects: HashSet<_> = held.objects.values().collect();
@@ -313,7 +313,7 @@ impl Plan {
     /// MISP answered. `after` is none if the event is not there, or could not be looked at, which `sending` tells.
     #[must_use]
     pub fn outcome(&self, wanted: &Wanted, sending: &Sending, after: Option<(&Held, &Rules<'_>)>) -> Vec<Outcome> {
-        let index = after.map(|(held, rules)| (Index::new(&held.attributes, rules.ids), rules));
+        let index = after.map(|(held, rules)| (Index::new(held, rules.ids), rules));
         let unchanged =
             |attribute: &WantedAttribute, change: &Change| sending.unchanged(&change.instead.unwrap_or(attribute.uuid));
         let outcome = |attribute: &WantedAttribute, step: &Step| match (step, &index) {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::compare::{Index, tightened};
+use super::compare::Index;
 use super::plan::{Change, Rules};
 use super::settings::Removed;
 use super::wanted::{Wanted, WantedAttribute};
@@ -80,7 +80,7 @@ fn with_mark(comment: &str) -> String {
 
 /// All retractions of an event, and what somebody has to do something about.
 pub(super) fn retractions(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (Vec<Retraction>, Vec<String>) {
-    let index = Index::new(&held.attributes, rules.ids);
+    let index = Index::new(held, rules.ids);
     let mut retractions: Vec<_> =
         wanted.withheld.iter().filter_map(|attribute| withdrawn(attribute, held, &index, rules)).collect();
     let mut alarms = Vec::new();
@@ -189,10 +189,11 @@ fn withdrawn(wanted: &WantedAttribute, held: &Held, index: &Index<'_>, rules: &R
     if attribute.deleted == Some(true) {
         return None;
     }
-    let mut tightened = tightened(wanted, attribute, rules);
+    let mut tightened = index.tightened(wanted, attribute, rules);
     tightened.close = attribute.distribution.is_some_and(|distribution| distribution != 0);
     tightened.is_reason |= tightened.close;
-    let act = match is_retracted(attribute) {
+    // A single observable that was clicked is closed, and nothing is ever retracted for it.
+    let act = match is_retracted(attribute) || !rules.is_case {
         true if !tightened.is_reason => Act::Done,
         true => Act::Change(tightened),
         false => {
