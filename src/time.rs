@@ -61,6 +61,15 @@ impl Clock {
         self.left().is_some_and(|left| left.is_zero())
     }
 
+    /// True once so little time is left that nothing new is begun: a minute, or a tenth of a shorter run.
+    #[must_use]
+    pub fn is_near_the_end(&self) -> bool {
+        const LAST: Duration = Duration::from_secs(60);
+        let allowed = self.deadline.map(|deadline| deadline.saturating_duration_since(self.started));
+        let last = allowed.map_or(LAST, |allowed| LAST.min(allowed / 10));
+        self.left().is_some_and(|left| left <= last)
+    }
+
     /// Seconds since the run started.
     #[must_use]
     pub fn seconds(&self) -> f64 {
@@ -133,6 +142,12 @@ mod tests {
     fn a_clock_without_minutes_never_ends() {
         assert!(!Clock::start(0).is_over());
         assert_eq!(Clock::start(0).left(), None);
+    }
+
+    #[test]
+    fn the_end_is_near_in_the_last_tenth() {
+        assert!(!Clock::start(0).is_near_the_end() && !Clock::start(25).is_near_the_end());
+        assert!(Clock::until(Some(Duration::ZERO)).is_near_the_end());
     }
 
     #[test]

@@ -65,6 +65,8 @@ struct Aim {
     extends: Option<Uuid>,
     /// Its head, if it is there.
     event: Option<Event>,
+    /// True if a tag of the case led there, so that another case may have the same event.
+    is_tagged: bool,
 }
 
 /// How the writing of one event ended.
@@ -78,11 +80,6 @@ impl One<'_> {
     pub(super) fn run(&self) -> Result<()> {
         // Decided before anything is sent, so that a run that is stopped tells it too.
         let decided = map::decide(self.input, self.settings, self.is_public());
-        if let Err((rule, refusal)) = self.guard() {
-            let rule = Verdict::Skipped(rule.to_owned());
-            decided.iter().for_each(|one| self.part.record(Item::Observables, one.as_ref().unwrap_or(&rule), 1));
-            return Err(refusal);
-        }
         decided.iter().flatten().for_each(|verdict| self.part.record(Item::Observables, verdict, 1));
         let (done, hits) = match self.open() {
             Ok((misp, types)) => {
@@ -95,33 +92,12 @@ impl One<'_> {
             Err(error) => (self.unsent(&decided, &ServerTypes::newest(), error), HashMap::new()),
         };
         self.tell(&decided, &done, &hits);
-        done.stopped.map_or(Ok(()), Err)
+        let refusal = map::refusal(&self.input.case, self.settings).map(|(_, refusal)| anyhow!(refusal));
+        done.stopped.or(refusal).map_or(Ok(()), Err)
     }
 
     pub(super) fn is_public(&self) -> bool {
         matches!(self.connection.target, Target::Feed { .. })
-    }
-
-    /// A case that may not go there at all: the rule, and what is said.
-    fn guard(&self) -> Result<(), (&'static str, anyhow::Error)> {
-        let (case, settings) = (&self.input.case, self.settings);
-        if let Some(most) = settings.max_export_tlp.map(|most| most.tlp()).filter(|most| case.tlp > *most) {
-            let (is, most) = (case.tlp.word(), most.word());
-            return Err((
-                map::TLP,
-                anyhow!("the case is TLP:{is}, and \"max_export_tlp\" is {most}: nothing is exported"),
-            ));
-        }
-        if let (Some(pap), Some(most)) = (case.pap, settings.max_export_pap.map(|most| most.pap()))
-            && pap > most
-        {
-            let (is, most) = (pap.word(), most.word());
-            return Err((
-                "pap",
-                anyhow!("the case is PAP:{is}, and \"max_export_pap\" is {most}: nothing is exported"),
-            ));
-        }
-        Ok(())
     }
 
     /// The MISP, and the types it has. One that does not describe them is taken for the newest.
@@ -171,7 +147,7 @@ impl One<'_> {
                 let computed = self.event();
                 let uuid = self.extension();
                 self.part.warn(format!("a second event is made, which extends the one that cannot be seen: {error:#}"));
-                let aim = Aim { uuid, extends: Some(computed), event: None };
+                let aim = Aim { uuid, extends: Some(computed), event: None, is_tagged: false };
                 match self.write_to(misp, aim, decided, types)? {
                     Written::Done(done) => Ok(*done),
                     Written::Hidden(error) => Err(error),
@@ -203,20 +179,23 @@ impl One<'_> {
             if let Some(event) = take(uuid)
                 && (uuid == computed || misp.owns(&event)?)
             {
-                return Ok(Aim { uuid, extends: None, event: Some(event) });
+                let is_tagged = uuid != computed && uuid != extension;
+                return Ok(Aim { uuid, extends: None, event: Some(event), is_tagged });
             }
         }
         let known = [computed, extension].into_iter().find_map(|uuid| Some((uuid, take(uuid)?)));
         let extends = origin.filter(|uuid| there.iter().any(|(known, _)| known == uuid));
         Ok(match known {
-            Some((uuid, event)) => Aim { uuid, extends: None, event: Some(event) },
-            None => Aim { uuid: computed, extends, event: None },
+            Some((uuid, event)) => Aim { uuid, extends: None, event: Some(event), is_tagged: false },
+            None => Aim { uuid: computed, extends, event: None, is_tagged: false },
         })
     }
 
     fn write_to(&self, misp: &Misp, aim: Aim, decided: &[Option<Verdict>], types: &ServerTypes) -> Result<Written> {
         let mut mapped = self.map(decided, types, aim.uuid);
         mapped.wanted.extends = aim.extends;
+        let whole = self.whole(&mapped, decided, aim.is_tagged);
+        let whole = whole.as_ref().copied().map_err(String::as_str);
         let wanted = &mapped.wanted;
         if aim.event.is_none() && wanted.attributes.is_empty() {
             let (plan, outcome, retracted) = (Plan::default(), Vec::new(), Vec::new());
@@ -230,18 +209,18 @@ impl One<'_> {
         self.warn_of_tags(&names.missing(&every));
         let look = Look { sightings: self.settings.export_sightings, objects: !wanted.objects.is_empty() };
         let held = aim.event.map(|event| misp.content(&aim.uuid, event, look)).transpose()?;
-        let plan = self.plan(misp, wanted, held.as_ref(), &mut names)?;
+        let plan = self.plan(misp, wanted, held.as_ref(), &mut names, whole)?;
         plan.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
         plan.alarms.iter().for_each(|alarm| self.part.fail(alarm.clone()));
         if self.dry_run {
             let attributes = plan.live_after(wanted, tell::live(held.as_ref()));
-            let verdict = plan.verdict(&Sending::default());
-            self.tell_event(wanted, held.as_ref().map(|held| &held.event), attributes, &verdict);
+            let event = held.as_ref().map(|held| &held.event);
+            self.tell_event(wanted, event, attributes, (&plan, &plan.event_forecast()));
             let (outcome, retracted) = (plan.forecast(), plan.retraction_forecast());
             return Ok(Written::Done(Box::new(Done { mapped, plan, outcome, retracted, after: held, stopped: None })));
         }
         let before = held.as_ref().map(|held| held.event.clone());
-        let mut writing = Writing { one: self, misp, wanted, names, look, sending: Sending::default() };
+        let mut writing = Writing { one: self, misp, wanted, names, look, whole, sending: Sending::default() };
         let (after, stopped) = match writing.carry_out(held, &plan) {
             Ok(ended) => ended,
             Err(hidden) => return Ok(Written::Hidden(hidden)),
@@ -251,9 +230,9 @@ impl One<'_> {
         self.check_event(before.as_ref(), after.as_ref());
         let there = after.as_ref().map(|after| &after.event).or(before.as_ref());
         if there.is_some() {
-            self.tell_event(wanted, there, tell::live(after.as_ref()), &plan.verdict(&sending));
+            self.tell_event(wanted, there, tell::live(after.as_ref()), (&plan, &plan.verdict(&sending)));
         }
-        let rules = self.rules(&names);
+        let rules = self.rules(&names, whole);
         let again = after.as_ref().map(|after| Plan::new(wanted, Some(after), &rules));
         let outcome = plan.outcome(wanted, &sending, after.as_ref().map(|after| (after, &rules)));
         let retracted = plan.retracted(&sending, again.as_ref());
@@ -271,11 +250,24 @@ impl One<'_> {
         }
     }
 
-    fn rules<'r>(&'r self, tags: &'r TagNames) -> Rules<'r> {
+    /// Why nothing may be retracted here, if so: beside the reasons of the case, an IOC that could not be mapped (what it
+    /// became before is not known), and an event that another case may have too.
+    fn whole(&self, mapped: &Mapped, decided: &[Option<Verdict>], is_tagged: bool) -> Result<(), String> {
+        let is_failed = |verdict: &Verdict| matches!(verdict, Verdict::Failed(_));
+        let is_unmapped = mapped.refused.values().any(is_failed) || decided.iter().flatten().any(is_failed);
+        match &self.input.whole {
+            Err(why) => Err(why.clone()),
+            Ok(()) if is_unmapped => Err("an IOC of the case could not be mapped".to_owned()),
+            Ok(()) if is_tagged => Err("a tag misp:event led to the event, so another case may have it too".to_owned()),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn rules<'r>(&'r self, tags: &'r TagNames, whole: Result<(), &'r str>) -> Rules<'r> {
         Rules {
             ids: self.ids,
             removed: self.settings.removed_iocs,
-            whole: self.input.whole.as_ref().copied().map_err(String::as_str),
+            whole,
             is_case: self.input.is_case,
             is_public: self.is_public(),
             tags,
@@ -284,8 +276,15 @@ impl One<'_> {
 
     /// An event with our uuid that another organisation owns came by synchronisation, whatever it says of itself: it is
     /// read only. Who we are is asked only before something is changed.
-    fn plan(&self, misp: &Misp, wanted: &Wanted, held: Option<&Held>, names: &mut TagNames) -> Result<Plan> {
-        let plan = Plan::new(wanted, held, &self.rules(names));
+    fn plan(
+        &self,
+        misp: &Misp,
+        wanted: &Wanted,
+        held: Option<&Held>,
+        names: &mut TagNames,
+        whole: Result<(), &str>,
+    ) -> Result<Plan> {
+        let plan = Plan::new(wanted, held, &self.rules(names, whole));
         let Some(held) = held.filter(|_| !plan.is_empty()) else { return Ok(plan) };
         if !misp.owns(&held.event)? {
             return Ok(Plan::managed_elsewhere(wanted));
@@ -295,7 +294,7 @@ impl One<'_> {
                 "tags of the event are not brought in line: the key's user may not change them (role permission tagger)",
             );
             *names = TagNames::none_of(&wanted.every_tag());
-            return Ok(Plan::new(wanted, Some(held), &self.rules(names)));
+            return Ok(Plan::new(wanted, Some(held), &self.rules(names, whole)));
         }
         Ok(plan)
     }
@@ -308,6 +307,7 @@ struct Writing<'a, 'o> {
     wanted: &'a Wanted,
     names: TagNames,
     look: Look,
+    whole: Result<(), &'a str>,
     sending: Sending,
 }
 
@@ -349,7 +349,7 @@ impl Writing<'_, '_> {
             if held.is_none() && self.sending.effects == 0 {
                 break (None, Some(error));
             }
-            next = match one.plan(self.misp, self.wanted, held.as_ref(), &mut self.names) {
+            next = match one.plan(self.misp, self.wanted, held.as_ref(), &mut self.names, self.whole) {
                 Ok(next) => next,
                 Err(_) => break (held, Some(error)),
             };

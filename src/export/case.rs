@@ -107,6 +107,16 @@ impl Input {
         self
     }
 
+    /// Asks for the alerts that the case was made of. That they are not known stops nothing.
+    fn find_origin(&mut self, id: &str, thehive: &TheHive) {
+        match thehive.alerts(id) {
+            Ok(alerts) => self.origin = origin(&alerts),
+            Err(error) => {
+                self.warnings.push(format!("whether the case was made of a MISP alert is not known: {error:#}"));
+            }
+        }
+    }
+
     /// Takes case and observables apart. `thehive` tells the TLP scale, if it may be asked.
     ///
     /// # Errors
@@ -158,12 +168,7 @@ pub fn read(id: &str, thehive: &TheHive) -> Result<Input> {
         None if is_bad => Err("an observable of the case cannot be read".to_owned()),
         None => is_ours_alone(&case),
     };
-    match thehive.alerts(id) {
-        Ok(alerts) => input.origin = origin(&alerts),
-        Err(error) => {
-            input.warnings.push(format!("whether the case was made of a MISP alert is not known: {error:#}"));
-        }
-    }
+    input.find_origin(id, thehive);
     Ok(input)
 }
 
@@ -205,6 +210,9 @@ pub fn one(data: &Value, thehive: Option<&TheHive>) -> Result<Input> {
         }
         None => Input::new(&case, vec![Element::Good(observable)], thehive)?,
     };
+    if let Some(thehive) = thehive {
+        input.find_origin(&self::id(&case)?, thehive);
+    }
     input.is_case = false;
     input.whole = Err("only one observable was exported".to_owned());
     Ok(input)

@@ -14,31 +14,41 @@ use crate::markings::{Pap, Tlp};
 use crate::misp::Held;
 use crate::misp::tags::TagNames;
 use crate::misp::wire::{Attribute, Tag};
+use crate::types;
 
 const DELETED: &str = "deleted in MISP";
 
 /// What an event holds, by uuid and by value.
 pub(super) struct Index<'a> {
     by_uuid: HashMap<Uuid, &'a Attribute>,
-    /// Type and value of what others added.
-    by_value: HashSet<(&'a str, &'a str)>,
+    /// Type and value, as MISP normalises it, of what others added and of our own loose attributes.
+    by_value: HashMap<(&'a str, String), Whose>,
     /// The event's own TLP, which an attribute without one shares.
     tlp: Option<Tlp>,
+}
+
+/// Who added an attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Whose {
+    Ours,
+    Theirs,
 }
 
 impl<'a> Index<'a> {
     pub(super) fn new(held: &'a Held, ids: &Ids) -> Self {
         let attributes = &held.attributes;
         let mut by_uuid = HashMap::with_capacity(attributes.len());
-        let mut by_value = HashSet::new();
+        let mut by_value = HashMap::new();
         for attribute in attributes {
             let uuid = Uuid::parse_str(&attribute.uuid).ok();
             if let Some(uuid) = uuid {
                 by_uuid.insert(uuid, attribute);
             }
-            let is_others = uuid.is_none_or(|uuid| !ids.is_mine(&uuid));
-            if is_others && attribute.deleted != Some(true) {
-                by_value.insert((attribute.kind.as_str(), attribute.value.as_str()));
+            let whose = if uuid.is_none_or(|uuid| !ids.is_mine(&uuid)) { Whose::Theirs } else { Whose::Ours };
+            let is_loose = held.object_of(attribute).is_none();
+            if attribute.deleted != Some(true) && (is_loose || whose == Whose::Theirs) {
+                let key = (attribute.kind.as_str(), types::normalise(&attribute.kind, &attribute.value));
+                by_value.entry(key).and_modify(|known| *known = whose.min(*known)).or_insert(whose);
             }
         }
         Self { by_uuid, by_value, tlp: Tlp::from_tags(held.event.tags()) }
@@ -65,19 +75,18 @@ impl<'a> Index<'a> {
     /// What is to be done with a wanted attribute.
     pub(super) fn step(&self, wanted: &WantedAttribute, rules: &Rules<'_>) -> Step {
         match self.own(wanted) {
-            Some(held) if held.deleted == Some(true) && !is_ours_to_revive(wanted, held) => {
-                Step::Skip(DELETED.to_owned())
-            }
+            Some(held) if held.deleted == Some(true) && !is_ours_to_revive(held) => Step::Skip(DELETED.to_owned()),
             Some(held) => match self.existing(wanted, held, rules) {
                 Step::Change(change) => Step::Change(Change { instead: instead(wanted, held), ..change }),
                 step => step,
             },
-            None if wanted.place.is_none()
-                && self.by_value.contains(&(wanted.kind.as_str(), wanted.value.as_str())) =>
-            {
-                Step::Leave(Some("added by somebody else".to_owned()))
-            }
-            None => Step::Add,
+            None => match self.by_value.get(&(wanted.kind.as_str(), wanted.value.clone())) {
+                Some(Whose::Theirs) if wanted.place.is_none() => Step::Leave(Some("added by somebody else".to_owned())),
+                Some(Whose::Ours) if wanted.place.is_none() => {
+                    Step::Leave(Some("there already, for an observable of another type".to_owned()))
+                }
+                Some(_) | None => Step::Add,
+            },
         }
     }
 
@@ -95,13 +104,13 @@ impl<'a> Index<'a> {
     fn existing(&self, wanted: &WantedAttribute, held: &Attribute, rules: &Rules<'_>) -> Step {
         let mut change = self.tightened(wanted, held, rules);
         if is_retracted(held) {
-            change.comment = Some(without_mark(&held.comment));
+            let (comment, was_for_detection) = without_mark(&held.comment);
+            change.comment = Some(comment);
             change.is_reason = true;
             if held.deleted == Some(true) {
                 change.deleted = Some(false);
-            } else {
-                let is_file = wanted.file.is_some();
-                change.to_ids = Some(if is_file { held.kind == "malware-sample" } else { wanted.to_ids });
+            } else if was_for_detection {
+                change.to_ids = Some(true);
             }
         }
         let missing = wanted.tags.iter().filter(|tag| !has(&held.tags, tag)).filter_map(|tag| rules.tags.name(tag));
@@ -169,10 +178,10 @@ fn instead(wanted: &WantedAttribute, held: &Attribute) -> Option<Uuid> {
     Uuid::parse_str(&held.uuid).ok().filter(|uuid| *uuid != wanted.uuid)
 }
 
-/// True for what an export deleted: unflagging takes `to_ids`, deleting leaves it, so one that lost both was deleted by
+/// True for what an export deleted: unflagging takes `to_ids` and deleting leaves it, so one that lost both was deleted by
 /// somebody after it was unflagged.
-fn is_ours_to_revive(wanted: &WantedAttribute, held: &Attribute) -> bool {
-    is_retracted(held) && held.to_ids == Some(wanted.to_ids)
+fn is_ours_to_revive(held: &Attribute) -> bool {
+    is_retracted(held) && (held.to_ids != Some(false) || !without_mark(&held.comment).1)
 }
 
 /// Files that an option let out before and that it lets out no more: they stay, and are closed when their TLP demands it.
@@ -223,9 +232,9 @@ pub(super) fn head(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (Head, Ve
     let higher = event.threat_level_id.is_none_or(|level| level == 4 || i64::from(wanted.threat_level) < level);
     let further = event.analysis.is_none_or(|analysis| i64::from(wanted.analysis) > analysis);
     let mut head = Head {
-        info: (event.info != wanted.info).then(|| wanted.info.clone()),
-        threat_level: higher.then_some(wanted.threat_level),
-        analysis: (further && wanted.analysis > 0).then_some(wanted.analysis),
+        info: (event.info != wanted.info && !wanted.is_refused).then(|| wanted.info.clone()),
+        threat_level: (higher && !wanted.is_refused).then_some(wanted.threat_level),
+        analysis: (further && wanted.analysis > 0 && !wanted.is_refused).then_some(wanted.analysis),
         close: wanted.tlp.is_closed() && event.distribution.is_some_and(|distribution| distribution != 0),
         ..Head::default()
     };

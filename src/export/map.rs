@@ -61,6 +61,7 @@ pub enum Link<'a> {
 }
 
 pub(super) const TLP: &str = "tlp";
+pub(super) const PAP: &str = "pap";
 /// The longest comment that goes out, in characters: MISP's column holds 65,535 bytes.
 const LONGEST_COMMENT: usize = 10_000;
 /// The longest info line that goes out, in characters.
@@ -70,7 +71,21 @@ const LONGEST_INFO: usize = 10_000;
 /// passed on: where everyone can read it (`is_public`: a feed), or by `max_export_tlp`.
 #[must_use]
 pub fn decide(input: &Input, settings: &Settings, is_public: bool) -> Vec<Option<Verdict>> {
-    input.observables.iter().map(|one| decided(one, settings, is_public)).collect()
+    let is_refused = refusal(&input.case, settings).map(|(rule, _)| rule);
+    input.observables.iter().map(|one| decided(one, settings, is_public, is_refused)).collect()
+}
+
+/// Why a case may not go out as a whole: the rule, and what is said.
+#[must_use]
+pub fn refusal(case: &Case, settings: &Settings) -> Option<(&'static str, String)> {
+    let told = |what: &str, is: &str, option: &str, most: &str| {
+        format!("the case is {what}:{is}, and \"{option}\" is {most}: nothing is exported")
+    };
+    if let Some(most) = settings.max_export_tlp.map(|most| most.tlp()).filter(|most| case.tlp > *most) {
+        return Some((TLP, told("TLP", case.tlp.word(), "max_export_tlp", most.word())));
+    }
+    let (pap, most) = (case.pap?, settings.max_export_pap?.pap());
+    (pap > most).then(|| (PAP, told("PAP", pap.word(), "max_export_pap", most.word())))
 }
 
 /// Maps what is left of a case into the event of this uuid.
@@ -82,7 +97,7 @@ pub fn case(input: &Input, decided: &[Option<Verdict>], event: Uuid, context: &C
             .collect()
     };
     let open = chosen(&|verdict| verdict.is_none());
-    let closed = chosen(&|verdict| verdict.and_then(Verdict::reason) == Some(TLP));
+    let closed = chosen(&|verdict| verdict.and_then(Verdict::reason).is_some_and(|rule| [TLP, PAP].contains(&rule)));
     let mut mapped = Mapped {
         wanted: self::event(event, context),
         refused: BTreeMap::new(),
@@ -218,11 +233,17 @@ fn warnings(input: &Input, open: &[(usize, &Ioc)], context: &Context<'_>) -> Vec
     is_replaced.then_some(title).into_iter().chain(comments).chain(url).collect()
 }
 
-fn decided(one: &Result<Ioc, String>, settings: &Settings, is_public: bool) -> Option<Verdict> {
+fn decided(
+    one: &Result<Ioc, String>,
+    settings: &Settings,
+    is_public: bool,
+    is_refused: Option<&str>,
+) -> Option<Verdict> {
     let is_too_strict = |ioc: &Ioc| settings.max_export_tlp.is_some_and(|most| ioc.tlp > most.tlp());
     match one {
         Err(problem) => Some(Verdict::Failed(problem.clone())),
         Ok(ioc) if !ioc.observable.ioc => Some(Verdict::Skipped(super::NOT_AN_IOC.to_owned())),
+        Ok(_) if is_refused.is_some() => is_refused.map(|rule| Verdict::Skipped(rule.to_owned())),
         Ok(ioc) if is_public && ioc.tlp.is_closed() => Some(Verdict::Skipped(TLP.to_owned())),
         Ok(ioc) if is_too_strict(ioc) => Some(Verdict::Skipped(TLP.to_owned())),
         Ok(ioc) if is_file(ioc) && ioc.observable.attachment.is_none() => {
@@ -261,6 +282,7 @@ fn event(uuid: Uuid, context: &Context<'_>) -> Wanted {
         attributes: Vec::new(),
         withheld: Vec::new(),
         kept: Vec::new(),
+        is_refused: refusal(case, settings).is_some(),
     }
 }
 

@@ -266,8 +266,18 @@ impl Plan {
             (true, false) => Verdict::Created,
             (true, true) if sending.had_effect() => Verdict::Updated,
             (true, true) => Verdict::Unchanged,
-            (false, _) if self.is_empty() => Verdict::Unchanged,
+            (false, _) if self.is_empty() || !sending.had_effect() => Verdict::Unchanged,
             (false, _) => Verdict::Updated,
+        }
+    }
+
+    /// What would become of the event itself.
+    #[must_use]
+    pub fn event_forecast(&self) -> Verdict {
+        match (self.create, self.is_empty()) {
+            (true, _) => Verdict::Created,
+            (false, true) => Verdict::Unchanged,
+            (false, false) => Verdict::Updated,
         }
     }
 

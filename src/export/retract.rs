@@ -15,6 +15,8 @@ use crate::secret::shortened;
 
 /// What ends the comment of a retracted attribute. Only what ends so is brought back.
 const MARK: &str = "[retracted by cortex-misp]";
+/// What stands before the mark if the attribute was not for detection already, so that its return restores that.
+const QUIET: &str = "(to_ids was 0)";
 /// So many may be retracted at once, however small the event is.
 const FEW: usize = 10;
 /// The share of our attributes that may be retracted at once, in percent.
@@ -68,14 +70,18 @@ pub(super) fn is_retracted(attribute: &Attribute) -> bool {
     attribute.comment.trim_end().ends_with(MARK)
 }
 
-/// A comment without the mark at its end.
-pub(super) fn without_mark(comment: &str) -> String {
+/// A comment without the mark at its end, and whether the attribute was for detection before it was retracted.
+pub(super) fn without_mark(comment: &str) -> (String, bool) {
     let comment = comment.trim_end();
-    comment.strip_suffix(MARK).unwrap_or(comment).trim_end().to_owned()
+    let comment = comment.strip_suffix(MARK).unwrap_or(comment).trim_end();
+    let before = comment.strip_suffix(QUIET);
+    (before.unwrap_or(comment).trim_end().to_owned(), before.is_none())
 }
 
-fn with_mark(comment: &str) -> String {
-    format!("{} {MARK}", shortened(comment.trim_end(), LONGEST_COMMENT)).trim_start().to_owned()
+fn with_mark(attribute: &Attribute) -> String {
+    let comment = shortened(attribute.comment.trim_end(), LONGEST_COMMENT);
+    let quiet = if attribute.to_ids == Some(false) { QUIET } else { "" };
+    [comment.as_str(), quiet, MARK].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// All retractions of an event, and what somebody has to do something about.
@@ -103,8 +109,14 @@ pub(super) fn retractions(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (V
     }
     let dropped = dropped(wanted, held, rules);
     // Whatever people made of it since, it is not retracted a second time.
-    let is_done = |attribute: &&Attribute| is_retracted(attribute);
-    let open = dropped.iter().filter(|(_, attribute)| !is_done(attribute)).count();
+    let is_done = |attribute: &&Attribute| attribute.comment.contains(MARK);
+    // An object counts once: its attributes are one observable.
+    let open: HashSet<_> = dropped
+        .iter()
+        .filter(|(_, attribute)| !is_done(attribute))
+        .map(|(uuid, attribute)| held.object_of(attribute).unwrap_or(*uuid))
+        .collect();
+    let open = open.len();
     let rule = reason_to_keep(open, held, rules);
     if let (Some(_), true) = (&rule, open > 0 && rules.removed != Removed::Keep) {
         let values: Vec<_> =
@@ -145,7 +157,13 @@ fn reason_to_keep(open: usize, held: &Held, rules: &Rules<'_>) -> Option<String>
     let is_live = |attribute: &&Attribute| {
         attribute.deleted != Some(true) && Uuid::parse_str(&attribute.uuid).is_ok_and(|uuid| rules.ids.is_mine(&uuid))
     };
-    let live = held.attributes.iter().filter(is_live).count();
+    let live: HashSet<_> = held
+        .attributes
+        .iter()
+        .filter(is_live)
+        .map(|one| held.object_of(one).map_or_else(|| one.uuid.clone(), |object| object.to_string()))
+        .collect();
+    let live = live.len();
     let most = FEW.max(live * SHARE / 100);
     match rules.whole {
         _ if rules.removed == Removed::Keep => Some("removed_iocs is keep".to_owned()),
@@ -161,8 +179,16 @@ fn dropped<'a>(wanted: &Wanted, held: &'a Held, rules: &Rules<'_>) -> Vec<(Uuid,
     let mut known: HashSet<Uuid> = attributes.map(|attribute| attribute.uuid).collect();
     known.extend(wanted.kept.iter().map(|attribute| attribute.uuid));
     let is_open = |attribute: &&Attribute| attribute.deleted != Some(true) || is_retracted(attribute);
-    let is_link = |attribute: &&Attribute| attribute.kind == "link" && attribute.category == "Internal reference";
-    let of_event = held.attributes.iter().filter(|one| is_open(one) && !is_link(one));
+    let is_link = |attribute: &&Attribute| {
+        attribute.kind == "link" && attribute.category == "Internal reference" && attribute.to_ids == Some(false)
+    };
+    let values: HashSet<_> =
+        wanted.attributes.iter().filter(|one| one.place.is_none()).map(|one| (&one.kind, &one.value)).collect();
+    // The same value may be there under a uuid that it had when its observable was of another type.
+    let is_value = |attribute: &&Attribute| {
+        held.object_of(attribute).is_none() && values.contains(&(&attribute.kind, &attribute.value))
+    };
+    let of_event = held.attributes.iter().filter(|one| is_open(one) && !is_link(one) && !is_value(one));
     of_event
         .filter_map(|attribute| {
             let uuid = Uuid::parse_str(&attribute.uuid).ok()?;
@@ -172,18 +198,19 @@ fn dropped<'a>(wanted: &Wanted, held: &'a Held, rules: &Rules<'_>) -> Vec<(Uuid,
 }
 
 fn retracting(attribute: &Attribute, removed: Removed) -> Change {
-    let change = Change { comment: Some(with_mark(&attribute.comment)), is_reason: true, ..Change::default() };
+    let change = Change { comment: Some(with_mark(attribute)), is_reason: true, ..Change::default() };
     match removed {
         Removed::Delete => Change { deleted: Some(true), ..change },
         Removed::Unflag | Removed::Keep => Change { to_ids: Some(false), ..change },
     }
 }
 
-/// What went out before its TLP forbade it. In a feed it is taken out; on a server it is closed, and retracted.
+/// What went out before its TLP forbade it. In a feed it is taken out; on a server it is closed: its TLP, and for its own
+/// organisation only. That retracts nothing, so it needs no guard.
 fn withdrawn(wanted: &WantedAttribute, held: &Held, index: &Index<'_>, rules: &Rules<'_>) -> Option<Retraction> {
     let attribute = index.get(&wanted.uuid)?;
     let object = held.object_of(attribute);
-    if rules.is_public {
+    if rules.is_public && (wanted.tlp.is_closed() || rules.is_case) {
         return Some(Retraction::of(attribute, wanted.uuid, object, Act::Remove));
     }
     if attribute.deleted == Some(true) {
@@ -192,14 +219,6 @@ fn withdrawn(wanted: &WantedAttribute, held: &Held, index: &Index<'_>, rules: &R
     let mut tightened = index.tightened(wanted, attribute, rules);
     tightened.close = attribute.distribution.is_some_and(|distribution| distribution != 0);
     tightened.is_reason |= tightened.close;
-    // A single observable that was clicked is closed, and nothing is ever retracted for it.
-    let act = match is_retracted(attribute) || !rules.is_case {
-        true if !tightened.is_reason => Act::Done,
-        true => Act::Change(tightened),
-        false => {
-            let retracting = retracting(attribute, Removed::Unflag);
-            Act::Change(Change { comment: retracting.comment, to_ids: Some(false), is_reason: true, ..tightened })
-        }
-    };
+    let act = if tightened.is_reason { Act::Change(tightened) } else { Act::Done };
     Some(Retraction::of(attribute, wanted.uuid, object, act))
 }

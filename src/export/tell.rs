@@ -48,8 +48,18 @@ impl One<'_> {
         }
     }
 
-    pub(super) fn tell_event(&self, wanted: &Wanted, event: Option<&Event>, attributes: usize, verdict: &Verdict) {
+    pub(super) fn tell_event(
+        &self,
+        wanted: &Wanted,
+        event: Option<&Event>,
+        attributes: usize,
+        done: (&Plan, &Verdict),
+    ) {
         let run = &self.part.run;
+        let (plan, verdict) = done;
+        let changes = (!plan.head.is_empty()).then(|| format!("changes: {}", plan.head.words()));
+        let reasons: Vec<_> =
+            wanted.extends.map(|uuid| format!("extends event {uuid}")).into_iter().chain(changes).collect();
         let line = EventLine {
             uuid: wanted.uuid.to_string(),
             id: event.map(|event| run.shown(&event.id)).filter(|id| !id.is_empty()),
@@ -61,10 +71,10 @@ impl One<'_> {
             organisation: event.map_or_else(String::new, |event| run.shown(event.organisation())),
             date: wanted.date.clone(),
             tlp: wanted.tlp.word().to_owned(),
-            visible_to: Some(self.audience(wanted, event)),
+            visible_to: Some(self.audience(wanted, event, plan)),
             attributes: attributes as u64,
             verdict: verdict.word().to_owned(),
-            reason: wanted.extends.map(|uuid| format!("extends event {uuid}")),
+            reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
         };
         self.part.with(|part| part.events = vec![line]);
         if event.is_some() && !self.dry_run {
@@ -74,17 +84,21 @@ impl One<'_> {
     }
 
     /// Who may see an event: the word of MISP for its distribution.
-    fn audience(&self, wanted: &Wanted, event: Option<&Event>) -> String {
+    fn audience(&self, wanted: &Wanted, event: Option<&Event>, plan: &Plan) -> String {
         if self.is_public() {
             return "everyone who pulls this feed".to_owned();
         }
+        let group = event.map_or(wanted.sharing_group.map(|group| group.to_string()), |event| {
+            Some(self.part.run.shown(&event.sharing_group_id)).filter(|group| !["", "0"].contains(&group.as_str()))
+        });
         let held = event.and_then(|event| event.distribution).and_then(|held| u64::try_from(held).ok());
         match held.unwrap_or(wanted.distribution) {
+            _ if plan.head.close => "your organisation only".to_owned(),
             0 => "your organisation only".to_owned(),
             1 => "this community only".to_owned(),
             2 => "connected communities".to_owned(),
             3 => "all communities".to_owned(),
-            4 => wanted.sharing_group.map_or("a sharing group".to_owned(), |group| format!("sharing group {group}")),
+            4 => group.map_or("a sharing group".to_owned(), |group| format!("sharing group {group}")),
             other => format!("distribution {other}"),
         }
     }

@@ -38,6 +38,8 @@ pub struct Wanted {
     pub attributes: Vec<WantedAttribute>,
     /// Attributes that would be wanted if their TLP did not forbid it here.
     pub withheld: Vec<WantedAttribute>,
+    /// True if the case may not go there any more: what is there is only made stricter.
+    pub is_refused: bool,
     /// Attributes of ours that are neither wanted nor to be retracted: files, which an option once let out. Where one is
     /// there, its TLP counts all the same.
     pub kept: Vec<WantedAttribute>,

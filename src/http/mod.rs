@@ -126,6 +126,12 @@ impl Client {
         Ok(Self { agent, base: origin.url.clone(), network: network.clone(), on_request })
     }
 
+    /// The run's clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.network.clock
+    }
+
     /// Gets a path below the base URL.
     ///
     /// # Errors

@@ -29,6 +29,8 @@ struct Found {
     hide_tag: Option<bool>,
     #[serde(deserialize_with = "json::flag")]
     local_only: Option<bool>,
+    #[serde(deserialize_with = "json::flag")]
+    exportable: Option<bool>,
 }
 
 /// What the key's user may do with tags (`users/view/me`).
@@ -82,11 +84,12 @@ impl TagNames {
         Self { names: named.collect() }
     }
 
-    /// The names to ask for: the wanted ones and their synonyms.
+    /// The names to ask for: the wanted ones and their synonyms. `%` stands for any text in a question, so that a name with
+    /// it is not asked for.
     #[must_use]
     pub fn asked<'a>(wanted: &[&'a str]) -> Vec<&'a str> {
         let synonyms = SYNONYMS.iter().filter(|(first, _)| wanted.contains(first)).map(|(_, second)| *second);
-        wanted.iter().copied().chain(synonyms).collect()
+        wanted.iter().copied().chain(synonyms).filter(|name| !name.contains('%')).collect()
     }
 
     /// True if MISP lacks one of the names, or restricts it, so that the user's rights count.
@@ -117,12 +120,14 @@ impl TagNames {
 }
 
 impl Found {
-    /// MISP leaves out a tag that is hidden, local, or another's (its `Model/Tag.php`, `captureTag`).
+    /// MISP leaves out a tag that is hidden, local, or another's (its `Model/Tag.php`, `captureTag`), and does not show one
+    /// that is not exportable in its lists, so that it would be missed for ever (`EventsController.php`, `index`).
     fn is_usable(&self, rights: &Rights) -> bool {
         let is_free =
             |owner: Option<i64>, mine: &str| owner.is_none_or(|owner| owner == 0 || owner.to_string() == mine);
         self.hide_tag != Some(true)
             && self.local_only != Some(true)
+            && self.exportable != Some(false)
             && is_free(self.org_id, &rights.organisation)
             && is_free(self.user_id, &rights.user)
     }
@@ -148,15 +153,16 @@ mod tests {
         let rows = rows(json!([
             {"Tag": {"name": "TLP:Amber", "org_id": "0", "user_id": "0"}}, {"Tag": {"name": "PAP:WHITE"}}, {"Tag": []},
             {"Tag": {"name": "theirs", "org_id": "7"}}, {"Tag": {"name": "local", "local_only": true}},
+            {"Tag": {"name": "mute", "exportable": false}},
         ]));
-        let wanted = ["tlp:amber", "PAP:CLEAR", "new", "theirs", "local", "emoji 😀"];
+        let wanted = ["tlp:amber", "PAP:CLEAR", "new", "theirs", "local", "mute", "emoji 😀"];
         let poor = TagNames::new(&wanted, &rows, &Rights::default());
         assert_eq!(poor.name("tlp:amber").as_deref(), Some("TLP:Amber"));
         assert_eq!(poor.name("PAP:CLEAR").as_deref(), Some("PAP:WHITE"));
-        assert_eq!(poor.missing(&wanted), ["new", "theirs", "local", "emoji 😀"]);
+        assert_eq!(poor.missing(&wanted), ["new", "theirs", "local", "mute", "emoji 😀"]);
         let rights = Rights { organisation: "7".into(), makes: true, ..Rights::default() };
-        assert_eq!(TagNames::new(&wanted, &rows, &rights).missing(&wanted), ["local", "emoji 😀"]);
+        assert_eq!(TagNames::new(&wanted, &rows, &rights).missing(&wanted), ["local", "mute", "emoji 😀"]);
         assert!(TagNames::depends_on_rights(&wanted, &rows) && !TagNames::depends_on_rights(&["tlp:amber"], &rows));
-        assert_eq!(TagNames::asked(&["tlp:clear", "x"]), ["tlp:clear", "x", "tlp:white"]);
+        assert_eq!(TagNames::asked(&["tlp:clear", "x", "100%"]), ["tlp:clear", "x", "tlp:white"]);
     }
 }

@@ -37,6 +37,9 @@ pub struct Event {
     /// 0 own organisation to 3 all communities, 4 sharing group.
     #[serde(deserialize_with = "json::number")]
     pub distribution: Option<i64>,
+    /// The sharing group's number, with distribution 4.
+    #[serde(deserialize_with = "json::text")]
+    pub sharing_group_id: String,
     /// Attributes, those in objects included, soft-deleted ones not. A feed has no such number.
     #[serde(deserialize_with = "json::number")]
     pub attribute_count: Option<i64>,

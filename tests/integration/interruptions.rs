@@ -67,7 +67,9 @@ fn sigterm_at_the_first_of_two_connections_tells_of_both() {
 #[test]
 fn sigterm_before_the_job_has_come_is_a_failure_report() {
     let mut child = Program::Import.command().arg("/nonexistent").spawn().unwrap();
-    child.stdin.as_mut().unwrap().write_all(b"{").unwrap();
+    // Held open until the end: the end of the input would be another reason to stop.
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"{").unwrap();
     until(|| listens(&child));
     assert_eq!(failure(&judged(Program::Import, &end(child))), "stopped by a signal");
 }

@@ -42,6 +42,7 @@ fn wanted(values: &[String]) -> Wanted {
         attributes: values.iter().enumerate().map(attribute).collect(),
         withheld: Vec::new(),
         kept: Vec::new(),
+        is_refused: false,
     }
 }
 

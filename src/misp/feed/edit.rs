@@ -1,6 +1,6 @@
 //! An event file while it is changed: what a plan says, done to its JSON. What a producer wrote beside stays as it is.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -17,6 +17,8 @@ pub(super) struct Edited<'e> {
     /// Now, in seconds since 1970.
     pub(super) timestamp: String,
     pub(super) event: &'e mut Map<String, Value>,
+    /// So many more bytes of files may be added.
+    pub(super) room: u64,
 }
 
 impl Edited<'_> {
@@ -39,7 +41,7 @@ impl Edited<'_> {
             done.push(removed.uuid);
         }
         for attribute in plan.additions(wanted) {
-            match self.attribute(attribute, contents) {
+            match self.attribute(attribute, contents).and_then(|body| self.fits(body)) {
                 Ok(body) => {
                     self.add(attribute, body)?;
                     done.push(attribute.uuid);
@@ -55,6 +57,14 @@ impl Edited<'_> {
         let more = json!({"timestamp": self.timestamp, "deleted": false, "disable_correlation": false});
         let content = contents.of(attribute)?;
         Ok(sent::attribute(attribute, content.as_ref(), &TagNames::default(), more))
+    }
+
+    /// Refuses a file with which the event's file could not be read any more.
+    fn fits(&mut self, body: Value) -> Result<Value> {
+        let size = body.get("data").and_then(Value::as_str).map_or(0, str::len) as u64;
+        ensure!(size <= self.room, "the event's file in the feed would become too large");
+        self.room -= size;
+        Ok(body)
     }
 
     fn add(&mut self, attribute: &WantedAttribute, body: Value) -> Option<()> {

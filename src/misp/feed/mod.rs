@@ -186,10 +186,12 @@ impl Feed {
     pub fn apply(&self, wanted: &Wanted, plan: &Plan, contents: &Contents<'_>, sending: &mut Sending) -> Result<()> {
         if !plan.is_empty() {
             let path = self.file(&wanted.uuid);
+            let size = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
             let mut file = read_file(&path)?.unwrap_or_else(|| self.new_event(wanted));
             let no_event = || anyhow!("{} is no event file", path.display());
             let event = file.get_mut("Event").and_then(Value::as_object_mut).with_context(no_event)?;
-            let edit = edit::Edited { timestamp: self.clock.now.to_string(), event };
+            let room = LARGEST_FILE.saturating_sub(size) / 2;
+            let edit = edit::Edited { timestamp: self.clock.now.to_string(), event, room };
             let done = edit.all(wanted, plan, contents, sending).with_context(no_event)?;
             // A file is there whole or not at all, so an error means that nothing was changed.
             self.write(&format!("{}.json", wanted.uuid), &format!("{file:#}\n"))?;

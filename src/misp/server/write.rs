@@ -111,6 +111,7 @@ impl Write<'_> {
         let mut changes: Vec<(Uuid, Option<Uuid>, Value)> = Vec::new();
         let edits = self.plan.edits(self.wanted).filter(|edit| sending.may_send(&edit.uuid));
         changes.extend(edits.map(|edit| (edit.uuid, edit.object, sent::change(&edit.uuid, edit.change))));
+        let mut with_files = Vec::new();
         for attribute in self.plan.additions(self.wanted) {
             let Some(place) = attribute
                 .place
@@ -120,20 +121,29 @@ impl Write<'_> {
             else {
                 continue;
             };
-            let body = self.with_file(attribute, sending);
-            changes.extend(body.map(|body| (attribute.uuid, Some(place.object), body)));
+            if attribute.file.is_some() {
+                with_files.push((attribute, place.object));
+            } else {
+                changes.push((attribute.uuid, Some(place.object), self.attribute(attribute, None)));
+            }
         }
         let mut head = sent::head(&self.plan.head);
         if changes.is_empty() && !self.plan.head.is_empty() {
-            return self.send_edit(head, &[], sending);
+            self.send_edit(std::mem::replace(&mut head, json!({})), &[], sending)?;
         }
         changes.chunks(sending.batch.unwrap_or(BATCH)).try_for_each(|batch| {
             let head = std::mem::replace(&mut head, json!({}));
             self.send_edit(head, batch, sending)
+        })?;
+        // One file at a time, read just before it is sent.
+        with_files.into_iter().try_for_each(|(attribute, object)| match self.with_file(attribute, sending) {
+            Some(body) => self.send_edit(json!({}), &[(attribute.uuid, Some(object), body)], sending),
+            None => Ok(()),
         })
     }
 
     fn send_edit(&self, head: Value, batch: &[(Uuid, Option<Uuid>, Value)], sending: &mut Sending) -> Result<(), Stop> {
+        self.check_time()?;
         let mut loose = Vec::new();
         let mut objects: BTreeMap<Uuid, Vec<Value>> = BTreeMap::new();
         for (_, object, body) in batch {
@@ -182,6 +192,7 @@ impl Write<'_> {
     }
 
     fn add_object(&self, body: &Value, attributes: &[&WantedAttribute], sending: &mut Sending) -> Result<(), Stop> {
+        self.check_time()?;
         let path = format!("objects/add/{}", self.wanted.uuid);
         let uuids = || attributes.iter().map(|attribute| attribute.uuid);
         match self.server.client.post(&path, &json!({"Object": body})) {
@@ -193,7 +204,21 @@ impl Write<'_> {
                 self.send(&path, &body, uuids(), "adding an object", sending)?;
                 sending.reasons.extend(uuids().map(|uuid| (uuid, reason.clone())));
             }
+            // One object that is too large, say, does not keep the others back.
+            Err(failure) if failure.status().is_some_and(|status| status < 500 && status != 429) => {
+                let reason = format!("refused by MISP: {}", explained(failure));
+                sending.reasons.extend(uuids().map(|uuid| (uuid, reason.clone())));
+            }
             Err(failure) => return Err(self.stopped(failure, uuids(), "adding an object", sending)),
+        }
+        Ok(())
+    }
+
+    /// Nothing is begun so late that there is no time left to look at it.
+    fn check_time(&self) -> Result<(), Stop> {
+        if self.server.client.clock().is_near_the_end() {
+            let error = anyhow!("the deadline is near (\"deadline_minutes\"): the rest comes with the next run");
+            return Err(Stop::No(error));
         }
         Ok(())
     }
@@ -232,20 +257,27 @@ impl Write<'_> {
     }
 
     fn add_attributes(&self, batch: &[&WantedAttribute], sending: &mut Sending) -> Result<(), Stop> {
+        self.check_time()?;
         let body: Vec<_> = batch.iter().map(|attribute| self.attribute(attribute, None)).collect();
         let uuids = || batch.iter().map(|attribute| attribute.uuid);
-        let errors = match self.server.client.post(&format!("attributes/add/{}", self.wanted.uuid), &body) {
+        let (errors, is_refused) = match self.server.client.post(&format!("attributes/add/{}", self.wanted.uuid), &body)
+        {
             Ok(answer) => {
                 // Sent, whatever becomes of the answer.
                 sending.sent(uuids(), false);
                 let added = answer.read::<Added>().context("adding attributes").map_err(Stop::Look)?;
-                added.errors
+                (added.errors, false)
             }
             // All of them refused: 403 with the same list of errors (`fixtures/wire/misp/107-attr-add-list-all-bad.json`).
-            Err(Failure { cause: Cause::Refused { status: 403, errors, .. }, .. }) if errors.is_object() => *errors,
+            Err(Failure { cause: Cause::Refused { status: 403, errors, .. }, .. }) if errors.is_object() => {
+                (*errors, true)
+            }
             Err(failure) => return Err(self.stopped(failure, uuids(), "adding attributes", sending)),
         };
-        let reasons = refused(&errors, batch);
+        let mut reasons = refused(&errors, batch);
+        if is_refused && reasons.is_empty() {
+            reasons.extend(uuids().map(|uuid| (uuid, http::words(&errors))));
+        }
         let taken: Vec<_> = uuids().filter(|uuid| !reasons.contains_key(uuid)).collect();
         if !taken.is_empty() {
             sending.sent(taken, true);

@@ -106,7 +106,7 @@ fn what_a_reviewer_changed_stays_when_the_case_goes_on() {
         let told = lines(&report, "observables", "data");
         assert_eq!((&told[..8], warnings(&report)), (&LINES.map(ToOwned::to_owned)[..8], WARNINGS.to_vec()));
         assert_eq!(told[8..], ["host-8.example: updated", line, "new.example: created"]);
-        let expected = ["+ new.example", "event: info", "host-8.example: distribution, tags"];
+        let expected = ["+ new.example", "event: info", "host-8.example: distribution"];
         assert_eq!(changes(&reviewed, &desk.event()), expected);
         let done = desk.event();
         desk.export();
