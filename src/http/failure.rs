@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use crate::secret::shortened;
 
+/// What is said of an answer that did not come to its end.
+pub(super) const BROKE_OFF: &str = "the answer broke off";
 /// How much of a server's own words is repeated, in characters.
 pub(super) const WORDS: usize = 1_000;
 
@@ -24,6 +26,8 @@ pub struct Failure {
 pub enum Cause {
     /// No answer: name, network, certificate or time. For a download also a file that broke off or is too large.
     Unreachable(String),
+    /// A connection that broke off before the answer came.
+    Broken(String),
     /// The server points elsewhere.
     Redirected {
         /// 301, 302, …
@@ -40,7 +44,9 @@ pub enum Cause {
         /// Its `errors`, where it lists them.
         errors: Box<Value>,
         /// The `Location` header, which MISP sends with some refusals.
-        location: Option<String>,
+        location: Option<Box<str>>,
+        /// Seconds after which it may be asked again, if it says that.
+        wait: Option<u32>,
     },
     /// A good status, but no JSON; the text is the content type.
     NotJson(String),
@@ -70,7 +76,11 @@ impl Failure {
     pub fn status(&self) -> Option<u16> {
         match self.cause {
             Cause::Refused { status, .. } => Some(status),
-            Cause::Unreachable(_) | Cause::Redirected { .. } | Cause::NotJson(_) | Cause::Deadline => None,
+            Cause::Unreachable(_)
+            | Cause::Broken(_)
+            | Cause::Redirected { .. }
+            | Cause::NotJson(_)
+            | Cause::Deadline => None,
         }
     }
 }
@@ -81,7 +91,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.line)?;
         match &self.cause {
-            Cause::Unreachable(why) => f.write_str(why),
+            Cause::Unreachable(why) | Cause::Broken(why) => f.write_str(why),
             Cause::Redirected { status, to } => {
                 write!(
                     f,
@@ -207,6 +217,7 @@ mod tests {
             message: "No.".into(),
             errors: Box::new(json!({"value": ["bad"]})),
             location: None,
+            wait: None,
         };
         let failure = Failure::new("POST https://m/events/add".into(), cause);
         assert_eq!(failure.to_string(), "POST https://m/events/add: 403: No. (bad)");

@@ -2,6 +2,7 @@
 //! never followed, since a redirected POST loses its body and the key must not travel. Errors carry method, URL, status
 //! and the server's own words.
 
+mod again;
 mod failure;
 
 use std::io::{self, Read};
@@ -22,8 +23,9 @@ use crate::config::Limits;
 use crate::json::LARGEST_ELEMENT;
 use crate::secret::{Scrubber, Secret};
 use crate::time::Clock;
+pub use again::{Page, again};
+use failure::{BROKE_OFF, WORDS, chain, one_line, plain, unescaped, unreachable};
 pub use failure::{Cause, Failure, words};
-use failure::{WORDS, chain, one_line, plain, unescaped, unreachable};
 
 /// The largest answer, or file, that is read as one value, in bytes.
 const LARGEST_VALUE: u64 = 4 << 20;
@@ -182,7 +184,11 @@ impl Client {
         }
         let response = request.send().map_err(|error| match self.network.clock.is_over() {
             true => fail(Cause::Unreachable("no answer before the deadline of the run".to_owned())),
-            false => fail(Cause::Unreachable(self.network.scrubber.clean(&unreachable(&error)))),
+            false => {
+                let why = self.network.scrubber.clean(&unreachable(&error));
+                let is_broken = !error.is_connect() && !error.is_timeout();
+                fail(if is_broken { Cause::Broken(why) } else { Cause::Unreachable(why) })
+            }
         })?;
         let answer = Answer { line: line.clone(), network: self.network.clone(), response };
         answer.good().map_err(fail)
@@ -280,14 +286,15 @@ impl Answer {
 
     fn refused(self) -> Cause {
         let status = self.response.status().as_u16();
-        let location = Some(self.header(LOCATION.as_str())).filter(|location| !location.is_empty());
+        let location = Some(self.header(LOCATION.as_str())).filter(|location| !location.is_empty()).map(Into::into);
+        let wait = ["x-rate-limit-reset", "retry-after"].iter().find_map(|name| self.header(name).trim().parse().ok());
         let network = self.network.clone();
         let mut text = Vec::new();
         drop(self.body().take(LARGEST_REFUSAL).read_to_end(&mut text));
         let said: Value = serde_json::from_slice(&text).unwrap_or_default();
         let message = said.get("message").and_then(Value::as_str).map_or_else(|| plain(&text), unescaped);
         let errors = network.scrubber.clean_foreign(said.get("errors").cloned().unwrap_or_default());
-        Cause::Refused { status, message: network.said(&message), errors: Box::new(errors), location }
+        Cause::Refused { status, message: network.said(&message), errors: Box::new(errors), location, wait }
     }
 
     /// A header, or the empty text.
@@ -342,6 +349,6 @@ impl Read for Body {
         }
         self.response
             .read(buffer)
-            .map_err(|error| io::Error::new(error.kind(), format!("the answer broke off: {}", chain(&error))))
+            .map_err(|error| io::Error::new(error.kind(), format!("{BROKE_OFF}: {}", chain(&error))))
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::full::Run;
-use crate::http::{self, Cause, Client, Failure, Network};
+use crate::http::{self, Cause, Client, Failure, Network, again};
 use crate::markings::Scale;
 use crate::secret::Secret;
 pub use query::Observables;
@@ -69,15 +69,16 @@ impl TheHive {
 
     /// TheHive 5 answers `api/v1/status/public`; TheHive 4 has no such route and answers `api/status`.
     fn version(&self) -> Result<String> {
-        let (answer, path) = match self.client.get("api/v1/status/public") {
-            Ok(answer) => (answer, ["version"].as_slice()),
-            Err(failure) if failure.status() == Some(404) => {
-                (self.client.get("api/status").map_err(explained)?, ["versions", "TheHive"].as_slice())
-            }
-            Err(failure) => return Err(explained(failure)),
-        };
-        let line = answer.line().to_owned();
-        let status = answer.value()?;
+        let (line, status, path) = again(self.client.clock(), || {
+            let (answer, path) = match self.client.get("api/v1/status/public") {
+                Ok(answer) => (answer, ["version"].as_slice()),
+                Err(failure) if failure.status() == Some(404) => {
+                    (self.client.get("api/status").map_err(explained)?, ["versions", "TheHive"].as_slice())
+                }
+                Err(failure) => return Err(explained(failure)),
+            };
+            Ok((answer.line().to_owned(), answer.value()?, path))
+        })?;
         let version = path.iter().try_fold(&status, |value, key| value.get(key)).and_then(Value::as_str);
         version
             .map(ToOwned::to_owned)
@@ -97,7 +98,7 @@ fn explained(failure: Failure) -> anyhow::Error {
         Cause::Refused { status: 404, .. } | Cause::NotJson(_) | Cause::Redirected { .. } => {
             "check \"thehive_url\": is this the address of a TheHive 4.1 or 5?"
         }
-        Cause::Refused { .. } | Cause::Unreachable(_) | Cause::Deadline => return anyhow!(failure),
+        Cause::Refused { .. } | Cause::Unreachable(_) | Cause::Broken(_) | Cause::Deadline => return anyhow!(failure),
     };
     anyhow!(failure.with_help(help))
 }

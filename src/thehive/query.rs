@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::wire::{Observable, Origin};
 use super::{TheHive, explained, is_id};
-use crate::http::{Answer, Failure};
+use crate::http::{Answer, Failure, again};
 use crate::json::{Each, Element, Source};
 
 /// Observables asked for at once.
@@ -53,12 +53,15 @@ impl TheHive {
 
     fn one_case(&self, mut operations: Vec<Value>, nothing: &str) -> Result<Value> {
         operations.push(json!({"_name": "page", "from": 0, "to": 1, "extraData": ["shareCount", "isOwner"]}));
-        let answer = self.query(&operations.into()).map_err(|failure| match failure.status() {
-            Some(404) => failure.with_help(nothing).into(),
-            _ => explained(failure),
+        let operations = Value::from(operations);
+        let (line, mut cases) = again(self.client.clock(), || {
+            let answer = self.query(&operations).map_err(|failure| match failure.status() {
+                Some(404) => failure.with_help(nothing).into(),
+                _ => explained(failure),
+            })?;
+            Ok((answer.line().to_owned(), answer.value()?))
         })?;
-        let line = answer.line().to_owned();
-        let case = answer.value()?.as_array_mut().and_then(|list| list.pop());
+        let case = cases.as_array_mut().and_then(|list| list.pop());
         case.with_context(|| format!("{line}: {nothing}"))
     }
 
@@ -72,7 +75,8 @@ impl TheHive {
             {"_name": "alerts"},
             {"_name": "page", "from": 0, "to": ALERTS},
         ]);
-        let alerts: Vec<Element<Origin>> = self.query(&query).map_err(explained)?.read()?;
+        let alerts: Vec<Element<Origin>> =
+            again(self.client.clock(), || self.query(&query).map_err(explained)?.read())?;
         let good = |element| if let Element::Good(alert) = element { Some(alert) } else { None };
         Ok(alerts.into_iter().filter_map(good).take(ALERTS).collect())
     }
@@ -106,16 +110,21 @@ impl TheHive {
             let mut query = iocs(case);
             query.push(json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]}));
             query.push(json!({"_name": "page", "from": from, "to": from + PAGE}));
-            let answer = self.query(&query.into()).map_err(explained)?;
-            let line = answer.line().to_owned();
-            let mut on = |element| {
-                ensure!(all.len() < from + PAGE, "TheHive sends more than the {PAGE} observables asked for");
-                all.push(element);
-                Ok(())
-            };
-            Source::collected(answer.body())
-                .read(|hand| Each { hand, on: &mut on })
-                .with_context(|| format!("{line}: reading the observables"))?;
+            let query = Value::from(query);
+            let line = again(self.client.clock(), || {
+                all.truncate(from);
+                let answer = self.query(&query).map_err(explained)?;
+                let line = answer.line().to_owned();
+                let mut on = |element| {
+                    ensure!(all.len() < from + PAGE, "TheHive sends more than the {PAGE} observables asked for");
+                    all.push(element);
+                    Ok(())
+                };
+                Source::collected(answer.body())
+                    .read(|hand| Each { hand, on: &mut on })
+                    .with_context(|| format!("{line}: reading the observables"))?;
+                Ok(line)
+            })?;
             if all.len() == from {
                 return Ok(all);
             }
@@ -127,9 +136,12 @@ impl TheHive {
     fn count(&self, case: &str) -> Result<u64> {
         let mut query = iocs(case);
         query.push(json!({"_name": "count"}));
-        let answer = self.query(&query.into()).map_err(explained)?;
-        let line = answer.line().to_owned();
-        answer.value()?.as_u64().with_context(|| format!("{line}: the answer is no count"))
+        let query = Value::from(query);
+        let (line, count) = again(self.client.clock(), || {
+            let answer = self.query(&query).map_err(explained)?;
+            Ok((answer.line().to_owned(), answer.value()?))
+        })?;
+        count.as_u64().with_context(|| format!("{line}: the answer is no count"))
     }
 
     fn query(&self, operations: &Value) -> Result<Answer, Failure> {

@@ -110,6 +110,8 @@ pub(crate) enum Nth {
     Only(usize),
     /// The first so many.
     First(usize),
+    /// This one and all after it.
+    From(usize),
 }
 
 /// What goes wrong. `Status`, `Redirect` and `Body` stand before the application: it never sees the request. With the
@@ -149,6 +151,7 @@ impl Armed {
             Nth::Always => true,
             Nth::Only(n) => self.seen == n,
             Nth::First(n) => self.seen <= n,
+            Nth::From(n) => self.seen >= n,
         }
     }
 }

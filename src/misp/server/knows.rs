@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Server, elements, explained};
+use super::{Server, elements};
 use crate::json::{self, Element};
 use crate::misp::tags::{Rights, Row, TagNames};
 use crate::misp::wire::{Event, Organisation};
@@ -30,9 +30,8 @@ impl Server {
         if let Some(me) = self.me.get() {
             return Ok(me);
         }
-        let answer = self.client.get("users/view/me.json").map_err(explained)?;
-        let line = answer.line().to_owned();
-        let Whoami { user, role, organisation } = answer.read()?;
+        let (line, Whoami { user, role, organisation }) =
+            self.get("users/view/me.json", |answer| Ok((answer.line().to_owned(), answer.read()?)))?;
         let organisation = organisation.filter(|organisation| !organisation.uuid.is_empty());
         let organisation = organisation.with_context(|| format!("{line}: the answer names no organisation"))?;
         let role = role.unwrap_or_default();
@@ -66,8 +65,8 @@ impl Server {
         const MOST: usize = 10_000;
         let mut rows: Vec<Row> = Vec::new();
         for names in TagNames::asked(wanted).chunks(NAMES) {
-            let answer = self.client.post("tags/search", &json!({"tag": names})).map_err(explained)?;
-            let found = elements::<Row>(answer, &[], MOST)?;
+            let body = json!({"tag": names});
+            let found = self.ask("tags/search", &body, |answer| elements::<Row>(answer, &[], MOST))?;
             rows.extend(found.into_iter().filter_map(|row| match row {
                 Element::Good(row) => Some(row),
                 Element::Bad(_) => None,
@@ -83,9 +82,8 @@ impl Server {
     /// # Errors
     /// That the server does not describe them.
     pub fn types(&self, version: &str) -> Result<ServerTypes> {
-        let answer = self.client.get("attributes/describeTypes.json").map_err(explained)?;
-        let line = answer.line().to_owned();
-        let described = answer.value()?;
+        let (line, described) =
+            self.get("attributes/describeTypes.json", |answer| Ok((answer.line().to_owned(), answer.value()?)))?;
         let mappings = described.pointer("/result/category_type_mappings").and_then(Value::as_object);
         let mappings = mappings.with_context(|| format!("{line}: the answer has no category_type_mappings"))?;
         let texts = |list: &Value| -> Vec<String> {
@@ -103,8 +101,8 @@ impl Server {
         const VALUES: usize = 5_000;
         let mut hits = HashMap::new();
         for values in values.chunks(VALUES) {
-            let answer = self.client.post("warninglists/checkValue", &values).map_err(explained)?;
-            let Value::Object(found) = answer.read::<Value>()? else { continue };
+            let found = self.ask("warninglists/checkValue", &json!(values), |answer| answer.read::<Value>())?;
+            let Value::Object(found) = found else { continue };
             for (value, lists) in found {
                 let lists = lists.as_array().into_iter().flatten();
                 let names = lists.filter_map(|list| list.get("name")?.as_str()).map(ToOwned::to_owned);

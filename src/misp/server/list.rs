@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{ROWS, Server, elements, explained};
+use super::{ROWS, Server, elements};
+use crate::http::Page;
 use crate::json::{self, Element};
 use crate::misp::sent;
 use crate::misp::wire::{Attribute, Event, Object};
@@ -53,21 +54,23 @@ impl Server {
     /// number. The last page is one that is not full and, by the count in the header, has nothing behind it.
     fn pages(&self, window: Window, filters: &[(&str, Value)], on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
         let mut highest = 0;
-        for page in 1.. {
+        let mut page = Page::first(ROWS);
+        let body = |page: Page| {
             let mut body = Map::from_iter([("sort".to_owned(), json!("id")), ("direction".to_owned(), json!("asc"))]);
-            body.extend([("limit".to_owned(), json!(ROWS)), ("page".to_owned(), json!(page))]);
+            body.extend([("limit".to_owned(), json!(page.limit)), ("page".to_owned(), json!(page.number))]);
             if window.published_only {
                 body.insert("published".to_owned(), json!(1));
             }
             body.extend(filters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-            let answer = self.client.post("events/index", &body).map_err(explained)?;
-            let total: Option<usize> = answer.header("x-result-count").parse().ok();
-            let line = answer.line().to_owned();
-            let rows = elements::<Event>(answer, &[], ROWS)?;
-            let ended = rows.is_empty() || (rows.len() < ROWS && total.is_some_and(|total| page * ROWS >= total));
+            Value::Object(body)
+        };
+        loop {
+            let Rows { line, total, rows } = self.page::<Event>("events/index", &[], &mut page, &body)?;
+            let is_full = rows.len() >= page.limit;
+            let ended = rows.is_empty() || (!is_full && total.is_some_and(|total| page.number * page.limit >= total));
             let last = rows.iter().filter_map(number).max();
             ensure!(
-                page == 1 || rows.is_empty() || last > Some(highest),
+                page.number == 1 || rows.is_empty() || last > Some(highest),
                 "{line}: the server sends the same page again and again"
             );
             let numbers: Vec<_> = rows.iter().filter_map(number).collect();
@@ -76,10 +79,30 @@ impl Server {
             new.map(Listed::new).try_for_each(&mut *on)?;
             highest = last.unwrap_or(highest);
             if ended {
-                break;
+                return Ok(());
+            }
+            page = page.next();
+        }
+    }
+
+    /// One page of a list, asked for again, and made smaller, as far as that helps.
+    fn page<T: for<'de> Deserialize<'de>>(
+        &self,
+        path: &str,
+        inside: &[&str],
+        page: &mut Page,
+        body: &dyn Fn(Page) -> Value,
+    ) -> Result<Rows<T>> {
+        loop {
+            let asked = self.ask(path, &body(*page), |answer| {
+                let (line, total) = (answer.line().to_owned(), answer.header("x-result-count").parse().ok());
+                Ok(Rows { line, total, rows: elements::<T>(answer, inside, page.limit)? })
+            });
+            match asked {
+                Ok(rows) => return Ok(rows),
+                Err(error) => *page = page.halved(&error).ok_or(error)?,
             }
         }
-        Ok(())
     }
 
     /// Which of these events are shown to us (`fixtures/wire/misp/424-index-by-uuids-present-and-absent.json`).
@@ -87,8 +110,8 @@ impl Server {
     /// # Errors
     /// What stopped the asking.
     pub fn there(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
-        let answer = self.client.post("events/index", &json!({"eventid": uuids})).map_err(explained)?;
-        let rows = elements::<Event>(answer, &[], ROWS)?;
+        let body = json!({"eventid": uuids});
+        let rows = self.ask("events/index", &body, |answer| elements::<Event>(answer, &[], ROWS))?;
         let there = rows.into_iter().filter_map(|row| match row {
             Element::Good(event) => {
                 let uuid = Uuid::parse_str(&event.uuid).ok().filter(|uuid| uuids.contains(uuid))?;
@@ -113,11 +136,11 @@ impl Server {
     /// The objects of an event: their uuids by their numbers (`fixtures/wire/misp/431-objects-restsearch-metadata-2.json`).
     fn objects(&self, uuid: &Uuid) -> Result<HashMap<String, Uuid>> {
         let mut objects = HashMap::new();
-        for page in 1.. {
-            let body = json!({"returnFormat": "json", "eventid": uuid, "metadata": 1, "limit": OBJECTS, "page": page});
-            let answer = self.client.post("objects/restSearch", &body).map_err(explained)?;
+        let mut page = Page::first(OBJECTS);
+        let body = |page: Page| json!({"returnFormat": "json", "eventid": uuid, "metadata": 1, "limit": page.limit, "page": page.number});
+        loop {
             let before = objects.len();
-            let rows = elements::<Wrapped>(answer, &["response"], OBJECTS)?;
+            let rows = self.page::<Wrapped>("objects/restSearch", &["response"], &mut page, &body)?.rows;
             let is_empty = rows.is_empty();
             for row in rows {
                 if let Element::Good(Wrapped { object: Some(object) }) = row
@@ -127,14 +150,14 @@ impl Server {
                 }
             }
             if is_empty || objects.len() == before {
-                break;
+                return Ok(objects);
             }
             ensure!(
                 objects.len() <= MOST_HELD,
                 "event {uuid} holds more than {MOST_HELD} objects: it is not exported to"
             );
+            page = page.next();
         }
-        Ok(objects)
     }
 
     /// Pages until one is empty, since a page may be short for reasons of its own and the count in its header is no total
@@ -142,20 +165,21 @@ impl Server {
     fn attributes(&self, uuid: &Uuid, event: &Event, look: Look) -> Result<Vec<Attribute>> {
         let counted = event.attribute_count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
         let mut held: Vec<Attribute> = Vec::new();
-        for page in 1.. {
-            let mut body = json!({
+        let mut page = Page::first(ATTRIBUTES);
+        let body = |page: Page| {
+            let body = json!({
                 "returnFormat": "json", "eventid": uuid, "deleted": [0, 1], "includeProposals": 1,
-                "limit": ATTRIBUTES, "page": page, "order": "Attribute.id asc",
+                "limit": page.limit, "page": page.number, "order": "Attribute.id asc",
             });
-            if look.sightings {
-                body = sent::joined(body, json!({"includeSightings": 1}));
-            }
-            let answer = self.client.post("attributes/restSearch", &body).map_err(explained)?;
-            let rows = elements::<Attribute>(answer, &["response", "Attribute"], ATTRIBUTES)?;
+            if look.sightings { sent::joined(body, json!({"includeSightings": 1})) } else { body }
+        };
+        loop {
+            let rows =
+                self.page::<Attribute>("attributes/restSearch", &["response", "Attribute"], &mut page, &body)?.rows;
             let is_known =
                 matches!((rows.first(), held.first()), (Some(Element::Good(row)), Some(first)) if row == first);
             ensure!(!is_known, "reading what event {uuid} holds: the server sends the same page again and again");
-            let (is_empty, is_full) = (rows.is_empty(), rows.len() == ATTRIBUTES);
+            let (is_empty, is_full) = (rows.is_empty(), rows.len() == page.limit);
             for row in rows {
                 match row {
                     Element::Good(attribute) => held.push(attribute),
@@ -170,11 +194,20 @@ impl Server {
             );
             let live = held.iter().filter(|attribute| attribute.deleted != Some(true)).count();
             if is_empty || (!is_full && live >= counted) {
-                break;
+                return Ok(held);
             }
+            page = page.next();
         }
-        Ok(held)
     }
+}
+
+/// A page of a list.
+struct Rows<T> {
+    /// What was asked, for messages.
+    line: String,
+    /// How many there are in all, if the server says it.
+    total: Option<usize>,
+    rows: Vec<Element<T>>,
 }
 
 fn number(row: &Element<Event>) -> Option<u64> {

@@ -54,14 +54,24 @@ impl Server {
         Ok(Self { client, url: url.clone(), me: OnceCell::new() })
     }
 
+    /// A question by GET, asked again where that may help.
+    fn get<T>(&self, path: &str, read: impl Fn(Answer) -> Result<T>) -> Result<T> {
+        http::again(self.client.clock(), || read(self.client.get(path).map_err(explained)?))
+    }
+
+    /// A question by POST, asked again where that may help.
+    fn ask<T>(&self, path: &str, body: &Value, read: impl Fn(Answer) -> Result<T>) -> Result<T> {
+        http::again(self.client.clock(), || read(self.client.post(path, body).map_err(explained)?))
+    }
+
     /// The version: the cheapest question that needs a good key.
     ///
     /// # Errors
     /// That the server cannot be reached, refuses the key, or is no MISP.
     pub fn version(&self) -> Result<String> {
-        let answer = self.client.get("servers/getVersion").map_err(explained)?;
-        let line = answer.line().to_owned();
-        let version = answer.value()?.get("version").and_then(Value::as_str).map(ToOwned::to_owned);
+        let (line, answer) =
+            self.get("servers/getVersion", |answer| Ok((answer.line().to_owned(), answer.value()?)))?;
+        let version = answer.get("version").and_then(Value::as_str).map(ToOwned::to_owned);
         version.with_context(|| format!("{line}: the answer names no version: this is no MISP"))
     }
 
@@ -72,7 +82,8 @@ impl Server {
     /// What stopped the reading.
     pub fn read(&self, event: &Uuid, on: &mut dyn FnMut(Piece) -> Result<()>) -> Result<()> {
         const WITHOUT: &str = "includeAttachments:0/excludeGalaxy:1/includeFeedCorrelations:0/includeWarninglistHits:0/includeEventCorrelations:0";
-        let answer = self.client.get(&format!("events/view/{event}/{WITHOUT}")).map_err(explained)?;
+        // Once the first piece is handed over, it is too late to ask again.
+        let answer = self.get(&format!("events/view/{event}/{WITHOUT}"), Ok)?;
         let line = answer.line().to_owned();
         Source::new(answer.body())
             .read(|hand| Pieces { is_inside: false, hand, on })

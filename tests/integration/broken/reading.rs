@@ -46,13 +46,14 @@ fn cut_each(stage: &Stage, start: &World) -> (usize, usize) {
 }
 
 #[test]
-fn a_cut_while_a_new_case_is_read_exports_nothing_or_all() {
+fn a_cut_while_a_new_case_is_read_changes_nothing() {
     let (failed, waited) = cut_each(&Stage::new(), &World::new());
-    assert!(failed >= 6 && waited == 0, "{failed} {waited}");
+    // One question that breaks off is put again.
+    assert_eq!((failed, waited), (0, 0));
 }
 
 #[test]
-fn a_cut_while_a_changed_case_is_read_retracts_nothing_or_what_is_gone() {
+fn a_cut_while_a_changed_case_is_read_changes_nothing() {
     let stage = Stage::new();
     assert!(is_complete(&stage.run()));
     let start = stage.misp.world().clone();
@@ -66,5 +67,5 @@ fn a_cut_while_a_changed_case_is_read_retracts_nothing_or_what_is_gone() {
         world.add_observable(&stage.case, &new);
     }
     let (failed, waited) = cut_each(&stage, &start);
-    assert!(failed >= 6 && waited == 6, "{failed} {waited}");
+    assert_eq!((failed, waited), (0, 0));
 }

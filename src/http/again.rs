@@ -1,0 +1,165 @@
+//! Asking again: a question that failed for a reason that passes is put once more, after a pause, within the deadline. A
+//! write never is: what became of it is looked at first.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use jiff::Timestamp;
+
+use super::failure::{BROKE_OFF, Cause, Failure};
+use crate::time::Clock;
+
+/// How often a question is put.
+const ATTEMPTS: u32 = 4;
+/// The first pause; each further one is twice as long.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Does what asks and reads the answer, and does it again if the server was overloaded (429, 502, 503, 504), or if the
+/// connection or the answer broke off. After a 429 it waits as long as the server says (MISP: `X-Rate-Limit-Reset`, in
+/// seconds, `fixtures/wire/misp/291-ratelimit-5.json`).
+///
+/// # Errors
+/// The error of the last attempt.
+pub fn again<T>(clock: Clock, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut attempt = 1;
+    loop {
+        let error = match ask() {
+            Err(error) if attempt < ATTEMPTS => error,
+            result => return result,
+        };
+        let Some(pause) = pause(&error, attempt) else { return Err(error) };
+        if clock.left().is_some_and(|left| left <= pause) {
+            return Err(error);
+        }
+        clock.pause(pause);
+        attempt += 1;
+    }
+}
+
+/// How long to wait before it may go better; none if it will not.
+fn pause(error: &anyhow::Error, attempt: u32) -> Option<Duration> {
+    let next = jittered(PAUSE * 2u32.pow(attempt - 1));
+    let Some(failure) = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()) else {
+        return format!("{error:#}").contains(BROKE_OFF).then_some(next);
+    };
+    match failure.cause {
+        Cause::Refused { status: 429, wait, .. } => {
+            Some(wait.map_or(next, |seconds| Duration::from_secs(seconds.into()) + next))
+        }
+        Cause::Refused { status: 502..=504, .. } | Cause::Broken(_) => Some(next),
+        Cause::Refused { .. }
+        | Cause::Unreachable(_)
+        | Cause::Redirected { .. }
+        | Cause::NotJson(_)
+        | Cause::Deadline => None,
+    }
+}
+
+/// Half to one and a half of it, so that many runs do not ask in step.
+fn jittered(pause: Duration) -> Duration {
+    let random = Timestamp::now().subsec_nanosecond().unsigned_abs() % 1_000;
+    pause / 2 + pause * random / 1_000
+}
+
+/// A page of a list, which can be made smaller if the server cannot make a whole one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Elements of a page.
+    pub limit: usize,
+    /// Its number, from 1.
+    pub number: usize,
+}
+
+/// No page is made smaller than this.
+const SMALLEST: usize = 100;
+
+impl Page {
+    /// The first page.
+    #[must_use]
+    pub fn first(limit: usize) -> Self {
+        Self { limit, number: 1 }
+    }
+
+    /// The next one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self { number: self.number + 1, ..self }
+    }
+
+    /// The first half of this page, if the server broke down over the whole (500 or 504) and the half is worth asking for.
+    #[must_use]
+    pub fn halved(self, error: &anyhow::Error) -> Option<Self> {
+        let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>())?;
+        let broke_down = matches!(failure.cause, Cause::Refused { status: 500 | 504, .. });
+        (broke_down && self.limit >= 2 * SMALLEST && self.limit.is_multiple_of(2))
+            .then(|| Self { limit: self.limit / 2, number: 2 * self.number - 1 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+    use serde_json::Value;
+
+    fn refused(status: u16, wait: Option<u32>) -> anyhow::Error {
+        let cause =
+            Cause::Refused { status, message: "no".into(), errors: Box::new(Value::Null), location: None, wait };
+        anyhow!(Failure::new("GET https://m/x".into(), cause)).context("asking")
+    }
+
+    fn attempts(error: impl Fn() -> anyhow::Error) -> u32 {
+        let mut attempts = 0;
+        let failed = again::<()>(Clock::start(0).without_waiting(), || {
+            attempts += 1;
+            Err(error())
+        });
+        assert!(failed.is_err());
+        attempts
+    }
+
+    #[test]
+    fn only_what_may_pass_is_asked_again() {
+        for status in [429, 502, 503, 504] {
+            assert_eq!(attempts(|| refused(status, None)), ATTEMPTS, "{status}");
+        }
+        for status in [400, 401, 403, 404, 500] {
+            assert_eq!(attempts(|| refused(status, None)), 1, "{status}");
+        }
+        assert_eq!(attempts(|| anyhow!("reading: {BROKE_OFF}: reset")), ATTEMPTS);
+        assert_eq!(attempts(|| anyhow!("the answer is no JSON")), 1);
+        let unreachable = || anyhow!(Failure::new("GET x".into(), Cause::Unreachable("refused".into())));
+        assert_eq!(attempts(unreachable), 1);
+    }
+
+    #[test]
+    fn the_second_attempt_may_do() {
+        let mut attempts = 0;
+        let answer = again(Clock::start(0).without_waiting(), || {
+            attempts += 1;
+            if attempts == 1 { Err(refused(503, None)) } else { Ok(attempts) }
+        });
+        assert_eq!(answer.unwrap(), 2);
+    }
+
+    #[test]
+    fn a_wait_beyond_the_deadline_is_not_begun() {
+        let clock = Clock::until(Some(Duration::from_secs(60))).without_waiting();
+        let mut attempts = 0;
+        drop(again::<()>(clock, || {
+            attempts += 1;
+            Err(refused(429, Some(900)))
+        }));
+        assert_eq!(attempts, 1);
+    }
+
+    #[test]
+    fn halved_pages_begin_where_the_whole_one_did() {
+        let page = Page::first(400).next().next();
+        let halved = page.halved(&refused(500, None)).unwrap();
+        assert_eq!((halved, (halved.number - 1) * halved.limit), (Page { limit: 200, number: 5 }, 800));
+        assert_eq!(halved.halved(&refused(504, None)).unwrap().limit, 100);
+        assert_eq!(Page::first(100).halved(&refused(500, None)), None);
+        assert_eq!(page.halved(&refused(403, None)), None);
+    }
+}
