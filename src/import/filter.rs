@@ -34,6 +34,18 @@ pub struct Filters {
     /// No events with one of these tags, in any case; `*` stands for any text.
     #[serde(default)]
     pub exclude_tags: Vec<String>,
+    /// Only events of at least this threat level: `low`, `medium`, `high`. An undefined one is below `low`.
+    #[serde(default)]
+    pub min_threat_level: Option<ThreatLevel>,
+    /// Only events in one of these states of analysis: `initial`, `ongoing`, `completed`.
+    #[serde(default)]
+    pub include_analysis: Vec<Analysis>,
+    /// Only events with one of these distributions: 0 your organisation, 1 this community, 2 connected communities, 3 all communities, 4 a sharing group. A feed's events count as 3.
+    #[serde(default)]
+    pub include_distributions: Vec<u64>,
+    /// Only events with this text in their info line, in any case; `*` stands for any text.
+    #[serde(default)]
+    pub include_event_info: Option<String>,
     /// Only published events. What stands in a feed counts as published.
     #[serde(default = "yes")]
     pub published_only: bool,
@@ -53,6 +65,64 @@ fn five_thousand() -> u64 {
 fn yes() -> bool {
     true
 }
+
+/// A threat level, from low to high.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ThreatLevel {
+    /// Mass malware.
+    Low,
+    /// Targeted malware.
+    Medium,
+    /// Sophisticated malware, or a zero-day attack.
+    High,
+}
+
+/// How far the analysis of an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Analysis {
+    /// Just begun.
+    Initial,
+    /// Going on.
+    Ongoing,
+    /// Done.
+    Completed,
+}
+
+impl ThreatLevel {
+    /// MISP's number.
+    fn of(number: Option<i64>) -> Option<Self> {
+        match number {
+            Some(1) => Some(Self::High),
+            Some(2) => Some(Self::Medium),
+            Some(3) => Some(Self::Low),
+            _ => None,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
+impl Analysis {
+    fn of(number: Option<i64>) -> Option<Self> {
+        match number {
+            Some(0) => Some(Self::Initial),
+            Some(1) => Some(Self::Ongoing),
+            Some(2) => Some(Self::Completed),
+            _ => None,
+        }
+    }
+}
+
+/// What counts as an event's distribution if it names none: everyone who can pull a feed reads it.
+const OF_A_FEED: u64 = 3;
 
 /// Which date counts for the age of an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -78,8 +148,9 @@ impl Filters {
         if self.published_only && event.published != Some(true) {
             return Some("not published".to_owned());
         }
-        let of_organisation = self.organisation_rule(event);
-        of_organisation.or_else(|| self.tag_rule(event)).or_else(|| self.age_rule(event, now)).or_else(|| {
+        let by_content =
+            self.organisation_rule(event).or_else(|| self.tag_rule(event)).or_else(|| self.head_rule(event));
+        by_content.or_else(|| self.age_rule(event, now)).or_else(|| {
             let count = event.attribute_count.and_then(|count| u64::try_from(count).ok());
             count.filter(|count| self.is_too_large(*count)).map(|_| self.too_large())
         })
@@ -111,6 +182,24 @@ impl Filters {
             return Some("no tag is included".to_owned());
         }
         self.exclude_tags.iter().find(has).map(|pattern| format!("tag {pattern} is excluded"))
+    }
+
+    fn head_rule(&self, event: &Event) -> Option<String> {
+        if let Some(least) = self.min_threat_level
+            && ThreatLevel::of(event.threat_level_id) < Some(least)
+        {
+            return Some(format!("threat level below {}", least.word()));
+        }
+        let analysis = Analysis::of(event.analysis);
+        if !self.include_analysis.is_empty() && !self.include_analysis.iter().any(|one| Some(*one) == analysis) {
+            return Some("state of analysis is not included".to_owned());
+        }
+        let distribution = event.distribution.and_then(|number| u64::try_from(number).ok()).unwrap_or(OF_A_FEED);
+        if !self.include_distributions.is_empty() && !self.include_distributions.contains(&distribution) {
+            return Some("distribution is not included".to_owned());
+        }
+        let pattern = self.include_event_info.as_ref().map(|text| format!("*{}*", text.trim()))?;
+        (!matches(&pattern, &event.info)).then(|| "its info is not included".to_owned())
     }
 
     fn age_rule(&self, event: &Event, now: i64) -> Option<String> {

@@ -1,6 +1,7 @@
 //! The analyzer: its configuration, and its flow: list → filter → read → map → report, for each connection by itself.
 //! This version reports the alerts and does not write them to TheHive.
 
+pub mod choose;
 pub mod command;
 pub mod filter;
 pub mod map;
@@ -24,6 +25,7 @@ use crate::misp::wire::Event;
 use crate::misp::{Listed, Misp, Window};
 use crate::time::{Clock, DAY};
 use crate::worker::{self, Flavour, Worker};
+use choose::Choice;
 use command::{Command, Parameters};
 use filter::Filters;
 use map::Origin;
@@ -41,6 +43,9 @@ pub struct Config {
     /// The filters on events.
     #[serde(flatten)]
     pub filters: Filters,
+    /// The filters on attributes.
+    #[serde(flatten)]
+    pub choice: Choice,
     /// The URL of TheHive. Its host is the default of `instance`; alerts are not written there by this version, only reported.
     #[serde(default)]
     pub thehive_url: Option<String>,

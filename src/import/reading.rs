@@ -78,14 +78,9 @@ impl<'a> Reading<'a> {
         let verdict = match element {
             Element::Bad(kind) => Verdict::Failed(format!("an attribute is {kind}, not an object")),
             Element::Good(attribute) if attribute.deleted == Some(true) => Verdict::Skipped("deleted".to_owned()),
-            Element::Good(attribute) => match map::observables(&attribute, within, self.tlp, &self.data_types) {
-                Ok(observables) => {
-                    observables.into_iter().for_each(|observable| {
-                        self.observable(map::bounded(observable, &attribute.uuid, &self.scrubber))
-                    });
-                    Verdict::Created
-                }
-                Err(reason) => Verdict::Failed(reason),
+            Element::Good(attribute) => match self.one.config.choice.rule(&attribute) {
+                Some(rule) => Verdict::Skipped(rule),
+                None => self.chosen(&attribute, within),
             },
         };
         match self.verdicts.iter_mut().find(|(known, _)| *known == verdict) {
@@ -93,6 +88,19 @@ impl<'a> Reading<'a> {
             None => self.verdicts.push((verdict, 1)),
         }
         Ok(())
+    }
+
+    /// An attribute that passed every filter.
+    fn chosen(&mut self, attribute: &Attribute, within: Option<Within<'_>>) -> Verdict {
+        match map::observables(attribute, within, self.tlp, &self.data_types) {
+            Ok(observables) => {
+                observables
+                    .into_iter()
+                    .for_each(|observable| self.observable(map::bounded(observable, &attribute.uuid, &self.scrubber)));
+                Verdict::Created
+            }
+            Err(reason) => Verdict::Failed(reason),
+        }
     }
 
     pub(super) fn is_too_large(&self) -> bool {

@@ -64,6 +64,35 @@ fn published_events_only_unless_said_otherwise() {
 }
 
 #[test]
+fn attributes_are_chosen_by_their_own_filters() {
+    let misp = Fake::start(World::with_corpus());
+    let count = |is: &dyn Fn(&crate::misp::Attribute) -> bool| {
+        let world = misp.world();
+        let all = world.events.iter().flat_map(|event| &event.attributes).filter(|attribute| !attribute.deleted);
+        all.filter(|attribute| is(attribute)).count()
+    };
+    let rules = |config: Value| {
+        full(&Program::Import.report(&job(&misp, config)))["ledger"]["attributes"]["skipped_by"].clone()
+    };
+    let quiet = count(&|attribute| !attribute.to_ids);
+    assert!(quiet > 100);
+    assert_eq!(rules(json!({"ids_only": true})), json!({"not meant for detection": quiet}));
+    let no_ip = count(&|attribute| !attribute.kind.starts_with("ip-"));
+    assert_eq!(rules(json!({"attribute_types": ["IP-*"]})), json!({"type is not included": no_ip}));
+    let md5 = count(&|attribute| attribute.kind == "md5");
+    assert_eq!(rules(json!({"exclude_attribute_types": ["md5"]})), json!({"type md5 is excluded": md5}));
+    let elsewhere = count(&|attribute| attribute.category != "Network activity");
+    assert_eq!(
+        rules(json!({"attribute_categories": ["network activity"]})),
+        json!({"category is not included": elsewhere})
+    );
+    let untagged = count(&|attribute| attribute.tags.is_empty());
+    assert_eq!(rules(json!({"attribute_tags": ["*"]})), json!({"no attribute tag is included": untagged}));
+    let all = count(&|_| true);
+    assert_eq!(rules(json!({"exclude_attribute_tags": ["*"]})), json!({"attribute tag * is excluded": all - untagged}));
+}
+
+#[test]
 fn every_filter_is_counted_under_its_rule() {
     let misp = Fake::start(World::with_corpus());
     let rules =
@@ -77,6 +106,16 @@ fn every_filter_is_counted_under_its_rule() {
         partners
     );
     assert_eq!(rules(json!({"max_attributes": 189})), json!({"more than 189 attributes": 1}));
+    let count = |is: &dyn Fn(&crate::misp::Event) -> bool| misp.world().events.iter().filter(|event| is(event)).count();
+    let low = count(&|event| event.threat_level > 2);
+    assert_eq!(rules(json!({"min_threat_level": "Medium"}))["threat level below medium"], low);
+    let ongoing = count(&|event| event.analysis != 1);
+    assert_eq!(rules(json!({"include_analysis": ["ongoing"]}))["state of analysis is not included"], ongoing);
+    let closed = count(&|event| ![0, 4].contains(&event.distribution));
+    assert_eq!(rules(json!({"include_distributions": [0, "4"]}))["distribution is not included"], closed);
+    let other = count(&|event| !event.info.to_lowercase().contains("matrix"));
+    assert!(other > 0 && other < 34);
+    assert_eq!(rules(json!({"include_event_info": "MATRIX"}))["its info is not included"], other);
     let tags = rules(json!({"exclude_tags": ["TLP:*"]}));
     let world = misp.world();
     let has_tlp = |event: &&crate::misp::Event| world.names(&event.tags).iter().any(|name| name.starts_with("tlp:"));

@@ -1,0 +1,99 @@
+//! Which attributes become observables.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::misp::wire::Attribute;
+use crate::tags::matches;
+
+/// The filters on attributes.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Choice {
+    /// Only attributes of these MISP types, such as `ip-dst`; `*` stands for any text.
+    #[serde(default)]
+    pub attribute_types: Vec<String>,
+    /// No attributes of these MISP types; `*` stands for any text.
+    #[serde(default)]
+    pub exclude_attribute_types: Vec<String>,
+    /// Only attributes of these MISP categories, such as `Network activity`; `*` stands for any text.
+    #[serde(default)]
+    pub attribute_categories: Vec<String>,
+    /// Only attributes with at least one of these tags of their own, in any case; `*` stands for any text.
+    #[serde(default)]
+    pub attribute_tags: Vec<String>,
+    /// No attributes with one of these tags of their own, in any case; `*` stands for any text.
+    #[serde(default)]
+    pub exclude_attribute_tags: Vec<String>,
+    /// Only attributes that are meant for detection (`to_ids`).
+    #[serde(default)]
+    pub ids_only: bool,
+}
+
+impl Choice {
+    /// The rule that keeps an attribute out; none if it passes.
+    #[must_use]
+    pub fn rule(&self, attribute: &Attribute) -> Option<String> {
+        let fits = |patterns: &[String], text: &str| patterns.iter().any(|pattern| matches(pattern, text));
+        if self.ids_only && attribute.to_ids != Some(true) {
+            return Some("not meant for detection".to_owned());
+        }
+        if !self.attribute_types.is_empty() && !fits(&self.attribute_types, &attribute.kind) {
+            return Some("type is not included".to_owned());
+        }
+        if let Some(pattern) = self.exclude_attribute_types.iter().find(|pattern| matches(pattern, &attribute.kind)) {
+            return Some(format!("type {pattern} is excluded"));
+        }
+        if !self.attribute_categories.is_empty() && !fits(&self.attribute_categories, &attribute.category) {
+            return Some("category is not included".to_owned());
+        }
+        let has = |pattern: &&String| attribute.tags.iter().any(|tag| matches(pattern, &tag.name));
+        if !self.attribute_tags.is_empty() && !self.attribute_tags.iter().any(|pattern| has(&pattern)) {
+            return Some("no attribute tag is included".to_owned());
+        }
+        self.exclude_attribute_tags.iter().find(has).map(|pattern| format!("attribute tag {pattern} is excluded"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn rule(choice: Value, attribute: Value) -> Option<String> {
+        let mut whole =
+            json!({"type": "ip-dst", "category": "Network activity", "to_ids": true, "Tag": [{"name": "TLP:Green"}]});
+        whole.as_object_mut().unwrap().extend(attribute.as_object().unwrap().clone());
+        let choice: Choice = serde_json::from_value(choice).unwrap();
+        choice.rule(&serde_json::from_value(whole).unwrap())
+    }
+
+    #[test]
+    fn without_filters_every_attribute_passes() {
+        assert_eq!(rule(json!({}), json!({"to_ids": "0", "Tag": []})), None);
+    }
+
+    #[test]
+    fn each_filter_has_its_rule() {
+        for (choice, passes, attribute, expected) in [
+            (json!({"ids_only": true}), json!({"to_ids": 1}), json!({"to_ids": false}), "not meant for detection"),
+            (json!({"attribute_types": ["ip-*"]}), json!({}), json!({"type": "domain"}), "type is not included"),
+            (json!({"exclude_attribute_types": ["MD5"]}), json!({}), json!({"type": "md5"}), "type MD5 is excluded"),
+            (
+                json!({"attribute_categories": ["network activity"]}),
+                json!({}),
+                json!({"category": "Other"}),
+                "category is not included",
+            ),
+            (json!({"attribute_tags": ["tlp:green"]}), json!({}), json!({"Tag": []}), "no attribute tag is included"),
+            (
+                json!({"exclude_attribute_tags": ["tlp:red"]}),
+                json!({}),
+                json!({"Tag": [{"name": "TLP:RED"}]}),
+                "attribute tag tlp:red is excluded",
+            ),
+        ] {
+            assert_eq!(rule(choice.clone(), passes), None, "{choice}");
+            assert_eq!(rule(choice, attribute).as_deref(), Some(expected));
+        }
+    }
+}
