@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::plan::{Change, Head, Kept, Rules, Step};
-use super::retract::{is_retracted, without_mark};
+use super::retract::{is_retracted, was_deleted, without_mark};
 use super::wanted::{Wanted, WantedAttribute};
 use crate::ids::Ids;
 use crate::markings::{Pap, Tlp};
@@ -179,9 +179,9 @@ fn instead(wanted: &WantedAttribute, held: &Attribute) -> Option<Uuid> {
 }
 
 /// True for what an export deleted: unflagging takes `to_ids` and deleting leaves it, so one that lost both was deleted by
-/// somebody after it was unflagged.
+/// somebody after it was unflagged, unless the comment tells that deleting met it without.
 fn is_ours_to_revive(held: &Attribute) -> bool {
-    is_retracted(held) && (held.to_ids != Some(false) || !without_mark(&held.comment).1)
+    is_retracted(held) && (held.to_ids != Some(false) || was_deleted(&held.comment))
 }
 
 /// Files that an option let out before and that it lets out no more: they stay, and are closed when their TLP demands it.
@@ -290,7 +290,7 @@ fn left(wanted: &Wanted, held: &Held, tlp: Option<Tlp>, rules: &Rules<'_>) -> Ve
                 && !wanted.tlp.is_closed()
                 && u64::try_from(distribution).is_ok_and(|held| held != wanted.distribution),
         ),
-        ("tags", has_others(event.tags(), &wanted.tags)),
+        ("tags", !wanted.is_refused && has_others(event.tags(), &wanted.tags)),
     ];
     let differs: Vec<_> = differs.iter().filter(|(_, differs)| *differs).map(|(word, _)| *word).collect();
     if !differs.is_empty() {

@@ -160,6 +160,8 @@ fn withheld(open: &[(usize, &Ioc)], closed: Vec<(usize, &Ioc)>, event: &Uuid, co
     }
     let mut uuids = HashSet::new();
     attributes.retain(|one| uuids.insert(one.uuid));
+    // They are only made stricter, so that MISP is not even asked for their own tags.
+    attributes.iter_mut().for_each(|one| one.tags.clear());
     Withheld { attributes, uuids, objects }
 }
 
@@ -261,6 +263,7 @@ fn event(uuid: Uuid, context: &Context<'_>) -> Wanted {
     let (case, settings) = (context.case, context.settings);
     let instance = context.ids.instance();
     let is_closed = case.tlp.is_closed();
+    let is_refused = refusal(case, settings).is_some();
     Wanted {
         uuid,
         info: info(case, &settings.event_info),
@@ -276,13 +279,13 @@ fn event(uuid: Uuid, context: &Context<'_>) -> Wanted {
         extends: None,
         tlp: case.tlp,
         pap: case.pap,
-        tags: if settings.export_case_tags { free(case.tags.iter(), settings) } else { Vec::new() },
+        tags: if settings.export_case_tags && !is_refused { free(case.tags.iter(), settings) } else { Vec::new() },
         organisation: json!({"name": instance, "uuid": ids::plain(&["organisation", instance])}),
         objects: Vec::new(),
         attributes: Vec::new(),
         withheld: Vec::new(),
         kept: Vec::new(),
-        is_refused: refusal(case, settings).is_some(),
+        is_refused,
     }
 }
 

@@ -17,6 +17,8 @@ use crate::secret::shortened;
 const MARK: &str = "[retracted by cortex-misp]";
 /// What stands before the mark if the attribute was not for detection already, so that its return restores that.
 const QUIET: &str = "(to_ids was 0)";
+/// The same of an attribute that was deleted, not unflagged, so that it is known who deleted it.
+const QUIET_DELETED: &str = "(deleted, to_ids was 0)";
 /// So many may be retracted at once, however small the event is.
 const FEW: usize = 10;
 /// The share of our attributes that may be retracted at once, in percent.
@@ -74,13 +76,22 @@ pub(super) fn is_retracted(attribute: &Attribute) -> bool {
 pub(super) fn without_mark(comment: &str) -> (String, bool) {
     let comment = comment.trim_end();
     let comment = comment.strip_suffix(MARK).unwrap_or(comment).trim_end();
-    let before = comment.strip_suffix(QUIET);
+    let before = [QUIET, QUIET_DELETED].iter().find_map(|quiet| comment.strip_suffix(quiet));
     (before.unwrap_or(comment).trim_end().to_owned(), before.is_none())
 }
 
-fn with_mark(attribute: &Attribute) -> String {
+/// True if the comment tells that the attribute was not for detection when an export deleted it.
+pub(super) fn was_deleted(comment: &str) -> bool {
+    comment.trim_end().strip_suffix(MARK).is_some_and(|comment| comment.trim_end().ends_with(QUIET_DELETED))
+}
+
+fn with_mark(attribute: &Attribute, removed: Removed) -> String {
     let comment = shortened(attribute.comment.trim_end(), LONGEST_COMMENT);
-    let quiet = if attribute.to_ids == Some(false) { QUIET } else { "" };
+    let quiet = match (attribute.to_ids, removed) {
+        (Some(false), Removed::Delete) => QUIET_DELETED,
+        (Some(false), Removed::Unflag | Removed::Keep) => QUIET,
+        (Some(true) | None, _) => "",
+    };
     [comment.as_str(), quiet, MARK].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
@@ -198,7 +209,7 @@ fn dropped<'a>(wanted: &Wanted, held: &'a Held, rules: &Rules<'_>) -> Vec<(Uuid,
 }
 
 fn retracting(attribute: &Attribute, removed: Removed) -> Change {
-    let change = Change { comment: Some(with_mark(attribute)), is_reason: true, ..Change::default() };
+    let change = Change { comment: Some(with_mark(attribute, removed)), is_reason: true, ..Change::default() };
     match removed {
         Removed::Delete => Change { deleted: Some(true), ..change },
         Removed::Unflag | Removed::Keep => Change { to_ids: Some(false), ..change },

@@ -129,7 +129,8 @@ fn what_is_no_ioc_any_more_is_unflagged_deleted_or_kept() {
             } else {
                 let is_size = one.kind == "size-in-bytes";
                 let quiet = if is_size && removed != "keep" {
-                    comment.replace(MARK, &format!("(to_ids was 0) {MARK}"))
+                    let quiet = if deleted { "(deleted, to_ids was 0)" } else { "(to_ids was 0)" };
+                    comment.replace(MARK, &format!("{quiet} {MARK}"))
                 } else {
                     comment.clone()
                 };
