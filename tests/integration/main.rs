@@ -35,6 +35,7 @@ mod objects_of_exports;
 mod program;
 mod proxy;
 mod replay;
+mod reviewed;
 mod settings_of_exports;
 mod thehive;
 mod types;

@@ -181,7 +181,9 @@ fn row(world: &World, event: &Event) -> Value {
     if event.clusters.is_array() {
         row["GalaxyCluster"] = event.clusters.clone();
     }
-    row["EventTag"] = event.tags.iter().map(|attached| event_tag(world, event, attached)).collect();
+    // What is not exportable is left out here (MISP's `EventsController.php`, `index`).
+    let tags = event.tags.iter().filter(|attached| !world.tag(attached.tag).is_mute);
+    row["EventTag"] = tags.map(|attached| event_tag(world, event, attached)).collect();
     row
 }
 

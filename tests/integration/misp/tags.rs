@@ -72,7 +72,7 @@ fn row(tag: &Tag) -> Value {
         "id": int(tag.id),
         "name": tag.name,
         "colour": tag.colour,
-        "exportable": true,
+        "exportable": !tag.is_mute,
         "org_id": int(tag.org_id),
         "user_id": int(tag.user_id),
         "hide_tag": tag.hide_tag,

@@ -153,6 +153,8 @@ pub(crate) struct Tag {
     pub(crate) hide_tag: bool,
     /// May only be attached as a local tag.
     pub(crate) local_only: bool,
+    /// `exportable` is false: attached like any other, and left out of the rows of `events/index`.
+    pub(crate) is_mute: bool,
     /// The only organisation that may attach it, or 0.
     pub(crate) org_id: u64,
     /// The only user who may attach it, or 0.
