@@ -59,7 +59,7 @@ fn a_wrong_value_is_told_by_the_name_of_its_item_and_nothing_is_sent() {
         ("sharing_group", json!({"distribution": 4})),
         ("sharing_group", json!({"distribution": 3, "sharing_group": 7})),
         ("sharing_group", json!({"distribution": 4, "sharing_group": "seven"})),
-        ("event_info", json!({"event_info": "{titel}"})),
+        ("event_info", json!({"event_info": "{name}"})),
         ("export_case_tags", json!({"export_case_tags": "perhaps"})),
         ("export_observable_tags", json!({"export_observable_tags": "perhaps"})),
         ("exclude_export_tags", json!({"exclude_export_tags": [["x"]]})),
