@@ -14,6 +14,7 @@ pub mod sending;
 pub mod settings;
 mod tell;
 pub mod wanted;
+mod writing;
 
 use anyhow::{Result, bail, ensure};
 use schemars::JsonSchema;

@@ -1,0 +1,131 @@
+//! A plan on its way: apply, look again, and go on with what is missing until the plan is empty or nothing moves.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::apply::One;
+use super::content::Contents;
+use super::plan::Plan;
+use super::sending::{Sending, Stop};
+use super::wanted::Wanted;
+use crate::misp::tags::TagNames;
+use crate::misp::{Held, Look, Misp};
+
+/// The time between two looks at an event that MISP may still be working on.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Looks until MISP is taken to be done: a minute.
+const LOOKS: usize = 31;
+/// Attempts that change nothing, after which the writing stops.
+const ATTEMPTS: usize = 3;
+
+/// A plan on its way.
+pub(super) struct Writing<'a, 'o> {
+    pub(super) one: &'a One<'o>,
+    pub(super) misp: &'a Misp,
+    pub(super) wanted: &'a Wanted,
+    pub(super) names: TagNames,
+    pub(super) look: Look,
+    pub(super) whole: Result<(), &'a str>,
+    pub(super) sending: Sending,
+}
+
+impl Writing<'_, '_> {
+    /// Applies, looks, and goes on with what is missing. A write that was not answered is never repeated blindly: MISP goes
+    /// on writing for seconds after a client is gone, so it is looked at until two looks agree, and only what is missing
+    /// then is sent. Gives the event as it is in the end, and what stopped the writing.
+    ///
+    /// # Errors
+    /// That our uuid is taken by an event that we cannot see.
+    pub(super) fn carry_out(&mut self, held: Option<Held>, plan: &Plan) -> Result<Ended> {
+        if plan.is_empty() && matches!(self.misp, Misp::Server(_)) {
+            // Nothing is sent: even an edit without effect would unpublish the event.
+            return Ok((held, None));
+        }
+        let one = self.one;
+        let contents = Contents { thehive: one.thehive, input: one.input, most: one.settings.most_bytes() };
+        one.part.run.writes(!plan.is_empty());
+        drop(held);
+        let mut next = plan.clone();
+        let mut fruitless = 0;
+        let ended = loop {
+            let left = next.left(self.wanted, &self.sending);
+            let stop = self.misp.apply(self.wanted, &next, &self.names, &contents, &mut self.sending).err();
+            if self.sending.had_effect() {
+                one.part.run.wrote();
+            }
+            let (error, is_hidden) = match stop {
+                None => break self.seen(None),
+                Some(Stop::No(error)) => break self.seen(Some(error)),
+                Some(Stop::Look(error)) => (error, false),
+                Some(Stop::Taken { error, is_hidden }) => (error, is_hidden),
+            };
+            let Some(held) = self.settled() else { break (None, Some(self.unseen(error))) };
+            if held.is_none() && is_hidden {
+                one.part.run.writes(false);
+                return Err(error);
+            }
+            if held.is_none() && self.sending.effects == 0 {
+                break (None, Some(error));
+            }
+            next = match one.plan(self.misp, self.wanted, held.as_ref(), &mut self.names, self.whole) {
+                Ok(next) => next,
+                Err(_) => break (held, Some(error)),
+            };
+            let rest = next.left(self.wanted, &self.sending);
+            fruitless = if rest < left { 0 } else { fruitless + 1 };
+            if rest == 0 {
+                break (held, None);
+            }
+            if fruitless >= ATTEMPTS || one.network.clock().is_over() {
+                break (held, Some(error));
+            }
+        };
+        one.part.run.writes(false);
+        Ok(ended)
+    }
+
+    /// What there is after the last write. A look that breaks off is repeated.
+    fn seen(&mut self, stopped: Option<anyhow::Error>) -> Ended {
+        let first = self.misp.held(&self.wanted.uuid, self.look);
+        match first.or_else(|error| self.settled().ok_or(error)) {
+            Ok(held) => (held, stopped),
+            Err(error) => {
+                let error = stopped.unwrap_or_else(|| error.context("reading back what was written"));
+                (None, Some(self.unseen(error)))
+            }
+        }
+    }
+
+    fn unseen(&mut self, error: anyhow::Error) -> anyhow::Error {
+        self.sending.is_unseen = true;
+        error
+    }
+
+    /// Looks until two looks agree, or for a minute; none if there was nothing to be seen.
+    fn settled(&self) -> Option<Option<Held>> {
+        let clock = self.one.network.clock();
+        let mut before: Option<Option<Held>> = None;
+        for _ in 0..LOOKS {
+            if let Ok(now) = self.misp.held(&self.wanted.uuid, self.look) {
+                let is_same = match (&before, &now) {
+                    (Some(Some(before)), Some(now)) => before.is_same(now),
+                    (Some(None), None) => true,
+                    _ => false,
+                };
+                before = Some(now);
+                if is_same {
+                    break;
+                }
+            }
+            if clock.is_over() {
+                break;
+            }
+            clock.pause(PAUSE);
+        }
+        before
+    }
+}
+
+/// The event in the end, and what stopped the writing.
+pub(super) type Ended = (Option<Held>, Option<anyhow::Error>);
