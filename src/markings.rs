@@ -1,9 +1,11 @@
 //! TLP and PAP: words, order, MISP tags, and the numbers of TheHive and Cortex, whose scales differ.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// The traffic light protocol, version 2, from open to closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum Tlp {
     /// No limit.
     Clear,
@@ -12,6 +14,7 @@ pub enum Tlp {
     /// The organisation and its clients.
     Amber,
     /// The organisation only.
+    #[serde(rename = "AMBER+STRICT")]
     AmberStrict,
     /// The recipients only.
     Red,
@@ -116,7 +119,8 @@ impl Tlp {
 }
 
 /// The permissible actions protocol, from open to closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum Pap {
     /// No limit.
     Clear,

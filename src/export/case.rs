@@ -1,14 +1,14 @@
 //! The case and its observables, from the job or from TheHive, as checked values. Which of TheHive's two TLP scales the
 //! numbers are on is decided here.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::json::Element;
 use crate::markings::{Pap, Scale, Tlp};
+use crate::thehive::TheHive;
 use crate::thehive::wire::{Observable, member};
-use crate::thehive::{Observables, Origin, TheHive};
 use crate::{tags, time};
 
 /// A case, as far as an event needs it.
@@ -107,16 +107,6 @@ impl Input {
         self
     }
 
-    /// Asks for the alerts that the case was made of. That they are not known stops nothing.
-    fn find_origin(&mut self, id: &str, thehive: &TheHive) {
-        match thehive.alerts(id) {
-            Ok(alerts) => self.origin = origin(&alerts),
-            Err(error) => {
-                self.warnings.push(format!("whether the case was made of a MISP alert is not known: {error:#}"));
-            }
-        }
-    }
-
     /// Takes case and observables apart. `thehive` tells the TLP scale, if it may be asked.
     ///
     /// # Errors
@@ -152,104 +142,6 @@ impl Input {
         });
         uuids.take(MOST)
     }
-}
-
-/// Reads a case and its IOC observables from TheHive.
-///
-/// # Errors
-/// That there is no such case for this user, or what stopped the reading: half a case would look like a whole one.
-pub fn read(id: &str, thehive: &TheHive) -> Result<Input> {
-    let case = thehive.case(id)?;
-    let Observables { all, incomplete } = thehive.ioc_observables(id)?;
-    let is_bad = all.iter().any(|element| matches!(element, Element::Bad(_)));
-    let mut input = Input::new(&case, all, Some(thehive))?;
-    input.whole = match incomplete {
-        Some(why) => Err(why),
-        None if is_bad => Err("an observable of the case cannot be read".to_owned()),
-        None => is_ours_alone(&case),
-    };
-    input.find_origin(id, thehive);
-    Ok(input)
-}
-
-/// The data type of a single observable.
-pub const ONE: &str = "thehive:case_artifact";
-
-/// One IOC observable, which joins the event of its case. If its tags link it to others (halves of a composite, the
-/// attributes of one file), the case is read, so that it goes out as it would with the whole case.
-///
-/// # Errors
-/// That it is no IOC, or belongs to no case that can be read.
-pub fn one(data: &Value, thehive: Option<&TheHive>) -> Result<Input> {
-    ensure!(data.is_object(), "the job's data is {}, not an observable", crate::json::kind(data));
-    let observable: Observable =
-        serde_json::from_value(data.clone()).context("the job's data cannot be read as an observable")?;
-    ensure!(
-        observable.ioc,
-        "the observable is not flagged as IOC: only IOCs are exported; set its flag in TheHive and run the responder again"
-    );
-    let carried = data.get("case").filter(|case| case.get("startDate").is_some() || case.get("createdAt").is_some());
-    let case = match (carried, thehive) {
-        (_, Some(thehive)) => thehive.case_of(&observable.id)?,
-        (Some(case), None) => case.clone(),
-        (None, None) => bail!(
-            "the job does not say which case the observable belongs to, and TheHive cannot be asked: set \"thehive_url\" and \
-             \"thehive_key\" in the responder's configuration"
-        ),
-    };
-    let is_linked = ["misp:composite=", "misp:object="]
-        .iter()
-        .any(|name| observable.tags.iter().any(|tag| tags::value(tag, name).is_some()));
-    let id = observable.id.clone();
-    let mut input = match thehive.filter(|_| is_linked) {
-        Some(thehive) => {
-            let all = thehive.ioc_observables(&self::id(&case)?)?.all;
-            let of = linked(&observable);
-            let kept = all.into_iter().filter(|one| matches!(one, Element::Good(one) if one.id == id || of(one)));
-            Input::new(&case, kept.collect(), Some(thehive))?
-        }
-        None => Input::new(&case, vec![Element::Good(observable)], thehive)?,
-    };
-    if let Some(thehive) = thehive {
-        input.find_origin(&self::id(&case)?, thehive);
-    }
-    input.is_case = false;
-    input.whole = Err("only one observable was exported".to_owned());
-    Ok(input)
-}
-
-/// Tells the observables that share a composite or an object with one.
-fn linked(observable: &Observable) -> impl Fn(&Observable) -> bool {
-    let links = |one: &Observable| -> Vec<String> {
-        let names = ["misp:composite=", "misp:object="];
-        let of = one.tags.iter().flat_map(|tag| names.iter().filter_map(|name| tags::value(tag, name)));
-        of.map(ToOwned::to_owned).collect()
-    };
-    let mine = links(observable);
-    move |other| links(other).iter().any(|link| mine.contains(link))
-}
-
-/// Why a case may not be retracted from: TheHive says by `shareCount` and `isOwner` whether others work on it too.
-///
-/// # Errors
-/// The reason, in words.
-pub fn is_ours_alone(case: &Value) -> Result<(), String> {
-    let extra = case.get("extraData");
-    let shares = extra.and_then(|extra| extra.get("shareCount")).and_then(Value::as_i64);
-    let is_owner = extra.and_then(|extra| extra.get("isOwner")).and_then(Value::as_bool);
-    match (shares, is_owner) {
-        (Some(0), Some(true)) => Ok(()),
-        (Some(_), Some(_)) => Err("the case is shared with other organisations".to_owned()),
-        _ => Err("TheHive does not say whether the case is shared".to_owned()),
-    }
-}
-
-/// The event of the one alert that a case was made of, and the connection that the alert names.
-#[must_use]
-pub fn origin(alerts: &[Origin]) -> Option<(String, Uuid)> {
-    let [alert] = alerts else { return None };
-    let uuid = Uuid::parse_str(&alert.source_ref).ok().filter(|_| alert.kind == "misp")?;
-    Some((alert.source.clone(), uuid))
 }
 
 /// The stricter of number and label. A number outside the scale is read as RED, the strictest.

@@ -81,10 +81,10 @@ pub fn refusal(case: &Case, settings: &Settings) -> Option<(&'static str, String
     let told = |what: &str, is: &str, option: &str, most: &str| {
         format!("the case is {what}:{is}, and \"{option}\" is {most}: nothing is exported")
     };
-    if let Some(most) = settings.max_export_tlp.map(|most| most.tlp()).filter(|most| case.tlp > *most) {
+    if let Some(most) = settings.max_export_tlp.filter(|most| case.tlp > *most) {
         return Some((TLP, told("TLP", case.tlp.word(), "max_export_tlp", most.word())));
     }
-    let (pap, most) = (case.pap?, settings.max_export_pap?.pap());
+    let (pap, most) = (case.pap?, settings.max_export_pap?);
     (pap > most).then(|| (PAP, told("PAP", pap.word(), "max_export_pap", most.word())))
 }
 
@@ -241,7 +241,7 @@ fn decided(
     is_public: bool,
     is_refused: Option<&str>,
 ) -> Option<Verdict> {
-    let is_too_strict = |ioc: &Ioc| settings.max_export_tlp.is_some_and(|most| ioc.tlp > most.tlp());
+    let is_too_strict = |ioc: &Ioc| settings.max_export_tlp.is_some_and(|most| ioc.tlp > most);
     match one {
         Err(problem) => Some(Verdict::Failed(problem.clone())),
         Ok(ioc) if !ioc.observable.ioc => Some(Verdict::Skipped(super::NOT_AN_IOC.to_owned())),

@@ -9,6 +9,7 @@ mod extras;
 pub mod map;
 mod objects;
 pub mod plan;
+pub mod read;
 pub mod retract;
 pub mod sending;
 pub mod settings;
@@ -85,7 +86,7 @@ impl Worker for Export {
     const FLAVOUR: Flavour = Flavour::Responder;
     const DESCRIPTION: &'static str =
         "Export the IOC observables of a case to one MISP event: all IOCs, only IOCs, never published.";
-    const DATA_TYPES: &'static [&'static str] = &["thehive:case", case::ONE];
+    const DATA_TYPES: &'static [&'static str] = &["thehive:case", read::ONE];
     type Config = Config;
 
     fn limits(config: &Config) -> &Limits {
@@ -157,13 +158,13 @@ fn thehive(job: &Job, config: &Config, network: &Network, run: &Run) -> Result<O
 
 /// The case and its observables: from the job if it carries observables, else from TheHive.
 fn input(job: &Job, thehive: Option<&TheHive>) -> Result<Input> {
-    if job.data_type == case::ONE {
-        return case::one(&job.data, thehive);
+    if job.data_type == read::ONE {
+        return read::one(&job.data, thehive);
     }
     let id = case::id(&job.data)?;
     match (case::carried(&job.data)?, thehive) {
         (Some(observables), thehive) => Input::new(&job.data, observables, thehive),
-        (None, Some(thehive)) => case::read(&id, thehive),
+        (None, Some(thehive)) => read::case(&id, thehive),
         (None, None) => bail!(
             "the job carries no observables, as is usual, and TheHive cannot be asked for them: set \"thehive_url\" and \
              \"thehive_key\" in the responder's configuration"

@@ -40,10 +40,10 @@ pub struct Settings {
     pub max_attachment_mb: u64,
     /// The strictest TLP that may go out: a stricter case is refused, a stricter observable left out.
     #[serde(default)]
-    pub max_export_tlp: Option<MostTlp>,
+    pub max_export_tlp: Option<Tlp>,
     /// The strictest PAP that may go out: a stricter case is refused.
     #[serde(default)]
-    pub max_export_pap: Option<MostPap>,
+    pub max_export_pap: Option<Pap>,
     /// What becomes of an attribute whose observable is no IOC of the case any more: `unflag` (no longer for detection, with a comment), `delete` (soft-deleted), `keep`.
     #[serde(default)]
     pub removed_iocs: Removed,
@@ -101,70 +101,6 @@ pub enum Warninglists {
     Annotate,
     /// They are not asked for.
     Off,
-}
-
-/// A TLP as a word of the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum MostTlp {
-    /// No limit on passing it on.
-    #[serde(rename = "CLEAR")]
-    Clear,
-    /// The community.
-    #[serde(rename = "GREEN")]
-    Green,
-    /// The organisation and its clients.
-    #[serde(rename = "AMBER")]
-    Amber,
-    /// The organisation.
-    #[serde(rename = "AMBER+STRICT")]
-    AmberStrict,
-    /// The recipients.
-    #[serde(rename = "RED")]
-    Red,
-}
-
-/// A PAP as a word of the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum MostPap {
-    /// No limit.
-    #[serde(rename = "CLEAR")]
-    Clear,
-    /// Active actions allowed.
-    #[serde(rename = "GREEN")]
-    Green,
-    /// Passive cross-checks only.
-    #[serde(rename = "AMBER")]
-    Amber,
-    /// Nothing that could be detected.
-    #[serde(rename = "RED")]
-    Red,
-}
-
-impl MostTlp {
-    /// The TLP.
-    #[must_use]
-    pub fn tlp(self) -> Tlp {
-        match self {
-            Self::Clear => Tlp::Clear,
-            Self::Green => Tlp::Green,
-            Self::Amber => Tlp::Amber,
-            Self::AmberStrict => Tlp::AmberStrict,
-            Self::Red => Tlp::Red,
-        }
-    }
-}
-
-impl MostPap {
-    /// The PAP.
-    #[must_use]
-    pub fn pap(self) -> Pap {
-        match self {
-            Self::Clear => Pap::Clear,
-            Self::Green => Pap::Green,
-            Self::Amber => Pap::Amber,
-            Self::Red => Pap::Red,
-        }
-    }
 }
 
 /// The largest number that MISP's `distribution` of an event may be: a sharing group.
