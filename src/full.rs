@@ -229,8 +229,8 @@ pub struct Draft {
     pub operations: Vec<crate::cortex::report::Operation>,
     /// True once anything was changed anywhere.
     pub wrote: bool,
-    /// True while a write is under way, of which nobody knows yet what it changed.
-    pub writing: bool,
+    /// Writes under way, of which nobody knows yet what they changed.
+    pub writing: u32,
     /// The connections (by index) whose work is over, well or badly.
     pub ended: Vec<bool>,
 }
@@ -305,8 +305,9 @@ impl Run {
     }
 
     /// Says that a write begins or ends. Until it ends, nobody knows what it changed.
-    pub fn writes(&self, writing: bool) {
-        self.draft().writing = writing;
+    pub fn writes(&self, begins: bool) {
+        let writing = &mut self.draft().writing;
+        *writing = if begins { *writing + 1 } else { writing.saturating_sub(1) };
     }
 
     /// Remembers that something was changed outside.

@@ -235,7 +235,7 @@ fn conclude<W: Worker>(mut draft: Draft, end: End) -> Report {
         End::Stopped(reason) => Some(reason.to_owned()),
     };
     let full = &mut draft.full;
-    let mut is_writing = draft.writing;
+    let mut is_writing = draft.writing > 0;
     for (part, _) in full.connections.iter_mut().zip(&draft.ended).filter(|(_, ended)| !**ended) {
         let reason = stop.as_deref().unwrap_or("the run ended before");
         // Only the first that has not ended was at work.
@@ -248,7 +248,7 @@ fn conclude<W: Worker>(mut draft: Draft, end: End) -> Report {
     let achieved =
         full.connections.iter().any(|part| part.error.is_none() && part.ledger.counts().all(|(_, c)| c.failed == 0));
     let achieved = achieved || full.ledger.counts().any(|(_, count)| count.done() > 0);
-    if !failures.is_empty() && !draft.wrote && !draft.writing && !achieved {
+    if !failures.is_empty() && !draft.wrote && draft.writing == 0 && !achieved {
         return Report::Failure { message: failure_message(full, &failures) };
     }
     let sentence = W::message(full);

@@ -101,7 +101,7 @@ pub struct Client {
     agent: blocking::Client,
     base: Url,
     network: Network,
-    on_request: Box<dyn Fn() + Send>,
+    on_request: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Client {
@@ -109,7 +109,7 @@ impl Client {
     ///
     /// # Errors
     /// A certificate file that cannot be read, a proxy that is no URL, a key that no header can carry.
-    pub fn new(origin: &Origin<'_>, network: &Network, on_request: Box<dyn Fn() + Send>) -> Result<Self> {
+    pub fn new(origin: &Origin<'_>, network: &Network, on_request: Box<dyn Fn() + Send + Sync>) -> Result<Self> {
         let mut builder = blocking::Client::builder()
             .user_agent(&origin.user_agent)
             .default_headers(headers(origin)?)

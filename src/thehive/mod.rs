@@ -4,7 +4,7 @@ pub mod files;
 mod query;
 pub mod wire;
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
@@ -20,8 +20,8 @@ pub use wire::Origin;
 /// A TheHive, asked as one user.
 pub struct TheHive {
     client: Client,
-    version: OnceCell<Vec<u32>>,
-    password: OnceCell<String>,
+    version: OnceLock<Vec<u32>>,
+    password: OnceLock<String>,
 }
 
 impl TheHive {
@@ -37,7 +37,7 @@ impl TheHive {
         let origin = http::Origin { url, headers, user_agent, cert_path: None, cert_check: true };
         let run = run.clone();
         let client = Client::new(&origin, network, Box::new(move || run.request()))?;
-        Ok(Self { client, version: OnceCell::new(), password: OnceCell::new() })
+        Ok(Self { client, version: OnceLock::new(), password: OnceLock::new() })
     }
 
     /// How many TLP levels this TheHive has.

@@ -5,7 +5,7 @@ mod knows;
 mod list;
 pub(super) mod write;
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
@@ -30,7 +30,7 @@ pub const SOURCE: &str = "cortex-misp";
 pub struct Server {
     client: Client,
     url: Url,
-    me: OnceCell<Me>,
+    me: OnceLock<Me>,
 }
 
 impl Server {
@@ -51,7 +51,7 @@ impl Server {
         };
         let part = part.clone();
         let client = Client::new(&origin, network, Box::new(move || part.request()))?;
-        Ok(Self { client, url: url.clone(), me: OnceCell::new() })
+        Ok(Self { client, url: url.clone(), me: OnceLock::new() })
     }
 
     /// A question by GET, asked again where that may help.
