@@ -53,6 +53,7 @@ impl<'a> Reading<'a> {
             Piece::Attribute(element) => self.attribute(*element, None)?,
             Piece::Object(Element::Good(object)) => self.object(object)?,
             Piece::Object(Element::Bad(kind)) => self.attribute(Element::Bad(kind), None)?,
+            Piece::Report(_) => {}
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What we ask of a MISP, as functions named after the question. A MISP is a server or a feed; which one is decided
 //! here and nowhere else.
 
+mod chunks;
 pub mod feed;
 pub mod sent;
 pub mod server;
@@ -20,9 +21,11 @@ use crate::export::wanted::Wanted;
 use crate::full::{Kind, PartOf};
 use crate::http::Network;
 use crate::types::ServerTypes;
+pub use chunks::{Chunk, Row, Within};
 use feed::Feed;
 use server::Server;
 use tags::TagNames;
+pub use wire::Report;
 use wire::{Attribute, Event, Piece};
 
 /// A MISP that can be asked.
@@ -142,6 +145,41 @@ impl Misp {
         match self {
             Self::Server(server) => server.read(event, on),
             Self::Feed(feed) => feed.read(event, on),
+        }
+    }
+
+    /// Reads the content of an event in chunks; `event` is its row in the list. Neither the event nor an answer is held
+    /// whole. Exactly one chunk, the last, has `is_last`; after an error there was none.
+    ///
+    /// # Errors
+    /// What stopped the reading; or the handler's own error.
+    pub fn chunks(&self, uuid: &Uuid, event: &Event, on: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
+        match self {
+            Self::Server(server) => server.chunks(uuid, event, on),
+            Self::Feed(feed) => feed.chunks(uuid, on),
+        }
+    }
+
+    /// These events as the list has them, of those that there are and that are shown to us, published or not. What stands
+    /// in a feed counts as published.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn listed(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
+        match self {
+            Self::Server(server) => server.listed(uuids),
+            Self::Feed(feed) => feed.listed(uuids),
+        }
+    }
+
+    /// The file of an attachment, or the zip of a sample, with at most `most` bytes.
+    ///
+    /// # Errors
+    /// That there is none, that it is not shown, or that it is larger; for a feed always.
+    pub fn attachment(&self, attribute: &Attribute, most: u64) -> Result<Vec<u8>> {
+        match self {
+            Self::Server(server) => server.attachment(attribute, most),
+            Self::Feed(_) => bail!("a feed's attachments are not read"),
         }
     }
 

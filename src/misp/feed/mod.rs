@@ -4,7 +4,7 @@
 
 mod edit;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::chunks::{Chunk, Chunks};
 use super::sent;
 use super::tags::TagNames;
 use super::wire::{Attribute, Entries, Event, Piece, Pieces};
@@ -117,7 +118,35 @@ impl Feed {
         let path = self.file(event);
         let reading = || format!("reading {}", path.display());
         let file = files::open(&path).with_context(reading)?;
-        Source::new(file).read(|hand| Pieces { is_inside: false, hand, on }).with_context(reading)
+        Source::new(file).read(|hand| Pieces { is_inside: false, event: *event, hand, on }).with_context(reading)
+    }
+
+    /// Hands over what an event file holds.
+    ///
+    /// # Errors
+    /// A file that is missing or broken; or the handler's own error.
+    pub fn chunks(&self, event: &Uuid, on: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
+        let mut chunks = Chunks::new(on);
+        self.read(event, &mut |piece| chunks.piece(piece))?;
+        chunks.finish()
+    }
+
+    /// The entries of these events in the manifest.
+    ///
+    /// # Errors
+    /// See [`Self::list`].
+    pub fn listed(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
+        let mut wanted: HashSet<Uuid> = uuids.iter().copied().collect();
+        let mut listed = Vec::new();
+        self.list(Window { since: 0, published_only: true }, &mut |entry| {
+            if let Listed::Event(event, uuid) = entry
+                && wanted.remove(&uuid)
+            {
+                listed.push((uuid, *event));
+            }
+            Ok(())
+        })?;
+        Ok(listed)
     }
 
     /// Which of these events have a file.
@@ -172,7 +201,7 @@ impl Feed {
                 Piece::Object(Element::Good(object)) => {
                     object.attributes.into_iter().for_each(|element| good(element, &object.uuid));
                 }
-                Piece::Object(Element::Bad(_)) => {}
+                Piece::Object(Element::Bad(_)) | Piece::Report(_) => {}
             }
             Ok(())
         })

@@ -86,7 +86,7 @@ impl Server {
     }
 
     /// One page of a list, asked for again, and made smaller, as far as that helps.
-    fn page<T: for<'de> Deserialize<'de>>(
+    pub(super) fn page<T: for<'de> Deserialize<'de>>(
         &self,
         path: &str,
         inside: &[&str],
@@ -103,6 +103,18 @@ impl Server {
                 Err(error) => *page = page.halved(&error).ok_or(error)?,
             }
         }
+    }
+
+    /// The rows of these events as the list has them, published or not, of those that are shown to us.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn listed(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
+        let mut listed = Vec::new();
+        for some in uuids.chunks(ROWS) {
+            listed.extend(self.there(some)?);
+        }
+        Ok(listed)
     }
 
     /// Which of these events are shown to us (`fixtures/wire/misp/424-index-by-uuids-present-and-absent.json`).
@@ -143,7 +155,7 @@ impl Server {
             let rows = self.page::<Wrapped>("objects/restSearch", &["response"], &mut page, &body)?.rows;
             let is_empty = rows.is_empty();
             for row in rows {
-                if let Element::Good(Wrapped { object: Some(object) }) = row
+                if let Some(object) = Wrapped::object(row)
                     && let Ok(uuid) = Uuid::parse_str(&object.uuid)
                 {
                     objects.insert(object.id, uuid);
@@ -202,12 +214,12 @@ impl Server {
 }
 
 /// A page of a list.
-struct Rows<T> {
+pub(super) struct Rows<T> {
     /// What was asked, for messages.
     line: String,
     /// How many there are in all, if the server says it.
     total: Option<usize>,
-    rows: Vec<Element<T>>,
+    pub(super) rows: Vec<Element<T>>,
 }
 
 fn number(row: &Element<Event>) -> Option<u64> {
@@ -220,7 +232,25 @@ fn number(row: &Element<Event>) -> Option<u64> {
 /// A row of `objects/restSearch`.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Wrapped {
+pub(super) struct Wrapped {
     #[serde(rename = "Object", deserialize_with = "json::object")]
     object: Option<Object>,
+}
+
+impl Wrapped {
+    /// The number of a row's object.
+    pub(super) fn id(row: &Element<Self>) -> Option<&str> {
+        match row {
+            Element::Good(Self { object }) => object.as_ref().map(|object| object.id.as_str()),
+            Element::Bad(_) => None,
+        }
+    }
+
+    /// The object of a row, if it is one.
+    pub(super) fn object(row: Element<Self>) -> Option<Object> {
+        match row {
+            Element::Good(Self { object }) => object,
+            Element::Bad(_) => None,
+        }
+    }
 }

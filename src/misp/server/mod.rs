@@ -3,6 +3,7 @@
 
 mod knows;
 mod list;
+mod read;
 pub(super) mod write;
 
 use std::sync::OnceLock;
@@ -22,6 +23,9 @@ use knows::Me;
 
 /// Events asked for at once. A page is read before its events are, so that no answer waits half read.
 const ROWS: usize = 500;
+
+/// What is not wanted of an event's content (`fixtures/wire/misp/432-view-objects-no-attachments.json`).
+const WITHOUT: &str = "includeAttachments:0/excludeGalaxy:1/includeFeedCorrelations:0/includeWarninglistHits:0/includeEventCorrelations:0";
 
 /// The source that our sightings name.
 pub const SOURCE: &str = "cortex-misp";
@@ -55,12 +59,12 @@ impl Server {
     }
 
     /// A question by GET, asked again where that may help.
-    fn get<T>(&self, path: &str, read: impl Fn(Answer) -> Result<T>) -> Result<T> {
+    fn get<T>(&self, path: &str, mut read: impl FnMut(Answer) -> Result<T>) -> Result<T> {
         http::again(self.client.clock(), || read(self.client.get(path).map_err(explained)?))
     }
 
     /// A question by POST, asked again where that may help.
-    fn ask<T>(&self, path: &str, body: &Value, read: impl Fn(Answer) -> Result<T>) -> Result<T> {
+    fn ask<T>(&self, path: &str, body: &Value, mut read: impl FnMut(Answer) -> Result<T>) -> Result<T> {
         http::again(self.client.clock(), || read(self.client.post(path, body).map_err(explained)?))
     }
 
@@ -75,18 +79,16 @@ impl Server {
         version.with_context(|| format!("{line}: the answer names no version: this is no MISP"))
     }
 
-    /// Reads an event's content as one stream. Attachments, galaxies and correlations are not asked for
-    /// (`fixtures/wire/misp/432-view-objects-no-attachments.json`).
+    /// Reads an event's content as one stream. Attachments, galaxies and correlations are not asked for.
     ///
     /// # Errors
     /// What stopped the reading.
     pub fn read(&self, event: &Uuid, on: &mut dyn FnMut(Piece) -> Result<()>) -> Result<()> {
-        const WITHOUT: &str = "includeAttachments:0/excludeGalaxy:1/includeFeedCorrelations:0/includeWarninglistHits:0/includeEventCorrelations:0";
         // Once the first piece is handed over, it is too late to ask again.
         let answer = self.get(&format!("events/view/{event}/{WITHOUT}"), Ok)?;
         let line = answer.line().to_owned();
         Source::new(answer.body())
-            .read(|hand| Pieces { is_inside: false, hand, on })
+            .read(|hand| Pieces { is_inside: false, event: *event, hand, on })
             .with_context(|| format!("{line}: reading the event"))
     }
 

@@ -1,13 +1,13 @@
-//! MISP's JSON, as far as we use it. Every field is read leniently: a number may be a text, a missing list is empty.
+//! MISP's JSON, as far as we use it. Every field is read leniently: a number may be a text, a missing list is empty. How
+//! an event and a manifest are walked is in `pieces.rs`.
 
-use std::fmt;
+mod pieces;
 
-use anyhow::Result;
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::json::{self, Each, Element, Hand};
+use crate::json::{self, Element};
+pub use pieces::{Entries, Piece, Pieces};
 
 /// An event without its content: a row of `events/index`, an entry of a feed's manifest, the head of an event file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -128,6 +128,9 @@ pub struct Tag {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Attribute {
+    /// The number on its server; empty in a feed.
+    #[serde(deserialize_with = "json::text")]
+    pub id: String,
     /// Its uuid.
     #[serde(deserialize_with = "json::text")]
     pub uuid: String,
@@ -217,101 +220,23 @@ pub struct Object {
     pub attributes: Vec<Element<Attribute>>,
 }
 
-/// What stands in an event: an attribute, or an object with its own.
-#[derive(Debug)]
-pub enum Piece {
-    /// An attribute of the event itself.
-    Attribute(Box<Element<Attribute>>),
-    /// An object.
-    Object(Element<Object>),
-}
-
-/// Reads an event's content piece by piece: `{"Event":{"Attribute":[…],"Object":[…]}}`, also inside `response` or a
-/// list, as feeds of other producers have it.
-pub struct Pieces<'h> {
-    /// True inside the event; before, its absence is an error: the body is no event then.
-    pub is_inside: bool,
-    /// Who is told of each element.
-    pub hand: Hand,
-    /// What to do with a piece.
-    pub on: &'h mut dyn FnMut(Piece) -> Result<()>,
-}
-
-impl<'de> DeserializeSeed<'de> for Pieces<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Pieces<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an event")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { is_inside, hand, on } = self;
-        let mut is_event = is_inside;
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "Event" | "response" if !is_inside => {
-                    is_event = true;
-                    map.next_value_seed(Pieces { is_inside: key == "Event", hand: hand.clone(), on: &mut *on })?;
-                }
-                _ if !is_inside => map.next_value::<IgnoredAny>().map(drop)?,
-                "Attribute" => map.next_value_seed(Each {
-                    hand: hand.clone(),
-                    on: &mut |element| on(Piece::Attribute(Box::new(element))),
-                })?,
-                "Object" => {
-                    map.next_value_seed(Each { hand: hand.clone(), on: &mut |element| on(Piece::Object(element)) })?
-                }
-                _ => map.next_value::<IgnoredAny>().map(drop)?,
-            }
-        }
-        if is_event { Ok(()) } else { Err(de::Error::custom("there is no event in it")) }
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Self { is_inside, hand, on } = self;
-        let mut number = 0;
-        while seq.next_element_seed(Pieces { is_inside, hand: hand.clone(), on: &mut *on })?.is_some() {
-            number += 1;
-        }
-        if number == 1 { Ok(()) } else { Err(de::Error::custom(format!("there are {number} events in it, not one"))) }
-    }
-}
-
-/// Reads an object of objects entry by entry: a feed's manifest, keyed by uuid.
-pub struct Entries<'h> {
-    /// Who is told of each element.
-    pub hand: Hand,
-    /// What to do with an entry.
-    pub on: &'h mut dyn FnMut(String, Element<Event>) -> Result<()>,
-}
-
-impl<'de> DeserializeSeed<'de> for Entries<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Entries<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a manifest: an object with an entry for each event")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some((uuid, entry)) = map.next_entry()? {
-            self.hand.element((self.on)(uuid, entry))?;
-        }
-        Ok(())
-    }
+/// An event report: a text that analysts wrote (`fixtures/wire/misp/274-event-report-index.json`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Report {
+    /// Its uuid.
+    #[serde(deserialize_with = "json::text")]
+    pub uuid: String,
+    /// Its name.
+    #[serde(deserialize_with = "json::text")]
+    pub name: String,
+    /// Its text, in Markdown with MISP's own references.
+    #[serde(deserialize_with = "json::text")]
+    pub content: String,
+    /// True if it was soft-deleted.
+    #[serde(deserialize_with = "json::flag")]
+    pub deleted: Option<bool>,
+    /// The number of its event on its server; empty in a feed.
+    #[serde(deserialize_with = "json::text")]
+    pub event_id: String,
 }

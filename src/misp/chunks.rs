@@ -1,0 +1,236 @@
+//! An event in chunks: its attributes in lists that fit into memory, however large the event is.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::wire::{Attribute, Object, Piece, Report};
+use crate::json::Element;
+
+/// The most rows of a chunk.
+const MOST_ROWS: usize = 5_000;
+/// The most text in the rows of a chunk, in bytes. A larger row is a chunk by itself.
+const MOST_TEXT: usize = 4 << 20;
+/// The most text in the reports of an event, in bytes. What comes after it is left out.
+const MOST_IN_REPORTS: usize = 4 << 20;
+
+/// A part of an event: at most 5,000 attributes with about 4 MiB of text.
+#[derive(Debug)]
+pub struct Chunk {
+    /// Attributes, those in objects too.
+    pub rows: Vec<Row>,
+    /// The event's reports, all of them in the last chunk, none before. Of more than 4 MiB the first are kept.
+    pub reports: Vec<Report>,
+    /// True once, at the end of an event that was read to its end. This chunk may be without rows.
+    pub is_last: bool,
+}
+
+/// An attribute of an event.
+#[derive(Debug)]
+pub struct Row {
+    /// The attribute, without its sightings and proposals. In an object that is soft-deleted it counts as soft-deleted. What
+    /// is no attribute, or no object, is [`Element::Bad`].
+    pub attribute: Element<Attribute>,
+    /// The object that it is in.
+    pub within: Option<Within>,
+}
+
+/// The object that an attribute is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Within {
+    /// The name of its template.
+    pub name: Arc<str>,
+    /// Its uuid, as it is written there.
+    pub uuid: Arc<str>,
+}
+
+/// Gathers rows and hands them over in chunks.
+pub(super) struct Chunks<'c> {
+    rows: Vec<Row>,
+    text: usize,
+    reports: Vec<Report>,
+    in_reports: usize,
+    progress: Progress,
+    on: &'c mut dyn FnMut(Chunk) -> Result<()>,
+}
+
+/// What was handed over so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Progress {
+    /// Nothing: reading can begin anew.
+    #[default]
+    Nothing,
+    /// Chunks, with attributes up to this number; 0 if they have no numbers.
+    UpTo(u64),
+    /// The handler wants no more.
+    Stopped,
+}
+
+impl<'c> Chunks<'c> {
+    pub(super) fn new(on: &'c mut dyn FnMut(Chunk) -> Result<()>) -> Self {
+        Self { rows: Vec::new(), text: 0, reports: Vec::new(), in_reports: 0, progress: Progress::default(), on }
+    }
+
+    /// Takes what stands in an event.
+    pub(super) fn piece(&mut self, piece: Piece) -> Result<()> {
+        match piece {
+            Piece::Attribute(element) => self.row(*element, None),
+            Piece::Object(Element::Good(object)) => self.object(object),
+            Piece::Object(Element::Bad(kind)) => self.row(Element::Bad(kind), None),
+            Piece::Report(Element::Good(report)) => {
+                self.report(report);
+                Ok(())
+            }
+            Piece::Report(Element::Bad(_)) => Ok(()),
+        }
+    }
+
+    fn object(&mut self, object: Object) -> Result<()> {
+        let within = Within { name: object.name.into(), uuid: object.uuid.into() };
+        let is_deleted = object.deleted == Some(true);
+        object.attributes.into_iter().try_for_each(|element| {
+            let element = match element {
+                Element::Good(attribute) if is_deleted => Element::Good(Attribute { deleted: Some(true), ..attribute }),
+                element => element,
+            };
+            self.row(element, Some(within.clone()))
+        })
+    }
+
+    /// Takes an attribute. What no longer fits goes into the next chunk.
+    pub(super) fn row(&mut self, mut attribute: Element<Attribute>, within: Option<Within>) -> Result<()> {
+        if let Element::Good(attribute) = &mut attribute {
+            // Only one way of reading brings them.
+            (attribute.sightings, attribute.proposals) = (Vec::new(), Vec::new());
+        }
+        let text = text(&attribute);
+        if self.rows.len() == MOST_ROWS || self.text + text > MOST_TEXT {
+            self.hand_over()?;
+        }
+        self.text += text;
+        self.rows.push(Row { attribute, within });
+        Ok(())
+    }
+
+    /// Takes a report, if there is room for it.
+    pub(super) fn report(&mut self, report: Report) {
+        let text = report.name.len() + report.content.len();
+        if self.in_reports + text <= MOST_IN_REPORTS {
+            self.in_reports += text;
+            self.reports.push(report);
+        }
+    }
+
+    /// Hands over the rows there are, if any.
+    pub(super) fn hand_over(&mut self) -> Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let highest = self.rows.iter().filter_map(|row| number(&row.attribute)).max().unwrap_or(0);
+        let progress = Progress::UpTo(self.up_to().max(highest));
+        let chunk = Chunk { rows: std::mem::take(&mut self.rows), reports: Vec::new(), is_last: false };
+        self.text = 0;
+        let handed = (self.on)(chunk);
+        self.progress = if handed.is_ok() { progress } else { Progress::Stopped };
+        handed
+    }
+
+    /// Hands over the last chunk.
+    pub(super) fn finish(self) -> Result<()> {
+        (self.on)(Chunk { rows: self.rows, reports: self.reports, is_last: true })
+    }
+
+    /// Forgets what was gathered and not handed over, since it comes again.
+    pub(super) fn forget(&mut self) {
+        self.rows.clear();
+        self.text = 0;
+        self.reports.clear();
+        self.in_reports = 0;
+    }
+
+    /// The highest number of an attribute that was handed over; 0 for none.
+    pub(super) fn up_to(&self) -> u64 {
+        match self.progress {
+            Progress::UpTo(number) => number,
+            Progress::Nothing | Progress::Stopped => 0,
+        }
+    }
+
+    /// True as long as nothing was handed over.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.progress == Progress::Nothing
+    }
+
+    /// True if the handler gave an error, which is no reason to ask a server again.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.progress == Progress::Stopped
+    }
+}
+
+/// The number of an attribute on its server.
+pub(super) fn number(element: &Element<Attribute>) -> Option<u64> {
+    match element {
+        Element::Good(attribute) => attribute.id.parse().ok(),
+        Element::Bad(_) => None,
+    }
+}
+
+/// The bytes of an attribute's texts.
+fn text(element: &Element<Attribute>) -> usize {
+    let Element::Good(attribute) = element else { return 0 };
+    let texts = [
+        &attribute.value,
+        &attribute.comment,
+        &attribute.kind,
+        &attribute.category,
+        &attribute.first_seen,
+        &attribute.last_seen,
+        &attribute.object_relation,
+    ];
+    let tags = attribute.tags.iter().map(|tag| tag.name.len() + tag.colour.len());
+    texts.into_iter().map(String::len).chain(tags).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sizes of the chunks in which attributes with values of these lengths come, and which is the last.
+    fn sizes(lengths: &[usize]) -> Vec<(usize, bool)> {
+        let mut sizes = Vec::new();
+        let mut on = |chunk: Chunk| {
+            sizes.push((chunk.rows.len(), chunk.is_last));
+            Ok(())
+        };
+        let mut chunks = Chunks::new(&mut on);
+        for length in lengths {
+            chunks.row(Element::Good(Attribute { value: "x".repeat(*length), ..Attribute::default() }), None).unwrap();
+        }
+        chunks.finish().unwrap();
+        sizes
+    }
+
+    #[test]
+    fn a_chunk_has_5000_rows_or_4_mib_and_the_last_may_be_empty() {
+        assert_eq!(sizes(&[]), [(0, true)]);
+        assert_eq!(sizes(&[1; 5_000]), [(5_000, true)]);
+        assert_eq!(sizes(&[1; 5_001]), [(5_000, false), (1, true)]);
+        assert_eq!(sizes(&[1 << 20; 5]), [(4, false), (1, true)]);
+        assert_eq!(sizes(&[7, 5 << 20, 7]), [(1, false), (1, false), (1, true)]);
+    }
+
+    #[test]
+    fn reports_above_4_mib_are_left_out() {
+        let mut kept = Vec::new();
+        let mut on = |chunk: Chunk| {
+            kept = chunk.reports;
+            Ok(())
+        };
+        let mut chunks = Chunks::new(&mut on);
+        for length in [3 << 20, 2 << 20, 1 << 20] {
+            chunks.report(Report { content: "x".repeat(length), ..Report::default() });
+        }
+        chunks.finish().unwrap();
+        assert_eq!(kept.iter().map(|report| report.content.len() >> 20).collect::<Vec<_>>(), [3, 1]);
+    }
+}

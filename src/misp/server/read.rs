@@ -1,0 +1,300 @@
+//! What an event on a server holds, in chunks: a small event by one answer, a big one by pages.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::list::Wrapped;
+use super::{Server, WITHOUT, explained};
+use crate::http::{self, Answer, Failure, Page};
+use crate::json::{self, Each, Element, Path, Source};
+use crate::misp::chunks::{self, Chunk, Chunks, Within};
+use crate::misp::wire::{Attribute, Event, Pieces, Report};
+
+/// The most attributes of an event that is asked for as a whole, and of a page of a bigger one.
+const ATTRIBUTES: usize = 5_000;
+/// Objects asked for at once.
+const OBJECTS: usize = 5_000;
+/// Objects that an event may have: as many are remembered, each with 32 bytes.
+const MOST_OBJECTS: usize = 500_000;
+/// Bytes of all different object names of an event.
+const MOST_NAMES: usize = 1 << 20;
+
+impl Server {
+    /// Hands over what an event holds, soft-deleted attributes and proposals not included. An event that counts more than
+    /// 5,000 attributes is read in pages; what was handed over of it does not come twice, whatever goes wrong.
+    ///
+    /// # Errors
+    /// What stopped the reading; or the handler's own error.
+    pub fn chunks(&self, uuid: &Uuid, event: &Event, on: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
+        let mut chunks = Chunks::new(on);
+        if event.attribute_count.is_some_and(|count| count > ATTRIBUTES as i64) {
+            self.paged(uuid, &mut chunks)?;
+            self.reports(event, &mut chunks)?;
+        } else {
+            self.whole(uuid, &mut chunks)?;
+        }
+        chunks.finish()
+    }
+
+    /// The event in one answer. It is asked for again as long as nothing of it was handed over.
+    fn whole(&self, uuid: &Uuid, chunks: &mut Chunks<'_>) -> Result<()> {
+        self.get(&format!("events/view/{uuid}/{WITHOUT}"), |answer| {
+            chunks.forget();
+            let line = answer.line().to_owned();
+            let on = &mut |piece| chunks.piece(piece);
+            let read = Source::new(answer.body()).read(|hand| Pieces { is_inside: false, event: *uuid, hand, on });
+            let read = read.with_context(|| format!("{line}: reading the event"));
+            if chunks.is_untouched() { read.map(Ok) } else { Ok(read) }
+        })?
+    }
+
+    /// Pages of attributes until one is empty, since a page may be short for reasons of its own and the count in its header
+    /// is no total (`fixtures/wire/misp/212-ars-page1.json`). They are sorted by number, so that an attribute that slips onto
+    /// the next page, because another one came in before it, is known by its number.
+    fn paged(&self, uuid: &Uuid, chunks: &mut Chunks<'_>) -> Result<()> {
+        let mut objects = self.named_objects(uuid)?;
+        let mut page = Page::first(ATTRIBUTES);
+        let mut highest = 0;
+        loop {
+            let seen = self.attribute_page(uuid, &mut page, &mut objects, chunks)?;
+            if seen.rows == 0 {
+                return Ok(());
+            }
+            chunks.hand_over()?;
+            ensure!(
+                seen.highest > highest,
+                "reading event {uuid}: the server sends the same page of attributes again and again"
+            );
+            highest = seen.highest;
+            page = page.next();
+        }
+    }
+
+    /// One page of attributes, asked for again, and made smaller, as far as that helps. If a part of it was handed over
+    /// already, that part is passed over.
+    fn attribute_page(
+        &self,
+        uuid: &Uuid,
+        page: &mut Page,
+        objects: &mut Objects,
+        chunks: &mut Chunks<'_>,
+    ) -> Result<Seen> {
+        const PATH: &str = "attributes/restSearch";
+        loop {
+            let body = json!({
+                "returnFormat": "json", "eventid": uuid,
+                "limit": page.limit, "page": page.number, "order": "Attribute.id asc",
+            });
+            let asked = self.ask(PATH, &body, |answer| {
+                chunks.forget();
+                let read = Seen::default().read(answer, page.limit, objects, chunks);
+                if chunks.is_stopped() { Ok(read) } else { read.map(Ok) }
+            });
+            match asked {
+                Ok(read) => return read,
+                Err(error) => *page = page.halved(&error).ok_or(error)?,
+            }
+        }
+    }
+
+    /// The names and uuids of an event's objects, which the rows of its attributes lack. Soft-deleted objects are asked for
+    /// too, so that what is left in them is known for deleted (`deleted` is a filter of MISP's `MispObject.php`).
+    fn named_objects(&self, uuid: &Uuid) -> Result<Objects> {
+        let mut naming = Naming::default();
+        let mut page = Page::first(OBJECTS);
+        let body = |page: Page| json!({"returnFormat": "json", "eventid": uuid, "metadata": 1, "deleted": [0, 1], "limit": page.limit, "page": page.number});
+        loop {
+            let rows = self.page::<Wrapped>("objects/restSearch", &["response"], &mut page, &body)?.rows;
+            if rows.is_empty() {
+                return Ok(naming.end());
+            }
+            let last = rows.iter().rev().find_map(Wrapped::id);
+            ensure!(
+                page.number == 1 || last != naming.last.as_deref(),
+                "reading event {uuid}: the server sends the same page of objects again and again"
+            );
+            naming.last = last.map(ToOwned::to_owned);
+            rows.into_iter()
+                .filter_map(Wrapped::object)
+                .try_for_each(|object| naming.add(&object))
+                .with_context(|| format!("reading event {uuid}"))?;
+            page = page.next();
+        }
+    }
+
+    /// The reports of an event that is read in pages (`fixtures/wire/misp/274-event-report-index.json`). By number only: MISP
+    /// would take a uuid for the number that it begins with (its `EventReportsController.php`). If the server refuses to
+    /// show them, there are none.
+    fn reports(&self, event: &Event, chunks: &mut Chunks<'_>) -> Result<()> {
+        if event.id.parse::<u64>().is_err() {
+            return Ok(());
+        }
+        let asked = self.get(&format!("eventReports/index/event_id:{}", event.id), |answer| {
+            chunks.forget();
+            let line = answer.line().to_owned();
+            let mut on = |element: Element<Reported>| {
+                if let Element::Good(Reported { report: Some(report) }) = element
+                    && report.event_id == event.id
+                {
+                    chunks.report(report);
+                }
+                Ok(())
+            };
+            let read = Source::new(answer.body()).read(|hand| Each { hand, on: &mut on });
+            read.with_context(|| format!("{line}: reading the reports"))
+        });
+        match asked {
+            Err(error) if is_refusal(&error) => Ok(()),
+            asked => asked,
+        }
+    }
+
+    /// The file of an attachment, or the zip of a sample, with at most `most` bytes: what MISP's
+    /// `AttributesController.php` sends for `download`. That it is what the attribute says is for the caller to check.
+    ///
+    /// # Errors
+    /// That there is none, that it is not shown, or that it is larger.
+    pub fn attachment(&self, attribute: &Attribute, most: u64) -> Result<Vec<u8>> {
+        ensure!(attribute.id.parse::<u64>().is_ok(), "the attribute has no number by which its file can be asked for");
+        let path = format!("attributes/download/{}", attribute.id);
+        http::again(self.client.clock(), || self.client.file(&path, most).map_err(explained))
+    }
+}
+
+/// True if a server does not show what was asked for, and will not later either.
+fn is_refusal(error: &anyhow::Error) -> bool {
+    use http::Cause;
+    match error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map(|failure| &failure.cause) {
+        Some(Cause::Refused { status, .. }) => !matches!(status, 429 | 502..=504),
+        Some(Cause::Redirected { .. } | Cause::NotJson(_)) => true,
+        Some(Cause::Unreachable(_) | Cause::Broken(_) | Cause::Deadline) | None => false,
+    }
+}
+
+/// What an answer with a page of attributes had.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    rows: usize,
+    /// The highest number of an attribute.
+    highest: u64,
+}
+
+impl Seen {
+    /// Reads a page. Attributes whose number is not above that of the last one handed over are passed over.
+    fn read(mut self, answer: Answer, most: usize, objects: &mut Objects, chunks: &mut Chunks<'_>) -> Result<Self> {
+        let line = answer.line().to_owned();
+        let mut on = |element: Element<Attribute>| {
+            self.rows += 1;
+            ensure!(self.rows <= most, "the server sends more than the {most} elements asked for");
+            if let Some(number) = chunks::number(&element) {
+                ensure!(number > self.highest, "the server does not sort attributes by number as it was asked to");
+                self.highest = number;
+                if number <= chunks.up_to() {
+                    return Ok(());
+                }
+            }
+            let (element, within) = objects.of(element);
+            chunks.row(element, within)
+        };
+        let path = &["response", "Attribute"];
+        let read = Source::new(answer.body()).read(|hand| Path { path, each: Each { hand, on: &mut on } });
+        read.with_context(|| format!("{line}: reading the answer"))?;
+        Ok(self)
+    }
+}
+
+/// What is remembered of an object.
+struct Known {
+    number: u64,
+    uuid: Uuid,
+    /// The place of its name among the names.
+    name: u32,
+    is_deleted: bool,
+}
+
+/// The objects of an event, by their numbers.
+#[derive(Default)]
+struct Objects {
+    /// Sorted by number.
+    known: Vec<Known>,
+    names: Vec<Arc<str>>,
+    /// The object asked for last, since attributes of one object mostly follow each other.
+    last: Option<(u64, Within)>,
+}
+
+impl Objects {
+    /// An attribute, and the object that it is in. One that came in after the objects were asked for, or that is not shown,
+    /// is none; the attribute keeps its `object_id` and its role.
+    fn of(&mut self, element: Element<Attribute>) -> (Element<Attribute>, Option<Within>) {
+        let Element::Good(mut attribute) = element else { return (element, None) };
+        let number = attribute.object_id.parse::<u64>().ok().filter(|number| *number > 0);
+        let place = number.and_then(|number| self.known.binary_search_by_key(&number, |known| known.number).ok());
+        let Some(known) = place.and_then(|place| self.known.get(place)) else {
+            return (Element::Good(attribute), None);
+        };
+        if known.is_deleted {
+            attribute.deleted = Some(true);
+        }
+        if self.last.as_ref().is_none_or(|(number, _)| *number != known.number) {
+            let name = usize::try_from(known.name).ok().and_then(|place| self.names.get(place));
+            let within = Within { name: name.cloned().unwrap_or_default(), uuid: known.uuid.to_string().into() };
+            self.last = Some((known.number, within));
+        }
+        (Element::Good(attribute), self.last.as_ref().map(|(_, within)| within.clone()))
+    }
+}
+
+/// Objects while they come in.
+#[derive(Default)]
+struct Naming {
+    objects: Objects,
+    /// The places of the names.
+    places: HashMap<Arc<str>, u32>,
+    text: usize,
+    /// The number of the last object on the page before.
+    last: Option<String>,
+}
+
+impl Naming {
+    fn add(&mut self, object: &crate::misp::wire::Object) -> Result<()> {
+        let (Ok(number), Ok(uuid)) = (object.id.parse(), Uuid::parse_str(&object.uuid)) else { return Ok(()) };
+        let name = match self.places.get(object.name.as_str()) {
+            Some(place) => *place,
+            None => self.name(&object.name)?,
+        };
+        ensure!(self.objects.known.len() < MOST_OBJECTS, "it has more than {MOST_OBJECTS} objects");
+        self.objects.known.push(Known { number, uuid, name, is_deleted: object.deleted == Some(true) });
+        Ok(())
+    }
+
+    fn name(&mut self, name: &str) -> Result<u32> {
+        self.text += name.len();
+        ensure!(self.text <= MOST_NAMES, "the names of its objects have more than {MOST_NAMES} bytes");
+        let name: Arc<str> = name.into();
+        let place = u32::try_from(self.objects.names.len())?;
+        self.objects.names.push(name.clone());
+        self.places.insert(name, place);
+        Ok(place)
+    }
+
+    /// An object that slipped onto the next page came twice.
+    fn end(self) -> Objects {
+        let mut objects = self.objects;
+        objects.known.sort_unstable_by_key(|known| known.number);
+        objects.known.dedup_by_key(|known| known.number);
+        objects
+    }
+}
+
+/// A row of `eventReports/index`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Reported {
+    #[serde(rename = "EventReport", deserialize_with = "json::object")]
+    report: Option<Report>,
+}
