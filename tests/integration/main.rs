@@ -14,6 +14,7 @@ mod answering;
 mod asking;
 mod broken;
 mod cases;
+mod chunks;
 mod connecting;
 mod desk;
 mod documents;

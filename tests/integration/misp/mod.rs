@@ -15,6 +15,7 @@ mod index;
 mod lifecycle;
 mod objects;
 mod render;
+mod reports;
 mod search;
 mod sightings;
 mod tags;
@@ -43,6 +44,8 @@ pub(crate) fn writes(misp: &Fake) -> Vec<String> {
         "/events/index",
         "/attributes/restSearch",
         "/objects/restSearch",
+        "/eventReports/index",
+        "/attributes/download",
         "/events/view",
         "/users/view",
         "/tags/search",
@@ -102,6 +105,8 @@ fn act(world: &mut World, ask: &Ask) -> Reply {
         ("attributes", "view") => attributes::view(world, ask),
         ("attributes", "delete") => attributes::delete(world, ask),
         ("attributes", "restore") => attributes::restore(world, ask),
+        ("attributes", "download") => reports::download(world, ask),
+        ("eventreports", "" | "index") => reports::index(world, ask),
         ("objects", "add") => objects::add(world, ask),
         ("objects", "restsearch") => objects::rest_search(world, ask),
         ("objects", "view") => objects::view(world, ask),

@@ -157,11 +157,12 @@ pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
     let filters = &ask.body;
     let passes = |name: &str, texts: &[&str]| Filter::parse(&filters[name]).is_none_or(|filter| filter.passes(texts));
     let metadata = truthy(&filters["metadata"]);
+    let deleted = filters["deleted"].as_array().is_some_and(|both| both.len() > 1);
     let events =
         world.events.iter().filter(|event| world.sees(&ask.user, event) && event_wanted(world, event, filters));
     let pairs = events.flat_map(|event| event.objects.iter().map(move |object| (event, object)));
     let wanted = |(_, object): &(&Event, &Object)| {
-        !object.deleted && passes("object_name", &[&object.name]) && passes("uuid", &[&object.uuid])
+        (deleted || !object.deleted) && passes("object_name", &[&object.name]) && passes("uuid", &[&object.uuid])
     };
     let rows = filter::page(pairs.filter(wanted).collect(), &filters["limit"], &filters["page"]);
     let count = rows.len();

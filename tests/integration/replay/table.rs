@@ -43,6 +43,7 @@ pub(super) const EXACT: &[&str] = &[
     "281-readonly-authkey-get",
     "243-describe-types",
     "200-rs-deleted-only",
+    "274-event-report-index",
 ];
 
 /// Exchanges whose `X-Result-Count` does not depend on what else the recorded server held.
@@ -324,6 +325,7 @@ pub(super) const ROWS: &[Row] = &[
     row("271-accept-gzip"),
     row("272-event-view-deleted-attrs"),
     row("273-event-view-attrs-as-partner"),
+    row("274-event-report-index"),
     row("278-add-filename-impfuzzy-500"),
     after("279-view-after-500", &["278-add-filename-impfuzzy-500"]),
     row("280-add-integer-dropped"),
