@@ -28,7 +28,7 @@ use crate::worker::{self, Flavour, Worker};
 use choose::Choice;
 use command::{Command, Parameters};
 use filter::Filters;
-use map::Origin;
+use map::{Marks, Origin};
 use reading::Reading;
 
 /// The configuration of `misp-import`.
@@ -194,7 +194,8 @@ impl One<'_> {
     fn alert(&self, misp: &Misp, event: &Event, uuid: &Uuid) -> (Verdict, u64) {
         let scrubber = self.part.run.scrubber();
         let origin = Origin { connection: &self.connection.name, link: self.link(uuid), scrubber: &scrubber };
-        let mut reading = Reading::new(self, map::alert(event, uuid, &origin), map::tlp(event));
+        let wanted = map::alert(event, uuid, &origin, &Marks::default(), &[]);
+        let mut reading = Reading::new(self, wanted.shown(), wanted.tlp);
         let read = misp.read(uuid, &mut |piece| reading.piece(piece));
         let attributes = reading.attributes;
         let verdict = match read {
@@ -226,7 +227,7 @@ impl One<'_> {
             link: self.link(uuid),
             organisation: run.shown(event.organisation()),
             date: run.shown(&event.date),
-            tlp: map::tlp(event).word().to_owned(),
+            tlp: map::tlp(event, &Marks::default()).word().to_owned(),
             attributes,
             verdict: verdict.word().to_owned(),
             reason: verdict.reason().map(ToOwned::to_owned),

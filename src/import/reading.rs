@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 
-use super::map::{self, Within};
+use super::map::{self, Marks, Wanted};
 use super::{MOST_ARTIFACTS, One};
-use crate::full::{Alert, AlertObservable};
+use crate::full::Alert;
 use crate::json::Element;
 use crate::ledger::{Item, Verdict};
 use crate::markings::Tlp;
@@ -24,6 +24,7 @@ const SHOWN_OBSERVABLES: usize = 50;
 pub(super) struct Reading<'a> {
     one: &'a One<'a>,
     alert: Alert,
+    observables: Vec<Wanted>,
     tlp: Tlp,
     data_types: DataTypes,
     pub(super) attributes: u64,
@@ -38,6 +39,7 @@ impl<'a> Reading<'a> {
         Self {
             one,
             alert,
+            observables: Vec::new(),
             tlp,
             data_types: DataTypes::thehive4(),
             attributes: 0,
@@ -65,12 +67,12 @@ impl<'a> Reading<'a> {
                 Element::Good(attribute) if is_deleted => Element::Good(Attribute { deleted: Some(true), ..attribute }),
                 element => element,
             };
-            self.attribute(element, Some(Within { name: &object.name, uuid: &object.uuid }))?;
+            self.attribute(element, Some((&object.name, &object.uuid)))?;
         }
         Ok(())
     }
 
-    fn attribute(&mut self, element: Element<Attribute>, within: Option<Within<'_>>) -> Result<()> {
+    fn attribute(&mut self, element: Element<Attribute>, within: Option<(&str, &str)>) -> Result<()> {
         self.attributes += 1;
         self.one.part.fetched(Item::Attributes, 1);
         if self.is_too_large() {
@@ -92,12 +94,11 @@ impl<'a> Reading<'a> {
     }
 
     /// An attribute that passed every filter.
-    fn chosen(&mut self, attribute: &Attribute, within: Option<Within<'_>>) -> Verdict {
-        match map::observables(attribute, within, self.tlp, &self.data_types) {
+    fn chosen(&mut self, attribute: &Attribute, within: Option<(&str, &str)>) -> Verdict {
+        let marks = Marks::default();
+        match map::observables(attribute, within, self.tlp, &self.data_types, &marks, &self.scrubber) {
             Ok(observables) => {
-                observables
-                    .into_iter()
-                    .for_each(|observable| self.observable(map::bounded(observable, &attribute.uuid, &self.scrubber)));
+                observables.into_iter().for_each(|observable| self.observable(observable));
                 Verdict::Created
             }
             Err(reason) => Verdict::Failed(reason),
@@ -109,9 +110,9 @@ impl<'a> Reading<'a> {
     }
 
     /// Keeps an observable as far as the report shows it; all are counted.
-    fn observable(&mut self, observable: AlertObservable) {
+    fn observable(&mut self, observable: Wanted) {
         let key = (observable.data_type.clone(), observable.data.clone());
-        let observables = &mut self.alert.observables;
+        let observables = &mut self.observables;
         if let Some(known) = self.places.get(&key).and_then(|place| observables.get_mut(*place)) {
             return map::merge(known, observable);
         }
@@ -125,7 +126,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Writes the attributes' verdicts into the ledger and, if the event was read, its alert into the report.
-    pub(super) fn end(self, verdict: &Verdict) {
+    pub(super) fn end(mut self, verdict: &Verdict) {
         let part = self.one.part;
         match verdict {
             Verdict::Created | Verdict::Updated | Verdict::Unchanged => {
@@ -135,6 +136,7 @@ impl<'a> Reading<'a> {
                         part.fail(format!("event {}: {number} attributes: {reason}", self.alert.source_ref));
                     }
                 }
+                self.alert.observables = self.observables.iter().map(|one| one.shown(&self.scrubber)).collect();
                 show(self.alert, self.iocs_beyond, self.one);
             }
             Verdict::Skipped(rule) => part.record(Item::Attributes, &Verdict::Skipped(rule.clone()), self.attributes),

@@ -1,0 +1,165 @@
+//! What stands in an alert's description: the facts of the event, then its reports, as far as there is room. The state
+//! line that is written below them is not made here, but nothing here may look like one.
+
+use uuid::Uuid;
+
+use super::limits::{name, text};
+use crate::misp::wire::Event;
+use crate::secret::Scrubber;
+use crate::time;
+
+/// The longest description, in bytes: TheHive's index takes texts of at most 32,766 (Lucene's `MAX_TERM_LENGTH`), and the
+/// state line needs 1,000.
+const LONGEST_DESCRIPTION: usize = 31_000;
+/// The longest name of an organisation or a report in it, in characters.
+const LONGEST_NAME: usize = 300;
+/// Room kept for the note on what was cut, in bytes.
+const NOTE: usize = 120;
+/// How the state line begins.
+const STATE: &str = "[cortex-misp]";
+
+/// A report of an event: a text by people for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Its uuid.
+    pub uuid: String,
+    /// Its name.
+    pub name: String,
+    /// Markdown.
+    pub content: String,
+    /// True if it was soft-deleted.
+    pub deleted: Option<bool>,
+}
+
+/// The description of an event's alert.
+pub(super) fn description(event: &Event, uuid: &Uuid, reports: &[Report], scrubber: &Scrubber) -> String {
+    let mut description = facts(event, uuid, scrubber);
+    let reports: Vec<&Report> = reports.iter().filter(|report| report.deleted != Some(true)).collect();
+    for (at, report) in reports.iter().enumerate() {
+        let section = section(report, scrubber);
+        let room = LONGEST_DESCRIPTION.saturating_sub(description.len() + NOTE);
+        description.push_str(&text(&section, room, "…", scrubber));
+        if section.len() > room {
+            let short = reports.len() - at;
+            let all = reports.len();
+            description.push_str(&format!("\n\n… shortened: {short} of {all} event reports, read them in MISP\n"));
+            break;
+        }
+    }
+    description
+}
+
+fn facts(event: &Event, uuid: &Uuid, scrubber: &Scrubber) -> String {
+    let analysis = match event.analysis {
+        Some(0) => "initial",
+        Some(1) => "ongoing",
+        Some(2) => "completed",
+        _ => "unknown",
+    };
+    let threat_level = match event.threat_level_id {
+        Some(1) => "high",
+        Some(2) => "medium",
+        Some(3) => "low",
+        _ => "undefined",
+    };
+    let distribution = match event.distribution {
+        Some(0) => "your organisation only",
+        Some(1) => "this community only",
+        Some(2) => "connected communities",
+        Some(3) => "all communities",
+        Some(4) => "sharing group",
+        _ => "unknown",
+    };
+    let moment = |label: &str, seconds: Option<i64>| {
+        let seconds = seconds.filter(|seconds| *seconds > 0);
+        seconds.map(|seconds| format!("- {label}: {}\n", time::moment(seconds))).unwrap_or_default()
+    };
+    let organisation = name(event.organisation(), LONGEST_NAME, scrubber);
+    format!(
+        "MISP event `{uuid}` of **{}**\n\n- Date: {}\n{}{}- Analysis: {analysis}\n- Threat level: {threat_level}\n- Distribution: {distribution}\n",
+        if organisation.is_empty() { "an unknown organisation" } else { &organisation },
+        name(&event.date, 20, scrubber),
+        moment("Changed", event.timestamp),
+        moment("Published", event.publish_timestamp),
+    )
+}
+
+fn section(report: &Report, scrubber: &Scrubber) -> String {
+    let heading = name(&report.name, LONGEST_NAME, scrubber);
+    let heading = if heading.is_empty() { "(no name)" } else { &heading };
+    let content = report.content.replace("\r\n", "\n").replace('\r', "\n");
+    format!("\n## {heading}\n\n{}\n", harmless(content.trim_end()))
+}
+
+/// A text none of whose lines can be taken for the state line: `[cortex-misp]` reads the same in Markdown after a `\`.
+fn harmless(text: &str) -> String {
+    let line = |line: &str| {
+        let bare = line.trim_start();
+        let is_like = bare.split_at_checked(STATE.len()).is_some_and(|(head, _)| head.eq_ignore_ascii_case(STATE));
+        if is_like { format!("\\{bare}") } else { line.to_owned() }
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn describe(reports: &[Report]) -> String {
+        description(&Event::default(), &Uuid::nil(), reports, &Scrubber::default())
+    }
+
+    fn report(name: &str, content: &str) -> Report {
+        Report { name: name.into(), content: content.into(), ..Report::default() }
+    }
+
+    #[test]
+    fn reports_that_are_not_deleted_follow_the_facts() {
+        let gone = Report { deleted: Some(true), ..report("Gone", "x") };
+        insta::assert_snapshot!(describe(&[report("Findings", "They came\r\nby mail.\n"), gone, report(" ", "")]), @r"
+        MISP event `00000000-0000-0000-0000-000000000000` of **an unknown organisation**
+
+        - Date: 
+        - Analysis: unknown
+        - Threat level: undefined
+        - Distribution: unknown
+
+        ## Findings
+
+        They came
+        by mail.
+
+        ## (no name)
+        ");
+    }
+
+    #[test]
+    fn what_finds_no_room_is_said() {
+        let whole = describe(&[report("a", &"x".repeat(30_000))]);
+        assert!(!whole.contains("shortened") && whole.contains(&"x".repeat(30_000)));
+        let cut = describe(&[report("a", "first"), report("b", &"é".repeat(30_000)), report("c", "third")]);
+        assert!(cut.len() <= LONGEST_DESCRIPTION && cut.len() > LONGEST_DESCRIPTION - 2 * NOTE, "{}", cut.len());
+        assert!(cut.contains("first") && !cut.contains("third"));
+        assert!(cut.ends_with("é…\n\n… shortened: 2 of 3 event reports, read them in MISP\n"));
+    }
+
+    #[test]
+    fn no_line_of_a_report_looks_like_the_state_line() {
+        let sly = "[cortex-misp] a\r[CORTEX-MISP] b\n \t[cortex-misp] c\nsee [cortex-misp] d";
+        let text = describe(&[report("[cortex-misp]\n[cortex-misp]", sly)]);
+        assert!(
+            text.contains("\\[cortex-misp] a\n\\[CORTEX-MISP] b\n\\[cortex-misp] c\nsee [cortex-misp] d"),
+            "{text}"
+        );
+        assert!(text.contains("## [cortex-misp] [cortex-misp]\n"), "{text}");
+    }
+
+    #[test]
+    fn a_cut_leaves_no_half_secret() {
+        let scrubber = Scrubber::of_config(&json!({"key": ["Zq8Canary7Key"]}));
+        let long = "Zq8Canary7Key".repeat(5_000);
+        let text = description(&Event::default(), &Uuid::nil(), &[report("a", &long)], &scrubber);
+        assert!(!text.contains("Zq8") && text.contains("[removed]"));
+    }
+}

@@ -1,0 +1,149 @@
+//! Texts within TheHive's limits. A name that is too long is shortened so that it stays unique and is the same at every
+//! run; a text that people read is cut, and says so.
+//!
+//! TheHive 5 refuses what is longer; TheHive 4 has no limits, but gets the same names, so that an upgrade changes none.
+
+use std::borrow::Cow;
+
+use crate::secret::Scrubber;
+
+/// The longest tag, in characters (`InputCreateAlert` in TheHive's OpenAPI).
+pub(super) const LONGEST_TAG: usize = 128;
+/// The most tags of an alert or observable. TheHive names no limit, but people have to read them.
+pub(super) const MOST_TAGS: usize = 100;
+/// The longest description or comment that a report shows, in characters.
+pub(super) const LONGEST_SHOWN: usize = 2_000;
+
+/// `~` and eight hex digits.
+const MARK: usize = 9;
+
+/// A name in one line. One that is too long ends in `~` and the first eight hex digits of SHA-1 of the whole; secrets are
+/// cleaned out of it before, since a cut may leave half a secret. The limit counts as TheHive's JVM does: a character
+/// above U+FFFF is two.
+pub(super) fn name<'a>(text: impl Into<Cow<'a, str>>, most: usize, scrubber: &Scrubber) -> String {
+    let line = one_line(text.into());
+    if is_within(&line, most) {
+        return line;
+    }
+    let digest = sha1_smol::Sha1::from(&line).digest().bytes();
+    let mark: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{}~{mark}", beginning(&scrubber.beginning(&line, most), most.saturating_sub(MARK)))
+}
+
+/// Without blanks around it; control characters in it, line ends among them, are blanks.
+fn one_line(text: Cow<'_, str>) -> String {
+    if text.bytes().any(|byte| byte.is_ascii_control()) {
+        text.replace(|c: char| c.is_ascii_control(), " ").trim().to_owned()
+    } else if text.trim().len() == text.len() {
+        text.into_owned()
+    } else {
+        text.trim().to_owned()
+    }
+}
+
+/// True if a text has at most so many characters, as TheHive's JVM counts them.
+pub(super) fn is_within(text: &str, most: usize) -> bool {
+    text.len() <= most || text.encode_utf16().nth(most).is_none()
+}
+
+fn beginning(text: &str, most: usize) -> &str {
+    let mut used = 0;
+    let beyond = text.char_indices().find(|(_, c)| {
+        used += c.len_utf16();
+        used > most
+    });
+    text.get(..beyond.map_or(text.len(), |(at, _)| at)).unwrap_or_default()
+}
+
+/// A text of at most so many bytes, ending in the note if it had to be cut; cleaned before it is.
+pub(super) fn text(text: &str, most: usize, note: &str, scrubber: &Scrubber) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let clean = scrubber.beginning(text, most);
+    let end = clean.floor_char_boundary(most.saturating_sub(note.len()));
+    format!("{}{note}", clean.get(..end).unwrap_or_default())
+}
+
+/// Tags in order, none blank, none twice, each within TheHive's limit.
+pub(super) struct Tags<'a> {
+    pub(super) names: Vec<String>,
+    scrubber: &'a Scrubber,
+}
+
+impl<'a> Tags<'a> {
+    pub(super) fn new(scrubber: &'a Scrubber) -> Self {
+        Self { names: Vec::new(), scrubber }
+    }
+
+    /// True once there are so many that no other finds room.
+    pub(super) fn is_full(&self, most: usize) -> bool {
+        self.names.len() >= most
+    }
+
+    /// Adds a tag unless it is there, or there are so many already.
+    pub(super) fn add<'t>(&mut self, tag: impl Into<Cow<'t, str>>, most: usize) {
+        if self.is_full(most) {
+            return;
+        }
+        let tag = name(tag, LONGEST_TAG, self.scrubber);
+        if !tag.is_empty() && !self.names.contains(&tag) {
+            self.names.push(tag);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_long_name_keeps_its_beginning_and_a_mark_of_the_whole() {
+        let none = Scrubber::default();
+        let long = "x".repeat(40);
+        let short = name(long.as_str(), 32, &none);
+        assert_eq!(short, format!("{}~47372a7b", "x".repeat(23)));
+        assert_eq!(name(long.clone(), 40, &none), long);
+        assert_ne!(name(format!("{long}y"), 32, &none), short);
+    }
+
+    #[test]
+    fn a_character_above_the_plane_counts_twice_and_is_never_halved() {
+        let none = Scrubber::default();
+        let short = name("😀".repeat(17), 32, &none);
+        assert_eq!(short.chars().filter(|c| *c == '😀').count(), 11);
+        assert_eq!(name("😀".repeat(16), 32, &none), "😀".repeat(16));
+    }
+
+    #[test]
+    fn names_have_one_line() {
+        assert_eq!(name("\n a\r\nb\0 ", 32, &Scrubber::default()), "a  b");
+    }
+
+    #[test]
+    fn no_cut_leaves_half_a_secret() {
+        let scrubber = Scrubber::of_config(&json!({"key": ["Zq8Canary7Key"]}));
+        for before in 0..60 {
+            let long = "x".repeat(before) + "Zq8Canary7Key" + &"y".repeat(60);
+            let cut = [name(long.as_str(), 40, &scrubber), text(&long, 40, "…", &scrubber)];
+            assert!(cut.iter().all(|cut| !cut.contains("Zq8")), "{cut:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_cut_says_so_within_its_limit() {
+        let cut = text(&"é".repeat(40), 21, " (cut)", &Scrubber::default());
+        assert_eq!(cut, format!("{} (cut)", "é".repeat(7)));
+        assert_eq!(text("short", 5, " (cut)", &Scrubber::default()), "short");
+    }
+
+    #[test]
+    fn tags_are_neither_blank_nor_twice_nor_too_many() {
+        let none = Scrubber::default();
+        let mut tags = Tags::new(&none);
+        ["a", "", " a ", "b", "c"].into_iter().for_each(|tag| tags.add(tag, 2));
+        assert_eq!(tags.names, ["a", "b"]);
+        assert!(tags.is_full(2) && !tags.is_full(3));
+    }
+}

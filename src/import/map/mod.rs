@@ -1,0 +1,55 @@
+//! Event to alert, attribute to observables, each within what TheHive takes. Pure: what TheHive has already, and what is
+//! written there, is decided elsewhere.
+
+mod alert;
+mod describe;
+mod limits;
+mod observable;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::markings::Tlp;
+use crate::secret::Scrubber;
+
+pub use alert::{AlertWanted, alert, tlp};
+pub use describe::Report;
+pub use observable::{Wanted, artifact, merge, observables};
+
+/// What alerts and observables get beside what MISP says.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Marks {
+    /// What an event without a TLP tag is taken for.
+    #[serde(default = "amber")]
+    pub default_tlp: Tlp,
+    /// Tags added to every alert.
+    #[serde(default)]
+    pub alert_tags: Vec<String>,
+    /// Tags added to every observable.
+    #[serde(default)]
+    pub observable_tags: Vec<String>,
+    /// The case template that TheHive proposes when a case is made of an alert.
+    #[serde(default)]
+    pub case_template: Option<String>,
+}
+
+fn amber() -> Tlp {
+    Tlp::Amber
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self { default_tlp: amber(), alert_tags: Vec::new(), observable_tags: Vec::new(), case_template: None }
+    }
+}
+
+/// Where an event was read: the connection's name, and the event's page if it has one.
+#[derive(Clone, Debug)]
+pub struct Origin<'a> {
+    /// The connection's name.
+    pub connection: &'a str,
+    /// The event's page.
+    pub link: Option<String>,
+    /// Knows the run's secrets: a text is cleaned before it is cut.
+    pub scrubber: &'a Scrubber,
+}
