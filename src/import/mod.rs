@@ -1,6 +1,7 @@
 //! The analyzer: its configuration, and its flow: list → filter → read → map → report, for each connection by itself.
 //! This version reports the alerts and does not write them to TheHive.
 
+pub mod batch;
 pub mod choose;
 pub mod command;
 pub mod filter;

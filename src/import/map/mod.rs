@@ -1,10 +1,12 @@
 //! Event to alert, attribute to observables, each within what TheHive takes. Pure: what TheHive has already, and what is
-//! written there, is decided elsewhere.
+//! written there, is decided elsewhere; [`super::batch`] merges the observables of many attributes.
 
 mod alert;
 mod describe;
 mod limits;
 mod observable;
+#[cfg(test)]
+mod properties;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,216 @@
+//! A page of an event's attributes as observables: each filtered and mapped, and several of the same value made one.
+//! Pure: what of it TheHive has already is not asked here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::choose::Choice;
+use super::map::{self, Marks, Wanted};
+use crate::json::Element;
+use crate::ledger::Verdict;
+use crate::markings::Tlp;
+use crate::misp::wire::Attribute;
+use crate::secret::Scrubber;
+use crate::types::DataTypes;
+
+/// An attribute as it was read, and the name and uuid of the object that it stands in.
+pub type Row = (Element<Attribute>, Option<(Arc<str>, Arc<str>)>);
+
+/// Stands for an observable's type and value where there are too many to keep: 16 of the 20 bytes of SHA-1.
+pub type Digest = [u8; 16];
+
+/// The digest of an observable, its type and data as TheHive compares them.
+#[must_use]
+pub fn digest(data_type: &str, data: &str) -> Digest {
+    let mut sha1 = sha1_smol::Sha1::new();
+    sha1.update(data_type.as_bytes());
+    sha1.update(&[0]);
+    sha1.update(data.as_bytes());
+    let mut digest = Digest::default();
+    digest.iter_mut().zip(sha1.digest().bytes()).for_each(|(byte, of_sha1)| *byte = of_sha1);
+    digest
+}
+
+/// What became of the rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// One for each row, in order.
+    pub slots: Vec<Slot>,
+    /// No two of the same type and value.
+    pub observables: Vec<Wanted>,
+}
+
+/// What became of one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// It is no observable, and this is why.
+    Is(Verdict),
+    /// It is in these observables of the batch, at least one, each named once.
+    Becomes(Vec<usize>),
+}
+
+/// What a batch is made by.
+pub struct Setup<'a> {
+    /// The TLP of an attribute that has none.
+    pub event_tlp: Tlp,
+    /// The observable types that TheHive has.
+    pub data_types: &'a DataTypes,
+    /// What observables get beside what MISP says.
+    pub marks: &'a Marks,
+    /// Knows the run's secrets: a text is cleaned before it is cut.
+    pub scrubber: &'a Scrubber,
+    /// Type and data of an observable as TheHive compares them.
+    pub key: &'a dyn Fn(&str, &str) -> (String, String),
+}
+
+/// Makes a batch of the rows. `live` is told the digest of every observable that an attribute becomes which is not
+/// deleted, those that a filter leaves out included: what it is not told of has left the event.
+pub fn batch(
+    rows: impl IntoIterator<Item = Row>,
+    choice: &Choice,
+    setup: &Setup<'_>,
+    live: &mut dyn FnMut(Digest),
+) -> Batch {
+    let mut batch = Batch::default();
+    let mut places = HashMap::new();
+    for (element, within) in rows {
+        let slot = match element {
+            Element::Bad(kind) => Slot::Is(Verdict::Failed(format!("an attribute is {kind}, not an object"))),
+            Element::Good(attribute) if attribute.deleted == Some(true) => {
+                Slot::Is(Verdict::Skipped("deleted".to_owned()))
+            }
+            Element::Good(attribute) => {
+                let within = within.as_ref().map(|(name, uuid)| (&**name, &**uuid));
+                let mapped = keyed(&attribute, within, setup, live);
+                match (choice.rule(&attribute), mapped) {
+                    (Some(rule), _) => Slot::Is(Verdict::Skipped(rule)),
+                    (None, Err(reason)) => Slot::Is(Verdict::Failed(reason)),
+                    (None, Ok(mapped)) => Slot::Becomes(batch.take(mapped, &mut places)),
+                }
+            }
+        };
+        batch.slots.push(slot);
+    }
+    batch
+}
+
+/// Type and data as TheHive compares them.
+type Key = (String, String);
+
+/// The observables of one attribute, each with its key; `live` is told of each.
+fn keyed(
+    attribute: &Attribute,
+    within: Option<(&str, &str)>,
+    setup: &Setup<'_>,
+    live: &mut dyn FnMut(Digest),
+) -> Result<Vec<(Key, Wanted)>, String> {
+    let wanted = map::observables(attribute, within, setup.event_tlp, setup.data_types, setup.marks, setup.scrubber)?;
+    let key = |one: Wanted| {
+        let key = (setup.key)(&one.data_type, &one.data);
+        live(digest(&key.0, &key.1));
+        (key, one)
+    };
+    Ok(wanted.into_iter().map(key).collect())
+}
+
+impl Batch {
+    /// Takes observables in, and says where they are.
+    fn take(&mut self, mapped: Vec<(Key, Wanted)>, places: &mut HashMap<Key, usize>) -> Vec<usize> {
+        let mut taken = Vec::with_capacity(mapped.len());
+        for (key, wanted) in mapped {
+            let place = *places.entry(key).or_insert(self.observables.len());
+            match self.observables.get_mut(place) {
+                Some(known) => map::merge(known, wanted),
+                None => self.observables.push(wanted),
+            }
+            if !taken.contains(&place) {
+                taken.push(place);
+            }
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn row(value: Value) -> Row {
+        (serde_json::from_value(value).unwrap(), None)
+    }
+
+    /// A batch on a TheHive that compares in lower case, and the digests that lived.
+    fn of(rows: Vec<Row>, choice: Value) -> (Batch, Vec<Digest>) {
+        let setup = Setup {
+            event_tlp: Tlp::Amber,
+            data_types: &DataTypes::thehive4(),
+            marks: &Marks::default(),
+            scrubber: &Scrubber::default(),
+            key: &|data_type, data| (data_type.to_owned(), data.to_lowercase()),
+        };
+        let mut live = Vec::new();
+        let choice = serde_json::from_value(choice).unwrap();
+        let batch = batch(rows, &choice, &setup, &mut |digest| live.push(digest));
+        (batch, live)
+    }
+
+    #[test]
+    fn every_row_has_a_slot_that_says_what_became_of_it() {
+        let rows = vec![
+            row(json!({"type": "text", "value": "A", "to_ids": false})),
+            row(json!("text")),
+            row(json!({"type": "text", "value": "gone", "deleted": true})),
+            row(json!({"type": "text", "value": "a", "to_ids": true})),
+            row(json!({"type": "text", "value": ""})),
+            row(json!({"type": "md5", "value": "44d88612fea8a8f36de82e1278abb02f"})),
+            row(json!({"type": "filename|md5", "value": "a.exe|44d88612fea8a8f36de82e1278abb02f", "uuid": "1a2b3c4d"})),
+        ];
+        let (batch, live) = of(rows, json!({"exclude_attribute_types": ["md5"]}));
+        assert_eq!(
+            batch.slots,
+            [
+                Slot::Becomes(vec![0]),
+                Slot::Is(Verdict::Failed("an attribute is a text, not an object".into())),
+                Slot::Is(Verdict::Skipped("deleted".into())),
+                Slot::Becomes(vec![0]),
+                Slot::Is(Verdict::Failed("Value cannot be empty.".into())),
+                Slot::Is(Verdict::Skipped("type md5 is excluded".into())),
+                Slot::Becomes(vec![1, 2]),
+            ]
+        );
+        let data: Vec<_> = batch.observables.iter().map(|one| (one.data.as_str(), one.ioc)).collect();
+        assert_eq!(data, [("A", true), ("a.exe", false), ("44d88612fea8a8f36de82e1278abb02f", false)]);
+        let hash = digest("hash", "44d88612fea8a8f36de82e1278abb02f");
+        assert_eq!(live, [digest("other", "a"), digest("other", "a"), hash, digest("filename", "a.exe"), hash]);
+    }
+
+    #[test]
+    fn a_composite_of_equal_halves_names_its_observable_once() {
+        let setup = Setup {
+            event_tlp: Tlp::Amber,
+            data_types: &DataTypes::new(["other"]),
+            marks: &Marks::default(),
+            scrubber: &Scrubber::default(),
+            key: &|data_type, data| (data_type.to_owned(), data.to_owned()),
+        };
+        let choice = serde_json::from_value(json!({})).unwrap();
+        let rows = [row(json!({"type": "regkey|value", "value": "same|same", "uuid": "1a2b3c4d"}))];
+        let batch = batch(rows, &choice, &setup, &mut |_| {});
+        assert_eq!((batch.slots, batch.observables.len()), (vec![Slot::Becomes(vec![0])], 1));
+    }
+
+    #[test]
+    fn the_object_of_a_row_is_in_the_tags() {
+        let row = (row(json!({"type": "text", "value": "a"})).0, Some((Arc::from("file"), Arc::from("99887766-0000"))));
+        let (batch, _) = of(vec![row], json!({}));
+        assert!(batch.observables[0].tags.contains(&"misp:object=\"file:99887766\"".to_owned()));
+    }
+
+    #[test]
+    fn a_digest_is_of_type_and_data_apart() {
+        let sha1 = sha1_smol::Sha1::from("ip\x00192.0.2.1").digest().bytes();
+        assert_eq!(digest("ip", "192.0.2.1")[..], sha1[..16]);
+        assert_ne!(digest("a", "bc"), digest("ab", "c"));
+    }
+}
