@@ -4,6 +4,12 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use cortex_misp::import::batch::{Setup, batch};
+use cortex_misp::import::map::Marks;
+use cortex_misp::json::Element;
+use cortex_misp::markings::Tlp;
+use cortex_misp::misp::wire::Attribute;
+use cortex_misp::secret::Scrubber;
 use cortex_misp::types::{DataTypes, Found, Given, Overrides, ServerTypes, attributes, observables};
 use serde_json::Value;
 
@@ -16,6 +22,7 @@ fn main() {
     let stored: Vec<[String; 4]> =
         all.iter().map(|one| ["type", "category", "value", "uuid"].map(|key| text(one, key))).collect();
     import(&stored);
+    page(&all.iter().map(|one| serde_json::from_value(one.clone()).unwrap()).collect::<Vec<Attribute>>());
     export(&stored);
 }
 
@@ -29,6 +36,27 @@ fn import(stored: &[[String; 4]]) {
         }
     }
     report("import", rounds * stored.len(), started);
+}
+
+/// As `import`, with filters, tags, limits, digests and merging. Copying the attributes is counted too.
+fn page(attributes: &[Attribute]) {
+    let setup = Setup {
+        event_tlp: Tlp::Amber,
+        data_types: &DataTypes::thehive4(),
+        marks: &Marks::default(),
+        scrubber: &Scrubber::default(),
+        key: &|data_type, data| (data_type.to_owned(), data.to_lowercase()),
+    };
+    let choice = serde_json::from_value(Value::Object(serde_json::Map::new())).unwrap();
+    let started = Instant::now();
+    let rounds = 5_000;
+    for _ in 0..rounds {
+        let rows = attributes.iter().map(|one| (Element::Good(one.clone()), None));
+        black_box(batch(rows, &choice, &setup, &mut |digest| {
+            black_box(digest);
+        }));
+    }
+    report("page", rounds * attributes.len(), started);
 }
 
 fn export(stored: &[[String; 4]]) {
