@@ -103,8 +103,8 @@ mod tests {
     use serde_json::Value;
 
     fn refused(status: u16, wait: Option<u32>) -> anyhow::Error {
-        let cause =
-            Cause::Refused { status, message: "no".into(), errors: Box::new(Value::Null), location: None, wait };
+        let (kind, message, errors) = (Box::default(), "no".to_owned(), Box::new(Value::Null));
+        let cause = Cause::Refused { status, kind, message, errors, location: None, wait };
         anyhow!(Failure::new("GET https://m/x".into(), cause)).context("asking")
     }
 

@@ -39,6 +39,8 @@ pub enum Cause {
     Refused {
         /// 400 and above.
         status: u16,
+        /// What kind of refusal TheHive calls it, `CreateError` for instance; empty where it does not say, as MISP.
+        kind: Box<str>,
         /// Its words.
         message: String,
         /// Its `errors`, where it lists them.
@@ -57,6 +59,18 @@ pub enum Cause {
 impl Failure {
     pub(super) fn new(line: String, cause: Cause) -> Self {
         Self { line, cause, help: String::new() }
+    }
+
+    /// A request that is not sent, since it could not be right.
+    #[must_use]
+    pub fn not_sent(line: impl Into<String>, why: &str) -> Self {
+        Self::new(line.into(), Cause::Unreachable(format!("not sent: {why}")))
+    }
+
+    /// A request whose answer could not be read to its end, or was none.
+    #[must_use]
+    pub fn unread(line: impl Into<String>, error: &anyhow::Error) -> Self {
+        Self::new(line.into(), Cause::Broken(format!("reading the answer: {}", error.root_cause())))
     }
 
     /// Adds what can be done about it.
@@ -214,6 +228,7 @@ mod tests {
     fn a_refusal_says_what_was_asked_and_what_was_answered() {
         let cause = Cause::Refused {
             status: 403,
+            kind: Box::default(),
             message: "No.".into(),
             errors: Box::new(json!({"value": ["bad"]})),
             location: None,

@@ -4,6 +4,7 @@
 
 mod again;
 mod failure;
+mod form;
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -26,6 +27,7 @@ use crate::time::Clock;
 pub use again::{Page, again};
 use failure::{BROKE_OFF, WORDS, chain, one_line, plain, unescaped, unreachable};
 pub use failure::{Cause, Failure, words};
+pub use form::FormFile;
 
 /// The largest answer, or file, that is read as one value, in bytes.
 const LARGEST_VALUE: u64 = 4 << 20;
@@ -165,12 +167,31 @@ impl Client {
     /// # Errors
     /// See [`Failure`].
     pub fn post(&self, path: &str, body: &impl Serialize) -> Result<Answer, Failure> {
+        self.carry(Method::POST, path, body)?.json()
+    }
+
+    /// Patches what is at a path below the base URL. Any 2xx is good; what is answered is not looked at.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn patch(&self, path: &str, body: &impl Serialize) -> Result<(), Failure> {
+        self.carry(Method::PATCH, path, body).map(drop)
+    }
+
+    /// Deletes what is at a path below the base URL. Any 2xx is good; what is answered is not looked at.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn delete(&self, path: &str) -> Result<(), Failure> {
+        self.send(Method::DELETE, path, |request| request).map(drop)
+    }
+
+    fn carry(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Answer, Failure> {
         let bytes = serde_json::to_vec(body);
-        self.send(Method::POST, path, |request| match bytes {
+        self.send(method, path, |request| match bytes {
             Ok(bytes) => request.body(bytes),
             Err(_) => request,
-        })?
-        .json()
+        })
     }
 
     fn send(
@@ -301,9 +322,11 @@ impl Answer {
         let mut text = Vec::new();
         drop(self.body().take(LARGEST_REFUSAL).read_to_end(&mut text));
         let said: Value = serde_json::from_slice(&text).unwrap_or_default();
+        let kind = said.get("type").and_then(Value::as_str).unwrap_or_default();
         let message = said.get("message").and_then(Value::as_str).map_or_else(|| plain(&text), unescaped);
         let errors = network.scrubber.clean_foreign(said.get("errors").cloned().unwrap_or_default());
-        Cause::Refused { status, message: network.said(&message), errors: Box::new(errors), location, wait }
+        let (kind, message) = (network.said(kind).into(), network.said(&message));
+        Cause::Refused { status, kind, message, errors: Box::new(errors), location, wait }
     }
 
     /// A header, or the empty text.
