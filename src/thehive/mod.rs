@@ -1,7 +1,11 @@
-//! What we ask of TheHive, by the calls that TheHive 4.1 and TheHive 5 both understand.
+//! What we ask of TheHive, TheHive 4.1 and TheHive 5 alike. Reads are asked again where that may help; writes never are.
 
+mod alerts;
 pub mod files;
+mod observables;
 mod query;
+mod trouble;
+mod types;
 pub mod wire;
 
 use std::sync::OnceLock;
@@ -14,14 +18,27 @@ use crate::full::Run;
 use crate::http::{self, Cause, Client, Failure, Network, again};
 use crate::markings::Scale;
 use crate::secret::Secret;
+pub use alerts::{ALERTS_PAGE, NewAlert, Procedure};
+pub use observables::{Added, Group};
 pub use query::Observables;
-pub use wire::Origin;
+pub use trouble::{Trouble, is_duplicate};
+pub use types::ObservableTypes;
+pub use wire::{Alert, Origin};
+
+/// The largest body that is sent to a TheHive 4, in bytes: it takes 256 kB (`play.http.parser.maxMemoryBuffer` in its
+/// `reference-overrides.conf`).
+const BODY_OF_FOUR: usize = 200_000;
+/// The same for a TheHive 5, which takes 10 MB (its documentation of the service's configuration).
+const BODY_OF_FIVE: usize = 8_000_000;
 
 /// A TheHive, asked as one user.
 pub struct TheHive {
     client: Client,
+    url: Url,
     version: OnceLock<Vec<u32>>,
     password: OnceLock<String>,
+    login: OnceLock<String>,
+    types: OnceLock<ObservableTypes>,
 }
 
 impl TheHive {
@@ -37,7 +54,48 @@ impl TheHive {
         let origin = http::Origin { url, headers, user_agent, cert_path: None, cert_check: true };
         let run = run.clone();
         let client = Client::new(&origin, network, Box::new(move || run.request()))?;
-        Ok(Self { client, version: OnceLock::new(), password: OnceLock::new() })
+        Ok(Self {
+            client,
+            url: url.clone(),
+            version: OnceLock::new(),
+            password: OnceLock::new(),
+            login: OnceLock::new(),
+            types: OnceLock::new(),
+        })
+    }
+
+    /// The login of the user: what it created has it as `_createdBy`. Asked once.
+    ///
+    /// # Errors
+    /// That TheHive cannot be reached, refuses the key, or names no login.
+    pub fn login(&self) -> Result<&str> {
+        if let Some(login) = self.login.get() {
+            return Ok(login);
+        }
+        let (line, user) = again(self.client.clock(), || {
+            let answer = self.client.get("api/v1/user/current").map_err(explained)?;
+            Ok((answer.line().to_owned(), answer.value()?))
+        })?;
+        let login = user.get("login").and_then(Value::as_str).filter(|login| !login.is_empty());
+        let login = login.with_context(|| format!("{line}: the answer names no login"))?;
+        Ok(self.login.get_or_init(|| login.to_owned()))
+    }
+
+    /// The largest body that is sent, in bytes.
+    ///
+    /// # Errors
+    /// That TheHive cannot be reached or names no version.
+    pub fn body_limit(&self) -> Result<usize> {
+        Ok(if self.is_five()? { BODY_OF_FIVE } else { BODY_OF_FOUR })
+    }
+
+    /// The page of an alert in the web interface. That of TheHive 4 has none for a single alert, only the list of all
+    /// (its `frontend/app/scripts/app.js`).
+    #[must_use]
+    pub fn alert_link(&self, id: &str) -> String {
+        let url = &self.url;
+        let has_page = self.is_five().unwrap_or(true) && is_id(id);
+        if has_page { format!("{url}alerts/{id}/details") } else { format!("{url}index.html#!/alert/list") }
     }
 
     /// How many TLP levels this TheHive has.
@@ -54,6 +112,14 @@ impl TheHive {
     /// That TheHive cannot be reached or names no version.
     pub fn is_five(&self) -> Result<bool> {
         Ok(self.numbers()? >= [5].as_slice())
+    }
+
+    /// The same for a write, which fails in the way of writes.
+    fn writes_to_five(&self) -> Result<bool, Failure> {
+        self.is_five().map_err(|error| match error.downcast::<Failure>() {
+            Ok(failure) => failure,
+            Err(error) => Failure::unread("asking TheHive for its version", &error),
+        })
     }
 
     /// The numbers of the version, 4, 1, 24, 1 for instance. Asked once, when it matters.
@@ -89,6 +155,11 @@ impl TheHive {
 /// True for what can be an id, and as such part of a path.
 fn is_id(id: &str) -> bool {
     !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || "~-_".contains(c))
+}
+
+/// Nothing is sent to the path of what is no id.
+fn checked(id: &str) -> Result<&str, Failure> {
+    if is_id(id) { Ok(id) } else { Err(Failure::not_sent("writing to TheHive", "an id that TheHive gave is none")) }
 }
 
 fn explained(failure: Failure) -> anyhow::Error {

@@ -1,6 +1,7 @@
 //! What is asked of TheHive by `POST /api/v1/query`: a list of operations, each working on what the one before gave.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::wire::{Observable, Origin};
@@ -142,6 +143,27 @@ impl TheHive {
             Ok((answer.line().to_owned(), answer.value()?))
         })?;
         count.as_u64().with_context(|| format!("{line}: the answer is no count"))
+    }
+
+    /// The objects of a list, of which a query may ask for so many.
+    pub(super) fn list<T: DeserializeOwned>(&self, operations: Value, most: usize) -> Result<Vec<T>> {
+        again(self.client.clock(), || {
+            let answer = self.query(&operations).map_err(explained)?;
+            let line = answer.line().to_owned();
+            let mut all = Vec::new();
+            let mut on = |element| {
+                ensure!(all.len() < most, "TheHive sends more than the {most} asked for");
+                match element {
+                    Element::Good(one) => all.push(one),
+                    Element::Bad(what) => bail!("TheHive lists {what} where an object should be"),
+                }
+                Ok(())
+            };
+            Source::collected(answer.body())
+                .read(|hand| Each { hand, on: &mut on })
+                .with_context(|| format!("{line}: reading the list"))?;
+            Ok(all)
+        })
     }
 
     fn query(&self, operations: &Value) -> Result<Answer, Failure> {

@@ -42,6 +42,66 @@ pub struct Observable {
     /// The file, for a file.
     #[serde(deserialize_with = "json::object")]
     pub attachment: Option<Attachment>,
+    /// The login of whoever created it; empty in a responder's job of TheHive 4.
+    #[serde(rename = "_createdBy", deserialize_with = "json::text")]
+    pub created_by: String,
+    /// The login of whoever changed it last; empty if nobody did.
+    #[serde(rename = "_updatedBy", deserialize_with = "json::text")]
+    pub updated_by: String,
+}
+
+/// An alert, as the API has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Alert {
+    /// Its id.
+    #[serde(rename = "_id", deserialize_with = "json::text")]
+    pub id: String,
+    /// Its name at its source; for an event its uuid.
+    #[serde(rename = "sourceRef", deserialize_with = "json::text")]
+    pub source_ref: String,
+    /// Its title.
+    #[serde(deserialize_with = "json::text")]
+    pub title: String,
+    /// Its description, in Markdown.
+    #[serde(deserialize_with = "json::text")]
+    pub description: String,
+    /// Where it can be read at its source.
+    #[serde(rename = "externalLink", deserialize_with = "json::text")]
+    pub external_link: String,
+    /// 1 (low) to 4 (critical).
+    #[serde(deserialize_with = "json::number")]
+    pub severity: Option<i64>,
+    /// Its date, in milliseconds since 1970.
+    #[serde(deserialize_with = "json::number")]
+    pub date: Option<i64>,
+    /// Its TLP, on the scale of its TheHive.
+    #[serde(deserialize_with = "json::marking")]
+    pub tlp: Option<i64>,
+    /// Its PAP.
+    #[serde(deserialize_with = "json::marking")]
+    pub pap: Option<i64>,
+    /// How many observables it has.
+    #[serde(rename = "observableCount", deserialize_with = "json::number")]
+    pub observable_count: Option<i64>,
+    /// Its tags.
+    #[serde(deserialize_with = "json::texts")]
+    pub tags: Vec<String>,
+    /// False if its updates are to be ignored.
+    #[serde(deserialize_with = "json::flag")]
+    pub follow: Option<bool>,
+    /// Whether somebody read it; TheHive 5 does not say.
+    #[serde(deserialize_with = "json::flag")]
+    pub read: Option<bool>,
+    /// `New`, `InProgress`, `Closed` or `Imported`; empty from TheHive 4.
+    #[serde(deserialize_with = "json::text")]
+    pub stage: String,
+    /// A status of this TheHive's own making, each of which belongs to a stage; empty from TheHive 4.
+    #[serde(deserialize_with = "json::text")]
+    pub status: String,
+    /// The id of the case it was imported into; empty if there is none.
+    #[serde(rename = "caseId", deserialize_with = "json::text")]
+    pub case: String,
 }
 
 /// A file, without its content.
@@ -136,6 +196,20 @@ mod tests {
         assert_eq!((file.internal_id.as_str(), file.size, file.content_type.as_str()), ("~8", Some(12), "x/y"));
         let empty: Attachment = serde_json::from_value(json!({"hashes": "none", "size": {}})).unwrap();
         assert_eq!((empty.clone(), empty.sha256()), (Attachment::default(), None));
+    }
+
+    #[test]
+    fn an_alert_is_read_leniently() {
+        let read = |value: Value| serde_json::from_value::<Alert>(value).unwrap();
+        let odd = read(json!({"_id": 7, "severity": "3", "tlp": "red", "follow": 0, "tags": "none", "caseId": null}));
+        let wanted = Alert {
+            id: "7".to_owned(),
+            severity: Some(3),
+            tlp: Some(i64::MAX),
+            follow: Some(false),
+            ..Alert::default()
+        };
+        assert_eq!(odd, wanted);
     }
 
     #[test]

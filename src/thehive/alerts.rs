@@ -1,0 +1,175 @@
+//! Alerts: which ones an import made, making one, changing it.
+
+use std::collections::HashSet;
+
+use anyhow::{Context, Result, anyhow};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::observables::{Group, sent};
+use super::{Alert, TheHive, checked};
+use crate::http::{Answer, Failure};
+
+/// Alerts of a page of [`TheHive::alerts_since`].
+pub const ALERTS_PAGE: usize = 500;
+
+/// The `type` of our alerts, as of TheHive's own from a MISP.
+const TYPE: &str = "misp";
+
+/// An alert that is to be. Its type is `misp`. TheHive 5 refuses what is longer than it allows, and the same tag twice
+/// (its OpenAPI description, `InputCreateAlert`): the caller sees to both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAlert {
+    /// The name of what it comes from, of at most 32 characters.
+    pub source: String,
+    /// Its name there, unique within the source and organisation.
+    pub source_ref: String,
+    /// Of at most 512 characters.
+    pub title: String,
+    /// In Markdown.
+    pub description: String,
+    /// Where it can be read at its source.
+    pub external_link: Option<String>,
+    /// 1 (low) to 4 (critical).
+    pub severity: u8,
+    /// In milliseconds since 1970.
+    pub date: i64,
+    /// On this TheHive's scale.
+    pub tlp: u8,
+    /// 0 (clear) to 3 (red).
+    pub pap: u8,
+    /// Each of at most 128 characters.
+    pub tags: Vec<String>,
+    /// The name of the template for a case that is made of it. One that is not there is ignored by TheHive 4.
+    pub case_template: Option<String>,
+    /// Techniques that were seen. Only TheHive 5 has them on alerts; they are not sent to TheHive 4.
+    pub procedures: Vec<Procedure>,
+    /// What it has; within one alert, and over all groups, each type and value once.
+    pub observables: Vec<Group>,
+}
+
+/// A technique of an attacker, seen at a certain time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Procedure {
+    /// Its id in the catalogue, `T1059.001` for instance.
+    pub pattern: String,
+    /// When, in milliseconds since 1970.
+    pub date: i64,
+}
+
+impl TheHive {
+    /// Those alerts of a source that stand for one of these events, of which there are at most 500. One query.
+    ///
+    /// # Errors
+    /// What stopped the reading.
+    pub fn alerts_of(&self, source: &str, events: &[Uuid]) -> Result<Vec<Alert>> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<String> = events.iter().map(Uuid::to_string).collect();
+        let filter = ours(source, json!({"_in": {"_field": "sourceRef", "_values": names}}));
+        let mut alerts = self.listed_alerts(vec![filter], 0, events.len())?;
+        let events: HashSet<&Uuid> = events.iter().collect();
+        alerts.retain(|alert| Uuid::try_parse(&alert.source_ref).is_ok_and(|uuid| events.contains(&uuid)));
+        Ok(alerts)
+    }
+
+    /// A page of the alerts of a source that were created or changed since then (milliseconds since 1970; 0 for all),
+    /// the oldest first. Pages are counted from 0 and hold [`ALERTS_PAGE`]; the last one holds fewer. Alerts whose
+    /// `source_ref` is no uuid are among them.
+    ///
+    /// # Errors
+    /// What stopped the reading.
+    pub fn alerts_since(&self, source: &str, since_ms: i64, page: usize) -> Result<Vec<Alert>> {
+        let since = |field: &str| json!({"_gte": {"_field": field, "_value": since_ms}});
+        let date = json!({"_or": [since("_createdAt"), since("_updatedAt")]});
+        let filter = ours(source, if since_ms > 0 { date } else { Value::Null });
+        let sort = json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]});
+        self.listed_alerts(vec![filter, sort], page.saturating_mul(ALERTS_PAGE), ALERTS_PAGE)
+    }
+
+    /// The alert of a source that stands for an event.
+    ///
+    /// # Errors
+    /// What stopped the reading.
+    pub fn alert(&self, source: &str, event: &Uuid) -> Result<Option<Alert>> {
+        Ok(self.alerts_of(source, &[*event])?.pop())
+    }
+
+    fn listed_alerts(&self, operations: Vec<Value>, from: usize, number: usize) -> Result<Vec<Alert>> {
+        let mut query = vec![json!({"_name": "listAlert"})];
+        query.extend(operations);
+        query.push(json!({"_name": "page", "from": from, "to": from.saturating_add(number)}));
+        self.list(query.into(), number).context("reading the alerts")
+    }
+
+    /// Makes an alert with its observables, whole or not at all. It goes to TheHive 4 by v0, since there v1 takes no
+    /// observables and does not heed `X-Organisation` (TheHive 4's `v1/AlertCtrl.scala`).
+    ///
+    /// # Errors
+    /// See [`super::Trouble`]; a value of another type than it is said to be refuses the whole alert.
+    pub fn create(&self, alert: &NewAlert) -> Result<Alert, Failure> {
+        let is_five = self.writes_to_five()?;
+        let (path, observables) = if is_five { ("api/v1/alert", "observables") } else { ("api/alert", "artifacts") };
+        let mut body = json!({
+            "type": TYPE, "source": alert.source, "sourceRef": alert.source_ref, "title": alert.title,
+            "description": alert.description, "severity": alert.severity, "date": alert.date, "tlp": alert.tlp,
+            "pap": alert.pap, "tags": alert.tags,
+            observables: alert.observables.iter().map(sent).collect::<Vec<_>>(),
+        });
+        if let Some(fields) = body.as_object_mut() {
+            fields.extend(alert.external_link.iter().map(|link| ("externalLink".to_owned(), link.as_str().into())));
+            fields.extend(alert.case_template.iter().map(|name| ("caseTemplate".to_owned(), name.as_str().into())));
+            if is_five {
+                let procedures: Vec<Value> = alert.procedures.iter().map(procedure).collect();
+                fields.insert("procedures".to_owned(), procedures.into());
+            }
+        }
+        made(self.client.post(path, &body)?)
+    }
+
+    /// Changes fields of an alert, by the names of the v1 API. TheHive 4 ignores those that it cannot change.
+    ///
+    /// # Errors
+    /// See [`super::Trouble`].
+    pub fn change_alert(&self, id: &str, change: &Value) -> Result<(), Failure> {
+        self.client.patch(&format!("api/v1/alert/{}", checked(id)?), change)
+    }
+
+    /// Adds a technique to an alert. Only TheHive 5 can.
+    ///
+    /// # Errors
+    /// See [`super::Trouble`]; that this is a TheHive 4.
+    pub fn add_procedure(&self, alert: &str, added: &Procedure) -> Result<(), Failure> {
+        let path = format!("api/v1/alert/{}/procedure", checked(alert)?);
+        if !self.writes_to_five()? {
+            return Err(Failure::not_sent(path, "the alerts of TheHive 4 have no procedures"));
+        }
+        self.client.post(&path, &procedure(added)).map(drop)
+    }
+}
+
+/// The filter for our alerts of a source, and what else they must be.
+fn ours(source: &str, more: Value) -> Value {
+    let is = |field: &str, value: &str| json!({"_is": {"_field": field, "_value": value}});
+    let mut all = vec![is("type", TYPE), is("source", source)];
+    all.extend(Some(more).filter(|more| !more.is_null()));
+    json!({"_name": "filter", "_and": all})
+}
+
+fn procedure(procedure: &Procedure) -> Value {
+    json!({"patternId": procedure.pattern, "occurDate": procedure.date})
+}
+
+/// The alert that was made. TheHive 4 lists its observables where TheHive 5 gives their number.
+fn made(answer: Answer) -> Result<Alert, Failure> {
+    let line = answer.line().to_owned();
+    let read = |answer: Answer| -> Result<Alert> {
+        let value: Value = answer.read()?;
+        let count = value.get("artifacts").and_then(Value::as_array).and_then(|list| i64::try_from(list.len()).ok());
+        let alert: Alert = serde_json::from_value(value)?;
+        checked(&alert.id).map_err(|_| anyhow!("it names no alert"))?;
+        Ok(Alert { observable_count: count.or(alert.observable_count), ..alert })
+    };
+    read(answer).map_err(|error| Failure::unread(line, &error))
+}

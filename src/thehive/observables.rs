@@ -1,0 +1,273 @@
+//! Observables of alerts and cases: which ones there are, adding, changing and deleting them.
+
+use std::fmt;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Value, json};
+
+use super::wire::{Attachment, Observable};
+use super::{TheHive, checked, is_id};
+use crate::http::{Answer, Failure, FormFile};
+use crate::json;
+
+/// Observables of a page.
+const PAGE: usize = 1_000;
+/// Values that are asked for at once.
+const VALUES: usize = 1_900;
+/// As much of a body is not values, in bytes.
+const AROUND: usize = 1_000;
+/// So many observables of one alert may have the same value: one of each type that TheHive has, and not nearly.
+const SAME: usize = 100;
+
+/// Observables that differ in nothing but their value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The type of all.
+    pub data_type: String,
+    /// The value of each. TheHive passes blank ones over without a word.
+    pub data: Vec<String>,
+    /// The TLP of all, on this TheHive's scale.
+    pub tlp: u8,
+    /// The tags of all, each once.
+    pub tags: Vec<String>,
+    /// The comment of all; none if empty.
+    pub message: String,
+    /// Whether they are indicators of compromise.
+    pub ioc: bool,
+}
+
+/// What became of observables that were to be added. What is in neither list was not answered for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Added {
+    /// The values that are there now by this call, as TheHive stores them (see
+    /// [`super::ObservableTypes::key`]). `file:` and its name for a file.
+    pub there: Vec<String>,
+    /// The values that are not, each with TheHive's reason, which [`super::is_duplicate`] tells from others.
+    pub refused: Vec<(String, String)>,
+}
+
+impl TheHive {
+    /// Those observables of an alert that have one of these values, in the form in which TheHive stores them (see
+    /// [`super::ObservableTypes::key`]), whatever their type. Asked for in as many queries as the values need.
+    ///
+    /// # Errors
+    /// What stopped the reading.
+    pub fn known(&self, alert: &str, data: &[&str]) -> Result<Vec<Observable>> {
+        let limit = self.body_limit()?.saturating_sub(AROUND);
+        let mut found = Vec::new();
+        for some in split(data, limit) {
+            let most = some.len().saturating_mul(SAME);
+            let filter = json!({"_name": "filter", "_in": {"_field": "data", "_values": some}});
+            found.extend(self.listed_observables(alert, vec![filter], 0, most)?);
+        }
+        Ok(found)
+    }
+
+    /// Hands over all observables of an alert, the oldest first, a thousand at a time. None may be added or deleted
+    /// meanwhile: that would shift the pages.
+    ///
+    /// # Errors
+    /// What stopped the reading, or the error of `on`.
+    pub fn each_observable(&self, alert: &str, on: &mut dyn FnMut(Observable) -> Result<()>) -> Result<()> {
+        let sort = json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]});
+        let (mut from, mut first) = (0, None);
+        loop {
+            let page = self.listed_observables(alert, vec![sort.clone()], from, PAGE)?;
+            let (begins, is_last) = (page.first().map(|one| one.id.clone()), page.len() < PAGE);
+            ensure!(from == 0 || begins.is_none() || begins != first, "TheHive sends the same page again and again");
+            page.into_iter().try_for_each(&mut *on)?;
+            if is_last {
+                return Ok(());
+            }
+            (from, first) = (from + PAGE, begins);
+        }
+    }
+
+    fn listed_observables(
+        &self,
+        alert: &str,
+        operations: Vec<Value>,
+        from: usize,
+        number: usize,
+    ) -> Result<Vec<Observable>> {
+        ensure!(is_id(alert), "the id that TheHive gave an alert is none");
+        let mut query = vec![json!({"_name": "getAlert", "idOrName": alert}), json!({"_name": "observables"})];
+        query.extend(operations);
+        query.push(json!({"_name": "page", "from": from, "to": from.saturating_add(number)}));
+        self.list(query.into(), number).context("reading the observables of an alert")
+    }
+
+    /// Adds observables to an alert, in one call, each by itself: some may be refused while others are added.
+    ///
+    /// # Errors
+    /// See [`super::Trouble`]; TheHive 5 refuses the whole group for one value that is too long.
+    pub fn add(&self, alert: &str, group: &Group) -> Result<Added, Failure> {
+        self.client.post(&self.of_alert(alert)?, &sent(group)).and_then(added)
+    }
+
+    /// The same for a case.
+    ///
+    /// # Errors
+    /// See [`super::Trouble`].
+    pub fn add_to_case(&self, case: &str, group: &Group) -> Result<Added, Failure> {
+        self.client.post(&format!("api/v1/case/{}/observable", checked(case)?), &sent(group)).and_then(added)
+    }
+
+    /// Adds a file to an alert, with what a group without values says of it. With a password it is taken as a zip, and
+    /// each file in it becomes an observable (both versions understand that: TheHive 4's `v1/ObservableCtrl.scala`).
+    ///
+    /// # Errors
+    /// See [`super::Trouble`].
+    pub fn add_file(
+        &self,
+        alert: &str,
+        group: &Group,
+        file: FormFile,
+        zip_password: Option<&str>,
+    ) -> Result<Added, Failure> {
+        let mut observable = sent(group);
+        if let (Some(fields), Some(password)) = (observable.as_object_mut(), zip_password) {
+            fields.extend([("isZip".to_owned(), true.into()), ("zipPassword".to_owned(), password.into())]);
+        }
+        self.client.form(&self.of_alert(alert)?, &observable, &[file]).and_then(added)
+    }
+
+    /// Where the observables of an alert are added.
+    fn of_alert(&self, alert: &str) -> Result<String, Failure> {
+        let kind = if self.writes_to_five()? { "observable" } else { "artifact" };
+        Ok(format!("api/v1/alert/{}/{kind}", checked(alert)?))
+    }
+
+    /// Changes fields of an observable, by the names of the v1 API.
+    ///
+    /// # Errors
+    /// See [`super::Trouble`].
+    pub fn change_observable(&self, id: &str, change: &Value) -> Result<(), Failure> {
+        self.client.patch(&format!("api/v1/observable/{}", checked(id)?), change)
+    }
+
+    /// Deletes an observable.
+    ///
+    /// # Errors
+    /// See [`super::Trouble`].
+    pub fn delete_observable(&self, id: &str) -> Result<(), Failure> {
+        self.client.delete(&format!("api/v1/observable/{}", checked(id)?))
+    }
+}
+
+/// A group as it is sent.
+pub(super) fn sent(group: &Group) -> Value {
+    let Group { data_type, data, tlp, tags, message, ioc } = group;
+    let mut out = json!({"dataType": data_type, "tlp": tlp, "tags": tags, "ioc": ioc});
+    if let Some(fields) = out.as_object_mut() {
+        fields.extend((!data.is_empty()).then(|| ("data".to_owned(), json!(data))));
+        fields.extend((!message.is_empty()).then(|| ("message".to_owned(), message.as_str().into())));
+    }
+    out
+}
+
+/// Parts of a list of values that take at most so many bytes as JSON, and are at most so many.
+fn split<'d>(data: &'d [&'d str], limit: usize) -> Vec<&'d [&'d str]> {
+    let mut parts = Vec::new();
+    let mut rest = data;
+    while !rest.is_empty() {
+        let mut left = limit;
+        let fits = |value: &&&str| {
+            let bytes = json!(value).to_string().len() + 1;
+            left.checked_sub(bytes).map(|less| left = less).is_some()
+        };
+        let number = rest.iter().take(VALUES).take_while(fits).count();
+        let (part, others) = rest.split_at(number.max(1));
+        parts.push(part);
+        rest = others;
+    }
+    parts
+}
+
+fn added(answer: Answer) -> Result<Added, Failure> {
+    let line = answer.line().to_owned();
+    let Answered(added) = answer.read().map_err(|error| Failure::unread(line, &error))?;
+    Ok(added)
+}
+
+/// The answer to observables that were added: a list of them, or what was added and what was not (TheHive 4's
+/// `v1/ObservableCtrl.scala`).
+struct Answered(Added);
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Partly {
+    #[serde(deserialize_with = "json::objects")]
+    success: Vec<Stored>,
+    #[serde(deserialize_with = "json::objects")]
+    failure: Vec<Refused>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Stored {
+    #[serde(deserialize_with = "json::text")]
+    data: String,
+    #[serde(deserialize_with = "json::object")]
+    attachment: Option<Attachment>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Refused {
+    #[serde(deserialize_with = "json::text")]
+    message: String,
+    #[serde(deserialize_with = "json::object")]
+    object: Option<Stored>,
+}
+
+impl Stored {
+    fn name(self) -> String {
+        self.attachment.filter(|_| self.data.is_empty()).map_or(self.data, |file| format!("file:{}", file.name))
+    }
+}
+
+impl<'de> Deserialize<'de> for Answered {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnsweredVisitor)
+    }
+}
+
+struct AnsweredVisitor;
+
+impl<'de> Visitor<'de> for AnsweredVisitor {
+    type Value = Answered;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the observables that were added")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Answered, A::Error> {
+        let stored: Vec<Stored> = json::objects(SeqAccessDeserializer::new(seq))?;
+        Ok(Answered(Added { there: stored.into_iter().map(Stored::name).collect(), refused: Vec::new() }))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Answered, A::Error> {
+        let Partly { success, failure } = Partly::deserialize(MapAccessDeserializer::new(map))?;
+        let refused = failure.into_iter().map(|one| (one.object.unwrap_or_default().name(), one.message));
+        Ok(Answered(Added { there: success.into_iter().map(Stored::name).collect(), refused: refused.collect() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_split_by_bytes_and_number() {
+        let lengths = |data: &[&str], limit| split(data, limit).iter().map(|part| part.len()).collect::<Vec<_>>();
+        // Four bytes each, with quotes and comma; the last has nine.
+        assert_eq!(lengths(&["a", "b", "c", "d", "\"\n\"1"], 8), [2, 2, 1]);
+        assert_eq!(lengths(&["a"; 3], 1), [1, 1, 1]);
+        assert_eq!(lengths(&["a"; 2 * VALUES + 1], usize::MAX), [VALUES, VALUES, 1]);
+        assert_eq!(lengths(&[], 8), [0; 0]);
+    }
+}

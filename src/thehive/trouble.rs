@@ -1,0 +1,117 @@
+//! What a write that went wrong means for what is written next.
+
+use crate::http::{Cause, Failure};
+
+/// A write that was not answered as it should be.
+#[derive(Clone, Debug)]
+pub enum Trouble {
+    /// TheHive does not take the content: an unknown observable type, custom field, pattern or case template, a value
+    /// that is too long, a body that is too large. Nothing was written.
+    Content(Failure),
+    /// It is there already.
+    Duplicate(Failure),
+    /// The alert, case or observable itself is not there, or not visible to this user.
+    Gone(Failure),
+    /// The user may not: a wrong key, another organisation, a missing permission. Nothing was written. TheHive 4 says
+    /// so too if observables are added to what is not there (its `ObservableCtrl.scala`).
+    Denied(Failure),
+    /// Nobody knows whether it was written. A server that cannot be reached cannot have written anything, but it is
+    /// looked at all the same.
+    Unclear(Failure),
+}
+
+impl Trouble {
+    /// Tells by the status, and by TheHive's words where the status is not enough: `CreateError` and `NotFoundError`
+    /// stand for two things each (ScalliGraph's `ErrorHandler.scala`).
+    #[must_use]
+    pub fn of(failure: Failure) -> Self {
+        let Cause::Refused { status, kind, message, .. } = &failure.cause else { return Self::Unclear(failure) };
+        match *status {
+            400 if &**kind == "CreateError" || is_duplicate(message) => Self::Duplicate(failure),
+            404 if names_content(message) => Self::Content(failure),
+            400 | 413 | 422 => Self::Content(failure),
+            404 => Self::Gone(failure),
+            401..=403 => Self::Denied(failure),
+            _ => Self::Unclear(failure),
+        }
+    }
+}
+
+/// True for a refusal of what is there already: `Alert misp:a:1 already exist in organisation b` and `Observable already
+/// exists` (TheHive 4's `AlertSrv.scala` and `ObservableSrv.scala`).
+#[must_use]
+pub fn is_duplicate(message: &str) -> bool {
+    message.to_ascii_lowercase().contains("already exist")
+}
+
+/// True for a `… not found` that is about something the request named, and not about what it was to be written to.
+fn names_content(message: &str) -> bool {
+    let message = message.to_ascii_lowercase().replace(' ', "");
+    ["observabletype", "customfield", "pattern", "casetemplate", "alertstatus"]
+        .iter()
+        .any(|name| message.contains(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn refused(status: u16, kind: &str, message: &str) -> Failure {
+        let errors = Box::new(Value::Null);
+        let (kind, message) = (kind.into(), message.to_owned());
+        let mut failure = Failure::not_sent("POST x", "");
+        failure.cause = Cause::Refused { status, kind, message, errors, location: None, wait: None };
+        failure
+    }
+
+    fn name(trouble: &Trouble) -> &'static str {
+        match trouble {
+            Trouble::Content(_) => "content",
+            Trouble::Duplicate(_) => "duplicate",
+            Trouble::Gone(_) => "gone",
+            Trouble::Denied(_) => "denied",
+            Trouble::Unclear(_) => "unclear",
+        }
+    }
+
+    #[test]
+    fn a_refusal_means_what_its_status_and_words_say() {
+        for (status, kind, message, meant) in [
+            (400, "BadRequest", "Predicate (6926 > 4096) did not fail", "content"),
+            (400, "CreateError", "", "duplicate"),
+            (400, "BadRequest", "Alert misp:m:1 already exist in organisation cert", "duplicate"),
+            (401, "AuthenticationError", "Authentication failure", "denied"),
+            (402, "MultiFactorCodeRequired", "", "denied"),
+            (403, "AuthorizationError", "Operation not permitted", "denied"),
+            (404, "NotFoundError", "ObservableType jarm not found", "content"),
+            (404, "NotFoundError", "CustomField a not found", "content"),
+            (404, "NotFoundError", "Pattern T9 not found", "content"),
+            (404, "NotFoundError", "Case template a not found", "content"),
+            (404, "NotFoundError", "Alert not found", "gone"),
+            (404, "NotFoundError", "Observable not found", "gone"),
+            (413, "", "a web page, not an API's answer", "content"),
+            (422, "", "", "content"),
+            (429, "", "", "unclear"),
+            (500, "CreateError", "already exists", "unclear"),
+            (503, "", "", "unclear"),
+        ] {
+            assert_eq!(name(&Trouble::of(refused(status, kind, message))), meant, "{status} {kind} {message}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_refused_is_unclear() {
+        for cause in [
+            Cause::Unreachable("connection refused".to_owned()),
+            Cause::Broken("reset".to_owned()),
+            Cause::NotJson("text/html".to_owned()),
+            Cause::Redirected { status: 302, to: "/login".to_owned() },
+            Cause::Deadline,
+        ] {
+            let mut failure = Failure::not_sent("POST x", "");
+            failure.cause = cause;
+            assert_eq!(name(&Trouble::of(failure)), "unclear");
+        }
+    }
+}
