@@ -19,8 +19,11 @@ pub struct Full {
     /// Export only: the case, `#42 Phishing wave`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub case: Option<String>,
-    /// True when nothing was written, by request.
+    /// True when nothing was written, by request or because no TheHive is configured.
     pub dry_run: bool,
+    /// Import only: true when no TheHive is configured that alerts could be written to.
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_report_only: bool,
     /// What the reader should know, though it stopped nothing.
     pub warnings: Vec<String>,
     /// What became of every item: the sum over the connections.
@@ -78,6 +81,10 @@ pub struct Part {
     pub proposals: u64,
 }
 
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
@@ -123,6 +130,19 @@ pub struct EventLine {
     /// The rule that skipped it, or the reason why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Import only: its alert in TheHive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert: Option<String>,
+    /// Import only: observables taken out of its alert, since the event has them no more.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub removed: u64,
+    /// Import only: observables that are on one of MISP's warninglists.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub warninglisted: u64,
+    /// Its place in the list; several events are worked on at once.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub place: u64,
 }
 
 /// One observable of an export.
@@ -336,6 +356,13 @@ pub struct PartOf {
 }
 
 impl PartOf {
+    /// The connection's name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let draft = self.run.draft();
+        draft.full.connections.get(self.index).map(|part| part.name.clone()).unwrap_or_default()
+    }
+
     /// Changes the part.
     pub fn with(&self, change: impl FnOnce(&mut Part)) {
         if let Some(part) = self.run.draft().full.connections.get_mut(self.index) {

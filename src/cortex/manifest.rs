@@ -56,21 +56,28 @@ fn item(spec: &Spec) -> Value {
     item
 }
 
-/// The README's table of options: both workers' items, once each.
+/// The README's table of options: both workers' items, once each. Where an item means something else to each of them,
+/// both meanings stand there.
 #[must_use]
 pub fn option_table(workers: &[(&str, Vec<Spec>)]) -> String {
-    let mut rows: Vec<(Spec, Vec<&str>)> = Vec::new();
+    let mut rows: Vec<(Spec, Vec<&str>, Vec<String>)> = Vec::new();
     for (worker, specs) in workers {
         for spec in specs {
-            match rows.iter_mut().find(|(known, _)| known.name == spec.name) {
-                Some((_, users)) => users.push(worker),
-                None => rows.push((spec.clone(), vec![worker])),
+            match rows.iter_mut().find(|(known, ..)| known.name == spec.name) {
+                Some((_, users, meanings)) => {
+                    users.push(worker);
+                    meanings.push(spec.description.clone());
+                }
+                None => rows.push((spec.clone(), vec![worker], vec![spec.description.clone()])),
             }
         }
     }
-    let rows = rows.iter().map(|(spec, users)| {
+    let rows = rows.iter().map(|(spec, users, meanings)| {
         let list = if spec.multi { "[]" } else { "" };
-        format!("| `{}{list}` | {} | {} | {} |\n", spec.name, users.join(", "), default_word(spec), spec.description)
+        let is_one = meanings.iter().all(|meaning| *meaning == spec.description);
+        let each = users.iter().zip(meanings).map(|(user, meaning)| format!("**{user}**: {meaning}"));
+        let meaning = if is_one { spec.description.clone() } else { each.collect::<Vec<_>>().join(" ") };
+        format!("| `{}{list}` | {} | {} | {meaning} |\n", spec.name, users.join(", "), default_word(spec))
     });
     let head = "| option | worker | default | meaning |\n|---|---|---|---|\n";
     head.to_owned() + &rows.collect::<String>()

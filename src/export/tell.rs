@@ -75,6 +75,7 @@ impl One<'_> {
             attributes: attributes as u64,
             verdict: verdict.word().to_owned(),
             reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
+            ..EventLine::default()
         };
         self.part.with(|part| part.events = vec![line]);
         if event.is_some() && !self.dry_run {

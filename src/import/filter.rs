@@ -138,19 +138,23 @@ pub enum AgeDate {
 }
 
 impl Filters {
-    /// The rule that keeps an event out; none if it passes. The number of attributes is checked once more while the
-    /// event is read, since a feed does not tell it before.
+    /// The rule that keeps an event out; none if it passes.
     #[must_use]
-    pub fn rule(&self, event: &Event, uuid: &Uuid, ids: &Ids, now: i64) -> Option<String> {
+    pub fn rule(&self, event: &Event, uuid: &Uuid, ids: &Ids) -> Option<String> {
         if self.loop_guard && ids.is_mine(uuid) {
             return Some("exported by this installation (loop guard)".to_owned());
         }
         if self.published_only && event.published != Some(true) {
             return Some("not published".to_owned());
         }
-        let by_content =
-            self.organisation_rule(event).or_else(|| self.tag_rule(event)).or_else(|| self.head_rule(event));
-        by_content.or_else(|| self.age_rule(event, now)).or_else(|| {
+        self.organisation_rule(event).or_else(|| self.tag_rule(event)).or_else(|| self.head_rule(event))
+    }
+
+    /// The rule that keeps an event from becoming a new alert; an alert that is there goes on being updated. A feed does
+    /// not tell how many attributes an event has: they are counted before it is read.
+    #[must_use]
+    pub fn creation_rule(&self, event: &Event, now: i64) -> Option<String> {
+        self.age_rule(event, now).or_else(|| {
             let count = event.attribute_count.and_then(|count| u64::try_from(count).ok());
             count.filter(|count| self.is_too_large(*count)).map(|_| self.too_large())
         })
@@ -235,7 +239,7 @@ mod tests {
         let mut whole = json!({"date": "2023-11-01", "published": true, "timestamp": NOW, "Orgc": {"id": "7", "name": "CIRCL", "uuid": "55f6ea5e-2c60-40e5-964f-47a8950d210f"}});
         whole.as_object_mut().unwrap().extend(event.as_object().unwrap().clone());
         let event: Event = serde_json::from_value(whole).unwrap();
-        filters.rule(&event, &Uuid::nil(), &Ids::new("here"), NOW)
+        filters.rule(&event, &Uuid::nil(), &Ids::new("here")).or_else(|| filters.creation_rule(&event, NOW))
     }
 
     fn tags(names: &[&str]) -> Value {
@@ -306,8 +310,8 @@ mod tests {
         let filters: Filters = serde_json::from_value(json!({"max_age_days": 0})).unwrap();
         let event: Event = serde_json::from_value(json!({"published": true})).unwrap();
         let own = ids.event("~1", "");
-        assert!(filters.rule(&event, &own, &ids, NOW).unwrap().contains("loop guard"));
-        assert_eq!(filters.rule(&event, &own, &Ids::new("there"), NOW), None);
-        assert_eq!(Filters { loop_guard: false, ..filters }.rule(&event, &own, &ids, NOW), None);
+        assert!(filters.rule(&event, &own, &ids).unwrap().contains("loop guard"));
+        assert_eq!(filters.rule(&event, &own, &Ids::new("there")), None);
+        assert_eq!(Filters { loop_guard: false, ..filters }.rule(&event, &own, &ids), None);
     }
 }

@@ -1,36 +1,46 @@
-//! The analyzer: its configuration, and its flow: list → filter → read → map → report, for each connection by itself.
-//! This version reports the alerts and does not write them to TheHive.
+//! The analyzer: its configuration, and its flow: list → filter → compare → read → map → plan → write → report, for each
+//! connection by itself. Without access to TheHive the alerts are only reported.
 
 pub mod batch;
 pub mod choose;
 pub mod command;
+pub mod compare;
+mod desk;
+mod event;
 pub mod filter;
+mod hand;
 pub mod map;
-mod reading;
+pub mod plan;
+mod revisit;
+pub mod settings;
+mod show;
+pub mod state;
+mod sync;
+mod turns;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use crate::config::connections::{Connection, Connections, Purpose, Target};
+use crate::config::connections::{self, Connection, Connections, Purpose};
 use crate::config::{self, Limits, Table};
 use crate::cortex::job::Job;
 use crate::cortex::report::{Level, Taxonomy};
-use crate::full::{EventLine, Full, PartOf, Run};
+use crate::full::{Full, PartOf, Run};
 use crate::http::Network;
-use crate::ids::{self, Ids};
-use crate::ledger::{Item, Verdict};
-use crate::misp::server::Server;
-use crate::misp::wire::Event;
-use crate::misp::{Listed, Misp, Window};
+use crate::ids::Ids;
+use crate::ledger::Item;
+use crate::misp::{Misp, Window};
 use crate::time::{Clock, DAY};
 use crate::worker::{self, Flavour, Worker};
 use choose::Choice;
 use command::{Command, Parameters};
+use desk::Desk;
 use filter::Filters;
-use map::{Marks, Origin};
-use reading::Reading;
+use map::Marks;
+use settings::Settings;
+use sync::Sync;
+use turns::Turns;
 
 /// The configuration of `misp-import`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -47,13 +57,16 @@ pub struct Config {
     /// The filters on attributes.
     #[serde(flatten)]
     pub choice: Choice,
-    /// The URL of TheHive. Its host is the default of `instance`; alerts are not written there by this version, only reported.
-    #[serde(default)]
-    pub thehive_url: Option<String>,
+    /// What is said of every event.
+    #[serde(flatten)]
+    pub marks: Marks,
+    /// How alerts are written.
+    #[serde(flatten)]
+    pub settings: Settings,
     /// A name of this installation, the same for both workers and for ever: by it the loop guard knows its own exports. Default: the host of `thehive_url`, else `thehive`.
     #[serde(default)]
     pub instance: Option<String>,
-    /// How many IOCs a report offers as artifacts for an analyst to import, at most 300.
+    /// How many IOCs a report offers as artifacts for an analyst to import, if the alerts are only reported; at most 300.
     #[serde(default = "three_hundred")]
     pub max_artifacts: u64,
     /// The limits in time.
@@ -66,11 +79,8 @@ fn thirty() -> u64 {
 }
 
 fn three_hundred() -> u64 {
-    MOST_ARTIFACTS
+    show::MOST_ARTIFACTS
 }
-
-/// Cortex stores each artifact by a call of its own, so more would be slow.
-const MOST_ARTIFACTS: u64 = 300;
 
 /// The analyzer.
 #[derive(Clone, Copy, Debug)]
@@ -93,26 +103,22 @@ impl Worker for Import {
         let command = Command::new(&job.data, &parameters, clock.now)?;
         let (importing, more) = config.connections.chosen(Purpose::imports, "import", command.connection.as_deref())?;
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
-        let ids = Ids::new(&config::instance(config.instance.as_deref(), config.thehive_url.as_deref())?);
+        let ids = Ids::new(&config::instance(config.instance.as_deref(), config.settings.thehive_url.as_deref())?);
         let network = Network::new(&config.limits, &job.config, clock, run.scrubber());
+        let desks = desks(config, &network, run)?;
+        let dry_run = config.settings.dry_run || parameters.dry_run;
+        run.draft().full.dry_run = dry_run || desks.is_empty();
+        run.draft().full.is_report_only = desks.is_empty();
         let since = command.since.unwrap_or_else(|| window_start(config.window_days, clock.now));
-        run.draft().full.dry_run = true;
+        let all = All { network: &network, ids: &ids, config, desks: &desks, dry_run, since };
         worker::each(&importing, &[(Item::Events, 0), (Item::Attributes, 0)], clock, run, |connection, part| {
-            One { connection, network: &network, ids: &ids, config, since, part }.run()
+            all.import(connection, part)
         });
         Ok(())
     }
 
     fn message(full: &Full) -> String {
-        let events = full.ledger.count(Item::Events);
-        let attributes = full.ledger.count(Item::Attributes);
-        let mut told = vec![format!(
-            "{} events read, {} would become alerts with {} attributes",
-            events.fetched, events.created, attributes.created
-        )];
-        told.extend((events.skipped > 0).then(|| format!("{} skipped", events.skipped)));
-        told.extend((events.failed > 0).then(|| format!("{} failed", events.failed)));
-        format!("{} (report only: this version writes no alerts to TheHive)", told.join(", "))
+        message(full)
     }
 
     fn taxonomies(full: &Full) -> Vec<Taxonomy> {
@@ -123,7 +129,7 @@ impl Worker for Import {
             predicate,
             value: value.to_string(),
         };
-        vec![taxonomy("Events", count.fetched), taxonomy("Alerts", count.created)]
+        vec![taxonomy("Events", count.fetched), taxonomy("Alerts", count.created + count.updated)]
     }
 }
 
@@ -134,104 +140,88 @@ fn window_start(days: u64, now: i64) -> i64 {
     }
 }
 
-/// The import from one connection.
-struct One<'a> {
-    connection: &'a Connection,
+/// The organisations of TheHive that get the alerts; none if TheHive may not be written to.
+fn desks(config: &Config, network: &Network, run: &Run) -> Result<Vec<Desk>> {
+    let Settings { thehive_url, thehive_key, thehive_organisations, .. } = &config.settings;
+    let (url, key) = match (thehive_url, thehive_key) {
+        (Some(url), Some(key)) => (connections::thehive_url(url)?, key),
+        (None, Some(_)) => {
+            bail!("configuration item \"thehive_key\" is set and \"thehive_url\" is not: set both, or none")
+        }
+        (Some(_) | None, None) => return Ok(Vec::new()),
+    };
+    if url.scheme() == "http" {
+        run.warn("TheHive's API key is sent unencrypted: use https in \"thehive_url\"");
+    }
+    if thehive_organisations.is_empty() {
+        return Ok(vec![Desk::open(&url, key, None, network, run)?]);
+    }
+    let mut names: Vec<&String> = Vec::new();
+    thehive_organisations.iter().for_each(|name| {
+        if !names.contains(&name) {
+            names.push(name)
+        }
+    });
+    names.into_iter().map(|name| Desk::open(&url, key, Some(name), network, run)).collect()
+}
+
+/// What is the same for all connections.
+struct All<'a> {
     network: &'a Network,
     ids: &'a Ids,
     config: &'a Config,
+    desks: &'a [Desk],
+    dry_run: bool,
     since: i64,
-    part: &'a PartOf,
 }
 
-impl One<'_> {
-    fn run(&self) -> Result<()> {
-        let misp = Misp::open(self.connection, self.network, self.part)?;
-        let version = misp.version()?;
-        let version = version.map(|version| self.part.run.shown(&version));
-        self.part.with(|part| part.version = version);
+impl All<'_> {
+    fn import(&self, connection: &Connection, part: &PartOf) -> Result<()> {
+        let misp = Misp::open(connection, self.network, part)?;
+        let version = misp.version()?.map(|version| part.run.shown(&version));
+        part.with(|part| part.version = version);
         let window = Window { since: self.since, published_only: self.config.filters.published_only };
-        misp.list(window, &mut |listed| self.event(&misp, listed))
-    }
-
-    /// One event of the list. What goes wrong with it stays with it; only the deadline stops the list.
-    fn event(&self, misp: &Misp, listed: Listed) -> Result<()> {
-        self.part.fetched(Item::Events, 1);
-        let (event, uuid) = match listed {
-            Listed::Event(event, uuid) => (event, uuid),
-            Listed::Bad(problem) => {
-                self.part.record(Item::Events, &Verdict::Failed(problem.clone()), 1);
-                self.part.fail(problem);
-                return Ok(());
-            }
+        let most_new = if self.desks.is_empty() { 0 } else { self.config.settings.max_new_alerts };
+        let sync = Sync {
+            connection,
+            network: self.network,
+            ids: self.ids,
+            config: self.config,
+            part,
+            misp,
+            desks: self.desks,
+            dry_run: self.dry_run,
+            most_new,
+            narrowed: &|_| None,
+            turns: Turns::default(),
         };
-        if self.network.clock().is_over() {
-            return Err(anyhow!("the deadline has passed (\"deadline_minutes\"): the rest comes with the next run"));
-        }
-        let (verdict, attributes) = match self.config.filters.rule(&event, &uuid, self.ids, self.network.clock().now) {
-            Some(rule) => (Verdict::Skipped(rule), event.attribute_count.unwrap_or(0).unsigned_abs()),
-            None => self.alert(misp, &event, &uuid),
-        };
-        self.note_foreign(&uuid);
-        self.part.record(Item::Events, &verdict, 1);
-        self.part.show_event(self.line(&event, &uuid, &verdict, attributes));
-        Ok(())
+        sync.window(window)
     }
+}
 
-    /// An export of another installation is an event like any other; if it is this one under another name, the loop
-    /// guard cannot know, so the reader is told.
-    fn note_foreign(&self, uuid: &Uuid) {
-        if self.config.filters.loop_guard && ids::is_ours(uuid) && !self.ids.is_mine(uuid) {
-            let instance = self.ids.instance();
-            self.part.warn(format!(
-                "some events were exported by cortex-misp under another instance name than \"{instance}\": if they are your own, \
-                 set \"instance\" to the same name in both workers"
-            ));
-        }
+/// The outcome in one sentence.
+fn message(full: &Full) -> String {
+    let events = full.ledger.count(Item::Events);
+    let attributes = full.ledger.count(Item::Attributes);
+    let count = |number: u64, word: &str| (number > 0).then(|| format!("{number} {word}"));
+    let mut told = vec![format!("{} events read", events.fetched)];
+    if full.dry_run {
+        told.extend(count(events.created, &format!("would become alerts with {} attributes", attributes.created)));
+        told.extend(count(events.updated, "alerts would be updated"));
+    } else {
+        told.extend(count(events.created, "alerts created"));
+        told.extend(count(events.updated, "alerts updated"));
     }
-
-    /// Reads an event and makes its alert. Its attributes share its fate: they count as arrived only if it was read to
-    /// its end.
-    fn alert(&self, misp: &Misp, event: &Event, uuid: &Uuid) -> (Verdict, u64) {
-        let scrubber = self.part.run.scrubber();
-        let origin = Origin { connection: &self.connection.name, link: self.link(uuid), scrubber: &scrubber };
-        let wanted = map::alert(event, uuid, &origin, &Marks::default(), &[]);
-        let mut reading = Reading::new(self, wanted.shown(), wanted.tlp);
-        let read = misp.read(uuid, &mut |piece| reading.piece(piece));
-        let attributes = reading.attributes;
-        let verdict = match read {
-            Ok(()) => Verdict::Created,
-            Err(_) if reading.is_too_large() => Verdict::Skipped(self.config.filters.too_large()),
-            Err(error) => Verdict::Failed(worker::line(&error)),
-        };
-        if let Verdict::Failed(reason) = &verdict {
-            self.part.fail(format!("event {uuid}: {reason}"));
-        }
-        reading.end(&verdict);
-        (verdict, attributes)
+    told.extend(count(events.unchanged, "unchanged"));
+    told.extend(count(events.skipped, "skipped"));
+    told.extend(count(events.failed, "failed"));
+    if !full.dry_run {
+        told.extend(count(attributes.created, "attributes added"));
     }
-
-    fn link(&self, uuid: &Uuid) -> Option<String> {
-        match &self.connection.target {
-            Target::Server { url, .. } => Some(Server::link(url, uuid)),
-            Target::Feed { .. } => None,
-        }
-    }
-
-    fn line(&self, event: &Event, uuid: &Uuid, verdict: &Verdict, attributes: u64) -> EventLine {
-        let run = &self.part.run;
-        EventLine {
-            visible_to: None,
-            uuid: uuid.to_string(),
-            id: Some(run.shown(&event.id)).filter(|id| !id.is_empty()),
-            title: run.shown(&event.info),
-            link: self.link(uuid),
-            organisation: run.shown(event.organisation()),
-            date: run.shown(&event.date),
-            tlp: map::tlp(event, &Marks::default()).word().to_owned(),
-            attributes,
-            verdict: verdict.word().to_owned(),
-            reason: verdict.reason().map(ToOwned::to_owned),
-        }
-    }
+    let why = match (full.is_report_only, full.dry_run) {
+        (true, _) => " (report only: set \"thehive_url\" and \"thehive_key\" to have alerts written)",
+        (false, true) => " (dry run: nothing was written)",
+        (false, false) => "",
+    };
+    format!("{}{why}", told.join(", "))
 }

@@ -10,6 +10,7 @@
     reason = "these are tests: a panic is a failure, and the fakes offer more than the tests of one moment use"
 )]
 
+mod alerting;
 mod answering;
 mod asking;
 mod broken;

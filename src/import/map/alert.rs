@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::describe::{Report, description};
+use super::describe::description;
 use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, name};
 use super::{Marks, Origin};
 use crate::full::Alert;
 use crate::markings::{Pap, Tlp};
-use crate::misp::wire::Event;
-use crate::secret::shortened;
+use crate::misp::wire::{Event, Report};
+use crate::secret::{Scrubber, shortened};
 use crate::time;
 
 /// What an event without PAP is taken for.
@@ -75,6 +75,12 @@ impl AlertWanted {
     }
 }
 
+/// The source of the alerts of a connection: its name, within TheHive's limit.
+#[must_use]
+pub fn source(connection: &str, scrubber: &Scrubber) -> String {
+    name(connection, LONGEST_SOURCE, scrubber)
+}
+
 /// The TLP of an event: the strictest of its tags, else the configured one.
 #[must_use]
 pub fn tlp(event: &Event, marks: &Marks) -> Tlp {
@@ -87,7 +93,7 @@ pub fn alert(event: &Event, uuid: &Uuid, origin: &Origin<'_>, marks: &Marks, rep
     let scrubber = origin.scrubber;
     let (tags, tags_cut) = tags(event, origin, marks);
     AlertWanted {
-        source: name(origin.connection, LONGEST_SOURCE, scrubber),
+        source: source(origin.connection, scrubber),
         source_ref: uuid.to_string(),
         title: title(event, origin),
         description: description(event, uuid, reports, scrubber),

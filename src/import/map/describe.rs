@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::limits::{name, text};
-use crate::misp::wire::Event;
+use crate::misp::wire::{Event, Report};
 use crate::secret::Scrubber;
 use crate::time;
 
@@ -17,19 +17,6 @@ const LONGEST_NAME: usize = 300;
 const NOTE: usize = 120;
 /// How the state line begins.
 const STATE: &str = "[cortex-misp]";
-
-/// A report of an event: a text by people for people.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Its uuid.
-    pub uuid: String,
-    /// Its name.
-    pub name: String,
-    /// Markdown.
-    pub content: String,
-    /// True if it was soft-deleted.
-    pub deleted: Option<bool>,
-}
 
 /// The description of an event's alert.
 pub(super) fn description(event: &Event, uuid: &Uuid, reports: &[Report], scrubber: &Scrubber) -> String {

@@ -14,9 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::markings::Tlp;
 use crate::secret::Scrubber;
 
-pub use alert::{AlertWanted, alert, tlp};
-pub use describe::Report;
-pub use observable::{Wanted, artifact, merge, observables};
+pub use alert::{AlertWanted, alert, source, tlp};
+pub use observable::{Wanted, add_tag, artifact, merge, observables};
 
 /// What alerts and observables get beside what MISP says.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -146,6 +146,14 @@ fn tags(
     tags.names
 }
 
+/// Adds a tag to an observable, within TheHive's limits and unless it is there.
+pub fn add_tag(tags: &mut Vec<String>, tag: &str, scrubber: &Scrubber) {
+    let mut all = Tags::new(scrubber);
+    all.names = std::mem::take(tags);
+    all.add(tag, MOST_TAGS);
+    *tags = all.names;
+}
+
 /// Takes a second observable of the same type and data into the first: tags and flags of both, the stricter TLP, and
 /// the first message that says something. Tags beyond the hundredth are left out.
 pub fn merge(first: &mut Wanted, second: Wanted) {

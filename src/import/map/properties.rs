@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::limits::name;
-use super::{Marks, Origin, Report, Wanted, alert, merge};
+use super::{Marks, Origin, Wanted, alert, merge};
 use crate::import::batch::{Batch, Row, Setup, Slot, batch};
 use crate::markings::Tlp;
+use crate::misp::wire::Report;
 use crate::secret::Scrubber;
 use crate::types::DataTypes;
 

@@ -1,0 +1,81 @@
+//! An organisation of TheHive that gets the alerts: what is asked of it once, and how a write to it is made known.
+
+use anyhow::{Context, Result};
+use url::Url;
+
+use crate::full::Run;
+use crate::http::{Failure, Network};
+use crate::markings::Scale;
+use crate::secret::Secret;
+use crate::thehive::{ObservableTypes, TheHive};
+
+/// An organisation of TheHive.
+pub(super) struct Desk {
+    /// TheHive, asked for this organisation.
+    pub(super) hive: TheHive,
+    /// Its name; none for the user's own.
+    organisation: Option<String>,
+    pub(super) is_five: bool,
+    pub(super) scale: Scale,
+    /// Our user's.
+    pub(super) login: String,
+    pub(super) types: ObservableTypes,
+    run: Run,
+}
+
+impl Desk {
+    /// Asks TheHive for its version, our user and its observable types.
+    ///
+    /// # Errors
+    /// That it cannot be reached, or refuses the key or the organisation.
+    pub(super) fn open(
+        url: &Url,
+        key: &Secret,
+        organisation: Option<&str>,
+        network: &Network,
+        run: &Run,
+    ) -> Result<Self> {
+        let asking = || match organisation {
+            Some(name) => format!("TheHive, organisation \"{name}\""),
+            None => "TheHive".to_owned(),
+        };
+        let hive = TheHive::open(url, key, organisation, network, run).with_context(asking)?;
+        let is_five = hive.is_five().with_context(asking)?;
+        let scale = hive.scale().with_context(asking)?;
+        let login = hive.login().with_context(asking)?.to_owned();
+        let types = hive.observable_types().with_context(asking)?.clone();
+        Ok(Self {
+            hive,
+            organisation: organisation.map(ToOwned::to_owned),
+            is_five,
+            scale,
+            login,
+            types,
+            run: run.clone(),
+        })
+    }
+
+    /// Does a write. While it is under way, nobody knows what became of it.
+    pub(super) fn write<T>(&self, call: impl FnOnce(&TheHive) -> Result<T, Failure>) -> Result<T, Failure> {
+        self.run.writes(true);
+        let done = call(&self.hive);
+        if done.is_ok() {
+            self.run.wrote();
+        }
+        self.run.writes(false);
+        done
+    }
+
+    /// Remembers that a write of which nobody knew did arrive.
+    pub(super) fn arrived(&self) {
+        self.run.wrote();
+    }
+
+    /// A reason, with the organisation that it is about if one was named.
+    pub(super) fn named(&self, reason: &str) -> String {
+        match &self.organisation {
+            Some(name) => format!("organisation {name}: {reason}"),
+            None => reason.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! One event: read chunk by chunk, its attributes mapped, and each chunk put into the alert of every organisation that is
+//! to have it. Without TheHive the alert is only shown.
+
+use std::collections::HashMap;
+
+use anyhow::{Result, bail};
+use uuid::Uuid;
+
+use super::batch::{self, Batch, Digest, Setup, Slot, digest};
+use super::desk::Desk;
+use super::hand::{Common, From, Hand};
+use super::map::{self, AlertWanted, Origin};
+use super::settings::Warninglists;
+use super::show::Shown;
+use super::sync::Sync;
+use super::turns::Turn;
+use crate::full::EventLine;
+use crate::json::Element;
+use crate::ledger::{Item, Verdict};
+use crate::misp::wire::Event;
+use crate::misp::{Chunk, Report};
+use crate::thehive::wire::Alert;
+use crate::types::DataTypes;
+use crate::worker;
+
+/// An event to be imported, and where: the desks by their number, each with the alert that it has.
+pub(super) struct Task {
+    /// Its place in the list.
+    pub(super) place: u64,
+    /// Its turn among those that are read.
+    pub(super) turn: u64,
+    pub(super) event: Box<Event>,
+    pub(super) uuid: Uuid,
+    pub(super) alerts: Vec<(usize, Option<Alert>)>,
+}
+
+/// An event while it is read.
+struct Reading<'a> {
+    sync: &'a Sync<'a>,
+    task: &'a Task,
+    alert: AlertWanted,
+    hands: Vec<Hand<'a>>,
+    /// Every attribute of the event as TheHive would have it; true if it passed the filters.
+    live: HashMap<Digest, bool>,
+    shown: Option<Shown>,
+    verdicts: Vec<(Verdict, u64)>,
+    attributes: u64,
+    warninglisted: u64,
+    chunks: usize,
+}
+
+impl Sync<'_> {
+    /// Imports an event, and records what became of it.
+    pub(super) fn import(&self, task: &Task, turn: &Turn<'_>) {
+        let common = self.common();
+        let from = From { event: &task.event, uuid: &task.uuid };
+        let hands = task.alerts.iter().filter_map(|(desk, alert)| {
+            let desk: &Desk = self.desks.get(*desk)?;
+            Some(Hand::new(desk, &common, from, alert.clone()))
+        });
+        let hands: Vec<_> = hands.collect();
+        let mut reading = Reading {
+            sync: self,
+            task,
+            alert: self.alert(task, &[]),
+            shown: hands.is_empty().then(Shown::default),
+            hands,
+            live: HashMap::new(),
+            verdicts: Vec::new(),
+            attributes: 0,
+            warninglisted: 0,
+            chunks: 0,
+        };
+        let read = reading.read();
+        if reading.shown.is_some() {
+            turn.wait();
+        }
+        reading.end(read);
+    }
+
+    fn alert(&self, task: &Task, reports: &[Report]) -> AlertWanted {
+        let scrubber = self.part.run.scrubber();
+        let link = self.link(&task.uuid);
+        let origin = Origin { connection: &self.connection.name, link, scrubber: &scrubber };
+        map::alert(&task.event, &task.uuid, &origin, &self.config.marks, reports)
+    }
+
+    fn common(&self) -> Common<'_> {
+        Common {
+            settings: &self.config.settings,
+            case_template: self.config.marks.case_template.as_deref(),
+            part: self.part,
+            clock: self.network.clock(),
+            dry_run: self.dry_run,
+        }
+    }
+}
+
+impl Reading<'_> {
+    fn read(&mut self) -> Result<()> {
+        let Sync { misp, .. } = self.sync;
+        let Task { event, uuid, .. } = self.task;
+        self.check_size()?;
+        misp.chunks(uuid, event, &mut |chunk| self.chunk(chunk))
+    }
+
+    /// A feed does not say how large an event is: it is counted first, if that decides whether it is imported.
+    fn check_size(&self) -> Result<()> {
+        let filters = &self.sync.config.filters;
+        let is_new = self.hands.iter().all(Hand::is_new);
+        if self.task.event.attribute_count.is_some() || filters.max_attributes == 0 || !is_new {
+            return Ok(());
+        }
+        let mut number = 0;
+        self.sync.misp.chunks(&self.task.uuid, &self.task.event, &mut |chunk| {
+            number += chunk
+                .rows
+                .iter()
+                .filter(|row| !matches!(&row.attribute, Element::Good(one) if one.deleted == Some(true)))
+                .count() as u64;
+            if filters.is_too_large(number) { bail!(TooLarge) } else { Ok(()) }
+        })
+    }
+
+    fn chunk(&mut self, chunk: Chunk) -> Result<()> {
+        let part = self.sync.part;
+        let number = chunk.rows.len() as u64;
+        part.fetched(Item::Attributes, number);
+        self.attributes += number;
+        self.chunks += 1;
+        if chunk.is_last {
+            self.alert = self.sync.alert(self.task, &chunk.reports);
+        }
+        let mut batch = self.batch(chunk);
+        self.annotate(&mut batch);
+        let of_hands = self.put(&batch);
+        for wanted in &batch.observables {
+            let Some(desk) = self.hands.first().map(|hand| hand.desk) else { break };
+            let (data_type, data) = desk.types.key(&wanted.data_type, &wanted.data);
+            self.live.insert(digest(&data_type, &data), true);
+        }
+        for slot in &batch.slots {
+            let verdict = match slot {
+                Slot::Is(verdict) => verdict.clone(),
+                Slot::Becomes(places) => {
+                    let of_hand = |verdicts: &Vec<Verdict>| {
+                        worst(places.iter().filter_map(|place| verdicts.get(*place)).cloned())
+                    };
+                    worst(of_hands.iter().filter_map(of_hand)).unwrap_or(Verdict::Created)
+                }
+            };
+            self.note(verdict);
+        }
+        if let Some(shown) = &mut self.shown {
+            shown.take(batch.observables);
+        }
+        if self.is_real() {
+            self.record(|verdict| verdict);
+        }
+        let is_over = !self.hands.is_empty() && self.hands.iter().all(Hand::is_stopped);
+        if is_over { bail!("the rest of the event is not read, since nothing more can be written") } else { Ok(()) }
+    }
+
+    fn batch(&mut self, chunk: Chunk) -> Batch {
+        let Sync { config, part, .. } = self.sync;
+        let scrubber = part.run.scrubber();
+        let usual = DataTypes::thehive4();
+        let types = self.hands.first().map(|hand| &hand.desk.types);
+        let key = |data_type: &str, data: &str| match types {
+            Some(types) => types.key(data_type, data),
+            None => (data_type.to_owned(), data.to_owned()),
+        };
+        let setup = Setup {
+            event_tlp: self.alert.tlp,
+            data_types: types.map_or(&usual, |types| &types.data_types),
+            marks: &config.marks,
+            scrubber: &scrubber,
+            key: &key,
+        };
+        let rows =
+            chunk.rows.into_iter().map(|row| (row.attribute, row.within.map(|within| (within.name, within.uuid))));
+        let live = &mut self.live;
+        match types {
+            Some(_) => batch::batch(rows, &config.choice, &setup, &mut |digest| {
+                live.entry(digest).or_insert(false);
+            }),
+            None => batch::batch(rows, &config.choice, &setup, &mut |_| {}),
+        }
+    }
+
+    /// Names the warninglists that have an observable. A hit never takes anything out.
+    fn annotate(&mut self, batch: &mut Batch) {
+        let Sync { misp, config, part, .. } = self.sync;
+        if config.settings.warninglists == Warninglists::Off || batch.observables.is_empty() {
+            return;
+        }
+        let mut values: Vec<&str> = batch.observables.iter().map(|one| one.data.as_str()).collect();
+        values.sort_unstable();
+        values.dedup();
+        let hits = match misp.warninglists(&values) {
+            Ok(hits) => hits,
+            Err(error) => {
+                part.warn(format!(
+                    "some observables are not compared with MISP's warninglists: {}",
+                    worker::line(&error)
+                ));
+                return;
+            }
+        };
+        let scrubber = part.run.scrubber();
+        for one in &mut batch.observables {
+            let Some(lists) = hits.get(&one.data).filter(|lists| !lists.is_empty()) else { continue };
+            self.warninglisted += 1;
+            for list in lists {
+                map::add_tag(&mut one.tags, &format!("misp:warninglist=\"{list}\""), &scrubber);
+            }
+        }
+    }
+
+    /// Puts the observables into each alert: their verdicts, by hand.
+    fn put(&mut self, batch: &Batch) -> Vec<Vec<Verdict>> {
+        let Self { hands, live, alert, .. } = self;
+        let is_again = |desk: &Desk, one: &map::Wanted| {
+            let (data_type, data) = desk.types.key(&one.data_type, &one.data);
+            live.get(&digest(&data_type, &data)) == Some(&true)
+        };
+        let of_hand = |hand: &mut Hand<'_>| {
+            let desk = hand.desk;
+            hand.page(alert, &batch.observables, &|one| is_again(desk, one))
+        };
+        hands.iter_mut().map(of_hand).collect()
+    }
+
+    fn note(&mut self, verdict: Verdict) {
+        match self.verdicts.iter_mut().find(|(known, _)| *known == verdict) {
+            Some((_, number)) => *number += 1,
+            None => self.verdicts.push((verdict, 1)),
+        }
+    }
+
+    /// True if what is written counts, whatever becomes of the rest of the event.
+    fn is_real(&self) -> bool {
+        !self.hands.is_empty() && !self.sync.dry_run
+    }
+
+    /// Writes the attributes' verdicts so far into the ledger.
+    fn record(&mut self, of: impl Fn(Verdict) -> Verdict) {
+        let part = self.sync.part;
+        for (verdict, number) in std::mem::take(&mut self.verdicts) {
+            let verdict = of(verdict);
+            if let Verdict::Failed(reason) = &verdict {
+                part.fail(format!("event {}: {number} attributes: {reason}", self.task.uuid));
+            }
+            part.record(Item::Attributes, &verdict, number);
+        }
+    }
+
+    fn end(mut self, read: Result<()>) {
+        let Sync { part, config, .. } = self.sync;
+        let is_whole = read.is_ok();
+        let broken = match read {
+            Ok(()) => None,
+            Err(error) if error.is::<TooLarge>() => Some(Verdict::Skipped(config.filters.too_large())),
+            Err(error) => Some(Verdict::Failed(worker::line(&error))),
+        };
+        let mut ends = Vec::new();
+        for hand in std::mem::take(&mut self.hands) {
+            if is_whole || hand.is_stopped() {
+                ends.push(hand.finish(&self.alert, self.chunks > 1, &self.live, &|| self.sync.is_same(self.task)));
+            }
+        }
+        let verdict = worst(ends.iter().map(|end| end.verdict.clone()));
+        let verdict = verdict.filter(|verdict| matches!(verdict, Verdict::Failed(_))).or(broken);
+        let verdict = verdict.or_else(|| worst(ends.iter().map(|end| end.verdict.clone()))).unwrap_or(Verdict::Created);
+        self.settle(&verdict);
+        if let Verdict::Failed(reason) = &verdict {
+            part.fail(format!("event {}: {reason}", self.task.uuid));
+        }
+        part.record(Item::Events, &verdict, 1);
+        let line = self.sync.line(&self.task.event, &self.task.uuid, &verdict, self.attributes);
+        part.show_event(EventLine {
+            place: self.task.place,
+            alert: ends.iter().find_map(|end| end.link.clone()),
+            removed: ends.iter().map(|end| end.removed).sum(),
+            warninglisted: self.warninglisted,
+            ..line
+        });
+        if let Some(shown) = self.shown.take().filter(|_| is_whole) {
+            shown.show(&self.alert, self.sync);
+        }
+    }
+
+    /// Attributes that were only looked at share the fate of their event.
+    fn settle(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Created | Verdict::Updated | Verdict::Unchanged => self.record(|verdict| verdict),
+            Verdict::Skipped(rule) => self.record(|_| Verdict::Skipped(rule.clone())),
+            Verdict::Failed(_) => self.record(|_| Verdict::Failed("its event was not read to the end".to_owned())),
+        }
+    }
+}
+
+/// The first that applies of failed, created, updated, unchanged, skipped.
+fn worst(verdicts: impl Iterator<Item = Verdict>) -> Option<Verdict> {
+    verdicts.min_by_key(|verdict| match verdict {
+        Verdict::Failed(_) => 0,
+        Verdict::Created => 1,
+        Verdict::Updated => 2,
+        Verdict::Unchanged => 3,
+        Verdict::Skipped(_) => 4,
+    })
+}
+
+/// Says that an event has more attributes than are wanted.
+#[derive(Debug)]
+struct TooLarge;
+
+impl std::fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the event is too large")
+    }
+}
+
+impl std::error::Error for TooLarge {}

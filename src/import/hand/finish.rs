@@ -1,0 +1,165 @@
+//! The end of an alert's import: what the event has no more goes, and the state line is written.
+
+use std::collections::HashMap;
+
+use anyhow::{Result, anyhow, bail};
+
+use super::{ATTEMPTS, Ended, Hand, NO_TIME, PAUSE};
+use crate::import::batch::{Digest, digest};
+use crate::import::compare::{self, Outcome};
+use crate::import::map::AlertWanted;
+use crate::import::plan;
+use crate::ledger::Verdict;
+use crate::thehive::Trouble;
+use crate::thehive::wire::{Alert, Observable};
+use crate::worker;
+
+impl Hand<'_> {
+    /// Takes out what the event has no more, and writes down what the alert was made from. `live` has the digest of
+    /// every attribute of the event; `is_same` tells whether the event is still as it was when its reading began.
+    pub(in crate::import) fn finish(
+        mut self,
+        alert: &AlertWanted,
+        is_paged: bool,
+        live: &HashMap<Digest, bool>,
+        is_same: &dyn Fn() -> Result<bool>,
+    ) -> Ended {
+        let done = match self.stopped.take() {
+            Some(reason) => Err(reason),
+            None => {
+                let done = self.end(alert, is_paged, live, is_same);
+                done.map_err(|error| self.desk.named(&worker::line(&error)))
+            }
+        };
+        let verdict = match done {
+            Err(reason) => Verdict::Failed(reason),
+            Ok(_) if self.is_new => Verdict::Created,
+            Ok(is_real) if is_real || self.is_changed => Verdict::Updated,
+            Ok(_) => Verdict::Unchanged,
+        };
+        let link = self.alert.as_ref().map(|alert| self.desk.hive.alert_link(&alert.id));
+        Ended { verdict, link, removed: self.removed }
+    }
+
+    fn end(
+        &mut self,
+        alert: &AlertWanted,
+        is_paged: bool,
+        live: &HashMap<Digest, bool>,
+        is_same: &dyn Fn() -> Result<bool>,
+    ) -> Result<bool> {
+        if self.is_new && self.common.dry_run {
+            return Ok(true);
+        }
+        let mut is_complete = !self.is_open;
+        let gone = if self.is_new { Vec::new() } else { self.gone(live)? };
+        if (is_paged || !gone.is_empty()) && !is_same()? {
+            is_complete = false;
+        } else {
+            for id in gone {
+                self.remove(&id)?;
+            }
+        }
+        self.tell(alert, is_complete)
+    }
+
+    /// The observables that no attribute of the event stands for any more: ours, untouched, and not sighted.
+    fn gone(&self, live: &HashMap<Digest, bool>) -> Result<Vec<String>> {
+        let Some(alert) = &self.alert else { return Ok(Vec::new()) };
+        let mut gone = Vec::new();
+        self.desk.hive.each_observable(&alert.id, &mut |one| {
+            let is_live = self.names(&one).iter().any(|digest| live.contains_key(digest));
+            if !is_live && !one.sighted && plan::is_ours(&one, &self.desk.login) {
+                gone.push(one.id);
+            }
+            Ok(())
+        })?;
+        Ok(gone)
+    }
+
+    /// Under which digests an observable may be live: its value; of a file its name and its hashes.
+    fn names(&self, one: &Observable) -> Vec<Digest> {
+        let of = |data: &str| {
+            let (data_type, data) = self.desk.types.key(&one.data_type, data);
+            digest(&data_type, &data)
+        };
+        match &one.attachment {
+            Some(file) => std::iter::once(&file.name).chain(&file.hashes).map(|name| of(name)).collect(),
+            None => vec![of(&one.data)],
+        }
+    }
+
+    fn remove(&mut self, id: &str) -> Result<()> {
+        if self.common.clock.is_near_the_end() {
+            bail!(NO_TIME);
+        }
+        let removed = match self.common.dry_run {
+            true => Ok(()),
+            false => self.desk.write(|hive| hive.delete_observable(id)),
+        };
+        match removed.map_err(Trouble::of) {
+            Ok(()) => self.removed += 1,
+            Err(Trouble::Gone(_)) => {}
+            Err(
+                Trouble::Content(failure)
+                | Trouble::Duplicate(failure)
+                | Trouble::Denied(failure)
+                | Trouble::Unclear(failure),
+            ) => return Err(failure.into()),
+        }
+        self.is_changed = true;
+        Ok(())
+    }
+
+    /// The last write: fields, tags and the state line, on the alert as it is now.
+    fn tell(&mut self, wanted: &AlertWanted, is_complete: bool) -> Result<bool> {
+        let settings = self.common.settings;
+        let outcome = Outcome {
+            scale: self.desk.scale,
+            is_five: self.desk.is_five,
+            is_complete,
+            has_new_ioc: self.has_new_ioc && !self.is_new,
+            reopens: settings.reopen,
+        };
+        let mut is_real = false;
+        let mut last = None;
+        for _ in 0..ATTEMPTS {
+            let Some(alert) = self.look()? else { bail!("the alert is gone from TheHive") };
+            let change = compare::change(wanted, self.from.event, self.from.uuid, &alert, outcome);
+            is_real |= change.is_real;
+            if change.body.is_empty() || self.common.dry_run {
+                self.reopen(&alert, outcome);
+                return Ok(is_real);
+            }
+            match self.desk.write(|hive| hive.change_alert(&alert.id, &change.body.into())).map_err(Trouble::of) {
+                Ok(()) => {
+                    self.reopen(&alert, outcome);
+                    return Ok(is_real);
+                }
+                Err(Trouble::Unclear(failure)) => {
+                    self.common.clock.pause(PAUSE);
+                    last = Some(failure);
+                }
+                Err(
+                    Trouble::Content(failure)
+                    | Trouble::Duplicate(failure)
+                    | Trouble::Gone(failure)
+                    | Trouble::Denied(failure),
+                ) => return Err(failure.into()),
+            }
+        }
+        Err(last.map_or_else(|| anyhow!("TheHive did not change the alert"), Into::into))
+    }
+
+    /// TheHive 5: a closed alert is opened by its status, for which there is a permission of its own.
+    fn reopen(&self, alert: &Alert, outcome: Outcome) {
+        let is_closed = outcome.is_five && alert.stage == "Closed";
+        if !is_closed || !outcome.has_new_ioc || !outcome.reopens || self.common.dry_run {
+            return;
+        }
+        let status = serde_json::json!({"status": "New"});
+        if let Err(failure) = self.desk.write(|hive| hive.change_alert(&alert.id, &status)) {
+            self.common.part.warn(format!("event {}: its alert is not opened again: {failure}", self.from.uuid));
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! One alert in hand, in one organisation: created or found, filled page by page, and told at the end what it was made
+//! from. A write that may or may not have arrived is never repeated blindly: what is there is looked at first.
+
+mod create;
+mod finish;
+mod put;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use uuid::Uuid;
+
+use super::desk::Desk;
+use super::map::{AlertWanted, Wanted};
+use super::plan;
+use super::settings::Settings;
+use crate::full::PartOf;
+use crate::ledger::Verdict;
+use crate::misp::wire::Event;
+use crate::thehive::wire::{Alert, Observable};
+use crate::time::Clock;
+use crate::worker;
+use put::Round;
+
+/// How often a write is tried that may or may not have arrived.
+const ATTEMPTS: usize = 4;
+/// TheHive may still be at work on a write whose answer was lost.
+const PAUSE: Duration = Duration::from_secs(2);
+const NO_TIME: &str = "the deadline is near (\"deadline_minutes\"): the rest comes with the next run";
+
+/// What all alerts of a connection have in common.
+pub(super) struct Common<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) case_template: Option<&'a str>,
+    pub(super) part: &'a PartOf,
+    pub(super) clock: Clock,
+    pub(super) dry_run: bool,
+}
+
+/// The event that an alert is made from.
+#[derive(Clone, Copy)]
+pub(super) struct From<'a> {
+    pub(super) event: &'a Event,
+    pub(super) uuid: &'a Uuid,
+}
+
+/// An alert in hand.
+pub(super) struct Hand<'a> {
+    pub(super) desk: &'a Desk,
+    common: &'a Common<'a>,
+    from: From<'a>,
+    alert: Option<Alert>,
+    /// This run made it, or would.
+    is_new: bool,
+    /// Nothing is in it but what this run knows of.
+    is_fresh: bool,
+    has_new_ioc: bool,
+    /// Something that is wanted is not in, and may be next time.
+    is_open: bool,
+    is_changed: bool,
+    removed: u64,
+    stopped: Option<String>,
+}
+
+/// How an alert ended.
+pub(super) struct Ended {
+    pub(super) verdict: Verdict,
+    pub(super) link: Option<String>,
+    pub(super) removed: u64,
+}
+
+/// What was sent of which place, and what it becomes if it is found there.
+type Sent = HashMap<usize, Verdict>;
+
+impl<'a> Hand<'a> {
+    /// Takes an alert in hand; none for one that is to be created.
+    pub(super) fn new(desk: &'a Desk, common: &'a Common<'a>, from: From<'a>, alert: Option<Alert>) -> Self {
+        Self {
+            desk,
+            common,
+            from,
+            is_new: alert.is_none(),
+            alert,
+            is_fresh: false,
+            has_new_ioc: false,
+            is_open: false,
+            is_changed: false,
+            removed: 0,
+            stopped: None,
+        }
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// True if nothing more can be done for it in this run.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.is_some()
+    }
+
+    /// Puts a page of observables in, each with its verdict. `is_again` tells which of them an earlier page had.
+    pub(super) fn page(
+        &mut self,
+        alert: &AlertWanted,
+        wanted: &[Wanted],
+        is_again: &dyn Fn(&Wanted) -> bool,
+    ) -> Vec<Verdict> {
+        let mut verdicts = vec![None; wanted.len()];
+        if self.stopped.is_none()
+            && let Err(error) = self.fill(alert, wanted, is_again, &mut verdicts)
+        {
+            self.stopped = Some(self.desk.named(&worker::line(&error)));
+        }
+        let reason = self.stopped.clone().unwrap_or_default();
+        verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|| Verdict::Failed(reason.clone()))).collect()
+    }
+
+    fn fill(
+        &mut self,
+        alert: &AlertWanted,
+        wanted: &[Wanted],
+        is_again: &dyn Fn(&Wanted) -> bool,
+        verdicts: &mut [Option<Verdict>],
+    ) -> Result<()> {
+        if self.common.clock.is_near_the_end() {
+            bail!(NO_TIME);
+        }
+        let mut sent = Sent::new();
+        if self.alert.is_none() {
+            if self.common.dry_run {
+                verdicts.iter_mut().for_each(|verdict| *verdict = Some(Verdict::Created));
+                return Ok(());
+            }
+            self.create(alert, wanted, verdicts, &mut sent)?;
+        }
+        let Some(id) = self.alert.as_ref().map(|alert| alert.id.clone()) else { return Ok(()) };
+        let mut why = "TheHive did not store it".to_owned();
+        for _ in 0..ATTEMPTS {
+            let open: Vec<usize> = open(verdicts);
+            if open.is_empty() {
+                return Ok(());
+            }
+            let known = if self.is_fresh { HashMap::new() } else { self.known(&id, wanted, &open)? };
+            self.is_fresh = false;
+            let mut round =
+                Round { id: &id, wanted, known: &known, is_again, verdicts: &mut *verdicts, sent: &mut sent };
+            if let Some(reason) = self.round(&mut round, &open)? {
+                why = format!("not verified: {reason}");
+                self.common.clock.pause(PAUSE);
+            }
+        }
+        for place in open(verdicts) {
+            self.is_open = true;
+            set(verdicts, place, Verdict::Failed(why.clone()));
+        }
+        Ok(())
+    }
+
+    fn look(&self) -> Result<Option<Alert>> {
+        self.desk.hive.alert(&self.source(), self.from.uuid)
+    }
+
+    fn source(&self) -> String {
+        super::map::source(&self.common.part.name(), &self.common.part.run.scrubber())
+    }
+
+    /// The observables of the alert that have one of the wanted values still open.
+    fn known(&self, id: &str, wanted: &[Wanted], open: &[usize]) -> Result<HashMap<(String, String), Observable>> {
+        let types = &self.desk.types;
+        let of_open = || open.iter().filter_map(|place| wanted.get(*place));
+        // TheHive may have lower-cased a value when it stored it.
+        let keys: Vec<_> = of_open().map(|one| types.key(&one.data_type, &one.data)).collect();
+        let lowered = keys.iter().zip(of_open()).filter(|((_, key), one)| *key != one.data);
+        let mut data: Vec<&str> = of_open().map(|one| one.data.as_str()).collect();
+        data.extend(lowered.map(|((_, key), _)| key.as_str()));
+        data.sort_unstable();
+        data.dedup();
+        let mut known = HashMap::new();
+        for one in self.desk.hive.known(id, &data)? {
+            let is_ours = plan::is_ours(&one, &self.desk.login);
+            let key = types.key(&one.data_type, &one.data);
+            if is_ours || !known.contains_key(&key) {
+                known.insert(key, one);
+            }
+        }
+        Ok(known)
+    }
+}
+
+fn open(verdicts: &[Option<Verdict>]) -> Vec<usize> {
+    let open = verdicts.iter().enumerate().filter(|(_, verdict)| verdict.is_none());
+    open.map(|(place, _)| place).collect()
+}
+
+fn set(verdicts: &mut [Option<Verdict>], place: usize, verdict: Verdict) {
+    if let Some(slot) = verdicts.get_mut(place) {
+        *slot = Some(verdict);
+    }
+}

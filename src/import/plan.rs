@@ -1,0 +1,151 @@
+//! What becomes of each wanted observable of an alert: added, changed, or left. And how the ones to be added are put
+//! together, so that one call carries many. Pure.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+use super::compare::tlp_number;
+use super::map::Wanted;
+use crate::markings::Scale;
+use crate::thehive::Group;
+use crate::thehive::wire::Observable;
+
+/// What is to be done about a wanted observable.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// It is not there.
+    Add,
+    /// It is there, ours, and differs: the body of the PATCH.
+    Change(Map<String, Value>),
+    /// It is there as wanted, or a person has touched it.
+    Keep,
+}
+
+/// True for an observable that no person has touched since this program's user wrote it.
+#[must_use]
+pub fn is_ours(observable: &Observable, login: &str) -> bool {
+    observable.created_by == login && (observable.updated_by.is_empty() || observable.updated_by == login)
+}
+
+/// Decides about one observable. `is_again` says that an earlier page of the same event wanted it too: then what that
+/// page wanted stays, and this one adds to it.
+#[must_use]
+pub fn step(wanted: &Wanted, known: Option<&Observable>, login: &str, scale: Scale, is_again: bool) -> Step {
+    let Some(known) = known else { return Step::Add };
+    if !is_ours(known, login) {
+        return Step::Keep;
+    }
+    let mut change = Map::new();
+    let mut tags = wanted.tags.clone();
+    let (mut ioc, mut tlp) = (wanted.ioc, tlp_number(wanted.tlp, scale));
+    if is_again {
+        tags = known.tags.clone();
+        tags.extend(wanted.tags.iter().filter(|tag| !known.tags.contains(tag)).cloned());
+        ioc |= known.ioc;
+        tlp = tlp.max(known.tlp.and_then(|tlp| u8::try_from(tlp).ok()).unwrap_or(0));
+    } else if known.message.trim() != wanted.message.trim() {
+        change.insert("message".to_owned(), json!(wanted.message));
+    }
+    if !is_same_set(&tags, &known.tags) {
+        change.insert("tags".to_owned(), json!(tags));
+    }
+    if ioc != known.ioc {
+        change.insert("ioc".to_owned(), json!(ioc));
+    }
+    if known.tlp != Some(i64::from(tlp)) {
+        change.insert("tlp".to_owned(), json!(tlp));
+    }
+    if change.is_empty() { Step::Keep } else { Step::Change(change) }
+}
+
+fn is_same_set(some: &[String], other: &[String]) -> bool {
+    some.iter().all(|tag| other.contains(tag)) && other.iter().all(|tag| some.contains(tag))
+}
+
+/// Observables of one call: all but their data is the same.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    /// What is sent.
+    pub group: Group,
+    /// Which of the wanted ones these are, one for each of the group's data.
+    pub places: Vec<usize>,
+}
+
+impl Parcel {
+    /// Its two halves; none if it holds a single one.
+    #[must_use]
+    pub fn halves(self) -> Option<[Self; 2]> {
+        if self.places.len() < 2 {
+            return None;
+        }
+        let Self { mut group, mut places } = self;
+        let middle = places.len() / 2;
+        let (more, later) = (group.data.split_off(middle), places.split_off(middle));
+        let second = Self { group: Group { data: more, ..group.clone() }, places: later };
+        Some([Self { group, places }, second])
+    }
+}
+
+/// The most values in one call: TheHive works through them one by one.
+pub const MOST_VALUES: usize = 1_000;
+
+/// Puts together what can go in one call, of at most so many bytes.
+#[must_use]
+pub fn parcels(wanted: &[Wanted], places: &[usize], scale: Scale, most_bytes: usize) -> Vec<Parcel> {
+    type Key<'a> = (&'a str, u8, &'a [String], &'a str, bool);
+    let mut parcels: Vec<Parcel> = Vec::new();
+    let mut open: HashMap<Key<'_>, (usize, usize)> = HashMap::new();
+    for place in places {
+        let Some(one) = wanted.get(*place) else { continue };
+        let tlp = tlp_number(one.tlp, scale);
+        let size = written(&one.data);
+        let key: Key<'_> = (&one.data_type, tlp, &one.tags, &one.message, one.ioc);
+        let fits = |(at, bytes): &&mut (usize, usize)| {
+            *bytes + size <= most_bytes && parcels.get(*at).is_some_and(|parcel| parcel.places.len() < MOST_VALUES)
+        };
+        if let Some((at, bytes)) = open.get_mut(&key).filter(|open| fits(&open)) {
+            *bytes += size;
+            if let Some(parcel) = parcels.get_mut(*at) {
+                parcel.group.data.push(one.data.clone());
+                parcel.places.push(*place);
+            }
+            continue;
+        }
+        let around = written(&one.message) + one.tags.iter().map(|tag| written(tag)).sum::<usize>() + 200;
+        open.insert(key, (parcels.len(), around + size));
+        let group = Group {
+            data_type: one.data_type.clone(),
+            data: vec![one.data.clone()],
+            tlp,
+            tags: one.tags.clone(),
+            message: one.message.clone(),
+            ioc: one.ioc,
+        };
+        parcels.push(Parcel { group, places: vec![*place] });
+    }
+    parcels
+}
+
+/// Of these parcels the first ones that go with the alert itself, in one call; the rest follows.
+#[must_use]
+pub fn first(parcels: Vec<Parcel>, most_bytes: usize) -> (Vec<Parcel>, Vec<Parcel>) {
+    let (mut bytes, mut values) = (0, 0);
+    parcels.into_iter().partition(|parcel| {
+        let group = &parcel.group;
+        let texts = group.data.iter().chain(&group.tags).chain([&group.message]);
+        bytes += texts.map(|text| written(text)).sum::<usize>() + 200;
+        values += group.data.len();
+        bytes <= most_bytes && values <= MOST_VALUES
+    })
+}
+
+/// Bytes of a text in JSON, with quotes and comma.
+fn written(text: &str) -> usize {
+    let of = |byte: u8| match byte {
+        b'"' | b'\\' => 2,
+        0..=0x1f => 6,
+        _ => 1,
+    };
+    text.bytes().map(of).sum::<usize>() + 3
+}

@@ -1,0 +1,148 @@
+//! After the list: the alerts of this source that were created or changed in the window, and whose events were not listed,
+//! are looked after. Their events are asked for by name, without any filter, so that an event that slipped off a page, one
+//! that is being edited and one that is gone are told apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::compare::WITHDRAWN;
+use super::map;
+use super::sync::{Listing, Sync};
+use crate::full::EventLine;
+use crate::ledger::{Item, Verdict};
+use crate::misp::Listed;
+use crate::misp::wire::Event;
+use crate::thehive::{ALERTS_PAGE, Alert};
+
+const GONE: &str = "gone from MISP";
+const EDITED: &str = "being edited (not published at the moment)";
+
+/// The alerts of events that are gone, by event: the desk's number and the alert.
+type Gone = BTreeMap<Uuid, Vec<(usize, Alert)>>;
+
+impl Sync<'_> {
+    /// Looks after the alerts whose events were not listed.
+    pub(super) fn revisit(&self, listing: &mut Listing<'_>, since: i64) -> Result<()> {
+        let source = map::source(&self.connection.name, &self.part.run.scrubber());
+        let mut gone = Gone::new();
+        let mut asked = BTreeSet::new();
+        for (number, desk) in self.desks.iter().enumerate() {
+            for page in 0.. {
+                let alerts = desk.hive.alerts_since(&source, since.saturating_mul(1_000), page)?;
+                let is_last = alerts.len() < ALERTS_PAGE;
+                self.page(listing, number, alerts, &mut gone, &mut asked)?;
+                if is_last {
+                    break;
+                }
+            }
+        }
+        self.compare(listing)?;
+        self.import_new(listing);
+        self.withdraw(gone, asked.len());
+        Ok(())
+    }
+
+    fn page(
+        &self,
+        listing: &mut Listing<'_>,
+        desk: usize,
+        alerts: Vec<Alert>,
+        gone: &mut Gone,
+        asked: &mut BTreeSet<Uuid>,
+    ) -> Result<()> {
+        let mut unknown: BTreeMap<Uuid, Alert> = BTreeMap::new();
+        for alert in alerts {
+            let Ok(uuid) = Uuid::parse_str(&alert.source_ref) else { continue };
+            let is_gone = gone.contains_key(&uuid);
+            if is_gone || !listing.handled.contains(&uuid) {
+                unknown.insert(uuid, alert);
+            }
+        }
+        let uuids: Vec<Uuid> = unknown.keys().filter(|uuid| !gone.contains_key(*uuid)).copied().collect();
+        let there = if uuids.is_empty() { Vec::new() } else { self.misp.listed(&uuids)? };
+        asked.extend(&uuids);
+        for (uuid, event) in there {
+            if unknown.remove(&uuid).is_none() {
+                continue;
+            }
+            if self.config.filters.published_only && event.published != Some(true) {
+                listing.handled.insert(uuid);
+                self.part.fetched(Item::Events, 1);
+                self.conclude(u64::MAX, &event, &uuid, &Verdict::Skipped(EDITED.to_owned()));
+            } else {
+                self.row(listing, Listed::Event(Box::new(event), uuid))?;
+            }
+        }
+        for (uuid, alert) in unknown {
+            if listing.handled.insert(uuid) {
+                self.part.fetched(Item::Events, 1);
+            }
+            gone.entry(uuid).or_default().push((desk, alert));
+        }
+        Ok(())
+    }
+
+    /// Reports the events that are gone, and tags their alerts if that is wanted. If very many are gone at once, it is more
+    /// likely that they are hidden from us for a while, so none is tagged.
+    fn withdraw(&self, gone: Gone, asked: usize) {
+        const FEW: usize = 3;
+        let is_many = gone.len() > FEW.max(asked / 10);
+        let marks = self.config.settings.mark_withdrawn;
+        if is_many && marks {
+            self.part.warn(format!(
+                "{} of {asked} events that have alerts are not to be seen in MISP any more: none of these alerts is tagged {WITHDRAWN}, \
+                 since the key may see less than before",
+                gone.len()
+            ));
+        }
+        for (uuid, alerts) in gone {
+            let title = alerts.first().map(|(_, alert)| alert.title.clone()).unwrap_or_default();
+            let verdict = match marks && !is_many {
+                true => self.tag(&alerts),
+                false => Verdict::Skipped(GONE.to_owned()),
+            };
+            if let Verdict::Failed(reason) = &verdict {
+                self.part.fail(format!("event {uuid}: {reason}"));
+            }
+            self.part.record(Item::Events, &verdict, 1);
+            let mut event = Event::default();
+            event.info = title;
+            let link = alerts.first().and_then(|(desk, alert)| Some(self.desks.get(*desk)?.hive.alert_link(&alert.id)));
+            let reason = verdict.reason().unwrap_or("gone from MISP: the alert is tagged").to_owned();
+            let line = self.line(&event, &uuid, &verdict, 0);
+            self.part.show_event(EventLine {
+                alert: link,
+                reason: Some(reason),
+                tlp: String::new(),
+                place: u64::MAX,
+                ..line
+            });
+        }
+    }
+
+    fn tag(&self, alerts: &[(usize, Alert)]) -> Verdict {
+        let mut verdict = Verdict::Skipped(GONE.to_owned());
+        for (desk, alert) in alerts {
+            let Some(desk) = self.desks.get(*desk) else { continue };
+            if alert.follow == Some(false) || alert.tags.iter().any(|tag| tag == WITHDRAWN) {
+                continue;
+            }
+            let body = match desk.is_five {
+                true => json!({"addTags": [WITHDRAWN]}),
+                false => json!({"tags": alert.tags.iter().map(String::as_str).chain([WITHDRAWN]).collect::<Vec<_>>()}),
+            };
+            let tagged = match self.dry_run {
+                true => Ok(()),
+                false => desk.write(|hive| hive.change_alert(&alert.id, &body)),
+            };
+            match tagged {
+                Ok(()) => verdict = Verdict::Updated,
+                Err(failure) => return Verdict::Failed(failure.to_string()),
+            }
+        }
+        verdict
+    }
+}

@@ -1,0 +1,83 @@
+//! The options of an import that say how alerts are written to TheHive.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use crate::export::settings::Warninglists;
+use crate::secret::Secret;
+
+/// Where alerts go, and what may be done with those that are there.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Settings {
+    /// The URL of TheHive, where the alerts are written. Without it and `thehive_key` they are only reported. Its host is the default of `instance`.
+    #[serde(default)]
+    pub thehive_url: Option<String>,
+    /// The API key of a TheHive user who may create and change alerts and their observables.
+    #[serde(default)]
+    pub thehive_key: Option<Secret>,
+    /// The TheHive organisations that get the alerts. Default: the one of the user of `thehive_key`.
+    #[serde(default)]
+    pub thehive_organisations: Vec<String>,
+    /// How many new alerts a run creates for each connection, those of the newest events; the others come with the next runs; 0 for no limit.
+    #[serde(default = "hundred")]
+    pub max_new_alerts: u64,
+    /// Tag the observables that are on one of MISP's warninglists with `misp:warninglist="…"`, or not.
+    #[serde(default)]
+    pub warninglists: Warninglists,
+    /// The file of an attachment or malware sample: `hashes` (its name and hash only), or `download` (also the file itself).
+    #[serde(default)]
+    pub import_attachments: Attachments,
+    /// Files above this size in MiB are not imported, their hashes are; 0 for no limit.
+    #[serde(default = "thirty")]
+    pub max_attachment_mb: u64,
+    /// Add new observables also to the case that an alert was imported into.
+    #[serde(default)]
+    pub update_cases: bool,
+    /// Open an ignored or closed alert again when its event brings a new IOC.
+    #[serde(default)]
+    pub reopen: bool,
+    /// Tag the alert of an event that is gone from MISP with `misp:withdrawn`.
+    #[serde(default)]
+    pub mark_withdrawn: bool,
+    /// Import the events that a click finds, if they pass every filter.
+    #[serde(default)]
+    pub click_imports: bool,
+    /// How many events are read at once from each connection.
+    #[serde(default = "two")]
+    #[schemars(range(min = 1))]
+    pub max_parallel: u64,
+    /// Report what would be written, and write nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+fn hundred() -> u64 {
+    100
+}
+
+fn thirty() -> u64 {
+    30
+}
+
+fn two() -> u64 {
+    2
+}
+
+/// What comes of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Attachments {
+    /// Its name and hashes.
+    #[default]
+    Hashes,
+    /// Also the file.
+    Download,
+}
+
+impl Settings {
+    /// The largest file that is imported, in bytes.
+    #[must_use]
+    pub fn most_bytes(&self) -> u64 {
+        if self.max_attachment_mb == 0 { u64::MAX } else { self.max_attachment_mb.saturating_mul(1 << 20) }
+    }
+}

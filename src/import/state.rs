@@ -1,0 +1,227 @@
+//! The state line: what an alert was made from stands in its description, in the line that begins `[cortex-misp]`, and
+//! nowhere else. By it the next run tells a changed event from an unchanged one, and a field that this program wrote
+//! from one that an analyst edited. Pure.
+
+use std::fmt;
+
+use sha1_smol::Sha1;
+use uuid::Uuid;
+
+use crate::misp::wire::Event;
+
+/// What the line begins with.
+pub const MARK: &str = "[cortex-misp]";
+
+/// A field of an alert that people may edit, and that is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// The title.
+    Title,
+    /// The description, without the state line.
+    Description,
+    /// The severity, as a number.
+    Severity,
+    /// The date, in milliseconds.
+    Date,
+    /// The TLP, as this TheHive numbers it.
+    Tlp,
+    /// The PAP, as a number.
+    Pap,
+    /// The external link.
+    Link,
+}
+
+impl Field {
+    /// All of them, in the order of the line.
+    pub const ALL: [Self; 7] =
+        [Self::Title, Self::Description, Self::Severity, Self::Date, Self::Tlp, Self::Pap, Self::Link];
+
+    /// The word in the line.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Title => "title",
+            Self::Description => "description",
+            Self::Severity => "severity",
+            Self::Date => "date",
+            Self::Tlp => "tlp",
+            Self::Pap => "pap",
+            Self::Link => "link",
+        }
+    }
+}
+
+/// The hash of a field's value, 8 hex digits of SHA-1: trimmed, and with one way of ending lines.
+#[must_use]
+pub fn hash(value: &str) -> String {
+    let digest = Sha1::from(value.replace("\r\n", "\n").trim()).digest().to_string();
+    digest.get(..8).unwrap_or_default().to_owned()
+}
+
+/// What an alert was made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The event.
+    pub event: Uuid,
+    /// Its last change, as it was then.
+    pub timestamp: i64,
+    /// Its last publication, as it was then.
+    pub publish_timestamp: i64,
+    /// True if every observable is in, or refused for good.
+    pub is_complete: bool,
+    /// Of each field the hash of the value that was wanted, written or not.
+    pub hashes: Vec<(Field, String)>,
+}
+
+impl State {
+    /// The state after an import of the event as it is now.
+    #[must_use]
+    pub fn new(event: &Event, uuid: &Uuid, is_complete: bool, hashes: Vec<(Field, String)>) -> Self {
+        Self {
+            event: *uuid,
+            timestamp: event.timestamp.unwrap_or(0),
+            publish_timestamp: event.publish_timestamp.unwrap_or(0),
+            is_complete,
+            hashes,
+        }
+    }
+
+    /// Reads the line of a description; none if there is none that says all this of the event.
+    #[must_use]
+    pub fn find(description: &str, event: &Uuid) -> Option<Self> {
+        description.lines().filter(|line| is_state(line)).find_map(Self::parse).filter(|state| state.event == *event)
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let words = || line.split_whitespace();
+        let value = |name: &str| words().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        let pairs = value("fields").unwrap_or_default().split(',').filter_map(|pair| pair.split_once(':'));
+        let field = |word: &str| Field::ALL.into_iter().find(|field| field.word() == word);
+        Some(Self {
+            event: Uuid::parse_str(value("event")?).ok()?,
+            timestamp: value("timestamp")?.parse().ok()?,
+            publish_timestamp: value("publish_timestamp")?.parse().ok()?,
+            is_complete: value("complete")? == "yes",
+            hashes: pairs.filter_map(|(word, hash)| Some((field(word)?, hash.to_owned()))).collect(),
+        })
+    }
+
+    /// True if the event is now as it was, and all of it is in.
+    #[must_use]
+    pub fn is_current(&self, event: &Event) -> bool {
+        self.is_complete
+            && self.timestamp == event.timestamp.unwrap_or(0)
+            && self.publish_timestamp == event.publish_timestamp.unwrap_or(0)
+    }
+
+    /// True if a field still has the value that this program wanted it to have.
+    #[must_use]
+    pub fn is_ours(&self, field: Field, value: &str) -> bool {
+        self.hashes.iter().any(|(known, hash)| *known == field && *hash == self::hash(value))
+    }
+
+    /// The description with this line: in the place of the one that is there, else at the end.
+    #[must_use]
+    pub fn put(&self, description: &str) -> String {
+        let mut is_in = false;
+        let mut lines: Vec<String> = Vec::new();
+        for line in description.lines() {
+            match (is_state(line), is_in) {
+                (false, _) => lines.push(line.to_owned()),
+                (true, true) => {}
+                (true, false) => {
+                    lines.push(self.to_string());
+                    is_in = true;
+                }
+            }
+        }
+        let text = lines.join("\n");
+        match (is_in, text.trim_end()) {
+            (true, _) => text,
+            (false, "") => self.to_string(),
+            (false, text) => format!("{text}\n\n{self}"),
+        }
+    }
+}
+
+/// A description without the state line: what people read and edit.
+#[must_use]
+pub fn without(description: &str) -> String {
+    let lines: Vec<&str> = description.lines().filter(|line| !is_state(line)).collect();
+    lines.join("\n").trim().to_owned()
+}
+
+fn is_state(line: &str) -> bool {
+    line.trim_start().starts_with(MARK)
+}
+
+/// `[cortex-misp] event=<uuid> timestamp=<t> publish_timestamp=<p> complete=yes|no fields=title:<h>,…`.
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let complete = if self.is_complete { "yes" } else { "no" };
+        let fields: Vec<_> = self.hashes.iter().map(|(field, hash)| format!("{}:{hash}", field.word())).collect();
+        write!(
+            f,
+            "{MARK} event={} timestamp={} publish_timestamp={} complete={complete} fields={}",
+            self.event,
+            self.timestamp,
+            self.publish_timestamp,
+            fields.join(",")
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn state(is_complete: bool) -> State {
+        let hashes = Field::ALL.map(|field| (field, hash(field.word())));
+        State { event: Uuid::from_u128(7), timestamp: 12, publish_timestamp: 34, is_complete, hashes: hashes.to_vec() }
+    }
+
+    #[test]
+    fn a_line_is_read_as_it_was_written() {
+        let description = state(true).put("MISP event\r\nof CIRCL\n");
+        insta::assert_snapshot!(description, @r"
+        MISP event
+        of CIRCL
+
+        [cortex-misp] event=00000000-0000-0000-0000-000000000007 timestamp=12 publish_timestamp=34 complete=yes fields=title:3c6de1b7,description:9d6e2e5b,severity:8b2d2c8f,date:0e3dd4ea,tlp:4e0b6a5c,pap:b5a5b2f1,link:5e7e3a5c
+        ");
+        assert_eq!(State::find(&description, &Uuid::from_u128(7)), Some(state(true)));
+        assert_eq!(State::find(&description, &Uuid::from_u128(8)), None);
+        assert_eq!(without(&description), "MISP event\nof CIRCL");
+    }
+
+    #[test]
+    fn the_line_is_replaced_where_people_moved_it() {
+        let moved = format!("Seen by us.\n  {}\nMore notes.", state(false));
+        assert_eq!(state(true).put(&moved), format!("Seen by us.\n{}\nMore notes.", state(true)));
+        let twice = format!("{}\n{}", state(false), state(false));
+        assert_eq!(state(true).put(&twice), state(true).to_string());
+    }
+
+    #[test]
+    fn a_broken_line_is_none_and_is_replaced() {
+        let broken = "text\n[cortex-misp] event=x timestamp=";
+        assert_eq!(State::find(broken, &Uuid::from_u128(7)), None);
+        assert_eq!(state(true).put(broken), format!("text\n{}", state(true)));
+    }
+
+    #[test]
+    fn only_an_edit_makes_a_field_somebody_elses() {
+        assert!(state(true).is_ours(Field::Title, " title\r\n"));
+        assert!(!state(true).is_ours(Field::Title, "Title"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_people_wrote_stays(text in "(?s).{0,200}") {
+            let put = state(true).put(&text);
+            prop_assert_eq!(without(&put), without(&text));
+            prop_assert_eq!(State::find(&put, &Uuid::from_u128(7)), Some(state(true)));
+            prop_assert_eq!(state(true).put(&put), put);
+        }
+    }
+}

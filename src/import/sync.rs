@@ -1,0 +1,344 @@
+//! The import from one connection: the list of a window is compared, page by page, with the alerts that are there, and
+//! only what is new or changed is read, several events at once. There is no state beside TheHive and MISP, and no cursor:
+//! the comparison is made anew at every run. What was not listed and has an alert is asked for by name at the end.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use anyhow::{Result, anyhow, bail};
+use uuid::Uuid;
+
+use super::compare::{self, Fate};
+use super::desk::Desk;
+use super::event::Task;
+use super::turns::Turns;
+use super::{Config, map};
+use crate::config::connections::{Connection, Target};
+use crate::full::{EventLine, PartOf};
+use crate::http::Network;
+use crate::ids::{self, Ids};
+use crate::ledger::{Item, Verdict};
+use crate::misp::server::Server;
+use crate::misp::wire::Event;
+use crate::misp::{Listed, Misp, Window};
+use crate::thehive::wire::Alert;
+
+/// Events compared at once.
+const PAGE: usize = 500;
+const NO_TIME: &str = "the deadline has passed (\"deadline_minutes\"): the rest comes with the next run";
+const NOT_NEW: &str = "max_new_alerts";
+
+/// The import from one connection.
+pub(super) struct Sync<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) network: &'a Network,
+    pub(super) ids: &'a Ids,
+    pub(super) config: &'a Config,
+    pub(super) part: &'a PartOf,
+    pub(super) misp: Misp,
+    /// Where the alerts go; none if they are only reported.
+    pub(super) desks: &'a [Desk],
+    pub(super) dry_run: bool,
+    /// The most new alerts; 0 for no limit.
+    pub(super) most_new: u64,
+    /// Rules of this run beside the filters.
+    pub(super) turns: Turns,
+    pub(super) narrowed: &'a (dyn Fn(&Event) -> Option<String> + std::marker::Sync),
+}
+
+/// An event of the list, with the alerts that it has.
+struct Row {
+    place: u64,
+    event: Box<Event>,
+    uuid: Uuid,
+}
+
+/// What is found out while the list is read.
+pub(super) struct Listing<'l> {
+    tasks: &'l SyncSender<Task>,
+    rows: Vec<Row>,
+    new: BinaryHeap<Reverse<New>>,
+    /// Events so far, and those of them that were sent to the workers.
+    place: u64,
+    sent: u64,
+    /// Events whose fate is decided, so that none is looked at twice.
+    pub(super) handled: HashSet<Uuid>,
+}
+
+/// A new event, ordered by its number, or in a feed by its last change.
+struct New {
+    rank: i64,
+    task: Task,
+}
+
+impl PartialEq for New {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for New {}
+
+impl PartialOrd for New {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for New {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.rank, self.task.uuid).cmp(&(other.rank, other.task.uuid))
+    }
+}
+
+impl Sync<'_> {
+    /// Imports the events of a window, and then looks after the alerts that were not in it.
+    ///
+    /// # Errors
+    /// What stopped the list. The events that were listed before are imported all the same.
+    pub(super) fn window(&self, window: Window) -> Result<()> {
+        let since = window.since;
+        self.with_workers(|listing| {
+            let listed = self.misp.list(window, &mut |listed| self.row(listing, listed));
+            listed
+                .and_then(|()| self.compare(listing))
+                .and(Ok(()))
+                .and_then(|()| {
+                    self.import_new(listing);
+                    self.revisit(listing, since)
+                })
+                .or_else(|error| {
+                    self.import_new(listing);
+                    Err(error)
+                })
+        })
+    }
+
+    /// Imports these events, whatever their age.
+    ///
+    /// # Errors
+    /// What stopped the comparison.
+    pub(super) fn these(&self, events: Vec<(Uuid, Event)>) -> Result<()> {
+        self.with_workers(|listing| {
+            for (uuid, event) in events {
+                self.row(listing, Listed::Event(Box::new(event), uuid))?;
+            }
+            self.compare(listing)?;
+            self.import_new(listing);
+            Ok(())
+        })
+    }
+
+    /// Events are read and written by so many threads at once, each event by one of them.
+    fn with_workers(&self, list: impl FnOnce(&mut Listing<'_>) -> Result<()>) -> Result<()> {
+        let (sender, receiver) = sync_channel::<Task>(1);
+        let receiver = Mutex::new(receiver);
+        let listed = thread::scope(|scope| {
+            for _ in 0..self.config.settings.max_parallel.clamp(1, 16) {
+                scope.spawn(|| self.work(&receiver));
+            }
+            let mut listing = Listing {
+                tasks: &sender,
+                rows: Vec::new(),
+                new: BinaryHeap::new(),
+                place: 0,
+                sent: 0,
+                handled: HashSet::new(),
+            };
+            let listed = list(&mut listing);
+            drop(sender);
+            listed
+        });
+        self.part.with(|part| part.events.sort_by_key(|line| line.place));
+        listed
+    }
+
+    fn work(&self, tasks: &Mutex<Receiver<Task>>) {
+        loop {
+            let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(task) = task else { return };
+            let turn = self.turns.take(task.turn);
+            if self.network.clock().is_over() {
+                self.conclude(task.place, &task.event, &task.uuid, &Verdict::Failed(NO_TIME.to_owned()));
+            } else {
+                self.import(&task, &turn);
+            }
+        }
+    }
+
+    /// One event of the list.
+    pub(super) fn row(&self, listing: &mut Listing<'_>, listed: Listed) -> Result<()> {
+        self.part.fetched(Item::Events, 1);
+        listing.place += 1;
+        let place = listing.place;
+        let (event, uuid) = match listed {
+            Listed::Event(event, uuid) => (event, uuid),
+            Listed::Bad(problem) => {
+                self.part.record(Item::Events, &Verdict::Failed(problem.clone()), 1);
+                self.part.fail(problem);
+                return Ok(());
+            }
+        };
+        if self.network.clock().is_over() {
+            bail!(NO_TIME);
+        }
+        self.note_foreign(&uuid);
+        if !self.desks.is_empty() {
+            listing.handled.insert(uuid);
+        }
+        let filters = &self.config.filters;
+        let rule = filters.rule(&event, &uuid, self.ids).or_else(|| (self.narrowed)(&event));
+        if let Some(rule) = rule {
+            self.conclude(place, &event, &uuid, &Verdict::Skipped(rule));
+            return Ok(());
+        }
+        listing.rows.push(Row { place, event, uuid });
+        if listing.rows.len() >= PAGE || self.desks.is_empty() { self.compare(listing) } else { Ok(()) }
+    }
+
+    /// Compares the events at hand with the alerts that they have: one query for each organisation.
+    pub(super) fn compare(&self, listing: &mut Listing<'_>) -> Result<()> {
+        let rows = std::mem::take(&mut listing.rows);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let uuids: Vec<Uuid> = rows.iter().map(|row| row.uuid).collect();
+        let source = map::source(&self.connection.name, &self.part.run.scrubber());
+        let mut alerts: Vec<HashMap<Uuid, Alert>> = Vec::new();
+        for desk in self.desks {
+            let found = desk.hive.alerts_of(&source, &uuids)?;
+            alerts.push(
+                found.into_iter().filter_map(|alert| Some((Uuid::parse_str(&alert.source_ref).ok()?, alert))).collect(),
+            );
+        }
+        for row in rows {
+            let fates = alerts.iter_mut().map(|known| compare::fate(&row.event, &row.uuid, known.remove(&row.uuid)));
+            let fates: Vec<Fate> = fates.collect();
+            self.decide(listing, row, fates)?;
+        }
+        Ok(())
+    }
+
+    /// What is to be done with an event, given what it is to each organisation. Changed alerts come before new ones.
+    fn decide(&self, listing: &mut Listing<'_>, row: Row, fates: Vec<Fate>) -> Result<()> {
+        let Row { place, event, uuid } = row;
+        let is_new = fates.is_empty() || fates.iter().any(|fate| matches!(fate, Fate::New));
+        let too_old = self.config.filters.creation_rule(&event, self.network.clock().now);
+        let (mut changed, mut new, mut unchanged, mut unfollowed) = (Vec::new(), Vec::new(), false, false);
+        for (desk, fate) in fates.into_iter().enumerate() {
+            match fate {
+                Fate::Changed(alert) => changed.push((desk, Some(*alert))),
+                Fate::New => new.push((desk, None)),
+                Fate::Unchanged(_) => unchanged = true,
+                Fate::Unfollowed(_) => unfollowed = true,
+            }
+        }
+        if !changed.is_empty() {
+            return self.send(listing, Task { place, turn: 0, event, uuid, alerts: changed });
+        }
+        match (is_new, too_old) {
+            (true, None) => self.keep(listing, Task { place, turn: 0, event, uuid, alerts: new }),
+            (true, Some(rule)) if !unchanged && !unfollowed => {
+                self.conclude(place, &event, &uuid, &Verdict::Skipped(rule));
+                Ok(())
+            }
+            (true, Some(_)) | (false, _) if unchanged => {
+                self.conclude(place, &event, &uuid, &Verdict::Unchanged);
+                Ok(())
+            }
+            (true, Some(_)) | (false, _) => {
+                let rule = "updates are switched off in TheHive (follow)".to_owned();
+                self.conclude(place, &event, &uuid, &Verdict::Skipped(rule));
+                Ok(())
+            }
+        }
+    }
+
+    /// Keeps a new event, if it is among the newest.
+    fn keep(&self, listing: &mut Listing<'_>, task: Task) -> Result<()> {
+        let most = usize::try_from(self.most_new).unwrap_or(usize::MAX);
+        if most == 0 {
+            return self.send(listing, task);
+        }
+        let rank = task.event.id.parse().ok().or(task.event.timestamp).unwrap_or(0);
+        listing.new.push(Reverse(New { rank, task }));
+        if listing.new.len() > most
+            && let Some(Reverse(New { task, .. })) = listing.new.pop()
+        {
+            self.conclude(task.place, &task.event, &task.uuid, &Verdict::Skipped(NOT_NEW.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The new events, newest first.
+    pub(super) fn import_new(&self, listing: &mut Listing<'_>) {
+        let mut new = std::mem::take(&mut listing.new).into_vec();
+        new.sort_unstable();
+        for Reverse(New { task, .. }) in new {
+            // The workers take what comes until the end; without time they say so.
+            drop(self.send(listing, task));
+        }
+    }
+
+    fn send(&self, listing: &mut Listing<'_>, task: Task) -> Result<()> {
+        let task = Task { turn: listing.sent, ..task };
+        listing.sent += 1;
+        listing.tasks.send(task).map_err(|_| anyhow!("the import stopped"))
+    }
+
+    /// True if an event is still as it was listed.
+    pub(super) fn is_same(&self, task: &Task) -> Result<bool> {
+        let now = self.misp.listed(&[task.uuid])?;
+        Ok(now.iter().any(|(uuid, event)| *uuid == task.uuid && event.timestamp == task.event.timestamp))
+    }
+
+    /// Records an event that is not read.
+    pub(super) fn conclude(&self, place: u64, event: &Event, uuid: &Uuid, verdict: &Verdict) {
+        let attributes = event.attribute_count.unwrap_or(0).unsigned_abs();
+        if let Verdict::Failed(reason) = verdict {
+            self.part.fail(format!("event {uuid}: {reason}"));
+        }
+        self.part.record(Item::Events, verdict, 1);
+        self.part.show_event(EventLine { place, ..self.line(event, uuid, verdict, attributes) });
+    }
+
+    /// An export of another installation is an event like any other; if it is this one under another name, the loop
+    /// guard cannot know, so the reader is told.
+    fn note_foreign(&self, uuid: &Uuid) {
+        if self.config.filters.loop_guard && ids::is_ours(uuid) && !self.ids.is_mine(uuid) {
+            let instance = self.ids.instance();
+            self.part.warn(format!(
+                "some events were exported by cortex-misp under another instance name than \"{instance}\": if they are your own, \
+                 set \"instance\" to the same name in both workers"
+            ));
+        }
+    }
+
+    pub(super) fn link(&self, uuid: &Uuid) -> Option<String> {
+        match &self.connection.target {
+            Target::Server { url, .. } => Some(Server::link(url, uuid)),
+            Target::Feed { .. } => None,
+        }
+    }
+
+    pub(super) fn line(&self, event: &Event, uuid: &Uuid, verdict: &Verdict, attributes: u64) -> EventLine {
+        let run = &self.part.run;
+        EventLine {
+            uuid: uuid.to_string(),
+            id: Some(run.shown(&event.id)).filter(|id| !id.is_empty()),
+            title: run.shown(&event.info),
+            link: self.link(uuid),
+            organisation: run.shown(event.organisation()),
+            date: run.shown(&event.date),
+            tlp: map::tlp(event, &self.config.marks).word().to_owned(),
+            attributes,
+            verdict: verdict.word().to_owned(),
+            reason: verdict.reason().map(ToOwned::to_owned),
+            ..EventLine::default()
+        }
+    }
+}
