@@ -52,6 +52,10 @@ pub struct Part {
     /// The version that a server names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Import only: the filters that the server was asked to apply, such as `organisations: CIRCL (3)`. Events that do not fit
+    /// them were not read, so the ledger does not count them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub asked_for: Vec<String>,
     /// What became of every item on this connection.
     pub ledger: Ledger,
     /// HTTP requests sent.

@@ -52,6 +52,9 @@ pub struct Filters {
     /// No events that this installation exported itself.
     #[serde(default = "yes")]
     pub loop_guard: bool,
+    /// No events of the organisation that the key's user belongs to. A feed's events have no such organisation.
+    #[serde(default)]
+    pub skip_own_organisation: bool,
 }
 
 fn ninety() -> u64 {
@@ -91,6 +94,15 @@ pub enum Analysis {
 }
 
 impl ThreatLevel {
+    /// MISP's numbers for this level and those above it: 1 is high, 3 low; 4, undefined, is below all.
+    pub(super) fn and_above(self) -> Vec<u64> {
+        match self {
+            Self::Low => vec![1, 2, 3],
+            Self::Medium => vec![1, 2],
+            Self::High => vec![1],
+        }
+    }
+
     /// MISP's number.
     fn of(number: Option<i64>) -> Option<Self> {
         match number {
@@ -101,7 +113,7 @@ impl ThreatLevel {
         }
     }
 
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Low => "low",
             Self::Medium => "medium",
@@ -111,6 +123,23 @@ impl ThreatLevel {
 }
 
 impl Analysis {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Ongoing => "ongoing",
+            Self::Completed => "completed",
+        }
+    }
+
+    /// MISP's number.
+    pub(super) fn number(self) -> u64 {
+        match self {
+            Self::Initial => 0,
+            Self::Ongoing => 1,
+            Self::Completed => 2,
+        }
+    }
+
     fn of(number: Option<i64>) -> Option<Self> {
         match number {
             Some(0) => Some(Self::Initial),
@@ -221,10 +250,7 @@ impl Filters {
 }
 
 fn is_by(event: &Event, organisation: &str) -> bool {
-    let Some(orgc) = &event.orgc else { return false };
-    let organisation = organisation.trim().to_lowercase();
-    !organisation.is_empty()
-        && [&orgc.name, &orgc.uuid, &orgc.id].iter().any(|known| known.to_lowercase() == organisation)
+    event.orgc.as_ref().is_some_and(|orgc| orgc.is_called(organisation))
 }
 
 #[cfg(test)]

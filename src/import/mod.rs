@@ -10,6 +10,7 @@ mod event;
 pub mod filter;
 mod hand;
 pub mod map;
+pub mod names;
 pub mod plan;
 mod revisit;
 pub mod settings;
@@ -180,7 +181,9 @@ impl All<'_> {
         let misp = Misp::open(connection, self.network, part)?;
         let version = misp.version()?.map(|version| part.run.shown(&version));
         part.with(|part| part.version = version);
-        let window = Window { since: self.since, published_only: self.config.filters.published_only };
+        let names = names::resolve(&misp, &self.config.filters, part)?;
+        let published_only = self.config.filters.published_only;
+        let window = Window { since: self.since, published_only, only: names.only.clone() };
         let most_new = if self.desks.is_empty() { 0 } else { self.config.settings.max_new_alerts };
         let sync = Sync {
             connection,
@@ -192,7 +195,7 @@ impl All<'_> {
             desks: self.desks,
             dry_run: self.dry_run,
             most_new,
-            narrowed: &|_| None,
+            names,
             turns: Turns::default(),
         };
         sync.window(window)

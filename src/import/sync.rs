@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::compare::{self, Fate};
 use super::desk::Desk;
 use super::event::Task;
+use super::names::Resolved;
 use super::turns::Turns;
 use super::{Config, map};
 use crate::config::connections::{Connection, Target};
@@ -45,9 +46,9 @@ pub(super) struct Sync<'a> {
     pub(super) dry_run: bool,
     /// The most new alerts; 0 for no limit.
     pub(super) most_new: u64,
-    /// Rules of this run beside the filters.
+    /// The names in the filters, as the server knows them.
+    pub(super) names: Resolved,
     pub(super) turns: Turns,
-    pub(super) narrowed: &'a (dyn Fn(&Event) -> Option<String> + std::marker::Sync),
 }
 
 /// An event of the list, with the alerts that it has.
@@ -191,7 +192,7 @@ impl Sync<'_> {
             listing.handled.insert(uuid);
         }
         let filters = &self.config.filters;
-        let rule = filters.rule(&event, &uuid, self.ids).or_else(|| (self.narrowed)(&event));
+        let rule = filters.rule(&event, &uuid, self.ids).or_else(|| self.names.rule(&event));
         if let Some(rule) = rule {
             self.conclude(place, &event, &uuid, &Verdict::Skipped(rule));
             return Ok(());

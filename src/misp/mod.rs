@@ -24,6 +24,7 @@ use crate::types::ServerTypes;
 pub use chunks::{Chunk, Row, Within};
 use feed::Feed;
 use server::Server;
+use server::names::{Known, Sought};
 use tags::TagNames;
 pub use wire::Report;
 use wire::{Attribute, Event, Piece};
@@ -37,12 +38,24 @@ pub enum Misp {
 }
 
 /// Which events are listed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Window {
     /// Published or changed since this moment, in seconds since 1970; 0 for all.
     pub since: i64,
     /// Published ones only. What stands in a feed counts as published.
     pub published_only: bool,
+    /// What else a server is asked for, so that less is read. Whether it kept to it is for the caller to check; a feed takes
+    /// no notice.
+    pub only: Vec<Only>,
+}
+
+/// A filter of `events/index`, of whose values one must fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Only {
+    /// Its name there: `org`, `tag`, `threatlevel`, `analysis`, `distribution`.
+    pub filter: &'static str,
+    /// Numbers, as texts: MISP looks at the first sign of each (its `EventsController.php`, `__setIndexFilterConditions`).
+    pub values: Vec<String>,
 }
 
 /// What an event on a MISP holds, as far as an export has to know.
@@ -132,8 +145,19 @@ impl Misp {
     /// What stopped the list; or the handler's own error.
     pub fn list(&self, window: Window, on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
         match self {
-            Self::Server(server) => server.list(window, on),
-            Self::Feed(feed) => feed.list(window, on),
+            Self::Server(server) => server.list(&window, on),
+            Self::Feed(feed) => feed.list(&window, on),
+        }
+    }
+
+    /// Which of these organisations and tags there are; none for a feed, which has no such lists.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn names(&self, sought: &Sought<'_>) -> Result<Option<Known>> {
+        match self {
+            Self::Server(server) => server.names(sought).map(Some),
+            Self::Feed(_) => Ok(None),
         }
     }
 

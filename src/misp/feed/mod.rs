@@ -90,7 +90,7 @@ impl Feed {
     ///
     /// # Errors
     /// A manifest that is missing beside other files, or broken.
-    pub fn list(&self, window: Window, on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
+    pub fn list(&self, window: &Window, on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
         let path = self.folder.join(MANIFEST);
         let file = match files::open(&path) {
             Ok(file) => file,
@@ -138,7 +138,7 @@ impl Feed {
     pub fn listed(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
         let mut wanted: HashSet<Uuid> = uuids.iter().copied().collect();
         let mut listed = Vec::new();
-        self.list(Window { since: 0, published_only: true }, &mut |entry| {
+        self.list(&Window { published_only: true, ..Window::default() }, &mut |entry| {
             if let Listed::Event(event, uuid) = entry
                 && wanted.remove(&uuid)
             {

@@ -29,7 +29,7 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the list.
-    pub fn list(&self, window: Window, on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
+    pub fn list(&self, window: &Window, on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
         if window.since == 0 {
             return self.pages(window, &[], on);
         }
@@ -52,7 +52,12 @@ impl Server {
 
     /// Sorted by id, so that a row that slips onto the next page, because an event came in before it, is known by its
     /// number. The last page is one that is not full and, by the count in the header, has nothing behind it.
-    fn pages(&self, window: Window, filters: &[(&str, Value)], on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
+    fn pages(
+        &self,
+        window: &Window,
+        filters: &[(&str, Value)],
+        on: &mut dyn FnMut(Listed) -> Result<()>,
+    ) -> Result<()> {
         let mut highest = 0;
         let mut page = Page::first(ROWS);
         let body = |page: Page| {
@@ -61,6 +66,7 @@ impl Server {
             if window.published_only {
                 body.insert("published".to_owned(), json!(1));
             }
+            body.extend(window.only.iter().map(|only| (only.filter.to_owned(), json!(only.values))));
             body.extend(filters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
             Value::Object(body)
         };

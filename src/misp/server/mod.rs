@@ -3,6 +3,7 @@
 
 mod knows;
 mod list;
+pub mod names;
 mod read;
 pub(super) mod write;
 

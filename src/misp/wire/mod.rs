@@ -105,6 +105,15 @@ pub struct Organisation {
     pub uuid: String,
 }
 
+impl Organisation {
+    /// True if it is meant by this text: its name in any case, its uuid, or its number.
+    #[must_use]
+    pub fn is_called(&self, text: &str) -> bool {
+        let text = text.trim().to_lowercase();
+        !text.is_empty() && [&self.name, &self.uuid, &self.id].iter().any(|known| known.to_lowercase() == text)
+    }
+}
+
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct EventTag {

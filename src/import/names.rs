@@ -1,0 +1,166 @@
+//! The filters' names where they meet a MISP: which of them exist there, and which filters it can be asked to apply itself,
+//! so that less is read. Nothing here decides about an event that `filter.rs` could decide about.
+
+use anyhow::{Result, bail};
+
+use super::filter::{Filters, ThreatLevel};
+use crate::full::{PartOf, Run};
+use crate::misp::server::names::{Known, NumberedTag, Sought};
+use crate::misp::wire::{Event, Organisation};
+use crate::misp::{Misp, Only};
+use crate::tags::matches;
+
+/// What the names of the filters are on one MISP.
+#[derive(Clone, Debug, Default)]
+pub struct Resolved {
+    /// The filters that it is asked to apply itself.
+    pub only: Vec<Only>,
+    /// The uuid of our own organisation, if its events are to be skipped.
+    own: Option<String>,
+}
+
+impl Resolved {
+    /// The rule that keeps out an event of our own organisation, if that is wanted; it is for after [`Filters::rule`].
+    #[must_use]
+    pub fn rule(&self, event: &Event) -> Option<String> {
+        let own = self.own.as_ref()?;
+        let is_own = event.orgc.as_ref().is_some_and(|orgc| orgc.uuid.eq_ignore_ascii_case(own));
+        is_own.then(|| "of our own organisation".to_owned())
+    }
+}
+
+/// Names in a line of the report; of those beyond the first it gives the number.
+const NAMED: usize = 10;
+
+/// Looks up the names of the filters, once for each connection, and only if there are any. A name that does not exist
+/// there is a warning; what the MISP is asked to filter stands in the report too. A feed is asked nothing.
+///
+/// # Errors
+/// What stopped the asking; an include list of which nothing exists there.
+pub fn resolve(misp: &Misp, filters: &Filters, part: &PartOf) -> Result<Resolved> {
+    let organisations = filters.include_organisations.iter().chain(&filters.exclude_organisations);
+    let tags = filters.include_tags.iter().chain(&filters.exclude_tags);
+    let sought = Sought {
+        organisations: organisations.map(String::as_str).collect(),
+        tags: tags.map(String::as_str).collect(),
+        own: filters.skip_own_organisation,
+    };
+    let Some(known) = misp.names(&sought)? else { return Ok(Resolved::default()) };
+    check(&known, filters, part)?;
+    let (only, lines): (Vec<_>, Vec<_>) = asked(&known, filters, &part.run).into_iter().unzip();
+    part.with(|part| part.asked_for = lines);
+    Ok(Resolved { only, own: known.own })
+}
+
+/// Warns of names that do not exist.
+fn check(known: &Known, filters: &Filters, part: &PartOf) -> Result<()> {
+    match &known.organisations {
+        None => part.warn(
+            "the server does not show its list of organisations: whether those in \"include_organisations\" and \
+             \"exclude_organisations\" exist there is not checked",
+        ),
+        Some(known) => {
+            let is_there = |name: &str| known.iter().any(|one| one.is_called(name));
+            check_list("include_organisations", &filters.include_organisations, &is_there, part)?;
+            warn("exclude_organisations", &filters.exclude_organisations, &is_there, part);
+        }
+    }
+    match &known.tags {
+        None => part.warn(
+            "the server does not show its list of tags: whether those in \"include_tags\" and \"exclude_tags\" exist there is \
+             not checked",
+        ),
+        Some(known) => {
+            let is_there = |pattern: &str| known.iter().any(|tag| matches(pattern, &tag.name));
+            check_list("include_tags", &filters.include_tags, &is_there, part)?;
+            warn("exclude_tags", &filters.exclude_tags, &is_there, part);
+        }
+    }
+    Ok(())
+}
+
+fn check_list(option: &str, names: &[String], is_there: &dyn Fn(&str) -> bool, part: &PartOf) -> Result<()> {
+    if !names.is_empty() && !names.iter().any(|name| is_there(name)) {
+        let quoted = names.iter().map(|name| format!("\"{}\"", part.run.shown(name)));
+        bail!("nothing of \"{option}\" exists on this server, so nothing is imported from it: {}", listed(quoted));
+    }
+    warn(option, names, is_there, part);
+    Ok(())
+}
+
+fn warn(option: &str, names: &[String], is_there: &dyn Fn(&str) -> bool, part: &PartOf) {
+    for name in names.iter().filter(|name| !is_there(name)) {
+        part.warn(format!("{option}: \"{}\" does not exist on this server", part.run.shown(name)));
+    }
+}
+
+/// The filters that a server can apply, each with its line for the report. Numbers only: one unknown name would empty its
+/// answer (MISP's `EventsController.php`), and it knows tags by their exact spelling.
+fn asked(known: &Known, filters: &Filters, run: &Run) -> Vec<(Only, String)> {
+    let of_organisations = organisations(known, filters, run);
+    let of_tags = tags(known, filters, run);
+    of_organisations.into_iter().chain(of_tags).chain(columns(filters)).collect()
+}
+
+fn organisations(known: &Known, filters: &Filters, run: &Run) -> Option<(Only, String)> {
+    let known = known.organisations.as_ref()?;
+    let is_included = |one: &&Organisation| filters.include_organisations.iter().any(|name| one.is_called(name));
+    let meant: Vec<&Organisation> = known.iter().filter(is_included).collect();
+    let names = meant.iter().map(|one| format!("{} ({})", run.shown(&one.name), run.shown(&one.id)));
+    only("org", "organisations", meant.iter().map(|one| one.id.clone()), names)
+}
+
+/// Tags only if all of them are known by their numbers: of a pattern, a tag that is made meanwhile would be missed.
+fn tags(known: &Known, filters: &Filters, run: &Run) -> Option<(Only, String)> {
+    let known = known.tags.as_ref()?;
+    let fits = |pattern: &str, tag: &NumberedTag| matches(pattern, &tag.name);
+    let is_plain = |name: &String| !name.contains('*') && known.iter().any(|tag| fits(name, tag));
+    if !filters.include_tags.iter().all(is_plain) {
+        return None;
+    }
+    let meant: Vec<_> = known.iter().filter(|tag| filters.include_tags.iter().any(|name| fits(name, tag))).collect();
+    let names = meant.iter().map(|tag| format!("{} ({})", run.shown(&tag.name), run.shown(&tag.id)));
+    only("tag", "tags", meant.iter().map(|tag| tag.id.clone()), names)
+}
+
+/// The highest distribution that MISP has for events: a sharing group.
+const HIGHEST_DISTRIBUTION: u64 = 4;
+
+fn columns(filters: &Filters) -> impl Iterator<Item = (Only, String)> {
+    let texts = |numbers: Vec<u64>| numbers.into_iter().map(|number| number.to_string());
+    let levels = filters.min_threat_level.map(ThreatLevel::and_above).unwrap_or_default();
+    let least = filters.min_threat_level.map(|least| format!("{} or higher", least.word()));
+    let analysis = filters.include_analysis.iter().map(|state| state.number()).collect();
+    let states = filters.include_analysis.iter().map(|state| state.word().to_owned());
+    let distributions = &filters.include_distributions;
+    // A number that MISP does not know is none to ask for, and no event has it.
+    let known = distributions.iter().copied().filter(|number| *number <= HIGHEST_DISTRIBUTION).collect();
+    let named = distributions.iter().map(ToString::to_string);
+    let all = [
+        only("threatlevel", "threat level", texts(levels), least.into_iter()),
+        only("analysis", "analysis", texts(analysis), states),
+        only("distribution", "distribution", texts(known), named),
+    ];
+    all.into_iter().flatten()
+}
+
+/// A filter and its line; none without values, since MISP takes an empty list for no filter, and none by what is no number.
+fn only(
+    filter: &'static str,
+    word: &str,
+    values: impl Iterator<Item = String>,
+    names: impl Iterator<Item = String>,
+) -> Option<(Only, String)> {
+    let values: Vec<String> = values.collect();
+    let is_good = !values.is_empty() && values.iter().all(|value| value.parse::<u64>().is_ok());
+    is_good.then(|| (Only { filter, values }, format!("{word}: {}", listed(names))))
+}
+
+fn listed(names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    let first = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
