@@ -94,13 +94,13 @@ fn attributes_are_chosen_by_their_own_filters() {
 
 #[test]
 fn every_filter_is_counted_under_its_rule() {
-    let misp = Fake::start(World::with_corpus());
+    // What the server filters itself is not counted.
+    let misp = Fake::start(World { ignores_filters: true, ..World::with_corpus() });
     let rules =
         |config: Value| full(&Program::Import.report(&job(&misp, config)))["ledger"]["events"]["skipped_by"].clone();
     let partners = misp.world().events.iter().filter(|event| event.orgc == 2).count();
     assert!(partners > 0);
     assert_eq!(rules(json!({"include_organisations": ["partnerorg"]}))["organisation is not included"], 34 - partners);
-    assert_eq!(rules(json!({"include_organisations": ["No such organisation"]}))["organisation is not included"], 34);
     assert_eq!(
         rules(json!({"exclude_organisations": ["PartnerOrg"]}))["organisation PartnerOrg is excluded"],
         partners

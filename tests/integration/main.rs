@@ -25,6 +25,7 @@ mod fakes;
 mod feeds;
 mod feeds_of_exports;
 mod files_of_exports;
+mod filtering;
 mod hostile;
 mod http_fake;
 mod importing;

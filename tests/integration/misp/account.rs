@@ -149,9 +149,19 @@ pub(super) fn organisation(world: &World, ask: &Ask) -> Reply {
     }
 }
 
-/// `organisations` and `organisations/index`.
-pub(super) fn organisations(world: &World) -> Reply {
-    let rows: Vec<Value> = world.organisations.iter().map(|row| json!({"Organisation": full(row)})).collect();
+/// `organisations` and `organisations/index`: the local ones, the others (`scope:external`) or all (`scope:all`). They may be
+/// hidden from those who may not make sharing groups (MISP's `OrganisationsController.php`, `index`).
+pub(super) fn organisations(world: &World, ask: &Ask) -> Reply {
+    if world.hides_organisations && !ask.user.role.admin {
+        return ask.not_permitted();
+    }
+    let is_wanted = |row: &&Organisation| match ask.named("scope") {
+        Some("all") => true,
+        Some("external") => !row.local,
+        _ => row.local,
+    };
+    let rows = world.organisations.iter().filter(is_wanted);
+    let rows: Vec<Value> = rows.map(|row| json!({"Organisation": full(row)})).collect();
     Reply::json(200, &rows.into())
 }
 

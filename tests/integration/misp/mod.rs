@@ -49,6 +49,8 @@ pub(crate) fn writes(misp: &Fake) -> Vec<String> {
         "/events/view",
         "/users/view",
         "/tags/search",
+        "/tags/index",
+        "/organisations/index",
         "/warninglists/checkValue",
     ];
     let requests = misp.requests().into_iter().map(|request| request.path);
@@ -71,7 +73,11 @@ impl Site for World {
         };
         // PHP opens a session for everyone.
         let reply = reply.with("Set-Cookie", "CAKEPHP=0; path=/; HttpOnly");
-        if self.numbers { with_numbers(reply) } else { reply }
+        let reply = if self.numbers { rewritten(reply, numbered) } else { reply };
+        match self.style {
+            Some(style) => rewritten(reply, style),
+            None => reply,
+        }
     }
 }
 
@@ -87,7 +93,7 @@ fn act(world: &mut World, ask: &Ask) -> Reply {
         ("servers", "getversion") => account::version(ask),
         ("users", "view") => account::me(world, ask),
         ("organisations", "view") => account::organisation(world, ask),
-        ("organisations", "" | "index") => account::organisations(world),
+        ("organisations", "" | "index") => account::organisations(world, ask),
         ("attributes", "describetypes") => account::describe_types(world),
         ("events", "" | "index") => index::index(world, ask),
         ("events", "restsearch") => search::rest_search(world, ask),
@@ -112,6 +118,7 @@ fn act(world: &mut World, ask: &Ask) -> Reply {
         ("objects", "view") => objects::view(world, ask),
         ("objects", "delete") => objects::delete(world, ask),
         ("tags", "search") => tags::search(world, ask),
+        ("tags", "" | "index") => tags::index(world, ask),
         ("tags", "view") => tags::view(world, ask),
         ("tags", "add") => tags::add(world, ask),
         ("tags", "attachtagtoobject") => tags::attach(world, ask),
@@ -153,9 +160,9 @@ const INTEGERS: [&str; 26] = [
     "rate_limit_count",
 ];
 
-fn with_numbers(mut reply: Reply) -> Reply {
+fn rewritten(mut reply: Reply, how: fn(&mut Value)) -> Reply {
     if let Ok(mut body) = serde_json::from_slice::<Value>(&reply.body) {
-        numbered(&mut body);
+        how(&mut body);
         reply.body = body.to_string().into_bytes();
     }
     reply

@@ -106,10 +106,38 @@ pub(super) fn search(world: &World, ask: &Ask) -> Reply {
         Value::Array(list) => list.iter().filter_map(text).collect(),
         one => text(one).into_iter().collect(),
     };
-    let matches =
-        |tag: &&Tag| names.iter().any(|name| super::filter::like(&name.to_lowercase(), &tag.name.to_lowercase()));
+    let matches = |tag: &&Tag| names.iter().any(|name| like(&name.to_lowercase(), &tag.name.to_lowercase()));
     let found: Vec<Value> = world.tags.iter().filter(matches).map(with_taxonomy).collect();
     Reply::json(200, &found.into())
+}
+
+/// SQL's `LIKE`: `%` is any text, `_` any one sign, and a backslash takes the meaning from the sign after it.
+fn like(pattern: &str, text: &str) -> bool {
+    let Some(sign) = pattern.chars().next() else { return text.is_empty() };
+    let rest = &pattern[sign.len_utf8()..];
+    let one = |sign: Option<char>, rest: &str| {
+        let first = text.chars().next().filter(|first| sign.is_none_or(|sign| sign == *first));
+        first.is_some_and(|first| like(rest, &text[first.len_utf8()..]))
+    };
+    match sign {
+        '%' => (0..=text.len()).any(|at| text.is_char_boundary(at) && like(rest, &text[at..])),
+        '_' => one(None, rest),
+        '\\' if !rest.is_empty() => {
+            let meant = rest.chars().next();
+            one(meant, &rest[meant.map_or(0, char::len_utf8)..])
+        }
+        sign => one(Some(sign), rest),
+    }
+}
+
+/// `tags/index`: those that contain `searchall`, in any case, all at once (MISP's `TagsController.php`, `index`).
+pub(super) fn index(world: &World, ask: &Ask) -> Reply {
+    let part = text(&ask.body["searchall"]).unwrap_or_default().to_lowercase();
+    let fits = |tag: &&Tag| like(&format!("%{part}%"), &tag.name.to_lowercase());
+    let mut found: Vec<&Tag> = world.tags.iter().filter(fits).collect();
+    found.sort_by_key(|tag| tag.name.to_lowercase());
+    let rows: Vec<Value> = found.into_iter().map(row).collect();
+    Reply::json(200, &json!({"Tag": rows}))
 }
 
 fn with_taxonomy(tag: &Tag) -> Value {

@@ -16,6 +16,12 @@ pub(crate) struct World {
     pub(crate) now: i64,
     /// Answer integers as JSON numbers, as PHP without stringified database values does.
     pub(crate) numbers: bool,
+    /// How every JSON answer is written otherwise than the recorded server does.
+    pub(crate) style: Option<fn(&mut Value)>,
+    /// `events/index` takes no notice of any filter but `eventid`, as MISP does of those that it does not know.
+    pub(crate) ignores_filters: bool,
+    /// `Security.hide_organisation_index_from_users`.
+    pub(crate) hides_organisations: bool,
     /// `MISP.live`; when false only site admins get answers.
     pub(crate) live: bool,
     /// When set, `attributes/add` stores so many attributes of a list, breaks the connection, and goes on with so many at
@@ -188,6 +194,9 @@ impl World {
         Self {
             now: START,
             numbers: false,
+            style: None,
+            ignores_filters: false,
+            hides_organisations: false,
             live: true,
             slow_add: None,
             duplicate_add: None,
