@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::stream::Element;
+use super::stream::{Element, is_place};
 
 /// The longest list inside one element: the tags of an attribute, the attributes of an object.
 const LONGEST_LIST: usize = 20_000;
@@ -214,6 +214,14 @@ fn good<T>(element: Element<T>) -> Option<T> {
 
 struct List<T>(PhantomData<T>);
 
+fn push<T, E: de::Error>(list: &mut Vec<T>, element: T) -> Result<(), E> {
+    if list.len() == LONGEST_LIST {
+        return Err(de::Error::custom(format!("a list has more than {LONGEST_LIST} elements")));
+    }
+    list.push(element);
+    Ok(())
+}
+
 impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
     type Value = Vec<T>;
 
@@ -224,17 +232,22 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
         let mut list = Vec::new();
         while let Some(element) = seq.next_element()? {
-            if list.len() == LONGEST_LIST {
-                return Err(de::Error::custom(format!("a list has more than {LONGEST_LIST} elements")));
-            }
-            list.push(element);
+            push(&mut list, element)?;
         }
         Ok(list)
     }
 
+    /// A list whose places are written out; what stands under any other key is passed over.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<T>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Vec::new())
+        let mut list = Vec::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if is_place(&key) {
+                push(&mut list, map.next_value()?)?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(list)
     }
 
     fn visit_unit<E>(self) -> Result<Vec<T>, E> {

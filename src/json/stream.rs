@@ -158,8 +158,13 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ElementVisitor<T> {
     }
 }
 
-/// Hands over each element of a list; any other value is passed over, and [`Each::deserialize`] tells whether there
-/// was a list.
+/// True for a key that is a place in a list: PHP writes a list as an object once an element in its middle was taken out
+/// (MISP's `EventsController.php` does so with tags), and may write an empty one as `{}`.
+pub(super) fn is_place(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Hands over each element of a list, be it written as an object of places; null is an empty list.
 pub struct Each<'h, T> {
     /// Who is told of each element.
     pub hand: Hand,
@@ -184,6 +189,17 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Each<'_, T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         while let Some(element) = seq.next_element()? {
+            self.hand.element((self.on)(element))?;
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            if !is_place(&key) {
+                return Err(de::Error::invalid_type(de::Unexpected::Map, &self));
+            }
+            let element = map.next_value()?;
             self.hand.element((self.on)(element))?;
         }
         Ok(())
@@ -274,6 +290,16 @@ mod tests {
         assert!(
             read(Source::new(element.as_bytes())).unwrap_err().to_string().contains("one element has more than 64 MiB")
         );
+    }
+
+    #[test]
+    fn a_list_may_be_written_as_an_object_of_places() {
+        assert_eq!(read(Source::new("{\"0\": {}, \"2\": {\"name\": 7}, \"3\": 1}".as_bytes())).unwrap(), 3);
+        assert_eq!(read(Source::new("{}".as_bytes())).unwrap(), 0);
+        for body in ["{\"message\": \"no\"}", "{\"\": 1}", "{\"0\": {}, \"-1\": {}}"] {
+            let error = read(Source::new(body.as_bytes())).unwrap_err();
+            assert!(error.to_string().contains("expected a list"), "{error}");
+        }
     }
 
     #[test]
