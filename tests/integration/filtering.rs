@@ -12,10 +12,12 @@ use serde_json::{Map, Value, json};
 
 use crate::misp::{Fake, World, key};
 use crate::program::{Program, counts, full, judged, of};
-use settings::{Setting, settings, varied};
+use settings::{Setting, settings};
+
+pub(crate) use settings::varied;
 
 /// A job that imports all, but for these options.
-fn job(misp: &Fake, options: &Map<String, Value>) -> Value {
+pub(crate) fn job(misp: &Fake, options: &Map<String, Value>) -> Value {
     let mut job = json!({
         "dataType": "other", "data": "misp:sync", "tlp": 0, "pap": 0,
         "config": {
@@ -28,7 +30,7 @@ fn job(misp: &Fake, options: &Map<String, Value>) -> Value {
 }
 
 /// The judged report of a job, worked on in this process.
-fn report(job: Value) -> Value {
+pub(crate) fn report(job: Value) -> Value {
     judged(Program::Import, worker::report_at_once::<Import>(job).to_string().as_bytes())
 }
 

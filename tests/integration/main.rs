@@ -32,6 +32,7 @@ mod importing;
 mod interruptions;
 mod large_files;
 mod lifecycle;
+mod loose_answers;
 mod markings_of_exports;
 mod misp;
 mod objects_of_exports;

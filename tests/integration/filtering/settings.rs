@@ -17,7 +17,7 @@ pub(super) struct Setting {
 }
 
 /// The corpus, with ages of 5, 15, 25 … days by each of the three dates, and with tags and organisations that differ more.
-pub(super) fn varied() -> World {
+pub(crate) fn varied() -> World {
     let mut world = World::with_corpus();
     world.now = jiff::Timestamp::now().as_second();
     let spelt = |id: u64, name: &str| Tag { id, name: name.into(), ..Tag::default() };
