@@ -15,6 +15,7 @@ mod refang;
 mod server;
 mod settle;
 mod shapes;
+mod sought;
 mod table;
 mod tags;
 mod time;
@@ -27,6 +28,7 @@ pub use observables::{Found, Observable, observables};
 pub use overrides::Overrides;
 pub use page::page;
 pub use server::{DataTypes, ServerTypes};
+pub use sought::Sought;
 pub use validate::{Reason, validate};
 
 /// What an observable type counts as: `fqdn` as `hostname`, `mail_subject` as `mail-subject`.
