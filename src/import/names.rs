@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 
 use super::filter::{Filters, ThreatLevel};
 use crate::full::{PartOf, Run};
-use crate::misp::server::names::{Known, NumberedTag, Sought};
+use crate::misp::server::names::{Known, NumberedTag, Names};
 use crate::misp::wire::{Event, Organisation};
 use crate::misp::{Misp, Only};
 use crate::tags::matches;
@@ -40,7 +40,7 @@ const NAMED: usize = 10;
 pub fn resolve(misp: &Misp, filters: &Filters, part: &PartOf) -> Result<Resolved> {
     let organisations = filters.include_organisations.iter().chain(&filters.exclude_organisations);
     let tags = filters.include_tags.iter().chain(&filters.exclude_tags);
-    let sought = Sought {
+    let sought = Names {
         organisations: organisations.map(String::as_str).collect(),
         tags: tags.map(String::as_str).collect(),
         own: filters.skip_own_organisation,

@@ -3,6 +3,7 @@
 
 mod chunks;
 pub mod feed;
+pub mod search;
 pub mod sent;
 pub mod server;
 pub mod tags;
@@ -20,11 +21,12 @@ use crate::export::sending::{Sending, Stop};
 use crate::export::wanted::Wanted;
 use crate::full::{Kind, PartOf};
 use crate::http::Network;
-use crate::types::ServerTypes;
+use crate::types::{ServerTypes, Sought};
 pub use chunks::{Chunk, Row, Within};
 use feed::Feed;
+use search::{Hit, Searched};
 use server::Server;
-use server::names::{Known, Sought};
+use server::names::{Known, Names};
 use tags::TagNames;
 pub use wire::Report;
 use wire::{Attribute, Event, Piece};
@@ -154,7 +156,7 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn names(&self, sought: &Sought<'_>) -> Result<Option<Known>> {
+    pub fn names(&self, sought: &Names<'_>) -> Result<Option<Known>> {
         match self {
             Self::Server(server) => server.names(sought).map(Some),
             Self::Feed(_) => Ok(None),
@@ -215,6 +217,28 @@ impl Misp {
         match self {
             Self::Server(server) => server.there(events),
             Self::Feed(feed) => feed.there(events),
+        }
+    }
+
+    /// Searches for a value and hands over each attribute that has it, compared here once more.
+    ///
+    /// # Errors
+    /// What stopped the search; or the handler's own error.
+    pub fn search(&self, sought: &Sought, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<Searched> {
+        match self {
+            Self::Server(server) => server.search(sought, on),
+            Self::Feed(feed) => feed.search(sought, on),
+        }
+    }
+
+    /// The event of this number; a feed's events have none.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn numbered(&self, number: u64) -> Result<Option<(Uuid, Event)>> {
+        match self {
+            Self::Server(server) => server.numbered(number),
+            Self::Feed(_) => Ok(None),
         }
     }
 

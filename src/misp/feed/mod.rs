@@ -3,6 +3,7 @@
 //! between two files is mended by the next one.
 
 mod edit;
+mod search;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File, TryLockError};

@@ -5,6 +5,7 @@ mod knows;
 mod list;
 pub mod names;
 mod read;
+mod search;
 pub(super) mod write;
 
 use std::sync::OnceLock;

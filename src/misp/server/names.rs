@@ -12,7 +12,7 @@ use crate::tags::matches;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Sought<'a> {
+pub struct Names<'a> {
     /// Organisations: name in any case, uuid or number.
     pub organisations: Vec<&'a str>,
     /// Tags in any case; `*` stands for any text.
@@ -65,7 +65,7 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the asking. That a list is not shown to us is no error.
-    pub fn names(&self, sought: &Sought<'_>) -> Result<Known> {
+    pub fn names(&self, sought: &Names<'_>) -> Result<Known> {
         let organisations = match sought.organisations.is_empty() {
             true => Some(Vec::new()),
             false => shown(self.organisations(&sought.organisations))?,

@@ -1,0 +1,39 @@
+//! What a search for a value gives, whichever MISP is asked.
+
+use uuid::Uuid;
+
+use super::wire::Attribute;
+
+/// Something that a search came upon.
+#[derive(Debug)]
+pub enum Hit {
+    /// An attribute that has the value.
+    Attribute {
+        /// Its event.
+        event: Uuid,
+        /// The attribute.
+        attribute: Box<Attribute>,
+        /// How often it was sighted; what was sighted as false positive or expiration does not count.
+        sightings: u64,
+    },
+    /// An event that should have the value and could not be read.
+    Unreadable {
+        /// The event.
+        event: Uuid,
+        /// Why.
+        reason: String,
+    },
+    /// An element of the answer that is no attribute of an event; the text says what is wrong with it.
+    Bad(String),
+}
+
+/// Whether a search took place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Searched {
+    /// The whole MISP was searched.
+    All,
+    /// Not all that may have the value was looked at, for this reason.
+    Part(String),
+    /// Nothing was searched, for this reason.
+    Not(String),
+}
