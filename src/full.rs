@@ -1,6 +1,8 @@
 //! `full`: the body of every report. A run writes into it while it works ([`Run`]), so that whatever ends the run,
 //! a complete report of what was done so far can be given.
 
+mod found;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -10,6 +12,7 @@ use serde::Serialize;
 use crate::cortex::report::Artifact;
 use crate::ledger::{Item, Ledger, Verdict};
 use crate::secret::Scrubber;
+pub use found::{LookUp, Match};
 
 /// What a worker did, in total and for each connection.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
@@ -19,6 +22,9 @@ pub struct Full {
     /// Export only: the case, `#42 Phishing wave`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub case: Option<String>,
+    /// Import only: the value that was looked up, shortened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
     /// True when nothing was written, by request or because no TheHive is configured.
     pub dry_run: bool,
     /// Import only: true when no TheHive is configured that alerts could be written to.
@@ -71,6 +77,9 @@ pub struct Part {
     /// Single failures, the first of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<String>,
+    /// Import only, where a value was looked up: how the search went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub look_up: Option<LookUp>,
     /// The events: those read (import), or the one written (export).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<EventLine>,
@@ -127,7 +136,7 @@ pub struct EventLine {
     /// Export only: who may see it, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visible_to: Option<String>,
-    /// Attributes that were read from it, or that it holds after an export.
+    /// Attributes that were read from it, that it holds after an export, or that have the value that was looked up.
     pub attributes: u64,
     /// `created`, `updated`, `unchanged`, `skipped` or `failed`.
     pub verdict: String,
@@ -147,6 +156,9 @@ pub struct EventLine {
     #[serde(skip)]
     #[schemars(skip)]
     pub place: u64,
+    /// Where a value was looked up: the first of the attributes that have it, of events that are not hidden.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<Match>,
 }
 
 /// One observable of an export.
@@ -416,6 +428,13 @@ impl PartOf {
         let full = &mut self.run.draft().full;
         if let Some(part) = full.connections.get_mut(self.index) {
             change(part, &mut full.left_out);
+        }
+    }
+
+    /// Counts elements of a list that the report leaves out.
+    pub fn leave_out(&self, list: &str, number: u64) {
+        if number > 0 {
+            *self.run.draft().full.left_out.entry(list.to_owned()).or_default() += number;
         }
     }
 

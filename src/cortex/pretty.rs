@@ -46,6 +46,8 @@ fn connection(part: &Value) -> Vec<String> {
     lines.extend(list(part, "warnings").iter().map(|warning| format!("     note  {}", plain(warning))));
     lines.extend(list(part, "failures").iter().map(|failure| format!("     FAILED  {}", plain(failure))));
     lines.extend(rows(list(part, "events"), event));
+    let matches: Vec<_> = list(part, "events").iter().flat_map(|event| list(event, "matches")).cloned().collect();
+    lines.extend(rows(&matches, matched));
     lines.extend(rows(list(part, "observables"), observable));
     lines
 }
@@ -70,6 +72,13 @@ fn event(event: &Value) -> String {
         event.get("attributes").map(plain).unwrap_or_default(),
         word(event, "title"),
     )
+}
+
+fn matched(line: &Value) -> String {
+    let mark = if line.get("to_ids") == Some(&Value::Bool(true)) { "IDS" } else { "   " };
+    let tags: Vec<_> = list(line, "tags").iter().map(plain).collect();
+    let sightings = line.get("sightings").map(plain).unwrap_or_default();
+    format!("  {mark} {}  {}  {sightings} sightings  {}", word(line, "attribute"), word(line, "value"), tags.join(" "))
 }
 
 fn alert(alert: &Value) -> Vec<String> {

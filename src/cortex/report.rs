@@ -65,6 +65,10 @@ pub struct Taxonomy {
 pub enum Level {
     /// Neutral.
     Info,
+    /// Known, and not meant for detection.
+    Suspicious,
+    /// Known, and meant for detection.
+    Malicious,
 }
 
 /// A finished report.
@@ -111,7 +115,8 @@ fn one_line(message: &str) -> String {
 }
 
 /// Lists that may be shortened, the most dispensable first.
-const LISTS: [&str; 7] = ["alerts", "artifacts", "events", "observables", "retractions", "failures", "warnings"];
+const LISTS: [&str; 8] =
+    ["alerts", "artifacts", "matches", "events", "observables", "retractions", "failures", "warnings"];
 
 /// Shortens the report's lists until it fits; each cut is counted in `full.left_out`. Its texts were shortened when they
 /// were cleaned. A report with so many connections that this does not help shows some of them.

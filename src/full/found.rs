@@ -1,0 +1,37 @@
+//! What a report says of a value that was looked up.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// How the search for a value went on a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LookUp {
+    /// False if this MISP could not be searched for the value.
+    pub searched: bool,
+    /// Events found, hidden ones not counted, in which an attribute that is meant for detection has the value.
+    pub events_with_ids: u64,
+}
+
+/// An attribute that has the value that was looked up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Match {
+    /// The attribute's uuid.
+    pub uuid: String,
+    /// Its category and type: `category/type`.
+    pub attribute: String,
+    /// Its value, shortened; of a composite, the whole.
+    pub value: String,
+    /// True if it is meant for detection.
+    pub to_ids: bool,
+    /// Its tags, the first of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// How often it was sighted. A feed carries no sightings.
+    pub sightings: u64,
+    /// Its comment, shortened.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+    /// Its role in its object.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub object_relation: String,
+}
