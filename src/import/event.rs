@@ -13,6 +13,7 @@ use super::map::{self, AlertWanted, Origin};
 use super::settings::Warninglists;
 use super::show::Shown;
 use super::sync::Sync;
+use super::told;
 use super::turns::Turn;
 use crate::full::EventLine;
 use crate::json::Element;
@@ -80,7 +81,7 @@ impl Sync<'_> {
 
     fn alert(&self, task: &Task, reports: &[Report]) -> AlertWanted {
         let scrubber = self.part.run.scrubber();
-        let link = self.link(&task.uuid);
+        let link = told::link(self.connection, &task.uuid);
         let origin = Origin { connection: &self.connection.name, link, scrubber: &scrubber };
         map::alert(&task.event, &task.uuid, &origin, &self.config.marks, reports)
     }

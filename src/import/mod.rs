@@ -9,6 +9,7 @@ mod desk;
 mod event;
 pub mod filter;
 mod hand;
+pub mod lookup;
 pub mod map;
 pub mod names;
 pub mod plan;
@@ -17,6 +18,7 @@ pub mod settings;
 mod show;
 pub mod state;
 mod sync;
+mod told;
 mod turns;
 
 use anyhow::{Result, bail};
@@ -27,17 +29,18 @@ use crate::config::connections::{self, Connection, Connections, Purpose};
 use crate::config::{self, Limits, Table};
 use crate::cortex::job::Job;
 use crate::cortex::report::{Level, Taxonomy};
-use crate::full::{Full, PartOf, Run};
+use crate::full::{Full, Part, PartOf, Run};
 use crate::http::Network;
 use crate::ids::Ids;
 use crate::ledger::Item;
-use crate::misp::{Misp, Window};
+use crate::misp::Misp;
 use crate::time::{Clock, DAY};
 use crate::worker::{self, Flavour, Worker};
 use choose::Choice;
-use command::{Command, Parameters};
+use command::{Asked, Command, EventName, Parameters};
 use desk::Desk;
 use filter::Filters;
+use lookup::LookupSetup;
 use map::Marks;
 use settings::Settings;
 use sync::Sync;
@@ -91,8 +94,24 @@ impl Worker for Import {
     const NAME: &'static str = "MISPImport";
     const PROGRAM: &'static str = "misp-import";
     const FLAVOUR: Flavour = Flavour::Analyzer;
-    const DESCRIPTION: &'static str = "Import MISP events as alerts through filters: send `misp:sync`, or `misp:sync:<connection>`, as an observable of type other.";
-    const DATA_TYPES: &'static [&'static str] = &["other"];
+    const DESCRIPTION: &'static str = "Show which MISP events know an observable; or import MISP events as alerts through filters: send `misp:sync`, `misp:sync:<connection>` or `misp:event:<uuid>` as an observable of type other.";
+    const DATA_TYPES: &'static [&'static str] = &[
+        "other",
+        "domain",
+        "fqdn",
+        "hostname",
+        "ip",
+        "url",
+        "uri_path",
+        "user-agent",
+        "hash",
+        "filename",
+        "mail",
+        "mail-subject",
+        "mail_subject",
+        "registry",
+        "autonomous-system",
+    ];
     type Config = Config;
 
     fn limits(config: &Config) -> &Limits {
@@ -101,28 +120,40 @@ impl Worker for Import {
 
     fn run(job: &Job, config: &Config, clock: Clock, run: &Run) -> Result<()> {
         let (parameters, warnings) = config::read::<Parameters>(&job.parameters, Table::Parameters)?;
-        let command = Command::new(&job.data, &parameters, clock.now)?;
-        let (importing, more) = config.connections.chosen(Purpose::imports, "import", command.connection.as_deref())?;
+        let (all, _) = config.connections.chosen(Purpose::imports, "import", None)?;
+        let command = Command::new(job, &parameters, &all, clock.now)?;
+        let (importing, more) = config.connections.chosen(Purpose::imports, "import", command.connection())?;
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
         let ids = Ids::new(&config::instance(config.instance.as_deref(), config.settings.thehive_url.as_deref())?);
         let network = Network::new(&config.limits, &job.config, clock, run.scrubber());
-        let desks = desks(config, &network, run)?;
+        let is_click = matches!(command.asked, Asked::Value(_));
+        let writes = !is_click || config.settings.click_imports;
+        let desks = if writes { desks(config, &network, run)? } else { Vec::new() };
         let dry_run = config.settings.dry_run || parameters.dry_run;
-        run.draft().full.dry_run = dry_run || desks.is_empty();
-        run.draft().full.is_report_only = desks.is_empty();
-        let since = command.since.unwrap_or_else(|| window_start(config.window_days, clock.now));
-        let all = All { network: &network, ids: &ids, config, desks: &desks, dry_run, since };
+        run.draft().full.dry_run = !is_click && (dry_run || desks.is_empty());
+        run.draft().full.is_report_only = !is_click && desks.is_empty();
+        let all = All { job, network: &network, ids: &ids, config, desks: &desks, dry_run, command: &command };
         worker::each(&importing, &[(Item::Events, 0), (Item::Attributes, 0)], clock, run, |connection, part| {
-            all.import(connection, part)
+            match &command.asked {
+                Asked::Value(value) => all.look_up(value, connection, part),
+                Asked::Sync { .. } => all.sync(connection, part)?.window(all.since()),
+                Asked::Event { uuid_or_id, .. } => all.event(uuid_or_id, connection, part),
+            }
         });
         Ok(())
     }
 
     fn message(full: &Full) -> String {
-        message(full)
+        match &full.value {
+            Some(value) => lookup::message(full, value),
+            None => told::message(full),
+        }
     }
 
     fn taxonomies(full: &Full) -> Vec<Taxonomy> {
+        if full.value.is_some() {
+            return lookup::taxonomies(full);
+        }
         let count = full.ledger.count(Item::Events);
         let taxonomy = |predicate, value: u64| Taxonomy {
             level: Level::Info,
@@ -168,24 +199,26 @@ fn desks(config: &Config, network: &Network, run: &Run) -> Result<Vec<Desk>> {
 
 /// What is the same for all connections.
 struct All<'a> {
+    job: &'a Job,
     network: &'a Network,
     ids: &'a Ids,
     config: &'a Config,
     desks: &'a [Desk],
     dry_run: bool,
-    since: i64,
+    command: &'a Command,
 }
 
-impl All<'_> {
-    fn import(&self, connection: &Connection, part: &PartOf) -> Result<()> {
+impl<'a> All<'a> {
+    /// Makes ready to import from a connection.
+    fn sync<'c>(&self, connection: &'c Connection, part: &'c PartOf) -> Result<Sync<'c>>
+    where
+        'a: 'c,
+    {
         let misp = Misp::open(connection, self.network, part)?;
         let version = misp.version()?.map(|version| part.run.shown(&version));
         part.with(|part| part.version = version);
         let names = names::resolve(&misp, &self.config.filters, part)?;
-        let published_only = self.config.filters.published_only;
-        let window = Window { since: self.since, published_only, only: names.only.clone() };
-        let most_new = if self.desks.is_empty() { 0 } else { self.config.settings.max_new_alerts };
-        let sync = Sync {
+        Ok(Sync {
             connection,
             network: self.network,
             ids: self.ids,
@@ -194,37 +227,51 @@ impl All<'_> {
             misp,
             desks: self.desks,
             dry_run: self.dry_run,
-            most_new,
+            most_new: self.most_new(),
             names,
             turns: Turns::default(),
-        };
-        sync.window(window)
+        })
     }
-}
 
-/// The outcome in one sentence.
-fn message(full: &Full) -> String {
-    let events = full.ledger.count(Item::Events);
-    let attributes = full.ledger.count(Item::Attributes);
-    let count = |number: u64, word: &str| (number > 0).then(|| format!("{number} {word}"));
-    let mut told = vec![format!("{} events read", events.fetched)];
-    if full.dry_run {
-        told.extend(count(events.created, &format!("would become alerts with {} attributes", attributes.created)));
-        told.extend(count(events.updated, "alerts would be updated"));
-    } else {
-        told.extend(count(events.created, "alerts created"));
-        told.extend(count(events.updated, "alerts updated"));
+    fn since(&self) -> i64 {
+        self.command.since.unwrap_or_else(|| window_start(self.config.window_days, self.network.clock().now))
     }
-    told.extend(count(events.unchanged, "unchanged"));
-    told.extend(count(events.skipped, "skipped"));
-    told.extend(count(events.failed, "failed"));
-    if !full.dry_run {
-        told.extend(count(attributes.created, "attributes added"));
+
+    /// Alerts that are only reported are not limited by the configuration; a job's own limit holds in any case.
+    fn most_new(&self) -> (u64, &'static str) {
+        let most = if self.desks.is_empty() { 0 } else { self.config.settings.max_new_alerts };
+        match self.command.limit {
+            Some(limit) if most == 0 || limit < most => (limit, "limit of this job"),
+            Some(_) | None => (most, "max_new_alerts"),
+        }
     }
-    let why = match (full.is_report_only, full.dry_run) {
-        (true, _) => " (report only: set \"thehive_url\" and \"thehive_key\" to have alerts written)",
-        (false, true) => " (dry run: nothing was written)",
-        (false, false) => "",
-    };
-    format!("{}{why}", told.join(", "))
+
+    /// The one event that was asked for.
+    fn event(&self, name: &EventName, connection: &Connection, part: &PartOf) -> Result<()> {
+        let sync = self.sync(connection, part)?;
+        let found = match name {
+            EventName::Uuid(uuid) => sync.misp.listed(&[*uuid])?.pop(),
+            EventName::Number(number) => sync.misp.numbered(*number)?,
+        };
+        if found.is_none() {
+            part.warn("the event that was asked for is not there, or not shown to us");
+        }
+        sync.these(found.into_iter().collect())
+    }
+
+    /// Which events know a value; with `click_imports` those are imported, in a part of the report of their own.
+    fn look_up(&self, value: &str, connection: &Connection, part: &PartOf) -> Result<()> {
+        let Config { filters, marks, .. } = self.config;
+        let data_type = &self.job.data_type;
+        let setup = LookupSetup { network: self.network, ids: self.ids, filters, marks, data_type, value };
+        let found = lookup::run(&setup, connection, part)?;
+        if self.desks.is_empty() || found.is_empty() {
+            return Ok(());
+        }
+        let (name, url) = (connection.name.clone(), connection.url().to_string());
+        let imported = part.run.open(Part { name, url, kind: Misp::kind(connection), ..Part::default() });
+        let done = self.sync(connection, &imported).and_then(|sync| sync.these(found));
+        imported.end(done.err().map(|error| worker::line(&error)));
+        Ok(())
+    }
 }

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 
 use super::filter::{Filters, ThreatLevel};
 use crate::full::{PartOf, Run};
-use crate::misp::server::names::{Known, NumberedTag, Names};
+use crate::misp::server::names::{Known, Names, NumberedTag};
 use crate::misp::wire::{Event, Organisation};
 use crate::misp::{Misp, Only};
 use crate::tags::matches;

@@ -17,13 +17,12 @@ use super::desk::Desk;
 use super::event::Task;
 use super::names::Resolved;
 use super::turns::Turns;
-use super::{Config, map};
-use crate::config::connections::{Connection, Target};
+use super::{Config, map, told};
+use crate::config::connections::Connection;
 use crate::full::{EventLine, PartOf};
 use crate::http::Network;
 use crate::ids::{self, Ids};
 use crate::ledger::{Item, Verdict};
-use crate::misp::server::Server;
 use crate::misp::wire::Event;
 use crate::misp::{Listed, Misp, Window};
 use crate::thehive::wire::Alert;
@@ -31,7 +30,6 @@ use crate::thehive::wire::Alert;
 /// Events compared at once.
 const PAGE: usize = 500;
 const NO_TIME: &str = "the deadline has passed (\"deadline_minutes\"): the rest comes with the next run";
-const NOT_NEW: &str = "max_new_alerts";
 
 /// The import from one connection.
 pub(super) struct Sync<'a> {
@@ -44,8 +42,8 @@ pub(super) struct Sync<'a> {
     /// Where the alerts go; none if they are only reported.
     pub(super) desks: &'a [Desk],
     pub(super) dry_run: bool,
-    /// The most new alerts; 0 for no limit.
-    pub(super) most_new: u64,
+    /// The most new alerts, 0 for no limit, and the rule that says so.
+    pub(super) most_new: (u64, &'static str),
     /// The names in the filters, as the server knows them.
     pub(super) names: Resolved,
     pub(super) turns: Turns,
@@ -101,8 +99,9 @@ impl Sync<'_> {
     ///
     /// # Errors
     /// What stopped the list. The events that were listed before are imported all the same.
-    pub(super) fn window(&self, window: Window) -> Result<()> {
-        let since = window.since;
+    pub(super) fn window(&self, since: i64) -> Result<()> {
+        let published_only = self.config.filters.published_only;
+        let window = Window { since, published_only, only: self.names.only.clone() };
         self.with_workers(|listing| {
             let listed = self.misp.list(window, &mut |listed| self.row(listing, listed));
             listed
@@ -261,7 +260,8 @@ impl Sync<'_> {
 
     /// Keeps a new event, if it is among the newest.
     fn keep(&self, listing: &mut Listing<'_>, task: Task) -> Result<()> {
-        let most = usize::try_from(self.most_new).unwrap_or(usize::MAX);
+        let (most, rule) = self.most_new;
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
         if most == 0 {
             return self.send(listing, task);
         }
@@ -270,7 +270,7 @@ impl Sync<'_> {
         if listing.new.len() > most
             && let Some(Reverse(New { task, .. })) = listing.new.pop()
         {
-            self.conclude(task.place, &task.event, &task.uuid, &Verdict::Skipped(NOT_NEW.to_owned()));
+            self.conclude(task.place, &task.event, &task.uuid, &Verdict::Skipped(rule.to_owned()));
         }
         Ok(())
     }
@@ -319,27 +319,7 @@ impl Sync<'_> {
         }
     }
 
-    pub(super) fn link(&self, uuid: &Uuid) -> Option<String> {
-        match &self.connection.target {
-            Target::Server { url, .. } => Some(Server::link(url, uuid)),
-            Target::Feed { .. } => None,
-        }
-    }
-
     pub(super) fn line(&self, event: &Event, uuid: &Uuid, verdict: &Verdict, attributes: u64) -> EventLine {
-        let run = &self.part.run;
-        EventLine {
-            uuid: uuid.to_string(),
-            id: Some(run.shown(&event.id)).filter(|id| !id.is_empty()),
-            title: run.shown(&event.info),
-            link: self.link(uuid),
-            organisation: run.shown(event.organisation()),
-            date: run.shown(&event.date),
-            tlp: map::tlp(event, &self.config.marks).word().to_owned(),
-            attributes,
-            verdict: verdict.word().to_owned(),
-            reason: verdict.reason().map(ToOwned::to_owned),
-            ..EventLine::default()
-        }
+        told::line((self.part, self.connection, &self.config.marks), (event, uuid), verdict, attributes)
     }
 }

@@ -16,6 +16,7 @@ mod asking;
 mod broken;
 mod cases;
 mod chunks;
+mod clicking;
 mod connecting;
 mod desk;
 mod documents;

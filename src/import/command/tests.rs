@@ -1,0 +1,145 @@
+//! What a job's text and parameters are understood to ask for.
+
+use serde_json::{Map, json};
+
+use super::*;
+use crate::config::connections::Connections;
+use crate::config::{Table, read};
+
+const UUID: &str = "3369ff1d-14c3-5f35-8aa4-9cba22183b31";
+
+fn connections() -> Vec<Connection> {
+    let config = json!({
+        "name": ["partner", "corp", "again", "feed"], "key": ["k", "k", "k", "-"],
+        "url": ["https://misp.example.org", "https://host.example/misp/", "https://misp.example.org/", "file:///feed"],
+    });
+    let (lists, _) = read::<Connections>(config.as_object().unwrap(), Table::Configuration).unwrap();
+    lists.checked().unwrap().0
+}
+
+fn command(data_type: &str, data: &str, parameters: &Parameters) -> Result<Command, String> {
+    let job = Job {
+        data_type: data_type.into(),
+        data: data.into(),
+        tlp: 2,
+        pap: 2,
+        parameters: Map::new(),
+        config: Map::new(),
+    };
+    Command::new(&job, parameters, &connections(), 1_000_000_000).map_err(|error| error.to_string())
+}
+
+fn asked(data: &str) -> Asked {
+    command("other", data, &Parameters::default()).unwrap().asked
+}
+
+fn sync(connection: Option<&str>) -> Asked {
+    Asked::Sync { connection: connection.map(Into::into) }
+}
+
+fn event(uuid_or_id: EventName, connection: Option<&str>) -> Asked {
+    Asked::Event { uuid_or_id, connection: connection.map(Into::into) }
+}
+
+fn uuid() -> EventName {
+    EventName::Uuid(Uuid::parse_str(UUID).unwrap())
+}
+
+#[test]
+fn commands_are_read_exactly_and_all_else_is_a_value() {
+    assert_eq!(asked(" misp:sync "), sync(None));
+    assert_eq!(asked("misp:sync:partner"), sync(Some("partner")));
+    assert_eq!(asked(&format!("misp:event:{UUID}")), event(uuid(), None));
+    for text in [
+        "misp:synchronise",
+        "misp:sync:",
+        "MISP:sync",
+        "misp:sync all",
+        "evil.example.com",
+        "",
+        "!x",
+        "%",
+        "39/45",
+        "1337",
+        UUID,
+        "https://other.example/events/view/1",
+        "https://misp.example.org/events/view/",
+        "https://misp.example.org/events/view/+1",
+        "https://misp.example.org/events/view/1/deleted:1",
+        "https://misp.example.org/attributes/view/1",
+        "https://misp.example.org.evil.example/events/view/1",
+        "file:///feed/events/view/1",
+    ] {
+        assert_eq!(asked(text), Asked::Value(text.into()), "{text}");
+    }
+}
+
+#[test]
+fn an_address_of_an_event_names_it_and_its_connection() {
+    let number = |connection| event(EventName::Number(1337), Some(connection));
+    for (address, expected) in [
+        ("https://misp.example.org/events/view/1337", number("partner")),
+        ("HTTPS://MISP.example.org:443/events/view/1337/", number("partner")),
+        ("https://misp.example.org/events/1337#tags", number("partner")),
+        ("https://host.example/misp/events/view/1337", number("corp")),
+        (&format!("https://misp.example.org/events/view/{UUID}/#x"), event(uuid(), Some("partner"))),
+    ] {
+        assert_eq!(asked(address), expected, "{address}");
+    }
+    let again = Parameters { connection: Some("again".into()), ..Parameters::default() };
+    let address = "https://misp.example.org/events/1337";
+    assert_eq!(command("other", address, &again).unwrap().asked, number("again"));
+    assert_eq!(asked("https://host.example/events/view/1"), Asked::Value("https://host.example/events/view/1".into()));
+}
+
+#[test]
+fn only_the_type_other_carries_commands() {
+    let address = "https://misp.example.org/events/view/1337";
+    for (data_type, data) in [("url", address), ("domain", "misp:sync"), ("filename", "misp:event:x")] {
+        let found = command(data_type, data, &Parameters::default()).unwrap();
+        assert_eq!(found.asked, Asked::Value(data.into()));
+    }
+    let parameters = |command: &str| Parameters { command: Some(command.into()), ..Parameters::default() };
+    assert_eq!(command("domain", "scheduled", &parameters("misp:sync:a")).unwrap().connection(), Some("a"));
+    assert!(command("other", "misp:sync", &parameters("misp:synch")).unwrap_err().contains("misp:event:<uuid>"));
+}
+
+#[test]
+fn a_command_without_an_event_says_what_is_accepted() {
+    for text in ["misp:event:", "misp:event:x", "misp:event:1337", &format!("misp:event:{{{UUID}}}")] {
+        let error = command("other", text, &Parameters::default()).unwrap_err();
+        assert!(error.contains("misp:event:<uuid>") && error.contains("no uuid"), "{text}: {error}");
+    }
+}
+
+#[test]
+fn parameters_narrow() {
+    let of = |connection: &str| Parameters { connection: Some(connection.into()), ..Parameters::default() };
+    assert_eq!(command("other", "misp:sync", &of("a")).unwrap().connection(), Some("a"));
+    assert_eq!(command("ip", "192.0.2.1", &of("a")).unwrap().connection(), Some("a"));
+    assert!(command("other", "misp:sync:b", &of("a")).is_err());
+    let since = |since: &str| Parameters { since: Some(since.into()), ..Parameters::default() };
+    assert_eq!(command("other", "misp:sync", &since("all")).unwrap().since, Some(0));
+    assert!(command("other", "misp:sync", &since("soon")).unwrap_err().contains("since"));
+    let limit = |limit| command("other", "misp:sync", &Parameters { limit, ..Parameters::default() }).unwrap().limit;
+    assert_eq!([limit(None), limit(Some(0)), limit(Some(7))], [None, None, Some(7)]);
+}
+
+#[test]
+fn the_parameter_event_narrows_an_import_and_nothing_else() {
+    let of = |event: &str| Parameters { event: Some(event.into()), ..Parameters::default() };
+    let ask = |data: &str, event: &str| command("other", data, &of(event)).map(|command| command.asked);
+    assert_eq!(ask("misp:sync", UUID), Ok(event(uuid(), None)));
+    assert_eq!(ask("misp:sync:corp", UUID), Ok(event(uuid(), Some("corp"))));
+    let address = "https://misp.example.org/events/view/1337";
+    assert_eq!(ask("misp:sync", address), Ok(event(EventName::Number(1337), Some("partner"))));
+    assert_eq!(ask(&format!("misp:event:{UUID}"), UUID), Ok(event(uuid(), None)));
+    for (data, parameter, part) in [
+        ("misp:sync:corp", address, "different connections"),
+        ("misp:event:00000000-0000-4000-8000-000000000000", UUID, "different events"),
+        ("evil.example", UUID, "looks a value up"),
+        ("misp:sync", "1337", "names no event"),
+    ] {
+        assert!(ask(data, parameter).unwrap_err().contains(part), "{data} {parameter}");
+    }
+}

@@ -1,0 +1,234 @@
+//! A click: which events of a connection know a value, by the filters on events that do not look at age or size. Nothing is
+//! written.
+
+mod found;
+
+use anyhow::Result;
+use uuid::Uuid;
+
+use super::command::COMMANDS;
+use super::filter::Filters;
+use super::map::Marks;
+use super::names::{self, Resolved};
+use super::told;
+use crate::config::connections::Connection;
+use crate::cortex::report::{Level, Taxonomy};
+use crate::full::{EventLine, Full, LookUp, Part, PartOf};
+use crate::http::Network;
+use crate::ids::Ids;
+use crate::ledger::{Count, Item, Ledger, Verdict};
+use crate::misp::Misp;
+use crate::misp::search::Searched;
+use crate::misp::wire::Event;
+use crate::types::Sought;
+use found::{Found, Known};
+
+/// What is looked up, the same on every connection.
+#[derive(Clone, Copy)]
+pub struct LookupSetup<'a> {
+    /// How servers are reached.
+    pub network: &'a Network,
+    /// Which events are our own.
+    pub ids: &'a Ids,
+    /// The filters on events. `max_age_days` and `max_attributes` do not hold here.
+    pub filters: &'a Filters,
+    /// What an event without TLP is taken for.
+    pub marks: &'a Marks,
+    /// The observable's type.
+    pub data_type: &'a str,
+    /// Its data.
+    pub value: &'a str,
+}
+
+/// Looks a value up on one connection and writes into its part what was found. Gives the events that know it and that no
+/// filter hides.
+///
+/// # Errors
+/// What stopped the search.
+pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &PartOf) -> Result<Vec<(Uuid, Event)>> {
+    let value = part.run.shown(setup.value).split_whitespace().collect::<Vec<_>>().join(" ");
+    part.run.draft().full.value = Some(value);
+    part.with(|part| part.look_up = Some(LookUp::default()));
+    let misp = Misp::open(connection, setup.network, part)?;
+    let version = misp.version()?.map(|version| part.run.shown(&version));
+    part.with(|part| part.version = version);
+    let mut found = Found::new(part);
+    let sought = Sought::new(setup.data_type, setup.value);
+    let searched = misp.search(&sought, &mut |hit| {
+        found.hit(hit);
+        Ok(())
+    })?;
+    match searched {
+        Searched::All => {}
+        Searched::Part(why) => part.warn(why),
+        Searched::Not(why) => {
+            part.warn(why);
+            return Ok(Vec::new());
+        }
+    }
+    let events = found.ended();
+    let uuids: Vec<_> = events.keys().copied().collect();
+    let rows = if uuids.is_empty() { Vec::new() } else { misp.listed(&uuids)? };
+    let names = names::resolve(&misp, setup.filters, part)?;
+    let telling = Telling { setup, connection, part, names };
+    Ok(telling.all(rows, events))
+}
+
+/// What is told of the events of one connection.
+struct Telling<'a> {
+    setup: &'a LookupSetup<'a>,
+    connection: &'a Connection,
+    part: &'a PartOf,
+    /// The names in the filters, as the server knows them.
+    names: Resolved,
+}
+
+/// An event that knows the value, and what becomes of it.
+struct Judged {
+    uuid: Uuid,
+    event: Event,
+    known: Known,
+    verdict: Verdict,
+}
+
+impl Telling<'_> {
+    /// Those that are shown come first, of them those with an attribute for detection, and the newest of each.
+    fn all(&self, rows: Vec<(Uuid, Event)>, mut events: found::Events) -> Vec<(Uuid, Event)> {
+        let mut judged: Vec<Judged> = Vec::new();
+        for (uuid, event) in rows {
+            if let Some(known) = events.remove(&uuid) {
+                let verdict = self.verdict(&uuid, &event, &known);
+                judged.push(Judged { uuid, event, known, verdict });
+            }
+        }
+        judged.sort_by_cached_key(|one| {
+            let (is_hidden, is_quiet) = (one.verdict != Verdict::Unchanged, !one.known.has_ids);
+            (is_hidden, is_quiet, std::cmp::Reverse(one.event.date.clone()), one.uuid)
+        });
+        self.part.with(|part| {
+            let shown = judged.iter().filter(|one| one.verdict == Verdict::Unchanged && one.known.has_ids);
+            part.look_up = Some(LookUp { searched: true, events_with_ids: shown.count() as u64 });
+        });
+        let found: Vec<_> = judged.into_iter().filter_map(|one| self.one(one)).collect();
+        for (uuid, known) in events {
+            let verdict = Verdict::Failed("an event that has the value is not in the list of events".to_owned());
+            self.one(Judged { uuid, event: Event::default(), known, verdict });
+        }
+        found
+    }
+
+    fn verdict(&self, uuid: &Uuid, event: &Event, known: &Known) -> Verdict {
+        let rule = self.setup.filters.rule(event, uuid, self.setup.ids).or_else(|| self.names.rule(event));
+        match (rule, &known.unreadable) {
+            (Some(rule), _) => Verdict::Skipped(rule),
+            (None, Some(reason)) => Verdict::Failed(reason.clone()),
+            (None, None) => Verdict::Unchanged,
+        }
+    }
+
+    /// Records an event and its attributes, which share its fate; gives it back if it is shown.
+    fn one(&self, judged: Judged) -> Option<(Uuid, Event)> {
+        let Judged { uuid, event, known, verdict } = judged;
+        let of_attributes = match &verdict {
+            Verdict::Failed(reason) => {
+                self.part.fail(format!("event {uuid}: {reason}"));
+                Verdict::Failed("its event could not be shown".to_owned())
+            }
+            other => other.clone(),
+        };
+        self.part.record(Item::Events, &verdict, 1);
+        self.part.record(Item::Attributes, &of_attributes, known.attributes);
+        self.part.show_event(self.line(&uuid, &event, &known, &verdict));
+        if verdict != Verdict::Unchanged {
+            return None;
+        }
+        self.part.leave_out("matches", known.attributes.saturating_sub(known.matches.len() as u64));
+        Some((uuid, event))
+    }
+
+    fn line(&self, uuid: &Uuid, event: &Event, known: &Known, verdict: &Verdict) -> EventLine {
+        let matches = if *verdict == Verdict::Unchanged { known.matches.clone() } else { Vec::new() };
+        let of = (self.part, self.connection, self.setup.marks);
+        EventLine { matches, ..told::line(of, (event, uuid), verdict, known.attributes) }
+    }
+}
+
+/// The outcome of a look-up in one sentence: `3 events know evil.example on 2 connections (2 with an IDS attribute)`.
+#[must_use]
+pub fn message(full: &Full, value: &str) -> String {
+    let value = if value.trim().is_empty() { "an empty value" } else { value };
+    let asked: Vec<&Part> = full.connections.iter().filter(|part| part.look_up.is_some()).collect();
+    let searched = asked.iter().filter(|part| is_searched(part.look_up)).count();
+    if searched == 0 {
+        return format!("{value} was not looked up: no connection could be searched for it{}", hint(value));
+    }
+    let events = events(full);
+    let with_ids: u64 = full.connections.iter().filter_map(|part| part.look_up).map(|one| one.events_with_ids).sum();
+    let knows = |part: &&&Part| part.ledger.count(Item::Events).unchanged > 0;
+    let mut told = match events.unchanged {
+        0 => format!("no event knows {value}"),
+        number => format!(
+            "{} {value} on {}",
+            counted(number, "event knows", "events know"),
+            counted(asked.iter().filter(knows).count() as u64, "connection", "connections")
+        ),
+    };
+    if with_ids > 0 {
+        told.push_str(&format!(" ({with_ids} with an IDS attribute)"));
+    }
+    match (events.unchanged, events.skipped) {
+        (_, 0) => {}
+        (0, hidden) => told.push_str(&format!("; {} by filters", counted(hidden, "is hidden", "are hidden"))),
+        (_, hidden) => told.push_str(&format!("; {} by filters", counted(hidden, "more is hidden", "more are hidden"))),
+    }
+    let unsearched = asked.len() - searched;
+    if unsearched > 0 {
+        let all = asked.len();
+        told.push_str(&format!("; {unsearched} of {all} connections could not be searched"));
+    }
+    if events.unchanged == 0 {
+        told.push_str(&hint(value));
+    }
+    told
+}
+
+/// The events that were looked up; those that a click imports are counted apart.
+fn events(full: &Full) -> Count {
+    let mut ledger = Ledger::default();
+    full.connections.iter().filter(|part| part.look_up.is_some()).for_each(|part| ledger.add(&part.ledger));
+    ledger.count(Item::Events)
+}
+
+/// What looks like a command and is none was looked up as a value; whoever wrote it should know.
+fn hint(value: &str) -> String {
+    let is_like_one = value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("misp:"));
+    if is_like_one { format!(". It is no command: commands are {COMMANDS}") } else { String::new() }
+}
+
+fn is_searched(look_up: Option<LookUp>) -> bool {
+    look_up.is_some_and(|one| one.searched)
+}
+
+fn counted(number: u64, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
+}
+
+/// How many events know the value, malicious if an attribute for detection does, suspicious if only others do; and how many
+/// more filters hide. Where nothing was searched, nothing is counted.
+#[must_use]
+pub fn taxonomies(full: &Full) -> Vec<Taxonomy> {
+    let events = events(full);
+    let taxonomy = |level, predicate, value: String| Taxonomy { level, namespace: "MISP", predicate, value };
+    if !full.connections.iter().any(|part| is_searched(part.look_up)) {
+        return vec![taxonomy(Level::Info, "Events", "not searched".to_owned())];
+    }
+    let has_ids = full.connections.iter().any(|part| part.look_up.is_some_and(|one| one.events_with_ids > 0));
+    let level = match (has_ids, events.unchanged) {
+        (true, _) => Level::Malicious,
+        (false, 0) => Level::Info,
+        (false, _) => Level::Suspicious,
+    };
+    let mut taxonomies = vec![taxonomy(level, "Events", events.unchanged.to_string())];
+    taxonomies.extend((events.skipped > 0).then(|| taxonomy(Level::Info, "Hidden", events.skipped.to_string())));
+    taxonomies
+}

@@ -1,0 +1,126 @@
+//! What a search came upon, by event: counts, and the first attributes as the report shows them.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use crate::full::{Match, PartOf};
+use crate::ledger::{Item, Verdict};
+use crate::misp::search::Hit;
+use crate::misp::wire::Attribute;
+
+/// Events told apart for one value on one connection.
+const MOST_EVENTS: usize = 5_000;
+/// Attributes shown of each event.
+const SHOWN_MATCHES: usize = 20;
+/// Tags shown of each attribute.
+const SHOWN_TAGS: usize = 20;
+/// Attributes shown in all, so that what is kept is bounded.
+const MOST_MATCHES: usize = 10_000;
+
+/// The events that know a value.
+pub(super) type Events = BTreeMap<Uuid, Known>;
+
+/// What is known of one event.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    /// Its attributes that have the value.
+    pub(super) attributes: u64,
+    /// True if one of them is meant for detection.
+    pub(super) has_ids: bool,
+    /// The first of them.
+    pub(super) matches: Vec<Match>,
+    /// Why it could not be read, if so.
+    pub(super) unreadable: Option<String>,
+}
+
+/// What a search came upon so far.
+pub(super) struct Found<'a> {
+    part: &'a PartOf,
+    events: Events,
+    matches: usize,
+    beyond: u64,
+}
+
+impl<'a> Found<'a> {
+    pub(super) fn new(part: &'a PartOf) -> Self {
+        Self { part, events: Events::new(), matches: 0, beyond: 0 }
+    }
+
+    /// Takes what the search came upon. A deleted attribute makes no event known.
+    pub(super) fn hit(&mut self, hit: Hit) {
+        let part = self.part;
+        match hit {
+            Hit::Attribute { attribute, .. } if attribute.deleted == Some(true) => {
+                part.fetched(Item::Attributes, 1);
+                part.record(Item::Attributes, &Verdict::Skipped("deleted".to_owned()), 1);
+            }
+            Hit::Attribute { event, attribute, sightings } => {
+                part.fetched(Item::Attributes, 1);
+                self.attribute(&event, &attribute, sightings);
+            }
+            Hit::Unreadable { event, reason } => {
+                if let Some(known) = self.event(&event) {
+                    known.unreadable = Some(reason);
+                }
+            }
+            Hit::Bad(problem) => {
+                part.fetched(Item::Attributes, 1);
+                part.record(Item::Attributes, &Verdict::Failed(problem.clone()), 1);
+                part.fail(problem);
+            }
+        }
+    }
+
+    fn attribute(&mut self, event: &Uuid, attribute: &Attribute, sightings: u64) {
+        let is_shown = self.matches < MOST_MATCHES;
+        let shown = is_shown.then(|| self.shown(attribute, sightings));
+        let Some(known) = self.event(event) else {
+            self.beyond += 1;
+            let rule = format!("in more than {MOST_EVENTS} events");
+            return self.part.record(Item::Attributes, &Verdict::Skipped(rule), 1);
+        };
+        known.attributes += 1;
+        known.has_ids |= attribute.to_ids == Some(true);
+        if let Some(shown) = shown.filter(|_| known.matches.len() < SHOWN_MATCHES) {
+            known.matches.push(shown);
+            self.matches += 1;
+        }
+    }
+
+    /// What is known of an event; none if it is one too many.
+    fn event(&mut self, event: &Uuid) -> Option<&mut Known> {
+        if !self.events.contains_key(event) {
+            if self.events.len() >= MOST_EVENTS {
+                return None;
+            }
+            self.part.fetched(Item::Events, 1);
+        }
+        Some(self.events.entry(*event).or_default())
+    }
+
+    fn shown(&self, attribute: &Attribute, sightings: u64) -> Match {
+        let run = &self.part.run;
+        Match {
+            uuid: run.shown(&attribute.uuid),
+            attribute: run.shown(&format!("{}/{}", attribute.category, attribute.kind)),
+            value: run.shown(&attribute.value),
+            to_ids: attribute.to_ids == Some(true),
+            tags: attribute.tags.iter().take(SHOWN_TAGS).map(|tag| run.shown(&tag.name)).collect(),
+            sightings,
+            comment: run.shown(&attribute.comment),
+            object_relation: run.shown(&attribute.object_relation),
+        }
+    }
+
+    /// The events, once the search is over.
+    pub(super) fn ended(self) -> Events {
+        if self.beyond > 0 {
+            self.part.warn(format!(
+                "the value is in more than {MOST_EVENTS} events: {} attributes of further events are counted and not shown",
+                self.beyond
+            ));
+        }
+        self.events
+    }
+}
