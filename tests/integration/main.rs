@@ -27,6 +27,7 @@ mod feeds;
 mod feeds_of_exports;
 mod files_of_exports;
 mod filtering;
+mod hive_client;
 mod hostile;
 mod http_fake;
 mod importing;

@@ -135,12 +135,25 @@ fn an_organisation_sees_its_own() {
     }
 }
 
+/// An alert to be made.
+fn alert(source_ref: &str, more: Value) -> Value {
+    let mut alert = json!({"type": "misp", "source": "m", "sourceRef": source_ref, "title": "t", "description": "d"});
+    alert.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    alert
+}
+
+/// A call as the organisation `cert`: status and body.
+fn act(fake: &Fake, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    let (status, _, body) = send(fake, method, path, "cert", body);
+    (status, serde_json::from_slice(&body).unwrap_or_default())
+}
+
 #[test]
 fn an_alert_is_its_organisations() {
-    let alert = json!({"type": "misp", "source": "m", "sourceRef": "1", "title": "t", "description": "d"});
     for world in both() {
+        let path = if world.version == Version::Four { "/api/alert" } else { "/api/v1/alert" };
         let fake = Fake::start(world);
-        let make = |organisation: &str| send(&fake, "POST", "/api/v1/alert", organisation, &alert).0;
+        let make = |organisation: &str| send(&fake, "POST", path, organisation, &alert("1", json!({}))).0;
         assert_eq!([make("soc"), make("soc"), make("cert")], [201, 400, 201]);
         let id = fake.world().alerts[0]["_id"].as_str().expect("an id").to_owned();
         let path = format!("/api/v1/alert/{id}");
@@ -189,5 +202,103 @@ fn pages_can_lack_what_is_counted() {
         assert_eq!((found.as_array().map(Vec::len), head.contains("x-total: 5")), (Some(3), true));
         assert_eq!(query(&fake, "cert", json!([get("1"), op("observables"), op("count")])).0, 5);
         assert_eq!(query(&fake, "cert", json!([get("1"), page(Value::Null)])).0.as_array().map(Vec::len), Some(1));
+    }
+}
+
+#[test]
+fn v1_of_four_makes_alerts_in_the_users_own_organisation_and_without_observables() {
+    let fake = Fake::start(World::four());
+    let observables = json!([{"dataType": "ip", "data": "192.0.2.1"}]);
+    let (status, ..) = send(&fake, "POST", "/api/v1/alert", "soc", &alert("1", json!({"observables": observables})));
+    let world = fake.world();
+    assert_eq!((status, world.alerts.len(), world.observables.len()), (201, 1, 0));
+    assert!(world.shows("cert", &world.alerts[0]) && !world.shows("soc", &world.alerts[0]));
+}
+
+#[test]
+fn a_refused_part_takes_the_alert_with_it() {
+    let pattern = |id: &str| json!([{"patternId": id, "occurDate": 5}]);
+    let refused = json!([{"dataType": "ip", "data": ["192.0.2.1", "bad"]}]);
+    for mut world in both() {
+        world.refuses = vec!["bad".to_owned()];
+        let (path, observables, five) = match world.version {
+            Version::Four => ("/api/alert", "artifacts", false),
+            Version::Five => ("/api/v1/alert", "observables", true),
+        };
+        let fake = Fake::start(world);
+        let make = |more: Value| act(&fake, "POST", path, &alert("1", more)).0;
+        assert_eq!(make(json!({observables: refused.clone()})), 400);
+        let held = || {
+            let world = fake.world();
+            world.alerts.len() + world.observables.len() + world.procedures.len()
+        };
+        assert_eq!(held(), 0);
+        // What TheHive 4 does not know, it passes over.
+        let odd = json!({"caseTemplate": "nonsense", "procedures": pattern("T1")});
+        assert_eq!(make(odd), if five { 404 } else { 201 });
+        assert_eq!(make(json!({"procedures": pattern("T1")})), if five { 404 } else { 400 });
+        if five {
+            assert_eq!(held(), 0);
+            assert_eq!(make(json!({"procedures": pattern("T1566"), "caseTemplate": "phishing"})), 201);
+            let found = query(&fake, "cert", json!([op("listAlert"), op("procedures")])).0;
+            assert_eq!((&found[0]["patternId"], found.as_array().map(Vec::len)), (&json!("T1566"), Some(1)));
+            assert_eq!(fake.world().alerts[0]["caseTemplate"], "phishing");
+        }
+    }
+}
+
+#[test]
+fn values_are_added_each_by_itself_to_alerts_and_cases() {
+    for mut world in both() {
+        world.refuses = vec!["bad".to_owned()];
+        let case = world.add_case(7, "phishing", &Value::Null);
+        let theirs = world.add_case(8, "theirs", &Value::Null);
+        world.give(&theirs, "soc");
+        let five = world.version == Version::Five;
+        let fake = Fake::start(world);
+        let add = |case: &str, data: Value| {
+            act(&fake, "POST", &format!("/api/v1/case/{case}/observable"), &json!({"dataType": "domain", "data": data}))
+        };
+        let (status, added) = add(&case, json!(["A.example", "b.example"]));
+        let stored = if five { "a.example" } else { "A.example" };
+        assert_eq!((status, &added[0]["data"], &added[1]["data"]), (201, &json!(stored), &json!("b.example")));
+        let (status, part) = add(&case, json!(["c.example", "A.example"]));
+        assert_eq!((status, &part["success"][0]["data"]), (207, &json!("c.example")));
+        assert_eq!(part["failure"][0]["message"], "Observable already exists");
+        let (status, part) = add(&case, json!(["d.example", "bad"]));
+        assert_eq!(
+            (status, part["failure"][0]["type"].as_str()),
+            if five { (400, None) } else { (207, Some("BadRequest")) }
+        );
+        assert_eq!(add(&theirs, json!("a.example")).0, 403);
+        assert_eq!(fake.world().observables.len(), if five { 3 } else { 4 });
+        let types = query(&fake, "cert", json!([op("listObservableType")])).0;
+        let domain = types.as_array().expect("a list").iter().find(|one| one["name"] == "domain").expect("a type");
+        assert_eq!(domain["isCaseSensitive"].as_bool(), five.then_some(false));
+    }
+}
+
+#[test]
+fn five_adds_and_removes_tags_and_knows_stages() {
+    for mut world in both() {
+        let five = world.version == Version::Five;
+        let fields = json!({"dataType": "ip", "data": "192.0.2.1", "tags": ["a", "b"]});
+        world.alerts.push(json!({"_id": "~9", "_type": "Alert", "tags": ["a", "b"], "status": "New"}));
+        let observable = world.add_observable("~9", &fields);
+        let fake = Fake::start(world);
+        let tags = json!({"addTags": ["b", "c"], "removeTags": ["a"]});
+        let wanted = if five { json!(["b", "c"]) } else { json!(["a", "b"]) };
+        for path in ["/api/v1/alert/~9".to_owned(), format!("/api/v1/observable/{observable}")] {
+            assert_eq!(act(&fake, "PATCH", &path, &tags).0, 204);
+        }
+        assert_eq!(fake.world().alerts[0]["tags"], wanted);
+        assert_eq!(fake.world().observables[0].record["tags"], wanted);
+        let patch = |change: Value| act(&fake, "PATCH", "/api/v1/alert/~9", &change).0;
+        assert_eq!(patch(json!({"follow": false, "read": true, "status": "Ignored"})), 204);
+        let stored = fake.world().alerts[0].clone();
+        assert_eq!(stored["follow"], false);
+        let of_one = (stored["read"].as_bool(), stored["stage"].as_str());
+        assert_eq!(of_one, if five { (None, Some("Closed")) } else { (Some(true), None) });
+        assert_eq!(patch(json!({"status": "nonsense"})), if five { 404 } else { 204 });
     }
 }

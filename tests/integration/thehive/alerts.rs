@@ -3,16 +3,20 @@
 use serde_json::{Map, Value, json};
 
 use super::body::Sent;
-use super::observables;
 use super::world::{Version, World, label, lay};
-use super::{Refused, Reply, Who, json_reply, nothing};
+use super::{Refused, Reply, Who, json_reply, nothing, observables, procedures};
 
-/// `POST /api/v1/alert`. TheHive 4 takes no observables here, 5 does.
+/// `POST /api/v1/alert`. That of TheHive 4 takes no observables, and goes to the user's own organisation whatever
+/// `X-Organisation` says.
 pub(super) fn create(world: &mut World, who: &Who, sent: &Sent) -> Result<Reply, Refused> {
-    let id = store(world, who, &sent.json)?;
+    let organisation = if world.version == Version::Four { &who.home } else { &who.organisation };
+    let id = store(world, who, organisation, &sent.json)?;
     if world.version == Version::Five {
-        let given: Vec<Value> = sent.json["observables"].as_array().cloned().unwrap_or_default();
-        all_observables(world, who, &id, &given, sent)?;
+        let list = |name: &str| sent.json[name].as_array().cloned().unwrap_or_default();
+        all_observables(world, who, &id, &list("observables"), sent)?;
+        for procedure in list("procedures") {
+            procedures::store(world, who, &id, &procedure).map_err(|refused| taken_back(world, &id, refused))?;
+        }
     }
     let alert = world.alert(&id).cloned().unwrap_or_default();
     Ok(json_reply(201, &alert))
@@ -24,7 +28,7 @@ pub(super) fn create_v0(world: &mut World, who: &Who, sent: &Sent) -> Result<Rep
     if let Some(fields) = from.as_object_mut() {
         fields.entry("customFieldValue").or_insert_with(|| sent.json["customFields"].clone());
     }
-    let id = store(world, who, &from)?;
+    let id = store(world, who, &who.organisation, &from)?;
     let given: Vec<Value> = sent.json["artifacts"].as_array().cloned().unwrap_or_default();
     all_observables(world, who, &id, &given, sent)?;
     Ok(Reply { status: 201, ..view_v0(world, who, &id)? })
@@ -32,20 +36,23 @@ pub(super) fn create_v0(world: &mut World, who: &Who, sent: &Sent) -> Result<Rep
 
 /// Duplicates inside one alert are skipped; anything else wrong takes the alert with it.
 fn all_observables(world: &mut World, who: &Who, id: &str, given: &[Value], sent: &Sent) -> Result<(), Refused> {
-    let mut wrong = None;
-    for observable in given {
-        match observables::store(world, who, id, observable, sent) {
-            Ok(_) => {}
-            Err(refused) => wrong = Some(refused),
-        }
-    }
-    let Some(refused) = wrong else { return Ok(()) };
-    world.alerts.retain(|alert| alert["_id"] != id);
-    world.observables.retain(|observable| observable.parent != id);
-    Err(refused)
+    let mut all = given.iter();
+    let wrong = all.find_map(|one| match observables::store(world, who, (id, true), one, sent) {
+        Ok((_, failed)) => failed.into_iter().find(|failure| !failure.is_duplicate()).map(Into::into),
+        Err(refused) => Some(refused),
+    });
+    wrong.map_or(Ok(()), |refused| Err(taken_back(world, id, refused)))
 }
 
-fn store(world: &mut World, who: &Who, from: &Value) -> Result<String, Refused> {
+/// What was refused is not there afterwards.
+fn taken_back(world: &mut World, id: &str, refused: Refused) -> Refused {
+    world.alerts.retain(|alert| alert["_id"] != id);
+    world.observables.retain(|observable| observable.parent != id);
+    world.procedures.retain(|(alert, _)| alert != id);
+    refused
+}
+
+fn store(world: &mut World, who: &Who, organisation: &str, from: &Value) -> Result<String, Refused> {
     who.need("manageAlert", "create alert")?;
     for name in ["type", "source", "sourceRef", "title", "description"] {
         if !from[name].is_string() {
@@ -59,14 +66,14 @@ fn store(world: &mut World, who: &Who, from: &Value) -> Result<String, Refused> 
     if world
         .alerts
         .iter()
-        .filter(|alert| alert["_id"].as_str().is_some_and(|id| world.owns(&who.organisation, id)))
+        .filter(|alert| alert["_id"].as_str().is_some_and(|id| world.owns(organisation, id)))
         .any(|alert| alert["type"] == key[0] && alert["source"] == key[1] && alert["sourceRef"] == key[2])
     {
-        let message =
-            format!("Alert {}:{}:{} already exist in organisation {}", key[0], key[1], key[2], who.organisation);
+        let message = format!("Alert {}:{}:{} already exist in organisation {organisation}", key[0], key[1], key[2]);
         return Err(Refused::new(400, "CreateError", &message));
     }
     let fields = custom_fields(world, from)?;
+    let template = case_template(world, from)?;
     let mut alert = world.stamped("Alert", &who.login);
     let usual = usual(world.version, &alert);
     lay(&mut alert, &usual);
@@ -92,13 +99,26 @@ fn store(world: &mut World, who: &Who, from: &Value) -> Result<String, Refused> 
         }
     }
     alert.insert("customFields".into(), fields);
+    alert.extend(template.map(|name| ("caseTemplate".to_owned(), name)));
     if world.version == Version::Five {
+        stage(&mut alert)?;
         label(&mut alert);
     }
     let id = alert["_id"].as_str().unwrap_or_default().to_owned();
     world.alerts.push(alert.into());
-    world.give(&id, &who.organisation);
+    world.give(&id, organisation);
     Ok(id)
+}
+
+/// One that is not there: TheHive 4 passes over it; that 5 refuses it so is a guess.
+fn case_template(world: &World, from: &Value) -> Result<Option<Value>, Refused> {
+    match from["caseTemplate"].as_str() {
+        Some(name) if world.case_templates.iter().any(|known| known == name) => Ok(Some(name.into())),
+        Some(name) if world.version == Version::Five => {
+            Err(Refused::not_found(&format!("CaseTemplate {name} not found")))
+        }
+        Some(_) | None => Ok(None),
+    }
 }
 
 fn missing(name: &str) -> Refused {
@@ -225,7 +245,7 @@ pub(super) fn patch(world: &mut World, who: &Who, id: &str, from: &Value) -> Res
     }
     if version == Version::Five {
         change_tags(alert, from);
-        stage(alert);
+        stage(alert)?;
         label(alert);
     }
     alert.insert("_updatedBy".into(), who.login.as_str().into());
@@ -233,7 +253,8 @@ pub(super) fn patch(world: &mut World, who: &Who, id: &str, from: &Value) -> Res
     Ok(alert["_id"].as_str().unwrap_or_default().to_owned())
 }
 
-fn change_tags(alert: &mut Map<String, Value>, from: &Value) {
+/// `addTags` and `removeTags`, which only TheHive 5 knows.
+pub(super) fn change_tags(alert: &mut Map<String, Value>, from: &Value) {
     let list = |name: &str| from[name].as_array().cloned().unwrap_or_default();
     let (added, removed) = (list("addTags"), list("removeTags"));
     if let Some(tags) = alert.get_mut("tags").and_then(Value::as_array_mut) {
@@ -246,18 +267,22 @@ fn change_tags(alert: &mut Map<String, Value>, from: &Value) {
     }
 }
 
-fn stage(alert: &mut Map<String, Value>) {
-    let stage = match alert.get("status").and_then(Value::as_str) {
-        Some("Imported") => "Imported",
-        Some("InProgress" | "Pending") => "InProgress",
-        Some("Ignored" | "Duplicate") => "Closed",
-        _ => "New",
+/// Each status belongs to a stage. That an unknown one is refused so is a guess.
+fn stage(alert: &mut Map<String, Value>) -> Result<(), Refused> {
+    let status = alert.get("status").and_then(Value::as_str).unwrap_or_default();
+    let stage = match status {
+        "New" => "New",
+        "InProgress" | "Pending" => "InProgress",
+        "Ignored" | "Duplicate" => "Closed",
+        "Imported" => "Imported",
+        _ => return Err(Refused::not_found(&format!("AlertStatus {status} not found"))),
     };
     alert.insert("stage".into(), stage.into());
+    Ok(())
 }
 
 /// The `_id` of the alert, if the organisation of the user sees it. A name may be taken once in each organisation.
-fn seen(world: &World, who: &Who, id_or_name: &str) -> Result<String, Refused> {
+pub(super) fn seen(world: &World, who: &Who, id_or_name: &str) -> Result<String, Refused> {
     let id = world.alert_of(&who.organisation, id_or_name).and_then(|alert| alert["_id"].as_str());
     id.map(ToOwned::to_owned).ok_or_else(|| Refused::not_found("Alert not found"))
 }
@@ -283,7 +308,7 @@ pub(super) fn view_v0(world: &World, who: &Who, id: &str) -> Result<Reply, Refus
     let mut out = json!({
         "_id": of("_id"), "id": of("_id"), "createdBy": of("_createdBy"), "updatedBy": of("_updatedBy"), "createdAt": of("_createdAt"),
         "updatedAt": of("_updatedAt"), "_type": "alert", "status": status, "case": of("caseId"), "customFields": {}, "similarCases": [],
-        "caseTemplate": null, "artifacts": artifacts,
+        "caseTemplate": of("caseTemplate"), "artifacts": artifacts,
     });
     for name in [
         "type",
@@ -310,5 +335,6 @@ pub(super) fn delete(world: &mut World, who: &Who, id: &str) -> Result<Reply, Re
     let id = seen(world, who, id)?;
     world.alerts.retain(|alert| alert["_id"] != id.as_str());
     world.observables.retain(|observable| id != observable.parent);
+    world.procedures.retain(|(alert, _)| *alert != id);
     Ok(nothing())
 }

@@ -13,6 +13,7 @@ pub(super) struct Sent {
 }
 
 /// One file of a form.
+#[derive(Clone)]
 pub(super) struct File {
     /// Name of the part.
     pub(super) part: String,
@@ -25,10 +26,10 @@ impl Sent {
     pub(super) fn of(world: &World, call: &Call) -> Result<Self, Refused> {
         let content_type = call.header("content-type").unwrap_or_default();
         if let Some(boundary) = content_type.split("boundary=").nth(1) {
-            return form(&call.body, boundary.trim_matches('"'));
+            return form(&call.body, boundary.trim_matches('"'), world.body_limit);
         }
         if call.body.len() > world.body_limit {
-            return Err(Refused::new(413, "Unknown", "Request Entity Too Large"));
+            return Err(too_large());
         }
         if call.body.is_empty() {
             return Ok(Self { json: Value::Null, files: Vec::new() });
@@ -42,28 +43,38 @@ impl Sent {
     }
 }
 
-fn form(body: &[u8], boundary: &str) -> Result<Sent, Refused> {
+fn too_large() -> Refused {
+    Refused::new(413, "Unknown", "Request Entity Too Large")
+}
+
+/// The limit is that of the JSON; files may be far larger.
+fn form(body: &[u8], boundary: &str, limit: usize) -> Result<Sent, Refused> {
     let mut sent = Sent { json: Value::Null, files: Vec::new() };
     let mark = format!("--{boundary}");
-    let mut rest = body;
-    while let Some(start) = find(rest, mark.as_bytes()) {
-        let part = &rest[start + mark.len()..];
-        let Some(end) = find(part, mark.as_bytes()) else { break };
-        take(&mut sent, &part[..end])?;
-        rest = &part[end..];
+    let broken = || Refused::bad("Unexpected end of input");
+    let mut rest = body.strip_prefix(mark.as_bytes()).ok_or_else(broken)?;
+    let mark = format!("\r\n{mark}");
+    while !rest.starts_with(b"--") {
+        let part = rest.strip_prefix(b"\r\n").ok_or_else(broken)?;
+        let end = find(part, mark.as_bytes()).ok_or_else(broken)?;
+        take(&mut sent, &part[..end], limit)?;
+        rest = &part[end + mark.len()..];
     }
     Ok(sent)
 }
 
-fn take(sent: &mut Sent, part: &[u8]) -> Result<(), Refused> {
+fn take(sent: &mut Sent, part: &[u8], limit: usize) -> Result<(), Refused> {
     let Some(end) = find(part, b"\r\n\r\n") else { return Ok(()) };
     let head = String::from_utf8_lossy(&part[..end]).into_owned();
-    let content = part[end + 4..].strip_suffix(b"\r\n").unwrap_or(&part[end + 4..]);
+    let content = &part[end + 4..];
     let quoted = |name: &str| {
         head.split(&format!(" {name}=\"")).nth(1).and_then(|rest| rest.split('"').next()).map(ToOwned::to_owned)
     };
     let part = quoted("name").unwrap_or_default();
     if part == "_json" {
+        if content.len() > limit {
+            return Err(too_large());
+        }
         sent.json = serde_json::from_slice(content).map_err(|error| Refused::bad(&format!("Invalid Json: {error}")))?;
         return Ok(());
     }

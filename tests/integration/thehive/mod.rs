@@ -6,6 +6,7 @@ mod body;
 mod files;
 mod filter;
 mod observables;
+mod procedures;
 mod query;
 mod world;
 
@@ -49,6 +50,8 @@ impl Refused {
 pub(crate) struct Who {
     login: String,
     organisation: String,
+    /// The organisation of a user who names none.
+    home: String,
     permissions: Vec<String>,
 }
 
@@ -98,6 +101,9 @@ fn act(world: &mut World, call: &Call, parts: &[&str]) -> Result<Reply, Refused>
         ("POST", ["api", "v1", "query"]) => query::query(world, &who, &sent.json),
         ("GET", ["api", "v1", "case", id]) => case(world, &who, id),
         ("GET", ["api", "v1", "alert", id]) => alerts::view(world, &who, id),
+        ("POST", ["api", "v1", "case", id, "observable"]) => {
+            observables::add(world, &who, &observables::Parent::Case(id), &sent, false)
+        }
         ("POST", ["api", "v1", "alert"]) => alerts::create(world, &who, &sent),
         ("PATCH", ["api", "v1", "alert", id]) => alerts::patch(world, &who, id, &sent.json).map(|_| nothing()),
         ("DELETE", ["api", "v1", "alert", id]) => alerts::delete(world, &who, id),
@@ -118,23 +124,25 @@ fn by_version(world: &mut World, who: &Who, call: &Call, parts: &[&str], sent: &
         (Version::Four, "GET", ["api", "alert", id]) => alerts::view_v0(world, who, id),
         (Version::Four, "POST", ["api", "v1", "alert", id, "artifact"])
         | (Version::Five, "POST", ["api", "v1", "alert", id, "observable"]) => {
-            observables::add(world, who, id, sent, false)
+            observables::add(world, who, &observables::Parent::Alert(id), sent, false)
         }
-        (Version::Four, "POST", ["api", "alert", id, "artifact"]) => observables::add(world, who, id, sent, true),
+        (Version::Four, "POST", ["api", "alert", id, "artifact"]) => {
+            observables::add(world, who, &observables::Parent::Alert(id), sent, true)
+        }
+        (Version::Five, "POST", ["api", "v1", "alert", id, "procedure"]) => procedures::add(world, who, id, &sent.json),
         (Version::Four, "GET", ["api", "datastore", id]) => files::download(world, id),
         (Version::Four, "GET", ["api", "datastorezip", id]) => files::zipped(world, id, &call.path),
-        (
-            Version::Five,
-            "GET",
-            ["api", "v1", "attachment", id, "download"] | ["api", "v1", "observable", _, "attachment", id, "download"],
-        ) if call.path.contains("asZip=true") => files::zipped(world, id, &call.path),
-        (
-            Version::Five,
-            "GET",
-            ["api", "v1", "attachment", id, "download"] | ["api", "v1", "observable", _, "attachment", id, "download"],
-        ) => files::download(world, id),
+        (Version::Five, "GET", ["api", "v1", "attachment", id, "download"]) => attachment(world, call, id),
+        (Version::Five, "GET", ["api", "v1", "observable", of, "attachment", id, "download"]) => {
+            observables::position(world, who, of)?;
+            attachment(world, call, id)
+        }
         _ => Err(Refused::not_found(&format!("/{}", parts.join("/")))),
     }
+}
+
+fn attachment(world: &World, call: &Call, id: &str) -> Result<Reply, Refused> {
+    if call.path.contains("asZip=true") { files::zipped(world, id, &call.path) } else { files::download(world, id) }
 }
 
 /// What needs no key. Routes that are missing say so before they ask for one.
@@ -156,12 +164,13 @@ fn who(world: &World, call: &Call) -> Result<Who, Refused> {
     let refused = || Refused::new(401, "AuthenticationError", "Authentication failure");
     let key = call.header("authorization").and_then(|given| given.strip_prefix("Bearer ")).ok_or_else(refused)?;
     let user: &User = world.users.iter().find(|user| user.key == key && !user.locked).ok_or_else(refused)?;
+    let home = user.organisations.first().ok_or_else(refused)?;
     let organisation = match call.header("x-organisation") {
-        None => user.organisations.first(),
+        None => Some(home),
         Some(wanted) => user.organisations.iter().find(|organisation| *organisation == wanted),
     };
     let organisation = organisation.ok_or_else(refused)?.clone();
-    Ok(Who { login: user.login.clone(), organisation, permissions: user.permissions.clone() })
+    Ok(Who { login: user.login.clone(), organisation, home: home.clone(), permissions: user.permissions.clone() })
 }
 
 fn status(world: &World) -> Value {

@@ -1,25 +1,78 @@
-//! Observables of alerts: adding one value or many of a kind, changing, deleting.
+//! Observables of alerts and cases: adding one value or many of a kind, changing, deleting.
 
 use serde_json::{Value, json};
 
 use super::body::{File, Sent};
-use super::world::{Version, World, sight};
-use super::{Refused, Reply, Who, json_reply, nothing};
+use super::world::{Version, World, label, sight};
+use super::{Refused, Reply, Who, alerts, files, json_reply, nothing};
 
-/// One value that was not stored, as the answer lists it.
-pub(super) struct Failure(Value);
+/// What an observable is added to, by its id or name.
+pub(super) enum Parent<'a> {
+    Alert(&'a str),
+    Case(&'a str),
+}
 
-/// `POST …/alert/{id}/artifact` of 4, `…/observable` of 5: 201 with all, or 207 with `success` and `failure`.
-pub(super) fn add(world: &mut World, who: &Who, id: &str, sent: &Sent, v0_shape: bool) -> Result<Reply, Refused> {
-    // A missing alert and a missing permission look alike.
+impl Parent<'_> {
+    /// The `_id`, if the organisation of the user sees it and the user may add to it.
+    fn id(&self, world: &World, who: &Who) -> Option<String> {
+        let (found, permission) = match (self, world.version) {
+            (Self::Alert(id), Version::Four) => (world.alert_of(&who.organisation, id), "manageAlert"),
+            (Self::Alert(id), Version::Five) => (world.alert_of(&who.organisation, id), "manageObservable"),
+            (Self::Case(id), _) => {
+                (world.case(id).filter(|case| world.shows(&who.organisation, case)), "manageObservable")
+            }
+        };
+        who.need(permission, "").ok()?;
+        found.and_then(|record| record["_id"].as_str()).map(ToOwned::to_owned)
+    }
+}
+
+/// One value that was not stored.
+pub(super) struct Failure {
+    kind: &'static str,
+    message: &'static str,
+    data: String,
+}
+
+impl Failure {
+    fn duplicate(data: String) -> Self {
+        Self { kind: "CreateError", message: "Observable already exists", data }
+    }
+
+    fn refused(data: String) -> Self {
+        Self { kind: "BadRequest", message: "the value is not accepted", data }
+    }
+
+    pub(super) fn is_duplicate(&self) -> bool {
+        self.kind == "CreateError"
+    }
+
+    /// As an answer lists it.
+    fn listed(self) -> Value {
+        json!({"type": self.kind, "message": self.message, "object": {"data": self.data}})
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self::new(400, failure.kind, failure.message)
+    }
+}
+
+/// `POST …/alert/{id}/artifact` of 4, `…/alert/{id}/observable` of 5, `…/case/{id}/observable` of both: 201 with all, or
+/// 207 with `success` and `failure`.
+pub(super) fn add(
+    world: &mut World,
+    who: &Who,
+    parent: &Parent<'_>,
+    sent: &Sent,
+    v0_shape: bool,
+) -> Result<Reply, Refused> {
+    // A missing parent and a missing permission look alike.
     let denied = || Refused::new(403, "AuthorizationError", "Operation not permitted");
-    let id = world
-        .alert_of(&who.organisation, id)
-        .and_then(|alert| alert["_id"].as_str())
-        .map(ToOwned::to_owned)
-        .ok_or_else(denied)?;
-    who.need("manageAlert", "").map_err(|_| denied())?;
-    let (stored, failed) = store(world, who, &id, &sent.json, sent)?;
+    let id = parent.id(world, who).ok_or_else(denied)?;
+    let of_alert = matches!(parent, Parent::Alert(_));
+    let (stored, failed) = store(world, who, (&id, of_alert), &sent.json, sent)?;
     let shown = |id: &String| {
         let record =
             world.observables.iter().map(|observable| &observable.record).find(|record| record["_id"] == id.as_str());
@@ -29,15 +82,16 @@ pub(super) fn add(world: &mut World, who: &Who, id: &str, sent: &Sent, v0_shape:
     if failed.is_empty() {
         return Ok(json_reply(201, &success.into()));
     }
-    let failure: Vec<Value> = failed.into_iter().map(|failure| failure.0).collect();
+    let failure: Vec<Value> = failed.into_iter().map(Failure::listed).collect();
     Ok(json_reply(207, &json!({"success": success, "failure": failure})))
 }
 
-/// Stores every value of one observable of a request; the ids stored and the values refused.
+/// Stores every value of one observable of a request; the ids stored and the values refused. The parent is named by its
+/// `_id`, with whether it is an alert.
 pub(super) fn store(
     world: &mut World,
     who: &Who,
-    parent: &str,
+    (parent, of_alert): (&str, bool),
     from: &Value,
     sent: &Sent,
 ) -> Result<(Vec<String>, Vec<Failure>), Refused> {
@@ -45,33 +99,28 @@ pub(super) fn store(
     let Some(is_file) = world.observable_types.iter().find(|(name, _)| *name == kind).map(|(_, file)| *file) else {
         return Err(Refused::not_found(&format!("ObservableType {kind} not found")));
     };
+    let values = values(from);
     if world.version == Version::Five {
         limits(from)?;
+        if let Some(data) = values.iter().find(|value| world.refuses.contains(value)) {
+            return Err(Failure::refused(data.clone()).into());
+        }
     }
     let (mut stored, mut failed) = (Vec::new(), Vec::new());
-    if is_file {
-        for file in files(world.version, from, sent) {
-            keep(&mut stored, &mut failed, file_value(world, who, parent, from, &file));
-        }
-        return Ok((stored, failed));
-    }
-    let values: Vec<String> = match &from["data"] {
-        Value::Array(list) => list.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect(),
-        one => one.as_str().map(ToOwned::to_owned).into_iter().collect(),
+    let mut keep = |one: Result<String, Failure>| match one {
+        Ok(id) => stored.push(id),
+        Err(failure) => failed.push(failure),
     };
-    for value in values.iter().filter(|value| !value.trim().is_empty()) {
-        keep(&mut stored, &mut failed, text_value(world, who, parent, from, &kind, value));
+    if is_file {
+        for file in uploaded(world, of_alert, from, sent)? {
+            keep(file_value(world, who, parent, from, &file));
+        }
+    } else {
+        for value in values.iter().filter(|value| !value.trim().is_empty()) {
+            keep(text_value(world, who, parent, from, (&kind, value)));
+        }
     }
     Ok((stored, failed))
-}
-
-fn keep(stored: &mut Vec<String>, failed: &mut Vec<Failure>, one: Result<String, String>) {
-    match one {
-        Ok(id) => stored.push(id),
-        Err(data) => failed.push(Failure(
-            json!({"type": "CreateError", "message": "Observable already exists", "object": {"data": data}}),
-        )),
-    }
 }
 
 fn text_value(
@@ -79,11 +128,15 @@ fn text_value(
     who: &Who,
     parent: &str,
     from: &Value,
-    kind: &str,
-    value: &str,
-) -> Result<String, String> {
-    if world.observables_of(parent).any(|record| record["dataType"] == kind && record["data"] == value) {
-        return Err(value.to_owned());
+    (kind, value): (&str, &str),
+) -> Result<String, Failure> {
+    let is_caseless = world.version == Version::Five && world.caseless.iter().any(|name| name == kind);
+    let value = if is_caseless { value.to_lowercase() } else { value.to_owned() };
+    if world.refuses.contains(&value) {
+        return Err(Failure::refused(value));
+    }
+    if world.observables_of(parent).any(|record| record["dataType"] == kind && record["data"] == value.as_str()) {
+        return Err(Failure::duplicate(value));
     }
     let mut fields = fields(who, from);
     fields["dataType"] = kind.into();
@@ -93,14 +146,22 @@ fn text_value(
     Ok(id)
 }
 
-fn file_value(world: &mut World, who: &Who, parent: &str, from: &Value, file: &File) -> Result<String, String> {
-    let hash = digest(&file.content);
+fn file_value(world: &mut World, who: &Who, parent: &str, from: &Value, file: &File) -> Result<String, Failure> {
+    let hash = cortex_misp::sample::sha256(&file.content);
     if world.observables_of(parent).any(|record| record["attachment"]["id"] == hash.as_str()) {
-        return Err(format!("file:{}", file.name));
+        return Err(Failure::duplicate(format!("file:{}", file.name)));
     }
     let id = world.add_file(parent, &file.name, &hash, &file.content, &fields(who, from));
     count(world, parent);
     Ok(id)
+}
+
+/// `data`, one value or many.
+fn values(from: &Value) -> Vec<String> {
+    match &from["data"] {
+        Value::Array(list) => list.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect(),
+        one => one.as_str().map(ToOwned::to_owned).into_iter().collect(),
+    }
 }
 
 /// The fields that a request may set.
@@ -121,39 +182,29 @@ fn count(world: &mut World, parent: &str) {
     }
 }
 
-/// Stands for a sha256: as long, and different for different contents.
-fn digest(content: &[u8]) -> String {
-    let name = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, content).simple().to_string();
-    format!("{name}{name}")
-}
-
-/// Files come as parts of a form, or on 4 as `name;type;base64`.
-fn files(version: Version, from: &Value, sent: &Sent) -> Vec<File> {
-    let copy = |file: &File| File {
-        part: file.part.clone(),
-        name: file.name.clone(),
-        content_type: file.content_type.clone(),
-        content: file.content.clone(),
-    };
+/// Files come as parts of a form, in a zip or not, or on 4 for an alert as `name;type;base64`.
+fn uploaded(world: &World, of_alert: bool, from: &Value, sent: &Sent) -> Result<Vec<File>, Refused> {
     let named: Vec<&str> = match &from["attachment"] {
         Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
         Value::String(name) => vec![name],
         _ => vec!["attachment"],
     };
-    let mut all: Vec<File> = sent.files.iter().filter(|file| named.contains(&file.part.as_str())).map(copy).collect();
-    if version == Version::Four {
-        let inline: Vec<&str> = match &from["data"] {
-            Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
-            one => one.as_str().into_iter().collect(),
-        };
-        all.extend(inline.into_iter().filter_map(|text| {
+    let parts = sent.files.iter().filter(|file| named.contains(&file.part.as_str()));
+    if from["isZip"] == true {
+        let password = from["zipPassword"].as_str().unwrap_or(&world.zip_password);
+        let all: Result<Vec<_>, _> = parts.map(|file| files::unzipped(file, password)).collect();
+        return Ok(all?.concat());
+    }
+    let mut all: Vec<File> = parts.cloned().collect();
+    if world.version == Version::Four && of_alert {
+        all.extend(values(from).iter().filter_map(|text| {
             let mut parts = text.splitn(3, ';');
             let (name, content_type) = (parts.next()?.to_owned(), parts.next()?.to_owned());
             let content = crate::misp::base64(parts.next().unwrap_or_default());
             Some(File { part: String::new(), name, content_type, content })
         }));
     }
-    all
+    Ok(all)
 }
 
 /// Lengths that only TheHive 5 checks.
@@ -163,15 +214,12 @@ fn limits(from: &Value) -> Result<(), Refused> {
             "Error while decoding input {{body as json}}({name}-> Predicate ({length} > {most}) did not fail"
         ))
     };
-    let values: Vec<&str> = match &from["data"] {
-        Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
-        one => one.as_str().into_iter().collect(),
-    };
     let most_of = |name: &str, texts: &[&str], most: usize| {
         let long = texts.iter().map(|text| text.chars().count()).find(|length| *length > most);
         long.map_or(Ok(()), |length| Err(wrong(name, length, most)))
     };
-    most_of("data", &values, 4096)?;
+    let values = values(from);
+    most_of("data", &values.iter().map(String::as_str).collect::<Vec<_>>(), 4096)?;
     let tags: Vec<&str> = from["tags"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     most_of("tags", &tags, 128)
 }
@@ -182,6 +230,9 @@ pub(super) fn patch(world: &mut World, who: &Who, id: &str, from: &Value) -> Res
     let now = world.tick();
     let at = position(world, who, id)?;
     let version = world.version;
+    if version == Version::Five {
+        limits(from)?;
+    }
     let record = &mut world.observables[at].record;
     for name in ["ioc", "sighted", "ignoreSimilarity", "tags", "message", "tlp", "pap", "sightedAt"] {
         if let Some(value) = from.get(name) {
@@ -191,7 +242,9 @@ pub(super) fn patch(world: &mut World, who: &Who, id: &str, from: &Value) -> Res
     record["_updatedBy"] = who.login.as_str().into();
     record["_updatedAt"] = now.into();
     if let (Version::Five, Some(fields)) = (version, record.as_object_mut()) {
+        alerts::change_tags(fields, from);
         sight(fields);
+        label(fields);
     }
     Ok(nothing())
 }
@@ -206,7 +259,7 @@ pub(super) fn delete(world: &mut World, who: &Who, id: &str) -> Result<Reply, Re
 }
 
 /// Where the observable is, if the organisation of the user sees what it belongs to.
-fn position(world: &World, who: &Who, id: &str) -> Result<usize, Refused> {
+pub(super) fn position(world: &World, who: &Who, id: &str) -> Result<usize, Refused> {
     let mut all = world.observables.iter();
     let at = all.position(|one| one.record["_id"] == id && world.sees(&who.organisation, &one.parent));
     at.ok_or_else(|| Refused::not_found("Observable not found"))

@@ -78,7 +78,14 @@ fn start(world: &World, who: &Who, name: &str, operation: &Value) -> Result<Vec<
         "listObservable" => observables().cloned().collect(),
         "getObservable" => observables().filter(|record| record["_id"] == id_or_name.as_str()).cloned().collect(),
         "listObservableType" => {
-            let row = |(name, file): &(String, bool)| json!({"_id": format!("~{name}"), "_type": "ObservableType", "name": name, "isAttachment": file});
+            let row = |(name, file): &(String, bool)| {
+                let mut row =
+                    json!({"_id": format!("~{name}"), "_type": "ObservableType", "name": name, "isAttachment": file});
+                if world.version == Version::Five {
+                    row["isCaseSensitive"] = (!world.caseless.contains(name)).into();
+                }
+                row
+            };
             world.observable_types.iter().map(row).collect()
         }
         _ => return Err(unknown(name)),
@@ -96,6 +103,10 @@ fn further(world: &World, who: &Who, name: &str, records: &[Value]) -> Result<Ve
         "alerts" => {
             let linked = |alert: &&Value| alert["caseId"].as_str().is_some_and(|id| ids.contains(&id));
             Ok(world.alerts.iter().filter(linked).filter(visible).cloned().collect())
+        }
+        "procedures" if world.version == Version::Five => {
+            let of_them = world.procedures.iter().filter(|(alert, _)| ids.contains(&alert.as_str()));
+            Ok(of_them.map(|(_, procedure)| procedure.clone()).collect())
         }
         "case" => {
             let named = records.iter().filter_map(|record| record["caseId"].as_str());

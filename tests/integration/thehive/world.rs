@@ -27,8 +27,18 @@ pub(crate) struct World {
     pub(crate) attachments: BTreeMap<String, Vec<u8>>,
     /// Name and whether values of the type are files.
     pub(crate) observable_types: Vec<(String, bool)>,
+    /// Types whose values TheHive 5 stores in lower case.
+    pub(crate) caseless: Vec<String>,
     /// Names of the custom fields there are.
     pub(crate) custom_fields: Vec<String>,
+    /// Names of the case templates there are.
+    pub(crate) case_templates: Vec<String>,
+    /// Ids of the techniques in the catalogue of TheHive 5.
+    pub(crate) patterns: Vec<String>,
+    /// Procedures, each with the `_id` of its alert.
+    pub(crate) procedures: Vec<(String, Value)>,
+    /// Values that no observable may have. TheHive 4 looks at each by itself, 5 refuses the whole request.
+    pub(crate) refuses: Vec<String>,
     /// Largest JSON body in bytes.
     pub(crate) body_limit: usize,
     /// Password of attachments that are asked for as a zip.
@@ -104,14 +114,15 @@ impl World {
     fn new(version: Version, body_limit: usize) -> Self {
         let files = [("file".to_owned(), true)];
         let texts = TYPES.into_iter().map(|name| (name.to_owned(), false));
+        let texts_of = |names: &[&str]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
         let user = |login: &str, key: &str, organisations: &[&str], permissions: &[&str]| User {
             login: format!("{login}@example.org"),
             key: key.to_owned(),
-            organisations: organisations.iter().map(ToString::to_string).collect(),
-            permissions: permissions.iter().map(ToString::to_string).collect(),
+            organisations: texts_of(organisations),
+            permissions: texts_of(permissions),
             locked: false,
         };
-        let all = ["manageCase", "manageObservable", "manageAlert", "manageAction", "manageAnalyse"];
+        let all = ["manageCase", "manageObservable", "manageAlert", "manageAction", "manageAnalyse", "manageProcedure"];
         Self {
             version,
             now: 1_795_300_000_000,
@@ -121,7 +132,12 @@ impl World {
             observables: Vec::new(),
             attachments: BTreeMap::new(),
             observable_types: texts.chain(files).collect(),
+            caseless: if version == Version::Five { texts_of(&["domain"]) } else { Vec::new() },
             custom_fields: Vec::new(),
+            case_templates: texts_of(&["phishing"]),
+            patterns: texts_of(&["T1566", "T1059.001"]),
+            procedures: Vec::new(),
+            refuses: Vec::new(),
             body_limit,
             zip_password: "malware".to_owned(),
             hide_from_pages: 0,
@@ -193,7 +209,7 @@ impl World {
         id
     }
 
-    /// Adds a file observable with its content under the attachment id `sha256`.
+    /// Adds a file observable with its content under the attachment id `sha256`, and its true other hashes.
     pub(crate) fn add_file(
         &mut self,
         parent: &str,
@@ -203,7 +219,8 @@ impl World {
         fields: &Value,
     ) -> String {
         self.attachments.insert(sha256.to_owned(), content.to_vec());
-        let hashes = json!([sha256, "0".repeat(40), "0".repeat(32)]);
+        let sha1 = sha1_smol::Sha1::from(content).digest().to_string();
+        let hashes = json!([sha256, sha1, crate::desk::md5(content)]);
         let mut attachment = match self.version {
             Version::Four => Map::new(),
             Version::Five => self.stamped("Attachment", "analyst@example.org"),
