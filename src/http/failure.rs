@@ -18,7 +18,7 @@ pub struct Failure {
     /// What went wrong.
     pub cause: Cause,
     /// What can be done about it; empty if nothing is known.
-    pub(super) help: String,
+    pub(super) help: Box<str>,
 }
 
 /// What went wrong with a request.
@@ -58,7 +58,7 @@ pub enum Cause {
 
 impl Failure {
     pub(super) fn new(line: String, cause: Cause) -> Self {
-        Self { line, cause, help: String::new() }
+        Self { line, cause, help: Box::default() }
     }
 
     /// A request that is not sent, since it could not be right.
@@ -76,7 +76,7 @@ impl Failure {
     /// Adds what can be done about it.
     #[must_use]
     pub fn with_help(self, help: impl Into<String>) -> Self {
-        Self { help: help.into(), ..self }
+        Self { help: help.into().into(), ..self }
     }
 
     /// False if the server cannot have seen the request.

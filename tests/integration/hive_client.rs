@@ -198,6 +198,17 @@ fn a_list_that_is_not_whole_is_none() {
 }
 
 #[test]
+fn alerts_that_were_not_asked_for_are_left_out() {
+    for fake in both() {
+        let body =
+            json!([{"sourceRef": "1311"}, {"sourceRef": event(1).to_string()}, {"sourceRef": event(3).to_string()}]);
+        fake.fault(Fault { on: "query", nth: Nth::Always, what: What::Body(body.to_string()) });
+        let found = open(&fake).alerts_of("m", &[event(1), event(2), event(4)]).unwrap();
+        assert_eq!(found.iter().map(|alert| alert.source_ref.clone()).collect::<Vec<_>>(), [event(1).to_string()]);
+    }
+}
+
+#[test]
 fn the_login_and_the_types_are_asked_for_once() {
     for fake in both() {
         let five = is_five(&fake);
@@ -310,8 +321,7 @@ fn observables_are_added_each_by_itself() {
             assert_eq!(add(&group("domain", &["A.example", " "])).there, there(&[stored]));
         }
         let world = fake.world();
-        let of_case: Vec<&Value> = world.observables_of(&case).map(|one| &one["data"]).collect();
-        assert_eq!(of_case.len(), 3);
+        assert_eq!(world.observables_of(&case).count(), 3);
         assert_eq!(world.alerts[0]["observableCount"], 3);
         drop(world);
         thehive.change_alert(&alert, &json!({"title": "new", "follow": false})).unwrap();

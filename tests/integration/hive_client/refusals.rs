@@ -77,7 +77,7 @@ fn what_is_gone_and_what_is_denied() {
         let alert = made(&thehive);
         thehive.add(&alert, &group("ip", &["192.0.2.1"])).unwrap();
         let observable = thehive.known(&alert, &["192.0.2.1"]).unwrap()[0].id.clone();
-        let change = json!({"title": "new", "tags": ["new"]});
+        let change = json!({"tags": ["new"]});
         assert_eq!(meant(thehive.change_alert("~999", &change)), "gone");
         assert_eq!(meant(thehive.change_observable("~999", &change)), "gone");
         assert_eq!(meant(thehive.delete_observable("~999")), "gone");
@@ -94,8 +94,8 @@ fn what_is_gone_and_what_is_denied() {
         }
         let world = fake.world();
         assert_eq!(
-            (world.alerts.len(), world.observables.len(), &world.alerts[0]["title"]),
-            (1, 1, &json!("#7 phishing"))
+            (world.alerts.len(), &world.alerts[0]["tags"], &world.observables[0].record["tags"]),
+            (1, &json!(["src:CERT"]), &json!(["a"]))
         );
     }
 }
@@ -171,7 +171,7 @@ fn nothing_is_sent_to_the_path_of_what_is_no_id() {
     for fake in both() {
         let thehive = open(&fake);
         thehive.is_five().unwrap();
-        let change = json!({"title": "new"});
+        let change = json!({"tags": ["new"]});
         for id in ["", "../case/~8", "~8?x=", "misp;m;1", "~8/x", "%2e"] {
             let (ip, procedure) = (group("ip", &["192.0.2.1"]), Procedure { pattern: "T1566".to_owned(), date: 1 });
             let results = [
