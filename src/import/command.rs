@@ -29,7 +29,7 @@ pub struct Parameters {
     /// At most so many new alerts on each connection; 0 for no limit.
     #[serde(default)]
     pub limit: Option<u64>,
-    /// Report only; nothing is written by this version in any case.
+    /// Report what would be written, and write nothing.
     #[serde(default)]
     pub dry_run: bool,
 }

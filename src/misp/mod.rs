@@ -29,7 +29,7 @@ use server::Server;
 use server::names::{Known, Names};
 use tags::TagNames;
 pub use wire::Report;
-use wire::{Attribute, Event, Piece};
+use wire::{Attribute, Event};
 
 /// A MISP that can be asked.
 pub enum Misp {
@@ -160,17 +160,6 @@ impl Misp {
         match self {
             Self::Server(server) => server.names(sought).map(Some),
             Self::Feed(_) => Ok(None),
-        }
-    }
-
-    /// Reads the content of an event, piece by piece.
-    ///
-    /// # Errors
-    /// What stopped the reading; or the handler's own error.
-    pub fn read(&self, event: &Uuid, on: &mut dyn FnMut(Piece) -> Result<()>) -> Result<()> {
-        match self {
-            Self::Server(server) => server.read(event, on),
-            Self::Feed(feed) => feed.read(event, on),
         }
     }
 

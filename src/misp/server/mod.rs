@@ -16,7 +16,6 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
-use super::wire::{Piece, Pieces};
 use crate::config::connections::{Connection, Target};
 use crate::full::PartOf;
 use crate::http::{self, Answer, Cause, Client, Failure, Network, Origin};
@@ -79,19 +78,6 @@ impl Server {
             self.get("servers/getVersion", |answer| Ok((answer.line().to_owned(), answer.value()?)))?;
         let version = answer.get("version").and_then(Value::as_str).map(ToOwned::to_owned);
         version.with_context(|| format!("{line}: the answer names no version: this is no MISP"))
-    }
-
-    /// Reads an event's content as one stream. Attachments, galaxies and correlations are not asked for.
-    ///
-    /// # Errors
-    /// What stopped the reading.
-    pub fn read(&self, event: &Uuid, on: &mut dyn FnMut(Piece) -> Result<()>) -> Result<()> {
-        // Once the first piece is handed over, it is too late to ask again.
-        let answer = self.get(&format!("events/view/{event}/{WITHOUT}"), Ok)?;
-        let line = answer.line().to_owned();
-        Source::new(answer.body())
-            .read(|hand| Pieces { is_inside: false, event: *event, hand, on })
-            .with_context(|| format!("{line}: reading the event"))
     }
 
     /// The page of an event, for people.

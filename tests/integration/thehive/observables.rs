@@ -1,5 +1,7 @@
 //! Observables of alerts and cases: adding one value or many of a kind, changing, deleting.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use super::body::{File, Sent};
@@ -73,12 +75,10 @@ pub(super) fn add(
     let id = parent.id(world, who).ok_or_else(denied)?;
     let of_alert = matches!(parent, Parent::Alert(_));
     let (stored, failed) = store(world, who, (&id, of_alert), &sent.json, sent)?;
-    let shown = |id: &String| {
-        let record =
-            world.observables.iter().map(|observable| &observable.record).find(|record| record["_id"] == id.as_str());
-        record.map(|record| if v0_shape { v0(record) } else { record.clone() })
-    };
-    let success: Vec<Value> = stored.iter().filter_map(shown).collect();
+    let stored: HashSet<&str> = stored.iter().map(String::as_str).collect();
+    let records =
+        world.observables_of(&id).filter(|record| record["_id"].as_str().is_some_and(|id| stored.contains(id)));
+    let success: Vec<Value> = records.map(|record| if v0_shape { v0(record) } else { record.clone() }).collect();
     if failed.is_empty() {
         return Ok(json_reply(201, &success.into()));
     }
@@ -116,10 +116,14 @@ pub(super) fn store(
             keep(file_value(world, who, parent, from, &file));
         }
     } else {
+        let of_kind = world.observables_of(parent).filter(|record| record["dataType"] == kind.as_str());
+        let mut there: HashSet<String> =
+            of_kind.filter_map(|record| record["data"].as_str()).map(ToOwned::to_owned).collect();
         for value in values.iter().filter(|value| !value.trim().is_empty()) {
-            keep(text_value(world, who, parent, from, (&kind, value)));
+            keep(text_value(world, who, parent, from, (&kind, value), &mut there));
         }
     }
+    count(world, parent);
     Ok((stored, failed))
 }
 
@@ -129,21 +133,20 @@ fn text_value(
     parent: &str,
     from: &Value,
     (kind, value): (&str, &str),
+    there: &mut HashSet<String>,
 ) -> Result<String, Failure> {
     let is_caseless = world.version == Version::Five && world.caseless.iter().any(|name| name == kind);
     let value = if is_caseless { value.to_lowercase() } else { value.to_owned() };
     if world.refuses.contains(&value) {
         return Err(Failure::refused(value));
     }
-    if world.observables_of(parent).any(|record| record["dataType"] == kind && record["data"] == value.as_str()) {
+    if !there.insert(value.clone()) {
         return Err(Failure::duplicate(value));
     }
     let mut fields = fields(who, from);
     fields["dataType"] = kind.into();
     fields["data"] = value.into();
-    let id = world.add_observable(parent, &fields);
-    count(world, parent);
-    Ok(id)
+    Ok(world.add_observable(parent, &fields))
 }
 
 fn file_value(world: &mut World, who: &Who, parent: &str, from: &Value, file: &File) -> Result<String, Failure> {
@@ -151,9 +154,7 @@ fn file_value(world: &mut World, who: &Who, parent: &str, from: &Value, file: &F
     if world.observables_of(parent).any(|record| record["attachment"]["id"] == hash.as_str()) {
         return Err(Failure::duplicate(format!("file:{}", file.name)));
     }
-    let id = world.add_file(parent, &file.name, &hash, &file.content, &fields(who, from));
-    count(world, parent);
-    Ok(id)
+    Ok(world.add_file(parent, &file.name, &hash, &file.content, &fields(who, from)))
 }
 
 /// `data`, one value or many.
