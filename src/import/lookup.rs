@@ -69,7 +69,7 @@ pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &PartOf) -> R
     let events = found.ended();
     let uuids: Vec<_> = events.keys().copied().collect();
     let rows = if uuids.is_empty() { Vec::new() } else { misp.listed(&uuids)? };
-    let names = names::resolve(&misp, setup.filters, part)?;
+    let names = names::own(&misp, setup.filters)?;
     let telling = Telling { setup, connection, part, names };
     Ok(telling.all(rows, events))
 }

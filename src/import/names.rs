@@ -52,6 +52,16 @@ pub fn resolve(misp: &Misp, filters: &Filters, part: &PartOf) -> Result<Resolved
     Ok(Resolved { only, own: known.own })
 }
 
+/// Only our own organisation, if its events are to be skipped: for a look-up, which nothing else of this concerns.
+///
+/// # Errors
+/// That the server does not say who we are.
+pub fn own(misp: &Misp, filters: &Filters) -> Result<Resolved> {
+    let sought = Names { own: filters.skip_own_organisation, ..Names::default() };
+    let known = misp.names(&sought)?;
+    Ok(Resolved { only: Vec::new(), own: known.and_then(|known| known.own) })
+}
+
 /// Warns of names that do not exist.
 fn check(known: &Known, filters: &Filters, part: &PartOf) -> Result<()> {
     match &known.organisations {

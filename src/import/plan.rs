@@ -104,7 +104,7 @@ pub fn parcels(wanted: &[Wanted], places: &[usize], scale: Scale, most_bytes: us
         let fits = |(at, bytes): &&mut (usize, usize)| {
             *bytes + size <= most_bytes && parcels.get(*at).is_some_and(|parcel| parcel.places.len() < MOST_VALUES)
         };
-        if let Some((at, bytes)) = open.get_mut(&key).filter(|open| fits(&open)) {
+        if let Some((at, bytes)) = open.get_mut(&key).filter(|open| fits(open)) {
             *bytes += size;
             if let Some(parcel) = parcels.get_mut(*at) {
                 parcel.group.data.push(one.data.clone());

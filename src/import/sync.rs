@@ -104,17 +104,9 @@ impl Sync<'_> {
         let window = Window { since, published_only, only: self.names.only.clone() };
         self.with_workers(|listing| {
             let listed = self.misp.list(window, &mut |listed| self.row(listing, listed));
-            listed
-                .and_then(|()| self.compare(listing))
-                .and(Ok(()))
-                .and_then(|()| {
-                    self.import_new(listing);
-                    self.revisit(listing, since)
-                })
-                .or_else(|error| {
-                    self.import_new(listing);
-                    Err(error)
-                })
+            let listed = listed.and_then(|()| self.compare(listing));
+            self.import_new(listing);
+            listed.and_then(|()| self.revisit(listing, since))
         })
     }
 

@@ -104,8 +104,13 @@ impl Server {
             let found = self.ask("warninglists/checkValue", &json!(values), |answer| answer.read::<Value>())?;
             let Value::Object(found) = found else { continue };
             for (value, lists) in found {
-                let lists = lists.as_array().into_iter().flatten();
-                let names = lists.filter_map(|list| list.get("name")?.as_str()).map(ToOwned::to_owned);
+                // PHP writes a list with gaps as an object.
+                let lists: Vec<Value> = match lists {
+                    Value::Array(lists) => lists,
+                    Value::Object(lists) => lists.into_iter().map(|(_, list)| list).collect(),
+                    Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => continue,
+                };
+                let names = lists.iter().filter_map(|list| list.get("name")?.as_str()).map(ToOwned::to_owned);
                 hits.insert(value, names.collect());
             }
         }
