@@ -197,3 +197,133 @@ fn current(alert: &Alert, field: Field) -> String {
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn wanted(change: impl FnOnce(&mut AlertWanted)) -> AlertWanted {
+        let mut wanted = AlertWanted {
+            source: "partner".into(),
+            source_ref: Uuid::nil().to_string(),
+            title: "#1 Phishing".into(),
+            description: "MISP event".into(),
+            link: Some("https://misp.example/events/view/1".into()),
+            severity: 2,
+            date: 1_000,
+            tlp: Tlp::AmberStrict,
+            pap: Pap::Amber,
+            tags: vec!["src:CIRCL".into(), "tlp:amber+strict".into()],
+            tags_cut: 0,
+            procedures: Vec::new(),
+        };
+        change(&mut wanted);
+        wanted
+    }
+
+    fn event(timestamp: i64) -> Event {
+        serde_json::from_value(json!({"timestamp": timestamp, "publish_timestamp": timestamp})).unwrap()
+    }
+
+    fn outcome(is_five: bool) -> Outcome {
+        let scale = if is_five { Scale::Five } else { Scale::Four };
+        Outcome { scale, is_five, is_complete: true, has_new_ioc: false, reopens: false }
+    }
+
+    /// The alert as it was written.
+    fn alert(wanted: &AlertWanted, is_five: bool, change: serde_json::Value) -> Alert {
+        let Outcome { scale, .. } = outcome(is_five);
+        let state = state(wanted, &event(1), &Uuid::nil(), true, scale, is_five);
+        let mut alert = json!({
+            "_id": "~1", "sourceRef": wanted.source_ref, "title": wanted.title, "description": state.put(&wanted.description),
+            "severity": wanted.severity, "date": wanted.date, "tlp": tlp_number(wanted.tlp, scale), "pap": wanted.pap.number(),
+            "externalLink": wanted.link, "tags": wanted.tags, "follow": true,
+        });
+        alert.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        serde_json::from_value(alert).unwrap()
+    }
+
+    fn body(wanted: &AlertWanted, timestamp: i64, alert: &Alert, outcome: Outcome) -> serde_json::Value {
+        change(wanted, &event(timestamp), &Uuid::nil(), alert, outcome).body.into()
+    }
+
+    #[test]
+    fn what_did_not_change_is_not_written() {
+        for is_five in [false, true] {
+            let alert = alert(&wanted(|_| {}), is_five, json!({}));
+            assert_eq!(body(&wanted(|_| {}), 1, &alert, outcome(is_five)), json!({}));
+            assert!(matches!(fate(&event(1), &Uuid::nil(), Some(alert.clone())), Fate::Unchanged(_)));
+            assert!(matches!(fate(&event(2), &Uuid::nil(), Some(alert)), Fate::Changed(_)));
+        }
+    }
+
+    #[test]
+    fn a_republication_rewrites_the_line_only() {
+        let alert = alert(&wanted(|_| {}), true, json!({}));
+        let change = change(&wanted(|_| {}), &event(2), &Uuid::nil(), &alert, outcome(true));
+        assert_eq!(change.body.keys().collect::<Vec<_>>(), ["description"]);
+        assert!(!change.is_real);
+        assert!(
+            change.body["description"].as_str().unwrap().contains(" timestamp=2 publish_timestamp=2 complete=yes ")
+        );
+    }
+
+    #[test]
+    fn a_field_that_an_analyst_edited_stays_and_the_others_follow() {
+        let new = wanted(|wanted| (wanted.title, wanted.severity) = ("#1 Worse".into(), 3));
+        let edited = alert(&wanted(|_| {}), true, json!({"title": "Ours"}));
+        let first = body(&new, 2, &edited, outcome(true));
+        assert_eq!((&first["title"], &first["severity"]), (&json!(null), &json!(3)));
+        // The line now has the hash of the title that was wanted: it stays theirs.
+        let again =
+            alert(&wanted(|_| {}), true, json!({"title": "Ours", "severity": 3, "description": first["description"]}));
+        assert_eq!(body(&new, 2, &again, outcome(true)), json!({}));
+    }
+
+    #[test]
+    fn without_the_line_fields_stay_and_the_line_is_written() {
+        let bare = alert(&wanted(|_| {}), true, json!({"description": "Notes only", "title": "?"}));
+        let change = change(&wanted(|_| {}), &event(2), &Uuid::nil(), &bare, outcome(true));
+        assert_eq!(change.body.keys().collect::<Vec<_>>(), ["description"]);
+        assert!(change.body["description"].as_str().unwrap().starts_with("Notes only\n\n[cortex-misp] event="));
+    }
+
+    #[test]
+    fn tags_are_added_and_tlp_tags_follow_as_long_as_the_tlp_is_ours() {
+        let red = wanted(|wanted| (wanted.tlp, wanted.tags) = (Tlp::Red, vec!["tlp:red".into(), "new".into()]));
+        let as_written = alert(&wanted(|_| {}), true, json!({"tags": ["src:CIRCL", "tlp:amber+strict", "ours"]}));
+        let written = body(&red, 2, &as_written, outcome(true));
+        assert_eq!(
+            (&written["addTags"], &written["removeTags"]),
+            (&json!(["tlp:red", "new"]), &json!(["tlp:amber+strict"]))
+        );
+        let lowered = alert(&wanted(|_| {}), true, json!({"tlp": 1, "tags": ["tlp:green"]}));
+        let written = body(&red, 2, &lowered, outcome(true));
+        assert_eq!(
+            (&written["addTags"], &written["removeTags"], &written["tlp"]),
+            (&json!(["new"]), &json!(null), &json!(null))
+        );
+        let of_four = alert(&wanted(|_| {}), false, json!({"tags": ["ours", "tlp:amber+strict", WITHDRAWN]}));
+        assert_eq!(body(&red, 2, &of_four, outcome(false))["tags"], json!(["ours", "tlp:red", "new"]));
+    }
+
+    #[test]
+    fn thehive_4_keeps_its_link_and_hears_of_iocs_in_cases_only() {
+        let moved = wanted(|wanted| wanted.link = Some("https://elsewhere.example".into()));
+        let read = |case: &str| alert(&wanted(|_| {}), false, json!({"read": true, "caseId": case}));
+        let new_ioc = Outcome { has_new_ioc: true, ..outcome(false) };
+        let written = body(&moved, 2, &read("~7"), new_ioc);
+        assert_eq!((&written["externalLink"], &written["read"]), (&json!(null), &json!(false)));
+        assert!(written["tags"].as_array().unwrap().contains(&json!(UPDATED)));
+        assert_eq!(body(&moved, 2, &read(""), new_ioc)["read"], json!(null));
+        assert_eq!(body(&moved, 2, &read(""), Outcome { reopens: true, ..new_ioc })["read"], false);
+    }
+
+    #[test]
+    fn whoever_does_not_follow_is_left_alone() {
+        let alert = alert(&wanted(|_| {}), true, json!({"follow": false}));
+        assert!(matches!(fate(&event(2), &Uuid::nil(), Some(alert)), Fate::Unfollowed(_)));
+        assert!(matches!(fate(&event(2), &Uuid::nil(), None), Fate::New));
+    }
+}

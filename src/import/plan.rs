@@ -149,3 +149,92 @@ fn written(text: &str) -> usize {
     };
     text.bytes().map(of).sum::<usize>() + 3
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::markings::Tlp;
+
+    const US: &str = "importer@example.org";
+
+    fn wanted(data: &str, tags: &[&str], ioc: bool) -> Wanted {
+        Wanted {
+            data_type: "ip".into(),
+            data: data.into(),
+            message: "C2".into(),
+            tlp: Tlp::Amber,
+            ioc,
+            tags: tags.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn known(change: Value) -> Observable {
+        let mut known = json!({"_id": "~1", "_createdBy": US, "data": "a", "message": "C2", "tlp": 2, "ioc": true, "tags": ["x", "y"]});
+        known.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        serde_json::from_value(known).unwrap()
+    }
+
+    fn change(change: Value, is_again: bool) -> Step {
+        step(&wanted("a", &["y", "x"], true), Some(&known(change)), US, Scale::Five, is_again)
+    }
+
+    #[test]
+    fn ours_become_as_wanted_and_those_of_people_are_kept() {
+        assert_eq!(step(&wanted("a", &[], true), None, US, Scale::Five, false), Step::Add);
+        assert_eq!(change(json!({}), false), Step::Keep);
+        let all = json!({"message": "C2", "tags": ["y", "x"], "ioc": true, "tlp": 2});
+        let other = json!({"message": "old", "tags": ["z"], "ioc": false, "tlp": 1});
+        assert_eq!(change(other.clone(), false), Step::Change(all.as_object().unwrap().clone()));
+        for person in [json!({"_createdBy": "jane"}), json!({"_updatedBy": "jane"})] {
+            let mut touched = other.clone();
+            touched.as_object_mut().unwrap().extend(person.as_object().unwrap().clone());
+            assert_eq!(change(touched, false), Step::Keep);
+        }
+    }
+
+    #[test]
+    fn a_value_that_comes_again_only_adds() {
+        let before = json!({"message": "first", "tags": ["z"], "ioc": true, "tlp": 3, "_updatedBy": US});
+        let added = json!({"tags": ["z", "y", "x"]});
+        assert_eq!(change(before, true), Step::Change(added.as_object().unwrap().clone()));
+        assert_eq!(change(json!({"tags": ["x", "y", "z"], "tlp": 3}), true), Step::Keep);
+    }
+
+    #[test]
+    fn one_call_carries_what_differs_in_data_only() {
+        let all = [
+            wanted("a", &[], true),
+            wanted("b", &[], true),
+            wanted("c", &["t"], true),
+            wanted("d", &[], false),
+            wanted("e", &[], true),
+        ];
+        let places: Vec<_> = (0..all.len()).collect();
+        let data = |parcels: &[Parcel]| parcels.iter().map(|parcel| parcel.group.data.join("")).collect::<Vec<_>>();
+        assert_eq!(data(&parcels(&all, &places, Scale::Five, 10_000)), ["abe", "c", "d"]);
+        assert_eq!(data(&parcels(&all, &places, Scale::Five, 1)), ["a", "b", "c", "d", "e"]);
+        let (first, rest) = first(parcels(&all, &places, Scale::Five, 10_000), 450);
+        assert_eq!((data(&first), data(&rest)), (vec!["abe".to_owned(), "c".to_owned()], vec!["d".to_owned()]));
+    }
+
+    #[test]
+    fn halves_keep_each_value_with_its_place() {
+        let all: Vec<_> = (0..5).map(|n| wanted(&n.to_string(), &[], true)).collect();
+        let parcel = parcels(&all, &[4, 3, 2, 1, 0], Scale::Four, 10_000).remove(0);
+        let halves = parcel.halves().unwrap().map(|half| (half.group.data, half.places));
+        assert_eq!(
+            halves,
+            [(vec!["4".into(), "3".into()], vec![4, 3]), (vec!["2".into(), "1".into(), "0".into()], vec![2, 1, 0])]
+        );
+        assert!(parcels(&all, &[0], Scale::Four, 10_000).remove(0).halves().is_none());
+    }
+
+    #[test]
+    fn no_more_values_than_thehive_works_through_in_time() {
+        let all: Vec<_> = (0..2_500).map(|n| wanted(&n.to_string(), &[], true)).collect();
+        let places: Vec<_> = (0..all.len()).collect();
+        let sizes: Vec<_> =
+            parcels(&all, &places, Scale::Five, usize::MAX).iter().map(|parcel| parcel.places.len()).collect();
+        assert_eq!(sizes, [MOST_VALUES, MOST_VALUES, 500]);
+    }
+}

@@ -187,7 +187,7 @@ mod tests {
         MISP event
         of CIRCL
 
-        [cortex-misp] event=00000000-0000-0000-0000-000000000007 timestamp=12 publish_timestamp=34 complete=yes fields=title:3c6de1b7,description:9d6e2e5b,severity:8b2d2c8f,date:0e3dd4ea,tlp:4e0b6a5c,pap:b5a5b2f1,link:5e7e3a5c
+        [cortex-misp] event=00000000-0000-0000-0000-000000000007 timestamp=12 publish_timestamp=34 complete=yes fields=title:3c6de1b7,description:cb329146,severity:35a24ef0,date:e927d067,tlp:932ead64,pap:627a1957,link:4f0aa52d
         ");
         assert_eq!(State::find(&description, &Uuid::from_u128(7)), Some(state(true)));
         assert_eq!(State::find(&description, &Uuid::from_u128(8)), None);
