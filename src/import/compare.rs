@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::map::AlertWanted;
+use super::map::{self, AlertWanted};
 use super::state::{self, Field, State};
 use crate::markings::{Pap, Scale, Tlp};
 use crate::misp::wire::Event;
@@ -116,10 +116,15 @@ pub fn change(wanted: &AlertWanted, event: &Event, uuid: &Uuid, alert: &Alert, o
         if !is_ours || state::hash(&now) == state::hash(&text(&value)) {
             continue;
         }
-        change.is_real = true;
         match name(field) {
-            Some(name) => drop(change.body.insert(name.to_owned(), value)),
-            None => description = wanted.description.clone(),
+            Some(name) => {
+                change.is_real = true;
+                change.body.insert(name.to_owned(), value);
+            }
+            None => {
+                change.is_real |= timeless(&now) != timeless(&wanted.description);
+                description = wanted.description.clone();
+            }
         }
     }
     tags(&mut change, wanted, alert, old.as_ref(), outcome);
@@ -132,6 +137,13 @@ pub fn change(wanted: &AlertWanted, event: &Event, uuid: &Uuid, alert: &Alert, o
         change.body.insert("description".to_owned(), json!(description));
     }
     change
+}
+
+/// A description without the moments of the event's last change and publication: an event that says nothing new has new
+/// ones all the same.
+fn timeless(description: &str) -> Vec<&str> {
+    let is_moment = |line: &&str| map::MOMENTS.iter().any(|label| line.starts_with(&format!("- {label}: ")));
+    description.trim().lines().filter(|line| !is_moment(line)).collect()
 }
 
 /// Tags are only added, except that TLP and PAP tags follow the event as long as the alert's own TLP and PAP do.

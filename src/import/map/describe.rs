@@ -18,6 +18,9 @@ const NOTE: usize = 120;
 /// How the state line begins.
 const STATE: &str = "[cortex-misp]";
 
+/// What the moments of the event's last change and publication are called.
+pub const MOMENTS: [&str; 2] = ["Changed", "Published"];
+
 /// The description of an event's alert.
 pub(super) fn description(event: &Event, uuid: &Uuid, reports: &[Report], scrubber: &Scrubber) -> String {
     let mut description = facts(event, uuid, scrubber);
@@ -62,12 +65,13 @@ fn facts(event: &Event, uuid: &Uuid, scrubber: &Scrubber) -> String {
         seconds.map(|seconds| format!("- {label}: {}\n", time::moment(seconds))).unwrap_or_default()
     };
     let organisation = name(event.organisation(), LONGEST_NAME, scrubber);
+    let [changed, published] = MOMENTS;
     format!(
         "MISP event `{uuid}` of **{}**\n\n- Date: {}\n{}{}- Analysis: {analysis}\n- Threat level: {threat_level}\n- Distribution: {distribution}\n",
         if organisation.is_empty() { "an unknown organisation" } else { &organisation },
         name(&event.date, 20, scrubber),
-        moment("Changed", event.timestamp),
-        moment("Published", event.publish_timestamp),
+        moment(changed, event.timestamp),
+        moment(published, event.publish_timestamp),
     )
 }
 

@@ -15,6 +15,7 @@ use crate::markings::Tlp;
 use crate::secret::Scrubber;
 
 pub use alert::{AlertWanted, alert, source, tlp};
+pub use describe::MOMENTS;
 pub use observable::{Wanted, add_tag, artifact, merge, observables};
 
 /// What alerts and observables get beside what MISP says.
