@@ -11,6 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 /// Seconds in a day.
 pub const DAY: i64 = 86_400;
 
+const LAST: Duration = Duration::from_secs(60);
+
 /// The moment at which a run started, and the one at which it has to stop.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -18,6 +20,8 @@ pub struct Clock {
     pub now: i64,
     started: Instant,
     deadline: Option<Instant>,
+    /// So much time before the deadline nothing new is begun.
+    last: Duration,
     waits: bool,
 }
 
@@ -33,13 +37,20 @@ impl Clock {
     pub fn until(allowed: Option<Duration>) -> Self {
         let started = Instant::now();
         let deadline = allowed.and_then(|allowed| started.checked_add(allowed));
-        Self { now: Timestamp::now().as_second(), started, deadline, waits: true }
+        let last = allowed.map_or(LAST, |allowed| LAST.min(allowed / 10));
+        Self { now: Timestamp::now().as_second(), started, deadline, last, waits: true }
     }
 
     /// The same clock, but a pause takes no time: for tests.
     #[must_use]
     pub fn without_waiting(self) -> Self {
         Self { waits: false, ..self }
+    }
+
+    /// The same clock, so near its end from the start that nothing new is begun: for tests.
+    #[must_use]
+    pub fn near_its_end(self) -> Self {
+        Self { last: Duration::MAX, ..self }
     }
 
     /// Waits so long, or until the deadline.
@@ -64,10 +75,7 @@ impl Clock {
     /// True once so little time is left that nothing new is begun: a minute, or a tenth of a shorter run.
     #[must_use]
     pub fn is_near_the_end(&self) -> bool {
-        const LAST: Duration = Duration::from_secs(60);
-        let allowed = self.deadline.map(|deadline| deadline.saturating_duration_since(self.started));
-        let last = allowed.map_or(LAST, |allowed| LAST.min(allowed / 10));
-        self.left().is_some_and(|left| left <= last)
+        self.left().is_some_and(|left| left <= self.last)
     }
 
     /// Seconds since the run started.

@@ -216,8 +216,14 @@ fn started<W: Worker>(raw: Value, run: &Run, on_clock: impl FnOnce(Clock) -> Clo
 /// run one job very often.
 #[must_use]
 pub fn report_at_once<W: Worker>(job: Value) -> Value {
+    report_by::<W>(job, Clock::without_waiting)
+}
+
+/// The same, by a clock of the test's making.
+#[must_use]
+pub fn report_by<W: Worker>(job: Value, clock: fn(Clock) -> Clock) -> Value {
     let run = Run::default();
-    let result = started::<W>(job, &run, Clock::without_waiting);
+    let result = started::<W>(job, &run, clock);
     let report = conclude::<W>(std::mem::take(&mut run.draft()), End::Finished(result));
     report.render(&run.scrubber())
 }
