@@ -20,39 +20,39 @@ use crate::thehive::{ALERTS_PAGE, Alert};
 const GONE: &str = "gone from MISP";
 const EDITED: &str = "being edited (not published at the moment)";
 
-/// The alerts of events that are gone, by event: the desk's number and the alert.
-type Gone = BTreeMap<Uuid, Vec<(usize, Alert)>>;
+/// The alerts of events that are gone.
+#[derive(Default)]
+pub(super) struct Gone {
+    /// By event: the desk's number and the alert.
+    alerts: BTreeMap<Uuid, Vec<(usize, Alert)>>,
+    /// Events that were asked for, gone or not.
+    asked: BTreeSet<Uuid>,
+}
 
 impl Sync<'_> {
-    /// Looks after the alerts whose events were not listed.
-    pub(super) fn revisit(&self, listing: &mut Listing<'_>, since: i64) -> Result<()> {
+    /// Looks after the alerts whose events were not listed, and gives those whose events are gone.
+    ///
+    /// # Errors
+    /// What stopped the reading.
+    pub(super) fn revisit(&self, listing: &mut Listing<'_>, since: i64) -> Result<Gone> {
         let source = map::source(&self.connection.name, &self.part.run.scrubber());
-        let mut gone = Gone::new();
-        let mut asked = BTreeSet::new();
+        let mut gone = Gone::default();
         for (number, desk) in self.desks.iter().enumerate() {
             for page in 0.. {
                 let alerts = desk.hive.alerts_since(&source, since.saturating_mul(1_000), page)?;
                 let is_last = alerts.len() < ALERTS_PAGE;
-                self.page(listing, number, alerts, &mut gone, &mut asked)?;
+                self.page(listing, number, alerts, &mut gone)?;
                 if is_last {
                     break;
                 }
             }
         }
         self.compare(listing)?;
-        self.import_new(listing);
-        self.withdraw(gone, asked.len());
-        Ok(())
+        Ok(gone)
     }
 
-    fn page(
-        &self,
-        listing: &mut Listing<'_>,
-        desk: usize,
-        alerts: Vec<Alert>,
-        gone: &mut Gone,
-        asked: &mut BTreeSet<Uuid>,
-    ) -> Result<()> {
+    fn page(&self, listing: &mut Listing<'_>, desk: usize, alerts: Vec<Alert>, gone: &mut Gone) -> Result<()> {
+        let Gone { alerts: gone, asked } = gone;
         let mut unknown: BTreeMap<Uuid, Alert> = BTreeMap::new();
         for alert in alerts {
             let Ok(uuid) = Uuid::parse_str(&alert.source_ref) else { continue };
@@ -87,8 +87,10 @@ impl Sync<'_> {
 
     /// Reports the events that are gone, and tags their alerts if that is wanted. If very many are gone at once, it is more
     /// likely that they are hidden from us for a while, so none is tagged.
-    fn withdraw(&self, gone: Gone, asked: usize) {
+    pub(super) fn withdraw(&self, gone: Gone) {
         const FEW: usize = 3;
+        let Gone { alerts: gone, asked } = gone;
+        let asked = asked.len();
         let is_many = gone.len() > FEW.max(asked / 10);
         let marks = self.config.settings.mark_withdrawn;
         if is_many && marks {

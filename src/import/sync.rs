@@ -29,7 +29,7 @@ use crate::thehive::wire::Alert;
 
 /// Events compared at once.
 const PAGE: usize = 500;
-const NO_TIME: &str = "the deadline has passed (\"deadline_minutes\"): the rest comes with the next run";
+const NO_TIME: &str = "the deadline is near (\"deadline_minutes\"): the rest comes with the next run";
 
 /// The import from one connection.
 pub(super) struct Sync<'a> {
@@ -104,9 +104,11 @@ impl Sync<'_> {
         let window = Window { since, published_only, only: self.names.only.clone() };
         self.with_workers(|listing| {
             let listed = self.misp.list(window, &mut |listed| self.row(listing, listed));
-            let listed = listed.and_then(|()| self.compare(listing));
+            // What was listed before the list broke off is compared all the same.
+            let compared = self.compare(listing);
+            let gone = listed.and(compared).and_then(|()| self.revisit(listing, since));
             self.import_new(listing);
-            listed.and_then(|()| self.revisit(listing, since))
+            gone.map(|gone| self.withdraw(gone))
         })
     }
 
@@ -154,7 +156,7 @@ impl Sync<'_> {
             let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(task) = task else { return };
             let turn = self.turns.take(task.turn);
-            if self.network.clock().is_over() {
+            if self.network.clock().is_near_the_end() {
                 self.conclude(task.place, &task.event, &task.uuid, &Verdict::Failed(NO_TIME.to_owned()));
             } else {
                 self.import(&task, &turn);
@@ -175,7 +177,7 @@ impl Sync<'_> {
                 return Ok(());
             }
         };
-        if self.network.clock().is_over() {
+        if self.network.clock().is_near_the_end() {
             bail!(NO_TIME);
         }
         self.note_foreign(&uuid);
@@ -230,6 +232,8 @@ impl Sync<'_> {
             }
         }
         if !changed.is_empty() {
+            // The event is known: that it gets an alert in one more organisation makes it no new one.
+            changed.extend(new.into_iter().filter(|_| too_old.is_none()));
             return self.send(listing, Task { place, turn: 0, event, uuid, alerts: changed });
         }
         match (is_new, too_old) {
