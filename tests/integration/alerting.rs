@@ -1,6 +1,10 @@
 //! MISP's events as alerts in TheHive 4 and 5: created once, updated when the event changes, never written without need.
 
+mod analysts;
 pub(crate) mod desk;
+mod life;
+mod limits;
+mod removing;
 
 use serde_json::json;
 
