@@ -194,7 +194,16 @@ fn desks(config: &Config, network: &Network, run: &Run) -> Result<Vec<Desk>> {
             names.push(name)
         }
     });
-    names.into_iter().map(|name| Desk::open(&url, key, Some(name), network, run)).collect()
+    let opened = names.into_iter().map(|name| Desk::open(&url, key, Some(name), network, run));
+    let (desks, refused): (Vec<_>, Vec<_>) = opened.partition(Result::is_ok);
+    let mut refused = refused.into_iter().filter_map(Result::err);
+    if desks.is_empty()
+        && let Some(error) = refused.next()
+    {
+        return Err(error);
+    }
+    refused.for_each(|error| run.warn(format!("no alerts are written there: {}", worker::line(&error))));
+    desks.into_iter().collect()
 }
 
 /// What is the same for all connections.

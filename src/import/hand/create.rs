@@ -26,7 +26,7 @@ impl Hand<'_> {
         let (inline, _) = plan::first(plan::parcels(wanted, &places, self.desk.scale, limit / 2), room);
         let mut new = self.new_alert(alert, inline.iter().map(|parcel| parcel.group.clone()).collect());
         let mut carried: Vec<usize> = inline.into_iter().flat_map(|parcel| parcel.places).collect();
-        let mut left_out = None;
+        let mut left_out = LeftOut::default();
         let mut last = None;
         for _ in 0..ATTEMPTS {
             let failure = match self.desk.write(|hive| hive.create(&new)) {
@@ -46,11 +46,7 @@ impl Hand<'_> {
                 Err(failure) => failure,
             };
             match Trouble::of(failure) {
-                Trouble::Content(failure) if left_out.is_none() => {
-                    left_out = Some((std::mem::take(&mut new.procedures), new.case_template.take(), failure));
-                    new.observables.clear();
-                    carried.clear();
-                }
+                Trouble::Content(failure) if left_out.leave(&mut new, &failure) => carried.clear(),
                 Trouble::Content(failure) | Trouble::Denied(failure) | Trouble::Gone(failure) => {
                     return Err(failure.into());
                 }
@@ -99,12 +95,13 @@ impl Hand<'_> {
     }
 
     /// What a creation was refused for follows singly, so that one bad value does not cost the alert.
-    fn rest_of(&mut self, left_out: Option<(Vec<Procedure>, Option<String>, Failure)>) {
-        let (Some((procedures, template, failure)), Some(alert)) = (left_out, &self.alert) else { return };
+    fn rest_of(&mut self, left_out: LeftOut) {
+        let Some(alert) = &self.alert else { return };
+        let LeftOut { procedures, template, is_bare: _ } = left_out;
         let uuid = self.from.uuid;
-        if let Some(template) = template {
+        if let Some((template, failure)) = template {
             self.common.part.warn(format!(
-                "event {uuid}: TheHive refused the alert at first ({failure}); it was created without the case template \"{template}\""
+                "event {uuid}: its alert was created without the case template \"{template}\": {failure}"
             ));
         }
         for procedure in procedures {
@@ -112,5 +109,29 @@ impl Hand<'_> {
                 self.common.part.warn(format!("event {uuid}: technique {} is not set: {failure}", procedure.pattern));
             }
         }
+    }
+}
+
+/// What a creation is sent without after it was refused.
+#[derive(Default)]
+struct LeftOut {
+    /// No observables and procedures are sent any more.
+    is_bare: bool,
+    procedures: Vec<Procedure>,
+    /// With the refusal. It goes last: it can be set on a new alert only.
+    template: Option<(String, Failure)>,
+}
+
+impl LeftOut {
+    /// Takes something out of a creation that was refused; false if nothing is left that could be.
+    fn leave(&mut self, new: &mut NewAlert, failure: &Failure) -> bool {
+        if !self.is_bare {
+            self.is_bare = true;
+            self.procedures = std::mem::take(&mut new.procedures);
+            new.observables.clear();
+            return true;
+        }
+        self.template = new.case_template.take().map(|template| (template, failure.clone()));
+        self.template.is_some()
     }
 }

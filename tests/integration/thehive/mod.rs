@@ -170,7 +170,8 @@ fn who(world: &World, call: &Call) -> Result<Who, Refused> {
         Some(wanted) => user.organisations.iter().find(|organisation| *organisation == wanted),
     };
     let organisation = organisation.ok_or_else(refused)?.clone();
-    Ok(Who { login: user.login.clone(), organisation, home: home.clone(), permissions: user.permissions.clone() })
+    let permissions = if world.barred.contains(&organisation) { Vec::new() } else { user.permissions.clone() };
+    Ok(Who { login: user.login.clone(), organisation, home: home.clone(), permissions })
 }
 
 fn status(world: &World) -> Value {

@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub(crate) hide_from_pages: usize,
     /// Which organisation has what, by the `_id` of a case or alert; what is not here is [`FIRST`]'s alone.
     pub(crate) owners: BTreeMap<String, Owner>,
+    /// Organisations in which no user may do anything but look.
+    pub(crate) barred: Vec<String>,
     pub(crate) url: String,
     last_id: u64,
 }
@@ -142,6 +144,7 @@ impl World {
             zip_password: "malware".to_owned(),
             hide_from_pages: 0,
             owners: BTreeMap::new(),
+            barred: Vec::new(),
             url: String::new(),
             last_id: 512,
         }

@@ -1,0 +1,89 @@
+//! Alerts in several organisations of TheHive.
+
+use serde_json::{Value, json};
+
+use super::desk::Desk;
+use crate::program::{counts, failure, full, of};
+
+const TWO: [&str; 2] = ["cert", "soc"];
+
+/// The organisations that have an alert of an event, by title.
+fn holders(desk: &Desk, title: &str) -> Vec<String> {
+    let world = desk.thehive.world();
+    let of_title = world.alerts.iter().filter(|alert| alert["title"] == title);
+    let id = |alert: &Value| alert["_id"].as_str().unwrap().to_owned();
+    let mut all: Vec<_> = of_title.map(|alert| world.owners[&id(alert)].organisation.clone()).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn each_organisation_has_an_alert_of_its_own() {
+    for desk in Desk::imported(2, &json!({"thehive_organisations": TWO})) {
+        assert_eq!(
+            (holders(&desk, "#1 Event 1"), holders(&desk, "#2 Event 2")),
+            (TWO.map(String::from).to_vec(), TWO.map(String::from).to_vec())
+        );
+        assert_eq!(desk.thehive.world().observables.len(), 12);
+        desk.rests();
+        desk.change("1", |event| event.info = "Renamed".into());
+        desk.add("1", "text", "More", |_| ());
+        let report = desk.import();
+        assert_eq!(counts(full(&report), "events"), of([("fetched", 2), ("updated", 1), ("unchanged", 1)]));
+        assert_eq!(counts(full(&report), "attributes"), of([("fetched", 4), ("created", 1), ("unchanged", 3)]));
+        assert_eq!(holders(&desk, "#1 Renamed"), TWO);
+        assert_eq!(desk.thehive.world().observables.len(), 14);
+        desk.rests();
+    }
+}
+
+#[test]
+fn an_organisation_that_comes_later_gets_what_is_there() {
+    for desk in Desk::imported(2, &json!({})) {
+        let desk = desk.with(json!({"thehive_organisations": TWO}));
+        desk.change("1", |event| event.info = "Renamed".into());
+        let report = desk.import();
+        assert_eq!(counts(full(&report), "events"), of([("fetched", 2), ("created", 2)]), "{report:#}");
+        assert_eq!(
+            (holders(&desk, "#1 Renamed"), holders(&desk, "#2 Event 2")),
+            (TWO.map(String::from).to_vec(), TWO.map(String::from).to_vec())
+        );
+        desk.rests();
+    }
+}
+
+#[test]
+fn one_that_lacks_the_right_does_not_keep_the_other_from_its_alerts() {
+    for desk in Desk::small(1) {
+        let desk = desk.with(json!({"thehive_organisations": TWO}));
+        desk.thehive.world().barred.push("soc".into());
+        let report = desk.import();
+        let told = full(&report);
+        assert_eq!(counts(told, "events"), of([("fetched", 1), ("failed", 1)]));
+        let message = told["message"].as_str().unwrap();
+        assert!(message.contains("organisation soc") && message.contains("403"), "{message}");
+        assert_eq!(holders(&desk, "#1 Event 1"), ["cert"]);
+        let complete = |desk: &Desk| {
+            let world = desk.thehive.world();
+            world.alerts.iter().filter(|alert| alert["description"].as_str().unwrap().contains("complete=yes")).count()
+        };
+        assert_eq!(complete(&desk), 1);
+        desk.thehive.world().barred.clear();
+        desk.import();
+        assert_eq!((holders(&desk, "#1 Event 1"), complete(&desk)), (TWO.map(String::from).to_vec(), 2));
+        desk.rests();
+    }
+}
+
+#[test]
+fn an_organisation_that_the_user_is_not_in_is_told_and_the_other_gets_its_alerts() {
+    for desk in Desk::small(1) {
+        let desk = desk.with(json!({"thehive_organisations": ["cert", "elsewhere"]}));
+        let report = desk.import();
+        let warnings = full(&report)["warnings"].to_string();
+        assert!(warnings.contains(r#"organisation \"elsewhere\""#), "{report:#}");
+        assert_eq!(holders(&desk, "#1 Event 1"), ["cert"]);
+        let desk = desk.with(json!({"thehive_organisations": ["elsewhere"]}));
+        assert!(failure(&desk.import()).contains("organisation \"elsewhere\""));
+    }
+}
