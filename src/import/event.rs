@@ -10,6 +10,7 @@ use super::batch::{self, Batch, Digest, Setup, Slot, digest};
 use super::desk::Desk;
 use super::hand::{Common, From, Hand};
 use super::map::{self, AlertWanted, Origin};
+use super::plan::WARNINGLIST;
 use super::settings::Warninglists;
 use super::show::Shown;
 use super::sync::Sync;
@@ -44,7 +45,8 @@ struct Reading<'a> {
     /// Every attribute of the event as TheHive would have it; true if it passed the filters.
     live: HashMap<Digest, bool>,
     shown: Option<Shown>,
-    verdicts: Vec<(Verdict, u64)>,
+    /// With the number of attributes, and a value that shows what is meant.
+    verdicts: Vec<(Verdict, u64, String)>,
     attributes: u64,
     warninglisted: u64,
     chunks: usize,
@@ -141,16 +143,17 @@ impl Reading<'_> {
             self.live.insert(digest(&data_type, &data), true);
         }
         for slot in &batch.slots {
-            let verdict = match slot {
-                Slot::Is(verdict) => verdict.clone(),
+            match slot {
+                Slot::Is(verdict) => self.note(verdict.clone(), ""),
                 Slot::Becomes(places) => {
-                    let of_hand = |verdicts: &Vec<Verdict>| {
-                        worst(places.iter().filter_map(|place| verdicts.get(*place)).cloned())
-                    };
-                    worst(of_hands.iter().filter_map(of_hand)).unwrap_or(Verdict::Created)
+                    let all = of_hands.iter().flat_map(|verdicts| {
+                        places.iter().filter_map(|place| Some((*place, verdicts.get(*place)?.clone())))
+                    });
+                    let (place, verdict) =
+                        all.min_by_key(|(_, verdict)| rank(verdict)).unwrap_or((0, Verdict::Created));
+                    self.note(verdict, batch.observables.get(place).map_or("", |one| &one.data));
                 }
-            };
-            self.note(verdict);
+            }
         }
         if let Some(shown) = &mut self.shown {
             shown.take(batch.observables);
@@ -213,7 +216,7 @@ impl Reading<'_> {
             let Some(lists) = hits.get(&one.data).filter(|lists| !lists.is_empty()) else { continue };
             self.warninglisted += 1;
             for list in lists {
-                map::add_tag(&mut one.tags, &format!("misp:warninglist=\"{list}\""), &scrubber);
+                map::add_tag(&mut one.tags, &format!("{WARNINGLIST}\"{list}\""), &scrubber);
             }
         }
     }
@@ -232,10 +235,13 @@ impl Reading<'_> {
         hands.iter_mut().map(of_hand).collect()
     }
 
-    fn note(&mut self, verdict: Verdict) {
-        match self.verdicts.iter_mut().find(|(known, _)| *known == verdict) {
-            Some((_, number)) => *number += 1,
-            None => self.verdicts.push((verdict, 1)),
+    fn note(&mut self, verdict: Verdict, value: &str) {
+        match self.verdicts.iter_mut().find(|(known, ..)| *known == verdict) {
+            Some((_, number, _)) => *number += 1,
+            None => {
+                let value = if verdict.word() == "failed" { self.sync.part.run.shown(value) } else { String::new() };
+                self.verdicts.push((verdict, 1, value));
+            }
         }
     }
 
@@ -247,10 +253,11 @@ impl Reading<'_> {
     /// Writes the attributes' verdicts so far into the ledger.
     fn record(&mut self, of: impl Fn(Verdict) -> Verdict) {
         let part = self.sync.part;
-        for (verdict, number) in std::mem::take(&mut self.verdicts) {
+        for (verdict, number, value) in std::mem::take(&mut self.verdicts) {
             let verdict = of(verdict);
             if let Verdict::Failed(reason) = &verdict {
-                part.fail(format!("event {}: {number} attributes: {reason}", self.task.uuid));
+                let value = if value.is_empty() { value } else { format!(" ({value})") };
+                part.fail(format!("event {}: {number} attributes: {reason}{value}", self.task.uuid));
             }
             part.record(Item::Attributes, &verdict, number);
         }
@@ -303,13 +310,17 @@ impl Reading<'_> {
 
 /// The first that applies of failed, created, updated, unchanged, skipped.
 fn worst(verdicts: impl Iterator<Item = Verdict>) -> Option<Verdict> {
-    verdicts.min_by_key(|verdict| match verdict {
+    verdicts.min_by_key(rank)
+}
+
+fn rank(verdict: &Verdict) -> u8 {
+    match verdict {
         Verdict::Failed(_) => 0,
         Verdict::Created => 1,
         Verdict::Updated => 2,
         Verdict::Unchanged => 3,
         Verdict::Skipped(_) => 4,
-    })
+    }
 }
 
 /// Says that an event has more attributes than are wanted.

@@ -11,6 +11,10 @@ use crate::markings::Scale;
 use crate::thehive::Group;
 use crate::thehive::wire::Observable;
 
+/// How a tag begins that names a warninglist. Such a tag is never taken away: a MISP that cannot be asked for its lists at
+/// the moment says nothing about the value.
+pub const WARNINGLIST: &str = "misp:warninglist=";
+
 /// What is to be done about a wanted observable.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
@@ -44,8 +48,12 @@ pub fn step(wanted: &Wanted, known: Option<&Observable>, login: &str, scale: Sca
         tags.extend(wanted.tags.iter().filter(|tag| !known.tags.contains(tag)).cloned());
         ioc |= known.ioc;
         tlp = tlp.max(known.tlp.and_then(|tlp| u8::try_from(tlp).ok()).unwrap_or(0));
-    } else if known.message.trim() != wanted.message.trim() {
-        change.insert("message".to_owned(), json!(wanted.message));
+    } else {
+        let is_kept = |tag: &&String| tag.starts_with(WARNINGLIST) && !wanted.tags.contains(tag);
+        tags.extend(known.tags.iter().filter(is_kept).cloned());
+        if known.message.trim() != wanted.message.trim() {
+            change.insert("message".to_owned(), json!(wanted.message));
+        }
     }
     if !is_same_set(&tags, &known.tags) {
         change.insert("tags".to_owned(), json!(tags));
