@@ -150,6 +150,7 @@ impl Desk {
         let event = world.event_mut(event).unwrap();
         change(event);
         (event.timestamp, event.publish_timestamp, event.published) = (now, now, true);
+        event.attribute_count = i64::try_from(event.live().count()).unwrap();
     }
 
     /// Adds an attribute to an event, and publishes the event again.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::desk::Desk;
+use crate::http_fake::{Fault, Nth, What};
 use crate::program::{counts, full, of};
 
 fn titles(desk: &Desk) -> Vec<String> {
@@ -205,12 +206,13 @@ fn several_connections_have_alerts_of_their_own() {
         let sources: Vec<_> = desk.thehive.world().alerts.iter().map(|alert| alert["source"].clone()).collect();
         assert_eq!(sources, ["partner", "partner", "other"]);
         // One that cannot be reached does not stop the other.
-        other.world().live = false;
+        let what = What::Status(403, "{}".into(), "application/json");
+        other.fault(Fault { on: "/", nth: Nth::Always, what });
         desk.change("1", |event| event.info = "Renamed".into());
         let report = desk.run_uncounted(&job);
         assert_eq!(told(&report)[0], of([("fetched", 2), ("updated", 1), ("unchanged", 1)]));
         assert!(full(&report)["message"].as_str().unwrap().starts_with("INCOMPLETE:"), "{report:#}");
-        other.world().live = true;
+        other.heal();
         desk.run_uncounted(&job);
         desk.wrote_nothing();
     }
