@@ -49,6 +49,7 @@ fn pause(error: &anyhow::Error, attempt: u32) -> Option<Duration> {
         Cause::Refused { status: 502..=504, .. } | Cause::Broken(_) => Some(next),
         Cause::Refused { .. }
         | Cause::Unreachable(_)
+        | Cause::TooLarge(_)
         | Cause::Redirected { .. }
         | Cause::NotJson(_)
         | Cause::Deadline => None,

@@ -24,10 +24,12 @@ pub struct Failure {
 /// What went wrong with a request.
 #[derive(Clone, Debug)]
 pub enum Cause {
-    /// No answer: name, network, certificate or time. For a download also a file that broke off or is too large.
+    /// No answer: name, network, certificate or time.
     Unreachable(String),
-    /// A connection that broke off before the answer came.
+    /// A connection that broke off before the answer came, or a file that broke off.
     Broken(String),
+    /// A file that is larger than so many bytes, which are as many as are wanted.
+    TooLarge(u64),
     /// The server points elsewhere.
     Redirected {
         /// 301, 302, …
@@ -92,6 +94,7 @@ impl Failure {
             Cause::Refused { status, .. } => Some(status),
             Cause::Unreachable(_)
             | Cause::Broken(_)
+            | Cause::TooLarge(_)
             | Cause::Redirected { .. }
             | Cause::NotJson(_)
             | Cause::Deadline => None,
@@ -106,6 +109,7 @@ impl fmt::Display for Failure {
         write!(f, "{}: ", self.line)?;
         match &self.cause {
             Cause::Unreachable(why) | Cause::Broken(why) => f.write_str(why),
+            Cause::TooLarge(most) => write!(f, "the answer is larger than {most} bytes"),
             Cause::Redirected { status, to } => {
                 write!(
                     f,

@@ -148,7 +148,7 @@ impl Client {
     /// asked for, and not a proxy's page, is for the caller to check.
     ///
     /// # Errors
-    /// See [`Failure`]; a file that is too large or breaks off is [`Cause::Unreachable`].
+    /// See [`Failure`]; a file that breaks off is [`Cause::Broken`], one that is too large [`Cause::TooLarge`].
     pub fn download(&self, path: &str, most: u64) -> Result<Vec<u8>, Failure> {
         self.send(Method::GET, path, |request| request.header(ACCEPT, ANYTHING))?.bytes(most)
     }
@@ -298,15 +298,16 @@ impl Answer {
 
     fn bytes(self, most: u64) -> Result<Vec<u8>, Failure> {
         let (line, network) = (self.line.clone(), self.network.clone());
-        let fail = |why: &str| Failure::new(line.clone(), Cause::Unreachable(network.scrubber.clean(why)));
+        let fail = |cause| Failure::new(line.clone(), cause);
+        // What a server says of the length spares reading all that is allowed of what is too large.
+        if self.response.content_length().is_some_and(|length| length > most) {
+            return Err(fail(Cause::TooLarge(most)));
+        }
         let mut bytes = Vec::new();
         let mut body = self.body().take(most.saturating_add(1));
-        body.read_to_end(&mut bytes).map_err(|error| fail(&error.to_string()))?;
-        if bytes.len() as u64 > most {
-            Err(fail(&format!("the answer is larger than {most} bytes")))
-        } else {
-            Ok(bytes)
-        }
+        let read = body.read_to_end(&mut bytes);
+        read.map_err(|error| fail(Cause::Broken(network.scrubber.clean(&error.to_string()))))?;
+        if bytes.len() as u64 > most { Err(fail(Cause::TooLarge(most))) } else { Ok(bytes) }
     }
 
     /// A server's own words, without a key that it may repeat; only then may they be cut.

@@ -162,7 +162,11 @@ impl Server {
     pub fn attachment(&self, attribute: &Attribute, most: u64) -> Result<Vec<u8>> {
         ensure!(attribute.id.parse::<u64>().is_ok(), "the attribute has no number by which its file can be asked for");
         let path = format!("attributes/download/{}", attribute.id);
-        http::again(self.client.clock(), || self.client.file(&path, most).map_err(explained))
+        let told = |failure: Failure| match failure.status() {
+            Some(404) => failure.with_help("MISP does not hold the file, or does not show it").into(),
+            _ => explained(failure),
+        };
+        http::again(self.client.clock(), || self.client.file(&path, most).map_err(told))
     }
 }
 
@@ -172,7 +176,7 @@ fn is_refusal(error: &anyhow::Error) -> bool {
     match error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map(|failure| &failure.cause) {
         Some(Cause::Refused { status, .. }) => !matches!(status, 429 | 502..=504),
         Some(Cause::Redirected { .. } | Cause::NotJson(_)) => true,
-        Some(Cause::Unreachable(_) | Cause::Broken(_) | Cause::Deadline) | None => false,
+        Some(Cause::Unreachable(_) | Cause::Broken(_) | Cause::TooLarge(_) | Cause::Deadline) | None => false,
     }
 }
 

@@ -315,7 +315,7 @@ fn is_refusal(failure: &Failure) -> bool {
     match failure.cause {
         Cause::Refused { status, .. } => status < 500,
         Cause::Redirected { .. } | Cause::Deadline => true,
-        Cause::Unreachable(_) | Cause::Broken(_) | Cause::NotJson(_) => false,
+        Cause::Unreachable(_) | Cause::Broken(_) | Cause::TooLarge(_) | Cause::NotJson(_) => false,
     }
 }
 
