@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What is counted: `events` and `attributes` for an import, `observables` for an export, with lines of their own for the
-/// files that go out themselves, the attributes that are wanted no more, and sightings.
+/// files that are carried over themselves, the attributes that are wanted no more, and sightings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Item {
@@ -18,7 +18,7 @@ pub enum Item {
     Attributes,
     /// TheHive observables.
     Observables,
-    /// Files that go out themselves, beside their hashes.
+    /// Files that are carried over themselves, beside their hashes.
     Files,
     /// Attributes of earlier exports that the case does not want any more.
     Retractions,

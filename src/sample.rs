@@ -1,11 +1,13 @@
 //! Files as MISP takes them: the zip of a malware sample, names fit to be sent, and what had better travel encrypted.
 //! Bytes in, bytes out; nothing here is stored or run.
 
+use std::fmt;
 use std::io::{Cursor, Read, Write};
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use md5::Md5;
 use sha2::{Digest, Sha256};
 use zip::unstable::write::FileOptionsExt;
 use zip::write::SimpleFileOptions;
@@ -26,25 +28,50 @@ const LONGEST_EXTENSION: usize = 20;
 /// # Errors
 /// What the compressor says; the system gives no random bytes.
 pub fn pack(name: &str, md5: &str, bytes: &[u8]) -> Result<Vec<u8>> {
+    packed(&[(md5, bytes), (&format!("{md5}.filename.txt"), name.as_bytes())])
+}
+
+/// A zip under [`PASSWORD`] with the file alone, by its own name: each entry becomes a file where it is taken apart.
+///
+/// # Errors
+/// What the compressor says; the system gives no random bytes.
+pub fn pack_alone(name: &str, bytes: &[u8]) -> Result<Vec<u8>> {
+    packed(&[(name, bytes)])
+}
+
+fn packed(entries: &[(&str, &[u8])]) -> Result<Vec<u8>> {
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
     let options = options.with_deprecated_encryption(PASSWORD.as_bytes())?;
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for (entry, content) in [(md5.to_owned(), bytes), (format!("{md5}.filename.txt"), name.as_bytes())] {
-        zip.start_file(entry, options).and_then(|()| Ok(zip.write_all(content)?)).context("packing the sample")?;
+    for (entry, content) in entries {
+        zip.start_file(*entry, options).and_then(|()| Ok(zip.write_all(content)?)).context("packing the sample")?;
     }
     Ok(zip.finish().context("packing the sample")?.into_inner())
 }
 
+/// Says that what is in a zip is larger than so many bytes, which are as many as are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLarge(pub u64);
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the zip's first entry is larger than {} bytes", self.0)
+    }
+}
+
+impl std::error::Error for TooLarge {}
+
 /// The first entry of a zip, be it encrypted (ZipCrypto) or plain, with at most `most` bytes.
 ///
 /// # Errors
-/// That it is no zip, the password does not fit, or the entry is larger: what it says of its own size is not believed.
+/// That it is no zip, the password does not fit, or the entry is larger ([`TooLarge`]): what it says of its own size is
+/// not believed.
 pub fn unpack(zip: &[u8], password: &str, most: u64) -> Result<Vec<u8>> {
     let mut zip = ZipArchive::new(Cursor::new(zip)).context("it is no zip")?;
     let entry = zip.by_index_decrypt(0, password.as_bytes()).context("opening the zip's first entry")?;
     let mut bytes = Vec::new();
     entry.take(most.saturating_add(1)).read_to_end(&mut bytes).context("reading the zip's first entry")?;
-    ensure!(bytes.len() as u64 <= most, "the zip's first entry is larger than {most} bytes");
+    ensure!(bytes.len() as u64 <= most, TooLarge(most));
     Ok(bytes)
 }
 
@@ -58,6 +85,12 @@ pub fn encoded(bytes: &[u8]) -> String {
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The md5 of the bytes, in lower-case hex.
+#[must_use]
+pub fn md5(bytes: &[u8]) -> String {
+    Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// How programs begin.

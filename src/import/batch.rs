@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::choose::Choice;
+use super::files::{self, FileWanted, Files};
 use super::map::{self, Marks, Wanted};
 use crate::json::Element;
 use crate::ledger::Verdict;
 use crate::markings::Tlp;
 use crate::misp::wire::Attribute;
 use crate::secret::Scrubber;
+use crate::thehive::FILE;
 use crate::types::DataTypes;
 
 /// An attribute as it was read, and the name and uuid of the object that it stands in.
@@ -38,6 +40,8 @@ pub struct Batch {
     pub slots: Vec<Slot>,
     /// No two of the same type and value.
     pub observables: Vec<Wanted>,
+    /// The files themselves, if they are wanted; no two of the same sample.
+    pub files: Vec<FileWanted>,
 }
 
 /// What became of one row.
@@ -59,6 +63,8 @@ pub struct Setup<'a> {
     pub marks: &'a Marks,
     /// Knows the run's secrets: a text is cleaned before it is cut.
     pub scrubber: &'a Scrubber,
+    /// Files are wanted too, not only their names and hashes.
+    pub has_files: bool,
     /// Type and data of an observable as TheHive compares them.
     pub key: &'a dyn Fn(&str, &str) -> (String, String),
 }
@@ -72,7 +78,7 @@ pub fn batch(
     live: &mut dyn FnMut(Digest),
 ) -> Batch {
     let mut batch = Batch::default();
-    let mut places = HashMap::new();
+    let (mut places, mut files) = (HashMap::new(), Files::default());
     for (element, within) in rows {
         let slot = match element {
             Element::Bad(kind) => Slot::Is(Verdict::Failed(format!("an attribute is {kind}, not an object"))),
@@ -82,7 +88,12 @@ pub fn batch(
             Element::Good(attribute) => {
                 let within = within.as_ref().map(|(name, uuid)| (&**name, &**uuid));
                 let mapped = keyed(&attribute, within, setup, live);
-                match (choice.rule(&attribute), mapped) {
+                let rule = choice.rule(&attribute);
+                if setup.has_files && rule.is_none() && mapped.is_ok() && files::has_file(&attribute) {
+                    let observable = map::file(&attribute, within, setup.event_tlp, setup.marks, setup.scrubber);
+                    files.take(FileWanted::new(&attribute, observable));
+                }
+                match (rule, mapped) {
                     (Some(rule), _) => Slot::Is(Verdict::Skipped(rule)),
                     (None, Err(reason)) => Slot::Is(Verdict::Failed(reason)),
                     (None, Ok(mapped)) => Slot::Becomes(batch.take(mapped, &mut places)),
@@ -91,19 +102,25 @@ pub fn batch(
         };
         batch.slots.push(slot);
     }
+    batch.files = files.all;
     batch
 }
 
 /// Type and data as TheHive compares them.
 type Key = (String, String);
 
-/// The observables of one attribute, each with its key; `live` is told of each.
+/// The observables of one attribute, each with its key; `live` is told of each, and of the file that may be in TheHive,
+/// wanted or not.
 fn keyed(
     attribute: &Attribute,
     within: Option<(&str, &str)>,
     setup: &Setup<'_>,
     live: &mut dyn FnMut(Digest),
 ) -> Result<Vec<(Key, Wanted)>, String> {
+    for name in files::live_names(attribute) {
+        let (data_type, name) = (setup.key)(FILE, &name);
+        live(digest(&data_type, &name));
+    }
     let wanted = map::observables(attribute, within, setup.event_tlp, setup.data_types, setup.marks, setup.scrubber)?;
     let key = |one: Wanted| {
         let key = (setup.key)(&one.data_type, &one.data);
@@ -147,6 +164,7 @@ mod tests {
             data_types: &DataTypes::thehive4(),
             marks: &Marks::default(),
             scrubber: &Scrubber::default(),
+            has_files: false,
             key: &|data_type, data| (data_type.to_owned(), data.to_lowercase()),
         };
         let mut live = Vec::new();
@@ -192,6 +210,7 @@ mod tests {
             data_types: &DataTypes::new(["other"]),
             marks: &Marks::default(),
             scrubber: &Scrubber::default(),
+            has_files: false,
             key: &|data_type, data| (data_type.to_owned(), data.to_owned()),
         };
         let choice = serde_json::from_value(json!({})).unwrap();

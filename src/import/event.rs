@@ -8,19 +8,22 @@ use uuid::Uuid;
 
 use super::batch::{self, Batch, Digest, Setup, Slot, digest};
 use super::desk::Desk;
-use super::hand::{Common, From, Hand};
+use super::files::FileWanted;
+use super::hand::{Common, Content, From, Hand};
 use super::map::{self, AlertWanted, Origin};
 use super::plan::WARNINGLIST;
-use super::settings::Warninglists;
+use super::settings::{Attachments, Warninglists};
 use super::show::Shown;
 use super::sync::Sync;
+use super::tally::Tally;
 use super::told;
 use super::turns::Turn;
 use crate::full::EventLine;
 use crate::json::Element;
 use crate::ledger::{Item, Verdict};
 use crate::misp::wire::Event;
-use crate::misp::{Chunk, Report};
+use crate::misp::{Chunk, Misp, Report};
+use crate::thehive::FILE;
 use crate::thehive::wire::Alert;
 use crate::types::DataTypes;
 use crate::worker;
@@ -45,8 +48,7 @@ struct Reading<'a> {
     /// Every attribute of the event as TheHive would have it; true if it passed the filters.
     live: HashMap<Digest, bool>,
     shown: Option<Shown>,
-    /// With the number of attributes, and a value that shows what is meant.
-    verdicts: Vec<(Verdict, u64, String)>,
+    tally: Tally,
     attributes: u64,
     warninglisted: u64,
     chunks: usize,
@@ -69,7 +71,7 @@ impl Sync<'_> {
             shown: hands.is_empty().then(Shown::default),
             hands,
             live: HashMap::new(),
-            verdicts: Vec::new(),
+            tally: Tally::default(),
             attributes: 0,
             warninglisted: 0,
             chunks: 0,
@@ -137,6 +139,7 @@ impl Reading<'_> {
         let mut batch = self.batch(chunk);
         self.annotate(&mut batch);
         let of_hands = self.put(&batch);
+        self.files(std::mem::take(&mut batch.files));
         for wanted in &batch.observables {
             let Some(desk) = self.hands.first().map(|hand| hand.desk) else { break };
             let (data_type, data) = desk.types.key(&wanted.data_type, &wanted.data);
@@ -144,14 +147,16 @@ impl Reading<'_> {
         }
         for slot in &batch.slots {
             match slot {
-                Slot::Is(verdict) => self.note(verdict.clone(), ""),
+                Slot::Is(verdict) => self.tally.note(Item::Attributes, verdict.clone(), 1, String::new),
                 Slot::Becomes(places) => {
                     let all = of_hands.iter().flat_map(|verdicts| {
                         places.iter().filter_map(|place| Some((*place, verdicts.get(*place)?.clone())))
                     });
                     let (place, verdict) =
                         all.min_by_key(|(_, verdict)| rank(verdict)).unwrap_or((0, Verdict::Created));
-                    self.note(verdict, batch.observables.get(place).map_or("", |one| &one.data));
+                    let value =
+                        || batch.observables.get(place).map_or_else(String::new, |one| part.run.shown(&one.data));
+                    self.tally.note(Item::Attributes, verdict, 1, value);
                 }
             }
         }
@@ -159,7 +164,7 @@ impl Reading<'_> {
             shown.take(batch.observables);
         }
         if self.is_real() {
-            self.record(|verdict| verdict);
+            self.tally.record(part, &self.task.uuid, |verdict| verdict);
         }
         let is_over = !self.hands.is_empty() && self.hands.iter().all(Hand::is_stopped);
         if is_over { bail!("the rest of the event is not read, since nothing more can be written") } else { Ok(()) }
@@ -179,6 +184,7 @@ impl Reading<'_> {
             data_types: types.map_or(&usual, |types| &types.data_types),
             marks: &config.marks,
             scrubber: &scrubber,
+            has_files: config.settings.import_attachments == Attachments::Download,
             key: &key,
         };
         let rows =
@@ -235,32 +241,38 @@ impl Reading<'_> {
         hands.iter_mut().map(of_hand).collect()
     }
 
-    fn note(&mut self, verdict: Verdict, value: &str) {
-        match self.verdicts.iter_mut().find(|(known, ..)| *known == verdict) {
-            Some((_, number, _)) => *number += 1,
-            None => {
-                let value = if verdict.word() == "failed" { self.sync.part.run.shown(value) } else { String::new() };
-                self.verdicts.push((verdict, 1, value));
+    /// Puts the files into each alert, one after the other.
+    fn files(&mut self, files: Vec<FileWanted>) {
+        let part = self.sync.part;
+        for file in files {
+            part.fetched(Item::Files, file.attributes);
+            let digest = self.hands.first().map(|hand| {
+                let (data_type, name) = hand.desk.types.key(FILE, file.name());
+                digest(&data_type, &name)
+            });
+            let is_again = digest.is_some_and(|digest| self.live.insert(digest, true) == Some(true));
+            let verdict = self.file(&file, is_again);
+            if let Verdict::Failed(reason) = &verdict {
+                let name = &file.observable.data;
+                part.fail(format!("event {}: {name} (the file itself): {reason}", self.task.uuid));
             }
+            self.tally.note(Item::Files, verdict, file.attributes, String::new);
         }
+    }
+
+    fn file(&mut self, file: &FileWanted, is_again: bool) -> Verdict {
+        let Sync { misp, config, .. } = self.sync;
+        let mut content = match (self.hands.is_empty(), misp) {
+            (true, _) => return Verdict::Skipped("alerts that are only reported have no files".to_owned()),
+            (false, Misp::Feed(_)) => return Verdict::Skipped("a feed's files are not read".to_owned()),
+            (false, Misp::Server(_)) => Content { misp, file, settings: &config.settings, is_again, came: None },
+        };
+        worst(self.hands.iter_mut().map(|hand| hand.file(&mut content))).unwrap_or(Verdict::Created)
     }
 
     /// True if what is written counts, whatever becomes of the rest of the event.
     fn is_real(&self) -> bool {
         !self.hands.is_empty() && !self.sync.dry_run
-    }
-
-    /// Writes the attributes' verdicts so far into the ledger.
-    fn record(&mut self, of: impl Fn(Verdict) -> Verdict) {
-        let part = self.sync.part;
-        for (verdict, number, value) in std::mem::take(&mut self.verdicts) {
-            let verdict = of(verdict);
-            if let Verdict::Failed(reason) = &verdict {
-                let value = if value.is_empty() { value } else { format!(" ({value})") };
-                part.fail(format!("event {}: {number} attributes: {reason}{value}", self.task.uuid));
-            }
-            part.record(Item::Attributes, &verdict, number);
-        }
     }
 
     fn end(mut self, read: Result<()>) {
@@ -300,11 +312,13 @@ impl Reading<'_> {
 
     /// Attributes that were only looked at share the fate of their event.
     fn settle(&mut self, verdict: &Verdict) {
-        match verdict {
-            Verdict::Created | Verdict::Updated | Verdict::Unchanged => self.record(|verdict| verdict),
-            Verdict::Skipped(rule) => self.record(|_| Verdict::Skipped(rule.clone())),
-            Verdict::Failed(_) => self.record(|_| Verdict::Failed("its event was not read to the end".to_owned())),
-        }
+        let (part, event) = (self.sync.part, &self.task.uuid);
+        let shared = match verdict {
+            Verdict::Created | Verdict::Updated | Verdict::Unchanged => None,
+            Verdict::Skipped(rule) => Some(Verdict::Skipped(rule.clone())),
+            Verdict::Failed(_) => Some(Verdict::Failed("its event was not read to the end".to_owned())),
+        };
+        self.tally.record(part, event, |own| shared.clone().unwrap_or(own));
     }
 }
 

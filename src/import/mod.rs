@@ -7,6 +7,7 @@ pub mod command;
 pub mod compare;
 mod desk;
 mod event;
+pub mod files;
 pub mod filter;
 mod hand;
 pub mod lookup;
@@ -18,6 +19,7 @@ pub mod settings;
 mod show;
 pub mod state;
 mod sync;
+mod tally;
 mod told;
 mod turns;
 
@@ -42,7 +44,7 @@ use desk::Desk;
 use filter::Filters;
 use lookup::LookupSetup;
 use map::Marks;
-use settings::Settings;
+use settings::{Attachments, Settings};
 use sync::Sync;
 use turns::Turns;
 
@@ -133,12 +135,13 @@ impl Worker for Import {
         run.draft().full.dry_run = !is_click && (dry_run || desks.is_empty());
         run.draft().full.is_report_only = !is_click && desks.is_empty();
         let all = All { job, network: &network, ids: &ids, config, desks: &desks, dry_run, command: &command };
-        worker::each(&importing, &[(Item::Events, 0), (Item::Attributes, 0)], clock, run, |connection, part| {
-            match &command.asked {
-                Asked::Value(value) => all.look_up(value, connection, part),
-                Asked::Sync { .. } => all.sync(connection, part)?.window(all.since()),
-                Asked::Event { uuid_or_id, .. } => all.event(uuid_or_id, connection, part),
-            }
+        let has_files = !is_click && config.settings.import_attachments == Attachments::Download;
+        let items = [Some(Item::Events), Some(Item::Attributes), has_files.then_some(Item::Files)];
+        let items: Vec<_> = items.into_iter().flatten().map(|item| (item, 0)).collect();
+        worker::each(&importing, &items, clock, run, |connection, part| match &command.asked {
+            Asked::Value(value) => all.look_up(value, connection, part),
+            Asked::Sync { .. } => all.sync(connection, part)?.window(all.since()),
+            Asked::Event { uuid_or_id, .. } => all.event(uuid_or_id, connection, part),
         });
         Ok(())
     }

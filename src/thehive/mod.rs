@@ -22,7 +22,7 @@ pub use alerts::{ALERTS_PAGE, NewAlert, Procedure};
 pub use observables::{Added, Group};
 pub use query::Observables;
 pub use trouble::{Trouble, is_duplicate};
-pub use types::ObservableTypes;
+pub use types::{FILE, ObservableTypes};
 pub use wire::{Alert, Origin};
 
 /// The largest body that is sent to a TheHive 4, in bytes: it takes 256 kB (`play.http.parser.maxMemoryBuffer` in its
@@ -169,7 +169,9 @@ fn explained(failure: Failure) -> anyhow::Error {
         Cause::Refused { status: 404, .. } | Cause::NotJson(_) | Cause::Redirected { .. } => {
             "check \"thehive_url\": is this the address of a TheHive 4.1 or 5?"
         }
-        Cause::Refused { .. } | Cause::Unreachable(_) | Cause::Broken(_) | Cause::Deadline => return anyhow!(failure),
+        Cause::Refused { .. } | Cause::Unreachable(_) | Cause::Broken(_) | Cause::TooLarge(_) | Cause::Deadline => {
+            return anyhow!(failure);
+        }
     };
     anyhow!(failure.with_help(help))
 }

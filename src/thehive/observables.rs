@@ -9,7 +9,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Value, json};
 
 use super::wire::{Attachment, Observable};
-use super::{TheHive, checked, is_id};
+use super::{FILE, TheHive, checked, is_id};
 use crate::http::{Answer, Failure, FormFile};
 use crate::json;
 
@@ -72,10 +72,29 @@ impl TheHive {
     /// # Errors
     /// What stopped the reading, or the error of `on`.
     pub fn each_observable(&self, alert: &str, on: &mut dyn FnMut(Observable) -> Result<()>) -> Result<()> {
+        self.each(alert, None, on)
+    }
+
+    /// The observables of an alert that are files.
+    ///
+    /// # Errors
+    /// What stopped the reading.
+    pub fn files_of(&self, alert: &str) -> Result<Vec<Observable>> {
+        let filter = json!({"_name": "filter", "_is": {"_field": "dataType", "_value": FILE}});
+        let mut files = Vec::new();
+        self.each(alert, Some(filter), &mut |one| {
+            files.push(one);
+            Ok(())
+        })?;
+        Ok(files)
+    }
+
+    fn each(&self, alert: &str, filter: Option<Value>, on: &mut dyn FnMut(Observable) -> Result<()>) -> Result<()> {
         let sort = json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]});
+        let operations: Vec<Value> = filter.into_iter().chain([sort]).collect();
         let (mut from, mut first) = (0, None);
         loop {
-            let page = self.listed_observables(alert, vec![sort.clone()], from, PAGE)?;
+            let page = self.listed_observables(alert, operations.clone(), from, PAGE)?;
             let (begins, is_last) = (page.first().map(|one| one.id.clone()), page.len() < PAGE);
             ensure!(from == 0 || begins.is_none() || begins != first, "TheHive sends the same page again and again");
             page.into_iter().try_for_each(&mut *on)?;
@@ -113,7 +132,7 @@ impl TheHive {
     /// # Errors
     /// See [`super::Trouble`].
     pub fn add_to_case(&self, case: &str, group: &Group) -> Result<Added, Failure> {
-        self.client.post(&format!("api/v1/case/{}/observable", checked(case)?), &sent(group)).and_then(added)
+        self.client.post(&of_case(case)?, &sent(group)).and_then(added)
     }
 
     /// Adds a file to an alert, with what a group without values says of it. With a password it is taken as a zip, and
@@ -125,14 +144,32 @@ impl TheHive {
         &self,
         alert: &str,
         group: &Group,
-        file: FormFile,
+        file: &FormFile,
         zip_password: Option<&str>,
     ) -> Result<Added, Failure> {
+        self.form(&self.of_alert(alert)?, group, file, zip_password)
+    }
+
+    /// The same for a case.
+    ///
+    /// # Errors
+    /// See [`super::Trouble`].
+    pub fn add_file_to_case(
+        &self,
+        case: &str,
+        group: &Group,
+        file: &FormFile,
+        zip_password: Option<&str>,
+    ) -> Result<Added, Failure> {
+        self.form(&of_case(case)?, group, file, zip_password)
+    }
+
+    fn form(&self, path: &str, group: &Group, file: &FormFile, zip_password: Option<&str>) -> Result<Added, Failure> {
         let mut observable = sent(group);
         if let (Some(fields), Some(password)) = (observable.as_object_mut(), zip_password) {
             fields.extend([("isZip".to_owned(), true.into()), ("zipPassword".to_owned(), password.into())]);
         }
-        self.client.form(&self.of_alert(alert)?, &observable, &[file]).and_then(added)
+        self.client.form(path, &observable, std::slice::from_ref(file)).and_then(added)
     }
 
     /// Where the observables of an alert are added.
@@ -156,6 +193,11 @@ impl TheHive {
     pub fn delete_observable(&self, id: &str) -> Result<(), Failure> {
         self.client.delete(&format!("api/v1/observable/{}", checked(id)?))
     }
+}
+
+/// Where the observables of a case are added.
+fn of_case(case: &str) -> Result<String, Failure> {
+    Ok(format!("api/v1/case/{}/observable", checked(case)?))
 }
 
 /// A group as it is sent.

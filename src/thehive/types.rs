@@ -11,7 +11,7 @@ use crate::types::DataTypes;
 /// Types that a TheHive can have at the most.
 const MOST: usize = 10_000;
 /// The type of files, the only one without a value that observables are made of here.
-const FILE: &str = "file";
+pub const FILE: &str = "file";
 
 /// The observable types of one TheHive.
 #[derive(Clone, Debug, PartialEq, Eq)]

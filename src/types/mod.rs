@@ -24,7 +24,7 @@ mod validate;
 
 pub use attributes::{Given, Mapping, Wanted, attributes};
 pub use normalise::{normalise, without_astral};
-pub use observables::{Found, Observable, observables};
+pub use observables::{Found, Observable, file_tags, observables};
 pub use overrides::Overrides;
 pub use page::page;
 pub use server::{DataTypes, ServerTypes};

@@ -51,6 +51,14 @@ impl Observable {
     }
 }
 
+/// The tags of a file that lead back to the attribute whose file it is: its type always, since a file in TheHive may be
+/// either, and its category unless the type has it by itself.
+pub fn file_tags(kind: &str, category: &str) -> Vec<String> {
+    let mut tags = vec![type_tag(kind)];
+    tag_category(&mut tags, &Found { kind, category, value: "", uuid: "" });
+    tags
+}
+
 fn is_plain(tags: &[String]) -> bool {
     let words = Words::of(tags);
     words.types.is_empty() && words.composites.is_empty()

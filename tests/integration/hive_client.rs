@@ -344,12 +344,12 @@ fn a_file_is_added_as_it_is_or_out_of_a_zip() {
         };
         let mut files = group("file", &[]);
         files.message = "a sample".to_owned();
-        let added = thehive.add_file(&alert, &files, file("ev\"il\r\n.exe", CONTENT), None).unwrap();
+        let added = thehive.add_file(&alert, &files, &file("ev\"il\r\n.exe", CONTENT), None).unwrap();
         assert_eq!(added.there, ["file:ev_il__.exe"]);
-        let again = thehive.add_file(&alert, &files, file("b.exe", CONTENT), None).unwrap();
+        let again = thehive.add_file(&alert, &files, &file("b.exe", CONTENT), None).unwrap();
         assert_eq!((again.there.len(), again.refused[0].0.as_str()), (0, "file:b.exe"));
         let zip = sample::pack("c.exe", &"0".repeat(32), b"content").unwrap();
-        let zipped = |password| thehive.add_file(&alert, &files, file("c.zip", &zip), Some(password));
+        let zipped = |password| thehive.add_file(&alert, &files, &file("c.zip", &zip), Some(password));
         assert!(matches!(Trouble::of(zipped("wrong").unwrap_err()), Trouble::Unclear(_)));
         let added = zipped(sample::PASSWORD).unwrap();
         let world = fake.world();

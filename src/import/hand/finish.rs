@@ -7,6 +7,7 @@ use anyhow::{Result, anyhow, bail};
 use super::{ATTEMPTS, Ended, Hand, NO_TIME, PAUSE};
 use crate::import::batch::{Digest, digest};
 use crate::import::compare::{self, Outcome};
+use crate::import::files;
 use crate::import::map::AlertWanted;
 use crate::import::plan;
 use crate::ledger::Verdict;
@@ -77,14 +78,14 @@ impl Hand<'_> {
         Ok(gone)
     }
 
-    /// Under which digests an observable may be live: its value; of a file its name and its hashes.
+    /// Under which digests an observable may be live: its value; of a file what [`files::names`] says.
     fn names(&self, one: &Observable) -> Vec<Digest> {
         let of = |data: &str| {
             let (data_type, data) = self.desk.types.key(&one.data_type, data);
             digest(&data_type, &data)
         };
         match &one.attachment {
-            Some(file) => std::iter::once(&file.name).chain(&file.hashes).map(|name| of(name)).collect(),
+            Some(file) => files::names(file, &one.tags).iter().map(|name| of(name)).collect(),
             None => vec![of(&one.data)],
         }
     }

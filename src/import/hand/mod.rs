@@ -2,6 +2,7 @@
 //! from. A write that may or may not have arrived is never repeated blindly: what is there is looked at first.
 
 mod create;
+mod file;
 mod finish;
 mod put;
 
@@ -21,6 +22,8 @@ use crate::misp::wire::Event;
 use crate::thehive::wire::{Alert, Observable};
 use crate::time::Clock;
 use crate::worker;
+pub(super) use file::Content;
+use file::Files;
 use put::Round;
 
 /// How often a write is tried that may or may not have arrived.
@@ -61,6 +64,7 @@ pub(super) struct Hand<'a> {
     is_changed: bool,
     removed: u64,
     stopped: Option<String>,
+    files: Files,
 }
 
 /// How an alert ended.
@@ -88,6 +92,7 @@ impl<'a> Hand<'a> {
             is_changed: false,
             removed: 0,
             stopped: None,
+            files: Files::default(),
         }
     }
 

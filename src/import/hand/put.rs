@@ -10,7 +10,7 @@ use crate::import::map::Wanted;
 use crate::import::plan::{self, Parcel, Step};
 use crate::ledger::Verdict;
 use crate::thehive::wire::Observable;
-use crate::thehive::{Group, Trouble, is_duplicate};
+use crate::thehive::{Added, TheHive, Trouble, is_duplicate};
 
 /// What one look's worth of work has at hand.
 pub(super) struct Round<'r> {
@@ -63,7 +63,7 @@ impl Hand<'_> {
         Ok(unclear)
     }
 
-    fn change(
+    pub(super) fn change(
         &mut self,
         round: &mut Round<'_>,
         place: usize,
@@ -98,7 +98,7 @@ impl Hand<'_> {
 
     /// Adds observables by one call, or, if TheHive dislikes something among them, by smaller ones.
     fn parcel(&mut self, round: &mut Round<'_>, parcel: Parcel) -> Result<Option<String>> {
-        if let Some(reason) = self.to_case(&parcel.group)? {
+        if let Some(reason) = self.to_case(&|hive, case| hive.add_to_case(case, &parcel.group))? {
             return Ok(Some(reason));
         }
         let is_new_ioc = parcel.group.ioc && !self.is_new;
@@ -154,7 +154,7 @@ impl Hand<'_> {
 
     /// What is new in an alert that is in a case goes there first: a run that dies in between finds it missing in the
     /// alert, and adds it to both again.
-    fn to_case(&self, group: &Group) -> Result<Option<String>> {
+    pub(super) fn to_case(&self, add: &dyn Fn(&TheHive, &str) -> Result<Added, Failure>) -> Result<Option<String>> {
         let Some(case) = self.alert.as_ref().map(|alert| &alert.case).filter(|case| !case.is_empty()) else {
             return Ok(None);
         };
@@ -164,7 +164,7 @@ impl Hand<'_> {
         let warn = |reason: String| {
             self.common.part.warn(format!("event {}: not added to its case: {reason}", self.from.uuid));
         };
-        match self.desk.write(|hive| hive.add_to_case(case, group)).map_err(Trouble::of) {
+        match self.desk.write(|hive| add(hive, case)).map_err(Trouble::of) {
             Ok(added) => {
                 let refused = added.refused.into_iter().filter(|(_, message)| !is_duplicate(message));
                 refused.for_each(|(data, message)| warn(format!("{data}: {message}")));

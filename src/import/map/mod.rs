@@ -16,7 +16,7 @@ use crate::secret::Scrubber;
 
 pub use alert::{AlertWanted, alert, source, tlp};
 pub use describe::MOMENTS;
-pub use observable::{Wanted, add_tag, artifact, merge, observables};
+pub use observable::{Wanted, add_tag, artifact, file, merge, observables};
 
 /// What alerts and observables get beside what MISP says.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -4,9 +4,11 @@ use super::Marks;
 use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, is_within, name, text};
 use crate::cortex::report::Artifact;
 use crate::full::AlertObservable;
+use crate::import::files;
 use crate::markings::Tlp;
 use crate::misp::wire::Attribute;
 use crate::secret::Scrubber;
+use crate::thehive::FILE;
 use crate::types::{self, DataTypes, Found};
 
 /// The longest value of an observable that TheHive 5 takes, in characters (`InputCreateObservable` in its OpenAPI).
@@ -89,6 +91,27 @@ pub fn observables(
         }
     }
     Ok(wanted)
+}
+
+/// The file of an attribute as an observable: named by the attribute, with its comment, TLP, tags and flag. See
+/// [`crate::import::files`] for which attributes have one.
+pub fn file(
+    attribute: &Attribute,
+    within: Option<(&str, &str)>,
+    event_tlp: Tlp,
+    marks: &Marks,
+    scrubber: &Scrubber,
+) -> Wanted {
+    let mut way_back = types::file_tags(&attribute.kind, &attribute.category);
+    way_back.extend(files::mark(attribute));
+    Wanted {
+        data_type: FILE.to_owned(),
+        data: files::file_name(attribute),
+        message: text(&attribute.comment, LONGEST_MESSAGE, NOTE, scrubber),
+        tlp: Tlp::from_tags(attribute.tags.iter().map(|tag| tag.name.as_str())).unwrap_or(event_tlp),
+        ioc: attribute.to_ids == Some(true),
+        tags: tags(way_back, attribute, within, marks, scrubber),
+    }
 }
 
 fn is_blank(data: &str) -> bool {

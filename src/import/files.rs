@@ -1,0 +1,246 @@
+//! Files of attributes: which attributes bring one, what it is called in TheHive, and how it is known there again. Pure:
+//! the files are read and written elsewhere.
+
+use std::collections::HashMap;
+
+use super::map::{self, Wanted};
+use crate::misp::wire::Attribute;
+use crate::sample;
+use crate::tags;
+use crate::thehive::wire::{Attachment, Observable};
+
+/// The type of an attribute whose file is an encrypted zip (MISP's `AttachmentTool.php`).
+const SAMPLE: &str = "malware-sample";
+/// The type of an attribute whose file is as it is.
+const PLAIN: &str = "attachment";
+/// The tag that names the attribute of an attachment, whose hash MISP does not tell.
+const MARK: &str = "misp:attribute=";
+
+/// A file that an alert is to have, as an observable of type `file`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileWanted {
+    /// The attribute that it is read by, without what the observable has of it.
+    pub attribute: Attribute,
+    /// The observable: its data is the file's name, its tags and flags are those of the attribute.
+    pub observable: Wanted,
+    /// The file's md5 in lower-case hex, which a sample's value names.
+    pub md5: Option<String>,
+    /// How many attributes bring it.
+    pub attributes: u64,
+    /// The tag of an attachment.
+    mark: Option<String>,
+}
+
+impl FileWanted {
+    /// The file of an attribute. `observable` is what a text observable would have of it.
+    #[must_use]
+    pub fn new(attribute: &Attribute, observable: Wanted) -> Self {
+        let Attribute { id, uuid, kind, value, .. } = attribute;
+        let (id, uuid, kind, value) = (id.clone(), uuid.clone(), kind.clone(), value.clone());
+        Self {
+            md5: md5(attribute),
+            mark: mark(attribute),
+            attribute: Attribute { id, uuid, kind, value, ..Attribute::default() },
+            observable,
+            attributes: 1,
+        }
+    }
+
+    /// True if it comes as an encrypted zip.
+    #[must_use]
+    pub fn is_sample(&self) -> bool {
+        self.attribute.kind == SAMPLE
+    }
+
+    /// What it is known by in TheHive: a sample by its md5, an attachment by the tag that names its attribute. Empty for a
+    /// sample whose value names no md5.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.md5.as_deref().or(self.mark.as_deref()).unwrap_or_default()
+    }
+
+    /// True if an observable is this file.
+    #[must_use]
+    pub fn is(&self, there: &Observable) -> bool {
+        let Some(file) = &there.attachment else { return false };
+        match (&self.md5, &self.mark) {
+            (Some(md5), _) => file.md5().as_ref() == Some(md5),
+            (None, Some(mark)) => there.tags.contains(mark),
+            (None, None) => false,
+        }
+    }
+
+    /// True if an observable is also the file of another attribute, so that what that one says of it stays.
+    #[must_use]
+    pub fn is_shared(&self, there: &Observable) -> bool {
+        marks(&there.tags).any(|mark| self.mark.as_ref() != Some(mark))
+    }
+}
+
+/// True for an attribute with a file.
+#[must_use]
+pub fn has_file(attribute: &Attribute) -> bool {
+    [SAMPLE, PLAIN].contains(&attribute.kind.as_str())
+}
+
+/// What the file of an attribute is called in TheHive: no path, and nothing that a form cannot carry.
+#[must_use]
+pub fn file_name(attribute: &Attribute) -> String {
+    let name = match attribute.kind == SAMPLE {
+        true => attribute.value.split('|').next().unwrap_or_default(),
+        false => &attribute.value,
+    };
+    sample::plain_name(name).replace('"', "_")
+}
+
+/// The tag of an attachment; none for another attribute.
+#[must_use]
+pub fn mark(attribute: &Attribute) -> Option<String> {
+    let uuid = attribute.uuid.trim();
+    let id: String = uuid.chars().take(8).collect();
+    (attribute.kind == PLAIN && !id.is_empty()).then(|| format!("{MARK}\"{id}\""))
+}
+
+fn md5(attribute: &Attribute) -> Option<String> {
+    let (_, md5) = attribute.value.rsplit_once('|').filter(|_| attribute.kind == SAMPLE)?;
+    let md5 = md5.trim().to_ascii_lowercase();
+    (md5.len() == 32 && md5.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(md5)
+}
+
+/// By what the file of a live attribute may be known in TheHive, see [`names`]; nothing for an attribute without one.
+#[must_use]
+pub fn live_names(attribute: &Attribute) -> Vec<String> {
+    if !has_file(attribute) {
+        return Vec::new();
+    }
+    [Some(file_name(attribute)), md5(attribute), mark(attribute)].into_iter().flatten().collect()
+}
+
+/// By what a file in TheHive may belong to a live attribute: the tag of the attribute that it was read from, else its
+/// name; and its hashes.
+#[must_use]
+pub fn names(file: &Attachment, tags: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = marks(tags).cloned().collect();
+    if names.is_empty() {
+        names.push(file.name.clone());
+    }
+    names.extend(file.hashes.iter().map(|hash| hash.trim().to_ascii_lowercase()));
+    names
+}
+
+fn marks(tags: &[String]) -> impl Iterator<Item = &String> {
+    tags.iter().filter(|tag| tags::value(tag, MARK).is_some())
+}
+
+/// Files of which no two are the same sample.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// In the order of their attributes.
+    pub all: Vec<FileWanted>,
+    samples: HashMap<String, usize>,
+}
+
+impl Files {
+    /// Takes a file in: with a sample that is there already its tags and flags are joined.
+    pub fn take(&mut self, file: FileWanted) {
+        let Some(md5) = &file.md5 else { return self.all.push(file) };
+        let place = *self.samples.entry(md5.clone()).or_insert(self.all.len());
+        match self.all.get_mut(place) {
+            Some(known) => {
+                map::merge(&mut known.observable, file.observable);
+                known.attributes += 1;
+            }
+            None => self.all.push(file),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::markings::Tlp;
+    use serde_json::json;
+
+    const MD5: &str = "44d88612fea8a8f36de82e1278abb02f";
+
+    fn attribute(kind: &str, value: &str) -> Attribute {
+        serde_json::from_value(json!({"id": "7", "uuid": "1a2b3c4d-0000", "type": kind, "value": value})).unwrap()
+    }
+
+    fn file(kind: &str, value: &str, tag: &str) -> FileWanted {
+        let attribute = attribute(kind, value);
+        let data = file_name(&attribute);
+        let observable = Wanted {
+            data_type: "file".into(),
+            data,
+            message: String::new(),
+            tlp: Tlp::Amber,
+            ioc: false,
+            tags: vec![tag.into()],
+        };
+        FileWanted::new(&attribute, observable)
+    }
+
+    fn there(name: &str, md5: &str, tags: &[&str]) -> Observable {
+        let attachment = json!({"name": name, "hashes": ["a".repeat(64), md5.to_uppercase()]});
+        serde_json::from_value(json!({"dataType": "file", "attachment": attachment, "tags": tags})).unwrap()
+    }
+
+    #[test]
+    fn a_sample_is_known_by_its_md5_whatever_it_is_called() {
+        let sample = file(SAMPLE, &format!("a.exe|{}", MD5.to_uppercase()), "t");
+        assert!(sample.is_sample() && sample.is(&there("b.exe", MD5, &[])));
+        assert!(!sample.is(&there("a.exe", &"0".repeat(32), &["misp:attribute=\"1a2b3c4d\""])));
+        assert_eq!((sample.name(), live_names(&sample.attribute)), (MD5, vec!["a.exe".to_owned(), MD5.to_owned()]));
+        assert_eq!(file(SAMPLE, "a.exe|beef", "t").name(), "");
+    }
+
+    #[test]
+    fn an_attachment_is_known_by_its_attribute() {
+        let mark = "misp:attribute=\"1a2b3c4d\"";
+        let plain = file(PLAIN, "a.png", "t");
+        assert!(!plain.is_sample() && plain.is(&there("renamed.png", MD5, &["x", mark])));
+        assert!(!plain.is(&there("a.png", MD5, &["misp:attribute=\"99999999\""])));
+        assert!(!plain.is_shared(&there("a.png", MD5, &[mark])));
+        assert!(plain.is_shared(&there("a.png", MD5, &[mark, "misp:attribute=\"99999999\""])));
+        assert_eq!(live_names(&plain.attribute), ["a.png", mark]);
+    }
+
+    #[test]
+    fn a_file_in_thehive_lives_by_its_attributes_or_by_its_name_and_hashes() {
+        let of = |tags: &[&str]| {
+            let there = there("a.png", MD5, tags);
+            names(&there.attachment.unwrap(), &there.tags)
+        };
+        assert_eq!(of(&["x"]), ["a.png".to_owned(), "a".repeat(64), MD5.to_owned()]);
+        let mark = "misp:attribute=\"1a2b3c4d\"";
+        assert_eq!(of(&[mark]), [mark.to_owned(), "a".repeat(64), MD5.to_owned()]);
+        assert!(live_names(&attribute("filename|md5", "a|b")).is_empty());
+    }
+
+    #[test]
+    fn names_have_no_path_and_no_quotes() {
+        for (kind, value, name) in [
+            (SAMPLE, "../../etc/passwd|44", "passwd"),
+            (PLAIN, "C:\\x\\say \"hi\".txt", "say _hi_.txt"),
+            (PLAIN, "a|b.txt", "a_b.txt"),
+            (PLAIN, "..", "file"),
+        ] {
+            assert_eq!(file_name(&attribute(kind, value)), name);
+        }
+    }
+
+    #[test]
+    fn one_sample_of_several_attributes_is_one_file() {
+        let mut files = Files::default();
+        files.take(file(SAMPLE, &format!("a.exe|{MD5}"), "a"));
+        files.take(file(PLAIN, "a.exe", "p"));
+        files.take(file(SAMPLE, &format!("b.exe|{}", MD5.to_uppercase()), "b"));
+        let told: Vec<_> = files
+            .all
+            .iter()
+            .map(|one| (one.observable.data.as_str(), one.attributes, one.observable.tags.len()))
+            .collect();
+        assert_eq!(told, [("a.exe", 2, 2), ("a.exe", 1, 1)]);
+    }
+}

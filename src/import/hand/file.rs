@@ -1,0 +1,291 @@
+//! A file put into an alert: looked for, and only if it is not there read from MISP, checked, and sent. One file is held
+//! at a time, in memory alone.
+
+use std::collections::{HashMap, HashSet};
+
+use anyhow::{Result, bail};
+
+use super::put::Round;
+use super::{ATTEMPTS, Hand, NO_TIME, PAUSE, Sent};
+use crate::http::{Cause, Failure, FormFile};
+use crate::import::compare::tlp_number;
+use crate::import::files::FileWanted;
+use crate::import::map::Wanted;
+use crate::import::plan::{self, Step};
+use crate::import::settings::Settings;
+use crate::ledger::Verdict;
+use crate::misp::Misp;
+use crate::sample;
+use crate::thehive::wire::Observable;
+use crate::thehive::{FILE, Group, Trouble, is_duplicate};
+use crate::worker;
+
+/// What a zip adds to its file at most, in bytes, beside a thousandth: its directory, and names.
+const ZIP: u64 = 64 << 10;
+
+/// A file on its way from MISP to the alerts of one event: read when the first of them lacks it, and once.
+pub(in crate::import) struct Content<'c> {
+    pub(in crate::import) misp: &'c Misp,
+    pub(in crate::import) file: &'c FileWanted,
+    pub(in crate::import) settings: &'c Settings,
+    /// An earlier attribute of the event has the same file.
+    pub(in crate::import) is_again: bool,
+    pub(in crate::import) came: Option<Result<Came, Missing>>,
+}
+
+/// A file as it came.
+pub(in crate::import) struct Came {
+    bytes: Vec<u8>,
+    sha256: String,
+    md5: String,
+}
+
+/// Why there is no file.
+#[derive(Clone, Debug)]
+pub(in crate::import) struct Missing {
+    verdict: Verdict,
+    /// It would be the same next time.
+    is_final: bool,
+}
+
+impl Content<'_> {
+    fn came(&mut self) -> Result<&Came, &Missing> {
+        let came = match self.came.take() {
+            Some(came) => came,
+            None => self.read(),
+        };
+        self.came.insert(came).as_ref()
+    }
+
+    fn read(&self) -> Result<Came, Missing> {
+        let most = self.settings.most_bytes();
+        let is_sample = self.file.is_sample();
+        let slack = if is_sample { (most / 1_000).saturating_add(ZIP) } else { 0 };
+        let bytes = self.misp.attachment(&self.file.attribute, most.saturating_add(slack));
+        let mut bytes = bytes.map_err(|error| self.not_given(&error))?;
+        if is_sample {
+            bytes = self.unpacked(&bytes, most)?;
+        }
+        Ok(Came { sha256: sample::sha256(&bytes), md5: sample::md5(&bytes), bytes })
+    }
+
+    /// What is in the zip of a sample, if it is what the attribute's value says.
+    fn unpacked(&self, zip: &[u8], most: u64) -> Result<Vec<u8>, Missing> {
+        // A login page or a proxy's block page may be gone next time.
+        let is_final = !zip.trim_ascii_start().starts_with(b"<");
+        let wrong = |reason: String| Missing { verdict: Verdict::Failed(reason), is_final };
+        let Some(md5) = &self.file.md5 else { return Err(wrong("the attribute's value names no md5".to_owned())) };
+        let bytes =
+            sample::unpack(zip, sample::PASSWORD, most).map_err(|error| match error.is::<sample::TooLarge>() {
+                true => self.too_large(),
+                false => wrong(format!("the sample that MISP sends cannot be opened: {}", worker::line(&error))),
+            })?;
+        let came = sample::md5(&bytes);
+        if came != *md5 {
+            return Err(wrong(format!(
+                "the sample that MISP sends is another file: its md5 is {came}, the attribute says {md5}"
+            )));
+        }
+        Ok(bytes)
+    }
+
+    fn not_given(&self, error: &anyhow::Error) -> Missing {
+        let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+        match failure.map(|failure| &failure.cause) {
+            Some(Cause::TooLarge(_)) => self.too_large(),
+            cause => {
+                let is_refusal =
+                    |cause: &Cause| matches!(cause, Cause::Refused { status, .. } if *status < 500 && *status != 429);
+                let is_final = cause.is_none_or(is_refusal);
+                Missing { verdict: Verdict::Failed(worker::line(error)), is_final }
+            }
+        }
+    }
+
+    fn too_large(&self) -> Missing {
+        let rule = format!("larger than max_attachment_mb ({} MiB)", self.settings.max_attachment_mb);
+        Missing { verdict: Verdict::Skipped(rule), is_final: true }
+    }
+}
+
+/// What an alert has of files.
+#[derive(Default)]
+pub(super) struct Files {
+    /// As TheHive told; none if it has to be asked.
+    there: Option<Vec<Observable>>,
+    is_looked_at: bool,
+    /// By what those are known that were written since.
+    written: HashSet<String>,
+}
+
+/// How far an attempt came.
+enum Attempt {
+    Over(Verdict),
+    /// What became of it is to be looked at.
+    Unclear(String),
+}
+
+impl Hand<'_> {
+    /// Puts a file in.
+    pub(in crate::import) fn file(&mut self, content: &mut Content<'_>) -> Verdict {
+        if let Some(reason) = &self.stopped {
+            return Verdict::Failed(reason.clone());
+        }
+        if !self.desk.types.data_types.has(FILE) {
+            return Verdict::Skipped("TheHive has no observable type for files".to_owned());
+        }
+        self.put_file(content).unwrap_or_else(|error| {
+            let reason = self.desk.named(&worker::line(&error));
+            self.stopped = Some(reason.clone());
+            Verdict::Failed(reason)
+        })
+    }
+
+    fn put_file(&mut self, content: &mut Content<'_>) -> Result<Verdict> {
+        let Some(id) = self.alert.as_ref().map(|alert| alert.id.clone()) else { return Ok(Verdict::Created) };
+        let (mut sent, mut why) = (Sent::new(), String::new());
+        for _ in 0..ATTEMPTS {
+            if self.common.clock.is_near_the_end() {
+                bail!(NO_TIME);
+            }
+            match self.attempt(&id, content, &mut sent)? {
+                Attempt::Over(verdict) => return Ok(verdict),
+                Attempt::Unclear(reason) => {
+                    self.files.there = None;
+                    why = reason;
+                }
+            }
+        }
+        self.is_open = true;
+        Ok(Verdict::Failed(format!("not verified: {why}")))
+    }
+
+    fn attempt(&mut self, id: &str, content: &mut Content<'_>, sent: &mut Sent) -> Result<Attempt> {
+        let file = content.file;
+        if let Some(known) = self.find(id, file.name(), |one| file.is(one))? {
+            let is_again = content.is_again || file.is_shared(&known);
+            return self.keep(id, file, &known, is_again, sent);
+        }
+        if self.common.dry_run {
+            self.is_changed = true;
+            return Ok(Attempt::Over(Verdict::Created));
+        }
+        let sha256 = match content.came() {
+            Ok(came) => came.sha256.clone(),
+            Err(missing) => {
+                self.is_open |= !missing.is_final;
+                return Ok(Attempt::Over(missing.verdict.clone()));
+            }
+        };
+        let has_it = |one: &Observable| one.attachment.as_ref().is_some_and(|it| it.sha256().as_ref() == Some(&sha256));
+        match self.find(id, &sha256, has_it)? {
+            // Somebody else's, or that of another attribute: this one adds to it.
+            Some(known) => self.keep(id, file, &known, true, sent),
+            None => self.send(id, content, sent),
+        }
+    }
+
+    /// The file of the alert that fits, as it is now. `name` is one by which it would be known if this run wrote it.
+    fn find(&mut self, id: &str, name: &str, fits: impl Fn(&Observable) -> bool) -> Result<Option<Observable>> {
+        let files = &mut self.files;
+        let there = match files.there.take().filter(|_| !files.written.contains(name)) {
+            Some(there) => there,
+            // An alert that this run made has no files yet.
+            None if self.is_new && !files.is_looked_at => Vec::new(),
+            None => {
+                files.written.clear();
+                self.desk.hive.files_of(id)?
+            }
+        };
+        files.is_looked_at = true;
+        let found =
+            there.iter().filter(|one| fits(one)).max_by_key(|one| plan::is_ours(one, &self.desk.login)).cloned();
+        files.there = Some(there);
+        Ok(found)
+    }
+
+    /// What is there is kept, or told what is new of the attribute.
+    fn keep(
+        &mut self,
+        id: &str,
+        file: &FileWanted,
+        known: &Observable,
+        is_again: bool,
+        sent: &mut Sent,
+    ) -> Result<Attempt> {
+        let wanted = &file.observable;
+        let step = plan::step(wanted, Some(known), &self.desk.login, self.desk.scale, is_again);
+        let Step::Change(body) = step else {
+            let verdict = sent.remove(&0).unwrap_or(Verdict::Unchanged);
+            self.is_changed |= verdict != Verdict::Unchanged;
+            return Ok(Attempt::Over(verdict));
+        };
+        // What was looked at is not what is there from now on.
+        self.files.there = None;
+        let mut verdicts = [None];
+        let wanted = std::slice::from_ref(wanted);
+        let is_ioc = file.observable.ioc && !known.ioc;
+        let known_values = HashMap::new();
+        let mut round =
+            Round { id, wanted, known: &known_values, is_again: &|_| is_again, verdicts: &mut verdicts, sent };
+        let unclear = self.change(&mut round, 0, &known.id, &body.into(), is_ioc)?;
+        let [verdict] = verdicts;
+        Ok(match (verdict, unclear) {
+            (Some(verdict), _) => Attempt::Over(verdict),
+            (None, Some(reason)) => {
+                self.common.clock.pause(PAUSE);
+                Attempt::Unclear(reason)
+            }
+            (None, None) => Attempt::Unclear("it went in the meantime".to_owned()),
+        })
+    }
+
+    fn send(&mut self, id: &str, content: &mut Content<'_>, sent: &mut Sent) -> Result<Attempt> {
+        let file = content.file;
+        let Ok(came) = content.came() else { bail!("the file is not at hand") };
+        let Wanted { tlp, tags, message, ioc, .. } = file.observable.clone();
+        let tlp = tlp_number(tlp, self.desk.scale);
+        let group = Group { data_type: FILE.to_owned(), data: Vec::new(), tlp, tags, message, ioc };
+        let (form, password) = form(file, came)?;
+        if let Some(reason) = self.to_case(&|hive, case| hive.add_file_to_case(case, &group, &form, password))? {
+            return Ok(Attempt::Unclear(reason));
+        }
+        let is_new_ioc = ioc && !self.is_new;
+        match self.desk.write(|hive| hive.add_file(id, &group, &form, password)).map_err(Trouble::of) {
+            Ok(added) if !added.there.is_empty() => {
+                self.is_changed = true;
+                self.has_new_ioc |= is_new_ioc;
+                let Came { sha256, md5, .. } = came;
+                self.files.written.extend([file.name(), sha256, md5].map(ToOwned::to_owned));
+                Ok(Attempt::Over(Verdict::Created))
+            }
+            Ok(added) => Ok(match added.refused.into_iter().find(|(_, message)| !is_duplicate(message)) {
+                Some((_, message)) => Attempt::Over(Verdict::Failed(format!("refused by TheHive: {message}"))),
+                None => Attempt::Unclear("TheHive did not store it".to_owned()),
+            }),
+            Err(Trouble::Content(failure)) => Ok(Attempt::Over(Verdict::Failed(failure.to_string()))),
+            Err(Trouble::Duplicate(failure)) => Ok(Attempt::Unclear(failure.to_string())),
+            Err(Trouble::Denied(failure) | Trouble::Gone(failure)) => Err(failure.into()),
+            Err(Trouble::Unclear(failure)) => {
+                self.has_new_ioc |= is_new_ioc;
+                sent.insert(0, Verdict::Created);
+                self.common.clock.pause(PAUSE);
+                Ok(Attempt::Unclear(failure.to_string()))
+            }
+        }
+    }
+}
+
+/// The file as it is sent: what is malware, or could be run, in a zip with a password, so that it crosses no network in
+/// the clear.
+fn form(file: &FileWanted, came: &Came) -> Result<(FormFile, Option<&'static str>)> {
+    let name = &file.observable.data;
+    let part = "attachment".to_owned();
+    if file.is_sample() || sample::is_executable(name, &came.bytes) {
+        let (name, content_type) = ("file.zip".to_owned(), "application/zip".to_owned());
+        let content = sample::pack_alone(&file.observable.data, &came.bytes)?;
+        return Ok((FormFile { part, name, content_type, content }, Some(sample::PASSWORD)));
+    }
+    let content_type = "application/octet-stream".to_owned();
+    Ok((FormFile { part, name: name.clone(), content_type, content: came.bytes.clone() }, None))
+}

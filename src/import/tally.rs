@@ -1,0 +1,49 @@
+//! What became of an event's attributes and files, until it stands in the ledger.
+
+use uuid::Uuid;
+
+use crate::full::PartOf;
+use crate::ledger::{Item, Verdict};
+
+/// Verdicts, each with the number of items that have it.
+#[derive(Debug, Default)]
+pub(super) struct Tally(Vec<Entry>);
+
+#[derive(Debug)]
+struct Entry {
+    item: Item,
+    verdict: Verdict,
+    number: u64,
+    /// Of a failure, a value that shows what is meant.
+    value: String,
+}
+
+impl Tally {
+    /// Counts items with a verdict. `value` names the first of them that failed for this reason.
+    pub(super) fn note(&mut self, item: Item, verdict: Verdict, number: u64, value: impl FnOnce() -> String) {
+        match self.0.iter_mut().find(|known| known.item == item && known.verdict == verdict) {
+            Some(known) => known.number += number,
+            None => {
+                let value = if matches!(verdict, Verdict::Failed(_)) { value() } else { String::new() };
+                self.0.push(Entry { item, verdict, number, value });
+            }
+        }
+    }
+
+    /// True if any attribute failed.
+    pub(super) fn has_failure(&self) -> bool {
+        self.0.iter().any(|entry| entry.item == Item::Attributes && matches!(entry.verdict, Verdict::Failed(_)))
+    }
+
+    /// Writes what was counted into the ledger, each verdict as `of` makes it. Files that failed are named already.
+    pub(super) fn record(&mut self, part: &PartOf, event: &Uuid, of: impl Fn(Verdict) -> Verdict) {
+        for Entry { item, verdict, number, value } in std::mem::take(&mut self.0) {
+            let verdict = of(verdict);
+            if let (Item::Attributes, Verdict::Failed(reason)) = (item, &verdict) {
+                let value = if value.is_empty() { value } else { format!(" ({value})") };
+                part.fail(format!("event {event}: {number} attributes: {reason}{value}"));
+            }
+            part.record(item, &verdict, number);
+        }
+    }
+}
