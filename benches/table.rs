@@ -41,6 +41,7 @@ fn import(stored: &[[String; 4]]) {
 /// As `import`, with filters, tags, limits, digests and merging. Copying the attributes is counted too.
 fn page(attributes: &[Attribute]) {
     let setup = Setup {
+        has_files: false,
         event_tlp: Tlp::Amber,
         data_types: &DataTypes::thehive4(),
         marks: &Marks::default(),

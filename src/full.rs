@@ -319,14 +319,22 @@ impl PartOf {
         }
     }
 
-    /// Shows an event; of those beyond the first the report gives the number.
+    /// Shows an event; of those beyond the first the report gives the number. One that was written or failed takes the
+    /// place of one of which nothing became.
     pub fn show_event(&self, line: EventLine) {
         let mut draft = self.run.draft();
         let full = &mut draft.full;
-        match full.connections.get_mut(self.index) {
-            Some(part) if part.events.len() < SHOWN_LINES => part.events.push(line),
-            _ => *full.left_out.entry("events".to_owned()).or_default() += 1,
+        let Some(part) = full.connections.get_mut(self.index) else { return };
+        if part.events.len() < SHOWN_LINES {
+            return part.events.push(line);
         }
+        let is_quiet = |line: &EventLine| ["skipped", "unchanged"].contains(&line.verdict.as_str());
+        if !is_quiet(&line)
+            && let Some(quiet) = part.events.iter_mut().rev().find(|line| is_quiet(line))
+        {
+            *quiet = line;
+        }
+        *full.left_out.entry("events".to_owned()).or_default() += 1;
     }
 
     /// Closes the part: the work on this connection is over, with an error or without.

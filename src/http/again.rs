@@ -71,6 +71,13 @@ pub struct Page {
     pub number: usize,
 }
 
+/// True if a server broke down over what it was asked (500, 504): less of it may be worth asking for.
+#[must_use]
+pub fn broke_down(error: &anyhow::Error) -> bool {
+    let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+    failure.is_some_and(|failure| matches!(failure.cause, Cause::Refused { status: 500 | 504, .. }))
+}
+
 /// No page is made smaller than this.
 const SMALLEST: usize = 100;
 
@@ -90,9 +97,7 @@ impl Page {
     /// The first half of this page, if the server broke down over the whole (500 or 504) and the half is worth asking for.
     #[must_use]
     pub fn halved(self, error: &anyhow::Error) -> Option<Self> {
-        let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>())?;
-        let broke_down = matches!(failure.cause, Cause::Refused { status: 500 | 504, .. });
-        (broke_down && self.limit >= 2 * SMALLEST && self.limit.is_multiple_of(2))
+        (broke_down(error) && self.limit >= 2 * SMALLEST && self.limit.is_multiple_of(2))
             .then(|| Self { limit: self.limit / 2, number: 2 * self.number - 1 })
     }
 }

@@ -24,7 +24,7 @@ use crate::config::Limits;
 use crate::json::LARGEST_ELEMENT;
 use crate::secret::{Scrubber, Secret};
 use crate::time::Clock;
-pub use again::{Page, again};
+pub use again::{Page, again, broke_down};
 use failure::{BROKE_OFF, WORDS, chain, one_line, plain, unescaped, unreachable};
 pub use failure::{Cause, Failure, words};
 pub use form::FormFile;
@@ -228,10 +228,16 @@ impl Client {
 fn headers(origin: &Origin<'_>) -> Result<HeaderMap> {
     let mut headers = HeaderMap::from_iter([(ACCEPT, JSON), (CONTENT_TYPE, JSON)]);
     for (name, value) in &origin.headers {
-        let mut value = HeaderValue::from_str(value.expose())
-            .ok()
-            .context("the key has a character that no HTTP header can carry: paste it anew")?;
         let name = HeaderName::from_static(name);
+        // The name of an organisation may have letters of any script; a key has none.
+        let header = match name == AUTHORIZATION {
+            true => HeaderValue::from_str(value.expose()),
+            false => HeaderValue::from_bytes(value.expose().as_bytes()),
+        };
+        let mut value = header.ok().with_context(|| match name == AUTHORIZATION {
+            true => "the key has a character that no HTTP header can carry: paste it anew",
+            false => "the organisation's name has a character that no HTTP header can carry",
+        })?;
         value.set_sensitive(name == AUTHORIZATION);
         headers.insert(name, value);
     }

@@ -205,6 +205,9 @@ impl Filters {
         if !self.include_organisations.is_empty() && !self.include_organisations.iter().any(|one| is_by(event, one)) {
             return Some("organisation is not included".to_owned());
         }
+        if !self.exclude_organisations.is_empty() && event.orgc.is_none() {
+            return Some("its organisation is not shown".to_owned());
+        }
         let excluded = self.exclude_organisations.iter().find(|one| is_by(event, one))?;
         Some(format!("organisation {excluded} is excluded"))
     }

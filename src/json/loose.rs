@@ -41,11 +41,14 @@ enum Scalar {
 
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ScalarVisitor)
+        deserializer.deserialize_any(ScalarVisitor { most: LONGEST_TEXT })
     }
 }
 
-struct ScalarVisitor;
+struct ScalarVisitor {
+    /// The longest text, in bytes.
+    most: usize,
+}
 
 impl<'de> Visitor<'de> for ScalarVisitor {
     type Value = Scalar;
@@ -71,8 +74,8 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<Scalar, E> {
-        if value.len() > LONGEST_TEXT {
-            return Err(E::custom(format!("a text has more than {} KiB", LONGEST_TEXT >> 10)));
+        if value.len() > self.most {
+            return Err(E::custom(format!("a text has more than {} KiB", self.most >> 10)));
         }
         Ok(Scalar::Text(value.to_owned()))
     }
@@ -95,15 +98,29 @@ impl<'de> Visitor<'de> for ScalarVisitor {
 /// Reads a scalar as text; `null`, lists and objects as the empty text.
 ///
 /// # Errors
-/// Only where the JSON itself is broken.
+/// Where the JSON itself is broken; a text of more than a mebibyte.
 pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Ok(match Scalar::deserialize(deserializer)? {
-        Scalar::None => String::new(),
-        Scalar::Bool(value) => value.to_string(),
-        Scalar::Int(value) => value.to_string(),
-        Scalar::Float(value) => value.to_string(),
-        Scalar::Text(value) => value,
-    })
+    Scalar::deserialize(deserializer).map(Scalar::text)
+}
+
+/// The same for what people write at length, with pictures in it: up to 16 MiB.
+///
+/// # Errors
+/// Where the JSON itself is broken; a longer text.
+pub fn long_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    deserializer.deserialize_any(ScalarVisitor { most: LONGEST_TEXT << 4 }).map(Scalar::text)
+}
+
+impl Scalar {
+    fn text(self) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::Bool(value) => value.to_string(),
+            Self::Int(value) => value.to_string(),
+            Self::Float(value) => value.to_string(),
+            Self::Text(value) => value,
+        }
+    }
 }
 
 /// Reads a whole number, written as a number or as text; anything else as none.

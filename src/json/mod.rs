@@ -3,5 +3,7 @@
 mod loose;
 mod stream;
 
-pub use loose::{elements, exactly_true, flag, kind, marking, number, object, objects, text, texts, truth, whole};
+pub use loose::{
+    elements, exactly_true, flag, kind, long_text, marking, number, object, objects, text, texts, truth, whole,
+};
 pub use stream::{Each, Element, Hand, LARGEST_ELEMENT, Path, Source};

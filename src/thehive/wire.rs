@@ -64,7 +64,7 @@ pub struct Alert {
     #[serde(deserialize_with = "json::text")]
     pub title: String,
     /// Its description, in Markdown.
-    #[serde(deserialize_with = "json::text")]
+    #[serde(deserialize_with = "json::long_text")]
     pub description: String,
     /// Where it can be read at its source.
     #[serde(rename = "externalLink", deserialize_with = "json::text")]

@@ -140,6 +140,9 @@ pub struct Attribute {
     /// The number on its server; empty in a feed.
     #[serde(deserialize_with = "json::text")]
     pub id: String,
+    /// Its event's number on its server; empty in a feed.
+    #[serde(deserialize_with = "json::text")]
+    pub event_id: String,
     /// Its uuid.
     #[serde(deserialize_with = "json::text")]
     pub uuid: String,
@@ -240,7 +243,7 @@ pub struct Report {
     #[serde(deserialize_with = "json::text")]
     pub name: String,
     /// Its text, in Markdown with MISP's own references.
-    #[serde(deserialize_with = "json::text")]
+    #[serde(deserialize_with = "json::long_text")]
     pub content: String,
     /// True if it was soft-deleted.
     #[serde(deserialize_with = "json::flag")]
