@@ -48,6 +48,9 @@ pub struct Observable {
     /// The login of whoever changed it last; empty if nobody did.
     #[serde(rename = "_updatedBy", deserialize_with = "json::text")]
     pub updated_by: String,
+    /// When it was created, in milliseconds since 1970.
+    #[serde(rename = "_createdAt", deserialize_with = "json::number")]
+    pub created_at: Option<i64>,
 }
 
 /// An alert, as the API has it.
@@ -102,6 +105,9 @@ pub struct Alert {
     /// The id of the case it was imported into; empty if there is none.
     #[serde(rename = "caseId", deserialize_with = "json::text")]
     pub case: String,
+    /// When its fields were last changed, in milliseconds since 1970; none if they never were.
+    #[serde(rename = "_updatedAt", deserialize_with = "json::number")]
+    pub updated_at: Option<i64>,
 }
 
 /// A file, without its content.

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 
-use super::{ATTEMPTS, Hand, PAUSE, Sent, set};
+use super::{ATTEMPTS, Hand, PAUSE, Sent, set, was_whole};
 use crate::http::Failure;
 use crate::import::compare;
 use crate::import::desk::Desk;
@@ -50,14 +50,16 @@ impl Hand<'_> {
                 Trouble::Content(failure) | Trouble::Denied(failure) | Trouble::Gone(failure) => {
                     return Err(failure.into());
                 }
-                Trouble::Duplicate(failure) => {
-                    // Another run made it in the meantime.
-                    let found = self.look()?;
-                    self.alert = Some(found.ok_or_else(|| anyhow!(failure))?);
-                    self.is_new = false;
+                // Another run made it in the meantime.
+                Trouble::Duplicate(failure) if last.is_none() => {
+                    let found = self.look()?.ok_or_else(|| anyhow!(failure))?;
+                    (self.is_new, self.was_whole) = (false, was_whole(&found, self.from.uuid));
+                    self.alert = Some(found);
                     return Ok(());
                 }
-                Trouble::Unclear(failure) => {
+                // After an attempt that was not answered a duplicate is most likely its late effect.
+                Trouble::Duplicate(failure) | Trouble::Unclear(failure) => {
+                    self.is_unsure = true;
                     self.common.clock.pause(PAUSE);
                     if let Some(found) = self.look()? {
                         self.desk.arrived();

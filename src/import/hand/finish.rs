@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 
 use super::{ATTEMPTS, Ended, Hand, NO_TIME, PAUSE};
+use crate::http::Failure;
 use crate::import::batch::{Digest, digest};
 use crate::import::compare::{self, Outcome};
 use crate::import::files;
@@ -13,7 +14,6 @@ use crate::import::plan;
 use crate::ledger::Verdict;
 use crate::thehive::Trouble;
 use crate::thehive::wire::{Alert, Observable};
-use crate::worker;
 
 impl Hand<'_> {
     /// Takes out what the event has no more, and writes down what the alert was made from. `live` has the digest of
@@ -29,9 +29,13 @@ impl Hand<'_> {
             Some(reason) => Err(reason),
             None => {
                 let done = self.end(alert, is_paged, live, is_same);
-                done.map_err(|error| self.desk.named(&worker::line(&error)))
+                done.map_err(|error| self.reason(&error))
             }
         };
+        if self.is_unsure {
+            // Nobody could look: it counts as written.
+            self.desk.arrived();
+        }
         let verdict = match done {
             Err(reason) => Verdict::Failed(reason),
             Ok(_) if self.is_new => Verdict::Created,
@@ -57,24 +61,46 @@ impl Hand<'_> {
         if (is_paged || !gone.is_empty()) && !is_same()? {
             is_complete = false;
         } else {
-            for id in gone {
-                self.remove(&id)?;
-            }
+            self.remove(gone, live)?;
         }
         self.tell(alert, is_complete)
+    }
+
+    /// Removes observables; what is not answered is looked at, and done again if it was not done.
+    fn remove(&mut self, mut gone: Vec<String>, live: &HashMap<Digest, bool>) -> Result<()> {
+        for attempt in 1.. {
+            let (mut unclear, mut why) = (Vec::new(), None);
+            for id in gone {
+                if let Some(failure) = self.remove_one(&id)? {
+                    unclear.push(id);
+                    why = Some(failure);
+                }
+            }
+            match why {
+                None => break,
+                Some(failure) if attempt == ATTEMPTS => return Err(failure.into()),
+                Some(_) => self.common.clock.pause(PAUSE),
+            }
+            gone = self.gone(live)?;
+            self.is_unsure = false;
+            self.removed += unclear.iter().filter(|id| !gone.contains(id)).count() as u64;
+        }
+        Ok(())
     }
 
     /// The observables that no attribute of the event stands for any more: ours, untouched, and not sighted.
     fn gone(&self, live: &HashMap<Digest, bool>) -> Result<Vec<String>> {
         let Some(alert) = &self.alert else { return Ok(Vec::new()) };
-        let mut gone = Vec::new();
+        let (mut gone, mut is_empty) = (Vec::new(), true);
         self.desk.hive.each_observable(&alert.id, &mut |one| {
+            is_empty = false;
             let is_live = self.names(&one).iter().any(|digest| live.contains_key(digest));
             if !is_live && !one.sighted && plan::is_ours(&one, &self.desk.login) {
                 gone.push(one.id);
             }
             Ok(())
         })?;
+        ensure!(!(is_empty && self.is_filled), "TheHive lists no observables of an alert that has some");
         Ok(gone)
     }
 
@@ -90,7 +116,8 @@ impl Hand<'_> {
         }
     }
 
-    fn remove(&mut self, id: &str) -> Result<()> {
+    /// Removes an observable. Gives the failure if it may or may not be gone.
+    fn remove_one(&mut self, id: &str) -> Result<Option<Failure>> {
         if self.common.clock.is_near_the_end() {
             bail!(NO_TIME);
         }
@@ -98,18 +125,21 @@ impl Hand<'_> {
             true => Ok(()),
             false => self.desk.write(|hive| hive.delete_observable(id)),
         };
-        match removed.map_err(Trouble::of) {
-            Ok(()) => self.removed += 1,
-            Err(Trouble::Gone(_)) => {}
-            Err(
-                Trouble::Content(failure)
-                | Trouble::Duplicate(failure)
-                | Trouble::Denied(failure)
-                | Trouble::Unclear(failure),
-            ) => return Err(failure.into()),
-        }
         self.is_changed = true;
-        Ok(())
+        match removed.map_err(Trouble::of) {
+            Ok(()) => {
+                self.removed += 1;
+                Ok(None)
+            }
+            Err(Trouble::Gone(_)) => Ok(None),
+            Err(Trouble::Unclear(failure)) => {
+                self.is_unsure = true;
+                Ok(Some(failure))
+            }
+            Err(Trouble::Content(failure) | Trouble::Duplicate(failure) | Trouble::Denied(failure)) => {
+                Err(failure.into())
+            }
+        }
     }
 
     /// The last write: fields, tags and the state line, on the alert as it is now.
@@ -119,7 +149,7 @@ impl Hand<'_> {
             scale: self.desk.scale,
             is_five: self.desk.is_five,
             is_complete,
-            has_new_ioc: self.has_new_ioc && !self.is_new,
+            has_new_ioc: self.has_new_ioc,
             reopens: settings.reopen,
         };
         let mut is_real = false;
@@ -138,6 +168,7 @@ impl Hand<'_> {
                     return Ok(is_real);
                 }
                 Err(Trouble::Unclear(failure)) => {
+                    self.is_unsure = true;
                     self.common.clock.pause(PAUSE);
                     last = Some(failure);
                 }

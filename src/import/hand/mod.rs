@@ -16,6 +16,7 @@ use super::desk::Desk;
 use super::map::{AlertWanted, Wanted};
 use super::plan;
 use super::settings::Settings;
+use super::state::State;
 use crate::full::PartOf;
 use crate::ledger::Verdict;
 use crate::misp::wire::Event;
@@ -58,7 +59,13 @@ pub(super) struct Hand<'a> {
     is_new: bool,
     /// Nothing is in it but what this run knows of.
     is_fresh: bool,
+    /// It was whole before: an IOC that comes now is news.
+    was_whole: bool,
     has_new_ioc: bool,
+    /// Something of the event is in it for certain.
+    is_filled: bool,
+    /// A write was not answered, and nobody has looked since.
+    is_unsure: bool,
     /// Something that is wanted is not in, and may be next time.
     is_open: bool,
     is_changed: bool,
@@ -85,9 +92,12 @@ impl<'a> Hand<'a> {
             common,
             from,
             is_new: alert.is_none(),
+            was_whole: alert.as_ref().is_some_and(|alert| was_whole(alert, from.uuid)),
             alert,
             is_fresh: false,
             has_new_ioc: false,
+            is_filled: false,
+            is_unsure: false,
             is_open: false,
             is_changed: false,
             removed: 0,
@@ -116,8 +126,9 @@ impl<'a> Hand<'a> {
         if self.stopped.is_none()
             && let Err(error) = self.fill(alert, wanted, is_again, &mut verdicts)
         {
-            self.stopped = Some(self.desk.named(&worker::line(&error)));
+            self.stopped = Some(self.reason(&error));
         }
+        self.is_filled |= verdicts.iter().flatten().any(|one| !matches!(one, Verdict::Failed(_) | Verdict::Skipped(_)));
         let reason = self.stopped.clone().unwrap_or_default();
         verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|| Verdict::Failed(reason.clone()))).collect()
     }
@@ -148,7 +159,7 @@ impl<'a> Hand<'a> {
                 return Ok(());
             }
             let known = if self.is_fresh { HashMap::new() } else { self.known(&id, wanted, &open)? };
-            self.is_fresh = false;
+            (self.is_fresh, self.is_unsure) = (false, false);
             let mut round =
                 Round { id: &id, wanted, known: &known, is_again, verdicts: &mut *verdicts, sent: &mut sent };
             if let Some(reason) = self.round(&mut round, &open)? {
@@ -163,8 +174,17 @@ impl<'a> Hand<'a> {
         Ok(())
     }
 
-    fn look(&self) -> Result<Option<Alert>> {
-        self.desk.hive.alert(&self.source(), self.from.uuid)
+    /// The alert as it is now. Whatever became of the last write to it is seen.
+    fn look(&mut self) -> Result<Option<Alert>> {
+        let found = self.desk.hive.alert(&self.source(), self.from.uuid)?;
+        self.is_unsure = false;
+        Ok(found)
+    }
+
+    /// What stopped the writing, in words.
+    fn reason(&self, error: &anyhow::Error) -> String {
+        let reason = self.desk.named(&worker::line(error));
+        if self.is_unsure { format!("not verified: {reason}") } else { reason }
     }
 
     fn source(&self) -> String {
@@ -192,6 +212,11 @@ impl<'a> Hand<'a> {
         }
         Ok(known)
     }
+}
+
+/// True unless the alert's state line says that something is still missing, as after a creation that was cut short.
+fn was_whole(alert: &Alert, event: &Uuid) -> bool {
+    State::find(&alert.description, event).is_none_or(|state| state.is_complete)
 }
 
 fn open(verdicts: &[Option<Verdict>]) -> Vec<usize> {

@@ -30,6 +30,7 @@ impl Hand<'_> {
         for place in open {
             let Some(one) = round.wanted.get(*place) else { continue };
             let known = round.known.get(&self.desk.types.key(&one.data_type, &one.data));
+            self.has_new_ioc |= known.is_some_and(|known| self.is_left_over(known));
             let step = plan::step(one, known, &self.desk.login, self.desk.scale, (round.is_again)(one));
             match (step, known) {
                 (Step::Add, _) | (Step::Change(_), None) => add.push(*place),
@@ -78,7 +79,7 @@ impl Hand<'_> {
         match changed.map_err(Trouble::of) {
             Ok(()) => {
                 self.is_changed = true;
-                self.has_new_ioc |= is_ioc;
+                self.has_new_ioc |= is_ioc && self.was_whole;
                 set(round.verdicts, place, Verdict::Updated);
             }
             Err(Trouble::Content(failure) | Trouble::Duplicate(failure)) => {
@@ -89,7 +90,8 @@ impl Hand<'_> {
             Err(Trouble::Denied(failure)) => return Err(failure.into()),
             Err(Trouble::Unclear(failure)) => {
                 round.sent.insert(place, Verdict::Updated);
-                self.has_new_ioc |= is_ioc;
+                self.has_new_ioc |= is_ioc && self.was_whole;
+                self.is_unsure = true;
                 return Ok(Some(failure.to_string()));
             }
         }
@@ -101,7 +103,7 @@ impl Hand<'_> {
         if let Some(reason) = self.to_case(&|hive, case| hive.add_to_case(case, &parcel.group))? {
             return Ok(Some(reason));
         }
-        let is_new_ioc = parcel.group.ioc && !self.is_new;
+        let is_new_ioc = parcel.group.ioc && self.was_whole;
         match self.desk.write(|hive| hive.add(round.id, &parcel.group)).map_err(Trouble::of) {
             Ok(added) => {
                 let types = &self.desk.types;
@@ -120,8 +122,10 @@ impl Hand<'_> {
                         Some(message) if !is_duplicate(message) => {
                             set(round.verdicts, *place, Verdict::Failed(format!("refused by TheHive: {message}")));
                         }
-                        // Somebody else was faster, or it was dropped without a word: the next look tells.
-                        Some(_) | None => {}
+                        // Somebody else was faster: the next look tells.
+                        Some(_) => {}
+                        // It was not answered for: so does it here.
+                        None => drop(round.sent.insert(*place, Verdict::Created)),
                     }
                 }
                 Ok(None)
@@ -130,11 +134,19 @@ impl Hand<'_> {
             Err(Trouble::Duplicate(_)) => Ok(None),
             Err(Trouble::Denied(failure) | Trouble::Gone(failure)) => Err(failure.into()),
             Err(Trouble::Unclear(failure)) => {
-                self.has_new_ioc |= is_new_ioc;
+                self.is_unsure = true;
                 round.sent.extend(parcel.places.iter().map(|place| (*place, Verdict::Created)));
                 Ok(Some(failure.to_string()))
             }
         }
+    }
+
+    /// True for an IOC that came in after the alert was last told of: by a write that was not answered, or by a run that
+    /// did not come to its end.
+    fn is_left_over(&self, known: &Observable) -> bool {
+        let told = self.alert.as_ref().and_then(|alert| alert.updated_at);
+        let is_later = known.created_at.zip(told).is_some_and(|(created, told)| created > told);
+        self.was_whole && known.ioc && is_later && plan::is_ours(known, &self.desk.login)
     }
 
     fn refused(&mut self, round: &mut Round<'_>, parcel: Parcel, failure: &Failure) -> Result<Option<String>> {
@@ -154,8 +166,11 @@ impl Hand<'_> {
 
     /// What is new in an alert that is in a case goes there first: a run that dies in between finds it missing in the
     /// alert, and adds it to both again.
-    pub(super) fn to_case(&self, add: &dyn Fn(&TheHive, &str) -> Result<Added, Failure>) -> Result<Option<String>> {
-        let Some(case) = self.alert.as_ref().map(|alert| &alert.case).filter(|case| !case.is_empty()) else {
+    pub(super) fn to_case(
+        &mut self,
+        add: &dyn Fn(&TheHive, &str) -> Result<Added, Failure>,
+    ) -> Result<Option<String>> {
+        let Some(case) = self.alert.as_ref().map(|alert| alert.case.clone()).filter(|case| !case.is_empty()) else {
             return Ok(None);
         };
         if !self.common.settings.update_cases || self.is_new {
@@ -164,13 +179,16 @@ impl Hand<'_> {
         let warn = |reason: String| {
             self.common.part.warn(format!("event {}: not added to its case: {reason}", self.from.uuid));
         };
-        match self.desk.write(|hive| add(hive, case)).map_err(Trouble::of) {
+        match self.desk.write(|hive| add(hive, &case)).map_err(Trouble::of) {
             Ok(added) => {
                 let refused = added.refused.into_iter().filter(|(_, message)| !is_duplicate(message));
                 refused.for_each(|(data, message)| warn(format!("{data}: {message}")));
                 Ok(None)
             }
-            Err(Trouble::Unclear(failure)) => Ok(Some(failure.to_string())),
+            Err(Trouble::Unclear(failure)) => {
+                self.is_unsure = true;
+                Ok(Some(failure.to_string()))
+            }
             Err(Trouble::Duplicate(_)) => Ok(None),
             Err(Trouble::Content(failure) | Trouble::Gone(failure) | Trouble::Denied(failure)) => {
                 warn(failure.to_string());
