@@ -102,6 +102,13 @@ impl Failure {
     }
 }
 
+/// True if what went wrong is a server's no that will be the same next time: 4xx, but not 429.
+#[must_use]
+pub fn is_refusal(error: &anyhow::Error) -> bool {
+    let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+    failure.and_then(Failure::status).is_some_and(|status| (400..=499).contains(&status) && status != 429)
+}
+
 impl std::error::Error for Failure {}
 
 impl fmt::Display for Failure {

@@ -26,7 +26,7 @@ use crate::secret::{Scrubber, Secret};
 use crate::time::Clock;
 pub use again::{Page, again, broke_down};
 use failure::{BROKE_OFF, WORDS, chain, one_line, plain, unescaped, unreachable};
-pub use failure::{Cause, Failure, words};
+pub use failure::{Cause, Failure, is_refusal, words};
 pub use form::FormFile;
 
 /// The largest answer, or file, that is read as one value, in bytes.

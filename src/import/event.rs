@@ -19,6 +19,7 @@ use super::tally::Tally;
 use super::told;
 use super::turns::Turn;
 use crate::full::EventLine;
+use crate::http;
 use crate::json::Element;
 use crate::ledger::{Item, Verdict};
 use crate::misp::wire::Event;
@@ -214,6 +215,10 @@ impl Reading<'_> {
                     "some observables are not compared with MISP's warninglists: {}",
                     worker::line(&error)
                 ));
+                // Their tags follow with the next run, unless MISP will not let us ask then either.
+                if !http::is_refusal(&error) {
+                    self.hands.iter_mut().for_each(Hand::leave_open);
+                }
                 return;
             }
         };

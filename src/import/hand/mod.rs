@@ -187,6 +187,11 @@ impl<'a> Hand<'a> {
         if self.is_unsure { format!("not verified: {reason}") } else { reason }
     }
 
+    /// The rest follows with the next run, which is to look at the event again.
+    pub(super) fn leave_open(&mut self) {
+        self.is_open = true;
+    }
+
     fn source(&self) -> String {
         super::map::source(&self.common.part.name(), &self.common.part.run.scrubber())
     }
