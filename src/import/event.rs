@@ -1,15 +1,14 @@
 //! One event: read chunk by chunk, its attributes mapped, and each chunk put into the alert of every organisation that is
 //! to have it. Without TheHive the alert is only shown.
 
-use std::collections::HashMap;
-
 use anyhow::{Result, bail};
 use uuid::Uuid;
 
-use super::batch::{self, Batch, Digest, Setup, Slot, digest};
+use super::batch::{self, Batch, Setup, Slot};
 use super::desk::Desk;
 use super::files::FileWanted;
 use super::hand::{Common, Content, From, Hand};
+use super::live::Live;
 use super::map::{self, AlertWanted, Origin};
 use super::plan::WARNINGLIST;
 use super::settings::{Attachments, Warninglists};
@@ -24,7 +23,6 @@ use crate::json::Element;
 use crate::ledger::{Item, Verdict};
 use crate::misp::wire::Event;
 use crate::misp::{Chunk, Misp, Report};
-use crate::thehive::FILE;
 use crate::thehive::wire::Alert;
 use crate::types::DataTypes;
 use crate::worker;
@@ -46,8 +44,8 @@ struct Reading<'a> {
     task: &'a Task,
     alert: AlertWanted,
     hands: Vec<Hand<'a>>,
-    /// Every attribute of the event as TheHive would have it; true if it passed the filters.
-    live: HashMap<Digest, bool>,
+    /// Every attribute of the event as TheHive would have it.
+    live: Live,
     shown: Option<Shown>,
     tally: Tally,
     attributes: u64,
@@ -71,7 +69,7 @@ impl Sync<'_> {
             alert: self.alert(task, &[]),
             shown: hands.is_empty().then(Shown::default),
             hands,
-            live: HashMap::new(),
+            live: Live::default(),
             tally: Tally::default(),
             attributes: 0,
             warninglisted: 0,
@@ -134,18 +132,14 @@ impl Reading<'_> {
         part.fetched(Item::Attributes, number);
         self.attributes += number;
         self.chunks += 1;
+        let is_part = self.chunks > 1 || !chunk.is_last;
         if chunk.is_last {
             self.alert = self.sync.alert(self.task, &chunk.reports);
         }
         let mut batch = self.batch(chunk);
         self.annotate(&mut batch);
-        let of_hands = self.put(&batch);
-        self.files(std::mem::take(&mut batch.files));
-        for wanted in &batch.observables {
-            let Some(desk) = self.hands.first().map(|hand| hand.desk) else { break };
-            let (data_type, data) = desk.types.key(&wanted.data_type, &wanted.data);
-            self.live.insert(digest(&data_type, &data), true);
-        }
+        let of_hands = self.put(&batch, is_part);
+        self.files(std::mem::take(&mut batch.files), is_part);
         for slot in &batch.slots {
             match slot {
                 Slot::Is(verdict) => self.tally.note(Item::Attributes, verdict.clone(), 1, String::new),
@@ -192,9 +186,7 @@ impl Reading<'_> {
             chunk.rows.into_iter().map(|row| (row.attribute, row.within.map(|within| (within.name, within.uuid))));
         let live = &mut self.live;
         match types {
-            Some(_) => batch::batch(rows, &config.choice, &setup, &mut |digest| {
-                live.entry(digest).or_insert(false);
-            }),
+            Some(_) => batch::batch(rows, &config.choice, &setup, &mut |digest| live.note(digest)),
             None => batch::batch(rows, &config.choice, &setup, &mut |_| {}),
         }
     }
@@ -233,30 +225,17 @@ impl Reading<'_> {
     }
 
     /// Puts the observables into each alert: their verdicts, by hand.
-    fn put(&mut self, batch: &Batch) -> Vec<Vec<Verdict>> {
-        let Self { hands, live, alert, .. } = self;
-        let is_again = |desk: &Desk, one: &map::Wanted| {
-            let (data_type, data) = desk.types.key(&one.data_type, &one.data);
-            live.get(&digest(&data_type, &data)) == Some(&true)
-        };
-        let of_hand = |hand: &mut Hand<'_>| {
-            let desk = hand.desk;
-            hand.page(alert, &batch.observables, &|one| is_again(desk, one))
-        };
-        hands.iter_mut().map(of_hand).collect()
+    fn put(&mut self, batch: &Batch, is_part: bool) -> Vec<Vec<Verdict>> {
+        let Self { hands, alert, .. } = self;
+        hands.iter_mut().map(|hand| hand.page(alert, &batch.observables, is_part)).collect()
     }
 
     /// Puts the files into each alert, one after the other.
-    fn files(&mut self, files: Vec<FileWanted>) {
+    fn files(&mut self, files: Vec<FileWanted>, is_part: bool) {
         let part = self.sync.part;
         for file in files {
             part.fetched(Item::Files, file.attributes);
-            let digest = self.hands.first().map(|hand| {
-                let (data_type, name) = hand.desk.types.key(FILE, file.name());
-                digest(&data_type, &name)
-            });
-            let is_again = digest.is_some_and(|digest| self.live.insert(digest, true) == Some(true));
-            let verdict = self.file(&file, is_again);
+            let verdict = self.file(&file, is_part);
             if let Verdict::Failed(reason) = &verdict {
                 let name = &file.observable.data;
                 part.fail(format!("event {}: {name} (the file itself): {reason}", self.task.uuid));
@@ -265,12 +244,12 @@ impl Reading<'_> {
         }
     }
 
-    fn file(&mut self, file: &FileWanted, is_again: bool) -> Verdict {
+    fn file(&mut self, file: &FileWanted, is_part: bool) -> Verdict {
         let Sync { misp, config, .. } = self.sync;
         let mut content = match (self.hands.is_empty(), misp) {
             (true, _) => return Verdict::Skipped("alerts that are only reported have no files".to_owned()),
             (false, Misp::Feed(_)) => return Verdict::Skipped("a feed's files are not read".to_owned()),
-            (false, Misp::Server(_)) => Content { misp, file, settings: &config.settings, is_again, came: None },
+            (false, Misp::Server(_)) => Content { misp, file, settings: &config.settings, is_part, came: None },
         };
         worst(self.hands.iter_mut().map(|hand| hand.file(&mut content))).unwrap_or(Verdict::Created)
     }
@@ -288,6 +267,7 @@ impl Reading<'_> {
             Err(error) if error.is::<TooLarge>() => Some(Verdict::Skipped(config.filters.too_large())),
             Err(error) => Some(Verdict::Failed(worker::line(&error))),
         };
+        self.live.seal();
         let mut ends = Vec::new();
         for hand in std::mem::take(&mut self.hands) {
             if is_whole || hand.is_stopped() {

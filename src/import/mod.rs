@@ -10,6 +10,7 @@ mod event;
 pub mod files;
 pub mod filter;
 mod hand;
+mod live;
 pub mod lookup;
 pub mod map;
 pub mod names;

@@ -32,10 +32,10 @@ pub fn is_ours(observable: &Observable, login: &str) -> bool {
     observable.created_by == login && (observable.updated_by.is_empty() || observable.updated_by == login)
 }
 
-/// Decides about one observable. `is_again` says that an earlier page of the same event wanted it too: then what that
+/// Decides about one observable. `is_part` says that another page of the same event may want it too: then what that
 /// page wanted stays, and this one adds to it.
 #[must_use]
-pub fn step(wanted: &Wanted, known: Option<&Observable>, login: &str, scale: Scale, is_again: bool) -> Step {
+pub fn step(wanted: &Wanted, known: Option<&Observable>, login: &str, scale: Scale, is_part: bool) -> Step {
     let Some(known) = known else { return Step::Add };
     if !is_ours(known, login) {
         return Step::Keep;
@@ -43,7 +43,7 @@ pub fn step(wanted: &Wanted, known: Option<&Observable>, login: &str, scale: Sca
     let mut change = Map::new();
     let mut tags = wanted.tags.clone();
     let (mut ioc, mut tlp) = (wanted.ioc, tlp_number(wanted.tlp, scale));
-    if is_again {
+    if is_part {
         tags = known.tags.clone();
         tags.extend(wanted.tags.iter().filter(|tag| !known.tags.contains(tag)).cloned());
         ioc |= known.ioc;
@@ -182,8 +182,8 @@ mod tests {
         serde_json::from_value(known).unwrap()
     }
 
-    fn change(change: Value, is_again: bool) -> Step {
-        step(&wanted("a", &["y", "x"], true), Some(&known(change)), US, Scale::Five, is_again)
+    fn change(change: Value, is_part: bool) -> Step {
+        step(&wanted("a", &["y", "x"], true), Some(&known(change)), US, Scale::Five, is_part)
     }
 
     #[test]

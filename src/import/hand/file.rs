@@ -28,8 +28,8 @@ pub(in crate::import) struct Content<'c> {
     pub(in crate::import) misp: &'c Misp,
     pub(in crate::import) file: &'c FileWanted,
     pub(in crate::import) settings: &'c Settings,
-    /// An earlier attribute of the event has the same file.
-    pub(in crate::import) is_again: bool,
+    /// The event is read in several chunks, which may have the same file.
+    pub(in crate::import) is_part: bool,
     pub(in crate::import) came: Option<Result<Came, Missing>>,
 }
 
@@ -163,7 +163,7 @@ impl Hand<'_> {
     fn attempt(&mut self, id: &str, content: &mut Content<'_>, sent: &mut Sent) -> Result<Attempt> {
         let file = content.file;
         if let Some(known) = self.find(id, file.name(), |one| file.is(one))? {
-            let is_again = content.is_again || file.is_shared(&known);
+            let is_again = content.is_part || file.is_shared(&known);
             return self.keep(id, file, &known, is_again, sent);
         }
         if self.common.dry_run {
@@ -226,8 +226,7 @@ impl Hand<'_> {
         let wanted = std::slice::from_ref(wanted);
         let is_ioc = file.observable.ioc && !known.ioc;
         let known_values = HashMap::new();
-        let mut round =
-            Round { id, wanted, known: &known_values, is_again: &|_| is_again, verdicts: &mut verdicts, sent };
+        let mut round = Round { id, wanted, known: &known_values, is_part: is_again, verdicts: &mut verdicts, sent };
         let unclear = self.change(&mut round, 0, &known.id, &body.into(), is_ioc)?;
         let [verdict] = verdicts;
         Ok(match (verdict, unclear) {

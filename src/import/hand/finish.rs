@@ -1,7 +1,5 @@
 //! The end of an alert's import: what the event has no more goes, and the state line is written.
 
-use std::collections::HashMap;
-
 use anyhow::{Result, anyhow, bail, ensure};
 
 use super::{ATTEMPTS, Ended, Hand, NO_TIME, PAUSE};
@@ -9,6 +7,7 @@ use crate::http::Failure;
 use crate::import::batch::{Digest, digest};
 use crate::import::compare::{self, Outcome};
 use crate::import::files;
+use crate::import::live::Live;
 use crate::import::map::AlertWanted;
 use crate::import::plan;
 use crate::ledger::Verdict;
@@ -22,7 +21,7 @@ impl Hand<'_> {
         mut self,
         alert: &AlertWanted,
         is_paged: bool,
-        live: &HashMap<Digest, bool>,
+        live: &Live,
         is_same: &dyn Fn() -> Result<bool>,
     ) -> Ended {
         let done = match self.stopped.take() {
@@ -50,7 +49,7 @@ impl Hand<'_> {
         &mut self,
         alert: &AlertWanted,
         is_paged: bool,
-        live: &HashMap<Digest, bool>,
+        live: &Live,
         is_same: &dyn Fn() -> Result<bool>,
     ) -> Result<bool> {
         if self.is_new && self.common.dry_run {
@@ -67,7 +66,7 @@ impl Hand<'_> {
     }
 
     /// Removes observables; what is not answered is looked at, and done again if it was not done.
-    fn remove(&mut self, mut gone: Vec<String>, live: &HashMap<Digest, bool>) -> Result<()> {
+    fn remove(&mut self, mut gone: Vec<String>, live: &Live) -> Result<()> {
         for attempt in 1.. {
             let (mut unclear, mut why) = (Vec::new(), None);
             for id in gone {
@@ -89,12 +88,12 @@ impl Hand<'_> {
     }
 
     /// The observables that no attribute of the event stands for any more: ours, untouched, and not sighted.
-    fn gone(&self, live: &HashMap<Digest, bool>) -> Result<Vec<String>> {
+    fn gone(&self, live: &Live) -> Result<Vec<String>> {
         let Some(alert) = &self.alert else { return Ok(Vec::new()) };
         let (mut gone, mut is_empty) = (Vec::new(), true);
         self.desk.hive.each_observable(&alert.id, &mut |one| {
             is_empty = false;
-            let is_live = self.names(&one).iter().any(|digest| live.contains_key(digest));
+            let is_live = live.has_any(&self.names(&one));
             if !is_live && !one.sighted && plan::is_ours(&one, &self.desk.login) {
                 gone.push(one.id);
             }

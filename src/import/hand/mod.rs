@@ -115,16 +115,12 @@ impl<'a> Hand<'a> {
         self.stopped.is_some()
     }
 
-    /// Puts a page of observables in, each with its verdict. `is_again` tells which of them an earlier page had.
-    pub(super) fn page(
-        &mut self,
-        alert: &AlertWanted,
-        wanted: &[Wanted],
-        is_again: &dyn Fn(&Wanted) -> bool,
-    ) -> Vec<Verdict> {
+    /// Puts a page of observables in, each with its verdict. `is_part` says that the event has more pages: then
+    /// what another page wants of the same value stays, and this one adds to it.
+    pub(super) fn page(&mut self, alert: &AlertWanted, wanted: &[Wanted], is_part: bool) -> Vec<Verdict> {
         let mut verdicts = vec![None; wanted.len()];
         if self.stopped.is_none()
-            && let Err(error) = self.fill(alert, wanted, is_again, &mut verdicts)
+            && let Err(error) = self.fill(alert, wanted, is_part, &mut verdicts)
         {
             self.stopped = Some(self.reason(&error));
         }
@@ -137,7 +133,7 @@ impl<'a> Hand<'a> {
         &mut self,
         alert: &AlertWanted,
         wanted: &[Wanted],
-        is_again: &dyn Fn(&Wanted) -> bool,
+        is_part: bool,
         verdicts: &mut [Option<Verdict>],
     ) -> Result<()> {
         if self.common.clock.is_near_the_end() {
@@ -161,7 +157,7 @@ impl<'a> Hand<'a> {
             let known = if self.is_fresh { HashMap::new() } else { self.known(&id, wanted, &open)? };
             (self.is_fresh, self.is_unsure) = (false, false);
             let mut round =
-                Round { id: &id, wanted, known: &known, is_again, verdicts: &mut *verdicts, sent: &mut sent };
+                Round { id: &id, wanted, known: &known, is_part, verdicts: &mut *verdicts, sent: &mut sent };
             if let Some(reason) = self.round(&mut round, &open)? {
                 why = format!("not verified: {reason}");
                 self.common.clock.pause(PAUSE);

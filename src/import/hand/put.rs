@@ -17,7 +17,7 @@ pub(super) struct Round<'r> {
     pub(super) id: &'r str,
     pub(super) wanted: &'r [Wanted],
     pub(super) known: &'r HashMap<(String, String), Observable>,
-    pub(super) is_again: &'r dyn Fn(&Wanted) -> bool,
+    pub(super) is_part: bool,
     pub(super) verdicts: &'r mut [Option<Verdict>],
     pub(super) sent: &'r mut Sent,
 }
@@ -31,7 +31,7 @@ impl Hand<'_> {
             let Some(one) = round.wanted.get(*place) else { continue };
             let known = round.known.get(&self.desk.types.key(&one.data_type, &one.data));
             self.has_new_ioc |= known.is_some_and(|known| self.is_left_over(known));
-            let step = plan::step(one, known, &self.desk.login, self.desk.scale, (round.is_again)(one));
+            let step = plan::step(one, known, &self.desk.login, self.desk.scale, round.is_part);
             match (step, known) {
                 (Step::Add, _) | (Step::Change(_), None) => add.push(*place),
                 (Step::Keep, _) => {
@@ -166,10 +166,7 @@ impl Hand<'_> {
 
     /// What is new in an alert that is in a case goes there first: a run that dies in between finds it missing in the
     /// alert, and adds it to both again.
-    pub(super) fn to_case(
-        &mut self,
-        add: &dyn Fn(&TheHive, &str) -> Result<Added, Failure>,
-    ) -> Result<Option<String>> {
+    pub(super) fn to_case(&mut self, add: &dyn Fn(&TheHive, &str) -> Result<Added, Failure>) -> Result<Option<String>> {
         let Some(case) = self.alert.as_ref().map(|alert| alert.case.clone()).filter(|case| !case.is_empty()) else {
             return Ok(None);
         };
