@@ -194,7 +194,7 @@ impl Misp {
     pub fn attachment(&self, attribute: &Attribute, most: u64) -> Result<Vec<u8>> {
         match self {
             Self::Server(server) => server.attachment(attribute, most),
-            Self::Feed(_) => bail!("a feed's files are not read"),
+            Self::Feed(_) => bail!("a feed's attachments are not read"),
         }
     }
 

@@ -1,6 +1,7 @@
 //! MISP's events as alerts in TheHive 4 and 5: created once, updated when the event changes, never written without need.
 
 mod analysts;
+mod attachments;
 mod corpus;
 pub(crate) mod desk;
 mod feeds;

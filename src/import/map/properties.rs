@@ -71,6 +71,7 @@ fn made(rows: Vec<Row>, marks: &Marks) -> Batch {
         event_tlp: Tlp::Amber,
         data_types: &DataTypes::thehive4(),
         marks,
+        has_files: false,
         scrubber: &Scrubber::default(),
         key: &|data_type, data| (data_type.to_owned(), data.to_lowercase()),
     };
