@@ -135,16 +135,21 @@ pub fn parcels(wanted: &[Wanted], places: &[usize], scale: Scale, most_bytes: us
     parcels
 }
 
-/// Of these parcels the first ones that go with the alert itself, in one call; the rest follows.
+/// Of these parcels those that go with the alert itself, in one call; the rest follows. Each that follows costs a call,
+/// however few values it has, so the smallest go first.
 #[must_use]
-pub fn first(parcels: Vec<Parcel>, most_bytes: usize) -> (Vec<Parcel>, Vec<Parcel>) {
+pub fn first(mut parcels: Vec<Parcel>, most_bytes: usize) -> (Vec<Parcel>, Vec<Parcel>) {
+    parcels.sort_by_key(|parcel| parcel.places.len());
     let (mut bytes, mut values) = (0, 0);
     parcels.into_iter().partition(|parcel| {
         let group = &parcel.group;
         let texts = group.data.iter().chain(&group.tags).chain([&group.message]);
-        bytes += texts.map(|text| written(text)).sum::<usize>() + 200;
-        values += group.data.len();
-        bytes <= most_bytes && values <= MOST_VALUES
+        let size = texts.map(|text| written(text)).sum::<usize>() + 200;
+        let fits = bytes + size <= most_bytes && values + group.data.len() <= MOST_VALUES;
+        if fits {
+            (bytes, values) = (bytes + size, values + group.data.len());
+        }
+        fits
     })
 }
 
@@ -244,5 +249,26 @@ mod tests {
         let sizes: Vec<_> =
             parcels(&all, &places, Scale::Five, usize::MAX).iter().map(|parcel| parcel.places.len()).collect();
         assert_eq!(sizes, [MOST_VALUES, MOST_VALUES, 500]);
+    }
+
+    fn parcel(values: usize, length: usize) -> Parcel {
+        let group = Group {
+            data_type: "other".to_owned(),
+            data: vec!["x".repeat(length); values],
+            tlp: 2,
+            tags: Vec::new(),
+            message: String::new(),
+            ioc: false,
+        };
+        Parcel { group, places: (0..values).collect() }
+    }
+
+    #[test]
+    fn small_parcels_go_with_the_alert_and_one_that_does_not_fit_keeps_no_other_out() {
+        let sizes = |parcels: Vec<Parcel>| parcels.iter().map(|one| one.places.len()).collect::<Vec<_>>();
+        let (inline, rest) = first(vec![parcel(900, 1), parcel(1, 1), parcel(150, 1), parcel(2, 1)], usize::MAX);
+        assert_eq!((sizes(inline), sizes(rest)), (vec![1, 2, 150], vec![900]));
+        let (inline, rest) = first(vec![parcel(1, 9_000), parcel(1, 10)], 1_000);
+        assert_eq!((inline[0].group.data[0].len(), rest[0].group.data[0].len()), (10, 9_000));
     }
 }
