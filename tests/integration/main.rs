@@ -11,6 +11,7 @@
 )]
 
 mod alerting;
+mod alerting_broken;
 mod answering;
 mod asking;
 mod broken;

@@ -16,6 +16,19 @@ pub(crate) enum How {
     AfterRequest,
     /// The status, the headers and the first half of the body come back; without a body, half of the headers.
     InBody,
+    /// Another answer comes back. Whether the server gets the request and does its work is said with it.
+    Instead(&'static Answer),
+}
+
+/// What a proxy says in a server's stead.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// The content type; empty for none.
+    pub(crate) kind: &'static str,
+    pub(crate) body: &'static str,
+    /// Whether the server has done what it was asked to.
+    pub(crate) is_done: bool,
 }
 
 /// A running proxy. Dropping it closes its connections and waits for its threads.
@@ -35,7 +48,10 @@ struct Shared {
 #[derive(Default)]
 struct State {
     exchanges: usize,
-    cut: Option<(usize, How)>,
+    /// The first exchange that breaks, the last one, and how.
+    cut: Option<(usize, usize, How)>,
+    /// What happens just before an exchange goes on.
+    meanwhile: Option<(usize, Box<dyn FnOnce() + Send>)>,
     /// The connections that are open, to be closed at the end.
     open: Vec<TcpStream>,
 }
@@ -64,7 +80,17 @@ impl Proxy {
 
     /// Breaks one exchange; `at` counts from the start of the proxy, the first is 1. Replaces what was ordered before.
     pub(crate) fn cut(&self, at: usize, how: How) {
-        self.shared.state().cut = Some((at, how));
+        self.shared.state().cut = Some((at, at, how));
+    }
+
+    /// The same for this exchange and all after it.
+    pub(crate) fn cut_from(&self, at: usize, how: How) {
+        self.shared.state().cut = Some((at, usize::MAX, how));
+    }
+
+    /// Holds one exchange before the server gets the request, until this is done. `at` counts as for [`Self::cut`].
+    pub(crate) fn meanwhile(&self, at: usize, done: impl FnOnce() + Send + 'static) {
+        self.shared.state().meanwhile = Some((at, Box::new(done)));
     }
 
     /// Breaks nothing any more.
@@ -114,7 +140,12 @@ impl Shared {
         let mut state = self.state();
         state.exchanges += 1;
         let number = state.exchanges;
-        state.cut.filter(|(at, _)| *at == number).map(|(_, how)| how)
+        if let Some((_, done)) = state.meanwhile.take_if(|(at, _)| *at == number) {
+            drop(state);
+            done();
+            return None;
+        }
+        state.cut.filter(|(first, last, _)| (*first..=*last).contains(&number)).map(|(_, _, how)| how)
     }
 }
 
@@ -146,6 +177,13 @@ fn serve(mut client: &TcpStream, shared: &Shared) -> std::io::Result<()> {
         if how == Some(How::BeforeRequest) {
             return Ok(());
         }
+        if let Some(How::Instead(answer)) = how {
+            if answer.is_done {
+                forward(&request, shared)?;
+            }
+            client.write_all(&answer.bytes())?;
+            continue;
+        }
         let answer = forward(&request, shared)?;
         match how {
             Some(How::InBody) if answer.body.is_empty() => return client.write_all(half(&answer.head)),
@@ -161,6 +199,15 @@ fn serve(mut client: &TcpStream, shared: &Shared) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+impl Answer {
+    fn bytes(&self) -> Vec<u8> {
+        let Self { status, kind, body, .. } = self;
+        let kind = if kind.is_empty() { String::new() } else { format!("Content-Type: {kind}\r\n") };
+        let length = if *status == 204 { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        format!("HTTP/1.1 {status} Said\r\n{kind}{length}\r\n{body}").into_bytes()
+    }
 }
 
 fn half(bytes: &[u8]) -> &[u8] {

@@ -15,6 +15,7 @@ pub(crate) enum Version {
 }
 
 /// Everything one fake server holds. Tests may read and change all of it.
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) version: Version,
     /// Milliseconds since 1970; every write uses it and advances it by one.
@@ -54,6 +55,7 @@ pub(crate) struct World {
 }
 
 /// A user with one key.
+#[derive(Clone)]
 pub(crate) struct User {
     pub(crate) login: String,
     pub(crate) key: String,
@@ -71,6 +73,7 @@ pub(crate) struct Owner {
 }
 
 /// An observable and the case or alert it belongs to.
+#[derive(Clone)]
 pub(crate) struct Observable {
     /// The `_id` of the parent.
     pub(crate) parent: String,
