@@ -5,6 +5,7 @@ mod attachments;
 mod corpus;
 pub(crate) mod desk;
 mod feeds;
+mod large;
 mod life;
 mod limits;
 mod organisations;
