@@ -67,7 +67,6 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
 
 fn made(rows: Vec<Row>, marks: &Marks) -> Batch {
     let setup = Setup {
-        has_files: false,
         event_tlp: Tlp::Amber,
         data_types: &DataTypes::thehive4(),
         marks,
