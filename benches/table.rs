@@ -5,9 +5,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use cortex_misp::import::batch::{Setup, batch};
-use cortex_misp::import::map::Marks;
+use cortex_misp::import::map::{Levels, Marks};
 use cortex_misp::json::Element;
-use cortex_misp::markings::Tlp;
+use cortex_misp::markings::{Pap, Tlp};
 use cortex_misp::misp::wire::Attribute;
 use cortex_misp::secret::Scrubber;
 use cortex_misp::types::{DataTypes, Found, Given, Overrides, ServerTypes, attributes, observables};
@@ -42,7 +42,7 @@ fn import(stored: &[[String; 4]]) {
 fn page(attributes: &[Attribute]) {
     let setup = Setup {
         has_files: false,
-        event_tlp: Tlp::Amber,
+        event: Levels { tlp: Tlp::Amber, pap: Pap::Amber },
         data_types: &DataTypes::thehive4(),
         marks: &Marks::default(),
         scrubber: &Scrubber::default(),

@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What is counted: `events` and `attributes` for an import, `observables` for an export, with lines of their own for the
-/// files that are carried over themselves, the attributes that are wanted no more, and sightings.
+/// files that are carried over themselves, the attributes that are wanted no more, sightings, and the
+/// observables that are taken out of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Item {
@@ -24,6 +25,8 @@ pub enum Item {
     Retractions,
     /// Sightings of sighted observables.
     Sightings,
+    /// Observables of an alert that its event has no more.
+    Removals,
 }
 
 impl Item {
@@ -37,6 +40,7 @@ impl Item {
             Self::Files => "files",
             Self::Retractions => "retractions",
             Self::Sightings => "sightings",
+            Self::Removals => "removals",
         }
     }
 }

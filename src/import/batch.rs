@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use super::choose::Choice;
 use super::files::{self, FileWanted, Files};
-use super::map::{self, Marks, Wanted};
+use super::map::{self, Levels, Marks, Wanted};
 use crate::json::Element;
 use crate::ledger::Verdict;
-use crate::markings::Tlp;
 use crate::misp::wire::Attribute;
 use crate::secret::Scrubber;
 use crate::thehive::FILE;
@@ -55,8 +54,8 @@ pub enum Slot {
 
 /// What a batch is made by.
 pub struct Setup<'a> {
-    /// The TLP of an attribute that has none.
-    pub event_tlp: Tlp,
+    /// TLP and PAP of an attribute that has none.
+    pub event: Levels,
     /// The observable types that TheHive has.
     pub data_types: &'a DataTypes,
     /// What observables get beside what MISP says.
@@ -90,7 +89,7 @@ pub fn batch(
                 let mapped = keyed(&attribute, within, setup, live);
                 let rule = choice.rule(&attribute);
                 if setup.has_files && rule.is_none() && mapped.is_ok() && files::has_file(&attribute) {
-                    let observable = map::file(&attribute, within, setup.event_tlp, setup.marks, setup.scrubber);
+                    let observable = map::file(&attribute, within, setup.event, setup.marks, setup.scrubber);
                     files.take(FileWanted::new(&attribute, observable));
                 }
                 match (rule, mapped) {
@@ -121,7 +120,7 @@ fn keyed(
         let (data_type, name) = (setup.key)(FILE, &name);
         live(digest(&data_type, &name));
     }
-    let wanted = map::observables(attribute, within, setup.event_tlp, setup.data_types, setup.marks, setup.scrubber)?;
+    let wanted = map::observables(attribute, within, setup.event, setup.data_types, setup.marks, setup.scrubber)?;
     let key = |one: Wanted| {
         let key = (setup.key)(&one.data_type, &one.data);
         live(digest(&key.0, &key.1));
@@ -151,6 +150,7 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::markings::{Pap, Tlp};
     use serde_json::{Value, json};
 
     fn row(value: Value) -> Row {
@@ -160,7 +160,7 @@ mod tests {
     /// A batch on a TheHive that compares in lower case, and the digests that lived.
     fn of(rows: Vec<Row>, choice: Value) -> (Batch, Vec<Digest>) {
         let setup = Setup {
-            event_tlp: Tlp::Amber,
+            event: Levels { tlp: Tlp::Amber, pap: Pap::Amber },
             data_types: &DataTypes::thehive4(),
             marks: &Marks::default(),
             scrubber: &Scrubber::default(),
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn a_composite_of_equal_halves_names_its_observable_once() {
         let setup = Setup {
-            event_tlp: Tlp::Amber,
+            event: Levels { tlp: Tlp::Amber, pap: Pap::Amber },
             data_types: &DataTypes::new(["other"]),
             marks: &Marks::default(),
             scrubber: &Scrubber::default(),

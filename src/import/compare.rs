@@ -149,11 +149,16 @@ fn timeless(description: &str) -> Vec<&str> {
 /// Tags are only added, except that TLP and PAP tags follow the event as long as the alert's own TLP and PAP do.
 fn tags(change: &mut Change, wanted: &AlertWanted, alert: &Alert, old: Option<&State>, outcome: Outcome) {
     let is_ours = |field| old.is_some_and(|old| old.is_ours(field, &current(alert, field)));
-    let names = |is: fn(&str) -> bool| wanted.tags.iter().any(|tag| is(tag));
     let is_tlp: fn(&str) -> bool = |tag| Tlp::from_tag(tag).is_some();
     let is_pap: fn(&str) -> bool = |tag| Pap::from_tag(tag).is_some();
-    let (tlp, pap) = (names(is_tlp) && is_ours(Field::Tlp), names(is_pap) && is_ours(Field::Pap));
-    let (no_tlp, no_pap) = (!is_ours(Field::Tlp) && old.is_some(), !is_ours(Field::Pap) && old.is_some());
+    let follows = |field, is: fn(&str) -> bool, value: u8| {
+        is_ours(field) && (wanted.tags.iter().any(|tag| is(tag)) || current(alert, field) != value.to_string())
+    };
+    let is_theirs =
+        |field, is: fn(&str) -> bool| !is_ours(field) && (old.is_some() || alert.tags.iter().any(|tag| is(tag)));
+    let tlp = follows(Field::Tlp, is_tlp, tlp_number(wanted.tlp, outcome.scale));
+    let pap = follows(Field::Pap, is_pap, wanted.pap.number());
+    let (no_tlp, no_pap) = (is_theirs(Field::Tlp, is_tlp), is_theirs(Field::Pap, is_pap));
     let is_over = |tag: &String| {
         let replaced = (tlp && is_tlp(tag)) || (pap && is_pap(tag));
         tag == WITHDRAWN || (replaced && !wanted.tags.contains(tag))

@@ -7,9 +7,9 @@ use uuid::Uuid;
 use super::batch::{self, Batch, Setup, Slot};
 use super::desk::Desk;
 use super::files::FileWanted;
-use super::hand::{Common, Content, From, Hand};
+use super::hand::{Common, Content, Ended, Extent, From, Hand};
 use super::live::Live;
-use super::map::{self, AlertWanted, Origin};
+use super::map::{self, AlertWanted, Levels, Origin};
 use super::plan::WARNINGLIST;
 use super::settings::{Attachments, Warninglists};
 use super::show::Shown;
@@ -22,7 +22,7 @@ use crate::http;
 use crate::json::Element;
 use crate::ledger::{Item, Verdict};
 use crate::misp::wire::Event;
-use crate::misp::{Chunk, Misp, Report};
+use crate::misp::{Chunk, Misp, Report, Row};
 use crate::thehive::wire::Alert;
 use crate::types::DataTypes;
 use crate::worker;
@@ -49,6 +49,9 @@ struct Reading<'a> {
     shown: Option<Shown>,
     tally: Tally,
     attributes: u64,
+    /// Those of them that are soft-deleted, and those that could not be understood.
+    deleted: u64,
+    flaws: u64,
     warninglisted: u64,
     chunks: usize,
 }
@@ -72,6 +75,8 @@ impl Sync<'_> {
             live: Live::default(),
             tally: Tally::default(),
             attributes: 0,
+            deleted: 0,
+            flaws: 0,
             warninglisted: 0,
             chunks: 0,
         };
@@ -117,11 +122,7 @@ impl Reading<'_> {
         }
         let mut number = 0;
         self.sync.misp.chunks(&self.task.uuid, &self.task.event, &mut |chunk| {
-            number += chunk
-                .rows
-                .iter()
-                .filter(|row| !matches!(&row.attribute, Element::Good(one) if one.deleted == Some(true)))
-                .count() as u64;
+            number += chunk.rows.iter().filter(|row| !is_deleted(row)).count() as u64;
             if filters.is_too_large(number) { bail!(TooLarge) } else { Ok(()) }
         })
     }
@@ -136,13 +137,17 @@ impl Reading<'_> {
         if chunk.is_last {
             self.alert = self.sync.alert(self.task, &chunk.reports);
         }
+        self.deleted += chunk.rows.iter().filter(|row| is_deleted(row)).count() as u64;
         let mut batch = self.batch(chunk);
         self.annotate(&mut batch);
         let of_hands = self.put(&batch, is_part);
         self.files(std::mem::take(&mut batch.files), is_part);
         for slot in &batch.slots {
             match slot {
-                Slot::Is(verdict) => self.tally.note(Item::Attributes, verdict.clone(), 1, String::new),
+                Slot::Is(verdict) => {
+                    self.flaws += u64::from(matches!(verdict, Verdict::Failed(_)));
+                    self.tally.note(Item::Attributes, verdict.clone(), 1, String::new);
+                }
                 Slot::Becomes(places) => {
                     let all = of_hands.iter().flat_map(|verdicts| {
                         places.iter().filter_map(|place| Some((*place, verdicts.get(*place)?.clone())))
@@ -175,7 +180,7 @@ impl Reading<'_> {
             None => (data_type.to_owned(), data.to_owned()),
         };
         let setup = Setup {
-            event_tlp: self.alert.tlp,
+            event: Levels { tlp: self.alert.tlp, pap: self.alert.pap },
             data_types: types.map_or(&usual, |types| &types.data_types),
             marks: &config.marks,
             scrubber: &scrubber,
@@ -267,13 +272,7 @@ impl Reading<'_> {
             Err(error) if error.is::<TooLarge>() => Some(Verdict::Skipped(config.filters.too_large())),
             Err(error) => Some(Verdict::Failed(worker::line(&error))),
         };
-        self.live.seal();
-        let mut ends = Vec::new();
-        for hand in std::mem::take(&mut self.hands) {
-            if is_whole || hand.is_stopped() {
-                ends.push(hand.finish(&self.alert, self.chunks > 1, &self.live, &|| self.sync.is_same(self.task)));
-            }
-        }
+        let ends = self.finish(is_whole);
         let verdict = worst(ends.iter().map(|end| end.verdict.clone()));
         let verdict = verdict.filter(|verdict| matches!(verdict, Verdict::Failed(_))).or(broken);
         let verdict = verdict.or_else(|| worst(ends.iter().map(|end| end.verdict.clone()))).unwrap_or(Verdict::Created);
@@ -282,17 +281,54 @@ impl Reading<'_> {
             part.fail(format!("event {}: {reason}", self.task.uuid));
         }
         part.record(Item::Events, &verdict, 1);
+        let removed = ends.iter().map(|end| end.removed).sum();
+        if removed > 0 {
+            part.fetched(Item::Removals, removed);
+            part.record(Item::Removals, &Verdict::Updated, removed);
+        }
+        if self.alert.tags_cut > 0 {
+            let (event, cut) = (self.task.uuid, self.alert.tags_cut);
+            part.warn(format!("event {event}: {cut} of its tags are left out: an alert gets no more than 100"));
+        }
         let line = self.sync.line(&self.task.event, &self.task.uuid, &verdict, self.attributes);
         part.show_event(EventLine {
             place: self.task.place,
             alert: ends.iter().find_map(|end| end.link.clone()),
-            removed: ends.iter().map(|end| end.removed).sum(),
+            removed,
             warninglisted: self.warninglisted,
             ..line
         });
         if let Some(shown) = self.shown.take().filter(|_| is_whole) {
             shown.show(&self.alert, self.sync);
         }
+    }
+
+    /// Ends what was begun with each alert, if the event was read to its end.
+    fn finish(&mut self, is_whole: bool) -> Vec<Ended> {
+        self.live.seal();
+        let hands = std::mem::take(&mut self.hands);
+        let extent = Extent {
+            is_paged: self.chunks > 1,
+            is_flawed: self.flaws > 0 || (is_whole && !hands.is_empty() && self.is_hidden()),
+            live: &self.live,
+            is_same: &|| self.sync.is_same(self.task),
+        };
+        let ended = hands.into_iter().filter(|hand| is_whole || hand.is_stopped());
+        ended.map(|hand| hand.finish(&self.alert, extent)).collect()
+    }
+
+    /// MISP counts an event's attributes whoever asks. If less than half of them came, they are hidden from us, or the
+    /// answer is not what it seems: nothing may be concluded from what is missing.
+    fn is_hidden(&self) -> bool {
+        let (came, count) = (self.attributes - self.deleted, self.task.event.attribute_count.unwrap_or(0));
+        let is_hidden = u64::try_from(count).is_ok_and(|count| came < count / 2);
+        if is_hidden {
+            self.sync.part.warn(format!(
+                "event {}: MISP counts {count} attributes and shows {came} of them: nothing is taken out of its alert",
+                self.task.uuid
+            ));
+        }
+        is_hidden
     }
 
     /// Attributes that were only looked at share the fate of their event.
@@ -305,6 +341,10 @@ impl Reading<'_> {
         };
         self.tally.record(part, event, |own| shared.clone().unwrap_or(own));
     }
+}
+
+fn is_deleted(row: &Row) -> bool {
+    matches!(&row.attribute, Element::Good(attribute) if attribute.deleted == Some(true))
 }
 
 /// The first that applies of failed, created, updated, unchanged, skipped.

@@ -158,7 +158,7 @@ impl Files {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::markings::Tlp;
+    use crate::markings::{Pap, Tlp};
     use serde_json::json;
 
     const MD5: &str = "44d88612fea8a8f36de82e1278abb02f";
@@ -171,6 +171,7 @@ mod tests {
         let attribute = attribute(kind, value);
         let data = file_name(&attribute);
         let observable = Wanted {
+            pap: Pap::Amber,
             data_type: "file".into(),
             data,
             message: String::new(),

@@ -189,7 +189,20 @@ pub fn message(full: &Full, value: &str) -> String {
     if events.unchanged == 0 {
         told.push_str(&hint(value));
     }
+    told.push_str(&imported(full));
     told
+}
+
+/// What became of the events that a click imported.
+fn imported(full: &Full) -> String {
+    let mut ledger = Ledger::default();
+    full.connections.iter().filter(|part| part.look_up.is_none()).for_each(|part| ledger.add(&part.ledger));
+    let count = ledger.count(Item::Events);
+    if count.fetched == 0 {
+        return String::new();
+    }
+    let would = if full.dry_run { "would be " } else { "" };
+    format!("; {} alerts {would}created, {} {would}updated", count.created, count.updated)
 }
 
 /// The events that were looked up; those that a click imports are counted apart.

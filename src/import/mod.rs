@@ -133,7 +133,7 @@ impl Worker for Import {
         let writes = !is_click || config.settings.click_imports;
         let desks = if writes { desks(config, &network, run)? } else { Vec::new() };
         let dry_run = config.settings.dry_run || parameters.dry_run;
-        run.draft().full.dry_run = !is_click && (dry_run || desks.is_empty());
+        run.draft().full.dry_run = if is_click { dry_run && !desks.is_empty() } else { dry_run || desks.is_empty() };
         run.draft().full.is_report_only = !is_click && desks.is_empty();
         let all = All { job, network: &network, ids: &ids, config, desks: &desks, dry_run, command: &command };
         let has_files = !is_click && config.settings.import_attachments == Attachments::Download;

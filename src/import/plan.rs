@@ -64,6 +64,11 @@ pub fn step(wanted: &Wanted, known: Option<&Observable>, login: &str, scale: Sca
     if known.tlp != Some(i64::from(tlp)) {
         change.insert("tlp".to_owned(), json!(tlp));
     }
+    let pap = i64::from(wanted.pap.number());
+    let is_pap_other = |known: i64| if is_part { known < pap } else { known != pap };
+    if known.pap.is_some_and(is_pap_other) {
+        change.insert("pap".to_owned(), json!(pap));
+    }
     if change.is_empty() { Step::Keep } else { Step::Change(change) }
 }
 
@@ -101,14 +106,14 @@ pub const MOST_VALUES: usize = 1_000;
 /// Puts together what can go in one call, of at most so many bytes.
 #[must_use]
 pub fn parcels(wanted: &[Wanted], places: &[usize], scale: Scale, most_bytes: usize) -> Vec<Parcel> {
-    type Key<'a> = (&'a str, u8, &'a [String], &'a str, bool);
+    type Key<'a> = (&'a str, u8, u8, &'a [String], &'a str, bool);
     let mut parcels: Vec<Parcel> = Vec::new();
     let mut open: HashMap<Key<'_>, (usize, usize)> = HashMap::new();
     for place in places {
         let Some(one) = wanted.get(*place) else { continue };
         let tlp = tlp_number(one.tlp, scale);
         let size = written(&one.data);
-        let key: Key<'_> = (&one.data_type, tlp, &one.tags, &one.message, one.ioc);
+        let key: Key<'_> = (&one.data_type, tlp, one.pap.number(), &one.tags, &one.message, one.ioc);
         let fits = |(at, bytes): &&mut (usize, usize)| {
             *bytes + size <= most_bytes && parcels.get(*at).is_some_and(|parcel| parcel.places.len() < MOST_VALUES)
         };
@@ -129,6 +134,7 @@ pub fn parcels(wanted: &[Wanted], places: &[usize], scale: Scale, most_bytes: us
             tags: one.tags.clone(),
             message: one.message.clone(),
             ioc: one.ioc,
+            pap: one.pap.number(),
         };
         parcels.push(Parcel { group, places: vec![*place] });
     }
@@ -166,7 +172,7 @@ fn written(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::markings::Tlp;
+    use crate::markings::{Pap, Tlp};
 
     const US: &str = "importer@example.org";
 
@@ -176,6 +182,7 @@ mod tests {
             data: data.into(),
             message: "C2".into(),
             tlp: Tlp::Amber,
+            pap: Pap::Amber,
             ioc,
             tags: tags.iter().map(ToString::to_string).collect(),
         }
@@ -259,6 +266,7 @@ mod tests {
             tags: Vec::new(),
             message: String::new(),
             ioc: false,
+            pap: 2,
         };
         Parcel { group, places: (0..values).collect() }
     }

@@ -4,18 +4,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::compare::WITHDRAWN;
 use super::map;
-use super::sync::{Listing, Sync};
+use super::sync::{Listing, Sync, named};
 use crate::full::EventLine;
 use crate::ledger::{Item, Verdict};
 use crate::misp::Listed;
 use crate::misp::wire::Event;
 use crate::thehive::{ALERTS_PAGE, Alert};
+use crate::worker;
 
 const GONE: &str = "gone from MISP";
 const EDITED: &str = "being edited (not published at the moment)";
@@ -38,9 +39,13 @@ impl Sync<'_> {
         let source = map::source(&self.connection.name, &self.part.run.scrubber());
         let mut gone = Gone::default();
         for (number, desk) in self.desks.iter().enumerate() {
+            let mut first = String::new();
             for page in 0.. {
                 let alerts = desk.hive.alerts_since(&source, since.saturating_mul(1_000), page)?;
                 let is_last = alerts.len() < ALERTS_PAGE;
+                let id = alerts.first().map(|alert| alert.id.clone()).unwrap_or_default();
+                ensure!(is_last || id != first, "TheHive sends the same page of alerts again and again");
+                first = id;
                 self.page(listing, number, alerts, &mut gone)?;
                 if is_last {
                     break;
@@ -55,7 +60,7 @@ impl Sync<'_> {
         let Gone { alerts: gone, asked } = gone;
         let mut unknown: BTreeMap<Uuid, Alert> = BTreeMap::new();
         for alert in alerts {
-            let Ok(uuid) = Uuid::parse_str(&alert.source_ref) else { continue };
+            let Some(uuid) = named(&alert) else { continue };
             let is_gone = gone.contains_key(&uuid);
             if is_gone || !listing.handled.contains(&uuid) {
                 unknown.insert(uuid, alert);
@@ -103,7 +108,7 @@ impl Sync<'_> {
         for (uuid, alerts) in gone {
             let title = alerts.first().map(|(_, alert)| alert.title.clone()).unwrap_or_default();
             let verdict = match marks && !is_many {
-                true => self.tag(&alerts),
+                true => self.tag(&uuid, &alerts),
                 false => Verdict::Skipped(GONE.to_owned()),
             };
             if let Verdict::Failed(reason) = &verdict {
@@ -125,10 +130,17 @@ impl Sync<'_> {
         }
     }
 
-    fn tag(&self, alerts: &[(usize, Alert)]) -> Verdict {
+    fn tag(&self, uuid: &Uuid, alerts: &[(usize, Alert)]) -> Verdict {
+        let source = map::source(&self.connection.name, &self.part.run.scrubber());
         let mut verdict = Verdict::Skipped(GONE.to_owned());
-        for (desk, alert) in alerts {
+        for (desk, _) in alerts {
             let Some(desk) = self.desks.get(*desk) else { continue };
+            // Much time may have passed since it was listed.
+            let alert = match desk.hive.alert(&source, uuid) {
+                Ok(Some(alert)) => alert,
+                Ok(None) => continue,
+                Err(error) => return Verdict::Failed(worker::line(&error)),
+            };
             if alert.follow == Some(false) || alert.tags.iter().any(|tag| tag == WITHDRAWN) {
                 continue;
             }

@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -30,6 +31,8 @@ use crate::thehive::wire::Alert;
 /// Events compared at once.
 const PAGE: usize = 500;
 const NO_TIME: &str = "the deadline is near (\"deadline_minutes\"): the rest comes with the next run";
+
+const DEFECT: &str = "a defect of this program stopped the work on it: please report it";
 
 /// The import from one connection.
 pub(super) struct Sync<'a> {
@@ -158,8 +161,9 @@ impl Sync<'_> {
             let turn = self.turns.take(task.turn);
             if self.network.clock().is_near_the_end() {
                 self.conclude(task.place, &task.event, &task.uuid, &Verdict::Failed(NO_TIME.to_owned()));
-            } else {
-                self.import(&task, &turn);
+            } else if catch_unwind(AssertUnwindSafe(|| self.import(&task, &turn))).is_err() {
+                // What it had begun to count is settled at the end.
+                self.conclude(task.place, &task.event, &task.uuid, &Verdict::Failed(DEFECT.to_owned()));
             }
         }
     }
@@ -181,8 +185,9 @@ impl Sync<'_> {
             bail!(NO_TIME);
         }
         self.note_foreign(&uuid);
-        if !self.desks.is_empty() {
-            listing.handled.insert(uuid);
+        if !self.desks.is_empty() && !listing.handled.insert(uuid) {
+            self.conclude(place, &event, &uuid, &Verdict::Skipped("listed twice".to_owned()));
+            return Ok(());
         }
         let filters = &self.config.filters;
         let rule = filters.rule(&event, &uuid, self.ids).or_else(|| self.names.rule(&event));
@@ -205,9 +210,7 @@ impl Sync<'_> {
         let mut alerts: Vec<HashMap<Uuid, Alert>> = Vec::new();
         for desk in self.desks {
             let found = desk.hive.alerts_of(&source, &uuids)?;
-            alerts.push(
-                found.into_iter().filter_map(|alert| Some((Uuid::parse_str(&alert.source_ref).ok()?, alert))).collect(),
-            );
+            alerts.push(found.into_iter().filter_map(|alert| Some((named(&alert)?, alert))).collect());
         }
         for row in rows {
             let fates = alerts.iter_mut().map(|known| compare::fate(&row.event, &row.uuid, known.remove(&row.uuid)));
@@ -318,4 +321,10 @@ impl Sync<'_> {
     pub(super) fn line(&self, event: &Event, uuid: &Uuid, verdict: &Verdict, attributes: u64) -> EventLine {
         told::line((self.part, self.connection, &self.config.marks), (event, uuid), verdict, attributes)
     }
+}
+
+/// The event that an alert is made from. Its reference is written as this program writes it: an alert of another tool may
+/// have a reference that only looks like it.
+pub(super) fn named(alert: &Alert) -> Option<Uuid> {
+    Uuid::parse_str(&alert.source_ref).ok().filter(|uuid| uuid.to_string() == alert.source_ref)
 }

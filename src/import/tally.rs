@@ -30,11 +30,6 @@ impl Tally {
         }
     }
 
-    /// True if any attribute failed.
-    pub(super) fn has_failure(&self) -> bool {
-        self.0.iter().any(|entry| entry.item == Item::Attributes && matches!(entry.verdict, Verdict::Failed(_)))
-    }
-
     /// Writes what was counted into the ledger, each verdict as `of` makes it. Files that failed are named already.
     pub(super) fn record(&mut self, part: &PartOf, event: &Uuid, of: impl Fn(Verdict) -> Verdict) {
         for Entry { item, verdict, number, value } in std::mem::take(&mut self.0) {

@@ -63,6 +63,8 @@ pub(super) fn message(full: &Full) -> String {
         told.extend(count(attributes.created, "attributes added"));
         told.extend(count(attributes.updated, "attributes updated"));
     }
+    let removals = full.ledger.count(Item::Removals).updated;
+    told.extend(count(removals, if full.dry_run { "observables would be removed" } else { "observables removed" }));
     let why = match (full.is_report_only, full.dry_run) {
         (true, _) => " (report only: set \"thehive_url\" and \"thehive_key\" to have alerts written)",
         (false, true) => " (dry run: nothing was written)",

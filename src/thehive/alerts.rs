@@ -115,7 +115,7 @@ impl TheHive {
             "type": TYPE, "source": alert.source, "sourceRef": alert.source_ref, "title": alert.title,
             "description": alert.description, "severity": alert.severity, "date": alert.date, "tlp": alert.tlp,
             "pap": alert.pap, "tags": alert.tags,
-            observables: alert.observables.iter().map(sent).collect::<Vec<_>>(),
+            observables: alert.observables.iter().map(|group| sent(group, is_five)).collect::<Vec<_>>(),
         });
         if let Some(fields) = body.as_object_mut() {
             fields.extend(alert.external_link.iter().map(|link| ("externalLink".to_owned(), link.as_str().into())));

@@ -37,6 +37,8 @@ pub struct Group {
     pub message: String,
     /// Whether they are indicators of compromise.
     pub ioc: bool,
+    /// Its PAP; only TheHive 5 has one for observables.
+    pub pap: u8,
 }
 
 /// What became of observables that were to be added. What is in neither list was not answered for.
@@ -124,7 +126,7 @@ impl TheHive {
     /// # Errors
     /// See [`super::Trouble`]; TheHive 5 refuses the whole group for one value that is too long.
     pub fn add(&self, alert: &str, group: &Group) -> Result<Added, Failure> {
-        self.client.post(&self.of_alert(alert)?, &sent(group)).and_then(added)
+        self.client.post(&self.of_alert(alert)?, &sent(group, self.writes_to_five()?)).and_then(added)
     }
 
     /// The same for a case.
@@ -132,7 +134,7 @@ impl TheHive {
     /// # Errors
     /// See [`super::Trouble`].
     pub fn add_to_case(&self, case: &str, group: &Group) -> Result<Added, Failure> {
-        self.client.post(&of_case(case)?, &sent(group)).and_then(added)
+        self.client.post(&of_case(case)?, &sent(group, self.writes_to_five()?)).and_then(added)
     }
 
     /// Adds a file to an alert, with what a group without values says of it. With a password it is taken as a zip, and
@@ -165,7 +167,7 @@ impl TheHive {
     }
 
     fn form(&self, path: &str, group: &Group, file: &FormFile, zip_password: Option<&str>) -> Result<Added, Failure> {
-        let mut observable = sent(group);
+        let mut observable = sent(group, self.writes_to_five()?);
         if let (Some(fields), Some(password)) = (observable.as_object_mut(), zip_password) {
             fields.extend([("isZip".to_owned(), true.into()), ("zipPassword".to_owned(), password.into())]);
         }
@@ -201,10 +203,11 @@ fn of_case(case: &str) -> Result<String, Failure> {
 }
 
 /// A group as it is sent.
-pub(super) fn sent(group: &Group) -> Value {
-    let Group { data_type, data, tlp, tags, message, ioc } = group;
+pub(super) fn sent(group: &Group, is_five: bool) -> Value {
+    let Group { data_type, data, tlp, tags, message, ioc, pap } = group;
     let mut out = json!({"dataType": data_type, "tlp": tlp, "tags": tags, "ioc": ioc});
     if let Some(fields) = out.as_object_mut() {
+        fields.extend(is_five.then(|| ("pap".to_owned(), json!(pap))));
         fields.extend((!data.is_empty()).then(|| ("data".to_owned(), json!(data))));
         fields.extend((!message.is_empty()).then(|| ("message".to_owned(), message.as_str().into())));
     }

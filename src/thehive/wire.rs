@@ -24,6 +24,9 @@ pub struct Observable {
     /// Its TLP, on the scale of its TheHive.
     #[serde(deserialize_with = "json::marking")]
     pub tlp: Option<i64>,
+    /// Its PAP; TheHive 4 has none for observables.
+    #[serde(deserialize_with = "json::number")]
+    pub pap: Option<i64>,
     /// Its TLP in words, from TheHive 5 on.
     #[serde(rename = "tlpLabel", deserialize_with = "json::text")]
     pub tlp_label: String,

@@ -58,6 +58,7 @@ fn group(data_type: &str, data: &[&str]) -> Group {
         tags: vec!["a".to_owned()],
         message: String::new(),
         ioc: true,
+        pap: 2,
     }
 }
 

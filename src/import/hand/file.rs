@@ -242,9 +242,9 @@ impl Hand<'_> {
     fn send(&mut self, id: &str, content: &mut Content<'_>, sent: &mut Sent) -> Result<Attempt> {
         let file = content.file;
         let Ok(came) = content.came() else { bail!("the file is not at hand") };
-        let Wanted { tlp, tags, message, ioc, .. } = file.observable.clone();
+        let Wanted { tlp, pap, tags, message, ioc, .. } = file.observable.clone();
         let tlp = tlp_number(tlp, self.desk.scale);
-        let group = Group { data_type: FILE.to_owned(), data: Vec::new(), tlp, tags, message, ioc };
+        let group = Group { data_type: FILE.to_owned(), data: Vec::new(), tlp, tags, message, ioc, pap: pap.number() };
         let (form, password) = form(file, came)?;
         if let Some(reason) = self.to_case(&|hive, case| hive.add_file_to_case(case, &group, &form, password))? {
             return Ok(Attempt::Unclear(reason));

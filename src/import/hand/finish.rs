@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow, bail, ensure};
 
-use super::{ATTEMPTS, Ended, Hand, NO_TIME, PAUSE};
+use super::{ATTEMPTS, Ended, Extent, Hand, NO_TIME, PAUSE};
 use crate::http::Failure;
 use crate::import::batch::{Digest, digest};
 use crate::import::compare::{self, Outcome};
@@ -15,19 +15,12 @@ use crate::thehive::Trouble;
 use crate::thehive::wire::{Alert, Observable};
 
 impl Hand<'_> {
-    /// Takes out what the event has no more, and writes down what the alert was made from. `live` has the digest of
-    /// every attribute of the event; `is_same` tells whether the event is still as it was when its reading began.
-    pub(in crate::import) fn finish(
-        mut self,
-        alert: &AlertWanted,
-        is_paged: bool,
-        live: &Live,
-        is_same: &dyn Fn() -> Result<bool>,
-    ) -> Ended {
+    /// Takes out what the event has no more, and writes down what the alert was made from.
+    pub(in crate::import) fn finish(mut self, alert: &AlertWanted, extent: Extent<'_>) -> Ended {
         let done = match self.stopped.take() {
             Some(reason) => Err(reason),
             None => {
-                let done = self.end(alert, is_paged, live, is_same);
+                let done = self.end(alert, extent);
                 done.map_err(|error| self.reason(&error))
             }
         };
@@ -45,18 +38,13 @@ impl Hand<'_> {
         Ended { verdict, link, removed: self.removed }
     }
 
-    fn end(
-        &mut self,
-        alert: &AlertWanted,
-        is_paged: bool,
-        live: &Live,
-        is_same: &dyn Fn() -> Result<bool>,
-    ) -> Result<bool> {
+    fn end(&mut self, alert: &AlertWanted, extent: Extent<'_>) -> Result<bool> {
+        let Extent { is_paged, is_flawed, live, is_same } = extent;
         if self.is_new && self.common.dry_run {
             return Ok(true);
         }
         let mut is_complete = !self.is_open;
-        let gone = if self.is_new { Vec::new() } else { self.gone(live)? };
+        let gone = if self.is_new || is_flawed { Vec::new() } else { self.gone(live)? };
         if (is_paged || !gone.is_empty()) && !is_same()? {
             is_complete = false;
         } else {
@@ -155,6 +143,10 @@ impl Hand<'_> {
         let mut last = None;
         for _ in 0..ATTEMPTS {
             let Some(alert) = self.look()? else { bail!("the alert is gone from TheHive") };
+            if alert.follow == Some(false) {
+                // Somebody switched it off a moment ago.
+                return Ok(is_real);
+            }
             let change = compare::change(wanted, self.from.event, self.from.uuid, &alert, outcome);
             is_real |= change.is_real;
             if change.body.is_empty() || self.common.dry_run {

@@ -13,6 +13,7 @@ use anyhow::{Result, bail};
 use uuid::Uuid;
 
 use super::desk::Desk;
+use super::live::Live;
 use super::map::{AlertWanted, Wanted};
 use super::plan;
 use super::settings::Settings;
@@ -72,6 +73,19 @@ pub(super) struct Hand<'a> {
     removed: u64,
     stopped: Option<String>,
     files: Files,
+}
+
+/// How an event was read, when all of it was.
+#[derive(Clone, Copy)]
+pub(super) struct Extent<'a> {
+    /// In several answers, between which it may have changed.
+    pub(super) is_paged: bool,
+    /// Something in it could not be understood, or much of it was not shown: what seems to be gone may be there.
+    pub(super) is_flawed: bool,
+    /// The digest of every observable that its attributes stand for.
+    pub(super) live: &'a Live,
+    /// Tells whether it is still as it was when its reading began.
+    pub(super) is_same: &'a dyn Fn() -> Result<bool>,
 }
 
 /// How an alert ended.

@@ -11,7 +11,8 @@ mod properties;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::markings::Tlp;
+use crate::markings::{Pap, Tlp};
+use crate::misp::wire::Attribute;
 use crate::secret::Scrubber;
 
 pub use alert::{AlertWanted, alert, source, tlp};
@@ -42,6 +43,23 @@ fn amber() -> Tlp {
 impl Default for Marks {
     fn default() -> Self {
         Self { default_tlp: amber(), alert_tags: Vec::new(), observable_tags: Vec::new(), case_template: None }
+    }
+}
+
+/// How far something may be passed on, and acted upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Levels {
+    /// TLP.
+    pub tlp: Tlp,
+    /// PAP.
+    pub pap: Pap,
+}
+
+impl Levels {
+    /// Those of an attribute: by its own tags, else its event's.
+    fn of(attribute: &Attribute, event: Self) -> Self {
+        let names = || attribute.tags.iter().map(|tag| tag.name.as_str());
+        Self { tlp: Tlp::from_tags(names()).unwrap_or(event.tlp), pap: Pap::from_tags(names()).unwrap_or(event.pap) }
     }
 }
 

@@ -1,11 +1,11 @@
 //! Attribute to observables, and two of the same into one.
 
-use super::Marks;
 use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, is_within, name, text};
+use super::{Levels, Marks};
 use crate::cortex::report::Artifact;
 use crate::full::AlertObservable;
 use crate::import::files;
-use crate::markings::Tlp;
+use crate::markings::{Pap, Tlp};
 use crate::misp::wire::Attribute;
 use crate::secret::Scrubber;
 use crate::thehive::FILE;
@@ -30,6 +30,8 @@ pub struct Wanted {
     pub message: String,
     /// The strictest of the attribute's TLP tags, else the event's.
     pub tlp: Tlp,
+    /// The same of its PAP tags; TheHive 4 has none for observables.
+    pub pap: Pap,
     /// True when MISP says `to_ids`.
     pub ioc: bool,
     /// Where it came from, the attribute's tags, the configured ones: at most 100, none twice.
@@ -61,7 +63,7 @@ impl Wanted {
 pub fn observables(
     attribute: &Attribute,
     within: Option<(&str, &str)>,
-    event_tlp: Tlp,
+    event: Levels,
     data_types: &DataTypes,
     marks: &Marks,
     scrubber: &Scrubber,
@@ -73,7 +75,7 @@ pub fn observables(
     if observables.is_empty() {
         return Err("its value is blank".to_owned());
     }
-    let tlp = Tlp::from_tags(attribute.tags.iter().map(|tag| tag.name.as_str())).unwrap_or(event_tlp);
+    let Levels { tlp, pap } = Levels::of(attribute, event);
     let mut wanted: Vec<Wanted> = Vec::with_capacity(observables.len());
     for one in observables {
         let tags = tags(one.tags, attribute, within, marks, scrubber);
@@ -84,7 +86,7 @@ pub fn observables(
         } else {
             ("other".to_owned(), stand_in(attribute, scrubber), value_in_words(attribute, scrubber))
         };
-        let one = Wanted { data_type, data, message, tlp, ioc: is_whole && attribute.to_ids == Some(true), tags };
+        let one = Wanted { data_type, data, message, tlp, pap, ioc: is_whole && attribute.to_ids == Some(true), tags };
         match wanted.iter_mut().find(|known| known.data_type == one.data_type && known.data == one.data) {
             Some(known) => merge(known, one),
             None => wanted.push(one),
@@ -98,17 +100,19 @@ pub fn observables(
 pub fn file(
     attribute: &Attribute,
     within: Option<(&str, &str)>,
-    event_tlp: Tlp,
+    event: Levels,
     marks: &Marks,
     scrubber: &Scrubber,
 ) -> Wanted {
     let mut way_back = types::file_tags(&attribute.kind, &attribute.category);
     way_back.extend(files::mark(attribute));
+    let Levels { tlp, pap } = Levels::of(attribute, event);
     Wanted {
         data_type: FILE.to_owned(),
         data: files::file_name(attribute),
         message: text(&attribute.comment, LONGEST_MESSAGE, NOTE, scrubber),
-        tlp: Tlp::from_tags(attribute.tags.iter().map(|tag| tag.name.as_str())).unwrap_or(event_tlp),
+        tlp,
+        pap,
         ioc: attribute.to_ids == Some(true),
         tags: tags(way_back, attribute, within, marks, scrubber),
     }
@@ -189,6 +193,7 @@ pub fn merge(first: &mut Wanted, second: Wanted) {
     }
     first.ioc |= second.ioc;
     first.tlp = first.tlp.max(second.tlp);
+    first.pap = first.pap.max(second.pap);
     if first.message.is_empty() {
         first.message = second.message;
     }
@@ -213,7 +218,14 @@ mod tests {
 
     fn wanted(attribute: Value, within: Option<(&str, &str)>, marks: &Marks) -> Result<Vec<Wanted>, String> {
         let attribute = serde_json::from_value(attribute).unwrap();
-        observables(&attribute, within, Tlp::Green, &DataTypes::thehive4(), marks, &Scrubber::default())
+        observables(
+            &attribute,
+            within,
+            Levels { tlp: Tlp::Green, pap: Pap::Amber },
+            &DataTypes::thehive4(),
+            marks,
+            &Scrubber::default(),
+        )
     }
 
     fn plain(attribute: Value) -> Vec<Wanted> {
@@ -339,6 +351,7 @@ mod tests {
             data: "192.0.2.1".into(),
             message: message.into(),
             tlp,
+            pap: Pap::Amber,
             ioc,
             tags: vec!["a".into(), tag.into()],
         };

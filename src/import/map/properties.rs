@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::limits::name;
-use super::{Marks, Origin, Wanted, alert, merge};
+use super::{Levels, Marks, Origin, Wanted, alert, merge};
 use crate::import::batch::{Batch, Row, Setup, Slot, batch};
-use crate::markings::Tlp;
+use crate::markings::{Pap, Tlp};
 use crate::misp::wire::Report;
 use crate::secret::Scrubber;
 use crate::types::DataTypes;
@@ -67,7 +67,7 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
 
 fn made(rows: Vec<Row>, marks: &Marks) -> Batch {
     let setup = Setup {
-        event_tlp: Tlp::Amber,
+        event: Levels { tlp: Tlp::Amber, pap: Pap::Amber },
         data_types: &DataTypes::thehive4(),
         marks,
         has_files: false,
@@ -120,6 +120,7 @@ proptest! {
             data: "44d88612fea8a8f36de82e1278abb02f".into(),
             message: String::new(),
             tlp: [Tlp::Clear, Tlp::Amber, Tlp::Red][tlp],
+            pap: Pap::Amber,
             ioc,
             tags: tags.into_iter().collect(),
         }).collect();
