@@ -38,11 +38,6 @@ impl Desk {
         })
     }
 
-    /// The corpus, for both TheHives.
-    pub(crate) fn both() -> [Self; 2] {
-        [thehive::World::four(), thehive::World::five()].map(|hive| Self::new(misp::World::with_corpus(), hive))
-    }
-
     pub(crate) fn with(mut self, options: Value) -> Self {
         self.options.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
         self

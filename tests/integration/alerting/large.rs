@@ -42,6 +42,11 @@ fn an_event_of_two_pages_is_merged_over_both_and_costs_few_calls() {
         verbs.dedup();
         assert_eq!(verbs, ["DELETE observable", "PATCH alert"]);
         assert_eq!(desk.data("1").len(), 5_102);
+        // That no page wants an IOC any more is known after the last.
+        desk.alter("1", "host-1.example", |one| one.to_ids = false);
+        desk.import();
+        assert_eq!(desk.changes()[0], ("PATCH observable".to_owned(), json!({"ioc": false})));
+        assert!(desk.writes().len() == 2 && !desk.has_tag("1", "misp:updated"));
     }
 }
 

@@ -74,10 +74,9 @@ pub(super) fn add(
     let denied = || Refused::new(403, "AuthorizationError", "Operation not permitted");
     let id = parent.id(world, who).ok_or_else(denied)?;
     let of_alert = matches!(parent, Parent::Alert(_));
-    let (stored, failed) = store(world, who, (&id, of_alert), &sent.json, sent)?;
-    let stored: HashSet<&str> = stored.iter().map(String::as_str).collect();
-    let records =
-        world.observables_of(&id).filter(|record| record["_id"].as_str().is_some_and(|id| stored.contains(id)));
+    let before = world.observables.len();
+    let (_, failed) = store(world, who, (&id, of_alert), &sent.json, sent)?;
+    let records = world.observables[before..].iter().map(|one| &one.record);
     let success: Vec<Value> = records.map(|record| if v0_shape { v0(record) } else { record.clone() }).collect();
     if failed.is_empty() {
         return Ok(json_reply(201, &success.into()));
@@ -117,8 +116,9 @@ pub(super) fn store(
         }
     } else {
         let of_kind = world.observables_of(parent).filter(|record| record["dataType"] == kind.as_str());
-        let mut there: HashSet<String> =
-            of_kind.filter_map(|record| record["data"].as_str()).map(ToOwned::to_owned).collect();
+        let given: HashSet<String> = values.iter().flat_map(|value| [value.clone(), value.to_lowercase()]).collect();
+        let known = of_kind.filter_map(|record| record["data"].as_str()).filter(|data| given.contains(*data));
+        let mut there: HashSet<String> = known.map(ToOwned::to_owned).collect();
         for value in values.iter().filter(|value| !value.trim().is_empty()) {
             keep(text_value(world, who, parent, from, (&kind, value), &mut there));
         }
