@@ -2,6 +2,7 @@
 
 mod analysts;
 mod attachments;
+mod calls;
 mod corpus;
 pub(crate) mod desk;
 mod feeds;
