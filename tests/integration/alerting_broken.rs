@@ -2,6 +2,7 @@
 //! there is. Whatever goes wrong, the report says what is true, the next run completes the alerts, and the one after it
 //! writes nothing.
 
+mod faults;
 mod killed;
 mod racing;
 mod slow;
@@ -16,52 +17,8 @@ use serde_json::{Value, json};
 use crate::http_fake::Logged;
 use crate::misp::{self, key};
 use crate::program::{Program, judged, search};
-use crate::proxy::{Answer, How, Proxy};
+use crate::proxy::Proxy;
 use crate::thehive::{self, Version};
-
-const fn said(status: u16, kind: &'static str, body: &'static str, is_done: bool) -> Answer {
-    Answer { status, kind, body, is_done }
-}
-
-const JSON: &str = "application/json";
-static BUSY: Answer = said(429, JSON, r#"{"message":"Rate limit exceeded"}"#, false);
-static BROKEN: Answer =
-    said(500, JSON, r#"{"type":"InternalError","message":"An internal error has occurred"}"#, false);
-static DOWN: Answer = said(503, "text/html", "<html>Maintenance</html>", false);
-static LATE: Answer = said(504, "text/html", "<html>Gateway timeout</html>", true);
-static PAGE: Answer = said(200, "text/html", "<html>Sign in</html>", true);
-static PAGE_AS_JSON: Answer = said(200, JSON, "<html>Sign in</html>", true);
-static OBJECT: Answer = said(200, JSON, "{}", true);
-static LIST: Answer = said(200, JSON, "[]", true);
-static NOTHING: Answer = said(204, "", "", true);
-
-/// What goes wrong once, in one exchange.
-const ONCE: [How; 12] = [
-    How::BeforeRequest,
-    How::AfterRequest,
-    How::InBody,
-    How::Instead(&BUSY),
-    How::Instead(&BROKEN),
-    How::Instead(&DOWN),
-    How::Instead(&LATE),
-    How::Instead(&PAGE),
-    How::Instead(&PAGE_AS_JSON),
-    How::Instead(&OBJECT),
-    How::Instead(&LIST),
-    How::Instead(&NOTHING),
-];
-
-/// What goes wrong from one exchange on until the end of the run.
-const FOR_EVER: [How; 5] =
-    [How::BeforeRequest, How::AfterRequest, How::Instead(&BUSY), How::Instead(&BROKEN), How::Instead(&DOWN)];
-
-/// So many of the things that are wrong are told.
-const WRONG: usize = 40;
-
-/// What a failed connection or a server that lies may make a run believe, without any error to be seen.
-fn is_believable(how: How) -> bool {
-    [How::Instead(&OBJECT), How::Instead(&LIST)].contains(&how)
-}
 
 /// Both servers, and proxies in front of them.
 struct Stage {
@@ -117,6 +74,26 @@ impl Stage {
         (stage, start)
     }
 
+    /// The same, with an alert that was imported into a case, which gets what is new.
+    fn in_case(version: Version) -> (Self, Start) {
+        let (mut stage, mut start) = Self::changed(version);
+        stage.options["update_cases"] = json!(true);
+        let case = start.thehive.add_case(7, "Wave", &json!({}));
+        let alert = start.thehive.alerts.iter_mut().find(|alert| alert["title"] == "#101 Phishing wave").unwrap();
+        let id = alert["_id"].as_str().unwrap().to_owned();
+        let imported = match version {
+            Version::Four => json!({"caseId": case, "read": true}),
+            Version::Five => json!({"caseId": case, "status": "Imported", "stage": "Imported"}),
+        };
+        alert.as_object_mut().unwrap().extend(imported.as_object().unwrap().clone());
+        let inside: Vec<Value> = start.thehive.observables_of(&id).cloned().collect();
+        for mut observable in inside {
+            observable["_id"] = json!(start.thehive.next_id());
+            start.thehive.add_observable(&case, &observable);
+        }
+        (stage, start)
+    }
+
     fn job(&self) -> Value {
         let mut job = json!({
             "dataType": "other", "data": "misp:sync", "tlp": 0, "pap": 0, "parameters": {"since": "all"},
@@ -169,6 +146,8 @@ impl Stage {
         assert!(report["success"] == true, "{report:#}");
         let done = self.state();
         assert!(done.0.values().all(Alert::is_complete), "{done:#?}");
+        let is_in_case = done.0.get("case").is_none_or(|case| case.observables.contains_key("ip 198.51.100.99"));
+        assert!(is_in_case, "{done:#?}");
         self.forget();
         self.run();
         assert_eq!(self.writes(), [""; 0]);
@@ -250,11 +229,11 @@ struct Alert {
 
 impl Alert {
     fn is_complete(&self) -> bool {
-        self.fields["description"].as_str().unwrap().contains(" complete=yes ")
+        self.fields["description"].as_str().is_none_or(|text| text.contains(" complete=yes "))
     }
 }
 
-/// The alerts by the uuids of their events.
+/// The alerts by the uuids of their events; and a case, of which only what is in it counts.
 #[derive(Clone, Debug, PartialEq)]
 struct State(BTreeMap<String, Alert>);
 
@@ -269,18 +248,28 @@ fn state(world: &thehive::World) -> State {
         fields["tags"] = sorted(&alert["tags"]);
         let procedures = world.procedures.iter().filter(|(of, _)| of == id);
         fields["procedures"] = procedures.map(|(_, one)| one["patternId"].clone()).collect();
-        let mut observables = BTreeMap::new();
-        for one in world.observables_of(id) {
-            let name = format!("{} {}", one["dataType"].as_str().unwrap(), one["data"].as_str().unwrap());
-            let is = json!({
-                "tlp": one["tlp"], "ioc": one["ioc"], "sighted": one["sighted"], "message": one["message"], "tags": sorted(&one["tags"]),
-            });
-            assert_eq!(observables.insert(name.clone(), is), None, "twice: {name}");
-        }
+        let observables = observables(world, id);
         let event = alert["sourceRef"].as_str().unwrap().to_owned();
         assert!(alerts.insert(event.clone(), Alert { fields, observables }).is_none(), "twice: {event}");
     }
+    if let Some(case) = world.cases.first() {
+        let observables = observables(world, case["_id"].as_str().unwrap());
+        alerts.insert("case".to_owned(), Alert { fields: json!({}), observables });
+    }
     State(alerts)
+}
+
+/// What is in an alert or a case, by type and value.
+fn observables(world: &thehive::World, parent: &str) -> BTreeMap<String, Value> {
+    let mut observables = BTreeMap::new();
+    for one in world.observables_of(parent) {
+        let name = format!("{} {}", one["dataType"].as_str().unwrap(), one["data"].as_str().unwrap());
+        let is = json!({
+            "tlp": one["tlp"], "ioc": one["ioc"], "sighted": one["sighted"], "message": one["message"], "tags": sorted(&one["tags"]),
+        });
+        assert_eq!(observables.insert(name.clone(), is), None, "twice: {name}");
+    }
+    observables
 }
 
 fn sorted(tags: &Value) -> Value {
@@ -324,96 +313,4 @@ fn lies(report: &Value, before: &State, now: &State, done: &State) -> Vec<String
         lies.push(format!("{:?} {:#}", difference(now, done), told(report)));
     }
     lies
-}
-
-/// How a fault goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lasts {
-    Once,
-    ForEver,
-}
-
-/// Breaks one exchange after the other in one way; gives how many runs were complete all the same, and what is wrong.
-fn break_each(stage: &Stage, start: &Start, how: How, lasts: Lasts, wrong: &mut Vec<String>) -> usize {
-    let (done, asked) = stage.undisturbed(start);
-    let mut completed = 0;
-    for (side, asked) in asked.into_iter().enumerate() {
-        for (number, path) in asked.iter().enumerate() {
-            let at = number + 1;
-            if path.contains("checkValue") && is_believable(how) {
-                continue;
-            }
-            stage.reset(start);
-            let proxy = stage.sides()[side];
-            let (before, first) = (stage.state(), proxy.exchanges());
-            match lasts {
-                Lasts::Once => proxy.cut(first + at, how),
-                Lasts::ForEver => proxy.cut_from(first + at, how),
-            }
-            let report = stage.run();
-            proxy.heal();
-            let place = format!("{} {at} of {} {path} {how:?} {lasts:?}", ["MISP", "TheHive"][side], asked.len());
-            assert!(proxy.exchanges() >= first + at, "{place}");
-            let now = stage.state();
-            if !is_believable(how) {
-                wrong.extend(lies(&report, &before, &now, &done).into_iter().map(|one| format!("{place}: {one}")));
-            }
-            completed += usize::from(is_complete(&report) && now == done);
-            wrong.extend(stage.completes(&done).err().map(|one| format!("{place}: {one}")));
-        }
-    }
-    completed
-}
-
-/// All that may go wrong once.
-fn break_once((stage, start): (Stage, Start), least: usize) {
-    let mut wrong = Vec::new();
-    let completed: usize = ONCE.into_iter().map(|how| break_each(&stage, &start, how, Lasts::Once, &mut wrong)).sum();
-    assert!(wrong.is_empty(), "{} are wrong: {}", wrong.len(), wrong[..wrong.len().min(WRONG)].join("\n"));
-    // Questions are asked again, and cut writes are looked after, in the same run.
-    assert!(completed >= least, "{completed}");
-}
-
-fn break_for_ever((stage, start): (Stage, Start)) {
-    let mut wrong = Vec::new();
-    for how in FOR_EVER {
-        break_each(&stage, &start, how, Lasts::ForEver, &mut wrong);
-    }
-    assert!(wrong.is_empty(), "{} are wrong: {}", wrong.len(), wrong[..wrong.len().min(WRONG)].join("\n"));
-}
-
-#[test]
-fn a_first_import_into_thehive_4_survives_every_fault() {
-    break_once(Stage::first(Version::Four), 60);
-}
-
-#[test]
-fn a_first_import_into_thehive_5_survives_every_fault() {
-    break_once(Stage::first(Version::Five), 60);
-}
-
-#[test]
-fn an_update_in_thehive_4_survives_every_fault() {
-    break_once(Stage::changed(Version::Four), 60);
-}
-
-#[test]
-fn an_update_in_thehive_5_survives_every_fault() {
-    break_once(Stage::changed(Version::Five), 60);
-}
-
-#[test]
-fn an_import_that_is_refused_survives_every_fault() {
-    // Each says that a value was refused, and so does the undisturbed one.
-    break_once(Stage::refusing(Version::Five), 0);
-}
-
-#[test]
-fn a_first_import_into_servers_that_stay_down_is_completed_later() {
-    break_for_ever(Stage::first(Version::Five));
-}
-
-#[test]
-fn an_update_by_servers_that_stay_down_is_completed_later() {
-    break_for_ever(Stage::changed(Version::Four));
 }

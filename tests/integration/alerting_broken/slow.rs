@@ -39,7 +39,10 @@ fn hold_each((_, start): (Stage, Start), misp: &[&'static str], thehive: &[(&'st
                 wrong.into_iter().map(|one| format!("{place}: {one}")).collect::<Vec<_>>()
             }
         };
-        let threads: Vec<_> = faults.map(|fault| scope.spawn(held(fault))).collect();
+        let mut threads = Vec::new();
+        for fault in faults {
+            threads.push(scope.spawn(held(fault)));
+        }
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
