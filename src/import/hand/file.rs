@@ -246,7 +246,7 @@ impl Hand<'_> {
         let tlp = tlp_number(tlp, self.desk.scale);
         let group = Group { data_type: FILE.to_owned(), data: Vec::new(), tlp, tags, message, ioc, pap: pap.number() };
         let (form, password) = form(file, came)?;
-        if let Some(reason) = self.to_case(&|hive, case| hive.add_file_to_case(case, &group, &form, password))? {
+        if let Some(reason) = self.put_into_case(&|hive, case| hive.add_file_to_case(case, &group, &form, password))? {
             return Ok(Attempt::Unclear(reason));
         }
         let is_new_ioc = ioc && !self.is_new;

@@ -100,7 +100,7 @@ impl Hand<'_> {
 
     /// Adds observables by one call, or, if TheHive dislikes something among them, by smaller ones.
     fn parcel(&mut self, round: &mut Round<'_>, parcel: Parcel) -> Result<Option<String>> {
-        if let Some(reason) = self.to_case(&|hive, case| hive.add_to_case(case, &parcel.group))? {
+        if let Some(reason) = self.put_into_case(&|hive, case| hive.add_to_case(case, &parcel.group))? {
             return Ok(Some(reason));
         }
         let is_new_ioc = parcel.group.ioc && self.was_whole;
@@ -166,7 +166,10 @@ impl Hand<'_> {
 
     /// What is new in an alert that is in a case goes there first: a run that dies in between finds it missing in the
     /// alert, and adds it to both again.
-    pub(super) fn to_case(&mut self, add: &dyn Fn(&TheHive, &str) -> Result<Added, Failure>) -> Result<Option<String>> {
+    pub(super) fn put_into_case(
+        &mut self,
+        add: &dyn Fn(&TheHive, &str) -> Result<Added, Failure>,
+    ) -> Result<Option<String>> {
         let Some(case) = self.alert.as_ref().map(|alert| alert.case.clone()).filter(|case| !case.is_empty()) else {
             return Ok(None);
         };
