@@ -53,7 +53,7 @@ fn page(attributes: &[Attribute]) {
     let rounds = 5_000;
     for _ in 0..rounds {
         let rows = attributes.iter().map(|one| (Element::Good(one.clone()), None));
-        black_box(batch(rows, &choice, &setup, &mut |digest| {
+        black_box(batch(rows, &choice, &setup, &mut |digest, _, _| {
             black_box(digest);
         }));
     }

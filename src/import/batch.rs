@@ -74,7 +74,7 @@ pub fn batch(
     rows: impl IntoIterator<Item = Row>,
     choice: &Choice,
     setup: &Setup<'_>,
-    live: &mut dyn FnMut(Digest),
+    live: &mut dyn FnMut(Digest, bool, bool),
 ) -> Batch {
     let mut batch = Batch::default();
     let (mut places, mut files) = (HashMap::new(), Files::default());
@@ -86,8 +86,8 @@ pub fn batch(
             }
             Element::Good(attribute) => {
                 let within = within.as_ref().map(|(name, uuid)| (&**name, &**uuid));
-                let mapped = keyed(&attribute, within, setup, live);
                 let rule = choice.rule(&attribute);
+                let mapped = keyed(&attribute, within, setup, rule.is_none(), live);
                 if setup.has_files && rule.is_none() && mapped.is_ok() && files::has_file(&attribute) {
                     let observable = map::file(&attribute, within, setup.event, setup.marks, setup.scrubber);
                     files.take(FileWanted::new(&attribute, observable));
@@ -114,16 +114,17 @@ fn keyed(
     attribute: &Attribute,
     within: Option<(&str, &str)>,
     setup: &Setup<'_>,
-    live: &mut dyn FnMut(Digest),
+    is_wanted: bool,
+    live: &mut dyn FnMut(Digest, bool, bool),
 ) -> Result<Vec<(Key, Wanted)>, String> {
     for name in files::live_names(attribute) {
         let (data_type, name) = (setup.key)(FILE, &name);
-        live(digest(&data_type, &name));
+        live(digest(&data_type, &name), is_wanted, attribute.to_ids == Some(true));
     }
     let wanted = map::observables(attribute, within, setup.event, setup.data_types, setup.marks, setup.scrubber)?;
     let key = |one: Wanted| {
         let key = (setup.key)(&one.data_type, &one.data);
-        live(digest(&key.0, &key.1));
+        live(digest(&key.0, &key.1), is_wanted, one.ioc);
         (key, one)
     };
     Ok(wanted.into_iter().map(key).collect())
@@ -169,7 +170,7 @@ mod tests {
         };
         let mut live = Vec::new();
         let choice = serde_json::from_value(choice).unwrap();
-        let batch = batch(rows, &choice, &setup, &mut |digest| live.push(digest));
+        let batch = batch(rows, &choice, &setup, &mut |digest, _, _| live.push(digest));
         (batch, live)
     }
 
@@ -215,7 +216,7 @@ mod tests {
         };
         let choice = serde_json::from_value(json!({})).unwrap();
         let rows = [row(json!({"type": "regkey|value", "value": "same|same", "uuid": "1a2b3c4d"}))];
-        let batch = batch(rows, &choice, &setup, &mut |_| {});
+        let batch = batch(rows, &choice, &setup, &mut |_, _, _| {});
         assert_eq!((batch.slots, batch.observables.len()), (vec![Slot::Becomes(vec![0])], 1));
     }
 

@@ -191,8 +191,10 @@ impl Reading<'_> {
             chunk.rows.into_iter().map(|row| (row.attribute, row.within.map(|within| (within.name, within.uuid))));
         let live = &mut self.live;
         match types {
-            Some(_) => batch::batch(rows, &config.choice, &setup, &mut |digest| live.note(digest)),
-            None => batch::batch(rows, &config.choice, &setup, &mut |_| {}),
+            Some(_) => batch::batch(rows, &config.choice, &setup, &mut |digest, is_wanted, is_ioc| {
+                live.note(digest, is_wanted, is_ioc);
+            }),
+            None => batch::batch(rows, &config.choice, &setup, &mut |_, _, _| {}),
         }
     }
 

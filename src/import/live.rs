@@ -3,14 +3,31 @@
 
 use super::batch::Digest;
 
+/// Bits of a digest that say more of its attribute. What is left is as good as unique.
+const WANTED: u128 = 1;
+const IOC: u128 = 2;
+const SAID: u128 = WANTED | IOC;
+
 /// The digests of an event.
 #[derive(Debug, Default)]
-pub(super) struct Live(Vec<Digest>);
+pub(super) struct Live(Vec<u128>);
+
+/// What the attributes that stand for one observable say together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Said {
+    /// There are any.
+    pub(super) is_live: bool,
+    /// One of them passed the filters.
+    pub(super) is_wanted: bool,
+    /// One of those is meant for detection.
+    pub(super) is_ioc: bool,
+}
 
 impl Live {
-    /// Takes note of an observable.
-    pub(super) fn note(&mut self, digest: Digest) {
-        self.0.push(digest);
+    /// Takes note of an observable that an attribute stands for.
+    pub(super) fn note(&mut self, digest: Digest, is_wanted: bool, is_ioc: bool) {
+        let said = if is_wanted { WANTED | if is_ioc { IOC } else { 0 } } else { 0 };
+        self.0.push(u128::from_be_bytes(digest) & !SAID | said);
     }
 
     /// Call when all are noted, before anything is asked.
@@ -18,9 +35,19 @@ impl Live {
         self.0.sort_unstable();
     }
 
-    /// True if one of these was noted.
-    pub(super) fn has_any(&self, digests: &[Digest]) -> bool {
-        digests.iter().any(|digest| self.0.binary_search(digest).is_ok())
+    /// What is said of the observable that has one of these digests.
+    pub(super) fn said(&self, digests: &[Digest]) -> Said {
+        let mut said = Said::default();
+        for digest in digests.iter().map(|digest| u128::from_be_bytes(*digest) & !SAID) {
+            let place = self.0.partition_point(|known| *known < digest);
+            let same = self.0.iter().skip(place).take_while(|known| **known & !SAID == digest);
+            for known in same {
+                said.is_live = true;
+                said.is_wanted |= known & WANTED != 0;
+                said.is_ioc |= known & IOC != 0;
+            }
+        }
+        said
     }
 }
 
@@ -31,9 +58,17 @@ mod tests {
     #[test]
     fn what_was_noted_is_known_however_often_and_in_whatever_order() {
         let mut live = Live::default();
-        [9, 2, 9, 5].into_iter().for_each(|number| live.note([number; 16]));
+        let notes = [(9, false, true), (2, true, false), (9, true, false), (5, true, true), (2, true, true)];
+        notes.into_iter().for_each(|(number, is_wanted, is_ioc)| live.note([number; 16], is_wanted, is_ioc));
         live.seal();
-        assert!(live.has_any(&[[1; 16], [2; 16]]) && live.has_any(&[[9; 16]]));
-        assert!(!live.has_any(&[[1; 16], [3; 16]]) && !live.has_any(&[]));
+        let said = |numbers: &[u8]| {
+            let said = live.said(&numbers.iter().map(|number| [*number; 16]).collect::<Vec<_>>());
+            (said.is_live, said.is_wanted, said.is_ioc)
+        };
+        assert_eq!((said(&[9]), said(&[2]), said(&[5])), ((true, true, false), (true, true, true), (true, true, true)));
+        assert_eq!(
+            (said(&[1, 7]), said(&[]), said(&[1, 9])),
+            ((false, false, false), (false, false, false), (true, true, false))
+        );
     }
 }

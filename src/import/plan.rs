@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(data(&parcels(&all, &places, Scale::Five, 10_000)), ["abe", "c", "d"]);
         assert_eq!(data(&parcels(&all, &places, Scale::Five, 1)), ["a", "b", "c", "d", "e"]);
         let (first, rest) = first(parcels(&all, &places, Scale::Five, 10_000), 450);
-        assert_eq!((data(&first), data(&rest)), (vec!["abe".to_owned(), "c".to_owned()], vec!["d".to_owned()]));
+        assert_eq!((data(&first), data(&rest)), (vec!["c".to_owned(), "d".to_owned()], vec!["abe".to_owned()]));
     }
 
     #[test]

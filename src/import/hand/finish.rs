@@ -1,18 +1,25 @@
 //! The end of an alert's import: what the event has no more goes, and the state line is written.
 
 use anyhow::{Result, anyhow, bail, ensure};
+use serde_json::json;
 
 use super::{ATTEMPTS, Ended, Extent, Hand, NO_TIME, PAUSE};
 use crate::http::Failure;
 use crate::import::batch::{Digest, digest};
 use crate::import::compare::{self, Outcome};
 use crate::import::files;
-use crate::import::live::Live;
 use crate::import::map::AlertWanted;
 use crate::import::plan;
 use crate::ledger::Verdict;
 use crate::thehive::Trouble;
 use crate::thehive::wire::{Alert, Observable};
+
+/// An observable that is over, or only its IOC flag.
+#[derive(Debug, PartialEq, Eq)]
+struct Over {
+    id: String,
+    is_whole: bool,
+}
 
 impl Hand<'_> {
     /// Takes out what the event has no more, and writes down what the alert was made from.
@@ -39,27 +46,27 @@ impl Hand<'_> {
     }
 
     fn end(&mut self, alert: &AlertWanted, extent: Extent<'_>) -> Result<bool> {
-        let Extent { is_paged, is_flawed, live, is_same } = extent;
+        let Extent { is_paged, is_flawed, is_same, .. } = extent;
         if self.is_new && self.common.dry_run {
             return Ok(true);
         }
         let mut is_complete = !self.is_open;
-        let gone = if self.is_new || is_flawed { Vec::new() } else { self.gone(live)? };
-        if (is_paged || !gone.is_empty()) && !is_same()? {
+        let over = if self.is_new || is_flawed { Vec::new() } else { self.over(extent)? };
+        if (is_paged || !over.is_empty()) && !is_same()? {
             is_complete = false;
         } else {
-            self.remove(gone, live)?;
+            self.put_right(over, extent)?;
         }
         self.tell(alert, is_complete)
     }
 
-    /// Removes observables; what is not answered is looked at, and done again if it was not done.
-    fn remove(&mut self, mut gone: Vec<String>, live: &Live) -> Result<()> {
+    /// Puts right what is over; what is not answered is looked at, and done again if it was not done.
+    fn put_right(&mut self, mut over: Vec<Over>, extent: Extent<'_>) -> Result<()> {
         for attempt in 1.. {
             let (mut unclear, mut why) = (Vec::new(), None);
-            for id in gone {
-                if let Some(failure) = self.remove_one(&id)? {
-                    unclear.push(id);
+            for one in over {
+                if let Some(failure) = self.put_one_right(&one)? {
+                    unclear.push(one);
                     why = Some(failure);
                 }
             }
@@ -68,27 +75,33 @@ impl Hand<'_> {
                 Some(failure) if attempt == ATTEMPTS => return Err(failure.into()),
                 Some(_) => self.common.clock.pause(PAUSE),
             }
-            gone = self.gone(live)?;
+            over = self.over(extent)?;
             self.is_unsure = false;
-            self.removed += unclear.iter().filter(|id| !gone.contains(id)).count() as u64;
+            let is_done = |one: &&Over| one.is_whole && !over.contains(one);
+            self.removed += unclear.iter().filter(is_done).count() as u64;
         }
         Ok(())
     }
 
-    /// The observables that no attribute of the event stands for any more: ours, untouched, and not sighted.
-    fn gone(&self, live: &Live) -> Result<Vec<String>> {
+    /// The observables, ours and untouched, that no attribute of the event stands for any more, unless they are sighted; and
+    /// the IOCs that none means for detection any more, which of an event in several pages is known only after the last.
+    fn over(&self, extent: Extent<'_>) -> Result<Vec<Over>> {
         let Some(alert) = &self.alert else { return Ok(Vec::new()) };
-        let (mut gone, mut is_empty) = (Vec::new(), true);
+        let (mut over, mut is_empty) = (Vec::new(), true);
         self.desk.hive.each_observable(&alert.id, &mut |one| {
             is_empty = false;
-            let is_live = live.has_any(&self.names(&one));
-            if !is_live && !one.sighted && plan::is_ours(&one, &self.desk.login) {
-                gone.push(one.id);
+            if !plan::is_ours(&one, &self.desk.login) {
+                return Ok(());
+            }
+            let said = extent.live.said(&self.names(&one));
+            let is_gone = !said.is_live && !one.sighted;
+            if is_gone || (extent.is_paged && one.ioc && said.is_wanted && !said.is_ioc) {
+                over.push(Over { id: one.id, is_whole: is_gone });
             }
             Ok(())
         })?;
         ensure!(!(is_empty && self.is_filled), "TheHive lists no observables of an alert that has some");
-        Ok(gone)
+        Ok(over)
     }
 
     /// Under which digests an observable may be live: its value; of a file what [`files::names`] says.
@@ -103,19 +116,20 @@ impl Hand<'_> {
         }
     }
 
-    /// Removes an observable. Gives the failure if it may or may not be gone.
-    fn remove_one(&mut self, id: &str) -> Result<Option<Failure>> {
+    /// Removes an observable, or its flag. Gives the failure if it may or may not be done.
+    fn put_one_right(&mut self, over: &Over) -> Result<Option<Failure>> {
         if self.common.clock.is_near_the_end() {
             bail!(NO_TIME);
         }
-        let removed = match self.common.dry_run {
-            true => Ok(()),
-            false => self.desk.write(|hive| hive.delete_observable(id)),
+        let done = match (self.common.dry_run, over.is_whole) {
+            (true, _) => Ok(()),
+            (false, true) => self.desk.write(|hive| hive.delete_observable(&over.id)),
+            (false, false) => self.desk.write(|hive| hive.change_observable(&over.id, &json!({"ioc": false}))),
         };
         self.is_changed = true;
-        match removed.map_err(Trouble::of) {
+        match done.map_err(Trouble::of) {
             Ok(()) => {
-                self.removed += 1;
+                self.removed += u64::from(over.is_whole);
                 Ok(None)
             }
             Err(Trouble::Gone(_)) => Ok(None),
@@ -180,7 +194,7 @@ impl Hand<'_> {
         if !is_closed || !outcome.has_new_ioc || !outcome.reopens || self.common.dry_run {
             return;
         }
-        let status = serde_json::json!({"status": "New"});
+        let status = json!({"status": "New"});
         if let Err(failure) = self.desk.write(|hive| hive.change_alert(&alert.id, &status)) {
             self.common.part.warn(format!("event {}: its alert is not opened again: {failure}", self.from.uuid));
         }

@@ -75,7 +75,7 @@ fn made(rows: Vec<Row>, marks: &Marks) -> Batch {
         key: &|data_type, data| (data_type.to_owned(), data.to_lowercase()),
     };
     let choice = serde_json::from_value(json!({"exclude_attribute_tags": ["tlp:red"]})).unwrap();
-    batch(rows, &choice, &setup, &mut |_| {})
+    batch(rows, &choice, &setup, &mut |_, _, _| {})
 }
 
 fn are_tags(tags: &[String]) -> bool {
