@@ -88,7 +88,7 @@ impl State {
     /// Reads the line of a description; none if there is none that says all this of the event.
     #[must_use]
     pub fn find(description: &str, event: &Uuid) -> Option<Self> {
-        description.lines().filter(|line| is_state(line)).find_map(Self::parse).filter(|state| state.event == *event)
+        lines(description).filter(|line| is_state(line)).find_map(Self::parse).filter(|state| state.event == *event)
     }
 
     fn parse(line: &str) -> Option<Self> {
@@ -123,18 +123,18 @@ impl State {
     #[must_use]
     pub fn put(&self, description: &str) -> String {
         let mut is_in = false;
-        let mut lines: Vec<String> = Vec::new();
-        for line in description.lines() {
+        let mut kept: Vec<String> = Vec::new();
+        for line in lines(description) {
             match (is_state(line), is_in) {
-                (false, _) => lines.push(line.to_owned()),
+                (false, _) => kept.push(line.to_owned()),
                 (true, true) => {}
                 (true, false) => {
-                    lines.push(self.to_string());
+                    kept.push(self.to_string());
                     is_in = true;
                 }
             }
         }
-        let text = lines.join("\n");
+        let text = kept.join("\n");
         match (is_in, text.trim_end()) {
             (true, _) => text,
             (false, "") => self.to_string(),
@@ -146,8 +146,13 @@ impl State {
 /// A description without the state line: what people read and edit.
 #[must_use]
 pub fn without(description: &str) -> String {
-    let lines: Vec<&str> = description.lines().filter(|line| !is_state(line)).collect();
+    let lines: Vec<&str> = lines(description).filter(|line| !is_state(line)).collect();
     lines.join("\n").trim().to_owned()
+}
+
+/// The lines, however they end.
+fn lines(description: &str) -> impl Iterator<Item = &str> {
+    description.split('\n').map(|line| line.trim_end_matches('\r'))
 }
 
 fn is_state(line: &str) -> bool {

@@ -114,7 +114,8 @@ pub fn alert(event: &Event, uuid: &Uuid, origin: &Origin<'_>, marks: &Marks, rep
 
 /// `#<id> <info>`; a feed has no id.
 fn title(event: &Event, origin: &Origin<'_>) -> String {
-    let info = Some(event.info.as_str()).filter(|info| !info.trim().is_empty()).unwrap_or(NO_TITLE);
+    let is_blank = |info: &&str| info.chars().all(|c| c.is_whitespace() || c.is_control());
+    let info = Some(event.info.as_str()).filter(|info| !is_blank(info)).unwrap_or(NO_TITLE);
     let id = event.id.trim();
     let title = if id.is_empty() { info.to_owned() } else { format!("#{id} {info}", info = info.trim_start()) };
     name(title, LONGEST_TITLE, origin.scrubber)

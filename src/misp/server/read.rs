@@ -15,6 +15,8 @@ use crate::json::{self, Each, Element, Path, Source};
 use crate::misp::chunks::{self, Chunk, Chunks, Within};
 use crate::misp::wire::{Attribute, Event, Pieces, Report};
 
+/// An event with no more attributes than this does not break a server down.
+const SMALL: i64 = 1_000;
 /// The most attributes of an event that is asked for as a whole, and of a page of a bigger one.
 const ATTRIBUTES: usize = 5_000;
 /// Objects asked for at once.
@@ -33,11 +35,12 @@ impl Server {
     pub fn chunks(&self, uuid: &Uuid, event: &Event, on: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
         let mut chunks = Chunks::new(on);
         let is_big = event.attribute_count.is_some_and(|count| count > ATTRIBUTES as i64);
+        let is_small = event.attribute_count.is_some_and(|count| count <= SMALL);
         let whole = if is_big { None } else { Some(self.whole(uuid, &mut chunks)) };
         match whole {
             Some(Ok(())) => {}
             // What is too much for the server at once may come in pages.
-            Some(Err(error)) if !chunks.is_untouched() || !http::broke_down(&error) => return Err(error),
+            Some(Err(error)) if is_small || !chunks.is_untouched() || !http::broke_down(&error) => return Err(error),
             Some(Err(_)) | None => {
                 self.paged(uuid, event, &mut chunks)?;
                 self.reports(event, &mut chunks)?;
