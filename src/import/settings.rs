@@ -42,7 +42,7 @@ pub struct Settings {
     /// Import the events that a click finds, if they pass every filter.
     #[serde(default)]
     pub click_imports: bool,
-    /// How many events are read at once from each connection.
+    /// How many events are read at once from each connection, at most 16.
     #[serde(default = "two")]
     #[schemars(range(min = 1))]
     pub max_parallel: u64,

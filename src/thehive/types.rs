@@ -43,9 +43,11 @@ impl ObservableTypes {
         !self.caseless.iter().any(|name| name == data_type)
     }
 
-    /// What makes an observable the same as another of its alert: its type, and its value as TheHive stores it.
+    /// What makes an observable the same as another of its alert: its type, and its value as TheHive stores it. Blanks around
+    /// it do not count, since a TheHive may take them off.
     #[must_use]
     pub fn key(&self, data_type: &str, data: &str) -> (String, String) {
+        let data = data.trim();
         let data = if self.is_case_sensitive(data_type) { data.to_owned() } else { data.to_lowercase() };
         (data_type.to_owned(), data)
     }
