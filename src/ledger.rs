@@ -73,6 +73,18 @@ impl Verdict {
         }
     }
 
+    /// Of several verdicts on one item the one with the lowest rank counts: failed, created, updated, unchanged, skipped.
+    #[must_use]
+    pub fn rank(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 0,
+            Self::Created => 1,
+            Self::Updated => 2,
+            Self::Unchanged => 3,
+            Self::Skipped(_) => 4,
+        }
+    }
+
     /// The rule or the reason, where there is one.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {

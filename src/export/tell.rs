@@ -220,22 +220,12 @@ fn became<'a>(mapped: &'a Mapped, outcome: &'a [Outcome]) -> HashMap<usize, (&'a
     for (attribute, outcome) in mapped.wanted.attributes.iter().zip(outcome) {
         for index in &attribute.from {
             let known = became.entry(*index).or_insert((attribute, outcome));
-            if rank(&outcome.0) < rank(&known.1.0) {
+            if outcome.0.rank() < known.1.0.rank() {
                 *known = (attribute, outcome);
             }
         }
     }
     became
-}
-
-fn rank(verdict: &Verdict) -> u8 {
-    match verdict {
-        Verdict::Failed(_) => 0,
-        Verdict::Created => 1,
-        Verdict::Updated => 2,
-        Verdict::Unchanged => 3,
-        Verdict::Skipped(_) => 4,
-    }
 }
 
 /// How many attributes an event holds that are not deleted.

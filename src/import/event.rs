@@ -153,7 +153,7 @@ impl Reading<'_> {
                         places.iter().filter_map(|place| Some((*place, verdicts.get(*place)?.clone())))
                     });
                     let (place, verdict) =
-                        all.min_by_key(|(_, verdict)| rank(verdict)).unwrap_or((0, Verdict::Created));
+                        all.min_by_key(|(_, verdict)| verdict.rank()).unwrap_or((0, Verdict::Created));
                     let value =
                         || batch.observables.get(place).map_or_else(String::new, |one| part.run.shown(&one.data));
                     self.tally.note(Item::Attributes, verdict, 1, value);
@@ -351,17 +351,7 @@ fn is_deleted(row: &Row) -> bool {
 
 /// The first that applies of failed, created, updated, unchanged, skipped.
 fn worst(verdicts: impl Iterator<Item = Verdict>) -> Option<Verdict> {
-    verdicts.min_by_key(rank)
-}
-
-fn rank(verdict: &Verdict) -> u8 {
-    match verdict {
-        Verdict::Failed(_) => 0,
-        Verdict::Created => 1,
-        Verdict::Updated => 2,
-        Verdict::Unchanged => 3,
-        Verdict::Skipped(_) => 4,
-    }
+    verdicts.min_by_key(Verdict::rank)
 }
 
 /// Says that an event has more attributes than are wanted.
