@@ -214,7 +214,7 @@ impl One<'_> {
     }
 }
 
-/// What each observable became. One that became several attributes takes the first verdict of [`rank`].
+/// What each observable became. One that became several attributes takes the first verdict of [`Verdict::rank`].
 fn became<'a>(mapped: &'a Mapped, outcome: &'a [Outcome]) -> HashMap<usize, (&'a WantedAttribute, &'a Outcome)> {
     let mut became: HashMap<usize, (&WantedAttribute, &Outcome)> = HashMap::new();
     for (attribute, outcome) in mapped.wanted.attributes.iter().zip(outcome) {
