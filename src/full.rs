@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cortex::report::Artifact;
+use crate::http::Told;
 use crate::ledger::{Item, Ledger, Verdict};
 use crate::secret::Scrubber;
 pub use found::{LookUp, Match};
@@ -38,6 +39,9 @@ pub struct Full {
     pub ledger: Ledger,
     /// HTTP requests sent in all, those to TheHive included.
     pub requests: u64,
+    /// How many questions were put again in all, by what had gone wrong, such as `429` or `broken connection`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub retries: BTreeMap<String, u64>,
     /// One part for each MISP connection that took part, in the order of the configuration.
     pub connections: Vec<Part>,
     /// Import only: the alerts that were made of the events.
@@ -68,6 +72,9 @@ pub struct Part {
     pub ledger: Ledger,
     /// HTTP requests sent.
     pub requests: u64,
+    /// How many of them were questions put again, by what had gone wrong, such as `429` or `broken connection`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub retries: BTreeMap<String, u64>,
     /// Seconds spent.
     pub seconds: f64,
     /// Why this connection's work stopped, if it did.
@@ -196,11 +203,6 @@ impl Run {
         PartOf { run: self.clone(), index: draft.full.connections.len() - 1 }
     }
 
-    /// Counts a request.
-    pub fn request(&self) {
-        self.draft().full.requests += 1;
-    }
-
     /// Says that a write begins or ends. Until it ends, nobody knows what it changed.
     pub fn writes(&self, begins: bool) {
         let writing = &mut self.draft().writing;
@@ -210,6 +212,28 @@ impl Run {
     /// Remembers that something was changed outside.
     pub fn wrote(&self) {
         self.draft().wrote = true;
+    }
+}
+
+impl Told for Run {
+    fn request(&self) {
+        self.draft().full.requests += 1;
+    }
+
+    fn again(&self, why: &str) {
+        *self.draft().full.retries.entry(why.to_owned()).or_default() += 1;
+    }
+}
+
+impl Told for PartOf {
+    fn request(&self) {
+        self.run.request();
+        self.with(|part| part.requests += 1);
+    }
+
+    fn again(&self, why: &str) {
+        self.run.again(why);
+        self.with(|part| *part.retries.entry(why.to_owned()).or_default() += 1);
     }
 }
 
@@ -261,12 +285,6 @@ impl PartOf {
             plain @ (Verdict::Created | Verdict::Updated | Verdict::Unchanged) => plain.clone(),
         };
         self.with(|part| part.ledger.record(item, &verdict, number));
-    }
-
-    /// Counts a request to this connection.
-    pub fn request(&self) {
-        self.run.request();
-        self.with(|part| part.requests += 1);
     }
 
     /// Adds a warning to this connection, once.

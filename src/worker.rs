@@ -196,15 +196,20 @@ fn describe(cause: &(dyn Any + Send), place: &Mutex<String>) -> String {
 }
 
 fn job<W: Worker>(place: &Place, run: &Run, sender: &Sender<Note>) -> Result<()> {
-    started::<W>(place.read()?, run, |clock| {
+    started::<W>(place.read()?, Some(place), run, |clock| {
         drop(sender.send(Note::Clock(clock)));
         clock
     })
 }
 
-fn started<W: Worker>(raw: Value, run: &Run, on_clock: impl FnOnce(Clock) -> Clock) -> Result<()> {
+fn started<W: Worker>(
+    raw: Value,
+    place: Option<&Place>,
+    run: &Run,
+    on_clock: impl FnOnce(Clock) -> Clock,
+) -> Result<()> {
     run.learn(Scrubber::of_job(&raw));
-    let job = Job::new(raw, W::DATA_TYPES)?;
+    let job = Job::new(raw, W::DATA_TYPES)?.at(place);
     job.check_markings()?;
     let (config, warnings) = config::read::<W::Config>(&job.config, Table::Configuration)?;
     warnings.into_iter().for_each(|warning| run.warn(warning));
@@ -223,7 +228,7 @@ pub fn report_at_once<W: Worker>(job: Value) -> Value {
 #[must_use]
 pub fn report_by<W: Worker>(job: Value, clock: fn(Clock) -> Clock) -> Value {
     let run = Run::default();
-    let result = started::<W>(job, &run, clock);
+    let result = started::<W>(job, None, &run, clock);
     let report = conclude::<W>(std::mem::take(&mut run.draft()), End::Finished(result));
     report.render(&run.scrubber())
 }

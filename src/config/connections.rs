@@ -26,6 +26,9 @@ pub struct Connections {
     /// A file with further certificates to trust (PEM), one for all servers or one for each.
     #[serde(default)]
     pub cert_path: Vec<Option<String>>,
+    /// A file with the client certificate and its private key (PEM) that a server asks for, one for all servers or one for each.
+    #[serde(default)]
+    pub client_cert_path: Vec<Option<String>>,
     /// Check the servers' certificates. Switched off, every report carries a warning.
     #[serde(default = "yes")]
     pub cert_check: bool,
@@ -69,6 +72,36 @@ pub struct Connection {
     pub target: Target,
     /// What it is for.
     pub purpose: Purpose,
+    /// How its server is reached.
+    pub access: Access,
+}
+
+/// How a server is reached.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Further certificates to trust, a PEM file.
+    pub cert_path: Option<PathBuf>,
+    /// Our own certificate and its private key, a PEM file.
+    pub client_cert_path: Option<PathBuf>,
+    /// False if the server's certificate is not checked.
+    pub cert_check: bool,
+    /// The connection's own choice of a proxy; none if Cortex's or the environment's holds.
+    pub proxy: Option<OwnProxy>,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self { cert_path: None, client_cert_path: None, cert_check: true, proxy: None }
+    }
+}
+
+/// A connection's own choice of a proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnProxy {
+    /// None: straight to the server.
+    Direct,
+    /// Through the proxy of this URL, which may carry a user and a password.
+    Through(Secret),
 }
 
 /// Where a connection leads.
@@ -80,10 +113,6 @@ pub enum Target {
         url: Url,
         /// The API key.
         key: Secret,
-        /// Further certificates to trust, a PEM file.
-        cert_path: Option<PathBuf>,
-        /// False if certificates are not checked.
-        cert_check: bool,
     },
     /// A MISP feed in a folder.
     Feed {
@@ -158,7 +187,12 @@ impl Connections {
                  they need the same number, one for each connection"
             );
         }
-        for (item, length) in [("purpose", self.purpose.len()), ("cert_path", self.cert_path.len())] {
+        let lists = [
+            ("purpose", self.purpose.len()),
+            ("cert_path", self.cert_path.len()),
+            ("client_cert_path", self.client_cert_path.len()),
+        ];
+        for (item, length) in lists {
             ensure!(
                 [0, 1, names].contains(&length),
                 "configuration items \"name\" and \"{item}\" have {names} and {length} elements: \
@@ -191,14 +225,18 @@ impl Connections {
         } else {
             let url = server_url(&url).map_err(wrong)?;
             let remedy = "give the API key of the MISP user, or \"-\" if the connection is a feed";
-            self.server(index, url, key.ok_or_else(|| empty("key", remedy))?)
+            Target::Server { url, key: key.ok_or_else(|| empty("key", remedy))? }
         };
-        Ok(Connection { name, target, purpose: self.purpose(index) })
+        Ok(Connection { name, target, purpose: self.purpose(index), access: self.access(index) })
     }
 
-    fn server(&self, index: usize, url: Url, key: Secret) -> Target {
-        let cert_path = of_position(&self.cert_path, index).map(PathBuf::from);
-        Target::Server { url, key, cert_path, cert_check: self.cert_check }
+    fn access(&self, index: usize) -> Access {
+        Access {
+            cert_path: of_position(&self.cert_path, index).map(PathBuf::from),
+            client_cert_path: of_position(&self.client_cert_path, index).map(PathBuf::from),
+            cert_check: self.cert_check,
+            proxy: None,
+        }
     }
 
     fn purpose(&self, index: usize) -> Purpose {
@@ -252,13 +290,13 @@ pub fn thehive_url(text: &str) -> Result<Url> {
 }
 
 fn warnings(connection: &Connection) -> Vec<String> {
-    let Target::Server { url, cert_check, .. } = &connection.target else { return Vec::new() };
+    let Target::Server { url, .. } = &connection.target else { return Vec::new() };
     let name = &connection.name;
     let mut warnings = Vec::new();
     if url.scheme() == "http" {
         warnings.push(format!("connection \"{name}\" sends its API key unencrypted: use https in \"url\""));
     }
-    if !cert_check {
+    if !connection.access.cert_check {
         warnings
             .push(format!("connection \"{name}\": the server's certificate is not checked (\"cert_check\" is false)"));
     }

@@ -106,6 +106,8 @@ pub struct Job {
     pub parameters: Map<String, Value>,
     /// The worker's configuration.
     pub config: Map<String, Value>,
+    /// The job folder, if it has one.
+    pub folder: Option<PathBuf>,
 }
 
 impl Job {
@@ -134,7 +136,18 @@ impl Job {
             parameters: table(&mut job, "parameters")?,
             config: table(&mut job, "config")?,
             data_type,
+            folder: None,
         })
+    }
+
+    /// The same job, in the folder that it came from.
+    #[must_use]
+    pub fn at(self, place: Option<&Place>) -> Self {
+        let folder = match place {
+            Some(Place::Folder(folder)) => Some(folder.clone()),
+            Some(Place::Streams(_)) | None => None,
+        };
+        Self { folder, ..self }
     }
 
     /// Refuses a job whose TLP or PAP is above what the administrator allows; Cortex itself does not check. The words

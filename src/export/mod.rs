@@ -100,7 +100,7 @@ impl Worker for Export {
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
         let ids = Ids::new(&config::instance(config.instance.as_deref(), config.thehive_url.as_deref())?);
         let overrides = config.settings.checked()?;
-        let network = Network::new(&config.limits, &job.config, clock, run.scrubber());
+        let network = Network::new(&config.limits, &job.config, job.folder.as_deref(), clock, run);
         let dry_run = config.dry_run || parameters.dry_run;
         let thehive = thehive(job, config, &network, run)?;
         let input = input(job, thehive.as_ref())?.cleaned(|text| run.clean(text));

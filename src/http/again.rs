@@ -7,6 +7,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use super::failure::{BROKE_OFF, Cause, Failure};
+use super::network::Told;
 use crate::time::Clock;
 
 /// How often a question is put.
@@ -14,39 +15,36 @@ const ATTEMPTS: u32 = 4;
 /// The first pause; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Does what asks and reads the answer, and does it again if the server was overloaded (429, 502, 503, 504), or if the
-/// connection or the answer broke off. After a 429 it waits as long as the server says (MISP: `X-Rate-Limit-Reset`, in
-/// seconds, `fixtures/wire/misp/291-ratelimit-5.json`).
-///
-/// # Errors
-/// The error of the last attempt.
-pub fn again<T>(clock: Clock, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
+/// See `Client::again`.
+pub(super) fn again<T>(clock: Clock, told: &dyn Told, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
     let mut attempt = 1;
     loop {
         let error = match ask() {
             Err(error) if attempt < ATTEMPTS => error,
             result => return result,
         };
-        let Some(pause) = pause(&error, attempt) else { return Err(error) };
+        let Some((pause, why)) = pause(&error, attempt) else { return Err(error) };
         if clock.left().is_some_and(|left| left <= pause) {
             return Err(error);
         }
         clock.pause(pause);
+        told.again(&why);
         attempt += 1;
     }
 }
 
-/// How long to wait before it may go better; none if it will not.
-fn pause(error: &anyhow::Error, attempt: u32) -> Option<Duration> {
+/// How long to wait before it may go better, and what went wrong in a word; none if it will not.
+fn pause(error: &anyhow::Error, attempt: u32) -> Option<(Duration, String)> {
     let next = jittered(PAUSE * 2u32.pow(attempt - 1));
     let Some(failure) = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()) else {
-        return format!("{error:#}").contains(BROKE_OFF).then_some(next);
+        return format!("{error:#}").contains(BROKE_OFF).then(|| (next, "broken answer".to_owned()));
     };
     match failure.cause {
         Cause::Refused { status: 429, wait, .. } => {
-            Some(wait.map_or(next, |seconds| Duration::from_secs(seconds.into()) + next))
+            Some((wait.map_or(next, |seconds| Duration::from_secs(seconds.into()) + next), "429".to_owned()))
         }
-        Cause::Refused { status: 502..=504, .. } | Cause::Broken(_) => Some(next),
+        Cause::Refused { status: status @ 502..=504, .. } => Some((next, status.to_string())),
+        Cause::Broken(_) => Some((next, "broken connection".to_owned())),
         Cause::Refused { .. }
         | Cause::Unreachable(_)
         | Cause::TooLarge(_)
@@ -105,8 +103,22 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use anyhow::anyhow;
     use serde_json::Value;
+
+    /// Counts what it is told.
+    #[derive(Default)]
+    struct Counter(AtomicU32);
+
+    impl Told for Counter {
+        fn request(&self) {}
+
+        fn again(&self, _: &str) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 
     fn refused(status: u16, wait: Option<u32>) -> anyhow::Error {
         let (kind, message, errors) = (Box::default(), "no".to_owned(), Box::new(Value::Null));
@@ -116,11 +128,13 @@ mod tests {
 
     fn attempts(error: impl Fn() -> anyhow::Error) -> u32 {
         let mut attempts = 0;
-        let failed = again::<()>(Clock::start(0).without_waiting(), || {
+        let told = Counter::default();
+        let failed = again::<()>(Clock::start(0).without_waiting(), &told, || {
             attempts += 1;
             Err(error())
         });
         assert!(failed.is_err());
+        assert_eq!(told.0.into_inner(), attempts - 1);
         attempts
     }
 
@@ -141,7 +155,7 @@ mod tests {
     #[test]
     fn the_second_attempt_may_do() {
         let mut attempts = 0;
-        let answer = again(Clock::start(0).without_waiting(), || {
+        let answer = again(Clock::start(0).without_waiting(), &Counter::default(), || {
             attempts += 1;
             if attempts == 1 { Err(refused(503, None)) } else { Ok(attempts) }
         });
@@ -152,7 +166,7 @@ mod tests {
     fn a_wait_beyond_the_deadline_is_not_begun() {
         let clock = Clock::until(Some(Duration::from_secs(60))).without_waiting();
         let mut attempts = 0;
-        drop(again::<()>(clock, || {
+        drop(again::<()>(clock, &Counter::default(), || {
             attempts += 1;
             Err(refused(429, Some(900)))
         }));

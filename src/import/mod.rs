@@ -128,7 +128,7 @@ impl Worker for Import {
         let (importing, more) = config.connections.chosen(Purpose::imports, "import", command.connection())?;
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
         let ids = Ids::new(&config::instance(config.instance.as_deref(), config.settings.thehive_url.as_deref())?);
-        let network = Network::new(&config.limits, &job.config, clock, run.scrubber());
+        let network = Network::new(&config.limits, &job.config, job.folder.as_deref(), clock, run);
         let is_click = matches!(command.asked, Asked::Value(_));
         let writes = !is_click || config.settings.click_imports;
         let desks = if writes { desks(config, &network, run)? } else { Vec::new() };

@@ -14,8 +14,9 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use url::Url;
 
+use crate::config::connections::Access;
 use crate::full::Run;
-use crate::http::{self, Cause, Client, Failure, Network, again};
+use crate::http::{self, Cause, Client, Failure, Network};
 use crate::markings::Scale;
 use crate::secret::Secret;
 pub use alerts::{ALERTS_PAGE, NewAlert, Procedure};
@@ -51,9 +52,8 @@ impl TheHive {
         let mut headers = vec![("authorization", Secret::new(&format!("Bearer {}", key.expose())))];
         headers.extend(organisation.map(|name| ("x-organisation", Secret::new(name))));
         let user_agent = format!("cortex-misp/{}", env!("CARGO_PKG_VERSION"));
-        let origin = http::Origin { url, headers, user_agent, cert_path: None, cert_check: true };
-        let run = run.clone();
-        let client = Client::new(&origin, network, Box::new(move || run.request()))?;
+        let origin = http::Origin { url, headers, user_agent, access: &Access::default() };
+        let client = Client::new(&origin, network, Box::new(run.clone()))?;
         Ok(Self {
             client,
             url: url.clone(),
@@ -72,7 +72,7 @@ impl TheHive {
         if let Some(login) = self.login.get() {
             return Ok(login);
         }
-        let (line, user) = again(self.client.clock(), || {
+        let (line, user) = self.client.again(|| {
             let answer = self.client.get("api/v1/user/current").map_err(explained)?;
             Ok((answer.line().to_owned(), answer.value()?))
         })?;
@@ -135,7 +135,7 @@ impl TheHive {
 
     /// TheHive 5 answers `api/v1/status/public`; TheHive 4 has no such route and answers `api/status`.
     fn version(&self) -> Result<String> {
-        let (line, status, path) = again(self.client.clock(), || {
+        let (line, status, path) = self.client.again(|| {
             let (answer, path) = match self.client.get("api/v1/status/public") {
                 Ok(answer) => (answer, ["version"].as_slice()),
                 Err(failure) if failure.status() == Some(404) => {

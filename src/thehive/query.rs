@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::wire::{Observable, Origin};
 use super::{TheHive, explained, is_id};
-use crate::http::{Answer, Failure, again};
+use crate::http::{Answer, Failure};
 use crate::json::{Each, Element, Source};
 
 /// Observables asked for at once.
@@ -55,7 +55,7 @@ impl TheHive {
     fn one_case(&self, mut operations: Vec<Value>, nothing: &str) -> Result<Value> {
         operations.push(json!({"_name": "page", "from": 0, "to": 1, "extraData": ["shareCount", "isOwner"]}));
         let operations = Value::from(operations);
-        let (line, mut cases) = again(self.client.clock(), || {
+        let (line, mut cases) = self.client.again(|| {
             let answer = self.query(&operations).map_err(|failure| match failure.status() {
                 Some(404) => failure.with_help(nothing).into(),
                 _ => explained(failure),
@@ -76,8 +76,7 @@ impl TheHive {
             {"_name": "alerts"},
             {"_name": "page", "from": 0, "to": ALERTS},
         ]);
-        let alerts: Vec<Element<Origin>> =
-            again(self.client.clock(), || self.query(&query).map_err(explained)?.read())?;
+        let alerts: Vec<Element<Origin>> = self.client.again(|| self.query(&query).map_err(explained)?.read())?;
         let good = |element| if let Element::Good(alert) = element { Some(alert) } else { None };
         Ok(alerts.into_iter().filter_map(good).take(ALERTS).collect())
     }
@@ -112,7 +111,7 @@ impl TheHive {
             query.push(json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]}));
             query.push(json!({"_name": "page", "from": from, "to": from + PAGE}));
             let query = Value::from(query);
-            let line = again(self.client.clock(), || {
+            let line = self.client.again(|| {
                 all.truncate(from);
                 let answer = self.query(&query).map_err(explained)?;
                 let line = answer.line().to_owned();
@@ -138,7 +137,7 @@ impl TheHive {
         let mut query = iocs(case);
         query.push(json!({"_name": "count"}));
         let query = Value::from(query);
-        let (line, count) = again(self.client.clock(), || {
+        let (line, count) = self.client.again(|| {
             let answer = self.query(&query).map_err(explained)?;
             Ok((answer.line().to_owned(), answer.value()?))
         })?;
@@ -147,7 +146,7 @@ impl TheHive {
 
     /// The objects of a list, of which a query may ask for so many.
     pub(super) fn list<T: DeserializeOwned>(&self, operations: Value, most: usize) -> Result<Vec<T>> {
-        again(self.client.clock(), || {
+        self.client.again(|| {
             let answer = self.query(&operations).map_err(explained)?;
             let line = answer.line().to_owned();
             let mut all = Vec::new();

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use cortex_misp::config::Limits;
-use cortex_misp::config::connections::{Connection, Purpose, Target};
+use cortex_misp::config::connections::{Access, Connection, Purpose, Target};
 use cortex_misp::full::{Part, Run};
 use cortex_misp::http::Network;
 use cortex_misp::json::Element;
@@ -28,14 +28,15 @@ use crate::misp::{self as fake, Fake, World, key};
 fn open(target: Target) -> Misp {
     let limits = Limits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
     let run = Run::default();
-    let network = Network::new(&limits, &Map::new(), Clock::start(1).without_waiting(), run.scrubber());
-    let connection = Connection { name: "corp".to_owned(), target, purpose: Purpose::ImportOnly };
+    let network = Network::new(&limits, &Map::new(), None, Clock::start(1).without_waiting(), &run);
+    let connection =
+        Connection { name: "corp".to_owned(), target, purpose: Purpose::ImportOnly, access: Access::default() };
     Misp::open(&connection, &network, &run.open(Part::default())).unwrap()
 }
 
 fn server(fake: &Fake) -> Misp {
     let url = Url::parse(&format!("{}/", fake.url())).unwrap();
-    open(Target::Server { url, key: Secret::new(&key("admin")), cert_path: None, cert_check: true })
+    open(Target::Server { url, key: Secret::new(&key("admin")) })
 }
 
 fn feed(folder: &Path) -> Misp {

@@ -23,7 +23,7 @@ use crate::thehive::{Fake, KEY, Version, World};
 fn open_as(fake: &Fake, key: &str, organisation: Option<&str>) -> TheHive {
     let limits = Limits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
     let clock = Clock::until(Some(Duration::from_secs(60))).without_waiting();
-    let network = Network::new(&limits, &Map::new(), clock, Run::default().scrubber());
+    let network = Network::new(&limits, &Map::new(), None, clock, &Run::default());
     let url = Url::parse(&format!("{}/", fake.url())).unwrap();
     TheHive::open(&url, &Secret::new(key), organisation, &network, &Run::default()).unwrap()
 }

@@ -25,6 +25,7 @@ fn command(data_type: &str, data: &str, parameters: &Parameters) -> Result<Comma
         pap: 2,
         parameters: Map::new(),
         config: Map::new(),
+        folder: None,
     };
     Command::new(&job, parameters, &connections(), 1_000_000_000).map_err(|error| error.to_string())
 }

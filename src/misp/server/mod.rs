@@ -44,29 +44,27 @@ impl Server {
     /// # Errors
     /// A certificate file that cannot be read, a key that no header can carry.
     pub fn open(connection: &Connection, network: &Network, part: &PartOf) -> Result<Self> {
-        let Target::Server { url, key, cert_path, cert_check } = &connection.target else {
+        let Target::Server { url, key } = &connection.target else {
             bail!("connection \"{}\" is no server", connection.name)
         };
         let origin = Origin {
             url,
             headers: vec![("authorization", key.clone())],
             user_agent: format!("MISP-cortex-misp/{}", env!("CARGO_PKG_VERSION")),
-            cert_path: cert_path.as_deref(),
-            cert_check: *cert_check,
+            access: &connection.access,
         };
-        let part = part.clone();
-        let client = Client::new(&origin, network, Box::new(move || part.request()))?;
+        let client = Client::new(&origin, network, Box::new(part.clone()))?;
         Ok(Self { client, url: url.clone(), me: OnceLock::new() })
     }
 
     /// A question by GET, asked again where that may help.
     fn get<T>(&self, path: &str, mut read: impl FnMut(Answer) -> Result<T>) -> Result<T> {
-        http::again(self.client.clock(), || read(self.client.get(path).map_err(explained)?))
+        self.client.again(|| read(self.client.get(path).map_err(explained)?))
     }
 
     /// A question by POST, asked again where that may help.
     fn ask<T>(&self, path: &str, body: &Value, mut read: impl FnMut(Answer) -> Result<T>) -> Result<T> {
-        http::again(self.client.clock(), || read(self.client.post(path, body).map_err(explained)?))
+        self.client.again(|| read(self.client.post(path, body).map_err(explained)?))
     }
 
     /// The version: the cheapest question that needs a good key.

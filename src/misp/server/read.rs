@@ -174,7 +174,7 @@ impl Server {
             Some(404) => failure.with_help("MISP does not hold the file, or does not show it").into(),
             _ => explained(failure),
         };
-        http::again(self.client.clock(), || self.client.file(&path, most).map_err(told))
+        self.client.again(|| self.client.file(&path, most).map_err(told))
     }
 }
 

@@ -1,0 +1,136 @@
+//! An answer: its status and headers, what a refusal says, and its body, read as a stream or as a whole within bounds.
+
+use std::io::{self, Read};
+
+use anyhow::{Context, Result};
+use reqwest::blocking;
+use reqwest::header::{CONTENT_TYPE, LOCATION};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::failure::{BROKE_OFF, Cause, Failure, chain, plain, unescaped};
+use super::network::Network;
+use crate::json::LARGEST_ELEMENT;
+use crate::time::Clock;
+
+/// The largest answer that is read as one value, in bytes.
+pub(super) const LARGEST_VALUE: u64 = 4 << 20;
+/// How much of a refusal is read, in bytes.
+const LARGEST_REFUSAL: u64 = 1 << 20;
+
+/// A good answer whose body has not been read yet.
+pub struct Answer {
+    pub(super) line: String,
+    pub(super) network: Network,
+    pub(super) response: blocking::Response,
+}
+
+impl Answer {
+    pub(super) fn good(self) -> Result<Self, Cause> {
+        let status = self.response.status();
+        if status.is_redirection() {
+            return Err(Cause::Redirected { status: status.as_u16(), to: self.said(&self.header(LOCATION.as_str())) });
+        }
+        if !status.is_success() {
+            return Err(self.refused());
+        }
+        Ok(self)
+    }
+
+    pub(super) fn json(self) -> Result<Self, Failure> {
+        let kind = self.header(CONTENT_TYPE.as_str());
+        if kind.to_ascii_lowercase().contains("json") {
+            return Ok(self);
+        }
+        Err(Failure::new(self.line.clone(), Cause::NotJson(self.said(&kind))))
+    }
+
+    pub(super) fn bytes(self, most: u64) -> Result<Vec<u8>, Failure> {
+        let (line, network) = (self.line.clone(), self.network.clone());
+        let fail = |cause| Failure::new(line.clone(), cause);
+        // What a server says of the length spares reading all that is allowed of what is too large.
+        if self.response.content_length().is_some_and(|length| length > most) {
+            return Err(fail(Cause::TooLarge(most)));
+        }
+        let mut bytes = Vec::new();
+        let mut body = self.body().take(most.saturating_add(1));
+        let read = body.read_to_end(&mut bytes);
+        read.map_err(|error| fail(Cause::Broken(network.scrubber.clean(&error.to_string()))))?;
+        if bytes.len() as u64 > most { Err(fail(Cause::TooLarge(most))) } else { Ok(bytes) }
+    }
+
+    /// A server's own words, without a key that it may repeat; only then may they be cut.
+    fn said(&self, words: &str) -> String {
+        self.network.said(words)
+    }
+
+    fn refused(self) -> Cause {
+        let status = self.response.status().as_u16();
+        let location = Some(self.header(LOCATION.as_str())).filter(|location| !location.is_empty()).map(Into::into);
+        let wait = ["x-rate-limit-reset", "retry-after"].iter().find_map(|name| self.header(name).trim().parse().ok());
+        let network = self.network.clone();
+        let mut text = Vec::new();
+        drop(self.body().take(LARGEST_REFUSAL).read_to_end(&mut text));
+        let said: Value = serde_json::from_slice(&text).unwrap_or_default();
+        let kind = said.get("type").and_then(Value::as_str).unwrap_or_default();
+        let message = said.get("message").and_then(Value::as_str).map_or_else(|| plain(&text), unescaped);
+        let errors = network.scrubber.clean_foreign(said.get("errors").cloned().unwrap_or_default());
+        let (kind, message) = (network.said(kind).into(), network.said(&message));
+        Cause::Refused { status, kind, message, errors: Box::new(errors), location, wait }
+    }
+
+    /// A header, or the empty text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> String {
+        self.response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    }
+
+    /// The body, as a stream that ends with an error at the deadline.
+    #[must_use]
+    pub fn body(self) -> Body {
+        Body { clock: self.network.clock, response: self.response }
+    }
+
+    /// The whole body as one value.
+    ///
+    /// # Errors
+    /// That it broke off, is too large, or is no JSON.
+    pub fn value(self) -> Result<Value> {
+        let line = self.line.clone();
+        let body = self.body().take(LARGEST_VALUE);
+        serde_json::from_reader(io::BufReader::new(body)).with_context(|| format!("{line}: reading the answer"))
+    }
+
+    /// What a type takes of the body; the rest is passed over.
+    ///
+    /// # Errors
+    /// That it broke off, is too large, or is no JSON of that shape.
+    pub fn read<T: DeserializeOwned>(self) -> Result<T> {
+        let line = self.line.clone();
+        let body = self.body().take(LARGEST_ELEMENT);
+        serde_json::from_reader(io::BufReader::new(body)).with_context(|| format!("{line}: reading the answer"))
+    }
+
+    /// What was asked, for messages: `GET https://misp.example.org/servers/getVersion`.
+    #[must_use]
+    pub fn line(&self) -> &str {
+        &self.line
+    }
+}
+
+/// The body of an answer.
+pub struct Body {
+    clock: Clock,
+    response: blocking::Response,
+}
+
+impl Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.clock.is_over() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the deadline of the run has passed"));
+        }
+        self.response
+            .read(buffer)
+            .map_err(|error| io::Error::new(error.kind(), format!("{BROKE_OFF}: {}", chain(&error))))
+    }
+}
