@@ -1,6 +1,7 @@
 //! `full`: the body of every report. A run writes into it while it works ([`Run`]), so that whatever ends the run,
 //! a complete report of what was done so far can be given.
 
+mod draft;
 mod found;
 mod lines;
 
@@ -10,10 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::cortex::report::Artifact;
+use crate::cortex::report::{Artifact, Operation};
 use crate::http::Told;
 use crate::ledger::{Item, Ledger, Verdict};
 use crate::secret::Scrubber;
+pub use draft::{Draft, Side};
 pub use found::{LookUp, Match};
 pub use lines::{Alert, AlertObservable, EventLine, ObservableLine, RetractionLine};
 
@@ -122,23 +124,6 @@ pub enum Kind {
     Feed,
 }
 
-/// A report under construction: `full` beside what stands next to it in a report.
-#[derive(Debug, Default)]
-pub struct Draft {
-    /// The body.
-    pub full: Full,
-    /// IOCs for the analyst to import (analyzer only).
-    pub artifacts: Vec<Artifact>,
-    /// Operations that TheHive is asked to do (responder only).
-    pub operations: Vec<crate::cortex::report::Operation>,
-    /// True once anything was changed anywhere.
-    pub wrote: bool,
-    /// Writes under way, of which nobody knows yet what they changed.
-    pub writing: u32,
-    /// The connections (by index) whose work is over, well or badly.
-    pub ended: Vec<bool>,
-}
-
 /// The first elements of a list are shown; of the rest the report gives the number.
 pub const SHOWN_FAILURES: usize = 20;
 /// Events and observables shown for each connection.
@@ -199,14 +184,8 @@ impl Run {
     pub fn open(&self, part: Part) -> PartOf {
         let mut draft = self.draft();
         draft.full.connections.push(part);
-        draft.ended.push(false);
+        draft.sides.push(Side::default());
         PartOf { run: self.clone(), index: draft.full.connections.len() - 1 }
-    }
-
-    /// Says that a write begins or ends. Until it ends, nobody knows what it changed.
-    pub fn writes(&self, begins: bool) {
-        let writing = &mut self.draft().writing;
-        *writing = if begins { *writing + 1 } else { writing.saturating_sub(1) };
     }
 
     /// Remembers that something was changed outside.
@@ -264,6 +243,29 @@ impl PartOf {
         draft.full.connections.get(self.index).map(|part| part.name.clone()).unwrap_or_default()
     }
 
+    /// Says that a write to this connection, or of what came from it, begins or ends. Until it ends, nobody knows what it
+    /// changed.
+    pub fn writes(&self, begins: bool) {
+        if let Some(side) = self.run.draft().sides.get_mut(self.index) {
+            side.writing = if begins { side.writing + 1 } else { side.writing.saturating_sub(1) };
+        }
+    }
+
+    /// Asks TheHive for an operation.
+    pub fn operate(&self, operation: Operation) {
+        if let Some(side) = self.run.draft().sides.get_mut(self.index) {
+            side.operations.push(operation);
+        }
+    }
+
+    /// Offers IOCs as artifacts, and shows the alert that they are of; what is too much is counted, `cut` of it already.
+    pub fn show_alert(&self, alert: Alert, artifacts: Vec<Artifact>, cut: u64) {
+        let mut draft = self.run.draft();
+        draft.leave_out("artifacts", cut);
+        artifacts.into_iter().for_each(|artifact| draft.offer(self.index, artifact));
+        draft.show_alert(self.index, alert);
+    }
+
     /// Changes the part.
     pub fn with(&self, change: impl FnOnce(&mut Part)) {
         if let Some(part) = self.run.draft().full.connections.get_mut(self.index) {
@@ -312,9 +314,7 @@ impl PartOf {
 
     /// Counts elements of a list that the report leaves out.
     pub fn leave_out(&self, list: &str, number: u64) {
-        if number > 0 {
-            *self.run.draft().full.left_out.entry(list.to_owned()).or_default() += number;
-        }
+        self.run.draft().leave_out(list, number);
     }
 
     /// Shows an observable; of those beyond the first the report gives the number.
@@ -361,8 +361,8 @@ impl PartOf {
             part.ledger.settle(error.as_deref().unwrap_or("not reached"));
             part.error = error;
         });
-        if let Some(ended) = self.run.draft().ended.get_mut(self.index) {
-            *ended = true;
+        if let Some(side) = self.run.draft().sides.get_mut(self.index) {
+            side.has_ended = true;
         }
     }
 }

@@ -2,12 +2,13 @@
 //! report is given: the work runs on its own thread and writes into [`Run`], which this thread can read at any time.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -18,7 +19,7 @@ use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::config::connections::Connection;
+use crate::config::own::Configured;
 use crate::config::{self, Limits, Table};
 use crate::cortex::job::{Job, Place};
 use crate::cortex::report::{self, Report, Taxonomy};
@@ -246,20 +247,21 @@ fn conclude<W: Worker>(mut draft: Draft, end: End) -> Report {
         End::Stopped(reason) => Some(reason.to_owned()),
     };
     let full = &mut draft.full;
-    let mut is_writing = draft.writing > 0;
-    for (part, _) in full.connections.iter_mut().zip(&draft.ended).filter(|(_, ended)| !**ended) {
+    let is_writing = draft.sides.iter().any(|side| side.writing > 0);
+    for (part, side) in full.connections.iter_mut().zip(&draft.sides).filter(|(_, side)| !side.has_ended) {
         let reason = stop.as_deref().unwrap_or("the run ended before");
-        // Only the first that has not ended was at work.
-        let word = if std::mem::take(&mut is_writing) { "not verified" } else { "not reached" };
+        let word = if side.writing > 0 { "not verified" } else { "not reached" };
         part.ledger.settle(&format!("{word}: {reason}"));
         part.error = part.error.take().or_else(|| Some(reason.to_owned()));
     }
+    let (artifacts, operations) = draft.gathered();
+    let full = &mut draft.full;
     full.connections.iter().for_each(|part| full.ledger.add(&part.ledger));
     let failures = failures(full, stop);
     let achieved =
         full.connections.iter().any(|part| part.error.is_none() && part.ledger.counts().all(|(_, c)| c.failed == 0));
     let achieved = achieved || full.ledger.counts().any(|(_, count)| count.done() > 0);
-    if !failures.is_empty() && !draft.wrote && draft.writing == 0 && !achieved {
+    if !failures.is_empty() && !draft.wrote && !is_writing && !achieved {
         return Report::Failure { message: failure_message(full, &failures) };
     }
     let sentence = W::message(full);
@@ -268,7 +270,7 @@ fn conclude<W: Worker>(mut draft: Draft, end: End) -> Report {
         failures => format!("INCOMPLETE: {sentence}. {}", named(full, failures)),
     };
     let taxonomies = W::taxonomies(full);
-    Report::Success { full: draft.full.into(), taxonomies, artifacts: draft.artifacts, operations: draft.operations }
+    Report::Success { full: draft.full.into(), taxonomies, artifacts, operations }
 }
 
 /// Everything that went wrong, in words: what stopped the run, what stopped a connection, what failed singly.
@@ -307,26 +309,48 @@ pub fn line(error: &anyhow::Error) -> String {
     format!("{error:#}")
 }
 
-/// Works on the connections one after the other. Each has a part of the report, open from the beginning, with a line for
-/// each kind of item and how many of them are known already; what goes wrong with one stays there.
-pub fn each(
-    connections: &[Connection],
+/// Connections that are worked on at the same time.
+const AT_ONCE: usize = 8;
+
+/// Works on the connections, several at the same time, so that one that hangs keeps no other waiting. Each has a part of
+/// the report, open from the beginning, with a line for each kind of item and how many of them are known already; what
+/// goes wrong with one stays there.
+pub fn each<C: Sync>(
+    connections: &[Configured<C>],
     items: &[(Item, usize)],
     clock: Clock,
     run: &Run,
-    work: impl Fn(&Connection, &PartOf) -> Result<()>,
+    work: impl Fn(&Configured<C>, &PartOf) -> Result<()> + Sync,
 ) {
-    let open = |connection: &Connection| {
+    let open = |Configured { connection, .. }: &Configured<C>| {
         let mut ledger = Ledger::default();
         items.iter().for_each(|(item, known)| ledger.fetched(*item, *known as u64));
         let (name, url) = (connection.name.clone(), connection.url().to_string());
         run.open(Part { name, url, kind: Misp::kind(connection), ledger, ..Part::default() })
     };
     let parts: Vec<_> = connections.iter().map(open).collect();
-    for (connection, part) in connections.iter().zip(&parts) {
+    let one = |(connection, part): (&Configured<C>, &PartOf)| {
         let started = clock.seconds();
         let ended = work(connection, part);
         part.with(|part| part.seconds = clock.seconds() - started);
         part.end(ended.err().map(|error| line(&error)));
+    };
+    if let ([connection], [part]) = (connections, parts.as_slice()) {
+        return one((connection, part));
     }
+    let next = AtomicUsize::new(0);
+    let several = || {
+        let number = || next.fetch_add(1, Ordering::Relaxed);
+        while let Some(work) = Some(number()).and_then(|number| connections.get(number).zip(parts.get(number))) {
+            one(work);
+        }
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = connections.iter().take(AT_ONCE).map(|_| scope.spawn(several)).collect();
+        // A panic is passed on with its cause, once the others are done.
+        let ended: Vec<_> = threads.into_iter().map(ScopedJoinHandle::join).collect();
+        if let Some(cause) = ended.into_iter().find_map(Result::err) {
+            resume_unwind(cause);
+        }
+    });
 }

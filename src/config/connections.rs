@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use url::Url;
 
+use super::organisations::Organisations;
+use super::own::{self, Own};
 use crate::secret::Secret;
 
 /// The items that declare connections. Their names are those of the public MISP analyzer, whose values an organisation
@@ -32,6 +35,12 @@ pub struct Connections {
     /// Check the servers' certificates. Switched off, every report carries a warning.
     #[serde(default = "yes")]
     pub cert_check: bool,
+    /// What holds for one connection alone: a JSON object for each, with its `name` and options of this table, such as `{"name": "partner", "max_age_days": 7, "proxy": "http://proxy:3128"}`. Also `purpose`, `cert_check` and `proxy` (a URL, or `direct`).
+    #[serde(default)]
+    pub connection_settings: Vec<own::Settings>,
+    /// Which TheHive organisations may use the connections.
+    #[serde(flatten)]
+    pub organisations: Organisations,
 }
 
 fn yes() -> bool {
@@ -74,6 +83,8 @@ pub struct Connection {
     pub purpose: Purpose,
     /// How its server is reached.
     pub access: Access,
+    /// Options of the workers that it has of its own.
+    pub own: Map<String, Value>,
 }
 
 /// How a server is reached.
@@ -140,7 +151,9 @@ impl Connections {
     /// The first wrong element: item, position, what is wrong and what to do. Nothing may be sent anywhere then.
     pub fn checked(&self) -> Result<(Vec<Connection>, Vec<String>)> {
         self.check_lengths()?;
-        let connections: Vec<_> = (0..self.name.len()).map(|index| self.connection(index)).collect::<Result<_>>()?;
+        let own = own::of_each(&self.connection_settings, &self.name)?;
+        let connections = own.into_iter().enumerate().map(|(index, own)| self.connection(index, own));
+        let connections: Vec<_> = connections.collect::<Result<_>>()?;
         for (index, one) in connections.iter().enumerate() {
             if let Some(first) = connections.iter().take(index).position(|other| other.name == one.name) {
                 bail!(
@@ -202,7 +215,7 @@ impl Connections {
         Ok(())
     }
 
-    fn connection(&self, index: usize) -> Result<Connection> {
+    fn connection(&self, index: usize, own: Own) -> Result<Connection> {
         let position = index + 1;
         let empty =
             |item: &str, remedy: &str| anyhow!("configuration item \"{item}\": element {position} is empty: {remedy}");
@@ -227,15 +240,17 @@ impl Connections {
             let remedy = "give the API key of the MISP user, or \"-\" if the connection is a feed";
             Target::Server { url, key: key.ok_or_else(|| empty("key", remedy))? }
         };
-        Ok(Connection { name, target, purpose: self.purpose(index), access: self.access(index) })
+        let purpose = own.purpose.unwrap_or_else(|| self.purpose(index));
+        let access = self.access(index, own.cert_check, own.proxy);
+        Ok(Connection { name, target, purpose, access, own: own.options })
     }
 
-    fn access(&self, index: usize) -> Access {
+    fn access(&self, index: usize, cert_check: Option<bool>, proxy: Option<OwnProxy>) -> Access {
         Access {
             cert_path: of_position(&self.cert_path, index).map(PathBuf::from),
             client_cert_path: of_position(&self.client_cert_path, index).map(PathBuf::from),
-            cert_check: self.cert_check,
-            proxy: None,
+            cert_check: cert_check.unwrap_or(self.cert_check),
+            proxy,
         }
     }
 
@@ -323,7 +338,7 @@ fn narrowed(connections: Vec<Connection>, wanted: Option<&str>) -> Result<Vec<Co
 mod tests {
     use super::*;
     use crate::config::{Table, read};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn checked(config: Value) -> Result<(Vec<Connection>, Vec<String>), String> {
         let (lists, _) = read::<Connections>(config.as_object().unwrap(), Table::Configuration)

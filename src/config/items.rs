@@ -36,6 +36,8 @@ pub enum Kind {
     },
     /// True or false.
     Boolean,
+    /// An object with members of its own, or the text of one.
+    Object,
     /// One of these words.
     Choice(Vec<String>),
 }
@@ -48,6 +50,7 @@ impl Kind {
             Self::Text => "a text".to_owned(),
             Self::Number { least } => format!("a whole number from {least}"),
             Self::Boolean => "true or false".to_owned(),
+            Self::Object => "a JSON object, such as {\"name\": \"partner\", \"max_age_days\": 7},".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
         }
     }
@@ -93,6 +96,9 @@ fn alternatives(value: &Value) -> impl Iterator<Item = &Value> {
 fn kind(value: &Value) -> Kind {
     if has_type(value, "boolean") {
         return Kind::Boolean;
+    }
+    if has_type(value, "object") {
+        return Kind::Object;
     }
     if has_type(value, "integer") {
         return Kind::Number { least: value.get("minimum").and_then(Value::as_u64).unwrap_or(0) };

@@ -150,6 +150,12 @@ impl Job {
         Self { folder, ..self }
     }
 
+    /// The organisation of TheHive that it runs for, as TheHive says (its `parameters.organisation`).
+    #[must_use]
+    pub fn organisation(&self) -> Option<&str> {
+        self.parameters.get("organisation").and_then(Value::as_str)
+    }
+
     /// Refuses a job whose TLP or PAP is above what the administrator allows; Cortex itself does not check. The words
     /// are those of cortexutils. A `tlp` of 4 in the data is RED: Cortex's own scale ends at 3.
     ///

@@ -43,7 +43,7 @@ fn item(spec: &Spec) -> Value {
         "name": spec.name,
         "description": spec.description,
         "type": match spec.kind {
-            Kind::Text | Kind::Choice(_) => "string",
+            Kind::Text | Kind::Choice(_) | Kind::Object => "string",
             Kind::Number { .. } => "number",
             Kind::Boolean => "boolean",
         },

@@ -17,14 +17,13 @@ mod tell;
 pub mod wanted;
 mod writing;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use url::Url;
 
-use crate::config::connections::{self, Connection, Connections, Purpose};
-use crate::config::{self, Limits, Table};
+use crate::config::connections::{self, Connections, Purpose};
+use crate::config::{self, Limits, Table, own};
 use crate::cortex::job::Job;
 use crate::cortex::report::Taxonomy;
 use crate::full::{Full, Part, Run};
@@ -97,27 +96,28 @@ impl Worker for Export {
         let (parameters, warnings) = config::read::<Parameters>(&job.parameters, Table::Parameters)?;
         let (exporting, more) =
             config.connections.chosen(Purpose::exports, "export", parameters.connection.as_deref())?;
+        let exporting = checked(own::configured(exporting, &job.config, config)?)?;
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
         let ids = Ids::new(&config::instance(config.instance.as_deref(), config.thehive_url.as_deref())?);
-        let overrides = config.settings.checked()?;
         let network = Network::new(&config.limits, &job.config, job.folder.as_deref(), clock, run);
         let dry_run = config.dry_run || parameters.dry_run;
         let thehive = thehive(job, config, &network, run)?;
         let input = input(job, thehive.as_ref())?.cleaned(|text| run.clean(text));
         let exporting = addressed(exporting, &input, parameters.connection.as_deref())?;
+        let exporting = allowed(exporting, job.organisation(), run)?;
         run.draft().full.dry_run = dry_run;
         run.draft().full.case = Some(subject(&input));
         input.warnings.iter().for_each(|warning| run.warn(warning.clone()));
         let url = config.thehive_url.as_deref().map(connections::thehive_url).transpose()?;
         let url = url.map(|url| page(&url, &input));
         let items = [(Item::Observables, input.observables.len())];
-        worker::each(&exporting, &items, clock, run, |connection, part| {
+        worker::each(&exporting, &items, clock, run, |own::Configured { connection, config }, part| {
             let one = One {
                 connection,
                 network: &network,
                 ids: &ids,
                 settings: &config.settings,
-                overrides: &overrides,
+                overrides: &config.settings.checked()?,
                 input: &input,
                 thehive: thehive.as_ref(),
                 url: url.as_deref(),
@@ -138,16 +138,17 @@ impl Worker for Export {
     }
 }
 
+type Configured = own::Configured<Config>;
+
 /// TheHive, if it may be asked.
 fn thehive(job: &Job, config: &Config, network: &Network, run: &Run) -> Result<Option<TheHive>> {
-    let organisation = job.parameters.get("organisation").and_then(Value::as_str);
     match (&config.thehive_url, &config.thehive_key) {
         (Some(url), Some(key)) => {
             let url = connections::thehive_url(url)?;
             if url.scheme() == "http" {
                 run.warn("TheHive's API key is sent unencrypted: use https in \"thehive_url\"");
             }
-            TheHive::open(&url, key, organisation, network, run).map(Some)
+            TheHive::open(&url, key, job.organisation(), network, run).map(Some)
         }
         (None, Some(_)) => {
             bail!("configuration item \"thehive_key\" is set and \"thehive_url\" is not: set both, or none")
@@ -172,22 +173,48 @@ fn input(job: &Job, thehive: Option<&TheHive>) -> Result<Input> {
     }
 }
 
+/// Connections whose options are right.
+fn checked(connections: Vec<Configured>) -> Result<Vec<Configured>> {
+    for one in &connections {
+        let wrong = || format!("the settings of connection \"{}\"", one.connection.name);
+        let checked = one.config.settings.checked().map(drop);
+        if one.connection.own.is_empty() { checked? } else { checked.with_context(wrong)? }
+    }
+    Ok(connections)
+}
+
+/// The connections that the organisation of the job may use.
+fn allowed(connections: Vec<Configured>, organisation: Option<&str>, run: &Run) -> Result<Vec<Configured>> {
+    let mut denials = Vec::new();
+    let allowed: Vec<_> = connections
+        .into_iter()
+        .filter(|Configured { connection, config }| {
+            let denied = config.connections.organisations.denies(organisation);
+            denials.extend(denied.as_ref().map(|why| format!("connection \"{}\" {why}", connection.name)));
+            denied.is_none()
+        })
+        .collect();
+    ensure!(!allowed.is_empty(), "nothing is exported: {}", denials.join("; "));
+    denials.into_iter().for_each(|denial| run.warn(format!("{denial}: nothing is exported to it")));
+    Ok(allowed)
+}
+
 /// The connections that the case's tags `misp:to="<name>"` name; all, if there is none. What the job names counts more.
-fn addressed(connections: Vec<Connection>, input: &Input, parameter: Option<&str>) -> Result<Vec<Connection>> {
+fn addressed(connections: Vec<Configured>, input: &Input, parameter: Option<&str>) -> Result<Vec<Configured>> {
     let addressees = input.addressees();
     if addressees.is_empty() || parameter.is_some() {
         return Ok(connections);
     }
-    let names: Vec<_> = connections.iter().map(|connection| format!("\"{}\"", connection.name)).collect();
+    let names: Vec<_> = connections.iter().map(|one| format!("\"{}\"", one.connection.name)).collect();
     for addressee in &addressees {
         ensure!(
-            connections.iter().any(|connection| connection.name == *addressee),
+            connections.iter().any(|one| one.connection.name == *addressee),
             "the case has the tag misp:to=\"{}\", and no connection for export has that name: the names are {}",
             shortened(addressee, 100),
             names.join(", ")
         );
     }
-    Ok(connections.into_iter().filter(|connection| addressees.contains(&connection.name.as_str())).collect())
+    Ok(connections.into_iter().filter(|one| addressees.contains(&one.connection.name.as_str())).collect())
 }
 
 /// The page of a case in TheHive's web interface, whose addresses changed with TheHive 5.

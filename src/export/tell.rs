@@ -80,7 +80,7 @@ impl One<'_> {
         self.part.with(|part| part.events = vec![line]);
         if event.is_some() && !self.dry_run {
             let tag = format!("misp:event=\"{}:{}\"", self.connection.name, wanted.uuid);
-            run.draft().operations.push(Operation::AddTagToCase { tag });
+            self.part.operate(Operation::AddTagToCase { tag });
         }
     }
 

@@ -44,7 +44,7 @@ impl Writing<'_, '_> {
         }
         let one = self.one;
         let contents = Contents { thehive: one.thehive, input: one.input, most: one.settings.most_bytes() };
-        one.part.run.writes(!plan.is_empty());
+        one.part.writes(!plan.is_empty());
         drop(held);
         let mut next = plan.clone();
         let mut fruitless = 0;
@@ -62,7 +62,7 @@ impl Writing<'_, '_> {
             };
             let Some(held) = self.settled() else { break (None, Some(self.unseen(error))) };
             if held.is_none() && is_hidden {
-                one.part.run.writes(false);
+                one.part.writes(false);
                 return Err(error);
             }
             if held.is_none() && self.sending.effects == 0 {
@@ -81,7 +81,7 @@ impl Writing<'_, '_> {
                 break (held, Some(error));
             }
         };
-        one.part.run.writes(false);
+        one.part.writes(false);
         Ok(ended)
     }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use url::Url;
 
-use crate::full::Run;
+use crate::full::{PartOf, Run};
 use crate::http::{Failure, Network};
 use crate::markings::Scale;
 use crate::secret::Secret;
@@ -13,8 +13,10 @@ use crate::thehive::{ObservableTypes, TheHive};
 pub(super) struct Desk {
     /// TheHive, asked for this organisation.
     pub(super) hive: TheHive,
-    /// Its name; none for the user's own.
-    organisation: Option<String>,
+    /// Its name in the configuration; none for the user's own.
+    named: Option<String>,
+    /// Its name.
+    organisation: String,
     pub(super) is_five: bool,
     pub(super) scale: Scale,
     /// Our user's.
@@ -43,10 +45,12 @@ impl Desk {
         let is_five = hive.is_five().with_context(asking)?;
         let scale = hive.scale().with_context(asking)?;
         let login = hive.login().with_context(asking)?.to_owned();
+        let own = hive.organisation().with_context(asking)?;
         let types = hive.observable_types().with_context(asking)?.clone();
         Ok(Self {
+            named: organisation.map(ToOwned::to_owned),
+            organisation: organisation.unwrap_or(own).to_owned(),
             hive,
-            organisation: organisation.map(ToOwned::to_owned),
             is_five,
             scale,
             login,
@@ -55,14 +59,23 @@ impl Desk {
         })
     }
 
+    /// The organisation's name.
+    pub(super) fn organisation(&self) -> &str {
+        &self.organisation
+    }
+
     /// Does a write. While it is under way, nobody knows what became of it.
-    pub(super) fn write<T>(&self, call: impl FnOnce(&TheHive) -> Result<T, Failure>) -> Result<T, Failure> {
-        self.run.writes(true);
+    pub(super) fn write<T>(
+        &self,
+        part: &PartOf,
+        call: impl FnOnce(&TheHive) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        part.writes(true);
         let done = call(&self.hive);
         if done.is_ok() {
-            self.run.wrote();
+            part.run.wrote();
         }
-        self.run.writes(false);
+        part.writes(false);
         done
     }
 
@@ -73,7 +86,7 @@ impl Desk {
 
     /// A reason, with the organisation that it is about if one was named.
     pub(super) fn named(&self, reason: &str) -> String {
-        match &self.organisation {
+        match &self.named {
             Some(name) => format!("organisation {name}: {reason}"),
             None => reason.to_owned(),
         }

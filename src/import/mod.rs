@@ -24,12 +24,12 @@ mod tally;
 mod told;
 mod turns;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::connections::{self, Connection, Connections, Purpose};
-use crate::config::{self, Limits, Table};
+use crate::config::connections::{self, Connections, Purpose};
+use crate::config::{self, Limits, Table, own};
 use crate::cortex::job::Job;
 use crate::cortex::report::{Level, Taxonomy};
 use crate::full::{Full, Part, PartOf, Run};
@@ -126,23 +126,26 @@ impl Worker for Import {
         let (all, _) = config.connections.chosen(Purpose::imports, "import", None)?;
         let command = Command::new(job, &parameters, &all, clock.now)?;
         let (importing, more) = config.connections.chosen(Purpose::imports, "import", command.connection())?;
+        let importing = own::configured(importing, &job.config, config)?;
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
         let ids = Ids::new(&config::instance(config.instance.as_deref(), config.settings.thehive_url.as_deref())?);
         let network = Network::new(&config.limits, &job.config, job.folder.as_deref(), clock, run);
         let is_click = matches!(command.asked, Asked::Value(_));
-        let writes = !is_click || config.settings.click_imports;
+        let writes = !is_click || importing.iter().any(|one| one.config.settings.click_imports);
         let desks = if writes { desks(config, &network, run)? } else { Vec::new() };
         let dry_run = config.settings.dry_run || parameters.dry_run;
         run.draft().full.dry_run = if is_click { dry_run && !desks.is_empty() } else { dry_run || desks.is_empty() };
         run.draft().full.is_report_only = !is_click && desks.is_empty();
-        let all = All { job, network: &network, ids: &ids, config, desks: &desks, dry_run, command: &command };
-        let has_files = !is_click && config.settings.import_attachments == Attachments::Download;
+        run.draft().most_artifacts = show::most_artifacts(config.max_artifacts);
+        let all = All { job, network: &network, ids: &ids, desks: &desks, dry_run, command: &command };
+        let downloads = |one: &Configured| one.config.settings.import_attachments == Attachments::Download;
+        let has_files = !is_click && importing.iter().any(downloads);
         let items = [Some(Item::Events), Some(Item::Attributes), has_files.then_some(Item::Files)];
         let items: Vec<_> = items.into_iter().flatten().map(|item| (item, 0)).collect();
-        worker::each(&importing, &items, clock, run, |connection, part| match &command.asked {
-            Asked::Value(value) => all.look_up(value, connection, part),
-            Asked::Sync { .. } => all.sync(connection, part)?.window(all.since()),
-            Asked::Event { uuid_or_id, .. } => all.event(uuid_or_id, connection, part),
+        worker::each(&importing, &items, clock, run, |one, part| match &command.asked {
+            Asked::Value(value) => all.look_up(value, one, part),
+            Asked::Sync { .. } => all.sync(one, part)?.window(all.since(one)),
+            Asked::Event { uuid_or_id, .. } => all.event(uuid_or_id, one, part),
         });
         Ok(())
     }
@@ -210,12 +213,13 @@ fn desks(config: &Config, network: &Network, run: &Run) -> Result<Vec<Desk>> {
     desks.into_iter().collect()
 }
 
+type Configured = own::Configured<Config>;
+
 /// What is the same for all connections.
 struct All<'a> {
     job: &'a Job,
     network: &'a Network,
     ids: &'a Ids,
-    config: &'a Config,
     desks: &'a [Desk],
     dry_run: bool,
     command: &'a Command,
@@ -223,36 +227,65 @@ struct All<'a> {
 
 impl<'a> All<'a> {
     /// Makes ready to import from a connection.
-    fn sync<'c>(&self, connection: &'c Connection, part: &'c PartOf) -> Result<Sync<'c>>
+    fn sync<'c>(&self, one: &'c Configured, part: &'c PartOf) -> Result<Sync<'c>>
     where
         'a: 'c,
     {
+        let own::Configured { connection, config } = one;
+        let desks = self.desks_of(one, part)?;
         let misp = Misp::open(connection, self.network, part)?;
         let version = misp.version()?.map(|version| part.run.shown(&version));
         part.with(|part| part.version = version);
-        let names = names::resolve(&misp, &self.config.filters, part)?;
+        let names = names::resolve(&misp, &config.filters, part)?;
         Ok(Sync {
             connection,
             network: self.network,
             ids: self.ids,
-            config: self.config,
+            config,
             part,
             misp,
-            desks: self.desks,
+            desks,
             dry_run: self.dry_run,
-            most_new: self.most_new(),
+            most_new: self.most_new(&config.settings),
             names,
             turns: Turns::default(),
         })
     }
 
-    fn since(&self) -> i64 {
-        self.command.since.unwrap_or_else(|| window_start(self.config.window_days, self.network.clock().now))
+    /// The organisations of TheHive that may use a connection, of those that get the alerts. Without access to TheHive it is
+    /// the one that the job names.
+    fn desks_of(&self, one: &Configured, part: &PartOf) -> Result<Vec<&'a Desk>> {
+        if self.desks.is_empty() {
+            self.allowed(one)?;
+            return Ok(Vec::new());
+        }
+        let lists = &one.config.connections.organisations;
+        let mut allowed = Vec::new();
+        let mut denials = Vec::new();
+        for desk in self.desks {
+            match lists.denies(Some(desk.organisation())) {
+                None => allowed.push(desk),
+                Some(why) => denials.push(format!("connection \"{}\" {why}", one.connection.name)),
+            }
+        }
+        ensure!(!allowed.is_empty(), "{}: none of those that get the alerts may use it", denials.join("; "));
+        denials.into_iter().for_each(|denial| part.warn(format!("{denial}: no alerts are written there")));
+        Ok(allowed)
+    }
+
+    /// Refuses what the organisation that the job names may not do.
+    fn allowed(&self, one: &Configured) -> Result<()> {
+        let denied = one.config.connections.organisations.denies(self.job.organisation());
+        denied.map_or(Ok(()), |why| bail!("connection \"{}\" {why}", one.connection.name))
+    }
+
+    fn since(&self, one: &Configured) -> i64 {
+        self.command.since.unwrap_or_else(|| window_start(one.config.window_days, self.network.clock().now))
     }
 
     /// Alerts that are only reported are not limited by the configuration; a job's own limit holds in any case.
-    fn most_new(&self) -> (u64, &'static str) {
-        let most = if self.desks.is_empty() { 0 } else { self.config.settings.max_new_alerts };
+    fn most_new(&self, settings: &Settings) -> (u64, &'static str) {
+        let most = if self.desks.is_empty() { 0 } else { settings.max_new_alerts };
         match self.command.limit {
             Some(limit) if most == 0 || limit < most => (limit, "limit of this job"),
             Some(_) | None => (most, "max_new_alerts"),
@@ -260,8 +293,8 @@ impl<'a> All<'a> {
     }
 
     /// The one event that was asked for.
-    fn event(&self, name: &EventName, connection: &Connection, part: &PartOf) -> Result<()> {
-        let sync = self.sync(connection, part)?;
+    fn event(&self, name: &EventName, one: &Configured, part: &PartOf) -> Result<()> {
+        let sync = self.sync(one, part)?;
         let found = match name {
             EventName::Uuid(uuid) => sync.misp.listed(&[*uuid])?.pop(),
             EventName::Number(number) => sync.misp.numbered(*number)?,
@@ -273,17 +306,19 @@ impl<'a> All<'a> {
     }
 
     /// Which events know a value; with `click_imports` those are imported, in a part of the report of their own.
-    fn look_up(&self, value: &str, connection: &Connection, part: &PartOf) -> Result<()> {
-        let Config { filters, marks, .. } = self.config;
+    fn look_up(&self, value: &str, one: &Configured, part: &PartOf) -> Result<()> {
+        self.allowed(one)?;
+        let own::Configured { connection, config } = one;
+        let Config { filters, marks, settings, .. } = config;
         let data_type = &self.job.data_type;
         let setup = LookupSetup { network: self.network, ids: self.ids, filters, marks, data_type, value };
         let found = lookup::run(&setup, connection, part)?;
-        if self.desks.is_empty() || found.is_empty() {
+        if self.desks.is_empty() || !settings.click_imports || found.is_empty() {
             return Ok(());
         }
         let (name, url) = (connection.name.clone(), connection.url().to_string());
         let imported = part.run.open(Part { name, url, kind: Misp::kind(connection), ..Part::default() });
-        let done = self.sync(connection, &imported).and_then(|sync| sync.these(found));
+        let done = self.sync(one, &imported).and_then(|sync| sync.these(found));
         imported.end(done.err().map(|error| worker::line(&error)));
         Ok(())
     }

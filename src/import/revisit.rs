@@ -134,7 +134,7 @@ impl Sync<'_> {
         let source = map::source(&self.connection.name, &self.part.run.scrubber());
         let mut verdict = Verdict::Skipped(GONE.to_owned());
         for (desk, _) in alerts {
-            let Some(desk) = self.desks.get(*desk) else { continue };
+            let Some(desk) = self.desks.get(*desk).copied() else { continue };
             // Much time may have passed since it was listed.
             let alert = match desk.hive.alert(&source, uuid) {
                 Ok(Some(alert)) => alert,
@@ -150,7 +150,7 @@ impl Sync<'_> {
             };
             let tagged = match self.dry_run {
                 true => Ok(()),
-                false => desk.write(|hive| hive.change_alert(&alert.id, &body)),
+                false => desk.write(self.part, |hive| hive.change_alert(&alert.id, &body)),
             };
             match tagged {
                 Ok(()) => verdict = Verdict::Updated,

@@ -43,7 +43,7 @@ pub(super) struct Sync<'a> {
     pub(super) part: &'a PartOf,
     pub(super) misp: Misp,
     /// Where the alerts go; none if they are only reported.
-    pub(super) desks: &'a [Desk],
+    pub(super) desks: Vec<&'a Desk>,
     pub(super) dry_run: bool,
     /// The most new alerts, 0 for no limit, and the rule that says so.
     pub(super) most_new: (u64, &'static str),
@@ -208,7 +208,7 @@ impl Sync<'_> {
         let uuids: Vec<Uuid> = rows.iter().map(|row| row.uuid).collect();
         let source = map::source(&self.connection.name, &self.part.run.scrubber());
         let mut alerts: Vec<HashMap<Uuid, Alert>> = Vec::new();
-        for desk in self.desks {
+        for desk in &self.desks {
             let found = desk.hive.alerts_of(&source, &uuids)?;
             alerts.push(found.into_iter().filter_map(|alert| Some((named(&alert)?, alert))).collect());
         }

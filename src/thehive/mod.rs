@@ -11,12 +11,14 @@ pub mod wire;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
 use crate::config::connections::Access;
 use crate::full::Run;
 use crate::http::{self, Cause, Client, Failure, Network};
+use crate::json;
 use crate::markings::Scale;
 use crate::secret::Secret;
 pub use alerts::{ALERTS_PAGE, NewAlert, Procedure};
@@ -32,13 +34,23 @@ const BODY_OF_FOUR: usize = 200_000;
 /// The same for a TheHive 5, which takes 10 MB (its documentation of the service's configuration).
 const BODY_OF_FIVE: usize = 8_000_000;
 
+/// The user of a key.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct User {
+    #[serde(deserialize_with = "json::text")]
+    login: String,
+    #[serde(deserialize_with = "json::text")]
+    organisation: String,
+}
+
 /// A TheHive, asked as one user.
 pub struct TheHive {
     client: Client,
     url: Url,
     version: OnceLock<Vec<u32>>,
     password: OnceLock<String>,
-    login: OnceLock<String>,
+    user: OnceLock<User>,
     types: OnceLock<ObservableTypes>,
 }
 
@@ -59,26 +71,38 @@ impl TheHive {
             url: url.clone(),
             version: OnceLock::new(),
             password: OnceLock::new(),
-            login: OnceLock::new(),
+            user: OnceLock::new(),
             types: OnceLock::new(),
         })
     }
 
-    /// The login of the user: what it created has it as `_createdBy`. Asked once.
+    /// The login of the user: what it created has it as `_createdBy`.
     ///
     /// # Errors
     /// That TheHive cannot be reached, refuses the key, or names no login.
     pub fn login(&self) -> Result<&str> {
-        if let Some(login) = self.login.get() {
-            return Ok(login);
+        self.user().map(|user| user.login.as_str())
+    }
+
+    /// The organisation that the user acts for; empty if TheHive does not say.
+    ///
+    /// # Errors
+    /// See [`Self::login`].
+    pub fn organisation(&self) -> Result<&str> {
+        self.user().map(|user| user.organisation.as_str())
+    }
+
+    /// Who we are there. Asked once.
+    fn user(&self) -> Result<&User> {
+        if let Some(user) = self.user.get() {
+            return Ok(user);
         }
         let (line, user) = self.client.again(|| {
             let answer = self.client.get("api/v1/user/current").map_err(explained)?;
-            Ok((answer.line().to_owned(), answer.value()?))
+            Ok((answer.line().to_owned(), answer.read::<User>()?))
         })?;
-        let login = user.get("login").and_then(Value::as_str).filter(|login| !login.is_empty());
-        let login = login.with_context(|| format!("{line}: the answer names no login"))?;
-        Ok(self.login.get_or_init(|| login.to_owned()))
+        ensure!(!user.login.is_empty(), "{line}: the answer names no login");
+        Ok(self.user.get_or_init(|| user))
     }
 
     /// The largest body that is sent, in bytes.

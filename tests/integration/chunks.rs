@@ -29,8 +29,13 @@ fn open(target: Target) -> Misp {
     let limits = Limits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
     let run = Run::default();
     let network = Network::new(&limits, &Map::new(), None, Clock::start(1).without_waiting(), &run);
-    let connection =
-        Connection { name: "corp".to_owned(), target, purpose: Purpose::ImportOnly, access: Access::default() };
+    let connection = Connection {
+        name: "corp".to_owned(),
+        target,
+        purpose: Purpose::ImportOnly,
+        access: Access::default(),
+        own: Map::new(),
+    };
     Misp::open(&connection, &network, &run.open(Part::default())).unwrap()
 }
 

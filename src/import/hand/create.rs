@@ -29,7 +29,7 @@ impl Hand<'_> {
         let mut left_out = LeftOut::default();
         let mut last = None;
         for _ in 0..ATTEMPTS {
-            let failure = match self.desk.write(|hive| hive.create(&new)) {
+            let failure = match self.desk.write(self.common.part, |hive| hive.create(&new)) {
                 Ok(made) => {
                     let is_whole = made.observable_count == i64::try_from(carried.len()).ok();
                     for place in carried {
@@ -107,7 +107,7 @@ impl Hand<'_> {
             ));
         }
         for procedure in procedures {
-            if let Err(failure) = self.desk.write(|hive| hive.add_procedure(&alert.id, &procedure)) {
+            if let Err(failure) = self.desk.write(self.common.part, |hive| hive.add_procedure(&alert.id, &procedure)) {
                 self.common.part.warn(format!("event {uuid}: technique {} is not set: {failure}", procedure.pattern));
             }
         }

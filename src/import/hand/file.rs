@@ -250,7 +250,8 @@ impl Hand<'_> {
             return Ok(Attempt::Unclear(reason));
         }
         let is_new_ioc = ioc && !self.is_new;
-        match self.desk.write(|hive| hive.add_file(id, &group, &form, password)).map_err(Trouble::of) {
+        match self.desk.write(self.common.part, |hive| hive.add_file(id, &group, &form, password)).map_err(Trouble::of)
+        {
             Ok(added) if !added.there.is_empty() => {
                 self.is_changed = true;
                 self.has_new_ioc |= is_new_ioc;

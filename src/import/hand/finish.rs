@@ -123,8 +123,10 @@ impl Hand<'_> {
         }
         let done = match (self.common.dry_run, over.is_whole) {
             (true, _) => Ok(()),
-            (false, true) => self.desk.write(|hive| hive.delete_observable(&over.id)),
-            (false, false) => self.desk.write(|hive| hive.change_observable(&over.id, &json!({"ioc": false}))),
+            (false, true) => self.desk.write(self.common.part, |hive| hive.delete_observable(&over.id)),
+            (false, false) => {
+                self.desk.write(self.common.part, |hive| hive.change_observable(&over.id, &json!({"ioc": false})))
+            }
         };
         self.is_changed = true;
         match done.map_err(Trouble::of) {
@@ -167,7 +169,11 @@ impl Hand<'_> {
                 self.reopen(&alert, outcome);
                 return Ok(is_real);
             }
-            match self.desk.write(|hive| hive.change_alert(&alert.id, &change.body.into())).map_err(Trouble::of) {
+            match self
+                .desk
+                .write(self.common.part, |hive| hive.change_alert(&alert.id, &change.body.into()))
+                .map_err(Trouble::of)
+            {
                 Ok(()) => {
                     self.reopen(&alert, outcome);
                     return Ok(is_real);
@@ -195,7 +201,7 @@ impl Hand<'_> {
             return;
         }
         let status = json!({"status": "New"});
-        if let Err(failure) = self.desk.write(|hive| hive.change_alert(&alert.id, &status)) {
+        if let Err(failure) = self.desk.write(self.common.part, |hive| hive.change_alert(&alert.id, &status)) {
             self.common.part.warn(format!("event {}: its alert is not opened again: {failure}", self.from.uuid));
         }
     }

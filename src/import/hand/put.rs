@@ -74,7 +74,7 @@ impl Hand<'_> {
     ) -> Result<Option<String>> {
         let changed = match self.common.dry_run {
             true => Ok(()),
-            false => self.desk.write(|hive| hive.change_observable(id, body)),
+            false => self.desk.write(self.common.part, |hive| hive.change_observable(id, body)),
         };
         match changed.map_err(Trouble::of) {
             Ok(()) => {
@@ -104,7 +104,7 @@ impl Hand<'_> {
             return Ok(Some(reason));
         }
         let is_new_ioc = parcel.group.ioc && self.was_whole;
-        match self.desk.write(|hive| hive.add(round.id, &parcel.group)).map_err(Trouble::of) {
+        match self.desk.write(self.common.part, |hive| hive.add(round.id, &parcel.group)).map_err(Trouble::of) {
             Ok(added) => {
                 let types = &self.desk.types;
                 let key = |data: &String| types.key(&parcel.group.data_type, data).1;
@@ -179,7 +179,7 @@ impl Hand<'_> {
         let warn = |reason: String| {
             self.common.part.warn(format!("event {}: not added to its case: {reason}", self.from.uuid));
         };
-        match self.desk.write(|hive| add(hive, &case)).map_err(Trouble::of) {
+        match self.desk.write(self.common.part, |hive| add(hive, &case)).map_err(Trouble::of) {
             Ok(added) => {
                 let refused = added.refused.into_iter().filter(|(_, message)| !is_duplicate(message));
                 refused.for_each(|(data, message)| warn(format!("{data}: {message}")));
