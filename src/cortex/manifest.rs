@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::config::items::{self, Kind, Spec};
+use crate::config::own;
 use crate::full::Full;
 use crate::worker::{Flavour, Worker};
 
@@ -57,7 +58,7 @@ fn item(spec: &Spec) -> Value {
 }
 
 /// The README's table of options: both workers' items, once each. Where an item means something else to each of them,
-/// both meanings stand there.
+/// both meanings stand there. A star marks what no connection can have of its own.
 #[must_use]
 pub fn option_table(workers: &[(&str, Vec<Spec>)]) -> String {
     let mut rows: Vec<(Spec, Vec<&str>, Vec<String>)> = Vec::new();
@@ -77,7 +78,8 @@ pub fn option_table(workers: &[(&str, Vec<Spec>)]) -> String {
         let is_one = meanings.iter().all(|meaning| *meaning == spec.description);
         let each = users.iter().zip(meanings).map(|(user, meaning)| format!("**{user}**: {meaning}"));
         let meaning = if is_one { spec.description.clone() } else { each.collect::<Vec<_>>().join(" ") };
-        format!("| `{}{list}` | {} | {} | {meaning} |\n", spec.name, users.join(", "), default_word(spec))
+        let of_all = if own::is_own(&spec.name) { "" } else { " *" };
+        format!("| `{}{list}`{of_all} | {} | {} | {meaning} |\n", spec.name, users.join(", "), default_word(spec))
     });
     let head = "| option | worker | default | meaning |\n|---|---|---|---|\n";
     head.to_owned() + &rows.collect::<String>()

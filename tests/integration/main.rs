@@ -19,6 +19,7 @@ mod cases;
 mod chunks;
 mod clicking;
 mod connecting;
+mod connections;
 mod desk;
 mod documents;
 mod exporting;
