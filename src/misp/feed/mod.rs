@@ -1,53 +1,34 @@
-//! A MISP feed in a folder: `manifest.json`, one `<uuid>.json` for each event, and `hashes.csv`. Any MISP can pull it.
-//! Files appear whole, by a rename, under a lock; the manifest is rebuilt from the event files, so that a run that died
-//! between two files is mended by the next one.
+//! A MISP feed in a folder: `manifest.json`, one `<uuid>.json` for each event, and `hashes.csv`. Any MISP can pull it. How
+//! it is written is in `folder.rs`.
 
 mod edit;
+mod folder;
 mod search;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::{self, File, TryLockError};
-use std::io::{self, BufReader, Read};
+use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use md5::{Digest, Md5};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::chunks::{Chunk, Chunks};
-use super::sent;
-use super::tags::TagNames;
-use super::wire::{Attribute, Entries, Event, Piece, Pieces};
-use super::{Held, Listed, Window};
-use crate::export::content::Contents;
-use crate::export::plan::Plan;
-use crate::export::sending::Sending;
-use crate::export::wanted::Wanted;
+use super::wire::{Entries, Event, Piece, Pieces};
+use super::{Listed, Window};
 use crate::files;
-use crate::json::{self, Element, Source};
+use crate::json::{Element, Source};
 use crate::time::Clock;
+pub use folder::Lock;
 
 const MANIFEST: &str = "manifest.json";
 const HASHES: &str = "hashes.csv";
-const LOCK: &str = ".cortex-misp.lock";
-/// The largest event file that is read as a whole, in bytes: one of ours.
-const LARGEST_FILE: u64 = 256 << 20;
-/// How long another run may hold the folder.
-const PATIENCE: u32 = 600;
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// A feed's folder.
 pub struct Feed {
     folder: PathBuf,
     clock: Clock,
 }
-
-/// Holds the folder until it goes.
-pub struct Lock(#[expect(dead_code, reason = "the lock lives as long as the file is open")] File);
 
 impl Feed {
     /// Looks at the folder.
@@ -61,30 +42,6 @@ impl Feed {
             folder.display()
         );
         Ok(Self { folder: folder.to_owned(), clock })
-    }
-
-    /// Waits until no other run holds the folder, then holds it.
-    ///
-    /// # Errors
-    /// That the folder cannot be written, or is held for too long.
-    pub fn lock(&self) -> Result<Lock> {
-        let path = self.folder.join(LOCK);
-        let locking = || format!("locking the feed: writing {}", path.display());
-        let file = files::open_lock(&path).with_context(locking)?;
-        for _ in 0..PATIENCE {
-            match file.try_lock() {
-                Ok(()) => {
-                    files::clear_unfinished(&self.folder).with_context(locking)?;
-                    return Ok(Lock(file));
-                }
-                Err(TryLockError::WouldBlock) if !self.clock.is_over() => thread::sleep(PAUSE),
-                Err(TryLockError::WouldBlock) => break,
-                Err(TryLockError::Error(error)) => {
-                    return Err(error).context(format!("locking the feed: {}", path.display()));
-                }
-            }
-        }
-        bail!("the feed {} is locked by another run: try again later", self.folder.display())
     }
 
     /// The events of the manifest. What stands in a feed counts as published.
@@ -150,184 +107,11 @@ impl Feed {
         Ok(listed)
     }
 
-    /// Which of these events have a file.
-    ///
-    /// # Errors
-    /// A file that cannot be read.
-    pub fn there(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
-        let mut there = Vec::new();
-        for uuid in uuids {
-            let path = self.file(uuid);
-            if path.try_exists().with_context(|| format!("reading {}", path.display()))? {
-                there.push((*uuid, self.head(uuid)?));
-            }
-        }
-        Ok(there)
-    }
-
-    /// What an event file holds. Its objects have no numbers, so their uuids stand for these.
-    ///
-    /// # Errors
-    /// A file that is broken.
-    pub fn content(&self, uuid: &Uuid, event: Event) -> Result<Held> {
-        let mut attributes = Vec::new();
-        let mut objects = HashMap::new();
-        self.each_attribute(uuid, &mut |attribute| {
-            if let Ok(object) = Uuid::parse_str(&attribute.object_id) {
-                objects.insert(attribute.object_id.clone(), object);
-            }
-            attributes.push(attribute);
-        })?;
-        Ok(Held { event, attributes, objects })
-    }
-
-    fn head(&self, uuid: &Uuid) -> Result<Event> {
-        let path = self.file(uuid);
-        let reading = || format!("reading {}", path.display());
-        let reader = BufReader::new(files::open(&path).with_context(reading)?);
-        let Head { event } = serde_json::from_reader(reader).with_context(reading)?;
-        event.with_context(|| format!("{}: there is no event in it", reading()))
-    }
-
-    /// Every attribute of an event file, those in objects too, with the object's uuid as `object_id`.
-    fn each_attribute(&self, uuid: &Uuid, on: &mut dyn FnMut(Attribute)) -> Result<()> {
-        let mut good = |element, object: &str| {
-            if let Element::Good(attribute) = element {
-                on(Attribute { object_id: object.to_owned(), ..attribute });
-            }
-        };
-        self.read(uuid, &mut |piece| {
-            match piece {
-                Piece::Attribute(element) => good(*element, ""),
-                Piece::Object(Element::Good(object)) => {
-                    object.attributes.into_iter().for_each(|element| good(element, &object.uuid));
-                }
-                Piece::Object(Element::Bad(_)) | Piece::Report(_) => {}
-            }
-            Ok(())
-        })
-    }
-
-    /// Writes what a plan adds and changes, then brings manifest and hashes in line with the event files. A file that would
-    /// not change is not written.
-    ///
-    /// # Errors
-    /// What could not be read or written.
-    pub fn apply(&self, wanted: &Wanted, plan: &Plan, contents: &Contents<'_>, sending: &mut Sending) -> Result<()> {
-        if !plan.is_empty() {
-            let path = self.file(&wanted.uuid);
-            let size = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
-            let mut file = read_file(&path)?.unwrap_or_else(|| self.new_event(wanted));
-            let no_event = || anyhow!("{} is no event file", path.display());
-            let event = file.get_mut("Event").and_then(Value::as_object_mut).with_context(no_event)?;
-            let room = LARGEST_FILE.saturating_sub(size) / 2;
-            let edit = edit::Edited { timestamp: self.clock.now.to_string(), event, room };
-            let done = edit.all(wanted, plan, contents, sending).with_context(no_event)?;
-            // A file is there whole or not at all, so an error means that nothing was changed.
-            self.write(&format!("{}.json", wanted.uuid), &format!("{file:#}\n"))?;
-            sending.sent(done, true);
-        }
-        self.write_index(sending)
-    }
-
-    fn new_event(&self, wanted: &Wanted) -> Value {
-        let more = json!({
-            "publish_timestamp": "0",
-            "timestamp": self.clock.now.to_string(),
-            "extends_uuid": wanted.extends.map(|uuid| uuid.to_string()).unwrap_or_default(),
-            "Orgc": wanted.organisation,
-            "Attribute": [],
-            "Object": [],
-        });
-        json!({"Event": sent::event(wanted, &TagNames::default(), more)})
-    }
-
-    /// Rebuilds `manifest.json` and `hashes.csv` from the event files, each read as a stream.
-    fn write_index(&self, sending: &mut Sending) -> Result<()> {
-        let mut manifest = Map::new();
-        let mut hashes = String::new();
-        for uuid in self.event_files()? {
-            match self.index_entry(&uuid, &mut hashes) {
-                Ok(entry) => drop(manifest.insert(uuid.to_string(), entry)),
-                Err(error) => {
-                    sending.remarks.push(format!("{uuid}.json is left out of the feed's manifest: {error:#}"));
-                }
-            }
-        }
-        self.write(HASHES, &hashes)?;
-        self.write(MANIFEST, &format!("{:#}\n", Value::Object(manifest)))
-    }
-
-    /// The manifest's entry of an event file; its hashes are added to `hashes`.
-    fn index_entry(&self, uuid: &Uuid, hashes: &mut String) -> Result<Value> {
-        let event = self.head(uuid)?;
-        let mut lines = BTreeSet::new();
-        self.each_attribute(uuid, &mut |attribute| {
-            if attribute.deleted != Some(true) {
-                lines.extend(halves(&attribute).map(|half| format!("{},{uuid}\n", md5(half))));
-            }
-        })?;
-        hashes.extend(lines);
-        Ok(event.manifest_entry())
-    }
-
-    /// A file that would not change is not written.
-    fn write(&self, name: &str, text: &str) -> Result<()> {
-        let path = self.folder.join(name);
-        let mut present = Vec::new();
-        let most = text.len() as u64 + 1;
-        let read = files::open(&path).and_then(|file| file.take(most).read_to_end(&mut present));
-        if read.is_ok() && present == text.as_bytes() {
-            return Ok(());
-        }
-        files::replace(&self.folder, name, text.as_bytes()).with_context(|| format!("writing {}", path.display()))
-    }
-
-    /// The event files, by uuid; other files of the folder are not ours to read.
-    fn event_files(&self) -> Result<Vec<Uuid>> {
-        let reading = || format!("reading the folder {}", self.folder.display());
-        let mut uuids = Vec::new();
-        for entry in fs::read_dir(&self.folder).with_context(reading)? {
-            let name = entry.with_context(reading)?.file_name();
-            let stem = name.to_str().and_then(|name| name.strip_suffix(".json"));
-            uuids.extend(stem.filter(|stem| stem.len() == 36).and_then(|stem| Uuid::parse_str(stem).ok()));
-        }
-        uuids.sort_unstable();
-        Ok(uuids)
-    }
-
     fn file(&self, event: &Uuid) -> PathBuf {
         self.folder.join(format!("{event}.json"))
     }
 }
 
-fn read_file(path: &Path) -> Result<Option<Value>> {
-    let reading = || format!("reading {}", path.display());
-    let file = match files::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(reading),
-    };
-    let mut text = Vec::new();
-    file.take(LARGEST_FILE).read_to_end(&mut text).with_context(reading)?;
-    serde_json::from_slice(&text).map(Some).with_context(reading)
-}
-
-/// The head of an event file.
-#[derive(Deserialize)]
-struct Head {
-    #[serde(rename = "Event", default, deserialize_with = "json::object")]
-    event: Option<Event>,
-}
-
 fn md5(text: &str) -> String {
     Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// What a feed's reader searches for: the value, or both halves of a composite.
-fn halves(attribute: &Attribute) -> impl Iterator<Item = &str> {
-    let is_composite = attribute.kind.contains('|') || attribute.kind == "malware-sample";
-    let halves = attribute.value.split_once('|').filter(|_| is_composite);
-    let (first, second) = halves.map_or((attribute.value.as_str(), None), |(first, second)| (first, Some(second)));
-    std::iter::once(first).chain(second)
 }
