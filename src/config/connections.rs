@@ -18,7 +18,7 @@ use crate::secret::Secret;
 pub struct Connections {
     /// A name of your own for each MISP connection, such as `misp-corp`; it stands in reports and alerts.
     pub name: Vec<Option<String>>,
-    /// The URL of each MISP server, such as `https://misp.example.org`, or `file:///path` for a MISP feed in a folder.
+    /// The URL of each MISP server, such as `https://misp.example.org`, or of a MISP feed: `file:///path` for one in a folder, or, with the key `-`, `https://host/path` for one on the web, which is for import only.
     pub url: Vec<Option<String>>,
     /// The API key of each MISP server; `-` for a feed.
     #[serde(default)]
@@ -132,6 +132,11 @@ pub enum Target {
         /// Its URL, for messages.
         url: Url,
     },
+    /// A MISP feed on a web server, which can only be read.
+    WebFeed {
+        /// The URL of the folder with its `manifest.json`; the path ends with a slash.
+        url: Url,
+    },
 }
 
 impl Connection {
@@ -139,7 +144,7 @@ impl Connection {
     #[must_use]
     pub fn url(&self) -> &Url {
         match &self.target {
-            Target::Server { url, .. } | Target::Feed { url, .. } => url,
+            Target::Server { url, .. } | Target::Feed { url, .. } | Target::WebFeed { url } => url,
         }
     }
 }
@@ -231,16 +236,14 @@ impl Connections {
         let target = if is_file(&url) {
             feed(&url).map_err(wrong)?
         } else if key.as_ref().map(Secret::expose) == Some("-") {
-            bail!(
-                "configuration item \"key\": element {position} (connection \"{name}\") is \"-\", which means a feed, and \
-                 feeds over http are not read by this version: give the API key of the server, or a file:/// URL"
-            )
+            Target::WebFeed { url: web_feed_url(&url).map_err(wrong)? }
         } else {
             let url = server_url(&url).map_err(wrong)?;
             let remedy = "give the API key of the MISP user, or \"-\" if the connection is a feed";
             Target::Server { url, key: key.ok_or_else(|| empty("key", remedy))? }
         };
-        let purpose = own.purpose.unwrap_or_else(|| self.purpose(index));
+        let purpose = own.purpose.unwrap_or_else(|| self.purpose(index, &target));
+        check_purpose(&name, &target, purpose)?;
         let access = self.access(index, own.cert_check, own.proxy);
         Ok(Connection { name, target, purpose, access, own: own.options })
     }
@@ -254,10 +257,25 @@ impl Connections {
         }
     }
 
-    fn purpose(&self, index: usize) -> Purpose {
-        let default = if self.name.len() == 1 { Purpose::ImportAndExport } else { Purpose::ImportOnly };
+    fn purpose(&self, index: usize, target: &Target) -> Purpose {
+        let is_web_feed = matches!(target, Target::WebFeed { .. });
+        let default = if self.name.len() == 1 && !is_web_feed { Purpose::ImportAndExport } else { Purpose::ImportOnly };
         of_position(&self.purpose, index).unwrap_or(default)
     }
+}
+
+/// Refuses a purpose that a connection's target cannot serve.
+///
+/// # Errors
+/// That a feed on the web is read only.
+fn check_purpose(name: &str, target: &Target, purpose: Purpose) -> Result<()> {
+    let is_web_feed = matches!(target, Target::WebFeed { .. });
+    ensure!(
+        !is_web_feed || !purpose.exports(),
+        "configuration item \"purpose\": connection \"{name}\" is a feed over http, which is read only: make it ImportOnly, \
+         and export into the file:/// folder that the web server shows"
+    );
+    Ok(())
 }
 
 /// An element of a list that has none, one for all, or one for each.
@@ -296,6 +314,16 @@ pub fn server_url(text: &str) -> Result<Url> {
     Ok(url)
 }
 
+/// Reads the URL of a feed on the web; that of its `manifest.json` means its folder.
+fn web_feed_url(text: &str) -> Result<Url> {
+    let mut url = server_url(text)?;
+    if let Some(folder) = url.path().strip_suffix("/manifest.json/") {
+        let folder = format!("{folder}/");
+        url.set_path(&folder);
+    }
+    Ok(url)
+}
+
 /// Reads the option `thehive_url`.
 ///
 /// # Errors
@@ -305,11 +333,15 @@ pub fn thehive_url(text: &str) -> Result<Url> {
 }
 
 fn warnings(connection: &Connection) -> Vec<String> {
-    let Target::Server { url, .. } = &connection.target else { return Vec::new() };
     let name = &connection.name;
+    let (url, risk) = match &connection.target {
+        Target::Server { url, .. } => (url, "sends its API key unencrypted"),
+        Target::WebFeed { url } => (url, "is read unencrypted, so that what comes may be changed on the way"),
+        Target::Feed { .. } => return Vec::new(),
+    };
     let mut warnings = Vec::new();
     if url.scheme() == "http" {
-        warnings.push(format!("connection \"{name}\" sends its API key unencrypted: use https in \"url\""));
+        warnings.push(format!("connection \"{name}\" {risk}: use https in \"url\""));
     }
     if !connection.access.cert_check {
         warnings
@@ -382,6 +414,26 @@ mod tests {
     }
 
     #[test]
+    fn a_feed_on_the_web_is_a_folder_that_is_only_read() {
+        for (url, expected) in [
+            ("https://h/feed", "https://h/feed/"),
+            (" https://h/feed/manifest.json", "https://h/feed/"),
+            ("https://h/manifest.json/", "https://h/"),
+            ("https://h", "https://h/"),
+        ] {
+            let (one, warnings) = checked(json!({"name": ["f"], "url": [url], "key": ["-"]})).unwrap();
+            assert!(matches!(&one[0].target, Target::WebFeed { url } if url.as_str() == expected), "{:?}", one[0]);
+            assert_eq!((one[0].purpose, warnings.len()), (Purpose::ImportOnly, 0));
+        }
+        let (_, warnings) =
+            checked(json!({"name": ["f"], "url": ["http://h"], "key": ["-"], "cert_check": false})).unwrap();
+        insta::assert_snapshot!(warnings.join("\n"), @r#"
+        connection "f" is read unencrypted, so that what comes may be changed on the way: use https in "url"
+        connection "f": the server's certificate is not checked ("cert_check" is false)
+        "#);
+    }
+
+    #[test]
     fn every_wrong_list_is_explained() {
         let configs = [
             json!({"name": ["a", "b"], "url": ["https://a"], "key": ["k", "k"]}),
@@ -392,7 +444,10 @@ mod tests {
             json!({"name": ["a"], "url": ["ftp://misp.example.org"], "key": ["k"]}),
             json!({"name": ["a"], "url": ["https://user:canary@misp.example.org"], "key": ["k"]}),
             json!({"name": ["a"], "url": ["file:feed"], "key": ["-"]}),
-            json!({"name": ["a"], "url": ["https://misp.example.org"], "key": ["-"]}),
+            json!({"name": ["a"], "url": ["https://user:canary@feed.example.org"], "key": ["-"]}),
+            json!({"name": ["a"], "url": ["https://feed.example.org/manifest.json?token=canary"], "key": ["-"]}),
+            json!({"name": ["a"], "url": ["https://feed.example.org"], "key": ["-"], "purpose": ["ImportAndExport"]}),
+            json!({"name": ["a", "b"], "url": ["https://feed.example.org", "https://b"], "key": ["-", "k"], "purpose": ["ExportOnly", null]}),
             json!({"name": ["a"], "url": ["https://misp.example.org"], "key": ["k"], "purpose": ["both"]}),
             json!({"name": [null], "url": ["https://misp.example.org"], "key": ["k"]}),
             json!({}),
@@ -407,7 +462,10 @@ mod tests {
         configuration item "url": element 1 (connection "a") has the scheme ftp: write it as https://host or https://host/path
         configuration item "url": element 1 (connection "a") carries a user or password: write it as https://host or https://host/path
         configuration item "url": element 1 (connection "a") names no absolute folder: write file:/// and the absolute path of the feed's folder
-        configuration item "key": element 1 (connection "a") is "-", which means a feed, and feeds over http are not read by this version: give the API key of the server, or a file:/// URL
+        configuration item "url": element 1 (connection "a") carries a user or password: write it as https://host or https://host/path
+        configuration item "url": element 1 (connection "a") carries a query or fragment: write it as https://host or https://host/path
+        configuration item "purpose": connection "a" is a feed over http, which is read only: make it ImportOnly, and export into the file:/// folder that the web server shows
+        configuration item "purpose": connection "a" is a feed over http, which is read only: make it ImportOnly, and export into the file:/// folder that the web server shows
         configuration item "purpose" (element 1) is a text: one of ImportOnly, ExportOnly, ImportAndExport is accepted
         configuration item "name": element 1 is empty: give every connection a name
         configuration item "name" is not set: A name of your own for each MISP connection, such as `misp-corp`; it stands in reports and alerts.

@@ -89,7 +89,7 @@ impl One<'_> {
     }
 
     pub(super) fn is_public(&self) -> bool {
-        matches!(self.connection.target, Target::Feed { .. })
+        !matches!(self.connection.target, Target::Server { .. })
     }
 
     /// The MISP, and the types it has. One that does not describe them is taken for the newest.

@@ -66,7 +66,7 @@ impl One<'_> {
             title: run.shown(event.map_or(&wanted.info, |event| &event.info)),
             link: match &self.connection.target {
                 Target::Server { url, .. } => Some(Server::link(url, &wanted.uuid)),
-                Target::Feed { .. } => None,
+                Target::Feed { .. } | Target::WebFeed { .. } => None,
             },
             organisation: event.map_or_else(String::new, |event| run.shown(event.organisation())),
             date: wanted.date.clone(),

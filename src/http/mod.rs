@@ -92,13 +92,22 @@ impl Client {
         self.send(Method::GET, path, |request| request)?.json()
     }
 
+    /// Opens a file below the base URL, of any content type, to be read as a stream. That it is the file that was asked for
+    /// is for the caller to check.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn open(&self, path: &str) -> Result<Answer, Failure> {
+        self.send(Method::GET, path, |request| request.header(ACCEPT, ANYTHING))
+    }
+
     /// Gets a file below the base URL, of any content type and at most `most` bytes long. That it is the file that was
     /// asked for, and not a proxy's page, is for the caller to check.
     ///
     /// # Errors
     /// See [`Failure`]; a file that breaks off is [`Cause::Broken`], one that is too large [`Cause::TooLarge`].
     pub fn download(&self, path: &str, most: u64) -> Result<Vec<u8>, Failure> {
-        self.send(Method::GET, path, |request| request.header(ACCEPT, ANYTHING))?.bytes(most)
+        self.open(path)?.bytes(most)
     }
 
     /// The same from a server that lets an API key in only with a request for JSON, as MISP does, whatever it then sends

@@ -16,7 +16,7 @@ const LONGEST_REASON: usize = 300;
 pub(super) fn link(connection: &Connection, uuid: &Uuid) -> Option<String> {
     match &connection.target {
         Target::Server { url, .. } => Some(Server::link(url, uuid)),
-        Target::Feed { .. } => None,
+        Target::Feed { .. } | Target::WebFeed { .. } => None,
     }
 }
 

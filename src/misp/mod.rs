@@ -23,7 +23,7 @@ use crate::full::{Kind, PartOf};
 use crate::http::Network;
 use crate::types::{ServerTypes, Sought};
 pub use chunks::{Chunk, Row, Within};
-use feed::Feed;
+use feed::{Feed, Folder, Web};
 use search::{Hit, Searched};
 use server::Server;
 use server::names::{Known, Names};
@@ -35,7 +35,7 @@ use wire::{Attribute, Event};
 pub enum Misp {
     /// A server, over HTTP.
     Server(Box<Server>),
-    /// A feed, in a folder.
+    /// A feed, in a folder or on a web server.
     Feed(Feed),
 }
 
@@ -97,7 +97,7 @@ pub struct Look {
 }
 
 impl Misp {
-    /// Makes ready to ask; a server is not asked anything yet, a feed's folder is looked at.
+    /// Makes ready to ask; nothing is asked yet, a feed's folder is looked at.
     ///
     /// # Errors
     /// What the connection lacks.
@@ -106,7 +106,10 @@ impl Misp {
             Target::Server { .. } => {
                 Server::open(connection, network, part).map(|server| Self::Server(Box::new(server)))
             }
-            Target::Feed { folder, .. } => Feed::open(folder, network.clock()).map(Self::Feed),
+            Target::Feed { folder, .. } => {
+                Folder::open(folder, network.clock()).map(|folder| Self::Feed(Feed::Folder(folder)))
+            }
+            Target::WebFeed { url } => Web::open(url, connection, network, part).map(|web| Self::Feed(Feed::Web(web))),
         }
     }
 
@@ -115,7 +118,7 @@ impl Misp {
     pub fn kind(connection: &Connection) -> Kind {
         match connection.target {
             Target::Server { .. } => Kind::Server,
-            Target::Feed { .. } => Kind::Feed,
+            Target::Feed { .. } | Target::WebFeed { .. } => Kind::Feed,
         }
     }
 
@@ -205,7 +208,7 @@ impl Misp {
     pub fn there(&self, events: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
         match self {
             Self::Server(server) => server.there(events),
-            Self::Feed(feed) => feed.there(events),
+            Self::Feed(feed) => feed.folder()?.there(events),
         }
     }
 
@@ -238,7 +241,7 @@ impl Misp {
     pub fn content(&self, uuid: &Uuid, event: Event, look: Look) -> Result<Held> {
         match self {
             Self::Server(server) => server.content(uuid, event, look),
-            Self::Feed(feed) => feed.content(uuid, event),
+            Self::Feed(feed) => feed.folder()?.content(uuid, event),
         }
     }
 
@@ -323,7 +326,9 @@ impl Misp {
     ) -> Result<(), Stop> {
         match self {
             Self::Server(server) => server::write::Write { server, wanted, plan, names, contents }.all(sending),
-            Self::Feed(feed) => feed.apply(wanted, plan, contents, sending).map_err(Stop::No),
+            Self::Feed(feed) => {
+                feed.folder().and_then(|folder| folder.apply(wanted, plan, contents, sending)).map_err(Stop::No)
+            }
         }
     }
 
@@ -335,7 +340,7 @@ impl Misp {
     pub fn lock(&self) -> Result<Option<feed::Lock>> {
         match self {
             Self::Server(_) => Ok(None),
-            Self::Feed(feed) => feed.lock().map(Some),
+            Self::Feed(feed) => feed.folder()?.lock().map(Some),
         }
     }
 }

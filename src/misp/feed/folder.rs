@@ -1,19 +1,19 @@
-//! What an export does in a feed's folder. Files appear whole, by a rename, under a lock; the manifest is rebuilt from the
+//! A feed in a folder, and what an export does in it. Files appear whole, by a rename, under a lock; the manifest is rebuilt from the
 //! event files, so that a run that died between two files is mended by the next one.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{Feed, HASHES, MANIFEST, edit, md5};
+use super::{HASHES, MANIFEST, edit, event_file, md5, pieces};
 use crate::export::content::Contents;
 use crate::export::plan::Plan;
 use crate::export::sending::Sending;
@@ -23,6 +23,7 @@ use crate::json::{self, Element};
 use crate::misp::tags::TagNames;
 use crate::misp::wire::{Attribute, Event, Piece};
 use crate::misp::{Held, sent};
+use crate::time::Clock;
 
 const LOCK: &str = ".cortex-misp.lock";
 /// The largest event file that is read as a whole, in bytes: one of ours.
@@ -31,10 +32,45 @@ const LARGEST_FILE: u64 = 256 << 20;
 const PATIENCE: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// A feed's folder.
+pub struct Folder {
+    folder: PathBuf,
+    clock: Clock,
+}
+
 /// Holds the folder until it goes.
 pub struct Lock(#[expect(dead_code, reason = "the lock lives as long as the file is open")] File);
 
-impl Feed {
+impl Folder {
+    /// Looks at the folder.
+    ///
+    /// # Errors
+    /// That it is not there: in a container a missing mount must not look like an empty feed.
+    pub fn open(folder: &Path, clock: Clock) -> Result<Self> {
+        ensure!(
+            folder.is_dir(),
+            "the feed's folder {} does not exist: create it, or mount it into the container, or correct \"url\"",
+            folder.display()
+        );
+        Ok(Self { folder: folder.to_owned(), clock })
+    }
+
+    /// See [`super::Feed::file`].
+    pub(super) fn file<T>(&self, name: &str, mut read: impl FnMut(&mut dyn Read) -> Result<Result<T>>) -> Result<T> {
+        let path = self.folder.join(name);
+        let what = if name == MANIFEST { "the feed's manifest " } else { "" };
+        let reading = || format!("reading {what}{}", path.display());
+        let mut file = files::open(&path).with_context(reading)?;
+        read(&mut file).and_then(|read| read).with_context(reading)
+    }
+
+    /// True if neither a manifest nor an event is in it: a feed that nothing was exported to yet.
+    pub(super) fn is_empty(&self) -> Result<bool> {
+        let path = self.folder.join(MANIFEST);
+        let is_there = path.try_exists().with_context(|| format!("reading {}", path.display()))?;
+        Ok(!is_there && self.event_files()?.is_empty())
+    }
+
     /// Waits until no other run holds the folder, then holds it.
     ///
     /// # Errors
@@ -66,7 +102,7 @@ impl Feed {
     pub fn there(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
         let mut there = Vec::new();
         for uuid in uuids {
-            let path = self.file(uuid);
+            let path = self.path(uuid);
             if path.try_exists().with_context(|| format!("reading {}", path.display()))? {
                 there.push((*uuid, self.head(uuid)?));
             }
@@ -91,7 +127,7 @@ impl Feed {
     }
 
     fn head(&self, uuid: &Uuid) -> Result<Event> {
-        let path = self.file(uuid);
+        let path = self.path(uuid);
         let reading = || format!("reading {}", path.display());
         let reader = BufReader::new(files::open(&path).with_context(reading)?);
         let Head { event } = serde_json::from_reader(reader).with_context(reading)?;
@@ -105,7 +141,7 @@ impl Feed {
                 on(Attribute { object_id: object.to_owned(), ..attribute });
             }
         };
-        self.read(uuid, &mut |piece| {
+        let mut on = |piece| {
             match piece {
                 Piece::Attribute(element) => good(*element, ""),
                 Piece::Object(Element::Good(object)) => {
@@ -114,7 +150,8 @@ impl Feed {
                 Piece::Object(Element::Bad(_)) | Piece::Report(_) => {}
             }
             Ok(())
-        })
+        };
+        self.file(&event_file(uuid), |file| Ok(pieces(file, uuid, &mut on)))
     }
 
     /// Writes what a plan adds and changes, then brings manifest and hashes in line with the event files. A file that would
@@ -124,7 +161,7 @@ impl Feed {
     /// What could not be read or written.
     pub fn apply(&self, wanted: &Wanted, plan: &Plan, contents: &Contents<'_>, sending: &mut Sending) -> Result<()> {
         if !plan.is_empty() {
-            let path = self.file(&wanted.uuid);
+            let path = self.path(&wanted.uuid);
             let size = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
             let mut file = read_file(&path)?.unwrap_or_else(|| self.new_event(wanted));
             let no_event = || anyhow!("{} is no event file", path.display());
@@ -133,7 +170,7 @@ impl Feed {
             let edit = edit::Edited { timestamp: self.clock.now.to_string(), event, room };
             let done = edit.all(wanted, plan, contents, sending).with_context(no_event)?;
             // A file is there whole or not at all, so an error means that nothing was changed.
-            self.write(&format!("{}.json", wanted.uuid), &format!("{file:#}\n"))?;
+            self.write(&event_file(&wanted.uuid), &format!("{file:#}\n"))?;
             sending.sent(done, true);
         }
         self.write_index(sending)
@@ -193,7 +230,7 @@ impl Feed {
     }
 
     /// The event files, by uuid; other files of the folder are not ours to read.
-    pub(super) fn event_files(&self) -> Result<Vec<Uuid>> {
+    fn event_files(&self) -> Result<Vec<Uuid>> {
         let reading = || format!("reading the folder {}", self.folder.display());
         let mut uuids = Vec::new();
         for entry in fs::read_dir(&self.folder).with_context(reading)? {
@@ -203,6 +240,10 @@ impl Feed {
         }
         uuids.sort_unstable();
         Ok(uuids)
+    }
+
+    fn path(&self, event: &Uuid) -> PathBuf {
+        self.folder.join(event_file(event))
     }
 }
 

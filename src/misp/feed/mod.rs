@@ -1,91 +1,77 @@
-//! A MISP feed in a folder: `manifest.json`, one `<uuid>.json` for each event, and `hashes.csv`. Any MISP can pull it. How
-//! it is written is in `folder.rs`.
+//! A MISP feed, in a folder or on a web server: `manifest.json`, one `<uuid>.json` for each event, and `hashes.csv`. Any MISP
+//! can pull it. How both are read is here, how a folder is written in `folder.rs`.
 
 mod edit;
 mod folder;
+mod manifest;
 mod search;
+mod web;
 
 use std::collections::HashSet;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::Read;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, bail};
 use md5::{Digest, Md5};
 use uuid::Uuid;
 
 use super::chunks::{Chunk, Chunks};
-use super::wire::{Entries, Event, Piece, Pieces};
+use super::wire::{Event, Piece, Pieces};
 use super::{Listed, Window};
-use crate::files;
-use crate::json::{Element, Source};
-use crate::time::Clock;
-pub use folder::Lock;
+use crate::json::Source;
+pub use folder::{Folder, Lock};
+use manifest::Reading;
+pub use web::Web;
 
 const MANIFEST: &str = "manifest.json";
 const HASHES: &str = "hashes.csv";
 
-/// A feed's folder.
-pub struct Feed {
-    folder: PathBuf,
-    clock: Clock,
+/// A feed.
+pub enum Feed {
+    /// In a folder of this machine.
+    Folder(Folder),
+    /// On a web server: it is only read.
+    Web(Web),
 }
 
 impl Feed {
-    /// Looks at the folder.
+    /// The folder that an export works in.
     ///
     /// # Errors
-    /// That it is not there: in a container a missing mount must not look like an empty feed.
-    pub fn open(folder: &Path, clock: Clock) -> Result<Self> {
-        ensure!(
-            folder.is_dir(),
-            "the feed's folder {} does not exist: create it, or mount it into the container, or correct \"url\"",
-            folder.display()
-        );
-        Ok(Self { folder: folder.to_owned(), clock })
+    /// That the feed is on the web.
+    pub fn folder(&self) -> Result<&Folder> {
+        match self {
+            Self::Folder(folder) => Ok(folder),
+            Self::Web(_) => bail!("a feed over http is read only"),
+        }
     }
 
-    /// The events of the manifest. What stands in a feed counts as published.
+    /// The events of the manifest. What stands in a feed counts as published. A manifest on the web that breaks off is read
+    /// again from its start, and what was handed over already is passed over.
     ///
     /// # Errors
-    /// A manifest that is missing beside other files, or broken.
+    /// A manifest that is missing, in a folder beside other files, or broken; or the handler's own error.
     pub fn list(&self, window: &Window, on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
-        let path = self.folder.join(MANIFEST);
-        let file = match files::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.event_files()?.is_empty() => return Ok(()),
-            Err(error) => return Err(error).context(format!("reading the feed's manifest {}", path.display())),
-        };
-        let mut entry = |uuid: String, entry: Element<Event>| match entry {
-            Element::Good(event) if event.timestamp.unwrap_or(i64::MAX) < window.since => Ok(()),
-            Element::Good(mut event) => {
-                event.uuid = uuid;
-                event.published = Some(true);
-                on(Listed::new(Element::Good(event)))
-            }
-            bad @ Element::Bad(_) => on(Listed::new(bad)),
-        };
-        let read = Source::new(file).read(|hand| Entries { hand, on: &mut entry });
-        read.with_context(|| format!("reading the feed's manifest {}", path.display()))
+        if let Self::Folder(folder) = self
+            && folder.is_empty()?
+        {
+            return Ok(());
+        }
+        let mut reading = Reading::new(window, on);
+        self.file(MANIFEST, |file| reading.attempt(file))
     }
 
-    /// Reads an event file piece by piece.
-    ///
-    /// # Errors
-    /// A file that is missing or broken.
-    pub fn read(&self, event: &Uuid, on: &mut dyn FnMut(Piece) -> Result<()>) -> Result<()> {
-        let path = self.file(event);
-        let reading = || format!("reading {}", path.display());
-        let file = files::open(&path).with_context(reading)?;
-        Source::new(file).read(|hand| Pieces { is_inside: false, event: *event, hand, on }).with_context(reading)
-    }
-
-    /// Hands over what an event file holds.
+    /// Hands over what an event file holds. A file on the web that breaks off is read again as long as nothing of it was
+    /// handed over, which is so for an event of one chunk; the next run has to bring a larger one.
     ///
     /// # Errors
     /// A file that is missing or broken; or the handler's own error.
     pub fn chunks(&self, event: &Uuid, on: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
         let mut chunks = Chunks::new(on);
-        self.read(event, &mut |piece| chunks.piece(piece))?;
+        self.file(&event_file(event), |file| {
+            chunks.forget();
+            let read = pieces(file, event, &mut |piece| chunks.piece(piece));
+            if chunks.is_untouched() { read.map(Ok) } else { Ok(read) }
+        })?;
         chunks.finish()
     }
 
@@ -107,9 +93,23 @@ impl Feed {
         Ok(listed)
     }
 
-    fn file(&self, event: &Uuid) -> PathBuf {
-        self.folder.join(format!("{event}.json"))
+    /// Opens a file of the feed and has it read. A file on the web is opened again where that may help, as long as `read`
+    /// gives its error as the outer one.
+    fn file<T>(&self, name: &str, read: impl FnMut(&mut dyn Read) -> Result<Result<T>>) -> Result<T> {
+        match self {
+            Self::Folder(folder) => folder.file(name, read),
+            Self::Web(web) => web.file(name, read),
+        }
     }
+}
+
+fn event_file(event: &Uuid) -> String {
+    format!("{event}.json")
+}
+
+/// Reads an event file piece by piece.
+fn pieces(file: impl Read, event: &Uuid, on: &mut dyn FnMut(Piece) -> Result<()>) -> Result<()> {
+    Source::new(file).read(|hand| Pieces { is_inside: false, event: *event, hand, on })
 }
 
 fn md5(text: &str) -> String {

@@ -4,11 +4,11 @@
 use std::collections::{BTreeSet, HashSet};
 use std::io::{self, BufRead, BufReader, Read};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use uuid::Uuid;
 
-use super::{Feed, HASHES, md5};
-use crate::files;
+use super::{Feed, HASHES, event_file, md5, pieces};
+use crate::http::Failure;
 use crate::json::Element;
 use crate::misp::search::{Hit, Searched};
 use crate::misp::wire::{Attribute, Piece};
@@ -28,17 +28,13 @@ impl Feed {
         if sought.asked().is_empty() {
             return Ok(Searched::Not("the value is empty".to_owned()));
         }
-        let path = self.folder.join(HASHES);
-        let reading = || format!("reading {}", path.display());
-        let file = match files::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let hashes: HashSet<String> = sought.asked().into_iter().map(md5).collect();
+        let (events, beyond) = match self.file(HASHES, |file| Ok(Ok(named(BufReader::new(file), &hashes)?))) {
+            Err(error) if is_missing(&error) => {
                 return Ok(Searched::Not(format!("not searchable: the feed has no {HASHES}")));
             }
-            Err(error) => return Err(error).with_context(reading),
+            named => named?,
         };
-        let hashes: HashSet<String> = sought.asked().into_iter().map(md5).collect();
-        let (events, beyond) = named(BufReader::new(file), &hashes).with_context(reading)?;
         for event in &events {
             self.search_event(event, sought, on)?;
         }
@@ -48,18 +44,22 @@ impl Feed {
         })
     }
 
-    /// An event file that cannot be read stops nothing.
+    /// An event file that cannot be read stops nothing. One on the web is asked for again until something was found in it.
     fn search_event(&self, event: &Uuid, sought: &Sought, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<()> {
-        let mut stopped = None;
-        let read = self.read(event, &mut |piece| {
-            for attribute in attributes(piece).filter(|attribute| sought.is(&attribute.kind, &attribute.value)) {
-                let handled = on(Hit::Attribute { event: *event, attribute: Box::new(attribute), sightings: 0 });
-                if let Err(error) = handled {
-                    stopped = Some(error);
-                    anyhow::bail!("stopped");
+        let (mut stopped, mut is_untouched) = (None, true);
+        let read = self.file(&event_file(event), |file| {
+            let read = pieces(file, event, &mut |piece| {
+                for attribute in attributes(piece).filter(|attribute| sought.is(&attribute.kind, &attribute.value)) {
+                    is_untouched = false;
+                    let handled = on(Hit::Attribute { event: *event, attribute: Box::new(attribute), sightings: 0 });
+                    if let Err(error) = handled {
+                        stopped = Some(error);
+                        anyhow::bail!("stopped");
+                    }
                 }
-            }
-            Ok(())
+                Ok(())
+            });
+            if is_untouched { read.map(Ok) } else { Ok(read) }
         });
         match (stopped, read) {
             (Some(error), _) => Err(error),
@@ -67,6 +67,14 @@ impl Feed {
             (None, Err(error)) => on(Hit::Unreadable { event: *event, reason: format!("{error:#}") }),
         }
     }
+}
+
+fn is_missing(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let is_no_file = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        let is_404 = |failure: &Failure| failure.status() == Some(404);
+        cause.downcast_ref().is_some_and(is_no_file) || cause.downcast_ref().is_some_and(is_404)
+    })
 }
 
 /// The attributes of a piece; those of a deleted object count as deleted.

@@ -1,0 +1,58 @@
+//! A feed on a web server. Whoever serves it may be anyone: no key is sent, no redirect followed, and what comes is read as a
+//! stream within the bounds of every other answer.
+
+use std::io::{BufRead, BufReader, Read};
+
+use anyhow::{Context, Result, anyhow, bail};
+use url::Url;
+
+use super::MANIFEST;
+use crate::config::connections::Connection;
+use crate::full::PartOf;
+use crate::http::{Client, Failure, Network, Origin};
+
+const NO_FEED: &str = "is \"url\" the folder of a manifest.json?";
+
+/// A feed on a web server.
+pub struct Web {
+    client: Client,
+}
+
+impl Web {
+    /// Makes ready; nothing is sent. `url` is that of the feed's folder.
+    ///
+    /// # Errors
+    /// A certificate file that cannot be read, a proxy that is no URL.
+    pub fn open(url: &Url, connection: &Connection, network: &Network, part: &PartOf) -> Result<Self> {
+        let user_agent = format!("MISP-cortex-misp/{}", env!("CARGO_PKG_VERSION"));
+        let origin = Origin { url, headers: Vec::new(), user_agent, access: &connection.access };
+        Ok(Self { client: Client::new(&origin, network, Box::new(part.clone()))? })
+    }
+
+    /// See [`super::Feed::file`]. The content type says nothing: web servers call event files what they like.
+    pub(super) fn file<T>(&self, name: &str, mut read: impl FnMut(&mut dyn Read) -> Result<Result<T>>) -> Result<T> {
+        self.client.again(|| {
+            let answer = self.client.open(name).map_err(|failure| explained(failure, name))?;
+            let reading = format!("{}: reading the answer", answer.line());
+            let mut body = BufReader::new(answer.body());
+            if body.fill_buf().with_context(|| reading.clone())?.trim_ascii_start().starts_with(b"<") {
+                match name {
+                    MANIFEST => bail!("{reading}: this is a web page, no feed: {NO_FEED}"),
+                    _ => bail!("{reading}: this is a web page, and no file of a feed"),
+                }
+            }
+            let read = read(&mut body).with_context(|| reading.clone())?;
+            Ok(read.context(reading))
+        })?
+    }
+}
+
+/// Adds what can be done about it.
+fn explained(failure: Failure, name: &str) -> anyhow::Error {
+    let help = match failure.status() {
+        Some(404) if name == MANIFEST => NO_FEED,
+        Some(401 | 403) => "a feed is read without any key, so it has to be open to everyone",
+        _ => "",
+    };
+    anyhow!(failure.with_help(help))
+}
