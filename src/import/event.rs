@@ -109,22 +109,28 @@ impl Reading<'_> {
     fn read(&mut self) -> Result<()> {
         let Sync { misp, .. } = self.sync;
         let Task { event, uuid, .. } = self.task;
-        self.check_size()?;
-        misp.chunks(uuid, event, &mut |chunk| self.chunk(chunk))
+        match self.check_size()? {
+            Some(whole) => self.chunk(whole),
+            None => misp.chunks(uuid, event, &mut |chunk| self.chunk(chunk)),
+        }
     }
 
-    /// A feed does not say how large an event is: it is counted first, if that decides whether it is imported.
-    fn check_size(&self) -> Result<()> {
+    /// A feed does not say how large an event is: it is counted first, if that decides whether it is imported. Gives the
+    /// event if it was read for that and is one chunk, so that its file is not read twice.
+    fn check_size(&self) -> Result<Option<Chunk>> {
         let filters = &self.sync.config.filters;
         let is_new = self.hands.iter().all(Hand::is_new);
         if self.task.event.attribute_count.is_some() || filters.max_attributes == 0 || !is_new {
-            return Ok(());
+            return Ok(None);
         }
-        let mut number = 0;
+        let (mut number, mut chunks, mut whole) = (0, 0, None);
         self.sync.misp.chunks(&self.task.uuid, &self.task.event, &mut |chunk| {
             number += chunk.rows.iter().filter(|row| !is_deleted(row)).count() as u64;
+            chunks += 1;
+            whole = (chunks == 1 && chunk.is_last).then_some(chunk);
             if filters.is_too_large(number) { bail!(TooLarge) } else { Ok(()) }
-        })
+        })?;
+        Ok(whole)
     }
 
     fn chunk(&mut self, chunk: Chunk) -> Result<()> {
