@@ -10,6 +10,7 @@ use url::Url;
 
 use super::organisations::Organisations;
 use super::own::{self, Own};
+use super::urls;
 use crate::secret::Secret;
 
 /// The items that declare connections. Their names are those of the public MISP analyzer, whose values an organisation
@@ -195,7 +196,7 @@ impl Connections {
 
     fn check_lengths(&self) -> Result<()> {
         let names = self.name.len();
-        let all_feeds = self.url.iter().flatten().all(|url| is_file(url));
+        let all_feeds = self.url.iter().flatten().all(|url| urls::is_file(url));
         let keys_may_be_absent = self.key.is_empty() && all_feeds;
         for (item, length, may_differ) in [("url", self.url.len(), false), ("key", self.key.len(), keys_may_be_absent)]
         {
@@ -233,12 +234,13 @@ impl Connections {
             anyhow!("configuration item \"url\": element {position} (connection \"{name}\") {problem}")
         };
         let key = self.key.get(index).cloned().flatten();
-        let target = if is_file(&url) {
-            feed(&url).map_err(wrong)?
+        let target = if urls::is_file(&url) {
+            let (folder, url) = urls::folder(&url).map_err(wrong)?;
+            Target::Feed { folder, url }
         } else if key.as_ref().map(Secret::expose) == Some("-") {
-            Target::WebFeed { url: web_feed_url(&url).map_err(wrong)? }
+            Target::WebFeed { url: urls::web_feed_url(&url).map_err(wrong)? }
         } else {
-            let url = server_url(&url).map_err(wrong)?;
+            let url = urls::server_url(&url).map_err(wrong)?;
             let remedy = "give the API key of the MISP user, or \"-\" if the connection is a feed";
             Target::Server { url, key: key.ok_or_else(|| empty("key", remedy))? }
         };
@@ -259,8 +261,13 @@ impl Connections {
 
     fn purpose(&self, index: usize, target: &Target) -> Purpose {
         let is_web_feed = matches!(target, Target::WebFeed { .. });
+        let is_for_all = self.purpose.len() == 1 && self.name.len() > 1;
         let default = if self.name.len() == 1 && !is_web_feed { Purpose::ImportAndExport } else { Purpose::ImportOnly };
-        of_position(&self.purpose, index).unwrap_or(default)
+        match of_position(&self.purpose, index) {
+            // What is said of all cannot be meant of a feed that is read only.
+            Some(Purpose::ImportAndExport) if is_for_all && is_web_feed => Purpose::ImportOnly,
+            said => said.unwrap_or(default),
+        }
     }
 }
 
@@ -284,52 +291,6 @@ fn of_position<T: Clone>(list: &[Option<T>], index: usize) -> Option<T> {
         [all] => all.clone(),
         each => each.get(index).cloned().flatten(),
     }
-}
-
-fn is_file(url: &str) -> bool {
-    url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"))
-}
-
-fn feed(text: &str) -> Result<Target> {
-    const REMEDY: &str = "write file:/// and the absolute path of the feed's folder";
-    ensure!(text.get(5..8) == Some("///"), "names no absolute folder: {REMEDY}");
-    let url = Url::parse(text).map_err(|_| anyhow!("is no URL: {REMEDY}"))?;
-    let folder = url.to_file_path().map_err(|()| anyhow!("names no folder of this machine: {REMEDY}"))?;
-    Ok(Target::Feed { folder, url })
-}
-
-/// Reads the base URL of a server. MISP may live below a path.
-///
-/// # Errors
-/// What is wrong with it, without showing it: it may contain a password.
-pub fn server_url(text: &str) -> Result<Url> {
-    const REMEDY: &str = "write it as https://host or https://host/path";
-    ensure!(text.contains("://"), "has no scheme: {REMEDY}");
-    let mut url = Url::parse(text.trim()).map_err(|problem| anyhow!("is no URL ({problem}): {REMEDY}"))?;
-    ensure!(["http", "https"].contains(&url.scheme()), "has the scheme {}: {REMEDY}", url.scheme());
-    ensure!(url.username().is_empty() && url.password().is_none(), "carries a user or password: {REMEDY}");
-    ensure!(url.query().is_none() && url.fragment().is_none(), "carries a query or fragment: {REMEDY}");
-    let path = format!("{}/", url.path().trim_end_matches('/'));
-    url.set_path(&path);
-    Ok(url)
-}
-
-/// Reads the URL of a feed on the web; that of its `manifest.json` means its folder.
-fn web_feed_url(text: &str) -> Result<Url> {
-    let mut url = server_url(text)?;
-    if let Some(folder) = url.path().strip_suffix("/manifest.json/") {
-        let folder = format!("{folder}/");
-        url.set_path(&folder);
-    }
-    Ok(url)
-}
-
-/// Reads the option `thehive_url`.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn thehive_url(text: &str) -> Result<Url> {
-    server_url(text).map_err(|problem| anyhow!("configuration item \"thehive_url\" {problem}"))
 }
 
 fn warnings(connection: &Connection) -> Vec<String> {
@@ -367,108 +328,4 @@ fn narrowed(connections: Vec<Connection>, wanted: Option<&str>) -> Result<Vec<Co
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Table, read};
-    use serde_json::json;
-
-    fn checked(config: Value) -> Result<(Vec<Connection>, Vec<String>), String> {
-        let (lists, _) = read::<Connections>(config.as_object().unwrap(), Table::Configuration)
-            .map_err(|error| error.to_string())?;
-        lists.checked().map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn a_null_key_never_moves_another_key_to_its_place() {
-        let error = checked(json!({"name": ["a", "b"], "url": ["https://a", "https://b"], "key": [null, "canary"]}))
-            .unwrap_err();
-        insta::assert_snapshot!(error, @r#"configuration item "key": element 1 is empty: give the API key of the MISP user, or "-" if the connection is a feed"#);
-    }
-
-    #[test]
-    fn feeds_need_no_key_and_servers_do() {
-        let (one, _) = checked(json!({"name": ["f"], "url": ["file:///feeds/a%20b"], "key": [null]})).unwrap();
-        assert!(matches!(&one[0].target, Target::Feed { folder, .. } if folder.to_str() == Some("/feeds/a b")));
-        assert!(checked(json!({"name": ["f"], "url": ["file:///feeds"]})).is_ok());
-        assert!(
-            checked(json!({"name": ["f", "s"], "url": ["file:///feeds", "https://s"], "key": [null, "k"]})).is_ok()
-        );
-        assert!(checked(json!({"name": ["f", "s"], "url": ["file:///feeds", "https://s"]})).is_err());
-    }
-
-    #[test]
-    fn one_of_several_never_starts_to_export_by_itself() {
-        let lists = |purpose: Value| json!({"name": ["a", "b"], "url": ["https://a", "https://b"], "key": ["k", "k"], "purpose": purpose});
-        let purposes = |purpose| checked(lists(purpose)).unwrap().0.iter().map(|c| c.purpose).collect::<Vec<_>>();
-        assert_eq!(purposes(json!(null)), [Purpose::ImportOnly; 2]);
-        assert_eq!(purposes(json!([null, "exportonly"])), [Purpose::ImportOnly, Purpose::ExportOnly]);
-        assert_eq!(purposes(json!(["ImportAndExport"])), [Purpose::ImportAndExport; 2]);
-        let (one, _) = checked(json!({"name": ["a"], "url": ["https://a"], "key": ["k"]})).unwrap();
-        assert_eq!(one[0].purpose, Purpose::ImportAndExport);
-    }
-
-    #[test]
-    fn a_server_below_a_path_keeps_it() {
-        let (one, _) = checked(json!({"name": ["a"], "url": ["https://h/misp"], "key": ["k"]})).unwrap();
-        assert_eq!(one[0].url().as_str(), "https://h/misp/");
-    }
-
-    #[test]
-    fn a_feed_on_the_web_is_a_folder_that_is_only_read() {
-        for (url, expected) in [
-            ("https://h/feed", "https://h/feed/"),
-            (" https://h/feed/manifest.json", "https://h/feed/"),
-            ("https://h/manifest.json/", "https://h/"),
-            ("https://h", "https://h/"),
-        ] {
-            let (one, warnings) = checked(json!({"name": ["f"], "url": [url], "key": ["-"]})).unwrap();
-            assert!(matches!(&one[0].target, Target::WebFeed { url } if url.as_str() == expected), "{:?}", one[0]);
-            assert_eq!((one[0].purpose, warnings.len()), (Purpose::ImportOnly, 0));
-        }
-        let (_, warnings) =
-            checked(json!({"name": ["f"], "url": ["http://h"], "key": ["-"], "cert_check": false})).unwrap();
-        insta::assert_snapshot!(warnings.join("\n"), @r#"
-        connection "f" is read unencrypted, so that what comes may be changed on the way: use https in "url"
-        connection "f": the server's certificate is not checked ("cert_check" is false)
-        "#);
-    }
-
-    #[test]
-    fn every_wrong_list_is_explained() {
-        let configs = [
-            json!({"name": ["a", "b"], "url": ["https://a"], "key": ["k", "k"]}),
-            json!({"name": ["a", "b"], "url": ["https://a", "https://b"], "key": ["k"]}),
-            json!({"name": ["a", "a"], "url": ["https://a", "https://b"], "key": ["k", "k"]}),
-            json!({"name": ["a", "b", "c"], "url": ["https://a", "https://b", "https://c"], "key": ["k", "k", "k"], "purpose": ["ImportOnly", null]}),
-            json!({"name": ["a"], "url": ["misp.example.org"], "key": ["k"]}),
-            json!({"name": ["a"], "url": ["ftp://misp.example.org"], "key": ["k"]}),
-            json!({"name": ["a"], "url": ["https://user:canary@misp.example.org"], "key": ["k"]}),
-            json!({"name": ["a"], "url": ["file:feed"], "key": ["-"]}),
-            json!({"name": ["a"], "url": ["https://user:canary@feed.example.org"], "key": ["-"]}),
-            json!({"name": ["a"], "url": ["https://feed.example.org/manifest.json?token=canary"], "key": ["-"]}),
-            json!({"name": ["a"], "url": ["https://feed.example.org"], "key": ["-"], "purpose": ["ImportAndExport"]}),
-            json!({"name": ["a", "b"], "url": ["https://feed.example.org", "https://b"], "key": ["-", "k"], "purpose": ["ExportOnly", null]}),
-            json!({"name": ["a"], "url": ["https://misp.example.org"], "key": ["k"], "purpose": ["both"]}),
-            json!({"name": [null], "url": ["https://misp.example.org"], "key": ["k"]}),
-            json!({}),
-        ];
-        let messages: Vec<_> = configs.into_iter().map(|config| checked(config).unwrap_err()).collect();
-        insta::assert_snapshot!(messages.join("\n"), @r#"
-        configuration items "name" and "url" have 2 and 1 elements: they need the same number, one for each connection
-        configuration items "name" and "key" have 2 and 1 elements: they need the same number, one for each connection
-        configuration item "name": elements 1 and 2 are both "a": give each connection a name of its own
-        configuration items "name" and "purpose" have 3 and 2 elements: give "purpose" none, one for all connections, or one for each
-        configuration item "url": element 1 (connection "a") has no scheme: write it as https://host or https://host/path
-        configuration item "url": element 1 (connection "a") has the scheme ftp: write it as https://host or https://host/path
-        configuration item "url": element 1 (connection "a") carries a user or password: write it as https://host or https://host/path
-        configuration item "url": element 1 (connection "a") names no absolute folder: write file:/// and the absolute path of the feed's folder
-        configuration item "url": element 1 (connection "a") carries a user or password: write it as https://host or https://host/path
-        configuration item "url": element 1 (connection "a") carries a query or fragment: write it as https://host or https://host/path
-        configuration item "purpose": connection "a" is a feed over http, which is read only: make it ImportOnly, and export into the file:/// folder that the web server shows
-        configuration item "purpose": connection "a" is a feed over http, which is read only: make it ImportOnly, and export into the file:/// folder that the web server shows
-        configuration item "purpose" (element 1) is a text: one of ImportOnly, ExportOnly, ImportAndExport is accepted
-        configuration item "name": element 1 is empty: give every connection a name
-        configuration item "name" is not set: A name of your own for each MISP connection, such as `misp-corp`; it stands in reports and alerts.
-        "#);
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ pub mod connections;
 pub mod items;
 pub mod organisations;
 pub mod own;
+pub mod urls;
 
 use anyhow::{Result, anyhow, bail};
 use schemars::JsonSchema;
@@ -70,7 +71,7 @@ pub fn instance(instance: Option<&str>, thehive_url: Option<&str>) -> Result<Str
     const DEFAULT: &str = "thehive";
     match (instance, thehive_url) {
         (Some(instance), _) => Ok(instance.to_owned()),
-        (None, Some(url)) => Ok(connections::thehive_url(url)?.host_str().unwrap_or(DEFAULT).to_owned()),
+        (None, Some(url)) => Ok(urls::thehive_url(url)?.host_str().unwrap_or(DEFAULT).to_owned()),
         (None, None) => Ok(DEFAULT.to_owned()),
     }
 }

@@ -22,8 +22,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::config::connections::{self, Connections, Purpose};
-use crate::config::{self, Limits, Table, own};
+use crate::config::connections::{Connections, Purpose};
+use crate::config::{self, Limits, Table, own, urls};
 use crate::cortex::job::Job;
 use crate::cortex::report::Taxonomy;
 use crate::full::{Full, Part, Run};
@@ -108,7 +108,7 @@ impl Worker for Export {
         run.draft().full.dry_run = dry_run;
         run.draft().full.case = Some(subject(&input));
         input.warnings.iter().for_each(|warning| run.warn(warning.clone()));
-        let url = config.thehive_url.as_deref().map(connections::thehive_url).transpose()?;
+        let url = config.thehive_url.as_deref().map(urls::thehive_url).transpose()?;
         let url = url.map(|url| page(&url, &input));
         let items = [(Item::Observables, input.observables.len())];
         worker::each(&exporting, &items, clock, run, |own::Configured { connection, config }, part| {
@@ -144,7 +144,7 @@ type Configured = own::Configured<Config>;
 fn thehive(job: &Job, config: &Config, network: &Network, run: &Run) -> Result<Option<TheHive>> {
     match (&config.thehive_url, &config.thehive_key) {
         (Some(url), Some(key)) => {
-            let url = connections::thehive_url(url)?;
+            let url = urls::thehive_url(url)?;
             if url.scheme() == "http" {
                 run.warn("TheHive's API key is sent unencrypted: use https in \"thehive_url\"");
             }

@@ -28,8 +28,8 @@ use anyhow::{Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::connections::{self, Connections, Purpose};
-use crate::config::{self, Limits, Table, own};
+use crate::config::connections::{Connections, Purpose};
+use crate::config::{self, Limits, Table, own, urls};
 use crate::cortex::job::Job;
 use crate::cortex::report::{Level, Taxonomy};
 use crate::full::{Full, Part, PartOf, Run};
@@ -183,7 +183,7 @@ fn window_start(days: u64, now: i64) -> i64 {
 fn desks(config: &Config, network: &Network, run: &Run) -> Result<Vec<Desk>> {
     let Settings { thehive_url, thehive_key, thehive_organisations, .. } = &config.settings;
     let (url, key) = match (thehive_url, thehive_key) {
-        (Some(url), Some(key)) => (connections::thehive_url(url)?, key),
+        (Some(url), Some(key)) => (urls::thehive_url(url)?, key),
         (None, Some(_)) => {
             bail!("configuration item \"thehive_key\" is set and \"thehive_url\" is not: set both, or none")
         }
