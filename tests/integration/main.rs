@@ -44,6 +44,7 @@ mod program;
 mod proxy;
 mod replay;
 mod reviewed;
+mod secure;
 mod settings_of_exports;
 mod thehive;
 mod types;
