@@ -97,13 +97,15 @@ pub struct Access {
     pub client_cert_path: Option<PathBuf>,
     /// False if the server's certificate is not checked.
     pub cert_check: bool,
+    /// True if the configuration has items for this server's certificates; it has none for TheHive's.
+    pub takes_certificates: bool,
     /// The connection's own choice of a proxy; none if Cortex's or the environment's holds.
     pub proxy: Option<OwnProxy>,
 }
 
 impl Default for Access {
     fn default() -> Self {
-        Self { cert_path: None, client_cert_path: None, cert_check: true, proxy: None }
+        Self { cert_path: None, client_cert_path: None, cert_check: true, takes_certificates: false, proxy: None }
     }
 }
 
@@ -255,6 +257,7 @@ impl Connections {
             cert_path: of_position(&self.cert_path, index).map(PathBuf::from),
             client_cert_path: of_position(&self.client_cert_path, index).map(PathBuf::from),
             cert_check: cert_check.unwrap_or(self.cert_check),
+            takes_certificates: true,
             proxy,
         }
     }

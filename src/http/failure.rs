@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::trust::{IS_TLS, page};
 use crate::secret::shortened;
 
 /// What is said of an answer that did not come to its end.
@@ -161,6 +162,7 @@ pub(super) fn plain(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     match text.trim() {
         "" => "no further words".to_owned(),
+        text if page(text).is_some() => page(text).unwrap_or_default().to_owned(),
         text if text.starts_with('<') => "a web page, not an API's answer".to_owned(),
         text => text.to_owned(),
     }
@@ -186,18 +188,9 @@ pub(super) fn unreachable(error: &reqwest::Error) -> String {
     let help = [
         ("dns", "the host name is not known here"),
         ("refused", "nothing listens there: check host and port"),
-        (
-            "UnknownIssuer",
-            "the certificate comes from an authority that is not trusted here: give its certificate in \"cert_path\" (MISP) or in Cortex's \"cacerts\" (any server)",
-        ),
-        ("not valid for name", "the certificate is for another host name"),
-        (
-            "CaUsedAsEndEntity",
-            "the server shows an authority's certificate as its own, as self-made ones often are: give it one that is no \
-             authority (CA:FALSE)",
-        ),
-        ("Expired", "the certificate has expired"),
-        ("InvalidContentType", "the port does not speak TLS: is it http?"),
+        ("tls handshake eof", "the server ended the TLS handshake without a word: check the port"),
+        // What a server answers that was spoken to in plain http.
+        ("invalid HTTP version parsed", IS_TLS),
     ];
     let help = help.iter().find(|(sign, _)| why.contains(sign));
     help.map_or_else(|| why.clone(), |(_, help)| format!("{help} ({why})"))

@@ -26,6 +26,8 @@ pub use failure::{Cause, Failure, is_refusal, words};
 use failure::{chain, unreachable};
 pub use form::FormFile;
 pub use network::{Network, Told};
+pub use trust::ServerCertificate;
+use trust::Trust;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
@@ -47,6 +49,7 @@ pub struct Origin<'a> {
 pub struct Client {
     agent: blocking::Client,
     base: Url,
+    trust: Trust,
     network: Network,
     told: Box<dyn Told>,
 }
@@ -63,15 +66,22 @@ impl Client {
             .redirect(redirect::Policy::none())
             .connect_timeout(network.connect_timeout)
             .timeout(network.read_timeout);
-        let builder = proxy::routed(trust::trusting(builder, origin, network)?, origin, &network.proxies)?;
+        let (builder, trust) = trust::trusting(builder, origin, network)?;
+        let builder = proxy::routed(builder, origin, &network.proxies)?;
         let agent = builder.build().map_err(|error| anyhow::anyhow!("preparing the connection: {}", chain(&error)))?;
-        Ok(Self { agent, base: origin.url.clone(), network: network.clone(), told })
+        Ok(Self { agent, base: origin.url.clone(), trust, network: network.clone(), told })
     }
 
     /// The run's clock.
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.network.clock
+    }
+
+    /// What the server showed at the last handshake, be it trusted or not; none over plain http.
+    #[must_use]
+    pub fn certificate(&self) -> Option<ServerCertificate> {
+        self.trust.certificate()
     }
 
     /// Does what asks and reads the answer, and does it again if the server was overloaded (429, 502, 503, 504), or if the
@@ -171,14 +181,24 @@ impl Client {
         }
         let response = request.send().map_err(|error| match self.network.clock.is_over() {
             true => fail(Cause::Unreachable("no answer before the deadline of the run".to_owned())),
-            false => {
-                let why = self.network.scrubber.clean(&unreachable(&error));
-                let is_broken = !error.is_connect() && !error.is_timeout();
-                fail(if is_broken { Cause::Broken(why) } else { Cause::Unreachable(why) })
-            }
+            false => fail(self.failed(&error)),
         })?;
         let answer = Answer { line: line.clone(), network: self.network.clone(), response };
         answer.good().map_err(fail)
+    }
+
+    /// Why there is no answer.
+    fn failed(&self, error: &reqwest::Error) -> Cause {
+        let clean = |why: &str| self.network.scrubber.clean(why);
+        // A server may refuse our certificate only after it was sent a request, which it then has not read.
+        if let Some(why) = self.trust.explained(error) {
+            return Cause::Unreachable(clean(&why));
+        }
+        if error.is_connect() || error.is_timeout() {
+            return Cause::Unreachable(clean(&unreachable(error)));
+        }
+        let hint = self.trust.hint().map_or_else(String::new, |hint| format!(": perhaps {hint}"));
+        Cause::Broken(clean(&(unreachable(error) + &hint)))
     }
 }
 

@@ -1,13 +1,14 @@
 //! What the network around us asks for, the same for every server of a job, and who is told of what is sent.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::failure::{WORDS, one_line};
 use super::proxy::Proxies;
+use super::trust::Roots;
 use crate::config::Limits;
 use crate::full::Run;
 use crate::secret::Scrubber;
@@ -33,6 +34,8 @@ pub struct Network {
     pub(super) cacerts: Option<String>,
     /// The job folder, where Cortex puts the same as `input/cacerts`.
     pub(super) folder: Option<PathBuf>,
+    /// The authorities that every server of the job is checked against, once they were needed.
+    pub(super) roots: Arc<OnceLock<Roots>>,
     pub(super) scrubber: Arc<Scrubber>,
     pub(super) run: Run,
 }
@@ -49,6 +52,7 @@ impl Network {
             proxies: Proxies::new(config),
             cacerts: text(config.get("cacerts")),
             folder: folder.map(ToOwned::to_owned),
+            roots: Arc::default(),
             scrubber: run.scrubber(),
             run: run.clone(),
         }

@@ -1,0 +1,109 @@
+//! Whom we trust, and who we are: the certificates that a server's is checked against, and our own.
+
+mod certificate;
+mod explain;
+mod identity;
+mod roots;
+mod seen;
+mod verifier;
+
+use std::error::Error;
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, Result};
+use reqwest::blocking::ClientBuilder;
+use rustls::ClientConfig;
+
+use super::Origin;
+use super::network::Network;
+pub use certificate::ServerCertificate;
+pub(super) use explain::{IS_TLS, page};
+use identity::Identity;
+pub(super) use roots::Roots;
+use seen::Seen;
+use verifier::Verifier;
+
+/// What is known of a client's server, and how the administrator can mend what is wrong with it.
+#[derive(Clone, Debug)]
+pub(super) struct Trust {
+    seen: Arc<Seen>,
+    takes_certificates: bool,
+    has_own: bool,
+}
+
+/// Has the client trust the built-in authorities of the web, the system's, Cortex's and those of the connection, and show
+/// the connection's own certificate. Authorities are loaded with the first handshake, so a program that speaks plain http
+/// runs where there is no certificate file at all.
+///
+/// # Errors
+/// A file of the connection that cannot be read, or lacks what it is for.
+pub(super) fn trusting(
+    builder: ClientBuilder,
+    origin: &Origin<'_>,
+    network: &Network,
+) -> Result<(ClientBuilder, Trust)> {
+    let (access, is_https) = (origin.access, origin.url.scheme() == "https");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    // A second call finds the provider in place already, which is as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let mut given = Vec::new();
+    let mut own = None;
+    if is_https {
+        if let Some(path) = &access.cert_path {
+            let reading = || format!("reading the certificates in {} (\"cert_path\")", path.display());
+            given.extend(roots::of_file(path).with_context(reading)?);
+        }
+        if let Some(text) = &network.cacerts {
+            given.extend(roots::of_text(text.as_bytes()).context("reading the certificates in \"cacerts\"")?);
+        }
+        own = access.client_cert_path.as_ref().map(|path| identity::of_file(path, &provider)).transpose()?;
+    }
+    let (seen, has_own) = (Arc::new(Seen::default()), own.is_some());
+    let verifier = Verifier {
+        seen: Arc::clone(&seen),
+        algorithms: provider.signature_verification_algorithms,
+        network: network.clone(),
+        own: given,
+        roots: OnceLock::new(),
+        is_checking: access.cert_check,
+    };
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_cert_resolver(Arc::new(Identity { seen: Arc::clone(&seen), own: own.map(Arc::new) }));
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let trust = Trust { seen, takes_certificates: access.takes_certificates, has_own };
+    Ok((builder.tls_backend_preconfigured(config), trust))
+}
+
+impl Trust {
+    /// What the server showed at the last handshake.
+    pub(super) fn certificate(&self) -> Option<ServerCertificate> {
+        self.seen.last().map(|shown| shown.certificate)
+    }
+
+    /// What went wrong, and what to do, if it was about TLS.
+    pub(super) fn explained(&self, error: &(dyn Error + 'static)) -> Option<String> {
+        tls_error(error).map(|error| explain::explained(error, self))
+    }
+
+    /// What may lie behind a connection that broke off without a word.
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        (self.seen.is_asked() && !self.has_own).then(|| explain::demanded(self.takes_certificates))
+    }
+}
+
+/// The error of TLS that lies behind another. An [`io::Error`] does not name the one in it as its source.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = inner.map(|inner| inner as &(dyn Error + 'static)).or_else(|| error.source());
+    }
+    None
+}

@@ -1,0 +1,63 @@
+//! What a server has shown of itself, kept for whoever explains a failure.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustls::pki_types::CertificateDer;
+
+use super::certificate::{self, ServerCertificate};
+
+/// What the server has shown so far.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    last: Mutex<Option<Shown>>,
+    is_asked: AtomicBool,
+}
+
+/// What it showed at the last handshake.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    pub(super) certificate: ServerCertificate,
+    /// Who signed the last certificate of the chain: the authority that has to be trusted.
+    pub(super) authority: String,
+    pub(super) is_self_signed: bool,
+}
+
+impl Seen {
+    /// Notes what the server shows.
+    pub(super) fn note(&self, own: &CertificateDer<'_>, chain: &[CertificateDer<'_>]) {
+        *self.lock() = shown(own, chain);
+    }
+
+    /// Notes that it asks for our certificate.
+    pub(super) fn asked(&self) {
+        self.is_asked.store(true, Ordering::Relaxed);
+    }
+
+    /// True if it ever asked for our certificate.
+    pub(super) fn is_asked(&self) -> bool {
+        self.is_asked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn last(&self) -> Option<Shown> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Shown>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn shown(own: &CertificateDer<'_>, chain: &[CertificateDer<'_>]) -> Option<Shown> {
+    let read = certificate::read(own)?;
+    let is_self_signed = read.subject == read.issuer;
+    let chain: Vec<_> = chain.iter().filter_map(|one| certificate::read(one)).collect();
+    let mut last = &read;
+    // No chain is longer than what was sent, whatever names are in it.
+    for _ in 0..chain.len() {
+        let next = chain.iter().find(|one| one.subject == last.issuer && one.subject != last.subject);
+        last = next.unwrap_or(last);
+    }
+    let authority = last.shown.issuer.clone();
+    Some(Shown { authority, is_self_signed, certificate: read.shown })
+}
