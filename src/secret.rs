@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io::Read;
+use std::path::Path;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize, Serializer};
@@ -13,6 +15,8 @@ pub const REMOVED: &str = "[removed]";
 const SHORTEST: usize = 4;
 /// Forms that are searched for; a configuration with more secrets is no real one.
 const MOST_FORMS: usize = 10_000;
+/// As much of a file is searched for private keys, in bytes.
+const LARGEST_KEY: u64 = 1 << 20;
 
 /// A key or password. It has no way to be printed or written by accident; [`Secret::expose`] is for the one place that
 /// sends it.
@@ -82,6 +86,7 @@ impl Scrubber {
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
             std::env::var(name).iter().for_each(|url| scrubber.add_userinfo(url));
         }
+        scrubber.learn_private_keys(config.get("client_cert_path"));
         scrubber.forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
         scrubber.forms.dedup();
         scrubber
@@ -111,6 +116,29 @@ impl Scrubber {
             Value::String(text) if text.contains("://") => self.add_userinfo(text),
             Value::Number(number) if is_secret => self.add(&number.to_string()),
             Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Null => {}
+        }
+    }
+
+    /// Learns the lines of the private keys in the files that are named. A file that cannot be read is for whoever needs
+    /// it to complain of.
+    fn learn_private_keys(&mut self, files: Option<&Value>) {
+        let files = files.map(|files| files.as_array().map_or(std::slice::from_ref(files), Vec::as_slice));
+        for path in files.unwrap_or_default().iter().filter_map(Value::as_str) {
+            let mut text = Vec::new();
+            let file = crate::files::open(Path::new(path.trim()));
+            drop(file.and_then(|file| file.take(LARGEST_KEY).read_to_end(&mut text)));
+            let mut is_key = false;
+            for line in String::from_utf8_lossy(&text).lines().map(str::trim) {
+                match line.strip_prefix("-----BEGIN ") {
+                    Some(kind) => is_key = kind.contains("PRIVATE KEY"),
+                    // A line is base64 itself: whoever sends it back encodes no more than the signs in it.
+                    None if is_key && !line.starts_with('-') && line.len() > SHORTEST => {
+                        let forms = [line.to_owned(), line.replace('/', "\\/"), percent_encoded(line)];
+                        self.forms.extend(forms.into_iter().take(MOST_FORMS.saturating_sub(self.forms.len())));
+                    }
+                    None => {}
+                }
+            }
         }
     }
 
@@ -337,6 +365,20 @@ mod tests {
         let scrubber = Scrubber::of_config(&json!({"key": ["success", "AddTagToCase", "domain"]}));
         let report = json!({"success": true, "operations": [{"type": "AddTagToCase", "tag": "x"}], "artifacts": [{"dataType": "domain"}]});
         assert_eq!(scrubber.clean_value(report.clone()), report);
+    }
+
+    #[test]
+    fn the_lines_of_a_private_key_are_secrets() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "-----BEGIN CERTIFICATE-----\nPublicLine0\n-----END CERTIFICATE-----\r\n-----BEGIN EC PRIVATE KEY-----\r\n\
+                    Canary/Line+1\r\nAw==\r\n-----END EC PRIVATE KEY-----\nmore text";
+        std::fs::write(file.path(), text).unwrap();
+        let clean = |config: Value| {
+            Scrubber::of_config(&config).clean("canary/line+1 Canary%2FLine%2B1 Canary\\/Line+1 PublicLine0 more text")
+        };
+        let wanted = "[removed] [removed] [removed] PublicLine0 more text";
+        assert_eq!(clean(json!({"client_cert_path": [null, "/nowhere", file.path()]})), wanted);
+        assert_eq!(clean(json!({"client_cert_path": file.path()})), wanted);
     }
 
     #[test]
