@@ -110,6 +110,18 @@ pub fn day(text: &str) -> Option<i64> {
     date.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp().as_second())
 }
 
+/// The moment of an HTTP header `Date`, in seconds since 1970.
+#[must_use]
+pub fn http_date(text: &str) -> Option<i64> {
+    jiff::fmt::rfc2822::parse(text.trim()).ok().map(|moment| moment.timestamp().as_second())
+}
+
+/// The moment of a text as PHP's `date('c')` writes it, `2026-12-01T00:00:00+01:00`, in seconds since 1970.
+#[must_use]
+pub fn iso(text: &str) -> Option<i64> {
+    text.trim().parse::<Timestamp>().ok().map(Timestamp::as_second)
+}
+
 /// The moment that a `since` names: `all` (the beginning), `24h`, `7d`, `90m` (before now), `YYYY-MM-DD`, or seconds
 /// since 1970.
 #[must_use]
@@ -163,6 +175,9 @@ mod tests {
         assert_eq!(date(1_630_917_180), "2021-09-06");
         assert_eq!(moment(1_630_917_180), "2021-09-06 08:33 UTC");
         assert_eq!(day("1970-01-02"), Some(DAY));
+        assert_eq!(http_date("Sat, 21 Nov 2026 21:02:48 GMT").map(moment).as_deref(), Some("2026-11-21 21:02 UTC"));
+        assert_eq!(iso("2026-12-01T00:00:00+01:00").map(moment).as_deref(), Some("2026-11-30 23:00 UTC"));
+        assert_eq!((http_date(""), iso("soon")), (None, None));
         assert_eq!(date(i64::MAX), "");
     }
 }

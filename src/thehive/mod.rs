@@ -6,19 +6,17 @@ mod observables;
 mod query;
 mod trouble;
 mod types;
+mod user;
 pub mod wire;
 
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result, anyhow, ensure};
-use serde::Deserialize;
-use serde_json::Value;
+use anyhow::{Result, anyhow, ensure};
 use url::Url;
 
 use crate::config::connections::Access;
 use crate::full::Run;
 use crate::http::{self, Cause, Client, Failure, Network};
-use crate::json;
 use crate::markings::Scale;
 use crate::secret::Secret;
 pub use alerts::{ALERTS_PAGE, NewAlert, Procedure};
@@ -26,6 +24,7 @@ pub use observables::{Added, Group};
 pub use query::Observables;
 pub use trouble::{Trouble, is_duplicate};
 pub use types::{FILE, ObservableTypes};
+pub use user::{Greeting, User};
 pub use wire::{Alert, Origin};
 
 /// The largest body that is sent to a TheHive 4, in bytes: it takes 256 kB (`play.http.parser.maxMemoryBuffer` in its
@@ -34,21 +33,11 @@ const BODY_OF_FOUR: usize = 200_000;
 /// The same for a TheHive 5, which takes 10 MB (its documentation of the service's configuration).
 const BODY_OF_FIVE: usize = 8_000_000;
 
-/// The user of a key.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct User {
-    #[serde(deserialize_with = "json::text")]
-    login: String,
-    #[serde(deserialize_with = "json::text")]
-    organisation: String,
-}
-
 /// A TheHive, asked as one user.
 pub struct TheHive {
     client: Client,
     url: Url,
-    version: OnceLock<Vec<u32>>,
+    greeting: OnceLock<Greeting>,
     password: OnceLock<String>,
     user: OnceLock<User>,
     types: OnceLock<ObservableTypes>,
@@ -69,11 +58,17 @@ impl TheHive {
         Ok(Self {
             client,
             url: url.clone(),
-            version: OnceLock::new(),
+            greeting: OnceLock::new(),
             password: OnceLock::new(),
             user: OnceLock::new(),
             types: OnceLock::new(),
         })
+    }
+
+    /// The way to TheHive.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The login of the user: what it created has it as `_createdBy`.
@@ -90,19 +85,6 @@ impl TheHive {
     /// See [`Self::login`].
     pub fn organisation(&self) -> Result<&str> {
         self.user().map(|user| user.organisation.as_str())
-    }
-
-    /// Who we are there. Asked once.
-    fn user(&self) -> Result<&User> {
-        if let Some(user) = self.user.get() {
-            return Ok(user);
-        }
-        let (line, user) = self.client.again(|| {
-            let answer = self.client.get("api/v1/user/current").map_err(explained)?;
-            Ok((answer.line().to_owned(), answer.read::<User>()?))
-        })?;
-        ensure!(!user.login.is_empty(), "{line}: the answer names no login");
-        Ok(self.user.get_or_init(|| user))
     }
 
     /// The largest body that is sent, in bytes.
@@ -127,7 +109,7 @@ impl TheHive {
     /// # Errors
     /// That TheHive cannot be reached or names no version.
     pub fn scale(&self) -> Result<Scale> {
-        Ok(if self.numbers()? >= [5, 2].as_slice() { Scale::Five } else { Scale::Four })
+        Ok(self.known()?.scale())
     }
 
     /// True for TheHive 5 and later.
@@ -135,7 +117,7 @@ impl TheHive {
     /// # Errors
     /// That TheHive cannot be reached or names no version.
     pub fn is_five(&self) -> Result<bool> {
-        Ok(self.numbers()? >= [5].as_slice())
+        Ok(self.known()?.is_five())
     }
 
     /// The same for a write, which fails in the way of writes.
@@ -146,34 +128,20 @@ impl TheHive {
         })
     }
 
-    /// The numbers of the version, 4, 1, 24, 1 for instance. Asked once, when it matters.
-    fn numbers(&self) -> Result<&[u32]> {
-        if let Some(numbers) = self.version.get() {
-            return Ok(numbers);
+    /// Its version. Asked once, when it matters.
+    fn known(&self) -> Result<&Greeting> {
+        if let Some(greeting) = self.greeting.get() {
+            return Ok(greeting);
         }
-        let version = self.version()?;
-        let numbers: Vec<u32> = version.split(['.', '-']).map_while(|part| part.parse().ok()).collect();
-        ensure!(!numbers.is_empty(), "TheHive names a version that is none");
-        Ok(self.version.get_or_init(|| numbers))
+        let greeting = self.greeting()?;
+        ensure!(!numbers(&greeting.version).is_empty(), "TheHive names a version that is none");
+        Ok(self.greeting.get_or_init(|| greeting))
     }
+}
 
-    /// TheHive 5 answers `api/v1/status/public`; TheHive 4 has no such route and answers `api/status`.
-    fn version(&self) -> Result<String> {
-        let (line, status, path) = self.client.again(|| {
-            let (answer, path) = match self.client.get("api/v1/status/public") {
-                Ok(answer) => (answer, ["version"].as_slice()),
-                Err(failure) if failure.status() == Some(404) => {
-                    (self.client.get("api/status").map_err(explained)?, ["versions", "TheHive"].as_slice())
-                }
-                Err(failure) => return Err(explained(failure)),
-            };
-            Ok((answer.line().to_owned(), answer.value()?, path))
-        })?;
-        let version = path.iter().try_fold(&status, |value, key| value.get(key)).and_then(Value::as_str);
-        version
-            .map(ToOwned::to_owned)
-            .with_context(|| format!("{line}: the answer names no version: this is no TheHive"))
-    }
+/// The numbers of a version, 4, 1, 24, 1 for instance.
+fn numbers(version: &str) -> Vec<u32> {
+    version.split(['.', '-']).map_while(|part| part.parse().ok()).collect()
 }
 
 /// True for what can be an id, and as such part of a path.

@@ -138,6 +138,19 @@ impl DataTypes {
         self.names.binary_search_by(|known| known.as_str().cmp(name)).is_ok()
     }
 
+    /// The observable types of the table that this TheHive lacks, so that their values become `other`.
+    #[must_use]
+    pub fn lacking(&self) -> Vec<&'static str> {
+        let of_rows = TABLE.iter().zip(&self.chosen).filter_map(|(row, chosen)| match row.import {
+            Import::Is(usual) => (chosen == "other" && usual != "other").then_some(usual),
+            Import::Other | Import::Halves(..) | Import::Ported(_) => None,
+        });
+        let mut lacking: Vec<_> = of_rows.chain((!self.has("file")).then_some("file")).collect();
+        lacking.sort_unstable();
+        lacking.dedup();
+        lacking
+    }
+
     /// What the values of a MISP type become; `other` for what is not in the table.
     pub(super) fn chosen(&self, kind: &str) -> Cow<'static, str> {
         let at = TABLE.binary_search_by(|row| row.kind.cmp(kind)).ok();

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::account::Account;
 use super::{Server, elements};
-use crate::json::{self, Element};
+use crate::json::Element;
 use crate::misp::tags::{Rights, Row, TagNames};
-use crate::misp::wire::{Event, Organisation};
+use crate::misp::wire::Event;
 use crate::types::ServerTypes;
 
 /// Who we are there.
@@ -30,17 +30,12 @@ impl Server {
         if let Some(me) = self.me.get() {
             return Ok(me);
         }
-        let (line, Whoami { user, role, organisation }) =
-            self.get("users/view/me.json", |answer| Ok((answer.line().to_owned(), answer.read()?)))?;
-        let organisation = organisation.filter(|organisation| !organisation.uuid.is_empty());
-        let organisation = organisation.with_context(|| format!("{line}: the answer names no organisation"))?;
-        let role = role.unwrap_or_default();
-        let may = |right: Option<bool>| right == Some(true) || role.site_admin == Some(true);
+        let Account { user, role, organisation } = self.account()?;
         let rights = Rights {
-            user: user.unwrap_or_default().id,
+            user: user.id,
             organisation: organisation.id,
-            makes: may(role.tag_editor),
-            sets: may(role.tagger),
+            makes: role.may(role.tag_editor),
+            sets: role.may(role.tagger),
         };
         let organisation = organisation.uuid;
         Ok(self.me.get_or_init(|| Me { organisation, rights }))
@@ -116,34 +111,4 @@ impl Server {
         }
         Ok(hits)
     }
-}
-
-/// The answer to `users/view/me`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Whoami {
-    #[serde(rename = "User", deserialize_with = "json::object")]
-    user: Option<User>,
-    #[serde(rename = "Role", deserialize_with = "json::object")]
-    role: Option<Role>,
-    #[serde(rename = "Organisation", deserialize_with = "json::object")]
-    organisation: Option<Organisation>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct User {
-    #[serde(deserialize_with = "json::text")]
-    id: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Role {
-    #[serde(rename = "perm_tagger", deserialize_with = "json::flag")]
-    tagger: Option<bool>,
-    #[serde(rename = "perm_tag_editor", deserialize_with = "json::flag")]
-    tag_editor: Option<bool>,
-    #[serde(rename = "perm_site_admin", deserialize_with = "json::flag")]
-    site_admin: Option<bool>,
 }

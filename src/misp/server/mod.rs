@@ -1,6 +1,7 @@
 //! A MISP server, over HTTP: what is asked and what the answers mean; what is written is in `write.rs`. The rules are
 //! those of MISP 2.5, as the exchanges in `fixtures/wire/misp/` show them.
 
+pub mod account;
 mod knows;
 mod list;
 pub mod names;
@@ -72,10 +73,13 @@ impl Server {
     /// # Errors
     /// That the server cannot be reached, refuses the key, or is no MISP.
     pub fn version(&self) -> Result<String> {
-        let (line, answer) =
-            self.get("servers/getVersion", |answer| Ok((answer.line().to_owned(), answer.value()?)))?;
-        let version = answer.get("version").and_then(Value::as_str).map(ToOwned::to_owned);
-        version.with_context(|| format!("{line}: the answer names no version: this is no MISP"))
+        Ok(self.greeting()?.version)
+    }
+
+    /// The way to the server.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The page of an event, for people.

@@ -1,0 +1,167 @@
+//! What a server says to a key: its version, the account behind the key and its role, the sharing groups it may use.
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Server;
+use crate::json;
+use crate::misp::wire::Organisation;
+use crate::time;
+
+/// The answer to the first question, `servers/getVersion`.
+#[derive(Clone, Debug, Default)]
+pub struct Greeting {
+    /// `2.5.1`.
+    pub version: String,
+    /// The server's clock, in seconds since 1970, from the header `Date`.
+    pub date: Option<i64>,
+    /// When the key expires, in seconds since 1970, from the header `X-Auth-Key-Expiration`, which comes with keys that
+    /// do (MISP's `AppController.php`).
+    pub expires: Option<i64>,
+    /// What the key leaves of the role's permissions.
+    left: Role,
+}
+
+/// The account behind the key, `users/view/me`.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    /// The user.
+    pub user: User,
+    /// The user's role as it is, whatever the key.
+    pub role: Role,
+    /// The user's organisation.
+    pub organisation: Organisation,
+}
+
+/// A user.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct User {
+    /// The number.
+    #[serde(deserialize_with = "json::text")]
+    pub id: String,
+    /// The e-mail address, which is the login.
+    #[serde(deserialize_with = "json::text")]
+    pub email: String,
+}
+
+/// A role, as far as it matters here. A permission that the server does not name is none.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Role {
+    /// Its name.
+    #[serde(deserialize_with = "json::text")]
+    pub name: String,
+    /// May add events and attributes.
+    #[serde(rename = "perm_add", deserialize_with = "json::flag")]
+    pub add: Option<bool>,
+    /// May change what the user added.
+    #[serde(rename = "perm_modify", deserialize_with = "json::flag")]
+    pub modify: Option<bool>,
+    /// May change what the organisation added.
+    #[serde(rename = "perm_modify_org", deserialize_with = "json::flag")]
+    pub modify_org: Option<bool>,
+    /// May set tags on what is there.
+    #[serde(rename = "perm_tagger", deserialize_with = "json::flag")]
+    pub tagger: Option<bool>,
+    /// May make new tags.
+    #[serde(rename = "perm_tag_editor", deserialize_with = "json::flag")]
+    pub tag_editor: Option<bool>,
+    /// May add sightings.
+    #[serde(rename = "perm_sighting", deserialize_with = "json::flag")]
+    pub sighting: Option<bool>,
+    /// May everything.
+    #[serde(rename = "perm_site_admin", deserialize_with = "json::flag")]
+    pub site_admin: Option<bool>,
+    #[serde(rename = "perm_sync", deserialize_with = "json::flag")]
+    sync: Option<bool>,
+    #[serde(rename = "perm_galaxy_editor", deserialize_with = "json::flag")]
+    galaxy_editor: Option<bool>,
+    #[serde(rename = "perm_analyst_data", deserialize_with = "json::flag")]
+    analyst_data: Option<bool>,
+    /// Its searches are counted.
+    #[serde(deserialize_with = "json::flag")]
+    pub enforce_rate_limit: Option<bool>,
+    /// Searches in 15 minutes (MISP's `RateLimitComponent.php`).
+    #[serde(deserialize_with = "json::number")]
+    pub rate_limit_count: Option<i64>,
+}
+
+impl Role {
+    /// True if it has this permission, or all.
+    #[must_use]
+    pub fn may(&self, right: Option<bool>) -> bool {
+        right == Some(true) || self.site_admin == Some(true)
+    }
+}
+
+impl Greeting {
+    /// True for a key that is read-only: `servers/getVersion` shows the permissions that the key leaves
+    /// (`fixtures/wire/misp/281-readonly-authkey-get.json`), `users/view/me` those of the role. A role that has none of the
+    /// permissions that are shown does not tell.
+    #[must_use]
+    pub fn is_read_only(&self, role: &Role) -> bool {
+        let pairs = [
+            (self.left.sighting, role.sighting),
+            (self.left.sync, role.sync),
+            (self.left.galaxy_editor, role.galaxy_editor),
+            (self.left.analyst_data, role.analyst_data),
+        ];
+        pairs.contains(&(Some(false), Some(true)))
+    }
+}
+
+/// The answer to `users/view/me`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Whoami {
+    #[serde(rename = "User", deserialize_with = "json::object")]
+    user: Option<User>,
+    #[serde(rename = "Role", deserialize_with = "json::object")]
+    role: Option<Role>,
+    #[serde(rename = "Organisation", deserialize_with = "json::object")]
+    organisation: Option<Organisation>,
+}
+
+impl Server {
+    /// The cheapest question that needs a good key.
+    ///
+    /// # Errors
+    /// That the server cannot be reached, refuses the key, or is no MISP.
+    pub fn greeting(&self) -> Result<Greeting> {
+        self.get("servers/getVersion", |answer| {
+            let line = answer.line().to_owned();
+            let date = time::http_date(&answer.header("date"));
+            let expires = time::iso(&answer.header("x-auth-key-expiration"));
+            let said = answer.value()?;
+            let version = said.get("version").and_then(Value::as_str).map(ToOwned::to_owned);
+            let version = version.with_context(|| format!("{line}: the answer names no version: this is no MISP"))?;
+            Ok(Greeting { version, date, expires, left: Role::deserialize(said).unwrap_or_default() })
+        })
+    }
+
+    /// The account behind the key (`fixtures/wire/misp/013-users-view-me-partner.json`).
+    ///
+    /// # Errors
+    /// That the server does not say.
+    pub fn account(&self) -> Result<Account> {
+        let (line, Whoami { user, role, organisation }) =
+            self.get("users/view/me.json", |answer| Ok((answer.line().to_owned(), answer.read()?)))?;
+        let organisation = organisation.filter(|organisation| !organisation.uuid.is_empty());
+        let organisation = organisation.with_context(|| format!("{line}: the answer names no organisation"))?;
+        Ok(Account { user: user.unwrap_or_default(), role: role.unwrap_or_default(), organisation })
+    }
+
+    /// The name of a sharing group that the key may use (MISP's `SharingGroupsController.php`, `view`, which answers 405 for
+    /// all others).
+    ///
+    /// # Errors
+    /// That there is none of this number, or that it is not shown to us.
+    pub fn sharing_group(&self, number: u64) -> Result<String> {
+        let path = format!("sharing_groups/view/{number}.json");
+        let (line, group) = self.get(&path, |answer| Ok((answer.line().to_owned(), answer.value()?)))?;
+        let name = group.pointer("/SharingGroup/name").and_then(Value::as_str).map(ToOwned::to_owned);
+        name.with_context(|| format!("{line}: the answer names no sharing group"))
+    }
+}
