@@ -109,7 +109,7 @@ impl TheHive {
     /// # Errors
     /// That TheHive cannot be reached or names no version.
     pub fn scale(&self) -> Result<Scale> {
-        Ok(self.known()?.scale())
+        Ok(self.greeted()?.scale())
     }
 
     /// True for TheHive 5 and later.
@@ -117,7 +117,7 @@ impl TheHive {
     /// # Errors
     /// That TheHive cannot be reached or names no version.
     pub fn is_five(&self) -> Result<bool> {
-        Ok(self.known()?.is_five())
+        Ok(self.greeted()?.is_five())
     }
 
     /// The same for a write, which fails in the way of writes.
@@ -129,7 +129,7 @@ impl TheHive {
     }
 
     /// Its version. Asked once, when it matters.
-    fn known(&self) -> Result<&Greeting> {
+    fn greeted(&self) -> Result<&Greeting> {
         if let Some(greeting) = self.greeting.get() {
             return Ok(greeting);
         }
