@@ -37,7 +37,7 @@ fn connection(part: &Value) -> Vec<String> {
     let version = part.get("version").map(|version| format!(", MISP {}", plain(version))).unwrap_or_default();
     let mut lines = vec![
         format!("  ── {} ── {} ({}{version})", word(part, "name"), word(part, "url"), word(part, "kind")),
-        format!("     {requests} request{}, {seconds:.2} s", if requests == 1 { "" } else { "s" }),
+        format!("     {requests} request{}{}, {seconds:.2} s", if requests == 1 { "" } else { "s" }, retries(part)),
     ];
     if part.get("error").is_some() {
         lines.push(format!("     ERROR  {}", word(part, "error")));
@@ -50,6 +50,14 @@ fn connection(part: &Value) -> Vec<String> {
     lines.extend(rows(&matches, matched));
     lines.extend(rows(list(part, "observables"), observable));
     lines
+}
+
+/// ", 3 of them put again (429: 2, broken answer: 1)".
+fn retries(part: &Value) -> String {
+    let retries: Vec<_> = part.get("retries").and_then(Value::as_object).into_iter().flatten().collect();
+    let number: u64 = retries.iter().filter_map(|(_, number)| number.as_u64()).sum();
+    let told: Vec<_> = retries.iter().map(|(why, number)| format!("{why}: {number}")).collect();
+    if number == 0 { String::new() } else { format!(", {number} of them put again ({})", told.join(", ")) }
 }
 
 fn rows(list: &[Value], row: impl Fn(&Value) -> String) -> Vec<String> {

@@ -95,10 +95,14 @@ fn lists_that_are_none_and_lists_without_end_are_errors() {
 #[test]
 fn a_search_that_fails_for_a_moment_is_put_again() {
     let misp = Fake::start(World::with_corpus());
-    for what in [What::CutAfter(300), What::Status(503, "{}".into(), "application/json")] {
+    for (what, why) in
+        [(What::CutAfter(300), "broken answer"), (What::Status(503, "{}".into(), "application/json"), "503")]
+    {
         misp.heal();
         misp.fault(Fault { on: "/attributes/restSearch", nth: Nth::Only(1), what });
-        assert_eq!(matches(&look_up(&misp, "ip", "203.0.113.77", &json!({}))).len(), 3);
+        let report = look_up(&misp, "ip", "203.0.113.77", &json!({}));
+        assert_eq!(matches(&report).len(), 3);
+        assert_eq!(full(&report)["connections"][0]["retries"], json!({why: 1}), "{report:#}");
     }
 }
 
