@@ -129,14 +129,12 @@ impl Scrubber {
             drop(file.and_then(|file| file.take(LARGEST_KEY).read_to_end(&mut text)));
             let mut is_key = false;
             for line in String::from_utf8_lossy(&text).lines().map(str::trim) {
-                match line.strip_prefix("-----BEGIN ") {
-                    Some(kind) => is_key = kind.contains("PRIVATE KEY"),
+                if line.starts_with("-----") {
+                    is_key = line.contains("BEGIN") && line.contains("PRIVATE KEY");
+                } else if is_key && line.len() > SHORTEST {
                     // A line is base64 itself: whoever sends it back encodes no more than the signs in it.
-                    None if is_key && !line.starts_with('-') && line.len() > SHORTEST => {
-                        let forms = [line.to_owned(), line.replace('/', "\\/"), percent_encoded(line)];
-                        self.forms.extend(forms.into_iter().take(MOST_FORMS.saturating_sub(self.forms.len())));
-                    }
-                    None => {}
+                    let forms = [line.to_owned(), line.replace('/', "\\/"), percent_encoded(line)];
+                    self.forms.extend(forms.into_iter().take(MOST_FORMS.saturating_sub(self.forms.len())));
                 }
             }
         }

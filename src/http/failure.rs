@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::trust::{IS_TLS, page};
+use super::trust::page;
 use crate::secret::shortened;
 
 /// What is said of an answer that did not come to its end.
@@ -189,8 +189,6 @@ pub(super) fn unreachable(error: &reqwest::Error) -> String {
         ("dns", "the host name is not known here"),
         ("refused", "nothing listens there: check host and port"),
         ("tls handshake eof", "the server ended the TLS handshake without a word: check the port"),
-        // What a server answers that was spoken to in plain http.
-        ("invalid HTTP version parsed", IS_TLS),
     ];
     let help = help.iter().find(|(sign, _)| why.contains(sign));
     help.map_or_else(|| why.clone(), |(_, help)| format!("{help} ({why})"))

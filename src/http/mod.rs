@@ -194,6 +194,10 @@ impl Client {
         if let Some(why) = self.trust.explained(error) {
             return Cause::Unreachable(clean(&why));
         }
+        // A server that speaks TLS ends what it cannot read with an alert, which is no HTTP.
+        if self.base.scheme() == "http" && chain(error).contains("invalid HTTP version") {
+            return Cause::Unreachable(trust::IS_TLS.to_owned());
+        }
         if error.is_connect() || error.is_timeout() {
             return Cause::Unreachable(clean(&unreachable(error)));
         }

@@ -14,16 +14,27 @@ pub(super) fn explained(error: &Error, trust: &Trust) -> String {
     match error {
         Error::InvalidCertificate(problem) => certificate(problem, trust),
         Error::AlertReceived(alert) => refused(*alert, trust),
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => format!(
-            "the port speaks plain http: write http:// in \"{}\", or correct the port",
-            if trust.takes_certificates { "url" } else { "thehive_url" }
-        ),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            format!("the port speaks plain http: write http:// in \"{}\", or correct the port", trust.item())
+        }
         Error::PeerIncompatible(_) => {
             format!(
                 "the server speaks no TLS that is still safe: it needs TLS 1.2 or 1.3 with modern ciphers ({error})"
             )
         }
         other => format!("no TLS connection could be made ({other})"),
+    }
+}
+
+impl Trust {
+    /// The configuration item that has the URL.
+    fn item(&self) -> &'static str {
+        if self.takes_certificates { "url" } else { "thehive_url" }
+    }
+
+    /// Where a certificate to be trusted is given.
+    fn place(&self) -> &'static str {
+        if self.takes_certificates { "\"cert_path\", or in Cortex's \"cacerts\"" } else { "Cortex's \"cacerts\"" }
     }
 }
 
@@ -36,25 +47,27 @@ fn certificate(problem: &CertificateError, trust: &Trust) -> String {
         Problem::UnknownIssuer => untrusted(&shown, trust),
         Problem::ExpiredContext { not_after, .. } => expired(&shown, seconds(not_after.as_secs())),
         Problem::NotValidYetContext { not_before, .. } => format!(
-            "the server's certificate is valid from {} on only: that is still to come, or this machine's clock is wrong",
+            "the server's certificate is valid only from {} on: that is still to come, or this machine's clock is wrong",
             moment(seconds(not_before.as_secs()))
         ),
-        Problem::NotValidForNameContext { expected, .. } => other_name(&shown, &expected.to_str()),
+        Problem::NotValidForNameContext { expected, .. } => other_name(&shown, &expected.to_str(), trust),
         Problem::InvalidPurposeContext { .. } | Problem::InvalidPurpose => {
             "the server's certificate was not made for servers: its extended key usage needs serverAuth".to_owned()
         }
         // The verifier has no word of its own for this one (its webpki's `CaUsedAsEndEntity`).
         Problem::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => untrusted(&shown, trust),
-        Problem::BadSignature => "the signature of the server's certificate is not that of the authority it names: if \
-             that authority was made anew, give its new certificate"
-            .to_owned(),
+        Problem::BadSignature => format!(
+            "the server's certificate was signed by another authority of the same name ({}): if that was made anew, give \
+             its new certificate in {}",
+            shown.authority,
+            trust.place()
+        ),
         other => format!("the server's certificate is not accepted ({other:?})"),
     }
 }
 
 fn untrusted(shown: &Shown, trust: &Trust) -> String {
-    let place =
-        if trust.takes_certificates { "\"cert_path\", or in Cortex's \"cacerts\"" } else { "Cortex's \"cacerts\"" };
+    let place = trust.place();
     if shown.is_self_signed {
         return format!(
             "the server's certificate is self-signed ({}): if it is the right one, it suffices to give this certificate in \
@@ -78,7 +91,7 @@ fn expired(shown: &Shown, since: i64) -> String {
     format!("{whose} expired on {}: it must be renewed there, or this machine's clock is wrong", moment(since))
 }
 
-fn other_name(shown: &Shown, wanted: &str) -> String {
+fn other_name(shown: &Shown, wanted: &str, trust: &Trust) -> String {
     let names = &shown.certificate.names;
     if names.is_empty() {
         return format!(
@@ -88,7 +101,11 @@ fn other_name(shown: &Shown, wanted: &str) -> String {
     let first = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
     let more = names.len().saturating_sub(NAMES);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("the server's certificate is for another host name: it is for {first}{more}, not for {wanted}")
+    let item = trust.item();
+    format!(
+        "the server's certificate is for another host name: it is for {first}{more}, not for {wanted}: correct the host in \
+         \"{item}\", or the certificate"
+    )
 }
 
 /// A server that ends the handshake.
@@ -114,7 +131,7 @@ fn refused(alert: AlertDescription, trust: &Trust) -> String {
         (Some(why), _) if trust.has_own && trust.seen.is_asked() => {
             format!("the server refuses our client certificate (\"client_cert_path\"): {why} ({alert:?})")
         }
-        (_, Alert::UnrecognisedName) => "the server has no site of that host name: check \"url\"".to_owned(),
+        (_, Alert::UnrecognisedName) => format!("the server has no site of that host name: check \"{}\"", trust.item()),
         (_, Alert::ProtocolVersion | Alert::InsufficientSecurity | Alert::HandshakeFailure) => {
             format!(
                 "the server speaks no TLS that is still safe: it needs TLS 1.2 or 1.3 with modern ciphers ({alert:?})"

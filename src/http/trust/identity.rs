@@ -58,6 +58,6 @@ fn parsed(path: &Path, provider: &CryptoProvider) -> Result<CertifiedKey> {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
             anyhow!("the private key in it belongs to another certificate: the first certificate must be our own")
         }
-        other => anyhow!("the private key in it is of no kind that can be used (RSA, ECDSA or Ed25519): {other}"),
+        _ => anyhow!("the private key in it is broken, or of no kind that can be used: RSA, ECDSA or Ed25519"),
     })
 }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 /// An authority of the test's making.
@@ -23,6 +25,15 @@ impl Authority {
         self.0.pem()
     }
 
+    /// An authority below it, with its certificate as servers send it along.
+    pub(crate) fn below(&self, name: &str) -> (Self, CertificateDer<'static>) {
+        let mut params = named(name, &[]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let below = Self(CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.0).unwrap());
+        let certificate = below.0.der().clone();
+        (below, certificate)
+    }
+
     /// A certificate for `localhost` and `127.0.0.1`, valid now.
     pub(crate) fn server(&self) -> Identity {
         self.signs(named("localhost", &["localhost", "127.0.0.1"]))
@@ -35,8 +46,8 @@ impl Authority {
         Identity { chain: vec![certificate.der().clone()], pem: certificate.pem(), key }
     }
 
-    /// A verifier of clients that must have a certificate of this authority.
-    fn roots(&self) -> Arc<RootCertStore> {
+    /// Those that trust this authority alone.
+    pub(crate) fn roots(&self) -> Arc<RootCertStore> {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
         Arc::new(roots)
@@ -60,7 +71,8 @@ pub(crate) fn self_signed(params: &CertificateParams) -> Identity {
 
 /// A certificate and its private key.
 pub(crate) struct Identity {
-    chain: Vec<CertificateDer<'static>>,
+    /// The certificate and those that are sent along.
+    pub(crate) chain: Vec<CertificateDer<'static>>,
     /// The certificate.
     pub(crate) pem: String,
     key: KeyPair,
@@ -72,22 +84,27 @@ impl Identity {
         self.key.serialize_pem()
     }
 
+    /// A file with the certificate and its key, as a client has it.
+    pub(crate) fn file(&self) -> String {
+        self.pem.clone() + &self.key()
+    }
+
     /// A server that shows this certificate and asks its clients for none.
     pub(crate) fn serves(&self) -> Arc<ServerConfig> {
         self.serves_with(rustls::ALL_VERSIONS, None)
     }
 
-    /// A server of these versions of TLS that asks its clients for a certificate of an authority, if one is given.
+    /// A server of these versions of TLS that asks its clients for a certificate of an authority, if any is given.
     pub(crate) fn serves_with(
         &self,
         versions: &[&'static SupportedProtocolVersion],
-        clients: Option<&Authority>,
+        clients: Option<Arc<RootCertStore>>,
     ) -> Arc<ServerConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions);
         let builder = match clients {
-            Some(authority) => {
-                let verifier = WebPkiClientVerifier::builder_with_provider(authority.roots(), provider);
+            Some(roots) => {
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
                 builder.unwrap().with_client_cert_verifier(verifier.build().unwrap())
             }
             None => builder.unwrap().with_no_client_auth(),
@@ -95,4 +112,24 @@ impl Identity {
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
         Arc::new(builder.with_single_cert(self.chain.clone(), key).unwrap())
     }
+}
+
+/// Servers of these versions with the certificate and the key in a file.
+pub(crate) fn of_file(path: &'static str) -> impl Fn(&[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
+    move |versions| {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions);
+        let chain = CertificateDer::pem_file_iter(path).unwrap().map(Result::unwrap).collect();
+        let key = provider.key_provider.load_private_key(PrivateKeyDer::from_pem_file(path).unwrap()).unwrap();
+        // Not every certificate that servers have can be read by the library that checks keys against them.
+        let resolver = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+        Arc::new(builder.unwrap().with_no_client_auth().with_cert_resolver(Arc::new(resolver)))
+    }
+}
+
+/// Those that trust the authorities in a file.
+pub(crate) fn roots_of_file(path: &str) -> Arc<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(CertificateDer::pem_file_iter(path).unwrap().map(Result::unwrap));
+    Arc::new(roots)
 }
