@@ -32,13 +32,12 @@ impl Roots {
         roots.add(system);
         let file = network.folder.as_deref().map(|folder| folder.join("input/cacerts")).filter(|file| file.exists());
         let bundle = std::env::var_os("REQUESTS_CA_BUNDLE").filter(|path| !path.is_empty()).map(Into::into);
-        for (path, by) in [(file, "Cortex's \"cacerts\""), (bundle, "environment variable REQUESTS_CA_BUNDLE")] {
+        for (path, by) in [(file, "Cortex's \"cacerts\""), (bundle, "the environment variable REQUESTS_CA_BUNDLE")] {
             let Some(path) = path else { continue };
             match of_path(&path) {
                 Ok(certificates) => roots.add(certificates),
                 Err(error) => network.run.warn(format!(
-                    "{by}: reading the certificates in {}: {error:#}: it is left aside; mend the file, or take it out of \
-                     the configuration",
+                    "{by}: reading the certificates in {}: {error:#}: mend that, or give none there",
                     path.display()
                 )),
             }
