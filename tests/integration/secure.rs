@@ -53,7 +53,7 @@ impl Secured {
     }
 
     /// An import from the plain MISP into the TheHive behind its front.
-    fn into_thehive(&self, more: Value) -> Value {
+    fn to_thehive(&self, more: Value) -> Value {
         let job = laid(self.desk.job()["config"].take(), json!({"thehive_url": self.thehive.url()}));
         laid(job["config"].clone(), more)
     }

@@ -156,8 +156,9 @@ fn text(tag: u8, value: &[u8]) -> String {
     }
 }
 
+/// A text that fits into a line and does nothing to a terminal.
 fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
+    text.chars().take(LONGEST_NAME).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// A moment: `YYMMDDhhmmssZ` of the years 1950 to 2049, or with the whole year.
@@ -229,13 +230,17 @@ mod tests {
         }
 
         #[test]
-        fn a_broken_certificate_is_read_or_not(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
+        fn a_broken_certificate_is_read_or_not(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
             let mut der = made();
             let at = at.index(der.len());
             der[at] = byte;
             drop(read(&der));
-            der.truncate(cut.index(der.len()));
-            prop_assert!(read(&der).is_none());
         }
+    }
+
+    #[test]
+    fn a_cut_certificate_is_none() {
+        let der = made();
+        assert!((0..der.len()).all(|length| read(&der[..length]).is_none()));
     }
 }

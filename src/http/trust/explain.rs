@@ -111,7 +111,7 @@ fn other_name(shown: &Shown, wanted: &str, trust: &Trust) -> String {
 /// A server that ends the handshake.
 fn refused(alert: AlertDescription, trust: &Trust) -> String {
     use AlertDescription as Alert;
-    if trust.seen.is_asked() && !trust.has_own || alert == Alert::CertificateRequired && !trust.has_own {
+    if !trust.has_own && (trust.seen.is_asked() || alert == Alert::CertificateRequired) {
         return demanded(trust.takes_certificates).to_owned();
     }
     let ours = match alert {

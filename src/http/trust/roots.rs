@@ -3,12 +3,13 @@
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::super::network::Network;
+use super::certificate;
 
 /// The largest file of certificates that is read, in bytes.
 const LARGEST: u64 = 4 << 20;
@@ -90,8 +91,10 @@ pub(super) fn bytes(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// That there is none; that one is broken.
 pub(super) fn of_text(text: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
+    const BROKEN: &str = "a certificate in it is broken or cut off";
     let certificates = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
-    let certificates = certificates.context("a certificate in it is broken")?;
+    let certificates = certificates.map_err(|_| anyhow!(BROKEN))?;
+    ensure!(certificates.iter().all(|one| certificate::read(one).is_some()), BROKEN);
     ensure!(!certificates.is_empty(), "there is no certificate in PEM form in it");
     Ok(certificates)
 }

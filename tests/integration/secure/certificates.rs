@@ -94,17 +94,19 @@ impl Identity {
         self.serves_with(rustls::ALL_VERSIONS, None)
     }
 
-    /// A server of these versions of TLS that asks its clients for a certificate of an authority, if any is given.
+    /// A server of these versions of TLS that asks its clients for a certificate of these authorities, if any are
+    /// given, and demands it or does not.
     pub(crate) fn serves_with(
         &self,
         versions: &[&'static SupportedProtocolVersion],
-        clients: Option<Arc<RootCertStore>>,
+        clients: Option<(Arc<RootCertStore>, bool)>,
     ) -> Arc<ServerConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions);
         let builder = match clients {
-            Some(roots) => {
+            Some((roots, is_demanding)) => {
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                let verifier = if is_demanding { verifier } else { verifier.allow_unauthenticated() };
                 builder.unwrap().with_client_cert_verifier(verifier.build().unwrap())
             }
             None => builder.unwrap().with_no_client_auth(),

@@ -1,10 +1,14 @@
 //! Our own certificate, where a server asks for one.
 
+use std::io::Read;
+use std::net::TcpListener;
 use std::sync::Arc;
 
+use cortex_misp::import::Import;
+use cortex_misp::worker;
 use rcgen::{ExtendedKeyUsagePurpose, date_time_ymd};
 use rustls::version::{TLS12, TLS13};
-use rustls::{RootCertStore, SupportedProtocolVersion};
+use rustls::{RootCertStore, ServerConnection, StreamOwned, SupportedProtocolVersion};
 use serde_json::{Value, json};
 
 use super::certificates::{Identity, named};
@@ -16,7 +20,7 @@ const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 /// A server of this version that asks for a client certificate; and the authority of its own.
 fn asking(version: &'static SupportedProtocolVersion, clients: Arc<RootCertStore>) -> (Secured, Authority) {
     let authority = Authority::new("Example CA");
-    (Secured::new(&authority.server().serves_with(&[version], Some(clients))), authority)
+    (Secured::new(&authority.server().serves_with(&[version], Some((clients, true)))), authority)
 }
 
 fn client(authority: &Authority) -> Identity {
@@ -60,7 +64,7 @@ fn a_server_that_demands_a_certificate_is_told() {
     let said = VERSIONS.map(|version| {
         let (all, authority) = asking(version, clients.roots());
         let misp = all.refused(&all.job(json!({"cacerts": authority.pem()})));
-        (misp, all.refused(&all.into_thehive(json!({"cacerts": authority.pem()}))))
+        (misp, all.refused(&all.to_thehive(json!({"cacerts": authority.pem()}))))
     });
     assert_eq!(said[0], said[1]);
     insta::assert_snapshot!(said[0].0, @r#"GET https://localhost:PORT/servers/getVersion: the server demands a client certificate: give it, with its private key, in "client_cert_path""#);
@@ -102,7 +106,7 @@ fn a_file_that_lacks_something_is_told() {
     insta::assert_snapshot!(said(&(own.pem.clone() + &other.key())), @r#"reading FOLDER/client.pem ("client_cert_path"): the private key in it belongs to another certificate: the first certificate must be our own"#);
     insta::assert_snapshot!(said(&own.file().replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY")), @r#"reading FOLDER/client.pem ("client_cert_path"): its private key is encrypted: nobody could give the passphrase, so store it without one"#);
     let broken = "-----BEGIN PRIVATE KEY-----\nAAAACanaryCanaryCanary\n-----END PRIVATE KEY-----\n";
-    insta::assert_snapshot!(said(&(own.pem.clone() + broken)), @r#"reading FOLDER/client.pem ("client_cert_path"): the private key in it is broken, or of no kind that can be used: RSA, ECDSA or Ed25519"#);
+    insta::assert_snapshot!(said(&(own.pem + broken)), @r#"reading FOLDER/client.pem ("client_cert_path"): the private key in it is broken, or of no kind that can be used: RSA, ECDSA or Ed25519"#);
     std::fs::remove_file(all.folder.path().join("client.pem")).unwrap();
     let path = all.folder.path().join("client.pem");
     let report = Program::Import.report(&all.job(json!({"client_cert_path": [path]})));
@@ -129,4 +133,28 @@ fn a_client_certificate_goes_to_its_own_connection_only() {
     assert_eq!(versions(&job), [Some("2.5.1".to_owned()), None]);
     job["config"]["client_cert_path"] = json!([files[1], files[1]]);
     assert_eq!(versions(&job), [None, Some("2.5.1".to_owned())]);
+}
+
+/// Some servers end a connection without the alert that would say why.
+#[test]
+fn a_connection_that_breaks_off_may_be_for_want_of_a_certificate() {
+    let clients = Authority::new("Client CA");
+    let authority = Authority::new("Example CA");
+    let config = authority.server().serves_with(&[&TLS13], Some((clients.roots(), false)));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream.unwrap());
+            // The handshake and the request; then both ends of the connection go.
+            let _ = stream.read(&mut [0; 4_096]);
+        }
+    });
+    let config = json!({"name": ["a"], "url": [url], "key": [crate::misp::key("admin")], "cacerts": authority.pem()});
+    let job = json!({"dataType": "other", "data": "misp:sync", "config": config});
+    let report = worker::report_at_once::<Import>(job);
+    let said = failure(&report);
+    let wanted =
+        ": perhaps the server demands a client certificate: give it, with its private key, in \"client_cert_path\"";
+    assert!(said.ends_with(wanted), "{said}");
 }

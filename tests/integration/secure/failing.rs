@@ -22,18 +22,20 @@ fn of(change: impl FnOnce(&mut CertificateParams)) -> String {
 fn certificates_that_are_none_are_told() {
     let all = Secured::new(&Authority::new("Example CA").server().serves());
     let own = Authority::new("Example CA").server();
-    insta::assert_snapshot!(all.refused(&all.job(json!({"cert_path": [all.file("key.pem", &own.key())]}))), @"");
+    insta::assert_snapshot!(all.refused(&all.job(json!({"cert_path": [all.file("key.pem", &own.key())]}))), @r#"reading the certificates in FOLDER/key.pem ("cert_path"): there is no certificate in PEM form in it"#);
     let broken = own.pem.replace("MII", "M!I");
-    insta::assert_snapshot!(all.refused(&all.job(json!({"cert_path": [all.file("broken.pem", &broken)]}))), @"");
-    insta::assert_snapshot!(all.refused(&all.job(json!({"cert_path": [all.folder.path()]}))), @"");
-    insta::assert_snapshot!(all.refused(&all.job(json!({"cacerts": "/etc/ssl/ca.pem"}))), @"");
+    insta::assert_snapshot!(all.refused(&all.job(json!({"cert_path": [all.file("broken.pem", &broken)]}))), @r#"reading the certificates in FOLDER/broken.pem ("cert_path"): a certificate in it is broken or cut off"#);
+    insta::assert_snapshot!(all.refused(&all.job(json!({"cert_path": [all.folder.path()]}))), @r#"reading the certificates in FOLDER ("cert_path"): it is no regular file"#);
+    insta::assert_snapshot!(all.refused(&all.job(json!({"cacerts": "/etc/ssl/ca.pem"}))), @r#"reading the certificates in "cacerts": there is no certificate in PEM form in it"#);
+    let other = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    insta::assert_snapshot!(all.refused(&all.job(json!({"cacerts": other}))), @r#"reading the certificates in "cacerts": a certificate in it is broken or cut off"#);
 }
 
 #[test]
 fn an_unknown_authority_is_named() {
     let all = Secured::new(&Authority::new("Example CA").server().serves());
     insta::assert_snapshot!(all.refused(&all.job(json!({}))), @r#"GET https://localhost:PORT/servers/getVersion: the server's certificate comes from an authority that is not trusted here (CN=Example CA): give that authority's certificate in "cert_path", or in Cortex's "cacerts""#);
-    insta::assert_snapshot!(all.refused(&all.into_thehive(json!({}))), @r#"TheHive: GET https://localhost:PORT/api/v1/status/public: the server's certificate comes from an authority that is not trusted here (CN=Example CA): give that authority's certificate in Cortex's "cacerts""#);
+    insta::assert_snapshot!(all.refused(&all.to_thehive(json!({}))), @r#"TheHive: GET https://localhost:PORT/api/v1/status/public: the server's certificate comes from an authority that is not trusted here (CN=Example CA): give that authority's certificate in Cortex's "cacerts""#);
 }
 
 #[test]
@@ -43,7 +45,7 @@ fn a_self_signed_certificate_is_told_from_an_unknown_authority() {
         params.is_ca = is_ca;
         let all = Secured::new(&self_signed(&params).serves());
         let said = all.refused(&all.job(json!({})));
-        (said, all.refused(&all.into_thehive(json!({}))))
+        (said, all.refused(&all.to_thehive(json!({}))))
     });
     assert_eq!(said[0], said[1]);
     insta::assert_snapshot!(said[0].0, @r#"GET https://localhost:PORT/servers/getVersion: the server's certificate is self-signed (CN=misp.example.org): if it is the right one, it suffices to give this certificate in "cert_path", or in Cortex's "cacerts""#);
@@ -83,6 +85,9 @@ fn the_names_in_a_certificate_are_anyones_words() {
     let all = Secured::new(&self_signed(&named(&name, &["localhost"])).serves());
     let said = all.refused(&all.job(json!({})));
     assert!(said.contains("[removed]") && said.len() < 1_000 && !said.contains('\u{1b}'), "{said}");
+    let names = ["x".repeat(10_000), canary];
+    let said = of(|params| *params = named("localhost", &names.each_ref().map(String::as_str)));
+    assert!(said.contains("[removed]") && said.len() < 1_000, "{said}");
 }
 
 #[test]
@@ -95,7 +100,7 @@ fn plain_http_on_a_port_for_tls_and_the_reverse_are_told() {
     };
     let [misp, thehive] = [all.desk.misp.url(), all.desk.thehive.url()].map(|url| url.replace("http:", "https:"));
     insta::assert_snapshot!(said(misp, &|more| all.job(more), "url", |url| json!([url])), @r#"GET https://127.0.0.1:PORT/servers/getVersion: the port speaks plain http: write http:// in "url", or correct the port"#);
-    insta::assert_snapshot!(said(thehive, &|more| all.into_thehive(more), "thehive_url", |url| json!(url)), @r#"TheHive: GET https://127.0.0.1:PORT/api/v1/status/public: the port speaks plain http: write http:// in "thehive_url", or correct the port"#);
+    insta::assert_snapshot!(said(thehive, &|more| all.to_thehive(more), "thehive_url", |url| json!(url)), @r#"TheHive: GET https://127.0.0.1:PORT/api/v1/status/public: the port speaks plain http: write http:// in "thehive_url", or correct the port"#);
     let plain = all.misp.url().replace("https:", "http:");
     insta::assert_snapshot!(said(plain, &|more| all.job(more), "url", |url| json!([url])), @"GET http://localhost:PORT/servers/getVersion: the port speaks TLS: write https:// in the URL, or correct the port");
     assert!(all.desk.misp.requests().is_empty());

@@ -40,14 +40,14 @@ fn thehive_is_trusted_by_the_authorities_of_cortex() {
     let authority = Authority::new("Example CA");
     let new = || Secured::new(&authority.server().serves());
     let all = new();
-    assert_reached(&Program::Import.report(&all.into_thehive(json!({"cacerts": authority.pem()}))), &all.desk.thehive);
+    assert_reached(&Program::Import.report(&all.to_thehive(json!({"cacerts": authority.pem()}))), &all.desk.thehive);
     let (all, bundle) = (new(), all.file("ca.pem", &authority.pem()));
-    assert_reached(&report_in(&all.into_thehive(json!({})), &[("REQUESTS_CA_BUNDLE", bundle)]), &all.desk.thehive);
+    assert_reached(&report_in(&all.to_thehive(json!({})), &[("REQUESTS_CA_BUNDLE", bundle)]), &all.desk.thehive);
     let all = new();
     let job = all.folder.path().join("job");
     fs::create_dir_all(job.join("input")).unwrap();
     fs::write(job.join("input/cacerts"), authority.pem()).unwrap();
-    assert_reached(&Program::Import.folder(&all.into_thehive(json!({})), &job), &all.desk.thehive);
+    assert_reached(&Program::Import.folder(&all.to_thehive(json!({})), &job), &all.desk.thehive);
 }
 
 #[test]
@@ -61,15 +61,15 @@ fn authorities_of_cortex_that_cannot_be_read_are_a_warning() {
         assert_reached(&report, &all.desk.misp);
         all.placed(full(&report)["warnings"][0].as_str().unwrap())
     };
-    insta::assert_snapshot!(said("empty.pem", "no certificate"), @"");
-    insta::assert_snapshot!(said("cut.pem", authority.pem().get(..200).unwrap()), @"");
+    insta::assert_snapshot!(said("empty.pem", "no certificate"), @"the environment variable REQUESTS_CA_BUNDLE: reading the certificates in FOLDER/empty.pem: there is no certificate in PEM form in it: mend that, or give none there");
+    insta::assert_snapshot!(said("cut.pem", authority.pem().get(..200).unwrap()), @"the environment variable REQUESTS_CA_BUNDLE: reading the certificates in FOLDER/cut.pem: a certificate in it is broken or cut off: mend that, or give none there");
     let nowhere = all.folder.path().join("nowhere.pem");
     let report = report_in(&all.job(json!({"cert_path": [file]})), &[("REQUESTS_CA_BUNDLE", nowhere)]);
-    insta::assert_snapshot!(all.placed(full(&report)["warnings"][0].as_str().unwrap()), @"");
+    insta::assert_snapshot!(all.placed(full(&report)["warnings"][0].as_str().unwrap()), @"the environment variable REQUESTS_CA_BUNDLE: reading the certificates in FOLDER/nowhere.pem: No such file or directory (os error 2): mend that, or give none there");
     let job = all.folder.path().join("job");
     fs::create_dir_all(job.join("input/cacerts")).unwrap();
     let report = Program::Import.folder(&all.job(json!({"cert_path": [file]})), &job);
-    insta::assert_snapshot!(all.placed(full(&report)["warnings"][0].as_str().unwrap()), @"");
+    insta::assert_snapshot!(all.placed(full(&report)["warnings"][0].as_str().unwrap()), @r#"Cortex's "cacerts": reading the certificates in FOLDER/job/input/cacerts: no file in this folder holds a certificate in PEM form: mend that, or give none there"#);
 }
 
 /// As `openssl req -x509` makes one: it signed itself, and says that it is an authority.
@@ -82,7 +82,7 @@ fn a_certificate_that_was_itself_given_is_trusted_for_its_names_and_dates() {
         let all = Secured::new(&own.serves());
         let file = all.file("own.pem", &own.pem);
         assert_reached(&Program::Import.report(&all.job(json!({"cert_path": [file]}))), &all.desk.misp);
-        assert_reached(&Program::Import.report(&all.into_thehive(json!({"cacerts": own.pem}))), &all.desk.thehive);
+        assert_reached(&Program::Import.report(&all.to_thehive(json!({"cacerts": own.pem}))), &all.desk.thehive);
         let address = all.misp.url().replace("localhost", "127.0.0.1");
         let said = all.refused(&all.job(json!({"cert_path": [file], "url": [address]})));
         assert!(said.contains("is for another host name: it is for localhost, not for 127.0.0.1"), "{said}");
