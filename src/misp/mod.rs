@@ -109,7 +109,9 @@ impl Misp {
             Target::Feed { folder, .. } => {
                 Folder::open(folder, network.clock()).map(|folder| Self::Feed(Feed::Folder(folder)))
             }
-            Target::WebFeed { url } => Web::open(url, connection, network, part).map(|web| Self::Feed(Feed::Web(web))),
+            Target::WebFeed { url } => {
+                Web::open(url, connection, network, part).map(|web| Self::Feed(Feed::Web(Box::new(web))))
+            }
         }
     }
 

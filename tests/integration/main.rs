@@ -49,3 +49,4 @@ mod settings_of_exports;
 mod thehive;
 mod types;
 mod unreadable;
+mod web_feeds;

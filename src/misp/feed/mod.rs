@@ -30,7 +30,7 @@ pub enum Feed {
     /// In a folder of this machine.
     Folder(Folder),
     /// On a web server: it is only read.
-    Web(Web),
+    Web(Box<Web>),
 }
 
 impl Feed {

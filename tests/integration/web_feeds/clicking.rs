@@ -1,0 +1,68 @@
+//! Clicks on feeds of the web, through their `hashes.csv`.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::shelf::{Shelf, url};
+use super::{at_once, common, corpus, folder_url};
+use crate::http_fake::{Fault, Nth, What};
+use crate::program::{counts, failure};
+
+fn click(url: &str, data: &str) -> Value {
+    let config = json!({"name": ["feed"], "url": [url], "key": ["-"]});
+    at_once(json!({"dataType": "other", "data": data, "config": config}))
+}
+
+#[test]
+fn a_value_is_known_on_the_web_as_in_the_folder() {
+    let folder = corpus(usize::MAX);
+    let shelf = Shelf::start(folder.path());
+    let file = fs::read(folder.path().join("a3c857c5-3f0b-5c68-bc60-d2306e227b9a.json")).unwrap();
+    let file: Value = serde_json::from_slice(&file).unwrap();
+    let attributes = file["response"][0]["Event"]["Attribute"].as_array().unwrap();
+    let values = attributes.iter().map(|one| one["value"].as_str().unwrap()).step_by(9);
+    for value in values.chain(["absent.example"]) {
+        let [on_disk, on_web] = [folder_url(folder.path()), url(&shelf)].map(|url| common(&click(&url, value)));
+        assert_eq!(on_disk, on_web, "{value}");
+        assert_eq!(counts(&on_web[0], "events").contains_key("unchanged"), value != "absent.example", "{on_web:#}");
+    }
+}
+
+#[test]
+fn a_file_that_breaks_off_for_a_moment_changes_nothing() {
+    let folder = corpus(usize::MAX);
+    let shelf = Shelf::start(folder.path());
+    const VALUE: &str = "a45996261299f7d30e22e7a2528473cf";
+    let expected = common(&click(&url(&shelf), VALUE));
+    for (on, after) in [("/hashes.csv", 3_000), ("/a3c857c5", 400), ("/manifest.json", 5_000)] {
+        shelf.heal();
+        shelf.fault(Fault { on, nth: Nth::First(2), what: What::CutAfter(after) });
+        shelf.forget_requests();
+        assert_eq!(common(&click(&url(&shelf), VALUE)), expected, "{on}");
+        assert_eq!(shelf.requests().iter().filter(|request| request.path.contains(on)).count(), 3);
+    }
+    // What was found in an event before it broke off is not found twice, and the event is not passed off as read.
+    shelf.heal();
+    shelf.forget_requests();
+    shelf.fault(Fault { on: "/a3c857c5", nth: Nth::Only(1), what: What::CutAfter(20_000) });
+    let report = click(&url(&shelf), VALUE);
+    assert!(failure(&report).contains("the answer broke off"), "{report:#}");
+    assert!(failure(&report).contains("attributes 8 fetched: 8 failed"), "{report:#}");
+    assert_eq!(shelf.requests().iter().filter(|request| request.path.contains("/a3c857c5")).count(), 1);
+}
+
+#[test]
+fn a_feed_without_hashes_says_so() {
+    let folder = corpus(1);
+    fs::remove_file(folder.path().join("hashes.csv")).unwrap();
+    let shelf = Shelf::start(folder.path());
+    let [on_disk, on_web] = [folder_url(folder.path()), url(&shelf)].map(|url| common(&click(&url, "x.example")));
+    assert_eq!(on_disk, on_web);
+    assert!(on_web[0]["connections"][0]["warnings"].to_string().contains("the feed has no hashes.csv"), "{on_web:#}");
+    // A web site that has a page for everything would otherwise be one that does not know the value.
+    let page = What::Status(200, "<html>Welcome</html>".to_owned(), "text/html");
+    shelf.fault(Fault { on: "/hashes.csv", nth: Nth::Always, what: page });
+    let report = click(&url(&shelf), "x.example");
+    assert!(failure(&report).contains("hashes.csv: reading the answer: this is a web page"), "{report:#}");
+}
