@@ -50,6 +50,16 @@ pub fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
+/// Makes a file and takes it away again, to see that files can be made there.
+///
+/// # Errors
+/// What the system says.
+pub fn try_writing(folder: &Path, name: &str) -> io::Result<()> {
+    let trial = folder.join(format!(".{name}.{}{UNFINISHED}", std::process::id()));
+    OpenOptions::new().write(true).create_new(true).open(&trial)?;
+    fs::remove_file(&trial)
+}
+
 /// Takes away what runs that died have left. Only under a lock that keeps others from writing.
 ///
 /// # Errors

@@ -21,7 +21,9 @@
 //! - [`misp`]: what we ask of a MISP, be it a server or a feed
 //! - [`thehive`]: what we ask of TheHive
 //! - [`export`], [`import`]: the two flows
+//! - [`check`]: the doctor, which looks at all that a configuration names and changes nothing
 
+pub mod check;
 pub mod config;
 pub mod cortex;
 pub mod export;

@@ -11,14 +11,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use clap::Parser;
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use uuid::Uuid;
 
+use crate::check;
+use crate::check::wants::{OfMisp, Wants};
+use crate::config::connections::Connection;
 use crate::config::own::Configured;
 use crate::config::{self, Limits, Table};
 use crate::cortex::job::{Job, Place};
@@ -54,6 +58,24 @@ pub trait Worker {
     /// What stopped the whole run; a connection's error stands in its part instead.
     fn run(job: &Job, config: &Self::Config, clock: Clock, run: &Run) -> Result<()>;
 
+    /// What the configuration wants, for the doctor.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    fn wants(config: &Self::Config, input: &check::Input) -> Result<Wants>;
+
+    /// What it wants of one MISP.
+    fn of_misp(config: &Self::Config, connection: &Connection) -> OfMisp;
+
+    /// Looks up the names that its filters name on a MISP: true if there are any. What is not there is a warning of the part.
+    ///
+    /// # Errors
+    /// What stopped the looking; that nothing would be done for want of a name.
+    fn names(config: &Self::Config, misp: &Misp, part: &PartOf) -> Result<bool>;
+
+    /// The event that a job's data stand for, where that is known beforehand.
+    fn event(config: &Self::Config, data: &Value) -> Option<Uuid>;
+
     /// The outcome in one sentence, from what the run recorded.
     fn message(full: &Full) -> String;
 
@@ -71,8 +93,10 @@ pub enum Flavour {
 }
 
 #[derive(Debug, Parser)]
-#[command(version, disable_help_subcommand = true)]
+#[command(version, disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// The job folder: the job is JOB_DIR/input/input.json, the report JOB_DIR/output/output.json. Without such a file
     /// the job is read from the standard input and the report written to the standard output.
     #[arg(value_name = "JOB_DIR")]
@@ -83,6 +107,21 @@ struct Arguments {
     /// Prints the report as text for people, not as JSON; for the standard output only.
     #[arg(long)]
     pretty: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Looks at every server that a configuration names: name, certificate, version, key, permissions, clock, names in
+    /// filters. Changes nothing. The exit status is 0 if nothing failed, and 1 if something did; warnings do not count.
+    Check {
+        /// The job folder: the job is JOB_DIR/input/input.json. Without such a file a job, or a configuration alone (an
+        /// object with `name`, `url`, `key`, ...), is read as JSON from the standard input.
+        #[arg(value_name = "JOB_DIR")]
+        folder: Option<PathBuf>,
+        /// Prints JSON, not a table.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// How the work ended.
@@ -107,6 +146,9 @@ const GRACE: Duration = Duration::from_secs(60);
 #[must_use]
 pub fn main<W: Worker>() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(Action::Check { folder, json }) = arguments.action {
+        return doctor::<W>(&Place::find(folder), json);
+    }
     if arguments.manifest {
         return status(report::print(manifest::document(&manifest::of::<W>()).trim_end()));
     }
@@ -118,6 +160,22 @@ pub fn main<W: Worker>() -> ExitCode {
     match (&place, arguments.pretty) {
         (Place::Streams(_), true) => status(report::print(&pretty::text(W::PROGRAM, &report))),
         (Place::Streams(_) | Place::Folder(_), _) => status(report::write(&report, &place)),
+    }
+}
+
+/// The doctor. The exit status is 1 if something failed.
+fn doctor<W: Worker>(place: &Place, as_json: bool) -> ExitCode {
+    let wanted = "`check` takes a job, or the worker's configuration alone, as JSON";
+    let input = place.read().context(wanted).and_then(check::Input::new);
+    let findings = check::examine::<W>(input, place, &Run::default());
+    let text = match as_json {
+        true => format!("{:#}", check::json(W::PROGRAM, &findings)),
+        false => check::text(W::PROGRAM, &findings),
+    };
+    let has_failed = findings.iter().any(|finding| finding.verdict == check::Verdict::Failed);
+    match (report::print(&text), has_failed) {
+        (Ok(()), true) => ExitCode::FAILURE,
+        (written, _) => status(written),
     }
 }
 

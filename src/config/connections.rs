@@ -296,7 +296,9 @@ fn of_position<T: Clone>(list: &[Option<T>], index: usize) -> Option<T> {
     }
 }
 
-fn warnings(connection: &Connection) -> Vec<String> {
+/// What is worth a warning in how a server is reached.
+#[must_use]
+pub fn warnings(connection: &Connection) -> Vec<String> {
     let name = &connection.name;
     let (url, risk) = match &connection.target {
         Target::Server { url, .. } => (url, "sends its API key unencrypted"),

@@ -34,6 +34,15 @@ impl Place {
         if input(&folder).is_file() { Self::Folder(folder) } else { Self::Streams(folder) }
     }
 
+    /// The job folder, if there is a job in it.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(folder) => Some(folder),
+            Self::Streams(_) => None,
+        }
+    }
+
     /// Reads the job as JSON.
     ///
     /// # Errors
@@ -143,11 +152,7 @@ impl Job {
     /// The same job, in the folder that it came from.
     #[must_use]
     pub fn at(self, place: Option<&Place>) -> Self {
-        let folder = match place {
-            Some(Place::Folder(folder)) => Some(folder.clone()),
-            Some(Place::Streams(_)) | None => None,
-        };
-        Self { folder, ..self }
+        Self { folder: place.and_then(Place::folder).map(Path::to_owned), ..self }
     }
 
     /// The organisation of TheHive that it runs for, as TheHive says (its `parameters.organisation`).

@@ -87,6 +87,16 @@ pub fn id(data: &Value) -> Result<String> {
     id.map(ToOwned::to_owned).context("the job's data is no case: it has no \"_id\"")
 }
 
+/// When the case was created, in milliseconds; empty if its data do not say.
+#[must_use]
+pub fn created(data: &Value) -> String {
+    moment(data, &["_createdAt", "createdAt"]).map(|milliseconds| milliseconds.to_string()).unwrap_or_default()
+}
+
+fn moment(data: &Value, names: &[&str]) -> Option<i64> {
+    member(data, names).and_then(|value| scalar(value).parse().ok())
+}
+
 impl Input {
     /// The same input without what `clean` takes out of its texts; an observable whose value it changes is not exported.
     #[must_use]
@@ -192,9 +202,9 @@ fn scale(
 
 fn case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<Case> {
     let text = |names: &[&str]| member(data, names).map(scalar).unwrap_or_default();
-    let number = |names: &[&str]| member(data, names).and_then(|value| scalar(value).parse::<i64>().ok());
-    let created = number(&["_createdAt", "createdAt"]);
-    let start = number(&["startDate"]).or(created).context("the case has neither \"startDate\" nor \"createdAt\"")?;
+    let number = |names: &[&str]| moment(data, names);
+    let made = number(&["_createdAt", "createdAt"]);
+    let start = number(&["startDate"]).or(made).context("the case has neither \"startDate\" nor \"createdAt\"")?;
     let label = text(&["tlpLabel"]);
     let tlp = tlp(marking(data, "tlp"), &label, scale);
     if tlp.is_none() {
@@ -205,7 +215,7 @@ fn case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<Case> 
         id: id(data)?,
         number: text(&["number", "caseId"]),
         title: text(&["title"]).trim().to_owned(),
-        created: created.map(|milliseconds| milliseconds.to_string()).unwrap_or_default(),
+        created: created(data),
         start: start.div_euclid(1_000),
         severity: number(&["severity"]).unwrap_or(2),
         tlp: tlp.unwrap_or(Tlp::Amber),

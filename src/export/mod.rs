@@ -20,16 +20,21 @@ mod writing;
 use anyhow::{Context, Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use url::Url;
+use uuid::Uuid;
 
-use crate::config::connections::{Connections, Purpose};
+use crate::check;
+use crate::check::wants::{OfMisp, OfTheHive, Wants};
+use crate::config::connections::{Connection, Connections, Purpose};
 use crate::config::{self, Limits, Table, own, urls};
 use crate::cortex::job::Job;
 use crate::cortex::report::Taxonomy;
-use crate::full::{Full, Part, Run};
+use crate::full::{Full, Part, PartOf, Run};
 use crate::http::Network;
 use crate::ids::Ids;
 use crate::ledger::Item;
+use crate::misp::Misp;
 use crate::secret::{Secret, shortened};
 use crate::thehive::TheHive;
 use crate::time::Clock;
@@ -127,6 +132,41 @@ impl Worker for Export {
             one.run()
         });
         Ok(())
+    }
+
+    fn wants(config: &Config, input: &check::Input) -> Result<Wants> {
+        config.settings.checked()?;
+        let (connections, _) = config.connections.checked()?;
+        let thehive = OfTheHive {
+            url: config.thehive_url.clone(),
+            key: config.thehive_key.clone(),
+            organisations: input.organisation().map(ToOwned::to_owned).into_iter().collect(),
+            rights: Vec::new(),
+            has_types: false,
+            without: "a case's observables cannot be read, and TheHive sends none with a case: no case can be exported",
+        };
+        let installation = config::instance(config.instance.as_deref(), config.thehive_url.as_deref())?;
+        Ok(Wants {
+            work: "export",
+            connections,
+            may: Purpose::exports,
+            instance: config.instance.clone(),
+            installation,
+            thehive,
+        })
+    }
+
+    fn of_misp(config: &Config, _: &Connection) -> OfMisp {
+        config.settings.of_misp()
+    }
+
+    fn names(_: &Config, _: &Misp, _: &PartOf) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn event(config: &Config, data: &Value) -> Option<Uuid> {
+        let instance = config::instance(config.instance.as_deref(), config.thehive_url.as_deref()).ok()?;
+        Some(Ids::new(&instance).event(&case::id(data).ok()?, &case::created(data)))
     }
 
     fn message(full: &Full) -> String {

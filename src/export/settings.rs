@@ -4,6 +4,7 @@ use anyhow::{Result, anyhow, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::check::wants::OfMisp;
 use crate::markings::{Pap, Tlp};
 use crate::tags;
 use crate::types::Overrides;
@@ -134,6 +135,22 @@ impl Settings {
             "configuration item \"event_info\" has a word in braces that is none of {{title}} and {{number}}"
         );
         Overrides::parse(&self.type_mapping).map_err(|problem| anyhow!("configuration item {problem}"))
+    }
+
+    /// What they want of a MISP.
+    #[must_use]
+    pub fn of_misp(&self) -> OfMisp {
+        let tlp = [Tlp::Clear, Tlp::Green, Tlp::Amber, Tlp::AmberStrict, Tlp::Red].map(Tlp::tag);
+        let pap = [Pap::Clear, Pap::Green, Pap::Amber, Pap::Red].map(Pap::tag);
+        let free =
+            [(self.export_case_tags, "export_case_tags"), (self.export_observable_tags, "export_observable_tags")];
+        OfMisp {
+            writes: true,
+            tags: tlp.into_iter().chain(pap).collect(),
+            free_tags: free.into_iter().filter_map(|(is_on, option)| is_on.then_some(option)).collect(),
+            sightings: self.export_sightings.then_some("export_sightings"),
+            sharing_group: self.sharing_group.filter(|_| self.distribution == SHARING_GROUP),
+        }
     }
 
     /// True if a tag of a case or an observable may go out.

@@ -78,6 +78,13 @@ impl Client {
         self.network.clock
     }
 
+    /// The proxy that the server is reached through and where it is configured, `http://proxy:3128 (proxy of Cortex)`,
+    /// without its user and password; none if it is reached directly.
+    #[must_use]
+    pub fn through(&self) -> Option<String> {
+        self.network.proxies.of(&self.base)
+    }
+
     /// What the server showed at the last handshake, be it trusted or not; none over plain http.
     #[must_use]
     pub fn certificate(&self) -> Option<ServerCertificate> {

@@ -4,6 +4,7 @@ use anyhow::Result;
 use reqwest::Proxy;
 use reqwest::blocking::ClientBuilder;
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::Origin;
 use super::network::text;
@@ -24,6 +25,16 @@ impl Proxies {
             Some((scheme, Secret::new(&url)))
         };
         Self { of_cortex: ["http", "https"].into_iter().filter_map(proxy).collect() }
+    }
+}
+
+impl Proxies {
+    /// The proxy of Cortex for a server, without user and password.
+    pub(super) fn of(&self, server: &Url) -> Option<String> {
+        let (_, proxy) = self.of_cortex.iter().find(|(scheme, _)| *scheme == server.scheme())?;
+        let proxy = Url::parse(proxy.expose()).ok()?;
+        let port = proxy.port().map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("{}://{}{port} (proxy of Cortex)", proxy.scheme(), proxy.host_str().unwrap_or_default()))
     }
 }
 

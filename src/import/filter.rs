@@ -167,6 +167,13 @@ pub enum AgeDate {
 }
 
 impl Filters {
+    /// True if a filter names an organisation or a tag.
+    #[must_use]
+    pub fn has_names(&self) -> bool {
+        let lists = [&self.include_organisations, &self.exclude_organisations, &self.include_tags, &self.exclude_tags];
+        lists.iter().any(|list| !list.is_empty())
+    }
+
     /// The rule that keeps an event out; none if it passes.
     #[must_use]
     pub fn rule(&self, event: &Event, uuid: &Uuid, ids: &Ids) -> Option<String> {

@@ -27,8 +27,12 @@ mod turns;
 use anyhow::{Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
 
-use crate::config::connections::{Connections, Purpose};
+use crate::check;
+use crate::check::wants::{OfMisp, Wants};
+use crate::config::connections::{Connection, Connections, Purpose};
 use crate::config::{self, Limits, Table, own, urls};
 use crate::cortex::job::Job;
 use crate::cortex::report::{Level, Taxonomy};
@@ -148,6 +152,33 @@ impl Worker for Import {
             Asked::Event { uuid_or_id, .. } => all.event(uuid_or_id, one, part),
         });
         Ok(())
+    }
+
+    fn wants(config: &Config, _: &check::Input) -> Result<Wants> {
+        let (connections, _) = config.connections.checked()?;
+        let Settings { thehive_url, .. } = &config.settings;
+        let installation = config::instance(config.instance.as_deref(), thehive_url.as_deref())?;
+        Ok(Wants {
+            work: "import",
+            connections,
+            may: Purpose::imports,
+            instance: config.instance.clone(),
+            installation,
+            thehive: config.settings.of_thehive(),
+        })
+    }
+
+    fn of_misp(_: &Config, _: &Connection) -> OfMisp {
+        OfMisp::default()
+    }
+
+    fn names(config: &Config, misp: &Misp, part: &PartOf) -> Result<bool> {
+        names::resolve(misp, &config.filters, part)?;
+        Ok(config.filters.has_names())
+    }
+
+    fn event(_: &Config, _: &Value) -> Option<Uuid> {
+        None
     }
 
     fn message(full: &Full) -> String {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::check::wants::{OfTheHive, Right};
 pub use crate::export::settings::Warninglists;
 use crate::secret::Secret;
 
@@ -75,6 +76,32 @@ pub enum Attachments {
 }
 
 impl Settings {
+    /// What they want of TheHive.
+    #[must_use]
+    pub fn of_thehive(&self) -> OfTheHive {
+        const ALERT: Option<&str> = Some("manageAlert");
+        const OBSERVABLE: Option<&str> = Some("manageObservable");
+        let right = |four, five, to| Right { four, five: Some(five), to, is_vital: true };
+        let procedures = Right { is_vital: false, ..right(None, "manageProcedure", "set ATT&CK techniques") };
+        let always = [
+            right(ALERT, "manageAlert/create", "create alerts"),
+            right(ALERT, "manageAlert/update", "change alerts"),
+            right(None, "manageObservable", "add observables"),
+            procedures,
+        ];
+        let of_cases = Right { five: None, ..right(OBSERVABLE, "", "add observables to cases") };
+        let reopening = right(ALERT, "manageAlert/reopen", "open alerts again");
+        let wanted = [self.update_cases.then_some(of_cases), self.reopen.then_some(reopening)];
+        OfTheHive {
+            url: self.thehive_url.clone(),
+            key: self.thehive_key.clone(),
+            organisations: self.thehive_organisations.clone(),
+            rights: always.into_iter().chain(wanted.into_iter().flatten()).collect(),
+            has_types: true,
+            without: "alerts are not written, only reported",
+        }
+    }
+
     /// The largest file that is imported, in bytes.
     #[must_use]
     pub fn most_bytes(&self) -> u64 {

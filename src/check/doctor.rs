@@ -1,0 +1,160 @@
+//! The round: configuration, each connection, the targets of an export together, TheHive.
+
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+
+use super::misp::{Seen, Visit};
+use super::{Finding, Findings, targets, thehive};
+use crate::config::connections::{Connection, Purpose};
+use crate::config::{self, Table};
+use crate::cortex::job::Place;
+use crate::full::{Part, Run};
+use crate::http::Network;
+use crate::misp::Misp;
+use crate::secret::Scrubber;
+use crate::time::Clock;
+use crate::worker::Worker;
+
+const CONFIGURATION: &str = "configuration";
+const THEHIVE: &str = "TheHive";
+const ITEMS: &str = "items";
+
+/// What the doctor is given: a job, of which the configuration, the case and the organisation matter.
+#[derive(Clone, Debug, Default)]
+pub struct Input {
+    config: Map<String, Value>,
+    job: Value,
+}
+
+impl Input {
+    /// Takes a job, or a configuration alone, which is what has no `config`.
+    ///
+    /// # Errors
+    /// That it is neither.
+    pub fn new(given: Value) -> Result<Self> {
+        let config = match given.get("config") {
+            Some(config) => config.clone(),
+            None => given.clone(),
+        };
+        let what = if given.get("config").is_some() { "the job's config" } else { "what was given" };
+        match config {
+            Value::Object(config) => Ok(Self { config, job: given }),
+            other => anyhow::bail!("{what} is {}, not an object", crate::json::kind(&other)),
+        }
+    }
+
+    /// What the job is about, an object or a text; null without a job.
+    #[must_use]
+    pub fn data(&self) -> &Value {
+        self.job.get("config").and(self.job.get("data")).unwrap_or(&Value::Null)
+    }
+
+    /// The organisation of TheHive's that a job comes from.
+    #[must_use]
+    pub fn organisation(&self) -> Option<&str> {
+        self.job.get("config").and(self.job.pointer("/parameters/organisation")).and_then(Value::as_str)
+    }
+
+    /// The secrets in it.
+    #[must_use]
+    pub fn scrubber(&self) -> Scrubber {
+        Scrubber::of_job(&json!({"config": self.config}))
+    }
+}
+
+/// Looks at everything that the configuration names. Every text is cleaned of its secrets.
+#[must_use]
+pub fn examine<W: Worker>(input: Result<Input>, place: &Place, run: &Run) -> Vec<Finding> {
+    let mut findings = Findings::on(CONFIGURATION);
+    let found = match input {
+        Ok(input) => {
+            run.learn(input.scrubber());
+            round::<W>(&input, place, run, findings)
+        }
+        Err(error) => {
+            findings.fail("input", format!("{error:#}"));
+            findings.into_all()
+        }
+    };
+    let scrubber = run.scrubber();
+    let cleaned = |finding: Finding| Finding {
+        subject: scrubber.clean(&finding.subject),
+        words: scrubber.beginning(&finding.words, LONGEST),
+        ..finding
+    };
+    found.into_iter().map(cleaned).collect()
+}
+
+/// The longest words of a finding, in characters.
+const LONGEST: usize = 1_500;
+
+fn round<W: Worker>(input: &Input, place: &Place, run: &Run, mut findings: Findings) -> Vec<Finding> {
+    let read = config::read::<W::Config>(&input.config, Table::Configuration);
+    let wanted = read.and_then(|(config, warnings)| Ok((W::wants(&config, input)?, config, warnings)));
+    let (wants, config, warnings) = match wanted {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            findings.fail(ITEMS, format!("{error:#}"));
+            findings.leave_out(&["connections", THEHIVE]);
+            return findings.into_all();
+        }
+    };
+    if warnings.is_empty() {
+        findings.ok(ITEMS, "all are known and good");
+    }
+    warnings.into_iter().for_each(|warning| findings.warn(ITEMS, warning));
+    thehive::instance(&wants, &mut findings);
+    let limits = W::limits(&config);
+    let clock = Clock::start(limits.deadline_minutes);
+    let network = Network::new(limits, &input.config, place.folder(), clock, run);
+    let (working, idle): (Vec<_>, Vec<_>) = wants.connections.iter().partition(|one| (wants.may)(one.purpose));
+    if working.is_empty() {
+        findings.fail(
+            "purpose",
+            format!(
+                "no connection may {0}: set its \"purpose\" to ImportAndExport, or declare one that may",
+                wants.work
+            ),
+        );
+    }
+    let mut of_connections = Vec::new();
+    let mut targets = Vec::new();
+    for connection in working {
+        let (found, seen) = visit::<W>(connection, &config, &network, run);
+        of_connections.extend(found);
+        targets.extend(seen.filter(|seen| seen.is_target));
+    }
+    of_connections.extend(idle.into_iter().flat_map(|connection| left_alone(connection, wants.work)));
+    targets::compare(&targets, W::event(&config, input.data()), &mut findings);
+    let mut of_thehive = Findings::on(THEHIVE);
+    thehive::examine(&wants.thehive, &network, run, &mut of_thehive);
+    findings.into_all().into_iter().chain(of_connections).chain(of_thehive.into_all()).collect()
+}
+
+fn visit<W: Worker>(
+    connection: &Connection,
+    config: &W::Config,
+    network: &Network,
+    run: &Run,
+) -> (Vec<Finding>, Option<Seen>) {
+    let mut findings = Findings::on(&connection.name);
+    let (name, url) = (connection.name.clone(), connection.url().to_string());
+    let part = run.open(Part { name, url, kind: Misp::kind(connection), ..Part::default() });
+    let wants = W::of_misp(config, connection);
+    let names = |misp: &Misp, part: &_| W::names(config, misp, part);
+    let visit = Visit { connection, wants: &wants, network, part: &part, names: &names };
+    let seen = visit.all(&mut findings);
+    (findings.into_all(), seen)
+}
+
+/// One of several connections is for import only unless it says otherwise, which surprises.
+fn left_alone(connection: &Connection, work: &str) -> Vec<Finding> {
+    let mut findings = Findings::on(&connection.name);
+    let purpose = match connection.purpose {
+        Purpose::ImportOnly => "import only",
+        Purpose::ExportOnly => "export only",
+        Purpose::ImportAndExport => "both",
+    };
+    findings.skip("purpose", format!("for {purpose}, so not looked at: it takes no part in an {work}"));
+    findings.into_all()
+}

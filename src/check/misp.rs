@@ -1,0 +1,277 @@
+//! What is looked at in a MISP server: whether it is one, the key and what it may do, the clock, the filters' names.
+
+use anyhow::Result;
+
+use super::reach::{self, CLOCK, CONNECTION, Stage};
+use super::wants::OfMisp;
+use super::{Findings, feed};
+use crate::config::connections::{self, Connection, Target};
+use crate::full::PartOf;
+use crate::http::Network;
+use crate::misp::Misp;
+use crate::misp::server::Server;
+use crate::misp::server::account::{Account, Greeting, Role};
+use crate::misp::wire::Organisation;
+
+const VERSION: &str = "version";
+const KEY: &str = "key";
+const PERMISSIONS: &str = "permissions";
+const RATE: &str = "rate limit";
+const NAMES: &str = "names";
+
+/// Event reports, the latest of what is asked of a MISP, came with this version (MISP's core format, 2020-10).
+const OLDEST: [u32; 3] = [2, 4, 133];
+/// The oldest version line that this program was tried with.
+const TRIED: [u32; 2] = [2, 5];
+
+/// Looks up the names that the filters of a configuration name: true if there are any.
+pub(super) type NameCheck<'a> = &'a dyn Fn(&Misp, &PartOf) -> Result<bool>;
+
+/// A MISP server that takes our key.
+pub(super) struct Seen {
+    pub(super) name: String,
+    pub(super) misp: Misp,
+    pub(super) organisation: Organisation,
+    /// True if events are written there.
+    pub(super) is_target: bool,
+}
+
+/// A visit to one connection.
+pub(super) struct Visit<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) wants: &'a OfMisp,
+    pub(super) network: &'a Network,
+    pub(super) part: &'a PartOf,
+    pub(super) names: NameCheck<'a>,
+}
+
+impl Visit<'_> {
+    /// Looks at everything; gives the server if it takes the key.
+    pub(super) fn all(&self, findings: &mut Findings) -> Option<Seen> {
+        match &self.connection.target {
+            Target::Server { .. } => self.server(findings),
+            Target::Feed { folder, .. } => {
+                feed::examine(folder, self.wants.writes, self.network.clock(), findings);
+                None
+            }
+        }
+    }
+
+    /// An export has no filters whose names could be looked up.
+    fn leave_out(&self, findings: &mut Findings, checks: &[&str]) {
+        let checks: Vec<_> = checks.iter().copied().filter(|check| *check != NAMES || !self.wants.writes).collect();
+        findings.leave_out(&checks);
+    }
+
+    fn server(&self, findings: &mut Findings) -> Option<Seen> {
+        connections::warnings(self.connection).into_iter().for_each(|warning| findings.warn(CONNECTION, warning));
+        let misp = match Misp::open(self.connection, self.network, self.part) {
+            Ok(misp) => misp,
+            Err(error) => {
+                findings.fail(CONNECTION, format!("{error:#}"));
+                self.leave_out(findings, &[VERSION, KEY, PERMISSIONS, CLOCK, NAMES]);
+                return None;
+            }
+        };
+        let organisation = match &misp {
+            Misp::Server(server) => self.asked(server, findings)?,
+            Misp::Feed(_) => return None,
+        };
+        self.look_up(&misp, findings);
+        Some(Seen { name: self.connection.name.clone(), misp, organisation, is_target: self.wants.writes })
+    }
+
+    fn asked(&self, server: &Server, findings: &mut Findings) -> Option<Organisation> {
+        let (url, client, clock) = (self.connection.url(), server.client(), self.network.clock());
+        if !reach::name(url, client, findings) {
+            self.leave_out(findings, &[CONNECTION, VERSION, KEY, PERMISSIONS, CLOCK, NAMES]);
+            return None;
+        }
+        let greeting = self.greeted(server, findings)?;
+        version(&self.part.run.shown(&greeting.version), &greeting.version, findings);
+        let account = match server.account() {
+            Ok(account) => account,
+            Err(error) => {
+                findings.fail(KEY, format!("{error:#}"));
+                self.leave_out(findings, &[PERMISSIONS, CLOCK, NAMES]);
+                return None;
+            }
+        };
+        self.key(&greeting, &account, findings);
+        reach::expiry(greeting.expires, &clock, findings);
+        self.permissions(server, &greeting, &account.role, findings);
+        rate(&account.role, findings);
+        let affects = "what is asked and noted by time (the window of an import, sightings) is off by as much";
+        reach::clock(greeting.date, &clock, affects, findings);
+        Some(account.organisation)
+    }
+
+    /// The first question, and which line its failure belongs to.
+    fn greeted(&self, server: &Server, findings: &mut Findings) -> Option<Greeting> {
+        let connected = |findings: &mut Findings| {
+            reach::connected(self.connection.url(), server.client(), &self.network.clock(), findings);
+        };
+        let error = match server.greeting() {
+            Ok(greeting) => {
+                connected(findings);
+                return Some(greeting);
+            }
+            Err(error) => error,
+        };
+        let words = format!("{error:#}");
+        match reach::stage(&error) {
+            Stage::Connection => {
+                findings.fail(CONNECTION, words);
+                self.leave_out(findings, &[VERSION, KEY, PERMISSIONS, CLOCK, NAMES]);
+            }
+            Stage::Server => {
+                connected(findings);
+                findings.fail(VERSION, words);
+                self.leave_out(findings, &[KEY, PERMISSIONS, CLOCK, NAMES]);
+            }
+            Stage::Key => {
+                connected(findings);
+                findings.fail(KEY, words);
+                self.leave_out(findings, &[VERSION, PERMISSIONS, CLOCK, NAMES]);
+            }
+        }
+        None
+    }
+
+    fn key(&self, greeting: &Greeting, Account { user, role, organisation }: &Account, findings: &mut Findings) {
+        let shown = |text: &str| self.part.run.shown(text);
+        findings.ok(
+            KEY,
+            format!(
+                "good: {}, role \"{}\", organisation \"{}\" ({})",
+                shown(&user.email),
+                shown(&role.name),
+                shown(&organisation.name),
+                shown(&organisation.uuid)
+            ),
+        );
+        match (greeting.is_read_only(role), self.wants.writes) {
+            (false, _) => {}
+            (true, false) => findings.ok(KEY, "it is read-only, which is enough here"),
+            (true, true) => findings.fail(
+                KEY,
+                "it is read-only, and an export writes: give a key of the same user that is not marked \"read only\"",
+            ),
+        }
+    }
+
+    fn permissions(&self, server: &Server, greeting: &Greeting, role: &Role, findings: &mut Findings) {
+        if !self.wants.writes {
+            return findings.ok(PERMISSIONS, "any key that may read is enough");
+        }
+        if greeting.is_read_only(role) {
+            return findings.skip(PERMISSIONS, "a read-only key has none, whatever its role has");
+        }
+        let mut given = Vec::new();
+        match role.may(role.add) {
+            true => given.push("add"),
+            false => findings.fail(PERMISSIONS, "the role may not add events: give it \"perm_add\""),
+        }
+        match role.may(role.modify) || role.may(role.modify_org) {
+            true => given.push("change"),
+            false => findings.fail(
+                PERMISSIONS,
+                "the role may not change events, so that a second export fails: give it \"perm_modify\" or \"perm_modify_org\"",
+            ),
+        }
+        match role.may(role.tagger) {
+            true => given.push("tag"),
+            false => findings.warn(
+                PERMISSIONS,
+                "the role may not tag what is there, so that a stricter TLP does not reach an event: give it \"perm_tagger\"",
+            ),
+        }
+        match (role.may(role.sighting), self.wants.sightings) {
+            (_, None) => {}
+            (true, Some(_)) => given.push("add sightings"),
+            (false, Some(option)) => findings.fail(
+                PERMISSIONS,
+                format!("the role may not add sightings, which \"{option}\" asks for: give it \"perm_sighting\""),
+            ),
+        }
+        if !given.is_empty() {
+            findings.ok(PERMISSIONS, format!("the role may {}", given.join(", ")));
+        }
+        self.tags(server, role, findings);
+        self.sharing_group(server, findings);
+    }
+
+    /// A tag that is not there is dropped by MISP in silence, unless the role may make it.
+    fn tags(&self, server: &Server, role: &Role, findings: &mut Findings) {
+        const TAGS: &str = "tags";
+        let wanted = &self.wants.tags;
+        match server.tag_names(wanted).map(|names| names.missing(wanted).join(", ")) {
+            Err(error) => findings.warn(TAGS, format!("{error:#}")),
+            Ok(missing) if missing.is_empty() => findings.ok(TAGS, "those for TLP and PAP can be set"),
+            Ok(missing) => findings.warn(
+                TAGS,
+                format!(
+                    "{missing} cannot be set: have them made there (enable the taxonomies tlp and PAP), or give the role \
+                     \"perm_tag_editor\""
+                ),
+            ),
+        }
+        if !self.wants.free_tags.is_empty() && !role.may(role.tag_editor) {
+            let options: Vec<_> = self.wants.free_tags.iter().map(|option| format!("\"{option}\"")).collect();
+            findings.warn(
+                TAGS,
+                format!(
+                    "the role may not make tags: of those that {} would send, the ones that are not there yet stay here; \
+                     give it \"perm_tag_editor\" if they shall go",
+                    options.join(" and ")
+                ),
+            );
+        }
+    }
+
+    fn sharing_group(&self, server: &Server, findings: &mut Findings) {
+        const GROUP: &str = "sharing group";
+        let Some(number) = self.wants.sharing_group else { return };
+        match server.sharing_group(number) {
+            Ok(name) => findings.ok(GROUP, format!("{number} is \"{}\"", self.part.run.shown(&name))),
+            Err(error) => findings.fail(GROUP, format!("{number} is not there for this key: {error:#}")),
+        }
+    }
+
+    /// The same look-up as a run does, with the same words.
+    fn look_up(&self, misp: &Misp, findings: &mut Findings) {
+        let looked = (self.names)(misp, self.part);
+        let mut warnings = Vec::new();
+        self.part.with(|part| warnings = std::mem::take(&mut part.warnings));
+        let all_there = warnings.is_empty();
+        warnings.into_iter().for_each(|warning| findings.warn(NAMES, warning));
+        match looked {
+            Err(error) => findings.fail(NAMES, format!("{error:#}")),
+            Ok(true) if all_there => findings.ok(NAMES, "all organisations and tags of the filters exist there"),
+            Ok(true | false) => {}
+        }
+    }
+}
+
+fn version(shown: &str, version: &str, findings: &mut Findings) {
+    let numbers: Vec<u32> = version.split(['.', '-']).map_while(|part| part.parse().ok()).collect();
+    if numbers.as_slice() < OLDEST.as_slice() {
+        let oldest = OLDEST.map(|number| number.to_string()).join(".");
+        findings
+            .fail(VERSION, format!("MISP {shown}: {oldest} is the oldest that has all that is asked for: update it"));
+    } else if numbers.as_slice() < TRIED.as_slice() {
+        findings.warn(VERSION, format!("MISP {shown}: this program was tried with 2.5, not with 2.4"));
+    } else {
+        findings.ok(VERSION, format!("MISP {shown}"));
+    }
+}
+
+fn rate(role: &Role, findings: &mut Findings) {
+    if role.enforce_rate_limit != Some(true) {
+        return;
+    }
+    match role.rate_limit_count.unwrap_or(0) {
+        ..=0 => findings.fail(RATE, "the role allows no searches by API: give it a \"rate_limit_count\", or no limit"),
+        count => findings.ok(RATE, format!("{count} searches in 15 minutes: a run that needs more waits")),
+    }
+}

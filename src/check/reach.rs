@@ -1,0 +1,160 @@
+//! How a server is reached: proxy, name, connection, certificate, clock. The same for a MISP and for TheHive.
+
+use std::net::{IpAddr, ToSocketAddrs};
+
+use url::{Host, Url};
+
+use super::Findings;
+use crate::http::{Cause, Client, Failure};
+use crate::time::{self, Clock, DAY};
+
+/// What is looked at before the first question.
+pub(super) const PROXY: &str = "proxy";
+/// See [`name`].
+pub(super) const NAME: &str = "name";
+/// The first question itself.
+pub(super) const CONNECTION: &str = "connection";
+/// The server's clock against ours.
+pub(super) const CLOCK: &str = "clock";
+/// Less time than this before something expires is worth a warning, in seconds.
+const SOON: i64 = 21 * DAY;
+/// Clocks may be so far apart, in seconds.
+const SKEW: i64 = 300;
+/// Addresses named.
+const ADDRESSES: usize = 4;
+
+/// Where a failed question came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// There was no answer.
+    Connection,
+    /// There was one, and it is not that of the server that was looked for, or that server is not at work.
+    Server,
+    /// The server does not take the key.
+    Key,
+}
+
+/// Tells by what went wrong. A web page with 403 is a website's or a proxy's, not an API's word on a key.
+pub(super) fn stage(error: &anyhow::Error) -> Stage {
+    let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+    match failure.map(|failure| &failure.cause) {
+        Some(Cause::Unreachable(_) | Cause::Broken(_) | Cause::Deadline) => Stage::Connection,
+        Some(Cause::Refused { status: 401 | 403, message, .. }) if !message.starts_with("a web page") => Stage::Key,
+        Some(Cause::Refused { .. } | Cause::Redirected { .. } | Cause::NotJson(_) | Cause::TooLarge(_)) | None => {
+            Stage::Server
+        }
+    }
+}
+
+/// The proxy, if there is one, and the addresses of the host that is spoken to first. False if there are none.
+pub(super) fn name(url: &Url, client: &Client, findings: &mut Findings) -> bool {
+    let Some(proxy) = client.through() else {
+        findings.ok(PROXY, "none: straight to the server");
+        return resolves(url, findings);
+    };
+    findings.ok(PROXY, proxy.clone());
+    // The proxy's URL is the first word; what follows says where it was configured.
+    match Url::parse(proxy.split(' ').next().unwrap_or_default()) {
+        Ok(proxy) => resolves(&proxy, findings),
+        Err(_) => true,
+    }
+}
+
+fn resolves(url: &Url, findings: &mut Findings) -> bool {
+    let port = url.port_or_known_default().unwrap_or(0);
+    let host = match url.host() {
+        Some(Host::Domain(host)) => host,
+        Some(Host::Ipv4(_) | Host::Ipv6(_)) | None => {
+            findings.ok(NAME, format!("{} is an address", url.host_str().unwrap_or_default()));
+            return true;
+        }
+    };
+    match (host, port).to_socket_addrs() {
+        Ok(found) => {
+            let mut found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+            found.dedup();
+            let more = found.len().saturating_sub(ADDRESSES);
+            let first: Vec<_> = found.iter().take(ADDRESSES).map(ToString::to_string).collect();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            findings.ok(NAME, format!("{host} is {}{more}", first.join(", ")));
+            !found.is_empty()
+        }
+        Err(error) => {
+            let why = "correct the URL, or have the name made known to this machine's (or container's) DNS";
+            findings.fail(NAME, format!("{host} is not known here ({error}): {why}"));
+            false
+        }
+    }
+}
+
+/// That the server answered, and the certificate that it showed.
+pub(super) fn connected(url: &Url, client: &Client, clock: &Clock, findings: &mut Findings) {
+    if url.scheme() == "http" {
+        return findings.ok(CONNECTION, format!("{url} answers"));
+    }
+    let Some(certificate) = client.certificate() else {
+        return findings.ok(CONNECTION, format!("{url} answers over TLS"));
+    };
+    let until = time::date(certificate.not_after);
+    let words = format!(
+        "{url} answers over TLS; its certificate is {}, by {}, valid until {until}",
+        named(&certificate.subject, &certificate.names),
+        named(&certificate.issuer, &[])
+    );
+    match certificate.not_after.saturating_sub(now(clock)) {
+        left if left < SOON => findings.warn(CONNECTION, format!("{words}: {}", days(left))),
+        _ => findings.ok(CONNECTION, words),
+    }
+}
+
+/// A certificate without a subject of its own is known by its names.
+fn named(subject: &str, names: &[String]) -> String {
+    match (subject.trim(), names) {
+        ("", []) => "nameless".to_owned(),
+        ("", names) => names.iter().take(ADDRESSES).cloned().collect::<Vec<_>>().join(", "),
+        (subject, _) => subject.to_owned(),
+    }
+}
+
+/// What is said of something that expires in so many seconds.
+fn days(left: i64) -> String {
+    match left {
+        ..0 => "that is over".to_owned(),
+        _ => format!("that is in {} days, replace it in time", left / DAY),
+    }
+}
+
+/// When a key expires.
+pub(super) fn expiry(expires: Option<i64>, clock: &Clock, findings: &mut Findings) {
+    const CHECK: &str = "key";
+    let Some(expires) = expires else { return };
+    let (day, left) = (time::date(expires), expires.saturating_sub(now(clock)));
+    match left < SOON {
+        true => findings.warn(CHECK, format!("it expires on {day}: {}", days(left))),
+        false => findings.ok(CHECK, format!("it expires on {day}")),
+    }
+}
+
+/// The server's clock, in seconds since 1970, against ours; `affects` is what a difference does.
+pub(super) fn clock(server: Option<i64>, clock: &Clock, affects: &str, findings: &mut Findings) {
+    let Some(server) = server else {
+        return findings.skip(CLOCK, "the server does not say what time it is");
+    };
+    let ahead = server.saturating_sub(now(clock));
+    let apart = ahead.unsigned_abs();
+    if ahead.abs() <= SKEW {
+        return findings.ok(CLOCK, "the same as here, to within five minutes");
+    }
+    let by = match apart {
+        ..7_200 => format!("{} minutes", (apart + 30) / 60),
+        ..172_800 => format!("{} hours", (apart + 1_800) / 3_600),
+        _ => format!("{} days", apart / DAY.unsigned_abs()),
+    };
+    let word = if ahead > 0 { "ahead of" } else { "behind" };
+    findings.warn(CLOCK, format!("the server's is {by} {word} ours: {affects}; set the one that is wrong"));
+}
+
+/// The time, in seconds since 1970.
+fn now(clock: &Clock) -> i64 {
+    clock.now.saturating_add(clock.seconds() as i64)
+}

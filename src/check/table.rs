@@ -1,0 +1,103 @@
+//! The findings, laid out: as a table for people, as JSON for programs. Pure.
+
+use serde_json::{Value, json};
+
+use super::{Finding, Verdict};
+
+/// The longest word of a verdict.
+const VERDICT: usize = 7;
+
+/// A table of plain text: a block for each subject, in it a line for each finding. `program` stands in the first line.
+#[must_use]
+pub fn text(program: &str, findings: &[Finding]) -> String {
+    let mut lines = vec![format!("{program} check: {}", sentence(findings))];
+    let width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or(0);
+    let mut subject = None;
+    for finding in findings {
+        if subject != Some(&finding.subject) {
+            lines.extend([String::new(), shown(&finding.subject)]);
+            subject = Some(&finding.subject);
+        }
+        let (word, check) = (word(finding.verdict), finding.check);
+        lines.push(format!("  {word:<VERDICT$}  {check:<width$}  {}", shown(&finding.words)).trim_end().to_owned());
+    }
+    lines.join("\n")
+}
+
+/// The same as a value: `program`, `version`, how many `failed` and `warnings`, and the `findings`, each with `subject`,
+/// `check`, `verdict` (`ok`, `warning`, `failed`, `skipped`) and `words`.
+#[must_use]
+pub fn json(program: &str, findings: &[Finding]) -> Value {
+    json!({
+        "program": program,
+        "version": env!("CARGO_PKG_VERSION"),
+        "failed": count(findings, Verdict::Failed),
+        "warnings": count(findings, Verdict::Warning),
+        "findings": findings,
+    })
+}
+
+fn sentence(findings: &[Finding]) -> String {
+    let several = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
+    let failed = match count(findings, Verdict::Failed) {
+        0 => "nothing failed".to_owned(),
+        number => several(number, "failure"),
+    };
+    match count(findings, Verdict::Warning) {
+        0 => failed,
+        number => format!("{failed}, {}", several(number, "warning")),
+    }
+}
+
+fn count(findings: &[Finding], verdict: Verdict) -> usize {
+    findings.iter().filter(|finding| finding.verdict == verdict).count()
+}
+
+/// Trouble stands out by its capitals.
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ok => "ok",
+        Verdict::Warning => "WARNING",
+        Verdict::Failed => "FAILED",
+        Verdict::Skipped => "-",
+    }
+}
+
+/// A text from outside must not be able to steer a terminal.
+fn shown(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_aligned_and_steers_no_terminal() {
+        let finding = |subject: &str, check, verdict, words: &str| Finding {
+            subject: subject.into(),
+            check,
+            verdict,
+            words: words.into(),
+        };
+        let findings = [
+            finding("a", "key", Verdict::Ok, "good"),
+            finding("a", "connection", Verdict::Warning, "\u{1b}[31mred"),
+            finding("TheHive", "key", Verdict::Failed, "no"),
+            finding("TheHive", "not looked at", Verdict::Skipped, "clock"),
+        ];
+        insta::assert_snapshot!(text("misp-export", &findings), @"
+        misp-export check: 1 failure, 1 warning
+
+        a
+          ok       key            good
+          WARNING  connection     �[31mred
+
+        TheHive
+          FAILED   key            no
+          -        not looked at  clock
+        ");
+        assert_eq!(text("p", &[]), "p check: nothing failed");
+        assert_eq!(json("p", &findings)["findings"][1]["verdict"], "warning");
+    }
+}

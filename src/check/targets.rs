@@ -1,0 +1,109 @@
+//! Two MISPs that an export goes to, and that hold the same event of ours: if they synchronise, an export to one meets
+//! what came from the other.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use uuid::Uuid;
+
+use super::Findings;
+use super::misp::Seen;
+use crate::ids;
+use crate::misp::wire::Event;
+use crate::misp::{Listed, Only, Window};
+
+const CHECK: &str = "targets";
+/// Events of ours that are looked for on the other servers, the newest ones.
+const MOST: usize = 500;
+/// Events named.
+const NAMED: usize = 3;
+
+/// Compares each two servers. `event` is the one of the case that a job is about; without it the events that each key's
+/// organisation created are taken.
+pub(super) fn compare(servers: &[Seen], event: Option<Uuid>, findings: &mut Findings) {
+    if servers.len() < 2 {
+        return;
+    }
+    match held(servers, event) {
+        Err(error) => findings.warn(CHECK, format!("which events they hold cannot be compared: {error:#}")),
+        Ok(held) => pairs(servers, &held, findings),
+    }
+}
+
+/// What each of the servers holds of the events of ours that stand on any of them.
+fn held(servers: &[Seen], event: Option<Uuid>) -> Result<Vec<HashMap<Uuid, Event>>> {
+    let mut ours: Vec<Uuid> = event.into_iter().collect();
+    if event.is_none() {
+        for server in servers {
+            ours.extend(made(server)?);
+        }
+        ours.sort_unstable();
+        ours.dedup();
+    }
+    servers.iter().map(|server| Ok(server.misp.listed(&ours)?.into_iter().collect())).collect()
+}
+
+/// The events of ours that the key's organisation created on a server.
+fn made(server: &Seen) -> Result<Vec<Uuid>> {
+    let only = vec![Only { filter: "org", values: vec![server.organisation.id.clone()] }];
+    let mut ours = Vec::new();
+    server.misp.list(Window { only, ..Window::default() }, &mut |listed| {
+        if let Listed::Event(_, uuid) = listed
+            && ids::is_ours(&uuid)
+        {
+            ours.push(uuid);
+        }
+        Ok(())
+    })?;
+    // They come in the order of their numbers.
+    let old = ours.len().saturating_sub(MOST);
+    Ok(ours.split_off(old))
+}
+
+fn pairs(servers: &[Seen], held: &[HashMap<Uuid, Event>], findings: &mut Findings) {
+    let all: Vec<_> = servers.iter().zip(held).collect();
+    let mut are_apart = true;
+    for (index, (one, on_one)) in all.iter().enumerate() {
+        for (other, on_other) in all.iter().skip(index + 1) {
+            let mut both: Vec<_> = on_one.keys().filter(|uuid| on_other.contains_key(uuid)).copied().collect();
+            both.sort_unstable();
+            if !both.is_empty() {
+                are_apart = false;
+                let came =
+                    [(one, on_one), (other, on_other)].into_iter().find(|(server, on)| came_over(server, on, &both));
+                findings
+                    .warn(CHECK, words(&one.name, &other.name, &both, came.map(|(server, _)| server.name.as_str())));
+            }
+        }
+    }
+    if are_apart {
+        findings.ok(CHECK, "no event of ours is on two of the servers for export");
+    }
+}
+
+/// True if one of the events came to this server from another MISP: it is locked then, or another organisation's.
+fn came_over(server: &Seen, on: &HashMap<Uuid, Event>, both: &[Uuid]) -> bool {
+    let is_foreign = |event: &Event| {
+        let orgc = event.orgc.as_ref().map(|orgc| orgc.uuid.as_str());
+        event.locked == Some(true) || orgc.is_some_and(|orgc| !orgc.eq_ignore_ascii_case(&server.organisation.uuid))
+    };
+    both.iter().filter_map(|uuid| on.get(uuid)).any(is_foreign)
+}
+
+fn words(one: &str, other: &str, both: &[Uuid], came_to: Option<&str>) -> String {
+    let first: Vec<_> = both.iter().take(NAMED).map(Uuid::to_string).collect();
+    let more = both.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let events = format!("\"{one}\" and \"{other}\" hold the same event: {}{more}", first.join(", "));
+    const REMEDY: &str = "let only one of the two export (\"purpose\")";
+    match came_to {
+        Some(name) => format!(
+            "{events}. The two synchronise, for on \"{name}\" it came from another MISP: an export to \"{name}\" is refused, \
+             or its event is there twice: {REMEDY}"
+        ),
+        None => format!(
+            "{events}. If the two synchronise, one of two exports is refused, or its event is there twice: then {REMEDY}. If \
+             they do not, and exports to both made it, all is well"
+        ),
+    }
+}

@@ -1,0 +1,207 @@
+//! What is looked at in TheHive: whether it is one, the key, the organisations and what the user may do there, the
+//! observable types, the clock; and the installation's name, which is TheHive's host unless it is set.
+
+use anyhow::Result;
+use url::Url;
+
+use super::Findings;
+use super::reach::{self, CLOCK, CONNECTION, Stage};
+use super::wants::{OfTheHive, Right, Wants};
+use crate::config::connections;
+use crate::full::Run;
+use crate::http::Network;
+use crate::markings::Scale;
+use crate::secret::Secret;
+use crate::thehive::{Greeting, TheHive, User};
+
+const ACCESS: &str = "access";
+const VERSION: &str = "version";
+const KEY: &str = "key";
+const ORGANISATION: &str = "organisation";
+const PERMISSIONS: &str = "permissions";
+const TYPES: &str = "types";
+
+/// By its name an installation knows its events: one that others may have too makes theirs ours.
+pub(super) fn instance(wants: &Wants, findings: &mut Findings) {
+    const INSTANCE: &str = "instance";
+    let name = &wants.installation;
+    match (&wants.instance, name.contains('.')) {
+        (Some(_), _) | (None, true) => findings.ok(INSTANCE, format!("\"{name}\"")),
+        (None, false) => findings.warn(
+            INSTANCE,
+            format!(
+                "it is not set, and \"{name}\", which stands in its place, may be the name of other installations too: set it \
+                 to a name of your own, the same in both workers, before the first export"
+            ),
+        ),
+    }
+}
+
+/// Looks at everything.
+pub(super) fn examine(wants: &OfTheHive, network: &Network, run: &Run, findings: &mut Findings) {
+    match (&wants.url, &wants.key) {
+        (None, None) => {
+            findings.warn(ACCESS, format!("\"thehive_url\" and \"thehive_key\" are not set: {}", wants.without))
+        }
+        (Some(_), None) => findings.warn(ACCESS, format!("\"thehive_key\" is not set: {}", wants.without)),
+        (None, Some(_)) => {
+            findings.fail(ACCESS, "\"thehive_key\" is set and \"thehive_url\" is not: set both, or none")
+        }
+        (Some(url), Some(key)) => match connections::thehive_url(url) {
+            Err(error) => findings.fail(ACCESS, format!("{error:#}")),
+            Ok(url) => {
+                let visit = Visit { url: &url, key, wants, network, run };
+                visit.all(findings);
+            }
+        },
+    }
+}
+
+struct Visit<'a> {
+    url: &'a Url,
+    key: &'a Secret,
+    wants: &'a OfTheHive,
+    network: &'a Network,
+    run: &'a Run,
+}
+
+impl Visit<'_> {
+    fn open(&self, organisation: Option<&str>) -> Result<TheHive> {
+        TheHive::open(self.url, self.key, organisation, self.network, self.run)
+    }
+
+    fn all(&self, findings: &mut Findings) {
+        if self.url.scheme() == "http" {
+            findings.warn(CONNECTION, "TheHive's API key is sent unencrypted: use https in \"thehive_url\"");
+        }
+        let hive = match self.open(None) {
+            Ok(hive) => hive,
+            Err(error) => return findings.fail(CONNECTION, format!("{error:#}")),
+        };
+        if !reach::name(self.url, hive.client(), findings) {
+            return findings.leave_out(&[CONNECTION, VERSION, KEY, PERMISSIONS, TYPES, CLOCK]);
+        }
+        let Some(greeting) = self.greeted(&hive, findings) else { return };
+        match hive.user() {
+            Err(error) => {
+                findings.fail(KEY, format!("{error:#}"));
+                findings.leave_out(&[PERMISSIONS, TYPES]);
+            }
+            Ok(user) => {
+                let (login, home) = (self.run.shown(&user.login), self.run.shown(&user.organisation));
+                findings.ok(KEY, format!("good: {login}, of organisation \"{home}\""));
+                self.organisations(&user, &greeting, findings);
+                self.types(&hive, findings);
+            }
+        }
+        let affects = "what an import takes for changed since its last run may be off by as much";
+        reach::clock(greeting.date, &self.network.clock(), affects, findings);
+    }
+
+    fn greeted(&self, hive: &TheHive, findings: &mut Findings) -> Option<Greeting> {
+        const AFTER: [&str; 4] = [KEY, PERMISSIONS, TYPES, CLOCK];
+        let connected = |findings: &mut Findings| {
+            reach::connected(self.url, hive.client(), &self.network.clock(), findings);
+        };
+        let greeting = match hive.greeting() {
+            Ok(greeting) => greeting,
+            Err(error) => {
+                match reach::stage(&error) {
+                    Stage::Connection => {
+                        findings.fail(CONNECTION, format!("{error:#}"));
+                        findings.leave_out(&[VERSION, KEY, PERMISSIONS, TYPES, CLOCK]);
+                    }
+                    Stage::Server | Stage::Key => {
+                        connected(findings);
+                        findings.fail(VERSION, format!("{error:#}"));
+                        findings.leave_out(&AFTER);
+                    }
+                }
+                return None;
+            }
+        };
+        connected(findings);
+        let shown = self.run.shown(&greeting.version);
+        if !greeting.is_known() {
+            findings.fail(VERSION, format!("TheHive {shown}: 4.1 is the oldest that is asked in this way: update it"));
+            findings.leave_out(&AFTER);
+            return None;
+        }
+        let levels = match greeting.scale() {
+            Scale::Four => "four TLP levels, 3 is RED",
+            Scale::Five => "five TLP levels, 3 is AMBER+STRICT",
+        };
+        findings.ok(VERSION, format!("TheHive {shown}, {levels}"));
+        Some(greeting)
+    }
+
+    /// The permissions in each organisation that is named; else those in the user's own.
+    fn organisations(&self, home: &User, greeting: &Greeting, findings: &mut Findings) {
+        if self.wants.organisations.is_empty() {
+            return self.permissions(home, greeting, findings);
+        }
+        for name in &self.wants.organisations {
+            let shown = self.run.shown(name);
+            match self.open(Some(name)).and_then(|hive| hive.user()) {
+                Err(error) => findings
+                    .fail(ORGANISATION, format!("\"{shown}\" is not one of this user's, or does not exist: {error:#}")),
+                // TheHive 4 falls back on another one without a word (its `LocalUserSrv.scala`).
+                Ok(user) if !user.organisation.is_empty() && user.organisation != *name && !name.starts_with('~') => {
+                    let other = self.run.shown(&user.organisation);
+                    findings.fail(
+                        ORGANISATION,
+                        format!("\"{shown}\" is not one of this user's: TheHive takes \"{other}\" instead"),
+                    );
+                }
+                Ok(user) => {
+                    findings.ok(ORGANISATION, format!("\"{shown}\" is one of this user's"));
+                    self.permissions(&user, greeting, findings);
+                }
+            }
+        }
+    }
+
+    fn permissions(&self, user: &User, greeting: &Greeting, findings: &mut Findings) {
+        let there = self.run.shown(&user.organisation);
+        let needed: Vec<_> =
+            self.wants.rights.iter().filter_map(|right| Some((right, name(right, greeting)?))).collect();
+        if needed.is_empty() {
+            return findings.ok(PERMISSIONS, "a user who may read is enough");
+        }
+        let (given, missing): (Vec<_>, Vec<_>) = needed.into_iter().partition(|(_, name)| holds(user, name));
+        for (Right { to, is_vital, .. }, name) in &missing {
+            let words = format!("in \"{there}\" the user may not {to}: the profile lacks {name}");
+            if *is_vital { findings.fail(PERMISSIONS, words) } else { findings.warn(PERMISSIONS, words) }
+        }
+        if !given.is_empty() {
+            let given: Vec<_> = given.iter().map(|(right, _)| right.to).collect();
+            findings.ok(PERMISSIONS, format!("in \"{there}\" the user may {}", given.join(", ")));
+        }
+    }
+
+    fn types(&self, hive: &TheHive, findings: &mut Findings) {
+        if !self.wants.has_types {
+            return;
+        }
+        match hive.observable_types().map(|types| types.data_types.lacking().join(", ")) {
+            Err(error) => findings.fail(TYPES, format!("{error:#}")),
+            Ok(lacking) if lacking.is_empty() => findings.ok(TYPES, "it has every observable type that is used"),
+            Ok(lacking) => findings.warn(
+                TYPES,
+                format!(
+                    "it lacks {lacking}: what would be of such a type becomes `other`; an administrator can add them"
+                ),
+            ),
+        }
+    }
+}
+
+fn name(right: &Right, greeting: &Greeting) -> Option<&'static str> {
+    if greeting.is_five() { right.five } else { right.four }
+}
+
+/// A permission as a whole holds all its parts: `manageAlert` is more than `manageAlert/create`.
+fn holds(user: &User, wanted: &str) -> bool {
+    let whole = wanted.split('/').next().unwrap_or(wanted);
+    user.permissions.iter().any(|held| held == wanted || held == whole)
+}

@@ -1,0 +1,66 @@
+//! What a configuration wants of the servers that it names, as plain data: each worker says it in its own way.
+
+use crate::config::connections::{Connection, Purpose};
+use crate::secret::Secret;
+
+/// What a configuration wants.
+#[derive(Debug)]
+pub struct Wants {
+    /// `export` or `import`.
+    pub work: &'static str,
+    /// All connections of the configuration.
+    pub connections: Vec<Connection>,
+    /// Which purposes allow the work.
+    pub may: fn(Purpose) -> bool,
+    /// The option `instance`, if it is set.
+    pub instance: Option<String>,
+    /// The installation's name, whether set or by default.
+    pub installation: String,
+    /// What it wants of TheHive.
+    pub thehive: OfTheHive,
+}
+
+/// What a configuration wants of one MISP.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OfMisp {
+    /// Events are added and changed there.
+    pub writes: bool,
+    /// The tags that are set by this program itself.
+    pub tags: Vec<&'static str>,
+    /// The options by which tags of people's making go out.
+    pub free_tags: Vec<&'static str>,
+    /// The option by which sightings go out.
+    pub sightings: Option<&'static str>,
+    /// The sharing group that new events go to.
+    pub sharing_group: Option<u64>,
+}
+
+/// What a configuration wants of TheHive.
+#[derive(Debug)]
+pub struct OfTheHive {
+    /// Its address, as configured.
+    pub url: Option<String>,
+    /// The key.
+    pub key: Option<Secret>,
+    /// The organisations that the user acts for; none for the user's own.
+    pub organisations: Vec<String>,
+    /// The permissions that are needed in each of them.
+    pub rights: Vec<Right>,
+    /// True if observables are made there, so that its types matter.
+    pub has_types: bool,
+    /// What it means that it is not configured.
+    pub without: &'static str,
+}
+
+/// A permission of TheHive's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Right {
+    /// Its name in TheHive 4; none if it needs none for this.
+    pub four: Option<&'static str>,
+    /// Its name in TheHive 5; none if it has no such thing.
+    pub five: Option<&'static str>,
+    /// What it is for: `create alerts`.
+    pub to: &'static str,
+    /// False if the work is done without it, and only a part of it left out.
+    pub is_vital: bool,
+}
