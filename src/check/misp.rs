@@ -64,7 +64,6 @@ impl Visit<'_> {
     }
 
     fn server(&self, findings: &mut Findings) -> Option<Seen> {
-        connections::warnings(self.connection).into_iter().for_each(|warning| findings.warn(CONNECTION, warning));
         let misp = match Misp::open(self.connection, self.network, self.part) {
             Ok(misp) => misp,
             Err(error) => {
@@ -109,7 +108,8 @@ impl Visit<'_> {
     /// The first question, and which line its failure belongs to.
     fn greeted(&self, server: &Server, findings: &mut Findings) -> Option<Greeting> {
         let connected = |findings: &mut Findings| {
-            reach::connected(self.connection.url(), server.client(), &self.network.clock(), findings);
+            let (url, clock) = (self.connection.url(), self.network.clock());
+            reach::connected(url, server.client(), &clock, connections::warnings(self.connection), findings);
         };
         let error = match server.greeting() {
             Ok(greeting) => {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use url::{Host, Url};
 
 use super::Findings;
-use crate::http::{Cause, Client, Failure};
+use crate::http::{Cause, Client, Failure, ServerCertificate};
 use crate::time::{self, Clock, DAY};
 
 /// What is looked at before the first question.
@@ -87,24 +87,27 @@ fn resolves(url: &Url, findings: &mut Findings) -> bool {
     }
 }
 
-/// That the server answered, and the certificate that it showed.
-pub(super) fn connected(url: &Url, client: &Client, clock: &Clock, findings: &mut Findings) {
-    if url.scheme() == "http" {
-        return findings.ok(CONNECTION, format!("{url} answers"));
-    }
-    let Some(certificate) = client.certificate() else {
-        return findings.ok(CONNECTION, format!("{url} answers over TLS"));
+/// That the server answered, and the certificate that it showed; `remarks` are what is to be said of the way to it.
+pub(super) fn connected(url: &Url, client: &Client, clock: &Clock, remarks: Vec<String>, findings: &mut Findings) {
+    let (words, trouble) = match (url.scheme(), client.certificate()) {
+        ("http", _) => (format!("{url} answers"), None),
+        (_, None) => (format!("{url} answers over TLS"), None),
+        (_, Some(certificate)) => shown(url, &certificate, now(clock)),
     };
-    let until = time::date(certificate.not_after);
-    let words = format!(
-        "{url} answers over TLS; its certificate is {}, by {}, valid until {until}",
-        named(&certificate.subject, &certificate.names),
-        named(&certificate.issuer, &[])
-    );
-    match certificate.not_after.saturating_sub(now(clock)) {
-        left if left < SOON => findings.warn(CONNECTION, format!("{words}: {}", days(left))),
-        _ => findings.ok(CONNECTION, words),
+    let remarks: Vec<_> = trouble.into_iter().chain(remarks).collect();
+    match remarks.is_empty() {
+        true => findings.ok(CONNECTION, words),
+        false => findings.warn(CONNECTION, format!("{words}; {}", remarks.join("; "))),
     }
+}
+
+/// A certificate in words, and what is wrong with its dates.
+fn shown(url: &Url, certificate: &ServerCertificate, now: i64) -> (String, Option<String>) {
+    let ServerCertificate { subject, issuer, names, not_before: _, not_after } = certificate;
+    let (subject, issuer, until) = (named(subject, names), named(issuer, &[]), time::date(*not_after));
+    let words = format!("{url} answers over TLS; its certificate is {subject}, by {issuer}, valid until {until}");
+    let left = not_after.saturating_sub(now);
+    (words, (left < SOON).then(|| days(left)))
 }
 
 /// A certificate without a subject of its own is known by its names.
@@ -157,4 +160,34 @@ pub(super) fn clock(server: Option<i64>, clock: &Clock, affects: &str, findings:
 /// The time, in seconds since 1970.
 fn now(clock: &Clock) -> i64 {
     clock.now.saturating_add(clock.seconds() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_told_with_its_last_day() {
+        let url = Url::parse("https://misp.example.org/").unwrap();
+        let mut certificate = ServerCertificate {
+            subject: String::new(),
+            issuer: "CN=Example CA".to_owned(),
+            names: vec!["misp.example.org".to_owned()],
+            not_before: 0,
+            not_after: 100 * DAY,
+        };
+        let (words, trouble) = shown(&url, &certificate, 0);
+        assert_eq!(
+            (words.as_str(), trouble),
+            (
+                "https://misp.example.org/ answers over TLS; its certificate is misp.example.org, by CN=Example CA, valid \
+                 until 1970-04-11",
+                None
+            )
+        );
+        assert_eq!(shown(&url, &certificate, 80 * DAY).1.as_deref(), Some("that is in 20 days, replace it in time"));
+        certificate.subject = "CN=misp".to_owned();
+        let (words, trouble) = shown(&url, &certificate, 101 * DAY);
+        assert!(words.contains("is CN=misp, by") && trouble.as_deref() == Some("that is over"), "{words}");
+    }
 }

@@ -71,9 +71,6 @@ impl Visit<'_> {
     }
 
     fn all(&self, findings: &mut Findings) {
-        if self.url.scheme() == "http" {
-            findings.warn(CONNECTION, "TheHive's API key is sent unencrypted: use https in \"thehive_url\"");
-        }
         let hive = match self.open(None) {
             Ok(hive) => hive,
             Err(error) => return findings.fail(CONNECTION, format!("{error:#}")),
@@ -101,7 +98,9 @@ impl Visit<'_> {
     fn greeted(&self, hive: &TheHive, findings: &mut Findings) -> Option<Greeting> {
         const AFTER: [&str; 4] = [KEY, PERMISSIONS, TYPES, CLOCK];
         let connected = |findings: &mut Findings| {
-            reach::connected(self.url, hive.client(), &self.network.clock(), findings);
+            let is_plain = self.url.scheme() == "http";
+            let remark = is_plain.then(|| "the key is sent unencrypted: use https in \"thehive_url\"".to_owned());
+            reach::connected(self.url, hive.client(), &self.network.clock(), remark.into_iter().collect(), findings);
         };
         let greeting = match hive.greeting() {
             Ok(greeting) => greeting,

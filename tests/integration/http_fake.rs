@@ -37,6 +37,13 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// The same call as the application sees it that lives below this path; none if it is another's.
+    pub(crate) fn below(&self, base: &str) -> Option<Self> {
+        let path = self.path.strip_prefix(base)?.to_owned();
+        let (method, headers, body) = (self.method.clone(), self.headers.clone(), self.body.clone());
+        Some(Self { method, path, headers, body })
+    }
+
     /// The value of the header with this lower-case name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())

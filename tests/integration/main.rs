@@ -21,6 +21,7 @@ mod clicking;
 mod connecting;
 mod connections;
 mod desk;
+mod doctor;
 mod documents;
 mod exporting;
 mod extras_of_exports;

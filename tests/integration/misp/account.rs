@@ -8,12 +8,12 @@ use super::world::World;
 use crate::http_fake::Reply;
 
 /// `servers/getVersion`, which shows the permissions that a read-only key leaves (recorded as `281-readonly-authkey-get`).
-pub(super) fn version(ask: &Ask) -> Reply {
+pub(super) fn version(world: &World, ask: &Ask) -> Reply {
     let role = ask.user.role;
     let uuid = if role.sync { "151b2cdf-bcca-4299-a618-226d92eb85b0" } else { "-" };
     let body = json!({
-        "version": "2.5.1",
-        "pymisp_recommended_version": "2.5.1",
+        "version": world.version,
+        "pymisp_recommended_version": world.version,
         "perm_sync": role.sync,
         "perm_sighting": role.sighting,
         "perm_galaxy_editor": role.add,
@@ -137,6 +137,19 @@ fn full(organisation: &Organisation) -> Value {
         "restricted_to_domain": null,
         "landingpage": null,
     })
+}
+
+/// `sharing_groups/view/<id>` (MISP's `SharingGroupsController.php`, `view`).
+pub(super) fn sharing_group(world: &World, ask: &Ask) -> Reply {
+    let group = world.sharing_groups.iter().find(|group| group["id"] == ask.first());
+    let shown = |group: &&Value| {
+        let id = group["id"].as_str().and_then(|id| id.parse().ok()).unwrap_or_default();
+        ask.user.role.site_admin || world.in_sharing_group(ask.user.org, id)
+    };
+    match group.filter(shown) {
+        Some(group) => Reply::json(200, &json!({"SharingGroup": group})),
+        None => ask.refuse(405, "Sharing group doesn&#039;t exist or you do not have permission to access it."),
+    }
 }
 
 /// `organisations/view/<id or uuid>`; a name is not known here.

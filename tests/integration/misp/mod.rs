@@ -52,6 +52,7 @@ pub(crate) fn writes(misp: &Fake) -> Vec<String> {
         "/tags/index",
         "/organisations/index",
         "/warninglists/checkValue",
+        "/sharing_groups/view",
     ];
     let requests = misp.requests().into_iter().map(|request| request.path);
     requests.filter(|path| !reads.iter().any(|read| path.starts_with(read))).collect()
@@ -63,21 +64,36 @@ impl Site for World {
     }
 
     fn answer(&mut self, call: &Call) -> Reply {
-        attributes::go_on(self);
-        if let Some(due) = self.meanwhile.take_if(|one| call.path.starts_with(one.before)) {
-            (due.change)(self);
-        }
-        let reply = match auth::admit(self, call) {
-            Ok(ask) => limited(self, &ask),
-            Err(refused) => refused,
+        let reply = match call.below(self.below) {
+            Some(call) => answered(self, &call),
+            None => Reply::bytes(404, "text/html", b"<html>nothing here</html>".to_vec()),
         };
-        // PHP opens a session for everyone.
-        let reply = reply.with("Set-Cookie", "CAKEPHP=0; path=/; HttpOnly");
-        let reply = if self.numbers { rewritten(reply, numbered) } else { reply };
-        match self.style {
-            Some(style) => rewritten(reply, style),
+        match &self.date {
+            Some(date) => reply.with("Date", date),
             None => reply,
         }
+    }
+}
+
+fn answered(world: &mut World, call: &Call) -> Reply {
+    attributes::go_on(world);
+    if let Some(due) = world.meanwhile.take_if(|one| call.path.starts_with(one.before)) {
+        (due.change)(world);
+    }
+    let reply = match auth::admit(world, call) {
+        Ok(ask) => {
+            let reply = limited(world, &ask);
+            // MISP's `AppController.php` tells it to each key that expires.
+            ask.user.expires.iter().fold(reply, |reply, expires| reply.with("X-Auth-Key-Expiration", expires))
+        }
+        Err(refused) => refused,
+    };
+    // PHP opens a session for everyone.
+    let reply = reply.with("Set-Cookie", "CAKEPHP=0; path=/; HttpOnly");
+    let reply = if world.numbers { rewritten(reply, numbered) } else { reply };
+    match world.style {
+        Some(style) => rewritten(reply, style),
+        None => reply,
     }
 }
 
@@ -90,7 +106,7 @@ fn limited(world: &mut World, ask: &Ask) -> Reply {
 
 fn act(world: &mut World, ask: &Ask) -> Reply {
     match (ask.controller.as_str(), ask.action.as_str()) {
-        ("servers", "getversion") => account::version(ask),
+        ("servers", "getversion") => account::version(world, ask),
         ("users", "view") => account::me(world, ask),
         ("organisations", "view") => account::organisation(world, ask),
         ("organisations", "" | "index") => account::organisations(world, ask),
@@ -125,6 +141,7 @@ fn act(world: &mut World, ask: &Ask) -> Reply {
         ("tags", "removetagfromobject") => tags::remove(world, ask),
         ("sightings", "add") => sightings::add(world, ask),
         ("sightings", "restsearch") => sightings::rest_search(world, ask),
+        ("sharing_groups", "view") => account::sharing_group(world, ask),
         ("warninglists", "checkvalue") => sightings::check_value(world, ask),
         _ => ask.refuse(404, "Not Found"),
     }

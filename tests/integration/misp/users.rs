@@ -44,6 +44,8 @@ pub(crate) struct User {
     pub(crate) org: u64,
     pub(crate) role: Role,
     pub(crate) refusal: Option<Refusal>,
+    /// When the key expires, as PHP's `date('c')` writes it.
+    pub(crate) expires: Option<String>,
     /// The key is read-only: every permission is masked, `users/view/me` does not show it.
     pub(crate) read_only: bool,
 }
@@ -134,6 +136,7 @@ pub(super) fn users() -> Vec<User> {
             org,
             role,
             refusal,
+            expires: None,
             read_only,
         })
         .collect()

@@ -22,6 +22,12 @@ pub(crate) struct World {
     pub(crate) ignores_filters: bool,
     /// `Security.hide_organisation_index_from_users`.
     pub(crate) hides_organisations: bool,
+    /// The version it names.
+    pub(crate) version: String,
+    /// The header `Date`, if it is not to be that of the machine's clock.
+    pub(crate) date: Option<String>,
+    /// The path that it lives below, `/misp`; what is asked elsewhere is another website's.
+    pub(crate) below: &'static str,
     /// `MISP.live`; when false only site admins get answers.
     pub(crate) live: bool,
     /// When set, `attributes/add` stores so many attributes of a list, breaks the connection, and goes on with so many at
@@ -197,6 +203,9 @@ impl World {
             style: None,
             ignores_filters: false,
             hides_organisations: false,
+            version: "2.5.1".to_owned(),
+            date: None,
+            below: "",
             live: true,
             slow_add: None,
             duplicate_add: None,

@@ -82,9 +82,10 @@ impl Site for World {
         let path = call.path.split('?').next().unwrap_or_default().to_owned();
         let parts: Vec<String> = path.split('/').filter(|part| !part.is_empty()).map(decoded).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        match act(self, call, &parts) {
-            Ok(reply) => reply,
-            Err(refused) => refused.reply(),
+        let reply = act(self, call, &parts).unwrap_or_else(|refused| refused.reply());
+        match &self.date {
+            Some(date) => reply.with("Date", date),
+            None => reply,
         }
     }
 }
@@ -97,7 +98,7 @@ fn act(world: &mut World, call: &Call, parts: &[&str]) -> Result<Reply, Refused>
     let sent = Sent::of(world, call)?;
     match (call.method.as_str(), parts) {
         ("GET", ["api", "v1", "status"]) => Ok(json_reply(200, &status_of_five(world))),
-        ("GET", ["api", "v1", "user", "current"]) => Ok(json_reply(200, &current(&who))),
+        ("GET", ["api", "v1", "user", "current"]) => Ok(json_reply(200, &current(world, &who))),
         ("POST", ["api", "v1", "query"]) => query::query(world, &who, &sent.json),
         ("GET", ["api", "v1", "case", id]) => case(world, &who, id),
         ("GET", ["api", "v1", "alert", id]) => alerts::view(world, &who, id),
@@ -213,7 +214,8 @@ fn status_of_five(world: &World) -> Value {
     })
 }
 
-fn current(who: &Who) -> Value {
+fn current(world: &World, who: &Who) -> Value {
+    let permissions: Vec<String> = who.permissions.iter().flat_map(|held| named(world.version, held)).collect();
     json!({
         "_id": "~1",
         "_type": "User",
@@ -226,10 +228,20 @@ fn current(who: &Who) -> Value {
         "hasMFA": false,
         "locked": false,
         "profile": "analyst",
-        "permissions": who.permissions,
+        "permissions": permissions,
         "organisation": who.organisation,
         "organisations": [{"organisationId": "~2", "organisation": who.organisation, "profile": "analyst"}],
     })
+}
+
+/// A permission as the version names it: TheHive 5 has cut two of them into parts.
+fn named(version: Version, held: &str) -> Vec<String> {
+    let parts: &[&str] = match (version, held) {
+        (Version::Five, "manageAlert") => &["create", "update", "delete", "reopen", "import"],
+        (Version::Five, "manageCase") => &["create", "update", "delete", "reopen", "merge"],
+        _ => return vec![held.to_owned()],
+    };
+    parts.iter().map(|part| format!("{held}/{part}")).collect()
 }
 
 fn case(world: &World, who: &Who, id: &str) -> Result<Reply, Refused> {

@@ -50,6 +50,8 @@ pub(crate) struct World {
     pub(crate) owners: BTreeMap<String, Owner>,
     /// Organisations in which no user may do anything but look.
     pub(crate) barred: Vec<String>,
+    /// The header `Date`, if it is not to be that of the machine's clock.
+    pub(crate) date: Option<String>,
     pub(crate) url: String,
     last_id: u64,
 }
@@ -148,6 +150,7 @@ impl World {
             hide_from_pages: 0,
             owners: BTreeMap::new(),
             barred: Vec::new(),
+            date: None,
             url: String::new(),
             last_id: 512,
         }

@@ -1,0 +1,137 @@
+//! TheHive: version, key, organisations, permissions, observable types, clock.
+
+use serde_json::{Value, json};
+
+use super::{Told, access, minutes_off, no_alert_was_touched, told};
+use crate::http_fake::{Fault, Nth, What};
+use crate::program::Program;
+use crate::thehive::{Fake, KEY, READER_KEY, World};
+
+/// The doctor's word on a TheHive; the feed beside it is always good.
+fn on(program: Program, hive: &Fake, key: &str, more: &Value, has_failed: bool) -> Told {
+    let feed = tempfile::tempdir().unwrap();
+    let mut config = json!({"name": ["feed"], "url": [format!("file://{}", feed.path().display())]});
+    for items in [&access(hive, key), more] {
+        config.as_object_mut().unwrap().extend(items.as_object().unwrap().clone());
+    }
+    let told = told(program, &config, has_failed);
+    no_alert_was_touched(hive);
+    told
+}
+
+fn import(world: World, key: &str, more: &Value, has_failed: bool) -> Told {
+    on(Program::Import, &Fake::start(world), key, more, has_failed)
+}
+
+#[test]
+fn both_versions_are_told_with_their_scale_of_tlp() {
+    for (world, version) in [
+        (World::four(), "ok: TheHive 4.1.24-1, four TLP levels, 3 is RED"),
+        (World::five(), "ok: TheHive 5.7.3-1, five TLP levels, 3 is AMBER+STRICT"),
+    ] {
+        let told = import(world, KEY, &json!({}), false);
+        assert_eq!(told.line("TheHive", "version"), version);
+        assert_eq!(told.line("TheHive", "key"), "ok: good: analyst@example.org, of organisation \"cert\"");
+        assert_eq!(told.line("TheHive", "types"), "ok: it has every observable type that is used");
+        assert!(told.line("TheHive", "clock").starts_with("ok: "));
+    }
+}
+
+#[test]
+fn permissions_are_named_as_the_version_names_them() {
+    let permissions = |world: World, more: &Value| import(world, KEY, more, false).line("TheHive", "permissions");
+    assert_eq!(
+        permissions(World::four(), &json!({"update_cases": true})),
+        "ok: in \"cert\" the user may create alerts, change alerts, add observables to cases"
+    );
+    assert_eq!(
+        permissions(World::five(), &json!({"reopen": true})),
+        "ok: in \"cert\" the user may create alerts, change alerts, add observables, set ATT&CK techniques, open alerts again"
+    );
+    let four = import(World::four(), READER_KEY, &json!({}), true).lines("TheHive", "permissions");
+    assert_eq!(
+        four,
+        [
+            "failed: in \"cert\" the user may not create alerts: the profile lacks manageAlert",
+            "failed: in \"cert\" the user may not change alerts: the profile lacks manageAlert"
+        ]
+    );
+    let five = import(World::five(), READER_KEY, &json!({}), true).lines("TheHive", "permissions");
+    assert_eq!(five[0], "failed: in \"cert\" the user may not create alerts: the profile lacks manageAlert/create");
+    assert_eq!(five[2], "failed: in \"cert\" the user may not add observables: the profile lacks manageObservable");
+    assert_eq!(
+        five[3],
+        "warning: in \"cert\" the user may not set ATT&CK techniques: the profile lacks manageProcedure"
+    );
+}
+
+#[test]
+fn an_export_needs_no_more_than_to_read() {
+    for world in [World::four(), World::five()] {
+        let hive = Fake::start(world);
+        let told = on(Program::Export, &hive, READER_KEY, &json!({}), false);
+        assert_eq!(told.line("TheHive", "permissions"), "ok: a user who may read is enough");
+        assert!(told.lines("TheHive", "types").is_empty());
+    }
+}
+
+#[test]
+fn each_organisation_is_tried_by_itself() {
+    let named = json!({"thehive_organisations": ["cert", "soc", "elsewhere"]});
+    let mut world = World::five();
+    world.barred.push("soc".to_owned());
+    let told = import(world, KEY, &named, true);
+    let lines = told.lines("TheHive", "organisation");
+    assert_eq!(lines[..2], ["ok: \"cert\" is one of this user's", "ok: \"soc\" is one of this user's"]);
+    assert!(
+        lines[2].starts_with("failed: \"elsewhere\" is not one of this user's, or does not exist: "),
+        "{}",
+        lines[2]
+    );
+    let lines = told.lines("TheHive", "permissions");
+    assert!(lines[0].starts_with("ok: in \"cert\" the user may create alerts"));
+    assert!(lines[1].starts_with("failed: in \"soc\" the user may not create alerts"));
+}
+
+#[test]
+fn a_wrong_key_and_another_website_are_told_apart() {
+    let told = import(World::five(), "wrong-key-0123456789", &json!({}), true);
+    let line = told.line("TheHive", "key");
+    assert!(line.starts_with("failed: ") && line.contains("check \"thehive_key\""), "{line}");
+    assert_eq!(told.line("TheHive", "not looked at"), "skipped: permissions, types");
+    let hive = Fake::start(World::five());
+    let page = What::Status(200, "<html></html>".to_owned(), "text/html");
+    hive.fault(Fault { on: "/", nth: Nth::Always, what: page });
+    let told = on(Program::Import, &hive, KEY, &json!({}), true);
+    assert!(told.line("TheHive", "version").contains("is this the address of a TheHive 4.1 or 5?"), "{}", told.text);
+}
+
+#[test]
+fn a_thehive_that_is_too_old_is_a_failure() {
+    let hive = Fake::start(World::four());
+    let old = What::Body("{\"versions\": {\"TheHive\": \"3.5.1-1\"}}".to_owned());
+    hive.fault(Fault { on: "/api/status", nth: Nth::Always, what: old });
+    let told = on(Program::Import, &hive, KEY, &json!({}), true);
+    assert!(told.line("TheHive", "version").starts_with("failed: TheHive 3.5.1-1: 4.1 is the oldest"));
+}
+
+#[test]
+fn types_that_it_lacks_and_a_clock_that_is_off_are_warnings() {
+    let mut world = World::five();
+    world.observable_types.retain(|(name, _)| name != "registry" && name != "file");
+    world.date = minutes_off(-10);
+    let told = import(world, KEY, &json!({}), false);
+    assert!(told.line("TheHive", "types").starts_with("warning: it lacks file, registry: "), "{}", told.text);
+    assert!(told.line("TheHive", "clock").starts_with("warning: the server's is 10 minutes behind ours: "));
+}
+
+#[test]
+fn an_organisation_of_the_job_is_the_one_that_an_export_is_checked_for() {
+    let hive = Fake::start(World::five());
+    let feed = tempfile::tempdir().unwrap();
+    let mut config = json!({"name": ["feed"], "url": [format!("file://{}", feed.path().display())]});
+    config.as_object_mut().unwrap().extend(access(&hive, KEY).as_object().unwrap().clone());
+    let job = json!({"dataType": "thehive:case", "data": {"_id": "~1"}, "config": config, "parameters": {"organisation": "soc"}});
+    let told = told(Program::Export, &job, false);
+    assert_eq!(told.line("TheHive", "organisation"), "ok: \"soc\" is one of this user's");
+}
