@@ -56,6 +56,7 @@ pub fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 /// What the system says.
 pub fn try_writing(folder: &Path, name: &str) -> io::Result<()> {
     let trial = folder.join(format!(".{name}.{}{UNFINISHED}", std::process::id()));
+    drop(fs::remove_file(&trial));
     OpenOptions::new().write(true).create_new(true).open(&trial)?;
     fs::remove_file(&trial)
 }

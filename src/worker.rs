@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -73,8 +73,8 @@ pub trait Worker {
     /// What stopped the looking; that nothing would be done for want of a name.
     fn names(config: &Self::Config, misp: &Misp, part: &PartOf) -> Result<bool>;
 
-    /// The event that a job's data stand for, where that is known beforehand.
-    fn event(config: &Self::Config, data: &Value) -> Option<Uuid>;
+    /// The event that a job stands for, where that is known beforehand.
+    fn event(config: &Self::Config, input: &check::Input) -> Option<Uuid>;
 
     /// The outcome in one sentence, from what the run recorded.
     fn message(full: &Full) -> String;
@@ -147,7 +147,9 @@ const GRACE: Duration = Duration::from_secs(60);
 pub fn main<W: Worker>() -> ExitCode {
     let arguments = Arguments::parse();
     if let Some(Action::Check { folder, json }) = arguments.action {
-        return doctor::<W>(&Place::find(folder), json);
+        let (text, has_failed) = check::told::<W>(&Place::find(folder), json);
+        let printed = status(report::print(&text));
+        return if has_failed { ExitCode::FAILURE } else { printed };
     }
     if arguments.manifest {
         return status(report::print(manifest::document(&manifest::of::<W>()).trim_end()));
@@ -160,22 +162,6 @@ pub fn main<W: Worker>() -> ExitCode {
     match (&place, arguments.pretty) {
         (Place::Streams(_), true) => status(report::print(&pretty::text(W::PROGRAM, &report))),
         (Place::Streams(_) | Place::Folder(_), _) => status(report::write(&report, &place)),
-    }
-}
-
-/// The doctor. The exit status is 1 if something failed.
-fn doctor<W: Worker>(place: &Place, as_json: bool) -> ExitCode {
-    let wanted = "`check` takes a job, or the worker's configuration alone, as JSON";
-    let input = place.read().context(wanted).and_then(check::Input::new);
-    let findings = check::examine::<W>(input, place, &Run::default());
-    let text = match as_json {
-        true => format!("{:#}", check::json(W::PROGRAM, &findings)),
-        false => check::text(W::PROGRAM, &findings),
-    };
-    let has_failed = findings.iter().any(|finding| finding.verdict == check::Verdict::Failed);
-    match (report::print(&text), has_failed) {
-        (Ok(()), true) => ExitCode::FAILURE,
-        (written, _) => status(written),
     }
 }
 

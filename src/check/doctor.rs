@@ -1,10 +1,10 @@
 //! The round: configuration, each connection, the targets of an export together, TheHive.
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
 use super::misp::{Seen, Visit};
-use super::{Finding, Findings, targets, thehive};
+use super::{Finding, Findings, Verdict, table, targets, thehive};
 use crate::config::connections::{Connection, Purpose};
 use crate::config::{self, Table};
 use crate::cortex::job::Place;
@@ -39,14 +39,15 @@ impl Input {
         let what = if given.get("config").is_some() { "the job's config" } else { "what was given" };
         match config {
             Value::Object(config) => Ok(Self { config, job: given }),
-            other => anyhow::bail!("{what} is {}, not an object", crate::json::kind(&other)),
+            other => bail!("{what} is {}, not an object", crate::json::kind(&other)),
         }
     }
 
-    /// What the job is about, an object or a text; null without a job.
+    /// What a job of this data type is about; none without such a job.
     #[must_use]
-    pub fn data(&self) -> &Value {
-        self.job.get("config").and(self.job.get("data")).unwrap_or(&Value::Null)
+    pub fn data(&self, data_type: &str) -> Option<&Value> {
+        let is_meant = self.job.get("config").is_some() && self.job.get("dataType")?.as_str() == Some(data_type);
+        self.job.get("data").filter(|_| is_meant)
     }
 
     /// The organisation of TheHive's that a job comes from.
@@ -62,9 +63,21 @@ impl Input {
     }
 }
 
-/// Looks at everything that the configuration names. Every text is cleaned of its secrets.
+/// The doctor's whole word on a job or configuration, as a table or as JSON, and whether anything failed.
 #[must_use]
-pub fn examine<W: Worker>(input: Result<Input>, place: &Place, run: &Run) -> Vec<Finding> {
+pub fn told<W: Worker>(place: &Place, as_json: bool) -> (String, bool) {
+    const WANTED: &str = "`check` takes a job, or the worker's configuration alone, as JSON";
+    let input = place.read().context(WANTED).and_then(Input::new);
+    let findings = examine::<W>(input, place, &Run::default());
+    let text = match as_json {
+        true => format!("{:#}", table::json(W::PROGRAM, &findings)),
+        false => table::text(W::PROGRAM, &findings),
+    };
+    (text, findings.iter().any(|finding| finding.verdict == Verdict::Failed))
+}
+
+/// Looks at everything that the configuration names. Every text is cleaned of its secrets.
+fn examine<W: Worker>(input: Result<Input>, place: &Place, run: &Run) -> Vec<Finding> {
     let mut findings = Findings::on(CONFIGURATION);
     let found = match input {
         Ok(input) => {
@@ -125,7 +138,7 @@ fn round<W: Worker>(input: &Input, place: &Place, run: &Run, mut findings: Findi
         targets.extend(seen.filter(|seen| seen.is_target));
     }
     of_connections.extend(idle.into_iter().flat_map(|connection| left_alone(connection, wants.work)));
-    targets::compare(&targets, W::event(&config, input.data()), &mut findings);
+    targets::compare(&targets, W::event(&config, input), &mut findings);
     let mut of_thehive = Findings::on(THEHIVE);
     thehive::examine(&wants.thehive, &network, run, &mut of_thehive);
     findings.into_all().into_iter().chain(of_connections).chain(of_thehive.into_all()).collect()

@@ -14,8 +14,7 @@ pub mod wants;
 
 use serde::Serialize;
 
-pub use doctor::{Input, examine};
-pub use table::{json, text};
+pub use doctor::{Input, told};
 
 /// One thing that was looked at, and what is to be said of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

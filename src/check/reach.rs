@@ -149,9 +149,9 @@ pub(super) fn clock(server: Option<i64>, clock: &Clock, affects: &str, findings:
         return findings.ok(CLOCK, "the same as here, to within five minutes");
     }
     let by = match apart {
-        ..7_200 => format!("{} minutes", (apart + 30) / 60),
-        ..172_800 => format!("{} hours", (apart + 1_800) / 3_600),
-        _ => format!("{} days", apart / DAY.unsigned_abs()),
+        0..7_200 => format!("{} minutes", (apart + 30) / 60),
+        7_200..172_800 => format!("{} hours", (apart + 1_800) / 3_600),
+        172_800.. => format!("{} days", apart / DAY.unsigned_abs()),
     };
     let word = if ahead > 0 { "ahead of" } else { "behind" };
     findings.warn(CLOCK, format!("the server's is {by} {word} ours: {affects}; set the one that is wrong"));

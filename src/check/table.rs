@@ -9,7 +9,7 @@ const VERDICT: usize = 7;
 
 /// A table of plain text: a block for each subject, in it a line for each finding. `program` stands in the first line.
 #[must_use]
-pub fn text(program: &str, findings: &[Finding]) -> String {
+pub(super) fn text(program: &str, findings: &[Finding]) -> String {
     let mut lines = vec![format!("{program} check: {}", sentence(findings))];
     let width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or(0);
     let mut subject = None;
@@ -27,7 +27,7 @@ pub fn text(program: &str, findings: &[Finding]) -> String {
 /// The same as a value: `program`, `version`, how many `failed` and `warnings`, and the `findings`, each with `subject`,
 /// `check`, `verdict` (`ok`, `warning`, `failed`, `skipped`) and `words`.
 #[must_use]
-pub fn json(program: &str, findings: &[Finding]) -> Value {
+pub(super) fn json(program: &str, findings: &[Finding]) -> Value {
     json!({
         "program": program,
         "version": env!("CARGO_PKG_VERSION"),

@@ -89,6 +89,7 @@ impl Visit<'_> {
                 findings.ok(KEY, format!("good: {login}, of organisation \"{home}\""));
                 self.organisations(&user, &greeting, findings);
                 self.types(&hive, findings);
+                self.case(findings);
             }
         }
         let affects = "what an import takes for changed since its last run may be off by as much";
@@ -175,6 +176,17 @@ impl Visit<'_> {
         if !given.is_empty() {
             let given: Vec<_> = given.iter().map(|(right, _)| right.to).collect();
             findings.ok(PERMISSIONS, format!("in \"{there}\" the user may {}", given.join(", ")));
+        }
+    }
+
+    /// The case of the job, asked for as the export asks for it: in the job's organisation.
+    fn case(&self, findings: &mut Findings) {
+        const CASE: &str = "case";
+        let Some(id) = &self.wants.case else { return };
+        let organisation = self.wants.organisations.first().map(String::as_str);
+        match self.open(organisation).and_then(|hive| hive.case(id)) {
+            Ok(_) => findings.ok(CASE, format!("{} can be read", self.run.shown(id))),
+            Err(error) => findings.fail(CASE, format!("{error:#}")),
         }
     }
 

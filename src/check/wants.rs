@@ -42,6 +42,8 @@ pub struct OfTheHive {
     pub url: Option<String>,
     /// The key.
     pub key: Option<Secret>,
+    /// The id of the case that is to be read there.
+    pub case: Option<String>,
     /// The organisations that the user acts for; none for the user's own.
     pub organisations: Vec<String>,
     /// The permissions that are needed in each of them.

@@ -69,6 +69,9 @@ pub struct Config {
     pub limits: Limits,
 }
 
+/// The data type of a case.
+const CASE: &str = "thehive:case";
+
 /// What a job may ask for.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 struct Parameters {
@@ -90,7 +93,7 @@ impl Worker for Export {
     const FLAVOUR: Flavour = Flavour::Responder;
     const DESCRIPTION: &'static str =
         "Export the IOC observables of a case to one MISP event: all IOCs, only IOCs, never published.";
-    const DATA_TYPES: &'static [&'static str] = &["thehive:case", read::ONE];
+    const DATA_TYPES: &'static [&'static str] = &[CASE, read::ONE];
     type Config = Config;
 
     fn limits(config: &Config) -> &Limits {
@@ -140,6 +143,7 @@ impl Worker for Export {
         let thehive = OfTheHive {
             url: config.thehive_url.clone(),
             key: config.thehive_key.clone(),
+            case: input.data(CASE).map(case::id).transpose()?,
             organisations: input.organisation().map(ToOwned::to_owned).into_iter().collect(),
             rights: Vec::new(),
             has_types: false,
@@ -164,7 +168,8 @@ impl Worker for Export {
         Ok(false)
     }
 
-    fn event(config: &Config, data: &Value) -> Option<Uuid> {
+    fn event(config: &Config, input: &check::Input) -> Option<Uuid> {
+        let data = input.data(CASE)?;
         let instance = config::instance(config.instance.as_deref(), config.thehive_url.as_deref()).ok()?;
         Some(Ids::new(&instance).event(&case::id(data).ok()?, &case::created(data)))
     }

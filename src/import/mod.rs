@@ -27,7 +27,6 @@ mod turns;
 use anyhow::{Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::check;
@@ -177,7 +176,7 @@ impl Worker for Import {
         Ok(config.filters.has_names())
     }
 
-    fn event(_: &Config, _: &Value) -> Option<Uuid> {
+    fn event(_: &Config, _: &check::Input) -> Option<Uuid> {
         None
     }
 

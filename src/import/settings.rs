@@ -95,6 +95,7 @@ impl Settings {
         OfTheHive {
             url: self.thehive_url.clone(),
             key: self.thehive_key.clone(),
+            case: None,
             organisations: self.thehive_organisations.clone(),
             rights: always.into_iter().chain(wanted.into_iter().flatten()).collect(),
             has_types: true,

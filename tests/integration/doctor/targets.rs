@@ -33,7 +33,7 @@ fn both(worlds: [World; 2], more: &Value) -> Vec<String> {
         "name": ["corp", "sector"], "url": [one.url(), other.url()], "key": [key("partner"), key("partner")],
         "purpose": ["ExportOnly"], "instance": "hive.example.org",
     });
-    let mut given = json!({"dataType": "thehive:case", "data": {}, "config": config});
+    let mut given = json!({"dataType": "none", "config": config});
     given.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let told = told(Program::Export, &given, false);
     misps.iter().for_each(nothing_was_changed);
@@ -46,7 +46,7 @@ fn event() -> String {
 
 #[test]
 fn two_targets_that_synchronise_are_named_with_what_comes_of_it() {
-    let case = json!({"data": {"_id": "~8", "_createdAt": CREATED}});
+    let case = json!({"dataType": "thehive:case", "data": {"_id": "~8", "_createdAt": CREATED}});
     // Without a case the events of the key's organisation are compared, with one its event alone.
     for more in [json!({}), case.clone()] {
         let lines = both([holding(&event(), 2, false), holding(&event(), 2, true)], &more);
@@ -61,7 +61,7 @@ fn two_targets_that_synchronise_are_named_with_what_comes_of_it() {
     assert!(lines[0].contains("If the two synchronise, one of two exports is refused"), "{lines:?}");
     let lines = both([holding(&event(), 2, false), holding(&event(), 3, false)], &json!({}));
     assert!(lines[0].contains("for on \"sector\" it came from another MISP"), "{lines:?}");
-    let other_case = json!({"data": {"_id": "~9", "_createdAt": CREATED}});
+    let other_case = json!({"dataType": "thehive:case", "data": {"_id": "~9", "_createdAt": CREATED}});
     for (worlds, more) in [
         ([holding(&event(), 2, false), World::new()], json!({})),
         ([holding(&event(), 2, false), holding(&event(), 2, true)], other_case),

@@ -126,12 +126,26 @@ fn types_that_it_lacks_and_a_clock_that_is_off_are_warnings() {
 }
 
 #[test]
-fn an_organisation_of_the_job_is_the_one_that_an_export_is_checked_for() {
-    let hive = Fake::start(World::five());
-    let feed = tempfile::tempdir().unwrap();
-    let mut config = json!({"name": ["feed"], "url": [format!("file://{}", feed.path().display())]});
-    config.as_object_mut().unwrap().extend(access(&hive, KEY).as_object().unwrap().clone());
-    let job = json!({"dataType": "thehive:case", "data": {"_id": "~1"}, "config": config, "parameters": {"organisation": "soc"}});
-    let told = told(Program::Export, &job, false);
-    assert_eq!(told.line("TheHive", "organisation"), "ok: \"soc\" is one of this user's");
+fn the_case_of_a_job_must_be_there_for_the_jobs_organisation() {
+    for world in [World::four(), World::five()] {
+        let hive = Fake::start(world);
+        let case = hive.world().add_case(42, "Phishing wave", &json!({}));
+        let feed = tempfile::tempdir().unwrap();
+        let mut config = json!({"name": ["feed"], "url": [format!("file://{}", feed.path().display())]});
+        config.as_object_mut().unwrap().extend(access(&hive, KEY).as_object().unwrap().clone());
+        for (organisation, has_failed) in [("cert", false), ("soc", true)] {
+            let mut job = json!({"dataType": "thehive:case", "data": {"_id": case}, "config": config});
+            job["parameters"] = json!({"organisation": organisation});
+            let told = told(Program::Export, &job, has_failed);
+            assert_eq!(told.line("TheHive", "organisation"), format!("ok: \"{organisation}\" is one of this user's"));
+            let line = told.line("TheHive", "case");
+            match has_failed {
+                false => assert_eq!(line, format!("ok: {case} can be read")),
+                true => {
+                    assert!(line.contains("the case does not exist, or the user of \"thehive_key\" may not see it"))
+                }
+            }
+        }
+        no_alert_was_touched(&hive);
+    }
 }
