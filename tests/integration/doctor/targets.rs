@@ -48,7 +48,7 @@ fn event() -> String {
 fn two_targets_that_synchronise_are_named_with_what_comes_of_it() {
     let case = json!({"dataType": "thehive:case", "data": {"_id": "~8", "_createdAt": CREATED}});
     // Without a case the events of the key's organisation are compared, with one its event alone.
-    for more in [json!({}), case.clone()] {
+    for more in [json!({}), case] {
         let lines = both([holding(&event(), 2, false), holding(&event(), 2, true)], &more);
         let begin = format!(
             "warning: \"corp\" and \"sector\" hold the same event: {}. The two synchronise, for on \"sector\"",
