@@ -141,6 +141,9 @@ fn round<W: Worker>(input: &Input, place: &Place, run: &Run, mut findings: Findi
     targets::compare(&targets, W::event(&config, input), &mut findings);
     let mut of_thehive = Findings::on(THEHIVE);
     thehive::examine(&wants.thehive, &network, run, &mut of_thehive);
+    // What the HTTP room found wrong with what it was given, such as a file of certificates, would stand in a report.
+    let remarks = std::mem::take(&mut run.draft().full.warnings);
+    remarks.into_iter().for_each(|remark| findings.warn("network", remark));
     findings.into_all().into_iter().chain(of_connections).chain(of_thehive.into_all()).collect()
 }
 
