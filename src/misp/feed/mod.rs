@@ -3,7 +3,6 @@
 
 mod edit;
 mod folder;
-mod manifest;
 mod search;
 mod web;
 
@@ -15,11 +14,10 @@ use md5::{Digest, Md5};
 use uuid::Uuid;
 
 use super::chunks::{Chunk, Chunks};
-use super::wire::{Event, Piece, Pieces};
+use super::wire::{Entries, Event, Piece, Pieces};
 use super::{Listed, Window};
-use crate::json::Source;
+use crate::json::{Element, Source};
 pub use folder::{Folder, Lock};
-use manifest::Reading;
 pub use web::Web;
 
 const MANIFEST: &str = "manifest.json";
@@ -45,8 +43,7 @@ impl Feed {
         }
     }
 
-    /// The events of the manifest. What stands in a feed counts as published. A manifest on the web that breaks off is read
-    /// again from its start, and what was handed over already is passed over.
+    /// The events of the manifest, which may have 256 MiB. What stands in a feed counts as published.
     ///
     /// # Errors
     /// A manifest that is missing, in a folder beside other files, or broken; or the handler's own error.
@@ -56,12 +53,26 @@ impl Feed {
         {
             return Ok(());
         }
-        let mut reading = Reading::new(window, on);
-        self.file(MANIFEST, |file| reading.attempt(file))
+        let mut is_untouched = true;
+        self.file(MANIFEST, |file| {
+            let mut entry = |uuid: String, entry: Element<Event>| {
+                is_untouched = false;
+                match entry {
+                    Element::Good(event) if event.timestamp.unwrap_or(i64::MAX) < window.since => Ok(()),
+                    Element::Good(mut event) => {
+                        event.uuid = uuid;
+                        event.published = Some(true);
+                        on(Listed::new(Element::Good(event)))
+                    }
+                    bad @ Element::Bad(_) => on(Listed::new(bad)),
+                }
+            };
+            let read = Source::collected(file).read(|hand| Entries { hand, on: &mut entry });
+            if is_untouched { read.map(Ok) } else { Ok(read) }
+        })
     }
 
-    /// Hands over what an event file holds. A file on the web that breaks off is read again as long as nothing of it was
-    /// handed over, which is so for an event of one chunk; the next run has to bring a larger one.
+    /// Hands over what an event file holds.
     ///
     /// # Errors
     /// A file that is missing or broken; or the handler's own error.
@@ -94,7 +105,8 @@ impl Feed {
     }
 
     /// Opens a file of the feed and has it read. A file on the web is opened again where that may help, as long as `read`
-    /// gives its error as the outer one.
+    /// gives its error as the outer one: until something of the file was handed over, since that would come twice. What
+    /// breaks off later is left to the next run.
     fn file<T>(&self, name: &str, read: impl FnMut(&mut dyn Read) -> Result<Result<T>>) -> Result<T> {
         match self {
             Self::Folder(folder) => folder.file(name, read),

@@ -44,7 +44,7 @@ impl Feed {
         })
     }
 
-    /// An event file that cannot be read stops nothing. One on the web is asked for again until something was found in it.
+    /// An event file that cannot be read stops nothing.
     fn search_event(&self, event: &Uuid, sought: &Sought, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<()> {
         let (mut stopped, mut is_untouched) = (None, true);
         let read = self.file(&event_file(event), |file| {

@@ -1,7 +1,7 @@
 //! A feed on a web server. Whoever serves it may be anyone: no key is sent, no redirect followed, and what comes is read as a
 //! stream within the bounds of every other answer.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 
 use anyhow::{Context, Result, anyhow, bail};
 use url::Url;
@@ -12,6 +12,10 @@ use crate::full::PartOf;
 use crate::http::{Client, Failure, Network, Origin};
 
 const NO_FEED: &str = "is \"url\" the folder of a manifest.json?";
+
+/// So much of a file is read before any of it is handed over, in bytes: hardly a file is larger. A web server does not wait
+/// for long while events are written, and what broke off within can be asked for again.
+const BEFOREHAND: u64 = 8 << 20;
 
 /// A feed on a web server.
 pub struct Web {
@@ -34,14 +38,15 @@ impl Web {
         self.client.again(|| {
             let answer = self.client.open(name).map_err(|failure| explained(failure, name))?;
             let reading = format!("{}: reading the answer", answer.line());
-            let mut body = BufReader::new(answer.body());
-            if body.fill_buf().with_context(|| reading.clone())?.trim_ascii_start().starts_with(b"<") {
+            let (mut body, mut start) = (answer.body(), Vec::new());
+            body.by_ref().take(BEFOREHAND).read_to_end(&mut start).with_context(|| reading.clone())?;
+            if start.trim_ascii_start().starts_with(b"<") {
                 match name {
                     MANIFEST => bail!("{reading}: this is a web page, no feed: {NO_FEED}"),
                     _ => bail!("{reading}: this is a web page, and no file of a feed"),
                 }
             }
-            let read = read(&mut body).with_context(|| reading.clone())?;
+            let read = read(&mut start.as_slice().chain(body)).with_context(|| reading.clone())?;
             Ok(read.context(reading))
         })?
     }

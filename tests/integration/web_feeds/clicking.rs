@@ -5,9 +5,10 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::shelf::{Shelf, url};
-use super::{at_once, common, corpus, folder_url};
+use super::{at_once, common, corpus, folder_url, small, uuid};
+use crate::desk::md5;
 use crate::http_fake::{Fault, Nth, What};
-use crate::program::{counts, failure};
+use crate::program::{counts, failure, full, of};
 
 fn click(url: &str, data: &str) -> Value {
     let config = json!({"name": ["feed"], "url": [url], "key": ["-"]});
@@ -42,14 +43,27 @@ fn a_file_that_breaks_off_for_a_moment_changes_nothing() {
         assert_eq!(common(&click(&url(&shelf), VALUE)), expected, "{on}");
         assert_eq!(shelf.requests().iter().filter(|request| request.path.contains(on)).count(), 3);
     }
-    // What was found in an event before it broke off is not found twice, and the event is not passed off as read.
-    shelf.heal();
-    shelf.forget_requests();
-    shelf.fault(Fault { on: "/a3c857c5", nth: Nth::Only(1), what: What::CutAfter(20_000) });
-    let report = click(&url(&shelf), VALUE);
+}
+
+#[test]
+fn what_was_found_in_a_large_event_before_it_breaks_off_is_not_found_twice() {
+    let folder = small(1);
+    let one = |value: &str, padding: &str| json!({"type": "domain", "value": value, "padding": padding});
+    let padding = "x".repeat(1 << 19);
+    let mut attributes = vec![one("evil.example", "")];
+    attributes.extend((0..20).map(|_| one("good.example", &padding)));
+    let name = format!("{}.json", uuid(1));
+    fs::write(folder.path().join(&name), json!({"Event": {"Attribute": attributes}}).to_string()).unwrap();
+    fs::write(folder.path().join("hashes.csv"), format!("{},{}\n", md5(b"evil.example"), uuid(1))).unwrap();
+    let shelf = Shelf::start(folder.path());
+    shelf.fault(Fault { on: "/5f0e5b5c", nth: Nth::Only(1), what: What::CutAfter(9 << 20) });
+    let report = click(&url(&shelf), "evil.example");
     assert!(failure(&report).contains("the answer broke off"), "{report:#}");
-    assert!(failure(&report).contains("attributes 8 fetched: 8 failed"), "{report:#}");
-    assert_eq!(shelf.requests().iter().filter(|request| request.path.contains("/a3c857c5")).count(), 1);
+    assert!(failure(&report).contains("attributes 1 fetched: 1 failed"), "{report:#}");
+    let asked = || shelf.requests().iter().filter(|request| request.path.contains(&name)).count();
+    assert_eq!(asked(), 1);
+    let report = click(&url(&shelf), "evil.example");
+    assert_eq!((counts(full(&report), "attributes"), asked()), (of([("fetched", 1), ("unchanged", 1)]), 2));
 }
 
 #[test]
