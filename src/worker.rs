@@ -47,7 +47,7 @@ pub trait Worker {
     /// The data types it takes.
     const DATA_TYPES: &'static [&'static str];
     /// Its configuration; the manifest is made from it.
-    type Config: DeserializeOwned + JsonSchema;
+    type Config: Clone + DeserializeOwned + JsonSchema;
 
     /// The limits in the configuration.
     fn limits(config: &Self::Config) -> &Limits;

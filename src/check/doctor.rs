@@ -4,8 +4,10 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
 use super::misp::{Seen, Visit};
+use super::wants::{OfMisp, Wants};
 use super::{Finding, Findings, Verdict, table, targets, thehive};
 use crate::config::connections::{Connection, Purpose};
+use crate::config::own::{self, Configured};
 use crate::config::{self, Table};
 use crate::cortex::job::Place;
 use crate::full::{Part, Run};
@@ -120,8 +122,15 @@ fn round<W: Worker>(input: &Input, place: &Place, run: &Run, mut findings: Findi
     let limits = W::limits(&config);
     let clock = Clock::start(limits.deadline_minutes);
     let network = Network::new(limits, &input.config, place.folder(), clock, run);
-    let (working, idle): (Vec<_>, Vec<_>) = wants.connections.iter().partition(|one| (wants.may)(one.purpose));
-    if working.is_empty() {
+    let (working, idle): (Vec<_>, Vec<_>) = wants.connections.iter().cloned().partition(|one| (wants.may)(one.purpose));
+    let working = match own::configured(working, &input.config, &config) {
+        Ok(working) => working,
+        Err(error) => {
+            findings.fail(ITEMS, format!("{error:#}"));
+            Vec::new()
+        }
+    };
+    if idle.len() == wants.connections.len() {
         findings.fail(
             "purpose",
             format!(
@@ -132,12 +141,12 @@ fn round<W: Worker>(input: &Input, place: &Place, run: &Run, mut findings: Findi
     }
     let mut of_connections = Vec::new();
     let mut targets = Vec::new();
-    for connection in working {
-        let (found, seen) = visit::<W>(connection, &config, &network, run);
+    for one in &working {
+        let (found, seen) = visit::<W>(one, &wants, input, &network);
         of_connections.extend(found);
         targets.extend(seen.filter(|seen| seen.is_target));
     }
-    of_connections.extend(idle.into_iter().flat_map(|connection| left_alone(connection, wants.work)));
+    of_connections.extend(idle.iter().flat_map(|connection| left_alone(connection, wants.work)));
     targets::compare(&targets, W::event(&config, input), &mut findings);
     let mut of_thehive = Findings::on(THEHIVE);
     thehive::examine(&wants.thehive, &network, run, &mut of_thehive);
@@ -148,19 +157,41 @@ fn round<W: Worker>(input: &Input, place: &Place, run: &Run, mut findings: Findi
 }
 
 fn visit<W: Worker>(
-    connection: &Connection,
-    config: &W::Config,
+    Configured { connection, config }: &Configured<W::Config>,
+    wants: &Wants,
+    input: &Input,
     network: &Network,
-    run: &Run,
 ) -> (Vec<Finding>, Option<Seen>) {
     let mut findings = Findings::on(&connection.name);
+    // The shared configuration is good already; what the connection has of its own may not be.
+    if let Err(error) = W::wants(config, input) {
+        findings.fail("settings", format!("{error:#}"));
+        findings.leave_out(&["the connection"]);
+        return (findings.into_all(), None);
+    }
     let (name, url) = (connection.name.clone(), connection.url().to_string());
-    let part = run.open(Part { name, url, kind: Misp::kind(connection), ..Part::default() });
-    let wants = W::of_misp(config, connection);
+    let part = network.run().open(Part { name, url, kind: Misp::kind(connection), ..Part::default() });
+    let of_misp = W::of_misp(config, connection);
+    organisations(&of_misp, &wants.thehive.organisations, &mut findings);
     let names = |misp: &Misp, part: &_| W::names(config, misp, part);
-    let visit = Visit { connection, wants: &wants, network, part: &part, names: &names };
+    let visit = Visit { connection, wants: &of_misp, network, part: &part, names: &names };
     let seen = visit.all(&mut findings);
     (findings.into_all(), seen)
+}
+
+/// Which organisations of TheHive may use a connection, where not all may. `known` are those that a run would be for.
+fn organisations(OfMisp { organisations, .. }: &OfMisp, known: &[String], findings: &mut Findings) {
+    const CHECK: &str = "organisations";
+    if organisations.are_all() {
+        return;
+    }
+    let denials: Vec<_> = known.iter().filter_map(|name| organisations.denies(Some(name))).collect();
+    match (known.len(), denials.len()) {
+        (0, _) => findings.ok(CHECK, "it is for certain organisations of TheHive only"),
+        (_, 0) => findings.ok(CHECK, format!("{} may use it", known.join(", "))),
+        (all, denied) if all == denied => findings.fail(CHECK, format!("it {}", denials.join("; it "))),
+        _ => findings.warn(CHECK, format!("it {}", denials.join("; it "))),
+    }
 }
 
 /// One of several connections is for import only unless it says otherwise, which surprises.

@@ -1,10 +1,16 @@
-//! What is looked at in a feed: the folder, whether it may be written, its manifest.
+//! What is looked at in a feed: the folder, whether it may be written, or the way to its web server; its manifest.
 
 use std::path::Path;
 
+use anyhow::Result;
+use url::Url;
+
 use super::Findings;
+use super::misp::Visit;
+use super::reach::{self, CONNECTION, Stage};
+use crate::config::connections;
 use crate::files;
-use crate::misp::feed::Feed;
+use crate::misp::feed::{Feed, Folder};
 use crate::misp::{Listed, Window};
 use crate::time::Clock;
 
@@ -14,9 +20,9 @@ const MANIFEST: &str = "manifest";
 const TRIAL: &str = "check";
 
 /// Looks at a feed's folder. Where an export is to write, a file is made there and taken away again.
-pub(super) fn examine(folder: &Path, writes: bool, clock: Clock, findings: &mut Findings) {
-    let feed = match Feed::open(folder, clock) {
-        Ok(feed) => feed,
+pub(super) fn folder(folder: &Path, writes: bool, clock: Clock, findings: &mut Findings) {
+    let feed = match Folder::open(folder, clock) {
+        Ok(feed) => Feed::Folder(feed),
         Err(error) => {
             findings.fail(FOLDER, format!("{error:#}"));
             return findings.leave_out(&[MANIFEST]);
@@ -31,21 +37,54 @@ pub(super) fn examine(folder: &Path, writes: bool, clock: Clock, findings: &mut 
             format!("{place} cannot be written ({error}): let the user that Cortex runs this as write there"),
         ),
     }
-    manifest(&feed, findings);
+    match listed(&feed) {
+        Ok(count) => told(count, findings),
+        Err(error) => findings.fail(MANIFEST, format!("{error:#}")),
+    }
 }
 
-fn manifest(feed: &Feed, findings: &mut Findings) {
+/// Looks at a feed on the web: as far as its manifest.
+pub(super) fn on_the_web(feed: &Feed, url: &Url, visit: &Visit<'_>, findings: &mut Findings) {
+    let Feed::Web(web) = feed else { return };
+    if !reach::name(url, web.client(), findings) {
+        return findings.leave_out(&[CONNECTION, MANIFEST]);
+    }
+    let connected = |findings: &mut Findings| {
+        let remarks = connections::warnings(visit.connection);
+        reach::connected(url, web.client(), &visit.network.clock(), remarks, findings);
+    };
+    match listed(feed) {
+        Ok(count) => {
+            connected(findings);
+            told(count, findings);
+        }
+        Err(error) if reach::stage(&error) == Stage::Connection => {
+            findings.fail(CONNECTION, format!("{error:#}"));
+            findings.leave_out(&[MANIFEST]);
+        }
+        Err(error) => {
+            connected(findings);
+            findings.fail(MANIFEST, format!("{error:#}"));
+        }
+    }
+}
+
+/// How many events a manifest has, and how many entries that are none.
+fn listed(feed: &Feed) -> Result<(u64, u64)> {
     let (mut good, mut bad) = (0u64, 0u64);
-    let listed = feed.list(&Window::default(), &mut |listed| {
+    feed.list(&Window::default(), &mut |listed| {
         match listed {
             Listed::Event(..) => good += 1,
             Listed::Bad(_) => bad += 1,
         }
         Ok(())
-    });
-    match (listed, bad) {
-        (Err(error), _) => findings.fail(MANIFEST, format!("{error:#}")),
-        (Ok(()), 0) => findings.ok(MANIFEST, format!("{good} events")),
-        (Ok(()), bad) => findings.warn(MANIFEST, format!("{good} events, and {bad} entries that are none")),
+    })?;
+    Ok((good, bad))
+}
+
+fn told(count: (u64, u64), findings: &mut Findings) {
+    match count {
+        (good, 0) => findings.ok(MANIFEST, format!("{good} events")),
+        (good, bad) => findings.warn(MANIFEST, format!("{good} events, and {bad} entries that are none")),
     }
 }

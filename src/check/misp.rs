@@ -51,7 +51,15 @@ impl Visit<'_> {
         match &self.connection.target {
             Target::Server { .. } => self.server(findings),
             Target::Feed { folder, .. } => {
-                feed::examine(folder, self.wants.writes, self.network.clock(), findings);
+                feed::folder(folder, self.wants.writes, self.network.clock(), findings);
+                None
+            }
+            Target::WebFeed { url } => {
+                match Misp::open(self.connection, self.network, self.part) {
+                    Ok(Misp::Feed(feed)) => feed::on_the_web(&feed, url, self, findings),
+                    Ok(Misp::Server(_)) => {}
+                    Err(error) => findings.fail(CONNECTION, format!("{error:#}")),
+                }
                 None
             }
         }

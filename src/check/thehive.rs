@@ -7,7 +7,7 @@ use url::Url;
 use super::Findings;
 use super::reach::{self, CLOCK, CONNECTION, Stage};
 use super::wants::{OfTheHive, Right, Wants};
-use crate::config::connections;
+use crate::config::urls;
 use crate::full::Run;
 use crate::http::Network;
 use crate::markings::Scale;
@@ -47,7 +47,7 @@ pub(super) fn examine(wants: &OfTheHive, network: &Network, run: &Run, findings:
         (None, Some(_)) => {
             findings.fail(ACCESS, "\"thehive_key\" is set and \"thehive_url\" is not: set both, or none")
         }
-        (Some(url), Some(key)) => match connections::thehive_url(url) {
+        (Some(url), Some(key)) => match urls::thehive_url(url) {
             Err(error) => findings.fail(ACCESS, format!("{error:#}")),
             Ok(url) => {
                 let visit = Visit { url: &url, key, wants, network, run };
@@ -87,7 +87,7 @@ impl Visit<'_> {
             Ok(user) => {
                 let (login, home) = (self.run.shown(&user.login), self.run.shown(&user.organisation));
                 findings.ok(KEY, format!("good: {login}, of organisation \"{home}\""));
-                self.organisations(&user, &greeting, findings);
+                self.organisations(user, &greeting, findings);
                 self.types(&hive, findings);
                 self.case(findings);
             }
@@ -142,7 +142,7 @@ impl Visit<'_> {
         }
         for name in &self.wants.organisations {
             let shown = self.run.shown(name);
-            match self.open(Some(name)).and_then(|hive| hive.user()) {
+            match self.open(Some(name)).and_then(|hive| hive.user().cloned()) {
                 Err(error) => findings
                     .fail(ORGANISATION, format!("\"{shown}\" is not one of this user's, or does not exist: {error:#}")),
                 // TheHive 4 falls back on another one without a word (its `LocalUserSrv.scala`).

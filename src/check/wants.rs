@@ -1,6 +1,7 @@
 //! What a configuration wants of the servers that it names, as plain data: each worker says it in its own way.
 
 use crate::config::connections::{Connection, Purpose};
+use crate::config::organisations::Organisations;
 use crate::secret::Secret;
 
 /// What a configuration wants.
@@ -33,6 +34,8 @@ pub struct OfMisp {
     pub sightings: Option<&'static str>,
     /// The sharing group that new events go to.
     pub sharing_group: Option<u64>,
+    /// Which organisations of TheHive may use it.
+    pub organisations: Organisations,
 }
 
 /// What a configuration wants of TheHive.

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which TheHive organisations may use a connection: all, unless one of the lists is set.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Organisations {
     /// Only these TheHive organisations may use the MISP connections, by name in any case: an export's is the one of the job, an import's those that get its alerts.
     #[serde(default)]
@@ -16,6 +16,12 @@ pub struct Organisations {
 }
 
 impl Organisations {
+    /// True if every organisation may use the connection.
+    #[must_use]
+    pub fn are_all(&self) -> bool {
+        self.include_thehive_organisations.is_empty() && self.exclude_thehive_organisations.is_empty()
+    }
+
     /// Why an organisation may not use the connection, in words that follow its name; none if it may. Where an
     /// organisation counts and none is known, nobody may.
     #[must_use]
@@ -23,7 +29,7 @@ impl Organisations {
         let Self { include_thehive_organisations: included, exclude_thehive_organisations: excluded } = self;
         let has = |list: &[String], name: &str| list.iter().any(|one| is_same(one, name));
         match organisation.map(str::trim).filter(|name| !name.is_empty()) {
-            None if included.is_empty() && excluded.is_empty() => None,
+            None if self.are_all() => None,
             None => Some(
                 "is for certain TheHive organisations, and it is not known for which one this job runs: TheHive names it \
                  in the job's parameter \"organisation\""

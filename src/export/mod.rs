@@ -20,7 +20,6 @@ mod writing;
 use anyhow::{Context, Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
@@ -161,7 +160,7 @@ impl Worker for Export {
     }
 
     fn of_misp(config: &Config, _: &Connection) -> OfMisp {
-        config.settings.of_misp()
+        OfMisp { organisations: config.connections.organisations.clone(), ..config.settings.of_misp() }
     }
 
     fn names(_: &Config, _: &Misp, _: &PartOf) -> Result<bool> {

@@ -150,6 +150,7 @@ impl Settings {
             free_tags: free.into_iter().filter_map(|(is_on, option)| is_on.then_some(option)).collect(),
             sightings: self.export_sightings.then_some("export_sightings"),
             sharing_group: self.sharing_group.filter(|_| self.distribution == SHARING_GROUP),
+            ..OfMisp::default()
         }
     }
 

@@ -63,6 +63,12 @@ impl Network {
         one_line(&self.scrubber.beginning(words, WORDS))
     }
 
+    /// The run that it is for.
+    #[must_use]
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
     /// The run's clock.
     #[must_use]
     pub fn clock(&self) -> Clock {

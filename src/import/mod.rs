@@ -167,8 +167,8 @@ impl Worker for Import {
         })
     }
 
-    fn of_misp(_: &Config, _: &Connection) -> OfMisp {
-        OfMisp::default()
+    fn of_misp(config: &Config, _: &Connection) -> OfMisp {
+        OfMisp { organisations: config.connections.organisations.clone(), ..OfMisp::default() }
     }
 
     fn names(config: &Config, misp: &Misp, part: &PartOf) -> Result<bool> {

@@ -1,5 +1,6 @@
 //! The doctor: what it finds on servers and configurations of all kinds, and that it changes nothing.
 
+mod certificates;
 mod configuration;
 mod misps;
 mod targets;

@@ -33,6 +33,12 @@ impl Web {
         Ok(Self { client: Client::new(&origin, network, Box::new(part.clone()))? })
     }
 
+    /// The way to the server.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// See [`super::Feed::file`]. The content type says nothing: web servers call event files what they like.
     pub(super) fn file<T>(&self, name: &str, mut read: impl FnMut(&mut dyn Read) -> Result<Result<T>>) -> Result<T> {
         self.client.again(|| {
