@@ -84,7 +84,7 @@ fn listed(feed: &Feed) -> Result<(u64, u64)> {
 
 fn told(count: (u64, u64), findings: &mut Findings) {
     match count {
-        (good, 0) => findings.ok(MANIFEST, format!("{good} events")),
+        (good, 0) => findings.ok(MANIFEST, if good == 1 { "1 event".to_owned() } else { format!("{good} events") }),
         (good, bad) => findings.warn(MANIFEST, format!("{good} events, and {bad} entries that are none")),
     }
 }

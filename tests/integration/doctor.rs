@@ -2,6 +2,7 @@
 
 mod certificates;
 mod configuration;
+mod connections;
 mod misps;
 mod targets;
 mod thehives;

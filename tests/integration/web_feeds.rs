@@ -3,7 +3,7 @@
 mod broken;
 mod clicking;
 mod hostile;
-mod shelf;
+pub(crate) mod shelf;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
