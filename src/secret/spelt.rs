@@ -1,0 +1,244 @@
+//! How a secret may be spelt in a text that somebody else wrote: each character as it is, in the other case, or escaped
+//! for a URL, for HTML or for JSON, once or several times over; the whole in base64 or in hexadecimal digits.
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
+/// An encoding of a shorter secret is not searched for: it would be found in others' texts by chance.
+const SHORTEST_ENCODED: usize = 6;
+/// At most so many characters spell one: `&amp;#x0041;`.
+const LONGEST_SPELLING: usize = 12;
+
+/// The texts that are searched for, found by their first characters.
+#[derive(Clone, Default)]
+pub(super) struct Needles {
+    needles: Vec<Vec<char>>,
+    /// Which of them begin with a character.
+    by_first: HashMap<char, Vec<usize>>,
+}
+
+impl Needles {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.needles.len()
+    }
+
+    /// Takes a secret, with its encodings.
+    pub(super) fn add(&mut self, secret: &str) {
+        self.push(secret);
+        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        for encoded in base64_forms(secret.as_bytes()).into_iter().chain([hex]) {
+            if encoded.len() >= SHORTEST_ENCODED {
+                self.push(&encoded);
+            }
+        }
+    }
+
+    fn push(&mut self, text: &str) {
+        let needle: Vec<char> = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().map(folded).collect();
+        let Some(first) = needle.first().copied() else { return };
+        let same = self.by_first.entry(first).or_default();
+        if !same.iter().any(|known| self.needles.get(*known) == Some(&needle)) {
+            same.push(self.needles.len());
+            self.needles.push(needle);
+        }
+    }
+
+    /// The most characters that any of them may take in a text.
+    pub(super) fn reach(&self) -> usize {
+        self.needles.iter().map(Vec::len).max().unwrap_or(0).saturating_mul(LONGEST_SPELLING)
+    }
+
+    /// Where they stand in a text, in bytes, from and to, in order; what overlaps is one place.
+    pub(super) fn places(&self, text: &str) -> Vec<(usize, usize)> {
+        let mut places: Vec<(usize, usize)> = Vec::new();
+        if self.needles.is_empty() {
+            return places;
+        }
+        for (at, rest) in text.char_indices().filter_map(|(at, _)| Some((at, text.get(at..)?))) {
+            let Some(end) = self.longest(rest).map(|length| at + length) else { continue };
+            match places.last_mut() {
+                Some((_, last)) if at < *last => *last = end.max(*last),
+                _ => places.push((at, end)),
+            }
+        }
+        places
+    }
+
+    /// The length in bytes of the longest of them that a text begins with.
+    fn longest(&self, text: &str) -> Option<usize> {
+        let mut longest = None;
+        units(text, |first, length| {
+            for needle in self.by_first.get(&folded(first)).into_iter().flatten() {
+                let needle = self.needles.get(*needle).map(Vec::as_slice).unwrap_or_default();
+                longest = longest.max(spelt(text, length, needle.get(1..).unwrap_or_default()));
+            }
+        });
+        longest
+    }
+}
+
+/// The end of the text's characters that spell these, the first of which stands at `at`. A text can be read in several
+/// ways (`%2541` is `%41` or `A`): each is followed.
+fn spelt(text: &str, at: usize, wanted: &[char]) -> Option<usize> {
+    let mut ends = vec![at];
+    for wanted in wanted {
+        if let [end] = ends.as_mut_slice()
+            && let Some(plain) = text.get(*end..)?.chars().next().filter(|next| is_plain(*next))
+        {
+            if folded(plain) != *wanted {
+                return None;
+            }
+            *end += plain.len_utf8();
+            continue;
+        }
+        let mut next = Vec::new();
+        for end in ends {
+            units(text.get(end..)?, |found, length| {
+                if folded(found) == *wanted && !next.contains(&(end + length)) {
+                    next.push(end + length);
+                }
+            });
+        }
+        if next.is_empty() {
+            return None;
+        }
+        ends = next;
+    }
+    ends.into_iter().max()
+}
+
+/// True for a character that can be read in one way only.
+fn is_plain(character: char) -> bool {
+    !matches!(character, '+' | '%' | '&' | '\\') && !character.is_whitespace()
+}
+
+/// Servers change the case of what they echo.
+fn folded(character: char) -> char {
+    if character.is_ascii() {
+        return character.to_ascii_lowercase();
+    }
+    let mut lower = character.to_lowercase();
+    if lower.len() == 1 { lower.next().unwrap_or(character) } else { character }
+}
+
+/// What a text may begin with: characters, and the bytes that spell each.
+fn units(text: &str, mut found: impl FnMut(char, usize)) {
+    let Some(first) = text.chars().next() else { return };
+    if first.is_whitespace() {
+        return found(' ', text.len() - text.trim_start().len());
+    }
+    found(first, first.len_utf8());
+    match first {
+        '+' => found(' ', 1),
+        '%' => of_url(text, found),
+        '&' => of_html(text, found),
+        '\\' => of_json(text, found),
+        _ => {}
+    }
+}
+
+/// `%2F`, `%252F`, `%C3%A4`, and `%E4` of an old server.
+fn of_url(text: &str, mut found: impl FnMut(char, usize)) {
+    let (mut bytes, mut at) = (Vec::new(), 0);
+    while let Some((byte, end)) = percent(text, at).filter(|_| bytes.len() < 4) {
+        bytes.push(byte);
+        at = end;
+        match std::str::from_utf8(&bytes).ok().and_then(|text| text.chars().next()) {
+            Some(character) => return found_of_url(text, character, at, found),
+            None if bytes.len() == 1 => found(char::from(byte), at),
+            None => {}
+        }
+    }
+}
+
+fn found_of_url(text: &str, character: char, end: usize, mut found: impl FnMut(char, usize)) {
+    found(if character.is_whitespace() { ' ' } else { character }, end);
+    // A percent sign that was escaped, before two digits that were not.
+    let signs = text.as_bytes().get(1..).unwrap_or_default().chunks(2).take_while(|two| *two == b"25").count();
+    (1..=signs).map(|signs| 1 + 2 * signs).filter(|length| *length != end).for_each(|length| found('%', length));
+}
+
+/// The byte of an escape, and where it ends.
+fn percent(text: &str, at: usize) -> Option<(u8, usize)> {
+    let mut digits = text.get(at..)?.strip_prefix('%')?;
+    let mut end = at + 3;
+    while let Some(rest) = digits.strip_prefix("25").filter(|rest| number(rest, 2, 16).is_some()) {
+        digits = rest;
+        end += 2;
+    }
+    Some((u8::try_from(number(digits, 2, 16)?).ok()?, end))
+}
+
+/// `&#47;`, `&#x2F;`, `&quot;`, `&amp;quot;`.
+fn of_html(text: &str, mut found: impl FnMut(char, usize)) {
+    let mut rest = text.get(1..).unwrap_or_default();
+    while let Some(more) = rest.strip_prefix("amp;") {
+        rest = more;
+        found('&', text.len() - rest.len());
+    }
+    let Some((name, after)) = rest.split_once(';').filter(|(name, _)| name.len() <= 8) else { return };
+    let named = [("lt", '<'), ("gt", '>'), ("quot", '"'), ("apos", '\''), ("sol", '/'), ("plus", '+'), ("nbsp", ' ')];
+    let code = |digits: &str| match digits.strip_prefix(['x', 'X']) {
+        Some(digits) => number(digits, digits.len(), 16),
+        None => number(digits, digits.len(), 10),
+    };
+    let character = match name.strip_prefix('#') {
+        Some(digits) => code(digits).and_then(char::from_u32),
+        None => named.iter().find(|(known, _)| *known == name).map(|(_, character)| *character),
+    };
+    if let Some(character) = character {
+        found(character, text.len() - after.len());
+    }
+}
+
+/// `\"`, `\/`, `\u002f`, `\x2f`, and the same with more backslashes.
+fn of_json(text: &str, mut found: impl FnMut(char, usize)) {
+    let rest = text.trim_start_matches('\\');
+    let signs = text.len() - rest.len();
+    [2, 4, 8].into_iter().filter(|length| *length <= signs).for_each(|length| found('\\', length));
+    let Some(next) = rest.chars().next() else { return };
+    let code = |digits: &str, length: usize| number(digits.get(1..)?, length, 16);
+    match next {
+        'u' | 'U' => {
+            let Some(code) = code(rest, 4) else { return found(next, signs + 1) };
+            let low = || {
+                let low = rest.get(5..)?.strip_prefix(text.get(..signs)?)?.strip_prefix('u')?;
+                char::decode_utf16([u16::try_from(code).ok()?, u16::try_from(number(low, 4, 16)?).ok()?]).next()?.ok()
+            };
+            match (char::from_u32(code), low()) {
+                (Some(character), _) => found(character, signs + 5),
+                (None, Some(character)) => found(character, 2 * signs + 10),
+                (None, None) => {}
+            }
+        }
+        'x' => match code(rest, 2).and_then(char::from_u32) {
+            Some(character) => found(character, signs + 3),
+            None => found(next, signs + 1),
+        },
+        'n' | 'r' | 't' => {
+            found(' ', signs + 1);
+            found(next, signs + 1);
+        }
+        _ => found(next, signs + next.len_utf8()),
+    }
+}
+
+/// The number that so many digits at the beginning of a text spell.
+fn number(text: &str, length: usize, radix: u32) -> Option<u32> {
+    let digits = text.get(..length).filter(|digits| digits.chars().all(|digit| digit.is_digit(radix)))?;
+    u32::from_str_radix(digits, radix).ok()
+}
+
+/// The secret inside base64, at each of the three offsets at which it may stand, without the characters at either end
+/// that its neighbours decide.
+fn base64_forms(secret: &[u8]) -> Vec<String> {
+    let forms = (0..3).filter_map(|offset| {
+        let bytes: Vec<u8> = std::iter::repeat_n(0, offset).chain(secret.iter().copied()).collect();
+        let (first, last) = ((offset * 8).div_ceil(6), bytes.len() * 8 / 6);
+        STANDARD_NO_PAD.encode(&bytes).get(first..last).map(ToOwned::to_owned)
+    });
+    forms.flat_map(|form| [form.replace('+', "-").replace('/', "_"), form]).collect()
+}
