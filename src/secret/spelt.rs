@@ -1,8 +1,6 @@
 //! How a secret may be spelt in a text that somebody else wrote: each character as it is, in the other case, or escaped
 //! for a URL, for HTML or for JSON, once or several times over; the whole in base64 or in hexadecimal digits.
 
-use std::collections::HashMap;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
@@ -10,13 +8,19 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 const SHORTEST_ENCODED: usize = 6;
 /// At most so many characters spell one: `&amp;#x0041;`.
 const LONGEST_SPELLING: usize = 12;
+/// How often an escape is escaped again, and how many blanks are one.
+const MOST_SIGNS: usize = 16;
+/// Where the needles that begin with another character than an ASCII one stand.
+const OTHERS: usize = 128;
 
 /// The texts that are searched for, found by their first characters.
 #[derive(Clone, Default)]
 pub(super) struct Needles {
     needles: Vec<Vec<char>>,
-    /// Which of them begin with a character.
-    by_first: HashMap<char, Vec<usize>>,
+    /// Which of them begin with a character of ASCII; last, with any other.
+    by_first: Vec<Vec<usize>>,
+    /// Whether any begins with these two characters of ASCII: `first * OTHERS + second`.
+    pairs: Vec<bool>,
 }
 
 impl Needles {
@@ -39,9 +43,13 @@ impl Needles {
     fn push(&mut self, text: &str) {
         let needle: Vec<char> = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().map(folded).collect();
         let Some(first) = needle.first().copied() else { return };
-        let same = self.by_first.entry(first).or_default();
+        self.by_first.resize_with(OTHERS + 1, Vec::new);
+        let Some(same) = self.by_first.get_mut(place(first)) else { return };
         if !same.iter().any(|known| self.needles.get(*known) == Some(&needle)) {
             same.push(self.needles.len());
+            self.pairs.resize((OTHERS + 1) * (OTHERS + 1), false);
+            let pair = place(first) * OTHERS + needle.get(1).copied().map_or(OTHERS, place);
+            self.pairs.get_mut(pair).into_iter().for_each(|pair| *pair = true);
             self.needles.push(needle);
         }
     }
@@ -58,6 +66,9 @@ impl Needles {
             return places;
         }
         for (at, rest) in text.char_indices().filter_map(|(at, _)| Some((at, text.get(at..)?))) {
+            if !self.may_begin(rest.as_bytes()) {
+                continue;
+            }
             let Some(end) = self.longest(rest).map(|length| at + length) else { continue };
             match places.last_mut() {
                 Some((_, last)) if at < *last => *last = end.max(*last),
@@ -67,17 +78,37 @@ impl Needles {
         places
     }
 
+    /// False if none of them can begin where these bytes do, as is the case nearly everywhere.
+    fn may_begin(&self, text: &[u8]) -> bool {
+        let [first, second, ..] = text else { return true };
+        let is_plain = |byte: &u8| byte.is_ascii_graphic() && is_plain(char::from(*byte));
+        let place = |byte: &u8| usize::from(byte.to_ascii_lowercase());
+        let is_pair = || self.pairs.get(place(first) * OTHERS + place(second)) == Some(&true);
+        !is_plain(first) || !is_plain(second) || is_pair()
+    }
+
     /// The length in bytes of the longest of them that a text begins with.
     fn longest(&self, text: &str) -> Option<usize> {
         let mut longest = None;
         units(text, |first, length| {
-            for needle in self.by_first.get(&folded(first)).into_iter().flatten() {
-                let needle = self.needles.get(*needle).map(Vec::as_slice).unwrap_or_default();
-                longest = longest.max(spelt(text, length, needle.get(1..).unwrap_or_default()));
+            let first = folded(first);
+            for needle in self.by_first.get(place(first)).into_iter().flatten() {
+                if let Some((_, rest)) = self
+                    .needles
+                    .get(*needle)
+                    .and_then(|needle| needle.split_first())
+                    .filter(|(known, _)| **known == first)
+                {
+                    longest = longest.max(spelt(text, length, rest));
+                }
             }
         });
         longest
     }
+}
+
+fn place(first: char) -> usize {
+    usize::try_from(u32::from(first)).unwrap_or(OTHERS).min(OTHERS)
 }
 
 /// The end of the text's characters that spell these, the first of which stands at `at`. A text can be read in several
@@ -128,7 +159,10 @@ fn folded(character: char) -> char {
 fn units(text: &str, mut found: impl FnMut(char, usize)) {
     let Some(first) = text.chars().next() else { return };
     if first.is_whitespace() {
-        return found(' ', text.len() - text.trim_start().len());
+        return found(
+            ' ',
+            text.chars().take(MOST_SIGNS).take_while(|one| one.is_whitespace()).map(char::len_utf8).sum(),
+        );
     }
     found(first, first.len_utf8());
     match first {
@@ -157,7 +191,8 @@ fn of_url(text: &str, mut found: impl FnMut(char, usize)) {
 fn found_of_url(text: &str, character: char, end: usize, mut found: impl FnMut(char, usize)) {
     found(if character.is_whitespace() { ' ' } else { character }, end);
     // A percent sign that was escaped, before two digits that were not.
-    let signs = text.as_bytes().get(1..).unwrap_or_default().chunks(2).take_while(|two| *two == b"25").count();
+    let signs =
+        text.as_bytes().get(1..).unwrap_or_default().chunks(2).take(MOST_SIGNS).take_while(|two| *two == b"25").count();
     (1..=signs).map(|signs| 1 + 2 * signs).filter(|length| *length != end).for_each(|length| found('%', length));
 }
 
@@ -165,7 +200,9 @@ fn found_of_url(text: &str, character: char, end: usize, mut found: impl FnMut(c
 fn percent(text: &str, at: usize) -> Option<(u8, usize)> {
     let mut digits = text.get(at..)?.strip_prefix('%')?;
     let mut end = at + 3;
-    while let Some(rest) = digits.strip_prefix("25").filter(|rest| number(rest, 2, 16).is_some()) {
+    while let Some(rest) =
+        digits.strip_prefix("25").filter(|rest| end < at + 2 * MOST_SIGNS && number(rest, 2, 16).is_some())
+    {
         digits = rest;
         end += 2;
     }
@@ -175,7 +212,7 @@ fn percent(text: &str, at: usize) -> Option<(u8, usize)> {
 /// `&#47;`, `&#x2F;`, `&quot;`, `&amp;quot;`.
 fn of_html(text: &str, mut found: impl FnMut(char, usize)) {
     let mut rest = text.get(1..).unwrap_or_default();
-    while let Some(more) = rest.strip_prefix("amp;") {
+    while let Some(more) = rest.strip_prefix("amp;").filter(|_| text.len() - rest.len() < 4 * MOST_SIGNS) {
         rest = more;
         found('&', text.len() - rest.len());
     }
@@ -196,8 +233,8 @@ fn of_html(text: &str, mut found: impl FnMut(char, usize)) {
 
 /// `\"`, `\/`, `\u002f`, `\x2f`, and the same with more backslashes.
 fn of_json(text: &str, mut found: impl FnMut(char, usize)) {
-    let rest = text.trim_start_matches('\\');
-    let signs = text.len() - rest.len();
+    let signs = text.bytes().take(MOST_SIGNS).take_while(|byte| *byte == b'\\').count();
+    let rest = text.get(signs..).unwrap_or_default();
     [2, 4, 8].into_iter().filter(|length| *length <= signs).for_each(|length| found('\\', length));
     let Some(next) = rest.chars().next() else { return };
     let code = |digits: &str, length: usize| number(digits.get(1..)?, length, 16);
