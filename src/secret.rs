@@ -6,6 +6,8 @@ mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io::Read;
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,6 +22,9 @@ pub const REMOVED: &str = "[removed]";
 const SHORTEST: usize = 4;
 /// Texts that are searched for; a configuration with more secrets is no real one.
 const MOST_NEEDLES: usize = 10_000;
+
+/// As much of a file is searched for private keys, in bytes.
+const LARGEST_KEY: u64 = 1 << 20;
 
 /// A key or password. It has no way to be printed or written by accident; [`Secret::expose`] is for the one place that
 /// sends it.
@@ -91,11 +96,13 @@ enum Kind {
     Plain,
     Proxy,
     Secret,
+    /// A file with a private key.
+    KeyFile,
 }
 
 impl Scrubber {
     /// Learns the secrets of a job: every value below a configuration item whose name speaks of a key, password,
-    /// secret or token, and what stands before the `@` in any URL; also where they stand in a text that is JSON itself, as
+    /// secret or token, the private keys in the files of `client_cert_path`, and what stands before the `@` in any URL; also where they stand in a text that is JSON itself, as
     /// the elements of `connection_settings` may be. The proxies of the environment are learnt too.
     #[must_use]
     pub fn of_config(config: &Value) -> Self {
@@ -131,7 +138,24 @@ impl Scrubber {
         match kind {
             Kind::Secret => self.add(text),
             Kind::Proxy if !text.contains("://") => self.add_userinfo(text),
+            Kind::KeyFile => self.learn_private_keys(text),
             Kind::Proxy | Kind::Plain => text.split("://").skip(1).for_each(|rest| self.add_userinfo(rest)),
+        }
+    }
+
+    /// Learns the lines of the private keys in a file. A file that cannot be read is for whoever needs it to complain of.
+    fn learn_private_keys(&mut self, path: &str) {
+        let mut text = Vec::new();
+        let file = crate::files::open(Path::new(path.trim()));
+        drop(file.and_then(|file| file.take(LARGEST_KEY).read_to_end(&mut text)));
+        let mut is_key = false;
+        for line in String::from_utf8_lossy(&text).lines().map(str::trim) {
+            match line.strip_prefix("-----BEGIN ") {
+                Some(kind) => is_key = kind.contains("PRIVATE KEY"),
+                // A line is base64 itself.
+                None if is_key && !line.starts_with('-') && line.len() > SHORTEST => self.add(line),
+                None => {}
+            }
         }
     }
 
@@ -249,9 +273,10 @@ impl Kind {
         let speaks = |words: &[&str]| words.iter().any(|word| name.contains(word));
         match self {
             Self::Secret => Self::Secret,
+            _ if name == "client_cert_path" => Self::KeyFile,
             _ if speaks(&["key", "password", "passwd", "passphrase", "secret", "token", "credential"]) => Self::Secret,
             Self::Plain if speaks(&["proxy"]) => Self::Proxy,
-            Self::Plain | Self::Proxy => self,
+            Self::Plain | Self::Proxy | Self::KeyFile => self,
         }
     }
 }

@@ -170,6 +170,20 @@ fn a_key_that_is_a_word_of_the_report_does_not_break_it() {
 }
 
 #[test]
+fn the_lines_of_a_private_key_are_secrets() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = "-----BEGIN CERTIFICATE-----\nPublicLine0\n-----END CERTIFICATE-----\r\n-----BEGIN EC PRIVATE KEY-----\r\n\
+                Canary/Line+1\r\nAw==\r\n-----END EC PRIVATE KEY-----\nmore text";
+    std::fs::write(file.path(), text).unwrap();
+    let clean = |config: Value| {
+        Scrubber::of_config(&config).clean("canary/line+1 Canary%2FLine%2B1 Canary\\/Line+1 PublicLine0 more text")
+    };
+    let wanted = "[removed] [removed] [removed] PublicLine0 more text";
+    assert_eq!(clean(json!({"client_cert_path": [null, "/nowhere", file.path()]})), wanted);
+    assert_eq!(clean(json!({"client_cert_path": file.path()})), wanted);
+}
+
+#[test]
 fn an_address_in_a_name_makes_no_secret() {
     let scrubber = Scrubber::of_config(&json!({"name": ["misp@cert"], "proxy": {"http": "user:pass-word@proxy:3128"}}));
     assert_eq!(scrubber.clean("misp.example pass-word"), "misp.example [removed]");
