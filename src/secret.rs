@@ -102,8 +102,9 @@ enum Kind {
 
 impl Scrubber {
     /// Learns the secrets of a job: every value below a configuration item whose name speaks of a key, password,
-    /// secret or token, the private keys in the files of `client_cert_path`, and what stands before the `@` in any URL; also where they stand in a text that is JSON itself, as
-    /// the elements of `connection_settings` may be. The proxies of the environment are learnt too.
+    /// secret or token, the private keys in the files of `client_cert_path`, and what stands before the `@` in any URL;
+    /// also where they stand in a text that is JSON itself, as the elements of `connection_settings` may be. The proxies
+    /// of the environment are learnt too.
     #[must_use]
     pub fn of_config(config: &Value) -> Self {
         let mut scrubber = Self::default();
@@ -153,7 +154,8 @@ impl Scrubber {
             match line.strip_prefix("-----BEGIN ") {
                 Some(kind) => is_key = kind.contains("PRIVATE KEY"),
                 // A line is base64 itself.
-                None if is_key && !line.starts_with('-') && line.len() > SHORTEST => self.add(line),
+                None if line.starts_with("-----END ") => is_key = false,
+                None if is_key && line.len() > SHORTEST => self.add(line),
                 None => {}
             }
         }

@@ -76,10 +76,10 @@ impl Failure {
         Self::new(line.into(), Cause::Broken(format!("reading the answer: {}", error.root_cause())))
     }
 
-    /// Adds what can be done about it.
+    /// Adds what can be done about it, unless more is known already.
     #[must_use]
     pub fn with_help(self, help: impl Into<String>) -> Self {
-        Self { help: help.into().into(), ..self }
+        if self.help.is_empty() { Self { help: help.into().into(), ..self } } else { self }
     }
 
     /// False if the server cannot have seen the request.

@@ -4,6 +4,7 @@
 
 mod again;
 mod answer;
+mod explain;
 mod failure;
 mod form;
 mod network;
@@ -26,6 +27,7 @@ pub use failure::{Cause, Failure, is_refusal, words};
 use failure::{chain, unreachable};
 pub use form::FormFile;
 pub use network::{Network, Told};
+use proxy::Way;
 pub use trust::ServerCertificate;
 use trust::Trust;
 
@@ -50,6 +52,7 @@ pub struct Client {
     agent: blocking::Client,
     base: Url,
     trust: Trust,
+    way: Option<Way>,
     network: Network,
     told: Box<dyn Told>,
 }
@@ -58,7 +61,7 @@ impl Client {
     /// Makes ready; nothing is sent yet. `told` learns of each request.
     ///
     /// # Errors
-    /// A certificate file that cannot be read, a proxy that is no URL, a key that no header can carry.
+    /// A certificate file that cannot be read, a proxy that is no URL or of no known kind, a key that no header can carry.
     pub fn new(origin: &Origin<'_>, network: &Network, told: Box<dyn Told>) -> Result<Self> {
         let builder = blocking::Client::builder()
             .user_agent(&origin.user_agent)
@@ -67,9 +70,10 @@ impl Client {
             .connect_timeout(network.connect_timeout)
             .timeout(network.read_timeout);
         let (builder, trust) = trust::trusting(builder, origin, network)?;
-        let builder = proxy::routed(builder, origin, &network.proxies)?;
+        let way = network.proxies.way(origin)?;
+        let builder = proxy::routed(builder, way.as_ref())?;
         let agent = builder.build().map_err(|error| anyhow::anyhow!("preparing the connection: {}", chain(&error)))?;
-        Ok(Self { agent, base: origin.url.clone(), trust, network: network.clone(), told })
+        Ok(Self { agent, base: origin.url.clone(), trust, way, network: network.clone(), told })
     }
 
     /// The run's clock.
@@ -82,7 +86,7 @@ impl Client {
     /// without its user and password; none if it is reached directly.
     #[must_use]
     pub fn through(&self) -> Option<String> {
-        self.network.proxies.of(&self.base)
+        self.way.as_ref().map(Way::told)
     }
 
     /// What the server showed at the last handshake, be it trusted or not; none over plain http.
@@ -191,7 +195,8 @@ impl Client {
             false => fail(self.failed(&error)),
         })?;
         let answer = Answer { line: line.clone(), network: self.network.clone(), response };
-        answer.good().map_err(fail)
+        let is_json = answer.header(CONTENT_TYPE.as_str()).to_ascii_lowercase().contains("json");
+        answer.good().map_err(|cause| explain::answered(fail(cause), self.way.as_ref(), is_json))
     }
 
     /// Why there is no answer.
@@ -205,11 +210,13 @@ impl Client {
         if self.base.scheme() == "http" && chain(error).contains("invalid HTTP version") {
             return Cause::Unreachable(trust::IS_TLS.to_owned());
         }
+        let of_proxy = self.way.as_ref().and_then(|way| explain::unconnected(error, way, &self.base, &self.network));
+        let why = of_proxy.unwrap_or_else(|| unreachable(error));
         if error.is_connect() || error.is_timeout() {
-            return Cause::Unreachable(clean(&unreachable(error)));
+            return Cause::Unreachable(clean(&why));
         }
         let hint = self.trust.hint().map_or_else(String::new, |hint| format!(": perhaps {hint}"));
-        Cause::Broken(clean(&(unreachable(error) + &hint)))
+        Cause::Broken(clean(&(why + &hint)))
     }
 }
 

@@ -1,6 +1,10 @@
-//! Through which proxy a server is reached.
+//! Through which proxy a server is reached. The connection's own choice comes first, then Cortex's, then the
+//! environment's; `NO_PROXY` holds for the last two. A client speaks to one server, so this is decided once.
 
-use anyhow::Result;
+use std::fmt;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Proxy;
 use reqwest::blocking::ClientBuilder;
 use serde_json::{Map, Value};
@@ -8,47 +12,204 @@ use url::Url;
 
 use super::Origin;
 use super::network::text;
+use crate::config::connections::OwnProxy;
 use crate::secret::Secret;
+
+/// What a proxy may be, for messages.
+const REMEDY: &str = "write it as http://host:port, or with https, socks5 or socks5h";
 
 /// The proxies that hold for every connection without a choice of its own.
 #[derive(Clone, Debug)]
 pub(super) struct Proxies {
-    of_cortex: Vec<(&'static str, Secret)>,
+    /// For `http` and for `https`.
+    general: Vec<(&'static str, Secret, Given)>,
+    /// Hosts that are reached straight, as `NO_PROXY` lists them.
+    straight: String,
+}
+
+/// Where a proxy was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Given {
+    Connection,
+    /// The item of Cortex's configuration.
+    Cortex(&'static str),
+    /// The variable.
+    Environment(&'static str),
+}
+
+impl Given {
+    /// Whose it is, in a word or two.
+    fn of(self) -> String {
+        match self {
+            Self::Connection => "of the connection".to_owned(),
+            Self::Cortex(_) => "of Cortex".to_owned(),
+            Self::Environment(name) => format!("of {name}"),
+        }
+    }
+}
+
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection => f.write_str("\"proxy\" of the connection"),
+            Self::Cortex(item) => write!(f, "configuration item \"{item}\""),
+            Self::Environment(name) => write!(f, "environment variable {name}"),
+        }
+    }
 }
 
 impl Proxies {
-    /// Those of Cortex, `config.proxy.http` and `config.proxy.https` (its `JobRunnerSrv.scala`); without them those of the
-    /// environment hold.
-    pub(super) fn new(config: &Map<String, Value>) -> Self {
-        let proxy = |scheme| {
-            let url = text(config.get("proxy").and_then(|proxy| proxy.get(scheme)))?;
-            Some((scheme, Secret::new(&url)))
+    /// Those of Cortex, `config.proxy.http` and `config.proxy.https`, which it makes of the items `proxy_http` and
+    /// `proxy_https` (its `JobRunnerSrv.scala`); without them those of the environment, whose variables may be written in
+    /// either case.
+    pub(super) fn new(config: &Map<String, Value>, environment: impl Fn(&str) -> Option<String>) -> Self {
+        let of_cortex = |scheme, item| {
+            let whole = config.get("proxy").and_then(|proxy| text(proxy.get(scheme)));
+            Some((scheme, Secret::new(&whole.or_else(|| text(config.get(item)))?), Given::Cortex(item)))
         };
-        Self { of_cortex: ["http", "https"].into_iter().filter_map(proxy).collect() }
+        let variable = |name: &str| {
+            let given = [name.to_ascii_lowercase(), name.to_owned()].into_iter().filter_map(|name| environment(&name));
+            given.into_iter().find(|text| !text.trim().is_empty())
+        };
+        let of_environment = |scheme, name| Some((scheme, Secret::new(&variable(name)?), Given::Environment(name)));
+        let general = [
+            of_cortex("http", "proxy_http"),
+            of_cortex("https", "proxy_https"),
+            of_environment("http", "HTTP_PROXY"),
+            of_environment("https", "HTTPS_PROXY"),
+            of_environment("http", "ALL_PROXY"),
+            of_environment("https", "ALL_PROXY"),
+        ];
+        Self { general: general.into_iter().flatten().collect(), straight: variable("NO_PROXY").unwrap_or_default() }
+    }
+
+    /// The way to a server.
+    ///
+    /// # Errors
+    /// A proxy that is no URL, or none of a kind that we can speak to; named by where it was given.
+    pub(super) fn way(&self, origin: &Origin<'_>) -> Result<Option<Way>> {
+        let server = origin.url;
+        match &origin.access.proxy {
+            Some(OwnProxy::Direct) => return Ok(None),
+            Some(OwnProxy::Through(url)) => return Way::new(url, Given::Connection, server).map(Some),
+            None => {}
+        }
+        let Some((_, url, given)) = self.general.iter().find(|(scheme, ..)| *scheme == server.scheme()) else {
+            return Ok(None);
+        };
+        if self.is_straight(server) { Ok(None) } else { Way::new(url, *given, server).map(Some) }
+    }
+
+    /// True if `NO_PROXY` names a server: by a suffix of its name, its address, or its network.
+    fn is_straight(&self, server: &Url) -> bool {
+        let port = server.port_or_known_default().unwrap_or_default().to_string();
+        // Others write `*.example.org` and `host:port` as well.
+        let host = |entry: &str| {
+            let entry = entry.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(entry);
+            match entry.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']')) {
+                Some((host, given)) => (given == port).then(|| host.trim_matches(['[', ']']).to_owned()),
+                None => Some(entry.trim_matches(['[', ']']).to_owned()),
+            }
+        };
+        let entries = self.straight.split([',', ' ', '\t']).filter(|entry| !entry.is_empty());
+        let entries: Vec<_> = entries.filter_map(host).collect();
+        if entries.iter().any(|entry| entry == "*") {
+            return true;
+        }
+        // Any proxy will do: the question is whether it would be gone around.
+        let matcher = Matcher::builder().all("http://proxy.invalid").no(entries.join(",")).build();
+        server.as_str().parse().is_ok_and(|server| matcher.intercept(&server).is_none())
     }
 }
 
-impl Proxies {
-    /// The proxy of Cortex for a server, without user and password.
-    pub(super) fn of(&self, server: &Url) -> Option<String> {
-        let (_, proxy) = self.of_cortex.iter().find(|(scheme, _)| *scheme == server.scheme())?;
-        let proxy = Url::parse(proxy.expose()).ok()?;
-        let port = proxy.port().map(|port| format!(":{port}")).unwrap_or_default();
-        Some(format!("{}://{}{port} (proxy of Cortex)", proxy.scheme(), proxy.host_str().unwrap_or_default()))
+/// The proxy on the way to a server.
+#[derive(Clone, Debug)]
+pub(super) struct Way {
+    /// Its URL, which may carry a user and a password.
+    url: Secret,
+    /// The same without them.
+    pub(super) shown: String,
+    given: Given,
+    /// Whether it is asked for a tunnel (`CONNECT`): it cannot speak in the server's stead then.
+    pub(super) is_tunnel: bool,
+}
+
+impl Way {
+    fn new(text: &Secret, given: Given, server: &Url) -> Result<Self> {
+        let text = text.expose();
+        let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let wrong = |problem: &str| anyhow!("{given} {problem}: {REMEDY}");
+        let mut url = Url::parse(&text).map_err(|problem| wrong(&format!("is no URL ({problem})")))?;
+        let scheme = url.scheme().to_owned();
+        ensure!(
+            ["http", "https", "socks5", "socks5h"].contains(&scheme.as_str()),
+            wrong(&format!("has the scheme {scheme}"))
+        );
+        ensure!(url.host_str().is_some_and(|host| !host.is_empty()), wrong("names no host"));
+        ensure!(
+            ["", "/"].contains(&url.path()) && url.query().is_none() && url.fragment().is_none(),
+            "{given} goes on behind the host: {REMEDY}, and a /, ? or # in a password as %2F, %3F or %23"
+        );
+        let full = Secret::new(url.as_str());
+        // What the client cannot use it would silently leave out, and go straight.
+        let matcher = Matcher::builder().all(full.expose()).build();
+        let is_used = server.as_str().parse().is_ok_and(|server| matcher.intercept(&server).is_some());
+        ensure!(is_used, wrong("cannot be used"));
+        url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| wrong("names no host"))?;
+        let shown = url.as_str().trim_end_matches('/').to_owned();
+        let is_tunnel = server.scheme() == "https" || scheme.starts_with("socks");
+        Ok(Self { url: full, shown, given, is_tunnel })
+    }
+
+    /// The proxy and whose it is, for messages.
+    pub(super) fn name(&self) -> String {
+        format!("the proxy {} ({})", self.shown, self.given.of())
+    }
+
+    /// The same on its own: `http://proxy:3128 (proxy of Cortex)`.
+    pub(super) fn told(&self) -> String {
+        format!("{} (proxy {})", self.shown, self.given.of())
+    }
+
+    /// Where it was given, for messages.
+    pub(super) fn place(&self) -> String {
+        self.given.to_string()
+    }
+
+    /// What lets a server be reached without it.
+    pub(super) fn bypass(&self) -> &'static str {
+        match self.given {
+            Given::Connection => "give the connection another \"proxy\"",
+            Given::Cortex(_) | Given::Environment(_) => "name the server's host in NO_PROXY to go around it",
+        }
+    }
+
+    /// The URL with user and password.
+    pub(super) fn url(&self) -> Option<Url> {
+        Url::parse(self.url.expose()).ok()
+    }
+
+    /// What is sent to the proxy as `Proxy-Authorization`, if it has a user.
+    pub(super) fn authorization(&self) -> Option<Secret> {
+        let matcher = Matcher::builder().all(self.url.expose()).build();
+        let to_anywhere = "http://host.invalid/".parse().ok()?;
+        let intercept = matcher.intercept(&to_anywhere)?;
+        intercept.basic_auth()?.to_str().ok().map(Secret::new)
+    }
+
+    /// True if we tell it who we are.
+    pub(super) fn has_user(&self) -> bool {
+        self.url().is_some_and(|url| !url.username().is_empty() || url.password().is_some())
     }
 }
 
-/// Has the client go the way that holds for its server.
+/// Has the client go this way and no other.
 ///
 /// # Errors
-/// A proxy that is no URL.
-pub(super) fn routed(mut builder: ClientBuilder, _origin: &Origin<'_>, proxies: &Proxies) -> Result<ClientBuilder> {
-    for (scheme, url) in &proxies.of_cortex {
-        let url = url.expose();
-        let proxy = if *scheme == "http" { Proxy::http(url) } else { Proxy::https(url) };
-        builder = builder.proxy(
-            proxy.map_err(|_| anyhow::anyhow!("the proxy for {scheme} is no URL: write it as http://host:port"))?,
-        );
-    }
-    Ok(builder)
+/// A proxy that the client refuses.
+pub(super) fn routed(builder: ClientBuilder, way: Option<&Way>) -> Result<ClientBuilder> {
+    let builder = builder.no_proxy();
+    let Some(way) = way else { return Ok(builder) };
+    let proxy = Proxy::all(way.url.expose()).ok().with_context(|| format!("{} is no URL: {REMEDY}", way.given))?;
+    Ok(builder.proxy(proxy))
 }

@@ -9,6 +9,9 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
+pub(crate) use crate::canaries::search;
+use crate::canaries::{ENVIRONMENT, search_feeds, search_files};
+
 /// One of the two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Program {
@@ -23,24 +26,34 @@ impl Program {
             Self::Import => env!("CARGO_BIN_EXE_misp-import"),
         };
         let mut command = Command::new(path);
-        command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env_clear().envs(ENVIRONMENT).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
     /// Runs with a job on the standard input and gives the judged report.
     pub(crate) fn report(self, job: &Value) -> Value {
-        let output = self.streams(job.to_string().as_bytes());
+        self.report_in(&[], job)
+    }
+
+    /// The same with some variables of the environment changed.
+    pub(crate) fn report_in(self, environment: &[(&str, &str)], job: &Value) -> Value {
+        let output = self.streams_in(environment, job.to_string().as_bytes());
         let report = judged(self, &output.stdout);
         assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-        search_for_secrets(job, &output);
+        search(job, &String::from_utf8_lossy(&output.stdout));
+        search_feeds(job);
         report
     }
 
     /// Runs with any bytes on the standard input; gives what was printed.
     pub(crate) fn streams(self, input: &[u8]) -> Output {
+        self.streams_in(&[], input)
+    }
+
+    fn streams_in(self, environment: &[(&str, &str)], input: &[u8]) -> Output {
         // A folder that holds no job, so that a job folder of the machine is never taken.
         let empty = tempfile::tempdir().unwrap();
-        let mut child = self.command().arg(empty.path()).spawn().unwrap();
+        let mut child = self.command().envs(environment.iter().copied()).arg(empty.path()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         // A program that stops reading early closes the pipe, which is its right.
         drop(stdin.write_all(input));
@@ -61,7 +74,8 @@ impl Program {
         let left: Vec<_> = fs::read_dir(&output).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["output.json"]);
         let report = fs::read(output.join("output.json")).unwrap();
-        search(job, &String::from_utf8_lossy(&report));
+        search_files(job, folder);
+        search_feeds(job);
         judged(self, &report)
     }
 }
@@ -154,18 +168,5 @@ fn judge_count(count: &Value) {
     for (verdict, reasons) in [("skipped", "skipped_by"), ("failed", "failed_by")] {
         let reasons = count[reasons].as_object().unwrap().values().map(|number| number.as_u64().unwrap());
         assert_eq!(number(verdict), reasons.sum::<u64>(), "{count:#}");
-    }
-}
-
-fn search_for_secrets(job: &Value, output: &Output) {
-    search(job, &String::from_utf8_lossy(&output.stdout));
-    search(job, &String::from_utf8_lossy(&output.stderr));
-}
-
-/// Breaks if a key of the job stands in a text.
-pub(crate) fn search(job: &Value, text: &str) {
-    let keys = job["config"]["key"].as_array().into_iter().flatten().chain([&job["config"]["thehive_key"]]);
-    for key in keys.filter_map(Value::as_str).filter(|key| key.len() > 3) {
-        assert!(!text.to_lowercase().contains(&key.to_lowercase()), "a key stands in {text}");
     }
 }
