@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 use serde_json::Value;
 
+use crate::canaries::search_files;
 use crate::program::{Program, judged, search};
 
 #[test]
@@ -43,7 +44,9 @@ fn run(program: Program, case: &Path) -> Result<(), String> {
     let output = program.streams(job.as_bytes());
     let text = String::from_utf8(output.stdout).unwrap();
     let report = judged(program, text.as_bytes());
-    search(&serde_json::from_str(&job).unwrap_or_default(), &text);
+    let read = serde_json::from_str(&job).unwrap_or_default();
+    search(&read, &text);
+    search_files(&read, &feed);
     let told = settled(&format!("{report:#}\n"), &[(&feed, "@FEED@"), (&partners, "@PARTNERS@")]);
     compare(&case.join("report.json"), &told)?;
     let after = files(&feed);

@@ -10,6 +10,7 @@ use cortex_misp::worker;
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
+use crate::canaries::search_feeds;
 use crate::misp::{self, Fake, key};
 use crate::program::{Program, full, judged, search};
 use crate::thehive;
@@ -104,6 +105,7 @@ impl Desk {
         self.thehive.forget_requests();
         let report = worker::report_at_once::<Export>(job.clone()).to_string();
         search(&job, &report);
+        search_feeds(&job);
         judged(Program::Export, report.as_bytes())
     }
 
