@@ -16,6 +16,9 @@ const LARGEST_HEAD: usize = 16 << 10;
 /// How much of a proxy's own words is repeated, in characters.
 const WORDS: usize = 200;
 
+/// What the HTTP client says of a connection to the proxy itself that did not come about.
+pub(super) const PROXY_ITSELF: &str = "failed to create underlying connection";
+
 /// A proxy's refusal of a tunnel.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Refusal {

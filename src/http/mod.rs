@@ -203,7 +203,8 @@ impl Client {
     fn failed(&self, error: &reqwest::Error) -> Cause {
         let clean = |why: &str| self.network.scrubber.clean(why);
         // A server may refuse our certificate only after it was sent a request, which it then has not read.
-        if let Some(why) = self.trust.explained(error) {
+        let is_of_proxy = self.way.is_some() && chain(error).contains(explain::PROXY_ITSELF);
+        if let Some(why) = self.trust.explained(error).filter(|_| !is_of_proxy) {
             return Cause::Unreachable(clean(&why));
         }
         // A server that speaks TLS ends what it cannot read with an alert, which is no HTTP.

@@ -335,20 +335,6 @@ fn a_refusal_of_another_shape_is_told_of_each_ioc() {
 }
 
 #[test]
-fn an_option_that_this_version_cannot_keep_stops_the_run() {
-    for name in ["include_thehive_organisations", "exclude_thehive_organisations", "connection_settings"] {
-        for value in [json!(["cert"]), json!("cert"), json!({"a": 1})] {
-            let mut desk = Desk::new(World::four(), &json!({}));
-            desk.ioc("domain", "a.example", &json!({}));
-            desk.set(&json!({name: value}));
-            let report = desk.run();
-            assert!(failure(&report).contains(&format!("\"{name}\" is set")), "{report:#}");
-            assert!(desk.misp.requests().is_empty() && desk.thehive.requests().is_empty());
-        }
-    }
-}
-
-#[test]
 fn a_click_on_one_observable_extends_the_event_of_the_cases_alert() {
     const ORIGIN: &str = "5f0e5b5c-1111-4000-8000-000000000001";
     for (world, alerts, extends) in [(World::four(), 1, ORIGIN), (World::five(), 1, ORIGIN), (World::five(), 2, "")] {

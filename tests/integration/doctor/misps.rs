@@ -245,10 +245,12 @@ fn a_name_that_is_not_known_is_a_failure_of_its_own() {
 fn a_proxy_is_named_without_its_password_and_looked_up_in_the_servers_place() {
     let proxy = Fake::start(World::new());
     let url = proxy.url().replace("http://", "http://user:canary-password@");
-    let config =
-        json!({"name": ["corp"], "url": ["http://misp.invalid"], "key": [key("partner")], "proxy": {"http": url}});
+    let own = json!([{"name": "corp", "proxy": url}]);
+    let config = json!({
+        "name": ["corp"], "url": ["http://misp.invalid"], "key": [key("partner")], "connection_settings": own,
+    });
     let told = told(Program::Import, &config, false);
-    assert_eq!(told.line("corp", "proxy"), format!("ok: {} (proxy of Cortex)", proxy.url()));
+    assert_eq!(told.line("corp", "proxy"), format!("ok: {} (proxy of the connection)", proxy.url()));
     assert_eq!(told.line("corp", "name"), "ok: 127.0.0.1 is an address");
     assert_eq!(told.line("corp", "version"), "ok: MISP 2.5.1");
     assert!(!told.text.contains("canary-password"));
