@@ -60,7 +60,8 @@ pub(super) fn unconnected(error: &reqwest::Error, way: &Way, server: &Url, netwo
         ("unexpected end of file", "ended the connection without a word"),
         ("SOCKS error: failed to create underlying", "cannot be reached"),
         ("dns error", "cannot be reached: its host name is not known here"),
-        ("onnection refused", "cannot be reached: connection refused"),
+        ("Connection refused", "cannot be reached: connection refused"),
+        ("connection refused", "cannot be reached: connection refused"),
         ("parsing server response", "does not answer as a SOCKS proxy does"),
     ];
     let told = told.iter().find(|(sign, _)| why.contains(sign));
