@@ -88,7 +88,10 @@ impl State {
     /// Reads the line of a description; none if there is none that says all this of the event.
     #[must_use]
     pub fn find(description: &str, event: &Uuid) -> Option<Self> {
-        lines(description).filter(|line| is_state(line)).find_map(Self::parse).filter(|state| state.event == *event)
+        lines(description)
+            .filter(|line| is_state(line))
+            .find_map(|line| Self::parse(&plain(line)))
+            .filter(|state| state.event == *event)
     }
 
     fn parse(line: &str) -> Option<Self> {
@@ -156,7 +159,13 @@ fn lines(description: &str) -> impl Iterator<Item = &str> {
 }
 
 fn is_state(line: &str) -> bool {
-    line.trim_start().starts_with(MARK)
+    plain(line).starts_with(MARK)
+}
+
+/// A line without what an editor of Markdown may put around or into it: a quote, a list, emphasis, escapes.
+fn plain(line: &str) -> String {
+    let line = line.replace('\\', "");
+    line.trim_matches(|c: char| c.is_whitespace() || ">*+-`".contains(c)).to_owned()
 }
 
 /// `[cortex-misp] event=<uuid> timestamp=<t> publish_timestamp=<p> complete=yes|no fields=title:<h>,…`.
@@ -205,6 +214,21 @@ mod tests {
         assert_eq!(state(true).put(&moved), format!("Seen by us.\n{}\nMore notes.", state(true)));
         let twice = format!("{}\n{}", state(false), state(false));
         assert_eq!(state(true).put(&twice), state(true).to_string());
+    }
+
+    /// As the rich editors of Markdown write it back.
+    #[test]
+    fn a_line_that_an_editor_dressed_up_is_still_the_line() {
+        let line = state(false).to_string();
+        let escaped = line.replace('[', r"\[").replace(']', r"\]").replace('_', r"\_").replace('-', r"\-");
+        for dressed in
+            [escaped.clone(), format!("> {line}"), format!("- {escaped}  "), format!("`{line}`"), format!("**{line}**")]
+        {
+            let description = format!("Notes.\n\n{dressed}");
+            assert_eq!(State::find(&description, &Uuid::from_u128(7)), Some(state(false)), "{dressed}");
+            assert_eq!(state(true).put(&description), format!("Notes.\n\n{}", state(true)));
+            assert_eq!(without(&description), "Notes.");
+        }
     }
 
     #[test]
