@@ -1,6 +1,8 @@
 //! One event: read chunk by chunk, its attributes mapped, and each chunk put into the alert of every organisation that is
 //! to have it. Without TheHive the alert is only shown.
 
+use std::sync::atomic::Ordering;
+
 use anyhow::{Result, bail};
 use uuid::Uuid;
 
@@ -36,6 +38,13 @@ pub(super) struct Task {
     pub(super) event: Box<Event>,
     pub(super) uuid: Uuid,
     pub(super) alerts: Vec<(usize, Option<Alert>)>,
+}
+
+impl Task {
+    /// True if no organisation has an alert of the event.
+    fn is_new(&self) -> bool {
+        self.alerts.iter().all(|(_, alert)| alert.is_none())
+    }
 }
 
 /// An event while it is read.
@@ -289,6 +298,9 @@ impl Reading<'_> {
             part.fail(format!("event {}: {reason}", self.task.uuid));
         }
         part.record(Item::Events, &verdict, 1);
+        if matches!(verdict, Verdict::Skipped(_)) && self.task.is_new() {
+            self.sync.given_back.fetch_add(1, Ordering::Relaxed);
+        }
         let removed = ends.iter().map(|end| end.removed).sum();
         if removed > 0 {
             part.fetched(Item::Removals, removed);

@@ -24,6 +24,8 @@ mod tally;
 mod told;
 mod turns;
 
+use std::sync::atomic::AtomicU64;
+
 use anyhow::{Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -279,6 +281,7 @@ impl<'a> All<'a> {
             most_new: self.most_new(&config.settings),
             names,
             turns: Turns::default(),
+            given_back: AtomicU64::default(),
         })
     }
 

@@ -5,9 +5,9 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Result, anyhow, bail};
@@ -30,6 +30,8 @@ use crate::thehive::wire::Alert;
 
 /// Events compared at once.
 const PAGE: usize = 500;
+/// New events kept beyond those that a run creates, to take the places of such as are left out when they are read.
+const SPARE: usize = 500;
 const NO_TIME: &str = "the deadline is near (\"deadline_minutes\"): the rest comes with the next run";
 
 const DEFECT: &str = "a defect of this program stopped the work on it: please report it";
@@ -50,6 +52,8 @@ pub(super) struct Sync<'a> {
     /// The names in the filters, as the server knows them.
     pub(super) names: Resolved,
     pub(super) turns: Turns,
+    /// New events that did not become alerts, since a filter keeps them out that can be checked only when they are read.
+    pub(super) given_back: AtomicU64,
 }
 
 /// An event of the list, with the alerts that it has.
@@ -266,7 +270,7 @@ impl Sync<'_> {
         }
         let rank = task.event.id.parse().ok().or(task.event.timestamp).unwrap_or(0);
         listing.new.push(Reverse(New { rank, task }));
-        if listing.new.len() > most
+        if listing.new.len() > most.saturating_add(SPARE)
             && let Some(Reverse(New { task, .. })) = listing.new.pop()
         {
             self.conclude(task.place, &task.event, &task.uuid, &Verdict::Skipped(rule.to_owned()));
@@ -274,20 +278,34 @@ impl Sync<'_> {
         Ok(())
     }
 
-    /// The new events, newest first.
+    /// The new events, newest first. One that is left out only once it was read, since a feed does not say how large it is,
+    /// gives its place to the next.
     pub(super) fn import_new(&self, listing: &mut Listing<'_>) {
+        let (most, rule) = self.most_new;
         let mut new = std::mem::take(&mut listing.new).into_vec();
         new.sort_unstable();
-        for Reverse(New { task, .. }) in new {
-            // The workers take what comes until the end; without time they say so.
-            drop(self.send(listing, task));
+        let mut new = new.into_iter().map(|Reverse(New { task, .. })| task);
+        let mut places = most;
+        while places > 0 {
+            let mut sent = 0;
+            for task in new.by_ref().take(usize::try_from(places).unwrap_or(usize::MAX)) {
+                // The workers take what comes until the end; without time they say so.
+                sent += u64::from(self.send(listing, task).is_ok());
+            }
+            if sent < places {
+                break;
+            }
+            self.turns.wait_until(listing.sent);
+            places = self.given_back.swap(0, Ordering::Relaxed);
         }
+        new.for_each(|task| self.conclude(task.place, &task.event, &task.uuid, &Verdict::Skipped(rule.to_owned())));
     }
 
     fn send(&self, listing: &mut Listing<'_>, task: Task) -> Result<()> {
         let task = Task { turn: listing.sent, ..task };
+        listing.tasks.send(task).map_err(|_| anyhow!("the import stopped"))?;
         listing.sent += 1;
-        listing.tasks.send(task).map_err(|_| anyhow!("the import stopped"))
+        Ok(())
     }
 
     /// True if an event is still as it was listed.

@@ -30,6 +30,11 @@ impl Turns {
         Turn { turns: self, number }
     }
 
+    /// Waits until all turns before this number are over.
+    pub(super) fn wait_until(&self, number: u64) {
+        drop(self.changed.wait_while(self.state(), |state| state.next < number));
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -38,8 +43,7 @@ impl Turns {
 impl Turn<'_> {
     /// Waits until all turns before it are over.
     pub(super) fn wait(&self) {
-        let is_early = |state: &mut State| state.next < self.number;
-        drop(self.turns.changed.wait_while(self.turns.state(), is_early));
+        self.turns.wait_until(self.number);
     }
 }
 

@@ -104,6 +104,24 @@ fn the_size_of_an_event_of_a_feed_counts_for_new_alerts_only() {
     }
 }
 
+/// A feed's list says nothing of the size.
+#[test]
+fn an_event_that_turns_out_too_large_takes_no_place_of_another() {
+    for feed in Feed::both(&json!({"max_attributes": 1, "max_new_alerts": 1})) {
+        let desk = &feed.desk;
+        feed.write(&[
+            (2, 20, &["two.example"]),
+            (3, 40, &["three.example", "more.example"]),
+            (1, 10, &["one.example"]),
+        ]);
+        let report = desk.import();
+        let skipped = json!({"more than 1 attributes": 1, "max_new_alerts": 1});
+        assert_eq!(full(&report)["ledger"]["events"]["skipped_by"], skipped, "{report:#}");
+        assert_eq!(desk.alert(&uuid(2))["title"], "Event 2 at 20");
+        assert_eq!(desk.thehive.world().alerts.len(), 1);
+    }
+}
+
 #[test]
 fn a_file_that_cannot_be_read_leaves_its_alert_alone() {
     for feed in Feed::both(&json!({})) {
