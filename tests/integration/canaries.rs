@@ -4,10 +4,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 
 /// The environment of every program: proxies with a password, which nothing goes through.
 pub(crate) const ENVIRONMENT: [(&str, &str); 4] = [
@@ -17,6 +19,23 @@ pub(crate) const ENVIRONMENT: [(&str, &str); 4] = [
     ("NO_PROXY", "*"),
 ];
 const PASSWORD: &str = "canary-Proxy/Word";
+
+/// The job with a private key that is nobody else's, if it names none: a file that every program reads, and whose lines it
+/// must not repeat.
+pub(crate) fn planted(job: &Value) -> Value {
+    static CLIENT: LazyLock<NamedTempFile> = LazyLock::new(|| {
+        let file = NamedTempFile::new().unwrap();
+        let text =
+            ["server.pem", "server.key"].map(|name| fs::read_to_string(Path::new("fixtures/tls").join(name)).unwrap());
+        fs::write(file.path(), text.concat()).unwrap();
+        file
+    });
+    let mut job = job.clone();
+    if let Some(config) = job["config"].as_object_mut() {
+        config.entry("client_cert_path").or_insert_with(|| json!([CLIENT.path()]));
+    }
+    job
+}
 
 /// Breaks if a secret of the job stands in a text.
 pub(crate) fn search(job: &Value, text: &str) {

@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 
 pub(crate) use crate::canaries::search;
-use crate::canaries::{ENVIRONMENT, search_feeds, search_files};
+use crate::canaries::{ENVIRONMENT, planted, search_feeds, search_files};
 
 /// One of the two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,7 @@ impl Program {
 
     /// The same with some variables of the environment changed.
     pub(crate) fn report_in(self, environment: &[(&str, &str)], job: &Value) -> Value {
+        let job = &planted(job);
         let output = self.streams_in(environment, job.to_string().as_bytes());
         let report = judged(self, &output.stdout);
         assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -65,6 +66,7 @@ impl Program {
 
     /// Runs with a job folder and gives the judged report; nothing may be printed.
     pub(crate) fn folder(self, job: &Value, folder: &Path) -> Value {
+        let job = &planted(job);
         let [input, output] = ["input", "output"].map(|name| folder.join(name));
         fs::create_dir_all(&input).unwrap();
         fs::create_dir_all(&output).unwrap();

@@ -63,7 +63,7 @@ fn a_server_that_demands_a_certificate_is_told() {
     let clients = Authority::new("Client CA");
     let said = VERSIONS.map(|version| {
         let (all, authority) = asking(version, clients.roots());
-        let misp = all.refused(&all.job(json!({"cacerts": authority.pem()})));
+        let misp = all.refused(&all.job(json!({"cacerts": authority.pem(), "client_cert_path": null})));
         (misp, all.refused(&all.to_thehive(json!({"cacerts": authority.pem()}))))
     });
     assert_eq!(said[0], said[1]);
