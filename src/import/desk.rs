@@ -15,7 +15,7 @@ pub(super) struct Desk {
     pub(super) hive: TheHive,
     /// Its name in the configuration; none for the user's own.
     named: Option<String>,
-    /// Its name.
+    /// Its name, as TheHive gives it: the configuration may have its `_id`.
     organisation: String,
     pub(super) is_five: bool,
     pub(super) scale: Scale,
@@ -45,11 +45,11 @@ impl Desk {
         let is_five = hive.is_five().with_context(asking)?;
         let scale = hive.scale().with_context(asking)?;
         let login = hive.login().with_context(asking)?.to_owned();
-        let own = hive.organisation().with_context(asking)?;
+        let own = Some(hive.organisation().with_context(asking)?).filter(|name| !name.is_empty());
         let types = hive.observable_types().with_context(asking)?.clone();
         Ok(Self {
             named: organisation.map(ToOwned::to_owned),
-            organisation: organisation.unwrap_or(own).to_owned(),
+            organisation: own.or(organisation).unwrap_or_default().to_owned(),
             hive,
             is_five,
             scale,

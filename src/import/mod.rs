@@ -227,22 +227,22 @@ fn desks(config: &Config, network: &Network, run: &Run) -> Result<Vec<Desk>> {
     if thehive_organisations.is_empty() {
         return Ok(vec![Desk::open(&url, key, None, network, run)?]);
     }
-    let mut names: Vec<&String> = Vec::new();
-    thehive_organisations.iter().for_each(|name| {
-        if !names.contains(&name) {
-            names.push(name)
+    let mut desks: Vec<Desk> = Vec::new();
+    let mut refused: Vec<anyhow::Error> = Vec::new();
+    for name in thehive_organisations {
+        match Desk::open(&url, key, Some(name), network, run) {
+            // One may be named twice, by its name and by its `_id`.
+            Ok(desk) if desks.iter().any(|known| known.organisation() == desk.organisation()) => {}
+            Ok(desk) => desks.push(desk),
+            Err(error) => refused.push(error),
         }
-    });
-    let opened = names.into_iter().map(|name| Desk::open(&url, key, Some(name), network, run));
-    let (desks, refused): (Vec<_>, Vec<_>) = opened.partition(Result::is_ok);
-    let mut refused = refused.into_iter().filter_map(Result::err);
-    if desks.is_empty()
-        && let Some(error) = refused.next()
-    {
-        return Err(error);
     }
-    refused.for_each(|error| run.warn(format!("no alerts are written there: {}", worker::line(&error))));
-    desks.into_iter().collect()
+    if desks.is_empty() && !refused.is_empty() {
+        return Err(refused.swap_remove(0));
+    }
+    let unwritten = |error| run.warn(format!("no alerts are written there: {}", worker::line(&error)));
+    refused.into_iter().for_each(unwritten);
+    Ok(desks)
 }
 
 type Configured = own::Configured<Config>;

@@ -87,3 +87,17 @@ fn an_organisation_that_the_user_is_not_in_is_told_and_the_other_gets_its_alerts
         assert!(failure(&desk.import()).contains("organisation \"elsewhere\""));
     }
 }
+
+/// TheHive takes an organisation's `_id` for its name; what the lists say holds for it all the same.
+#[test]
+fn an_organisation_by_its_id_is_the_one_of_that_name() {
+    for desk in Desk::small(1) {
+        let desk = desk.with(json!({"thehive_organisations": ["~of-soc", "cert", "~of-cert"]}));
+        let desk = desk.with(json!({"exclude_thehive_organisations": ["SOC"]}));
+        let report = desk.import();
+        assert_eq!(counts(full(&report), "events"), of([("fetched", 1), ("created", 1)]));
+        assert_eq!(holders(&desk, "#1 Event 1"), ["cert"]);
+        assert!(full(&report)["connections"][0]["warnings"][0].as_str().unwrap().contains("\"soc\""), "{report:#}");
+        desk.rests();
+    }
+}

@@ -168,7 +168,8 @@ fn who(world: &World, call: &Call) -> Result<Who, Refused> {
     let home = user.organisations.first().ok_or_else(refused)?;
     let organisation = match call.header("x-organisation") {
         None => Some(home),
-        Some(wanted) => user.organisations.iter().find(|organisation| *organisation == wanted),
+        // By name, or by `_id`, which is made of it here.
+        Some(wanted) => user.organisations.iter().find(|one| *one == wanted || format!("~of-{one}") == wanted),
     };
     let organisation = organisation.ok_or_else(refused)?.clone();
     let permissions = if world.barred.contains(&organisation) { Vec::new() } else { user.permissions.clone() };
