@@ -38,7 +38,7 @@ pub struct Connections {
     pub cert_check: bool,
     /// What holds for one connection alone: a JSON object for each, with its `name` and options of this table, such as `{"name": "partner", "max_age_days": 7, "proxy": "http://proxy:3128"}`. Also `purpose`, `cert_check` and `proxy` (a URL, or `direct`).
     #[serde(default)]
-    pub connection_settings: Vec<own::Settings>,
+    pub connection_settings: Vec<Option<own::Settings>>,
     /// Which TheHive organisations may use the connections.
     #[serde(flatten)]
     pub organisations: Organisations,

@@ -105,14 +105,16 @@ pub(super) struct Own {
 ///
 /// # Errors
 /// The first wrong element: its position, its connection, the option, and what is accepted.
-pub(super) fn of_each(settings: &[Settings], names: &[Option<String>]) -> Result<Vec<Own>> {
+pub(super) fn of_each(settings: &[Option<Settings>], names: &[Option<String>]) -> Result<Vec<Own>> {
     let mut each: Vec<Option<Own>> = names.iter().map(|_| None).collect();
     if settings.is_empty() {
         return Ok(each.into_iter().map(Option::unwrap_or_default).collect());
     }
     let options = options();
     let own_items = items::of::<OfConnection>();
-    for (index, Settings(element)) in settings.iter().enumerate() {
+    // An empty element keeps its place, so that messages count as the form does.
+    let set = settings.iter().enumerate().filter_map(|(index, settings)| Some((index, settings.as_ref()?)));
+    for (index, Settings(element)) in set {
         let position = format!("configuration item \"connection_settings\" (element {})", index + 1);
         let (of_connection, rest): (Map<_, _>, Map<_, _>) = element
             .iter()
