@@ -180,7 +180,8 @@ impl Connections {
     /// configuration.
     ///
     /// # Errors
-    /// What [`Connections::checked`] finds; that no connection may do this work; that there is none of that name.
+    /// What [`Connections::checked`] finds; that no connection may do this work, or not the one of that name; that there is
+    /// none of that name.
     pub fn chosen(
         &self,
         may: impl Fn(Purpose) -> bool,
@@ -188,11 +189,20 @@ impl Connections {
         name: Option<&str>,
     ) -> Result<(Vec<Connection>, Vec<String>)> {
         let (connections, warnings) = self.checked()?;
-        let allowed: Vec<_> = connections.into_iter().filter(|connection| may(connection.purpose)).collect();
+        let (allowed, others): (Vec<_>, Vec<_>) =
+            connections.into_iter().partition(|connection| may(connection.purpose));
         ensure!(
             !allowed.is_empty(),
             "no connection may {work}: set its \"purpose\" to ImportAndExport, or declare one that may"
         );
+        if let Some(other) = others.iter().find(|other| Some(other.name.as_str()) == name) {
+            bail!(
+                "connection \"{}\" may not {work}: its \"purpose\" is {:?} (one of several connections that has none of its \
+                 own is ImportOnly): set it to ImportAndExport",
+                other.name,
+                other.purpose
+            );
+        }
         Ok((narrowed(allowed, name)?, warnings))
     }
 

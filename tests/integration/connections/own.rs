@@ -88,6 +88,8 @@ fn a_wrong_setting_stops_everything_before_anything_is_sent() {
         ),
         (json!([{"name": "two", "instance": "x"}]), "\"instance\" holds for all connections"),
         (json!([{"name": "two", "key": "canary-key-0123456789"}]), "\"key\" holds for all connections"),
+        // An empty element counts: who looks for the wrong one counts as the form does.
+        (json!([null, "", {"name": "three"}]), "\"connection_settings\" (element 3), connection \"three\""),
         (
             json!(["{\"name\": \"two\", \"proxy\": \"http://u:canary-key-0123456789@p\""]),
             "is a text: a JSON object, such as",
@@ -98,4 +100,20 @@ fn a_wrong_setting_stops_everything_before_anything_is_sent() {
         assert!(!report.to_string().contains("canary-key"));
     }
     assert!(desk.misp.requests().is_empty() && second.requests().is_empty() && desk.thehive.requests().is_empty());
+}
+
+/// One of several connections is for import only unless it says otherwise: that is what is wrong then, not its name.
+#[test]
+fn a_connection_that_may_not_do_the_work_is_not_said_to_be_missing() {
+    let desk = Desk::new(World::four(), &json!({}));
+    let second = Fake::start(misp::World::new());
+    let mut job = two(&desk, &second, json!(null));
+    job["config"]["purpose"] = json!(["ExportOnly", null]);
+    job["parameters"]["connection"] = json!("two");
+    let message = failure(&Program::Export.report(&job)).to_owned();
+    let expected = "connection \"two\" may not export: its \"purpose\" is ImportOnly";
+    assert!(message.contains(expected), "{message}");
+    job["parameters"]["connection"] = json!("three");
+    let message = failure(&Program::Export.report(&job)).to_owned();
+    assert!(message.contains("there is no connection of the name that the job asks for"), "{message}");
 }
