@@ -137,12 +137,17 @@ impl Worker for Import {
         let network = Network::new(&config.limits, &job.config, job.folder.as_deref(), clock, run);
         let is_click = matches!(command.asked, Asked::Value(_));
         let writes = !is_click || importing.iter().any(|one| one.config.settings.click_imports);
-        let desks = if writes { desks(config, &network, run)? } else { Vec::new() };
+        let opened = if writes { desks(config, &network, run) } else { Ok(Vec::new()) };
+        let (desks, no_desk) = match opened {
+            // A click is a question first: it is answered, whatever becomes of what it finds.
+            Err(error) if is_click => (Vec::new(), Some(worker::line(&error))),
+            opened => (opened?, None),
+        };
         let dry_run = config.settings.dry_run || parameters.dry_run;
         run.draft().full.dry_run = if is_click { dry_run && !desks.is_empty() } else { dry_run || desks.is_empty() };
         run.draft().full.is_report_only = !is_click && desks.is_empty();
         run.draft().most_artifacts = show::most_artifacts(config.max_artifacts);
-        let all = All { job, network: &network, ids: &ids, desks: &desks, dry_run, command: &command };
+        let all = All { job, network: &network, ids: &ids, desks: &desks, no_desk, dry_run, command: &command };
         let downloads = |one: &Configured| one.config.settings.import_attachments == Attachments::Download;
         let has_files = !is_click && importing.iter().any(downloads);
         let items = [Some(Item::Events), Some(Item::Attributes), has_files.then_some(Item::Files)];
@@ -253,6 +258,8 @@ struct All<'a> {
     network: &'a Network,
     ids: &'a Ids,
     desks: &'a [Desk],
+    /// Why TheHive cannot be written to, where a click is answered all the same.
+    no_desk: Option<String>,
     dry_run: bool,
     command: &'a Command,
 }
@@ -346,7 +353,13 @@ impl<'a> All<'a> {
         let data_type = &self.job.data_type;
         let setup = LookupSetup { network: self.network, ids: self.ids, filters, marks, data_type, value };
         let found = lookup::run(&setup, connection, part)?;
-        if self.desks.is_empty() || !settings.click_imports || found.is_empty() {
+        if !settings.click_imports || found.is_empty() {
+            return Ok(());
+        }
+        if let Some(why) = &self.no_desk {
+            part.fail(format!("what was found is not imported: {why}"));
+        }
+        if self.desks.is_empty() {
             return Ok(());
         }
         let (name, url) = (connection.name.clone(), connection.url().to_string());

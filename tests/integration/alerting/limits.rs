@@ -219,3 +219,27 @@ fn several_connections_have_alerts_of_their_own() {
         desk.wrote_nothing();
     }
 }
+
+/// A click is a question first: that its finds cannot be imported takes nothing from the answer.
+#[test]
+fn a_click_is_answered_though_thehive_is_not_there() {
+    for desk in Desk::small(2) {
+        let desk = desk.with(json!({"click_imports": true, "thehive_key": "wrong-key-0123456789"}));
+        let value = desk.misp.world().event("1").unwrap().attributes[0].value.clone();
+        let mut job = desk.job();
+        job["dataType"] = json!("domain");
+        job["data"] = json!(value);
+        let report = desk.run_uncounted(&job);
+        let told = full(&report);
+        let message = told["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("INCOMPLETE: ") && message.contains("knows") || message.contains("know "),
+            "{message}"
+        );
+        assert!(message.contains("not imported") && message.contains("check \"thehive_key\""), "{message}");
+        assert!(told["ledger"]["events"]["unchanged"].as_u64().unwrap() > 0, "{report:#}");
+        job["data"] = json!("nobody-knows.example");
+        let message = full(&desk.run_uncounted(&job))["message"].as_str().unwrap().to_owned();
+        assert_eq!(message, "no event knows nobody-knows.example");
+    }
+}
