@@ -50,15 +50,22 @@ pub fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Makes a file and takes it away again, to see that files can be made there.
+/// Makes a file and takes it away again, to see that files can be made there; and opens the one to be locked, if it is there.
 ///
 /// # Errors
 /// What the system says.
-pub fn try_writing(folder: &Path, name: &str) -> io::Result<()> {
+pub fn try_writing(folder: &Path, name: &str, lock: &str) -> io::Result<()> {
     let trial = folder.join(format!(".{name}.{}{UNFINISHED}", std::process::id()));
     drop(fs::remove_file(&trial));
     OpenOptions::new().write(true).create_new(true).open(&trial)?;
-    fs::remove_file(&trial)
+    match fs::remove_file(&trial) {
+        // A run that began meanwhile takes it for what a dead one left.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let lock = folder.join(lock);
+    let unlocked = |error| io::Error::other(format!("{}: {error}", lock.display()));
+    if fs::symlink_metadata(&lock).is_ok() { open_lock(&lock).map(drop).map_err(unlocked) } else { Ok(()) }
 }
 
 /// Takes away what runs that died have left. Only under a lock that keeps others from writing.

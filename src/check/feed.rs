@@ -10,7 +10,7 @@ use super::misp::Visit;
 use super::reach::{self, CONNECTION, Stage};
 use crate::config::connections;
 use crate::files;
-use crate::misp::feed::{Feed, Folder};
+use crate::misp::feed::{Feed, Folder, LOCK};
 use crate::misp::{Listed, Window};
 use crate::time::Clock;
 
@@ -29,7 +29,7 @@ pub(super) fn folder(folder: &Path, writes: bool, clock: Clock, findings: &mut F
         }
     };
     let place = folder.display();
-    match writes.then(|| files::try_writing(folder, TRIAL)) {
+    match writes.then(|| files::try_writing(folder, TRIAL, LOCK)) {
         None => findings.ok(FOLDER, format!("{place} is there")),
         Some(Ok(())) => findings.ok(FOLDER, format!("{place} is there and can be written")),
         Some(Err(error)) => findings.fail(
@@ -39,6 +39,7 @@ pub(super) fn folder(folder: &Path, writes: bool, clock: Clock, findings: &mut F
     }
     match listed(&feed) {
         Ok(count) => told(count, findings),
+        Err(error) if writes => findings.warn(MANIFEST, format!("{error:#}: the next export writes it anew")),
         Err(error) => findings.fail(MANIFEST, format!("{error:#}")),
     }
 }

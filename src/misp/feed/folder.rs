@@ -25,7 +25,8 @@ use crate::misp::wire::{Attribute, Event, Piece};
 use crate::misp::{Held, sent};
 use crate::time::Clock;
 
-const LOCK: &str = ".cortex-misp.lock";
+/// The file by which a run holds a feed's folder.
+pub const LOCK: &str = ".cortex-misp.lock";
 /// The largest event file that is read as a whole, in bytes: one of ours.
 const LARGEST_FILE: u64 = 256 << 20;
 /// How long another run may hold the folder.

@@ -17,7 +17,7 @@ use super::chunks::{Chunk, Chunks};
 use super::wire::{Entries, Event, Piece, Pieces};
 use super::{Listed, Window};
 use crate::json::{Element, Source};
-pub use folder::{Folder, Lock};
+pub use folder::{Folder, LOCK, Lock};
 pub use web::Web;
 
 const MANIFEST: &str = "manifest.json";
