@@ -47,7 +47,7 @@ pub trait Worker {
     /// The data types it takes.
     const DATA_TYPES: &'static [&'static str];
     /// Its configuration; the manifest is made from it.
-    type Config: Clone + DeserializeOwned + JsonSchema;
+    type Config: Clone + DeserializeOwned + JsonSchema + Sync;
 
     /// The limits in the configuration.
     fn limits(config: &Self::Config) -> &Limits;
@@ -112,7 +112,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Looks at every server that a configuration names: name, certificate, version, key, permissions, clock, names in
-    /// filters. Changes nothing. The exit status is 0 if nothing failed, and 1 if something did; warnings do not count.
+    /// filters. Changes nothing, and waits a minute at most for an answer, whatever `read_timeout` says. The exit status is 0 if nothing failed, and 1 if something did; warnings do not count.
     Check {
         /// The job folder: the job is JOB_DIR/input/input.json. Without such a file a job, or a configuration alone (an
         /// object with `name`, `url`, `key`, ...), is read as JSON from the standard input.

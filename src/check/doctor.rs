@@ -1,5 +1,8 @@
 //! The round: configuration, each connection, the targets of an export together, TheHive.
 
+use std::panic::resume_unwind;
+use std::thread;
+
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
@@ -8,7 +11,7 @@ use super::wants::{OfMisp, Wants};
 use super::{Finding, Findings, Verdict, table, targets, thehive};
 use crate::config::connections::{Connection, Purpose};
 use crate::config::own::{self, Configured};
-use crate::config::{self, Table};
+use crate::config::{self, Limits, Table};
 use crate::cortex::job::Place;
 use crate::full::{Part, Run};
 use crate::http::Network;
@@ -58,6 +61,11 @@ impl Input {
         self.job.get("config").and(self.job.pointer("/parameters/organisation")).and_then(Value::as_str)
     }
 
+    /// True for a job, false for a configuration alone.
+    fn is_job(&self) -> bool {
+        self.job.get("config").is_some()
+    }
+
     /// The secrets in it.
     #[must_use]
     pub fn scrubber(&self) -> Scrubber {
@@ -103,6 +111,13 @@ fn examine<W: Worker>(input: Result<Input>, place: &Place, run: &Run) -> Vec<Fin
 /// The longest words of a finding, in characters.
 const LONGEST: usize = 1_500;
 
+/// So many seconds it waits for an answer: what is asked here is small, and somebody sits before it.
+const PATIENCE: u64 = 60;
+
+fn patient(limits: &Limits) -> Limits {
+    Limits { read_timeout: limits.read_timeout.min(PATIENCE), ..limits.clone() }
+}
+
 fn round<W: Worker>(input: &Input, place: &Place, run: &Run, mut findings: Findings) -> Vec<Finding> {
     let read = config::read::<W::Config>(&input.config, Table::Configuration);
     let wanted = read.and_then(|(config, warnings)| Ok((W::wants(&config, input)?, config, warnings)));
@@ -119,9 +134,9 @@ fn round<W: Worker>(input: &Input, place: &Place, run: &Run, mut findings: Findi
     }
     warnings.into_iter().for_each(|warning| findings.warn(ITEMS, warning));
     thehive::instance(&wants, &mut findings);
-    let limits = W::limits(&config);
+    let limits = patient(W::limits(&config));
     let clock = Clock::start(limits.deadline_minutes);
-    let network = Network::new(limits, &input.config, place.folder(), clock, run);
+    let network = Network::new(&limits, &input.config, place.folder(), clock, run);
     let (working, idle): (Vec<_>, Vec<_>) = wants.connections.iter().cloned().partition(|one| (wants.may)(one.purpose));
     let working = match own::configured(working, &input.config, &config) {
         Ok(working) => working,
@@ -139,27 +154,49 @@ fn round<W: Worker>(input: &Input, place: &Place, run: &Run, mut findings: Findi
             ),
         );
     }
+    let mut of_thehive = Findings::on(THEHIVE);
+    let home = thehive::examine(&wants.thehive, &network, run, &mut of_thehive);
+    let acting = acting(&wants, input, home);
+    let one = |one| visit::<W>(one, input, &acting, &network);
     let mut of_connections = Vec::new();
     let mut targets = Vec::new();
-    for one in &working {
-        let (found, seen) = visit::<W>(one, &wants, input, &network);
+    for (found, seen) in at_once(&working, one) {
         of_connections.extend(found);
         targets.extend(seen.filter(|seen| seen.is_target));
     }
     of_connections.extend(idle.iter().flat_map(|connection| left_alone(connection, wants.work)));
     targets::compare(&targets, W::event(&config, input), &mut findings);
-    let mut of_thehive = Findings::on(THEHIVE);
-    thehive::examine(&wants.thehive, &network, run, &mut of_thehive);
     // What the HTTP room found wrong with what it was given, such as a file of certificates, would stand in a report.
     let remarks = std::mem::take(&mut run.draft().full.warnings);
     remarks.into_iter().for_each(|remark| findings.warn("network", remark));
     findings.into_all().into_iter().chain(of_connections).chain(of_thehive.into_all()).collect()
 }
 
+/// Visits all at the same time, so that one that hangs keeps no other waiting; in their order.
+fn at_once<'c, C: Sync, T: Send>(connections: &'c [C], visit: impl Fn(&'c C) -> T + Sync) -> Vec<T> {
+    let visit = &visit;
+    thread::scope(|scope| {
+        let threads: Vec<_> = connections.iter().map(|one| scope.spawn(move || visit(one))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|cause| resume_unwind(cause))).collect()
+    })
+}
+
+/// The organisations of TheHive that a run would be for, as far as that is known; none in the place of one that the job
+/// does not name. `home` is that of TheHive's user.
+fn acting(wants: &Wants, input: &Input, home: Option<String>) -> Vec<Option<String>> {
+    let named = &wants.thehive.organisations;
+    match (wants.is_for_jobs_organisation, input.is_job()) {
+        (true, true) => vec![input.organisation().map(ToOwned::to_owned)],
+        (true, false) => Vec::new(),
+        (false, _) if named.is_empty() => home.into_iter().map(Some).collect(),
+        (false, _) => named.iter().cloned().map(Some).collect(),
+    }
+}
+
 fn visit<W: Worker>(
     Configured { connection, config }: &Configured<W::Config>,
-    wants: &Wants,
     input: &Input,
+    acting: &[Option<String>],
     network: &Network,
 ) -> (Vec<Finding>, Option<Seen>) {
     let mut findings = Findings::on(&connection.name);
@@ -172,7 +209,7 @@ fn visit<W: Worker>(
     let (name, url) = (connection.name.clone(), connection.url().to_string());
     let part = network.run().open(Part { name, url, kind: Misp::kind(connection), ..Part::default() });
     let of_misp = W::of_misp(config, connection);
-    organisations(&of_misp, &wants.thehive.organisations, &mut findings);
+    organisations(&of_misp, acting, &mut findings);
     let names = |misp: &Misp, part: &_| W::names(config, misp, part);
     let visit = Visit { connection, wants: &of_misp, network, part: &part, names: &names };
     let seen = visit.all(&mut findings);
@@ -180,15 +217,17 @@ fn visit<W: Worker>(
 }
 
 /// Which organisations of TheHive may use a connection, where not all may. `known` are those that a run would be for.
-fn organisations(OfMisp { organisations, .. }: &OfMisp, known: &[String], findings: &mut Findings) {
+fn organisations(OfMisp { organisations, .. }: &OfMisp, known: &[Option<String>], findings: &mut Findings) {
     const CHECK: &str = "organisations";
     if organisations.are_all() {
         return;
     }
-    let denials: Vec<_> = known.iter().filter_map(|name| organisations.denies(Some(name))).collect();
+    let denials: Vec<_> = known.iter().filter_map(|name| organisations.denies(name.as_deref())).collect();
     match (known.len(), denials.len()) {
         (0, _) => findings.ok(CHECK, "it is for certain organisations of TheHive only"),
-        (_, 0) => findings.ok(CHECK, format!("{} may use it", known.join(", "))),
+        (_, 0) => {
+            findings.ok(CHECK, format!("{} may use it", known.iter().flatten().cloned().collect::<Vec<_>>().join(", ")))
+        }
         (all, denied) if all == denied => findings.fail(CHECK, format!("it {}", denials.join("; it "))),
         _ => findings.warn(CHECK, format!("it {}", denials.join("; it "))),
     }
@@ -204,4 +243,16 @@ fn left_alone(connection: &Connection, work: &str) -> Vec<Finding> {
     };
     findings.skip("purpose", format!("for {purpose}, so not looked at: it takes no part in an {work}"));
     findings.into_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_waits_for_a_minute_at_most() {
+        let waits = |read_timeout| patient(&Limits { deadline_minutes: 25, connect_timeout: 10, read_timeout });
+        assert_eq!((waits(300).read_timeout, waits(5).read_timeout), (PATIENCE, 5));
+        assert_eq!((waits(300).connect_timeout, waits(300).deadline_minutes), (10, 25));
+    }
 }

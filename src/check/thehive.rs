@@ -37,8 +37,8 @@ pub(super) fn instance(wants: &Wants, findings: &mut Findings) {
     }
 }
 
-/// Looks at everything.
-pub(super) fn examine(wants: &OfTheHive, network: &Network, run: &Run, findings: &mut Findings) {
+/// Looks at everything. Gives the organisation of the user, if TheHive says it.
+pub(super) fn examine(wants: &OfTheHive, network: &Network, run: &Run, findings: &mut Findings) -> Option<String> {
     match (&wants.url, &wants.key) {
         (None, None) => {
             findings.warn(ACCESS, format!("\"thehive_url\" and \"thehive_key\" are not set: {}", wants.without))
@@ -51,10 +51,11 @@ pub(super) fn examine(wants: &OfTheHive, network: &Network, run: &Run, findings:
             Err(error) => findings.fail(ACCESS, format!("{error:#}")),
             Ok(url) => {
                 let visit = Visit { url: &url, key, wants, network, run };
-                visit.all(findings);
+                return visit.all(findings);
             }
         },
     }
+    None
 }
 
 struct Visit<'a> {
@@ -70,15 +71,19 @@ impl Visit<'_> {
         TheHive::open(self.url, self.key, organisation, self.network, self.run)
     }
 
-    fn all(&self, findings: &mut Findings) {
+    fn all(&self, findings: &mut Findings) -> Option<String> {
         let hive = match self.open(None) {
             Ok(hive) => hive,
-            Err(error) => return findings.fail(CONNECTION, format!("{error:#}")),
+            Err(error) => {
+                findings.fail(CONNECTION, format!("{error:#}"));
+                return None;
+            }
         };
         if !reach::name(self.url, hive.client(), findings) {
-            return findings.leave_out(&[CONNECTION, VERSION, KEY, PERMISSIONS, TYPES, CLOCK]);
+            findings.leave_out(&[CONNECTION, VERSION, KEY, PERMISSIONS, TYPES, CLOCK]);
+            return None;
         }
-        let Some(greeting) = self.greeted(&hive, findings) else { return };
+        let greeting = self.greeted(&hive, findings)?;
         match hive.user() {
             Err(error) => {
                 findings.fail(KEY, format!("{error:#}"));
@@ -94,6 +99,7 @@ impl Visit<'_> {
         }
         let affects = "what an import takes for changed since its last run may be off by as much";
         reach::clock(greeting.date, &self.network.clock(), affects, findings);
+        hive.organisation().ok().map(ToOwned::to_owned)
     }
 
     fn greeted(&self, hive: &TheHive, findings: &mut Findings) -> Option<Greeting> {

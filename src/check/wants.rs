@@ -19,6 +19,8 @@ pub struct Wants {
     pub installation: String,
     /// What it wants of TheHive.
     pub thehive: OfTheHive,
+    /// True if the organisation that counts is the job's, whatever TheHive says.
+    pub is_for_jobs_organisation: bool,
 }
 
 /// What a configuration wants of one MISP.

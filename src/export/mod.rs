@@ -156,6 +156,7 @@ impl Worker for Export {
             instance: config.instance.clone(),
             installation,
             thehive,
+            is_for_jobs_organisation: true,
         })
     }
 

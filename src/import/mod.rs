@@ -171,6 +171,7 @@ impl Worker for Import {
             instance: config.instance.clone(),
             installation,
             thehive: config.settings.of_thehive(),
+            is_for_jobs_organisation: config.settings.thehive_key.is_none(),
         })
     }
 

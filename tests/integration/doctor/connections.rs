@@ -1,12 +1,18 @@
 //! What the doctor says of several connections: settings of their own, organisations that may use them, feeds on the web.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Barrier};
+use std::thread;
 
 use serde_json::{Value, json};
 
-use super::{config, nothing_was_changed, told};
+use super::{access, config, names, nothing_was_changed, told};
+use crate::desk::Desk;
 use crate::misp::{Fake, World, key};
-use crate::program::Program;
+use crate::program::{Program, counts, full, of};
+use crate::thehive;
 use crate::web_feeds::shelf::{self, Shelf};
 
 fn two(first: &Fake, second: &Fake, settings: Value) -> Value {
@@ -46,7 +52,13 @@ fn organisations_that_may_not_use_a_connection_are_named() {
         said(json!({"include_thehive_organisations": ["cert"]}), false),
         ["ok: it is for certain organisations of TheHive only"]
     );
-    let both = |list: Value| json!({"thehive_organisations": ["cert", "soc"], "exclude_thehive_organisations": list});
+    let hive = thehive::Fake::start(thehive::World::five());
+    let both = |list: Value| {
+        json!({
+            "thehive_organisations": ["cert", "soc"], "exclude_thehive_organisations": list,
+            "thehive_url": hive.url(), "thehive_key": thehive::KEY,
+        })
+    };
     assert_eq!(said(both(json!(["guest"])), false), ["ok: cert, soc may use it"]);
     let denied = "it is not for TheHive's organisation \"soc\" (\"exclude_thehive_organisations\")";
     assert_eq!(said(both(json!(["soc"])), false), [format!("warning: {denied}")]);
@@ -67,4 +79,91 @@ fn a_feed_on_the_web_is_looked_at_as_far_as_its_manifest() {
     let misp = Fake::start(World::new());
     let found = told(Program::Import, &given(misp.url()), true);
     assert!(found.line("feed", "manifest").starts_with("failed: "), "{}", found.text);
+}
+
+/// Without `thehive_organisations` it is the one of the key's user, as in a run.
+#[test]
+fn the_users_own_organisation_is_looked_at_too() {
+    for world in [thehive::World::four(), thehive::World::five()] {
+        let (misp, hive) = (Fake::start(World::new()), thehive::Fake::start(world));
+        let said = |list: Value, has_failed: bool| {
+            let mut given = config(&misp, "orgadmin", &json!({"include_thehive_organisations": list}));
+            given.as_object_mut().unwrap().extend(access(&hive, thehive::KEY).as_object().unwrap().clone());
+            told(Program::Import, &given, has_failed).line("corp", "organisations")
+        };
+        assert_eq!(said(json!(["CERT"]), false), "ok: cert may use it");
+        assert!(said(json!(["soc"]), true).starts_with("failed: it is not for TheHive's organisation \"cert\""));
+    }
+}
+
+/// A job that names no organisation is denied by a run, and a configuration alone is no job.
+#[test]
+fn a_job_of_no_organisation_may_use_nothing_that_is_for_some() {
+    let misp = Fake::start(World::new());
+    let config = config(&misp, "orgadmin", &json!({"exclude_thehive_organisations": ["soc"]}));
+    for (program, data_type, data) in
+        [(Program::Export, "thehive:case", json!({"_id": "~1"})), (Program::Import, "other", json!("misp:sync"))]
+    {
+        let said = |given: &Value, has_failed: bool| told(program, given, has_failed).line("corp", "organisations");
+        let mut job = json!({"dataType": data_type, "data": data, "config": config});
+        assert!(said(&job, true).contains("it is not known for which one this job runs"));
+        job["parameters"] = json!({"organisation": "soc"});
+        assert!(said(&job, true).starts_with("failed: it is not for TheHive's organisation \"soc\""));
+        job["parameters"] = json!({"organisation": "cert"});
+        assert_eq!(said(&job, false), "ok: cert may use it");
+        assert_eq!(said(&config, false), "ok: it is for certain organisations of TheHive only");
+    }
+}
+
+/// A server that answers only once the other one was asked too.
+fn answering_together(all: &Arc<Barrier>) -> String {
+    let (listener, all) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::clone(all));
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            stream.read(&mut [0; 4096]).unwrap();
+            all.wait();
+            drop(stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+        }
+    });
+    url
+}
+
+#[test]
+fn one_that_hangs_keeps_no_other_waiting() {
+    let all = Arc::new(Barrier::new(2));
+    let urls = [answering_together(&all), answering_together(&all)];
+    let given = json!({
+        "name": ["one", "two"], "url": urls, "key": [key("admin"), key("admin")], "instance": "hive.example.org",
+        "read_timeout": 5,
+    });
+    let found = told(Program::Import, &given, true);
+    for name in ["one", "two"] {
+        assert!(found.line(name, "version").contains("404"), "{}", found.text);
+    }
+    assert!(found.text.find("\none\n") < found.text.find("\ntwo\n"), "{}", found.text);
+}
+
+#[test]
+fn a_feed_is_judged_as_an_export_finds_it() {
+    let desk = Desk::with_feed(thehive::World::five(), &json!({}));
+    desk.ioc("domain", "evil.example", &json!({}));
+    let folder = desk.folder.path();
+    let verdict =
+        |check: &str, has_failed: bool| told(Program::Export, &json!(desk.config), has_failed).line("misp-corp", check);
+    // The manifest is made from the event files, whatever stands there.
+    fs::write(folder.join("manifest.json"), "broken").unwrap();
+    let line = verdict("manifest", false);
+    assert!(line.starts_with("warning: ") && line.contains("the next export writes it anew"), "{line}");
+    assert_eq!(names(folder), ["manifest.json"]);
+    assert_eq!(counts(full(&desk.run()), "observables"), of([("fetched", 1), ("created", 1)]));
+    assert_eq!(verdict("manifest", false), "ok: 1 event");
+    // Where no lock can be had, nothing is written.
+    let lock = folder.join(".cortex-misp.lock");
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    let line = verdict("folder", true);
+    assert!(line.starts_with("failed: ") && line.contains(".cortex-misp.lock"), "{line}");
+    assert!(desk.run().to_string().contains("locking the feed"));
 }
