@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Opens a file for reading. A pipe or a device, which could keep us waiting or never end, is refused.
 ///
@@ -55,7 +56,10 @@ pub fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// What the system says.
 pub fn try_writing(folder: &Path, name: &str, lock: &str) -> io::Result<()> {
-    let trial = folder.join(format!(".{name}.{}{UNFINISHED}", std::process::id()));
+    // Two connections may name one folder, and are looked at together.
+    static TRIALS: AtomicU32 = AtomicU32::new(0);
+    let number = TRIALS.fetch_add(1, Ordering::Relaxed);
+    let trial = folder.join(format!(".{name}.{}.{number}{UNFINISHED}", std::process::id()));
     drop(fs::remove_file(&trial));
     OpenOptions::new().write(true).create_new(true).open(&trial)?;
     match fs::remove_file(&trial) {
