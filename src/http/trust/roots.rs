@@ -1,7 +1,8 @@
 //! Whose word is taken: the web's authorities, the system's, and the certificates that the administrator gives.
 
+use std::env::{split_paths, var_os};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, ensure};
 use rustls::RootCertStore;
@@ -13,6 +14,10 @@ use super::certificate;
 
 /// The largest file of certificates that is read, in bytes.
 const LARGEST: u64 = 4 << 20;
+/// As much is read of all the files in a folder, in bytes.
+const LARGEST_FOLDER: usize = 32 << 20;
+/// So many entries of a folder are looked at.
+const MOST_FILES: usize = 10_000;
 
 /// A job's authorities, the same for all its servers.
 #[derive(Clone, Debug)]
@@ -27,14 +32,17 @@ impl Roots {
     /// Cortex, which puts them into the job folder as `input/cacerts` and names that file by `REQUESTS_CA_BUNDLE` (its
     /// `JobRunnerSrv.scala`). What cannot be read is a warning in the report.
     pub(super) fn load(network: &Network) -> Self {
-        let system = rustls_native_certs::load_native_certs().certs;
         let mut roots = Self { store: RootCertStore::empty(), given: Vec::new() };
         roots.store.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
-        roots.add(system);
+        let mut all = of_system();
+        if all.is_empty() {
+            roots.add(rustls_native_certs::load_native_certs().certs);
+        }
         let file = network.folder.as_deref().map(|folder| folder.join("input/cacerts")).filter(|file| file.exists());
-        let bundle = std::env::var_os("REQUESTS_CA_BUNDLE").filter(|path| !path.is_empty()).map(Into::into);
-        for (path, by) in [(file, "Cortex's \"cacerts\""), (bundle, "the environment variable REQUESTS_CA_BUNDLE")] {
-            let Some(path) = path else { continue };
+        let bundle = var_os("REQUESTS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
+        all.extend(file.map(|file| (file, "Cortex's \"cacerts\"")));
+        all.extend(bundle.map(|path| (path, "the environment variable REQUESTS_CA_BUNDLE")));
+        for (path, by) in all {
             match of_path(&path) {
                 Ok(certificates) => roots.add(certificates),
                 Err(error) => network.run.warn(format!(
@@ -58,13 +66,30 @@ impl Roots {
     }
 }
 
+/// What the environment names instead of the system's own authorities. It is read here and not by the library, which would
+/// wait for a pipe, read a device without end, and say nothing of a file that is not there.
+fn of_system() -> Vec<(PathBuf, &'static str)> {
+    let file = var_os("SSL_CERT_FILE").map(|path| (path.into(), "the environment variable SSL_CERT_FILE"));
+    let folders = var_os("SSL_CERT_DIR").unwrap_or_default();
+    let folders = split_paths(&folders).filter(|path| !path.as_os_str().is_empty());
+    file.into_iter().chain(folders.map(|path| (path, "the environment variable SSL_CERT_DIR"))).collect()
+}
+
+/// The certificates in a file, or in the files of a folder.
 fn of_path(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     if !path.is_dir() {
         return of_file(path);
     }
-    let loaded = rustls_native_certs::load_certs_from_paths(None, Some(path));
-    ensure!(!loaded.certs.is_empty(), "no file in this folder holds a certificate in PEM form");
-    Ok(loaded.certs)
+    let (mut certificates, mut read) = (Vec::new(), 0);
+    for entry in std::fs::read_dir(path)?.take(MOST_FILES).flatten() {
+        // A folder may hold other things as well.
+        let Ok(text) = bytes(&entry.path()) else { continue };
+        read += text.len();
+        ensure!(read <= LARGEST_FOLDER, "the files in this folder have more than {LARGEST_FOLDER} bytes");
+        certificates.extend(CertificateDer::pem_slice_iter(&text).flatten());
+    }
+    ensure!(!certificates.is_empty(), "no file in this folder holds a certificate in PEM form");
+    Ok(certificates)
 }
 
 /// The certificates in a file.

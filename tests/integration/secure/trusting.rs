@@ -72,6 +72,51 @@ fn authorities_of_cortex_that_cannot_be_read_are_a_warning() {
     insta::assert_snapshot!(all.placed(full(&report)["warnings"][0].as_str().unwrap()), @r#"Cortex's "cacerts": reading the certificates in FOLDER/job/input/cacerts: no file in this folder holds a certificate in PEM form: mend that, or give none there"#);
 }
 
+/// Neither a pipe, nor a device without end, nor a folder with such things may keep us.
+#[test]
+fn files_of_the_environment_that_never_end_are_a_warning() {
+    let authority = Authority::new("Example CA");
+    let all = Secured::new(&authority.server().serves());
+    let file = all.file("ca.pem", &authority.pem());
+    let (pipe, junk) = (all.folder.path().join("pipe"), all.folder.path().join("junk"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fs::create_dir(&junk).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", junk.join("zero.pem")).unwrap();
+    fs::File::create(junk.join("huge.pem")).unwrap().set_len(1 << 40).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(junk.join("pipe")).status().unwrap().success());
+    let nowhere = all.folder.path().join("nowhere");
+    let mut said = Vec::new();
+    for (name, path) in [
+        ("SSL_CERT_FILE", "/dev/zero".into()),
+        ("SSL_CERT_FILE", pipe.clone()),
+        ("SSL_CERT_FILE", nowhere.clone()),
+        ("SSL_CERT_DIR", nowhere),
+        ("SSL_CERT_DIR", junk.clone()),
+        ("REQUESTS_CA_BUNDLE", "/dev/zero".into()),
+        ("REQUESTS_CA_BUNDLE", pipe),
+        ("REQUESTS_CA_BUNDLE", junk.clone()),
+    ] {
+        let report = report_in(&all.job(json!({"cert_path": [file]})), &[(name, path)]);
+        assert_reached(&report, &all.desk.misp);
+        said.push(all.placed(full(&report)["warnings"][0].as_str().unwrap()));
+    }
+    insta::assert_snapshot!(said.join("\n"), @r"
+    the environment variable SSL_CERT_FILE: reading the certificates in /dev/zero: it is no regular file: mend that, or give none there
+    the environment variable SSL_CERT_FILE: reading the certificates in FOLDER/pipe: it is no regular file: mend that, or give none there
+    the environment variable SSL_CERT_FILE: reading the certificates in FOLDER/nowhere: No such file or directory (os error 2): mend that, or give none there
+    the environment variable SSL_CERT_DIR: reading the certificates in FOLDER/nowhere: No such file or directory (os error 2): mend that, or give none there
+    the environment variable SSL_CERT_DIR: reading the certificates in FOLDER/junk: no file in this folder holds a certificate in PEM form: mend that, or give none there
+    the environment variable REQUESTS_CA_BUNDLE: reading the certificates in /dev/zero: it is no regular file: mend that, or give none there
+    the environment variable REQUESTS_CA_BUNDLE: reading the certificates in FOLDER/pipe: it is no regular file: mend that, or give none there
+    the environment variable REQUESTS_CA_BUNDLE: reading the certificates in FOLDER/junk: no file in this folder holds a certificate in PEM form: mend that, or give none there
+    ");
+    // What is good in such a folder is taken.
+    fs::copy(&file, junk.join("good.pem")).unwrap();
+    for name in ["SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"] {
+        assert_reached(&report_in(&all.job(json!({})), &[(name, junk.clone())]), &all.desk.misp);
+    }
+}
+
 /// As `openssl req -x509` makes one: it signed itself, and says that it is an authority.
 #[test]
 fn a_certificate_that_was_itself_given_is_trusted_for_its_names_and_dates() {
