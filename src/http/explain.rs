@@ -10,11 +10,14 @@ use url::Url;
 use super::failure::{Cause, Failure, chain};
 use super::network::Network;
 use super::proxy::Way;
+use crate::secret::shortened;
 
 /// What is read of a proxy's refusal, in bytes.
 const LARGEST_HEAD: usize = 16 << 10;
 /// How much of a proxy's own words is repeated, in characters.
 const WORDS: usize = 200;
+/// How many of its ways to be told who asks are repeated.
+const MOST_WAYS: usize = 5;
 
 /// What the HTTP client says of a connection to the proxy itself that did not come about.
 pub(super) const PROXY_ITSELF: &str = "failed to create underlying connection";
@@ -69,6 +72,11 @@ pub(super) fn unconnected(error: &reqwest::Error, way: &Way, server: &Url, netwo
     is_its_own.then(|| format!("{name} {told}: check {}", way.place()))
 }
 
+/// What is said of a proxy whose port speaks TLS where plain http was expected.
+pub(super) fn speaks_tls(way: &Way) -> String {
+    format!("{} does not speak plain http: write https:// in {}, or correct the port", way.name(), way.place())
+}
+
 /// Adds to a refusal what a proxy has to do with it. An answer that came through a tunnel is the server's.
 pub(super) fn answered(failure: Failure, way: Option<&Way>, is_json: bool) -> Failure {
     let (Some(way), Some(status)) = (way.filter(|way| !way.is_tunnel), failure.status()) else { return failure };
@@ -109,7 +117,8 @@ fn example(way: &Way) -> String {
 fn refused(refusal: &Refusal, way: &Way, server: &Url, network: &Network) -> String {
     let (name, target) = (way.name(), target(server));
     let said = |refusal: &Refusal| {
-        let reason = network.said(&refusal.reason.chars().take(WORDS).collect::<String>());
+        // Cleaned before it is cut: half a password is not recognised any more.
+        let reason = shortened(&network.said(&refusal.reason), WORDS);
         format!("{} {reason}", refusal.status).trim_end().to_owned()
     };
     match refusal.status {
@@ -170,7 +179,11 @@ impl Refusal {
         let reason = first.next().unwrap_or_default().trim().to_owned();
         let headers = lines.filter_map(|line| line.split_once(':'));
         let ways = headers.filter(|(name, _)| name.eq_ignore_ascii_case("proxy-authenticate"));
-        let ways = ways.filter_map(|(_, value)| value.split_whitespace().next()).map(ToOwned::to_owned).collect();
+        let ways = ways
+            .filter_map(|(_, value)| value.split_whitespace().next())
+            .map(ToOwned::to_owned)
+            .take(MOST_WAYS)
+            .collect();
         Some(Self { status, reason, ways })
     }
 }

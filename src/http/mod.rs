@@ -69,8 +69,8 @@ impl Client {
             .redirect(redirect::Policy::none())
             .connect_timeout(network.connect_timeout)
             .timeout(network.read_timeout);
-        let (builder, trust) = trust::trusting(builder, origin, network)?;
         let way = network.proxies.way(origin)?;
+        let (builder, trust) = trust::trusting(builder, origin, way.as_ref(), network)?;
         let builder = proxy::routed(builder, way.as_ref())?;
         let agent = builder.build().map_err(|error| anyhow::anyhow!("preparing the connection: {}", chain(&error)))?;
         Ok(Self { agent, base: origin.url.clone(), trust, way, network: network.clone(), told })
@@ -203,13 +203,19 @@ impl Client {
     fn failed(&self, error: &reqwest::Error) -> Cause {
         let clean = |why: &str| self.network.scrubber.clean(why);
         // A server may refuse our certificate only after it was sent a request, which it then has not read.
-        let is_of_proxy = self.way.is_some() && chain(error).contains(explain::PROXY_ITSELF);
+        // On the way to plain http, TLS can be the proxy's only.
+        let is_proxys = |way: &Way| !way.is_tunnel || chain(error).contains(explain::PROXY_ITSELF);
+        let is_of_proxy = self.way.as_ref().is_some_and(is_proxys);
         if let Some(why) = self.trust.explained(error).filter(|_| !is_of_proxy) {
             return Cause::Unreachable(clean(&why));
         }
         // A server that speaks TLS ends what it cannot read with an alert, which is no HTTP.
         if self.base.scheme() == "http" && chain(error).contains("invalid HTTP version") {
-            return Cause::Unreachable(trust::IS_TLS.to_owned());
+            return Cause::Unreachable(match &self.way {
+                // What is no HTTP here came from the proxy, whatever the server speaks.
+                Some(way) if !way.is_tunnel => explain::speaks_tls(way),
+                Some(_) | None => trust::IS_TLS.to_owned(),
+            });
         }
         let of_proxy = self.way.as_ref().and_then(|way| explain::unconnected(error, way, &self.base, &self.network));
         let why = of_proxy.unwrap_or_else(|| unreachable(error));

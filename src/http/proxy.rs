@@ -161,6 +161,11 @@ impl Way {
         Ok(Self { url: full, shown, given, is_tunnel })
     }
 
+    /// True if the proxy itself is spoken to over TLS.
+    pub(super) fn is_https(&self) -> bool {
+        self.shown.starts_with("https:")
+    }
+
     /// The proxy and whose it is, for messages.
     pub(super) fn name(&self) -> String {
         format!("the proxy {} ({})", self.shown, self.given.of())

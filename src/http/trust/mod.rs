@@ -11,12 +11,13 @@ use std::error::Error;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use reqwest::blocking::ClientBuilder;
 use rustls::ClientConfig;
 
 use super::Origin;
 use super::network::Network;
+use super::proxy::Way;
 pub use certificate::ServerCertificate;
 pub(super) use explain::{IS_TLS, page};
 use identity::Identity;
@@ -37,10 +38,11 @@ pub(super) struct Trust {
 /// runs where there is no certificate file at all.
 ///
 /// # Errors
-/// A file of the connection that cannot be read, or lacks what it is for.
+/// A file of the connection that cannot be read, or lacks what it is for; a client certificate that a proxy would see.
 pub(super) fn trusting(
     builder: ClientBuilder,
     origin: &Origin<'_>,
+    way: Option<&Way>,
     network: &Network,
 ) -> Result<(ClientBuilder, Trust)> {
     let (access, is_https) = (origin.access, origin.url.scheme() == "https");
@@ -49,7 +51,7 @@ pub(super) fn trusting(
     drop(rustls::crypto::ring::default_provider().install_default());
     let mut given = Vec::new();
     let mut own = None;
-    if is_https {
+    if is_https || way.is_some_and(Way::is_https) {
         if let Some(path) = &access.cert_path {
             let reading = || format!("reading the certificates in {} (\"cert_path\")", path.display());
             given.extend(roots::of_file(path).with_context(reading)?);
@@ -57,7 +59,16 @@ pub(super) fn trusting(
         if let Some(text) = &network.cacerts {
             given.extend(roots::of_text(text.as_bytes()).context("reading the certificates in \"cacerts\"")?);
         }
-        own = access.client_cert_path.as_ref().map(|path| identity::of_file(path, &provider)).transpose()?;
+    }
+    if let Some(path) = access.client_cert_path.as_ref().filter(|_| is_https) {
+        // The HTTP client speaks TLS in one way to both, so such a proxy would be shown the certificate as well.
+        let is_ours_alone = !way.is_some_and(Way::is_https);
+        ensure!(
+            is_ours_alone,
+            "\"client_cert_path\" does not go with a proxy that is itself spoken to over TLS, which would be shown the \
+             certificate: write the proxy as http://"
+        );
+        own = Some(identity::of_file(path, &provider)?);
     }
     let (seen, has_own) = (Arc::new(Seen::default()), own.is_some());
     let verifier = Verifier {

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{Secured, job, report};
+use super::{Secured, job, report, version};
 use crate::canaries::forms;
 use crate::forward::Forward;
 use crate::http_fake::{Fault, Nth, What};
 use crate::misp::{Fake, World};
 use crate::program::failure;
+use crate::secure::{Authority, Front, named};
 
 /// What is said, with the proxy's port taken out.
 fn said(proxy: &Forward, job: &Value) -> String {
@@ -113,6 +114,57 @@ fn a_proxy_that_is_not_there_is_told_from_a_server_that_is_not() {
     GET https://misp.test/servers/getVersion: the proxy socks5h://locked:1080 (of Cortex) does not take the user and password: check configuration item "proxy_https"
     GET https://misp.test/servers/getVersion: the proxy socks5h://locked:1080 (of Cortex) wants a user and a password: check configuration item "proxy_https"
     "#);
+}
+
+/// Wherever the password stands in the proxy's words, no part of it is left by a cut.
+#[test]
+fn a_proxys_words_are_cut_only_after_they_are_cleaned() {
+    let secured = Secured::new();
+    for before in [170, 185, 195, 980, 995] {
+        let proxy = Forward::start().refusing(&format!("500 {} canary-Word-1", "x".repeat(before)));
+        let job = secured.job(&json!({"proxy": {"https": proxy.url("http", "user:canary-Word-1")}}));
+        let text = said(&proxy, &job);
+        assert!(text.contains("xxx") && !text.contains("cana"), "{before}: {text}");
+    }
+}
+
+#[test]
+fn a_proxy_whose_port_speaks_tls_is_not_taken_for_the_server() {
+    let secured = Secured::new();
+    let port = secured.front.address().port().to_string();
+    let config = json!({"proxy_http": format!("http://127.0.0.1:{port}")});
+    let text = failure(&report(&job("http://misp.test", &config))).replace(&port, "3128");
+    insta::assert_snapshot!(text, @r#"GET http://misp.test/servers/getVersion: the proxy http://127.0.0.1:3128 (of Cortex) does not speak plain http: write https:// in configuration item "proxy_http", or correct the port"#);
+}
+
+/// A proxy that is spoken to over TLS, for plain http behind it.
+#[test]
+fn the_authority_of_a_proxy_may_be_given_as_that_of_a_server() {
+    let (misp, authority) = (Fake::start(World::new()), Authority::new("Example CA"));
+    let proxy = Forward::start().knows("misp.test", &misp.url());
+    let front = Front::before(authority.server().serves(), &proxy.url("http", ""));
+    let mut config = json!({"proxy_http": front.url().trim_end_matches('/'), "cacerts": authority.pem()});
+    assert_eq!(version(&report(&job("http://misp.test", &config))), "2.5.1");
+    config["cacerts"] = Value::Null;
+    let text = failure(&report(&job("http://misp.test", &config))).to_owned();
+    assert!(text.contains("the proxy https://localhost:") && text.contains("cannot be used"), "{text}");
+}
+
+/// The HTTP client would show it to the proxy too, which is no business of the proxy's.
+#[test]
+fn a_client_certificate_never_goes_to_a_proxy() {
+    let (misp, authority, clients) = (Fake::start(World::new()), Authority::new("CA"), Authority::new("Client CA"));
+    let asking = |of: &Authority| of.server().serves_with(rustls::ALL_VERSIONS, Some((clients.roots(), true)));
+    let server = Front::before(asking(&authority), &misp.url());
+    let proxy = Forward::start().knows("localhost", &server.url());
+    let front = Front::before(asking(&authority), &proxy.url("http", ""));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), clients.signs(named("cortex", &[])).file()).unwrap();
+    let mut config = json!({"proxy_https": front.url().trim_end_matches('/'), "cacerts": authority.pem(), "client_cert_path": file.path()});
+    insta::assert_snapshot!(failure(&report(&job(&server.url(), &config))), @r#""client_cert_path" does not go with a proxy that is itself spoken to over TLS, which would be shown the certificate: write the proxy as http://"#);
+    assert!(proxy.asked().is_empty());
+    config["proxy_https"] = json!(proxy.url("http", ""));
+    assert_eq!(version(&report(&job(&server.url(), &config))), "2.5.1");
 }
 
 #[test]
