@@ -15,6 +15,9 @@ const ATTEMPTS: u32 = 4;
 /// The first pause; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// No server is waited for longer, even by a run without a deadline. MISP's window is a quarter of an hour.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
 /// See `Client::again`.
 pub(super) fn again<T>(clock: Clock, told: &dyn Told, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
     let mut attempt = 1;
@@ -24,7 +27,7 @@ pub(super) fn again<T>(clock: Clock, told: &dyn Told, mut ask: impl FnMut() -> R
             result => return result,
         };
         let Some((pause, why)) = pause(&error, attempt) else { return Err(error) };
-        if clock.left().is_some_and(|left| left <= pause) {
+        if pause > LONGEST || clock.left().is_some_and(|left| left <= pause) {
             return Err(error);
         }
         clock.pause(pause);
@@ -171,6 +174,12 @@ mod tests {
             Err(refused(429, Some(900)))
         }));
         assert_eq!(attempts, 1);
+    }
+
+    #[test]
+    fn nobody_is_waited_for_a_year() {
+        assert_eq!(attempts(|| refused(429, Some(365 * 86_400))), 1);
+        assert_eq!(attempts(|| refused(429, Some(900))), ATTEMPTS);
     }
 
     #[test]
