@@ -118,10 +118,13 @@ impl fmt::Display for Failure {
         match &self.cause {
             Cause::Unreachable(why) | Cause::Broken(why) => f.write_str(why),
             Cause::TooLarge(most) => write!(f, "the answer is larger than {most} bytes"),
+            Cause::Redirected { status, to } if to.is_empty() => {
+                write!(f, "{status}: the server redirects without saying where to: check the URL")
+            }
             Cause::Redirected { status, to } => {
                 write!(
                     f,
-                    "{status}: the server redirects to {}, which is not followed: give the final URL in \"url\"",
+                    "{status}: the server redirects to {}, which is not followed: give the final URL in the configuration",
                     cut(to)
                 )
             }
@@ -224,6 +227,20 @@ mod tests {
             "IP address has an invalid format."
         );
         assert_eq!(words(&json!({"Event": {"info": ["valueNotEmpty"], "date": ["bad"]}})), "valueNotEmpty; bad");
+    }
+
+    /// The URL may be MISP's, TheHive's or a feed's.
+    #[test]
+    fn a_redirection_says_where_to_and_names_no_others_item() {
+        let said = |to: &str| {
+            let cause = Cause::Redirected { status: 302, to: to.to_owned() };
+            Failure::new("GET https://m/x".into(), cause).to_string()
+        };
+        assert_eq!(
+            said("https://sso/"),
+            "GET https://m/x: 302: the server redirects to https://sso/, which is not followed: give the final URL in the configuration"
+        );
+        assert_eq!(said(""), "GET https://m/x: 302: the server redirects without saying where to: check the URL");
     }
 
     #[test]
