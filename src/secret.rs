@@ -82,6 +82,8 @@ impl JsonSchema for Secret {
 #[derive(Clone, Default)]
 pub struct Scrubber {
     needles: Needles,
+    /// Files with private keys that are still to be learnt.
+    key_files: Vec<String>,
 }
 
 impl fmt::Debug for Scrubber {
@@ -109,9 +111,12 @@ impl Scrubber {
     pub fn of_config(config: &Value) -> Self {
         let mut scrubber = Self::default();
         scrubber.learn(config, Kind::Plain);
+        // Last, since a long file must not leave the keys themselves without a place.
+        let files = std::mem::take(&mut scrubber.key_files);
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
             std::env::var(name).iter().for_each(|url| scrubber.learn_text(url, Kind::Proxy));
         }
+        files.iter().for_each(|path| scrubber.learn_private_keys(path));
         scrubber
     }
 
@@ -139,7 +144,7 @@ impl Scrubber {
         match kind {
             Kind::Secret => self.add(text),
             Kind::Proxy if !text.contains("://") => self.add_userinfo(text),
-            Kind::KeyFile => self.learn_private_keys(text),
+            Kind::KeyFile => self.key_files.push(text.to_owned()),
             Kind::Proxy | Kind::Plain => text.split("://").skip(1).for_each(|rest| self.add_userinfo(rest)),
         }
     }

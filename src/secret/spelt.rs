@@ -133,6 +133,16 @@ fn spelt(text: &str, at: usize, wanted: &[char]) -> Option<usize> {
                 }
             });
         }
+        // Several blanks of the secret became one, so those of the text count as one as well, however each is written.
+        let mut at = 0;
+        while let Some(end) = next.get(at).copied().filter(|_| *wanted == ' ' && next.len() < MOST_SIGNS) {
+            at += 1;
+            units(text.get(end..)?, |found, length| {
+                if found == ' ' && !next.contains(&(end + length)) {
+                    next.push(end + length);
+                }
+            });
+        }
         if next.is_empty() {
             return None;
         }

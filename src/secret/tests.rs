@@ -184,6 +184,27 @@ fn the_lines_of_a_private_key_are_secrets() {
 }
 
 #[test]
+fn a_long_key_file_leaves_room_for_the_keys() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let lines: Vec<_> = (0..20_000).map(|number| format!("LineOfTheKey{number:05}")).collect();
+    std::fs::write(file.path(), format!("-----BEGIN PRIVATE KEY-----\n{}\n", lines.join("\n"))).unwrap();
+    let scrubber = Scrubber::of_config(&json!({"client_cert_path": [file.path()], "key": ["Canary-Key-1"]}));
+    assert_eq!(scrubber.clean("Canary-Key-1 LineOfTheKey00000"), "[removed] [removed]");
+}
+
+#[test]
+fn short_keys_and_keys_of_any_signs_are_found() {
+    let keys = ["a.*b", "(?i)x+$", "[k]{2}\\d", "Zq8x", "Zq8xZq8xZq8x", "ключ-ß-鍵", "a  b"];
+    let scrubber = Scrubber::of_config(&json!({"key": keys}));
+    for key in keys {
+        for text in [key.to_owned(), json(key), url_encoded(key), escaped(key, |byte| format!("%{byte:02x}"))] {
+            assert_eq!(scrubber.clean(&format!("<{text}>")).replace('"', ""), format!("<{REMOVED}>"), "{text}");
+        }
+    }
+    assert_eq!(scrubber.clean("aXXb [removed] xxx kkd"), "aXXb [removed] xxx kkd");
+}
+
+#[test]
 fn an_address_in_a_name_makes_no_secret() {
     let scrubber = Scrubber::of_config(&json!({"name": ["misp@cert"], "proxy": {"http": "user:pass-word@proxy:3128"}}));
     assert_eq!(scrubber.clean("misp.example pass-word"), "misp.example [removed]");
