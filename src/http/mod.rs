@@ -204,8 +204,8 @@ impl Client {
         let clean = |why: &str| self.network.scrubber.clean(why);
         // A server may refuse our certificate only after it was sent a request, which it then has not read.
         // On the way to plain http, TLS can be the proxy's only.
-        let is_proxys = |way: &Way| !way.is_tunnel || chain(error).contains(explain::PROXY_ITSELF);
-        let is_of_proxy = self.way.as_ref().is_some_and(is_proxys);
+        let is_its_own = |way: &Way| !way.is_tunnel || chain(error).contains(explain::PROXY_ITSELF);
+        let is_of_proxy = self.way.as_ref().is_some_and(is_its_own);
         if let Some(why) = self.trust.explained(error).filter(|_| !is_of_proxy) {
             return Cause::Unreachable(clean(&why));
         }

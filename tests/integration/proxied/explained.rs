@@ -99,6 +99,7 @@ fn a_proxy_that_is_not_there_is_told_from_a_server_that_is_not() {
     ] {
         let mut job = secured.job(&json!({"proxy": {scheme: url}}));
         job["config"]["url"] = json!([format!("{scheme}://misp.test")]);
+        job["config"]["client_cert_path"] = json!(null);
         let text = said(&proxy, &job).replace(&closed.to_string(), "CLOSED");
         let text = text.replace(locked.url("", "").trim_start_matches("://"), "locked:1080");
         all.push(text.replace(secured.misp.url().trim_start_matches("http://"), "misp:80"));
@@ -118,7 +119,7 @@ fn a_proxy_that_is_not_there_is_told_from_a_server_that_is_not() {
 
 /// Wherever the password stands in the proxy's words, no part of it is left by a cut.
 #[test]
-fn a_proxys_words_are_cut_only_after_they_are_cleaned() {
+fn the_words_of_a_proxy_are_cut_only_after_they_are_cleaned() {
     let secured = Secured::new();
     for before in [170, 185, 195, 980, 995] {
         let proxy = Forward::start().refusing(&format!("500 {} canary-Word-1", "x".repeat(before)));
