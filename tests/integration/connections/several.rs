@@ -17,7 +17,7 @@ use crate::thehive::World;
 
 /// What hangs has this long.
 fn soon(_: Clock) -> Clock {
-    Clock::until(Some(Duration::from_secs(3)))
+    Clock::until(Some(Duration::from_secs(6)))
 }
 
 /// A port where nothing listens, and one where everybody is let in and nobody is answered.
