@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::cortex::report::{Artifact, Operation};
 use crate::http::Told;
-use crate::ledger::{Item, Ledger, Verdict};
+use crate::ledger::{Item, Ledger, Verdict, without_names};
 use crate::secret::Scrubber;
 pub use draft::{Draft, Side};
 pub use found::{LookUp, Match};
@@ -283,7 +283,7 @@ impl PartOf {
         let shown = |reason: &String| self.run.scrubber().beginning(reason, SHOWN_REASON);
         let verdict = match verdict {
             Verdict::Skipped(rule) => Verdict::Skipped(shown(rule)),
-            Verdict::Failed(reason) => Verdict::Failed(shown(reason)),
+            Verdict::Failed(reason) => Verdict::Failed(shown(&without_names(&self.run.clean(reason)))),
             plain @ (Verdict::Created | Verdict::Updated | Verdict::Unchanged) => plain.clone(),
         };
         self.with(|part| part.ledger.record(item, &verdict, number));

@@ -6,6 +6,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use uuid::Uuid;
 
 /// What is counted: `events` and `attributes` for an import, `observables` for an export, with lines of their own for the
 /// files that are carried over themselves, the attributes that are wanted no more, sightings, and the
@@ -166,6 +167,24 @@ impl Count {
     }
 }
 
+/// A reason without what names one item: a uuid, or an `_id` of TheHive's. So what failed alike is counted as one reason.
+#[must_use]
+pub fn without_names(reason: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-~".contains(c);
+    let mut words = String::with_capacity(reason.len());
+    for piece in reason.split_inclusive(|c| !is_part(c)) {
+        let word = piece.trim_end_matches(|c| !is_part(c));
+        let is_id = word.strip_prefix('~').is_some_and(|id| !id.is_empty() && id.chars().all(|c| c.is_ascii_digit()));
+        let is_name = is_id || (word.len() == UUID && Uuid::try_parse(word).is_ok());
+        words.push_str(if is_name { "…" } else { word });
+        words.push_str(piece.get(word.len()..).unwrap_or_default());
+    }
+    words
+}
+
+/// The length of a uuid as it is usually written, in characters.
+const UUID: usize = 36;
+
 fn tally(reasons: &mut BTreeMap<String, u64>, reason: &str, number: u64) {
     if number == 0 {
         return;
@@ -197,6 +216,12 @@ impl fmt::Display for Count {
         }
         Ok(())
     }
+}
+
+/// A number and its word: `1 event`, `3 events`.
+#[must_use]
+pub fn counted(number: u64, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
 }
 
 /// The counts of a connection, or of a whole run, by kind of item.
@@ -237,7 +262,7 @@ impl Ledger {
     pub fn settle(&mut self, reason: &str) {
         for count in self.0.values_mut() {
             let open = count.open();
-            count.record(&Verdict::Failed(reason.to_owned()), open);
+            count.record(&Verdict::Failed(without_names(reason)), open);
         }
     }
 }
@@ -267,6 +292,16 @@ mod tests {
             ledger.to_string(),
             "observables 5 fetched: 2 created, 1 skipped (1: not an IOC), 2 failed (2: stopped)"
         );
+    }
+
+    #[test]
+    fn what_failed_alike_is_one_reason() {
+        let reason = |uuid: &str, id: &str| {
+            without_names(&format!("GET https://h/events/view/{uuid}: 500: é. PATCH /alert/{id}?x: (~) a-b"))
+        };
+        let one = reason("5f0e5b5c-0000-4000-8000-000000000001", "~4128");
+        assert_eq!(one, "GET https://h/events/view/…: 500: é. PATCH /alert/…?x: (~) a-b");
+        assert_eq!(one, reason("5f0e5b5c-0000-4000-8000-000000000002", "~99"));
     }
 
     #[test]

@@ -135,12 +135,15 @@ pub fn since(text: &str, now: i64) -> Option<i64> {
         'h' => 3_600,
         'd' => DAY,
         'w' => 7 * DAY,
-        _ => return day(text).or_else(|| text.parse().ok().filter(|seconds| *seconds >= 0)),
+        _ => return day(text).or_else(|| text.parse().ok().filter(|seconds| *seconds >= EARLIEST)),
     };
     let number: i64 = text.get(..text.len() - 1)?.trim().parse().ok()?;
     let ago = SignedDuration::from_secs(number.checked_mul(unit).filter(|ago| *ago >= 0)?);
     Some(now.saturating_sub(ago.as_secs()).max(0))
 }
+
+/// Whoever writes a smaller number means days or hours, not a moment in the early seventies.
+const EARLIEST: i64 = 100_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -153,6 +156,7 @@ mod tests {
         assert_eq!(since(" 24h ", now), Some(now - DAY));
         assert_eq!(since("2001-09-09", now), Some(999_993_600));
         assert_eq!(since("999999999999999999d", now), None);
+        assert_eq!((since("30", now), since("0", now), since("900000000", now)), (None, None, Some(900_000_000)));
         assert_eq!(since("-3d", now), None);
         assert_eq!(since("yesterday", now), None);
         assert_eq!(since("", now), None);

@@ -1,5 +1,6 @@
 //! What is looked at in a feed: the folder, whether it may be written, or the way to its web server; its manifest.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
@@ -38,8 +39,11 @@ pub(super) fn folder(folder: &Path, writes: bool, clock: Clock, findings: &mut F
         ),
     }
     match listed(&feed) {
+        Ok((0, 0)) if !writes => findings.warn(MANIFEST, "nothing is in it: is this the folder of the feed?"),
         Ok(count) => told(count, findings),
-        Err(error) if writes => findings.warn(MANIFEST, format!("{error:#}: the next export writes it anew")),
+        Err(error) if writes && fs::read_dir(folder).is_ok() => {
+            findings.warn(MANIFEST, format!("{error:#}: the next export writes it anew"))
+        }
         Err(error) => findings.fail(MANIFEST, format!("{error:#}")),
     }
 }

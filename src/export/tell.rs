@@ -72,7 +72,7 @@ impl One<'_> {
             date: wanted.date.clone(),
             tlp: wanted.tlp.word().to_owned(),
             visible_to: Some(self.audience(wanted, event, plan)),
-            attributes: attributes as u64,
+            attributes: Some(attributes as u64),
             verdict: verdict.word().to_owned(),
             reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
             ..EventLine::default()

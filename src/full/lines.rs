@@ -25,11 +25,19 @@ pub struct EventLine {
     pub date: String,
     /// Its TLP, in words.
     pub tlp: String,
+    /// Import only: its threat level: `high`, `medium`, `low` or `undefined`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub threat_level: String,
     /// Export only: who may see it, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visible_to: Option<String>,
-    /// Attributes that were read from it, that it holds after an export, or that have the value that was looked up.
-    pub attributes: u64,
+    /// Attributes that were read from it, that it holds after an export, or that have the value that was looked up; of an event
+    /// that was not read, those that the server counts. A feed does not count them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<u64>,
+    /// Import only: those of them that were read and are meant for detection (`to_ids`).
+    #[serde(skip_serializing_if = "super::is_zero")]
+    pub ids_attributes: u64,
     /// `created`, `updated`, `unchanged`, `skipped` or `failed`.
     pub verdict: String,
     /// The rule that skipped it, or the reason why it failed.

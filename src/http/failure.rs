@@ -129,7 +129,8 @@ impl fmt::Display for Failure {
                 )
             }
             Cause::Refused { status, message, errors, .. } => {
-                write!(f, "{status}: {message}")?;
+                let is_followed = errors.is_null() && !self.help.is_empty();
+                write!(f, "{status}: {}", if is_followed { message.trim_end_matches('.') } else { message })?;
                 if errors.is_null() { Ok(()) } else { write!(f, " ({})", cut(&words(errors))) }
             }
             Cause::NotJson(kind) if kind.is_empty() => {

@@ -16,7 +16,7 @@ use reqwest::blocking::{self, RequestBuilder};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, redirect};
 use serde::Serialize;
-use url::Url;
+use url::{Position, Url};
 
 use crate::config::connections::Access;
 use crate::secret::Secret;
@@ -179,7 +179,7 @@ impl Client {
         finish: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<Answer, Failure> {
         let url = self.base.join(path).unwrap_or_else(|_| self.base.clone());
-        let line = format!("{method} {url}");
+        let line = format!("{method} {}", without_named_parameters(&url));
         let fail = |cause| Failure::new(line.clone(), cause);
         if self.network.clock.is_over() {
             return Err(fail(Cause::Deadline));
@@ -244,4 +244,35 @@ fn headers(origin: &Origin<'_>) -> Result<HeaderMap> {
         headers.insert(name, value);
     }
     Ok(headers)
+}
+
+/// A URL as messages have it: without the named parameters that MISP takes at the end of a path (`/includeAttachments:0`),
+/// which tell nobody anything.
+fn without_named_parameters(url: &Url) -> String {
+    let path = url.path();
+    let named = path.match_indices('/').map(|(at, _)| at).find(|at| {
+        let segment = path.get(at + 1..).unwrap_or_default().split('/').next();
+        segment.is_some_and(|segment| segment.contains(':'))
+    });
+    match named.and_then(|at| path.get(..at)) {
+        Some(kept) => format!("{}{kept}{}", &url[..Position::BeforePath], &url[Position::AfterPath..]),
+        None => url.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+
+    #[test]
+    fn named_parameters_are_not_shown() {
+        let shown = |url: &str| super::without_named_parameters(&url.parse().unwrap());
+        assert_eq!(
+            shown("https://h:8443/misp/events/view/5f0e/includeA:0/excludeB:1"),
+            "https://h:8443/misp/events/view/5f0e"
+        );
+        assert_eq!(shown("http://h:8/h:8?q=1"), "http://h:8?q=1");
+        for url in ["https://h/", "https://h/a?b=c:d", "https://h/api/alert/~41/observable", "http://[::1]:80/x"] {
+            assert_eq!(shown(url), url.replace(":80/", "/"));
+        }
+    }
 }

@@ -101,7 +101,7 @@ impl Command {
         };
         let since = parameters.since.as_deref().map(|since| {
             time::since(since, now).ok_or_else(|| {
-                anyhow!("parameter \"since\" is not understood: all, 24h, 7d, a date such as 2026-01-31, and seconds since 1970 are accepted")
+                anyhow!("parameter \"since\" is not understood: all, 24h, 7d, a date such as 2026-01-31, and seconds since 1970 are accepted; a number of days has a d behind it")
             })
         });
         let asked = with_event(asked, parameters, connections)?;

@@ -58,7 +58,8 @@ struct Reading<'a> {
     shown: Option<Shown>,
     tally: Tally,
     attributes: u64,
-    /// Those of them that are soft-deleted, and those that could not be understood.
+    /// Those of them that are meant for detection, that are soft-deleted, and those that could not be understood.
+    ids_attributes: u64,
     deleted: u64,
     flaws: u64,
     warninglisted: u64,
@@ -84,6 +85,7 @@ impl Sync<'_> {
             live: Live::default(),
             tally: Tally::default(),
             attributes: 0,
+            ids_attributes: 0,
             deleted: 0,
             flaws: 0,
             warninglisted: 0,
@@ -153,6 +155,7 @@ impl Reading<'_> {
             self.alert = self.sync.alert(self.task, &chunk.reports);
         }
         self.deleted += chunk.rows.iter().filter(|row| is_deleted(row)).count() as u64;
+        self.ids_attributes += chunk.rows.iter().filter(|row| is_for_detection(row)).count() as u64;
         let mut batch = self.batch(chunk);
         self.annotate(&mut batch);
         let of_hands = self.put(&batch, is_part);
@@ -310,10 +313,13 @@ impl Reading<'_> {
             let (event, cut) = (self.task.uuid, self.alert.tags_cut);
             part.warn(format!("event {event}: {cut} of its tags are left out: an alert gets no more than 100"));
         }
-        let line = self.sync.line(&self.task.event, &self.task.uuid, &verdict, self.attributes);
+        let counted = self.task.event.attribute_count.and_then(|count| u64::try_from(count).ok());
+        let attributes = if self.chunks > 0 { Some(self.attributes) } else { counted };
+        let line = self.sync.line(&self.task.event, &self.task.uuid, &verdict, attributes);
         part.show_event(EventLine {
             place: self.task.place,
             alert: ends.iter().find_map(|end| end.link.clone()),
+            ids_attributes: self.ids_attributes,
             removed,
             warninglisted: self.warninglisted,
             ..line
@@ -365,6 +371,10 @@ impl Reading<'_> {
 
 fn is_deleted(row: &Row) -> bool {
     matches!(&row.attribute, Element::Good(attribute) if attribute.deleted == Some(true))
+}
+
+fn is_for_detection(row: &Row) -> bool {
+    matches!(&row.attribute, Element::Good(one) if one.to_ids == Some(true) && one.deleted != Some(true))
 }
 
 /// The first that applies of failed, created, updated, unchanged, skipped.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::ids::Ids;
+use crate::ledger::counted;
 use crate::misp::wire::Event;
 use crate::tags::matches;
 use crate::time::{self, DAY};
@@ -13,37 +14,37 @@ use crate::time::{self, DAY};
 /// The filters on events.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Filters {
-    /// Maximum age of an event in days; 0 for no limit.
+    /// Maximum age in days of an event that gets a new alert; 0 for no limit. Known alerts go on being updated.
     #[serde(default = "ninety")]
     pub max_age_days: u64,
     /// Which date counts for the maximum age: `event` (its own date), `published` (last publication) or `modified` (last change).
     #[serde(default)]
     pub max_age_date: AgeDate,
-    /// Only events created by one of these organisations: name (in any case), uuid or number on the server.
+    /// Only events created by one of these organisations, such as `CIRCL`: name (in any case), uuid or number on the server.
     #[serde(default)]
     pub include_organisations: Vec<String>,
-    /// No events created by one of these organisations.
+    /// No events created by one of these organisations, named in the same way.
     #[serde(default)]
     pub exclude_organisations: Vec<String>,
-    /// No events with more attributes than this, those in objects included; 0 for no limit.
+    /// No new alerts of events with more attributes than this, those in objects included; 0 for no limit. Known alerts go on being updated.
     #[serde(default = "five_thousand")]
     pub max_attributes: u64,
-    /// Only events with at least one of these tags, in any case; `*` stands for any text.
+    /// Only events with at least one of these tags, such as `type:OSINT`, in any case; `*` stands for any text.
     #[serde(default)]
     pub include_tags: Vec<String>,
-    /// No events with one of these tags, in any case; `*` stands for any text.
+    /// No events with one of these tags, such as `workflow:*`, in any case; `*` stands for any text.
     #[serde(default)]
     pub exclude_tags: Vec<String>,
-    /// Only events of at least this threat level: `low`, `medium`, `high`. An undefined one is below `low`.
+    /// Only events of at least this threat level: `low`, `medium`, `high`. An undefined one is below `low`. Not set: all.
     #[serde(default)]
     pub min_threat_level: Option<ThreatLevel>,
-    /// Only events in one of these states of analysis: `initial`, `ongoing`, `completed`.
+    /// Only events in one of these states of analysis: `initial`, `ongoing`, `completed`. Not set: all.
     #[serde(default)]
     pub include_analysis: Vec<Analysis>,
-    /// Only events with one of these distributions: 0 your organisation, 1 this community, 2 connected communities, 3 all communities, 4 a sharing group. A feed's events count as 3.
+    /// Only events with one of these distributions: 0 your organisation, 1 this community, 2 connected communities, 3 all communities, 4 a sharing group. A feed's events count as 3. Not set: all.
     #[serde(default)]
     pub include_distributions: Vec<u64>,
-    /// Only events with this text in their info line, in any case; `*` stands for any text.
+    /// Only events with this text in their info line, such as `phishing`, in any case; `*` stands for any text.
     #[serde(default)]
     pub include_event_info: Option<String>,
     /// Only published events. What stands in a feed counts as published.
@@ -103,8 +104,8 @@ impl ThreatLevel {
         }
     }
 
-    /// MISP's number.
-    fn of(number: Option<i64>) -> Option<Self> {
+    /// The level of MISP's number; none for 4, undefined.
+    pub(super) fn of(number: Option<i64>) -> Option<Self> {
         match number {
             Some(1) => Some(Self::High),
             Some(2) => Some(Self::Medium),
@@ -255,7 +256,7 @@ impl Filters {
         let Some(moment) = moment else { return Some("its date cannot be read".to_owned()) };
         let oldest = now.saturating_sub(days.saturating_mul(DAY));
         let oldest = if self.max_age_date == AgeDate::Event { oldest - oldest.rem_euclid(DAY) } else { oldest };
-        (moment < oldest).then(|| format!("older than {days} days"))
+        (moment < oldest).then(|| format!("older than {}", counted(self.max_age_days, "day", "days")))
     }
 }
 

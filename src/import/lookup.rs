@@ -16,7 +16,7 @@ use crate::cortex::report::{Level, Taxonomy};
 use crate::full::{EventLine, Full, LookUp, Part, PartOf};
 use crate::http::Network;
 use crate::ids::Ids;
-use crate::ledger::{Count, Item, Ledger, Verdict};
+use crate::ledger::{Count, Item, Ledger, Verdict, counted};
 use crate::misp::Misp;
 use crate::misp::search::Searched;
 use crate::misp::wire::Event;
@@ -102,11 +102,11 @@ impl Telling<'_> {
             }
         }
         judged.sort_by_cached_key(|one| {
-            let (is_hidden, is_quiet) = (one.verdict != Verdict::Unchanged, !one.known.has_ids);
+            let (is_hidden, is_quiet) = (one.verdict != Verdict::Unchanged, one.known.ids_attributes == 0);
             (is_hidden, is_quiet, std::cmp::Reverse(one.event.date.clone()), one.uuid)
         });
         self.part.with(|part| {
-            let shown = judged.iter().filter(|one| one.verdict == Verdict::Unchanged && one.known.has_ids);
+            let shown = judged.iter().filter(|one| one.verdict == Verdict::Unchanged && one.known.ids_attributes > 0);
             part.look_up = Some(LookUp { searched: true, events_with_ids: shown.count() as u64 });
         });
         let found: Vec<_> = judged.into_iter().filter_map(|one| self.one(one)).collect();
@@ -149,7 +149,8 @@ impl Telling<'_> {
     fn line(&self, uuid: &Uuid, event: &Event, known: &Known, verdict: &Verdict) -> EventLine {
         let matches = if *verdict == Verdict::Unchanged { known.matches.clone() } else { Vec::new() };
         let of = (self.part, self.connection, self.setup.marks);
-        EventLine { matches, ..told::line(of, (event, uuid), verdict, known.attributes) }
+        let line = told::line(of, (event, uuid), verdict, Some(known.attributes));
+        EventLine { matches, ids_attributes: known.ids_attributes, ..line }
     }
 }
 
@@ -165,9 +166,11 @@ pub fn message(full: &Full, value: &str) -> String {
     let events = events(full);
     let with_ids: u64 = full.connections.iter().filter_map(|part| part.look_up).map(|one| one.events_with_ids).sum();
     let knows = |part: &&&Part| part.ledger.count(Item::Events).unchanged > 0;
-    let mut told = match events.unchanged {
-        0 => format!("no event knows {value}"),
-        number => format!(
+    let mut told = match (events.unchanged, events.skipped) {
+        (0, 0) => format!("no event knows {value}"),
+        (0, 1) => format!("1 event that knows {value} is hidden by filters"),
+        (0, hidden) => format!("{hidden} events that know {value} are hidden by filters"),
+        (number, _) => format!(
             "{} {value} on {}",
             counted(number, "event knows", "events know"),
             counted(asked.iter().filter(knows).count() as u64, "connection", "connections")
@@ -177,8 +180,7 @@ pub fn message(full: &Full, value: &str) -> String {
         told.push_str(&format!(" ({with_ids} with an IDS attribute)"));
     }
     match (events.unchanged, events.skipped) {
-        (_, 0) => {}
-        (0, hidden) => told.push_str(&format!("; {} by filters", counted(hidden, "is hidden", "are hidden"))),
+        (_, 0) | (0, _) => {}
         (_, hidden) => told.push_str(&format!("; {} by filters", counted(hidden, "more is hidden", "more are hidden"))),
     }
     let unsearched = asked.len() - searched;
@@ -202,7 +204,7 @@ fn imported(full: &Full) -> String {
         return String::new();
     }
     let would = if full.dry_run { "would be " } else { "" };
-    format!("; {} alerts {would}created, {} {would}updated", count.created, count.updated)
+    format!("; {} {would}created, {} {would}updated", counted(count.created, "alert", "alerts"), count.updated)
 }
 
 /// The events that were looked up; those that a click imports are counted apart.
@@ -215,15 +217,12 @@ fn events(full: &Full) -> Count {
 /// What looks like a command and is none was looked up as a value; whoever wrote it should know.
 fn hint(value: &str) -> String {
     let is_like_one = value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("misp:"));
+    let is_like_one = is_like_one || value.contains("/events/view/");
     if is_like_one { format!(". It is no command: commands are {COMMANDS}") } else { String::new() }
 }
 
 fn is_searched(look_up: Option<LookUp>) -> bool {
     look_up.is_some_and(|one| one.searched)
-}
-
-fn counted(number: u64, one: &str, several: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { several })
 }
 
 /// How many events know the value, malicious if an attribute for detection does, suspicious if only others do; and how many

@@ -119,11 +119,12 @@ impl Sync<'_> {
             event.info = title;
             let link = alerts.first().and_then(|(desk, alert)| Some(self.desks.get(*desk)?.hive.alert_link(&alert.id)));
             let reason = verdict.reason().unwrap_or("gone from MISP: the alert is tagged").to_owned();
-            let line = self.line(&event, &uuid, &verdict, 0);
+            let line = self.line(&event, &uuid, &verdict, None);
             self.part.show_event(EventLine {
                 alert: link,
                 reason: Some(reason),
                 tlp: String::new(),
+                threat_level: String::new(),
                 place: u64::MAX,
                 ..line
             });

@@ -34,6 +34,7 @@ const PAGE: usize = 500;
 const SPARE: usize = 500;
 const NO_TIME: &str = "the deadline is near (\"deadline_minutes\"): the rest comes with the next run";
 
+const UNFOLLOWED: &str = "updates are switched off in TheHive (follow)";
 const DEFECT: &str = "a defect of this program stopped the work on it: please report it";
 
 /// The import from one connection.
@@ -229,13 +230,14 @@ impl Sync<'_> {
         let Row { place, event, uuid } = row;
         let is_new = fates.is_empty() || fates.iter().any(|fate| matches!(fate, Fate::New));
         let too_old = self.config.filters.creation_rule(&event, self.network.clock().now);
-        let (mut changed, mut new, mut unchanged, mut unfollowed) = (Vec::new(), Vec::new(), false, false);
+        let (mut changed, mut new, mut unchanged, mut unfollowed) = (Vec::new(), Vec::new(), None, None);
+        let link = |desk: usize, alert: &Alert| Some(self.desks.get(desk)?.hive.alert_link(&alert.id));
         for (desk, fate) in fates.into_iter().enumerate() {
             match fate {
                 Fate::Changed(alert) => changed.push((desk, Some(*alert))),
                 Fate::New => new.push((desk, None)),
-                Fate::Unchanged(_) => unchanged = true,
-                Fate::Unfollowed(_) => unfollowed = true,
+                Fate::Unchanged(alert) => unchanged = unchanged.or(Some(link(desk, &alert))),
+                Fate::Unfollowed(alert) => unfollowed = unfollowed.or(Some(link(desk, &alert))),
             }
         }
         if !changed.is_empty() {
@@ -243,22 +245,15 @@ impl Sync<'_> {
             changed.extend(new.into_iter().filter(|_| too_old.is_none()));
             return self.send(listing, Task { place, turn: 0, event, uuid, alerts: changed });
         }
-        match (is_new, too_old) {
-            (true, None) => self.keep(listing, Task { place, turn: 0, event, uuid, alerts: new }),
-            (true, Some(rule)) if !unchanged && !unfollowed => {
-                self.conclude(place, &event, &uuid, &Verdict::Skipped(rule));
-                Ok(())
-            }
-            (true, Some(_)) | (false, _) if unchanged => {
-                self.conclude(place, &event, &uuid, &Verdict::Unchanged);
-                Ok(())
-            }
-            (true, Some(_)) | (false, _) => {
-                let rule = "updates are switched off in TheHive (follow)".to_owned();
-                self.conclude(place, &event, &uuid, &Verdict::Skipped(rule));
-                Ok(())
-            }
-        }
+        let (verdict, alert) = match (is_new, too_old, unchanged, unfollowed) {
+            (true, None, ..) => return self.keep(listing, Task { place, turn: 0, event, uuid, alerts: new }),
+            (_, _, Some(alert), _) => (Verdict::Unchanged, alert),
+            (true, Some(rule), None, None) => (Verdict::Skipped(rule), None),
+            (_, _, None, alert) => (Verdict::Skipped(UNFOLLOWED.to_owned()), alert.flatten()),
+        };
+        let line = self.unread(place, &event, &uuid, &verdict);
+        self.tell(&verdict, EventLine { alert, ..line });
+        Ok(())
     }
 
     /// Keeps a new event, if it is among the newest.
@@ -316,12 +311,20 @@ impl Sync<'_> {
 
     /// Records an event that is not read.
     pub(super) fn conclude(&self, place: u64, event: &Event, uuid: &Uuid, verdict: &Verdict) {
-        let attributes = event.attribute_count.unwrap_or(0).unsigned_abs();
+        self.tell(verdict, self.unread(place, event, uuid, verdict));
+    }
+
+    fn unread(&self, place: u64, event: &Event, uuid: &Uuid, verdict: &Verdict) -> EventLine {
+        let attributes = event.attribute_count.and_then(|count| u64::try_from(count).ok());
+        EventLine { place, ..self.line(event, uuid, verdict, attributes) }
+    }
+
+    fn tell(&self, verdict: &Verdict, line: EventLine) {
         if let Verdict::Failed(reason) = verdict {
-            self.part.fail(format!("event {uuid}: {reason}"));
+            self.part.fail(format!("event {}: {reason}", line.uuid));
         }
         self.part.record(Item::Events, verdict, 1);
-        self.part.show_event(EventLine { place, ..self.line(event, uuid, verdict, attributes) });
+        self.part.show_event(line);
     }
 
     /// An export of another installation is an event like any other; if it is this one under another name, the loop
@@ -336,7 +339,7 @@ impl Sync<'_> {
         }
     }
 
-    pub(super) fn line(&self, event: &Event, uuid: &Uuid, verdict: &Verdict, attributes: u64) -> EventLine {
+    pub(super) fn line(&self, event: &Event, uuid: &Uuid, verdict: &Verdict, attributes: Option<u64>) -> EventLine {
         told::line((self.part, self.connection, &self.config.marks), (event, uuid), verdict, attributes)
     }
 }

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::full::PartOf;
-use crate::ledger::{Item, Verdict};
+use crate::ledger::{Item, Verdict, counted};
 
 /// Verdicts, each with the number of items that have it.
 #[derive(Debug, Default)]
@@ -36,7 +36,8 @@ impl Tally {
             let verdict = of(verdict);
             if let (Item::Attributes, Verdict::Failed(reason)) = (item, &verdict) {
                 let value = if value.is_empty() { value } else { format!(" ({value})") };
-                part.fail(format!("event {event}: {number} attributes: {reason}{value}"));
+                let number = counted(number, "attribute", "attributes");
+                part.fail(format!("event {event}: {number}: {reason}{value}"));
             }
             part.record(item, &verdict, number);
         }

@@ -2,13 +2,16 @@
 
 use uuid::Uuid;
 
+use super::filter::ThreatLevel;
 use super::map::{self, Marks};
 use crate::config::connections::{Connection, Target};
-use crate::full::{EventLine, Full, PartOf};
-use crate::ledger::{Item, Verdict};
+use crate::full::{EventLine, Full, Part, PartOf};
+use crate::ledger::{Item, Verdict, counted};
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
 
+/// What is said of an event that was asked for by name.
+pub(super) const NOT_THERE: &str = "the event that was asked for is not there, or not shown to us";
 /// The longest reason of a line, in characters.
 const LONGEST_REASON: usize = 300;
 
@@ -25,7 +28,7 @@ pub(super) fn line(
     (part, connection, marks): (&PartOf, &Connection, &Marks),
     (event, uuid): (&Event, &Uuid),
     verdict: &Verdict,
-    attributes: u64,
+    attributes: Option<u64>,
 ) -> EventLine {
     let run = &part.run;
     EventLine {
@@ -36,6 +39,7 @@ pub(super) fn line(
         organisation: run.shown(event.organisation()),
         date: run.shown(&event.date),
         tlp: map::tlp(event, marks).word().to_owned(),
+        threat_level: ThreatLevel::of(event.threat_level_id).map_or("undefined", ThreatLevel::word).to_owned(),
         attributes,
         verdict: verdict.word().to_owned(),
         reason: verdict.reason().map(|reason| run.scrubber().beginning(reason, LONGEST_REASON)),
@@ -47,24 +51,32 @@ pub(super) fn line(
 pub(super) fn message(full: &Full) -> String {
     let events = full.ledger.count(Item::Events);
     let attributes = full.ledger.count(Item::Attributes);
-    let count = |number: u64, word: &str| (number > 0).then(|| format!("{number} {word}"));
-    let mut told = vec![format!("{} events read", events.fetched)];
+    let some = |number: u64, word: &str| (number > 0).then(|| format!("{number} {word}"));
+    let count = |number: u64, one: &str, several: &str| (number > 0).then(|| counted(number, one, several));
+    let mut told = vec![counted(events.fetched, "event read", "events read")];
     if full.dry_run {
-        told.extend(count(events.created, &format!("would become alerts with {} attributes", attributes.created)));
-        told.extend(count(events.updated, "alerts would be updated"));
+        let attributes = counted(attributes.created, "attribute", "attributes");
+        let [one, several] = ["an alert", "alerts"].map(|what| format!("would become {what} with {attributes}"));
+        told.extend(count(events.created, &one, &several));
+        told.extend(count(events.updated, "alert would be updated", "alerts would be updated"));
     } else {
-        told.extend(count(events.created, "alerts created"));
-        told.extend(count(events.updated, "alerts updated"));
+        told.extend(count(events.created, "alert created", "alerts created"));
+        told.extend(count(events.updated, "alert updated", "alerts updated"));
     }
-    told.extend(count(events.unchanged, "unchanged"));
-    told.extend(count(events.skipped, "skipped"));
-    told.extend(count(events.failed, "failed"));
+    told.extend(some(events.unchanged, "unchanged"));
+    told.extend(some(events.skipped, "skipped"));
+    told.extend(some(events.failed, "failed"));
     if !full.dry_run {
-        told.extend(count(attributes.created, "attributes added"));
-        told.extend(count(attributes.updated, "attributes updated"));
+        told.extend(count(attributes.created, "attribute added", "attributes added"));
+        told.extend(count(attributes.updated, "attribute updated", "attributes updated"));
     }
     let removals = full.ledger.count(Item::Removals).updated;
-    told.extend(count(removals, if full.dry_run { "observables would be removed" } else { "observables removed" }));
+    let removed = if full.dry_run { "would be removed" } else { "removed" };
+    told.extend(count(removals, &format!("observable {removed}"), &format!("observables {removed}")));
+    let is_missed = |part: &Part| part.warnings.iter().any(|warning| warning == NOT_THERE);
+    if events.fetched == 0 && !full.connections.is_empty() && full.connections.iter().all(is_missed) {
+        told.push(NOT_THERE.to_owned());
+    }
     let why = match (full.is_report_only, full.dry_run) {
         (true, _) => " (report only: set \"thehive_url\" and \"thehive_key\" to have alerts written)",
         (false, true) => " (dry run: nothing was written)",

@@ -203,14 +203,14 @@ fn keys_and_permissions_that_do_not_suffice_are_explained() {
     let mut wrong = job(&misp, "admin", numbered(2));
     wrong["config"]["key"] = json!(["WrongKey00000000000000000000000000000000"]);
     let message = failure(&Program::Export.report(&wrong)).to_owned();
-    assert!(message.contains("/servers/getVersion: 403: Authentication failed."), "{message}");
+    assert!(message.contains("/servers/getVersion: 403: Authentication failed"), "{message}");
     assert!(
         message.contains("check \"key\"") && message.ends_with("Ledger: observables 2 fetched: 2 failed (2: not sent)"),
         "{message}"
     );
     let message = failure(&Program::Export.report(&job(&misp, "readonly", numbered(2)))).to_owned();
     assert!(message.contains("adding the event: POST"), "{message}");
-    assert!(message.contains("403: You do not have permission to use this functionality."), "{message}");
+    assert!(message.contains("403: You do not have permission to use this functionality:"), "{message}");
     assert!(misp.world().events.is_empty());
 }
 

@@ -41,7 +41,7 @@ fn a_sharing_group_is_named_by_its_number_and_one_that_is_not_ours_is_refused_by
     let mut desk = desk(&json!({}));
     desk.set(&json!({"distribution": 4, "sharing_group": 7}));
     let report = desk.run();
-    assert!(failure(&report).contains("Invalid Sharing Group or not authorised."), "{report:#}");
+    assert!(failure(&report).contains("Invalid Sharing Group or not authorised:"), "{report:#}");
     assert!(desk.misp.world().events.is_empty());
     desk.misp.world().sharing_groups.push(json!({"id": "7", "org_id": "1"}));
     let report = desk.run();

@@ -26,8 +26,8 @@ pub(super) type Events = BTreeMap<Uuid, Known>;
 pub(super) struct Known {
     /// Its attributes that have the value.
     pub(super) attributes: u64,
-    /// True if one of them is meant for detection.
-    pub(super) has_ids: bool,
+    /// Those of them that are meant for detection.
+    pub(super) ids_attributes: u64,
     /// The first of them.
     pub(super) matches: Vec<Match>,
     /// Why it could not be read, if so.
@@ -81,7 +81,7 @@ impl<'a> Found<'a> {
             return self.part.record(Item::Attributes, &Verdict::Skipped(rule), 1);
         };
         known.attributes += 1;
-        known.has_ids |= attribute.to_ids == Some(true);
+        known.ids_attributes += u64::from(attribute.to_ids == Some(true));
         if let Some(shown) = shown.filter(|_| known.matches.len() < SHOWN_MATCHES) {
             known.matches.push(shown);
             self.matches += 1;

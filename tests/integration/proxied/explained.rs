@@ -73,7 +73,7 @@ fn a_proxy_of_plain_http_that_refuses_is_named_too() {
     GET http://misp.test/servers/getVersion: the proxy http://proxy:3128 (of Cortex) does not take the user and password that are given in configuration item "proxy_http": correct them there (signs such as @ : / % escaped, as in %40)
     GET http://misp.test/servers/getVersion: 403: no further words: the answer came through the proxy http://proxy:3128 (of Cortex) and may be its own: name the server's host in NO_PROXY to go around it
     GET http://misp.test/servers/getVersion: 500: no further words: the answer came through the proxy http://proxy:3128 (of Cortex) and may be its own: name the server's host in NO_PROXY to go around it
-    GET http://misp.test/servers/getVersion: 403: Authentication failed.: check "key": it is wrong, expired, or its user is disabled
+    GET http://misp.test/servers/getVersion: 403: Authentication failed: check "key": it is wrong, expired, or its user is disabled
     "#);
 }
 
