@@ -17,26 +17,26 @@ use crate::secret::Secret;
 /// may have already (`baseConfig` is `MISP`).
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Connections {
-    /// A name of your own for each MISP connection, such as `misp-corp`; it stands in reports and alerts.
+    /// A name of your own for each MISP connection, such as `misp-corp`. It stands in reports, in tags of cases, and is the source of alerts: choose one that lasts.
     pub name: Vec<Option<String>>,
     /// The URL of each MISP server, such as `https://misp.example.org`, or of a MISP feed: `file:///path` for one in a folder, or, with the key `-`, `https://host/path` for one on the web, which is for import only.
     pub url: Vec<Option<String>>,
-    /// The API key of each MISP server; `-` for a feed.
+    /// The API key of each MISP server, in the order of `url`; every server needs one. `-` for a feed.
     #[serde(default)]
     pub key: Vec<Option<Secret>>,
-    /// What each connection is for: `ImportOnly`, `ExportOnly` or `ImportAndExport`. A single connection is for both unless said otherwise; one of several is for import only.
+    /// What each connection is for: `ImportOnly`, `ExportOnly` or `ImportAndExport`; one for all, or one for each in the order of `url`. A single connection is for both unless said otherwise; one of several is for import only.
     #[serde(default)]
     pub purpose: Vec<Option<Purpose>>,
-    /// A file with further certificates to trust (PEM), one for all servers or one for each.
+    /// A file with further certificates to trust (PEM), such as `/etc/ssl/certs/house-ca.pem`, one for all servers or one for each. The worker must be able to read it, also in a container.
     #[serde(default)]
     pub cert_path: Vec<Option<String>>,
-    /// A file with the client certificate and its private key (PEM) that a server asks for, one for all servers or one for each.
+    /// A file with the client certificate and its private key (PEM) that a server asks for, such as `/etc/ssl/private/cortex.pem`, one for all servers or one for each.
     #[serde(default)]
     pub client_cert_path: Vec<Option<String>>,
     /// Check the servers' certificates. Switched off, every report carries a warning.
     #[serde(default = "yes")]
     pub cert_check: bool,
-    /// What holds for one connection alone: a JSON object for each, with its `name` and options of this table, such as `{"name": "partner", "max_age_days": 7, "proxy": "http://proxy:3128"}`. Also `purpose`, `cert_check` and `proxy` (a URL, or `direct`).
+    /// What holds for one connection alone: a JSON object for each, with its `name` and options of its own, those of either worker, such as `{"name": "partner", "distribution": 1, "max_age_days": 7, "proxy": "http://proxy:3128"}`. Also `purpose`, `cert_check` and `proxy` (a URL, or `direct`). Not the lists above, `thehive_…`, `instance`, `dry_run`, `max_artifacts`, `deadline_minutes` and the timeouts.
     #[serde(default)]
     pub connection_settings: Vec<Option<own::Settings>>,
     /// Which TheHive organisations may use the connections.

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 /// Which TheHive organisations may use a connection: all, unless one of the lists is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Organisations {
-    /// Only these TheHive organisations may use the MISP connections, by name in any case: an export's is the one of the job, an import's those that get its alerts.
+    /// Only these TheHive organisations may use the MISP connections, such as `cert`, by name in any case: an export's is the one of the job, an import's those that get its alerts.
     #[serde(default)]
     pub include_thehive_organisations: Vec<String>,
-    /// All but these TheHive organisations may use the MISP connections, by name in any case.
+    /// All but these TheHive organisations may use the MISP connections, such as `training`, by name in any case.
     #[serde(default)]
     pub exclude_thehive_organisations: Vec<String>,
 }

@@ -62,11 +62,21 @@ impl Place {
     }
 
     fn parse(&self, text: &[u8]) -> Result<Value> {
+        if let Self::Streams(file) = self
+            && file.is_file()
+        {
+            let file = file.display();
+            bail!("{file} is a file, and a job folder is wanted: give what is in it on the standard input, `< {file}`");
+        }
+        ensure!(
+            !text.starts_with(b"\xff\xfe") && !text.starts_with(b"\xfe\xff"),
+            "the job is UTF-16, as some editors and shells write: save it as UTF-8"
+        );
         let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
         match self {
             Self::Streams(folder) if text.trim_ascii().is_empty() => bail!(
                 "no job: the standard input is empty, and there is no file {}. Give a job folder as the first argument, \
-                 or a job as JSON on the standard input",
+                 or a job as JSON on the standard input; --help shows one",
                 input(folder).display()
             ),
             Self::Folder(folder) if text.trim_ascii().is_empty() => {
@@ -129,11 +139,14 @@ impl Job {
         let data_type = match part(&mut job, "dataType") {
             Some(Value::String(name)) if !name.trim().is_empty() => name,
             Some(other) => bail!("the job's dataType is {}, not a text", json::kind(&other)),
+            None if job.get("url").is_some() => {
+                bail!("Missing dataType field: this is a configuration, not a job: have it looked at by `check`")
+            }
             None => bail!("Missing dataType field"),
         };
         ensure!(
             data_types.contains(&data_type.as_str()),
-            "the data type {} is not delivered by this version: delivered {} {}",
+            "the data type {} is not supported: supported {} {}",
             quoted(&data_type),
             if data_types.len() == 1 { "is" } else { "are" },
             data_types.join(", ")
@@ -244,7 +257,7 @@ mod tests {
         insta::assert_snapshot!(messages.join("\n"), @r#"
         Missing dataType field
         Missing data field
-        the data type "domain" is not delivered by this version: delivered is other
+        the data type "domain" is not supported: supported is other
         the job's tlp is a text, not a whole number
         the job's config is a list, not an object
         "#);

@@ -24,6 +24,12 @@ pub fn of<W: Worker>() -> Value {
         "dataTypeList": W::DATA_TYPES,
         "command": format!("{}/{}", W::NAME, W::PROGRAM),
         "baseConfig": "MISP",
+        "registration_required": true,
+        "subscription_required": false,
+        "free_subscription": false,
+        "service_homepage": "https://www.misp-project.org",
+        "service_logo": {"path": "assets/logo.png", "caption": "cortex-misp"},
+        "screenshots": W::SCREENSHOTS.iter().map(|(path, caption)| json!({"path": path, "caption": caption})).collect::<Vec<_>>(),
         "config": {"check_tlp": true, "max_tlp": 2, "check_pap": true, "max_pap": 2},
         "configurationItems": items::of::<W::Config>().iter().map(item).collect::<Vec<_>>(),
     })

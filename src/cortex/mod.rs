@@ -2,5 +2,6 @@
 
 pub mod job;
 pub mod manifest;
+pub mod markdown;
 pub mod pretty;
 pub mod report;

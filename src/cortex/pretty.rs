@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::ledger::counted;
+
 /// Rows shown of each list.
 const ROWS: usize = 30;
 
@@ -23,7 +25,8 @@ pub fn text(program: &str, report: &Value) -> String {
     lines.extend(left_out(full));
     let artifacts = list(report, "artifacts").len();
     if artifacts > 0 {
-        lines.push(format!("\n  {artifacts} IOCs can be imported as observables from the report"));
+        let iocs = counted(artifacts as u64, "IOC", "IOCs");
+        lines.push(format!("\n  {iocs} can be imported as observables from the report"));
     }
     for operation in list(report, "operations") {
         lines.push(format!("\n  TheHive is asked: {} {}", word(operation, "type"), word(operation, "tag")));
@@ -37,7 +40,7 @@ fn connection(part: &Value) -> Vec<String> {
     let version = part.get("version").map(|version| format!(", MISP {}", plain(version))).unwrap_or_default();
     let mut lines = vec![
         format!("  ── {} ── {} ({}{version})", word(part, "name"), word(part, "url"), word(part, "kind")),
-        format!("     {requests} request{}{}, {seconds:.2} s", if requests == 1 { "" } else { "s" }, retries(part)),
+        format!("     {}{}, {seconds:.2} s", counted(requests, "request", "requests"), retries(part)),
     ];
     if part.get("error").is_some() {
         lines.push(format!("     ERROR  {}", word(part, "error")));
@@ -45,7 +48,8 @@ fn connection(part: &Value) -> Vec<String> {
     lines.extend(ledger(part, "     "));
     lines.extend(list(part, "warnings").iter().map(|warning| format!("     note  {}", plain(warning))));
     lines.extend(list(part, "failures").iter().map(|failure| format!("     FAILED  {}", plain(failure))));
-    lines.extend(rows(list(part, "events"), event));
+    let is_look_up = part.get("look_up").is_some();
+    lines.extend(rows(list(part, "events"), |line| event(line, is_look_up)));
     let matches: Vec<_> = list(part, "events").iter().flat_map(|event| list(event, "matches")).cloned().collect();
     lines.extend(rows(&matches, matched));
     lines.extend(rows(list(part, "observables"), observable));
@@ -69,15 +73,21 @@ fn rows(list: &[Value], row: impl Fn(&Value) -> String) -> Vec<String> {
     rows
 }
 
-fn event(event: &Value) -> String {
+fn event(event: &Value, is_look_up: bool) -> String {
     let reason = event.get("reason").map(|reason| format!(" ({})", plain(reason))).unwrap_or_default();
+    let attributes = event.get("attributes").and_then(Value::as_u64);
+    let (one, several) = if is_look_up { ("match", "matches") } else { ("attribute", "attributes") };
+    let attributes = attributes.map(|number| counted(number, one, several) + "  ").unwrap_or_default();
+    let verdict = match word(event, "verdict").as_str() {
+        "unchanged" if is_look_up => "found".to_owned(),
+        "skipped" if is_look_up => "hidden".to_owned(),
+        verdict => verdict.to_owned(),
+    };
     format!(
-        "{:<9} event {}  {}  TLP:{}  {} attributes  {}{reason}",
-        word(event, "verdict"),
+        "{verdict:<9} event {}  {}  TLP:{}  {attributes}{}{reason}",
         word(event, "uuid"),
         word(event, "date"),
         word(event, "tlp"),
-        event.get("attributes").map(plain).unwrap_or_default(),
         word(event, "title"),
     )
 }
@@ -85,8 +95,9 @@ fn event(event: &Value) -> String {
 fn matched(line: &Value) -> String {
     let mark = if line.get("to_ids") == Some(&Value::Bool(true)) { "IDS" } else { "   " };
     let tags: Vec<_> = list(line, "tags").iter().map(plain).collect();
-    let sightings = line.get("sightings").map(plain).unwrap_or_default();
-    format!("  {mark} {}  {}  {sightings} sightings  {}", word(line, "attribute"), word(line, "value"), tags.join(" "))
+    let sightings = line.get("sightings").and_then(Value::as_u64).unwrap_or_default();
+    let sightings = counted(sightings, "sighting", "sightings");
+    format!("  {mark} {}  {}  {sightings}  {}", word(line, "attribute"), word(line, "value"), tags.join(" "))
 }
 
 fn alert(alert: &Value) -> Vec<String> {

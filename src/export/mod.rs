@@ -28,11 +28,12 @@ use crate::check::wants::{OfMisp, OfTheHive, Wants};
 use crate::config::connections::{Connection, Connections, Purpose};
 use crate::config::{self, Limits, Table, own, urls};
 use crate::cortex::job::Job;
+use crate::cortex::markdown::inert;
 use crate::cortex::report::Taxonomy;
 use crate::full::{Full, Part, PartOf, Run};
 use crate::http::Network;
 use crate::ids::Ids;
-use crate::ledger::Item;
+use crate::ledger::{Item, counted};
 use crate::misp::Misp;
 use crate::secret::{Secret, shortened};
 use crate::thehive::TheHive;
@@ -51,10 +52,10 @@ pub struct Config {
     /// The URL of TheHive, such as `https://thehive.example.org`: the case's observables are read there. Its host is the default of `instance`.
     #[serde(default)]
     pub thehive_url: Option<String>,
-    /// The API key of a TheHive user who may read the cases.
+    /// The API key of a TheHive user who may read the cases; no other permission is needed.
     #[serde(default)]
     pub thehive_key: Option<Secret>,
-    /// A name of this installation, the same for both workers and for ever: it is part of every uuid made. Default: the host of `thehive_url`, else `thehive`.
+    /// A name of this installation, such as `soc.example.org`, the same for both workers and for ever: it is part of every uuid made. Default: the host of `thehive_url`, else `thehive`.
     #[serde(default)]
     pub instance: Option<String>,
     /// What goes out, and how.
@@ -93,6 +94,11 @@ impl Worker for Export {
     const DESCRIPTION: &'static str =
         "Export the IOC observables of a case to one MISP event: all IOCs, only IOCs, never published.";
     const DATA_TYPES: &'static [&'static str] = &[CASE, read::ONE];
+    const SCREENSHOTS: &'static [(&'static str, &'static str)] =
+        &[("assets/export.png", "An export, of which MISP refused one value, as a person at a terminal reads it")];
+    const EXAMPLE: &'static str = r#"{"dataType": "thehive:case", "data": {"_id": "~4128", "title": "A case"}, "parameters": {"dry_run": true},
+   "config": {"name": ["misp-corp"], "url": ["https://misp.example.org"], "key": ["MISP's API key"],
+              "thehive_url": "https://thehive.example.org", "thehive_key": "TheHive's API key"}}"#;
     type Config = Config;
 
     fn limits(config: &Config) -> &Limits {
@@ -285,18 +291,19 @@ const NOT_SENT: &str = "not sent";
 /// "Exported 12 IOCs of case #42 to misp-corp as event 1337: 9 added, 3 unchanged". The number is that of the IOCs that
 /// are there now; where it is not the same for all connections, each has its own.
 fn message(full: &Full) -> String {
-    let number = full.case.as_deref().and_then(|case| case.split(' ').next()).unwrap_or_default();
+    let number = full.case.as_deref().and_then(|case| case.split(' ').next()).map(inert).unwrap_or_default();
     let iocs = full.connections.iter().map(iocs).max().unwrap_or(0);
     let done: Vec<_> = full.connections.iter().map(|part| part.ledger.count(Item::Observables).done()).collect();
     let least = done.iter().min().copied().unwrap_or(0);
     let parts: Vec<_> = full.connections.iter().map(|part| sentence(part, full.dry_run)).collect();
     let parts = parts.join("; to ");
+    let all = counted(iocs, "IOC", "IOCs");
     match (iocs, least, full.dry_run) {
         (0, ..) => format!("No observable of case {number} is flagged as IOC: nothing to export to {parts}"),
-        (.., true) => format!("Dry run: export of {iocs} IOCs of case {number} to {parts}"),
+        (.., true) => format!("Dry run: export of {all} of case {number} to {parts}"),
         (_, 0, _) if done.iter().all(|done| *done == 0) => format!("No IOC of case {number} was exported to {parts}"),
-        (_, least, _) if least == iocs => format!("Exported {iocs} IOCs of case {number} to {parts}"),
-        _ => format!("Exported a part of the {iocs} IOCs of case {number} to {parts}"),
+        (_, least, _) if least == iocs => format!("Exported {all} of case {number} to {parts}"),
+        _ => format!("Exported a part of the {all} of case {number} to {parts}"),
     }
 }
 
@@ -308,8 +315,10 @@ fn iocs(part: &Part) -> u64 {
 fn sentence(part: &Part, dry_run: bool) -> String {
     let count = part.ledger.count(Item::Observables);
     let place = match part.events.first() {
-        Some(event) => format!("{} as event {}", part.name, event.id.as_ref().unwrap_or(&event.uuid)),
-        None => part.name.clone(),
+        Some(event) => {
+            format!("{} as event {}", inert(&part.name), inert(event.id.as_ref().unwrap_or(&event.uuid)))
+        }
+        None => inert(&part.name),
     };
     let (added, updated, retracted) = match dry_run {
         true => ("would be added", "would be updated", "would be retracted"),
@@ -319,7 +328,8 @@ fn sentence(part: &Part, dry_run: bool) -> String {
         [(count.created, added), (count.updated, updated), (count.unchanged, "unchanged"), (count.failed, "failed")];
     let told = words.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}"));
     let left_out = count.skipped_by.iter().filter(|(rule, _)| *rule != NOT_AN_IOC);
-    let mut told: Vec<_> = told.chain(left_out.map(|(rule, number)| format!("{number} left out ({rule})"))).collect();
+    let mut told: Vec<_> =
+        told.chain(left_out.map(|(rule, number)| format!("{number} left out ({})", inert(rule)))).collect();
     let retractions = part.ledger.count(Item::Retractions);
     if retractions.updated > 0 {
         told.push(format!("{} {retracted}", retractions.updated));
@@ -328,7 +338,7 @@ fn sentence(part: &Part, dry_run: bool) -> String {
         told.push(format!("{} no longer wanted and left", retractions.skipped));
     }
     if part.proposals > 0 {
-        told.push(format!("{} open proposals in MISP", part.proposals));
+        told.push(counted(part.proposals, "open proposal in MISP", "open proposals in MISP"));
     }
     if told.is_empty() { place } else { format!("{place}: {}", told.join(", ")) }
 }

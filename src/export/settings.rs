@@ -15,10 +15,10 @@ pub struct Settings {
     /// Who may see a new event: 0 your organisation, 1 this community, 2 connected communities, 3 all communities, 4 a sharing group. A RED or AMBER+STRICT case is always 0. On an event that is there it is left as people set it.
     #[serde(default)]
     pub distribution: u64,
-    /// The number of the sharing group, with `distribution` 4.
+    /// The number of the sharing group on this MISP, with `distribution` 4.
     #[serde(default)]
     pub sharing_group: Option<u64>,
-    /// The event's info line; `{title}` and `{number}` are those of the case.
+    /// The event's info line, such as `[SOC-{number}] {title}`; `{title}` and `{number}` are those of the case.
     #[serde(default = "title")]
     pub event_info: String,
     /// Send the case's tags with the event.
@@ -27,7 +27,7 @@ pub struct Settings {
     /// Send the observables' tags with their attributes.
     #[serde(default)]
     pub export_observable_tags: bool,
-    /// Tags that never go out, in any case; `*` stands for any text. Tags that begin with `misp:`, `src:`, `tlp:` or `pap:` never do.
+    /// Tags that never go out, such as `internal:*`, in any case; `*` stands for any text. Tags that begin with `misp:`, `src:`, `tlp:` or `pap:` never do.
     #[serde(default)]
     pub exclude_export_tags: Vec<String>,
     /// Add a link to the case (`thehive_url`), for your own organisation only.
@@ -39,22 +39,22 @@ pub struct Settings {
     /// Files above this size in MiB stay here, their hashes go out; 0 for no limit.
     #[serde(default = "thirty")]
     pub max_attachment_mb: u64,
-    /// The strictest TLP that may go out: a stricter case is refused, a stricter observable left out.
+    /// The strictest TLP that may go out: `CLEAR`, `GREEN`, `AMBER`, `AMBER+STRICT` or `RED`. A stricter case is refused, a stricter observable left out. Not set: no limit.
     #[serde(default)]
     pub max_export_tlp: Option<Tlp>,
-    /// The strictest PAP that may go out: a stricter case is refused.
+    /// The strictest PAP that may go out: `CLEAR`, `GREEN`, `AMBER` or `RED`. A stricter case is refused. Not set: no limit.
     #[serde(default)]
     pub max_export_pap: Option<Pap>,
     /// What becomes of an attribute whose observable is no IOC of the case any more: `unflag` (no longer for detection, with a comment), `delete` (soft-deleted), `keep`.
     #[serde(default)]
     pub removed_iocs: Removed,
-    /// Name the IOCs that are on one of MISP's warninglists, or not.
+    /// Name the IOCs that are on one of MISP's warninglists (`annotate`), or not (`off`). They go out in either case.
     #[serde(default)]
     pub warninglists: Warninglists,
     /// Send one sighting for each sighted observable.
     #[serde(default)]
     pub export_sightings: bool,
-    /// Lines that send an observable type as another attribute than the table in `docs/mapping.md` says, such as `ip=Network activity/ip-src`. A tag `misp:type="…"` on an observable still wins.
+    /// Lines that send an observable type as another attribute than usual, `observable type=MISP category/MISP type`, such as `ip=Network activity/ip-src`. A tag `misp:type="…"` on an observable still wins.
     #[serde(default)]
     pub type_mapping: Vec<String>,
 }

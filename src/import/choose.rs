@@ -12,16 +12,16 @@ pub struct Choice {
     /// Only attributes of these MISP types, such as `ip-dst`; `*` stands for any text.
     #[serde(default)]
     pub attribute_types: Vec<String>,
-    /// No attributes of these MISP types; `*` stands for any text.
+    /// No attributes of these MISP types, such as `text` or `email-*`; `*` stands for any text.
     #[serde(default)]
     pub exclude_attribute_types: Vec<String>,
     /// Only attributes of these MISP categories, such as `Network activity`; `*` stands for any text.
     #[serde(default)]
     pub attribute_categories: Vec<String>,
-    /// Only attributes with at least one of these tags of their own, in any case; `*` stands for any text.
+    /// Only attributes with at least one of these tags of their own, such as `kill-chain:*`, in any case; `*` stands for any text.
     #[serde(default)]
     pub attribute_tags: Vec<String>,
-    /// No attributes with one of these tags of their own, in any case; `*` stands for any text.
+    /// No attributes with one of these tags of their own, such as `false-positive:*`, in any case; `*` stands for any text.
     #[serde(default)]
     pub exclude_attribute_tags: Vec<String>,
     /// Only attributes that are meant for detection (`to_ids`).

@@ -50,7 +50,7 @@ use desk::Desk;
 use filter::Filters;
 use lookup::LookupSetup;
 use map::Marks;
-use settings::{Attachments, Settings};
+use settings::{Attachments, Destination, Settings};
 use sync::Sync;
 use turns::Turns;
 
@@ -60,7 +60,10 @@ pub struct Config {
     /// The MISP connections.
     #[serde(flatten)]
     pub connections: Connections,
-    /// How many days back a run looks for events that were published or changed; 0 for all. A job's parameter `since` takes its place.
+    /// Where alerts go.
+    #[serde(flatten)]
+    pub destination: Destination,
+    /// How many days back a run looks for events that were published or changed; 0 for all. Keep it well above the time between two runs. A job's parameter `since` takes its place.
     #[serde(default = "thirty")]
     pub window_days: u64,
     /// The filters on events.
@@ -75,9 +78,6 @@ pub struct Config {
     /// How alerts are written.
     #[serde(flatten)]
     pub settings: Settings,
-    /// A name of this installation, the same for both workers and for ever: by it the loop guard knows its own exports. Default: the host of `thehive_url`, else `thehive`.
-    #[serde(default)]
-    pub instance: Option<String>,
     /// How many IOCs a report offers as artifacts for an analyst to import, if the alerts are only reported; at most 300.
     #[serde(default = "three_hundred")]
     pub max_artifacts: u64,
@@ -120,6 +120,15 @@ impl Worker for Import {
         "registry",
         "autonomous-system",
     ];
+    const SCREENSHOTS: &'static [(&'static str, &'static str)] = &[
+        ("assets/import.png", "An import: what became of every event"),
+        ("assets/click.png", "A look-up: which events know the observable"),
+        ("assets/incomplete.png", "An import of which a part failed"),
+        ("assets/report-only.png", "An import without access to TheHive: the alerts as they would be"),
+    ];
+    const EXAMPLE: &'static str = r#"{"dataType": "other", "data": "misp:sync", "parameters": {"since": "7d", "dry_run": true},
+   "config": {"name": ["misp-corp"], "url": ["https://misp.example.org"], "key": ["MISP's API key"],
+              "thehive_url": "https://thehive.example.org", "thehive_key": "TheHive's API key"}}"#;
     type Config = Config;
 
     fn limits(config: &Config) -> &Limits {
@@ -133,7 +142,7 @@ impl Worker for Import {
         let (importing, more) = config.connections.chosen(Purpose::imports, "import", command.connection())?;
         let importing = own::configured(importing, &job.config, config)?;
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
-        let ids = Ids::new(&config::instance(config.instance.as_deref(), config.settings.thehive_url.as_deref())?);
+        let ids = Ids::new(&installation(&config.destination)?);
         let network = Network::new(&config.limits, &job.config, job.folder.as_deref(), clock, run);
         let is_click = matches!(command.asked, Asked::Value(_));
         let writes = !is_click || importing.iter().any(|one| one.config.settings.click_imports);
@@ -162,16 +171,14 @@ impl Worker for Import {
 
     fn wants(config: &Config, _: &check::Input) -> Result<Wants> {
         let (connections, _) = config.connections.checked()?;
-        let Settings { thehive_url, .. } = &config.settings;
-        let installation = config::instance(config.instance.as_deref(), thehive_url.as_deref())?;
         Ok(Wants {
             work: "import",
             connections,
             may: Purpose::imports,
-            instance: config.instance.clone(),
-            installation,
-            thehive: config.settings.of_thehive(),
-            is_for_jobs_organisation: config.settings.thehive_key.is_none(),
+            instance: config.destination.instance.clone(),
+            installation: installation(&config.destination)?,
+            thehive: config.settings.of_thehive(&config.destination),
+            is_for_jobs_organisation: config.destination.thehive_key.is_none(),
         })
     }
 
@@ -210,6 +217,11 @@ impl Worker for Import {
     }
 }
 
+/// This installation's name.
+fn installation(destination: &Destination) -> Result<String> {
+    config::instance(destination.instance.as_deref(), destination.thehive_url.as_deref())
+}
+
 fn window_start(days: u64, now: i64) -> i64 {
     match i64::try_from(days) {
         Ok(0) | Err(_) => 0,
@@ -219,7 +231,7 @@ fn window_start(days: u64, now: i64) -> i64 {
 
 /// The organisations of TheHive that get the alerts; none if TheHive may not be written to.
 fn desks(config: &Config, network: &Network, run: &Run) -> Result<Vec<Desk>> {
-    let Settings { thehive_url, thehive_key, thehive_organisations, .. } = &config.settings;
+    let Destination { thehive_url, thehive_key, thehive_organisations, .. } = &config.destination;
     let (url, key) = match (thehive_url, thehive_key) {
         (Some(url), Some(key)) => (urls::thehive_url(url)?, key),
         (None, Some(_)) => {
@@ -341,7 +353,7 @@ impl<'a> All<'a> {
             EventName::Number(number) => sync.misp.numbered(*number)?,
         };
         if found.is_none() {
-            part.warn("the event that was asked for is not there, or not shown to us");
+            part.warn(told::NOT_THERE);
         }
         sync.these(found.into_iter().collect())
     }

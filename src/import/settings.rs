@@ -1,4 +1,4 @@
-//! The options of an import that say how alerts are written to TheHive.
+//! The options of an import that say where alerts go, and how they are written to TheHive.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,25 +7,33 @@ use crate::check::wants::{OfTheHive, Right};
 pub use crate::export::settings::Warninglists;
 use crate::secret::Secret;
 
-/// Where alerts go, and what may be done with those that are there.
+/// Where alerts go.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Settings {
-    /// The URL of TheHive, where the alerts are written. Without it and `thehive_key` they are only reported. Its host is the default of `instance`.
+pub struct Destination {
+    /// The URL of TheHive, where the alerts are written, such as `https://thehive.example.org`. Without it and `thehive_key` they are only reported. Its host is the default of `instance`.
     #[serde(default)]
     pub thehive_url: Option<String>,
-    /// The API key of a TheHive user who may create and change alerts and their observables.
+    /// The API key of a TheHive user of the import's own, who may create and change alerts and their observables.
     #[serde(default)]
     pub thehive_key: Option<Secret>,
-    /// The TheHive organisations that get the alerts. Default: the one of the user of `thehive_key`.
+    /// The TheHive organisations that get the alerts, such as `cert`. Default: the one of the user of `thehive_key`.
     #[serde(default)]
     pub thehive_organisations: Vec<String>,
-    /// How many new alerts a run creates for each connection, those of the newest events; the others come with the next runs; 0 for no limit.
+    /// A name of this installation, such as `soc.example.org`, the same for both workers and for ever: by it the loop guard knows its own exports. Default: the host of `thehive_url`, else `thehive`.
+    #[serde(default)]
+    pub instance: Option<String>,
+}
+
+/// What becomes of alerts, and what may be done with those that are there.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Settings {
+    /// How many new alerts a run creates for each connection, those of the newest events. The others come with the next runs. 0 for no limit.
     #[serde(default = "hundred")]
     pub max_new_alerts: u64,
-    /// Tag the observables that are on one of MISP's warninglists with `misp:warninglist="…"`, or not.
+    /// Tag the observables that are on one of MISP's warninglists with `misp:warninglist="…"` (`annotate`), or not (`off`). They are imported in either case.
     #[serde(default)]
     pub warninglists: Warninglists,
-    /// The file of an attachment or malware sample: `hashes` (its name and hash only), or `download` (also the file itself).
+    /// What comes of an attachment or malware sample: `hashes` (its name and hash only), or `download` (also the file itself, as a `file` observable).
     #[serde(default)]
     pub import_attachments: Attachments,
     /// Files above this size in MiB are not imported, their hashes are; 0 for no limit.
@@ -78,7 +86,7 @@ pub enum Attachments {
 impl Settings {
     /// What they want of TheHive.
     #[must_use]
-    pub fn of_thehive(&self) -> OfTheHive {
+    pub fn of_thehive(&self, destination: &Destination) -> OfTheHive {
         const ALERT: Option<&str> = Some("manageAlert");
         const OBSERVABLE: Option<&str> = Some("manageObservable");
         let right = |four, five, to| Right { four, five: Some(five), to, is_vital: true };
@@ -93,10 +101,10 @@ impl Settings {
         let reopening = right(ALERT, "manageAlert/reopen", "open alerts again");
         let wanted = [self.update_cases.then_some(of_cases), self.reopen.then_some(reopening)];
         OfTheHive {
-            url: self.thehive_url.clone(),
-            key: self.thehive_key.clone(),
+            url: destination.thehive_url.clone(),
+            key: destination.thehive_key.clone(),
             case: None,
-            organisations: self.thehive_organisations.clone(),
+            organisations: destination.thehive_organisations.clone(),
             rights: always.into_iter().chain(wanted.into_iter().flatten()).collect(),
             has_types: true,
             without: "alerts are not written, only reported",

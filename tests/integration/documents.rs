@@ -1,13 +1,15 @@
 //! Documents that are made from the code: manifests, the schema of reports, the README's table of options. `BLESS=1 cargo nextest run documents` writes them; without it a difference is a failure.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cortex_misp::config::items;
 use cortex_misp::cortex::manifest;
 use cortex_misp::export::{self, Export};
 use cortex_misp::import::{self, Import};
-use serde_json::Value;
+use regex::Regex;
+use serde_json::{Value, json};
 
 use crate::program::Program;
 
@@ -36,31 +38,83 @@ fn the_programs_tell_version_and_usage() {
     }
 }
 
-/// Cortex drops every item if one of them breaks a rule, without a word (its `WorkerDefinition.scala`).
+/// A manifest as Cortex 4 reads it (its `WorkerDefinition.scala`): none if a text is missing, and no items at all if one of them
+/// is wrong; neither is said anywhere.
+fn as_cortex_reads(manifest: &Value) -> Option<Vec<String>> {
+    for text in ["name", "version", "description", "author", "url", "license"] {
+        manifest[text].as_str()?;
+    }
+    let is_list_of_texts = |list: &Value| list.as_array().is_some_and(|list| list.iter().all(Value::is_string));
+    let (types, config) = (&manifest["dataTypeList"], &manifest["config"]);
+    if !(types.is_null() || is_list_of_texts(types)) || !(config.is_null() || config.is_object()) {
+        return None;
+    }
+    let item = |item: &Value| {
+        let kind = item["type"].as_str().filter(|kind| ["text", "string", "number", "boolean"].contains(kind))?;
+        let flags = ["multi", "required"].map(|flag| &item[flag]);
+        let is_good = |value: &Value| match kind {
+            "number" => value.is_number(),
+            "boolean" => value.is_boolean(),
+            _ => value.is_string(),
+        };
+        let default = item.get("defaultValue");
+        let is_fine = flags.iter().all(|flag| flag.is_null() || flag.is_boolean()) && default.is_none_or(is_good);
+        item["description"].as_str()?;
+        item["name"].as_str().filter(|_| is_fine).map(ToOwned::to_owned)
+    };
+    let items = manifest["configurationItems"].as_array()?.iter().map(item).collect::<Option<Vec<_>>>();
+    Some(items.unwrap_or_default())
+}
+
 #[test]
-fn manifests_keep_the_rules_by_which_cortex_reads_them() {
+fn cortex_reads_every_item_of_the_manifests() {
     for (_, manifest) in manifests() {
+        let items = as_cortex_reads(&manifest).unwrap();
+        assert_eq!(items.len(), manifest["configurationItems"].as_array().unwrap().len());
+        assert_eq!(items.iter().collect::<BTreeSet<_>>().len(), items.len(), "an item stands there twice");
+        for broken in
+            [json!({"type": "choice"}), json!({"multi": "yes"}), json!({"name": null}), json!({"defaultValue": []})]
+        {
+            let mut manifest = manifest.clone();
+            manifest["configurationItems"][3].as_object_mut().unwrap().extend(broken.as_object().unwrap().clone());
+            assert_eq!(as_cortex_reads(&manifest), Some(Vec::new()), "one wrong item costs all: {broken}");
+        }
+    }
+}
+
+/// The rules of the public catalogue, which Cortex does not look at.
+#[test]
+fn manifests_keep_the_rules_of_the_catalogue() {
+    for (path, manifest) in manifests() {
         for key in ["name", "version", "description", "author", "url", "license", "command", "baseConfig"] {
             assert!(manifest[key].as_str().is_some_and(|text| !text.is_empty()), "{key}");
         }
         let name = manifest["name"].as_str().unwrap();
         assert!(!name.contains(|c: char| c.is_whitespace() || "/\\.".contains(c)));
         assert!(manifest["command"].as_str().unwrap().starts_with(&format!("{name}/")));
-        let items = manifest["configurationItems"].as_array().unwrap();
-        for item in items {
-            let kind = item["type"].as_str().unwrap();
-            assert!(["string", "number", "boolean"].contains(&kind), "{item}");
-            assert!(item["name"].is_string() && item["multi"].is_boolean() && item["required"].is_boolean());
-            assert!(item["description"].as_str().is_some_and(|text| text.len() > 10), "{item}");
-            let default = item.get("defaultValue");
-            let fits =
-                |value: &Value| value.is_string() == (kind == "string") && value.is_boolean() == (kind == "boolean");
-            assert!(default.is_none_or(fits), "{item}");
+        let folder = Path::new("manifests").join(path).parent().unwrap().to_owned();
+        let pictures = manifest["screenshots"].as_array().unwrap().iter().chain([&manifest["service_logo"]]);
+        for picture in pictures {
+            let file = folder.join(picture["path"].as_str().unwrap());
+            let bytes = fs::read(&file).unwrap_or_default();
+            assert!(bytes.starts_with(b"\x89PNG") && bytes.len() < 512 << 10, "{}", file.display());
+            assert!(picture["caption"].as_str().is_some_and(|text| !text.is_empty()));
         }
-        let mut names: Vec<_> = items.iter().map(|item| item["name"].as_str().unwrap()).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), items.len());
+    }
+}
+
+/// Whoever fills in the form sees the description and nothing else.
+#[test]
+fn every_item_says_what_to_write() {
+    for (_, manifest) in manifests() {
+        for item in manifest["configurationItems"].as_array().unwrap() {
+            let words = item["description"].as_str().unwrap();
+            assert!(words.ends_with('.') && words.len() > 30, "{item}");
+            let is_secret = item["name"].as_str().unwrap().contains("key");
+            let shows = words.contains('`') || words.contains("named in the same way") || is_secret;
+            assert!(item["type"] != "string" || shows, "no example: {item}");
+            assert!(item["multi"] == false || item.get("defaultValue").is_none(), "{item}");
+        }
     }
 }
 
@@ -79,6 +133,109 @@ fn the_readme_lists_every_option() {
     compare(Path::new("README.md"), &format!("{head}<!-- options -->\n{table}<!-- end of options -->{tail}"));
 }
 
+/// The pages that people read.
+fn pages() -> Vec<(PathBuf, String)> {
+    let docs = fs::read_dir("docs").unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> = docs.chain([PathBuf::from("README.md")]).collect();
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), fs::read_to_string(&path).unwrap())).collect()
+}
+
+/// Every text in the source, without comments and tests, with its lines joined and its escapes undone as in the program; and
+/// what MISP was seen to say.
+fn words_of_the_programs() -> String {
+    fn collect(folder: &Path, all: &mut String) {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                collect(&path, all);
+            } else if !path.ends_with("tests.rs") {
+                let text = fs::read_to_string(path).unwrap();
+                let program = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+                let lines = program.lines().filter(|line| !line.trim_start().starts_with("//"));
+                lines.for_each(|line| all.extend([line, "\n"]));
+            }
+        }
+    }
+    let mut all = String::new();
+    [Path::new("src"), Path::new("fixtures/wire/misp")].iter().for_each(|folder| collect(folder, &mut all));
+    Regex::new(r"\\\n\s*").unwrap().replace_all(&all, "").replace("\\\"", "\"")
+}
+
+#[test]
+fn every_message_in_troubleshooting_is_one_that_is_given() {
+    let words = words_of_the_programs();
+    let quoted = Regex::new("`([^`]+)`").unwrap();
+    let mut number = 0;
+    for (path, text) in pages() {
+        let tables = text.split("| message | what to do |\n").skip(1).map(|rest| rest.split("\n\n").next().unwrap());
+        for row in tables.flat_map(str::lines).filter(|row| !row.starts_with("|---")) {
+            let message = row.split('|').nth(1).unwrap();
+            let parts = quoted.captures_iter(message).flat_map(|found| found.get(1).unwrap().as_str().split('…'));
+            let parts: Vec<_> = parts.map(str::trim).filter(|part| !part.is_empty()).collect();
+            assert!(parts.iter().any(|part| part.len() > 9), "{}: {message} tells nothing", path.display());
+            for part in parts {
+                assert!(words.contains(part), "{}: no program says {part:?}", path.display());
+            }
+            number += 1;
+        }
+    }
+    assert!(number > 60, "{number}");
+    assert!(!words.contains("nobody says this, and the search must find out"));
+}
+
+/// The anchor of a heading, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_matches(['#', ' ']).to_lowercase();
+    kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn links_between_the_documents_lead_somewhere() {
+    let link = Regex::new(r"\]\(([^)#]*)(#[^)]*)?\)").unwrap();
+    for (path, text) in pages() {
+        for found in link.captures_iter(&text) {
+            let (file, fragment) = (found.get(1).unwrap().as_str(), found.get(2).map(|one| &one.as_str()[1..]));
+            if file.starts_with("http") {
+                continue;
+            }
+            let target = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            assert!(target.exists(), "{}: there is no {file}", path.display());
+            let Some(fragment) = fragment else { continue };
+            let text = fs::read_to_string(&target).unwrap();
+            let mut headings = text.lines().filter(|line| line.starts_with('#')).map(anchor);
+            assert!(headings.any(|heading| heading == fragment), "{}: {file} has no {fragment}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_tests_that_the_comparison_names_are_there() {
+    let named = Regex::new(r"\((?:`[a-z_/]+`(?:, )?)+\)").unwrap();
+    let text = fs::read_to_string("docs/comparison.md").unwrap();
+    let modules: BTreeSet<_> =
+        named.find_iter(&text).flat_map(|found| found.as_str().split('`').skip(1).step_by(2)).collect();
+    assert!(modules.len() > 10, "{modules:?}");
+    for module in modules {
+        let folder = Path::new("tests/integration").join(module);
+        assert!(folder.is_dir() || folder.with_extension("rs").is_file(), "there is no test module {module}");
+    }
+}
+
+#[test]
+fn every_json_in_the_documents_is_json() {
+    let block = Regex::new(r"(?s)```json\n(.*?)```").unwrap();
+    let mut number = 0;
+    for (path, text) in pages() {
+        for found in block.captures_iter(&text) {
+            let json: Value =
+                serde_json::from_str(&found[1]).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            assert!(json.is_object());
+            number += 1;
+        }
+    }
+    assert!(number > 0);
+}
+
 fn manifests() -> [(String, Value); 2] {
     [(manifest::path::<Export>(), manifest::of::<Export>()), (manifest::path::<Import>(), manifest::of::<Import>())]
 }
@@ -90,4 +247,14 @@ fn compare(path: &Path, text: &str) {
     }
     let committed = fs::read_to_string(path).unwrap_or_default();
     assert!(committed == text, "{} is not what the code makes: BLESS=1 cargo nextest run documents", path.display());
+}
+
+/// What cron does is what the page has one try before.
+#[test]
+fn the_line_for_cron_has_the_command_that_is_tried() {
+    let text = fs::read_to_string("docs/administrators.md").unwrap();
+    let line = text.lines().find(|line| line.starts_with("*/15 ")).unwrap();
+    let command = line.split_once(" cortex ").unwrap().1.split_once(" 2>&1").unwrap().0;
+    assert!(text.contains(&format!("```sh\n{command}\n```")), "{command}");
+    assert!(fs::read_to_string("README.md").unwrap().contains(line), "{line}");
 }

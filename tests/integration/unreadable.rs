@@ -13,13 +13,15 @@ const BOTH: [Program; 2] = [Program::Export, Program::Import];
 
 #[test]
 fn what_is_no_job_gets_a_failure_that_says_why() {
-    let cases: [(&[u8], &str); 8] = [
+    let cases: [(&[u8], &str); 10] = [
         (b"", "no job: the standard input is empty"),
         (b" \n", "no job: the standard input is empty"),
         (b"not json", "the job is not JSON: expected ident at line 1 column 2"),
         (br#"{"dataType": "other", "data": "#, "the job is cut off at line 1, column 30"),
         (b"[1, 2]", "the job is a list, not an object"),
-        (b"\xff\xfe{}", "the job is not JSON"),
+        (b"\xff{}", "the job is not JSON"),
+        (b"\xff\xfe{\0}\0", "the job is UTF-16"),
+        (br#"{"url": ["https://misp.example.org"]}"#, "Missing dataType field: this is a configuration"),
         (br#"{"data": "misp:sync"}"#, "Missing dataType field"),
         (br#"{"dataType": 7, "data": 1}"#, "the job's dataType is a number, not a text"),
     ];
@@ -36,14 +38,11 @@ fn missing_data_and_wrong_data_types_are_named() {
     let of = |program: Program, job: Value| failure(&program.report(&job)).to_owned();
     assert_eq!(of(Program::Export, json!({"dataType": "thehive:case"})), "Missing data field");
     assert_eq!(of(Program::Import, json!({"dataType": "other", "data": null})), "Missing data field");
-    let undelivered = "the data type \"thehive:alert\" is not delivered by this version: delivered are thehive:case, thehive:case_artifact";
-    assert_eq!(of(Program::Export, json!({"dataType": "thehive:alert", "data": {}})), undelivered);
+    let unsupported =
+        "the data type \"thehive:alert\" is not supported: supported are thehive:case, thehive:case_artifact";
+    assert_eq!(of(Program::Export, json!({"dataType": "thehive:alert", "data": {}})), unsupported);
     let refused = of(Program::Import, json!({"dataType": "thehive:case", "data": {}}));
-    assert!(
-        refused.starts_with(
-            "the data type \"thehive:case\" is not delivered by this version: delivered are other, domain, "
-        )
-    );
+    assert!(refused.starts_with("the data type \"thehive:case\" is not supported: supported are other, domain, "));
 }
 
 #[test]

@@ -98,6 +98,6 @@ fn every_wrong_list_is_explained() {
     configuration item "purpose": connection "a" is a feed over http, which is read only: make it ImportOnly, and export into the file:/// folder that the web server shows
     configuration item "purpose" (element 1) is a text: one of ImportOnly, ExportOnly, ImportAndExport is accepted
     configuration item "name": element 1 is empty: give every connection a name
-    configuration item "name" is not set: A name of your own for each MISP connection, such as `misp-corp`; it stands in reports and alerts.
+    configuration item "name" is not set: A name of your own for each MISP connection, such as `misp-corp`. It stands in reports, in tags of cases, and is the source of alerts: choose one that lasts.
     "#);
 }

@@ -22,16 +22,16 @@ pub use observable::{Wanted, add_tag, artifact, file, merge, observables};
 /// What alerts and observables get beside what MISP says.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Marks {
-    /// What an event without a TLP tag is taken for.
+    /// What an event without a TLP tag is taken for: `CLEAR`, `GREEN`, `AMBER`, `AMBER+STRICT` or `RED`.
     #[serde(default = "amber")]
     pub default_tlp: Tlp,
-    /// Tags added to every alert.
+    /// Tags added to every alert, such as `misp`.
     #[serde(default)]
     pub alert_tags: Vec<String>,
-    /// Tags added to every observable.
+    /// Tags added to every observable, such as `misp`.
     #[serde(default)]
     pub observable_tags: Vec<String>,
-    /// The case template that TheHive proposes when a case is made of an alert.
+    /// The case template that TheHive proposes when a case is made of an alert, such as `threat-intelligence`.
     #[serde(default)]
     pub case_template: Option<String>,
 }

@@ -1,0 +1,91 @@
+//! How what a run recorded becomes a report, however the run ended.
+
+use super::{End, Flavour, Worker};
+use crate::cortex::markdown;
+use crate::cortex::report::Report;
+use crate::full::{Draft, Full};
+
+/// Failures named in the message.
+const NAMED_FAILURES: usize = 3;
+
+/// Turns what a run recorded, and how it ended, into a report. A failure is reported as such only if nothing was
+/// written anywhere and nothing was achieved; a run that did a part of its work is an incomplete success.
+pub(super) fn conclude<W: Worker>(mut draft: Draft, end: End) -> Report {
+    let stop = match end {
+        End::Finished(Ok(())) => None,
+        End::Finished(Err(error)) => Some(format!("{error:#}")),
+        End::Panicked(defect) => Some(defect),
+        End::Stopped(reason) => Some(reason.to_owned()),
+    };
+    let full = &mut draft.full;
+    let is_writing = draft.sides.iter().any(|side| side.writing > 0);
+    for (part, side) in full.connections.iter_mut().zip(&draft.sides).filter(|(_, side)| !side.has_ended) {
+        let reason = stop.as_deref().unwrap_or("the run ended before");
+        let word = if side.writing > 0 { "not verified" } else { "not reached" };
+        part.ledger.settle(&format!("{word}: {reason}"));
+        part.error = part.error.take().or_else(|| Some(reason.to_owned()));
+    }
+    let (artifacts, operations) = draft.gathered();
+    let full = &mut draft.full;
+    full.connections.iter().for_each(|part| full.ledger.add(&part.ledger));
+    let failures = failures(full, stop);
+    let achieved =
+        full.connections.iter().any(|part| part.error.is_none() && part.ledger.counts().all(|(_, c)| c.failed == 0));
+    let achieved = achieved || full.ledger.counts().any(|(_, count)| count.done() > 0);
+    if !failures.is_empty() && !draft.wrote && !is_writing && !achieved {
+        return Report::Failure { message: failure_message(full, &failures) };
+    }
+    let sentence = W::message(full);
+    full.message = match failures.as_slice() {
+        [] => sentence,
+        failures => format!("INCOMPLETE: {sentence}. {}", named(full, failures, said::<W>)),
+    };
+    let taxonomies = W::taxonomies(full);
+    Report::Success { full: draft.full.into(), taxonomies, artifacts, operations }
+}
+
+/// Everything that went wrong, in words: what stopped the run, what stopped a connection, what failed singly.
+fn failures(full: &Full, stop: Option<String>) -> Vec<String> {
+    let several = full.connections.len() > 1;
+    let of_parts = full.connections.iter().flat_map(|part| {
+        let error = part.error.iter().filter(|error| stop.as_ref() != Some(error)).cloned();
+        let name = if several { format!("{}: ", part.name) } else { String::new() };
+        error.chain(part.failures.iter().cloned()).map(move |failure| format!("{name}{failure}"))
+    });
+    let mut failures: Vec<_> = stop.clone().into_iter().chain(of_parts).collect();
+    if failures.is_empty() {
+        let failed = full.ledger.counts().flat_map(|(_, count)| count.failed_by.iter());
+        failures = failed.map(|(reason, number)| format!("{number}: {reason}")).collect();
+    }
+    failures
+}
+
+/// A failure as it stands in a message. TheHive may show a responder's as Markdown, an analyzer's stands in our own page.
+fn said<W: Worker>(failure: &str) -> String {
+    match W::FLAVOUR {
+        Flavour::Responder => markdown::inert(failure),
+        Flavour::Analyzer => failure.to_owned(),
+    }
+}
+
+fn named(full: &Full, failures: &[String], said: impl Fn(&str) -> String) -> String {
+    let unlisted = full.left_out.get("failures").copied().unwrap_or(0);
+    let more = failures.len().saturating_sub(NAMED_FAILURES) as u64 + unlisted;
+    let (named, shown) = (failures.iter().take(NAMED_FAILURES), failures.len().min(NAMED_FAILURES));
+    // A full stop stands at the end only.
+    let of = |(place, failure): (usize, &String)| match place + 1 < shown || more > 0 {
+        true => said(failure.trim_end_matches('.')),
+        false => said(failure),
+    };
+    let first = named.enumerate().map(of).collect::<Vec<_>>().join("; ");
+    match more {
+        0 => first,
+        more => format!("{first}; and {more} more"),
+    }
+}
+
+fn failure_message(full: &Full, failures: &[String]) -> String {
+    let has_ledger = full.ledger.counts().any(|(_, count)| count.fetched > 0);
+    let named = named(full, failures, ToOwned::to_owned);
+    if has_ledger { format!("{named}. Ledger: {}", full.ledger) } else { named }
+}

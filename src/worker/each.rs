@@ -1,0 +1,60 @@
+//! Connections are worked on at the same time, each in its own part of the report.
+
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, ScopedJoinHandle};
+
+use anyhow::Result;
+
+use super::line;
+use crate::config::own::Configured;
+use crate::full::{Part, PartOf, Run};
+use crate::ledger::{Item, Ledger};
+use crate::misp::Misp;
+use crate::time::Clock;
+
+/// Connections that are worked on at the same time.
+const AT_ONCE: usize = 8;
+
+/// Works on the connections, several at the same time, so that one that hangs keeps no other waiting. Each has a part of
+/// the report, open from the beginning, with a line for each kind of item and how many of them are known already; what
+/// goes wrong with one stays there.
+pub fn each<C: Sync>(
+    connections: &[Configured<C>],
+    items: &[(Item, usize)],
+    clock: Clock,
+    run: &Run,
+    work: impl Fn(&Configured<C>, &PartOf) -> Result<()> + Sync,
+) {
+    let open = |Configured { connection, .. }: &Configured<C>| {
+        let mut ledger = Ledger::default();
+        items.iter().for_each(|(item, known)| ledger.fetched(*item, *known as u64));
+        let (name, url) = (connection.name.clone(), connection.url().to_string());
+        run.open(Part { name, url, kind: Misp::kind(connection), ledger, ..Part::default() })
+    };
+    let parts: Vec<_> = connections.iter().map(open).collect();
+    let one = |(connection, part): (&Configured<C>, &PartOf)| {
+        let started = clock.seconds();
+        let ended = work(connection, part);
+        part.with(|part| part.seconds = clock.seconds() - started);
+        part.end(ended.err().map(|error| line(&error)));
+    };
+    if let ([connection], [part]) = (connections, parts.as_slice()) {
+        return one((connection, part));
+    }
+    let next = AtomicUsize::new(0);
+    let several = || {
+        let number = || next.fetch_add(1, Ordering::Relaxed);
+        while let Some(work) = Some(number()).and_then(|number| connections.get(number).zip(parts.get(number))) {
+            one(work);
+        }
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = connections.iter().take(AT_ONCE).map(|_| scope.spawn(several)).collect();
+        // A panic is passed on with its cause, once the others are done.
+        let ended: Vec<_> = threads.into_iter().map(ScopedJoinHandle::join).collect();
+        if let Some(cause) = ended.into_iter().find_map(Result::err) {
+            resume_unwind(cause);
+        }
+    });
+}

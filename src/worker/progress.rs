@@ -1,0 +1,115 @@
+//! What a person at a terminal sees of a run while it works: one line on the standard error, written over every half second
+//! and wiped at the end. It has counts only. A job folder is Cortex's, and there nothing is shown.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::time::{Duration, Instant};
+
+use crate::cortex::job::Place;
+use crate::full::{Full, Run};
+use crate::ledger::{Item, Ledger, counted};
+
+/// The time between two looks.
+pub(super) const TICK: Duration = Duration::from_millis(500);
+/// Narrower than the terminals there are, so that the line never breaks.
+const WIDEST: usize = 78;
+/// To the beginning of the line, and what stood there wiped (ECMA-48).
+const WIPE: &str = "\r\x1b[K";
+
+/// The line that says how far a run is.
+pub(super) struct Progress {
+    program: &'static str,
+    run: Run,
+    started: Instant,
+    is_shown: bool,
+}
+
+impl Progress {
+    /// None where nobody would see it.
+    pub(super) fn new(program: &'static str, run: &Run, place: &Place) -> Option<Self> {
+        let is_seen = place.folder().is_none() && stderr().is_terminal();
+        is_seen.then(|| Self { program, run: run.clone(), started: Instant::now(), is_shown: false })
+    }
+
+    /// Shows how far the run is now.
+    pub(super) fn show(&mut self) {
+        let line = line(self.program, &self.run.draft().full, self.started.elapsed().as_secs());
+        self.is_shown = true;
+        put(&format!("{WIPE}{line}"));
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.is_shown {
+            put(WIPE);
+        }
+    }
+}
+
+/// What cannot be shown is no reason to stop.
+fn put(text: &str) {
+    let mut err = stderr().lock();
+    drop(err.write_all(text.as_bytes()).and_then(|()| err.flush()));
+}
+
+/// `misp-import: 12 s, 42 requests, 120 events, 3 created, 90 skipped, 800 attributes`, as far as it fits.
+fn line(program: &str, full: &Full, seconds: u64) -> String {
+    let mut ledger = Ledger::default();
+    full.connections.iter().for_each(|part| ledger.add(&part.ledger));
+    let mut told = vec![format!("{program}: {seconds} s"), counted(full.requests, "request", "requests")];
+    for (item, count) in ledger.counts().filter(|(_, count)| count.fetched > 0) {
+        told.push(format!("{} {}", count.fetched, item.word()));
+        if matches!(item, Item::Attributes) {
+            continue;
+        }
+        let verdicts = [
+            (count.created, "created"),
+            (count.updated, "updated"),
+            (count.unchanged, "unchanged"),
+            (count.skipped, "skipped"),
+            (count.failed, "failed"),
+        ];
+        let some = verdicts.iter().filter(|(number, _)| *number > 0);
+        told.extend(some.map(|(number, word)| format!("{number} {word}")));
+    }
+    let mut line = String::new();
+    for word in told {
+        let joint = if line.is_empty() { "" } else { ", " };
+        if line.len() + joint.len() + word.len() > WIDEST {
+            break;
+        }
+        line = line + joint + &word;
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::full::Part;
+    use crate::ledger::Verdict;
+
+    fn full(events: u64) -> Full {
+        let mut ledger = Ledger::default();
+        ledger.fetched(Item::Events, events);
+        ledger.record(Item::Events, &Verdict::Created, 3);
+        ledger.record(Item::Events, &Verdict::Skipped("a rule".into()), 90);
+        ledger.fetched(Item::Attributes, 800);
+        Full { requests: 1, connections: vec![Part { ledger, ..Part::default() }], ..Full::default() }
+    }
+
+    #[test]
+    fn it_counts() {
+        assert_eq!(
+            line("misp-import", &full(12), 12),
+            "misp-import: 12 s, 1 request, 12 events, 3 created, 90 skipped, 800 attributes"
+        );
+        assert_eq!(line("misp-import", &Full::default(), 0), "misp-import: 0 s, 0 requests");
+    }
+
+    #[test]
+    fn it_stays_on_one_line() {
+        let line = line("misp-import", &full(u64::MAX / 2), u64::MAX);
+        assert!(line.len() <= WIDEST, "{line}");
+    }
+}
