@@ -54,8 +54,8 @@ function inOrder(events) {
 function expected({ report, artifact }) {
   const rows = { event: 0, match: 0, alert: 0, observable: 0, failure: 0 };
   const links = [];
-  const lines = [];
-  if (!report.success) return { texts: [report.errorMessage, `Asked for: ${artifact.dataType}`], rows, links, lines };
+  const [lines, alerts] = [[], []];
+  if (!report.success) return { texts: [report.errorMessage, `Asked for: ${artifact.dataType}`], rows, links, lines, alerts };
   const { full } = report;
   const texts = [full.message, ...full.warnings];
   const some = (...words) => texts.push(...words.filter((word) => word !== undefined && word !== ""));
@@ -89,8 +89,9 @@ function expected({ report, artifact }) {
   }
   for (const alert of full.alerts ?? []) {
     rows.alert += 1;
-    some(alert.title, alert.source, ...alert.tags, `TLP:${["CLEAR", "GREEN", "AMBER", "AMBER+STRICT", "RED"][alert.tlp]}`);
-    some(counted(alert.observableCount, "observable", "observables"));
+    some(...alert.tags);
+    const tlp = `TLP:${["CLEAR", "GREEN", "AMBER", "AMBER+STRICT", "RED"][alert.tlp]}`;
+    alerts.push([alert.title, tlp, alert.source, counted(alert.observableCount, "observable", "observables")]);
     const more = alert.observableCount - alert.observables.length;
     if (more > 0) some(`… and ${more.toLocaleString("en")} more`);
     for (const one of alert.observables) {
@@ -98,7 +99,7 @@ function expected({ report, artifact }) {
       some(one.dataType, one.data, one.message, ...one.tags);
     }
   }
-  return { texts, rows, links, lines };
+  return { texts, rows, links, lines, alerts };
 }
 
 /** What the page shows, read in the page. */
@@ -110,12 +111,14 @@ function seen() {
     one.matches("script, img, svg, iframe, object, embed, form, input, link, base, meta") || [...one.attributes].some(({ name }) => /^on|^srcdoc$/.test(name));
   return {
     title: document.title,
-    text: root.textContent,
+    text: root.querySelector(".misp-import").textContent,
     rows: { event: count("event"), match: count("match"), alert: count("alert"), observable: count("observable"), failure: count("failure") },
     active: elements.filter(isActive).map((one) => one.outerHTML),
     lines: [...root.querySelectorAll(".event-row")].map((row) => row.textContent),
     iocs: [...root.querySelectorAll(".observable-row")].map((row) => row.textContent.trim().startsWith("IOC")),
     hidden: [...root.querySelectorAll(".event-row, .match-row, .failure-row, .item, li")].filter((one) => !one.checkVisibility({ visibilityProperty: true, opacityProperty: true })).length,
+    alerts: [...root.querySelectorAll(".alert-row summary")].map((row) => row.textContent),
+    bars: [...root.querySelectorAll(".bar")].map((bar) => [...bar.children].map((one) => [one.className, Number(one.style.flexGrow)])),
     numbers: [...root.querySelectorAll(".item")].map((one) => [".what b", ".numbers"].map((part) => one.querySelector(part).textContent)),
     links: [...root.querySelectorAll("a")].map((one) => one.href),
     overflow: document.documentElement.scrollWidth - window.innerWidth,
@@ -165,7 +168,7 @@ class Pages {
     }
   }
 
-  judge(problem, found, { texts, rows, links, lines }, { report, artifact }) {
+  judge(problem, found, { texts, rows, links, lines, alerts }, { report, artifact }) {
     if (found.title !== "rendered errors=0") problem(`the title is ${found.title}`);
     const text = plain(found.text);
     for (const wanted of texts) if (!text.includes(plain(wanted))) problem(`this text is missing: ${wanted}`);
@@ -173,15 +176,16 @@ class Pages {
       problem(`there are ${JSON.stringify(found.rows)} rows, and should be ${JSON.stringify(rows)}`);
     }
     // What is left in braces after the report's own texts are taken out is an expression that was not worked out.
-    const own = [...texts, artifact.data].map(plain).sort((one, other) => other.length - one.length);
+    const own = [...texts, ...alerts.flat(), artifact.data].map(plain).sort((one, other) => other.length - one.length);
     const rest = own.reduce((rest, word) => (word ? rest.replaceAll(word, "") : rest), text);
     if (/\{\{|\}\}|undefined|NaN|\[object/.test(rest)) problem(`something was not worked out: ${rest.slice(0, 2_000)}`);
     if (found.active.length > 0) problem(`the data became markup: ${found.active}`);
     const there = [...found.links].sort().join("\n");
     const wanted = links.map((link) => new URL(link).href).sort().join("\n");
     if (there !== wanted) problem(`the links are\n${there}\nand should be\n${wanted}`);
-    this.sums(problem, found.numbers, report);
+    this.sums(problem, found, report);
     this.lines(problem, found.lines, lines);
+    this.lines(problem, found.alerts, alerts);
     if (found.hidden > 0) problem(`${found.hidden} rows cannot be seen`);
     const iocs = (report.full?.alerts ?? []).flatMap((alert) => alert.observables.map((one) => one.ioc));
     if (iocs.join() !== found.iocs.join()) problem("the IOCs among the observables are others");
@@ -203,7 +207,7 @@ class Pages {
   }
 
   /** What the chart says of each kind of item is what the ledger says. */
-  sums(problem, numbers, report) {
+  sums(problem, { numbers, bars }, report) {
     const read = (text) => [...text.matchAll(/[\d,]+/g)].map(([number]) => Number(number.replaceAll(",", "")));
     const counts = Object.entries(report.full?.ledger ?? {}).filter(([item, count]) => count.fetched > 0 || item === "events");
     const wanted = counts.map(([, count]) => [[count.fetched], VERDICTS.map((verdict) => count[verdict]).filter((number) => number > 0)]);
@@ -211,6 +215,10 @@ class Pages {
     if (JSON.stringify(shown) !== JSON.stringify(wanted)) {
       problem(`the chart says ${JSON.stringify(shown)}, and the ledger ${JSON.stringify(wanted)}`);
     }
+    const name = (verdict) => (verdict === "unchanged" && report.full.value !== undefined ? "found" : verdict);
+    const drawn = counts.map(([, count]) => VERDICTS.filter((verdict) => count[verdict] > 0).map((verdict) => [name(verdict), count[verdict]]));
+    const seen = bars.map((bar) => bar.map(([classes, size]) => [classes.split(" ").find((one) => !one.startsWith("ng-")), size]));
+    if (JSON.stringify(seen) !== JSON.stringify(drawn)) problem(`the bars are ${JSON.stringify(seen)}, and should be ${JSON.stringify(drawn)}`);
   }
 
   /** The buttons above a long table show the events of one verdict. */
