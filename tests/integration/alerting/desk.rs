@@ -165,14 +165,7 @@ impl Desk {
 
     /// A tag to be attached, made if MISP has none of this name.
     pub(crate) fn tag(&self, name: &str) -> misp::Attached {
-        let mut world = self.misp.world();
-        let id = world.next_id();
-        let known = world.tag_named(name).map(|tag| tag.id);
-        let tag = known.unwrap_or_else(|| {
-            world.tags.push(misp::Tag { id, name: name.to_owned(), ..misp::Tag::default() });
-            id
-        });
-        misp::Attached { id, tag, local: false }
+        self.misp.world().attached(name)
     }
 
     /// Lets a person change an observable of an alert.

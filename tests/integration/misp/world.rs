@@ -278,6 +278,17 @@ impl World {
         self.tags.iter().find(|tag| tag.name.to_lowercase() == wanted)
     }
 
+    /// A tag to be attached, made if there is none of this name.
+    pub(crate) fn attached(&mut self, name: &str) -> Attached {
+        let id = self.next_id();
+        let known = self.tag_named(name).map(|tag| tag.id);
+        let tag = known.unwrap_or_else(|| {
+            self.tags.push(Tag { id, name: name.to_owned(), ..Tag::default() });
+            id
+        });
+        Attached { id, tag, local: false }
+    }
+
     /// The names of these tags.
     pub(crate) fn names(&self, attached: &[Attached]) -> Vec<String> {
         attached.iter().map(|attached| self.tag(attached.tag).name.clone()).collect()

@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use serde_json::{Value, json};
 
-use super::world::{attached, believable};
+use super::world::believable;
 use super::{keep, keep_text};
 use crate::alerting::desk::{Desk, attribute, events};
 use crate::http_fake::{Fault, Nth, What};
@@ -156,7 +156,7 @@ fn a_click() {
     let desk = Office::new().with(json!({"exclude_tags": ["tlp:red", "workflow:*"]}));
     {
         let mut world = desk.misp.world();
-        let tag = attached(&mut world, "admiralty-scale:source-reliability=\"b\"");
+        let tag = world.attached("admiralty-scale:source-reliability=\"b\"");
         let id = world.next_id();
         let event = world.event_mut("1249").unwrap();
         let found = event.attributes.iter_mut().find(|one| one.value == "203.0.113.99").unwrap();
@@ -250,7 +250,7 @@ fn hostile() -> misp::World {
     let mut world = events(HOSTILE.len() as u64 + 1);
     world.organisations.iter_mut().zip(HOSTILE).for_each(|(organisation, text)| organisation.name = text.to_owned());
     for (place, text) in HOSTILE.iter().enumerate() {
-        let (tag, id) = (attached(&mut world, text), world.next_id());
+        let (tag, id) = (world.attached(text), world.next_id());
         let event = &mut world.events[place];
         event.info = (*text).to_owned();
         event.orgc = place as u64 % 4 + 1;

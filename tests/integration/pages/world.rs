@@ -1,7 +1,7 @@
 //! A MISP as a security team might have it: events that tell something, of several organisations.
 
 use crate::alerting::desk::attribute;
-use crate::misp::{self, Attached, Event, World};
+use crate::misp::{self, Event, World};
 
 /// An event in short: title, organisation, date, threat level, tags, and attributes as type, value, `to_ids`, comment.
 type Short = (
@@ -120,7 +120,7 @@ pub(super) fn believable() -> World {
 
 fn add(world: &mut World, id: u64, short: &Short) {
     let (info, organisation, date, threat_level, tags, attributes) = *short;
-    let tags = tags.iter().map(|tag| attached(world, tag)).collect();
+    let tags = tags.iter().map(|tag| world.attached(tag)).collect();
     let attributes: Vec<_> = attributes
         .iter()
         .map(|(kind, value, to_ids, comment)| misp::Attribute {
@@ -148,15 +148,4 @@ fn add(world: &mut World, id: u64, short: &Short) {
         attributes,
         ..Event::default()
     });
-}
-
-/// A tag to be attached, made if MISP has none of this name.
-pub(super) fn attached(world: &mut World, name: &str) -> Attached {
-    let id = world.next_id();
-    let known = world.tag_named(name).map(|tag| tag.id);
-    let tag = known.unwrap_or_else(|| {
-        world.tags.push(misp::Tag { id, name: name.to_owned(), ..misp::Tag::default() });
-        id
-    });
-    Attached { id, tag, local: false }
 }
