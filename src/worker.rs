@@ -137,7 +137,7 @@ pub fn main<W: Worker>() -> ExitCode {
     let place = Place::find(arguments.folder);
     let run = Run::default();
     let end = work::<W>(&place, &run);
-    let report = conclude::<W>(std::mem::take(&mut run.draft()), end);
+    let report = conclude::<W>(std::mem::take(&mut run.draft()), end, &run.scrubber());
     let report = report.render(&run.scrubber());
     let is_for_people = arguments.pretty || is_by_hand(&place);
     let printed = is_for_people.then(|| report::print(&pretty::text(W::PROGRAM, &report)));
@@ -265,7 +265,7 @@ pub fn report_at_once<W: Worker>(job: Value) -> Value {
 pub fn report_by<W: Worker>(job: Value, clock: fn(Clock) -> Clock) -> Value {
     let run = Run::default();
     let result = started::<W>(job, None, &run, clock);
-    let report = conclude::<W>(std::mem::take(&mut run.draft()), End::Finished(result));
+    let report = conclude::<W>(std::mem::take(&mut run.draft()), End::Finished(result), &run.scrubber());
     report.render(&run.scrubber())
 }
 

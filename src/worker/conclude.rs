@@ -4,13 +4,16 @@ use super::{End, Flavour, Worker};
 use crate::cortex::markdown;
 use crate::cortex::report::Report;
 use crate::full::{Draft, Full};
+use crate::secret::Scrubber;
 
 /// Failures named in the message.
 const NAMED_FAILURES: usize = 3;
+/// The longest of them in a responder's message, in characters; the report's `failures` have the whole.
+const LONGEST_FAILURE: usize = 1_000;
 
 /// Turns what a run recorded, and how it ended, into a report. A failure is reported as such only if nothing was
 /// written anywhere and nothing was achieved; a run that did a part of its work is an incomplete success.
-pub(super) fn conclude<W: Worker>(mut draft: Draft, end: End) -> Report {
+pub(super) fn conclude<W: Worker>(mut draft: Draft, end: End, scrubber: &Scrubber) -> Report {
     let stop = match end {
         End::Finished(Ok(())) => None,
         End::Finished(Err(error)) => Some(format!("{error:#}")),
@@ -38,7 +41,9 @@ pub(super) fn conclude<W: Worker>(mut draft: Draft, end: End) -> Report {
     let sentence = W::message(full);
     full.message = match failures.as_slice() {
         [] => sentence,
-        failures => format!("INCOMPLETE: {sentence}. {}", named(full, failures, said::<W>)),
+        failures => {
+            format!("INCOMPLETE: {sentence}. {}", named(full, failures, |failure| said::<W>(failure, scrubber)))
+        }
     };
     let taxonomies = W::taxonomies(full);
     Report::Success { full: draft.full.into(), taxonomies, artifacts, operations }
@@ -61,9 +66,10 @@ fn failures(full: &Full, stop: Option<String>) -> Vec<String> {
 }
 
 /// A failure as it stands in a message. TheHive may show a responder's as Markdown, an analyzer's stands in our own page.
-fn said<W: Worker>(failure: &str) -> String {
+/// It is cut before it is quoted, never after: a cut would take the mark that ends the quotation, and free what is in it.
+fn said<W: Worker>(failure: &str, scrubber: &Scrubber) -> String {
     match W::FLAVOUR {
-        Flavour::Responder => markdown::inert(failure),
+        Flavour::Responder => markdown::inert(&scrubber.beginning(failure, LONGEST_FAILURE)),
         Flavour::Analyzer => failure.to_owned(),
     }
 }

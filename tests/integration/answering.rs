@@ -352,3 +352,18 @@ fn what_somebody_edits_meanwhile_stays() {
     let again = writes_nothing(&misp, &job(&misp, "admin", domains(3)));
     assert_eq!(lines(&again)[0], line("unchanged", "differs in MISP, left as it is: to_ids, comment"));
 }
+
+/// TheHive may show the message as Markdown: a text without end must not break out of its quotation.
+#[test]
+fn a_long_refusal_stays_in_its_quotation() {
+    let misp = Fake::start(World::new());
+    let words = format!("x ![p](http://evil.example/p.png) {}", "A".repeat(9_000));
+    let refusal =
+        json!({"saved": false, "name": "no", "message": "no", "url": "/attributes/add", "errors": {"value": [words]}});
+    always(&misp, "/attributes/add", What::Status(403, refusal.to_string(), "application/json"));
+    let report = run(&job(&misp, "admin", domains(1)));
+    let message = message(&report);
+    assert!(message.contains("evil.example"), "{message}");
+    assert!(message.matches('`').count().is_multiple_of(2) && message.chars().count() < 8_000, "{message}");
+    assert!(!message.split('`').step_by(2).any(|outside| outside.contains("evil.example")), "{message}");
+}
