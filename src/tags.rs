@@ -1,4 +1,182 @@
-//! Tag names: wildcards in them, and which of a case's tags are words between TheHive and MISP rather than tags to share.
+//! Tag names: the vocabulary of this program, which of a tag's spellings belong to it, and wildcards.
+//!
+//! A tag of the vocabulary steers an export or says what an import wrote, so it counts only when it was set here: by this
+//! program, or by an analyst. One that comes with an event or an attribute of MISP is left out ([`is_own`]).
+
+use icu_normalizer::DecomposingNormalizerBorrowed;
+
+/// On a case: the event that it is exported to, `misp:event="<connection>:<uuid>"`.
+pub const EVENT: &str = "misp:event";
+/// On a case: the connection that it is exported to.
+pub const TO: &str = "misp:to";
+/// On an observable: the attribute type that it has in MISP.
+pub const TYPE: &str = "misp:type";
+/// On an observable: the attribute category that it has in MISP.
+pub const CATEGORY: &str = "misp:category";
+/// On an observable: the composite that it is a half of, `misp:composite="<type>:<event>:<attribute>[:<port>]"`.
+pub const COMPOSITE: &str = "misp:composite";
+/// On an observable: the object that it stands in, `misp:object="<name>:<event>:<object>"`.
+pub const OBJECT: &str = "misp:object";
+/// On an observable: its place in that object.
+pub const OBJECT_RELATION: &str = "misp:object-relation";
+/// On an observable: when it was seen first.
+pub const FIRST_SEEN: &str = "misp:first-seen";
+/// On an observable: when it was seen last.
+pub const LAST_SEEN: &str = "misp:last-seen";
+/// On a file: the attribute that it was read from.
+pub const ATTRIBUTE: &str = "misp:attribute";
+/// On an observable: a warninglist of MISP that its value is on.
+pub const WARNINGLIST: &str = "misp:warninglist";
+/// On an alert whose event is gone from MISP.
+pub const WITHDRAWN: &str = "misp:withdrawn";
+/// On an alert that got an IOC after it was created.
+pub const UPDATED: &str = "misp:updated";
+/// How the tag begins that names the creator organisation of an alert's event.
+pub const SOURCE: &str = "src:";
+
+/// Kept for later: the case that an alert goes into.
+pub const INTO: &str = "misp:into";
+/// Kept for later: that an observable was seen.
+pub const SIGHTING: &str = "misp:sighting";
+/// Kept for later: that an observable was seen, and was harmless.
+pub const FALSE_POSITIVES: &str = "misp:false-positives";
+
+/// The vocabulary, but for [`SOURCE`]. No word of MISP's own taxonomy `misp` is in it (`misp:confidence-level`,
+/// `misp:threat-level`, `misp:automation-level`, `misp:tool`, …).
+const OWN: [&str; 16] = [
+    EVENT,
+    TO,
+    TYPE,
+    CATEGORY,
+    COMPOSITE,
+    OBJECT,
+    OBJECT_RELATION,
+    FIRST_SEEN,
+    LAST_SEEN,
+    ATTRIBUTE,
+    WARNINGLIST,
+    WITHDRAWN,
+    UPDATED,
+    INTO,
+    SIGHTING,
+    FALSE_POSITIVES,
+];
+
+/// The tag `<name>="<value>"`.
+#[must_use]
+pub fn with(name: &str, value: &str) -> String {
+    format!("{name}=\"{value}\"")
+}
+
+/// What a tag `<name>="<value>"` says, with or without quotes; none if it is another tag. The name is one of the
+/// vocabulary, such as [`TO`].
+#[must_use]
+pub fn value<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
+    let value = after(tag.trim(), name)?.strip_prefix('=')?.trim();
+    let bare = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value).trim();
+    (!bare.is_empty()).then_some(bare)
+}
+
+/// True for a tag of the vocabulary, and for any spelling that TheHive, MISP or a person would take for one: in any case,
+/// with blanks and quotes anywhere or none, with characters that are not seen, accents, full-width letters and letters of
+/// other alphabets that look alike.
+///
+/// TheHive reads `misp.to` as `misp:to`, takes a colour such as `#ff0000` off the end, and shows no namespace that begins
+/// with `_` (`Tag.fromString` and `Tag.toString` in TheHive 4's `Tag.scala`); MISP's database compares without case,
+/// accents and unseen characters (`utf8mb3_unicode_ci`).
+#[must_use]
+pub fn is_own(tag: &str) -> bool {
+    let plain = plain(tag);
+    let Some((namespace, rest)) = namespace(&plain) else { return false };
+    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '-').unwrap_or(rest.len());
+    let word = rest.get(..end).unwrap_or_default();
+    let is_word = || OWN.iter().any(|own| own.strip_prefix("misp:") == Some(word));
+    namespace == "src" || (namespace == "misp" && is_word())
+}
+
+/// True for a tag that may go out as it is. What begins with `misp:`, `src:`, `tlp:` or `pap:`, however it is spelt, means
+/// something to this program: TLP and PAP go out by their own rules, the others not at all.
+#[must_use]
+pub fn is_free(tag: &str) -> bool {
+    let plain = plain(tag);
+    let is_word = namespace(&plain).is_some_and(|(namespace, _)| ["misp", "src", "tlp", "pap"].contains(&namespace));
+    !tag.trim().is_empty() && !is_word
+}
+
+/// What stands before and behind the first `:` or `.`, without the namespaces that TheHive does not show.
+fn namespace(plain: &str) -> Option<(&str, &str)> {
+    let (mut namespace, mut rest) = plain.split_once([':', '.'])?;
+    while namespace.starts_with('_') {
+        (namespace, rest) = rest.split_once([':', '.'])?;
+    }
+    Some((namespace, rest))
+}
+
+/// The beginning of a tag, as far as a word of the vocabulary can reach, spelt as the vocabulary is.
+fn plain(tag: &str) -> String {
+    const LONGEST: usize = 256;
+    let letters = DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(tag.chars().map(look_alike));
+    letters.flat_map(|c| look_alike(c).to_lowercase()).filter_map(seen).take(LONGEST).collect()
+}
+
+/// The character as it counts in a tag's name; none for one that does not: blanks, quotes, accents and what is not seen.
+fn seen(c: char) -> Option<char> {
+    let c = look_alike(c);
+    let counts = match c {
+        '"' | '\'' | '`' | '\\' => false,
+        _ if c.is_ascii() => c.is_ascii_graphic(),
+        // Accents that count as letters, and the fillers of Hangul.
+        '\u{300}'..='\u{36f}' | '\u{115f}' | '\u{1160}' => false,
+        _ => c.is_alphanumeric(),
+    };
+    counts.then_some(c)
+}
+
+/// The character of ASCII that a character looks like, else the character. What Unicode takes for the same (full-width and
+/// mathematical letters) is not here.
+fn look_alike(c: char) -> char {
+    let known = LOOK_ALIKES.iter().find(|(_, others)| !c.is_ascii() && others.contains(c));
+    known.map_or(c, |(letter, _)| *letter)
+}
+
+/// Letters of the Latin, Greek, Cyrillic, Armenian, Cherokee and Lisu alphabets that look like one of ASCII, by Unicode's
+/// `confusables.txt`; and signs that look like those between a tag's parts.
+const LOOK_ALIKES: [(char, &str); 29] = [
+    (':', "ːˑ˸։׃܃܄᛬᠄⁚∶⸱ꓽ꞉"),
+    ('=', "᐀⹀゠꓿꞊"),
+    ('-', "˗۔‐‑‒–—―⁃−➖Ⲻⲻꟷ"),
+    ('a', "аАαΑɑᴀⱭᎪꓮ"),
+    ('b', "ЬьвВβΒʙƄᏴᏏꓐ"),
+    ('c', "сСςϲϹᴄⲥⲤᏟꓚ"),
+    ('d', "ԁԀᴅɗᎠᏧꓓꓒ"),
+    ('e', "еЕєЄεΕҽᴇɛ℮Ꭼꓰ"),
+    ('f', "ƒꜰϝϜғքꓝ"),
+    ('g', "ɡցɢԍԌᎶᏀꓖ"),
+    ('h', "һҺнНΗʜհᎻᏂꓧ"),
+    ('i', "іІιΙıɪɩӀⵏᎥᏆꓲ"),
+    ('j', "јЈϳͿᴊȷᎫꓙ"),
+    ('k', "кКκΚᴋĸԟᏦꓗ"),
+    ('l', "ӏʟƖɭᏞꓡ"),
+    ('m', "мМμΜᴍϺⲘᎷꓟ"),
+    ('n', "пηΝոռɴꓠ"),
+    ('o', "оОοΟσօՕᴏөƟⲟⲞꓳ"),
+    ('p', "рРρΡᴘⲣⲢᏢꓑ"),
+    ('q', "ԛԚգզ"),
+    ('r', "гᴦʀᎡᏒꓣ"),
+    ('s', "ѕЅꜱʂƽƼՏᏚꓢ"),
+    ('t', "тТτΤᴛᎢꓔ"),
+    ('u', "υսՍᴜʋꓴ"),
+    ('v', "νѵѴᴠⴸᏙꓦ"),
+    ('w', "ѡѠԝԜωᴡɯᎳᏔꓪ"),
+    ('x', "хХχΧⲭⲬ᙮ꓫ"),
+    ('y', "уУүҮγΥʏƴᎩꓬ"),
+    ('z', "ᴢΖʐᏃꓜ"),
+];
+
+fn after<'a>(text: &'a str, beginning: &str) -> Option<&'a str> {
+    let (head, rest) = text.split_at_checked(beginning.len())?;
+    head.eq_ignore_ascii_case(beginning).then_some(rest)
+}
 
 /// True if a tag fits a pattern, in any case; `*` stands for any text.
 #[must_use]
@@ -17,29 +195,10 @@ pub fn matches(pattern: &str, tag: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// True for a tag that may go out as it is. What begins with `misp:`, `src:`, `tlp:` or `pap:` means something to this
-/// program: TLP and PAP go out by their own rules, the others not at all.
-#[must_use]
-pub fn is_free(tag: &str) -> bool {
-    !tag.trim().is_empty() && ["misp:", "src:", "tlp:", "pap:"].iter().all(|prefix| after(tag, prefix).is_none())
-}
-
-/// What a tag `<name>="<value>"` says, with or without quotes; none if it is another tag. The name is given with its
-/// `=`, such as `misp:to=`.
-#[must_use]
-pub fn value<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
-    let value = after(tag, name)?.trim();
-    let bare = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value).trim();
-    (!bare.is_empty()).then_some(bare)
-}
-
-fn after<'a>(tag: &'a str, prefix: &str) -> Option<&'a str> {
-    let (head, rest) = tag.trim().split_at_checked(prefix.len())?;
-    head.eq_ignore_ascii_case(prefix).then_some(rest)
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -61,17 +220,121 @@ mod tests {
 
     #[test]
     fn words_between_thehive_and_misp_are_no_free_tags() {
-        for tag in ["MISP:to=\"x\"", "src:CIRCL", "TLP:green", " pap:red", ""] {
+        for tag in ["MISP:to=\"x\"", "src:CIRCL", "TLP:green", " pap:red", "", "\u{200b}misp:to=\"x\"", "ＴＬＰ：red"]
+        {
             assert!(!is_free(tag), "{tag}");
         }
-        assert!(is_free("type:OSINT") && is_free("misplaced"));
+        assert!(is_free("type:OSINT") && is_free("misplaced") && is_free("misp-galaxy:tool=\"x\""));
     }
 
     #[test]
     fn a_value_is_read_with_or_without_quotes() {
-        assert_eq!(value("misp:to=\"misp-corp\"", "misp:to="), Some("misp-corp"));
-        assert_eq!(value("MISP:TO = x", "misp:to="), None);
-        assert_eq!(value("Misp:To=x", "misp:to="), Some("x"));
-        assert_eq!(value("misp:to=\"\"", "misp:to="), None);
+        assert_eq!(value("misp:to=\"misp-corp\"", TO), Some("misp-corp"));
+        assert_eq!(value("MISP:TO = x", TO), None);
+        assert_eq!(value("Misp:To=x", TO), Some("x"));
+        assert_eq!(value("misp:to=\"\"", TO), None);
+        assert_eq!(value("misp:tool=\"x\"", TO), None);
+        assert_eq!(value(&with(OBJECT, "file:1"), OBJECT), Some("file:1"));
+    }
+
+    #[test]
+    fn what_thehive_or_a_person_takes_for_a_word_of_ours_is_ours() {
+        for tag in [
+            "misp:event=\"corp:1\"",
+            "MISP:Event=corp",
+            " misp : event = x",
+            "misp.to=\"x\"",
+            "\"misp:to\"=x",
+            "misp:withdrawn",
+            "misp:withdrawn#ff0000",
+            "_free:misp:to=\"x\"",
+            "src:CERT-EU",
+            "SRC: x",
+            "\u{200b}misp:to=\"x\"",
+            "mi\u{ad}sp:\u{2060}to=\"x\"",
+            "\u{202e}misp:to",
+            "ｍｉｓｐ：ｔｏ＝x",
+            "𝐦𝐢𝐬𝐩:𝐭𝐨=x",
+            "mísp:to=x",
+            "mi\u{301}sp:to=x",
+            "м\u{456}ѕр:tо=x",
+            "ΜISP:to=x",
+            "misp∶object‑relation=x",
+            "misp:into=\"x\"",
+        ] {
+            assert!(is_own(tag), "{tag}");
+        }
+    }
+
+    #[test]
+    fn what_misp_says_in_its_own_taxonomy_is_not_ours() {
+        // The predicates of `misp` in MISP's taxonomies, version 14.
+        let predicates = [
+            "ui",
+            "api",
+            "expansion",
+            "contributor",
+            "confidence-level",
+            "threat-level",
+            "automation-level",
+            "should-not-sync",
+            "tool",
+            "misp2yara",
+            "event-type",
+            "ids",
+        ];
+        for tag in predicates.into_iter().flat_map(|one| [format!("misp:{one}"), format!("misp:{one}=\"event\"")]) {
+            assert!(!is_own(&tag), "{tag}");
+        }
+        for tag in ["", "misp", "misp:", "tlp:red", "misp-galaxy:tool=\"x\"", "type:OSINT", "to=\"misp:to\"", "日本:to"]
+        {
+            assert!(!is_own(tag), "{tag}");
+        }
+    }
+
+    /// A character as somebody could write it who wants it to be taken for another.
+    fn disguised(c: char) -> impl Strategy<Value = String> {
+        let wide = char::from_u32(u32::from(c) + 0xfee0).filter(|_| c.is_ascii_graphic()).unwrap_or(c);
+        let others: Vec<char> =
+            LOOK_ALIKES.iter().filter(|(letter, _)| *letter == c).flat_map(|(_, all)| all.chars()).collect();
+        let alike = if others.is_empty() { vec![c] } else { others };
+        let letter = prop_oneof![
+            4 => Just(c),
+            2 => Just(c.to_ascii_uppercase()),
+            1 => Just(wide),
+            1 => prop::sample::select(alike),
+        ];
+        let around = prop::sample::select(vec![
+            "", "", "", "", " ", "\t", "\u{a0}", "\"", "'", "\u{200b}", "\u{feff}", "\u{301}", "\u{2064}", "\u{fe0f}",
+        ]);
+        (around.clone(), letter, around).prop_map(|(before, letter, after)| format!("{before}{letter}{after}"))
+    }
+
+    fn own() -> impl Strategy<Value = String> {
+        let name = prop_oneof![8 => prop::sample::select(OWN.to_vec()), 1 => Just(SOURCE)];
+        let value = prop_oneof!["", "=\"[a-z:]{0,9}\"", "=[a-z]{0,9}", " ?= ?\"[ -~]{0,9}"];
+        let name = name.prop_flat_map(|name| name.chars().map(disguised).collect::<Vec<_>>());
+        (name, value).prop_map(|(name, value)| name.concat() + &value)
+    }
+
+    proptest! {
+        #[test]
+        fn no_disguise_hides_a_word_of_ours(tag in own()) {
+            prop_assert!(is_own(&tag) && !is_free(&tag), "{tag:?}");
+        }
+
+        #[test]
+        fn no_text_is_too_odd(tag in any::<String>()) {
+            prop_assert!(!is_own(&tag) || !is_free(&tag));
+        }
+
+        #[test]
+        fn what_is_written_is_read_back(value in "[a-z0-9][a-z0-9:|-]{0,30}") {
+            for name in OWN {
+                let tag = with(name, &value);
+                prop_assert_eq!(super::value(&tag, name), Some(value.as_str()));
+                prop_assert!(is_own(&tag));
+            }
+        }
     }
 }

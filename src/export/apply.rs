@@ -22,6 +22,7 @@ use crate::ledger::{Item, Verdict};
 use crate::misp::tags::TagNames;
 use crate::misp::wire::Event;
 use crate::misp::{Held, Look, Misp};
+use crate::tags;
 use crate::thehive::TheHive;
 use crate::types::{Overrides, ServerTypes};
 
@@ -250,7 +251,9 @@ impl One<'_> {
         match &self.input.whole {
             Err(why) => Err(why.clone()),
             Ok(()) if is_unmapped => Err("an IOC of the case could not be mapped".to_owned()),
-            Ok(()) if is_tagged => Err("a tag misp:event led to the event, so another case may have it too".to_owned()),
+            Ok(()) if is_tagged => {
+                Err(format!("a tag {} led to the event, so another case may have it too", tags::EVENT))
+            }
             Ok(()) => Ok(()),
         }
     }

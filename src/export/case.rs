@@ -139,13 +139,13 @@ impl Input {
     /// The connections that the case's tags `misp:to="<name>"` name.
     #[must_use]
     pub fn addressees(&self) -> Vec<&str> {
-        self.case.tags.iter().filter_map(|tag| tags::value(tag, "misp:to=")).collect()
+        self.case.tags.iter().filter_map(|tag| tags::value(tag, tags::TO)).collect()
     }
 
     /// The events that tags `misp:event="<connection>:<uuid>"` name for a connection, the first 20 of them.
     pub fn tagged_events(&self, connection: &str) -> impl Iterator<Item = Uuid> {
         const MOST: usize = 20;
-        let events = self.case.tags.iter().filter_map(|tag| tags::value(tag, "misp:event="));
+        let events = self.case.tags.iter().filter_map(|tag| tags::value(tag, tags::EVENT));
         let uuids = events.filter_map(move |event| {
             let (name, uuid) = event.rsplit_once(':')?;
             Uuid::parse_str(uuid).ok().filter(|_| name == connection)

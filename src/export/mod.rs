@@ -36,6 +36,7 @@ use crate::ids::Ids;
 use crate::ledger::{Item, counted};
 use crate::misp::Misp;
 use crate::secret::{Secret, shortened};
+use crate::tags;
 use crate::thehive::TheHive;
 use crate::time::Clock;
 use crate::worker::{self, Flavour, Worker};
@@ -260,8 +261,8 @@ fn addressed(connections: Vec<Configured>, input: &Input, parameter: Option<&str
     for addressee in &addressees {
         ensure!(
             connections.iter().any(|one| one.connection.name == *addressee),
-            "the case has the tag misp:to=\"{}\", and no connection for export has that name: the names are {}",
-            shortened(addressee, 100),
+            "the case has the tag {}, and no connection for export has that name: the names are {}",
+            tags::with(tags::TO, &shortened(addressee, 100)),
             names.join(", ")
         );
     }

@@ -91,8 +91,8 @@ pub(super) fn is_file(ioc: &Ioc) -> bool {
 /// linked by another tag.
 fn object_tag(ioc: &Ioc) -> Option<&str> {
     let tags = &ioc.observable.tags;
-    let is_composite = tags.iter().any(|tag| tags::value(tag, "misp:composite=").is_some());
-    let of_object = tags.iter().find_map(|tag| tags::value(tag, "misp:object="));
+    let is_composite = tags.iter().any(|tag| tags::value(tag, tags::COMPOSITE).is_some());
+    let of_object = tags.iter().find_map(|tag| tags::value(tag, tags::OBJECT));
     of_object.filter(|text| text.starts_with("file:") && !is_composite)
 }
 

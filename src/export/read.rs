@@ -54,7 +54,7 @@ pub fn one(data: &Value, thehive: Option<&TheHive>) -> Result<Input> {
              \"thehive_key\" in the responder's configuration"
         ),
     };
-    let is_linked = ["misp:composite=", "misp:object="]
+    let is_linked = [tags::COMPOSITE, tags::OBJECT]
         .iter()
         .any(|name| observable.tags.iter().any(|tag| tags::value(tag, name).is_some()));
     let id = observable.id.clone();
@@ -78,7 +78,7 @@ pub fn one(data: &Value, thehive: Option<&TheHive>) -> Result<Input> {
 /// Tells the observables that share a composite or an object with one.
 fn linked(observable: &Observable) -> impl Fn(&Observable) -> bool {
     let links = |one: &Observable| -> Vec<String> {
-        let names = ["misp:composite=", "misp:object="];
+        let names = [tags::COMPOSITE, tags::OBJECT];
         let of = one.tags.iter().flat_map(|tag| names.iter().filter_map(|name| tags::value(tag, name)));
         of.map(ToOwned::to_owned).collect()
     };

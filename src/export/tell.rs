@@ -18,6 +18,7 @@ use crate::ledger::{Item, Verdict};
 use crate::misp::Held;
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
+use crate::tags;
 
 /// Names given in a text, before their number is.
 const NAMED: usize = 10;
@@ -79,7 +80,7 @@ impl One<'_> {
         };
         self.part.with(|part| part.events = vec![line]);
         if event.is_some() && !self.dry_run {
-            let tag = format!("misp:event=\"{}:{}\"", self.connection.name, wanted.uuid);
+            let tag = tags::with(tags::EVENT, &format!("{}:{}", self.connection.name, wanted.uuid));
             self.part.operate(Operation::AddTagToCase { tag });
         }
     }

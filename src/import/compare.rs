@@ -8,12 +8,8 @@ use super::map::{self, AlertWanted};
 use super::state::{self, Field, State};
 use crate::markings::{Pap, Scale, Tlp};
 use crate::misp::wire::Event;
+use crate::tags::{UPDATED, WITHDRAWN};
 use crate::thehive::wire::Alert;
-
-/// The tag of an alert whose event is gone from MISP.
-pub const WITHDRAWN: &str = "misp:withdrawn";
-/// The tag of an alert that got an IOC after it was created.
-pub const UPDATED: &str = "misp:updated";
 
 /// What an event is to an organisation of TheHive.
 #[derive(Clone, Debug)]

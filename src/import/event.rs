@@ -12,7 +12,6 @@ use super::files::FileWanted;
 use super::hand::{Common, Content, Ended, Extent, From, Hand};
 use super::live::Live;
 use super::map::{self, AlertWanted, Levels, Origin};
-use super::plan::WARNINGLIST;
 use super::settings::{Attachments, Warninglists};
 use super::show::Shown;
 use super::sync::Sync;
@@ -25,6 +24,7 @@ use crate::json::Element;
 use crate::ledger::{Item, Verdict};
 use crate::misp::wire::Event;
 use crate::misp::{Chunk, Misp, Report, Row};
+use crate::tags;
 use crate::thehive::wire::Alert;
 use crate::types::DataTypes;
 use crate::worker;
@@ -244,7 +244,7 @@ impl Reading<'_> {
             let Some(lists) = hits.get(&one.data).filter(|lists| !lists.is_empty()) else { continue };
             self.warninglisted += 1;
             for list in lists {
-                map::add_tag(&mut one.tags, &format!("{WARNINGLIST}\"{list}\""), &scrubber);
+                map::add_tag(&mut one.tags, &tags::with(tags::WARNINGLIST, list), &scrubber);
             }
         }
     }

@@ -13,8 +13,6 @@ use crate::thehive::wire::{Attachment, Observable};
 const SAMPLE: &str = "malware-sample";
 /// The type of an attribute whose file is as it is.
 const PLAIN: &str = "attachment";
-/// The tag that names the attribute of an attachment, whose hash MISP does not tell.
-const MARK: &str = "misp:attribute=";
 
 /// A file that an alert is to have, as an observable of type `file`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +96,7 @@ pub fn file_name(attribute: &Attribute) -> String {
 pub fn mark(attribute: &Attribute) -> Option<String> {
     let uuid = attribute.uuid.trim();
     let id: String = uuid.chars().take(8).collect();
-    (attribute.kind == PLAIN && !id.is_empty()).then(|| format!("{MARK}\"{id}\""))
+    (attribute.kind == PLAIN && !id.is_empty()).then(|| tags::with(tags::ATTRIBUTE, &id))
 }
 
 fn md5(attribute: &Attribute) -> Option<String> {
@@ -129,7 +127,7 @@ pub fn names(file: &Attachment, tags: &[String]) -> Vec<String> {
 }
 
 fn marks(tags: &[String]) -> impl Iterator<Item = &String> {
-    tags.iter().filter(|tag| tags::value(tag, MARK).is_some())
+    tags.iter().filter(|tag| tags::value(tag, tags::ATTRIBUTE).is_some())
 }
 
 /// Files of which no two are the same sample.

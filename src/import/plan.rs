@@ -8,12 +8,9 @@ use serde_json::{Map, Value, json};
 use super::compare::tlp_number;
 use super::map::Wanted;
 use crate::markings::Scale;
+use crate::tags;
 use crate::thehive::Group;
 use crate::thehive::wire::Observable;
-
-/// How a tag begins that names a warninglist. Such a tag is never taken away: a MISP that cannot be asked for its lists at
-/// the moment says nothing about the value.
-pub const WARNINGLIST: &str = "misp:warninglist=";
 
 /// What is to be done about a wanted observable.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +46,9 @@ pub fn step(wanted: &Wanted, known: Option<&Observable>, login: &str, scale: Sca
         ioc |= known.ioc;
         tlp = tlp.max(known.tlp.and_then(|tlp| u8::try_from(tlp).ok()).unwrap_or(0));
     } else {
-        let is_kept = |tag: &&String| tag.starts_with(WARNINGLIST) && !wanted.tags.contains(tag);
+        // A tag that names a warninglist is never taken away: a MISP that cannot be asked for its lists at the moment says
+        // nothing about the value.
+        let is_kept = |tag: &&String| tags::value(tag, tags::WARNINGLIST).is_some() && !wanted.tags.contains(tag);
         tags.extend(known.tags.iter().filter(is_kept).cloned());
         if known.message.trim() != wanted.message.trim() {
             change.insert("message".to_owned(), json!(wanted.message));

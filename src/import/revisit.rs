@@ -8,13 +8,13 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::compare::WITHDRAWN;
 use super::map;
 use super::sync::{Listing, Sync, named};
 use crate::full::EventLine;
 use crate::ledger::{Item, Verdict};
 use crate::misp::Listed;
 use crate::misp::wire::Event;
+use crate::tags::WITHDRAWN;
 use crate::thehive::{ALERTS_PAGE, Alert};
 use crate::worker;
 

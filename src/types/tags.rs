@@ -1,6 +1,8 @@
 //! The tags by which an observable remembers what it is in MISP: `misp:type="…"`,
 //! `misp:category="…"`, `misp:composite="<type>:<id>[:<port>]"`. Nothing is decided here.
 
+use crate::tags;
+
 /// The words of one observable's tags, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Words<'a> {
@@ -20,33 +22,30 @@ pub(super) struct Link<'a> {
 }
 
 pub(super) fn type_tag(kind: &str) -> String {
-    format!("misp:type=\"{kind}\"")
+    tags::with(tags::TYPE, kind)
 }
 
 pub(super) fn category_tag(category: &str) -> String {
-    format!("misp:category=\"{category}\"")
+    tags::with(tags::CATEGORY, category)
 }
 
 pub(super) fn composite_tag(kind: &str, uuid: &str, port: Option<&str>) -> String {
     let id = uuid.get(..8).unwrap_or(uuid);
     match port {
-        Some(port) => format!("misp:composite=\"{kind}:{id}:{port}\""),
-        None => format!("misp:composite=\"{kind}:{id}\""),
+        Some(port) => tags::with(tags::COMPOSITE, &format!("{kind}:{id}:{port}")),
+        None => tags::with(tags::COMPOSITE, &format!("{kind}:{id}")),
     }
 }
 
 impl<'a> Words<'a> {
-    pub(super) fn of(tags: &'a [String]) -> Self {
+    pub(super) fn of(all: &'a [String]) -> Self {
         let mut words = Self::default();
-        for tag in tags {
-            let Some(rest) = after(tag.trim(), "misp:") else {
-                continue;
-            };
-            if let Some(kind) = value(rest, "type=") {
+        for tag in all {
+            if let Some(kind) = tags::value(tag, tags::TYPE) {
                 add(&mut words.types, kind);
-            } else if let Some(category) = value(rest, "category=") {
+            } else if let Some(category) = tags::value(tag, tags::CATEGORY) {
                 add(&mut words.categories, category);
-            } else if let Some(link) = value(rest, "composite=").and_then(link) {
+            } else if let Some(link) = tags::value(tag, tags::COMPOSITE).and_then(link) {
                 add(&mut words.composites, link);
             }
         }
@@ -58,18 +57,6 @@ fn add<T: PartialEq>(all: &mut Vec<T>, one: T) {
     if !all.contains(&one) {
         all.push(one);
     }
-}
-
-/// The value after a name, with or without quotes.
-fn value<'a>(rest: &'a str, name: &str) -> Option<&'a str> {
-    let value = after(rest, name)?.trim();
-    let bare = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value).trim();
-    (!bare.is_empty()).then_some(bare)
-}
-
-fn after<'a>(text: &'a str, beginning: &str) -> Option<&'a str> {
-    let (start, rest) = text.split_at_checked(beginning.len())?;
-    start.eq_ignore_ascii_case(beginning).then_some(rest)
 }
 
 fn link(value: &str) -> Option<Link<'_>> {

@@ -11,6 +11,7 @@ use crate::full::Alert;
 use crate::markings::{Pap, Tlp};
 use crate::misp::wire::{Event, Report};
 use crate::secret::{Scrubber, shortened};
+use crate::tags;
 use crate::time;
 
 /// What an event without PAP is taken for.
@@ -133,7 +134,7 @@ fn tags(event: &Event, origin: &Origin<'_>, marks: &Marks) -> (Vec<String>, usiz
     let room = MOST_TAGS.saturating_sub(marks.alert_tags.len()).max(1);
     let organisation = event.organisation().trim();
     if !organisation.is_empty() {
-        tags.add(format!("src:{organisation}"), room);
+        tags.add(format!("{}{organisation}", tags::SOURCE), room);
     }
     for tag in event.tags() {
         if tags.is_full(room) {

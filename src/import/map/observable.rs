@@ -8,6 +8,7 @@ use crate::import::files;
 use crate::markings::{Pap, Tlp};
 use crate::misp::wire::Attribute;
 use crate::secret::Scrubber;
+use crate::tags;
 use crate::thehive::FILE;
 use crate::types::{self, DataTypes, Found};
 
@@ -154,15 +155,16 @@ fn tags(
     }
     if let Some((object, uuid)) = within {
         let id = uuid.char_indices().nth(8).and_then(|(end, _)| uuid.get(..end)).unwrap_or(uuid);
-        tags.add(format!("misp:object=\"{}:{id}\"", name(object, LONGEST_OBJECT, scrubber)), room);
+        let id = format!("{}:{id}", name(object, LONGEST_OBJECT, scrubber));
+        tags.add(tags::with(tags::OBJECT, &id), room);
     }
     let facts = [
-        ("object-relation", &attribute.object_relation),
-        ("first-seen", &attribute.first_seen),
-        ("last-seen", &attribute.last_seen),
+        (tags::OBJECT_RELATION, &attribute.object_relation),
+        (tags::FIRST_SEEN, &attribute.first_seen),
+        (tags::LAST_SEEN, &attribute.last_seen),
     ];
     for (fact, value) in facts.into_iter().filter(|(_, value)| !value.is_empty()) {
-        tags.add(format!("misp:{fact}=\"{value}\""), room);
+        tags.add(tags::with(fact, value), room);
     }
     for tag in &attribute.tags {
         tags.add(tag.name.as_str(), room);
