@@ -85,6 +85,9 @@ pub struct Part {
     /// Remarks on this connection.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Remarks that stand in the message too: nothing failed, and somebody has to know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Single failures, the first of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<String>,
@@ -292,6 +295,11 @@ impl PartOf {
     /// Adds a warning to this connection, once.
     pub fn warn(&self, warning: impl Into<String>) {
         self.list(|part, left_out| push_once(&mut part.warnings, left_out, warning.into()));
+    }
+
+    /// Adds a remark that the message has to have too, once.
+    pub fn note(&self, note: impl Into<String>) {
+        self.list(|part, left_out| push_once(&mut part.notes, left_out, note.into()));
     }
 
     /// Names a single failure; of those beyond the first the report gives the number.

@@ -3,29 +3,57 @@
 //! three say "made by cortex-misp", three more "made by this installation". MISP stores client-made version 5 uuids
 //! with altered last bytes as sent (`fixtures/wire/misp/402-add-v5-uuids.json`).
 
-use uuid::Uuid;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use uuid::{Builder, Uuid};
+
+use crate::secret::Secret;
 
 const PRODUCT: &str = "cortex-misp";
 const SIGNED: usize = 10;
 const MARK: usize = 3;
+/// Bytes of a check value.
+const CHECK: usize = 8;
+/// How many other uuids an event, object or attribute can have, if its first one is held elsewhere.
+const FALLBACKS: u8 = 4;
 
-/// The names of one installation: makes uuids and recognises its own.
+/// The names of one installation: makes uuids and recognises its own. With a secret, nobody else can compute them; without
+/// one they follow from what everybody may know.
 #[derive(Clone, Debug)]
 pub struct Ids {
     instance: String,
+    secret: Option<Secret>,
 }
 
 impl Ids {
-    /// Takes the installation's name, the option `instance`.
+    /// Takes the installation's name and secret, the options `instance` and `instance_secret`.
     #[must_use]
-    pub fn new(instance: &str) -> Self {
-        Self { instance: instance.to_owned() }
+    pub fn new(instance: &str, secret: Option<&Secret>) -> Self {
+        Self { instance: instance.to_owned(), secret: secret.cloned() }
     }
 
     /// The installation's name.
     #[must_use]
     pub fn instance(&self) -> &str {
         &self.instance
+    }
+
+    /// True if uuids follow from a secret, so that nobody else can have made one.
+    #[must_use]
+    pub fn has_secret(&self) -> bool {
+        self.secret.is_some()
+    }
+
+    /// The same installation without its secret: how it made uuids before it had one.
+    #[must_use]
+    pub fn without_secret(&self) -> Self {
+        Self { secret: None, ..self.clone() }
+    }
+
+    /// How the uuids inside an event are made: as that of the event, which may be older than the secret.
+    #[must_use]
+    pub fn inside(&self, event: &Uuid) -> Self {
+        if self.has_mark(event) { self.clone() } else { self.without_secret() }
     }
 
     /// The uuid of the event of a case. `created` is the case's creation time in milliseconds, or empty.
@@ -37,22 +65,60 @@ impl Ids {
     /// The uuid of what `parts` name inside `parent`.
     #[must_use]
     pub fn id(&self, parent: &Uuid, parts: &[&str]) -> Uuid {
-        let plain = Uuid::new_v5(parent, parts.join("\0").as_bytes());
+        let named = parts.join("\0");
+        let plain = match &self.secret {
+            None => Uuid::new_v5(parent, named.as_bytes()),
+            Some(secret) => {
+                let bytes = keyed(secret, &[PRODUCT.as_bytes(), parent.as_bytes(), named.as_bytes()]);
+                Builder::from_sha1_bytes(first(&bytes)).into_uuid()
+            }
+        };
         let (head, _) = plain.as_bytes().split_at(SIGNED);
         let signature = [product_mark(head), self.instance_mark(head)].concat();
         let bytes: Vec<u8> = head.iter().copied().chain(signature).collect();
         Uuid::from_slice(&bytes).unwrap_or(plain)
     }
 
-    /// True for a uuid that this installation made.
+    /// The uuids that stand for this one, in turn, where it is held elsewhere.
+    pub fn fallbacks(&self, uuid: &Uuid) -> impl Iterator<Item = Uuid> {
+        (1..=FALLBACKS).map(move |number| self.id(uuid, &["instead", &number.to_string()]))
+    }
+
+    /// True for a uuid with the mark of this installation, with its secret or from before it had one. Without a secret the
+    /// mark is no proof: anybody can compute it.
     #[must_use]
     pub fn is_mine(&self, uuid: &Uuid) -> bool {
+        self.has_mark(uuid) || (self.has_secret() && self.without_secret().has_mark(uuid))
+    }
+
+    /// True for a mark that nobody else can have made.
+    #[must_use]
+    pub fn is_proven(&self, uuid: &Uuid) -> bool {
+        self.has_secret() && self.has_mark(uuid)
+    }
+
+    fn has_mark(&self, uuid: &Uuid) -> bool {
         let (head, signature) = uuid.as_bytes().split_at(SIGNED);
         signature == [product_mark(head), self.instance_mark(head)].concat()
     }
 
     fn instance_mark(&self, head: &[u8]) -> [u8; MARK] {
-        mark(&[PRODUCT.as_bytes(), self.instance.as_bytes(), head])
+        match &self.secret {
+            None => mark(&[PRODUCT.as_bytes(), self.instance.as_bytes(), head]),
+            Some(secret) => first(&keyed(secret, &[self.instance.as_bytes(), head])),
+        }
+    }
+
+    /// What shows that a case was exported to an event on a connection: 16 hexadecimal digits, keyed by the installation's
+    /// secret, else by the connection's key. None where there is neither. The installation's name is not part of it, so that
+    /// cases keep their events when TheHive gets another address.
+    #[must_use]
+    pub fn check_value(&self, connection: (&str, Option<&Secret>), event: &Uuid, case_id: &str) -> Option<String> {
+        let (name, key) = connection;
+        let parts = ["misp:event", name, case_id].map(str::as_bytes);
+        let bytes = keyed(self.secret.as_ref().or(key)?, &[&parts.join(&0u8), event.as_bytes()]);
+        let check: [u8; CHECK] = first(&bytes);
+        Some(check.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
 
@@ -78,8 +144,20 @@ fn product_mark(head: &[u8]) -> [u8; MARK] {
 }
 
 fn mark(parts: &[&[u8]]) -> [u8; MARK] {
-    let [a, b, c, ..] = sha1_smol::Sha1::from(parts.join(&0u8)).digest().bytes();
-    [a, b, c]
+    first(&sha1_smol::Sha1::from(parts.join(&0u8)).digest().bytes())
+}
+
+/// HMAC-SHA256 of the parts, joined by NUL.
+fn keyed(secret: &Secret, parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).unwrap_or_else(|_| Hmac::new(&Default::default()));
+    mac.update(&parts.join(&0u8));
+    mac.finalize().into_bytes().into()
+}
+
+/// The first bytes of a longer value.
+fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.first_chunk().copied().unwrap_or([0; N])
 }
 
 #[cfg(test)]
@@ -88,7 +166,7 @@ mod tests {
 
     #[test]
     fn the_same_case_has_the_same_uuid_on_every_machine() {
-        let ids = Ids::new("thehive.example.org");
+        let ids = Ids::new("thehive.example.org", None);
         let event = ids.event("~25313328", "1630917246993");
         assert_eq!(event, ids.event("~25313328", "1630917246993"));
         assert_ne!(event, ids.event("~25313328", "1630917246994"));
@@ -98,7 +176,7 @@ mod tests {
 
     #[test]
     fn installations_tell_their_own_from_others() {
-        let (here, there) = (Ids::new("here"), Ids::new("there"));
+        let (here, there) = (Ids::new("here", None), Ids::new("there", None));
         let event = here.event("~1", "");
         let attribute = here.id(&event, &["ip", "203.0.113.7"]);
         for uuid in [event, attribute] {
@@ -107,11 +185,72 @@ mod tests {
         }
     }
 
+    fn secret() -> Secret {
+        Secret::new("0123456789abcdef0123456789abcdef")
+    }
+
+    #[test]
+    fn with_a_secret_no_uuid_follows_from_what_others_know() {
+        let (known, secret) = (Ids::new("here", None), Ids::new("here", Some(&secret())));
+        let event = secret.event("~1", "1");
+        assert_ne!(event, known.event("~1", "1"));
+        assert_ne!(secret.id(&event, &["ip", "203.0.113.7"]), known.id(&event, &["ip", "203.0.113.7"]));
+        assert_eq!((event.get_version_num(), is_ours(&event)), (5, true));
+        assert!(secret.is_mine(&event) && secret.is_proven(&event) && !known.is_mine(&event));
+        insta::assert_snapshot!(event, @"5ff22eed-b46c-5632-a598-17d58c853f45");
+    }
+
+    #[test]
+    fn what_was_made_before_there_was_a_secret_is_still_known() {
+        let (known, secret) = (Ids::new("here", None), Ids::new("here", Some(&secret())));
+        let old = known.event("~1", "1");
+        assert!(secret.is_mine(&old) && !secret.is_proven(&old) && !known.is_proven(&old));
+        assert_eq!(secret.inside(&old).id(&old, &["ip", "x"]), known.id(&old, &["ip", "x"]));
+        let new = secret.event("~1", "1");
+        assert_eq!(secret.inside(&new).id(&new, &["ip", "x"]), secret.id(&new, &["ip", "x"]));
+    }
+
+    #[test]
+    fn fallbacks_are_marked_and_all_different() {
+        let ids = Ids::new("here", None);
+        let first = ids.event("~1", "");
+        let mut all: Vec<_> = ids.fallbacks(&first).chain([first]).collect();
+        assert!(all.iter().all(|uuid| ids.is_mine(uuid)));
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 5);
+    }
+
+    #[test]
+    fn a_check_value_holds_for_one_case_event_connection_and_key_only() {
+        let ids = Ids::new("here", None);
+        let event = ids.event("~1", "");
+        let (key, other) = (Secret::new("key of the connection"), Secret::new("another key"));
+        let value = ids.check_value(("misp", Some(&key)), &event, "~1");
+        assert_eq!(value.as_ref().map(String::len), Some(16));
+        let others = [
+            ids.check_value(("misp", Some(&other)), &event, "~1"),
+            ids.check_value(("partner", Some(&key)), &event, "~1"),
+            ids.check_value(("misp", Some(&key)), &event, "~2"),
+            ids.check_value(("misp", Some(&key)), &ids.event("~2", ""), "~1"),
+            Ids::new("here", Some(&secret())).check_value(("misp", Some(&key)), &event, "~1"),
+        ];
+        assert!(others.iter().all(|other| other.is_some() && *other != value));
+        assert_eq!(Ids::new("there", None).check_value(("misp", Some(&key)), &event, "~1"), value);
+        assert_eq!(ids.check_value(("feed", None), &event, "~1"), None);
+        let secret = Ids::new("here", Some(&secret()));
+        assert_eq!(
+            secret.check_value(("misp", Some(&key)), &event, "~1"),
+            secret.check_value(("misp", Some(&other)), &event, "~1"),
+            "with a secret of the installation, a new key changes nothing"
+        );
+    }
+
     #[test]
     fn other_uuids_are_not_taken_for_ours() {
         for number in 0..2_000u32 {
             let uuid = Uuid::new_v5(&Uuid::NAMESPACE_URL, &number.to_be_bytes());
-            assert!(!is_ours(&uuid) && !Ids::new("here").is_mine(&uuid));
+            assert!(!is_ours(&uuid) && !Ids::new("here", None).is_mine(&uuid));
         }
     }
 }

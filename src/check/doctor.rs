@@ -134,6 +134,7 @@ fn round<W: Worker>(input: &Input, place: &Place, run: &Run, mut findings: Findi
     }
     warnings.into_iter().for_each(|warning| findings.warn(ITEMS, warning));
     thehive::instance(&wants, &mut findings);
+    thehive::secret(&wants, &mut findings);
     let limits = patient(W::limits(&config));
     let clock = Clock::start(limits.deadline_minutes);
     let network = Network::new(&limits, &input.config, place.folder(), clock, run);

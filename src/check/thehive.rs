@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 use url::Url;
+use uuid::Uuid;
 
 use super::Findings;
 use super::reach::{self, CLOCK, CONNECTION, Stage};
@@ -35,6 +36,23 @@ pub(super) fn instance(wants: &Wants, findings: &mut Findings) {
             ),
         ),
     }
+}
+
+/// Without a secret of the installation, uuids follow from what others may know, and a change of MISP's key makes the tags of
+/// merged cases doubtful.
+pub(super) fn secret(wants: &Wants, findings: &mut Findings) {
+    const SECRET: &str = "secret";
+    if wants.has_secret {
+        return findings.ok(SECRET, "\"instance_secret\" is set");
+    }
+    let proposed = [Uuid::new_v4(), Uuid::new_v4()].map(|uuid| uuid.simple().to_string()).concat();
+    findings.warn(
+        SECRET,
+        format!(
+            "\"instance_secret\" is not set, so that others can compute the uuids of exports and claim them on a MISP: set it to a random text, the \
+             same in both workers and for ever, such as {proposed}"
+        ),
+    );
 }
 
 /// Looks at everything. Gives the organisation of the user, if TheHive says it.

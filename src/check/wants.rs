@@ -17,6 +17,8 @@ pub struct Wants {
     pub instance: Option<String>,
     /// The installation's name, whether set or by default.
     pub installation: String,
+    /// True if the option `instance_secret` is set.
+    pub has_secret: bool,
     /// What it wants of TheHive.
     pub thehive: OfTheHive,
     /// True if the organisation that counts is the job's, whatever TheHive says.

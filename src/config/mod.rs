@@ -10,13 +10,15 @@ pub mod organisations;
 pub mod own;
 pub mod urls;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::ids::Ids;
 use crate::json;
+use crate::secret::Secret;
 use items::{Kind, Spec};
 
 /// Items that Cortex adds to every worker's configuration by itself (its `BaseConfig.scala` and `JobRunnerSrv.scala`).
@@ -74,6 +76,23 @@ pub fn instance(instance: Option<&str>, thehive_url: Option<&str>) -> Result<Str
         (None, Some(url)) => Ok(urls::thehive_url(url)?.host_str().unwrap_or(DEFAULT).to_owned()),
         (None, None) => Ok(DEFAULT.to_owned()),
     }
+}
+
+/// The shortest `instance_secret`, in characters.
+const SHORTEST_SECRET: usize = 16;
+
+/// Makes and knows the uuids of an installation.
+///
+/// # Errors
+/// An `instance_secret` that could be guessed.
+pub fn ids(instance: &str, secret: Option<&Secret>) -> Result<Ids> {
+    let is_short = secret.is_some_and(|secret| secret.expose().chars().count() < SHORTEST_SECRET);
+    ensure!(
+        !is_short,
+        "configuration item \"instance_secret\" has fewer than {SHORTEST_SECRET} characters: give a random text, such as `check` \
+         proposes"
+    );
+    Ok(Ids::new(instance, secret))
 }
 
 /// Where a table of values comes from: the word for its members in messages.

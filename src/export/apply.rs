@@ -1,7 +1,7 @@
 //! One connection of an export: find the event, plan, and hand the plan over to be carried out (`writing.rs`). What is then
 //! told is in `tell.rs`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Result, anyhow};
 use uuid::Uuid;
@@ -11,18 +11,18 @@ use super::map::{self, Context, Mapped};
 use super::plan::{Outcome, Plan, Rules};
 use super::sending::Sending;
 use super::settings::Settings;
+use super::target::{Target, Targets};
 use super::tell;
 use super::wanted::Wanted;
-use super::writing::Writing;
-use crate::config::connections::{Connection, Target};
+use super::writing::{Ended, Writing};
+use crate::config::connections::{self, Connection};
 use crate::full::PartOf;
 use crate::http::Network;
-use crate::ids::{self, Ids};
+use crate::ids::Ids;
 use crate::ledger::{Item, Verdict};
 use crate::misp::tags::TagNames;
 use crate::misp::wire::Event;
 use crate::misp::{Held, Look, Misp};
-use crate::tags;
 use crate::thehive::TheHive;
 use crate::types::{Overrides, ServerTypes};
 
@@ -38,6 +38,8 @@ pub(super) struct One<'a> {
     pub(super) url: Option<&'a str>,
     pub(super) part: &'a PartOf,
     pub(super) dry_run: bool,
+    /// An event that the job says to be this case's.
+    pub(super) confirmed: Option<Uuid>,
 }
 
 /// What was wanted, what became of it, and what stopped the writing, if anything did.
@@ -49,17 +51,6 @@ pub(super) struct Done {
     /// The event afterwards.
     pub(super) after: Option<Held>,
     pub(super) stopped: Option<anyhow::Error>,
-}
-
-/// The event that a case is exported to.
-struct Aim {
-    uuid: Uuid,
-    /// The event that a new one extends.
-    extends: Option<Uuid>,
-    /// Its head, if it is there.
-    event: Option<Event>,
-    /// True if a tag of the case led there, so that another case may have the same event.
-    is_tagged: bool,
 }
 
 /// How the writing of one event ended.
@@ -90,7 +81,7 @@ impl One<'_> {
     }
 
     pub(super) fn is_public(&self) -> bool {
-        !matches!(self.connection.target, Target::Server { .. })
+        !matches!(self.connection.target, connections::Target::Server { .. })
     }
 
     /// The MISP, and the types it has. One that does not describe them is taken for the newest.
@@ -109,7 +100,7 @@ impl One<'_> {
     fn map(&self, decided: &[Option<Verdict>], types: &ServerTypes, event: Uuid) -> Mapped {
         let context = Context {
             case: &self.input.case,
-            ids: self.ids,
+            ids: &self.ids.inside(&event),
             settings: self.settings,
             overrides: self.overrides,
             server: types,
@@ -119,7 +110,7 @@ impl One<'_> {
         map::case(self.input, decided, event, &context)
     }
 
-    fn event(&self) -> Uuid {
+    pub(super) fn event(&self) -> Uuid {
         self.ids.event(&self.input.case.id, &self.input.case.created)
     }
 
@@ -131,106 +122,139 @@ impl One<'_> {
         Done { mapped, plan: Plan::default(), outcome, retracted: Vec::new(), after: None, stopped: Some(error) }
     }
 
+    /// Writes the case into its event, and brings the other events of the case in line with it, whatever became of the first.
     fn write(&self, misp: &Misp, decided: &[Option<Verdict>], types: &ServerTypes) -> Result<Done> {
         let _lock = if self.dry_run { None } else { misp.lock()? };
-        let aim = self.aim(misp)?;
-        match self.write_to(misp, aim, decided, types)? {
-            Written::Done(done) => Ok(*done),
-            Written::Hidden(error) => {
-                let computed = self.event();
-                let uuid = self.extension();
-                self.part.warn(format!("a second event is made, which extends the one that cannot be seen: {error:#}"));
-                let aim = Aim { uuid, extends: Some(computed), event: None, is_tagged: false };
-                match self.write_to(misp, aim, decided, types)? {
-                    Written::Done(done) => Ok(*done),
-                    Written::Hidden(error) => Err(error),
-                }
+        let Targets { main, followed, others } = self.targets(misp)?;
+        let done = self.write_main(misp, main, others, decided, types);
+        for target in followed {
+            let uuid = target.uuid;
+            if let Err(error) = self.follow(misp, target, decided, types) {
+                self.part.fail(format!("event {uuid}, which is this case's too, was not brought in line: {error:#}"));
             }
+        }
+        done
+    }
+
+    /// A uuid that is held by an event that we cannot see gives way to the next one.
+    fn write_main(
+        &self,
+        misp: &Misp,
+        mut target: Target,
+        others: Vec<Uuid>,
+        decided: &[Option<Verdict>],
+        types: &ServerTypes,
+    ) -> Result<Done> {
+        let mut others = others.into_iter();
+        loop {
+            let mut mapped = self.map(decided, types, target.uuid);
+            mapped.wanted.extends = target.extends;
+            let error = match self.write_to(misp, mapped, target.event, decided)? {
+                Written::Done(done) => return Ok(*done),
+                Written::Hidden(error) => error,
+            };
+            let Some(uuid) = others.next() else {
+                return Err(error.context(
+                    "every uuid that this case's event can have is held elsewhere (\"instance_secret\" makes uuids that nobody \
+                     else can claim)",
+                ));
+            };
+            self.part.warn(format!("a second event is made, which extends the one that cannot be seen: {error:#}"));
+            target = Target { uuid, extends: Some(self.event()), event: None };
         }
     }
 
-    fn extension(&self) -> Uuid {
-        let computed = self.event();
-        self.ids.id(&computed, &["extends", &computed.to_string()])
-    }
-
-    /// The first event that a tag of the case names and that is ours and may be written; else the one computed from the
-    /// case; else the one that extends it, if an earlier run had to make that.
-    fn aim(&self, misp: &Misp) -> Result<Aim> {
-        let (computed, extension) = (self.event(), self.extension());
-        let tagged: Vec<_> = self.input.tagged_events(&self.connection.name).filter(ids::is_ours).collect();
-        let origin = self.input.origin.as_ref().filter(|(name, _)| *name == self.connection.name);
-        let origin = origin.map(|(_, uuid)| *uuid).filter(|uuid| *uuid != computed);
-        let named = tagged.iter().copied().filter(|uuid| *uuid != computed);
-        let asked: Vec<_> = [computed, extension].into_iter().chain(named).chain(origin).collect();
-        let mut there = misp.there(&asked)?;
-        let mut take = |uuid: Uuid| {
-            let at = there.iter().position(|(known, _)| *known == uuid)?;
-            Some(there.swap_remove(at).1)
-        };
-        for uuid in tagged {
-            if let Some(event) = take(uuid)
-                && (uuid == computed || misp.owns(&event)?)
-            {
-                let is_tagged = uuid != computed && uuid != extension;
-                return Ok(Aim { uuid, extends: None, event: Some(event), is_tagged });
+    /// Brings an event that is this case's too in line: it becomes as strict as the case, and what is no IOC any more is
+    /// retracted. Nothing is added to it.
+    fn follow(&self, misp: &Misp, target: Target, decided: &[Option<Verdict>], types: &ServerTypes) -> Result<()> {
+        let mut mapped = self.map(decided, types, target.uuid);
+        mapped.wanted.only_tighten();
+        match self.write_to(misp, mapped, target.event, decided)? {
+            Written::Done(done) => {
+                self.tell_retractions(&done);
+                done.stopped.map_or(Ok(()), Err)
             }
+            Written::Hidden(error) => Err(error),
         }
-        let known = [computed, extension].into_iter().find_map(|uuid| Some((uuid, take(uuid)?)));
-        let extends = origin.filter(|uuid| there.iter().any(|(known, _)| known == uuid));
-        Ok(match known {
-            Some((uuid, event)) => Aim { uuid, extends: None, event: Some(event), is_tagged: false },
-            None => Aim { uuid: computed, extends, event: None, is_tagged: false },
-        })
     }
 
-    fn write_to(&self, misp: &Misp, aim: Aim, decided: &[Option<Verdict>], types: &ServerTypes) -> Result<Written> {
-        let mut mapped = self.map(decided, types, aim.uuid);
-        mapped.wanted.extends = aim.extends;
-        let whole = self.whole(&mapped, decided, aim.is_tagged);
+    fn write_to(
+        &self,
+        misp: &Misp,
+        mut mapped: Mapped,
+        event: Option<Event>,
+        decided: &[Option<Verdict>],
+    ) -> Result<Written> {
+        let whole = self.whole(&mapped, decided);
         let whole = whole.as_ref().copied().map_err(String::as_str);
-        let wanted = &mapped.wanted;
-        if aim.event.is_none() && wanted.attributes.is_empty() {
+        if event.is_none() && mapped.wanted.attributes.is_empty() {
             let (plan, outcome, retracted) = (Plan::default(), Vec::new(), Vec::new());
             return Ok(Written::Done(Box::new(Done { mapped, plan, outcome, retracted, after: None, stopped: None })));
         }
         if self.is_public() {
             self.part.warn("readable by everyone who pulls this feed");
         }
-        let every = wanted.every_tag();
+        let every: Vec<String> = mapped.wanted.every_tag().into_iter().map(ToOwned::to_owned).collect();
+        let every: Vec<&str> = every.iter().map(String::as_str).collect();
         let mut names = misp.tag_names(&every)?;
         self.warn_of_tags(&names.missing(&every));
-        let look = Look { sightings: self.settings.export_sightings, objects: !wanted.objects.is_empty() };
-        let held = aim.event.map(|event| misp.content(&aim.uuid, event, look)).transpose()?;
-        let plan = self.plan(misp, wanted, held.as_ref(), &mut names, whole)?;
+        let look = Look { sightings: self.settings.export_sightings, objects: !mapped.wanted.objects.is_empty() };
+        let uuid = mapped.wanted.uuid;
+        let held = event.map(|event| misp.content(&uuid, event, look)).transpose()?;
+        let first = mapped.wanted;
+        mapped.wanted = first.settled(held.as_ref(), &HashSet::new(), self.ids);
+        let plan = self.plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;
         plan.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
         plan.alarms.iter().for_each(|alarm| self.part.fail(alarm.clone()));
         if self.dry_run {
-            let attributes = plan.live_after(wanted, tell::live(held.as_ref()));
+            let attributes = plan.live_after(&mapped.wanted, tell::live(held.as_ref()));
             let event = held.as_ref().map(|held| &held.event);
-            self.tell_event(wanted, event, attributes, (&plan, &plan.event_forecast()));
+            self.tell_event(&mapped.wanted, event, attributes, (&plan, &plan.event_forecast()));
             let (outcome, retracted) = (plan.forecast(), plan.retraction_forecast());
             return Ok(Written::Done(Box::new(Done { mapped, plan, outcome, retracted, after: held, stopped: None })));
         }
         let before = held.as_ref().map(|held| held.event.clone());
-        let mut writing = Writing { one: self, misp, wanted, names, look, whole, sending: Sending::default() };
+        let wanted = mapped.wanted;
+        let sending = Sending::default();
+        let mut writing =
+            Writing { one: self, misp, first, wanted, taken: HashSet::new(), names, look, whole, sending };
         let (after, stopped) = match writing.carry_out(held, &plan) {
             Ok(ended) => ended,
             Err(hidden) => return Ok(Written::Hidden(hidden)),
         };
-        let Writing { names, sending, .. } = writing;
+        let Writing { names, sending, wanted, .. } = writing;
+        mapped.wanted = wanted;
+        Ok(Written::Done(Box::new(self.done(
+            mapped,
+            (plan, sending),
+            before.as_ref(),
+            (after, stopped),
+            (&names, whole),
+        ))))
+    }
+
+    /// What became of everything, told by what the event holds in the end.
+    fn done(
+        &self,
+        mapped: Mapped,
+        (plan, sending): (Plan, Sending),
+        before: Option<&Event>,
+        (after, stopped): Ended,
+        (names, whole): (&TagNames, Result<(), &str>),
+    ) -> Done {
+        let wanted = &mapped.wanted;
         sending.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
-        self.check_event(before.as_ref(), after.as_ref());
-        let there = after.as_ref().map(|after| &after.event).or(before.as_ref());
+        self.check_event(before, after.as_ref());
+        let there = after.as_ref().map(|after| &after.event).or(before);
         if there.is_some() {
             self.tell_event(wanted, there, tell::live(after.as_ref()), (&plan, &plan.verdict(&sending)));
         }
-        let rules = self.rules(&names, whole);
+        let rules = self.rules(names, whole);
         let again = after.as_ref().map(|after| Plan::new(wanted, Some(after), &rules));
         let outcome = plan.outcome(wanted, &sending, after.as_ref().map(|after| (after, &rules)));
         let retracted = plan.retracted(&sending, again.as_ref());
         self.check_head(&plan, again.as_ref());
-        Ok(Written::Done(Box::new(Done { mapped, plan, outcome, retracted, after, stopped })))
+        Done { mapped, plan, outcome, retracted, after, stopped }
     }
 
     fn warn_of_tags(&self, missing: &[&str]) {
@@ -244,16 +268,16 @@ impl One<'_> {
     }
 
     /// Why nothing may be retracted here, if so: beside the reasons of the case, an IOC that could not be mapped (what it
-    /// became before is not known), and an event that another case may have too.
-    fn whole(&self, mapped: &Mapped, decided: &[Option<Verdict>], is_tagged: bool) -> Result<(), String> {
+    /// became before is not known).
+    fn whole(&self, mapped: &Mapped, decided: &[Option<Verdict>]) -> Result<(), String> {
         let is_failed = |verdict: &Verdict| matches!(verdict, Verdict::Failed(_));
         let is_unmapped = mapped.refused.values().any(is_failed) || decided.iter().flatten().any(is_failed);
         match &self.input.whole {
             Err(why) => Err(why.clone()),
-            Ok(()) if is_unmapped => Err("an IOC of the case could not be mapped".to_owned()),
-            Ok(()) if is_tagged => {
-                Err(format!("a tag {} led to the event, so another case may have it too", tags::EVENT))
+            Ok(()) if self.confirmed.is_some() => {
+                Err("the parameter confirm_event was given: from the next run on".to_owned())
             }
+            Ok(()) if is_unmapped => Err("an IOC of the case could not be mapped".to_owned()),
             Ok(()) => Ok(()),
         }
     }

@@ -141,17 +141,6 @@ impl Input {
     pub fn addressees(&self) -> Vec<&str> {
         self.case.tags.iter().filter_map(|tag| tags::value(tag, tags::TO)).collect()
     }
-
-    /// The events that tags `misp:event="<connection>:<uuid>"` name for a connection, the first 20 of them.
-    pub fn tagged_events(&self, connection: &str) -> impl Iterator<Item = Uuid> {
-        const MOST: usize = 20;
-        let events = self.case.tags.iter().filter_map(|tag| tags::value(tag, tags::EVENT));
-        let uuids = events.filter_map(move |event| {
-            let (name, uuid) = event.rsplit_once(':')?;
-            Uuid::parse_str(uuid).ok().filter(|_| name == connection)
-        });
-        uuids.take(MOST)
-    }
 }
 
 /// The stricter of number and label. A number outside the scale is read as RED, the strictest.

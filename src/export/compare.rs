@@ -232,9 +232,9 @@ pub(super) fn head(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (Head, Ve
     let higher = event.threat_level_id.is_none_or(|level| level == 4 || i64::from(wanted.threat_level) < level);
     let further = event.analysis.is_none_or(|analysis| i64::from(wanted.analysis) > analysis);
     let mut head = Head {
-        info: (event.info != wanted.info && !wanted.is_refused).then(|| wanted.info.clone()),
-        threat_level: (higher && !wanted.is_refused).then_some(wanted.threat_level),
-        analysis: (further && wanted.analysis > 0 && !wanted.is_refused).then_some(wanted.analysis),
+        info: (event.info != wanted.info && !wanted.only_tightens).then(|| wanted.info.clone()),
+        threat_level: (higher && !wanted.only_tightens).then_some(wanted.threat_level),
+        analysis: (further && wanted.analysis > 0 && !wanted.only_tightens).then_some(wanted.analysis),
         close: wanted.tlp.is_closed() && event.distribution.is_some_and(|distribution| distribution != 0),
         ..Head::default()
     };
@@ -290,7 +290,7 @@ fn left(wanted: &Wanted, held: &Held, tlp: Option<Tlp>, rules: &Rules<'_>) -> Ve
                 && !wanted.tlp.is_closed()
                 && u64::try_from(distribution).is_ok_and(|held| held != wanted.distribution),
         ),
-        ("tags", !wanted.is_refused && has_others(event.tags(), &wanted.tags)),
+        ("tags", !wanted.only_tightens && has_others(event.tags(), &wanted.tags)),
     ];
     let differs: Vec<_> = differs.iter().filter(|(_, differs)| *differs).map(|(word, _)| *word).collect();
     if !differs.is_empty() {

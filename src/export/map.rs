@@ -285,7 +285,7 @@ fn event(uuid: Uuid, context: &Context<'_>) -> Wanted {
         attributes: Vec::new(),
         withheld: Vec::new(),
         kept: Vec::new(),
-        is_refused,
+        only_tightens: is_refused,
     }
 }
 

@@ -5,6 +5,7 @@ mod apply;
 pub mod case;
 mod compare;
 pub mod content;
+pub mod event_tags;
 mod extras;
 pub mod map;
 mod objects;
@@ -13,6 +14,7 @@ pub mod read;
 pub mod retract;
 pub mod sending;
 pub mod settings;
+mod target;
 mod tell;
 pub mod wanted;
 mod writing;
@@ -59,6 +61,9 @@ pub struct Config {
     /// A name of this installation, such as `soc.example.org`, the same for both workers and for ever: it is part of every uuid made. Default: the host of `thehive_url`, else `thehive`.
     #[serde(default)]
     pub instance: Option<String>,
+    /// A secret of this installation, at least 16 random characters, the same for both workers and for ever: uuids and check values follow from it, so that nobody else can compute them. `misp-export check` proposes one.
+    #[serde(default)]
+    pub instance_secret: Option<Secret>,
     /// What goes out, and how.
     #[serde(flatten)]
     pub settings: Settings,
@@ -82,6 +87,9 @@ struct Parameters {
     /// Report what would be written, and write nothing.
     #[serde(default)]
     dry_run: bool,
+    /// The uuid of an event that a tag of the case names: it is this case's, though nothing shows that.
+    #[serde(default)]
+    confirm_event: Option<String>,
 }
 
 /// The responder.
@@ -112,12 +120,17 @@ impl Worker for Export {
             config.connections.chosen(Purpose::exports, "export", parameters.connection.as_deref())?;
         let exporting = checked(own::configured(exporting, &job.config, config)?)?;
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
-        let ids = Ids::new(&config::instance(config.instance.as_deref(), config.thehive_url.as_deref())?);
+        let ids = ids(config)?;
+        let confirmed = parameters.confirm_event.as_deref().map(|text| {
+            Uuid::parse_str(text.trim())
+                .context("parameter \"confirm_event\" is no uuid: give that of the event that a tag names")
+        });
+        let confirmed = confirmed.transpose()?;
         let network = Network::new(&config.limits, &job.config, job.folder.as_deref(), clock, run);
         let dry_run = config.dry_run || parameters.dry_run;
         let thehive = thehive(job, config, &network, run)?;
         let input = input(job, thehive.as_ref())?.cleaned(|text| run.clean(text));
-        let exporting = addressed(exporting, &input, parameters.connection.as_deref())?;
+        let exporting = addressed(exporting, &input, parameters.connection.as_deref(), run)?;
         let exporting = allowed(exporting, job.organisation(), run)?;
         run.draft().full.dry_run = dry_run;
         run.draft().full.case = Some(subject(&input));
@@ -137,6 +150,7 @@ impl Worker for Export {
                 url: url.as_deref(),
                 part,
                 dry_run,
+                confirmed,
             };
             one.run()
         });
@@ -145,6 +159,7 @@ impl Worker for Export {
 
     fn wants(config: &Config, input: &check::Input) -> Result<Wants> {
         config.settings.checked()?;
+        ids(config)?;
         let (connections, _) = config.connections.checked()?;
         let thehive = OfTheHive {
             url: config.thehive_url.clone(),
@@ -162,6 +177,7 @@ impl Worker for Export {
             may: Purpose::exports,
             instance: config.instance.clone(),
             installation,
+            has_secret: config.instance_secret.is_some(),
             thehive,
             is_for_jobs_organisation: true,
         })
@@ -177,8 +193,7 @@ impl Worker for Export {
 
     fn event(config: &Config, input: &check::Input) -> Option<Uuid> {
         let data = input.data(CASE)?;
-        let instance = config::instance(config.instance.as_deref(), config.thehive_url.as_deref()).ok()?;
-        Some(Ids::new(&instance).event(&case::id(data).ok()?, &case::created(data)))
+        Some(ids(config).ok()?.event(&case::id(data).ok()?, &case::created(data)))
     }
 
     fn message(full: &Full) -> String {
@@ -191,6 +206,11 @@ impl Worker for Export {
 }
 
 type Configured = own::Configured<Config>;
+
+fn ids(config: &Config) -> Result<Ids> {
+    let instance = config::instance(config.instance.as_deref(), config.thehive_url.as_deref())?;
+    config::ids(&instance, config.instance_secret.as_ref())
+}
 
 /// TheHive, if it may be asked.
 fn thehive(job: &Job, config: &Config, network: &Network, run: &Run) -> Result<Option<TheHive>> {
@@ -251,9 +271,23 @@ fn allowed(connections: Vec<Configured>, organisation: Option<&str>, run: &Run) 
     Ok(allowed)
 }
 
-/// The connections that the case's tags `misp:to="<name>"` name; all, if there is none. What the job names counts more.
-fn addressed(connections: Vec<Configured>, input: &Input, parameter: Option<&str>) -> Result<Vec<Configured>> {
-    let addressees = input.addressees();
+/// The longest name of a connection that a person would type, in characters.
+const LONGEST_NAME: usize = 100;
+
+/// The connections that the case's tags `misp:to="<name>"` name; all, if there is none. What the job names counts more. A name
+/// that nobody can have meant is passed over, so that a tag from outside does not stop an export.
+fn addressed(
+    connections: Vec<Configured>,
+    input: &Input,
+    parameter: Option<&str>,
+    run: &Run,
+) -> Result<Vec<Configured>> {
+    let can_be_meant = |name: &&str| name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control);
+    let (addressees, meaningless): (Vec<&str>, Vec<&str>) = input.addressees().into_iter().partition(can_be_meant);
+    for name in meaningless {
+        let tag = tags::with(tags::TO, &shortened(name, LONGEST_NAME));
+        run.warn(format!("the case's tag {tag} names nothing that a connection can be called: it is passed over"));
+    }
     if addressees.is_empty() || parameter.is_some() {
         return Ok(connections);
     }
@@ -299,13 +333,16 @@ fn message(full: &Full) -> String {
     let parts: Vec<_> = full.connections.iter().map(|part| sentence(part, full.dry_run)).collect();
     let parts = parts.join("; to ");
     let all = counted(iocs, "IOC", "IOCs");
-    match (iocs, least, full.dry_run) {
+    let sentence = match (iocs, least, full.dry_run) {
         (0, ..) => format!("No observable of case {number} is flagged as IOC: nothing to export to {parts}"),
         (.., true) => format!("Dry run: export of {all} of case {number} to {parts}"),
         (_, 0, _) if done.iter().all(|done| *done == 0) => format!("No IOC of case {number} was exported to {parts}"),
         (_, least, _) if least == iocs => format!("Exported {all} of case {number} to {parts}"),
         _ => format!("Exported a part of the {all} of case {number} to {parts}"),
-    }
+    };
+    let notes = full.connections.iter().flat_map(|part| part.notes.iter().map(move |note| (part, note)));
+    let notes = notes.map(|(part, note)| format!(". {}: {}", inert(&part.name), inert(note)));
+    std::iter::once(sentence).chain(notes).collect()
 }
 
 fn iocs(part: &Part) -> u64 {
@@ -341,5 +378,9 @@ fn sentence(part: &Part, dry_run: bool) -> String {
     if part.proposals > 0 {
         told.push(counted(part.proposals, "open proposal in MISP", "open proposals in MISP"));
     }
+    let followed = part.events.iter().skip(1);
+    told.extend(followed.map(|event| {
+        format!("event {} is this case's too: {}", inert(event.id.as_ref().unwrap_or(&event.uuid)), event.verdict)
+    }));
     if told.is_empty() { place } else { format!("{place}: {}", told.join(", ")) }
 }

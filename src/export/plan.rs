@@ -183,6 +183,11 @@ impl Plan {
             alarms,
         };
         plan.kept = compare::kept(wanted, &plan.steps, held, &index, rules);
+        if wanted.only_tightens {
+            plan.new_objects.clear();
+            let additions = plan.steps.iter_mut().filter(|step| **step == Step::Add);
+            additions.for_each(|step| *step = Step::Skip(ELSEWHERE.to_owned()));
+        }
         if held.event.published == Some(true) && !rules.is_public && !plan.has_reason(wanted) {
             plan.wait(wanted);
         }
@@ -322,6 +327,7 @@ impl Plan {
     }
 }
 
+const ELSEWHERE: &str = "in another event of the case";
 const WAITS: &str = "waits for the next change";
 /// Differences that a remark names.
 const NAMED: usize = 5;

@@ -8,6 +8,9 @@ use uuid::Uuid;
 use super::wanted::WantedAttribute;
 use crate::ledger::Verdict;
 
+/// How MISP says that a uuid is in use (`fixtures/wire/misp/416-attributes-add-known-uuid-in-list.json`).
+const NOT_UNIQUE: &str = "UUID provided is not unique";
+
 /// What was sent, and what was said about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sending {
@@ -83,10 +86,19 @@ impl Sending {
         !self.reasons.contains_key(attribute)
     }
 
+    /// True for what was refused because its uuid is in use already.
+    pub(super) fn is_held_elsewhere(&self, attribute: &Uuid) -> bool {
+        self.reasons.get(attribute).is_some_and(|reason| reason.contains(NOT_UNIQUE))
+    }
+
+    /// Forgets that an attribute was refused: it goes out with another uuid, or in another object.
+    pub(super) fn forgive(&mut self, attribute: &Uuid) {
+        self.reasons.remove(attribute);
+    }
+
     /// True if an attribute that is there can be of our making: it was sent, and MISP did not say that it had it already.
     pub(super) fn made(&self, uuid: &Uuid) -> bool {
-        let had = self.reasons.get(uuid).is_some_and(|reason| reason.contains("UUID provided is not unique"));
-        self.sent.contains_key(uuid) && !had
+        self.sent.contains_key(uuid) && !self.is_held_elsewhere(uuid)
     }
 
     /// What is to be thought of an attribute that is not there.
@@ -105,6 +117,11 @@ impl Sending {
             Some(true) if !self.is_unseen => lost,
             Some(_) => "not verified",
         };
-        Verdict::Failed(self.reasons.get(uuid).map_or(sent, String::as_str).to_owned())
+        let reason = self.reasons.get(uuid).map_or(sent, String::as_str).to_owned();
+        if self.is_held_elsewhere(uuid) {
+            let remedy = "another event holds every uuid that it can have; \"instance_secret\" makes uuids that nobody else can claim";
+            return Verdict::Failed(format!("{reason}: {remedy}"));
+        }
+        Verdict::Failed(reason)
     }
 }

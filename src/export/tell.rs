@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use super::apply::{Done, One};
-use super::case;
 use super::map::Mapped;
 use super::objects::is_file;
 use super::plan::{Outcome, Plan};
 use super::settings::Attachments;
 use super::wanted::{Wanted, WantedAttribute};
+use super::{case, event_tags};
 use crate::config::connections::Target;
 use crate::cortex::report::Operation;
 use crate::full::{EventLine, ObservableLine, RetractionLine};
@@ -18,7 +18,6 @@ use crate::ledger::{Item, Verdict};
 use crate::misp::Held;
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
-use crate::tags;
 
 /// Names given in a text, before their number is.
 const NAMED: usize = 10;
@@ -78,9 +77,9 @@ impl One<'_> {
             reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
             ..EventLine::default()
         };
-        self.part.with(|part| part.events = vec![line]);
+        self.part.with(|part| part.events.push(line));
         if event.is_some() && !self.dry_run {
-            let tag = tags::with(tags::EVENT, &format!("{}:{}", self.connection.name, wanted.uuid));
+            let tag = event_tags::written(self.ids, self.tagged_as(), &wanted.uuid, &self.input.case.id);
             self.part.operate(Operation::AddTagToCase { tag });
         }
     }
@@ -179,7 +178,7 @@ impl One<'_> {
         }
     }
 
-    fn tell_retractions(&self, done: &Done) {
+    pub(super) fn tell_retractions(&self, done: &Done) {
         for (retraction, verdict) in done.plan.retractions.iter().zip(&done.retracted) {
             self.part.fetched(Item::Retractions, 1);
             self.part.record(Item::Retractions, verdict, 1);

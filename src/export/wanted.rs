@@ -1,9 +1,13 @@
 //! The event that a case should be: what the mapping makes, and what a plan compares with the event that is there.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::ids::Ids;
 use crate::markings::{Pap, Tlp};
+use crate::misp::Held;
 
 /// The event that a case should be.
 #[derive(Clone, Debug)]
@@ -38,8 +42,8 @@ pub struct Wanted {
     pub attributes: Vec<WantedAttribute>,
     /// Attributes that would be wanted if their TLP did not forbid it here.
     pub withheld: Vec<WantedAttribute>,
-    /// True if the case may not go there any more: what is there is only made stricter.
-    pub is_refused: bool,
+    /// True if what is there is only made stricter: the case may not go there any more, or its IOCs go to another event.
+    pub only_tightens: bool,
     /// Attributes of ours that are neither wanted nor to be retracted: files, which an option once let out. Where one is
     /// there, its TLP counts all the same.
     pub kept: Vec<WantedAttribute>,
@@ -122,6 +126,55 @@ impl Wanted {
         all.sort_unstable();
         all.dedup();
         all
+    }
+}
+
+impl Wanted {
+    /// Leaves of what is wanted only that nothing there is laxer, and that what is no IOC any more is retracted.
+    pub fn only_tighten(&mut self) {
+        self.only_tightens = true;
+        self.tags.clear();
+        let all = self.attributes.iter_mut().chain(&mut self.withheld).chain(&mut self.kept);
+        all.for_each(|attribute| attribute.tags.clear());
+    }
+
+    /// The same with the uuids that things have in the event: anybody who can compute a uuid may have used it elsewhere, and
+    /// MISP stores none twice (`fixtures/wire/misp/416-attributes-add-known-uuid-in-list.json`). What is there under one of
+    /// its fall-backs keeps that; what is not there and whose uuid is `taken` gets the next one.
+    #[must_use]
+    pub fn settled(&self, held: Option<&Held>, taken: &HashSet<Uuid>, ids: &Ids) -> Self {
+        let ids = ids.inside(&self.uuid);
+        let attributes: HashSet<Uuid> = held
+            .iter()
+            .flat_map(|held| &held.attributes)
+            .filter_map(|attribute| Uuid::parse_str(&attribute.uuid).ok())
+            .collect();
+        let objects: HashSet<Uuid> = held.iter().flat_map(|held| held.objects.values()).copied().collect();
+        let settle = |uuid: Uuid, there: &HashSet<Uuid>| {
+            if there.contains(&uuid) || (there.is_empty() && !taken.contains(&uuid)) {
+                return uuid;
+            }
+            let is_free = |other: &Uuid| taken.contains(&uuid) && !taken.contains(other);
+            let there = ids.fallbacks(&uuid).find(|other| there.contains(other));
+            there.or_else(|| ids.fallbacks(&uuid).find(is_free)).unwrap_or(uuid)
+        };
+        let mut settled = self.clone();
+        let mut moved = HashMap::new();
+        for object in &mut settled.objects {
+            let uuid = settle(object.uuid, &objects);
+            moved.insert(object.uuid, uuid);
+            object.uuid = uuid;
+        }
+        for attribute in settled.attributes.iter_mut().chain(&mut settled.withheld).chain(&mut settled.kept) {
+            attribute.uuid = settle(attribute.uuid, &attributes);
+            if let Some(place) = &mut attribute.place {
+                place.object = *moved.entry(place.object).or_insert_with(|| settle(place.object, &objects));
+            }
+            if let Some(file) = &mut attribute.file {
+                file.other = settle(file.other, &attributes);
+            }
+        }
+        settled
     }
 }
 

@@ -1,14 +1,16 @@
 //! A plan on its way: apply, look again, and go on with what is missing until the plan is empty or nothing moves.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::Result;
+use uuid::Uuid;
 
 use super::apply::One;
 use super::content::Contents;
 use super::plan::Plan;
 use super::sending::{Sending, Stop};
-use super::wanted::Wanted;
+use super::wanted::{Wanted, WantedAttribute};
 use crate::misp::tags::TagNames;
 use crate::misp::{Held, Look, Misp};
 
@@ -23,7 +25,12 @@ const ATTEMPTS: usize = 3;
 pub(super) struct Writing<'a, 'o> {
     pub(super) one: &'a One<'o>,
     pub(super) misp: &'a Misp,
-    pub(super) wanted: &'a Wanted,
+    /// What is wanted, with the uuids that everything has unless that is held elsewhere.
+    pub(super) first: Wanted,
+    /// The same, with the uuids that are used.
+    pub(super) wanted: Wanted,
+    /// The uuids that are held elsewhere.
+    pub(super) taken: HashSet<Uuid>,
     pub(super) names: TagNames,
     pub(super) look: Look,
     pub(super) whole: Result<(), &'a str>,
@@ -49,13 +56,22 @@ impl Writing<'_, '_> {
         let mut next = plan.clone();
         let mut fruitless = 0;
         let ended = loop {
-            let left = next.left(self.wanted, &self.sending);
-            let stop = self.misp.apply(self.wanted, &next, &self.names, &contents, &mut self.sending).err();
+            let left = next.left(&self.wanted, &self.sending);
+            let stop = self.misp.apply(&self.wanted, &next, &self.names, &contents, &mut self.sending).err();
             if self.sending.had_effect() {
                 one.part.run.wrote();
             }
             let (error, is_hidden) = match stop {
-                None => break self.seen(None),
+                None => match self.seen(None) {
+                    (held, None) if self.has_moved(held.as_ref()) => {
+                        match one.plan(self.misp, &self.wanted, held.as_ref(), &mut self.names, self.whole) {
+                            Ok(plan) => next = plan,
+                            Err(error) => break (held, Some(error)),
+                        }
+                        continue;
+                    }
+                    ended => break ended,
+                },
                 Some(Stop::No(error)) => break self.seen(Some(error)),
                 Some(Stop::Look(error)) => (error, false),
                 Some(Stop::Taken { error, is_hidden }) => (error, is_hidden),
@@ -68,11 +84,12 @@ impl Writing<'_, '_> {
             if held.is_none() && self.sending.effects == 0 {
                 break (None, Some(error));
             }
-            next = match one.plan(self.misp, self.wanted, held.as_ref(), &mut self.names, self.whole) {
+            self.has_moved(held.as_ref());
+            next = match one.plan(self.misp, &self.wanted, held.as_ref(), &mut self.names, self.whole) {
                 Ok(next) => next,
                 Err(_) => break (held, Some(error)),
             };
-            let rest = next.left(self.wanted, &self.sending);
+            let rest = next.left(&self.wanted, &self.sending);
             fruitless = if rest < left { 0 } else { fruitless + 1 };
             if rest == 0 {
                 break (held, None);
@@ -83,6 +100,33 @@ impl Writing<'_, '_> {
         };
         one.part.writes(false);
         Ok(ended)
+    }
+
+    /// Gives what MISP refused because its uuid is held by another event the next uuid it can have; true if there was one.
+    fn has_moved(&mut self, held: Option<&Held>) -> bool {
+        let Some(held) = held else { return false };
+        let attributes: HashSet<_> = held.attributes.iter().filter_map(|one| Uuid::parse_str(&one.uuid).ok()).collect();
+        let objects: HashSet<_> = held.objects.values().collect();
+        let refused: Vec<_> = self
+            .wanted
+            .attributes
+            .iter()
+            .filter(|one| !attributes.contains(&one.uuid) && self.sending.is_held_elsewhere(&one.uuid))
+            .map(|one| {
+                (one.uuid, one.place.as_ref().map(|place| place.object).filter(|object| !objects.contains(object)))
+            })
+            .collect();
+        if refused.is_empty() {
+            return false;
+        }
+        // MISP does not say whether it means the object or an attribute in it: the object goes first.
+        self.taken.extend(refused.iter().map(|(attribute, object)| object.unwrap_or(*attribute)));
+        let before: HashSet<_> = self.wanted.attributes.iter().map(|one| (one.uuid, place(one))).collect();
+        self.wanted = self.first.settled(Some(held), &self.taken, self.one.ids);
+        let is_moved = |one: &&WantedAttribute| !before.contains(&(one.uuid, place(one)));
+        let moved: Vec<_> = self.wanted.attributes.iter().filter(is_moved).map(|one| one.uuid).collect();
+        moved.iter().for_each(|uuid| self.sending.forgive(uuid));
+        !moved.is_empty()
     }
 
     /// What there is after the last write. A look that breaks off is repeated.
@@ -125,6 +169,10 @@ impl Writing<'_, '_> {
         }
         before
     }
+}
+
+fn place(one: &WantedAttribute) -> Option<Uuid> {
+    one.place.as_ref().map(|place| place.object)
 }
 
 /// The event in the end, and what stopped the writing.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::command::COMMANDS;
 use super::filter::Filters;
+use super::loop_guard::is_own_export;
 use super::map::Marks;
 use super::names::{self, Resolved};
 use super::told;
@@ -70,7 +71,7 @@ pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &PartOf) -> R
     let uuids: Vec<_> = events.keys().copied().collect();
     let rows = if uuids.is_empty() { Vec::new() } else { misp.listed(&uuids)? };
     let names = names::own(&misp, setup.filters)?;
-    let telling = Telling { setup, connection, part, names };
+    let telling = Telling { setup, connection, part, misp: &misp, names };
     Ok(telling.all(rows, events))
 }
 
@@ -79,6 +80,7 @@ struct Telling<'a> {
     setup: &'a LookupSetup<'a>,
     connection: &'a Connection,
     part: &'a PartOf,
+    misp: &'a Misp,
     /// The names in the filters, as the server knows them.
     names: Resolved,
 }
@@ -118,7 +120,9 @@ impl Telling<'_> {
     }
 
     fn verdict(&self, uuid: &Uuid, event: &Event, known: &Known) -> Verdict {
-        let rule = self.setup.filters.rule(event, uuid, self.setup.ids).or_else(|| self.names.rule(event));
+        let LookupSetup { filters, ids, .. } = *self.setup;
+        let is_own = is_own_export(filters, self.misp, ids, self.part, event, uuid);
+        let rule = filters.rule(event, is_own).or_else(|| self.names.rule(event));
         match (rule, &known.unreadable) {
             (Some(rule), _) => Verdict::Skipped(rule),
             (None, Some(reason)) => Verdict::Failed(reason.clone()),

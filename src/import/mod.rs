@@ -12,6 +12,7 @@ pub mod filter;
 mod hand;
 mod live;
 pub mod lookup;
+mod loop_guard;
 pub mod map;
 pub mod names;
 pub mod plan;
@@ -142,7 +143,7 @@ impl Worker for Import {
         let (importing, more) = config.connections.chosen(Purpose::imports, "import", command.connection())?;
         let importing = own::configured(importing, &job.config, config)?;
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
-        let ids = Ids::new(&installation(&config.destination)?);
+        let ids = config::ids(&installation(&config.destination)?, config.destination.instance_secret.as_ref())?;
         let network = Network::new(&config.limits, &job.config, job.folder.as_deref(), clock, run);
         let is_click = matches!(command.asked, Asked::Value(_));
         let writes = !is_click || importing.iter().any(|one| one.config.settings.click_imports);
@@ -177,6 +178,7 @@ impl Worker for Import {
             may: Purpose::imports,
             instance: config.destination.instance.clone(),
             installation: installation(&config.destination)?,
+            has_secret: config.destination.instance_secret.is_some(),
             thehive: config.settings.of_thehive(&config.destination),
             is_for_jobs_organisation: config.destination.thehive_key.is_none(),
         })

@@ -22,6 +22,9 @@ pub struct Destination {
     /// A name of this installation, such as `soc.example.org`, the same for both workers and for ever: by it the loop guard knows its own exports. Default: the host of `thehive_url`, else `thehive`.
     #[serde(default)]
     pub instance: Option<String>,
+    /// The secret of this installation, the same as that of the export: by it the loop guard knows its own exports for certain. `check` proposes one.
+    #[serde(default)]
+    pub instance_secret: Option<Secret>,
 }
 
 /// What becomes of alerts, and what may be done with those that are there.

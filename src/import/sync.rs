@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::compare::{self, Fate};
 use super::desk::Desk;
 use super::event::Task;
+use super::loop_guard::is_own_export;
 use super::names::Resolved;
 use super::turns::Turns;
 use super::{Config, map, told};
@@ -195,7 +196,8 @@ impl Sync<'_> {
             return Ok(());
         }
         let filters = &self.config.filters;
-        let rule = filters.rule(&event, &uuid, self.ids).or_else(|| self.names.rule(&event));
+        let is_own = is_own_export(filters, &self.misp, self.ids, self.part, &event, &uuid);
+        let rule = filters.rule(&event, is_own).or_else(|| self.names.rule(&event));
         if let Some(rule) = rule {
             self.conclude(place, &event, &uuid, &Verdict::Skipped(rule));
             return Ok(());

@@ -39,6 +39,24 @@ impl TheHive {
         self.one_case(vec![json!({"_name": "getCase", "idOrName": id})], nothing)
     }
 
+    /// True if a case is there and the user may see it. For one that is not, both versions answer with an empty list, or 404.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn has_case(&self, id: &str) -> Result<bool> {
+        ensure!(is_id(id), "\"{}\" is not the id of a case", crate::secret::shortened(id, 40));
+        let query = json!([{"_name": "getCase", "idOrName": id}, {"_name": "page", "from": 0, "to": 1}]);
+        self.client.again(|| match self.query(&query) {
+            Ok(answer) => {
+                let line = answer.line().to_owned();
+                let cases = answer.value()?;
+                Ok(!cases.as_array().with_context(|| format!("{line}: the answer is no list"))?.is_empty())
+            }
+            Err(failure) if failure.status() == Some(404) => Ok(false),
+            Err(failure) => Err(explained(failure)),
+        })
+    }
+
     /// The case of an observable, as [`TheHive::case`] gives it.
     ///
     /// # Errors

@@ -2,8 +2,11 @@
 //! What is asserted is what the MISP holds afterwards, attribute by attribute, and what it was sent.
 
 mod addressing;
+mod claimed_uuids;
 mod desk;
+mod event_tags;
 mod memory;
+mod merged_cases;
 mod owning;
 mod retracting;
 mod reviewing;

@@ -107,28 +107,6 @@ fn a_tag_that_misp_does_not_show_is_not_waited_for() {
 }
 
 #[test]
-fn a_case_that_a_tag_leads_to_an_event_retracts_nothing_there() {
-    let mut desk = Desk::new(World::five(), &json!({}));
-    ["a.example", "b.example"].iter().for_each(|one| drop(desk.ioc("domain", one, &json!({}))));
-    let first = desk.case.clone();
-    let report = desk.run();
-    let tag = report["operations"][0]["tag"].clone();
-    desk.case = desk.thehive.world().add_case(43, "Another case", &json!({"tags": [tag]}));
-    desk.ioc("domain", "c.example", &json!({}));
-    let report = desk.run();
-    assert_ne!(first, desk.case);
-    for report in [report, desk.runs_empty()] {
-        let rule = "a tag misp:event led to the event, so another case may have it too";
-        assert_eq!(full(&report)["ledger"]["retractions"]["skipped_by"], json!({rule: 2}));
-        assert_eq!(counts(full(&report), "retractions"), of([("fetched", 2), ("skipped", 2)]));
-    }
-    for one in desk.event().attributes {
-        assert_eq!((one.to_ids, one.deleted, one.comment.as_str()), (true, false, ""), "{}", one.value);
-    }
-    assert_eq!(desk.event().attributes.len(), 3);
-}
-
-#[test]
 fn nothing_is_retracted_beside_an_ioc_that_cannot_be_mapped() {
     for removed in ["unflag", "delete"] {
         for is_file in [true, false] {

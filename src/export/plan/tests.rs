@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn wanted(values: &[String]) -> Wanted {
-    let ids = Ids::new("here");
+    let ids = Ids::new("here", None);
     let uuid = ids.event("~1", "");
     let attribute = |(index, value): (usize, &String)| WantedAttribute {
         uuid: ids.id(&uuid, &["domain", value]),
@@ -42,7 +42,7 @@ fn wanted(values: &[String]) -> Wanted {
         attributes: values.iter().enumerate().map(attribute).collect(),
         withheld: Vec::new(),
         kept: Vec::new(),
-        is_refused: false,
+        only_tightens: false,
     }
 }
 
@@ -67,7 +67,7 @@ fn attribute(value: Value) -> Attribute {
 }
 
 fn with_rules<T>(whole: Result<(), &str>, removed: Removed, work: impl FnOnce(&Rules<'_>) -> T) -> T {
-    let (ids, tags) = (Ids::new("here"), TagNames::default());
+    let (ids, tags) = (Ids::new("here", None), TagNames::default());
     work(&Rules { ids: &ids, removed, whole, is_case: true, is_public: false, tags: &tags })
 }
 

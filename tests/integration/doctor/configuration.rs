@@ -22,6 +22,7 @@ fn the_table_of_a_good_configuration() {
     configuration
       ok       items        all are known and good
       ok       instance     "hive.example.org"
+      ok       secret       "instance_secret" is set
 
     corp
       ok       proxy        none: straight to the server
@@ -50,6 +51,7 @@ fn the_table_of_a_good_configuration() {
     configuration
       ok       items        all are known and good
       ok       instance     "hive.example.org"
+      ok       secret       "instance_secret" is set
 
     corp
       ok       proxy        none: straight to the server
@@ -132,6 +134,11 @@ fn without_thehive_it_says_what_that_means_and_warns_of_the_installations_name()
     let export = told(Program::Export, &given, false);
     assert!(export.line("TheHive", "access").ends_with("no case can be exported"), "{}", export.text);
     assert!(export.line("configuration", "instance").starts_with("warning: it is not set, and \"thehive\""));
+    let proposed = |told: &str| told.rsplit_once(' ').unwrap().1.to_owned();
+    let secret = export.line("configuration", "secret");
+    assert!(secret.starts_with("warning: \"instance_secret\" is not set") && proposed(&secret).len() == 64, "{secret}");
+    let again = told(Program::Export, &given, false).line("configuration", "secret");
+    assert_ne!(proposed(&secret), proposed(&again));
     let import = told(Program::Import, &given, false);
     assert!(import.line("TheHive", "access").ends_with("alerts are not written, only reported"));
     let half = json!({"name": ["a"], "url": ["file:///tmp"], "thehive_key": "canary-key-0123", "instance": "a"});

@@ -36,7 +36,7 @@ fn one_click_goes_to_every_connection_and_each_has_its_part() {
         let uuid = desk.event().uuid;
         let uuids: Vec<_> = second.world().events.iter().map(|event| event.uuid.clone()).collect();
         assert_eq!(uuids, [uuid.as_str()]);
-        let tag = |name: &str| json!({"type": "AddTagToCase", "tag": format!("misp:event=\"{name}:{uuid}\"")});
+        let tag = |name: &str| json!({"type": "AddTagToCase", "tag": desk.event_tag(name, &uuid)});
         assert_eq!(report["operations"], json!([tag("one"), tag("two")]));
         for part in full(&report)["connections"].as_array().unwrap() {
             assert_eq!(part["ledger"]["observables"]["created"], 3);
@@ -44,7 +44,7 @@ fn one_click_goes_to_every_connection_and_each_has_its_part() {
         }
         assert_eq!(full(&report)["connections"][1]["requests"], second.requests().len());
         // The tags that TheHive then has lead back to the same events.
-        desk.tag(&["one", "two"].map(|name| format!("misp:event=\"{name}:{uuid}\"")));
+        desk.tag(&["one", "two"].map(|name| desk.event_tag(name, &uuid)));
         second.forget_requests();
         desk.misp.forget_requests();
         let report = run(&job);
@@ -64,7 +64,7 @@ fn only_a_connection_that_holds_the_event_gets_its_tag() {
     let report = run(&job);
     assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 1), ("failed", 1)]));
     let uuid = second.world().events[0].uuid.clone();
-    let tag = format!("misp:event=\"two:{uuid}\"");
+    let tag = desk.event_tag("two", &uuid);
     assert_eq!(report["operations"], json!([{"type": "AddTagToCase", "tag": tag}]));
     assert!(full(&report)["message"].as_str().unwrap().starts_with("INCOMPLETE: "));
     // A case without an IOC has no event, and no tag.
@@ -128,7 +128,7 @@ fn an_unknown_name_is_an_error_that_names_the_names() {
 fn renamed(desk: &Desk) -> String {
     desk.add_domains(2);
     desk.run(&desk.job_with("instance", json!("old.example")));
-    format!("misp:event=\"misp-corp:{}\"", desk.event().uuid)
+    desk.event_tag("misp-corp", &desk.event().uuid)
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn the_event_that_a_tag_names_wins_over_the_computed_one() {
 fn of_several_tags_the_first_that_leads_to_an_event_wins() {
     let desk = Desk::five();
     let tag = renamed(&desk);
-    let gone = cortex_misp::ids::Ids::new("older.example").event("~1", "2");
+    let gone = cortex_misp::ids::Ids::new("older.example", None).event("~1", "2");
     desk.tag(&[format!("misp:event=\"misp-corp:{gone}\""), tag.clone()]);
     let before = desk.event();
     let report = desk.export();
@@ -173,7 +173,7 @@ fn ignored(desk: &Desk, tag: String) {
     assert_eq!(changes(&before, first), [""; 0]);
     assert_eq!((second.attributes.len(), second.extends_uuid.as_str()), (2, ""));
     assert_ne!(first.uuid, second.uuid);
-    let tag = format!("misp:event=\"misp-corp:{}\"", second.uuid);
+    let tag = desk.event_tag("misp-corp", &second.uuid);
     assert_eq!(report["operations"], json!([{"type": "AddTagToCase", "tag": tag}]));
 }
 
@@ -202,7 +202,7 @@ fn a_tag_that_leads_nowhere_or_elsewhere_is_ignored() {
     ignored(&desk, tag.replace("misp-corp", "elsewhere"));
     let desk = Desk::four();
     renamed(&desk);
-    let other = cortex_misp::ids::Ids::new("third.example").event("~1", "2");
+    let other = cortex_misp::ids::Ids::new("third.example", None).event("~1", "2");
     ignored(&desk, format!("misp:event=\"misp-corp:{other}\""));
     let desk = Desk::four();
     renamed(&desk);

@@ -1,6 +1,8 @@
 //! A case in a fake TheHive, a fake MISP, and what the exports between them change.
 
-use cortex_misp::export::Export;
+use cortex_misp::export::{Export, event_tags};
+use cortex_misp::ids::Ids;
+use cortex_misp::secret::Secret;
 use cortex_misp::worker;
 use serde_json::{Value, json};
 
@@ -116,6 +118,13 @@ impl Desk {
             assert_eq!(part["requests"], self.misp.requests().len(), "{report:#}");
         }
         report
+    }
+
+    /// The tag that an export leaves on the case for an event.
+    pub(super) fn event_tag(&self, connection: &str, uuid: &str) -> String {
+        let key = Secret::new(&key("orgadmin"));
+        let ids = Ids::new("test.example", None);
+        event_tags::written(&ids, (connection, Some(&key)), &uuid.parse().unwrap(), &self.case)
     }
 
     /// The one event of the MISP.

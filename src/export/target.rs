@@ -1,0 +1,203 @@
+//! Which event a case is exported to, and which others are this case's too. An event is the case's if its uuid is computed
+//! from the case, or if a tag shows that this installation exported the case, or one that was merged into it, to that event.
+//! A uuid alone is no proof on a server: there the creator organisation counts too.
+
+use anyhow::{Context, Result};
+use uuid::Uuid;
+
+use super::apply::One;
+use super::event_tags::{self, EventTag, Standing};
+use crate::config::connections;
+use crate::ids::Ids;
+use crate::misp::Misp;
+use crate::misp::wire::Event;
+use crate::secret::{Secret, shortened};
+
+/// Doubtful tags that the message names.
+const NAMED: usize = 3;
+
+/// An event of a case.
+pub(super) struct Target {
+    pub(super) uuid: Uuid,
+    /// The event that a new one extends.
+    pub(super) extends: Option<Uuid>,
+    /// Its head, if it is there.
+    pub(super) event: Option<Event>,
+}
+
+/// The events of a case.
+pub(super) struct Targets {
+    /// The one that new IOCs go to.
+    pub(super) main: Target,
+    /// Others that are there: they become as strict as the case, and what is no IOC any more is retracted there too.
+    pub(super) followed: Vec<Target>,
+    /// What the event can be called if its uuid turns out to be held by an event that we cannot see.
+    pub(super) others: Vec<Uuid>,
+}
+
+/// An event that is there.
+type There = (Uuid, Event);
+
+impl One<'_> {
+    /// The connection as it stands in tags: its name, and its key where it has one.
+    pub(super) fn tagged_as(&self) -> (&str, Option<&Secret>) {
+        let key = match &self.connection.target {
+            connections::Target::Server { key, .. } => Some(key),
+            connections::Target::Feed { .. } | connections::Target::WebFeed { .. } => None,
+        };
+        (&self.connection.name, key)
+    }
+
+    /// The event computed from the case; else the oldest that a tag proves; else a new one. Tags that prove nothing are
+    /// named in the message.
+    pub(super) fn targets(&self, misp: &Misp) -> Result<Targets> {
+        let (new, old) = self.own_uuids();
+        let is_own = |uuid: &Uuid| new.contains(uuid) || old.contains(uuid);
+        let tags = event_tags::of_connection(&self.input.case.tags, &self.connection.name);
+        let standings = self.standings(&tags);
+        let is_proven = |uuid: &Uuid| {
+            let mut all = tags.iter().zip(&standings);
+            self.confirmed == Some(*uuid)
+                || all.any(|(tag, standing)| tag.uuid == *uuid && *standing == Standing::Proven)
+        };
+        let tagged: Vec<Uuid> =
+            tags.iter().map(|tag| tag.uuid).filter(|uuid| !is_own(uuid) && is_proven(uuid)).collect();
+        let origin = self.input.origin.as_ref().filter(|(name, _)| *name == self.connection.name);
+        let origin = origin.map(|(_, uuid)| *uuid).filter(|uuid| !is_own(uuid));
+        let asked: Vec<_> = new.iter().chain(&old).chain(&tagged).copied().chain(origin).collect();
+        let there = misp.there(&asked)?;
+
+        let all_own: Vec<Uuid> = new.iter().chain(&old).copied().collect();
+        let (mut ours, claimed) = self.computed(misp, &there, &all_own, &is_proven)?;
+        ours.extend(self.merged(misp, &there, &tagged)?);
+        let doubtful = tags.iter().zip(&standings).filter(|(tag, _)| !is_own(&tag.uuid) && !is_proven(&tag.uuid));
+        self.tell_doubtful(doubtful, misp);
+
+        let mut ours = ours.into_iter().map(|(uuid, event)| Target { uuid, extends: None, event: Some(event) });
+        let mut free = new.into_iter().filter(|uuid| !claimed.contains(uuid));
+        let main = ours.next().or_else(|| {
+            let extends = origin.filter(|uuid| head_of(&there, uuid).is_some());
+            Some(Target { uuid: free.next()?, extends, event: None })
+        });
+        let main = main.context(
+            "every uuid that this case's event can have is held by events of other organisations (\"instance_secret\" makes \
+             uuids that nobody else can claim)",
+        )?;
+        let others = free.filter(|uuid| *uuid != main.uuid).collect();
+        Ok(Targets { followed: ours.collect(), main, others })
+    }
+
+    fn standings(&self, tags: &[EventTag]) -> Vec<Standing> {
+        let has_case = |case: &str| self.thehive.map(|thehive| thehive.has_case(case));
+        event_tags::standings(tags, self.ids, self.tagged_as(), &self.input.case.id, has_case)
+    }
+
+    /// The events that are there with a uuid computed from the case, and those of these uuids that another organisation
+    /// claimed. Who we are is asked only where neither a tag nor the uuid itself proves that the event is ours.
+    fn computed(
+        &self,
+        misp: &Misp,
+        there: &[There],
+        uuids: &[Uuid],
+        is_proven: &dyn Fn(&Uuid) -> bool,
+    ) -> Result<(Vec<There>, Vec<Uuid>)> {
+        let (mut ours, mut claimed) = (Vec::new(), Vec::new());
+        for uuid in uuids {
+            let Some(event) = head_of(there, uuid) else { continue };
+            // One that came by synchronisation is looked at later: it is read only.
+            let is_ours = is_proven(uuid) || self.ids.is_proven(uuid) || event.locked == Some(true);
+            if is_ours || misp.owns(event)? {
+                ours.push((*uuid, event.clone()));
+            } else {
+                self.tell_claimed(uuid, event);
+                claimed.push(*uuid);
+            }
+        }
+        Ok((ours, claimed))
+    }
+
+    /// The events that are there and that tags prove, the oldest first, whatever order the tags have.
+    fn merged(&self, misp: &Misp, there: &[There], uuids: &[Uuid]) -> Result<Vec<There>> {
+        let mut merged = Vec::new();
+        for uuid in uuids {
+            let Some(event) = head_of(there, uuid) else { continue };
+            if misp.owns(event)? {
+                merged.push((*uuid, event.clone()));
+            } else {
+                self.part.warn(format!(
+                    "event {uuid}, which is this case's too, is managed on another MISP or by another organisation: nothing \
+                     is written there"
+                ));
+            }
+        }
+        merged.sort_by_key(|(uuid, event)| (event.id.parse::<u64>().unwrap_or(u64::MAX), *uuid));
+        Ok(merged)
+    }
+
+    /// The uuids that the case's event can have, in their order: those that a new one gets, and those that it got before the
+    /// installation had a secret.
+    fn own_uuids(&self) -> (Vec<Uuid>, Vec<Uuid>) {
+        let case = &self.input.case;
+        let of = |ids: &Ids| {
+            let event = ids.event(&case.id, &case.created);
+            let extension = ids.id(&event, &["extends", &event.to_string()]);
+            [event, extension].into_iter().chain(ids.fallbacks(&event)).collect::<Vec<_>>()
+        };
+        let old = if self.ids.has_secret() { of(&self.ids.without_secret()) } else { Vec::new() };
+        (of(self.ids), old)
+    }
+
+    /// Somebody else's event with the uuid that ours would have.
+    fn tell_claimed(&self, uuid: &Uuid, event: &Event) {
+        self.part.warn(format!(
+            "event {uuid}, whose uuid is computed from this case, was made by organisation \"{}\": it is left alone, and the \
+             case has another event. \"instance_secret\" makes uuids that nobody else can claim",
+            self.part.run.shown(event.organisation())
+        ));
+    }
+
+    /// Tags that are not followed: which, what they name, why, and what can be done.
+    fn tell_doubtful<'t>(&self, tags: impl Iterator<Item = (&'t EventTag, &'t Standing)>, misp: &Misp) {
+        let doubtful = |(tag, standing): (&'t EventTag, &'t Standing)| match standing {
+            Standing::Doubtful(why) => Some((tag, why.as_str())),
+            Standing::Proven => None,
+        };
+        let tags: Vec<_> = tags.filter_map(doubtful).collect();
+        if tags.is_empty() {
+            return;
+        }
+        let uuids: Vec<_> = tags.iter().take(NAMED).map(|(tag, _)| tag.uuid).collect();
+        // What the event is called is only told, so that an error in asking stops nothing.
+        let there = misp.there(&uuids).unwrap_or_default();
+        for (tag, why) in tags.iter().take(NAMED) {
+            let event = match head_of(&there, &tag.uuid) {
+                Some(event) => format!(
+                    "event {} \"{}\" of {}",
+                    self.part.run.shown(if event.id.is_empty() { &event.uuid } else { &event.id }),
+                    self.part.run.shown(&event.info),
+                    match event.organisation() {
+                        "" => "an organisation that is not shown".to_owned(),
+                        name => format!("organisation \"{}\"", self.part.run.shown(name)),
+                    }
+                ),
+                None => format!("an event that is not there or cannot be seen, {}", tag.uuid),
+            };
+            self.part.note(format!(
+                "the case's tag {} names {event}, and nothing shows that this is an event of the case: {why}. Nothing was \
+                 written there. Whoever may write tags of the case, of its alerts or of the MISP events behind them can have \
+                 set it. If the event is the case's, run the export with the parameter \"confirm_event\": \"{}\"; otherwise \
+                 take the tag away",
+                shortened(&self.part.run.clean(&tag.tag), 200),
+                tag.uuid
+            ));
+        }
+        if tags.len() > NAMED {
+            let more = tags.len() - NAMED;
+            self.part.note(format!("{more} more tags misp:event of the case are not followed, for such reasons"));
+        }
+    }
+}
+
+fn head_of<'t>(there: &'t [There], uuid: &Uuid) -> Option<&'t Event> {
+    there.iter().find(|(known, _)| known == uuid).map(|(_, event)| event)
+}
