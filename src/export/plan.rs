@@ -183,6 +183,7 @@ impl Plan {
             alarms,
         };
         plan.kept = compare::kept(wanted, &plan.steps, held, &index, rules);
+        plan.kept.extend(retract::closed(wanted, held, &plan.retractions, rules));
         if wanted.only_tightens {
             plan.new_objects.clear();
             let additions = plan.steps.iter_mut().filter(|step| **step == Step::Add);

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use super::compare::Index;
-use super::plan::{Change, Rules};
+use super::plan::{Change, Kept, Rules};
 use super::settings::Removed;
 use super::wanted::{Wanted, WantedAttribute};
 use crate::misp::Held;
@@ -139,11 +139,34 @@ pub(super) fn retractions(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (V
         let act = match &rule {
             _ if is_done(&attribute) => Act::Done,
             Some(rule) => Act::Skip(rule.clone()),
-            None => Act::Change(retracting(attribute, rules.removed)),
+            None => Act::Change(Change {
+                close: is_open_in_closed(attribute, wanted, rules),
+                ..retracting(attribute, rules.removed)
+            }),
         };
         Retraction::of(attribute, uuid, object, act)
     }));
     (retractions, alarms)
+}
+
+/// True for an attribute that would be released if somebody raised the distribution of an event whose case is RED or
+/// AMBER+STRICT.
+fn is_open_in_closed(attribute: &Attribute, wanted: &Wanted, rules: &Rules<'_>) -> bool {
+    wanted.tlp.is_closed() && !rules.is_public && attribute.distribution.is_some_and(|distribution| distribution != 0)
+}
+
+/// What of ours is no IOC of the case any more, stays as it is otherwise, and is closed with its case.
+pub(super) fn closed(wanted: &Wanted, held: &Held, retractions: &[Retraction], rules: &Rules<'_>) -> Vec<Kept> {
+    let changed: HashSet<Uuid> = retractions.iter().filter(|one| one.is_reason()).map(|one| one.uuid).collect();
+    dropped(wanted, held, rules)
+        .into_iter()
+        .filter(|(uuid, attribute)| !changed.contains(uuid) && attribute.deleted != Some(true))
+        .filter(|(_, attribute)| is_open_in_closed(attribute, wanted, rules))
+        .map(|(uuid, attribute)| {
+            let change = Change { close: true, is_reason: true, ..Change::default() };
+            Kept { uuid, object: held.object_of(attribute), change }
+        })
+        .collect()
 }
 
 /// Too many at once is something that somebody has to look at; the other rules are told by the ledger.

@@ -44,7 +44,7 @@ impl One<'_> {
         }
         let open = again.map_or(0, |again| again.kept.len());
         if open > 0 && !plan.kept.is_empty() {
-            self.part.fail(format!("MISP did not take the stricter TLP of {open} files that went out before"));
+            self.part.fail(format!("MISP did not take the stricter TLP of {open} attributes that went out before"));
         }
     }
 

@@ -1,10 +1,12 @@
 //! `misp:event="…"` on a case: it leads only where this installation can be shown to have exported the case, whoever set it.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
 use super::desk::{Desk, changes, domain, run};
 use crate::misp::{Event, key};
-use crate::program::{counts, full, of};
+use crate::program::{Program, counts, full, of};
 
 /// A second case, with an IOC of its own and these tags; the first one was exported before, and a person released its event.
 fn released_and_second(tags: impl Fn(&Desk) -> Vec<String>) -> (Desk, Event) {
@@ -152,4 +154,31 @@ fn whatever_tags_a_case_has_its_requests_are_those_of_the_case_without() {
     ] {
         assert_eq!(requests(tags), plain, "{tags:?}");
     }
+}
+
+/// The leak of version 1.0 as it was found, with a feed folder alone: the IOCs of case B went into the event of case A.
+#[test]
+fn a_partners_tag_does_not_lead_a_case_into_another_cases_event() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("ourfeed")).unwrap();
+    let job = |name: &str, uuid: &str| -> Value {
+        let text = fs::read_to_string(format!("fixtures/faults/16-steering-tags/{name}")).unwrap();
+        let text = text.replace("@HERE@", folder.path().to_str().unwrap()).replace("@UUID_OF_A@", uuid);
+        serde_json::from_str(&text).unwrap()
+    };
+    let first = Program::Export.report(&job("job-offline-a.json", ""));
+    let uuid = full(&first)["connections"][0]["events"][0]["uuid"].as_str().unwrap().to_owned();
+    let file = folder.path().join(format!("ourfeed/{uuid}.json"));
+    let before = fs::read_to_string(&file).unwrap();
+    let second = Program::Export.report(&job("job-offline-b.json", &uuid));
+    assert_eq!(fs::read_to_string(&file).unwrap(), before);
+    assert!(before.contains("a.example") && !before.contains("b-secret.example"));
+    let own = full(&second)["connections"][0]["events"][0]["uuid"].as_str().unwrap();
+    assert_ne!(own, uuid);
+    assert_eq!(counts(full(&second), "observables"), of([("fetched", 1), ("created", 1)]));
+    let message = message(&second);
+    assert!(
+        message.contains(&uuid) && message.contains("nothing shows that this is an event of the case"),
+        "{message}"
+    );
 }

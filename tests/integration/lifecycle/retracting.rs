@@ -238,3 +238,21 @@ fn a_file_is_retracted_as_a_whole_and_comes_back_as_it_was() {
         desk.wrote_nothing();
     }
 }
+
+/// Somebody may raise the distribution of the event later: then nothing of a RED case may be released, retracted or not.
+#[test]
+fn what_was_retracted_before_is_closed_when_its_case_becomes_red() {
+    let desk = Desk::four();
+    desk.add_domains(3);
+    desk.export();
+    desk.flag(0, false);
+    desk.export();
+    assert_eq!(desk.event().attributes[0].distribution, 5);
+    desk.thehive.world().cases[0]["tlp"] = json!(3);
+    desk.flag(1, false);
+    let report = desk.export();
+    assert_eq!(counts(full(&report), "retractions"), of([("fetched", 2), ("unchanged", 1), ("updated", 1)]));
+    assert!(desk.event().attributes.iter().all(|one| one.distribution == 0), "{:?}", desk.event().attributes);
+    desk.export();
+    desk.wrote_nothing();
+}

@@ -1,0 +1,112 @@
+//! The loop guard: exports of this installation do not come back as alerts, and nobody else's event passes for one.
+
+use std::fs;
+use std::path::Path;
+
+use cortex_misp::ids::Ids;
+use cortex_misp::secret::Secret;
+use serde_json::{Value, json};
+
+use crate::misp::{Attribute, Event, Fake, World, key};
+use crate::program::{Program, full};
+
+const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+
+fn report(job: &str, folder: &Path) -> Value {
+    let text = fs::read_to_string(folder.join(job)).unwrap();
+    let here = fs::canonicalize(folder).unwrap();
+    Program::Import.report(&serde_json::from_str(&text.replace("@HERE@", here.to_str().unwrap())).unwrap())
+}
+
+fn warnings(report: &Value) -> String {
+    full(report)["connections"][0]["warnings"].to_string()
+}
+
+#[test]
+fn a_feeds_event_that_only_carries_our_mark_is_found_by_a_look_up() {
+    let report = report("job-look.json", Path::new("fixtures/faults/24-forged-mark"));
+    let events = full(&report)["connections"][0]["events"].as_array().unwrap();
+    assert_eq!((events.len(), &events[0]["title"]), (1, &json!("hidden as ours")), "{report:#}");
+    assert_eq!(events[0]["verdict"], "unchanged");
+    assert!(
+        warnings(&report)
+            .contains("carries the mark of this installation's exports, but is by organisation \\\"Partner\\\"")
+    );
+}
+
+/// A MISP with an event of our own uuid by our organisation, and one by another with the mark. The key is the first's.
+fn world(ids: &Ids) -> (Fake, String, String) {
+    let (own, forged) = (ids.event("~1", "").to_string(), ids.event("~2", "").to_string());
+    let mut world = World::new();
+    for (id, uuid, orgc) in [(1, &own, 2), (2, &forged, 1)] {
+        let attribute = Attribute {
+            id,
+            uuid: format!("5f0e5b5c-0000-4000-8000-00000000000{id}"),
+            kind: "domain".into(),
+            category: "Network activity".into(),
+            value: "known.example".into(),
+            distribution: 5,
+            to_ids: true,
+            ..Attribute::default()
+        };
+        world.events.push(Event {
+            id,
+            uuid: uuid.clone(),
+            org: orgc,
+            orgc,
+            info: format!("event {id}"),
+            date: "2026-11-20".into(),
+            distribution: 3,
+            published: true,
+            timestamp: world.now,
+            publish_timestamp: world.now,
+            attribute_count: 1,
+            attributes: vec![attribute],
+            ..Event::default()
+        });
+    }
+    (Fake::start(world), own, forged)
+}
+
+fn job(misp: &Fake, data: (&str, &str), secret: Option<&str>) -> Value {
+    json!({
+        "dataType": data.0, "data": data.1, "tlp": 2, "pap": 2, "parameters": {"command": (data.1 == "misp:sync").then_some(data.1)},
+        "config": {
+            "name": ["misp"], "url": [misp.url()], "key": [key("partner")], "instance": "here.example",
+            "instance_secret": secret, "max_age_days": 0, "window_days": 0, "published_only": false,
+        },
+    })
+}
+
+fn verdicts(report: &Value) -> Vec<(String, String)> {
+    let events = full(report)["connections"][0]["events"].as_array().unwrap();
+    let mut all: Vec<_> = events
+        .iter()
+        .map(|line| (line["title"].as_str().unwrap().to_owned(), line["verdict"].as_str().unwrap().to_owned()))
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn on_a_server_the_creator_counts_beside_the_mark() {
+    let (misp, ..) = world(&Ids::new("here.example", None));
+    let report = Program::Import.report(&job(&misp, ("other", "misp:sync"), None));
+    let all = verdicts(&report);
+    assert_eq!(all, [("event 1".into(), "skipped".into()), ("event 2".into(), "created".into())], "{report:#}");
+    assert!(warnings(&report).contains("carries the mark"), "{}", warnings(&report));
+    let report = Program::Import.report(&job(&misp, ("domain", "known.example"), None));
+    assert!(verdicts(&report).contains(&("event 2".into(), "unchanged".into())), "{report:#}");
+}
+
+#[test]
+fn with_a_secret_the_mark_is_a_proof_whoever_the_creator_is() {
+    let ids = Ids::new("here.example", Some(&Secret::new(SECRET)));
+    let (misp, ..) = world(&ids);
+    let report = Program::Import.report(&job(&misp, ("other", "misp:sync"), Some(SECRET)));
+    assert!(verdicts(&report).iter().all(|(_, verdict)| verdict == "skipped"), "{report:#}");
+    // Without the secret nobody can make such a mark.
+    let (misp, ..) = world(&Ids::new("here.example", Some(&Secret::new("another secret of the same length"))));
+    let report = Program::Import.report(&job(&misp, ("other", "misp:sync"), Some(SECRET)));
+    assert!(verdicts(&report).iter().all(|(_, verdict)| verdict == "created"), "{report:#}");
+}
