@@ -110,12 +110,13 @@ impl Server {
         }
     }
 
-    /// The names and uuids of an event's objects, which the rows of its attributes lack. Soft-deleted objects are asked for
-    /// too, so that what is left in them is known for deleted (`deleted` is a filter of MISP's `MispObject.php`).
+    /// The names and uuids of an event's objects, which the rows of its attributes lack. Soft-deleted objects come too, so that
+    /// what is left in them is known for deleted: they are shown unless `deleted` is named, to any value of which MISP
+    /// answers 500 (`fixtures/wire/misp/433-objects-restsearch-deleted-0-1.json`, `436-objects-restsearch-without-deleted.json`).
     fn named_objects(&self, uuid: &Uuid) -> Result<Objects> {
         let mut naming = Naming::default();
         let mut page = Page::first(OBJECTS);
-        let body = |page: Page| json!({"returnFormat": "json", "eventid": uuid, "metadata": 1, "deleted": [0, 1], "limit": page.limit, "page": page.number});
+        let body = |page: Page| json!({"returnFormat": "json", "eventid": uuid, "metadata": 1, "limit": page.limit, "page": page.number});
         loop {
             let rows = self.page::<Wrapped>("objects/restSearch", &["response"], &mut page, &body)?.rows;
             if rows.is_empty() {

@@ -205,6 +205,22 @@ pub(super) fn partner_event(world: &mut World) {
     (event.info, event.threat_level, event.distribution) = ("objects".into(), 4, 0);
 }
 
+pub(super) fn event_378_with_deleted_object(world: &mut World) {
+    event(world, 378, 2, "01f027fa-2980-5c70-8206-e77e4542fd2e");
+    let event = world.events.last_mut().expect("just seeded");
+    event.objects = ["b80762d8-8128-5ee4-9a80-9bface014288", "b80762d8-8128-5ee4-9a80-9bface014289"]
+        .iter()
+        .zip(7_954..)
+        .map(|(uuid, id)| Object {
+            id,
+            uuid: (*uuid).to_owned(),
+            name: "file".into(),
+            deleted: id == 7_955,
+            ..Object::default()
+        })
+        .collect();
+}
+
 pub(super) fn one_search(world: &mut World) {
     used(world, 1);
 }

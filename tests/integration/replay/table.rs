@@ -4,8 +4,8 @@ use super::seeds::{
     event_61, event_62, event_63, event_79, event_92, event_92_with_attribute, event_92_with_deleted,
     event_92_with_deleted_object, event_92_with_object, event_92_with_tag, event_93, event_94, event_95, event_95_last,
     event_95_later, event_95_renamed, event_95_tagged, event_96, event_96_deleted, event_97, event_106,
-    event_106_green, event_106_later, event_106_tagged, four_searches, not_live, nothing, one_search, partner_event,
-    two_searches,
+    event_106_green, event_106_later, event_106_tagged, event_378_with_deleted_object, four_searches, not_live,
+    nothing, one_search, partner_event, two_searches,
 };
 use crate::misp::World;
 
@@ -461,4 +461,8 @@ pub(super) const ROWS: &[Row] = &[
         seed: partner_event,
         after: &["428-objects-add-file-with-sample", "430-edit-object-with-known-attribute-uuid"],
     },
+    row("433-objects-restsearch-deleted-0-1"),
+    row("434-objects-restsearch-deleted-1"),
+    row("435-objects-restsearch-deleted-0"),
+    seeded("436-objects-restsearch-without-deleted", event_378_with_deleted_object),
 ];
