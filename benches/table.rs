@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use cortex_misp::import::batch::{Setup, batch};
+use cortex_misp::import::command::Commands;
 use cortex_misp::import::map::{Levels, Marks};
 use cortex_misp::json::Element;
 use cortex_misp::markings::{Pap, Tlp};
@@ -12,6 +13,7 @@ use cortex_misp::misp::wire::Attribute;
 use cortex_misp::secret::Scrubber;
 use cortex_misp::types::{DataTypes, Found, Given, Overrides, ServerTypes, attributes, observables};
 use serde_json::Value;
+use uuid::Uuid;
 
 const CORPUS: &str = include_str!("../fixtures/corpus/attributes/01.json");
 
@@ -32,7 +34,7 @@ fn import(stored: &[[String; 4]]) {
     let rounds = 20_000;
     for _ in 0..rounds {
         for [kind, category, value, uuid] in stored {
-            black_box(observables(&Found { kind, category, value, uuid }, &data_types)).ok();
+            black_box(observables(&Found { kind, category, value, uuid, event: Uuid::nil() }, &data_types)).ok();
         }
     }
     report("import", rounds * stored.len(), started);
@@ -42,6 +44,8 @@ fn import(stored: &[[String; 4]]) {
 fn page(attributes: &[Attribute]) {
     let setup = Setup {
         has_files: false,
+        uuid: Uuid::nil(),
+        commands: Commands { connections: &[] },
         event: Levels { tlp: Tlp::Amber, pap: Pap::Amber },
         data_types: &DataTypes::thehive4(),
         marks: &Marks::default(),
@@ -65,7 +69,7 @@ fn export(stored: &[[String; 4]]) {
     let there: Vec<_> = stored
         .iter()
         .flat_map(|[kind, category, value, uuid]| {
-            observables(&Found { kind, category, value, uuid }, &data_types).unwrap_or_default()
+            observables(&Found { kind, category, value, uuid, event: Uuid::nil() }, &data_types).unwrap_or_default()
         })
         .collect();
     let given: Vec<Given<'_>> =

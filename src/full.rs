@@ -103,6 +103,13 @@ pub struct Part {
     /// Export only: attributes of earlier exports that the case does not want any more, one line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub retractions: Vec<RetractionLine>,
+    /// Import only: tags of events and attributes that are words of this program: none was passed on.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub own_tags: u64,
+    /// Import only: attributes whose value stands in the message of their observable, since it is too long for TheHive or a
+    /// command of this program.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub stand_ins: u64,
     /// Export only: open proposals of other organisations to change attributes of this export.
     #[serde(skip_serializing_if = "is_zero")]
     pub proposals: u64,

@@ -3,7 +3,10 @@
 //! A tag of the vocabulary steers an export or says what an import wrote, so it counts only when it was set here: by this
 //! program, or by an analyst. One that comes with an event or an attribute of MISP is left out ([`is_own`]).
 
+use std::fmt;
+
 use icu_normalizer::DecomposingNormalizerBorrowed;
+use uuid::Uuid;
 
 /// On a case: the event that it is exported to, `misp:event="<connection>:<uuid>"`.
 pub const EVENT: &str = "misp:event";
@@ -77,6 +80,39 @@ pub fn value<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
     (!bare.is_empty()).then_some(bare)
 }
 
+/// What a tag [`COMPOSITE`] or [`OBJECT`] says: what its observables were together in MISP. Only the whole identity joins
+/// them; the first 8 digits of a uuid, which version 1.0 wrote, are chosen by whoever sends it, and join nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link<'a> {
+    /// The composite's type, or the object's name.
+    pub name: &'a str,
+    /// The event, and the attribute or object in it; none if the tag does not say both.
+    pub whole: Option<(Uuid, Uuid)>,
+    /// A composite's port.
+    pub port: Option<&'a str>,
+}
+
+impl<'a> Link<'a> {
+    /// Reads the value of such a tag; none if it names nothing.
+    #[must_use]
+    pub fn read(value: &'a str) -> Option<Self> {
+        let (name, rest) = value.split_once(':')?;
+        let uuid = |text: &str| Uuid::parse_str(text).ok().filter(|_| text.len() == 36);
+        let mut parts = rest.splitn(3, ':');
+        let whole = parts.next().and_then(uuid).zip(parts.next().and_then(uuid));
+        let port = if whole.is_some() { parts.next() } else { rest.split_once(':').map(|(_, port)| port) };
+        Some(Self { name, whole, port })
+    }
+}
+
+impl fmt::Display for Link<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)?;
+        self.whole.iter().try_for_each(|(event, part)| write!(f, ":{event}:{part}"))?;
+        self.port.iter().try_for_each(|port| write!(f, ":{port}"))
+    }
+}
+
 /// True for a tag of the vocabulary, and for any spelling that TheHive, MISP or a person would take for one: in any case,
 /// with blanks and quotes anywhere or none, with characters that are not seen, accents, full-width letters and letters of
 /// other alphabets that look alike.
@@ -87,11 +123,13 @@ pub fn value<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
 #[must_use]
 pub fn is_own(tag: &str) -> bool {
     let plain = plain(tag);
+    if plain.starts_with(SOURCE) {
+        return true;
+    }
     let Some((namespace, rest)) = namespace(&plain) else { return false };
     let end = rest.find(|c: char| !c.is_alphanumeric() && c != '-').unwrap_or(rest.len());
     let word = rest.get(..end).unwrap_or_default();
-    let is_word = || OWN.iter().any(|own| own.strip_prefix("misp:") == Some(word));
-    namespace == "src" || (namespace == "misp" && is_word())
+    namespace == "misp" && OWN.iter().any(|own| own.strip_prefix("misp:") == Some(word))
 }
 
 /// True for a tag that may go out as it is. What begins with `misp:`, `src:`, `tlp:` or `pap:`, however it is spelt, means
@@ -99,8 +137,8 @@ pub fn is_own(tag: &str) -> bool {
 #[must_use]
 pub fn is_free(tag: &str) -> bool {
     let plain = plain(tag);
-    let is_word = namespace(&plain).is_some_and(|(namespace, _)| ["misp", "src", "tlp", "pap"].contains(&namespace));
-    !tag.trim().is_empty() && !is_word
+    let is_word = ["misp:", SOURCE, "tlp:", "pap:"].iter().any(|beginning| plain.starts_with(beginning));
+    !tag.trim().is_empty() && !is_word && !is_own(tag)
 }
 
 /// What stands before and behind the first `:` or `.`, without the namespaces that TheHive does not show.
@@ -112,9 +150,13 @@ fn namespace(plain: &str) -> Option<(&str, &str)> {
     Some((namespace, rest))
 }
 
-/// The beginning of a tag, as far as a word of the vocabulary can reach, spelt as the vocabulary is.
-fn plain(tag: &str) -> String {
+/// The beginning of a text, as far as a word of this program can reach, in the letters in which these are spelt.
+#[must_use]
+pub fn plain(tag: &str) -> String {
     const LONGEST: usize = 256;
+    if tag.is_ascii() {
+        return tag.chars().filter_map(seen).map(|c| c.to_ascii_lowercase()).take(LONGEST).collect();
+    }
     let letters = DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(tag.chars().map(look_alike));
     letters.flat_map(|c| look_alike(c).to_lowercase()).filter_map(seen).take(LONGEST).collect()
 }
@@ -196,7 +238,7 @@ pub fn matches(pattern: &str, tag: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -292,6 +334,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn only_a_whole_identity_links() {
+        let (event, part) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        for (name, port) in [("file", None), ("ip-dst|port", Some("443"))] {
+            let link = Link { name, whole: Some((event, part)), port };
+            assert_eq!(Link::read(&link.to_string()), Some(link));
+            assert_eq!(Link::read(&link.to_string().to_uppercase()).unwrap().whole, Some((event, part)));
+        }
+        let short = Link { name: "file", whole: None, port: None };
+        for text in [
+            "file:12345678",
+            &format!("file:{event}"),
+            &format!("file:12345678:{part}").replace(':', " ").replacen(' ', ":", 1),
+        ] {
+            assert_eq!(Link::read(text), Some(short), "{text}");
+        }
+        assert_eq!(Link::read("ip-dst|port:1a2b3c4d:443").unwrap().port, Some("443"));
+        assert_eq!(Link::read("file:12345678\" x=\":99999999").unwrap().whole, None);
+        assert_eq!(Link::read("file"), None);
+    }
+
     /// A character as somebody could write it who wants it to be taken for another.
     fn disguised(c: char) -> impl Strategy<Value = String> {
         let wide = char::from_u32(u32::from(c) + 0xfee0).filter(|_| c.is_ascii_graphic()).unwrap_or(c);
@@ -310,7 +373,8 @@ mod tests {
         (around.clone(), letter, around).prop_map(|(before, letter, after)| format!("{before}{letter}{after}"))
     }
 
-    fn own() -> impl Strategy<Value = String> {
+    /// A tag of the vocabulary, as somebody could write it who wants it to be taken for none.
+    pub(crate) fn own() -> impl Strategy<Value = String> {
         let name = prop_oneof![8 => prop::sample::select(OWN.to_vec()), 1 => Just(SOURCE)];
         let value = prop_oneof!["", "=\"[a-z:]{0,9}\"", "=[a-z]{0,9}", " ?= ?\"[ -~]{0,9}"];
         let name = name.prop_flat_map(|name| name.chars().map(disguised).collect::<Vec<_>>());

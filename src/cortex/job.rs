@@ -125,6 +125,9 @@ pub struct Job {
     pub parameters: Map<String, Value>,
     /// The worker's configuration.
     pub config: Map<String, Value>,
+    /// True if the data is an observable's, and so may have come from MISP: TheHive names the user who clicked, and
+    /// Cortex's module for MISP says nothing at all (`MispSrv.query` in Cortex's `MispSrv.scala`).
+    pub is_click: bool,
     /// The job folder, if it has one.
     pub folder: Option<PathBuf>,
 }
@@ -151,15 +154,21 @@ impl Job {
             if data_types.len() == 1 { "is" } else { "are" },
             data_types.join(", ")
         );
-        Ok(Self {
+        let is_without_message = job.get("message").is_some_and(|message| message == "");
+        let mut new = Self {
             data: part(&mut job, "data").context("Missing data field")?,
             tlp: marking(&mut job, "tlp")?,
             pap: marking(&mut job, "pap")?,
             parameters: table(&mut job, "parameters")?,
             config: table(&mut job, "config")?,
             data_type,
+            is_click: false,
             folder: None,
-        })
+        };
+        let is_of_thehive = new.parameters.contains_key("user");
+        let is_of_misp = is_without_message && new.parameters.is_empty() && (new.tlp, new.pap) == (0, 0);
+        new.is_click = is_of_thehive || is_of_misp;
+        Ok(new)
     }
 
     /// The same job, in the folder that it came from.
@@ -242,6 +251,22 @@ mod tests {
         let mut job = json!({"dataType": "other", "data": "misp:sync", "tlp": 2, "pap": 2});
         job.as_object_mut().unwrap().append(more.as_object_mut().unwrap());
         Job::new(job, &["other"])
+    }
+
+    #[test]
+    fn a_click_in_thehive_or_misp_is_told_from_a_job_by_hand() {
+        let is_click = |more: Value| job(more).unwrap().is_click;
+        assert!(is_click(json!({"message": "47", "parameters": {"organisation": "soc", "user": "a@b.example"}})));
+        assert!(is_click(json!({"tlp": 0, "pap": 0, "message": "", "parameters": {}})));
+        for by_hand in [
+            json!({}),
+            json!({"parameters": {"since": "7d", "organisation": "soc"}}),
+            json!({"tlp": 0, "pap": 0, "parameters": {}}),
+            json!({"tlp": 0, "pap": 0, "message": "cron", "parameters": {}}),
+            json!({"tlp": 0, "pap": 0, "message": "", "parameters": {"command": "misp:sync"}}),
+        ] {
+            assert!(!is_click(by_hand.clone()), "{by_hand}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! `file` objects: made of a file observable, or of filename and hash observables that carry the same tag
-//! `misp:object="file:…"`, as an import leaves it. Pure.
+//! `misp:object="file:…"`, as an import leaves it: of the same event and object. Pure.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::map::Context;
 use super::settings::Attachments;
 use super::wanted::{Place, WantedAttribute, WantedFile, WantedObject};
 use crate::ids::Ids;
-use crate::ledger::Verdict;
+use crate::ledger::{Verdict, counted};
 use crate::markings::Tlp;
 use crate::sample;
-use crate::tags;
+use crate::tags::{self, Link};
 use crate::thehive::wire::Attachment;
 use crate::types;
 
@@ -66,7 +66,8 @@ pub(super) fn taken(open: &mut Vec<(usize, &Ioc)>, event: &Uuid, context: &Conte
             made.refused.insert(index, verdict);
         }
     }
-    let mut groups: BTreeMap<&str, Vec<(usize, &Ioc)>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Uuid, Uuid), Vec<(usize, &Ioc)>> = BTreeMap::new();
+    made.warnings.extend(unlinked(&rest));
     for (index, ioc) in rest {
         match object_tag(ioc) {
             Some(tag) => groups.entry(tag).or_default().push((index, ioc)),
@@ -87,13 +88,34 @@ pub(super) fn is_file(ioc: &Ioc) -> bool {
     ioc.observable.attachment.is_some() || ioc.observable.data_type == "file"
 }
 
-/// What links the observables of one `file` object: the text of `misp:object="file:1a2b3c4d"`. Halves of a composite are
-/// linked by another tag.
-fn object_tag(ioc: &Ioc) -> Option<&str> {
-    let tags = &ioc.observable.tags;
-    let is_composite = tags.iter().any(|tag| tags::value(tag, tags::COMPOSITE).is_some());
-    let of_object = tags.iter().find_map(|tag| tags::value(tag, tags::OBJECT));
-    of_object.filter(|text| text.starts_with("file:") && !is_composite)
+/// What links the observables of one `file` object: the event and the object that `misp:object="file:…"` names. Halves of
+/// a composite are linked by another tag.
+fn object_tag(ioc: &Ioc) -> Option<(Uuid, Uuid)> {
+    let is_composite = ioc.observable.tags.iter().any(|tag| tags::value(tag, tags::COMPOSITE).is_some());
+    let mut files = links(ioc, tags::OBJECT).filter(|link| link.name == "file" && link.port.is_none());
+    files.find_map(|link| link.whole).filter(|_| !is_composite)
+}
+
+fn links<'a>(ioc: &'a Ioc, name: &'a str) -> impl Iterator<Item = Link<'a>> {
+    ioc.observable.tags.iter().filter_map(move |tag| tags::value(tag, name).and_then(Link::read))
+}
+
+/// Says that tags of version 1.0 join nothing any more, once for all of them.
+fn unlinked(iocs: &[(usize, &Ioc)]) -> Option<String> {
+    let is_unlinked = |ioc: &Ioc| {
+        let mut files = links(ioc, tags::OBJECT).filter(|link| link.name == "file");
+        let mut halves = links(ioc, tags::COMPOSITE).filter(|link| link.port.is_none());
+        files.any(|link| link.whole.is_none()) || halves.any(|link| link.whole.is_none())
+    };
+    let number = iocs.iter().filter(|(_, ioc)| is_unlinked(ioc)).count();
+    (number > 0).then(|| {
+        let [one, several] = [
+            "IOC goes out without the composite or file object that it was part of",
+            "IOCs go out without the composites or file objects that they were part of",
+        ];
+        let iocs = counted(number as u64, one, several);
+        format!("{iocs}: tags of version 1.0 join nothing, since they name no event, and anybody can write the same")
+    })
 }
 
 /// What all attributes of one object share.

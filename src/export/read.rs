@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::case::{self, Input};
 use crate::json::Element;
-use crate::tags;
+use crate::tags::{self, Link};
 use crate::thehive::wire::Observable;
 use crate::thehive::{Observables, Origin, TheHive};
 
@@ -77,10 +77,10 @@ pub fn one(data: &Value, thehive: Option<&TheHive>) -> Result<Input> {
 
 /// Tells the observables that share a composite or an object with one.
 fn linked(observable: &Observable) -> impl Fn(&Observable) -> bool {
-    let links = |one: &Observable| -> Vec<String> {
+    let links = |one: &Observable| -> Vec<(Uuid, Uuid)> {
         let names = [tags::COMPOSITE, tags::OBJECT];
         let of = one.tags.iter().flat_map(|tag| names.iter().filter_map(|name| tags::value(tag, name)));
-        of.map(ToOwned::to_owned).collect()
+        of.filter_map(|value| Link::read(value)?.whole).collect()
     };
     let mine = links(observable);
     move |other| links(other).iter().any(|link| mine.contains(link))

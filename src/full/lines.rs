@@ -52,6 +52,9 @@ pub struct EventLine {
     /// Import only: observables that are on one of MISP's warninglists.
     #[serde(skip_serializing_if = "super::is_zero")]
     pub warninglisted: u64,
+    /// Import only: tags of the event and of its imported attributes that are words of this program: none was passed on.
+    #[serde(skip_serializing_if = "super::is_zero")]
+    pub own_tags: u64,
     /// Its place in the list; several events are worked on at once.
     #[serde(skip)]
     #[schemars(skip)]

@@ -4,13 +4,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::choose::Choice;
+use super::command::Commands;
 use super::files::{self, FileWanted, Files};
 use super::map::{self, Levels, Marks, Wanted};
 use crate::json::Element;
 use crate::ledger::Verdict;
 use crate::misp::wire::Attribute;
 use crate::secret::Scrubber;
+use crate::tags;
 use crate::thehive::FILE;
 use crate::types::DataTypes;
 
@@ -41,6 +45,10 @@ pub struct Batch {
     pub observables: Vec<Wanted>,
     /// The files themselves, if they are wanted; no two of the same sample.
     pub files: Vec<FileWanted>,
+    /// Tags of the attributes among them that are words of this program, and so are left out.
+    pub own_tags: u64,
+    /// Attributes whose value is not that of their observable, but stands in its message.
+    pub stand_ins: u64,
 }
 
 /// What became of one row.
@@ -54,8 +62,12 @@ pub enum Slot {
 
 /// What a batch is made by.
 pub struct Setup<'a> {
+    /// The event's uuid.
+    pub uuid: Uuid,
     /// TLP and PAP of an attribute that has none.
     pub event: Levels,
+    /// Which texts are commands.
+    pub commands: Commands<'a>,
     /// The observable types that TheHive has.
     pub data_types: &'a DataTypes,
     /// What observables get beside what MISP says.
@@ -88,8 +100,13 @@ pub fn batch(
                 let within = within.as_ref().map(|(name, uuid)| (&**name, &**uuid));
                 let rule = choice.rule(&attribute);
                 let mapped = keyed(&attribute, within, setup, rule.is_none(), live);
+                if rule.is_none() {
+                    batch.own_tags += attribute.tags.iter().filter(|tag| tags::is_own(&tag.name)).count() as u64;
+                    let stands_in = |all: &Vec<(Key, Wanted)>| all.iter().any(|(_, one)| map::is_stand_in(one));
+                    batch.stand_ins += u64::from(mapped.as_ref().is_ok_and(stands_in));
+                }
                 if setup.has_files && rule.is_none() && mapped.is_ok() && files::has_file(&attribute) {
-                    let observable = map::file(&attribute, within, setup.event, setup.marks, setup.scrubber);
+                    let observable = map::file(&attribute, within, setup);
                     files.take(FileWanted::new(&attribute, observable));
                 }
                 match (rule, mapped) {
@@ -121,7 +138,7 @@ fn keyed(
         let (data_type, name) = (setup.key)(FILE, &name);
         live(digest(&data_type, &name), is_wanted, attribute.to_ids == Some(true));
     }
-    let wanted = map::observables(attribute, within, setup.event, setup.data_types, setup.marks, setup.scrubber)?;
+    let wanted = map::observables(attribute, within, setup)?;
     let key = |one: Wanted| {
         let key = (setup.key)(&one.data_type, &one.data);
         live(digest(&key.0, &key.1), is_wanted, one.ioc);
@@ -161,6 +178,8 @@ mod tests {
     /// A batch on a TheHive that compares in lower case, and the digests that lived.
     fn of(rows: Vec<Row>, choice: Value) -> (Batch, Vec<Digest>) {
         let setup = Setup {
+            uuid: Uuid::nil(),
+            commands: Commands { connections: &[] },
             event: Levels { tlp: Tlp::Amber, pap: Pap::Amber },
             data_types: &DataTypes::thehive4(),
             marks: &Marks::default(),
@@ -207,6 +226,8 @@ mod tests {
     #[test]
     fn a_composite_of_equal_halves_names_its_observable_once() {
         let setup = Setup {
+            uuid: Uuid::nil(),
+            commands: Commands { connections: &[] },
             event: Levels { tlp: Tlp::Amber, pap: Pap::Amber },
             data_types: &DataTypes::new(["other"]),
             marks: &Marks::default(),
@@ -222,9 +243,16 @@ mod tests {
 
     #[test]
     fn the_object_of_a_row_is_in_the_tags() {
-        let row = (row(json!({"type": "text", "value": "a"})).0, Some((Arc::from("file"), Arc::from("99887766-0000"))));
+        let row = (
+            row(json!({"type": "text", "value": "a"})).0,
+            Some((Arc::from("file"), Arc::from("99887766-0000-4000-8000-000000000003"))),
+        );
         let (batch, _) = of(vec![row], json!({}));
-        assert!(batch.observables[0].tags.contains(&"misp:object=\"file:99887766\"".to_owned()));
+        assert!(
+            batch.observables[0]
+                .tags
+                .contains(&format!("misp:object=\"file:{}:99887766-0000-4000-8000-000000000003\"", Uuid::nil()))
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::config::connections::{Connection, Target};
 use crate::cortex::job::Job;
+use crate::tags;
 use crate::time;
 
 /// What a job may ask for. It may narrow what the configuration says, never widen a filter.
@@ -76,26 +77,43 @@ pub struct Command {
 
 /// The commands, for messages.
 pub const COMMANDS: &str = "misp:sync, misp:sync:<connection>, misp:event:<uuid>, and the address of an event on the MISP \
-                            of a connection, each on an observable of type other";
+                            of a connection, each as the parameter \"command\" or on an observable of type other";
 
 const SYNC: &str = "misp:sync";
 const EVENT: &str = "misp:event:";
 /// The one data type whose text may be a command.
-const OF_COMMANDS: &str = "other";
+pub const OF_COMMANDS: &str = "other";
+/// How the data of an observable begins that stands for a value.
+pub const STAND_IN: &str = "misp-attribute:";
 
 impl Command {
     /// Reads what the job's data or its parameters ask for. `connections` are those that may import.
     ///
     /// # Errors
-    /// A command that names no event; parameters that cannot be read, or do not go together.
-    pub fn new(job: &Job, parameters: &Parameters, connections: &[Connection], now: i64) -> Result<Self> {
+    /// A text that is like a command and is none; a command on an observable, unless these may be one; parameters that
+    /// cannot be read, or do not go together.
+    pub fn new(
+        job: &Job,
+        parameters: &Parameters,
+        connections: &[Connection],
+        observables_may: bool,
+        now: i64,
+    ) -> Result<Self> {
+        let commands = Commands { connections };
+        let own = parameters.connection.as_deref();
         let asked = match (&parameters.command, &job.data) {
-            (Some(command), _) => of_command(command.trim(), parameters, connections)?
+            (Some(command), _) => commands
+                .read(command.trim(), own)?
                 .ok_or_else(|| anyhow!("the parameter \"command\" is no command: commands are {COMMANDS}"))?,
-            (None, Value::String(text)) if job.data_type == OF_COMMANDS => {
-                of_command(text.trim(), parameters, connections)?
-                    .unwrap_or_else(|| Asked::Value(text.trim().to_owned()))
-            }
+            (None, Value::String(text)) if job.data_type == OF_COMMANDS => match commands.read(text.trim(), own)? {
+                Some(_) if job.is_click && !observables_may => bail!(
+                    "the command on this observable is not followed, since what is on an observable may have come from \
+                     MISP: send it as the job's parameter \"command\", or set \"observable_commands\" in the \
+                     analyzer's configuration"
+                ),
+                Some(command) => command,
+                None => Asked::Value(text.trim().to_owned()),
+            },
             (None, Value::String(text)) => Asked::Value(text.trim().to_owned()),
             (None, other) => bail!("the job's data is {}, not a text", crate::json::kind(other)),
         };
@@ -131,20 +149,127 @@ impl Command {
     }
 }
 
-/// The command that a text is; none for any other text, which is a value.
-fn of_command(text: &str, parameters: &Parameters, connections: &[Connection]) -> Result<Option<Asked>> {
-    if text == SYNC {
-        return Ok(Some(Asked::Sync { connection: None }));
+/// Which texts are commands: those that begin `misp:sync` or `misp:event:`, and the addresses of events on these servers.
+#[derive(Clone, Copy, Debug)]
+pub struct Commands<'a> {
+    /// The connections that may import.
+    pub connections: &'a [Connection],
+}
+
+impl Commands<'_> {
+    /// True for a text that would be a command, or be taken for one, if it stood on an observable of type `other`.
+    #[must_use]
+    pub fn has(&self, text: &str) -> bool {
+        let plain = tags::plain(text);
+        plain.starts_with(SYNC)
+            || plain.starts_with(EVENT)
+            || matches!(self.address(text.trim(), None), Some(Address::Event(..)))
     }
-    if let Some(name) = text.strip_prefix("misp:sync:").filter(|name| !name.is_empty()) {
-        return Ok(Some(Asked::Sync { connection: Some(name.to_owned()) }));
+
+    /// The command that a text is; none for a value. `own` is the connection that the job names.
+    ///
+    /// # Errors
+    /// That it is like a command and is none.
+    fn read(&self, text: &str, own: Option<&str>) -> Result<Option<Asked>> {
+        if text == SYNC {
+            return Ok(Some(Asked::Sync { connection: None }));
+        }
+        if let Some(name) = text.strip_prefix("misp:sync:").filter(|name| !name.is_empty()) {
+            return Ok(Some(Asked::Sync { connection: Some(name.to_owned()) }));
+        }
+        if let Some(uuid) = text.strip_prefix(EVENT) {
+            let event =
+                by_uuid(uuid).ok_or_else(|| anyhow!("{EVENT} is followed by no uuid: commands are {COMMANDS}"))?;
+            return Ok(Some(Asked::Event { uuid_or_id: event, connection: None }));
+        }
+        ensure!(!tags::plain(text).starts_with("misp:"), "this is no command, and no value: commands are {COMMANDS}");
+        ensure!(
+            !text.starts_with(STAND_IN),
+            "this observable stands for the value of an attribute, which is in its message: look that value up"
+        );
+        match self.address(text, own) {
+            None => Ok(None),
+            Some(Address::Event(uuid_or_id, connection)) => {
+                Ok(Some(Asked::Event { uuid_or_id, connection: Some(connection.to_owned()) }))
+            }
+            Some(Address::Other(name)) => {
+                bail!(
+                    "this address is on the MISP of the connection \"{name}\", and no event's: commands are {COMMANDS}"
+                )
+            }
+            Some(Address::Elsewhere) => bail!(
+                "this is the address of an event on a server that is the MISP of no connection that may import: commands \
+                 are {COMMANDS}"
+            ),
+        }
     }
-    if let Some(uuid) = text.strip_prefix(EVENT) {
-        let event = by_uuid(uuid).ok_or_else(|| anyhow!("{EVENT} is followed by no uuid: commands are {COMMANDS}"))?;
-        return Ok(Some(Asked::Event { uuid_or_id: event, connection: None }));
+
+    /// What an address leads to; none for a text that is no address of a MISP. Of two connections to one server the one
+    /// that the job names counts, else the first.
+    fn address(&self, text: &str, own: Option<&str>) -> Option<Address<'_>> {
+        let address = Url::parse(text).ok().filter(|url| url.has_host())?;
+        let of = |connection: &'_ Connection| match &connection.target {
+            Target::Server { url, .. } => below(&address, url).map(|path| event(&path)),
+            Target::Feed { .. } | Target::WebFeed { .. } => None,
+        };
+        let found: Vec<_> = self.connections.iter().filter_map(|one| Some((one.name.as_str(), of(one)?))).collect();
+        let events = || found.iter().filter_map(|(name, event)| Some((*name, event.clone()?)));
+        let named = events().find(|(name, _)| Some(*name) == own).or_else(|| events().next());
+        match (named, found.first()) {
+            (Some((name, event)), _) => Some(Address::Event(event, name)),
+            (None, Some((name, _))) => Some(Address::Other(name)),
+            (None, None) => is_view(&address).then_some(Address::Elsewhere),
+        }
     }
-    let found = by_address(text, parameters.connection.as_deref(), connections);
-    Ok(found.map(|(uuid_or_id, connection)| Asked::Event { uuid_or_id, connection }))
+}
+
+/// What an address leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Address<'a> {
+    /// An event, on the MISP of the connection of this name.
+    Event(EventName, &'a str),
+    /// Another page of that MISP.
+    Other(&'a str),
+    /// An event of another MISP.
+    Elsewhere,
+}
+
+/// The path of an address below the address of a server, in parts; none if it is not there. Both ways of HTTP lead to the
+/// same pages.
+fn below<'a>(address: &'a Url, server: &Url) -> Option<Vec<&'a str>> {
+    let host = |url: &Url| url.host_str().map(|host| host.trim_end_matches('.').to_owned());
+    let port = |url: &Url| url.port().filter(|port| !matches!((url.scheme(), port), ("http", 80) | ("https", 443)));
+    let is_http = ["http", "https"].contains(&address.scheme());
+    if !is_http || host(address) != host(server) || port(address) != port(server) {
+        return None;
+    }
+    let mut path = parts(address);
+    let base = parts(server);
+    (path.len() >= base.len() && path.iter().zip(&base).all(|(one, other)| one == other))
+        .then(|| path.split_off(base.len()))
+}
+
+fn parts(url: &Url) -> Vec<&str> {
+    url.path().split('/').filter(|part| !part.is_empty()).collect()
+}
+
+/// The event whose page a path is: `events/view/<number or uuid>`, as `view2` and the like or without, and whatever stands
+/// behind: `.json`, a focus, an extension, a page (`EventsController.php` of MISP).
+fn event(path: &[&str]) -> Option<EventName> {
+    let path = path.strip_prefix(&["index.php"]).unwrap_or(path);
+    let (events, rest) = path.split_first()?;
+    let (first, more) = rest.split_first()?;
+    let is_view = first.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("view"));
+    let name = if is_view { more.first()? } else { first };
+    let name = name.split('.').next().filter(|_| events.eq_ignore_ascii_case("events"))?;
+    by_uuid(name).or_else(|| by_number(name))
+}
+
+/// True for an address that looks like an event's page on some MISP.
+fn is_view(address: &Url) -> bool {
+    let parts = parts(address);
+    let is_event = |at: usize| parts.get(at + 1) == Some(&"view") && parts.get(at..).and_then(event).is_some();
+    (0..parts.len()).any(is_event)
 }
 
 /// The parameter `event` narrows an import to that event.
@@ -158,12 +283,13 @@ fn with_event(asked: Asked, parameters: &Parameters, connections: &[Connection])
         }
     };
     let own = connection.as_deref().or(parameters.connection.as_deref());
-    let (uuid_or_id, other) = by_uuid(text)
-        .map(|event| (event, None))
-        .or_else(|| by_address(text, own, connections))
-        .ok_or_else(|| {
-        anyhow!("parameter \"event\" names no event: its uuid, or its address on the MISP of a connection, is accepted")
-    })?;
+    let (uuid_or_id, other) = match (by_uuid(text), Commands { connections }.address(text, own)) {
+        (Some(event), _) => (event, None),
+        (None, Some(Address::Event(event, name))) => (event, Some(name.to_owned())),
+        (None, _) => bail!(
+            "parameter \"event\" names no event: its uuid, or its address on the MISP of a connection, is accepted"
+        ),
+    };
     ensure!(
         commanded.is_none_or(|event| event == uuid_or_id),
         "the command and the parameter \"event\" name different events"
@@ -178,25 +304,6 @@ fn with_event(asked: Asked, parameters: &Parameters, connections: &[Connection])
 fn by_uuid(text: &str) -> Option<EventName> {
     const LENGTH: usize = 36;
     Uuid::parse_str(text).ok().filter(|_| text.len() == LENGTH).map(EventName::Uuid)
-}
-
-/// An event's page on a configured server: `<url>/events/view/<uuid or number>` or `<url>/events/<number>`, with or without
-/// a slash at the end and a fragment. Of two connections to one server the one that the job names counts, else the first.
-fn by_address(text: &str, own: Option<&str>, connections: &[Connection]) -> Option<(EventName, Option<String>)> {
-    let mut address = Url::parse(text).ok()?;
-    address.set_fragment(None);
-    let of_connection = |connection: &&Connection| {
-        let Target::Server { url, .. } = &connection.target else { return None };
-        let page = address.as_str().strip_prefix(url.as_str())?.strip_prefix("events/")?.trim_end_matches('/');
-        match page.strip_prefix("view/") {
-            Some(event) => by_uuid(event).or_else(|| by_number(event)),
-            None => by_number(page),
-        }
-    };
-    let found: Vec<_> = connections.iter().filter_map(|one| Some((one, of_connection(&one)?))).collect();
-    let named = found.iter().find(|(connection, _)| Some(connection.name.as_str()) == own);
-    let (connection, event) = named.or(found.first())?;
-    Some((event.clone(), Some(connection.name.clone())))
 }
 
 fn by_number(text: &str) -> Option<EventName> {

@@ -229,6 +229,7 @@ mod tests {
             pap: Pap::Amber,
             tags: vec!["src:CIRCL".into(), "tlp:amber+strict".into()],
             tags_cut: 0,
+            own_tags: map::OwnTags::default(),
             procedures: Vec::new(),
         };
         change(&mut wanted);

@@ -63,6 +63,8 @@ struct Reading<'a> {
     deleted: u64,
     flaws: u64,
     warninglisted: u64,
+    /// Tags of its attributes that are words of this program.
+    own_tags: u64,
     chunks: usize,
 }
 
@@ -79,7 +81,7 @@ impl Sync<'_> {
         let mut reading = Reading {
             sync: self,
             task,
-            alert: self.alert(task, &[]),
+            alert: self.alert(task, &[], 0),
             shown: hands.is_empty().then(Shown::default),
             hands,
             live: Live::default(),
@@ -89,6 +91,7 @@ impl Sync<'_> {
             deleted: 0,
             flaws: 0,
             warninglisted: 0,
+            own_tags: 0,
             chunks: 0,
         };
         let read = reading.read();
@@ -98,11 +101,11 @@ impl Sync<'_> {
         reading.end(read);
     }
 
-    fn alert(&self, task: &Task, reports: &[Report]) -> AlertWanted {
+    fn alert(&self, task: &Task, reports: &[Report], of_attributes: u64) -> AlertWanted {
         let scrubber = self.part.run.scrubber();
         let link = told::link(self.connection, &task.uuid);
         let origin = Origin { connection: &self.connection.name, link, scrubber: &scrubber };
-        map::alert(&task.event, &task.uuid, &origin, &self.config.marks, reports)
+        map::alert(&task.event, &task.uuid, &origin, &self.config.marks, reports, of_attributes)
     }
 
     fn common(&self) -> Common<'_> {
@@ -144,19 +147,22 @@ impl Reading<'_> {
         Ok(whole)
     }
 
-    fn chunk(&mut self, chunk: Chunk) -> Result<()> {
+    fn chunk(&mut self, mut chunk: Chunk) -> Result<()> {
         let part = self.sync.part;
         let number = chunk.rows.len() as u64;
         part.fetched(Item::Attributes, number);
         self.attributes += number;
         self.chunks += 1;
         let is_part = self.chunks > 1 || !chunk.is_last;
-        if chunk.is_last {
-            self.alert = self.sync.alert(self.task, &chunk.reports);
-        }
+        let reports = chunk.is_last.then(|| std::mem::take(&mut chunk.reports));
         self.deleted += chunk.rows.iter().filter(|row| is_deleted(row)).count() as u64;
         self.ids_attributes += chunk.rows.iter().filter(|row| is_for_detection(row)).count() as u64;
         let mut batch = self.batch(chunk);
+        self.own_tags += batch.own_tags;
+        if let Some(reports) = reports {
+            self.alert = self.sync.alert(self.task, &reports, self.own_tags);
+        }
+        part.with(|part| part.stand_ins += batch.stand_ins);
         self.annotate(&mut batch);
         let of_hands = self.put(&batch, is_part);
         self.files(std::mem::take(&mut batch.files), is_part);
@@ -198,6 +204,8 @@ impl Reading<'_> {
             None => (data_type.to_owned(), data.to_owned()),
         };
         let setup = Setup {
+            uuid: self.task.uuid,
+            commands: self.sync.commands,
             event: Levels { tlp: self.alert.tlp, pap: self.alert.pap },
             data_types: types.map_or(&usual, |types| &types.data_types),
             marks: &config.marks,
@@ -313,6 +321,8 @@ impl Reading<'_> {
             let (event, cut) = (self.task.uuid, self.alert.tags_cut);
             part.warn(format!("event {event}: {cut} of its tags are left out: an alert gets no more than 100"));
         }
+        let own_tags = self.alert.own_tags.event + self.own_tags;
+        part.with(|part| part.own_tags += own_tags);
         let counted = self.task.event.attribute_count.and_then(|count| u64::try_from(count).ok());
         let attributes = if self.chunks > 0 { Some(self.attributes) } else { counted };
         let line = self.sync.line(&self.task.event, &self.task.uuid, &verdict, attributes);
@@ -322,6 +332,7 @@ impl Reading<'_> {
             ids_attributes: self.ids_attributes,
             removed,
             warninglisted: self.warninglisted,
+            own_tags,
             ..line
         });
         if let Some(shown) = self.shown.take().filter(|_| is_whole) {

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use uuid::Uuid;
+
 use super::map::{self, Wanted};
 use crate::misp::wire::Attribute;
 use crate::sample;
@@ -25,8 +27,8 @@ pub struct FileWanted {
     pub md5: Option<String>,
     /// How many attributes bring it.
     pub attributes: u64,
-    /// The tag of an attachment.
-    mark: Option<String>,
+    /// The tags by which an attachment is known, the one that is written first.
+    marks: Vec<String>,
 }
 
 impl FileWanted {
@@ -37,7 +39,7 @@ impl FileWanted {
         let (id, uuid, kind, value) = (id.clone(), uuid.clone(), kind.clone(), value.clone());
         Self {
             md5: md5(attribute),
-            mark: mark(attribute),
+            marks: marks(attribute),
             attribute: Attribute { id, uuid, kind, value, ..Attribute::default() },
             observable,
             attributes: 1,
@@ -54,24 +56,23 @@ impl FileWanted {
     /// sample whose value names no md5.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.md5.as_deref().or(self.mark.as_deref()).unwrap_or_default()
+        self.md5.as_ref().or(self.marks.first()).map_or("", String::as_str)
     }
 
     /// True if an observable is this file.
     #[must_use]
     pub fn is(&self, there: &Observable) -> bool {
         let Some(file) = &there.attachment else { return false };
-        match (&self.md5, &self.mark) {
-            (Some(md5), _) => file.md5().as_ref() == Some(md5),
-            (None, Some(mark)) => there.tags.contains(mark),
-            (None, None) => false,
+        match &self.md5 {
+            Some(md5) => file.md5().as_ref() == Some(md5),
+            None => there.tags.iter().any(|tag| self.marks.contains(tag)),
         }
     }
 
     /// True if an observable is also the file of another attribute, so that what that one says of it stays.
     #[must_use]
     pub fn is_shared(&self, there: &Observable) -> bool {
-        marks(&there.tags).any(|mark| self.mark.as_ref() != Some(mark))
+        marks_among(&there.tags).any(|mark| !self.marks.contains(mark))
     }
 }
 
@@ -94,9 +95,19 @@ pub fn file_name(attribute: &Attribute) -> String {
 /// The tag of an attachment; none for another attribute.
 #[must_use]
 pub fn mark(attribute: &Attribute) -> Option<String> {
+    marks(attribute).into_iter().next()
+}
+
+/// The tags of an attachment: the one that is written, and that of version 1.0, which named 8 digits.
+fn marks(attribute: &Attribute) -> Vec<String> {
+    const LONGEST: usize = 36;
     let uuid = attribute.uuid.trim();
-    let id: String = uuid.chars().take(8).collect();
-    (attribute.kind == PLAIN && !id.is_empty()).then(|| tags::with(tags::ATTRIBUTE, &id))
+    if attribute.kind != PLAIN || uuid.is_empty() {
+        return Vec::new();
+    }
+    let beginning = |length| -> String { uuid.chars().take(length).collect() };
+    let whole = Uuid::parse_str(uuid).map_or_else(|_| beginning(LONGEST), |uuid| uuid.to_string());
+    vec![tags::with(tags::ATTRIBUTE, &whole), tags::with(tags::ATTRIBUTE, &beginning(8))]
 }
 
 fn md5(attribute: &Attribute) -> Option<String> {
@@ -111,14 +122,15 @@ pub fn live_names(attribute: &Attribute) -> Vec<String> {
     if !has_file(attribute) {
         return Vec::new();
     }
-    [Some(file_name(attribute)), md5(attribute), mark(attribute)].into_iter().flatten().collect()
+    let names = [Some(file_name(attribute)), md5(attribute)].into_iter().flatten();
+    names.chain(marks(attribute)).collect()
 }
 
 /// By what a file in TheHive may belong to a live attribute: the tag of the attribute that it was read from, else its
 /// name; and its hashes.
 #[must_use]
 pub fn names(file: &Attachment, tags: &[String]) -> Vec<String> {
-    let mut names: Vec<String> = marks(tags).cloned().collect();
+    let mut names: Vec<String> = marks_among(tags).cloned().collect();
     if names.is_empty() {
         names.push(file.name.clone());
     }
@@ -126,7 +138,7 @@ pub fn names(file: &Attachment, tags: &[String]) -> Vec<String> {
     names
 }
 
-fn marks(tags: &[String]) -> impl Iterator<Item = &String> {
+fn marks_among(tags: &[String]) -> impl Iterator<Item = &String> {
     tags.iter().filter(|tag| tags::value(tag, tags::ATTRIBUTE).is_some())
 }
 
@@ -160,9 +172,10 @@ mod tests {
     use serde_json::json;
 
     const MD5: &str = "44d88612fea8a8f36de82e1278abb02f";
+    const UUID: &str = "1a2b3c4d-0000-4000-8000-000000000002";
 
     fn attribute(kind: &str, value: &str) -> Attribute {
-        serde_json::from_value(json!({"id": "7", "uuid": "1a2b3c4d-0000", "type": kind, "value": value})).unwrap()
+        serde_json::from_value(json!({"id": "7", "uuid": UUID, "type": kind, "value": value})).unwrap()
     }
 
     fn file(kind: &str, value: &str, tag: &str) -> FileWanted {
@@ -196,13 +209,15 @@ mod tests {
 
     #[test]
     fn an_attachment_is_known_by_its_attribute() {
-        let mark = "misp:attribute=\"1a2b3c4d\"";
+        let mark = "misp:attribute=\"1a2b3c4d-0000-4000-8000-000000000002\"";
+        let short = "misp:attribute=\"1a2b3c4d\"";
         let plain = file(PLAIN, "a.png", "t");
-        assert!(!plain.is_sample() && plain.is(&there("renamed.png", MD5, &["x", mark])));
+        assert!(!plain.is_sample() && plain.name() == mark);
+        assert!([mark, short].into_iter().all(|mark| plain.is(&there("renamed.png", MD5, &["x", mark]))));
         assert!(!plain.is(&there("a.png", MD5, &["misp:attribute=\"99999999\""])));
         assert!(!plain.is_shared(&there("a.png", MD5, &[mark])));
         assert!(plain.is_shared(&there("a.png", MD5, &[mark, "misp:attribute=\"99999999\""])));
-        assert_eq!(live_names(&plain.attribute), ["a.png", mark]);
+        assert_eq!(live_names(&plain.attribute), ["a.png", mark, short]);
     }
 
     #[test]

@@ -46,7 +46,7 @@ use crate::misp::Misp;
 use crate::time::{Clock, DAY};
 use crate::worker::{self, Flavour, Worker};
 use choose::Choice;
-use command::{Asked, Command, EventName, Parameters};
+use command::{Asked, Command, Commands, EventName, Parameters};
 use desk::Desk;
 use filter::Filters;
 use lookup::LookupSetup;
@@ -82,6 +82,9 @@ pub struct Config {
     /// How many IOCs a report offers as artifacts for an analyst to import, if the alerts are only reported; at most 300.
     #[serde(default = "three_hundred")]
     pub max_artifacts: u64,
+    /// Follow a command that stands on an observable when the analyzer is run on it in TheHive or MISP. What is on an observable may have come from MISP; a job's parameter `command` is followed in any case.
+    #[serde(default)]
+    pub observable_commands: bool,
     /// The limits in time.
     #[serde(flatten)]
     pub limits: Limits,
@@ -103,7 +106,7 @@ impl Worker for Import {
     const NAME: &'static str = "MISPImport";
     const PROGRAM: &'static str = "misp-import";
     const FLAVOUR: Flavour = Flavour::Analyzer;
-    const DESCRIPTION: &'static str = "Show which MISP events know an observable; or import MISP events as alerts through filters: send `misp:sync`, `misp:sync:<connection>` or `misp:event:<uuid>` as an observable of type other.";
+    const DESCRIPTION: &'static str = "Show which MISP events know an observable; or import MISP events as alerts through filters: send `misp:sync`, `misp:sync:<connection>` or `misp:event:<uuid>` as the parameter `command` of a job of type other.";
     const DATA_TYPES: &'static [&'static str] = &[
         "other",
         "domain",
@@ -139,7 +142,7 @@ impl Worker for Import {
     fn run(job: &Job, config: &Config, clock: Clock, run: &Run) -> Result<()> {
         let (parameters, warnings) = config::read::<Parameters>(&job.parameters, Table::Parameters)?;
         let (all, _) = config.connections.chosen(Purpose::imports, "import", None)?;
-        let command = Command::new(job, &parameters, &all, clock.now)?;
+        let command = Command::new(job, &parameters, &all, config.observable_commands, clock.now)?;
         let (importing, more) = config.connections.chosen(Purpose::imports, "import", command.connection())?;
         let importing = own::configured(importing, &job.config, config)?;
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
@@ -157,15 +160,21 @@ impl Worker for Import {
         run.draft().full.dry_run = if is_click { dry_run && !desks.is_empty() } else { dry_run || desks.is_empty() };
         run.draft().full.is_report_only = !is_click && desks.is_empty();
         run.draft().most_artifacts = show::most_artifacts(config.max_artifacts);
-        let all = All { job, network: &network, ids: &ids, desks: &desks, no_desk, dry_run, command: &command };
+        let commands = Commands { connections: &all };
+        let all =
+            All { job, commands, network: &network, ids: &ids, desks: &desks, no_desk, dry_run, command: &command };
         let downloads = |one: &Configured| one.config.settings.import_attachments == Attachments::Download;
         let has_files = !is_click && importing.iter().any(downloads);
         let items = [Some(Item::Events), Some(Item::Attributes), has_files.then_some(Item::Files)];
         let items: Vec<_> = items.into_iter().flatten().map(|item| (item, 0)).collect();
-        worker::each(&importing, &items, clock, run, |one, part| match &command.asked {
-            Asked::Value(value) => all.look_up(value, one, part),
-            Asked::Sync { .. } => all.sync(one, part)?.window(all.since(one)),
-            Asked::Event { uuid_or_id, .. } => all.event(uuid_or_id, one, part),
+        worker::each(&importing, &items, clock, run, |one, part| {
+            let done = match &command.asked {
+                Asked::Value(value) => all.look_up(value, one, part),
+                Asked::Sync { .. } => all.sync(one, part).and_then(|sync| sync.window(all.since(one))),
+                Asked::Event { uuid_or_id, .. } => all.event(uuid_or_id, one, part),
+            };
+            told::held_back(part);
+            done
         });
         Ok(())
     }
@@ -270,6 +279,7 @@ type Configured = own::Configured<Config>;
 /// What is the same for all connections.
 struct All<'a> {
     job: &'a Job,
+    commands: Commands<'a>,
     network: &'a Network,
     ids: &'a Ids,
     desks: &'a [Desk],
@@ -296,6 +306,7 @@ impl<'a> All<'a> {
             network: self.network,
             ids: self.ids,
             config,
+            commands: self.commands,
             part,
             misp,
             desks,
@@ -380,6 +391,7 @@ impl<'a> All<'a> {
         let (name, url) = (connection.name.clone(), connection.url().to_string());
         let imported = part.run.open(Part { name, url, kind: Misp::kind(connection), ..Part::default() });
         let done = self.sync(one, &imported).and_then(|sync| sync.these(found));
+        told::held_back(&imported);
         imported.end(done.err().map(|error| worker::line(&error)));
         Ok(())
     }

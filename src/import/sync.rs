@@ -13,6 +13,7 @@ use std::thread;
 use anyhow::{Result, anyhow, bail};
 use uuid::Uuid;
 
+use super::command::Commands;
 use super::compare::{self, Fate};
 use super::desk::Desk;
 use super::event::Task;
@@ -44,6 +45,8 @@ pub(super) struct Sync<'a> {
     pub(super) network: &'a Network,
     pub(super) ids: &'a Ids,
     pub(super) config: &'a Config,
+    /// Which texts are commands.
+    pub(super) commands: Commands<'a>,
     pub(super) part: &'a PartOf,
     pub(super) misp: Misp,
     /// Where the alerts go; none if they are only reported.

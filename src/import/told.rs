@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::command::STAND_IN;
 use super::filter::ThreatLevel;
 use super::map::{self, Marks};
 use crate::config::connections::{Connection, Target};
@@ -44,6 +45,24 @@ pub(super) fn line(
         verdict: verdict.word().to_owned(),
         reason: verdict.reason().map(|reason| run.scrubber().beginning(reason, LONGEST_REASON)),
         ..EventLine::default()
+    }
+}
+
+/// Says of a connection what of its events was not passed on as it is.
+pub(super) fn held_back(part: &PartOf) {
+    let (mut own_tags, mut stand_ins) = (0, 0);
+    part.with(|part| (own_tags, stand_ins) = (part.own_tags, part.stand_ins));
+    if own_tags > 0 {
+        let tags =
+            counted(own_tags, "tag of an event or attribute is a word", "tags of events and attributes are words");
+        part.warn(format!("{tags} of this program and left out: the line of each event gives their number"));
+    }
+    if stand_ins > 0 {
+        let values = counted(stand_ins, "value is", "values are");
+        part.warn(format!(
+            "{values} too long for TheHive or a command of this program: the observable is {STAND_IN}<uuid>, and its \
+             message has the value"
+        ));
     }
 }
 

@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 
+use uuid::Uuid;
+
 use super::attributes::Given;
 use super::choices;
 use super::form;
 use super::normalise::settled;
 use super::server::ServerTypes;
 use super::table::{self, Import, Row};
-use super::tags::{Link, Words};
+use super::tags::Words;
 use super::validate;
 
 /// A composite whose parts are all there.
@@ -19,44 +21,45 @@ pub(super) struct Pair<'a> {
     pub(super) from: Vec<usize>,
 }
 
-/// Every complete composite, each half used once for each composite that it is a half of.
+/// The observables that are the first half of a composite, and the second.
+type Sides = [Vec<usize>; 2];
+
+/// Every complete composite, each half used once for each composite that it is a half of. Of a composite that has one half
+/// more than once nobody knows which belong together: it is none.
 pub(super) fn pairs<'a>(given: &[Given<'_>], words: &[Words<'a>]) -> Vec<Pair<'a>> {
     let mut found = Vec::new();
-    let mut open: HashMap<(&'a str, &'a str), [Option<usize>; 2]> = HashMap::new();
+    let mut open: Vec<(&'a str, Sides)> = Vec::new();
+    let mut places: HashMap<(&'a str, (Uuid, Uuid)), usize> = HashMap::new();
     for (at, (one, words)) in given.iter().zip(words).enumerate() {
         for link in &words.composites {
-            match (table::row(link.kind).map(|row| row.import), link.port) {
-                (Some(Import::Ported(_)), Some(port)) => {
-                    found.push(Pair { kind: link.kind, value: format!("{}|{port}", one.data.trim()), from: vec![at] })
+            match (table::row(link.name).map(|row| row.import), link.whole, link.port) {
+                (Some(Import::Ported(_)), _, Some(port)) => {
+                    found.push(Pair { kind: link.name, value: format!("{}|{port}", one.data.trim()), from: vec![at] });
                 }
-                (Some(Import::Halves(left, right)), _) => {
-                    let sides = open.entry((link.kind, link.id)).or_default();
-                    let side = side(one, words, [left, right]);
-                    let [first, second] = sides;
-                    let mine = if side == 0 { first } else { second };
-                    mine.get_or_insert(at);
-                    if let Some(pair) = joined(given, link, sides, at) {
-                        found.push(pair);
+                (Some(Import::Halves(left, right)), Some(whole), _) => {
+                    let place = *places.entry((link.name, whole)).or_insert(open.len());
+                    if place == open.len() {
+                        open.push((link.name, Sides::default()));
+                    }
+                    if let Some((_, [first, second])) = open.get_mut(place) {
+                        let mine = if side(one, words, [left, right]) == 0 { first } else { second };
+                        mine.push(at);
                     }
                 }
                 _ => {}
             }
         }
     }
+    found.extend(open.into_iter().filter_map(|(kind, sides)| joined(given, kind, &sides)));
     found
 }
 
-/// The composite, once the half that was just found is the second of the two.
-fn joined<'a>(given: &[Given<'_>], link: &Link<'a>, sides: &[Option<usize>; 2], at: usize) -> Option<Pair<'a>> {
-    let [Some(first), Some(second)] = *sides else {
-        return None;
-    };
-    if first != at && second != at {
-        return None;
-    }
-    let (left, right) = (given.get(first)?, given.get(second)?);
-    let value = format!("{}|{}", left.data, right.data);
-    Some(Pair { kind: link.kind, value, from: vec![first, second] })
+/// The composite, if there is one of each half.
+fn joined<'a>(given: &[Given<'_>], kind: &'a str, sides: &Sides) -> Option<Pair<'a>> {
+    let [first, second] = sides;
+    let ([first], [second]) = (first.as_slice(), second.as_slice()) else { return None };
+    let (left, right) = (given.get(*first)?, given.get(*second)?);
+    Some(Pair { kind, value: format!("{}|{}", left.data, right.data), from: vec![*first, *second] })
 }
 
 /// Which half an observable is: by its type, by the type it says, or by what its value could be.
@@ -91,7 +94,7 @@ pub(super) fn mark(one: &Given<'_>, words: &Words<'_>) -> Option<&'static str> {
     if choices::fold(one.data_type) != "other" {
         return None;
     }
-    words.composites.iter().find_map(|link| match table::row(link.kind)?.import {
+    words.composites.iter().find_map(|link| match table::row(link.name)?.import {
         Import::Halves(left, right) => mark_of(words, [left, right]),
         Import::Ported(left) => words.types.contains(&left).then_some(left),
         _ => None,
@@ -100,7 +103,7 @@ pub(super) fn mark(one: &Given<'_>, words: &Words<'_>) -> Option<&'static str> {
 
 /// What a half is without its other half.
 pub(super) fn half(one: &Given<'_>, words: &Words<'_>) -> Option<&'static str> {
-    words.composites.iter().find_map(|link| match table::row(link.kind)?.import {
+    words.composites.iter().find_map(|link| match table::row(link.name)?.import {
         Import::Halves(left, right) => Some(match side(one, words, [left, right]) {
             0 => left,
             _ => right,

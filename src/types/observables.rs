@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use uuid::Uuid;
+
 use super::form;
 use super::normalise::settled;
 use super::server::{DataTypes, ServerTypes};
@@ -19,8 +21,20 @@ pub struct Found<'a> {
     pub category: &'a str,
     /// The value; of a composite, both halves.
     pub value: &'a str,
-    /// The attribute's uuid, whose beginning links the halves of a composite.
+    /// The attribute's uuid, which links the halves of a composite within the event.
     pub uuid: &'a str,
+    /// The event's uuid.
+    pub event: Uuid,
+}
+
+impl Found<'_> {
+    /// What tells the attribute from all others: the event, and the attribute in it. One without a uuid is told by its type
+    /// and value.
+    fn whole(&self) -> (Uuid, Uuid) {
+        let uuid = Uuid::parse_str(self.uuid.trim()).ok().filter(|uuid| !uuid.is_nil());
+        let of_value = || Uuid::new_v5(&self.event, format!("{}\0{}", self.kind, self.value).as_bytes());
+        (self.event, uuid.unwrap_or_else(of_value))
+    }
 }
 
 /// An observable to be: TheHive's type, the data, and the tags that lead back.
@@ -55,7 +69,7 @@ impl Observable {
 /// either, and its category unless the type has it by itself.
 pub fn file_tags(kind: &str, category: &str) -> Vec<String> {
     let mut tags = vec![type_tag(kind)];
-    tag_category(&mut tags, &Found { kind, category, value: "", uuid: "" });
+    tag_category(&mut tags, &Found { kind, category, value: "", uuid: "", event: Uuid::nil() });
     tags
 }
 
@@ -138,7 +152,7 @@ fn halves(
         .zip(kinds)
         .filter(|(data, _)| !data.is_empty())
         .map(|(data, kind)| {
-            let link = composite_tag(row.kind, attribute.uuid, None);
+            let link = composite_tag(row.kind, attribute.whole(), None);
             half(attribute, data, kind, link, data_types)
         })
         .collect()
@@ -156,6 +170,6 @@ fn half(attribute: &Found<'_>, data: &str, kind: &'static str, link: String, dat
 
 fn ported(attribute: &Found<'_>, row: &Row, value: &str, kind: &'static str, data_types: &DataTypes) -> Observable {
     let (data, port) = value.split_once('|').unwrap_or((value, ""));
-    let link = composite_tag(row.kind, attribute.uuid, Some(port));
+    let link = composite_tag(row.kind, attribute.whole(), Some(port));
     half(attribute, data, kind, link, data_types)
 }

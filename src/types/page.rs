@@ -64,9 +64,10 @@ same (in brackets), else one called like the MISP type, else `other`. So nothing
 way back would give another type or category, the observable gets `misp:type=\"…\"` or
 `misp:category=\"…\"`.
 
-Composites are split, and the tag `misp:composite=\"<type>:<first 8 of the attribute's uuid>\"` links the
-halves; a port stands in the tag: `misp:composite=\"ip-dst|port:1a2b3c4d:443\"`. Halves that are both
-there go back as that composite; one alone goes as what it is.
+Composites are split, and the tag `misp:composite=\"<type>:<event>:<attribute>\"`, both as whole uuids, links
+the halves; a port stands behind them: `misp:composite=\"ip-dst|port:<event>:<attribute>:443\"`. Halves that are
+both there, each once, go back as that composite; one alone goes as what it is. Observables of one object carry
+`misp:object=\"<name>:<event>:<object>\"`. The shorter tags of version 1.0 join nothing any more.
 
 A value that is not what its type says (a feed may hold anything) becomes `other` with its type.
 

@@ -27,7 +27,7 @@ fn domains(number: usize) -> Value {
 }
 
 fn file() -> Value {
-    let part = |data_type: &str, data: &str| json!({"dataType": data_type, "data": data, "ioc": true, "tlp": 2, "tags": ["misp:object=\"file:5e6f7a8b\""]});
+    let part = |data_type: &str, data: &str| json!({"dataType": data_type, "data": data, "ioc": true, "tlp": 2, "tags": ["misp:object=\"file:5f0e5b5c-0000-4000-8000-000000000001:5e6f7a8b-0000-4000-8000-000000000000\""]});
     json!([part("filename", "invoice.exe"), part("hash", &"5".repeat(64)), part("hash", &"6".repeat(32))])
 }
 

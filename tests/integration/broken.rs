@@ -111,11 +111,31 @@ fn observables() -> Vec<Value> {
         ioc("fqdn", "c2.example.com"),
         json!({"dataType": "ip", "data": "203.0.113.7", "ioc": true, "tlp": 3, "message": "C2"}),
         json!({"dataType": "domain", "data": "victim.example", "ioc": false, "tlp": 2}),
-        linked("domain", "pair.example", "misp:composite=\"domain|ip:1a2b3c4d\""),
-        linked("ip", "192.0.2.77", "misp:composite=\"domain|ip:1a2b3c4d\""),
-        linked("filename", "invoice.exe", "misp:object=\"file:5e6f7a8b\""),
-        linked("hash", &"5".repeat(64), "misp:object=\"file:5e6f7a8b\""),
-        linked("hash", &"6".repeat(32), "misp:object=\"file:5e6f7a8b\""),
+        linked(
+            "domain",
+            "pair.example",
+            "misp:composite=\"domain|ip:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"",
+        ),
+        linked(
+            "ip",
+            "192.0.2.77",
+            "misp:composite=\"domain|ip:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"",
+        ),
+        linked(
+            "filename",
+            "invoice.exe",
+            "misp:object=\"file:5f0e5b5c-0000-4000-8000-000000000001:5e6f7a8b-0000-4000-8000-000000000000\"",
+        ),
+        linked(
+            "hash",
+            &"5".repeat(64),
+            "misp:object=\"file:5f0e5b5c-0000-4000-8000-000000000001:5e6f7a8b-0000-4000-8000-000000000000\"",
+        ),
+        linked(
+            "hash",
+            &"6".repeat(32),
+            "misp:object=\"file:5f0e5b5c-0000-4000-8000-000000000001:5e6f7a8b-0000-4000-8000-000000000000\"",
+        ),
     ]);
     all
 }

@@ -1,6 +1,7 @@
 //! Exports over HTTP: to the fake MISP, from the job or from the fake TheHive.
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::http_fake::{Fault, Nth, What};
 use crate::misp::{Fake, World, key, writes};
@@ -486,7 +487,7 @@ fn what_came_in_goes_out_as_it_was() {
     let mut wrong = Vec::new();
     for (number, one) in stored.iter().enumerate() {
         let [kind, category, value, uuid] = ["type", "category", "value", "uuid"].map(|name| text(one, name));
-        let found = Found { kind: &kind, category: &category, value: &value, uuid: &uuid };
+        let found = Found { kind: &kind, category: &category, value: &value, uuid: &uuid, event: Uuid::nil() };
         let there = observables(&found, &DataTypes::thehive4()).unwrap();
         let iocs: Value = there
             .iter()

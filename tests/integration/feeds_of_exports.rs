@@ -123,7 +123,7 @@ fn a_feed_is_retracted_from_and_brought_back() {
 #[test]
 fn objects_of_a_feed_grow_and_are_found_again() {
     let mut desk = desk();
-    let linked = json!({"tlp": 1, "tags": ["misp:object=\"file:1a2b3c4d\""]});
+    let linked = json!({"tlp": 1, "tags": ["misp:object=\"file:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\""]});
     desk.ioc("filename", "evil.exe", &linked);
     desk.ioc("hash", &"ab".repeat(32), &linked);
     desk.file("notes.txt", b"notes", &json!({"tlp": 1}));

@@ -53,6 +53,7 @@ mod replay;
 mod reviewed;
 mod secure;
 mod settings_of_exports;
+mod strangers;
 mod terminal;
 mod thehive;
 mod types;

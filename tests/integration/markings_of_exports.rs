@@ -224,8 +224,8 @@ const SECRETS: [&str; 6] = ["closed.example", "192.0.2.66", "secret.exe", "half.
 /// Six kinds of observables in a feed, which then become closed; gives the ids.
 fn closing(desk: &Desk) -> Vec<String> {
     desk.ioc("domain", "open.example", &json!({}));
-    let half = json!({"tags": ["misp:composite=\"domain|ip:1a2b3c4d\""]});
-    let linked = json!({"tags": ["misp:object=\"file:5e6f7a8b\""]});
+    let half = json!({"tags": ["misp:composite=\"domain|ip:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\""]});
+    let linked = json!({"tags": ["misp:object=\"file:5f0e5b5c-0000-4000-8000-000000000001:5e6f7a8b-0000-4000-8000-000000000000\""]});
     desk.ioc("filename", "linked.exe", &linked);
     desk.ioc("ip", "192.0.2.77", &half);
     vec![
@@ -293,7 +293,10 @@ const CANARY: &str = "canary";
 /// Observables without the flag, some linked to IOCs, one a file.
 fn canaries(desk: &Desk) {
     let tags = |link: &str| json!({"ioc": false, "sighted": true, "message": format!("{CANARY}-message"), "tags": [link, format!("{CANARY}-tag")]});
-    let (half, linked) = ("misp:composite=\"domain|ip:1a2b3c4d\"", "misp:object=\"file:5e6f7a8b\"");
+    let (half, linked) = (
+        "misp:composite=\"domain|ip:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"",
+        "misp:object=\"file:5f0e5b5c-0000-4000-8000-000000000001:5e6f7a8b-0000-4000-8000-000000000000\"",
+    );
     desk.ioc("ip", "192.0.2.1", &json!({"tags": [half], "sighted": true}));
     desk.ioc("hash", &"ab".repeat(32), &json!({"tags": [linked]}));
     desk.ioc("domain", &format!("{CANARY}.example"), &tags(half));

@@ -16,7 +16,7 @@ fn tagged(tag: &str) -> Value {
 }
 
 fn of_file() -> Value {
-    tagged("misp:object=\"file:1a2b3c4d\"")
+    tagged("misp:object=\"file:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"")
 }
 
 /// Relation (none for a loose one), type and value of everything the event holds, sorted.
@@ -39,7 +39,11 @@ fn a_name_and_hashes_with_one_object_tag_are_one_file() {
         desk.ioc("filename", "evil.exe", &of_file());
         desk.ioc("hash", SHA256, &of_file());
         desk.ioc("hash", MD5, &of_file());
-        desk.ioc("filename", "other.exe", &tagged("misp:object=\"file:99999999\""));
+        desk.ioc(
+            "filename",
+            "other.exe",
+            &tagged("misp:object=\"file:5f0e5b5c-0000-4000-8000-000000000001:99999999-0000-4000-8000-000000000000\""),
+        );
         let report = desk.run();
         assert_eq!(counts(full(&report), "observables"), of([("fetched", 4), ("created", 4)]));
         let lines = full(&report)["connections"][0]["observables"].as_array().unwrap().clone();
@@ -85,11 +89,11 @@ fn a_hash_whose_name_is_no_ioc_goes_alone() {
 fn halves_of_composites_are_rebuilt() {
     for world in [World::four(), World::five()] {
         let desk = Desk::new(world, &json!({}));
-        desk.ioc("domain", "evil.example", &tagged("misp:composite=\"domain|ip:1a2b3c4d\""));
-        desk.ioc("ip", "203.0.113.5", &tagged("misp:composite=\"domain|ip:1a2b3c4d\""));
-        desk.ioc("ip", "203.0.113.9", &tagged("misp:composite=\"ip-dst|port:2a2b3c4d:8443\""));
-        desk.ioc("filename", "evil.exe", &tagged("misp:composite=\"filename|md5:3a2b3c4d\""));
-        desk.ioc("hash", MD5, &tagged("misp:composite=\"filename|md5:3a2b3c4d\""));
+        desk.ioc("domain", "evil.example", &tagged("misp:composite=\"domain|ip:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\""));
+        desk.ioc("ip", "203.0.113.5", &tagged("misp:composite=\"domain|ip:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\""));
+        desk.ioc("ip", "203.0.113.9", &tagged("misp:composite=\"ip-dst|port:5f0e5b5c-0000-4000-8000-000000000001:2a2b3c4d-0000-4000-8000-000000000000:8443\""));
+        desk.ioc("filename", "evil.exe", &tagged("misp:composite=\"filename|md5:5f0e5b5c-0000-4000-8000-000000000001:3a2b3c4d-0000-4000-8000-000000000000\""));
+        desk.ioc("hash", MD5, &tagged("misp:composite=\"filename|md5:5f0e5b5c-0000-4000-8000-000000000001:3a2b3c4d-0000-4000-8000-000000000000\""));
         let report = desk.run();
         assert_eq!(counts(full(&report), "observables"), of([("fetched", 5), ("created", 5)]));
         let expected = [
@@ -158,8 +162,20 @@ fn what_came_out_of_a_feed_goes_out_as_it_was() {
     let feed = Desk::with_feed(World::five(), &json!({}));
     feed.ioc("filename", "evil.exe", &of_file());
     feed.ioc("hash", SHA256, &of_file());
-    feed.ioc("domain", "evil.example", &tagged("misp:composite=\"domain|ip:1a2b3c4d\""));
-    feed.ioc("ip", "203.0.113.5", &tagged("misp:composite=\"domain|ip:1a2b3c4d\""));
+    feed.ioc(
+        "domain",
+        "evil.example",
+        &tagged(
+            "misp:composite=\"domain|ip:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"",
+        ),
+    );
+    feed.ioc(
+        "ip",
+        "203.0.113.5",
+        &tagged(
+            "misp:composite=\"domain|ip:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"",
+        ),
+    );
     feed.ioc("url", "https://evil.example/a", &json!({"message": "landing page"}));
     feed.ioc("mail", "a@evil.example", &json!({}));
     feed.run();

@@ -282,7 +282,7 @@ fn warninglist_hits_are_named_and_hinder_nothing() {
     for (data_type, data) in [("ip", "8.8.8.8"), ("domain", "google.com"), ("domain", "a.example")] {
         desk.ioc(data_type, data, &json!({}));
     }
-    desk.ioc("ip", "10.0.0.1", &json!({"tags": ["misp:composite=\"ip-dst|port:1a2b3c4d:443\""]}));
+    desk.ioc("ip", "10.0.0.1", &json!({"tags": ["misp:composite=\"ip-dst|port:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000:443\""]}));
     let asks = |desk: &Desk| desk.misp.requests().iter().filter(|one| one.path.contains("warninglists")).count();
     desk.set(&json!({"warninglists": "off"}));
     let off = desk.run();

@@ -25,9 +25,14 @@ fn command(data_type: &str, data: &str, parameters: &Parameters) -> Result<Comma
         pap: 2,
         parameters: Map::new(),
         config: Map::new(),
+        is_click: false,
         folder: None,
     };
-    Command::new(&job, parameters, &connections(), 1_000_000_000).map_err(|error| error.to_string())
+    understood(&job, parameters, false)
+}
+
+fn understood(job: &Job, parameters: &Parameters, observables_may: bool) -> Result<Command, String> {
+    Command::new(job, parameters, &connections(), observables_may, 1_000_000_000).map_err(|error| error.to_string())
 }
 
 fn asked(data: &str) -> Asked {
@@ -52,10 +57,6 @@ fn commands_are_read_exactly_and_all_else_is_a_value() {
     assert_eq!(asked("misp:sync:partner"), sync(Some("partner")));
     assert_eq!(asked(&format!("misp:event:{UUID}")), event(uuid(), None));
     for text in [
-        "misp:synchronise",
-        "misp:sync:",
-        "MISP:sync",
-        "misp:sync all",
         "evil.example.com",
         "",
         "!x",
@@ -63,16 +64,64 @@ fn commands_are_read_exactly_and_all_else_is_a_value() {
         "39/45",
         "1337",
         UUID,
-        "https://other.example/events/view/1",
-        "https://misp.example.org/events/view/",
-        "https://misp.example.org/events/view/+1",
-        "https://misp.example.org/events/view/1/deleted:1",
-        "https://misp.example.org/attributes/view/1",
-        "https://misp.example.org.evil.example/events/view/1",
+        "misp",
+        "misplaced:sync",
+        "https://other.example/misp/",
+        "https://misp.example.org.evil.example/",
         "file:///feed/events/view/1",
     ] {
         assert_eq!(asked(text), Asked::Value(text.into()), "{text}");
     }
+}
+
+#[test]
+fn what_is_like_a_command_and_is_none_is_an_error() {
+    for text in [
+        "misp:synchronise",
+        "misp:sync:",
+        "MISP:sync",
+        "misp:sync all",
+        "misp:\u{200b}sync",
+        "ｍｉｓｐ:sync",
+        "misp:confidence-level",
+        "https://misp.example.org/",
+        "https://misp.example.org/events/index",
+        "https://misp.example.org/events/view/",
+        "https://misp.example.org/events/view/+1",
+        "https://misp.example.org/attributes/view/1",
+        "https://host.example/misp/servers",
+        "https://other.example/events/view/1",
+        "https://host.example/events/view/1",
+        "https://misp.example.org.evil.example/misp/events/view/1",
+    ] {
+        let error = command("other", text, &Parameters::default()).unwrap_err();
+        assert!(error.contains("commands are misp:sync, "), "{text}: {error}");
+    }
+    let error = command("other", &format!("misp-attribute:{UUID}"), &Parameters::default()).unwrap_err();
+    assert!(error.contains("in its message"), "{error}");
+}
+
+#[test]
+fn a_command_on_an_observable_is_followed_only_if_that_is_allowed() {
+    let job = |data: &str| Job {
+        data_type: "other".into(),
+        data: data.into(),
+        tlp: 2,
+        pap: 2,
+        parameters: Map::new(),
+        config: Map::new(),
+        is_click: true,
+        folder: None,
+    };
+    let none = Parameters::default();
+    for text in ["misp:sync", &format!("misp:event:{UUID}"), "https://misp.example.org/events/1337"] {
+        let error = understood(&job(text), &none, false).unwrap_err();
+        assert!(error.contains("\"observable_commands\"") && error.contains("parameter \"command\""), "{error}");
+        assert!(understood(&job(text), &none, true).unwrap().asked != Asked::Value(text.into()), "{text}");
+    }
+    assert_eq!(understood(&job("a.example"), &none, false).unwrap().asked, Asked::Value("a.example".into()));
+    let parameters = Parameters { command: Some("misp:sync".into()), ..none };
+    assert_eq!(understood(&job("misp:event:x"), &parameters, false).unwrap().asked, sync(None));
 }
 
 #[test]
@@ -84,13 +133,30 @@ fn an_address_of_an_event_names_it_and_its_connection() {
         ("https://misp.example.org/events/1337#tags", number("partner")),
         ("https://host.example/misp/events/view/1337", number("corp")),
         (&format!("https://misp.example.org/events/view/{UUID}/#x"), event(uuid(), Some("partner"))),
+        ("http://misp.example.org./events/view/1337", number("partner")),
+        ("https://host.example//misp/events/view/1337", number("corp")),
+        ("https://misp.example.org/index.php/Events/view2/1337", number("partner")),
     ] {
         assert_eq!(asked(address), expected, "{address}");
+    }
+    let behind = [
+        format!("/focus:{UUID}"),
+        "/extended:1".into(),
+        "/1/50".into(),
+        "?x=1".into(),
+        "#tags".into(),
+        ".json".into(),
+        "/".into(),
+        "/deleted:1/sort:timestamp?a=b#c".into(),
+    ];
+    for behind in behind {
+        let address = |name: &str| format!("https://misp.example.org/events/view/{name}{behind}");
+        assert_eq!(asked(&address("1337")), number("partner"), "{behind}");
+        assert_eq!(asked(&address(UUID)), event(uuid(), Some("partner")), "{behind}");
     }
     let again = Parameters { connection: Some("again".into()), ..Parameters::default() };
     let address = "https://misp.example.org/events/1337";
     assert_eq!(command("other", address, &again).unwrap().asked, number("again"));
-    assert_eq!(asked("https://host.example/events/view/1"), Asked::Value("https://host.example/events/view/1".into()));
 }
 
 #[test]

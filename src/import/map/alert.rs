@@ -1,6 +1,7 @@
 //! Event to alert: everything but its observables. What stands in its description is in `describe.rs`.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use uuid::Uuid;
 
@@ -8,6 +9,7 @@ use super::describe::description;
 use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, name};
 use super::{Marks, Origin};
 use crate::full::Alert;
+use crate::ledger::counted;
 use crate::markings::{Pap, Tlp};
 use crate::misp::wire::{Event, Report};
 use crate::secret::{Scrubber, shortened};
@@ -50,8 +52,39 @@ pub struct AlertWanted {
     pub tags: Vec<String>,
     /// How many of the event's tags found no room.
     pub tags_cut: usize,
+    /// The tags of the event and its attributes that are words of this program, and so are left out.
+    pub own_tags: OwnTags,
     /// ATT&CK techniques, such as `T1566.001`, none twice.
     pub procedures: Vec<String>,
+}
+
+/// How many tags that come with an event are words of this program: they would steer what becomes of its alert and of a
+/// case made of it, so none of them is passed on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnTags {
+    /// Of the event.
+    pub event: u64,
+    /// Of those of its attributes that are imported.
+    pub attributes: u64,
+}
+
+impl OwnTags {
+    /// All of them.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.event.saturating_add(self.attributes)
+    }
+}
+
+impl fmt::Display for OwnTags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = [(self.event, "the event"), (self.attributes, "its attributes")];
+        let of = of.into_iter().filter(|(number, _)| *number > 0);
+        let tags: Vec<_> = of.map(|(number, whose)| format!("{} of {whose}", counted(number, "tag", "tags"))).collect();
+        let verbs =
+            if self.number() == 1 { "is a word of this program and was" } else { "are words of this program and were" };
+        write!(f, "{} {verbs} left out", tags.join(" and "))
+    }
 }
 
 impl AlertWanted {
@@ -88,16 +121,25 @@ pub fn tlp(event: &Event, marks: &Marks) -> Tlp {
     Tlp::from_tags(event.tags()).unwrap_or(marks.default_tlp)
 }
 
-/// The alert of an event, with what its reports say.
+/// The alert of an event, with what its reports say. `of_attributes` of its attributes' tags are words of this program.
 #[must_use]
-pub fn alert(event: &Event, uuid: &Uuid, origin: &Origin<'_>, marks: &Marks, reports: &[Report]) -> AlertWanted {
+pub fn alert(
+    event: &Event,
+    uuid: &Uuid,
+    origin: &Origin<'_>,
+    marks: &Marks,
+    reports: &[Report],
+    of_attributes: u64,
+) -> AlertWanted {
     let scrubber = origin.scrubber;
-    let (tags, tags_cut) = tags(event, origin, marks);
+    let of_event = event.tags().filter(|tag| tags::is_own(tag)).count() as u64;
+    let own_tags = OwnTags { event: of_event, attributes: of_attributes };
+    let (tags, tags_cut) = tags_of(event, origin, marks);
     AlertWanted {
         source: source(origin.connection, scrubber),
         source_ref: uuid.to_string(),
         title: title(event, origin),
-        description: description(event, uuid, reports, scrubber),
+        description: description(event, uuid, reports, own_tags, scrubber),
         link: origin.link.as_ref().map(|link| name(link, LONGEST_LINK, scrubber)),
         severity: match event.threat_level_id {
             Some(1) => 3,
@@ -109,6 +151,7 @@ pub fn alert(event: &Event, uuid: &Uuid, origin: &Origin<'_>, marks: &Marks, rep
         pap: Pap::from_tags(event.tags()).unwrap_or(DEFAULT_PAP),
         tags,
         tags_cut,
+        own_tags,
         procedures: procedures(event),
     }
 }
@@ -128,7 +171,7 @@ fn date(event: &Event) -> i64 {
 }
 
 /// The tags, and how many of the event's were left out. The configured ones always find room: somebody relies on them.
-fn tags(event: &Event, origin: &Origin<'_>, marks: &Marks) -> (Vec<String>, usize) {
+fn tags_of(event: &Event, origin: &Origin<'_>, marks: &Marks) -> (Vec<String>, usize) {
     let mut tags = Tags::new(origin.scrubber);
     let mut beyond = HashSet::new();
     let room = MOST_TAGS.saturating_sub(marks.alert_tags.len()).max(1);
@@ -136,7 +179,7 @@ fn tags(event: &Event, origin: &Origin<'_>, marks: &Marks) -> (Vec<String>, usiz
     if !organisation.is_empty() {
         tags.add(format!("{}{organisation}", tags::SOURCE), room);
     }
-    for tag in event.tags() {
+    for tag in event.tags().filter(|tag| !tags::is_own(tag)) {
         if tags.is_full(room) {
             beyond.insert(tag.trim());
         }
@@ -185,7 +228,7 @@ mod tests {
     fn wanted(event: Value, marks: &Marks) -> AlertWanted {
         let event = serde_json::from_value(event).unwrap();
         let origin = Origin { connection: "partner", link: None, scrubber: &Scrubber::default() };
-        alert(&event, &Uuid::nil(), &origin, marks, &[])
+        alert(&event, &Uuid::nil(), &origin, marks, &[], 0)
     }
 
     fn tagged(tags: impl IntoIterator<Item = impl AsRef<str>>) -> Value {
@@ -252,7 +295,7 @@ mod tests {
         let link = Some(format!("https://misp.example/{}", long(600)));
         let connection = long(33);
         let origin = Origin { connection: &connection, link, scrubber: &Scrubber::default() };
-        let alert = alert(&event, &Uuid::nil(), &origin, &Marks::default(), &[]);
+        let alert = alert(&event, &Uuid::nil(), &origin, &Marks::default(), &[], 0);
         let lengths = [&alert.source, &alert.title, alert.link.as_ref().unwrap(), &alert.tags[0], &alert.tags[1]];
         assert_eq!(lengths.map(|name| name.len()), [32, 512, 512, 128, 128]);
         assert!(lengths.iter().all(|name| name.as_bytes()[name.len() - 9] == b'~'));
@@ -264,6 +307,25 @@ mod tests {
         let alert = wanted(tagged((0..150).map(|number| format!("t{number}"))), &marks);
         assert_eq!((alert.tags.len(), alert.tags_cut), (100, 51));
         assert_eq!(alert.tags[97..], ["t97", "mine", "t149"]);
+    }
+
+    #[test]
+    fn a_tag_of_ours_on_an_event_is_left_out_counted_and_said() {
+        let ours = ["misp:event=\"corp:1\"", "Misp : To = x", "src:CERT-EU", "misp:withdrawn"];
+        let alert = wanted(
+            tagged(ours.into_iter().chain(["misp:confidence-level=\"unconfident\"", "tlp:red"])),
+            &Marks::default(),
+        );
+        assert_eq!(alert.tags, ["misp:confidence-level=\"unconfident\"", "tlp:red"]);
+        assert_eq!(alert.own_tags, OwnTags { event: 4, attributes: 0 });
+        assert!(alert.description.contains("\n- 4 tags of the event are words of this program and were left out\n"));
+        let told = |event, attributes| OwnTags { event, attributes }.to_string();
+        assert_eq!(told(1, 0), "1 tag of the event is a word of this program and was left out");
+        assert_eq!(
+            told(1, 2),
+            "1 tag of the event and 2 tags of its attributes are words of this program and were left out"
+        );
+        assert!(!wanted(json!({}), &Marks::default()).description.contains("left out"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use uuid::Uuid;
 
+use super::OwnTags;
 use super::limits::{name, text};
 use crate::misp::wire::{Event, Report};
 use crate::secret::Scrubber;
@@ -22,8 +23,17 @@ const STATE: &str = "[cortex-misp]";
 pub const MOMENTS: [&str; 2] = ["Changed", "Published"];
 
 /// The description of an event's alert.
-pub(super) fn description(event: &Event, uuid: &Uuid, reports: &[Report], scrubber: &Scrubber) -> String {
+pub(super) fn description(
+    event: &Event,
+    uuid: &Uuid,
+    reports: &[Report],
+    own_tags: OwnTags,
+    scrubber: &Scrubber,
+) -> String {
     let mut description = facts(event, uuid, scrubber);
+    if own_tags.number() > 0 {
+        description.push_str(&format!("- {own_tags}\n"));
+    }
     let reports: Vec<&Report> = reports.iter().filter(|report| report.deleted != Some(true)).collect();
     for (at, report) in reports.iter().enumerate() {
         let section = section(report, scrubber);
@@ -99,7 +109,7 @@ mod tests {
     use serde_json::json;
 
     fn describe(reports: &[Report]) -> String {
-        description(&Event::default(), &Uuid::nil(), reports, &Scrubber::default())
+        description(&Event::default(), &Uuid::nil(), reports, OwnTags::default(), &Scrubber::default())
     }
 
     fn report(name: &str, content: &str) -> Report {
@@ -151,7 +161,7 @@ mod tests {
     fn a_cut_leaves_no_half_secret() {
         let scrubber = Scrubber::of_config(&json!({"key": ["Zq8Canary7Key"]}));
         let long = "Zq8Canary7Key".repeat(5_000);
-        let text = description(&Event::default(), &Uuid::nil(), &[report("a", &long)], &scrubber);
+        let text = description(&Event::default(), &Uuid::nil(), &[report("a", &long)], OwnTags::default(), &scrubber);
         assert!(!text.contains("Zq8") && text.contains("[removed]"));
     }
 }

@@ -15,9 +15,9 @@ use crate::markings::{Pap, Tlp};
 use crate::misp::wire::Attribute;
 use crate::secret::Scrubber;
 
-pub use alert::{AlertWanted, alert, source, tlp};
+pub use alert::{AlertWanted, OwnTags, alert, source, tlp};
 pub use describe::MOMENTS;
-pub use observable::{Wanted, add_tag, artifact, file, merge, observables};
+pub use observable::{Wanted, add_tag, artifact, file, is_stand_in, merge, observables};
 
 /// What alerts and observables get beside what MISP says.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

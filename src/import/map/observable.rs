@@ -1,24 +1,30 @@
 //! Attribute to observables, and two of the same into one.
 
+use uuid::Uuid;
+
+use super::Levels;
 use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, is_within, name, text};
-use super::{Levels, Marks};
 use crate::cortex::report::Artifact;
 use crate::full::AlertObservable;
+use crate::import::batch::Setup;
+use crate::import::command::{OF_COMMANDS, STAND_IN};
 use crate::import::files;
 use crate::markings::{Pap, Tlp};
 use crate::misp::wire::Attribute;
 use crate::secret::Scrubber;
-use crate::tags;
+use crate::tags::{self, Link};
 use crate::thehive::FILE;
-use crate::types::{self, DataTypes, Found};
+use crate::types::{self, Found};
 
 /// The longest value of an observable that TheHive 5 takes, in characters (`InputCreateObservable` in its OpenAPI).
 const LONGEST_DATA: usize = 4_096;
 /// The longest message, in bytes: TheHive's index takes texts of at most 32,766 (Lucene's `MAX_TERM_LENGTH`).
 const LONGEST_MESSAGE: usize = 32_000;
 const NOTE: &str = "… (shortened, read it in MISP)";
-/// The longest object name in a tag, in characters: so much do `misp:object=":<8>"` leave.
-const LONGEST_OBJECT: usize = 105;
+/// What is said of a value that would be a command.
+const COMMAND: &str = "\n\n(This value is a command of cortex-misp, so it is not that of the observable.)";
+/// The longest object name in a tag, in characters: so much do `misp:object=":<event>:<object>"` leave.
+const LONGEST_OBJECT: usize = 40;
 
 /// An observable as an attribute wants it, within the limits of every TheHive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,36 +62,36 @@ impl Wanted {
 
 /// The observables of an attribute: several for a composite. `within` is the name and uuid of the object it stands in.
 ///
-/// A value that is too long for TheHive becomes an `other` observable that names its attribute and has the value in its
-/// message: a shortened IOC would be a wrong one. Control characters inside a value stay, for the same reason.
+/// A value that is too long for TheHive, or that would be a command of this program, becomes an `other` observable that
+/// names its attribute and has the value in its message: a shortened IOC would be a wrong one, and what MISP holds is
+/// never an order. Control characters inside a value stay, since without them it would be another.
 ///
 /// # Errors
 /// Why it becomes none: TheHive drops what is blank without a word (`ObservableCtrl.scala` of TheHive 4).
 pub fn observables(
     attribute: &Attribute,
     within: Option<(&str, &str)>,
-    event: Levels,
-    data_types: &DataTypes,
-    marks: &Marks,
-    scrubber: &Scrubber,
+    setup: &Setup<'_>,
 ) -> Result<Vec<Wanted>, String> {
-    let found =
-        Found { kind: &attribute.kind, category: &attribute.category, value: &attribute.value, uuid: &attribute.uuid };
+    let Setup { event, data_types, scrubber, commands, .. } = setup;
+    let Attribute { kind, category, value, uuid, .. } = attribute;
+    let found = Found { kind, category, value, uuid, event: setup.uuid };
     let mut observables = types::observables(&found, data_types).map_err(|reason| reason.to_string())?;
     observables.retain(|one| !is_blank(&one.data));
     if observables.is_empty() {
         return Err("its value is blank".to_owned());
     }
-    let Levels { tlp, pap } = Levels::of(attribute, event);
+    let Levels { tlp, pap } = Levels::of(attribute, *event);
     let mut wanted: Vec<Wanted> = Vec::with_capacity(observables.len());
     for one in observables {
-        let tags = tags(one.tags, attribute, within, marks, scrubber);
-        let is_whole = is_within(&one.data, LONGEST_DATA);
+        let tags = tags(one.tags, attribute, within, setup);
+        let is_command = one.data_type == OF_COMMANDS && commands.has(&one.data);
+        let is_whole = is_within(&one.data, LONGEST_DATA) && !is_command;
         let (data_type, data, message) = if is_whole {
             let message = text(&attribute.comment, LONGEST_MESSAGE, NOTE, scrubber);
             (one.data_type.into_owned(), one.data, message)
         } else {
-            ("other".to_owned(), stand_in(attribute, scrubber), value_in_words(attribute, scrubber))
+            (OF_COMMANDS.to_owned(), stand_in(attribute, scrubber), value_in_words(attribute, is_command, scrubber))
         };
         let one = Wanted { data_type, data, message, tlp, pap, ioc: is_whole && attribute.to_ids == Some(true), tags };
         match wanted.iter_mut().find(|known| known.data_type == one.data_type && known.data == one.data) {
@@ -98,24 +104,18 @@ pub fn observables(
 
 /// The file of an attribute as an observable: named by the attribute, with its comment, TLP, tags and flag. See
 /// [`crate::import::files`] for which attributes have one.
-pub fn file(
-    attribute: &Attribute,
-    within: Option<(&str, &str)>,
-    event: Levels,
-    marks: &Marks,
-    scrubber: &Scrubber,
-) -> Wanted {
+pub fn file(attribute: &Attribute, within: Option<(&str, &str)>, setup: &Setup<'_>) -> Wanted {
     let mut way_back = types::file_tags(&attribute.kind, &attribute.category);
     way_back.extend(files::mark(attribute));
-    let Levels { tlp, pap } = Levels::of(attribute, event);
+    let Levels { tlp, pap } = Levels::of(attribute, setup.event);
     Wanted {
         data_type: FILE.to_owned(),
         data: files::file_name(attribute),
-        message: text(&attribute.comment, LONGEST_MESSAGE, NOTE, scrubber),
+        message: text(&attribute.comment, LONGEST_MESSAGE, NOTE, setup.scrubber),
         tlp,
         pap,
         ioc: attribute.to_ids == Some(true),
-        tags: tags(way_back, attribute, within, marks, scrubber),
+        tags: tags(way_back, attribute, within, setup),
     }
 }
 
@@ -123,30 +123,33 @@ fn is_blank(data: &str) -> bool {
     data.chars().all(|c| c.is_whitespace() || c.is_control())
 }
 
-/// What stands for a value that is too long.
+/// What stands for a value that cannot be an observable's.
 fn stand_in(attribute: &Attribute, scrubber: &Scrubber) -> String {
     let uuid = attribute.uuid.trim();
     if uuid.is_empty() {
-        return format!("misp-attribute:{}", sha1_smol::Sha1::from(&attribute.value).digest());
+        return format!("{STAND_IN}{}", sha1_smol::Sha1::from(&attribute.value).digest());
     }
-    format!("misp-attribute:{}", name(uuid, 36, scrubber))
+    format!("{STAND_IN}{}", name(uuid, 36, scrubber))
 }
 
-fn value_in_words(attribute: &Attribute, scrubber: &Scrubber) -> String {
+/// True for an observable that stands for a value which is in its message.
+#[must_use]
+pub fn is_stand_in(one: &Wanted) -> bool {
+    one.data_type == OF_COMMANDS && one.data.starts_with(STAND_IN)
+}
+
+fn value_in_words(attribute: &Attribute, is_command: bool, scrubber: &Scrubber) -> String {
     let comment = text(&attribute.comment, LONGEST_MESSAGE / 2, NOTE, scrubber);
     let gap = if comment.trim().is_empty() { "" } else { "\n\n" };
-    let value = text(&attribute.value, LONGEST_MESSAGE - comment.len() - gap.len(), NOTE, scrubber);
-    format!("{comment}{gap}{value}")
+    let why = if is_command { COMMAND } else { "" };
+    let value = text(&attribute.value, LONGEST_MESSAGE - comment.len() - gap.len() - why.len(), NOTE, scrubber);
+    format!("{comment}{gap}{value}{why}")
 }
 
-/// The tags of one observable; `way_back` are those that the table gives. The configured ones always find room.
-fn tags(
-    way_back: Vec<String>,
-    attribute: &Attribute,
-    within: Option<(&str, &str)>,
-    marks: &Marks,
-    scrubber: &Scrubber,
-) -> Vec<String> {
+/// The tags of one observable; `way_back` are those that the table gives. The configured ones always find room; of the
+/// attribute's those that are words of this program are left out.
+fn tags(way_back: Vec<String>, attribute: &Attribute, within: Option<(&str, &str)>, setup: &Setup<'_>) -> Vec<String> {
+    let Setup { marks, scrubber, .. } = setup;
     let mut tags = Tags::new(scrubber);
     let room = MOST_TAGS.saturating_sub(marks.observable_tags.len());
     tags.names.reserve(way_back.len() + attribute.tags.len() + marks.observable_tags.len() + 2);
@@ -154,9 +157,10 @@ fn tags(
         tags.add(tag, MOST_TAGS);
     }
     if let Some((object, uuid)) = within {
-        let id = uuid.char_indices().nth(8).and_then(|(end, _)| uuid.get(..end)).unwrap_or(uuid);
-        let id = format!("{}:{id}", name(object, LONGEST_OBJECT, scrubber));
-        tags.add(tags::with(tags::OBJECT, &id), room);
+        let plain = object.replace([':', '"'], "_");
+        let whole = Uuid::parse_str(uuid.trim()).ok().filter(|uuid| !uuid.is_nil()).map(|uuid| (setup.uuid, uuid));
+        let link = Link { name: &name(plain, LONGEST_OBJECT, scrubber), whole, port: None };
+        tags.add(tags::with(tags::OBJECT, &link.to_string()), room);
     }
     let facts = [
         (tags::OBJECT_RELATION, &attribute.object_relation),
@@ -166,7 +170,7 @@ fn tags(
     for (fact, value) in facts.into_iter().filter(|(_, value)| !value.is_empty()) {
         tags.add(tags::with(fact, value), room);
     }
-    for tag in &attribute.tags {
+    for tag in attribute.tags.iter().filter(|tag| !tags::is_own(&tag.name)) {
         tags.add(tag.name.as_str(), room);
     }
     for tag in &marks.observable_tags {
@@ -216,18 +220,25 @@ pub fn artifact(observable: &AlertObservable) -> Artifact {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::command::Commands;
+    use crate::import::map::Marks;
+    use crate::types::DataTypes;
     use serde_json::{Value, json};
 
+    const EVENT: Uuid = Uuid::from_u128(1);
+
     fn wanted(attribute: Value, within: Option<(&str, &str)>, marks: &Marks) -> Result<Vec<Wanted>, String> {
-        let attribute = serde_json::from_value(attribute).unwrap();
-        observables(
-            &attribute,
-            within,
-            Levels { tlp: Tlp::Green, pap: Pap::Amber },
-            &DataTypes::thehive4(),
+        let setup = Setup {
+            uuid: EVENT,
+            commands: Commands { connections: &[] },
+            event: Levels { tlp: Tlp::Green, pap: Pap::Amber },
+            data_types: &DataTypes::thehive4(),
             marks,
-            &Scrubber::default(),
-        )
+            has_files: false,
+            scrubber: &Scrubber::default(),
+            key: &|data_type, data| (data_type.to_owned(), data.to_owned()),
+        };
+        observables(&serde_json::from_value(attribute).unwrap(), within, &setup)
     }
 
     fn plain(attribute: Value) -> Vec<Wanted> {
@@ -254,8 +265,8 @@ mod tests {
             "tlp": 4,
             "ioc": true,
             "tags": [
-              "misp:composite=\"ip-dst|port:1a2b3c4d:443\"",
-              "misp:object=\"network-connection:99887766\"",
+              "misp:composite=\"ip-dst|port:00000000-0000-0000-0000-000000000001:1a2b3c4d-0000-4000-8000-000000000002:443\"",
+              "misp:object=\"network-connection:00000000-0000-0000-0000-000000000001:99887766-0000-4000-8000-000000000003\"",
               "misp:object-relation=\"ip\"",
               "misp:first-seen=\"2024-01-01T00:00:00.000000+00:00\"",
               "tlp:red",
@@ -327,14 +338,65 @@ mod tests {
     }
 
     #[test]
-    fn a_long_object_name_leaves_the_objects_id() {
+    fn an_object_is_named_with_its_event_whatever_it_is_called() {
         let tag = |name: &str, uuid: &str| {
             let attribute = json!({"type": "domain", "category": "Network activity", "value": "a.example"});
             wanted(attribute, Some((name, uuid)), &Marks::default()).unwrap().remove(0).tags.remove(0)
         };
-        let long = tag(&"n".repeat(300), "99887766-0000");
-        assert!(long.len() == 128 && long.ends_with(":99887766\""), "{long}");
-        assert_eq!(tag("o", "ééééééééé"), "misp:object=\"o:éééééééé\"");
+        let uuid = "99887766-0000-4000-8000-00000000000A";
+        let long = tag(&"n".repeat(300), uuid);
+        let end = format!(":{EVENT}:{}\"", uuid.to_lowercase());
+        assert!(long.len() <= 128 && long.ends_with(&end), "{long}");
+        assert_eq!(tag("file:\"x", uuid), format!("misp:object=\"file__x{end}"));
+        for odd in ["", "1", "99887766", "00000000-0000-0000-0000-000000000000"] {
+            assert_eq!(tag("file", odd), "misp:object=\"file\"");
+        }
+    }
+
+    #[test]
+    fn a_composite_without_a_uuid_of_its_own_has_one_of_its_value() {
+        let tags = |value: &str, uuid: &str| -> Vec<String> {
+            let attribute =
+                json!({"type": "filename|md5", "category": "Payload delivery", "value": value, "uuid": uuid});
+            plain(attribute).into_iter().map(|mut one| one.tags.remove(0)).collect()
+        };
+        let (one, other) = ("a.exe|44d88612fea8a8f36de82e1278abb02f", "b.exe|44d88612fea8a8f36de82e1278abb02f");
+        for odd in ["", "no uuid", "00000000-0000-0000-0000-000000000000"] {
+            assert_eq!(tags(one, odd)[0], tags(one, odd)[1]);
+            assert_ne!(tags(one, odd)[0], tags(other, odd)[0]);
+        }
+        let upper = "1A2B3C4D-0000-4000-8000-000000000002";
+        assert_eq!(tags(one, upper), tags(one, &upper.to_lowercase()));
+    }
+
+    #[test]
+    fn a_value_that_would_be_a_command_is_none_of_an_observable() {
+        let uuid = "1a2b3c4d-0000-4000-8000-000000000002";
+        let of = |value: &str| {
+            plain(json!({"type": "text", "category": "Other", "value": value, "uuid": uuid, "to_ids": true, "comment": "said"}))
+                .remove(0)
+        };
+        for value in [
+            "misp:sync",
+            " MISP:sync:partner",
+            "misp:event:1a2b3c4d-0000-4000-8000-000000000002",
+            "misp:\u{200b}sync",
+            "ｍisp:sync",
+        ] {
+            let one = of(value);
+            assert_eq!((one.data, one.ioc), (format!("misp-attribute:{uuid}"), false), "{value}");
+            assert_eq!(one.message, format!("said\n\n{value}{COMMAND}"));
+        }
+        assert_eq!(of("misp:confidence-level").data, "misp:confidence-level");
+    }
+
+    #[test]
+    fn a_tag_of_ours_on_an_attribute_is_left_out() {
+        let tags =
+            ["misp:type=\"email-subject\"", " MISP:Composite=x", "src:CERT-EU", "misp:tool=\"x\"", "tlp:red", "kept"];
+        let tags: Vec<Value> = tags.into_iter().map(|name| json!({"name": name})).collect();
+        let one = plain(json!({"type": "domain", "category": "Network activity", "value": "a.example", "Tag": tags}));
+        assert_eq!(one[0].tags, ["misp:tool=\"x\"", "tlp:red", "kept"]);
     }
 
     #[test]

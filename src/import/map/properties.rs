@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::limits::name;
-use super::{Levels, Marks, Origin, Wanted, alert, merge};
+use super::{AlertWanted, Levels, Marks, Origin, Wanted, alert, merge};
 use crate::import::batch::{Batch, Row, Setup, Slot, batch};
+use crate::import::command::Commands;
 use crate::markings::{Pap, Tlp};
 use crate::misp::wire::Report;
 use crate::secret::Scrubber;
+use crate::tags::{self, tests::own};
 use crate::types::DataTypes;
 
 /// Texts of any length, with what is special in them: line ends, blanks, characters of two halves, the state line.
@@ -27,7 +29,7 @@ fn any_text(most: usize) -> impl Strategy<Value = String> {
 }
 
 fn tag() -> impl Strategy<Value = String> {
-    prop_oneof![4 => "[ab]{0,2}", 1 => "tlp:(red|green|clear)", 1 => any_text(4), 1 => "misp:type=\"(md5|text)\""]
+    prop_oneof![4 => "[ab]{0,2}", 1 => "tlp:(red|green|clear)", 1 => any_text(4), 1 => "misp:type=\"(md5|text)\"", 1 => "misp:tool=\"(a|b)\""]
 }
 
 fn tags() -> impl Strategy<Value = Vec<Value>> {
@@ -67,6 +69,8 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
 
 fn made(rows: Vec<Row>, marks: &Marks) -> Batch {
     let setup = Setup {
+        uuid: Uuid::nil(),
+        commands: Commands { connections: &[] },
         event: Levels { tlp: Tlp::Amber, pap: Pap::Amber },
         data_types: &DataTypes::thehive4(),
         marks,
@@ -89,7 +93,50 @@ fn settled(one: &Wanted) -> (bool, Tlp, BTreeSet<&str>) {
     (one.ioc, one.tlp, one.tags.iter().map(String::as_str).collect())
 }
 
+/// An attribute, and where among its tags a tag of ours is put.
+fn steered() -> impl Strategy<Value = (Value, Vec<String>)> {
+    (attribute(), prop::collection::vec(own(), 0..4))
+}
+
+/// The same with these tags among its own.
+fn with_tags(attribute: &Value, tags: &[String]) -> Value {
+    let mut attribute = attribute.clone();
+    let list = attribute["Tag"].as_array_mut().unwrap();
+    for (at, name) in tags.iter().enumerate() {
+        list.insert((at * 2).min(list.len()), json!({"name": name}));
+    }
+    attribute
+}
+
 proptest! {
+    #[test]
+    fn no_tag_of_a_stranger_that_is_a_word_of_ours_changes_an_observable(all in prop::collection::vec(steered(), 0..8)) {
+        let rows = |is_steered: bool| -> Vec<Row> {
+            let of = |(attribute, tags): &(Value, Vec<String>)| {
+                let tags: &[String] = if is_steered { tags } else { &[] };
+                (serde_json::from_value(with_tags(attribute, tags)).unwrap(), None)
+            };
+            all.iter().map(of).collect()
+        };
+        let (steered, plain) = (made(rows(true), &Marks::default()), made(rows(false), &Marks::default()));
+        prop_assert_eq!(&steered.observables, &plain.observables);
+        prop_assert_eq!(steered.slots, plain.slots);
+        prop_assert!(steered.own_tags >= plain.own_tags);
+    }
+
+    #[test]
+    fn no_tag_of_a_stranger_that_is_a_word_of_ours_changes_an_alert(tags in tags(), ours in prop::collection::vec(own(), 0..6)) {
+        let alert = |ours: &[String]| {
+            let event = with_tags(&json!({"info": "x", "Tag": tags}), ours);
+            let origin = Origin { connection: "c", link: None, scrubber: &Scrubber::default() };
+            alert(&serde_json::from_value(event).unwrap(), &Uuid::nil(), &origin, &Marks::default(), &[], 0)
+        };
+        let (steered, plain) = (alert(&ours), alert(&[]));
+        prop_assert_eq!(steered.own_tags.event, plain.own_tags.event + ours.len() as u64);
+        prop_assert!(steered.tags.iter().all(|tag| !tags::is_own(tag)));
+        prop_assert_eq!(AlertWanted { description: String::new(), own_tags: plain.own_tags, ..steered }, AlertWanted { description: String::new(), ..plain });
+    }
+
     #[test]
     fn every_row_has_a_slot_and_every_observable_a_row(rows in rows(), mark in tag()) {
         let number = rows.len();
@@ -148,7 +195,7 @@ proptest! {
         let reports: Vec<Report> = reports.into_iter().map(|(name, content)| Report { name, content, ..Report::default() }).collect();
         let origin = Origin { connection: &format!("c{connection}"), link: Some(format!("h{link}")), scrubber: &Scrubber::default() };
         let marks = Marks { alert_tags: vec![info.clone()], ..Marks::default() };
-        let alert = alert(&event, &Uuid::nil(), &origin, &marks, &reports);
+        let alert = alert(&event, &Uuid::nil(), &origin, &marks, &reports, 0);
         let long = |text: &str, most: usize| text.is_empty() || text.encode_utf16().count() > most;
         prop_assert!(!long(&alert.source, 32) && !long(&alert.title, 512) && !long(&alert.link.unwrap(), 512));
         prop_assert!(are_tags(&alert.tags), "{:?}", alert.tags);

@@ -39,6 +39,7 @@ fn expected(world: &World, event: &Event, is_five: bool) -> BTreeMap<(String, St
             category: &attribute.category,
             value: &attribute.value,
             uuid: &attribute.uuid,
+            event: event.uuid.parse().unwrap(),
         };
         for one in types::observables(&found, &data_types).unwrap() {
             let is_long = one.data.encode_utf16().count() > 4_096;
@@ -61,7 +62,7 @@ fn expected(world: &World, event: &Event, is_five: bool) -> BTreeMap<(String, St
 
 fn within(event: &Event, attribute: &Attribute) -> Option<String> {
     let object = event.objects.iter().find(|object| object.id == attribute.object)?;
-    Some(format!("misp:object=\"{}:{}\"", object.name, &object.uuid[..8]))
+    Some(format!("misp:object=\"{}:{}:{}\"", object.name, event.uuid, object.uuid))
 }
 
 fn level(tlp: i64, is_five: bool) -> i64 {

@@ -69,20 +69,29 @@ fn a_limit_narrows_an_import() {
 }
 
 #[test]
-fn what_only_looks_like_a_command_is_looked_up() {
+fn what_only_looks_like_a_command_is_an_error_and_no_look_up() {
     let misp = Fake::start(World::with_corpus());
-    for data in ["misp:synchronise", "misp:sync:", "MISP:sync"] {
+    let page = |path: &str| format!("{}{path}", misp.url());
+    for data in
+        ["misp:synchronise", "misp:sync:", "MISP:sync", &page("/events/index"), "https://other.example/events/view/25"]
+    {
         let report = run(&[&misp], &click(&misp, "other", data));
+        assert!(failure(&report).contains("commands are misp:sync, "), "{}", failure(&report));
+        assert!(misp.requests().is_empty());
+    }
+}
+
+#[test]
+fn only_the_type_other_carries_commands() {
+    let misp = Fake::start(World::with_corpus());
+    let address = format!("{}/events/view/25", misp.url());
+    for (data_type, data) in [("url", address.as_str()), ("domain", "misp:sync"), ("filename", "misp:event:x")] {
+        let report = run(&[&misp], &click(&misp, data_type, data));
         let told = message(&report);
         assert!(
             told.starts_with(&format!("no event knows {data}. It is no command: commands are misp:sync, ")),
             "{told}"
         );
-    }
-    let address = format!("{}/events/view/25", misp.url());
-    for (data_type, data) in [("url", address.as_str()), ("domain", "misp:sync"), ("filename", "misp:event:x")] {
-        let report = run(&[&misp], &click(&misp, data_type, data));
-        assert!(message(&report).starts_with(&format!("no event knows {data}")), "{}", message(&report));
     }
 }
 

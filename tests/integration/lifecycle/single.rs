@@ -82,12 +82,19 @@ fn tagged(data_type: &str, data: &str, tag: &str) -> Value {
 
 /// Halves of a composite, the parts of one file, and what has nothing to do with either.
 fn linked(desk: &Desk) {
-    let (composite, file) = ("misp:composite=\"domain|ip:00000001\"", "misp:object=\"file:1a2b3c4d\"");
+    let (composite, file) = (
+        "misp:composite=\"domain|ip:5f0e5b5c-0000-4000-8000-000000000001:00000001-0000-4000-8000-000000000000\"",
+        "misp:object=\"file:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"",
+    );
     desk.add(&tagged("domain", "c2.example", composite));
     desk.add(&tagged("ip", "192.0.2.1", composite));
     desk.add(&tagged("filename", "a.exe", file));
     desk.add(&tagged("hash", &"a".repeat(64), file));
-    desk.add(&tagged("domain", "other.example", "misp:composite=\"domain|ip:00000002\""));
+    desk.add(&tagged(
+        "domain",
+        "other.example",
+        "misp:composite=\"domain|ip:5f0e5b5c-0000-4000-8000-000000000001:00000002-0000-4000-8000-000000000000\"",
+    ));
     desk.add(&domain("plain.example"));
 }
 

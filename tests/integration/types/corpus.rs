@@ -8,6 +8,7 @@ use cortex_misp::types::{
     validate,
 };
 use serde_json::Value;
+use uuid::Uuid;
 
 const CORPUS: &str = include_str!("../../../fixtures/corpus/attributes/01.json");
 
@@ -34,7 +35,7 @@ fn corpus() -> Vec<Stored> {
 
 fn imported(one: &Stored, data_types: &DataTypes) -> Vec<Observable> {
     let Stored { kind, category, value, uuid } = one;
-    observables(&Found { kind, category, value, uuid }, data_types).unwrap()
+    observables(&Found { kind, category, value, uuid, event: Uuid::nil() }, data_types).unwrap()
 }
 
 fn exported(all: &[Observable]) -> Mapping {

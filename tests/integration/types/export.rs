@@ -4,6 +4,7 @@
 use cortex_misp::types::{
     DataTypes, Found, Given, Mapping, Overrides, ServerTypes, Wanted, attributes, kinds, observables,
 };
+use uuid::Uuid;
 
 fn export(given: &[(&str, &str, &[&str])]) -> Mapping {
     export_with(given, &Overrides::default(), &ServerTypes::newest())
@@ -159,14 +160,33 @@ fn several_type_tags_make_several_attributes_with_names_of_their_own() {
 fn halves_go_back_as_their_composite_whatever_lies_between_them() {
     let hash = "a".repeat(64);
     let found = export(&[
-        ("hash", &hash, &["misp:composite=\"filename|sha256:1a2b3c4d\""]),
-        ("domain", "evil.example", &["misp:composite=\"domain|ip:00000001\""]),
+        (
+            "hash",
+            &hash,
+            &[
+                "misp:composite=\"filename|sha256:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"",
+            ],
+        ),
+        (
+            "domain",
+            "evil.example",
+            &["misp:composite=\"domain|ip:5f0e5b5c-0000-4000-8000-000000000001:00000001-0000-4000-8000-000000000000\""],
+        ),
         (
             "ip",
             "203.0.113.5",
-            &["misp:composite=\"domain|ip:00000001\"", "misp:composite=\"ip-dst|port:00000002:443\""],
+            &[
+                "misp:composite=\"domain|ip:5f0e5b5c-0000-4000-8000-000000000001:00000001-0000-4000-8000-000000000000\"",
+                "misp:composite=\"ip-dst|port:5f0e5b5c-0000-4000-8000-000000000001:00000002-0000-4000-8000-000000000000:443\"",
+            ],
         ),
-        ("filename", "a.exe", &["misp:composite=\"filename|sha256:1a2b3c4d\""]),
+        (
+            "filename",
+            "a.exe",
+            &[
+                "misp:composite=\"filename|sha256:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"",
+            ],
+        ),
     ]);
     let all: Vec<_> =
         found.wanted.iter().map(|one| (one.kind.as_ref(), one.value.as_str(), one.from.clone())).collect();
@@ -184,15 +204,27 @@ fn halves_go_back_as_their_composite_whatever_lies_between_them() {
 
 #[test]
 fn a_half_without_its_other_half_goes_as_what_it_is() {
-    let found = one("hash", &"a".repeat(32), &["misp:composite=\"filename|imphash:1a2b3c4d\""]);
+    let found = one(
+        "hash",
+        &"a".repeat(32),
+        &[
+            "misp:composite=\"filename|imphash:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"",
+        ],
+    );
     assert_eq!((found.kind.as_ref(), found.fold.as_str()), ("imphash", "hash"));
-    let found = one("ip", "203.0.113.5", &["misp:composite=\"domain|ip:1a2b3c4d\""]);
+    let found = one(
+        "ip",
+        "203.0.113.5",
+        &["misp:composite=\"domain|ip:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\""],
+    );
     assert_eq!(found.kind, "ip-dst");
 }
 
 #[test]
 fn a_composite_that_makes_misp_fail_falls_apart_with_the_reason() {
-    let link: &[&str] = &["misp:composite=\"filename|impfuzzy:1a2b3c4d\""];
+    let link: &[&str] = &[
+        "misp:composite=\"filename|impfuzzy:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"",
+    ];
     let found = export(&[("filename", "a.exe", link), ("hash", "24:DfLVu:7LVu0", link)]);
     let all: Vec<_> = found.wanted.iter().map(|one| one.kind.as_ref()).collect();
     assert_eq!(all, ["filename", "impfuzzy"]);
@@ -202,7 +234,13 @@ fn a_composite_that_makes_misp_fail_falls_apart_with_the_reason() {
 
 #[test]
 fn a_port_that_is_none_is_left_out_with_the_reason() {
-    let found = one("ip", "203.0.113.5", &["misp:composite=\"ip-src|port:1a2b3c4d:99999\""]);
+    let found = one(
+        "ip",
+        "203.0.113.5",
+        &[
+            "misp:composite=\"ip-src|port:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000:99999\"",
+        ],
+    );
     assert_eq!(found.kind, "ip-src");
     assert_eq!(
         found.warning.as_deref(),
@@ -239,7 +277,8 @@ fn a_newer_misp_keeps_types_that_this_table_does_not_know() {
         (found.wanted[0].kind.as_ref(), found.wanted[0].category.as_ref()),
         ("ja4-fingerprint", "Network activity")
     );
-    let found = Found { kind: "ja4-fingerprint", category: "Network activity", value: "t13d", uuid: "" };
+    let found =
+        Found { kind: "ja4-fingerprint", category: "Network activity", value: "t13d", uuid: "", event: Uuid::nil() };
     assert_eq!(observables(&found, &DataTypes::thehive4()).unwrap()[0].tags, tags);
 }
 
@@ -251,8 +290,38 @@ fn characters_that_misp_cannot_store_are_replaced_and_reported() {
 }
 
 #[test]
+fn halves_are_joined_by_the_whole_identity_alone() {
+    let link = |event: u128, attribute: u128| {
+        format!("misp:composite=\"filename|md5:{}:{}\"", Uuid::from_u128(event), Uuid::from_u128(attribute))
+    };
+    let md5 = "d".repeat(32);
+    let kinds = |given: &[(&str, &str)]| -> Vec<String> {
+        let all: Vec<[&str; 1]> = given.iter().map(|(_, tag)| [*tag]).collect();
+        let given = given.iter().zip(&all).map(|((data, _), tags)| match *data {
+            "hash" => ("hash", md5.as_str(), tags.as_slice()),
+            name => ("filename", name, tags.as_slice()),
+        });
+        let found = export(&given.collect::<Vec<_>>());
+        found.wanted.iter().map(|one| format!("{} {}", one.kind, one.value.split('|').next().unwrap())).collect()
+    };
+    let (one, other, upper) = (link(0xa, 0xb), link(0xc, 0xb), link(0xa, 0xb).replace("0a", "0A"));
+    let hash = format!("md5 {md5}");
+    assert_eq!(kinds(&[("a.exe", &one), ("hash", &upper)]), ["filename|md5 a.exe"]);
+    assert_eq!(kinds(&[("a.exe", &other), ("hash", &one)]), ["filename a.exe", hash.as_str()]);
+    // Two names for one place, as two attributes with the same uuid leave them.
+    assert_eq!(
+        kinds(&[("a.exe", &one), ("b.exe", &one), ("hash", &one)]),
+        ["filename a.exe", "filename b.exe", hash.as_str()]
+    );
+    let short = "misp:composite=\"filename|md5:0000000a\"";
+    assert_eq!(kinds(&[("a.exe", short), ("hash", short)]), ["filename a.exe", hash.as_str()]);
+}
+
+#[test]
 fn a_sample_without_its_file_says_so() {
-    let link: &[&str] = &["misp:composite=\"malware-sample:1a2b3c4d\""];
+    let link: &[&str] = &[
+        "misp:composite=\"malware-sample:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"",
+    ];
     let found = export(&[("filename", "a.exe", link), ("hash", &"a".repeat(32), link)]);
     assert_eq!(found.wanted[0].kind, "malware-sample");
     assert_eq!(found.wanted[0].warning.as_deref(), Some("malware-sample is sent without its file"));

@@ -1,15 +1,17 @@
 //! What MISP's attributes become in TheHive, and which tags lead back.
 
 use cortex_misp::types::{DataTypes, Found, Observable, observables};
+use uuid::Uuid;
 
 const UUID: &str = "1a2b3c4d-0000-4000-8000-000000000000";
+const EVENT: Uuid = Uuid::from_u128(0x5f0e5b5c_0000_4000_8000_0000_0000_0001);
 
 fn import(kind: &str, category: &str, value: &str) -> Vec<(String, String, Vec<String>)> {
     import_into(&DataTypes::thehive4(), kind, category, value)
 }
 
 fn import_into(types: &DataTypes, kind: &str, category: &str, value: &str) -> Vec<(String, String, Vec<String>)> {
-    observables(&Found { kind, category, value, uuid: UUID }, types)
+    observables(&Found { kind, category, value, uuid: UUID, event: EVENT }, types)
         .unwrap()
         .into_iter()
         .map(|Observable { data_type, data, tags }| (data_type.into_owned(), data, tags))
@@ -66,13 +68,15 @@ fn mails_of_every_kind_but_the_rest_of_email_is_other() {
 #[test]
 fn composites_are_split_and_linked() {
     let hash = "a".repeat(32);
-    let link = "misp:composite=\"filename|md5:1a2b3c4d\"";
+    let link =
+        "misp:composite=\"filename|md5:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"";
     let artifacts = "misp:category=\"Artifacts dropped\"";
     assert_eq!(
         import("filename|md5", "Artifacts dropped", &format!("a b.exe|{hash}")),
         [plain("filename", "a b.exe", &[link, artifacts]), plain("hash", &hash, &[link, artifacts])]
     );
-    let link = "misp:composite=\"regkey|value:1a2b3c4d\"";
+    let link =
+        "misp:composite=\"regkey|value:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"";
     assert_eq!(
         import("regkey|value", "Persistence mechanism", "HKLM\\Run|1"),
         [plain("registry", "HKLM\\Run", &[link]), plain("other", "1", &[link])]
@@ -83,11 +87,23 @@ fn composites_are_split_and_linked() {
 fn a_port_is_no_observable() {
     assert_eq!(
         import("ip-dst|port", "Network activity", "203.0.113.5|443"),
-        [plain("ip", "203.0.113.5", &["misp:composite=\"ip-dst|port:1a2b3c4d:443\""])]
+        [plain(
+            "ip",
+            "203.0.113.5",
+            &[
+                "misp:composite=\"ip-dst|port:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000:443\""
+            ]
+        )]
     );
     assert_eq!(
         import("hostname|port", "Network activity", "a.example|8443"),
-        [plain("hostname", "a.example", &["misp:composite=\"hostname|port:1a2b3c4d:8443\""])]
+        [plain(
+            "hostname",
+            "a.example",
+            &[
+                "misp:composite=\"hostname|port:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000:8443\""
+            ]
+        )]
     );
 }
 
@@ -121,7 +137,7 @@ fn a_value_that_is_not_what_it_says_is_no_indicator_of_that_type() {
 
 #[test]
 fn an_empty_value_is_refused() {
-    let found = Found { kind: "text", category: "Other", value: " \n", uuid: UUID };
+    let found = Found { kind: "text", category: "Other", value: " \n", uuid: UUID, event: EVENT };
     let reason = observables(&found, &DataTypes::thehive4()).unwrap_err();
     assert_eq!(reason.to_string(), "Value cannot be empty.");
 }

@@ -7,6 +7,7 @@ use cortex_misp::types::{
 };
 use proptest::prelude::*;
 use proptest::sample::select;
+use uuid::Uuid;
 
 const CATEGORIES: [&str; 16] = [
     "Internal reference",
@@ -28,6 +29,7 @@ const CATEGORIES: [&str; 16] = [
 ];
 
 const UUID: &str = "1a2b3c4d-0000-4000-8000-000000000000";
+const EVENT: Uuid = Uuid::from_u128(0x5f0e5b5c_0000_4000_8000_0000_0000_0001);
 
 /// A value that MISP takes is taken as it is once normalised, and finds its way through TheHive.
 fn holds(kind: &str, raw: &str, nth_category: usize, data_types: &DataTypes) {
@@ -37,7 +39,7 @@ fn holds(kind: &str, raw: &str, nth_category: usize, data_types: &DataTypes) {
     assert_eq!(validate(kind, &normal, &newest), Ok(()), "{kind} {raw} as {normal}");
     let allowed: Vec<&str> = CATEGORIES.into_iter().filter(|category| newest.allows(kind, category)).collect();
     let category = allowed[nth_category % allowed.len()];
-    let there = observables(&Found { kind, category, value: raw, uuid: UUID }, data_types).unwrap();
+    let there = observables(&Found { kind, category, value: raw, uuid: UUID, event: EVENT }, data_types).unwrap();
     let given: Vec<Given<'_>> =
         there.iter().map(|one| Given { data_type: &one.data_type, data: &one.data, tags: &one.tags }).collect();
     let back = attributes(&given, &Overrides::default(), &newest);
@@ -243,7 +245,7 @@ proptest! {
         for (kind, category, _) in kinds() {
             let normal = normalise(kind, &value);
             assert_eq!(normalise(kind, &normal), normal, "{kind}");
-            let found = observables(&Found { kind, category, value: &value, uuid: UUID }, &THEHIVES[thehive]);
+            let found = observables(&Found { kind, category, value: &value, uuid: UUID, event: EVENT }, &THEHIVES[thehive]);
             assert!(found.is_err() || found.is_ok_and(|all| all.iter().all(|one| !one.data.is_empty())));
         }
     }
@@ -256,9 +258,9 @@ proptest! {
                 "[a-c0-9.:|/]{0,12}|203\\.0\\.113\\.[0-9]|[a-c]\\.example|[a-f0-9]{32}|😀",
                 proptest::collection::vec(select(vec![
                     "misp:type=\"ip-src\"", "misp:type=\"nothing\"", "misp:type=md5", "misp:category=\"Other\"",
-                    "misp:composite=\"domain|ip:1\"", "misp:composite=\"filename|md5:2\"", "tlp:red",
-                    "misp:composite=\"ip-dst|port:3:80\"", "misp:composite=\"x\"", "misp:composite=\"md5:4\"",
-                    "misp:composite=\"malware-sample:5\"", "misp:type=\"filename\"", "misp:type=\"filename|md5\"",
+                    "misp:composite=\"domain|ip:5f0e5b5c-0000-4000-8000-000000000001:00000001-0000-4000-8000-000000000000\"", "misp:composite=\"filename|md5:5f0e5b5c-0000-4000-8000-000000000001:00000002-0000-4000-8000-000000000000\"", "tlp:red",
+                    "misp:composite=\"ip-dst|port:5f0e5b5c-0000-4000-8000-000000000001:00000003-0000-4000-8000-000000000000:80\"", "misp:composite=\"x\"", "misp:composite=\"md5:5f0e5b5c-0000-4000-8000-000000000001:00000004-0000-4000-8000-000000000000\"",
+                    "misp:composite=\"malware-sample:5f0e5b5c-0000-4000-8000-000000000001:00000005-0000-4000-8000-000000000000\"", "misp:type=\"filename\"", "misp:type=\"filename|md5\"",
                 ]), 0..4),
             ),
             0..8,
