@@ -4,7 +4,7 @@ use cortex_misp::types::{DataTypes, Found, Observable, observables};
 use uuid::Uuid;
 
 const UUID: &str = "1a2b3c4d-0000-4000-8000-000000000000";
-const EVENT: Uuid = Uuid::from_u128(0x5f0e5b5c_0000_4000_8000_0000_0000_0001);
+const EVENT: Uuid = Uuid::from_u128(0x5f0e_5b5c_0000_4000_8000_0000_0000_0001);
 
 fn import(kind: &str, category: &str, value: &str) -> Vec<(String, String, Vec<String>)> {
     import_into(&DataTypes::thehive4(), kind, category, value)

@@ -29,7 +29,7 @@ const CATEGORIES: [&str; 16] = [
 ];
 
 const UUID: &str = "1a2b3c4d-0000-4000-8000-000000000000";
-const EVENT: Uuid = Uuid::from_u128(0x5f0e5b5c_0000_4000_8000_0000_0000_0001);
+const EVENT: Uuid = Uuid::from_u128(0x5f0e_5b5c_0000_4000_8000_0000_0000_0001);
 
 /// A value that MISP takes is taken as it is once normalised, and finds its way through TheHive.
 fn holds(kind: &str, raw: &str, nth_category: usize, data_types: &DataTypes) {
