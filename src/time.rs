@@ -53,6 +53,24 @@ impl Clock {
         Self { last: Duration::MAX, ..self }
     }
 
+    /// The same clock for a part of the work that has so much time of its own, or what is left of the run's, if that is less.
+    #[must_use]
+    pub fn within(self, allowed: Duration) -> Self {
+        let own = Instant::now().checked_add(allowed);
+        match (own, self.deadline) {
+            (Some(own), deadline) if deadline.is_none_or(|deadline| own < deadline) => {
+                Self { deadline: Some(own), last: Duration::ZERO, ..self }
+            }
+            _ => self,
+        }
+    }
+
+    /// The time left until nothing new is begun; none if there is no deadline.
+    #[must_use]
+    pub fn left_to_begin(&self) -> Option<Duration> {
+        self.left().map(|left| left.saturating_sub(self.last))
+    }
+
     /// Waits so long, or until the deadline.
     pub fn pause(&self, pause: Duration) {
         if self.waits {

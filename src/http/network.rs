@@ -63,6 +63,12 @@ impl Network {
         one_line(&self.scrubber.beginning(words, WORDS))
     }
 
+    /// The same network for a part of the work that has a time of its own.
+    #[must_use]
+    pub fn by(&self, clock: Clock) -> Self {
+        Self { clock, ..self.clone() }
+    }
+
     /// The run that it is for.
     #[must_use]
     pub fn run(&self) -> &Run {

@@ -3,7 +3,7 @@
 
 mod found;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use uuid::Uuid;
 
 use super::command::COMMANDS;
@@ -41,27 +41,36 @@ pub struct LookupSetup<'a> {
     pub value: &'a str,
 }
 
+/// Opens the part of a connection that a value is to be looked up on: not searched yet.
+pub fn begin(value: &str, part: &PartOf) {
+    let value = part.run.shown(value).split_whitespace().collect::<Vec<_>>().join(" ");
+    part.run.draft().full.value = Some(value);
+    part.with(|part| part.look_up = Some(LookUp::default()));
+}
+
 /// Looks a value up on one connection and writes into its part what was found. Gives the events that know it and that no
 /// filter hides.
 ///
 /// # Errors
 /// What stopped the search.
 pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &PartOf) -> Result<Vec<(Uuid, Event)>> {
-    let value = part.run.shown(setup.value).split_whitespace().collect::<Vec<_>>().join(" ");
-    part.run.draft().full.value = Some(value);
-    part.with(|part| part.look_up = Some(LookUp::default()));
     let misp = Misp::open(connection, setup.network, part)?;
     let version = misp.version()?.map(|version| part.run.shown(&version));
     part.with(|part| part.version = version);
     let mut found = Found::new(part);
     let sought = Sought::new(setup.data_type, setup.value);
     let searched = misp.search(&sought, &mut |hit| {
+        ensure!(!setup.network.clock().is_over(), "the search did not end in time");
         found.hit(hit);
         Ok(())
     })?;
+    let mut in_part = found.is_in_part();
     match searched {
         Searched::All => {}
-        Searched::Part(why) => part.warn(why),
+        Searched::Part(why) => {
+            in_part = true;
+            part.warn(why);
+        }
         Searched::Not(why) => {
             part.warn(why);
             return Ok(Vec::new());
@@ -71,7 +80,7 @@ pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &PartOf) -> R
     let uuids: Vec<_> = events.keys().copied().collect();
     let rows = if uuids.is_empty() { Vec::new() } else { misp.listed(&uuids)? };
     let names = names::own(&misp, setup.filters)?;
-    let telling = Telling { setup, connection, part, misp: &misp, names };
+    let telling = Telling { setup, connection, part, misp: &misp, names, in_part };
     Ok(telling.all(rows, events))
 }
 
@@ -83,6 +92,8 @@ struct Telling<'a> {
     misp: &'a Misp,
     /// The names in the filters, as the server knows them.
     names: Resolved,
+    /// Not all that may have the value was looked at.
+    in_part: bool,
 }
 
 /// An event that knows the value, and what becomes of it.
@@ -109,7 +120,8 @@ impl Telling<'_> {
         });
         self.part.with(|part| {
             let shown = judged.iter().filter(|one| one.verdict == Verdict::Unchanged && one.known.ids_attributes > 0);
-            part.look_up = Some(LookUp { searched: true, events_with_ids: shown.count() as u64 });
+            let in_part = self.in_part || !events.is_empty() || judged.iter().any(|one| is_failed(&one.verdict));
+            part.look_up = Some(LookUp { searched: true, in_part, events_with_ids: shown.count() as u64 });
         });
         let found: Vec<_> = judged.into_iter().filter_map(|one| self.one(one)).collect();
         for (uuid, known) in events {
@@ -170,7 +182,11 @@ pub fn message(full: &Full, value: &str) -> String {
     let events = events(full);
     let with_ids: u64 = full.connections.iter().filter_map(|part| part.look_up).map(|one| one.events_with_ids).sum();
     let knows = |part: &&&Part| part.ledger.count(Item::Events).unchanged > 0;
+    let unsearched = asked.len() - searched;
+    let in_part = asked.iter().filter(|part| part.look_up.is_some_and(|one| one.in_part)).count();
+    let all = asked.len();
     let mut told = match (events.unchanged, events.skipped) {
+        (0, 0) if unsearched + in_part > 0 => format!("no event that was looked at knows {value}"),
         (0, 0) => format!("no event knows {value}"),
         (0, 1) => format!("1 event that knows {value} is hidden by filters"),
         (0, hidden) => format!("{hidden} events that know {value} are hidden by filters"),
@@ -187,10 +203,11 @@ pub fn message(full: &Full, value: &str) -> String {
         (_, 0) | (0, _) => {}
         (_, hidden) => told.push_str(&format!("; {} by filters", counted(hidden, "more is hidden", "more are hidden"))),
     }
-    let unsearched = asked.len() - searched;
     if unsearched > 0 {
-        let all = asked.len();
         told.push_str(&format!("; {unsearched} of {all} connections could not be searched"));
+    }
+    if in_part > 0 {
+        told.push_str(&format!("; {in_part} of {all} connections could be searched in part only"));
     }
     if events.unchanged == 0 {
         told.push_str(&hint(value));
@@ -229,22 +246,36 @@ fn is_searched(look_up: Option<LookUp>) -> bool {
     look_up.is_some_and(|one| one.searched)
 }
 
+fn is_failed(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Failed(_))
+}
+
 /// How many events know the value, malicious if an attribute for detection does, suspicious if only others do; and how many
-/// more filters hide. Where nothing was searched, nothing is counted.
+/// more filters hide. As long as a connection was not searched, or not wholly, no number of events reads as a clean no: what
+/// was not searched has a label of its own, which is suspicious.
 #[must_use]
 pub fn taxonomies(full: &Full) -> Vec<Taxonomy> {
     let events = events(full);
     let taxonomy = |level, predicate, value: String| Taxonomy { level, namespace: "MISP", predicate, value };
-    if !full.connections.iter().any(|part| is_searched(part.look_up)) {
-        return vec![taxonomy(Level::Info, "Events", "not searched".to_owned())];
-    }
+    let asked: Vec<LookUp> = full.connections.iter().filter_map(|part| part.look_up).collect();
+    let all = asked.len();
+    let (unsearched, in_part) =
+        (asked.iter().filter(|one| !one.searched).count(), asked.iter().filter(|one| one.in_part).count());
+    let unsearched = match (unsearched, in_part) {
+        (number, _) if number == all => Some("not searched".to_owned()),
+        (0, 0) => None,
+        (0, number) => Some(format!("searched in part: {number} of {all}")),
+        (number, _) => Some(format!("not searched: {number} of {all}")),
+    };
     let has_ids = full.connections.iter().any(|part| part.look_up.is_some_and(|one| one.events_with_ids > 0));
     let level = match (has_ids, events.unchanged) {
         (true, _) => Level::Malicious,
         (false, 0) => Level::Info,
         (false, _) => Level::Suspicious,
     };
-    let mut taxonomies = vec![taxonomy(level, "Events", events.unchanged.to_string())];
+    let number = (unsearched.is_none() || events.unchanged > 0).then(|| events.unchanged.to_string());
+    let mut taxonomies: Vec<Taxonomy> = number.map(|number| taxonomy(level, "Events", number)).into_iter().collect();
+    taxonomies.extend(unsearched.map(|what| taxonomy(Level::Suspicious, "Events", what)));
     taxonomies.extend((events.skipped > 0).then(|| taxonomy(Level::Info, "Hidden", events.skipped.to_string())));
     taxonomies
 }

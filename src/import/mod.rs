@@ -26,6 +26,7 @@ mod told;
 mod turns;
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use schemars::JsonSchema;
@@ -41,7 +42,7 @@ use crate::cortex::report::{Level, Taxonomy};
 use crate::full::{Full, Part, PartOf, Run};
 use crate::http::Network;
 use crate::ids::Ids;
-use crate::ledger::Item;
+use crate::ledger::{Item, counted};
 use crate::misp::Misp;
 use crate::time::{Clock, DAY};
 use crate::worker::{self, Flavour, Worker};
@@ -85,6 +86,9 @@ pub struct Config {
     /// Follow a command that stands on an observable when the analyzer is run on it in TheHive or MISP. What is on an observable may have come from MISP; a job's parameter `command` is followed in any case.
     #[serde(default)]
     pub observable_commands: bool,
+    /// Seconds that a look-up takes on each connection at most; what was not searched by then is reported as not searched. 0 for as long as the run may take.
+    #[serde(default = "sixty")]
+    pub look_up_seconds: u64,
     /// The limits in time.
     #[serde(flatten)]
     pub limits: Limits,
@@ -92,6 +96,10 @@ pub struct Config {
 
 fn thirty() -> u64 {
     30
+}
+
+fn sixty() -> u64 {
+    60
 }
 
 fn three_hundred() -> u64 {
@@ -373,12 +381,23 @@ impl<'a> All<'a> {
 
     /// Which events know a value; with `click_imports` those are imported, in a part of the report of their own.
     fn look_up(&self, value: &str, one: &Configured, part: &PartOf) -> Result<()> {
+        lookup::begin(value, part);
         self.allowed(one)?;
         let own::Configured { connection, config } = one;
         let Config { filters, marks, settings, .. } = config;
         let data_type = &self.job.data_type;
-        let setup = LookupSetup { network: self.network, ids: self.ids, filters, marks, data_type, value };
-        let found = lookup::run(&setup, connection, part)?;
+        let (of_run, seconds) = (self.network.clock(), config.look_up_seconds);
+        let clock = if seconds == 0 { of_run } else { of_run.within(Duration::from_secs(seconds)) };
+        let network = self.network.by(clock);
+        let setup = LookupSetup { network: &network, ids: self.ids, filters, marks, data_type, value };
+        let found =
+            lookup::run(&setup, connection, part).map_err(|error| match clock.is_over() && !of_run.is_over() {
+                true => error.context(format!(
+                    "not searched within {} (\"look_up_seconds\")",
+                    counted(seconds, "second", "seconds")
+                )),
+                false => error,
+            })?;
         if !settings.click_imports || found.is_empty() {
             return Ok(());
         }

@@ -249,7 +249,7 @@ fn words_that_mean_something_to_misp_are_only_texts_here() {
             let report = look_up(&misp, data_type, data, &json!({}));
             assert!(message(&report).contains("was not looked up"), "{}", message(&report));
             assert!(warnings(&report).contains("begins or ends with %"), "{}", warnings(&report));
-            assert_eq!(taxonomies(&report), [taxonomy("info", "Events", "not searched")]);
+            assert_eq!(taxonomies(&report), [taxonomy("suspicious", "Events", "not searched")]);
             assert_eq!(paths(&misp), [""; 0], "{data_type} {data:?}");
         }
     }

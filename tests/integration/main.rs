@@ -40,6 +40,7 @@ mod importing;
 mod interruptions;
 mod large_files;
 mod lifecycle;
+mod lookup_time;
 mod loop_guard;
 mod loose_answers;
 mod markings_of_exports;

@@ -71,7 +71,7 @@ function expected({ report, artifact }) {
   for (const part of full.connections) {
     rows.failure += (part.error ? 1 : 0) + (part.failures ?? []).length;
     if (part.kind === "server") links.push(part.url);
-    some(counted(part.requests, "request", "requests"), part.error && "stopped", part.look_up && !part.look_up.searched ? "not searched" : "");
+    some(counted(part.requests, "request", "requests"), part.error && "stopped", part.look_up && !part.look_up.searched ? "not searched" : "", part.look_up?.in_part ? "searched in part" : "");
     some(...Object.entries(part.retries ?? {}).map(([why, number]) => `${number} put again (${why})`));
     const read = Object.entries(part.ledger).filter(([, count]) => full.connections.length > 1 && count.fetched > 0);
     some(...read.map(([item, count]) => counted(count.fetched, item.slice(0, -1), item)));

@@ -40,11 +40,12 @@ pub(super) struct Found<'a> {
     events: Events,
     matches: usize,
     beyond: u64,
+    is_flawed: bool,
 }
 
 impl<'a> Found<'a> {
     pub(super) fn new(part: &'a PartOf) -> Self {
-        Self { part, events: Events::new(), matches: 0, beyond: 0 }
+        Self { part, events: Events::new(), matches: 0, beyond: 0, is_flawed: false }
     }
 
     /// Takes what the search came upon. A deleted attribute makes no event known.
@@ -66,6 +67,7 @@ impl<'a> Found<'a> {
             }
             Hit::Bad(problem) => {
                 part.fetched(Item::Attributes, 1);
+                self.is_flawed = true;
                 part.record(Item::Attributes, &Verdict::Failed(problem.clone()), 1);
                 part.fail(problem);
             }
@@ -111,6 +113,11 @@ impl<'a> Found<'a> {
             comment: run.shown(&attribute.comment),
             object_relation: run.shown(&attribute.object_relation),
         }
+    }
+
+    /// True if not all that it came upon could be understood, or kept.
+    pub(super) fn is_in_part(&self) -> bool {
+        self.beyond > 0 || self.is_flawed
     }
 
     /// The events, once the search is over.

@@ -121,7 +121,7 @@ fn a_feed_without_hashes_is_not_searchable() {
     let report = click(folder.path(), "domain", "evil.example", &json!({}));
     assert_eq!(message(&report), "evil.example was not looked up: no connection could be searched for it");
     assert!(warnings(&report).contains("not searchable: the feed has no hashes.csv"), "{}", warnings(&report));
-    assert_eq!(taxonomies(&report), [taxonomy("info", "Events", "not searched")]);
+    assert_eq!(taxonomies(&report), [taxonomy("suspicious", "Events", "not searched")]);
 }
 
 #[test]
