@@ -15,7 +15,7 @@ use crate::cortex::report::{Artifact, Operation};
 use crate::http::Told;
 use crate::ledger::{Item, Ledger, Verdict, without_names};
 use crate::secret::Scrubber;
-pub use draft::{Draft, Side};
+pub use draft::{Draft, Origin, Side};
 pub use found::{LookUp, Match};
 pub use lines::{Alert, AlertObservable, EventLine, ObservableLine, RetractionLine};
 
@@ -269,11 +269,11 @@ impl PartOf {
     }
 
     /// Offers IOCs as artifacts, and shows the alert that they are of; what is too much is counted, `cut` of it already.
-    pub fn show_alert(&self, alert: Alert, artifacts: Vec<Artifact>, cut: u64) {
+    pub fn show_alert(&self, origin: &Origin, alert: Alert, artifacts: Vec<Artifact>, cut: u64) {
         let mut draft = self.run.draft();
         draft.leave_out("artifacts", cut);
-        artifacts.into_iter().for_each(|artifact| draft.offer(self.index, artifact));
-        draft.show_alert(self.index, alert);
+        artifacts.into_iter().for_each(|artifact| draft.offer(self.index, origin, artifact));
+        draft.show_alert(self.index, origin, alert);
     }
 
     /// Changes the part.
@@ -352,22 +352,10 @@ impl PartOf {
         }
     }
 
-    /// Shows an event; of those beyond the first the report gives the number. One that was written or failed takes the
-    /// place of one of which nothing became.
+    /// Shows an event; of those that find no room the report gives the number. What was written or failed comes first, and
+    /// organisations take turns.
     pub fn show_event(&self, line: EventLine) {
-        let mut draft = self.run.draft();
-        let full = &mut draft.full;
-        let Some(part) = full.connections.get_mut(self.index) else { return };
-        if part.events.len() < SHOWN_LINES {
-            return part.events.push(line);
-        }
-        let is_quiet = |line: &EventLine| ["skipped", "unchanged"].contains(&line.verdict.as_str());
-        if !is_quiet(&line)
-            && let Some(quiet) = part.events.iter_mut().rev().find(|line| is_quiet(line))
-        {
-            *quiet = line;
-        }
-        *full.left_out.entry("events".to_owned()).or_default() += 1;
+        self.run.draft().show_event(self.index, line);
     }
 
     /// Closes the part: the work on this connection is over, with an error or without.

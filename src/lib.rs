@@ -38,6 +38,7 @@ pub mod markings;
 pub mod misp;
 pub mod sample;
 pub mod secret;
+pub mod share;
 pub mod tags;
 pub mod thehive;
 pub mod time;

@@ -1,11 +1,14 @@
 //! A report under construction: the body, and for each connection what stands beside its part until the end. Connections
 //! are worked on at the same time, so nothing here depends on which of them was first.
 
-use super::{Alert, Full};
+use super::{Alert, EventLine, Full, SHOWN_LINES};
 use crate::cortex::report::{Artifact, Operation};
+use crate::share;
 
 /// Alerts shown in a report.
-pub(super) const SHOWN_ALERTS: usize = 50;
+const SHOWN_ALERTS: usize = 50;
+/// So many more than find room are kept until a list is cut, so that it is not cut for each.
+const SLACK: usize = 100;
 
 /// A report under construction.
 #[derive(Debug, Default)]
@@ -28,11 +31,67 @@ pub struct Side {
     /// Writes under way, of which nobody knows yet what they changed.
     pub writing: u32,
     /// Alerts that are only reported.
-    pub alerts: Vec<Alert>,
+    pub alerts: Vec<Of<Alert>>,
     /// IOCs for the analyst to import (analyzer only).
-    pub artifacts: Vec<Artifact>,
+    pub artifacts: Vec<Of<Artifact>>,
     /// Operations that TheHive is asked to do (responder only).
     pub operations: Vec<Operation>,
+}
+
+/// Something, and what it comes from: where not all of it finds room, connections, organisations and events take turns.
+#[derive(Clone, Debug)]
+pub struct Of<T> {
+    /// The number of the side.
+    side: usize,
+    origin: Origin,
+    /// What it is.
+    what: T,
+}
+
+/// The event that something comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The organisation that created it.
+    pub organisation: String,
+    /// Its uuid.
+    pub event: String,
+}
+
+/// Cuts a list to what finds room if all take turns. Gives the number of what does not.
+fn cut<T>(list: &mut Vec<Of<T>>, most: usize) -> u64 {
+    let event = |one: &Of<T>| (one.side, Some((one.origin.organisation.clone(), Some(one.origin.event.clone()))));
+    let organisation = |one: &Of<T>| (one.side, Some((one.origin.organisation.clone(), None)));
+    let side = |one: &Of<T>| (one.side, None);
+    share::keep(list, most, &[&event, &organisation, &side]).len() as u64
+}
+
+/// Cuts a connection's events to what finds room: first those that were written or failed, then what knows a value that was
+/// looked up, then the others; of each, the organisations take turns. Gives the number of what does not.
+fn cut_events(lines: &mut Vec<EventLine>, most: usize) -> u64 {
+    if lines.len() <= most {
+        return 0;
+    }
+    let (mut room, mut dropped) = (most, 0);
+    let mut classes: [Vec<(usize, EventLine)>; 3] = Default::default();
+    for (place, line) in std::mem::take(lines).into_iter().enumerate() {
+        let class = match line.verdict.as_str() {
+            "skipped" | "unchanged" if line.matches.is_empty() => 2,
+            "skipped" | "unchanged" => 1,
+            _ => 0,
+        };
+        if let Some(class) = classes.get_mut(class) {
+            class.push((place, line));
+        }
+    }
+    let mut kept = Vec::with_capacity(most);
+    for mut class in classes {
+        dropped += share::keep(&mut class, room, &[&|(_, line): &(usize, EventLine)| line.organisation.clone()]).len();
+        room -= class.len();
+        kept.append(&mut class);
+    }
+    kept.sort_by_key(|(place, _)| *place);
+    lines.extend(kept.into_iter().map(|(_, line)| line));
+    dropped as u64
 }
 
 impl Draft {
@@ -44,23 +103,36 @@ impl Draft {
     }
 
     /// Adds an artifact that no part of this side has yet; one too many is counted.
-    pub fn offer(&mut self, side: usize, artifact: Artifact) {
+    pub fn offer(&mut self, side: usize, origin: &Origin, artifact: Artifact) {
         let most = self.most_artifacts;
-        let Some(side) = self.sides.get_mut(side) else { return };
-        if side.artifacts.iter().any(|known| is_same(known, &artifact)) {
+        let Some(Side { artifacts, .. }) = self.sides.get_mut(side) else { return };
+        if artifacts.iter().any(|known| is_same(&known.what, &artifact)) {
             return;
         }
-        if side.artifacts.len() < most {
-            return side.artifacts.push(artifact);
+        artifacts.push(Of { side, origin: origin.clone(), what: artifact });
+        if artifacts.len() > most + SLACK {
+            let beyond = cut(artifacts, most);
+            self.leave_out("artifacts", beyond);
         }
-        self.leave_out("artifacts", 1);
     }
 
     /// Shows an alert; one too many is counted.
-    pub fn show_alert(&mut self, side: usize, alert: Alert) {
-        match self.sides.get_mut(side) {
-            Some(side) if side.alerts.len() < SHOWN_ALERTS => side.alerts.push(alert),
-            _ => self.leave_out("alerts", 1),
+    pub fn show_alert(&mut self, side: usize, origin: &Origin, alert: Alert) {
+        let Some(Side { alerts, .. }) = self.sides.get_mut(side) else { return };
+        alerts.push(Of { side, origin: origin.clone(), what: alert });
+        if alerts.len() > SHOWN_ALERTS + SLACK {
+            let beyond = cut(alerts, SHOWN_ALERTS);
+            self.leave_out("alerts", beyond);
+        }
+    }
+
+    /// Shows an event of a part; one too many is counted.
+    pub fn show_event(&mut self, part: usize, line: EventLine) {
+        let Some(events) = self.full.connections.get_mut(part).map(|part| &mut part.events) else { return };
+        events.push(line);
+        if events.len() > SHOWN_LINES + SLACK {
+            let beyond = cut_events(events, SHOWN_LINES);
+            self.leave_out("events", beyond);
         }
     }
 
@@ -73,21 +145,24 @@ impl Draft {
         self.full.connections.sort_by_key(|part| place(&part.name));
         let mut sides: Vec<_> = names.iter().zip(std::mem::take(&mut self.sides)).collect();
         sides.sort_by_key(|(name, _)| place(name));
-        let (mut artifacts, mut operations): (Vec<Artifact>, Vec<Operation>) = (Vec::new(), Vec::new());
+        let (mut artifacts, mut alerts, mut operations) = (Vec::<Of<Artifact>>::new(), Vec::new(), Vec::new());
         for (_, side) in sides {
             for artifact in side.artifacts {
-                match artifacts.len() < self.most_artifacts {
-                    _ if artifacts.iter().any(|known| is_same(known, &artifact)) => {}
-                    true => artifacts.push(artifact),
-                    false => self.leave_out("artifacts", 1),
+                if !artifacts.iter().any(|known| is_same(&known.what, &artifact.what)) {
+                    artifacts.push(artifact);
                 }
             }
-            let room = SHOWN_ALERTS.saturating_sub(self.full.alerts.len());
-            self.leave_out("alerts", side.alerts.len().saturating_sub(room) as u64);
-            self.full.alerts.extend(side.alerts.into_iter().take(room));
+            alerts.extend(side.alerts);
             operations.extend(side.operations);
         }
-        (artifacts, operations)
+        let beyond = cut(&mut artifacts, self.most_artifacts);
+        self.leave_out("artifacts", beyond);
+        let beyond = cut(&mut alerts, SHOWN_ALERTS);
+        self.leave_out("alerts", beyond);
+        self.full.alerts = alerts.into_iter().map(|one| one.what).collect();
+        let beyond = self.full.connections.iter_mut().map(|part| cut_events(&mut part.events, SHOWN_LINES)).sum();
+        self.leave_out("events", beyond);
+        (artifacts.into_iter().map(|one| one.what).collect(), operations)
     }
 }
 

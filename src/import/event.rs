@@ -336,7 +336,7 @@ impl Reading<'_> {
             ..line
         });
         if let Some(shown) = self.shown.take().filter(|_| is_whole) {
-            shown.show(&self.alert, self.sync);
+            shown.show(&self.alert, self.task.event.creator(), self.sync);
         }
     }
 

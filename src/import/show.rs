@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::map::{self, AlertWanted, Wanted};
 use super::sync::Sync;
-use crate::full::Alert;
+use crate::full::{Alert, Origin};
 
 /// Observables shown of each alert.
 const SHOWN_OBSERVABLES: usize = 50;
@@ -48,12 +48,13 @@ impl Shown {
     }
 
     /// Writes them into the report.
-    pub(super) fn show(self, alert: &AlertWanted, sync: &Sync<'_>) {
+    pub(super) fn show(self, alert: &AlertWanted, organisation: String, sync: &Sync<'_>) {
         let scrubber = sync.part.run.scrubber();
         let iocs = self.observables.iter().filter(|one| one.ioc);
         let artifacts = iocs.map(|one| map::artifact(&one.shown(&scrubber))).collect();
         let shown = self.observables.iter().take(SHOWN_OBSERVABLES).map(|one| one.shown(&scrubber)).collect();
         let alert = Alert { observable_count: self.count, observables: shown, ..alert.shown() };
-        sync.part.show_alert(alert, artifacts, self.iocs_beyond);
+        let origin = Origin { organisation, event: alert.source_ref.clone() };
+        sync.part.show_alert(&origin, alert, artifacts, self.iocs_beyond);
     }
 }

@@ -44,6 +44,7 @@ mod lookup_time;
 mod loop_guard;
 mod loose_answers;
 mod markings_of_exports;
+mod max_artifacts;
 mod misp;
 mod objects_of_exports;
 mod pages;

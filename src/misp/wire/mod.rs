@@ -90,6 +90,18 @@ impl Event {
     }
 }
 
+impl Event {
+    /// By what the organisation that created it is told from others when they share something: its uuid, else its name in
+    /// lower case. What a feed says of it is not proven.
+    #[must_use]
+    pub fn creator(&self) -> String {
+        let orgc = self.orgc.as_ref();
+        let names = orgc.map(|orgc| [&orgc.uuid, &orgc.name, &orgc.id]).into_iter().flatten();
+        let mut names = names.map(|name| name.trim()).filter(|name| !name.is_empty());
+        names.next().map(str::to_lowercase).unwrap_or_default()
+    }
+}
+
 /// An organisation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
