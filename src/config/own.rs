@@ -29,6 +29,7 @@ const OF_ALL: [&str; 16] = [
     "name",
     "observable_commands",
     "read_timeout",
+    "thehive_former_users",
     "thehive_key",
     "thehive_organisations",
     "thehive_url",

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::map::{self, AlertWanted};
 use super::state::{self, Field, State};
+use super::users::Users;
 use crate::markings::{Pap, Scale, Tlp};
 use crate::misp::wire::Event;
 use crate::tags::{UPDATED, WITHDRAWN};
@@ -24,11 +25,23 @@ pub enum Fate {
     Unfollowed(Box<Alert>),
 }
 
+/// What an alert says it was made from, if a user of this import created it: a line in anybody else's proves nothing.
+#[must_use]
+pub fn known_state(alert: &Alert, uuid: &Uuid, users: &Users) -> Option<State> {
+    users.has(&alert.created_by).then(|| State::find(&alert.description, uuid)).flatten()
+}
+
+/// Of several alerts of one event, which there should not be, one of our own.
+#[must_use]
+pub fn ours_first(alerts: impl IntoIterator<Item = Alert>, users: &Users) -> Option<Alert> {
+    alerts.into_iter().max_by_key(|alert| users.has(&alert.created_by))
+}
+
 /// Compares an event of the list with its alert, by the alert's state line alone.
 #[must_use]
-pub fn fate(event: &Event, uuid: &Uuid, alert: Option<Alert>) -> Fate {
+pub fn fate(event: &Event, uuid: &Uuid, alert: Option<Alert>, users: &Users) -> Fate {
     let Some(alert) = alert.map(Box::new) else { return Fate::New };
-    let is_current = State::find(&alert.description, uuid).is_some_and(|state| state.is_current(event));
+    let is_current = known_state(&alert, uuid, users).is_some_and(|state| state.is_current(event));
     match (is_current && !alert.tags.iter().any(|tag| tag == WITHDRAWN), alert.follow) {
         (true, _) => Fate::Unchanged(alert),
         (false, Some(false)) => Fate::Unfollowed(alert),
@@ -98,17 +111,22 @@ pub fn state(
     State::new(event, uuid, is_complete, hashes)
 }
 
-/// What is to be written to an alert that is there.
+/// What is to be written to an alert that is there; `old` is what it was made from, if that is known ([`known_state`]).
 #[must_use]
-pub fn change(wanted: &AlertWanted, event: &Event, uuid: &Uuid, alert: &Alert, outcome: Outcome) -> Change {
+pub fn change(
+    wanted: &AlertWanted,
+    (event, uuid): (&Event, &Uuid),
+    alert: &Alert,
+    old: Option<&State>,
+    outcome: Outcome,
+) -> Change {
     let Outcome { scale, is_five, is_complete, .. } = outcome;
-    let old = State::find(&alert.description, uuid);
     let new = state(wanted, event, uuid, is_complete, scale, is_five);
     let mut change = Change::default();
     let mut description = alert.description.clone();
     for (field, value) in values(wanted, scale, is_five) {
         let now = current(alert, field);
-        let is_ours = old.as_ref().is_some_and(|old| old.is_ours(field, &now));
+        let is_ours = old.is_some_and(|old| old.is_ours(field, &now));
         if !is_ours || state::hash(&now) == state::hash(&text(&value)) {
             continue;
         }
@@ -123,13 +141,13 @@ pub fn change(wanted: &AlertWanted, event: &Event, uuid: &Uuid, alert: &Alert, o
             }
         }
     }
-    tags(&mut change, wanted, alert, old.as_ref(), outcome);
+    tags(&mut change, wanted, alert, old, outcome);
     let is_ignored = alert.read == Some(true) && (!alert.case.is_empty() || outcome.reopens);
     if !is_five && outcome.has_new_ioc && is_ignored {
         change.body.insert("read".to_owned(), json!(false));
     }
     let description = new.put(&description);
-    if description.trim() != alert.description.trim() {
+    if description.trim() != alert.description.replace("\r\n", "\n").trim() {
         change.body.insert("description".to_owned(), json!(description));
     }
     change
@@ -212,6 +230,9 @@ fn text(value: &Value) -> String {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
@@ -252,14 +273,23 @@ mod tests {
         let mut alert = json!({
             "_id": "~1", "sourceRef": wanted.source_ref, "title": wanted.title, "description": state.put(&wanted.description),
             "severity": wanted.severity, "date": wanted.date, "tlp": tlp_number(wanted.tlp, scale), "pap": wanted.pap.number(),
-            "externalLink": wanted.link, "tags": wanted.tags, "follow": true,
+            "externalLink": wanted.link, "tags": wanted.tags, "follow": true, "_createdBy": "import@example.org",
         });
         alert.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
         serde_json::from_value(alert).unwrap()
     }
 
     fn body(wanted: &AlertWanted, timestamp: i64, alert: &Alert, outcome: Outcome) -> serde_json::Value {
-        change(wanted, &event(timestamp), &Uuid::nil(), alert, outcome).body.into()
+        written(wanted, timestamp, alert, outcome).body.into()
+    }
+
+    fn written(wanted: &AlertWanted, timestamp: i64, alert: &Alert, outcome: Outcome) -> Change {
+        let old = known_state(alert, &Uuid::nil(), &us());
+        change(wanted, (&event(timestamp), &Uuid::nil()), alert, old.as_ref(), outcome)
+    }
+
+    fn us() -> Users {
+        Users::new("import@example.org", &[])
     }
 
     #[test]
@@ -267,20 +297,31 @@ mod tests {
         for is_five in [false, true] {
             let alert = alert(&wanted(|_| {}), is_five, json!({}));
             assert_eq!(body(&wanted(|_| {}), 1, &alert, outcome(is_five)), json!({}));
-            assert!(matches!(fate(&event(1), &Uuid::nil(), Some(alert.clone())), Fate::Unchanged(_)));
-            assert!(matches!(fate(&event(2), &Uuid::nil(), Some(alert)), Fate::Changed(_)));
+            assert!(matches!(fate(&event(1), &Uuid::nil(), Some(alert.clone()), &us()), Fate::Unchanged(_)));
+            assert!(matches!(fate(&event(2), &Uuid::nil(), Some(alert), &us()), Fate::Changed(_)));
         }
     }
 
     #[test]
     fn a_republication_rewrites_the_line_only() {
         let alert = alert(&wanted(|_| {}), true, json!({}));
-        let change = change(&wanted(|_| {}), &event(2), &Uuid::nil(), &alert, outcome(true));
+        let change = written(&wanted(|_| {}), 2, &alert, outcome(true));
         assert_eq!(change.body.keys().collect::<Vec<_>>(), ["description"]);
         assert!(!change.is_real);
         assert!(
             change.body["description"].as_str().unwrap().contains(" timestamp=2 publish_timestamp=2 complete=yes ")
         );
+    }
+
+    #[test]
+    fn a_line_in_somebody_elses_alert_proves_nothing() {
+        let theirs = alert(&wanted(|_| {}), true, json!({"_createdBy": "jane@example.org"}));
+        assert!(matches!(fate(&event(1), &Uuid::nil(), Some(theirs.clone()), &us()), Fate::Changed(_)));
+        assert!(known_state(&theirs, &Uuid::nil(), &Users::new("x", &["Jane@example.org".into()])).is_some());
+        // What they wrote stays, and what was written once is not written again.
+        let new = wanted(|wanted| wanted.title = "#1 Worse".into());
+        assert_eq!(body(&new, 1, &theirs, outcome(true)).get("title"), None);
+        assert_eq!(body(&wanted(|_| {}), 1, &theirs, outcome(true)), json!({}));
     }
 
     #[test]
@@ -298,7 +339,7 @@ mod tests {
     #[test]
     fn without_the_line_fields_stay_and_the_line_is_written() {
         let bare = alert(&wanted(|_| {}), true, json!({"description": "Notes only", "title": "?"}));
-        let change = change(&wanted(|_| {}), &event(2), &Uuid::nil(), &bare, outcome(true));
+        let change = written(&wanted(|_| {}), 2, &bare, outcome(true));
         assert_eq!(change.body.keys().collect::<Vec<_>>(), ["description"]);
         assert!(change.body["description"].as_str().unwrap().starts_with("Notes only\n\n[cortex-misp] event="));
     }
@@ -337,7 +378,7 @@ mod tests {
     #[test]
     fn whoever_does_not_follow_is_left_alone() {
         let alert = alert(&wanted(|_| {}), true, json!({"follow": false}));
-        assert!(matches!(fate(&event(2), &Uuid::nil(), Some(alert)), Fate::Unfollowed(_)));
-        assert!(matches!(fate(&event(2), &Uuid::nil(), None), Fate::New));
+        assert!(matches!(fate(&event(2), &Uuid::nil(), Some(alert), &us()), Fate::Unfollowed(_)));
+        assert!(matches!(fate(&event(2), &Uuid::nil(), None, &us()), Fate::New));
     }
 }

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use url::Url;
 
+use super::users::Users;
 use crate::full::{PartOf, Run};
 use crate::http::{Failure, Network};
 use crate::markings::Scale;
@@ -19,8 +20,8 @@ pub(super) struct Desk {
     organisation: String,
     pub(super) is_five: bool,
     pub(super) scale: Scale,
-    /// Our user's.
-    pub(super) login: String,
+    /// Our own.
+    pub(super) users: Users,
     pub(super) types: ObservableTypes,
     run: Run,
 }
@@ -34,9 +35,10 @@ impl Desk {
         url: &Url,
         key: &Secret,
         organisation: Option<&str>,
+        former_users: &[String],
         network: &Network,
-        run: &Run,
     ) -> Result<Self> {
+        let run = network.run();
         let asking = || match organisation {
             Some(name) => format!("TheHive, organisation \"{name}\""),
             None => "TheHive".to_owned(),
@@ -44,7 +46,7 @@ impl Desk {
         let hive = TheHive::open(url, key, organisation, network, run).with_context(asking)?;
         let is_five = hive.is_five().with_context(asking)?;
         let scale = hive.scale().with_context(asking)?;
-        let login = hive.login().with_context(asking)?.to_owned();
+        let users = Users::new(hive.login().with_context(asking)?, former_users);
         let own = Some(hive.organisation().with_context(asking)?).filter(|name| !name.is_empty());
         let types = hive.observable_types().with_context(asking)?.clone();
         Ok(Self {
@@ -53,7 +55,7 @@ impl Desk {
             hive,
             is_five,
             scale,
-            login,
+            users,
             types,
             run: run.clone(),
         })

@@ -13,6 +13,7 @@ use super::hand::{Common, Content, Ended, Extent, From, Hand};
 use super::live::Live;
 use super::map::{self, AlertWanted, Levels, Origin};
 use super::settings::{Attachments, Warninglists};
+use super::share_of_time::Share;
 use super::show::Shown;
 use super::sync::Sync;
 use super::tally::Tally;
@@ -35,6 +36,8 @@ pub(super) struct Task {
     pub(super) place: u64,
     /// Its turn among those that are read.
     pub(super) turn: u64,
+    /// It waited already until others had their share of the time.
+    pub(super) is_again: bool,
     pub(super) event: Box<Event>,
     pub(super) uuid: Uuid,
     pub(super) alerts: Vec<(usize, Option<Alert>)>,
@@ -42,7 +45,7 @@ pub(super) struct Task {
 
 impl Task {
     /// True if no organisation has an alert of the event.
-    fn is_new(&self) -> bool {
+    pub(super) fn is_new(&self) -> bool {
         self.alerts.iter().all(|(_, alert)| alert.is_none())
     }
 }
@@ -70,8 +73,8 @@ struct Reading<'a> {
 
 impl Sync<'_> {
     /// Imports an event, and records what became of it.
-    pub(super) fn import(&self, task: &Task, turn: &Turn<'_>) {
-        let common = self.common();
+    pub(super) fn import(&self, task: &Task, turn: &Turn<'_>, share: Share) {
+        let common = self.common(share);
         let from = From { event: &task.event, uuid: &task.uuid };
         let hands = task.alerts.iter().filter_map(|(desk, alert)| {
             let desk: &Desk = self.desks.get(*desk)?;
@@ -108,12 +111,15 @@ impl Sync<'_> {
         map::alert(&task.event, &task.uuid, &origin, &self.config.marks, reports, of_attributes)
     }
 
-    fn common(&self) -> Common<'_> {
+    fn common(&self, share: Share) -> Common<'_> {
+        let clock = self.network.clock();
         Common {
             settings: &self.config.settings,
+            most_observables: self.config.filters.most_observables(),
             case_template: self.config.marks.case_template.as_deref(),
             part: self.part,
-            clock: self.network.clock(),
+            clock: if let Share::Part(part) = share { clock.within(part) } else { clock },
+            of_run: clock,
             dry_run: self.dry_run,
         }
     }
@@ -317,6 +323,7 @@ impl Reading<'_> {
             part.fetched(Item::Removals, removed);
             part.record(Item::Removals, &Verdict::Updated, removed);
         }
+        self.tell_full(&ends);
         if self.alert.tags_cut > 0 {
             let (event, cut) = (self.task.uuid, self.alert.tags_cut);
             part.warn(format!("event {event}: {cut} of its tags are left out: an alert gets no more than 100"));
@@ -337,6 +344,22 @@ impl Reading<'_> {
         });
         if let Some(shown) = self.shown.take().filter(|_| is_whole) {
             shown.show(&self.alert, self.task.event.creator(), self.sync);
+        }
+    }
+
+    /// Says of an alert that it may not grow any more, and what would change that.
+    fn tell_full(&self, ends: &[Ended]) {
+        let (Some(left_out), Some(most)) =
+            (ends.iter().map(|end| end.left_out).max(), self.sync.config.filters.most_observables())
+        else {
+            return;
+        };
+        if left_out > 0 {
+            self.sync.part.warn(format!(
+                "event {}: its alert may not grow beyond {most} observables, twice \"max_attributes\": {left_out} more are left \
+                 out; raise \"max_attributes\" to have them",
+                self.task.uuid
+            ));
         }
     }
 

@@ -23,7 +23,7 @@ pub struct Filters {
     /// No events created by one of these organisations, named in the same way.
     #[serde(default)]
     pub exclude_organisations: Vec<String>,
-    /// No new alerts of events with more attributes than this, those in objects included; 0 for no limit. Known alerts go on being updated.
+    /// No new alerts of events with more attributes than this, those in objects included; 0 for no limit. Known alerts go on being updated, but get no new observables beyond twice this number.
     #[serde(default = "five_thousand")]
     pub max_attributes: u64,
     /// Only events with at least one of these tags, such as `type:OSINT`, in any case; `*` stands for any text.
@@ -198,6 +198,12 @@ impl Filters {
     #[must_use]
     pub fn is_too_large(&self, attributes: u64) -> bool {
         self.max_attributes > 0 && attributes > self.max_attributes
+    }
+
+    /// The most observables of an alert, whether it is new or has grown; none for no limit. An attribute may become two.
+    #[must_use]
+    pub fn most_observables(&self) -> Option<u64> {
+        (self.max_attributes > 0).then(|| self.max_attributes.saturating_mul(2))
     }
 
     /// The rule for events above the limit.

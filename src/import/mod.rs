@@ -18,13 +18,17 @@ pub mod names;
 pub mod plan;
 mod revisit;
 pub mod settings;
+mod share_of_time;
 mod show;
 pub mod state;
+mod strangers;
 mod sync;
 mod tally;
 mod told;
 mod turns;
+pub mod users;
 
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -53,6 +57,8 @@ use filter::Filters;
 use lookup::LookupSetup;
 use map::Marks;
 use settings::{Attachments, Destination, Settings};
+use share_of_time::ShareOfTime;
+use strangers::Strangers;
 use sync::Sync;
 use turns::Turns;
 
@@ -80,7 +86,7 @@ pub struct Config {
     /// How alerts are written.
     #[serde(flatten)]
     pub settings: Settings,
-    /// How many IOCs a report offers as artifacts for an analyst to import, if the alerts are only reported; at most 300.
+    /// How many IOCs a report offers as artifacts for an analyst to import, if the alerts are only reported, in turn by connection, organisation and event; at most 300.
     #[serde(default = "three_hundred")]
     pub max_artifacts: u64,
     /// Follow a command that stands on an observable when the analyzer is run on it in TheHive or MISP. What is on an observable may have come from MISP; a job's parameter `command` is followed in any case.
@@ -94,12 +100,12 @@ pub struct Config {
     pub limits: Limits,
 }
 
-fn thirty() -> u64 {
-    30
-}
-
 fn sixty() -> u64 {
     60
+}
+
+fn thirty() -> u64 {
+    30
 }
 
 fn three_hundred() -> u64 {
@@ -250,7 +256,7 @@ fn window_start(days: u64, now: i64) -> i64 {
 
 /// The organisations of TheHive that get the alerts; none if TheHive may not be written to.
 fn desks(config: &Config, network: &Network, run: &Run) -> Result<Vec<Desk>> {
-    let Destination { thehive_url, thehive_key, thehive_organisations, .. } = &config.destination;
+    let Destination { thehive_url, thehive_key, thehive_organisations, thehive_former_users, .. } = &config.destination;
     let (url, key) = match (thehive_url, thehive_key) {
         (Some(url), Some(key)) => (urls::thehive_url(url)?, key),
         (None, Some(_)) => {
@@ -262,12 +268,12 @@ fn desks(config: &Config, network: &Network, run: &Run) -> Result<Vec<Desk>> {
         run.warn("TheHive's API key is sent unencrypted: use https in \"thehive_url\"");
     }
     if thehive_organisations.is_empty() {
-        return Ok(vec![Desk::open(&url, key, None, network, run)?]);
+        return Ok(vec![Desk::open(&url, key, None, thehive_former_users, network)?]);
     }
     let mut desks: Vec<Desk> = Vec::new();
     let mut refused: Vec<anyhow::Error> = Vec::new();
     for name in thehive_organisations {
-        match Desk::open(&url, key, Some(name), network, run) {
+        match Desk::open(&url, key, Some(name), thehive_former_users, network) {
             // One may be named twice, by its name and by its `_id`.
             Ok(desk) if desks.iter().any(|known| known.organisation() == desk.organisation()) => {}
             Ok(desk) => desks.push(desk),
@@ -323,6 +329,9 @@ impl<'a> All<'a> {
             names,
             turns: Turns::default(),
             given_back: AtomicU64::default(),
+            strangers: Strangers::default(),
+            time: ShareOfTime::new(self.network.clock().left_to_begin()),
+            waiting: Mutex::default(),
         })
     }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::compare::tlp_number;
 use super::map::Wanted;
+use super::users::Users;
 use crate::markings::Scale;
 use crate::tags;
 use crate::thehive::Group;
@@ -23,18 +24,18 @@ pub enum Step {
     Keep,
 }
 
-/// True for an observable that no person has touched since this program's user wrote it.
+/// True for an observable that no person has touched since a user of this program wrote it.
 #[must_use]
-pub fn is_ours(observable: &Observable, login: &str) -> bool {
-    observable.created_by == login && (observable.updated_by.is_empty() || observable.updated_by == login)
+pub fn is_ours(observable: &Observable, users: &Users) -> bool {
+    users.has(&observable.created_by) && (observable.updated_by.is_empty() || users.has(&observable.updated_by))
 }
 
 /// Decides about one observable. `is_part` says that another page of the same event may want it too: then what that
 /// page wanted stays, and this one adds to it.
 #[must_use]
-pub fn step(wanted: &Wanted, known: Option<&Observable>, login: &str, scale: Scale, is_part: bool) -> Step {
+pub fn step(wanted: &Wanted, known: Option<&Observable>, users: &Users, scale: Scale, is_part: bool) -> Step {
     let Some(known) = known else { return Step::Add };
-    if !is_ours(known, login) {
+    if !is_ours(known, users) {
         return Step::Keep;
     }
     let mut change = Map::new();
@@ -175,6 +176,10 @@ mod tests {
 
     const US: &str = "importer@example.org";
 
+    fn us() -> Users {
+        Users::new(US, &[])
+    }
+
     fn wanted(data: &str, tags: &[&str], ioc: bool) -> Wanted {
         Wanted {
             data_type: "ip".into(),
@@ -194,12 +199,12 @@ mod tests {
     }
 
     fn change(change: Value, is_part: bool) -> Step {
-        step(&wanted("a", &["y", "x"], true), Some(&known(change)), US, Scale::Five, is_part)
+        step(&wanted("a", &["y", "x"], true), Some(&known(change)), &us(), Scale::Five, is_part)
     }
 
     #[test]
     fn ours_become_as_wanted_and_those_of_people_are_kept() {
-        assert_eq!(step(&wanted("a", &[], true), None, US, Scale::Five, false), Step::Add);
+        assert_eq!(step(&wanted("a", &[], true), None, &us(), Scale::Five, false), Step::Add);
         assert_eq!(change(json!({}), false), Step::Keep);
         let all = json!({"message": "C2", "tags": ["y", "x"], "ioc": true, "tlp": 2});
         let other = json!({"message": "old", "tags": ["z"], "ioc": false, "tlp": 1});

@@ -59,7 +59,9 @@ impl Sync<'_> {
     fn page(&self, listing: &mut Listing<'_>, desk: usize, alerts: Vec<Alert>, gone: &mut Gone) -> Result<()> {
         let Gone { alerts: gone, asked } = gone;
         let mut unknown: BTreeMap<Uuid, Alert> = BTreeMap::new();
-        for alert in alerts {
+        // An alert that somebody else created may name any event.
+        let is_ours = |alert: &Alert| self.desks.get(desk).is_some_and(|desk| desk.users.has(&alert.created_by));
+        for alert in alerts.into_iter().filter(is_ours) {
             let Some(uuid) = named(&alert) else { continue };
             let is_gone = gone.contains_key(&uuid);
             if is_gone || !listing.handled.contains(&uuid) {

@@ -19,6 +19,9 @@ pub struct Destination {
     /// The TheHive organisations that get the alerts, such as `cert`. Default: the one of the user of `thehive_key`.
     #[serde(default)]
     pub thehive_organisations: Vec<String>,
+    /// Logins of users that the import had in TheHive before the user of `thehive_key`, such as `old-import@example.org`: the alerts and observables that they created count as its own.
+    #[serde(default)]
+    pub thehive_former_users: Vec<String>,
     /// A name of this installation, such as `soc.example.org`, the same for both workers and for ever: by it the loop guard knows its own exports. Default: the host of `thehive_url`, else `thehive`.
     #[serde(default)]
     pub instance: Option<String>,
@@ -30,7 +33,7 @@ pub struct Destination {
 /// What becomes of alerts, and what may be done with those that are there.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
-    /// How many new alerts a run creates for each connection, those of the newest events. The others come with the next runs. 0 for no limit.
+    /// How many new alerts a run creates for each connection, in turn by the organisation that created the event, and of each those of its newest events. The others come with the next runs. 0 for no limit.
     #[serde(default = "hundred")]
     pub max_new_alerts: u64,
     /// Tag the observables that are on one of MISP's warninglists with `misp:warninglist="…"` (`annotate`), or not (`off`). They are imported in either case.

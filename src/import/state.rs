@@ -88,10 +88,8 @@ impl State {
     /// Reads the line of a description; none if there is none that says all this of the event.
     #[must_use]
     pub fn find(description: &str, event: &Uuid) -> Option<Self> {
-        lines(description)
-            .filter(|line| is_state(line))
-            .find_map(|line| Self::parse(&plain(line)))
-            .filter(|state| state.event == *event)
+        let mut states = lines(description).filter(|line| is_state(line)).filter_map(|line| Self::parse(&plain(line)));
+        states.find(|state| state.event == *event)
     }
 
     fn parse(line: &str) -> Option<Self> {
@@ -158,8 +156,20 @@ fn lines(description: &str) -> impl Iterator<Item = &str> {
     description.split('\n').map(|line| line.trim_end_matches('\r'))
 }
 
+/// True for a line that is, or was, a state line. Writer and reader both go by this alone.
 fn is_state(line: &str) -> bool {
     plain(line).starts_with(MARK)
+}
+
+/// A text as it may stand in a description beside the state line: lines end in one way, and none is taken for a state
+/// line, since its mark stands in round brackets. An escape would not do: the reader looks through those of an editor.
+#[must_use]
+pub fn beside(text: &str) -> String {
+    let line = |line: &str| match is_state(line) {
+        true => line.replacen('[', "(", 1).replacen(']', ")", 1),
+        false => line.to_owned(),
+    };
+    lines(text).map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// A line without what an editor of Markdown may put around or into it: a quote, a list, emphasis, escapes.

@@ -3,12 +3,13 @@
 //! the comparison is made anew at every run. What was not listed and has an alert is asked for by name at the end.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
 use uuid::Uuid;
@@ -19,22 +20,34 @@ use super::desk::Desk;
 use super::event::Task;
 use super::loop_guard::is_own_export;
 use super::names::Resolved;
+use super::share_of_time::{Share, ShareOfTime};
+use super::strangers::Strangers;
 use super::turns::Turns;
 use super::{Config, map, told};
 use crate::config::connections::Connection;
 use crate::full::{EventLine, PartOf};
 use crate::http::Network;
 use crate::ids::{self, Ids};
-use crate::ledger::{Item, Verdict};
+use crate::ledger::{Item, Verdict, counted};
 use crate::misp::wire::Event;
 use crate::misp::{Listed, Misp, Window};
+use crate::share;
 use crate::thehive::wire::Alert;
+use crate::time::DAY;
 
 /// Events compared at once.
 const PAGE: usize = 500;
 /// New events kept beyond those that a run creates, to take the places of such as are left out when they are read.
 const SPARE: usize = 500;
+/// So many more new events are kept until those that find no place are taken out.
+const SLACK: usize = 100;
+/// Events of organisations that had their share of the time, kept until others had theirs.
+const MOST_WAITING: usize = 500;
+/// Events named in a warning.
+const NAMED: usize = 3;
 const NO_TIME: &str = "the deadline is near (\"deadline_minutes\"): the rest comes with the next run";
+const LATER: &str =
+    "its organisation's share of the time is used up (\"deadline_minutes\"): it comes with the next run";
 
 const UNFOLLOWED: &str = "updates are switched off in TheHive (follow)";
 const DEFECT: &str = "a defect of this program stopped the work on it: please report it";
@@ -59,6 +72,11 @@ pub(super) struct Sync<'a> {
     pub(super) turns: Turns,
     /// New events that did not become alerts, since a filter keeps them out that can be checked only when they are read.
     pub(super) given_back: AtomicU64,
+    /// Alerts of these events that somebody else created.
+    pub(super) strangers: Strangers,
+    pub(super) time: ShareOfTime,
+    /// Changed events of organisations that had their share of the time.
+    pub(super) waiting: Mutex<Vec<Task>>,
 }
 
 /// An event of the list, with the alerts that it has.
@@ -72,7 +90,14 @@ struct Row {
 pub(super) struct Listing<'l> {
     tasks: &'l SyncSender<Task>,
     rows: Vec<Row>,
-    new: BinaryHeap<Reverse<New>>,
+    new: Vec<New>,
+    /// Changed events of the rows at hand.
+    changed: Vec<Task>,
+    /// The beginning of the window; 0 for none.
+    since: i64,
+    /// New events that found no place and will soon be too old for the window.
+    leaving: Vec<Uuid>,
+    leaving_more: u64,
     /// Events so far, and those of them that were sent to the workers.
     place: u64,
     sent: u64,
@@ -80,29 +105,15 @@ pub(super) struct Listing<'l> {
     pub(super) handled: HashSet<Uuid>,
 }
 
-/// A new event, ordered by its number, or in a feed by its last change.
+/// A new event. The newest has the highest number, or in a feed the latest change.
 struct New {
     rank: i64,
     task: Task,
 }
 
-impl PartialEq for New {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for New {}
-
-impl PartialOrd for New {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for New {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.rank, self.task.uuid).cmp(&(other.rank, other.task.uuid))
+impl New {
+    fn creator(&self) -> String {
+        self.task.event.creator()
     }
 }
 
@@ -114,7 +125,7 @@ impl Sync<'_> {
     pub(super) fn window(&self, since: i64) -> Result<()> {
         let published_only = self.config.filters.published_only;
         let window = Window { since, published_only, only: self.names.only.clone() };
-        self.with_workers(|listing| {
+        self.with_workers(since, |listing| {
             let listed = self.misp.list(window, &mut |listed| self.row(listing, listed));
             // What was listed before the list broke off is compared all the same.
             let compared = self.compare(listing);
@@ -129,7 +140,7 @@ impl Sync<'_> {
     /// # Errors
     /// What stopped the comparison.
     pub(super) fn these(&self, events: Vec<(Uuid, Event)>) -> Result<()> {
-        self.with_workers(|listing| {
+        self.with_workers(0, |listing| {
             for (uuid, event) in events {
                 self.row(listing, Listed::Event(Box::new(event), uuid))?;
             }
@@ -140,7 +151,7 @@ impl Sync<'_> {
     }
 
     /// Events are read and written by so many threads at once, each event by one of them.
-    fn with_workers(&self, list: impl FnOnce(&mut Listing<'_>) -> Result<()>) -> Result<()> {
+    fn with_workers(&self, since: i64, list: impl FnOnce(&mut Listing<'_>) -> Result<()>) -> Result<()> {
         let (sender, receiver) = sync_channel::<Task>(1);
         let receiver = Mutex::new(receiver);
         let listed = thread::scope(|scope| {
@@ -150,15 +161,22 @@ impl Sync<'_> {
             let mut listing = Listing {
                 tasks: &sender,
                 rows: Vec::new(),
-                new: BinaryHeap::new(),
+                new: Vec::new(),
+                changed: Vec::new(),
+                since,
+                leaving: Vec::new(),
+                leaving_more: 0,
                 place: 0,
                 sent: 0,
                 handled: HashSet::new(),
             };
             let listed = list(&mut listing);
+            self.import_waiting(&mut listing);
+            self.tell_leaving(&listing);
             drop(sender);
             listed
         });
+        self.strangers.tell(self.part);
         self.part.with(|part| part.events.sort_by_key(|line| line.place));
         listed
     }
@@ -170,10 +188,56 @@ impl Sync<'_> {
             let turn = self.turns.take(task.turn);
             if self.network.clock().is_near_the_end() {
                 self.conclude(task.place, &task.event, &task.uuid, &Verdict::Failed(NO_TIME.to_owned()));
-            } else if catch_unwind(AssertUnwindSafe(|| self.import(&task, &turn))).is_err() {
+                continue;
+            }
+            let (creator, started) = (task.event.creator(), Instant::now());
+            let share = match self.share_of(&task, &creator) {
+                Share::Later => {
+                    self.set_back(task);
+                    continue;
+                }
+                share => share,
+            };
+            if catch_unwind(AssertUnwindSafe(|| self.import(&task, &turn, share))).is_err() {
                 // What it had begun to count is settled at the end.
                 self.conclude(task.place, &task.event, &task.uuid, &Verdict::Failed(DEFECT.to_owned()));
             }
+            if !task.is_new() {
+                self.time.took(creator, started.elapsed());
+            }
+        }
+    }
+
+    fn share_of(&self, task: &Task, creator: &str) -> Share {
+        if task.is_new() {
+            Share::All
+        } else {
+            self.time.of(creator, self.network.clock().left_to_begin(), task.is_again)
+        }
+    }
+
+    /// Keeps a changed event until others had their share of the time.
+    fn set_back(&self, task: Task) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.push(task);
+        let beyond = share::keep(&mut *waiting, MOST_WAITING, &[&|task: &Task| task.event.creator()]);
+        drop(waiting);
+        for task in beyond {
+            self.conclude(task.place, &task.event, &task.uuid, &Verdict::Failed(LATER.to_owned()));
+        }
+    }
+
+    /// The changed events that were set back, in turn by organisation.
+    fn import_waiting(&self, listing: &mut Listing<'_>) {
+        // A report that shows alerts has none to update; its turns are waited for by nobody else.
+        if self.desks.is_empty() {
+            return;
+        }
+        self.turns.wait_until(listing.sent);
+        let mut waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        share::in_turn(&mut waiting, |task| task.event.creator());
+        for task in waiting {
+            drop(self.send(listing, Task { is_again: true, ..task }));
         }
     }
 
@@ -219,15 +283,25 @@ impl Sync<'_> {
         let source = map::source(&self.connection.name, &self.part.run.scrubber());
         let mut alerts: Vec<HashMap<Uuid, Alert>> = Vec::new();
         for desk in &self.desks {
-            let found = desk.hive.alerts_of(&source, &uuids)?;
-            alerts.push(found.into_iter().filter_map(|alert| Some((named(&alert)?, alert))).collect());
+            let mut known: HashMap<Uuid, Alert> = HashMap::new();
+            for alert in desk.hive.alerts_of(&source, &uuids)? {
+                let Some(uuid) = named(&alert) else { continue };
+                let both = known.remove(&uuid).into_iter().chain([alert]);
+                known.extend(compare::ours_first(both, &desk.users).map(|alert| (uuid, alert)));
+            }
+            self.strangers.note(&known, &desk.users);
+            alerts.push(known);
         }
         for row in rows {
-            let fates = alerts.iter_mut().map(|known| compare::fate(&row.event, &row.uuid, known.remove(&row.uuid)));
+            let of_desks = alerts.iter_mut().zip(&self.desks);
+            let fates = of_desks
+                .map(|(known, desk)| compare::fate(&row.event, &row.uuid, known.remove(&row.uuid), &desk.users));
             let fates: Vec<Fate> = fates.collect();
             self.decide(listing, row, fates)?;
         }
-        Ok(())
+        let mut changed = std::mem::take(&mut listing.changed);
+        share::in_turn(&mut changed, |task| task.event.creator());
+        changed.into_iter().try_for_each(|task| self.send(listing, task))
     }
 
     /// What is to be done with an event, given what it is to each organisation. Changed alerts come before new ones.
@@ -248,10 +322,14 @@ impl Sync<'_> {
         if !changed.is_empty() {
             // The event is known: that it gets an alert in one more organisation makes it no new one.
             changed.extend(new.into_iter().filter(|_| too_old.is_none()));
-            return self.send(listing, Task { place, turn: 0, event, uuid, alerts: changed });
+            self.time.wants(event.creator());
+            listing.changed.push(Task { place, turn: 0, is_again: false, event, uuid, alerts: changed });
+            return Ok(());
         }
         let (verdict, alert) = match (is_new, too_old, unchanged, unfollowed) {
-            (true, None, ..) => return self.keep(listing, Task { place, turn: 0, event, uuid, alerts: new }),
+            (true, None, ..) => {
+                return self.keep(listing, Task { place, turn: 0, is_again: false, event, uuid, alerts: new });
+            }
             (_, _, Some(alert), _) => (Verdict::Unchanged, alert),
             (true, Some(rule), None, None) => (Verdict::Skipped(rule), None),
             (_, _, None, alert) => (Verdict::Skipped(UNFOLLOWED.to_owned()), alert.flatten()),
@@ -261,31 +339,72 @@ impl Sync<'_> {
         Ok(())
     }
 
-    /// Keeps a new event, if it is among the newest.
+    /// Keeps a new event, if it is among the newest of its organisation.
     fn keep(&self, listing: &mut Listing<'_>, task: Task) -> Result<()> {
-        let (most, rule) = self.most_new;
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        self.time.wants(task.event.creator());
+        let most = usize::try_from(self.most_new.0).unwrap_or(usize::MAX);
         if most == 0 {
             return self.send(listing, task);
         }
         let rank = task.event.id.parse().ok().or(task.event.timestamp).unwrap_or(0);
-        listing.new.push(Reverse(New { rank, task }));
-        if listing.new.len() > most.saturating_add(SPARE)
-            && let Some(Reverse(New { task, .. })) = listing.new.pop()
-        {
-            self.conclude(task.place, &task.event, &task.uuid, &Verdict::Skipped(rule.to_owned()));
+        listing.new.push(New { rank, task });
+        let kept = most.saturating_add(SPARE);
+        if listing.new.len() > kept.saturating_add(SLACK) {
+            self.cut(listing, kept);
         }
         Ok(())
     }
 
-    /// The new events, newest first. One that is left out only once it was read, since a feed does not say how large it is,
-    /// gives its place to the next.
+    /// Takes out the new events that find no place if organisations take turns, each with its newest first.
+    fn cut(&self, listing: &mut Listing<'_>, kept: usize) {
+        let mut new = std::mem::take(&mut listing.new);
+        new.sort_unstable_by_key(|new| Reverse((new.rank, new.task.uuid)));
+        let beyond = share::keep(&mut new, kept, &[&New::creator]);
+        listing.new = new;
+        beyond.into_iter().for_each(|new| self.without_place(listing, &new.task));
+    }
+
+    /// Records a new event that found no place. One that will soon be too old for the window may never find one.
+    fn without_place(&self, listing: &mut Listing<'_>, task: &Task) {
+        self.conclude(task.place, &task.event, &task.uuid, &Verdict::Skipped(self.most_new.1.to_owned()));
+        let Listing { since, leaving, leaving_more, .. } = listing;
+        let window = self.network.clock().now.saturating_sub(*since);
+        let soon = (window / 10).max(DAY.min(window / 2));
+        let last = task.event.timestamp.max(task.event.publish_timestamp).unwrap_or(0);
+        if *since == 0 || last > since.saturating_add(soon) {
+            return;
+        }
+        match leaving.len() < NAMED {
+            true => leaving.push(task.uuid),
+            false => *leaving_more += 1,
+        }
+    }
+
+    fn tell_leaving(&self, listing: &Listing<'_>) {
+        let Listing { leaving, leaving_more, .. } = listing;
+        if leaving.is_empty() {
+            return;
+        }
+        let number =
+            counted(leaving.len() as u64 + leaving_more, "event that has no alert is", "events that have no alert are");
+        let named: Vec<String> = leaving.iter().map(Uuid::to_string).collect();
+        let more = if *leaving_more > 0 { ", …" } else { "" };
+        let rule = self.most_new.1;
+        self.part.warn(format!(
+            "{number} about to leave the window and would then never become one: {}{more}; raise \"{rule}\" or \"window_days\", \
+             or import more often",
+            named.join(", ")
+        ));
+    }
+
+    /// The new events, in turn by organisation, each with its newest first. One that is left out only once it was read, since
+    /// a feed does not say how large it is, gives its place to the next.
     pub(super) fn import_new(&self, listing: &mut Listing<'_>) {
-        let (most, rule) = self.most_new;
-        let mut new = std::mem::take(&mut listing.new).into_vec();
-        new.sort_unstable();
-        let mut new = new.into_iter().map(|Reverse(New { task, .. })| task);
-        let mut places = most;
+        self.cut(listing, usize::MAX);
+        let mut new = std::mem::take(&mut listing.new);
+        share::in_turn(&mut new, New::creator);
+        let mut new = new.into_iter().map(|new| new.task);
+        let mut places = self.most_new.0;
         while places > 0 {
             let mut sent = 0;
             for task in new.by_ref().take(usize::try_from(places).unwrap_or(usize::MAX)) {
@@ -298,7 +417,7 @@ impl Sync<'_> {
             self.turns.wait_until(listing.sent);
             places = self.given_back.swap(0, Ordering::Relaxed);
         }
-        new.for_each(|task| self.conclude(task.place, &task.event, &task.uuid, &Verdict::Skipped(rule.to_owned())));
+        new.for_each(|task| self.without_place(listing, &task));
     }
 
     fn send(&self, listing: &mut Listing<'_>, task: Task) -> Result<()> {

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::command::STAND_IN;
 use super::filter::ThreatLevel;
+use super::hand::FULL;
 use super::map::{self, Marks};
 use crate::config::connections::{Connection, Target};
 use crate::full::{EventLine, Full, Part, PartOf};
@@ -92,6 +93,10 @@ pub(super) fn message(full: &Full) -> String {
     let removals = full.ledger.count(Item::Removals).updated;
     let removed = if full.dry_run { "would be removed" } else { "removed" };
     told.extend(count(removals, &format!("observable {removed}"), &format!("observables {removed}")));
+    if let Some(number) = attributes.skipped_by.get(FULL) {
+        let number = counted(*number, "attribute", "attributes");
+        told.push(format!("{number} left out of alerts that may not grow any more (\"max_attributes\")"));
+    }
     let is_missed = |part: &Part| part.warnings.iter().any(|warning| warning == NOT_THERE);
     if events.fetched == 0 && !full.connections.is_empty() && full.connections.iter().all(is_missed) {
         told.push(NOT_THERE.to_owned());

@@ -108,6 +108,9 @@ pub struct Alert {
     /// The id of the case it was imported into; empty if there is none.
     #[serde(rename = "caseId", deserialize_with = "json::text")]
     pub case: String,
+    /// The login of whoever created it.
+    #[serde(rename = "_createdBy", deserialize_with = "json::text")]
+    pub created_by: String,
     /// When its fields were last changed, in milliseconds since 1970; none if they never were.
     #[serde(rename = "_updatedAt", deserialize_with = "json::number")]
     pub updated_at: Option<i64>,

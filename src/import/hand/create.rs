@@ -20,7 +20,8 @@ impl Hand<'_> {
         verdicts: &mut [Option<Verdict>],
         sent: &mut Sent,
     ) -> Result<()> {
-        let places: Vec<usize> = (0..wanted.len()).collect();
+        let mut places: Vec<usize> = (0..wanted.len()).collect();
+        self.leave_out(&mut places, verdicts);
         let limit = self.desk.hive.body_limit()?;
         let room = limit.saturating_sub(2 * alert.description.len() + 4_000);
         let (inline, _) = plan::first(plan::parcels(wanted, &places, self.desk.scale, limit / 2), room);
@@ -34,7 +35,10 @@ impl Hand<'_> {
                     let is_whole = made.observable_count == i64::try_from(carried.len()).ok();
                     for place in carried {
                         match is_whole {
-                            true => set(verdicts, place, Verdict::Created),
+                            true => {
+                                self.has_grown(1);
+                                set(verdicts, place, Verdict::Created);
+                            }
                             false => drop(sent.insert(place, Verdict::Created)),
                         }
                     }
@@ -53,7 +57,8 @@ impl Hand<'_> {
                 // Another run made it in the meantime.
                 Trouble::Duplicate(failure) if last.is_none() => {
                     let found = self.look()?.ok_or_else(|| anyhow!(failure))?;
-                    (self.is_new, self.was_whole) = (false, was_whole(&found, self.from.uuid));
+                    self.room = self.common.room(Some(&found));
+                    (self.is_new, self.was_whole) = (false, was_whole(&found, self.from.uuid, &self.desk.users));
                     self.alert = Some(found);
                     return Ok(());
                 }

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use anyhow::{Result, bail};
 
 use super::put::Round;
-use super::{ATTEMPTS, Hand, NO_TIME, PAUSE, Sent};
+use super::{ATTEMPTS, FULL, Hand, PAUSE, Sent};
 use crate::http::{Cause, Failure, FormFile};
 use crate::import::compare::tlp_number;
 use crate::import::files::FileWanted;
@@ -145,9 +145,7 @@ impl Hand<'_> {
         let Some(id) = self.alert.as_ref().map(|alert| alert.id.clone()) else { return Ok(Verdict::Created) };
         let (mut sent, mut why) = (Sent::new(), String::new());
         for _ in 0..ATTEMPTS {
-            if self.common.clock.is_near_the_end() {
-                bail!(NO_TIME);
-            }
+            self.common.has_time()?;
             match self.attempt(&id, content, &mut sent)? {
                 Attempt::Over(verdict) => return Ok(verdict),
                 Attempt::Unclear(reason) => {
@@ -166,8 +164,14 @@ impl Hand<'_> {
             let is_again = content.is_part || file.is_shared(&known);
             return self.keep(id, file, &known, is_again, sent);
         }
+        if self.room == Some(0) {
+            self.left_out += 1;
+            self.is_open = true;
+            return Ok(Attempt::Over(Verdict::Skipped(FULL.to_owned())));
+        }
         if self.common.dry_run {
             self.is_changed = true;
+            self.has_grown(1);
             return Ok(Attempt::Over(Verdict::Created));
         }
         let sha256 = match content.came() {
@@ -199,7 +203,7 @@ impl Hand<'_> {
         };
         files.is_looked_at = true;
         let found =
-            there.iter().filter(|one| fits(one)).max_by_key(|one| plan::is_ours(one, &self.desk.login)).cloned();
+            there.iter().filter(|one| fits(one)).max_by_key(|one| plan::is_ours(one, &self.desk.users)).cloned();
         files.there = Some(there);
         Ok(found)
     }
@@ -214,7 +218,7 @@ impl Hand<'_> {
         sent: &mut Sent,
     ) -> Result<Attempt> {
         let wanted = &file.observable;
-        let step = plan::step(wanted, Some(known), &self.desk.login, self.desk.scale, is_again);
+        let step = plan::step(wanted, Some(known), &self.desk.users, self.desk.scale, is_again);
         let Step::Change(body) = step else {
             let verdict = sent.remove(&0).unwrap_or(Verdict::Unchanged);
             self.is_changed |= verdict != Verdict::Unchanged;
@@ -256,6 +260,7 @@ impl Hand<'_> {
                 self.is_changed = true;
                 self.has_new_ioc |= is_new_ioc;
                 let Came { sha256, md5, .. } = came;
+                self.has_grown(1);
                 self.files.written.extend([file.name(), sha256, md5].map(ToOwned::to_owned));
                 Ok(Attempt::Over(Verdict::Created))
             }

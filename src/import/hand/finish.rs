@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow, bail, ensure};
 use serde_json::json;
 
-use super::{ATTEMPTS, Ended, Extent, Hand, NO_TIME, PAUSE};
+use super::{ATTEMPTS, Ended, Extent, Hand, PAUSE};
 use crate::http::Failure;
 use crate::import::batch::{Digest, digest};
 use crate::import::compare::{self, Outcome};
@@ -42,7 +42,7 @@ impl Hand<'_> {
             Ok(_) => Verdict::Unchanged,
         };
         let link = self.alert.as_ref().map(|alert| self.desk.hive.alert_link(&alert.id));
-        Ended { verdict, link, removed: self.removed }
+        Ended { verdict, link, removed: self.removed, left_out: self.left_out }
     }
 
     fn end(&mut self, alert: &AlertWanted, extent: Extent<'_>) -> Result<bool> {
@@ -90,7 +90,7 @@ impl Hand<'_> {
         let (mut over, mut is_empty) = (Vec::new(), true);
         self.desk.hive.each_observable(&alert.id, &mut |one| {
             is_empty = false;
-            if !plan::is_ours(&one, &self.desk.login) {
+            if !plan::is_ours(&one, &self.desk.users) {
                 return Ok(());
             }
             let said = extent.live.said(&self.names(&one));
@@ -118,9 +118,7 @@ impl Hand<'_> {
 
     /// Removes an observable, or its flag. Gives the failure if it may or may not be done.
     fn put_one_right(&mut self, over: &Over) -> Result<Option<Failure>> {
-        if self.common.clock.is_near_the_end() {
-            bail!(NO_TIME);
-        }
+        self.common.has_time()?;
         let done = match (self.common.dry_run, over.is_whole) {
             (true, _) => Ok(()),
             (false, true) => self.desk.write(self.common.part, |hive| hive.delete_observable(&over.id)),
@@ -163,7 +161,9 @@ impl Hand<'_> {
                 // Somebody switched it off a moment ago.
                 return Ok(is_real);
             }
-            let change = compare::change(wanted, self.from.event, self.from.uuid, &alert, outcome);
+            let old = compare::known_state(&alert, self.from.uuid, &self.desk.users);
+            let of = (self.from.event, self.from.uuid);
+            let change = compare::change(wanted, of, &alert, old.as_ref(), outcome);
             is_real |= change.is_real;
             if change.body.is_empty() || self.common.dry_run {
                 self.reopen(&alert, outcome);

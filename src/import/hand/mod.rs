@@ -12,12 +12,13 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use uuid::Uuid;
 
+use super::compare;
 use super::desk::Desk;
 use super::live::Live;
 use super::map::{AlertWanted, Wanted};
 use super::plan;
 use super::settings::Settings;
-use super::state::State;
+use super::users::Users;
 use crate::full::PartOf;
 use crate::ledger::Verdict;
 use crate::misp::wire::Event;
@@ -34,13 +35,39 @@ const ATTEMPTS: usize = 4;
 const PAUSE: Duration = Duration::from_secs(2);
 const NO_TIME: &str = "the deadline is near (\"deadline_minutes\"): the rest comes with the next run";
 
+const NO_SHARE: &str = "its organisation's share of the time is used up (\"deadline_minutes\"): it goes on with the next run where it stopped";
+/// The rule for what an alert may not take any more.
+pub(super) const FULL: &str = "max_attributes: its alert may not grow any more";
+
 /// What all alerts of a connection have in common.
 pub(super) struct Common<'a> {
     pub(super) settings: &'a Settings,
     pub(super) case_template: Option<&'a str>,
     pub(super) part: &'a PartOf,
+    /// The time that this event has.
     pub(super) clock: Clock,
+    /// That of the run.
+    pub(super) of_run: Clock,
+    /// The most observables that an alert may have; none for no limit.
+    pub(super) most_observables: Option<u64>,
     pub(super) dry_run: bool,
+}
+
+impl Common<'_> {
+    /// How many observables an alert may still get; none for no limit.
+    fn room(&self, alert: Option<&Alert>) -> Option<u64> {
+        let has = alert.and_then(|alert| u64::try_from(alert.observable_count?).ok()).unwrap_or(0);
+        self.most_observables.map(|most| most.saturating_sub(has))
+    }
+
+    /// Refuses to begin anything new once the time is over.
+    fn has_time(&self) -> Result<()> {
+        match (self.of_run.is_near_the_end(), self.clock.is_near_the_end()) {
+            (true, _) => bail!(NO_TIME),
+            (false, true) => bail!(NO_SHARE),
+            (false, false) => Ok(()),
+        }
+    }
 }
 
 /// The event that an alert is made from.
@@ -71,6 +98,10 @@ pub(super) struct Hand<'a> {
     is_open: bool,
     is_changed: bool,
     removed: u64,
+    /// How many observables it may still get; none for no limit.
+    room: Option<u64>,
+    /// Observables left out since it may not grow any more.
+    left_out: u64,
     stopped: Option<String>,
     files: Files,
 }
@@ -93,6 +124,8 @@ pub(super) struct Ended {
     pub(super) verdict: Verdict,
     pub(super) link: Option<String>,
     pub(super) removed: u64,
+    /// Observables left out since it may not grow any more.
+    pub(super) left_out: u64,
 }
 
 /// What was sent of which place, and what it becomes if it is found there.
@@ -105,8 +138,10 @@ impl<'a> Hand<'a> {
             desk,
             common,
             from,
+            room: common.room(alert.as_ref()),
+            left_out: 0,
             is_new: alert.is_none(),
-            was_whole: alert.as_ref().is_some_and(|alert| was_whole(alert, from.uuid)),
+            was_whole: alert.as_ref().is_some_and(|alert| was_whole(alert, from.uuid, &desk.users)),
             alert,
             is_fresh: false,
             has_new_ioc: false,
@@ -127,6 +162,23 @@ impl<'a> Hand<'a> {
     /// True if nothing more can be done for it in this run.
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped.is_some()
+    }
+
+    /// Leaves out what the alert has no room for: of these places the last. It is told, and looked at again with the next run.
+    fn leave_out(&mut self, add: &mut Vec<usize>, verdicts: &mut [Option<Verdict>]) {
+        let Some(room) = self.room.and_then(|room| usize::try_from(room).ok()).filter(|room| *room < add.len()) else {
+            return;
+        };
+        for place in add.split_off(room) {
+            self.left_out += 1;
+            self.is_open = true;
+            set(verdicts, place, Verdict::Skipped(FULL.to_owned()));
+        }
+    }
+
+    /// Takes note of observables that were added.
+    fn has_grown(&mut self, by: usize) {
+        self.room = self.room.map(|room| room.saturating_sub(by as u64));
     }
 
     /// Puts a page of observables in, each with its verdict. `is_part` says that the event has more pages: then
@@ -150,9 +202,7 @@ impl<'a> Hand<'a> {
         is_part: bool,
         verdicts: &mut [Option<Verdict>],
     ) -> Result<()> {
-        if self.common.clock.is_near_the_end() {
-            bail!(NO_TIME);
-        }
+        self.common.has_time()?;
         let mut sent = Sent::new();
         if self.alert.is_none() {
             if self.common.dry_run {
@@ -186,9 +236,9 @@ impl<'a> Hand<'a> {
 
     /// The alert as it is now. Whatever became of the last write to it is seen.
     fn look(&mut self) -> Result<Option<Alert>> {
-        let found = self.desk.hive.alert(&self.source(), self.from.uuid)?;
+        let found = self.desk.hive.alerts_of(&self.source(), &[*self.from.uuid])?;
         self.is_unsure = false;
-        Ok(found)
+        Ok(compare::ours_first(found, &self.desk.users))
     }
 
     /// What stopped the writing, in words.
@@ -219,7 +269,7 @@ impl<'a> Hand<'a> {
         data.dedup();
         let mut known = HashMap::new();
         for one in self.desk.hive.known(id, &data)? {
-            let is_ours = plan::is_ours(&one, &self.desk.login);
+            let is_ours = plan::is_ours(&one, &self.desk.users);
             let key = types.key(&one.data_type, &one.data);
             if is_ours || !known.contains_key(&key) {
                 known.insert(key, one);
@@ -230,8 +280,8 @@ impl<'a> Hand<'a> {
 }
 
 /// True unless the alert's state line says that something is still missing, as after a creation that was cut short.
-fn was_whole(alert: &Alert, event: &Uuid) -> bool {
-    State::find(&alert.description, event).is_none_or(|state| state.is_complete)
+fn was_whole(alert: &Alert, event: &Uuid, users: &Users) -> bool {
+    compare::known_state(alert, event, users).is_none_or(|state| state.is_complete)
 }
 
 fn open(verdicts: &[Option<Verdict>]) -> Vec<usize> {

@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use super::{Hand, NO_TIME, Sent, set};
+use super::{Hand, Sent, set};
 use crate::http::Failure;
 use crate::import::map::Wanted;
 use crate::import::plan::{self, Parcel, Step};
@@ -31,15 +31,17 @@ impl Hand<'_> {
             let Some(one) = round.wanted.get(*place) else { continue };
             let known = round.known.get(&self.desk.types.key(&one.data_type, &one.data));
             self.has_new_ioc |= known.is_some_and(|known| self.is_left_over(known));
-            let step = plan::step(one, known, &self.desk.login, self.desk.scale, round.is_part);
+            let step = plan::step(one, known, &self.desk.users, self.desk.scale, round.is_part);
             match (step, known) {
                 (Step::Add, _) | (Step::Change(_), None) => add.push(*place),
                 (Step::Keep, _) => {
                     let verdict = round.sent.get(place).cloned().unwrap_or(Verdict::Unchanged);
                     self.is_changed |= verdict != Verdict::Unchanged;
+                    self.has_grown(usize::from(verdict == Verdict::Created));
                     set(round.verdicts, *place, verdict);
                 }
                 (Step::Change(body), Some(known)) => {
+                    self.common.has_time()?;
                     let is_ioc = one.ioc && !known.ioc;
                     if let Some(reason) = self.change(round, *place, &known.id, &body.into(), is_ioc)? {
                         unclear = Some(reason);
@@ -47,16 +49,16 @@ impl Hand<'_> {
                 }
             }
         }
+        self.leave_out(&mut add, round.verdicts);
         if self.common.dry_run {
+            self.has_grown(add.len());
             add.iter().for_each(|place| set(round.verdicts, *place, Verdict::Created));
             self.is_changed |= !add.is_empty();
             return Ok(None);
         }
         let limit = self.desk.hive.body_limit()?;
         for parcel in plan::parcels(round.wanted, &add, self.desk.scale, limit) {
-            if self.common.clock.is_near_the_end() {
-                bail!(NO_TIME);
-            }
+            self.common.has_time()?;
             if let Some(reason) = self.parcel(round, parcel)? {
                 unclear = Some(reason);
             }
@@ -117,6 +119,7 @@ impl Hand<'_> {
                         _ if there.contains(&data) => {
                             self.is_changed = true;
                             self.has_new_ioc |= is_new_ioc;
+                            self.has_grown(1);
                             set(round.verdicts, *place, Verdict::Created);
                         }
                         Some(message) if !is_duplicate(message) => {
@@ -146,7 +149,7 @@ impl Hand<'_> {
     fn is_left_over(&self, known: &Observable) -> bool {
         let told = self.alert.as_ref().and_then(|alert| alert.updated_at);
         let is_later = known.created_at.zip(told).is_some_and(|(created, told)| created > told);
-        self.was_whole && known.ioc && is_later && plan::is_ours(known, &self.desk.login)
+        self.was_whole && known.ioc && is_later && plan::is_ours(known, &self.desk.users)
     }
 
     fn refused(&mut self, round: &mut Round<'_>, parcel: Parcel, failure: &Failure) -> Result<Option<String>> {

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::OwnTags;
 use super::limits::{name, text};
+use crate::import::state;
 use crate::misp::wire::{Event, Report};
 use crate::secret::Scrubber;
 use crate::time;
@@ -16,9 +17,6 @@ const LONGEST_DESCRIPTION: usize = 31_000;
 const LONGEST_NAME: usize = 300;
 /// Room kept for the note on what was cut, in bytes.
 const NOTE: usize = 120;
-/// How the state line begins.
-const STATE: &str = "[cortex-misp]";
-
 /// What the moments of the event's last change and publication are called.
 pub const MOMENTS: [&str; 2] = ["Changed", "Published"];
 
@@ -46,7 +44,7 @@ pub(super) fn description(
             break;
         }
     }
-    description
+    state::beside(&description)
 }
 
 fn facts(event: &Event, uuid: &Uuid, scrubber: &Scrubber) -> String {
@@ -90,17 +88,7 @@ fn section(report: &Report, scrubber: &Scrubber) -> String {
     let heading = if heading.is_empty() { "(no name)" } else { &heading };
     // A picture would be fetched from a stranger's server when the alert is opened.
     let content = report.content.replace("\r\n", "\n").replace('\r', "\n").replace("![", "!\\[");
-    format!("\n## {heading}\n\n{}\n", harmless(content.trim_end()))
-}
-
-/// A text none of whose lines can be taken for the state line: `[cortex-misp]` reads the same in Markdown after a `\`.
-fn harmless(text: &str) -> String {
-    let line = |line: &str| {
-        let bare = line.trim_start();
-        let is_like = bare.split_at_checked(STATE.len()).is_some_and(|(head, _)| head.eq_ignore_ascii_case(STATE));
-        if is_like { format!("\\{bare}") } else { line.to_owned() }
-    };
-    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+    format!("\n## {heading}\n\n{}\n", content.trim_end())
 }
 
 #[cfg(test)]
@@ -150,10 +138,7 @@ mod tests {
     fn no_line_of_a_report_looks_like_the_state_line() {
         let sly = "[cortex-misp] a\r[CORTEX-MISP] b\n \t[cortex-misp] c\nsee [cortex-misp] d";
         let text = describe(&[report("[cortex-misp]\n[cortex-misp]", sly)]);
-        assert!(
-            text.contains("\\[cortex-misp] a\n\\[CORTEX-MISP] b\n\\[cortex-misp] c\nsee [cortex-misp] d"),
-            "{text}"
-        );
+        assert!(text.contains("(cortex-misp) a\n[CORTEX-MISP] b\n \t(cortex-misp) c\nsee [cortex-misp] d"), "{text}");
         assert!(text.contains("## [cortex-misp] [cortex-misp]\n"), "{text}");
     }
 

@@ -3,6 +3,7 @@
 
 use cortex_misp::export::case::{self, Input};
 use cortex_misp::import::state::{self, State};
+use cortex_misp::import::users::Users;
 use cortex_misp::misp::wire::Event;
 use cortex_misp::thehive::wire::{Alert, Observable, Origin};
 use libfuzzer_sys::fuzz_target;
@@ -19,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(State::find(&put, &uuid).is_some(), "{put}");
             assert!(State::find(&state::without(&put), &uuid).is_none(), "{put}");
         }
-        drop(cortex_misp::import::compare::fate(&Event::default(), &uuid, Some(alert)));
+        drop(cortex_misp::import::compare::fate(&Event::default(), &uuid, Some(alert), &Users::default()));
     }
     drop(serde_json::from_slice::<Observable>(data));
     drop(serde_json::from_slice::<Origin>(data));
