@@ -24,6 +24,9 @@ pub use lines::{Alert, AlertObservable, EventLine, ObservableLine, RetractionLin
 pub struct Full {
     /// The outcome in one sentence. Begins with `INCOMPLETE:` when a part of the work is missing.
     pub message: String,
+    /// True when a part of the work is missing; the message begins so then.
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_incomplete: bool,
     /// Export only: the case, `#42 Phishing wave`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub case: Option<String>,

@@ -11,6 +11,7 @@
 //! - [`secret`]: secrets that cannot be printed, and the scrubber for every text that leaves
 //! - [`markings`]: TLP and PAP: numbers, words, tags, order, and the gate
 //! - [`tags`]: tag names: wildcards, and which of them are words of this program
+//! - [`text`]: characters that nobody sees: taken out of names, named in what is shown
 //! - [`types`]: the one table: observable type ↔ MISP type and category
 //! - [`ids`]: our own recognisable uuids
 //! - [`http`]: the only room that knows the HTTP client
@@ -40,6 +41,7 @@ pub mod sample;
 pub mod secret;
 pub mod share;
 pub mod tags;
+pub mod text;
 pub mod thehive;
 pub mod time;
 pub mod types;

@@ -17,6 +17,7 @@ use crate::full::{Part, Run};
 use crate::http::Network;
 use crate::misp::Misp;
 use crate::secret::Scrubber;
+use crate::text;
 use crate::time::Clock;
 use crate::worker::Worker;
 
@@ -80,7 +81,7 @@ pub fn told<W: Worker>(place: &Place, as_json: bool) -> (String, bool) {
     let input = place.read().context(WANTED).and_then(Input::new);
     let findings = examine::<W>(input, place, &Run::default());
     let text = match as_json {
-        true => format!("{:#}", table::json(W::PROGRAM, &findings)),
+        true => text::escaped(format!("{:#}", table::json(W::PROGRAM, &findings))),
         false => table::text(W::PROGRAM, &findings),
     };
     (text, findings.iter().any(|finding| finding.verdict == Verdict::Failed))

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Finding, Verdict};
+use crate::text::visible;
 
 /// The longest word of a verdict.
 const VERDICT: usize = 7;
@@ -63,9 +64,9 @@ fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// A text from outside must not be able to steer a terminal.
+/// A text from outside can neither steer a terminal nor disguise what it says.
 fn shown(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    visible(text).into_owned()
 }
 
 #[cfg(test)]
@@ -91,7 +92,7 @@ mod tests {
 
         a
           ok       key            good
-          WARNING  connection     �[31mred
+          WARNING  connection     <U+001B>[31mred
 
         TheHive
           FAILED   key            no

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::ledger::counted;
+use crate::text::visible;
 
 /// Rows shown of each list.
 const ROWS: usize = 30;
@@ -60,7 +61,7 @@ fn connection(part: &Value) -> Vec<String> {
 fn retries(part: &Value) -> String {
     let retries: Vec<_> = part.get("retries").and_then(Value::as_object).into_iter().flatten().collect();
     let number: u64 = retries.iter().filter_map(|(_, number)| number.as_u64()).sum();
-    let told: Vec<_> = retries.iter().map(|(why, number)| format!("{why}: {number}")).collect();
+    let told: Vec<_> = retries.iter().map(|(why, number)| format!("{}: {number}", shown(why))).collect();
     if number == 0 { String::new() } else { format!(", {number} of them put again ({})", told.join(", ")) }
 }
 
@@ -142,7 +143,7 @@ fn ledger(of: &Value, indent: &str) -> Vec<String> {
 
 fn left_out(full: &Value) -> Vec<String> {
     let lists = full.get("left_out").and_then(Value::as_object).into_iter().flatten();
-    lists.map(|(list, number)| format!("\n  {number} more {list} are not shown")).collect()
+    lists.map(|(list, number)| format!("\n  {number} more {} are not shown", shown(list))).collect()
 }
 
 fn list<'a>(of: &'a Value, name: &str) -> &'a [Value] {
@@ -156,11 +157,11 @@ fn word(of: &Value, name: &str) -> String {
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => shown(text),
-        other => other.to_string(),
+        other => shown(&other.to_string()),
     }
 }
 
-/// A text from outside must not be able to steer a terminal.
+/// A text from outside can neither steer a terminal nor disguise what it says.
 fn shown(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    visible(text).into_owned()
 }

@@ -2,6 +2,7 @@
 //! `full` that is no object, would leave the job in progress for ever, and one unknown key in an artifact fails it
 //! (its `JobRunnerSrv.scala`). So the file appears at once and whole, by a rename.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -15,6 +16,7 @@ use super::job::Place;
 use crate::files::replace;
 use crate::full::Full;
 use crate::secret::Scrubber;
+use crate::text;
 
 /// A report stays below this size, in bytes.
 pub const LARGEST_REPORT: usize = 1 << 20;
@@ -106,8 +108,49 @@ impl Report {
             }),
             Self::Failure { message } => json!({"success": false, "errorMessage": one_line(&message)}),
         };
-        fitted(scrubber.clean_value(value))
+        fitted(all_visible(scrubber.clean_value(value)))
     }
+}
+
+/// A report whose texts name what cannot be seen in them. What is data, and what Cortex and TheHive make of it, stays as it
+/// is: artifacts, operations, and alerts, beside whose values stands how they are shown.
+fn all_visible(mut report: Value) -> Value {
+    for (name, value) in report.as_object_mut().into_iter().flatten() {
+        match (name.as_str(), value) {
+            ("full", Value::Object(full)) => {
+                full.iter_mut().filter(|(name, _)| *name != "alerts").for_each(|(_, value)| make_visible(value));
+            }
+            ("errorMessage", message) => make_visible(message),
+            _ => {}
+        }
+    }
+    report
+}
+
+fn make_visible(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(named) = text::visible_lines(text) {
+                *text = named;
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(make_visible),
+        Value::Object(map) => {
+            if map.keys().any(|name| name.starts_with('$') || text::has_hidden(name)) {
+                let members = std::mem::take(map).into_iter();
+                *map = members.map(|(name, value)| (member_name(&name), value)).collect();
+            }
+            map.values_mut().for_each(make_visible);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// A reason as the name of a member. One that begins with `$` is quoted, or TheHive's page would pass over it (AngularJS's
+/// `ngRepeat` does).
+fn member_name(name: &str) -> String {
+    let name = text::visible_lines(name);
+    if name.starts_with('$') { format!("\"{name}\"") } else { name.into_owned() }
 }
 
 fn one_line(message: &str) -> String {
@@ -165,7 +208,7 @@ fn halve(value: &mut Value, name: &str) -> u64 {
 pub fn write(report: &Value, place: &Place) -> Result<()> {
     match place {
         Place::Folder(folder) => write_folder(report, folder),
-        Place::Streams(_) => print(&report.to_string()),
+        Place::Streams(_) => print(&text::escaped(report.to_string())),
     }
 }
 
@@ -185,7 +228,7 @@ fn write_folder(report: &Value, folder: &Path) -> Result<()> {
     let output = folder.join("output");
     // If the folder cannot be made, writing into it says why.
     drop(fs::create_dir_all(&output));
-    let written = replace(&output, "output.json", report.to_string().as_bytes());
+    let written = replace(&output, "output.json", text::escaped(report.to_string()).as_bytes());
     let Err(error) = written else { return Ok(()) };
     let short = json!({"success": false, "errorMessage": format!("the report could not be written: {error}")});
     replace(&output, "output.json", short.to_string().as_bytes())
@@ -212,6 +255,29 @@ mod tests {
         assert!(report.to_string().len() < LARGEST_REPORT);
         let left = report["full"]["warnings"].as_array().unwrap().len() as u64;
         assert_eq!(left + report["full"]["left_out"]["warnings"].as_u64().unwrap(), 40_000);
+    }
+
+    #[test]
+    fn a_report_names_what_is_hidden_and_leaves_data_alone() {
+        let mut part = Part { name: "a\u{202e}b".into(), ..Part::default() };
+        part.ledger.fetched(crate::ledger::Item::Events, 1);
+        part.ledger.record(crate::ledger::Item::Events, &crate::ledger::Verdict::Failed("$x\u{200b}".into()), 1);
+        let full = Full { message: "one\ntwo\u{1b}".into(), connections: vec![part], ..Full::default() };
+        let artifact = Artifact {
+            data_type: "filename".into(),
+            data: "a\u{202e}b".into(),
+            tlp: 0,
+            tags: vec![],
+            message: String::new(),
+        };
+        let report =
+            Report::Success { full: full.into(), taxonomies: vec![], artifacts: vec![artifact], operations: vec![] }
+                .render(&Scrubber::default());
+        assert_eq!(report["artifacts"][0]["data"], "a\u{202e}b");
+        assert_eq!(report["full"]["message"], "one\ntwo<U+001B>");
+        let part = &report["full"]["connections"][0];
+        assert_eq!(part["name"], "a<U+202E>b");
+        assert_eq!(part["ledger"]["events"]["failed_by"], json!({"\"$x<U+200B>\"": 1}));
     }
 
     #[test]

@@ -146,6 +146,9 @@ pub struct AlertObservable {
     pub data_type: String,
     /// Its value.
     pub data: String,
+    /// How its value is shown, if it has characters that nobody sees: `invoice_<U+202E>fdp.exe`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shown: Option<String>,
     /// The attribute's comment.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,

@@ -36,9 +36,10 @@ pub(super) fn conclude<W: Worker>(mut draft: Draft, end: End, scrubber: &Scrubbe
         full.connections.iter().any(|part| part.error.is_none() && part.ledger.counts().all(|(_, c)| c.failed == 0));
     let achieved = achieved || full.ledger.counts().any(|(_, count)| count.done() > 0);
     if !failures.is_empty() && !draft.wrote && !is_writing && !achieved {
-        return Report::Failure { message: failure_message(full, &failures) };
+        return Report::Failure { message: failure_message::<W>(full, &failures, scrubber) };
     }
     let sentence = W::message(full);
+    full.is_incomplete = !failures.is_empty();
     full.message = match failures.as_slice() {
         [] => sentence,
         failures => {
@@ -90,8 +91,12 @@ fn named(full: &Full, failures: &[String], said: impl Fn(&str) -> String) -> Str
     }
 }
 
-fn failure_message(full: &Full, failures: &[String]) -> String {
+fn failure_message<W: Worker>(full: &Full, failures: &[String], scrubber: &Scrubber) -> String {
     let has_ledger = full.ledger.counts().any(|(_, count)| count.fetched > 0);
     let named = named(full, failures, ToOwned::to_owned);
+    let named = match W::FLAVOUR {
+        Flavour::Responder => markdown::inert_words(&scrubber.clean(&named)),
+        Flavour::Analyzer => named,
+    };
     if has_ledger { format!("{named}. Ledger: {}", full.ledger) } else { named }
 }

@@ -12,8 +12,9 @@ use crate::full::Alert;
 use crate::ledger::counted;
 use crate::markings::{Pap, Tlp};
 use crate::misp::wire::{Event, Report};
-use crate::secret::{Scrubber, shortened};
+use crate::secret::Scrubber;
 use crate::tags;
+use crate::text::is_hidden;
 use crate::time;
 
 /// What an event without PAP is taken for.
@@ -97,7 +98,7 @@ impl AlertWanted {
             source_ref: self.source_ref.clone(),
             external_link: self.link.clone(),
             title: self.title.clone(),
-            description: shortened(&self.description, LONGEST_SHOWN),
+            description: beginning(&self.description),
             severity: self.severity,
             date: self.date,
             tlp: self.tlp.number(),
@@ -107,6 +108,13 @@ impl AlertWanted {
             observables: Vec::new(),
         }
     }
+}
+
+/// The beginning of a description as a report shows it, by whole lines: a cut inside one would free what is quoted in it.
+fn beginning(description: &str) -> String {
+    let Some((end, _)) = description.char_indices().nth(LONGEST_SHOWN) else { return description.to_owned() };
+    let lines = description.get(..end).and_then(|text| text.rsplit_once('\n')).map_or("", |(lines, _)| lines);
+    format!("{lines}\n…")
 }
 
 /// The source of the alerts of a connection: its name, within TheHive's limit.
@@ -158,7 +166,7 @@ pub fn alert(
 
 /// `#<id> <info>`; a feed has no id.
 fn title(event: &Event, origin: &Origin<'_>) -> String {
-    let is_blank = |info: &&str| info.chars().all(|c| c.is_whitespace() || c.is_control());
+    let is_blank = |info: &&str| info.chars().all(|c| c.is_whitespace() || is_hidden(c));
     let info = Some(event.info.as_str()).filter(|info| !is_blank(info)).unwrap_or(NO_TITLE);
     let id = event.id.trim();
     let title = if id.is_empty() { info.to_owned() } else { format!("#{id} {info}", info = info.trim_start()) };

@@ -3,8 +3,9 @@
 
 use uuid::Uuid;
 
-use super::OwnTags;
-use super::limits::{name, text};
+use super::limits::name;
+use super::{OwnTags, reports};
+use crate::cortex::markdown::inert;
 use crate::import::state;
 use crate::misp::wire::{Event, Report};
 use crate::secret::Scrubber;
@@ -17,6 +18,7 @@ const LONGEST_DESCRIPTION: usize = 31_000;
 const LONGEST_NAME: usize = 300;
 /// Room kept for the note on what was cut, in bytes.
 const NOTE: usize = 120;
+
 /// What the moments of the event's last change and publication are called.
 pub const MOMENTS: [&str; 2] = ["Changed", "Published"];
 
@@ -34,13 +36,13 @@ pub(super) fn description(
     }
     let reports: Vec<&Report> = reports.iter().filter(|report| report.deleted != Some(true)).collect();
     for (at, report) in reports.iter().enumerate() {
-        let section = section(report, scrubber);
         let room = LONGEST_DESCRIPTION.saturating_sub(description.len() + NOTE);
-        description.push_str(&text(&section, room, "…", scrubber));
-        if section.len() > room {
+        let (section, is_whole) = section(report, room, scrubber);
+        description.push_str(&section);
+        if !is_whole {
             let short = reports.len() - at;
             let all = reports.len();
-            description.push_str(&format!("\n\n… shortened: {short} of {all} event reports, read them in MISP\n"));
+            description.push_str(&format!("\n… shortened: {short} of {all} event reports, read them in MISP\n"));
             break;
         }
     }
@@ -72,23 +74,34 @@ fn facts(event: &Event, uuid: &Uuid, scrubber: &Scrubber) -> String {
         let seconds = seconds.filter(|seconds| *seconds > 0);
         seconds.map(|seconds| format!("- {label}: {}\n", time::moment(seconds))).unwrap_or_default()
     };
-    let organisation = name(event.organisation(), LONGEST_NAME, scrubber);
+    // Everything that comes from outside is cleaned of secrets before it is quoted: a quotation may spell them otherwise.
+    let quoted = |words: &str, most| inert(&name(scrubber.clean(words), most, scrubber));
+    let organisation = quoted(event.organisation(), LONGEST_NAME);
+    // marked looks for the end of what is bold before it looks for code.
+    let organisation = match organisation.as_str() {
+        "" => "**an unknown organisation**".to_owned(),
+        code if code.contains('`') => organisation,
+        plain => format!("**{plain}**"),
+    };
     let [changed, published] = MOMENTS;
     format!(
-        "MISP event `{uuid}` of **{}**\n\n- Date: {}\n{}{}- Analysis: {analysis}\n- Threat level: {threat_level}\n- Distribution: {distribution}\n",
-        if organisation.is_empty() { "an unknown organisation" } else { &organisation },
-        name(&event.date, 20, scrubber),
+        "MISP event `{uuid}` of {organisation}\n\n- Date: {}\n{}{}- Analysis: {analysis}\n- Threat level: {threat_level}\n- Distribution: {distribution}\n",
+        quoted(&event.date, 20),
         moment(changed, event.timestamp),
         moment(published, event.publish_timestamp),
     )
 }
 
-fn section(report: &Report, scrubber: &Scrubber) -> String {
-    let heading = name(&report.name, LONGEST_NAME, scrubber);
-    let heading = if heading.is_empty() { "(no name)" } else { &heading };
-    // A picture would be fetched from a stranger's server when the alert is opened.
-    let content = report.content.replace("\r\n", "\n").replace('\r', "\n").replace("![", "!\\[");
-    format!("\n## {heading}\n\n{}\n", content.trim_end())
+/// A report below its name, as far as there is room, and whether that is all of it. See [`reports`] for what stays of it.
+fn section(report: &Report, room: usize, scrubber: &Scrubber) -> (String, bool) {
+    let heading = inert(&name(scrubber.clean(&report.name), LONGEST_NAME, scrubber));
+    let heading = format!("\n## {}\n\n", if heading.is_empty() { "(no name)" } else { &heading });
+    let Some(room) = room.checked_sub(heading.len()) else { return (String::new(), false) };
+    // What is written anew is seldom shorter, and a report may have megabytes.
+    let content = scrubber.beginning(&report.content, room);
+    let is_all = report.content.chars().nth(room).is_none();
+    let (content, is_whole) = reports::beginning(&content, room);
+    (heading + &content, is_all && is_whole)
 }
 
 #[cfg(test)]
@@ -138,8 +151,11 @@ mod tests {
     fn no_line_of_a_report_looks_like_the_state_line() {
         let sly = "[cortex-misp] a\r[CORTEX-MISP] b\n \t[cortex-misp] c\nsee [cortex-misp] d";
         let text = describe(&[report("[cortex-misp]\n[cortex-misp]", sly)]);
-        assert!(text.contains("(cortex-misp) a\n[CORTEX-MISP] b\n \t(cortex-misp) c\nsee [cortex-misp] d"), "{text}");
-        assert!(text.contains("## [cortex-misp] [cortex-misp]\n"), "{text}");
+        assert!(
+            text.contains("\\(cortex-misp] a\n\\(CORTEX-MISP] b\n\\(cortex-misp] c\nsee \\[cortex-misp] d"),
+            "{text}"
+        );
+        assert!(text.contains("## `[cortex-misp] [cortex-misp]`\n"), "{text}");
     }
 
     #[test]

@@ -17,28 +17,17 @@ pub(super) const LONGEST_SHOWN: usize = 2_000;
 /// `~` and eight hex digits.
 const MARK: usize = 9;
 
-/// A name in one line. One that is too long ends in `~` and the first eight hex digits of SHA-1 of the whole; secrets are
+/// A name in one line, without hidden characters. One that is too long ends in `~` and the first eight hex digits of SHA-1 of the whole; secrets are
 /// cleaned out of it before, since a cut may leave half a secret. The limit counts as TheHive's JVM does: a character
 /// above U+FFFF is two.
 pub(super) fn name<'a>(text: impl Into<Cow<'a, str>>, most: usize, scrubber: &Scrubber) -> String {
-    let line = one_line(text.into());
+    let line = crate::text::name(text.into());
     if is_within(&line, most) {
         return line;
     }
     let digest = sha1_smol::Sha1::from(&line).digest().bytes();
     let mark: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     format!("{}~{mark}", beginning(&scrubber.beginning(&line, most), most.saturating_sub(MARK)))
-}
-
-/// Without blanks around it; control characters in it, line ends among them, are blanks.
-fn one_line(text: Cow<'_, str>) -> String {
-    if text.bytes().any(|byte| byte.is_ascii_control()) {
-        text.replace(|c: char| c.is_ascii_control(), " ").trim().to_owned()
-    } else if text.trim().len() == text.len() {
-        text.into_owned()
-    } else {
-        text.trim().to_owned()
-    }
 }
 
 /// True if a text has at most so many characters, as TheHive's JVM counts them.

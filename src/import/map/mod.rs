@@ -7,6 +7,7 @@ mod limits;
 mod observable;
 #[cfg(test)]
 mod properties;
+mod reports;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::Levels;
 use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, is_within, name, text};
+use crate::cortex::markdown::{bare, inert, inert_lines};
 use crate::cortex::report::Artifact;
 use crate::full::AlertObservable;
 use crate::import::batch::Setup;
@@ -13,6 +14,7 @@ use crate::markings::{Pap, Tlp};
 use crate::misp::wire::Attribute;
 use crate::secret::Scrubber;
 use crate::tags::{self, Link};
+use crate::text::{has_hidden, is_hidden, visible};
 use crate::thehive::FILE;
 use crate::types::{self, Found};
 
@@ -20,6 +22,8 @@ use crate::types::{self, Found};
 const LONGEST_DATA: usize = 4_096;
 /// The longest message, in bytes: TheHive's index takes texts of at most 32,766 (Lucene's `MAX_TERM_LENGTH`).
 const LONGEST_MESSAGE: usize = 32_000;
+/// Room for what is put around a message that is quoted, in bytes.
+const QUOTATION: usize = 64;
 const NOTE: &str = "… (shortened, read it in MISP)";
 /// What is said of a value that would be a command.
 const COMMAND: &str = "\n\n(This value is a command of cortex-misp, so it is not that of the observable.)";
@@ -33,7 +37,7 @@ pub struct Wanted {
     pub data_type: String,
     /// The value: whole and never changed to fit.
     pub data: String,
-    /// The attribute's comment.
+    /// The attribute's comment, of which Markdown makes nothing.
     pub message: String,
     /// The strictest of the attribute's TLP tags, else the event's.
     pub tlp: Tlp,
@@ -52,7 +56,8 @@ impl Wanted {
         AlertObservable {
             data_type: self.data_type.clone(),
             data: self.data.clone(),
-            message: text(&self.message, LONGEST_SHOWN, "…", scrubber),
+            shown: has_hidden(&self.data).then(|| visible(&self.data).into_owned()),
+            message: shorter(&self.message, scrubber),
             tlp: self.tlp.number(),
             ioc: self.ioc,
             tags: self.tags.clone(),
@@ -88,7 +93,7 @@ pub fn observables(
         let is_command = one.data_type == OF_COMMANDS && commands.has(&one.data);
         let is_whole = is_within(&one.data, LONGEST_DATA) && !is_command;
         let (data_type, data, message) = if is_whole {
-            let message = text(&attribute.comment, LONGEST_MESSAGE, NOTE, scrubber);
+            let message = quoted(&attribute.comment, LONGEST_MESSAGE, NOTE, scrubber);
             (one.data_type.into_owned(), one.data, message)
         } else {
             (OF_COMMANDS.to_owned(), stand_in(attribute, scrubber), value_in_words(attribute, is_command, scrubber))
@@ -111,7 +116,7 @@ pub fn file(attribute: &Attribute, within: Option<(&str, &str)>, setup: &Setup<'
     Wanted {
         data_type: FILE.to_owned(),
         data: files::file_name(attribute),
-        message: text(&attribute.comment, LONGEST_MESSAGE, NOTE, setup.scrubber),
+        message: quoted(&attribute.comment, LONGEST_MESSAGE, NOTE, setup.scrubber),
         tlp,
         pap,
         ioc: attribute.to_ids == Some(true),
@@ -119,8 +124,30 @@ pub fn file(attribute: &Attribute, within: Option<(&str, &str)>, setup: &Setup<'
     }
 }
 
+/// A text of at most so many bytes, ending in the note if it had to be cut, of which Markdown makes nothing: TheHive shows an
+/// observable's message as Markdown. It is cut before it is quoted, since a cut would free what is quoted.
+fn quoted(words: &str, most: usize, note: &str, scrubber: &Scrubber) -> String {
+    let short = text(words, most, note, scrubber);
+    let quoted = inert_lines(&short);
+    if quoted.len() <= most {
+        return quoted;
+    }
+    let short = text(words, most.saturating_sub(QUOTATION), note, scrubber);
+    let quoted = inert_lines(&short);
+    // So many backticks that what stands around them is longer than there is room for.
+    if quoted.len() <= most { quoted } else { inert(&short.replace('`', "'")) }
+}
+
+/// A message as a report shows it.
+fn shorter(message: &str, scrubber: &Scrubber) -> String {
+    if is_within(message, LONGEST_SHOWN) {
+        return message.to_owned();
+    }
+    quoted(bare(message), LONGEST_SHOWN, "…", scrubber)
+}
+
 fn is_blank(data: &str) -> bool {
-    data.chars().all(|c| c.is_whitespace() || c.is_control())
+    data.chars().all(|c| c.is_whitespace() || is_hidden(c))
 }
 
 /// What stands for a value that cannot be an observable's.
@@ -139,10 +166,10 @@ pub fn is_stand_in(one: &Wanted) -> bool {
 }
 
 fn value_in_words(attribute: &Attribute, is_command: bool, scrubber: &Scrubber) -> String {
-    let comment = text(&attribute.comment, LONGEST_MESSAGE / 2, NOTE, scrubber);
-    let gap = if comment.trim().is_empty() { "" } else { "\n\n" };
+    let comment = quoted(&attribute.comment, LONGEST_MESSAGE / 2, NOTE, scrubber);
+    let gap = if comment.is_empty() { "" } else { "\n\n" };
     let why = if is_command { COMMAND } else { "" };
-    let value = text(&attribute.value, LONGEST_MESSAGE - comment.len() - gap.len() - why.len(), NOTE, scrubber);
+    let value = quoted(&attribute.value, LONGEST_MESSAGE - comment.len() - gap.len() - why.len(), NOTE, scrubber);
     format!("{comment}{gap}{value}{why}")
 }
 
@@ -223,6 +250,7 @@ mod tests {
     use crate::import::command::Commands;
     use crate::import::map::Marks;
     use crate::types::DataTypes;
+    use pulldown_cmark::{Event, Parser, Tag};
     use serde_json::{Value, json};
 
     const EVENT: Uuid = Uuid::from_u128(1);
@@ -297,10 +325,10 @@ mod tests {
         let long = of(&url(4_097), "said");
         assert_eq!((long.data_type.as_str(), long.ioc), ("other", false));
         assert_eq!(long.data, format!("misp-attribute:{uuid}"));
-        assert_eq!((long.message, long.tags), (format!("said\n\n{}", url(4_097)), vec!["kept".to_owned()]));
+        assert_eq!((long.message, long.tags), (format!("said\n\n`{}`", url(4_097)), vec!["kept".to_owned()]));
         let longer = of(&url(60_000), &"c".repeat(40_000));
-        assert!(longer.message.len() <= 32_000 && longer.message.ends_with("read it in MISP)"));
-        assert!(longer.message.contains("read it in MISP)\n\nhttps://a.example/pp"));
+        assert!(longer.message.len() <= 32_000 && longer.message.ends_with("read it in MISP)`"));
+        assert!(longer.message.contains("read it in MISP)\n\n`https://a.example/pp"));
     }
 
     #[test]
@@ -315,7 +343,7 @@ mod tests {
         let value = format!("HKLM\\{}|{}", "k".repeat(5_000), "v".repeat(5_000));
         let wanted =
             plain(json!({"type": "regkey|value", "category": "Persistence mechanism", "value": value, "uuid": "u"}));
-        assert_eq!((wanted.len(), wanted[0].message.as_str()), (1, value.as_str()));
+        assert_eq!((wanted.len(), wanted[0].message.clone()), (1, format!("`{value}`")));
     }
 
     #[test]
@@ -328,10 +356,33 @@ mod tests {
         assert!(of(32_001).message.ends_with(NOTE));
     }
 
+    /// Which is why a message is cut before it is quoted.
+    #[test]
+    fn no_cut_frees_what_is_quoted() {
+        for (length, piece) in [(40_000, "![x](http://evil.example/) "), (3_000, "```"), (20_000, "`\n<b>")] {
+            let comment = piece.repeat(length / piece.len());
+            let wanted = plain(json!({"type": "domain", "value": "a.example", "comment": comment})).remove(0);
+            let shown = wanted.shown(&Scrubber::default()).message;
+            assert!(wanted.message.len() <= LONGEST_MESSAGE && shown.len() <= LONGEST_SHOWN);
+            for message in [wanted.message, shown] {
+                let is_code = |event: &Event<'_>| {
+                    matches!(
+                        event,
+                        Event::Text(_)
+                            | Event::Code(_)
+                            | Event::End(_)
+                            | Event::Start(Tag::Paragraph | Tag::CodeBlock(_))
+                    )
+                };
+                assert!(Parser::new(&message).all(|event| is_code(&event)), "{message}");
+            }
+        }
+    }
+
     #[test]
     fn blank_values_are_refused_and_odd_ones_kept() {
         let of = |value: &str| wanted(json!({"type": "text", "value": value}), None, &Marks::default());
-        for blank in ["", " \n", "\u{a0}\u{2003}", "\u{85}\0"] {
+        for blank in ["", " \n", "\u{a0}\u{2003}", "\u{85}\0", "\u{200b}\u{feff}"] {
             assert!(of(blank).is_err(), "{blank:?}");
         }
         assert_eq!(of("a\0b").unwrap()[0].data, "a\0b");

@@ -1,0 +1,158 @@
+//! Characters that nobody sees: controls, marks that turn the direction of writing, and what has no width. In a name they
+//! are taken out, in a value that is shown they are named, and a value that is data keeps them. Pure.
+
+use std::borrow::Cow;
+
+/// True for a character that is not seen where it stands, or that changes how others are seen: controls, line and paragraph
+/// separators, bidirectional marks, what has no width, fillers, tag characters (Unicode's categories Cc, Zl and Zp, and its
+/// property `Default_Ignorable_Code_Point` but for the 16 variation selectors that emoji have).
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    match c {
+        ' '..='~' => false,
+        _ if c.is_control() => true,
+        '\u{ad}'
+        | '\u{34f}'
+        | '\u{61c}'
+        | '\u{115f}'..='\u{1160}'
+        | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{3164}'
+        | '\u{feff}'
+        | '\u{ffa0}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}' => true,
+        _ => false,
+    }
+}
+
+/// True if a text has a hidden character.
+#[must_use]
+pub fn has_hidden(text: &str) -> bool {
+    text.chars().any(is_hidden)
+}
+
+/// A value without what was pasted with it: blanks and hidden characters at either end. What stands inside is the value's.
+#[must_use]
+pub fn pasted(value: &str) -> &str {
+    value.trim_matches(|c: char| c.is_whitespace() || is_hidden(c))
+}
+
+/// A name in one line, without blanks around it: controls and line ends in it are blanks, other hidden characters go.
+#[must_use]
+pub fn name(text: Cow<'_, str>) -> String {
+    if has_hidden(&text) {
+        let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+        let kept = text.chars().map(|c| if is_break(c) { ' ' } else { c }).filter(|c| !is_hidden(*c));
+        kept.collect::<String>().trim().to_owned()
+    } else if text.trim().len() == text.len() {
+        text.into_owned()
+    } else {
+        text.trim().to_owned()
+    }
+}
+
+/// A text of several lines without hidden characters; lines end in `\n`, and tabs stay.
+#[must_use]
+pub fn lines(text: &str) -> Cow<'_, str> {
+    if !has_hidden(text) {
+        return Cow::Borrowed(text);
+    }
+    let text = text.replace("\r\n", "\n").replace(['\r', '\u{85}', '\u{2028}', '\u{2029}'], "\n");
+    Cow::Owned(text.chars().filter(|c| is_layout(*c) || !is_hidden(*c)).collect())
+}
+
+/// A text in which each hidden character is named, as `<U+202E>`: so it can neither disguise a value nor steer a terminal.
+#[must_use]
+pub fn visible(text: &str) -> Cow<'_, str> {
+    named(text, |_| false)
+}
+
+/// The same, but for tabs and the ends of lines.
+#[must_use]
+pub fn visible_lines(text: &str) -> Cow<'_, str> {
+    named(text, is_layout)
+}
+
+fn named(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let is_named = |c: char| is_hidden(c) && !stays(c);
+    if !text.chars().any(is_named) {
+        return Cow::Borrowed(text);
+    }
+    let mut all = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match is_named(c) {
+            true => all.push_str(&format!("<U+{:04X}>", u32::from(c))),
+            false => all.push(c),
+        }
+    }
+    Cow::Owned(all)
+}
+
+fn is_layout(c: char) -> bool {
+    matches!(c, '\n' | '\t')
+}
+
+/// JSON that means the same and has no hidden character as it is: a report is read in terminals too.
+#[must_use]
+pub fn escaped(json: String) -> String {
+    let is_escaped = |c: char| is_hidden(c) && c != '\n';
+    if !json.chars().any(is_escaped) {
+        return json;
+    }
+    let mut all = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        match is_escaped(c) {
+            true => c.encode_utf16(&mut [0; 2]).iter().for_each(|half| all.push_str(&format!("\\u{half:04x}"))),
+            false => all.push(c),
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_name_has_nothing_that_cannot_be_seen() {
+        let text = "\u{feff}\n in\u{202e}voice\u{200b}_fdp\r\n\u{1b}[31m.exe\u{e0041}\0 ";
+        assert_eq!(name(text.into()), "invoice_fdp   [31m.exe");
+        assert_eq!(name(" CERT é 😀❤\u{fe0f} ".into()), "CERT é 😀❤\u{fe0f}");
+    }
+
+    #[test]
+    fn a_value_shows_what_is_hidden_in_it() {
+        assert_eq!(visible("invoice_\u{202e}fdp.exe\n"), "invoice_<U+202E>fdp.exe<U+000A>");
+        assert_eq!(visible_lines("a\n\tb\u{9b}2J\u{e0041}"), "a\n\tb<U+009B>2J<U+E0041>");
+        assert!(matches!(visible("plain é"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn only_the_ends_of_a_value_are_cut() {
+        assert_eq!(pasted("\u{feff} a\u{200b}b\u{a0}\u{200b}\n"), "a\u{200b}b");
+    }
+
+    #[test]
+    fn lines_keep_their_ends() {
+        assert_eq!(lines("a\r\nb\rc\u{2028}d\u{200d}e\tf"), "a\nb\nc\nde\tf");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_hidden_is_left(text in "[\\PC\\pC]{0,40}") {
+            prop_assert!(!has_hidden(&name(text.as_str().into())));
+            prop_assert!(!has_hidden(&visible(&text)));
+            let json = serde_json::json!({ text.as_str(): text.as_str() });
+            let escaped = escaped(json.to_string());
+            prop_assert!(!has_hidden(&escaped));
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), json);
+        }
+    }
+}
