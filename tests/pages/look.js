@@ -18,7 +18,7 @@ const TYPES = { ".css": "text/css", ".js": "text/javascript", ".html": "text/htm
 /** The states that the page can be in: a report of each has to be there, and no other. */
 const STATES = [
   "click", "click-none", "dry-run", "empty", "failure", "hostile-click", "hostile-failure", "hostile-import", "hostile-report-only",
-  "huge", "import", "incomplete", "one", "report-only",
+  "huge", "import", "incomplete", "odd", "one", "report-only",
 ];
 
 const plain = (text) => String(text).replace(/\s+/g, " ").trim();
@@ -64,7 +64,7 @@ function expected({ report, artifact }) {
     some(...Object.entries(count.skipped_by).map(([rule, number]) => `${number.toLocaleString("en")} ${left}: ${rule}`));
     some(...Object.entries(count.failed_by).map(([reason, number]) => `${number.toLocaleString("en")} failed: ${reason}`));
   }
-  some(full.value === undefined ? "MISP import" : "MISP look-up", full.message.startsWith("INCOMPLETE") ? "What failed" : "");
+  some(full.value === undefined ? "MISP import" : "MISP look-up", full.is_incomplete ? "What failed" : "");
   some(full.is_report_only ? "report only: nothing was written" : full.dry_run ? "dry run: nothing was written" : "");
   some(...Object.entries(full.left_out ?? {}).map(([list, number]) => `${number.toLocaleString("en")} more ${list}`));
   some(counted(full.requests, "request in all", "requests in all"));
@@ -96,7 +96,7 @@ function expected({ report, artifact }) {
     if (more > 0) some(`… and ${more.toLocaleString("en")} more`);
     for (const one of alert.observables) {
       rows.observable += 1;
-      some(one.dataType, one.data, one.message, ...one.tags);
+      some(one.dataType, one.shown ?? one.data, one.message, ...one.tags);
     }
   }
   return { texts, rows, links, lines, alerts };
@@ -117,6 +117,7 @@ function seen() {
     lines: [...root.querySelectorAll(".event-row")].map((row) => row.textContent),
     iocs: [...root.querySelectorAll(".observable-row")].map((row) => row.textContent.trim().startsWith("IOC")),
     hidden: [...root.querySelectorAll(".event-row, .match-row, .failure-row, .item, li")].filter((one) => !one.checkVisibility({ visibilityProperty: true, opacityProperty: true })).length,
+    marks: [...root.querySelectorAll("h4 .label-danger")].map((one) => one.textContent),
     alerts: [...root.querySelectorAll(".alert-row summary")].map((row) => row.textContent),
     bars: [...root.querySelectorAll(".bar")].map((bar) => [...bar.children].map((one) => [one.className, Number(one.style.flexGrow)])),
     numbers: [...root.querySelectorAll(".item")].map((one) => [".what b", ".numbers"].map((part) => one.querySelector(part).textContent)),
@@ -191,6 +192,7 @@ class Pages {
     if (iocs.join() !== found.iocs.join()) problem("the IOCs among the observables are others");
     if (found.overflow > 0) problem(`the page is ${found.overflow} pixels wider than the window`);
     if (report.success && !text.includes(plain(report.full.message))) problem("the message is missing");
+    if (found.marks.includes("incomplete") !== Boolean(report.full?.is_incomplete)) problem(`the page is marked ${found.marks}`);
   }
 
   /** Each event has its row, in order, and each row what belongs to its event. */

@@ -189,6 +189,15 @@ fn a_click_on_what_nobody_knows() {
 }
 
 #[test]
+fn a_click_on_a_value_that_reads_like_a_state() {
+    let office = Office::new();
+    let mut job = click(&office, "INCOMPLETE: \u{202e}delaf gnihton\u{202c} {{1 + 1}}");
+    job["dataType"] = json!("other");
+    let report = office.show("odd", &job);
+    assert!(message(&report).contains("INCOMPLETE: <U+202E>delaf"), "{report:#}");
+}
+
+#[test]
 fn nothing_at_all() {
     let desk = Office::single(misp::World::new());
     let report = desk.show("empty", &desk.job());
