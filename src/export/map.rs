@@ -9,9 +9,11 @@ use super::case::{Case, Input, Ioc};
 use super::objects::{self, is_file};
 use super::settings::Settings;
 use super::wanted::{Wanted, WantedAttribute};
+use crate::cortex::markdown::bare;
 use crate::ids::{self, Ids};
 use crate::ledger::Verdict;
 use crate::secret::shortened;
+use crate::text;
 use crate::time;
 use crate::types::{self, Given, Overrides, ServerTypes};
 
@@ -198,7 +200,7 @@ impl Context<'_> {
     /// The first comment of several observables that are one attribute.
     pub(super) fn comment<'i>(&self, mut iocs: impl Iterator<Item = &'i Ioc>) -> String {
         let comment = iocs.find_map(|ioc| Some(ioc.observable.message.trim()).filter(|message| !message.is_empty()));
-        comment.map(|comment| shortened(&storable(comment), LONGEST_COMMENT)).unwrap_or_default()
+        comment.map(|comment| shortened(&sent(comment), LONGEST_COMMENT)).unwrap_or_default()
     }
 
     /// The tags of several observables that are one attribute, as far as they may go out.
@@ -221,12 +223,14 @@ fn free<'t>(tags: impl Iterator<Item = &'t String>, settings: &Settings) -> Vec<
 }
 
 fn warnings(input: &Input, open: &[(usize, &Ioc)], context: &Context<'_>) -> Vec<String> {
-    let is_changed = |(_, ioc): &&(usize, &Ioc)| storable(&ioc.observable.message) != ioc.observable.message.trim();
+    let is_changed = |(_, ioc): &&(usize, &Ioc)| sent(&ioc.observable.message) != bare(ioc.observable.message.trim());
     let comments = open.iter().filter(is_changed).count();
-    let title = "the case's title is empty or has characters that MISP cannot store: they are replaced".to_owned();
+    let title = "the case's title is empty or has characters that MISP cannot store, or that nobody sees: they are replaced or left out"
+        .to_owned();
     let comments = (comments > 0)
-        .then(|| format!("{comments} comments have characters that MISP cannot store: they are replaced"));
-    let is_replaced = input.case.title.is_empty() || storable(&input.case.title) != input.case.title;
+        .then(|| format!("{comments} comments have characters that MISP cannot store, or that nobody sees: they are replaced or left out"));
+    let title_sent = storable(&text::name(input.case.title.as_str().into()));
+    let is_replaced = title_sent.is_empty() || title_sent != input.case.title;
     let url = match context.link {
         Link::No | Link::To(_) => None,
         Link::Unknown => Some("the case is not linked: \"export_case_url\" needs \"thehive_url\"".to_owned()),
@@ -256,7 +260,7 @@ fn decided(
 }
 
 fn given(ioc: &Ioc) -> Given<'_> {
-    Given { data_type: &ioc.observable.data_type, data: &ioc.observable.data, tags: &ioc.observable.tags }
+    Given { data_type: &ioc.observable.data_type, data: text::pasted(&ioc.observable.data), tags: &ioc.observable.tags }
 }
 
 fn event(uuid: Uuid, context: &Context<'_>) -> Wanted {
@@ -291,10 +295,11 @@ fn event(uuid: Uuid, context: &Context<'_>) -> Wanted {
 
 /// The info line; an empty title is named by the case's number.
 fn info(case: &Case, pattern: &str) -> String {
-    let title = if case.title.is_empty() { format!("Case #{}", case.number) } else { case.title.clone() };
+    let title = text::name(case.title.as_str().into());
+    let title = if title.is_empty() { format!("Case #{}", case.number) } else { title };
     // One pass, so that a title that reads like a placeholder stays as it is.
     let parts = pattern.split("{title}").map(|part| part.replace("{number}", &case.number));
-    let info = storable(&parts.collect::<Vec<_>>().join(&title));
+    let info = storable(&text::name(parts.collect::<Vec<_>>().join(&title).into()));
     if info.is_empty() { format!("Case #{}", case.number) } else { shortened(&info, LONGEST_INFO) }
 }
 
@@ -322,6 +327,11 @@ fn attribute(
         from: of.iter().map(|(index, _)| *index).collect(),
         file: None,
     })
+}
+
+/// A message as the comment that goes out: without what an import put around it, and without what nobody sees.
+fn sent(message: &str) -> String {
+    storable(&text::lines(bare(message.trim())))
 }
 
 /// MISP cannot store characters above U+FFFF and answers 500 (`fixtures/wire/misp/307-add-emoji-info.json`).

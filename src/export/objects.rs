@@ -12,6 +12,7 @@ use crate::ids::Ids;
 use crate::ledger::{Verdict, counted};
 use crate::markings::Tlp;
 use crate::sample;
+use crate::secret::shortened;
 use crate::tags::{self, Link};
 use crate::thehive::wire::Attachment;
 use crate::types;
@@ -159,11 +160,22 @@ fn of_file(index: usize, ioc: &Ioc, event: &Uuid, context: &Context<'_>, made: &
     let attachment = ioc.observable.attachment.as_ref();
     let attachment = attachment.ok_or_else(|| failed("the file observable has no attachment"))?;
     let sha256 = attachment.sha256().ok_or_else(|| failed("TheHive names no sha256 of the file"))?;
-    let name = sample::plain_name(&attachment.name);
+    let name = sample::stored_name(&attachment.name);
+    if name.as_deref() != Some(attachment.name.as_str()) {
+        let given = shortened(&attachment.name, 100);
+        made.warnings.push(match &name {
+            Some(name) => format!(
+                "the file \"{given}\" is called \"{}\" in MISP, which cannot store its name",
+                shortened(name, 100)
+            ),
+            None => format!("a file without a name (\"{given}\") goes out by its hashes alone: {sha256}"),
+        });
+    }
     let object = context.ids.id(event, &["file", &sha256]);
     let iocs = [(index, ioc)];
     let frame = Frame { object, iocs: &iocs, context };
-    let mut attributes = vec![frame.attribute("filename", "Payload delivery", &name, vec![index])];
+    let named = name.iter().map(|name| frame.attribute("filename", "Payload delivery", name, vec![index]));
+    let mut attributes: Vec<_> = named.collect();
     let hashes = [("md5", attachment.md5()), ("sha1", attachment.sha1()), ("sha256", Some(sha256))];
     for (kind, hash) in hashes.into_iter().filter_map(|(kind, hash)| Some((kind, hash?))) {
         attributes.push(frame.attribute(kind, "Payload delivery", &hash, vec![index]));
@@ -180,7 +192,7 @@ fn of_file(index: usize, ioc: &Ioc, event: &Uuid, context: &Context<'_>, made: &
     }
     made.objects.push(frame.object());
     made.attributes.extend(attributes);
-    file(&frame, attachment, &name, index, made);
+    file(&frame, attachment, &sample::plain_name(&attachment.name), index, made);
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use super::normalise::normalise;
 use super::server::ServerTypes;
 use super::table::{self, Form, Import, Row, TABLE};
 use super::validate::is_valid;
+use crate::text::pasted;
 
 /// A value that an analyst looks up, as an observable of some type.
 #[derive(Clone, Debug)]
@@ -24,7 +25,7 @@ impl Sought {
     /// Takes an observable's type, however it is spelt, and its data.
     #[must_use]
     pub fn new(data_type: &str, data: &str) -> Self {
-        let (given, fold) = (data.trim(), choices::fold(data_type));
+        let (given, fold) = (pasted(data), choices::fold(data_type));
         let guessed = table::row(form::guess(data_type, given).kind);
         let is_pair = given.contains('|');
         let stands = |row: &&Row| is_for(row.import, &fold) || (is_pair && row.is_composite());
@@ -32,6 +33,8 @@ impl Sought {
         let is_number = fold == "autonomous-system";
         let mut sought = Self { spellings: Vec::new(), numbers: Vec::new(), is_number, rows };
         sought.add(given.to_owned());
+        // Somebody may have pasted the same into MISP.
+        sought.add(data.trim().to_owned());
         for row in sought.rows.clone() {
             match spelling(row, given) {
                 Some(stored) if is_numeric(row) => sought.numbers.push((row.kind, stored)),
@@ -92,7 +95,7 @@ impl Sought {
 
     /// True if this is one of the spellings, or would be, once MISP had stored it as a type that the observable stands for.
     fn is_written(&self, row: Option<&'static Row>, value: &str) -> bool {
-        let value = value.trim();
+        let value = pasted(value);
         let has = |text: &str| self.spellings.iter().any(|one| one == text);
         let row = row.filter(|row| !self.is_number || self.is_for(row));
         if has(value) && (row.is_some() || !self.is_number) {
