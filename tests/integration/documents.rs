@@ -221,6 +221,38 @@ fn the_tests_that_the_comparison_names_are_there() {
     }
 }
 
+/// The names of all tests, those beside the code too.
+fn tests_in(folder: &Path, all: &mut BTreeSet<String>) {
+    let test = Regex::new(r"fn ([a-z0-9_]+)\(").unwrap();
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            tests_in(&path, all);
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            for part in text.split("#[test]").skip(1) {
+                all.extend(test.captures(part).map(|found| found[1].to_owned()));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_tests_that_the_page_on_security_names_are_there() {
+    let mut tests = BTreeSet::new();
+    ["src", "tests/integration"].iter().for_each(|folder| tests_in(Path::new(folder), &mut tests));
+    assert!(tests.contains("the_tests_that_the_page_on_security_names_are_there") && tests.len() > 700);
+    let text = fs::read_to_string("docs/security.md").unwrap();
+    let name = Regex::new("`([a-z0-9]+(?:_[a-z0-9]+){2,})`").unwrap();
+    let options = items::of::<export::Config>().into_iter().chain(items::of::<import::Config>());
+    let options: Vec<_> = options.map(|item| item.name).chain(["instance_secret".to_owned()]).collect();
+    let named: BTreeSet<_> = name.captures_iter(&text).map(|found| found[1].to_owned()).collect();
+    let named: Vec<_> = named.into_iter().filter(|name| !options.contains(name)).collect();
+    assert!(named.len() > 80, "{}", named.len());
+    for name in named {
+        assert!(tests.contains(&name), "there is no test {name}");
+    }
+}
+
 #[test]
 fn every_json_in_the_documents_is_json() {
     let block = Regex::new(r"(?s)```json\n(.*?)```").unwrap();

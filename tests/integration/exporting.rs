@@ -205,7 +205,7 @@ fn keys_and_permissions_that_do_not_suffice_are_explained() {
     let mut wrong = job(&misp, "admin", numbered(2));
     wrong["config"]["key"] = json!(["WrongKey00000000000000000000000000000000"]);
     let message = failure(&Program::Export.report(&wrong)).to_owned();
-    assert!(message.contains("/servers/getVersion: 403: Authentication failed"), "{message}");
+    assert!(message.contains("/servers/getVersion`: 403: Authentication failed"), "{message}");
     assert!(
         message.contains("check \"key\"") && message.ends_with("Ledger: observables 2 fetched: 2 failed (2: not sent)"),
         "{message}"
@@ -420,9 +420,9 @@ fn a_thehive_that_does_not_answer_as_one_is_explained_and_nothing_is_sent() {
     );
     // The first question is for the case, the second for the count, the third for the first page.
     let cut = said(&unchanged, Some((Nth::Always, What::CutAfter(40))));
-    assert!(cut.contains("/api/v1/query?name=cortex-misp: reading the answer"), "{cut}");
+    assert!(cut.contains("/api/v1/query?name=cortex-misp`: reading the answer"), "{cut}");
     let cut = said(&unchanged, Some((Nth::From(3), What::CutAfter(40))));
-    assert!(cut.contains("/api/v1/query?name=cortex-misp: reading the observables"), "{cut}");
+    assert!(cut.contains("/api/v1/query?name=cortex-misp`: reading the observables"), "{cut}");
     assert!(
         said(&unchanged, Some((Nth::Always, What::Status(500, "{}".into(), "application/json")))).contains("500: {}")
     );

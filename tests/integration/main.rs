@@ -38,6 +38,7 @@ mod hive_client;
 mod hostile;
 mod http_fake;
 mod importing;
+mod inert;
 mod interruptions;
 mod large_files;
 mod lifecycle;

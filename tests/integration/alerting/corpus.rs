@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cortex_misp::cortex::markdown::inert_lines;
 use cortex_misp::types::{self, DataTypes, Found};
 use serde_json::{Value, json};
 
@@ -91,7 +92,8 @@ fn agrees(desk: &Desk) {
                 one["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap()).collect();
             assert!(wanted.tags.iter().all(|tag| tag.len() > 128 || tags.contains(tag.as_str())), "{one:#}");
             let message = text("message");
-            let is_said = |comment: &String| message.trim() == comment || text("data").starts_with("misp-attribute:");
+            let is_said =
+                |comment: &String| message == inert_lines(comment) || text("data").starts_with("misp-attribute:");
             assert!(wanted.comments.iter().any(is_said), "{one:#}");
         }
     }

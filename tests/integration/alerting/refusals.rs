@@ -123,7 +123,7 @@ fn what_is_too_long_is_shortened_where_that_is_safe() {
         let all = desk.observables(&alert);
         let stand_in = all.iter().find(|one| one["data"].as_str().unwrap().starts_with("misp-attribute:")).unwrap();
         assert_eq!((&stand_in["ioc"], &stand_in["dataType"]), (&json!(false), &json!("other")));
-        assert_eq!(stand_in["message"], format!("Long\n\n{long}"));
+        assert_eq!(stand_in["message"], format!("Long\n\n`{long}`"));
         desk.rests();
         desk.change("1", |event| event.analysis = 2);
         desk.import();
