@@ -16,7 +16,7 @@ use crate::secret::{REMOVED, Secret};
 use crate::{export, import};
 
 /// Options that hold for the whole run, or that have a place for each connection already.
-const OF_ALL: [&str; 16] = [
+const OF_ALL: [&str; 17] = [
     "client_cert_path",
     "cert_path",
     "connect_timeout",

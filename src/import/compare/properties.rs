@@ -35,7 +35,7 @@ fn made(texts: &[String; 6], timestamp: i64, marks: &Marks) -> (Event, AlertWant
     .unwrap();
     let report = Report { name: name.clone(), content: content.clone(), ..Report::default() };
     let origin = Origin { connection: "partner", link: None, scrubber: &Scrubber::default() };
-    let wanted = alert(&event, &Uuid::nil(), &origin, marks, &[report]);
+    let wanted = alert(&event, &Uuid::nil(), &origin, marks, &[report], 0);
     (event, wanted)
 }
 
