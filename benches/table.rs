@@ -42,7 +42,7 @@ fn import(stored: &[[String; 4]]) {
 fn page(attributes: &[Attribute]) {
     let setup = Setup {
         has_files: false,
-        event: Levels { tlp: Tlp::Amber, pap: Pap::Amber },
+        event: Levels::said(Tlp::Amber, Pap::Amber),
         data_types: &DataTypes::thehive4(),
         marks: &Marks::default(),
         scrubber: &Scrubber::default(),

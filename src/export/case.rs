@@ -6,7 +6,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::json::Element;
-use crate::markings::{Pap, Scale, Tlp};
+use crate::ledger::counted;
+use crate::markings::{self, Pap, Scale, Tlp};
+use crate::secret::shortened;
 use crate::thehive::TheHive;
 use crate::thehive::wire::{Observable, member};
 use crate::{tags, time};
@@ -26,9 +28,9 @@ pub struct Case {
     pub start: i64,
     /// 1 low to 4 critical.
     pub severity: i64,
-    /// Its TLP.
+    /// The stricter of its TLP and its TLP tags.
     pub tlp: Tlp,
-    /// Its PAP.
+    /// The stricter of its PAP and its PAP tags.
     pub pap: Option<Pap>,
     /// True once it is resolved.
     pub is_resolved: bool,
@@ -43,8 +45,10 @@ pub struct Case {
 pub struct Ioc {
     /// The observable as read.
     pub observable: Observable,
-    /// The stricter of its own TLP and the case's.
+    /// The strictest of its own TLP, its own tags and the case's TLP.
     pub tlp: Tlp,
+    /// The same of its PAP.
+    pub pap: Option<Pap>,
 }
 
 /// What an export starts from.
@@ -125,15 +129,15 @@ impl Input {
         let mut warnings = Vec::new();
         let scale = scale(data, &elements, thehive, &mut warnings)?;
         let case = case(data, scale, &mut warnings)?;
+        let mut marked = Marked::default();
         let observables = elements.into_iter().map(|element| match element {
             Element::Bad(kind) => Err(format!("is {kind}, not an observable")),
-            Element::Good(observable) => {
-                let own = tlp(observable.tlp, &observable.tlp_label, scale).unwrap_or(case.tlp);
-                Ok(Ioc { observable, tlp: own.max(case.tlp) })
-            }
+            Element::Good(observable) => Ok(marked.ioc(observable, &case, scale)),
         });
+        let observables = observables.collect();
+        warnings.extend(marked.told());
         let whole = Err("the job brought the observables, so the case was not read as a whole".to_owned());
-        Ok(Self { observables: observables.collect(), case, whole, is_case: true, origin: None, warnings })
+        Ok(Self { observables, case, whole, is_case: true, origin: None, warnings })
     }
 
     /// The connections that the case's tags `misp:to="<name>"` name.
@@ -141,6 +145,59 @@ impl Input {
     pub fn addressees(&self) -> Vec<&str> {
         self.case.tags.iter().filter_map(|tag| tags::value(tag, tags::TO)).collect()
     }
+}
+
+/// IOCs whose tags mark them otherwise than their fields do, by what a remark says of them.
+#[derive(Default)]
+struct Marked {
+    stricter: Vec<String>,
+    unreadable: Vec<String>,
+}
+
+impl Marked {
+    /// An observable with its markings: the strictest of what is said in field and tags, of it and of its case.
+    fn ioc(&mut self, observable: Observable, case: &Case, scale: Scale) -> Ioc {
+        let names = || observable.tags.iter().map(String::as_str);
+        let own = tlp(observable.tlp, &observable.tlp_label, scale).unwrap_or(case.tlp).max(case.tlp);
+        let own_pap = observable.pap.map(|number| Pap::from_number(number).unwrap_or(Pap::Red)).max(case.pap);
+        let (of_tags, pap_of_tags) = (Tlp::from_tags(names()), Pap::from_tags(names()));
+        if observable.ioc {
+            let name = || match observable.attachment.as_ref().map(|attachment| &attachment.name) {
+                Some(name) if observable.data.is_empty() => shortened(name, SHOWN),
+                _ => shortened(&observable.data, SHOWN),
+            };
+            if of_tags > Some(own) || pap_of_tags > own_pap {
+                let tags = names().filter(|tag| Tlp::from_tag(tag) > Some(own) || Pap::from_tag(tag) > own_pap);
+                self.stricter.push(format!("{} ({})", name(), quoted(tags)));
+            }
+            if markings::unreadable(names()).next().is_some() {
+                self.unreadable.push(format!("{} ({})", name(), quoted(markings::unreadable(names()))));
+            }
+        }
+        Ioc { tlp: of_tags.map_or(own, |tlp| tlp.max(own)), pap: pap_of_tags.max(own_pap), observable }
+    }
+
+    fn told(&self) -> Vec<String> {
+        let all = [(&self.stricter, IOC_TAG_STRICTER), (&self.unreadable, IOC_TAG_UNREADABLE)];
+        let some = all.into_iter().filter(|(iocs, _)| !iocs.is_empty());
+        some.map(|(iocs, what)| format!("{}, {what}: {}", counted(iocs.len() as u64, "IOC", "IOCs"), first(iocs))).collect()
+    }
+}
+
+const IOC_TAG_STRICTER: &str = "whose tag is stricter than the TLP or PAP field, go by the tag";
+const IOC_TAG_UNREADABLE: &str = "whose tag cannot be read as a TLP or PAP, are taken for RED";
+/// The longest value in a remark, in characters.
+const SHOWN: usize = 100;
+
+/// The first of them, and how many more there are.
+fn first(all: &[String]) -> String {
+    const NAMED: usize = 5;
+    let named = all.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if all.len() > NAMED { format!("{named} and {} more", all.len() - NAMED) } else { named }
+}
+
+fn quoted<'t>(tags: impl Iterator<Item = &'t str>) -> String {
+    tags.take(3).map(|tag| shortened(tag, SHOWN)).collect::<Vec<_>>().join(", ")
 }
 
 /// The stricter of number and label. A number outside the scale is read as RED, the strictest.
@@ -194,11 +251,8 @@ fn case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<Case> 
     let number = |names: &[&str]| moment(data, names);
     let made = number(&["_createdAt", "createdAt"]);
     let start = number(&["startDate"]).or(made).context("the case has neither \"startDate\" nor \"createdAt\"")?;
-    let label = text(&["tlpLabel"]);
-    let tlp = tlp(marking(data, "tlp"), &label, scale);
-    if tlp.is_none() {
-        warnings.push("the case has no TLP: AMBER is taken".to_owned());
-    }
+    let tags: Vec<_> = data.get("tags").and_then(Value::as_array).into_iter().flatten().map(scalar).collect();
+    let (tlp, pap) = markings(data, scale, &tags, warnings);
     let status = text(&["stage", "status"]);
     let case = Case {
         id: id(data)?,
@@ -207,14 +261,38 @@ fn case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<Case> 
         created: created(data),
         start: start.div_euclid(1_000),
         severity: number(&["severity"]).unwrap_or(2),
-        tlp: tlp.unwrap_or(Tlp::Amber),
-        pap: marking(data, "pap").map(|number| Pap::from_number(number).unwrap_or(Pap::Red)),
+        tlp,
+        pap,
         is_resolved: ["resolved", "duplicated", "closed"].contains(&status.to_ascii_lowercase().as_str()),
-        tags: data.get("tags").and_then(Value::as_array).into_iter().flatten().map(scalar).collect(),
+        tags,
         is_five: is_five(data),
     };
     ensure!(!time::date(case.start).is_empty(), "the case's \"startDate\" is no moment in milliseconds since 1970");
     Ok(case)
+}
+
+/// TLP and PAP of a case: the strictest of what its fields and its tags say.
+fn markings(data: &Value, scale: Scale, tags: &[String], warnings: &mut Vec<String>) -> (Tlp, Option<Pap>) {
+    let names = || tags.iter().map(String::as_str);
+    let label = data.get("tlpLabel").map(scalar).unwrap_or_default();
+    let tlp = tlp(marking(data, "tlp"), &label, scale);
+    let pap = marking(data, "pap").map(|number| Pap::from_number(number).unwrap_or(Pap::Red));
+    let (tlp_of_tags, pap_of_tags) = (Tlp::from_tags(names()), Pap::from_tags(names()));
+    let mut stricter = |what: &str, is: &str, of_tags: Option<&str>| {
+        let by = of_tags.map(|by| format!("a tag of the case says {what}:{by}, and its {what} is {is}: the tag counts"));
+        warnings.extend(by);
+    };
+    stricter("TLP", tlp.map_or("not set", Tlp::word), tlp_of_tags.filter(|by| Some(*by) > tlp).map(Tlp::word));
+    stricter("PAP", pap.map_or("not set", Pap::word), pap_of_tags.filter(|by| Some(*by) > pap).map(Pap::word));
+    let unreadable = quoted(markings::unreadable(names()));
+    if !unreadable.is_empty() {
+        warnings.push(format!("tags of the case that cannot be read as a TLP or PAP are taken for RED: {unreadable}"));
+    }
+    let tlp = tlp.max(tlp_of_tags);
+    if tlp.is_none() {
+        warnings.push("the case has no TLP: AMBER is taken".to_owned());
+    }
+    (tlp.unwrap_or(Tlp::Amber), pap.max(pap_of_tags))
 }
 
 /// True for a case with members that TheHive 4 does not have.

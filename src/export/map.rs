@@ -201,12 +201,15 @@ impl Context<'_> {
         comment.map(|comment| shortened(&storable(comment), LONGEST_COMMENT)).unwrap_or_default()
     }
 
-    /// The tags of several observables that are one attribute, as far as they may go out.
-    pub(super) fn tags<'i>(&self, iocs: impl Iterator<Item = &'i Ioc>) -> Vec<String> {
-        if !self.settings.export_observable_tags {
-            return Vec::new();
-        }
-        free(iocs.flat_map(|ioc| &ioc.observable.tags), self.settings)
+    /// The tags of several observables that are one attribute, as far as they may go out; their PAP where it is stricter
+    /// than the case's.
+    pub(super) fn tags<'i>(&self, iocs: impl Iterator<Item = &'i Ioc> + Clone) -> Vec<String> {
+        let pap = iocs.clone().filter_map(|ioc| ioc.pap).max().filter(|pap| Some(*pap) > self.case.pap);
+        let free = match self.settings.export_observable_tags {
+            true => free(iocs.flat_map(|ioc| &ioc.observable.tags), self.settings),
+            false => Vec::new(),
+        };
+        pap.map(|pap| pap.tag().to_owned()).into_iter().chain(free).collect()
     }
 }
 
@@ -242,12 +245,14 @@ fn decided(
     is_refused: Option<&str>,
 ) -> Option<Verdict> {
     let is_too_strict = |ioc: &Ioc| settings.max_export_tlp.is_some_and(|most| ioc.tlp > most);
+    let may_not_be_used = |ioc: &Ioc| settings.max_export_pap.is_some_and(|most| ioc.pap > Some(most));
     match one {
         Err(problem) => Some(Verdict::Failed(problem.clone())),
         Ok(ioc) if !ioc.observable.ioc => Some(Verdict::Skipped(super::NOT_AN_IOC.to_owned())),
         Ok(_) if is_refused.is_some() => is_refused.map(|rule| Verdict::Skipped(rule.to_owned())),
         Ok(ioc) if is_public && ioc.tlp.is_closed() => Some(Verdict::Skipped(TLP.to_owned())),
         Ok(ioc) if is_too_strict(ioc) => Some(Verdict::Skipped(TLP.to_owned())),
+        Ok(ioc) if may_not_be_used(ioc) => Some(Verdict::Skipped(PAP.to_owned())),
         Ok(ioc) if is_file(ioc) && ioc.observable.attachment.is_none() => {
             Some(Verdict::Failed("the file observable has no attachment".to_owned()))
         }

@@ -161,7 +161,7 @@ mod tests {
     /// A batch on a TheHive that compares in lower case, and the digests that lived.
     fn of(rows: Vec<Row>, choice: Value) -> (Batch, Vec<Digest>) {
         let setup = Setup {
-            event: Levels { tlp: Tlp::Amber, pap: Pap::Amber },
+            event: Levels::said(Tlp::Amber, Pap::Amber),
             data_types: &DataTypes::thehive4(),
             marks: &Marks::default(),
             scrubber: &Scrubber::default(),
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_composite_of_equal_halves_names_its_observable_once() {
         let setup = Setup {
-            event: Levels { tlp: Tlp::Amber, pap: Pap::Amber },
+            event: Levels::said(Tlp::Amber, Pap::Amber),
             data_types: &DataTypes::new(["other"]),
             marks: &Marks::default(),
             scrubber: &Scrubber::default(),

@@ -1,6 +1,7 @@
 //! One event: read chunk by chunk, its attributes mapped, and each chunk put into the alert of every organisation that is
 //! to have it. Without TheHive the alert is only shown.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Result, bail};
@@ -22,6 +23,7 @@ use crate::full::EventLine;
 use crate::http;
 use crate::json::Element;
 use crate::ledger::{Item, Verdict};
+use crate::markings;
 use crate::misp::wire::Event;
 use crate::misp::{Chunk, Misp, Report, Row};
 use crate::tags;
@@ -63,6 +65,8 @@ struct Reading<'a> {
     deleted: u64,
     flaws: u64,
     warninglisted: u64,
+    /// Tags of the event and its attributes that are meant as a TLP or PAP and cannot be read; the first of them.
+    unreadable: BTreeSet<String>,
     chunks: usize,
 }
 
@@ -89,8 +93,10 @@ impl Sync<'_> {
             deleted: 0,
             flaws: 0,
             warninglisted: 0,
+            unreadable: BTreeSet::new(),
             chunks: 0,
         };
+        reading.note_unreadable(task.event.tags());
         let read = reading.read();
         if reading.shown.is_some() {
             turn.wait();
@@ -156,6 +162,11 @@ impl Reading<'_> {
         }
         self.deleted += chunk.rows.iter().filter(|row| is_deleted(row)).count() as u64;
         self.ids_attributes += chunk.rows.iter().filter(|row| is_for_detection(row)).count() as u64;
+        for row in &chunk.rows {
+            if let Element::Good(attribute) = &row.attribute {
+                self.note_unreadable(attribute.all_tags().map(|(name, _)| name));
+            }
+        }
         let mut batch = self.batch(chunk);
         self.annotate(&mut batch);
         let of_hands = self.put(&batch, is_part);
@@ -188,6 +199,13 @@ impl Reading<'_> {
         if is_over { bail!("the rest of the event is not read, since nothing more can be written") } else { Ok(()) }
     }
 
+    /// Remembers the tags that cannot be read as the TLP or PAP that they are meant as.
+    fn note_unreadable<'t>(&mut self, tags: impl Iterator<Item = &'t str>) {
+        const MOST: usize = 5;
+        let room = MOST.saturating_sub(self.unreadable.len());
+        self.unreadable.extend(markings::unreadable(tags).take(room).map(|tag| self.sync.part.run.shown(tag)));
+    }
+
     fn batch(&mut self, chunk: Chunk) -> Batch {
         let Sync { config, part, .. } = self.sync;
         let scrubber = part.run.scrubber();
@@ -198,7 +216,7 @@ impl Reading<'_> {
             None => (data_type.to_owned(), data.to_owned()),
         };
         let setup = Setup {
-            event: Levels { tlp: self.alert.tlp, pap: self.alert.pap },
+            event: Levels::of_event(&self.task.event, &config.marks),
             data_types: types.map_or(&usual, |types| &types.data_types),
             marks: &config.marks,
             scrubber: &scrubber,
@@ -312,6 +330,11 @@ impl Reading<'_> {
         if self.alert.tags_cut > 0 {
             let (event, cut) = (self.task.uuid, self.alert.tags_cut);
             part.warn(format!("event {event}: {cut} of its tags are left out: an alert gets no more than 100"));
+        }
+        if !self.unreadable.is_empty() {
+            let (event, tags) = (self.task.uuid, self.unreadable.iter().map(String::as_str).collect::<Vec<_>>());
+            let tags = tags.join(", ");
+            part.warn(format!("event {event}: tags that cannot be read as a TLP or PAP are taken for RED: {tags}"));
         }
         let counted = self.task.event.attribute_count.and_then(|count| u64::try_from(count).ok());
         let attributes = if self.chunks > 0 { Some(self.attributes) } else { counted };

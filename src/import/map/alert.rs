@@ -6,16 +6,13 @@ use uuid::Uuid;
 
 use super::describe::description;
 use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, name};
-use super::{Marks, Origin};
+use super::{Levels, Marks, Origin};
 use crate::full::Alert;
 use crate::markings::{Pap, Tlp};
 use crate::misp::wire::{Event, Report};
 use crate::secret::{Scrubber, shortened};
 use crate::tags;
 use crate::time;
-
-/// What an event without PAP is taken for.
-const DEFAULT_PAP: Pap = Pap::Amber;
 
 /// The longest texts that TheHive 5 takes, in characters (`InputCreateAlert` in its OpenAPI).
 const LONGEST_SOURCE: usize = 32;
@@ -82,17 +79,12 @@ pub fn source(connection: &str, scrubber: &Scrubber) -> String {
     name(connection, LONGEST_SOURCE, scrubber)
 }
 
-/// The TLP of an event: the strictest of its tags, else the configured one.
-#[must_use]
-pub fn tlp(event: &Event, marks: &Marks) -> Tlp {
-    Tlp::from_tags(event.tags()).unwrap_or(marks.default_tlp)
-}
-
 /// The alert of an event, with what its reports say.
 #[must_use]
 pub fn alert(event: &Event, uuid: &Uuid, origin: &Origin<'_>, marks: &Marks, reports: &[Report]) -> AlertWanted {
     let scrubber = origin.scrubber;
     let (tags, tags_cut) = tags(event, origin, marks);
+    let Levels { tlp, pap, .. } = Levels::of_event(event, marks);
     AlertWanted {
         source: source(origin.connection, scrubber),
         source_ref: uuid.to_string(),
@@ -105,8 +97,8 @@ pub fn alert(event: &Event, uuid: &Uuid, origin: &Origin<'_>, marks: &Marks, rep
             _ => 2,
         },
         date: date(event),
-        tlp: tlp(event, marks),
-        pap: Pap::from_tags(event.tags()).unwrap_or(DEFAULT_PAP),
+        tlp,
+        pap,
         tags,
         tags_cut,
         procedures: procedures(event),

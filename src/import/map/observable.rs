@@ -76,7 +76,7 @@ pub fn observables(
     if observables.is_empty() {
         return Err("its value is blank".to_owned());
     }
-    let Levels { tlp, pap } = Levels::of(attribute, event);
+    let Levels { tlp, pap, .. } = Levels::of(attribute, event);
     let mut wanted: Vec<Wanted> = Vec::with_capacity(observables.len());
     for one in observables {
         let tags = tags(one.tags, attribute, within, marks, scrubber);
@@ -107,7 +107,7 @@ pub fn file(
 ) -> Wanted {
     let mut way_back = types::file_tags(&attribute.kind, &attribute.category);
     way_back.extend(files::mark(attribute));
-    let Levels { tlp, pap } = Levels::of(attribute, event);
+    let Levels { tlp, pap, .. } = Levels::of(attribute, event);
     Wanted {
         data_type: FILE.to_owned(),
         data: files::file_name(attribute),
@@ -223,7 +223,7 @@ mod tests {
         observables(
             &attribute,
             within,
-            Levels { tlp: Tlp::Green, pap: Pap::Amber },
+            Levels::said(Tlp::Green, Pap::Amber),
             &DataTypes::thehive4(),
             marks,
             &Scrubber::default(),

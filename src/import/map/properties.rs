@@ -67,7 +67,7 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
 
 fn made(rows: Vec<Row>, marks: &Marks) -> Batch {
     let setup = Setup {
-        event: Levels { tlp: Tlp::Amber, pap: Pap::Amber },
+        event: Levels::said(Tlp::Amber, Pap::Amber),
         data_types: &DataTypes::thehive4(),
         marks,
         has_files: false,

@@ -64,8 +64,14 @@ pub struct Event {
 impl Event {
     /// The names of its tags, in order.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
-        let of_index = self.event_tags.iter().filter_map(|event_tag| event_tag.tag.as_ref());
-        of_index.chain(&self.plain_tags).map(|tag| tag.name.as_str())
+        self.all_tags().map(|(name, _)| name)
+    }
+
+    /// The names of its tags, and of each whether it is local: only on this server, and never passed on with the event.
+    pub fn all_tags(&self) -> impl Iterator<Item = (&str, bool)> {
+        let of_index = self.event_tags.iter().filter_map(|event_tag| Some((event_tag.tag.as_ref()?, event_tag.local)));
+        let plain = self.plain_tags.iter().map(|tag| (tag, None));
+        of_index.chain(plain).map(|(tag, local)| (tag.name.as_str(), local.or(tag.local) == Some(true)))
     }
 
     /// Its entry in a feed's manifest.
@@ -117,6 +123,8 @@ impl Organisation {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct EventTag {
+    #[serde(deserialize_with = "json::flag")]
+    local: Option<bool>,
     #[serde(rename = "Tag", deserialize_with = "json::object")]
     tag: Option<Tag>,
 }
@@ -131,6 +139,9 @@ pub struct Tag {
     /// Its colour, `#rrggbb`; empty if not told.
     #[serde(deserialize_with = "json::text", skip_serializing_if = "String::is_empty")]
     pub colour: String,
+    /// True for a tag that stands on this server only and is not passed on with what it is on.
+    #[serde(deserialize_with = "json::flag", skip_serializing)]
+    pub local: Option<bool>,
 }
 
 /// An attribute.
@@ -191,6 +202,13 @@ pub struct Attribute {
     /// Open proposals to change it, where they were asked for.
     #[serde(rename = "ShadowAttribute", deserialize_with = "json::objects")]
     pub proposals: Vec<Proposal>,
+}
+
+impl Attribute {
+    /// The names of its tags, and of each whether it is local.
+    pub fn all_tags(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.tags.iter().map(|tag| (tag.name.as_str(), tag.local == Some(true)))
+    }
 }
 
 /// A sighting.
