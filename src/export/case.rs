@@ -5,10 +5,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::json::Element;
-use crate::ledger::counted;
+use crate::json::{self, Element};
 use crate::markings::{self, Pap, Scale, Tlp};
-use crate::secret::shortened;
+use crate::secret::{Scrubber, shortened};
 use crate::thehive::TheHive;
 use crate::thehive::wire::{Observable, member};
 use crate::{tags, time};
@@ -102,23 +101,32 @@ fn moment(data: &Value, names: &[&str]) -> Option<i64> {
 }
 
 impl Input {
-    /// The same input without what `clean` takes out of its texts; an observable whose value it changes is not exported.
-    #[must_use]
-    pub fn cleaned(mut self, clean: impl Fn(&str) -> String) -> Self {
-        self.case.title = clean(&self.case.title);
-        self.case.number = clean(&self.case.number);
-        self.case.tags.retain(|tag| clean(tag) == *tag);
+    /// The same input without what holds a long secret of ours: what goes out is never rewritten.
+    ///
+    /// # Errors
+    /// That the case's title or number holds one.
+    pub fn without_secrets(mut self, scrubber: &Scrubber) -> Result<Self> {
+        const HOLDS: &str = "carries a key of this program's own configuration";
+        ensure!(
+            ![&self.case.title, &self.case.number].into_iter().any(|text| scrubber.is_in(text)),
+            "the case's title {HOLDS}: nothing is exported; take it out of the case, and change that key"
+        );
+        let before = self.case.tags.len();
+        self.case.tags.retain(|tag| !scrubber.is_in(tag));
+        if self.case.tags.len() < before {
+            self.warnings.push(format!("a tag of the case {HOLDS}: it is left out; change that key"));
+        }
         for one in &mut self.observables {
-            let Ok(ioc) = one else { continue };
-            ioc.observable.message = clean(&ioc.observable.message);
-            ioc.observable.tags.retain(|tag| clean(tag) == *tag);
-            let name = ioc.observable.attachment.as_ref().map(|attachment| attachment.name.as_str());
-            let is_touched = |text: &str| clean(text) != text;
-            if is_touched(&ioc.observable.data) || name.is_some_and(is_touched) {
-                *one = Err("carries a key of this program's own configuration".to_owned());
+            let is_secret = one.as_ref().is_ok_and(|Ioc { observable, .. }| {
+                let name = observable.attachment.as_ref().map(|attachment| &attachment.name);
+                let mut texts = [&observable.data, &observable.message].into_iter().chain(&observable.tags).chain(name);
+                texts.any(|text| scrubber.is_in(text))
+            });
+            if is_secret {
+                *one = Err(HOLDS.to_owned());
             }
         }
-        self
+        Ok(self)
     }
 
     /// Takes case and observables apart. `thehive` tells the TLP scale, if it may be asked.
@@ -166,26 +174,29 @@ impl Marked {
                 Some(name) if observable.data.is_empty() => shortened(name, SHOWN),
                 _ => shortened(&observable.data, SHOWN),
             };
-            if of_tags > Some(own) || pap_of_tags > own_pap {
-                let tags = names().filter(|tag| Tlp::from_tag(tag) > Some(own) || Pap::from_tag(tag) > own_pap);
-                self.stricter.push(format!("{} ({})", name(), quoted(tags)));
-            }
-            if markings::unreadable(names()).next().is_some() {
-                self.unreadable.push(format!("{} ({})", name(), quoted(markings::unreadable(names()))));
+            let is_readable = |tag: &&str| markings::unreadable([*tag]).next().is_none();
+            let is_stricter = |tag: &&str| Tlp::from_tag(tag) > Some(own) || Pap::from_tag(tag) > own_pap;
+            let stricter = quoted(names().filter(is_readable).filter(is_stricter));
+            let unreadable = quoted(markings::unreadable(names()));
+            for (tags, of) in [(stricter, &mut self.stricter), (unreadable, &mut self.unreadable)] {
+                if !tags.is_empty() {
+                    of.push(format!("{} ({tags})", name()));
+                }
             }
         }
         Ioc { tlp: of_tags.map_or(own, |tlp| tlp.max(own)), pap: pap_of_tags.max(own_pap), observable }
     }
 
     fn told(&self) -> Vec<String> {
-        let all = [(&self.stricter, IOC_TAG_STRICTER), (&self.unreadable, IOC_TAG_UNREADABLE)];
+        let all = [
+            (&self.stricter, "IOCs with a tag that is stricter than their TLP or PAP field: the tag counts"),
+            (&self.unreadable, "IOCs with a tag that cannot be read as a TLP or PAP: RED is taken"),
+        ];
         let some = all.into_iter().filter(|(iocs, _)| !iocs.is_empty());
-        some.map(|(iocs, what)| format!("{}, {what}: {}", counted(iocs.len() as u64, "IOC", "IOCs"), first(iocs))).collect()
+        some.map(|(iocs, what)| format!("{what}: {}", first(iocs))).collect()
     }
 }
 
-const IOC_TAG_STRICTER: &str = "whose tag is stricter than the TLP or PAP field, go by the tag";
-const IOC_TAG_UNREADABLE: &str = "whose tag cannot be read as a TLP or PAP, are taken for RED";
 /// The longest value in a remark, in characters.
 const SHOWN: usize = 100;
 
@@ -249,8 +260,7 @@ fn scale(
 fn case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<Case> {
     let text = |names: &[&str]| member(data, names).map(scalar).unwrap_or_default();
     let number = |names: &[&str]| moment(data, names);
-    let made = number(&["_createdAt", "createdAt"]);
-    let start = number(&["startDate"]).or(made).context("the case has neither \"startDate\" nor \"createdAt\"")?;
+    let start = start(data, warnings)?;
     let tags: Vec<_> = data.get("tags").and_then(Value::as_array).into_iter().flatten().map(scalar).collect();
     let (tlp, pap) = markings(data, scale, &tags, warnings);
     let status = text(&["stage", "status"]);
@@ -259,7 +269,7 @@ fn case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<Case> 
         number: text(&["number", "caseId"]),
         title: text(&["title"]).trim().to_owned(),
         created: created(data),
-        start: start.div_euclid(1_000),
+        start,
         severity: number(&["severity"]).unwrap_or(2),
         tlp,
         pap,
@@ -267,8 +277,20 @@ fn case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<Case> 
         tags,
         is_five: is_five(data),
     };
-    ensure!(!time::date(case.start).is_empty(), "the case's \"startDate\" is no moment in milliseconds since 1970");
     Ok(case)
+}
+
+/// When a case began, in seconds since 1970: else when it was created. TheHive writes milliseconds.
+fn start(data: &Value, warnings: &mut Vec<String>) -> Result<i64> {
+    let told = |names: &[&str]| member(data, names).map(scalar).filter(|text| !text.trim().is_empty());
+    let readable = |text: &String| json::number_in(text).map(time::seconds).filter(|at| *at > 0 && !time::date(*at).is_empty());
+    let (start, made) = (told(&["startDate"]), told(&["_createdAt", "createdAt"]));
+    ensure!(start.is_some() || made.is_some(), "the case has neither \"startDate\" nor \"createdAt\"");
+    let (started, created) = (start.as_ref().and_then(readable), made.as_ref().and_then(readable));
+    if started.is_none() && start.is_some() && created.is_some() {
+        warnings.push("the case's \"startDate\" is no moment since 1970: the day of its creation is taken".to_owned());
+    }
+    started.or(created).context("the case's \"startDate\" is no moment in milliseconds since 1970")
 }
 
 /// TLP and PAP of a case: the strictest of what its fields and its tags say.
@@ -343,6 +365,42 @@ mod tests {
         assert_eq!(tlps, [amber, red, amber, red, red, red, red, red, amber]);
         assert_eq!(input(with(base(), json!({"tlp": "x"})), json!([])).case.tlp, red);
         assert_eq!(input(with(base(), json!({"tlp": 4, "tlpLabel": "GREEN"})), json!([])).case.tlp, red);
+    }
+
+    #[test]
+    fn a_tag_stricter_than_the_field_counts_and_is_told() {
+        let observables = json!([
+            {"ioc": true, "data": "a", "tlp": 0, "tags": ["TLP: red"]}, {"ioc": true, "data": "b", "tlp": 2, "tags": ["tlp:clear"]},
+            {"ioc": true, "data": "c", "tags": ["tlp:rde", "PAP:AMBER"]}, {"data": "d", "tags": ["tlp:green"], "pap": 3},
+        ]);
+        let case = with(base(), json!({"tags": ["tlp:\"amber+strict\"", "tlp:green", "pap:green"], "pap": 0}));
+        let input = input(case, observables);
+        assert_eq!((input.case.tlp, input.case.pap), (Tlp::AmberStrict, Some(Pap::Green)));
+        let marks: Vec<_> = input.observables.iter().map(|one| one.as_ref().map(|ioc| (ioc.tlp, ioc.pap)).unwrap()).collect();
+        let (strict, red) = (Tlp::AmberStrict, Tlp::Red);
+        let [green, amber] = [Some(Pap::Green), Some(Pap::Amber)];
+        assert_eq!(marks, [(red, green), (strict, green), (red, amber), (strict, Some(Pap::Red))]);
+        insta::assert_snapshot!(input.warnings.join("\n"), @r"
+        a tag of the case says TLP:AMBER+STRICT, and its TLP is AMBER: the tag counts
+        a tag of the case says PAP:GREEN, and its PAP is CLEAR: the tag counts
+        IOCs with a tag that is stricter than their TLP or PAP field: the tag counts: a (TLP: red), c (PAP:AMBER)
+        IOCs with a tag that cannot be read as a TLP or PAP: RED is taken: c (tlp:rde)
+        ");
+    }
+
+    #[test]
+    fn a_case_begins_when_it_says_in_whatever_unit() {
+        let start = |start: Value| {
+            let case = Input::new(&with(base(), json!({"startDate": start})), Vec::new(), None).unwrap();
+            (case.case.start, case.warnings.len())
+        };
+        for written in [json!(1_630_917_180), json!(1_630_917_180_000_i64), json!("1630917180000.5"), json!(1.630_917_18e12)] {
+            assert_eq!(start(written.clone()), (1_630_917_180, 0), "{written}");
+        }
+        for written in [json!(-5), json!("soon"), json!(0)] {
+            assert_eq!(start(written.clone()), (1_630_917_246, 1), "{written}");
+        }
+        assert_eq!(start(json!(null)), (1_630_917_246, 0));
     }
 
     #[test]

@@ -28,6 +28,7 @@ use crate::misp::wire::Event;
 use crate::misp::{Chunk, Misp, Report, Row};
 use crate::tags;
 use crate::thehive::wire::Alert;
+use crate::time;
 use crate::types::DataTypes;
 use crate::worker;
 
@@ -150,8 +151,14 @@ impl Reading<'_> {
         Ok(whole)
     }
 
-    fn chunk(&mut self, chunk: Chunk) -> Result<()> {
+    fn chunk(&mut self, mut chunk: Chunk) -> Result<()> {
         let part = self.sync.part;
+        let scrubber = part.run.scrubber();
+        let before = chunk.reports.len();
+        chunk.reports.retain(|report| ![&report.name, &report.content].into_iter().any(|text| scrubber.is_in(text)));
+        if chunk.reports.len() < before {
+            part.warn(format!("event {}: an event report is left out: {}", self.task.uuid, batch::HOLDS_SECRET));
+        }
         let number = chunk.rows.len() as u64;
         part.fetched(Item::Attributes, number);
         self.attributes += number;
@@ -330,6 +337,14 @@ impl Reading<'_> {
         if self.alert.tags_cut > 0 {
             let (event, cut) = (self.task.uuid, self.alert.tags_cut);
             part.warn(format!("event {event}: {cut} of its tags are left out: an alert gets no more than 100"));
+        }
+        if self.task.event.timestamp.is_none_or(|moment| moment <= 0) {
+            let event = self.task.uuid;
+            part.warn(format!("event {event}: its time of change cannot be read: it is compared anew at every run"));
+        }
+        if time::day(&self.task.event.date).is_none() {
+            let (event, date) = (self.task.uuid, part.run.shown(&self.task.event.date));
+            part.warn(format!("event {event}: its date ({date}) cannot be read: the day of its last change is taken"));
         }
         if !self.unreadable.is_empty() {
             let (event, tags) = (self.task.uuid, self.unreadable.iter().map(String::as_str).collect::<Vec<_>>());

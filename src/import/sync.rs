@@ -13,6 +13,7 @@ use std::thread;
 use anyhow::{Result, anyhow, bail};
 use uuid::Uuid;
 
+use super::batch::HOLDS_SECRET;
 use super::compare::{self, Fate};
 use super::desk::Desk;
 use super::event::Task;
@@ -35,6 +36,8 @@ const PAGE: usize = 500;
 const SPARE: usize = 500;
 const NO_TIME: &str = "the deadline is near (\"deadline_minutes\"): the rest comes with the next run";
 
+/// Why an event is not taken for a recent one.
+const NO_MOMENT: &str = "its time of change or publication cannot be read";
 const UNFOLLOWED: &str = "updates are switched off in TheHive (follow)";
 const DEFECT: &str = "a defect of this program stopped the work on it: please report it";
 
@@ -68,6 +71,8 @@ struct Row {
 /// What is found out while the list is read.
 pub(super) struct Listing<'l> {
     tasks: &'l SyncSender<Task>,
+    /// Where the window opens, in seconds since 1970; 0 for all events.
+    since: i64,
     rows: Vec<Row>,
     new: BinaryHeap<Reverse<New>>,
     /// Events so far, and those of them that were sent to the workers.
@@ -112,6 +117,7 @@ impl Sync<'_> {
         let published_only = self.config.filters.published_only;
         let window = Window { since, published_only, only: self.names.only.clone() };
         self.with_workers(|listing| {
+            listing.since = since;
             let listed = self.misp.list(window, &mut |listed| self.row(listing, listed));
             // What was listed before the list broke off is compared all the same.
             let compared = self.compare(listing);
@@ -146,6 +152,7 @@ impl Sync<'_> {
             }
             let mut listing = Listing {
                 tasks: &sender,
+                since: 0,
                 rows: Vec::new(),
                 new: BinaryHeap::new(),
                 place: 0,
@@ -179,7 +186,7 @@ impl Sync<'_> {
         self.part.fetched(Item::Events, 1);
         listing.place += 1;
         let place = listing.place;
-        let (event, uuid) = match listed {
+        let (mut event, uuid) = match listed {
             Listed::Event(event, uuid) => (event, uuid),
             Listed::Bad(problem) => {
                 self.part.record(Item::Events, &Verdict::Failed(problem.clone()), 1);
@@ -187,12 +194,17 @@ impl Sync<'_> {
                 return Ok(());
             }
         };
+        event.forget_implausible_moments(self.network.clock().now);
         if self.network.clock().is_near_the_end() {
             bail!(NO_TIME);
         }
         self.note_foreign(&uuid);
         if !self.desks.is_empty() && !listing.handled.insert(uuid) {
             self.conclude(place, &event, &uuid, &Verdict::Skipped("listed twice".to_owned()));
+            return Ok(());
+        }
+        if self.holds_secret(&event) {
+            self.conclude(place, &event, &uuid, &Verdict::Failed(HOLDS_SECRET.to_owned()));
             return Ok(());
         }
         let filters = &self.config.filters;
@@ -204,6 +216,13 @@ impl Sync<'_> {
         }
         listing.rows.push(Row { place, event, uuid });
         if listing.rows.len() >= PAGE || self.desks.is_empty() { self.compare(listing) } else { Ok(()) }
+    }
+
+    /// True if one of the texts that an event brings holds a long secret of ours.
+    fn holds_secret(&self, event: &Event) -> bool {
+        let scrubber = self.part.run.scrubber();
+        let mut texts = [event.info.as_str(), event.organisation(), &event.date, &event.id].into_iter().chain(event.tags());
+        texts.any(|text| scrubber.is_in(text))
     }
 
     /// Compares the events at hand with the alerts that they have: one query for each organisation.
@@ -231,7 +250,9 @@ impl Sync<'_> {
     fn decide(&self, listing: &mut Listing<'_>, row: Row, fates: Vec<Fate>) -> Result<()> {
         let Row { place, event, uuid } = row;
         let is_new = fates.is_empty() || fates.iter().any(|fate| matches!(fate, Fate::New));
-        let too_old = self.config.filters.creation_rule(&event, self.network.clock().now);
+        let may_be_older = listing.since > 0 && event.may_be_older(listing.since);
+        let too_old = may_be_older.then(|| NO_MOMENT.to_owned());
+        let too_old = too_old.or_else(|| self.config.filters.creation_rule(&event, self.network.clock().now));
         let (mut changed, mut new, mut unchanged, mut unfollowed) = (Vec::new(), Vec::new(), None, None);
         let link = |desk: usize, alert: &Alert| Some(self.desks.get(desk)?.hive.alert_link(&alert.id));
         for (desk, fate) in fates.into_iter().enumerate() {
@@ -308,7 +329,8 @@ impl Sync<'_> {
     /// True if an event is still as it was listed.
     pub(super) fn is_same(&self, task: &Task) -> Result<bool> {
         let now = self.misp.listed(&[task.uuid])?;
-        Ok(now.iter().any(|(uuid, event)| *uuid == task.uuid && event.timestamp == task.event.timestamp))
+        let is_same = |event: &Event| event.timestamp.is_some() && event.timestamp == task.event.timestamp;
+        Ok(now.iter().any(|(uuid, event)| *uuid == task.uuid && is_same(event)))
     }
 
     /// Records an event that is not read.
