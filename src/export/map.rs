@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::case::{Case, Input, Ioc};
 use super::objects::{self, is_file};
+use super::retract::unmarked;
 use super::settings::Settings;
 use super::wanted::{Wanted, WantedAttribute};
 use crate::ids::{self, Ids};
@@ -198,7 +199,7 @@ impl Context<'_> {
     /// The first comment of several observables that are one attribute.
     pub(super) fn comment<'i>(&self, mut iocs: impl Iterator<Item = &'i Ioc>) -> String {
         let comment = iocs.find_map(|ioc| Some(ioc.observable.message.trim()).filter(|message| !message.is_empty()));
-        comment.map(|comment| shortened(&storable(comment), LONGEST_COMMENT)).unwrap_or_default()
+        comment.map(|comment| shortened(&unmarked(&storable(comment)).0, LONGEST_COMMENT)).unwrap_or_default()
     }
 
     /// The tags of several observables that are one attribute, as far as they may go out; their PAP where it is stricter
@@ -229,13 +230,17 @@ fn warnings(input: &Input, open: &[(usize, &Ioc)], context: &Context<'_>) -> Vec
     let title = "the case's title is empty or has characters that MISP cannot store: they are replaced".to_owned();
     let comments = (comments > 0)
         .then(|| format!("{comments} comments have characters that MISP cannot store: they are replaced"));
+    let marked = open.iter().filter(|(_, ioc)| unmarked(&ioc.observable.message).1).count();
+    let marked = (marked > 0).then(|| {
+        format!("{marked} comments have the mark of a retraction in them: it goes out in other brackets, and means nothing")
+    });
     let is_replaced = input.case.title.is_empty() || storable(&input.case.title) != input.case.title;
     let url = match context.link {
         Link::No | Link::To(_) => None,
         Link::Unknown => Some("the case is not linked: \"export_case_url\" needs \"thehive_url\"".to_owned()),
         Link::Public => Some("the case is not linked: everyone who pulls this feed could read the link".to_owned()),
     };
-    is_replaced.then_some(title).into_iter().chain(comments).chain(url).collect()
+    is_replaced.then_some(title).into_iter().chain(comments).chain(marked).chain(url).collect()
 }
 
 fn decided(
