@@ -257,7 +257,9 @@ fn said<L>(tag: &str, name: &str, read: impl Fn(&str) -> Option<L>) -> Said<L> {
     // `TLP RED` and `TLP-RED` are meant as well, but `tlp-handling` is a tag like any other.
     let Some(word) = rest.strip_prefix([':', '=']) else {
         let is_parted = tag.trim().chars().nth(name.len()).is_some_and(|c| !c.is_alphanumeric());
-        return read(rest.trim_start_matches(['-', '_', '.', '/'])).filter(|_| is_parted).map_or(Said::Nothing, Said::Level);
+        return read(rest.trim_start_matches(['-', '_', '.', '/']))
+            .filter(|_| is_parted)
+            .map_or(Said::Nothing, Said::Level);
     };
     let word = word.trim_matches([':', '=']);
     match read(word) {
@@ -311,12 +313,27 @@ mod tests {
     #[test]
     fn a_tag_is_read_however_people_write_it() {
         for tag in [
-            "tlp:red", "TLP:RED", "tlp:\"red\"", " tlp : red", "tlp=\"red\"", "tlp=red", "TLP: Red", "TLP RED", "tlp-red",
-            "tlp_red", "\u{200b}tlp:red", "tlp:red\u{feff}", "ＴＬＰ：ＲＥＤ", "tlp:“red”", "tlp:\u{a0}red",
+            "tlp:red",
+            "TLP:RED",
+            "tlp:\"red\"",
+            " tlp : red",
+            "tlp=\"red\"",
+            "tlp=red",
+            "TLP: Red",
+            "TLP RED",
+            "tlp-red",
+            "tlp_red",
+            "\u{200b}tlp:red",
+            "tlp:red\u{feff}",
+            "ＴＬＰ：ＲＥＤ",
+            "tlp:“red”",
+            "tlp:\u{a0}red",
         ] {
             assert_eq!(Tlp::from_tag(tag), Some(Tlp::Red), "{tag:?}");
         }
-        for tag in ["tlp:amber+strict", "TLP:AMBER STRICT", "tlp:amber-strict", "tlp:\"amber+strict\"", "TLP:AMBER:STRICT"] {
+        for tag in
+            ["tlp:amber+strict", "TLP:AMBER STRICT", "tlp:amber-strict", "tlp:\"amber+strict\"", "TLP:AMBER:STRICT"]
+        {
             assert_eq!(Tlp::from_tag(tag), Some(Tlp::AmberStrict), "{tag:?}");
         }
         for tag in ["pap:red", "PAP:\"RED\"", " PAP : red", "pap=\"red\""] {
@@ -326,7 +343,8 @@ mod tests {
 
     #[test]
     fn what_is_meant_as_a_marking_and_cannot_be_read_is_red_and_is_named() {
-        let tags = ["tlp:rde", "tlp:", "PAP:purple", "tlp:3", "tlp:green", "tlp:ex:chr", "misp:tlp", "tlp-handling", "papal"];
+        let tags =
+            ["tlp:rde", "tlp:", "PAP:purple", "tlp:3", "tlp:green", "tlp:ex:chr", "misp:tlp", "tlp-handling", "papal"];
         assert_eq!(unreadable(tags).collect::<Vec<_>>(), ["tlp:rde", "tlp:", "PAP:purple", "tlp:3"]);
         assert_eq!((Tlp::from_tag("tlp:rde"), Pap::from_tag("PAP:purple")), (Some(Tlp::Red), Some(Pap::Red)));
         for tag in ["tlp:ex:chr", "tlp:EX:CHR", "tlp-handling", "tlpred", "misp-galaxy:tlp=\"red\"", "tl", ""] {

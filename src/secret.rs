@@ -275,7 +275,9 @@ impl Scrubber {
         match value {
             Value::String(text) => Value::String(self.beginning_of(&text, LONGEST_TEXT, is_foreign)),
             Value::Array(list) => list.into_iter().map(|value| self.clean_part(value, is_foreign)).collect(),
-            Value::Object(map) => map.into_iter().map(|(name, value)| self.clean_member(name, value, is_foreign)).collect(),
+            Value::Object(map) => {
+                map.into_iter().map(|(name, value)| self.clean_member(name, value, is_foreign)).collect()
+            }
             other @ (Value::Null | Value::Bool(_) | Value::Number(_)) => other,
         }
     }

@@ -166,7 +166,7 @@ pub fn since(text: &str, now: i64) -> Option<i64> {
         'h' => 3_600,
         'd' => DAY,
         'w' => 7 * DAY,
-        _ => return day(text).or_else(|| text.parse().ok().filter(|seconds| *seconds >= EARLIEST)),
+        _ => return day(text).or_else(|| text.parse().ok().map(seconds).filter(|seconds| *seconds >= EARLIEST)),
     };
     let number: i64 = text.get(..text.len() - 1)?.trim().parse().ok()?;
     let ago = SignedDuration::from_secs(number.checked_mul(unit).filter(|ago| *ago >= 0)?);
@@ -222,11 +222,15 @@ mod tests {
         assert_eq!(date(1_630_917_180), "2021-09-06");
         assert_eq!(moment(1_630_917_180), "2021-09-06 08:33 UTC");
         assert_eq!(day("1970-01-02"), Some(DAY));
-        for text in ["2026-11-10", "2026/11/10", "2026.11.10", "2026 11 10", "2026-11-10T12:00:00Z", "2026-11-10 23:59:59"] {
+        for text in
+            ["2026-11-10", "2026/11/10", "2026.11.10", "2026 11 10", "2026-11-10T12:00:00Z", "2026-11-10 23:59:59"]
+        {
             assert_eq!(day(text).map(date).as_deref(), Some("2026-11-10"), "{text}");
         }
         assert_eq!(day("2026-1-9").map(date).as_deref(), Some("2026-01-09"));
-        for text in ["", "0000-00-00", "10.11.2026", "1794268800", "2026-02-30", "2026-11", "2026-11-10-12", "26-11-10", "soon"] {
+        for text in
+            ["", "0000-00-00", "10.11.2026", "1794268800", "2026-02-30", "2026-11", "2026-11-10-12", "26-11-10", "soon"]
+        {
             assert_eq!(day(text), None, "{text}");
         }
         assert_eq!(http_date("Sat, 21 Nov 2026 21:02:48 GMT").map(moment).as_deref(), Some("2026-11-21 21:02 UTC"));

@@ -231,7 +231,10 @@ mod tests {
         for settings in [json!([text]), json!([serde_json::from_str::<Value>(text).unwrap()]), json!(text)] {
             let [corp, partner] = imports(settings).try_into().unwrap();
             assert_eq!((corp.config.filters.max_age_days, corp.config.filters.include_tags.len()), (7, 1));
-            assert_eq!((partner.config.filters.max_age_days, partner.config.filters.include_tags), (3, vec!["*".to_owned()]));
+            assert_eq!(
+                (partner.config.filters.max_age_days, partner.config.filters.include_tags),
+                (3, vec!["*".to_owned()])
+            );
             assert_eq!(partner.config.filters.max_attributes, corp.config.filters.max_attributes);
         }
     }

@@ -181,17 +181,15 @@ impl Job {
     /// # Errors
     /// "TLP is higher than allowed." or "PAP is higher than allowed."; or which limit has a wrong value.
     pub fn check_markings(&self) -> Result<()> {
-        let of_data = |name: &str, red: fn(i64) -> i64| {
-            let said = self.marked().filter_map(|one| json::marking(one.get(name)?).ok().flatten()).map(red);
-            said.max()
+        let of_data = |name: &str, on_scale: fn(i64) -> i64| {
+            self.marked().filter_map(|one| json::marking(one.get(name)?).ok().flatten()).map(on_scale).max()
         };
-        let on_scale = |tlp: Option<Tlp>| i64::from(tlp.unwrap_or(Tlp::Red).cortex());
-        let tlp = of_data("tlp", |number| Tlp::from_number(number, Scale::Five).map_or(3, |tlp| i64::from(tlp.cortex())));
-        let pap = of_data("pap", |number| Pap::from_number(number).map_or(3, |pap| i64::from(pap.number())));
-        let tlp_of_tags = Tlp::from_tags(self.tags()).map(|tlp| on_scale(Some(tlp)));
+        let tlp = of_data("tlp", |number| Tlp::from_number(number, Scale::Five).unwrap_or(Tlp::Red).cortex().into());
+        let pap = of_data("pap", |number| Pap::from_number(number).unwrap_or(Pap::Red).number().into());
+        let tlp_of_tags = Tlp::from_tags(self.tags()).map(|tlp| i64::from(tlp.cortex()));
         let pap_of_tags = Pap::from_tags(self.tags()).map(|pap| i64::from(pap.number()));
-        self.check("tlp", self.tlp.max(tlp.unwrap_or(0)), tlp_of_tags)?;
-        self.check("pap", self.pap.max(pap.unwrap_or(0)), pap_of_tags)
+        self.check("tlp", self.tlp.max(tlp.unwrap_or(0)), tlp_of_tags, "TLP is higher than allowed.")?;
+        self.check("pap", self.pap.max(pap.unwrap_or(0)), pap_of_tags, "PAP is higher than allowed.")
     }
 
     /// What carries markings: the data, and the case of an observable.
@@ -204,7 +202,7 @@ impl Job {
         lists.flatten().filter_map(Value::as_str)
     }
 
-    fn check(&self, name: &str, marking: i64, of_tags: Option<i64>) -> Result<()> {
+    fn check(&self, name: &str, marking: i64, of_tags: Option<i64>, refusal: &'static str) -> Result<()> {
         let set = |item: &str| self.config.get(item).filter(|value| !is_unset(value)).cloned();
         let checks = set(&format!("check_{name}")).map_or(Some(CHECKED), |value| boolean(&value));
         let checks =
@@ -212,10 +210,11 @@ impl Job {
         let most = set(&format!("max_{name}")).map_or(Some(MOST), |value| whole(&value));
         let most =
             most.with_context(|| format!("configuration item \"max_{name}\" is no whole number: 0 to 3 are accepted"))?;
-        let refusal = format!("{} is higher than allowed.", name.to_uppercase());
-        ensure!(!checks || marking <= most, "{refusal}");
-        let tag = format!("{refusal} (By a tag, which is stricter than the {} field.)", name.to_uppercase());
-        ensure!(!checks || of_tags.is_none_or(|marking| marking <= most), "{tag}");
+        ensure!(!checks || marking <= most, refusal);
+        ensure!(
+            !checks || of_tags.is_none_or(|marking| marking <= most),
+            "{refusal} A tag says so, and is stricter than the field."
+        );
         Ok(())
     }
 }
@@ -307,6 +306,26 @@ mod tests {
         assert_eq!(check(json!(3), json!({"check_tlp": false, "max_tlp": 2})), Ok(()));
         assert_eq!(check(json!(0), json!({"check_pap": 1, "max_pap": 1})), Err("PAP is higher than allowed.".into()));
         assert!(check(json!(0), json!({"check_tlp": "maybe"})).unwrap_err().contains("check_tlp"));
+    }
+
+    #[test]
+    fn the_gate_holds_whatever_is_not_set_and_sees_tags_and_the_case() {
+        let refused = |more: Value| job(more).unwrap().check_markings().err().map(|error| error.to_string());
+        let (tlp, pap) = ("TLP is higher than allowed.", "PAP is higher than allowed.");
+        for unset in [json!(null), json!([]), json!([null]), json!("")] {
+            let config = json!({"check_tlp": unset, "max_tlp": unset, "check_pap": unset, "max_pap": unset});
+            assert_eq!(refused(json!({"tlp": 3, "config": config})).as_deref(), Some(tlp));
+            assert_eq!(refused(json!({"pap": 3, "config": config})).as_deref(), Some(pap));
+            assert_eq!(refused(json!({"config": config})), None);
+        }
+        assert_eq!(refused(json!({"tlp": 3})).as_deref(), Some(tlp));
+        assert_eq!(refused(json!({"data": {"case": {"tlp": 3}}})).as_deref(), Some(tlp));
+        assert_eq!(refused(json!({"data": {"pap": "x"}})).as_deref(), Some(pap));
+        for data in [json!({"tags": ["x", "TLP: amber+strict"]}), json!({"case": {"tags": ["tlp:rde"]}})] {
+            assert!(refused(json!({"data": data})).unwrap().starts_with(tlp), "{data}");
+        }
+        assert!(refused(json!({"data": {"tags": ["PAP:RED"]}})).unwrap().starts_with(pap));
+        assert_eq!(refused(json!({"data": {"tags": ["tlp:amber", "tlp:ex:chr"]}})), None);
     }
 
     #[test]

@@ -283,7 +283,8 @@ fn case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<Case> 
 /// When a case began, in seconds since 1970: else when it was created. TheHive writes milliseconds.
 fn start(data: &Value, warnings: &mut Vec<String>) -> Result<i64> {
     let told = |names: &[&str]| member(data, names).map(scalar).filter(|text| !text.trim().is_empty());
-    let readable = |text: &String| json::number_in(text).map(time::seconds).filter(|at| *at > 0 && !time::date(*at).is_empty());
+    let readable =
+        |text: &String| json::number_in(text).map(time::seconds).filter(|at| *at > 0 && !time::date(*at).is_empty());
     let (start, made) = (told(&["startDate"]), told(&["_createdAt", "createdAt"]));
     ensure!(start.is_some() || made.is_some(), "the case has neither \"startDate\" nor \"createdAt\"");
     let (started, created) = (start.as_ref().and_then(readable), made.as_ref().and_then(readable));
@@ -301,7 +302,8 @@ fn markings(data: &Value, scale: Scale, tags: &[String], warnings: &mut Vec<Stri
     let pap = marking(data, "pap").map(|number| Pap::from_number(number).unwrap_or(Pap::Red));
     let (tlp_of_tags, pap_of_tags) = (Tlp::from_tags(names()), Pap::from_tags(names()));
     let mut stricter = |what: &str, is: &str, of_tags: Option<&str>| {
-        let by = of_tags.map(|by| format!("a tag of the case says {what}:{by}, and its {what} is {is}: the tag counts"));
+        let by =
+            of_tags.map(|by| format!("a tag of the case says {what}:{by}, and its {what} is {is}: the tag counts"));
         warnings.extend(by);
     };
     stricter("TLP", tlp.map_or("not set", Tlp::word), tlp_of_tags.filter(|by| Some(*by) > tlp).map(Tlp::word));
@@ -376,7 +378,8 @@ mod tests {
         let case = with(base(), json!({"tags": ["tlp:\"amber+strict\"", "tlp:green", "pap:green"], "pap": 0}));
         let input = input(case, observables);
         assert_eq!((input.case.tlp, input.case.pap), (Tlp::AmberStrict, Some(Pap::Green)));
-        let marks: Vec<_> = input.observables.iter().map(|one| one.as_ref().map(|ioc| (ioc.tlp, ioc.pap)).unwrap()).collect();
+        let marks: Vec<_> =
+            input.observables.iter().map(|one| one.as_ref().map(|ioc| (ioc.tlp, ioc.pap)).unwrap()).collect();
         let (strict, red) = (Tlp::AmberStrict, Tlp::Red);
         let [green, amber] = [Some(Pap::Green), Some(Pap::Amber)];
         assert_eq!(marks, [(red, green), (strict, green), (red, amber), (strict, Some(Pap::Red))]);
@@ -394,7 +397,9 @@ mod tests {
             let case = Input::new(&with(base(), json!({"startDate": start})), Vec::new(), None).unwrap();
             (case.case.start, case.warnings.len())
         };
-        for written in [json!(1_630_917_180), json!(1_630_917_180_000_i64), json!("1630917180000.5"), json!(1.630_917_18e12)] {
+        for written in
+            [json!(1_630_917_180), json!(1_630_917_180_000_i64), json!("1630917180000.5"), json!(1.630_917_18e12)]
+        {
             assert_eq!(start(written.clone()), (1_630_917_180, 0), "{written}");
         }
         for written in [json!(-5), json!("soon"), json!(0)] {

@@ -25,6 +25,8 @@ pub(super) struct Index<'a> {
     by_value: HashMap<(&'a str, String), Whose>,
     /// The event's own TLP, which an attribute without one shares.
     tlp: Option<Tlp>,
+    /// The same of its PAP.
+    pap: Option<Pap>,
 }
 
 /// Who added an attribute.
@@ -51,7 +53,8 @@ impl<'a> Index<'a> {
                 by_value.entry(key).and_modify(|known| *known = whose.min(*known)).or_insert(whose);
             }
         }
-        Self { by_uuid, by_value, tlp: Tlp::from_plain_tags(shared(held.event.all_tags())) }
+        let tags = || shared(held.event.all_tags());
+        Self { by_uuid, by_value, tlp: Tlp::from_plain_tags(tags()), pap: Pap::from_plain_tags(tags()) }
     }
 
     /// What is to be done with each wanted attribute. To an object that somebody deleted as a whole, nothing is added.
@@ -113,7 +116,12 @@ impl<'a> Index<'a> {
                 change.to_ids = Some(true);
             }
         }
-        let missing = wanted.tags.iter().filter(|tag| !has(&held.tags, tag)).filter_map(|tag| rules.tags.name(tag));
+        let pap = Pap::from_plain_tags(shared(held.all_tags())).or(self.pap);
+        let is_missing = |tag: &&String| match Pap::from_tag(tag) {
+            Some(wanted) => pap < Some(wanted),
+            None => !has(&held.tags, tag),
+        };
+        let missing = wanted.tags.iter().filter(is_missing).filter_map(|tag| rules.tags.name(tag));
         change.add_tags.extend(missing);
         change.remark = self.difference(wanted, held, &change, rules);
         let is_changed = Change { remark: None, ..change.clone() } != Change::default();

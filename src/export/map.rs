@@ -232,7 +232,9 @@ fn warnings(input: &Input, open: &[(usize, &Ioc)], context: &Context<'_>) -> Vec
         .then(|| format!("{comments} comments have characters that MISP cannot store: they are replaced"));
     let marked = open.iter().filter(|(_, ioc)| unmarked(&ioc.observable.message).1).count();
     let marked = (marked > 0).then(|| {
-        format!("{marked} comments have the mark of a retraction in them: it goes out in other brackets, and means nothing")
+        format!(
+            "{marked} comments have the mark of a retraction in them: it goes out in other brackets, and means nothing"
+        )
     });
     let is_replaced = input.case.title.is_empty() || storable(&input.case.title) != input.case.title;
     let url = match context.link {

@@ -249,7 +249,9 @@ impl Filters {
         let has_date = !["", "0000-00-00"].contains(&event.date.trim());
         let moment = match self.max_age_date {
             AgeDate::Event if has_date => time::day(&event.date),
-            AgeDate::Published => event.publish_timestamp.and_then(|moment| if moment > 0 { Some(moment) } else { changed }),
+            AgeDate::Published => {
+                event.publish_timestamp.and_then(|moment| if moment > 0 { Some(moment) } else { changed })
+            }
             // MISP takes today for an event without a date; its last change is nearer to the truth.
             AgeDate::Event | AgeDate::Modified => changed,
         };

@@ -203,7 +203,13 @@ mod tests {
 
     fn state(is_complete: bool) -> State {
         let hashes = Field::ALL.map(|field| (field, hash(field.word())));
-        State { event: Uuid::from_u128(7), timestamp: Some(12), publish_timestamp: Some(34), is_complete, hashes: hashes.to_vec() }
+        State {
+            event: Uuid::from_u128(7),
+            timestamp: Some(12),
+            publish_timestamp: Some(34),
+            is_complete,
+            hashes: hashes.to_vec(),
+        }
     }
 
     #[test]
@@ -254,7 +260,8 @@ mod tests {
         }
         let old = format!("{MARK} event={} timestamp=0 publish_timestamp=0 complete=yes fields=", Uuid::from_u128(7));
         assert!(!State::find(&old, &Uuid::from_u128(7)).unwrap().is_current(&Event::default()));
-        let event: Event = serde_json::from_value(json!({"timestamp": "1700000000.5", "publish_timestamp": 0})).unwrap();
+        let event: Event =
+            serde_json::from_value(json!({"timestamp": "1700000000.5", "publish_timestamp": 0})).unwrap();
         assert!(State::new(&event, &Uuid::from_u128(7), true, Vec::new()).is_current(&event));
     }
 

@@ -221,7 +221,8 @@ impl Sync<'_> {
     /// True if one of the texts that an event brings holds a long secret of ours.
     fn holds_secret(&self, event: &Event) -> bool {
         let scrubber = self.part.run.scrubber();
-        let mut texts = [event.info.as_str(), event.organisation(), &event.date, &event.id].into_iter().chain(event.tags());
+        let mut texts =
+            [event.info.as_str(), event.organisation(), &event.date, &event.id].into_iter().chain(event.tags());
         texts.any(|text| scrubber.is_in(text))
     }
 

@@ -84,7 +84,8 @@ fn is_credential(before: &str, after: &str) -> bool {
         let name = name.get(from..).unwrap_or_default().to_ascii_lowercase();
         names.iter().any(|known| name.ends_with(known))
     };
-    let is_called = (joined.contains(['=', ':']) && ends(&CALLED)) || (!joined.is_empty() && ends(&["basic", "bearer"]));
+    let is_called =
+        (joined.contains(['=', ':']) && ends(&CALLED)) || (!joined.is_empty() && ends(&["basic", "bearer"]));
     is_userinfo || is_escaped || (is_called && ends_alone(after))
 }
 
@@ -94,7 +95,8 @@ fn is_of_a_word(character: char) -> bool {
 }
 
 fn begins_alone(before: &str) -> bool {
-    let is_escape = || before.len() > 2 && before.get(before.len() - 3..).is_some_and(|escape| percent(escape, 0).is_some());
+    let is_escape =
+        || before.len() > 2 && before.get(before.len() - 3..).is_some_and(|escape| percent(escape, 0).is_some());
     !before.ends_with(is_of_a_word) || before.ends_with("//") || is_escape()
 }
 
@@ -181,7 +183,8 @@ impl Needles {
         let rest = text.get(at..)?;
         units(rest, |first, length| {
             let first = folded(first);
-            let same = self.by_first.get(place(first)).into_iter().flatten().filter_map(|needle| self.needles.get(*needle));
+            let same =
+                self.by_first.get(place(first)).into_iter().flatten().filter_map(|needle| self.needles.get(*needle));
             for needle in same.filter(|needle| !is_foreign || needle.counts == Counts::Anywhere) {
                 if let Some((_, more)) = needle.text.split_first().filter(|(known, _)| **known == first)
                     && let Some(length) = spelt(rest, length, more)

@@ -88,11 +88,20 @@ impl Levels {
         if attribute.tags.is_empty() {
             return event;
         }
-        let (tlp, pap) = (strictest(attribute.all_tags(), Tlp::from_tag), strictest(attribute.all_tags(), Pap::from_tag));
+        let (tlp, pap) =
+            (strictest(attribute.all_tags(), Tlp::from_tag), strictest(attribute.all_tags(), Pap::from_tag));
         let of_event = (event.is_tlp_said.then_some(event.tlp), event.is_pap_said.then_some(event.pap));
         Self {
-            tlp: tlp.0.max(of_event.0.filter(|_| tlp.0.is_some())).unwrap_or(event.tlp).max(tlp.1.unwrap_or(Tlp::Clear)),
-            pap: pap.0.max(of_event.1.filter(|_| pap.0.is_some())).unwrap_or(event.pap).max(pap.1.unwrap_or(Pap::Clear)),
+            tlp: tlp
+                .0
+                .max(of_event.0.filter(|_| tlp.0.is_some()))
+                .unwrap_or(event.tlp)
+                .max(tlp.1.unwrap_or(Tlp::Clear)),
+            pap: pap
+                .0
+                .max(of_event.1.filter(|_| pap.0.is_some()))
+                .unwrap_or(event.pap)
+                .max(pap.1.unwrap_or(Pap::Clear)),
             ..event
         }
     }

@@ -89,7 +89,8 @@ impl Event {
     /// Takes back moments that cannot be true, so that they are neither recent nor equal to any other.
     pub fn forget_implausible_moments(&mut self, now: i64) {
         self.timestamp = self.timestamp.filter(|moment| time::is_plausible(*moment, now));
-        self.publish_timestamp = self.publish_timestamp.filter(|moment| *moment == 0 || time::is_plausible(*moment, now));
+        self.publish_timestamp =
+            self.publish_timestamp.filter(|moment| *moment == 0 || time::is_plausible(*moment, now));
     }
 
     /// True if a moment of it cannot be read, and none that can is as late as this: nobody knows whether it is recent.
