@@ -46,7 +46,7 @@ fn page(attributes: &[Attribute]) {
         has_files: false,
         uuid: Uuid::nil(),
         commands: Commands { connections: &[] },
-        event: Levels { tlp: Tlp::Amber, pap: Pap::Amber },
+        event: Levels::said(Tlp::Amber, Pap::Amber),
         data_types: &DataTypes::thehive4(),
         marks: &Marks::default(),
         scrubber: &Scrubber::default(),

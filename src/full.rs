@@ -174,10 +174,11 @@ impl Run {
         self.scrubber().clean(text)
     }
 
-    /// The beginning of a text from outside, as a report shows it: cleaned first, for a cut may leave half a secret.
+    /// The beginning of what came from outside, as a report shows it: cleaned of long secrets first, for a cut may leave half
+    /// of one.
     #[must_use]
     pub fn shown(&self, text: &str) -> String {
-        self.scrubber().beginning(text, SHOWN_TEXT)
+        self.scrubber().beginning_of_content(text, SHOWN_TEXT)
     }
 
     /// The report so far. A panic elsewhere does not make it unreadable.

@@ -51,22 +51,39 @@ impl Tlp {
             "white" | "clear" => Some(Self::Clear),
             "green" => Some(Self::Green),
             "amber" => Some(Self::Amber),
-            "amber+strict" | "amber-strict" | "amber strict" => Some(Self::AmberStrict),
+            "amber+strict" | "amber-strict" | "amber strict" | "amber_strict" | "amber:strict" | "amberstrict" => {
+                Some(Self::AmberStrict)
+            }
             "red" => Some(Self::Red),
             _ => None,
         }
     }
 
-    /// Reads a MISP tag in any case: `tlp:amber`, `TLP:AMBER+STRICT`, `tlp:white`.
+    /// Reads a tag as people write it: `tlp:amber`, `TLP:AMBER+STRICT`, `tlp:"white"`, `tlp="red"`, ` tlp : red`, `TLP-RED`.
+    /// What says a TLP and cannot be read is RED ([`unreadable`] tells which tags are meant).
     #[must_use]
     pub fn from_tag(tag: &str) -> Option<Self> {
-        Self::from_word(after_prefix(tag, "tlp:")?.trim_matches('"'))
+        match said(tag, "tlp", Self::from_word) {
+            Said::Level(tlp) => Some(tlp),
+            Said::Unreadable => Some(Self::Red),
+            Said::Nothing => None,
+        }
     }
 
     /// The strictest of the TLP tags in a list; none if there is none.
     #[must_use]
     pub fn from_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         tags.into_iter().filter_map(Self::from_tag).max()
+    }
+
+    /// The strictest of the tags that every MISP reads as a TLP: spelt as in its `tlp` taxonomy, in any case.
+    #[must_use]
+    pub fn from_plain_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let is_plain = |tag: &&str, tlp: Self| {
+            let white = (tlp == Self::Clear).then_some("tlp:white");
+            std::iter::once(tlp.tag()).chain(white).any(|name| name.eq_ignore_ascii_case(tag.trim()))
+        };
+        tags.into_iter().filter_map(|tag| Self::from_tag(tag).filter(|tlp| is_plain(&tag, *tlp))).max()
     }
 
     /// The word, in capitals.
@@ -145,22 +162,43 @@ impl Pap {
         }
     }
 
-    /// The strictest of the PAP tags in a list, in any case; none if there is none.
+    /// The strictest of the PAP tags in a list; none if there is none.
     #[must_use]
     pub fn from_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         tags.into_iter().filter_map(Self::from_tag).max()
     }
 
-    /// Reads a MISP tag in any case: `PAP:RED`, `pap:white`.
+    /// Reads a tag as people write it, in the forms of [`Tlp::from_tag`]: `PAP:RED`, `pap:white`. What says a PAP and cannot
+    /// be read is RED.
     #[must_use]
     pub fn from_tag(tag: &str) -> Option<Self> {
-        match after_prefix(tag, "pap:")?.trim_matches('"').to_ascii_lowercase().as_str() {
+        match said(tag, "pap", Self::from_word) {
+            Said::Level(pap) => Some(pap),
+            Said::Unreadable => Some(Self::Red),
+            Said::Nothing => None,
+        }
+    }
+
+    /// Reads a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word.trim().to_ascii_lowercase().as_str() {
             "white" | "clear" => Some(Self::Clear),
             "green" => Some(Self::Green),
             "amber" => Some(Self::Amber),
             "red" => Some(Self::Red),
             _ => None,
         }
+    }
+
+    /// The strictest of the tags that every MISP reads as a PAP: spelt as in its `PAP` taxonomy, in any case.
+    #[must_use]
+    pub fn from_plain_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let is_plain = |tag: &&str, pap: Self| {
+            let white = (pap == Self::Clear).then_some("PAP:WHITE");
+            std::iter::once(pap.tag()).chain(white).any(|name| name.eq_ignore_ascii_case(tag.trim()))
+        };
+        tags.into_iter().filter_map(|tag| Self::from_tag(tag).filter(|pap| is_plain(&tag, *pap))).max()
     }
 
     /// The word, in capitals.
@@ -197,10 +235,59 @@ impl Pap {
     }
 }
 
-fn after_prefix<'a>(tag: &'a str, prefix: &str) -> Option<&'a str> {
-    let tag = tag.trim();
-    let head = tag.get(..prefix.len())?;
-    head.eq_ignore_ascii_case(prefix).then(|| tag.get(prefix.len()..)).flatten()
+/// What a tag says of one marking.
+enum Said<L> {
+    Level(L),
+    /// It is meant as one, and its word is none that is known.
+    Unreadable,
+    Nothing,
+}
+
+/// What a tag says of a marking. Blanks, quotes and characters that nobody sees count for nothing. `tlp:ex:chr`, of MISP's
+/// taxonomy, is about naming the source, and no level.
+fn said<L>(tag: &str, name: &str, read: impl Fn(&str) -> Option<L>) -> Said<L> {
+    // Nearly no tag is meant, and all of them are looked at.
+    let begins = |tag: &str| tag.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name));
+    if !begins(tag) && tag.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return Said::Nothing;
+    }
+    let is_seen = |c: &char| !c.is_whitespace() && !c.is_control() && !is_invisible(*c) && !"\"'`“”„‘’«»".contains(*c);
+    let plain: String = tag.chars().filter(is_seen).map(as_ascii).collect();
+    let (Some(rest), true) = (plain.get(name.len()..), begins(&plain)) else { return Said::Nothing };
+    // `TLP RED` and `TLP-RED` are meant as well, but `tlp-handling` is a tag like any other.
+    let Some(word) = rest.strip_prefix([':', '=']) else {
+        let is_parted = tag.trim().chars().nth(name.len()).is_some_and(|c| !c.is_alphanumeric());
+        return read(rest.trim_start_matches(['-', '_', '.', '/']))
+            .filter(|_| is_parted)
+            .map_or(Said::Nothing, Said::Level);
+    };
+    let word = word.trim_matches([':', '=']);
+    match read(word) {
+        Some(level) => Said::Level(level),
+        None if word.to_ascii_lowercase().starts_with("ex:") => Said::Nothing,
+        None => Said::Unreadable,
+    }
+}
+
+/// Full-width letters, as East Asian keyboards write them, are those of ASCII.
+fn as_ascii(c: char) -> char {
+    match u32::from(c) {
+        code @ 0xff01..=0xff5e => char::from_u32(code - 0xfee0).unwrap_or(c),
+        _ => c,
+    }
+}
+
+/// Characters of no width, and those that turn the direction of a text.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// The tags that are meant as a TLP or PAP and cannot be read, so that they count as RED.
+pub fn unreadable<'a>(tags: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
+    tags.into_iter().filter(|tag| {
+        matches!(said(tag, "tlp", Tlp::from_word), Said::Unreadable)
+            || matches!(said(tag, "pap", Pap::from_word), Said::Unreadable)
+    })
 }
 
 #[cfg(test)]
@@ -221,6 +308,55 @@ mod tests {
         assert_eq!(Tlp::from_tags(["TLP:White", "tlp:amber+strict", "osint"]), Some(Tlp::AmberStrict));
         assert_eq!(Tlp::from_tags(["tlp:ex:chr", "type:OSINT"]), None);
         assert_eq!(Pap::from_tags(["pap:white", "PAP:GREEN"]), Some(Pap::Green));
+    }
+
+    #[test]
+    fn a_tag_is_read_however_people_write_it() {
+        for tag in [
+            "tlp:red",
+            "TLP:RED",
+            "tlp:\"red\"",
+            " tlp : red",
+            "tlp=\"red\"",
+            "tlp=red",
+            "TLP: Red",
+            "TLP RED",
+            "tlp-red",
+            "tlp_red",
+            "\u{200b}tlp:red",
+            "tlp:red\u{feff}",
+            "ＴＬＰ：ＲＥＤ",
+            "tlp:“red”",
+            "tlp:\u{a0}red",
+        ] {
+            assert_eq!(Tlp::from_tag(tag), Some(Tlp::Red), "{tag:?}");
+        }
+        for tag in
+            ["tlp:amber+strict", "TLP:AMBER STRICT", "tlp:amber-strict", "tlp:\"amber+strict\"", "TLP:AMBER:STRICT"]
+        {
+            assert_eq!(Tlp::from_tag(tag), Some(Tlp::AmberStrict), "{tag:?}");
+        }
+        for tag in ["pap:red", "PAP:\"RED\"", " PAP : red", "pap=\"red\""] {
+            assert_eq!(Pap::from_tag(tag), Some(Pap::Red), "{tag:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_meant_as_a_marking_and_cannot_be_read_is_red_and_is_named() {
+        let tags =
+            ["tlp:rde", "tlp:", "PAP:purple", "tlp:3", "tlp:green", "tlp:ex:chr", "misp:tlp", "tlp-handling", "papal"];
+        assert_eq!(unreadable(tags).collect::<Vec<_>>(), ["tlp:rde", "tlp:", "PAP:purple", "tlp:3"]);
+        assert_eq!((Tlp::from_tag("tlp:rde"), Pap::from_tag("PAP:purple")), (Some(Tlp::Red), Some(Pap::Red)));
+        for tag in ["tlp:ex:chr", "tlp:EX:CHR", "tlp-handling", "tlpred", "misp-galaxy:tlp=\"red\"", "tl", ""] {
+            assert_eq!(Tlp::from_tag(tag), None, "{tag:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_plain_tag_counts_for_every_other_misp() {
+        assert_eq!(Tlp::from_plain_tags(["tlp:\"red\"", "TLP:Amber", "tlp:rde"]), Some(Tlp::Amber));
+        assert_eq!(Tlp::from_plain_tags(["TLP:WHITE"]), Some(Tlp::Clear));
+        assert_eq!((Tlp::from_plain_tags(["tlp=red"]), Pap::from_plain_tags(["pap:red"])), (None, Some(Pap::Red)));
     }
 
     #[test]

@@ -1,4 +1,8 @@
 //! Secrets: a text that cannot be printed, and the scrubber through which every text leaves the process.
+//!
+//! What is said (messages, what servers answer) is cleaned of every secret. What came from outside as content (a title, a
+//! value, a tag) is no leak of ours: it is never rewritten, or a password that is a word would make wrong indicators, and
+//! tell everybody what the word is. It is withheld where it holds a whole long secret, which nobody writes by chance.
 
 mod spelt;
 #[cfg(test)]
@@ -194,11 +198,27 @@ impl Scrubber {
         }
     }
 
-    /// The text without any secret.
+    /// What is said, without any secret.
     #[must_use]
     pub fn clean(&self, text: &str) -> String {
+        self.without(text, false)
+    }
+
+    /// What came from outside, without a long secret: for a report that shows it.
+    #[must_use]
+    pub fn clean_content(&self, text: &str) -> String {
+        self.without(text, true)
+    }
+
+    /// True if what came from outside holds a long secret as a whole, however it is spelt.
+    #[must_use]
+    pub fn is_in(&self, text: &str) -> bool {
+        self.needles.may_hold(text) && !self.needles.places(text, true).is_empty()
+    }
+
+    fn without(&self, text: &str, is_foreign: bool) -> String {
         let (mut clean, mut kept) = (String::with_capacity(text.len()), 0);
-        for (from, to) in self.needles.places(text) {
+        for (from, to) in self.needles.places(text, is_foreign) {
             clean.push_str(text.get(kept..from).unwrap_or_default());
             clean.push_str(REMOVED);
             kept = to;
@@ -206,21 +226,31 @@ impl Scrubber {
         clean + text.get(kept..).unwrap_or_default()
     }
 
-    /// The beginning of a text, without any secret: cleaned before it is cut, since a cut may leave half a secret that is
-    /// not recognised any more. Of a text without end only as much is cleaned as can matter.
+    /// The beginning of what is said, without any secret: cleaned before it is cut, since a cut may leave half a secret that
+    /// is not recognised any more. Of a text without end only as much is cleaned as can matter.
     #[must_use]
     pub fn beginning(&self, text: &str, most: usize) -> String {
+        self.beginning_of(text, most, false)
+    }
+
+    /// The same of what came from outside, without a long secret.
+    #[must_use]
+    pub fn beginning_of_content(&self, text: &str, most: usize) -> String {
+        self.beginning_of(text, most, true)
+    }
+
+    fn beginning_of(&self, text: &str, most: usize, is_foreign: bool) -> String {
         let reach = self.needles.reach();
         let Some((end, _)) = text.char_indices().nth(most.saturating_add(reach.max(ENOUGH))) else {
-            return shortened(&self.clean(text), most);
+            return shortened(&self.without(text, is_foreign), most);
         };
         // The end of what is cleaned may be half a secret, and cleaning may draw it forward: it goes.
-        let clean = self.clean(text.get(..end).unwrap_or_default());
+        let clean = self.without(text.get(..end).unwrap_or_default(), is_foreign);
         let whole: String = clean.chars().take(clean.chars().count().saturating_sub(reach)).collect();
         shortened(&format!("{whole}…"), most)
     }
 
-    /// Cleans every text inside a value from outside, the names of its members included.
+    /// Cleans every text inside what a server says, the names of its members included.
     #[must_use]
     pub fn clean_foreign(&self, value: Value) -> Value {
         match value {
@@ -234,24 +264,34 @@ impl Scrubber {
     }
 
     /// Cleans every text inside a report. Its own words stay, or a key called `success` would break it: the names of its
-    /// members, save where these are reasons, and the values that are words of a fixed list.
+    /// members, save where these are reasons, and the values that are words of a fixed list. What came from outside as
+    /// content is cleaned of long secrets only.
     #[must_use]
     pub fn clean_value(&self, value: Value) -> Value {
+        self.clean_part(value, false)
+    }
+
+    fn clean_part(&self, value: Value, is_foreign: bool) -> Value {
         match value {
-            Value::String(text) => Value::String(self.beginning(&text, LONGEST_TEXT)),
-            Value::Array(list) => list.into_iter().map(|value| self.clean_value(value)).collect(),
-            Value::Object(map) => map.into_iter().map(|(name, value)| self.clean_member(name, value)).collect(),
+            Value::String(text) => Value::String(self.beginning_of(&text, LONGEST_TEXT, is_foreign)),
+            Value::Array(list) => list.into_iter().map(|value| self.clean_part(value, is_foreign)).collect(),
+            Value::Object(map) => {
+                map.into_iter().map(|(name, value)| self.clean_member(name, value, is_foreign)).collect()
+            }
             other @ (Value::Null | Value::Bool(_) | Value::Number(_)) => other,
         }
     }
 
-    fn clean_member(&self, name: String, value: Value) -> (String, Value) {
+    fn clean_member(&self, name: String, value: Value, is_foreign: bool) -> (String, Value) {
         let value = match value {
             Value::Object(reasons) if OF_REASONS.contains(&name.as_str()) => Value::Object(
                 reasons.into_iter().map(|(reason, number)| (self.clean(&reason), number)).collect::<Map<_, _>>(),
             ),
             word if OF_WORDS.contains(&name.as_str()) => word,
-            value => self.clean_value(value),
+            value => {
+                let is_content = is_foreign || OF_CONTENT.contains(&name.as_str());
+                self.clean_part(value, is_content)
+            }
         };
         (name, value)
     }
@@ -272,6 +312,30 @@ pub fn shortened(text: &str, most: usize) -> String {
 const OF_REASONS: [&str; 2] = ["skipped_by", "failed_by"];
 /// Members whose values are words of ours, or were cleaned when they were put there.
 const OF_WORDS: [&str; 7] = ["dataType", "kind", "level", "namespace", "predicate", "type", "verdict"];
+
+/// Members whose texts came from outside as content, or name what is in the configuration.
+const OF_CONTENT: [&str; 20] = [
+    "alert",
+    "alerts",
+    "artifacts",
+    "attribute",
+    "case",
+    "comment",
+    "data",
+    "date",
+    "id",
+    "link",
+    "matches",
+    "name",
+    "operations",
+    "organisation",
+    "tags",
+    "title",
+    "uuid",
+    "value",
+    "visible_to",
+    "warninglists",
+];
 
 impl Kind {
     /// What a member of that name is.

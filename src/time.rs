@@ -121,11 +121,42 @@ pub fn moment(seconds: i64) -> String {
     )
 }
 
-/// The first second of a day written as `YYYY-MM-DD`, in UTC.
+/// The first second of a day, in UTC, written in one of the forms that MISP takes for an event's date: `YYYY-MM-DD`, also
+/// with `/`, `.` or blanks and without leading zeros (`Validation.php` of its CakePHP, `date`), and with a time behind it.
 #[must_use]
 pub fn day(text: &str) -> Option<i64> {
-    let date: Date = text.trim().parse().ok()?;
+    let text = text.trim();
+    let day = text.split_once(['T', 't']).map_or(text, |(day, _)| day);
+    let mut parts = day.split(['-', '/', '.', ' ']);
+    let mut number = |longest: usize| {
+        let digits = parts.next().filter(|part| (1..=longest).contains(&part.len()))?;
+        digits.parse::<i16>().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let (year, month, day) = (number(4).filter(|year| *year >= 1_000)?, number(2)?, number(2)?);
+    let rest = parts.next();
+    let is_time = rest.is_none_or(|rest| rest.contains(':') && rest.starts_with(|c: char| c.is_ascii_digit()));
+    let date = Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok().filter(|_| is_time)?;
     date.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp().as_second())
+}
+
+/// The seconds since 1970 that a number means: up to 11 digits are seconds, up to 14 milliseconds, up to 17 microseconds, and
+/// more nanoseconds. A moment before 1973 is not told apart from one in milliseconds, and none is meant.
+#[must_use]
+pub fn seconds(number: i64) -> i64 {
+    let unit = match number.unsigned_abs() {
+        0..100_000_000_000 => 1,
+        100_000_000_000..100_000_000_000_000 => 1_000,
+        100_000_000_000_000..100_000_000_000_000_000 => 1_000_000,
+        _ => 1_000_000_000,
+    };
+    number.div_euclid(unit)
+}
+
+/// True for a moment that a change or a publication can have had: after 1970, and not later than tomorrow, since clocks
+/// differ.
+#[must_use]
+pub fn is_plausible(moment: i64, now: i64) -> bool {
+    moment > 0 && moment <= now.saturating_add(DAY)
 }
 
 /// The moment of an HTTP header `Date`, in seconds since 1970.
@@ -153,7 +184,7 @@ pub fn since(text: &str, now: i64) -> Option<i64> {
         'h' => 3_600,
         'd' => DAY,
         'w' => 7 * DAY,
-        _ => return day(text).or_else(|| text.parse().ok().filter(|seconds| *seconds >= EARLIEST)),
+        _ => return day(text).or_else(|| text.parse().ok().map(seconds).filter(|seconds| *seconds >= EARLIEST)),
     };
     let number: i64 = text.get(..text.len() - 1)?.trim().parse().ok()?;
     let ago = SignedDuration::from_secs(number.checked_mul(unit).filter(|ago| *ago >= 0)?);
@@ -181,6 +212,18 @@ mod tests {
     }
 
     #[test]
+    fn a_number_means_the_seconds_that_its_length_tells() {
+        let moment = 1_577_836_800;
+        for number in [moment, moment * 1_000 + 5, moment * 1_000_000, moment * 1_000_000_000] {
+            assert_eq!(seconds(number), moment, "{number}");
+        }
+        assert_eq!((seconds(0), seconds(-5), seconds(4_294_967_296)), (0, -5, 4_294_967_296));
+        assert!(is_plausible(moment, moment) && is_plausible(moment + DAY, moment));
+        assert!(!is_plausible(moment + DAY + 1, moment) && !is_plausible(0, moment) && !is_plausible(-5, moment));
+        assert!(!is_plausible(seconds(i64::MAX), moment) && !is_plausible(seconds(i64::MIN), moment));
+    }
+
+    #[test]
     fn a_clock_without_minutes_never_ends() {
         assert!(!Clock::start(0).is_over());
         assert_eq!(Clock::start(0).left(), None);
@@ -197,6 +240,17 @@ mod tests {
         assert_eq!(date(1_630_917_180), "2021-09-06");
         assert_eq!(moment(1_630_917_180), "2021-09-06 08:33 UTC");
         assert_eq!(day("1970-01-02"), Some(DAY));
+        for text in
+            ["2026-11-10", "2026/11/10", "2026.11.10", "2026 11 10", "2026-11-10T12:00:00Z", "2026-11-10 23:59:59"]
+        {
+            assert_eq!(day(text).map(date).as_deref(), Some("2026-11-10"), "{text}");
+        }
+        assert_eq!(day("2026-1-9").map(date).as_deref(), Some("2026-01-09"));
+        for text in
+            ["", "0000-00-00", "10.11.2026", "1794268800", "2026-02-30", "2026-11", "2026-11-10-12", "26-11-10", "soon"]
+        {
+            assert_eq!(day(text), None, "{text}");
+        }
         assert_eq!(http_date("Sat, 21 Nov 2026 21:02:48 GMT").map(moment).as_deref(), Some("2026-11-21 21:02 UTC"));
         assert_eq!(iso("2026-12-01T00:00:00+01:00").map(moment).as_deref(), Some("2026-11-30 23:00 UTC"));
         assert_eq!((http_date(""), iso("soon")), (None, None));

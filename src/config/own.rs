@@ -131,6 +131,8 @@ pub(super) fn of_each(settings: &[Option<Settings>], names: &[Option<String>]) -
             .with_context(|| format!("{position}: there is no such connection: the names are {}", known.join(", ")))?;
         ensure!(place.is_none(), "{position}: this connection has an element already: write all into one");
         rest.iter().try_for_each(|(name, value)| check(&options, name, value)).context(position)?;
+        // Not set is not set: it never takes away what holds for all, a limit for instance.
+        let rest = rest.into_iter().filter(|(_, value)| !super::is_unset(value)).collect();
         *place = Some(Own { purpose, cert_check, proxy: proxy.map(own_proxy), options: rest });
     }
     Ok(each.into_iter().map(Option::unwrap_or_default).collect())
@@ -169,7 +171,7 @@ fn check(options: &[Spec], name: &str, value: &Value) -> Result<()> {
 }
 
 /// Gives each connection the configuration that holds for it: `shared`, which was read from `raw`, with what the
-/// connection has of its own in its place. What it sets to nothing has the option's default.
+/// connection has of its own in its place. What it sets to nothing is as for all.
 ///
 /// # Errors
 /// That what is laid over does not fit. Its parts were looked at before.
@@ -227,11 +229,15 @@ mod tests {
 
     #[test]
     fn a_connection_has_its_own_options_and_shares_the_others() {
-        let text = r#"{"name": "partner", "max_age_days": "3", "include_tags": [], "distribution": 2}"#;
+        let text = r#"{"name": "partner", "max_age_days": "3", "include_tags": ["*"], "max_attributes": null, "distribution": 2}"#;
         for settings in [json!([text]), json!([serde_json::from_str::<Value>(text).unwrap()]), json!(text)] {
             let [corp, partner] = imports(settings).try_into().unwrap();
             assert_eq!((corp.config.filters.max_age_days, corp.config.filters.include_tags.len()), (7, 1));
-            assert_eq!((partner.config.filters.max_age_days, partner.config.filters.include_tags.len()), (3, 0));
+            assert_eq!(
+                (partner.config.filters.max_age_days, partner.config.filters.include_tags),
+                (3, vec!["*".to_owned()])
+            );
+            assert_eq!(partner.config.filters.max_attributes, corp.config.filters.max_attributes);
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::config::{boolean, is_unset};
 use crate::json;
-use crate::markings::{Scale, Tlp};
+use crate::markings::{Pap, Scale, Tlp};
 
 /// The largest job that is read, in bytes: Cortex itself takes no larger one unless told otherwise.
 pub const LARGEST_JOB: u64 = 10 << 20;
@@ -180,33 +180,59 @@ impl Job {
     /// The organisation of TheHive that it runs for, as TheHive says (its `parameters.organisation`).
     #[must_use]
     pub fn organisation(&self) -> Option<&str> {
-        self.parameters.get("organisation").and_then(Value::as_str)
+        self.parameters.get("organisation").filter(|value| !is_unset(value)).and_then(Value::as_str)
     }
 
     /// Refuses a job whose TLP or PAP is above what the administrator allows; Cortex itself does not check. The words
-    /// are those of cortexutils. A `tlp` of 4 in the data is RED: Cortex's own scale ends at 3.
+    /// are those of cortexutils. What counts is the strictest of what the job says, what its data and the case in them say,
+    /// and what their tags say. A `tlp` of 4 in the data is RED: Cortex's own scale ends at 3.
     ///
     /// # Errors
     /// "TLP is higher than allowed." or "PAP is higher than allowed."; or which limit has a wrong value.
     pub fn check_markings(&self) -> Result<()> {
-        let of_data = self.data.get("tlp").and_then(whole).and_then(|number| Tlp::from_number(number, Scale::Five));
-        let tlp = if of_data == Some(Tlp::Red) { self.tlp.max(i64::from(Tlp::Red.cortex())) } else { self.tlp };
-        self.check("tlp", tlp, "TLP is higher than allowed.")?;
-        self.check("pap", self.pap, "PAP is higher than allowed.")
+        let of_data = |name: &str, on_scale: fn(i64) -> i64| {
+            self.marked().filter_map(|one| json::marking(one.get(name)?).ok().flatten()).map(on_scale).max()
+        };
+        let tlp = of_data("tlp", |number| Tlp::from_number(number, Scale::Five).unwrap_or(Tlp::Red).cortex().into());
+        let pap = of_data("pap", |number| Pap::from_number(number).unwrap_or(Pap::Red).number().into());
+        let tlp_of_tags = Tlp::from_tags(self.tags()).map(|tlp| i64::from(tlp.cortex()));
+        let pap_of_tags = Pap::from_tags(self.tags()).map(|pap| i64::from(pap.number()));
+        self.check("tlp", self.tlp.max(tlp.unwrap_or(0)), tlp_of_tags, "TLP is higher than allowed.")?;
+        self.check("pap", self.pap.max(pap.unwrap_or(0)), pap_of_tags, "PAP is higher than allowed.")
     }
 
-    fn check(&self, name: &str, marking: i64, refusal: &'static str) -> Result<()> {
+    /// What carries markings: the data, and the case of an observable.
+    fn marked(&self) -> impl Iterator<Item = &Value> {
+        std::iter::once(&self.data).chain(self.data.get("case"))
+    }
+
+    fn tags(&self) -> impl Iterator<Item = &str> {
+        let lists = self.marked().filter_map(|one| one.get("tags")?.as_array());
+        lists.flatten().filter_map(Value::as_str)
+    }
+
+    fn check(&self, name: &str, marking: i64, of_tags: Option<i64>, refusal: &'static str) -> Result<()> {
         let set = |item: &str| self.config.get(item).filter(|value| !is_unset(value)).cloned();
-        let checks = set(&format!("check_{name}")).map_or(Some(false), |value| boolean(&value));
+        let checks = set(&format!("check_{name}")).map_or(Some(CHECKED), |value| boolean(&value));
         let checks =
             checks.with_context(|| format!("configuration item \"check_{name}\" is neither true nor false"))?;
-        let most = set(&format!("max_{name}")).map_or(Some(2), |value| whole(&value));
+        let most = set(&format!("max_{name}")).map_or(Some(MOST), |value| whole(&value));
         let most =
             most.with_context(|| format!("configuration item \"max_{name}\" is no whole number: 0 to 3 are accepted"))?;
         ensure!(!checks || marking <= most, refusal);
+        ensure!(
+            !checks || of_tags.is_none_or(|marking| marking <= most),
+            "{refusal} A tag says so, and is stricter than the field."
+        );
         Ok(())
     }
 }
+
+/// Whether TLP and PAP are checked where the configuration does not say. The manifest's `config` block is made of it, and it
+/// holds for a worker that was enabled without one too.
+pub const CHECKED: bool = true;
+/// The strictest TLP and PAP that pass then: AMBER.
+pub const MOST: i64 = 2;
 
 fn part(job: &mut Value, name: &str) -> Option<Value> {
     job.get_mut(name).map(Value::take).filter(|value| !value.is_null())
@@ -303,9 +329,28 @@ mod tests {
         );
         assert_eq!(check(json!(3), json!({"check_tlp": true})), Err("TLP is higher than allowed.".into()));
         assert_eq!(check(json!(3), json!({"check_tlp": false, "max_tlp": 2})), Ok(()));
-        assert_eq!(check(json!(3), json!({"max_tlp": 2})), Ok(()));
         assert_eq!(check(json!(0), json!({"check_pap": 1, "max_pap": 1})), Err("PAP is higher than allowed.".into()));
         assert!(check(json!(0), json!({"check_tlp": "maybe"})).unwrap_err().contains("check_tlp"));
+    }
+
+    #[test]
+    fn the_gate_holds_whatever_is_not_set_and_sees_tags_and_the_case() {
+        let refused = |more: Value| job(more).unwrap().check_markings().err().map(|error| error.to_string());
+        let (tlp, pap) = ("TLP is higher than allowed.", "PAP is higher than allowed.");
+        for unset in [json!(null), json!([]), json!([null]), json!("")] {
+            let config = json!({"check_tlp": unset, "max_tlp": unset, "check_pap": unset, "max_pap": unset});
+            assert_eq!(refused(json!({"tlp": 3, "config": config})).as_deref(), Some(tlp));
+            assert_eq!(refused(json!({"pap": 3, "config": config})).as_deref(), Some(pap));
+            assert_eq!(refused(json!({"config": config})), None);
+        }
+        assert_eq!(refused(json!({"tlp": 3})).as_deref(), Some(tlp));
+        assert_eq!(refused(json!({"data": {"case": {"tlp": 3}}})).as_deref(), Some(tlp));
+        assert_eq!(refused(json!({"data": {"pap": "x"}})).as_deref(), Some(pap));
+        for data in [json!({"tags": ["x", "TLP: amber+strict"]}), json!({"case": {"tags": ["tlp:rde"]}})] {
+            assert!(refused(json!({"data": data})).unwrap().starts_with(tlp), "{data}");
+        }
+        assert!(refused(json!({"data": {"tags": ["PAP:RED"]}})).unwrap().starts_with(pap));
+        assert_eq!(refused(json!({"data": {"tags": ["tlp:amber", "tlp:ex:chr"]}})), None);
     }
 
     #[test]

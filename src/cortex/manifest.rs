@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::config::items::{self, Kind, Spec};
 use crate::config::own;
+use crate::cortex::job::{CHECKED, MOST};
 use crate::full::Full;
 use crate::worker::{Flavour, Worker};
 
@@ -30,7 +31,7 @@ pub fn of<W: Worker>() -> Value {
         "service_homepage": "https://www.misp-project.org",
         "service_logo": {"path": "assets/logo.png", "caption": "cortex-misp"},
         "screenshots": W::SCREENSHOTS.iter().map(|(path, caption)| json!({"path": path, "caption": caption})).collect::<Vec<_>>(),
-        "config": {"check_tlp": true, "max_tlp": 2, "check_pap": true, "max_pap": 2},
+        "config": {"check_tlp": CHECKED, "max_tlp": MOST, "check_pap": CHECKED, "max_pap": MOST},
         "configurationItems": items::of::<W::Config>().iter().map(item).collect::<Vec<_>>(),
     })
 }

@@ -5,8 +5,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::json::Element;
-use crate::markings::{Pap, Scale, Tlp};
+use crate::json::{self, Element};
+use crate::markings::{self, Pap, Scale, Tlp};
+use crate::secret::{Scrubber, shortened};
 use crate::thehive::TheHive;
 use crate::thehive::wire::{Observable, member};
 use crate::{tags, time};
@@ -26,9 +27,9 @@ pub struct Case {
     pub start: i64,
     /// 1 low to 4 critical.
     pub severity: i64,
-    /// Its TLP.
+    /// The stricter of its TLP and its TLP tags.
     pub tlp: Tlp,
-    /// Its PAP.
+    /// The stricter of its PAP and its PAP tags.
     pub pap: Option<Pap>,
     /// True once it is resolved.
     pub is_resolved: bool,
@@ -43,8 +44,10 @@ pub struct Case {
 pub struct Ioc {
     /// The observable as read.
     pub observable: Observable,
-    /// The stricter of its own TLP and the case's.
+    /// The strictest of its own TLP, its own tags and the case's TLP.
     pub tlp: Tlp,
+    /// The same of its PAP.
+    pub pap: Option<Pap>,
 }
 
 /// What an export starts from.
@@ -98,23 +101,32 @@ fn moment(data: &Value, names: &[&str]) -> Option<i64> {
 }
 
 impl Input {
-    /// The same input without what `clean` takes out of its texts; an observable whose value it changes is not exported.
-    #[must_use]
-    pub fn cleaned(mut self, clean: impl Fn(&str) -> String) -> Self {
-        self.case.title = clean(&self.case.title);
-        self.case.number = clean(&self.case.number);
-        self.case.tags.retain(|tag| clean(tag) == *tag);
+    /// The same input without what holds a long secret of ours: what goes out is never rewritten.
+    ///
+    /// # Errors
+    /// That the case's title or number holds one.
+    pub fn without_secrets(mut self, scrubber: &Scrubber) -> Result<Self> {
+        const HOLDS: &str = "carries a key of this program's own configuration";
+        ensure!(
+            ![&self.case.title, &self.case.number].into_iter().any(|text| scrubber.is_in(text)),
+            "the case's title {HOLDS}: nothing is exported; take it out of the case, and change that key"
+        );
+        let before = self.case.tags.len();
+        self.case.tags.retain(|tag| !scrubber.is_in(tag));
+        if self.case.tags.len() < before {
+            self.warnings.push(format!("a tag of the case {HOLDS}: it is left out; change that key"));
+        }
         for one in &mut self.observables {
-            let Ok(ioc) = one else { continue };
-            ioc.observable.message = clean(&ioc.observable.message);
-            ioc.observable.tags.retain(|tag| clean(tag) == *tag);
-            let name = ioc.observable.attachment.as_ref().map(|attachment| attachment.name.as_str());
-            let is_touched = |text: &str| clean(text) != text;
-            if is_touched(&ioc.observable.data) || name.is_some_and(is_touched) {
-                *one = Err("carries a key of this program's own configuration".to_owned());
+            let is_secret = one.as_ref().is_ok_and(|Ioc { observable, .. }| {
+                let name = observable.attachment.as_ref().map(|attachment| &attachment.name);
+                let mut texts = [&observable.data, &observable.message].into_iter().chain(&observable.tags).chain(name);
+                texts.any(|text| scrubber.is_in(text))
+            });
+            if is_secret {
+                *one = Err(HOLDS.to_owned());
             }
         }
-        self
+        Ok(self)
     }
 
     /// Takes case and observables apart. `thehive` tells the TLP scale, if it may be asked.
@@ -125,15 +137,15 @@ impl Input {
         let mut warnings = Vec::new();
         let scale = scale(data, &elements, thehive, &mut warnings)?;
         let case = case(data, scale, &mut warnings)?;
+        let mut marked = Marked::default();
         let observables = elements.into_iter().map(|element| match element {
             Element::Bad(kind) => Err(format!("is {kind}, not an observable")),
-            Element::Good(observable) => {
-                let own = tlp(observable.tlp, &observable.tlp_label, scale).unwrap_or(case.tlp);
-                Ok(Ioc { observable, tlp: own.max(case.tlp) })
-            }
+            Element::Good(observable) => Ok(marked.ioc(observable, &case, scale)),
         });
+        let observables = observables.collect();
+        warnings.extend(marked.told());
         let whole = Err("the job brought the observables, so the case was not read as a whole".to_owned());
-        Ok(Self { observables: observables.collect(), case, whole, is_case: true, origin: None, warnings })
+        Ok(Self { observables, case, whole, is_case: true, origin: None, warnings })
     }
 
     /// The connections that the case's tags `misp:to="<name>"` name.
@@ -141,6 +153,62 @@ impl Input {
     pub fn addressees(&self) -> Vec<&str> {
         self.case.tags.iter().filter_map(|tag| tags::value(tag, tags::TO)).collect()
     }
+}
+
+/// IOCs whose tags mark them otherwise than their fields do, by what a remark says of them.
+#[derive(Default)]
+struct Marked {
+    stricter: Vec<String>,
+    unreadable: Vec<String>,
+}
+
+impl Marked {
+    /// An observable with its markings: the strictest of what is said in field and tags, of it and of its case.
+    fn ioc(&mut self, observable: Observable, case: &Case, scale: Scale) -> Ioc {
+        let names = || observable.tags.iter().map(String::as_str);
+        let own = tlp(observable.tlp, &observable.tlp_label, scale).unwrap_or(case.tlp).max(case.tlp);
+        let own_pap = observable.pap.map(|number| Pap::from_number(number).unwrap_or(Pap::Red)).max(case.pap);
+        let (of_tags, pap_of_tags) = (Tlp::from_tags(names()), Pap::from_tags(names()));
+        if observable.ioc {
+            let name = || match observable.attachment.as_ref().map(|attachment| &attachment.name) {
+                Some(name) if observable.data.is_empty() => shortened(name, SHOWN),
+                _ => shortened(&observable.data, SHOWN),
+            };
+            let is_readable = |tag: &&str| markings::unreadable([*tag]).next().is_none();
+            let is_stricter = |tag: &&str| Tlp::from_tag(tag) > Some(own) || Pap::from_tag(tag) > own_pap;
+            let stricter = quoted(names().filter(is_readable).filter(is_stricter));
+            let unreadable = quoted(markings::unreadable(names()));
+            for (tags, of) in [(stricter, &mut self.stricter), (unreadable, &mut self.unreadable)] {
+                if !tags.is_empty() {
+                    of.push(format!("{} ({tags})", name()));
+                }
+            }
+        }
+        Ioc { tlp: of_tags.map_or(own, |tlp| tlp.max(own)), pap: pap_of_tags.max(own_pap), observable }
+    }
+
+    fn told(&self) -> Vec<String> {
+        let all = [
+            (&self.stricter, "IOCs with a tag that is stricter than their TLP or PAP field: the tag counts"),
+            (&self.unreadable, "IOCs with a tag that cannot be read as a TLP or PAP: RED is taken"),
+        ];
+        let some = all.into_iter().filter(|(iocs, _)| !iocs.is_empty());
+        some.map(|(iocs, what)| format!("{what}: {}", first(iocs))).collect()
+    }
+}
+
+/// The longest value in a remark, in characters.
+const SHOWN: usize = 100;
+
+/// The first of them, and how many more there are.
+fn first(all: &[String]) -> String {
+    const NAMED: usize = 5;
+    let named = all.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if all.len() > NAMED { format!("{named} and {} more", all.len() - NAMED) } else { named }
+}
+
+fn quoted<'t>(tags: impl Iterator<Item = &'t str>) -> String {
+    tags.take(3).map(|tag| shortened(tag, SHOWN)).collect::<Vec<_>>().join(", ")
 }
 
 /// The stricter of number and label. A number outside the scale is read as RED, the strictest.
@@ -192,29 +260,63 @@ fn scale(
 fn case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<Case> {
     let text = |names: &[&str]| member(data, names).map(scalar).unwrap_or_default();
     let number = |names: &[&str]| moment(data, names);
-    let made = number(&["_createdAt", "createdAt"]);
-    let start = number(&["startDate"]).or(made).context("the case has neither \"startDate\" nor \"createdAt\"")?;
-    let label = text(&["tlpLabel"]);
-    let tlp = tlp(marking(data, "tlp"), &label, scale);
-    if tlp.is_none() {
-        warnings.push("the case has no TLP: AMBER is taken".to_owned());
-    }
+    let start = start(data, warnings)?;
+    let tags: Vec<_> = data.get("tags").and_then(Value::as_array).into_iter().flatten().map(scalar).collect();
+    let (tlp, pap) = markings(data, scale, &tags, warnings);
     let status = text(&["stage", "status"]);
     let case = Case {
         id: id(data)?,
         number: text(&["number", "caseId"]),
         title: text(&["title"]).trim().to_owned(),
         created: created(data),
-        start: start.div_euclid(1_000),
+        start,
         severity: number(&["severity"]).unwrap_or(2),
-        tlp: tlp.unwrap_or(Tlp::Amber),
-        pap: marking(data, "pap").map(|number| Pap::from_number(number).unwrap_or(Pap::Red)),
+        tlp,
+        pap,
         is_resolved: ["resolved", "duplicated", "closed"].contains(&status.to_ascii_lowercase().as_str()),
-        tags: data.get("tags").and_then(Value::as_array).into_iter().flatten().map(scalar).collect(),
+        tags,
         is_five: is_five(data),
     };
-    ensure!(!time::date(case.start).is_empty(), "the case's \"startDate\" is no moment in milliseconds since 1970");
     Ok(case)
+}
+
+/// When a case began, in seconds since 1970: else when it was created. TheHive writes milliseconds.
+fn start(data: &Value, warnings: &mut Vec<String>) -> Result<i64> {
+    let told = |names: &[&str]| member(data, names).map(scalar).filter(|text| !text.trim().is_empty());
+    let readable =
+        |text: &String| json::number_in(text).map(time::seconds).filter(|at| *at > 0 && !time::date(*at).is_empty());
+    let (start, made) = (told(&["startDate"]), told(&["_createdAt", "createdAt"]));
+    ensure!(start.is_some() || made.is_some(), "the case has neither \"startDate\" nor \"createdAt\"");
+    let (started, created) = (start.as_ref().and_then(readable), made.as_ref().and_then(readable));
+    if started.is_none() && start.is_some() && created.is_some() {
+        warnings.push("the case's \"startDate\" is no moment since 1970: the day of its creation is taken".to_owned());
+    }
+    started.or(created).context("the case's \"startDate\" is no moment in milliseconds since 1970")
+}
+
+/// TLP and PAP of a case: the strictest of what its fields and its tags say.
+fn markings(data: &Value, scale: Scale, tags: &[String], warnings: &mut Vec<String>) -> (Tlp, Option<Pap>) {
+    let names = || tags.iter().map(String::as_str);
+    let label = data.get("tlpLabel").map(scalar).unwrap_or_default();
+    let tlp = tlp(marking(data, "tlp"), &label, scale);
+    let pap = marking(data, "pap").map(|number| Pap::from_number(number).unwrap_or(Pap::Red));
+    let (tlp_of_tags, pap_of_tags) = (Tlp::from_tags(names()), Pap::from_tags(names()));
+    let mut stricter = |what: &str, is: &str, of_tags: Option<&str>| {
+        let by =
+            of_tags.map(|by| format!("a tag of the case says {what}:{by}, and its {what} is {is}: the tag counts"));
+        warnings.extend(by);
+    };
+    stricter("TLP", tlp.map_or("not set", Tlp::word), tlp_of_tags.filter(|by| Some(*by) > tlp).map(Tlp::word));
+    stricter("PAP", pap.map_or("not set", Pap::word), pap_of_tags.filter(|by| Some(*by) > pap).map(Pap::word));
+    let unreadable = quoted(markings::unreadable(names()));
+    if !unreadable.is_empty() {
+        warnings.push(format!("tags of the case that cannot be read as a TLP or PAP are taken for RED: {unreadable}"));
+    }
+    let tlp = tlp.max(tlp_of_tags);
+    if tlp.is_none() {
+        warnings.push("the case has no TLP: AMBER is taken".to_owned());
+    }
+    (tlp.unwrap_or(Tlp::Amber), pap.max(pap_of_tags))
 }
 
 /// True for a case with members that TheHive 4 does not have.
@@ -265,6 +367,45 @@ mod tests {
         assert_eq!(tlps, [amber, red, amber, red, red, red, red, red, amber]);
         assert_eq!(input(with(base(), json!({"tlp": "x"})), json!([])).case.tlp, red);
         assert_eq!(input(with(base(), json!({"tlp": 4, "tlpLabel": "GREEN"})), json!([])).case.tlp, red);
+    }
+
+    #[test]
+    fn a_tag_stricter_than_the_field_counts_and_is_told() {
+        let observables = json!([
+            {"ioc": true, "data": "a", "tlp": 0, "tags": ["TLP: red"]}, {"ioc": true, "data": "b", "tlp": 2, "tags": ["tlp:clear"]},
+            {"ioc": true, "data": "c", "tags": ["tlp:rde", "PAP:AMBER"]}, {"data": "d", "tags": ["tlp:green"], "pap": 3},
+        ]);
+        let case = with(base(), json!({"tags": ["tlp:\"amber+strict\"", "tlp:green", "pap:green"], "pap": 0}));
+        let input = input(case, observables);
+        assert_eq!((input.case.tlp, input.case.pap), (Tlp::AmberStrict, Some(Pap::Green)));
+        let marks: Vec<_> =
+            input.observables.iter().map(|one| one.as_ref().map(|ioc| (ioc.tlp, ioc.pap)).unwrap()).collect();
+        let (strict, red) = (Tlp::AmberStrict, Tlp::Red);
+        let [green, amber] = [Some(Pap::Green), Some(Pap::Amber)];
+        assert_eq!(marks, [(red, green), (strict, green), (red, amber), (strict, Some(Pap::Red))]);
+        insta::assert_snapshot!(input.warnings.join("\n"), @r"
+        a tag of the case says TLP:AMBER+STRICT, and its TLP is AMBER: the tag counts
+        a tag of the case says PAP:GREEN, and its PAP is CLEAR: the tag counts
+        IOCs with a tag that is stricter than their TLP or PAP field: the tag counts: a (TLP: red), c (PAP:AMBER)
+        IOCs with a tag that cannot be read as a TLP or PAP: RED is taken: c (tlp:rde)
+        ");
+    }
+
+    #[test]
+    fn a_case_begins_when_it_says_in_whatever_unit() {
+        let start = |start: Value| {
+            let case = Input::new(&with(base(), json!({"startDate": start})), Vec::new(), None).unwrap();
+            (case.case.start, case.warnings.len())
+        };
+        for written in
+            [json!(1_630_917_180), json!(1_630_917_180_000_i64), json!("1630917180000.5"), json!(1.630_917_18e12)]
+        {
+            assert_eq!(start(written.clone()), (1_630_917_180, 0), "{written}");
+        }
+        for written in [json!(-5), json!("soon"), json!(0)] {
+            assert_eq!(start(written.clone()), (1_630_917_246, 1), "{written}");
+        }
+        assert_eq!(start(json!(null)), (1_630_917_246, 0));
     }
 
     #[test]

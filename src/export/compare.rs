@@ -13,7 +13,7 @@ use crate::ids::Ids;
 use crate::markings::{Pap, Tlp};
 use crate::misp::Held;
 use crate::misp::tags::TagNames;
-use crate::misp::wire::{Attribute, Tag};
+use crate::misp::wire::{Attribute, Event, Tag};
 use crate::types;
 
 const DELETED: &str = "deleted in MISP";
@@ -25,6 +25,8 @@ pub(super) struct Index<'a> {
     by_value: HashMap<(&'a str, String), Whose>,
     /// The event's own TLP, which an attribute without one shares.
     tlp: Option<Tlp>,
+    /// The same of its PAP.
+    pap: Option<Pap>,
 }
 
 /// Who added an attribute.
@@ -51,7 +53,8 @@ impl<'a> Index<'a> {
                 by_value.entry(key).and_modify(|known| *known = whose.min(*known)).or_insert(whose);
             }
         }
-        Self { by_uuid, by_value, tlp: Tlp::from_tags(held.event.tags()) }
+        let tags = || shared(held.event.all_tags());
+        Self { by_uuid, by_value, tlp: Tlp::from_plain_tags(tags()), pap: Pap::from_plain_tags(tags()) }
     }
 
     /// What is to be done with each wanted attribute. To an object that somebody deleted as a whole, nothing is added.
@@ -113,7 +116,12 @@ impl<'a> Index<'a> {
                 change.to_ids = Some(true);
             }
         }
-        let missing = wanted.tags.iter().filter(|tag| !has(&held.tags, tag)).filter_map(|tag| rules.tags.name(tag));
+        let pap = Pap::from_plain_tags(shared(held.all_tags())).or(self.pap);
+        let is_missing = |tag: &&String| match Pap::from_tag(tag) {
+            Some(wanted) => pap < Some(wanted),
+            None => !has(&held.tags, tag),
+        };
+        let missing = wanted.tags.iter().filter(is_missing).filter_map(|tag| rules.tags.name(tag));
         change.add_tags.extend(missing);
         change.remark = self.difference(wanted, held, &change, rules);
         let is_changed = Change { remark: None, ..change.clone() } != Change::default();
@@ -122,8 +130,8 @@ impl<'a> Index<'a> {
 
     /// The TLP tag and the distribution, towards the stricter.
     pub(super) fn tightened(&self, wanted: &WantedAttribute, held: &Attribute, rules: &Rules<'_>) -> Change {
-        let names: Vec<_> = held.tags.iter().map(|tag| tag.name.as_str()).collect();
-        let is_laxer = match Tlp::from_tags(names.iter().copied()) {
+        let names: Vec<_> = shared(held.all_tags()).collect();
+        let is_laxer = match Tlp::from_plain_tags(names.iter().copied()) {
             Some(tlp) => tlp < wanted.tlp,
             None => wanted.is_stricter && self.tlp < Some(wanted.tlp),
         };
@@ -133,6 +141,7 @@ impl<'a> Index<'a> {
         let mut change = Change { close: close && !rules.is_public, ..Change::default() };
         if let Some(tag) = tag {
             change.drop_tags = laxer(&names, |name| Tlp::from_tag(name).is_some_and(|tlp| tlp < wanted.tlp));
+            change.drop_tags.extend(in_the_way(held.all_tags(), &tag));
             change.add_tags = vec![tag];
         }
         change.is_reason = change.close || !change.add_tags.is_empty();
@@ -147,7 +156,7 @@ impl<'a> Index<'a> {
         change: &Change,
         rules: &Rules<'_>,
     ) -> Option<String> {
-        let tlp = Tlp::from_tags(held.tags.iter().map(|tag| tag.name.as_str()));
+        let tlp = Tlp::from_plain_tags(shared(held.all_tags()));
         let is_laxer = wanted.is_stricter && change.add_tags.is_empty() && tlp.or(self.tlp) < Some(wanted.tlp);
         let is_content = wanted.file.is_some();
         let comment = change.comment.as_ref().unwrap_or(&held.comment);
@@ -196,6 +205,18 @@ pub(super) fn kept(wanted: &Wanted, steps: &[Step], held: &Held, index: &Index<'
     wanted.kept.iter().filter(|one| !handled.contains(&one.uuid)).filter_map(of).collect()
 }
 
+/// The tags that are passed on with what they are on: a local tag marks it for nobody else.
+fn shared<'t>(tags: impl Iterator<Item = (&'t str, bool)>) -> impl Iterator<Item = &'t str> {
+    tags.filter(|(_, is_local)| !is_local).map(|(name, _)| name)
+}
+
+/// A local tag of the same name: MISP keeps one of each, and leaves it local when it is added again
+/// (`EventTag.php`, `attachTagToEvent`), so that it is taken off before.
+fn in_the_way<'t>(tags: impl Iterator<Item = (&'t str, bool)>, wanted: &str) -> Option<String> {
+    let mut local = tags.filter(|(name, is_local)| *is_local && name.to_lowercase() == wanted.to_lowercase());
+    local.next().map(|(name, _)| name.to_owned())
+}
+
 fn laxer(names: &[&str], is_laxer: impl Fn(&str) -> bool) -> Vec<String> {
     names.iter().filter(|name| is_laxer(name)).map(ToString::to_string).collect()
 }
@@ -238,29 +259,33 @@ pub(super) fn head(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (Head, Ve
         close: wanted.tlp.is_closed() && event.distribution.is_some_and(|distribution| distribution != 0),
         ..Head::default()
     };
-    let names: Vec<_> = event.tags().collect();
-    let tlp = Tlp::from_tags(names.iter().copied());
+    let names: Vec<_> = shared(event.all_tags()).collect();
+    let tlp = Tlp::from_plain_tags(names.iter().copied());
     let is_stricter = tlp.is_none_or(|tlp| tlp < wanted.tlp);
     if let (true, Some(tag)) = (is_stricter, rules.tags.name(wanted.tlp.tag())) {
-        head.add_tags.push(tag);
         head.drop_tags = laxer(&names, |name| Tlp::from_tag(name).is_some_and(|tlp| tlp < wanted.tlp));
+        head.drop_tags.extend(in_the_way(event.all_tags(), &tag));
+        head.add_tags.push(tag);
         head.is_reason = true;
     }
-    pap(wanted.pap, &names, rules.tags, &mut head, &mut remarks);
+    pap(wanted.pap, event, rules.tags, &mut head, &mut remarks);
     head.is_reason |= head.close;
-    let missing = wanted.tags.iter().filter(|tag| !names.iter().any(|name| name.to_lowercase() == tag.to_lowercase()));
+    let has = |tag: &str| event.tags().any(|name| name.to_lowercase() == tag.to_lowercase());
+    let missing = wanted.tags.iter().filter(|tag| !has(tag));
     head.add_tags.extend(missing.filter_map(|tag| rules.tags.name(tag)));
     remarks.extend(left(wanted, held, tlp, rules));
     (head, remarks)
 }
 
-fn pap(wanted: Option<Pap>, names: &[&str], tags: &TagNames, head: &mut Head, remarks: &mut Vec<String>) {
-    let held = Pap::from_tags(names.iter().copied());
+fn pap(wanted: Option<Pap>, event: &Event, tags: &TagNames, head: &mut Head, remarks: &mut Vec<String>) {
+    let names: Vec<_> = shared(event.all_tags()).collect();
+    let held = Pap::from_plain_tags(names.iter().copied());
     match wanted {
         Some(pap) if held.is_none_or(|held| held < pap) => {
             if let Some(tag) = tags.name(pap.tag()) {
+                head.drop_tags.extend(laxer(&names, |name| Pap::from_tag(name).is_some_and(|held| held < pap)));
+                head.drop_tags.extend(in_the_way(event.all_tags(), &tag));
                 head.add_tags.push(tag);
-                head.drop_tags.extend(laxer(names, |name| Pap::from_tag(name).is_some_and(|held| held < pap)));
             }
         }
         Some(pap) if held > Some(pap) => remarks

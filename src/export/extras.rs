@@ -12,6 +12,7 @@ use super::wanted::WantedAttribute;
 use crate::ledger::{Item, Verdict};
 use crate::misp::Misp;
 use crate::misp::server::SOURCE;
+use crate::time;
 
 impl One<'_> {
     /// Whether the event links to the page of its case.
@@ -135,7 +136,7 @@ impl One<'_> {
         for (index, attribute) in of {
             let ioc = self.input.observables.get(index).and_then(|one| one.as_ref().ok());
             if let Some(ioc) = ioc.filter(|ioc| ioc.observable.sighted) {
-                let moment = ioc.observable.sighted_at.map(|at| at.div_euclid(1_000));
+                let moment = ioc.observable.sighted_at.map(time::seconds);
                 sighted.entry(attribute.uuid).or_insert((attribute, moment));
             }
         }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::case::{Case, Input, Ioc};
 use super::objects::{self, is_file};
+use super::retract::unmarked;
 use super::settings::Settings;
 use super::wanted::{Wanted, WantedAttribute};
 use crate::cortex::markdown::bare;
@@ -200,15 +201,18 @@ impl Context<'_> {
     /// The first comment of several observables that are one attribute.
     pub(super) fn comment<'i>(&self, mut iocs: impl Iterator<Item = &'i Ioc>) -> String {
         let comment = iocs.find_map(|ioc| Some(ioc.observable.message.trim()).filter(|message| !message.is_empty()));
-        comment.map(|comment| shortened(&sent(comment), LONGEST_COMMENT)).unwrap_or_default()
+        comment.map(|comment| shortened(&unmarked(&sent(comment)).0, LONGEST_COMMENT)).unwrap_or_default()
     }
 
-    /// The tags of several observables that are one attribute, as far as they may go out.
-    pub(super) fn tags<'i>(&self, iocs: impl Iterator<Item = &'i Ioc>) -> Vec<String> {
-        if !self.settings.export_observable_tags {
-            return Vec::new();
-        }
-        free(iocs.flat_map(|ioc| &ioc.observable.tags), self.settings)
+    /// The tags of several observables that are one attribute, as far as they may go out; their PAP where it is stricter
+    /// than the case's.
+    pub(super) fn tags<'i>(&self, iocs: impl Iterator<Item = &'i Ioc> + Clone) -> Vec<String> {
+        let pap = iocs.clone().filter_map(|ioc| ioc.pap).max().filter(|pap| Some(*pap) > self.case.pap);
+        let free = match self.settings.export_observable_tags {
+            true => free(iocs.flat_map(|ioc| &ioc.observable.tags), self.settings),
+            false => Vec::new(),
+        };
+        pap.map(|pap| pap.tag().to_owned()).into_iter().chain(free).collect()
     }
 }
 
@@ -229,6 +233,12 @@ fn warnings(input: &Input, open: &[(usize, &Ioc)], context: &Context<'_>) -> Vec
         .to_owned();
     let comments = (comments > 0)
         .then(|| format!("{comments} comments have characters that MISP cannot store, or that nobody sees: they are replaced or left out"));
+    let marked = open.iter().filter(|(_, ioc)| unmarked(&ioc.observable.message).1).count();
+    let marked = (marked > 0).then(|| {
+        format!(
+            "{marked} comments have the mark of a retraction in them: it goes out in other brackets, and means nothing"
+        )
+    });
     let title_sent = storable(&text::name(input.case.title.as_str().into()));
     let is_replaced = title_sent.is_empty() || title_sent != input.case.title;
     let url = match context.link {
@@ -236,7 +246,7 @@ fn warnings(input: &Input, open: &[(usize, &Ioc)], context: &Context<'_>) -> Vec
         Link::Unknown => Some("the case is not linked: \"export_case_url\" needs \"thehive_url\"".to_owned()),
         Link::Public => Some("the case is not linked: everyone who pulls this feed could read the link".to_owned()),
     };
-    is_replaced.then_some(title).into_iter().chain(comments).chain(url).collect()
+    is_replaced.then_some(title).into_iter().chain(comments).chain(marked).chain(url).collect()
 }
 
 fn decided(
@@ -246,12 +256,14 @@ fn decided(
     is_refused: Option<&str>,
 ) -> Option<Verdict> {
     let is_too_strict = |ioc: &Ioc| settings.max_export_tlp.is_some_and(|most| ioc.tlp > most);
+    let may_not_be_used = |ioc: &Ioc| settings.max_export_pap.is_some_and(|most| ioc.pap > Some(most));
     match one {
         Err(problem) => Some(Verdict::Failed(problem.clone())),
         Ok(ioc) if !ioc.observable.ioc => Some(Verdict::Skipped(super::NOT_AN_IOC.to_owned())),
         Ok(_) if is_refused.is_some() => is_refused.map(|rule| Verdict::Skipped(rule.to_owned())),
         Ok(ioc) if is_public && ioc.tlp.is_closed() => Some(Verdict::Skipped(TLP.to_owned())),
         Ok(ioc) if is_too_strict(ioc) => Some(Verdict::Skipped(TLP.to_owned())),
+        Ok(ioc) if may_not_be_used(ioc) => Some(Verdict::Skipped(PAP.to_owned())),
         Ok(ioc) if is_file(ioc) && ioc.observable.attachment.is_none() => {
             Some(Verdict::Failed("the file observable has no attachment".to_owned()))
         }

@@ -129,7 +129,7 @@ impl Worker for Export {
         let network = Network::new(&config.limits, &job.config, job.folder.as_deref(), clock, run);
         let dry_run = config.dry_run || parameters.dry_run;
         let thehive = thehive(job, config, &network, run)?;
-        let input = input(job, thehive.as_ref())?.cleaned(|text| run.clean(text));
+        let input = input(job, thehive.as_ref())?.without_secrets(&run.scrubber())?;
         let exporting = addressed(exporting, &input, parameters.connection.as_deref(), run)?;
         let exporting = allowed(exporting, job.organisation(), run)?;
         run.draft().full.dry_run = dry_run;

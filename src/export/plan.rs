@@ -296,6 +296,14 @@ impl Plan {
         of_head || self.edits(wanted).any(|edit| !edit.change.add_tags.is_empty() || !edit.change.drop_tags.is_empty())
     }
 
+    /// True if a tag of an attribute is taken off to be added again, as one that is there locally has to be: MISP adds before
+    /// it takes off (`AttributeTag.php`), so that the shared one is set only by a second edit.
+    #[must_use]
+    pub fn replaces_local_tags(&self, wanted: &Wanted) -> bool {
+        let is_both = |change: &Change| change.add_tags.iter().any(|tag| change.drop_tags.contains(tag));
+        self.edits(wanted).any(|edit| is_both(edit.change))
+    }
+
     /// The attributes to add.
     pub fn additions<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = &'a WantedAttribute> {
         let steps = wanted.attributes.iter().zip(&self.steps);

@@ -15,6 +15,8 @@ use crate::secret::shortened;
 
 /// What ends the comment of a retracted attribute. Only what ends so is brought back.
 const MARK: &str = "[retracted by cortex-misp]";
+/// What is sent where a message has the mark in it: a text from outside retracts nothing, and brings nothing back.
+const NO_MARK: &str = "(retracted by cortex-misp)";
 /// What stands before the mark if the attribute was not for detection already, so that its return restores that.
 const QUIET: &str = "(to_ids was 0)";
 /// The same of an attribute that was deleted, not unflagged, so that it is known who deleted it.
@@ -70,6 +72,11 @@ impl Retraction {
 /// True for an attribute that an export retracted, as its comment says.
 pub(super) fn is_retracted(attribute: &Attribute) -> bool {
     attribute.comment.trim_end().ends_with(MARK)
+}
+
+/// A message from outside as a comment that no export takes for one of a retraction; and whether it had the mark.
+pub(super) fn unmarked(message: &str) -> (String, bool) {
+    (message.replace(MARK, NO_MARK), message.contains(MARK))
 }
 
 /// A comment without the mark at its end, and whether the attribute was for detection before it was retracted.
@@ -255,4 +262,28 @@ fn withdrawn(wanted: &WantedAttribute, held: &Held, index: &Index<'_>, rules: &R
     tightened.is_reason |= tightened.close;
     let act = if tightened.is_reason { Act::Change(tightened) } else { Act::Done };
     Some(Retraction::of(attribute, wanted.uuid, object, act))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_message_makes_an_attribute_retracted(
+            parts in proptest::collection::vec(
+                prop_oneof![
+                    Just(MARK.to_owned()), Just(QUIET.to_owned()), Just("[retracted by ".to_owned()), Just("cortex-misp]".to_owned()),
+                    Just(" \n".to_owned()), ".{0,5}",
+                ],
+                0..8,
+            )
+        ) {
+            let (comment, _) = unmarked(&parts.concat());
+            prop_assert!(!comment.contains(MARK), "{}", comment);
+            let attribute = Attribute { comment, to_ids: Some(true), ..Attribute::default() };
+            prop_assert!(!is_retracted(&attribute) && !was_deleted(&attribute.comment));
+        }
+    }
 }

@@ -42,7 +42,7 @@ pub struct Settings {
     /// The strictest TLP that may go out: `CLEAR`, `GREEN`, `AMBER`, `AMBER+STRICT` or `RED`. A stricter case is refused, a stricter observable left out. Not set: no limit.
     #[serde(default)]
     pub max_export_tlp: Option<Tlp>,
-    /// The strictest PAP that may go out: `CLEAR`, `GREEN`, `AMBER` or `RED`. A stricter case is refused. Not set: no limit.
+    /// The strictest PAP that may go out: `CLEAR`, `GREEN`, `AMBER` or `RED`. A stricter case is refused, a stricter observable left out. Not set: no limit.
     #[serde(default)]
     pub max_export_pap: Option<Pap>,
     /// What becomes of an attribute whose observable is no IOC of the case any more: `unflag` (no longer for detection, with a comment), `delete` (soft-deleted), `keep`.

@@ -54,7 +54,7 @@ impl Writing<'_, '_> {
         one.part.writes(!plan.is_empty());
         drop(held);
         let mut next = plan.clone();
-        let mut fruitless = 0;
+        let (mut fruitless, mut is_second) = (0, false);
         let ended = loop {
             let left = next.left(&self.wanted, &self.sending);
             let stop = self.misp.apply(&self.wanted, &next, &self.names, &contents, &mut self.sending).err();
@@ -63,8 +63,12 @@ impl Writing<'_, '_> {
             }
             let (error, is_hidden) = match stop {
                 None => match self.seen(None) {
-                    (held, None) if self.has_moved(held.as_ref()) => {
+                    (held, None)
+                        if self.has_moved(held.as_ref()) || (!is_second && next.replaces_local_tags(&self.wanted)) =>
+                    {
+                        is_second = true;
                         match one.plan(self.misp, &self.wanted, held.as_ref(), &mut self.names, self.whole) {
+                            Ok(plan) if plan.is_empty() => break (held, None),
                             Ok(plan) => next = plan,
                             Err(error) => break (held, Some(error)),
                         }

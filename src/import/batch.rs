@@ -99,7 +99,9 @@ pub fn batch(
             Element::Good(attribute) => {
                 let within = within.as_ref().map(|(name, uuid)| (&**name, &**uuid));
                 let rule = choice.rule(&attribute);
-                let mapped = keyed(&attribute, within, setup, rule.is_none(), live);
+                let is_secret = holds_secret(&attribute, within, setup.scrubber);
+                let mapped = keyed(&attribute, within, setup, rule.is_none() && !is_secret, live);
+                let mapped = if is_secret { Err(HOLDS_SECRET.to_owned()) } else { mapped };
                 if rule.is_none() {
                     batch.own_tags += attribute.tags.iter().filter(|tag| tags::is_own(&tag.name)).count() as u64;
                     let stands_in = |all: &Vec<(Key, Wanted)>| all.iter().any(|(_, one)| map::is_stand_in(one));
@@ -120,6 +122,26 @@ pub fn batch(
     }
     batch.files = files.all;
     batch
+}
+
+/// Why an item of a server that knows our key is withheld: it is nobody's indicator, and everybody would read it.
+pub const HOLDS_SECRET: &str = "it holds a key of this program's own configuration: change that key";
+
+/// True if one of the texts that an attribute brings holds a long secret of ours.
+fn holds_secret(attribute: &Attribute, within: Option<(&str, &str)>, scrubber: &Scrubber) -> bool {
+    let own = [
+        &attribute.value,
+        &attribute.comment,
+        &attribute.kind,
+        &attribute.category,
+        &attribute.object_relation,
+        &attribute.first_seen,
+        &attribute.last_seen,
+        &attribute.uuid,
+    ];
+    let tags = attribute.tags.iter().map(|tag| &tag.name);
+    let mut texts = own.into_iter().chain(tags).map(String::as_str).chain(within.map(|(name, _)| name));
+    texts.any(|text| scrubber.is_in(text))
 }
 
 /// Type and data as TheHive compares them.
@@ -180,7 +202,7 @@ mod tests {
         let setup = Setup {
             uuid: Uuid::nil(),
             commands: Commands { connections: &[] },
-            event: Levels { tlp: Tlp::Amber, pap: Pap::Amber },
+            event: Levels::said(Tlp::Amber, Pap::Amber),
             data_types: &DataTypes::thehive4(),
             marks: &Marks::default(),
             scrubber: &Scrubber::default(),
@@ -228,7 +250,7 @@ mod tests {
         let setup = Setup {
             uuid: Uuid::nil(),
             commands: Commands { connections: &[] },
-            event: Levels { tlp: Tlp::Amber, pap: Pap::Amber },
+            event: Levels::said(Tlp::Amber, Pap::Amber),
             data_types: &DataTypes::new(["other"]),
             marks: &Marks::default(),
             scrubber: &Scrubber::default(),

@@ -1,6 +1,7 @@
 //! One event: read chunk by chunk, its attributes mapped, and each chunk put into the alert of every organisation that is
 //! to have it. Without TheHive the alert is only shown.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Result, bail};
@@ -23,10 +24,12 @@ use crate::full::EventLine;
 use crate::http;
 use crate::json::Element;
 use crate::ledger::{Item, Verdict};
+use crate::markings;
 use crate::misp::wire::Event;
 use crate::misp::{Chunk, Misp, Report, Row};
 use crate::tags;
 use crate::thehive::wire::Alert;
+use crate::time;
 use crate::types::DataTypes;
 use crate::worker;
 
@@ -68,6 +71,8 @@ struct Reading<'a> {
     warninglisted: u64,
     /// Tags of its attributes that are words of this program.
     own_tags: u64,
+    /// Tags of the event and its attributes that are meant as a TLP or PAP and cannot be read; the first of them.
+    unreadable: BTreeSet<String>,
     chunks: usize,
 }
 
@@ -95,8 +100,10 @@ impl Sync<'_> {
             flaws: 0,
             warninglisted: 0,
             own_tags: 0,
+            unreadable: BTreeSet::new(),
             chunks: 0,
         };
+        reading.note_unreadable(task.event.tags());
         let read = reading.read();
         if reading.shown.is_some() {
             turn.wait();
@@ -155,6 +162,12 @@ impl Reading<'_> {
 
     fn chunk(&mut self, mut chunk: Chunk) -> Result<()> {
         let part = self.sync.part;
+        let scrubber = part.run.scrubber();
+        let before = chunk.reports.len();
+        chunk.reports.retain(|report| ![&report.name, &report.content].into_iter().any(|text| scrubber.is_in(text)));
+        if chunk.reports.len() < before {
+            part.warn(format!("event {}: an event report is left out: {}", self.task.uuid, batch::HOLDS_SECRET));
+        }
         let number = chunk.rows.len() as u64;
         part.fetched(Item::Attributes, number);
         self.attributes += number;
@@ -163,6 +176,11 @@ impl Reading<'_> {
         let reports = chunk.is_last.then(|| std::mem::take(&mut chunk.reports));
         self.deleted += chunk.rows.iter().filter(|row| is_deleted(row)).count() as u64;
         self.ids_attributes += chunk.rows.iter().filter(|row| is_for_detection(row)).count() as u64;
+        for row in &chunk.rows {
+            if let Element::Good(attribute) = &row.attribute {
+                self.note_unreadable(attribute.all_tags().map(|(name, _)| name));
+            }
+        }
         let mut batch = self.batch(chunk);
         self.own_tags += batch.own_tags;
         if let Some(reports) = reports {
@@ -200,6 +218,13 @@ impl Reading<'_> {
         if is_over { bail!("the rest of the event is not read, since nothing more can be written") } else { Ok(()) }
     }
 
+    /// Remembers the tags that cannot be read as the TLP or PAP that they are meant as.
+    fn note_unreadable<'t>(&mut self, tags: impl Iterator<Item = &'t str>) {
+        const MOST: usize = 5;
+        let room = MOST.saturating_sub(self.unreadable.len());
+        self.unreadable.extend(markings::unreadable(tags).take(room).map(|tag| self.sync.part.run.shown(tag)));
+    }
+
     fn batch(&mut self, chunk: Chunk) -> Batch {
         let Sync { config, part, .. } = self.sync;
         let scrubber = part.run.scrubber();
@@ -212,7 +237,7 @@ impl Reading<'_> {
         let setup = Setup {
             uuid: self.task.uuid,
             commands: self.sync.commands,
-            event: Levels { tlp: self.alert.tlp, pap: self.alert.pap },
+            event: Levels::of_event(&self.task.event, &config.marks),
             data_types: types.map_or(&usual, |types| &types.data_types),
             marks: &config.marks,
             scrubber: &scrubber,
@@ -330,6 +355,19 @@ impl Reading<'_> {
         }
         let own_tags = self.alert.own_tags.event + self.own_tags;
         part.with(|part| part.own_tags += own_tags);
+        if self.task.event.timestamp.is_none_or(|moment| moment <= 0) {
+            let event = self.task.uuid;
+            part.warn(format!("event {event}: its time of change cannot be read: it is compared anew at every run"));
+        }
+        if time::day(&self.task.event.date).is_none() {
+            let (event, date) = (self.task.uuid, part.run.shown(&self.task.event.date));
+            part.warn(format!("event {event}: its date ({date}) cannot be read: the day of its last change is taken"));
+        }
+        if !self.unreadable.is_empty() {
+            let (event, tags) = (self.task.uuid, self.unreadable.iter().map(String::as_str).collect::<Vec<_>>());
+            let tags = tags.join(", ");
+            part.warn(format!("event {event}: tags that cannot be read as a TLP or PAP are taken for RED: {tags}"));
+        }
         let counted = self.task.event.attribute_count.and_then(|count| u64::try_from(count).ok());
         let attributes = if self.chunks > 0 { Some(self.attributes) } else { counted };
         let line = self.sync.line(&self.task.event, &self.task.uuid, &verdict, attributes);

@@ -251,12 +251,20 @@ impl Filters {
 
     fn age_rule(&self, event: &Event, now: i64) -> Option<String> {
         let days = i64::try_from(self.max_age_days).ok().filter(|days| *days > 0)?;
+        let changed = event.timestamp.filter(|moment| *moment > 0);
+        let has_date = !["", "0000-00-00"].contains(&event.date.trim());
         let moment = match self.max_age_date {
-            AgeDate::Event => time::day(&event.date),
-            AgeDate::Published => event.publish_timestamp.filter(|moment| *moment > 0).or(event.timestamp),
-            AgeDate::Modified => event.timestamp,
+            AgeDate::Event if has_date => time::day(&event.date),
+            AgeDate::Published => {
+                event.publish_timestamp.and_then(|moment| if moment > 0 { Some(moment) } else { changed })
+            }
+            // MISP takes today for an event without a date; its last change is nearer to the truth.
+            AgeDate::Event | AgeDate::Modified => changed,
         };
         let Some(moment) = moment else { return Some("its date cannot be read".to_owned()) };
+        if moment > now.saturating_add(DAY) {
+            return Some("its date lies in the future".to_owned());
+        }
         let oldest = now.saturating_sub(days.saturating_mul(DAY));
         let oldest = if self.max_age_date == AgeDate::Event { oldest - oldest.rem_euclid(DAY) } else { oldest };
         (moment < oldest).then(|| format!("older than {}", counted(self.max_age_days, "day", "days")))
@@ -331,6 +339,22 @@ mod tests {
             Some("older than 90 days".into())
         );
         assert_eq!(rule(json!({}), json!({"date": "soon"})), Some("its date cannot be read".into()));
+        for date in ["2023/11/01", "2023-11-1", "2023-11-01T10:00:00Z", "", "0000-00-00"] {
+            assert_eq!(rule(json!({}), json!({"date": date})), None, "{date}");
+        }
+        for date in [json!("10.11.2023"), json!("2023-02-30"), json!(1_698_000_000)] {
+            assert_eq!(rule(json!({}), json!({"date": date})), Some("its date cannot be read".into()), "{date}");
+        }
+        assert_eq!(rule(json!({}), json!({"date": "2106-02-08"})), Some("its date lies in the future".into()));
+        let modified = |moment: Value| rule(json!({"max_age_date": "modified"}), json!({"timestamp": moment}));
+        assert_eq!((modified(json!("1700000000.5")), modified(json!(NOW * 1_000))), (None, None));
+        assert_eq!(modified(json!("1577836800000")), Some("older than 90 days".into()));
+        assert_eq!(modified(json!(4_294_967_296_i64)), Some("its date lies in the future".into()));
+        for moment in [json!(-5), json!(0), json!(""), json!("soon"), json!(null), json!([NOW])] {
+            assert_eq!(modified(moment.clone()), Some("its date cannot be read".into()), "{moment}");
+        }
+        let published = json!({"publish_timestamp": "soon"});
+        assert_eq!(rule(json!({"max_age_date": "published"}), published), Some("its date cannot be read".into()));
         assert_eq!(rule(json!({"max_age_days": 14}), json!({"date": "2023-10-31"})), None);
         assert_eq!(rule(json!({"max_age_days": 13}), json!({"date": "2023-10-31"})), Some("older than 13 days".into()));
     }

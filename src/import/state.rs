@@ -62,10 +62,10 @@ pub fn hash(value: &str) -> String {
 pub struct State {
     /// The event.
     pub event: Uuid,
-    /// Its last change, as it was then.
-    pub timestamp: i64,
-    /// Its last publication, as it was then.
-    pub publish_timestamp: i64,
+    /// Its last change, as it was then; none if it could not be read, which is never equal to another.
+    pub timestamp: Option<i64>,
+    /// Its last publication, as it was then: 0 if it was never published; none if it could not be read.
+    pub publish_timestamp: Option<i64>,
     /// True if every observable is in, or refused for good.
     pub is_complete: bool,
     /// Of each field the hash of the value that was wanted, written or not.
@@ -78,8 +78,8 @@ impl State {
     pub fn new(event: &Event, uuid: &Uuid, is_complete: bool, hashes: Vec<(Field, String)>) -> Self {
         Self {
             event: *uuid,
-            timestamp: event.timestamp.unwrap_or(0),
-            publish_timestamp: event.publish_timestamp.unwrap_or(0),
+            timestamp: event.timestamp,
+            publish_timestamp: event.publish_timestamp,
             is_complete,
             hashes,
         }
@@ -99,8 +99,8 @@ impl State {
         let field = |word: &str| Field::ALL.into_iter().find(|field| field.word() == word);
         Some(Self {
             event: Uuid::parse_str(value("event")?).ok()?,
-            timestamp: value("timestamp")?.parse().ok()?,
-            publish_timestamp: value("publish_timestamp")?.parse().ok()?,
+            timestamp: moment(value("timestamp")?)?,
+            publish_timestamp: moment(value("publish_timestamp")?)?,
             is_complete: value("complete")? == "yes",
             hashes: pairs.filter_map(|(word, hash)| Some((field(word)?, hash.to_owned()))).collect(),
         })
@@ -110,8 +110,8 @@ impl State {
     #[must_use]
     pub fn is_current(&self, event: &Event) -> bool {
         self.is_complete
-            && self.timestamp == event.timestamp.unwrap_or(0)
-            && self.publish_timestamp == event.publish_timestamp.unwrap_or(0)
+            && self.timestamp.is_some_and(|then| then > 0 && event.timestamp == Some(then))
+            && self.publish_timestamp.is_some_and(|then| event.publish_timestamp == Some(then))
     }
 
     /// True if a field still has the value that this program wanted it to have.
@@ -142,6 +142,17 @@ impl State {
             (false, text) => format!("{text}\n\n{self}"),
         }
     }
+}
+
+/// What stands in the line for a moment that could not be read.
+const UNREAD: &str = "?";
+
+fn in_line(moment: Option<i64>) -> String {
+    moment.map_or_else(|| UNREAD.to_owned(), |moment| moment.to_string())
+}
+
+fn moment(word: &str) -> Option<Option<i64>> {
+    if word == UNREAD { Some(None) } else { word.parse().ok().map(Some) }
 }
 
 /// A description without the state line: what people read and edit.
@@ -187,8 +198,8 @@ impl fmt::Display for State {
             f,
             "{MARK} event={} timestamp={} publish_timestamp={} complete={complete} fields={}",
             self.event,
-            self.timestamp,
-            self.publish_timestamp,
+            in_line(self.timestamp),
+            in_line(self.publish_timestamp),
             fields.join(",")
         )
     }
@@ -198,10 +209,17 @@ impl fmt::Display for State {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
 
     fn state(is_complete: bool) -> State {
         let hashes = Field::ALL.map(|field| (field, hash(field.word())));
-        State { event: Uuid::from_u128(7), timestamp: 12, publish_timestamp: 34, is_complete, hashes: hashes.to_vec() }
+        State {
+            event: Uuid::from_u128(7),
+            timestamp: Some(12),
+            publish_timestamp: Some(34),
+            is_complete,
+            hashes: hashes.to_vec(),
+        }
     }
 
     #[test]
@@ -239,6 +257,22 @@ mod tests {
             assert_eq!(state(true).put(&description), format!("Notes.\n\n{}", state(true)));
             assert_eq!(without(&description), "Notes.");
         }
+    }
+
+    #[test]
+    fn a_moment_that_cannot_be_read_is_equal_to_none() {
+        for moment in [json!("soon"), json!(null), json!(""), json!(0), json!(-5), json!([1])] {
+            let event: Event = serde_json::from_value(json!({"timestamp": moment, "publish_timestamp": 0})).unwrap();
+            let state = State::new(&event, &Uuid::from_u128(7), true, Vec::new());
+            let read = State::find(&state.put(""), &Uuid::from_u128(7)).unwrap();
+            assert_eq!(read, state);
+            assert!(!read.is_current(&event), "{moment}");
+        }
+        let old = format!("{MARK} event={} timestamp=0 publish_timestamp=0 complete=yes fields=", Uuid::from_u128(7));
+        assert!(!State::find(&old, &Uuid::from_u128(7)).unwrap().is_current(&Event::default()));
+        let event: Event =
+            serde_json::from_value(json!({"timestamp": "1700000000.5", "publish_timestamp": 0})).unwrap();
+        assert!(State::new(&event, &Uuid::from_u128(7), true, Vec::new()).is_current(&event));
     }
 
     #[test]

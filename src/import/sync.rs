@@ -14,6 +14,7 @@ use std::time::Instant;
 use anyhow::{Result, anyhow, bail};
 use uuid::Uuid;
 
+use super::batch::HOLDS_SECRET;
 use super::command::Commands;
 use super::compare::{self, Fate};
 use super::desk::Desk;
@@ -49,6 +50,8 @@ const NO_TIME: &str = "the deadline is near (\"deadline_minutes\"): the rest com
 const LATER: &str =
     "its organisation's share of the time is used up (\"deadline_minutes\"): it comes with the next run";
 
+/// Why an event is not taken for a recent one.
+const NO_MOMENT: &str = "its time of change or publication cannot be read";
 const UNFOLLOWED: &str = "updates are switched off in TheHive (follow)";
 const DEFECT: &str = "a defect of this program stopped the work on it: please report it";
 
@@ -246,7 +249,7 @@ impl Sync<'_> {
         self.part.fetched(Item::Events, 1);
         listing.place += 1;
         let place = listing.place;
-        let (event, uuid) = match listed {
+        let (mut event, uuid) = match listed {
             Listed::Event(event, uuid) => (event, uuid),
             Listed::Bad(problem) => {
                 self.part.record(Item::Events, &Verdict::Failed(problem.clone()), 1);
@@ -254,12 +257,17 @@ impl Sync<'_> {
                 return Ok(());
             }
         };
+        event.forget_implausible_moments(self.network.clock().now);
         if self.network.clock().is_near_the_end() {
             bail!(NO_TIME);
         }
         self.note_foreign(&uuid);
         if !self.desks.is_empty() && !listing.handled.insert(uuid) {
             self.conclude(place, &event, &uuid, &Verdict::Skipped("listed twice".to_owned()));
+            return Ok(());
+        }
+        if self.holds_secret(&event) {
+            self.conclude(place, &event, &uuid, &Verdict::Failed(HOLDS_SECRET.to_owned()));
             return Ok(());
         }
         let filters = &self.config.filters;
@@ -271,6 +279,14 @@ impl Sync<'_> {
         }
         listing.rows.push(Row { place, event, uuid });
         if listing.rows.len() >= PAGE || self.desks.is_empty() { self.compare(listing) } else { Ok(()) }
+    }
+
+    /// True if one of the texts that an event brings holds a long secret of ours.
+    fn holds_secret(&self, event: &Event) -> bool {
+        let scrubber = self.part.run.scrubber();
+        let mut texts =
+            [event.info.as_str(), event.organisation(), &event.date, &event.id].into_iter().chain(event.tags());
+        texts.any(|text| scrubber.is_in(text))
     }
 
     /// Compares the events at hand with the alerts that they have: one query for each organisation.
@@ -308,7 +324,9 @@ impl Sync<'_> {
     fn decide(&self, listing: &mut Listing<'_>, row: Row, fates: Vec<Fate>) -> Result<()> {
         let Row { place, event, uuid } = row;
         let is_new = fates.is_empty() || fates.iter().any(|fate| matches!(fate, Fate::New));
-        let too_old = self.config.filters.creation_rule(&event, self.network.clock().now);
+        let may_be_older = listing.since > 0 && event.may_be_older(listing.since);
+        let too_old = may_be_older.then(|| NO_MOMENT.to_owned());
+        let too_old = too_old.or_else(|| self.config.filters.creation_rule(&event, self.network.clock().now));
         let (mut changed, mut new, mut unchanged, mut unfollowed) = (Vec::new(), Vec::new(), None, None);
         let link = |desk: usize, alert: &Alert| Some(self.desks.get(desk)?.hive.alert_link(&alert.id));
         for (desk, fate) in fates.into_iter().enumerate() {
@@ -430,7 +448,8 @@ impl Sync<'_> {
     /// True if an event is still as it was listed.
     pub(super) fn is_same(&self, task: &Task) -> Result<bool> {
         let now = self.misp.listed(&[task.uuid])?;
-        Ok(now.iter().any(|(uuid, event)| *uuid == task.uuid && event.timestamp == task.event.timestamp))
+        let is_same = |event: &Event| event.timestamp.is_some() && event.timestamp == task.event.timestamp;
+        Ok(now.iter().any(|(uuid, event)| *uuid == task.uuid && is_same(event)))
     }
 
     /// Records an event that is not read.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::command::STAND_IN;
 use super::filter::ThreatLevel;
 use super::hand::FULL;
-use super::map::{self, Marks};
+use super::map::{Levels, Marks};
 use crate::config::connections::{Connection, Target};
 use crate::full::{EventLine, Full, Part, PartOf};
 use crate::ledger::{Item, Verdict, counted};
@@ -40,7 +40,7 @@ pub(super) fn line(
         link: link(connection, uuid),
         organisation: run.shown(event.organisation()),
         date: run.shown(&event.date),
-        tlp: map::tlp(event, marks).word().to_owned(),
+        tlp: Levels::of_event(event, marks).tlp.word().to_owned(),
         threat_level: ThreatLevel::of(event.threat_level_id).map_or("undefined", ThreatLevel::word).to_owned(),
         attributes,
         verdict: verdict.word().to_owned(),

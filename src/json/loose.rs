@@ -123,17 +123,36 @@ impl Scalar {
     }
 }
 
-/// Reads a whole number, written as a number or as text; anything else as none.
+/// Reads a number, written as a number or as text, without what stands behind its point, as MISP reads it; anything else as
+/// none.
 ///
 /// # Errors
 /// Only where the JSON itself is broken.
 pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     Ok(match Scalar::deserialize(deserializer)? {
         Scalar::Int(value) => Some(value),
-        Scalar::Float(value) => whole(value),
-        Scalar::Text(value) => value.trim().parse().ok(),
+        Scalar::Float(value) => whole(value.trunc()),
+        Scalar::Text(value) => number_in(&value),
         Scalar::Bool(_) | Scalar::None => None,
     })
+}
+
+/// The number that a text is, without what stands behind its point: `1700000000.5`, `1.7e9`.
+#[must_use]
+pub fn number_in(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let is_decimal = || text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    let decimal = || text.parse::<f64>().ok().filter(|_| is_decimal()).and_then(|value| whole(value.trunc()));
+    text.parse().ok().or_else(decimal)
+}
+
+/// Reads a moment in seconds since 1970, also where it is written in milliseconds, microseconds or nanoseconds; see
+/// [`crate::time::seconds`].
+///
+/// # Errors
+/// Only where the JSON itself is broken.
+pub fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Ok(number(deserializer)?.map(crate::time::seconds))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]

@@ -110,9 +110,11 @@ pub fn change(uuid: &Uuid, change: &Change) -> Value {
     Value::Object(sent)
 }
 
+/// Those to take off come first, since MISP works through them in turn, and one that is there locally is taken off to be
+/// added for everybody (`Event.php`, `_edit`).
 fn add_tags(sent: &mut Map<String, Value>, add: &[String], drop: &[String]) {
     let dropped = drop.iter().map(|name| json!({"name": name, "deleted": 1}));
-    let all: Vec<_> = add.iter().map(|name| json!({"name": name})).chain(dropped).collect();
+    let all: Vec<_> = dropped.chain(add.iter().map(|name| json!({"name": name}))).collect();
     if !all.is_empty() {
         sent.insert("Tag".to_owned(), Value::Array(all));
     }

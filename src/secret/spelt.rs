@@ -1,11 +1,15 @@
 //! How a secret may be spelt in a text that somebody else wrote: each character as it is, in the other case, or escaped
-//! for a URL, for HTML or for JSON, once or several times over; the whole in base64 or in hexadecimal digits.
+//! for a URL, for HTML or for JSON, once or several times over; the whole in base64 or in hexadecimal digits. And where it
+//! counts as that secret: a long one anywhere, a short one only where it stands as one, for a short password is a word that
+//! anybody may write.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-/// An encoding of a shorter secret is not searched for: it would be found in others' texts by chance.
-const SHORTEST_ENCODED: usize = 6;
+/// A secret of so many characters is nobody else's word: it counts wherever it stands.
+const LONG: usize = 16;
+/// An encoding of a short secret is not searched for if it is shorter: it would be found in others' texts by chance.
+const SHORTEST_ENCODED: usize = 8;
 /// At most so many characters spell one: `&amp;#x0041;`.
 const LONGEST_SPELLING: usize = 12;
 /// How often an escape is escaped again, and how many blanks are one.
@@ -16,11 +20,89 @@ const OTHERS: usize = 128;
 /// The texts that are searched for, found by their first characters.
 #[derive(Clone, Default)]
 pub(super) struct Needles {
-    needles: Vec<Vec<char>>,
+    needles: Vec<Needle>,
     /// Which of them begin with a character of ASCII; last, with any other.
     by_first: Vec<Vec<usize>>,
     /// Whether any begins with these two characters of ASCII: `first * OTHERS + second`.
     pairs: Vec<bool>,
+}
+
+/// One text that is searched for.
+#[derive(Clone)]
+struct Needle {
+    text: Vec<char>,
+    counts: Counts,
+}
+
+/// Where a text that is searched for counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Counts {
+    /// Anywhere: a long secret, also in what came from outside.
+    Anywhere,
+    /// In what is said, wherever it stands: the encoding of a short secret.
+    Said,
+    /// In what is said, if it stands alone: a short secret.
+    Alone,
+    /// In what is said, if it stands as a credential: a word such as `pass`.
+    Credential,
+}
+
+impl Counts {
+    /// Where a secret counts, and its encodings.
+    fn of(secret: &str) -> (Self, Self) {
+        let is_number = secret.chars().all(|one| one.is_ascii_digit()) && secret.len() < SHORTEST_ENCODED;
+        match secret.chars().count() {
+            LONG.. => (Self::Anywhere, Self::Anywhere),
+            _ if is_number || secret.chars().all(char::is_alphabetic) => (Self::Credential, Self::Credential),
+            _ => (Self::Alone, Self::Said),
+        }
+    }
+
+    /// True if what stands between these two places counts.
+    fn is_met(self, text: &str, at: usize, end: usize) -> bool {
+        let (before, after) = (text.get(..at).unwrap_or_default(), text.get(end..).unwrap_or_default());
+        match self {
+            Self::Anywhere | Self::Said => true,
+            Self::Alone => begins_alone(before) && ends_alone(after),
+            Self::Credential => is_credential(before, after),
+        }
+    }
+}
+
+/// What a credential is called where it is told.
+const CALLED: [&str; 9] =
+    ["password", "passwd", "passphrase", "pass", "pwd", "key", "token", "secret", "authorization"];
+
+/// True between `user:` and `@`, and behind `password=`, `"key": "` or `Basic `.
+fn is_credential(before: &str, after: &str) -> bool {
+    let is_userinfo = (before.ends_with(':') || before.ends_with("//")) && after.starts_with('@');
+    let is_escaped = before.to_ascii_lowercase().ends_with("%3a") && after.starts_with("%40");
+    let name = before.trim_end_matches(|c: char| c.is_whitespace() || "\"'\\:=".contains(c));
+    let joined = before.get(name.len()..).unwrap_or_default();
+    let ends = |names: &[&str]| {
+        let from = name.floor_char_boundary(name.len().saturating_sub(20));
+        let name = name.get(from..).unwrap_or_default().to_ascii_lowercase();
+        names.iter().any(|known| name.ends_with(known))
+    };
+    let is_called =
+        (joined.contains(['=', ':']) && ends(&CALLED)) || (!joined.is_empty() && ends(&["basic", "bearer"]));
+    is_userinfo || is_escaped || (is_called && ends_alone(after))
+}
+
+/// True for a character of a longer word, name or address.
+fn is_of_a_word(character: char) -> bool {
+    character.is_alphanumeric() || "-_.~/".contains(character)
+}
+
+fn begins_alone(before: &str) -> bool {
+    let is_escape =
+        || before.len() > 2 && before.get(before.len() - 3..).is_some_and(|escape| percent(escape, 0).is_some());
+    !before.ends_with(is_of_a_word) || before.ends_with("//") || is_escape()
+}
+
+fn ends_alone(after: &str) -> bool {
+    let after = after.strip_prefix('.').filter(|rest| !rest.starts_with(char::is_alphanumeric)).unwrap_or(after);
+    !after.starts_with(is_of_a_word)
 }
 
 impl Needles {
@@ -31,36 +113,44 @@ impl Needles {
 
     /// Takes a secret, with its encodings.
     pub(super) fn add(&mut self, secret: &str) {
-        self.push(secret);
+        let (counts, encoded_counts) = Counts::of(secret);
+        self.push(secret, counts);
         let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
         for encoded in base64_forms(secret.as_bytes()).into_iter().chain([hex]) {
             if encoded.len() >= SHORTEST_ENCODED {
-                self.push(&encoded);
+                self.push(&encoded, encoded_counts);
             }
         }
     }
 
-    fn push(&mut self, text: &str) {
+    fn push(&mut self, text: &str, counts: Counts) {
         let needle: Vec<char> = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().map(folded).collect();
         let Some(first) = needle.first().copied() else { return };
         self.by_first.resize_with(OTHERS + 1, Vec::new);
         let Some(same) = self.by_first.get_mut(place(first)) else { return };
-        if !same.iter().any(|known| self.needles.get(*known) == Some(&needle)) {
+        let is_known = |known: &Needle| known.text == needle && known.counts <= counts;
+        if !same.iter().any(|known| self.needles.get(*known).is_some_and(is_known)) {
             same.push(self.needles.len());
             self.pairs.resize((OTHERS + 1) * (OTHERS + 1), false);
             let pair = place(first) * OTHERS + needle.get(1).copied().map_or(OTHERS, place);
             self.pairs.get_mut(pair).into_iter().for_each(|pair| *pair = true);
-            self.needles.push(needle);
+            self.needles.push(Needle { text: needle, counts });
         }
+    }
+
+    /// True if a text is as long as a long secret, and there is one.
+    pub(super) fn may_hold(&self, text: &str) -> bool {
+        text.len() >= LONG && self.needles.iter().any(|needle| needle.counts == Counts::Anywhere)
     }
 
     /// The most characters that any of them may take in a text.
     pub(super) fn reach(&self) -> usize {
-        self.needles.iter().map(Vec::len).max().unwrap_or(0).saturating_mul(LONGEST_SPELLING)
+        self.needles.iter().map(|needle| needle.text.len()).max().unwrap_or(0).saturating_mul(LONGEST_SPELLING)
     }
 
-    /// Where they stand in a text, in bytes, from and to, in order; what overlaps is one place.
-    pub(super) fn places(&self, text: &str) -> Vec<(usize, usize)> {
+    /// Where they stand in a text, in bytes, from and to, in order; what overlaps is one place. In what came from outside
+    /// only long ones count.
+    pub(super) fn places(&self, text: &str, is_foreign: bool) -> Vec<(usize, usize)> {
         let mut places: Vec<(usize, usize)> = Vec::new();
         if self.needles.is_empty() {
             return places;
@@ -69,7 +159,7 @@ impl Needles {
             if !self.may_begin(rest.as_bytes()) {
                 continue;
             }
-            let Some(end) = self.longest(rest).map(|length| at + length) else { continue };
+            let Some(end) = self.longest(text, at, is_foreign).map(|length| at + length) else { continue };
             match places.last_mut() {
                 Some((_, last)) if at < *last => *last = end.max(*last),
                 _ => places.push((at, end)),
@@ -87,19 +177,20 @@ impl Needles {
         !is_plain(first) || !is_plain(second) || is_pair()
     }
 
-    /// The length in bytes of the longest of them that a text begins with.
-    fn longest(&self, text: &str) -> Option<usize> {
+    /// The length in bytes of the longest of them that begins at a place and counts there.
+    fn longest(&self, text: &str, at: usize, is_foreign: bool) -> Option<usize> {
         let mut longest = None;
-        units(text, |first, length| {
+        let rest = text.get(at..)?;
+        units(rest, |first, length| {
             let first = folded(first);
-            for needle in self.by_first.get(place(first)).into_iter().flatten() {
-                if let Some((_, rest)) = self
-                    .needles
-                    .get(*needle)
-                    .and_then(|needle| needle.split_first())
-                    .filter(|(known, _)| **known == first)
+            let same =
+                self.by_first.get(place(first)).into_iter().flatten().filter_map(|needle| self.needles.get(*needle));
+            for needle in same.filter(|needle| !is_foreign || needle.counts == Counts::Anywhere) {
+                if let Some((_, more)) = needle.text.split_first().filter(|(known, _)| **known == first)
+                    && let Some(length) = spelt(rest, length, more)
+                    && needle.counts.is_met(text, at, at + length)
                 {
-                    longest = longest.max(spelt(text, length, rest));
+                    longest = longest.max(Some(length));
                 }
             }
         });

@@ -25,7 +25,7 @@ pub struct Observable {
     #[serde(deserialize_with = "json::marking")]
     pub tlp: Option<i64>,
     /// Its PAP; TheHive 4 has none for observables.
-    #[serde(deserialize_with = "json::number")]
+    #[serde(deserialize_with = "json::marking")]
     pub pap: Option<i64>,
     /// Its TLP in words, from TheHive 5 on.
     #[serde(rename = "tlpLabel", deserialize_with = "json::text")]

@@ -16,7 +16,7 @@ fn job(misp: &Fake, user: &str, observables: Value) -> Value {
             "_id": "~25313328", "caseId": 42, "title": "Phishing wave", "createdAt": 1_630_917_246_993_i64, "severity": 3,
             "startDate": 1_630_917_180_000_i64, "tlp": 2, "pap": 2, "status": "Open", "observables": observables,
         },
-        "config": {"name": ["misp-corp"], "url": [misp.url()], "key": [key(user)], "instance": "test.example"},
+        "config": {"name": ["misp-corp"], "url": [misp.url()], "key": [key(user)], "instance": "test.example", "check_tlp": false},
     })
 }
 
@@ -377,6 +377,7 @@ fn tlp_three_is_asked_of_thehives_version() {
         let (thehive, misp) = (thehive::Fake::start(world), Fake::start(World::new()));
         let mut job = job_of(&thehive, &misp, "~1");
         job["data"]["tlp"] = json!(3);
+        job["config"]["check_tlp"] = json!(false);
         job["data"]["observables"] = json!([ioc("ip", "192.0.2.1")]);
         let report = Program::Export.report(&job);
         assert_eq!(full(&report)["connections"][0]["events"][0]["tlp"], expected);

@@ -55,6 +55,7 @@ fn red_and_amber_strict_never_go_where_everyone_can_read() {
     let other = tempfile::tempdir().unwrap();
     let mut red = export(other.path(), "~1", domains(2));
     red["data"]["tlp"] = json!(4);
+    red["config"]["check_tlp"] = json!(false);
     let report = Program::Export.report(&red);
     assert_eq!(full(&report)["ledger"]["observables"]["skipped_by"], json!({"tlp": 2}));
     assert_eq!(files(other.path()).keys().collect::<Vec<_>>(), [".cortex-misp.lock"]);

@@ -73,17 +73,20 @@ fn a_key_in_an_observable_or_a_title_goes_nowhere() {
     let observables = json!([
         {"dataType": "url", "data": format!("http://x.example/{secret}"), "ioc": true, "tlp": 1},
         {"dataType": "domain", "data": "a.example", "ioc": true, "tlp": 1, "message": format!("see {secret}")},
+        {"dataType": "domain", "data": "b.example", "ioc": true, "tlp": 1, "message": "clean"},
     ]);
     let mut job = export(&format!("file://{}", folder.path().display()), observables);
-    job["data"]["title"] = json!(format!("T {secret}"));
     job["config"]["key"] = json!(["-"]);
     job["config"]["thehive_url"] = json!("http://127.0.0.1:9");
     job["config"]["thehive_key"] = json!(secret);
     let report = Program::Export.report(&job);
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 1), ("failed", 1)]));
+    // What goes out is never rewritten: an item with a whole key in it stays.
+    assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), ("created", 1), ("failed", 2)]));
     for entry in fs::read_dir(folder.path()).unwrap() {
         assert!(!fs::read_to_string(entry.unwrap().path()).unwrap().contains("canary"));
     }
+    job["data"]["title"] = json!(format!("T {secret}"));
+    assert!(failure(&Program::Export.report(&job)).contains("the case's title carries a key"));
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn tags_go_out_where_that_is_configured_and_some_never_do() {
         "MISP:first-seen=\"2026\"",
         "src:CIRCL",
         "tlp:clear",
-        "PAP:RED",
+        "PAP:GREEN",
         " Tlp:ex:chr",
         "internal-7",
         "x:secret:y",

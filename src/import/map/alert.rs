@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::describe::description;
 use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, name};
-use super::{Marks, Origin};
+use super::{Levels, Marks, Origin};
 use crate::full::Alert;
 use crate::ledger::counted;
 use crate::markings::{Pap, Tlp};
@@ -16,9 +16,6 @@ use crate::secret::Scrubber;
 use crate::tags;
 use crate::text::is_hidden;
 use crate::time;
-
-/// What an event without PAP is taken for.
-const DEFAULT_PAP: Pap = Pap::Amber;
 
 /// The longest texts that TheHive 5 takes, in characters (`InputCreateAlert` in its OpenAPI).
 const LONGEST_SOURCE: usize = 32;
@@ -123,12 +120,6 @@ pub fn source(connection: &str, scrubber: &Scrubber) -> String {
     name(connection, LONGEST_SOURCE, scrubber)
 }
 
-/// The TLP of an event: the strictest of its tags, else the configured one.
-#[must_use]
-pub fn tlp(event: &Event, marks: &Marks) -> Tlp {
-    Tlp::from_tags(event.tags()).unwrap_or(marks.default_tlp)
-}
-
 /// The alert of an event, with what its reports say. `of_attributes` of its attributes' tags are words of this program.
 #[must_use]
 pub fn alert(
@@ -143,6 +134,7 @@ pub fn alert(
     let of_event = event.tags().filter(|tag| tags::is_own(tag)).count() as u64;
     let own_tags = OwnTags { event: of_event, attributes: of_attributes };
     let (tags, tags_cut) = tags_of(event, origin, marks);
+    let Levels { tlp, pap, .. } = Levels::of_event(event, marks);
     AlertWanted {
         source: source(origin.connection, scrubber),
         source_ref: uuid.to_string(),
@@ -155,8 +147,8 @@ pub fn alert(
             _ => 2,
         },
         date: date(event),
-        tlp: tlp(event, marks),
-        pap: Pap::from_tags(event.tags()).unwrap_or(DEFAULT_PAP),
+        tlp,
+        pap,
         tags,
         tags_cut,
         own_tags,

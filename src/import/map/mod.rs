@@ -13,10 +13,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::markings::{Pap, Tlp};
-use crate::misp::wire::Attribute;
+use crate::misp::wire::{Attribute, Event};
 use crate::secret::Scrubber;
 
-pub use alert::{AlertWanted, OwnTags, alert, source, tlp};
+pub use alert::{AlertWanted, OwnTags, alert, source};
 pub use describe::MOMENTS;
 pub use observable::{Wanted, add_tag, artifact, file, is_stand_in, merge, observables};
 
@@ -54,14 +54,71 @@ pub struct Levels {
     pub tlp: Tlp,
     /// PAP.
     pub pap: Pap,
+    /// True if a tag of the event says the TLP; else it is the configured one.
+    is_tlp_said: bool,
+    is_pap_said: bool,
 }
 
+/// What an event without PAP is taken for.
+const DEFAULT_PAP: Pap = Pap::Amber;
+
 impl Levels {
-    /// Those of an attribute: by its own tags, else its event's.
-    fn of(attribute: &Attribute, event: Self) -> Self {
-        let names = || attribute.tags.iter().map(|tag| tag.name.as_str());
-        Self { tlp: Tlp::from_tags(names()).unwrap_or(event.tlp), pap: Pap::from_tags(names()).unwrap_or(event.pap) }
+    /// Levels that an event says itself.
+    #[must_use]
+    pub fn said(tlp: Tlp, pap: Pap) -> Self {
+        Self { tlp, pap, is_tlp_said: true, is_pap_said: true }
     }
+
+    /// Those of an event: the strictest of its tags, else the configured ones. A local tag, which the event's creator did
+    /// not set, makes stricter and never laxer.
+    #[must_use]
+    pub fn of_event(event: &Event, marks: &Marks) -> Self {
+        let all = || event.all_tags();
+        let (tlp, pap) = (strictest(all(), Tlp::from_tag), strictest(all(), Pap::from_tag));
+        Self {
+            tlp: tlp.0.unwrap_or(marks.default_tlp).max(tlp.1.unwrap_or(Tlp::Clear)),
+            pap: pap.0.unwrap_or(DEFAULT_PAP).max(pap.1.unwrap_or(Pap::Clear)),
+            is_tlp_said: tlp.0.max(tlp.1).is_some(),
+            is_pap_said: pap.0.max(pap.1).is_some(),
+        }
+    }
+
+    /// Those of an attribute: the strictest of its own tags and its event's, else the configured ones. Local tags count as
+    /// for events.
+    fn of(attribute: &Attribute, event: Self) -> Self {
+        if attribute.tags.is_empty() {
+            return event;
+        }
+        let (tlp, pap) =
+            (strictest(attribute.all_tags(), Tlp::from_tag), strictest(attribute.all_tags(), Pap::from_tag));
+        let of_event = (event.is_tlp_said.then_some(event.tlp), event.is_pap_said.then_some(event.pap));
+        Self {
+            tlp: tlp
+                .0
+                .max(of_event.0.filter(|_| tlp.0.is_some()))
+                .unwrap_or(event.tlp)
+                .max(tlp.1.unwrap_or(Tlp::Clear)),
+            pap: pap
+                .0
+                .max(of_event.1.filter(|_| pap.0.is_some()))
+                .unwrap_or(event.pap)
+                .max(pap.1.unwrap_or(Pap::Clear)),
+            ..event
+        }
+    }
+}
+
+/// The strictest marking of the tags that are shared, and of those that are local.
+fn strictest<'t, L: Ord>(
+    tags: impl Iterator<Item = (&'t str, bool)>,
+    read: impl Fn(&str) -> Option<L>,
+) -> (Option<L>, Option<L>) {
+    let (mut shared, mut local) = (None, None);
+    for (name, is_local) in tags {
+        let of = if is_local { &mut local } else { &mut shared };
+        *of = read(name).max(of.take());
+    }
+    (shared, local)
 }
 
 /// Where an event was read: the connection's name, and the event's page if it has one.

@@ -86,7 +86,7 @@ pub fn observables(
     if observables.is_empty() {
         return Err("its value is blank".to_owned());
     }
-    let Levels { tlp, pap } = Levels::of(attribute, *event);
+    let Levels { tlp, pap, .. } = Levels::of(attribute, *event);
     let mut wanted: Vec<Wanted> = Vec::with_capacity(observables.len());
     for one in observables {
         let tags = tags(one.tags, attribute, within, setup);
@@ -112,7 +112,7 @@ pub fn observables(
 pub fn file(attribute: &Attribute, within: Option<(&str, &str)>, setup: &Setup<'_>) -> Wanted {
     let mut way_back = types::file_tags(&attribute.kind, &attribute.category);
     way_back.extend(files::mark(attribute));
-    let Levels { tlp, pap } = Levels::of(attribute, setup.event);
+    let Levels { tlp, pap, .. } = Levels::of(attribute, setup.event);
     Wanted {
         data_type: FILE.to_owned(),
         data: files::file_name(attribute),
@@ -259,7 +259,7 @@ mod tests {
         let setup = Setup {
             uuid: EVENT,
             commands: Commands { connections: &[] },
-            event: Levels { tlp: Tlp::Green, pap: Pap::Amber },
+            event: Levels::said(Tlp::Green, Pap::Amber),
             data_types: &DataTypes::thehive4(),
             marks,
             has_files: false,

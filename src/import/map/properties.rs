@@ -71,7 +71,7 @@ fn made(rows: Vec<Row>, marks: &Marks) -> Batch {
     let setup = Setup {
         uuid: Uuid::nil(),
         commands: Commands { connections: &[] },
-        event: Levels { tlp: Tlp::Amber, pap: Pap::Amber },
+        event: Levels::said(Tlp::Amber, Pap::Amber),
         data_types: &DataTypes::thehive4(),
         marks,
         has_files: false,

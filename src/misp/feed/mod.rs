@@ -58,7 +58,8 @@ impl Feed {
             let mut entry = |uuid: String, entry: Element<Event>| {
                 is_untouched = false;
                 match entry {
-                    Element::Good(event) if event.timestamp.unwrap_or(i64::MAX) < window.since => Ok(()),
+                    // A moment that cannot be read keeps no event out here: whoever asked decides.
+                    Element::Good(event) if event.timestamp.is_some_and(|at| (1..window.since).contains(&at)) => Ok(()),
                     Element::Good(mut event) => {
                         event.uuid = uuid;
                         event.published = Some(true);

@@ -25,7 +25,8 @@ impl Server {
     /// The union of what was published and what was changed since the window opens. A publication does not change
     /// `timestamp`, and an edit with `published` leaves `publish_timestamp` at 0
     /// (`fixtures/wire/misp/410-edit-published-true-keeps-publish-timestamp.json`), so both are asked for. Of what the
-    /// first list had, the numbers are remembered: eight bytes for each event.
+    /// first list had, the numbers are remembered: eight bytes for each event. A moment that cannot be read keeps no event
+    /// out here: whoever asked decides.
     ///
     /// # Errors
     /// What stopped the list.
@@ -34,9 +35,10 @@ impl Server {
             return self.pages(window, &[], on);
         }
         let since = Value::from(window.since);
+        let is_before = |moment: i64| (0..window.since).contains(&moment);
         let mut seen: Vec<u64> = Vec::new();
         self.pages(window, &[("publish_timestamp", since.clone())], &mut |listed| match &listed {
-            Listed::Event(event, _) if event.publish_timestamp.unwrap_or(0) < window.since => Ok(()),
+            Listed::Event(event, _) if event.publish_timestamp.is_some_and(is_before) => Ok(()),
             Listed::Event(event, _) => {
                 seen.extend(event.id.parse::<u64>());
                 on(listed)
@@ -44,7 +46,7 @@ impl Server {
             Listed::Bad(_) => on(listed),
         })?;
         self.pages(window, &[("timestamp", since)], &mut |listed| match &listed {
-            Listed::Event(event, _) if event.timestamp.unwrap_or(0) < window.since => Ok(()),
+            Listed::Event(event, _) if event.timestamp.is_some_and(|moment| moment > 0 && is_before(moment)) => Ok(()),
             Listed::Event(event, _) if event.id.parse().is_ok_and(|id| seen.binary_search(&id).is_ok()) => Ok(()),
             Listed::Event(..) | Listed::Bad(_) => on(listed),
         })

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::json::{self, Element};
+use crate::time;
 pub use pieces::{Entries, Piece, Pieces};
 
 /// An event without its content: a row of `events/index`, an entry of a feed's manifest, the head of an event file.
@@ -44,10 +45,10 @@ pub struct Event {
     #[serde(deserialize_with = "json::number")]
     pub attribute_count: Option<i64>,
     /// Last change, seconds since 1970.
-    #[serde(deserialize_with = "json::number")]
+    #[serde(deserialize_with = "json::moment")]
     pub timestamp: Option<i64>,
-    /// Last publication, seconds since 1970; 0 if never.
-    #[serde(deserialize_with = "json::number")]
+    /// Last publication, seconds since 1970; 0 if never, or if nothing is said; none if it cannot be read.
+    #[serde(default = "never", deserialize_with = "publication")]
     pub publish_timestamp: Option<i64>,
     /// True if it came by synchronisation.
     #[serde(deserialize_with = "json::flag")]
@@ -61,11 +62,42 @@ pub struct Event {
     plain_tags: Vec<Tag>,
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the default of a field that may be unreadable")]
+fn never() -> Option<i64> {
+    Some(0)
+}
+
+/// Nothing said is no publication; what cannot be read is not known.
+fn publication<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let text = json::text(deserializer)?;
+    Ok(if text.trim().is_empty() { never() } else { json::number_in(&text).map(time::seconds) })
+}
+
 impl Event {
     /// The names of its tags, in order.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
-        let of_index = self.event_tags.iter().filter_map(|event_tag| event_tag.tag.as_ref());
-        of_index.chain(&self.plain_tags).map(|tag| tag.name.as_str())
+        self.all_tags().map(|(name, _)| name)
+    }
+
+    /// The names of its tags, and of each whether it is local: only on this server, and never passed on with the event.
+    pub fn all_tags(&self) -> impl Iterator<Item = (&str, bool)> {
+        let of_index = self.event_tags.iter().filter_map(|event_tag| Some((event_tag.tag.as_ref()?, event_tag.local)));
+        let plain = self.plain_tags.iter().map(|tag| (tag, None));
+        of_index.chain(plain).map(|(tag, local)| (tag.name.as_str(), local.or(tag.local) == Some(true)))
+    }
+
+    /// Takes back moments that cannot be true, so that they are neither recent nor equal to any other.
+    pub fn forget_implausible_moments(&mut self, now: i64) {
+        self.timestamp = self.timestamp.filter(|moment| time::is_plausible(*moment, now));
+        self.publish_timestamp =
+            self.publish_timestamp.filter(|moment| *moment == 0 || time::is_plausible(*moment, now));
+    }
+
+    /// True if a moment of it cannot be read, and none that can is as late as this: nobody knows whether it is recent.
+    #[must_use]
+    pub fn may_be_older(&self, since: i64) -> bool {
+        let is_readable = self.timestamp.is_some_and(|moment| moment > 0) && self.publish_timestamp.is_some();
+        !is_readable && [self.timestamp, self.publish_timestamp].iter().flatten().all(|moment| *moment < since)
     }
 
     /// Its entry in a feed's manifest.
@@ -129,6 +161,8 @@ impl Organisation {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct EventTag {
+    #[serde(deserialize_with = "json::flag")]
+    local: Option<bool>,
     #[serde(rename = "Tag", deserialize_with = "json::object")]
     tag: Option<Tag>,
 }
@@ -143,6 +177,9 @@ pub struct Tag {
     /// Its colour, `#rrggbb`; empty if not told.
     #[serde(deserialize_with = "json::text", skip_serializing_if = "String::is_empty")]
     pub colour: String,
+    /// True for a tag that stands on this server only and is not passed on with what it is on.
+    #[serde(deserialize_with = "json::flag", skip_serializing)]
+    pub local: Option<bool>,
 }
 
 /// An attribute.
@@ -192,7 +229,7 @@ pub struct Attribute {
     #[serde(deserialize_with = "json::text")]
     pub object_relation: String,
     /// When it was last changed, in seconds since 1970.
-    #[serde(deserialize_with = "json::number")]
+    #[serde(deserialize_with = "json::moment")]
     pub timestamp: Option<i64>,
     /// Its tags.
     #[serde(rename = "Tag", deserialize_with = "json::objects")]
@@ -203,6 +240,13 @@ pub struct Attribute {
     /// Open proposals to change it, where they were asked for.
     #[serde(rename = "ShadowAttribute", deserialize_with = "json::objects")]
     pub proposals: Vec<Proposal>,
+}
+
+impl Attribute {
+    /// The names of its tags, and of each whether it is local.
+    pub fn all_tags(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.tags.iter().map(|tag| (tag.name.as_str(), tag.local == Some(true)))
+    }
 }
 
 /// A sighting.

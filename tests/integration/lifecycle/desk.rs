@@ -79,7 +79,7 @@ impl Desk {
             "parameters": {"organisation": "cert", "user": "analyst@example.org"},
             "config": {
                 "name": ["misp-corp"], "url": [self.misp.url()], "key": [key("orgadmin")], "instance": "test.example",
-                "thehive_url": self.thehive.url(), "thehive_key": thehive::KEY,
+                "thehive_url": self.thehive.url(), "thehive_key": thehive::KEY, "check_tlp": false, "check_pap": false,
             },
         })
     }

@@ -88,7 +88,7 @@ fn contents(world: &mut World, ask: &Ask, from: &Value, place: Place) -> Result<
         one_object(world, ask, object, place)?;
     }
     let mut event_tags = std::mem::take(&mut world.events[place.event].tags);
-    let done = change_tags(world, &ask.user, &mut event_tags, &from["Tag"]);
+    let done = change_tags(world, &ask.user, &mut event_tags, &from["Tag"], true);
     world.events[place.event].tags = event_tags;
     done.ok_or(())
 }
@@ -125,7 +125,7 @@ fn one_attribute(world: &mut World, ask: &Ask, from: &Value, place: Place) -> Re
     }
     let fewer = delete_or_revive(&mut changed, &from["deleted"]);
     let mut attribute_tags = std::mem::take(&mut changed.tags);
-    change_tags(world, &ask.user, &mut attribute_tags, &from["Tag"]).ok_or(())?;
+    change_tags(world, &ask.user, &mut attribute_tags, &from["Tag"], false).ok_or(())?;
     changed.tags = attribute_tags;
     let event = &mut world.events[place.event];
     event.attribute_count -= i64::from(fewer);
@@ -189,18 +189,26 @@ fn object_fields(known: &mut Object, from: &Value) {
 }
 
 /// Adds the tags named, removes those with `deleted`; for a user who may tag only, others are not told. Nothing for a name that crashes the server.
-fn change_tags(world: &mut World, user: &User, tags: &mut Vec<Attached>, from: &Value) -> Option<()> {
+fn change_tags(world: &mut World, user: &User, tags: &mut Vec<Attached>, from: &Value, of_event: bool) -> Option<()> {
     if !user.role.tagger {
         return Some(());
     }
-    for added in tags::captured(world, user, from)? {
-        if !tags.iter().any(|known| known.tag == added.tag) {
-            tags.push(added);
+    // Those of an event in turn (`Event.php`, `_edit`); of an attribute all are added before any is taken off
+    // (`AttributeTag.php`), so that one which is there locally is only taken off.
+    let rows = from.as_array().into_iter().flatten();
+    let (dropped, added): (Vec<_>, Vec<_>) = rows.partition(|row| truthy(&row["deleted"]));
+    let in_turn = from.as_array().into_iter().flatten().collect();
+    for row in if of_event { in_turn } else { [added, dropped].concat() } {
+        if truthy(&row["deleted"]) {
+            let id = world.tag_named(&text(&row["name"]).unwrap_or_default()).map(|tag| tag.id);
+            tags.retain(|known| Some(known.tag) != id);
+            continue;
         }
-    }
-    for row in from.as_array().into_iter().flatten().filter(|row| truthy(&row["deleted"])) {
-        let id = world.tag_named(&text(&row["name"]).unwrap_or_default()).map(|tag| tag.id);
-        tags.retain(|known| Some(known.tag) != id);
+        for added in tags::captured(world, user, &json!([row]))? {
+            if !tags.iter().any(|known| known.tag == added.tag) {
+                tags.push(added);
+            }
+        }
     }
     Some(())
 }
