@@ -50,7 +50,8 @@ pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &PartOf) -> R
     let value = part.run.shown(setup.value).split_whitespace().collect::<Vec<_>>().join(" ");
     part.run.draft().full.value = Some(value);
     part.with(|part| part.look_up = Some(LookUp::default()));
-    let misp = Misp::open(connection, setup.network, part)?;
+    let mut misp = Misp::open(connection, setup.network, part)?;
+    misp.mind(setup.filters.tag_patterns());
     let version = misp.version()?.map(|version| part.run.shown(&version));
     part.with(|part| part.version = version);
     let mut found = Found::new(part);
@@ -67,9 +68,14 @@ pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &PartOf) -> R
             return Ok(Vec::new());
         }
     }
-    let events = found.ended();
+    let (events, heads) = found.ended();
     let uuids: Vec<_> = events.keys().copied().collect();
-    let rows = if uuids.is_empty() { Vec::new() } else { misp.listed(&uuids)? };
+    let rows = match &misp {
+        // What stands in an event's file decides about it.
+        Misp::Feed(_) => heads,
+        Misp::Server(_) if uuids.is_empty() => Vec::new(),
+        Misp::Server(_) => misp.listed(&uuids)?,
+    };
     let names = names::own(&misp, setup.filters)?;
     let telling = Telling { setup, connection, part, misp: &misp, names };
     Ok(telling.all(rows, events))
@@ -113,7 +119,8 @@ impl Telling<'_> {
         });
         let found: Vec<_> = judged.into_iter().filter_map(|one| self.one(one)).collect();
         for (uuid, known) in events {
-            let verdict = Verdict::Failed("an event that has the value is not in the list of events".to_owned());
+            let missing = || "an event that has the value is not in the list of events".to_owned();
+            let verdict = Verdict::Failed(known.unreadable.clone().unwrap_or_else(missing));
             self.one(Judged { uuid, event: Event::default(), known, verdict });
         }
         found

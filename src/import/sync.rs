@@ -33,6 +33,8 @@ use crate::thehive::wire::Alert;
 const PAGE: usize = 500;
 /// New events kept beyond those that a run creates, to take the places of such as are left out when they are read.
 const SPARE: usize = 500;
+/// The same for a feed, whose filters are checked only then.
+const SPARE_OF_A_FEED: usize = 5_000;
 const NO_TIME: &str = "the deadline is near (\"deadline_minutes\"): the rest comes with the next run";
 
 const UNFOLLOWED: &str = "updates are switched off in TheHive (follow)";
@@ -191,19 +193,28 @@ impl Sync<'_> {
             bail!(NO_TIME);
         }
         self.note_foreign(&uuid);
-        if !self.desks.is_empty() && !listing.handled.insert(uuid) {
+        if !listing.handled.insert(uuid) {
             self.conclude(place, &event, &uuid, &Verdict::Skipped("listed twice".to_owned()));
             return Ok(());
         }
-        let filters = &self.config.filters;
-        let is_own = is_own_export(filters, &self.misp, self.ids, self.part, &event, &uuid);
-        let rule = filters.rule(&event, is_own).or_else(|| self.names.rule(&event));
+        let rule = match &self.misp {
+            Misp::Server(_) => self.rule(&event, &uuid),
+            // The rest is decided by its file, once it is opened.
+            Misp::Feed(_) => None,
+        };
         if let Some(rule) = rule {
             self.conclude(place, &event, &uuid, &Verdict::Skipped(rule));
             return Ok(());
         }
         listing.rows.push(Row { place, event, uuid });
         if listing.rows.len() >= PAGE || self.desks.is_empty() { self.compare(listing) } else { Ok(()) }
+    }
+
+    /// The rule that keeps an event out; none if it passes.
+    pub(super) fn rule(&self, event: &Event, uuid: &Uuid) -> Option<String> {
+        let filters = &self.config.filters;
+        let is_own = is_own_export(filters, &self.misp, self.ids, self.part, event, uuid);
+        filters.rule(event, is_own).or_else(|| self.names.rule(event))
     }
 
     /// Compares the events at hand with the alerts that they have: one query for each organisation.
@@ -215,11 +226,17 @@ impl Sync<'_> {
         let uuids: Vec<Uuid> = rows.iter().map(|row| row.uuid).collect();
         let source = map::source(&self.connection.name, &self.part.run.scrubber());
         let mut alerts: Vec<HashMap<Uuid, Alert>> = Vec::new();
+        let mut unreadable = HashMap::new();
         for desk in &self.desks {
-            let found = desk.hive.alerts_of(&source, &uuids)?;
+            let (found, flawed) = desk.hive.alerts_of(&source, &uuids)?;
+            unreadable.extend(flawed);
             alerts.push(found.into_iter().filter_map(|alert| Some((named(&alert)?, alert))).collect());
         }
         for row in rows {
+            if let Some(reason) = unreadable.remove(&row.uuid) {
+                self.conclude(row.place, &row.event, &row.uuid, &Verdict::Failed(reason));
+                continue;
+            }
             let fates = alerts.iter_mut().map(|known| compare::fate(&row.event, &row.uuid, known.remove(&row.uuid)));
             let fates: Vec<Fate> = fates.collect();
             self.decide(listing, row, fates)?;
@@ -231,7 +248,10 @@ impl Sync<'_> {
     fn decide(&self, listing: &mut Listing<'_>, row: Row, fates: Vec<Fate>) -> Result<()> {
         let Row { place, event, uuid } = row;
         let is_new = fates.is_empty() || fates.iter().any(|fate| matches!(fate, Fate::New));
-        let too_old = self.config.filters.creation_rule(&event, self.network.clock().now);
+        let too_old = match &self.misp {
+            Misp::Server(_) => self.config.filters.creation_rule(&event, self.network.clock().now),
+            Misp::Feed(_) => None,
+        };
         let (mut changed, mut new, mut unchanged, mut unfollowed) = (Vec::new(), Vec::new(), None, None);
         let link = |desk: usize, alert: &Alert| Some(self.desks.get(desk)?.hive.alert_link(&alert.id));
         for (desk, fate) in fates.into_iter().enumerate() {
@@ -267,7 +287,8 @@ impl Sync<'_> {
         }
         let rank = task.event.id.parse().ok().or(task.event.timestamp).unwrap_or(0);
         listing.new.push(Reverse(New { rank, task }));
-        if listing.new.len() > most.saturating_add(SPARE)
+        let spare = if matches!(self.misp, Misp::Feed(_)) { SPARE_OF_A_FEED } else { SPARE };
+        if listing.new.len() > most.saturating_add(spare)
             && let Some(Reverse(New { task, .. })) = listing.new.pop()
         {
             self.conclude(task.place, &task.event, &task.uuid, &Verdict::Skipped(rule.to_owned()));
@@ -307,6 +328,9 @@ impl Sync<'_> {
 
     /// True if an event is still as it was listed.
     pub(super) fn is_same(&self, task: &Task) -> Result<bool> {
+        if let Some(now) = self.misp.opened(&task.uuid, &task.event, &|_| Ok(()))? {
+            return Ok(now.head.timestamp == task.event.timestamp);
+        }
         let now = self.misp.listed(&[task.uuid])?;
         Ok(now.iter().any(|(uuid, event)| *uuid == task.uuid && event.timestamp == task.event.timestamp))
     }

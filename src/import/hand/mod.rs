@@ -120,10 +120,6 @@ impl<'a> Hand<'a> {
         }
     }
 
-    pub(super) fn is_new(&self) -> bool {
-        self.is_new
-    }
-
     /// True if nothing more can be done for it in this run.
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped.is_some()
