@@ -14,6 +14,7 @@ mod alerting;
 mod alerting_broken;
 mod answering;
 mod asking;
+mod bounds;
 mod broken;
 mod canaries;
 mod cases;
