@@ -1,7 +1,8 @@
 //! Files of folders that others may write too: nothing there may make us wait, fill the memory, or lead us elsewhere.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,18 +15,44 @@ pub fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// Opens a file that is only there to be locked. Its content is never touched.
+/// The same for a file of a folder in which others write: a symbolic link is not followed, since it may lead to what whoever
+/// made it may not read.
+///
+/// # Errors
+/// What the system says; or that it is no regular file.
+pub fn open_unfollowed(path: &Path) -> io::Result<File> {
+    let file = unfollowed(OpenOptions::new().read(true), path)?;
+    regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Opens what stands at a path itself, and does not wait for the other end of a pipe.
+fn unfollowed(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let opened = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
+    opened.map_err(|error| match error.raw_os_error() {
+        Some(libc::ELOOP) => io::Error::other("it is a symbolic link, which is not followed"),
+        _ => error,
+    })
+}
+
+/// Opens a file that is only there to be locked, and makes it for its owner alone: whoever can open it can hold it. Its
+/// content is never touched.
 ///
 /// # Errors
 /// What the system says; or that a link, a pipe or a device stands there.
 pub fn open_lock(path: &Path) -> io::Result<File> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) => regular(&metadata)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+    let file = unfollowed(OpenOptions::new().write(true).create(true).truncate(false).mode(OWNER), path)?;
+    let metadata = file.metadata()?;
+    regular(&metadata)?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        // An earlier version made it for everybody. That of another user cannot be changed, and serves as it is.
+        drop(file.set_permissions(Permissions::from_mode(OWNER)));
     }
-    OpenOptions::new().write(true).create(true).truncate(false).open(path)
+    Ok(file)
 }
+
+/// Read and written by the owner alone.
+const OWNER: u32 = 0o600;
 
 fn regular(metadata: &fs::Metadata) -> io::Result<()> {
     if metadata.is_file() { Ok(()) } else { Err(io::Error::other("it is no regular file")) }
@@ -105,10 +132,24 @@ mod tests {
         fs::write(&victim, "precious").unwrap();
         symlink(&victim, folder.path().join("lock")).unwrap();
         assert!(open_lock(&folder.path().join("lock")).is_err());
+        let error = open_unfollowed(&folder.path().join("lock")).unwrap_err();
+        assert!(error.to_string().contains("symbolic link"), "{error}");
         symlink(&victim, folder.path().join(format!(".name.{}{UNFINISHED}", std::process::id()))).unwrap();
         replace(folder.path(), "name", b"new").unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
         assert_eq!(fs::read_to_string(folder.path().join("name")).unwrap(), "new");
+    }
+
+    #[test]
+    fn a_lock_is_its_owners_alone_also_where_it_was_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |name: &str| {
+            drop(open_lock(&folder.path().join(name)).unwrap());
+            fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777
+        };
+        fs::write(folder.path().join("old"), "").unwrap();
+        fs::set_permissions(folder.path().join("old"), Permissions::from_mode(0o666)).unwrap();
+        assert_eq!([mode("new"), mode("old")], [0o600; 2]);
     }
 
     #[test]

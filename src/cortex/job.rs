@@ -31,7 +31,9 @@ impl Place {
     #[must_use]
     pub fn find(argument: Option<PathBuf>) -> Self {
         let folder = argument.unwrap_or_else(|| PathBuf::from(DEFAULT_FOLDER));
-        if input(&folder).is_file() { Self::Folder(folder) } else { Self::Streams(folder) }
+        // Whatever stands where the job should be is meant to be it, a pipe or a link that leads nowhere too: the standard input
+        // of a worker that Cortex started would never end.
+        if input(&folder).symlink_metadata().is_ok() { Self::Folder(folder) } else { Self::Streams(folder) }
     }
 
     /// The job folder, if there is a job in it.
@@ -51,7 +53,11 @@ impl Place {
         let text = match self {
             Self::Folder(folder) => {
                 let path = input(folder);
-                let file = File::open(&path).with_context(|| format!("reading the job from {}", path.display()))?;
+                let reading = || format!("reading the job from {}", path.display());
+                // A pipe is not opened: that would wait for whoever writes into it.
+                let is_file = path.metadata().with_context(reading)?.is_file();
+                ensure!(is_file, "{}: it is no regular file", reading());
+                let file = File::open(&path).with_context(reading)?;
                 capped(file).with_context(|| format!("reading the job from {}", path.display()))?
             }
             // Nobody types a job: a person at a terminal is told what is wanted.

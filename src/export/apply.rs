@@ -201,6 +201,8 @@ impl One<'_> {
         let look = Look { sightings: self.settings.export_sightings, objects: !mapped.wanted.objects.is_empty() };
         let uuid = mapped.wanted.uuid;
         let held = event.map(|event| misp.content(&uuid, event, look)).transpose()?;
+        let unreadable = held.iter().flat_map(|held| &held.unreadable);
+        unreadable.for_each(|why| self.part.warn(format!("{why}: it counts as not there")));
         let first = mapped.wanted;
         mapped.wanted = first.settled(held.as_ref(), &HashSet::new(), self.ids);
         let plan = self.plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::json::{self, Element};
+use crate::json::{self, Element, Flaw};
 use crate::markings::{self, Pap, Scale, Tlp};
 use crate::secret::{Scrubber, shortened};
 use crate::thehive::TheHive;
@@ -77,7 +77,10 @@ pub fn carried(data: &Value) -> Result<Option<Vec<Element<Observable>>>> {
     let mut lists = ["observables", "artifacts"].into_iter().filter_map(|name| data.get(name)?.as_array());
     let Some(list) = lists.find(|list| !list.is_empty()) else { return Ok(None) };
     ensure!(list.len() <= MOST, "the job carries more than {MOST} observables: it is not exported");
-    Ok(Some(list.iter().map(|one| serde_json::from_value(one.clone()).unwrap_or(Element::Bad("unreadable"))).collect()))
+    let read = |one: &Value| {
+        serde_json::from_value(one.clone()).unwrap_or_else(|error| Element::Bad(Flaw::unreadable(&error.to_string())))
+    };
+    Ok(Some(list.iter().map(read).collect()))
 }
 
 /// The case's id, by which TheHive is asked.
@@ -139,7 +142,7 @@ impl Input {
         let case = case(data, scale, &mut warnings)?;
         let mut marked = Marked::default();
         let observables = elements.into_iter().map(|element| match element {
-            Element::Bad(kind) => Err(format!("is {kind}, not an observable")),
+            Element::Bad(flaw) => Err(flaw.to_string().replace("not an object", "not an observable")),
             Element::Good(observable) => Ok(marked.ioc(observable, &case, scale)),
         });
         let observables = observables.collect();

@@ -11,7 +11,6 @@ use super::tell::first;
 use super::wanted::WantedAttribute;
 use crate::ledger::{Item, Verdict};
 use crate::misp::Misp;
-use crate::misp::server::SOURCE;
 use crate::time;
 
 impl One<'_> {
@@ -82,7 +81,7 @@ impl One<'_> {
             .after
             .iter()
             .flat_map(|after| &after.attributes)
-            .filter(|attribute| attribute.sightings.iter().any(|sighting| sighting.source == SOURCE))
+            .filter(|attribute| attribute.sightings.has_ours)
             .filter_map(|attribute| Uuid::parse_str(&attribute.uuid).ok())
             .collect();
         let there: HashSet<Uuid> = done

@@ -201,8 +201,8 @@ impl One<'_> {
         let Some(after) = &done.after else { return };
         let is_mine = |uuid: &str| Uuid::parse_str(uuid).is_ok_and(|uuid| self.ids.is_mine(&uuid));
         let of = after.attributes.iter().filter(|attribute| is_mine(&attribute.uuid));
-        let open = of.flat_map(|one| &one.proposals).filter(|proposal| proposal.deleted != Some(true)).count();
-        self.part.with(|part| part.proposals = open as u64);
+        let open = of.map(|one| one.proposals).sum();
+        self.part.with(|part| part.proposals = open);
     }
 
     /// Type and value of an observable, or of what stands in its place.

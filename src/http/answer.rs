@@ -5,12 +5,12 @@ use std::io::{self, Read};
 use anyhow::{Context, Result};
 use reqwest::blocking;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::failure::{BROKE_OFF, Cause, Failure, chain, plain, unescaped};
 use super::network::Network;
-use crate::json::LARGEST_ELEMENT;
+use crate::json::Source;
 use crate::time::Clock;
 
 /// The largest answer that is read as one value, in bytes.
@@ -105,10 +105,9 @@ impl Answer {
     ///
     /// # Errors
     /// That it broke off, is too large, or is no JSON of that shape.
-    pub fn read<T: DeserializeOwned>(self) -> Result<T> {
+    pub fn read<T: for<'de> Deserialize<'de>>(self) -> Result<T> {
         let line = self.line.clone();
-        let body = self.body().take(LARGEST_ELEMENT);
-        serde_json::from_reader(io::BufReader::new(body)).with_context(|| format!("{line}: reading the answer"))
+        Source::new(self.body()).whole().with_context(|| format!("{line}: reading the answer"))
     }
 
     /// What was asked, for messages: `GET https://misp.example.org/servers/getVersion`.

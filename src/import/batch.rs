@@ -92,7 +92,7 @@ pub fn batch(
     let (mut places, mut files) = (HashMap::new(), Files::default());
     for (element, within) in rows {
         let slot = match element {
-            Element::Bad(kind) => Slot::Is(Verdict::Failed(format!("an attribute is {kind}, not an object"))),
+            Element::Bad(flaw) => Slot::Is(Verdict::Failed(flaw.of("an attribute"))),
             Element::Good(attribute) if attribute.deleted == Some(true) => {
                 Slot::Is(Verdict::Skipped("deleted".to_owned()))
             }

@@ -26,7 +26,7 @@ use crate::json::Element;
 use crate::ledger::{Item, Verdict};
 use crate::markings;
 use crate::misp::wire::Event;
-use crate::misp::{Chunk, Misp, Report, Row};
+use crate::misp::{Chunk, Misp, Opened, Report, Row};
 use crate::tags;
 use crate::thehive::wire::Alert;
 use crate::time;
@@ -41,6 +41,8 @@ pub(super) struct Task {
     pub(super) turn: u64,
     /// It waited already until others had their share of the time.
     pub(super) is_again: bool,
+    /// Where the window opens that it was listed for, in seconds since 1970; 0 for none.
+    pub(super) since: i64,
     pub(super) event: Box<Event>,
     pub(super) uuid: Uuid,
     pub(super) alerts: Vec<(usize, Option<Alert>)>,
@@ -52,6 +54,9 @@ impl Task {
         self.alerts.iter().all(|(_, alert)| alert.is_none())
     }
 }
+
+/// A feed's event as its file has it, and its content if that was one chunk.
+type Known = (Task, Option<Chunk>);
 
 /// An event while it is read.
 struct Reading<'a> {
@@ -79,6 +84,17 @@ struct Reading<'a> {
 impl Sync<'_> {
     /// Imports an event, and records what became of it.
     pub(super) fn import(&self, task: &Task, turn: &Turn<'_>, share: Share) {
+        let (opened, whole) = match self.opened(task) {
+            Ok(opened) => opened.unzip(),
+            Err(left_out) => {
+                let (event, verdict) = *left_out;
+                if matches!(verdict, Verdict::Skipped(_)) && task.is_new() {
+                    self.given_back.fetch_add(1, Ordering::Relaxed);
+                }
+                return self.conclude(task.place, &event, &task.uuid, &verdict);
+            }
+        };
+        let task = opened.as_ref().unwrap_or(task);
         let common = self.common(share);
         let from = From { event: &task.event, uuid: &task.uuid };
         let hands = task.alerts.iter().filter_map(|(desk, alert)| {
@@ -104,11 +120,38 @@ impl Sync<'_> {
             chunks: 0,
         };
         reading.note_unreadable(task.event.tags());
-        let read = reading.read();
+        let read = reading.read(whole.flatten());
         if reading.shown.is_some() {
             turn.wait();
         }
         reading.end(read);
+    }
+
+    /// What the file of a feed's event says of it: so far only the manifest spoke. Gives the event as it is to be imported, and
+    /// its content, if that was one chunk, so that its file is not read twice; or why it is not imported. None for a server's
+    /// event, about which its row has decided.
+    fn opened(&self, task: &Task) -> Result<Option<Known>, Box<(Event, Verdict)>> {
+        let filters = &self.config.filters;
+        let check = |number| if task.is_new() && filters.is_too_large(number) { bail!(TooLarge) } else { Ok(()) };
+        let opened = self.misp.opened(&task.uuid, &task.event, &check).map_err(|error| {
+            let verdict = match error.is::<TooLarge>() {
+                true => Verdict::Skipped(filters.too_large()),
+                false => Verdict::Failed(worker::line(&error)),
+            };
+            Box::new((Event::clone(&task.event), verdict))
+        })?;
+        let Some(Opened { mut head, whole }) = opened else { return Ok(None) };
+        head.forget_implausible_moments(self.network.clock().now);
+        if self.holds_secret(&head) {
+            return Err(Box::new((head, Verdict::Failed(batch::HOLDS_SECRET.to_owned()))));
+        }
+        let too_old = self.too_old(&head, task.since);
+        let rule = self.rule(&head, &task.uuid).or_else(|| too_old.clone().filter(|_| task.is_new()));
+        if let Some(rule) = rule {
+            return Err(Box::new((head, Verdict::Skipped(rule))));
+        }
+        let alerts = task.alerts.iter().filter(|(_, alert)| alert.is_some() || too_old.is_none()).cloned().collect();
+        Ok(Some((Task { event: Box::new(head), alerts, ..*task }, whole)))
     }
 
     fn alert(&self, task: &Task, reports: &[Report], of_attributes: u64) -> AlertWanted {
@@ -133,31 +176,14 @@ impl Sync<'_> {
 }
 
 impl Reading<'_> {
-    fn read(&mut self) -> Result<()> {
+    /// Reads the event, of which `whole` is the content, if it was read already.
+    fn read(&mut self, whole: Option<Chunk>) -> Result<()> {
         let Sync { misp, .. } = self.sync;
         let Task { event, uuid, .. } = self.task;
-        match self.check_size()? {
+        match whole {
             Some(whole) => self.chunk(whole),
             None => misp.chunks(uuid, event, &mut |chunk| self.chunk(chunk)),
         }
-    }
-
-    /// A feed does not say how large an event is: it is counted first, if that decides whether it is imported. Gives the
-    /// event if it was read for that and is one chunk, so that its file is not read twice.
-    fn check_size(&self) -> Result<Option<Chunk>> {
-        let filters = &self.sync.config.filters;
-        let is_new = self.hands.iter().all(Hand::is_new);
-        if self.task.event.attribute_count.is_some() || filters.max_attributes == 0 || !is_new {
-            return Ok(None);
-        }
-        let (mut number, mut chunks, mut whole) = (0, 0, None);
-        self.sync.misp.chunks(&self.task.uuid, &self.task.event, &mut |chunk| {
-            number += chunk.rows.iter().filter(|row| !is_deleted(row)).count() as u64;
-            chunks += 1;
-            whole = (chunks == 1 && chunk.is_last).then_some(chunk);
-            if filters.is_too_large(number) { bail!(TooLarge) } else { Ok(()) }
-        })?;
-        Ok(whole)
     }
 
     fn chunk(&mut self, mut chunk: Chunk) -> Result<()> {
@@ -174,7 +200,13 @@ impl Reading<'_> {
         self.chunks += 1;
         let is_part = self.chunks > 1 || !chunk.is_last;
         let reports = chunk.is_last.then(|| std::mem::take(&mut chunk.reports));
-        self.deleted += chunk.rows.iter().filter(|row| is_deleted(row)).count() as u64;
+        if chunk.reports_left_out > 0 {
+            let (event, cut) = (self.task.uuid, chunk.reports_left_out);
+            part.warn(format!(
+                "event {event}: {cut} of its event reports are left out: too many, too long or not to be read"
+            ));
+        }
+        self.deleted += chunk.rows.iter().filter(|row| row.is_deleted()).count() as u64;
         self.ids_attributes += chunk.rows.iter().filter(|row| is_for_detection(row)).count() as u64;
         for row in &chunk.rows {
             if let Element::Good(attribute) = &row.attribute {
@@ -324,11 +356,10 @@ impl Reading<'_> {
     }
 
     fn end(mut self, read: Result<()>) {
-        let Sync { part, config, .. } = self.sync;
+        let Sync { part, .. } = self.sync;
         let is_whole = read.is_ok();
         let broken = match read {
             Ok(()) => None,
-            Err(error) if error.is::<TooLarge>() => Some(Verdict::Skipped(config.filters.too_large())),
             Err(error) => Some(Verdict::Failed(worker::line(&error))),
         };
         let ends = self.finish(is_whole);
@@ -349,8 +380,9 @@ impl Reading<'_> {
             part.record(Item::Removals, &Verdict::Updated, removed);
         }
         self.tell_full(&ends);
-        if self.alert.tags_cut > 0 {
-            let (event, cut) = (self.task.uuid, self.alert.tags_cut);
+        let cut = self.alert.tags_cut + self.task.event.tags_cut;
+        if cut > 0 {
+            let event = self.task.uuid;
             part.warn(format!("event {event}: {cut} of its tags are left out: an alert gets no more than 100"));
         }
         let own_tags = self.alert.own_tags.event + self.own_tags;
@@ -439,10 +471,6 @@ impl Reading<'_> {
         };
         self.tally.record(part, event, |own| shared.clone().unwrap_or(own));
     }
-}
-
-fn is_deleted(row: &Row) -> bool {
-    matches!(&row.attribute, Element::Good(attribute) if attribute.deleted == Some(true))
 }
 
 fn is_for_detection(row: &Row) -> bool {

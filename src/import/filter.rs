@@ -172,6 +172,12 @@ impl Filters {
         lists.iter().any(|list| !list.is_empty())
     }
 
+    /// The patterns of tags that keep an event in or out.
+    #[must_use]
+    pub fn tag_patterns(&self) -> Vec<String> {
+        self.include_tags.iter().chain(&self.exclude_tags).cloned().collect()
+    }
+
     /// The rule that keeps an event out; none if it passes. Whether it is an export of our own is for the loop guard to say.
     #[must_use]
     pub fn rule(&self, event: &Event, is_own_export: bool) -> Option<String> {

@@ -54,7 +54,8 @@ pub fn begin(value: &str, part: &PartOf) {
 /// # Errors
 /// What stopped the search.
 pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &PartOf) -> Result<Vec<(Uuid, Event)>> {
-    let misp = Misp::open(connection, setup.network, part)?;
+    let mut misp = Misp::open(connection, setup.network, part)?;
+    misp.mind(setup.filters.tag_patterns());
     let version = misp.version()?.map(|version| part.run.shown(&version));
     part.with(|part| part.version = version);
     let mut found = Found::new(part);
@@ -76,9 +77,14 @@ pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &PartOf) -> R
             return Ok(Vec::new());
         }
     }
-    let events = found.ended();
+    let (events, heads) = found.ended();
     let uuids: Vec<_> = events.keys().copied().collect();
-    let rows = if uuids.is_empty() { Vec::new() } else { misp.listed(&uuids)? };
+    let rows = match &misp {
+        // What stands in an event's file decides about it.
+        Misp::Feed(_) => heads,
+        Misp::Server(_) if uuids.is_empty() => Vec::new(),
+        Misp::Server(_) => misp.listed(&uuids)?,
+    };
     let names = names::own(&misp, setup.filters)?;
     let telling = Telling { setup, connection, part, misp: &misp, names, in_part };
     Ok(telling.all(rows, events))
@@ -125,7 +131,8 @@ impl Telling<'_> {
         });
         let found: Vec<_> = judged.into_iter().filter_map(|one| self.one(one)).collect();
         for (uuid, known) in events {
-            let verdict = Verdict::Failed("an event that has the value is not in the list of events".to_owned());
+            let missing = || "an event that has the value is not in the list of events".to_owned();
+            let verdict = Verdict::Failed(known.unreadable.clone().unwrap_or_else(missing));
             self.one(Judged { uuid, event: Event::default(), known, verdict });
         }
         found

@@ -311,7 +311,8 @@ impl<'a> All<'a> {
     {
         let own::Configured { connection, config } = one;
         let desks = self.desks_of(one, part)?;
-        let misp = Misp::open(connection, self.network, part)?;
+        let mut misp = Misp::open(connection, self.network, part)?;
+        misp.mind(config.filters.tag_patterns());
         let version = misp.version()?.map(|version| part.run.shown(&version));
         part.with(|part| part.version = version);
         let names = names::resolve(&misp, &config.filters, part)?;

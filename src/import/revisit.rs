@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::map;
 use super::sync::{Listing, Sync, named};
 use crate::full::EventLine;
+use crate::json::Element;
 use crate::ledger::{Item, Verdict};
 use crate::misp::Listed;
 use crate::misp::wire::Event;
@@ -43,6 +44,7 @@ impl Sync<'_> {
             for page in 0.. {
                 let alerts = desk.hive.alerts_since(&source, since.saturating_mul(1_000), page)?;
                 let is_last = alerts.len() < ALERTS_PAGE;
+                let alerts = self.readable(alerts);
                 let id = alerts.first().map(|alert| alert.id.clone()).unwrap_or_default();
                 ensure!(is_last || id != first, "TheHive sends the same page of alerts again and again");
                 first = id;
@@ -54,6 +56,18 @@ impl Sync<'_> {
         }
         self.compare(listing)?;
         Ok(gone)
+    }
+
+    /// The alerts of a page that can be read; the others are told of.
+    fn readable(&self, alerts: Vec<Element<Alert>>) -> Vec<Alert> {
+        let good = |alert| match alert {
+            Element::Good(alert) => Some(alert),
+            Element::Bad(flaw) => {
+                self.part.warn(format!("{}: it is left as it is", flaw.of("an alert in TheHive")));
+                None
+            }
+        };
+        alerts.into_iter().filter_map(good).collect()
     }
 
     fn page(&self, listing: &mut Listing<'_>, desk: usize, alerts: Vec<Alert>, gone: &mut Gone) -> Result<()> {

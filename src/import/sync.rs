@@ -40,6 +40,8 @@ use crate::time::DAY;
 const PAGE: usize = 500;
 /// New events kept beyond those that a run creates, to take the places of such as are left out when they are read.
 const SPARE: usize = 500;
+/// The same for a feed, whose filters are checked only then.
+const SPARE_OF_A_FEED: usize = 5_000;
 /// So many more new events are kept until those that find no place are taken out.
 const SLACK: usize = 100;
 /// Events of organisations that had their share of the time, kept until others had theirs.
@@ -262,7 +264,7 @@ impl Sync<'_> {
             bail!(NO_TIME);
         }
         self.note_foreign(&uuid);
-        if !self.desks.is_empty() && !listing.handled.insert(uuid) {
+        if !listing.handled.insert(uuid) {
             self.conclude(place, &event, &uuid, &Verdict::Skipped("listed twice".to_owned()));
             return Ok(());
         }
@@ -270,9 +272,11 @@ impl Sync<'_> {
             self.conclude(place, &event, &uuid, &Verdict::Failed(HOLDS_SECRET.to_owned()));
             return Ok(());
         }
-        let filters = &self.config.filters;
-        let is_own = is_own_export(filters, &self.misp, self.ids, self.part, &event, &uuid);
-        let rule = filters.rule(&event, is_own).or_else(|| self.names.rule(&event));
+        let rule = match &self.misp {
+            Misp::Server(_) => self.rule(&event, &uuid),
+            // The rest is decided by its file, once it is opened.
+            Misp::Feed(_) => None,
+        };
         if let Some(rule) = rule {
             self.conclude(place, &event, &uuid, &Verdict::Skipped(rule));
             return Ok(());
@@ -282,11 +286,18 @@ impl Sync<'_> {
     }
 
     /// True if one of the texts that an event brings holds a long secret of ours.
-    fn holds_secret(&self, event: &Event) -> bool {
+    pub(super) fn holds_secret(&self, event: &Event) -> bool {
         let scrubber = self.part.run.scrubber();
         let mut texts =
             [event.info.as_str(), event.organisation(), &event.date, &event.id].into_iter().chain(event.tags());
         texts.any(|text| scrubber.is_in(text))
+    }
+
+    /// The rule that keeps an event out; none if it passes.
+    pub(super) fn rule(&self, event: &Event, uuid: &Uuid) -> Option<String> {
+        let filters = &self.config.filters;
+        let is_own = is_own_export(filters, &self.misp, self.ids, self.part, event, uuid);
+        filters.rule(event, is_own).or_else(|| self.names.rule(event))
     }
 
     /// Compares the events at hand with the alerts that they have: one query for each organisation.
@@ -298,9 +309,12 @@ impl Sync<'_> {
         let uuids: Vec<Uuid> = rows.iter().map(|row| row.uuid).collect();
         let source = map::source(&self.connection.name, &self.part.run.scrubber());
         let mut alerts: Vec<HashMap<Uuid, Alert>> = Vec::new();
+        let mut unreadable = HashMap::new();
         for desk in &self.desks {
             let mut known: HashMap<Uuid, Alert> = HashMap::new();
-            for alert in desk.hive.alerts_of(&source, &uuids)? {
+            let (found, flawed) = desk.hive.alerts_of(&source, &uuids)?;
+            unreadable.extend(flawed);
+            for alert in found {
                 let Some(uuid) = named(&alert) else { continue };
                 let both = known.remove(&uuid).into_iter().chain([alert]);
                 known.extend(compare::ours_first(both, &desk.users).map(|alert| (uuid, alert)));
@@ -309,6 +323,10 @@ impl Sync<'_> {
             alerts.push(known);
         }
         for row in rows {
+            if let Some(reason) = unreadable.remove(&row.uuid) {
+                self.conclude(row.place, &row.event, &row.uuid, &Verdict::Failed(reason));
+                continue;
+            }
             let of_desks = alerts.iter_mut().zip(&self.desks);
             let fates = of_desks
                 .map(|(known, desk)| compare::fate(&row.event, &row.uuid, known.remove(&row.uuid), &desk.users));
@@ -320,13 +338,22 @@ impl Sync<'_> {
         changed.into_iter().try_for_each(|task| self.send(listing, task))
     }
 
+    /// Why an event becomes no new alert, if so: its age or size, or moments that cannot be read, where a window opens at
+    /// `since`.
+    pub(super) fn too_old(&self, event: &Event, since: i64) -> Option<String> {
+        let may_be_older = since > 0 && event.may_be_older(since);
+        let no_moment = may_be_older.then(|| NO_MOMENT.to_owned());
+        no_moment.or_else(|| self.config.filters.creation_rule(event, self.network.clock().now))
+    }
+
     /// What is to be done with an event, given what it is to each organisation. Changed alerts come before new ones.
     fn decide(&self, listing: &mut Listing<'_>, row: Row, fates: Vec<Fate>) -> Result<()> {
         let Row { place, event, uuid } = row;
         let is_new = fates.is_empty() || fates.iter().any(|fate| matches!(fate, Fate::New));
-        let may_be_older = listing.since > 0 && event.may_be_older(listing.since);
-        let too_old = may_be_older.then(|| NO_MOMENT.to_owned());
-        let too_old = too_old.or_else(|| self.config.filters.creation_rule(&event, self.network.clock().now));
+        let too_old = match &self.misp {
+            Misp::Server(_) => self.too_old(&event, listing.since),
+            Misp::Feed(_) => None,
+        };
         let (mut changed, mut new, mut unchanged, mut unfollowed) = (Vec::new(), Vec::new(), None, None);
         let link = |desk: usize, alert: &Alert| Some(self.desks.get(desk)?.hive.alert_link(&alert.id));
         for (desk, fate) in fates.into_iter().enumerate() {
@@ -341,12 +368,23 @@ impl Sync<'_> {
             // The event is known: that it gets an alert in one more organisation makes it no new one.
             changed.extend(new.into_iter().filter(|_| too_old.is_none()));
             self.time.wants(event.creator());
-            listing.changed.push(Task { place, turn: 0, is_again: false, event, uuid, alerts: changed });
+            listing.changed.push(Task {
+                place,
+                turn: 0,
+                is_again: false,
+                since: listing.since,
+                event,
+                uuid,
+                alerts: changed,
+            });
             return Ok(());
         }
         let (verdict, alert) = match (is_new, too_old, unchanged, unfollowed) {
             (true, None, ..) => {
-                return self.keep(listing, Task { place, turn: 0, is_again: false, event, uuid, alerts: new });
+                return self.keep(
+                    listing,
+                    Task { place, turn: 0, is_again: false, since: listing.since, event, uuid, alerts: new },
+                );
             }
             (_, _, Some(alert), _) => (Verdict::Unchanged, alert),
             (true, Some(rule), None, None) => (Verdict::Skipped(rule), None),
@@ -366,7 +404,8 @@ impl Sync<'_> {
         }
         let rank = task.event.id.parse().ok().or(task.event.timestamp).unwrap_or(0);
         listing.new.push(New { rank, task });
-        let kept = most.saturating_add(SPARE);
+        let spare = if matches!(self.misp, Misp::Feed(_)) { SPARE_OF_A_FEED } else { SPARE };
+        let kept = most.saturating_add(spare);
         if listing.new.len() > kept.saturating_add(SLACK) {
             self.cut(listing, kept);
         }
@@ -447,6 +486,9 @@ impl Sync<'_> {
 
     /// True if an event is still as it was listed.
     pub(super) fn is_same(&self, task: &Task) -> Result<bool> {
+        if let Some(now) = self.misp.opened(&task.uuid, &task.event, &|_| Ok(()))? {
+            return Ok(now.head.timestamp == task.event.timestamp);
+        }
         let now = self.misp.listed(&[task.uuid])?;
         let is_same = |event: &Event| event.timestamp.is_some() && event.timestamp == task.event.timestamp;
         Ok(now.iter().any(|(uuid, event)| *uuid == task.uuid && is_same(event)))

@@ -8,12 +8,12 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::stream::{Element, is_place};
+use super::stream::{COUNTED, Element, is_place};
 
-/// The longest list inside one element: the tags of an attribute, the attributes of an object.
-const LONGEST_LIST: usize = 20_000;
 /// The longest text that is kept, in bytes: MISP stores at most 65,535 in a value.
 const LONGEST_TEXT: usize = 1 << 20;
+/// The longest text that decides something by being one of a few words, in bytes.
+const LONGEST_WORD: usize = 200;
 
 /// Names the kind of a value for a message: the kind, never the value, which may be a secret.
 #[must_use]
@@ -103,7 +103,72 @@ pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
     Scalar::deserialize(deserializer).map(Scalar::text)
 }
 
-/// The same for what people write at length, with pictures in it: up to 16 MiB.
+/// Reads a word; a longer text than any word, and what is no text, as the empty text.
+///
+/// # Errors
+/// Only where the JSON itself is broken.
+pub fn brief<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    deserializer.deserialize_any(StartVisitor { most: LONGEST_WORD, is_cut: false })
+}
+
+/// Reads what people write at length, with pictures in it: its first 64 KiB, of which 31 are shown.
+///
+/// # Errors
+/// Where the JSON itself is broken.
+pub fn start<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    deserializer.deserialize_any(StartVisitor { most: 64 << 10, is_cut: true })
+}
+
+/// A text up to some length: its start if it is cut, else nothing of a longer one.
+struct StartVisitor {
+    most: usize,
+    is_cut: bool,
+}
+
+impl<'de> Visitor<'de> for StartVisitor {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<String, E> {
+        let most = if self.is_cut || value.len() <= self.most { self.most } else { 0 };
+        Ok(value.get(..value.floor_char_boundary(most)).unwrap_or_default().to_owned())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_unit<E>(self) -> Result<String, E> {
+        Ok(String::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<String, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(String::new())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<String, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(String::new())
+    }
+}
+
+/// The same as [`text`] for what may be long and is wanted as a whole: up to 16 MiB.
 ///
 /// # Errors
 /// Where the JSON itself is broken; a longer text.
@@ -213,15 +278,10 @@ pub fn truth(text: &str) -> Option<bool> {
 /// # Errors
 /// Only where the JSON itself is broken.
 pub fn objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    Ok(elements(deserializer)?.into_iter().filter_map(good).collect())
-}
-
-/// Reads a list element by element, each good or bad by itself; any other value as an empty list.
-///
-/// # Errors
-/// Only where the JSON itself is broken.
-pub fn elements<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Element<T>>, D::Error> {
-    deserializer.deserialize_any(List(PhantomData))
+    let mut list = Vec::new();
+    let mut take = |element: Element<T>| list.extend(element.good());
+    deserializer.deserialize_any(List(&mut take, PhantomData))?;
+    Ok(list)
 }
 
 /// Reads a list of texts, leaving out elements that are none; any other value as an empty list.
@@ -229,8 +289,32 @@ pub fn elements<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D)
 /// # Errors
 /// Only where the JSON itself is broken.
 pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let list: Vec<Scalar> = deserializer.deserialize_any(List(PhantomData))?;
-    Ok(list.into_iter().filter_map(|scalar| if let Scalar::Text(text) = scalar { Some(text) } else { None }).collect())
+    let mut list = Vec::new();
+    let mut take = |scalar: Scalar| {
+        if let Scalar::Text(text) = scalar {
+            list.push(text);
+        }
+    };
+    deserializer.deserialize_any(List(&mut take, PhantomData))?;
+    Ok(list)
+}
+
+/// Reads a list of objects of which only something is counted: none is kept, however many there are.
+///
+/// # Errors
+/// Only where the JSON itself is broken.
+pub fn fold<'de, T: Deserialize<'de>, C: Default, D: Deserializer<'de>>(
+    deserializer: D,
+    mut count: impl FnMut(&mut C, T),
+) -> Result<C, D::Error> {
+    let mut counted = C::default();
+    let mut take = |element: Element<T>| {
+        if let Element::Good(one) = element {
+            count(&mut counted, one);
+        }
+    };
+    deserializer.deserialize_newtype_struct(COUNTED, Counted(List(&mut take, PhantomData)))?;
+    Ok(counted)
 }
 
 /// Reads an object; anything else as none.
@@ -238,75 +322,73 @@ pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
 /// # Errors
 /// Only where the JSON itself is broken.
 pub fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    Element::deserialize(deserializer).map(good)
+    Element::deserialize(deserializer).map(Element::good)
 }
 
-fn good<T>(element: Element<T>) -> Option<T> {
-    match element {
-        Element::Good(value) => Some(value),
-        Element::Bad(_) => None,
+struct Counted<V>(V);
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Counted<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        deserializer.deserialize_any(self.0)
     }
 }
 
-struct List<T>(PhantomData<T>);
+/// Hands over the elements of a list; of any other value none.
+struct List<'t, T, F>(&'t mut F, PhantomData<T>);
 
-fn push<T, E: de::Error>(list: &mut Vec<T>, element: T) -> Result<(), E> {
-    if list.len() == LONGEST_LIST {
-        return Err(de::Error::custom(format!("a list has more than {LONGEST_LIST} elements")));
-    }
-    list.push(element);
-    Ok(())
-}
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
-    type Value = Vec<T>;
+impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for List<'_, T, F> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
-        let mut list = Vec::new();
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         while let Some(element) = seq.next_element()? {
-            push(&mut list, element)?;
+            (self.0)(element);
         }
-        Ok(list)
+        Ok(())
     }
 
     /// A list whose places are written out; what stands under any other key is passed over.
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<T>, A::Error> {
-        let mut list = Vec::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
             if is_place(&key) {
-                push(&mut list, map.next_value()?)?;
+                (self.0)(map.next_value()?);
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(list)
+        Ok(())
     }
 
-    fn visit_unit<E>(self) -> Result<Vec<T>, E> {
-        Ok(Vec::new())
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Vec<T>, E> {
-        Ok(Vec::new())
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Vec<T>, E> {
-        Ok(Vec::new())
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Vec<T>, E> {
-        Ok(Vec::new())
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Vec<T>, E> {
-        Ok(Vec::new())
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Vec<T>, E> {
-        Ok(Vec::new())
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
     }
 }

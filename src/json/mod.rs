@@ -4,7 +4,7 @@ mod loose;
 mod stream;
 
 pub use loose::{
-    elements, exactly_true, flag, kind, long_text, marking, moment, number, number_in, object, objects, text, texts,
-    truth, whole,
+    brief, exactly_true, flag, fold, kind, long_text, marking, moment, number, number_in, object, objects, start, text,
+    texts, truth, whole,
 };
-pub use stream::{Each, Element, Hand, LARGEST_ELEMENT, Path, Source};
+pub use stream::{Element, Flaw, Source, is_place};

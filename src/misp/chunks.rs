@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::wire::{Attribute, Object, Piece, Report};
-use crate::json::Element;
+use crate::json::{Element, Flaw};
 
 /// The most rows of a chunk.
 const MOST_ROWS: usize = 5_000;
@@ -21,6 +21,8 @@ pub struct Chunk {
     pub rows: Vec<Row>,
     /// The event's reports, all of them in the last chunk, none before. Of more than 4 MiB the first are kept.
     pub reports: Vec<Report>,
+    /// How many more reports there are, and how many that cannot be read.
+    pub reports_left_out: u64,
     /// True once, at the end of an event that was read to its end. This chunk may be without rows.
     pub is_last: bool,
 }
@@ -33,6 +35,14 @@ pub struct Row {
     pub attribute: Element<Attribute>,
     /// The object that it is in.
     pub within: Option<Within>,
+}
+
+impl Row {
+    /// True for an attribute that is soft-deleted.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        matches!(&self.attribute, Element::Good(attribute) if attribute.deleted == Some(true))
+    }
 }
 
 /// The object that an attribute is in.
@@ -50,6 +60,7 @@ pub(super) struct Chunks<'c> {
     text: usize,
     reports: Vec<Report>,
     in_reports: usize,
+    reports_left_out: u64,
     progress: Progress,
     on: &'c mut dyn FnMut(Chunk) -> Result<()>,
 }
@@ -68,7 +79,8 @@ enum Progress {
 
 impl<'c> Chunks<'c> {
     pub(super) fn new(on: &'c mut dyn FnMut(Chunk) -> Result<()>) -> Self {
-        Self { rows: Vec::new(), text: 0, reports: Vec::new(), in_reports: 0, progress: Progress::default(), on }
+        let (rows, reports, progress) = (Vec::new(), Vec::new(), Progress::default());
+        Self { rows, text: 0, reports, in_reports: 0, reports_left_out: 0, progress, on }
     }
 
     /// Takes what stands in an event.
@@ -76,12 +88,11 @@ impl<'c> Chunks<'c> {
         match piece {
             Piece::Attribute(element) => self.row(*element, None),
             Piece::Object(Element::Good(object)) => self.object(object),
-            Piece::Object(Element::Bad(kind)) => self.row(Element::Bad(kind), None),
-            Piece::Report(Element::Good(report)) => {
+            Piece::Object(Element::Bad(flaw)) => self.row(Element::Bad(flaw), None),
+            Piece::Report(report) => {
                 self.report(report);
                 Ok(())
             }
-            Piece::Report(Element::Bad(_)) => Ok(()),
         }
     }
 
@@ -94,16 +105,22 @@ impl<'c> Chunks<'c> {
                 element => element,
             };
             self.row(element, Some(within.clone()))
-        })
+        })?;
+        let most = "the object that it is in has more attributes, or longer ones, than are read of one";
+        (0..object.beyond).try_for_each(|_| self.row(Element::Bad(Flaw::unreadable(most)), Some(within.clone())))
     }
 
     /// Takes an attribute. What no longer fits goes into the next chunk.
     pub(super) fn row(&mut self, mut attribute: Element<Attribute>, within: Option<Within>) -> Result<()> {
-        if let Element::Good(attribute) = &mut attribute {
-            // Only one way of reading brings them.
-            (attribute.sightings, attribute.proposals) = (Vec::new(), Vec::new());
-        }
-        let text = text(&attribute);
+        let text = match &mut attribute {
+            Element::Good(attribute) => {
+                // Only one way of reading brings them.
+                (attribute.sightings, attribute.proposals, attribute.event) = Default::default();
+                attribute.event_uuid.clear();
+                attribute.text()
+            }
+            Element::Bad(_) => 0,
+        };
         if self.rows.len() == MOST_ROWS || self.text + text > MOST_TEXT {
             self.hand_over()?;
         }
@@ -113,11 +130,14 @@ impl<'c> Chunks<'c> {
     }
 
     /// Takes a report, if there is room for it.
-    pub(super) fn report(&mut self, report: Report) {
-        let text = report.name.len() + report.content.len();
-        if self.in_reports + text <= MOST_IN_REPORTS {
-            self.in_reports += text;
-            self.reports.push(report);
+    pub(super) fn report(&mut self, report: Element<Report>) {
+        let fits = |report: &Report| self.in_reports + report.name.len() + report.content.len() <= MOST_IN_REPORTS;
+        match report.good().filter(fits) {
+            Some(report) => {
+                self.in_reports += report.name.len() + report.content.len();
+                self.reports.push(report);
+            }
+            None => self.reports_left_out += 1,
         }
     }
 
@@ -128,7 +148,8 @@ impl<'c> Chunks<'c> {
         }
         let highest = self.rows.iter().filter_map(|row| number(&row.attribute)).max().unwrap_or(0);
         let progress = Progress::UpTo(self.up_to().max(highest));
-        let chunk = Chunk { rows: std::mem::take(&mut self.rows), reports: Vec::new(), is_last: false };
+        let chunk =
+            Chunk { rows: std::mem::take(&mut self.rows), reports: Vec::new(), reports_left_out: 0, is_last: false };
         self.text = 0;
         let handed = (self.on)(chunk);
         self.progress = if handed.is_ok() { progress } else { Progress::Stopped };
@@ -137,7 +158,8 @@ impl<'c> Chunks<'c> {
 
     /// Hands over the last chunk.
     pub(super) fn finish(self) -> Result<()> {
-        (self.on)(Chunk { rows: self.rows, reports: self.reports, is_last: true })
+        let Self { rows, reports, reports_left_out, on, .. } = self;
+        on(Chunk { rows, reports, reports_left_out, is_last: true })
     }
 
     /// Forgets what was gathered and not handed over, since it comes again.
@@ -145,7 +167,7 @@ impl<'c> Chunks<'c> {
         self.rows.clear();
         self.text = 0;
         self.reports.clear();
-        self.in_reports = 0;
+        (self.in_reports, self.reports_left_out) = (0, 0);
     }
 
     /// The highest number of an attribute that was handed over; 0 for none.
@@ -171,24 +193,8 @@ impl<'c> Chunks<'c> {
 pub(super) fn number(element: &Element<Attribute>) -> Option<u64> {
     match element {
         Element::Good(attribute) => attribute.id.parse().ok(),
-        Element::Bad(_) => None,
+        Element::Bad(flaw) => flaw.field("id")?.parse().ok(),
     }
-}
-
-/// The bytes of an attribute's texts.
-fn text(element: &Element<Attribute>) -> usize {
-    let Element::Good(attribute) = element else { return 0 };
-    let texts = [
-        &attribute.value,
-        &attribute.comment,
-        &attribute.kind,
-        &attribute.category,
-        &attribute.first_seen,
-        &attribute.last_seen,
-        &attribute.object_relation,
-    ];
-    let tags = attribute.tags.iter().map(|tag| tag.name.len() + tag.colour.len());
-    texts.into_iter().map(String::len).chain(tags).sum()
 }
 
 #[cfg(test)]
@@ -221,16 +227,18 @@ mod tests {
 
     #[test]
     fn reports_above_4_mib_are_left_out() {
-        let mut kept = Vec::new();
+        let (mut kept, mut left_out) = (Vec::new(), 0);
         let mut on = |chunk: Chunk| {
-            kept = chunk.reports;
+            (kept, left_out) = (chunk.reports, chunk.reports_left_out);
             Ok(())
         };
         let mut chunks = Chunks::new(&mut on);
         for length in [3 << 20, 2 << 20, 1 << 20] {
-            chunks.report(Report { content: "x".repeat(length), ..Report::default() });
+            chunks.report(Element::Good(Report { content: "x".repeat(length), ..Report::default() }));
         }
+        chunks.report(Element::Bad(Flaw::kind("a text")));
         chunks.finish().unwrap();
         assert_eq!(kept.iter().map(|report| report.content.len() >> 20).collect::<Vec<_>>(), [3, 1]);
+        assert_eq!(left_out, 2);
     }
 }

@@ -69,6 +69,8 @@ pub struct Held {
     pub attributes: Vec<Attribute>,
     /// Its objects: the uuid by what `object_id` of their attributes says.
     pub objects: HashMap<String, Uuid>,
+    /// What is wrong with attributes of it that cannot be read.
+    pub unreadable: Vec<String>,
 }
 
 impl Held {
@@ -112,6 +114,14 @@ impl Misp {
             Target::WebFeed { url } => {
                 Web::open(url, connection, network, part).map(|web| Self::Feed(Feed::Web(Box::new(web))))
             }
+        }
+    }
+
+    /// Names the patterns of tags that decide something: an event keeps such a tag, however many it has.
+    pub fn mind(&mut self, patterns: Vec<String>) {
+        match self {
+            Self::Server(server) => server.decisive = patterns,
+            Self::Feed(feed) => feed.mind(patterns),
         }
     }
 
@@ -176,7 +186,19 @@ impl Misp {
     pub fn chunks(&self, uuid: &Uuid, event: &Event, on: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
         match self {
             Self::Server(server) => server.chunks(uuid, event, on),
-            Self::Feed(feed) => feed.chunks(uuid, on),
+            Self::Feed(feed) => feed.chunks(uuid, event, on),
+        }
+    }
+
+    /// What the file of a feed's event says of it, since that decides about the event. None for a server, whose list says it.
+    /// `check` is told the number of attributes so far, soft-deleted ones not included.
+    ///
+    /// # Errors
+    /// A file that is missing or broken; or the error of `check`.
+    pub fn opened(&self, uuid: &Uuid, event: &Event, check: &dyn Fn(u64) -> Result<()>) -> Result<Option<Opened>> {
+        match self {
+            Self::Server(_) => Ok(None),
+            Self::Feed(feed) => feed.opened(uuid, event, check).map(Some),
         }
     }
 
@@ -347,6 +369,15 @@ impl Misp {
     }
 }
 
+/// The event of a feed, as its file has it.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its head, with the number of its attributes.
+    pub head: Event,
+    /// Its content, if that is one chunk.
+    pub whole: Option<Chunk>,
+}
+
 /// One element of a list of events.
 #[derive(Debug)]
 pub enum Listed {
@@ -361,7 +392,7 @@ impl Listed {
     #[must_use]
     pub fn new(element: crate::json::Element<Event>) -> Self {
         match element {
-            crate::json::Element::Bad(kind) => Self::Bad(format!("an event of the list is {kind}, not an object")),
+            crate::json::Element::Bad(flaw) => Self::Bad(flaw.of("an event of the list")),
             crate::json::Element::Good(event) => match Uuid::parse_str(&event.uuid) {
                 Ok(uuid) => Self::Event(Box::new(event), uuid),
                 Err(_) => Self::Bad("an event of the list has no uuid".to_owned()),

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::wire::Attribute;
+use super::wire::{Attribute, Event};
 
 /// Something that a search came upon.
 #[derive(Debug)]
@@ -15,6 +15,13 @@ pub enum Hit {
         attribute: Box<Attribute>,
         /// How often it was sighted; what was sighted as false positive or expiration does not count.
         sightings: u64,
+    },
+    /// The head of an event that has the value, where it was read with it.
+    Event {
+        /// The event.
+        event: Uuid,
+        /// Its head.
+        head: Box<Event>,
     },
     /// An event that should have the value and could not be read.
     Unreadable {

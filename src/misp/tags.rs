@@ -16,6 +16,14 @@ pub struct Row {
     tag: Option<Found>,
 }
 
+impl Row {
+    /// The tag's name.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.tag.as_ref().map(|tag| tag.name.as_str())
+    }
+}
+
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Found {

@@ -1,14 +1,15 @@
 //! Alerts: which ones an import made, making one, changing it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::observables::{Group, sent};
 use super::{Alert, TheHive, checked};
 use crate::http::{Answer, Failure};
+use crate::json::Element;
 
 /// Alerts of a page of [`TheHive::alerts_since`].
 pub const ALERTS_PAGE: usize = 500;
@@ -58,20 +59,31 @@ pub struct Procedure {
 }
 
 impl TheHive {
-    /// Those alerts of a source that stand for one of these events, of which there are at most 500. One query.
+    /// Those alerts of a source that stand for one of these events, of which there are at most 500. One query. Beside them
+    /// what is wrong with those that cannot be read, by their events.
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn alerts_of(&self, source: &str, events: &[Uuid]) -> Result<Vec<Alert>> {
+    pub fn alerts_of(&self, source: &str, events: &[Uuid]) -> Result<(Vec<Alert>, HashMap<Uuid, String>)> {
+        let (mut alerts, mut unreadable) = (Vec::new(), HashMap::new());
         if events.is_empty() {
-            return Ok(Vec::new());
+            return Ok((alerts, unreadable));
         }
         let names: Vec<String> = events.iter().map(Uuid::to_string).collect();
         let filter = ours(source, json!({"_in": {"_field": "sourceRef", "_values": names}}));
-        let mut alerts = self.listed_alerts(vec![filter], 0, events.len())?;
+        let listed = self.listed_alerts(vec![filter], 0, events.len())?;
         let events: HashSet<&Uuid> = events.iter().collect();
-        alerts.retain(|alert| Uuid::try_parse(&alert.source_ref).is_ok_and(|uuid| events.contains(&uuid)));
-        Ok(alerts)
+        let of = |source_ref: &str| Uuid::try_parse(source_ref).ok().filter(|uuid| events.contains(uuid));
+        for alert in listed {
+            match alert {
+                Element::Good(alert) => alerts.extend(Some(alert).filter(|alert| of(&alert.source_ref).is_some())),
+                Element::Bad(flaw) => {
+                    let event = flaw.field("sourceRef").and_then(of);
+                    unreadable.extend(event.map(|event| (event, flaw.of("its alert in TheHive"))));
+                }
+            }
+        }
+        Ok((alerts, unreadable))
     }
 
     /// A page of the alerts of a source that were created or changed since then (milliseconds since 1970; 0 for all),
@@ -80,7 +92,7 @@ impl TheHive {
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn alerts_since(&self, source: &str, since_ms: i64, page: usize) -> Result<Vec<Alert>> {
+    pub fn alerts_since(&self, source: &str, since_ms: i64, page: usize) -> Result<Vec<Element<Alert>>> {
         let since = |field: &str| json!({"_gte": {"_field": field, "_value": since_ms}});
         let date = json!({"_or": [since("_createdAt"), since("_updatedAt")]});
         let filter = ours(source, if since_ms > 0 { date } else { Value::Null });
@@ -93,14 +105,16 @@ impl TheHive {
     /// # Errors
     /// What stopped the reading.
     pub fn alert(&self, source: &str, event: &Uuid) -> Result<Option<Alert>> {
-        Ok(self.alerts_of(source, &[*event])?.pop())
+        let (mut alerts, unreadable) = self.alerts_of(source, &[*event])?;
+        ensure!(unreadable.is_empty(), unreadable.into_values().next().unwrap_or_default());
+        Ok(alerts.pop())
     }
 
-    fn listed_alerts(&self, operations: Vec<Value>, from: usize, number: usize) -> Result<Vec<Alert>> {
+    fn listed_alerts(&self, operations: Vec<Value>, from: usize, number: usize) -> Result<Vec<Element<Alert>>> {
         let mut query = vec![json!({"_name": "listAlert"})];
         query.extend(operations);
         query.push(json!({"_name": "page", "from": from, "to": from.saturating_add(number)}));
-        self.list(query.into(), number).context("reading the alerts")
+        self.named_list(query.into(), number).context("reading the alerts")
     }
 
     /// Makes an alert with its observables, whole or not at all. It goes to TheHive 4 by v0, since there v1 takes no

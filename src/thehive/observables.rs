@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::wire::{Attachment, Observable};
 use super::{FILE, TheHive, checked, is_id};
 use crate::http::{Answer, Failure, FormFile};
-use crate::json;
+use crate::json::{self, Element};
 
 /// Observables of a page.
 const PAGE: usize = 1_000;
@@ -52,7 +52,7 @@ pub struct Added {
 }
 
 impl TheHive {
-    /// Those observables of an alert that have one of these values, in the form in which TheHive stores them (see
+    /// Those observables of an alert that can be read and have one of these values, in the form in which TheHive stores them (see
     /// [`super::ObservableTypes::key`]), whatever their type. Asked for in as many queries as the values need.
     ///
     /// # Errors
@@ -63,12 +63,13 @@ impl TheHive {
         for some in split(data, limit) {
             let most = some.len().saturating_mul(SAME);
             let filter = json!({"_name": "filter", "_in": {"_field": "data", "_values": some}});
-            found.extend(self.listed_observables(alert, vec![filter], 0, most)?);
+            let listed = self.listed_observables(alert, vec![filter], 0, most)?;
+            found.extend(listed.into_iter().filter_map(Element::good));
         }
         Ok(found)
     }
 
-    /// Hands over all observables of an alert, the oldest first, a thousand at a time. None may be added or deleted
+    /// Hands over all observables of an alert that can be read, the oldest first, a thousand at a time. None may be added or deleted
     /// meanwhile: that would shift the pages.
     ///
     /// # Errors
@@ -97,7 +98,9 @@ impl TheHive {
         let (mut from, mut first) = (0, None);
         loop {
             let page = self.listed_observables(alert, operations.clone(), from, PAGE)?;
-            let (begins, is_last) = (page.first().map(|one| one.id.clone()), page.len() < PAGE);
+            let is_last = page.len() < PAGE;
+            let page: Vec<Observable> = page.into_iter().filter_map(Element::good).collect();
+            let begins = page.first().map(|one| one.id.clone());
             ensure!(from == 0 || begins.is_none() || begins != first, "TheHive sends the same page again and again");
             page.into_iter().try_for_each(&mut *on)?;
             if is_last {
@@ -113,12 +116,12 @@ impl TheHive {
         operations: Vec<Value>,
         from: usize,
         number: usize,
-    ) -> Result<Vec<Observable>> {
+    ) -> Result<Vec<Element<Observable>>> {
         ensure!(is_id(alert), "the id that TheHive gave an alert is none");
         let mut query = vec![json!({"_name": "getAlert", "idOrName": alert}), json!({"_name": "observables"})];
         query.extend(operations);
         query.push(json!({"_name": "page", "from": from, "to": from.saturating_add(number)}));
-        self.list(query.into(), number).context("reading the observables of an alert")
+        self.named_list(query.into(), number).context("reading the observables of an alert")
     }
 
     /// Adds observables to an alert, in one call, each by itself: some may be refused while others are added.

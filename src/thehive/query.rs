@@ -1,13 +1,13 @@
 //! What is asked of TheHive by `POST /api/v1/query`: a list of operations, each working on what the one before gave.
 
-use anyhow::{Context, Result, bail, ensure};
-use serde::de::DeserializeOwned;
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::wire::{Observable, Origin};
 use super::{TheHive, explained, is_id};
 use crate::http::{Answer, Failure};
-use crate::json::{Each, Element, Source};
+use crate::json::{Element, Source};
 
 /// Observables asked for at once.
 const PAGE: usize = 500;
@@ -94,9 +94,9 @@ impl TheHive {
             {"_name": "alerts"},
             {"_name": "page", "from": 0, "to": ALERTS},
         ]);
-        let alerts: Vec<Element<Origin>> = self.client.again(|| self.query(&query).map_err(explained)?.read())?;
-        let good = |element| if let Element::Good(alert) = element { Some(alert) } else { None };
-        Ok(alerts.into_iter().filter_map(good).take(ALERTS).collect())
+        // One that cannot be read is one all the same: a case of two is not one of one.
+        let alerts = self.list(query, ALERTS)?.into_iter().map(|alert| alert.good().unwrap_or_default());
+        Ok(alerts.collect())
     }
 
     /// The IOC observables of a case, page by page until one is empty, and counted before and after: one that is added
@@ -128,25 +128,14 @@ impl TheHive {
             let mut query = iocs(case);
             query.push(json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]}));
             query.push(json!({"_name": "page", "from": from, "to": from + PAGE}));
-            let query = Value::from(query);
-            let line = self.client.again(|| {
-                all.truncate(from);
-                let answer = self.query(&query).map_err(explained)?;
-                let line = answer.line().to_owned();
-                let mut on = |element| {
-                    ensure!(all.len() < from + PAGE, "TheHive sends more than the {PAGE} observables asked for");
-                    all.push(element);
-                    Ok(())
-                };
-                Source::collected(answer.body())
-                    .read(|hand| Each { hand, on: &mut on })
-                    .with_context(|| format!("{line}: reading the observables"))?;
-                Ok(line)
-            })?;
+            all.extend(self.list(query.into(), PAGE).context("reading the observables")?);
             if all.len() == from {
                 return Ok(all);
             }
-            ensure!(from == 0 || all.first() != all.get(from), "{line}: TheHive sends the same page again and again");
+            ensure!(
+                from == 0 || all.first() != all.get(from),
+                "TheHive sends the same page of observables again and again"
+            );
             ensure!(all.len() <= MOST, "the case has more than {MOST} IOC observables: it is not exported");
         }
     }
@@ -162,25 +151,29 @@ impl TheHive {
         count.as_u64().with_context(|| format!("{line}: the answer is no count"))
     }
 
-    /// The objects of a list, of which a query may ask for so many.
-    pub(super) fn list<T: DeserializeOwned>(&self, operations: Value, most: usize) -> Result<Vec<T>> {
+    /// The elements of a list, of which a query may ask for so many.
+    pub(super) fn list<T: for<'de> Deserialize<'de>>(&self, operations: Value, most: usize) -> Result<Vec<Element<T>>> {
         self.client.again(|| {
             let answer = self.query(&operations).map_err(explained)?;
             let line = answer.line().to_owned();
-            let mut all = Vec::new();
-            let mut on = |element| {
-                ensure!(all.len() < most, "TheHive sends more than the {most} asked for");
-                match element {
-                    Element::Good(one) => all.push(one),
-                    Element::Bad(what) => bail!("TheHive lists {what} where an object should be"),
-                }
-                Ok(())
-            };
-            Source::collected(answer.body())
-                .read(|hand| Each { hand, on: &mut on })
-                .with_context(|| format!("{line}: reading the list"))?;
-            Ok(all)
+            let list = Source::new(answer.body()).collect(&[], most, &mut Some::<Element<T>>);
+            list.with_context(|| format!("{line}: reading the list"))
         })
+    }
+
+    /// The same for a list whose elements have names. One that has none is no sign of a bad element but of a bad answer.
+    pub(super) fn named_list<T: for<'de> Deserialize<'de>>(
+        &self,
+        operations: Value,
+        most: usize,
+    ) -> Result<Vec<Element<T>>> {
+        let list = self.list(operations, most)?;
+        for element in &list {
+            if let Element::Bad(flaw) = element {
+                ensure!(flaw.is_named(), "{}", flaw.of("what TheHive lists"));
+            }
+        }
+        Ok(list)
     }
 
     fn query(&self, operations: &Value) -> Result<Answer, Failure> {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::TheHive;
-use crate::json;
+use crate::json::{self, Element};
 use crate::types::DataTypes;
 
 /// Types that a TheHive can have at the most.
@@ -72,7 +72,8 @@ impl TheHive {
         if let Some(types) = self.types.get() {
             return Ok(types);
         }
-        let listed: Vec<Listed> = self.list(json!([{"_name": "listObservableType"}]), MOST)?;
+        let listed = self.named_list(json!([{"_name": "listObservableType"}]), MOST)?;
+        let listed: Vec<Listed> = listed.into_iter().filter_map(Element::good).collect();
         ensure!(listed.iter().any(|one| !one.name.is_empty()), "TheHive lists no observable types: this is no TheHive");
         Ok(self.types.get_or_init(|| listed.into()))
     }

@@ -99,7 +99,7 @@ impl Came {
             let within = row.within.map(|within| (within.name.to_string(), within.uuid.to_string()));
             match row.attribute {
                 Element::Good(attribute) => (attribute, within),
-                Element::Bad(kind) => panic!("an attribute is {kind}"),
+                Element::Bad(flaw) => panic!("an attribute {flaw}"),
             }
         };
         let mut rows: Vec<_> = self.rows.into_iter().map(one).collect();
@@ -111,7 +111,7 @@ impl Came {
     fn ids(&self) -> Vec<u64> {
         let id = |row: &Row| match &row.attribute {
             Element::Good(attribute) => attribute.id.parse().unwrap(),
-            Element::Bad(kind) => panic!("an attribute is {kind}"),
+            Element::Bad(flaw) => panic!("an attribute {flaw}"),
         };
         self.rows.iter().map(id).collect()
     }

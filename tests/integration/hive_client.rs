@@ -142,14 +142,14 @@ fn alerts_are_found_by_their_events_in_one_query() {
         let thehive = open(&fake);
         let events: Vec<Uuid> = [1, 2, 3].into_iter().chain(5..502).map(event).collect();
         fake.fault(Fault { on: "query", nth: Nth::Only(1), what: What::Status(503, String::new(), "text/html") });
-        let found = thehive.alerts_of("m", &events).unwrap();
+        let found = thehive.alerts_of("m", &events).unwrap().0;
         let names: Vec<&str> = found.iter().map(|alert| alert.source_ref.as_str()).collect();
         assert_eq!((names, found[0].case.as_str()), (vec![event(1).to_string().as_str()], "~8"));
         assert_eq!(asked(&fake).len(), 2);
         let one = |number| thehive.alert("m", &event(number)).unwrap().map(|alert| alert.source_ref);
         assert_eq!((one(4), one(3)), (Some(event(4).to_string()), None));
         fake.forget_requests();
-        assert_eq!(thehive.alerts_of("m", &[]).unwrap(), []);
+        assert_eq!(thehive.alerts_of("m", &[]).unwrap().0, []);
         assert!(asked(&fake).is_empty());
     }
 }
@@ -163,7 +163,10 @@ fn alerts_come_in_pages_the_oldest_first() {
         put(&mut world, "other", "x", 5_000, None);
         let fake = Fake::start(world);
         let thehive = open(&fake);
-        let page = |since, page| thehive.alerts_since("m", since, page).unwrap();
+        let page = |since, page| -> Vec<Alert> {
+            let alerts = thehive.alerts_since("m", since, page).unwrap();
+            alerts.into_iter().map(|alert| alert.good().unwrap()).collect()
+        };
         let pages: Vec<Vec<Alert>> = (0..3).map(|number| page(0, number)).collect();
         assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [ALERTS_PAGE, 2, 0]);
         let mut names: Vec<String> = pages.concat().into_iter().map(|alert| alert.source_ref).collect();
@@ -184,7 +187,7 @@ fn a_list_that_is_not_whole_is_none() {
         let fake = Fake::start(world);
         let thehive = open(&fake);
         let found =
-            || thehive.alerts_of("m", &[event(1)]).map(|found| found.len()).map_err(|error| format!("{error:#}"));
+            || thehive.alerts_of("m", &[event(1)]).map(|found| found.0.len()).map_err(|error| format!("{error:#}"));
         fake.fault(Fault { on: "query", nth: Nth::Only(1), what: What::CutAfter(20) });
         assert_eq!(found(), Ok(1));
         for (body, says) in
@@ -205,7 +208,7 @@ fn alerts_that_were_not_asked_for_are_left_out() {
             json!([{"sourceRef": "1311"}, {"sourceRef": event(1).to_string()}, {"sourceRef": event(3).to_string()}]);
         fake.fault(Fault { on: "query", nth: Nth::Always, what: What::Body(body.to_string()) });
         let found = open(&fake).alerts_of("m", &[event(1), event(2), event(4)]).unwrap();
-        assert_eq!(found.iter().map(|alert| alert.source_ref.clone()).collect::<Vec<_>>(), [event(1).to_string()]);
+        assert_eq!(found.0.iter().map(|alert| alert.source_ref.clone()).collect::<Vec<_>>(), [event(1).to_string()]);
     }
 }
 

@@ -155,10 +155,6 @@ impl<'a> Hand<'a> {
         }
     }
 
-    pub(super) fn is_new(&self) -> bool {
-        self.is_new
-    }
-
     /// True if nothing more can be done for it in this run.
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped.is_some()
@@ -236,7 +232,10 @@ impl<'a> Hand<'a> {
 
     /// The alert as it is now. Whatever became of the last write to it is seen.
     fn look(&mut self) -> Result<Option<Alert>> {
-        let found = self.desk.hive.alerts_of(&self.source(), &[*self.from.uuid])?;
+        let (found, mut unreadable) = self.desk.hive.alerts_of(&self.source(), &[*self.from.uuid])?;
+        if let Some(reason) = unreadable.remove(self.from.uuid) {
+            bail!(reason);
+        }
         self.is_unsure = false;
         Ok(compare::ours_first(found, &self.desk.users))
     }

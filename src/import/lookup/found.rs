@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::full::{Match, PartOf};
 use crate::ledger::{Item, Verdict};
 use crate::misp::search::Hit;
-use crate::misp::wire::Attribute;
+use crate::misp::wire::{Attribute, Event};
 
 /// Events told apart for one value on one connection.
 const MOST_EVENTS: usize = 5_000;
@@ -38,6 +38,8 @@ pub(super) struct Known {
 pub(super) struct Found<'a> {
     part: &'a PartOf,
     events: Events,
+    /// The heads of events that were read with their attributes.
+    heads: Vec<(Uuid, Event)>,
     matches: usize,
     beyond: u64,
     is_flawed: bool,
@@ -45,7 +47,7 @@ pub(super) struct Found<'a> {
 
 impl<'a> Found<'a> {
     pub(super) fn new(part: &'a PartOf) -> Self {
-        Self { part, events: Events::new(), matches: 0, beyond: 0, is_flawed: false }
+        Self { part, events: Events::new(), heads: Vec::new(), matches: 0, beyond: 0, is_flawed: false }
     }
 
     /// Takes what the search came upon. A deleted attribute makes no event known.
@@ -59,6 +61,11 @@ impl<'a> Found<'a> {
             Hit::Attribute { event, attribute, sightings } => {
                 part.fetched(Item::Attributes, 1);
                 self.attribute(&event, &attribute, sightings);
+            }
+            Hit::Event { event, head } => {
+                if self.events.contains_key(&event) {
+                    self.heads.push((event, *head));
+                }
             }
             Hit::Unreadable { event, reason } => {
                 if let Some(known) = self.event(&event) {
@@ -120,14 +127,14 @@ impl<'a> Found<'a> {
         self.beyond > 0 || self.is_flawed
     }
 
-    /// The events, once the search is over.
-    pub(super) fn ended(self) -> Events {
+    /// The events, once the search is over, and the heads that came with them.
+    pub(super) fn ended(self) -> (Events, Vec<(Uuid, Event)>) {
         if self.beyond > 0 {
             self.part.warn(format!(
                 "the value is in more than {MOST_EVENTS} events: {} attributes of further events are counted and not shown",
                 self.beyond
             ));
         }
-        self.events
+        (self.events, self.heads)
     }
 }

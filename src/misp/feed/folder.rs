@@ -3,13 +3,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, TryLockError};
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -19,7 +18,7 @@ use crate::export::plan::Plan;
 use crate::export::sending::Sending;
 use crate::export::wanted::Wanted;
 use crate::files;
-use crate::json::{self, Element};
+use crate::json::Element;
 use crate::misp::tags::TagNames;
 use crate::misp::wire::{Attribute, Event, Piece};
 use crate::misp::{Held, sent};
@@ -37,6 +36,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Folder {
     folder: PathBuf,
     clock: Clock,
+    pub(super) decisive: Vec<String>,
 }
 
 /// Holds the folder until it goes.
@@ -53,7 +53,7 @@ impl Folder {
             "the feed's folder {} does not exist: create it, or mount it into the container, or correct \"url\"",
             folder.display()
         );
-        Ok(Self { folder: folder.to_owned(), clock })
+        Ok(Self { folder: folder.to_owned(), clock, decisive: Vec::new() })
     }
 
     /// See [`super::Feed::file`].
@@ -61,15 +61,14 @@ impl Folder {
         let path = self.folder.join(name);
         let what = if name == MANIFEST { "the feed's manifest " } else { "" };
         let reading = || format!("reading {what}{}", path.display());
-        let mut file = files::open(&path).with_context(reading)?;
+        let mut file = files::open_unfollowed(&path).with_context(reading)?;
         read(&mut file).and_then(|read| read).with_context(reading)
     }
 
     /// True if neither a manifest nor an event is in it: a feed that nothing was exported to yet.
     pub(super) fn is_empty(&self) -> Result<bool> {
         let path = self.folder.join(MANIFEST);
-        let is_there = path.try_exists().with_context(|| format!("reading {}", path.display()))?;
-        Ok(!is_there && self.event_files()?.is_empty())
+        Ok(!is_there(&path)? && self.event_files()?.is_empty())
     }
 
     /// Waits until no other run holds the folder, then holds it.
@@ -93,7 +92,11 @@ impl Folder {
                 }
             }
         }
-        bail!("the feed {} is locked by another run: try again later", self.folder.display())
+        bail!(
+            "the feed's folder is held by another run, or by whoever else has {} open: try again later, and take the file away \
+             if no run is under way",
+            path.display()
+        )
     }
 
     /// Which of these events have a file.
@@ -104,7 +107,7 @@ impl Folder {
         let mut there = Vec::new();
         for uuid in uuids {
             let path = self.path(uuid);
-            if path.try_exists().with_context(|| format!("reading {}", path.display()))? {
+            if is_there(&path)? {
                 there.push((*uuid, self.head(uuid)?));
             }
         }
@@ -117,38 +120,39 @@ impl Folder {
     /// A file that is broken.
     pub fn content(&self, uuid: &Uuid, event: Event) -> Result<Held> {
         let mut attributes = Vec::new();
-        let mut objects = HashMap::new();
-        self.each_attribute(uuid, &mut |attribute| {
+        let (mut objects, mut unreadable) = (HashMap::new(), Vec::new());
+        let mut on = |element| {
+            let attribute: Attribute = match element {
+                Element::Good(attribute) => attribute,
+                Element::Bad(flaw) => return unreadable.push(flaw.of("an attribute")),
+            };
             if let Ok(object) = Uuid::parse_str(&attribute.object_id) {
                 objects.insert(attribute.object_id.clone(), object);
             }
             attributes.push(attribute);
-        })?;
-        Ok(Held { event, attributes, objects })
+        };
+        self.each_attribute(uuid, &mut on)?;
+        Ok(Held { event, attributes, objects, unreadable })
     }
 
     fn head(&self, uuid: &Uuid) -> Result<Event> {
-        let path = self.path(uuid);
-        let reading = || format!("reading {}", path.display());
-        let reader = BufReader::new(files::open(&path).with_context(reading)?);
-        let Head { event } = serde_json::from_reader(reader).with_context(reading)?;
-        event.with_context(|| format!("{}: there is no event in it", reading()))
+        self.each_attribute(uuid, &mut drop)
     }
 
-    /// Every attribute of an event file, those in objects too, with the object's uuid as `object_id`.
-    fn each_attribute(&self, uuid: &Uuid, on: &mut dyn FnMut(Attribute)) -> Result<()> {
-        let mut good = |element, object: &str| {
-            if let Element::Good(attribute) = element {
-                on(Attribute { object_id: object.to_owned(), ..attribute });
-            }
+    /// Every attribute of an event file, those in objects too, with the object's uuid as `object_id`; gives the event's head.
+    fn each_attribute(&self, uuid: &Uuid, on: &mut dyn FnMut(Element<Attribute>)) -> Result<Event> {
+        let mut each = |element, object: &str| match element {
+            Element::Good(attribute) => on(Element::Good(Attribute { object_id: object.to_owned(), ..attribute })),
+            Element::Bad(_) => on(element),
         };
         let mut on = |piece| {
             match piece {
-                Piece::Attribute(element) => good(*element, ""),
+                Piece::Attribute(element) => each(*element, ""),
                 Piece::Object(Element::Good(object)) => {
-                    object.attributes.into_iter().for_each(|element| good(element, &object.uuid));
+                    object.attributes.into_iter().for_each(|element| each(element, &object.uuid));
                 }
-                Piece::Object(Element::Bad(_)) | Piece::Report(_) => {}
+                Piece::Object(Element::Bad(flaw)) => each(Element::Bad(flaw), ""),
+                Piece::Report(_) => {}
             }
             Ok(())
         };
@@ -207,9 +211,9 @@ impl Folder {
 
     /// The manifest's entry of an event file; its hashes are added to `hashes`.
     fn index_entry(&self, uuid: &Uuid, hashes: &mut String) -> Result<Value> {
-        let event = self.head(uuid)?;
         let mut lines = BTreeSet::new();
-        self.each_attribute(uuid, &mut |attribute| {
+        let event = self.each_attribute(uuid, &mut |element| {
+            let Element::Good(attribute) = element else { return };
             if attribute.deleted != Some(true) {
                 lines.extend(halves(&attribute).map(|half| format!("{},{uuid}\n", md5(half))));
             }
@@ -223,7 +227,7 @@ impl Folder {
         let path = self.folder.join(name);
         let mut present = Vec::new();
         let most = text.len() as u64 + 1;
-        let read = files::open(&path).and_then(|file| file.take(most).read_to_end(&mut present));
+        let read = files::open_unfollowed(&path).and_then(|file| file.take(most).read_to_end(&mut present));
         if read.is_ok() && present == text.as_bytes() {
             return Ok(());
         }
@@ -250,7 +254,7 @@ impl Folder {
 
 fn read_file(path: &Path) -> Result<Option<Value>> {
     let reading = || format!("reading {}", path.display());
-    let file = match files::open(path) {
+    let file = match files::open_unfollowed(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(reading),
@@ -260,11 +264,13 @@ fn read_file(path: &Path) -> Result<Option<Value>> {
     serde_json::from_slice(&text).map(Some).with_context(reading)
 }
 
-/// The head of an event file.
-#[derive(Deserialize)]
-struct Head {
-    #[serde(rename = "Event", default, deserialize_with = "json::object")]
-    event: Option<Event>,
+/// True if something stands at a path, be it a link that leads nowhere.
+fn is_there(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+    }
 }
 
 /// What a feed's reader searches for: the value, or both halves of a composite.

@@ -7,15 +7,16 @@ mod search;
 mod web;
 
 use std::collections::HashSet;
-use std::io::Read;
+use std::io::{self, Read};
 
 use anyhow::{Result, bail};
 use md5::{Digest, Md5};
 use uuid::Uuid;
 
 use super::chunks::{Chunk, Chunks};
-use super::wire::{Entries, Event, Piece, Pieces};
-use super::{Listed, Window};
+use super::wire::{self, Event, Piece};
+use super::{Listed, Opened, Window};
+use crate::http::Failure;
 use crate::json::{Element, Source};
 pub use folder::{Folder, LOCK, Lock};
 pub use web::Web;
@@ -43,7 +44,9 @@ impl Feed {
         }
     }
 
-    /// The events of the manifest, which may have 256 MiB. What stands in a feed counts as published.
+    /// The events of the manifest, which may have 256 MiB. It only says what to open: what stands in an event's file decides
+    /// about it, as for MISP (its `Feed.php`), so that without a time that can be read it is opened. What stands in a feed
+    /// counts as published. The uuid is as the manifest spells it.
     ///
     /// # Errors
     /// A manifest that is missing, in a folder beside other files, or broken; or the handler's own error.
@@ -55,36 +58,67 @@ impl Feed {
         }
         let mut is_untouched = true;
         self.file(MANIFEST, |file| {
-            let mut entry = |uuid: String, entry: Element<Event>| {
+            let mut entry = |key: &str, entry: Element<Event>| {
                 is_untouched = false;
-                match entry {
-                    // A moment that cannot be read keeps no event out here: whoever asked decides.
-                    Element::Good(event) if event.timestamp.is_some_and(|at| (1..window.since).contains(&at)) => Ok(()),
-                    Element::Good(mut event) => {
-                        event.uuid = uuid;
-                        event.published = Some(true);
-                        on(Listed::new(Element::Good(event)))
-                    }
-                    bad @ Element::Bad(_) => on(Listed::new(bad)),
-                }
+                listed(key, entry, window.since).map_or(Ok(()), &mut *on)
             };
-            let read = Source::collected(file).read(|hand| Entries { hand, on: &mut entry });
+            let mut source = Source::listing(file);
+            let read = wire::entries(&mut source, &mut entry).and_then(|()| source.end());
             if is_untouched { read.map(Ok) } else { Ok(read) }
         })
     }
 
-    /// Hands over what an event file holds.
+    /// Hands over what an event file holds. `event` is its entry in the list.
     ///
     /// # Errors
     /// A file that is missing or broken; or the handler's own error.
-    pub fn chunks(&self, event: &Uuid, on: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
+    pub fn chunks(&self, uuid: &Uuid, event: &Event, on: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
         let mut chunks = Chunks::new(on);
-        self.file(&event_file(event), |file| {
+        self.event_file(uuid, &event.uuid, |file| {
             chunks.forget();
-            let read = pieces(file, event, &mut |piece| chunks.piece(piece));
+            let read = pieces(file, uuid, &mut |piece| chunks.piece(piece));
             if chunks.is_untouched() { read.map(Ok) } else { Ok(read) }
         })?;
         chunks.finish()
+    }
+
+    /// See [`crate::misp::Misp::opened`].
+    ///
+    /// # Errors
+    /// A file that is missing or broken; or the error of `check`.
+    pub fn opened(&self, uuid: &Uuid, event: &Event, check: &dyn Fn(u64) -> Result<()>) -> Result<Opened> {
+        self.event_file(uuid, &event.uuid, |file| {
+            let (mut number, mut parts, mut whole) = (0, 0, None);
+            let mut on = |chunk: Chunk| {
+                number += chunk.rows.iter().filter(|row| !row.is_deleted()).count() as u64;
+                parts += 1;
+                whole = (parts == 1 && chunk.is_last).then_some(chunk);
+                check(number)
+            };
+            let mut chunks = Chunks::new(&mut on);
+            let head = pieces(file, uuid, &mut |piece| chunks.piece(piece))?;
+            chunks.finish()?;
+            let mut head = self.head(&event.uuid, head);
+            head.attribute_count = i64::try_from(number).ok();
+            Ok(Ok(Opened { head, whole }))
+        })
+    }
+
+    /// The head of an event file as it is kept.
+    fn head(&self, spelled: &str, head: Event) -> Event {
+        let decisive = match self {
+            Self::Folder(folder) => &folder.decisive,
+            Self::Web(web) => &web.decisive,
+        };
+        head.kept(decisive).of_feed(spelled)
+    }
+
+    /// Patterns of tags that decide something: an event keeps such a tag, however many it has.
+    pub fn mind(&mut self, patterns: Vec<String>) {
+        match self {
+            Self::Folder(folder) => folder.decisive = patterns,
+            Self::Web(web) => web.decisive = patterns,
+        }
     }
 
     /// The entries of these events in the manifest.
@@ -105,6 +139,23 @@ impl Feed {
         Ok(listed)
     }
 
+    /// Opens the file of an event by each of the names that it may have, until one is there.
+    fn event_file<T>(
+        &self,
+        uuid: &Uuid,
+        spelled: &str,
+        mut read: impl FnMut(&mut dyn Read) -> Result<Result<T>>,
+    ) -> Result<T> {
+        let mut names = event_files(uuid, spelled).into_iter().peekable();
+        while let Some(name) = names.next() {
+            match self.file(&name, &mut read) {
+                Err(error) if is_missing(&error) && names.peek().is_some() => {}
+                read => return read,
+            }
+        }
+        bail!("event {uuid} has no file")
+    }
+
     /// Opens a file of the feed and has it read. A file on the web is opened again where that may help, as long as `read`
     /// gives its error as the outer one: until something of the file was handed over, since that would come twice. What
     /// breaks off later is left to the next run.
@@ -120,9 +171,49 @@ fn event_file(event: &Uuid) -> String {
     format!("{event}.json")
 }
 
-/// Reads an event file piece by piece.
-fn pieces(file: impl Read, event: &Uuid, on: &mut dyn FnMut(Piece) -> Result<()>) -> Result<()> {
-    Source::new(file).read(|hand| Pieces { is_inside: false, event: *event, hand, on })
+/// The names that the file of an event may have: as its uuid is spelled in the feed, in lower case, with dashes. Nothing but
+/// hex digits and dashes becomes a name.
+fn event_files(uuid: &Uuid, spelled: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    if spelled.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') && !spelled.is_empty() {
+        names.extend([format!("{spelled}.json"), format!("{}.json", spelled.to_ascii_lowercase())]);
+    }
+    names.push(event_file(uuid));
+    names.dedup();
+    names
+}
+
+fn is_missing(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let is_no_file = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        let is_404 = |failure: &Failure| failure.status() == Some(404);
+        cause.downcast_ref().is_some_and(is_no_file) || cause.downcast_ref().is_some_and(is_404)
+    })
+}
+
+/// The longest part of a manifest's key that is shown, in bytes: a uuid has 36.
+const LONGEST_KEY: usize = 80;
+
+/// An entry of the manifest; none if its event did not change in the window.
+fn listed(key: &str, entry: Element<Event>, since: i64) -> Option<Listed> {
+    let shown = key.get(..key.floor_char_boundary(LONGEST_KEY)).unwrap_or_default();
+    if Uuid::parse_str(key).is_err() {
+        return Some(Listed::Bad(format!("the manifest's key {shown:?} is no uuid")));
+    }
+    match entry {
+        // A moment that cannot be read keeps no event out here: its file decides.
+        Element::Good(event) if event.timestamp.is_some_and(|time| (1..since).contains(&time)) => None,
+        Element::Good(event) => Some(Listed::new(Element::Good(event.listed().of_feed(key)))),
+        Element::Bad(flaw) => Some(Listed::Bad(flaw.of(&format!("the manifest's entry {shown}")))),
+    }
+}
+
+/// Reads an event file piece by piece, and gives the event's head.
+fn pieces(file: impl Read, event: &Uuid, on: &mut dyn FnMut(Piece) -> Result<()>) -> Result<Event> {
+    let mut source = Source::new(file);
+    let head = wire::event(&mut source, event, on)?;
+    source.end()?;
+    Ok(head)
 }
 
 fn md5(text: &str) -> String {

@@ -20,6 +20,7 @@ const BEFOREHAND: u64 = 8 << 20;
 /// A feed on a web server.
 pub struct Web {
     client: Client,
+    pub(super) decisive: Vec<String>,
 }
 
 impl Web {
@@ -30,7 +31,8 @@ impl Web {
     pub fn open(url: &Url, connection: &Connection, network: &Network, part: &PartOf) -> Result<Self> {
         let user_agent = format!("MISP-cortex-misp/{}", env!("CARGO_PKG_VERSION"));
         let origin = Origin { url, headers: Vec::new(), user_agent, access: &connection.access };
-        Ok(Self { client: Client::new(&origin, network, Box::new(part.clone()))? })
+        let client = Client::new(&origin, network, Box::new(part.clone()))?;
+        Ok(Self { client, decisive: Vec::new() })
     }
 
     /// The way to the server.

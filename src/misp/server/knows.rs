@@ -1,13 +1,14 @@
 //! What a server knows beside its events: who we are, its attribute types, its tags, its warninglists.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context, Result};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::account::Account;
-use super::{Server, elements};
-use crate::json::Element;
+use super::{Server, each};
+use crate::json::{self, Element, Source};
 use crate::misp::tags::{Rights, Row, TagNames};
 use crate::misp::wire::Event;
 use crate::types::ServerTypes;
@@ -57,15 +58,21 @@ impl Server {
     /// What stopped the asking.
     pub fn tag_names(&self, wanted: &[&str]) -> Result<TagNames> {
         const NAMES: usize = 500;
-        const MOST: usize = 10_000;
         let mut rows: Vec<Row> = Vec::new();
         for names in TagNames::asked(wanted).chunks(NAMES) {
-            let body = json!({"tag": names});
-            let found = self.ask("tags/search", &body, |answer| elements::<Row>(answer, &[], MOST))?;
-            rows.extend(found.into_iter().filter_map(|row| match row {
-                Element::Good(row) => Some(row),
-                Element::Bad(_) => None,
-            }));
+            // `_` stands for any one sign in a question: what comes beside what was meant is not kept.
+            let meant: HashSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
+            let found = self.ask("tags/search", &json!({"tag": names}), |answer| {
+                let mut found = Vec::new();
+                each(answer, &[], &mut |row: Element<Row>| {
+                    found.extend(
+                        row.good().filter(|row| row.name().is_some_and(|name| meant.contains(&name.to_lowercase()))),
+                    );
+                    Ok(())
+                })?;
+                Ok(found)
+            })?;
+            rows.extend(found);
         }
         let nobody = Rights::default();
         let rights = if TagNames::depends_on_rights(wanted, &rows) { &self.me()?.rights } else { &nobody };
@@ -96,19 +103,44 @@ impl Server {
         const VALUES: usize = 5_000;
         let mut hits = HashMap::new();
         for values in values.chunks(VALUES) {
-            let found = self.ask("warninglists/checkValue", &json!(values), |answer| answer.read::<Value>())?;
-            let Value::Object(found) = found else { continue };
-            for (value, lists) in found {
-                // PHP writes a list with gaps as an object.
-                let lists: Vec<Value> = match lists {
-                    Value::Array(lists) => lists,
-                    Value::Object(lists) => lists.into_iter().map(|(_, list)| list).collect(),
-                    Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => continue,
-                };
-                let names = lists.iter().filter_map(|list| list.get("name")?.as_str()).map(ToOwned::to_owned);
-                hits.insert(value, names.collect());
-            }
+            let found = self.ask("warninglists/checkValue", &json!(values), |answer| {
+                let line = answer.line().to_owned();
+                listed(Source::new(answer.body()), values).with_context(|| format!("{line}: reading the answer"))
+            })?;
+            hits.extend(found);
         }
         Ok(hits)
     }
+}
+
+/// Warninglists of a value that are kept: an observable gets no more tags.
+const MOST_LISTS: usize = 100;
+
+/// A warninglist.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Warninglist {
+    #[serde(deserialize_with = "json::text")]
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Lists(#[serde(deserialize_with = "json::objects")] Vec<Warninglist>);
+
+/// The lists by value, of the values that were asked for. What is no list of lists is passed over.
+fn listed(mut source: Source<'_>, asked: &[&str]) -> Result<HashMap<String, Vec<String>>> {
+    let asked: HashSet<&str> = asked.iter().copied().collect();
+    let mut hits = HashMap::new();
+    if !source.is_object()? {
+        return Ok(hits);
+    }
+    source.fields(&mut |value, source| {
+        if let Some(Lists(lists)) = source.value()?.ok().filter(|_| asked.contains(value)) {
+            let names = lists.into_iter().map(|list| list.name).filter(|name| !name.is_empty());
+            hits.insert(value.to_owned(), names.take(MOST_LISTS).collect());
+        }
+        Ok(())
+    })?;
+    source.end()?;
+    Ok(hits)
 }

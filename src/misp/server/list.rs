@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -73,7 +73,8 @@ impl Server {
             Value::Object(body)
         };
         loop {
-            let Rows { line, total, rows } = self.page::<Event>("events/index", &[], &mut page, &body)?;
+            let Rows { line, total, rows } =
+                self.page("events/index", &[], &mut page, &body, &mut |row| Some(self.kept(row)))?;
             let is_full = rows.len() >= page.limit;
             let ended = rows.is_empty() || (!is_full && total.is_some_and(|total| page.number * page.limit >= total));
             let last = rows.iter().filter_map(number).max();
@@ -94,17 +95,18 @@ impl Server {
     }
 
     /// One page of a list, asked for again, and made smaller, as far as that helps.
-    pub(super) fn page<T: for<'de> Deserialize<'de>>(
+    pub(super) fn page<T: for<'de> Deserialize<'de>, K>(
         &self,
         path: &str,
         inside: &[&str],
         page: &mut Page,
         body: &dyn Fn(Page) -> Value,
-    ) -> Result<Rows<T>> {
+        keep: &mut dyn FnMut(Element<T>) -> Option<K>,
+    ) -> Result<Rows<K>> {
         loop {
             let asked = self.ask(path, &body(*page), |answer| {
                 let (line, total) = (answer.line().to_owned(), answer.header("x-result-count").parse().ok());
-                Ok(Rows { line, total, rows: elements::<T>(answer, inside, page.limit)? })
+                Ok(Rows { line, total, rows: elements(answer, inside, page.limit, keep)? })
             });
             match asked {
                 Ok(rows) => return Ok(rows),
@@ -131,7 +133,7 @@ impl Server {
     /// What stopped the asking.
     pub fn there(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
         let body = json!({"eventid": uuids});
-        let rows = self.ask("events/index", &body, |answer| elements::<Event>(answer, &[], ROWS))?;
+        let rows = self.ask("events/index", &body, |answer| self.events(answer, ROWS))?;
         let there = rows.into_iter().filter_map(|row| match row {
             Element::Good(event) => {
                 let uuid = Uuid::parse_str(&event.uuid).ok().filter(|uuid| uuids.contains(uuid))?;
@@ -147,10 +149,10 @@ impl Server {
     /// # Errors
     /// What stopped the reading.
     pub fn content(&self, uuid: &Uuid, event: Event, look: Look) -> Result<Held> {
-        let attributes = self.attributes(uuid, &event, look)?;
+        let (attributes, unreadable) = self.attributes(uuid, &event, look)?;
         let has_objects = look.objects || attributes.iter().any(|one| !["", "0"].contains(&one.object_id.as_str()));
         let objects = if has_objects { self.objects(uuid)? } else { HashMap::new() };
-        Ok(Held { event, attributes, objects })
+        Ok(Held { event, attributes, objects, unreadable })
     }
 
     /// The objects of an event: their uuids by their numbers (`fixtures/wire/misp/431-objects-restsearch-metadata-2.json`).
@@ -160,7 +162,8 @@ impl Server {
         let body = |page: Page| json!({"returnFormat": "json", "eventid": uuid, "metadata": 1, "limit": page.limit, "page": page.number});
         loop {
             let before = objects.len();
-            let rows = self.page::<Wrapped>("objects/restSearch", &["response"], &mut page, &body)?.rows;
+            let rows =
+                self.page("objects/restSearch", &["response"], &mut page, &body, &mut Some::<Element<Wrapped>>)?.rows;
             let is_empty = rows.is_empty();
             for row in rows {
                 if let Some(object) = Wrapped::object(row)
@@ -182,9 +185,9 @@ impl Server {
 
     /// Pages until one is empty, since a page may be short for reasons of its own and the count in its header is no total
     /// (`fixtures/wire/misp/212-ars-page1.json`); or until there are as many live ones as the event counts.
-    fn attributes(&self, uuid: &Uuid, event: &Event, look: Look) -> Result<Vec<Attribute>> {
+    fn attributes(&self, uuid: &Uuid, event: &Event, look: Look) -> Result<(Vec<Attribute>, Vec<String>)> {
         let counted = event.attribute_count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
-        let mut held: Vec<Attribute> = Vec::new();
+        let (mut held, mut unreadable): (Vec<Attribute>, Vec<String>) = (Vec::new(), Vec::new());
         let mut page = Page::first(ATTRIBUTES);
         let body = |page: Page| {
             let body = json!({
@@ -194,8 +197,9 @@ impl Server {
             if look.sightings { sent::joined(body, json!({"includeSightings": 1})) } else { body }
         };
         loop {
-            let rows =
-                self.page::<Attribute>("attributes/restSearch", &["response", "Attribute"], &mut page, &body)?.rows;
+            let path = &["response", "Attribute"];
+            let keep = &mut Some::<Element<Attribute>>;
+            let rows = self.page("attributes/restSearch", path, &mut page, &body, keep)?.rows;
             let is_known =
                 matches!((rows.first(), held.first()), (Some(Element::Good(row)), Some(first)) if row == first);
             ensure!(!is_known, "reading what event {uuid} holds: the server sends the same page again and again");
@@ -203,18 +207,16 @@ impl Server {
             for row in rows {
                 match row {
                     Element::Good(attribute) => held.push(attribute),
-                    Element::Bad(kind) => {
-                        bail!("reading what event {uuid} holds: an attribute is {kind}, not an object")
-                    }
+                    Element::Bad(flaw) => unreadable.push(flaw.of("an attribute")),
                 }
             }
             ensure!(
-                held.len() <= MOST_HELD,
+                held.len() + unreadable.len() <= MOST_HELD,
                 "event {uuid} holds more than {MOST_HELD} attributes: it is not exported to"
             );
             let live = held.iter().filter(|attribute| attribute.deleted != Some(true)).count();
             if is_empty || (!is_full && live >= counted) {
-                return Ok(held);
+                return Ok((held, unreadable));
             }
             page = page.next();
         }
@@ -227,13 +229,13 @@ pub(super) struct Rows<T> {
     line: String,
     /// How many there are in all, if the server says it.
     total: Option<usize>,
-    pub(super) rows: Vec<Element<T>>,
+    pub(super) rows: Vec<T>,
 }
 
 fn number(row: &Element<Event>) -> Option<u64> {
     match row {
         Element::Good(event) => event.id.parse().ok(),
-        Element::Bad(_) => None,
+        Element::Bad(flaw) => flaw.field("id")?.parse().ok(),
     }
 }
 

@@ -11,7 +11,7 @@ pub(super) mod write;
 
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
@@ -20,7 +20,8 @@ use uuid::Uuid;
 use crate::config::connections::{Connection, Target};
 use crate::full::PartOf;
 use crate::http::{self, Answer, Cause, Client, Failure, Network, Origin};
-use crate::json::{Each, Element, Path, Source};
+use crate::json::{Element, Source};
+use crate::misp::wire::Event;
 use knows::Me;
 
 /// Events asked for at once. A page is read before its events are, so that no answer waits half read.
@@ -37,6 +38,8 @@ pub struct Server {
     client: Client,
     url: Url,
     me: OnceLock<Me>,
+    /// Patterns of tags that decide something: an event keeps such a tag, however many it has.
+    pub(super) decisive: Vec<String>,
 }
 
 impl Server {
@@ -55,7 +58,19 @@ impl Server {
             access: &connection.access,
         };
         let client = Client::new(&origin, network, Box::new(part.clone()))?;
-        Ok(Self { client, url: url.clone(), me: OnceLock::new() })
+        Ok(Self { client, url: url.clone(), me: OnceLock::new(), decisive: Vec::new() })
+    }
+
+    /// The rows of a list of events, as they are kept.
+    fn events(&self, answer: Answer, most: usize) -> Result<Vec<Element<Event>>> {
+        elements(answer, &[], most, &mut |row: Element<Event>| Some(self.kept(row)))
+    }
+
+    fn kept(&self, row: Element<Event>) -> Element<Event> {
+        match row {
+            Element::Good(event) => Element::Good(event.kept(&self.decisive)),
+            bad @ Element::Bad(_) => bad,
+        }
     }
 
     /// A question by GET, asked again where that may help.
@@ -89,18 +104,28 @@ impl Server {
     }
 }
 
-/// The elements of a list in an answer: no more than were asked for.
-fn elements<T: for<'de> Deserialize<'de>>(answer: Answer, path: &[&str], most: usize) -> Result<Vec<Element<T>>> {
+/// What is kept of the elements of a list in an answer: no more than were asked for.
+fn elements<T: for<'de> Deserialize<'de>, K>(
+    answer: Answer,
+    path: &[&str],
+    most: usize,
+    keep: &mut dyn FnMut(Element<T>) -> Option<K>,
+) -> Result<Vec<K>> {
     let line = answer.line().to_owned();
-    let mut elements = Vec::new();
-    let mut on = |element| {
-        ensure!(elements.len() < most, "the server sends more than the {most} elements asked for");
-        elements.push(element);
-        Ok(())
-    };
-    let read = Source::collected(answer.body()).read(|hand| Path { path, each: Each { hand, on: &mut on } });
-    read.with_context(|| format!("{line}: reading the answer"))?;
-    Ok(elements)
+    let collected = Source::new(answer.body()).collect(path, most, keep);
+    collected.with_context(|| format!("{line}: reading the answer"))
+}
+
+/// Hands over each element of a list in an answer, however many there are.
+fn each<T: for<'de> Deserialize<'de>>(
+    answer: Answer,
+    path: &[&str],
+    on: &mut dyn FnMut(Element<T>) -> Result<()>,
+) -> Result<()> {
+    let line = answer.line().to_owned();
+    let mut source = Source::new(answer.body());
+    let read = source.each_below(path, on).and_then(|()| source.end());
+    read.with_context(|| format!("{line}: reading the answer"))
 }
 
 /// Adds what can be done about it.

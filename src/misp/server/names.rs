@@ -1,12 +1,12 @@
 //! Which organisations and tags a server has, of those that the import's filters name. The lists are read as streams, and
 //! of them only what was asked for is kept.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, Failure, Server};
-use crate::json::{self, Each, Element, Path, Source};
+use crate::json::{self, Element};
 use crate::misp::wire::Organisation;
 use crate::tags::matches;
 
@@ -128,15 +128,10 @@ impl Server {
 
 /// Reads a list as a stream; what is no object is passed over.
 fn each<T: for<'de> Deserialize<'de>>(answer: Answer, inside: &[&str], on: &mut dyn FnMut(T)) -> Result<()> {
-    let line = answer.line().to_owned();
-    let mut on = |element| {
-        if let Element::Good(row) = element {
-            on(row);
-        }
+    super::each(answer, inside, &mut |element: Element<T>| {
+        element.good().into_iter().for_each(&mut *on);
         Ok(())
-    };
-    let read = Source::new(answer.body()).read(|hand| Path { path: inside, each: Each { hand, on: &mut on } });
-    read.with_context(|| format!("{line}: reading the answer"))
+    })
 }
 
 /// None for a list that the server does not show to us: its administrator may hide it from users

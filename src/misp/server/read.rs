@@ -9,11 +9,11 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::list::Wrapped;
-use super::{Server, WITHOUT, explained};
+use super::{Server, WITHOUT, each, explained};
 use crate::http::{self, Answer, Failure, Page};
-use crate::json::{self, Each, Element, Path, Source};
+use crate::json::{self, Element, Source};
 use crate::misp::chunks::{self, Chunk, Chunks, Within};
-use crate::misp::wire::{Attribute, Event, Pieces, Report};
+use crate::misp::wire::{self, Attribute, Event, Report};
 
 /// An event with no more attributes than this does not break a server down.
 const SMALL: i64 = 1_000;
@@ -54,8 +54,8 @@ impl Server {
         self.get(&format!("events/view/{uuid}/{WITHOUT}"), |answer| {
             chunks.forget();
             let line = answer.line().to_owned();
-            let on = &mut |piece| chunks.piece(piece);
-            let read = Source::new(answer.body()).read(|hand| Pieces { is_inside: false, event: *uuid, hand, on });
+            let mut source = Source::new(answer.body());
+            let read = wire::event(&mut source, uuid, &mut |piece| chunks.piece(piece)).and_then(|_| source.end());
             let read = read.with_context(|| format!("{line}: reading the event"));
             if chunks.is_untouched() { read.map(Ok) } else { Ok(read) }
         })?
@@ -118,7 +118,8 @@ impl Server {
         let mut page = Page::first(OBJECTS);
         let body = |page: Page| json!({"returnFormat": "json", "eventid": uuid, "metadata": 1, "limit": page.limit, "page": page.number});
         loop {
-            let rows = self.page::<Wrapped>("objects/restSearch", &["response"], &mut page, &body)?.rows;
+            let rows =
+                self.page("objects/restSearch", &["response"], &mut page, &body, &mut Some::<Element<Wrapped>>)?.rows;
             if rows.is_empty() {
                 return Ok(naming.end());
             }
@@ -145,17 +146,16 @@ impl Server {
         }
         let asked = self.get(&format!("eventReports/index/event_id:{}", event.id), |answer| {
             chunks.forget();
-            let line = answer.line().to_owned();
-            let mut on = |element: Element<Reported>| {
-                if let Element::Good(Reported { report: Some(report) }) = element
-                    && report.event_id == event.id
-                {
-                    chunks.report(report);
+            each(answer, &[], &mut |element: Element<Reported>| {
+                match element {
+                    Element::Good(Reported { report: Some(report) }) if report.event_id == event.id => {
+                        chunks.report(Element::Good(report));
+                    }
+                    Element::Good(_) => {}
+                    Element::Bad(flaw) => chunks.report(Element::Bad(flaw)),
                 }
                 Ok(())
-            };
-            let read = Source::new(answer.body()).read(|hand| Each { hand, on: &mut on });
-            read.with_context(|| format!("{line}: reading the reports"))
+            })
         });
         match asked {
             Err(error) if is_refusal(&error) => Ok(()),
@@ -206,8 +206,7 @@ impl Seen {
         objects: &mut Objects,
         chunks: &mut Chunks<'_>,
     ) -> Result<Self> {
-        let line = answer.line().to_owned();
-        let mut on = |element: Element<Attribute>| {
+        each(answer, &["response", "Attribute"], &mut |element: Element<Attribute>| {
             self.rows += 1;
             ensure!(is_of(&element, event), "the server sends attributes of other events than the one asked for");
             ensure!(self.rows <= most, "the server sends more than the {most} elements asked for");
@@ -220,10 +219,7 @@ impl Seen {
             }
             let (element, within) = objects.of(element);
             chunks.row(element, within)
-        };
-        let path = &["response", "Attribute"];
-        let read = Source::new(answer.body()).read(|hand| Path { path, each: Each { hand, on: &mut on } });
-        read.with_context(|| format!("{line}: reading the answer"))?;
+        })?;
         Ok(self)
     }
 }

@@ -1,14 +1,14 @@
 //! Who knows a value: a search for attributes on a server, and the row of an event by its number.
 
 use anyhow::{Result, ensure};
-use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{ROWS, Server, elements};
+use super::{ROWS, Server};
 use crate::http::Page;
-use crate::json::{self, Element};
+use crate::json::Element;
 use crate::misp::Listed;
+use crate::misp::chunks;
 use crate::misp::search::{Hit, Searched};
 use crate::misp::wire::{Attribute, Event};
 use crate::types::Sought;
@@ -16,8 +16,10 @@ use crate::types::Sought;
 /// Attributes asked for at once; each may bring many sightings along.
 const HITS: usize = 1_000;
 
-/// The type of a sighting that says that it was seen (MISP's `Sighting.php`; 1 is a false positive, 2 an expiration).
-const SEEN: &str = "0";
+/// Tags of an attribute that are kept: no more are shown.
+const MOST_TAGS: usize = 100;
+/// Bytes of its comment that are kept: no more are shown.
+const LONGEST_COMMENT: usize = 4 << 10;
 
 impl Server {
     /// Searches for a value, in loose attributes, composites and objects, and hands over what has it. Every spelling stands
@@ -37,16 +39,23 @@ impl Server {
             let why = "the value is empty, or begins or ends with %, which stands for any text there";
             return Ok(Searched::Not(why.to_owned()));
         }
-        self.hits(&asked, &mut |hit| match hit {
-            Hit::Attribute { ref attribute, .. } if !sought.is(&attribute.kind, &attribute.value) => Ok(()),
-            Hit::Attribute { .. } | Hit::Unreadable { .. } | Hit::Bad(_) => on(hit),
-        })?;
+        self.hits(&asked, sought, on)?;
         Ok(Searched::All)
     }
 
     /// Pages until one is empty: a page may be short for reasons of its own, and the count in its header is no total
     /// (`fixtures/wire/misp/212-ars-page1.json`).
-    fn hits(&self, asked: &[&str], on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<()> {
+    fn hits(&self, asked: &[&str], sought: &Sought, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<()> {
+        let mut keep = |row: Element<Attribute>| {
+            Some(match row {
+                Element::Good(mut attribute) => {
+                    attribute.tags.truncate(MOST_TAGS);
+                    attribute.comment.truncate(attribute.comment.floor_char_boundary(LONGEST_COMMENT));
+                    Element::Good(attribute)
+                }
+                bad @ Element::Bad(_) => bad,
+            })
+        };
         let mut highest = 0;
         let mut page = Page::first(HITS);
         let body = |page: Page| {
@@ -56,17 +65,22 @@ impl Server {
             })
         };
         loop {
-            let rows = self.page::<Row>("attributes/restSearch", &["response", "Attribute"], &mut page, &body)?.rows;
+            let path = &["response", "Attribute"];
+            let rows = self.page("attributes/restSearch", path, &mut page, &body, &mut keep)?.rows;
             if rows.is_empty() {
                 return Ok(());
             }
-            let last = rows.iter().filter_map(number).max();
+            let last = rows.iter().filter_map(chunks::number).max();
             ensure!(
                 page.number == 1 || last > Some(highest),
                 "searching for a value: the server sends the same page again and again"
             );
-            let new = rows.into_iter().filter(|row| number(row).is_none_or(|number| number > highest));
-            new.map(hit).try_for_each(&mut *on)?;
+            let new = rows.into_iter().filter(|row| chunks::number(row).is_none_or(|number| number > highest));
+            let is_it = |hit: &Hit| match hit {
+                Hit::Attribute { attribute, .. } => sought.is(&attribute.kind, &attribute.value),
+                Hit::Event { .. } | Hit::Unreadable { .. } | Hit::Bad(_) => true,
+            };
+            new.map(hit).filter(is_it).try_for_each(&mut *on)?;
             highest = last.unwrap_or(highest);
             page = page.next();
         }
@@ -78,7 +92,7 @@ impl Server {
     /// What stopped the asking.
     pub fn numbered(&self, number: u64) -> Result<Option<(Uuid, Event)>> {
         let body = json!({"eventid": [number]});
-        let rows = self.ask("events/index", &body, |answer| elements::<Event>(answer, &[], ROWS))?;
+        let rows = self.ask("events/index", &body, |answer| self.events(answer, ROWS))?;
         let wanted = number.to_string();
         let found = rows.into_iter().find_map(|row| match Listed::new(row) {
             Listed::Event(event, uuid) if event.id == wanted => Some((uuid, *event)),
@@ -88,47 +102,13 @@ impl Server {
     }
 }
 
-/// A row of `attributes/restSearch` (`fixtures/wire/misp/422-attribute-include-sightings.json`).
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Row {
-    #[serde(deserialize_with = "json::text")]
-    id: String,
-    #[serde(deserialize_with = "json::text")]
-    event_uuid: String,
-    #[serde(rename = "Event", deserialize_with = "json::object")]
-    event: Option<Event>,
-    #[serde(rename = "Sighting", deserialize_with = "json::objects")]
-    sightings: Vec<Seen>,
-    #[serde(flatten)]
-    attribute: Attribute,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Seen {
-    #[serde(rename = "type", deserialize_with = "json::text")]
-    kind: String,
-}
-
-fn number(row: &Element<Row>) -> Option<u64> {
-    match row {
-        Element::Good(row) => row.id.parse().ok(),
-        Element::Bad(_) => None,
-    }
-}
-
-fn hit(row: Element<Row>) -> Hit {
-    let row = match row {
-        Element::Good(row) => row,
-        Element::Bad(kind) => return Hit::Bad(format!("an attribute of the answer is {kind}, not an object")),
+fn hit(row: Element<Attribute>) -> Hit {
+    let attribute = match row {
+        Element::Good(attribute) => attribute,
+        Element::Bad(flaw) => return Hit::Bad(flaw.of("an attribute of the answer")),
     };
-    let of_event = row.event.as_ref().map_or("", |event| &event.uuid);
-    match [row.event_uuid.as_str(), of_event].into_iter().find_map(|uuid| Uuid::parse_str(uuid).ok()) {
-        Some(event) => {
-            let sightings = row.sightings.iter().filter(|seen| seen.kind == SEEN).count() as u64;
-            Hit::Attribute { event, attribute: Box::new(row.attribute), sightings }
-        }
+    match attribute.of_event() {
+        Some(event) => Hit::Attribute { event, sightings: attribute.sightings.seen, attribute: Box::new(attribute) },
         None => Hit::Bad("an attribute of the answer names no event".to_owned()),
     }
 }

@@ -1,14 +1,17 @@
 //! MISP's JSON, as far as we use it. Every field is read leniently: a number may be a text, a missing list is empty. How
-//! an event and a manifest are walked is in `pieces.rs`.
+//! an event and a manifest are walked is in `pieces.rs`, how tags are read in `tags.rs`.
 
 mod pieces;
+mod tags;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
+use super::server::SOURCE;
 use crate::json::{self, Element};
 use crate::time;
-pub use pieces::{Entries, Piece, Pieces};
+pub use pieces::{Piece, entries, event};
 
 /// An event without its content: a row of `events/index`, an entry of a feed's manifest, the head of an event file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -56,10 +59,15 @@ pub struct Event {
     /// The organisation that created it.
     #[serde(rename = "Orgc", deserialize_with = "json::object")]
     pub orgc: Option<Organisation>,
-    #[serde(rename = "EventTag", deserialize_with = "json::objects")]
-    event_tags: Vec<EventTag>,
-    #[serde(rename = "Tag", deserialize_with = "json::objects")]
+    #[serde(rename = "orgc", deserialize_with = "json::object")]
+    lower_orgc: Option<Organisation>,
+    #[serde(rename = "EventTag", deserialize_with = "tags::read")]
+    event_tags: Vec<Tag>,
+    #[serde(rename = "Tag", deserialize_with = "tags::read")]
     plain_tags: Vec<Tag>,
+    /// How many of its tags were left out. Those that decide something are kept.
+    #[serde(skip)]
+    pub tags_cut: usize,
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the default of a field that may be unreadable")]
@@ -81,9 +89,8 @@ impl Event {
 
     /// The names of its tags, and of each whether it is local: only on this server, and never passed on with the event.
     pub fn all_tags(&self) -> impl Iterator<Item = (&str, bool)> {
-        let of_index = self.event_tags.iter().filter_map(|event_tag| Some((event_tag.tag.as_ref()?, event_tag.local)));
-        let plain = self.plain_tags.iter().map(|tag| (tag, None));
-        of_index.chain(plain).map(|(tag, local)| (tag.name.as_str(), local.or(tag.local) == Some(true)))
+        let tags = self.event_tags.iter().chain(&self.plain_tags);
+        tags.map(|tag| (tag.name.as_str(), tag.local == Some(true)))
     }
 
     /// Takes back moments that cannot be true, so that they are neither recent nor equal to any other.
@@ -98,6 +105,33 @@ impl Event {
     pub fn may_be_older(&self, since: i64) -> bool {
         let is_readable = self.timestamp.is_some_and(|moment| moment > 0) && self.publish_timestamp.is_some();
         !is_readable && [self.timestamp, self.publish_timestamp].iter().flatten().all(|moment| *moment < since)
+    }
+
+    /// As it is kept: its organisation in one place, and its tags within bounds. See [`tags::cut`].
+    #[must_use]
+    pub fn kept(mut self, decisive: &[String]) -> Self {
+        self.orgc = self.orgc.or(self.lower_orgc.take());
+        self.event_tags.append(&mut self.plain_tags);
+        self.plain_tags = std::mem::take(&mut self.event_tags);
+        self.tags_cut += tags::cut(&mut self.plain_tags, tags::MOST, decisive);
+        self
+    }
+
+    /// As it is kept of a feed's manifest, where nothing of it decides: very many may be kept.
+    #[must_use]
+    pub fn listed(mut self) -> Self {
+        const TAGS: usize = 20;
+        const INFO: usize = 1 << 10;
+        self.info.truncate(self.info.floor_char_boundary(INFO));
+        self = self.kept(&[]);
+        tags::cut(&mut self.plain_tags, TAGS, &[]);
+        self
+    }
+
+    /// As what a feed has: it counts as published, and as never published anew. Its uuid is as the feed spells it.
+    #[must_use]
+    pub fn of_feed(self, spelled: &str) -> Self {
+        Self { uuid: spelled.to_owned(), published: Some(true), publish_timestamp: never(), ..self }
     }
 
     /// Its entry in a feed's manifest.
@@ -158,15 +192,6 @@ impl Organisation {
     }
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct EventTag {
-    #[serde(deserialize_with = "json::flag")]
-    local: Option<bool>,
-    #[serde(rename = "Tag", deserialize_with = "json::object")]
-    tag: Option<Tag>,
-}
-
 /// A tag.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -192,6 +217,12 @@ pub struct Attribute {
     /// Its event's number on its server; empty in a feed.
     #[serde(deserialize_with = "json::text")]
     pub event_id: String,
+    /// Its event's uuid, where it was asked for.
+    #[serde(deserialize_with = "json::text")]
+    pub event_uuid: String,
+    /// The same, as a server of another kind of answer says it.
+    #[serde(rename = "Event", deserialize_with = "json::object")]
+    pub event: Option<OfEvent>,
     /// Its uuid.
     #[serde(deserialize_with = "json::text")]
     pub uuid: String,
@@ -232,14 +263,14 @@ pub struct Attribute {
     #[serde(deserialize_with = "json::moment")]
     pub timestamp: Option<i64>,
     /// Its tags.
-    #[serde(rename = "Tag", deserialize_with = "json::objects")]
+    #[serde(rename = "Tag", deserialize_with = "tags::read")]
     pub tags: Vec<Tag>,
     /// Its sightings, where they were asked for (`fixtures/wire/misp/422-attribute-include-sightings.json`).
-    #[serde(rename = "Sighting", deserialize_with = "json::objects")]
-    pub sightings: Vec<Sighting>,
-    /// Open proposals to change it, where they were asked for.
-    #[serde(rename = "ShadowAttribute", deserialize_with = "json::objects")]
-    pub proposals: Vec<Proposal>,
+    #[serde(rename = "Sighting", deserialize_with = "sightings")]
+    pub sightings: Sightings,
+    /// How many open proposals there are to change it, where they were asked for.
+    #[serde(rename = "ShadowAttribute", deserialize_with = "proposals")]
+    pub proposals: u64,
 }
 
 impl Attribute {
@@ -247,24 +278,73 @@ impl Attribute {
     pub fn all_tags(&self) -> impl Iterator<Item = (&str, bool)> {
         self.tags.iter().map(|tag| (tag.name.as_str(), tag.local == Some(true)))
     }
+
+    /// The uuid of its event, as the row says it.
+    #[must_use]
+    pub fn of_event(&self) -> Option<Uuid> {
+        let of_event = self.event.as_ref().map_or("", |event| &event.uuid);
+        [self.event_uuid.as_str(), of_event].into_iter().find_map(|uuid| Uuid::parse_str(uuid).ok())
+    }
+
+    /// The bytes of its texts.
+    #[must_use]
+    pub fn text(&self) -> usize {
+        let texts = [
+            &self.value,
+            &self.comment,
+            &self.kind,
+            &self.category,
+            &self.first_seen,
+            &self.last_seen,
+            &self.object_relation,
+        ];
+        let tags = self.tags.iter().map(|tag| tag.name.len() + tag.colour.len());
+        texts.into_iter().map(String::len).chain(tags).sum()
+    }
 }
 
-/// A sighting.
+/// The event of an attribute.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Sighting {
-    /// Who or what saw it.
+pub struct OfEvent {
+    /// Its uuid.
     #[serde(deserialize_with = "json::text")]
-    pub source: String,
+    pub uuid: String,
 }
 
-/// A proposal; only that it is there counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Proposal {
-    /// True once it was discarded.
-    #[serde(deserialize_with = "json::flag")]
-    pub deleted: Option<bool>,
+/// What is counted of an attribute's sightings, of which there may be any number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sightings {
+    /// How often it was seen (type 0 in MISP's `Sighting.php`; 1 is a false positive, 2 an expiration).
+    pub seen: u64,
+    /// True if one of them is ours.
+    pub has_ours: bool,
+}
+
+fn sightings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sightings, D::Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Sighting {
+        #[serde(rename = "type", deserialize_with = "json::brief")]
+        kind: String,
+        #[serde(deserialize_with = "json::brief")]
+        source: String,
+    }
+    json::fold(deserializer, |counted: &mut Sightings, one: Sighting| {
+        counted.seen += u64::from(one.kind == "0");
+        counted.has_ours |= one.source == SOURCE;
+    })
+}
+
+/// Of proposals only the number counts; those that were discarded do not.
+fn proposals<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Proposal {
+        #[serde(deserialize_with = "json::flag")]
+        deleted: Option<bool>,
+    }
+    json::fold(deserializer, |open: &mut u64, one: Proposal| *open += u64::from(one.deleted != Some(true)))
 }
 
 /// An object: attributes that belong together.
@@ -283,9 +363,12 @@ pub struct Object {
     /// True if it was soft-deleted.
     #[serde(deserialize_with = "json::flag")]
     pub deleted: Option<bool>,
-    /// Its attributes.
-    #[serde(rename = "Attribute", deserialize_with = "json::elements")]
+    /// Its attributes, where they were asked for. See [`Piece::Object`].
+    #[serde(skip)]
     pub attributes: Vec<Element<Attribute>>,
+    /// How many more it has.
+    #[serde(skip)]
+    pub beyond: u64,
 }
 
 /// An event report: a text that analysts wrote (`fixtures/wire/misp/274-event-report-index.json`).
@@ -298,8 +381,8 @@ pub struct Report {
     /// Its name.
     #[serde(deserialize_with = "json::text")]
     pub name: String,
-    /// Its text, in Markdown with MISP's own references.
-    #[serde(deserialize_with = "json::long_text")]
+    /// Its text, in Markdown with MISP's own references; of a long one the start.
+    #[serde(deserialize_with = "json::start")]
     pub content: String,
     /// True if it was soft-deleted.
     #[serde(deserialize_with = "json::flag")]

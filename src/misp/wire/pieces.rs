@@ -1,129 +1,141 @@
 //! An event, and a feed's manifest, walked piece by piece: nothing is held but the piece in hand.
 
-use std::fmt;
-
-use anyhow::{Result, ensure};
-use serde::Deserialize;
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use anyhow::{Context, Result, bail, ensure};
 use uuid::Uuid;
 
 use super::{Attribute, Event, Object, Report};
-use crate::json::{self, Each, Element, Hand};
+use crate::json::{Element, Source};
+
+/// Attributes of an object that are kept, and the bytes of their texts.
+pub(super) const MOST_IN_OBJECT: usize = 20_000;
+const MOST_TEXT_IN_OBJECT: usize = 8 << 20;
 
 /// What stands in an event: an attribute, an object with its own, a report.
 #[derive(Debug)]
 pub enum Piece {
     /// An attribute of the event itself.
     Attribute(Box<Element<Attribute>>),
-    /// An object.
+    /// An object, with its first 20,000 attributes, of at most 8 MiB of text: they are kept until all of it was read, since what
+    /// says that it is deleted may come last.
     Object(Element<Object>),
     /// A report.
     Report(Element<Report>),
 }
 
-/// Reads an event's content piece by piece: `{"Event":{"Attribute":[…],"Object":[…],"EventReport":[…]}}`, also inside
-/// `response` or a list, as feeds of other producers have it. Proposals (`ShadowAttribute`) are passed over.
-pub struct Pieces<'h> {
-    /// True inside the event; before, its absence is an error: the body is no event then.
-    pub is_inside: bool,
-    /// The event that it has to be, if it names its uuid.
-    pub event: Uuid,
-    /// Who is told of each element.
-    pub hand: Hand,
-    /// What to do with a piece.
-    pub on: &'h mut dyn FnMut(Piece) -> Result<()>,
+/// Reads an event piece by piece, and gives its head: `{"Event":{"Attribute":[…],"Object":[…],"EventReport":[…]}}`, also inside
+/// `response` or a list, as feeds of other producers have it. Proposals (`ShadowAttribute`), notes and all else are passed
+/// over. An event without a uuid is taken for the one that was asked for.
+///
+/// # Errors
+/// That it is no event, or another one, or that its head cannot be read; or the handler's own error.
+pub fn event(source: &mut Source<'_>, asked: &Uuid, on: &mut dyn FnMut(Piece) -> Result<()>) -> Result<Event> {
+    source.check_encoding()?;
+    outside(source, asked, on)?.context("there is no event in it")
 }
 
-impl<'de> DeserializeSeed<'de> for Pieces<'_> {
-    type Value = ();
+fn outside(source: &mut Source<'_>, asked: &Uuid, on: &mut dyn FnMut(Piece) -> Result<()>) -> Result<Option<Event>> {
+    let mut event = None;
+    if source.is_list()? {
+        one(source, &mut |source| {
+            event = outside(source, asked, on)?;
+            Ok(())
+        })?;
+        return Ok(event);
+    }
+    source.fields(&mut |key, source| {
+        match key {
+            "Event" => event = Some(inside(source, asked, on)?),
+            "response" => event = outside(source, asked, on)?,
+            _ => source.pass()?,
+        }
+        Ok(())
+    })?;
+    Ok(event)
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
+/// A list of one.
+fn one(source: &mut Source<'_>, on: &mut dyn FnMut(&mut Source<'_>) -> Result<()>) -> Result<()> {
+    let mut number = 0;
+    source.items(&mut |source| {
+        number += 1;
+        on(source)
+    })?;
+    ensure!(number == 1, "there are {number} events in it, not one");
+    Ok(())
+}
+
+fn inside(source: &mut Source<'_>, asked: &Uuid, on: &mut dyn FnMut(Piece) -> Result<()>) -> Result<Event> {
+    if source.is_list()? {
+        let mut event = None;
+        one(source, &mut |source| {
+            event = Some(inside(source, asked, on)?);
+            Ok(())
+        })?;
+        return event.context("there is no event in it");
+    }
+    let mut is_checked = false;
+    let head = source.object::<Event>(&mut |key, source| {
+        let is_content = matches!(key, "Attribute" | "Object" | "EventReport");
+        if is_content && !is_checked {
+            check(source.uuid().unwrap_or_default(), asked)?;
+            is_checked = true;
+        }
+        match key {
+            "Attribute" => source.each(&mut |element| on(Piece::Attribute(Box::new(element))))?,
+            "Object" => source.items(&mut |source| on(Piece::Object(object(source)?)))?,
+            "EventReport" => source.each(&mut |element| on(Piece::Report(element)))?,
+            _ => {}
+        }
+        Ok(is_content)
+    })?;
+    match head {
+        Element::Good(event) => {
+            check(&event.uuid, asked)?;
+            Ok(event)
+        }
+        Element::Bad(flaw) => bail!(flaw.of("the event")),
     }
 }
 
-impl<'de> Visitor<'de> for Pieces<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an event")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { is_inside, event, hand, on } = self;
-        let mut is_event = is_inside;
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "Event" | "response" if !is_inside => {
-                    is_event = true;
-                    map.next_value_seed(Pieces { is_inside: key == "Event", event, hand: hand.clone(), on: &mut *on })?;
-                }
-                _ if !is_inside => map.next_value::<IgnoredAny>().map(drop)?,
-                "uuid" => hand.element(named(&map.next_value::<Named>()?.0, event))?,
-                "Attribute" => map.next_value_seed(Each {
-                    hand: hand.clone(),
-                    on: &mut |element| on(Piece::Attribute(Box::new(element))),
-                })?,
-                "Object" => {
-                    map.next_value_seed(Each { hand: hand.clone(), on: &mut |element| on(Piece::Object(element)) })?
-                }
-                "EventReport" => {
-                    map.next_value_seed(Each { hand: hand.clone(), on: &mut |element| on(Piece::Report(element)) })?
-                }
-                _ => map.next_value::<IgnoredAny>().map(drop)?,
+fn object(source: &mut Source<'_>) -> Result<Element<Object>> {
+    let (mut attributes, mut text, mut beyond) = (Vec::new(), 0, 0);
+    let object = source.object::<Object>(&mut |key, source| {
+        if key != "Attribute" {
+            return Ok(false);
+        }
+        source.each(&mut |element: Element<Attribute>| {
+            text += if let Element::Good(attribute) = &element { attribute.text() } else { 0 };
+            if attributes.len() < MOST_IN_OBJECT && text <= MOST_TEXT_IN_OBJECT {
+                attributes.push(element);
+            } else {
+                beyond += 1;
             }
-        }
-        if is_event { Ok(()) } else { Err(de::Error::custom("there is no event in it")) }
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Self { is_inside, event, hand, on } = self;
-        let mut number = 0;
-        while seq.next_element_seed(Pieces { is_inside, event, hand: hand.clone(), on: &mut *on })?.is_some() {
-            number += 1;
-        }
-        if number == 1 { Ok(()) } else { Err(de::Error::custom(format!("there are {number} events in it, not one"))) }
-    }
+            Ok(())
+        })?;
+        Ok(true)
+    })?;
+    Ok(match object {
+        Element::Good(object) => Element::Good(Object { attributes, beyond, ..object }),
+        bad @ Element::Bad(_) => bad,
+    })
 }
 
-/// The uuid in an event.
-#[derive(Deserialize)]
-struct Named(#[serde(deserialize_with = "json::text")] String);
-
-/// An event without a uuid is taken for the one that was asked for.
-fn named(uuid: &str, asked: Uuid) -> Result<()> {
-    let is_other = !uuid.is_empty() && Uuid::parse_str(uuid).ok() != Some(asked);
+fn check(uuid: &str, asked: &Uuid) -> Result<()> {
+    let is_other = !uuid.is_empty() && Uuid::parse_str(uuid).ok() != Some(*asked);
     ensure!(!is_other, "what came is not event {asked} but another");
     Ok(())
 }
 
-/// Reads an object of objects entry by entry: a feed's manifest, keyed by uuid.
-pub struct Entries<'h> {
-    /// Who is told of each element.
-    pub hand: Hand,
-    /// What to do with an entry.
-    pub on: &'h mut dyn FnMut(String, Element<Event>) -> Result<()>,
-}
-
-impl<'de> DeserializeSeed<'de> for Entries<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
+/// Reads a feed's manifest entry by entry, each with its key; PHP writes an empty one as a list.
+///
+/// # Errors
+/// That it is no manifest, or breaks off; or the handler's own error.
+pub fn entries(source: &mut Source<'_>, on: &mut dyn FnMut(&str, Element<Event>) -> Result<()>) -> Result<()> {
+    source.check_encoding()?;
+    let no_manifest = "expected a manifest: an object with an entry for each event";
+    if source.is_list()? {
+        return source.items(&mut |_| bail!(no_manifest));
     }
-}
-
-impl<'de> Visitor<'de> for Entries<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a manifest: an object with an entry for each event")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some((uuid, entry)) = map.next_entry()? {
-            self.hand.element((self.on)(uuid, entry))?;
-        }
-        Ok(())
-    }
+    ensure!(source.is_object()?, no_manifest);
+    source.fields(&mut |key, source| on(key, source.element()?))
 }

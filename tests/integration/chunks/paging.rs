@@ -122,7 +122,7 @@ fn what_is_no_attribute_and_no_object_is_a_bad_row() {
         let came = read(&misp, event, listed);
         let kind = |row: &super::Row| match &row.attribute {
             Element::Good(attribute) => attribute.value.clone(),
-            Element::Bad(kind) => (*kind).to_owned(),
+            Element::Bad(flaw) => flaw.to_string().replace("is ", "").replace(", not an object", ""),
         };
         came.rows.iter().map(kind).collect::<Vec<_>>()
     };
