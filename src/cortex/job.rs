@@ -171,7 +171,7 @@ impl Job {
             is_click: false,
             folder: None,
         };
-        let is_of_thehive = new.parameters.contains_key("user");
+        let is_of_thehive = new.parameters.get("user").is_some_and(|user| !is_unset(user));
         let is_of_misp = is_without_message && new.parameters.is_empty() && (new.tlp, new.pap) == (0, 0);
         new.is_click = is_of_thehive || is_of_misp;
         Ok(new)

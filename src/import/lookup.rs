@@ -140,7 +140,7 @@ impl Telling<'_> {
 
     fn verdict(&self, uuid: &Uuid, event: &Event, known: &Known) -> Verdict {
         let LookupSetup { filters, ids, .. } = *self.setup;
-        let is_own = is_own_export(filters, self.misp, ids, self.part, event, uuid);
+        let is_own = is_own_export(filters, self.misp, ids, self.part, event, uuid, true);
         let rule = filters.rule(event, is_own).or_else(|| self.names.rule(event));
         match (rule, &known.unreadable) {
             (Some(rule), _) => Verdict::Skipped(rule),

@@ -296,7 +296,7 @@ impl Sync<'_> {
     /// The rule that keeps an event out; none if it passes.
     pub(super) fn rule(&self, event: &Event, uuid: &Uuid) -> Option<String> {
         let filters = &self.config.filters;
-        let is_own = is_own_export(filters, &self.misp, self.ids, self.part, event, uuid);
+        let is_own = is_own_export(filters, &self.misp, self.ids, self.part, event, uuid, false);
         filters.rule(event, is_own).or_else(|| self.names.rule(event))
     }
 

@@ -166,6 +166,15 @@ fn another_organisations_event_is_left_alone() {
         let event = &mut world.events[0];
         (event.org, event.orgc, event.distribution) = (3, 3, 1);
     }
+    let before = format!("{:?}", misp.world().events[0]);
+    let report = run(&job(&misp, "partner", domains(2)));
+    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 2)]));
+    assert!(warnings(&report).iter().any(|one| one.contains("it is left alone")), "{:?}", warnings(&report));
+    assert_eq!(format!("{:?}", misp.world().events[0]), before);
+    // One that came by synchronisation is ours, and read only.
+    let misp = Fake::start(World::new());
+    run(&job(&misp, "partner", domains(1)));
+    misp.world().events[0].locked = true;
     let report = writes_nothing(&misp, &job(&misp, "partner", domains(2)));
     let skipped = line("skipped", "managed on another MISP");
     assert_eq!(lines(&report), [skipped.clone(), skipped]);

@@ -34,6 +34,23 @@ fn a_feeds_event_that_only_carries_our_mark_is_found_by_a_look_up() {
     );
 }
 
+/// Whoever writes a feed names the creator himself: what looks wholly like our own export is shown to who asks for a value.
+#[test]
+fn a_look_up_hides_nothing_of_a_feed_by_a_creator_that_anybody_can_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let from = Path::new("fixtures/faults/24-forged-mark");
+    fs::create_dir(folder.path().join("feed")).unwrap();
+    let ours = cortex_misp::ids::plain(&["organisation", "thehive.victim.test"]).to_string();
+    for entry in fs::read_dir(from.join("feed")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap().replace("55f6ea5e-2c60-40e5-964f-47a8950d210f", &ours);
+        fs::write(folder.path().join("feed").join(path.file_name().unwrap()), text).unwrap();
+    }
+    fs::copy(from.join("job-look.json"), folder.path().join("job-look.json")).unwrap();
+    let report = report("job-look.json", folder.path());
+    assert_eq!(verdicts(&report), [("hidden as ours".to_owned(), "unchanged".to_owned())], "{report:#}");
+}
+
 /// A MISP with an event of our own uuid by our organisation, and one by another with the mark. The key is the first's.
 fn world(ids: &Ids) -> (Fake, String, String) {
     let (own, forged) = (ids.event("~1", "").to_string(), ids.event("~2", "").to_string());

@@ -119,8 +119,13 @@ fn a_local_tag_never_stands_in_for_the_shared_one() {
 fn imported(event: &Value, attribute: &Value, config: &Value) -> (Vec<u64>, Value) {
     let folder = tempfile::tempdir().unwrap();
     let uuid = "5f0e5b5c-0000-4000-8000-000000000001";
+    // MISP writes an attribute's tags in two ways, and takes both.
+    let (attribute, attribute_tags) = match attribute.get("AttributeTag") {
+        Some(tags) => (&Value::Null, tags),
+        None => (attribute, &Value::Null),
+    };
     let whole = json!({"Event": {"uuid": uuid, "info": "x", "date": "2026-01-01", "timestamp": "1767225600", "Tag": event, "Attribute": [
-        {"uuid": "5f0e5b5c-0000-4000-8000-000000000002", "type": "domain", "category": "Network activity", "value": "a.example", "to_ids": true, "Tag": attribute},
+        {"AttributeTag": attribute_tags, "uuid": "5f0e5b5c-0000-4000-8000-000000000002", "type": "domain", "category": "Network activity", "value": "a.example", "to_ids": true, "Tag": attribute},
     ]}});
     let entry = json!({uuid: {"info": "x", "date": "2026-01-01", "timestamp": "1767225600", "Tag": event}});
     fs::write(folder.path().join("manifest.json"), entry.to_string()).unwrap();
@@ -149,6 +154,7 @@ fn the_strictest_tag_counts_on_the_way_in_however_it_is_written() {
     let levels = |event: Value, attribute: Value| imported(&event, &attribute, &none).0;
     assert_eq!(levels(json!([tag("tlp:ex:chr")]), json!([tag("tlp:green")])), [2, 2, 1]);
     assert_eq!(levels(json!([tag("tlp:green"), tag("PAP:RED")]), json!([tag("tlp:amber+strict")])), [1, 3, 3]);
+    assert_eq!(levels(json!([tag("tlp:green")]), json!({"AttributeTag": [{"Tag": tag("tlp:red")}]})), [1, 2, 4]);
     // A local tag makes stricter, and never laxer.
     let local = |name: &str| json!({"name": name, "local": "1"});
     assert_eq!(levels(json!([local("tlp:clear")]), json!([])), [2, 2, 2]);

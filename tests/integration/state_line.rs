@@ -35,12 +35,14 @@ fn a_report_that_looks_like_a_state_line_freezes_nothing() {
     for desk in Desk::small(0) {
         let report = desk.run(&fault_job(&desk, "feed1"));
         assert_eq!(counts(full(&report), "events"), of([("fetched", 1), ("created", 1)]), "{report:#}");
-        assert!(description(&desk, EVENT).contains("first text\n(cortex-misp) x\n"));
+        let text = description(&desk, EVENT);
+        assert!(text.contains("first text\n\\(cortex-misp] x\n"), "{text}");
         desk.run(&fault_job(&desk, "feed1"));
         desk.wrote_nothing();
         let report = desk.run(&fault_job(&desk, "feed2"));
         assert_eq!(counts(full(&report), "events"), of([("fetched", 1), ("updated", 1)]), "{report:#}");
-        assert!(description(&desk, EVENT).contains("SECOND TEXT\n(cortex-misp) x\n"));
+        let text = description(&desk, EVENT);
+        assert!(text.contains("SECOND TEXT\n\\(cortex-misp] x\n"), "{text}");
         desk.run(&fault_job(&desk, "feed2"));
         desk.wrote_nothing();
     }

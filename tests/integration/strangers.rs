@@ -178,7 +178,7 @@ fn an_import_makes_no_observable_that_would_be_a_command() {
     let told: Vec<_> = observables.iter().map(|one| one["message"].as_str().unwrap()).collect();
     let page = format!("{}/events/view/7", misp.url());
     for (told, value) in told.iter().zip(["misp:sync", "misp:event:aaaa0001-0000-4000-8000-000000000002", &page]) {
-        assert!(told.starts_with(value), "{told}");
+        assert!(told.trim_start_matches('`').starts_with(value), "{told}");
     }
     for (place, one) in observables.iter().enumerate() {
         let uuid = format!("bbbb0001-0000-4000-8000-00000000000{}", place + 1);

@@ -279,7 +279,7 @@ fn an_export_never_sees_a_feed_on_the_web() {
     for (purpose, expected) in [
         (json!(null), "no connection may export"),
         (json!(["ImportAndExport"]), "is a feed over http, which is read only"),
-        (json!(["ExportOnly"]), "export into the file:/// folder that the web server shows"),
+        (json!(["ExportOnly"]), "export into the `file:///` folder that the web server shows"),
     ] {
         let config = json!({"name": ["feed"], "url": [url(&shelf)], "key": ["-"], "purpose": purpose});
         let report = Program::Export.report(&json!({"dataType": "thehive:case", "data": case, "config": config}));

@@ -436,7 +436,8 @@ mod tests {
         ] {
             let one = of(value);
             assert_eq!((one.data, one.ioc), (format!("misp-attribute:{uuid}"), false), "{value}");
-            assert_eq!(one.message, format!("said\n\n{value}{COMMAND}"));
+            let shown = quoted(value, LONGEST_MESSAGE, NOTE, &Scrubber::default());
+            assert_eq!(one.message, format!("said\n\n{shown}{COMMAND}"));
         }
         assert_eq!(of("misp:confidence-level").data, "misp:confidence-level");
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -127,13 +127,16 @@ struct Warninglist {
 #[derive(Deserialize)]
 struct Lists(#[serde(deserialize_with = "json::objects")] Vec<Warninglist>);
 
-/// The lists by value, of the values that were asked for. What is no list of lists is passed over.
+/// The lists by value, of the values that were asked for; without a hit there is an empty list.
 fn listed(mut source: Source<'_>, asked: &[&str]) -> Result<HashMap<String, Vec<String>>> {
     let asked: HashSet<&str> = asked.iter().copied().collect();
     let mut hits = HashMap::new();
-    if !source.is_object()? {
+    if source.is_list()? {
+        source.items(&mut |source| source.pass())?;
+        source.end()?;
         return Ok(hits);
     }
+    ensure!(source.is_object()?, "warninglists by value were asked for, and the answer is something else");
     source.fields(&mut |value, source| {
         if let Some(Lists(lists)) = source.value()?.ok().filter(|_| asked.contains(value)) {
             let names = lists.into_iter().map(|list| list.name).filter(|name| !name.is_empty());

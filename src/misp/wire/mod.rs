@@ -265,6 +265,9 @@ pub struct Attribute {
     /// Its tags.
     #[serde(rename = "Tag", deserialize_with = "tags::read")]
     pub tags: Vec<Tag>,
+    /// The same as MISP's export writes them too, each within `Tag`. [`Attribute::kept`] puts both into one list.
+    #[serde(rename = "AttributeTag", deserialize_with = "tags::read")]
+    pub attribute_tags: Vec<Tag>,
     /// Its sightings, where they were asked for (`fixtures/wire/misp/422-attribute-include-sightings.json`).
     #[serde(rename = "Sighting", deserialize_with = "sightings")]
     pub sightings: Sightings,
@@ -274,6 +277,15 @@ pub struct Attribute {
 }
 
 impl Attribute {
+    /// As it is kept: its tags in one list.
+    #[must_use]
+    pub fn kept(mut self) -> Self {
+        let is_new = |tag: &Tag| !self.tags.iter().any(|known| known.name == tag.name);
+        let more: Vec<Tag> = std::mem::take(&mut self.attribute_tags).into_iter().filter(is_new).collect();
+        self.tags.extend(more);
+        self
+    }
+
     /// The names of its tags, and of each whether it is local.
     pub fn all_tags(&self) -> impl Iterator<Item = (&str, bool)> {
         self.tags.iter().map(|tag| (tag.name.as_str(), tag.local == Some(true)))

@@ -81,7 +81,7 @@ fn inside(source: &mut Source<'_>, asked: &Uuid, on: &mut dyn FnMut(Piece) -> Re
             is_checked = true;
         }
         match key {
-            "Attribute" => source.each(&mut |element| on(Piece::Attribute(Box::new(element))))?,
+            "Attribute" => source.each(&mut |element| on(Piece::Attribute(Box::new(kept(element)))))?,
             "Object" => source.items(&mut |source| on(Piece::Object(object(source)?)))?,
             "EventReport" => source.each(&mut |element| on(Piece::Report(element)))?,
             _ => {}
@@ -106,7 +106,7 @@ fn object(source: &mut Source<'_>) -> Result<Element<Object>> {
         source.each(&mut |element: Element<Attribute>| {
             text += if let Element::Good(attribute) = &element { attribute.text() } else { 0 };
             if attributes.len() < MOST_IN_OBJECT && text <= MOST_TEXT_IN_OBJECT {
-                attributes.push(element);
+                attributes.push(kept(element));
             } else {
                 beyond += 1;
             }
@@ -118,6 +118,13 @@ fn object(source: &mut Source<'_>) -> Result<Element<Object>> {
         Element::Good(object) => Element::Good(Object { attributes, beyond, ..object }),
         bad @ Element::Bad(_) => bad,
     })
+}
+
+fn kept(element: Element<Attribute>) -> Element<Attribute> {
+    match element {
+        Element::Good(attribute) => Element::Good(attribute.kept()),
+        bad @ Element::Bad(_) => bad,
+    }
 }
 
 fn check(uuid: &str, asked: &Uuid) -> Result<()> {

@@ -64,6 +64,7 @@ fn a_user_who_may_not_tag_is_told_and_the_iocs_go_out() {
     partner(&mut misp.world(), false);
     let mut job = tagged(&misp, "partner", &json!([]));
     job["data"]["tlp"] = json!(3);
+    job["config"]["check_tlp"] = json!(false);
     job["data"]["observables"] = domains(2);
     let report = run(&job);
     assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 1), ("updated", 1)]));
