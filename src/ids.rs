@@ -110,12 +110,13 @@ impl Ids {
     }
 
     /// What shows that a case was exported to an event on a connection: 16 hexadecimal digits, keyed by the installation's
-    /// secret, else by the connection's key. None where there is neither. The installation's name is not part of it, so that
-    /// cases keep their events when TheHive gets another address.
+    /// secret, else by the connection's key. None where there is neither. `case` names the case in full: what tells it from
+    /// every other, on another TheHive too. The installation's name is not part of it, so that cases keep their events when
+    /// TheHive gets another address.
     #[must_use]
-    pub fn check_value(&self, connection: (&str, Option<&Secret>), event: &Uuid, case_id: &str) -> Option<String> {
+    pub fn check_value(&self, connection: (&str, Option<&Secret>), event: &Uuid, case: &[&str]) -> Option<String> {
         let (name, key) = connection;
-        let parts = ["misp:event", name, case_id].map(str::as_bytes);
+        let parts: Vec<&[u8]> = ["misp:event", name].iter().chain(case).map(|part| part.as_bytes()).collect();
         let bytes = keyed(self.secret.as_ref().or(key)?, &[&parts.join(&0u8), event.as_bytes()]);
         let check: [u8; CHECK] = first(&bytes);
         Some(check.iter().map(|byte| format!("{byte:02x}")).collect())
@@ -226,22 +227,22 @@ mod tests {
         let ids = Ids::new("here", None);
         let event = ids.event("~1", "");
         let (key, other) = (Secret::new("key of the connection"), Secret::new("another key"));
-        let value = ids.check_value(("misp", Some(&key)), &event, "~1");
+        let value = ids.check_value(("misp", Some(&key)), &event, &["~1"]);
         assert_eq!(value.as_ref().map(String::len), Some(16));
         let others = [
-            ids.check_value(("misp", Some(&other)), &event, "~1"),
-            ids.check_value(("partner", Some(&key)), &event, "~1"),
-            ids.check_value(("misp", Some(&key)), &event, "~2"),
-            ids.check_value(("misp", Some(&key)), &ids.event("~2", ""), "~1"),
-            Ids::new("here", Some(&secret())).check_value(("misp", Some(&key)), &event, "~1"),
+            ids.check_value(("misp", Some(&other)), &event, &["~1"]),
+            ids.check_value(("partner", Some(&key)), &event, &["~1"]),
+            ids.check_value(("misp", Some(&key)), &event, &["~2"]),
+            ids.check_value(("misp", Some(&key)), &ids.event("~2", ""), &["~1"]),
+            Ids::new("here", Some(&secret())).check_value(("misp", Some(&key)), &event, &["~1"]),
         ];
         assert!(others.iter().all(|other| other.is_some() && *other != value));
-        assert_eq!(Ids::new("there", None).check_value(("misp", Some(&key)), &event, "~1"), value);
-        assert_eq!(ids.check_value(("feed", None), &event, "~1"), None);
+        assert_eq!(Ids::new("there", None).check_value(("misp", Some(&key)), &event, &["~1"]), value);
+        assert_eq!(ids.check_value(("feed", None), &event, &["~1"]), None);
         let secret = Ids::new("here", Some(&secret()));
         assert_eq!(
-            secret.check_value(("misp", Some(&key)), &event, "~1"),
-            secret.check_value(("misp", Some(&other)), &event, "~1"),
+            secret.check_value(("misp", Some(&key)), &event, &["~1"]),
+            secret.check_value(("misp", Some(&other)), &event, &["~1"]),
             "with a secret of the installation, a new key changes nothing"
         );
     }

@@ -207,6 +207,15 @@ impl Job {
         self.check("pap", self.pap.max(pap.unwrap_or(0)), pap_of_tags, "PAP is higher than allowed.")
     }
 
+    /// The same for what was read since: what TheHive says of the case.
+    ///
+    /// # Errors
+    /// See [`Self::check_markings`].
+    pub fn check_read(&self, tlp: Tlp, pap: Option<Pap>) -> Result<()> {
+        self.check("tlp", tlp.cortex().into(), None, "TLP is higher than allowed.")?;
+        self.check("pap", pap.map_or(0, |pap| pap.number().into()), None, "PAP is higher than allowed.")
+    }
+
     /// What carries markings: the data, and the case of an observable.
     fn marked(&self) -> impl Iterator<Item = &Value> {
         std::iter::once(&self.data).chain(self.data.get("case"))

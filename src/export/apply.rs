@@ -40,6 +40,8 @@ pub(super) struct One<'a> {
     pub(super) dry_run: bool,
     /// An event that the job says to be this case's.
     pub(super) confirmed: Option<Uuid>,
+    /// The organisation of TheHive that the export is for; empty if the job does not say it.
+    pub(super) organisation: &'a str,
 }
 
 /// What was wanted, what became of it, and what stopped the writing, if anything did.

@@ -1,4 +1,4 @@
-//! The tags by which a case names its events, `misp:event="<connection>:<uuid>:<case id>:<check value>"`. Anybody who can
+//! The tags by which a case names its events, `misp:event="<connection>:<uuid>:<case>:<check value>"`. Anybody who can
 //! write a tag of the case, of its alert or of the MISP event behind that can write such a tag, so it counts only where its
 //! check value shows that this installation wrote it, for this case or for one that was merged into it. Pure, but for the
 //! question whether another case is still there.
@@ -10,12 +10,28 @@ use uuid::Uuid;
 
 use crate::ids::Ids;
 use crate::secret::Secret;
-use crate::tags;
+use crate::{tags, text};
 
 /// The longest tag that every TheHive takes, in characters (`InputCreateCase` in TheHive 5's OpenAPI).
 const LONGEST_TAG: usize = 128;
 /// How many other cases TheHive is asked for.
 const MOST_CASES: usize = 20;
+/// What TheHive puts between the titles of cases that it merges (`CaseSrv.merge` of TheHive 4).
+const BETWEEN_TITLES: &str = " / ";
+
+/// The case of an export, as far as its tags say which it is.
+#[derive(Clone, Copy, Debug)]
+pub struct CaseName<'a> {
+    /// `~25313328`.
+    pub id: &'a str,
+    /// When it was created, in milliseconds; empty if that is not known.
+    pub created: &'a str,
+    /// The organisation of TheHive that the export is for; empty if that is not known. What one organisation sees of
+    /// another's cases is nothing, so a tag proves nothing beyond it.
+    pub organisation: &'a str,
+    /// Its title.
+    pub title: &'a str,
+}
 
 /// A tag that names an event on one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,17 +53,34 @@ pub enum Standing {
     Doubtful(String),
 }
 
-/// The tags of a case that name events on a connection, each event once.
+impl CaseName<'_> {
+    /// The case in a tag: its id and the moment of its creation, in digits and letters.
+    fn written(&self) -> String {
+        match self.created.parse::<u64>() {
+            Ok(created) => format!("{}.{}", self.id, base_36(created)),
+            Err(_) => self.id.to_owned(),
+        }
+    }
+}
+
+fn base_36(mut number: u64) -> String {
+    let mut digits = Vec::new();
+    loop {
+        digits.push(u32::try_from(number % 36).ok().and_then(|digit| char::from_digit(digit, 36)).unwrap_or('0'));
+        number /= 36;
+        if number == 0 {
+            return digits.into_iter().rev().collect();
+        }
+    }
+}
+
+/// The tags of a case that name events on a connection, none twice.
 #[must_use]
 pub fn of_connection(tags: &[String], connection: &str) -> Vec<EventTag> {
     let mut all: Vec<EventTag> = Vec::new();
-    for tag in tags {
-        let Some(named) = read(tag, connection) else { continue };
-        match all.iter_mut().find(|known| known.uuid == named.uuid) {
-            // The one with a check value counts.
-            Some(known) if known.claim.is_none() => *known = named,
-            Some(_) => {}
-            None => all.push(named),
+    for named in tags.iter().filter_map(|tag| read(tag, connection)) {
+        if !all.contains(&named) {
+            all.push(named);
         }
     }
     all
@@ -67,22 +100,33 @@ fn read(tag: &str, connection: &str) -> Option<EventTag> {
 /// The tag for an event of a case. Without a check value, or where the tag would become too long for TheHive, it only names
 /// the event.
 #[must_use]
-pub fn written(ids: &Ids, connection: (&str, Option<&Secret>), event: &Uuid, case_id: &str) -> String {
+pub fn written(ids: &Ids, connection: (&str, Option<&Secret>), event: &Uuid, case: CaseName<'_>) -> String {
     let plain = format!("{}:{event}", connection.0);
-    let is_plain_id = !case_id.is_empty() && case_id.chars().all(|c| c.is_ascii_alphanumeric() || "~-_".contains(c));
-    let check = ids.check_value(connection, event, case_id).filter(|_| is_plain_id);
-    let full = check.map(|check| tags::with(tags::EVENT, &format!("{plain}:{case_id}:{check}")));
+    let name = case.written();
+    let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "~-_.".contains(c)) && !case.id.is_empty();
+    let check = ids.check_value(connection, event, &[&name, case.organisation]).filter(|_| is_plain);
+    let full = check.map(|check| tags::with(tags::EVENT, &format!("{plain}:{name}:{check}")));
     full.filter(|tag| tag.chars().count() <= LONGEST_TAG).unwrap_or_else(|| tags::with(tags::EVENT, &plain))
 }
 
-/// Tells for each tag whether it can be followed. `is_there` says whether TheHive still has a case: TheHive takes the sources
-/// of a merge away (`CaseSrv.merge` of TheHive 4), so a tag of a case that is still there was copied.
+/// True if a tag has a check value that this installation made, for whatever case of the organisation.
+#[must_use]
+pub fn is_signed(tag: &EventTag, ids: &Ids, connection: (&str, Option<&Secret>), case: CaseName<'_>) -> bool {
+    let Some((claimed, check)) = &tag.claim else { return false };
+    ids.check_value(connection, &tag.uuid, &[claimed, case.organisation]).as_ref() == Some(check)
+}
+
+/// Tells for each tag whether it can be followed. A tag of another case counts only if that case was merged into this one:
+/// TheHive takes the sources of a merge away and joins their titles, so the other case must be gone (`is_there`, as far as
+/// TheHive can be asked), and the title that its event has (`info`) must be a part of this case's. That a case is not to be
+/// seen proves nothing by itself: it may have been deleted.
 #[must_use]
 pub fn standings(
     tags: &[EventTag],
     ids: &Ids,
     connection: (&str, Option<&Secret>),
-    case_id: &str,
+    case: CaseName<'_>,
+    info: impl Fn(&Uuid) -> Option<String>,
     is_there: impl Fn(&str) -> Option<Result<bool>>,
 ) -> Vec<Standing> {
     let mut known: HashMap<&str, Standing> = HashMap::new();
@@ -90,17 +134,30 @@ pub fn standings(
     for tag in tags {
         standings.push(match &tag.claim {
             None => Standing::Doubtful("it has no check value".to_owned()),
-            Some((case, check)) if ids.check_value(connection, &tag.uuid, case).as_ref() != Some(check) => {
-                Standing::Doubtful("its check value is not one of this installation and its key".to_owned())
+            Some(_) if !is_signed(tag, ids, connection, case) => {
+                Standing::Doubtful("its check value is not one of this installation, its key and this organisation".to_owned())
             }
-            Some((case, _)) if case == case_id => Standing::Proven,
-            Some((case, _)) if known.len() < MOST_CASES || known.contains_key(case.as_str()) => {
-                known.entry(case).or_insert_with(|| merged(case, is_there(case))).clone()
+            Some((claimed, _)) if *claimed == case.written() => Standing::Proven,
+            Some(_) if !info(&tag.uuid).is_some_and(|info| has_joined(case.title, &info)) => Standing::Doubtful(
+                "it is the tag of another case, and the title of its event is no part of this case's, as it would be after a merge"
+                    .to_owned(),
+            ),
+            Some((claimed, _)) if known.len() < MOST_CASES || known.contains_key(claimed.as_str()) => {
+                let id = claimed.split('.').next().unwrap_or_default();
+                known.entry(claimed).or_insert_with(|| merged(id, is_there(id))).clone()
             }
             Some(_) => Standing::Doubtful(format!("the case names events of more than {MOST_CASES} other cases")),
         });
     }
     standings
+}
+
+/// True if the info line of an event has the title of a case in it that was joined into this title.
+fn has_joined(title: &str, info: &str) -> bool {
+    let is_in = |part: &str| !part.is_empty() && info.contains(part);
+    let name = text::name(title.into());
+    let parts: Vec<&str> = name.split(BETWEEN_TITLES).map(str::trim).collect();
+    parts.len() > 1 && (is_in(&name) || parts.into_iter().any(is_in))
 }
 
 fn merged(case: &str, is_there: Option<Result<bool>>) -> Standing {
@@ -124,65 +181,90 @@ mod tests {
 
     const KEY: &str = "the key of the connection";
 
+    fn case(id: &'static str) -> CaseName<'static> {
+        CaseName { id, created: "1630917246993", organisation: "soc", title: "Phishing / Malware" }
+    }
+
     fn tags(list: &[&str]) -> Vec<EventTag> {
         of_connection(&list.iter().map(ToString::to_string).collect::<Vec<_>>(), "misp:corp")
     }
 
-    fn judged(list: &[&str], is_there: fn(&str) -> Option<Result<bool>>) -> Vec<Standing> {
+    fn judged(list: &[&str], info: &str, is_there: fn(&str) -> Option<Result<bool>>) -> Vec<Standing> {
         let key = Secret::new(KEY);
-        standings(&tags(list), &Ids::new("here", None), ("misp:corp", Some(&key)), "~1", is_there)
+        let ids = Ids::new("here", None);
+        standings(&tags(list), &ids, ("misp:corp", Some(&key)), case("~1"), |_| Some(info.to_owned()), is_there)
     }
 
-    fn own(case: &str, event: &Uuid) -> String {
+    fn of(case: CaseName<'_>, event: &Uuid) -> String {
         written(&Ids::new("here", None), ("misp:corp", Some(&Secret::new(KEY))), event, case)
     }
 
     #[test]
     fn a_tag_is_read_as_it_was_written_and_in_the_form_of_version_1() {
         let event = Ids::new("here", None).event("~1", "");
-        let (new, old) = (own("~1", &event), format!("misp:event=\"misp:corp:{event}\""));
-        assert_eq!(new.len(), old.len() + 20);
-        assert_eq!(tags(&[&old, &new]), tags(&[&new]));
-        assert_eq!(tags(&[&new, &old]).len(), 1);
+        let (new, old) = (of(case("~1"), &event), format!("misp:event=\"misp:corp:{event}\""));
+        assert_eq!(new.len(), old.len() + 29);
+        assert_eq!(tags(&[&old, &new, &new]).len(), 2);
         let others = [
             "misp:event=\"misp:corp:x\"",
             "misp:event=\"misp:4feb23ac-c3ab-50d2-8da1-fd0531ba29b2\"",
             "misp:to=\"misp:corp\"",
         ];
         assert_eq!(tags(&others), []);
+        assert_eq!([0, 35, 36].map(base_36), ["0", "z", "10"]);
     }
 
     #[test]
-    fn only_a_tag_of_this_case_or_of_one_that_is_gone_is_followed() {
+    fn only_a_tag_of_this_case_or_of_one_that_was_merged_into_it_is_followed() {
         let event = Ids::new("here", None).event("~1", "");
-        let (this, other) = (own("~1", &event), own("~2", &event));
-        assert_eq!(judged(&[&this], |_| None), [Standing::Proven]);
-        assert_eq!(judged(&[&other], |_| Some(Ok(false))), [Standing::Proven]);
-        for answer in [|_: &str| Some(Ok(true)), |_: &str| Some(Err(anyhow::anyhow!("broken"))), |_: &str| None] {
-            assert!(matches!(judged(&[&other], answer)[..], [Standing::Doubtful(_)]));
+        let (this, other) = (of(case("~1"), &event), of(case("~2"), &event));
+        assert_eq!(judged(&[&this], "anything", |_| None), [Standing::Proven]);
+        assert_eq!(judged(&[&other], "[SOC-7] Malware", |_| Some(Ok(false))), [Standing::Proven]);
+        let still: fn(&str) -> Option<Result<bool>> = |_| Some(Ok(true));
+        let broken: fn(&str) -> Option<Result<bool>> = |_| Some(Err(anyhow::anyhow!("broken")));
+        let gone: fn(&str) -> Option<Result<bool>> = |_| Some(Ok(false));
+        for (info, answer) in [("Malware", still), ("Malware", broken), ("Malware", |_| None), ("Another title", gone)]
+        {
+            assert!(matches!(judged(&[&other], info, answer)[..], [Standing::Doubtful(_)]), "{info}");
         }
+        // Neither a case of another organisation, nor one with this id on another TheHive.
+        for name in [CaseName { organisation: "csirt", ..case("~1") }, CaseName { created: "1", ..case("~1") }] {
+            let judged = judged(&[&of(name, &event)], "Another title", gone);
+            assert!(matches!(judged[..], [Standing::Doubtful(_)]), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_forged_tag_beside_a_true_one_changes_nothing() {
+        let event = Ids::new("here", None).event("~1", "");
+        let forged = format!("misp:event=\"misp:corp:{event}:~0.x:0000000000000000\"");
+        let all = judged(&[&forged, &of(case("~1"), &event)], "", |_| None);
+        assert!(matches!(all[..], [Standing::Doubtful(_), Standing::Proven]), "{all:?}");
     }
 
     #[test]
     fn a_long_name_of_a_connection_leaves_no_room_for_a_check_value() {
         let name = "n".repeat(60);
-        let tag = written(&Ids::new("here", None), (&name, Some(&Secret::new(KEY))), &Uuid::nil(), "~1");
+        let tag = written(&Ids::new("here", None), (&name, Some(&Secret::new(KEY))), &Uuid::nil(), case("~1"));
         assert_eq!(tag, format!("misp:event=\"{name}:{}\"", Uuid::nil()));
     }
 
     proptest! {
         #[test]
         fn nobody_without_the_key_writes_a_tag_that_is_followed(
-            case in "~?[0-9]{1,9}", check in "[0-9a-f]{16}", bytes in any::<[u8; 16]>(),
+            case_id in "~?[0-9]{1,9}", check in "[0-9a-f]{16}", bytes in any::<[u8; 16]>(),
         ) {
             let uuid = Uuid::from_bytes(bytes);
+            let other = Secret::new("another key");
             for tag in [
                 format!("misp:event=\"misp:corp:{uuid}\""),
-                format!("misp:event=\"misp:corp:{uuid}:{case}:{check}\""),
+                format!("misp:event=\"misp:corp:{uuid}:{case_id}:{check}\""),
+                format!("misp:event=\"misp:corp:{uuid}:{}:{check}\"", case("~1").written()),
                 format!("misp:event=\"misp:corp:{uuid}:~1:\""),
-                written(&Ids::new("here", None), ("misp:corp", Some(&Secret::new("another key"))), &uuid, "~1"),
+                written(&Ids::new("here", None), ("misp:corp", Some(&other)), &uuid, case("~1")),
             ] {
-                prop_assert!(matches!(judged(&[&tag], |_| Some(Ok(false)))[..], [Standing::Doubtful(_)]), "{}", tag);
+                let judged = judged(&[&tag], "Malware", |_| Some(Ok(false)));
+                prop_assert!(matches!(judged[..], [Standing::Doubtful(_)]), "{}", tag);
             }
         }
     }

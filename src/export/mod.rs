@@ -130,6 +130,7 @@ impl Worker for Export {
         let dry_run = config.dry_run || parameters.dry_run;
         let thehive = thehive(job, config, &network, run)?;
         let input = input(job, thehive.as_ref())?.without_secrets(&run.scrubber())?;
+        check_read(job, &input)?;
         let exporting = addressed(exporting, &input, parameters.connection.as_deref(), run)?;
         let exporting = allowed(exporting, job.organisation(), run)?;
         run.draft().full.dry_run = dry_run;
@@ -151,6 +152,7 @@ impl Worker for Export {
                 part,
                 dry_run,
                 confirmed,
+                organisation: job.organisation().unwrap_or_default(),
             };
             one.run()
         });
@@ -229,6 +231,12 @@ fn thehive(job: &Job, config: &Config, network: &Network, run: &Run) -> Result<O
     }
 }
 
+/// The gate once more, by what was read: a job may say less of a case than TheHive does.
+fn check_read(job: &Job, input: &Input) -> Result<()> {
+    let of_items = input.observables.iter().flatten().map(|ioc| ioc.tlp).max().filter(|_| !input.is_case);
+    job.check_read(input.case.tlp.max(of_items.unwrap_or(input.case.tlp)), input.case.pap)
+}
+
 /// The case and its observables: from the job if it carries observables, else from TheHive.
 fn input(job: &Job, thehive: Option<&TheHive>) -> Result<Input> {
     if job.data_type == read::ONE {
@@ -236,7 +244,13 @@ fn input(job: &Job, thehive: Option<&TheHive>) -> Result<Input> {
     }
     let id = case::id(&job.data)?;
     match (case::carried(&job.data)?, thehive) {
-        (Some(observables), thehive) => Input::new(&job.data, observables, thehive),
+        (Some(observables), thehive) => {
+            if let Some(thehive) = thehive {
+                // What a job says of a case counts only for one that the organisation sees.
+                ensure!(thehive.has_case(&id)?, "{}", crate::thehive::NO_CASE);
+            }
+            Input::new(&job.data, observables, thehive)
+        }
         (None, Some(thehive)) => read::case(&id, thehive),
         (None, None) => bail!(
             "the job carries no observables, as is usual, and TheHive cannot be asked for them: set \"thehive_url\" and \

@@ -39,8 +39,13 @@ pub const ONE: &str = "thehive:case_artifact";
 /// That it is no IOC, or belongs to no case that can be read.
 pub fn one(data: &Value, thehive: Option<&TheHive>) -> Result<Input> {
     ensure!(data.is_object(), "the job's data is {}, not an observable", crate::json::kind(data));
-    let observable: Observable =
+    let carried: Observable =
         serde_json::from_value(data.clone()).context("the job's data cannot be read as an observable")?;
+    // The job's copy may be older than what TheHive has now, or somebody else's word.
+    let observable = match thehive {
+        Some(thehive) => thehive.observable(&carried.id)?,
+        None => carried,
+    };
     ensure!(
         observable.ioc,
         "the observable is not flagged as IOC: only IOCs are exported; set its flag in TheHive and run the responder again"

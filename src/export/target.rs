@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use uuid::Uuid;
 
 use super::apply::One;
-use super::event_tags::{self, EventTag, Standing};
+use super::event_tags::{self, CaseName, EventTag, Standing};
 use crate::config::connections;
 use crate::ids::Ids;
 use crate::misp::Misp;
@@ -54,18 +54,24 @@ impl One<'_> {
         let (new, old) = self.own_uuids();
         let is_own = |uuid: &Uuid| new.contains(uuid) || old.contains(uuid);
         let tags = event_tags::of_connection(&self.input.case.tags, &self.connection.name);
-        let standings = self.standings(&tags);
+        let is_signed = |tag: &&EventTag| event_tags::is_signed(tag, self.ids, self.tagged_as(), self.case_name());
+        let signed = tags.iter().filter(is_signed).map(|tag| tag.uuid).chain(self.confirmed);
+        let origin = self.input.origin.as_ref().filter(|(name, _)| *name == self.connection.name);
+        let origin = origin.map(|(_, uuid)| *uuid).filter(|uuid| !is_own(uuid));
+        let signed: Vec<Uuid> = signed.filter(|uuid| !is_own(uuid)).collect();
+        let asked: Vec<_> = new.iter().chain(&old).chain(&signed).copied().chain(origin).collect();
+        let there = misp.there(&asked)?;
+
+        let standings = self.standings(&tags, &there);
         let is_proven = |uuid: &Uuid| {
             let mut all = tags.iter().zip(&standings);
             self.confirmed == Some(*uuid)
                 || all.any(|(tag, standing)| tag.uuid == *uuid && *standing == Standing::Proven)
         };
-        let tagged: Vec<Uuid> =
-            tags.iter().map(|tag| tag.uuid).filter(|uuid| !is_own(uuid) && is_proven(uuid)).collect();
-        let origin = self.input.origin.as_ref().filter(|(name, _)| *name == self.connection.name);
-        let origin = origin.map(|(_, uuid)| *uuid).filter(|uuid| !is_own(uuid));
-        let asked: Vec<_> = new.iter().chain(&old).chain(&tagged).copied().chain(origin).collect();
-        let there = misp.there(&asked)?;
+        let mut tagged: Vec<Uuid> = tags.iter().map(|tag| tag.uuid).collect();
+        tagged.retain(|uuid| !is_own(uuid) && is_proven(uuid));
+        tagged.sort_unstable();
+        tagged.dedup();
 
         let all_own: Vec<Uuid> = new.iter().chain(&old).copied().collect();
         let (mut ours, claimed) = self.computed(misp, &there, &all_own, &is_proven)?;
@@ -87,9 +93,16 @@ impl One<'_> {
         Ok(Targets { followed: ours.collect(), main, others })
     }
 
-    fn standings(&self, tags: &[EventTag]) -> Vec<Standing> {
+    /// The case as its tags name it.
+    pub(super) fn case_name(&self) -> CaseName<'_> {
+        let case = &self.input.case;
+        CaseName { id: &case.id, created: &case.created, organisation: self.organisation, title: &case.title }
+    }
+
+    fn standings(&self, tags: &[EventTag], there: &[There]) -> Vec<Standing> {
+        let info = |uuid: &Uuid| head_of(there, uuid).map(|event| event.info.clone());
         let has_case = |case: &str| self.thehive.map(|thehive| thehive.has_case(case));
-        event_tags::standings(tags, self.ids, self.tagged_as(), &self.input.case.id, has_case)
+        event_tags::standings(tags, self.ids, self.tagged_as(), self.case_name(), info, has_case)
     }
 
     /// The events that are there with a uuid computed from the case, and those of these uuids that another organisation
@@ -104,9 +117,9 @@ impl One<'_> {
         let (mut ours, mut claimed) = (Vec::new(), Vec::new());
         for uuid in uuids {
             let Some(event) = head_of(there, uuid) else { continue };
-            // One that came by synchronisation is looked at later: it is read only.
-            let is_ours = is_proven(uuid) || self.ids.is_proven(uuid) || event.locked == Some(true);
-            if is_ours || misp.owns(event)? {
+            // One of ours that came by synchronisation is looked at later: it is read only.
+            let is_ours = is_proven(uuid) || self.ids.is_proven(uuid);
+            if is_ours || misp.is_of_own_organisation(event)? {
                 ours.push((*uuid, event.clone()));
             } else {
                 self.tell_claimed(uuid, event);

@@ -79,7 +79,7 @@ impl One<'_> {
         };
         self.part.with(|part| part.events.push(line));
         if event.is_some() && !self.dry_run {
-            let tag = event_tags::written(self.ids, self.tagged_as(), &wanted.uuid, &self.input.case.id);
+            let tag = event_tags::written(self.ids, self.tagged_as(), &wanted.uuid, self.case_name());
             self.part.operate(Operation::AddTagToCase { tag });
         }
     }

@@ -291,6 +291,17 @@ impl Misp {
         }
     }
 
+    /// True if an event was made by the organisation of the key's user, wherever it was made; of a feed's by definition.
+    ///
+    /// # Errors
+    /// That the server does not say who we are.
+    pub fn is_of_own_organisation(&self, event: &Event) -> Result<bool> {
+        match self {
+            Self::Server(server) => server.owns(event),
+            Self::Feed(_) => Ok(true),
+        }
+    }
+
     /// What these tags are called there, and which cannot be set.
     ///
     /// # Errors

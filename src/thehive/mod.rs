@@ -21,7 +21,7 @@ use crate::markings::Scale;
 use crate::secret::Secret;
 pub use alerts::{ALERTS_PAGE, NewAlert, Procedure};
 pub use observables::{Added, Group};
-pub use query::Observables;
+pub use query::{NO_CASE, Observables};
 pub use trouble::{Trouble, is_duplicate};
 pub use types::{FILE, ObservableTypes};
 pub use user::{Greeting, User};

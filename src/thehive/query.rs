@@ -1,6 +1,6 @@
 //! What is asked of TheHive by `POST /api/v1/query`: a list of operations, each working on what the one before gave.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -15,6 +15,8 @@ const PAGE: usize = 500;
 const MOST: usize = 100_000;
 /// Alerts of a case that are named.
 const ALERTS: usize = 10;
+/// What is said of a case that is not shown.
+pub const NO_CASE: &str = "the case does not exist, or the user of \"thehive_key\" may not see it (organisation?)";
 const QUERY: &str = "api/v1/query?name=cortex-misp";
 
 /// The IOC observables of a case.
@@ -35,8 +37,7 @@ impl TheHive {
     /// That it does not exist for this user.
     pub fn case(&self, id: &str) -> Result<Value> {
         ensure!(is_id(id), "the job's \"_id\" is not that of a case");
-        let nothing = "the case does not exist, or the user of \"thehive_key\" may not see it (organisation?)";
-        self.one_case(vec![json!({"_name": "getCase", "idOrName": id})], nothing)
+        self.one_case(vec![json!({"_name": "getCase", "idOrName": id})], NO_CASE)
     }
 
     /// True if a case is there and the user may see it. For one that is not, both versions answer with an empty list, or 404.
@@ -55,6 +56,22 @@ impl TheHive {
             Err(failure) if failure.status() == Some(404) => Ok(false),
             Err(failure) => Err(explained(failure)),
         })
+    }
+
+    /// An observable as TheHive has it now.
+    ///
+    /// # Errors
+    /// That there is none for this user, or that it cannot be read.
+    pub fn observable(&self, id: &str) -> Result<Observable> {
+        ensure!(is_id(id), "the job's \"_id\" is not that of an observable");
+        let query = json!([{"_name": "getObservable", "idOrName": id}, {"_name": "page", "from": 0, "to": 1}]);
+        match self.list::<Observable>(query, 1)?.pop() {
+            Some(Element::Good(observable)) => Ok(observable),
+            Some(Element::Bad(flaw)) => bail!(flaw.of("the observable")),
+            None => {
+                bail!("the observable does not exist, or the user of \"thehive_key\" may not see it (organisation?)")
+            }
+        }
     }
 
     /// The case of an observable, as [`TheHive::case`] gives it.

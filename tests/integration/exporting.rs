@@ -57,7 +57,7 @@ fn a_case_becomes_an_event_with_its_iocs_and_nothing_else() {
     assert_eq!(world.names(&event.attributes[0].tags), ["tlp:red"]);
     assert_eq!(event.attributes[0].comment, "C2");
     let operations = report["operations"].as_array().unwrap();
-    let tag = format!("misp:event=\"misp-corp:{}:~25313328:", event.uuid);
+    let tag = format!("misp:event=\"misp-corp:{}:~25313328.", event.uuid);
     assert!(operations.len() == 1 && operations[0]["tag"].as_str().unwrap().starts_with(&tag), "{operations:?}");
     drop(world);
     for request in misp.requests() {
@@ -375,7 +375,8 @@ fn the_ioc_filter_is_checked_again() {
 fn tlp_three_is_asked_of_thehives_version() {
     for (world, expected) in [(thehive::World::four(), "RED"), (thehive::World::five(), "AMBER+STRICT")] {
         let (thehive, misp) = (thehive::Fake::start(world), Fake::start(World::new()));
-        let mut job = job_of(&thehive, &misp, "~1");
+        let case = thehive.world().add_case(42, "Phishing wave", &json!({"tlp": 3}));
+        let mut job = job_of(&thehive, &misp, &case);
         job["data"]["tlp"] = json!(3);
         job["config"]["check_tlp"] = json!(false);
         job["data"]["observables"] = json!([ioc("ip", "192.0.2.1")]);
@@ -505,4 +506,23 @@ fn what_came_in_goes_out_as_it_was() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What a job says of a case and its markings holds only as far as TheHive says so too.
+#[test]
+fn a_job_cannot_speak_for_a_case_that_thehive_does_not_show_nor_make_it_laxer() {
+    let (thehive, misp) = (thehive::Fake::start(thehive::World::four()), Fake::start(World::new()));
+    let case = thehive.world().add_case(42, "Phishing wave", &json!({"tlp": 3}));
+    thehive.world().add_observable(&case, &json!({"dataType": "ip", "data": "192.0.2.1", "ioc": true}));
+    let mut job = job_of(&thehive, &misp, &case);
+    (job["tlp"], job["pap"]) = (json!(0), json!(0));
+    job["config"]["check_tlp"] = json!(true);
+    job["config"]["max_tlp"] = json!(1);
+    assert_eq!(failure(&Program::Export.report(&job)), "TLP is higher than allowed.");
+    job["config"]["check_tlp"] = json!(false);
+    job["data"]["observables"] = json!([ioc("ip", "192.0.2.1")]);
+    job["data"]["_id"] = json!("~424242");
+    let report = Program::Export.report(&job);
+    assert!(failure(&report).contains("the case does not exist, or the user"), "{}", failure(&report));
+    assert!(misp.requests().is_empty());
 }

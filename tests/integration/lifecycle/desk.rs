@@ -122,9 +122,17 @@ impl Desk {
 
     /// The tag that an export leaves on the case for an event.
     pub(super) fn event_tag(&self, connection: &str, uuid: &str) -> String {
+        self.tag_of("cert", connection, uuid)
+    }
+
+    /// The same, if it was done for this organisation of TheHive.
+    pub(super) fn tag_of(&self, organisation: &str, connection: &str, uuid: &str) -> String {
         let key = Secret::new(&key("orgadmin"));
-        let ids = Ids::new("test.example", None);
-        event_tags::written(&ids, (connection, Some(&key)), &uuid.parse().unwrap(), &self.case)
+        let world = self.thehive.world();
+        let case = world.cases.iter().find(|case| case["_id"] == json!(self.case)).unwrap();
+        let created = case["_createdAt"].as_i64().unwrap().to_string();
+        let name = event_tags::CaseName { id: &self.case, created: &created, organisation, title: "" };
+        event_tags::written(&Ids::new("test.example", None), (connection, Some(&key)), &uuid.parse().unwrap(), name)
     }
 
     /// The one event of the MISP.

@@ -79,10 +79,49 @@ fn a_tag_with_a_made_up_check_value_leads_nowhere() {
 
 #[test]
 fn a_tag_copied_from_a_case_that_is_still_there_leads_nowhere() {
-    let (desk, before) = released_and_second(|desk| vec![desk.event_tag("misp-corp", &desk.event().uuid)]);
+    let copied = |desk: &Desk| vec![desk.event_tag("misp-corp", &desk.event().uuid)];
+    let (desk, before) = released_and_second(copied);
     let report = desk.export();
     is_left_alone(&desk, &before, &report, &before.uuid);
+    // Even if the titles look as after a merge.
+    let (desk, before) = released_and_second(copied);
+    desk.thehive.world().cases[1]["title"] = json!("Phishing wave / Secret");
+    let report = desk.export();
+    assert_eq!(changes(&before, &released(&desk, &before.uuid)), [""; 0]);
     assert!(message(&report).contains("which is still there"), "{}", message(&report));
+}
+
+/// That a case is not to be seen does not prove that it was merged: it may be deleted, or another organisation's.
+#[test]
+fn a_tag_of_a_case_that_is_deleted_or_of_another_organisation_leads_nowhere() {
+    let (desk, before) = released_and_second(|desk| vec![desk.event_tag("misp-corp", &desk.event().uuid)]);
+    desk.thehive.world().cases.remove(0);
+    let report = desk.export();
+    is_left_alone(&desk, &before, &report, &before.uuid);
+    let of_csirt = |desk: &Desk| vec![desk.tag_of("csirt", "misp-corp", &desk.event().uuid)];
+    let (desk, before) = released_and_second(of_csirt);
+    {
+        let mut world = desk.thehive.world();
+        world.cases.remove(0);
+        world.cases[0]["title"] = json!("Phishing wave / Secret");
+    }
+    let report = desk.export();
+    assert_eq!(changes(&before, &released(&desk, &before.uuid)), [""; 0]);
+    assert!(message(&report).contains("its key and this organisation"), "{}", message(&report));
+}
+
+/// A stranger who knows the event's uuid puts a tag before the true one.
+#[test]
+fn a_forged_tag_does_not_hide_the_true_one() {
+    let desk = Desk::five();
+    desk.add_domains(2);
+    desk.run(&desk.job_with("instance", json!("old.example")));
+    let uuid = desk.event().uuid;
+    let forged = format!("misp:event=\"misp-corp:{uuid}:~0.x:0000000000000000\"");
+    desk.tag(&[forged, desk.event_tag("misp-corp", &uuid)]);
+    let report = desk.export();
+    desk.wrote_nothing();
+    assert!(!message(&report).contains("nothing shows"), "{}", message(&report));
 }
 
 #[test]
@@ -98,7 +137,7 @@ fn a_tag_of_another_connection_or_key_leads_nowhere() {
     job["config"]["key"] = json!([key("partner")]);
     let report = desk.run(&job);
     is_left_alone(&desk, &before, &report, &before.uuid);
-    assert!(message(&report).contains("not one of this installation and its key"), "{}", message(&report));
+    assert!(message(&report).contains("not one of this installation, its key"), "{}", message(&report));
 }
 
 /// After a change of key the case's own event follows from its uuid; of the rest somebody has to say that it is right.

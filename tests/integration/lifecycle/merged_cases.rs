@@ -24,7 +24,7 @@ fn merged(mut desk: Desk) -> (Desk, [String; 2]) {
     let case = {
         let mut world = desk.thehive.world();
         let fields = json!({"tags": tags, "tlp": 2, "pap": 2, "severity": 2});
-        let case = world.add_case(44, "Both", &fields);
+        let case = world.add_case(44, "Phishing wave / Second", &fields);
         world.cases.retain(|one| one["_id"] == json!(case));
         world.observables.iter_mut().for_each(|one| one.parent.clone_from(&case));
         case

@@ -58,8 +58,16 @@ fn a_single_observable_that_is_no_ioc_is_refused() {
             desk.set(0, "ioc", ioc);
             let report = desk.run(&desk.click(0));
             assert!(failure(&report).starts_with("the observable is not flagged as IOC: only IOCs are exported"));
-            assert!(desk.misp.requests().is_empty() && desk.thehive.requests().is_empty());
+            assert!(desk.misp.requests().is_empty());
         }
+        // What TheHive has now counts, not what it had when the job was made.
+        let stale = desk.click(1);
+        desk.set(0, "ioc", json!(true));
+        desk.set(1, "ioc", json!(false));
+        assert!(failure(&desk.run(&stale)).starts_with("the observable is not flagged as IOC"));
+        let mut forged = desk.click(0);
+        (forged["data"]["data"], forged["data"]["tlp"]) = (json!("forged.example"), json!(0));
+        desk.run(&forged);
         assert_eq!(changes(&before, &desk.event()), [""; 0]);
     }
 }
@@ -70,9 +78,10 @@ fn an_observable_of_no_case_that_can_be_seen_is_refused() {
     desk.add_domains(1);
     let mut click = desk.click(0);
     click["data"]["_id"] = json!("~999999");
-    assert!(failure(&desk.run(&click)).contains("the observable belongs to no case that the user"));
+    assert!(failure(&desk.run(&click)).contains("the observable does not exist, or the user"));
     desk.thehive.world().give(&desk.case, "elsewhere");
-    assert!(failure(&desk.run(&desk.click(0))).contains("the observable belongs to no case that the user"));
+    let report = desk.run(&desk.click(0));
+    assert!(failure(&report).contains("(organisation?)"), "{}", failure(&report));
     assert!(desk.misp.requests().is_empty() && desk.misp.world().events.is_empty());
 }
 
