@@ -186,26 +186,32 @@ impl Reading<'_> {
         }
     }
 
-    fn chunk(&mut self, mut chunk: Chunk) -> Result<()> {
-        let part = self.sync.part;
+    /// Takes out reports that hold a secret of ours, and tells of those that are missing.
+    fn check_reports(&self, chunk: &mut Chunk) {
+        let (part, event) = (self.sync.part, self.task.uuid);
         let scrubber = part.run.scrubber();
         let before = chunk.reports.len();
         chunk.reports.retain(|report| ![&report.name, &report.content].into_iter().any(|text| scrubber.is_in(text)));
         if chunk.reports.len() < before {
-            part.warn(format!("event {}: an event report is left out: {}", self.task.uuid, batch::HOLDS_SECRET));
+            part.warn(format!("event {event}: an event report is left out: {}", batch::HOLDS_SECRET));
         }
+        if chunk.reports_left_out > 0 {
+            let cut = chunk.reports_left_out;
+            part.warn(format!(
+                "event {event}: {cut} of its event reports are left out: too many, too long or not to be read"
+            ));
+        }
+    }
+
+    fn chunk(&mut self, mut chunk: Chunk) -> Result<()> {
+        let part = self.sync.part;
+        self.check_reports(&mut chunk);
         let number = chunk.rows.len() as u64;
         part.fetched(Item::Attributes, number);
         self.attributes += number;
         self.chunks += 1;
         let is_part = self.chunks > 1 || !chunk.is_last;
         let reports = chunk.is_last.then(|| std::mem::take(&mut chunk.reports));
-        if chunk.reports_left_out > 0 {
-            let (event, cut) = (self.task.uuid, chunk.reports_left_out);
-            part.warn(format!(
-                "event {event}: {cut} of its event reports are left out: too many, too long or not to be read"
-            ));
-        }
         self.deleted += chunk.rows.iter().filter(|row| row.is_deleted()).count() as u64;
         self.ids_attributes += chunk.rows.iter().filter(|row| is_for_detection(row)).count() as u64;
         for row in &chunk.rows {

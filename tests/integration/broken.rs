@@ -45,6 +45,7 @@ impl Stage {
             "data": {"_id": self.case, "caseId": 42, "title": "Phishing wave", "startDate": 1_795_300_000_000_i64},
             "parameters": {"organisation": "cert"},
             "config": {
+                "check_tlp": false,
                 "name": ["misp-corp"], "url": [self.to_misp.url()], "key": [key("admin")], "instance": "test.example",
                 "thehive_url": self.to_thehive.url(), "thehive_key": thehive::KEY,
             },

@@ -77,8 +77,8 @@ fn a_key_in_an_observable_or_a_title_goes_nowhere() {
     ]);
     let mut job = export(&format!("file://{}", folder.path().display()), observables);
     job["config"]["key"] = json!(["-"]);
-    job["config"]["thehive_url"] = json!("http://127.0.0.1:9");
-    job["config"]["thehive_key"] = json!(secret);
+    // A secret of the configuration, whatever it is for.
+    job["config"]["instance_secret"] = json!(secret);
     let report = Program::Export.report(&job);
     // What goes out is never rewritten: an item with a whole key in it stays.
     assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), ("created", 1), ("failed", 2)]));
