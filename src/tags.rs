@@ -177,13 +177,13 @@ fn seen(c: char) -> Option<char> {
 /// The character of ASCII that a character looks like, else the character. What Unicode takes for the same (full-width and
 /// mathematical letters) is not here.
 fn look_alike(c: char) -> char {
-    let known = LOOK_ALIKES.iter().find(|(_, others)| !c.is_ascii() && others.contains(c));
+    let known = SAME_LOOK.iter().find(|(_, others)| !c.is_ascii() && others.contains(c));
     known.map_or(c, |(letter, _)| *letter)
 }
 
 /// Letters of the Latin, Greek, Cyrillic, Armenian, Cherokee and Lisu alphabets that look like one of ASCII, by Unicode's
 /// `confusables.txt`; and signs that look like those between a tag's parts.
-const LOOK_ALIKES: [(char, &str); 29] = [
+const SAME_LOOK: [(char, &str); 29] = [
     (':', "ːˑ˸։׃܃܄᛬᠄⁚∶⸱ꓽ꞉"),
     ('=', "᐀⹀゠꓿꞊"),
     ('-', "˗۔‐‑‒–—―⁃−➖Ⲻⲻꟷ"),
@@ -359,7 +359,7 @@ pub(crate) mod tests {
     fn disguised(c: char) -> impl Strategy<Value = String> {
         let wide = char::from_u32(u32::from(c) + 0xfee0).filter(|_| c.is_ascii_graphic()).unwrap_or(c);
         let others: Vec<char> =
-            LOOK_ALIKES.iter().filter(|(letter, _)| *letter == c).flat_map(|(_, all)| all.chars()).collect();
+            SAME_LOOK.iter().filter(|(letter, _)| *letter == c).flat_map(|(_, all)| all.chars()).collect();
         let alike = if others.is_empty() { vec![c] } else { others };
         let letter = prop_oneof![
             4 => Just(c),

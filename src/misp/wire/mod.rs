@@ -107,7 +107,7 @@ impl Event {
         !is_readable && [self.timestamp, self.publish_timestamp].iter().flatten().all(|moment| *moment < since)
     }
 
-    /// As it is kept: its organisation in one place, and its tags within bounds. See [`tags::cut`].
+    /// As it is kept: its organisation in one place, and its tags within bounds. What is beyond is counted.
     #[must_use]
     pub fn kept(mut self, decisive: &[String]) -> Self {
         self.orgc = self.orgc.or(self.lower_orgc.take());
