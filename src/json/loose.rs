@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::stream::{COUNTED, Element, is_place};
+use super::element::Element;
+use super::stream::{COUNTED, is_place};
 
 /// The longest text that is kept, in bytes: MISP stores at most 65,535 in a value.
 const LONGEST_TEXT: usize = 1 << 20;

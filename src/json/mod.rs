@@ -1,10 +1,12 @@
 //! Reading JSON from outside: as a stream, and leniently.
 
+mod element;
 mod loose;
 mod stream;
 
+pub use element::{Element, Flaw};
 pub use loose::{
     brief, exactly_true, flag, fold, kind, long_text, marking, moment, number, number_in, object, objects, start, text,
     texts, truth, whole,
 };
-pub use stream::{Element, Flaw, Source, is_place};
+pub use stream::{Source, is_place};

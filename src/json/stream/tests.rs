@@ -1,5 +1,6 @@
 //! Claims about the walk: bounds, flaws, and that all else is read as it is written.
 
+use super::scan::{LARGEST_ELEMENT, VALUE};
 use super::*;
 use crate::misp::wire::{Attribute, Event, Tag};
 use proptest::prelude::*;
