@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 
 use crate::config::{boolean, is_unset};
 use crate::json;
-use crate::markings::{Pap, Scale, Tlp};
+use crate::markings::{self, Pap, Scale, Tlp};
+use crate::secret::shortened;
 
 /// The largest job that is read, in bytes: Cortex itself takes no larger one unless told otherwise.
 pub const LARGEST_JOB: u64 = 10 << 20;
@@ -201,8 +202,8 @@ impl Job {
         };
         let tlp = of_data("tlp", |number| Tlp::from_number(number, Scale::Five).unwrap_or(Tlp::Red).cortex().into());
         let pap = of_data("pap", |number| Pap::from_number(number).unwrap_or(Pap::Red).number().into());
-        let tlp_of_tags = Tlp::from_tags(self.tags()).map(|tlp| i64::from(tlp.cortex()));
-        let pap_of_tags = Pap::from_tags(self.tags()).map(|pap| i64::from(pap.number()));
+        let tlp_of_tags = strictest(self.tags(), |tag| Some(Tlp::from_tags([tag])?.cortex().into()));
+        let pap_of_tags = strictest(self.tags(), |tag| Some(Pap::from_tags([tag])?.number().into()));
         self.check("tlp", self.tlp.max(tlp.unwrap_or(0)), tlp_of_tags, "TLP is higher than allowed.")?;
         self.check("pap", self.pap.max(pap.unwrap_or(0)), pap_of_tags, "PAP is higher than allowed.")
     }
@@ -226,7 +227,7 @@ impl Job {
         lists.flatten().filter_map(Value::as_str)
     }
 
-    fn check(&self, name: &str, marking: i64, of_tags: Option<i64>, refusal: &'static str) -> Result<()> {
+    fn check(&self, name: &str, marking: i64, of_tags: Option<(i64, &str)>, refusal: &'static str) -> Result<()> {
         let set = |item: &str| self.config.get(item).filter(|value| !is_unset(value)).cloned();
         let checks = set(&format!("check_{name}")).map_or(Some(CHECKED), |value| boolean(&value));
         let checks =
@@ -235,13 +236,25 @@ impl Job {
         let most =
             most.with_context(|| format!("configuration item \"max_{name}\" is no whole number: 0 to 3 are accepted"))?;
         ensure!(!checks || marking <= most, refusal);
-        ensure!(
-            !checks || of_tags.is_none_or(|marking| marking <= most),
-            "{refusal} A tag says so, and is stricter than the field."
-        );
+        if let Some((_, tag)) = of_tags.filter(|(marking, _)| checks && *marking > most) {
+            let counts = if markings::unreadable([tag]).next().is_some() {
+                ": it cannot be read, and counts as RED"
+            } else {
+                ""
+            };
+            bail!("{refusal} The tag \"{}\" is stricter than the field{counts}.", shortened(tag.trim(), LONGEST_TAG));
+        }
         Ok(())
     }
 }
+
+/// The strictest marking that tags say, and the tag that says it.
+fn strictest<'t>(tags: impl Iterator<Item = &'t str>, read: fn(&str) -> Option<i64>) -> Option<(i64, &'t str)> {
+    tags.filter_map(|tag| Some((read(tag)?, tag))).max_by_key(|(marking, _)| *marking)
+}
+
+/// The longest tag that a message shows, in characters.
+const LONGEST_TAG: usize = 100;
 
 /// Whether TLP and PAP are checked where the configuration does not say. The manifest's `config` block is made of it, and it
 /// holds for a worker that was enabled without one too.

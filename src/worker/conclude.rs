@@ -98,5 +98,5 @@ fn failure_message<W: Worker>(full: &Full, failures: &[String], scrubber: &Scrub
         Flavour::Responder => markdown::inert_words(&scrubber.clean(&named)),
         Flavour::Analyzer => named,
     };
-    if has_ledger { format!("{named}. Ledger: {}", full.ledger) } else { named }
+    if has_ledger { format!("{}. Ledger: {}", named.trim_end_matches('.'), full.ledger) } else { named }
 }

@@ -26,7 +26,10 @@ fn files(folder: &Path) -> String {
 fn a_tag_stricter_than_its_field_counts_on_the_way_out() {
     let folder = tempfile::tempdir().unwrap();
     let mut job = fault(folder.path(), "10-stricter-tlp-tag/job.json");
-    assert!(failure(&Program::Export.report(&job)).starts_with("TLP is higher than allowed. A tag says so"));
+    assert!(
+        failure(&Program::Export.report(&job))
+            .starts_with("TLP is higher than allowed. The tag \"tlp:amber+strict\" is stricter")
+    );
     job["config"]["check_tlp"] = json!(false);
     let report = Program::Export.report(&job);
     assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("skipped", 2)]));
