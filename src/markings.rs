@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::tags;
+
 /// The traffic light protocol, version 2, from open to closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
@@ -243,17 +245,19 @@ enum Said<L> {
     Nothing,
 }
 
-/// What a tag says of a marking. Blanks, quotes and characters that nobody sees count for nothing. `tlp:ex:chr`, of MISP's
-/// taxonomy, is about naming the source, and no level.
+/// What a tag says of a marking, in the letters in which [`tags::plain`] reads it: blanks, quotes, characters that nobody sees
+/// and brackets around it count for nothing, and letters count by their look. `tlp:ex:chr`, of MISP's taxonomy, is about naming
+/// the source, and no level.
 fn said<L>(tag: &str, name: &str, read: impl Fn(&str) -> Option<L>) -> Said<L> {
     // Nearly no tag is meant, and all of them are looked at.
     let begins = |tag: &str| tag.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name));
-    if !begins(tag) && tag.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+    if tag.is_ascii() && !begins(tag) && tag.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return Said::Nothing;
     }
-    let is_seen = |c: &char| !c.is_whitespace() && !c.is_control() && !is_invisible(*c) && !"\"'`“”„‘’«»".contains(*c);
-    let plain: String = tag.chars().filter(is_seen).map(as_ascii).collect();
-    let (Some(rest), true) = (plain.get(name.len()..), begins(&plain)) else { return Said::Nothing };
+    let plain = tags::plain(tag);
+    let plain =
+        plain.trim_start_matches(|c: char| !c.is_alphanumeric()).trim_end_matches([']', ')', '}', '>', ';', ',', '.']);
+    let Some(rest) = plain.get(name.len()..).filter(|_| begins(plain)) else { return Said::Nothing };
     // `TLP RED` and `TLP-RED` are meant as well, but `tlp-handling` is a tag like any other.
     let Some(word) = rest.strip_prefix([':', '=']) else {
         let is_parted = tag.trim().chars().nth(name.len()).is_some_and(|c| !c.is_alphanumeric());
@@ -267,19 +271,6 @@ fn said<L>(tag: &str, name: &str, read: impl Fn(&str) -> Option<L>) -> Said<L> {
         None if word.to_ascii_lowercase().starts_with("ex:") => Said::Nothing,
         None => Said::Unreadable,
     }
-}
-
-/// Full-width letters, as East Asian keyboards write them, are those of ASCII.
-fn as_ascii(c: char) -> char {
-    match u32::from(c) {
-        code @ 0xff01..=0xff5e => char::from_u32(code - 0xfee0).unwrap_or(c),
-        _ => c,
-    }
-}
-
-/// Characters of no width, and those that turn the direction of a text.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The tags that are meant as a TLP or PAP and cannot be read, so that they count as RED.
@@ -327,6 +318,14 @@ mod tests {
             "tlp:red\u{feff}",
             "ＴＬＰ：ＲＥＤ",
             "tlp:“red”",
+            "t\u{61c}lp:red",
+            "tlp\u{180e}:red",
+            "TLP – RED",
+            "tlp∶red",
+            "tlp﹕red",
+            "ТLP:RЕD",
+            "[TLP:RED]",
+            "𝐭𝐥𝐩:𝐫𝐞𝐝",
             "tlp:\u{a0}red",
         ] {
             assert_eq!(Tlp::from_tag(tag), Some(Tlp::Red), "{tag:?}");

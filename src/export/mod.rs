@@ -305,16 +305,27 @@ fn addressed(
     if addressees.is_empty() || parameter.is_some() {
         return Ok(connections);
     }
-    let names: Vec<_> = connections.iter().map(|one| format!("\"{}\"", one.connection.name)).collect();
+    let names = quoted(&connections);
     for addressee in &addressees {
         ensure!(
             connections.iter().any(|one| one.connection.name == *addressee),
             "the case has the tag {}, and no connection for export has that name: the names are {}",
-            tags::with(tags::TO, &shortened(addressee, 100)),
-            names.join(", ")
+            tags::with(tags::TO, &shortened(addressee, LONGEST_NAME)),
+            names
         );
     }
-    Ok(connections.into_iter().filter(|one| addressees.contains(&one.connection.name.as_str())).collect())
+    let (kept, left): (Vec<_>, Vec<_>) =
+        connections.into_iter().partition(|one| addressees.contains(&one.connection.name.as_str()));
+    if !left.is_empty() {
+        let tags: Vec<_> = addressees.iter().map(|name| tags::with(tags::TO, name)).collect();
+        run.warn(format!("nothing goes to {}: the case's tags narrow the export, {}", quoted(&left), tags.join(", ")));
+    }
+    Ok(kept)
+}
+
+fn quoted(connections: &[Configured]) -> String {
+    let names: Vec<_> = connections.iter().map(|one| format!("\"{}\"", one.connection.name)).collect();
+    names.join(", ")
 }
 
 /// The page of a case in TheHive's web interface, whose addresses changed with TheHive 5.

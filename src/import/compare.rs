@@ -37,14 +37,15 @@ pub fn ours_first(alerts: impl IntoIterator<Item = Alert>, users: &Users) -> Opt
     alerts.into_iter().max_by_key(|alert| users.has(&alert.created_by))
 }
 
-/// Compares an event of the list with its alert, by the alert's state line alone.
+/// Compares an event of the list with its alert, by the alert's state line alone. That updates are switched off counts for an
+/// alert of our own: nobody keeps an event out by an alert that he made first.
 #[must_use]
 pub fn fate(event: &Event, uuid: &Uuid, alert: Option<Alert>, users: &Users) -> Fate {
     let Some(alert) = alert.map(Box::new) else { return Fate::New };
     let is_current = known_state(&alert, uuid, users).is_some_and(|state| state.is_current(event));
     match (is_current && !alert.tags.iter().any(|tag| tag == WITHDRAWN), alert.follow) {
         (true, _) => Fate::Unchanged(alert),
-        (false, Some(false)) => Fate::Unfollowed(alert),
+        (false, Some(false)) if users.has(&alert.created_by) => Fate::Unfollowed(alert),
         (false, _) => Fate::Changed(alert),
     }
 }

@@ -33,6 +33,7 @@ mod feeds;
 mod feeds_of_exports;
 mod files_of_exports;
 mod filtering;
+mod foreign_tags;
 mod forward;
 mod growth;
 mod hive_client;

@@ -88,7 +88,11 @@ fn tags_and_parameters_narrow_and_parameters_win() {
     ] {
         desk.tag(&to(&tags));
         job["parameters"]["connection"] = json!(parameter);
-        assert_eq!(names(&run(&job)), expected, "{tags:?} {parameter:?}");
+        let report = run(&job);
+        assert_eq!(names(&report), expected, "{tags:?} {parameter:?}");
+        let told =
+            full(&report)["warnings"].to_string().contains("nothing goes to \\\"one\\\": the case's tags narrow");
+        assert_eq!(told, tags == ["two"] && parameter.is_none(), "{report:#}");
     }
     // The tag is a word between TheHive and this program: it does not go out.
     desk.tag(&[to(&["two"]), vec!["phishing".to_owned()]].concat());
