@@ -13,8 +13,10 @@ use crate::misp::Misp;
 use crate::misp::wire::Event;
 use crate::secret::{Secret, shortened};
 
-/// Doubtful tags that the message names.
+/// Events of doubtful tags that the message names.
 const NAMED: usize = 3;
+/// The longest tag that it shows, in characters.
+const LONGEST_TAG: usize = 200;
 
 /// An event of a case.
 pub(super) struct Target {
@@ -175,39 +177,53 @@ impl One<'_> {
             Standing::Doubtful(why) => Some((tag, why.as_str())),
             Standing::Proven => None,
         };
-        let tags: Vec<_> = tags.filter_map(doubtful).collect();
-        if tags.is_empty() {
+        let mut events: Vec<(Uuid, Vec<String>, Vec<&str>)> = Vec::new();
+        for (tag, why) in tags.filter_map(doubtful) {
+            let name = shortened(&self.part.run.clean(&tag.tag), LONGEST_TAG);
+            match events.iter_mut().find(|(uuid, ..)| *uuid == tag.uuid) {
+                Some((_, names, reasons)) => {
+                    names.push(name);
+                    reasons.extend(Some(why).filter(|why| !reasons.contains(why)));
+                }
+                None => events.push((tag.uuid, vec![name], vec![why])),
+            }
+        }
+        if events.is_empty() {
             return;
         }
-        let uuids: Vec<_> = tags.iter().take(NAMED).map(|(tag, _)| tag.uuid).collect();
+        let uuids: Vec<_> = events.iter().take(NAMED).map(|(uuid, ..)| *uuid).collect();
         // What the event is called is only told, so that an error in asking stops nothing.
         let there = misp.there(&uuids).unwrap_or_default();
-        for (tag, why) in tags.iter().take(NAMED) {
-            let event = match head_of(&there, &tag.uuid) {
-                Some(event) => format!(
-                    "event {} \"{}\" of {}",
-                    self.part.run.shown(if event.id.is_empty() { &event.uuid } else { &event.id }),
-                    self.part.run.shown(&event.info),
-                    match event.organisation() {
-                        "" => "an organisation that is not shown".to_owned(),
-                        name => format!("organisation \"{}\"", self.part.run.shown(name)),
-                    }
-                ),
-                None => format!("an event that is not there or cannot be seen, {}", tag.uuid),
-            };
+        for (uuid, names, reasons) in events.iter().take(NAMED) {
+            let (tag, s) = if names.len() == 1 { ("tag", "s") } else { ("tags", "") };
             self.part.note(format!(
-                "the case's tag {} names {event}, and nothing shows that this is an event of the case: {why}. Nothing was \
-                 written there. Whoever may write tags of the case, of its alerts or of the MISP events behind them can have \
-                 set it. If the event is the case's, run the export with the parameter \"confirm_event\": \"{}\"; otherwise \
-                 take the tag away",
-                shortened(&self.part.run.clean(&tag.tag), 200),
-                tag.uuid
+                "the case's {tag} {} name{s} {}, and nothing shows that this is an event of the case: {}. Nothing was written \
+                 there. Whoever may write tags of the case, of its alerts or of the MISP events behind them can have set it. If \
+                 the event is the case's, run the export with the parameter \"confirm_event\": \"{uuid}\"; otherwise take the \
+                 tag away",
+                names.join(", "),
+                self.described(&there, uuid),
+                reasons.join("; "),
             ));
         }
-        if tags.len() > NAMED {
-            let more = tags.len() - NAMED;
-            self.part.note(format!("{more} more tags misp:event of the case are not followed, for such reasons"));
+        if events.len() > NAMED {
+            let more = events.len() - NAMED;
+            self.part.note(format!("tags of the case name {more} more events that are not followed, for such reasons"));
         }
+    }
+
+    /// An event as a message names it.
+    fn described(&self, there: &[There], uuid: &Uuid) -> String {
+        let run = &self.part.run;
+        let Some(event) = head_of(there, uuid) else {
+            return format!("an event that is not there or cannot be seen, {uuid}");
+        };
+        let name = run.shown(if event.id.is_empty() { &event.uuid } else { &event.id });
+        let organisation = match event.organisation() {
+            "" => "an organisation that is not shown".to_owned(),
+            name => format!("organisation \"{}\"", run.shown(name)),
+        };
+        format!("event {name} \"{}\" of {organisation}", run.shown(&event.info))
     }
 }
 

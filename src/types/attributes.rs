@@ -57,7 +57,7 @@ pub struct Mapping {
 
 /// The attributes for all observables of a case.
 ///
-/// A tag `misp:type="…"` is always followed; several make several attributes. Halves that share a
+/// A tag `misp:type="…"` is followed if the value fits that type; several make several attributes. Halves that share a
 /// `misp:composite` tag become that composite. Then the administrator's lines count, then the table.
 pub fn attributes(given: &[Given<'_>], overrides: &Overrides, server: &ServerTypes) -> Mapping {
     let words: Vec<Words<'_>> = given.iter().map(|one| Words::of(one.tags)).collect();
@@ -113,9 +113,32 @@ impl Plan<'_> {
         let results = match (asked.as_slice(), self.covered.contains_key(&at)) {
             ([], true) => Vec::new(),
             ([], false) => vec![self.alone(at, one, words)],
-            (kinds, _) => kinds.iter().map(|kind| self.asked(one, kind, words, kinds.len() > 1)).collect(),
+            (kinds, is_covered) => {
+                let asked: Vec<_> = kinds.iter().map(|kind| self.asked(one, kind, words, kinds.len() > 1)).collect();
+                if is_covered || asked.iter().any(Result::is_ok) {
+                    asked
+                } else {
+                    vec![self.instead(at, one, words, (kinds, asked))]
+                }
+            }
         };
         self.record(at, results);
+    }
+
+    /// An observable whose tags ask for nothing that its value can be goes as it would without them: a tag may be somebody
+    /// else's, and keeps no IOC back.
+    fn instead(
+        &self,
+        at: usize,
+        one: &Given<'_>,
+        words: &Words<'_>,
+        (kinds, asked): (&[&str], Vec<Result<Wanted, Reason>>),
+    ) -> Result<Wanted, Reason> {
+        let mut wanted = self.alone(at, one, words)?;
+        for (kind, reason) in kinds.iter().zip(asked.into_iter().filter_map(Result::err)) {
+            warn(&mut wanted, &format!("not sent as {kind}, which a tag asks for: {reason}"));
+        }
+        Ok(wanted)
     }
 
     fn asked(&self, one: &Given<'_>, kind: &str, words: &Words<'_>, several: bool) -> Result<Wanted, Reason> {

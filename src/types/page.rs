@@ -18,7 +18,8 @@ Three rules cover most of it:
 
 1. **Say it by tag, and it is so.** `misp:type=\"ip-src\"` on an observable always wins, whatever the
    table says; `misp:category=\"Payload delivery\"` chooses the category where MISP allows it. Several
-   types make several attributes.
+   types make several attributes. A value that fits none of the types it is tagged with goes as it would
+   without the tag, with a warning: the tag may be somebody else's.
 2. **Without a tag the administrator's `type_mapping` counts**, one line for an observable type, such
    as `ip=Network activity/ip-src`. A value that does not fit its line goes by the table, with a warning.
 3. **Else the table below**, by observable type and by how the value is written.

@@ -134,10 +134,13 @@ fn a_type_tag_always_wins_and_a_category_tag_where_misp_allows_it() {
 }
 
 #[test]
-fn a_type_tag_that_does_not_fit_the_value_is_refused_in_misps_words() {
-    let found = export(&[("domain", "evil.example", &["misp:type=\"ip-src\""])]);
-    assert!(found.wanted.is_empty());
-    assert_eq!(found.refused[0].0, 0);
+fn a_type_tag_that_does_not_fit_the_value_keeps_no_ioc_back() {
+    let found = one("domain", "evil.example", &["misp:type=\"ip-src\""]);
+    assert_eq!((found.kind.as_ref(), found.value.as_str()), ("domain", "evil.example"));
+    let told = "not sent as ip-src, which a tag asks for: IP address has an invalid format.";
+    assert_eq!(found.warning.as_deref(), Some(told));
+    // A value that fits nothing is refused for what it is.
+    let found = export(&[("ip", "1.2.3.999", &["misp:type=\"md5\""])]);
     assert_eq!(found.refused[0].1.to_string(), "IP address has an invalid format.");
 }
 
