@@ -110,8 +110,9 @@ pub fn change(uuid: &Uuid, change: &Change) -> Value {
     Value::Object(sent)
 }
 
-/// Those to take off come first, since MISP works through them in turn, and one that is there locally is taken off to be
-/// added for everybody (`Event.php`, `_edit`).
+/// Those to take off come first, since MISP works through an event's in turn, and one that is there locally is taken off to be
+/// added for everybody. Of an attribute all are added first, so that such a tag is only taken off, and the next edit adds it
+/// (`fixtures/wire/misp/461-edit-shares-a-local-tag.json`, `462-edit-adds-the-shared-tag-again.json`).
 fn add_tags(sent: &mut Map<String, Value>, add: &[String], drop: &[String]) {
     let dropped = drop.iter().map(|name| json!({"name": name, "deleted": 1}));
     let all: Vec<_> = dropped.chain(add.iter().map(|name| json!({"name": name}))).collect();

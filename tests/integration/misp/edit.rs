@@ -193,8 +193,8 @@ fn change_tags(world: &mut World, user: &User, tags: &mut Vec<Attached>, from: &
     if !user.role.tagger {
         return Some(());
     }
-    // Those of an event in turn (`Event.php`, `_edit`); of an attribute all are added before any is taken off
-    // (`AttributeTag.php`), so that one which is there locally is only taken off.
+    // Those of an event in turn; of an attribute all are added before any is taken off, so that one which is there locally is
+    // only taken off (recorded as `461-edit-shares-a-local-tag`).
     let rows = from.as_array().into_iter().flatten();
     let (dropped, added): (Vec<_>, Vec<_>) = rows.partition(|row| truthy(&row["deleted"]));
     let in_turn = from.as_array().into_iter().flatten().collect();

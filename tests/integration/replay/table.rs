@@ -465,4 +465,20 @@ pub(super) const ROWS: &[Row] = &[
     row("434-objects-restsearch-deleted-1"),
     row("435-objects-restsearch-deleted-0"),
     seeded("436-objects-restsearch-without-deleted", event_378_with_deleted_object),
+    row("458-add-event-for-local-tags"),
+    after("459-attach-local-tag-to-event", &["458-add-event-for-local-tags"]),
+    after("460-attach-local-tag-to-attribute", &["458-add-event-for-local-tags"]),
+    after(
+        "461-edit-shares-a-local-tag",
+        &["458-add-event-for-local-tags", "459-attach-local-tag-to-event", "460-attach-local-tag-to-attribute"],
+    ),
+    after(
+        "462-edit-adds-the-shared-tag-again",
+        &[
+            "458-add-event-for-local-tags",
+            "459-attach-local-tag-to-event",
+            "460-attach-local-tag-to-attribute",
+            "461-edit-shares-a-local-tag",
+        ],
+    ),
 ];
