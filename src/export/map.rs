@@ -114,16 +114,17 @@ pub fn case(input: &Input, decided: &[Option<Verdict>], event: Uuid, context: &C
     mapped.warnings.extend(warnings);
     mapped.wanted.objects = wanted.objects;
     mapped.wanted.kept = wanted.kept.into_iter().filter(|one| !withheld.has(one)).collect();
-    for attribute in wanted.attributes {
-        // The same value or file is there twice, once closed: the stricter holds.
-        if withheld.has(&attribute) {
+    mapped.wanted.attributes = wanted.attributes;
+    mapped.wanted.attributes.retain(|attribute| {
+        let is_withheld = withheld.has(attribute);
+        if is_withheld {
+            // The same value or file is there twice, once closed: the stricter holds.
             let skip = |index: &usize| (*index, Verdict::Skipped(TLP.to_owned()));
             mapped.refused.extend(attribute.from.iter().map(skip));
             mapped.files.extend(attribute.from.iter().map(skip));
-        } else {
-            mapped.wanted.attributes.push(attribute);
         }
-    }
+        !is_withheld
+    });
     let is_any = !mapped.wanted.attributes.is_empty();
     if let (Link::To(url), true) = (context.link, is_any) {
         let url = types::normalise("link", url);

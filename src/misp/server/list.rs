@@ -204,11 +204,21 @@ impl Server {
                 matches!((rows.first(), held.first()), (Some(Element::Good(row)), Some(first)) if row == first);
             ensure!(!is_known, "reading what event {uuid} holds: the server sends the same page again and again");
             let (is_empty, is_full) = (rows.is_empty(), rows.len() == page.limit);
-            for row in rows {
-                match row {
-                    Element::Good(attribute) => held.push(attribute),
-                    Element::Bad(flaw) => unreadable.push(flaw.of("an attribute")),
-                }
+            // Collected in the place of the page: a large event is in memory once.
+            let mut read: Vec<Attribute> = rows
+                .into_iter()
+                .filter_map(|row| match row {
+                    Element::Good(attribute) => Some(attribute),
+                    Element::Bad(flaw) => {
+                        unreadable.push(flaw.of("an attribute"));
+                        None
+                    }
+                })
+                .collect();
+            if held.is_empty() {
+                held = read;
+            } else {
+                held.append(&mut read);
             }
             ensure!(
                 held.len() + unreadable.len() <= MOST_HELD,
