@@ -51,6 +51,7 @@ pub(crate) fn writes(misp: &Fake) -> Vec<String> {
         "/tags/search",
         "/tags/index",
         "/organisations/index",
+        "/shadow_attributes/index",
         "/warninglists/checkValue",
         "/sharing_groups/view",
     ];
