@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use super::apply::{Done, One};
+use super::compare::STORED;
 use super::map::Mapped;
 use super::objects::is_file;
 use super::plan::{Outcome, Plan};
@@ -34,6 +35,19 @@ impl One<'_> {
             self.part.warn(format!(
                 "the event {when}; MISP took that back when it was changed: review and publish it again"
             ));
+        }
+    }
+
+    /// Values that MISP rewrote when it took them, as its import rules do.
+    pub(super) fn check_stored(&self, wanted: &Wanted, outcome: &[Outcome]) {
+        let of = wanted.attributes.iter().zip(outcome).filter_map(|(one, (_, remark))| {
+            let remark = remark.as_ref()?.strip_prefix(STORED)?;
+            Some(format!("{}{remark}", self.part.run.shown(&one.value)))
+        });
+        let stored: Vec<_> = of.collect();
+        if !stored.is_empty() {
+            let stored: Vec<_> = stored.iter().map(String::as_str).collect();
+            self.part.note(format!("MISP stored otherwise than it was sent: {}", first(&stored)));
         }
     }
 
