@@ -362,6 +362,31 @@ impl PartOf {
         self.run.draft().show_event(self.index, line);
     }
 
+    /// A handle in which this connection is told of apart, for [`PartOf::foresee`] and [`PartOf::absorb`].
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        let run = Run { draft: Arc::default(), scrubber: Arc::clone(&self.run.scrubber) };
+        run.open(Part { name: self.name(), ..Part::default() })
+    }
+
+    /// Says what is to be told of this connection if the run is stopped now, in place of what was said so before.
+    pub fn foresee(&self, apart: &Self) {
+        let told = std::mem::take(&mut *apart.run.draft());
+        if let Some(side) = self.run.draft().sides.get_mut(self.index) {
+            side.foreseen = Some(Box::new(told));
+        }
+    }
+
+    /// Adds what was told apart. What was foreseen is forgotten in the same moment.
+    pub fn absorb(&self, apart: &Self) {
+        let told = std::mem::take(&mut *apart.run.draft());
+        let mut draft = self.run.draft();
+        if let Some(side) = draft.sides.get_mut(self.index) {
+            side.foreseen = None;
+        }
+        draft.absorb(self.index, told);
+    }
+
     /// Closes the part: the work on this connection is over, with an error or without.
     pub fn end(&self, error: Option<String>) {
         self.with(|part| {

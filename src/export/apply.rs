@@ -12,11 +12,11 @@ use super::plan::{Outcome, Plan, Rules};
 use super::sending::Sending;
 use super::settings::Settings;
 use super::target::{Target, Targets};
-use super::tell;
+use super::tell::{self, Told};
 use super::wanted::Wanted;
 use super::writing::{Ended, Writing};
 use crate::config::connections::{self, Connection};
-use crate::full::PartOf;
+use crate::full::{EventLine, PartOf};
 use crate::http::Network;
 use crate::ids::Ids;
 use crate::ledger::{Item, Verdict};
@@ -27,6 +27,7 @@ use crate::thehive::TheHive;
 use crate::types::{Overrides, ServerTypes};
 
 /// The export to one connection.
+#[derive(Clone, Copy)]
 pub(super) struct One<'a> {
     pub(super) connection: &'a Connection,
     pub(super) network: &'a Network,
@@ -52,7 +53,28 @@ pub(super) struct Done {
     pub(super) retracted: Vec<Verdict>,
     /// The event afterwards.
     pub(super) after: Option<Held>,
+    /// The event's line in the report; none if there is no event.
+    pub(super) event: Option<EventLine>,
     pub(super) stopped: Option<anyhow::Error>,
+}
+
+impl Done {
+    /// Nothing was there, and nothing was to be added.
+    fn nothing(mapped: Mapped) -> Self {
+        let (outcome, retracted) = (Vec::new(), Vec::new());
+        Self { mapped, plan: Plan::default(), outcome, retracted, after: None, event: None, stopped: None }
+    }
+
+    fn told(&self) -> Told<'_> {
+        Told {
+            mapped: &self.mapped,
+            plan: &self.plan,
+            outcome: &self.outcome,
+            retracted: &self.retracted,
+            event: self.event.as_ref(),
+            is_stopped: self.stopped.is_some(),
+        }
+    }
 }
 
 /// How the writing of one event ended.
@@ -78,7 +100,7 @@ impl One<'_> {
             }
             Err(error) => (self.unsent(&decided, &ServerTypes::newest(), error), HashMap::new()),
         };
-        self.tell(&decided, &done, &hits);
+        self.tell(&decided, &done.told(), &hits);
         let refusal = map::refusal(&self.input.case, self.settings).map(|(_, refusal)| anyhow!(refusal));
         done.stopped.or(refusal).map_or(Ok(()), Err)
     }
@@ -122,7 +144,8 @@ impl One<'_> {
         let mapped = self.map(decided, types, self.event());
         let unsent = (Verdict::Failed(super::NOT_SENT.to_owned()), None);
         let outcome = vec![unsent; mapped.wanted.attributes.len()];
-        Done { mapped, plan: Plan::default(), outcome, retracted: Vec::new(), after: None, stopped: Some(error) }
+        let (plan, retracted) = (Plan::default(), Vec::new());
+        Done { mapped, plan, outcome, retracted, after: None, event: None, stopped: Some(error) }
     }
 
     /// Writes the case into its event, and brings the other events of the case in line with it, whatever became of the first.
@@ -130,6 +153,9 @@ impl One<'_> {
         let _lock = if self.dry_run { None } else { misp.lock()? };
         let Targets { main, followed, others } = self.targets(misp)?;
         let done = self.write_main(misp, main, others, decided, types);
+        if let Ok(done) = &done {
+            self.foresee_told(decided, &Told { is_stopped: true, ..done.told() });
+        }
         for target in followed {
             let uuid = target.uuid;
             if let Err(error) = self.follow(misp, target, decided, types) {
@@ -152,7 +178,7 @@ impl One<'_> {
         loop {
             let mut mapped = self.map(decided, types, target.uuid);
             mapped.wanted.extends = target.extends;
-            let error = match self.write_to(misp, mapped, target.event, decided)? {
+            let error = match self.write_to(misp, mapped, target.event, decided, true)? {
                 Written::Done(done) => return Ok(*done),
                 Written::Hidden(error) => error,
             };
@@ -172,9 +198,10 @@ impl One<'_> {
     fn follow(&self, misp: &Misp, target: Target, decided: &[Option<Verdict>], types: &ServerTypes) -> Result<()> {
         let mut mapped = self.map(decided, types, target.uuid);
         mapped.wanted.only_tighten();
-        match self.write_to(misp, mapped, target.event, decided)? {
+        match self.write_to(misp, mapped, target.event, decided, false)? {
             Written::Done(done) => {
-                self.tell_retractions(&done);
+                self.tell_event(&done.told());
+                self.tell_retractions(&done.told());
                 done.stopped.map_or(Ok(()), Err)
             }
             Written::Hidden(error) => Err(error),
@@ -187,12 +214,12 @@ impl One<'_> {
         mut mapped: Mapped,
         event: Option<Event>,
         decided: &[Option<Verdict>],
+        is_main: bool,
     ) -> Result<Written> {
         let whole = self.whole(&mapped, decided);
         let whole = whole.as_ref().copied().map_err(String::as_str);
         if event.is_none() && mapped.wanted.attributes.is_empty() {
-            let (plan, outcome, retracted) = (Plan::default(), Vec::new(), Vec::new());
-            return Ok(Written::Done(Box::new(Done { mapped, plan, outcome, retracted, after: None, stopped: None })));
+            return Ok(Written::Done(Box::new(Done::nothing(mapped))));
         }
         if self.is_public() {
             self.part.warn("readable by everyone who pulls this feed");
@@ -212,23 +239,31 @@ impl One<'_> {
         plan.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
         plan.alarms.iter().for_each(|alarm| self.part.fail(alarm.clone()));
         if self.dry_run {
-            let attributes = plan.live_after(&mapped.wanted, tell::live(held.as_ref()));
+            let attributes = plan.live_after(&mapped.wanted, held.as_ref().map_or(0, tell::live));
             let event = held.as_ref().map(|held| &held.event);
-            self.tell_event(&mapped.wanted, event, attributes, (&plan, &plan.event_forecast()));
+            let line = self.event_line(&mapped.wanted, event, Some(attributes), (&plan, &plan.event_forecast()));
             let (outcome, retracted) = (plan.forecast(), plan.retraction_forecast());
-            return Ok(Written::Done(Box::new(Done { mapped, plan, outcome, retracted, after: held, stopped: None })));
+            let done = Done { mapped, plan, outcome, retracted, after: held, event: Some(line), stopped: None };
+            return Ok(Written::Done(Box::new(done)));
         }
         let before = held.as_ref().map(|held| held.event.clone());
-        let wanted = mapped.wanted;
-        let sending = Sending::default();
-        let mut writing =
-            Writing { one: self, misp, first, wanted, taken: HashSet::new(), names, look, whole, sending };
+        let mut writing = Writing {
+            one: self,
+            misp,
+            first,
+            mapped,
+            foresees: is_main.then_some(decided),
+            taken: HashSet::new(),
+            names,
+            look,
+            whole,
+            sending: Sending::default(),
+        };
         let (after, stopped) = match writing.carry_out(held, &plan) {
             Ok(ended) => ended,
             Err(hidden) => return Ok(Written::Hidden(hidden)),
         };
-        let Writing { names, sending, wanted, .. } = writing;
-        mapped.wanted = wanted;
+        let Writing { names, sending, mapped, .. } = writing;
         Ok(Written::Done(Box::new(self.done(
             mapped,
             (plan, sending),
@@ -255,17 +290,16 @@ impl One<'_> {
         }
         sending.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
         self.check_event(before, after.as_ref());
-        let there = after.as_ref().map(|after| &after.event).or(before);
-        if there.is_some() {
-            self.tell_event(wanted, there, tell::live(after.as_ref()), (&plan, &plan.verdict(&sending)));
-        }
+        let there = after.as_ref().map(|after| &after.event).or(before).or(sending.event.as_ref());
+        let live = after.as_ref().map(tell::live);
+        let event = there.map(|there| self.event_line(wanted, Some(there), live, (&plan, &plan.verdict(&sending))));
         let rules = self.rules(names, whole);
         let again = after.as_ref().map(|after| Plan::new(wanted, Some(after), &rules));
         let outcome = plan.outcome(wanted, &sending, after.as_ref().map(|after| (after, &rules)));
         let retracted = plan.retracted(&sending, again.as_ref());
         self.check_stored(wanted, &outcome);
         self.check_head(&plan, again.as_ref());
-        Done { mapped, plan, outcome, retracted, after, stopped }
+        Done { mapped, plan, outcome, retracted, after, event, stopped }
     }
 
     fn warn_of_tags(&self, missing: &[&str]) {

@@ -92,7 +92,9 @@ impl<'a> Index<'a> {
                 step => step,
             },
             None => match self.by_value.get(&(wanted.kind.as_str(), equal::key(&wanted.value))) {
-                Some((whose, there)) if wanted.place.is_none() => Step::Leave(Some(there_already(wanted, *whose, there))),
+                Some((whose, there)) if wanted.place.is_none() => {
+                    Step::Leave(Some(there_already(wanted, *whose, there)))
+                }
                 Some(_) | None => Step::Add,
             },
         }

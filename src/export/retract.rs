@@ -228,8 +228,7 @@ fn dropped<'a>(wanted: &Wanted, held: &'a Held, rules: &Rules<'_>) -> Vec<(Uuid,
     let values: HashSet<_> = loose.map(|one| (one.kind.as_str(), equal::key(&one.value))).collect();
     // The same value may be there under a uuid that it had when its observable was of another type, or written otherwise.
     let is_value = |attribute: &&Attribute| {
-        held.object_of(attribute).is_none()
-            && values.contains(&(attribute.kind.as_str(), equal::key(&attribute.value)))
+        held.object_of(attribute).is_none() && values.contains(&(attribute.kind.as_str(), equal::key(&attribute.value)))
     };
     let of_event = held.attributes.iter().filter(|one| is_open(one) && !is_link(one) && !is_value(one));
     of_event

@@ -7,12 +7,13 @@ use uuid::Uuid;
 
 use super::wanted::WantedAttribute;
 use crate::ledger::Verdict;
+use crate::misp::wire::Event;
 
 /// How MISP says that a uuid is in use (`fixtures/wire/misp/416-attributes-add-known-uuid-in-list.json`).
 const NOT_UNIQUE: &str = "UUID provided is not unique";
 
 /// What was sent, and what was said about it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Sending {
     /// Requests that were answered well, or not at all: something may have changed.
     pub effects: u64,
@@ -22,6 +23,8 @@ pub struct Sending {
     pub reasons: BTreeMap<Uuid, String>,
     /// Attributes sent at once, if a longer list was not answered in time.
     pub batch: Option<usize>,
+    /// The event as MISP answered when it made it.
+    pub event: Option<Event>,
     /// True if MISP would not make the event; if it is there all the same, another run was faster.
     pub was_taken: bool,
     /// True if the event could not be looked at afterwards.
@@ -75,6 +78,14 @@ impl Sending {
     pub fn sent(&mut self, attributes: impl IntoIterator<Item = Uuid>, answered: bool) {
         self.effects += 1;
         self.sent.extend(attributes.into_iter().map(|uuid| (uuid, answered)));
+    }
+
+    /// How it would be if these attributes were sent and the run ended before an answer came.
+    #[must_use]
+    pub fn underway(&self, attributes: impl IntoIterator<Item = Uuid>) -> Self {
+        let mut underway = Self { is_unseen: true, ..self.clone() };
+        underway.sent(attributes, false);
+        underway
     }
 
     /// Remembers why an attribute did not go out.

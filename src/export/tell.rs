@@ -9,6 +9,7 @@ use super::compare::STORED;
 use super::map::Mapped;
 use super::objects::is_file;
 use super::plan::{Outcome, Plan};
+use super::sending::Sending;
 use super::settings::Attachments;
 use super::wanted::{Wanted, WantedAttribute};
 use super::{case, event_tags};
@@ -19,6 +20,19 @@ use crate::ledger::{Item, Verdict};
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
 use crate::misp::{Held, Misp};
+
+/// What is told of the export to one connection.
+#[derive(Clone, Copy)]
+pub(super) struct Told<'a> {
+    pub(super) mapped: &'a Mapped,
+    pub(super) plan: &'a Plan,
+    pub(super) outcome: &'a [Outcome],
+    pub(super) retracted: &'a [Verdict],
+    /// The event's line; none if there is no event.
+    pub(super) event: Option<&'a EventLine>,
+    /// True if something stopped the writing: its reason then stands for the failures of all that did not go out.
+    pub(super) is_stopped: bool,
+}
 
 /// Names given in a text, before their number is.
 const NAMED: usize = 10;
@@ -62,19 +76,20 @@ impl One<'_> {
         }
     }
 
-    pub(super) fn tell_event(
+    /// The line of an event that is there or, in a dry run, would be. How many attributes it holds is not known if nobody looked.
+    pub(super) fn event_line(
         &self,
         wanted: &Wanted,
         event: Option<&Event>,
-        attributes: usize,
+        attributes: Option<usize>,
         done: (&Plan, &Verdict),
-    ) {
+    ) -> EventLine {
         let run = &self.part.run;
         let (plan, verdict) = done;
         let changes = (!plan.head.is_empty()).then(|| format!("changes: {}", plan.head.words()));
         let reasons: Vec<_> =
             wanted.extends.map(|uuid| format!("extends event {uuid}")).into_iter().chain(changes).collect();
-        let line = EventLine {
+        EventLine {
             uuid: wanted.uuid.to_string(),
             id: event.map(|event| run.shown(&event.id)).filter(|id| !id.is_empty()),
             title: run.shown(event.map_or(&wanted.info, |event| &event.info)),
@@ -86,16 +101,47 @@ impl One<'_> {
             date: wanted.date.clone(),
             tlp: wanted.tlp.word().to_owned(),
             visible_to: Some(self.audience(wanted, event, plan)),
-            attributes: Some(attributes as u64),
+            attributes: attributes.map(|attributes| attributes as u64),
             verdict: verdict.word().to_owned(),
             reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
             ..EventLine::default()
-        };
-        self.part.with(|part| part.events.push(line));
-        if event.is_some() && !self.dry_run {
-            let tag = event_tags::written(self.ids, self.tagged_as(), &wanted.uuid, self.case_name());
+        }
+    }
+
+    /// Shows the event's line, and asks for the tag by which the case is known to be the event's.
+    pub(super) fn tell_event(&self, told: &Told<'_>) {
+        let Some(line) = told.event else { return };
+        self.part.with(|part| part.events.push(line.clone()));
+        if !self.dry_run {
+            let tag = event_tags::written(self.ids, self.tagged_as(), &told.mapped.wanted.uuid, self.case_name());
             self.part.operate(Operation::AddTagToCase { tag });
         }
+    }
+
+    /// Says what is to be told if the run is stopped before a request is answered: what was read as there is there, what was
+    /// not sent is not, and only of what is on its way nobody knows.
+    pub(super) fn foresee(
+        &self,
+        mapped: &Mapped,
+        decided: &[Option<Verdict>],
+        (plan, next): (&Plan, &Plan),
+        sending: &Sending,
+        before: Option<&Event>,
+    ) {
+        let outcome = plan.so_far(&mapped.wanted, sending, next);
+        let retracted = plan.retracted(sending, Some(next));
+        let event = before.or(sending.event.as_ref());
+        let line =
+            event.map(|event| self.event_line(&mapped.wanted, Some(event), None, (plan, &plan.verdict(sending))));
+        let (outcome, retracted) = (&outcome, &retracted);
+        self.foresee_told(decided, &Told { mapped, plan, outcome, retracted, event: line.as_ref(), is_stopped: true });
+    }
+
+    /// Says what is to be told if the run is stopped from now on.
+    pub(super) fn foresee_told(&self, decided: &[Option<Verdict>], told: &Told<'_>) {
+        let apart = self.part.apart();
+        One { part: &apart, ..*self }.lines(decided, told, &HashMap::new());
+        self.part.foresee(&apart);
     }
 
     /// Who may see an event: the word of MISP for its distribution.
@@ -118,9 +164,16 @@ impl One<'_> {
         }
     }
 
-    /// Writes every verdict into ledger and report.
-    pub(super) fn tell(&self, decided: &[Option<Verdict>], done: &Done, hits: &HashMap<String, Vec<String>>) {
-        let Done { mapped, outcome, stopped, .. } = done;
+    /// Writes every verdict into ledger and report, in place of what was foreseen.
+    pub(super) fn tell(&self, decided: &[Option<Verdict>], told: &Told<'_>, hits: &HashMap<String, Vec<String>>) {
+        let apart = self.part.apart();
+        One { part: &apart, ..*self }.lines(decided, told, hits);
+        self.part.absorb(&apart);
+    }
+
+    fn lines(&self, decided: &[Option<Verdict>], told: &Told<'_>, hits: &HashMap<String, Vec<String>>) {
+        let Told { mapped, outcome, is_stopped, .. } = *told;
+        self.tell_event(told);
         mapped.warnings.iter().for_each(|warning| self.part.warn(warning.clone()));
         mapped.refused.values().for_each(|verdict| self.part.record(Item::Observables, verdict, 1));
         let became = became(mapped, outcome);
@@ -139,7 +192,7 @@ impl One<'_> {
                     }
                 };
             let (data_type, data) = self.shown(one, index);
-            if let (Verdict::Failed(reason), false) = (&verdict, stopped.is_some()) {
+            if let (Verdict::Failed(reason), false) = (&verdict, is_stopped) {
                 self.part.fail(format!("{data} ({data_type}): {reason}"));
             }
             self.part.show_observable(ObservableLine {
@@ -152,16 +205,16 @@ impl One<'_> {
                 warninglists: attribute.and_then(|one| hits.get(&one.value)).cloned().unwrap_or_default(),
             });
         }
-        self.tell_files(decided, done);
-        self.tell_retractions(done);
+        self.tell_files(decided, told);
+        self.tell_retractions(told);
     }
 
     /// The files themselves, beside their hashes.
-    fn tell_files(&self, decided: &[Option<Verdict>], done: &Done) {
+    fn tell_files(&self, decided: &[Option<Verdict>], told: &Told<'_>) {
         if self.settings.export_attachments == Attachments::Hashes {
             return;
         }
-        let Done { mapped, outcome, stopped, .. } = done;
+        let Told { mapped, outcome, is_stopped, .. } = *told;
         let wanted = &mapped.wanted;
         let place_of = |one: &WantedAttribute| one.place.as_ref().map(|place| place.object);
         let object_of: HashMap<usize, Option<Uuid>> = wanted
@@ -184,19 +237,19 @@ impl One<'_> {
             let verdict = verdict.unwrap_or_else(|| Verdict::Failed(super::NOT_SENT.to_owned()));
             self.part.fetched(Item::Files, 1);
             self.part.record(Item::Files, &verdict, 1);
-            if let (Verdict::Failed(reason), false) = (&verdict, stopped.is_some()) {
+            if let (Verdict::Failed(reason), false) = (&verdict, is_stopped) {
                 let name = ioc.observable.attachment.as_ref().map_or("", |attachment| &attachment.name);
                 self.part.fail(format!("{} (the file itself): {reason}", self.part.run.shown(name)));
             }
         }
     }
 
-    pub(super) fn tell_retractions(&self, done: &Done) {
-        for (retraction, verdict) in done.plan.retractions.iter().zip(&done.retracted) {
+    pub(super) fn tell_retractions(&self, told: &Told<'_>) {
+        for (retraction, verdict) in told.plan.retractions.iter().zip(told.retracted) {
             self.part.fetched(Item::Retractions, 1);
             self.part.record(Item::Retractions, verdict, 1);
             let value = self.part.run.shown(&retraction.value);
-            if let (Verdict::Failed(reason), None) = (verdict, &done.stopped) {
+            if let (Verdict::Failed(reason), false) = (verdict, told.is_stopped) {
                 self.part.fail(format!("retracting {value}: {reason}"));
             }
             self.part.show_retraction(RetractionLine {
@@ -209,9 +262,10 @@ impl One<'_> {
         }
     }
 
-    /// Proposals of other organisations wait for a decision in MISP, and nobody looks there without being told.
+    /// Proposals of other organisations wait for a decision in MISP, and nobody looks there without being told. To an event that
+    /// no other organisation sees, none makes any.
     pub(super) fn count_proposals(&self, misp: &Misp, done: &Done) {
-        if done.after.is_none() {
+        if done.after.as_ref().is_none_or(|after| after.event.distribution == Some(0)) {
             return;
         }
         match misp.proposals(&done.mapped.wanted.uuid, &|uuid| self.ids.is_mine(uuid)) {
@@ -244,8 +298,8 @@ fn became<'a>(mapped: &'a Mapped, outcome: &'a [Outcome]) -> HashMap<usize, (&'a
 }
 
 /// How many attributes an event holds that are not deleted.
-pub(super) fn live(held: Option<&Held>) -> usize {
-    held.map_or(0, |held| held.attributes.iter().filter(|attribute| attribute.deleted != Some(true)).count())
+pub(super) fn live(held: &Held) -> usize {
+    held.attributes.iter().filter(|attribute| attribute.deleted != Some(true)).count()
 }
 
 /// The first of several names, and how many more there are.

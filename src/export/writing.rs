@@ -8,10 +8,13 @@ use uuid::Uuid;
 
 use super::apply::One;
 use super::content::Contents;
+use super::map::Mapped;
 use super::plan::Plan;
 use super::sending::{Sending, Stop};
 use super::wanted::{Wanted, WantedAttribute};
+use crate::ledger::Verdict;
 use crate::misp::tags::TagNames;
+use crate::misp::wire::Event;
 use crate::misp::{Held, Look, Misp};
 
 /// The time between two looks at an event that MISP may still be working on.
@@ -27,8 +30,11 @@ pub(super) struct Writing<'a, 'o> {
     pub(super) misp: &'a Misp,
     /// What is wanted, with the uuids that everything has unless that is held elsewhere.
     pub(super) first: Wanted,
-    /// The same, with the uuids that are used.
-    pub(super) wanted: Wanted,
+    /// What the case becomes, with the uuids that are used.
+    pub(super) mapped: Mapped,
+    /// What was decided on the observables before, if this is the event that the report is about: then it is kept ready what to
+    /// tell if the run is stopped.
+    pub(super) foresees: Option<&'a [Option<Verdict>]>,
     /// The uuids that are held elsewhere.
     pub(super) taken: HashSet<Uuid>,
     pub(super) names: TagNames,
@@ -50,24 +56,21 @@ impl Writing<'_, '_> {
             return Ok((held, None));
         }
         let one = self.one;
-        let contents = Contents { thehive: one.thehive, input: one.input, most: one.settings.most_bytes() };
         one.part.writes(!plan.is_empty());
-        drop(held);
+        let before = held.map(|held| held.event);
         let mut next = plan.clone();
         let (mut fruitless, mut is_second) = (0, false);
         let ended = loop {
-            let left = next.left(&self.wanted, &self.sending);
-            let stop = self.misp.apply(&self.wanted, &next, &self.names, &contents, &mut self.sending).err();
-            if self.sending.had_effect() {
-                one.part.run.wrote();
-            }
+            let left = next.left(&self.mapped.wanted, &self.sending);
+            let stop = self.apply(plan, &next, before.as_ref());
             let (error, is_hidden) = match stop {
                 None => match self.seen(None) {
                     (held, None)
-                        if self.has_moved(held.as_ref()) || (!is_second && next.replaces_local_tags(&self.wanted)) =>
+                        if self.has_moved(held.as_ref())
+                            || (!is_second && next.replaces_local_tags(&self.mapped.wanted)) =>
                     {
                         is_second = true;
-                        match one.plan(self.misp, &self.wanted, held.as_ref(), &mut self.names, self.whole) {
+                        match one.plan(self.misp, &self.mapped.wanted, held.as_ref(), &mut self.names, self.whole) {
                             Ok(plan) if plan.is_empty() => break (held, None),
                             Ok(plan) => next = plan,
                             Err(error) => break (held, Some(error)),
@@ -89,11 +92,11 @@ impl Writing<'_, '_> {
                 break (None, Some(error));
             }
             self.has_moved(held.as_ref());
-            next = match one.plan(self.misp, &self.wanted, held.as_ref(), &mut self.names, self.whole) {
+            next = match one.plan(self.misp, &self.mapped.wanted, held.as_ref(), &mut self.names, self.whole) {
                 Ok(next) => next,
                 Err(_) => break (held, Some(error)),
             };
-            let rest = next.left(&self.wanted, &self.sending);
+            let rest = next.left(&self.mapped.wanted, &self.sending);
             fruitless = if rest < left { 0 } else { fruitless + 1 };
             if rest == 0 {
                 break (held, None);
@@ -106,12 +109,30 @@ impl Writing<'_, '_> {
         Ok(ended)
     }
 
+    /// Sends what is next, and keeps ready what to tell if no answer comes. Gives what stopped it.
+    fn apply(&mut self, plan: &Plan, next: &Plan, before: Option<&Event>) -> Option<Stop> {
+        let one = self.one;
+        let contents = Contents { thehive: one.thehive, input: one.input, most: one.settings.most_bytes() };
+        let (mapped, foresees) = (&self.mapped, self.foresees);
+        let underway = |sending: &Sending| {
+            if let Some(decided) = foresees {
+                one.foresee(mapped, decided, (plan, next), sending, before);
+            }
+        };
+        let sent = self.misp.apply(&mapped.wanted, next, &self.names, &contents, &mut self.sending, &underway);
+        if self.sending.had_effect() {
+            one.part.run.wrote();
+        }
+        sent.err()
+    }
+
     /// Gives what MISP refused because its uuid is held by another event the next uuid it can have; true if there was one.
     fn has_moved(&mut self, held: Option<&Held>) -> bool {
         let Some(held) = held else { return false };
         let attributes: HashSet<_> = held.attributes.iter().filter_map(|one| Uuid::parse_str(&one.uuid).ok()).collect();
         let objects: HashSet<_> = held.objects.values().collect();
         let refused: Vec<_> = self
+            .mapped
             .wanted
             .attributes
             .iter()
@@ -125,17 +146,17 @@ impl Writing<'_, '_> {
         }
         // MISP does not say whether it means the object or an attribute in it: the object goes first.
         self.taken.extend(refused.iter().map(|(attribute, object)| object.unwrap_or(*attribute)));
-        let before: HashSet<_> = self.wanted.attributes.iter().map(|one| (one.uuid, place(one))).collect();
-        self.wanted = self.first.settled(Some(held), &self.taken, self.one.ids);
+        let before: HashSet<_> = self.mapped.wanted.attributes.iter().map(|one| (one.uuid, place(one))).collect();
+        self.mapped.wanted = self.first.settled(Some(held), &self.taken, self.one.ids);
         let is_moved = |one: &&WantedAttribute| !before.contains(&(one.uuid, place(one)));
-        let moved: Vec<_> = self.wanted.attributes.iter().filter(is_moved).map(|one| one.uuid).collect();
+        let moved: Vec<_> = self.mapped.wanted.attributes.iter().filter(is_moved).map(|one| one.uuid).collect();
         moved.iter().for_each(|uuid| self.sending.forgive(uuid));
         !moved.is_empty()
     }
 
     /// What there is after the last write. A look that breaks off is repeated.
     fn seen(&mut self, stopped: Option<anyhow::Error>) -> Ended {
-        let first = self.misp.held(&self.wanted.uuid, self.look);
+        let first = self.misp.held(&self.mapped.wanted.uuid, self.look);
         match first.or_else(|error| self.settled().ok_or(error)) {
             Ok(held) => (held, stopped),
             Err(error) => {
@@ -155,7 +176,7 @@ impl Writing<'_, '_> {
         let clock = self.one.network.clock();
         let mut before: Option<Option<Held>> = None;
         for _ in 0..LOOKS {
-            if let Ok(now) = self.misp.held(&self.wanted.uuid, self.look) {
+            if let Ok(now) = self.misp.held(&self.mapped.wanted.uuid, self.look) {
                 let is_same = match (&before, &now) {
                     (Some(Some(before)), Some(now)) => before.is_same(now),
                     (Some(None), None) => true,

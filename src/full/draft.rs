@@ -1,7 +1,9 @@
 //! A report under construction: the body, and for each connection what stands beside its part until the end. Connections
 //! are worked on at the same time, so nothing here depends on which of them was first.
 
-use super::{Alert, EventLine, Full, SHOWN_LINES};
+use std::collections::BTreeMap;
+
+use super::{Alert, EventLine, Full, SHOWN_FAILURES, SHOWN_LINES, push_once};
 use crate::cortex::report::{Artifact, Operation};
 use crate::share;
 
@@ -36,6 +38,8 @@ pub struct Side {
     pub artifacts: Vec<Of<Artifact>>,
     /// Operations that TheHive is asked to do (responder only).
     pub operations: Vec<Operation>,
+    /// What is told of this connection if the run is stopped before its work is over.
+    pub foreseen: Option<Box<Draft>>,
 }
 
 /// Something, and what it comes from: where not all of it finds room, connections, organisations and events take turns.
@@ -136,6 +140,25 @@ impl Draft {
         }
     }
 
+    /// Adds what was told apart of the connection with this number; its events come first.
+    pub fn absorb(&mut self, part: usize, apart: Self) {
+        let Self { full: Full { connections, left_out, .. }, sides, .. } = apart;
+        left_out.iter().for_each(|(list, number)| self.leave_out(list, *number));
+        if let Some(side) = self.sides.get_mut(part) {
+            side.operations.extend(sides.into_iter().flat_map(|side| side.operations));
+        }
+        let (full, Some(told)) = (&mut self.full, connections.into_iter().next()) else { return };
+        let Some(part) = full.connections.get_mut(part) else { return };
+        part.ledger.add(&told.ledger);
+        part.events.splice(0..0, told.events);
+        told.warnings.into_iter().for_each(|text| push_once(&mut part.warnings, &mut full.left_out, text));
+        told.notes.into_iter().for_each(|text| push_once(&mut part.notes, &mut full.left_out, text));
+        let left_out = &mut full.left_out;
+        append(&mut part.failures, told.failures, SHOWN_FAILURES, left_out, "failures");
+        append(&mut part.observables, told.observables, SHOWN_LINES, left_out, "observables");
+        append(&mut part.retractions, told.retractions, SHOWN_LINES, left_out, "retractions");
+    }
+
     /// Puts the parts into the order of the configuration, each part that was opened later behind that of the same
     /// connection, and gathers what stands beside them. Gives the artifacts and the operations.
     #[must_use]
@@ -163,6 +186,16 @@ impl Draft {
         let beyond = self.full.connections.iter_mut().map(|part| cut_events(&mut part.events, SHOWN_LINES)).sum();
         self.leave_out("events", beyond);
         (artifacts.into_iter().map(|one| one.what).collect(), operations)
+    }
+}
+
+/// Adds to a list of a report what finds room in it, and counts the rest.
+fn append<T>(list: &mut Vec<T>, more: Vec<T>, most: usize, left_out: &mut BTreeMap<String, u64>, name: &str) {
+    let room = most.saturating_sub(list.len());
+    let beyond = more.len().saturating_sub(room) as u64;
+    list.extend(more.into_iter().take(room));
+    if beyond > 0 {
+        *left_out.entry(name.to_owned()).or_default() += beyond;
     }
 }
 

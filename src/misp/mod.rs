@@ -358,7 +358,8 @@ impl Misp {
     }
 
     /// Carries out a plan. What was refused is told by attribute, also if the writing stops; whether the rest arrived is
-    /// for [`Misp::held`] to say. A feed with an empty plan has its manifest brought in line.
+    /// for [`Misp::held`] to say. A feed with an empty plan has its manifest brought in line. Before each request `underway` is
+    /// told how things stand if the run ends without an answer.
     ///
     /// # Errors
     /// What stopped the writing. Some of it may have arrived.
@@ -369,10 +370,15 @@ impl Misp {
         names: &TagNames,
         contents: &Contents<'_>,
         sending: &mut Sending,
+        underway: &dyn Fn(&Sending),
     ) -> Result<(), Stop> {
         match self {
-            Self::Server(server) => server::write::Write { server, wanted, plan, names, contents }.all(sending),
+            Self::Server(server) => {
+                server::write::Write { server, wanted, plan, names, contents, underway }.all(sending)
+            }
             Self::Feed(feed) => {
+                let all = plan.additions(wanted).map(|one| one.uuid).chain(plan.edits(wanted).map(|edit| edit.uuid));
+                underway(&sending.underway(all));
                 feed.folder().and_then(|folder| folder.apply(wanted, plan, contents, sending)).map_err(Stop::No)
             }
         }

@@ -20,6 +20,10 @@ pub(super) fn conclude<W: Worker>(mut draft: Draft, end: End, scrubber: &Scrubbe
         End::Panicked(defect) => Some(defect),
         End::Stopped(reason) => Some(reason.to_owned()),
     };
+    let foreseen = draft.sides.iter_mut().map(|side| side.foreseen.take().filter(|_| !side.has_ended));
+    for (part, foreseen) in foreseen.collect::<Vec<_>>().into_iter().enumerate() {
+        foreseen.into_iter().for_each(|told| draft.absorb(part, *told));
+    }
     let full = &mut draft.full;
     let is_writing = draft.sides.iter().any(|side| side.writing > 0);
     for (part, side) in full.connections.iter_mut().zip(&draft.sides).filter(|(_, side)| !side.has_ended) {

@@ -47,7 +47,80 @@ fn sigterm_in_an_unanswered_write_says_not_verified() {
     let full = full(&report);
     assert!(full["message"].as_str().unwrap().starts_with("INCOMPLETE: "), "{}", full["message"]);
     assert_eq!(counts(full, "observables"), of([("fetched", 2), ("failed", 1), ("skipped", 1)]));
-    assert_eq!(full["ledger"]["observables"]["failed_by"], json!({"not verified: stopped by a signal": 1}));
+    assert_eq!(full["ledger"]["observables"]["failed_by"], json!({"not verified": 1}));
+    // The event is known to be there, so that it is named, and the case gets its tag.
+    assert_eq!(full["connections"][0]["events"][0]["verdict"], "created");
+    assert_eq!(report["operations"][0]["type"], "AddTagToCase");
+}
+
+/// So many IOCs of a case.
+fn case_of(iocs: usize) -> Value {
+    let ioc = |n: usize| json!({"dataType": "domain", "data": format!("host-{n}.example"), "ioc": true});
+    let observables: Vec<_> = (0..iocs).map(ioc).collect();
+    json!({"_id": "~1", "startDate": 1_795_000_000_000_i64, "title": "T", "tlp": 2, "observables": observables})
+}
+
+#[test]
+fn sigterm_while_iocs_join_an_event_tells_what_is_there() {
+    let misp = Fake::start(World::new());
+    let job = |iocs: usize| {
+        let config = json!({"name": ["corp"], "url": [misp.url()], "key": [key("admin")]});
+        json!({"dataType": "thehive:case", "data": case_of(iocs), "config": config})
+    };
+    let first = Program::Export.report(&job(50));
+    assert_eq!(counts(full(&first), "observables"), of([("fetched", 50), ("created", 50)]));
+    misp.forget_requests();
+    misp.fault(Fault { on: "/attributes/add", nth: Nth::Only(1), what: What::Hang });
+    // One list is on its way, the rest was never sent.
+    let report = terminated(Program::Export, &job(1_250), || {
+        misp.requests().iter().any(|request| request.path.contains("/attributes/add"))
+    });
+    let part = full(&report);
+    assert!(
+        part["message"].as_str().unwrap().starts_with("INCOMPLETE: Exported a part of the 1250 IOCs"),
+        "{}",
+        part["message"]
+    );
+    assert_eq!(counts(part, "observables"), of([("fetched", 1_250), ("unchanged", 50), ("failed", 1_200)]));
+    assert_eq!(part["ledger"]["observables"]["failed_by"], json!({"not verified": 1_000, "not sent": 200}));
+    let event = &part["connections"][0]["events"][0];
+    assert_eq!(
+        (&event["uuid"], &event["id"]),
+        (&json!(misp.world().events[0].uuid), &json!(misp.world().events[0].id.to_string()))
+    );
+    assert_eq!(report["operations"], first["operations"]);
+    assert_eq!(part["connections"][0]["observables"].as_array().unwrap().len(), 300);
+}
+
+/// Nothing was answered on what the event holds now, though it is known to be there.
+#[test]
+fn a_refused_look_back_says_what_was_there_and_what_is_not_known() {
+    let misp = Fake::start(World::new());
+    let job = |iocs: usize| {
+        let config = json!({"name": ["corp"], "url": [misp.url()], "key": [key("admin")]});
+        json!({"dataType": "thehive:case", "data": case_of(iocs), "config": config})
+    };
+    for (iocs, known) in [(3, 0), (5, 3)] {
+        misp.heal();
+        // An event that is there is read once before it is written.
+        let nth = Nth::From(if known > 0 { 2 } else { 1 });
+        misp.fault(Fault {
+            on: "/attributes/restSearch",
+            nth,
+            what: What::Status(405, "{}".into(), "application/json"),
+        });
+        let report = Program::Export.report(&job(iocs));
+        let part = full(&report);
+        assert!(part["message"].as_str().unwrap().starts_with("INCOMPLETE: "), "{report:#}");
+        let (iocs, known) = (iocs as u64, known as u64);
+        let expected = [("fetched", iocs), ("unchanged", known), ("failed", iocs - known)];
+        let expected = expected.into_iter().filter(|(_, number)| *number > 0);
+        assert_eq!(counts(part, "observables"), expected.map(|(name, number)| (name.to_owned(), number)).collect());
+        assert_eq!(part["ledger"]["observables"]["failed_by"], json!({"not verified": iocs - known}));
+        assert_eq!(part["connections"][0]["events"][0]["uuid"], json!(misp.world().events[0].uuid));
+        assert!(part["connections"][0]["events"][0].get("attributes").is_none(), "{report:#}");
+        assert_eq!(report["operations"][0]["type"], "AddTagToCase");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod addressing;
 mod claimed_uuids;
 mod desk;
+mod equal_values;
 mod event_tags;
 mod memory;
 mod merged_cases;

@@ -268,6 +268,7 @@ fn open_proposals_on_our_attributes_are_counted() {
         (other.uuid, other.value, other.id) = (theirs.to_owned(), "b.example".to_owned(), 99_999);
         world.events[0].attributes.push(other);
         world.events[0].attribute_count += 1;
+        world.events[0].distribution = 1;
         let proposals = [(ours.as_str(), false), (&ours, false), (&ours, true), (theirs, false)];
         world.events[0].proposals = proposals.into_iter().map(|(uuid, deleted)| proposal(uuid, deleted)).collect();
     }

@@ -31,6 +31,23 @@ impl Plan {
         wanted.attributes.iter().zip(&self.steps).map(|(attribute, step)| outcome(attribute, step)).collect()
     }
 
+    /// What is known of each wanted attribute while the plan is on its way: `next` is the plan that the last look made, so that
+    /// what it leaves is there. Of the rest nobody knows more than `sending` says.
+    #[must_use]
+    pub fn so_far(&self, wanted: &Wanted, sending: &Sending, next: &Self) -> Vec<Outcome> {
+        let attributes = wanted.attributes.iter().zip(self.steps.iter().zip(&next.steps));
+        let outcome = |(attribute, (step, next)): (&WantedAttribute, (&Step, &Step))| match (step, next) {
+            (Step::Leave(remark), _) => (Verdict::Unchanged, remark.clone()),
+            (_, Step::Skip(rule)) | (Step::Skip(rule), _) => (Verdict::Skipped(rule.clone()), None),
+            (Step::Add, Step::Leave(remark)) if sending.made(&attribute.uuid) => (Verdict::Created, remark.clone()),
+            (Step::Add, Step::Leave(remark)) => (Verdict::Unchanged, remark.clone()),
+            (Step::Change(_), Step::Leave(remark)) => (Verdict::Updated, remark.clone()),
+            (Step::Add, _) => (sending.missing(&attribute.uuid), None),
+            (Step::Change(change), _) => (sending.unchanged(&change.instead.unwrap_or(attribute.uuid)), None),
+        };
+        attributes.map(outcome).collect()
+    }
+
     /// What became of each retraction, in its order.
     #[must_use]
     pub fn retracted(&self, sending: &Sending, after: Option<&Self>) -> Vec<Verdict> {

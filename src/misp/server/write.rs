@@ -14,8 +14,10 @@ use crate::export::plan::Plan;
 use crate::export::sending::{Sending, Stop};
 use crate::export::wanted::{Wanted, WantedAttribute};
 use crate::http::{self, Cause, Failure};
+use crate::json;
 use crate::misp::sent::{self, joined};
 use crate::misp::tags::TagNames;
+use crate::misp::wire::Event;
 
 /// Attributes sent at once: MISP takes about four seconds for a thousand.
 const BATCH: usize = 1_000;
@@ -48,6 +50,8 @@ pub(in crate::misp) struct Write<'a> {
     pub(in crate::misp) plan: &'a Plan,
     pub(in crate::misp) names: &'a TagNames,
     pub(in crate::misp) contents: &'a Contents<'a>,
+    /// Is told before each request how things stand if no answer comes.
+    pub(in crate::misp) underway: &'a dyn Fn(&Sending),
 }
 
 impl Write<'_> {
@@ -100,9 +104,16 @@ impl Write<'_> {
             more = joined(more, json!({"extends_uuid": extends}));
         }
         let body = json!({"Event": sent::event(wanted, self.names, more)});
-        let Err(failure) = self.server.client.post("events/add/metadata:1", &body) else {
-            sending.sent([], true);
-            return Ok(());
+        (self.underway)(&sending.underway([]));
+        let failure = match self.server.client.post("events/add/metadata:1", &body) {
+            Ok(answer) => {
+                sending.sent([], true);
+                // It is there, whatever becomes of the answer.
+                let made = answer.read::<Made>().ok().and_then(|made| made.event);
+                sending.event = Some(made.unwrap_or_default());
+                return Ok(());
+            }
+            Err(failure) => failure,
         };
         if !is_refusal(&failure) {
             sending.sent([], false);
@@ -214,6 +225,7 @@ impl Write<'_> {
         self.check_time()?;
         let path = format!("objects/add/{}", self.wanted.uuid);
         let uuids = || attributes.iter().map(|attribute| attribute.uuid);
+        (self.underway)(&sending.underway(uuids()));
         match self.server.client.post(&path, &json!({"Object": body})) {
             Ok(_) => sending.sent(uuids(), true),
             Err(Failure { cause: Cause::Refused { status: 403, errors, .. }, .. }) if !errors.is_null() => {
@@ -246,10 +258,11 @@ impl Write<'_> {
         &self,
         path: &str,
         body: &Value,
-        uuids: impl Iterator<Item = Uuid>,
+        uuids: impl Iterator<Item = Uuid> + Clone,
         doing: &'static str,
         sending: &mut Sending,
     ) -> Result<(), Stop> {
+        (self.underway)(&sending.underway(uuids.clone()));
         match self.server.client.post(path, body) {
             Ok(_) => {
                 sending.sent(uuids, true);
@@ -279,6 +292,7 @@ impl Write<'_> {
         self.check_time()?;
         let body: Vec<_> = batch.iter().map(|attribute| self.attribute(attribute, None)).collect();
         let uuids = || batch.iter().map(|attribute| attribute.uuid);
+        (self.underway)(&sending.underway(uuids()));
         let (errors, is_refused) = match self.server.client.post(&format!("attributes/add/{}", self.wanted.uuid), &body)
         {
             Ok(answer) => {
@@ -320,6 +334,14 @@ impl Write<'_> {
         let more = json!({"distribution": attribute.distribution().to_string()});
         sent::attribute(attribute, content, self.names, more)
     }
+}
+
+/// The answer to `events/add`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Made {
+    #[serde(rename = "Event", deserialize_with = "json::object")]
+    event: Option<Event>,
 }
 
 /// The answer to `attributes/add`, as far as it says what was refused; what was stored is looked at afterwards.

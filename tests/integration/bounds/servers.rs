@@ -208,7 +208,7 @@ fn export(misp: &Fake, more: &Value) -> Value {
 #[test]
 fn proposals_are_counted_however_many_and_stop_no_export() {
     let misp = Fake::start(crate::misp::World::new());
-    export(&misp, &json!({}));
+    export(&misp, &json!({"distribution": 1}));
     let held = {
         let world = misp.world();
         let (event, one) = (&world.events[0], &world.events[0].attributes[0]);

@@ -48,8 +48,14 @@ fn rows<'a>(world: &'a World, ask: &Ask, filters: &Value) -> Vec<Row<'a>> {
     let events =
         world.events.iter().filter(|event| world.sees(&ask.user, event) && event_wanted(world, event, filters));
     let pairs = events.flat_map(|event| event.attributes.iter().map(move |attribute| (event, attribute)));
+    let is_blocked = |event: &Event, attribute: &Attribute| {
+        let proposals = render::proposals_of(event, attribute);
+        let quiets = proposals.as_array().into_iter().flatten().any(|one| one["to_ids"] == false);
+        world.blocks_by_proposals && truthy(&filters["includeProposals"]) && attribute.to_ids && quiets
+    };
     let wanted = |(event, attribute): &Row<'_>| {
         deleted.wants(attribute)
+            && !is_blocked(event, attribute)
             && world.sees_attribute(&ask.user, event, attribute)
             && parsed.iter().all(|(name, filter)| attribute_passes(attribute, name, filter))
             && in_window(&filters["timestamp"], attribute.timestamp, world.now)

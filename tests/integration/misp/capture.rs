@@ -1,5 +1,6 @@
 //! How an attribute of a request becomes a stored one, or is refused with a reason. All write calls go through here.
 
+use cortex_misp::types::equal::equal;
 use md5::{Digest, Md5};
 use serde_json::Value;
 
@@ -29,6 +30,9 @@ pub(super) fn attribute(world: &mut World, user: &User, from: &Value, place: Pla
         return Err(Refused::Field("type", "Invalid type.".into()));
     }
     let mut attribute = draft(from, place)?;
+    if let Some(value) = world.rewritten.get(&attribute.value) {
+        attribute.value.clone_from(value);
+    }
     if world.dropped.iter().any(|value| *value == attribute.value || from["value"] == value.as_str()) {
         return Err(Refused::Silent);
     }
@@ -45,7 +49,7 @@ pub(super) fn attribute(world: &mut World, user: &User, from: &Value, place: Pla
         known.object == 0
             && known.kind == attribute.kind
             && known.category == attribute.category
-            && known.value == attribute.value
+            && equal(&known.value, &attribute.value)
     };
     if place.unique && event.live().any(same) {
         return Err(Refused::Field("value", "A similar attribute already exists for this event.".into()));

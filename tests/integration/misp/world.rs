@@ -40,6 +40,12 @@ pub(crate) struct World {
     pub(crate) dropped: Vec<String>,
     /// Values that are refused, and the reason: a rule of this server's own.
     pub(crate) refused: BTreeMap<String, String>,
+    /// Values that are stored as others: import rules (recorded as `447-events-add-import-regexp`).
+    pub(crate) rewritten: BTreeMap<String, String>,
+    /// `MISP.proposals_block_attributes`: an attribute that somebody proposes not to detect is left out of
+    /// `attributes/restSearch`, if its proposals are asked for along with it (`__blockAttributeViaProposal` in MISP's
+    /// `MispAttribute.php` looks at no others).
+    pub(crate) blocks_by_proposals: bool,
     /// What somebody else does meanwhile.
     pub(crate) meanwhile: Option<Meanwhile>,
     /// Types of MISP 2.5.1 that this server does not know.
@@ -211,6 +217,8 @@ impl World {
             duplicate_add: None,
             dropped: Vec::new(),
             refused: BTreeMap::new(),
+            rewritten: BTreeMap::new(),
+            blocks_by_proposals: false,
             meanwhile: None,
             without_types: Vec::new(),
             events: Vec::new(),
