@@ -24,6 +24,9 @@ pub enum Item {
     Files,
     /// Attributes of earlier exports that the case does not want any more.
     Retractions,
+    /// Attributes of earlier exports whose TLP or PAP, or a setting, lets them go out no more: they stay, for their
+    /// organisation only.
+    Closings,
     /// Sightings of sighted observables.
     Sightings,
     /// Observables of an alert that its event has no more.
@@ -40,6 +43,7 @@ impl Item {
             Self::Observables => "observables",
             Self::Files => "files",
             Self::Retractions => "retractions",
+            Self::Closings => "closings",
             Self::Sightings => "sightings",
             Self::Removals => "removals",
         }

@@ -1,7 +1,7 @@
 //! One connection of an export: find the event, plan, and hand the plan over to be carried out (`writing.rs`). What is then
 //! told is in `tell.rs`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use anyhow::{Result, anyhow};
 use uuid::Uuid;
@@ -19,7 +19,8 @@ use crate::config::connections::{self, Connection};
 use crate::full::{EventLine, PartOf};
 use crate::http::Network;
 use crate::ids::Ids;
-use crate::ledger::{Item, Verdict};
+use crate::ledger::{Item, Verdict, counted};
+use crate::markings::Pap;
 use crate::misp::tags::TagNames;
 use crate::misp::wire::Event;
 use crate::misp::{Held, Look, Misp};
@@ -228,6 +229,7 @@ impl One<'_> {
         let every: Vec<&str> = every.iter().map(String::as_str).collect();
         let mut names = misp.tag_names(&every)?;
         self.warn_of_tags(&names.missing(&every));
+        self.keep_tags_in(&mut mapped.wanted, &names);
         let look = Look { sightings: self.settings.export_sightings, objects: !mapped.wanted.objects.is_empty() };
         let uuid = mapped.wanted.uuid;
         let held = event.map(|event| misp.content(&uuid, event, look)).transpose()?;
@@ -300,6 +302,34 @@ impl One<'_> {
         self.check_stored(wanted, &outcome);
         self.check_head(&plan, again.as_ref());
         Done { mapped, plan, outcome, retracted, after, event, stopped }
+    }
+
+    /// Everybody on a MISP can read the names of its tags, so that nothing that stays in its organisation makes a new one.
+    fn keep_tags_in(&self, wanted: &mut Wanted, names: &TagNames) {
+        if self.is_public() {
+            return;
+        }
+        let mut left: BTreeSet<String> = BTreeSet::new();
+        let mut only_known = |tags: &mut Vec<String>| {
+            tags.retain(|tag| {
+                let is_there = names.exists(tag) || Pap::from_tag(tag).is_some() || names.name(tag).is_none();
+                is_there || {
+                    left.insert(tag.clone());
+                    false
+                }
+            });
+        };
+        if wanted.tlp.is_closed() {
+            only_known(&mut wanted.tags);
+        }
+        wanted.attributes.iter_mut().filter(|one| one.is_closed).for_each(|one| only_known(&mut one.tags));
+        if !left.is_empty() {
+            self.part.warn(format!(
+                "{} stay here: this MISP does not have them, and everybody there could read the names of new ones, which \
+                 the TLP forbids",
+                counted(left.len() as u64, "tag", "tags")
+            ));
+        }
     }
 
     fn warn_of_tags(&self, missing: &[&str]) {

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::read::SHARED;
 use crate::json::{self, Element, Flaw};
 use crate::markings::{self, Pap, Scale, Tlp};
 use crate::secret::{Scrubber, shortened};
@@ -104,6 +105,12 @@ fn moment(data: &Value, names: &[&str]) -> Option<i64> {
 }
 
 impl Input {
+    /// True if TheHive shows parts of the case to other organisations only.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.whole.as_ref().is_err_and(|why| why == SHARED)
+    }
+
     /// The same input without what holds a long secret of ours: what goes out is never rewritten.
     ///
     /// # Errors

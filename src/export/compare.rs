@@ -34,11 +34,13 @@ pub(super) struct Index<'a> {
     pap: Option<Pap>,
 }
 
-/// Who added an attribute.
+/// Who added an attribute; of several with one value, the first counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Whose {
     Ours,
     Theirs,
+    /// It is ours, and soft-deleted.
+    Deleted,
 }
 
 impl<'a> Index<'a> {
@@ -51,9 +53,15 @@ impl<'a> Index<'a> {
             if let Some(uuid) = uuid {
                 by_uuid.insert(uuid, attribute);
             }
-            let whose = if uuid.is_none_or(|uuid| !ids.is_mine(&uuid)) { Whose::Theirs } else { Whose::Ours };
+            let is_mine = uuid.is_some_and(|uuid| ids.is_mine(&uuid));
             let is_loose = held.object_of(attribute).is_none();
-            if attribute.deleted != Some(true) && (is_loose || whose == Whose::Theirs) {
+            let whose = match (is_mine, attribute.deleted == Some(true)) {
+                (true, false) => Some(Whose::Ours).filter(|_| is_loose),
+                (true, true) => Some(Whose::Deleted).filter(|_| is_loose),
+                (false, false) => Some(Whose::Theirs),
+                (false, true) => None,
+            };
+            if let Some(whose) = whose {
                 let value = equal::key(&types::normalise(&attribute.kind, &attribute.value));
                 let known = by_value.entry((attribute.kind.as_str(), value)).or_insert((whose, attribute));
                 if whose < known.0 {
@@ -87,15 +95,13 @@ impl<'a> Index<'a> {
     pub(super) fn step(&self, wanted: &WantedAttribute, rules: &Rules<'_>) -> Step {
         match self.own(wanted) {
             Some(held) if held.deleted == Some(true) && !is_ours_to_revive(held) => Step::Skip(DELETED.to_owned()),
-            Some(held) => match self.existing(wanted, held, rules) {
-                Step::Change(change) => Step::Change(Change { instead: instead(wanted, held), ..change }),
-                step => step,
-            },
+            Some(held) => self.existing(wanted, held, rules),
             None => match self.by_value.get(&(wanted.kind.as_str(), equal::key(&wanted.value))) {
-                Some((whose, there)) if wanted.place.is_none() => {
-                    Step::Leave(Some(there_already(wanted, *whose, there)))
-                }
-                Some(_) | None => Step::Add,
+                Some(_) if wanted.place.is_some() => Step::Add,
+                Some((Whose::Theirs, there)) => Step::Leave(Some(added_by_others(wanted, there))),
+                Some((Whose::Deleted, held)) if !is_ours_to_revive(held) => Step::Skip(DELETED.to_owned()),
+                Some((Whose::Ours | Whose::Deleted, held)) => self.under_another_uuid(wanted, held, rules),
+                None => Step::Add,
             },
         }
     }
@@ -109,6 +115,19 @@ impl<'a> Index<'a> {
     /// True if a wanted attribute is there with our uuid.
     pub(super) fn holds(&self, wanted: &WantedAttribute) -> bool {
         self.own(wanted).is_some()
+    }
+
+    /// An attribute of ours with the value of the wanted one: its observable was of another type, or written otherwise. It
+    /// becomes as strict as the wanted one, and is brought back if it was retracted.
+    fn under_another_uuid(&self, wanted: &WantedAttribute, held: &Attribute, rules: &Rules<'_>) -> Step {
+        let how = match held.value == wanted.value {
+            true => "there already, for an observable of another type".to_owned(),
+            false => format!("there already, written {}", shortened(&held.value, LONGEST_VALUE)),
+        };
+        match self.existing(wanted, held, rules) {
+            Step::Change(change) => Step::Change(Change { remark: Some(how), ..change }),
+            _ => Step::Leave(Some(how)),
+        }
     }
 
     fn existing(&self, wanted: &WantedAttribute, held: &Attribute, rules: &Rules<'_>) -> Step {
@@ -133,6 +152,7 @@ impl<'a> Index<'a> {
         let difference = self.difference(wanted, held, &change, rules);
         change.remark = difference.map(|fields| format!("differs in MISP, left as it is: {fields}"));
         let is_changed = Change { remark: None, ..change.clone() } != Change::default();
+        change.instead = instead(wanted, held);
         if is_changed { Step::Change(change) } else { Step::Leave(change.remark) }
     }
 
@@ -145,7 +165,7 @@ impl<'a> Index<'a> {
         };
         let tag = is_laxer.then(|| rules.tags.name(wanted.tlp.tag())).flatten();
         // Not `is_closed`: a link to the case is closed from the beginning, and stays as people set it unless the case is RED.
-        let close = wanted.tlp.is_closed() && held.distribution.is_some_and(|distribution| distribution != 0);
+        let close = wanted.tlp.is_closed() && held.distribution != Some(0);
         let mut change = Change { close: close && !rules.is_public, ..Change::default() };
         if let Some(tag) = tag {
             change.drop_tags = laxer(&names, |name| Tlp::from_tag(name).is_some_and(|tlp| tlp < wanted.tlp));
@@ -182,7 +202,11 @@ impl<'a> Index<'a> {
         let fields = [
             ("to_ids", held.to_ids == Some(!wanted.to_ids) && change.to_ids.is_none() && !is_content),
             ("comment", *comment != wanted.comment),
-            ("distribution", is_open || (!wanted.is_closed && held.distribution.is_some_and(|d| d != 5))),
+            ("distribution", is_open || (!wanted.is_closed && held.distribution.is_some_and(|d| ![0, 5].contains(&d)))),
+            (
+                "distribution (its organisation only, as an earlier export or a person set it)",
+                !wanted.is_closed && held.distribution == Some(0),
+            ),
             ("TLP tag", is_laxer || tlp > Some(wanted.tlp)),
             ("tags", has_others(held.tags.iter().map(|tag| tag.name.as_str()), &wanted.tags)),
         ];
@@ -204,15 +228,17 @@ impl<'a> Index<'a> {
     }
 }
 
-/// How a value is there already that MISP would not store a second time.
-fn there_already(wanted: &WantedAttribute, whose: Whose, there: &Attribute) -> String {
-    let is_written_so = there.value == wanted.value;
-    let how = match whose {
-        Whose::Theirs => "added by somebody else",
-        Whose::Ours if is_written_so => "there already, for an observable of another type",
-        Whose::Ours => "there already",
-    };
-    if is_written_so { how.to_owned() } else { format!("{how}, written {}", shortened(&there.value, LONGEST_VALUE)) }
+/// A value that people added, and in what it is not what this export would have made of it.
+fn added_by_others(wanted: &WantedAttribute, there: &Attribute) -> String {
+    let written = format!("written {}", shortened(&there.value, LONGEST_VALUE));
+    let differs = [
+        (there.value != wanted.value, written.as_str()),
+        (wanted.to_ids && there.to_ids == Some(false), "not for detection"),
+        (!wanted.is_closed && there.distribution == Some(0), "for its organisation only"),
+        (wanted.is_closed && there.distribution != Some(0), "seen by more than its TLP allows"),
+    ];
+    let differs = differs.into_iter().filter(|(differs, _)| *differs).map(|(_, how)| how);
+    std::iter::once("added by somebody else").chain(differs).collect::<Vec<_>>().join(", ")
 }
 
 /// The attribute that is there instead of the wanted one: the same file, sent in the other way.
@@ -289,7 +315,7 @@ pub(super) fn head(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (Head, Ve
         info: (event.info != wanted.info && !wanted.only_tightens).then(|| wanted.info.clone()),
         threat_level: (higher && !wanted.only_tightens).then_some(wanted.threat_level),
         analysis: (further && wanted.analysis > 0 && !wanted.only_tightens).then_some(wanted.analysis),
-        close: wanted.tlp.is_closed() && event.distribution.is_some_and(|distribution| distribution != 0),
+        close: wanted.tlp.is_closed() && event.distribution != Some(0),
         ..Head::default()
     };
     let names: Vec<_> = shared(event.all_tags()).collect();

@@ -24,22 +24,23 @@ impl One<'_> {
         }
     }
 
-    /// The warninglists of this MISP that have one of the values. That they cannot be asked stops nothing.
+    /// The warninglists of this MISP that have one of the values. That they cannot be asked stops nothing. In a dry run they
+    /// are not: nothing of the case goes out then.
     pub(super) fn warninglists(&self, misp: &Misp, done: &Done) -> HashMap<String, Vec<String>> {
         let attributes = &done.mapped.wanted.attributes;
-        let is_off = self.settings.warninglists == Warninglists::Off || self.network.clock().is_over();
+        let is_off = self.settings.warninglists == Warninglists::Off || self.dry_run || self.network.clock().is_over();
         if is_off || attributes.is_empty() || done.stopped.is_some() {
             return HashMap::new();
         }
         let iocs = || attributes.iter().filter(|attribute| attribute.to_ids && attribute.file.is_none());
-        let values: BTreeSet<&str> = iocs().flat_map(parts).collect();
+        let values: BTreeSet<&str> = iocs().flat_map(WantedAttribute::parts).collect();
         let values: Vec<_> = values.into_iter().collect();
         let hits = misp.warninglists(&values).unwrap_or_else(|error| {
             self.part.warn(format!("the warninglists were not asked: {error:#}"));
             HashMap::new()
         });
         let of = |attribute: &WantedAttribute| -> Vec<String> {
-            parts(attribute).filter_map(|part| hits.get(part)).flatten().cloned().collect()
+            attribute.parts().filter_map(|part| hits.get(part)).flatten().cloned().collect()
         };
         let hits: HashMap<String, Vec<String>> = iocs()
             .map(|attribute| (attribute.value.clone(), of(attribute)))
@@ -141,12 +142,4 @@ impl One<'_> {
         }
         sighted.into_values().collect()
     }
-}
-
-/// The value, or both halves of a composite: a warninglist knows no composites.
-fn parts(attribute: &WantedAttribute) -> impl Iterator<Item = &str> {
-    let is_composite = attribute.kind.contains('|');
-    let halves = attribute.value.split_once('|').filter(|_| is_composite);
-    let (first, second) = halves.map_or((attribute.value.as_str(), None), |(first, second)| (first, Some(second)));
-    [Some(first), second].into_iter().flatten().filter(|part| !part.is_empty())
 }

@@ -16,7 +16,7 @@ use crate::ledger::Verdict;
 use crate::secret::shortened;
 use crate::text;
 use crate::time;
-use crate::types::{self, Given, Overrides, ServerTypes};
+use crate::types::{self, Given, Overrides, ServerTypes, equal};
 
 /// The event that a case should be on one MISP.
 #[derive(Clone, Debug)]
@@ -140,12 +140,17 @@ struct Withheld {
     attributes: Vec<WantedAttribute>,
     uuids: HashSet<Uuid>,
     objects: HashSet<Uuid>,
+    /// The values, and the halves of composites, as MISP tells them apart.
+    values: HashSet<String>,
 }
 
 impl Withheld {
-    /// True for what is withheld itself, or stands in an object of what is.
+    /// True for what is withheld itself, whatever it is there for: a value that another observable has too, and what stands in
+    /// an object of what is withheld.
     fn has(&self, one: &WantedAttribute) -> bool {
-        self.uuids.contains(&one.uuid) || one.place.as_ref().is_some_and(|place| self.objects.contains(&place.object))
+        self.uuids.contains(&one.uuid)
+            || one.place.as_ref().is_some_and(|place| self.objects.contains(&place.object))
+            || (one.to_ids && one.parts().any(|part| self.values.contains(&equal::key(part))))
     }
 }
 
@@ -166,7 +171,9 @@ fn withheld(open: &[(usize, &Ioc)], closed: Vec<(usize, &Ioc)>, event: &Uuid, co
     attributes.retain(|one| uuids.insert(one.uuid));
     // They are only made stricter, so that MISP is not even asked for their own tags.
     attributes.iter_mut().for_each(|one| one.tags.clear());
-    Withheld { attributes, uuids, objects }
+    let iocs = attributes.iter().filter(|one| one.to_ids);
+    let values = iocs.flat_map(WantedAttribute::parts).map(equal::key).collect();
+    Withheld { attributes, uuids, objects, values }
 }
 
 /// Attributes and objects of these observables.

@@ -237,21 +237,16 @@ fn check_read(job: &Job, input: &Input) -> Result<()> {
     job.check_read(input.case.tlp.max(of_items.unwrap_or(input.case.tlp)), input.case.pap)
 }
 
-/// The case and its observables: from the job if it carries observables, else from TheHive.
+/// The case and its observables: from TheHive if it can be asked, else from the job if it carries observables.
 fn input(job: &Job, thehive: Option<&TheHive>) -> Result<Input> {
     if job.data_type == read::ONE {
         return read::one(&job.data, thehive);
     }
     let id = case::id(&job.data)?;
     match (case::carried(&job.data)?, thehive) {
-        (Some(observables), thehive) => {
-            if let Some(thehive) = thehive {
-                // What a job says of a case counts only for one that the organisation sees.
-                ensure!(thehive.has_case(&id)?, "{}", crate::thehive::NO_CASE);
-            }
-            Input::new(&job.data, observables, thehive)
-        }
-        (None, Some(thehive)) => read::case(&id, thehive),
+        // What a job says of a case may be older than what TheHive has, or somebody else's word.
+        (_, Some(thehive)) => read::case(&id, thehive),
+        (Some(observables), None) => Input::new(&job.data, observables, None),
         (None, None) => bail!(
             "the job carries no observables, as is usual, and TheHive cannot be asked for them: set \"thehive_url\" and \
              \"thehive_key\" in the responder's configuration"
@@ -383,9 +378,9 @@ fn sentence(part: &Part, dry_run: bool) -> String {
         }
         None => inert(&part.name),
     };
-    let (added, updated, retracted) = match dry_run {
-        true => ("would be added", "would be updated", "would be retracted"),
-        false => ("added", "updated", "retracted"),
+    let (added, updated, retracted, closed) = match dry_run {
+        true => ("would be added", "would be updated", "would be retracted", "would be closed"),
+        false => ("added", "updated", "retracted", "closed"),
     };
     let words =
         [(count.created, added), (count.updated, updated), (count.unchanged, "unchanged"), (count.failed, "failed")];
@@ -396,6 +391,10 @@ fn sentence(part: &Part, dry_run: bool) -> String {
     let retractions = part.ledger.count(Item::Retractions);
     if retractions.updated > 0 {
         told.push(format!("{} {retracted}", retractions.updated));
+    }
+    let closings = part.ledger.count(Item::Closings);
+    if closings.updated > 0 {
+        told.push(format!("{} {closed}", closings.updated));
     }
     if retractions.skipped > 0 {
         told.push(format!("{} no longer wanted and left", retractions.skipped));

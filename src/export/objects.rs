@@ -149,8 +149,7 @@ impl Frame<'_> {
     }
 
     fn object(&self) -> WantedObject {
-        let is_closed = self.iocs.iter().any(|(_, ioc)| ioc.tlp.is_closed());
-        WantedObject { uuid: self.object, is_closed }
+        WantedObject { uuid: self.object }
     }
 }
 
@@ -230,7 +229,6 @@ fn tighten(frame: &Frame<'_>, tlp: Tlp, made: &mut Objects) {
         one.is_stricter = tlp > frame.context.case.tlp;
         one.is_closed = tlp.is_closed();
     }
-    made.objects.iter_mut().filter(|one| one.uuid == frame.object).for_each(|one| one.is_closed |= tlp.is_closed());
 }
 
 /// The attribute that carries the file. Both ways to send it are known, so that a change of the option retracts nothing.

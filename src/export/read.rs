@@ -91,6 +91,9 @@ fn linked(observable: &Observable) -> impl Fn(&Observable) -> bool {
     move |other| links(other).iter().any(|link| mine.contains(link))
 }
 
+/// Why nothing is retracted of a case that others work on too.
+pub const SHARED: &str = "the case is shared with other organisations";
+
 /// Why a case may not be retracted from: TheHive says by `shareCount` and `isOwner` whether others work on it too.
 ///
 /// # Errors
@@ -101,7 +104,7 @@ pub fn is_ours_alone(case: &Value) -> Result<(), String> {
     let is_owner = extra.and_then(|extra| extra.get("isOwner")).and_then(Value::as_bool);
     match (shares, is_owner) {
         (Some(0), Some(true)) => Ok(()),
-        (Some(_), Some(_)) => Err("the case is shared with other organisations".to_owned()),
+        (Some(_), Some(_)) => Err(SHARED.to_owned()),
         _ => Err("TheHive does not say whether the case is shared".to_owned()),
     }
 }

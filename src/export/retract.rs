@@ -42,6 +42,8 @@ pub struct Retraction {
     pub value: String,
     /// What is done.
     pub act: Act,
+    /// True if it stays an IOC of the case, and is only closed, since it may not go out any more.
+    pub is_closing: bool,
 }
 
 /// What is done with an attribute that is wanted no more.
@@ -60,7 +62,7 @@ pub enum Act {
 impl Retraction {
     fn of(attribute: &Attribute, uuid: Uuid, object: Option<Uuid>, act: Act) -> Self {
         let category = format!("{}/{}", attribute.category, attribute.kind);
-        Self { uuid, object, attribute: category, value: attribute.value.clone(), act }
+        Self { uuid, object, attribute: category, value: attribute.value.clone(), act, is_closing: false }
     }
 
     /// True if something is to be written for it.
@@ -109,6 +111,12 @@ pub(super) fn retractions(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (V
     let mut retractions: Vec<_> =
         wanted.withheld.iter().filter_map(|attribute| withdrawn(attribute, held, &index, rules)).collect();
     let mut alarms = Vec::new();
+    let is_exposed = rules.is_public && wanted.tlp.is_closed();
+    if is_exposed {
+        // No guard holds here: what stays can be read by everyone.
+        let all = dropped(wanted, held, rules).into_iter();
+        retractions.extend(all.map(|(uuid, one)| Retraction::of(one, uuid, held.object_of(one), Act::Remove)));
+    }
     let exposed = retractions.iter().filter(|one| one.act == Act::Remove).count();
     if exposed > 0 {
         alarms.push(format!(
@@ -116,14 +124,14 @@ pub(super) fn retractions(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (V
              whoever pulled it before has them"
         ));
     }
-    if rules.is_public && wanted.tlp.is_closed() {
+    if is_exposed {
         alarms.push(format!(
             "the case is {} now, and the title of its event can be read by everyone who pulls this feed: remove the event's \
              file if it must not be",
             wanted.tlp.word()
         ));
     }
-    if !rules.is_case {
+    if !rules.is_case || is_exposed {
         return (retractions, alarms);
     }
     let dropped = dropped(wanted, held, rules);
@@ -160,7 +168,7 @@ pub(super) fn retractions(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (V
 /// True for an attribute that would be released if somebody raised the distribution of an event whose case is RED or
 /// AMBER+STRICT.
 fn is_open_in_closed(attribute: &Attribute, wanted: &Wanted, rules: &Rules<'_>) -> bool {
-    wanted.tlp.is_closed() && !rules.is_public && attribute.distribution.is_some_and(|distribution| distribution != 0)
+    wanted.tlp.is_closed() && !rules.is_public && attribute.distribution != Some(0)
 }
 
 /// What of ours is no IOC of the case any more, stays as it is otherwise, and is closed with its case.
@@ -259,10 +267,10 @@ fn withdrawn(wanted: &WantedAttribute, held: &Held, index: &Index<'_>, rules: &R
         return None;
     }
     let mut tightened = index.tightened(wanted, attribute, rules);
-    tightened.close = attribute.distribution.is_some_and(|distribution| distribution != 0);
+    tightened.close = attribute.distribution != Some(0);
     tightened.is_reason |= tightened.close;
     let act = if tightened.is_reason { Act::Change(tightened) } else { Act::Done };
-    Some(Retraction::of(attribute, wanted.uuid, object, act))
+    Some(Retraction { is_closing: true, ..Retraction::of(attribute, wanted.uuid, object, act) })
 }
 
 #[cfg(test)]

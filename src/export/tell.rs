@@ -9,6 +9,7 @@ use super::compare::STORED;
 use super::map::Mapped;
 use super::objects::is_file;
 use super::plan::{Outcome, Plan};
+use super::retract::Act;
 use super::sending::Sending;
 use super::settings::Attachments;
 use super::wanted::{Wanted, WantedAttribute};
@@ -34,6 +35,8 @@ pub(super) struct Told<'a> {
     pub(super) is_stopped: bool,
 }
 
+/// What is said of an attribute that is closed and not retracted.
+const CLOSED: &str = "it may not go out any more: for its organisation only";
 /// Names given in a text, before their number is.
 const NAMED: usize = 10;
 
@@ -246,18 +249,26 @@ impl One<'_> {
 
     pub(super) fn tell_retractions(&self, told: &Told<'_>) {
         for (retraction, verdict) in told.plan.retractions.iter().zip(told.retracted) {
-            self.part.fetched(Item::Retractions, 1);
-            self.part.record(Item::Retractions, verdict, 1);
+            let item = if retraction.is_closing { Item::Closings } else { Item::Retractions };
+            self.part.fetched(item, 1);
+            self.part.record(item, verdict, 1);
+            if matches!(retraction.act, Act::Skip(_)) && self.input.is_shared() {
+                // It may be of an observable that this organisation does not see in TheHive.
+                self.part.leave_out("retractions", 1);
+                continue;
+            }
             let value = self.part.run.shown(&retraction.value);
             if let (Verdict::Failed(reason), false) = (verdict, told.is_stopped) {
-                self.part.fail(format!("retracting {value}: {reason}"));
+                let doing = if retraction.is_closing { "closing" } else { "retracting" };
+                self.part.fail(format!("{doing} {value}: {reason}"));
             }
+            let closed = retraction.is_closing.then(|| CLOSED.to_owned());
             self.part.show_retraction(RetractionLine {
                 uuid: retraction.uuid.to_string(),
                 attribute: self.part.run.shown(&retraction.attribute),
                 value,
                 verdict: verdict.word().to_owned(),
-                reason: verdict.reason().map(ToOwned::to_owned),
+                reason: verdict.reason().map(ToOwned::to_owned).or_else(|| closed.clone()),
             });
         }
     }

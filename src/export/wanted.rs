@@ -54,8 +54,6 @@ pub struct Wanted {
 pub struct WantedObject {
     /// Computed from the event and the file's hash.
     pub uuid: Uuid,
-    /// True if it stays in its organisation, whatever the event does.
-    pub is_closed: bool,
 }
 
 /// An attribute that should be there.
@@ -184,6 +182,13 @@ impl WantedAttribute {
     #[must_use]
     pub fn distribution(&self) -> u8 {
         if self.is_closed { 0 } else { 5 }
+    }
+
+    /// Its value, or the two halves of a composite one.
+    pub fn parts(&self) -> impl Iterator<Item = &str> {
+        let halves = self.value.split_once('|').filter(|_| self.kind.contains('|'));
+        let (first, second) = halves.map_or((self.value.as_str(), None), |(first, second)| (first, Some(second)));
+        [Some(first), second].into_iter().flatten().filter(|part| !part.is_empty())
     }
 
     /// Its tags: the TLP, where it is stricter than the case's, and those of the observable.

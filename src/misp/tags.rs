@@ -68,6 +68,12 @@ pub struct TagNames {
 }
 
 impl TagNames {
+    /// True if there is a tag of this name: nobody learns of it by its being made.
+    #[must_use]
+    pub fn exists(&self, wanted: &str) -> bool {
+        matches!(self.names.get(&wanted.to_lowercase()), Some(Some(_)))
+    }
+
     /// Compares the wanted names with those that a MISP knows.
     #[must_use]
     pub fn new(wanted: &[&str], rows: &[Row], rights: &Rights) -> Self {

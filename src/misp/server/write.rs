@@ -214,7 +214,8 @@ impl Write<'_> {
             if sent.is_empty() {
                 continue;
             }
-            let distribution = if object.is_closed { "0" } else { "5" };
+            // An object hides what is in it: it is closed only if all of that is.
+            let distribution = if sent.iter().all(|one| one.is_closed) { "0" } else { "5" };
             let body = sent::object(&object.uuid, bodies, json!({"distribution": distribution}));
             self.add_object(&body, &sent, sending)?;
         }
