@@ -379,7 +379,7 @@ fn tlp_three_is_asked_of_thehives_version() {
         let mut job = job_of(&thehive, &misp, &case);
         job["data"]["tlp"] = json!(3);
         job["config"]["check_tlp"] = json!(false);
-        job["data"]["observables"] = json!([ioc("ip", "192.0.2.1")]);
+        thehive.world().add_observable(&case, &ioc("ip", "192.0.2.1"));
         let report = Program::Export.report(&job);
         assert_eq!(full(&report)["connections"][0]["events"][0]["tlp"], expected);
         assert_eq!(misp.world().events[0].attributes[0].distribution, 0);

@@ -70,4 +70,5 @@ mod terminal;
 mod thehive;
 mod types;
 mod unreadable;
+mod values_of_exports;
 mod web_feeds;
