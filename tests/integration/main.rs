@@ -42,6 +42,7 @@ mod http_fake;
 mod importing;
 mod inert;
 mod interruptions;
+mod large_events;
 mod large_files;
 mod lifecycle;
 mod lookup_time;
