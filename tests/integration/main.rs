@@ -56,6 +56,7 @@ mod misp;
 mod moments;
 mod not_set;
 mod objects_of_exports;
+mod odd_fields;
 mod pages;
 mod program;
 mod proxied;
