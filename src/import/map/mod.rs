@@ -109,6 +109,13 @@ impl Levels {
     }
 }
 
+/// True for a local tag that says less than what holds: whoever reads it here would take it for the event's own word.
+fn is_laxer(tag: &str, is_local: bool, holds: Levels) -> bool {
+    is_local
+        && (Tlp::from_tag(tag).is_some_and(|tlp| tlp < holds.tlp)
+            || Pap::from_tag(tag).is_some_and(|pap| pap < holds.pap))
+}
+
 /// The strictest marking of the tags that are shared, and of those that are local.
 fn strictest<'t, L: Ord>(
     tags: impl Iterator<Item = (&'t str, bool)>,
