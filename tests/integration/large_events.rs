@@ -21,7 +21,7 @@ fn large() -> World {
         value: format!("host-{number}.example"),
         to_ids: true,
         distribution: 5,
-        object: if number % 10 == 0 { 7 } else { 0 },
+        object: if number.is_multiple_of(10) { 7 } else { 0 },
         ..Attribute::default()
     };
     let object = Object {
@@ -90,8 +90,8 @@ fn a_page_over_which_misp_runs_out_of_memory_is_halved_down_to_a_floor() {
             misp.fault(broken("/attributes/restSearch", Nth::First(16), what));
         }
         arrives(&misp);
-        let pages = misp.requests().into_iter().filter(|asked| asked.path.starts_with("/attributes/restSearch"));
-        assert_eq!(pages.last().unwrap().body["limit"], 125);
+        let mut pages = misp.requests().into_iter().filter(|asked| asked.path.starts_with("/attributes/restSearch"));
+        assert_eq!(pages.next_back().unwrap().body["limit"], 125);
     }
     misp.heal();
     misp.fault(broken("/attributes/restSearch", Nth::Always, out_of_memory()));
