@@ -1,4 +1,5 @@
-"""The import's memory: one event of 500,000 attributes, and 10,000 events of 10, only reported and written to TheHive.
+"""The import's memory: one event of 500,000 attributes, also of a MISP that breaks down, and 10,000 events of 10, only
+reported and written to TheHive.
 
 `check-memory.py PROGRAM` starts a MISP and a TheHive that make up their answers while they are asked, lets the program
 import from one into the other, and fails if it ever needed 64 MiB or its report has 1 MiB. The most that a program had in
@@ -29,6 +30,8 @@ TYPES = [
     ("email-src", "mail", lambda n: f"user-{n}@example.org"),
 ]
 OBJECTS = 100_000
+# A MISP that breaks down does so over more attributes than this at once, and over any objects.
+MOST_AT_ONCE = 1_250
 TAGS = ["tlp:green", 'admiralty-scale:source-reliability="b"']
 OBSERVABLE_TYPES = ["domain", "filename", "hash", "ip", "mail", "other", "regexp", "url", "file"]
 
@@ -70,7 +73,13 @@ def rows(body, total):
     return range(first + 1, min(first + body["limit"], total) + 1)
 
 
-def misp(path, body, of_events):
+class BrokenDown(Exception):
+    pass
+
+
+def misp(path, body, of_events, is_weak):
+    if is_weak and (path == "/objects/restSearch" or path == "/attributes/restSearch" and body["limit"] > MOST_AT_ONCE):
+        raise BrokenDown
     events, attributes = (EVENTS, FEW) if of_events else (1, BIG)
     if path == "/servers/getVersion":
         return {"version": "2.5.1", "perm_sync": True, "perm_sighting": True}
@@ -174,11 +183,14 @@ def data_type(data):
 # --- HTTP ---------------------------------------------------------------------------------------------------------------
 
 
-async def serve(of_events, is_known):
+async def serve(of_events, is_known, is_weak):
     hive = Hive(is_known)
 
     def answer(method, path, body):
-        return hive.answer(method, path, body) if path.startswith("/api/") else (200, misp(path, body, of_events))
+        try:
+            return hive.answer(method, path, body) if path.startswith("/api/") else (200, misp(path, body, of_events, is_weak))
+        except BrokenDown:
+            return 500, {"name": "An Internal Error Has Occurred.", "message": "An Internal Error Has Occurred.", "url": path}
 
     async def connected(reader, writer):
         try:
@@ -218,8 +230,9 @@ def run(program, port, writes):
     return json.loads(report), len(report), usage.ru_maxrss
 
 
-def check(program, name, of_events=False, writes=False, is_known=False):
-    server = subprocess.Popen([sys.executable, __file__, "serve", str(int(of_events)), str(int(is_known))], stdout=subprocess.PIPE, text=True)
+def check(program, name, of_events=False, writes=False, is_known=False, is_weak=False):
+    flags = [str(int(flag)) for flag in (of_events, is_known, is_weak)]
+    server = subprocess.Popen([sys.executable, __file__, "serve", *flags], stdout=subprocess.PIPE, text=True)
     try:
         started = time.monotonic()
         report, size, peak = run(program, server.stdout.readline().strip(), writes)
@@ -242,9 +255,10 @@ def check(program, name, of_events=False, writes=False, is_known=False):
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        asyncio.run(serve(sys.argv[2] == "1", sys.argv[3] == "1"))
+        asyncio.run(serve(*(flag == "1" for flag in sys.argv[2:])))
     else:
         check(sys.argv[1], "an event of 500,000 attributes, reported")
+        check(sys.argv[1], "an event of 500,000 attributes of a MISP that breaks down, reported", is_weak=True)
         check(sys.argv[1], "an event of 500,000 attributes, written", writes=True)
         check(sys.argv[1], "an event of 500,000 attributes, half of them written before", is_known=True, writes=True)
         check(sys.argv[1], "10,000 events of 10 attributes, reported", of_events=True)

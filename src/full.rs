@@ -109,6 +109,10 @@ pub struct Part {
     /// Import only: tags of events and attributes that are words of this program: none was passed on.
     #[serde(skip_serializing_if = "is_zero")]
     pub own_tags: u64,
+    /// Import only: attributes that MISP counts of the events that were read and did not send: hidden from the key's user, or
+    /// left out by a setting.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub not_shown: u64,
     /// Import only: attributes whose value stands in the message of their observable, since it is too long for TheHive or a
     /// command of this program.
     #[serde(skip_serializing_if = "is_zero")]

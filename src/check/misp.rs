@@ -241,8 +241,15 @@ impl Visit<'_> {
         const GROUP: &str = "sharing group";
         let Some(number) = self.wants.sharing_group else { return };
         match server.sharing_group(number) {
-            Ok(name) => findings.ok(GROUP, format!("{number} is \"{}\"", self.part.run.shown(&name))),
-            Err(error) => findings.fail(GROUP, format!("{number} is not there for this key: {error:#}")),
+            Ok(Some(name)) => findings.ok(GROUP, format!("{number} is \"{}\"", self.part.run.shown(&name))),
+            Ok(None) => findings.fail(
+                GROUP,
+                format!(
+                    "{number} is not among the groups that the key's organisation may share with: MISP refuses events for \
+                     it; correct \"sharing_group\", or have the organisation made a member of an active group"
+                ),
+            ),
+            Err(error) => findings.fail(GROUP, format!("{error:#}")),
         }
     }
 

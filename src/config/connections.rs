@@ -27,7 +27,7 @@ pub struct Connections {
     /// What each connection is for: `ImportOnly`, `ExportOnly` or `ImportAndExport`; one for all, or one for each in the order of `url`. A single connection is for both unless said otherwise; one of several is for import only.
     #[serde(default)]
     pub purpose: Vec<Option<Purpose>>,
-    /// A file with further certificates to trust (PEM), such as `/etc/ssl/certs/house-ca.pem`, one for all servers or one for each. The worker must be able to read it, also in a container.
+    /// A file with further certificates to trust (PEM), such as `/etc/ssl/certs/house-ca.pem`, or a folder of such files; one for all servers or one for each. The worker must be able to read it, also in a container.
     #[serde(default)]
     pub cert_path: Vec<Option<String>>,
     /// A file with the client certificate and its private key (PEM) that a server asks for, such as `/etc/ssl/private/cortex.pem`, one for all servers or one for each.
@@ -91,7 +91,7 @@ pub struct Connection {
 /// How a server is reached.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// Further certificates to trust, a PEM file.
+    /// Further certificates to trust, a PEM file or a folder of such.
     pub cert_path: Option<PathBuf>,
     /// Our own certificate and its private key, a PEM file.
     pub client_cert_path: Option<PathBuf>,

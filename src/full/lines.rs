@@ -55,6 +55,9 @@ pub struct EventLine {
     /// Import only: tags of the event and of its imported attributes that are words of this program: none was passed on.
     #[serde(skip_serializing_if = "super::is_zero")]
     pub own_tags: u64,
+    /// Import only: attributes that MISP counts and did not send.
+    #[serde(skip_serializing_if = "super::is_zero")]
+    pub not_shown: u64,
     /// Its place in the list; several events are worked on at once.
     #[serde(skip)]
     #[schemars(skip)]

@@ -1,6 +1,7 @@
 //! Asking again: a question that failed for a reason that passes is put once more, after a pause, within the deadline. A
 //! write never is: what became of it is looked at first.
 
+use std::io;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -72,11 +73,19 @@ pub struct Page {
     pub number: usize,
 }
 
-/// True if a server broke down over what it was asked (500, 504): less of it may be worth asking for.
+/// True if a server broke down over what it was asked, so that less of it may be worth asking for: it says so, or the
+/// process that was at it died, as PHP does where its memory ends, and left no answer or the beginning of one.
 #[must_use]
 pub fn broke_down(error: &anyhow::Error) -> bool {
     let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
-    failure.is_some_and(|failure| matches!(failure.cause, Cause::Refused { status: 500 | 504, .. }))
+    let is_cut = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof)
+    };
+    match failure.map(|failure| &failure.cause) {
+        Some(Cause::Refused { status, .. }) => matches!(status, 500 | 502 | 504),
+        Some(cause) => matches!(cause, Cause::Broken(_)),
+        None => error.chain().any(is_cut) || format!("{error:#}").contains(BROKE_OFF),
+    }
 }
 
 /// No page is made smaller than this.
@@ -95,11 +104,13 @@ impl Page {
         Self { number: self.number + 1, ..self }
     }
 
-    /// The first half of this page, if the server broke down over the whole (500 or 504) and the half is worth asking for.
+    /// The first half of this page, or its first fifth if it has no halves, where the server broke down over the whole and the
+    /// part is worth asking for.
     #[must_use]
     pub fn halved(self, error: &anyhow::Error) -> Option<Self> {
-        (broke_down(error) && self.limit >= 2 * SMALLEST && self.limit.is_multiple_of(2))
-            .then(|| Self { limit: self.limit / 2, number: 2 * self.number - 1 })
+        let parts = [2, 5].into_iter().find(|parts| self.limit.is_multiple_of(*parts))?;
+        (broke_down(error) && self.limit / parts >= SMALLEST)
+            .then(|| Self { limit: self.limit / parts, number: parts * (self.number - 1) + 1 })
     }
 }
 
@@ -188,7 +199,23 @@ mod tests {
         let halved = page.halved(&refused(500, None)).unwrap();
         assert_eq!((halved, (halved.number - 1) * halved.limit), (Page { limit: 200, number: 5 }, 800));
         assert_eq!(halved.halved(&refused(504, None)).unwrap().limit, 100);
-        assert_eq!(Page::first(100).halved(&refused(500, None)), None);
+        let odd = Page { limit: 625, number: 3 }.halved(&refused(502, None)).unwrap();
+        assert_eq!((odd, (odd.number - 1) * odd.limit), (Page { limit: 125, number: 11 }, 1_250));
+        for limit in [100, 125, 199] {
+            assert_eq!(Page::first(limit).halved(&refused(500, None)), None);
+        }
         assert_eq!(page.halved(&refused(403, None)), None);
+    }
+
+    #[test]
+    fn an_answer_that_ends_too_early_is_a_server_that_broke_down() {
+        let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early");
+        assert!(broke_down(&anyhow!(cut).context("reading the answer")));
+        assert!(broke_down(&anyhow!("reading the answer: {BROKE_OFF}: reset")));
+        assert!(broke_down(&anyhow!(Failure::new("GET x".into(), Cause::Broken("reset".into())))));
+        for status in [400, 403, 429, 503] {
+            assert!(!broke_down(&refused(status, None)), "{status}");
+        }
+        assert!(!broke_down(&anyhow!("the server does not sort attributes")));
     }
 }

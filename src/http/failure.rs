@@ -121,6 +121,10 @@ impl fmt::Display for Failure {
             Cause::Redirected { status, to } if to.is_empty() => {
                 write!(f, "{status}: the server redirects without saying where to: check the URL")
             }
+            // Where something is known of it, its address is no remedy.
+            Cause::Redirected { status, to } if !self.help.is_empty() => {
+                write!(f, "{status}: the server redirects to {}", cut(to))
+            }
             Cause::Redirected { status, to } => {
                 write!(
                     f,

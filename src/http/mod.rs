@@ -1,15 +1,18 @@
-//! The only room that knows the HTTP client. A request goes to the configured origin and nowhere else: redirects are
-//! never followed, since a redirected POST loses its body and the key must not travel. Errors carry method, URL, status
-//! and the server's own words.
+//! The only room that knows the HTTP client. A request with a key goes to the configured origin and nowhere else: its redirects
+//! are never followed, since a redirected POST loses its body and the key must not travel (`follow.rs` is about files that
+//! need no key). Errors carry method, URL, status and the server's own words.
 
 mod again;
 mod answer;
 mod explain;
 mod failure;
+mod follow;
 mod form;
 mod network;
 mod proxy;
 mod trust;
+
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use reqwest::blocking::{self, RequestBuilder};
@@ -54,7 +57,13 @@ pub struct Client {
     trust: Trust,
     way: Option<Way>,
     network: Network,
-    told: Box<dyn Told>,
+    told: Arc<dyn Told>,
+    user_agent: String,
+    access: Access,
+    /// It shows a key, or a certificate of ours.
+    has_secret: bool,
+    /// The server that files were last found on, if they are not here. See `follow.rs`.
+    elsewhere: Mutex<Option<Arc<Self>>>,
 }
 
 impl Client {
@@ -63,6 +72,10 @@ impl Client {
     /// # Errors
     /// A certificate file that cannot be read, a proxy that is no URL or of no known kind, a key that no header can carry.
     pub fn new(origin: &Origin<'_>, network: &Network, told: Box<dyn Told>) -> Result<Self> {
+        Self::sharing(origin, network, told.into())
+    }
+
+    fn sharing(origin: &Origin<'_>, network: &Network, told: Arc<dyn Told>) -> Result<Self> {
         let builder = blocking::Client::builder()
             .user_agent(&origin.user_agent)
             .default_headers(headers(origin)?)
@@ -73,7 +86,18 @@ impl Client {
         let (builder, trust) = trust::trusting(builder, origin, way.as_ref(), network)?;
         let builder = proxy::routed(builder, way.as_ref())?;
         let agent = builder.build().map_err(|error| anyhow::anyhow!("preparing the connection: {}", chain(&error)))?;
-        Ok(Self { agent, base: origin.url.clone(), trust, way, network: network.clone(), told })
+        Ok(Self {
+            agent,
+            base: origin.url.clone(),
+            trust,
+            way,
+            network: network.clone(),
+            told,
+            user_agent: origin.user_agent.clone(),
+            access: origin.access.clone(),
+            has_secret: !origin.headers.is_empty() || origin.access.client_cert_path.is_some(),
+            elsewhere: Mutex::default(),
+        })
     }
 
     /// The run's clock.
@@ -178,8 +202,23 @@ impl Client {
         path: &str,
         finish: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<Answer, Failure> {
-        let url = self.base.join(path).unwrap_or_else(|_| self.base.clone());
-        let line = format!("{method} {}", without_named_parameters(&url));
+        let url = self.url(path);
+        let line = line(&method, &url);
+        self.sent(method, url, line, finish).and_then(|answer| self.checked(answer))
+    }
+
+    fn url(&self, path: &str) -> Url {
+        self.base.join(path).unwrap_or_else(|_| self.base.clone())
+    }
+
+    /// Sends a request; `line` is what messages call it.
+    fn sent(
+        &self,
+        method: Method,
+        url: Url,
+        line: String,
+        finish: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Answer, Failure> {
         let fail = |cause| Failure::new(line.clone(), cause);
         if self.network.clock.is_over() {
             return Err(fail(Cause::Deadline));
@@ -194,9 +233,14 @@ impl Client {
             true => fail(Cause::Unreachable("no answer before the deadline of the run".to_owned())),
             false => fail(self.failed(&error)),
         })?;
-        let answer = Answer { line: line.clone(), network: self.network.clone(), response };
+        Ok(Answer { line: line.clone(), network: self.network.clone(), response })
+    }
+
+    /// The answer, if its status is good.
+    fn checked(&self, answer: Answer) -> Result<Answer, Failure> {
+        let line = answer.line.clone();
         let is_json = answer.header(CONTENT_TYPE.as_str()).to_ascii_lowercase().contains("json");
-        answer.good().map_err(|cause| explain::answered(fail(cause), self.way.as_ref(), is_json))
+        answer.good().map_err(|cause| explain::answered(Failure::new(line, cause), self.way.as_ref(), is_json))
     }
 
     /// Why there is no answer.
@@ -244,6 +288,11 @@ fn headers(origin: &Origin<'_>) -> Result<HeaderMap> {
         headers.insert(name, value);
     }
     Ok(headers)
+}
+
+/// A request as messages have it.
+fn line(method: &Method, url: &Url) -> String {
+    format!("{method} {}", without_named_parameters(url))
 }
 
 /// A URL as messages have it: without the named parameters that MISP takes at the end of a path (`/includeAttachments:0`),

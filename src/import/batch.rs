@@ -12,7 +12,7 @@ use super::files::{self, FileWanted, Files};
 use super::map::{self, Levels, Marks, Wanted};
 use crate::json::Element;
 use crate::ledger::Verdict;
-use crate::misp::wire::Attribute;
+use crate::misp::wire::{Attribute, Tag};
 use crate::secret::Scrubber;
 use crate::tags;
 use crate::thehive::FILE;
@@ -47,6 +47,8 @@ pub struct Batch {
     pub files: Vec<FileWanted>,
     /// Tags of the attributes among them that are words of this program, and so are left out.
     pub own_tags: u64,
+    /// Tags of the attributes among them that are longer than TheHive takes.
+    pub long_tags: u64,
     /// Attributes whose value is not that of their observable, but stands in its message.
     pub stand_ins: u64,
 }
@@ -104,6 +106,8 @@ pub fn batch(
                 let mapped = if is_secret { Err(HOLDS_SECRET.to_owned()) } else { mapped };
                 if rule.is_none() {
                     batch.own_tags += attribute.tags.iter().filter(|tag| tags::is_own(&tag.name)).count() as u64;
+                    let is_long = |tag: &&Tag| !tags::is_own(&tag.name) && map::is_long_tag(&tag.name);
+                    batch.long_tags += attribute.tags.iter().filter(is_long).count() as u64;
                     let stands_in = |all: &Vec<(Key, Wanted)>| all.iter().any(|(_, one)| map::is_stand_in(one));
                     batch.stand_ins += u64::from(mapped.as_ref().is_ok_and(stands_in));
                 }

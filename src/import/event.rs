@@ -1,5 +1,7 @@
 //! One event: read chunk by chunk, its attributes mapped, and each chunk put into the alert of every organisation that is
-//! to have it. Without TheHive the alert is only shown.
+//! to have it. Without TheHive the alert is only shown. What is remarked of an event is in `event/remarks.rs`.
+
+mod remarks;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -24,12 +26,10 @@ use crate::full::EventLine;
 use crate::http;
 use crate::json::Element;
 use crate::ledger::{Item, Verdict};
-use crate::markings;
 use crate::misp::wire::Event;
 use crate::misp::{Chunk, Misp, Opened, Report, Row};
 use crate::tags;
 use crate::thehive::wire::Alert;
-use crate::time;
 use crate::types::DataTypes;
 use crate::worker;
 
@@ -76,6 +76,8 @@ struct Reading<'a> {
     warninglisted: u64,
     /// Tags of its attributes that are words of this program.
     own_tags: u64,
+    /// Tags of its attributes that are longer than TheHive takes.
+    long_tags: u64,
     /// Tags of the event and its attributes that are meant as a TLP or PAP and cannot be read; the first of them.
     unreadable: BTreeSet<String>,
     chunks: usize,
@@ -116,6 +118,7 @@ impl Sync<'_> {
             flaws: 0,
             warninglisted: 0,
             own_tags: 0,
+            long_tags: 0,
             unreadable: BTreeSet::new(),
             chunks: 0,
         };
@@ -186,26 +189,12 @@ impl Reading<'_> {
         }
     }
 
-    /// Takes out reports that hold a secret of ours, and tells of those that are missing.
-    fn check_reports(&self, chunk: &mut Chunk) {
-        let (part, event) = (self.sync.part, self.task.uuid);
-        let scrubber = part.run.scrubber();
-        let before = chunk.reports.len();
-        chunk.reports.retain(|report| ![&report.name, &report.content].into_iter().any(|text| scrubber.is_in(text)));
-        if chunk.reports.len() < before {
-            part.warn(format!("event {event}: an event report is left out: {}", batch::HOLDS_SECRET));
-        }
-        if chunk.reports_left_out > 0 {
-            let cut = chunk.reports_left_out;
-            part.warn(format!(
-                "event {event}: {cut} of its event reports are left out: too many, too long or not to be read"
-            ));
-        }
-    }
-
     fn chunk(&mut self, mut chunk: Chunk) -> Result<()> {
         let part = self.sync.part;
         self.check_reports(&mut chunk);
+        if let Some(why) = chunk.without_objects.take() {
+            self.without_objects(&why);
+        }
         let number = chunk.rows.len() as u64;
         part.fetched(Item::Attributes, number);
         self.attributes += number;
@@ -221,6 +210,7 @@ impl Reading<'_> {
         }
         let mut batch = self.batch(chunk);
         self.own_tags += batch.own_tags;
+        self.long_tags += batch.long_tags;
         if let Some(reports) = reports {
             self.alert = self.sync.alert(self.task, &reports, self.own_tags);
         }
@@ -254,13 +244,6 @@ impl Reading<'_> {
         }
         let is_over = !self.hands.is_empty() && self.hands.iter().all(Hand::is_stopped);
         if is_over { bail!("the rest of the event is not read, since nothing more can be written") } else { Ok(()) }
-    }
-
-    /// Remembers the tags that cannot be read as the TLP or PAP that they are meant as.
-    fn note_unreadable<'t>(&mut self, tags: impl Iterator<Item = &'t str>) {
-        const MOST: usize = 5;
-        let room = MOST.saturating_sub(self.unreadable.len());
-        self.unreadable.extend(markings::unreadable(tags).take(room).map(|tag| self.sync.part.run.shown(tag)));
     }
 
     fn batch(&mut self, chunk: Chunk) -> Batch {
@@ -385,27 +368,7 @@ impl Reading<'_> {
             part.fetched(Item::Removals, removed);
             part.record(Item::Removals, &Verdict::Updated, removed);
         }
-        self.tell_full(&ends);
-        let cut = self.alert.tags_cut + self.task.event.tags_cut;
-        if cut > 0 {
-            let event = self.task.uuid;
-            part.warn(format!("event {event}: {cut} of its tags are left out: an alert gets no more than 100"));
-        }
-        let own_tags = self.alert.own_tags.event + self.own_tags;
-        part.with(|part| part.own_tags += own_tags);
-        if self.task.event.timestamp.is_none_or(|moment| moment <= 0) {
-            let event = self.task.uuid;
-            part.warn(format!("event {event}: its time of change cannot be read: it is compared anew at every run"));
-        }
-        if time::day(&self.task.event.date).is_none() {
-            let (event, date) = (self.task.uuid, part.run.shown(&self.task.event.date));
-            part.warn(format!("event {event}: its date ({date}) cannot be read: the day of its last change is taken"));
-        }
-        if !self.unreadable.is_empty() {
-            let (event, tags) = (self.task.uuid, self.unreadable.iter().map(String::as_str).collect::<Vec<_>>());
-            let tags = tags.join(", ");
-            part.warn(format!("event {event}: tags that cannot be read as a TLP or PAP are taken for RED: {tags}"));
-        }
+        let own_tags = self.remark(&ends, is_whole);
         let counted = self.task.event.attribute_count.and_then(|count| u64::try_from(count).ok());
         let attributes = if self.chunks > 0 { Some(self.attributes) } else { counted };
         let line = self.sync.line(&self.task.event, &self.task.uuid, &verdict, attributes);
@@ -416,26 +379,11 @@ impl Reading<'_> {
             removed,
             warninglisted: self.warninglisted,
             own_tags,
+            not_shown: self.not_shown(),
             ..line
         });
         if let Some(shown) = self.shown.take().filter(|_| is_whole) {
             shown.show(&self.alert, self.task.event.creator(), self.sync);
-        }
-    }
-
-    /// Says of an alert that it may not grow any more, and what would change that.
-    fn tell_full(&self, ends: &[Ended]) {
-        let (Some(left_out), Some(most)) =
-            (ends.iter().map(|end| end.left_out).max(), self.sync.config.filters.most_observables())
-        else {
-            return;
-        };
-        if left_out > 0 {
-            self.sync.part.warn(format!(
-                "event {}: its alert may not grow beyond {most} observables, twice \"max_attributes\": {left_out} more are left \
-                 out; raise \"max_attributes\" to have them",
-                self.task.uuid
-            ));
         }
     }
 
@@ -451,20 +399,6 @@ impl Reading<'_> {
         };
         let ended = hands.into_iter().filter(|hand| is_whole || hand.is_stopped());
         ended.map(|hand| hand.finish(&self.alert, extent)).collect()
-    }
-
-    /// MISP counts an event's attributes whoever asks. If less than half of them came, they are hidden from us, or the
-    /// answer is not what it seems: nothing may be concluded from what is missing.
-    fn is_hidden(&self) -> bool {
-        let (came, count) = (self.attributes - self.deleted, self.task.event.attribute_count.unwrap_or(0));
-        let is_hidden = u64::try_from(count).is_ok_and(|count| came < count / 2);
-        if is_hidden {
-            self.sync.part.warn(format!(
-                "event {}: MISP counts {count} attributes and shows {came} of them: nothing is taken out of its alert",
-                self.task.uuid
-            ));
-        }
-        is_hidden
     }
 
     /// Attributes that were only looked at share the fate of their event.

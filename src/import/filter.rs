@@ -247,7 +247,8 @@ impl Filters {
         if !self.include_analysis.is_empty() && !self.include_analysis.iter().any(|one| Some(*one) == analysis) {
             return Some("state of analysis is not included".to_owned());
         }
-        let distribution = event.distribution.and_then(|number| u64::try_from(number).ok()).unwrap_or(OF_A_FEED);
+        // One that cannot be read is none of those that are included.
+        let distribution = event.distribution.map_or(OF_A_FEED, |number| u64::try_from(number).unwrap_or(u64::MAX));
         if !self.include_distributions.is_empty() && !self.include_distributions.contains(&distribution) {
             return Some("distribution is not included".to_owned());
         }
@@ -363,6 +364,25 @@ mod tests {
         assert_eq!(rule(json!({"max_age_date": "published"}), published), Some("its date cannot be read".into()));
         assert_eq!(rule(json!({"max_age_days": 14}), json!({"date": "2023-10-31"})), None);
         assert_eq!(rule(json!({"max_age_days": 13}), json!({"date": "2023-10-31"})), Some("older than 13 days".into()));
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_read_is_none_that_is_included() {
+        let only = |field: &str, value: &Value| {
+            let all = json!({"include_distributions": [0, 1, 2, 3, 4], "include_analysis": ["initial", "ongoing", "completed"], "min_threat_level": "low"});
+            rule(all, json!({"distribution": 0, "analysis": 0, "threat_level_id": 1, field: value}))
+        };
+        for (field, rule) in [
+            ("distribution", "distribution is not included"),
+            ("analysis", "state of analysis is not included"),
+            ("threat_level_id", "threat level below low"),
+        ] {
+            assert_eq!(only(field, &json!("1")), None);
+            for odd in [json!("x"), json!(-1), json!(1e30), json!([1]), json!({"a": 1}), json!(true)] {
+                assert_eq!(only(field, &odd).as_deref(), Some(rule), "{field} {odd}");
+            }
+        }
+        assert_eq!(only("distribution", &Value::Null), None);
     }
 
     #[test]

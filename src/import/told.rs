@@ -51,12 +51,20 @@ pub(super) fn line(
 
 /// Says of a connection what of its events was not passed on as it is.
 pub(super) fn held_back(part: &PartOf) {
-    let (mut own_tags, mut stand_ins) = (0, 0);
-    part.with(|part| (own_tags, stand_ins) = (part.own_tags, part.stand_ins));
+    let (mut own_tags, mut stand_ins, mut not_shown) = (0, 0, 0);
+    part.with(|part| (own_tags, stand_ins, not_shown) = (part.own_tags, part.stand_ins, part.not_shown));
     if own_tags > 0 {
         let tags =
             counted(own_tags, "tag of an event or attribute is a word", "tags of events and attributes are words");
         part.warn(format!("{tags} of this program and left out: the line of each event gives their number"));
+    }
+    if not_shown > 0 {
+        let attributes =
+            counted(not_shown, "attribute that MISP counts was not sent", "attributes that MISP counts were not sent");
+        part.warn(format!(
+            "{attributes}: the key's user may not see them, or a setting leaves them out; the line of each event gives their \
+             number"
+        ));
     }
     if stand_ins > 0 {
         let values = counted(stand_ins, "value is", "values are");

@@ -34,6 +34,8 @@ pub fn kind(value: &Value) -> &'static str {
 /// A scalar as the parser hands it over; lists and objects are passed over.
 enum Scalar {
     None,
+    /// A list or an object with something in it: PHP writes what is empty in many ways, but not so.
+    Filled,
     Bool(bool),
     Int(i64),
     Float(f64),
@@ -86,13 +88,19 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Scalar, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Scalar::None)
+        let mut read = Scalar::None;
+        while seq.next_element::<IgnoredAny>()?.is_some() {
+            read = Scalar::Filled;
+        }
+        Ok(read)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Scalar::None)
+        let mut read = Scalar::None;
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+            read = Scalar::Filled;
+        }
+        Ok(read)
     }
 }
 
@@ -180,7 +188,7 @@ pub fn long_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D
 impl Scalar {
     fn text(self) -> String {
         match self {
-            Self::None => String::new(),
+            Self::None | Self::Filled => String::new(),
             Self::Bool(value) => value.to_string(),
             Self::Int(value) => value.to_string(),
             Self::Float(value) => value.to_string(),
@@ -199,8 +207,35 @@ pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>,
         Scalar::Int(value) => Some(value),
         Scalar::Float(value) => whole(value.trunc()),
         Scalar::Text(value) => number_in(&value),
-        Scalar::Bool(_) | Scalar::None => None,
+        Scalar::Bool(_) | Scalar::None | Scalar::Filled => None,
     })
+}
+
+/// The same of a number that decides something: what is said and cannot be read is `i64::MIN`, which is equal to no number that
+/// anybody means; only what is empty is none.
+///
+/// # Errors
+/// Only where the JSON itself is broken.
+pub fn number_said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Ok(match Scalar::deserialize(deserializer)? {
+        Scalar::None => None,
+        Scalar::Int(value) => Some(value),
+        Scalar::Float(value) => Some(whole(value.trunc()).unwrap_or(i64::MIN)),
+        Scalar::Text(value) if value.trim().is_empty() => None,
+        Scalar::Text(value) => Some(number_in(&value).unwrap_or(i64::MIN)),
+        Scalar::Bool(_) | Scalar::Filled => Some(i64::MIN),
+    })
+}
+
+/// Reads a name; `null` and what is empty as the empty text.
+///
+/// # Errors
+/// Where the JSON itself is broken; a text of more than a mebibyte; a list or an object with something in it, which is no name.
+pub fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    match Scalar::deserialize(deserializer)? {
+        Scalar::Filled => Err(de::Error::custom("a name is a list or an object")),
+        scalar => Ok(scalar.text()),
+    }
 }
 
 /// The number that a text is, without what stands behind its point: `1700000000.5`, `1.7e9`.
@@ -247,7 +282,7 @@ pub fn marking<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>
         Scalar::Int(value) => Some(value),
         Scalar::Float(value) => Some(whole(value).unwrap_or(i64::MAX)),
         Scalar::Text(value) => Some(value.trim().parse().unwrap_or(i64::MAX)),
-        Scalar::Bool(_) => Some(i64::MAX),
+        Scalar::Bool(_) | Scalar::Filled => Some(i64::MAX),
     })
 }
 
@@ -260,7 +295,7 @@ pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, 
         Scalar::Bool(value) => Some(value),
         Scalar::Int(value) => Some(value != 0),
         Scalar::Text(value) => truth(&value),
-        Scalar::Float(_) | Scalar::None => None,
+        Scalar::Float(_) | Scalar::None | Scalar::Filled => None,
     })
 }
 

@@ -6,7 +6,7 @@ mod stream;
 
 pub use element::{Element, Flaw};
 pub use loose::{
-    brief, exactly_true, flag, fold, kind, long_text, marking, moment, number, number_in, object, objects, start, text,
-    texts, truth, whole,
+    brief, exactly_true, flag, fold, kind, long_text, marking, moment, name, number, number_in, number_said, object,
+    objects, start, text, texts, truth, whole,
 };
 pub use stream::{Source, is_place};

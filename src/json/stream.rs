@@ -97,7 +97,9 @@ impl<'s> Source<'s> {
     pub fn check_encoding(&mut self) -> Result<()> {
         let start = self.reader.fill_buf()?;
         ensure!(
-            !start.starts_with(b"\xff\xfe") && !start.starts_with(b"\xfe\xff") && start.get(..2) != Some(b"{\0"),
+            !start.starts_with(b"\xff\xfe")
+                && !start.starts_with(b"\xfe\xff")
+                && ![b"{\0", b"\0{"].iter().any(|mark| start.starts_with(*mark)),
             "it is UTF-16, as some editors and shells write: JSON is UTF-8"
         );
         ensure!(!start.starts_with(b"\x1f\x8b"), "it is compressed (gzip): unpack it");

@@ -23,6 +23,8 @@ pub struct Chunk {
     pub reports: Vec<Report>,
     /// How many more reports there are, and how many that cannot be read.
     pub reports_left_out: u64,
+    /// In the last chunk: why nobody knows which objects the attributes are in, if so.
+    pub without_objects: Option<String>,
     /// True once, at the end of an event that was read to its end. This chunk may be without rows.
     pub is_last: bool,
 }
@@ -61,6 +63,7 @@ pub(super) struct Chunks<'c> {
     reports: Vec<Report>,
     in_reports: usize,
     reports_left_out: u64,
+    without_objects: Option<String>,
     progress: Progress,
     on: &'c mut dyn FnMut(Chunk) -> Result<()>,
 }
@@ -80,7 +83,7 @@ enum Progress {
 impl<'c> Chunks<'c> {
     pub(super) fn new(on: &'c mut dyn FnMut(Chunk) -> Result<()>) -> Self {
         let (rows, reports, progress) = (Vec::new(), Vec::new(), Progress::default());
-        Self { rows, text: 0, reports, in_reports: 0, reports_left_out: 0, progress, on }
+        Self { rows, text: 0, reports, in_reports: 0, reports_left_out: 0, without_objects: None, progress, on }
     }
 
     /// Takes what stands in an event.
@@ -141,6 +144,11 @@ impl<'c> Chunks<'c> {
         }
     }
 
+    /// Notes why the objects of the event cannot be read.
+    pub(super) fn without_objects(&mut self, why: String) {
+        self.without_objects = Some(why);
+    }
+
     /// Hands over the rows there are, if any.
     pub(super) fn hand_over(&mut self) -> Result<()> {
         if self.rows.is_empty() {
@@ -148,8 +156,8 @@ impl<'c> Chunks<'c> {
         }
         let highest = self.rows.iter().filter_map(|row| number(&row.attribute)).max().unwrap_or(0);
         let progress = Progress::UpTo(self.up_to().max(highest));
-        let chunk =
-            Chunk { rows: std::mem::take(&mut self.rows), reports: Vec::new(), reports_left_out: 0, is_last: false };
+        let rows = std::mem::take(&mut self.rows);
+        let chunk = Chunk { rows, reports: Vec::new(), reports_left_out: 0, without_objects: None, is_last: false };
         self.text = 0;
         let handed = (self.on)(chunk);
         self.progress = if handed.is_ok() { progress } else { Progress::Stopped };
@@ -158,8 +166,8 @@ impl<'c> Chunks<'c> {
 
     /// Hands over the last chunk.
     pub(super) fn finish(self) -> Result<()> {
-        let Self { rows, reports, reports_left_out, on, .. } = self;
-        on(Chunk { rows, reports, reports_left_out, is_last: true })
+        let Self { rows, reports, reports_left_out, without_objects, on, .. } = self;
+        on(Chunk { rows, reports, reports_left_out, without_objects, is_last: true })
     }
 
     /// Forgets what was gathered and not handed over, since it comes again.

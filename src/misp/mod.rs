@@ -423,7 +423,8 @@ impl Listed {
             crate::json::Element::Bad(flaw) => Self::Bad(flaw.of("an event of the list")),
             crate::json::Element::Good(event) => match Uuid::parse_str(&event.uuid) {
                 Ok(uuid) => Self::Event(Box::new(event), uuid),
-                Err(_) => Self::Bad("an event of the list has no uuid".to_owned()),
+                Err(_) if event.id.is_empty() => Self::Bad("an event of the list has no uuid".to_owned()),
+                Err(_) => Self::Bad(format!("event {} of the list has no uuid", event.id)),
             },
         }
     }

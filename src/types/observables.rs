@@ -87,8 +87,11 @@ fn add(tags: &mut Vec<String>, tag: String) {
 /// What an attribute becomes: one observable, or two for a composite without a port.
 ///
 /// A value that MISP itself would not have stored as its type (a feed holds anything) becomes
-/// `other`, with its type in a tag.
+/// `other`, with its type in a tag. One without a type is none, as for MISP (its `Model/MispAttribute.php`: a type is required).
 pub fn observables(attribute: &Found<'_>, data_types: &DataTypes) -> Result<Vec<Observable>, Reason> {
+    if attribute.kind.trim().is_empty() {
+        return Err(Reason::new("The attribute has no type."));
+    }
     let Some(row) = table::row(attribute.kind) else {
         return unknown(attribute);
     };
@@ -117,7 +120,8 @@ fn unknown(attribute: &Found<'_>) -> Result<Vec<Observable>, Reason> {
     if value.is_empty() {
         return Err(Reason::new("Value cannot be empty."));
     }
-    let tags = vec![type_tag(attribute.kind), category_tag(attribute.category)];
+    let mut tags = vec![type_tag(attribute.kind)];
+    tag_category(&mut tags, attribute);
     Ok(vec![Observable { data_type: Cow::Borrowed("other"), data: value.to_owned(), tags }])
 }
 
@@ -132,8 +136,12 @@ fn whole(attribute: &Found<'_>, value: Cow<'_, str>, data_type: Cow<'static, str
     Observable { data_type, data: value.into_owned(), tags }
 }
 
-/// Names the category unless it is the one that the type has by itself.
+/// Names the category unless it is the one that the type has by itself, which is also what MISP takes where none is said
+/// (`fixtures/wire/misp/086-add-attr-no-category.json`).
 fn tag_category(tags: &mut Vec<String>, attribute: &Found<'_>) {
+    if attribute.category.trim().is_empty() {
+        return;
+    }
     if table::row(attribute.kind).is_none_or(|row| row.category() != attribute.category) {
         tags.push(category_tag(attribute.category));
     }

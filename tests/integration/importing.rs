@@ -239,10 +239,14 @@ fn servers_that_do_not_answer_as_a_misp_are_explained() {
         misp.fault(Fault { on: "/servers/getVersion", nth: Nth::Always, what });
         failure(&Program::Import.report(&job(&misp, json!({})))).to_owned()
     };
+    let maintenance = said(What::Redirect("https://misp.example.org/users/login".into()));
     assert!(
-        said(What::Redirect("https://misp.example.org/users/login".into()))
-            .contains("redirects to https://misp.example.org/users/login, which is not followed")
+        maintenance.contains("redirects to https://misp.example.org/users/login: MISP is in maintenance mode")
+            && !maintenance.contains("final URL"),
+        "{maintenance}"
     );
+    let elsewhere = said(What::Redirect("https://misp.example.org/".into()));
+    assert!(elsewhere.contains("which is not followed: give the final URL"), "{elsewhere}");
     assert!(said(What::Status(200, "<html>".into(), "text/html")).contains("the answer is text/html, not JSON"));
     assert!(
         said(What::Status(404, "<html>".into(), "text/html"))
@@ -259,6 +263,37 @@ fn servers_that_do_not_answer_as_a_misp_are_explained() {
         "{}",
         failure(&Program::Import.report(&nobody))
     );
+}
+
+/// What MISP answers to these addresses says that the user lacks a permission, or that there is no such page.
+#[test]
+fn the_address_of_a_page_of_misp_is_told_from_a_lack_of_permission() {
+    let misp = Fake::start(World::with_corpus());
+    let said = |path: &str| {
+        let mut job = job(&misp, json!({}));
+        job["config"]["url"] = json!([format!("{}{path}", misp.url())]);
+        failure(&Program::Import.report(&job)).to_owned()
+    };
+    for (path, left_out) in [
+        ("/events", "leave /events out of \"url\""),
+        ("/events/index", "leave /events/index out of \"url\""),
+        ("/users/login/", "leave /users/login out of \"url\""),
+        ("/misp/attributes", "leave /attributes out of \"url\""),
+    ] {
+        let said = said(path);
+        assert!(said.contains(left_out) && !said.contains("lacks a permission"), "{path}: {said}");
+    }
+    // A name that is no page may be the path that MISP lives below.
+    assert!(said("/misp").contains("check \"url\": is this the address of a MISP?"), "{}", said("/misp"));
+}
+
+#[test]
+fn a_key_for_other_addresses_names_the_allowed_ips() {
+    let misp = Fake::start(World::with_corpus());
+    let report = Program::Import.report(&job(&misp, json!({"key": [key("partner_iprestricted")]})));
+    let said = failure(&report);
+    assert!(said.contains("from your IP address: the key is for certain addresses only"), "{said}");
+    assert!(said.contains("allowed IPs"), "{said}");
 }
 
 #[test]

@@ -120,6 +120,12 @@ fn a_local_tag_never_stands_in_for_the_shared_one() {
 
 /// TLP and PAP of the alert, and the TLP of its observable, of an event of a feed with these tags.
 fn imported(event: &Value, attribute: &Value, config: &Value) -> (Vec<u64>, Value) {
+    let (levels, warnings, _) = imported_with_tags(event, attribute, config);
+    (levels, warnings)
+}
+
+/// The same, and the tags of the observable.
+fn imported_with_tags(event: &Value, attribute: &Value, config: &Value) -> (Vec<u64>, Value, Value) {
     let folder = tempfile::tempdir().unwrap();
     let uuid = "5f0e5b5c-0000-4000-8000-000000000001";
     // MISP writes an attribute's tags in two ways, and takes both.
@@ -142,7 +148,8 @@ fn imported(event: &Value, attribute: &Value, config: &Value) -> (Vec<u64>, Valu
     let artifact = report["artifacts"][0]["tlp"].as_u64().unwrap();
     let levels = [&alert["tlp"], &alert["pap"], &alert["observables"][0]["tlp"]].map(|level| level.as_u64().unwrap());
     assert_eq!(artifact, levels[2].min(3), "{report:#}");
-    (levels.to_vec(), full(&report)["connections"][0]["warnings"].clone())
+    let tags = alert["observables"][0]["tags"].clone();
+    (levels.to_vec(), full(&report)["connections"][0]["warnings"].clone(), tags)
 }
 
 #[test]
@@ -164,4 +171,14 @@ fn the_strictest_tag_counts_on_the_way_in_however_it_is_written() {
     assert_eq!(levels(json!([tag("tlp:clear"), local("tlp:red")]), json!([])), [4, 2, 4]);
     assert_eq!(levels(json!([tag("tlp:amber")]), json!([local("tlp:clear")])), [2, 2, 2]);
     assert_eq!(imported(&json!([local("tlp:clear")]), &json!([]), &json!({"default_tlp": "RED"})).0, [4, 2, 4]);
+}
+
+#[test]
+fn a_local_marking_of_an_attribute_is_passed_on_only_where_it_is_stricter() {
+    let local = |name: &str| json!({"name": name, "local": true});
+    let event = json!([{"name": "tlp:amber"}]);
+    let (levels, _, tags) = imported_with_tags(&event, &json!([local("tlp:clear"), local("mine")]), &json!({}));
+    assert_eq!((levels[2], tags), (2, json!(["mine"])));
+    let (levels, _, tags) = imported_with_tags(&event, &json!([local("tlp:red")]), &json!({}));
+    assert_eq!((levels[2], tags), (4, json!(["tlp:red"])));
 }

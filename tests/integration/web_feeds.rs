@@ -3,6 +3,7 @@
 mod broken;
 mod clicking;
 mod hostile;
+mod moved;
 pub(crate) mod shelf;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -54,7 +54,7 @@ pub(super) fn trusting(
     if is_https || way.is_some_and(Way::is_https) {
         if let Some(path) = &access.cert_path {
             let reading = || format!("reading the certificates in {} (\"cert_path\")", path.display());
-            given.extend(roots::of_file(path).with_context(reading)?);
+            given.extend(roots::of_path(path).with_context(reading)?);
         }
         if let Some(text) = &network.cacerts {
             given.extend(roots::of_text(text.as_bytes()).context("reading the certificates in \"cacerts\"")?);

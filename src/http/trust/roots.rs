@@ -76,7 +76,10 @@ fn of_system() -> Vec<(PathBuf, &'static str)> {
 }
 
 /// The certificates in a file, or in the files of a folder.
-fn of_path(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+///
+/// # Errors
+/// What the system says; that there is none.
+pub(super) fn of_path(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     if !path.is_dir() {
         return of_file(path);
     }
@@ -92,11 +95,7 @@ fn of_path(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     Ok(certificates)
 }
 
-/// The certificates in a file.
-///
-/// # Errors
-/// What the system says; that it holds none.
-pub(super) fn of_file(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+fn of_file(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     of_text(&bytes(path)?)
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::describe::description;
 use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, name};
-use super::{Levels, Marks, Origin};
+use super::{Levels, Marks, Origin, is_laxer};
 use crate::full::Alert;
 use crate::ledger::counted;
 use crate::markings::{Pap, Tlp};
@@ -179,7 +179,9 @@ fn tags_of(event: &Event, origin: &Origin<'_>, marks: &Marks) -> (Vec<String>, u
     if !organisation.is_empty() {
         tags.add(format!("{}{organisation}", tags::SOURCE), room);
     }
-    for tag in event.tags().filter(|tag| !tags::is_own(tag)) {
+    let holds = Levels::of_event(event, marks);
+    let passed_on = |(tag, is_local): &(&str, bool)| !tags::is_own(tag) && !is_laxer(tag, *is_local, holds);
+    for (tag, _) in event.all_tags().filter(passed_on) {
         if tags.is_full(room) {
             beyond.insert(tag.trim());
         }
@@ -283,6 +285,15 @@ mod tests {
         assert_eq!(wanted(json!({"id": "7", "info": "\n"}), &Marks::default()).title, "#7 (no title)");
         assert_eq!(wanted(json!({"threat_level_id": 3}), &Marks::default()).severity, 1);
         assert_eq!(wanted(json!({"date": "2024-01-01"}), &Marks::default()).tlp, Tlp::Amber);
+    }
+
+    #[test]
+    fn a_local_marking_that_is_laxer_is_not_passed_on() {
+        let tag = |name: &str, local: bool| json!({"name": name, "local": local});
+        let tags = |tags: Value| wanted(json!({"Tag": tags}), &Marks::default()).tags;
+        let laxer = [tag("tlp:clear", true), tag("PAP:CLEAR", true)];
+        assert_eq!(tags(json!([laxer[0], laxer[1], tag("workflow:mine", true)])), ["workflow:mine"]);
+        assert_eq!(tags(json!([laxer[0], tag("tlp:clear", false), tag("tlp:red", true)])), ["tlp:clear", "tlp:red"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::secret::Scrubber;
 
 /// The longest tag, in characters (`InputCreateAlert` in TheHive's OpenAPI).
-pub(super) const LONGEST_TAG: usize = 128;
+pub const LONGEST_TAG: usize = 128;
 /// The most tags of an alert or observable. TheHive names no limit, but people have to read them.
 pub(super) const MOST_TAGS: usize = 100;
 /// The longest description or comment that a report shows, in characters.
@@ -33,6 +33,12 @@ pub(super) fn name<'a>(text: impl Into<Cow<'a, str>>, most: usize, scrubber: &Sc
 /// True if a text has at most so many characters, as TheHive's JVM counts them.
 pub(super) fn is_within(text: &str, most: usize) -> bool {
     text.len() <= most || text.encode_utf16().nth(most).is_none()
+}
+
+/// True for a tag that TheHive does not take whole.
+#[must_use]
+pub fn is_long_tag(tag: &str) -> bool {
+    !is_within(tag, LONGEST_TAG) && !is_within(&crate::text::name(tag.into()), LONGEST_TAG)
 }
 
 fn beginning(text: &str, most: usize) -> &str {

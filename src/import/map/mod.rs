@@ -18,6 +18,7 @@ use crate::secret::Scrubber;
 
 pub use alert::{AlertWanted, OwnTags, alert, source};
 pub use describe::MOMENTS;
+pub use limits::{LONGEST_TAG, is_long_tag};
 pub use observable::{Wanted, add_tag, artifact, file, is_stand_in, merge, observables};
 
 /// What alerts and observables get beside what MISP says.
@@ -106,6 +107,13 @@ impl Levels {
             ..event
         }
     }
+}
+
+/// True for a local tag that says less than what holds: whoever reads it here would take it for the event's own word.
+fn is_laxer(tag: &str, is_local: bool, holds: Levels) -> bool {
+    is_local
+        && (Tlp::from_tag(tag).is_some_and(|tlp| tlp < holds.tlp)
+            || Pap::from_tag(tag).is_some_and(|pap| pap < holds.pap))
 }
 
 /// The strictest marking of the tags that are shared, and of those that are local.

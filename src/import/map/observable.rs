@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use super::Levels;
 use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, is_within, name, text};
+use super::{Levels, is_laxer};
 use crate::cortex::markdown::{bare, inert, inert_lines};
 use crate::cortex::report::Artifact;
 use crate::full::AlertObservable;
@@ -197,8 +197,10 @@ fn tags(way_back: Vec<String>, attribute: &Attribute, within: Option<(&str, &str
     for (fact, value) in facts.into_iter().filter(|(_, value)| !value.is_empty()) {
         tags.add(tags::with(fact, value), room);
     }
-    for tag in attribute.tags.iter().filter(|tag| !tags::is_own(&tag.name)) {
-        tags.add(tag.name.as_str(), room);
+    let holds = Levels::of(attribute, setup.event);
+    let passed_on = |(tag, is_local): &(&str, bool)| !tags::is_own(tag) && !is_laxer(tag, *is_local, holds);
+    for (tag, _) in attribute.all_tags().filter(passed_on) {
+        tags.add(tag, room);
     }
     for tag in &marks.observable_tags {
         tags.add(tag, MOST_TAGS);

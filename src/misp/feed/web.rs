@@ -1,4 +1,4 @@
-//! A feed on a web server. Whoever serves it may be anyone: no key is sent, no redirect followed, and what comes is read as a
+//! A feed on a web server. Whoever serves it may be anyone: no key is sent, so that a redirect can be followed, and what comes is read as a
 //! stream within the bounds of every other answer.
 
 use std::io::Read;
@@ -44,7 +44,7 @@ impl Web {
     /// See [`super::Feed::file`]. The content type says nothing: web servers call event files what they like.
     pub(super) fn file<T>(&self, name: &str, mut read: impl FnMut(&mut dyn Read) -> Result<Result<T>>) -> Result<T> {
         self.client.again(|| {
-            let answer = self.client.open(name).map_err(|failure| explained(failure, name))?;
+            let answer = self.client.open_followed(name).map_err(|failure| explained(failure, name))?;
             let reading = format!("{}: reading the answer", answer.line());
             let (mut body, mut start) = (answer.body(), Vec::new());
             body.by_ref().take(BEFOREHAND).read_to_end(&mut start).with_context(|| reading.clone())?;

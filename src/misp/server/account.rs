@@ -4,8 +4,8 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Server;
-use crate::json;
+use super::{Server, each, leave_out};
+use crate::json::{self, Element};
 use crate::misp::wire::Organisation;
 use crate::time;
 
@@ -124,6 +124,24 @@ struct Whoami {
     organisation: Option<Organisation>,
 }
 
+/// A row of `sharing_groups/index`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct GroupRow {
+    #[serde(rename = "SharingGroup", deserialize_with = "json::object")]
+    group: Option<Group>,
+}
+
+/// A sharing group.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Group {
+    #[serde(deserialize_with = "json::text")]
+    id: String,
+    #[serde(deserialize_with = "json::text")]
+    name: String,
+}
+
 impl Server {
     /// The cheapest question that needs a good key.
     ///
@@ -136,7 +154,10 @@ impl Server {
             let expires = time::iso(&answer.header("x-auth-key-expiration"));
             let said = answer.value()?;
             let version = said.get("version").and_then(Value::as_str).map(ToOwned::to_owned);
-            let version = version.with_context(|| format!("{line}: the answer names no version: this is no MISP"))?;
+            let version = version.with_context(|| {
+                let help = self.beyond_root().map_or_else(|| "this is no MISP".to_owned(), leave_out);
+                format!("{line}: the answer names no version: {help}")
+            })?;
             Ok(Greeting { version, date, expires, left: Role::deserialize(said).unwrap_or_default() })
         })
     }
@@ -153,15 +174,22 @@ impl Server {
         Ok(Account { user: user.unwrap_or_default(), role: role.unwrap_or_default(), organisation })
     }
 
-    /// The name of a sharing group that the key may use (MISP's `SharingGroupsController.php`, `view`, which answers 405 for
-    /// all others).
+    /// The name of a sharing group that events of this key may go to: what MISP's index lists is what `events/add` takes. A
+    /// group whose owner the key's organisation is, without being a member, is shown by its number and refused all the same
+    /// (`fixtures/wire/misp/480-view-sharing-group-of-others.json` to `482-add-event-to-sharing-group-of-others.json`).
     ///
     /// # Errors
-    /// That there is none of this number, or that it is not shown to us.
-    pub fn sharing_group(&self, number: u64) -> Result<String> {
-        let path = format!("sharing_groups/view/{number}.json");
-        let (line, group) = self.get(&path, |answer| Ok((answer.line().to_owned(), answer.value()?)))?;
-        let name = group.pointer("/SharingGroup/name").and_then(Value::as_str).map(ToOwned::to_owned);
-        name.with_context(|| format!("{line}: the answer names no sharing group"))
+    /// What stopped the asking.
+    pub fn sharing_group(&self, number: u64) -> Result<Option<String>> {
+        let number = number.to_string();
+        self.get("sharing_groups/index/limit:9999.json", |answer| {
+            let mut name = None;
+            each(answer, &["response"], &mut |row: Element<GroupRow>| {
+                let group = row.good().and_then(|row| row.group).filter(|group| group.id == number);
+                name = name.take().or(group.map(|group| group.name));
+                Ok(())
+            })?;
+            Ok(name)
+        })
     }
 }

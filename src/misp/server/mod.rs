@@ -75,12 +75,50 @@ impl Server {
 
     /// A question by GET, asked again where that may help.
     fn get<T>(&self, path: &str, mut read: impl FnMut(Answer) -> Result<T>) -> Result<T> {
-        self.client.again(|| read(self.client.get(path).map_err(explained)?))
+        self.client.again(|| read(self.client.get(path).map_err(|failure| self.explained(failure))?))
     }
 
     /// A question by POST, asked again where that may help.
     fn ask<T>(&self, path: &str, body: &Value, mut read: impl FnMut(Answer) -> Result<T>) -> Result<T> {
-        self.client.again(|| read(self.client.post(path, body).map_err(explained)?))
+        self.client.again(|| read(self.client.post(path, body).map_err(|failure| self.explained(failure))?))
+    }
+
+    /// Adds what can be done about it. What the address of a page answers has nothing to do with rights
+    /// (`fixtures/wire/misp/453-events-below-wrong-root.json`).
+    fn explained(&self, failure: Failure) -> anyhow::Error {
+        let is_elsewhere = match &failure.cause {
+            Cause::Refused { status, .. } => matches!(status, 403..=405) && !says(&failure, "Auth"),
+            Cause::Redirected { .. } | Cause::NotJson(_) => true,
+            _ => false,
+        };
+        match self.beyond_root().filter(|_| is_elsewhere) {
+            Some(path) => anyhow!(failure.with_help(leave_out(path))),
+            None => explained(failure),
+        }
+    }
+
+    /// The part of our URL's path that is a page of MISP, as somebody copies it from a browser: `/events/index`.
+    fn beyond_root(&self) -> Option<&str> {
+        const PAGES: [&str; 13] = [
+            "events",
+            "attributes",
+            "users",
+            "servers",
+            "dashboards",
+            "feeds",
+            "tags",
+            "galaxies",
+            "taxonomies",
+            "news",
+            "organisations",
+            "objects",
+            "event_reports",
+        ];
+        let path = self.url.path().trim_end_matches('/');
+        let places = path.match_indices('/').map(|(at, _)| at);
+        let is_page =
+            |at: &usize| PAGES.contains(&path.get(at + 1..).unwrap_or_default().split('/').next().unwrap_or_default());
+        places.into_iter().find(is_page).and_then(|at| path.get(at..))
     }
 
     /// The version: the cheapest question that needs a good key.
@@ -128,15 +166,26 @@ fn each<T: for<'de> Deserialize<'de>>(
     read.with_context(|| format!("{line}: reading the answer"))
 }
 
+fn leave_out(path: &str) -> String {
+    format!("leave {path} out of \"url\": it is a page of MISP, and not MISP's own address")
+}
+
 /// Adds what can be done about it.
 fn explained(failure: Failure) -> anyhow::Error {
     let help = match &failure.cause {
-        Cause::Redirected { to, .. } if to.contains("/users/login") => {
-            Some("MISP is in maintenance mode, or does not take the key for an API key")
+        // `fixtures/wire/misp/292-not-live-partner.json`
+        Cause::Redirected { to, .. } if to.contains("/users/login") => Some(
+            "MISP is in maintenance mode (its setting MISP.live is off) and lets in site administrators only: try again when it is over",
+        ),
+        _ if says(&failure, "from your IP address") => {
+            Some("the key is for certain addresses only: add the one of this machine to the key's allowed IPs, in MISP")
         }
         _ if says(&failure, "Authentication failed") => {
             Some("check \"key\": it is wrong, expired, or its user is disabled")
         }
+        _ if says(&failure, "Invalid Sharing Group") => Some(
+            "check \"sharing_group\": there is no such group, it is not active, or the key's organisation is no member of it",
+        ),
         _ if says(&failure, "permission") || says(&failure, "authorised") => {
             Some("the key's user lacks a permission, or the event is another organisation's")
         }

@@ -65,7 +65,14 @@ impl Server {
     /// is no total (`fixtures/wire/misp/212-ars-page1.json`). They are sorted by number, so that an attribute that slips onto
     /// the next page, because another one came in before it, is known by its number.
     fn paged(&self, uuid: &Uuid, event: &Event, chunks: &mut Chunks<'_>) -> Result<()> {
-        let mut objects = self.named_objects(uuid)?;
+        let mut objects = match self.named_objects(uuid) {
+            // Their attributes come all the same.
+            Err(error) if http::broke_down(&error) => {
+                chunks.without_objects(format!("{error:#}"));
+                Objects::default()
+            }
+            named => named?,
+        };
         let mut page = Page::first(ATTRIBUTES);
         let mut highest = 0;
         loop {
@@ -105,7 +112,16 @@ impl Server {
             });
             match asked {
                 Ok(read) => return read,
-                Err(error) => *page = page.halved(&error).ok_or(error)?,
+                Err(error) => match page.halved(&error) {
+                    Some(half) => *page = half,
+                    None if http::broke_down(&error) => {
+                        let most = page.limit;
+                        return Err(error.context(format!(
+                            "MISP breaks down even over {most} attributes of the event at once: raise PHP's memory_limit there"
+                        )));
+                    }
+                    None => return Err(error),
+                },
             }
         }
     }

@@ -33,13 +33,13 @@ pub struct Event {
     #[serde(deserialize_with = "json::flag")]
     pub published: Option<bool>,
     /// 0 initial, 1 ongoing, 2 completed.
-    #[serde(deserialize_with = "json::number")]
+    #[serde(deserialize_with = "json::number_said")]
     pub analysis: Option<i64>,
     /// 1 high, 2 medium, 3 low, 4 undefined.
-    #[serde(deserialize_with = "json::number")]
+    #[serde(deserialize_with = "json::number_said")]
     pub threat_level_id: Option<i64>,
     /// 0 own organisation to 3 all communities, 4 sharing group.
-    #[serde(deserialize_with = "json::number")]
+    #[serde(deserialize_with = "json::number_said")]
     pub distribution: Option<i64>,
     /// The sharing group's number, with distribution 4.
     #[serde(deserialize_with = "json::text")]
@@ -137,7 +137,7 @@ impl Event {
     /// Its entry in a feed's manifest.
     #[must_use]
     pub fn manifest_entry(&self) -> Value {
-        let text = |number: Option<i64>| number.unwrap_or(0).to_string();
+        let text = |number: Option<i64>| number.filter(|number| *number >= 0).unwrap_or(0).to_string();
         json!({
             "info": self.info,
             "Orgc": self.orgc,
@@ -245,7 +245,7 @@ pub struct Attribute {
     #[serde(deserialize_with = "json::flag")]
     pub deleted: Option<bool>,
     /// 0 to 4 as for events, 5 as the event.
-    #[serde(deserialize_with = "json::number")]
+    #[serde(deserialize_with = "json::number_said")]
     pub distribution: Option<i64>,
     /// When it was first seen, as the server writes it.
     #[serde(deserialize_with = "json::text")]

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::Tag;
 use crate::json;
@@ -45,7 +45,8 @@ pub(super) fn cut(tags: &mut Vec<Tag>, most: usize, decisive: &[String]) -> usiz
 }
 
 /// Reads a list of tags, a single one, or a list of their names; each tag as it is or within `Tag`, as `EventTag` has it
-/// (MISP's `Event.php` takes a single object for a list of one). Any other value as no tag.
+/// (MISP's `Event.php` takes a single object for a list of one). A number is a name as well: none of them gets lost. What is
+/// empty is no tag.
 pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Tag>, D::Error> {
     deserializer.deserialize_any(Tags)
 }
@@ -60,6 +61,10 @@ impl<'de> Deserialize<'de> for One {
         read(deserializer).map(|mut tags| Self(tags.pop()))
     }
 }
+
+/// A tag's name.
+#[derive(Deserialize)]
+struct Name(#[serde(deserialize_with = "json::name")] String);
 
 /// A field of a tag.
 #[derive(Deserialize)]
@@ -93,7 +98,7 @@ impl<'de> Visitor<'de> for Tags {
         let (mut own, mut tags) = (Tag::default(), Vec::new());
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
-                "name" => Text(own.name) = map.next_value()?,
+                "name" => Name(own.name) = map.next_value()?,
                 "colour" => Text(own.colour) = map.next_value()?,
                 "local" => Flag(own.local) = map.next_value()?,
                 key if key == "Tag" || json::is_place(key) => {
@@ -112,20 +117,20 @@ impl<'de> Visitor<'de> for Tags {
         Ok(named(Tag { name: name.to_owned(), ..Tag::default() }).into_iter().collect())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Vec<Tag>, E> {
-        Ok(Vec::new())
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Vec<Tag>, E> {
+        self.visit_str(&value.to_string())
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Vec<Tag>, E> {
-        Ok(Vec::new())
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Vec<Tag>, E> {
+        self.visit_str(&value.to_string())
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Vec<Tag>, E> {
-        Ok(Vec::new())
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Vec<Tag>, E> {
+        self.visit_str(&value.to_string())
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Vec<Tag>, E> {
-        Ok(Vec::new())
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Vec<Tag>, E> {
+        self.visit_str(&value.to_string())
     }
 
     fn visit_unit<E>(self) -> Result<Vec<Tag>, E> {
@@ -156,12 +161,16 @@ mod tests {
             json!({"Tag": tag}),
             json!(["tlp:red"]),
             json!("tlp:red"),
-            json!([{"id": "1", "Tag": tag, "local": false}, [], null, 7, {"name": ""}]),
+            json!([{"id": "1", "Tag": tag, "local": false}, [], null, {}, {"name": ""}, {"Tag": []}]),
         ] {
             assert_eq!(names(of.clone()), ["tlp:red"], "{of}");
         }
-        for of in [json!([]), json!({}), json!(null), json!(7), json!(true), json!("")] {
+        for of in [json!([]), json!({}), json!(null), json!("")] {
             assert!(names(of).is_empty());
+        }
+        assert_eq!(names(json!([7, {"name": 8}, true])), ["7", "8", "true"]);
+        for of in [json!([{"name": ["tlp:red"]}]), json!({"Tag": {"name": {"tlp": "red"}}})] {
+            assert!(read(of).unwrap_err().to_string().contains("a name is a list or an object"));
         }
     }
 

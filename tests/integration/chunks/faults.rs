@@ -45,7 +45,7 @@ fn a_page_that_breaks_down_later_is_halved_where_it_began() {
     fake.fault(Fault { on: "/attributes/restSearch", nth: Nth::Always, what: status(500) });
     fake.forget_requests();
     assert!(refusal(&misp, &event, &listed).contains("500"));
-    assert_eq!(fake.requests().last().unwrap().body["limit"], 625);
+    assert_eq!(fake.requests().last().unwrap().body["limit"], 125);
 }
 
 #[test]

@@ -96,16 +96,24 @@ fn sightings_and_sharing_groups_are_looked_at_when_they_are_wanted() {
     let told = export("partner", &json!({"export_sightings": true}), false);
     assert_eq!(told.line("corp", "permissions"), "ok: the role may add, change, tag, add sightings");
     let mut world = World::new();
-    world.sharing_groups.push(json!({"id": "7", "name": "CERTs", "org_id": "2"}));
+    let member = json!([{"sharing_group_id": "7", "org_id": "2"}]);
+    world.sharing_groups.push(json!({"id": "7", "name": "CERTs", "org_id": "2", "SharingGroupOrg": member}));
     let group = json!({"distribution": 4, "sharing_group": 7});
     let told = on(Program::Export, world.clone(), "partner", &group, false);
     assert_eq!(told.line("corp", "sharing group"), "ok: 7 is \"CERTs\"");
     let told = on(Program::Export, world, "thirduser", &group, true);
     let line = told.line("corp", "sharing group");
-    assert!(
-        line.starts_with("failed: 7 is not there for this key: ") && line.contains("405: Sharing group doesn't exist"),
-        "{line}"
-    );
+    assert!(line.starts_with("failed: 7 is not among the groups that the key's organisation may share with"), "{line}");
+}
+
+#[test]
+fn a_sharing_group_that_the_organisation_made_and_is_no_member_of_is_a_failure() {
+    let mut world = World::new();
+    let member = json!([{"sharing_group_id": "7", "org_id": "3"}]);
+    world.sharing_groups.push(json!({"id": "7", "name": "CERTs", "org_id": "2", "SharingGroupOrg": member}));
+    let told = on(Program::Export, world, "partner", &json!({"distribution": 4, "sharing_group": 7}), true);
+    let line = told.line("corp", "sharing group");
+    assert!(line.contains("correct \"sharing_group\", or have the organisation made a member"), "{line}");
 }
 
 #[test]

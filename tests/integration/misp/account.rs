@@ -139,17 +139,88 @@ fn full(organisation: &Organisation) -> Value {
     })
 }
 
-/// `sharing_groups/view/<id>` (MISP's `SharingGroupsController.php`, `view`).
+/// `sharing_groups/view/<id>`: to members and the owner (MISP's `Model/SharingGroup.php`, `checkIfAuthorised`).
 pub(super) fn sharing_group(world: &World, ask: &Ask) -> Reply {
     let group = world.sharing_groups.iter().find(|group| group["id"] == ask.first());
-    let shown = |group: &&Value| {
-        let id = group["id"].as_str().and_then(|id| id.parse().ok()).unwrap_or_default();
-        ask.user.role.site_admin || world.in_sharing_group(ask.user.org, id)
+    let is_shown = |group: &&Value| {
+        let is_owner = group["org_id"] == ask.user.org.to_string().as_str();
+        ask.user.role.site_admin || is_owner || world.in_sharing_group(ask.user.org, id_of(group))
     };
-    match group.filter(shown) {
-        Some(group) => Reply::json(200, &json!({"SharingGroup": group})),
-        None => ask.refuse(405, "Sharing group doesn&#039;t exist or you do not have permission to access it."),
+    let Some(group) = group.filter(is_shown) else {
+        return ask.refuse(405, "Sharing group doesn&#039;t exist or you do not have permission to access it.");
+    };
+    let owner = organisation_of(world, group);
+    let short = json!({"id": int(owner.id), "name": owner.name, "uuid": owner.uuid});
+    let mut shown = group_fields(group);
+    for (field, value) in
+        [("organisation_uuid", json!(owner.uuid)), ("org_id", group["org_id"].clone()), ("sync_user_id", json!("1"))]
+    {
+        shown[field] = value;
     }
+    for (field, value) in [
+        ("created", MADE.into()),
+        ("modified", MADE.into()),
+        ("sync_org_name", short["name"].clone()),
+        ("sync_org", short),
+    ] {
+        shown[field] = value;
+    }
+    let mut members = members(world, group);
+    members.iter_mut().for_each(|row| row["Organisation"]["local"] = true.into());
+    let here = json!({"id": "1", "sharing_group_id": group["id"], "server_id": "0", "all_orgs": false, "Server": {"id": "0", "name": "Local instance", "url": world.url}});
+    let mut owner = full(owner);
+    owner["description"] = "Automatically generated admin organisation".into();
+    let answer =
+        json!({"SharingGroup": shown, "Organisation": owner, "SharingGroupOrg": members, "SharingGroupServer": [here]});
+    Reply::json(200, &answer)
+}
+
+const MADE: &str = "2026-11-30 09:04:05";
+
+fn organisation_of<'w>(world: &'w World, group: &Value) -> &'w Organisation {
+    let is = |one: &&Organisation| group["org_id"] == one.id.to_string().as_str();
+    world.organisations.iter().find(is).unwrap_or(&world.organisations[0])
+}
+
+fn group_fields(group: &Value) -> Value {
+    json!({
+        "id": group["id"], "uuid": "9d34019f-af10-4539-8fdc-3653fe5f4505", "name": group["name"], "description": "", "releasability": "x", "local": false,
+        "active": true, "roaming": false,
+    })
+}
+
+fn members(world: &World, group: &Value) -> Vec<Value> {
+    let rows = group["SharingGroupOrg"].as_array().into_iter().flatten().enumerate();
+    let one = |(number, row): (usize, &Value)| {
+        let is = |one: &&Organisation| row["org_id"] == one.id.to_string().as_str();
+        let organisation = world
+            .organisations
+            .iter()
+            .find(is)
+            .map(|one| json!({"id": int(one.id), "name": one.name, "uuid": one.uuid}));
+        json!({"id": number.to_string(), "sharing_group_id": group["id"], "org_id": row["org_id"], "extend": false, "Organisation": organisation})
+    };
+    rows.map(one).collect()
+}
+
+/// `sharing_groups/index`: to members only, the owner may be none (`fixtures/wire/misp/481-index-sharing-groups.json`).
+pub(super) fn sharing_groups(world: &World, ask: &Ask) -> Reply {
+    let is_shown = |group: &&Value| ask.user.role.site_admin || world.in_sharing_group(ask.user.org, id_of(group));
+    let rows = world.sharing_groups.iter().filter(is_shown).map(|group| {
+        let (owner, members) = (organisation_of(world, group), members(world, group));
+        let mut shown = group_fields(group);
+        shown["org_count"] = members.len().to_string().into();
+        let here = json!({"all_orgs": false, "server_id": "0", "sharing_group_id": group["id"], "Server": []});
+        json!({
+            "SharingGroup": shown, "Organisation": {"id": int(owner.id), "name": owner.name, "uuid": owner.uuid},
+            "SharingGroupOrg": members, "SharingGroupServer": [here], "editable": false, "deletable": false,
+        })
+    });
+    Reply::json(200, &json!({"response": rows.collect::<Vec<_>>()}))
+}
+
+fn id_of(group: &Value) -> u64 {
+    group["id"].as_str().and_then(|id| id.parse().ok()).unwrap_or_default()
 }
 
 /// `organisations/view/<id or uuid>`; a name is not known here.

@@ -54,6 +54,7 @@ pub(crate) fn writes(misp: &Fake) -> Vec<String> {
         "/shadow_attributes/index",
         "/warninglists/checkValue",
         "/sharing_groups/view",
+        "/sharing_groups/index",
     ];
     let requests = misp.requests().into_iter().map(|request| request.path);
     requests.filter(|path| !reads.iter().any(|read| path.starts_with(read))).collect()
@@ -144,6 +145,7 @@ fn act(world: &mut World, ask: &Ask) -> Reply {
         ("sightings", "add") => sightings::add(world, ask),
         ("sightings", "restsearch") => sightings::rest_search(world, ask),
         ("sharing_groups", "view") => account::sharing_group(world, ask),
+        ("sharing_groups", "index") => account::sharing_groups(world, ask),
         ("warninglists", "checkvalue") => sightings::check_value(world, ask),
         _ => ask.refuse(404, "Not Found"),
     }

@@ -319,13 +319,12 @@ impl World {
         }
     }
 
-    /// Whether an organisation is in a sharing group.
+    /// Whether an organisation is a member of a sharing group; its owner need not be one.
     pub(crate) fn in_sharing_group(&self, org: u64, group: u64) -> bool {
         let group = group.to_string();
         let org = org.to_string();
         self.sharing_groups.iter().filter(|known| known["id"] == group.as_str()).any(|known| {
-            known["org_id"] == org.as_str()
-                || known["SharingGroupOrg"].as_array().into_iter().flatten().any(|row| row["org_id"] == org.as_str())
+            known["SharingGroupOrg"].as_array().into_iter().flatten().any(|row| row["org_id"] == org.as_str())
         })
     }
 

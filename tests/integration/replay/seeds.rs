@@ -10,6 +10,15 @@ fn used(world: &mut World, searches: u32) {
     world.searches.insert("ratelimited".into(), searches);
 }
 
+/// The second group was made by ORGNAME for ThirdOrg alone.
+pub(super) fn sharing_groups(world: &mut World) {
+    let group = |id: &str, members: &[&str]| {
+        let rows: Vec<_> = members.iter().map(|org| json!({"sharing_group_id": id, "org_id": org})).collect();
+        json!({"id": id, "name": "a group", "org_id": "1", "SharingGroupOrg": rows})
+    };
+    world.sharing_groups = vec![group("1", &["1", "2"]), group("2", &["3"])];
+}
+
 pub(super) fn not_live(world: &mut World) {
     world.live = false;
 }

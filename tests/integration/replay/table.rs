@@ -5,7 +5,7 @@ use super::seeds::{
     event_92_with_deleted_object, event_92_with_object, event_92_with_tag, event_93, event_94, event_95, event_95_last,
     event_95_later, event_95_renamed, event_95_tagged, event_96, event_96_deleted, event_97, event_104_with_a_proposal,
     event_106, event_106_green, event_106_later, event_106_tagged, event_378_with_deleted_object, four_searches,
-    not_live, nothing, one_search, partner_event, two_searches,
+    not_live, nothing, one_search, partner_event, sharing_groups, two_searches,
 };
 use crate::misp::World;
 
@@ -481,5 +481,8 @@ pub(super) const ROWS: &[Row] = &[
             "461-edit-shares-a-local-tag",
         ],
     ),
+    seeded("480-view-sharing-group-of-others", sharing_groups),
+    seeded("481-index-sharing-groups", sharing_groups),
+    seeded("482-add-event-to-sharing-group-of-others", sharing_groups),
     seeded("540-proposals-of-an-event", event_104_with_a_proposal),
 ];

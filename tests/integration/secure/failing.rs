@@ -25,7 +25,7 @@ fn certificates_that_are_none_are_told() {
     insta::assert_snapshot!(all.refused(&all.job(json!({"cert_path": [all.file("key.pem", &own.key())]}))), @r#"reading the certificates in FOLDER/key.pem ("cert_path"): there is no certificate in PEM form in it"#);
     let broken = own.pem.replace("MII", "M!I");
     insta::assert_snapshot!(all.refused(&all.job(json!({"cert_path": [all.file("broken.pem", &broken)]}))), @r#"reading the certificates in FOLDER/broken.pem ("cert_path"): a certificate in it is broken or cut off"#);
-    insta::assert_snapshot!(all.refused(&all.job(json!({"cert_path": [all.folder.path()]}))), @r#"reading the certificates in FOLDER ("cert_path"): it is no regular file"#);
+    insta::assert_snapshot!(all.refused(&all.job(json!({"cert_path": [all.folder.path()]}))), @r#"reading the certificates in FOLDER ("cert_path"): no file in this folder holds a certificate in PEM form"#);
     insta::assert_snapshot!(all.refused(&all.job(json!({"cacerts": "/etc/ssl/ca.pem"}))), @r#"reading the certificates in "cacerts": there is no certificate in PEM form in it"#);
     let other = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     insta::assert_snapshot!(all.refused(&all.job(json!({"cacerts": other}))), @r#"reading the certificates in "cacerts": a certificate in it is broken or cut off"#);

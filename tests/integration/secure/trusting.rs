@@ -31,6 +31,8 @@ fn an_authority_given_in_any_of_four_ways_is_trusted() {
     let folder = all.folder.path().join("authorities");
     fs::create_dir(&folder).unwrap();
     fs::copy(&file, folder.join("one.pem")).unwrap();
+    fs::write(folder.join("README"), "no certificate").unwrap();
+    assert_reached(&Program::Import.report(&all.job(json!({"cert_path": [folder]}))), misp);
     assert_reached(&report_in(&all.job(json!({})), &[("REQUESTS_CA_BUNDLE", folder)]), misp);
     assert_reached(&report_in(&all.job(json!({})), &[("SSL_CERT_FILE", file)]), misp);
 }

@@ -153,8 +153,8 @@ fn one_event_file_that_cannot_be_read_fails_alone_and_comes_later() {
             "this is a web page, and no file of a feed",
         ),
         (
-            What::Redirect("https://elsewhere.example/".to_owned()),
-            "redirects to https://elsewhere.example/, which is not followed",
+            What::Redirect("ftp://elsewhere.example/".to_owned()),
+            "redirects to ftp://elsewhere.example/, which is not followed",
         ),
         (What::Body("[]".to_owned()), "there are 0 events in it"),
         (What::Body("{\"Event\": {\"uuid\": \"5f0e5b5c-0000-4000-8000-000000000003\"}}".to_owned()), "but another"),
@@ -207,10 +207,7 @@ fn what_is_no_feed_is_explained() {
     for (what, reason) in [
         (status(404), "manifest.json: 404: a web page, not an API's answer: is \"url\" the folder of a manifest.json?"),
         (status(401), "401: a web page, not an API's answer: a feed is read without any key"),
-        (
-            What::Redirect("https://www.example.org/login".to_owned()),
-            "302: the server redirects to https://www.example.org/login, which is not followed",
-        ),
+        (What::Redirect("ftp://www.example.org/".to_owned()), "302: the server redirects to ftp://www.example.org/"),
         (
             What::Body("\n  <!DOCTYPE html><html>".to_owned()),
             "this is a web page, no feed: is \"url\" the folder of a manifest.json?",

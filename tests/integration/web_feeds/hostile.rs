@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 
 use super::shelf::{Shelf, endless, url, zipped};
 use super::{at_once, event, import, list, open, uuid};
-use crate::http_fake::{Fault, Nth, What};
 use crate::program::{counts, full, of};
 
 #[test]
@@ -47,23 +46,6 @@ fn no_key_of_a_manifest_leads_out_of_the_folder() {
     let mut expected = vec!["/feed/manifest.json".to_owned()];
     expected.extend((1..=4).map(|n| format!("/feed/{}.json", uuid(n))));
     assert_eq!(asked, expected);
-}
-
-#[test]
-fn a_redirect_out_of_the_feed_is_never_followed() {
-    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (shelf, other) = (Shelf::start(folder.path()), Shelf::start(elsewhere.path()));
-    let manifest = json!({uuid(1): event(elsewhere.path(), &uuid(1), &["one.example"])});
-    for folder in [&folder, &elsewhere] {
-        fs::write(folder.path().join("manifest.json"), manifest.to_string()).unwrap();
-    }
-    for on in ["/manifest.json", "/5f0e5b5c"] {
-        shelf.fault(Fault { on, nth: Nth::Always, what: What::Redirect(format!("{}manifest.json", url(&other))) });
-        let report = at_once(import(&url(&shelf), &json!({}))).to_string();
-        assert!(report.contains("which is not followed"), "{report}");
-        shelf.heal();
-    }
-    assert!(other.requests().is_empty());
 }
 
 #[test]

@@ -44,7 +44,8 @@ impl Site for Shelf {
         if call.method != "GET" {
             return Reply::bytes(405, "text/html", b"<h1>Method not allowed</h1>".to_vec());
         }
-        let name = call.path.strip_prefix("/feed/").filter(|name| !name.contains('/')).unwrap_or_default();
+        let path = call.path.split('?').next().unwrap_or_default();
+        let name = path.strip_prefix("/feed/").filter(|name| !name.contains('/')).unwrap_or_default();
         let before = self.before.get_mut(name).and_then(VecDeque::pop_front);
         let Some(body) = before.or_else(|| fs::read(self.folder.join(name)).ok()) else {
             return Reply::bytes(404, "text/html", b"<!DOCTYPE html><h1>Not found</h1>".to_vec());

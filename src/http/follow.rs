@@ -1,0 +1,78 @@
+//! Files that anyone may read are read wherever they now are. What is asked with a key is not: the key stays where it was
+//! configured to go, and a redirected POST loses its body.
+
+use std::sync::{Arc, PoisonError};
+
+use reqwest::Method;
+use reqwest::header::{ACCEPT, LOCATION};
+use url::Url;
+
+use super::{ANYTHING, Answer, Cause, Client, Failure, Origin, line};
+
+/// Redirections that are followed, as MISP does for a feed's files (its `Feed.php`, `getFollowRedirect`), be they signed anew
+/// for each file.
+const MOST: usize = 5;
+
+impl Client {
+    /// Opens a file as [`Client::open`] does, by up to five redirections, never from https to http. A client that shows a key or
+    /// a certificate of ours follows none.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn open_followed(&self, path: &str) -> Result<Answer, Failure> {
+        if self.has_secret {
+            return self.open(path);
+        }
+        let (mut at, mut other) = (self.url(path), None::<Arc<Self>>);
+        let mut asked = line(&Method::GET, &at);
+        for _ in 0..=MOST {
+            let client = other.as_deref().unwrap_or(self);
+            let answer =
+                client.sent(Method::GET, at.clone(), asked.clone(), |request| request.header(ACCEPT, ANYTHING))?;
+            let Some(next) = next(&answer, &at) else { return client.checked(answer) };
+            if at.scheme() == "https" && next.scheme() == "http" {
+                return client.checked(answer).map_err(|failure| {
+                    failure.with_help(
+                        "from https to http, which is not followed: have that mended where the feed comes from",
+                    )
+                });
+            }
+            asked = format!("{}, redirected to {}", line(&Method::GET, &self.url(path)), without_query(&next));
+            other = if next.origin() == self.base.origin() { None } else { Some(self.elsewhere(&next, &asked)?) };
+            at = next;
+        }
+        let to = without_query(&at);
+        let cause = Cause::Redirected { status: 302, to: self.network.said(&to) };
+        Err(Failure::new(line(&Method::GET, &self.url(path)), cause)
+            .with_help(format!("after {MOST} others: nobody follows more")))
+    }
+
+    /// The client of another server, made once for files that follow each other.
+    fn elsewhere(&self, url: &Url, asked: &str) -> Result<Arc<Self>, Failure> {
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = elsewhere.as_ref().filter(|known| known.base.origin() == url.origin()) {
+            return Ok(Arc::clone(known));
+        }
+        let origin = Origin { url, headers: Vec::new(), user_agent: self.user_agent.clone(), access: &self.access };
+        let made = Self::sharing(&origin, &self.network, Arc::clone(&self.told));
+        let made = made.map_err(|error| Failure::new(asked.to_owned(), Cause::Unreachable(format!("{error:#}"))))?;
+        Ok(Arc::clone(elsewhere.insert(Arc::new(made))))
+    }
+}
+
+/// Where an answer points, if that can be followed.
+fn next(answer: &Answer, at: &Url) -> Option<Url> {
+    let to = answer.header(LOCATION.as_str());
+    let is_redirection = matches!(answer.response.status().as_u16(), 301..=303 | 307 | 308);
+    let next = at.join(&to).ok().filter(|_| is_redirection && !to.is_empty())?;
+    let is_plain = next.username().is_empty() && next.password().is_none();
+    (["http", "https"].contains(&next.scheme()) && is_plain).then_some(next)
+}
+
+/// An address as messages have it: what stands behind `?` may be a signature that lets anyone in.
+fn without_query(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    url.to_string()
+}
