@@ -98,7 +98,9 @@ fn matched(line: &Value) -> String {
     let tags: Vec<_> = list(line, "tags").iter().map(plain).collect();
     let sightings = line.get("sightings").and_then(Value::as_u64).unwrap_or_default();
     let sightings = counted(sightings, "sighting", "sightings");
-    format!("  {mark} {}  {}  {sightings}  {}", word(line, "attribute"), word(line, "value"), tags.join(" "))
+    let (attribute, value, differs) = (word(line, "attribute"), word(line, "value"), word(line, "differs"));
+    let differs = if differs.is_empty() { String::new() } else { format!(" [{differs}]") };
+    format!("  {mark} {attribute}  {value}{differs}  {sightings}  {}", tags.join(" "))
 }
 
 fn alert(alert: &Value) -> Vec<String> {

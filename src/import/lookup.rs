@@ -125,9 +125,11 @@ impl Telling<'_> {
             (is_hidden, is_quiet, std::cmp::Reverse(one.event.date.clone()), one.uuid)
         });
         self.part.with(|part| {
-            let shown = judged.iter().filter(|one| one.verdict == Verdict::Unchanged && one.known.ids_attributes > 0);
+            let shown = || judged.iter().filter(|one| one.verdict == Verdict::Unchanged);
+            let events_with_ids = shown().filter(|one| one.known.ids_attributes > 0).count() as u64;
+            let events_differing = shown().filter(|one| !one.known.is_same).count() as u64;
             let in_part = self.in_part || !events.is_empty() || judged.iter().any(|one| is_failed(&one.verdict));
-            part.look_up = Some(LookUp { searched: true, in_part, events_with_ids: shown.count() as u64 });
+            part.look_up = Some(LookUp { searched: true, in_part, events_with_ids, events_differing });
         });
         let found: Vec<_> = judged.into_iter().filter_map(|one| self.one(one)).collect();
         for (uuid, known) in events {
@@ -187,7 +189,8 @@ pub fn message(full: &Full, value: &str) -> String {
         return format!("{value} was not looked up: no connection could be searched for it{}", hint(value));
     }
     let events = events(full);
-    let with_ids: u64 = full.connections.iter().filter_map(|part| part.look_up).map(|one| one.events_with_ids).sum();
+    let sum = |of: fn(LookUp) -> u64| full.connections.iter().filter_map(|part| part.look_up).map(of).sum::<u64>();
+    let (with_ids, differing) = (sum(|one| one.events_with_ids), sum(|one| one.events_differing));
     let knows = |part: &&&Part| part.ledger.count(Item::Events).unchanged > 0;
     let unsearched = asked.len() - searched;
     let in_part = asked.iter().filter(|part| part.look_up.is_some_and(|one| one.in_part)).count();
@@ -203,8 +206,12 @@ pub fn message(full: &Full, value: &str) -> String {
             counted(asked.iter().filter(knows).count() as u64, "connection", "connections")
         ),
     };
-    if with_ids > 0 {
-        told.push_str(&format!(" ({with_ids} with an IDS attribute)"));
+    let with_ids = (with_ids > 0).then(|| format!("{with_ids} with an IDS attribute"));
+    let differing =
+        (differing > 0).then(|| format!("{differing} only in another case or as MISP's import rules write it"));
+    let remarks: Vec<String> = with_ids.into_iter().chain(differing).collect();
+    if !remarks.is_empty() {
+        told.push_str(&format!(" ({})", remarks.join(", ")));
     }
     match (events.unchanged, events.skipped) {
         (_, 0) | (0, _) => {}

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::wire::{Attribute, Event};
+use crate::types::Likeness;
 
 /// Something that a search came upon.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub enum Hit {
         event: Uuid,
         /// The attribute.
         attribute: Box<Attribute>,
+        /// How its value is what was searched for.
+        likeness: Likeness,
         /// How often it was sighted; what was sighted as false positive or expiration does not count.
         sightings: u64,
     },

@@ -13,6 +13,7 @@ mod observables;
 mod overrides;
 mod page;
 mod refang;
+mod rules;
 mod server;
 mod settle;
 mod shapes;
@@ -29,7 +30,7 @@ pub use observables::{Found, Observable, file_tags, observables};
 pub use overrides::Overrides;
 pub use page::page;
 pub use server::{DataTypes, ServerTypes};
-pub use sought::Sought;
+pub use sought::{Likeness, Sought};
 pub use validate::{Reason, validate};
 
 /// What an observable type counts as: `fqdn` as `hostname`, `mail_subject` as `mail-subject`.

@@ -1,8 +1,13 @@
 //! A value that is looked up: how a MISP may have it written, and whether an attribute is it. Asking is elsewhere.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use super::choices;
+use super::equal::{equal, key};
 use super::form;
 use super::normalise::normalise;
+use super::rules::rewritten;
 use super::server::ServerTypes;
 use super::table::{self, Form, Import, Row, TABLE};
 use super::validate::is_valid;
@@ -15,10 +20,39 @@ pub struct Sought {
     spellings: Vec<String>,
     /// Ways of writing it that mean it only in attributes of their own type: bare numbers.
     numbers: Vec<(&'static str, String)>,
+    /// What MISP's import rules make of it.
+    rewritten: Vec<String>,
+    /// What MISP takes for one of the spellings.
+    keys: HashSet<String>,
     /// True if the value itself is such a number.
     is_number: bool,
+    /// The type that an observable like this goes to MISP as.
+    usual: Option<&'static Row>,
     /// The MISP types that an observable of this type stands for.
     rows: Vec<&'static Row>,
+}
+
+/// How an attribute's value is what was looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Likeness {
+    /// It is the same.
+    Same,
+    /// MISP takes both for the same: they differ in case where that may mean something, in accents or the like.
+    OtherCase,
+    /// It is what MISP's import rules make of it, which they may make of others too.
+    Rewritten,
+}
+
+impl Likeness {
+    /// In words; nothing for what is the same.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Same => "",
+            Self::OtherCase => "other case",
+            Self::Rewritten => "by an import rule",
+        }
+    }
 }
 
 impl Sought {
@@ -26,27 +60,35 @@ impl Sought {
     #[must_use]
     pub fn new(data_type: &str, data: &str) -> Self {
         let (given, fold) = (pasted(data), choices::fold(data_type));
-        let guessed = table::row(form::guess(data_type, given).kind);
+        let usual = table::row(form::guess(data_type, given).kind);
         let is_pair = given.contains('|');
-        let stands = |row: &&Row| is_for(row.import, &fold) || (is_pair && row.is_composite());
-        let rows: Vec<&Row> = TABLE.iter().filter(stands).chain(guessed).collect();
+        // What nobody gave a type may be anything that it can be written as.
+        let is_any = fold == "other" || (choices::of(data_type).is_none() && table::row(&fold).is_none());
+        let stands = |row: &&Row| is_for(row.import, &fold) || (is_pair && row.is_composite()) || is_any;
+        let rows: Vec<&Row> = TABLE.iter().filter(stands).chain(usual).collect();
         let is_number = fold == "autonomous-system";
-        let mut sought = Self { spellings: Vec::new(), numbers: Vec::new(), is_number, rows };
+        let (spellings, numbers, keys) = (Vec::new(), Vec::new(), HashSet::new());
+        let mut sought = Self { spellings, numbers, rewritten: Vec::new(), keys, is_number, usual, rows };
         sought.add(given.to_owned());
         // Somebody may have pasted the same into MISP.
         sought.add(data.trim().to_owned());
         for row in sought.rows.clone() {
-            match spelling(row, given) {
-                Some(stored) if is_numeric(row) => sought.numbers.push((row.kind, stored)),
-                Some(stored) => sought.add(stored),
-                None => {}
+            let is_meant = !is_any || usual.is_some_and(|usual| usual.kind == row.kind);
+            match spelling(row, given, is_meant) {
+                Some(stored) if is_numeric(row) => {
+                    // MISP changes a value once: of `tel:0049…` it keeps the zeros, which it takes for `+` in `0049…`.
+                    let zeros = stored.strip_prefix('+').map(|digits| format!("00{digits}"));
+                    let written = zeros.into_iter().chain([stored]);
+                    sought.numbers.extend(written.map(|one| (row.kind, one)));
+                }
+                // A type that only writes it in another case is not why it was looked up.
+                Some(stored) if is_meant || !equal(&stored, given) => sought.add(stored),
+                Some(_) | None => {}
             }
         }
-        if fold == "hash" {
-            // Of a feed only hashes of values are searched, so the case that its producer chose has to be met.
-            sought.add(given.to_ascii_lowercase());
-            sought.add(given.to_ascii_uppercase());
-        }
+        sought.spellings.clone().iter().flat_map(|one| of_hosts(one)).for_each(|one| sought.add(one));
+        sought.rewritten = sought.spellings.iter().filter_map(|one| rewritten(one)).collect();
+        sought.keys = sought.spellings.iter().map(|one| key(one)).filter(|key| !key.is_empty()).collect();
         sought
     }
 
@@ -57,56 +99,70 @@ impl Sought {
     }
 
     /// What is to be searched for: every spelling, and of what is written as a composite its first half, since MISP
-    /// compares halves alone (its `AppModel.php`, `generic_add_filter` over `value1` and `value2`). None for no value.
+    /// compares halves alone (its `AppModel.php`, `generic_add_filter` over `value1` and `value2`). None for no value, or
+    /// for one that MISP takes for none.
     #[must_use]
     pub fn asked(&self) -> Vec<&str> {
-        let mut asked: Vec<&str> = self.spellings.iter().map(String::as_str).collect();
-        for (_, number) in &self.numbers {
-            if !asked.contains(&number.as_str()) {
-                asked.push(number);
-            }
-        }
-        for half in self.spellings.iter().filter_map(|one| one.split_once('|')).map(|(first, _)| first.trim()) {
-            if !half.is_empty() && !asked.contains(&half) {
-                asked.push(half);
-            }
-        }
-        asked
+        let numbers = self.numbers.iter().map(|(_, number)| number);
+        let wholes: Vec<&str> =
+            self.spellings.iter().chain(numbers).chain(&self.rewritten).map(String::as_str).collect();
+        let halves = wholes.iter().filter_map(|one| one.split_once('|')).map(|(first, _)| first.trim());
+        let mut known = HashSet::new();
+        wholes.iter().copied().chain(halves).filter(|one| !key(one).is_empty() && known.insert(*one)).collect()
     }
 
-    /// True if an attribute of this MISP type and value is the value, or has it as a half. The port of a composite is no
+    /// How an attribute of this MISP type and value is the value, or has it as a half, if so. The port of a composite is no
     /// value of its own.
     #[must_use]
-    pub fn is(&self, kind: &str, value: &str) -> bool {
+    pub fn likeness(&self, kind: &str, value: &str) -> Option<Likeness> {
         let row = table::row(kind);
-        if self.is_written(row, value) {
-            return true;
-        }
-        let Some((first, second)) = value.split_once('|') else { return false };
-        match row.map(|row| row.import) {
+        let whole = self.written(row, value);
+        // A feed may have it as `192.0.2.1:80`.
+        let stored = row.filter(|row| row.is_composite()).map(|row| normalise(row.kind, value));
+        let value = stored.as_deref().unwrap_or(value);
+        let Some((first, second)) = value.split_once('|').filter(|_| whole.is_none()) else { return whole };
+        let halves = match row.map(|row| row.import) {
             Some(Import::Halves(left, right)) => {
-                self.is_written(table::row(left), first) || self.is_written(table::row(right), second)
+                [self.written(table::row(left), first), self.written(table::row(right), second)]
             }
-            Some(Import::Ported(left)) => self.is_written(table::row(left), first),
-            Some(Import::Is(_) | Import::Other) => false,
-            None => kind.contains('|') && (self.is_written(None, first) || self.is_written(None, second)),
-        }
+            Some(Import::Ported(left)) => [self.written(table::row(left), first), None],
+            Some(Import::Is(_) | Import::Other) => [None, None],
+            None if kind.contains('|') => [self.written(None, first), self.written(None, second)],
+            None => [None, None],
+        };
+        halves.into_iter().flatten().min()
     }
 
-    /// True if this is one of the spellings, or would be, once MISP had stored it as a type that the observable stands for.
-    fn is_written(&self, row: Option<&'static Row>, value: &str) -> bool {
+    /// If this is one of the spellings, or would be, once MISP had stored it as a type that the observable stands for.
+    fn written(&self, row: Option<&'static Row>, value: &str) -> Option<Likeness> {
         let value = pasted(value);
-        let has = |text: &str| self.spellings.iter().any(|one| one == text);
         let row = row.filter(|row| !self.is_number || self.is_for(row));
-        if has(value) && (row.is_some() || !self.is_number) {
-            return true;
+        let as_it_is = (row.is_some() || !self.is_number).then(|| self.compared(row, value)).flatten();
+        let row = row.filter(|row| self.is_for(row) && as_it_is != Some(Likeness::Same));
+        let stored = row.and_then(|row| Some((row, spelling(row, value, true)?)));
+        let as_stored = stored.and_then(|(row, stored)| match is_numeric(row) {
+            true => {
+                let is_it = self.numbers.iter().any(|(kind, number)| *kind == row.kind && *number == stored);
+                is_it.then_some(Likeness::Same)
+            }
+            false => self.compared(Some(row), &stored),
+        });
+        [as_it_is, as_stored].into_iter().flatten().min()
+    }
+
+    fn compared(&self, row: Option<&'static Row>, value: &str) -> Option<Likeness> {
+        let is_same = |row: Option<&'static Row>| {
+            let value = without_case(row, value);
+            self.spellings.iter().any(|one| without_case(row, one) == value)
+        };
+        let key = key(value);
+        if is_same(row) || is_same(self.usual) {
+            Some(Likeness::Same)
+        } else if self.keys.contains(&key) {
+            Some(Likeness::OtherCase)
+        } else {
+            self.rewritten.iter().any(|one| equal(one, value)).then_some(Likeness::Rewritten)
         }
-        let Some(row) = row.filter(|row| self.is_for(row)) else { return false };
-        let is_same = |one: &String| is_caseless(row) && one.eq_ignore_ascii_case(value);
-        spelling(row, value).is_some_and(|stored| match is_numeric(row) {
-            true => self.numbers.iter().any(|(kind, number)| *kind == row.kind && *number == stored),
-            false => has(&stored),
-        }) || self.spellings.iter().any(is_same)
     }
 
     fn is_for(&self, row: &Row) -> bool {
@@ -131,35 +187,97 @@ fn is_numeric(row: &Row) -> bool {
 }
 
 /// The value as MISP stores it for a type; none if it would refuse it, or make of it what the analyst did not mean: any
-/// text is true as a boolean, and `39/45` has the digits of a card's number.
-fn spelling(row: &Row, value: &str) -> Option<String> {
+/// text is true as a boolean, and of what nobody said to be a number, `39/45` has the digits of a card's.
+fn spelling(row: &Row, value: &str, is_meant: bool) -> Option<String> {
     const GROUPING: &str = " +-().";
-    let is_digits = || value.chars().all(|c| c.is_ascii_alphanumeric() || GROUPING.contains(c));
+    let number = value.split_at_checked(4).filter(|(start, _)| start.eq_ignore_ascii_case("tel:"));
+    let is_digits = || {
+        number.map_or(value, |(_, number)| number).chars().all(|c| c.is_ascii_alphanumeric() || GROUPING.contains(c))
+    };
     let means_it = match row.form {
         Form::Bool => false,
-        Form::Card | Form::Phone | Form::Bank => is_digits(),
+        Form::Card | Form::Phone | Form::Bank => is_meant || is_digits(),
         _ => true,
     };
     let stored = means_it.then(|| normalise(row.kind, value))?;
     is_valid(row, &stored, &ServerTypes::newest()).then_some(stored)
 }
 
-/// True for types where case means nothing, though MISP keeps it for some of them.
-fn is_caseless(row: &Row) -> bool {
-    let is_text = matches!(row.form, Form::Ssdeep | Form::Impfuzzy | Form::Ssh | Form::Vhash);
-    match row.import {
-        Import::Is("hash") => !is_text,
-        Import::Is(data_type) => ["ip", "domain", "hostname", "mail"].contains(&data_type),
-        Import::Other | Import::Halves(..) | Import::Ported(_) => false,
+/// A name, or a URL with one, with the name in the other script: MISP stores what it was given, and refangs only what is
+/// hidden in small letters (its `ComplexTypeTool.php`).
+fn of_hosts(value: &str) -> Vec<String> {
+    let (before, host, behind) = around_host(value);
+    if !host.contains('.') || host.contains(char::is_whitespace) {
+        return Vec::new();
     }
+    let unicode = || idna::domain_to_unicode(host).0;
+    let mut hosts = match host.is_ascii() {
+        true if host.to_ascii_lowercase().contains("xn--") => vec![unicode()],
+        true => Vec::new(),
+        false => idna::domain_to_ascii(host).into_iter().collect(),
+    };
+    if !before.is_empty() {
+        let last = host.rsplit_once('.').map(|(first, last)| (first.to_owned(), last.to_owned())).unwrap_or_default();
+        for dot in ["[dot]", "(dot)"] {
+            hosts.extend([host.replace('.', dot), format!("{}{dot}{}", last.0, last.1)]);
+        }
+    }
+    hosts.into_iter().map(|host| format!("{before}{host}{behind}")).collect()
+}
+
+/// A URL's host, and what stands before and behind it; of what is no URL, the whole.
+fn around_host(value: &str) -> (&str, &str, &str) {
+    let start = value.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = value.split_at(start);
+    let (authority, path) = match start {
+        0 => (rest, ""),
+        _ => rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len())),
+    };
+    let user = authority.rfind('@').map_or(0, |at| at + 1);
+    let port = authority.rfind(':').filter(|at| *at > user).unwrap_or(authority.len());
+    let before = value.get(..scheme.len() + user).unwrap_or_default();
+    let host = authority.get(user..port).unwrap_or_default();
+    let behind = value.get(before.len() + host.len()..).unwrap_or(path);
+    (before, host, behind)
+}
+
+/// A value without the case that means nothing in it, though MISP may keep it.
+fn without_case<'a>(row: Option<&Row>, value: &'a str) -> Cow<'a, str> {
+    let Some(row) = row else { return Cow::Borrowed(value) };
+    let is_text = matches!(row.form, Form::Ssdeep | Form::Impfuzzy | Form::Ssh | Form::Vhash);
+    let is_caseless = match row.import {
+        Import::Is("hash") => !is_text,
+        Import::Is("filename") => is_of_windows(value),
+        Import::Is("url") => {
+            let (before, host, behind) = around_host(value);
+            let scheme = before.find("://").map_or(0, |at| at + 3);
+            let (scheme, user) = before.split_at(scheme);
+            return Cow::Owned(format!("{}{user}{}{behind}", scheme.to_lowercase(), host.to_lowercase()));
+        }
+        Import::Is(data_type) => ["ip", "domain", "hostname", "mail", "registry"].contains(&data_type),
+        Import::Other | Import::Halves(..) | Import::Ported(_) => false,
+    };
+    if is_caseless { Cow::Owned(value.to_lowercase()) } else { Cow::Borrowed(value) }
+}
+
+/// True for the name of a file that only Windows has, whose names have no case.
+fn is_of_windows(name: &str) -> bool {
+    const ENDINGS: [&str; 17] = [
+        "bat", "cmd", "com", "cpl", "dll", "exe", "hta", "lnk", "msi", "ocx", "pif", "ps1", "scr", "sys", "vbe", "vbs",
+        "wsf",
+    ];
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    name.contains('\\') || ENDINGS.iter().any(|one| one.eq_ignore_ascii_case(ending))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    use Likeness::{OtherCase, Rewritten, Same};
+
     fn is(data_type: &str, data: &str, kind: &str, value: &str) -> bool {
-        Sought::new(data_type, data).is(kind, value)
+        Sought::new(data_type, data).likeness(kind, value) == Some(Same)
     }
 
     #[test]
@@ -184,8 +302,7 @@ mod tests {
                 assert!(found.contains(one), "{one} is not in {found:?}");
             }
         }
-        let numbers = Sought::new("other", "1337").asked().len();
-        assert!(numbers <= 3, "{numbers}");
+        assert_eq!(Sought::new("other", "1337").asked(), ["1337"]);
         assert_eq!(Sought::new("other", "39/45").asked(), ["39/45"]);
     }
 
@@ -217,6 +334,8 @@ mod tests {
             ("autonomous-system", "as13335", "AS", "13335"),
             ("autonomous-system", "13335", "AS", "AS13335"),
             ("domain", "EVIL[.]example", "text", "evil.example"),
+            ("ip", "2001:db8::1", "ip-dst|port", "[2001:DB8::1]:443"),
+            ("other", "+49891234", "phone-number", "0049891234"),
         ] {
             assert!(is(data_type, data, kind, value), "{data} {value}");
         }
@@ -233,14 +352,68 @@ mod tests {
             ("other", "-1", "regkey|value", "HKLM\\x|1"),
             ("autonomous-system", "AS13335", "size-in-bytes", "13335"),
             ("autonomous-system", "13335", "size-in-bytes", "13335"),
-            ("filename", "Evil.exe", "filename", "evil.exe"),
             ("ip", "192.0.2.1", "ip-dst", "192.0.2.10"),
             ("ip", "192.0.2.1", "ip-dst", "192.0.2.0/24"),
-            ("domain", "evil.example", "text", "EVIL.example"),
-            ("url", "http://evil.example/A", "url", "http://evil.example/a"),
-            ("hash", "3:abc:def", "ssdeep", "3:ABC:def"),
         ] {
-            assert!(!is(data_type, data, kind, value), "{data} {value}");
+            assert_eq!(Sought::new(data_type, data).likeness(kind, value), None, "{data} {value}");
+        }
+    }
+
+    /// Equal for MISP, which therefore finds each by the other.
+    #[test]
+    fn what_differs_only_in_case_or_accents_is_a_hit_and_said_so_where_case_may_mean_something() {
+        for (data_type, data, kind, value, likeness) in [
+            ("url", "http://x.example/a", "url", "HTTP://X.example/a", Same),
+            ("url", "http://u:P@x.example:80/a", "link", "http://u:P@X.example:80/a", Same),
+            ("url", "http://x.example/a", "url", "http://x.example/A", OtherCase),
+            ("url", "http://u@x.example/a", "url", "http://U@x.example/a", OtherCase),
+            ("registry", "HKLM\\Software", "regkey", "hklm\\software", Same),
+            ("registry", "HKLM\\Software", "regkey|value", "hklm\\software|1", Same),
+            ("filename", "Evil.EXE", "filename", "evil.exe", Same),
+            ("filename", "C:\\Évil", "filename", "c:\\évil", Same),
+            ("filename", "Evil.exe", "filename|md5", "EVIL.exe|a45996261299f7d30e22e7a2528473cf", Same),
+            ("filename", "Makefile", "filename", "makefile", OtherCase),
+            ("filename", "Réc2.exe", "filename", "Rec2.exe", OtherCase),
+            ("other", "Global\\Evil", "mutex", "GLOBAL\\evil", OtherCase),
+            ("user-agent", "Evil/1", "user-agent", "evil/1", OtherCase),
+            ("mail-subject", "Straße", "email-subject", "STRASSE", OtherCase),
+            ("hash", "3:abc:def", "ssdeep", "3:ABC:def", OtherCase),
+            ("domain", "evil.example", "text", "EVIL.example", Same),
+            ("domain", "xn--mnchen-3ya.example", "domain", "München.example", Same),
+            ("domain", "münchen.example", "domain|ip", "xn--mnchen-3ya.example|192.0.2.1", Same),
+            ("url", "http://münchen.example/a", "url", "http://xn--mnchen-3ya.example/a", Same),
+            ("filename", r"C:\Windows\evil.exe", "filename", r"%windir%\evil.exe", Rewritten),
+            ("filename", r"C:\Windows\evil.exe", "filename", r"c:\windows\evil.exe", Same),
+        ] {
+            assert_eq!(Sought::new(data_type, data).likeness(kind, value), Some(likeness), "{data} {value}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_gave_a_type_is_whatever_it_can_be_written_as() {
+        for (data, kind, value) in [
+            ("Www.Evil.example:8080", "hostname|port", "www.evil.example|8080"),
+            ("198.51.100.203:8443", "ip-dst|port", "198.51.100.203|8443"),
+            ("bob[at]evil.example", "email-dst", "bob@evil.example"),
+            ("00-11-22-AA-BB-CC-DD-EE", "mac-eui-64", "00:11:22:aa:bb:cc:dd:ee"),
+            ("tel:+49 (0)89 1234", "phone-number", "+49891234"),
+            ("evil[.]example", "domain", "evil.example"),
+            (
+                "AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99",
+                "x509-fingerprint-md5",
+                "aabbccddeeff00112233445566778899",
+            ),
+        ] {
+            assert!(is("other", data, kind, value), "{data} {value}");
+            let asked: Vec<String> = Sought::new("other", data).asked().into_iter().map(key).collect();
+            assert!(asked.contains(&key(value)) || asked.contains(&key(value.split('|').next().unwrap())), "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn what_misp_takes_for_nothing_is_not_asked_for() {
+        for data in ["\u{301}", "\u{200b}", " \u{a0}", "\u{1}\u{301}"] {
+            assert_eq!(Sought::new("other", data).asked(), [""; 0], "{data:?}");
         }
     }
 }

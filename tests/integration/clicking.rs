@@ -1,5 +1,6 @@
 //! Clicks: an analyst has a value looked up, and the report shows which events know it. Nothing is written by any of them.
 
+mod alike;
 mod commands;
 mod feeds;
 mod hostile;
@@ -240,15 +241,16 @@ fn words_that_mean_something_to_misp_are_only_texts_here() {
     misp.world().events[0].attributes[0].value = "192.0.2.9|1337".into();
     misp.world().events[0].attributes[0].kind = "ip-dst|port".into();
     for data_type in ["other", "filename", "domain"] {
-        for data in ["!x", "39/45", "1337", "!", "x&&y", "a%b", "\\", "0", "null", "-1"] {
+        for data in ["!x", "39/45", "1337", "!", "x&&y", "a%b", "\\", "0", "null", "-1", "%", "%.exe", "evil%", " % "] {
             let report = look_up(&misp, data_type, data, &json!({}));
-            assert_eq!(message(&report), format!("no event knows {data}"), "{data_type}");
+            assert_eq!(message(&report), format!("no event knows {}", data.trim()), "{data_type}");
             assert_eq!(counts(full(&report), "attributes"), of([]), "{data_type} {data}");
         }
-        for data in ["%", "%.exe", "evil%", " % ", "", "   ", "\n"] {
+        // MISP takes the last three for an empty value too, which all attributes have as their second half.
+        for data in ["", "   ", "\n", "\u{301}", "\u{200b}", "\u{a0}\u{1}"] {
             let report = look_up(&misp, data_type, data, &json!({}));
             assert!(message(&report).contains("was not looked up"), "{}", message(&report));
-            assert!(warnings(&report).contains("begins or ends with %"), "{}", warnings(&report));
+            assert!(warnings(&report).contains("the value is empty"), "{}", warnings(&report));
             assert_eq!(taxonomies(&report), [taxonomy("suspicious", "Events", "not searched")]);
             assert_eq!(paths(&misp), [""; 0], "{data_type} {data:?}");
         }

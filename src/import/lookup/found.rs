@@ -8,6 +8,7 @@ use crate::full::{Match, PartOf};
 use crate::ledger::{Item, Verdict};
 use crate::misp::search::Hit;
 use crate::misp::wire::{Attribute, Event};
+use crate::types::Likeness;
 
 /// Events told apart for one value on one connection.
 const MOST_EVENTS: usize = 5_000;
@@ -28,6 +29,8 @@ pub(super) struct Known {
     pub(super) attributes: u64,
     /// Those of them that are meant for detection.
     pub(super) ids_attributes: u64,
+    /// True if one of them has it as it was looked up.
+    pub(super) is_same: bool,
     /// The first of them.
     pub(super) matches: Vec<Match>,
     /// Why it could not be read, if so.
@@ -58,9 +61,9 @@ impl<'a> Found<'a> {
                 part.fetched(Item::Attributes, 1);
                 part.record(Item::Attributes, &Verdict::Skipped("deleted".to_owned()), 1);
             }
-            Hit::Attribute { event, attribute, sightings } => {
+            Hit::Attribute { event, attribute, likeness, sightings } => {
                 part.fetched(Item::Attributes, 1);
-                self.attribute(&event, &attribute, sightings);
+                self.attribute(&event, &attribute, likeness, sightings);
             }
             Hit::Event { event, head } => {
                 if self.events.contains_key(&event) {
@@ -81,15 +84,16 @@ impl<'a> Found<'a> {
         }
     }
 
-    fn attribute(&mut self, event: &Uuid, attribute: &Attribute, sightings: u64) {
+    fn attribute(&mut self, event: &Uuid, attribute: &Attribute, likeness: Likeness, sightings: u64) {
         let is_shown = self.matches < MOST_MATCHES;
-        let shown = is_shown.then(|| self.shown(attribute, sightings));
+        let shown = is_shown.then(|| Match { differs: likeness.words(), ..self.shown(attribute, sightings) });
         let Some(known) = self.event(event) else {
             self.beyond += 1;
             let rule = format!("in more than {MOST_EVENTS} events");
             return self.part.record(Item::Attributes, &Verdict::Skipped(rule), 1);
         };
         known.attributes += 1;
+        known.is_same |= likeness == Likeness::Same;
         known.ids_attributes += u64::from(attribute.to_ids == Some(true));
         if let Some(shown) = shown.filter(|_| known.matches.len() < SHOWN_MATCHES) {
             known.matches.push(shown);
@@ -114,6 +118,7 @@ impl<'a> Found<'a> {
             uuid: run.shown(&attribute.uuid),
             attribute: run.shown(&format!("{}/{}", attribute.category, attribute.kind)),
             value: run.shown(&attribute.value),
+            differs: "",
             to_ids: attribute.to_ids == Some(true),
             tags: attribute.tags.iter().take(SHOWN_TAGS).map(|tag| run.shown(&tag.name)).collect(),
             sightings,

@@ -1,20 +1,27 @@
-//! Who knows a value: a search in a feed, through `hashes.csv`, whose lines are the md5 of a value and an event's uuid; of a
-//! composite each half has a line (PyMISP's `mispevent.py`, `attributes_hashes`). What it points at is read and compared.
+//! Who knows a value: a search in a feed. What `hashes.csv` points at comes first: its lines are the md5 of a value and an
+//! event's uuid, of a composite for each half (PyMISP's `mispevent.py`, `attributes_hashes`). A hash finds a value only as it
+//! is written there, so the other events of the manifest are read too, as far as that can be done while somebody waits.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, BufRead, BufReader, Read};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use uuid::Uuid;
 
 use super::{Feed, HASHES, is_missing, md5, pieces};
 use crate::json::Element;
+use crate::ledger::counted;
 use crate::misp::search::{Hit, Searched};
 use crate::misp::wire::{Attribute, Piece};
+use crate::misp::{Listed, Window};
 use crate::types::Sought;
 
-/// Events that are read for one value.
+/// Events that are read for one value, in a folder.
 const MOST: usize = 5_000;
+/// The same on the web, beside those that `hashes.csv` points at: each is a request.
+const MOST_OF_WEB: usize = 100;
+/// Bytes that are read of events that `hashes.csv` does not point at.
+const MOST_BYTES: u64 = 256 << 20;
 /// The longest line of the file that says anything, in bytes.
 const LONGEST_LINE: u64 = 200;
 /// As much of the file is read, in bytes, also where it came compressed.
@@ -28,66 +35,179 @@ impl Feed {
     /// # Errors
     /// That `hashes.csv` cannot be read; or the handler's own error.
     pub fn search(&self, sought: &Sought, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<Searched> {
-        if sought.asked().is_empty() {
+        let asked = sought.asked();
+        if asked.is_empty() {
             return Ok(Searched::Not("the value is empty".to_owned()));
         }
-        let hashes: HashSet<String> = sought.asked().into_iter().map(md5).collect();
+        // The case that the producer chose has to be met.
+        let cases = asked.iter().flat_map(|one| [(*one).to_owned(), one.to_lowercase(), one.to_uppercase()]);
+        let hashes: HashSet<String> = cases.map(|one| md5(&one)).collect();
         let index = match self.file(HASHES, |file| Ok(Ok(Index::read(BufReader::new(file), &hashes)?))) {
-            Err(error) if is_missing(&error) => {
-                return Ok(Searched::Not(format!("not searchable: the feed has no {HASHES}")));
-            }
-            index => index?,
+            Err(error) if is_missing(&error) => None,
+            index => Some(index?),
         };
-        for (event, spelled) in &index.events {
-            self.search_event(event, spelled, sought, on)?;
+        let mut reading = Reading { feed: self, sought, flaws: Vec::new(), left: MOST_BYTES };
+        let named = index.as_ref().map(|index| index.events.clone()).unwrap_or_default();
+        for (event, spelled) in &named {
+            if let Err(error) = reading.event(event, spelled, on)? {
+                on(Hit::Unreadable { event: *event, reason: format!("{error:#}") })?;
+            }
         }
-        Ok(index.searched())
+        let rest = reading.rest(&named, on)?;
+        Ok(searched(index.as_ref(), rest, reading.flaws))
+    }
+}
+
+/// What became of the events that `hashes.csv` does not point at.
+enum Rest {
+    /// All were read; so many events are in the manifest.
+    Read(usize),
+    /// Not all were, for this reason.
+    Unread(String),
+}
+
+/// What was searched, of all. Where every event was read, nothing that the index says matters.
+fn searched(index: Option<&Index>, rest: Rest, flaws: Vec<String>) -> Searched {
+    let found = index.is_some_and(|index| !index.events.is_empty());
+    let of_index = match index {
+        None => Err(format!("not searchable: the feed has no {HASHES}")),
+        Some(index) => index.flaw().map_or(Ok(()), Err),
+    };
+    let is_part = found || !flaws.is_empty() || of_index.is_ok();
+    let why = match (rest, of_index) {
+        (Rest::Read(1..), _) => flaws.join("; "),
+        (Rest::Read(0), Ok(())) => String::new(),
+        (Rest::Read(0), Err(why)) => why,
+        (Rest::Unread(unread), of_index) => {
+            of_index.err().into_iter().chain([unread]).chain(flaws).collect::<Vec<_>>().join("; ")
+        }
+    };
+    match (why.is_empty(), is_part) {
+        (true, _) => Searched::All,
+        (false, true) => Searched::Part(why),
+        (false, false) => Searched::Not(why),
+    }
+}
+
+/// A feed while its events are read for a value.
+struct Reading<'a> {
+    feed: &'a Feed,
+    sought: &'a Sought,
+    /// What could not be understood.
+    flaws: Vec<String>,
+    /// Bytes that may yet be read.
+    left: u64,
+}
+
+impl Reading<'_> {
+    /// Reads what else is in the manifest. An event file that cannot be read stops nothing.
+    fn rest(&mut self, named: &BTreeMap<Uuid, String>, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<Rest> {
+        let (mut events, mut all) = (Vec::new(), 0);
+        let most = if matches!(self.feed, Feed::Web(_)) { MOST_OF_WEB } else { MOST };
+        let listed = self.feed.list(&Window::default(), &mut |entry| {
+            match entry {
+                Listed::Event(event, uuid) if !named.contains_key(&uuid) => {
+                    all += 1;
+                    events.extend((events.len() <= most).then_some((uuid, event.uuid)));
+                }
+                Listed::Event(..) => {}
+                Listed::Bad(problem) => self.flaws.push(problem),
+            }
+            Ok(())
+        });
+        if let Err(error) = listed {
+            return Ok(Rest::Unread(format!("its events are not known: {error:#}")));
+        }
+        let by_hash = |number: usize| {
+            Rest::Unread(format!(
+                "{} searched by {HASHES} alone, which finds a value only as it is written there, in this case",
+                counted(number as u64, "event was", "events were")
+            ))
+        };
+        if events.len() > most {
+            return Ok(by_hash(all));
+        }
+        for (read, (event, spelled)) in events.iter().enumerate() {
+            if self.left == 0 {
+                return Ok(by_hash(all - read));
+            }
+            if let Err(error) = self.event(event, spelled, on)? {
+                self.flaws.push(format!("event {event}: {error:#}"));
+            }
+        }
+        Ok(Rest::Read(named.len() + all))
     }
 
-    /// An event file that cannot be read stops nothing.
-    fn search_event(
-        &self,
-        event: &Uuid,
-        spelled: &str,
-        sought: &Sought,
-        on: &mut dyn FnMut(Hit) -> Result<()>,
-    ) -> Result<()> {
-        let (mut stopped, mut is_untouched) = (None, true);
-        let read = self.event_file(event, spelled, |file| {
-            let read = pieces(file, event, &mut |piece| {
-                for attribute in attributes(piece).filter(|attribute| sought.is(&attribute.kind, &attribute.value)) {
+    /// Hands over what has the value in an event; the inner error is one of its file.
+    fn event(&mut self, event: &Uuid, spelled: &str, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<Result<()>> {
+        let Self { feed, sought, flaws, left } = self;
+        let (mut stopped, mut is_untouched, mut bad) = (None, true, 0);
+        let read = feed.event_file(event, spelled, |file| {
+            bad = 0;
+            let mut counting = Counting { file, left };
+            let read = pieces(&mut counting, event, &mut |piece| {
+                for attribute in attributes(piece, &mut bad) {
+                    let Some(likeness) = sought.likeness(&attribute.kind, &attribute.value) else { continue };
                     is_untouched = false;
-                    let handled = on(Hit::Attribute { event: *event, attribute: Box::new(attribute), sightings: 0 });
+                    let attribute = Box::new(attribute);
+                    let handled = on(Hit::Attribute { event: *event, attribute, likeness, sightings: 0 });
                     if let Err(error) = handled {
                         stopped = Some(error);
-                        anyhow::bail!("stopped");
+                        bail!("stopped");
                     }
                 }
                 Ok(())
             });
             if is_untouched { read.map(Ok) } else { Ok(read) }
         });
+        if bad > 0 {
+            let what = counted(bad, "of its attributes or objects", "of its attributes or objects");
+            flaws.push(format!("event {event}: {what} cannot be read"));
+        }
         match (stopped, read) {
             (Some(error), _) => Err(error),
-            (None, Ok(_)) if is_untouched => Ok(()),
-            (None, Ok(head)) => on(Hit::Event { event: *event, head: Box::new(self.head(spelled, head)) }),
-            (None, Err(error)) => on(Hit::Unreadable { event: *event, reason: format!("{error:#}") }),
+            (None, Ok(_)) if is_untouched => Ok(Ok(())),
+            (None, Ok(head)) => on(Hit::Event { event: *event, head: Box::new(feed.head(spelled, head)) }).map(Ok),
+            (None, Err(error)) if is_untouched => Ok(Err(error)),
+            (None, Err(error)) => on(Hit::Unreadable { event: *event, reason: format!("{error:#}") }).map(Ok),
         }
     }
 }
 
-/// The attributes of a piece; those of a deleted object count as deleted.
-fn attributes(piece: Piece) -> impl Iterator<Item = Attribute> {
+/// A file whose bytes are counted.
+struct Counting<'a> {
+    file: &'a mut dyn Read,
+    left: &'a mut u64,
+}
+
+impl Read for Counting<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        *self.left = self.left.saturating_sub(read as u64);
+        Ok(read)
+    }
+}
+
+/// The attributes of a piece; those of a deleted object count as deleted. What cannot be read is counted.
+fn attributes(piece: Piece, bad: &mut u64) -> Vec<Attribute> {
     let (elements, is_deleted) = match piece {
         Piece::Attribute(element) => (vec![*element], false),
         Piece::Object(Element::Good(object)) => (object.attributes, object.deleted == Some(true)),
-        Piece::Object(Element::Bad(_)) | Piece::Report(_) => (Vec::new(), false),
+        Piece::Object(Element::Bad(_)) => {
+            *bad += 1;
+            (Vec::new(), false)
+        }
+        Piece::Report(_) => (Vec::new(), false),
     };
-    elements.into_iter().filter_map(move |element| match element {
+    let mut read = |element| match element {
         Element::Good(attribute) if is_deleted => Some(Attribute { deleted: Some(true), ..attribute }),
         Element::Good(attribute) => Some(attribute),
-        Element::Bad(_) => None,
-    })
+        Element::Bad(_) => {
+            *bad += 1;
+            None
+        }
+    };
+    elements.into_iter().filter_map(&mut read).collect()
 }
 
 /// What `hashes.csv` says of some hashes.
@@ -142,19 +262,22 @@ impl Index {
         }
     }
 
-    /// A value that no line names may stand behind one that says nothing: then it was not searched for.
-    fn searched(&self) -> Searched {
-        let Self { events, beyond, lines, unusable, is_cut } = self;
-        let why = match (lines, unusable) {
-            (0, _) => format!("{HASHES} is empty"),
-            (_, 0) if *is_cut => format!("{HASHES} has more than {} MiB, and the rest was not read", LARGEST >> 20),
-            (_, 0) if *beyond > 0 => format!("{beyond} lines of {HASHES} name further events, which were not read"),
-            (_, 0) => return Searched::All,
-            (lines, unusable) => {
-                format!("{unusable} of {lines} lines of {HASHES} are not the md5 of a value and the uuid of an event")
+    /// Why a value that no line names may yet be there: it may stand behind one that says nothing.
+    fn flaw(&self) -> Option<String> {
+        let Self { events: _, beyond, lines, unusable, is_cut } = self;
+        match (lines, unusable) {
+            (0, _) => Some(format!("{HASHES} is empty")),
+            (_, 0) if *is_cut => {
+                Some(format!("{HASHES} has more than {} MiB, and the rest was not read", LARGEST >> 20))
             }
-        };
-        if events.is_empty() { Searched::Not(why) } else { Searched::Part(why) }
+            (_, 0) if *beyond > 0 => {
+                Some(format!("{beyond} lines of {HASHES} name further events, which were not read"))
+            }
+            (_, 0) => None,
+            (lines, unusable) => Some(format!(
+                "{unusable} of {lines} lines of {HASHES} are not the md5 of a value and the uuid of an event"
+            )),
+        }
     }
 }
 
@@ -194,10 +317,10 @@ mod tests {
     }
 
     #[test]
-    fn rubbish_is_not_searched_and_never_says_that_no_event_knows() {
+    fn what_was_not_searched_never_says_that_no_event_knows() {
         let other = format!("{},5f0e5b5c-0000-4000-8000-000000000001\n", md5("other.example"));
-        assert_eq!(index(other.as_bytes()).searched(), Searched::All);
-        assert_eq!(index(format!("md5,uuid\n{other}").as_bytes()).searched(), Searched::All);
+        assert_eq!(index(other.as_bytes()).flaw(), None);
+        assert_eq!(index(format!("md5,uuid\n{other}").as_bytes()).flaw(), None);
         let utf16: Vec<u8> = other.encode_utf16().flat_map(u16::to_le_bytes).collect();
         for text in [
             Vec::new(),
@@ -210,10 +333,19 @@ mod tests {
             b"6538f20c-8672-5943-ac76-abf021d31677.json,00000000000000000000000000000000,1111111111\n".to_vec(),
             format!("{other}rubbish\n").into_bytes(),
         ] {
-            let searched = index(&text).searched();
-            assert!(matches!(searched, Searched::Not(_)), "{searched:?}: {text:?}");
+            let unread = || Rest::Unread("its manifest is broken".into());
+            let told = searched(Some(&index(&text)), unread(), Vec::new());
+            assert!(matches!(told, Searched::Not(_)), "{told:?}: {text:?}");
+            let told = searched(Some(&index(&text)), Rest::Read(0), Vec::new());
+            assert!(matches!(told, Searched::Not(_)), "{told:?}: {text:?}");
+            assert_eq!(searched(Some(&index(&text)), Rest::Read(3), Vec::new()), Searched::All);
         }
         let found = format!("{},5f0e5b5c-0000-4000-8000-000000000001\nrubbish\n", md5("evil.example"));
-        assert!(matches!(index(found.as_bytes()).searched(), Searched::Part(_)));
+        let told = searched(Some(&index(found.as_bytes())), Rest::Unread("too many".into()), Vec::new());
+        assert!(matches!(told, Searched::Part(_)), "{told:?}");
+        let told = searched(Some(&index(other.as_bytes())), Rest::Unread("too many".into()), Vec::new());
+        assert!(matches!(told, Searched::Part(_)), "{told:?}");
+        let told = searched(None, Rest::Read(2), vec!["an event is broken".into()]);
+        assert!(matches!(told, Searched::Part(_)), "{told:?}");
     }
 }

@@ -24,20 +24,16 @@ const LONGEST_COMMENT: usize = 4 << 10;
 impl Server {
     /// Searches for a value, in loose attributes, composites and objects, and hands over what has it. Every spelling stands
     /// in one `OR` list, where MISP takes `!` for a letter and not for an operator, as it does in a bare text
-    /// (`fixtures/wire/misp/420-value-search-or.json`, `fixtures/wire/misp/421-value-search-bang-is-operator.json`); `%` at
-    /// an end stays one, so such a spelling is not sent. Characters above U+FFFF are not stored there.
+    /// (`fixtures/wire/misp/420-value-search-or.json`, `fixtures/wire/misp/421-value-search-bang-is-operator.json`). MISP
+    /// compares as [`crate::types::equal`] does. Characters above U+FFFF are not stored there.
     ///
     /// # Errors
     /// What stopped the search; or the handler's own error.
     pub fn search(&self, sought: &Sought, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<Searched> {
-        let asked = sought.asked();
-        let is_plain = |one: &&str| !one.starts_with('%') && !one.ends_with('%');
-        let is_pattern = asked.first().is_some_and(|given| !is_plain(given));
-        let asked: Vec<_> =
-            asked.into_iter().filter(is_plain).filter(|one| one.chars().all(|c| c <= '\u{ffff}')).collect();
-        if is_pattern || asked.is_empty() {
-            let why = "the value is empty, or begins or ends with %, which stands for any text there";
-            return Ok(Searched::Not(why.to_owned()));
+        let asked = sought.asked().into_iter().filter(|one| one.chars().all(|c| c <= '\u{ffff}')).map(literal);
+        let asked: Vec<String> = asked.collect();
+        if asked.is_empty() {
+            return Ok(Searched::Not("the value is empty".to_owned()));
         }
         self.hits(&asked, sought, on)?;
         Ok(Searched::All)
@@ -45,7 +41,7 @@ impl Server {
 
     /// Pages until one is empty: a page may be short for reasons of its own, and the count in its header is no total
     /// (`fixtures/wire/misp/212-ars-page1.json`).
-    fn hits(&self, asked: &[&str], sought: &Sought, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<()> {
+    fn hits(&self, asked: &[String], sought: &Sought, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<()> {
         let mut keep = |row: Element<Attribute>| {
             Some(match row {
                 Element::Good(mut attribute) => {
@@ -76,11 +72,7 @@ impl Server {
                 "searching for a value: the server sends the same page again and again"
             );
             let new = rows.into_iter().filter(|row| chunks::number(row).is_none_or(|number| number > highest));
-            let is_it = |hit: &Hit| match hit {
-                Hit::Attribute { attribute, .. } => sought.is(&attribute.kind, &attribute.value),
-                Hit::Event { .. } | Hit::Unreadable { .. } | Hit::Bad(_) => true,
-            };
-            new.map(hit).filter(is_it).try_for_each(&mut *on)?;
+            new.filter_map(|row| hit(row, sought)).try_for_each(&mut *on)?;
             highest = last.unwrap_or(highest);
             page = page.next();
         }
@@ -102,13 +94,24 @@ impl Server {
     }
 }
 
-fn hit(row: Element<Attribute>) -> Hit {
+/// A text that MISP takes for itself: `%` at an end would stand for anything there (its `AppModel.php`,
+/// `generic_add_filter`). A character without weight before it keeps the comparison as it is
+/// (`fixtures/wire/misp/463-value-search-percent-behind-weightless.json`).
+fn literal(text: &str) -> String {
+    const WEIGHTLESS: &str = "\u{200b}";
+    let mark = |is_operator: bool| if is_operator { WEIGHTLESS } else { "" };
+    format!("{}{text}{}", mark(text.starts_with('%')), mark(text.ends_with('%')))
+}
+
+/// What a row of the answer is, if it is what was sought.
+fn hit(row: Element<Attribute>, sought: &Sought) -> Option<Hit> {
     let attribute = match row {
         Element::Good(attribute) => attribute,
-        Element::Bad(flaw) => return Hit::Bad(flaw.of("an attribute of the answer")),
+        Element::Bad(flaw) => return Some(Hit::Bad(flaw.of("an attribute of the answer"))),
     };
-    match attribute.of_event() {
-        Some(event) => Hit::Attribute { event, sightings: attribute.sightings.seen, attribute: Box::new(attribute) },
-        None => Hit::Bad("an attribute of the answer names no event".to_owned()),
-    }
+    let Some(event) = attribute.of_event() else {
+        return Some(Hit::Bad("an attribute of the answer names no event".to_owned()));
+    };
+    let likeness = sought.likeness(&attribute.kind, &attribute.value)?;
+    Some(Hit::Attribute { event, likeness, sightings: attribute.sightings.seen, attribute: Box::new(attribute) })
 }

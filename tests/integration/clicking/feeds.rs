@@ -117,18 +117,71 @@ fn what_was_deleted_makes_no_event_known() {
     assert_eq!(counts(full(&report), "events"), of([]));
 }
 
+/// Whatever its index says or lacks, an event that the manifest names is read.
 #[test]
-fn a_feed_without_hashes_is_not_searchable() {
+fn a_feed_without_a_usable_index_is_searched_event_by_event() {
     let folder = feed();
+    let hashes = folder.path().join("hashes.csv");
+    let of_files = format!("{ONE}.json,{},1\n", "0".repeat(32));
+    for index in [None, Some(String::new()), Some("<html></html>".into()), Some("\u{feff}".into()), Some(of_files)] {
+        match &index {
+            None => fs::remove_file(&hashes).unwrap(),
+            Some(text) => fs::write(&hashes, text).unwrap(),
+        }
+        let report = click(folder.path(), "domain", "evil.example", &json!({}));
+        assert_eq!(message(&report), "2 events know evil.example on 1 connection (2 with an IDS attribute)");
+        let report = click(folder.path(), "domain", "absent.example", &json!({}));
+        assert_eq!(message(&report), "no event knows absent.example", "{index:?}");
+        assert_eq!(taxonomies(&report), [taxonomy("info", "Events", "0")]);
+    }
+}
+
+#[test]
+fn a_feed_that_cannot_be_read_is_not_searched() {
+    let folder = feed();
+    fs::write(folder.path().join("manifest.json"), "<html></html>").unwrap();
     fs::remove_file(folder.path().join("hashes.csv")).unwrap();
     let report = click(folder.path(), "domain", "evil.example", &json!({}));
     assert_eq!(message(&report), "evil.example was not looked up: no connection could be searched for it");
     assert!(warnings(&report).contains("not searchable: the feed has no hashes.csv"), "{}", warnings(&report));
     assert_eq!(taxonomies(&report), [taxonomy("suspicious", "Events", "not searched")]);
+    // With an index at least what it names can be found, and what it does not name is no clean no.
+    write_hashes(folder.path(), &[("evil.example", ONE)]);
+    let report = click(folder.path(), "domain", "evil.example", &json!({}));
+    assert!(message(&report).starts_with("1 event knows evil.example"), "{}", message(&report));
+    assert!(message(&report).contains("1 of 1 connections could be searched in part only"), "{}", message(&report));
+    let in_part = taxonomy("suspicious", "Events", "searched in part: 1 of 1");
+    assert_eq!(taxonomies(&report), [taxonomy("malicious", "Events", "1"), in_part.clone()]);
+    let report = click(folder.path(), "domain", "absent.example", &json!({}));
+    assert_eq!(
+        message(&report),
+        "no event that was looked at knows absent.example; 1 of 1 connections could be searched in part only"
+    );
+    assert_eq!(taxonomies(&report), [in_part]);
 }
 
 #[test]
-fn events_that_cannot_be_read_fail_by_themselves_and_the_manifest_is_not_asked() {
+fn an_event_or_attribute_that_cannot_be_read_may_have_the_value() {
+    let folder = feed();
+    let path = folder.path().join(format!("{TWO}.json"));
+    let whole = fs::read_to_string(&path).unwrap();
+    let flawed = whole.replacen("\"b1\"", "\"b1\", \"value\": {\"a\": 1}", 1);
+    assert_ne!(flawed, whole);
+    for text in [flawed.as_str(), "{\"Event\": {\"Attribute\": [", ""] {
+        fs::write(&path, text).unwrap();
+        let report = click(folder.path(), "domain", "absent.example", &json!({}));
+        assert!(
+            message(&report).starts_with("no event that was looked at knows absent.example"),
+            "{}",
+            message(&report)
+        );
+        assert!(warnings(&report).contains(TWO), "{}", warnings(&report));
+        assert_eq!(taxonomies(&report), [taxonomy("suspicious", "Events", "searched in part: 1 of 1")]);
+    }
+}
+
+#[test]
+fn events_that_cannot_be_read_fail_by_themselves_and_the_others_of_the_manifest_are_read() {
     let folder = feed();
     let (missing, broken) = ("5f0e5b5c-0000-4000-8000-000000000003", "5f0e5b5c-0000-4000-8000-000000000004");
     let unlisted = "5f0e5b5c-0000-4000-8000-000000000005";
@@ -144,9 +197,9 @@ fn events_that_cannot_be_read_fail_by_themselves_and_the_manifest_is_not_asked()
     fs::write(folder.path().join("manifest.json"), manifest.to_string()).unwrap();
     write_hashes(folder.path(), &[ONE, missing, broken, unlisted].map(|uuid| ("evil.example", uuid)));
     let report = click(folder.path(), "domain", "evil.example", &json!({}));
-    assert_eq!(counts(full(&report), "events"), of([("fetched", 4), ("unchanged", 2), ("failed", 2)]));
-    assert_eq!(counts(full(&report), "attributes"), of([("fetched", 4), ("unchanged", 3), ("failed", 1)]));
-    assert!(message(&report).starts_with("INCOMPLETE: 2 events know evil.example"), "{}", message(&report));
+    assert_eq!(counts(full(&report), "events"), of([("fetched", 5), ("unchanged", 3), ("failed", 2)]));
+    assert_eq!(counts(full(&report), "attributes"), of([("fetched", 5), ("unchanged", 4), ("failed", 1)]));
+    assert!(message(&report).starts_with("INCOMPLETE: 3 events know evil.example"), "{}", message(&report));
     let failures = full(&report)["connections"][0]["failures"].to_string();
     for part in [missing, broken, "No such file", "EOF while parsing"] {
         assert!(failures.contains(part), "{part} is not in {failures}");

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::ask::{text, truthy};
+use cortex_misp::types::equal::{equal, key};
 
 /// A filter taken apart.
 #[derive(Debug, Default)]
@@ -40,8 +41,26 @@ impl Filter {
 
     /// Whether something known by several texts (id, name, uuid) passes.
     pub(crate) fn passes(&self, texts: &[&str]) -> bool {
-        let known = |pattern: &String| texts.iter().any(|text| like(pattern, text));
+        self.passes_by(texts, like)
+    }
+
+    /// The same for values.
+    pub(crate) fn passes_values(&self, texts: &[&str]) -> bool {
+        self.passes_by(texts, like_value)
+    }
+
+    fn passes_by(&self, texts: &[&str], is_it: fn(&str, &str) -> bool) -> bool {
+        let known = |pattern: &String| texts.iter().any(|text| is_it(pattern, text));
         !self.not.iter().any(known) && self.and.iter().all(known) && (self.or.is_empty() || self.or.iter().any(known))
+    }
+}
+
+/// A value, or half of one, equal by the collation of MISP's columns (recorded as `463-value-search-percent-behind-weightless`
+/// and its neighbours).
+fn like_value(pattern: &str, text: &str) -> bool {
+    match pattern.starts_with('%') || pattern.ends_with('%') {
+        true => like(&key(pattern), &key(text)),
+        false => equal(pattern, text),
     }
 }
 

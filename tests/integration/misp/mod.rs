@@ -36,6 +36,11 @@ pub(crate) use world::{Attached, Attribute, Event, Meanwhile, Object, Sighting, 
 /// A running fake MISP.
 pub(crate) type Fake = Server<World>;
 
+/// A value as MISP stores it for an attribute; none if it refuses it.
+pub(crate) fn stored(kind: &str, category: &str, value: &str) -> Option<String> {
+    validate::value(kind, category, value).ok()
+}
+
 /// The paths of the requests that could change something.
 pub(crate) fn writes(misp: &Fake) -> Vec<String> {
     let reads = [

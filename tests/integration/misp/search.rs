@@ -129,8 +129,7 @@ fn content_wanted(event: &Event, filters: &Value) -> bool {
 pub(super) fn attribute_passes(attribute: &Attribute, name: &str, filter: &Filter) -> bool {
     let (first, second) = attribute.halves();
     match name {
-        "value" if second.is_empty() => filter.passes(&[first]),
-        "value" => filter.passes(&[first, second]),
+        "value" => filter.passes_values(&[first, second]),
         "type" => filter.passes(&[&attribute.kind]),
         "category" => filter.passes(&[&attribute.category]),
         "object_relation" => filter.passes(&[attribute.object_relation.as_deref().unwrap_or_default()]),

@@ -58,6 +58,12 @@ fn normal(kind: &str, known: &Type, raw: &str) -> String {
         "hostname|port" => value.to_lowercase().replace(':', "|"),
         "AS" => autonomous_system(&value),
         "mac-address" | "mac-eui-64" => mac(&value),
+        "phone-number" | "prtn" | "whois-registrant-phone" => {
+            let value = value.strip_prefix("00").map_or(value.clone(), |rest| format!("+{rest}")).replace("(0)", "");
+            value.chars().filter(|c| *c == '+' || c.is_ascii_digit()).collect()
+        }
+        "cc-number" | "bin" => value.chars().filter(char::is_ascii_digit).collect(),
+        "iban" | "bic" => value.to_uppercase().chars().filter(char::is_ascii_alphanumeric).collect(),
         "boolean" => if ["", "0", "false"].contains(&value.as_str()) { "0" } else { "1" }.to_owned(),
         "vulnerability" | "weakness" => value.replace('–', "-").to_uppercase(),
         _ if kind.starts_with("x509-") => value.replace(':', "").to_lowercase(),

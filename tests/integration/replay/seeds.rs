@@ -238,6 +238,22 @@ pub(super) fn event_378_with_deleted_object(world: &mut World) {
         .collect();
 }
 
+pub(super) fn equal_values(world: &mut World) {
+    let at = event(world, 179, 1, "628a1fd4-4fdf-482a-acaa-32449d078272");
+    for (n, kind, category, value) in [
+        (1, "filename", "Payload delivery", "%APPDATA%\\Evil463.exe"),
+        (2, "url", "Network activity", "http://Evil463.example/A"),
+        (3, "email-subject", "Payload delivery", "Straße Réc463"),
+        (4, "filename|md5", "Payload delivery", "Evil463.EXE|d41d8cd98f00b204e9800998ecf80463"),
+    ] {
+        let uuid = format!("5f0e5b5c-0463-4000-8000-{n:012}");
+        domain(world, at, 63_462 + n, &uuid, value);
+        let attribute = world.events[at].attributes.last_mut().expect("just seeded");
+        (attribute.kind, attribute.category) = (kind.into(), category.into());
+    }
+    (world.events[at].distribution, world.events[at].info) = (3, "Values that are equal".into());
+}
+
 pub(super) fn one_search(world: &mut World) {
     used(world, 1);
 }

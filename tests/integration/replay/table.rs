@@ -1,7 +1,7 @@
 //! Which exchanges are replayed, what the world holds besides the corpus, and which exchanges came before.
 
 use super::seeds::{
-    event_61, event_62, event_63, event_79, event_92, event_92_with_attribute, event_92_with_deleted,
+    equal_values, event_61, event_62, event_63, event_79, event_92, event_92_with_attribute, event_92_with_deleted,
     event_92_with_deleted_object, event_92_with_object, event_92_with_tag, event_93, event_94, event_95, event_95_last,
     event_95_later, event_95_renamed, event_95_tagged, event_96, event_96_deleted, event_97, event_104_with_a_proposal,
     event_106, event_106_green, event_106_later, event_106_tagged, event_378_with_deleted_object, four_searches,
@@ -84,6 +84,9 @@ pub(super) const SAME_COUNT: &[&str] = &[
     "421-value-search-bang-is-operator",
     "422-attribute-include-sightings",
     "424-index-by-uuids-present-and-absent",
+    "463-value-search-percent-behind-weightless",
+    "464-value-search-other-case-and-accents",
+    "465-value-search-percent-at-the-end",
     "431-objects-restsearch-metadata-2",
     "167-rs-limit0",
 ];
@@ -434,6 +437,9 @@ pub(super) const ROWS: &[Row] = &[
     after("416-attributes-add-known-uuid-in-list", &["402-add-v5-uuids"]),
     after("420-value-search-or", &["402-add-v5-uuids"]),
     row("421-value-search-bang-is-operator"),
+    seeded("463-value-search-percent-behind-weightless", equal_values),
+    seeded("464-value-search-other-case-and-accents", equal_values),
+    seeded("465-value-search-percent-at-the-end", equal_values),
     after("422-attribute-include-sightings", &["402-add-v5-uuids", "411-edit-attribute-to-ids-0"]),
     after("423-sighting-by-own-attribute-uuid", &["402-add-v5-uuids", "411-edit-attribute-to-ids-0"]),
     after("424-index-by-uuids-present-and-absent", &["402-add-v5-uuids"]),

@@ -67,13 +67,23 @@ fn what_was_found_in_a_large_event_before_it_breaks_off_is_not_found_twice() {
 }
 
 #[test]
-fn a_feed_without_hashes_says_so() {
+fn a_feed_without_hashes_is_read_event_by_event_unless_it_is_too_large() {
     let folder = corpus(1);
     fs::remove_file(folder.path().join("hashes.csv")).unwrap();
     let shelf = Shelf::start(folder.path());
     let [on_disk, on_web] = [folder_url(folder.path()), url(&shelf)].map(|url| common(&click(&url, "x.example")));
     assert_eq!(on_disk, on_web);
-    assert!(on_web[0]["connections"][0]["warnings"].to_string().contains("the feed has no hashes.csv"), "{on_web:#}");
+    assert_eq!(on_web[0]["message"], "no event knows x.example", "{on_web:#}");
+    // Too many events to be asked for while somebody waits: of these only what the hashes say is known.
+    let large = small(101);
+    fs::write(large.path().join("hashes.csv"), format!("{},{}\n", md5(b"host-1.example"), uuid(1))).unwrap();
+    let shelf_of_many = Shelf::start(large.path());
+    let report = click(&url(&shelf_of_many), "absent.example");
+    let told = full(&report)["message"].as_str().unwrap();
+    assert!(told.contains("could be searched in part only"), "{told}");
+    let warnings = full(&report)["connections"][0]["warnings"].to_string();
+    assert!(warnings.contains("101 events were searched by hashes.csv alone"), "{warnings}");
+    assert_eq!(shelf_of_many.requests().len(), 2);
     // A web site that has a page for everything would otherwise be one that does not know the value.
     let page = What::Status(200, "<html>Welcome</html>".to_owned(), "text/html");
     shelf.fault(Fault { on: "/hashes.csv", nth: Nth::Always, what: page });
