@@ -36,26 +36,35 @@ pub(crate) use world::{Attached, Attribute, Event, Meanwhile, Object, Sighting, 
 /// A running fake MISP.
 pub(crate) type Fake = Server<World>;
 
+/// What only reads, by the beginning of its path.
+const READS: [&str; 16] = [
+    "/servers/getVersion",
+    "/attributes/describeTypes",
+    "/events/index",
+    "/events/restSearch",
+    "/events/getEditStrategy",
+    "/attributes/restSearch",
+    "/objects/restSearch",
+    "/eventReports/index",
+    "/attributes/download",
+    "/events/view",
+    "/users/view",
+    "/tags/search",
+    "/tags/index",
+    "/organisations/index",
+    "/warninglists/checkValue",
+    "/sharing_groups/view",
+];
+
+/// Whether a request for this path can change nothing.
+pub(crate) fn is_read(path: &str) -> bool {
+    READS.iter().any(|read| path.starts_with(read))
+}
+
 /// The paths of the requests that could change something.
 pub(crate) fn writes(misp: &Fake) -> Vec<String> {
-    let reads = [
-        "/servers/getVersion",
-        "/attributes/describeTypes",
-        "/events/index",
-        "/attributes/restSearch",
-        "/objects/restSearch",
-        "/eventReports/index",
-        "/attributes/download",
-        "/events/view",
-        "/users/view",
-        "/tags/search",
-        "/tags/index",
-        "/organisations/index",
-        "/warninglists/checkValue",
-        "/sharing_groups/view",
-    ];
     let requests = misp.requests().into_iter().map(|request| request.path);
-    requests.filter(|path| !reads.iter().any(|read| path.starts_with(read))).collect()
+    requests.filter(|path| !is_read(path)).collect()
 }
 
 impl Site for World {
