@@ -73,6 +73,7 @@ impl One<'_> {
                 let done = done.unwrap_or_else(|error| self.unsent(&decided, &types, error));
                 self.sight(&misp, &done);
                 let hits = self.warninglists(&misp, &done);
+                self.count_proposals(&misp, &done);
                 (done, hits)
             }
             Err(error) => (self.unsent(&decided, &ServerTypes::newest(), error), HashMap::new()),

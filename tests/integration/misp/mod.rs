@@ -37,7 +37,7 @@ pub(crate) use world::{Attached, Attribute, Event, Meanwhile, Object, Sighting, 
 pub(crate) type Fake = Server<World>;
 
 /// What only reads, by the beginning of its path.
-const READS: [&str; 16] = [
+const READS: [&str; 17] = [
     "/servers/getVersion",
     "/attributes/describeTypes",
     "/events/index",
@@ -52,6 +52,7 @@ const READS: [&str; 16] = [
     "/tags/search",
     "/tags/index",
     "/organisations/index",
+    "/shadow_attributes/index",
     "/warninglists/checkValue",
     "/sharing_groups/view",
 ];
@@ -138,6 +139,7 @@ fn act(world: &mut World, ask: &Ask) -> Reply {
         ("attributes", "restore") => attributes::restore(world, ask),
         ("attributes", "download") => reports::download(world, ask),
         ("eventreports", "" | "index") => reports::index(world, ask),
+        ("shadow_attributes", "" | "index") => reports::proposals(world, ask),
         ("objects", "add") => objects::add(world, ask),
         ("objects", "restsearch") => objects::rest_search(world, ask),
         ("objects", "view") => objects::view(world, ask),
