@@ -101,7 +101,7 @@ impl Real {
         let keys: Option<BTreeMap<String, String>> =
             pairs.map(|pair| pair.map(|(role, key)| (role.to_owned(), key.to_owned()))).collect();
         let keys = keys.ok_or("MISP_KEYS is written as admin=…,orgadmin=…,user=…,other=…")?;
-        if let Some(role) = scenarios::ROLES.iter().find(|role| !keys.contains_key(**role)) {
+        if let Some(role) = World::lacking(&keys) {
             return Err(format!("MISP_KEYS has no key for {role}"));
         }
         Ok(Some(Self { url: format!("http://{with_port}"), keys }))

@@ -28,7 +28,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("ip", "198.51.100.8:8080", "Network activity/ip-dst|port 198.51.100.8|8080 ids"),
     ("url", "hxxps://MARK[.]example/a?b=c#d", "Network activity/url https://MARK.example/a?b=c#d ids"),
     ("mail", "someone@MARK.example", "Payload delivery/email-src someone@MARK.example ids"),
-    ("mail-subject", "Invoice MARK, ünïcödé", "Payload delivery/email-subject Invoice MARK, ünïcödé"),
+    ("mail-subject", "Invoice MARK, ünïcödé", "Payload delivery/email-subject Invoice MARK, ünïcödé ids"),
     ("hash", "D41D8CD98F00B204E9800998ECF8427E", "Payload delivery/md5 d41d8cd98f00b204e9800998ecf8427e ids"),
     (
         "hash",
@@ -39,10 +39,10 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("registry", "HKLM\\Software\\MARK", "Persistence mechanism/regkey HKLM\\Software\\MARK ids"),
     ("user-agent", "MARK/1.0 (X11)", "Network activity/user-agent MARK/1.0 (X11) ids"),
     ("uri_path", "/MARK/gate.php", "Network activity/uri /MARK/gate.php ids"),
-    ("autonomous-system", "AS64496", "Network activity/AS 64496"),
-    ("other", "CVE-2026-0001", "External analysis/vulnerability CVE-2026-0001"),
+    ("autonomous-system", "AS64496", "Network activity/AS 64496 ids"),
+    ("other", "CVE-2026-0001", "External analysis/vulnerability CVE-2026-0001 ids"),
     ("mutex", "Global\\MARK", "Artifacts dropped/mutex Global\\MARK ids"),
-    ("regexp", "^MARK[0-9]+$", "Other/text ^MARK[0-9]+$"),
+    ("regexp", "^MARK[0-9]+$", "Other/text ^MARK[0-9]+$ ids"),
 ];
 
 fn sorted(mut lines: Vec<String>) -> Vec<String> {

@@ -17,6 +17,7 @@ scenarios!(
     a_limit_on_new_alerts_takes_the_newest,
     an_event_that_is_too_large_is_left_out,
     an_event_in_several_lists_comes_whole,
+    what_an_organisation_keeps_for_itself_does_not_come,
 );
 
 fn attribute(kind: &str, value: &str, ids: bool) -> Value {
@@ -39,7 +40,7 @@ fn an_event_becomes_an_alert_observable_by_observable(world: &World) {
         ],
         "Object": [{
             "name": "file", "meta-category": "file", "description": "A file",
-            "template_uuid": "688c46fb-5edb-40a3-8273-1af7923e2215", "template_version": "24",
+            "template_uuid": "688c46fb-5edb-40a3-8273-1af7923e2215", "template_version": "24", "distribution": 5,
             "Attribute": [
                 {"type": "filename", "category": "Payload delivery", "value": "in-object-MARK.exe", "object_relation": "filename", "to_ids": true},
                 {"type": "sha1", "category": "Payload delivery", "value": "da39a3ee5e6b4b0d3255bfef95601890afd80709", "object_relation": "sha1", "to_ids": true},
@@ -52,7 +53,24 @@ fn an_event_becomes_an_alert_observable_by_observable(world: &World) {
         desk.alert(&uuid).unwrap()["title"].as_str().unwrap().replace(&world.mark, "MARK").split_once(' ').unwrap().1,
         "cortex-misp test MARK"
     );
-    assert_eq!(desk.observables(&uuid), ["domain a.MARK.example ioc",]);
+    assert_eq!(
+        desk.observables(&uuid),
+        [
+            "domain a.MARK.example ioc",
+            "domain both.MARK.example",
+            "filename MARK.exe ioc",
+            "filename in-object-MARK.exe ioc",
+            "hash d41d8cd98f00b204e9800998ecf8427e ioc",
+            "hash da39a3ee5e6b4b0d3255bfef95601890afd80709 ioc",
+            "ip 198.51.100.10 ioc",
+            "ip 198.51.100.11",
+            "ip 198.51.100.9 ioc",
+            "mail someone@MARK.example",
+            "other CVE-2026-0001",
+            "other MARK: a remark",
+            "url https://MARK.example/a?b=c ioc",
+        ]
+    );
     desk.rests();
 }
 
@@ -80,7 +98,7 @@ fn deleted_attributes_and_objects_are_left_out(world: &World) {
     let object = |name: &str| {
         json!({
             "name": "file", "meta-category": "file", "description": "A file",
-            "template_uuid": "688c46fb-5edb-40a3-8273-1af7923e2215", "template_version": "24",
+            "template_uuid": "688c46fb-5edb-40a3-8273-1af7923e2215", "template_version": "24", "distribution": 5,
             "Attribute": [{
                 "type": "filename", "category": "Payload delivery", "value": name, "object_relation": "filename", "to_ids": true,
             }],
@@ -100,14 +118,14 @@ fn deleted_attributes_and_objects_are_left_out(world: &World) {
 }
 
 fn a_withdrawn_event_is_told(world: &World) {
-    let desk = Importer::new(world);
+    let desk = Importer::new(world).with(&json!({"mark_withdrawn": true}));
     let uuid = desk.event(&json!({"Attribute": [attribute("domain", "a.MARK.example", true)]}));
     desk.sync();
     let id = world.event(&uuid).event["id"].as_str().unwrap().to_owned();
     world.done("other", &format!("/events/delete/{id}"), &json!({}));
     let report = desk.sync();
     let tags = desk.alert(&uuid).unwrap()["tags"].to_string();
-    assert!(tags.contains("misp:"), "{tags} {:#}", report.report);
+    assert!(tags.contains("misp:withdrawn"), "{tags} {:#}", report.report);
     desk.rests();
 }
 
@@ -118,7 +136,7 @@ fn an_event_by_its_command(world: &World) {
     assert_eq!(report.counts("events"), "fetched 1, created 1");
     assert_eq!(desk.observables(&uuid), ["domain a.MARK.example ioc"]);
     let id = world.event(&uuid).event["id"].as_str().unwrap().to_owned();
-    let report = desk.run("url", &format!("{}/events/view/{id}", desk.proxy.url()));
+    let report = desk.run("other", &format!("{}/events/view/{id}", desk.proxy.url()));
     assert_eq!(report.counts("events"), "fetched 1, unchanged 1");
 }
 
@@ -200,7 +218,7 @@ fn an_event_in_several_lists_comes_whole(world: &World) {
     let attributes: Vec<Value> = (0..5_100).map(|n| attribute("domain", &format!("n{n}.MARK.example"), true)).collect();
     let object = json!({
         "name": "file", "meta-category": "file", "description": "A file",
-        "template_uuid": "688c46fb-5edb-40a3-8273-1af7923e2215", "template_version": "24",
+        "template_uuid": "688c46fb-5edb-40a3-8273-1af7923e2215", "template_version": "24", "distribution": 5,
         "Attribute": [{
             "type": "filename", "category": "Payload delivery", "value": "MARK.exe", "object_relation": "filename",
             "to_ids": true,
@@ -211,4 +229,23 @@ fn an_event_in_several_lists_comes_whole(world: &World) {
     assert_eq!(report.counts("attributes"), "fetched 5101, created 5101", "{:#}", report.report);
     assert_eq!(desk.observables(&uuid).len(), 5_101);
     desk.rests();
+}
+
+fn what_an_organisation_keeps_for_itself_does_not_come(world: &World) {
+    let desk = Importer::new(world);
+    // An object without a distribution is its own organisation's.
+    let object = json!({
+        "name": "file", "meta-category": "file", "description": "A file",
+        "template_uuid": "688c46fb-5edb-40a3-8273-1af7923e2215", "template_version": "24",
+        "Attribute": [{
+            "type": "filename", "category": "Payload delivery", "value": "MARK.exe", "object_relation": "filename",
+        }],
+    });
+    let mut own = attribute("domain", "own.MARK.example", true);
+    own["distribution"] = json!(0);
+    let uuid =
+        desk.event(&json!({"Attribute": [attribute("domain", "a.MARK.example", true), own], "Object": [object]}));
+    desk.sync();
+    assert_eq!(desk.observables(&uuid), ["domain a.MARK.example ioc"]);
+    assert_eq!(desk.run("domain", "own.MARK.example").message(), "no event knows own.MARK.example");
 }

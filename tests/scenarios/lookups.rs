@@ -94,7 +94,7 @@ const IOCS: &[(&str, &str)] = &[
     ("registry", "HKEY_LOCAL_MACHINE\\Software\\MARK"),
     ("user-agent", "MARK/1.0 (X11; Straße)"),
     ("uri_path", "/MARK/Gate.PHP?x=1"),
-    ("other", "MARK just a text, 100%"),
+    ("other", "MARK just a text, 100% sure"),
     ("other", "cve-2026-4243"),
     ("autonomous-system", "as64500"),
 ];

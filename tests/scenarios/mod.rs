@@ -12,7 +12,7 @@ mod markings;
 mod retractions;
 mod reviews;
 
-pub(crate) use world::{ROLES, World};
+pub(crate) use world::World;
 
 /// A scenario's name and what it does.
 pub(crate) type Scenario = (&'static str, fn(&World));

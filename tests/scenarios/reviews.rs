@@ -82,7 +82,8 @@ fn a_value_that_was_there_in_another_category_is_not_doubled(world: &World) {
     let desk = Exporter::new(world);
     desk.ioc("domain", "a.MARK.example");
     desk.run();
-    let theirs = json!({"type": "domain", "category": "External analysis", "value": "later.MARK.example"});
+    let theirs =
+        json!({"type": "domain", "category": "External analysis", "value": "later.MARK.example", "to_ids": false});
     world.add_attribute("user", &world.only(), &theirs);
     desk.ioc("domain", "later.MARK.example");
     let report = desk.run();

@@ -16,7 +16,7 @@ pub(crate) const TITLE: &str = "cortex-misp test";
 
 /// The users that a MISP has to have: a site admin; an organisation's admin, who exports; a user of the same organisation,
 /// who reviews; a user of another organisation.
-pub(crate) const ROLES: [&str; 4] = ["admin", "orgadmin", "user", "other"];
+const ROLES: [&str; 4] = ["admin", "orgadmin", "user", "other"];
 
 /// A MISP for one scenario.
 pub(crate) struct World {
@@ -38,7 +38,7 @@ pub(crate) struct Answer {
 impl World {
     /// A fake of its own.
     pub(crate) fn fake() -> Self {
-        let fake = misp::Fake::start(misp::World::new());
+        let fake = misp::Fake::start(misp::World { import_rules: true, ..misp::World::new() });
         let names = ["admin", "orgadmin", "partner", "thirduser"];
         let keys = ROLES.into_iter().zip(names).map(|(role, name)| (role.to_owned(), misp::key(name))).collect();
         let mut world = Self::real(fake.url(), keys);
@@ -50,6 +50,11 @@ impl World {
     pub(crate) fn real(url: String, keys: BTreeMap<String, String>) -> Self {
         let mark = format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..11]);
         Self { url, keys, mark, settings: Mutex::default(), fake: None }
+    }
+
+    /// The first role that these keys lack.
+    pub(crate) fn lacking(keys: &BTreeMap<String, String>) -> Option<&'static str> {
+        ROLES.into_iter().find(|role| !keys.contains_key(*role))
     }
 
     /// `http://host:port`

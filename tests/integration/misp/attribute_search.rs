@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::ask::{Ask, int, number, text, truthy};
 use super::filter::{self, Filter, in_window};
+use super::proposals;
 use super::render::{self, Deleted};
-use super::search::{attribute_passes, envelope, event_wanted};
+use super::search::{attribute_filters, attribute_passes, envelope, event_wanted};
 use super::world::{Attribute, Event, World};
 use crate::http_fake::Reply;
 
@@ -42,14 +43,15 @@ pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
 
 fn rows<'a>(world: &'a World, ask: &Ask, filters: &Value) -> Vec<Row<'a>> {
     let names = ["value", "type", "category", "object_relation", "to_ids"];
-    let parsed: Vec<(&str, Filter)> =
-        names.into_iter().filter_map(|name| Some((name, Filter::parse(&filters[name])?))).collect();
+    let parsed = attribute_filters(names, filters);
+    let sees_proposals = ["includeProposals", "allow_proposal_blocking"].iter().any(|name| truthy(&filters[*name]));
     let deleted = Deleted::from(&filters["deleted"]);
     let events =
         world.events.iter().filter(|event| world.sees(&ask.user, event) && event_wanted(world, event, filters));
     let pairs = events.flat_map(|event| event.attributes.iter().map(move |attribute| (event, attribute)));
     let wanted = |(event, attribute): &Row<'_>| {
         deleted.wants(attribute)
+            && !(sees_proposals && proposals::block(world, event, attribute))
             && world.sees_attribute(&ask.user, event, attribute)
             && parsed.iter().all(|(name, filter)| attribute_passes(attribute, name, filter))
             && in_window(&filters["timestamp"], attribute.timestamp, world.now)

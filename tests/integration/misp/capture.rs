@@ -9,6 +9,7 @@ use super::types;
 use super::users::User;
 use super::validate::{self, Refused};
 use super::world::{Attached, Attribute, World};
+use cortex_misp::types::equal::equal;
 
 /// Where an attribute goes.
 #[derive(Clone, Copy)]
@@ -28,7 +29,7 @@ pub(super) fn attribute(world: &mut World, user: &User, from: &Value, place: Pla
     if unknown_type(world, from) {
         return Err(Refused::Field("type", "Invalid type.".into()));
     }
-    let mut attribute = draft(from, place)?;
+    let mut attribute = draft(from, place, world.import_rules)?;
     if world.dropped.iter().any(|value| *value == attribute.value || from["value"] == value.as_str()) {
         return Err(Refused::Silent);
     }
@@ -45,7 +46,7 @@ pub(super) fn attribute(world: &mut World, user: &User, from: &Value, place: Pla
         known.object == 0
             && known.kind == attribute.kind
             && known.category == attribute.category
-            && known.value == attribute.value
+            && equal(&known.value, &attribute.value)
     };
     if place.unique && event.live().any(same) {
         return Err(Refused::Field("value", "A similar attribute already exists for this event.".into()));
@@ -64,7 +65,7 @@ pub(super) fn unknown_type(world: &World, from: &Value) -> bool {
     world.without_types.iter().any(|kind| from["type"] == kind.as_str())
 }
 
-fn draft(from: &Value, place: Place) -> Result<Attribute, Refused> {
+fn draft(from: &Value, place: Place, ruled: bool) -> Result<Attribute, Refused> {
     let kind = text(&from["type"]).unwrap_or_default();
     let Some(known) = types::known(&kind) else {
         return Err(Refused::Field("type", "Invalid type.".into()));
@@ -74,7 +75,7 @@ fn draft(from: &Value, place: Place) -> Result<Attribute, Refused> {
         .unwrap_or_else(|| known.default_category.clone());
     let raw = text(&from["value"]).ok_or_else(|| Refused::Field("value", "Value not set.".into()))?;
     let raw = if kind == "malware-sample" && from.get("encrypt").is_some() { sample(&raw, &from["data"]) } else { raw };
-    let value = validate::value(&kind, &category, &raw)?;
+    let value = validate::value(&kind, &category, &raw, ruled)?;
     let comment = text(&from["comment"]).unwrap_or_default();
     if four_bytes(&comment) {
         return Err(Refused::Crash);
@@ -100,7 +101,7 @@ fn draft(from: &Value, place: Place) -> Result<Attribute, Refused> {
 }
 
 /// Takes over the fields of a request that names a known attribute; what the request does not have stays.
-pub(super) fn update(attribute: &mut Attribute, from: &Value, now: i64) -> Result<(), Refused> {
+pub(super) fn update(attribute: &mut Attribute, from: &Value, now: i64, ruled: bool) -> Result<(), Refused> {
     if let Some(category) = text(&from["category"]) {
         attribute.category = category;
     }
@@ -108,7 +109,7 @@ pub(super) fn update(attribute: &mut Attribute, from: &Value, now: i64) -> Resul
         attribute.kind = kind;
     }
     let value = text(&from["value"]).unwrap_or_else(|| attribute.value.clone());
-    attribute.value = validate::value(&attribute.kind, &attribute.category, &value)?;
+    attribute.value = validate::value(&attribute.kind, &attribute.category, &value, ruled)?;
     if let Some(comment) = text(&from["comment"]) {
         if four_bytes(&comment) {
             return Err(Refused::Crash);

@@ -1,5 +1,6 @@
 //! The grammar of search filters: what one value, a list, or `{"OR","AND","NOT"}` asks for, and time windows.
 
+use cortex_misp::types::equal::key;
 use serde_json::Value;
 
 use super::ask::{text, truthy};
@@ -27,6 +28,12 @@ impl Filter {
         }
         let empty = [&filter.or, &filter.and, &filter.not].into_iter().all(|list| list.iter().all(String::is_empty));
         (!empty).then_some(filter)
+    }
+
+    /// The same of texts that MISP compares without case and accents; the texts to compare are to be keys as well.
+    pub(crate) fn of_keys(self) -> Self {
+        let keys = |list: Vec<String>| list.iter().map(|one| key(one)).collect();
+        Self { or: keys(self.or), and: keys(self.and), not: keys(self.not) }
     }
 
     /// `!` means not, except inside a dictionary.

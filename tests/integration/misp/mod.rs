@@ -14,8 +14,10 @@ mod filter;
 mod index;
 mod lifecycle;
 mod objects;
+mod proposals;
 mod render;
 mod reports;
+mod rules;
 mod search;
 mod sightings;
 mod tags;
@@ -139,7 +141,9 @@ fn act(world: &mut World, ask: &Ask) -> Reply {
         ("attributes", "restore") => attributes::restore(world, ask),
         ("attributes", "download") => reports::download(world, ask),
         ("eventreports", "" | "index") => reports::index(world, ask),
-        ("shadow_attributes", "" | "index") => reports::proposals(world, ask),
+        ("shadow_attributes", "" | "index") => proposals::index(world, ask),
+        ("shadow_attributes", "edit") => proposals::edit(world, ask),
+        ("servers", "getsetting" | "serversettingsedit") => proposals::setting(world, ask),
         ("objects", "add") => objects::add(world, ask),
         ("objects", "restsearch") => objects::rest_search(world, ask),
         ("objects", "view") => objects::view(world, ask),

@@ -80,7 +80,8 @@ pub(crate) fn event(world: &World, user: &User, event: &Event, shown: Shown) -> 
     }
     out.insert("Galaxy".into(), if shown.galaxies { or_empty(&event.galaxies) } else { json!([]) });
     if !shown.metadata {
-        let objects = event.objects.iter().filter(|object| shown.deleted == Deleted::Too || !object.deleted);
+        let seen = event.objects.iter().filter(|object| world.sees_object(user, event, object));
+        let objects = seen.filter(|object| shown.deleted == Deleted::Too || !object.deleted);
         out.insert("Object".into(), objects.map(|one| object_in_event(world, user, event, one, shown)).collect());
         out.insert("EventReport".into(), or_empty(&event.reports));
     }

@@ -1,5 +1,6 @@
 //! `events/restSearch` and `events/view`.
 
+use cortex_misp::types::equal::key;
 use serde_json::Value;
 
 use super::ask::{Ask, number, text, truthy};
@@ -120,17 +121,29 @@ fn tags_wanted(world: &World, event: &Event, filters: &Value) -> bool {
 /// Filters on attributes choose events that have such an attribute; the whole event is answered.
 fn content_wanted(event: &Event, filters: &Value) -> bool {
     let names = ["value", "type", "category", "object_relation", "to_ids"];
-    let parsed: Vec<(&str, Filter)> =
-        names.into_iter().filter_map(|name| Some((name, Filter::parse(&filters[name])?))).collect();
+    let parsed = attribute_filters(names, filters);
     parsed.iter().all(|(name, filter)| event.live().any(|attribute| attribute_passes(attribute, name, filter)))
 }
 
-/// Whether one attribute passes one filter on attributes.
+/// The filters on attributes that were given.
+pub(super) fn attribute_filters<const N: usize>(
+    names: [&'static str; N],
+    filters: &Value,
+) -> Vec<(&'static str, Filter)> {
+    let one = |name: &'static str| {
+        let filter = Filter::parse(&filters[name])?;
+        Some((name, if name == "value" { filter.of_keys() } else { filter }))
+    };
+    names.into_iter().filter_map(one).collect()
+}
+
+/// Whether one attribute passes one filter on attributes; values are equal where MISP's database says so (its collation
+/// `utf8mb3_unicode_ci`).
 pub(super) fn attribute_passes(attribute: &Attribute, name: &str, filter: &Filter) -> bool {
     let (first, second) = attribute.halves();
     match name {
-        "value" if second.is_empty() => filter.passes(&[first]),
-        "value" => filter.passes(&[first, second]),
+        "value" if second.is_empty() => filter.passes(&[&key(first)]),
+        "value" => filter.passes(&[&key(first), &key(second)]),
         "type" => filter.passes(&[&attribute.kind]),
         "category" => filter.passes(&[&attribute.category]),
         "object_relation" => filter.passes(&[attribute.object_relation.as_deref().unwrap_or_default()]),
