@@ -21,6 +21,8 @@ mod misp;
 mod program;
 #[path = "../integration/proxy.rs"]
 mod proxy;
+#[path = "../integration/replay/mod.rs"]
+mod replay;
 #[path = "../scenarios/mod.rs"]
 mod scenarios;
 #[path = "../integration/thehive/mod.rs"]
@@ -44,7 +46,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let names: Vec<&String> = arguments.iter().filter(|one| !one.starts_with('-')).collect();
     let is_wanted = |(name, _): &Scenario| names.is_empty() || names.iter().any(|one| name.contains(one.as_str()));
-    let wanted: Vec<Scenario> = scenarios::all().into_iter().filter(is_wanted).collect();
+    let contract: Scenario = ("live::contract::a_real_misp_answers_as_the_recorded_one", contract);
+    let wanted: Vec<Scenario> = scenarios::all().into_iter().chain([contract]).filter(is_wanted).collect();
     if arguments.iter().any(|one| one == "--list") {
         wanted.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
@@ -77,6 +80,14 @@ fn run(real: &Real, wanted: &[Scenario]) -> ExitCode {
     let seconds = started.elapsed().as_secs_f64();
     println!("live: {} of {} scenarios failed at {} in {seconds:.0} s", failed.len(), wanted.len(), real.url);
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Sends the recorded requests that need nothing the MISP holds; tells where it answers otherwise than the recorded one, which
+/// is how the fake answers.
+fn contract(world: &World) {
+    let (sent, differences) = replay::real::differences(world);
+    println!("{sent} recorded requests sent, {} answered otherwise", differences.len());
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
 impl Real {

@@ -43,6 +43,73 @@ fn row(world: &World, event: &Event, one: &Value) -> Value {
     row
 }
 
+/// The proposals of new attributes, which an event shows beside its attributes.
+pub(super) fn new_ones(event: &Event) -> Value {
+    let known = |one: &Value| event.attributes.iter().any(|attribute| one["uuid"] == attribute.uuid.as_str());
+    event.proposals.as_array().into_iter().flatten().filter(|one| !known(one)).cloned().collect()
+}
+
+/// The open proposals to change an attribute, as an event shows them inside it (recorded as
+/// `456-view-with-open-proposal-blocked`).
+pub(super) fn inside(world: &World, event: &Event, attribute: &Attribute) -> Value {
+    const SHOWN: [&str; 15] = [
+        "id",
+        "type",
+        "category",
+        "to_ids",
+        "uuid",
+        "event_uuid",
+        "event_id",
+        "old_id",
+        "comment",
+        "org_id",
+        "proposal_to_delete",
+        "timestamp",
+        "first_seen",
+        "last_seen",
+        "value",
+    ];
+    let of = |one: &&Value| one["uuid"] == attribute.uuid.as_str() && one["deleted"] != true;
+    let all = event.proposals.as_array().into_iter().flatten().filter(of);
+    let one = |one: &Value| {
+        let row = row(world, event, one);
+        let mut out: serde_json::Map<String, Value> =
+            SHOWN.into_iter().map(|name| (name.to_owned(), row[name].clone())).collect();
+        let org = row["Org"]["id"].as_str().and_then(|id| id.parse().ok()).unwrap_or(3);
+        out.insert("Org".to_owned(), super::render::organisation(world, org, true));
+        Value::from(out)
+    };
+    all.map(one).collect()
+}
+
+/// `shadow_attributes/add/<event>`: proposes a new attribute (recorded as `336-shadow-add`).
+pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
+    let Some(event) = world.event(ask.first()).filter(|event| world.sees(&ask.user, event)) else {
+        return ask.refuse(404, "Invalid event");
+    };
+    let (event, org) = (event.id, event.orgc);
+    let from = ask.unwrapped("ShadowAttribute");
+    let uuid = super::capture::fresh_uuid(world);
+    let proposal = json!({
+        "id": int(world.last_id),
+        "old_id": "0",
+        "event_id": int(event),
+        "type": from["type"],
+        "category": from["category"],
+        "comment": from["comment"].as_str().unwrap_or_default(),
+        "to_ids": from["to_ids"] != false,
+        "uuid": uuid,
+        "event_org_id": int(org),
+        "email": ask.user.email(),
+        "deleted": false,
+        "timestamp": int(world.tick()),
+        "first_seen": null,
+        "last_seen": null,
+        "value": from["value"],
+    });
+    Reply::json(200, &json!({ "ShadowAttribute": proposal }))
+}
+
 /// `shadow_attributes/edit/<attribute>`: proposes another form of an attribute that the user sees; what is not given stays
 /// (MISP's `ShadowAttributesController.php`).
 pub(super) fn edit(world: &mut World, ask: &Ask) -> Reply {
