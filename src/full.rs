@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cortex::report::{Artifact, Operation};
+use crate::environment::Environment;
 use crate::http::Told;
 use crate::ledger::{Item, Ledger, Verdict, without_names};
 use crate::secret::Scrubber;
@@ -158,9 +159,22 @@ const SHOWN_REASON: usize = 300;
 pub struct Run {
     draft: Arc<Mutex<Draft>>,
     scrubber: Arc<OnceLock<Arc<Scrubber>>>,
+    environment: Arc<Environment>,
 }
 
 impl Run {
+    /// A run of a program that was started with these variables.
+    #[must_use]
+    pub fn started_with(environment: Environment) -> Self {
+        Self { environment: Arc::new(environment), ..Self::default() }
+    }
+
+    /// The variables that the program was started with.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// Learns the run's secrets, once.
     pub fn learn(&self, scrubber: Scrubber) {
         self.scrubber.get_or_init(|| Arc::new(scrubber));
@@ -369,7 +383,7 @@ impl PartOf {
     /// A handle in which this connection is told of apart, for [`PartOf::foresee`] and [`PartOf::absorb`].
     #[must_use]
     pub fn apart(&self) -> Self {
-        let run = Run { draft: Arc::default(), scrubber: Arc::clone(&self.run.scrubber) };
+        let run = Run { draft: Arc::default(), ..self.run.clone() };
         run.open(Part { name: self.name(), ..Part::default() })
     }
 

@@ -7,6 +7,7 @@
 //! - [`cortex`]: Cortex's own words: the job, the report, the manifest
 //! - [`config`]: configuration: loose JSON in, checked types out; the connections
 //! - [`full`]: the body of every report, which is also what a run keeps while it works
+//! - [`environment`]: the variables that a program was started with
 //! - [`ledger`]: what became of every item, with sums that always match
 //! - [`secret`]: secrets that cannot be printed, and the scrubber for every text that leaves
 //! - [`markings`]: TLP and PAP: numbers, words, tags, order, and the gate
@@ -27,6 +28,7 @@
 pub mod check;
 pub mod config;
 pub mod cortex;
+pub mod environment;
 pub mod export;
 pub mod files;
 pub mod full;

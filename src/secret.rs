@@ -18,6 +18,8 @@ use base64::engine::general_purpose::STANDARD;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
+
+use crate::environment::Environment;
 use spelt::Needles;
 
 /// What stands where a secret stood.
@@ -111,23 +113,28 @@ impl Scrubber {
     /// secret or token, the private keys in the files of `client_cert_path`, and what stands before the `@` in any URL;
     /// also where they stand in a text that is JSON itself, as the elements of `connection_settings` may be. The proxies
     /// of the environment are learnt too.
-    #[must_use]
-    pub fn of_config(config: &Value) -> Self {
+    fn new(config: &Value, environment: &Environment) -> Self {
         let mut scrubber = Self::default();
         scrubber.learn(config, Kind::Plain);
         // Last, since a long file must not leave the keys themselves without a place.
         let files = std::mem::take(&mut scrubber.key_files);
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
-            std::env::var(name).iter().for_each(|url| scrubber.learn_text(url, Kind::Proxy));
+            environment.text(name).iter().for_each(|url| scrubber.learn_text(url, Kind::Proxy));
         }
         files.iter().for_each(|path| scrubber.learn_private_keys(path));
         scrubber
     }
 
-    /// Learns the secrets of a job's configuration, whatever the job's shape.
+    /// Learns the secrets of a job's configuration, whatever the job's shape, and those of the environment.
     #[must_use]
-    pub fn of_job(job: &Value) -> Self {
-        job.get("config").map(Self::of_config).unwrap_or_default()
+    pub fn of_job(job: &Value, environment: &Environment) -> Self {
+        job.get("config").map(|config| Self::new(config, environment)).unwrap_or_default()
+    }
+
+    /// The same of a configuration alone.
+    #[must_use]
+    pub fn of_config(config: &Value) -> Self {
+        Self::new(config, &Environment::default())
     }
 
     fn learn(&mut self, value: &Value, kind: Kind) {

@@ -32,6 +32,7 @@ use crate::config::{self, Limits, Table};
 use crate::cortex::job::{Job, Place};
 use crate::cortex::report::{self, Taxonomy};
 use crate::cortex::{manifest, pretty};
+use crate::environment::Environment;
 use crate::full::{Full, PartOf, Run};
 use crate::misp::Misp;
 use crate::secret::Scrubber;
@@ -135,7 +136,7 @@ pub fn main<W: Worker>() -> ExitCode {
         return status(report::print(manifest::document(&manifest::of::<W>()).trim_end()));
     }
     let place = Place::find(arguments.folder);
-    let run = Run::default();
+    let run = Run::started_with(Environment::of_process());
     let end = work::<W>(&place, &run);
     let report = conclude::<W>(std::mem::take(&mut run.draft()), end, &run.scrubber());
     let report = report.render(&run.scrubber());
@@ -244,7 +245,7 @@ fn started<W: Worker>(
     run: &Run,
     on_clock: impl FnOnce(Clock) -> Clock,
 ) -> Result<()> {
-    run.learn(Scrubber::of_job(&raw));
+    run.learn(Scrubber::of_job(&raw, run.environment()));
     let job = Job::new(raw, W::DATA_TYPES)?.at(place);
     job.check_markings()?;
     let (config, warnings) = config::read::<W::Config>(&job.config, Table::Configuration)?;
@@ -253,8 +254,8 @@ fn started<W: Worker>(
     W::run(&job, &config, clock, run)
 }
 
-/// The report on a job, worked on in this process and on this thread, by a clock whose pauses take no time: for tests that
-/// run one job very often.
+/// The report on a job, worked on in this process and on this thread, by a clock whose pauses take no time and
+/// without an environment: for tests that run one job very often.
 #[must_use]
 pub fn report_at_once<W: Worker>(job: Value) -> Value {
     report_by::<W>(job, Clock::without_waiting)

@@ -13,6 +13,7 @@ use crate::config::connections::{Connection, Purpose};
 use crate::config::own::{self, Configured};
 use crate::config::{self, Limits, Table};
 use crate::cortex::job::Place;
+use crate::environment::Environment;
 use crate::full::{Part, Run};
 use crate::http::Network;
 use crate::misp::Misp;
@@ -67,10 +68,10 @@ impl Input {
         self.job.get("config").is_some()
     }
 
-    /// The secrets in it.
+    /// The secrets in it and in the environment.
     #[must_use]
-    pub fn scrubber(&self) -> Scrubber {
-        Scrubber::of_job(&json!({"config": self.config}))
+    pub fn scrubber(&self, environment: &Environment) -> Scrubber {
+        Scrubber::of_job(&json!({"config": self.config}), environment)
     }
 }
 
@@ -79,7 +80,7 @@ impl Input {
 pub fn told<W: Worker>(place: &Place, as_json: bool) -> (String, bool) {
     const WANTED: &str = "`check` takes a job, or the worker's configuration alone, as JSON";
     let input = place.read().context(WANTED).and_then(Input::new);
-    let findings = examine::<W>(input, place, &Run::default());
+    let findings = examine::<W>(input, place, &Run::started_with(Environment::of_process()));
     let text = match as_json {
         true => text::escaped(format!("{:#}", table::json(W::PROGRAM, &findings))),
         false => table::text(W::PROGRAM, &findings),
@@ -92,7 +93,7 @@ fn examine<W: Worker>(input: Result<Input>, place: &Place, run: &Run) -> Vec<Fin
     let mut findings = Findings::on(CONFIGURATION);
     let found = match input {
         Ok(input) => {
-            run.learn(input.scrubber());
+            run.learn(input.scrubber(run.environment()));
             round::<W>(&input, place, run, findings)
         }
         Err(error) => {

@@ -49,7 +49,7 @@ impl Network {
             clock,
             connect_timeout: Duration::from_secs(limits.connect_timeout),
             read_timeout: Duration::from_secs(limits.read_timeout),
-            proxies: Proxies::new(config, |name| std::env::var(name).ok()),
+            proxies: Proxies::new(config, |name| run.environment().text(name)),
             cacerts: text(config.get("cacerts")),
             folder: folder.map(ToOwned::to_owned),
             roots: Arc::default(),

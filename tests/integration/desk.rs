@@ -7,13 +7,13 @@ use std::fs;
 use cortex_misp::export::Export;
 use cortex_misp::sample;
 use cortex_misp::worker;
-use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
 use crate::canaries::search_feeds;
 use crate::misp::{self, Fake, key};
 use crate::program::{Program, full, judged, search};
 use crate::thehive;
+pub(crate) use crate::thehive::md5;
 
 /// The mark that ends the comment of a retracted attribute.
 pub(crate) const MARK: &str = "[retracted by cortex-misp]";
@@ -196,11 +196,6 @@ fn labelled(mut record: Value) -> Value {
         record["tlpLabel"] = json!(labels[at]);
     }
     record
-}
-
-/// The md5 in lower-case hex.
-pub(crate) fn md5(content: &[u8]) -> String {
-    Md5::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The warnings of the first connection, as text.

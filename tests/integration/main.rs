@@ -63,6 +63,8 @@ mod proxied;
 mod proxy;
 mod replay;
 mod reviewed;
+#[path = "../scenarios/mod.rs"]
+mod scenarios;
 mod secrets_in_content;
 mod secure;
 mod settings_of_exports;

@@ -48,6 +48,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     exchanges: usize,
+    /// What was asked, as `POST /events/add`.
+    asked: Vec<String>,
     /// The first exchange that breaks, the last one, and how.
     cut: Option<(usize, usize, How)>,
     /// What happens just before an exchange goes on.
@@ -76,6 +78,16 @@ impl Proxy {
     /// How many requests have arrived so far.
     pub(crate) fn exchanges(&self) -> usize {
         self.shared.state().exchanges
+    }
+
+    /// What was asked since it was last forgotten, as `POST /events/add`.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.shared.state().asked.clone()
+    }
+
+    /// Forgets what was asked; exchanges are counted on.
+    pub(crate) fn forget(&self) {
+        self.shared.state().asked.clear();
     }
 
     /// Breaks one exchange; `at` counts from the start of the proxy, the first is 1. Replaces what was ordered before.
@@ -136,8 +148,9 @@ impl Shared {
     }
 
     /// Counts one exchange; how it breaks, if it does.
-    fn count(&self) -> Option<How> {
+    fn count(&self, request: &Message) -> Option<How> {
         let mut state = self.state();
+        state.asked.push(request.line());
         state.exchanges += 1;
         let number = state.exchanges;
         if let Some((_, done)) = state.meanwhile.take_if(|(at, _)| *at == number) {
@@ -173,7 +186,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 fn serve(mut client: &TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut reader = BufReader::new(client);
     while let Some(request) = Message::read(&mut reader, &Length::of_request)? {
-        let how = shared.count();
+        let how = shared.count(&request);
         if how == Some(How::BeforeRequest) {
             return Ok(());
         }
@@ -289,6 +302,12 @@ impl Message {
             }
         };
         Ok(Some(Self { head, body, whole }))
+    }
+
+    /// Method and path of a request.
+    fn line(&self) -> String {
+        let head = String::from_utf8_lossy(&self.head);
+        head.split(' ').take(2).collect::<Vec<_>>().join(" ")
     }
 
     /// Whether its sender ends the connection after it.

@@ -1,6 +1,6 @@
 //! Whose word is taken: the web's authorities, the system's, and the certificates that the administrator gives.
 
-use std::env::{split_paths, var_os};
+use std::env::split_paths;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use rustls::pki_types::pem::PemObject;
 
 use super::super::network::Network;
 use super::certificate;
+use crate::environment::Environment;
 
 /// The largest file of certificates that is read, in bytes.
 const LARGEST: u64 = 4 << 20;
@@ -34,12 +35,13 @@ impl Roots {
     pub(super) fn load(network: &Network) -> Self {
         let mut roots = Self { store: RootCertStore::empty(), given: Vec::new() };
         roots.store.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
-        let mut all = of_system();
+        let environment = network.run.environment();
+        let mut all = of_system(environment);
         if all.is_empty() {
             roots.add(rustls_native_certs::load_native_certs().certs);
         }
         let file = network.folder.as_deref().map(|folder| folder.join("input/cacerts")).filter(|file| file.exists());
-        let bundle = var_os("REQUESTS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let bundle = environment.raw("REQUESTS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
         all.extend(file.map(|file| (file, "Cortex's \"cacerts\"")));
         all.extend(bundle.map(|path| (path, "the environment variable REQUESTS_CA_BUNDLE")));
         for (path, by) in all {
@@ -68,9 +70,9 @@ impl Roots {
 
 /// What the environment names instead of the system's own authorities. It is read here and not by the library, which would
 /// wait for a pipe, read a device without end, and say nothing of a file that is not there.
-fn of_system() -> Vec<(PathBuf, &'static str)> {
-    let file = var_os("SSL_CERT_FILE").map(|path| (path.into(), "the environment variable SSL_CERT_FILE"));
-    let folders = var_os("SSL_CERT_DIR").unwrap_or_default();
+fn of_system(environment: &Environment) -> Vec<(PathBuf, &'static str)> {
+    let file = environment.raw("SSL_CERT_FILE").map(|path| (path.into(), "the environment variable SSL_CERT_FILE"));
+    let folders = environment.raw("SSL_CERT_DIR").unwrap_or_default();
     let folders = split_paths(&folders).filter(|path| !path.as_os_str().is_empty());
     file.into_iter().chain(folders.map(|path| (path, "the environment variable SSL_CERT_DIR"))).collect()
 }

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::ask::{Ask, int, number, text, truthy};
 use super::filter::{self, Filter, in_window};
+use super::proposals;
 use super::render::{self, Deleted};
-use super::search::{attribute_passes, envelope, event_wanted};
+use super::search::{attribute_filters, attribute_passes, envelope, event_wanted};
 use super::world::{Attribute, Event, World};
 use crate::http_fake::Reply;
 
@@ -15,6 +16,10 @@ type Row<'a> = (&'a Event, &'a Attribute);
 pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
     let filters = &ask.body;
     let mut rows = rows(world, ask, filters);
+    let all = rows.len();
+    let sees_proposals = ["includeProposals", "allow_proposal_blocking"].iter().any(|name| truthy(&filters[*name]));
+    rows.retain(|(event, attribute)| !(sees_proposals && proposals::block(world, event, attribute)));
+    let skipped = all - rows.len();
     sort(&mut rows, filter::order(&filters["order"]));
     let rows = filter::page(rows, &filters["limit"], &filters["page"]);
     let limit = number(&filters["limit"]).and_then(|limit| usize::try_from(limit).ok()).unwrap_or(0);
@@ -26,7 +31,7 @@ pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
         None | Some("json") => {
             let shown: Vec<Value> = rows.into_iter().map(|row| show(world, row, filters)).collect();
             let body = json!({"response": {"Attribute": shown}});
-            envelope(Reply::json(200, &body), count, "json", "json")
+            skipping(envelope(Reply::json(200, &body), count, "json", "json"), skipped)
         }
         Some("text") => {
             let lines: String = rows.iter().map(|(_, attribute)| format!("{}\n", attribute.value)).collect();
@@ -40,10 +45,16 @@ pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
     }
 }
 
+/// The same answer, of which so many elements were left out.
+fn skipping(mut reply: Reply, skipped: usize) -> Reply {
+    let header = reply.headers.iter_mut().find(|(name, _)| name == "X-Skipped-Elements-Count");
+    header.into_iter().for_each(|(_, value)| *value = skipped.to_string());
+    reply
+}
+
 fn rows<'a>(world: &'a World, ask: &Ask, filters: &Value) -> Vec<Row<'a>> {
     let names = ["value", "type", "category", "object_relation", "to_ids"];
-    let parsed: Vec<(&str, Filter)> =
-        names.into_iter().filter_map(|name| Some((name, Filter::parse(&filters[name])?))).collect();
+    let parsed = attribute_filters(names, filters);
     let deleted = Deleted::from(&filters["deleted"]);
     let events =
         world.events.iter().filter(|event| world.sees(&ask.user, event) && event_wanted(world, event, filters));
@@ -103,7 +114,7 @@ fn show(world: &World, (event, attribute): Row<'_>, filters: &Value) -> Value {
         let rows = render::sightings_of(world, attribute).map(|row| render::sighting_in_event(world, row, attribute));
         out["Sighting"] = rows.collect();
     }
-    if truthy(&filters["includeProposals"]) {
+    if truthy(&filters["includeProposals"]) && !world.proposals_block_attributes {
         out["ShadowAttribute"] = render::proposals_of(event, attribute);
     }
     out["Event"] = if context { context_of(world, event) } else { short(event) };

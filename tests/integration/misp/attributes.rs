@@ -162,7 +162,7 @@ pub(super) fn edit(world: &mut World, ask: &Ask) -> Reply {
             .refuse(405, "Attribute could not be saved: Attribute in the request not newer than the local copy.");
     }
     let now = world.tick();
-    match capture::update(&mut changed, from, now) {
+    match capture::update(&mut changed, from, now, world.import_rules) {
         Err(Refused::Crash | Refused::Silent) => return crash(ask),
         Err(Refused::Field(field, message)) => {
             return ask.not_saved("edit Attribute", "/attributes/edit", &json!({field: [message]}));

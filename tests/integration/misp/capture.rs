@@ -29,7 +29,7 @@ pub(super) fn attribute(world: &mut World, user: &User, from: &Value, place: Pla
     if unknown_type(world, from) {
         return Err(Refused::Field("type", "Invalid type.".into()));
     }
-    let mut attribute = draft(from, place)?;
+    let mut attribute = draft(from, place, world.import_rules)?;
     if let Some(value) = world.rewritten.get(&attribute.value) {
         attribute.value.clone_from(value);
     }
@@ -68,7 +68,7 @@ pub(super) fn unknown_type(world: &World, from: &Value) -> bool {
     world.without_types.iter().any(|kind| from["type"] == kind.as_str())
 }
 
-fn draft(from: &Value, place: Place) -> Result<Attribute, Refused> {
+fn draft(from: &Value, place: Place, ruled: bool) -> Result<Attribute, Refused> {
     let kind = text(&from["type"]).unwrap_or_default();
     let Some(known) = types::known(&kind) else {
         return Err(Refused::Field("type", "Invalid type.".into()));
@@ -78,7 +78,7 @@ fn draft(from: &Value, place: Place) -> Result<Attribute, Refused> {
         .unwrap_or_else(|| known.default_category.clone());
     let raw = text(&from["value"]).ok_or_else(|| Refused::Field("value", "Value not set.".into()))?;
     let raw = if kind == "malware-sample" && from.get("encrypt").is_some() { sample(&raw, &from["data"]) } else { raw };
-    let value = validate::value(&kind, &category, &raw)?;
+    let value = validate::value(&kind, &category, &raw, ruled)?;
     let comment = text(&from["comment"]).unwrap_or_default();
     if four_bytes(&comment) {
         return Err(Refused::Crash);
@@ -104,7 +104,7 @@ fn draft(from: &Value, place: Place) -> Result<Attribute, Refused> {
 }
 
 /// Takes over the fields of a request that names a known attribute; what the request does not have stays.
-pub(super) fn update(attribute: &mut Attribute, from: &Value, now: i64) -> Result<(), Refused> {
+pub(super) fn update(attribute: &mut Attribute, from: &Value, now: i64, ruled: bool) -> Result<(), Refused> {
     if let Some(category) = text(&from["category"]) {
         attribute.category = category;
     }
@@ -112,7 +112,7 @@ pub(super) fn update(attribute: &mut Attribute, from: &Value, now: i64) -> Resul
         attribute.kind = kind;
     }
     let value = text(&from["value"]).unwrap_or_else(|| attribute.value.clone());
-    attribute.value = validate::value(&attribute.kind, &attribute.category, &value)?;
+    attribute.value = validate::value(&attribute.kind, &attribute.category, &value, ruled)?;
     if let Some(comment) = text(&from["comment"]) {
         if four_bytes(&comment) {
             return Err(Refused::Crash);

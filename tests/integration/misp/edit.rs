@@ -118,7 +118,7 @@ fn one_attribute(world: &mut World, ask: &Ask, from: &Value, place: Place) -> Re
         return Ok(());
     }
     let mut changed = known.clone();
-    match capture::update(&mut changed, from, place.now) {
+    match capture::update(&mut changed, from, place.now, world.import_rules) {
         Err(Refused::Crash) => return Err(()),
         Err(Refused::Field(..) | Refused::Silent) => return Ok(()),
         Ok(()) => {}

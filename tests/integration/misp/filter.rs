@@ -1,9 +1,9 @@
 //! The grammar of search filters: what one value, a list, or `{"OR","AND","NOT"}` asks for, and time windows.
 
+use cortex_misp::types::equal::{equal, key};
 use serde_json::Value;
 
 use super::ask::{text, truthy};
-use cortex_misp::types::equal::{equal, key};
 
 /// A filter taken apart.
 #[derive(Debug, Default)]

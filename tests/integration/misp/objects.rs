@@ -164,6 +164,7 @@ pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
     let events =
         world.events.iter().filter(|event| world.sees(&ask.user, event) && event_wanted(world, event, filters));
     let pairs = events.flat_map(|event| event.objects.iter().map(move |object| (event, object)));
+    let pairs = pairs.filter(|(event, object)| world.sees_object(&ask.user, event, object));
     let wanted =
         |(_, object): &(&Event, &Object)| passes("object_name", &[&object.name]) && passes("uuid", &[&object.uuid]);
     let rows = filter::page(pairs.filter(wanted).collect(), &filters["limit"], &filters["page"]);

@@ -73,14 +73,15 @@ pub(crate) fn event(world: &World, user: &User, event: &Event, shown: Shown) -> 
     if !shown.metadata {
         let wanted = |attribute: &&Attribute| attribute.object == 0 && shown.deleted.wants(attribute);
         out.insert("Attribute".into(), attributes(world, user, event, shown, wanted));
-        out.insert("ShadowAttribute".into(), or_empty(&event.proposals));
+        out.insert("ShadowAttribute".into(), super::proposals::new_ones(event));
     }
     if shown.related {
         out.insert("RelatedEvent".into(), or_empty(&event.related));
     }
     out.insert("Galaxy".into(), if shown.galaxies { or_empty(&event.galaxies) } else { json!([]) });
     if !shown.metadata {
-        let objects = event.objects.iter().filter(|object| shown.deleted == Deleted::Too || !object.deleted);
+        let seen = event.objects.iter().filter(|object| world.sees_object(user, event, object));
+        let objects = seen.filter(|object| shown.deleted == Deleted::Too || !object.deleted);
         out.insert("Object".into(), objects.map(|one| object_in_event(world, user, event, one, shown)).collect());
         out.insert("EventReport".into(), or_empty(&event.reports));
     }
@@ -162,7 +163,7 @@ fn attribute_in_event(world: &World, event: &Event, attribute: &Attribute, shown
         "last_seen": attribute.last_seen,
         "value": attribute.value,
         "Galaxy": or_empty(&attribute.galaxies),
-        "ShadowAttribute": [],
+        "ShadowAttribute": super::proposals::inside(world, event, attribute),
     });
     if let (true, Some(data)) = (shown.data, &attribute.data) {
         out["data"] = data.as_str().into();

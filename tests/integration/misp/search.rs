@@ -120,12 +120,20 @@ fn tags_wanted(world: &World, event: &Event, filters: &Value) -> bool {
 /// Filters on attributes choose events that have such an attribute; the whole event is answered.
 fn content_wanted(event: &Event, filters: &Value) -> bool {
     let names = ["value", "type", "category", "object_relation", "to_ids"];
-    let parsed: Vec<(&str, Filter)> =
-        names.into_iter().filter_map(|name| Some((name, Filter::parse(&filters[name])?))).collect();
+    let parsed = attribute_filters(names, filters);
     parsed.iter().all(|(name, filter)| event.live().any(|attribute| attribute_passes(attribute, name, filter)))
 }
 
-/// Whether one attribute passes one filter on attributes.
+/// The filters on attributes that were given.
+pub(super) fn attribute_filters<const N: usize>(
+    names: [&'static str; N],
+    filters: &Value,
+) -> Vec<(&'static str, Filter)> {
+    names.into_iter().filter_map(|name| Some((name, Filter::parse(&filters[name])?))).collect()
+}
+
+/// Whether one attribute passes one filter on attributes; values are equal where MISP's database says so (its collation
+/// `utf8mb3_unicode_ci`).
 pub(super) fn attribute_passes(attribute: &Attribute, name: &str, filter: &Filter) -> bool {
     let (first, second) = attribute.halves();
     match name {

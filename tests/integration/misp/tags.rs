@@ -49,10 +49,16 @@ pub(super) fn captured(world: &mut World, user: &User, from: &Value) -> Option<V
 }
 
 fn found_or_made(world: &mut World, user: &User, name: &str) -> Option<u64> {
+    let name = &cut(name);
     if let Some(known) = world.tag_named(name) {
         return Some(known.id);
     }
     user.role.tag_editor.then(|| make(world, name, "#32bd1b"))
+}
+
+/// What the column for names holds (recorded as `448-tags-add-256-characters`).
+fn cut(name: &str) -> String {
+    name.chars().take(255).collect()
 }
 
 /// A tag may be kept for one organisation, one user, or local use.
@@ -190,6 +196,7 @@ pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
     if four_bytes(&name) {
         return super::add::crash(ask);
     }
+    let name = cut(&name);
     let known = world.tag_named(&name).map(|tag| tag.id);
     let id = known.unwrap_or_else(|| make(world, &name, &text(&from["colour"]).unwrap_or_else(|| "#32bd1b".into())));
     Reply::json(200, &json!({ "Tag": row(world.tag(id)) }))

@@ -21,8 +21,8 @@ impl Refused {
     }
 }
 
-/// The value as it is stored.
-pub(crate) fn value(kind: &str, category: &str, raw: &str) -> Result<String, Refused> {
+/// The value as it is stored, `ruled` if import rules rewrite it first.
+pub(crate) fn value(kind: &str, category: &str, raw: &str, ruled: bool) -> Result<String, Refused> {
     let Some(known) = types::known(kind) else {
         return Err(Refused::Field("type", "Invalid type.".into()));
     };
@@ -33,6 +33,7 @@ pub(crate) fn value(kind: &str, category: &str, raw: &str) -> Result<String, Ref
         return Err(Refused::Crash);
     }
     let value = normal(kind, known, raw.trim());
+    let value = if ruled { super::rules::rewritten(value)? } else { value };
     if value.is_empty() {
         return Err(Refused::value("The value should not be empty."));
     }
@@ -51,19 +52,16 @@ fn normal(kind: &str, known: &Type, raw: &str) -> String {
     match kind {
         "ip-src" | "ip-dst" => ip_with_prefix(&value),
         "ip-src|port" | "ip-dst|port" => ip_and_port(&value),
-        "domain" => value.to_lowercase().trim_matches('.').to_owned(),
-        "domain|ip" => value.split_once('|').map_or(value.to_lowercase(), |(domain, ip)| {
-            format!("{}|{}", domain.to_lowercase().trim_matches('.'), ip_with_prefix(ip))
-        }),
+        "domain" => domain(&value),
+        "cc-number" | "bin" => value.chars().filter(char::is_ascii_digit).collect(),
+        "iban" | "bic" => value.to_uppercase().chars().filter(char::is_ascii_alphanumeric).collect(),
+        "prtn" | "phone-number" | "whois-registrant-phone" => phone(&value),
+        "domain|ip" => value
+            .split_once('|')
+            .map_or(value.to_lowercase(), |(domain, ip)| format!("{}|{}", self::domain(domain), ip_with_prefix(ip))),
         "hostname|port" => value.to_lowercase().replace(':', "|"),
         "AS" => autonomous_system(&value),
         "mac-address" | "mac-eui-64" => mac(&value),
-        "phone-number" | "prtn" | "whois-registrant-phone" => {
-            let value = value.strip_prefix("00").map_or(value.clone(), |rest| format!("+{rest}")).replace("(0)", "");
-            value.chars().filter(|c| *c == '+' || c.is_ascii_digit()).collect()
-        }
-        "cc-number" | "bin" => value.chars().filter(char::is_ascii_digit).collect(),
-        "iban" | "bic" => value.to_uppercase().chars().filter(char::is_ascii_alphanumeric).collect(),
         "boolean" => if ["", "0", "false"].contains(&value.as_str()) { "0" } else { "1" }.to_owned(),
         "vulnerability" | "weakness" => value.replace('–', "-").to_uppercase(),
         _ if kind.starts_with("x509-") => value.replace(':', "").to_lowercase(),
@@ -110,6 +108,17 @@ fn ip_and_port(value: &str) -> String {
     format!("{}|{port}", ip_with_prefix(ip))
 }
 
+/// A name that is none otherwise becomes Punycode.
+fn domain(value: &str) -> String {
+    let value = value.to_lowercase().trim_matches('.').to_owned();
+    if is_domain(&value) { value } else { idna::domain_to_ascii(&value).unwrap_or(value) }
+}
+
+fn phone(value: &str) -> String {
+    let value = value.strip_prefix("00").map_or(value.to_owned(), |rest| format!("+{rest}"));
+    value.replace("(0)", "").chars().filter(|c| *c == '+' || c.is_ascii_digit()).collect()
+}
+
 fn autonomous_system(value: &str) -> String {
     let value = value.to_uppercase();
     let digits = value.strip_prefix("AS").unwrap_or(&value);
@@ -132,7 +141,9 @@ fn check(kind: &str, known: &Type, value: &str) -> Result<(), Refused> {
         "hostname|port" => halves(value, is_domain, is_port),
         "port" => is_port(value),
         "AS" => value.parse::<u64>().is_ok_and(|number| number <= 4_294_967_295),
-        "float" | "bank-account-nr" | "aba-rtn" => value.parse::<f64>().is_ok(),
+        // A real MISP 2.5.1 takes every number but 0.
+        "prtn" | "phone-number" | "whois-registrant-phone" => value != "0" && value.parse::<f64>().is_ok(),
+        "float" | "cc-number" | "bin" | "bank-account-nr" | "aba-rtn" => value.parse::<f64>().is_ok(),
         "link" => value.is_ascii() && value.contains("://") && !value.contains(char::is_whitespace),
         // Recorded as `280-add-integer-dropped` and `100-add-attr-onion-v3`: 2.5.1 takes no integer and no long onion.
         "integer" => false,
@@ -177,6 +188,7 @@ fn message(kind: &str) -> String {
         _ if ["md5", "sha", "imphash", "pehash"].iter().any(|hash| kind.contains(hash)) => {
             format!("Checksum has an invalid length or format. {hint}")
         }
+        "prtn" | "phone-number" | "whois-registrant-phone" => format!("Value not in the right type/format. {hint}"),
         _ => format!("Value has an invalid format. {hint}"),
     }
 }

@@ -36,6 +36,10 @@ pub(crate) struct World {
     /// What a writer is told who adds an event that another one has just added: 404 with `Location` unless set, or 500, or 403
     /// with `errors.Event`. All three were seen when two added one uuid at the same time.
     pub(crate) duplicate_add: Option<u16>,
+    /// `MISP.proposals_block_attributes`.
+    pub(crate) proposals_block_attributes: bool,
+    /// The import rules that a new MISP has rewrite values on their way in.
+    pub(crate) import_rules: bool,
     /// Values that are neither stored nor complained about.
     pub(crate) dropped: Vec<String>,
     /// Values that are refused, and the reason: a rule of this server's own.
@@ -215,6 +219,8 @@ impl World {
             live: true,
             slow_add: None,
             duplicate_add: None,
+            proposals_block_attributes: false,
+            import_rules: false,
             dropped: Vec::new(),
             refused: BTreeMap::new(),
             rewritten: BTreeMap::new(),
@@ -328,12 +334,25 @@ impl World {
         })
     }
 
-    /// Whether `user` may see this attribute of an event that the user sees.
+    /// Whether `user` may see this attribute of an event that the user sees: by its own distribution, and by that of the
+    /// object that it is in.
     pub(crate) fn sees_attribute(&self, user: &User, event: &Event, attribute: &Attribute) -> bool {
+        let object = event.objects.iter().find(|object| object.id == attribute.object);
+        self.sees_part(user, event, (attribute.distribution, attribute.sharing_group))
+            && object.is_none_or(|object| self.sees_object(user, event, object))
+    }
+
+    /// Whether `user` may see this object of an event that the user sees. One that came without a distribution is its own
+    /// organisation's (the default in MISP's `MYSQL.sql`).
+    pub(crate) fn sees_object(&self, user: &User, event: &Event, object: &Object) -> bool {
+        self.sees_part(user, event, (object.distribution, object.sharing_group))
+    }
+
+    fn sees_part(&self, user: &User, event: &Event, (distribution, group): (u64, u64)) -> bool {
         let own = user.role.site_admin || event.org == user.org || event.orgc == user.org;
-        match attribute.distribution {
+        match distribution {
             0 => own,
-            4 => own || self.in_sharing_group(user.org, attribute.sharing_group),
+            4 => own || self.in_sharing_group(user.org, group),
             _ => true,
         }
     }

@@ -1,4 +1,5 @@
-//! Recorded exchanges: reading them, and sending their requests byte for byte over a plain socket, as no client library would.
+//! Recorded exchanges: reading them, and sending their requests byte for byte over a plain socket, as no client library would, and
+//! by HTTP/1.0, so that an answer is what comes until the end of the connection.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -52,27 +53,31 @@ impl Exchange {
     }
 
     pub(super) fn send(&self, url: &str) -> Answer {
+        self.send_as(url, &self.key(), &self.body())
+    }
+
+    /// The same with another key and another body.
+    pub(super) fn send_as(&self, url: &str, key: &str, body: &[u8]) -> Answer {
         let host = url.trim_start_matches("http://");
-        let body = self.body();
         let (method, path) =
             (self.request["method"].as_str().expect("a method"), self.request["path"].as_str().expect("a path"));
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
+        let mut head = format!("{method} {path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n");
         for (name, value) in self.request["headers"].as_object().into_iter().flatten() {
             match name.to_lowercase().as_str() {
-                "authorization" => head += &format!("Authorization: {}\r\n", self.key()),
+                "authorization" => head += &format!("Authorization: {key}\r\n"),
                 "content-length" => {}
                 _ => head += &format!("{name}: {}\r\n", value.as_str().unwrap_or_default()),
             }
         }
         head += &format!("Content-Length: {}\r\n\r\n", body.len());
         let mut stream = TcpStream::connect(host).expect("the fake");
-        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)).expect("sent");
+        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).expect("sent");
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
         parsed(&answer)
     }
 
-    fn body(&self) -> Vec<u8> {
+    pub(super) fn body(&self) -> Vec<u8> {
         if let Some(raw) = self.request["body_raw"].as_str() {
             return raw.as_bytes().to_vec();
         }

@@ -16,7 +16,7 @@ use crate::http_fake::{Call, Reply, Server, Site};
 use body::Sent;
 use world::User;
 
-pub(crate) use world::{KEY, READER_KEY, Version, World};
+pub(crate) use world::{KEY, READER_KEY, Version, World, md5};
 
 /// A running fake TheHive.
 pub(crate) type Fake = Server<World>;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use md5::{Digest, Md5};
 use serde_json::{Map, Value, json};
 
 /// Which TheHive this is.
@@ -229,7 +230,7 @@ impl World {
     ) -> String {
         self.attachments.insert(sha256.to_owned(), content.to_vec());
         let sha1 = sha1_smol::Sha1::from(content).digest().to_string();
-        let hashes = json!([sha256, sha1, crate::desk::md5(content)]);
+        let hashes = json!([sha256, sha1, md5(content)]);
         let mut attachment = match self.version {
             Version::Four => Map::new(),
             Version::Five => self.stamped("Attachment", "analyst@example.org"),
@@ -355,4 +356,9 @@ pub(super) fn label(record: &mut Map<String, Value>) {
             record.insert(format!("{name}Label"), (*text).into());
         }
     }
+}
+
+/// The md5 in lower-case hex.
+pub(crate) fn md5(content: &[u8]) -> String {
+    Md5::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }

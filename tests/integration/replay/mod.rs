@@ -4,6 +4,8 @@
 //! answers are compared in `compare.rs`.
 
 mod compare;
+mod later_seeds;
+pub(crate) mod real;
 mod seeds;
 mod table;
 mod wire;

@@ -1,0 +1,83 @@
+//! How strict an item is, on its way out and in.
+
+use serde_json::json;
+
+use super::desks::{Exporter, Importer};
+use super::{World, scenarios};
+
+scenarios!(
+    a_case_that_becomes_red_closes_its_event,
+    a_stricter_observable_carries_its_own_marking,
+    what_is_above_the_limit_stays_home,
+    a_local_marking_is_not_shared,
+    an_alert_is_as_strict_as_the_event,
+);
+
+fn a_case_that_becomes_red_closes_its_event(world: &World) {
+    let desk = Exporter::new(world).with(&json!({"distribution": 1}));
+    desk.ioc("domain", "a.MARK.example");
+    desk.run();
+    assert!(desk.event().head().contains("distribution 1, "), "{}", desk.event().head());
+    desk.change_case("tlp", json!(4));
+    desk.run();
+    let head = desk.event().head();
+    assert!(head.contains("distribution 0, ") && head.contains("tlp:red") && !head.contains("tlp:amber"), "{head}");
+    desk.rests();
+}
+
+fn a_stricter_observable_carries_its_own_marking(world: &World) {
+    let desk = Exporter::new(world);
+    desk.ioc("domain", "a.MARK.example");
+    desk.add(&json!({"dataType": "domain", "data": "b.MARK.example", "tlp": 4}));
+    desk.run();
+    assert_eq!(
+        desk.event().lines(),
+        [
+            "Network activity/domain a.MARK.example ids",
+            "Network activity/domain b.MARK.example ids [tlp:red] distribution 0",
+        ]
+    );
+    desk.rests();
+}
+
+fn what_is_above_the_limit_stays_home(world: &World) {
+    let desk = Exporter::new(world).with(&json!({"max_export_tlp": "AMBER"}));
+    desk.ioc("domain", "a.MARK.example");
+    desk.add(&json!({"dataType": "domain", "data": "b.MARK.example", "tlp": 4}));
+    let report = desk.run();
+    assert_eq!(report.counts("observables"), "fetched 2, created 1, skipped 1");
+    assert_eq!(desk.event().lines(), ["Network activity/domain a.MARK.example ids"]);
+    desk.rests();
+}
+
+/// A local tag is not synchronised: it is no marking of what is shared.
+fn a_local_marking_is_not_shared(world: &World) {
+    let desk = Exporter::new(world);
+    desk.change_case("tlp", json!(1));
+    desk.ioc("domain", "a.MARK.example");
+    desk.run();
+    world.tag("admin", &world.only(), "tlp:amber", true);
+    desk.change_case("tlp", json!(2));
+    desk.run();
+    let head = desk.event().head();
+    assert!(head.ends_with("[PAP:AMBER, tlp:amber]"), "{head}");
+    desk.rests();
+}
+
+fn an_alert_is_as_strict_as_the_event(world: &World) {
+    let desk = Importer::new(world);
+    let attributes = json!([
+        {"type": "domain", "value": "a.MARK.example"},
+        {"type": "domain", "value": "b.MARK.example", "Tag": [{"name": "tlp:red"}]},
+    ]);
+    let uuid = desk.event(&json!({
+        "Tag": [{"name": "MARK:event"}, {"name": "tlp:amber"}, {"name": "PAP:RED"}], "Attribute": attributes,
+    }));
+    desk.sync();
+    let alert = desk.alert(&uuid).unwrap();
+    assert_eq!((&alert["tlp"], &alert["pap"]), (&json!(2), &json!(3)));
+    let world = desk.thehive.world();
+    let mut tlps: Vec<_> = world.observables_of(alert["_id"].as_str().unwrap()).map(|one| one["tlp"].clone()).collect();
+    tlps.sort_by_key(|tlp| tlp.as_u64());
+    assert_eq!(tlps, [json!(2), json!(4)]);
+}

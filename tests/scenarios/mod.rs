@@ -1,0 +1,41 @@
+//! Scenarios that hold on every MISP: each is written once, against a [`World`], and runs on the tests' fake (`cargo test`)
+//! and on a real MISP (`cargo test --test live`). The programs are run as processes; TheHive is the tests' fake in both.
+
+mod desks;
+mod world;
+
+mod cuts;
+mod exports;
+mod imports;
+mod lookups;
+mod markings;
+mod retractions;
+mod reviews;
+
+pub(crate) use world::World;
+
+/// A scenario's name and what it does.
+pub(crate) type Scenario = (&'static str, fn(&World));
+
+/// Names the scenarios of a file: a list for a real MISP, a test each for the fake.
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        pub(crate) const ALL: &[crate::scenarios::Scenario] =
+            &[$((concat!(module_path!(), "::", stringify!($name)), $name)),*];
+
+        mod on_the_fake {
+            $(
+                #[test]
+                fn $name() {
+                    super::$name(&crate::scenarios::World::fake());
+                }
+            )*
+        }
+    };
+}
+use scenarios;
+
+/// All there are.
+pub(crate) fn all() -> Vec<Scenario> {
+    [cuts::ALL, exports::ALL, imports::ALL, lookups::ALL, markings::ALL, retractions::ALL, reviews::ALL].concat()
+}
