@@ -129,8 +129,8 @@ fn a_field_of_any_kind_costs_its_item_or_nothing_and_is_never_dropped() {
             let line = lines.iter().find(|line| line["uuid"] == uuid(number)).unwrap();
             let lists = ["/Attribute", "/Object", "/Object/0/Attribute"];
             let is_emptied = lists.contains(&place.as_str()) && is_empty(&odd);
-            // An element that is nothing at all is a flaw; one without a list of its own has none.
-            let is_hollow = place == "/Object/0" && odd == json!({});
+            // An object without attributes has none.
+            let is_hollow = place == "/Object/0" && odd.is_object();
             match line["verdict"].as_str().unwrap() {
                 "created" if is_emptied || is_hollow => assert_eq!(line["attributes"], 1, "{place} {odd}"),
                 "created" => assert_eq!(line["attributes"], 2, "{place} {odd}: {line}"),
@@ -154,8 +154,11 @@ fn a_field_of_any_kind_costs_its_item_or_nothing_and_is_never_dropped() {
 
 #[test]
 fn what_is_mended_arrives_and_is_never_taken_for_unchanged() {
-    let cases: Vec<_> =
-        places().into_iter().flat_map(|place| odd().into_iter().map(move |odd| (place.clone(), odd))).collect();
+    // Each place with three of the values, and each value with a third of the places.
+    let (odd, mut cases) = (odd(), Vec::new());
+    for (number, place) in places().into_iter().enumerate() {
+        cases.extend([0, 3, 7].map(|step| (place.clone(), odd[(number + step) % odd.len()].clone())));
+    }
     let folder = tempfile::tempdir().unwrap();
     let of_events = |change: &dyn Fn(usize, &str, &Value) -> Value| -> Vec<Value> {
         cases.iter().enumerate().map(|(number, (place, odd))| change(number + 1, place, odd)).collect()
