@@ -22,6 +22,8 @@ const MOST: usize = 5_000;
 const MOST_OF_WEB: usize = 100;
 /// Bytes that are read of events that `hashes.csv` does not point at.
 const MOST_BYTES: u64 = 256 << 20;
+/// What is named of that which cannot be read.
+const SHOWN_FLAWS: usize = 3;
 /// The longest line of the file that says anything, in bytes.
 const LONGEST_LINE: u64 = 200;
 /// As much of the file is read, in bytes, also where it came compressed.
@@ -46,7 +48,7 @@ impl Feed {
             Err(error) if is_missing(&error) => None,
             index => Some(index?),
         };
-        let mut reading = Reading { feed: self, sought, flaws: Vec::new(), left: MOST_BYTES };
+        let mut reading = Reading { feed: self, sought, flaws: Vec::new(), more: 0, left: MOST_BYTES };
         let named = index.as_ref().map(|index| index.events.clone()).unwrap_or_default();
         for (event, spelled) in &named {
             if let Err(error) = reading.event(event, spelled, on)? {
@@ -54,6 +56,9 @@ impl Feed {
             }
         }
         let rest = reading.rest(&named, on)?;
+        if reading.more > 0 {
+            reading.flaws.push(format!("and {} more like these", reading.more));
+        }
         Ok(searched(index.as_ref(), rest, reading.flaws))
     }
 }
@@ -93,25 +98,35 @@ fn searched(index: Option<&Index>, rest: Rest, flaws: Vec<String>) -> Searched {
 struct Reading<'a> {
     feed: &'a Feed,
     sought: &'a Sought,
-    /// What could not be understood.
+    /// What could not be understood, the first of it.
     flaws: Vec<String>,
+    /// How much more there is of it.
+    more: u64,
     /// Bytes that may yet be read.
     left: u64,
 }
 
 impl Reading<'_> {
+    fn flaw(&mut self, flaw: String) {
+        match self.flaws.len() {
+            ..SHOWN_FLAWS => self.flaws.push(flaw),
+            _ => self.more += 1,
+        }
+    }
+
     /// Reads what else is in the manifest. An event file that cannot be read stops nothing.
     fn rest(&mut self, named: &BTreeMap<Uuid, String>, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<Rest> {
         let (mut events, mut all) = (Vec::new(), 0);
         let most = if matches!(self.feed, Feed::Web(_)) { MOST_OF_WEB } else { MOST };
-        let listed = self.feed.list(&Window::default(), &mut |entry| {
+        let feed = self.feed;
+        let listed = feed.list(&Window::default(), &mut |entry| {
             match entry {
                 Listed::Event(event, uuid) if !named.contains_key(&uuid) => {
                     all += 1;
                     events.extend((events.len() <= most).then_some((uuid, event.uuid)));
                 }
                 Listed::Event(..) => {}
-                Listed::Bad(problem) => self.flaws.push(problem),
+                Listed::Bad(problem) => self.flaw(problem),
             }
             Ok(())
         });
@@ -132,7 +147,7 @@ impl Reading<'_> {
                 return Ok(by_hash(all - read));
             }
             if let Err(error) = self.event(event, spelled, on)? {
-                self.flaws.push(format!("event {event}: {error:#}"));
+                self.flaw(format!("event {event}: {error:#}"));
             }
         }
         Ok(Rest::Read(named.len() + all))
@@ -140,7 +155,7 @@ impl Reading<'_> {
 
     /// Hands over what has the value in an event; the inner error is one of its file.
     fn event(&mut self, event: &Uuid, spelled: &str, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<Result<()>> {
-        let Self { feed, sought, flaws, left } = self;
+        let Self { feed, sought, left, .. } = self;
         let (mut stopped, mut is_untouched, mut bad) = (None, true, 0);
         let read = feed.event_file(event, spelled, |file| {
             bad = 0;
@@ -162,8 +177,9 @@ impl Reading<'_> {
         });
         if bad > 0 {
             let what = counted(bad, "of its attributes or objects", "of its attributes or objects");
-            flaws.push(format!("event {event}: {what} cannot be read"));
+            self.flaw(format!("event {event}: {what} cannot be read"));
         }
+        let feed = self.feed;
         match (stopped, read) {
             (Some(error), _) => Err(error),
             (None, Ok(_)) if is_untouched => Ok(Ok(())),

@@ -1,5 +1,7 @@
 //! Who knows a value: a search for attributes on a server, and the row of an event by its number.
 
+use std::net::Ipv6Addr;
+
 use anyhow::{Result, ensure};
 use serde_json::json;
 use uuid::Uuid;
@@ -95,12 +97,15 @@ impl Server {
 }
 
 /// A text that MISP takes for itself: `%` at an end would stand for anything there (its `AppModel.php`,
-/// `generic_add_filter`). A character without weight before it keeps the comparison as it is
-/// (`fixtures/wire/misp/463-value-search-percent-behind-weightless.json`).
+/// `generic_add_filter`), and what can be read as an IPv6 address would be written anew, be it a MAC (`Event.php`,
+/// `set_filter_value`; `fixtures/wire/misp/466-value-search-ipv6-is-compressed.json`). A character without weight before it
+/// keeps the comparison as it is (`fixtures/wire/misp/463-value-search-percent-behind-weightless.json`,
+/// `fixtures/wire/misp/467-value-search-ipv6-behind-weightless.json`).
 fn literal(text: &str) -> String {
     const WEIGHTLESS: &str = "\u{200b}";
+    let is_rewritten = text.parse::<Ipv6Addr>().is_ok_and(|ip| ip.to_string() != text);
     let mark = |is_operator: bool| if is_operator { WEIGHTLESS } else { "" };
-    format!("{}{text}{}", mark(text.starts_with('%')), mark(text.ends_with('%')))
+    format!("{}{text}{}", mark(text.starts_with('%') || is_rewritten), mark(text.ends_with('%')))
 }
 
 /// What a row of the answer is, if it is what was sought.

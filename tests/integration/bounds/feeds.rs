@@ -78,6 +78,11 @@ fn tags_in_every_shape_that_misp_takes_count() {
 #[test]
 fn an_index_of_something_else_is_no_all_clear() {
     let report = fault("04a-file-hashes");
+    assert_eq!(message(&report), "1 event knows 192.0.2.1 on 1 connection (1 with an IDS attribute)");
+    // Where the events cannot be read in its place, nothing was searched.
+    let (folder, from) = (tempfile::tempdir().unwrap(), "fixtures/faults/04a-file-hashes/feed/hashes.csv");
+    fs::copy(from, folder.path().join("hashes.csv")).unwrap();
+    let report = Program::Import.report(&on_feed(folder.path(), "ip", "192.0.2.1", &json!({})));
     assert_eq!(message(&report), "192.0.2.1 was not looked up: no connection could be searched for it");
     let warnings = full(&report)["connections"][0]["warnings"].to_string();
     assert!(warnings.contains("1 of 1 lines of hashes.csv are not the md5 of a value"), "{warnings}");

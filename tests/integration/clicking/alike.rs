@@ -77,6 +77,22 @@ fn other_letters_are_no_hit() {
     }
 }
 
+/// MISP writes what can be read as an IPv6 address anew before it searches.
+#[test]
+fn what_only_looks_like_an_address_is_found_as_it_is() {
+    let misp =
+        holding(&[("mac-eui-64", "00:11:22:aa:bb:cc:dd:ee"), ("text", "2001:DB8:0:0::1"), ("ip-dst", "2001:db8::1")]);
+    for (data_type, data, expected) in [
+        ("other", "00-11-22-AA-BB-CC-DD-EE", 1),
+        ("other", "00:11:22:aa:bb:cc:dd:ee", 1),
+        ("ip", "2001:DB8:0:0::1", 2),
+        ("ip", "2001:db8::1", 1),
+    ] {
+        let report = look_up(&misp, data_type, data, &json!({}));
+        assert_eq!(matches(&report).len(), expected, "{data}: {}", message(&report));
+    }
+}
+
 #[test]
 fn a_percent_sign_is_a_letter_at_either_end() {
     let misp = holding(&[
@@ -203,6 +219,7 @@ fn ugly() -> impl Strategy<Value = (String, String)> {
         ("user-agent", "Evil/[0-9] \\(X11; [A-Za-z]{1,4}\\)".into()),
         ("mac-address", "([0-9A-F]{2}[-:]){5}[0-9A-F]{2}".into()),
         ("phone-number", "(tel:)?(\\+|00)49[ -]?\\(0\\)[1-9][0-9]{4,6}".into()),
+        ("mac-eui-64", "(00[-:]){6}[0-9A-F]{2}[-:]0[0-9]".into()),
         ("AS", "(AS|as)?[1-9][0-9]{2,4}".into()),
         ("vulnerability", "(cve|CVE)(-|–)20[12][0-9]-[0-9]{4}".into()),
         ("iban", "DE[0-9]{2} [0-9]{4} [0-9]{4} [0-9]{4} [0-9]{4} [0-9]{2}".into()),

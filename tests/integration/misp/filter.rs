@@ -1,5 +1,7 @@
 //! The grammar of search filters: what one value, a list, or `{"OR","AND","NOT"}` asks for, and time windows.
 
+use std::net::Ipv6Addr;
+
 use cortex_misp::types::equal::{equal, key};
 use serde_json::Value;
 
@@ -58,9 +60,11 @@ impl Filter {
 /// A value, or half of one, equal by the collation of MISP's columns (recorded as `463-value-search-percent-behind-weightless`
 /// and its neighbours).
 fn like_value(pattern: &str, text: &str) -> bool {
-    match pattern.starts_with('%') || pattern.ends_with('%') {
-        true => like(&key(pattern), &key(text)),
-        false => equal(pattern, text),
+    match (pattern.parse::<Ipv6Addr>(), pattern.starts_with('%') || pattern.ends_with('%')) {
+        // Recorded as `466-value-search-ipv6-is-compressed`.
+        (Ok(ip), _) => equal(&ip.to_string(), text),
+        (Err(_), true) => like(&key(pattern), &key(text)),
+        (Err(_), false) => equal(pattern, text),
     }
 }
 

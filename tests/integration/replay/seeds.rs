@@ -245,6 +245,7 @@ pub(super) fn equal_values(world: &mut World) {
         (2, "url", "Network activity", "http://Evil463.example/A"),
         (3, "email-subject", "Payload delivery", "Straße Réc463"),
         (4, "filename|md5", "Payload delivery", "Evil463.EXE|d41d8cd98f00b204e9800998ecf80463"),
+        (5, "mac-eui-64", "Network activity", "00:11:22:aa:bb:cc:04:66"),
     ] {
         let uuid = format!("5f0e5b5c-0463-4000-8000-{n:012}");
         domain(world, at, 63_462 + n, &uuid, value);

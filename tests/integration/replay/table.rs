@@ -94,6 +94,8 @@ pub(super) const SAME_COUNT: &[&str] = &[
     "463-value-search-percent-behind-weightless",
     "464-value-search-other-case-and-accents",
     "465-value-search-percent-at-the-end",
+    "466-value-search-ipv6-is-compressed",
+    "467-value-search-ipv6-behind-weightless",
     "431-objects-restsearch-metadata-2",
     "167-rs-limit0",
 ];
@@ -447,6 +449,8 @@ pub(super) const ROWS: &[Row] = &[
     seeded("463-value-search-percent-behind-weightless", equal_values),
     seeded("464-value-search-other-case-and-accents", equal_values),
     seeded("465-value-search-percent-at-the-end", equal_values),
+    seeded("466-value-search-ipv6-is-compressed", equal_values),
+    seeded("467-value-search-ipv6-behind-weightless", equal_values),
     after("422-attribute-include-sightings", &["402-add-v5-uuids", "411-edit-attribute-to-ids-0"]),
     after("423-sighting-by-own-attribute-uuid", &["402-add-v5-uuids", "411-edit-attribute-to-ids-0"]),
     after("424-index-by-uuids-present-and-absent", &["402-add-v5-uuids"]),
