@@ -1,7 +1,7 @@
 //! One connection of an export: find the event, plan, and hand the plan over to be carried out (`writing.rs`). What is then
 //! told is in `tell.rs`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::{Result, anyhow};
 use uuid::Uuid;
@@ -20,11 +20,15 @@ use crate::full::PartOf;
 use crate::http::Network;
 use crate::ids::Ids;
 use crate::ledger::{Item, Verdict};
-use crate::misp::tags::TagNames;
+use crate::misp::tags::{TagNames, Why};
 use crate::misp::wire::Event;
 use crate::misp::{Held, Look, Misp};
+use crate::secret::shortened;
 use crate::thehive::TheHive;
 use crate::types::{Overrides, ServerTypes};
+
+/// The longest tag that a remark shows, in characters.
+const LONGEST_TAG: usize = 200;
 
 /// The export to one connection.
 pub(super) struct One<'a> {
@@ -199,7 +203,7 @@ impl One<'_> {
         let every: Vec<String> = mapped.wanted.every_tag().into_iter().map(ToOwned::to_owned).collect();
         let every: Vec<&str> = every.iter().map(String::as_str).collect();
         let mut names = misp.tag_names(&every)?;
-        self.warn_of_tags(&names.missing(&every));
+        self.warn_of_tags(&names.refused(&every));
         let look = Look { sightings: self.settings.export_sightings, objects: !mapped.wanted.objects.is_empty() };
         let uuid = mapped.wanted.uuid;
         let held = event.map(|event| misp.content(&uuid, event, look)).transpose()?;
@@ -261,13 +265,11 @@ impl One<'_> {
         Done { mapped, plan, outcome, retracted, after, stopped }
     }
 
-    fn warn_of_tags(&self, missing: &[&str]) {
-        if !missing.is_empty() {
-            self.part.warn(format!(
-                "the tags {} stay here: this MISP does not have them, and the key's user may not make them (role \
-                 permission tag editor)",
-                tell::first(missing)
-            ));
+    fn warn_of_tags(&self, refused: &BTreeMap<Why, Vec<&str>>) {
+        for (why, tags) in refused {
+            let tags: Vec<_> = tags.iter().map(|tag| shortened(&self.part.run.shown(tag), LONGEST_TAG)).collect();
+            let tags: Vec<_> = tags.iter().map(String::as_str).collect();
+            self.part.warn(format!("the tags {} stay here: {}", tell::first(&tags), why.words()));
         }
     }
 

@@ -13,7 +13,7 @@ use crate::ids::Ids;
 use crate::markings::{Pap, Tlp};
 use crate::misp::Held;
 use crate::misp::tags::TagNames;
-use crate::misp::wire::{Attribute, Event, Tag};
+use crate::misp::wire::{Attribute, Event};
 use crate::types;
 
 const DELETED: &str = "deleted in MISP";
@@ -119,10 +119,12 @@ impl<'a> Index<'a> {
         let pap = Pap::from_plain_tags(shared(held.all_tags())).or(self.pap);
         let is_missing = |tag: &&String| match Pap::from_tag(tag) {
             Some(wanted) => pap < Some(wanted),
-            None => !has(&held.tags, tag),
+            None => !has(held.all_tags(), tag),
         };
-        let missing = wanted.tags.iter().filter(is_missing).filter_map(|tag| rules.tags.name(tag));
-        change.add_tags.extend(missing);
+        for tag in wanted.tags.iter().filter(is_missing).filter_map(|tag| rules.tags.name(tag)) {
+            change.drop_tags.extend(in_the_way(held.all_tags(), &tag));
+            change.add_tags.push(tag);
+        }
         change.remark = self.difference(wanted, held, &change, rules);
         let is_changed = Change { remark: None, ..change.clone() } != Change::default();
         if is_changed { Step::Change(change) } else { Step::Leave(change.remark) }
@@ -170,7 +172,7 @@ impl<'a> Index<'a> {
             ("comment", *comment != wanted.comment),
             ("distribution", is_open || (!wanted.is_closed && held.distribution.is_some_and(|d| d != 5))),
             ("TLP tag", is_laxer || tlp > Some(wanted.tlp)),
-            ("tags", has_others(held.tags.iter().map(|tag| tag.name.as_str()), &wanted.tags)),
+            ("tags", has_others(shared(held.all_tags()), &wanted.tags)),
         ];
         let differing: Vec<_> = fields.iter().filter(|(_, differs)| *differs).map(|(field, _)| *field).collect();
         (!differing.is_empty()).then(|| format!("differs in MISP, left as it is: {}", differing.join(", ")))
@@ -228,8 +230,9 @@ fn has_others<'a>(mut held: impl Iterator<Item = &'a str>, wanted: &[String]) ->
     held.any(|name| !is_marking(name) && !is_wanted(name))
 }
 
-fn has(tags: &[Tag], name: &str) -> bool {
-    tags.iter().any(|tag| tag.name.to_lowercase() == name.to_lowercase())
+/// True if a tag is there for everybody.
+fn has<'t>(tags: impl Iterator<Item = (&'t str, bool)>, name: &str) -> bool {
+    shared(tags).any(|tag| tag.to_lowercase() == name.to_lowercase())
 }
 
 /// What MISP did not take of a new attribute.
@@ -270,9 +273,11 @@ pub(super) fn head(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (Head, Ve
     }
     pap(wanted.pap, event, rules.tags, &mut head, &mut remarks);
     head.is_reason |= head.close;
-    let has = |tag: &str| event.tags().any(|name| name.to_lowercase() == tag.to_lowercase());
-    let missing = wanted.tags.iter().filter(|tag| !has(tag));
-    head.add_tags.extend(missing.filter_map(|tag| rules.tags.name(tag)));
+    let missing = wanted.tags.iter().filter(|tag| !has(event.all_tags(), tag));
+    for tag in missing.filter_map(|tag| rules.tags.name(tag)) {
+        head.drop_tags.extend(in_the_way(event.all_tags(), &tag));
+        head.add_tags.push(tag);
+    }
     remarks.extend(left(wanted, held, tlp, rules));
     (head, remarks)
 }
@@ -315,7 +320,7 @@ fn left(wanted: &Wanted, held: &Held, tlp: Option<Tlp>, rules: &Rules<'_>) -> Ve
                 && !wanted.tlp.is_closed()
                 && u64::try_from(distribution).is_ok_and(|held| held != wanted.distribution),
         ),
-        ("tags", !wanted.only_tightens && has_others(event.tags(), &wanted.tags)),
+        ("tags", !wanted.only_tightens && has_others(shared(event.all_tags()), &wanted.tags)),
     ];
     let differs: Vec<_> = differs.iter().filter(|(_, differs)| *differs).map(|(word, _)| *word).collect();
     if !differs.is_empty() {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::account::Account;
+use super::names::like;
 use super::{Server, each};
 use crate::json::{self, Element, Source};
 use crate::misp::tags::{Rights, Row, TagNames};
@@ -60,9 +61,10 @@ impl Server {
         const NAMES: usize = 500;
         let mut rows: Vec<Row> = Vec::new();
         for names in TagNames::asked(wanted).chunks(NAMES) {
-            // `_` stands for any one sign in a question: what comes beside what was meant is not kept.
+            // What comes beside what was meant is not kept.
             let meant: HashSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
-            let found = self.ask("tags/search", &json!({"tag": names}), |answer| {
+            let asked: Vec<String> = names.iter().map(|name| like(name)).collect();
+            let found = self.ask("tags/search", &json!({"tag": asked}), |answer| {
                 let mut found = Vec::new();
                 each(answer, &[], &mut |row: Element<Row>| {
                     found.extend(

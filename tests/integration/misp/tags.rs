@@ -29,7 +29,8 @@ pub(super) fn usual() -> Vec<Tag> {
 }
 
 /// The tags of an event or attribute that is written. A tag that the server does not have is created for a tag editor and
-/// left out for others (recorded as `125-event-add-unknown-tag-partner`), and so is one that the user may not attach. Nothing at all for a name that crashes the server.
+/// left out for others (recorded as `125-event-add-unknown-tag-partner`), and so is another's; one that is hidden or for local use
+/// is set all the same (MISP's `Tag.php`, `captureTag`). Nothing at all for a name that crashes the server.
 pub(super) fn captured(world: &mut World, user: &User, from: &Value) -> Option<Vec<Attached>> {
     let mut all = Vec::new();
     for row in from.as_array().into_iter().flatten() {
@@ -38,7 +39,7 @@ pub(super) fn captured(world: &mut World, user: &User, from: &Value) -> Option<V
             return None;
         }
         let Some(tag) = found_or_made(world, user, &name) else { continue };
-        if !may_attach(user, world.tag(tag), truthy(&row["local"])) {
+        if !may_use(user, world.tag(tag)) {
             continue;
         }
         if !truthy(&row["deleted"]) && !all.iter().any(|known: &Attached| known.tag == tag) {
@@ -55,13 +56,20 @@ fn found_or_made(world: &mut World, user: &User, name: &str) -> Option<u64> {
     user.role.tag_editor.then(|| make(world, name, "#32bd1b"))
 }
 
-/// A tag may be kept for one organisation, one user, or local use.
-fn may_attach(user: &User, tag: &Tag, local: bool) -> bool {
+/// A tag may be kept for one organisation or one user.
+fn may_use(user: &User, tag: &Tag) -> bool {
     let others = (tag.org_id != 0 && tag.org_id != user.org) || (tag.user_id != 0 && tag.user_id != user.id);
-    (user.role.site_admin || !others) && (local || !tag.local_only)
+    user.role.site_admin || !others
 }
 
+/// And for local use, which is looked at only where tags are attached one by one.
+fn may_attach(user: &User, tag: &Tag, local: bool) -> bool {
+    may_use(user, tag) && (local || !tag.local_only)
+}
+
+/// A name is cut to 255 bytes, of a sign that is cut in two nothing is left (recorded as `500-tags-add-256-characters`).
 fn make(world: &mut World, name: &str, colour: &str) -> u64 {
+    let name = &name[..name.floor_char_boundary(255)];
     let id = world.tags.iter().map(|tag| tag.id).max().unwrap_or(0) + 1;
     world.tags.push(Tag { id, name: name.into(), colour: colour.into(), ..Tag::default() });
     id
