@@ -77,6 +77,7 @@ impl One<'_> {
                 let done = done.unwrap_or_else(|error| self.unsent(&decided, &types, error));
                 self.sight(&misp, &done);
                 let hits = self.warninglists(&misp, &done);
+                self.count_proposals(&misp, &done);
                 (done, hits)
             }
             Err(error) => (self.unsent(&decided, &ServerTypes::newest(), error), HashMap::new()),
@@ -245,12 +246,17 @@ impl One<'_> {
     fn done(
         &self,
         mapped: Mapped,
-        (plan, sending): (Plan, Sending),
+        (mut plan, sending): (Plan, Sending),
         before: Option<&Event>,
         (after, stopped): Ended,
         (names, whole): (&TagNames, Result<(), &str>),
     ) -> Done {
         let wanted = &mapped.wanted;
+        if sending.waits {
+            let known = plan.remarks.len();
+            plan.wait(wanted);
+            plan.remarks.iter().skip(known).for_each(|remark| self.part.warn(remark.clone()));
+        }
         sending.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
         self.check_event(before, after.as_ref());
         let there = after.as_ref().map(|after| &after.event).or(before);
@@ -261,6 +267,7 @@ impl One<'_> {
         let again = after.as_ref().map(|after| Plan::new(wanted, Some(after), &rules));
         let outcome = plan.outcome(wanted, &sending, after.as_ref().map(|after| (after, &rules)));
         let retracted = plan.retracted(&sending, again.as_ref());
+        self.check_stored(wanted, &outcome);
         self.check_head(&plan, again.as_ref());
         Done { mapped, plan, outcome, retracted, after, stopped }
     }

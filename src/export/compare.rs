@@ -14,15 +14,20 @@ use crate::markings::{Pap, Tlp};
 use crate::misp::Held;
 use crate::misp::tags::TagNames;
 use crate::misp::wire::{Attribute, Event};
-use crate::types;
+use crate::secret::shortened;
+use crate::types::{self, equal};
 
 const DELETED: &str = "deleted in MISP";
+/// How a remark begins on what MISP made of an attribute when it took it.
+pub(super) const STORED: &str = "MISP stored it otherwise than it was sent";
+/// The most of a value that a remark quotes, in characters.
+const LONGEST_VALUE: usize = 100;
 
 /// What an event holds, by uuid and by value.
 pub(super) struct Index<'a> {
     by_uuid: HashMap<Uuid, &'a Attribute>,
-    /// Type and value, as MISP normalises it, of what others added and of our own loose attributes.
-    by_value: HashMap<(&'a str, String), Whose>,
+    /// By type and value, as MISP tells values apart: what others added, and our own loose attributes.
+    by_value: HashMap<(&'a str, String), (Whose, &'a Attribute)>,
     /// The event's own TLP, which an attribute without one shares.
     tlp: Option<Tlp>,
     /// The same of its PAP.
@@ -49,8 +54,11 @@ impl<'a> Index<'a> {
             let whose = if uuid.is_none_or(|uuid| !ids.is_mine(&uuid)) { Whose::Theirs } else { Whose::Ours };
             let is_loose = held.object_of(attribute).is_none();
             if attribute.deleted != Some(true) && (is_loose || whose == Whose::Theirs) {
-                let key = (attribute.kind.as_str(), types::normalise(&attribute.kind, &attribute.value));
-                by_value.entry(key).and_modify(|known| *known = whose.min(*known)).or_insert(whose);
+                let value = equal::key(&types::normalise(&attribute.kind, &attribute.value));
+                let known = by_value.entry((attribute.kind.as_str(), value)).or_insert((whose, attribute));
+                if whose < known.0 {
+                    *known = (whose, attribute);
+                }
             }
         }
         let tags = || shared(held.event.all_tags());
@@ -83,11 +91,8 @@ impl<'a> Index<'a> {
                 Step::Change(change) => Step::Change(Change { instead: instead(wanted, held), ..change }),
                 step => step,
             },
-            None => match self.by_value.get(&(wanted.kind.as_str(), wanted.value.clone())) {
-                Some(Whose::Theirs) if wanted.place.is_none() => Step::Leave(Some("added by somebody else".to_owned())),
-                Some(Whose::Ours) if wanted.place.is_none() => {
-                    Step::Leave(Some("there already, for an observable of another type".to_owned()))
-                }
+            None => match self.by_value.get(&(wanted.kind.as_str(), equal::key(&wanted.value))) {
+                Some((whose, there)) if wanted.place.is_none() => Step::Leave(Some(there_already(wanted, *whose, there))),
                 Some(_) | None => Step::Add,
             },
         }
@@ -125,7 +130,8 @@ impl<'a> Index<'a> {
             change.drop_tags.extend(in_the_way(held.all_tags(), &tag));
             change.add_tags.push(tag);
         }
-        change.remark = self.difference(wanted, held, &change, rules);
+        let difference = self.difference(wanted, held, &change, rules);
+        change.remark = difference.map(|fields| format!("differs in MISP, left as it is: {fields}"));
         let is_changed = Change { remark: None, ..change.clone() } != Change::default();
         if is_changed { Step::Change(change) } else { Step::Leave(change.remark) }
     }
@@ -150,7 +156,8 @@ impl<'a> Index<'a> {
         change
     }
 
-    /// What somebody changed on an attribute of ours, or what MISP stores in another way, and this export leaves alone.
+    /// The fields of an attribute of ours that are not as they are wanted and that this export leaves alone, with what is there:
+    /// somebody changed them, or MISP stores them in another way.
     fn difference(
         &self,
         wanted: &WantedAttribute,
@@ -164,24 +171,48 @@ impl<'a> Index<'a> {
         let comment = change.comment.as_ref().unwrap_or(&held.comment);
         let is_open =
             wanted.is_closed && !change.close && held.distribution.is_some_and(|d| d != 0) && !rules.is_public;
+        let there = |value: &str| format!("({})", shortened(value, LONGEST_VALUE));
+        let texts = [
+            ("type", &held.kind, &wanted.kind),
+            ("category", &held.category, &wanted.category),
+            ("value", &held.value, &wanted.value),
+        ];
+        let of_texts = texts.iter().filter(|(_, held, wanted)| held != wanted && !is_content);
+        let of_texts = of_texts.map(|(field, held, _)| format!("{field} {}", there(held)));
         let fields = [
-            ("type", held.kind != wanted.kind && !is_content),
-            ("category", held.category != wanted.category && !is_content),
-            ("value", held.value != wanted.value && !is_content),
             ("to_ids", held.to_ids == Some(!wanted.to_ids) && change.to_ids.is_none() && !is_content),
             ("comment", *comment != wanted.comment),
             ("distribution", is_open || (!wanted.is_closed && held.distribution.is_some_and(|d| d != 5))),
             ("TLP tag", is_laxer || tlp > Some(wanted.tlp)),
             ("tags", has_others(shared(held.all_tags()), &wanted.tags)),
         ];
-        let differing: Vec<_> = fields.iter().filter(|(_, differs)| *differs).map(|(field, _)| *field).collect();
-        (!differing.is_empty()).then(|| format!("differs in MISP, left as it is: {}", differing.join(", ")))
+        let of_fields = fields.iter().filter(|(_, differs)| *differs).map(|(field, _)| (*field).to_owned());
+        let differing: Vec<_> = of_texts.chain(of_fields).collect();
+        (!differing.is_empty()).then(|| differing.join(", "))
+    }
+
+    /// What MISP made of an attribute that was added just now, if that is not what was sent: nobody else can have changed it.
+    pub(super) fn stored_otherwise(&self, wanted: &WantedAttribute, rules: &Rules<'_>) -> Option<String> {
+        let held = self.own(wanted)?;
+        let difference = self.difference(wanted, held, &Change::default(), rules)?;
+        Some(format!("{STORED}: {difference}"))
     }
 
     /// The attribute of that uuid, soft-deleted or not.
     pub(super) fn get(&self, uuid: &Uuid) -> Option<&'a Attribute> {
         self.by_uuid.get(uuid).copied()
     }
+}
+
+/// How a value is there already that MISP would not store a second time.
+fn there_already(wanted: &WantedAttribute, whose: Whose, there: &Attribute) -> String {
+    let is_written_so = there.value == wanted.value;
+    let how = match whose {
+        Whose::Theirs => "added by somebody else",
+        Whose::Ours if is_written_so => "there already, for an observable of another type",
+        Whose::Ours => "there already",
+    };
+    if is_written_so { how.to_owned() } else { format!("{how}, written {}", shortened(&there.value, LONGEST_VALUE)) }
 }
 
 /// The attribute that is there instead of the wanted one: the same file, sent in the other way.
@@ -243,7 +274,7 @@ pub(super) fn unfinished(change: &Change) -> String {
         ("to_ids", change.to_ids.is_some()),
     ];
     let words: Vec<_> = words.iter().filter(|(_, differs)| *differs).map(|(word, _)| *word).collect();
-    format!("MISP stored it with other {}", words.join(", "))
+    format!("{STORED}: {}", words.join(", "))
 }
 
 /// What changes on the event itself, and what differs and is left.

@@ -149,6 +149,9 @@ pub struct Plan {
     pub kept: Vec<Kept>,
     /// Objects that are not there yet.
     pub new_objects: HashSet<Uuid>,
+    /// True if the event is published and new IOCs are the only reason to touch it: they go first, and all else waits if MISP
+    /// takes none of them.
+    pub is_additions_first: bool,
     /// What differs and is left as it is.
     pub remarks: Vec<String>,
     /// What somebody has to do something about.
@@ -179,6 +182,7 @@ impl Plan {
             retractions,
             kept: Vec::new(),
             new_objects: wanted.objects.iter().map(|object| object.uuid).filter(is_new).collect(),
+            is_additions_first: false,
             remarks,
             alarms,
         };
@@ -189,8 +193,12 @@ impl Plan {
             let additions = plan.steps.iter_mut().filter(|step| **step == Step::Add);
             additions.for_each(|step| *step = Step::Skip(ELSEWHERE.to_owned()));
         }
-        if held.event.published == Some(true) && !rules.is_public && !plan.has_reason(wanted) {
-            plan.wait(wanted);
+        if held.event.published == Some(true) && !rules.is_public && !plan.has_other_reason() {
+            if plan.adds_iocs(wanted) {
+                plan.is_additions_first = true;
+            } else {
+                plan.wait(wanted);
+            }
         }
         plan
     }
@@ -203,21 +211,20 @@ impl Plan {
         Self { steps: vec![skip; wanted.attributes.len()], remarks: vec![remark.to_owned()], ..Self::default() }
     }
 
-    /// True if there is a reason to touch a published event, which unpublishes it: a new IOC, a retraction or its
+    /// True if there is a reason beside new IOCs to touch a published event, which unpublishes it: a retraction or its
     /// reversal, a stricter TLP.
-    fn has_reason(&self, wanted: &Wanted) -> bool {
-        let steps = self.steps.iter().zip(&wanted.attributes);
-        let mut of_steps = steps.map(|(step, attribute)| match step {
-            Step::Add => attribute.to_ids,
-            Step::Change(change) => change.is_reason,
-            Step::Leave(_) | Step::Skip(_) => false,
-        });
+    fn has_other_reason(&self) -> bool {
+        let mut changes = self.steps.iter().map(|step| matches!(step, Step::Change(change) if change.is_reason));
         let of_rest = self.retractions.iter().any(Retraction::is_reason) || !self.kept.is_empty();
-        self.head.is_reason || of_rest || of_steps.any(|reason| reason)
+        self.head.is_reason || of_rest || changes.any(|is_reason| is_reason)
+    }
+
+    fn adds_iocs(&self, wanted: &Wanted) -> bool {
+        self.additions(wanted).any(|one| one.to_ids)
     }
 
     /// Puts off what is no reason to touch a published event.
-    fn wait(&mut self, wanted: &Wanted) {
+    pub fn wait(&mut self, wanted: &Wanted) {
         let mut waiting = Vec::new();
         if !self.head.is_empty() {
             waiting.push(self.head.words());
@@ -225,6 +232,7 @@ impl Plan {
         }
         for (step, attribute) in self.steps.iter_mut().zip(&wanted.attributes) {
             let put_off = match step {
+                Step::Add if attribute.to_ids => continue,
                 Step::Add => Step::Skip(WAITS.to_owned()),
                 Step::Change(change) => Step::Leave(Some(joined(change.remark.take(), WAITS))),
                 Step::Leave(_) | Step::Skip(_) => continue,

@@ -12,6 +12,7 @@ use super::wanted::{Wanted, WantedAttribute};
 use crate::misp::Held;
 use crate::misp::wire::Attribute;
 use crate::secret::shortened;
+use crate::types::equal;
 
 /// What ends the comment of a retracted attribute. Only what ends so is brought back.
 const MARK: &str = "[retracted by cortex-misp]";
@@ -223,11 +224,12 @@ fn dropped<'a>(wanted: &Wanted, held: &'a Held, rules: &Rules<'_>) -> Vec<(Uuid,
     let is_link = |attribute: &&Attribute| {
         attribute.kind == "link" && attribute.category == "Internal reference" && attribute.to_ids == Some(false)
     };
-    let values: HashSet<_> =
-        wanted.attributes.iter().filter(|one| one.place.is_none()).map(|one| (&one.kind, &one.value)).collect();
-    // The same value may be there under a uuid that it had when its observable was of another type.
+    let loose = wanted.attributes.iter().filter(|one| one.place.is_none());
+    let values: HashSet<_> = loose.map(|one| (one.kind.as_str(), equal::key(&one.value))).collect();
+    // The same value may be there under a uuid that it had when its observable was of another type, or written otherwise.
     let is_value = |attribute: &&Attribute| {
-        held.object_of(attribute).is_none() && values.contains(&(&attribute.kind, &attribute.value))
+        held.object_of(attribute).is_none()
+            && values.contains(&(attribute.kind.as_str(), equal::key(&attribute.value)))
     };
     let of_event = held.attributes.iter().filter(|one| is_open(one) && !is_link(one) && !is_value(one));
     of_event

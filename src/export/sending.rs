@@ -26,6 +26,8 @@ pub struct Sending {
     pub was_taken: bool,
     /// True if the event could not be looked at afterwards.
     pub is_unseen: bool,
+    /// True if all but new IOCs waits: the event is published, and MISP took none of them.
+    pub waits: bool,
     /// What else is worth telling.
     pub remarks: Vec<String>,
 }
@@ -97,7 +99,8 @@ impl Sending {
     }
 
     /// True if an attribute that is there can be of our making: it was sent, and MISP did not say that it had it already.
-    pub(super) fn made(&self, uuid: &Uuid) -> bool {
+    #[must_use]
+    pub fn made(&self, uuid: &Uuid) -> bool {
         self.sent.contains_key(uuid) && !self.is_held_elsewhere(uuid)
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use super::apply::{Done, One};
+use super::compare::STORED;
 use super::map::Mapped;
 use super::objects::is_file;
 use super::plan::{Outcome, Plan};
@@ -15,9 +16,9 @@ use crate::config::connections::Target;
 use crate::cortex::report::Operation;
 use crate::full::{EventLine, ObservableLine, RetractionLine};
 use crate::ledger::{Item, Verdict};
-use crate::misp::Held;
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
+use crate::misp::{Held, Misp};
 
 /// Names given in a text, before their number is.
 const NAMED: usize = 10;
@@ -34,6 +35,19 @@ impl One<'_> {
             self.part.warn(format!(
                 "the event {when}; MISP took that back when it was changed: review and publish it again"
             ));
+        }
+    }
+
+    /// Values that MISP rewrote when it took them, as its import rules do.
+    pub(super) fn check_stored(&self, wanted: &Wanted, outcome: &[Outcome]) {
+        let of = wanted.attributes.iter().zip(outcome).filter_map(|(one, (_, remark))| {
+            let remark = remark.as_ref()?.strip_prefix(STORED)?;
+            Some(format!("{}{remark}", self.part.run.shown(&one.value)))
+        });
+        let stored: Vec<_> = of.collect();
+        if !stored.is_empty() {
+            let stored: Vec<_> = stored.iter().map(String::as_str).collect();
+            self.part.note(format!("MISP stored otherwise than it was sent: {}", first(&stored)));
         }
     }
 
@@ -140,7 +154,6 @@ impl One<'_> {
         }
         self.tell_files(decided, done);
         self.tell_retractions(done);
-        self.tell_proposals(done);
     }
 
     /// The files themselves, beside their hashes.
@@ -197,12 +210,14 @@ impl One<'_> {
     }
 
     /// Proposals of other organisations wait for a decision in MISP, and nobody looks there without being told.
-    fn tell_proposals(&self, done: &Done) {
-        let Some(after) = &done.after else { return };
-        let is_mine = |uuid: &str| Uuid::parse_str(uuid).is_ok_and(|uuid| self.ids.is_mine(&uuid));
-        let of = after.attributes.iter().filter(|attribute| is_mine(&attribute.uuid));
-        let open = of.map(|one| one.proposals).sum();
-        self.part.with(|part| part.proposals = open);
+    pub(super) fn count_proposals(&self, misp: &Misp, done: &Done) {
+        if done.after.is_none() {
+            return;
+        }
+        match misp.proposals(&done.mapped.wanted.uuid, &|uuid| self.ids.is_mine(uuid)) {
+            Ok(open) => self.part.with(|part| part.proposals = open),
+            Err(error) => self.part.warn(format!("whether there are open proposals is not known: {error:#}")),
+        }
     }
 
     /// Type and value of an observable, or of what stands in its place.

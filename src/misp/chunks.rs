@@ -30,7 +30,7 @@ pub struct Chunk {
 /// An attribute of an event.
 #[derive(Debug)]
 pub struct Row {
-    /// The attribute, without its sightings and proposals. In an object that is soft-deleted it counts as soft-deleted. What
+    /// The attribute, without its sightings. In an object that is soft-deleted it counts as soft-deleted. What
     /// is no attribute, or no object, is [`Element::Bad`].
     pub attribute: Element<Attribute>,
     /// The object that it is in.
@@ -115,7 +115,7 @@ impl<'c> Chunks<'c> {
         let text = match &mut attribute {
             Element::Good(attribute) => {
                 // Only one way of reading brings them.
-                (attribute.sightings, attribute.proposals, attribute.event) = Default::default();
+                (attribute.sightings, attribute.event) = Default::default();
                 attribute.event_uuid.clear();
                 attribute.text()
             }

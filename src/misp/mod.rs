@@ -269,6 +269,17 @@ impl Misp {
         }
     }
 
+    /// How many open proposals there are to change an attribute of an event that `is_ours`; a feed has none.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn proposals(&self, event: &Uuid, is_ours: &dyn Fn(&Uuid) -> bool) -> Result<u64> {
+        match self {
+            Self::Server(server) => server.proposals(event, is_ours),
+            Self::Feed(_) => Ok(0),
+        }
+    }
+
     /// What an event holds; none if this MISP has no such event, or does not show it to us.
     ///
     /// # Errors

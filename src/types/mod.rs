@@ -6,6 +6,7 @@ mod attributes;
 mod choices;
 mod composites;
 mod described;
+pub mod equal;
 mod form;
 mod normalise;
 mod observables;

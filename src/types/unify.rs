@@ -1,9 +1,11 @@
-//! One attribute for each type and value, however many observables mean it.
+//! One attribute for each type and value, as MISP tells values apart, however many observables mean it.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::attributes::Wanted;
+use super::equal;
+use crate::secret::shortened;
 
 /// The attributes without doubles, in the order of their first observables; no two share fold and
 /// value, so that each gets a uuid of its own.
@@ -11,7 +13,7 @@ pub(super) fn unified(drafts: Vec<Wanted>) -> Vec<Wanted> {
     let mut places: HashMap<(Cow<'static, str>, String), usize> = HashMap::new();
     let mut all: Vec<Wanted> = Vec::with_capacity(drafts.len());
     for draft in drafts {
-        let key = (draft.kind.clone(), draft.value.clone());
+        let key = (draft.kind.clone(), equal::key(&draft.value));
         match places.get(&key).and_then(|&at| all.get_mut(at)) {
             Some(known) => join(known, draft),
             None => {
@@ -44,8 +46,15 @@ fn name_apart(all: &mut [Wanted]) {
 }
 
 /// A second observable for an attribute that is wanted already. Of two folds the one that is not
-/// `other` stays, and then the first by name, whatever the order of the list.
-fn join(known: &mut Wanted, draft: Wanted) {
+/// `other` stays, and then the first by name; of two spellings that MISP takes for one value, the first in the order of their
+/// characters: whatever the order of the list.
+fn join(known: &mut Wanted, mut draft: Wanted) {
+    if draft.value < known.value {
+        std::mem::swap(&mut known.value, &mut draft.value);
+    }
+    if draft.value != known.value {
+        warn(known, &format!("MISP takes {} for the same value", shortened(&draft.value, LONGEST)));
+    }
     for at in draft.from {
         if !known.from.contains(&at) {
             known.from.push(at);
@@ -61,6 +70,9 @@ fn join(known: &mut Wanted, draft: Wanted) {
         warn(known, &format!("also asked for in category {}", draft.category));
     }
 }
+
+/// The most of a value that a note quotes, in characters.
+const LONGEST: usize = 100;
 
 /// Adds a note to the warning, once.
 pub(super) fn warn(wanted: &mut Wanted, note: &str) {

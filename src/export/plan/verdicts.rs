@@ -76,7 +76,7 @@ impl Plan {
 fn added(wanted: &WantedAttribute, sending: &Sending, index: &Index<'_>, rules: &Rules<'_>) -> Outcome {
     let is_made = index.holds(wanted) && sending.made(&wanted.uuid);
     match index.step(wanted, rules) {
-        Step::Leave(remark) if is_made => (Verdict::Created, remark),
+        Step::Leave(_) if is_made => (Verdict::Created, index.stored_otherwise(wanted, rules)),
         Step::Leave(remark) => (Verdict::Unchanged, remark),
         Step::Change(change) if is_made => (Verdict::Created, Some(compare::unfinished(&change))),
         Step::Change(_) => (sending.unchanged(&wanted.uuid), None),

@@ -51,7 +51,9 @@ pub(in crate::misp) struct Write<'a> {
 }
 
 impl Write<'_> {
-    /// Header and tags first, then changes, objects, and the attributes in lists, one list after the other.
+    /// Header and tags first, then changes, objects, and the attributes in lists, one list after the other. Of a published
+    /// event that only new IOCs are a reason to touch, those go first: a value that MISP refuses at every run takes no
+    /// publication back, while an edit does even if it changes nothing (`fixtures/wire/misp/407-edit-noop-unpublishes.json`).
     ///
     /// # Errors
     /// What stopped the writing, and whether a look may help.
@@ -59,13 +61,30 @@ impl Write<'_> {
         if self.plan.create {
             self.add_event(sending)?;
         }
+        sending.waits = false;
+        if self.plan.is_additions_first {
+            let iocs: Vec<_> = self.additions(sending).filter(|one| one.to_ids && one.place.is_none()).collect();
+            self.add(&iocs, sending)?;
+            let is_in_object = |one: &WantedAttribute| one.to_ids && one.place.is_some();
+            if !iocs.iter().any(|one| sending.made(&one.uuid)) && !self.additions(sending).any(is_in_object) {
+                sending.waits = true;
+                return Ok(());
+            }
+        }
         self.edit(sending)?;
-        let (inside, loose): (Vec<_>, Vec<_>) = self
-            .plan
-            .additions(self.wanted)
-            .filter(|one| sending.may_send(&one.uuid))
-            .partition(|one| one.place.is_some());
+        let is_sent = |one: &&WantedAttribute| self.plan.is_additions_first && sending.made(&one.uuid);
+        let additions = self.additions(sending).filter(|one| !is_sent(one));
+        let (inside, loose): (Vec<_>, Vec<_>) = additions.partition(|one| one.place.is_some());
         self.objects(&inside, sending)?;
+        self.add(&loose, sending)
+    }
+
+    /// What is to be added and was not refused.
+    fn additions(&self, sending: &Sending) -> impl Iterator<Item = &WantedAttribute> {
+        self.plan.additions(self.wanted).filter(|one| sending.may_send(&one.uuid))
+    }
+
+    fn add(&self, loose: &[&WantedAttribute], sending: &mut Sending) -> Result<(), Stop> {
         let batch = sending.batch.unwrap_or(BATCH);
         loose.chunks(batch).try_for_each(|batch| self.add_attributes(batch, sending))
     }

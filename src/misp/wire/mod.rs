@@ -271,9 +271,6 @@ pub struct Attribute {
     /// Its sightings, where they were asked for (`fixtures/wire/misp/422-attribute-include-sightings.json`).
     #[serde(rename = "Sighting", deserialize_with = "sightings")]
     pub sightings: Sightings,
-    /// How many open proposals there are to change it, where they were asked for.
-    #[serde(rename = "ShadowAttribute", deserialize_with = "proposals")]
-    pub proposals: u64,
 }
 
 impl Attribute {
@@ -348,15 +345,16 @@ fn sightings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sightings, D:
     })
 }
 
-/// Of proposals only the number counts; those that were discarded do not.
-fn proposals<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Proposal {
-        #[serde(deserialize_with = "json::flag")]
-        deleted: Option<bool>,
-    }
-    json::fold(deserializer, |open: &mut u64, one: Proposal| *open += u64::from(one.deleted != Some(true)))
+/// A proposal of another organisation to change an attribute.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Proposal {
+    /// The uuid of the attribute.
+    #[serde(deserialize_with = "json::text")]
+    pub old_uuid: String,
+    /// True if it was accepted or discarded.
+    #[serde(deserialize_with = "json::flag")]
+    pub deleted: Option<bool>,
 }
 
 /// An object: attributes that belong together.

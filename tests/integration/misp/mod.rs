@@ -51,6 +51,7 @@ pub(crate) fn writes(misp: &Fake) -> Vec<String> {
         "/tags/search",
         "/tags/index",
         "/organisations/index",
+        "/shadow_attributes/index",
         "/warninglists/checkValue",
         "/sharing_groups/view",
     ];
@@ -129,6 +130,7 @@ fn act(world: &mut World, ask: &Ask) -> Reply {
         ("attributes", "restore") => attributes::restore(world, ask),
         ("attributes", "download") => reports::download(world, ask),
         ("eventreports", "" | "index") => reports::index(world, ask),
+        ("shadow_attributes", "" | "index") => reports::proposals(world, ask),
         ("objects", "add") => objects::add(world, ask),
         ("objects", "restsearch") => objects::rest_search(world, ask),
         ("objects", "view") => objects::view(world, ask),

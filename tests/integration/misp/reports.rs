@@ -24,6 +24,43 @@ pub(super) fn index(world: &World, ask: &Ask) -> Reply {
     Reply::json(200, &rows.collect())
 }
 
+/// `shadow_attributes/index/<event>/deleted:0`: the proposals to change an event's attributes (recorded as
+/// `540-proposals-of-an-event`).
+pub(super) fn proposals(world: &World, ask: &Ask) -> Reply {
+    let seen = world.event(ask.first()).filter(|event| world.sees(&ask.user, event));
+    let rows = seen.into_iter().flat_map(|event| {
+        let all = event.proposals.as_array().into_iter().flatten();
+        all.filter(|one| ask.named("deleted").is_none_or(|deleted| (deleted == "1") == (one["deleted"] == true)))
+            .map(|one| json!({"ShadowAttribute": proposal(world, event, one)}))
+    });
+    Reply::json(200, &rows.collect())
+}
+
+fn proposal(world: &World, event: &Event, one: &Value) -> Value {
+    let attribute = event.attributes.iter().find(|attribute| one["uuid"] == attribute.uuid.as_str());
+    let org = world.organisation(one["org_id"].as_str().and_then(|id| id.parse().ok()).unwrap_or(3));
+    let mut row = json!({
+        "id": "1", "old_id": "0", "event_id": int(event.id), "type": "", "category": "", "uuid": "", "to_ids": false,
+        "comment": "", "org_id": int(org.id), "timestamp": int(world.now), "first_seen": null, "last_seen": null,
+        "deleted": false, "proposal_to_delete": false, "disable_correlation": false, "value": "",
+        "org_uuid": org.uuid,
+        "old_uuid": one["uuid"],
+        "event_uuid": event.uuid,
+        "Org": {"name": org.name, "uuid": org.uuid, "id": int(org.id)},
+    });
+    if let Some(attribute) = attribute {
+        let fields = row.as_object_mut().expect("an object");
+        fields.extend([
+            ("old_id".to_owned(), int(attribute.id)),
+            ("type".to_owned(), attribute.kind.as_str().into()),
+            ("category".to_owned(), attribute.category.as_str().into()),
+            ("value".to_owned(), attribute.value.as_str().into()),
+        ]);
+    }
+    row.as_object_mut().expect("an object").extend(one.as_object().cloned().unwrap_or_default());
+    row
+}
+
 fn row(world: &World, event: &Event, report: &Value) -> Value {
     let organisation = |id: u64| json!({"id": int(id), "name": world.organisation(id).name});
     json!({

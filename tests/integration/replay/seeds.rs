@@ -1,5 +1,7 @@
 //! What the world holds besides the corpus before an exchange: what earlier steps of the recorded series had left.
 
+use serde_json::json;
+
 use crate::misp::{Attached, Attribute, Event, Object, Sighting, Tag, World};
 
 pub(super) fn nothing(_: &mut World) {}
@@ -197,6 +199,12 @@ pub(super) fn event_106_later(world: &mut World) {
     domain(world, at, 56_573, "1bffc6bb-48a1-4257-9e15-ab640a4e4505", "added-after-publish.rec.example");
     tag(world, at, 72);
     world.sightings.push(Sighting { event: 106, attribute: 56_570, org: 1, ..Sighting::default() });
+}
+
+pub(super) fn event_104_with_a_proposal(world: &mut World) {
+    let at = event(world, 104, 2, "31c0e1ef-7af3-4a26-aab8-c071f5d3441b");
+    domain(world, at, 220, "b85c2249-08a1-4698-af1d-4c4af46cc233", "f1-a.example");
+    world.events[at].proposals = json!([{"uuid": "b85c2249-08a1-4698-af1d-4c4af46cc233", "org_id": "3"}]);
 }
 
 pub(super) fn partner_event(world: &mut World) {

@@ -3,9 +3,9 @@
 use super::seeds::{
     event_61, event_62, event_63, event_79, event_92, event_92_with_attribute, event_92_with_deleted,
     event_92_with_deleted_object, event_92_with_object, event_92_with_tag, event_93, event_94, event_95, event_95_last,
-    event_95_later, event_95_renamed, event_95_tagged, event_96, event_96_deleted, event_97, event_106,
-    event_106_green, event_106_later, event_106_tagged, event_378_with_deleted_object, four_searches, not_live,
-    nothing, one_search, partner_event, two_searches,
+    event_95_later, event_95_renamed, event_95_tagged, event_96, event_96_deleted, event_97, event_104_with_a_proposal,
+    event_106, event_106_green, event_106_later, event_106_tagged, event_378_with_deleted_object, four_searches,
+    not_live, nothing, one_search, partner_event, two_searches,
 };
 use crate::misp::World;
 
@@ -481,4 +481,5 @@ pub(super) const ROWS: &[Row] = &[
             "461-edit-shares-a-local-tag",
         ],
     ),
+    seeded("540-proposals-of-an-event", event_104_with_a_proposal),
 ];
