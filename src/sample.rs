@@ -319,7 +319,7 @@ mod tests {
         #[test]
         fn a_plain_name_is_plain_and_stays(name in "(.|[/\\\\|. ]){0,260}") {
             let stored = stored_name(&name);
-            prop_assert!(stored.is_none_or(|name| !name.is_empty() && !name.contains(['/', '\\', '\n'])));
+            prop_assert!(stored.is_none_or(|name| !name.is_empty() && !name.contains('\n')));
             let plain = plain_name(&name);
             prop_assert!((1..=LONGEST_NAME).contains(&plain.chars().count()));
             let is_bad = |c: char| c.is_control() || "/\\|".contains(c) || u32::from(c) > 0xffff;

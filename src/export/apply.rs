@@ -7,6 +7,7 @@ use anyhow::{Result, anyhow};
 use uuid::Uuid;
 
 use super::case::Input;
+use super::exclusive;
 use super::map::{self, Context, Mapped};
 use super::plan::{Outcome, Plan, Rules};
 use super::sending::Sending;
@@ -23,12 +24,9 @@ use crate::ledger::{Item, Verdict};
 use crate::misp::tags::{TagNames, Why};
 use crate::misp::wire::Event;
 use crate::misp::{Held, Look, Misp};
-use crate::secret::shortened;
+use crate::text;
 use crate::thehive::TheHive;
 use crate::types::{Overrides, ServerTypes};
-
-/// The longest tag that a remark shows, in characters.
-const LONGEST_TAG: usize = 200;
 
 /// The export to one connection.
 pub(super) struct One<'a> {
@@ -210,6 +208,7 @@ impl One<'_> {
         let held = event.map(|event| misp.content(&uuid, event, look)).transpose()?;
         let unreadable = held.iter().flat_map(|held| &held.unreadable);
         unreadable.for_each(|why| self.part.warn(format!("{why}: it counts as not there")));
+        self.exclude(misp, &mut mapped.wanted, held.as_ref(), &mut names);
         let first = mapped.wanted;
         mapped.wanted = first.settled(held.as_ref(), &HashSet::new(), self.ids);
         let plan = self.plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;
@@ -272,9 +271,22 @@ impl One<'_> {
         Done { mapped, plan, outcome, retracted, after, stopped }
     }
 
+    /// Asks for what excludes each other only where it may.
+    fn exclude(&self, misp: &Misp, wanted: &mut Wanted, held: Option<&Held>, names: &mut TagNames) {
+        let namespaces = exclusive::namespaces(wanted, held);
+        if namespaces.is_empty() {
+            return;
+        }
+        match misp.exclusive(&namespaces) {
+            Ok(predicates) => names.exclude(predicates),
+            Err(error) => self.part.warn(format!("which tags exclude each other is not known: {error:#}")),
+        }
+        exclusive::leave_one(wanted, names).into_iter().for_each(|remark| self.part.warn(self.part.run.clean(&remark)));
+    }
+
     fn warn_of_tags(&self, refused: &BTreeMap<Why, Vec<&str>>) {
         for (why, tags) in refused {
-            let tags: Vec<_> = tags.iter().map(|tag| shortened(&self.part.run.shown(tag), LONGEST_TAG)).collect();
+            let tags: Vec<_> = tags.iter().map(|tag| text::visible(&self.part.run.shown(tag)).into_owned()).collect();
             let tags: Vec<_> = tags.iter().map(String::as_str).collect();
             self.part.warn(format!("the tags {} stay here: {}", tell::first(&tags), why.words()));
         }

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
+use super::exclusive;
 use super::plan::{Change, Head, Kept, Rules, Step};
 use super::retract::{is_retracted, was_deleted, without_mark};
 use super::wanted::{Wanted, WantedAttribute};
@@ -86,16 +87,33 @@ impl<'a> Index<'a> {
     /// What is to be done with a wanted attribute.
     pub(super) fn step(&self, wanted: &WantedAttribute, rules: &Rules<'_>) -> Step {
         match self.own(wanted) {
-            Some(held) if held.deleted == Some(true) && !is_ours_to_revive(held) => Step::Skip(DELETED.to_owned()),
+            Some(held) if held.deleted == Some(true) && !is_ours_to_revive(held) => match self.instead(wanted) {
+                // Somebody moved it into an object, say, which MISP makes of a copy (`MispObject.php`, `groupAttributesIntoObject`).
+                Some((Whose::Theirs, there)) => Step::Leave(Some(there_already(wanted, Whose::Theirs, there))),
+                Some((Whose::Ours, _)) | None => Step::Skip(DELETED.to_owned()),
+            },
             Some(held) => match self.existing(wanted, held, rules) {
                 Step::Change(change) => Step::Change(Change { instead: instead(wanted, held), ..change }),
                 step => step,
             },
-            None => match self.by_value.get(&(wanted.kind.as_str(), equal::key(&wanted.value))) {
-                Some((whose, there)) if wanted.place.is_none() => Step::Leave(Some(there_already(wanted, *whose, there))),
-                Some(_) | None => Step::Add,
+            None => match self.instead(wanted) {
+                Some((whose, there)) => Step::Leave(Some(there_already(wanted, whose, there))),
+                None => Step::Add,
             },
         }
+    }
+
+    /// The attribute that has the value of a wanted one outside objects.
+    fn instead(&self, wanted: &WantedAttribute) -> Option<(Whose, &'a Attribute)> {
+        let there = self.by_value.get(&(wanted.kind.as_str(), equal::key(&wanted.value)));
+        there.copied().filter(|_| wanted.place.is_none())
+    }
+
+    /// The attribute that stands for a wanted one: its own, or else the one that has its value.
+    pub(super) fn stands_for(&self, wanted: &WantedAttribute) -> Option<&'a Attribute> {
+        let own = self.own(wanted);
+        let live = own.filter(|held| held.deleted != Some(true));
+        live.or_else(|| self.instead(wanted).map(|(_, there)| there)).or(own)
     }
 
     /// The attribute that a wanted one became, by its uuid; a file may have gone out in either of two ways.
@@ -126,12 +144,19 @@ impl<'a> Index<'a> {
             Some(wanted) => pap < Some(wanted),
             None => !has(held.all_tags(), tag),
         };
+        let mut excluded = Vec::new();
         for tag in wanted.tags.iter().filter(is_missing).filter_map(|tag| rules.tags.name(tag)) {
+            if let Some(rival) = rules.tags.rival(&tag, shared(held.all_tags())) {
+                excluded.push(exclusive::refused(&tag, rival));
+                continue;
+            }
             change.drop_tags.extend(in_the_way(held.all_tags(), &tag));
             change.add_tags.push(tag);
         }
         let difference = self.difference(wanted, held, &change, rules);
-        change.remark = difference.map(|fields| format!("differs in MISP, left as it is: {fields}"));
+        let difference = difference.map(|fields| format!("differs in MISP, left as it is: {fields}"));
+        let remarks: Vec<_> = difference.into_iter().chain(excluded).collect();
+        change.remark = Some(remarks.join("; ")).filter(|remark| !remark.is_empty());
         let is_changed = Change { remark: None, ..change.clone() } != Change::default();
         if is_changed { Step::Change(change) } else { Step::Leave(change.remark) }
     }
@@ -209,8 +234,7 @@ fn there_already(wanted: &WantedAttribute, whose: Whose, there: &Attribute) -> S
     let is_written_so = there.value == wanted.value;
     let how = match whose {
         Whose::Theirs => "added by somebody else",
-        Whose::Ours if is_written_so => "there already, for an observable of another type",
-        Whose::Ours => "there already",
+        Whose::Ours => "there already, in an attribute that was exported for another IOC",
     };
     if is_written_so { how.to_owned() } else { format!("{how}, written {}", shortened(&there.value, LONGEST_VALUE)) }
 }
@@ -239,7 +263,7 @@ pub(super) fn kept(wanted: &Wanted, steps: &[Step], held: &Held, index: &Index<'
 }
 
 /// The tags that are passed on with what they are on: a local tag marks it for nobody else.
-fn shared<'t>(tags: impl Iterator<Item = (&'t str, bool)>) -> impl Iterator<Item = &'t str> {
+pub(super) fn shared<'t>(tags: impl Iterator<Item = (&'t str, bool)>) -> impl Iterator<Item = &'t str> {
     tags.filter(|(_, is_local)| !is_local).map(|(name, _)| name)
 }
 
@@ -306,6 +330,11 @@ pub(super) fn head(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (Head, Ve
     head.is_reason |= head.close;
     let missing = wanted.tags.iter().filter(|tag| !has(event.all_tags(), tag));
     for tag in missing.filter_map(|tag| rules.tags.name(tag)) {
+        if let Some(rival) = rules.tags.rival(&tag, shared(event.all_tags())) {
+            let remedy = "what is there stays, since a person may have set it: take it off in MISP, and the next export sets the case's";
+            remarks.push(format!("{}; {remedy}", exclusive::refused(&tag, rival)));
+            continue;
+        }
         head.drop_tags.extend(in_the_way(event.all_tags(), &tag));
         head.add_tags.push(tag);
     }

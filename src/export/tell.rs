@@ -1,11 +1,11 @@
 //! What an export tells of one connection: the event, and every observable's, file's and retraction's verdict.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
 use super::apply::{Done, One};
-use super::compare::STORED;
+use super::compare::{self, Index, STORED};
 use super::map::Mapped;
 use super::objects::is_file;
 use super::plan::{Outcome, Plan};
@@ -15,7 +15,8 @@ use super::{case, event_tags};
 use crate::config::connections::Target;
 use crate::cortex::report::Operation;
 use crate::full::{EventLine, ObservableLine, RetractionLine};
-use crate::ledger::{Item, Verdict};
+use crate::ledger::{Item, Verdict, counted};
+use crate::markings::Tlp;
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
 use crate::misp::{Held, Misp};
@@ -60,6 +61,10 @@ impl One<'_> {
         if open > 0 && !plan.kept.is_empty() {
             self.part.fail(format!("MISP did not take the stricter TLP of {open} attributes that went out before"));
         }
+        let open = again.map_or(0, |again| again.closed_objects.intersection(&plan.closed_objects).count());
+        if open > 0 {
+            self.part.fail(format!("MISP did not close {}", counted(open as u64, "object", "objects")));
+        }
     }
 
     pub(super) fn tell_event(
@@ -83,8 +88,8 @@ impl One<'_> {
                 Target::Feed { .. } | Target::WebFeed { .. } => None,
             },
             organisation: event.map_or_else(String::new, |event| run.shown(event.organisation())),
-            date: wanted.date.clone(),
-            tlp: wanted.tlp.word().to_owned(),
+            date: event.map_or_else(|| wanted.date.clone(), |event| run.shown(&event.date)),
+            tlp: self.tlp_of(wanted, event, plan).map_or("not set", Tlp::word).to_owned(),
             visible_to: Some(self.audience(wanted, event, plan)),
             attributes: Some(attributes as u64),
             verdict: verdict.word().to_owned(),
@@ -98,6 +103,14 @@ impl One<'_> {
         }
     }
 
+    /// The TLP of the event as it is there for everybody; of a dry run as it would be.
+    fn tlp_of(&self, wanted: &Wanted, event: Option<&Event>, plan: &Plan) -> Option<Tlp> {
+        let Some(event) = event else { return Some(wanted.tlp) };
+        let held = Tlp::from_plain_tags(compare::shared(event.all_tags()));
+        let added = Tlp::from_plain_tags(plan.head.add_tags.iter().map(String::as_str));
+        held.max(added.filter(|_| self.dry_run))
+    }
+
     /// Who may see an event: the word of MISP for its distribution.
     fn audience(&self, wanted: &Wanted, event: Option<&Event>, plan: &Plan) -> String {
         if self.is_public() {
@@ -108,7 +121,7 @@ impl One<'_> {
         });
         let held = event.and_then(|event| event.distribution).and_then(|held| u64::try_from(held).ok());
         match held.unwrap_or(wanted.distribution) {
-            _ if plan.head.close => "your organisation only".to_owned(),
+            _ if self.dry_run && plan.head.close => "your organisation only".to_owned(),
             0 => "your organisation only".to_owned(),
             1 => "this community only".to_owned(),
             2 => "connected communities".to_owned(),
@@ -124,6 +137,9 @@ impl One<'_> {
         mapped.warnings.iter().for_each(|warning| self.part.warn(warning.clone()));
         mapped.refused.values().for_each(|verdict| self.part.record(Item::Observables, verdict, 1));
         let became = became(mapped, outcome);
+        let index = done.after.as_ref().map(|after| Index::new(after, self.ids));
+        let there = |attribute: &WantedAttribute| index.as_ref().and_then(|index| index.stands_for(attribute));
+        let is_known = index.is_some() && !self.dry_run;
         for (index, (one, decided)) in self.input.observables.iter().zip(decided).enumerate() {
             let (verdict, remark, attribute) =
                 match (decided.as_ref().or(mapped.refused.get(&index)), became.get(&index)) {
@@ -147,8 +163,14 @@ impl One<'_> {
                 data,
                 verdict: verdict.word().to_owned(),
                 reason: verdict.reason().map(ToOwned::to_owned).or(remark),
-                attribute: attribute.map(|attribute| format!("{}/{}", attribute.category, attribute.kind)),
-                uuid: attribute.map(|attribute| attribute.uuid.to_string()),
+                attribute: attribute.map(|wanted| match there(wanted) {
+                    Some(there) => self.part.run.shown(&format!("{}/{}", there.category, there.kind)),
+                    None => format!("{}/{}", wanted.category, wanted.kind),
+                }),
+                uuid: attribute.and_then(|wanted| match there(wanted) {
+                    Some(there) => Some(self.part.run.shown(&there.uuid)),
+                    None => Some(wanted.uuid.to_string()).filter(|_| !is_known),
+                }),
                 warninglists: attribute.and_then(|one| hits.get(&one.value)).cloned().unwrap_or_default(),
             });
         }
@@ -192,9 +214,19 @@ impl One<'_> {
     }
 
     pub(super) fn tell_retractions(&self, done: &Done) {
+        // An object counts once: its attributes are one observable.
+        let mut counted: BTreeMap<Uuid, &Verdict> = BTreeMap::new();
         for (retraction, verdict) in done.plan.retractions.iter().zip(&done.retracted) {
-            self.part.fetched(Item::Retractions, 1);
-            self.part.record(Item::Retractions, verdict, 1);
+            let known = counted.entry(retraction.object.unwrap_or(retraction.uuid)).or_insert(verdict);
+            if verdict.rank() < known.rank() {
+                *known = verdict;
+            }
+        }
+        if !counted.is_empty() {
+            self.part.fetched(Item::Retractions, counted.len() as u64);
+        }
+        counted.into_values().for_each(|verdict| self.part.record(Item::Retractions, verdict, 1));
+        for (retraction, verdict) in done.plan.retractions.iter().zip(&done.retracted) {
             let value = self.part.run.shown(&retraction.value);
             if let (Verdict::Failed(reason), None) = (verdict, &done.stopped) {
                 self.part.fail(format!("retracting {value}: {reason}"));

@@ -2,7 +2,7 @@
 //! silence, and an edit that carries nothing else unpublishes the event
 //! (`fixtures/wire/misp/408-edit-unknown-tag-only-unpublishes.json`); so it is known before a plan is made. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Deserialize;
 
@@ -64,6 +64,8 @@ const LONGEST: usize = 255;
 pub struct TagNames {
     /// By the wanted name in lower case: the name there, or why it is not set. A name that is not among them may be made.
     names: HashMap<String, Result<String, Why>>,
+    /// The predicates, and the namespaces, of which an event has at most one tag.
+    exclusive: HashSet<String>,
 }
 
 /// Why a tag is not set.
@@ -132,7 +134,7 @@ impl TagNames {
             };
             (name.to_lowercase(), there)
         });
-        Self { names: named.collect() }
+        Self { names: named.collect(), exclusive: HashSet::new() }
     }
 
     /// The names to ask for: the wanted ones and their synonyms.
@@ -177,8 +179,34 @@ impl TagNames {
     /// The same for an event that is there, whose tags the user may not set: none can be.
     #[must_use]
     pub fn none_of(wanted: &[&str]) -> Self {
-        Self { names: wanted.iter().map(|name| (name.to_lowercase(), Err(Why::NoTagger))).collect() }
+        Self {
+            names: wanted.iter().map(|name| (name.to_lowercase(), Err(Why::NoTagger))).collect(),
+            exclusive: HashSet::new(),
+        }
     }
+
+    /// Learns of which predicates and namespaces an event has at most one tag.
+    pub fn exclude(&mut self, predicates: HashSet<String>) {
+        self.exclusive.extend(predicates);
+    }
+
+    /// The tag among others beside which MISP does not allow this one.
+    pub fn rival<'t>(&self, tag: &str, mut others: impl Iterator<Item = &'t str>) -> Option<&'t str> {
+        let of = predicate(tag).filter(|predicate| self.exclusive.contains(*predicate))?;
+        others.find(|other| predicate(other) == Some(of) && other.to_lowercase() != tag.to_lowercase())
+    }
+}
+
+/// What MISP may allow one value of: `workflow:state` of `workflow:state="draft"`, `tlp` of `tlp:red` (its `Taxonomy.php`,
+/// `stripLastTagComponent`).
+#[must_use]
+pub fn predicate(tag: &str) -> Option<&str> {
+    let is_word = |text: &str| !text.is_empty() && !text.contains([':', '=', '"']);
+    let (key, value) = tag.split_once('=').map_or((tag, None), |(key, value)| (key, Some(value)));
+    let (namespace, name) = key.split_once(':').filter(|(first, second)| is_word(first) && is_word(second))?;
+    let Some(value) = value else { return Some(namespace).filter(|_| is_word(name)) };
+    let value = value.strip_prefix('"')?.strip_suffix('"')?;
+    (!value.is_empty() && !value.contains('"')).then_some(key)
 }
 
 impl Found {
@@ -201,7 +229,7 @@ impl Found {
 
 /// Why MISP cannot store a name: it cuts one that is longer than its column, answers 500 to characters that the column
 /// cannot hold, and drops `0`, which PHP takes for nothing (`fixtures/wire/misp/500-tags-add-256-characters.json`,
-/// `309-add-emoji-tag.json`, `502-edit-tag-0.json`).
+/// `309-add-emoji-tag.json`, `504-edit-adds-tag-0.json`).
 fn unstorable(name: &str) -> Option<Why> {
     if name.len() > LONGEST || name == "0" || name.chars().any(|c| c > '\u{ffff}') {
         return Some(Why::Unstorable);
@@ -244,6 +272,29 @@ mod tests {
         assert_eq!(TagNames::new(&wanted, &rows, &rights).missing(&wanted), ["local", "mute", "emoji 😀", "a\nb"]);
         assert!(TagNames::depends_on_rights(&wanted, &rows) && !TagNames::depends_on_rights(&["tlp:amber"], &rows));
         assert_eq!(TagNames::asked(&["tlp:clear", "x", "100%"]), ["tlp:clear", "x", "100%", "tlp:white"]);
+    }
+
+    #[test]
+    fn a_tag_is_parted_as_misp_parts_it() {
+        let parted = [
+            ("workflow:state=\"draft\"", Some("workflow:state")),
+            ("tlp:red", Some("tlp")),
+            ("a:b=c", None),
+            ("a:b=\"\"", None),
+            ("a:b:c", None),
+            (":b", None),
+            ("plain", None),
+        ];
+        for (tag, expected) in parted {
+            assert_eq!(predicate(tag), expected, "{tag}");
+        }
+        let mut names = TagNames::default();
+        let there = ["workflow:state=\"draft\"", "workflow:todo=\"review\""];
+        let rival = |names: &TagNames, tag| names.rival(tag, there.into_iter());
+        assert_eq!(rival(&names, "workflow:state=\"complete\""), None);
+        names.exclude(HashSet::from(["workflow:state".to_owned()]));
+        assert_eq!(rival(&names, "workflow:state=\"complete\""), Some(there[0]));
+        assert_eq!((rival(&names, there[0]), rival(&names, "workflow:todo=\"x\"")), (None, None));
     }
 
     #[test]

@@ -48,8 +48,8 @@ fn review(event: &mut Event) {
 
 /// The lines of the observables after the review.
 const LINES: [&str; 9] = [
-    "host-0.example: unchanged (differs in MISP, left as it is: category)",
-    "host-1.example: unchanged (differs in MISP, left as it is: type)",
+    "host-0.example: unchanged (differs in MISP, left as it is: category (Payload delivery))",
+    "host-1.example: unchanged (differs in MISP, left as it is: type (hostname))",
     "host-2.example: unchanged (differs in MISP, left as it is: comment)",
     "host-3.example: unchanged (differs in MISP, left as it is: to_ids)",
     "host-4.example: unchanged (differs in MISP, left as it is: distribution)",

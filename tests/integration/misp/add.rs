@@ -109,7 +109,7 @@ fn unfit(world: &World, ask: &Ask, from: &Value) -> Option<Reply> {
     }
     match from.get("info") {
         None => return error(json!({"Event": {"info": ["valueNotEmpty"]}})),
-        Some(info) if text(info).is_none_or(|info| info.is_empty()) => {
+        Some(info) if text(info).is_none_or(|info| ["", "0"].contains(&info.as_str())) => {
             return error(json!({"Event": {"info": ["Info cannot be empty."]}}));
         }
         Some(_) => {}

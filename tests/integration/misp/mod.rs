@@ -54,6 +54,7 @@ pub(crate) fn writes(misp: &Fake) -> Vec<String> {
         "/shadow_attributes/index",
         "/warninglists/checkValue",
         "/sharing_groups/view",
+        "/taxonomies/view",
     ];
     let requests = misp.requests().into_iter().map(|request| request.path);
     requests.filter(|path| !reads.iter().any(|read| path.starts_with(read))).collect()
@@ -135,6 +136,7 @@ fn act(world: &mut World, ask: &Ask) -> Reply {
         ("objects", "restsearch") => objects::rest_search(world, ask),
         ("objects", "view") => objects::view(world, ask),
         ("objects", "delete") => objects::delete(world, ask),
+        ("taxonomies", "view") => tags::taxonomy(ask),
         ("tags", "search") => tags::search(world, ask),
         ("tags", "" | "index") => tags::index(world, ask),
         ("tags", "view") => tags::view(world, ask),

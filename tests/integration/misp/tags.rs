@@ -53,7 +53,8 @@ fn found_or_made(world: &mut World, user: &User, name: &str) -> Option<u64> {
     if let Some(known) = world.tag_named(name) {
         return Some(known.id);
     }
-    user.role.tag_editor.then(|| make(world, name, "#32bd1b"))
+    // PHP takes the text for none.
+    (user.role.tag_editor && name != "0").then(|| make(world, name, "#32bd1b"))
 }
 
 /// A tag may be kept for one organisation or one user.
@@ -187,6 +188,16 @@ pub(super) fn view(world: &World, ask: &Ask) -> Reply {
     let attributes = world.events.iter().flat_map(|event| event.attributes.iter());
     out["attribute_count"] = attributes.filter(|attribute| on(&attribute.tags)).count().into();
     Reply::json(200, &out)
+}
+
+/// `taxonomies/view`: one taxonomy is known, as recorded.
+pub(super) fn taxonomy(ask: &Ask) -> Reply {
+    let recorded = include_str!("../../../fixtures/wire/misp/506-taxonomies-view-workflow.json");
+    let recorded: Value = serde_json::from_str(recorded).expect("a recorded exchange");
+    match ask.first() {
+        "workflow" => Reply::json(200, &recorded["response"]["body"]),
+        _ => ask.refuse(404, "Taxonomy not found."),
+    }
 }
 
 /// `tags/add`, which shows the existing tag as it is if there is one (recorded as `123-tag-add-dup`).

@@ -482,4 +482,15 @@ pub(super) const ROWS: &[Row] = &[
         ],
     ),
     seeded("540-proposals-of-an-event", event_104_with_a_proposal),
+    row("500-tags-add-256-characters"),
+    row("501-events-add-title-0"),
+    row("502-add-event-for-closing"),
+    after("503-edit-closes-an-object", &["502-add-event-for-closing"]),
+    after("504-edit-adds-tag-0", &["502-add-event-for-closing", "503-edit-closes-an-object"]),
+    after(
+        "505-edit-adds-a-second-exclusive-value",
+        &["502-add-event-for-closing", "503-edit-closes-an-object", "504-edit-adds-tag-0"],
+    ),
+    row("506-taxonomies-view-workflow"),
+    row("507-taxonomies-view-unknown"),
 ];
