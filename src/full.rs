@@ -149,8 +149,8 @@ pub const SHOWN_LINES: usize = 300;
 /// Warnings shown, each list.
 pub const SHOWN_WARNINGS: usize = 50;
 
-/// The longest text of an event or observable that a report shows, in characters.
-const SHOWN_TEXT: usize = 100;
+/// The longest text of an event or observable that a report shows, in characters: a sha512 is shown whole.
+const SHOWN_TEXT: usize = 128;
 /// The longest rule or reason, in characters.
 const SHOWN_REASON: usize = 300;
 

@@ -150,15 +150,14 @@ pub fn is_executable(name: &str, bytes: &[u8]) -> bool {
     MAGICS.iter().any(|magic| bytes.starts_with(magic)) || name.split(':').any(is_run)
 }
 
-/// A file's name as the value of an attribute, as far as MISP can store it: what stands after the last `/` or `\`, with a
-/// blank for each control character (MISP refuses a line end in a file name), characters that it cannot store as `?`. None
-/// if no name is left.
+/// A file's name as the value of an attribute, as far as MISP can store it, with a path if it has one: a blank for each
+/// control character (MISP refuses a line end in a file name), characters that it cannot store as `?`. None if no name is
+/// left.
 #[must_use]
 pub fn stored_name(name: &str) -> Option<String> {
-    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let name: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let name = without_astral(pasted(&name)).into_owned();
-    (!name.chars().all(|c| c == '.')).then_some(name)
+    (!name.chars().all(|c| matches!(c, '.' | '/' | '\\'))).then_some(name)
 }
 
 /// A file name fit to be sent beside a hash and inside a zip: what stands after the last `/` or `\`, without control characters, `|` (which parts name
@@ -320,7 +319,7 @@ mod tests {
         #[test]
         fn a_plain_name_is_plain_and_stays(name in "(.|[/\\\\|. ]){0,260}") {
             let stored = stored_name(&name);
-            prop_assert!(stored.is_none_or(|name| !name.is_empty() && !name.contains(['/', '\\', '\n'])));
+            prop_assert!(stored.is_none_or(|name| !name.is_empty() && !name.contains('\n')));
             let plain = plain_name(&name);
             prop_assert!((1..=LONGEST_NAME).contains(&plain.chars().count()));
             let is_bad = |c: char| c.is_control() || "/\\|".contains(c) || u32::from(c) > 0xffff;

@@ -1,12 +1,13 @@
 //! One connection of an export: find the event, plan, and hand the plan over to be carried out (`writing.rs`). What is then
 //! told is in `tell.rs`.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use anyhow::{Result, anyhow};
 use uuid::Uuid;
 
 use super::case::Input;
+use super::exclusive;
 use super::map::{self, Context, Mapped};
 use super::plan::{Outcome, Plan, Rules};
 use super::sending::Sending;
@@ -21,9 +22,10 @@ use crate::http::Network;
 use crate::ids::Ids;
 use crate::ledger::{Item, Verdict, counted};
 use crate::markings::Pap;
-use crate::misp::tags::TagNames;
+use crate::misp::tags::{TagNames, Why};
 use crate::misp::wire::Event;
 use crate::misp::{Held, Look, Misp};
+use crate::text;
 use crate::thehive::TheHive;
 use crate::types::{Overrides, ServerTypes};
 
@@ -72,6 +74,7 @@ impl Done {
             plan: &self.plan,
             outcome: &self.outcome,
             retracted: &self.retracted,
+            after: self.after.as_ref(),
             event: self.event.as_ref(),
             is_stopped: self.stopped.is_some(),
         }
@@ -228,13 +231,14 @@ impl One<'_> {
         let every: Vec<String> = mapped.wanted.every_tag().into_iter().map(ToOwned::to_owned).collect();
         let every: Vec<&str> = every.iter().map(String::as_str).collect();
         let mut names = misp.tag_names(&every)?;
-        self.warn_of_tags(&names.missing(&every));
+        self.warn_of_tags(&names.refused(&every));
         self.keep_tags_in(&mut mapped.wanted, &names);
         let look = Look { sightings: self.settings.export_sightings, objects: !mapped.wanted.objects.is_empty() };
         let uuid = mapped.wanted.uuid;
         let held = event.map(|event| misp.content(&uuid, event, look)).transpose()?;
         let unreadable = held.iter().flat_map(|held| &held.unreadable);
         unreadable.for_each(|why| self.part.warn(format!("{why}: it counts as not there")));
+        self.exclude(misp, &mut mapped.wanted, held.as_ref(), &mut names);
         let first = mapped.wanted;
         mapped.wanted = first.settled(held.as_ref(), &HashSet::new(), self.ids);
         let plan = self.plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;
@@ -332,13 +336,24 @@ impl One<'_> {
         }
     }
 
-    fn warn_of_tags(&self, missing: &[&str]) {
-        if !missing.is_empty() {
-            self.part.warn(format!(
-                "the tags {} stay here: this MISP does not have them, and the key's user may not make them (role \
-                 permission tag editor)",
-                tell::first(missing)
-            ));
+    /// Asks for what excludes each other only where it may.
+    fn exclude(&self, misp: &Misp, wanted: &mut Wanted, held: Option<&Held>, names: &mut TagNames) {
+        let namespaces = exclusive::namespaces(wanted, held);
+        if namespaces.is_empty() {
+            return;
+        }
+        match misp.exclusive(&namespaces) {
+            Ok(predicates) => names.exclude(predicates),
+            Err(error) => self.part.warn(format!("which tags exclude each other is not known: {error:#}")),
+        }
+        exclusive::leave_one(wanted, names).into_iter().for_each(|remark| self.part.warn(self.part.run.clean(&remark)));
+    }
+
+    fn warn_of_tags(&self, refused: &BTreeMap<Why, Vec<&str>>) {
+        for (why, tags) in refused {
+            let tags: Vec<_> = tags.iter().map(|tag| text::visible(&self.part.run.shown(tag)).into_owned()).collect();
+            let tags: Vec<_> = tags.iter().map(String::as_str).collect();
+            self.part.warn(format!("the tags {} stay here: {}", tell::first(&tags), why.words()));
         }
     }
 

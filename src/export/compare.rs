@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
+use super::exclusive;
 use super::plan::{Change, Head, Kept, Rules, Step};
 use super::retract::{is_retracted, was_deleted, without_mark};
 use super::wanted::{Wanted, WantedAttribute};
@@ -13,7 +14,7 @@ use crate::ids::Ids;
 use crate::markings::{Pap, Tlp};
 use crate::misp::Held;
 use crate::misp::tags::TagNames;
-use crate::misp::wire::{Attribute, Event, Tag};
+use crate::misp::wire::{Attribute, Event};
 use crate::secret::shortened;
 use crate::types::{self, equal};
 
@@ -94,16 +95,32 @@ impl<'a> Index<'a> {
     /// What is to be done with a wanted attribute.
     pub(super) fn step(&self, wanted: &WantedAttribute, rules: &Rules<'_>) -> Step {
         match self.own(wanted) {
-            Some(held) if held.deleted == Some(true) && !is_ours_to_revive(held) => Step::Skip(DELETED.to_owned()),
+            Some(held) if held.deleted == Some(true) && !is_ours_to_revive(held) => match self.instead(wanted) {
+                // Somebody moved it into an object, say, which MISP makes of a copy (`MispObject.php`, `groupAttributesIntoObject`).
+                Some((Whose::Theirs, there)) => Step::Leave(Some(added_by_others(wanted, there))),
+                Some((Whose::Ours | Whose::Deleted, _)) | None => Step::Skip(DELETED.to_owned()),
+            },
             Some(held) => self.existing(wanted, held, rules),
-            None => match self.by_value.get(&(wanted.kind.as_str(), equal::key(&wanted.value))) {
-                Some(_) if wanted.place.is_some() => Step::Add,
+            None => match self.instead(wanted) {
                 Some((Whose::Theirs, there)) => Step::Leave(Some(added_by_others(wanted, there))),
                 Some((Whose::Deleted, held)) if !is_ours_to_revive(held) => Step::Skip(DELETED.to_owned()),
                 Some((Whose::Ours | Whose::Deleted, held)) => self.under_another_uuid(wanted, held, rules),
                 None => Step::Add,
             },
         }
+    }
+
+    /// The attribute that has the value of a wanted one outside objects.
+    fn instead(&self, wanted: &WantedAttribute) -> Option<(Whose, &'a Attribute)> {
+        let there = self.by_value.get(&(wanted.kind.as_str(), equal::key(&wanted.value)));
+        there.copied().filter(|_| wanted.place.is_none())
+    }
+
+    /// The attribute that stands for a wanted one: its own, or else the one that has its value.
+    pub(super) fn stands_for(&self, wanted: &WantedAttribute) -> Option<&'a Attribute> {
+        let own = self.own(wanted);
+        let live = own.filter(|held| held.deleted != Some(true));
+        live.or_else(|| self.instead(wanted).map(|(_, there)| there)).or(own)
     }
 
     /// The attribute that a wanted one became, by its uuid; a file may have gone out in either of two ways.
@@ -120,10 +137,10 @@ impl<'a> Index<'a> {
     /// An attribute of ours with the value of the wanted one: its observable was of another type, or written otherwise. It
     /// becomes as strict as the wanted one, and is brought back if it was retracted.
     fn under_another_uuid(&self, wanted: &WantedAttribute, held: &Attribute, rules: &Rules<'_>) -> Step {
-        let how = match held.value == wanted.value {
-            true => "there already, for an observable of another type".to_owned(),
-            false => format!("there already, written {}", shortened(&held.value, LONGEST_VALUE)),
-        };
+        let mut how = "there already, in an attribute that was exported for another IOC".to_owned();
+        if held.value != wanted.value {
+            how = format!("{how}, written {}", shortened(&held.value, LONGEST_VALUE));
+        }
         match self.existing(wanted, held, rules) {
             Step::Change(change) => Step::Change(Change { remark: Some(how), ..change }),
             _ => Step::Leave(Some(how)),
@@ -145,12 +162,21 @@ impl<'a> Index<'a> {
         let pap = Pap::from_plain_tags(shared(held.all_tags())).or(self.pap);
         let is_missing = |tag: &&String| match Pap::from_tag(tag) {
             Some(wanted) => pap < Some(wanted),
-            None => !has(&held.tags, tag),
+            None => !has(held.all_tags(), tag),
         };
-        let missing = wanted.tags.iter().filter(is_missing).filter_map(|tag| rules.tags.name(tag));
-        change.add_tags.extend(missing);
+        let mut excluded = Vec::new();
+        for tag in wanted.tags.iter().filter(is_missing).filter_map(|tag| rules.tags.name(tag)) {
+            if let Some(rival) = rules.tags.rival(&tag, shared(held.all_tags())) {
+                excluded.push(exclusive::refused(&tag, rival));
+                continue;
+            }
+            change.drop_tags.extend(in_the_way(held.all_tags(), &tag));
+            change.add_tags.push(tag);
+        }
         let difference = self.difference(wanted, held, &change, rules);
-        change.remark = difference.map(|fields| format!("differs in MISP, left as it is: {fields}"));
+        let difference = difference.map(|fields| format!("differs in MISP, left as it is: {fields}"));
+        let remarks: Vec<_> = difference.into_iter().chain(excluded).collect();
+        change.remark = Some(remarks.join("; ")).filter(|remark| !remark.is_empty());
         let is_changed = Change { remark: None, ..change.clone() } != Change::default();
         change.instead = instead(wanted, held);
         if is_changed { Step::Change(change) } else { Step::Leave(change.remark) }
@@ -208,7 +234,7 @@ impl<'a> Index<'a> {
                 !wanted.is_closed && held.distribution == Some(0),
             ),
             ("TLP tag", is_laxer || tlp > Some(wanted.tlp)),
-            ("tags", has_others(held.tags.iter().map(|tag| tag.name.as_str()), &wanted.tags)),
+            ("tags", has_others(shared(held.all_tags()), &wanted.tags)),
         ];
         let of_fields = fields.iter().filter(|(_, differs)| *differs).map(|(field, _)| (*field).to_owned());
         let differing: Vec<_> = of_texts.chain(of_fields).collect();
@@ -265,7 +291,7 @@ pub(super) fn kept(wanted: &Wanted, steps: &[Step], held: &Held, index: &Index<'
 }
 
 /// The tags that are passed on with what they are on: a local tag marks it for nobody else.
-fn shared<'t>(tags: impl Iterator<Item = (&'t str, bool)>) -> impl Iterator<Item = &'t str> {
+pub(super) fn shared<'t>(tags: impl Iterator<Item = (&'t str, bool)>) -> impl Iterator<Item = &'t str> {
     tags.filter(|(_, is_local)| !is_local).map(|(name, _)| name)
 }
 
@@ -287,8 +313,9 @@ fn has_others<'a>(mut held: impl Iterator<Item = &'a str>, wanted: &[String]) ->
     held.any(|name| !is_marking(name) && !is_wanted(name))
 }
 
-fn has(tags: &[Tag], name: &str) -> bool {
-    tags.iter().any(|tag| tag.name.to_lowercase() == name.to_lowercase())
+/// True if a tag is there for everybody.
+fn has<'t>(tags: impl Iterator<Item = (&'t str, bool)>, name: &str) -> bool {
+    shared(tags).any(|tag| tag.to_lowercase() == name.to_lowercase())
 }
 
 /// What MISP did not take of a new attribute.
@@ -329,9 +356,16 @@ pub(super) fn head(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (Head, Ve
     }
     pap(wanted.pap, event, rules.tags, &mut head, &mut remarks);
     head.is_reason |= head.close;
-    let has = |tag: &str| event.tags().any(|name| name.to_lowercase() == tag.to_lowercase());
-    let missing = wanted.tags.iter().filter(|tag| !has(tag));
-    head.add_tags.extend(missing.filter_map(|tag| rules.tags.name(tag)));
+    let missing = wanted.tags.iter().filter(|tag| !has(event.all_tags(), tag));
+    for tag in missing.filter_map(|tag| rules.tags.name(tag)) {
+        if let Some(rival) = rules.tags.rival(&tag, shared(event.all_tags())) {
+            let remedy = "what is there stays, since a person may have set it: take it off in MISP, and the next export sets the case's";
+            remarks.push(format!("{}; {remedy}", exclusive::refused(&tag, rival)));
+            continue;
+        }
+        head.drop_tags.extend(in_the_way(event.all_tags(), &tag));
+        head.add_tags.push(tag);
+    }
     remarks.extend(left(wanted, held, tlp, rules));
     (head, remarks)
 }
@@ -374,7 +408,7 @@ fn left(wanted: &Wanted, held: &Held, tlp: Option<Tlp>, rules: &Rules<'_>) -> Ve
                 && !wanted.tlp.is_closed()
                 && u64::try_from(distribution).is_ok_and(|held| held != wanted.distribution),
         ),
-        ("tags", !wanted.only_tightens && has_others(event.tags(), &wanted.tags)),
+        ("tags", !wanted.only_tightens && has_others(shared(event.all_tags()), &wanted.tags)),
     ];
     let differs: Vec<_> = differs.iter().filter(|(_, differs)| *differs).map(|(word, _)| *word).collect();
     if !differs.is_empty() {

@@ -67,6 +67,9 @@ pub(super) const TLP: &str = "tlp";
 pub(super) const PAP: &str = "pap";
 /// The longest comment that goes out, in characters: MISP's column holds 65,535 bytes.
 const LONGEST_COMMENT: usize = 10_000;
+/// The text that PHP takes for none: MISP refuses an event that is called so
+/// (`fixtures/wire/misp/450-events-add-title-0.json`).
+const NOTHING: &str = "0";
 /// The longest info line that goes out, in characters.
 const LONGEST_INFO: usize = 10_000;
 
@@ -237,24 +240,39 @@ fn free<'t>(tags: impl Iterator<Item = &'t String>, settings: &Settings) -> Vec<
 fn warnings(input: &Input, open: &[(usize, &Ioc)], context: &Context<'_>) -> Vec<String> {
     let is_changed = |(_, ioc): &&(usize, &Ioc)| sent(&ioc.observable.message) != bare(ioc.observable.message.trim());
     let comments = open.iter().filter(is_changed).count();
-    let title = "the case's title is empty or has characters that MISP cannot store, or that nobody sees: they are replaced or left out"
-        .to_owned();
     let comments = (comments > 0)
         .then(|| format!("{comments} comments have characters that MISP cannot store, or that nobody sees: they are replaced or left out"));
+    let is_long = |(_, ioc): &&(usize, &Ioc)| sent(&ioc.observable.message).chars().count() > LONGEST_COMMENT;
+    let cut = open.iter().filter(is_long).count();
+    let cut = (cut > 0).then(|| format!("{cut} comments are cut to {LONGEST_COMMENT} characters"));
     let marked = open.iter().filter(|(_, ioc)| unmarked(&ioc.observable.message).1).count();
     let marked = (marked > 0).then(|| {
         format!(
             "{marked} comments have the mark of a retraction in them: it goes out in other brackets, and means nothing"
         )
     });
-    let title_sent = storable(&text::name(input.case.title.as_str().into()));
-    let is_replaced = title_sent.is_empty() || title_sent != input.case.title;
     let url = match context.link {
         Link::No | Link::To(_) => None,
         Link::Unknown => Some("the case is not linked: \"export_case_url\" needs \"thehive_url\"".to_owned()),
         Link::Public => Some("the case is not linked: everyone who pulls this feed could read the link".to_owned()),
     };
-    is_replaced.then_some(title).into_iter().chain(comments).chain(marked).chain(url).collect()
+    titled(&input.case, context.settings).chain(comments).chain(cut).chain(marked).chain(url).collect()
+}
+
+/// What is not as it stands in the case of the event's info line.
+fn titled(case: &Case, settings: &Settings) -> impl Iterator<Item = String> + use<> {
+    let sent = storable(&text::name(case.title.as_str().into()));
+    let replaced = (sent.is_empty() || sent != case.title).then(|| {
+        "the case's title is empty or has characters that MISP cannot store, or that nobody sees: they are replaced or left out"
+            .to_owned()
+    });
+    let whole = whole_info(case, &settings.event_info);
+    let info = info(case, &settings.event_info);
+    let nothing =
+        (whole == NOTHING).then(|| format!("MISP takes \"{NOTHING}\" for no title: the event is called \"{info}\""));
+    let is_long = whole.chars().count() > LONGEST_INFO;
+    let cut = is_long.then(|| format!("the event's title is cut to {LONGEST_INFO} characters"));
+    [replaced, nothing, cut].into_iter().flatten()
 }
 
 fn decided(
@@ -315,12 +333,19 @@ fn event(uuid: Uuid, context: &Context<'_>) -> Wanted {
 
 /// The info line; an empty title is named by the case's number.
 fn info(case: &Case, pattern: &str) -> String {
+    match whole_info(case, pattern).as_str() {
+        "" => format!("Case #{}", case.number),
+        NOTHING => format!("Case #{}: {NOTHING}", case.number),
+        info => shortened(info, LONGEST_INFO),
+    }
+}
+
+fn whole_info(case: &Case, pattern: &str) -> String {
     let title = text::name(case.title.as_str().into());
     let title = if title.is_empty() { format!("Case #{}", case.number) } else { title };
     // One pass, so that a title that reads like a placeholder stays as it is.
     let parts = pattern.split("{title}").map(|part| part.replace("{number}", &case.number));
-    let info = storable(&text::name(parts.collect::<Vec<_>>().join(&title).into()));
-    if info.is_empty() { format!("Case #{}", case.number) } else { shortened(&info, LONGEST_INFO) }
+    storable(&text::name(parts.collect::<Vec<_>>().join(&title).into()))
 }
 
 /// Several observables may stand for one attribute: the strictest TLP and the first comment hold.

@@ -6,6 +6,7 @@ pub mod case;
 mod compare;
 pub mod content;
 pub mod event_tags;
+mod exclusive;
 mod extras;
 pub mod map;
 mod objects;
@@ -388,6 +389,11 @@ fn sentence(part: &Part, dry_run: bool) -> String {
     let left_out = count.skipped_by.iter().filter(|(rule, _)| *rule != NOT_AN_IOC);
     let mut told: Vec<_> =
         told.chain(left_out.map(|(rule, number)| format!("{number} left out ({})", inert(rule)))).collect();
+    let files = part.ledger.count(Item::Files).created;
+    if files > 0 {
+        let sent = if dry_run { "would be sent" } else { "sent" };
+        told.push(format!("{} {sent}", counted(files, "file", "files")));
+    }
     let retractions = part.ledger.count(Item::Retractions);
     if retractions.updated > 0 {
         told.push(format!("{} {retracted}", retractions.updated));

@@ -191,7 +191,14 @@ fn of_file(index: usize, ioc: &Ioc, event: &Uuid, context: &Context<'_>, made: &
     }
     made.objects.push(frame.object());
     made.attributes.extend(attributes);
-    file(&frame, attachment, &sample::plain_name(&attachment.name), index, made);
+    let plain = sample::plain_name(&attachment.name);
+    let goes = context.settings.export_attachments != Attachments::Hashes;
+    if goes && name.as_deref().is_some_and(|name| name != plain) {
+        let (given, plain) = (shortened(&attachment.name, 100), shortened(&plain, 100));
+        made.warnings
+            .push(format!("the file \"{given}\" itself goes by the name \"{plain}\", as it has to beside a hash"));
+    }
+    file(&frame, attachment, &plain, index, made);
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 
 mod verdicts;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use uuid::Uuid;
 
@@ -149,6 +149,8 @@ pub struct Plan {
     pub kept: Vec<Kept>,
     /// Objects that are not there yet.
     pub new_objects: HashSet<Uuid>,
+    /// Objects of ours whose distribution becomes 0.
+    pub closed_objects: BTreeSet<Uuid>,
     /// True if the event is published and new IOCs are the only reason to touch it: they go first, and all else waits if MISP
     /// takes none of them.
     pub is_additions_first: bool,
@@ -182,12 +184,15 @@ impl Plan {
             retractions,
             kept: Vec::new(),
             new_objects: wanted.objects.iter().map(|object| object.uuid).filter(is_new).collect(),
+            closed_objects: BTreeSet::new(),
             is_additions_first: false,
             remarks,
             alarms,
         };
         plan.kept = compare::kept(wanted, &plan.steps, held, &index, rules);
-        plan.kept.extend(retract::closed(wanted, held, &plan.retractions, rules));
+        let edited: HashSet<Uuid> = plan.edits(wanted).map(|edit| edit.uuid).collect();
+        plan.kept.extend(retract::closed(wanted, held, &edited, rules));
+        plan.closed_objects = retract::closed_objects(wanted, held, rules);
         if wanted.only_tightens {
             plan.new_objects.clear();
             let additions = plan.steps.iter_mut().filter(|step| **step == Step::Add);
@@ -215,12 +220,12 @@ impl Plan {
     /// reversal, a stricter TLP.
     fn has_other_reason(&self) -> bool {
         let mut changes = self.steps.iter().map(|step| matches!(step, Step::Change(change) if change.is_reason));
-        let of_rest = self.retractions.iter().any(Retraction::is_reason) || !self.kept.is_empty();
+        let of_rest = self.retractions.iter().any(Retraction::is_reason) || self.tightens_more();
         self.head.is_reason || of_rest || changes.any(|is_reason| is_reason)
     }
 
     fn adds_iocs(&self, wanted: &Wanted) -> bool {
-        self.additions(wanted).any(|one| one.to_ids)
+        self.additions(wanted).any(is_ioc)
     }
 
     /// Puts off what is no reason to touch a published event.
@@ -232,7 +237,7 @@ impl Plan {
         }
         for (step, attribute) in self.steps.iter_mut().zip(&wanted.attributes) {
             let put_off = match step {
-                Step::Add if attribute.to_ids => continue,
+                Step::Add if is_ioc(attribute) => continue,
                 Step::Add => Step::Skip(WAITS.to_owned()),
                 Step::Change(change) => Step::Leave(Some(joined(change.remark.take(), WAITS))),
                 Step::Leave(_) | Step::Skip(_) => continue,
@@ -254,7 +259,13 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let is_write = |step: &Step| matches!(step, Step::Add | Step::Change(_));
-        !self.changes_event() && !self.steps.iter().any(is_write) && !self.retractions.iter().any(Retraction::is_reason)
+        let is_any_write = self.steps.iter().any(is_write) || self.retractions.iter().any(Retraction::is_reason);
+        !self.changes_event() && !is_any_write && !self.tightens_more()
+    }
+
+    /// True if something that is not wanted, or an object, becomes stricter.
+    fn tightens_more(&self) -> bool {
+        !self.kept.is_empty() || !self.closed_objects.is_empty()
     }
 
     fn changes_event(&self) -> bool {
@@ -272,7 +283,12 @@ impl Plan {
             .iter()
             .zip(&wanted.attributes)
             .filter(|(step, attribute)| matches!(step, Step::Add | Step::Change(_)) && is_open(&attribute.uuid));
-        usize::from(self.create) + usize::from(!self.head.is_empty()) + steps.count() + retractions + kept
+        usize::from(self.create)
+            + usize::from(!self.head.is_empty())
+            + steps.count()
+            + retractions
+            + kept
+            + self.closed_objects.len()
     }
 
     /// What became of the event itself.
@@ -342,6 +358,11 @@ impl Plan {
         let made = |deleted: bool| self.edits(wanted).filter(|edit| edit.change.deleted == Some(deleted)).count();
         (live + self.additions(wanted).count() + made(false)).saturating_sub(removed + made(true))
     }
+}
+
+/// True for what is an IOC itself, not the file that its hashes stand for.
+fn is_ioc(attribute: &WantedAttribute) -> bool {
+    attribute.to_ids && attribute.file.is_none()
 }
 
 const ELSEWHERE: &str = "in another event of the case";

@@ -1,7 +1,7 @@
 //! Retraction: attributes of ours whose observable is no IOC of the case any more. They are retracted only if the case was
 //! read as a whole and is ours alone, and never many at once, for a case half read looks like one half empty.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use uuid::Uuid;
 
@@ -171,18 +171,30 @@ fn is_open_in_closed(attribute: &Attribute, wanted: &Wanted, rules: &Rules<'_>) 
     wanted.tlp.is_closed() && !rules.is_public && attribute.distribution != Some(0)
 }
 
-/// What of ours is no IOC of the case any more, stays as it is otherwise, and is closed with its case.
-pub(super) fn closed(wanted: &Wanted, held: &Held, retractions: &[Retraction], rules: &Rules<'_>) -> Vec<Kept> {
-    let changed: HashSet<Uuid> = retractions.iter().filter(|one| one.is_reason()).map(|one| one.uuid).collect();
-    dropped(wanted, held, rules)
-        .into_iter()
-        .filter(|(uuid, attribute)| !changed.contains(uuid) && attribute.deleted != Some(true))
-        .filter(|(_, attribute)| is_open_in_closed(attribute, wanted, rules))
-        .map(|(uuid, attribute)| {
-            let change = Change { close: true, is_reason: true, ..Change::default() };
-            Kept { uuid, object: held.object_of(attribute), change }
-        })
-        .collect()
+/// What of ours is not edited otherwise and is closed with its case, whatever became of it: retracted, or there under another
+/// uuid than it would have now.
+pub(super) fn closed(wanted: &Wanted, held: &Held, edited: &HashSet<Uuid>, rules: &Rules<'_>) -> Vec<Kept> {
+    let of = |attribute: &Attribute| {
+        let uuid = Uuid::parse_str(&attribute.uuid).ok().filter(|uuid| rules.ids.is_mine(uuid))?;
+        let is_wanted = attribute.deleted != Some(true) && is_open_in_closed(attribute, wanted, rules);
+        let change = Change { close: true, is_reason: true, ..Change::default() };
+        (is_wanted && !edited.contains(&uuid)).then(|| Kept { uuid, object: held.object_of(attribute), change })
+    };
+    held.attributes.iter().filter_map(of).collect()
+}
+
+/// Objects of ours that are closed: with their case, or since what they are made of is.
+pub(super) fn closed_objects(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> BTreeSet<Uuid> {
+    if rules.is_public {
+        return BTreeSet::new();
+    }
+    let open = wanted.attributes.iter().filter(|one| !one.is_closed);
+    let open: HashSet<Uuid> = open.filter_map(|one| Some(one.place.as_ref()?.object)).collect();
+    let of_iocs = wanted.objects.iter().map(|object| object.uuid).filter(|object| !open.contains(object));
+    let of_withheld = wanted.withheld.iter().filter_map(|one| Some(one.place.as_ref()?.object));
+    let closed: HashSet<Uuid> = of_iocs.chain(of_withheld).collect();
+    let is_closed = |uuid: &&Uuid| rules.ids.is_mine(uuid) && (wanted.tlp.is_closed() || closed.contains(*uuid));
+    held.open_objects.iter().filter(is_closed).copied().collect()
 }
 
 /// Too many at once is something that somebody has to look at; the other rules are told by the ledger.

@@ -1,11 +1,11 @@
 //! What an export tells of one connection: the event, and every observable's, file's and retraction's verdict.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
 use super::apply::{Done, One};
-use super::compare::STORED;
+use super::compare::{self, Index, STORED};
 use super::map::Mapped;
 use super::objects::is_file;
 use super::plan::{Outcome, Plan};
@@ -17,7 +17,8 @@ use super::{case, event_tags};
 use crate::config::connections::Target;
 use crate::cortex::report::Operation;
 use crate::full::{EventLine, ObservableLine, RetractionLine};
-use crate::ledger::{Item, Verdict};
+use crate::ledger::{Item, Verdict, counted};
+use crate::markings::Tlp;
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
 use crate::misp::{Held, Misp};
@@ -29,6 +30,8 @@ pub(super) struct Told<'a> {
     pub(super) plan: &'a Plan,
     pub(super) outcome: &'a [Outcome],
     pub(super) retracted: &'a [Verdict],
+    /// The event as the last look saw it; none if nobody looked.
+    pub(super) after: Option<&'a Held>,
     /// The event's line; none if there is no event.
     pub(super) event: Option<&'a EventLine>,
     /// True if something stopped the writing: its reason then stands for the failures of all that did not go out.
@@ -77,6 +80,10 @@ impl One<'_> {
         if open > 0 && !plan.kept.is_empty() {
             self.part.fail(format!("MISP did not take the stricter TLP of {open} attributes that went out before"));
         }
+        let open = again.map_or(0, |again| again.closed_objects.intersection(&plan.closed_objects).count());
+        if open > 0 {
+            self.part.fail(format!("MISP did not close {}", counted(open as u64, "object", "objects")));
+        }
     }
 
     /// The line of an event that is there or, in a dry run, would be. How many attributes it holds is not known if nobody looked.
@@ -101,8 +108,8 @@ impl One<'_> {
                 Target::Feed { .. } | Target::WebFeed { .. } => None,
             },
             organisation: event.map_or_else(String::new, |event| run.shown(event.organisation())),
-            date: wanted.date.clone(),
-            tlp: wanted.tlp.word().to_owned(),
+            date: event.map_or_else(|| wanted.date.clone(), |event| run.shown(&event.date)),
+            tlp: self.tlp_of(wanted, event, plan).map_or("not set", Tlp::word).to_owned(),
             visible_to: Some(self.audience(wanted, event, plan)),
             attributes: attributes.map(|attributes| attributes as u64),
             verdict: verdict.word().to_owned(),
@@ -137,7 +144,9 @@ impl One<'_> {
         let line =
             event.map(|event| self.event_line(&mapped.wanted, Some(event), None, (plan, &plan.verdict(sending))));
         let (outcome, retracted) = (&outcome, &retracted);
-        self.foresee_told(decided, &Told { mapped, plan, outcome, retracted, event: line.as_ref(), is_stopped: true });
+        let event = line.as_ref();
+        let told = Told { mapped, plan, outcome, retracted, after: None, event, is_stopped: true };
+        self.foresee_told(decided, &told);
     }
 
     /// Says what is to be told if the run is stopped from now on.
@@ -145,6 +154,14 @@ impl One<'_> {
         let apart = self.part.apart();
         One { part: &apart, ..*self }.lines(decided, told, &HashMap::new());
         self.part.foresee(&apart);
+    }
+
+    /// The TLP of the event as it is there for everybody; of a dry run as it would be.
+    fn tlp_of(&self, wanted: &Wanted, event: Option<&Event>, plan: &Plan) -> Option<Tlp> {
+        let Some(event) = event else { return Some(wanted.tlp) };
+        let held = Tlp::from_plain_tags(compare::shared(event.all_tags()));
+        let added = Tlp::from_plain_tags(plan.head.add_tags.iter().map(String::as_str));
+        held.max(added.filter(|_| self.dry_run))
     }
 
     /// Who may see an event: the word of MISP for its distribution.
@@ -157,7 +174,7 @@ impl One<'_> {
         });
         let held = event.and_then(|event| event.distribution).and_then(|held| u64::try_from(held).ok());
         match held.unwrap_or(wanted.distribution) {
-            _ if plan.head.close => "your organisation only".to_owned(),
+            _ if self.dry_run && plan.head.close => "your organisation only".to_owned(),
             0 => "your organisation only".to_owned(),
             1 => "this community only".to_owned(),
             2 => "connected communities".to_owned(),
@@ -180,6 +197,9 @@ impl One<'_> {
         mapped.warnings.iter().for_each(|warning| self.part.warn(warning.clone()));
         mapped.refused.values().for_each(|verdict| self.part.record(Item::Observables, verdict, 1));
         let became = became(mapped, outcome);
+        let index = told.after.map(|after| Index::new(after, self.ids));
+        let there = |attribute: &WantedAttribute| index.as_ref().and_then(|index| index.stands_for(attribute));
+        let is_known = index.is_some() && !self.dry_run;
         for (index, (one, decided)) in self.input.observables.iter().zip(decided).enumerate() {
             let (verdict, remark, attribute) =
                 match (decided.as_ref().or(mapped.refused.get(&index)), became.get(&index)) {
@@ -203,8 +223,14 @@ impl One<'_> {
                 data,
                 verdict: verdict.word().to_owned(),
                 reason: verdict.reason().map(ToOwned::to_owned).or(remark),
-                attribute: attribute.map(|attribute| format!("{}/{}", attribute.category, attribute.kind)),
-                uuid: attribute.map(|attribute| attribute.uuid.to_string()),
+                attribute: attribute.map(|wanted| match there(wanted) {
+                    Some(there) => self.part.run.shown(&format!("{}/{}", there.category, there.kind)),
+                    None => format!("{}/{}", wanted.category, wanted.kind),
+                }),
+                uuid: attribute.and_then(|wanted| match there(wanted) {
+                    Some(there) => Some(self.part.run.shown(&there.uuid)),
+                    None => Some(wanted.uuid.to_string()).filter(|_| !is_known),
+                }),
                 warninglists: attribute.and_then(|one| hits.get(&one.value)).cloned().unwrap_or_default(),
             });
         }
@@ -248,10 +274,20 @@ impl One<'_> {
     }
 
     pub(super) fn tell_retractions(&self, told: &Told<'_>) {
+        // An object counts once: its attributes are one observable.
+        let mut counted: BTreeMap<(Item, Uuid), &Verdict> = BTreeMap::new();
         for (retraction, verdict) in told.plan.retractions.iter().zip(told.retracted) {
             let item = if retraction.is_closing { Item::Closings } else { Item::Retractions };
+            let known = counted.entry((item, retraction.object.unwrap_or(retraction.uuid))).or_insert(verdict);
+            if verdict.rank() < known.rank() {
+                *known = verdict;
+            }
+        }
+        for ((item, _), verdict) in counted {
             self.part.fetched(item, 1);
             self.part.record(item, verdict, 1);
+        }
+        for (retraction, verdict) in told.plan.retractions.iter().zip(told.retracted) {
             if matches!(retraction.act, Act::Skip(_)) && self.input.is_shared() {
                 // It may be of an observable that this organisation does not see in TheHive.
                 self.part.leave_out("retractions", 1);

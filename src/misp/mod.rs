@@ -9,7 +9,7 @@ pub mod server;
 pub mod tags;
 pub mod wire;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use anyhow::{Result, bail};
 use uuid::Uuid;
@@ -69,6 +69,8 @@ pub struct Held {
     pub attributes: Vec<Attribute>,
     /// Its objects: the uuid by what `object_id` of their attributes says.
     pub objects: HashMap<String, Uuid>,
+    /// Those of them that may be seen beyond the own organisation, or would be if somebody shared the event.
+    pub open_objects: HashSet<Uuid>,
     /// What is wrong with attributes of it that cannot be read.
     pub unreadable: Vec<String>,
 }
@@ -86,6 +88,7 @@ impl Held {
         self.event.timestamp == other.event.timestamp
             && self.attributes == other.attributes
             && self.objects == other.objects
+            && self.open_objects == other.open_objects
     }
 }
 
@@ -321,6 +324,17 @@ impl Misp {
         match self {
             Self::Server(server) => server.tag_names(wanted),
             Self::Feed(_) => Ok(TagNames::default()),
+        }
+    }
+
+    /// The predicates and taxonomies in these namespaces of which an event has at most one tag; a feed takes all.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn exclusive(&self, namespaces: &BTreeSet<String>) -> Result<HashSet<String>> {
+        match self {
+            Self::Server(server) => server.exclusive(namespaces),
+            Self::Feed(_) => Ok(HashSet::new()),
         }
     }
 

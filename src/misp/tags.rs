@@ -2,7 +2,7 @@
 //! silence, and an edit that carries nothing else unpublishes the event
 //! (`fixtures/wire/misp/408-edit-unknown-tag-only-unpublishes.json`); so it is known before a plan is made. Pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Deserialize;
 
@@ -62,16 +62,57 @@ const LONGEST: usize = 255;
 /// The names of tags on a MISP.
 #[derive(Clone, Debug, Default)]
 pub struct TagNames {
-    /// By the wanted name in lower case: the name there; none if it cannot be set. A name that is not among them may be
-    /// made.
-    names: HashMap<String, Option<String>>,
+    /// By the wanted name in lower case: the name there, or why it is not set. A name that is not among them may be made.
+    names: HashMap<String, Result<String, Why>>,
+    /// The predicates, and the namespaces, of which an event has at most one tag.
+    exclusive: HashSet<String>,
+}
+
+/// Why a tag is not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// It is not there, and the user may not make it.
+    Unknown,
+    /// MISP cannot store it.
+    Unstorable,
+    /// It has a line end or the like.
+    Control,
+    /// It is hidden.
+    Hidden,
+    /// It is for local use.
+    Local,
+    /// It is not exportable.
+    Mute,
+    /// It is another's.
+    Restricted,
+    /// The user may not change tags of what is there.
+    NoTagger,
+}
+
+impl Why {
+    /// The reason for several tags, and what may be done, in words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Unknown => {
+                "this MISP does not have them, and the key's user may not make them (role permission tag editor)"
+            }
+            Self::Unstorable => "MISP cannot store them: a tag has at most 255 bytes, no emoji, and is not \"0\"",
+            Self::Control => "they have line ends or other control characters",
+            Self::Hidden => "they are hidden on this MISP, where an administrator can enable them",
+            Self::Local => "this MISP keeps them for local use, and a local tag is not passed on",
+            Self::Mute => "they are not exportable on this MISP",
+            Self::Restricted => "this MISP keeps them for another organisation or user",
+            Self::NoTagger => "the key's user may not change tags (role permission tagger)",
+        }
+    }
 }
 
 impl TagNames {
     /// True if there is a tag of this name: nobody learns of it by its being made.
     #[must_use]
     pub fn exists(&self, wanted: &str) -> bool {
-        matches!(self.names.get(&wanted.to_lowercase()), Some(Some(_)))
+        matches!(self.names.get(&wanted.to_lowercase()), Some(Ok(_)))
     }
 
     /// Compares the wanted names with those that a MISP knows.
@@ -80,9 +121,9 @@ impl TagNames {
         let usable: HashMap<_, _> = rows
             .iter()
             .filter_map(|row| row.tag.as_ref())
-            .map(|tag| (tag.name.to_lowercase(), tag.is_usable(rights).then(|| tag.name.clone())))
+            .map(|tag| (tag.name.to_lowercase(), tag.unusable(rights).map_or_else(|| Ok(tag.name.clone()), Err)))
             .collect();
-        let of = |name: &str| -> Option<Option<String>> {
+        let of = |name: &str| -> Option<Result<String, Why>> {
             let synonym =
                 SYNONYMS.iter().find(|(first, _)| first.eq_ignore_ascii_case(name)).map(|(_, second)| *second);
             let known = usable.get(&name.to_lowercase());
@@ -91,19 +132,22 @@ impl TagNames {
         let named = wanted.iter().map(|name| {
             let there = match of(name) {
                 Some(there) => there,
-                None => (rights.makes && is_storable(name)).then(|| (*name).to_owned()),
+                None => match unstorable(name) {
+                    Some(why) => Err(why),
+                    None if rights.makes => Ok((*name).to_owned()),
+                    None => Err(Why::Unknown),
+                },
             };
             (name.to_lowercase(), there)
         });
-        Self { names: named.collect() }
+        Self { names: named.collect(), exclusive: HashSet::new() }
     }
 
-    /// The names to ask for: the wanted ones and their synonyms. `%` stands for any text in a question, so that a name with
-    /// it is not asked for.
+    /// The names to ask for: the wanted ones and their synonyms.
     #[must_use]
     pub fn asked<'a>(wanted: &[&'a str]) -> Vec<&'a str> {
         let synonyms = SYNONYMS.iter().filter(|(first, _)| wanted.contains(first)).map(|(_, second)| *second);
-        wanted.iter().copied().chain(synonyms).filter(|name| !name.contains('%')).collect()
+        wanted.iter().copied().chain(synonyms).collect()
     }
 
     /// True if MISP lacks one of the names, or restricts it, so that the user's rights count.
@@ -117,7 +161,19 @@ impl TagNames {
     #[must_use]
     pub fn name(&self, wanted: &str) -> Option<String> {
         let there = self.names.get(&wanted.to_lowercase());
-        there.map_or_else(|| Some(wanted.to_owned()), Clone::clone)
+        there.map_or_else(|| Some(wanted.to_owned()), |there| there.clone().ok())
+    }
+
+    /// The wanted names that cannot be set, by the reason.
+    #[must_use]
+    pub fn refused<'a>(&self, wanted: &[&'a str]) -> BTreeMap<Why, Vec<&'a str>> {
+        let mut refused: BTreeMap<Why, Vec<&str>> = BTreeMap::new();
+        for name in wanted {
+            if let Some(Err(why)) = self.names.get(&name.to_lowercase()) {
+                refused.entry(*why).or_default().push(name);
+            }
+        }
+        refused
     }
 
     /// The wanted names that cannot be set.
@@ -129,28 +185,62 @@ impl TagNames {
     /// The same for an event that is there, whose tags the user may not set: none can be.
     #[must_use]
     pub fn none_of(wanted: &[&str]) -> Self {
-        Self { names: wanted.iter().map(|name| (name.to_lowercase(), None)).collect() }
+        Self {
+            names: wanted.iter().map(|name| (name.to_lowercase(), Err(Why::NoTagger))).collect(),
+            exclusive: HashSet::new(),
+        }
     }
+
+    /// Learns of which predicates and namespaces an event has at most one tag.
+    pub fn exclude(&mut self, predicates: HashSet<String>) {
+        self.exclusive.extend(predicates);
+    }
+
+    /// The tag among others beside which MISP does not allow this one.
+    pub fn rival<'t>(&self, tag: &str, mut others: impl Iterator<Item = &'t str>) -> Option<&'t str> {
+        let of = predicate(tag).filter(|predicate| self.exclusive.contains(*predicate))?;
+        others.find(|other| predicate(other) == Some(of) && other.to_lowercase() != tag.to_lowercase())
+    }
+}
+
+/// What MISP may allow one value of: `workflow:state` of `workflow:state="draft"`, `tlp` of `tlp:red` (its `Taxonomy.php`,
+/// `stripLastTagComponent`).
+#[must_use]
+pub fn predicate(tag: &str) -> Option<&str> {
+    let is_word = |text: &str| !text.is_empty() && !text.contains([':', '=', '"']);
+    let (key, value) = tag.split_once('=').map_or((tag, None), |(key, value)| (key, Some(value)));
+    let (namespace, name) = key.split_once(':').filter(|(first, second)| is_word(first) && is_word(second))?;
+    let Some(value) = value else { return Some(namespace).filter(|_| is_word(name)) };
+    let value = value.strip_prefix('"')?.strip_suffix('"')?;
+    (!value.is_empty() && !value.contains('"')).then_some(key)
 }
 
 impl Found {
-    /// MISP leaves out a tag that is hidden, local, or another's (its `Model/Tag.php`, `captureTag`), and does not show one
-    /// that is not exportable in its lists, so that it would be missed for ever (`EventsController.php`, `index`).
-    fn is_usable(&self, rights: &Rights) -> bool {
+    /// An edit of an event sets a hidden tag, and one for local use for everybody (MISP's `Tag.php`, `captureTag`), which its
+    /// pages refuse (`EventsController.php`, `addTag`), so that it is left to them. One that is not exportable is not shown in
+    /// lists, so that it would be missed for ever (`EventsController.php`, `index`).
+    fn unusable(&self, rights: &Rights) -> Option<Why> {
         let is_free =
             |owner: Option<i64>, mine: &str| owner.is_none_or(|owner| owner == 0 || owner.to_string() == mine);
-        self.hide_tag != Some(true)
-            && self.local_only != Some(true)
-            && self.exportable != Some(false)
-            && is_free(self.org_id, &rights.organisation)
-            && is_free(self.user_id, &rights.user)
+        let is_mine = is_free(self.org_id, &rights.organisation) && is_free(self.user_id, &rights.user);
+        let reasons = [
+            (Why::Restricted, !is_mine),
+            (Why::Hidden, self.hide_tag == Some(true)),
+            (Why::Local, self.local_only == Some(true)),
+            (Why::Mute, self.exportable == Some(false)),
+        ];
+        reasons.into_iter().find(|(_, holds)| *holds).map(|(why, _)| why)
     }
 }
 
-/// True for a name that MISP can store: no longer than its column, without characters that the column cannot hold
-/// (`fixtures/wire/misp/309-add-emoji-tag.json`).
-fn is_storable(name: &str) -> bool {
-    name.len() <= LONGEST && name.chars().all(|c| c <= '\u{ffff}' && !c.is_control())
+/// Why MISP cannot store a name: it cuts one that is longer than its column, answers 500 to characters that the column
+/// cannot hold, and drops `0`, which PHP takes for nothing (`fixtures/wire/misp/448-tags-add-256-characters.json`,
+/// `309-add-emoji-tag.json`, `504-edit-adds-tag-0.json`).
+fn unstorable(name: &str) -> Option<Why> {
+    if name.len() > LONGEST || name == "0" || name.chars().any(|c| c > '\u{ffff}') {
+        return Some(Why::Unstorable);
+    }
+    name.chars().any(char::is_control).then_some(Why::Control)
 }
 
 #[cfg(test)]
@@ -169,14 +259,53 @@ mod tests {
             {"Tag": {"name": "theirs", "org_id": "7"}}, {"Tag": {"name": "local", "local_only": true}},
             {"Tag": {"name": "mute", "exportable": false}},
         ]));
-        let wanted = ["tlp:amber", "PAP:CLEAR", "new", "theirs", "local", "mute", "emoji 😀"];
+        let wanted = ["tlp:amber", "PAP:CLEAR", "new", "theirs", "local", "mute", "emoji 😀", "a\nb"];
         let poor = TagNames::new(&wanted, &rows, &Rights::default());
         assert_eq!(poor.name("tlp:amber").as_deref(), Some("TLP:Amber"));
         assert_eq!(poor.name("PAP:CLEAR").as_deref(), Some("PAP:WHITE"));
-        assert_eq!(poor.missing(&wanted), ["new", "theirs", "local", "mute", "emoji 😀"]);
+        assert_eq!(poor.missing(&wanted), ["new", "theirs", "local", "mute", "emoji 😀", "a\nb"]);
+        let refused: Vec<_> = poor.refused(&wanted).into_iter().collect();
+        let expected = [
+            (Why::Unknown, vec!["new"]),
+            (Why::Unstorable, vec!["emoji 😀"]),
+            (Why::Control, vec!["a\nb"]),
+            (Why::Local, vec!["local"]),
+            (Why::Mute, vec!["mute"]),
+            (Why::Restricted, vec!["theirs"]),
+        ];
+        assert_eq!(refused, expected);
         let rights = Rights { organisation: "7".into(), makes: true, ..Rights::default() };
-        assert_eq!(TagNames::new(&wanted, &rows, &rights).missing(&wanted), ["local", "mute", "emoji 😀"]);
+        assert_eq!(TagNames::new(&wanted, &rows, &rights).missing(&wanted), ["local", "mute", "emoji 😀", "a\nb"]);
         assert!(TagNames::depends_on_rights(&wanted, &rows) && !TagNames::depends_on_rights(&["tlp:amber"], &rows));
-        assert_eq!(TagNames::asked(&["tlp:clear", "x", "100%"]), ["tlp:clear", "x", "tlp:white"]);
+        assert_eq!(TagNames::asked(&["tlp:clear", "x", "100%"]), ["tlp:clear", "x", "100%", "tlp:white"]);
+    }
+
+    #[test]
+    fn a_tag_is_parted_as_misp_parts_it() {
+        let parted = [
+            ("workflow:state=\"draft\"", Some("workflow:state")),
+            ("tlp:red", Some("tlp")),
+            ("a:b=c", None),
+            ("a:b=\"\"", None),
+            ("a:b:c", None),
+            (":b", None),
+            ("plain", None),
+        ];
+        for (tag, expected) in parted {
+            assert_eq!(predicate(tag), expected, "{tag}");
+        }
+        let mut names = TagNames::default();
+        let there = ["workflow:state=\"draft\"", "workflow:todo=\"review\""];
+        let rival = |names: &TagNames, tag| names.rival(tag, there.into_iter());
+        assert_eq!(rival(&names, "workflow:state=\"complete\""), None);
+        names.exclude(HashSet::from(["workflow:state".to_owned()]));
+        assert_eq!(rival(&names, "workflow:state=\"complete\""), Some(there[0]));
+        assert_eq!((rival(&names, there[0]), rival(&names, "workflow:todo=\"x\"")), (None, None));
+    }
+
+    #[test]
+    fn a_name_is_stored_whole_up_to_255_bytes() {
+        let of = |length: usize| unstorable(&"é".repeat(length));
+        assert_eq!((of(127), of(128), unstorable("0")), (None, Some(Why::Unstorable), Some(Why::Unstorable)));
     }
 }

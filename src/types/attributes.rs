@@ -114,7 +114,8 @@ impl Plan<'_> {
             ([], true) => Vec::new(),
             ([], false) => vec![self.alone(at, one, words)],
             (kinds, is_covered) => {
-                let asked: Vec<_> = kinds.iter().map(|kind| self.asked(one, kind, words, kinds.len() > 1)).collect();
+                let asked: Vec<_> =
+                    kinds.iter().flat_map(|kind| self.parts(one, kind, words, kinds.len() > 1)).collect();
                 if is_covered || asked.iter().any(Result::is_ok) {
                     asked
                 } else {
@@ -139,6 +140,22 @@ impl Plan<'_> {
             warn(&mut wanted, &format!("not sent as {kind}, which a tag asks for: {reason}"));
         }
         Ok(wanted)
+    }
+
+    /// What a tag asks for; of a composite that no MISP stores both halves (`fixtures/wire/misp/278-add-filename-impfuzzy-500.json`).
+    fn parts(&self, one: &Given<'_>, kind: &str, words: &Words<'_>, several: bool) -> Vec<Result<Wanted, Reason>> {
+        const BROKEN: &str = "filename|impfuzzy";
+        let halves = BROKEN.split_once('|').zip(one.data.rsplit_once('|')).filter(|_| kind == BROKEN);
+        let Some(((first, second), (name, hash))) = halves else { return vec![self.asked(one, kind, words, several)] };
+        let half = |kind: &str, data| {
+            let mut wanted = self.asked(&Given { data, ..*one }, kind, words, true)?;
+            warn(&mut wanted, &format!("not sent as {BROKEN}, which no MISP stores: its halves go alone"));
+            Ok(wanted)
+        };
+        match (half(first, name), half(second, hash)) {
+            (Ok(first), Ok(second)) => vec![Ok(first), Ok(second)],
+            (Err(reason), _) | (_, Err(reason)) => vec![Err(reason)],
+        }
     }
 
     fn asked(&self, one: &Given<'_>, kind: &str, words: &Words<'_>, several: bool) -> Result<Wanted, Reason> {

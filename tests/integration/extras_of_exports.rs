@@ -118,10 +118,10 @@ fn what_is_no_ioc_any_more_is_unflagged_deleted_or_kept() {
         let count = counts(full(&report), "retractions");
         match removed {
             "keep" => {
-                assert_eq!(count, of([("fetched", 6), ("skipped", 6)]));
-                assert_eq!(full(&report)["ledger"]["retractions"]["skipped_by"], json!({"removed_iocs is keep": 6}));
+                assert_eq!(count, of([("fetched", 2), ("skipped", 2)]));
+                assert_eq!(full(&report)["ledger"]["retractions"]["skipped_by"], json!({"removed_iocs is keep": 2}));
             }
-            _ => assert_eq!(count, of([("fetched", 6), ("updated", 6)])),
+            _ => assert_eq!(count, of([("fetched", 2), ("updated", 2)])),
         }
         for one in desk.event().attributes {
             if one.value == "stays.example" {

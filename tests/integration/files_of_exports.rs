@@ -8,7 +8,7 @@ use cortex_misp::sample;
 use serde_json::{Value, json};
 use zip::ZipArchive;
 
-use crate::desk::{Desk, failures, md5};
+use crate::desk::{Desk, failures, md5, warnings};
 use crate::http_fake::{Fault, Nth, What};
 use crate::misp::{Attribute, writes};
 use crate::program::{counts, full, of};
@@ -232,11 +232,16 @@ fn names_are_made_plain_and_do_no_harm() {
         }
         let report = desk.run();
         assert_eq!(counts(full(&report), "files"), of([("fetched", 6), ("created", 6)]), "{report:#}");
+        for told in
+            ["\\\"a|b.txt\\\" itself goes by the name \\\"a_b.txt\\\"", "\\\"😀.pdf\\\" is called \\\"?.pdf\\\""]
+        {
+            assert!(warnings(&report).contains(told), "{told}: {report:#}");
+        }
         let attributes = desk.event().attributes;
         let of_names = attributes.iter().filter(|one| one.kind == "filename").map(|one| one.value.as_str());
         let mut of_names: Vec<_> = of_names.collect();
         of_names.sort_unstable();
-        assert_eq!(of_names, ["?.pdf", "a|b.txt", "evil.exe", "passwd", "two lines.txt"]);
+        assert_eq!(of_names, ["../../etc/passwd", "?.pdf", "C:\\Windows\\evil.exe", "a|b.txt", "two lines.txt"]);
         for (number, (_, plain)) in names.iter().enumerate() {
             let content = format!("content {number}").into_bytes();
             let sample = format!("{plain}|{}", md5(&content));
@@ -299,6 +304,25 @@ fn files_go_into_a_feed_too() {
         assert!(desk.downloads().is_empty());
         desk.remove(&id);
         let report = desk.run();
-        assert_eq!(counts(full(&report), "retractions")["fetched"], 6, "{report:#}");
+        assert_eq!(counts(full(&report), "retractions")["fetched"], 1, "{report:#}");
     }
+}
+
+#[test]
+fn a_file_that_is_sent_later_waits_for_the_next_ioc_of_a_published_event() {
+    let mut desk = Desk::new(World::five(), &json!({}));
+    desk.file("evil.exe", PROGRAM, &json!({}));
+    desk.run();
+    desk.misp.world().events[0].published = true;
+    desk.set(&json!({"export_attachments": "sample"}));
+    let report = desk.runs_empty();
+    assert_eq!(counts(full(&report), "files"), of([("fetched", 1), ("skipped", 1)]), "{report:#}");
+    assert!(warnings(&report).contains("wait for the next change of its IOCs: malware-sample evil.exe|"), "{report:#}");
+    assert!(desk.event().published);
+    desk.ioc("domain", "new.example", &json!({}));
+    let report = desk.run();
+    let message = full(&report)["message"].as_str().unwrap();
+    assert!(message.contains("1 added, 1 unchanged, 1 file sent"), "{message}");
+    assert_eq!(opened(&carrier(&desk).data.unwrap()), PROGRAM);
+    desk.runs_empty();
 }

@@ -59,6 +59,7 @@ fn held<'a>(attributes: impl Iterator<Item = &'a WantedAttribute>) -> Held {
         event: serde_json::from_value(event).unwrap(),
         attributes: attributes.map(attribute).collect(),
         objects: std::collections::HashMap::new(),
+        open_objects: HashSet::new(),
         unreadable: Vec::new(),
     }
 }

@@ -1,7 +1,7 @@
 //! A feed in a folder, and what an export does in it. Files appear whole, by a rename, under a lock; the manifest is rebuilt from the
 //! event files, so that a run that died between two files is mended by the next one.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -132,7 +132,7 @@ impl Folder {
             attributes.push(attribute);
         };
         self.each_attribute(uuid, &mut on)?;
-        Ok(Held { event, attributes, objects, unreadable })
+        Ok(Held { event, attributes, objects, open_objects: HashSet::new(), unreadable })
     }
 
     fn head(&self, uuid: &Uuid) -> Result<Event> {

@@ -1,15 +1,16 @@
 //! What a server knows beside its events: who we are, its attribute types, its tags, its warninglists.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::account::Account;
-use super::{Server, each};
+use super::names::like;
+use super::{Failure, Server, each};
 use crate::json::{self, Element, Source};
-use crate::misp::tags::{Rights, Row, TagNames};
+use crate::misp::tags::{Rights, Row, TagNames, predicate};
 use crate::misp::wire::Event;
 use crate::types::ServerTypes;
 
@@ -60,9 +61,10 @@ impl Server {
         const NAMES: usize = 500;
         let mut rows: Vec<Row> = Vec::new();
         for names in TagNames::asked(wanted).chunks(NAMES) {
-            // `_` stands for any one sign in a question: what comes beside what was meant is not kept.
+            // What comes beside what was meant is not kept.
             let meant: HashSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
-            let found = self.ask("tags/search", &json!({"tag": names}), |answer| {
+            let asked: Vec<String> = names.iter().map(|name| like(name)).collect();
+            let found = self.ask("tags/search", &json!({"tag": asked}), |answer| {
                 let mut found = Vec::new();
                 each(answer, &[], &mut |row: Element<Row>| {
                     found.extend(
@@ -77,6 +79,33 @@ impl Server {
         let nobody = Rights::default();
         let rights = if TagNames::depends_on_rights(wanted, &rows) { &self.me()?.rights } else { &nobody };
         Ok(TagNames::new(wanted, &rows, rights))
+    }
+
+    /// The predicates and taxonomies in these namespaces of which an event has at most one tag. Every role may ask, and a
+    /// taxonomy need not be enabled (`fixtures/wire/misp/506-taxonomies-view-workflow.json`,
+    /// `507-taxonomies-view-unknown.json`).
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn exclusive(&self, namespaces: &BTreeSet<String>) -> Result<HashSet<String>> {
+        let is_name = |name: &&String| name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        let mut exclusive = HashSet::new();
+        for namespace in namespaces.iter().filter(is_name) {
+            let asked = self.get(&format!("taxonomies/view/{namespace}.json"), |answer| answer.read::<Described>());
+            let status = |error: &anyhow::Error| error.downcast_ref::<Failure>().and_then(Failure::status);
+            let Described { taxonomy, entries } = match asked {
+                Ok(described) => described,
+                Err(error) if status(&error) == Some(404) => continue,
+                Err(error) => return Err(error),
+            };
+            // A number asks for the taxonomy that has it.
+            let is_meant = |one: &Taxonomy| one.namespace.eq_ignore_ascii_case(namespace);
+            let Some(taxonomy) = taxonomy.filter(is_meant) else { continue };
+            let is_whole = taxonomy.exclusive == Some(true);
+            let of = entries.iter().filter(|entry| is_whole || entry.exclusive_predicate == Some(true));
+            exclusive.extend(of.filter_map(|entry| predicate(&entry.tag)).map(ToOwned::to_owned));
+        }
+        Ok(exclusive)
     }
 
     /// The attribute types of this server, by category (`fixtures/wire/misp/describeTypes.json`).
@@ -115,6 +144,34 @@ impl Server {
 
 /// Warninglists of a value that are kept: an observable gets no more tags.
 const MOST_LISTS: usize = 100;
+
+/// A taxonomy and its tags.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Described {
+    #[serde(rename = "Taxonomy", deserialize_with = "json::object")]
+    taxonomy: Option<Taxonomy>,
+    #[serde(deserialize_with = "json::objects")]
+    entries: Vec<Entry>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Taxonomy {
+    #[serde(deserialize_with = "json::text")]
+    namespace: String,
+    #[serde(deserialize_with = "json::flag")]
+    exclusive: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Entry {
+    #[serde(deserialize_with = "json::text")]
+    tag: String,
+    #[serde(deserialize_with = "json::flag")]
+    exclusive_predicate: Option<bool>,
+}
 
 /// A warninglist.
 #[derive(Default, Deserialize)]

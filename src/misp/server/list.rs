@@ -1,6 +1,6 @@
 //! Which events a server has: a window of them, or some by their uuids, and what one of them holds for an export.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Result, ensure};
 use serde::Deserialize;
@@ -151,8 +151,8 @@ impl Server {
     pub fn content(&self, uuid: &Uuid, event: Event, look: Look) -> Result<Held> {
         let (attributes, unreadable) = self.attributes(uuid, &event, look)?;
         let has_objects = look.objects || attributes.iter().any(|one| !["", "0"].contains(&one.object_id.as_str()));
-        let objects = if has_objects { self.objects(uuid)? } else { HashMap::new() };
-        Ok(Held { event, attributes, objects, unreadable })
+        let (objects, open_objects) = if has_objects { self.objects(uuid)? } else { Default::default() };
+        Ok(Held { event, attributes, objects, open_objects, unreadable })
     }
 
     /// How many open proposals there are to change an attribute of an event that `is_ours`
@@ -175,9 +175,10 @@ impl Server {
         })
     }
 
-    /// The objects of an event: their uuids by their numbers (`fixtures/wire/misp/431-objects-restsearch-metadata-2.json`).
-    fn objects(&self, uuid: &Uuid) -> Result<HashMap<String, Uuid>> {
-        let mut objects = HashMap::new();
+    /// The objects of an event: their uuids by their numbers (`fixtures/wire/misp/431-objects-restsearch-metadata-2.json`), and
+    /// which of them are not closed.
+    fn objects(&self, uuid: &Uuid) -> Result<(HashMap<String, Uuid>, HashSet<Uuid>)> {
+        let (mut objects, mut open) = (HashMap::new(), HashSet::new());
         let mut page = Page::first(OBJECTS);
         let body = |page: Page| json!({"returnFormat": "json", "eventid": uuid, "metadata": 1, "limit": page.limit, "page": page.number});
         loop {
@@ -189,11 +190,13 @@ impl Server {
                 if let Some(object) = Wrapped::object(row)
                     && let Ok(uuid) = Uuid::parse_str(&object.uuid)
                 {
+                    let is_open = object.distribution.is_some_and(|distribution| distribution != 0);
+                    open.extend(Some(uuid).filter(|_| is_open && object.deleted != Some(true)));
                     objects.insert(object.id, uuid);
                 }
             }
             if is_empty || objects.len() == before {
-                return Ok(objects);
+                return Ok((objects, open));
             }
             ensure!(
                 objects.len() <= MOST_HELD,

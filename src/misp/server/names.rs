@@ -147,6 +147,6 @@ fn shown<T>(asked: Result<T>) -> Result<Option<T>> {
 
 /// A name for a question by SQL's `LIKE`, in lower case as MISP compares it there. What means something else to `LIKE` gives
 /// way to `_`, which is any one sign: what comes back is compared once more.
-fn like(name: &str) -> String {
+pub(super) fn like(name: &str) -> String {
     name.trim().to_lowercase().replace(['\\', '%'], "_")
 }

@@ -141,6 +141,7 @@ impl Write<'_> {
         let mut changes: Vec<(Uuid, Option<Uuid>, Value)> = Vec::new();
         let edits = self.plan.edits(self.wanted).filter(|edit| sending.may_send(&edit.uuid));
         changes.extend(edits.map(|edit| (edit.uuid, edit.object, sent::change(&edit.uuid, edit.change))));
+        changes.extend(self.plan.closed_objects.iter().map(|object| (*object, Some(*object), Value::Null)));
         let mut with_files = Vec::new();
         for attribute in self.plan.additions(self.wanted) {
             let Some(place) = attribute
@@ -178,6 +179,7 @@ impl Write<'_> {
         let mut objects: BTreeMap<Uuid, Vec<Value>> = BTreeMap::new();
         for (_, object, body) in batch {
             match object {
+                Some(object) if body.is_null() => drop(objects.entry(*object).or_default()),
                 Some(object) => objects.entry(*object).or_default().push(body.clone()),
                 None => loose.push(body.clone()),
             }
@@ -187,8 +189,12 @@ impl Write<'_> {
             event = joined(event, json!({"Attribute": loose}));
         }
         if !objects.is_empty() {
-            let objects: Vec<_> =
-                objects.into_iter().map(|(uuid, attributes)| json!({"uuid": uuid, "Attribute": attributes})).collect();
+            let object = |(uuid, attributes): (Uuid, Vec<Value>)| {
+                let object = json!({"uuid": uuid, "Attribute": attributes});
+                let is_closed = self.plan.closed_objects.contains(&uuid);
+                if is_closed { joined(object, json!({"distribution": "0"})) } else { object }
+            };
+            let objects: Vec<_> = objects.into_iter().map(object).collect();
             event = joined(event, json!({"Object": objects}));
         }
         let path = format!("events/edit/{}/metadata:1", self.wanted.uuid);

@@ -373,6 +373,9 @@ pub struct Object {
     /// True if it was soft-deleted.
     #[serde(deserialize_with = "json::flag")]
     pub deleted: Option<bool>,
+    /// 0 own organisation to 3 all communities, 4 sharing group, 5 as the event.
+    #[serde(deserialize_with = "json::number")]
+    pub distribution: Option<i64>,
     /// Its attributes, where they were asked for. See [`Piece::Object`].
     #[serde(skip)]
     pub attributes: Vec<Element<Attribute>>,

@@ -47,7 +47,7 @@ pub(crate) fn stored(kind: &str, category: &str, value: &str) -> Option<String> 
 const KNOWN: [&str; 6] = ["attributes", "events", "objects", "servers", "tags", "users"];
 
 /// What only reads, by the beginning of its path.
-const READS: [&str; 18] = [
+const READS: [&str; 19] = [
     "/servers/getVersion",
     "/attributes/describeTypes",
     "/events/index",
@@ -66,6 +66,7 @@ const READS: [&str; 18] = [
     "/warninglists/checkValue",
     "/sharing_groups/view",
     "/sharing_groups/index",
+    "/taxonomies/view",
 ];
 
 /// Whether a request for this path can change nothing.
@@ -158,6 +159,7 @@ fn act(world: &mut World, ask: &Ask) -> Reply {
         ("objects", "restsearch") => objects::rest_search(world, ask),
         ("objects", "view") => objects::view(world, ask),
         ("objects", "delete") => objects::delete(world, ask),
+        ("taxonomies", "view") => tags::taxonomy(ask),
         ("tags", "search") => tags::search(world, ask),
         ("tags", "" | "index") => tags::index(world, ask),
         ("tags", "view") => tags::view(world, ask),

@@ -29,7 +29,8 @@ pub(super) fn usual() -> Vec<Tag> {
 }
 
 /// The tags of an event or attribute that is written. A tag that the server does not have is created for a tag editor and
-/// left out for others (recorded as `125-event-add-unknown-tag-partner`), and so is one that the user may not attach. Nothing at all for a name that crashes the server.
+/// left out for others (recorded as `125-event-add-unknown-tag-partner`), and so is another's; one that is hidden or for local use
+/// is set all the same (MISP's `Tag.php`, `captureTag`). Nothing at all for a name that crashes the server.
 pub(super) fn captured(world: &mut World, user: &User, from: &Value) -> Option<Vec<Attached>> {
     let mut all = Vec::new();
     for row in from.as_array().into_iter().flatten() {
@@ -38,7 +39,7 @@ pub(super) fn captured(world: &mut World, user: &User, from: &Value) -> Option<V
             return None;
         }
         let Some(tag) = found_or_made(world, user, &name) else { continue };
-        if !may_attach(user, world.tag(tag), truthy(&row["local"])) {
+        if !may_use(user, world.tag(tag)) {
             continue;
         }
         if !truthy(&row["deleted"]) && !all.iter().any(|known: &Attached| known.tag == tag) {
@@ -53,18 +54,25 @@ fn found_or_made(world: &mut World, user: &User, name: &str) -> Option<u64> {
     if let Some(known) = world.tag_named(name) {
         return Some(known.id);
     }
-    user.role.tag_editor.then(|| make(world, name, "#32bd1b"))
+    // PHP takes the text for none.
+    (user.role.tag_editor && name != "0").then(|| make(world, name, "#32bd1b"))
 }
 
-/// What the column for names holds (recorded as `448-tags-add-256-characters`).
+/// What the column for names holds: 255 bytes, and nothing of a sign that is cut in two (recorded as
+/// `448-tags-add-256-characters`).
 fn cut(name: &str) -> String {
-    name.chars().take(255).collect()
+    name[..name.floor_char_boundary(255)].to_owned()
 }
 
-/// A tag may be kept for one organisation, one user, or local use.
-fn may_attach(user: &User, tag: &Tag, local: bool) -> bool {
+/// A tag may be kept for one organisation or one user.
+fn may_use(user: &User, tag: &Tag) -> bool {
     let others = (tag.org_id != 0 && tag.org_id != user.org) || (tag.user_id != 0 && tag.user_id != user.id);
-    (user.role.site_admin || !others) && (local || !tag.local_only)
+    user.role.site_admin || !others
+}
+
+/// And for local use, which is looked at only where tags are attached one by one.
+fn may_attach(user: &User, tag: &Tag, local: bool) -> bool {
+    may_use(user, tag) && (local || !tag.local_only)
 }
 
 fn make(world: &mut World, name: &str, colour: &str) -> u64 {
@@ -185,6 +193,16 @@ pub(super) fn view(world: &World, ask: &Ask) -> Reply {
     let attributes = world.events.iter().flat_map(|event| event.attributes.iter());
     out["attribute_count"] = attributes.filter(|attribute| on(&attribute.tags)).count().into();
     Reply::json(200, &out)
+}
+
+/// `taxonomies/view`: one taxonomy is known, as recorded.
+pub(super) fn taxonomy(ask: &Ask) -> Reply {
+    let recorded = include_str!("../../../fixtures/wire/misp/506-taxonomies-view-workflow.json");
+    let recorded: Value = serde_json::from_str(recorded).expect("a recorded exchange");
+    match ask.first() {
+        "workflow" => Reply::json(200, &recorded["response"]["body"]),
+        _ => ask.refuse(404, "Taxonomy not found."),
+    }
 }
 
 /// `tags/add`, which shows the existing tag as it is if there is one (recorded as `123-tag-add-dup`).

@@ -529,4 +529,13 @@ pub(super) const ROWS: &[Row] = &[
     seeded("481-index-sharing-groups", sharing_groups),
     seeded("482-add-event-to-sharing-group-of-others", sharing_groups),
     seeded("540-proposals-of-an-event", event_104_with_a_proposal),
+    row("502-add-event-for-closing"),
+    after("503-edit-closes-an-object", &["502-add-event-for-closing"]),
+    after("504-edit-adds-tag-0", &["502-add-event-for-closing", "503-edit-closes-an-object"]),
+    after(
+        "505-edit-adds-a-second-exclusive-value",
+        &["502-add-event-for-closing", "503-edit-closes-an-object", "504-edit-adds-tag-0"],
+    ),
+    row("506-taxonomies-view-workflow"),
+    row("507-taxonomies-view-unknown"),
 ];

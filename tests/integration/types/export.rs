@@ -236,6 +236,19 @@ fn a_composite_that_makes_misp_fail_falls_apart_with_the_reason() {
 }
 
 #[test]
+fn a_composite_that_makes_misp_fail_falls_apart_where_a_tag_asks_for_it() {
+    let tags: &[&str] = &["misp:type=\"filename|impfuzzy\""];
+    let found = export(&[("other", "a|b.exe|24:DfLVu:7LVu0", tags)]);
+    let all: Vec<_> =
+        found.wanted.iter().map(|one| (one.kind.as_ref(), one.value.as_str(), one.from.as_slice())).collect();
+    assert_eq!(all, [("filename", "a|b.exe", &[0][..]), ("impfuzzy", "24:DfLVu:7LVu0", &[0][..])]);
+    let warning = "not sent as filename|impfuzzy, which no MISP stores: its halves go alone";
+    assert!(found.wanted.iter().all(|one| one.warning.as_deref() == Some(warning)));
+    let found = one("other", "a.exe|no impfuzzy", tags);
+    assert_eq!(found.kind, "other");
+}
+
+#[test]
 fn a_port_that_is_none_is_left_out_with_the_reason() {
     let found = one(
         "ip",
