@@ -5,12 +5,13 @@ use serde_json::json;
 use super::desks::{Exporter, Importer};
 use super::world::TITLE;
 use super::{World, scenarios};
-use crate::proxy::How;
+use crate::proxy::{Answer, How};
 
 scenarios!(
     an_export_that_breaks_before_any_request_is_made_whole_by_the_next,
     an_export_that_breaks_behind_any_request_is_made_whole_by_the_next,
     an_export_that_breaks_in_any_answer_is_made_whole_by_the_next,
+    a_refusal_for_a_moment_costs_nothing,
     an_import_that_breaks_at_any_request_is_made_whole_by_the_next,
 );
 
@@ -77,4 +78,20 @@ fn an_import_that_breaks_at_any_request_is_made_whole_by_the_next(world: &World)
         }
         desk.rests();
     }
+}
+
+static BUSY: Answer = Answer { status: 503, kind: "text/html", body: "<h1>Busy</h1>", is_done: false };
+
+fn a_refusal_for_a_moment_costs_nothing(world: &World) {
+    let desk = Exporter::new(world);
+    for busy in 1..=3 {
+        desk.ioc("domain", &format!("n{busy}.MARK.example"));
+        desk.proxy.cut(desk.proxy.exchanges() + busy, How::Instead(&BUSY));
+        let report = desk.run();
+        desk.proxy.heal();
+        let expected: Vec<_> = (1..=busy).map(|n| format!("Network activity/domain n{n}.MARK.example ids")).collect();
+        assert_eq!(desk.event().lines(), expected, "{busy}: {:#}", report.report);
+        assert!(!report.message().starts_with("INCOMPLETE"), "{}", report.message());
+    }
+    desk.rests();
 }

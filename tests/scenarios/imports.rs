@@ -17,6 +17,7 @@ scenarios!(
     a_limit_on_new_alerts_takes_the_newest,
     an_event_that_is_too_large_is_left_out,
     an_event_in_several_lists_comes_whole,
+    words_of_this_program_come_in_no_tag,
     what_an_organisation_keeps_for_itself_does_not_come,
 );
 
@@ -248,4 +249,20 @@ fn what_an_organisation_keeps_for_itself_does_not_come(world: &World) {
     desk.sync();
     assert_eq!(desk.observables(&uuid), ["domain a.MARK.example ioc"]);
     assert_eq!(desk.run("domain", "own.MARK.example").message(), "no event knows own.MARK.example");
+}
+
+/// A tag that would steer what becomes of the alert's case.
+fn words_of_this_program_come_in_no_tag(world: &World) {
+    let desk = Importer::new(world);
+    let steering = world.marked("misp:event=\"misp-corp:MARK\"");
+    world.ask("admin", "/tags/add", &json!({"name": steering, "colour": "#112233"}));
+    let uuid = desk.event(&json!({
+        "Tag": [{"name": "MARK:event"}, {"name": steering}],
+        "Attribute": [attribute("domain", "a.MARK.example", true)],
+    }));
+    assert!(world.event(&uuid).head().contains("misp:event="), "{}", world.event(&uuid).head());
+    let report = desk.sync();
+    assert_eq!(report.full()["connections"][0]["own_tags"], 1);
+    let tags = desk.alert(&uuid).unwrap()["tags"].to_string();
+    assert!(!tags.contains("misp:event") && tags.contains(":event"), "{tags}");
 }

@@ -6,6 +6,7 @@ mod world;
 
 mod cuts;
 mod exports;
+mod feeds;
 mod imports;
 mod lookups;
 mod markings;
@@ -37,5 +38,6 @@ use scenarios;
 
 /// All there are.
 pub(crate) fn all() -> Vec<Scenario> {
-    [cuts::ALL, exports::ALL, imports::ALL, lookups::ALL, markings::ALL, retractions::ALL, reviews::ALL].concat()
+    [cuts::ALL, exports::ALL, feeds::ALL, imports::ALL, lookups::ALL, markings::ALL, retractions::ALL, reviews::ALL]
+        .concat()
 }
