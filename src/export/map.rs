@@ -165,6 +165,9 @@ fn withheld(open: &[(usize, &Ioc)], closed: Vec<(usize, &Ioc)>, event: &Uuid, co
     together.sort_by_key(|(index, _)| *index);
     let alone = content(closed, event, context).wanted;
     let objects: HashSet<Uuid> = alone.objects.iter().map(|object| object.uuid).collect();
+    // Of what they are alone: with the half of a composite that may go out, this one is no reason to keep that back.
+    let iocs = alone.attributes.iter().filter(|one| one.to_ids);
+    let values = iocs.flat_map(WantedAttribute::parts).map(equal::key).collect();
     let mut attributes = [alone.attributes, alone.kept].concat();
     let is_closed = |one: &WantedAttribute| one.from.iter().any(|index| indices.contains(index));
     if !indices.is_empty() {
@@ -174,8 +177,6 @@ fn withheld(open: &[(usize, &Ioc)], closed: Vec<(usize, &Ioc)>, event: &Uuid, co
     attributes.retain(|one| uuids.insert(one.uuid));
     // They are only made stricter, so that MISP is not even asked for their own tags.
     attributes.iter_mut().for_each(|one| one.tags.clear());
-    let iocs = attributes.iter().filter(|one| one.to_ids);
-    let values = iocs.flat_map(WantedAttribute::parts).map(equal::key).collect();
     Withheld { attributes, uuids, objects, values }
 }
 

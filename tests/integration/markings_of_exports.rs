@@ -200,7 +200,7 @@ fn what_went_out_before_the_limit_forbade_it_is_closed() {
     desk.set(&json!({"max_export_tlp": "GREEN"}));
     let report = desk.run();
     assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), ("unchanged", 1), ("skipped", 2)]));
-    assert_eq!(counts(full(&report), "retractions"), of([("fetched", 2), ("updated", 2)]), "{report:#}");
+    assert_eq!(counts(full(&report), "closings"), of([("fetched", 2), ("updated", 2)]), "{report:#}");
     for one in desk.event().attributes {
         let is_open = one.value == "green.example";
         assert_eq!((one.distribution, one.comment.ends_with(MARK)), (if is_open { 5 } else { 0 }, false));

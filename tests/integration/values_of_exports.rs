@@ -36,7 +36,10 @@ fn a_stricter_tlp_reaches_a_value_that_is_there_under_another_type() {
         (desk.tags("one.example"), attribute.distribution, attribute.to_ids),
         (vec!["tlp:red".to_owned()], 0, true)
     );
-    assert_eq!(line(&report, "one.example"), "updated there already, in an attribute that was exported for another IOC");
+    assert_eq!(
+        line(&report, "one.example"),
+        "updated there already, in an attribute that was exported for another IOC"
+    );
     desk.runs_empty();
 }
 

@@ -42,7 +42,10 @@ fn a_spelling_that_goes_leaves_the_attribute_of_the_other() {
     desk.flag(0, false);
     let report = desk.export();
     assert_eq!(counts(full(&report), "observables"), of([("fetched", 1), ("unchanged", 1)]));
-    assert_eq!(lines(&report, "observables", "data")[0], "evil.EXE: unchanged (there already, in an attribute that was exported for another IOC, written Evil.exe)");
+    assert_eq!(
+        lines(&report, "observables", "data")[0],
+        "evil.EXE: unchanged (there already, in an attribute that was exported for another IOC, written Evil.exe)"
+    );
     desk.wrote_nothing();
     assert!(desk.event().attributes[0].to_ids);
 }

@@ -80,7 +80,8 @@ fn an_observable_whose_tlp_was_lowered_keeps_the_stricter_one() {
         let report = desk.export();
         desk.wrote_nothing();
         assert_eq!(changes(&before, &desk.event()), [""; 0]);
-        let line = "host-0.example: unchanged (differs in MISP, left as it is: distribution, TLP tag)";
+        const CLOSED: &str = "distribution (its organisation only, as an earlier export or a person set it)";
+        let line = format!("host-0.example: unchanged (differs in MISP, left as it is: {CLOSED}, TLP tag)");
         assert_eq!(lines(&report, "observables", "data"), [line]);
     }
 }
