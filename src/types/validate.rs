@@ -132,7 +132,9 @@ fn plain(form: Form, value: &str) -> Result<(), Reason> {
         Form::HexText => demand(shapes::is_hex(value), FORMAT),
         Form::Link => demand(shapes::is_link(value), FORMAT),
         Form::Alnum | Form::Bank => demand(value.bytes().all(|byte| byte.is_ascii_alphanumeric()), FORMAT),
-        Form::Number | Form::Card | Form::Phone => demand(shapes::is_number(value), FORMAT),
+        Form::Number | Form::Card => demand(shapes::is_number(value), FORMAT),
+        // A single zero is no number for MISP, as a MISP 2.5.1 showed for each of its types of phone numbers.
+        Form::Phone => demand(shapes::is_number(value) && value != "0", FORMAT),
         Form::Json => demand(serde_json::from_str::<IgnoredAny>(value).is_ok(), FORMAT),
         Form::Bool => demand(value == "0" || value == "1", FORMAT),
         Form::Uuid => demand(shapes::is_uuid(value), "The value has to be a valid UUID format."),
