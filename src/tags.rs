@@ -150,7 +150,17 @@ fn word(tag: &str) -> Option<&'static str> {
 #[must_use]
 pub fn mistyped(tag: &str) -> Option<&'static str> {
     const WITHOUT_VALUE: [&str; 6] = [WITHDRAWN, UPDATED, SOURCE, INTO, SIGHTING, FALSE_POSITIVES];
-    word(tag).filter(|word| !WITHOUT_VALUE.contains(word) && value(tag, word).is_none())
+    let word = word(tag).or_else(|| is_apart(tag).then_some(TO))?;
+    (!WITHOUT_VALUE.contains(&word) && value(tag, word).is_none()).then_some(word)
+}
+
+/// True for the words of [`TO`] with something else between them, such as `misp-to="x"` and `misp:to "x"`: where a case may
+/// go is not to be read past.
+fn is_apart(tag: &str) -> bool {
+    let plain: Vec<_> = tag.split_whitespace().map(plain).collect();
+    let plain = plain.join(" ");
+    let mut words = plain.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    tag.contains(['=', '"']) && (words.next(), words.next()) == (Some("misp"), Some("to"))
 }
 
 /// True for a tag that may go out as it is. What begins with `misp:`, `src:`, `tlp:` or `pap:`, however it is spelt, means
@@ -297,12 +307,29 @@ pub(crate) mod tests {
 
     #[test]
     fn a_word_whose_value_cannot_be_read_is_known_for_what_it_was_meant_to_be() {
-        for tag in ["misp.to=\"x\"", "misp:to:x", "misp:to", "misp:to=\"\"", "\u{200b}misp:to=x", "м\u{456}ѕр:tо=x"]
-        {
+        for tag in [
+            "misp.to=\"x\"",
+            "misp:to:x",
+            "misp:to",
+            "misp:to=\"\"",
+            "misp-to=x",
+            "misp:to \"x\"",
+            "\u{200b}misp:to=x",
+            "м\u{456}ѕр:tо=x",
+        ] {
             assert_eq!(mistyped(tag), Some(TO), "{tag}");
         }
         assert_eq!(mistyped("misp:type"), Some(TYPE));
-        for tag in ["misp:to=x", "misp:to = \"x\"", "misp:withdrawn", "src:CIRCL", "misp:tool=\"x\"", "to"] {
+        for tag in [
+            "misp:to=x",
+            "misp:to = \"x\"",
+            "misp:withdrawn",
+            "src:CIRCL",
+            "misp:tool=\"x\"",
+            "to",
+            "misp: to do",
+            "mist=to",
+        ] {
             assert_eq!(mistyped(tag), None, "{tag}");
         }
     }

@@ -236,11 +236,13 @@ impl One<'_> {
 
     /// Somebody else's event with the uuid that ours would have.
     fn tell_claimed(&self, uuid: &Uuid, event: &Event) {
+        let shown = |name: &str| self.part.run.shown(name);
+        let brought = event.brought_by().map(|org| format!(", or in its name by \"{}\"", shown(&org.name)));
         self.part.warn(format!(
             "event {uuid}, whose uuid is computed from this case, was made by organisation \"{}\"{}: it is left alone, and the \
              case has another event. \"instance_secret\" makes uuids that nobody else can claim",
-            self.part.run.shown(event.organisation()),
-            event.org.as_ref().map(|org| format!(", or in its name by \"{}\"", self.part.run.shown(&org.name))).unwrap_or_default()
+            shown(event.organisation()),
+            brought.unwrap_or_default()
         ));
     }
 

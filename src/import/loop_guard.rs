@@ -28,6 +28,7 @@ pub(super) fn is_own_export(
     }
     let is_proven = ids.is_proven_event(uuid);
     let whose = misp.whose(event, ids);
+    let brought = event.brought_by().map(|org| format!(", brought there by \"{}\"", part.run.shown(&org.name)));
     match (misp, whose) {
         (Misp::Feed(_), Ok(whose)) if is_proven || whose == Whose::Ours => return !is_look_up,
         (Misp::Server(_), Ok(Whose::Ours | Whose::CameBack)) => return true,
@@ -36,7 +37,7 @@ pub(super) fn is_own_export(
             "event {uuid} carries the mark of this installation's exports, but is by organisation \"{}\"{}: it is handled like \
              any other. If it is your own, {}",
             part.run.shown(event.organisation()),
-            brought(event, part),
+            brought.unwrap_or_default(),
             if ids.has_secret() {
                 "name that organisation in \"exclude_organisations\""
             } else {
@@ -49,10 +50,4 @@ pub(super) fn is_own_export(
         )),
     }
     false
-}
-
-/// Who brought an event to its server, where that is not its creator.
-fn brought(event: &Event, part: &PartOf) -> String {
-    let org = event.org.as_ref().filter(|org| event.orgc.as_ref().is_some_and(|orgc| orgc.uuid != org.uuid));
-    org.map(|org| format!(", brought there by \"{}\"", part.run.shown(&org.name))).unwrap_or_default()
 }

@@ -154,6 +154,13 @@ impl Event {
         })
     }
 
+    /// The organisation that brought it to its server, if that is not the one that it names as its creator.
+    #[must_use]
+    pub fn brought_by(&self) -> Option<&Organisation> {
+        let creator = self.orgc.as_ref().map(|orgc| orgc.uuid.as_str());
+        self.org.as_ref().filter(|org| creator != Some(org.uuid.as_str()))
+    }
+
     /// The name of the organisation that created it; empty if unknown.
     #[must_use]
     pub fn organisation(&self) -> &str {
