@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_case_in_anothers_event_and_a_connection_have_uuids_of_their_own() {
+    fn a_case_that_is_a_guest_and_a_connection_have_uuids_of_their_own() {
         for ids in [Ids::new("here", None), Ids::new("here", Some(&secret()))] {
             let event = ids.event("~1", "1");
             let (one, other) = (ids.as_guest("~2", "2"), ids.as_guest("~3", "3"));

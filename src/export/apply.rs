@@ -275,10 +275,11 @@ impl One<'_> {
         sending.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
         self.check_event(before, after.as_ref());
         let was_out = before.is_some_and(|event| event.publish_timestamp.is_none_or(|moment| moment > 0));
-        if was_out && plan.head.close {
+        if was_out && plan.closes() {
+            let what = if plan.head.close { "the case" } else { "some of it" };
             self.part.note(format!(
-                "the event was published before the case became {}: whoever it was shared with may have it already, and keeps it",
-                wanted.tlp.word()
+                "the event was published before {what} became RED or AMBER+STRICT: whoever it was shared with may have it \
+                 already, and keeps it"
             ));
         }
         let there = after.as_ref().map(|after| &after.event).or(before);

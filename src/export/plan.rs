@@ -203,16 +203,20 @@ impl Plan {
         plan
     }
 
+    /// True if something becomes visible to fewer.
+    pub(super) fn closes(&self) -> bool {
+        let closes = |step: &Step| matches!(step, Step::Change(change) if change.close);
+        self.head.close || !self.kept.is_empty() || self.steps.iter().any(closes)
+    }
+
     /// The plan for an event that came by synchronisation: nothing is written, and what had to be is told.
     #[must_use]
     pub fn managed_elsewhere(self, wanted: &Wanted) -> Self {
         let skip = Step::Skip("managed on another MISP".to_owned());
         let remark = "the event came here by synchronisation: it is managed on another MISP, and nothing is written";
-        let closes = |step: &Step| matches!(step, Step::Change(change) if change.close);
-        let is_open = self.head.close || !self.kept.is_empty() || self.steps.iter().any(closes);
         let retracted = self.retractions.iter().filter(|one| one.is_reason()).count();
         let mut undone = Vec::new();
-        undone.extend(is_open.then(|| format!("what became {} is still open to others", wanted.tlp.word())));
+        undone.extend(self.closes().then(|| format!("what became {} is still open to others", wanted.tlp.word())));
         undone.extend((retracted > 0).then(|| match retracted {
             1 => "1 attribute that is no IOC any more stays as it was".to_owned(),
             more => format!("{more} attributes that are no IOCs any more stay as they were"),

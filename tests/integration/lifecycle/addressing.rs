@@ -143,7 +143,7 @@ fn a_tag_that_is_meant_to_name_a_connection_and_cannot_be_read_is_an_error() {
     }
     // Nobody types this, so that it stops no export that another tag narrows; by itself it must not widen.
     let long = format!("misp:to=\"{}\"", "x".repeat(101));
-    desk.tag(&[long.clone()]);
+    desk.tag(std::slice::from_ref(&long));
     let report = run(&job);
     assert!(failure(&report).contains("no other tag says where the case may go"), "{report:#}");
     assert!(desk.misp.requests().is_empty() && second.requests().is_empty());

@@ -49,9 +49,16 @@ fn what_became_red_after_its_publication_may_be_known_already() {
     assert_eq!(desk.event().distribution, 0);
     let message = full(&report)["message"].as_str().unwrap();
     assert!(
-        message.contains("published before the case became RED: whoever it was shared with may have it"),
+        message
+            .contains("published before the case became RED or AMBER+STRICT: whoever it was shared with may have it"),
         "{message}"
     );
+    // So may a single one.
+    let (desk, job) = shared();
+    desk.misp.world().events[0].publish_timestamp = 1_795_297_500;
+    desk.set(0, "tlp", json!(4));
+    let report = desk.run(&job);
+    assert!(full(&report)["message"].to_string().contains("published before some of it became RED"), "{report:#}");
     // Of one that was never out nothing of the kind is said.
     let (desk, job) = shared();
     becomes_red(&desk);
