@@ -23,19 +23,35 @@ const FALLBACKS: u8 = 4;
 pub struct Ids {
     instance: String,
     secret: Option<Secret>,
+    /// The case whose own these are, inside an event that is another's.
+    guest: String,
+}
+
+/// What a uuid is for. With a secret an event's mark is one of its own, so that nobody makes an event with the uuid of an
+/// attribute of ours, which everybody sees who sees our event.
+#[derive(Clone, Copy)]
+enum Kind {
+    Event,
+    Part,
 }
 
 impl Ids {
     /// Takes the installation's name and secret, the options `instance` and `instance_secret`.
     #[must_use]
     pub fn new(instance: &str, secret: Option<&Secret>) -> Self {
-        Self { instance: instance.to_owned(), secret: secret.cloned() }
+        Self { instance: instance.to_owned(), secret: secret.cloned(), guest: String::new() }
     }
 
     /// The installation's name.
     #[must_use]
     pub fn instance(&self) -> &str {
         &self.instance
+    }
+
+    /// The organisation that this installation is in its own feeds.
+    #[must_use]
+    pub fn organisation(&self) -> Uuid {
+        plain(&["organisation", &self.instance])
     }
 
     /// True if uuids follow from a secret, so that nobody else can have made one.
@@ -53,18 +69,47 @@ impl Ids {
     /// How the uuids inside an event are made: as that of the event, which may be older than the secret.
     #[must_use]
     pub fn inside(&self, event: &Uuid) -> Self {
-        if self.has_mark(event) { self.clone() } else { self.without_secret() }
+        if self.has_mark(event) || self.is_guest() { self.clone() } else { self.without_secret() }
+    }
+
+    /// How the uuids of a case are made inside an event that is another case's: its attributes are told from that one's, so
+    /// that neither case takes back what the other put there.
+    #[must_use]
+    pub fn as_guest(&self, case_id: &str, created: &str) -> Self {
+        Self { guest: [case_id, created].join("\0"), ..self.clone() }
+    }
+
+    /// True for the names of a case inside an event that is another's.
+    #[must_use]
+    pub fn is_guest(&self) -> bool {
+        !self.guest.is_empty()
     }
 
     /// The uuid of the event of a case. `created` is the case's creation time in milliseconds, or empty.
     #[must_use]
     pub fn event(&self, case_id: &str, created: &str) -> Uuid {
-        self.id(&namespace(), &[&self.instance, case_id, created])
+        self.made(Kind::Event, &namespace(), &[&self.instance, case_id, created])
+    }
+
+    /// All uuids that the event of a case can have, in the order in which one gives way to the next. `connection` names one
+    /// of several connections to the same MISP, whose events there are its own.
+    #[must_use]
+    pub fn events(&self, case_id: &str, created: &str, connection: Option<&str>) -> Vec<Uuid> {
+        let event = self.event(case_id, created);
+        let event = connection.map_or(event, |name| self.made(Kind::Event, &event, &["connection", name]));
+        let extension = self.made(Kind::Event, &event, &["extends", &event.to_string()]);
+        [event, extension].into_iter().chain(self.instead(Kind::Event, event)).collect()
     }
 
     /// The uuid of what `parts` name inside `parent`.
     #[must_use]
     pub fn id(&self, parent: &Uuid, parts: &[&str]) -> Uuid {
+        self.made(Kind::Part, parent, parts)
+    }
+
+    fn made(&self, kind: Kind, parent: &Uuid, parts: &[&str]) -> Uuid {
+        let parts: Vec<_> =
+            parts.iter().copied().chain(Some(self.guest.as_str()).filter(|one| !one.is_empty())).collect();
         let named = parts.join("\0");
         let plain = match &self.secret {
             None => Uuid::new_v5(parent, named.as_bytes()),
@@ -74,14 +119,18 @@ impl Ids {
             }
         };
         let (head, _) = plain.as_bytes().split_at(SIGNED);
-        let signature = [product_mark(head), self.instance_mark(head)].concat();
+        let signature = [product_mark(head), self.instance_mark(kind, head)].concat();
         let bytes: Vec<u8> = head.iter().copied().chain(signature).collect();
         Uuid::from_slice(&bytes).unwrap_or(plain)
     }
 
-    /// The uuids that stand for this one, in turn, where it is held elsewhere.
+    /// The uuids that stand for that of an attribute or object, in turn, where it is held elsewhere.
     pub fn fallbacks(&self, uuid: &Uuid) -> impl Iterator<Item = Uuid> {
-        (1..=FALLBACKS).map(move |number| self.id(uuid, &["instead", &number.to_string()]))
+        self.instead(Kind::Part, *uuid)
+    }
+
+    fn instead(&self, kind: Kind, uuid: Uuid) -> impl Iterator<Item = Uuid> {
+        (1..=FALLBACKS).map(move |number| self.made(kind, &uuid, &["instead", &number.to_string()]))
     }
 
     /// True for a uuid with the mark of this installation, with its secret or from before it had one. Without a secret the
@@ -91,21 +140,30 @@ impl Ids {
         self.has_mark(uuid) || (self.has_secret() && self.without_secret().has_mark(uuid))
     }
 
-    /// True for a mark that nobody else can have made.
+    /// True for the uuid of an event that nobody else can have computed. Whoever saw it can still use it on another MISP.
     #[must_use]
-    pub fn is_proven(&self, uuid: &Uuid) -> bool {
-        self.has_secret() && self.has_mark(uuid)
+    pub fn is_proven_event(&self, uuid: &Uuid) -> bool {
+        self.has_secret() && self.is_marked(Kind::Event, uuid)
     }
 
     fn has_mark(&self, uuid: &Uuid) -> bool {
-        let (head, signature) = uuid.as_bytes().split_at(SIGNED);
-        signature == [product_mark(head), self.instance_mark(head)].concat()
+        [Kind::Event, Kind::Part].into_iter().any(|kind| self.is_marked(kind, uuid))
     }
 
-    fn instance_mark(&self, head: &[u8]) -> [u8; MARK] {
-        match &self.secret {
-            None => mark(&[PRODUCT.as_bytes(), self.instance.as_bytes(), head]),
-            Some(secret) => first(&keyed(secret, &[self.instance.as_bytes(), head])),
+    fn is_marked(&self, kind: Kind, uuid: &Uuid) -> bool {
+        let (head, signature) = uuid.as_bytes().split_at(SIGNED);
+        signature == [product_mark(head), self.instance_mark(kind, head)].concat()
+    }
+
+    fn instance_mark(&self, kind: Kind, head: &[u8]) -> [u8; MARK] {
+        let instance = match self.guest.as_str() {
+            "" => self.instance.clone(),
+            guest => [&self.instance, guest].join("\0"),
+        };
+        match (&self.secret, kind) {
+            (None, _) => mark(&[PRODUCT.as_bytes(), instance.as_bytes(), head]),
+            (Some(secret), Kind::Event) => first(&keyed(secret, &[b"event", instance.as_bytes(), head])),
+            (Some(secret), Kind::Part) => first(&keyed(secret, &[instance.as_bytes(), head])),
         }
     }
 
@@ -197,18 +255,35 @@ mod tests {
         assert_ne!(event, known.event("~1", "1"));
         assert_ne!(secret.id(&event, &["ip", "203.0.113.7"]), known.id(&event, &["ip", "203.0.113.7"]));
         assert_eq!((event.get_version_num(), is_ours(&event)), (5, true));
-        assert!(secret.is_mine(&event) && secret.is_proven(&event) && !known.is_mine(&event));
-        insta::assert_snapshot!(event, @"5ff22eed-b46c-5632-a598-17d58c853f45");
+        assert!(secret.is_mine(&event) && secret.is_proven_event(&event) && !known.is_mine(&event));
+        let attribute = secret.id(&event, &["ip", "203.0.113.7"]);
+        assert!(secret.is_mine(&attribute) && !secret.is_proven_event(&attribute), "no event has an attribute's uuid");
+        let all = secret.events("~1", "1", None);
+        assert!(all.iter().all(|uuid| secret.is_proven_event(uuid)) && all.first() == Some(&event));
+        insta::assert_snapshot!(event, @"5ff22eed-b46c-5632-a598-17d58c208f63");
     }
 
     #[test]
     fn what_was_made_before_there_was_a_secret_is_still_known() {
         let (known, secret) = (Ids::new("here", None), Ids::new("here", Some(&secret())));
         let old = known.event("~1", "1");
-        assert!(secret.is_mine(&old) && !secret.is_proven(&old) && !known.is_proven(&old));
+        assert!(secret.is_mine(&old) && !secret.is_proven_event(&old) && !known.is_proven_event(&old));
         assert_eq!(secret.inside(&old).id(&old, &["ip", "x"]), known.id(&old, &["ip", "x"]));
         let new = secret.event("~1", "1");
         assert_eq!(secret.inside(&new).id(&new, &["ip", "x"]), secret.id(&new, &["ip", "x"]));
+    }
+
+    #[test]
+    fn a_case_that_is_a_guest_and_a_connection_have_uuids_of_their_own() {
+        for ids in [Ids::new("here", None), Ids::new("here", Some(&secret()))] {
+            let event = ids.event("~1", "1");
+            let (one, other) = (ids.as_guest("~2", "2"), ids.as_guest("~3", "3"));
+            let attribute = one.inside(&event).id(&event, &["ip", "203.0.113.7"]);
+            assert_ne!(attribute, ids.id(&event, &["ip", "203.0.113.7"]));
+            assert!(one.is_mine(&attribute) && !ids.is_mine(&attribute) && !other.is_mine(&attribute));
+            let named = ids.events("~1", "1", Some("partner"));
+            assert!(ids.events("~1", "1", None).iter().all(|uuid| ids.is_mine(uuid) && !named.contains(uuid)));
+        }
     }
 
     #[test]

@@ -71,11 +71,19 @@ pub fn with(name: &str, value: &str) -> String {
     format!("{name}=\"{value}\"")
 }
 
-/// What a tag `<name>="<value>"` says, with or without quotes; none if it is another tag. The name is one of the
-/// vocabulary, such as [`TO`].
+/// What a tag `<name>="<value>"` says, with or without quotes, and with blanks around each part; none if it is another tag.
+/// The name is one of the vocabulary, such as [`TO`].
 #[must_use]
 pub fn value<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
-    let value = after(tag.trim(), name)?.strip_prefix('=')?.trim();
+    let (written, value) = tag.split_once('=')?;
+    let (namespace, word) = written.split_once(':')?;
+    let is_name = name
+        .split_once(':')
+        .is_some_and(|(of, own)| namespace.trim().eq_ignore_ascii_case(of) && word.trim().eq_ignore_ascii_case(own));
+    let value = value.trim();
+    if !is_name {
+        return None;
+    }
     let bare = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value).trim();
     (!bare.is_empty()).then_some(bare)
 }
@@ -122,14 +130,37 @@ impl fmt::Display for Link<'_> {
 /// accents and unseen characters (`utf8mb3_unicode_ci`).
 #[must_use]
 pub fn is_own(tag: &str) -> bool {
+    word(tag).is_some()
+}
+
+/// The word of the vocabulary that a tag is, in any of the spellings of [`is_own`].
+fn word(tag: &str) -> Option<&'static str> {
     let plain = plain(tag);
     if plain.starts_with(SOURCE) {
-        return true;
+        return Some(SOURCE);
     }
-    let Some((namespace, rest)) = namespace(&plain) else { return false };
+    let (namespace, rest) = namespace(&plain)?;
     let end = rest.find(|c: char| !c.is_alphanumeric() && c != '-').unwrap_or(rest.len());
-    let word = rest.get(..end).unwrap_or_default();
-    namespace == "misp" && OWN.iter().any(|own| own.strip_prefix("misp:") == Some(word))
+    let word = rest.get(..end).filter(|_| namespace == "misp")?;
+    OWN.into_iter().find(|own| own.strip_prefix("misp:") == Some(word))
+}
+
+/// The word that a tag is meant to be and whose value cannot be read from it, of those that need one: it is spelt in a way
+/// that [`value`] does not know, or says nothing.
+#[must_use]
+pub fn mistyped(tag: &str) -> Option<&'static str> {
+    const WITHOUT_VALUE: [&str; 6] = [WITHDRAWN, UPDATED, SOURCE, INTO, SIGHTING, FALSE_POSITIVES];
+    let word = word(tag).or_else(|| is_apart(tag).then_some(TO))?;
+    (!WITHOUT_VALUE.contains(&word) && value(tag, word).is_none()).then_some(word)
+}
+
+/// True for the words of [`TO`] with something else between them, such as `misp-to="x"` and `misp:to "x"`: where a case may
+/// go is not to be read past.
+fn is_apart(tag: &str) -> bool {
+    let plain: Vec<_> = tag.split_whitespace().map(plain).collect();
+    let plain = plain.join(" ");
+    let mut words = plain.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    tag.contains(['=', '"']) && (words.next(), words.next()) == (Some("misp"), Some("to"))
 }
 
 /// True for a tag that may go out as it is. What begins with `misp:`, `src:`, `tlp:` or `pap:`, however it is spelt, means
@@ -215,11 +246,6 @@ const SAME_LOOK: [(char, &str); 29] = [
     ('z', "ᴢΖʐᏃꓜ"),
 ];
 
-fn after<'a>(text: &'a str, beginning: &str) -> Option<&'a str> {
-    let (head, rest) = text.split_at_checked(beginning.len())?;
-    head.eq_ignore_ascii_case(beginning).then_some(rest)
-}
-
 /// True if a tag fits a pattern, in any case; `*` stands for any text.
 #[must_use]
 pub fn matches(pattern: &str, tag: &str) -> bool {
@@ -272,11 +298,40 @@ pub(crate) mod tests {
     #[test]
     fn a_value_is_read_with_or_without_quotes() {
         assert_eq!(value("misp:to=\"misp-corp\"", TO), Some("misp-corp"));
-        assert_eq!(value("MISP:TO = x", TO), None);
+        assert_eq!(value(" MISP : TO = \" x \" ", TO), Some("x"));
         assert_eq!(value("Misp:To=x", TO), Some("x"));
         assert_eq!(value("misp:to=\"\"", TO), None);
         assert_eq!(value("misp:tool=\"x\"", TO), None);
         assert_eq!(value(&with(OBJECT, "file:1"), OBJECT), Some("file:1"));
+    }
+
+    #[test]
+    fn a_word_whose_value_cannot_be_read_is_known_for_what_it_was_meant_to_be() {
+        for tag in [
+            "misp.to=\"x\"",
+            "misp:to:x",
+            "misp:to",
+            "misp:to=\"\"",
+            "misp-to=x",
+            "misp:to \"x\"",
+            "\u{200b}misp:to=x",
+            "м\u{456}ѕр:tо=x",
+        ] {
+            assert_eq!(mistyped(tag), Some(TO), "{tag}");
+        }
+        assert_eq!(mistyped("misp:type"), Some(TYPE));
+        for tag in [
+            "misp:to=x",
+            "misp:to = \"x\"",
+            "misp:withdrawn",
+            "src:CIRCL",
+            "misp:tool=\"x\"",
+            "to",
+            "misp: to do",
+            "mist=to",
+        ] {
+            assert_eq!(mistyped(tag), None, "{tag}");
+        }
     }
 
     #[test]

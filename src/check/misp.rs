@@ -1,6 +1,7 @@
 //! What is looked at in a MISP server: whether it is one, the key and what it may do, the clock, the filters' names.
 
 use anyhow::Result;
+use url::Url;
 
 use super::reach::{self, CLOCK, CONNECTION, Stage};
 use super::wants::OfMisp;
@@ -30,6 +31,7 @@ pub(super) type NameCheck<'a> = &'a dyn Fn(&Misp, &PartOf) -> Result<bool>;
 /// A MISP server that takes our key.
 pub(super) struct Seen {
     pub(super) name: String,
+    pub(super) url: Url,
     pub(super) misp: Misp,
     pub(super) organisation: Organisation,
     /// True if events are written there.
@@ -85,7 +87,8 @@ impl Visit<'_> {
             Misp::Feed(_) => return None,
         };
         self.look_up(&misp, findings);
-        Some(Seen { name: self.connection.name.clone(), misp, organisation, is_target: self.wants.writes })
+        let url = self.connection.url().clone();
+        Some(Seen { name: self.connection.name.clone(), url, misp, organisation, is_target: self.wants.writes })
     }
 
     fn asked(&self, server: &Server, findings: &mut Findings) -> Option<Organisation> {

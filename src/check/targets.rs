@@ -65,6 +65,10 @@ fn pairs(servers: &[Seen], held: &[HashMap<Uuid, Event>], findings: &mut Finding
     let mut are_apart = true;
     for (index, (one, on_one)) in all.iter().enumerate() {
         for (other, on_other) in all.iter().skip(index + 1) {
+            if one.url == other.url {
+                findings.ok(CHECK, same(&one.name, &other.name));
+                continue;
+            }
             let mut both: Vec<_> = on_one.keys().filter(|uuid| on_other.contains_key(uuid)).copied().collect();
             both.sort_unstable();
             if !both.is_empty() {
@@ -88,6 +92,10 @@ fn came_over(server: &Seen, on: &HashMap<Uuid, Event>, both: &[Uuid]) -> bool {
         event.locked == Some(true) || orgc.is_some_and(|orgc| !orgc.eq_ignore_ascii_case(&server.organisation.uuid))
     };
     both.iter().filter_map(|uuid| on.get(uuid)).any(is_foreign)
+}
+
+fn same(one: &str, other: &str) -> String {
+    format!("\"{one}\" and \"{other}\" lead to the same MISP: a case gets an event of its own for each of them")
 }
 
 fn words(one: &str, other: &str, both: &[Uuid], came_to: Option<&str>) -> String {

@@ -150,6 +150,12 @@ impl Connection {
             Target::Server { url, .. } | Target::Feed { url, .. } | Target::WebFeed { url } => url,
         }
     }
+
+    /// The first connection to the same MISP, by its URL, if this is a later one.
+    #[must_use]
+    pub fn first_of_same<'c>(&self, all: &'c [Self]) -> Option<&'c Self> {
+        all.iter().find(|one| one.url() == self.url()).filter(|first| first.name != self.name)
+    }
 }
 
 impl Connections {

@@ -44,6 +44,8 @@ pub(super) struct One<'a> {
     pub(super) dry_run: bool,
     /// An event that the job says to be this case's.
     pub(super) confirmed: Option<Uuid>,
+    /// The connection's name, if it is not the first one to its MISP: its events there are its own.
+    pub(super) named: Option<&'a str>,
     /// The organisation of TheHive that the export is for; empty if the job does not say it.
     pub(super) organisation: &'a str,
 }
@@ -139,8 +141,19 @@ impl One<'_> {
         map::case(self.input, decided, event, &context)
     }
 
-    pub(super) fn event(&self) -> Uuid {
-        self.ids.event(&self.input.case.id, &self.input.case.created)
+    fn event(&self) -> Uuid {
+        let case = &self.input.case;
+        let events = self.ids.events(&case.id, &case.created, self.named);
+        events.first().copied().unwrap_or_default()
+    }
+
+    /// This export inside an event: in one that is another case's, it has uuids of its own.
+    fn inside<T>(&self, target: &Target, write: impl FnOnce(&One<'_>) -> T) -> T {
+        if !target.is_guest {
+            return write(self);
+        }
+        let ids = self.ids.as_guest(&self.input.case.id, &self.input.case.created);
+        write(&One { ids: &ids, ..*self })
     }
 
     /// What is told if nothing could be sent.
@@ -156,13 +169,16 @@ impl One<'_> {
     fn write(&self, misp: &Misp, decided: &[Option<Verdict>], types: &ServerTypes) -> Result<Done> {
         let _lock = if self.dry_run { None } else { misp.lock()? };
         let Targets { main, followed, others } = self.targets(misp)?;
-        let done = self.write_main(misp, main, others, decided, types);
-        if let Ok(done) = &done {
-            self.foresee_told(decided, &Told { is_stopped: true, ..done.told() });
-        }
+        let done = self.inside(&main, |one| {
+            let done = one.write_main(misp, &main, others, decided, types);
+            if let Ok(done) = &done {
+                one.foresee_told(decided, &Told { is_stopped: true, ..done.told() });
+            }
+            done
+        });
         for target in followed {
             let uuid = target.uuid;
-            if let Err(error) = self.follow(misp, target, decided, types) {
+            if let Err(error) = self.inside(&target, |one| one.follow(misp, &target, decided, types)) {
                 self.part.fail(format!("event {uuid}, which is this case's too, was not brought in line: {error:#}"));
             }
         }
@@ -173,36 +189,41 @@ impl One<'_> {
     fn write_main(
         &self,
         misp: &Misp,
-        mut target: Target,
+        main: &Target,
         others: Vec<Uuid>,
         decided: &[Option<Verdict>],
         types: &ServerTypes,
     ) -> Result<Done> {
         let mut others = others.into_iter();
+        let (mut uuid, mut extends, mut event) = (main.uuid, main.extends, main.event.clone());
         loop {
-            let mut mapped = self.map(decided, types, target.uuid);
-            mapped.wanted.extends = target.extends;
-            let error = match self.write_to(misp, mapped, target.event, decided, true)? {
+            let mut mapped = self.map(decided, types, uuid);
+            mapped.wanted.extends = extends;
+            if let Some(event) = event.as_ref().filter(|_| main.is_guest) {
+                // It is named by the case that it belongs to.
+                mapped.wanted.info.clone_from(&event.info);
+            }
+            let error = match self.write_to(misp, mapped, event, decided, true)? {
                 Written::Done(done) => return Ok(*done),
                 Written::Hidden(error) => error,
             };
-            let Some(uuid) = others.next() else {
+            let Some(next) = others.next() else {
                 return Err(error.context(
                     "every uuid that this case's event can have is held elsewhere (\"instance_secret\" makes uuids that nobody \
                      else can claim)",
                 ));
             };
             self.part.warn(format!("a second event is made, which extends the one that cannot be seen: {error:#}"));
-            target = Target { uuid, extends: Some(self.event()), event: None };
+            (uuid, extends, event) = (next, Some(self.event()), None);
         }
     }
 
     /// Brings an event that is this case's too in line: it becomes as strict as the case, and what is no IOC any more is
     /// retracted. Nothing is added to it.
-    fn follow(&self, misp: &Misp, target: Target, decided: &[Option<Verdict>], types: &ServerTypes) -> Result<()> {
+    fn follow(&self, misp: &Misp, target: &Target, decided: &[Option<Verdict>], types: &ServerTypes) -> Result<()> {
         let mut mapped = self.map(decided, types, target.uuid);
         mapped.wanted.only_tighten();
-        match self.write_to(misp, mapped, target.event, decided, false)? {
+        match self.write_to(misp, mapped, target.event.clone(), decided, false)? {
             Written::Done(done) => {
                 self.tell_event(&done.told());
                 self.tell_retractions(&done.told());
@@ -296,6 +317,14 @@ impl One<'_> {
         }
         sending.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
         self.check_event(before, after.as_ref());
+        let was_out = before.is_some_and(|event| event.publish_timestamp.is_none_or(|moment| moment > 0));
+        if was_out && plan.closes() {
+            let what = if plan.head.close { "the case" } else { "some of it" };
+            self.part.note(format!(
+                "the event was published before {what} became RED or AMBER+STRICT: whoever it was shared with may have it \
+                 already, and keeps it"
+            ));
+        }
         let there = after.as_ref().map(|after| &after.event).or(before).or(sending.event.as_ref());
         let live = after.as_ref().map(tell::live);
         let event = there.map(|there| self.event_line(wanted, Some(there), live, (&plan, &plan.verdict(&sending))));
@@ -364,9 +393,6 @@ impl One<'_> {
         let is_unmapped = mapped.refused.values().any(is_failed) || decided.iter().flatten().any(is_failed);
         match &self.input.whole {
             Err(why) => Err(why.clone()),
-            Ok(()) if self.confirmed.is_some() => {
-                Err("the parameter confirm_event was given: from the next run on".to_owned())
-            }
             Ok(()) if is_unmapped => Err("an IOC of the case could not be mapped".to_owned()),
             Ok(()) => Ok(()),
         }
@@ -383,8 +409,7 @@ impl One<'_> {
         }
     }
 
-    /// An event with our uuid that another organisation owns came by synchronisation, whatever it says of itself: it is
-    /// read only. Who we are is asked only before something is changed.
+    /// An event that is not ours to write is read only, and what it holds already is no export either.
     pub(super) fn plan(
         &self,
         misp: &Misp,
@@ -394,11 +419,11 @@ impl One<'_> {
         whole: Result<(), &str>,
     ) -> Result<Plan> {
         let plan = Plan::new(wanted, held, &self.rules(names, whole));
-        let Some(held) = held.filter(|_| !plan.is_empty()) else { return Ok(plan) };
-        if !misp.owns(&held.event)? {
-            return Ok(Plan::managed_elsewhere(wanted));
+        let Some(held) = held else { return Ok(plan) };
+        if !misp.owns(&held.event, self.ids)? {
+            return Ok(plan.managed_elsewhere(wanted));
         }
-        if plan.sets_tags(wanted) && !misp.sets_tags()? {
+        if !plan.is_empty() && plan.sets_tags(wanted) && !misp.sets_tags()? {
             self.part.warn(
                 "tags of the event are not brought in line: the key's user may not change them (role permission tagger)",
             );

@@ -11,7 +11,7 @@ use crate::markings::{self, Pap, Scale, Tlp};
 use crate::secret::{Scrubber, shortened};
 use crate::thehive::TheHive;
 use crate::thehive::wire::{Observable, member};
-use crate::{tags, time};
+use crate::time;
 
 /// A case, as far as an event needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,12 +156,6 @@ impl Input {
         warnings.extend(marked.told());
         let whole = Err("the job brought the observables, so the case was not read as a whole".to_owned());
         Ok(Self { observables, case, whole, is_case: true, origin: None, warnings })
-    }
-
-    /// The connections that the case's tags `misp:to="<name>"` name.
-    #[must_use]
-    pub fn addressees(&self) -> Vec<&str> {
-        self.case.tags.iter().filter_map(|tag| tags::value(tag, tags::TO)).collect()
     }
 }
 

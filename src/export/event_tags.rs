@@ -10,14 +10,22 @@ use uuid::Uuid;
 
 use crate::ids::Ids;
 use crate::secret::Secret;
+use crate::types::without_astral;
 use crate::{tags, text};
 
 /// The longest tag that every TheHive takes, in characters (`InputCreateCase` in TheHive 5's OpenAPI).
 const LONGEST_TAG: usize = 128;
 /// How many other cases TheHive is asked for.
 const MOST_CASES: usize = 20;
+/// What ends the name of a case in the tag of an event that is another's.
+const GUEST: &str = ".guest";
 /// What TheHive puts between the titles of cases that it merges (`CaseSrv.merge` of TheHive 4).
 const BETWEEN_TITLES: &str = " / ";
+
+/// Titles that a title may be joined of.
+const MOST_TITLES: usize = 32;
+/// The shortest title that shows by itself that a case was merged, in characters: of one word, and of several.
+const TELLING: [usize; 2] = [12, 8];
 
 /// The case of an export, as far as its tags say which it is.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +39,10 @@ pub struct CaseName<'a> {
     pub organisation: &'a str,
     /// Its title.
     pub title: &'a str,
+    /// How the info line of its event is made of that, the option `event_info`.
+    pub event_info: &'a str,
+    /// True where the event is another case's, and somebody confirmed that this one's IOCs go there too.
+    pub is_guest: bool,
 }
 
 /// A tag that names an event on one connection.
@@ -49,18 +61,36 @@ pub struct EventTag {
 pub enum Standing {
     /// This installation wrote it, for this case or one that was merged into it.
     Proven,
+    /// This installation wrote it, since somebody confirmed that the case's IOCs go to that event, which is another's.
+    Confirmed,
     /// Nothing shows that; the text says why.
     Doubtful(String),
 }
 
 impl CaseName<'_> {
-    /// The case in a tag: its id and the moment of its creation, in digits and letters.
+    /// The case in a tag: its id and the moment of its creation, in digits and letters; and whether it is a guest there.
     fn written(&self) -> String {
+        let guest = if self.is_guest { GUEST } else { "" };
         match self.created.parse::<u64>() {
-            Ok(created) => format!("{}.{}", self.id, base_36(created)),
-            Err(_) => self.id.to_owned(),
+            Ok(created) => format!("{}.{}{guest}", self.id, base_36(created)),
+            Err(_) => format!("{}{guest}", self.id),
         }
     }
+}
+
+impl EventTag {
+    /// The id of the case that the tag says to have been exported to the event.
+    #[must_use]
+    pub fn case(&self) -> Option<&str> {
+        self.claim.as_ref().and_then(|(case, _)| case.split('.').next())
+    }
+}
+
+/// True if a tag of the case names this event on some connection.
+#[must_use]
+pub fn is_named(tags: &[String], event: &Uuid) -> bool {
+    let mut values = tags.iter().filter_map(|tag| tags::value(tag, tags::EVENT));
+    values.any(|value| value.split(':').any(|part| Uuid::parse_str(part.trim()).is_ok_and(|uuid| uuid == *event)))
 }
 
 fn base_36(mut number: u64) -> String {
@@ -116,9 +146,16 @@ pub fn is_signed(tag: &EventTag, ids: &Ids, connection: (&str, Option<&Secret>),
     ids.check_value(connection, &tag.uuid, &[claimed, case.organisation]).as_ref() == Some(check)
 }
 
+/// True if this installation wrote a tag for this very case.
+#[must_use]
+pub fn is_of_case(tag: &EventTag, ids: &Ids, connection: (&str, Option<&Secret>), case: CaseName<'_>) -> bool {
+    is_signed(tag, ids, connection, case) && tag.claim.as_ref().is_some_and(|(claimed, _)| *claimed == case.written())
+}
+
 /// Tells for each tag whether it can be followed. A tag of another case counts only if that case was merged into this one:
 /// TheHive takes the sources of a merge away and joins their titles, so the other case must be gone (`is_there`, as far as
-/// TheHive can be asked), and the title that its event has (`info`) must be a part of this case's. That a case is not to be
+/// TheHive can be asked), and the info line of its event (`info`) must be what one title of those that this one is joined of
+/// gives, or several in a row. That a case is not to be
 /// seen proves nothing by itself: it may have been deleted.
 #[must_use]
 pub fn standings(
@@ -138,13 +175,18 @@ pub fn standings(
                 Standing::Doubtful("its check value is not one of this installation, its key and this organisation".to_owned())
             }
             Some((claimed, _)) if *claimed == case.written() => Standing::Proven,
-            Some(_) if !info(&tag.uuid).is_some_and(|info| has_joined(case.title, &info)) => Standing::Doubtful(
-                "it is the tag of another case, and the title of its event is no part of this case's, as it would be after a merge"
+            Some((claimed, _)) if claimed.strip_suffix(GUEST) == Some(&case.written()) => Standing::Confirmed,
+            Some(_) if !info(&tag.uuid).is_some_and(|info| has_joined(case, &info)) => Standing::Doubtful(
+                "it is the tag of another case, and the title of its event is not one of those that this case's is joined of, \
+                 as it would be after a merge, or too short to show that"
                     .to_owned(),
             ),
             Some((claimed, _)) if known.len() < MOST_CASES || known.contains_key(claimed.as_str()) => {
                 let id = claimed.split('.').next().unwrap_or_default();
-                known.entry(claimed).or_insert_with(|| merged(id, is_there(id))).clone()
+                match known.entry(claimed).or_insert_with(|| merged(id, is_there(id))) {
+                    Standing::Proven if claimed.ends_with(GUEST) => Standing::Confirmed,
+                    standing => standing.clone(),
+                }
             }
             Some(_) => Standing::Doubtful(format!("the case names events of more than {MOST_CASES} other cases")),
         });
@@ -152,12 +194,43 @@ pub fn standings(
     standings
 }
 
-/// True if the info line of an event has the title of a case in it that was joined into this title.
-fn has_joined(title: &str, info: &str) -> bool {
-    let is_in = |part: &str| !part.is_empty() && info.contains(part);
-    let name = text::name(title.into());
+/// True if the info line of an event is that of a case whose title was joined into this one, by itself or with its
+/// neighbours. One short title alone shows nothing: many cases have it.
+fn has_joined(case: CaseName<'_>, info: &str) -> bool {
+    let name = without_astral(&text::name(case.title.into())).into_owned();
     let parts: Vec<&str> = name.split(BETWEEN_TITLES).map(str::trim).collect();
-    parts.len() > 1 && (is_in(&name) || parts.into_iter().any(is_in))
+    if !(2..=MOST_TITLES).contains(&parts.len()) {
+        return false;
+    }
+    let runs = (0..parts.len()).flat_map(|first| (first..parts.len()).map(move |last| first..=last));
+    let mut runs = runs.filter_map(|run| parts.get(run));
+    runs.any(|run| match run {
+        [one] => is_telling(one) && is_info(case.event_info, one, info),
+        several => is_info(case.event_info, &several.join(BETWEEN_TITLES), info),
+    })
+}
+
+fn is_telling(title: &str) -> bool {
+    let [of_one_word, of_several] = TELLING;
+    title.chars().count() >= if title.contains(' ') { of_several } else { of_one_word }
+}
+
+/// True if an info line is what this title gives, with whatever number the case had.
+fn is_info(pattern: &str, title: &str, info: &str) -> bool {
+    let mut parts = pattern.split("{number}").map(|part| part.replace("{title}", title));
+    let first = parts.next().unwrap_or_default();
+    let info = info.trim();
+    let Some(mut rest) = info.strip_prefix(first.trim_start()).or_else(|| (info == first.trim()).then_some("")) else {
+        return false;
+    };
+    for part in parts {
+        rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        match rest.strip_prefix(part.as_str()).or_else(|| (rest == part.trim_end()).then_some("")) {
+            Some(after) => rest = after,
+            None => return false,
+        }
+    }
+    rest.is_empty()
 }
 
 fn merged(case: &str, is_there: Option<Result<bool>>) -> Standing {
@@ -180,9 +253,17 @@ mod tests {
     use proptest::prelude::*;
 
     const KEY: &str = "the key of the connection";
+    const MALWARE: &str = "[SOC-7] Malware wave";
 
     fn case(id: &'static str) -> CaseName<'static> {
-        CaseName { id, created: "1630917246993", organisation: "soc", title: "Phishing / Malware" }
+        CaseName {
+            id,
+            created: "1630917246993",
+            organisation: "soc",
+            title: "Phishing / Malware wave / x",
+            event_info: "[SOC-{number}] {title}",
+            is_guest: false,
+        }
     }
 
     fn tags(list: &[&str]) -> Vec<EventTag> {
@@ -219,19 +300,51 @@ mod tests {
         let event = Ids::new("here", None).event("~1", "");
         let (this, other) = (of(case("~1"), &event), of(case("~2"), &event));
         assert_eq!(judged(&[&this], "anything", |_| None), [Standing::Proven]);
-        assert_eq!(judged(&[&other], "[SOC-7] Malware", |_| Some(Ok(false))), [Standing::Proven]);
+        assert_eq!(judged(&[&other], "[SOC-7] Malware wave", |_| Some(Ok(false))), [Standing::Proven]);
         let still: fn(&str) -> Option<Result<bool>> = |_| Some(Ok(true));
         let broken: fn(&str) -> Option<Result<bool>> = |_| Some(Err(anyhow::anyhow!("broken")));
         let gone: fn(&str) -> Option<Result<bool>> = |_| Some(Ok(false));
-        for (info, answer) in [("Malware", still), ("Malware", broken), ("Malware", |_| None), ("Another title", gone)]
+        for (info, answer) in
+            [(MALWARE, still), (MALWARE, broken), (MALWARE, |_| None), ("[SOC-7] Another title", gone)]
         {
             assert!(matches!(judged(&[&other], info, answer)[..], [Standing::Doubtful(_)]), "{info}");
         }
         // Neither a case of another organisation, nor one with this id on another TheHive.
         for name in [CaseName { organisation: "csirt", ..case("~1") }, CaseName { created: "1", ..case("~1") }] {
-            let judged = judged(&[&of(name, &event)], "Another title", gone);
+            let judged = judged(&[&of(name, &event)], "[SOC-7] Another title", gone);
             assert!(matches!(judged[..], [Standing::Doubtful(_)]), "{name:?}");
         }
+    }
+
+    #[test]
+    fn a_title_is_joined_of_whole_titles_and_a_short_one_shows_nothing() {
+        for info in [MALWARE, "[SOC-] Malware wave", "[SOC-12] Phishing / Malware wave", "[SOC-1] Malware wave / x"] {
+            assert!(has_joined(case("~1"), info), "{info}");
+        }
+        for info in [
+            "[SOC-7] Phishing",
+            "[SOC-7] x",
+            "Malware wave",
+            "[SOC-7] Malware wave at ACME",
+            "[SOC-7] Phishing / ACME",
+            "[SOC-7] Ransomware at x",
+            "[SOC-7] Phishing / x",
+        ] {
+            assert!(!has_joined(case("~1"), info), "{info}");
+        }
+        assert!(!has_joined(CaseName { title: "Malware wave", ..case("~1") }, MALWARE));
+        let plain = CaseName { event_info: "{title}", ..case("~1") };
+        assert!(has_joined(plain, "Malware wave") && !has_joined(plain, MALWARE));
+        assert!(has_joined(CaseName { event_info: "{title} #{number}", ..case("~1") }, "Malware wave #8"));
+    }
+
+    #[test]
+    fn a_confirmed_event_is_known_for_another_cases() {
+        let event = Ids::new("here", None).event("~9", "");
+        let (this, other) = (CaseName { is_guest: true, ..case("~1") }, CaseName { is_guest: true, ..case("~2") });
+        assert_eq!(judged(&[&of(this, &event)], "x", |_| None), [Standing::Confirmed]);
+        assert_eq!(judged(&[&of(other, &event)], MALWARE, |_| Some(Ok(false))), [Standing::Confirmed]);
+        assert!(is_named(&[of(this, &event)], &event) && !is_named(&[of(this, &event)], &Uuid::nil()));
     }
 
     #[test]
@@ -263,7 +376,7 @@ mod tests {
                 format!("misp:event=\"misp:corp:{uuid}:~1:\""),
                 written(&Ids::new("here", None), ("misp:corp", Some(&other)), &uuid, case("~1")),
             ] {
-                let judged = judged(&[&tag], "Malware", |_| Some(Ok(false)));
+                let judged = judged(&[&tag], MALWARE, |_| Some(Ok(false)));
                 prop_assert!(matches!(judged[..], [Standing::Doubtful(_)]), "{}", tag);
             }
         }

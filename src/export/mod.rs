@@ -1,6 +1,7 @@
 //! The responder: its configuration, its input, and what it says in the end. What happens on each connection is in
 //! `apply.rs`.
 
+mod addressing;
 mod apply;
 pub mod case;
 mod compare;
@@ -39,7 +40,6 @@ use crate::ids::Ids;
 use crate::ledger::{Item, counted};
 use crate::misp::Misp;
 use crate::secret::{Secret, shortened};
-use crate::tags;
 use crate::thehive::TheHive;
 use crate::time::Clock;
 use crate::worker::{self, Flavour, Worker};
@@ -119,6 +119,7 @@ impl Worker for Export {
         let (parameters, warnings) = config::read::<Parameters>(&job.parameters, Table::Parameters)?;
         let (exporting, more) =
             config.connections.chosen(Purpose::exports, "export", parameters.connection.as_deref())?;
+        let (all, _) = config.connections.chosen(Purpose::exports, "export", None)?;
         let exporting = checked(own::configured(exporting, &job.config, config)?)?;
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
         let ids = ids(config)?;
@@ -132,7 +133,8 @@ impl Worker for Export {
         let thehive = thehive(job, config, &network, run)?;
         let input = input(job, thehive.as_ref())?.without_secrets(&run.scrubber())?;
         check_read(job, &input)?;
-        let exporting = addressed(exporting, &input, parameters.connection.as_deref(), run)?;
+        addressing::mistyped(&input, run);
+        let exporting = addressing::addressed(exporting, &input, parameters.connection.as_deref(), run)?;
         let exporting = allowed(exporting, job.organisation(), run)?;
         run.draft().full.dry_run = dry_run;
         run.draft().full.case = Some(subject(&input));
@@ -153,6 +155,7 @@ impl Worker for Export {
                 part,
                 dry_run,
                 confirmed,
+                named: Some(connection).filter(|one| one.first_of_same(&all).is_some()).map(|one| one.name.as_str()),
                 organisation: job.organisation().unwrap_or_default(),
             };
             one.run()
@@ -279,49 +282,6 @@ fn allowed(connections: Vec<Configured>, organisation: Option<&str>, run: &Run) 
     ensure!(!allowed.is_empty(), "nothing is exported: {}", denials.join("; "));
     denials.into_iter().for_each(|denial| run.warn(format!("{denial}: nothing is exported to it")));
     Ok(allowed)
-}
-
-/// The longest name of a connection that a person would type, in characters.
-const LONGEST_NAME: usize = 100;
-
-/// The connections that the case's tags `misp:to="<name>"` name; all, if there is none. What the job names counts more. A name
-/// that nobody can have meant is passed over, so that a tag from outside does not stop an export.
-fn addressed(
-    connections: Vec<Configured>,
-    input: &Input,
-    parameter: Option<&str>,
-    run: &Run,
-) -> Result<Vec<Configured>> {
-    let can_be_meant = |name: &&str| name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control);
-    let (addressees, meaningless): (Vec<&str>, Vec<&str>) = input.addressees().into_iter().partition(can_be_meant);
-    for name in meaningless {
-        let tag = tags::with(tags::TO, &shortened(name, LONGEST_NAME));
-        run.warn(format!("the case's tag {tag} names nothing that a connection can be called: it is passed over"));
-    }
-    if addressees.is_empty() || parameter.is_some() {
-        return Ok(connections);
-    }
-    let names = quoted(&connections);
-    for addressee in &addressees {
-        ensure!(
-            connections.iter().any(|one| one.connection.name == *addressee),
-            "the case has the tag {}, and no connection for export has that name: the names are {}",
-            tags::with(tags::TO, &shortened(addressee, LONGEST_NAME)),
-            names
-        );
-    }
-    let (kept, left): (Vec<_>, Vec<_>) =
-        connections.into_iter().partition(|one| addressees.contains(&one.connection.name.as_str()));
-    if !left.is_empty() {
-        let tags: Vec<_> = addressees.iter().map(|name| tags::with(tags::TO, name)).collect();
-        run.warn(format!("nothing goes to {}: the case's tags narrow the export, {}", quoted(&left), tags.join(", ")));
-    }
-    Ok(kept)
-}
-
-fn quoted(connections: &[Configured]) -> String {
-    let names: Vec<_> = connections.iter().map(|one| format!("\"{}\"", one.connection.name)).collect();
-    names.join(", ")
 }
 
 /// The page of a case in TheHive's web interface, whose addresses changed with TheHive 5.

@@ -208,12 +208,32 @@ impl Plan {
         plan
     }
 
-    /// The plan for an event that came by synchronisation: nothing is written.
+    /// True if something becomes visible to fewer.
+    pub(super) fn closes(&self) -> bool {
+        let closes = |step: &Step| matches!(step, Step::Change(change) if change.close);
+        self.head.close || !self.kept.is_empty() || self.steps.iter().any(closes)
+    }
+
+    /// The plan for an event that came by synchronisation: nothing is written, and what had to be is told.
     #[must_use]
-    pub fn managed_elsewhere(wanted: &Wanted) -> Self {
+    pub fn managed_elsewhere(self, wanted: &Wanted) -> Self {
         let skip = Step::Skip("managed on another MISP".to_owned());
         let remark = "the event came here by synchronisation: it is managed on another MISP, and nothing is written";
-        Self { steps: vec![skip; wanted.attributes.len()], remarks: vec![remark.to_owned()], ..Self::default() }
+        let retracted = self.retractions.iter().filter(|one| one.is_reason()).count();
+        let mut undone = Vec::new();
+        undone.extend(self.closes().then(|| format!("what became {} is still open to others", wanted.tlp.word())));
+        undone.extend((retracted > 0).then(|| match retracted {
+            1 => "1 attribute that is no IOC any more stays as it was".to_owned(),
+            more => format!("{more} attributes that are no IOCs any more stay as they were"),
+        }));
+        let mut alarms = self.alarms;
+        alarms.extend((!undone.is_empty()).then(|| {
+            format!(
+                "the event is managed on another MISP, and not brought in line: {}; change it there",
+                undone.join(", ")
+            )
+        }));
+        Self { steps: vec![skip; wanted.attributes.len()], remarks: vec![remark.to_owned()], alarms, ..Self::default() }
     }
 
     /// True if there is a reason beside new IOCs to touch a published event, which unpublishes it: a retraction or its

@@ -1,6 +1,6 @@
 //! Which event a case is exported to, and which others are this case's too. An event is the case's if its uuid is computed
 //! from the case, or if a tag shows that this installation exported the case, or one that was merged into it, to that event.
-//! A uuid alone is no proof on a server: there the creator organisation counts too.
+//! Neither is enough where the event is not our own organisation's.
 
 use anyhow::{Context, Result};
 use uuid::Uuid;
@@ -9,8 +9,8 @@ use super::apply::One;
 use super::event_tags::{self, CaseName, EventTag, Standing};
 use crate::config::connections;
 use crate::ids::Ids;
-use crate::misp::Misp;
 use crate::misp::wire::Event;
+use crate::misp::{Misp, Whose};
 use crate::secret::{Secret, shortened};
 
 /// Events of doubtful tags that the message names.
@@ -25,6 +25,8 @@ pub(super) struct Target {
     pub(super) extends: Option<Uuid>,
     /// Its head, if it is there.
     pub(super) event: Option<Event>,
+    /// True if it is another case's, and somebody confirmed that this one's IOCs go there too.
+    pub(super) is_guest: bool,
 }
 
 /// The events of a case.
@@ -65,27 +67,32 @@ impl One<'_> {
         let there = misp.there(&asked)?;
 
         let standings = self.standings(&tags, &there);
-        let is_proven = |uuid: &Uuid| {
-            let mut all = tags.iter().zip(&standings);
-            self.confirmed == Some(*uuid)
-                || all.any(|(tag, standing)| tag.uuid == *uuid && *standing == Standing::Proven)
+        let has = |uuid: &Uuid, standing: &Standing| {
+            tags.iter().zip(&standings).any(|(tag, of_tag)| tag.uuid == *uuid && of_tag == standing)
         };
+        let confirmed = self.confirmed(misp, &tags, &there, &is_own)?;
+        let is_confirmed = |uuid: &Uuid| confirmed == Some(*uuid) || has(uuid, &Standing::Confirmed);
+        let is_proven = |uuid: &Uuid| has(uuid, &Standing::Proven);
         let mut tagged: Vec<Uuid> = tags.iter().map(|tag| tag.uuid).collect();
-        tagged.retain(|uuid| !is_own(uuid) && is_proven(uuid));
+        tagged.retain(|uuid| !is_own(uuid) && (is_proven(uuid) || is_confirmed(uuid)));
         tagged.sort_unstable();
         tagged.dedup();
 
-        let all_own: Vec<Uuid> = new.iter().chain(&old).copied().collect();
-        let (mut ours, claimed) = self.computed(misp, &there, &all_own, &is_proven)?;
+        let is_of_case =
+            |uuid: &Uuid| confirmed == Some(*uuid) || is_proven(uuid) || self.is_older_than_secret(&tags, uuid);
+        let (mut ours, claimed) = self.computed(misp, &there, (&new, &old), &is_of_case)?;
         ours.extend(self.merged(misp, &there, &tagged)?);
-        let doubtful = tags.iter().zip(&standings).filter(|(tag, _)| !is_own(&tag.uuid) && !is_proven(&tag.uuid));
-        self.tell_doubtful(doubtful, misp);
+        let is_doubtful = |uuid: &Uuid| !is_own(uuid) && !is_proven(uuid) && !is_confirmed(uuid);
+        self.tell_doubtful(tags.iter().zip(&standings).filter(|(tag, _)| is_doubtful(&tag.uuid)));
 
-        let mut ours = ours.into_iter().map(|(uuid, event)| Target { uuid, extends: None, event: Some(event) });
-        let mut free = new.into_iter().filter(|uuid| !claimed.contains(uuid));
+        let mut ours = ours.into_iter().map(|(uuid, event)| {
+            let is_guest = !is_own(&uuid) && !is_proven(&uuid);
+            Target { uuid, extends: None, event: Some(event), is_guest }
+        });
+        let mut free = new.iter().copied().filter(|uuid| !claimed.contains(uuid));
         let main = ours.next().or_else(|| {
             let extends = origin.filter(|uuid| head_of(&there, uuid).is_some());
-            Some(Target { uuid: free.next()?, extends, event: None })
+            Some(Target { uuid: free.next()?, extends, event: None, is_guest: false })
         });
         let main = main.context(
             "every uuid that this case's event can have is held by events of other organisations (\"instance_secret\" makes \
@@ -95,10 +102,64 @@ impl One<'_> {
         Ok(Targets { followed: ours.collect(), main, others })
     }
 
+    /// The event that the job confirms, if it can be this case's: a tag of the case names it, or it has a uuid that the case
+    /// had; it is our own organisation's; and the case that its tag names, if that is another, is gone.
+    fn confirmed(
+        &self,
+        misp: &Misp,
+        tags: &[EventTag],
+        there: &[There],
+        is_own: &dyn Fn(&Uuid) -> bool,
+    ) -> Result<Option<Uuid>> {
+        let Some(uuid) = self.confirmed else { return Ok(None) };
+        let refused = |why: &str| {
+            self.part.note(format!("the parameter \"confirm_event\" names event {uuid}, which is not followed: {why}"));
+            Ok(None)
+        };
+        let mut named = tags.iter().filter(|tag| tag.uuid == uuid).peekable();
+        if named.peek().is_none() && !is_own(&uuid) {
+            if event_tags::is_named(&self.input.case.tags, &uuid) {
+                return Ok(None);
+            }
+            return refused("no tag misp:event of the case names it; whoever is sure can set one");
+        }
+        let Some(event) = head_of(there, &uuid) else {
+            return refused("it is not there, or cannot be seen");
+        };
+        if misp.whose(event, self.ids)? != Whose::Ours {
+            return refused("it is another organisation's, or managed on another MISP");
+        }
+        let others = named.filter_map(EventTag::case).filter(|case| *case != self.input.case.id);
+        for case in others {
+            match self.thehive.map(|thehive| thehive.has_case(case)) {
+                Some(Ok(true)) => return refused(&format!("it is the event of case {case}, which is still there")),
+                Some(Err(error)) => {
+                    return refused(&format!("whether case {case}, whose it is, is still there: {error:#}"));
+                }
+                Some(Ok(false)) | None => {}
+            }
+        }
+        Ok(Some(uuid))
+    }
+
+    /// True if a tag shows that the case was exported to this event before the installation had a secret.
+    fn is_older_than_secret(&self, tags: &[EventTag], uuid: &Uuid) -> bool {
+        let ids = self.ids.without_secret();
+        let of_event = tags.iter().filter(|tag| tag.uuid == *uuid);
+        of_event.into_iter().any(|tag| event_tags::is_of_case(tag, &ids, self.tagged_as(), self.case_name()))
+    }
+
     /// The case as its tags name it.
     pub(super) fn case_name(&self) -> CaseName<'_> {
         let case = &self.input.case;
-        CaseName { id: &case.id, created: &case.created, organisation: self.organisation, title: &case.title }
+        CaseName {
+            id: &case.id,
+            created: &case.created,
+            organisation: self.organisation,
+            title: &case.title,
+            event_info: &self.settings.event_info,
+            is_guest: self.ids.is_guest(),
+        }
     }
 
     fn standings(&self, tags: &[EventTag], there: &[There]) -> Vec<Standing> {
@@ -107,25 +168,33 @@ impl One<'_> {
         event_tags::standings(tags, self.ids, self.tagged_as(), self.case_name(), info, has_case)
     }
 
-    /// The events that are there with a uuid computed from the case, and those of these uuids that another organisation
-    /// claimed. Who we are is asked only where neither a tag nor the uuid itself proves that the event is ours.
+    /// The events that are there with a uuid computed from the case, and those of these uuids that somebody else claimed.
+    /// What came back from another MISP is ours, and read only; what others brought here only if a tag of the case shows
+    /// that it was exported before. Uuids from before the installation had a secret can be computed by anybody.
     fn computed(
         &self,
         misp: &Misp,
         there: &[There],
-        uuids: &[Uuid],
-        is_proven: &dyn Fn(&Uuid) -> bool,
+        (new, old): (&[Uuid], &[Uuid]),
+        is_of_case: &dyn Fn(&Uuid) -> bool,
     ) -> Result<(Vec<There>, Vec<Uuid>)> {
         let (mut ours, mut claimed) = (Vec::new(), Vec::new());
-        for uuid in uuids {
+        for uuid in new.iter().chain(old) {
             let Some(event) = head_of(there, uuid) else { continue };
-            // One of ours that came by synchronisation is looked at later: it is read only.
-            let is_ours = is_proven(uuid) || self.ids.is_proven(uuid);
-            if is_ours || misp.is_of_own_organisation(event)? {
-                ours.push((*uuid, event.clone()));
-            } else {
-                self.tell_claimed(uuid, event);
-                claimed.push(*uuid);
+            let is_shown = is_of_case(uuid);
+            let is_old = old.contains(uuid) && !self.is_public();
+            match misp.whose(event, self.ids)? {
+                Whose::Ours | Whose::CameBack if is_shown || !is_old => ours.push((*uuid, event.clone())),
+                Whose::Brought if is_shown => ours.push((*uuid, event.clone())),
+                Whose::Ours => self.part.note(format!(
+                    "event {uuid} has the uuid that this case's had before \"instance_secret\" was set, which anybody could \
+                     compute, and no tag of the case shows that it is the case's: nothing was written there. If it is, run the \
+                     export with the parameter \"confirm_event\": \"{uuid}\""
+                )),
+                Whose::CameBack | Whose::Brought | Whose::Theirs => {
+                    self.tell_claimed(uuid, event);
+                    claimed.push(*uuid);
+                }
             }
         }
         Ok((ours, claimed))
@@ -136,13 +205,20 @@ impl One<'_> {
         let mut merged = Vec::new();
         for uuid in uuids {
             let Some(event) = head_of(there, uuid) else { continue };
-            if misp.owns(event)? {
+            if misp.owns(event, self.ids)? {
                 merged.push((*uuid, event.clone()));
+                continue;
+            }
+            let elsewhere = format!(
+                "event {uuid}, which is this case's too, is managed on another MISP or by another organisation: nothing is \
+                 written there"
+            );
+            if self.input.case.tlp.is_closed() && event.distribution != Some(0) {
+                let tlp = self.input.case.tlp.word();
+                self.part
+                    .fail(format!("{elsewhere}, and it is open to others though the case is {tlp}: close it there"));
             } else {
-                self.part.warn(format!(
-                    "event {uuid}, which is this case's too, is managed on another MISP or by another organisation: nothing \
-                     is written there"
-                ));
+                self.part.warn(elsewhere);
             }
         }
         merged.sort_by_key(|(uuid, event)| (event.id.parse::<u64>().unwrap_or(u64::MAX), *uuid));
@@ -153,29 +229,28 @@ impl One<'_> {
     /// installation had a secret.
     fn own_uuids(&self) -> (Vec<Uuid>, Vec<Uuid>) {
         let case = &self.input.case;
-        let of = |ids: &Ids| {
-            let event = ids.event(&case.id, &case.created);
-            let extension = ids.id(&event, &["extends", &event.to_string()]);
-            [event, extension].into_iter().chain(ids.fallbacks(&event)).collect::<Vec<_>>()
-        };
+        let of = |ids: &Ids| ids.events(&case.id, &case.created, self.named);
         let old = if self.ids.has_secret() { of(&self.ids.without_secret()) } else { Vec::new() };
         (of(self.ids), old)
     }
 
     /// Somebody else's event with the uuid that ours would have.
     fn tell_claimed(&self, uuid: &Uuid, event: &Event) {
+        let shown = |name: &str| self.part.run.shown(name);
+        let brought = event.brought_by().map(|org| format!(", or in its name by \"{}\"", shown(&org.name)));
         self.part.warn(format!(
-            "event {uuid}, whose uuid is computed from this case, was made by organisation \"{}\": it is left alone, and the \
+            "event {uuid}, whose uuid is computed from this case, was made by organisation \"{}\"{}: it is left alone, and the \
              case has another event. \"instance_secret\" makes uuids that nobody else can claim",
-            self.part.run.shown(event.organisation())
+            shown(event.organisation()),
+            brought.unwrap_or_default()
         ));
     }
 
     /// Tags that are not followed: which, what they name, why, and what can be done.
-    fn tell_doubtful<'t>(&self, tags: impl Iterator<Item = (&'t EventTag, &'t Standing)>, misp: &Misp) {
+    fn tell_doubtful<'t>(&self, tags: impl Iterator<Item = (&'t EventTag, &'t Standing)>) {
         let doubtful = |(tag, standing): (&'t EventTag, &'t Standing)| match standing {
             Standing::Doubtful(why) => Some((tag, why.as_str())),
-            Standing::Proven => None,
+            Standing::Proven | Standing::Confirmed => None,
         };
         let mut events: Vec<(Uuid, Vec<String>, Vec<&str>)> = Vec::new();
         for (tag, why) in tags.filter_map(doubtful) {
@@ -191,18 +266,15 @@ impl One<'_> {
         if events.is_empty() {
             return;
         }
-        let uuids: Vec<_> = events.iter().take(NAMED).map(|(uuid, ..)| *uuid).collect();
-        // What the event is called is only told, so that an error in asking stops nothing.
-        let there = misp.there(&uuids).unwrap_or_default();
+        // By its uuid alone: what it is called is for those who may see the case that it belongs to.
         for (uuid, names, reasons) in events.iter().take(NAMED) {
             let (tag, s) = if names.len() == 1 { ("tag", "s") } else { ("tags", "") };
             self.part.note(format!(
-                "the case's {tag} {} name{s} {}, and nothing shows that this is an event of the case: {}. Nothing was written \
+                "the case's {tag} {} name{s} event {uuid}, and nothing shows that this is an event of the case: {}. Nothing was written \
                  there. Whoever may write tags of the case, of its alerts or of the MISP events behind them can have set it. If \
                  the event is the case's, run the export with the parameter \"confirm_event\": \"{uuid}\"; otherwise take the \
                  tag away",
                 names.join(", "),
-                self.described(&there, uuid),
                 reasons.join("; "),
             ));
         }
@@ -210,20 +282,6 @@ impl One<'_> {
             let more = events.len() - NAMED;
             self.part.note(format!("tags of the case name {more} more events that are not followed, for such reasons"));
         }
-    }
-
-    /// An event as a message names it.
-    fn described(&self, there: &[There], uuid: &Uuid) -> String {
-        let run = &self.part.run;
-        let Some(event) = head_of(there, uuid) else {
-            return format!("an event that is not there or cannot be seen, {uuid}");
-        };
-        let name = run.shown(if event.id.is_empty() { &event.uuid } else { &event.id });
-        let organisation = match event.organisation() {
-            "" => "an organisation that is not shown".to_owned(),
-            name => format!("organisation \"{}\"", run.shown(name)),
-        };
-        format!("event {name} \"{}\" of {organisation}", run.shown(&event.info))
     }
 }
 

@@ -49,7 +49,7 @@ impl Writing<'_, '_> {
     /// then is sent. Gives the event as it is in the end, and what stopped the writing.
     ///
     /// # Errors
-    /// That our uuid is taken by an event that we cannot see.
+    /// That our uuid is taken by an event that we cannot see, or that is not ours.
     pub(super) fn carry_out(&mut self, held: Option<Held>, plan: &Plan) -> Result<Ended> {
         if plan.is_empty() && matches!(self.misp, Misp::Server(_)) {
             // Nothing is sent: even an edit without effect would unpublish the event.
@@ -84,7 +84,7 @@ impl Writing<'_, '_> {
                 Some(Stop::Taken { error, is_hidden }) => (error, is_hidden),
             };
             let Some(held) = self.settled() else { break (None, Some(self.unseen(error))) };
-            if held.is_none() && is_hidden {
+            if held.as_ref().map_or(is_hidden, |held| self.is_foreign(held)) {
                 one.part.writes(false);
                 return Err(error);
             }
@@ -124,6 +124,11 @@ impl Writing<'_, '_> {
             one.part.run.wrote();
         }
         sent.err()
+    }
+
+    /// True if somebody took the event's uuid since the first look, so that nothing of ours is in it.
+    fn is_foreign(&self, held: &Held) -> bool {
+        self.sending.effects == 0 && self.misp.owns(&held.event, self.one.ids).is_ok_and(|is_ours| !is_ours)
     }
 
     /// Gives what MISP refused because its uuid is held by another event the next uuid it can have; true if there was one.

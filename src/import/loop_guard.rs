@@ -4,14 +4,16 @@ use uuid::Uuid;
 
 use super::filter::Filters;
 use crate::full::PartOf;
-use crate::ids::{self, Ids};
-use crate::misp::Misp;
+use crate::ids::Ids;
 use crate::misp::wire::Event;
+use crate::misp::{Misp, Whose};
 
-/// True for an event that this installation exported. Its uuid carries our mark; without an `instance_secret` anybody can
-/// make one, so the creator organisation counts too: on a server that of the key's user, in a feed the one that an export
-/// writes. An event that only carries the mark is named, and an event like any other. What a feed says of its creator is no
-/// proof, so that a look-up hides nothing by it (`is_look_up`).
+/// True for an event that this installation exported. Its uuid carries our mark; that alone is no proof, for without an
+/// `instance_secret` anybody can make one, and with it anybody who saw the event can use its uuid elsewhere. So the
+/// organisations count too: on a server our own as creator, and as the one that brought it there; with a proven mark the
+/// creator alone, since ours come back through others. In a feed, where nobody's word is known, a proven mark counts, or the
+/// creator that an export writes. An event that only carries the mark is named, and an event like any other. A look-up
+/// (`is_look_up`) hides nothing by what others can write: what is told once too often does no harm there.
 pub(super) fn is_own_export(
     filters: &Filters,
     misp: &Misp,
@@ -24,24 +26,25 @@ pub(super) fn is_own_export(
     if !filters.loop_guard || !ids.is_mine(uuid) {
         return false;
     }
-    if ids.is_proven(uuid) {
-        return true;
-    }
-    let is_own = match misp {
-        Misp::Server(server) => server.owns(event),
-        Misp::Feed(_) => {
-            let creator = event.orgc.as_ref().and_then(|orgc| Uuid::parse_str(&orgc.uuid).ok());
-            Ok(creator == Some(ids::plain(&["organisation", ids.instance()])))
-        }
-    };
-    match is_own {
-        Ok(true) => return !(is_look_up && matches!(misp, Misp::Feed(_))),
-        Ok(false) => part.warn(format!(
-            "event {uuid} carries the mark of this installation's exports, but is by organisation \"{}\": it is handled like any \
-             other. If it is your own, set \"instance_secret\" in both workers, by which exports are known for certain",
-            part.run.shown(event.organisation())
+    let is_proven = ids.is_proven_event(uuid);
+    let whose = misp.whose(event, ids);
+    let brought = event.brought_by().map(|org| format!(", brought there by \"{}\"", part.run.shown(&org.name)));
+    match (misp, whose) {
+        (Misp::Feed(_), Ok(whose)) if is_proven || whose == Whose::Ours => return !is_look_up,
+        (Misp::Server(_), Ok(Whose::Ours | Whose::CameBack)) => return true,
+        (Misp::Server(_), Ok(Whose::Brought)) if is_proven => return !is_look_up,
+        (_, Ok(_)) => part.warn(format!(
+            "event {uuid} carries the mark of this installation's exports, but is by organisation \"{}\"{}: it is handled like \
+             any other. If it is your own, {}",
+            part.run.shown(event.organisation()),
+            brought.unwrap_or_default(),
+            if ids.has_secret() {
+                "name that organisation in \"exclude_organisations\""
+            } else {
+                "set \"instance_secret\" in both workers, by which exports are known for certain"
+            }
         )),
-        Err(error) => part.warn(format!(
+        (_, Err(error)) => part.warn(format!(
             "event {uuid} carries the mark of this installation's exports, and whose it is is not known, so that it is handled \
              like any other: {error:#}"
         )),

@@ -24,7 +24,9 @@ impl Resolved {
     #[must_use]
     pub fn rule(&self, event: &Event) -> Option<String> {
         let own = self.own.as_ref()?;
-        let is_own = event.orgc.as_ref().is_some_and(|orgc| orgc.uuid.eq_ignore_ascii_case(own));
+        // Who uploads an event names any creator; it then belongs to the organisation that he is of.
+        let is = |organisation: &Organisation| organisation.uuid.eq_ignore_ascii_case(own);
+        let is_own = event.orgc.as_ref().is_some_and(is) && event.org.as_ref().is_none_or(is);
         is_own.then(|| "of our own organisation".to_owned())
     }
 }

@@ -21,6 +21,7 @@ use crate::export::sending::{Sending, Stop};
 use crate::export::wanted::Wanted;
 use crate::full::{Kind, PartOf};
 use crate::http::Network;
+use crate::ids::Ids;
 use crate::types::{ServerTypes, Sought};
 pub use chunks::{Chunk, Row, Within};
 use feed::{Feed, Folder, Web};
@@ -37,6 +38,20 @@ pub enum Misp {
     Server(Box<Server>),
     /// A feed, in a folder or on a web server.
     Feed(Feed),
+}
+
+/// Whose an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Our organisation's, who made it here: ours to write.
+    Ours,
+    /// Our organisation's, who made it on another MISP: it is read only here.
+    CameBack,
+    /// It names our organisation as its creator, and another one brought it here: by synchronisation, or by an upload, which
+    /// names whom it likes (`addMISPExportFile` in MISP's `Event.php`).
+    Brought,
+    /// Somebody else's.
+    Theirs,
 }
 
 /// Which events are listed.
@@ -292,28 +307,26 @@ impl Misp {
         there.map(|(uuid, head)| self.content(&uuid, head, look)).transpose()
     }
 
-    /// True if an event may be written by us: a server's event by its own organisation, unless it came by
-    /// synchronisation; a feed's by whoever may write the folder.
+    /// Whose an event is. Of a feed's it is this installation's if its file names that as the creator.
     ///
     /// # Errors
     /// That the server does not say who we are.
-    pub fn owns(&self, event: &Event) -> Result<bool> {
+    pub fn whose(&self, event: &Event, ids: &Ids) -> Result<Whose> {
         match self {
-            Self::Server(_) if event.locked == Some(true) => Ok(false),
-            Self::Server(server) => server.owns(event),
-            Self::Feed(_) => Ok(true),
+            Self::Server(server) => server.whose(event),
+            Self::Feed(_) => {
+                let creator = event.orgc.as_ref().and_then(|orgc| Uuid::parse_str(&orgc.uuid).ok());
+                Ok(if creator == Some(ids.organisation()) { Whose::Ours } else { Whose::Theirs })
+            }
         }
     }
 
-    /// True if an event was made by the organisation of the key's user, wherever it was made; of a feed's by definition.
+    /// True if an event may be written by us.
     ///
     /// # Errors
     /// That the server does not say who we are.
-    pub fn is_of_own_organisation(&self, event: &Event) -> Result<bool> {
-        match self {
-            Self::Server(server) => server.owns(event),
-            Self::Feed(_) => Ok(true),
-        }
+    pub fn owns(&self, event: &Event, ids: &Ids) -> Result<bool> {
+        Ok(self.whose(event, ids)? == Whose::Ours)
     }
 
     /// What these tags are called there, and which cannot be set.

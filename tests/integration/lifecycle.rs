@@ -6,6 +6,7 @@ mod claimed_uuids;
 mod desk;
 mod equal_values;
 mod event_tags;
+mod managed_elsewhere;
 mod memory;
 mod merged_cases;
 mod owning;

@@ -116,14 +116,55 @@ fn on_a_server_the_creator_counts_beside_the_mark() {
     assert!(verdicts(&report).contains(&("event 2".into(), "unchanged".into())), "{report:#}");
 }
 
+/// Changes one event of the world: who brought it, whose it says to be, and whether it came by an upload or synchronisation.
+fn brought(misp: &Fake, id: u64, (org, orgc, locked): (u64, u64, bool)) {
+    let mut world = misp.world();
+    let event = world.events.iter_mut().find(|event| event.id == id).unwrap();
+    (event.org, event.orgc, event.locked) = (org, orgc, locked);
+}
+
+/// With a secret nobody computes a mark, and still a uuid that was seen on one MISP can be used on another.
 #[test]
-fn with_a_secret_the_mark_is_a_proof_whoever_the_creator_is() {
+fn with_a_secret_our_own_that_came_back_is_known_and_a_uuid_that_was_copied_is_not() {
     let ids = Ids::new("here.example", Some(&Secret::new(SECRET)));
     let (misp, ..) = world(&ids);
+    brought(&misp, 1, (3, 2, true));
     let report = Program::Import.report(&job(&misp, ("other", "misp:sync"), Some(SECRET)));
-    assert!(verdicts(&report).iter().all(|(_, verdict)| verdict == "skipped"), "{report:#}");
+    let all = verdicts(&report);
+    assert_eq!(all, [("event 1".into(), "skipped".into()), ("event 2".into(), "created".into())], "{report:#}");
+    assert!(warnings(&report).contains("name that organisation in \\\"exclude_organisations\\\""), "{report:#}");
+    let report = Program::Import.report(&job(&misp, ("domain", "known.example"), Some(SECRET)));
+    assert!(verdicts(&report).iter().all(|(_, verdict)| verdict == "unchanged"), "a look-up hides neither: {report:#}");
     // Without the secret nobody can make such a mark.
     let (misp, ..) = world(&Ids::new("here.example", Some(&Secret::new("another secret of the same length"))));
     let report = Program::Import.report(&job(&misp, ("other", "misp:sync"), Some(SECRET)));
     assert!(verdicts(&report).iter().all(|(_, verdict)| verdict == "created"), "{report:#}");
+}
+
+/// Whoever sees our event sees the uuids of its attributes.
+#[test]
+fn with_a_secret_an_attributes_uuid_makes_no_event_ours() {
+    let ids = Ids::new("here.example", Some(&Secret::new(SECRET)));
+    let (misp, own, _) = world(&ids);
+    let attribute = ids.id(&own.parse().unwrap(), &["domain", "known.example"]);
+    brought(&misp, 2, (3, 2, true));
+    misp.world().events[1].uuid = attribute.to_string();
+    let report = Program::Import.report(&job(&misp, ("other", "misp:sync"), Some(SECRET)));
+    let all = verdicts(&report);
+    assert_eq!(all, [("event 1".into(), "skipped".into()), ("event 2".into(), "created".into())], "{report:#}");
+}
+
+/// An upload names any creator, ours too; it belongs to the organisation of who uploads it.
+#[test]
+fn an_upload_in_our_name_is_hidden_from_no_import_and_no_look_up() {
+    let (misp, ..) = world(&Ids::new("here.example", None));
+    brought(&misp, 2, (3, 2, true));
+    let mut sync = job(&misp, ("other", "misp:sync"), None);
+    sync["config"]["skip_own_organisation"] = json!(true);
+    let report = Program::Import.report(&sync);
+    let all = verdicts(&report);
+    assert_eq!(all, [("event 1".into(), "skipped".into()), ("event 2".into(), "created".into())], "{report:#}");
+    assert!(warnings(&report).contains("brought there by"), "{}", warnings(&report));
+    let report = Program::Import.report(&job(&misp, ("domain", "known.example"), None));
+    assert!(verdicts(&report).contains(&("event 2".into(), "unchanged".into())), "{report:#}");
 }

@@ -10,8 +10,9 @@ use super::account::Account;
 use super::names::like;
 use super::{Failure, Server, each};
 use crate::json::{self, Element, Source};
+use crate::misp::Whose;
 use crate::misp::tags::{Rights, Row, TagNames, predicate};
-use crate::misp::wire::Event;
+use crate::misp::wire::{Event, Organisation};
 use crate::types::ServerTypes;
 
 /// Who we are there.
@@ -43,13 +44,23 @@ impl Server {
         Ok(self.me.get_or_init(|| Me { organisation, rights }))
     }
 
-    /// True if an event's organisation is that of the key's user.
+    /// Whose an event is, by the organisation of the key's user. Whoever may add events may name any creator in a file that he
+    /// uploads (`addMISPExportFile` in MISP's `Event.php`), and one who may synchronise can leave it unlocked
+    /// (`_add` there); the organisation that the event then belongs to is his own.
     ///
     /// # Errors
     /// That the server does not say who we are.
-    pub fn owns(&self, event: &Event) -> Result<bool> {
+    pub fn whose(&self, event: &Event) -> Result<Whose> {
         let own = &self.me()?.organisation;
-        Ok(event.orgc.as_ref().is_none_or(|orgc| orgc.uuid.eq_ignore_ascii_case(own)))
+        let is_own = |organisation: &Organisation| organisation.uuid.eq_ignore_ascii_case(own);
+        let is_ours = event.orgc.as_ref().is_some_and(is_own);
+        let is_here = event.org.as_ref().is_none_or(is_own);
+        Ok(match (is_ours, is_here, event.locked == Some(true)) {
+            (true, true, false) => Whose::Ours,
+            (true, true, true) => Whose::CameBack,
+            (true, false, true) => Whose::Brought,
+            (true, false, false) | (false, ..) => Whose::Theirs,
+        })
     }
 
     /// What these tags are called here (`fixtures/wire/misp/401-tags-search-list.json`). Who we are is asked only if that

@@ -59,6 +59,10 @@ pub struct Event {
     /// The organisation that created it.
     #[serde(rename = "Orgc", deserialize_with = "json::object")]
     pub orgc: Option<Organisation>,
+    /// The organisation that it belongs to on its server: whoever added it there, be it by synchronisation or an upload. What
+    /// it says of its creator is that one's word.
+    #[serde(rename = "Org", deserialize_with = "json::object")]
+    pub org: Option<Organisation>,
     #[serde(rename = "orgc", deserialize_with = "json::object")]
     lower_orgc: Option<Organisation>,
     #[serde(rename = "EventTag", deserialize_with = "tags::read")]
@@ -123,6 +127,7 @@ impl Event {
         const TAGS: usize = 20;
         const INFO: usize = 1 << 10;
         self.info.truncate(self.info.floor_char_boundary(INFO));
+        self.org = None;
         self = self.kept(&[]);
         tags::cut(&mut self.plain_tags, TAGS, &[]);
         self
@@ -147,6 +152,13 @@ impl Event {
             "threat_level_id": text(self.threat_level_id),
             "Tag": self.plain_tags,
         })
+    }
+
+    /// The organisation that brought it to its server, if that is not the one that it names as its creator.
+    #[must_use]
+    pub fn brought_by(&self) -> Option<&Organisation> {
+        let creator = self.orgc.as_ref().map(|orgc| orgc.uuid.as_str());
+        self.org.as_ref().filter(|org| creator != Some(org.uuid.as_str()))
     }
 
     /// The name of the organisation that created it; empty if unknown.

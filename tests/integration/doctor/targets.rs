@@ -73,6 +73,20 @@ fn two_targets_that_synchronise_are_named_with_what_comes_of_it() {
 }
 
 #[test]
+fn two_connections_to_one_misp_have_events_of_their_own() {
+    let misp = Fake::start(holding(&event(), 2, false));
+    let config = json!({
+        "name": ["corp", "sector"], "url": [misp.url(), misp.url()], "key": [key("partner"), key("partner")],
+        "purpose": ["ExportOnly"], "instance": "hive.example.org",
+    });
+    let lines = told(Program::Export, &config, false).lines("configuration", "targets");
+    assert!(
+        lines[0].starts_with("ok: \"corp\" and \"sector\" lead to the same MISP: a case gets an event of its own"),
+        "{lines:?}"
+    );
+}
+
+#[test]
 fn a_connection_that_takes_no_part_is_named_and_left_alone() {
     let misps = [World::new(), World::new()].map(Fake::start);
     let [one, other] = &misps;

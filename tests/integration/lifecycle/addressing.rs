@@ -128,6 +128,88 @@ fn an_unknown_name_is_an_error_that_names_the_names() {
     assert!(desk.misp.requests().is_empty() && second.requests().is_empty());
 }
 
+/// A tag that was meant to keep a case in must not let it out everywhere.
+#[test]
+fn a_tag_that_is_meant_to_name_a_connection_and_cannot_be_read_is_an_error() {
+    let (desk, second) = (Desk::five(), Fake::start(misp::World::new()));
+    desk.add_domains(1);
+    let mut job = two(&desk, &second);
+    for tag in ["misp.to=\"one\"", "misp:to:one", "misp:to=\"\"", "\u{200b}misp:to=\"one\"", "ｍｉｓｐ：ｔｏ＝one"]
+    {
+        desk.tag(&[tag.to_owned(), "misp:to=\"two\"".to_owned()]);
+        let report = run(&job);
+        let message = failure(&report);
+        assert!(message.contains("no name can be read from it: correct it to"), "{message}");
+    }
+    // Nobody types this, so that it stops no export that another tag narrows; by itself it must not widen.
+    let long = format!("misp:to=\"{}\"", "x".repeat(101));
+    desk.tag(std::slice::from_ref(&long));
+    let report = run(&job);
+    assert!(failure(&report).contains("no other tag says where the case may go"), "{report:#}");
+    assert!(desk.misp.requests().is_empty() && second.requests().is_empty());
+    desk.tag(&[long, " misp : to = \"two\" ".to_owned()]);
+    let report = run(&job);
+    assert_eq!(names(&report), ["two"]);
+    assert!(full(&report)["warnings"].to_string().contains("it is passed over"), "{report:#}");
+    desk.tag(&["misp:to".to_owned()]);
+    job["parameters"]["connection"] = json!("one");
+    assert_eq!(names(&run(&job)), ["one"]);
+}
+
+#[test]
+fn several_names_and_tags_that_say_nothing_are_told() {
+    let (desk, second) = (Desk::five(), Fake::start(misp::World::new()));
+    let mut observable = domain("tagged.example");
+    observable["tags"] = json!(["misp:to=\"one\"", "misp.type=\"hostname\""]);
+    desk.add(&observable);
+    desk.tag(&[to(&["one", "two"]), vec!["misp.event=x".to_owned()]].concat());
+    let report = run(&two(&desk, &second));
+    let told = full(&report)["warnings"].to_string();
+    for said in [
+        "all of it goes to each: \\\"one\\\", \\\"two\\\"",
+        "the case's tag misp.event=x cannot be read",
+        "cannot be read, so that it counts for nothing: tagged.example (misp.type=",
+        "which counts on a case only: they go wherever their case goes: tagged.example (misp:to=",
+    ] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+}
+
+/// Two connections to one MISP with other rules each: what is for the one must not reach the other's readers.
+#[test]
+fn a_second_connection_to_the_same_misp_has_an_event_of_its_own() {
+    let desk = Desk::five();
+    desk.add_domains(2);
+    let mut job = two(&desk, &desk.misp);
+    job["config"]["url"][1] = json!(format!("{}/", desk.misp.url()));
+    job["config"]["connection_settings"] = json!([r#"{"name": "two", "distribution": 3}"#]);
+    let report = desk.run(&job);
+    assert_eq!(counts(full(&report), "observables"), of([("fetched", 4), ("created", 4)]), "{report:#}");
+    let distributions = |desk: &Desk| {
+        let mut all: Vec<_> = desk.misp.world().events.iter().map(|event| event.distribution).collect();
+        all.sort_unstable();
+        all
+    };
+    assert_eq!(distributions(&desk), [0, 3]);
+    desk.run(&job);
+    desk.wrote_nothing();
+    // Alone, and named by the job, it is still the second.
+    job["parameters"]["connection"] = json!("two");
+    desk.run(&job);
+    desk.wrote_nothing();
+    // A case that was exported before this was so keeps the event that its tag proves.
+    let desk = Desk::five();
+    desk.add_domains(2);
+    let mut job = two(&desk, &desk.misp);
+    job["parameters"]["connection"] = json!("one");
+    desk.run(&job);
+    desk.tag(&["one", "two"].map(|name| desk.event_tag(name, &desk.event().uuid)));
+    job["parameters"]["connection"] = json!("two");
+    desk.run(&job);
+    desk.wrote_nothing();
+    assert_eq!(distributions(&desk), [0]);
+}
+
 /// Exports under an old name of the installation, and gives the event's tag.
 fn renamed(desk: &Desk) -> String {
     desk.add_domains(2);

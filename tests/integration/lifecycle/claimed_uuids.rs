@@ -148,6 +148,7 @@ fn with_a_secret_no_uuid_can_be_claimed_and_older_events_go_on() {
     desk.add_domains(2);
     desk.export();
     let old = desk.event();
+    desk.tag(&[desk.event_tag("misp-corp", &old.uuid)]);
     let job = desk.job_with("instance_secret", json!(SECRET));
     desk.add(&domain("new.example"));
     let report = desk.run(&job);
@@ -166,6 +167,67 @@ fn with_a_secret_no_uuid_can_be_claimed_and_older_events_go_on() {
     assert_eq!(own(&desk).uuid, ids.event(&desk.case, &created).to_string());
     desk.run(&desk.job_with("instance_secret", json!(SECRET)));
     desk.wrote_nothing();
+}
+
+/// A uuid from before the secret can be computed by anybody, a colleague of the same organisation too.
+#[test]
+fn with_a_secret_an_older_uuid_counts_only_with_a_tag_or_if_somebody_confirms_it() {
+    let desk = Desk::five();
+    desk.add_domains(2);
+    desk.export();
+    let old = desk.event();
+    let mut job = desk.job_with("instance_secret", json!(SECRET));
+    job["parameters"]["confirm_event"] = json!(old.uuid);
+    desk.run(&job);
+    desk.wrote_nothing();
+    job["parameters"]["confirm_event"] = json!(null);
+    let report = desk.run(&job);
+    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 2)]));
+    assert_eq!(desk.misp.world().events.len(), 2);
+    let message = full(&report)["message"].as_str().unwrap();
+    assert!(message.contains(&format!("\"confirm_event\": \"{}\"", old.uuid)), "{message}");
+}
+
+/// Whoever may upload events names any creator; whoever may synchronise leaves them unlocked.
+#[test]
+fn an_event_that_others_bring_in_our_name_is_claimed() {
+    for (locked, secret) in [(true, None), (false, None), (true, Some(SECRET)), (false, Some(SECRET))] {
+        let desk = Desk::five();
+        desk.add_domains(2);
+        let created = desk.thehive.world().cases[0]["_createdAt"].as_i64().unwrap().to_string();
+        let uuid = Ids::new("test.example", secret.map(Secret::new).as_ref()).event(&desk.case, &created).to_string();
+        claim(&desk, &uuid, 3, &[], &[]);
+        {
+            let mut world = desk.misp.world();
+            (world.events[0].orgc, world.events[0].locked) = (2, locked);
+        }
+        let before = desk.event();
+        let job = desk.job_with("instance_secret", json!(secret));
+        let report = desk.run(&job);
+        assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 2)]), "{report:#}");
+        assert!(warnings(&report).iter().any(|told| told.contains("or in its name by")), "{report:#}");
+        let world = desk.misp.world().events.clone();
+        assert_eq!((changes(&before, &world[0]), world[1].distribution), (Vec::new(), 0));
+        desk.run(&job);
+        desk.wrote_nothing();
+    }
+}
+
+/// The event moved to another MISP and came back through its organisation: the case's tag shows that it is the case's.
+#[test]
+fn an_event_that_came_back_through_others_is_read_only_if_the_case_was_exported_to_it() {
+    let desk = Desk::five();
+    desk.add_domains(2);
+    desk.export();
+    {
+        let mut world = desk.misp.world();
+        (world.events[0].org, world.events[0].locked) = (3, true);
+    }
+    desk.tag(&[desk.event_tag("misp-corp", &desk.event().uuid)]);
+    let report = desk.export();
+    desk.wrote_nothing();
+    let skipped = full(&report)["ledger"]["observables"]["skipped_by"].clone();
+    assert_eq!(skipped, json!({"managed on another MISP": 2}), "what it holds already is no export either");
 }
 
 #[test]

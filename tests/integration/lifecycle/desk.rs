@@ -131,7 +131,14 @@ impl Desk {
         let world = self.thehive.world();
         let case = world.cases.iter().find(|case| case["_id"] == json!(self.case)).unwrap();
         let created = case["_createdAt"].as_i64().unwrap().to_string();
-        let name = event_tags::CaseName { id: &self.case, created: &created, organisation, title: "" };
+        let name = event_tags::CaseName {
+            id: &self.case,
+            created: &created,
+            organisation,
+            title: "",
+            event_info: "",
+            is_guest: false,
+        };
         event_tags::written(&Ids::new("test.example", None), (connection, Some(&key)), &uuid.parse().unwrap(), name)
     }
 

@@ -14,7 +14,7 @@ fn merged(mut desk: Desk) -> (Desk, [String; 2]) {
     desk.run(&job);
     let one = desk.event().uuid;
     let mut tags = vec![desk.event_tag("misp-corp", &one)];
-    desk.case = desk.thehive.world().add_case(43, "Second", &json!({"tlp": 2, "pap": 2, "severity": 2}));
+    desk.case = desk.thehive.world().add_case(43, "Second wave", &json!({"tlp": 2, "pap": 2, "severity": 2}));
     let second = desk.case.clone();
     desk.add(&domain("second.example"));
     job["data"]["_id"] = json!(second);
@@ -24,7 +24,7 @@ fn merged(mut desk: Desk) -> (Desk, [String; 2]) {
     let case = {
         let mut world = desk.thehive.world();
         let fields = json!({"tags": tags, "tlp": 2, "pap": 2, "severity": 2});
-        let case = world.add_case(44, "Phishing wave / Second", &fields);
+        let case = world.add_case(44, "Phishing wave / Second wave", &fields);
         world.cases.retain(|one| one["_id"] == json!(case));
         world.observables.iter_mut().for_each(|one| one.parent.clone_from(&case));
         case
@@ -86,7 +86,7 @@ fn a_merged_case_that_becomes_red_and_loses_iocs_closes_and_retracts_in_both_eve
             assert_eq!((retracted.to_ids, retracted.comment.as_str()), (false, "[retracted by cortex-misp]"));
             assert!(event.attributes.iter().all(|one| one.distribution == 0), "{uuid}");
         }
-        assert_eq!(event(&desk, &two).info, "Second", "the title of an event that is only kept in line stays");
+        assert_eq!(event(&desk, &two).info, "Second wave", "the title of an event that is only kept in line stays");
         assert_eq!(counts(full(&report), "retractions"), of([("fetched", 2), ("updated", 2)]));
         assert!(message(&report).contains("is this case's too: updated"), "{}", message(&report));
         desk.export();
@@ -126,4 +126,18 @@ fn an_event_that_is_gone_or_managed_elsewhere_is_passed_over() {
     assert_eq!(event(&desk, &two).attributes.len(), 3);
     let told = full(&report)["connections"][0]["warnings"].to_string();
     assert!(told.contains(&format!("event {one}, which is this case's too, is managed on another MISP")), "{told}");
+}
+
+/// TheHive joins the titles of three cases in a row, and a merged case may be merged again.
+#[test]
+fn a_case_of_three_titles_follows_the_events_of_each() {
+    for title in ["Another case / Phishing wave / Second wave", "Phishing wave / Another case / Second wave"] {
+        let (desk, [one, two]) = merged(Desk::four());
+        desk.entitle(title);
+        desk.add(&domain("new.example"));
+        let report = desk.export();
+        assert_eq!(desk.misp.world().events.len(), 2, "{title}");
+        let lines: Vec<_> = full(&report)["connections"][0]["events"].as_array().unwrap().iter().collect();
+        assert_eq!([&lines[0]["uuid"], &lines[1]["uuid"]], [&json!(one), &json!(two)], "{title}");
+    }
 }

@@ -1,0 +1,117 @@
+//! Which connections a case goes to: those that its tags `misp:to="<name>"` name, else all. A tag that is meant to narrow
+//! and does not is an error, for what it was to keep in would go everywhere.
+
+use anyhow::{Result, bail, ensure};
+
+use super::Configured;
+use super::case::Input;
+use crate::full::Run;
+use crate::secret::shortened;
+use crate::tags;
+
+/// The longest name of a connection that a person would type, in characters.
+const LONGEST_NAME: usize = 100;
+/// Observables named in a warning.
+const NAMED: usize = 3;
+
+/// The connections that the case's tags name; all, if there is none. What the job names counts more. A tag that nobody can
+/// have meant is passed over, so that one from outside does not stop an export, unless there are only such.
+pub(super) fn addressed(
+    connections: Vec<Configured>,
+    input: &Input,
+    parameter: Option<&str>,
+    run: &Run,
+) -> Result<Vec<Configured>> {
+    let can_be_meant = |name: &str| name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control);
+    let names = quoted(connections.iter().map(|one| one.connection.name.as_str()));
+    let (mut addressees, mut meaningless, mut unread) = (Vec::new(), Vec::new(), Vec::new());
+    for tag in &input.case.tags {
+        match tags::value(tag, tags::TO) {
+            Some(name) if can_be_meant(name) => addressees.push(name),
+            Some(_) => meaningless.push(tag),
+            None if tags::mistyped(tag) != Some(tags::TO) => {}
+            None if can_be_meant(tag) => unread.push(tag),
+            None => meaningless.push(tag),
+        }
+    }
+    for tag in &meaningless {
+        let tag = shortened(tag, LONGEST_NAME);
+        run.warn(format!("the case's tag {tag} names nothing that a connection can be called: it is passed over"));
+    }
+    if parameter.is_some() {
+        return Ok(connections);
+    }
+    if let Some(tag) = unread.first() {
+        bail!(
+            "the case has the tag {tag}, which is meant to name a connection, and no name can be read from it: correct it to {}, \
+             or take it off; the names are {names}",
+            tags::with(tags::TO, "<connection>")
+        );
+    }
+    ensure!(
+        meaningless.is_empty() || !addressees.is_empty(),
+        "the case's tags {} name nothing that a connection can be called, and no other tag says where the case may go: take \
+         them off, or correct them; the names are {names}",
+        tags::TO
+    );
+    if addressees.is_empty() {
+        return Ok(connections);
+    }
+    for addressee in &addressees {
+        ensure!(
+            connections.iter().any(|one| one.connection.name == *addressee),
+            "the case has the tag {}, and no connection for export has that name: the names are {names}",
+            tags::with(tags::TO, addressee)
+        );
+    }
+    let (kept, left): (Vec<_>, Vec<_>) =
+        connections.into_iter().partition(|one| addressees.contains(&one.connection.name.as_str()));
+    let tags: Vec<_> = addressees.iter().map(|name| tags::with(tags::TO, name)).collect();
+    if !left.is_empty() {
+        let left = quoted(left.iter().map(|one| one.connection.name.as_str()));
+        run.warn(format!("nothing goes to {left}: the case's tags narrow the export, {}", tags.join(", ")));
+    }
+    if kept.len() > 1 {
+        let kept = quoted(kept.iter().map(|one| one.connection.name.as_str()));
+        run.warn(format!(
+            "the case has several tags {}, as after a merge of cases, and all of it goes to each: {kept}",
+            tags::TO
+        ));
+    }
+    Ok(kept)
+}
+
+/// Names the tags that are meant as words of this program and say nothing, and those that stand in the wrong place.
+pub(super) fn mistyped(input: &Input, run: &Run) {
+    for tag in input.case.tags.iter().filter(|tag| tags::mistyped(tag) == Some(tags::EVENT)) {
+        run.warn(format!("the case's tag {} cannot be read, and is not followed", shortened(tag, LONGEST_NAME)));
+    }
+    let (mut unread, mut misplaced) = (Vec::new(), Vec::new());
+    for ioc in input.observables.iter().flatten().filter(|ioc| ioc.observable.ioc) {
+        for tag in &ioc.observable.tags {
+            let told =
+                || format!("{} ({})", shortened(&ioc.observable.data, LONGEST_NAME), shortened(tag, LONGEST_NAME));
+            let word = tags::mistyped(tag);
+            if word == Some(tags::TO) || tags::value(tag, tags::TO).is_some() {
+                misplaced.push(told());
+            } else if word.is_some() {
+                unread.push(told());
+            }
+        }
+    }
+    for (all, what) in [
+        (unread, "IOCs with a tag that is meant for this program and cannot be read, so that it counts for nothing"),
+        (misplaced, "IOCs with a tag misp:to, which counts on a case only: they go wherever their case goes"),
+    ] {
+        if !all.is_empty() {
+            let first = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+            let more = all.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            run.warn(format!("{what}: {first}{more}"));
+        }
+    }
+}
+
+fn quoted<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+}
