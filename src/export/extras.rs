@@ -64,7 +64,8 @@ impl One<'_> {
 
     /// One sighting for each sighted observable, by the uuid of our own attribute, unless one of ours is there: a sighting
     /// by value would count in every event that has the value
-    /// (`fixtures/wire/misp/423-sighting-by-own-attribute-uuid.json`).
+    /// (`fixtures/wire/misp/423-sighting-by-own-attribute-uuid.json`). One of ours is of our organisation: anybody may name
+    /// this program as the source of his.
     pub(super) fn sight(&self, misp: &Misp, done: &Done) {
         if !self.settings.export_sightings {
             return;
@@ -78,11 +79,16 @@ impl One<'_> {
             return;
         }
         self.part.fetched(Item::Sightings, sighted.len() as u64);
+        let organisation = misp.organisation().unwrap_or_else(|error| {
+            self.part.warn(format!("whose the sightings in MISP are is not known: {error:#}"));
+            ""
+        });
+        let is_ours = |one: &String| !organisation.is_empty() && one == organisation;
         let seen: HashSet<Uuid> = done
             .after
             .iter()
             .flat_map(|after| &after.attributes)
-            .filter(|attribute| attribute.sightings.has_ours)
+            .filter(|attribute| attribute.sightings.under_our_name.iter().any(is_ours))
             .filter_map(|attribute| Uuid::parse_str(&attribute.uuid).ok())
             .collect();
         let there: HashSet<Uuid> = done

@@ -351,6 +351,17 @@ impl Misp {
         }
     }
 
+    /// The number of the organisation of the key's user; a feed has none.
+    ///
+    /// # Errors
+    /// That the server does not say who we are.
+    pub fn organisation(&self) -> Result<&str> {
+        match self {
+            Self::Server(server) => Ok(&server.me()?.rights.organisation),
+            Self::Feed(_) => Ok(""),
+        }
+    }
+
     /// True if the tags of what is there may be changed.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::desk::{Desk, MARK, failures, laid, warnings};
-use crate::misp::writes;
+use crate::misp::{Sighting, writes};
 use crate::program::{counts, full, of};
 use crate::thehive::World;
 
@@ -47,6 +47,28 @@ fn a_sighted_observable_is_one_sighting_and_stays_one() {
         assert_eq!(counts(full(&report), "sightings"), of([("fetched", 3), ("created", 1), ("unchanged", 2)]));
         assert_eq!(desk.misp.world().sightings.last().unwrap().date, 1_795_200_000);
     }
+}
+
+/// Whoever sees an attribute may sight it under any source, or tell it to be a false positive.
+#[test]
+fn a_sighting_of_another_organisation_stands_for_none_of_ours() {
+    let mut desk = Desk::new(World::five(), &json!({}));
+    desk.set(&json!({"export_sightings": true, "distribution": 1}));
+    let id = desk.ioc("domain", "seen.example", &json!({}));
+    desk.run();
+    {
+        let mut world = desk.misp.world();
+        let (event, attribute) = (world.events[0].id, world.events[0].attributes[0].id);
+        for (kind, org) in [("0", 3), ("1", world.events[0].org)] {
+            let source = "cortex-misp".to_owned();
+            world.sightings.push(Sighting { event, attribute, org, source, kind: kind.into(), ..Sighting::default() });
+        }
+    }
+    desk.change(&id, &json!({"sighted": true}));
+    let report = desk.run();
+    assert_eq!(counts(full(&report), "sightings"), of([("fetched", 1), ("created", 1)]), "{report:#}");
+    let report = desk.runs_empty();
+    assert_eq!(counts(full(&report), "sightings"), of([("fetched", 1), ("unchanged", 1)]));
 }
 
 #[test]

@@ -334,13 +334,17 @@ pub struct OfEvent {
 }
 
 /// What is counted of an attribute's sightings, of which there may be any number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sightings {
     /// How often it was seen (type 0 in MISP's `Sighting.php`; 1 is a false positive, 2 an expiration).
     pub seen: u64,
-    /// True if one of them is ours.
-    pub has_ours: bool,
+    /// The numbers of the organisations that saw it and name this program as the source, as anybody may: whether one is ours
+    /// is for the caller to say. The first of them.
+    pub under_our_name: Vec<String>,
 }
+
+/// Organisations that are kept of an attribute's sightings.
+const MOST_SIGHTERS: usize = 20;
 
 fn sightings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sightings, D::Error> {
     #[derive(Default, Deserialize)]
@@ -350,10 +354,15 @@ fn sightings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sightings, D:
         kind: String,
         #[serde(deserialize_with = "json::brief")]
         source: String,
+        #[serde(deserialize_with = "json::brief")]
+        org_id: String,
     }
     json::fold(deserializer, |counted: &mut Sightings, one: Sighting| {
         counted.seen += u64::from(one.kind == "0");
-        counted.has_ours |= one.source == SOURCE;
+        let is_new = !counted.under_our_name.contains(&one.org_id) && counted.under_our_name.len() < MOST_SIGHTERS;
+        if one.kind == "0" && one.source == SOURCE && is_new {
+            counted.under_our_name.push(one.org_id);
+        }
     })
 }
 
