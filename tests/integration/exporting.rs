@@ -376,6 +376,7 @@ fn tlp_three_is_asked_of_thehives_version() {
     for (world, expected) in [(thehive::World::four(), "RED"), (thehive::World::five(), "AMBER+STRICT")] {
         let (thehive, misp) = (thehive::Fake::start(world), Fake::start(World::new()));
         let case = thehive.world().add_case(42, "Phishing wave", &json!({"tlp": 3}));
+        thehive.world().cases[0].as_object_mut().unwrap().shift_remove("tlpLabel");
         let mut job = job_of(&thehive, &misp, &case);
         job["data"]["tlp"] = json!(3);
         job["config"]["check_tlp"] = json!(false);

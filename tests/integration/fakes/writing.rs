@@ -125,10 +125,10 @@ fn tags_kept_for_others_are_left_out() {
     let tags: Vec<Value> =
         ["k:host", "k:partner", "k:admin", "k:local", "tlp:red"].iter().map(|name| json!({ "name": name })).collect();
     client.add(json!({"Tag": tags, "Attribute": [domain(1)]}));
-    assert_eq!(names(&client.event()["Tag"]), ["k:partner", "tlp:red"]);
+    assert_eq!(names(&client.event()["Tag"]), ["k:partner", "k:local", "tlp:red"]);
     let edited = client.edit(json!({"Tag": tags, "Attribute": [{"uuid": uuid(1), "Tag": tags}]}));
-    assert_eq!(names(&edited["Tag"]), ["k:partner", "tlp:red"]);
-    assert_eq!(names(&edited["Attribute"][0]["Tag"]), ["k:partner", "tlp:red"]);
+    assert_eq!(names(&edited["Tag"]), ["k:partner", "k:local", "tlp:red"]);
+    assert_eq!(names(&edited["Attribute"][0]["Tag"]), ["k:partner", "k:local", "tlp:red"]);
     let found = client.post("/tags/search", &json!({"tag": ["k:host", "k:partner", "k:local"]})).1;
     let row = |at: usize, name: &str| found[at]["Tag"][name].clone();
     assert_eq!((row(0, "org_id"), row(1, "hide_tag"), row(2, "local_only")), (json!("1"), json!(true), json!(true)));
