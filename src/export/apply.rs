@@ -95,20 +95,24 @@ impl One<'_> {
         // Decided before anything is sent, so that a run that is stopped tells it too.
         let decided = map::decide(self.input, self.settings, self.is_public());
         decided.iter().flatten().for_each(|verdict| self.part.record(Item::Observables, verdict, 1));
-        let (done, hits) = match self.open() {
-            Ok((misp, types)) => {
-                let done = self.write(&misp, &decided, &types);
-                let done = done.unwrap_or_else(|error| self.unsent(&decided, &types, error));
-                self.sight(&misp, &done);
-                let hits = self.warninglists(&misp, &done);
-                self.count_proposals(&misp, &done);
-                (done, hits)
-            }
-            Err(error) => (self.unsent(&decided, &ServerTypes::newest(), error), HashMap::new()),
+        let stopped = match self.open() {
+            Ok((misp, types)) => match self.write(&misp, &decided, &types) {
+                Ok((done, is_guest)) => self.inside(is_guest, |one| one.finish(&misp, &decided, done)),
+                Err(error) => self.tell_unsent(&decided, &types, error),
+            },
+            Err(error) => self.tell_unsent(&decided, &ServerTypes::newest(), error),
         };
-        self.tell(&decided, &done.told(), &hits);
         let refusal = map::refusal(&self.input.case, self.settings).map(|(_, refusal)| anyhow!(refusal));
-        done.stopped.or(refusal).map_or(Ok(()), Err)
+        stopped.or(refusal).map_or(Ok(()), Err)
+    }
+
+    /// What is asked and told once everything is written. Gives what stopped the writing.
+    fn finish(&self, misp: &Misp, decided: &[Option<Verdict>], done: Done) -> Option<anyhow::Error> {
+        self.sight(misp, &done);
+        let hits = self.warninglists(misp, &done);
+        self.count_proposals(misp, &done);
+        self.tell(decided, &done.told(), &hits);
+        done.stopped
     }
 
     pub(super) fn is_public(&self) -> bool {
@@ -148,28 +152,36 @@ impl One<'_> {
     }
 
     /// This export inside an event: in one that is another case's, it has uuids of its own.
-    fn inside<T>(&self, target: &Target, write: impl FnOnce(&One<'_>) -> T) -> T {
-        if !target.is_guest {
+    fn inside<T>(&self, is_guest: bool, write: impl FnOnce(&One<'_>) -> T) -> T {
+        if !is_guest {
             return write(self);
         }
         let ids = self.ids.as_guest(&self.input.case.id, &self.input.case.created);
         write(&One { ids: &ids, ..*self })
     }
 
-    /// What is told if nothing could be sent.
-    fn unsent(&self, decided: &[Option<Verdict>], types: &ServerTypes, error: anyhow::Error) -> Done {
+    /// Tells that nothing could be sent, and gives the reason back.
+    fn tell_unsent(
+        &self,
+        decided: &[Option<Verdict>],
+        types: &ServerTypes,
+        error: anyhow::Error,
+    ) -> Option<anyhow::Error> {
         let mapped = self.map(decided, types, self.event());
         let unsent = (Verdict::Failed(super::NOT_SENT.to_owned()), None);
         let outcome = vec![unsent; mapped.wanted.attributes.len()];
         let (plan, retracted) = (Plan::default(), Vec::new());
-        Done { mapped, plan, outcome, retracted, after: None, event: None, stopped: Some(error) }
+        let done = Done { mapped, plan, outcome, retracted, after: None, event: None, stopped: Some(error) };
+        self.tell(decided, &done.told(), &HashMap::new());
+        done.stopped
     }
 
     /// Writes the case into its event, and brings the other events of the case in line with it, whatever became of the first.
-    fn write(&self, misp: &Misp, decided: &[Option<Verdict>], types: &ServerTypes) -> Result<Done> {
+    /// Gives what became of it, and whether the event is another case's.
+    fn write(&self, misp: &Misp, decided: &[Option<Verdict>], types: &ServerTypes) -> Result<(Done, bool)> {
         let _lock = if self.dry_run { None } else { misp.lock()? };
         let Targets { main, followed, others } = self.targets(misp)?;
-        let done = self.inside(&main, |one| {
+        let done = self.inside(main.is_guest, |one| {
             let done = one.write_main(misp, &main, others, decided, types);
             if let Ok(done) = &done {
                 one.foresee_told(decided, &Told { is_stopped: true, ..done.told() });
@@ -178,11 +190,11 @@ impl One<'_> {
         });
         for target in followed {
             let uuid = target.uuid;
-            if let Err(error) = self.inside(&target, |one| one.follow(misp, &target, decided, types)) {
+            if let Err(error) = self.inside(target.is_guest, |one| one.follow(misp, &target, decided, types)) {
                 self.part.fail(format!("event {uuid}, which is this case's too, was not brought in line: {error:#}"));
             }
         }
-        done
+        done.map(|done| (done, main.is_guest))
     }
 
     /// A uuid that is held by an event that we cannot see gives way to the next one.

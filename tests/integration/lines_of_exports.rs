@@ -44,7 +44,7 @@ fn a_line_names_the_attribute_that_misp_holds() {
     desk.ioc("domain", "edited.example", &json!({}));
     desk.ioc("domain", "theirs.example", &json!({}));
     let report = desk.runs_empty();
-    let theirs = told("External analysis/domain", THEIRS, "added by somebody else");
+    let theirs = told("External analysis/domain", THEIRS, "added by somebody else, not for detection");
     assert_eq!(line(&report, "theirs.example"), theirs);
     let edited =
         told("Network activity/domain", &ours, "there already, in an attribute that was exported for another IOC");

@@ -146,12 +146,10 @@ fn a_filter_hides_an_event_and_is_named(world: &World) {
 fn words_that_mean_something_to_misp_are_only_texts(world: &World) {
     let desk = Importer::new(world);
     desk.event(&json!({"Attribute": [{"type": "domain", "value": "a.MARK.example"}]}));
-    for data in ["!MARK", "MARK&&a.MARK.example", "a%MARK", "_.MARK.example", "\\MARK"] {
+    let odd =
+        ["!MARK", "MARK&&a.MARK.example", "a%MARK", "_.MARK.example", "\\MARK", "%MARK", "%.MARK.example", "a.MARK%"];
+    for data in odd {
         let message = desk.run("other", data).message();
         assert!(message.starts_with("no event knows "), "{data}: {message}");
-    }
-    for data in ["%", "%.MARK.example", "a.MARK%"] {
-        let message = desk.run("other", data).message();
-        assert!(message.contains("was not looked up"), "{data}: {message}");
     }
 }

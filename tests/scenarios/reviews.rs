@@ -54,11 +54,11 @@ fn what_a_reviewer_changes_stays_and_is_named(world: &World) {
     assert_eq!(
         report.observables(),
         [
-            format!("a.MARK.example: {left} category)"),
+            format!("a.MARK.example: {left} category (Payload delivery))"),
             format!("b.MARK.example: {left} comment)"),
             format!("c.MARK.example: {left} to_ids)"),
             format!("d.MARK.example: {left} distribution)"),
-            format!("e.MARK.example: {left} type)"),
+            format!("e.MARK.example: {left} type (hostname))"),
         ]
     );
 }

@@ -52,7 +52,7 @@ const LINES: [&str; 9] = [
     "host-1.example: unchanged (differs in MISP, left as it is: type (hostname))",
     "host-2.example: unchanged (differs in MISP, left as it is: comment)",
     "host-3.example: unchanged (differs in MISP, left as it is: to_ids)",
-    "host-4.example: unchanged (differs in MISP, left as it is: distribution (its organisation only, as an earlier export or a person set it))",
+    "host-4.example: unchanged (differs in MISP, left as it is: distribution)",
     "host-5.example: skipped (deleted in MISP)",
     "host-6.example: unchanged (differs in MISP, left as it is: tags)",
     "host-7.example: unchanged (differs in MISP, left as it is: TLP tag)",
@@ -96,7 +96,7 @@ fn what_a_reviewer_changed_stays_when_the_case_goes_on() {
         desk.add(&domain("later.example"));
         let report = desk.export();
         desk.wrote_nothing();
-        let line = "later.example: unchanged (added by somebody else)";
+        let line = "later.example: unchanged (added by somebody else, not for detection)";
         assert_eq!(lines(&report, "observables", "data")[9], line);
 
         desk.add(&domain("new.example"));
