@@ -357,11 +357,11 @@ impl One<'_> {
         let mut left: BTreeSet<String> = BTreeSet::new();
         let mut only_known = |tags: &mut Vec<String>| {
             tags.retain(|tag| {
-                let is_there = names.exists(tag) || Pap::from_tag(tag).is_some() || names.name(tag).is_none();
-                is_there || {
+                let is_kept_in = names.is_new(tag) && Pap::from_tag(tag).is_none();
+                if is_kept_in {
                     left.insert(tag.clone());
-                    false
                 }
+                !is_kept_in
             });
         };
         if wanted.tlp.is_closed() {

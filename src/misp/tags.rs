@@ -64,6 +64,8 @@ const LONGEST: usize = 255;
 pub struct TagNames {
     /// By the wanted name in lower case: the name there, or why it is not set. A name that is not among them may be made.
     names: HashMap<String, Result<String, Why>>,
+    /// Those of them, in lower case, that would be made.
+    new: HashSet<String>,
     /// The predicates, and the namespaces, of which an event has at most one tag.
     exclusive: HashSet<String>,
 }
@@ -109,10 +111,10 @@ impl Why {
 }
 
 impl TagNames {
-    /// True if there is a tag of this name: nobody learns of it by its being made.
+    /// True if there is no tag of this name yet, and setting it makes one, whose name everybody there can read.
     #[must_use]
-    pub fn exists(&self, wanted: &str) -> bool {
-        matches!(self.names.get(&wanted.to_lowercase()), Some(Ok(_)))
+    pub fn is_new(&self, wanted: &str) -> bool {
+        self.new.contains(&wanted.to_lowercase())
     }
 
     /// Compares the wanted names with those that a MISP knows.
@@ -129,6 +131,8 @@ impl TagNames {
             let known = usable.get(&name.to_lowercase());
             known.or_else(|| usable.get(&synonym?.to_lowercase())).cloned()
         };
+        let is_new = |name: &&&str| of(name).is_none() && unstorable(name).is_none() && rights.makes;
+        let new = wanted.iter().filter(is_new).map(|name| name.to_lowercase()).collect();
         let named = wanted.iter().map(|name| {
             let there = match of(name) {
                 Some(there) => there,
@@ -140,7 +144,7 @@ impl TagNames {
             };
             (name.to_lowercase(), there)
         });
-        Self { names: named.collect(), exclusive: HashSet::new() }
+        Self { names: named.collect(), new, exclusive: HashSet::new() }
     }
 
     /// The names to ask for: the wanted ones and their synonyms.
@@ -185,10 +189,7 @@ impl TagNames {
     /// The same for an event that is there, whose tags the user may not set: none can be.
     #[must_use]
     pub fn none_of(wanted: &[&str]) -> Self {
-        Self {
-            names: wanted.iter().map(|name| (name.to_lowercase(), Err(Why::NoTagger))).collect(),
-            exclusive: HashSet::new(),
-        }
+        Self { names: wanted.iter().map(|name| (name.to_lowercase(), Err(Why::NoTagger))).collect(), ..Self::default() }
     }
 
     /// Learns of which predicates and namespaces an event has at most one tag.
