@@ -140,6 +140,13 @@ impl Ids {
         self.has_mark(uuid) || (self.has_secret() && self.without_secret().has_mark(uuid))
     }
 
+    /// True for an attribute or object that this installation put into an event: with the mark that it makes there. An event
+    /// that was made with the secret holds none from before, so that nobody can bring one in by computing it.
+    #[must_use]
+    pub fn made_inside(&self, event: &Uuid, uuid: &Uuid) -> bool {
+        self.inside(event).is_marked(Kind::Part, uuid)
+    }
+
     /// True for the uuid of an event that nobody else can have computed. Whoever saw it can still use it on another MISP.
     #[must_use]
     pub fn is_proven_event(&self, uuid: &Uuid) -> bool {

@@ -49,12 +49,13 @@ impl<'a> Index<'a> {
         let attributes = &held.attributes;
         let mut by_uuid = HashMap::with_capacity(attributes.len());
         let mut by_value = HashMap::new();
+        let event = held.uuid();
         for attribute in attributes {
             let uuid = Uuid::parse_str(&attribute.uuid).ok();
             if let Some(uuid) = uuid {
                 by_uuid.insert(uuid, attribute);
             }
-            let is_mine = uuid.is_some_and(|uuid| ids.is_mine(&uuid));
+            let is_mine = uuid.is_some_and(|uuid| ids.made_inside(&event, &uuid));
             let is_loose = held.object_of(attribute).is_none();
             let whose = match (is_mine, attribute.deleted == Some(true)) {
                 (true, false) => Some(Whose::Ours).filter(|_| is_loose),

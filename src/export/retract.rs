@@ -1,7 +1,7 @@
 //! Retraction: attributes of ours whose observable is no IOC of the case any more. They are retracted only if the case was
 //! read as a whole and is ours alone, and never many at once, for a case half read looks like one half empty.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -174,8 +174,9 @@ fn is_open_in_closed(attribute: &Attribute, wanted: &Wanted, rules: &Rules<'_>) 
 /// What of ours is not edited otherwise and is closed with its case, whatever became of it: retracted, or there under another
 /// uuid than it would have now.
 pub(super) fn closed(wanted: &Wanted, held: &Held, edited: &HashSet<Uuid>, rules: &Rules<'_>) -> Vec<Kept> {
+    let event = held.uuid();
     let of = |attribute: &Attribute| {
-        let uuid = Uuid::parse_str(&attribute.uuid).ok().filter(|uuid| rules.ids.is_mine(uuid))?;
+        let uuid = Uuid::parse_str(&attribute.uuid).ok().filter(|uuid| rules.ids.made_inside(&event, uuid))?;
         let is_wanted = attribute.deleted != Some(true) && is_open_in_closed(attribute, wanted, rules);
         let change = Change { close: true, is_reason: true, ..Change::default() };
         (is_wanted && !edited.contains(&uuid)).then(|| Kept { uuid, object: held.object_of(attribute), change })
@@ -193,7 +194,8 @@ pub(super) fn closed_objects(wanted: &Wanted, held: &Held, rules: &Rules<'_>) ->
     let of_iocs = wanted.objects.iter().map(|object| object.uuid).filter(|object| !open.contains(object));
     let of_withheld = wanted.withheld.iter().filter_map(|one| Some(one.place.as_ref()?.object));
     let closed: HashSet<Uuid> = of_iocs.chain(of_withheld).collect();
-    let is_closed = |uuid: &&Uuid| rules.ids.is_mine(uuid) && (wanted.tlp.is_closed() || closed.contains(*uuid));
+    let is_closed =
+        |uuid: &&Uuid| rules.ids.made_inside(&held.uuid(), uuid) && (wanted.tlp.is_closed() || closed.contains(*uuid));
     held.open_objects.iter().filter(is_closed).copied().collect()
 }
 
@@ -216,8 +218,10 @@ fn refusal(rule: &str, values: &[&str]) -> Option<String> {
 const TOO_MANY: &str = "more than";
 
 fn reason_to_keep(open: usize, held: &Held, rules: &Rules<'_>) -> Option<String> {
+    let event = held.uuid();
     let is_live = |attribute: &&Attribute| {
-        attribute.deleted != Some(true) && Uuid::parse_str(&attribute.uuid).is_ok_and(|uuid| rules.ids.is_mine(&uuid))
+        attribute.deleted != Some(true)
+            && Uuid::parse_str(&attribute.uuid).is_ok_and(|uuid| rules.ids.made_inside(&event, &uuid))
     };
     let live: HashSet<_> = held
         .attributes
@@ -244,17 +248,22 @@ fn dropped<'a>(wanted: &Wanted, held: &'a Held, rules: &Rules<'_>) -> Vec<(Uuid,
     let is_link = |attribute: &&Attribute| {
         attribute.kind == "link" && attribute.category == "Internal reference" && attribute.to_ids == Some(false)
     };
-    let loose = wanted.attributes.iter().filter(|one| one.place.is_none());
-    let values: HashSet<_> = loose.map(|one| (one.kind.as_str(), equal::key(&one.value))).collect();
-    // The same value may be there under a uuid that it had when its observable was of another type, or written otherwise.
+    let event = held.uuid();
+    // What is an IOC still is not taken back: it may be there under the uuid that it had when its observable was of another
+    // type, written otherwise, or when its object did not have the hash yet by which it is called now.
+    let mut values: HashMap<(&str, String), bool> = HashMap::new();
+    for one in &wanted.attributes {
+        *values.entry((one.kind.as_str(), equal::key(&one.value))).or_default() |= one.place.is_none();
+    }
     let is_value = |attribute: &&Attribute| {
-        held.object_of(attribute).is_none() && values.contains(&(attribute.kind.as_str(), equal::key(&attribute.value)))
+        let is_loose = values.get(&(attribute.kind.as_str(), equal::key(&attribute.value)));
+        is_loose.is_some_and(|is_loose| *is_loose || held.object_of(attribute).is_some())
     };
     let of_event = held.attributes.iter().filter(|one| is_open(one) && !is_link(one) && !is_value(one));
     of_event
         .filter_map(|attribute| {
             let uuid = Uuid::parse_str(&attribute.uuid).ok()?;
-            (rules.ids.is_mine(&uuid) && !known.contains(&uuid)).then_some((uuid, attribute))
+            (rules.ids.made_inside(&event, &uuid) && !known.contains(&uuid)).then_some((uuid, attribute))
         })
         .collect()
 }

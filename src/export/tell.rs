@@ -197,7 +197,11 @@ impl One<'_> {
         mapped.warnings.iter().for_each(|warning| self.part.warn(warning.clone()));
         mapped.refused.values().for_each(|verdict| self.part.record(Item::Observables, verdict, 1));
         let became = became(mapped, outcome);
-        let index = told.after.map(|after| Index::new(after, self.ids));
+        let is_as_wanted = |(verdict, remark): &Outcome| {
+            remark.is_none() && matches!(verdict, Verdict::Created | Verdict::Updated | Verdict::Unchanged)
+        };
+        let differs = !outcome.iter().all(is_as_wanted);
+        let index = told.after.filter(|_| differs).map(|after| Index::new(after, self.ids));
         let there = |attribute: &WantedAttribute| index.as_ref().and_then(|index| index.stands_for(attribute));
         let is_known = index.is_some() && !self.dry_run;
         for (index, (one, decided)) in self.input.observables.iter().zip(decided).enumerate() {
@@ -315,7 +319,7 @@ impl One<'_> {
         if done.after.as_ref().is_none_or(|after| after.event.distribution == Some(0)) {
             return;
         }
-        match misp.proposals(&done.mapped.wanted.uuid, &|uuid| self.ids.is_mine(uuid)) {
+        match misp.proposals(&done.mapped.wanted.uuid, &|uuid| self.ids.made_inside(&done.mapped.wanted.uuid, uuid)) {
             Ok(open) => self.part.with(|part| part.proposals = open),
             Err(error) => self.part.warn(format!("whether there are open proposals is not known: {error:#}")),
         }

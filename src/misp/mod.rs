@@ -91,6 +91,12 @@ pub struct Held {
 }
 
 impl Held {
+    /// The event's uuid.
+    #[must_use]
+    pub fn uuid(&self) -> Uuid {
+        Uuid::parse_str(&self.event.uuid).unwrap_or_default()
+    }
+
     /// The object that an attribute is in.
     #[must_use]
     pub fn object_of(&self, attribute: &Attribute) -> Option<Uuid> {

@@ -1,6 +1,7 @@
 //! One value that several observables have, or that is in MISP under another type's uuid: it is as strict as the strictest,
 //! wherever it goes.
 
+use cortex_misp::ids::Ids;
 use serde_json::{Value, json};
 
 use crate::desk::{Desk, MARK, warnings};
@@ -243,4 +244,42 @@ fn a_feed_keeps_nothing_of_a_case_that_became_red() {
         let failures = full(&report)["connections"][0]["failures"].to_string();
         assert!(failures.contains("15 attributes were exported before their TLP forbade it"), "{failures}");
     }
+}
+
+/// A hash that joins a file's name and md5 makes another object of them: what is still an IOC is not taken back.
+#[test]
+fn a_file_that_grows_retracts_nothing_of_it() {
+    let mut desk = Desk::new(World::five(), &json!({"tlp": 1}));
+    desk.set(&json!({"distribution": 1}));
+    let whole = "misp:object=\"file:5f0e5b5c-0000-4000-8000-000000000001\"";
+    desk.ioc("filename", "grows.exe", &json!({"tags": [whole]}));
+    desk.ioc("hash", "d41d8cd98f00b204e9800998ecf8427e", &json!({"tags": [whole]}));
+    desk.run();
+    desk.ioc("hash", &"ab".repeat(32), &json!({"tags": [whole]}));
+    let report = desk.run();
+    assert!(full(&report)["ledger"].get("retractions").is_none(), "{report:#}");
+    assert!(desk.event().attributes.iter().all(|one| one.to_ids && !one.comment.contains(MARK)));
+    desk.runs_empty();
+}
+
+/// An event that was made with the secret holds nothing of ours whose uuid anybody can compute, such as one that a partner chose
+/// for a proposal.
+#[test]
+fn with_a_secret_an_attribute_whose_uuid_was_computed_by_others_is_theirs() {
+    let mut desk = Desk::new(World::five(), &json!({"tlp": 1}));
+    desk.set(&json!({"distribution": 1, "instance_secret": "a secret of thirty-two characters"}));
+    desk.ioc("domain", "ours.example", &json!({}));
+    desk.run();
+    {
+        let mut world = desk.misp.world();
+        let event = &mut world.events[0];
+        let uuid = Ids::new("test.example", None).id(&event.uuid.parse().unwrap(), &["domain", "accepted.example"]);
+        let mut accepted = event.attributes[0].clone();
+        (accepted.id, accepted.uuid, accepted.value) = (99_999, uuid.to_string(), "accepted.example".into());
+        event.attributes.push(accepted);
+    }
+    let report = desk.runs_empty();
+    assert!(full(&report)["ledger"].get("retractions").is_none(), "{report:#}");
+    let attribute = desk.attribute("accepted.example");
+    assert!(attribute.to_ids && !attribute.comment.contains(MARK));
 }

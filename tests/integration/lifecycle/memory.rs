@@ -7,8 +7,9 @@ use std::process::Child;
 use super::desk::{Desk, domain};
 use crate::program::{Program, counts, full, judged, of, search};
 
-/// The most memory that the program may take at any moment, in KiB.
-const MOST: u64 = 32 << 10;
+/// The most memory that the program may take at any moment beside its own text, in KiB. The release's text has less than 8 MiB,
+/// so that both come to 32; that of the unoptimised build that is tried here says nothing.
+const MOST: u64 = 24 << 10;
 
 /// What a pipe takes before its writer has to wait.
 const PIPE: usize = 64 << 10;
@@ -39,9 +40,12 @@ fn a_case_of_5000_takes_less_than_32_mib() {
     }
 }
 
-/// The largest part of the program that was in memory at any moment, in KiB. One that has ended has none.
+/// The most that the program had in memory at any moment, without the pages of its file, in KiB. One that has ended has none.
 fn peak(child: &Child) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a program that has not ended");
-    line.trim().trim_end_matches(" kB").parse().unwrap()
+    let field = |name: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a program that has not ended");
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    };
+    field("VmHWM:").saturating_sub(field("RssFile:"))
 }
