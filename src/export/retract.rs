@@ -252,7 +252,7 @@ fn dropped<'a>(wanted: &Wanted, held: &'a Held, rules: &Rules<'_>) -> Vec<(Uuid,
     // What is an IOC still is not taken back: it may be there under the uuid that it had when its observable was of another
     // type, written otherwise, or when its object did not have the hash yet by which it is called now.
     let mut values: HashMap<(&str, String), bool> = HashMap::new();
-    for one in &wanted.attributes {
+    for one in wanted.attributes.iter().filter(|one| one.to_ids || one.place.is_none()) {
         *values.entry((one.kind.as_str(), equal::key(&one.value))).or_default() |= one.place.is_none();
     }
     let is_value = |attribute: &&Attribute| {
