@@ -6,6 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cortex_misp::export::Export;
+use cortex_misp::worker;
 use serde_json::{Value, json};
 
 use crate::http_fake::{Fault, Nth, What};
@@ -84,10 +86,8 @@ fn sigterm_while_iocs_join_an_event_tells_what_is_there() {
     assert_eq!(counts(part, "observables"), of([("fetched", 1_250), ("unchanged", 50), ("failed", 1_200)]));
     assert_eq!(part["ledger"]["observables"]["failed_by"], json!({"not verified": 1_000, "not sent": 200}));
     let event = &part["connections"][0]["events"][0];
-    assert_eq!(
-        (&event["uuid"], &event["id"]),
-        (&json!(misp.world().events[0].uuid), &json!(misp.world().events[0].id.to_string()))
-    );
+    let held = misp.world().events[0].clone();
+    assert_eq!((&event["uuid"], &event["id"]), (&json!(held.uuid), &json!(held.id.to_string())));
     assert_eq!(report["operations"], first["operations"]);
     assert_eq!(part["connections"][0]["observables"].as_array().unwrap().len(), 300);
 }
@@ -109,7 +109,8 @@ fn a_refused_look_back_says_what_was_there_and_what_is_not_known() {
             nth,
             what: What::Status(405, "{}".into(), "application/json"),
         });
-        let report = Program::Export.report(&job(iocs));
+        let report = worker::report_at_once::<Export>(job(iocs)).to_string();
+        let report = judged(Program::Export, report.as_bytes());
         let part = full(&report);
         assert!(part["message"].as_str().unwrap().starts_with("INCOMPLETE: "), "{report:#}");
         let (iocs, known) = (iocs as u64, known as u64);
