@@ -230,12 +230,17 @@ impl Context<'_> {
 
 fn free<'t>(tags: impl Iterator<Item = &'t String>, settings: &Settings) -> Vec<String> {
     let mut free: Vec<String> = Vec::new();
-    for tag in tags.map(|tag| tag.trim()).filter(|tag| settings.lets_out(tag)) {
-        if !free.iter().any(|known| known.to_lowercase() == tag.to_lowercase()) {
-            free.push(tag.to_owned());
+    for tag in tags.filter(|tag| settings.lets_out(tag)).map(|tag| without_hidden(tag)) {
+        if !tag.is_empty() && !free.iter().any(|known| known.to_lowercase() == tag.to_lowercase()) {
+            free.push(tag);
         }
     }
     free
+}
+
+/// A tag without what nobody sees. One with line ends or other controls is not made into another: it stays here.
+fn without_hidden(tag: &str) -> String {
+    tag.chars().filter(|c| c.is_control() || !text::is_hidden(*c)).collect::<String>().trim().to_owned()
 }
 
 fn warnings(input: &Input, open: &[(usize, &Ioc)], context: &Context<'_>) -> Vec<String> {
@@ -252,12 +257,21 @@ fn warnings(input: &Input, open: &[(usize, &Ioc)], context: &Context<'_>) -> Vec
             "{marked} comments have the mark of a retraction in them: it goes out in other brackets, and means nothing"
         )
     });
+    let hidden = hidden_in_tags(input, open, context.settings);
+    let hidden = (hidden > 0).then(|| format!("{hidden} tags have characters that nobody sees: they are left out"));
     let url = match context.link {
         Link::No | Link::To(_) => None,
         Link::Unknown => Some("the case is not linked: \"export_case_url\" needs \"thehive_url\"".to_owned()),
         Link::Public => Some("the case is not linked: everyone who pulls this feed could read the link".to_owned()),
     };
-    titled(&input.case, context.settings).chain(comments).chain(cut).chain(marked).chain(url).collect()
+    titled(&input.case, context.settings).chain(comments).chain(cut).chain(marked).chain(hidden).chain(url).collect()
+}
+
+/// How many of the tags that go out have characters that nobody sees.
+fn hidden_in_tags(input: &Input, open: &[(usize, &Ioc)], settings: &Settings) -> usize {
+    let of_case = input.case.tags.iter().filter(|_| settings.export_case_tags);
+    let of_iocs = open.iter().flat_map(|(_, ioc)| &ioc.observable.tags).filter(|_| settings.export_observable_tags);
+    of_case.chain(of_iocs).filter(|tag| without_hidden(tag) != tag.trim() && settings.lets_out(tag)).count()
 }
 
 /// What is not as it stands in the case of the event's info line.
