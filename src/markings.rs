@@ -61,11 +61,12 @@ impl Tlp {
         }
     }
 
-    /// Reads a tag as people write it: `tlp:amber`, `TLP:AMBER+STRICT`, `tlp:"white"`, `tlp="red"`, ` tlp : red`, `TLP-RED`.
+    /// Reads a tag as people write it: `tlp:amber`, `TLP:AMBER+STRICT`, `tlp:"white"`, `tlp="red"`, ` tlp : red`, `TLP-RED`,
+    /// `TLP|RED`, `TLP RED ONLY`.
     /// What says a TLP and cannot be read is RED ([`unreadable`] tells which tags are meant).
     #[must_use]
     pub fn from_tag(tag: &str) -> Option<Self> {
-        match said(tag, "tlp", Self::from_word) {
+        match said(tag, &TLP) {
             Said::Level(tlp) => Some(tlp),
             Said::Unreadable => Some(Self::Red),
             Said::Nothing => None,
@@ -174,7 +175,7 @@ impl Pap {
     /// be read is RED.
     #[must_use]
     pub fn from_tag(tag: &str) -> Option<Self> {
-        match said(tag, "pap", Self::from_word) {
+        match said(tag, &PAP) {
             Said::Level(pap) => Some(pap),
             Said::Unreadable => Some(Self::Red),
             Said::Nothing => None,
@@ -237,6 +238,16 @@ impl Pap {
     }
 }
 
+/// A marking, as tags say it.
+struct Marking<L> {
+    name: &'static str,
+    read: fn(&str) -> Option<L>,
+    amber: L,
+}
+
+const TLP: Marking<Tlp> = Marking { name: "tlp", read: Tlp::from_word, amber: Tlp::Amber };
+const PAP: Marking<Pap> = Marking { name: "pap", read: Pap::from_word, amber: Pap::Amber };
+
 /// What a tag says of one marking.
 enum Said<L> {
     Level(L),
@@ -246,9 +257,15 @@ enum Said<L> {
 }
 
 /// What a tag says of a marking, in the letters in which [`tags::plain`] reads it: blanks, quotes, characters that nobody sees
-/// and brackets around it count for nothing, and letters count by their look. `tlp:ex:chr`, of MISP's taxonomy, is about naming
-/// the source, and no level.
-fn said<L>(tag: &str, name: &str, read: impl Fn(&str) -> Option<L>) -> Said<L> {
+/// and brackets around it count for nothing, and letters count by their look.
+///
+/// It speaks of the marking if it begins with its name, perhaps with a version (`TLP2.0`), and something else than a letter
+/// or digit stands behind that. Then it says the level that is left; behind `:` or `=` anything else is meant as one and
+/// cannot be read, but for `tlp:ex:chr` of MISP's taxonomy, which is about naming the source. Otherwise it says the
+/// strictest level among its words (`TLP|RED`, `TLP RED ONLY`), if any: `tlp-handling` is a tag like any other. Beside
+/// further words CLEAR and GREEN count for nothing, so that a sentence (`tlp not clear`) lowers no default.
+fn said<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Said<L> {
+    let Marking { name, read, .. } = marking;
     // Nearly no tag is meant, and all of them are looked at.
     let begins = |tag: &str| tag.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name));
     if tag.is_ascii() && !begins(tag) && tag.starts_with(|c: char| c.is_ascii_alphanumeric()) {
@@ -258,12 +275,10 @@ fn said<L>(tag: &str, name: &str, read: impl Fn(&str) -> Option<L>) -> Said<L> {
     let plain =
         plain.trim_start_matches(|c: char| !c.is_alphanumeric()).trim_end_matches([']', ')', '}', '>', ';', ',', '.']);
     let Some(rest) = plain.get(name.len()..).filter(|_| begins(plain)) else { return Said::Nothing };
-    // `TLP RED` and `TLP-RED` are meant as well, but `tlp-handling` is a tag like any other.
-    let Some(word) = rest.strip_prefix([':', '=']) else {
+    let Some(word) = without_version(rest).strip_prefix([':', '=']) else {
         let is_parted = tag.trim().chars().nth(name.len()).is_some_and(|c| !c.is_alphanumeric());
-        return read(rest.trim_start_matches(['-', '_', '.', '/']))
-            .filter(|_| is_parted)
-            .map_or(Said::Nothing, Said::Level);
+        let level = read(rest.trim_start_matches(['-', '_', '.', '/'])).filter(|_| is_parted);
+        return level.or_else(|| among_words(tag, marking)).map_or(Said::Nothing, Said::Level);
     };
     let word = word.trim_matches([':', '=']);
     match read(word) {
@@ -273,16 +288,44 @@ fn said<L>(tag: &str, name: &str, read: impl Fn(&str) -> Option<L>) -> Said<L> {
     }
 }
 
+/// What stands behind a version, such as `2.0` or `v2`.
+fn without_version(rest: &str) -> &str {
+    let version = rest.strip_prefix('v').unwrap_or(rest);
+    if version.starts_with(|c: char| c.is_ascii_digit()) {
+        version.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
+    } else {
+        rest
+    }
+}
+
+/// The strictest level among the words of a tag that begins with this one.
+fn among_words<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Option<L> {
+    let Marking { name, read, amber } = marking;
+    let is_between = |c: char| !c.is_alphanumeric() && !tags::is_unseen(c);
+    let words: Vec<String> = tag.split(is_between).map(tags::plain).collect();
+    let words =
+        words.iter().flat_map(|part| part.split(|c: char| !c.is_alphanumeric())).filter(|word| !word.is_empty());
+    let mut words = words.peekable();
+    if !without_version(words.next()?.strip_prefix(*name)?).is_empty() {
+        return None;
+    }
+    while words.next_if(|word| without_version(word).is_empty()).is_some() {}
+    let words: Vec<&str> = words.collect();
+    let pairs = words.windows(2).filter_map(|pair| read(&pair.join(" ")));
+    let level = words.iter().filter_map(|word| read(word)).chain(pairs).max()?;
+    (level >= *amber || read(&words.join(" ")).is_some()).then_some(level)
+}
+
 /// The tags that are meant as a TLP or PAP and cannot be read, so that they count as RED.
 pub fn unreadable<'a>(tags: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
-    tags.into_iter().filter(|tag| {
-        matches!(said(tag, "tlp", Tlp::from_word), Said::Unreadable)
-            || matches!(said(tag, "pap", Pap::from_word), Said::Unreadable)
-    })
+    tags.into_iter()
+        .filter(|tag| matches!(said(tag, &TLP), Said::Unreadable) || matches!(said(tag, &PAP), Said::Unreadable))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -327,27 +370,108 @@ mod tests {
             "[TLP:RED]",
             "𝐭𝐥𝐩:𝐫𝐞𝐝",
             "tlp:\u{a0}red",
+            "TLP|RED",
+            "tlp;red",
+            "tlp,red",
+            "tlp~red",
+            "tlp#red",
+            "tlp->red",
+            "tlp=>red",
+            "tlp→red",
+            "tlp (red)",
+            "tlp[:]red",
+            "TLP RED ONLY",
+            "TLP:RED ONLY",
+            "TLP – RED – no sharing",
+            "TLP AMBER or RED",
+            "TLP2.0:RED",
+            "TLP 2.0 RED",
+            "tlpv2|red",
+            "ТLP | RЕ\u{ad}D",
         ] {
             assert_eq!(Tlp::from_tag(tag), Some(Tlp::Red), "{tag:?}");
         }
-        for tag in
-            ["tlp:amber+strict", "TLP:AMBER STRICT", "tlp:amber-strict", "tlp:\"amber+strict\"", "TLP:AMBER:STRICT"]
-        {
+        for tag in [
+            "tlp:amber+strict",
+            "TLP:AMBER STRICT",
+            "tlp:amber-strict",
+            "tlp:\"amber+strict\"",
+            "TLP:AMBER:STRICT",
+            "TLP|AMBER (strict)",
+            "TLP AMBER+STRICT ONLY",
+        ] {
             assert_eq!(Tlp::from_tag(tag), Some(Tlp::AmberStrict), "{tag:?}");
         }
-        for tag in ["pap:red", "PAP:\"RED\"", " PAP : red", "pap=\"red\""] {
+        for tag in ["pap:red", "PAP:\"RED\"", " PAP : red", "pap=\"red\"", "PAP RED ONLY", "PAP|RED"] {
             assert_eq!(Pap::from_tag(tag), Some(Pap::Red), "{tag:?}");
         }
     }
 
     #[test]
     fn what_is_meant_as_a_marking_and_cannot_be_read_is_red_and_is_named() {
-        let tags =
-            ["tlp:rde", "tlp:", "PAP:purple", "tlp:3", "tlp:green", "tlp:ex:chr", "misp:tlp", "tlp-handling", "papal"];
-        assert_eq!(unreadable(tags).collect::<Vec<_>>(), ["tlp:rde", "tlp:", "PAP:purple", "tlp:3"]);
+        let tags = [
+            "tlp:rde",
+            "tlp:",
+            "PAP:purple",
+            "tlp:3",
+            "TLP2.0:rde",
+            "tlp:green",
+            "tlp:ex:chr",
+            "misp:tlp",
+            "tlp-handling",
+            "papal",
+            "TLP|RED",
+        ];
+        assert_eq!(unreadable(tags).collect::<Vec<_>>(), ["tlp:rde", "tlp:", "PAP:purple", "tlp:3", "TLP2.0:rde"]);
         assert_eq!((Tlp::from_tag("tlp:rde"), Pap::from_tag("PAP:purple")), (Some(Tlp::Red), Some(Pap::Red)));
-        for tag in ["tlp:ex:chr", "tlp:EX:CHR", "tlp-handling", "tlpred", "misp-galaxy:tlp=\"red\"", "tl", ""] {
-            assert_eq!(Tlp::from_tag(tag), None, "{tag:?}");
+        for tag in [
+            "tlp:ex:chr",
+            "tlp:EX:CHR",
+            "tlp-handling",
+            "tlpred",
+            "tlp2",
+            "tlpx red",
+            "misp-galaxy:tlp=\"red\"",
+            "tl",
+            "",
+            "papal red",
+            "pap-smear",
+            "pap smear",
+            "tlp not clear",
+            "TLP white paper",
+            "tlp|rde",
+        ] {
+            assert_eq!((Tlp::from_tag(tag), Pap::from_tag(tag)), (None, None), "{tag:?}");
+        }
+        assert_eq!(
+            (Tlp::from_tag("TLP|WHITE"), Tlp::from_tag("TLP 2.0 (green)")),
+            (Some(Tlp::Clear), Some(Tlp::Green))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stands_around_a_level_it_is_never_read_as_less(
+            tlp in prop::sample::select(vec![Tlp::Amber, Tlp::AmberStrict, Tlp::Red]),
+            before in "[ \\[(#\u{200b}\"]{0,3}",
+            version in prop::sample::select(vec!["", "2", "v2", " 2.0"]),
+            between in "[-:=|;,~#>/._\\[({→–· ]{1,4}",
+            words in "([ /,;|–-][a-z]{1,9}){0,3}",
+            more in "([ /,;|–-][a-z]{1,9}){0,3}",
+        ) {
+            let tag = format!("{before}TLP{version}{between}x{words} {}{more}", tlp.word());
+            prop_assert!(Tlp::from_tag(&tag) >= Some(tlp), "{tag:?}");
+            let tag = format!("{before}Tlp{version}{between}{}{more}", tlp.word().to_lowercase());
+            prop_assert!(Tlp::from_tag(&tag) >= Some(tlp), "{tag:?}");
+        }
+
+        #[test]
+        fn what_stands_behind_a_colon_is_a_level_or_red(word in "(red|Amber|GREEN|white)?.{0,20}") {
+            let plain = tags::plain(&word);
+            prop_assume!(!plain.trim_start_matches([':', '=']).starts_with("ex:"));
+            let level = Tlp::from_tag(&format!("tlp:{word}"));
+            let says = |word: &str| plain.contains(word);
+            prop_assert!(level == Some(Tlp::Red) || level.is_some() && ["amber", "green", "white", "clear"].into_iter().any(says));
         }
     }
 
