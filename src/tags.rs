@@ -128,8 +128,8 @@ impl fmt::Display for Link<'_> {
 /// other alphabets that look alike.
 ///
 /// TheHive reads `misp.to` as `misp:to`, takes a colour such as `#ff0000` off the end, and shows no namespace that begins
-/// with `_` (`Tag.fromString` and `Tag.toString` in TheHive 4's `Tag.scala`); MISP's database compares without case,
-/// accents and unseen characters (`utf8mb3_unicode_ci`).
+/// with `_` (`Tag.fromString` and `Tag.toString` in TheHive 4's `Tag.scala`); MISP looks a tag up in any
+/// case (`Tag.php`, `captureTag`), and otherwise by its letters (`tags.name` is `utf8mb3_bin`).
 #[must_use]
 pub fn is_own(tag: &str) -> bool {
     word(tag).is_some()
@@ -268,7 +268,8 @@ pub fn matches(pattern: &str, tag: &str) -> bool {
 }
 
 /// True if a tag fits a pattern that keeps something out: also by its look, so that no blank, quote, accent, character that
-/// nobody sees, or letter that looks like another gets it past. MISP's database takes most of these for the same tag.
+/// nobody sees, or letter that looks like another gets it past. To MISP these are several tags (its column is `utf8mb3_bin`),
+/// to whoever reads them they are one.
 #[must_use]
 pub fn excludes(pattern: &str, tag: &str) -> bool {
     let alike = || {
