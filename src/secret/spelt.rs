@@ -281,7 +281,7 @@ impl Between {
         }
         let is_number = self == Self::Signs && text.get(end..)?.starts_with("0x");
         let end = if is_number { end + 2 } else { end };
-        (end > at).then_some(end)
+        (end > at && end - at < LONGEST_SPELLING).then_some(end)
     }
 }
 
