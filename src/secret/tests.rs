@@ -58,7 +58,28 @@ fn secrets_are_removed_in_every_encoding() {
         escaped(key, |byte| format!("\\u00{byte:02x}")),
         escaped(key, |byte| format!("\\\\u00{byte:02X}")),
         escaped(key, |byte| format!("\\x{byte:02x}")),
+        escaped(key, |byte| format!("&#{byte}")),
+        escaped(key, |byte| format!("&#x{byte:x}")),
+        escaped(key, |byte| format!("={byte:02X}")),
+        escaped(key, |byte| format!("%u00{byte:02x}")),
+        escaped(key, |byte| format!("\\u{{{byte:x}}}")),
+        escaped(key, |byte| format!("\\\\x{{{byte:x}}}")),
+        escaped(key, |byte| format!("\\U000000{byte:02x}")),
+        escaped(key, |byte| format!("\\{byte:03o}")),
+        escaped(key, |byte| format!("{byte:02x}:")),
+        escaped(key, |byte| format!("0x{byte:02X}, ")),
+        escaped(key, |byte| format!("{byte:02x}\n")),
+        key.chars().map(|one| char::from_u32(u32::from(one) + 0xfee0).unwrap()).collect(),
+        key.replace('a', "𝐚").replace('C', "Ⓒ"),
         base64(key.to_owned()),
+        base64(key.to_owned()).as_bytes().chunks(5).map(|line| String::from_utf8_lossy(line) + "\r\n").collect(),
+        json(
+            &base64(format!("a{key}"))
+                .as_bytes()
+                .chunks(7)
+                .map(|line| String::from_utf8_lossy(line) + "\n")
+                .collect::<String>(),
+        ),
         base64(format!("a{key}")),
         base64(format!("ab{key}")),
         url_encoded(&base64(format!("name:{key}"))),
