@@ -4,6 +4,7 @@
 mod addressing;
 mod apply;
 pub mod case;
+mod certain;
 mod compare;
 pub mod content;
 pub mod event_tags;

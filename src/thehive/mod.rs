@@ -2,6 +2,7 @@
 
 mod alerts;
 pub mod files;
+mod iocs;
 mod observables;
 mod query;
 mod trouble;
@@ -20,8 +21,9 @@ use crate::http::{self, Cause, Client, Failure, Network};
 use crate::markings::Scale;
 use crate::secret::Secret;
 pub use alerts::{ALERTS_PAGE, NewAlert, Procedure};
+pub use iocs::Observables;
 pub use observables::{Added, Group};
-pub use query::{NO_CASE, Observables};
+pub use query::NO_CASE;
 pub use trouble::{Trouble, is_duplicate};
 pub use types::{FILE, ObservableTypes};
 pub use user::{Greeting, User};
