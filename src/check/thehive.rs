@@ -167,16 +167,7 @@ impl Visit<'_> {
         for name in &self.wants.organisations {
             let shown = self.run.shown(name);
             match self.open(Some(name)).and_then(|hive| hive.user().cloned()) {
-                Err(error) => findings
-                    .fail(ORGANISATION, format!("\"{shown}\" is not one of this user's, or does not exist: {error:#}")),
-                // TheHive 4 falls back on another one without a word (its `LocalUserSrv.scala`).
-                Ok(user) if !user.organisation.is_empty() && user.organisation != *name && !name.starts_with('~') => {
-                    let other = self.run.shown(&user.organisation);
-                    findings.fail(
-                        ORGANISATION,
-                        format!("\"{shown}\" is not one of this user's: TheHive takes \"{other}\" instead"),
-                    );
-                }
+                Err(error) => findings.fail(ORGANISATION, format!("\"{shown}\": {error:#}")),
                 Ok(user) => {
                     findings.ok(ORGANISATION, format!("\"{shown}\" is one of this user's"));
                     self.permissions(&user, greeting, findings);
@@ -192,7 +183,7 @@ impl Visit<'_> {
         if needed.is_empty() {
             return findings.ok(PERMISSIONS, "a user who may read is enough");
         }
-        let (given, missing): (Vec<_>, Vec<_>) = needed.into_iter().partition(|(_, name)| holds(user, name));
+        let (given, missing): (Vec<_>, Vec<_>) = needed.into_iter().partition(|(_, name)| user.holds(name));
         for (Right { to, is_vital, .. }, name) in &missing {
             let words = format!("in \"{there}\" the user may not {to}: the profile lacks {name}");
             if *is_vital { findings.fail(PERMISSIONS, words) } else { findings.warn(PERMISSIONS, words) }
@@ -233,10 +224,4 @@ impl Visit<'_> {
 
 fn name(right: &Right, greeting: &Greeting) -> Option<&'static str> {
     if greeting.is_five() { right.five } else { right.four }
-}
-
-/// A permission as a whole holds all its parts: `manageAlert` is more than `manageAlert/create`.
-fn holds(user: &User, wanted: &str) -> bool {
-    let whole = wanted.split('/').next().unwrap_or(wanted);
-    user.permissions.iter().any(|held| held == wanted || held == whole)
 }

@@ -9,7 +9,7 @@ use super::case::{Case, Input, Ioc};
 use super::objects::{self, is_file};
 use super::retract::unmarked;
 use super::settings::Settings;
-use super::wanted::{Wanted, WantedAttribute};
+use super::wanted::{Doubts, Wanted, WantedAttribute};
 use crate::cortex::markdown::bare;
 use crate::ids::{self, Ids};
 use crate::ledger::Verdict;
@@ -136,7 +136,25 @@ pub fn case(input: &Input, decided: &[Option<Verdict>], event: Uuid, context: &C
         mapped.wanted.attributes.push(link);
     }
     mapped.wanted.withheld = withheld.attributes;
+    mapped.wanted.doubts = doubts(input, decided, &mapped.refused);
     mapped
+}
+
+/// What could not be mapped: as it stands, and as it would be read if it were written as it should.
+fn doubts(input: &Input, decided: &[Option<Verdict>], refused: &BTreeMap<usize, Verdict>) -> Doubts {
+    let is_failed = |verdict: Option<&Verdict>| matches!(verdict, Some(Verdict::Failed(_)));
+    let mut doubts = Doubts::default();
+    for (index, (one, decided)) in input.observables.iter().zip(decided).enumerate() {
+        let Some(ioc) = one.as_ref().ok().filter(|_| is_failed(decided.as_ref()) || is_failed(refused.get(&index)))
+        else {
+            continue;
+        };
+        let data = ioc.observable.data.trim();
+        doubts.files |= is_file(ioc) || data.is_empty();
+        let forms = [data, text::pasted(data), &types::refanged(data)].map(equal::key);
+        doubts.values.extend(forms.into_iter().filter(|form| !form.is_empty()));
+    }
+    doubts
 }
 
 /// What observables that may not go there would be, or were before they became so strict.
@@ -366,6 +384,8 @@ fn event(uuid: Uuid, context: &Context<'_>) -> Wanted {
         attributes: Vec::new(),
         withheld: Vec::new(),
         kept: Vec::new(),
+        spared: Vec::new(),
+        doubts: Doubts::default(),
         only_tightens: is_refused,
     }
 }

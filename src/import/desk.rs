@@ -1,14 +1,15 @@
 //! An organisation of TheHive that gets the alerts: what is asked of it once, and how a write to it is made known.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use url::Url;
 
 use super::users::Users;
+use crate::check::wants::Right;
 use crate::full::{PartOf, Run};
 use crate::http::{Failure, Network};
 use crate::markings::Scale;
-use crate::secret::Secret;
-use crate::thehive::{ObservableTypes, TheHive};
+use crate::secret::{Secret, shortened};
+use crate::thehive::{ObservableTypes, TheHive, User};
 
 /// An organisation of TheHive.
 pub(super) struct Desk {
@@ -30,12 +31,14 @@ impl Desk {
     /// Asks TheHive for its version, our user and its observable types.
     ///
     /// # Errors
-    /// That it cannot be reached, or refuses the key or the organisation.
+    /// That it cannot be reached or refuses the key, or that the user does not belong to the organisation or may not do there
+    /// what the import needs.
     pub(super) fn open(
         url: &Url,
         key: &Secret,
         organisation: Option<&str>,
         former_users: &[String],
+        rights: &[Right],
         network: &Network,
     ) -> Result<Self> {
         let run = network.run();
@@ -46,8 +49,10 @@ impl Desk {
         let hive = TheHive::open(url, key, organisation, network, run).with_context(asking)?;
         let is_five = hive.is_five().with_context(asking)?;
         let scale = hive.scale().with_context(asking)?;
-        let users = Users::new(hive.login().with_context(asking)?, former_users);
-        let own = Some(hive.organisation().with_context(asking)?).filter(|name| !name.is_empty());
+        let user = hive.user().with_context(asking)?;
+        may_write(user, rights, is_five).with_context(asking)?;
+        let users = Users::new(&user.login, former_users);
+        let own = Some(user.organisation.as_str()).filter(|name| !name.is_empty());
         let types = hive.observable_types().with_context(asking)?.clone();
         Ok(Self {
             named: organisation.map(ToOwned::to_owned),
@@ -93,4 +98,21 @@ impl Desk {
             None => reason.to_owned(),
         }
     }
+}
+
+/// Before an event is read and an alert is tried: a user without the permissions would be refused each of them.
+fn may_write(user: &User, rights: &[Right], is_five: bool) -> Result<()> {
+    let lacking = user.lacking(rights, is_five);
+    let lacking: Vec<_> = lacking.iter().filter(|(right, _)| right.is_vital).collect();
+    let acts: Vec<_> = lacking.iter().map(|(right, _)| right.to).collect();
+    let mut names: Vec<_> = lacking.iter().map(|(_, name)| *name).collect();
+    names.dedup();
+    ensure!(
+        lacking.is_empty(),
+        "the user {} of \"thehive_key\" may not {} there: the user's profile lacks the permission {}",
+        shortened(&user.login, 100),
+        acts.join(", "),
+        names.join(", ")
+    );
+    Ok(())
 }

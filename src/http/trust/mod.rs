@@ -19,7 +19,7 @@ use super::Origin;
 use super::network::Network;
 use super::proxy::Way;
 pub use certificate::ServerCertificate;
-pub(super) use explain::{IS_TLS, page};
+pub(super) use explain::page;
 use identity::Identity;
 pub(super) use roots::Roots;
 use seen::Seen;

@@ -84,7 +84,7 @@ fn each_organisation_is_tried_by_itself() {
     let lines = told.lines("TheHive", "organisation");
     assert_eq!(lines[..2], ["ok: \"cert\" is one of this user's", "ok: \"soc\" is one of this user's"]);
     assert!(
-        lines[2].starts_with("failed: \"elsewhere\" is not one of this user's, or does not exist: "),
+        lines[2].starts_with("failed: \"elsewhere\": GET ") && lines[2].contains("401: Authentication failure"),
         "{}",
         lines[2]
     );
