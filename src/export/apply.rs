@@ -271,8 +271,7 @@ impl One<'_> {
         let look = Look { sightings: self.settings.export_sightings, objects: !mapped.wanted.objects.is_empty() };
         let uuid = mapped.wanted.uuid;
         let held = event.map(|event| misp.content(&uuid, event, look)).transpose()?;
-        let unreadable = held.iter().flat_map(|held| &held.unreadable);
-        unreadable.for_each(|why| self.part.warn(format!("{why}: it counts as not there")));
+        self.warn_of_unreadable(held.as_ref());
         self.exclude(misp, &mut mapped.wanted, held.as_ref(), &mut names);
         let mut first = mapped.wanted;
         mapped.wanted = first.settled(held.as_ref(), &HashSet::new(), self.ids);
@@ -283,8 +282,7 @@ impl One<'_> {
             mapped.wanted = first.settled(held.as_ref(), &HashSet::new(), self.ids);
             plan = self.plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;
         }
-        plan.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
-        plan.alarms.iter().for_each(|alarm| self.part.fail(alarm.clone()));
+        self.tell_of(&plan);
         if self.dry_run {
             let attributes = plan.live_after(&mapped.wanted, held.as_ref().map_or(0, tell::live));
             let event = held.as_ref().map(|held| &held.event);
@@ -318,6 +316,17 @@ impl One<'_> {
             (after, stopped),
             (&names, whole),
         ))))
+    }
+
+    fn warn_of_unreadable(&self, held: Option<&Held>) {
+        let unreadable = held.into_iter().flat_map(|held| &held.unreadable);
+        unreadable.for_each(|why| self.part.warn(format!("{why}: it counts as not there")));
+    }
+
+    /// What a plan leaves as it is, and what somebody has to do something about.
+    fn tell_of(&self, plan: &Plan) {
+        plan.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
+        plan.alarms.iter().for_each(|alarm| self.part.fail(alarm.clone()));
     }
 
     /// What became of everything, told by what the event holds in the end.
