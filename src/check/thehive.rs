@@ -110,7 +110,7 @@ impl Visit<'_> {
             Ok(user) => {
                 let (login, home) = (self.run.shown(&user.login), self.run.shown(&user.organisation));
                 findings.ok(KEY, format!("good: {login}, of organisation \"{home}\""));
-                self.organisations(user, &greeting, findings);
+                self.organisations(&hive, user, &greeting, findings);
                 self.types(&hive, findings);
                 self.case(findings);
             }
@@ -160,19 +160,37 @@ impl Visit<'_> {
     }
 
     /// The permissions in each organisation that is named; else those in the user's own.
-    fn organisations(&self, home: &User, greeting: &Greeting, findings: &mut Findings) {
+    fn organisations(&self, hive: &TheHive, home: &User, greeting: &Greeting, findings: &mut Findings) {
         if self.wants.organisations.is_empty() {
-            return self.permissions(home, greeting, findings);
+            self.permissions(home, greeting, findings);
+            return self.case_template(hive, home, findings);
         }
         for name in &self.wants.organisations {
             let shown = self.run.shown(name);
-            match self.open(Some(name)).and_then(|hive| hive.user().cloned()) {
+            match self.open(Some(name)).and_then(|hive| Ok((hive.user()?.clone(), hive))) {
                 Err(error) => findings.fail(ORGANISATION, format!("\"{shown}\": {error:#}")),
-                Ok(user) => {
+                Ok((user, hive)) => {
                     findings.ok(ORGANISATION, format!("\"{shown}\" is one of this user's"));
                     self.permissions(&user, greeting, findings);
+                    self.case_template(&hive, &user, findings);
                 }
             }
+        }
+    }
+
+    fn case_template(&self, hive: &TheHive, user: &User, findings: &mut Findings) {
+        const TEMPLATE: &str = "template";
+        let Some(name) = &self.wants.case_template else { return };
+        let (there, shown) = (self.run.shown(&user.organisation), self.run.shown(name));
+        match hive.has_case_template(name) {
+            Ok(true) => findings.ok(TEMPLATE, format!("\"{there}\" has the case template \"{shown}\"")),
+            Ok(false) => findings.warn(
+                TEMPLATE,
+                format!(
+                    "\"{there}\" has no case template \"{shown}\" (\"case_template\"): alerts are made without one"
+                ),
+            ),
+            Err(error) => findings.warn(TEMPLATE, format!("{error:#}")),
         }
     }
 

@@ -175,6 +175,7 @@ impl Worker for Export {
             case: input.data(CASE).map(case::id).transpose()?,
             organisations: input.organisation().map(ToOwned::to_owned).into_iter().collect(),
             rights: Vec::new(),
+            case_template: None,
             has_types: false,
             without: "a case's observables cannot be read, and TheHive sends none with a case: no case can be exported",
         };

@@ -66,6 +66,21 @@ impl Desk {
         })
     }
 
+    /// Says that a case template is not there: TheHive 4 makes the alert all the same, without a word
+    /// (`fixtures/wire/thehive/032-create-alert-unknown-template.json`).
+    pub(super) fn look_for_template(&self, name: &str) {
+        let shown = self.run.shown(name);
+        match self.hive.has_case_template(name) {
+            Ok(true) => {}
+            Ok(false) => self.run.warn(self.named(&format!(
+                "TheHive has no case template \"{shown}\" (\"case_template\"): its alerts are made without one"
+            ))),
+            Err(error) => self.run.warn(
+                self.named(&format!("whether TheHive has the case template \"{shown}\" is not known: {error:#}")),
+            ),
+        }
+    }
+
     /// The organisation's name.
     pub(super) fn organisation(&self) -> &str {
         &self.organisation

@@ -38,7 +38,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::check;
-use crate::check::wants::{OfMisp, Wants};
+use crate::check::wants::{OfMisp, OfTheHive, Wants};
 use crate::config::connections::{Connection, Connections, Purpose};
 use crate::config::{self, Limits, Table, own, urls};
 use crate::cortex::job::Job;
@@ -211,7 +211,10 @@ impl Worker for Import {
             instance: config.destination.instance.clone(),
             installation: installation(&config.destination)?,
             has_secret: config.destination.instance_secret.is_some(),
-            thehive: config.settings.of_thehive(&config.destination),
+            thehive: OfTheHive {
+                case_template: config.marks.case_template.clone(),
+                ..config.settings.of_thehive(&config.destination)
+            },
             is_for_jobs_organisation: config.destination.thehive_key.is_none(),
         })
     }
@@ -286,10 +289,10 @@ fn desks(config: &Config, dry_run: bool, network: &Network, run: &Run) -> Result
     // Who writes nothing needs no more than to read.
     let rights = if dry_run { Vec::new() } else { config.settings.of_thehive(&config.destination).rights };
     let open = |name: Option<&str>| Desk::open(&url, key, name, thehive_former_users, &rights, network);
-    if thehive_organisations.is_empty() {
-        return Ok(Desks { open: vec![open(None)?], refused: Vec::new() });
-    }
     let mut desks: Vec<Desk> = Vec::new();
+    if thehive_organisations.is_empty() {
+        desks.push(open(None)?);
+    }
     let mut refused: Vec<anyhow::Error> = Vec::new();
     for name in thehive_organisations {
         match open(Some(name)) {
@@ -298,6 +301,9 @@ fn desks(config: &Config, dry_run: bool, network: &Network, run: &Run) -> Result
             Ok(desk) => desks.push(desk),
             Err(error) => refused.push(error),
         }
+    }
+    if let Some(template) = &config.marks.case_template {
+        desks.iter().for_each(|desk| desk.look_for_template(template));
     }
     if desks.is_empty() && !refused.is_empty() {
         return Err(refused.swap_remove(0));
