@@ -5,6 +5,7 @@ mod desks;
 mod world;
 
 mod cuts;
+mod every_type;
 mod exports;
 mod feeds;
 mod imports;
@@ -12,6 +13,7 @@ mod lookups;
 mod markings;
 mod retractions;
 mod reviews;
+mod second_runs;
 
 pub(crate) use world::World;
 
@@ -38,6 +40,17 @@ use scenarios;
 
 /// All there are.
 pub(crate) fn all() -> Vec<Scenario> {
-    [cuts::ALL, exports::ALL, feeds::ALL, imports::ALL, lookups::ALL, markings::ALL, retractions::ALL, reviews::ALL]
-        .concat()
+    [
+        cuts::ALL,
+        every_type::ALL,
+        exports::ALL,
+        feeds::ALL,
+        imports::ALL,
+        lookups::ALL,
+        markings::ALL,
+        retractions::ALL,
+        reviews::ALL,
+        second_runs::ALL,
+    ]
+    .concat()
 }
