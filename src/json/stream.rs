@@ -9,6 +9,7 @@ mod taking;
 use std::io::{self, BufRead, BufReader, Read};
 
 use anyhow::{Result, anyhow, bail, ensure};
+use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 
@@ -90,11 +91,19 @@ impl<'s> Source<'s> {
         }
     }
 
-    /// Says of an encoding that is not UTF-8 what it is, and passes over a byte order mark. Only before all else.
+    /// Says of an encoding that is not UTF-8 what it is, unpacks what is compressed, and passes over a byte order mark. Only
+    /// before all else.
     ///
     /// # Errors
-    /// That it is UTF-16, or compressed.
+    /// That it is UTF-16.
     pub fn check_encoding(&mut self) -> Result<()> {
+        if self.reader.fill_buf()?.starts_with(b"\x1f\x8b") {
+            let most = self.reader.get_ref().most;
+            let nothing = Bounded { body: Box::new(io::empty()), most, left: most };
+            let packed = std::mem::replace(&mut self.reader, BufReader::new(nothing));
+            let body = Box::new(MultiGzDecoder::new(packed));
+            self.reader = BufReader::with_capacity(BUFFER, Bounded { body, most, left: most });
+        }
         let start = self.reader.fill_buf()?;
         ensure!(
             !start.starts_with(b"\xff\xfe")
@@ -102,7 +111,6 @@ impl<'s> Source<'s> {
                 && ![b"{\0", b"\0{"].iter().any(|mark| start.starts_with(*mark)),
             "it is UTF-16, as some editors and shells write: JSON is UTF-8"
         );
-        ensure!(!start.starts_with(b"\x1f\x8b"), "it is compressed (gzip): unpack it");
         let mark = "\u{feff}".as_bytes();
         if start.starts_with(mark) {
             self.reader.consume(mark.len());
@@ -222,6 +230,36 @@ impl<'s> Source<'s> {
             },
             Next::Text => Err(no_list()),
         }
+    }
+
+    /// The same of a list that may be none: what stands in its place, or under a key of it that is no place, is a flaw of its
+    /// own, so that it costs nothing around it.
+    ///
+    /// # Errors
+    /// That the body breaks off; or the handler's own error.
+    pub fn parts<T: for<'de> Deserialize<'de>>(
+        &mut self,
+        read: &mut dyn FnMut(&mut Self) -> Result<Element<T>>,
+        on: &mut dyn FnMut(Element<T>) -> Result<()>,
+    ) -> Result<()> {
+        let no_list = |what: &str| Element::Bad(Flaw::unreadable(&format!("where its list should be is {what}")));
+        let what = match (self.next().map_err(ended)?, self.peek()?) {
+            (Next::List, _) | (_, Some(b'n')) => return self.items(&mut |source| on(read(source)?)),
+            (Next::Object, _) => {
+                return self.fields(&mut |key, source| {
+                    if is_place(key) {
+                        return on(read(source)?);
+                    }
+                    source.pass()?;
+                    on(no_list("an object"))
+                });
+            }
+            (Next::Text, _) => "a text",
+            (Next::Word, Some(b't' | b'f')) => "a boolean",
+            (Next::Word, _) => "a number",
+        };
+        self.pass()?;
+        on(no_list(what))
     }
 
     /// True if a list stands next.

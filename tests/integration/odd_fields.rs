@@ -29,6 +29,7 @@ fn odd() -> Vec<Value> {
         json!([[1]]),
         nested,
         json!(true),
+        json!(false),
     ]
 }
 
@@ -245,6 +246,87 @@ fn a_row_of_a_server_with_any_field_spoilt_is_counted_and_named() {
             of([("fetched", 2 * (number - failed)), ("created", 2 * (number - failed))]),
             "{odd}"
         );
+    }
+}
+
+/// The lists that stand in an event, and whether a report tells of their elements.
+const LISTS: [(&str, &str); 14] = [
+    ("/Attribute", "attributes"),
+    ("/Object", "attributes"),
+    ("/Object/0/Attribute", "attributes"),
+    ("/EventReport", "reports"),
+    ("/Tag", ""),
+    ("/Attribute/0/Tag", ""),
+    ("/Galaxy", ""),
+    ("/RelatedEvent", ""),
+    ("/ShadowAttribute", ""),
+    ("/Attribute/0/Galaxy", ""),
+    ("/Attribute/0/ShadowAttribute", ""),
+    ("/Attribute/0/Sighting", ""),
+    ("/Object/0/ObjectReference", ""),
+    ("/EventReport/0/Tag", ""),
+];
+
+/// Events in which one of these lists has another shape, with the list's place, what its elements are, and what it became.
+fn misshapen() -> Vec<(Value, &'static str, &'static str, Value)> {
+    let mut all = Vec::new();
+    for (place, elements) in LISTS {
+        let (above, name) = place.rsplit_once('/').unwrap();
+        let element = event(1).pointer(&format!("{place}/0")).cloned().unwrap_or(json!({"id": "1"}));
+        let shapes =
+            ["", "x"].map(|text| json!(text)).into_iter().chain([json!(null), json!(false), json!(true), json!(7)]);
+        for shape in shapes.chain([json!({}), json!({"3": element}), json!({"uuid": "u"})]) {
+            let mut event = event(all.len() + 1);
+            let shape = if shape.get("3").is_some() {
+                json!({"3": event.pointer(&format!("{place}/0")).cloned().unwrap_or(element.clone())})
+            } else {
+                shape
+            };
+            event.pointer_mut(above).unwrap()[name] = shape.clone();
+            all.push((event, place, elements, shape));
+        }
+    }
+    all
+}
+
+#[test]
+fn a_list_that_is_none_costs_itself_and_is_told() {
+    let all = misshapen();
+    let events: Vec<Value> = all.iter().map(|(event, ..)| event.clone()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = (1..=all.len()).map(|number| (uuid(number), entry(&event(number)))).collect();
+    write(folder.path(), &events, &manifest);
+    let of_feed = at_once(job(&format!("file://{}", folder.path().display()), "-"));
+    let misp = Fake::start(World::new());
+    let rows: Vec<Value> = (1..=all.len()).map(event).collect();
+    misp.fault(Fault { on: "/events/index", nth: Nth::Only(1), what: What::Body(json!(rows).to_string()) });
+    for (number, event) in events.iter().enumerate() {
+        let on: &'static str = Box::leak(format!("/events/view/{}", uuid(number + 1)).into_boxed_str());
+        misp.fault(Fault { on, nth: Nth::Always, what: What::Body(json!({ "Event": event }).to_string()) });
+    }
+    let of_server = at_once(job(&misp.url(), &key("admin")));
+    for report in [of_feed, of_server] {
+        let (mut there, mut failed, mut reports) = (0, 0, 0);
+        for (_, place, elements, shape) in &all {
+            let is_list = shape.get("3").is_some() || is_empty(shape);
+            let is_lost = *elements == "attributes" && shape.get("3").is_none();
+            there += if is_lost { 1 } else { 2 };
+            failed += u64::from(*elements == "attributes" && !is_list);
+            reports += u64::from(*elements == "reports" && !is_list);
+            assert!(event(1).pointer(place.rsplit_once('/').unwrap().0).is_some());
+        }
+        assert_eq!(
+            counts(full(&report), "events"),
+            of([("fetched", all.len() as u64), ("created", all.len() as u64)]),
+            "{report:#}"
+        );
+        let attributes = counts(full(&report), "attributes");
+        assert_eq!((attributes["created"], attributes["failed"]), (there, failed), "{attributes:?}");
+        let reasons = full(&report)["ledger"]["attributes"]["failed_by"].as_object().unwrap();
+        assert!(reasons.keys().all(|reason| reason.contains("where its list should be is ")), "{reasons:?}");
+        let warnings = full(&report)["connections"][0]["warnings"].as_array().unwrap().iter();
+        let told = warnings.filter(|one| one.as_str().unwrap().contains("1 of its event reports are left out"));
+        assert_eq!(told.count() as u64, reports);
     }
 }
 

@@ -26,6 +26,21 @@ fn event_of(folder: &Path) -> Value {
     serde_json::from_slice::<Value>(&fs::read(file).unwrap()).unwrap()["Event"].clone()
 }
 
+/// Writes what MISP puts out of an event into a feed, as MISP's own command does.
+pub(super) fn write_feed(folder: &Path, event: &Value) {
+    let uuid = event["uuid"].as_str().unwrap();
+    let fields = ["info", "date", "timestamp", "Orgc", "Tag"];
+    let row: serde_json::Map<_, _> = fields.iter().map(|field| ((*field).to_owned(), event[*field].clone())).collect();
+    fs::write(folder.join("manifest.json"), json!({ uuid: row }).to_string()).unwrap();
+    fs::write(folder.join(format!("{uuid}.json")), json!({ "Event": event }).to_string()).unwrap();
+    let of_objects = event["Object"].as_array().into_iter().flatten().map(|object| &object["Attribute"]);
+    let lists = std::iter::once(&event["Attribute"]).chain(of_objects);
+    let values = lists.flat_map(|list| list.as_array().into_iter().flatten()).map(|one| one["value"].as_str().unwrap());
+    let hash = |part: &str| format!("{},{uuid}\n", crate::thehive::md5(part.as_bytes()));
+    let hashes: String = values.flat_map(|value| value.split('|').map(hash)).collect();
+    fs::write(folder.join("hashes.csv"), hashes).unwrap();
+}
+
 fn a_feed_holds_what_a_server_holds(world: &World) {
     let folder = tempfile::tempdir().unwrap();
     let desk = Exporter::new(world);
@@ -47,30 +62,13 @@ fn a_feed_holds_what_a_server_holds(world: &World) {
     assert_eq!(values(&event_of(folder.path())), values(&held.event));
 }
 
-/// What MISP puts out of an event, written into a feed as MISP's own command does: every observable is found there.
 fn an_event_of_a_server_is_found_in_the_feed_that_was_made_of_it(world: &World) {
     let folder = tempfile::tempdir().unwrap();
     let desk = Exporter::new(world);
     IOCS.iter().for_each(|(kind, data)| drop(desk.ioc(kind, data)));
     desk.run();
     let event = desk.event().event;
-    let uuid = event["uuid"].as_str().unwrap().to_owned();
-    let row = json!({"info": event["info"], "date": event["date"], "timestamp": event["timestamp"], "Orgc": event["Orgc"], "Tag": event["Tag"]});
-    fs::write(folder.path().join("manifest.json"), json!({uuid.clone(): row}).to_string()).unwrap();
-    fs::write(folder.path().join(format!("{uuid}.json")), json!({ "Event": event }).to_string()).unwrap();
-    let hashes: String = event["Attribute"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .flat_map(|one| {
-            let value = one["value"].as_str().unwrap();
-            value
-                .split('|')
-                .map(|part| format!("{},{uuid}\n", crate::thehive::md5(part.as_bytes())))
-                .collect::<Vec<_>>()
-        })
-        .collect();
-    fs::write(folder.path().join("hashes.csv"), hashes).unwrap();
+    write_feed(folder.path(), &event);
     let feed = json!([format!("file://{}", folder.path().display())]);
     let desk = Importer::new(world).with(&json!({"include_tags": [], "loop_guard": false, "url": feed, "key": ["-"]}));
     for (kind, data) in IOCS {

@@ -7,6 +7,7 @@ mod hive;
 mod world;
 
 mod cuts;
+mod every_type;
 mod exports;
 mod feeds;
 mod imports;
@@ -14,6 +15,7 @@ mod lookups;
 mod markings;
 mod retractions;
 mod reviews;
+mod second_runs;
 
 pub(crate) use world::World;
 
@@ -40,6 +42,17 @@ use scenarios;
 
 /// All there are.
 pub(crate) fn all() -> Vec<Scenario> {
-    [cuts::ALL, exports::ALL, feeds::ALL, imports::ALL, lookups::ALL, markings::ALL, retractions::ALL, reviews::ALL]
-        .concat()
+    [
+        cuts::ALL,
+        every_type::ALL,
+        exports::ALL,
+        feeds::ALL,
+        imports::ALL,
+        lookups::ALL,
+        markings::ALL,
+        retractions::ALL,
+        reviews::ALL,
+        second_runs::ALL,
+    ]
+    .concat()
 }

@@ -28,6 +28,8 @@ pub(crate) struct World {
     settings: Mutex<Vec<(String, Value)>>,
     /// Where alerts go, with the key of an analyst; without it to a fake of each scenario.
     thehive: Option<(String, String)>,
+    /// The numbers of tags that the scenario made and that do not bear the mark.
+    tags: Mutex<Vec<String>>,
     fake: Option<misp::Fake>,
 }
 
@@ -51,7 +53,7 @@ impl World {
     /// A real one, at `http://host:port`.
     pub(crate) fn real(url: String, keys: BTreeMap<String, String>, thehive: Option<(String, String)>) -> Self {
         let mark = format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..11]);
-        Self { url, keys, mark, settings: Mutex::default(), thehive, fake: None }
+        Self { url, keys, mark, settings: Mutex::default(), thehive, tags: Mutex::default(), fake: None }
     }
 
     /// The address of a real TheHive, and a key.
@@ -141,6 +143,12 @@ impl World {
         self.done(role, "/tags/attachTagToObject", &body);
     }
 
+    /// Makes a tag without the mark, such as one of a taxonomy, unless it is there; it goes with the world.
+    pub(crate) fn make_tag(&self, name: &str) {
+        let made = self.ask("admin", "/tags/add", &json!({"name": name, "colour": "#112233"})).body;
+        self.tags.lock().unwrap().extend(made["Tag"]["id"].as_str().map(ToOwned::to_owned));
+    }
+
     /// Changes a setting of the server until the end of the scenario.
     pub(crate) fn set(&self, name: &str, value: &Value) {
         let before = self.done("admin", &format!("/servers/getSetting/{name}"), &Value::Null)["value"].clone();
@@ -183,8 +191,10 @@ impl World {
             }
         }
         let tags = self.ask("admin", "/tags/index", &json!({"searchall": self.mark})).body;
-        for tag in tags["Tag"].as_array().into_iter().flatten() {
-            self.ask("admin", &format!("/tags/delete/{}", tag["id"].as_str().unwrap()), &json!({}));
+        let marked = tags["Tag"].as_array().into_iter().flatten().filter_map(|tag| tag["id"].as_str());
+        let made = std::mem::take(&mut *self.tags.lock().unwrap());
+        for number in marked.map(ToOwned::to_owned).chain(made) {
+            self.ask("admin", &format!("/tags/delete/{number}"), &json!({}));
         }
     }
 }

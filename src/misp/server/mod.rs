@@ -5,6 +5,7 @@ pub mod account;
 mod knows;
 mod list;
 pub mod names;
+mod probe;
 mod read;
 mod search;
 pub(super) mod write;

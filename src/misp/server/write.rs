@@ -20,7 +20,7 @@ use crate::misp::tags::TagNames;
 use crate::misp::wire::Event;
 
 /// Attributes sent at once: MISP takes about four seconds for a thousand.
-const BATCH: usize = 1_000;
+pub(super) const BATCH: usize = 1_000;
 /// No list is made shorter than this after a timeout.
 const SHORTEST: usize = 50;
 
@@ -66,6 +66,7 @@ impl Write<'_> {
             self.add_event(sending)?;
         }
         sending.waits = false;
+        self.leave_out_refused(sending)?;
         if self.plan.is_additions_first {
             let iocs: Vec<_> = self.additions(sending).filter(|one| one.to_ids && one.place.is_none()).collect();
             self.add(&iocs, sending)?;
@@ -81,6 +82,12 @@ impl Write<'_> {
         let (inside, loose): (Vec<_>, Vec<_>) = additions.partition(|one| one.place.is_some());
         self.objects(&inside, sending)?;
         self.add(&loose, sending)
+    }
+
+    /// True for what is to join an object that is there, and was not refused.
+    pub(super) fn joins(&self, attribute: &WantedAttribute, sending: &Sending) -> bool {
+        let is_there = |object: &Uuid| !self.plan.new_objects.contains(object);
+        attribute.place.as_ref().is_some_and(|place| is_there(&place.object)) && sending.may_send(&attribute.uuid)
     }
 
     /// What is to be added and was not refused.
@@ -144,14 +151,7 @@ impl Write<'_> {
         changes.extend(self.plan.closed_objects.iter().map(|object| (*object, Some(*object), Value::Null)));
         let mut with_files = Vec::new();
         for attribute in self.plan.additions(self.wanted) {
-            let Some(place) = attribute
-                .place
-                .as_ref()
-                .filter(|place| !self.plan.new_objects.contains(&place.object))
-                .filter(|_| sending.may_send(&attribute.uuid))
-            else {
-                continue;
-            };
+            let Some(place) = attribute.place.as_ref().filter(|_| self.joins(attribute, sending)) else { continue };
             if attribute.file.is_some() {
                 with_files.push((attribute, place.object));
             } else {
@@ -253,7 +253,7 @@ impl Write<'_> {
     }
 
     /// Nothing is begun so late that there is no time left to look at it.
-    fn check_time(&self) -> Result<(), Stop> {
+    pub(super) fn check_time(&self) -> Result<(), Stop> {
         if self.server.client.clock().is_near_the_end() {
             let error = anyhow!("the deadline is near (\"deadline_minutes\"): the rest comes with the next run");
             return Err(Stop::No(error));
@@ -337,7 +337,7 @@ impl Write<'_> {
         }
     }
 
-    fn attribute(&self, attribute: &WantedAttribute, content: Option<&Content>) -> Value {
+    pub(super) fn attribute(&self, attribute: &WantedAttribute, content: Option<&Content>) -> Value {
         let more = json!({"distribution": attribute.distribution().to_string()});
         sent::attribute(attribute, content, self.names, more)
     }

@@ -1,6 +1,7 @@
 //! An event, and a feed's manifest, walked piece by piece: nothing is held but the piece in hand.
 
 use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{Attribute, Event, Object, Report};
@@ -81,9 +82,9 @@ fn inside(source: &mut Source<'_>, asked: &Uuid, on: &mut dyn FnMut(Piece) -> Re
             is_checked = true;
         }
         match key {
-            "Attribute" => source.each(&mut |element| on(Piece::Attribute(Box::new(kept(element)))))?,
-            "Object" => source.items(&mut |source| on(Piece::Object(object(source)?)))?,
-            "EventReport" => source.each(&mut |element| on(Piece::Report(element)))?,
+            "Attribute" => parts(source, &mut |element| on(Piece::Attribute(Box::new(kept(element)))))?,
+            "Object" => source.parts(&mut object, &mut |element| on(Piece::Object(element)))?,
+            "EventReport" => parts(source, &mut |element| on(Piece::Report(element)))?,
             _ => {}
         }
         Ok(is_content)
@@ -97,13 +98,21 @@ fn inside(source: &mut Source<'_>, asked: &Uuid, on: &mut dyn FnMut(Piece) -> Re
     }
 }
 
+/// The elements of a list of an event. Something else in its place is one that cannot be read.
+fn parts<T: for<'de> Deserialize<'de>>(
+    source: &mut Source<'_>,
+    on: &mut dyn FnMut(Element<T>) -> Result<()>,
+) -> Result<()> {
+    source.parts(&mut |source| source.element(), on)
+}
+
 fn object(source: &mut Source<'_>) -> Result<Element<Object>> {
     let (mut attributes, mut text, mut beyond) = (Vec::new(), 0, 0);
     let object = source.object::<Object>(&mut |key, source| {
         if key != "Attribute" {
             return Ok(false);
         }
-        source.each(&mut |element: Element<Attribute>| {
+        parts(source, &mut |element: Element<Attribute>| {
             text += if let Element::Good(attribute) = &element { attribute.text() } else { 0 };
             if attributes.len() < MOST_IN_OBJECT && text <= MOST_TEXT_IN_OBJECT {
                 attributes.push(kept(element));

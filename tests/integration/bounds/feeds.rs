@@ -2,10 +2,13 @@
 //! all-clear.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use super::{entry, feed, flaws, ignored, on_feed, too_long, uuid, with};
@@ -178,6 +181,24 @@ fn a_bad_event_file_costs_itself() {
     }
 }
 
+/// As a server hands it over that has packed files and does not say so.
+fn packed(text: &str) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(text.as_bytes()).unwrap();
+    packed.finish().unwrap()
+}
+
+#[test]
+fn a_packed_event_is_read_within_the_same_bounds() {
+    let folder = feed(1);
+    let mut files = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let path = files.find(|path| path.file_stem().unwrap().len() == 36).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, packed(&text)).unwrap();
+    let report = Program::Import.report(&on_feed(folder.path(), "other", "misp:sync", &json!({})));
+    assert_eq!(counts(full(&report), "events"), of([("fetched", 1), ("created", 1)]));
+}
+
 #[test]
 fn a_manifest_in_another_encoding_is_read_or_named() {
     let folder = feed(1);
@@ -189,6 +210,8 @@ fn a_manifest_in_another_encoding_is_read_or_named() {
     };
     let report = run(format!("\u{feff}{text}").into_bytes());
     assert_eq!(counts(full(&report), "events"), of([("fetched", 1), ("created", 1)]));
+    assert_eq!(counts(full(&run(packed(&text))), "events"), of([("fetched", 1), ("created", 1)]));
+    assert!(run(packed(&text)[..60].to_vec())["errorMessage"].as_str().unwrap().contains("manifest.json"));
     assert_eq!(counts(full(&run(b"[]".to_vec())), "events"), of([]));
     let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
     for bytes in [utf16(&format!("\u{feff}{text}")), utf16(&text)] {

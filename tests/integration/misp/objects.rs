@@ -62,7 +62,7 @@ fn draft(world: &mut World, from: &Value, now: i64) -> Object {
 }
 
 /// `objects/add/<event>[/<template id>]`: one refused attribute refuses the whole (recorded as
-/// `429-objects-add-known-attribute-uuid-2`).
+/// `429-objects-add-known-attribute-uuid-2`), then a template that is neither known nor described (`570-objects-add-asks`).
 pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
     let Some(at) = world.events.iter().position(|event| event.is(ask.first()) && world.sees(&ask.user, event)) else {
         return ask.refuse(404, "Invalid event");
@@ -102,6 +102,17 @@ pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
         return Reply::json(403, &reply);
     }
     let event = &mut world.events[at];
+    if let Some(lacking) = ["name", "meta-category", "description", "template_version", "template_uuid"]
+        .into_iter()
+        .find(|field| from[*field].is_null())
+    {
+        event.attributes.truncate(before.0);
+        event.attribute_count = before.1;
+        let why = format!(
+            "Object could not be saved.\ntemplate: No valid template found and object lacking template information. ({lacking})"
+        );
+        return ask.not_saved("add Object", "/objects/add", &why.into());
+    }
     event.objects.push(object);
     event.touch(now);
     let object = event.objects.last().expect("just stored");

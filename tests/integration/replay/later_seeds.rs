@@ -1,5 +1,6 @@
 //! What the world held before the exchanges of the second recording.
 
+use super::seeds::partner_event;
 use crate::misp::{Attribute, Event, World};
 
 const STAMP: i64 = 1_796_005_680;
@@ -67,6 +68,11 @@ pub(super) fn event_383(world: &mut World) {
 
 pub(super) fn import_rules(world: &mut World) {
     world.import_rules = true;
+}
+
+pub(super) fn partner_event_with_rules(world: &mut World) {
+    partner_event(world);
+    import_rules(world);
 }
 
 pub(super) fn open_proposal(world: &mut World) {

@@ -35,6 +35,7 @@ fn every_copied_exchange_is_replayed() {
     assert!(copied.is_empty(), "not in the table: {copied:?}");
 }
 
+/// What differs between a recorded answer and the fake's.
 fn replay(row: &table::Row) -> Vec<String> {
     let mut world = misp::World::with_corpus();
     (row.seed)(&mut world);

@@ -1,10 +1,10 @@
 //! The recorded exchanges that any MISP should answer as the recorded one did: they need nothing that it holds. Each is sent to
-//! a real one, and what differs is told.
+//! a real one; what differs between it, the record and the fake is a table.
 
 use serde_json::{Value, json};
 
-use super::compare;
 use super::wire::{Answer, Exchange};
+use super::{compare, replay, table};
 use crate::scenarios::World;
 
 /// Series of exchanges: each of a line needs those before it.
@@ -100,24 +100,52 @@ const SERIES: &[&[&str]] = &[
     ],
 ];
 
-/// What another MISP may answer otherwise, with the reason; the beginning of a difference.
+/// What may be answered otherwise than it was recorded: the exchange, the beginning of the difference, and the reason.
 const KNOWN: &[(&str, &str, &str)] = &[];
 
-/// What differs between the recorded answers and those of this MISP, but for what is known.
-pub(crate) fn differences(world: &World) -> (usize, Vec<String>) {
-    let mut differences = Vec::new();
+/// A line of the comparison of the recorded answers, the fake's and a real MISP's.
+pub(crate) struct Difference {
+    exchange: &'static str,
+    /// Who answers otherwise than it was recorded.
+    who: &'static str,
+    what: String,
+    /// Why that is expected, if it is.
+    reason: Option<&'static str>,
+}
+
+impl Difference {
+    pub(crate) fn is_expected(&self) -> bool {
+        self.reason.is_some()
+    }
+
+    pub(crate) fn line(&self) -> String {
+        let reason = self.reason.unwrap_or("NOT EXPECTED");
+        format!("{:<50} {:<5} {} | {reason}", self.exchange, self.who, self.what)
+    }
+}
+
+/// What differs between the recorded answers, those of the fake, and those of this MISP to what any MISP should answer alike.
+/// Gives also how many were sent to each.
+pub(crate) fn compared(world: &World) -> ([usize; 2], Vec<Difference>) {
+    let mut all = Vec::new();
+    let mut note = |exchange: &'static str, who: &'static str, found: Vec<String>| {
+        all.extend(found.into_iter().map(|what| {
+            let mut known = KNOWN.iter().filter(|(name, start, _)| *name == exchange && what.starts_with(start));
+            Difference { exchange, who, reason: known.next().map(|(.., reason)| *reason), what }
+        }));
+    };
+    table::ROWS.iter().for_each(|row| note(row.name, "fake", replay(row)));
     let mut sent = 0;
     for name in SERIES.iter().copied().flatten() {
         let exchange = Exchange::read(name);
         let Some(answer) = send(&exchange, world) else { continue };
         sent += 1;
-        let found = compare::differences(&exchange, &answer).into_iter();
-        let is_known = |one: &String| KNOWN.iter().any(|(known, start, _)| known == name && one.starts_with(start));
+        let mut found = compare::differences(&exchange, &answer);
         // The title bears the mark.
-        let counted = found.filter(|one| !is_known(one) && !one.starts_with("info is "));
-        differences.extend(counted.map(|one| format!("{name}: {one}")));
+        found.retain(|one| !one.starts_with("info is "));
+        note(name, "real", found);
     }
-    (sent, differences)
+    ([table::ROWS.len(), sent], all)
 }
 
 /// Sends a request as the user who sent it then, if this MISP has one like that.

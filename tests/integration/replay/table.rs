@@ -1,6 +1,9 @@
 //! Which exchanges are replayed, what the world holds besides the corpus, and which exchanges came before.
 
-use super::later_seeds::{event_382, event_383, import_rules, open_proposal, open_proposal_that_blocks, three_events};
+use super::later_seeds::{
+    event_382, event_383, import_rules, open_proposal, open_proposal_that_blocks, partner_event_with_rules,
+    three_events,
+};
 use super::seeds::{
     equal_values, event_61, event_62, event_63, event_79, event_92, event_92_with_attribute, event_92_with_deleted,
     event_92_with_deleted_object, event_92_with_object, event_92_with_tag, event_93, event_94, event_95, event_95_last,
@@ -538,4 +541,6 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row("506-taxonomies-view-workflow"),
     row("507-taxonomies-view-unknown"),
+    seeded("570-objects-add-asks", partner_event),
+    seeded("571-objects-add-asks-blocked", partner_event_with_rules),
 ];

@@ -1,0 +1,42 @@
+//! Asking a MISP whether it would take an attribute, without storing anything. An edit of an event cannot ask: if MISP takes
+//! nothing of it, the event is unpublished and has a new timestamp all the same.
+
+use serde_json::json;
+
+use super::write::{BATCH, Write};
+use crate::export::sending::{Sending, Stop};
+use crate::export::wanted::WantedAttribute;
+use crate::http::{self, Cause, Failure};
+
+/// How MISP says that the attributes of an object are refused (`fixtures/wire/misp/571-objects-add-asks-blocked.json`).
+const REFUSED: &str = "at least one attribute has failed validation";
+
+impl Write<'_> {
+    /// Leaves out, with MISP's reason, what is to join an object that is there and is refused, as it may be at every run.
+    pub(super) fn leave_out_refused(&self, sending: &mut Sending) -> Result<(), Stop> {
+        let joining: Vec<_> = self.plan.additions(self.wanted).filter(|one| self.joins(one, sending)).collect();
+        joining.chunks(BATCH).try_for_each(|batch| self.ask(batch, sending))
+    }
+
+    /// Sends attributes as an object without a template. MISP looks at the attributes first and then refuses the object
+    /// (`ObjectsController.php`, `add`; `fixtures/wire/misp/570-objects-add-asks.json`). Of several it names one, so that they
+    /// are asked about in halves. Any other answer says nothing, and they are sent as they would have been.
+    fn ask(&self, batch: &[&WantedAttribute], sending: &mut Sending) -> Result<(), Stop> {
+        self.check_time()?;
+        let attributes: Vec<_> = batch.iter().map(|one| self.attribute(one, None)).collect();
+        let path = format!("objects/add/{}", self.wanted.uuid);
+        let answer = self.server.client.post(&path, &json!({"Object": {"Attribute": attributes}}));
+        let Err(Failure { cause: Cause::Refused { status: 403, errors, .. }, .. }) = answer else { return Ok(()) };
+        let why = http::words(&errors);
+        if !why.contains(REFUSED) {
+            return Ok(());
+        }
+        if let [one] = batch {
+            sending.refused(one, format!("refused by MISP: {why}"));
+            return Ok(());
+        }
+        let (first, second) = batch.split_at(batch.len() / 2);
+        self.ask(first, sending)?;
+        self.ask(second, sending)
+    }
+}
