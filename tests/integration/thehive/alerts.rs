@@ -37,6 +37,14 @@ pub(super) fn create_v0(world: &mut World, who: &Who, sent: &Sent) -> Result<Rep
         fields.entry("customFieldValue").or_insert_with(|| sent.json["customFields"].clone());
     }
     complete(&from, None)?;
+    if sent.json["customFields"].as_array().is_some_and(Vec::is_empty) {
+        return Err(Refused::format(
+            "customFields",
+            "customFieldValue",
+            &["customFieldValue"],
+            &sent.json["customFields"],
+        ));
+    }
     if !who.may("manageAlert") {
         return Err(Refused::not_permitted());
     }

@@ -118,8 +118,11 @@ impl Stage {
             "type": "misp", "source": SOURCES[1], "sourceRef": recorded, "title": "t", "description": "d", "severity": 2,
             "date": 1_795_219_200_000_i64, "tlp": 2, "pap": 2, "tags": ["a"],
         });
-        for (name, value) in fields.as_object().into_iter().flatten().filter(|(name, _)| !name.starts_with('_')) {
-            alert[name] = value.clone();
+        let texts = ["type", "source", "sourceRef", "title", "description", "externalLink"];
+        for name in texts.into_iter().chain(["severity", "date", "tlp", "pap", "tags"]) {
+            if !fields[name].is_null() {
+                alert[name] = fields[name].clone();
+            }
         }
         // A creation at any other TheHive than the recorded one has a source that nothing else has.
         let source = alert["source"].as_str().unwrap_or_default().to_owned();
