@@ -4,9 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::body::Sent;
 use super::observables::Place;
+use super::records::{label, lay, tag_set};
 use super::refused::{Refused, integers};
 use super::users::Who;
-use super::world::{Version, World, label, lay, tag_set};
+use super::world::{Version, World};
 use super::{Reply, json_reply, nothing, observables, procedures};
 
 /// `POST /api/v1/alert`. That of TheHive 4 takes no observables, and goes to the first of the user's organisations where the
