@@ -168,6 +168,9 @@ fn faults() -> Vec<(&'static str, Option<What>)> {
 fn a_file_that_thehive_does_not_give_is_a_failure_and_its_hashes_go() {
     for (world, said) in (0..2).flat_map(|five| faults().into_iter().map(move |said| (five == 1, said))) {
         let (reason, what) = said;
+        // TheHive 4 tells no length: what broke off there looks like the whole answer.
+        let is_short = matches!(what, Some(What::CutAfter(_))) && !world;
+        let reason = if is_short { "the answer is not the file but something else" } else { reason };
         let desk = desk(if world { World::five() } else { World::four() }, "sample");
         desk.file("evil.exe", PROGRAM, &json!({}));
         let mut job = desk.job();

@@ -39,9 +39,9 @@ fn wait(fake: &Fake, many: usize) {
 #[test]
 fn creations_at_the_same_time_are_all_stored() {
     let fake = slow(Write::Alert, 3, Takes::Together(3), false);
-    let statuses: Vec<u16> = thread::scope(|scope| {
-        let all: Vec<_> = (0..3).map(|_| scope.spawn(|| create(&fake, &["192.0.2.1"]).0)).collect();
-        all.into_iter().map(|one| one.join().expect("an answer")).collect()
+    let statuses = thread::scope(|scope| {
+        let all = [(); 3].map(|()| scope.spawn(|| create(&fake, &["192.0.2.1"]).0));
+        all.map(|one| one.join().expect("an answer"))
     });
     assert_eq!(statuses, [201, 201, 201]);
     assert_eq!((count(&fake, "listAlert"), count(&fake, "listObservable")), (json!(3), json!(3)));

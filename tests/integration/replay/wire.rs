@@ -119,5 +119,20 @@ fn parsed(answer: &[u8]) -> Answer {
         lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok()).expect("a status");
     let headers =
         lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_lowercase(), value.to_owned()));
-    Answer { status, headers: headers.collect(), body: answer[end + 4..].to_vec() }
+    let mut answered = Answer { status, headers: headers.collect(), body: answer[end + 4..].to_vec() };
+    if answered.header("Transfer-Encoding") == Some("chunked") {
+        answered.body = whole(&answered.body);
+    }
+    answered
+}
+
+/// A body out of its pieces, each behind its length.
+fn whole(mut pieces: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Some(end) = pieces.windows(2).position(|two| two == b"\r\n") {
+        let length = usize::from_str_radix(&String::from_utf8_lossy(&pieces[..end]), 16).expect("a length");
+        body.extend(&pieces[end + 2..end + 2 + length]);
+        pieces = &pieces[(end + 2 + length + 2).min(pieces.len())..];
+    }
+    body
 }

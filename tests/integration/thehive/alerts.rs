@@ -4,9 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::body::Sent;
 use super::observables::Place;
+use super::records::{label, lay, tag_set};
 use super::refused::{Refused, integers};
 use super::users::Who;
-use super::world::{Version, World, label, lay, tag_set};
+use super::world::{Version, World};
 use super::{Reply, json_reply, nothing, observables, procedures};
 
 /// `POST /api/v1/alert`. That of TheHive 4 takes no observables, and goes to the first of the user's organisations where the
@@ -37,6 +38,14 @@ pub(super) fn create_v0(world: &mut World, who: &Who, sent: &Sent) -> Result<Rep
         fields.entry("customFieldValue").or_insert_with(|| sent.json["customFields"].clone());
     }
     complete(&from, None)?;
+    if sent.json["customFields"].as_array().is_some_and(Vec::is_empty) {
+        return Err(Refused::format(
+            "customFields",
+            "customFieldValue",
+            &["customFieldValue"],
+            &sent.json["customFields"],
+        ));
+    }
     if !who.may("manageAlert") {
         return Err(Refused::not_permitted());
     }

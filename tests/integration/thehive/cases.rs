@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::records::tag_set;
 use super::refused::{Refused, integers};
 use super::users::Who;
-use super::world::{Version, World, tag_set};
+use super::world::{Version, World};
 use super::{alerts, json_reply, nothing};
 use crate::http_fake::Reply;
 

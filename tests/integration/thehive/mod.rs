@@ -10,6 +10,7 @@ mod filter;
 mod observables;
 mod procedures;
 mod query;
+mod records;
 mod refused;
 mod running;
 mod users;
@@ -23,8 +24,9 @@ use body::Sent;
 use refused::Refused;
 use users::{Who, current, who};
 
+pub(crate) use records::md5;
 pub(crate) use running::{Slow, Takes, Write};
-pub(crate) use world::{ADMIN_KEY, KEY, READER_KEY, User, Version, World, md5};
+pub(crate) use world::{ADMIN_KEY, KEY, READER_KEY, User, Version, World};
 
 /// A running fake TheHive.
 pub(crate) type Fake = Server<World>;

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::body::{File, Sent};
+use super::records::{label, sight, tag_set};
 use super::refused::{Refused, integers};
 use super::users::Who;
-use super::world::{Version, World, label, sight, tag_set};
+use super::world::{Version, World};
 use super::{Reply, alerts, files, json_reply, nothing};
 
 /// What an observable is added to, by its id or name.

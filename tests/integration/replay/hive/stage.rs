@@ -118,8 +118,11 @@ impl Stage {
             "type": "misp", "source": SOURCES[1], "sourceRef": recorded, "title": "t", "description": "d", "severity": 2,
             "date": 1_795_219_200_000_i64, "tlp": 2, "pap": 2, "tags": ["a"],
         });
-        for (name, value) in fields.as_object().into_iter().flatten().filter(|(name, _)| !name.starts_with('_')) {
-            alert[name] = value.clone();
+        let texts = ["type", "source", "sourceRef", "title", "description", "externalLink"];
+        for name in texts.into_iter().chain(["severity", "date", "tlp", "pap", "tags"]) {
+            if !fields[name].is_null() {
+                alert[name] = fields[name].clone();
+            }
         }
         // A creation at any other TheHive than the recorded one has a source that nothing else has.
         let source = alert["source"].as_str().unwrap_or_default().to_owned();
@@ -171,7 +174,7 @@ impl Stage {
     pub(super) fn file(&mut self, case: &str, name: &str, content: &str, fields: &Value) {
         let host = self.url.trim_start_matches("http://").to_owned();
         let head = format!(
-            "POST /api/v1/case/{}/observable HTTP/1.0\r\nHost: {host}\r\nAuthorization: Bearer {}\r\n\
+            "POST /api/v1/case/{}/observable HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
              Content-Type: multipart/form-data; boundary=b\r\n",
             self.here(case),
             self.key("analyst")
@@ -200,7 +203,7 @@ impl Stage {
         let host = self.url.trim_start_matches("http://").to_owned();
         let path = self.here(request["path"].as_str().expect("a path"));
         let mut head = format!(
-            "{} {path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n",
+            "{} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n",
             request["method"].as_str().expect("a method")
         );
         for (name, value) in request["headers"].as_object().into_iter().flatten() {
@@ -256,7 +259,7 @@ impl Stage {
 pub(crate) fn ask(url: &str, key: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
     let host = url.trim_start_matches("http://");
     let head = format!(
-        "{method} {path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\
          Content-Type: application/json\r\n"
     );
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
