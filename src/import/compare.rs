@@ -31,10 +31,10 @@ pub fn known_state(alert: &Alert, uuid: &Uuid, users: &Users) -> Option<State> {
     users.has(&alert.created_by).then(|| State::find(&alert.description, uuid)).flatten()
 }
 
-/// Of several alerts of one event, which there should not be, one of our own.
+/// True if a field is not as this program wanted it when it wrote the state line.
 #[must_use]
-pub fn ours_first(alerts: impl IntoIterator<Item = Alert>, users: &Users) -> Option<Alert> {
-    alerts.into_iter().max_by_key(|alert| users.has(&alert.created_by))
+pub fn is_edited(alert: &Alert, state: &State) -> bool {
+    state.hashes.iter().any(|(field, _)| !state.is_ours(*field, &current(alert, *field)))
 }
 
 /// Compares an event of the list with its alert, by the alert's state line alone. That updates are switched off counts for an

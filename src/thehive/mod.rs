@@ -22,7 +22,7 @@ use crate::secret::Secret;
 pub use alerts::{ALERTS_PAGE, NewAlert, Procedure};
 pub use observables::{Added, Group};
 pub use query::{NO_CASE, Observables};
-pub use trouble::{Trouble, is_duplicate};
+pub use trouble::{Refusal, Trouble};
 pub use types::{FILE, ObservableTypes};
 pub use user::{Greeting, User};
 pub use wire::{Alert, Origin};
