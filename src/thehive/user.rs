@@ -38,6 +38,10 @@ impl Greeting {
     }
 }
 
+/// What TheHive 4 tells for the name of an organisation that is not the user's; it refuses none
+/// (`fixtures/wire/thehive/021-organisation-unknown.json`).
+const NOT_THEIRS: &str = "***";
+
 /// The user behind the key, in one organisation.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -90,6 +94,10 @@ impl TheHive {
             Ok((answer.line().to_owned(), answer.read()?))
         })?;
         ensure!(!user.login.is_empty(), "{line}: the answer names no login");
+        ensure!(
+            user.organisation != NOT_THEIRS,
+            "{line}: the user of \"thehive_key\" does not belong to this organisation, or there is none of this name"
+        );
         Ok(self.user.get_or_init(|| user))
     }
 }

@@ -3,6 +3,8 @@
 
 mod hives;
 mod proxying;
+mod rights;
+mod running;
 mod writing;
 
 use std::io::{Read, Write};
@@ -22,7 +24,7 @@ fn call(url: &str, method: &str, path: &str, key: &str, body: &Value) -> (u16, V
 fn raw(url: &str, method: &str, path: &str, key: &str, body: &Value) -> (u16, String) {
     let host = url.trim_start_matches("http://");
     let body = if body.is_null() { String::new() } else { body.to_string() };
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAccept: application/json\r\n");
+    let head = format!("{method} {path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\nAccept: application/json\r\n");
     let head = format!(
         "{head}Content-Type: application/json\r\nAuthorization: {key}\r\nContent-Length: {}\r\n\r\n",
         body.len()
@@ -121,7 +123,7 @@ fn whole(url: &str, path: &str, body: &Value) -> String {
     let host = url.trim_start_matches("http://");
     let body = body.to_string();
     let head =
-        format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/json\r\n");
+        format!("POST {path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/json\r\n");
     let mut stream = TcpStream::connect(host).expect("the fake");
     let sent = format!("{head}Authorization: {}\r\nContent-Length: {}\r\n\r\n{body}", bearer(), body.len());
     stream.write_all(sent.as_bytes()).expect("sent");

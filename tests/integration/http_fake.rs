@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, Version};
 use serde_json::Value;
+use tokio::sync::watch;
 
 /// The state of a server and its way of answering.
 pub(crate) trait Site: Send + 'static {
@@ -22,9 +23,14 @@ pub(crate) trait Site: Send + 'static {
     fn reachable_at(&mut self, url: &str);
     /// Answers one call; may change the state.
     fn answer(&mut self, call: &Call) -> Reply;
+    /// Where the answer to the call just made will come, if it comes later than [`Site::answer`] returns.
+    fn later(&mut self) -> Option<watch::Receiver<Option<Reply>>> {
+        None
+    }
 }
 
 /// One request as it came off the wire.
+#[derive(Clone)]
 pub(crate) struct Call {
     /// Upper-case HTTP method.
     pub(crate) method: String,
@@ -121,6 +127,18 @@ pub(crate) enum Nth {
     From(usize),
 }
 
+impl Nth {
+    /// Whether the matching request with this number, from 1, is meant.
+    pub(crate) fn hits(self, seen: usize) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Only(n) => seen == n,
+            Self::First(n) => seen <= n,
+            Self::From(n) => seen >= n,
+        }
+    }
+}
+
 /// What goes wrong. `Status`, `Redirect` and `Body` stand before the application: it never sees the request. With the
 /// others it does its work and only the answer suffers.
 #[derive(Clone, Debug)]
@@ -154,12 +172,7 @@ impl Armed {
             return false;
         }
         self.seen += 1;
-        match self.fault.nth {
-            Nth::Always => true,
-            Nth::Only(n) => self.seen == n,
-            Nth::First(n) => self.seen <= n,
-            Nth::From(n) => self.seen >= n,
-        }
+        self.fault.nth.hits(self.seen)
     }
 }
 
@@ -259,7 +272,7 @@ async fn handle<S: Site>(State(shared): State<Arc<Shared<S>>>, request: Request)
     let before = what.as_ref().and_then(instead);
     let reply = match before {
         Some(reply) => reply,
-        None => lock(&shared.site).answer(&call),
+        None => answered(&shared, &call).await,
     };
     match &what {
         Some(What::Hang) => std::future::pending::<()>().await,
@@ -270,6 +283,19 @@ async fn handle<S: Site>(State(shared): State<Arc<Shared<S>>>, request: Request)
         logged.status = reply.status;
     }
     Ok(send(reply, what))
+}
+
+/// What the site answers, when it does.
+async fn answered<S: Site>(shared: &Shared<S>, call: &Call) -> Reply {
+    let (reply, later) = {
+        let mut site = lock(&shared.site);
+        (site.answer(call), site.later())
+    };
+    let Some(mut later) = later else { return reply };
+    match later.wait_for(Option::is_some).await {
+        Ok(come) => come.clone().unwrap_or(reply),
+        Err(_) => reply,
+    }
 }
 
 async fn receive(request: Request) -> Result<Call, axum::Error> {
@@ -325,16 +351,26 @@ fn send(reply: Reply, what: Option<What>) -> Response<Body> {
         Some(What::CutAfter(bytes)) => Some(*bytes),
         _ => reply.cut_after,
     };
+    // Where the end of the connection is the end of the body, or pieces are told one by one, no length is.
+    let has = |name: &str, value: &str| reply.headers.iter().any(|(key, held)| key == name && held == value);
+    let (is_open_ended, is_chunked) = (has("Connection", "close"), has("Transfer-Encoding", "chunked"));
+    let is_faulty = cut.is_some() || matches!(what, Some(What::Drip(_)));
     let body = match (cut, what) {
         (Some(bytes), _) => Body::new(Piecemeal::cut(&reply.body, bytes)),
         (None, Some(What::Drip(every))) => Body::new(Piecemeal::drip(&reply.body, every)),
+        _ if is_open_ended || is_chunked => Body::new(Piecemeal::whole(reply.body)),
         _ => Body::from(reply.body),
     };
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(reply.status).expect("a status");
+    if is_open_ended {
+        *response.version_mut() = Version::HTTP_10;
+    }
     let headers = response.headers_mut();
-    headers.insert("content-length", HeaderValue::from(length));
-    for (name, value) in reply.headers {
+    if !is_open_ended && (!is_chunked || is_faulty) {
+        headers.insert("content-length", HeaderValue::from(length));
+    }
+    for (name, value) in reply.headers.into_iter().filter(|(name, _)| name != "Transfer-Encoding") {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
         headers.append(name, HeaderValue::from_str(&value).expect("a header value"));
     }
@@ -355,6 +391,17 @@ impl Piecemeal {
     fn cut(body: &[u8], after: usize) -> Self {
         let kept = Bytes::copy_from_slice(&body[..after.min(body.len())]);
         Self { pieces: VecDeque::from([kept]), every: Duration::ZERO, timer: None, breaks: true, flushed: false }
+    }
+
+    /// All at once, of a length that nobody is told.
+    fn whole(body: Vec<u8>) -> Self {
+        Self {
+            pieces: VecDeque::from([body.into()]),
+            every: Duration::ZERO,
+            timer: None,
+            breaks: false,
+            flushed: false,
+        }
     }
 
     fn drip(body: &[u8], every: Duration) -> Self {

@@ -124,7 +124,7 @@ fn every_job_as_cortex_writes_it_gets_a_report() {
         assert_eq!(program.report(&job)["success"], report["success"], "{name}");
         seen += 1;
     }
-    assert_eq!(seen, 13);
+    assert_eq!(seen, 20);
 }
 
 #[test]

@@ -1,5 +1,7 @@
-//! The scenarios of `tests/scenarios/` on a real MISP: `MISP_URL=http://127.0.0.1:8080 MISP_KEYS=admin=…,orgadmin=…,user=…,other=…
-//! cargo test --locked --test live [name]`. Without the variables it says so and is done.
+//! The scenarios of `tests/scenarios/` on a real MISP, and the recorded exchanges with both servers on real ones:
+//! `MISP_URL=http://127.0.0.1:8080 MISP_KEYS=admin=…,orgadmin=…,user=…,other=… THEHIVE_URL=http://127.0.0.1:9000
+//! THEHIVE_KEYS=admin=…,analyst=…,orgadmin=…,readonly=…,other=… cargo test --locked --test live [name]`. Without the variables it
+//! says so and is done.
 #![allow(
     dead_code,
     unused_imports,
@@ -34,31 +36,40 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use replay::hive::Stage;
 use scenarios::{Scenario, World};
 
-/// Where the MISP is, and its users' keys by role.
+/// Where a server is, and its users' keys by role.
 struct Real {
     url: String,
     keys: BTreeMap<String, String>,
 }
 
+/// What the scenario about TheHive's answers is called.
+const OF_THEHIVE: &str = "live::contract::a_real_thehive_answers_as_the_recorded_one";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let names: Vec<&String> = arguments.iter().filter(|one| !one.starts_with('-')).collect();
-    let is_wanted = |(name, _): &Scenario| names.is_empty() || names.iter().any(|one| name.contains(one.as_str()));
+    let is_wanted = |name: &str| names.is_empty() || names.iter().any(|one| name.contains(one.as_str()));
     let contract: Scenario = ("live::contract::a_real_misp_answers_as_the_recorded_one", contract);
-    let wanted: Vec<Scenario> = scenarios::all().into_iter().chain([contract]).filter(is_wanted).collect();
+    let all = scenarios::all().into_iter().chain([contract]);
+    let wanted: Vec<Scenario> = all.filter(|(name, _)| is_wanted(name)).collect();
     if arguments.iter().any(|one| one == "--list") {
         wanted.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
-    match Real::given(|name| std::env::var(name).ok().filter(|value| !value.is_empty())) {
-        Ok(Some(real)) => run(&real, &wanted),
-        Ok(None) => {
-            println!("live: no MISP was asked for: set MISP_URL and MISP_KEYS, as the README says");
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let misp = Real::given("MISP", World::lacking, variable);
+    match (misp, Real::given("THEHIVE", Stage::lacking, variable)) {
+        (Ok(None), Ok(None)) => {
+            println!(
+                "live: no server was asked for: set MISP_URL and MISP_KEYS, or THEHIVE_URL and THEHIVE_KEYS, as the README says"
+            );
             ExitCode::SUCCESS
         }
-        Err(why) => {
+        (Ok(misp), Ok(thehive)) => run(misp.as_ref(), thehive.as_ref(), &wanted, is_wanted(OF_THEHIVE)),
+        (Err(why), _) | (_, Err(why)) => {
             println!("live: {why}");
             ExitCode::FAILURE
         }
@@ -66,19 +77,29 @@ fn main() -> ExitCode {
 }
 
 /// Runs scenarios one after the other; each has a world of its own, which cleans up after it whatever happens.
-fn run(real: &Real, wanted: &[Scenario]) -> ExitCode {
+fn run(misp: Option<&Real>, thehive: Option<&Real>, wanted: &[Scenario], asks_thehive: bool) -> ExitCode {
     let started = Instant::now();
     let mut failed: Vec<&str> = Vec::new();
-    for (name, scenario) in wanted {
+    let mut ran = 0;
+    let mut one = |name: &'static str, scenario: &dyn Fn()| {
         let began = Instant::now();
-        let world = World::real(real.url.clone(), real.keys.clone());
-        let is_done = catch_unwind(AssertUnwindSafe(|| scenario(&world))).is_ok();
-        drop(world);
+        let is_done = catch_unwind(AssertUnwindSafe(scenario)).is_ok();
         println!("{name} … {} ({:.1} s)", if is_done { "ok" } else { "FAILED" }, began.elapsed().as_secs_f64());
-        failed.extend((!is_done).then_some(*name));
+        failed.extend((!is_done).then_some(name));
+        ran += 1;
+    };
+    if let Some(real) = misp {
+        for (name, scenario) in wanted {
+            let thehive = thehive.map(|real| (real.url.clone(), real.keys["analyst"].clone()));
+            one(name, &|| scenario(&World::real(real.url.clone(), real.keys.clone(), thehive.clone())));
+        }
     }
+    if let Some(real) = thehive.filter(|_| asks_thehive) {
+        one(OF_THEHIVE, &|| contract_of_thehive(real));
+    }
+    let urls: Vec<&str> = misp.into_iter().chain(thehive).map(|real| real.url.as_str()).collect();
     let seconds = started.elapsed().as_secs_f64();
-    println!("live: {} of {} scenarios failed at {} in {seconds:.0} s", failed.len(), wanted.len(), real.url);
+    println!("live: {} of {ran} scenarios failed at {} in {seconds:.0} s", failed.len(), urls.join(" and "));
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -90,30 +111,42 @@ fn contract(world: &World) {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
+/// The same of TheHive: what a recorded exchange needs is made first, and goes afterwards.
+fn contract_of_thehive(real: &Real) {
+    let mut stage = Stage::new(real.url.clone(), real.keys.clone());
+    let (sent, differences) = replay::hive::differences(&mut stage);
+    println!("{sent} recorded requests sent, {} differences", differences.len());
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
 impl Real {
-    /// Reads the variables; nothing if none is set.
-    fn given(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, String> {
-        let (url, keys) = match (variable("MISP_URL"), variable("MISP_KEYS")) {
+    /// Reads `MISP_URL` and `MISP_KEYS`, or those of TheHive; nothing if none is set.
+    fn given(
+        name: &str,
+        lacking: fn(&BTreeMap<String, String>) -> Option<&'static str>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<Self>, String> {
+        let (url, keys) = match (variable(&format!("{name}_URL")), variable(&format!("{name}_KEYS"))) {
             (None, None) => return Ok(None),
             (Some(url), Some(keys)) => (url.trim_end_matches('/').to_owned(), keys),
-            _ => return Err("set both, MISP_URL and MISP_KEYS".to_owned()),
+            _ => return Err(format!("set both, {name}_URL and {name}_KEYS")),
         };
         let host = url.strip_prefix("http://").filter(|host| !host.contains('/'));
-        let host = host.ok_or("MISP_URL is written as http://host:port, without a path")?;
+        let host = host.ok_or(format!("{name}_URL is written as http://host:port, without a path"))?;
         let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
         let found = with_port.to_socket_addrs().map_err(|error| format!("{host}: {error}"))?;
         let is_near = found.into_iter().all(|address| address.ip().is_loopback());
-        if !is_near && variable("MISP_ANYWHERE").as_deref() != Some("1") {
+        if !is_near && variable(&format!("{name}_ANYWHERE")).as_deref() != Some("1") {
             return Err(format!(
-                "{host} is another machine, and these tests write: if you mean it, set MISP_ANYWHERE=1"
+                "{host} is another machine, and these tests write: if you mean it, set {name}_ANYWHERE=1"
             ));
         }
         let pairs = keys.split(',').map(|pair| pair.trim().split_once('='));
         let keys: Option<BTreeMap<String, String>> =
             pairs.map(|pair| pair.map(|(role, key)| (role.to_owned(), key.to_owned()))).collect();
-        let keys = keys.ok_or("MISP_KEYS is written as admin=…,orgadmin=…,user=…,other=…")?;
-        if let Some(role) = World::lacking(&keys) {
-            return Err(format!("MISP_KEYS has no key for {role}"));
+        let keys = keys.ok_or(format!("{name}_KEYS is written as role=key,role=key"))?;
+        if let Some(role) = lacking(&keys) {
+            return Err(format!("{name}_KEYS has no key for {role}"));
         }
         Ok(Some(Self { url: format!("http://{with_port}"), keys }))
     }

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::hive::Hive;
 use super::world::{Stored, TITLE, World};
 use crate::misp;
 use crate::program::{Program, counts, full};
@@ -115,17 +116,17 @@ fn writes(proxy: &Proxy) -> Vec<String> {
 pub(crate) struct Importer<'w> {
     pub(crate) world: &'w World,
     pub(crate) proxy: Proxy,
-    pub(crate) thehive: thehive::Fake,
+    pub(crate) thehive: Hive,
     pub(crate) config: Value,
 }
 
 impl<'w> Importer<'w> {
     pub(crate) fn new(world: &'w World) -> Self {
-        let (proxy, thehive) = (Proxy::start(world.url()), thehive::Fake::start(thehive::World::five()));
+        let (proxy, thehive) = (Proxy::start(world.url()), Hive::of(world));
         let config = json!({
-            "name": ["partner"], "url": [proxy.url()], "key": [world.key("orgadmin")],
+            "name": [world.marked("partner-MARK")], "url": [proxy.url()], "key": [world.key("orgadmin")],
             "instance": format!("{}.example", world.mark),
-            "thehive_url": thehive.url(), "thehive_key": thehive::KEY, "published_only": false, "max_age_days": 0,
+            "thehive_url": thehive.url(), "thehive_key": thehive.key(), "published_only": false, "max_age_days": 0,
             // What others have on the same server is none of ours.
             "include_tags": [world.marked("MARK:event")],
         });
@@ -151,7 +152,7 @@ impl<'w> Importer<'w> {
     /// Runs a command, such as `misp:sync`, or looks a value up; what was asked before is forgotten. Nothing is written to MISP.
     pub(crate) fn run(&self, data_type: &str, data: &str) -> Report {
         self.proxy.forget();
-        self.thehive.forget_requests();
+        self.thehive.forget();
         let job = json!({
             "dataType": data_type, "data": self.world.marked(data), "tlp": 0, "pap": 0, "config": self.config,
         });
@@ -173,26 +174,23 @@ impl<'w> Importer<'w> {
 
     /// The requests that could change something in TheHive, as `POST /api/v1/alert`.
     pub(crate) fn written(&self) -> Vec<String> {
-        let requests = self.thehive.requests().into_iter();
-        let writing = requests.filter(|one| one.method != "GET" && !one.path.starts_with("/api/v1/query"));
-        writing.map(|one| format!("{} {}", one.method, one.path)).collect()
+        self.thehive.written()
     }
 
     /// The alert of an event, if there is one.
     pub(crate) fn alert(&self, uuid: &str) -> Option<Value> {
-        self.thehive.world().alerts.iter().find(|alert| alert["sourceRef"] == uuid).cloned()
+        self.thehive.alert(uuid)
     }
 
     /// The observables of an event's alert, sorted: `domain a.MARK.example ioc`.
     pub(crate) fn observables(&self, uuid: &str) -> Vec<String> {
         let alert = self.alert(uuid).unwrap_or_else(|| panic!("no alert of {uuid}"));
-        let world = self.thehive.world();
         let text = |one: &Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
         let line = |one: &Value| {
             let ioc = if one["ioc"] == true { " ioc" } else { "" };
             format!("{} {}{ioc}", text(one, "dataType"), text(one, "data")).replace(&self.world.mark, "MARK")
         };
-        let mut lines: Vec<_> = world.observables_of(alert["_id"].as_str().unwrap()).map(line).collect();
+        let mut lines: Vec<_> = self.thehive.observables_of(&alert).iter().map(line).collect();
         lines.sort();
         lines
     }

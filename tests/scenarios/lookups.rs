@@ -59,8 +59,7 @@ fn every_observable_of_an_imported_event_is_found(world: &World) {
     let uuid = desk.event(&json!({ "Attribute": attributes }));
     desk.sync();
     let alert = desk.alert(&uuid).unwrap();
-    let observables: Vec<Value> =
-        desk.thehive.world().observables_of(alert["_id"].as_str().unwrap()).cloned().collect();
+    let observables = desk.thehive.observables_of(&alert);
     assert!(observables.len() >= ATTRIBUTES.len(), "{:#?}", desk.observables(&uuid));
     let lost: Vec<String> = observables
         .iter()

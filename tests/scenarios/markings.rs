@@ -76,8 +76,7 @@ fn an_alert_is_as_strict_as_the_event(world: &World) {
     desk.sync();
     let alert = desk.alert(&uuid).unwrap();
     assert_eq!((&alert["tlp"], &alert["pap"]), (&json!(2), &json!(3)));
-    let world = desk.thehive.world();
-    let mut tlps: Vec<_> = world.observables_of(alert["_id"].as_str().unwrap()).map(|one| one["tlp"].clone()).collect();
+    let mut tlps: Vec<_> = desk.thehive.observables_of(&alert).iter().map(|one| one["tlp"].clone()).collect();
     tlps.sort_by_key(|tlp| tlp.as_u64());
     assert_eq!(tlps, [json!(2), json!(4)]);
 }

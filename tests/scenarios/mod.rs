@@ -1,7 +1,9 @@
 //! Scenarios that hold on every MISP: each is written once, against a [`World`], and runs on the tests' fake (`cargo test`)
-//! and on a real MISP (`cargo test --test live`). The programs are run as processes; TheHive is the tests' fake in both.
+//! and on a real MISP (`cargo test --test live`). The programs are run as processes. Alerts go to the tests' fake of TheHive, or to a
+//! real one that is named; the cases that are exported are in the fake.
 
 mod desks;
+mod hive;
 mod world;
 
 mod cuts;

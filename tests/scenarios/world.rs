@@ -26,6 +26,8 @@ pub(crate) struct World {
     pub(crate) mark: String,
     /// What a setting was before the scenario changed it.
     settings: Mutex<Vec<(String, Value)>>,
+    /// Where alerts go, with the key of an analyst; without it to a fake of each scenario.
+    thehive: Option<(String, String)>,
     fake: Option<misp::Fake>,
 }
 
@@ -41,15 +43,20 @@ impl World {
         let fake = misp::Fake::start(misp::World { import_rules: true, ..misp::World::new() });
         let names = ["admin", "orgadmin", "partner", "thirduser"];
         let keys = ROLES.into_iter().zip(names).map(|(role, name)| (role.to_owned(), misp::key(name))).collect();
-        let mut world = Self::real(fake.url(), keys);
+        let mut world = Self::real(fake.url(), keys, None);
         world.fake = Some(fake);
         world
     }
 
     /// A real one, at `http://host:port`.
-    pub(crate) fn real(url: String, keys: BTreeMap<String, String>) -> Self {
+    pub(crate) fn real(url: String, keys: BTreeMap<String, String>, thehive: Option<(String, String)>) -> Self {
         let mark = format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..11]);
-        Self { url, keys, mark, settings: Mutex::default(), fake: None }
+        Self { url, keys, mark, settings: Mutex::default(), thehive, fake: None }
+    }
+
+    /// The address of a real TheHive, and a key.
+    pub(crate) fn thehive(&self) -> Option<(&str, &str)> {
+        self.thehive.as_ref().map(|(url, key)| (url.as_str(), key.as_str()))
     }
 
     /// The first role that these keys lack.

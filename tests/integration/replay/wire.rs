@@ -32,13 +32,13 @@ impl Answer {
     }
 }
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/wire/misp")
+fn folder(server: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/wire").join(server)
 }
 
-/// The names of all copied exchanges.
-pub(super) fn names() -> Vec<String> {
-    let files = std::fs::read_dir(folder()).expect("the folder");
+/// The names of all copied exchanges with `misp` or `thehive`.
+pub(super) fn names(server: &str) -> Vec<String> {
+    let files = std::fs::read_dir(folder(server)).expect("the folder");
     let names = files.map(|file| file.expect("a file").file_name().to_string_lossy().into_owned());
     let numbered = names.filter(|name| name.starts_with(|c: char| c.is_ascii_digit()));
     numbered.map(|name| name.trim_end_matches(".json").to_owned()).collect()
@@ -46,7 +46,12 @@ pub(super) fn names() -> Vec<String> {
 
 impl Exchange {
     pub(super) fn read(name: &str) -> Self {
-        let path = folder().join(format!("{name}.json"));
+        Self::with("misp", name)
+    }
+
+    /// An exchange with `misp` or `thehive`.
+    pub(super) fn with(server: &str, name: &str) -> Self {
+        let path = folder(server).join(format!("{name}.json"));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let all: Value = serde_json::from_str(&text).expect("JSON");
         Self { name: name.to_owned(), request: all["request"].clone(), response: all["response"].clone() }
@@ -69,12 +74,7 @@ impl Exchange {
                 _ => head += &format!("{name}: {}\r\n", value.as_str().unwrap_or_default()),
             }
         }
-        head += &format!("Content-Length: {}\r\n\r\n", body.len());
-        let mut stream = TcpStream::connect(host).expect("the fake");
-        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).expect("sent");
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        parsed(&answer)
+        exchanged(host, &head, body)
     }
 
     pub(super) fn body(&self) -> Vec<u8> {
@@ -99,6 +99,16 @@ impl Exchange {
             None => "x".repeat(40),
         }
     }
+}
+
+/// Sends a request whose length the head does not tell yet.
+pub(super) fn exchanged(host: &str, head: &str, body: &[u8]) -> Answer {
+    let head = format!("{head}Content-Length: {}\r\n\r\n", body.len());
+    let mut stream = TcpStream::connect(host).expect("the server");
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).expect("sent");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    parsed(&answer)
 }
 
 fn parsed(answer: &[u8]) -> Answer {

@@ -3,14 +3,22 @@
 use serde_json::{Map, Value, json};
 
 use super::body::Sent;
-use super::world::{Version, World, label, lay};
-use super::{Refused, Reply, Who, json_reply, nothing, observables, procedures};
+use super::observables::Place;
+use super::refused::{Refused, integers};
+use super::users::Who;
+use super::world::{Version, World, label, lay, tag_set};
+use super::{Reply, json_reply, nothing, observables, procedures};
 
-/// `POST /api/v1/alert`. That of TheHive 4 takes no observables, and goes to the user's own organisation whatever
-/// `X-Organisation` says.
+/// `POST /api/v1/alert`. That of TheHive 4 takes no observables, and goes to the first of the user's organisations where the
+/// user may create alerts, whatever `X-Organisation` says.
 pub(super) fn create(world: &mut World, who: &Who, sent: &Sent) -> Result<Reply, Refused> {
-    let organisation = if world.version == Version::Four { &who.home } else { &who.organisation };
-    let id = store(world, who, organisation, &sent.json)?;
+    let is_four = world.version == Version::Four;
+    if !is_four {
+        who.need("manageAlert", "create alert")?;
+    }
+    complete(&sent.json, is_four.then_some("date"))?;
+    let organisation = if is_four { first_of(world, who)? } else { who.organisation.clone() };
+    let id = store(world, who, &organisation, &sent.json)?;
     if world.version == Version::Five {
         let list = |name: &str| sent.json[name].as_array().cloned().unwrap_or_default();
         all_observables(world, who, &id, &list("observables"), sent)?;
@@ -28,16 +36,40 @@ pub(super) fn create_v0(world: &mut World, who: &Who, sent: &Sent) -> Result<Rep
     if let Some(fields) = from.as_object_mut() {
         fields.entry("customFieldValue").or_insert_with(|| sent.json["customFields"].clone());
     }
+    complete(&from, None)?;
+    if !who.may("manageAlert") {
+        return Err(Refused::not_permitted());
+    }
     let id = store(world, who, &who.organisation, &from)?;
     let given: Vec<Value> = sent.json["artifacts"].as_array().cloned().unwrap_or_default();
     all_observables(world, who, &id, &given, sent)?;
     Ok(Reply { status: 201, ..view_v0(world, who, &id)? })
 }
 
+fn first_of(world: &World, who: &Who) -> Result<String, Refused> {
+    who.known()?;
+    let user = world.users.iter().find(|user| user.login == who.login);
+    let mut may = user.into_iter().filter(|user| user.permissions.iter().any(|held| held == "manageAlert"));
+    let barred = |one: &&String| !world.barred.contains(one);
+    let first = may.next().and_then(|user| user.organisations.iter().find(barred));
+    first.cloned().ok_or_else(|| Refused::not_found("Organisation not found"))
+}
+
+/// Whether all is there that an alert has, as text.
+fn complete(from: &Value, more: Option<&str>) -> Result<(), Refused> {
+    let texts = ["type", "source", "sourceRef", "title", "description"];
+    let missing: Vec<&str> = texts.into_iter().chain(more).filter(|name| from[*name].is_null()).collect();
+    if !missing.is_empty() {
+        return Err(Refused::missing(&missing));
+    }
+    let odd = texts.into_iter().find(|name| !from[*name].is_string());
+    odd.map_or(Ok(()), |name| Err(Refused::format(name, "string", &["string"], &from[name])))
+}
+
 /// Duplicates inside one alert are skipped; anything else wrong takes the alert with it.
 fn all_observables(world: &mut World, who: &Who, id: &str, given: &[Value], sent: &Sent) -> Result<(), Refused> {
     let mut all = given.iter();
-    let wrong = all.find_map(|one| match observables::store(world, who, (id, true), one, sent) {
+    let wrong = all.find_map(|one| match observables::store(world, who, &Place::inline(id), one, sent) {
         Ok((_, failed)) => failed.into_iter().find(|failure| !failure.is_duplicate()).map(Into::into),
         Err(refused) => Some(refused),
     });
@@ -53,15 +85,10 @@ fn taken_back(world: &mut World, id: &str, refused: Refused) -> Refused {
 }
 
 fn store(world: &mut World, who: &Who, organisation: &str, from: &Value) -> Result<String, Refused> {
-    who.need("manageAlert", "create alert")?;
-    for name in ["type", "source", "sourceRef", "title", "description"] {
-        if !from[name].is_string() {
-            return Err(missing(name));
-        }
-    }
     if world.version == Version::Five {
         limits(from)?;
     }
+    integers(from, &["severity", "date", "tlp", "pap"])?;
     let key = ["type", "source", "sourceRef"].map(|name| from[name].as_str().unwrap_or_default());
     if world
         .alerts
@@ -98,6 +125,9 @@ fn store(world: &mut World, who: &Who, organisation: &str, from: &Value) -> Resu
             alert.insert(name.to_owned(), value.clone());
         }
     }
+    if world.version == Version::Four {
+        alert.insert("tags".into(), tag_set(&from["tags"]));
+    }
     alert.insert("customFields".into(), fields);
     alert.extend(template.map(|name| ("caseTemplate".to_owned(), name)));
     if world.version == Version::Five {
@@ -119,11 +149,6 @@ fn case_template(world: &World, from: &Value) -> Result<Option<Value>, Refused> 
         }
         Some(_) | None => Ok(None),
     }
-}
-
-fn missing(name: &str) -> Refused {
-    let message = format!("[{{\"name\":\"{name}\",\"type\":\"MissingAttributeError\"}}]");
-    Refused::new(400, "AttributeCheckingError", &message)
 }
 
 fn usual(version: Version, alert: &Map<String, Value>) -> Value {
@@ -208,6 +233,7 @@ pub(super) fn patch(world: &mut World, who: &Who, id: &str, from: &Value) -> Res
     if world.version == Version::Five {
         limits(from)?;
     }
+    integers(from, &["severity", "date", "tlp", "pap"])?;
     let (version, now) = (world.version, world.tick());
     let fields = if from.get("customFields").is_some() {
         let mut wrapped = from.clone();
@@ -237,7 +263,8 @@ pub(super) fn patch(world: &mut World, who: &Who, id: &str, from: &Value) -> Res
         if version == Version::Four { &["read", "flag"] } else { &["externalLink", "status", "assignee"] };
     for name in of_both.iter().chain(of_one) {
         if let Some(value) = from.get(*name) {
-            alert.insert((*name).to_owned(), value.clone());
+            let is_set = version == Version::Four && *name == "tags";
+            alert.insert((*name).to_owned(), if is_set { tag_set(value) } else { value.clone() });
         }
     }
     if let Some(fields) = fields {
@@ -289,12 +316,14 @@ pub(super) fn seen(world: &World, who: &Who, id_or_name: &str) -> Result<String,
 
 /// `GET /api/v1/alert/{idOrName}`.
 pub(super) fn view(world: &World, who: &Who, id: &str) -> Result<Reply, Refused> {
+    who.known()?;
     let alert = world.alert_of(&who.organisation, id);
     alert.map(|alert| json_reply(200, alert)).ok_or_else(|| Refused::not_found("Alert not found"))
 }
 
 /// The alert in the shape of v0, with its observables.
 pub(super) fn view_v0(world: &World, who: &Who, id: &str) -> Result<Reply, Refused> {
+    who.known()?;
     let alert = world.alert_of(&who.organisation, id).ok_or_else(|| Refused::not_found("Alert not found"))?;
     let of = |name: &str| alert.get(name).cloned().unwrap_or_default();
     let status = match (of("caseId").is_null(), of("read") == true) {
@@ -329,7 +358,7 @@ pub(super) fn view_v0(world: &World, who: &Who, id: &str) -> Result<Reply, Refus
     Ok(json_reply(200, &out))
 }
 
-/// `DELETE /api/v1/alert/{id}` with its observables.
+/// `DELETE /api/alert/{id}` of TheHive 4, which has no such route in v1, `DELETE /api/v1/alert/{id}` of 5; with its observables.
 pub(super) fn delete(world: &mut World, who: &Who, id: &str) -> Result<Reply, Refused> {
     who.need("manageAlert", "delete alert")?;
     let id = seen(world, who, id)?;

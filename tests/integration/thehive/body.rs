@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Refused;
+use super::refused::Refused;
 use super::world::World;
 use crate::http_fake::Call;
 

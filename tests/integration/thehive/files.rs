@@ -7,18 +7,27 @@ use zip::unstable::write::FileOptionsExt;
 use zip::write::SimpleFileOptions;
 
 use super::body::File;
+use super::decoded;
+use super::refused::Refused;
 use super::world::{Version, World};
-use super::{Refused, decoded};
 use crate::http_fake::Reply;
 
 /// Characters that TheHive 4 does not put into a name.
 const FORBIDDEN: &str = "/\\\n\r\t\0\u{c}`?*<>|\":;";
 
-/// The content as it is.
+/// The content as it is. TheHive 4 tells neither its kind nor its length: it ends where the connection does
+/// (`511-attachment-plain-download`).
 pub(super) fn download(world: &World, id: &str) -> Result<Reply, Refused> {
     let (_, content) = content(world, id)?;
-    Ok(Reply::bytes(200, "application/octet-stream", content.to_vec())
-        .with("Content-Disposition", "attachment; filename=\"file\""))
+    let named = |reply: Reply| reply.with("Content-Disposition", "attachment; filename=\"file\"");
+    let reply = match world.version {
+        Version::Four => {
+            let bare = Reply { status: 200, headers: Vec::new(), body: content.to_vec(), cut_after: None };
+            named(bare).with("Content-Transfer-Encoding", "binary").with("Connection", "close")
+        }
+        Version::Five => named(Reply::bytes(200, "application/octet-stream", content.to_vec())),
+    };
+    Ok(reply)
 }
 
 /// The content as the only entry of a zip, encrypted the old way; the entry is called by the query's `name`, or the id.
@@ -28,13 +37,15 @@ pub(super) fn zipped(world: &World, id: &str, path: &str) -> Result<Reply, Refus
     if world.version == Version::Four {
         name = name.replace(|c: char| FORBIDDEN.contains(c), "_");
     }
-    let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
     let options = options.with_deprecated_encryption(world.zip_password.as_bytes()).expect("a password");
     let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
     archive.start_file(name, options).expect("an entry");
     archive.write_all(content).expect("the content");
     let packed = archive.finish().expect("the end of the zip").into_inner();
-    Ok(Reply::bytes(200, "application/zip", packed).with("Content-Disposition", "attachment; filename=\"file.zip\""))
+    let reply = Reply::bytes(200, "application/zip", packed);
+    let reply = reply.with("Content-Disposition", "attachment; filename=\"file.zip\"");
+    Ok(reply.with("Content-Transfer-Encoding", "binary"))
 }
 
 /// The attachment's `id` and content; asked for by its `id`, or on 5 its `_id`.
@@ -42,8 +53,7 @@ fn content<'a>(world: &'a World, id: &str) -> Result<(String, &'a [u8]), Refused
     let of_record = |record: &Value| (record["attachment"]["_id"] == id).then(|| record["attachment"]["id"].clone());
     let by_id = world.observables.iter().find_map(|observable| of_record(&observable.record));
     let id = by_id.and_then(|id| id.as_str().map(ToOwned::to_owned)).unwrap_or_else(|| id.to_owned());
-    let missing = || Refused::not_found(&format!("Attachment {id} not found"));
-    let content = world.attachments.get(&id).ok_or_else(missing)?;
+    let content = world.attachments.get(&id).ok_or_else(|| Refused::not_found("Attachment not found"))?;
     Ok((id, content))
 }
 

@@ -5,8 +5,10 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::body::{File, Sent};
-use super::world::{Version, World, label, sight};
-use super::{Refused, Reply, Who, alerts, files, json_reply, nothing};
+use super::refused::{Refused, integers};
+use super::users::Who;
+use super::world::{Version, World, label, sight, tag_set};
+use super::{Reply, alerts, files, json_reply, nothing};
 
 /// What an observable is added to, by its id or name.
 pub(super) enum Parent<'a> {
@@ -24,25 +26,46 @@ impl Parent<'_> {
                 (world.case(id).filter(|case| world.shows(&who.organisation, case)), "manageObservable")
             }
         };
-        who.need(permission, "").ok()?;
+        if !who.may(permission) {
+            return None;
+        }
         found.and_then(|record| record["_id"].as_str()).map(ToOwned::to_owned)
+    }
+}
+
+/// Where an observable goes.
+pub(super) struct Place<'a> {
+    parent: &'a str,
+    is_alert: bool,
+    /// Whether it comes with the alert that is being created.
+    is_inline: bool,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn inline(alert: &'a str) -> Self {
+        Self { parent: alert, is_alert: true, is_inline: true }
     }
 }
 
 /// One value that was not stored.
 pub(super) struct Failure {
     kind: &'static str,
-    message: &'static str,
-    data: String,
+    message: String,
+    object: Value,
 }
 
 impl Failure {
-    fn duplicate(data: String) -> Self {
-        Self { kind: "CreateError", message: "Observable already exists", data }
+    fn duplicate(object: Value) -> Self {
+        Self { kind: "CreateError", message: "Observable already exists".to_owned(), object }
     }
 
-    fn refused(data: String) -> Self {
-        Self { kind: "BadRequest", message: "the value is not accepted", data }
+    fn refused(data: &str) -> Self {
+        Self { kind: "BadRequest", message: "the value is not accepted".to_owned(), object: json!({"data": data}) }
+    }
+
+    fn lost(name: &str) -> Self {
+        let message = format!("/opt/thehive/tmp/playtemp18425191352565749306/zip{}", name.len());
+        Self { kind: "java.nio.file.NoSuchFileException", message, object: of_file(name) }
     }
 
     pub(super) fn is_duplicate(&self) -> bool {
@@ -51,13 +74,17 @@ impl Failure {
 
     /// As an answer lists it.
     fn listed(self) -> Value {
-        json!({"type": self.kind, "message": self.message, "object": {"data": self.data}})
+        json!({"type": self.kind, "message": self.message, "object": self.object})
     }
+}
+
+fn of_file(name: &str) -> Value {
+    json!({"data": format!("file:{name}"), "attachment": {"name": name}})
 }
 
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
-        Self::new(400, failure.kind, failure.message)
+        Self::new(400, failure.kind, &failure.message)
     }
 }
 
@@ -71,11 +98,10 @@ pub(super) fn add(
     v0_shape: bool,
 ) -> Result<Reply, Refused> {
     // A missing parent and a missing permission look alike.
-    let denied = || Refused::new(403, "AuthorizationError", "Operation not permitted");
-    let id = parent.id(world, who).ok_or_else(denied)?;
-    let of_alert = matches!(parent, Parent::Alert(_));
+    let id = parent.id(world, who).ok_or_else(Refused::not_permitted)?;
+    let place = Place { parent: &id, is_alert: matches!(parent, Parent::Alert(_)), is_inline: false };
     let before = world.observables.len();
-    let (_, failed) = store(world, who, (&id, of_alert), &sent.json, sent)?;
+    let (_, failed) = store(world, who, &place, &sent.json, sent)?;
     let records = world.observables[before..].iter().map(|one| &one.record);
     let success: Vec<Value> = records.map(|record| if v0_shape { v0(record) } else { record.clone() }).collect();
     if failed.is_empty() {
@@ -85,16 +111,17 @@ pub(super) fn add(
     Ok(json_reply(207, &json!({"success": success, "failure": failure})))
 }
 
-/// Stores every value of one observable of a request; the ids stored and the values refused. The parent is named by its
-/// `_id`, with whether it is an alert.
+/// Stores every value of one observable of a request; the ids stored and the values refused.
 pub(super) fn store(
     world: &mut World,
     who: &Who,
-    (parent, of_alert): (&str, bool),
+    place: &Place<'_>,
     from: &Value,
     sent: &Sent,
 ) -> Result<(Vec<String>, Vec<Failure>), Refused> {
-    let kind = from["dataType"].as_str().unwrap_or("file").to_owned();
+    let parent = place.parent;
+    let kind = from["dataType"].as_str().ok_or_else(|| Refused::missing(&["dataType"]))?.to_owned();
+    integers(from, &["tlp", "pap"])?;
     let Some(is_file) = world.observable_types.iter().find(|(name, _)| *name == kind).map(|(_, file)| *file) else {
         return Err(Refused::not_found(&format!("ObservableType {kind} not found")));
     };
@@ -102,7 +129,7 @@ pub(super) fn store(
     if world.version == Version::Five {
         limits(from)?;
         if let Some(data) = values.iter().find(|value| world.refuses.contains(value)) {
-            return Err(Failure::refused(data.clone()).into());
+            return Err(Failure::refused(data).into());
         }
     }
     let (mut stored, mut failed) = (Vec::new(), Vec::new());
@@ -111,7 +138,7 @@ pub(super) fn store(
         Err(failure) => failed.push(failure),
     };
     if is_file {
-        for file in uploaded(world, of_alert, from, sent)? {
+        for file in uploaded(world, place.is_alert, from, sent)? {
             keep(file_value(world, who, parent, from, &file));
         }
     } else {
@@ -119,11 +146,11 @@ pub(super) fn store(
         let given: HashSet<String> = values.iter().flat_map(|value| [value.clone(), value.to_lowercase()]).collect();
         let known = of_kind.filter_map(|record| record["data"].as_str()).filter(|data| given.contains(*data));
         let mut there: HashSet<String> = known.map(ToOwned::to_owned).collect();
-        for value in values.iter().filter(|value| !value.trim().is_empty()) {
+        for value in values.iter().filter(|value| place.is_inline || value.contains(|c| c != ' ')) {
             keep(text_value(world, who, parent, from, (&kind, value), &mut there));
         }
     }
-    count(world, parent);
+    world.recount(parent);
     Ok((stored, failed))
 }
 
@@ -138,23 +165,27 @@ fn text_value(
     let is_caseless = world.version == Version::Five && world.caseless.iter().any(|name| name == kind);
     let value = if is_caseless { value.to_lowercase() } else { value.to_owned() };
     if world.refuses.contains(&value) {
-        return Err(Failure::refused(value));
+        return Err(Failure::refused(&value));
     }
     if !there.insert(value.clone()) {
-        return Err(Failure::duplicate(value));
+        return Err(Failure::duplicate(json!({"data": value})));
     }
-    let mut fields = fields(who, from);
+    let mut fields = fields(world.version, who, from);
     fields["dataType"] = kind.into();
     fields["data"] = value.into();
     Ok(world.add_observable(parent, &fields))
 }
 
 fn file_value(world: &mut World, who: &Who, parent: &str, from: &Value, file: &File) -> Result<String, Failure> {
+    if from["isZip"] == true && world.losing > 0 {
+        world.losing -= 1;
+        return Err(Failure::lost(&file.name));
+    }
     let hash = cortex_misp::sample::sha256(&file.content);
     if world.observables_of(parent).any(|record| record["attachment"]["id"] == hash.as_str()) {
-        return Err(Failure::duplicate(format!("file:{}", file.name)));
+        return Err(Failure::duplicate(of_file(&file.name)));
     }
-    Ok(world.add_file(parent, &file.name, &hash, &file.content, &fields(who, from)))
+    Ok(world.add_file(parent, &file.name, &hash, &file.content, &fields(world.version, who, from)))
 }
 
 /// `data`, one value or many.
@@ -166,21 +197,15 @@ fn values(from: &Value) -> Vec<String> {
 }
 
 /// The fields that a request may set.
-fn fields(who: &Who, from: &Value) -> Value {
+fn fields(version: Version, who: &Who, from: &Value) -> Value {
     let mut out = json!({"_createdBy": who.login});
     for name in ["message", "tlp", "pap", "tags", "ioc", "sighted", "sightedAt", "ignoreSimilarity"] {
         if let Some(value) = from.get(name).filter(|value| !value.is_null()) {
-            out[name] = value.clone();
+            let is_set = version == Version::Four && name == "tags";
+            out[name] = if is_set { tag_set(value) } else { value.clone() };
         }
     }
     out
-}
-
-fn count(world: &mut World, parent: &str) {
-    let count = world.observables_of(parent).count();
-    if let Some(alert) = world.alert_mut(parent) {
-        alert["observableCount"] = count.into();
-    }
 }
 
 /// Files come as parts of a form, in a zip or not, or on 4 for an alert as `name;type;base64`.
@@ -225,19 +250,51 @@ fn limits(from: &Value) -> Result<(), Refused> {
     most_of("tags", &tags, 128)
 }
 
-/// `PATCH /api/v1/observable/{id}`.
+/// `PATCH /api/v1/observable/{id}`. Who may write changes what the organisation sees; who may not changes any observable that
+/// there is, as of cases (`530-no-right-patch-case`).
 pub(super) fn patch(world: &mut World, who: &Who, id: &str, from: &Value) -> Result<Reply, Refused> {
-    who.need("manageObservable", "update observable")?;
-    let now = world.tick();
-    let at = position(world, who, id)?;
-    let version = world.version;
-    if version == Version::Five {
+    if world.version == Version::Five {
+        who.need("manageObservable", "update observable")?;
         limits(from)?;
     }
+    integers(from, &["tlp", "pap"])?;
+    let at = writable(world, who, id)?;
+    change(world, who, at, from);
+    Ok(nothing())
+}
+
+/// `PATCH /api/v1/observable/_bulk`: fields for many `ids`, all or nothing (`056-patch-observables-bulk`).
+pub(super) fn patch_many(world: &mut World, who: &Who, from: &Value) -> Result<Reply, Refused> {
+    if world.version == Version::Five {
+        who.need("manageObservable", "update observable")?;
+    }
+    integers(from, &["tlp", "pap"])?;
+    let ids = from["ids"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let all: Vec<usize> = ids.map(|id| writable(world, who, id)).collect::<Result<_, _>>()?;
+    for at in all {
+        change(world, who, at, from);
+    }
+    Ok(nothing())
+}
+
+fn writable(world: &World, who: &Who, id: &str) -> Result<usize, Refused> {
+    if world.version == Version::Five || who.may("manageObservable") || who.may("manageAlert") {
+        return position(world, who, id);
+    }
+    world.observables.iter().position(|one| one.record["_id"] == id).ok_or_else(missing)
+}
+
+fn missing() -> Refused {
+    Refused::not_found("Observable not found")
+}
+
+fn change(world: &mut World, who: &Who, at: usize, from: &Value) {
+    let (now, version) = (world.tick(), world.version);
     let record = &mut world.observables[at].record;
     for name in ["ioc", "sighted", "ignoreSimilarity", "tags", "message", "tlp", "pap", "sightedAt"] {
         if let Some(value) = from.get(name) {
-            record[name] = value.clone();
+            let is_set = version == Version::Four && name == "tags";
+            record[name] = if is_set { tag_set(value) } else { value.clone() };
         }
     }
     record["_updatedBy"] = who.login.as_str().into();
@@ -247,15 +304,18 @@ pub(super) fn patch(world: &mut World, who: &Who, id: &str, from: &Value) -> Res
         sight(fields);
         label(fields);
     }
-    Ok(nothing())
 }
 
-/// `DELETE /api/v1/observable/{id}`.
+/// `DELETE /api/v1/observable/{id}`. To who may not, TheHive 4 says that there is none.
 pub(super) fn delete(world: &mut World, who: &Who, id: &str) -> Result<Reply, Refused> {
-    who.need("manageObservable", "delete observable")?;
+    match world.version {
+        Version::Four if !who.may("manageObservable") && !who.may("manageAlert") => return Err(missing()),
+        Version::Four => {}
+        Version::Five => who.need("manageObservable", "delete observable")?,
+    }
     let at = position(world, who, id)?;
     let gone = world.observables.remove(at);
-    count(world, &gone.parent);
+    world.recount(&gone.parent);
     Ok(nothing())
 }
 
@@ -263,7 +323,7 @@ pub(super) fn delete(world: &mut World, who: &Who, id: &str) -> Result<Reply, Re
 pub(super) fn position(world: &World, who: &Who, id: &str) -> Result<usize, Refused> {
     let mut all = world.observables.iter();
     let at = all.position(|one| one.record["_id"] == id && world.sees(&who.organisation, &one.parent));
-    at.ok_or_else(|| Refused::not_found("Observable not found"))
+    at.ok_or_else(missing)
 }
 
 /// An observable in the shape of v0.
@@ -271,7 +331,7 @@ pub(super) fn v0(record: &Value) -> Value {
     let of = |name: &str| record.get(name).cloned().unwrap_or_default();
     let mut out = json!({
         "_id": of("_id"), "id": of("_id"), "createdBy": of("_createdBy"), "createdAt": of("_createdAt"), "_type": "case_artifact",
-        "reports": {}, "stats": {}, "ignoreSimilarity": record["ignoreSimilarity"] == true,
+        "reports": {}, "stats": {},
     });
     for name in ["dataType", "data", "attachment", "startDate", "tlp", "tags", "ioc", "sighted", "message"] {
         if let Some(value) = record.get(name) {

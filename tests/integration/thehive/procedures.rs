@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::refused::Refused;
+use super::users::Who;
 use super::world::World;
-use super::{Refused, Reply, Who, alerts, json_reply};
+use super::{Reply, alerts, json_reply};
 
 /// `POST /api/v1/alert/{id}/procedure`.
 pub(super) fn add(world: &mut World, who: &Who, id: &str, from: &Value) -> Result<Reply, Refused> {

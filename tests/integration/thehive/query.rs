@@ -2,10 +2,91 @@
 
 use serde_json::{Value, json};
 
-use super::filter;
+use super::filter::Kind;
+use super::refused::Refused;
+use super::users::Who;
 use super::world::{Version, World};
-use super::{Refused, Who};
+use super::{filter, json_reply};
 use crate::http_fake::Reply;
+
+/// What a query of TheHive 4 can begin with, in its own order (`053-query-unknown-operation`).
+const BEGINNINGS: [&str; 58] = [
+    "listObservable",
+    "currentUser",
+    "listShare",
+    "countCaseObservable",
+    "getPattern",
+    "getProcedure",
+    "getLog",
+    "listTag",
+    "getProfile",
+    "listAnalyzerTemplate",
+    "getTaxonomy",
+    "countUnreadAlert",
+    "listCustomField",
+    "getTask",
+    "countFreetags",
+    "getObservable",
+    "getAlert",
+    "getObservableType",
+    "waitingTask",
+    "countAlert",
+    "freetags",
+    "getOrganisation",
+    "myTasks",
+    "listTask",
+    "listJob",
+    "getCase",
+    "countTask",
+    "listDashboard",
+    "getAudit",
+    "listCase",
+    "listAudit",
+    "listCaseTemplate",
+    "tagAutoComplete",
+    "getCaseTemplate",
+    "waitingTasks",
+    "countAlertObservable",
+    "listAction",
+    "countImportedAlert",
+    "listAuditFromObject",
+    "getTag",
+    "getUser",
+    "listTaxonomy",
+    "getShare",
+    "listPattern",
+    "listUser",
+    "listLog",
+    "getJob",
+    "listProfile",
+    "listProcedure",
+    "listObservableType",
+    "countCase",
+    "getReportTemplate",
+    "getDashboard",
+    "getAction",
+    "countRelatedAlert",
+    "listOrganisation",
+    "getCustomField",
+    "listAlert",
+];
+
+/// What can follow on alerts, the same.
+const OF_ALERTS: [&str; 13] = [
+    "count",
+    "page",
+    "observables",
+    "filter",
+    "aggregation",
+    "similarCases",
+    "audits",
+    "auditsFromContext",
+    "actions",
+    "output",
+    "case",
+    "sort",
+    "limitedCount",
+];
 
 /// What flows from one operation to the next.
 enum Flow {
@@ -15,31 +96,39 @@ enum Flow {
 
 /// Runs a query. What the organisation of the user does not see is as if it were not there.
 pub(super) fn query(world: &World, who: &Who, body: &Value) -> Result<Reply, Refused> {
-    let Some(operations) = body["query"].as_array() else {
-        return Err(Refused::bad("Invalid query: the field query is missing"));
+    let operations = match &body["query"] {
+        Value::Array(operations) => operations,
+        Value::Null => return Err(Refused::missing(&["query"])),
+        other => return Err(Refused::format("query", "query", &["query"], other)),
     };
     let mut flow = None;
     let mut total = None;
+    let mut kind = Kind::Other;
     for operation in operations {
         let name = operation["_name"].as_str().unwrap_or_default();
+        kind = kind_after(name).unwrap_or(kind);
         flow = Some(match (name, flow) {
             (name, None) => Flow::Records(start(world, who, name, operation)?),
-            ("filter", Some(Flow::Records(records))) => Flow::Records(filter::filter(world, records, operation)?),
-            ("sort", Some(Flow::Records(records))) => Flow::Records(filter::sort(records, operation)?),
+            ("filter", Some(Flow::Records(records))) => Flow::Records(filter::filter(world, kind, records, operation)?),
+            ("sort", Some(Flow::Records(records))) => Flow::Records(filter::sort(world, kind, records, operation)?),
             ("page", Some(Flow::Records(records))) => {
                 let wants = |list: &Vec<Value>| list.iter().any(|name| name == "total");
                 total = operation["extraData"].as_array().is_some_and(wants).then_some(records.len());
                 Flow::Records(page(world, who, records, operation)?)
             }
             ("count" | "limitedCount", Some(Flow::Records(records))) => Flow::Number(records.len()),
-            (name, Some(Flow::Records(records))) => Flow::Records(further(world, who, name, &records)?),
-            (name, Some(Flow::Number(_))) => return Err(unknown(name)),
+            (_, Some(Flow::Records(records))) => Flow::Records(further(world, who, operation, &records)?),
+            (_, Some(Flow::Number(_))) => return Err(unknown(operation, &[])),
         });
     }
     let reply = match flow {
-        Some(Flow::Records(records)) => Reply::json(200, &records.into()),
-        Some(Flow::Number(number)) => Reply::json(200, &number.into()),
-        None => return Err(Refused::bad("Invalid query: it is empty")),
+        // A list comes in pieces, so that nobody knows its length; what was asked for by its id does not.
+        Some(Flow::Records(records)) if operations.len() > 1 || operations[0]["_name"] == "listObservableType" => {
+            json_reply(200, &records.into()).with("Transfer-Encoding", "chunked")
+        }
+        Some(Flow::Records(records)) => json_reply(200, &records.into()),
+        Some(Flow::Number(number)) => json_reply(200, &number.into()),
+        None => return Err(Refused::new(500, "java.util.NoSuchElementException", "head of empty list")),
     };
     Ok(match total {
         Some(total) => reply.with("X-Total", total_of(world, total)),
@@ -47,8 +136,18 @@ pub(super) fn query(world: &World, who: &Who, body: &Value) -> Result<Reply, Ref
     })
 }
 
-fn unknown(name: &str) -> Refused {
-    Refused::bad(&format!("Operation {name} is not recognized"))
+/// What the records are after an operation; nothing if they stay what they were.
+fn kind_after(name: &str) -> Option<Kind> {
+    match name {
+        "getAlert" | "listAlert" | "alerts" => Some(Kind::Alert),
+        "getObservable" | "listObservable" | "observables" => Some(Kind::Observable),
+        "getCase" | "listCase" | "case" => Some(Kind::Case),
+        _ => None,
+    }
+}
+
+fn unknown(operation: &Value, accepted: &[&str]) -> Refused {
+    Refused::format("_name", "query", accepted, operation)
 }
 
 /// TheHive 4 stops counting at a thousand and says so with a negative number.
@@ -63,8 +162,13 @@ fn total_of(world: &World, total: usize) -> String {
 fn start(world: &World, who: &Who, name: &str, operation: &Value) -> Result<Vec<Value>, Refused> {
     let id_or_name = match &operation["idOrName"] {
         Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::Null if name.starts_with("get") => return Err(Refused::missing(&["idOrName"])),
+        other if name.starts_with("get") => return Err(Refused::format("idOrName", "string", &["string"], other)),
+        _ => String::new(),
     };
+    if name != "listObservableType" {
+        who.known()?;
+    }
     let visible = |record: &&Value| world.shows(&who.organisation, record);
     let observables = || {
         let seen = world.observables.iter().filter(|one| world.sees(&who.organisation, &one.parent));
@@ -79,8 +183,10 @@ fn start(world: &World, who: &Who, name: &str, operation: &Value) -> Result<Vec<
         "getObservable" => observables().filter(|record| record["_id"] == id_or_name.as_str()).cloned().collect(),
         "listObservableType" => {
             let row = |(name, file): &(String, bool)| {
-                let mut row =
-                    json!({"_id": format!("~{name}"), "_type": "ObservableType", "name": name, "isAttachment": file});
+                let mut row = json!({
+                    "_id": format!("~{name}"), "_type": "ObservableType", "_createdAt": 1_630_000_000_000_i64,
+                    "_createdBy": "system@thehive.local", "name": name, "isAttachment": file,
+                });
                 if world.version == Version::Five {
                     row["isCaseSensitive"] = (!world.caseless.contains(name)).into();
                 }
@@ -88,11 +194,12 @@ fn start(world: &World, who: &Who, name: &str, operation: &Value) -> Result<Vec<
             };
             world.observable_types.iter().map(row).collect()
         }
-        _ => return Err(unknown(name)),
+        _ => return Err(unknown(operation, &BEGINNINGS)),
     })
 }
 
-fn further(world: &World, who: &Who, name: &str, records: &[Value]) -> Result<Vec<Value>, Refused> {
+fn further(world: &World, who: &Who, operation: &Value, records: &[Value]) -> Result<Vec<Value>, Refused> {
+    let name = operation["_name"].as_str().unwrap_or_default();
     let ids: Vec<&str> = records.iter().filter_map(|record| record["_id"].as_str()).collect();
     let visible = |record: &&Value| world.shows(&who.organisation, record);
     match name {
@@ -116,16 +223,20 @@ fn further(world: &World, who: &Who, name: &str, records: &[Value]) -> Result<Ve
             let wanted = |case: &&Value| case["_id"].as_str().is_some_and(|id| cases.contains(&id));
             Ok(world.cases.iter().filter(wanted).filter(visible).cloned().collect())
         }
-        _ => Err(unknown(name)),
+        _ => Err(unknown(operation, &OF_ALERTS)),
     }
 }
 
 /// `from` inclusive, `to` exclusive, both required.
 fn page(world: &World, who: &Who, records: Vec<Value>, operation: &Value) -> Result<Vec<Value>, Refused> {
-    let bound = |name: &str| operation[name].as_u64().and_then(|bound| usize::try_from(bound).ok());
-    let (Some(from), Some(to)) = (bound("from"), bound("to")) else {
-        return Err(Refused::bad("Invalid page: from and to are required"));
+    if let Some(missing) = ["from", "to"].into_iter().find(|name| operation[*name].is_null()) {
+        return Err(Refused::missing(&[missing]));
+    }
+    let bound = |name: &str| {
+        let bound = operation[name].as_u64().and_then(|bound| usize::try_from(bound).ok());
+        bound.ok_or_else(|| Refused::format(name, "long", &["long"], &operation[name]))
     };
+    let (from, to) = (bound("from")?, bound("to")?);
     let observables = records.first().is_some_and(|record| record["_type"] == "Observable");
     let hidden = if observables { world.hide_from_pages } else { 0 };
     let shown = records.len().saturating_sub(hidden);

@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 
 use md5::{Digest, Md5};
 use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+
+use super::running::{Running, Slow};
+use crate::http_fake::Reply;
 
 /// Which TheHive this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +55,16 @@ pub(crate) struct World {
     pub(crate) owners: BTreeMap<String, Owner>,
     /// Organisations in which no user may do anything but look.
     pub(crate) barred: Vec<String>,
+    /// Pairs of organisations that may share with each other.
+    pub(crate) linked: Vec<[String; 2]>,
+    /// So many of the next files that come in a zip are lost on the way: TheHive now and then has deleted the file that it
+    /// unpacked before it reads it (`016-add-file-207`).
+    pub(crate) losing: usize,
+    /// Which writes are slow, each with how many of its kind have come.
+    pub(super) slow: Vec<(Slow, usize)>,
+    pub(super) running: Vec<Running>,
+    /// Where the answer to the call at hand will come, if it comes later.
+    pub(super) later: Option<watch::Receiver<Option<Reply>>>,
     /// The header `Date`, if it is not to be that of the machine's clock.
     pub(crate) date: Option<String>,
     pub(crate) url: String,
@@ -87,7 +101,9 @@ pub(crate) struct Observable {
 pub(crate) const FIRST: &str = "cert";
 /// The key of the user `analyst`, who may do everything.
 pub(crate) const KEY: &str = "analyst-key-0123456789abcdefghijk";
-/// The key of the user `reader`, who may change nothing.
+/// The key of the user `admin`, who may manage the platform and nothing in an organisation.
+pub(crate) const ADMIN_KEY: &str = "admin-key-0123456789abcdefghijklm";
+/// The key of the user `reader`, who has no permission.
 pub(crate) const READER_KEY: &str = "reader-key-0123456789abcdefghijkl";
 
 const TYPES: [&str; 15] = [
@@ -134,7 +150,11 @@ impl World {
         Self {
             version,
             now: 1_795_300_000_000,
-            users: vec![user("analyst", KEY, &[FIRST, "soc"], &all), user("reader", READER_KEY, &[FIRST], &[])],
+            users: vec![
+                user("analyst", KEY, &[FIRST, "soc"], &all),
+                user("reader", READER_KEY, &[FIRST], &[]),
+                user("admin", ADMIN_KEY, &["admin"], &["managePlatform", "manageOrganisation", "manageUser"]),
+            ],
             cases: Vec::new(),
             alerts: Vec::new(),
             observables: Vec::new(),
@@ -151,6 +171,11 @@ impl World {
             hide_from_pages: 0,
             owners: BTreeMap::new(),
             barred: Vec::new(),
+            linked: Vec::new(),
+            losing: 0,
+            slow: Vec::new(),
+            running: Vec::new(),
+            later: None,
             date: None,
             url: String::new(),
             last_id: 512,
@@ -167,6 +192,30 @@ impl World {
     pub(crate) fn next_id(&mut self) -> String {
         self.last_id += 8;
         format!("~{}", self.last_id)
+    }
+
+    /// New ids come after those that a transaction has taken.
+    pub(super) fn count_on_from(&mut self, inside: &Self) {
+        self.last_id = inside.last_id;
+    }
+
+    /// The names of the organisations there are.
+    pub(super) fn organisations(&self) -> Vec<String> {
+        let of_users = self.users.iter().flat_map(|user| &user.organisations);
+        let owned =
+            self.owners.values().flat_map(|owner| std::iter::once(&owner.organisation).chain(&owner.shared_with));
+        let mut all: Vec<String> = of_users.chain(owned).cloned().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// The number of an alert's observables, after some came or went.
+    pub(super) fn recount(&mut self, parent: &str) {
+        let count = self.observables_of(parent).count();
+        if let Some(alert) = self.alert_mut(parent) {
+            alert["observableCount"] = count.into();
+        }
     }
 
     /// `_id`, `_type`, `_createdBy`, `_createdAt` of something new.
@@ -326,6 +375,20 @@ fn is_alert(alert: &Value, id_or_name: &str) -> bool {
             && alert["type"] == parts[0]
             && alert["source"] == parts[1]
             && alert["sourceRef"] == parts[2])
+}
+
+/// Tags as TheHive 4 keeps them: each once, and more than four in an order of their own (`034-create-alert-odd-values`).
+pub(super) fn tag_set(tags: &Value) -> Value {
+    let mut set: Vec<&Value> = Vec::new();
+    for tag in tags.as_array().into_iter().flatten() {
+        if !set.contains(&tag) {
+            set.push(tag);
+        }
+    }
+    if set.len() > 4 {
+        set.sort_by_cached_key(|tag| md5(tag.to_string().as_bytes()));
+    }
+    set.into_iter().cloned().collect()
 }
 
 /// Lays the fields of one object over another.
