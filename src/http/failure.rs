@@ -15,7 +15,7 @@ pub(super) const WORDS: usize = 1_000;
 /// A request that was not answered as it should be.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    pub(super) line: String,
+    pub(super) line: Box<str>,
     /// What went wrong.
     pub cause: Cause,
     /// What can be done about it; empty if nothing is known.
@@ -64,7 +64,7 @@ pub enum Cause {
 impl Failure {
     pub(super) fn new(line: String, cause: Cause) -> Self {
         let is_unsent = matches!(cause, Cause::Deadline);
-        Self { line, cause, help: Box::default(), is_unsent }
+        Self { line: line.into(), cause, help: Box::default(), is_unsent }
     }
 
     /// The same of a request that no server can have seen.

@@ -35,9 +35,17 @@ pub fn is_ours(observable: &Observable, users: &Users) -> bool {
 #[must_use]
 pub fn step(wanted: &Wanted, known: Option<&Observable>, users: &Users, scale: Scale, is_part: bool) -> Step {
     let Some(known) = known else { return Step::Add };
-    if !is_ours(known, users) {
-        return Step::Keep;
-    }
+    let change = change(wanted, known, scale, is_part);
+    if change.is_empty() || !is_ours(known, users) { Step::Keep } else { Step::Change(change) }
+}
+
+/// True for an observable that would be changed if no person had touched it.
+#[must_use]
+pub fn is_left(wanted: &Wanted, known: &Observable, users: &Users, scale: Scale, is_part: bool) -> bool {
+    !is_ours(known, users) && !change(wanted, known, scale, is_part).is_empty()
+}
+
+fn change(wanted: &Wanted, known: &Observable, scale: Scale, is_part: bool) -> Map<String, Value> {
     let mut change = Map::new();
     let mut tags = wanted.tags.clone();
     let (mut ioc, mut tlp) = (wanted.ioc, tlp_number(wanted.tlp, scale));
@@ -69,7 +77,7 @@ pub fn step(wanted: &Wanted, known: Option<&Observable>, users: &Users, scale: S
     if known.pap.is_some_and(is_pap_other) {
         change.insert("pap".to_owned(), json!(pap));
     }
-    if change.is_empty() { Step::Keep } else { Step::Change(change) }
+    change
 }
 
 fn is_same_set(some: &[String], other: &[String]) -> bool {
@@ -259,8 +267,11 @@ mod tests {
         for person in [json!({"_createdBy": "jane"}), json!({"_updatedBy": "jane"})] {
             let mut touched = other.clone();
             touched.as_object_mut().unwrap().extend(person.as_object().unwrap().clone());
-            assert_eq!(change(touched, false), Step::Keep);
+            assert_eq!(change(touched.clone(), false), Step::Keep);
+            assert!(is_left(&wanted("a", &["y", "x"], true), &known(touched), &us(), Scale::Five, false));
         }
+        let touched = json!({"_updatedBy": "jane"});
+        assert!(!is_left(&wanted("a", &["y", "x"], true), &known(touched), &us(), Scale::Five, false));
     }
 
     #[test]

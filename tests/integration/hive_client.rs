@@ -194,8 +194,10 @@ fn a_list_that_is_not_whole_is_none() {
             || thehive.alerts_of("m", &[event(1)]).map(|found| found.0.len()).map_err(|error| format!("{error:#}"));
         fake.fault(Fault { on: "query", nth: Nth::Only(1), what: What::CutAfter(20) });
         assert_eq!(found(), Ok(1));
+        // One for the event, and 500 for twins.
+        let many = format!("[{}]", vec!["{}"; 502].join(","));
         for (body, says) in
-            [("[7]", "a number"), ("[{},{}]", "more than the 1"), ("{\"a\":1}", "reading"), ("[{}", "EOF")]
+            [("[7]", "a number"), (many.as_str(), "more than the 501"), ("{\"a\":1}", "reading"), ("[{}", "EOF")]
         {
             fake.heal();
             fake.fault(Fault { on: "query", nth: Nth::Always, what: What::Body(body.to_owned()) });

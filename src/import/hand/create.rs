@@ -2,7 +2,6 @@
 
 use anyhow::{Result, anyhow, bail};
 
-use super::reconcile::Doubt;
 use super::{ATTEMPTS, Hand, Page, Sent, set};
 use crate::http::Failure;
 use crate::import::compare;
@@ -36,18 +35,8 @@ impl Hand<'_> {
         for _ in 0..ATTEMPTS {
             let failure = match self.desk.write(self.common.part, |hive| hive.create(&new)) {
                 Ok(made) => {
-                    self.is_fresh = made.observable_count == i64::try_from(carried.len()).ok();
-                    for place in carried {
-                        match self.is_fresh {
-                            true => {
-                                self.has_grown(1);
-                                set(verdicts, place, Verdict::Created);
-                            }
-                            false => drop(sent.insert(place, Verdict::Created)),
-                        }
-                    }
+                    self.made(made, carried, verdicts, sent);
                     self.is_told = is_whole && self.is_fresh;
-                    self.alert = Some(made);
                     self.rest_of(left_out);
                     return if is_whole { Ok(()) } else { self.yield_to_another(verdicts) };
                 }
@@ -71,28 +60,38 @@ impl Hand<'_> {
                 // After an attempt that was not answered a duplicate is most likely its late effect.
                 Trouble::Duplicate(failure) => {
                     let found = self.look()?.ok_or_else(|| anyhow!(failure))?;
-                    return Ok(self.arrived(found, carried, left_out, sent));
+                    self.arrived(found, carried, left_out, sent);
+                    return Ok(());
                 }
                 Trouble::Unclear(failure) => {
-                    self.is_unsure = true;
-                    let doubt = Doubt::new(&failure, carried.len());
-                    let look = |hand: &Self| {
-                        let of = |alert: &Alert| alert.id.clone();
-                        hand.all_there().map(|all| (all.iter().map(of).collect::<Vec<_>>(), all))
-                    };
-                    let settled = self.reconcile(&doubt, look, |(ids, _)| !ids.is_empty())?;
-                    let Some((_, found)) = settled else {
-                        self.is_unsure = true;
+                    let doubt = self.in_doubt(&failure, carried.len());
+                    let Some(found) = self.reconcile(&doubt, Self::all_there, |found| !found.is_empty())? else {
                         bail!(doubt.unsettled());
                     };
                     if let Some(found) = twins::first(found, self.from.uuid, &self.desk.users) {
-                        return Ok(self.arrived(found, carried, left_out, sent));
+                        self.arrived(found, carried, left_out, sent);
+                        return Ok(());
                     }
                     last = Some(failure);
                 }
             }
         }
         Err(last.map_or_else(|| anyhow!("TheHive did not create the alert"), Into::into))
+    }
+
+    /// Takes the alert in hand that a creation made, with what it has.
+    fn made(&mut self, made: Alert, carried: Vec<usize>, verdicts: &mut [Option<Verdict>], sent: &mut Sent) {
+        self.is_fresh = made.observable_count == i64::try_from(carried.len()).ok();
+        for place in carried {
+            match self.is_fresh {
+                true => {
+                    self.has_grown(1);
+                    set(verdicts, place, Verdict::Created);
+                }
+                false => drop(sent.insert(place, Verdict::Created)),
+            }
+        }
+        self.alert = Some(made);
     }
 
     /// Takes the alert in hand that a creation made whose answer was lost.

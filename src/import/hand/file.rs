@@ -252,8 +252,7 @@ impl Hand<'_> {
             Err(Trouble::Unclear(failure)) => {
                 *sent = Some(Verdict::Updated);
                 self.has_new_ioc |= is_new_ioc;
-                self.is_unsure = true;
-                Ok(Attempt::Unclear(Doubt::new(&failure, 1)))
+                Ok(Attempt::Unclear(self.in_doubt(&failure, 1)))
             }
         }
     }
@@ -297,8 +296,7 @@ impl Hand<'_> {
             Err(Trouble::Unclear(failure)) => {
                 self.has_new_ioc |= is_new_ioc;
                 *sent = Some(Verdict::Created);
-                self.is_unsure = true;
-                Ok(Attempt::Unclear(Doubt::new(&failure, values)))
+                Ok(Attempt::Unclear(self.in_doubt(&failure, values)))
             }
         }
     }

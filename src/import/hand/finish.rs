@@ -9,6 +9,7 @@ use super::reconcile::Doubt;
 use super::{ATTEMPTS, Ended, Extent, Hand};
 use crate::import::batch::{Digest, digest};
 use crate::import::compare::{self, Outcome};
+use crate::import::desk::OTHER;
 use crate::import::files;
 use crate::import::map::AlertWanted;
 use crate::import::{plan, twins};
@@ -62,7 +63,8 @@ impl Hand<'_> {
             Ok(_) => Verdict::Unchanged,
         };
         let link = self.alert.as_ref().map(|alert| self.desk.hive.alert_link(&alert.id));
-        Ended { verdict, link, removed: self.removed, left_out: self.left_out }
+        let kept = std::mem::take(&mut self.kept);
+        Ended { verdict, link, kept, removed: self.removed, left_out: self.left_out }
     }
 
     fn end(&mut self, alert: &AlertWanted, extent: Extent<'_>) -> Result<bool> {
@@ -115,7 +117,6 @@ impl Hand<'_> {
             let Some(doubt) = last else { return Ok(()) };
             let is_done = |over: &Vec<Over>| !unclear.iter().any(|one| over.contains(one));
             let Some(left) = self.reconcile(&doubt, |hand| hand.over(extent), is_done)? else {
-                self.is_unsure = true;
                 bail!(doubt.unsettled());
             };
             let is_done = |one: &&Over| one.is_counted() && !left.contains(one);
@@ -134,7 +135,7 @@ impl Hand<'_> {
         let (mut seen, mut twice) = (HashSet::new(), Vec::new());
         self.desk.hive.each_observable(&alert.id, &mut |one| {
             is_empty = false;
-            if one.attachment.is_none() && !self.names(&one).into_iter().all(|name| seen.insert(name)) {
+            if one.attachment.is_none() && !seen.insert(self.name(&one)) {
                 twice.push(one.data.clone());
             }
             if extent.is_flawed || !plan::is_ours(&one, &self.desk.users) {
@@ -163,14 +164,24 @@ impl Hand<'_> {
 
     /// Under which digests an observable may be live: its value; of a file what [`files::names`] says.
     fn names(&self, one: &Observable) -> Vec<Digest> {
-        let of = |data: &str| {
-            let (data_type, data) = self.desk.types.key(&one.data_type, data);
+        let of = |data_type: &str, data: &str| {
+            let (data_type, data) = self.desk.types.key(data_type, data);
             digest(&data_type, &data)
         };
         match &one.attachment {
-            Some(file) => files::names(file, &one.tags).iter().map(|name| of(name)).collect(),
-            None => vec![of(&one.data)],
+            Some(file) => files::names(file, &one.tags).iter().map(|name| of(&one.data_type, name)).collect(),
+            None => {
+                // What TheHive has no type for is there under another one.
+                let lacking = if one.data_type == OTHER { self.desk.lacking() } else { Vec::new() };
+                let names = lacking.iter().map(|data_type| of(data_type, &one.data));
+                names.chain([self.name(one)]).collect()
+            }
         }
+    }
+
+    fn name(&self, one: &Observable) -> Digest {
+        let (data_type, data) = self.desk.types.key(&one.data_type, &one.data);
+        digest(&data_type, &data)
     }
 
     /// Removes an observable, or its flag. Gives what is open if it may or may not be done.
@@ -190,10 +201,7 @@ impl Hand<'_> {
                 Ok(None)
             }
             Err(Trouble::Gone(_)) => Ok(None),
-            Err(Trouble::Unclear(failure)) => {
-                self.is_unsure = true;
-                Ok(Some(Doubt::new(&failure, 1)))
-            }
+            Err(Trouble::Unclear(failure)) => Ok(Some(self.in_doubt(&failure, 1))),
             Err(Trouble::Content(failure) | Trouble::Duplicate(failure) | Trouble::Denied(failure)) => {
                 Err(failure.into())
             }
@@ -225,6 +233,7 @@ impl Hand<'_> {
             };
             let wants = change(&alert);
             is_real |= wants.is_real;
+            self.kept.fields.clone_from(&wants.kept);
             if wants.body.is_empty() || self.common.dry_run {
                 self.reopen(&alert, outcome);
                 return Ok(is_real);
@@ -239,15 +248,13 @@ impl Hand<'_> {
                     return Ok(is_real);
                 }
                 Err(Trouble::Unclear(failure)) => {
-                    self.is_unsure = true;
-                    let doubt = Doubt::new(&failure, 1);
+                    let doubt = self.in_doubt(&failure, 1);
                     let id = alert.id.clone();
                     let look = |hand: &Self| {
                         let found = hand.all_there()?.into_iter().find(|one| one.id == id);
                         found.ok_or_else(|| anyhow!("the alert is gone from TheHive"))
                     };
                     let Some(now) = self.reconcile(&doubt, look, |now| change(now).body.is_empty())? else {
-                        self.is_unsure = true;
                         bail!(doubt.unsettled());
                     };
                     alert = now;

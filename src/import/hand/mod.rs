@@ -19,6 +19,7 @@ use super::live::Live;
 use super::map::{AlertWanted, Wanted};
 use super::plan::{self, Step};
 use super::settings::Settings;
+use super::state::Field;
 use super::twins;
 use super::users::Users;
 use crate::full::PartOf;
@@ -109,8 +110,17 @@ pub(super) struct Hand<'a> {
     room: Option<u64>,
     /// Observables left out since it may not grow any more.
     left_out: u64,
+    /// What people edited, and so stays.
+    kept: Kept,
     stopped: Option<String>,
     files: Files,
+}
+
+/// What stays as people edited it, though the event says otherwise.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) fields: Vec<Field>,
+    pub(super) observables: u64,
 }
 
 /// How an event was read, when all of it was.
@@ -131,6 +141,7 @@ pub(super) struct Ended {
     pub(super) verdict: Verdict,
     pub(super) link: Option<String>,
     pub(super) removed: u64,
+    pub(super) kept: Kept,
     /// Observables left out since it may not grow any more.
     pub(super) left_out: u64,
 }
@@ -173,6 +184,7 @@ impl<'a> Hand<'a> {
             is_open: false,
             is_changed: false,
             removed: 0,
+            kept: Kept::default(),
             stopped: None,
             files: Files::default(),
         }
@@ -235,6 +247,8 @@ impl<'a> Hand<'a> {
             }
             tries = if open.len() < last { 1 } else { tries + 1 };
             last = open.len();
+            let taken = self.desk.taken(page.wanted);
+            let page = Page { wanted: &taken, ..page };
             let known = if self.is_fresh { HashMap::new() } else { self.known(&id, page.wanted, &open)? };
             (self.is_fresh, self.is_unsure) = (false, false);
             let mut round = Round { id: &id, page, known: &known, verdicts: &mut *verdicts, sent: &mut sent };

@@ -8,9 +8,10 @@ use serde_json::{Map, Value};
 use super::reconcile::Doubt;
 use super::{Hand, Known, Page, Sent, set};
 use crate::http::Failure;
+use crate::import::patience;
 use crate::import::plan::{self, Alike, Parcel, Step};
 use crate::ledger::Verdict;
-use crate::thehive::wire::Observable;
+use crate::thehive::wire::{Alert, Observable};
 use crate::thehive::{Added, ObservableTypes, Refusal, TheHive, Trouble};
 
 /// What one look's worth of work has at hand.
@@ -41,6 +42,9 @@ impl Hand<'_> {
             match plan::step(one, known, &self.desk.users, self.desk.scale, round.page.is_part) {
                 Step::Add => add.push(*place),
                 Step::Keep => {
+                    let (users, scale, is_part) = (&self.desk.users, self.desk.scale, round.page.is_part);
+                    let is_left = known.is_some_and(|known| plan::is_left(one, known, users, scale, is_part));
+                    self.kept.observables += u64::from(is_left);
                     let verdict = round.sent.get(place).cloned().unwrap_or(Verdict::Unchanged);
                     self.is_changed |= verdict != Verdict::Unchanged;
                     self.has_grown(usize::from(verdict == Verdict::Created));
@@ -105,8 +109,7 @@ impl Hand<'_> {
             Err(Trouble::Unclear(failure)) => {
                 round.sent.extend(alike.places.iter().map(|place| (*place, Verdict::Updated)));
                 self.has_new_ioc |= is_new_ioc;
-                self.is_unsure = true;
-                return Ok(Some(Doubt::new(&failure, alike.places.len())));
+                return Ok(Some(self.in_doubt(&failure, alike.places.len())));
             }
         }
         Ok(None)
@@ -133,10 +136,9 @@ impl Hand<'_> {
             Err(Trouble::Duplicate(_)) => Ok(None),
             Err(Trouble::Denied(failure) | Trouble::Gone(failure)) => Err(failure.into()),
             Err(Trouble::Unclear(failure)) => {
-                self.is_unsure = true;
                 self.has_new_ioc |= is_new_ioc;
                 round.sent.extend(parcel.places.iter().map(|place| (*place, Verdict::Created)));
-                Ok(Some(Doubt::new(&failure, values)))
+                Ok(Some(self.in_doubt(&failure, values)))
             }
         }
     }
@@ -175,15 +177,22 @@ impl Hand<'_> {
     /// True for an IOC that came in after the alert was last told of: by a write that was not answered, or by a run that
     /// did not come to its end.
     fn is_left_over(&self, known: &Observable) -> bool {
-        let told = self.alert.as_ref().and_then(|alert| alert.updated_at);
+        // One that was never changed was told of by its creation, and what came with it is a little younger.
+        let creation = i64::try_from(patience::of(plan::MOST_INLINE).as_millis()).unwrap_or(i64::MAX);
+        let made = |alert: &Alert| alert.created_at.map(|made| made.saturating_add(creation));
+        let told = self.alert.as_ref().and_then(|alert| alert.updated_at.or_else(|| made(alert)));
         let is_later = known.created_at.zip(told).is_some_and(|(created, told)| created > told);
         self.was_whole && known.ioc && is_later && plan::is_ours(known, &self.desk.users)
     }
 
     fn refused(&mut self, round: &mut Round<'_>, parcel: Parcel, failure: &Failure) -> Result<Option<Doubt>> {
         let places = parcel.places.clone();
+        let is_unknown_type = failure.status() == Some(404);
+        if is_unknown_type && self.desk.lacks(&parcel.group.data_type, self.common.part) {
+            return Ok(None);
+        }
         // An unknown observable type is wrong for each of them alike.
-        let halves = if failure.status() == Some(404) { None } else { parcel.halves() };
+        let halves = if is_unknown_type { None } else { parcel.halves() };
         let Some(halves) = halves else {
             places.iter().for_each(|place| set(round.verdicts, *place, Verdict::Failed(failure.to_string())));
             return Ok(None);
@@ -218,10 +227,7 @@ impl Hand<'_> {
                 refused.for_each(|(data, refusal)| warn(format!("{data}: {}", refusal.message)));
                 Ok(None)
             }
-            Err(Trouble::Unclear(failure)) => {
-                self.is_unsure = true;
-                Ok(Some(Doubt::new(&failure, values)))
-            }
+            Err(Trouble::Unclear(failure)) => Ok(Some(self.in_doubt(&failure, values))),
             Err(Trouble::Duplicate(_)) => Ok(None),
             Err(Trouble::Content(failure) | Trouble::Gone(failure) | Trouble::Denied(failure)) => {
                 warn(failure.to_string());

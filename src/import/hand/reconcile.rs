@@ -23,8 +23,7 @@ pub(super) struct Doubt {
 const BEFORE_ANOTHER: Duration = Duration::from_secs(2);
 
 impl Doubt {
-    /// What a failed write of so many values leaves open.
-    pub(super) fn new(failure: &Failure, values: usize) -> Self {
+    fn new(failure: &Failure, values: usize) -> Self {
         let needed = if failure.may_go_on() { patience::of(values) } else { Duration::ZERO };
         Self { reason: failure.to_string(), needed, is_unsent: !failure.was_sent() }
     }
@@ -41,6 +40,12 @@ impl Doubt {
 }
 
 impl Hand<'_> {
+    /// Takes note of a failed write of so many values that may have been done all the same.
+    pub(super) fn in_doubt(&mut self, failure: &Failure, values: usize) -> Doubt {
+        self.is_unsure |= failure.was_sent();
+        Doubt::new(failure, values)
+    }
+
     /// Looks until it is done, or until two looks agree for longer than the write may take, and gives the last look; none if
     /// there is no time for that. Only then may it be sent again.
     ///
