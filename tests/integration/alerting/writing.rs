@@ -146,8 +146,10 @@ fn race(desk: &Desk, many: usize, on: Write) {
     desk.thehive.world().slow_down(Slow { on, nth: Nth::First(many), takes: Takes::Together(many), gateway: false });
     let job = desk.job();
     let reports: Vec<Value> = thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..many).map(|_| scope.spawn(|| worker::report_at_once::<Import>(job.clone()))).collect();
+        let mut threads = Vec::new();
+        for _ in 0..many {
+            threads.push(scope.spawn(|| worker::report_at_once::<Import>(job.clone())));
+        }
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     for report in &reports {
@@ -204,7 +206,7 @@ fn of_twins_the_last_one_stays_or_the_one_that_a_person_touched() {
     let [desk, _] = Desk::imported(1, &json!({}));
     let last = twin(&desk, &json!({}));
     let report = desk.import();
-    assert_eq!(ids(&desk), [last.clone()]);
+    assert_eq!(ids(&desk), std::slice::from_ref(&last));
     assert!(report.to_string().contains(&format!("of which {last} stays")), "{report:#}");
     is_settled(&desk, 1);
     for touched in [json!({"read": true, "_updatedBy": "jane@example.org"}), json!({"caseId": "~7", "read": true})] {
