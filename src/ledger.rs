@@ -269,6 +269,14 @@ impl Ledger {
             count.record(&Verdict::Failed(without_names(reason)), open);
         }
     }
+
+    /// Gives so many of the items of one kind whose fate is unknown the verdict failed, with this reason.
+    pub fn settle_some(&mut self, item: Item, number: u64, reason: &str) {
+        if let Some(count) = self.0.get_mut(&item) {
+            let number = count.open().min(number);
+            count.record(&Verdict::Failed(without_names(reason)), number);
+        }
+    }
 }
 
 /// "observables 12 fetched: 9 created, 3 skipped (3: not an IOC)".

@@ -3,8 +3,8 @@
 use std::io::{self, Read};
 
 use anyhow::{Context, Result};
-use reqwest::blocking;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::{StatusCode, blocking};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -43,6 +43,16 @@ impl Answer {
             return Ok(self);
         }
         Err(Failure::new(self.line.clone(), Cause::NotJson(self.said(&kind))))
+    }
+
+    /// What says that a change is made: nothing, and that it is nothing (204), or JSON.
+    pub(super) fn done(self) -> Result<(), Failure> {
+        if self.response.status() == StatusCode::NO_CONTENT {
+            return Ok(());
+        }
+        let answer = self.json()?;
+        let line = answer.line.clone();
+        answer.value().map(drop).map_err(|error| Failure::unread(line, &error))
     }
 
     pub(super) fn bytes(self, most: u64) -> Result<Vec<u8>, Failure> {

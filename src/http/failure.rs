@@ -15,11 +15,13 @@ pub(super) const WORDS: usize = 1_000;
 /// A request that was not answered as it should be.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    pub(super) line: String,
+    pub(super) line: Box<str>,
     /// What went wrong.
     pub cause: Cause,
     /// What can be done about it; empty if nothing is known.
     pub(super) help: Box<str>,
+    /// The server cannot have seen it: there was no connection to it.
+    pub(super) is_unsent: bool,
 }
 
 /// What went wrong with a request.
@@ -61,13 +63,20 @@ pub enum Cause {
 
 impl Failure {
     pub(super) fn new(line: String, cause: Cause) -> Self {
-        Self { line, cause, help: Box::default() }
+        let is_unsent = matches!(cause, Cause::Deadline);
+        Self { line: line.into(), cause, help: Box::default(), is_unsent }
+    }
+
+    /// The same of a request that no server can have seen.
+    #[must_use]
+    pub(super) fn unsent(self) -> Self {
+        Self { is_unsent: true, ..self }
     }
 
     /// A request that is not sent, since it could not be right.
     #[must_use]
     pub fn not_sent(line: impl Into<String>, why: &str) -> Self {
-        Self::new(line.into(), Cause::Unreachable(format!("not sent: {why}")))
+        Self::new(line.into(), Cause::Unreachable(format!("not sent: {why}"))).unsent()
     }
 
     /// A request whose answer could not be read to its end, or was none.
@@ -85,7 +94,15 @@ impl Failure {
     /// False if the server cannot have seen the request.
     #[must_use]
     pub fn was_sent(&self) -> bool {
-        !matches!(self.cause, Cause::Deadline)
+        !self.is_unsent
+    }
+
+    /// True if the server may still be at work on it: a gateway gave up waiting, or the answer was lost. A server that names
+    /// the kind of what went wrong has ended the work itself, and whoever is asked too often (429) has done none.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        let is_over = matches!(&self.cause, Cause::Refused { status, kind, .. } if *status == 429 || !kind.is_empty());
+        self.was_sent() && !is_over
     }
 
     /// The status of a refusal; none for the other causes.

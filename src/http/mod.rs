@@ -172,20 +172,21 @@ impl Client {
         self.carry(Method::POST, path, body)?.json()
     }
 
-    /// Patches what is at a path below the base URL. Any 2xx is good; what is answered is not looked at.
+    /// Patches what is at a path below the base URL. It is done if the answer is 204, or JSON: any other may be a page of
+    /// something in between.
     ///
     /// # Errors
     /// See [`Failure`].
     pub fn patch(&self, path: &str, body: &impl Serialize) -> Result<(), Failure> {
-        self.carry(Method::PATCH, path, body).map(drop)
+        self.carry(Method::PATCH, path, body).and_then(Answer::done)
     }
 
-    /// Deletes what is at a path below the base URL. Any 2xx is good; what is answered is not looked at.
+    /// Deletes what is at a path below the base URL. It is done if the answer is as for [`Self::patch`].
     ///
     /// # Errors
     /// See [`Failure`].
     pub fn delete(&self, path: &str) -> Result<(), Failure> {
-        self.send(Method::DELETE, path, |request| request).map(drop)
+        self.send(Method::DELETE, path, |request| request).and_then(Answer::done)
     }
 
     fn carry(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Answer, Failure> {
@@ -231,6 +232,7 @@ impl Client {
         }
         let response = request.send().map_err(|error| match self.network.clock.is_over() {
             true => fail(Cause::Unreachable("no answer before the deadline of the run".to_owned())),
+            false if error.is_connect() => fail(self.failed(&error)).unsent(),
             false => fail(self.failed(&error)),
         })?;
         Ok(Answer { line: line.clone(), network: self.network.clone(), response })

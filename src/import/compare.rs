@@ -31,10 +31,10 @@ pub fn known_state(alert: &Alert, uuid: &Uuid, users: &Users) -> Option<State> {
     users.has(&alert.created_by).then(|| State::find(&alert.description, uuid)).flatten()
 }
 
-/// Of several alerts of one event, which there should not be, one of our own.
+/// True if a field is not as this program wanted it when it wrote the state line.
 #[must_use]
-pub fn ours_first(alerts: impl IntoIterator<Item = Alert>, users: &Users) -> Option<Alert> {
-    alerts.into_iter().max_by_key(|alert| users.has(&alert.created_by))
+pub fn is_edited(alert: &Alert, state: &State) -> bool {
+    state.hashes.iter().any(|(field, _)| !state.is_ours(*field, &current(alert, *field)))
 }
 
 /// Compares an event of the list with its alert, by the alert's state line alone. That updates are switched off counts for an
@@ -81,6 +81,8 @@ pub struct Change {
     pub body: Map<String, Value>,
     /// True if more than the state line changes.
     pub is_real: bool,
+    /// Fields that somebody edited and that the event has changed since: they stay.
+    pub kept: Vec<Field>,
 }
 
 /// The fields as they are wanted, each with the value that TheHive takes.
@@ -128,6 +130,10 @@ pub fn change(
     for (field, value) in values(wanted, scale, is_five) {
         let now = current(alert, field);
         let is_ours = old.is_some_and(|old| old.is_ours(field, &now));
+        let is_moved = old.is_some_and(|old| !old.is_ours(field, &text(&value)));
+        if !is_ours && is_moved && state::hash(&now) != state::hash(&text(&value)) {
+            change.kept.push(field);
+        }
         if !is_ours || state::hash(&now) == state::hash(&text(&value)) {
             continue;
         }
@@ -329,12 +335,13 @@ mod tests {
     fn a_field_that_an_analyst_edited_stays_and_the_others_follow() {
         let new = wanted(|wanted| (wanted.title, wanted.severity) = ("#1 Worse".into(), 3));
         let edited = alert(&wanted(|_| {}), true, json!({"title": "Ours"}));
+        assert_eq!(written(&new, 2, &edited, outcome(true)).kept, [Field::Title]);
         let first = body(&new, 2, &edited, outcome(true));
         assert_eq!((&first["title"], &first["severity"]), (&json!(null), &json!(3)));
         // The line now has the hash of the title that was wanted: it stays theirs.
         let again =
             alert(&wanted(|_| {}), true, json!({"title": "Ours", "severity": 3, "description": first["description"]}));
-        assert_eq!(body(&new, 2, &again, outcome(true)), json!({}));
+        assert_eq!(written(&new, 2, &again, outcome(true)), Change::default());
     }
 
     #[test]

@@ -1,8 +1,13 @@
 //! An organisation of TheHive that gets the alerts: what is asked of it once, and how a write to it is made known.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::{Context, Result, ensure};
 use url::Url;
 
+use super::map::Wanted;
 use super::users::Users;
 use crate::check::wants::Right;
 use crate::full::{PartOf, Run};
@@ -24,8 +29,13 @@ pub(super) struct Desk {
     /// Our own.
     pub(super) users: Users,
     pub(super) types: ObservableTypes,
+    /// Types that it lacks in spite of its list.
+    lacking: Mutex<BTreeSet<String>>,
     run: Run,
 }
+
+/// The type of what TheHive has no type for.
+pub(super) const OTHER: &str = "other";
 
 impl Desk {
     /// Asks TheHive for its version, our user and its observable types.
@@ -62,6 +72,7 @@ impl Desk {
             scale,
             users,
             types,
+            lacking: Mutex::default(),
             run: run.clone(),
         })
     }
@@ -99,6 +110,35 @@ impl Desk {
         }
         part.writes(false);
         done
+    }
+
+    /// Takes note of a type that TheHive refused, and says whether its values are to become others in a second try.
+    pub(super) fn lacks(&self, data_type: &str, part: &PartOf) -> bool {
+        if data_type == OTHER || !self.types.data_types.has(OTHER) {
+            return false;
+        }
+        if self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(data_type.to_owned()) {
+            let what = format!("TheHive lists the observable type \"{data_type}\" and then does not know it");
+            part.warn(self.named(&format!("{what}: its values become \"{OTHER}\"")));
+        }
+        true
+    }
+
+    /// The types that were refused.
+    pub(super) fn lacking(&self) -> Vec<String> {
+        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Observables by the types that TheHive takes.
+    pub(super) fn taken<'w>(&self, wanted: &'w [Wanted]) -> Cow<'w, [Wanted]> {
+        let lacking = self.lacking();
+        if lacking.is_empty() {
+            return Cow::Borrowed(wanted);
+        }
+        let mut taken = wanted.to_vec();
+        let lacked = taken.iter_mut().filter(|one| lacking.contains(&one.data_type));
+        lacked.for_each(|one| OTHER.clone_into(&mut one.data_type));
+        Cow::Owned(taken)
     }
 
     /// Remembers that a write of which nobody knew did arrive.

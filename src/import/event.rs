@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::batch::{self, Batch, Setup, Slot};
 use super::desk::Desk;
 use super::files::FileWanted;
-use super::hand::{Common, Content, Ended, Extent, From, Hand};
+use super::hand::{Common, Content, Ended, Extent, From, Hand, Page};
 use super::live::Live;
 use super::map::{self, AlertWanted, Levels, Origin};
 use super::settings::{Attachments, Warninglists};
@@ -312,7 +312,8 @@ impl Reading<'_> {
     /// Puts the observables into each alert: their verdicts, by hand.
     fn put(&mut self, batch: &Batch, is_part: bool) -> Vec<Vec<Verdict>> {
         let Self { hands, alert, .. } = self;
-        hands.iter_mut().map(|hand| hand.page(alert, &batch.observables, is_part)).collect()
+        let page = Page { wanted: &batch.observables, is_part, is_all: !is_part && batch.files.is_empty() };
+        hands.iter_mut().map(|hand| hand.page(alert, page)).collect()
     }
 
     /// Puts the files into each alert, one after the other.
@@ -362,6 +363,9 @@ impl Reading<'_> {
         part.record(Item::Events, &verdict, 1);
         if matches!(verdict, Verdict::Skipped(_)) && self.task.is_new() {
             self.sync.given_back.fetch_add(1, Ordering::Relaxed);
+        }
+        for (desk, _) in self.task.alerts.iter().filter(|(_, alert)| alert.is_none()) {
+            self.sync.suspects.note(*desk, self.task.uuid);
         }
         let removed = ends.iter().map(|end| end.removed).sum();
         if removed > 0 {

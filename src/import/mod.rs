@@ -15,6 +15,7 @@ pub mod lookup;
 mod loop_guard;
 pub mod map;
 pub mod names;
+pub mod patience;
 pub mod plan;
 mod revisit;
 pub mod settings;
@@ -26,6 +27,8 @@ mod sync;
 mod tally;
 mod told;
 mod turns;
+pub mod twins;
+mod twins_removed;
 pub mod users;
 
 use std::sync::Mutex;
@@ -61,6 +64,7 @@ use share_of_time::ShareOfTime;
 use strangers::Strangers;
 use sync::Sync;
 use turns::Turns;
+use twins_removed::Suspects;
 
 /// The configuration of `misp-import`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -358,6 +362,7 @@ impl<'a> All<'a> {
             turns: Turns::default(),
             given_back: AtomicU64::default(),
             strangers: Strangers::default(),
+            suspects: Suspects::default(),
             time: ShareOfTime::new(self.network.clock().left_to_begin()),
             waiting: Mutex::default(),
         })

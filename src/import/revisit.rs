@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::map;
 use super::sync::{Listing, Sync, named};
+use super::twins;
 use crate::full::EventLine;
 use crate::json::Element;
 use crate::ledger::{Item, Verdict};
@@ -153,11 +154,11 @@ impl Sync<'_> {
         for (desk, _) in alerts {
             let Some(desk) = self.desks.get(*desk).copied() else { continue };
             // Much time may have passed since it was listed.
-            let alert = match desk.hive.alert(&source, uuid) {
-                Ok(Some(alert)) => alert,
-                Ok(None) => continue,
+            let alert = match desk.hive.alerts_of_one(&source, uuid) {
+                Ok(alerts) => twins::first(alerts, uuid, &desk.users),
                 Err(error) => return Verdict::Failed(worker::line(&error)),
             };
+            let Some(alert) = alert else { continue };
             if alert.follow == Some(false) || alert.tags.iter().any(|tag| tag == WITHDRAWN) {
                 continue;
             }

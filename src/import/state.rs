@@ -37,7 +37,8 @@ impl Field {
         [Self::Title, Self::Description, Self::Severity, Self::Date, Self::Tlp, Self::Pap, Self::Link];
 
     /// The word in the line.
-    fn word(self) -> &'static str {
+    #[must_use]
+    pub fn word(self) -> &'static str {
         match self {
             Self::Title => "title",
             Self::Description => "description",

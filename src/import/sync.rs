@@ -24,6 +24,8 @@ use super::names::Resolved;
 use super::share_of_time::{Share, ShareOfTime};
 use super::strangers::Strangers;
 use super::turns::Turns;
+use super::twins;
+use super::twins_removed::Suspects;
 use super::{Config, map, told};
 use crate::config::connections::Connection;
 use crate::full::{EventLine, PartOf};
@@ -37,7 +39,7 @@ use crate::thehive::wire::Alert;
 use crate::time::DAY;
 
 /// Events compared at once.
-const PAGE: usize = 500;
+pub(super) const PAGE: usize = 500;
 /// New events kept beyond those that a run creates, to take the places of such as are left out when they are read.
 const SPARE: usize = 500;
 /// The same for a feed, whose filters are checked only then.
@@ -79,6 +81,8 @@ pub(super) struct Sync<'a> {
     pub(super) given_back: AtomicU64,
     /// Alerts of these events that somebody else created.
     pub(super) strangers: Strangers,
+    /// Events that may have several alerts.
+    pub(super) suspects: Suspects,
     pub(super) time: ShareOfTime,
     /// Changed events of organisations that had their share of the time.
     pub(super) waiting: Mutex<Vec<Task>>,
@@ -181,6 +185,7 @@ impl Sync<'_> {
             drop(sender);
             listed
         });
+        self.remove_twins();
         self.strangers.tell(self.part);
         self.part.with(|part| part.events.sort_by_key(|line| line.place));
         listed
@@ -310,14 +315,18 @@ impl Sync<'_> {
         let source = map::source(&self.connection.name, &self.part.run.scrubber());
         let mut alerts: Vec<HashMap<Uuid, Alert>> = Vec::new();
         let mut unreadable = HashMap::new();
-        for desk in &self.desks {
+        for (number, desk) in self.desks.iter().enumerate() {
             let mut known: HashMap<Uuid, Alert> = HashMap::new();
             let (found, flawed) = desk.hive.alerts_of(&source, &uuids)?;
             unreadable.extend(flawed);
             for alert in found {
                 let Some(uuid) = named(&alert) else { continue };
-                let both = known.remove(&uuid).into_iter().chain([alert]);
-                known.extend(compare::ours_first(both, &desk.users).map(|alert| (uuid, alert)));
+                let before = known.remove(&uuid);
+                if before.is_some() {
+                    self.suspects.note(number, uuid);
+                }
+                let both = before.into_iter().chain([alert]);
+                known.extend(twins::first(both, &uuid, &desk.users).map(|alert| (uuid, alert)));
             }
             self.strangers.note(&known, &desk.users);
             alerts.push(known);

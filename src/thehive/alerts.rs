@@ -14,6 +14,10 @@ use crate::json::Element;
 /// Alerts of a page of [`TheHive::alerts_since`].
 pub const ALERTS_PAGE: usize = 500;
 
+/// So many alerts may be of events that have one already: TheHive 4 does not see an alert that is still being created
+/// (its `AlertSrv.scala` looks for it in its own transaction).
+const TWINS: usize = 500;
+
 /// The `type` of our alerts, as of TheHive's own from a MISP.
 pub(super) const TYPE: &str = "misp";
 
@@ -71,7 +75,7 @@ impl TheHive {
         }
         let names: Vec<String> = events.iter().map(Uuid::to_string).collect();
         let filter = ours(source, json!({"_in": {"_field": "sourceRef", "_values": names}}));
-        let listed = self.listed_alerts(vec![filter], 0, events.len())?;
+        let listed = self.listed_alerts(vec![filter], 0, events.len() + TWINS)?;
         let events: HashSet<&Uuid> = events.iter().collect();
         let of = |source_ref: &str| Uuid::try_parse(source_ref).ok().filter(|uuid| events.contains(uuid));
         for alert in listed {
@@ -100,14 +104,14 @@ impl TheHive {
         self.listed_alerts(vec![filter, sort], page.saturating_mul(ALERTS_PAGE), ALERTS_PAGE)
     }
 
-    /// The alert of a source that stands for an event.
+    /// The alerts of a source that stand for an event: there should be one at most.
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn alert(&self, source: &str, event: &Uuid) -> Result<Option<Alert>> {
-        let (mut alerts, unreadable) = self.alerts_of(source, &[*event])?;
+    pub fn alerts_of_one(&self, source: &str, event: &Uuid) -> Result<Vec<Alert>> {
+        let (alerts, unreadable) = self.alerts_of(source, &[*event])?;
         ensure!(unreadable.is_empty(), unreadable.into_values().next().unwrap_or_default());
-        Ok(alerts.pop())
+        Ok(alerts)
     }
 
     fn listed_alerts(&self, operations: Vec<Value>, from: usize, number: usize) -> Result<Vec<Element<Alert>>> {
@@ -148,6 +152,16 @@ impl TheHive {
     /// See [`super::Trouble`].
     pub fn change_alert(&self, id: &str, change: &Value) -> Result<(), Failure> {
         self.client.patch(&format!("api/v1/alert/{}", checked(id)?), change)
+    }
+
+    /// Deletes an alert and its observables. TheHive 4 has a route for it in v0 only
+    /// (`fixtures/wire/thehive/059-delete-alert-v1.json`).
+    ///
+    /// # Errors
+    /// See [`super::Trouble`].
+    pub fn delete_alert(&self, id: &str) -> Result<(), Failure> {
+        let kind = if self.writes_to_five()? { "api/v1/alert" } else { "api/alert" };
+        self.client.delete(&format!("{kind}/{}", checked(id)?))
     }
 
     /// Adds a technique to an alert. Only TheHive 5 can.

@@ -24,7 +24,7 @@ pub use alerts::{ALERTS_PAGE, NewAlert, Procedure};
 pub use iocs::Observables;
 pub use observables::{Added, Group};
 pub use query::NO_CASE;
-pub use trouble::{Trouble, is_duplicate};
+pub use trouble::{Refusal, Trouble};
 pub use types::{FILE, ObservableTypes};
 pub use user::{Greeting, User};
 pub use wire::{Alert, Origin};

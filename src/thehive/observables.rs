@@ -6,10 +6,10 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::wire::{Attachment, Observable};
-use super::{FILE, TheHive, checked, is_id};
+use super::{FILE, Refusal, TheHive, checked, is_id};
 use crate::http::{Answer, Failure, FormFile};
 use crate::json::{self, Element};
 
@@ -47,8 +47,8 @@ pub struct Added {
     /// The values that are there now by this call, as TheHive stores them (see
     /// [`super::ObservableTypes::key`]). `file:` and its name for a file.
     pub there: Vec<String>,
-    /// The values that are not, each with TheHive's reason, which [`super::is_duplicate`] tells from others.
-    pub refused: Vec<(String, String)>,
+    /// The values that are not, each with TheHive's reason.
+    pub refused: Vec<(String, Refusal)>,
 }
 
 impl TheHive {
@@ -183,12 +183,19 @@ impl TheHive {
         Ok(format!("api/v1/alert/{}/{kind}", checked(alert)?))
     }
 
-    /// Changes fields of an observable, by the names of the v1 API.
+    /// Changes fields of many observables alike: all of them, or none if one is not there (404; TheHive 4's
+    /// `v1/ObservableCtrl.scala`, `bulkUpdate`, and TheHive 5's OpenAPI, `InputUpdateObservableWithIds`).
     ///
     /// # Errors
     /// See [`super::Trouble`].
-    pub fn change_observable(&self, id: &str, change: &Value) -> Result<(), Failure> {
-        self.client.patch(&format!("api/v1/observable/{}", checked(id)?), change)
+    pub fn change_observables(&self, ids: &[&str], change: &Map<String, Value>) -> Result<(), Failure> {
+        if let [id] = ids {
+            return self.client.patch(&format!("api/v1/observable/{}", checked(id)?), change);
+        }
+        ids.iter().try_for_each(|id| checked(id).map(drop))?;
+        let mut body = change.clone();
+        body.insert("ids".to_owned(), json!(ids));
+        self.client.patch("api/v1/observable/_bulk", &body)
     }
 
     /// Deletes an observable.
@@ -266,6 +273,8 @@ struct Stored {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Refused {
+    #[serde(rename = "type", deserialize_with = "json::text")]
+    kind: String,
     #[serde(deserialize_with = "json::text")]
     message: String,
     #[serde(deserialize_with = "json::object")]
@@ -300,7 +309,10 @@ impl<'de> Visitor<'de> for AnsweredVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Answered, A::Error> {
         let Partly { success, failure } = Partly::deserialize(MapAccessDeserializer::new(map))?;
-        let refused = failure.into_iter().map(|one| (one.object.unwrap_or_default().name(), one.message));
+        let refused = failure.into_iter().map(|one| {
+            let Refused { kind, message, object } = one;
+            (object.unwrap_or_default().name(), Refusal { kind, message })
+        });
         Ok(Answered(Added { there: success.into_iter().map(Stored::name).collect(), refused: refused.collect() }))
     }
 }

@@ -37,10 +37,34 @@ impl Trouble {
     }
 }
 
+/// Why TheHive did not store one of several values that came by one call (`failure` of an answer 207).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What TheHive calls it: the `type` of an error.
+    pub kind: String,
+    /// Its words.
+    pub message: String,
+}
+
+impl Refusal {
+    /// True for what is there already.
+    #[must_use]
+    pub fn is_duplicate(&self) -> bool {
+        is_duplicate(&self.message)
+    }
+
+    /// True for what will be refused again. Anything else may pass: now and then TheHive loses the file that it unpacked,
+    /// `java.nio.file.NoSuchFileException` (`fixtures/wire/thehive/016-add-file-207.json`).
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        ["BadRequest", "CreateError", "NotFoundError"].contains(&self.kind.as_str())
+    }
+}
+
 /// True for a refusal of what is there already: `Alert misp:a:1 already exist in organisation b` and `Observable already
 /// exists` (TheHive 4's `AlertSrv.scala` and `ObservableSrv.scala`).
 #[must_use]
-pub fn is_duplicate(message: &str) -> bool {
+pub(super) fn is_duplicate(message: &str) -> bool {
     message.to_ascii_lowercase().contains("already exist")
 }
 
@@ -97,6 +121,20 @@ mod tests {
             (503, "", "", "unclear"),
         ] {
             assert_eq!(name(&Trouble::of(refused(status, kind, message))), meant, "{status} {kind} {message}");
+        }
+    }
+
+    #[test]
+    fn only_what_thehive_says_no_to_is_refused_for_good() {
+        let is = |kind: &str, message: &str| {
+            let refusal = Refusal { kind: kind.to_owned(), message: message.to_owned() };
+            (refusal.is_final(), refusal.is_duplicate())
+        };
+        assert_eq!(is("CreateError", "Observable already exists"), (true, true));
+        assert_eq!(is("BadRequest", "A text observable doesn't accept attachment"), (true, false));
+        assert_eq!(is("NotFoundError", "ObservableType jarm not found"), (true, false));
+        for passing in ["java.nio.file.NoSuchFileException", "java.io.IOException", "InternalError", ""] {
+            assert_eq!(is(passing, "/opt/thehive/tmp/playtemp1/zip1"), (false, false));
         }
     }
 

@@ -111,9 +111,21 @@ pub struct Alert {
     /// The login of whoever created it.
     #[serde(rename = "_createdBy", deserialize_with = "json::text")]
     pub created_by: String,
+    /// When it was created, in milliseconds since 1970.
+    #[serde(rename = "_createdAt", deserialize_with = "json::number")]
+    pub created_at: Option<i64>,
+    /// The login of whoever changed its fields last; empty if nobody did.
+    #[serde(rename = "_updatedBy", deserialize_with = "json::text")]
+    pub updated_by: String,
     /// When its fields were last changed, in milliseconds since 1970; none if they never were.
     #[serde(rename = "_updatedAt", deserialize_with = "json::number")]
     pub updated_at: Option<i64>,
+    /// The login of whom it is assigned to; empty from TheHive 4.
+    #[serde(deserialize_with = "json::text")]
+    pub assignee: String,
+    /// Its custom fields, which this program never sets.
+    #[serde(rename = "customFields")]
+    pub custom_fields: Value,
 }
 
 /// A file, without its content.

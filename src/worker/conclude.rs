@@ -4,6 +4,7 @@ use super::{End, Flavour, Worker};
 use crate::cortex::markdown;
 use crate::cortex::report::Report;
 use crate::full::{Draft, Full};
+use crate::ledger::Item;
 use crate::secret::Scrubber;
 
 /// Failures named in the message.
@@ -29,7 +30,13 @@ pub(super) fn conclude<W: Worker>(mut draft: Draft, end: End, scrubber: &Scrubbe
     for (part, side) in full.connections.iter_mut().zip(&draft.sides).filter(|(_, side)| !side.has_ended) {
         let reason = stop.as_deref().unwrap_or("the run ended before");
         let word = if side.writing > 0 { "not verified" } else { "not reached" };
-        part.ledger.settle(&format!("{word}: {reason}"));
+        let reason_of = |word: &str| format!("{word}: {reason}");
+        if side.writing > 0 {
+            // Of an import's events only those are in doubt that are being written, each by one write; nobody wrote the rest.
+            part.ledger.settle_some(Item::Events, side.writing.into(), &reason_of(word));
+            part.ledger.settle_some(Item::Events, u64::MAX, &reason_of("not sent"));
+        }
+        part.ledger.settle(&reason_of(word));
         part.error = part.error.take().or_else(|| Some(reason.to_owned()));
     }
     let (artifacts, operations) = draft.gathered();

@@ -12,3 +12,4 @@ mod limits;
 mod organisations;
 mod refusals;
 mod removing;
+mod writing;

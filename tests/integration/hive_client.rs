@@ -45,6 +45,10 @@ fn asked(fake: &Fake) -> Vec<Logged> {
     fake.requests().into_iter().filter(|request| !request.path.contains("status")).collect()
 }
 
+fn fields(change: Value) -> Map<String, Value> {
+    serde_json::from_value(change).unwrap()
+}
+
 fn event(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
@@ -146,7 +150,7 @@ fn alerts_are_found_by_their_events_in_one_query() {
         let names: Vec<&str> = found.iter().map(|alert| alert.source_ref.as_str()).collect();
         assert_eq!((names, found[0].case.as_str()), (vec![event(1).to_string().as_str()], "~8"));
         assert_eq!(asked(&fake).len(), 2);
-        let one = |number| thehive.alert("m", &event(number)).unwrap().map(|alert| alert.source_ref);
+        let one = |number| thehive.alerts_of_one("m", &event(number)).unwrap().pop().map(|alert| alert.source_ref);
         assert_eq!((one(4), one(3)), (Some(event(4).to_string()), None));
         fake.forget_requests();
         assert_eq!(thehive.alerts_of("m", &[]).unwrap().0, []);
@@ -190,8 +194,10 @@ fn a_list_that_is_not_whole_is_none() {
             || thehive.alerts_of("m", &[event(1)]).map(|found| found.0.len()).map_err(|error| format!("{error:#}"));
         fake.fault(Fault { on: "query", nth: Nth::Only(1), what: What::CutAfter(20) });
         assert_eq!(found(), Ok(1));
+        // One for the event, and 500 for twins.
+        let many = format!("[{}]", vec!["{}"; 502].join(","));
         for (body, says) in
-            [("[7]", "a number"), ("[{},{}]", "more than the 1"), ("{\"a\":1}", "reading"), ("[{}", "EOF")]
+            [("[7]", "a number"), (many.as_str(), "more than the 501"), ("{\"a\":1}", "reading"), ("[{}", "EOF")]
         {
             fake.heal();
             fake.fault(Fault { on: "query", nth: Nth::Always, what: What::Body(body.to_owned()) });
@@ -320,7 +326,7 @@ fn observables_are_added_each_by_itself() {
             let added = add(&second);
             assert_eq!(added.there, there(&["192.0.2.2"]));
             assert_eq!(added.refused[0].0, "192.0.2.1");
-            assert!(cortex_misp::thehive::is_duplicate(&added.refused[0].1), "{}", added.refused[0].1);
+            assert!(added.refused[0].1.is_duplicate(), "{:?}", added.refused[0].1);
             let stored = if five { "a.example" } else { "A.example" };
             assert_eq!(add(&group("domain", &["A.example", " "])).there, there(&[stored]));
         }
@@ -376,7 +382,7 @@ fn observables_are_changed_and_deleted() {
         thehive.add(&alert, &group("ip", &["192.0.2.1", "192.0.2.2"])).unwrap();
         let ids: Vec<String> =
             thehive.known(&alert, &["192.0.2.1", "192.0.2.2"]).unwrap().into_iter().map(|one| one.id).collect();
-        thehive.change_observable(&ids[0], &json!({"tags": ["b"], "tlp": 3})).unwrap();
+        thehive.change_observables(&[&ids[0]], &fields(json!({"tags": ["b"], "tlp": 3}))).unwrap();
         thehive.delete_observable(&ids[1]).unwrap();
         let left = thehive.known(&alert, &["192.0.2.1", "192.0.2.2"]).unwrap();
         assert_eq!((left.len(), left[0].tlp, left[0].tags.as_slice()), (1, Some(3), ["b".to_owned()].as_slice()));

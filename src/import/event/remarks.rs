@@ -49,6 +49,7 @@ impl Reading<'_> {
     pub(super) fn remark(&self, ends: &[Ended], is_whole: bool) -> u64 {
         let (event, part, head) = (self.task.uuid, self.sync.part, &self.task.event);
         self.tell_full(ends);
+        self.tell_kept(ends);
         let cut = self.alert.tags_cut + head.tags_cut;
         if cut > 0 {
             part.warn(format!("event {event}: {cut} of its tags are left out: an alert gets no more than 100"));
@@ -107,6 +108,22 @@ impl Reading<'_> {
                  out; raise \"max_attributes\" to have them",
                 self.task.uuid
             ));
+        }
+    }
+
+    /// Says what stays as somebody edited it in TheHive, though the event says otherwise.
+    fn tell_kept(&self, ends: &[Ended]) {
+        for kept in ends.iter().map(|end| &end.kept) {
+            let fields = kept.fields.iter().map(|field| field.word().to_owned());
+            let number = counted(kept.observables, "observable", "observables");
+            let kept: Vec<String> = fields.chain((kept.observables > 0).then_some(number)).collect();
+            if !kept.is_empty() {
+                self.sync.part.warn(format!(
+                    "event {}: left as somebody edited it in TheHive, though the event says otherwise: {}",
+                    self.task.uuid,
+                    kept.join(", ")
+                ));
+            }
         }
     }
 

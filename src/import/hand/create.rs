@@ -1,76 +1,75 @@
 //! An alert that is not there yet.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 
-use super::{ATTEMPTS, Hand, PAUSE, Sent, set, was_whole};
+use super::{ATTEMPTS, Hand, Page, Sent, set};
 use crate::http::Failure;
 use crate::import::compare;
 use crate::import::desk::Desk;
-use crate::import::map::{AlertWanted, Wanted};
-use crate::import::plan;
+use crate::import::map::AlertWanted;
+use crate::import::{plan, twins};
 use crate::ledger::Verdict;
-use crate::thehive::{Group, NewAlert, Procedure, Trouble};
+use crate::thehive::{Alert, Group, NewAlert, Procedure, Trouble};
 
 impl Hand<'_> {
-    /// Creates the alert with what fits into one call.
+    /// Creates the alert with what fits into one call. One that has all of it then is complete at once: TheHive makes it whole
+    /// or not at all.
     pub(super) fn create(
         &mut self,
         alert: &AlertWanted,
-        wanted: &[Wanted],
+        page: Page<'_>,
         verdicts: &mut [Option<Verdict>],
         sent: &mut Sent,
     ) -> Result<()> {
+        let wanted = page.wanted;
         let mut places: Vec<usize> = (0..wanted.len()).collect();
         self.leave_out(&mut places, verdicts);
         let limit = self.desk.hive.body_limit()?;
         let room = limit.saturating_sub(2 * alert.description.len() + 4_000);
-        let (inline, _) = plan::first(plan::parcels(wanted, &places, self.desk.scale, limit / 2), room);
-        let mut new = self.new_alert(alert, inline.iter().map(|parcel| parcel.group.clone()).collect());
+        let (inline, rest) = plan::first(plan::parcels(wanted, &places, self.desk.scale, limit / 2), room);
+        let mut is_whole = page.is_all && rest.is_empty() && !self.is_open;
+        let mut new = self.new_alert(alert, inline.iter().map(|parcel| parcel.group.clone()).collect(), is_whole);
         let mut carried: Vec<usize> = inline.into_iter().flat_map(|parcel| parcel.places).collect();
         let mut left_out = LeftOut::default();
         let mut last = None;
         for _ in 0..ATTEMPTS {
             let failure = match self.desk.write(self.common.part, |hive| hive.create(&new)) {
                 Ok(made) => {
-                    let is_whole = made.observable_count == i64::try_from(carried.len()).ok();
-                    for place in carried {
-                        match is_whole {
-                            true => {
-                                self.has_grown(1);
-                                set(verdicts, place, Verdict::Created);
-                            }
-                            false => drop(sent.insert(place, Verdict::Created)),
-                        }
-                    }
-                    self.is_fresh = is_whole;
-                    self.alert = Some(made);
+                    self.made(made, carried, verdicts, sent);
+                    self.is_told = is_whole && self.is_fresh;
                     self.rest_of(left_out);
-                    return Ok(());
+                    return if is_whole { Ok(()) } else { self.yield_to_another(verdicts) };
                 }
                 Err(failure) => failure,
             };
             match Trouble::of(failure) {
-                Trouble::Content(failure) if left_out.leave(&mut new, &failure) => carried.clear(),
+                Trouble::Content(failure) if left_out.leave(&mut new, &failure) => {
+                    carried.clear();
+                    is_whole &= wanted.is_empty();
+                    new.description = self.described(alert, is_whole);
+                }
                 Trouble::Content(failure) | Trouble::Denied(failure) | Trouble::Gone(failure) => {
                     return Err(failure.into());
                 }
                 // Another run made it in the meantime.
                 Trouble::Duplicate(failure) if last.is_none() => {
                     let found = self.look()?.ok_or_else(|| anyhow!(failure))?;
-                    self.room = self.common.room(Some(&found));
-                    (self.is_new, self.was_whole) = (false, was_whole(&found, self.from.uuid, &self.desk.users));
-                    self.alert = Some(found);
+                    self.take(found);
                     return Ok(());
                 }
                 // After an attempt that was not answered a duplicate is most likely its late effect.
-                Trouble::Duplicate(failure) | Trouble::Unclear(failure) => {
-                    self.is_unsure = true;
-                    self.common.clock.pause(PAUSE);
-                    if let Some(found) = self.look()? {
-                        self.desk.arrived();
-                        self.alert = Some(found);
-                        sent.extend(carried.into_iter().map(|place| (place, Verdict::Created)));
-                        self.rest_of(left_out);
+                Trouble::Duplicate(failure) => {
+                    let found = self.look()?.ok_or_else(|| anyhow!(failure))?;
+                    self.arrived(found, carried, left_out, sent);
+                    return Ok(());
+                }
+                Trouble::Unclear(failure) => {
+                    let doubt = self.in_doubt(&failure, carried.len());
+                    let Some(found) = self.reconcile(&doubt, Self::all_there, |found| !found.is_empty())? else {
+                        bail!(doubt.unsettled());
+                    };
+                    if let Some(found) = twins::first(found, self.from.uuid, &self.desk.users) {
+                        self.arrived(found, carried, left_out, sent);
                         return Ok(());
                     }
                     last = Some(failure);
@@ -80,15 +79,54 @@ impl Hand<'_> {
         Err(last.map_or_else(|| anyhow!("TheHive did not create the alert"), Into::into))
     }
 
-    fn new_alert(&self, alert: &AlertWanted, observables: Vec<Group>) -> NewAlert {
+    /// Takes the alert in hand that a creation made, with what it has.
+    fn made(&mut self, made: Alert, carried: Vec<usize>, verdicts: &mut [Option<Verdict>], sent: &mut Sent) {
+        self.is_fresh = made.observable_count == i64::try_from(carried.len()).ok();
+        for place in carried {
+            match self.is_fresh {
+                true => {
+                    self.has_grown(1);
+                    set(verdicts, place, Verdict::Created);
+                }
+                false => drop(sent.insert(place, Verdict::Created)),
+            }
+        }
+        self.alert = Some(made);
+    }
+
+    /// Takes the alert in hand that a creation made whose answer was lost.
+    fn arrived(&mut self, found: Alert, carried: Vec<usize>, left_out: LeftOut, sent: &mut Sent) {
+        self.desk.arrived();
+        self.alert = Some(found);
+        sent.extend(carried.into_iter().map(|place| (place, Verdict::Created)));
+        self.rest_of(left_out);
+    }
+
+    /// Before more is put into a new alert: if another import made one of the same event at the same time, and that is the one
+    /// that counts, it is taken in hand in place of ours.
+    fn yield_to_another(&mut self, verdicts: &mut [Option<Verdict>]) -> Result<()> {
+        let counts = twins::first(self.all_there()?, self.from.uuid, &self.desk.users);
+        let id = self.alert.as_ref().map(|alert| &alert.id);
+        if let Some(other) = counts.filter(|other| Some(&other.id) != id) {
+            self.take(other);
+            super::forget(verdicts);
+        }
+        Ok(())
+    }
+
+    fn described(&self, alert: &AlertWanted, is_whole: bool) -> String {
         let Desk { scale, is_five, .. } = *self.desk;
-        let state = compare::state(alert, self.from.event, self.from.uuid, false, scale, is_five);
+        compare::state(alert, self.from.event, self.from.uuid, is_whole, scale, is_five).put(&alert.description)
+    }
+
+    fn new_alert(&self, alert: &AlertWanted, observables: Vec<Group>, is_whole: bool) -> NewAlert {
+        let Desk { scale, is_five, .. } = *self.desk;
         let procedures = alert.procedures.iter().filter(|_| is_five);
         NewAlert {
             source: alert.source.clone(),
             source_ref: alert.source_ref.clone(),
             title: alert.title.clone(),
-            description: state.put(&alert.description),
+            description: self.described(alert, is_whole),
             external_link: alert.link.clone(),
             severity: alert.severity,
             date: alert.date,

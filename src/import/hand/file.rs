@@ -1,12 +1,12 @@
 //! A file put into an alert: looked for, and only if it is not there read from MISP, checked, and sent. One file is held
 //! at a time, in memory alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use anyhow::{Result, bail};
 
-use super::put::Round;
-use super::{ATTEMPTS, FULL, Hand, PAUSE, Sent};
+use super::reconcile::Doubt;
+use super::{ATTEMPTS, FULL, Hand};
 use crate::http::{Cause, Failure, FormFile};
 use crate::import::compare::tlp_number;
 use crate::import::files::FileWanted;
@@ -17,7 +17,7 @@ use crate::ledger::Verdict;
 use crate::misp::Misp;
 use crate::sample;
 use crate::thehive::wire::Observable;
-use crate::thehive::{FILE, Group, Trouble, is_duplicate};
+use crate::thehive::{FILE, Group, TheHive, Trouble};
 use crate::worker;
 
 /// What a zip adds to its file at most, in bytes, beside a thousandth: its directory, and names.
@@ -122,8 +122,11 @@ pub(super) struct Files {
 enum Attempt {
     Over(Verdict),
     /// What became of it is to be looked at.
-    Unclear(String),
+    Unclear(Doubt),
 }
+
+/// A file of so many bytes takes TheHive as long as a value.
+const BYTES_OF_A_VALUE: usize = 256 << 10;
 
 impl Hand<'_> {
     /// Puts a file in.
@@ -143,14 +146,23 @@ impl Hand<'_> {
 
     fn put_file(&mut self, content: &mut Content<'_>) -> Result<Verdict> {
         let Some(id) = self.alert.as_ref().map(|alert| alert.id.clone()) else { return Ok(Verdict::Created) };
-        let (mut sent, mut why) = (Sent::new(), String::new());
+        let (mut sent, mut why) = (None, String::new());
         for _ in 0..ATTEMPTS {
             self.common.has_time()?;
             match self.attempt(&id, content, &mut sent)? {
                 Attempt::Over(verdict) => return Ok(verdict),
-                Attempt::Unclear(reason) => {
+                Attempt::Unclear(doubt) => {
                     self.files.there = None;
-                    why = reason;
+                    let sha256 = content.came().ok().map(|came| came.sha256.clone());
+                    let is_there = |files: &Vec<Observable>| {
+                        let has_it = |one: &Observable| one.attachment.as_ref().is_some_and(|it| it.sha256() == sha256);
+                        sha256.is_some() && files.iter().any(has_it)
+                    };
+                    if self.reconcile(&doubt, |hand| hand.desk.hive.files_of(&id), is_there)?.is_none() {
+                        why = doubt.unsettled();
+                        break;
+                    }
+                    why = doubt.reason;
                 }
             }
         }
@@ -158,11 +170,11 @@ impl Hand<'_> {
         Ok(Verdict::Failed(format!("not verified: {why}")))
     }
 
-    fn attempt(&mut self, id: &str, content: &mut Content<'_>, sent: &mut Sent) -> Result<Attempt> {
+    fn attempt(&mut self, id: &str, content: &mut Content<'_>, sent: &mut Option<Verdict>) -> Result<Attempt> {
         let file = content.file;
         if let Some(known) = self.find(id, file.name(), |one| file.is(one))? {
             let is_again = content.is_part || file.is_shared(&known);
-            return self.keep(id, file, &known, is_again, sent);
+            return self.keep(file, &known, is_again, sent);
         }
         if self.room == Some(0) {
             self.left_out += 1;
@@ -184,7 +196,7 @@ impl Hand<'_> {
         let has_it = |one: &Observable| one.attachment.as_ref().is_some_and(|it| it.sha256().as_ref() == Some(&sha256));
         match self.find(id, &sha256, has_it)? {
             // Somebody else's, or that of another attribute: this one adds to it.
-            Some(known) => self.keep(id, file, &known, true, sent),
+            Some(known) => self.keep(file, &known, true, sent),
             None => self.send(id, content, sent),
         }
     }
@@ -211,47 +223,51 @@ impl Hand<'_> {
     /// What is there is kept, or told what is new of the attribute.
     fn keep(
         &mut self,
-        id: &str,
         file: &FileWanted,
         known: &Observable,
         is_again: bool,
-        sent: &mut Sent,
+        sent: &mut Option<Verdict>,
     ) -> Result<Attempt> {
         let wanted = &file.observable;
         let step = plan::step(wanted, Some(known), &self.desk.users, self.desk.scale, is_again);
         let Step::Change(body) = step else {
-            let verdict = sent.remove(&0).unwrap_or(Verdict::Unchanged);
+            let verdict = sent.take().unwrap_or(Verdict::Unchanged);
             self.is_changed |= verdict != Verdict::Unchanged;
             return Ok(Attempt::Over(verdict));
         };
         // What was looked at is not what is there from now on.
         self.files.there = None;
-        let mut verdicts = [None];
-        let wanted = std::slice::from_ref(wanted);
-        let is_ioc = file.observable.ioc && !known.ioc;
-        let known_values = HashMap::new();
-        let mut round = Round { id, wanted, known: &known_values, is_part: is_again, verdicts: &mut verdicts, sent };
-        let unclear = self.change(&mut round, 0, &known.id, &body.into(), is_ioc)?;
-        let [verdict] = verdicts;
-        Ok(match (verdict, unclear) {
-            (Some(verdict), _) => Attempt::Over(verdict),
-            (None, Some(reason)) => {
-                self.common.clock.pause(PAUSE);
-                Attempt::Unclear(reason)
+        let is_new_ioc = file.observable.ioc && !known.ioc && self.was_whole;
+        match self.patch(&[&known.id], &body).map_err(Trouble::of) {
+            Ok(()) => {
+                self.is_changed = true;
+                self.has_new_ioc |= is_new_ioc;
+                Ok(Attempt::Over(Verdict::Updated))
             }
-            (None, None) => Attempt::Unclear("it went in the meantime".to_owned()),
-        })
+            Err(Trouble::Content(failure) | Trouble::Duplicate(failure)) => {
+                Ok(Attempt::Over(Verdict::Failed(failure.to_string())))
+            }
+            Err(Trouble::Gone(_)) => Ok(Attempt::Unclear(Doubt::over("it went in the meantime".to_owned()))),
+            Err(Trouble::Denied(failure)) => Err(failure.into()),
+            Err(Trouble::Unclear(failure)) => {
+                *sent = Some(Verdict::Updated);
+                self.has_new_ioc |= is_new_ioc;
+                Ok(Attempt::Unclear(self.in_doubt(&failure, 1)))
+            }
+        }
     }
 
-    fn send(&mut self, id: &str, content: &mut Content<'_>, sent: &mut Sent) -> Result<Attempt> {
+    fn send(&mut self, id: &str, content: &mut Content<'_>, sent: &mut Option<Verdict>) -> Result<Attempt> {
         let file = content.file;
         let Ok(came) = content.came() else { bail!("the file is not at hand") };
         let Wanted { tlp, pap, tags, message, ioc, .. } = file.observable.clone();
         let tlp = tlp_number(tlp, self.desk.scale);
         let group = Group { data_type: FILE.to_owned(), data: Vec::new(), tlp, tags, message, ioc, pap: pap.number() };
         let (form, password) = form(file, came)?;
-        if let Some(reason) = self.put_into_case(&|hive, case| hive.add_file_to_case(case, &group, &form, password))? {
-            return Ok(Attempt::Unclear(reason));
+        let values = 1 + came.bytes.len() / BYTES_OF_A_VALUE;
+        let to_case = &|hive: &TheHive, case: &str| hive.add_file_to_case(case, &group, &form, password);
+        if let Some(doubt) = self.put_into_case(values, to_case)? {
+            return Ok(Attempt::Unclear(doubt));
         }
         let is_new_ioc = ioc && !self.is_new;
         match self.desk.write(self.common.part, |hive| hive.add_file(id, &group, &form, password)).map_err(Trouble::of)
@@ -264,18 +280,23 @@ impl Hand<'_> {
                 self.files.written.extend([file.name(), sha256, md5].map(ToOwned::to_owned));
                 Ok(Attempt::Over(Verdict::Created))
             }
-            Ok(added) => Ok(match added.refused.into_iter().find(|(_, message)| !is_duplicate(message)) {
-                Some((_, message)) => Attempt::Over(Verdict::Failed(format!("refused by TheHive: {message}"))),
-                None => Attempt::Unclear("TheHive did not store it".to_owned()),
+            Ok(added) => Ok(match added.refused.into_iter().find(|(_, refusal)| !refusal.is_duplicate()) {
+                Some((_, refusal)) => {
+                    let reason = format!("refused by TheHive: {}", refusal.message);
+                    match refusal.is_final() {
+                        true => Attempt::Over(Verdict::Failed(reason)),
+                        false => Attempt::Unclear(Doubt::over(reason)),
+                    }
+                }
+                None => Attempt::Unclear(Doubt::over("TheHive did not store it".to_owned())),
             }),
             Err(Trouble::Content(failure)) => Ok(Attempt::Over(Verdict::Failed(failure.to_string()))),
-            Err(Trouble::Duplicate(failure)) => Ok(Attempt::Unclear(failure.to_string())),
+            Err(Trouble::Duplicate(failure)) => Ok(Attempt::Unclear(Doubt::over(failure.to_string()))),
             Err(Trouble::Denied(failure) | Trouble::Gone(failure)) => Err(failure.into()),
             Err(Trouble::Unclear(failure)) => {
                 self.has_new_ioc |= is_new_ioc;
-                sent.insert(0, Verdict::Created);
-                self.common.clock.pause(PAUSE);
-                Ok(Attempt::Unclear(failure.to_string()))
+                *sent = Some(Verdict::Created);
+                Ok(Attempt::Unclear(self.in_doubt(&failure, values)))
             }
         }
     }

@@ -1,15 +1,18 @@
 //! The end of an alert's import: what the event has no more goes, and the state line is written.
 
-use anyhow::{Result, anyhow, bail, ensure};
-use serde_json::json;
+use std::collections::HashSet;
 
-use super::{ATTEMPTS, Ended, Extent, Hand, PAUSE};
-use crate::http::Failure;
+use anyhow::{Result, anyhow, bail, ensure};
+use serde_json::{Map, json};
+
+use super::reconcile::Doubt;
+use super::{ATTEMPTS, Ended, Extent, Hand};
 use crate::import::batch::{Digest, digest};
 use crate::import::compare::{self, Outcome};
+use crate::import::desk::OTHER;
 use crate::import::files;
 use crate::import::map::AlertWanted;
-use crate::import::plan;
+use crate::import::{plan, twins};
 use crate::ledger::Verdict;
 use crate::thehive::Trouble;
 use crate::thehive::wire::{Alert, Observable};
@@ -18,7 +21,25 @@ use crate::thehive::wire::{Alert, Observable};
 #[derive(Debug, PartialEq, Eq)]
 struct Over {
     id: String,
-    is_whole: bool,
+    what: What,
+}
+
+/// Why it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    /// The event has it no more.
+    Gone,
+    /// Nothing in the event means it for detection any more.
+    Flag,
+    /// Its value is there twice.
+    Double,
+}
+
+impl Over {
+    /// True if its end is told: what the event took back, not what two writes brought.
+    fn is_counted(&self) -> bool {
+        self.what == What::Gone
+    }
 }
 
 impl Hand<'_> {
@@ -42,101 +63,145 @@ impl Hand<'_> {
             Ok(_) => Verdict::Unchanged,
         };
         let link = self.alert.as_ref().map(|alert| self.desk.hive.alert_link(&alert.id));
-        Ended { verdict, link, removed: self.removed, left_out: self.left_out }
+        let kept = std::mem::take(&mut self.kept);
+        Ended { verdict, link, kept, removed: self.removed, left_out: self.left_out }
     }
 
     fn end(&mut self, alert: &AlertWanted, extent: Extent<'_>) -> Result<bool> {
-        let Extent { is_paged, is_flawed, is_same, .. } = extent;
-        if self.is_new && self.common.dry_run {
+        if self.is_new && (self.common.dry_run || (self.is_told && !self.is_open)) {
             return Ok(true);
         }
+        let Some(mut now) = self.look()? else { bail!("the alert is gone from TheHive") };
+        if self.alert.as_ref().is_some_and(|alert| alert.id != now.id) {
+            return self.superseded(&now);
+        }
+        let has_more = now.observable_count.is_some_and(|count| u64::try_from(count).is_ok_and(|it| it > self.number));
+        let extent = Extent { is_flawed: extent.is_flawed || self.is_new, ..extent };
+        let over = if self.is_new && !has_more { Vec::new() } else { self.over(extent)? };
         let mut is_complete = !self.is_open;
-        let over = if self.is_new || is_flawed { Vec::new() } else { self.over(extent)? };
-        if (is_paged || !over.is_empty()) && !is_same()? {
+        let is_gone = over.iter().any(|over| !matches!(over.what, What::Double));
+        if (extent.is_paged && !self.is_new || is_gone) && !(extent.is_same)()? {
             is_complete = false;
         } else {
+            let is_nothing = over.is_empty();
             self.put_right(over, extent)?;
+            if !is_nothing {
+                // Much time may have passed.
+                now = self.look()?.unwrap_or(now);
+            }
         }
-        self.tell(alert, is_complete)
+        self.tell(alert, is_complete, now)
+    }
+
+    /// The alert in hand is gone, and another import has one of the same event: if that is complete, all is well.
+    fn superseded(&mut self, other: &Alert) -> Result<bool> {
+        let state = compare::known_state(other, self.from.uuid, &self.desk.users);
+        let is_well = state.is_some_and(|state| state.is_current(self.from.event));
+        ensure!(is_well, "another import removed its alert for one of its own: the next run compares that");
+        self.alert = Some(other.clone());
+        Ok(false)
     }
 
     /// Puts right what is over; what is not answered is looked at, and done again if it was not done.
     fn put_right(&mut self, mut over: Vec<Over>, extent: Extent<'_>) -> Result<()> {
-        for attempt in 1.. {
-            let (mut unclear, mut why) = (Vec::new(), None);
+        for _ in 0..ATTEMPTS {
+            let (mut unclear, mut last) = (Vec::new(), None);
             for one in over {
-                if let Some(failure) = self.put_one_right(&one)? {
+                if let Some(doubt) = self.put_one_right(&one)? {
                     unclear.push(one);
-                    why = Some(failure);
+                    last = Some(doubt);
+                    // The rest waits until it is settled.
+                    break;
                 }
             }
-            match why {
-                None => break,
-                Some(failure) if attempt == ATTEMPTS => return Err(failure.into()),
-                Some(_) => self.common.clock.pause(PAUSE),
-            }
-            over = self.over(extent)?;
-            self.is_unsure = false;
-            let is_done = |one: &&Over| one.is_whole && !over.contains(one);
+            let Some(doubt) = last else { return Ok(()) };
+            let is_done = |over: &Vec<Over>| !unclear.iter().any(|one| over.contains(one));
+            let Some(left) = self.reconcile(&doubt, |hand| hand.over(extent), is_done)? else {
+                bail!(doubt.unsettled());
+            };
+            let is_done = |one: &&Over| one.is_counted() && !left.contains(one);
             self.removed += unclear.iter().filter(is_done).count() as u64;
+            over = left;
         }
-        Ok(())
+        bail!("TheHive did not do it")
     }
 
-    /// The observables, ours and untouched, that no attribute of the event stands for any more, unless they are sighted; and
-    /// the IOCs that none means for detection any more, which of an event in several pages is known only after the last.
+    /// The observables, ours and untouched, that no attribute of the event stands for any more, unless they are sighted;
+    /// the IOCs that none means for detection any more, which of an event in several pages is known only after the last; and
+    /// those of a value that is there twice.
     fn over(&self, extent: Extent<'_>) -> Result<Vec<Over>> {
         let Some(alert) = &self.alert else { return Ok(Vec::new()) };
         let (mut over, mut is_empty) = (Vec::new(), true);
+        let (mut seen, mut twice) = (HashSet::new(), Vec::new());
         self.desk.hive.each_observable(&alert.id, &mut |one| {
             is_empty = false;
-            if !plan::is_ours(&one, &self.desk.users) {
+            if one.attachment.is_none() && !seen.insert(self.name(&one)) {
+                twice.push(one.data.clone());
+            }
+            if extent.is_flawed || !plan::is_ours(&one, &self.desk.users) {
                 return Ok(());
             }
             let said = extent.live.said(&self.names(&one));
             let is_gone = !said.is_live && !one.sighted;
             if is_gone || (extent.is_paged && one.ioc && said.is_wanted && !said.is_ioc) {
-                over.push(Over { id: one.id, is_whole: is_gone });
+                over.push(Over { id: one.id, what: if is_gone { What::Gone } else { What::Flag } });
             }
             Ok(())
         })?;
         ensure!(!(is_empty && self.is_filled), "TheHive lists no observables of an alert that has some");
+        over.extend(self.doubles(&alert.id, &twice)?);
         Ok(over)
+    }
+
+    /// Which of the observables of these values may go since another one of the same value stays.
+    fn doubles(&self, alert: &str, twice: &[String]) -> Result<Vec<Over>> {
+        let types = &self.desk.types;
+        let data: Vec<&str> = twice.iter().map(String::as_str).collect();
+        let known = if data.is_empty() { Vec::new() } else { self.desk.hive.known(alert, &data)? };
+        let gone = twins::doubles(&known, &self.desk.users, |one| types.key(&one.data_type, &one.data));
+        Ok(gone.into_iter().map(|one| Over { id: one.id.clone(), what: What::Double }).collect())
     }
 
     /// Under which digests an observable may be live: its value; of a file what [`files::names`] says.
     fn names(&self, one: &Observable) -> Vec<Digest> {
-        let of = |data: &str| {
-            let (data_type, data) = self.desk.types.key(&one.data_type, data);
+        let of = |data_type: &str, data: &str| {
+            let (data_type, data) = self.desk.types.key(data_type, data);
             digest(&data_type, &data)
         };
         match &one.attachment {
-            Some(file) => files::names(file, &one.tags).iter().map(|name| of(name)).collect(),
-            None => vec![of(&one.data)],
+            Some(file) => files::names(file, &one.tags).iter().map(|name| of(&one.data_type, name)).collect(),
+            None => {
+                // What TheHive has no type for is there under another one.
+                let lacking = if one.data_type == OTHER { self.desk.lacking() } else { Vec::new() };
+                let names = lacking.iter().map(|data_type| of(data_type, &one.data));
+                names.chain([self.name(one)]).collect()
+            }
         }
     }
 
-    /// Removes an observable, or its flag. Gives the failure if it may or may not be done.
-    fn put_one_right(&mut self, over: &Over) -> Result<Option<Failure>> {
+    fn name(&self, one: &Observable) -> Digest {
+        let (data_type, data) = self.desk.types.key(&one.data_type, &one.data);
+        digest(&data_type, &data)
+    }
+
+    /// Removes an observable, or its flag. Gives what is open if it may or may not be done.
+    fn put_one_right(&mut self, over: &Over) -> Result<Option<Doubt>> {
         self.common.has_time()?;
-        let done = match (self.common.dry_run, over.is_whole) {
-            (true, _) => Ok(()),
-            (false, true) => self.desk.write(self.common.part, |hive| hive.delete_observable(&over.id)),
-            (false, false) => {
-                self.desk.write(self.common.part, |hive| hive.change_observable(&over.id, &json!({"ioc": false})))
+        let done = match (over.what, self.common.dry_run) {
+            (What::Flag, _) => self.patch(&[&over.id], &Map::from_iter([("ioc".to_owned(), false.into())])),
+            (What::Gone | What::Double, true) => Ok(()),
+            (What::Gone | What::Double, false) => {
+                self.desk.write(self.common.part, |hive| hive.delete_observable(&over.id))
             }
         };
-        self.is_changed = true;
+        self.is_changed |= over.what != What::Double;
         match done.map_err(Trouble::of) {
             Ok(()) => {
-                self.removed += u64::from(over.is_whole);
+                self.removed += u64::from(over.is_counted());
                 Ok(None)
             }
             Err(Trouble::Gone(_)) => Ok(None),
-            Err(Trouble::Unclear(failure)) => {
-                self.is_unsure = true;
-                Ok(Some(failure))
-            }
+            Err(Trouble::Unclear(failure)) => Ok(Some(self.in_doubt(&failure, 1))),
             Err(Trouble::Content(failure) | Trouble::Duplicate(failure) | Trouble::Denied(failure)) => {
                 Err(failure.into())
             }
@@ -144,7 +209,7 @@ impl Hand<'_> {
     }
 
     /// The last write: fields, tags and the state line, on the alert as it is now.
-    fn tell(&mut self, wanted: &AlertWanted, is_complete: bool) -> Result<bool> {
+    fn tell(&mut self, wanted: &AlertWanted, is_complete: bool, now: Alert) -> Result<bool> {
         let settings = self.common.settings;
         let outcome = Outcome {
             scale: self.desk.scale,
@@ -153,25 +218,29 @@ impl Hand<'_> {
             has_new_ioc: self.has_new_ioc,
             reopens: settings.reopen,
         };
-        let mut is_real = false;
+        let (mut is_real, mut alert) = (false, now);
         let mut last = None;
         for _ in 0..ATTEMPTS {
-            let Some(alert) = self.look()? else { bail!("the alert is gone from TheHive") };
             if alert.follow == Some(false) {
                 // Somebody switched it off a moment ago.
                 return Ok(is_real);
             }
-            let old = compare::known_state(&alert, self.from.uuid, &self.desk.users);
             let of = (self.from.event, self.from.uuid);
-            let change = compare::change(wanted, of, &alert, old.as_ref(), outcome);
-            is_real |= change.is_real;
-            if change.body.is_empty() || self.common.dry_run {
+            let users = &self.desk.users;
+            let change = |alert: &Alert| {
+                let old = compare::known_state(alert, self.from.uuid, users);
+                compare::change(wanted, of, alert, old.as_ref(), outcome)
+            };
+            let wants = change(&alert);
+            is_real |= wants.is_real;
+            self.kept.fields.clone_from(&wants.kept);
+            if wants.body.is_empty() || self.common.dry_run {
                 self.reopen(&alert, outcome);
                 return Ok(is_real);
             }
             match self
                 .desk
-                .write(self.common.part, |hive| hive.change_alert(&alert.id, &change.body.into()))
+                .write(self.common.part, |hive| hive.change_alert(&alert.id, &wants.body.into()))
                 .map_err(Trouble::of)
             {
                 Ok(()) => {
@@ -179,8 +248,16 @@ impl Hand<'_> {
                     return Ok(is_real);
                 }
                 Err(Trouble::Unclear(failure)) => {
-                    self.is_unsure = true;
-                    self.common.clock.pause(PAUSE);
+                    let doubt = self.in_doubt(&failure, 1);
+                    let id = alert.id.clone();
+                    let look = |hand: &Self| {
+                        let found = hand.all_there()?.into_iter().find(|one| one.id == id);
+                        found.ok_or_else(|| anyhow!("the alert is gone from TheHive"))
+                    };
+                    let Some(now) = self.reconcile(&doubt, look, |now| change(now).body.is_empty())? else {
+                        bail!(doubt.unsettled());
+                    };
+                    alert = now;
                     last = Some(failure);
                 }
                 Err(

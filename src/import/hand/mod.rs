@@ -1,13 +1,14 @@
 //! One alert in hand, in one organisation: created or found, filled page by page, and told at the end what it was made
-//! from. A write that may or may not have arrived is never repeated blindly: what is there is looked at first.
+//! from. A write that may or may not have arrived is never repeated blindly: what is there is looked at first, until it can
+//! change no more (`reconcile.rs`).
 
 mod create;
 mod file;
 mod finish;
 mod put;
+mod reconcile;
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 use uuid::Uuid;
@@ -16,10 +17,13 @@ use super::compare;
 use super::desk::Desk;
 use super::live::Live;
 use super::map::{AlertWanted, Wanted};
-use super::plan;
+use super::plan::{self, Step};
 use super::settings::Settings;
+use super::state::Field;
+use super::twins;
 use super::users::Users;
 use crate::full::PartOf;
+use crate::http::Failure;
 use crate::ledger::Verdict;
 use crate::misp::wire::Event;
 use crate::thehive::wire::{Alert, Observable};
@@ -29,10 +33,8 @@ pub(super) use file::Content;
 use file::Files;
 use put::Round;
 
-/// How often a write is tried that may or may not have arrived.
+/// How often a write is tried that brings nothing forward.
 const ATTEMPTS: usize = 4;
-/// TheHive may still be at work on a write whose answer was lost.
-const PAUSE: Duration = Duration::from_secs(2);
 const NO_TIME: &str = "the deadline is near (\"deadline_minutes\"): the rest comes with the next run";
 
 const NO_SHARE: &str = "its organisation's share of the time is used up (\"deadline_minutes\"): it goes on with the next run where it stopped";
@@ -92,6 +94,12 @@ pub(super) struct Hand<'a> {
     has_new_ioc: bool,
     /// Something of the event is in it for certain.
     is_filled: bool,
+    /// The creation made all of it: there is nothing more to be told.
+    is_told: bool,
+    /// Pages that were put in.
+    pages: usize,
+    /// How many observables it has, as far as this run knows.
+    number: u64,
     /// A write was not answered, and nobody has looked since.
     is_unsure: bool,
     /// Something that is wanted is not in, and may be next time.
@@ -102,8 +110,17 @@ pub(super) struct Hand<'a> {
     room: Option<u64>,
     /// Observables left out since it may not grow any more.
     left_out: u64,
+    /// What people edited, and so stays.
+    kept: Kept,
     stopped: Option<String>,
     files: Files,
+}
+
+/// What stays as people edited it, though the event says otherwise.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) fields: Vec<Field>,
+    pub(super) observables: u64,
 }
 
 /// How an event was read, when all of it was.
@@ -124,9 +141,23 @@ pub(super) struct Ended {
     pub(super) verdict: Verdict,
     pub(super) link: Option<String>,
     pub(super) removed: u64,
+    pub(super) kept: Kept,
     /// Observables left out since it may not grow any more.
     pub(super) left_out: u64,
 }
+
+/// A page of an event's observables.
+#[derive(Clone, Copy)]
+pub(super) struct Page<'p> {
+    pub(super) wanted: &'p [Wanted],
+    /// The event has more pages: then what another page wants of the same value stays, and this one adds to it.
+    pub(super) is_part: bool,
+    /// Nothing comes after it, no page and no file.
+    pub(super) is_all: bool,
+}
+
+/// Observables that are there, by type and value as TheHive compares them.
+type Known = HashMap<(String, String), Observable>;
 
 /// What was sent of which place, and what it becomes if it is found there.
 type Sent = HashMap<usize, Verdict>;
@@ -146,10 +177,14 @@ impl<'a> Hand<'a> {
             is_fresh: false,
             has_new_ioc: false,
             is_filled: false,
+            is_told: false,
+            pages: 0,
+            number: 0,
             is_unsure: false,
             is_open: false,
             is_changed: false,
             removed: 0,
+            kept: Kept::default(),
             stopped: None,
             files: Files::default(),
         }
@@ -174,30 +209,25 @@ impl<'a> Hand<'a> {
 
     /// Takes note of observables that were added.
     fn has_grown(&mut self, by: usize) {
+        self.number += by as u64;
         self.room = self.room.map(|room| room.saturating_sub(by as u64));
     }
 
-    /// Puts a page of observables in, each with its verdict. `is_part` says that the event has more pages: then
-    /// what another page wants of the same value stays, and this one adds to it.
-    pub(super) fn page(&mut self, alert: &AlertWanted, wanted: &[Wanted], is_part: bool) -> Vec<Verdict> {
-        let mut verdicts = vec![None; wanted.len()];
+    /// Puts a page of observables in, each with its verdict.
+    pub(super) fn page(&mut self, alert: &AlertWanted, page: Page<'_>) -> Vec<Verdict> {
+        let mut verdicts = vec![None; page.wanted.len()];
         if self.stopped.is_none()
-            && let Err(error) = self.fill(alert, wanted, is_part, &mut verdicts)
+            && let Err(error) = self.fill(alert, page, &mut verdicts)
         {
             self.stopped = Some(self.reason(&error));
         }
+        self.pages += 1;
         self.is_filled |= verdicts.iter().flatten().any(|one| !matches!(one, Verdict::Failed(_) | Verdict::Skipped(_)));
         let reason = self.stopped.clone().unwrap_or_default();
         verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|| Verdict::Failed(reason.clone()))).collect()
     }
 
-    fn fill(
-        &mut self,
-        alert: &AlertWanted,
-        wanted: &[Wanted],
-        is_part: bool,
-        verdicts: &mut [Option<Verdict>],
-    ) -> Result<()> {
+    fn fill(&mut self, alert: &AlertWanted, page: Page<'_>, verdicts: &mut [Option<Verdict>]) -> Result<()> {
         self.common.has_time()?;
         let mut sent = Sent::new();
         if self.alert.is_none() {
@@ -205,22 +235,51 @@ impl<'a> Hand<'a> {
                 verdicts.iter_mut().for_each(|verdict| *verdict = Some(Verdict::Created));
                 return Ok(());
             }
-            self.create(alert, wanted, verdicts, &mut sent)?;
+            self.create(alert, page, verdicts, &mut sent)?;
         }
-        let Some(id) = self.alert.as_ref().map(|alert| alert.id.clone()) else { return Ok(()) };
         let mut why = "TheHive did not store it".to_owned();
-        for _ in 0..ATTEMPTS {
+        let (mut tries, mut last) = (0, usize::MAX);
+        while tries < ATTEMPTS {
+            let Some(id) = self.alert.as_ref().map(|alert| alert.id.clone()) else { return Ok(()) };
             let open: Vec<usize> = open(verdicts);
             if open.is_empty() {
                 return Ok(());
             }
-            let known = if self.is_fresh { HashMap::new() } else { self.known(&id, wanted, &open)? };
+            tries = if open.len() < last { 1 } else { tries + 1 };
+            last = open.len();
+            let taken = self.desk.taken(page.wanted);
+            let page = Page { wanted: &taken, ..page };
+            let known = if self.is_fresh { HashMap::new() } else { self.known(&id, page.wanted, &open)? };
             (self.is_fresh, self.is_unsure) = (false, false);
-            let mut round =
-                Round { id: &id, wanted, known: &known, is_part, verdicts: &mut *verdicts, sent: &mut sent };
-            if let Some(reason) = self.round(&mut round, &open)? {
-                why = format!("not verified: {reason}");
-                self.common.clock.pause(PAUSE);
+            let mut round = Round { id: &id, page, known: &known, verdicts: &mut *verdicts, sent: &mut sent };
+            let doubt = match self.round(&mut round, &open) {
+                Ok(doubt) => doubt,
+                Err(error) => {
+                    if !self.is_superseded(&error)? {
+                        return Err(error);
+                    }
+                    forget(verdicts);
+                    (tries, last) = (0, usize::MAX);
+                    continue;
+                }
+            };
+            let Some(doubt) = doubt else { continue };
+            why = format!("not verified: {}", doubt.reason);
+            let look = |hand: &Self| hand.known(&id, page.wanted, &open);
+            let desk = self.desk;
+            let in_doubt: Vec<&Wanted> = open
+                .iter()
+                .filter(|place| sent.contains_key(place))
+                .filter_map(|place| page.wanted.get(*place))
+                .collect();
+            let is_as_wanted = |one: &&Wanted, known: &Known| {
+                let known = known.get(&desk.types.key(&one.data_type, &one.data));
+                plan::step(one, known, &desk.users, desk.scale, page.is_part) == Step::Keep
+            };
+            let is_done = |known: &Known| !in_doubt.is_empty() && in_doubt.iter().all(|one| is_as_wanted(one, known));
+            if self.reconcile(&doubt, look, is_done)?.is_none() {
+                why = format!("not verified: {}", doubt.unsettled());
+                break;
             }
         }
         for place in open(verdicts) {
@@ -230,14 +289,41 @@ impl<'a> Hand<'a> {
         Ok(())
     }
 
-    /// The alert as it is now. Whatever became of the last write to it is seen.
+    /// The alert as it is now: the one in hand, or, if that is not there any more, the one that counts. Whatever became of the
+    /// last write to it is seen.
     fn look(&mut self) -> Result<Option<Alert>> {
-        let (found, mut unreadable) = self.desk.hive.alerts_of(&self.source(), &[*self.from.uuid])?;
-        if let Some(reason) = unreadable.remove(self.from.uuid) {
-            bail!(reason);
-        }
+        let found = self.all_there()?;
         self.is_unsure = false;
-        Ok(compare::ours_first(found, &self.desk.users))
+        let id = self.alert.as_ref().map(|alert| &alert.id);
+        let own = found.iter().find(|alert| Some(&alert.id) == id).cloned();
+        Ok(own.or_else(|| twins::first(found, self.from.uuid, &self.desk.users)))
+    }
+
+    /// All alerts of the event.
+    fn all_there(&self) -> Result<Vec<Alert>> {
+        self.desk.hive.alerts_of_one(&self.source(), self.from.uuid)
+    }
+
+    /// True if an alert that cannot be written to has a twin that another import made: that is taken in hand. Only the first
+    /// page can be put into it, since nobody has the pages before it any more.
+    fn is_superseded(&mut self, error: &anyhow::Error) -> Result<bool> {
+        let is_no = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).and_then(Failure::status);
+        if self.pages > 0 || !is_no.is_some_and(|status| [403, 404].contains(&status)) {
+            return Ok(false);
+        }
+        let before = self.alert.as_ref().map(|alert| alert.id.clone());
+        let found = self.look()?.filter(|alert| Some(&alert.id) != before.as_ref());
+        let is_other = found.is_some();
+        found.into_iter().for_each(|alert| self.take(alert));
+        Ok(is_other)
+    }
+
+    /// Takes an alert in hand that another import made in the meantime.
+    fn take(&mut self, alert: Alert) {
+        self.room = self.common.room(Some(&alert));
+        (self.is_new, self.is_fresh) = (false, false);
+        self.was_whole = was_whole(&alert, self.from.uuid, &self.desk.users);
+        self.alert = Some(alert);
     }
 
     /// What stopped the writing, in words.
@@ -256,7 +342,7 @@ impl<'a> Hand<'a> {
     }
 
     /// The observables of the alert that have one of the wanted values still open.
-    fn known(&self, id: &str, wanted: &[Wanted], open: &[usize]) -> Result<HashMap<(String, String), Observable>> {
+    fn known(&self, id: &str, wanted: &[Wanted], open: &[usize]) -> Result<Known> {
         let types = &self.desk.types;
         let of_open = || open.iter().filter_map(|place| wanted.get(*place));
         // TheHive may have lower-cased a value when it stored it.
@@ -266,7 +352,7 @@ impl<'a> Hand<'a> {
         data.extend(lowered.map(|((_, key), _)| key.as_str()));
         data.sort_unstable();
         data.dedup();
-        let mut known = HashMap::new();
+        let mut known = Known::new();
         for one in self.desk.hive.known(id, &data)? {
             let is_ours = plan::is_ours(&one, &self.desk.users);
             let key = types.key(&one.data_type, &one.data);
@@ -286,6 +372,13 @@ fn was_whole(alert: &Alert, event: &Uuid, users: &Users) -> bool {
 fn open(verdicts: &[Option<Verdict>]) -> Vec<usize> {
     let open = verdicts.iter().enumerate().filter(|(_, verdict)| verdict.is_none());
     open.map(|(place, _)| place).collect()
+}
+
+/// What was put into an alert that is gone is open again.
+fn forget(verdicts: &mut [Option<Verdict>]) {
+    let is_in =
+        |verdict: &Option<Verdict>| matches!(verdict, Some(Verdict::Created | Verdict::Updated | Verdict::Unchanged));
+    verdicts.iter_mut().filter(|verdict| is_in(verdict)).for_each(|verdict| *verdict = None);
 }
 
 fn set(verdicts: &mut [Option<Verdict>], place: usize, verdict: Verdict) {

@@ -3,50 +3,60 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
+use serde_json::{Map, Value};
 
-use super::{Hand, Sent, set};
+use super::reconcile::Doubt;
+use super::{Hand, Known, Page, Sent, set};
 use crate::http::Failure;
-use crate::import::map::Wanted;
-use crate::import::plan::{self, Parcel, Step};
+use crate::import::patience;
+use crate::import::plan::{self, Alike, Parcel, Step};
 use crate::ledger::Verdict;
-use crate::thehive::wire::Observable;
-use crate::thehive::{Added, TheHive, Trouble, is_duplicate};
+use crate::thehive::wire::{Alert, Observable};
+use crate::thehive::{Added, ObservableTypes, Refusal, TheHive, Trouble};
 
 /// What one look's worth of work has at hand.
 pub(super) struct Round<'r> {
     pub(super) id: &'r str,
-    pub(super) wanted: &'r [Wanted],
-    pub(super) known: &'r HashMap<(String, String), Observable>,
-    pub(super) is_part: bool,
+    pub(super) page: Page<'r>,
+    pub(super) known: &'r Known,
     pub(super) verdicts: &'r mut [Option<Verdict>],
     pub(super) sent: &'r mut Sent,
 }
 
+impl Round<'_> {
+    /// What is there of a place.
+    fn of(&self, place: usize, types: &ObservableTypes) -> Option<&Observable> {
+        let one = self.page.wanted.get(place)?;
+        self.known.get(&types.key(&one.data_type, &one.data))
+    }
+}
+
 impl Hand<'_> {
-    /// One look's worth of work. Gives the reason if something may or may not have arrived.
-    pub(super) fn round(&mut self, round: &mut Round<'_>, open: &[usize]) -> Result<Option<String>> {
-        let mut add = Vec::new();
-        let mut unclear = None;
+    /// One look's worth of work, up to the first write of which nobody knows what became of it.
+    pub(super) fn round(&mut self, round: &mut Round<'_>, open: &[usize]) -> Result<Option<Doubt>> {
+        let (mut add, mut changes) = (Vec::new(), Vec::new());
         for place in open {
-            let Some(one) = round.wanted.get(*place) else { continue };
-            let known = round.known.get(&self.desk.types.key(&one.data_type, &one.data));
+            let Some(one) = round.page.wanted.get(*place) else { continue };
+            let known = round.of(*place, &self.desk.types);
             self.has_new_ioc |= known.is_some_and(|known| self.is_left_over(known));
-            let step = plan::step(one, known, &self.desk.users, self.desk.scale, round.is_part);
-            match (step, known) {
-                (Step::Add, _) | (Step::Change(_), None) => add.push(*place),
-                (Step::Keep, _) => {
+            match plan::step(one, known, &self.desk.users, self.desk.scale, round.page.is_part) {
+                Step::Add => add.push(*place),
+                Step::Keep => {
+                    let (users, scale, is_part) = (&self.desk.users, self.desk.scale, round.page.is_part);
+                    let is_left = known.is_some_and(|known| plan::is_left(one, known, users, scale, is_part));
+                    self.kept.observables += u64::from(is_left);
                     let verdict = round.sent.get(place).cloned().unwrap_or(Verdict::Unchanged);
                     self.is_changed |= verdict != Verdict::Unchanged;
                     self.has_grown(usize::from(verdict == Verdict::Created));
                     set(round.verdicts, *place, verdict);
                 }
-                (Step::Change(body), Some(known)) => {
-                    self.common.has_time()?;
-                    let is_ioc = one.ioc && !known.ioc;
-                    if let Some(reason) = self.change(round, *place, &known.id, &body.into(), is_ioc)? {
-                        unclear = Some(reason);
-                    }
-                }
+                Step::Change(body) => changes.push((*place, body)),
+            }
+        }
+        for alike in plan::alike(changes) {
+            self.common.has_time()?;
+            if let Some(doubt) = self.change(round, alike)? {
+                return Ok(Some(doubt));
             }
         }
         self.leave_out(&mut add, round.verdicts);
@@ -57,122 +67,151 @@ impl Hand<'_> {
             return Ok(None);
         }
         let limit = self.desk.hive.body_limit()?;
-        for parcel in plan::parcels(round.wanted, &add, self.desk.scale, limit) {
+        for parcel in plan::parcels(round.page.wanted, &add, self.desk.scale, limit) {
             self.common.has_time()?;
-            if let Some(reason) = self.parcel(round, parcel)? {
-                unclear = Some(reason);
-            }
-        }
-        Ok(unclear)
-    }
-
-    pub(super) fn change(
-        &mut self,
-        round: &mut Round<'_>,
-        place: usize,
-        id: &str,
-        body: &serde_json::Value,
-        is_ioc: bool,
-    ) -> Result<Option<String>> {
-        let changed = match self.common.dry_run {
-            true => Ok(()),
-            false => self.desk.write(self.common.part, |hive| hive.change_observable(id, body)),
-        };
-        match changed.map_err(Trouble::of) {
-            Ok(()) => {
-                self.is_changed = true;
-                self.has_new_ioc |= is_ioc && self.was_whole;
-                set(round.verdicts, place, Verdict::Updated);
-            }
-            Err(Trouble::Content(failure) | Trouble::Duplicate(failure)) => {
-                set(round.verdicts, place, Verdict::Failed(failure.to_string()));
-            }
-            // It went in the meantime: the next look adds it.
-            Err(Trouble::Gone(_)) => {}
-            Err(Trouble::Denied(failure)) => return Err(failure.into()),
-            Err(Trouble::Unclear(failure)) => {
-                round.sent.insert(place, Verdict::Updated);
-                self.has_new_ioc |= is_ioc && self.was_whole;
-                self.is_unsure = true;
-                return Ok(Some(failure.to_string()));
+            if let Some(doubt) = self.parcel(round, parcel)? {
+                return Ok(Some(doubt));
             }
         }
         Ok(None)
     }
 
+    /// Changes observables alike by one call, or, if one of them is gone or not taken, by smaller ones.
+    fn change(&mut self, round: &mut Round<'_>, alike: Alike) -> Result<Option<Doubt>> {
+        let types = &self.desk.types;
+        let known: Vec<&Observable> = alike.places.iter().filter_map(|place| round.of(*place, types)).collect();
+        let ids: Vec<&str> = known.iter().map(|one| one.id.as_str()).collect();
+        let is_new_ioc = alike.body.get("ioc") == Some(&true.into()) && self.was_whole;
+        match self.patch(&ids, &alike.body).map_err(Trouble::of) {
+            Ok(()) => {
+                self.is_changed = true;
+                self.has_new_ioc |= is_new_ioc;
+                alike.places.iter().for_each(|place| set(round.verdicts, *place, Verdict::Updated));
+            }
+            Err(Trouble::Content(failure) | Trouble::Duplicate(failure) | Trouble::Gone(failure)) => {
+                let is_gone = failure.status() == Some(404);
+                let places = alike.places.clone();
+                let Some(halves) = alike.halves() else {
+                    if !is_gone {
+                        let failed = Verdict::Failed(failure.to_string());
+                        places.iter().for_each(|place| set(round.verdicts, *place, failed.clone()));
+                    }
+                    // What went in the meantime is added after the next look.
+                    return Ok(None);
+                };
+                for half in halves {
+                    if let Some(doubt) = self.change(round, half)? {
+                        return Ok(Some(doubt));
+                    }
+                }
+            }
+            Err(Trouble::Denied(failure)) => return Err(failure.into()),
+            Err(Trouble::Unclear(failure)) => {
+                round.sent.extend(alike.places.iter().map(|place| (*place, Verdict::Updated)));
+                self.has_new_ioc |= is_new_ioc;
+                return Ok(Some(self.in_doubt(&failure, alike.places.len())));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Changes observables, unless it is only tried.
+    pub(super) fn patch(&self, ids: &[&str], body: &Map<String, Value>) -> Result<(), Failure> {
+        match self.common.dry_run {
+            true => Ok(()),
+            false => self.desk.write(self.common.part, |hive| hive.change_observables(ids, body)),
+        }
+    }
+
     /// Adds observables by one call, or, if TheHive dislikes something among them, by smaller ones.
-    fn parcel(&mut self, round: &mut Round<'_>, parcel: Parcel) -> Result<Option<String>> {
-        if let Some(reason) = self.put_into_case(&|hive, case| hive.add_to_case(case, &parcel.group))? {
-            return Ok(Some(reason));
+    fn parcel(&mut self, round: &mut Round<'_>, parcel: Parcel) -> Result<Option<Doubt>> {
+        let values = parcel.places.len();
+        if let Some(doubt) = self.put_into_case(values, &|hive, case| hive.add_to_case(case, &parcel.group))? {
+            return Ok(Some(doubt));
         }
         let is_new_ioc = parcel.group.ioc && self.was_whole;
         match self.desk.write(self.common.part, |hive| hive.add(round.id, &parcel.group)).map_err(Trouble::of) {
-            Ok(added) => {
-                let types = &self.desk.types;
-                let key = |data: &String| types.key(&parcel.group.data_type, data).1;
-                let there: HashSet<String> = added.there.iter().map(key).collect();
-                let refused: HashMap<String, String> =
-                    added.refused.into_iter().map(|(data, message)| (key(&data), message)).collect();
-                for (place, data) in parcel.places.iter().zip(&parcel.group.data) {
-                    let data = key(data);
-                    match refused.get(&data) {
-                        _ if there.contains(&data) => {
-                            self.is_changed = true;
-                            self.has_new_ioc |= is_new_ioc;
-                            self.has_grown(1);
-                            set(round.verdicts, *place, Verdict::Created);
-                        }
-                        Some(message) if !is_duplicate(message) => {
-                            set(round.verdicts, *place, Verdict::Failed(format!("refused by TheHive: {message}")));
-                        }
-                        // Somebody else was faster: the next look tells.
-                        Some(_) => {}
-                        // It was not answered for: so does it here.
-                        None => drop(round.sent.insert(*place, Verdict::Created)),
-                    }
-                }
-                Ok(None)
-            }
+            Ok(added) => Ok(self.added(round, &parcel, added)),
             Err(Trouble::Content(failure)) => self.refused(round, parcel, &failure),
             Err(Trouble::Duplicate(_)) => Ok(None),
             Err(Trouble::Denied(failure) | Trouble::Gone(failure)) => Err(failure.into()),
             Err(Trouble::Unclear(failure)) => {
-                self.is_unsure = true;
+                self.has_new_ioc |= is_new_ioc;
                 round.sent.extend(parcel.places.iter().map(|place| (*place, Verdict::Created)));
-                Ok(Some(failure.to_string()))
+                Ok(Some(self.in_doubt(&failure, values)))
             }
         }
+    }
+
+    /// What became of each value of a call.
+    fn added(&mut self, round: &mut Round<'_>, parcel: &Parcel, added: Added) -> Option<Doubt> {
+        let types = &self.desk.types;
+        let is_new_ioc = parcel.group.ioc && self.was_whole;
+        let key = |data: &String| types.key(&parcel.group.data_type, data).1;
+        let there: HashSet<String> = added.there.iter().map(key).collect();
+        let refused: HashMap<String, Refusal> =
+            added.refused.into_iter().map(|(data, why)| (key(&data), why)).collect();
+        let mut doubt = None;
+        for (place, data) in parcel.places.iter().zip(&parcel.group.data) {
+            let data = key(data);
+            match refused.get(&data) {
+                _ if there.contains(&data) => {
+                    self.is_changed = true;
+                    self.has_new_ioc |= is_new_ioc;
+                    self.has_grown(1);
+                    set(round.verdicts, *place, Verdict::Created);
+                }
+                // Somebody else was faster: the next look tells.
+                Some(refusal) if refusal.is_duplicate() => {}
+                Some(refusal) if refusal.is_final() => {
+                    set(round.verdicts, *place, Verdict::Failed(format!("refused by TheHive: {}", refusal.message)));
+                }
+                Some(refusal) => doubt = Some(Doubt::over(format!("refused by TheHive: {}", refusal.message))),
+                // It was not answered for: so does it here.
+                None => drop(round.sent.insert(*place, Verdict::Created)),
+            }
+        }
+        doubt
     }
 
     /// True for an IOC that came in after the alert was last told of: by a write that was not answered, or by a run that
     /// did not come to its end.
     fn is_left_over(&self, known: &Observable) -> bool {
-        let told = self.alert.as_ref().and_then(|alert| alert.updated_at);
+        // One that was never changed was told of by its creation, and what came with it is a little younger.
+        let creation = i64::try_from(patience::of(plan::MOST_INLINE).as_millis()).unwrap_or(i64::MAX);
+        let made = |alert: &Alert| alert.created_at.map(|made| made.saturating_add(creation));
+        let told = self.alert.as_ref().and_then(|alert| alert.updated_at.or_else(|| made(alert)));
         let is_later = known.created_at.zip(told).is_some_and(|(created, told)| created > told);
         self.was_whole && known.ioc && is_later && plan::is_ours(known, &self.desk.users)
     }
 
-    fn refused(&mut self, round: &mut Round<'_>, parcel: Parcel, failure: &Failure) -> Result<Option<String>> {
+    fn refused(&mut self, round: &mut Round<'_>, parcel: Parcel, failure: &Failure) -> Result<Option<Doubt>> {
         let places = parcel.places.clone();
+        let is_unknown_type = failure.status() == Some(404);
+        if is_unknown_type && self.desk.lacks(&parcel.group.data_type, self.common.part) {
+            return Ok(None);
+        }
         // An unknown observable type is wrong for each of them alike.
-        let halves = if failure.status() == Some(404) { None } else { parcel.halves() };
+        let halves = if is_unknown_type { None } else { parcel.halves() };
         let Some(halves) = halves else {
             places.iter().for_each(|place| set(round.verdicts, *place, Verdict::Failed(failure.to_string())));
             return Ok(None);
         };
-        let mut unclear = None;
         for half in halves {
-            unclear = self.parcel(round, half)?.or(unclear);
+            if let Some(doubt) = self.parcel(round, half)? {
+                return Ok(Some(doubt));
+            }
         }
-        Ok(unclear)
+        Ok(None)
     }
 
     /// What is new in an alert that is in a case goes there first: a run that dies in between finds it missing in the
     /// alert, and adds it to both again.
     pub(super) fn put_into_case(
         &mut self,
+        values: usize,
         add: &dyn Fn(&TheHive, &str) -> Result<Added, Failure>,
-    ) -> Result<Option<String>> {
+    ) -> Result<Option<Doubt>> {
         let Some(case) = self.alert.as_ref().map(|alert| alert.case.clone()).filter(|case| !case.is_empty()) else {
             return Ok(None);
         };
@@ -184,14 +223,11 @@ impl Hand<'_> {
         };
         match self.desk.write(self.common.part, |hive| add(hive, &case)).map_err(Trouble::of) {
             Ok(added) => {
-                let refused = added.refused.into_iter().filter(|(_, message)| !is_duplicate(message));
-                refused.for_each(|(data, message)| warn(format!("{data}: {message}")));
+                let refused = added.refused.into_iter().filter(|(_, refusal)| !refusal.is_duplicate());
+                refused.for_each(|(data, refusal)| warn(format!("{data}: {}", refusal.message)));
                 Ok(None)
             }
-            Err(Trouble::Unclear(failure)) => {
-                self.is_unsure = true;
-                Ok(Some(failure.to_string()))
-            }
+            Err(Trouble::Unclear(failure)) => Ok(Some(self.in_doubt(&failure, values))),
             Err(Trouble::Duplicate(_)) => Ok(None),
             Err(Trouble::Content(failure) | Trouble::Gone(failure) | Trouble::Denied(failure)) => {
                 warn(failure.to_string());

@@ -15,13 +15,14 @@ static BROKEN: Answer =
 static DOWN: Answer = said(503, "text/html", "<html>Maintenance</html>", false);
 static LATE: Answer = said(504, "text/html", "<html>Gateway timeout</html>", true);
 static PAGE: Answer = said(200, "text/html", "<html>Sign in</html>", true);
+static WALL: Answer = said(200, "text/html", "<html>Sign in</html>", false);
 static PAGE_AS_JSON: Answer = said(200, JSON, "<html>Sign in</html>", true);
 static OBJECT: Answer = said(200, JSON, "{}", true);
 static LIST: Answer = said(200, JSON, "[]", true);
 static NOTHING: Answer = said(204, "", "", true);
 
 /// What goes wrong once, in one exchange.
-const ONCE: [How; 12] = [
+const ONCE: [How; 13] = [
     How::BeforeRequest,
     How::AfterRequest,
     How::InBody,
@@ -30,6 +31,7 @@ const ONCE: [How; 12] = [
     How::Instead(&DOWN),
     How::Instead(&LATE),
     How::Instead(&PAGE),
+    How::Instead(&WALL),
     How::Instead(&PAGE_AS_JSON),
     How::Instead(&OBJECT),
     How::Instead(&LIST),
@@ -111,17 +113,17 @@ fn break_for_ever(stage: (Stage, Start)) {
 
 #[test]
 fn a_first_import_into_thehive_4_survives_faults_of_misp() {
-    break_once(Stage::first(Version::Four), With::Misp, 90);
+    break_once(Stage::first(Version::Four), With::Misp, 80);
 }
 
 #[test]
 fn a_first_import_into_thehive_4_survives_its_faults() {
-    break_once(Stage::first(Version::Four), With::TheHive, 150);
+    break_once(Stage::first(Version::Four), With::TheHive, 120);
 }
 
 #[test]
 fn a_first_import_into_thehive_5_survives_its_faults() {
-    break_once(Stage::first(Version::Five), With::TheHive, 145);
+    break_once(Stage::first(Version::Five), With::TheHive, 115);
 }
 
 #[test]

@@ -52,7 +52,7 @@ const OF_MISP: [&str; 4] = ["/events/index", "/events/view", "/attributes/restSe
 
 #[test]
 fn a_first_import_survives_servers_that_do_not_answer() {
-    let of_thehive = [("/api/v1/user/current", 1), ("/api/v1/query", 2), ("/api/v1/alert", 1), ("/api/v1/alert/", 2)];
+    let of_thehive = [("/api/v1/user/current", 1), ("/api/v1/query", 2), ("/api/v1/alert", 1), ("/api/v1/alert", 2)];
     hold_each(Stage::first(Version::Five), &OF_MISP, &of_thehive);
 }
 

@@ -63,7 +63,7 @@ fn an_observable_that_is_refused_is_told_by_its_value_or_refuses_its_group() {
         } else {
             let added = result.unwrap();
             assert_eq!((added.there, added.refused[0].0.as_str()), (vec!["good".to_owned()], "bad"));
-            assert!(!cortex_misp::thehive::is_duplicate(&added.refused[0].1));
+            assert!(!added.refused[0].1.is_duplicate() && added.refused[0].1.is_final());
         }
         assert_eq!(meant(thehive.add(&alert, &group("jarm", &["x"]))), "content");
         assert_eq!(fake.world().observables.len(), usize::from(!five));
@@ -80,7 +80,7 @@ fn what_is_gone_and_what_is_denied() {
         let observable = thehive.known(&alert, &["192.0.2.1"]).unwrap()[0].id.clone();
         let change = json!({"tags": ["new"]});
         assert_eq!(meant(thehive.change_alert("~999", &change)), "gone");
-        assert_eq!(meant(thehive.change_observable("~999", &change)), "gone");
+        assert_eq!(meant(thehive.change_observables(&["~999"], &fields(change.clone()))), "gone");
         assert_eq!(meant(thehive.delete_observable("~999")), "gone");
         assert_eq!(meant(thehive.add("~999", &group("ip", &["192.0.2.2"]))), "denied");
         assert_eq!(meant(thehive.add_to_case("~999", &group("ip", &["192.0.2.2"]))), "denied");
@@ -91,11 +91,11 @@ fn what_is_gone_and_what_is_denied() {
             assert_eq!(meant(denied.change_alert(&alert, &change)), "denied");
             assert_eq!(meant(denied.add(&alert, &group("ip", &["192.0.2.2"]))), "denied");
             if five {
-                assert_eq!(meant(denied.change_observable(&observable, &change)), "denied");
+                assert_eq!(meant(denied.change_observables(&[&observable], &fields(change.clone()))), "denied");
                 assert_eq!(meant(denied.delete_observable(&observable)), "denied");
             } else {
                 // TheHive 4 does the one without the permission, and of the other says that there is none.
-                denied.change_observable(&observable, &change).unwrap();
+                denied.change_observables(&[&observable], &fields(change.clone())).unwrap();
                 assert_eq!(meant(denied.delete_observable(&observable)), "gone");
             }
         }
@@ -183,7 +183,7 @@ fn nothing_is_sent_to_the_path_of_what_is_no_id() {
             let (ip, procedure) = (group("ip", &["192.0.2.1"]), Procedure { pattern: "T1566".to_owned(), date: 1 });
             let results = [
                 thehive.change_alert(id, &change),
-                thehive.change_observable(id, &change),
+                thehive.change_observables(&[id], &fields(change.clone())),
                 thehive.delete_observable(id),
                 thehive.add(id, &ip).map(drop),
                 thehive.add_to_case(id, &ip).map(drop),

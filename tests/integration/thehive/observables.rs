@@ -123,7 +123,8 @@ pub(super) fn store(
     let parent = place.parent;
     let kind = from["dataType"].as_str().ok_or_else(|| Refused::missing(&["dataType"]))?.to_owned();
     integers(from, &["tlp", "pap"])?;
-    let Some(is_file) = world.observable_types.iter().find(|(name, _)| *name == kind).map(|(_, file)| *file) else {
+    let mut known = world.observable_types.iter().filter(|(name, _)| !world.lacks.contains(name));
+    let Some(is_file) = known.find(|(name, _)| *name == kind).map(|(_, file)| *file) else {
         return Err(Refused::not_found(&format!("ObservableType {kind} not found")));
     };
     let values = values(from);

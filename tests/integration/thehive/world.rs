@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) attachments: BTreeMap<String, Vec<u8>>,
     /// Name and whether values of the type are files.
     pub(crate) observable_types: Vec<(String, bool)>,
+    /// Types that are listed and that no observable can have all the same.
+    pub(crate) lacks: Vec<String>,
     /// Types whose values TheHive 5 stores in lower case.
     pub(crate) caseless: Vec<String>,
     /// Names of the custom fields there are.
@@ -160,6 +162,7 @@ impl World {
             observables: Vec::new(),
             attachments: BTreeMap::new(),
             observable_types: texts.chain(files).collect(),
+            lacks: Vec::new(),
             caseless: if version == Version::Five { texts_of(&["domain"]) } else { Vec::new() },
             custom_fields: Vec::new(),
             case_templates: texts_of(&["phishing"]),

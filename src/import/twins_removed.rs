@@ -1,0 +1,127 @@
+//! At the end of an import: where there are several alerts of one event, one stays. TheHive 4 does not see an alert that is still
+//! being created, so two imports at once, or a creation that is sent again after a gateway gave up on it, may make two. They are
+//! asked for all together, 500 at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Result;
+use uuid::Uuid;
+
+use super::compare;
+use super::desk::Desk;
+use super::map;
+use super::sync::{PAGE, Sync, named};
+use super::twins;
+use crate::ledger::counted;
+use crate::thehive::Trouble;
+use crate::thehive::wire::Alert;
+use crate::worker;
+
+/// Alerts named in a warning.
+const NAMED: usize = 3;
+
+/// The events of which there may be several alerts, by the desk's number.
+#[derive(Debug, Default)]
+pub(super) struct Suspects(Mutex<BTreeSet<(usize, Uuid)>>);
+
+impl Suspects {
+    /// Takes note of an event.
+    pub(super) fn note(&self, desk: usize, event: Uuid) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((desk, event));
+    }
+
+    fn take(&self) -> BTreeSet<(usize, Uuid)> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What became of the twins, in words for each.
+#[derive(Default)]
+struct Told {
+    removed: Vec<String>,
+    stay: Vec<String>,
+}
+
+impl Sync<'_> {
+    /// Looks whether the alerts that this run made, and those that were listed twice, are alone; removes what is too much.
+    pub(super) fn remove_twins(&self) {
+        let suspects = self.suspects.take();
+        if self.dry_run || suspects.is_empty() || self.network.clock().is_near_the_end() {
+            return;
+        }
+        let mut told = Told::default();
+        for (number, desk) in self.desks.iter().enumerate() {
+            let events: Vec<Uuid> = suspects.iter().filter(|(of, _)| *of == number).map(|(_, event)| *event).collect();
+            for events in events.chunks(PAGE) {
+                if let Err(error) = self.remove_twins_of(desk, events, &mut told) {
+                    let reason = worker::line(&error);
+                    self.part.warn(format!("it is not known whether another import made the same alerts: {reason}"));
+                }
+            }
+        }
+        let say = |all: &[String], one, many, how: &str| {
+            if !all.is_empty() {
+                let named = all.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let more = if all.len() > NAMED { ", …" } else { "" };
+                self.part.warn(format!("{} {how}: {named}{more}", counted(all.len() as u64, one, many)));
+            }
+        };
+        say(
+            &told.removed,
+            "alert was",
+            "alerts were",
+            "there twice, made by two imports at once or by a write that was not answered, and removed again",
+        );
+        say(&told.stay, "alert is", "alerts are", "there beside another one of the same event, and not removed");
+    }
+
+    fn remove_twins_of(&self, desk: &Desk, events: &[Uuid], told: &mut Told) -> Result<()> {
+        let source = map::source(&self.connection.name, &self.part.run.scrubber());
+        let mut of_events: BTreeMap<Uuid, usize> = BTreeMap::new();
+        for alert in desk.hive.alerts_of(&source, events)?.0 {
+            let event = named(&alert).filter(|_| desk.users.has(&alert.created_by));
+            event.into_iter().for_each(|event| *of_events.entry(event).or_default() += 1);
+        }
+        for (event, _) in of_events.into_iter().filter(|(_, number)| *number > 1) {
+            // It may have changed since they were listed.
+            let mut alerts = desk.hive.alerts_of_one(&source, &event)?;
+            let Some(kept) = twins::first(alerts.clone(), &event, &desk.users) else { continue };
+            alerts.retain(|alert| alert.id != kept.id && desk.users.has(&alert.created_by));
+            for alert in alerts {
+                match self.remove(desk, &event, (&alert, &kept))? {
+                    None => told.removed.push(format!("{} of event {event}, of which {} stays", alert.id, kept.id)),
+                    Some(why) => told.stay.push(format!("{} of event {event} ({why})", alert.id)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes an alert for the sake of another, or says why not.
+    fn remove(&self, desk: &Desk, event: &Uuid, (alert, kept): (&Alert, &Alert)) -> Result<Option<String>> {
+        let is_complete = compare::known_state(kept, event, &desk.users).is_some_and(|state| state.is_complete);
+        if !is_complete {
+            return Ok(Some(format!("{} is not complete yet", kept.id)));
+        }
+        let mut may_go = twins::may_go(alert, kept, event, &desk.users);
+        if may_go {
+            desk.hive.each_observable(&alert.id, &mut |one| {
+                may_go &= twins::may_go_with(&one, &desk.users);
+                Ok(())
+            })?;
+        }
+        if !may_go {
+            return Ok(Some("somebody worked on it".to_owned()));
+        }
+        Ok(match desk.write(self.part, |hive| hive.delete_alert(&alert.id)).map_err(Trouble::of) {
+            Ok(()) | Err(Trouble::Gone(_)) => None,
+            Err(
+                Trouble::Content(failure)
+                | Trouble::Duplicate(failure)
+                | Trouble::Denied(failure)
+                | Trouble::Unclear(failure),
+            ) => Some(failure.to_string()),
+        })
+    }
+}
