@@ -98,8 +98,7 @@ fn what_an_import_and_an_export_make_of_any_type_is_found(world: &World) {
     let imported = desk.sync();
     assert!(!imported.counts("attributes").contains("failed"), "{:#}", imported.report);
     let alert = desk.alert(&uuid).unwrap();
-    let observables: Vec<Value> =
-        desk.thehive.world().observables_of(alert["_id"].as_str().unwrap()).cloned().collect();
+    let observables = desk.thehive.observables_of(&alert);
     assert!(observables.len() >= 160, "{} observables", observables.len());
 
     let case = Exporter::new(world);
