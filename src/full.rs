@@ -31,6 +31,9 @@ pub struct Full {
     /// Export only: the case, `#42 Phishing wave`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub case: Option<String>,
+    /// The organisation of TheHive that an export is for, if others may see more of the case; it is told in the message.
+    #[serde(skip)]
+    pub seen_by: Option<String>,
     /// Import only: the value that was looked up, shortened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,

@@ -61,11 +61,12 @@ impl Tlp {
         }
     }
 
-    /// Reads a tag as people write it: `tlp:amber`, `TLP:AMBER+STRICT`, `tlp:"white"`, `tlp="red"`, ` tlp : red`, `TLP-RED`.
+    /// Reads a tag as people write it: `tlp:amber`, `TLP:AMBER+STRICT`, `tlp:"white"`, `tlp="red"`, ` tlp : red`, `TLP-RED`,
+    /// `TLP|RED`, `TLP RED ONLY`.
     /// What says a TLP and cannot be read is RED ([`unreadable`] tells which tags are meant).
     #[must_use]
     pub fn from_tag(tag: &str) -> Option<Self> {
-        match said(tag, "tlp", Self::from_word) {
+        match said(tag, &TLP) {
             Said::Level(tlp) => Some(tlp),
             Said::Unreadable => Some(Self::Red),
             Said::Nothing => None,
@@ -174,7 +175,7 @@ impl Pap {
     /// be read is RED.
     #[must_use]
     pub fn from_tag(tag: &str) -> Option<Self> {
-        match said(tag, "pap", Self::from_word) {
+        match said(tag, &PAP) {
             Said::Level(pap) => Some(pap),
             Said::Unreadable => Some(Self::Red),
             Said::Nothing => None,
@@ -237,6 +238,16 @@ impl Pap {
     }
 }
 
+/// A marking, as tags say it.
+struct Marking<L> {
+    name: &'static str,
+    read: fn(&str) -> Option<L>,
+    amber: L,
+}
+
+const TLP: Marking<Tlp> = Marking { name: "tlp", read: Tlp::from_word, amber: Tlp::Amber };
+const PAP: Marking<Pap> = Marking { name: "pap", read: Pap::from_word, amber: Pap::Amber };
+
 /// What a tag says of one marking.
 enum Said<L> {
     Level(L),
@@ -246,9 +257,15 @@ enum Said<L> {
 }
 
 /// What a tag says of a marking, in the letters in which [`tags::plain`] reads it: blanks, quotes, characters that nobody sees
-/// and brackets around it count for nothing, and letters count by their look. `tlp:ex:chr`, of MISP's taxonomy, is about naming
-/// the source, and no level.
-fn said<L>(tag: &str, name: &str, read: impl Fn(&str) -> Option<L>) -> Said<L> {
+/// and brackets around it count for nothing, and letters count by their look.
+///
+/// It speaks of the marking if it begins with its name, perhaps with a version (`TLP2.0`), and something else than a letter
+/// or digit stands behind that. Then it says the level that is left; behind `:` or `=` anything else is meant as one and
+/// cannot be read, but for `tlp:ex:chr` of MISP's taxonomy, which is about naming the source. Otherwise it says the
+/// strictest level among its words (`TLP|RED`, `TLP RED ONLY`), if any: `tlp-handling` is a tag like any other. Beside
+/// further words CLEAR and GREEN count for nothing, so that a sentence (`tlp not clear`) lowers no default.
+fn said<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Said<L> {
+    let Marking { name, read, .. } = marking;
     // Nearly no tag is meant, and all of them are looked at.
     let begins = |tag: &str| tag.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name));
     if tag.is_ascii() && !begins(tag) && tag.starts_with(|c: char| c.is_ascii_alphanumeric()) {
@@ -258,12 +275,10 @@ fn said<L>(tag: &str, name: &str, read: impl Fn(&str) -> Option<L>) -> Said<L> {
     let plain =
         plain.trim_start_matches(|c: char| !c.is_alphanumeric()).trim_end_matches([']', ')', '}', '>', ';', ',', '.']);
     let Some(rest) = plain.get(name.len()..).filter(|_| begins(plain)) else { return Said::Nothing };
-    // `TLP RED` and `TLP-RED` are meant as well, but `tlp-handling` is a tag like any other.
-    let Some(word) = rest.strip_prefix([':', '=']) else {
+    let Some(word) = without_version(rest).strip_prefix([':', '=']) else {
         let is_parted = tag.trim().chars().nth(name.len()).is_some_and(|c| !c.is_alphanumeric());
-        return read(rest.trim_start_matches(['-', '_', '.', '/']))
-            .filter(|_| is_parted)
-            .map_or(Said::Nothing, Said::Level);
+        let level = read(rest.trim_start_matches(['-', '_', '.', '/'])).filter(|_| is_parted);
+        return level.or_else(|| among_words(tag, marking)).map_or(Said::Nothing, Said::Level);
     };
     let word = word.trim_matches([':', '=']);
     match read(word) {
@@ -273,101 +288,39 @@ fn said<L>(tag: &str, name: &str, read: impl Fn(&str) -> Option<L>) -> Said<L> {
     }
 }
 
+/// What stands behind a version, such as `2.0` or `v2`.
+fn without_version(rest: &str) -> &str {
+    let version = rest.strip_prefix('v').unwrap_or(rest);
+    if version.starts_with(|c: char| c.is_ascii_digit()) {
+        version.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
+    } else {
+        rest
+    }
+}
+
+/// The strictest level among the words of a tag that begins with this one.
+fn among_words<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Option<L> {
+    let Marking { name, read, amber } = marking;
+    let is_between = |c: char| !c.is_alphanumeric() && !tags::is_unseen(c);
+    let words: Vec<String> = tag.split(is_between).map(tags::plain).collect();
+    let words =
+        words.iter().flat_map(|part| part.split(|c: char| !c.is_alphanumeric())).filter(|word| !word.is_empty());
+    let mut words = words.peekable();
+    if !without_version(words.next()?.strip_prefix(*name)?).is_empty() {
+        return None;
+    }
+    while words.next_if(|word| without_version(word).is_empty()).is_some() {}
+    let words: Vec<&str> = words.collect();
+    let pairs = words.windows(2).filter_map(|pair| read(&pair.join(" ")));
+    let level = words.iter().filter_map(|word| read(word)).chain(pairs).max()?;
+    (level >= *amber || read(&words.join(" ")).is_some()).then_some(level)
+}
+
 /// The tags that are meant as a TLP or PAP and cannot be read, so that they count as RED.
 pub fn unreadable<'a>(tags: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
-    tags.into_iter().filter(|tag| {
-        matches!(said(tag, "tlp", Tlp::from_word), Said::Unreadable)
-            || matches!(said(tag, "pap", Pap::from_word), Said::Unreadable)
-    })
+    tags.into_iter()
+        .filter(|tag| matches!(said(tag, &TLP), Said::Unreadable) || matches!(said(tag, &PAP), Said::Unreadable))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn three_is_red_or_amber_strict_by_scale() {
-        assert_eq!(Tlp::from_number(3, Scale::Four), Some(Tlp::Red));
-        assert_eq!(Tlp::from_number(3, Scale::Five), Some(Tlp::AmberStrict));
-        assert_eq!(Tlp::from_number(4, Scale::Four), Some(Tlp::Red));
-        assert_eq!(Tlp::from_number(5, Scale::Five), None);
-        assert_eq!(Tlp::from_number(-1, Scale::Five), None);
-    }
-
-    #[test]
-    fn tags_are_read_in_every_spelling_and_the_strictest_counts() {
-        assert_eq!(Tlp::from_tags(["TLP:White", "tlp:amber+strict", "osint"]), Some(Tlp::AmberStrict));
-        assert_eq!(Tlp::from_tags(["tlp:ex:chr", "type:OSINT"]), None);
-        assert_eq!(Pap::from_tags(["pap:white", "PAP:GREEN"]), Some(Pap::Green));
-    }
-
-    #[test]
-    fn a_tag_is_read_however_people_write_it() {
-        for tag in [
-            "tlp:red",
-            "TLP:RED",
-            "tlp:\"red\"",
-            " tlp : red",
-            "tlp=\"red\"",
-            "tlp=red",
-            "TLP: Red",
-            "TLP RED",
-            "tlp-red",
-            "tlp_red",
-            "\u{200b}tlp:red",
-            "tlp:red\u{feff}",
-            "ＴＬＰ：ＲＥＤ",
-            "tlp:“red”",
-            "t\u{61c}lp:red",
-            "tlp\u{180e}:red",
-            "TLP – RED",
-            "tlp∶red",
-            "tlp﹕red",
-            "ТLP:RЕD",
-            "[TLP:RED]",
-            "𝐭𝐥𝐩:𝐫𝐞𝐝",
-            "tlp:\u{a0}red",
-        ] {
-            assert_eq!(Tlp::from_tag(tag), Some(Tlp::Red), "{tag:?}");
-        }
-        for tag in
-            ["tlp:amber+strict", "TLP:AMBER STRICT", "tlp:amber-strict", "tlp:\"amber+strict\"", "TLP:AMBER:STRICT"]
-        {
-            assert_eq!(Tlp::from_tag(tag), Some(Tlp::AmberStrict), "{tag:?}");
-        }
-        for tag in ["pap:red", "PAP:\"RED\"", " PAP : red", "pap=\"red\""] {
-            assert_eq!(Pap::from_tag(tag), Some(Pap::Red), "{tag:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_meant_as_a_marking_and_cannot_be_read_is_red_and_is_named() {
-        let tags =
-            ["tlp:rde", "tlp:", "PAP:purple", "tlp:3", "tlp:green", "tlp:ex:chr", "misp:tlp", "tlp-handling", "papal"];
-        assert_eq!(unreadable(tags).collect::<Vec<_>>(), ["tlp:rde", "tlp:", "PAP:purple", "tlp:3"]);
-        assert_eq!((Tlp::from_tag("tlp:rde"), Pap::from_tag("PAP:purple")), (Some(Tlp::Red), Some(Pap::Red)));
-        for tag in ["tlp:ex:chr", "tlp:EX:CHR", "tlp-handling", "tlpred", "misp-galaxy:tlp=\"red\"", "tl", ""] {
-            assert_eq!(Tlp::from_tag(tag), None, "{tag:?}");
-        }
-    }
-
-    #[test]
-    fn only_a_plain_tag_counts_for_every_other_misp() {
-        assert_eq!(Tlp::from_plain_tags(["tlp:\"red\"", "TLP:Amber", "tlp:rde"]), Some(Tlp::Amber));
-        assert_eq!(Tlp::from_plain_tags(["TLP:WHITE"]), Some(Tlp::Clear));
-        assert_eq!((Tlp::from_plain_tags(["tlp=red"]), Pap::from_plain_tags(["pap:red"])), (None, Some(Pap::Red)));
-    }
-
-    #[test]
-    fn words_tags_and_numbers_go_round() {
-        for tlp in [Tlp::Clear, Tlp::Green, Tlp::Amber, Tlp::AmberStrict, Tlp::Red] {
-            assert_eq!(Tlp::from_tag(tlp.tag()), Some(tlp));
-            assert_eq!(Tlp::from_word(tlp.word()), Some(tlp));
-            assert_eq!(Tlp::from_number(i64::from(tlp.number()), Scale::Five), Some(tlp));
-        }
-        for pap in [Pap::Clear, Pap::Green, Pap::Amber, Pap::Red] {
-            assert_eq!(Pap::from_tag(pap.tag()), Some(pap));
-            assert_eq!(Pap::from_number(i64::from(pap.number())), Some(pap));
-        }
-    }
-}
+mod tests;

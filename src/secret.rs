@@ -4,6 +4,7 @@
 //! value, a tag) is no leak of ours: it is never rewritten, or a password that is a word would make wrong indicators, and
 //! tell everybody what the word is. It is withheld where it holds a whole long secret, which nobody writes by chance.
 
+mod escapes;
 mod spelt;
 #[cfg(test)]
 mod tests;

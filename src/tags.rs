@@ -8,6 +8,8 @@ use std::fmt;
 use icu_normalizer::DecomposingNormalizerBorrowed;
 use uuid::Uuid;
 
+use crate::text::is_hidden;
+
 /// On a case: the event that it is exported to, `misp:event="<connection>:<uuid>"`.
 pub const EVENT: &str = "misp:event";
 /// On a case: the connection that it is exported to.
@@ -126,8 +128,8 @@ impl fmt::Display for Link<'_> {
 /// other alphabets that look alike.
 ///
 /// TheHive reads `misp.to` as `misp:to`, takes a colour such as `#ff0000` off the end, and shows no namespace that begins
-/// with `_` (`Tag.fromString` and `Tag.toString` in TheHive 4's `Tag.scala`); MISP's database compares without case,
-/// accents and unseen characters (`utf8mb3_unicode_ci`).
+/// with `_` (`Tag.fromString` and `Tag.toString` in TheHive 4's `Tag.scala`); MISP looks a tag up in any
+/// case (`Tag.php`, `captureTag`), and otherwise by its letters (`tags.name` is `utf8mb3_bin`).
 #[must_use]
 pub fn is_own(tag: &str) -> bool {
     word(tag).is_some()
@@ -188,15 +190,28 @@ pub fn plain(tag: &str) -> String {
     if tag.is_ascii() {
         return tag.chars().filter_map(seen).map(|c| c.to_ascii_lowercase()).take(LONGEST).collect();
     }
-    let letters = DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(tag.chars().map(look_alike));
-    letters.flat_map(|c| look_alike(c).to_lowercase()).filter_map(seen).take(LONGEST).collect()
+    letters(tag).filter_map(seen).take(LONGEST).collect()
+}
+
+/// The characters of a text, in small letters, each as the one of ASCII that it looks like, if any.
+fn letters(text: &str) -> impl Iterator<Item = char> {
+    let letters = DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(text.chars().map(look_alike));
+    letters.flat_map(|c| look_alike(c).to_lowercase()).map(look_alike)
+}
+
+/// True for what makes no difference to a word where it stands: accents, variations, and what nobody sees.
+pub(crate) fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{fe00}'..='\u{fe0f}') || is_hidden(c)
+}
+
+fn is_quote(c: char) -> bool {
+    matches!(c, '"' | '\'' | '`' | '\\' | '“' | '”' | '„' | '‘' | '’' | '«' | '»')
 }
 
 /// The character as it counts in a tag's name; none for one that does not: blanks, quotes, accents and what is not seen.
 fn seen(c: char) -> Option<char> {
-    let c = look_alike(c);
     let counts = match c {
-        '"' | '\'' | '`' | '\\' => false,
+        _ if is_quote(c) => false,
         _ if c.is_ascii() => c.is_ascii_graphic(),
         // Accents that count as letters, and the fillers of Hangul.
         '\u{300}'..='\u{36f}' | '\u{115f}' | '\u{1160}' => false,
@@ -246,14 +261,42 @@ const SAME_LOOK: [(char, &str); 29] = [
     ('z', "ᴢΖʐᏃꓜ"),
 ];
 
-/// True if a tag fits a pattern, in any case; `*` stands for any text.
+/// True if a tag fits a pattern, in any case; `*` stands for any text. What lets something in is compared so.
 #[must_use]
 pub fn matches(pattern: &str, tag: &str) -> bool {
-    let (pattern, tag) = (pattern.trim().to_lowercase(), tag.trim().to_lowercase());
+    fits(&pattern.trim().to_lowercase(), &tag.trim().to_lowercase())
+}
+
+/// True if a tag fits a pattern that keeps something out: also by its look, so that no blank, quote, accent, character that
+/// nobody sees, or letter that looks like another gets it past. To MISP these are several tags (its column is `utf8mb3_bin`),
+/// to whoever reads them they are one.
+#[must_use]
+pub fn excludes(pattern: &str, tag: &str) -> bool {
+    let alike = || {
+        let pattern = look(pattern);
+        // A pattern of nothing but what counts for nothing would fit everything.
+        pattern.contains(|c| c != '*') && fits(&pattern, &look(tag))
+    };
+    matches(pattern, tag) || alike()
+}
+
+/// True for two names that look the same, in the same sense: for lists that keep something out.
+#[must_use]
+pub fn are_alike(one: &str, other: &str) -> bool {
+    let one = look(one);
+    !one.is_empty() && one == look(other)
+}
+
+/// The whole of a text as it looks, without blanks, quotes, accents and what is not seen.
+fn look(text: &str) -> String {
+    let is_dropped = |c: char| c.is_whitespace() || is_unseen(c) || is_quote(c);
+    letters(text).filter(|c| !is_dropped(*c)).collect()
+}
+
+fn fits(pattern: &str, tag: &str) -> bool {
     let mut parts = pattern.split('*');
-    let Some(rest) = parts.next().and_then(|first| tag.strip_prefix(first)) else { return false };
+    let Some(mut rest) = parts.next().and_then(|first| tag.strip_prefix(first)) else { return false };
     let Some(last) = parts.next_back() else { return rest.is_empty() };
-    let mut rest = rest;
     for part in parts {
         match rest.split_once(part) {
             Some((_, after)) => rest = after,
@@ -264,196 +307,4 @@ pub fn matches(pattern: &str, tag: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn wildcards_match_any_text_and_nothing_else() {
-        for (pattern, tag, fits) in [
-            ("*", "", true),
-            ("a*", "abc", true),
-            ("*c", "abc", true),
-            ("a*b*c", "a--b--c", true),
-            ("a*b*c", "abbd", false),
-            ("ab", "abc", false),
-            ("*b", "bab", true),
-            ("a*a", "a", false),
-            ("TLP:red", "tlp:RED", true),
-        ] {
-            assert_eq!(matches(pattern, tag), fits, "{pattern} {tag}");
-        }
-    }
-
-    #[test]
-    fn words_between_thehive_and_misp_are_no_free_tags() {
-        for tag in ["MISP:to=\"x\"", "src:CIRCL", "TLP:green", " pap:red", "", "\u{200b}misp:to=\"x\"", "ＴＬＰ：red"]
-        {
-            assert!(!is_free(tag), "{tag}");
-        }
-        assert!(is_free("type:OSINT") && is_free("misplaced") && is_free("misp-galaxy:tool=\"x\""));
-    }
-
-    #[test]
-    fn a_value_is_read_with_or_without_quotes() {
-        assert_eq!(value("misp:to=\"misp-corp\"", TO), Some("misp-corp"));
-        assert_eq!(value(" MISP : TO = \" x \" ", TO), Some("x"));
-        assert_eq!(value("Misp:To=x", TO), Some("x"));
-        assert_eq!(value("misp:to=\"\"", TO), None);
-        assert_eq!(value("misp:tool=\"x\"", TO), None);
-        assert_eq!(value(&with(OBJECT, "file:1"), OBJECT), Some("file:1"));
-    }
-
-    #[test]
-    fn a_word_whose_value_cannot_be_read_is_known_for_what_it_was_meant_to_be() {
-        for tag in [
-            "misp.to=\"x\"",
-            "misp:to:x",
-            "misp:to",
-            "misp:to=\"\"",
-            "misp-to=x",
-            "misp:to \"x\"",
-            "\u{200b}misp:to=x",
-            "м\u{456}ѕр:tо=x",
-        ] {
-            assert_eq!(mistyped(tag), Some(TO), "{tag}");
-        }
-        assert_eq!(mistyped("misp:type"), Some(TYPE));
-        for tag in [
-            "misp:to=x",
-            "misp:to = \"x\"",
-            "misp:withdrawn",
-            "src:CIRCL",
-            "misp:tool=\"x\"",
-            "to",
-            "misp: to do",
-            "mist=to",
-        ] {
-            assert_eq!(mistyped(tag), None, "{tag}");
-        }
-    }
-
-    #[test]
-    fn what_thehive_or_a_person_takes_for_a_word_of_ours_is_ours() {
-        for tag in [
-            "misp:event=\"corp:1\"",
-            "MISP:Event=corp",
-            " misp : event = x",
-            "misp.to=\"x\"",
-            "\"misp:to\"=x",
-            "misp:withdrawn",
-            "misp:withdrawn#ff0000",
-            "_free:misp:to=\"x\"",
-            "src:CERT-EU",
-            "SRC: x",
-            "\u{200b}misp:to=\"x\"",
-            "mi\u{ad}sp:\u{2060}to=\"x\"",
-            "\u{202e}misp:to",
-            "ｍｉｓｐ：ｔｏ＝x",
-            "𝐦𝐢𝐬𝐩:𝐭𝐨=x",
-            "mísp:to=x",
-            "mi\u{301}sp:to=x",
-            "м\u{456}ѕр:tо=x",
-            "ΜISP:to=x",
-            "misp∶object‑relation=x",
-            "misp:into=\"x\"",
-        ] {
-            assert!(is_own(tag), "{tag}");
-        }
-    }
-
-    #[test]
-    fn what_misp_says_in_its_own_taxonomy_is_not_ours() {
-        // The predicates of `misp` in MISP's taxonomies, version 14.
-        let predicates = [
-            "ui",
-            "api",
-            "expansion",
-            "contributor",
-            "confidence-level",
-            "threat-level",
-            "automation-level",
-            "should-not-sync",
-            "tool",
-            "misp2yara",
-            "event-type",
-            "ids",
-        ];
-        for tag in predicates.into_iter().flat_map(|one| [format!("misp:{one}"), format!("misp:{one}=\"event\"")]) {
-            assert!(!is_own(&tag), "{tag}");
-        }
-        for tag in ["", "misp", "misp:", "tlp:red", "misp-galaxy:tool=\"x\"", "type:OSINT", "to=\"misp:to\"", "日本:to"]
-        {
-            assert!(!is_own(tag), "{tag}");
-        }
-    }
-
-    #[test]
-    fn only_a_whole_identity_links() {
-        let (event, part) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        for (name, port) in [("file", None), ("ip-dst|port", Some("443"))] {
-            let link = Link { name, whole: Some((event, part)), port };
-            assert_eq!(Link::read(&link.to_string()), Some(link));
-            assert_eq!(Link::read(&link.to_string().to_uppercase()).unwrap().whole, Some((event, part)));
-        }
-        let short = Link { name: "file", whole: None, port: None };
-        for text in [
-            "file:12345678",
-            &format!("file:{event}"),
-            &format!("file:12345678:{part}").replace(':', " ").replacen(' ', ":", 1),
-        ] {
-            assert_eq!(Link::read(text), Some(short), "{text}");
-        }
-        assert_eq!(Link::read("ip-dst|port:1a2b3c4d:443").unwrap().port, Some("443"));
-        assert_eq!(Link::read("file:12345678\" x=\":99999999").unwrap().whole, None);
-        assert_eq!(Link::read("file"), None);
-    }
-
-    /// A character as somebody could write it who wants it to be taken for another.
-    fn disguised(c: char) -> impl Strategy<Value = String> {
-        let wide = char::from_u32(u32::from(c) + 0xfee0).filter(|_| c.is_ascii_graphic()).unwrap_or(c);
-        let others: Vec<char> =
-            SAME_LOOK.iter().filter(|(letter, _)| *letter == c).flat_map(|(_, all)| all.chars()).collect();
-        let alike = if others.is_empty() { vec![c] } else { others };
-        let letter = prop_oneof![
-            4 => Just(c),
-            2 => Just(c.to_ascii_uppercase()),
-            1 => Just(wide),
-            1 => prop::sample::select(alike),
-        ];
-        let around = prop::sample::select(vec![
-            "", "", "", "", " ", "\t", "\u{a0}", "\"", "'", "\u{200b}", "\u{feff}", "\u{301}", "\u{2064}", "\u{fe0f}",
-        ]);
-        (around.clone(), letter, around).prop_map(|(before, letter, after)| format!("{before}{letter}{after}"))
-    }
-
-    /// A tag of the vocabulary, as somebody could write it who wants it to be taken for none.
-    pub(crate) fn own() -> impl Strategy<Value = String> {
-        let name = prop_oneof![8 => prop::sample::select(OWN.to_vec()), 1 => Just(SOURCE)];
-        let value = prop_oneof!["", "=\"[a-z:]{0,9}\"", "=[a-z]{0,9}", " ?= ?\"[ -~]{0,9}"];
-        let name = name.prop_flat_map(|name| name.chars().map(disguised).collect::<Vec<_>>());
-        (name, value).prop_map(|(name, value)| name.concat() + &value)
-    }
-
-    proptest! {
-        #[test]
-        fn no_disguise_hides_a_word_of_ours(tag in own()) {
-            prop_assert!(is_own(&tag) && !is_free(&tag), "{tag:?}");
-        }
-
-        #[test]
-        fn no_text_is_too_odd(tag in any::<String>()) {
-            prop_assert!(!is_own(&tag) || !is_free(&tag));
-        }
-
-        #[test]
-        fn what_is_written_is_read_back(value in "[a-z0-9][a-z0-9:|-]{0,30}") {
-            for name in OWN {
-                let tag = with(name, &value);
-                prop_assert_eq!(super::value(&tag, name), Some(value.as_str()));
-                prop_assert!(is_own(&tag));
-            }
-        }
-    }
-}
+pub(crate) mod tests;

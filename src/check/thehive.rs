@@ -110,7 +110,7 @@ impl Visit<'_> {
             Ok(user) => {
                 let (login, home) = (self.run.shown(&user.login), self.run.shown(&user.organisation));
                 findings.ok(KEY, format!("good: {login}, of organisation \"{home}\""));
-                self.organisations(user, &greeting, findings);
+                self.organisations(&hive, user, &greeting, findings);
                 self.types(&hive, findings);
                 self.case(findings);
             }
@@ -160,28 +160,37 @@ impl Visit<'_> {
     }
 
     /// The permissions in each organisation that is named; else those in the user's own.
-    fn organisations(&self, home: &User, greeting: &Greeting, findings: &mut Findings) {
+    fn organisations(&self, hive: &TheHive, home: &User, greeting: &Greeting, findings: &mut Findings) {
         if self.wants.organisations.is_empty() {
-            return self.permissions(home, greeting, findings);
+            self.permissions(home, greeting, findings);
+            return self.case_template(hive, home, findings);
         }
         for name in &self.wants.organisations {
             let shown = self.run.shown(name);
-            match self.open(Some(name)).and_then(|hive| hive.user().cloned()) {
-                Err(error) => findings
-                    .fail(ORGANISATION, format!("\"{shown}\" is not one of this user's, or does not exist: {error:#}")),
-                // TheHive 4 falls back on another one without a word (its `LocalUserSrv.scala`).
-                Ok(user) if !user.organisation.is_empty() && user.organisation != *name && !name.starts_with('~') => {
-                    let other = self.run.shown(&user.organisation);
-                    findings.fail(
-                        ORGANISATION,
-                        format!("\"{shown}\" is not one of this user's: TheHive takes \"{other}\" instead"),
-                    );
-                }
-                Ok(user) => {
+            match self.open(Some(name)).and_then(|hive| Ok((hive.user()?.clone(), hive))) {
+                Err(error) => findings.fail(ORGANISATION, format!("\"{shown}\": {error:#}")),
+                Ok((user, hive)) => {
                     findings.ok(ORGANISATION, format!("\"{shown}\" is one of this user's"));
                     self.permissions(&user, greeting, findings);
+                    self.case_template(&hive, &user, findings);
                 }
             }
+        }
+    }
+
+    fn case_template(&self, hive: &TheHive, user: &User, findings: &mut Findings) {
+        const TEMPLATE: &str = "template";
+        let Some(name) = &self.wants.case_template else { return };
+        let (there, shown) = (self.run.shown(&user.organisation), self.run.shown(name));
+        match hive.has_case_template(name) {
+            Ok(true) => findings.ok(TEMPLATE, format!("\"{there}\" has the case template \"{shown}\"")),
+            Ok(false) => findings.warn(
+                TEMPLATE,
+                format!(
+                    "\"{there}\" has no case template \"{shown}\" (\"case_template\"): alerts are made without one"
+                ),
+            ),
+            Err(error) => findings.warn(TEMPLATE, format!("{error:#}")),
         }
     }
 
@@ -192,7 +201,7 @@ impl Visit<'_> {
         if needed.is_empty() {
             return findings.ok(PERMISSIONS, "a user who may read is enough");
         }
-        let (given, missing): (Vec<_>, Vec<_>) = needed.into_iter().partition(|(_, name)| holds(user, name));
+        let (given, missing): (Vec<_>, Vec<_>) = needed.into_iter().partition(|(_, name)| user.holds(name));
         for (Right { to, is_vital, .. }, name) in &missing {
             let words = format!("in \"{there}\" the user may not {to}: the profile lacks {name}");
             if *is_vital { findings.fail(PERMISSIONS, words) } else { findings.warn(PERMISSIONS, words) }
@@ -233,10 +242,4 @@ impl Visit<'_> {
 
 fn name(right: &Right, greeting: &Greeting) -> Option<&'static str> {
     if greeting.is_five() { right.five } else { right.four }
-}
-
-/// A permission as a whole holds all its parts: `manageAlert` is more than `manageAlert/create`.
-fn holds(user: &User, wanted: &str) -> bool {
-    let whole = wanted.split('/').next().unwrap_or(wanted);
-    user.permissions.iter().any(|held| held == wanted || held == whole)
 }

@@ -55,6 +55,8 @@ pub struct OfTheHive {
     pub organisations: Vec<String>,
     /// The permissions that are needed in each of them.
     pub rights: Vec<Right>,
+    /// The name of the case template that its alerts get.
+    pub case_template: Option<String>,
     /// True if observables are made there, so that its types matter.
     pub has_types: bool,
     /// What it means that it is not configured.

@@ -4,6 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::tags::are_alike;
+
 /// Which TheHive organisations may use a connection: all, unless one of the lists is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Organisations {
@@ -28,6 +30,7 @@ impl Organisations {
     pub fn denies(&self, organisation: Option<&str>) -> Option<String> {
         let Self { include_thehive_organisations: included, exclude_thehive_organisations: excluded } = self;
         let has = |list: &[String], name: &str| list.iter().any(|one| is_same(one, name));
+        let is_excluded = |name: &str| has(excluded, name) || excluded.iter().any(|one| are_alike(one, name));
         match organisation.map(str::trim).filter(|name| !name.is_empty()) {
             None if self.are_all() => None,
             None => Some(
@@ -35,7 +38,7 @@ impl Organisations {
                  in the job's parameter \"organisation\""
                     .to_owned(),
             ),
-            Some(name) if has(excluded, name) => {
+            Some(name) if is_excluded(name) => {
                 Some(format!("is not for TheHive's organisation \"{name}\" (\"exclude_thehive_organisations\")"))
             }
             Some(name) if !included.is_empty() && !has(included, name) => {
@@ -72,6 +75,8 @@ mod tests {
             (&["cert"], &[], None, true),
             (&["cert"], &[], Some(""), true),
             (&[], &["soc"], Some("SOC"), true),
+            (&[], &["soc"], Some("s\u{200b}оc"), true),
+            (&["soc"], &[], Some("s\u{200b}оc"), true),
             (&[], &["soc"], Some("cert"), false),
             (&[], &["soc"], None, true),
             (&["soc"], &["soc"], Some("soc"), true),

@@ -92,6 +92,9 @@ enum Written {
 
 impl One<'_> {
     pub(super) fn run(&self) -> Result<()> {
+        if let Some(why) = &self.input.unread {
+            self.part.fail(format!("the case may have more IOCs than were read: {why}"));
+        }
         // Decided before anything is sent, so that a run that is stopped tells it too.
         let decided = map::decide(self.input, self.settings, self.is_public());
         decided.iter().flatten().for_each(|verdict| self.part.record(Item::Observables, verdict, 1));
@@ -132,7 +135,7 @@ impl One<'_> {
         Ok((misp, types))
     }
 
-    fn map(&self, decided: &[Option<Verdict>], types: &ServerTypes, event: Uuid) -> Mapped {
+    pub(super) fn map(&self, decided: &[Option<Verdict>], types: &ServerTypes, event: Uuid) -> Mapped {
         let context = Context {
             case: &self.input.case,
             ids: &self.ids.inside(&event),
@@ -215,7 +218,7 @@ impl One<'_> {
                 // It is named by the case that it belongs to.
                 mapped.wanted.info.clone_from(&event.info);
             }
-            let error = match self.write_to(misp, mapped, event, decided, true)? {
+            let error = match self.write_to(misp, mapped, event, (decided, types), true)? {
                 Written::Done(done) => return Ok(*done),
                 Written::Hidden(error) => error,
             };
@@ -235,7 +238,7 @@ impl One<'_> {
     fn follow(&self, misp: &Misp, target: &Target, decided: &[Option<Verdict>], types: &ServerTypes) -> Result<()> {
         let mut mapped = self.map(decided, types, target.uuid);
         mapped.wanted.only_tighten();
-        match self.write_to(misp, mapped, target.event.clone(), decided, false)? {
+        match self.write_to(misp, mapped, target.event.clone(), (decided, types), false)? {
             Written::Done(done) => {
                 self.tell_event(&done.told());
                 self.tell_retractions(&done.told());
@@ -250,11 +253,10 @@ impl One<'_> {
         misp: &Misp,
         mut mapped: Mapped,
         event: Option<Event>,
-        decided: &[Option<Verdict>],
+        (decided, types): (&[Option<Verdict>], &ServerTypes),
         is_main: bool,
     ) -> Result<Written> {
-        let whole = self.whole(&mapped, decided);
-        let whole = whole.as_ref().copied().map_err(String::as_str);
+        let whole = self.input.whole.as_ref().copied().map_err(String::as_str);
         if event.is_none() && mapped.wanted.attributes.is_empty() {
             return Ok(Written::Done(Box::new(Done::nothing(mapped))));
         }
@@ -269,14 +271,18 @@ impl One<'_> {
         let look = Look { sightings: self.settings.export_sightings, objects: !mapped.wanted.objects.is_empty() };
         let uuid = mapped.wanted.uuid;
         let held = event.map(|event| misp.content(&uuid, event, look)).transpose()?;
-        let unreadable = held.iter().flat_map(|held| &held.unreadable);
-        unreadable.for_each(|why| self.part.warn(format!("{why}: it counts as not there")));
+        self.warn_of_unreadable(held.as_ref());
         self.exclude(misp, &mut mapped.wanted, held.as_ref(), &mut names);
-        let first = mapped.wanted;
+        let mut first = mapped.wanted;
         mapped.wanted = first.settled(held.as_ref(), &HashSet::new(), self.ids);
-        let plan = self.plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;
-        plan.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
-        plan.alarms.iter().for_each(|alarm| self.part.fail(alarm.clone()));
+        let mut plan = self.plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;
+        let asked = self.asked_again(&plan, decided, types, &mut first);
+        let whole = asked.as_ref().map_or(whole, |asked| asked.as_ref().copied().map_err(String::as_str));
+        if asked.is_some() {
+            mapped.wanted = first.settled(held.as_ref(), &HashSet::new(), self.ids);
+            plan = self.plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;
+        }
+        self.tell_of(&plan);
         if self.dry_run {
             let attributes = plan.live_after(&mapped.wanted, held.as_ref().map_or(0, tell::live));
             let event = held.as_ref().map(|held| &held.event);
@@ -310,6 +316,17 @@ impl One<'_> {
             (after, stopped),
             (&names, whole),
         ))))
+    }
+
+    fn warn_of_unreadable(&self, held: Option<&Held>) {
+        let unreadable = held.into_iter().flat_map(|held| &held.unreadable);
+        unreadable.for_each(|why| self.part.warn(format!("{why}: it counts as not there")));
+    }
+
+    /// What a plan leaves as it is, and what somebody has to do something about.
+    fn tell_of(&self, plan: &Plan) {
+        plan.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
+        plan.alarms.iter().for_each(|alarm| self.part.fail(alarm.clone()));
     }
 
     /// What became of everything, told by what the event holds in the end.
@@ -395,18 +412,6 @@ impl One<'_> {
             let tags: Vec<_> = tags.iter().map(|tag| text::visible(&self.part.run.shown(tag)).into_owned()).collect();
             let tags: Vec<_> = tags.iter().map(String::as_str).collect();
             self.part.warn(format!("the tags {} stay here: {}", tell::first(&tags), why.words()));
-        }
-    }
-
-    /// Why nothing may be retracted here, if so: beside the reasons of the case, an IOC that could not be mapped (what it
-    /// became before is not known).
-    fn whole(&self, mapped: &Mapped, decided: &[Option<Verdict>]) -> Result<(), String> {
-        let is_failed = |verdict: &Verdict| matches!(verdict, Verdict::Failed(_));
-        let is_unmapped = mapped.refused.values().any(is_failed) || decided.iter().flatten().any(is_failed);
-        match &self.input.whole {
-            Err(why) => Err(why.clone()),
-            Ok(()) if is_unmapped => Err("an IOC of the case could not be mapped".to_owned()),
-            Ok(()) => Ok(()),
         }
     }
 

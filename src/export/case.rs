@@ -61,6 +61,8 @@ pub struct Input {
     /// Why attributes that the case does not want may not be retracted; nothing if the case was read as a whole and is
     /// ours alone.
     pub whole: Result<(), String>,
+    /// Why the case may have more IOCs than were read, if so.
+    pub unread: Option<String>,
     /// False if only one observable is exported.
     pub is_case: bool,
     /// The event that the case's one alert was made of, and the connection that the alert names.
@@ -155,7 +157,7 @@ impl Input {
         let observables = observables.collect();
         warnings.extend(marked.told());
         let whole = Err("the job brought the observables, so the case was not read as a whole".to_owned());
-        Ok(Self { observables, case, whole, is_case: true, origin: None, warnings })
+        Ok(Self { observables, case, whole, unread: None, is_case: true, origin: None, warnings })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Case and observables to the event that they should be. Pure.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::json;
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use super::case::{Case, Input, Ioc};
 use super::objects::{self, is_file};
 use super::retract::unmarked;
 use super::settings::Settings;
-use super::wanted::{Wanted, WantedAttribute};
+use super::wanted::{Doubts, Wanted, WantedAttribute};
 use crate::cortex::markdown::bare;
 use crate::ids::{self, Ids};
 use crate::ledger::Verdict;
@@ -111,10 +111,11 @@ pub fn case(input: &Input, decided: &[Option<Verdict>], event: Uuid, context: &C
         warnings: warnings(input, &open, context),
     };
     let withheld = withheld(&open, closed, &event, context);
-    let Mapped { wanted, refused, files, warnings } = content(open, &event, context);
+    let Mapped { wanted, refused, files, warnings } = content(open.clone(), &event, context);
     mapped.refused = refused;
     mapped.files = files;
     mapped.warnings.extend(warnings);
+    mapped.warnings.extend(unseen(&open, &wanted.attributes));
     mapped.wanted.objects = wanted.objects;
     mapped.wanted.kept = wanted.kept.into_iter().filter(|one| !withheld.has(one)).collect();
     mapped.wanted.attributes = wanted.attributes;
@@ -135,7 +136,25 @@ pub fn case(input: &Input, decided: &[Option<Verdict>], event: Uuid, context: &C
         mapped.wanted.attributes.push(link);
     }
     mapped.wanted.withheld = withheld.attributes;
+    mapped.wanted.doubts = doubts(input, decided, &mapped.refused);
     mapped
+}
+
+/// What could not be mapped: as it stands, and as it would be read if it were written as it should.
+fn doubts(input: &Input, decided: &[Option<Verdict>], refused: &BTreeMap<usize, Verdict>) -> Doubts {
+    let is_failed = |verdict: Option<&Verdict>| matches!(verdict, Some(Verdict::Failed(_)));
+    let mut doubts = Doubts::default();
+    for (index, (one, decided)) in input.observables.iter().zip(decided).enumerate() {
+        let Some(ioc) = one.as_ref().ok().filter(|_| is_failed(decided.as_ref()) || is_failed(refused.get(&index)))
+        else {
+            continue;
+        };
+        let data = ioc.observable.data.trim();
+        doubts.files |= is_file(ioc) || data.is_empty();
+        let forms = [data, text::pasted(data), &types::refanged(data)].map(equal::key);
+        doubts.values.extend(forms.into_iter().filter(|form| !form.is_empty()));
+    }
+    doubts
 }
 
 /// What observables that may not go there would be, or were before they became so strict.
@@ -230,12 +249,17 @@ impl Context<'_> {
 
 fn free<'t>(tags: impl Iterator<Item = &'t String>, settings: &Settings) -> Vec<String> {
     let mut free: Vec<String> = Vec::new();
-    for tag in tags.map(|tag| tag.trim()).filter(|tag| settings.lets_out(tag)) {
-        if !free.iter().any(|known| known.to_lowercase() == tag.to_lowercase()) {
-            free.push(tag.to_owned());
+    for tag in tags.filter(|tag| settings.lets_out(tag)).map(|tag| without_hidden(tag)) {
+        if !tag.is_empty() && !free.iter().any(|known| known.to_lowercase() == tag.to_lowercase()) {
+            free.push(tag);
         }
     }
     free
+}
+
+/// A tag without what nobody sees. One with line ends or other controls is not made into another: it stays here.
+fn without_hidden(tag: &str) -> String {
+    tag.chars().filter(|c| c.is_control() || !text::is_hidden(*c)).collect::<String>().trim().to_owned()
 }
 
 fn warnings(input: &Input, open: &[(usize, &Ioc)], context: &Context<'_>) -> Vec<String> {
@@ -252,12 +276,44 @@ fn warnings(input: &Input, open: &[(usize, &Ioc)], context: &Context<'_>) -> Vec
             "{marked} comments have the mark of a retraction in them: it goes out in other brackets, and means nothing"
         )
     });
+    let hidden = hidden_in_tags(input, open, context.settings);
+    let hidden = (hidden > 0).then(|| format!("{hidden} tags have characters that nobody sees: they are left out"));
     let url = match context.link {
         Link::No | Link::To(_) => None,
         Link::Unknown => Some("the case is not linked: \"export_case_url\" needs \"thehive_url\"".to_owned()),
         Link::Public => Some("the case is not linked: everyone who pulls this feed could read the link".to_owned()),
     };
-    titled(&input.case, context.settings).chain(comments).chain(cut).chain(marked).chain(url).collect()
+    titled(&input.case, context.settings).chain(comments).chain(cut).chain(marked).chain(hidden).chain(url).collect()
+}
+
+/// How many of the tags that go out have characters that nobody sees.
+fn hidden_in_tags(input: &Input, open: &[(usize, &Ioc)], settings: &Settings) -> usize {
+    let of_case = input.case.tags.iter().filter(|_| settings.export_case_tags);
+    let of_iocs = open.iter().flat_map(|(_, ioc)| &ioc.observable.tags).filter(|_| settings.export_observable_tags);
+    of_case.chain(of_iocs).filter(|tag| without_hidden(tag) != tag.trim() && settings.lets_out(tag)).count()
+}
+
+/// What goes out without characters that its observable has and that nobody sees, be they pasted around it or dropped by
+/// the rules of its type (a name in Punycode has none).
+fn unseen(open: &[(usize, &Ioc)], attributes: &[WantedAttribute]) -> Option<String> {
+    const NAMED: usize = 5;
+    let is_unseen = |c: &char| text::is_hidden(*c) || (c.is_whitespace() && !c.is_ascii());
+    let mut sent: BTreeMap<usize, String> = BTreeMap::new();
+    for attribute in attributes {
+        attribute.from.iter().for_each(|index| sent.entry(*index).or_default().push_str(&attribute.value));
+    }
+    let told = open.iter().filter_map(|(index, ioc)| {
+        let value = sent.get(index)?;
+        let dropped = |c: &char| is_unseen(c) && !c.is_ascii_whitespace() && !value.contains(*c);
+        let dropped: BTreeSet<char> = ioc.observable.data.chars().filter(dropped).collect();
+        let names = dropped.iter().map(|c| format!("U+{:04X}", u32::from(*c))).collect::<Vec<_>>().join(", ");
+        (!names.is_empty()).then(|| format!("{} ({names})", shortened(value, 100)))
+    });
+    let told: Vec<String> = told.collect();
+    let more = told.len().checked_sub(NAMED).filter(|more| *more > 0).map(|more| format!(" and {more} more"));
+    let first = told.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    (!told.is_empty())
+        .then(|| format!("IOCs that go out without characters that nobody sees: {first}{}", more.unwrap_or_default()))
 }
 
 /// What is not as it stands in the case of the event's info line.
@@ -328,6 +384,8 @@ fn event(uuid: Uuid, context: &Context<'_>) -> Wanted {
         attributes: Vec::new(),
         withheld: Vec::new(),
         kept: Vec::new(),
+        spared: Vec::new(),
+        doubts: Doubts::default(),
         only_tightens: is_refused,
     }
 }

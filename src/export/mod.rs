@@ -4,6 +4,7 @@
 mod addressing;
 mod apply;
 pub mod case;
+mod certain;
 mod compare;
 pub mod content;
 pub mod event_tags;
@@ -37,7 +38,7 @@ use crate::cortex::report::Taxonomy;
 use crate::full::{Full, Part, PartOf, Run};
 use crate::http::Network;
 use crate::ids::Ids;
-use crate::ledger::{Item, counted};
+use crate::ledger::{Item, Verdict, counted};
 use crate::misp::Misp;
 use crate::secret::{Secret, shortened};
 use crate::thehive::TheHive;
@@ -138,6 +139,7 @@ impl Worker for Export {
         let exporting = allowed(exporting, job.organisation(), run)?;
         run.draft().full.dry_run = dry_run;
         run.draft().full.case = Some(subject(&input));
+        run.draft().full.seen_by = job.organisation().filter(|_| input.is_shared()).map(ToOwned::to_owned);
         input.warnings.iter().for_each(|warning| run.warn(warning.clone()));
         let url = config.thehive_url.as_deref().map(urls::thehive_url).transpose()?;
         let url = url.map(|url| page(&url, &input));
@@ -173,6 +175,7 @@ impl Worker for Export {
             case: input.data(CASE).map(case::id).transpose()?,
             organisations: input.organisation().map(ToOwned::to_owned).into_iter().collect(),
             rights: Vec::new(),
+            case_template: None,
             has_types: false,
             without: "a case's observables cannot be read, and TheHive sends none with a case: no case can be exported",
         };
@@ -226,7 +229,10 @@ fn thehive(job: &Job, config: &Config, network: &Network, run: &Run) -> Result<O
             if url.scheme() == "http" {
                 run.warn("TheHive's API key is sent unencrypted: use https in \"thehive_url\"");
             }
-            TheHive::open(&url, key, job.organisation(), network, run).map(Some)
+            let thehive = TheHive::open(&url, key, job.organisation(), network, run)?;
+            // Before anything is read: TheHive 4 itself shows the case to the user of any organisation.
+            thehive.user()?;
+            Ok(Some(thehive))
         }
         (None, Some(_)) => {
             bail!("configuration item \"thehive_key\" is set and \"thehive_url\" is not: set both, or none")
@@ -302,6 +308,8 @@ fn subject(input: &Input) -> String {
 }
 
 const NOT_AN_IOC: &str = "not an IOC";
+/// How the reason of an event begins whose own fields changed.
+const CHANGES: &str = "changes: ";
 const NOT_SENT: &str = "not sent";
 
 /// "Exported 12 IOCs of case #42 to misp-corp as event 1337: 9 added, 3 unchanged". The number is that of the IOCs that
@@ -315,7 +323,11 @@ fn message(full: &Full) -> String {
     let parts = parts.join("; to ");
     let all = counted(iocs, "IOC", "IOCs");
     let sentence = match (iocs, least, full.dry_run) {
-        (0, ..) => format!("No observable of case {number} is flagged as IOC: nothing to export to {parts}"),
+        (0, ..) => {
+            // Others may see more of a case that is shared.
+            let seen = full.seen_by.as_deref().map(|name| format!(" that {} sees", inert(name))).unwrap_or_default();
+            format!("No observable of case {number}{seen} is flagged as IOC: nothing to export to {parts}")
+        }
         (.., true) => format!("Dry run: export of {all} of case {number} to {parts}"),
         (_, 0, _) if done.iter().all(|done| *done == 0) => format!("No IOC of case {number} was exported to {parts}"),
         (_, least, _) if least == iocs => format!("Exported {all} of case {number} to {parts}"),
@@ -354,6 +366,13 @@ fn sentence(part: &Part, dry_run: bool) -> String {
         let sent = if dry_run { "would be sent" } else { "sent" };
         told.push(format!("{} {sent}", counted(files, "file", "files")));
     }
+    let changed = part.events.first().filter(|event| event.verdict == Verdict::Updated.word());
+    let changed =
+        changed.and_then(|event| event.reason.as_deref()?.split("; ").find_map(|why| why.strip_prefix(CHANGES)));
+    told.extend(changed.map(|fields| match dry_run {
+        true => format!("the event's own {fields} would change"),
+        false => format!("the event's own {fields} changed"),
+    }));
     let retractions = part.ledger.count(Item::Retractions);
     if retractions.updated > 0 {
         told.push(format!("{} {retracted}", retractions.updated));
@@ -363,7 +382,8 @@ fn sentence(part: &Part, dry_run: bool) -> String {
         told.push(format!("{} {closed}", closings.updated));
     }
     if retractions.skipped > 0 {
-        told.push(format!("{} no longer wanted and left", retractions.skipped));
+        let why: Vec<_> = retractions.skipped_by.keys().map(|rule| inert(&shortened(rule, 200))).collect();
+        told.push(format!("{} no longer wanted and left ({})", retractions.skipped, why.join("; ")));
     }
     if part.proposals > 0 {
         told.push(counted(part.proposals, "open proposal in MISP", "open proposals in MISP"));

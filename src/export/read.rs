@@ -20,6 +20,7 @@ pub fn case(id: &str, thehive: &TheHive) -> Result<Input> {
     let Observables { all, incomplete } = thehive.ioc_observables(id)?;
     let is_bad = all.iter().any(|element| matches!(element, Element::Bad(_)));
     let mut input = Input::new(&case, all, Some(thehive))?;
+    input.unread.clone_from(&incomplete);
     input.whole = match incomplete {
         Some(why) => Err(why),
         None if is_bad => Err("an observable of the case cannot be read".to_owned()),
@@ -109,12 +110,19 @@ pub fn is_ours_alone(case: &Value) -> Result<(), String> {
     }
 }
 
-/// The event of the one alert that a case was made of, and the connection that the alert names.
+/// The event of the one alert of an import that a case was made of, and the connection that the alert names. Alerts of other
+/// kinds that were merged into the case are about something else.
 #[must_use]
-pub fn origin(alerts: &[Origin]) -> Option<(String, Uuid)> {
-    let [alert] = alerts else { return None };
-    let uuid = Uuid::parse_str(&alert.source_ref).ok().filter(|_| alert.kind == "misp")?;
-    Some((alert.source.clone(), uuid))
+pub fn origin(alerts: &[Element<Origin>]) -> Option<(String, Uuid)> {
+    let of = |alert: &Element<Origin>| match alert {
+        Element::Good(alert) if alert.kind != "misp" => None,
+        // TheHive's own connector writes the event's number there.
+        Element::Good(alert) => Uuid::parse_str(&alert.source_ref).ok().map(|uuid| Some((alert.source.clone(), uuid))),
+        // One that cannot be read is one all the same: a case of two is not one of one.
+        Element::Bad(_) => Some(None),
+    };
+    let mut alerts = alerts.iter().filter_map(of);
+    alerts.next().filter(|_| alerts.next().is_none()).flatten()
 }
 
 /// Asks for the alerts that the case was made of. That they are not known stops nothing.

@@ -137,10 +137,12 @@ pub(super) fn retractions(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (V
     let dropped = dropped(wanted, held, rules);
     // Whatever people made of it since, it is not retracted a second time.
     let is_done = |attribute: &&Attribute| attribute.comment.contains(MARK);
+    let is_doubtful =
+        |attribute: &&Attribute| wanted.doubts.cover(&attribute.value, held.object_of(attribute).is_some());
     // An object counts once: its attributes are one observable.
     let open: HashSet<_> = dropped
         .iter()
-        .filter(|(_, attribute)| !is_done(attribute))
+        .filter(|(_, attribute)| !is_done(attribute) && !is_doubtful(attribute))
         .map(|(uuid, attribute)| held.object_of(attribute).unwrap_or(*uuid))
         .collect();
     let open = open.len();
@@ -155,6 +157,7 @@ pub(super) fn retractions(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (V
         let act = match &rule {
             _ if is_done(&attribute) => Act::Done,
             Some(rule) => Act::Skip(rule.clone()),
+            None if is_doubtful(&attribute) => Act::Skip(UNMAPPED.to_owned()),
             None => Act::Change(Change {
                 close: is_open_in_closed(attribute, wanted, rules),
                 ..retracting(attribute, rules.removed)
@@ -215,6 +218,9 @@ fn refusal(rule: &str, values: &[&str]) -> Option<String> {
     })
 }
 
+/// Why what is like an IOC that could not be mapped stays.
+const UNMAPPED: &str = "it may be an IOC of the case that could not be mapped";
+
 const TOO_MANY: &str = "more than";
 
 fn reason_to_keep(open: usize, held: &Held, rules: &Rules<'_>) -> Option<String> {
@@ -241,7 +247,8 @@ fn reason_to_keep(open: usize, held: &Held, rules: &Rules<'_>) -> Option<String>
 
 /// What is ours and no longer wanted: live ones, and those that were retracted before.
 fn dropped<'a>(wanted: &Wanted, held: &'a Held, rules: &Rules<'_>) -> Vec<(Uuid, &'a Attribute)> {
-    let attributes = wanted.attributes.iter().chain(&wanted.withheld);
+    let iocs = || wanted.attributes.iter().chain(&wanted.spared);
+    let attributes = iocs().chain(&wanted.withheld);
     let mut known: HashSet<Uuid> = attributes.map(|attribute| attribute.uuid).collect();
     known.extend(wanted.kept.iter().map(|attribute| attribute.uuid));
     let is_open = |attribute: &&Attribute| attribute.deleted != Some(true) || is_retracted(attribute);
@@ -252,7 +259,7 @@ fn dropped<'a>(wanted: &Wanted, held: &'a Held, rules: &Rules<'_>) -> Vec<(Uuid,
     // What is an IOC still is not taken back: it may be there under the uuid that it had when its observable was of another
     // type, written otherwise, or when its object did not have the hash yet by which it is called now.
     let mut values: HashMap<(&str, String), bool> = HashMap::new();
-    for one in wanted.attributes.iter().filter(|one| one.to_ids || one.place.is_none()) {
+    for one in iocs().filter(|one| one.to_ids || one.place.is_none()) {
         *values.entry((one.kind.as_str(), equal::key(&one.value))).or_default() |= one.place.is_none();
     }
     let is_value = |attribute: &&Attribute| {

@@ -27,7 +27,7 @@ pub struct Settings {
     /// Send the observables' tags with their attributes.
     #[serde(default)]
     pub export_observable_tags: bool,
-    /// Tags that never go out, such as `internal:*`, in any case; `*` stands for any text. Tags that begin with `misp:`, `src:`, `tlp:` or `pap:` never do.
+    /// Tags that never go out, such as `internal:*`, in any case, however disguised; `*` stands for any text. Tags that begin with `misp:`, `src:`, `tlp:` or `pap:`, or say a TLP or PAP otherwise, never do.
     #[serde(default)]
     pub exclude_export_tags: Vec<String>,
     /// Add a link to the case (`thehive_url`), for your own organisation only.
@@ -154,10 +154,13 @@ impl Settings {
         }
     }
 
-    /// True if a tag of a case or an observable may go out.
+    /// True if a tag of a case or an observable may go out. What says a TLP or PAP goes by its own rules, however it is
+    /// written.
     #[must_use]
     pub fn lets_out(&self, tag: &str) -> bool {
-        tags::is_free(tag) && !self.exclude_export_tags.iter().any(|pattern| tags::matches(pattern, tag))
+        let is_marking = Tlp::from_tag(tag).is_some() || Pap::from_tag(tag).is_some();
+        let is_excluded = || self.exclude_export_tags.iter().any(|pattern| tags::excludes(pattern, tag));
+        tags::is_free(tag) && !is_marking && !is_excluded()
     }
 
     /// The largest file that goes out, in bytes.
@@ -202,7 +205,7 @@ mod tests {
     #[test]
     fn words_between_thehive_and_misp_and_excluded_tags_stay_here() {
         let settings: Settings = serde_json::from_value(json!({"exclude_export_tags": ["internal*"]})).unwrap();
-        let out: Vec<_> = ["misp:to=\"x\"", "Internal-42", "type:OSINT", "tlp:green"]
+        let out: Vec<_> = ["misp:to=\"x\"", "Internal-42", "type:OSINT", "tlp:green", "TLP RED ONLY", "і\u{ad}nternal"]
             .into_iter()
             .filter(|tag| settings.lets_out(tag))
             .collect();

@@ -96,7 +96,7 @@ impl One<'_> {
     ) -> EventLine {
         let run = &self.part.run;
         let (plan, verdict) = done;
-        let changes = (!plan.head.is_empty()).then(|| format!("changes: {}", plan.head.words()));
+        let changes = (!plan.head.is_empty()).then(|| format!("{}{}", super::CHANGES, plan.head.words()));
         let reasons: Vec<_> =
             wanted.extends.map(|uuid| format!("extends event {uuid}")).into_iter().chain(changes).collect();
         EventLine {

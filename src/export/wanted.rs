@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::ids::Ids;
 use crate::markings::{Pap, Tlp};
 use crate::misp::Held;
+use crate::types::equal;
 
 /// The event that a case should be.
 #[derive(Clone, Debug)]
@@ -42,6 +43,10 @@ pub struct Wanted {
     pub attributes: Vec<WantedAttribute>,
     /// Attributes that would be wanted if their TLP did not forbid it here.
     pub withheld: Vec<WantedAttribute>,
+    /// What TheHive says to be an IOC, asked for it by its value when it was to be retracted: it stays as it is.
+    pub spared: Vec<WantedAttribute>,
+    /// What IOCs of the case may be there as that could not be mapped.
+    pub doubts: Doubts,
     /// True if what is there is only made stricter: the case may not go there any more, or its IOCs go to another event.
     pub only_tightens: bool,
     /// Attributes of ours that are neither wanted nor to be retracted: files, which an option once let out. Where one is
@@ -85,6 +90,26 @@ pub struct WantedAttribute {
     pub from: Vec<usize>,
     /// The file that it carries.
     pub file: Option<WantedFile>,
+}
+
+/// What is known of IOCs that could not be mapped. What they were when they could be is not known, but what is nothing like them
+/// they never were.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Doubts {
+    /// Their values.
+    pub values: Vec<String>,
+    /// True if files are among them: in which hashes and names they went out is not known.
+    pub files: bool,
+}
+
+impl Doubts {
+    /// True if an attribute may stand for one of them.
+    #[must_use]
+    pub fn cover(&self, value: &str, is_in_object: bool) -> bool {
+        let value = equal::key(value);
+        let is_like = |doubt: &String| value.contains(doubt.as_str()) || doubt.contains(&value);
+        (self.files && is_in_object) || self.values.iter().any(is_like)
+    }
 }
 
 /// The role of an attribute in an object.
@@ -163,7 +188,8 @@ impl Wanted {
             moved.insert(object.uuid, uuid);
             object.uuid = uuid;
         }
-        for attribute in settled.attributes.iter_mut().chain(&mut settled.withheld).chain(&mut settled.kept) {
+        let of_iocs = settled.attributes.iter_mut().chain(&mut settled.spared);
+        for attribute in of_iocs.chain(&mut settled.withheld).chain(&mut settled.kept) {
             attribute.uuid = settle(attribute.uuid, &attributes);
             if let Some(place) = &mut attribute.place {
                 place.object = *moved.entry(place.object).or_insert_with(|| settle(place.object, &objects));

@@ -12,6 +12,7 @@ use super::map::Mapped;
 use super::plan::Plan;
 use super::sending::{Sending, Stop};
 use super::wanted::{Wanted, WantedAttribute};
+use crate::http::Failure;
 use crate::ledger::Verdict;
 use crate::misp::tags::TagNames;
 use crate::misp::wire::Event;
@@ -23,6 +24,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 const LOOKS: usize = 31;
 /// Attempts that change nothing, after which the writing stops.
 const ATTEMPTS: usize = 3;
+/// Looks in a row that MISP refused, after which it is not asked again: a key that is refused is a failed login each time.
+const REFUSALS: usize = 3;
 
 /// A plan on its way.
 pub(super) struct Writing<'a, 'o> {
@@ -180,25 +183,35 @@ impl Writing<'_, '_> {
     fn settled(&self) -> Option<Option<Held>> {
         let clock = self.one.network.clock();
         let mut before: Option<Option<Held>> = None;
+        let mut refusals = 0;
         for _ in 0..LOOKS {
-            if let Ok(now) = self.misp.held(&self.mapped.wanted.uuid, self.look) {
-                let is_same = match (&before, &now) {
-                    (Some(Some(before)), Some(now)) => before.is_same(now),
-                    (Some(None), None) => true,
-                    _ => false,
-                };
-                before = Some(now);
-                if is_same {
-                    break;
+            match self.misp.held(&self.mapped.wanted.uuid, self.look) {
+                Ok(now) => {
+                    let is_same = match (&before, &now) {
+                        (Some(Some(before)), Some(now)) => before.is_same(now),
+                        (Some(None), None) => true,
+                        _ => false,
+                    };
+                    (before, refusals) = (Some(now), 0);
+                    if is_same {
+                        break;
+                    }
                 }
+                Err(error) => refusals = if is_refused(&error) { refusals + 1 } else { 0 },
             }
-            if clock.is_over() {
+            if refusals >= REFUSALS || clock.is_over() {
                 break;
             }
             clock.pause(PAUSE);
         }
         before
     }
+}
+
+/// True if MISP said that it does not show the event, which it may go on saying.
+fn is_refused(error: &anyhow::Error) -> bool {
+    let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+    failure.and_then(Failure::status).is_some_and(|status| (401..=404).contains(&status))
 }
 
 fn place(one: &WantedAttribute) -> Option<Uuid> {

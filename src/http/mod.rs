@@ -260,7 +260,7 @@ impl Client {
             return Cause::Unreachable(match &self.way {
                 // What is no HTTP here came from the proxy, whatever the server speaks.
                 Some(way) if !way.is_tunnel => explain::speaks_tls(way),
-                Some(_) | None => trust::IS_TLS.to_owned(),
+                Some(_) | None => NO_HTTP.to_owned(),
             });
         }
         let of_proxy = self.way.as_ref().and_then(|way| explain::unconnected(error, way, &self.base, &self.network));
@@ -272,6 +272,10 @@ impl Client {
         Cause::Broken(clean(&(why + &hint)))
     }
 }
+
+/// What is said of a port whose answer is no HTTP: a TLS alert, or the greeting of a database.
+const NO_HTTP: &str =
+    "the port speaks TLS, or something else that is not http: write https:// in the URL, or correct the port";
 
 fn headers(origin: &Origin<'_>) -> Result<HeaderMap> {
     let mut headers = HeaderMap::from_iter([(ACCEPT, JSON), (CONTENT_TYPE, JSON)]);

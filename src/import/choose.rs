@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::misp::wire::Attribute;
-use crate::tags::matches;
+use crate::tags::{excludes, matches};
 
 /// The filters on attributes.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -21,7 +21,7 @@ pub struct Choice {
     /// Only attributes with at least one of these tags of their own, such as `kill-chain:*`, in any case; `*` stands for any text.
     #[serde(default)]
     pub attribute_tags: Vec<String>,
-    /// No attributes with one of these tags of their own, such as `false-positive:*`, in any case; `*` stands for any text.
+    /// No attributes with one of these tags of their own, such as `false-positive:*`, in any case, however disguised; `*` stands for any text.
     #[serde(default)]
     pub exclude_attribute_tags: Vec<String>,
     /// Only attributes that are meant for detection (`to_ids`).
@@ -40,17 +40,21 @@ impl Choice {
         if !self.attribute_types.is_empty() && !fits(&self.attribute_types, &attribute.kind) {
             return Some("type is not included".to_owned());
         }
-        if let Some(pattern) = self.exclude_attribute_types.iter().find(|pattern| matches(pattern, &attribute.kind)) {
+        if let Some(pattern) = self.exclude_attribute_types.iter().find(|pattern| excludes(pattern, &attribute.kind)) {
             return Some(format!("type {pattern} is excluded"));
         }
         if !self.attribute_categories.is_empty() && !fits(&self.attribute_categories, &attribute.category) {
             return Some("category is not included".to_owned());
         }
-        let has = |pattern: &&String| attribute.tags.iter().any(|tag| matches(pattern, &tag.name));
-        if !self.attribute_tags.is_empty() && !self.attribute_tags.iter().any(|pattern| has(&pattern)) {
+        let is_included = |pattern: &String| attribute.tags.iter().any(|tag| matches(pattern, &tag.name));
+        if !self.attribute_tags.is_empty() && !self.attribute_tags.iter().any(is_included) {
             return Some("no attribute tag is included".to_owned());
         }
-        self.exclude_attribute_tags.iter().find(has).map(|pattern| format!("attribute tag {pattern} is excluded"))
+        let is_excluded = |pattern: &&String| attribute.tags.iter().any(|tag| excludes(pattern, &tag.name));
+        self.exclude_attribute_tags
+            .iter()
+            .find(is_excluded)
+            .map(|pattern| format!("attribute tag {pattern} is excluded"))
     }
 }
 
@@ -77,7 +81,12 @@ mod tests {
         for (choice, passes, attribute, expected) in [
             (json!({"ids_only": true}), json!({"to_ids": 1}), json!({"to_ids": false}), "not meant for detection"),
             (json!({"attribute_types": ["ip-*"]}), json!({}), json!({"type": "domain"}), "type is not included"),
-            (json!({"exclude_attribute_types": ["MD5"]}), json!({}), json!({"type": "md5"}), "type MD5 is excluded"),
+            (
+                json!({"exclude_attribute_types": ["MD5"]}),
+                json!({}),
+                json!({"type": "md5\u{200b} "}),
+                "type MD5 is excluded",
+            ),
             (
                 json!({"attribute_categories": ["network activity"]}),
                 json!({}),
@@ -88,7 +97,7 @@ mod tests {
             (
                 json!({"exclude_attribute_tags": ["tlp:red"]}),
                 json!({}),
-                json!({"Tag": [{"name": "TLP:RED"}]}),
+                json!({"Tag": [{"name": "TL\u{ad}P: RЕD"}]}),
                 "attribute tag tlp:red is excluded",
             ),
         ] {

@@ -4,16 +4,17 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use url::Url;
 
 use super::map::Wanted;
 use super::users::Users;
+use crate::check::wants::Right;
 use crate::full::{PartOf, Run};
 use crate::http::{Failure, Network};
 use crate::markings::Scale;
-use crate::secret::Secret;
-use crate::thehive::{ObservableTypes, TheHive};
+use crate::secret::{Secret, shortened};
+use crate::thehive::{ObservableTypes, TheHive, User};
 
 /// An organisation of TheHive.
 pub(super) struct Desk {
@@ -40,12 +41,14 @@ impl Desk {
     /// Asks TheHive for its version, our user and its observable types.
     ///
     /// # Errors
-    /// That it cannot be reached, or refuses the key or the organisation.
+    /// That it cannot be reached or refuses the key, or that the user does not belong to the organisation or may not do there
+    /// what the import needs.
     pub(super) fn open(
         url: &Url,
         key: &Secret,
         organisation: Option<&str>,
         former_users: &[String],
+        rights: &[Right],
         network: &Network,
     ) -> Result<Self> {
         let run = network.run();
@@ -56,8 +59,10 @@ impl Desk {
         let hive = TheHive::open(url, key, organisation, network, run).with_context(asking)?;
         let is_five = hive.is_five().with_context(asking)?;
         let scale = hive.scale().with_context(asking)?;
-        let users = Users::new(hive.login().with_context(asking)?, former_users);
-        let own = Some(hive.organisation().with_context(asking)?).filter(|name| !name.is_empty());
+        let user = hive.user().with_context(asking)?;
+        may_write(user, rights, is_five).with_context(asking)?;
+        let users = Users::new(&user.login, former_users);
+        let own = Some(user.organisation.as_str()).filter(|name| !name.is_empty());
         let types = hive.observable_types().with_context(asking)?.clone();
         Ok(Self {
             named: organisation.map(ToOwned::to_owned),
@@ -70,6 +75,21 @@ impl Desk {
             lacking: Mutex::default(),
             run: run.clone(),
         })
+    }
+
+    /// Says that a case template is not there: TheHive 4 makes the alert all the same, without a word
+    /// (`fixtures/wire/thehive/032-create-alert-unknown-template.json`).
+    pub(super) fn look_for_template(&self, name: &str) {
+        let shown = self.run.shown(name);
+        match self.hive.has_case_template(name) {
+            Ok(true) => {}
+            Ok(false) => self.run.warn(self.named(&format!(
+                "TheHive has no case template \"{shown}\" (\"case_template\"): its alerts are made without one"
+            ))),
+            Err(error) => self.run.warn(
+                self.named(&format!("whether TheHive has the case template \"{shown}\" is not known: {error:#}")),
+            ),
+        }
     }
 
     /// The organisation's name.
@@ -133,4 +153,21 @@ impl Desk {
             None => reason.to_owned(),
         }
     }
+}
+
+/// Before an event is read and an alert is tried: a user without the permissions would be refused each of them.
+fn may_write(user: &User, rights: &[Right], is_five: bool) -> Result<()> {
+    let lacking = user.lacking(rights, is_five);
+    let lacking: Vec<_> = lacking.iter().filter(|(right, _)| right.is_vital).collect();
+    let acts: Vec<_> = lacking.iter().map(|(right, _)| right.to).collect();
+    let mut names: Vec<_> = lacking.iter().map(|(_, name)| *name).collect();
+    names.dedup();
+    ensure!(
+        lacking.is_empty(),
+        "the user {} of \"thehive_key\" may not {} there: the user's profile lacks the permission {}",
+        shortened(&user.login, 100),
+        acts.join(", "),
+        names.join(", ")
+    );
+    Ok(())
 }

@@ -3,7 +3,7 @@
 
 use crate::ledger::counted;
 use crate::misp::wire::Event;
-use crate::tags::matches;
+use crate::tags::{are_alike, excludes, matches};
 use crate::time::{self, DAY};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub struct Filters {
     /// Only events with at least one of these tags, such as `type:OSINT`, in any case; `*` stands for any text.
     #[serde(default)]
     pub include_tags: Vec<String>,
-    /// No events with one of these tags, such as `workflow:*`, in any case; `*` stands for any text.
+    /// No events with one of these tags, such as `workflow:*`, in any case, however disguised; `*` stands for any text.
     #[serde(default)]
     pub exclude_tags: Vec<String>,
     /// Only events of at least this threat level: `low`, `medium`, `high`. An undefined one is below `low`. Not set: all.
@@ -225,16 +225,19 @@ impl Filters {
         if !self.exclude_organisations.is_empty() && event.orgc.is_none() {
             return Some("its organisation is not shown".to_owned());
         }
-        let excluded = self.exclude_organisations.iter().find(|one| is_by(event, one))?;
+        // Whoever makes a feed writes the names in it.
+        let is_like = |name: &String| event.orgc.as_ref().is_some_and(|orgc| are_alike(name, &orgc.name));
+        let excluded = self.exclude_organisations.iter().find(|one| is_by(event, one) || is_like(one))?;
         Some(format!("organisation {excluded} is excluded"))
     }
 
     fn tag_rule(&self, event: &Event) -> Option<String> {
-        let has = |pattern: &&String| event.tags().any(|tag| matches(pattern, tag));
-        if !self.include_tags.is_empty() && !self.include_tags.iter().any(|pattern| has(&pattern)) {
+        let is_included = |pattern: &String| event.tags().any(|tag| matches(pattern, tag));
+        if !self.include_tags.is_empty() && !self.include_tags.iter().any(is_included) {
             return Some("no tag is included".to_owned());
         }
-        self.exclude_tags.iter().find(has).map(|pattern| format!("tag {pattern} is excluded"))
+        let is_excluded = |pattern: &&String| event.tags().any(|tag| excludes(pattern, tag));
+        self.exclude_tags.iter().find(is_excluded).map(|pattern| format!("tag {pattern} is excluded"))
     }
 
     fn head_rule(&self, event: &Event) -> Option<String> {
@@ -317,6 +320,10 @@ mod tests {
                 Some(format!("organisation {name} is excluded"))
             );
         }
+        let alike = json!({"Orgc": {"id": "8", "name": "СIRC\u{ad}L", "uuid": ""}});
+        let excluded = Some("organisation circl is excluded".to_owned());
+        assert_eq!(rule(json!({"exclude_organisations": ["circl"]}), alike.clone()), excluded);
+        assert!(rule(json!({"include_organisations": ["circl"]}), alike).is_some());
         assert_eq!(
             rule(json!({"include_organisations": ["CIRC", ""]}), json!({})),
             Some("organisation is not included".into())
@@ -333,6 +340,18 @@ mod tests {
         assert_eq!(rule(json!({"exclude_tags": ["tlp:red"]}), event.clone()), Some("tag tlp:red is excluded".into()));
         assert_eq!(rule(json!({"include_tags": ["tlp:green", "misp-galaxy:*actor=*"]}), event.clone()), None);
         assert_eq!(rule(json!({"include_tags": ["tlp:"]}), event), Some("no tag is included".into()));
+    }
+
+    #[test]
+    fn no_disguise_brings_a_tag_past_an_exclusion_or_into_an_inclusion() {
+        for name in ["w\u{ad}orkflow: \"draft\"", "ＷＯＲＫＦＬＯＷ:draft", "wоrkflow:draft", "\u{200b}workflow:dráft"]
+        {
+            let event = tags(&[name]);
+            let excluded = Some("tag workflow:draft is excluded".to_owned());
+            assert_eq!(rule(json!({"exclude_tags": ["workflow:draft"]}), event.clone()), excluded, "{name:?}");
+            let not_included = Some("no tag is included".to_owned());
+            assert_eq!(rule(json!({"include_tags": ["workflow:draft"]}), event), not_included, "{name:?}");
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::check;
-use crate::check::wants::{OfMisp, Wants};
+use crate::check::wants::{OfMisp, OfTheHive, Wants};
 use crate::config::connections::{Connection, Connections, Purpose};
 use crate::config::{self, Limits, Table, own, urls};
 use crate::cortex::job::Job;
@@ -168,19 +168,28 @@ impl Worker for Import {
         let network = Network::new(&config.limits, &job.config, job.folder.as_deref(), clock, run);
         let is_click = matches!(command.asked, Asked::Value(_));
         let writes = !is_click || importing.iter().any(|one| one.config.settings.click_imports);
-        let opened = if writes { desks(config, &network, run) } else { Ok(Vec::new()) };
-        let (desks, no_desk) = match opened {
+        let dry_run = config.settings.dry_run || parameters.dry_run;
+        let opened = if writes { desks(config, dry_run, &network, run) } else { Ok(Desks::default()) };
+        let (Desks { open: desks, refused }, no_desk) = match opened {
             // A click is a question first: it is answered, whatever becomes of what it finds.
-            Err(error) if is_click => (Vec::new(), Some(worker::line(&error))),
+            Err(error) if is_click => (Desks::default(), Some(worker::line(&error))),
             opened => (opened?, None),
         };
-        let dry_run = config.settings.dry_run || parameters.dry_run;
         run.draft().full.dry_run = if is_click { dry_run && !desks.is_empty() } else { dry_run || desks.is_empty() };
         run.draft().full.is_report_only = !is_click && desks.is_empty();
         run.draft().most_artifacts = show::most_artifacts(config.max_artifacts);
         let commands = Commands { connections: &all };
-        let all =
-            All { job, commands, network: &network, ids: &ids, desks: &desks, no_desk, dry_run, command: &command };
+        let all = All {
+            job,
+            commands,
+            network: &network,
+            ids: &ids,
+            desks: &desks,
+            refused,
+            no_desk,
+            dry_run,
+            command: &command,
+        };
         let downloads = |one: &Configured| one.config.settings.import_attachments == Attachments::Download;
         let has_files = !is_click && importing.iter().any(downloads);
         let items = [Some(Item::Events), Some(Item::Attributes), has_files.then_some(Item::Files)];
@@ -206,7 +215,10 @@ impl Worker for Import {
             instance: config.destination.instance.clone(),
             installation: installation(&config.destination)?,
             has_secret: config.destination.instance_secret.is_some(),
-            thehive: config.settings.of_thehive(&config.destination),
+            thehive: OfTheHive {
+                case_template: config.marks.case_template.clone(),
+                ..config.settings.of_thehive(&config.destination)
+            },
             is_for_jobs_organisation: config.destination.thehive_key.is_none(),
         })
     }
@@ -259,37 +271,49 @@ fn window_start(days: u64, now: i64) -> i64 {
 }
 
 /// The organisations of TheHive that get the alerts; none if TheHive may not be written to.
-fn desks(config: &Config, network: &Network, run: &Run) -> Result<Vec<Desk>> {
+#[derive(Default)]
+struct Desks {
+    open: Vec<Desk>,
+    /// Why the others get none.
+    refused: Vec<String>,
+}
+
+fn desks(config: &Config, dry_run: bool, network: &Network, run: &Run) -> Result<Desks> {
     let Destination { thehive_url, thehive_key, thehive_organisations, thehive_former_users, .. } = &config.destination;
     let (url, key) = match (thehive_url, thehive_key) {
         (Some(url), Some(key)) => (urls::thehive_url(url)?, key),
         (None, Some(_)) => {
             bail!("configuration item \"thehive_key\" is set and \"thehive_url\" is not: set both, or none")
         }
-        (Some(_) | None, None) => return Ok(Vec::new()),
+        (Some(_) | None, None) => return Ok(Desks::default()),
     };
     if url.scheme() == "http" {
         run.warn("TheHive's API key is sent unencrypted: use https in \"thehive_url\"");
     }
-    if thehive_organisations.is_empty() {
-        return Ok(vec![Desk::open(&url, key, None, thehive_former_users, network)?]);
-    }
+    // Who writes nothing needs no more than to read.
+    let rights = if dry_run { Vec::new() } else { config.settings.of_thehive(&config.destination).rights };
+    let open = |name: Option<&str>| Desk::open(&url, key, name, thehive_former_users, &rights, network);
     let mut desks: Vec<Desk> = Vec::new();
+    if thehive_organisations.is_empty() {
+        desks.push(open(None)?);
+    }
     let mut refused: Vec<anyhow::Error> = Vec::new();
     for name in thehive_organisations {
-        match Desk::open(&url, key, Some(name), thehive_former_users, network) {
+        match open(Some(name)) {
             // One may be named twice, by its name and by its `_id`.
             Ok(desk) if desks.iter().any(|known| known.organisation() == desk.organisation()) => {}
             Ok(desk) => desks.push(desk),
             Err(error) => refused.push(error),
         }
     }
+    if let Some(template) = &config.marks.case_template {
+        desks.iter().for_each(|desk| desk.look_for_template(template));
+    }
     if desks.is_empty() && !refused.is_empty() {
         return Err(refused.swap_remove(0));
     }
-    let unwritten = |error| run.warn(format!("no alerts are written there: {}", worker::line(&error)));
-    refused.into_iter().for_each(unwritten);
-    Ok(desks)
+    let refused = refused.iter().map(|error| format!("no alerts are written there: {}", worker::line(error)));
+    Ok(Desks { refused: refused.collect(), open: desks })
 }
 
 type Configured = own::Configured<Config>;
@@ -301,6 +325,8 @@ struct All<'a> {
     network: &'a Network,
     ids: &'a Ids,
     desks: &'a [Desk],
+    /// Why other organisations that should get the alerts get none.
+    refused: Vec<String>,
     /// Why TheHive cannot be written to, where a click is answered all the same.
     no_desk: Option<String>,
     dry_run: bool,
@@ -314,6 +340,7 @@ impl<'a> All<'a> {
         'a: 'c,
     {
         let own::Configured { connection, config } = one;
+        self.refused.iter().for_each(|why| part.fail(why.clone()));
         let desks = self.desks_of(one, part)?;
         let mut misp = Misp::open(connection, self.network, part)?;
         misp.mind(config.filters.tag_patterns());

@@ -111,6 +111,7 @@ impl Settings {
             key: destination.thehive_key.clone(),
             case: None,
             organisations: destination.thehive_organisations.clone(),
+            case_template: None,
             rights: always.into_iter().chain(wanted.into_iter().flatten()).collect(),
             has_types: true,
             without: "alerts are not written, only reported",

@@ -1,10 +1,14 @@
-//! How a secret may be spelt in a text that somebody else wrote: each character as it is, in the other case, or escaped
-//! for a URL, for HTML or for JSON, once or several times over; the whole in base64 or in hexadecimal digits. And where it
-//! counts as that secret: a long one anywhere, a short one only where it stands as one, for a short password is a word that
-//! anybody may write.
+//! How a secret may be spelt in a text that somebody else wrote: each character as it is, in the other case, in full width
+//! or another of its forms, or escaped for a URL, for HTML, for a mail or for JSON and programs, once or several times over;
+//! the whole in base64 or in hexadecimal digits, with something between them or not. Whoever wants to send a secret that he
+//! knows in a code of his own can: this is for what servers do by themselves. And where it counts as that secret: a long
+//! one anywhere, a short one only where it stands as one, for a short password is a word that anybody may write.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use icu_normalizer::DecomposingNormalizerBorrowed;
+
+use super::escapes::{MOST_SIGNS, percent, units};
 
 /// A secret of so many characters is nobody else's word: it counts wherever it stands.
 const LONG: usize = 16;
@@ -12,8 +16,6 @@ const LONG: usize = 16;
 const SHORTEST_ENCODED: usize = 8;
 /// At most so many characters spell one: `&amp;#x0041;`.
 const LONGEST_SPELLING: usize = 12;
-/// How often an escape is escaped again, and how many blanks are one.
-const MOST_SIGNS: usize = 16;
 /// Where the needles that begin with another character than an ASCII one stand.
 const OTHERS: usize = 128;
 
@@ -32,6 +34,19 @@ pub(super) struct Needles {
 struct Needle {
     text: Vec<char>,
     counts: Counts,
+    /// What may stand between its characters.
+    between: Between,
+}
+
+/// What may stand between the characters of a text that is searched for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Between {
+    /// Nothing.
+    Nothing,
+    /// Blanks and line ends: base64 is broken into lines.
+    Blanks,
+    /// These, signs, and `0x`, after every second one: bytes in hexadecimal digits.
+    Signs,
 }
 
 /// Where a text that is searched for counts.
@@ -114,16 +129,17 @@ impl Needles {
     /// Takes a secret, with its encodings.
     pub(super) fn add(&mut self, secret: &str) {
         let (counts, encoded_counts) = Counts::of(secret);
-        self.push(secret, counts);
+        self.push(secret, counts, Between::Nothing);
         let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
-        for encoded in base64_forms(secret.as_bytes()).into_iter().chain([hex]) {
+        let forms = base64_forms(secret.as_bytes()).into_iter().map(|form| (form, Between::Blanks));
+        for (encoded, between) in forms.chain([(hex, Between::Signs)]) {
             if encoded.len() >= SHORTEST_ENCODED {
-                self.push(&encoded, encoded_counts);
+                self.push(&encoded, encoded_counts, between);
             }
         }
     }
 
-    fn push(&mut self, text: &str, counts: Counts) {
+    fn push(&mut self, text: &str, counts: Counts, between: Between) {
         let needle: Vec<char> = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().map(folded).collect();
         let Some(first) = needle.first().copied() else { return };
         self.by_first.resize_with(OTHERS + 1, Vec::new);
@@ -134,7 +150,7 @@ impl Needles {
             self.pairs.resize((OTHERS + 1) * (OTHERS + 1), false);
             let pair = place(first) * OTHERS + needle.get(1).copied().map_or(OTHERS, place);
             self.pairs.get_mut(pair).into_iter().for_each(|pair| *pair = true);
-            self.needles.push(Needle { text: needle, counts });
+            self.needles.push(Needle { text: needle, counts, between });
         }
     }
 
@@ -187,7 +203,7 @@ impl Needles {
                 self.by_first.get(place(first)).into_iter().flatten().filter_map(|needle| self.needles.get(*needle));
             for needle in same.filter(|needle| !is_foreign || needle.counts == Counts::Anywhere) {
                 if let Some((_, more)) = needle.text.split_first().filter(|(known, _)| **known == first)
-                    && let Some(length) = spelt(rest, length, more)
+                    && let Some(length) = spelt(rest, length, more, needle.between)
                     && needle.counts.is_met(text, at, at + length)
                 {
                     longest = longest.max(Some(length));
@@ -204,20 +220,23 @@ fn place(first: char) -> usize {
 
 /// The end of the text's characters that spell these, the first of which stands at `at`. A text can be read in several
 /// ways (`%2541` is `%41` or `A`): each is followed.
-fn spelt(text: &str, at: usize, wanted: &[char]) -> Option<usize> {
+fn spelt(text: &str, at: usize, wanted: &[char], between: Between) -> Option<usize> {
     let mut ends = vec![at];
-    for wanted in wanted {
+    for (place, wanted) in wanted.iter().enumerate() {
         if let [end] = ends.as_mut_slice()
             && let Some(plain) = text.get(*end..)?.chars().next().filter(|next| is_plain(*next))
         {
-            if folded(plain) != *wanted {
+            if folded(plain) == *wanted {
+                *end += plain.len_utf8();
+                continue;
+            }
+            if between == Between::Nothing {
                 return None;
             }
-            *end += plain.len_utf8();
-            continue;
         }
         let mut next = Vec::new();
-        for end in ends {
+        let behind: Vec<usize> = ends.iter().filter_map(|end| between.end(text, *end, place + 1)).collect();
+        for end in ends.into_iter().chain(behind) {
             units(text.get(end..)?, |found, length| {
                 if folded(found) == *wanted && !next.contains(&(end + length)) {
                     next.push(end + length);
@@ -242,132 +261,45 @@ fn spelt(text: &str, at: usize, wanted: &[char]) -> Option<usize> {
     ends.into_iter().max()
 }
 
-/// True for a character that can be read in one way only.
-fn is_plain(character: char) -> bool {
-    !matches!(character, '+' | '%' | '&' | '\\') && !character.is_whitespace()
+impl Between {
+    /// Where that ends which stands between two characters, the second of which is at this place of the needle; none if
+    /// there is no such thing.
+    fn end(self, text: &str, at: usize, place: usize) -> Option<usize> {
+        if self == Self::Nothing || (self == Self::Signs && place % 2 == 1) {
+            return None;
+        }
+        let mut end = at;
+        for _ in 0..2 {
+            let rest = text.get(end..)?;
+            let mut blank = 0;
+            units(rest, |found, length| blank = if found == ' ' { length.max(blank) } else { blank });
+            end += match rest.chars().next() {
+                _ if blank > 0 => blank,
+                Some(':' | ',' | ';' | '-') if self == Self::Signs => 1,
+                _ => 0,
+            };
+        }
+        let is_number = self == Self::Signs && text.get(end..)?.starts_with("0x");
+        let end = if is_number { end + 2 } else { end };
+        (end > at && end - at < LONGEST_SPELLING).then_some(end)
+    }
 }
 
-/// Servers change the case of what they echo.
+/// True for a character that can be read in one way only.
+fn is_plain(character: char) -> bool {
+    !matches!(character, '+' | '%' | '&' | '\\' | '=') && !character.is_whitespace()
+}
+
+/// Servers change the case of what they echo; and letters of full width, in bold or in circles are the same to Unicode.
 fn folded(character: char) -> char {
     if character.is_ascii() {
         return character.to_ascii_lowercase();
     }
+    let mut forms = DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(std::iter::once(character));
+    let (same, more) = (forms.next().unwrap_or(character), forms.next());
+    let character = if more.is_none() { same } else { character };
     let mut lower = character.to_lowercase();
     if lower.len() == 1 { lower.next().unwrap_or(character) } else { character }
-}
-
-/// What a text may begin with: characters, and the bytes that spell each.
-fn units(text: &str, mut found: impl FnMut(char, usize)) {
-    let Some(first) = text.chars().next() else { return };
-    if first.is_whitespace() {
-        return found(
-            ' ',
-            text.chars().take(MOST_SIGNS).take_while(|one| one.is_whitespace()).map(char::len_utf8).sum(),
-        );
-    }
-    found(first, first.len_utf8());
-    match first {
-        '+' => found(' ', 1),
-        '%' => of_url(text, found),
-        '&' => of_html(text, found),
-        '\\' => of_json(text, found),
-        _ => {}
-    }
-}
-
-/// `%2F`, `%252F`, `%C3%A4`, and `%E4` of an old server.
-fn of_url(text: &str, mut found: impl FnMut(char, usize)) {
-    let (mut bytes, mut at) = (Vec::new(), 0);
-    while let Some((byte, end)) = percent(text, at).filter(|_| bytes.len() < 4) {
-        bytes.push(byte);
-        at = end;
-        match std::str::from_utf8(&bytes).ok().and_then(|text| text.chars().next()) {
-            Some(character) => return found_of_url(text, character, at, found),
-            None if bytes.len() == 1 => found(char::from(byte), at),
-            None => {}
-        }
-    }
-}
-
-fn found_of_url(text: &str, character: char, end: usize, mut found: impl FnMut(char, usize)) {
-    found(if character.is_whitespace() { ' ' } else { character }, end);
-    // A percent sign that was escaped, before two digits that were not.
-    let signs =
-        text.as_bytes().get(1..).unwrap_or_default().chunks(2).take(MOST_SIGNS).take_while(|two| *two == b"25").count();
-    (1..=signs).map(|signs| 1 + 2 * signs).filter(|length| *length != end).for_each(|length| found('%', length));
-}
-
-/// The byte of an escape, and where it ends.
-fn percent(text: &str, at: usize) -> Option<(u8, usize)> {
-    let mut digits = text.get(at..)?.strip_prefix('%')?;
-    let mut end = at + 3;
-    while let Some(rest) =
-        digits.strip_prefix("25").filter(|rest| end < at + 2 * MOST_SIGNS && number(rest, 2, 16).is_some())
-    {
-        digits = rest;
-        end += 2;
-    }
-    Some((u8::try_from(number(digits, 2, 16)?).ok()?, end))
-}
-
-/// `&#47;`, `&#x2F;`, `&quot;`, `&amp;quot;`.
-fn of_html(text: &str, mut found: impl FnMut(char, usize)) {
-    let mut rest = text.get(1..).unwrap_or_default();
-    while let Some(more) = rest.strip_prefix("amp;").filter(|_| text.len() - rest.len() < 4 * MOST_SIGNS) {
-        rest = more;
-        found('&', text.len() - rest.len());
-    }
-    let Some((name, after)) = rest.split_once(';').filter(|(name, _)| name.len() <= 8) else { return };
-    let named = [("lt", '<'), ("gt", '>'), ("quot", '"'), ("apos", '\''), ("sol", '/'), ("plus", '+'), ("nbsp", ' ')];
-    let code = |digits: &str| match digits.strip_prefix(['x', 'X']) {
-        Some(digits) => number(digits, digits.len(), 16),
-        None => number(digits, digits.len(), 10),
-    };
-    let character = match name.strip_prefix('#') {
-        Some(digits) => code(digits).and_then(char::from_u32),
-        None => named.iter().find(|(known, _)| *known == name).map(|(_, character)| *character),
-    };
-    if let Some(character) = character {
-        found(character, text.len() - after.len());
-    }
-}
-
-/// `\"`, `\/`, `\u002f`, `\x2f`, and the same with more backslashes.
-fn of_json(text: &str, mut found: impl FnMut(char, usize)) {
-    let signs = text.bytes().take(MOST_SIGNS).take_while(|byte| *byte == b'\\').count();
-    let rest = text.get(signs..).unwrap_or_default();
-    [2, 4, 8].into_iter().filter(|length| *length <= signs).for_each(|length| found('\\', length));
-    let Some(next) = rest.chars().next() else { return };
-    let code = |digits: &str, length: usize| number(digits.get(1..)?, length, 16);
-    match next {
-        'u' | 'U' => {
-            let Some(code) = code(rest, 4) else { return found(next, signs + 1) };
-            let low = || {
-                let low = rest.get(5..)?.strip_prefix(text.get(..signs)?)?.strip_prefix('u')?;
-                char::decode_utf16([u16::try_from(code).ok()?, u16::try_from(number(low, 4, 16)?).ok()?]).next()?.ok()
-            };
-            match (char::from_u32(code), low()) {
-                (Some(character), _) => found(character, signs + 5),
-                (None, Some(character)) => found(character, 2 * signs + 10),
-                (None, None) => {}
-            }
-        }
-        'x' => match code(rest, 2).and_then(char::from_u32) {
-            Some(character) => found(character, signs + 3),
-            None => found(next, signs + 1),
-        },
-        'n' | 'r' | 't' => {
-            found(' ', signs + 1);
-            found(next, signs + 1);
-        }
-        _ => found(next, signs + next.len_utf8()),
-    }
-}
-
-/// The number that so many digits at the beginning of a text spell.
-fn number(text: &str, length: usize, radix: u32) -> Option<u32> {
-    let digits = text.get(..length).filter(|digits| digits.chars().all(|digit| digit.is_digit(radix)))?;
-    u32::from_str_radix(digits, radix).ok()
 }
 
 /// The secret inside base64, at each of the three offsets at which it may stand, without the characters at either end

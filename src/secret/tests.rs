@@ -30,6 +30,15 @@ fn url_encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
+/// Breaks if a text that spells the key is not taken out.
+fn assert_removed(text: &str) {
+    let clean = scrubber().clean(&format!("said \"{text}\", no more"));
+    assert!(clean.starts_with("said ") && clean.ends_with(", no more"), "{clean}");
+    // Of base64 stays what is before the key, and what is half a neighbour's.
+    let left = clean.replace(REMOVED, "").replace(['"', '\\', '='], "");
+    assert!(clean.contains(REMOVED) && left.len() <= "said , no more".len() + 14, "{text} became {clean}");
+}
+
 #[test]
 fn secrets_are_removed_in_every_encoding() {
     let key = "Canary/Key+0123\"x";
@@ -68,11 +77,38 @@ fn secrets_are_removed_in_every_encoding() {
         swapped(key),
         swapped(&base64(key.to_owned())),
     ] {
-        let clean = scrubber().clean(&format!("said \"{text}\", no more"));
-        assert!(clean.starts_with("said ") && clean.ends_with(", no more"), "{clean}");
-        // Of base64 stays what is before the key, and what is half a neighbour's.
-        let left = clean.replace(REMOVED, "").replace(['"', '\\', '='], "");
-        assert!(clean.contains(REMOVED) && left.len() <= "said , no more".len() + 14, "{text} became {clean}");
+        assert_removed(&text);
+    }
+}
+
+#[test]
+fn secrets_are_removed_as_mails_and_programs_escape_them() {
+    let key = "Canary/Key+0123\"x";
+    let base64 = |text: String| STANDARD.encode(text);
+    for text in [
+        escaped(key, |byte| format!("&#{byte}")),
+        escaped(key, |byte| format!("&#x{byte:x}")),
+        escaped(key, |byte| format!("={byte:02X}")),
+        escaped(key, |byte| format!("%u00{byte:02x}")),
+        escaped(key, |byte| format!("\\u{{{byte:x}}}")),
+        escaped(key, |byte| format!("\\\\x{{{byte:x}}}")),
+        escaped(key, |byte| format!("\\U000000{byte:02x}")),
+        escaped(key, |byte| format!("\\{byte:03o}")),
+        escaped(key, |byte| format!("{byte:02x}:")),
+        escaped(key, |byte| format!("0x{byte:02X}, ")),
+        escaped(key, |byte| format!("{byte:02x}\n")),
+        key.chars().map(|one| char::from_u32(u32::from(one) + 0xfee0).unwrap()).collect(),
+        key.replace('a', "𝐚").replace('C', "Ⓒ"),
+        base64(key.to_owned()).as_bytes().chunks(5).map(|line| String::from_utf8_lossy(line) + "\r\n").collect(),
+        json(
+            &base64(format!("a{key}"))
+                .as_bytes()
+                .chunks(7)
+                .map(|line| String::from_utf8_lossy(line) + "\n")
+                .collect::<String>(),
+        ),
+    ] {
+        assert_removed(&text);
     }
 }
 

@@ -19,7 +19,7 @@ pub const ALERTS_PAGE: usize = 500;
 const TWINS: usize = 500;
 
 /// The `type` of our alerts, as of TheHive's own from a MISP.
-const TYPE: &str = "misp";
+pub(super) const TYPE: &str = "misp";
 
 /// An alert that is to be. Its type is `misp`. TheHive 5 refuses what is longer than it allows, and the same tag twice
 /// (its OpenAPI description, `InputCreateAlert`): the caller sees to both.

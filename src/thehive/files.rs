@@ -5,7 +5,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Value;
 
 use super::wire::Attachment;
-use super::{TheHive, explained, is_id};
+use super::{Greeting, TheHive, explained, is_id};
 use crate::http::{Cause, Failure};
 use crate::sample;
 
@@ -42,8 +42,9 @@ impl TheHive {
         let what = if is_page { "a web page" } else { "something else" };
         file(bytes).map_err(|came| {
             anyhow!(
-                "GET {plain}: the answer is not the file but {what}: TheHive names the sha256 {sha256}, what came has \
-                 {came} (is there a login page or a proxy's block page before TheHive?)"
+                "GET {}{plain}: the answer is not the file but {what}: TheHive names the sha256 {sha256}, what came has \
+                 {came} (is there a login page or a proxy's block page before TheHive?)",
+                self.url
             )
         })
     }
@@ -61,16 +62,24 @@ impl TheHive {
         Ok((format!("{plain}?asZip=true"), plain))
     }
 
-    /// The password of TheHive's zips, which its status tells. Asked once.
+    /// The password of TheHive's zips, which its status tells: that of TheHive 4 with its version. Asked once.
     fn password(&self) -> &str {
         self.password.get_or_init(|| {
-            let path = if self.is_five().unwrap_or(false) { "api/v1/status" } else { "api/status" };
-            let status: Option<Value> = self.client.get(path).ok().and_then(|answer| answer.value().ok());
-            let told = status.as_ref().and_then(|status| status.pointer("/config/protectDownloadsWith"));
-            let told = told.and_then(Value::as_str).filter(|password| !password.is_empty());
-            told.unwrap_or(PASSWORD).to_owned()
+            let greeting = self.greeted().ok();
+            let told = greeting.and_then(|greeting| greeting.password.clone()).or_else(|| {
+                let is_asked = greeting.is_none_or(Greeting::is_five);
+                let status: Value = self.client.get("api/v1/status").ok().filter(|_| is_asked)?.value().ok()?;
+                password_in(&status)
+            });
+            told.unwrap_or_else(|| PASSWORD.to_owned())
         })
     }
+}
+
+/// The password that a status names.
+pub(super) fn password_in(status: &Value) -> Option<String> {
+    let told = status.pointer("/config/protectDownloadsWith").and_then(Value::as_str);
+    told.filter(|password| !password.is_empty()).map(ToOwned::to_owned)
 }
 
 /// The file with this sha256: what came, or what is in it if it is a zip. Else the sha256 of what came.

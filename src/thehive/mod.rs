@@ -2,6 +2,7 @@
 
 mod alerts;
 pub mod files;
+mod iocs;
 mod observables;
 mod query;
 mod trouble;
@@ -20,8 +21,9 @@ use crate::http::{self, Cause, Client, Failure, Network};
 use crate::markings::Scale;
 use crate::secret::Secret;
 pub use alerts::{ALERTS_PAGE, NewAlert, Procedure};
+pub use iocs::Observables;
 pub use observables::{Added, Group};
-pub use query::{NO_CASE, Observables};
+pub use query::NO_CASE;
 pub use trouble::{Refusal, Trouble};
 pub use types::{FILE, ObservableTypes};
 pub use user::{Greeting, User};
@@ -37,6 +39,8 @@ const BODY_OF_FIVE: usize = 8_000_000;
 pub struct TheHive {
     client: Client,
     url: Url,
+    /// The organisation that is asked for, by its name or its `_id`.
+    asked: Option<String>,
     greeting: OnceLock<Greeting>,
     password: OnceLock<String>,
     user: OnceLock<User>,
@@ -58,6 +62,7 @@ impl TheHive {
         Ok(Self {
             client,
             url: url.clone(),
+            asked: organisation.map(ToOwned::to_owned),
             greeting: OnceLock::new(),
             password: OnceLock::new(),
             user: OnceLock::new(),
@@ -154,16 +159,37 @@ fn checked(id: &str) -> Result<&str, Failure> {
     if is_id(id) { Ok(id) } else { Err(Failure::not_sent("writing to TheHive", "an id that TheHive gave is none")) }
 }
 
+/// What is said of what answers otherwise than TheHive does.
+const ADDRESS: &str = "check \"thehive_url\": is this the address of a TheHive 4.1 or 5?";
+
+/// A refusal of TheHive's own has a `type` (ScalliGraph's `ErrorHandler.scala`, `fixtures/wire/thehive`); another server's, MISP's
+/// for instance, has none.
 fn explained(failure: Failure) -> anyhow::Error {
     let help = match &failure.cause {
+        Cause::Refused { status: 400..=405, kind, .. } if kind.is_empty() => ADDRESS,
         Cause::Refused { status: 401, .. } => "check \"thehive_key\", and whether its user belongs to the organisation",
         Cause::Refused { status: 403, .. } => "the user of \"thehive_key\" lacks a permission",
-        Cause::Refused { status: 404, .. } | Cause::NotJson(_) | Cause::Redirected { .. } => {
-            "check \"thehive_url\": is this the address of a TheHive 4.1 or 5?"
-        }
+        Cause::Refused { status: 404, message, .. } if is_route(message) => ADDRESS,
+        Cause::NotJson(_) | Cause::Redirected { .. } => ADDRESS,
         Cause::Refused { .. } | Cause::Unreachable(_) | Cause::Broken(_) | Cause::TooLarge(_) | Cause::Deadline => {
             return anyhow!(failure);
         }
     };
     anyhow!(failure.with_help(help))
+}
+
+/// True for the message about a route that is not there: its path (`fixtures/wire/thehive/531-unknown-route.json`), or for a
+/// `GET` that there is no such file.
+fn is_route(message: &str) -> bool {
+    message.starts_with('/') || message.contains("Assets controller")
+}
+
+/// True if TheHive says that it has nothing of this name, and not that it has no such route or organisation.
+fn is_nothing(failure: &Failure) -> bool {
+    match &failure.cause {
+        Cause::Refused { status: 404, kind, message, .. } => {
+            !kind.is_empty() && !is_route(message) && !message.starts_with("Organisation")
+        }
+        _ => false,
+    }
 }

@@ -5,28 +5,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::wire::{Observable, Origin};
-use super::{TheHive, explained, is_id};
+use super::{TheHive, explained, is_id, is_nothing};
 use crate::http::{Answer, Failure};
 use crate::json::{Element, Source};
 
-/// Observables asked for at once.
-const PAGE: usize = 500;
-/// Observables that are exported at the most.
-const MOST: usize = 100_000;
-/// Alerts of a case that are named.
-const ALERTS: usize = 10;
+/// Alerts of MISP events that a case is asked for.
+const ALERTS: usize = 100;
 /// What is said of a case that is not shown.
 pub const NO_CASE: &str = "the case does not exist, or the user of \"thehive_key\" may not see it (organisation?)";
 const QUERY: &str = "api/v1/query?name=cortex-misp";
-
-/// The IOC observables of a case.
-#[derive(Clone, Debug)]
-pub struct Observables {
-    /// As TheHive gave them, the oldest first.
-    pub all: Vec<Element<Observable>>,
-    /// Why they may not be all, in words; none if TheHive's own count agrees before and after.
-    pub incomplete: Option<String>,
-}
 
 impl TheHive {
     /// A case, by its id, with `extraData.shareCount` and `extraData.isOwner`, which tell whether the case is shared and
@@ -53,9 +40,20 @@ impl TheHive {
                 let cases = answer.value()?;
                 Ok(!cases.as_array().with_context(|| format!("{line}: the answer is no list"))?.is_empty())
             }
-            Err(failure) if failure.status() == Some(404) => Ok(false),
+            Err(failure) if is_nothing(&failure) => Ok(false),
             Err(failure) => Err(explained(failure)),
         })
+    }
+
+    /// True if the organisation has a case template of this name. TheHive 4 passes over one that is not there without a word
+    /// (its `AlertCtrl.scala`).
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn has_case_template(&self, name: &str) -> Result<bool> {
+        let is_it = json!({"_name": "filter", "_is": {"_field": "name", "_value": name}});
+        let query = json!([{"_name": "listCaseTemplate"}, is_it, {"_name": "page", "from": 0, "to": 1}]);
+        Ok(!self.list::<Origin>(query, 1)?.is_empty())
     }
 
     /// An observable as TheHive has it now.
@@ -91,9 +89,9 @@ impl TheHive {
         operations.push(json!({"_name": "page", "from": 0, "to": 1, "extraData": ["shareCount", "isOwner"]}));
         let operations = Value::from(operations);
         let (line, mut cases) = self.client.again(|| {
-            let answer = self.query(&operations).map_err(|failure| match failure.status() {
-                Some(404) => failure.with_help(nothing).into(),
-                _ => explained(failure),
+            let answer = self.query(&operations).map_err(|failure| match is_nothing(&failure) {
+                true => failure.with_help(nothing).into(),
+                false => explained(failure),
             })?;
             Ok((answer.line().to_owned(), answer.value()?))
         })?;
@@ -101,68 +99,24 @@ impl TheHive {
         case.with_context(|| format!("{line}: {nothing}"))
     }
 
-    /// The alerts that a case was made from, the first 10 of them.
+    /// The alerts of MISP events that a case was made from, or that were merged into it; the first 100 of them.
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn alerts(&self, case: &str) -> Result<Vec<Origin>> {
+    pub fn alerts(&self, case: &str) -> Result<Vec<Element<Origin>>> {
         let query = json!([
             {"_name": "getCase", "idOrName": case},
             {"_name": "alerts"},
+            {"_name": "filter", "_is": {"_field": "type", "_value": super::alerts::TYPE}},
             {"_name": "page", "from": 0, "to": ALERTS},
         ]);
-        // One that cannot be read is one all the same: a case of two is not one of one.
-        let alerts = self.list(query, ALERTS)?.into_iter().map(|alert| alert.good().unwrap_or_default());
-        Ok(alerts.collect())
+        self.list(query, ALERTS)
     }
 
-    /// The IOC observables of a case, page by page until one is empty, and counted before and after: one that is added
-    /// or taken away in between shifts the pages. The filter is repeated by the caller.
-    ///
-    /// # Errors
-    /// What stopped the reading: an export of half a case would look like a whole one.
-    pub fn ioc_observables(&self, case: &str) -> Result<Observables> {
-        let before = self.count(case);
-        let all = self.pages(case)?;
-        let incomplete = match (before, self.count(case)) {
-            (Ok(before), Ok(after)) => {
-                let is_all = [before, after].iter().all(|count| *count == all.len() as u64);
-                (!is_all).then(|| {
-                    format!("TheHive counts {before} IOC observables before, {after} after, and gave {}", all.len())
-                })
-            }
-            (Err(error), _) | (_, Err(error)) => {
-                Some(format!("TheHive does not say how many IOC observables the case has: {error:#}"))
-            }
-        };
-        Ok(Observables { all, incomplete })
-    }
-
-    fn pages(&self, case: &str) -> Result<Vec<Element<Observable>>> {
-        let mut all: Vec<Element<Observable>> = Vec::new();
-        loop {
-            let from = all.len();
-            let mut query = iocs(case);
-            query.push(json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]}));
-            query.push(json!({"_name": "page", "from": from, "to": from + PAGE}));
-            all.extend(self.list(query.into(), PAGE).context("reading the observables")?);
-            if all.len() == from {
-                return Ok(all);
-            }
-            ensure!(
-                from == 0 || all.first() != all.get(from),
-                "TheHive sends the same page of observables again and again"
-            );
-            ensure!(all.len() <= MOST, "the case has more than {MOST} IOC observables: it is not exported");
-        }
-    }
-
-    fn count(&self, case: &str) -> Result<u64> {
-        let mut query = iocs(case);
-        query.push(json!({"_name": "count"}));
-        let query = Value::from(query);
+    /// The number that a query that ends in a count gives.
+    pub(super) fn number(&self, operations: &Value) -> Result<u64> {
         let (line, count) = self.client.again(|| {
-            let answer = self.query(&query).map_err(explained)?;
+            let answer = self.query(operations).map_err(explained)?;
             Ok((answer.line().to_owned(), answer.value()?))
         })?;
         count.as_u64().with_context(|| format!("{line}: the answer is no count"))
@@ -196,12 +150,4 @@ impl TheHive {
     fn query(&self, operations: &Value) -> Result<Answer, Failure> {
         self.client.post(QUERY, &json!({"query": operations}))
     }
-}
-
-fn iocs(case: &str) -> Vec<Value> {
-    vec![
-        json!({"_name": "getCase", "idOrName": case}),
-        json!({"_name": "observables"}),
-        json!({"_name": "filter", "_is": {"_field": "ioc", "_value": true}}),
-    ]
 }

@@ -1,12 +1,14 @@
 //! What TheHive says to a key: its version, and who the user is and may do.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{TheHive, explained, numbers};
+use crate::check::wants::Right;
 use crate::json;
 use crate::markings::Scale;
+use crate::secret::shortened;
 use crate::time;
 
 /// TheHive's answer to the first question, which needs no key.
@@ -16,6 +18,8 @@ pub struct Greeting {
     pub version: String,
     /// Its clock, in seconds since 1970, from the header `Date`.
     pub date: Option<i64>,
+    /// The password of its zips, where it says that at once, as TheHive 4 does.
+    pub(super) password: Option<String>,
 }
 
 impl Greeting {
@@ -38,10 +42,6 @@ impl Greeting {
     }
 }
 
-/// What TheHive 4 tells for the name of an organisation that is not the user's; it refuses none
-/// (`fixtures/wire/thehive/021-organisation-unknown.json`).
-const NOT_THEIRS: &str = "***";
-
 /// The user behind the key, in one organisation.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -55,7 +55,66 @@ pub struct User {
     /// What the user may do there: `manageAlert` (TheHive 4's `Permissions.scala`), `manageAlert/create` (TheHive 5).
     #[serde(deserialize_with = "json::texts")]
     pub permissions: Vec<String>,
+    /// All organisations that the user belongs to: `[{"organisationId": "~2", "organisation": "cert", …}]`.
+    organisations: Value,
 }
+
+impl User {
+    /// Names and `_id`s of the organisations that the user belongs to; none where TheHive does not list them.
+    fn organisations(&self) -> Vec<(&str, &str)> {
+        let all = self.organisations.as_array().into_iter().flatten();
+        let named = all.filter_map(|one| {
+            let name = one.get("organisation")?.as_str().filter(|name| !name.is_empty())?;
+            Some((name, one.get("organisationId").and_then(Value::as_str).unwrap_or_default()))
+        });
+        named.collect()
+    }
+
+    /// The user in the organisation that was asked for. TheHive 5 refuses whom it does not belong to. TheHive 4 does not: it
+    /// shows everything to whoever names the organisation, and calls one that is not there `***`
+    /// (`fixtures/wire/thehive/520-query-other-organisation-by-header.json`, `521-…`, `522-…`).
+    ///
+    /// # Errors
+    /// That the user does not belong to it.
+    fn acting_for(self, asked: &str) -> Result<Self> {
+        let all = self.organisations();
+        let own = all.iter().find(|(name, id)| *name == asked || *id == asked).map(|(name, _)| (*name).to_owned());
+        let is_taken =
+            self.organisation == asked || (asked.starts_with('~') && !["", NONE].contains(&&*self.organisation));
+        let organisation = match own {
+            Some(name) => name,
+            None if all.is_empty() && is_taken => self.organisation.clone(),
+            None => {
+                let all: Vec<_> = all.iter().map(|(name, _)| format!("\"{}\"", shortened(name, 100))).collect();
+                let of = if all.is_empty() { String::new() } else { format!(" (it is one of {})", all.join(", ")) };
+                bail!(
+                    "the user {} of \"thehive_key\" is no user of the organisation \"{}\"{of}, or there is no such organisation: \
+                     set the key of a user of that organisation, or add this one to it",
+                    shortened(&self.login, 100),
+                    shortened(asked, 100)
+                )
+            }
+        };
+        Ok(Self { organisation, ..self })
+    }
+
+    /// Those of these permissions that the user does not have in the organisation, each with its name there.
+    #[must_use]
+    pub fn lacking<'r>(&self, rights: &'r [Right], is_five: bool) -> Vec<(&'r Right, &'static str)> {
+        let named = |right: &'r Right| Some((right, if is_five { right.five } else { right.four }?));
+        rights.iter().filter_map(named).filter(|(_, name)| !self.holds(name)).collect()
+    }
+
+    /// A permission as a whole holds all its parts: `manageAlert` is more than `manageAlert/create`.
+    #[must_use]
+    pub fn holds(&self, wanted: &str) -> bool {
+        let whole = wanted.split('/').next().unwrap_or(wanted);
+        self.permissions.iter().any(|held| held == wanted || held == whole)
+    }
+}
+
+/// What TheHive 4 calls an organisation that is not there, or not the user's.
+const NONE: &str = "***";
 
 impl TheHive {
     /// TheHive 5 answers `api/v1/status/public`; TheHive 4 has no such route and answers `api/status`.
@@ -78,13 +137,13 @@ impl TheHive {
         let version = version
             .map(ToOwned::to_owned)
             .with_context(|| format!("{line}: the answer names no version: this is no TheHive"))?;
-        Ok(Greeting { version, date })
+        Ok(Greeting { version, date, password: super::files::password_in(&status) })
     }
 
     /// The user, in the organisation that is asked for. Asked once.
     ///
     /// # Errors
-    /// That TheHive cannot be reached, refuses the key or the organisation, or names no login.
+    /// That TheHive cannot be reached, refuses the key, names no login, or that the user does not belong to the organisation.
     pub fn user(&self) -> Result<&User> {
         if let Some(user) = self.user.get() {
             return Ok(user);
@@ -94,10 +153,10 @@ impl TheHive {
             Ok((answer.line().to_owned(), answer.read()?))
         })?;
         ensure!(!user.login.is_empty(), "{line}: the answer names no login");
-        ensure!(
-            user.organisation != NOT_THEIRS,
-            "{line}: the user of \"thehive_key\" does not belong to this organisation, or there is none of this name"
-        );
+        let user = match &self.asked {
+            Some(asked) => user.acting_for(asked)?,
+            None => user,
+        };
         Ok(self.user.get_or_init(|| user))
     }
 }

@@ -42,3 +42,9 @@ pub fn fold(data_type: &str) -> std::borrow::Cow<'_, str> {
 pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
     table::TABLE.iter().map(|row| (row.kind, row.category(), row.to_ids))
 }
+
+/// A value without what keeps people from clicking on it, whatever its type.
+#[must_use]
+pub fn refanged(value: &str) -> String {
+    refang::mail(&refang::url(value)).into_owned()
+}

@@ -364,8 +364,8 @@ fn the_ioc_filter_is_checked_again() {
     let (thehive, misp) = (thehive::Fake::start(thehive::World::four()), Fake::start(World::new()));
     let case = thehive.world().add_case(7, "T", &json!({"tlp": 2}));
     let answer = json!([{"_id": "~1", "dataType": "ip", "data": "192.0.2.1", "ioc": true}, {"_id": "~2", "dataType": "ip", "data": "192.0.2.2", "ioc": false}]);
-    // After the case and the count.
-    thehive.fault(Fault { on: "/api/v1/query", nth: Nth::Only(3), what: What::Body(answer.to_string()) });
+    // After the case.
+    thehive.fault(Fault { on: "/api/v1/query", nth: Nth::Only(2), what: What::Body(answer.to_string()) });
     let report = Program::Export.report(&job_of(&thehive, &misp, &case));
     assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 1), ("skipped", 1)]));
     assert_eq!(misp.world().events[0].attributes.len(), 1);
@@ -421,10 +421,10 @@ fn a_thehive_that_does_not_answer_as_one_is_explained_and_nothing_is_sent() {
     assert!(
         said(&|job| job["config"]["thehive_url"] = json!("thehive"), None).contains("\"thehive_url\" has no scheme")
     );
-    // The first question is for the case, the second for the count, the third for the first page.
+    // The first question is for the case, the second for the first page.
     let cut = said(&unchanged, Some((Nth::Always, What::CutAfter(40))));
     assert!(cut.contains("/api/v1/query?name=cortex-misp`: reading the answer"), "{cut}");
-    let cut = said(&unchanged, Some((Nth::From(3), What::CutAfter(40))));
+    let cut = said(&unchanged, Some((Nth::From(2), What::CutAfter(40))));
     assert!(cut.contains("reading the observables: POST `http://"), "{cut}");
     assert!(
         said(&unchanged, Some((Nth::Always, What::Status(500, "{}".into(), "application/json")))).contains("500: {}")

@@ -9,6 +9,7 @@ mod event_tags;
 mod managed_elsewhere;
 mod memory;
 mod merged_cases;
+mod moving_cases;
 mod owning;
 mod retracting;
 mod reviewing;

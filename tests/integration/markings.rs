@@ -48,9 +48,9 @@ fn a_tag_stricter_than_its_field_counts_on_the_way_out() {
 
 #[test]
 fn guards_tags_and_distributions_go_by_the_strictest() {
-    for tag in ["tlp:red", "TLP: \"RED\"", "tlp=red", "tlp:rde"] {
+    for tag in ["tlp:red", "TLP: \"RED\"", "tlp=red", "tlp:rde", "TLP|RED", "TLP – RED – no sharing"] {
         let mut desk = Desk::new(World::four(), &json!({"tlp": 1, "tags": ["PAP:GREEN"], "pap": 0}));
-        desk.set(&json!({"distribution": 1}));
+        desk.set(&json!({"distribution": 1, "export_observable_tags": true}));
         desk.ioc("domain", "open.example", &json!({"tlp": 0, "tags": ["tlp:clear"]}));
         desk.ioc("domain", "closed.example", &json!({"tlp": 0, "tags": [tag, "pap:amber"]}));
         desk.run();

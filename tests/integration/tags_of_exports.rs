@@ -155,3 +155,24 @@ fn without_tags_that_may_exclude_each_other_no_taxonomy_is_asked_for() {
     let asked = desk.misp.requests().into_iter().any(|one| one.path.contains("taxonomies"));
     assert!(!asked, "{}", laid(json!({}), &json!({"requests": desk.misp.requests().len()})));
 }
+
+#[test]
+fn no_disguise_lets_an_excluded_tag_out_and_nothing_hidden_goes_out_in_a_tag() {
+    let disguised = [
+        "internal:a",
+        "internal :b",
+        "\u{200b}internal:c",
+        "іnternal:d",
+        "ＩＮＴＥＲＮＡＬ:e",
+        "internal\u{ad}:f",
+        "\"internal:g\"",
+    ];
+    let free = ["ok:fine", "hid\u{202e}den\u{200b}", "hidden"];
+    let mut desk = desk(&json!([&disguised[..], &free[..]].concat()));
+    desk.set(&json!({"exclude_export_tags": ["internal:*"]}));
+    let report = desk.run();
+    assert_eq!(tags_of_event(&desk), ["PAP:AMBER", "hidden", "ok:fine", "tlp:amber"]);
+    assert_eq!(desk.tags("a.example"), ["ok:fine", "hidden"]);
+    assert!(warnings(&report).contains("2 tags have characters that nobody sees: they are left out"), "{report:#}");
+    desk.runs_empty();
+}

@@ -283,3 +283,18 @@ fn with_a_secret_an_attribute_whose_uuid_was_computed_by_others_is_theirs() {
     let attribute = desk.attribute("accepted.example");
     assert!(attribute.to_ids && !attribute.comment.contains(MARK));
 }
+
+#[test]
+fn a_value_that_goes_out_without_what_nobody_sees_is_named() {
+    let desk = Desk::new(World::five(), &json!({"tlp": 1}));
+    for (kind, data) in
+        [("other", "\u{202e}abc"), ("domain", "e\u{ad}vil.example"), ("url", "http://plain.example/ \n")]
+    {
+        desk.ioc(kind, data, &json!({}));
+    }
+    let report = desk.run();
+    assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), ("created", 3)]), "{report:#}");
+    let told = warnings(&report);
+    assert!(told.contains("without characters that nobody sees: abc (U+202E), evil.example (U+00AD)\""), "{told}");
+    desk.runs_empty();
+}

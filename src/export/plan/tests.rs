@@ -1,7 +1,7 @@
 //! Plans made again and again, against a MISP that is a list of attributes.
 
 use super::*;
-use crate::export::wanted::WantedObject;
+use crate::export::wanted::{Doubts, WantedObject};
 use crate::markings::Tlp;
 use crate::misp::wire::Attribute;
 use proptest::prelude::*;
@@ -42,6 +42,8 @@ fn wanted(values: &[String]) -> Wanted {
         attributes: values.iter().enumerate().map(attribute).collect(),
         withheld: Vec::new(),
         kept: Vec::new(),
+        spared: Vec::new(),
+        doubts: Doubts::default(),
         only_tightens: false,
     }
 }

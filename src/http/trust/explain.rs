@@ -172,7 +172,7 @@ pub(in crate::http) fn page(text: &str) -> Option<&'static str> {
 }
 
 /// What is said of a port that speaks TLS where plain http was expected.
-pub(in crate::http) const IS_TLS: &str = "the port speaks TLS: write https:// in the URL, or correct the port";
+const IS_TLS: &str = "the port speaks TLS: write https:// in the URL, or correct the port";
 
 fn seconds(seconds: u64) -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX)

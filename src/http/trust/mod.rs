@@ -19,7 +19,7 @@ use super::Origin;
 use super::network::Network;
 use super::proxy::Way;
 pub use certificate::ServerCertificate;
-pub(super) use explain::{IS_TLS, page};
+pub(super) use explain::page;
 use identity::Identity;
 pub(super) use roots::Roots;
 use seen::Seen;
@@ -51,13 +51,19 @@ pub(super) fn trusting(
     drop(rustls::crypto::ring::default_provider().install_default());
     let mut given = Vec::new();
     let mut own = None;
-    if is_https || way.is_some_and(Way::is_https) {
+    let is_encrypted = is_https || way.is_some_and(Way::is_https);
+    if is_encrypted {
         if let Some(path) = &access.cert_path {
             let reading = || format!("reading the certificates in {} (\"cert_path\")", path.display());
             given.extend(roots::of_path(path).with_context(reading)?);
         }
-        if let Some(text) = &network.cacerts {
-            given.extend(roots::of_text(text.as_bytes()).context("reading the certificates in \"cacerts\"")?);
+    }
+    if let Some(text) = &network.cacerts {
+        match roots::of_text(text.as_bytes()).context("reading the certificates in \"cacerts\"") {
+            Ok(certificates) => given.extend(certificates),
+            Err(error) if is_encrypted => return Err(error),
+            // Nothing is encrypted here, and it would go wrong with the first address that is https.
+            Err(error) => network.run().warn(format!("{error:#}")),
         }
     }
     if let Some(path) = access.client_cert_path.as_ref().filter(|_| is_https) {

@@ -189,7 +189,10 @@ fn explained(failure: Failure) -> anyhow::Error {
         _ if says(&failure, "permission") || says(&failure, "authorised") => {
             Some("the key's user lacks a permission, or the event is another organisation's")
         }
-        Cause::Refused { status: 401 | 404, .. } => Some("check \"url\": is this the address of a MISP?"),
+        // A MISP that knows no such event, attribute or user says "Invalid …".
+        Cause::Refused { status: 401 | 404, .. } if !says(&failure, "Invalid") => {
+            Some("check \"url\": is this the address of a MISP?")
+        }
         _ => None,
     };
     anyhow!(failure.with_help(help.unwrap_or_default()))

@@ -9,7 +9,7 @@ use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use super::Tag;
 use crate::json;
 use crate::markings::{Pap, Tlp};
-use crate::tags::matches;
+use crate::tags::{excludes, matches};
 
 /// Tags of an event that are kept in any case, and their bytes. An alert gets 100 of them.
 pub(super) const MOST: usize = 500;
@@ -37,6 +37,7 @@ pub(super) fn cut(tags: &mut Vec<Tag>, most: usize, decisive: &[String]) -> usiz
     keep(beyond.iter().filter(|tag| pap(tag).is_some()).max_by_key(pap));
     for pattern in decisive {
         keep(beyond.iter().find(|tag| matches(pattern, &tag.name)));
+        keep(beyond.iter().find(|tag| excludes(pattern, &tag.name)));
     }
     let cut = beyond.len().saturating_sub(kept.len());
     tags.extend(kept);
@@ -186,10 +187,10 @@ mod tests {
         assert_eq!(of(&mut plain(MOST), &["*"]).1, 0);
         let (tags, number) = of(&mut plain(MOST + 1), &["x"]);
         assert_eq!((tags.len(), number), (MOST, 1));
-        let late = ["tlp:green", "workflow:state=\"draft\"", "TLP:RED", "PAP:RED", "other"];
+        let late = ["tlp:green", "workflow:state=\"draft\"", "TLP:RED", "PAP:RED", "оther", "other"];
         let (tags, number) = of(&mut plain(MOST).chain(late.map(str::to_owned)), &["workflow:*", "OTHER"]);
         let kept: Vec<_> = tags[MOST..].iter().map(|tag| tag.name.as_str()).collect();
-        assert_eq!((kept, number), (vec!["TLP:RED", "PAP:RED", "workflow:state=\"draft\"", "other"], 1));
+        assert_eq!((kept, number), (vec!["TLP:RED", "PAP:RED", "workflow:state=\"draft\"", "other", "оther"], 1));
         assert_eq!(of(&mut std::iter::repeat_n("x".repeat(1 << 10), 33), &[]).1, 1);
         assert_eq!(of(&mut std::iter::repeat_n("x".repeat(1 << 10), 32), &[]).1, 0);
     }

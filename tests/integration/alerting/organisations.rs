@@ -53,15 +53,21 @@ fn an_organisation_that_comes_later_gets_what_is_there() {
 }
 
 #[test]
-fn one_that_lacks_the_right_does_not_keep_the_other_from_its_alerts() {
+fn one_that_lacks_the_right_is_told_before_an_event_is_read() {
     for desk in Desk::small(1) {
         let desk = desk.with(json!({"thehive_organisations": TWO}));
         desk.thehive.world().barred.push("soc".into());
         let report = desk.import();
         let told = full(&report);
-        assert_eq!(counts(told, "events"), of([("fetched", 1), ("failed", 1)]));
+        assert_eq!(counts(told, "events"), of([("fetched", 1), ("created", 1)]));
         let message = told["message"].as_str().unwrap();
-        assert!(message.contains("organisation soc") && message.contains("403"), "{message}");
+        assert!(message.starts_with("INCOMPLETE") && message.contains("organisation \"soc\""), "{message}");
+        assert!(
+            message.contains("may not create alerts") && message.contains("lacks the permission manageAlert"),
+            "{message}"
+        );
+        let requests = desk.thehive.requests();
+        assert!(!requests.iter().any(|one| one.header("x-organisation") == Some("soc") && one.method != "GET"));
         assert_eq!(holders(&desk, "#1 Event 1"), ["cert"]);
         let complete = |desk: &Desk| {
             let world = desk.thehive.world();
@@ -76,12 +82,20 @@ fn one_that_lacks_the_right_does_not_keep_the_other_from_its_alerts() {
 }
 
 #[test]
-fn an_organisation_that_the_user_is_not_in_is_told_and_the_other_gets_its_alerts() {
+fn one_denied_or_unknown_organisation_keeps_no_other_from_its_alerts() {
     for desk in Desk::small(1) {
-        let desk = desk.with(json!({"thehive_organisations": ["cert", "elsewhere"]}));
+        // There is an organisation `theirs`, and none that is called `elsewhere`.
+        desk.thehive.world().give("~4711", "theirs");
+        let desk = desk.with(json!({"thehive_organisations": ["elsewhere", "theirs", "cert"]}));
         let report = desk.import();
-        let warnings = full(&report)["warnings"].to_string();
-        assert!(warnings.contains(r#"organisation \"elsewhere\""#), "{report:#}");
+        let message = full(&report)["message"].as_str().unwrap();
+        assert!(message.starts_with("INCOMPLETE"), "{message}");
+        for name in ["elsewhere", "theirs"] {
+            assert!(
+                message.contains(&format!("no alerts are written there: TheHive, organisation \"{name}\": ")),
+                "{message}"
+            );
+        }
         assert_eq!(holders(&desk, "#1 Event 1"), ["cert"]);
         let desk = desk.with(json!({"thehive_organisations": ["elsewhere"]}));
         assert!(failure(&desk.import()).contains("organisation \"elsewhere\""));

@@ -94,6 +94,8 @@ fn a_case_template_is_set_if_it_is_there() {
     }
     for desk in Desk::imported(1, &json!({"case_template": "missing"})) {
         assert_eq!((&desk.alert("1")["caseTemplate"], desk.data("1").len()), (&Value::Null, 3));
+        let told = desk.import().to_string();
+        assert!(told.contains("TheHive has no case template"), "{told}");
         desk.rests();
     }
     // One bad value costs neither the alert nor its template.

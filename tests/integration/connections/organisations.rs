@@ -51,6 +51,24 @@ fn an_export_goes_only_where_its_organisation_may() {
     }
 }
 
+/// TheHive 4 shows the case to whoever names its organisation (`fixtures/wire/thehive/520-query-other-organisation-by-header.json`).
+#[test]
+fn a_key_of_another_organisation_exports_nothing() {
+    for theirs in ["theirs", "nowhere"] {
+        let desk = Desk::new(World::four(), &json!({}));
+        desk.ioc("domain", "evil.example", &json!({}));
+        desk.thehive.world().give(&desk.case, "theirs");
+        let mut job = desk.job();
+        job["parameters"] = json!({"organisation": theirs});
+        let report = desk.report(job);
+        let message = failure(&report);
+        assert!(message.contains("is no user of the organisation") && message.contains(theirs), "{message}");
+        assert!(message.contains("thehive_key") && message.contains("cert"), "{message}");
+        assert!(desk.thehive.requests().iter().all(|request| request.path == "/api/v1/user/current"));
+        assert!(desk.misp.requests().is_empty());
+    }
+}
+
 #[test]
 fn an_import_writes_only_for_organisations_that_may() {
     for desk in Imports::small(1) {

@@ -38,6 +38,16 @@ fn both_versions_are_told_with_their_scale_of_tlp() {
 }
 
 #[test]
+fn a_case_template_that_is_not_there_is_told() {
+    let template = |name: &str| {
+        let told = import(World::four(), KEY, &json!({"case_template": name}), false);
+        told.line("TheHive", "template")
+    };
+    assert_eq!(template("phishing"), "ok: \"cert\" has the case template \"phishing\"");
+    assert!(template("missing").starts_with("warning: \"cert\" has no case template \"missing\""));
+}
+
+#[test]
 fn permissions_are_named_as_the_version_names_them() {
     let permissions = |world: World, more: &Value| import(world, KEY, more, false).line("TheHive", "permissions");
     assert_eq!(
@@ -84,7 +94,7 @@ fn each_organisation_is_tried_by_itself() {
     let lines = told.lines("TheHive", "organisation");
     assert_eq!(lines[..2], ["ok: \"cert\" is one of this user's", "ok: \"soc\" is one of this user's"]);
     assert!(
-        lines[2].starts_with("failed: \"elsewhere\" is not one of this user's, or does not exist: "),
+        lines[2].starts_with("failed: \"elsewhere\": GET ") && lines[2].contains("401: Authentication failure"),
         "{}",
         lines[2]
     );

@@ -339,13 +339,10 @@ fn a_case_extends_nothing_that_is_invisible_or_not_certain() {
     let invisible = Desk::five();
     with_origin(&invisible, 0);
     assert_eq!(extends(&invisible), "");
-    let second = [("misp", "misp-corp", "5f0e5b5c-1111-4000-8000-000000000002"), ("siem", "splunk", "17")];
-    for (kind, source, reference) in second {
-        let desk = Desk::four();
-        with_origin(&desk, 1);
-        alert(&desk, kind, source, reference);
-        assert_eq!(extends(&desk), "", "{kind}");
-    }
+    let desk = Desk::four();
+    with_origin(&desk, 1);
+    alert(&desk, "misp", "misp-corp", "5f0e5b5c-1111-4000-8000-000000000002");
+    assert_eq!(extends(&desk), "");
     for (kind, source, reference) in
         [("siem", "misp-corp", ORIGIN), ("misp", "elsewhere", ORIGIN), ("misp", "misp-corp", "17")]
     {
@@ -354,6 +351,18 @@ fn a_case_extends_nothing_that_is_invisible_or_not_certain() {
         desk.thehive.world().alerts.clear();
         alert(&desk, kind, source, reference);
         assert_eq!(extends(&desk), "", "{kind} {source} {reference}");
+    }
+}
+
+/// Alerts of other sources that were merged into the case, and those of TheHive's own connector, which names an event by its number.
+#[test]
+fn alerts_that_are_not_of_an_import_make_nothing_uncertain() {
+    for desk in Desk::both() {
+        with_origin(&desk, 1);
+        alert(&desk, "siem", "splunk", "17");
+        alert(&desk, "siem", "misp-corp", "5f0e5b5c-1111-4000-8000-000000000002");
+        alert(&desk, "misp", "misp-own", "1337");
+        assert_eq!(extends(&desk), ORIGIN);
     }
 }
 

@@ -102,7 +102,7 @@ fn plain_http_on_a_port_for_tls_and_the_reverse_are_told() {
     insta::assert_snapshot!(said(misp, &|more| all.job(more), "url", |url| json!([url])), @r#"GET https://127.0.0.1:PORT/servers/getVersion: the port speaks plain http: write http:// in "url", or correct the port"#);
     insta::assert_snapshot!(said(thehive, &|more| all.to_thehive(more), "thehive_url", |url| json!(url)), @r#"TheHive: GET https://127.0.0.1:PORT/api/v1/status/public: the port speaks plain http: write http:// in "thehive_url", or correct the port"#);
     let plain = all.misp.url().replace("https:", "http:");
-    insta::assert_snapshot!(said(plain, &|more| all.job(more), "url", |url| json!([url])), @"GET http://localhost:PORT/servers/getVersion: the port speaks TLS: write https:// in the URL, or correct the port");
+    insta::assert_snapshot!(said(plain, &|more| all.job(more), "url", |url| json!([url])), @"GET http://localhost:PORT/servers/getVersion: the port speaks TLS, or something else that is not http: write https:// in the URL, or correct the port");
     assert!(all.desk.misp.requests().is_empty());
 }
 

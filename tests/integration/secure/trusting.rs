@@ -14,6 +14,7 @@ use url::Url;
 
 use super::certificates::{named, self_signed};
 use super::{Authority, Secured, assert_reached, report_in};
+use crate::alerting::desk::Desk;
 use crate::program::{Program, full};
 
 #[test]
@@ -216,5 +217,14 @@ fn what_a_server_shows_is_kept_be_it_trusted_or_not() {
             not_after: 1_577_836_800,
         };
         assert_eq!(client.certificate(), Some(shown));
+    }
+}
+
+#[test]
+fn authorities_that_are_none_are_told_also_where_nothing_is_encrypted() {
+    for desk in Desk::small(1) {
+        let told = desk.with(json!({"cacerts": "/etc/ssl/ca.pem"})).import().to_string();
+        assert!(told.contains("there is no certificate in PEM form in it"), "{told}");
+        assert!(told.contains("1 alert created"), "{told}");
     }
 }

@@ -67,8 +67,9 @@ pub(super) fn patch(world: &mut World, who: &Who, id: &str, from: &Value) -> Res
     integers(from, &["severity", "tlp", "pap"])?;
     let id = if who.may("manageCase") { seen(world, who, id)? } else { id.to_owned() };
     let (now, login) = (world.tick(), who.login.as_str());
-    let case = world.cases.iter_mut().find(|case| case["_id"] == id || case["number"].to_string() == id);
-    let case = case.ok_or_else(missing)?;
+    let number = id.parse::<u64>().ok();
+    let is_meant = |case: &&mut Value| case["_id"] == id || (number.is_some() && case["number"].as_u64() == number);
+    let case = world.cases.iter_mut().find(is_meant).ok_or_else(missing)?;
     for (name, value) in FIELDS.iter().filter_map(|name| given(from, name)) {
         case[name] = value;
     }

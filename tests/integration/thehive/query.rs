@@ -179,6 +179,9 @@ fn start(world: &World, who: &Who, name: &str, operation: &Value) -> Result<Vec<
         "listCase" => world.cases.iter().filter(visible).cloned().collect(),
         "getAlert" => world.alert_of(&who.organisation, &id_or_name).cloned().into_iter().collect(),
         "listAlert" => world.alerts.iter().filter(visible).cloned().collect(),
+        "listCaseTemplate" => {
+            world.case_templates.iter().map(|name| json!({"_id": format!("~{name}"), "name": name})).collect()
+        }
         "listObservable" => observables().cloned().collect(),
         "getObservable" => observables().filter(|record| record["_id"] == id_or_name.as_str()).cloned().collect(),
         "listObservableType" => {

@@ -1,0 +1,83 @@
+//! What is retracted is certain: the case is still there, and TheHive was asked for each value by itself, whether it is an IOC
+//! of the case.
+
+use std::collections::HashSet;
+
+use anyhow::Result;
+use uuid::Uuid;
+
+use super::apply::One;
+use super::case::{Input, Ioc};
+use super::plan::Plan;
+use super::retract::{Act, Retraction};
+use super::wanted::{Wanted, WantedAttribute};
+use crate::json::Element;
+use crate::ledger::Verdict;
+use crate::thehive::TheHive;
+use crate::types::ServerTypes;
+
+/// Why nothing is retracted of a case that is gone, as the sources of a merge are: TheHive then counts no observable, and gives
+/// none, without a word.
+const GONE: &str = "the case is not there any more";
+
+impl One<'_> {
+    /// Asks TheHive for what is to be retracted, and notes in `wanted` what is an IOC all the same. None if nothing is to be
+    /// retracted; else why nothing may be, if so.
+    pub(super) fn asked_again(
+        &self,
+        plan: &Plan,
+        decided: &[Option<Verdict>],
+        types: &ServerTypes,
+        wanted: &mut Wanted,
+    ) -> Option<Result<(), String>> {
+        let is_retracted = |one: &&Retraction| !one.is_closing && matches!(one.act, Act::Change(_));
+        let retractions: Vec<_> = plan.retractions.iter().filter(is_retracted).collect();
+        let thehive = self.thehive.filter(|_| !retractions.is_empty() && self.input.is_case)?;
+        let asked = match self.iocs_among(&retractions, thehive) {
+            Ok(Some(asked)) => asked,
+            Ok(None) => return Some(Err(GONE.to_owned())),
+            Err(error) => {
+                return Some(Err(format!("TheHive does not say whether what is to be retracted is an IOC: {error:#}")));
+            }
+        };
+        wanted.spared = self.as_attributes(asked, decided, types, wanted);
+        Some(Ok(()))
+    }
+
+    /// The IOCs of the case that have one of the values; none if there is no such case.
+    fn iocs_among(&self, retractions: &[&Retraction], thehive: &TheHive) -> Result<Option<Vec<Ioc>>> {
+        let case = &self.input.case;
+        if !thehive.has_case(&case.id)? {
+            return Ok(None);
+        }
+        let values = retractions.iter().flat_map(|one| std::iter::once(one.value.as_str()).chain(one.value.split('|')));
+        let mut values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
+        values.sort_unstable();
+        values.dedup();
+        let asked = thehive.iocs_of(&case.id, &values, retractions.iter().any(|one| one.object.is_some()))?;
+        let iocs = asked.into_iter().filter_map(Element::good).filter(|one| one.ioc);
+        Ok(Some(iocs.map(|observable| Ioc { observable, tlp: case.tlp, pap: case.pap }).collect()))
+    }
+
+    /// What these IOCs are beside those that were read: half a composite is another attribute than the whole.
+    fn as_attributes(
+        &self,
+        asked: Vec<Ioc>,
+        decided: &[Option<Verdict>],
+        types: &ServerTypes,
+        wanted: &Wanted,
+    ) -> Vec<WantedAttribute> {
+        let read: HashSet<&str> =
+            self.input.observables.iter().flatten().map(|ioc| ioc.observable.id.as_str()).collect();
+        let new: Vec<_> = asked.into_iter().filter(|ioc| !read.contains(ioc.observable.id.as_str())).collect();
+        if new.is_empty() {
+            return Vec::new();
+        }
+        let decided = [decided, &vec![None; new.len()]].concat();
+        let observables = self.input.observables.iter().cloned().chain(new.into_iter().map(Ok)).collect();
+        let input = Input { observables, ..self.input.clone() };
+        let known: HashSet<Uuid> = wanted.attributes.iter().map(|one| one.uuid).collect();
+        let together = One { input: &input, ..*self }.map(&decided, types, wanted.uuid).wanted.attributes;
+        together.into_iter().filter(|one| !known.contains(&one.uuid)).collect()
+    }
+}

@@ -1,0 +1,280 @@
+//! The IOC observables of a case while people work on it. A page that is counted off by position shifts under whoever reads it:
+//! one that loses its flag on a page that was read takes another, which is still flagged, out of the next. So pages go by the
+//! moment of creation, which nobody can change: what is flagged from the first question to the last is in the answer, whatever
+//! happens to the others.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::TheHive;
+use super::wire::Observable;
+use crate::json::Element;
+
+/// Observables asked for at once.
+const PAGE: usize = 500;
+/// Observables that are exported at the most.
+const MOST: usize = 100_000;
+/// Values asked for at once.
+const VALUES: usize = 200;
+
+type Page = Vec<Element<Observable>>;
+
+/// The IOC observables of a case.
+#[derive(Clone, Debug)]
+pub struct Observables {
+    /// As TheHive gave them, the oldest first.
+    pub all: Page,
+    /// Why they may not be all, in words; none if TheHive counts no more.
+    pub incomplete: Option<String>,
+}
+
+/// What is asked about the IOCs of a case.
+trait Asked {
+    /// The oldest so many that were created at this moment or later.
+    fn page(&mut self, since: Option<i64>, number: usize) -> Result<Page>;
+
+    /// How many there are.
+    fn count(&mut self) -> Result<u64>;
+}
+
+struct Asking<'a> {
+    thehive: &'a TheHive,
+    case: &'a str,
+}
+
+impl Asked for Asking<'_> {
+    fn page(&mut self, since: Option<i64>, number: usize) -> Result<Page> {
+        let since = since.map(|since| json!({"_gte": {"_field": "_createdAt", "_value": since}}));
+        let mut query = iocs(self.case, since);
+        query.push(json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]}));
+        query.push(json!({"_name": "page", "from": 0, "to": number}));
+        self.thehive.list(query.into(), number).context("reading the observables")
+    }
+
+    fn count(&mut self) -> Result<u64> {
+        let mut query = iocs(self.case, None);
+        query.push(json!({"_name": "count"}));
+        self.thehive.number(&query.into())
+    }
+}
+
+impl TheHive {
+    /// The IOC observables of a case. The filter is repeated by the caller.
+    ///
+    /// # Errors
+    /// What stopped the reading: an export of half a case would look like a whole one.
+    pub fn ioc_observables(&self, case: &str) -> Result<Observables> {
+        read(&mut Asking { thehive: self, case })
+    }
+
+    /// Those observables of a case that are IOCs now and have one of these values; with `files` also all files, which have none.
+    ///
+    /// # Errors
+    /// What stopped the reading.
+    pub fn iocs_of(&self, case: &str, values: &[&str], files: bool) -> Result<Page> {
+        let mut all = Vec::new();
+        let files = files.then(|| json!({"_is": {"_field": "dataType", "_value": super::FILE}}));
+        let of_values = values.chunks(VALUES).map(|some| json!({"_in": {"_field": "data", "_values": some}}));
+        for filter in of_values.chain(files) {
+            let mut query = iocs(case, Some(filter));
+            query.push(json!({"_name": "page", "from": 0, "to": MOST}));
+            all.extend(self.list(query.into(), MOST).context("asking for observables by their values")?);
+        }
+        Ok(all)
+    }
+}
+
+fn iocs(case: &str, more: Option<Value>) -> Vec<Value> {
+    let flagged = json!({"_is": {"_field": "ioc", "_value": true}});
+    let filter = match more {
+        Some(more) => json!({"_name": "filter", "_and": [flagged, more]}),
+        None => json!({"_name": "filter", "_is": {"_field": "ioc", "_value": true}}),
+    };
+    vec![json!({"_name": "getCase", "idOrName": case}), json!({"_name": "observables"}), filter]
+}
+
+/// Reads until TheHive counts no more than was read: first to the page that is not full, then to one that brings nothing new. A
+/// count that is smaller shows nothing but that one lost its flag meanwhile.
+fn read(asked: &mut impl Asked) -> Result<Observables> {
+    let mut read = Read::default();
+    let mut incomplete = None;
+    for is_patient in [false, true] {
+        if is_patient {
+            read = Read::default();
+        }
+        read.on(asked, is_patient)?;
+        incomplete = match asked.count() {
+            Ok(count) if count <= read.all.len() as u64 => return Ok(Observables { all: read.all, incomplete: None }),
+            Ok(count) => Some(format!("TheHive counts {count} IOC observables, and gave {}", read.all.len())),
+            Err(error) => {
+                let why = format!("TheHive does not say how many IOC observables the case has: {error:#}");
+                return Ok(Observables { all: read.all, incomplete: Some(why) });
+            }
+        };
+    }
+    Ok(Observables { all: read.all, incomplete })
+}
+
+#[derive(Default)]
+struct Read {
+    all: Page,
+    /// Where each is, by its `_id`.
+    places: HashMap<String, usize>,
+}
+
+impl Read {
+    fn on(&mut self, asked: &mut impl Asked, is_patient: bool) -> Result<()> {
+        let (mut since, mut number) = (None, PAGE);
+        loop {
+            let page = asked.page(since, number)?;
+            let (length, known) = (page.len(), self.all.len());
+            let last =
+                page.iter().rev().find_map(|one| if let Element::Good(one) = one { one.created_at } else { None });
+            for one in page {
+                self.take(one, since.is_some());
+            }
+            ensure!(self.all.len() <= MOST, "the case has more than {MOST} IOC observables: it is not exported");
+            let is_last = if is_patient { self.all.len() == known && length < number } else { length < number };
+            if is_last {
+                return Ok(());
+            }
+            if last > since {
+                (since, number) = (last, PAGE);
+            } else {
+                // More of one moment than a page holds.
+                number *= 2;
+            }
+            ensure!(number <= 2 * MOST, "TheHive sends the same page of observables again and again");
+        }
+    }
+
+    /// One that was read before is as TheHive has it now.
+    fn take(&mut self, one: Element<Observable>, overlaps: bool) {
+        let id = match &one {
+            Element::Good(observable) => Some(observable.id.clone()).filter(|id| !id.is_empty()),
+            Element::Bad(flaw) => flaw.field("_id").map(ToOwned::to_owned),
+        };
+        let place = id.as_ref().and_then(|id| self.places.get(id)).copied();
+        if let Some(known) = place.and_then(|place| self.all.get_mut(place)) {
+            *known = one;
+        } else if id.is_some() || !overlaps || !self.all.contains(&one) {
+            self.places.extend(id.map(|id| (id, self.all.len())));
+            self.all.push(one);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A case that is worked on between any two answers.
+    struct Moving {
+        /// Moment of creation, and whether it is flagged.
+        all: Vec<(i64, bool)>,
+        /// What happens before each answer: the flag of the one at this place is turned, or one is added.
+        changes: Vec<Vec<Option<usize>>>,
+        /// Those that were flagged all the time, and at any time.
+        always: HashSet<String>,
+        ever: HashSet<String>,
+        /// Rows that the server gives at the most, whatever it is asked for.
+        most: usize,
+    }
+
+    impl Moving {
+        fn flagged(&self) -> HashSet<String> {
+            self.all.iter().enumerate().filter(|(_, (_, flag))| *flag).map(|(at, _)| format!("~{at}")).collect()
+        }
+
+        fn moves(&mut self) {
+            let now = self.all.last().map_or(0, |(at, _)| *at);
+            for change in self.changes.pop().into_iter().flatten() {
+                match change {
+                    Some(at) if at < self.all.len() => self.all[at].1 ^= true,
+                    Some(_) | None => self.all.push((now + 1, true)),
+                }
+                let flagged = self.flagged();
+                self.always.retain(|id| flagged.contains(id));
+                self.ever.extend(flagged);
+            }
+        }
+    }
+
+    impl Asked for Moving {
+        fn page(&mut self, since: Option<i64>, number: usize) -> Result<Page> {
+            self.moves();
+            let one = |(at, (created, _)): (usize, &(i64, bool))| {
+                let (id, created_at) = (format!("~{at}"), Some(*created));
+                Element::Good(Observable { id, created_at, ioc: true, ..Observable::default() })
+            };
+            let all =
+                self.all.iter().enumerate().filter(|(_, (at, flag))| *flag && since.is_none_or(|since| *at >= since));
+            Ok(all.take(number.min(self.most)).map(one).collect())
+        }
+
+        fn count(&mut self) -> Result<u64> {
+            self.moves();
+            Ok(self.flagged().len() as u64)
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn whatever_is_flagged_all_the_time_is_read_and_nothing_that_never_was(
+            moments in proptest::collection::vec((0..3_i64, proptest::bool::weighted(0.9)), 0..1_600),
+            changes in proptest::collection::vec(
+                proptest::collection::vec(proptest::option::weighted(0.8, 0..1_600_usize), 0..40), 0..12,
+            ),
+            bunched in any::<bool>(),
+            most in prop_oneof![Just(usize::MAX), 100..600_usize],
+        ) {
+            let mut now = 0;
+            let at = |step: i64, now: &mut i64| { *now += if bunched { step / 2 } else { step }; *now };
+            let all: Vec<_> = moments.into_iter().map(|(step, flag)| (at(step, &mut now), flag)).collect();
+            let mut case = Moving { all, changes, always: HashSet::new(), ever: HashSet::new(), most };
+            (case.always, case.ever) = (case.flagged(), case.flagged());
+            let Ok(read) = read(&mut case) else { return Err(TestCaseError::reject("a server that gives no whole page")) };
+            let ids: Vec<_> = read.all.iter().filter_map(|one| one.clone().good()).map(|one| one.id).collect();
+            let found: HashSet<_> = ids.iter().cloned().collect();
+            prop_assert_eq!(ids.len(), found.len(), "each once");
+            prop_assert!(found.is_subset(&case.ever));
+            if read.incomplete.is_none() {
+                let lost: Vec<_> = case.always.difference(&found).collect();
+                prop_assert!(lost.is_empty(), "{:?}", lost);
+            }
+        }
+    }
+
+    #[test]
+    fn two_questions_are_enough_for_a_case_at_rest() {
+        struct Counting(Moving, usize);
+        impl Asked for Counting {
+            fn page(&mut self, since: Option<i64>, number: usize) -> Result<Page> {
+                self.1 += 1;
+                self.0.page(since, number)
+            }
+            fn count(&mut self) -> Result<u64> {
+                self.1 += 1;
+                self.0.count()
+            }
+        }
+        let case = |number: i64| Moving {
+            all: (0..number).map(|at| (at, true)).collect(),
+            changes: Vec::new(),
+            always: HashSet::new(),
+            ever: HashSet::new(),
+            most: usize::MAX,
+        };
+        for (number, questions) in [(0, 2), (10, 2), (499, 2), (500, 3), (1_000, 4)] {
+            let mut asked = Counting(case(number), 0);
+            let read = read(&mut asked).unwrap();
+            assert_eq!((read.all.len() as i64, read.incomplete, asked.1), (number, None, questions));
+        }
+    }
+}
