@@ -44,6 +44,10 @@ pub(super) struct One<'a> {
     pub(super) dry_run: bool,
     /// An event that the job says to be this case's.
     pub(super) confirmed: Option<Uuid>,
+    /// True if a tag of the case names that event on another connection of this export.
+    pub(super) is_confirmed_elsewhere: bool,
+    /// True inside an event that is another case's.
+    pub(super) is_guest: bool,
     /// The connection's name, if it is not the first one to its MISP: its events there are its own.
     pub(super) named: Option<&'a str>,
     /// The organisation of TheHive that the export is for; empty if the job does not say it.
@@ -132,7 +136,7 @@ impl One<'_> {
         Ok((misp, types))
     }
 
-    fn map(&self, decided: &[Option<Verdict>], types: &ServerTypes, event: Uuid) -> Mapped {
+    pub(super) fn map(&self, decided: &[Option<Verdict>], types: &ServerTypes, event: Uuid) -> Mapped {
         let context = Context {
             case: &self.input.case,
             ids: &self.ids.inside(&event),
@@ -151,13 +155,11 @@ impl One<'_> {
         events.first().copied().unwrap_or_default()
     }
 
-    /// This export inside an event: in one that is another case's, it has uuids of its own.
+    /// This export inside an event: what it adds is told from what other cases and other organisations of TheHive add.
     fn inside<T>(&self, is_guest: bool, write: impl FnOnce(&One<'_>) -> T) -> T {
-        if !is_guest {
-            return write(self);
-        }
-        let ids = self.ids.as_guest(&self.input.case.id, &self.input.case.created);
-        write(&One { ids: &ids, ..*self })
+        let case = &self.input.case;
+        let ids = self.ids.in_case((&case.id, &case.created), is_guest, self.input.is_owner);
+        write(&One { ids: &ids, is_guest, ..*self })
     }
 
     /// Tells that nothing could be sent, and gives the reason back.
@@ -211,11 +213,11 @@ impl One<'_> {
         loop {
             let mut mapped = self.map(decided, types, uuid);
             mapped.wanted.extends = extends;
-            if let Some(event) = event.as_ref().filter(|_| main.is_guest) {
-                // It is named by the case that it belongs to.
-                mapped.wanted.info.clone_from(&event.info);
+            if self.is_guest {
+                mapped.wanted.is_guest = true;
+                mapped.wanted.tags.clear();
             }
-            let error = match self.write_to(misp, mapped, event, decided, true)? {
+            let error = match self.write_to(misp, mapped, event, (decided, types), true)? {
                 Written::Done(done) => return Ok(*done),
                 Written::Hidden(error) => error,
             };
@@ -235,7 +237,7 @@ impl One<'_> {
     fn follow(&self, misp: &Misp, target: &Target, decided: &[Option<Verdict>], types: &ServerTypes) -> Result<()> {
         let mut mapped = self.map(decided, types, target.uuid);
         mapped.wanted.only_tighten();
-        match self.write_to(misp, mapped, target.event.clone(), decided, false)? {
+        match self.write_to(misp, mapped, target.event.clone(), (decided, types), false)? {
             Written::Done(done) => {
                 self.tell_event(&done.told());
                 self.tell_retractions(&done.told());
@@ -250,7 +252,7 @@ impl One<'_> {
         misp: &Misp,
         mut mapped: Mapped,
         event: Option<Event>,
-        decided: &[Option<Verdict>],
+        (decided, types): (&[Option<Verdict>], &ServerTypes),
         is_main: bool,
     ) -> Result<Written> {
         let whole = self.whole(&mapped, decided);
@@ -272,11 +274,12 @@ impl One<'_> {
         let unreadable = held.iter().flat_map(|held| &held.unreadable);
         unreadable.for_each(|why| self.part.warn(format!("{why}: it counts as not there")));
         self.exclude(misp, &mut mapped.wanted, held.as_ref(), &mut names);
-        let first = mapped.wanted;
+        let first = self.joined(mapped.wanted, held.as_ref(), decided, types);
         mapped.wanted = first.settled(held.as_ref(), &HashSet::new(), self.ids);
         let plan = self.plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;
         plan.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
         plan.alarms.iter().for_each(|alarm| self.part.fail(alarm.clone()));
+        self.tell_brought(plan.brought);
         if self.dry_run {
             let attributes = plan.live_after(&mapped.wanted, held.as_ref().map_or(0, tell::live));
             let event = held.as_ref().map(|held| &held.event);

@@ -337,12 +337,13 @@ pub(super) fn head(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (Head, Ve
     if rules.is_public && wanted.tlp.is_closed() {
         return (Head::default(), remarks);
     }
+    let is_ours = !wanted.only_tightens && !wanted.is_guest;
     let higher = event.threat_level_id.is_none_or(|level| level == 4 || i64::from(wanted.threat_level) < level);
     let further = event.analysis.is_none_or(|analysis| i64::from(wanted.analysis) > analysis);
     let mut head = Head {
-        info: (event.info != wanted.info && !wanted.only_tightens).then(|| wanted.info.clone()),
-        threat_level: (higher && !wanted.only_tightens).then_some(wanted.threat_level),
-        analysis: (further && wanted.analysis > 0 && !wanted.only_tightens).then_some(wanted.analysis),
+        info: (event.info != wanted.info && is_ours).then(|| wanted.info.clone()),
+        threat_level: (higher && is_ours).then_some(wanted.threat_level),
+        analysis: (further && wanted.analysis > 0 && is_ours).then_some(wanted.analysis),
         close: wanted.tlp.is_closed() && event.distribution != Some(0),
         ..Head::default()
     };
@@ -392,6 +393,9 @@ fn pap(wanted: Option<Pap>, event: &Event, tags: &TagNames, head: &mut Head, rem
 fn left(wanted: &Wanted, held: &Held, tlp: Option<Tlp>, rules: &Rules<'_>) -> Vec<String> {
     let event = &held.event;
     let mut remarks = Vec::new();
+    if wanted.is_guest {
+        return remarks;
+    }
     if tlp > Some(wanted.tlp) {
         remarks.push(format!(
             "the event's TLP is stricter in MISP than {}, the case's; it is left as it is",

@@ -328,6 +328,7 @@ fn event(uuid: Uuid, context: &Context<'_>) -> Wanted {
         attributes: Vec::new(),
         withheld: Vec::new(),
         kept: Vec::new(),
+        is_guest: false,
         only_tightens: is_refused,
     }
 }

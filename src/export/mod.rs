@@ -16,6 +16,7 @@ pub mod read;
 pub mod retract;
 pub mod sending;
 pub mod settings;
+mod sides;
 mod target;
 mod tell;
 pub mod wanted;
@@ -136,6 +137,8 @@ impl Worker for Export {
         addressing::mistyped(&input, run);
         let exporting = addressing::addressed(exporting, &input, parameters.connection.as_deref(), run)?;
         let exporting = allowed(exporting, job.organisation(), run)?;
+        let is_named = |one: &&Configured| target::names(&input, &one.connection.name, confirmed.as_ref());
+        let named: Vec<_> = exporting.iter().filter(is_named).map(|one| one.connection.name.clone()).collect();
         run.draft().full.dry_run = dry_run;
         run.draft().full.case = Some(subject(&input));
         input.warnings.iter().for_each(|warning| run.warn(warning.clone()));
@@ -155,7 +158,9 @@ impl Worker for Export {
                 part,
                 dry_run,
                 confirmed,
-                named: Some(connection).filter(|one| one.first_of_same(&all).is_some()).map(|one| one.name.as_str()),
+                is_confirmed_elsewhere: named.iter().any(|name| *name != connection.name),
+                is_guest: false,
+                named: target::named(connection, &all),
                 organisation: job.organisation().unwrap_or_default(),
             };
             one.run()
