@@ -285,6 +285,7 @@ impl One<'_> {
             let event = held.as_ref().map(|held| &held.event);
             let line = self.event_line(&mapped.wanted, event, Some(attributes), (&plan, &plan.event_forecast()));
             let (outcome, retracted) = (plan.forecast(), plan.retraction_forecast());
+            self.check_changed(&mapped.wanted, &outcome, held.as_ref());
             let done = Done { mapped, plan, outcome, retracted, after: held, event: Some(line), stopped: None };
             return Ok(Written::Done(Box::new(done)));
         }
@@ -348,6 +349,7 @@ impl One<'_> {
         let outcome = plan.outcome(wanted, &sending, after.as_ref().map(|after| (after, &rules)));
         let retracted = plan.retracted(&sending, again.as_ref());
         self.check_stored(wanted, &outcome);
+        self.check_changed(wanted, &outcome, after.as_ref());
         self.check_head(&plan, again.as_ref());
         Done { mapped, plan, outcome, retracted, after, event, stopped }
     }

@@ -137,6 +137,7 @@ impl Worker for Export {
         addressing::mistyped(&input, run);
         let exporting = addressing::addressed(exporting, &input, parameters.connection.as_deref(), run)?;
         let exporting = allowed(exporting, job.organisation(), run)?;
+        let several = addressing::several(&exporting, &input);
         let is_named = |one: &&Configured| target::names(&input, &one.connection.name, confirmed.as_ref());
         let named: Vec<_> = exporting.iter().filter(is_named).map(|one| one.connection.name.clone()).collect();
         run.draft().full.dry_run = dry_run;
@@ -146,6 +147,9 @@ impl Worker for Export {
         let url = url.map(|url| page(&url, &input));
         let items = [(Item::Observables, input.observables.len())];
         worker::each(&exporting, &items, clock, run, |own::Configured { connection, config }, part| {
+            if exporting.first().is_some_and(|first| first.connection.name == connection.name) {
+                several.iter().for_each(|remark| part.note(remark.clone()));
+            }
             let one = One {
                 connection,
                 network: &network,

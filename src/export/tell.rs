@@ -22,6 +22,7 @@ use crate::markings::Tlp;
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
 use crate::misp::{Held, Misp};
+use crate::types::{self, equal};
 
 /// What is told of the export to one connection.
 #[derive(Clone, Copy)]
@@ -70,6 +71,40 @@ impl One<'_> {
         if !stored.is_empty() {
             let stored: Vec<_> = stored.iter().map(String::as_str).collect();
             self.part.note(format!("MISP stored otherwise than it was sent: {}", first(&stored)));
+        }
+    }
+
+    /// IOCs for which MISP holds something else: somebody changed the value, or it is not for detection. What is unchanged by
+    /// this export is not there as the case has it, and nobody may take it for that.
+    pub(super) fn check_changed(&self, wanted: &Wanted, outcome: &[Outcome], there: Option<&Held>) {
+        let Some(index) = there.map(|there| Index::new(there, self.ids)) else { return };
+        let is_there = |verdict: &Verdict| matches!(verdict, Verdict::Unchanged | Verdict::Updated);
+        let (mut changed, mut quiet) = (Vec::new(), Vec::new());
+        for (one, _) in
+            wanted.attributes.iter().zip(outcome).filter(|(one, (verdict, _))| one.to_ids && is_there(verdict))
+        {
+            let Some(there) = index.stands_for(one).filter(|_| one.file.is_none()) else { continue };
+            let (is, has) = (self.part.run.shown(&one.value), self.part.run.shown(&there.value));
+            if equal::key(&types::normalise(&there.kind, &there.value)) != equal::key(&one.value) {
+                changed.push(format!("{is} (there is {has})"));
+            } else if there.to_ids == Some(false) {
+                quiet.push(is);
+            }
+        }
+        for (all, what) in [
+            (
+                changed,
+                "MISP holds another value for these IOCs, since somebody or one of its import rules changed it, and it is left as it is",
+            ),
+            (
+                quiet,
+                "these IOCs are not for detection in MISP, since somebody said so there, and that is left as it is",
+            ),
+        ] {
+            if !all.is_empty() {
+                let all: Vec<_> = all.iter().map(String::as_str).collect();
+                self.part.note(format!("{what}: {}", first(&all)));
+            }
         }
     }
 
