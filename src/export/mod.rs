@@ -13,6 +13,7 @@ pub mod map;
 mod objects;
 pub mod plan;
 pub mod read;
+mod refused;
 pub mod retract;
 pub mod sending;
 pub mod settings;
@@ -133,7 +134,7 @@ impl Worker for Export {
         let dry_run = config.dry_run || parameters.dry_run;
         let thehive = thehive(job, config, &network, run)?;
         let input = input(job, thehive.as_ref())?.without_secrets(&run.scrubber())?;
-        check_read(job, &input)?;
+        check_read(job, &input).map_err(|refusal| refused::told(refusal, job, config, clock, run))?;
         addressing::mistyped(&input, run);
         let exporting = addressing::addressed(exporting, &input, parameters.connection.as_deref(), run)?;
         let exporting = allowed(exporting, job.organisation(), run)?;
@@ -170,6 +171,13 @@ impl Worker for Export {
             one.run()
         });
         Ok(())
+    }
+
+    fn refused(job: &Job, clock: Clock, run: &Run, refusal: anyhow::Error) -> anyhow::Error {
+        match config::read::<Config>(&job.config, Table::Configuration) {
+            Ok((config, _)) => refused::told(refusal, job, &config, clock, run),
+            Err(_) => refusal,
+        }
     }
 
     fn wants(config: &Config, input: &check::Input) -> Result<Wants> {

@@ -228,7 +228,7 @@ impl One<'_> {
 
     /// The uuids that the case's event can have, in their order: those that a new one gets, and those that it got before the
     /// installation had a secret.
-    fn own_uuids(&self) -> (Vec<Uuid>, Vec<Uuid>) {
+    pub(super) fn own_uuids(&self) -> (Vec<Uuid>, Vec<Uuid>) {
         let case = &self.input.case;
         let of = |ids: &Ids| ids.events(&case.id, &case.created, self.named);
         let old = if self.ids.has_secret() { of(&self.ids.without_secret()) } else { Vec::new() };

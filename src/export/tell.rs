@@ -368,7 +368,7 @@ impl One<'_> {
 }
 
 /// The word of MISP for a distribution, with the sharing group of an event that has one.
-fn audience(distribution: u64, group: Option<String>) -> String {
+pub(super) fn audience(distribution: u64, group: Option<String>) -> String {
     let group = group.filter(|group| !["", "0"].contains(&group.as_str()));
     match distribution {
         0 => "your organisation only".to_owned(),

@@ -10,6 +10,7 @@ mod managed_elsewhere;
 mod memory;
 mod merged_cases;
 mod owning;
+mod refused;
 mod retracting;
 mod reviewing;
 mod shares;
