@@ -172,6 +172,12 @@ impl Run {
         Self { environment: Arc::new(environment), ..Self::default() }
     }
 
+    /// A run with the same secrets that tells nothing in this one's report.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { draft: Arc::default(), ..self.clone() }
+    }
+
     /// The variables that the program was started with.
     #[must_use]
     pub fn environment(&self) -> &Environment {

@@ -23,8 +23,10 @@ const FALLBACKS: u8 = 4;
 pub struct Ids {
     instance: String,
     secret: Option<Secret>,
-    /// The case whose own these are, inside an event that is another's.
+    /// Who adds to an event, if that is not the owner of the event's own case.
     guest: String,
+    /// The same of the other side of a case that TheHive shares: who else adds to the event for this case.
+    beside: Option<String>,
 }
 
 /// What a uuid is for. With a secret an event's mark is one of its own, so that nobody makes an event with the uuid of an
@@ -39,7 +41,7 @@ impl Ids {
     /// Takes the installation's name and secret, the options `instance` and `instance_secret`.
     #[must_use]
     pub fn new(instance: &str, secret: Option<&Secret>) -> Self {
-        Self { instance: instance.to_owned(), secret: secret.cloned(), guest: String::new() }
+        Self { instance: instance.to_owned(), secret: secret.cloned(), guest: String::new(), beside: None }
     }
 
     /// The installation's name.
@@ -69,20 +71,27 @@ impl Ids {
     /// How the uuids inside an event are made: as that of the event, which may be older than the secret.
     #[must_use]
     pub fn inside(&self, event: &Uuid) -> Self {
-        if self.has_mark(event) || self.is_guest() { self.clone() } else { self.without_secret() }
+        if self.has_mark(event) || !self.guest.is_empty() { self.clone() } else { self.without_secret() }
     }
 
-    /// How the uuids of a case are made inside an event that is another case's: its attributes are told from that one's, so
-    /// that neither case takes back what the other put there.
+    /// How the uuids of a case are made inside events. One that is another case's tells the two cases' attributes apart
+    /// (`is_guest`), and each one those of the case's owner from those that organisations add which TheHive shares the case
+    /// with: so nobody takes back what somebody else put there. Guests of one case need no names of their own, since they
+    /// take back nothing.
     #[must_use]
-    pub fn as_guest(&self, case_id: &str, created: &str) -> Self {
-        Self { guest: [case_id, created].join("\0"), ..self.clone() }
+    pub fn in_case(&self, (id, created): (&str, &str), is_guest: bool, is_owner: bool) -> Self {
+        let case = [id, created].join("\0");
+        let shared = [case.as_str(), "shared"].join("\0");
+        let own = if is_guest { case } else { String::new() };
+        let (guest, beside) = if is_owner { (own, shared) } else { (shared, own) };
+        Self { guest, beside: Some(beside), ..self.clone() }
     }
 
-    /// True for the names of a case inside an event that is another's.
+    /// How the other side of a shared case makes its uuids: the organisations that it is shared with for its owner, the owner
+    /// for those.
     #[must_use]
-    pub fn is_guest(&self) -> bool {
-        !self.guest.is_empty()
+    pub fn beside(&self) -> Option<Self> {
+        Some(Self { guest: self.beside.clone()?, beside: None, ..self.clone() })
     }
 
     /// The uuid of the event of a case. `created` is the case's creation time in milliseconds, or empty.
@@ -108,8 +117,8 @@ impl Ids {
     }
 
     fn made(&self, kind: Kind, parent: &Uuid, parts: &[&str]) -> Uuid {
-        let parts: Vec<_> =
-            parts.iter().copied().chain(Some(self.guest.as_str()).filter(|one| !one.is_empty())).collect();
+        let guest = Some(self.guest_in(kind)).filter(|one| !one.is_empty());
+        let parts: Vec<_> = parts.iter().copied().chain(guest).collect();
         let named = parts.join("\0");
         let plain = match &self.secret {
             None => Uuid::new_v5(parent, named.as_bytes()),
@@ -140,11 +149,24 @@ impl Ids {
         self.has_mark(uuid) || (self.has_secret() && self.without_secret().has_mark(uuid))
     }
 
-    /// True for an attribute or object that this installation put into an event: with the mark that it makes there. An event
-    /// that was made with the secret holds none from before, so that nobody can bring one in by computing it.
+    /// True for an attribute or object that this installation put into an event for this case, whichever organisation of
+    /// TheHive it did so for.
     #[must_use]
     pub fn made_inside(&self, event: &Uuid, uuid: &Uuid) -> bool {
+        self.added_inside(event, uuid) || self.brought_inside(event, uuid)
+    }
+
+    /// The same for this side of the case alone: with the mark that it makes there. An event that was made with the secret
+    /// holds none from before, so that nobody can bring one in by computing it.
+    #[must_use]
+    pub fn added_inside(&self, event: &Uuid, uuid: &Uuid) -> bool {
         self.inside(event).is_marked(Kind::Part, uuid)
+    }
+
+    /// The same for the other side alone.
+    #[must_use]
+    pub fn brought_inside(&self, event: &Uuid, uuid: &Uuid) -> bool {
+        self.beside().is_some_and(|beside| beside.added_inside(event, uuid))
     }
 
     /// True for the uuid of an event that nobody else can have computed. Whoever saw it can still use it on another MISP.
@@ -163,7 +185,7 @@ impl Ids {
     }
 
     fn instance_mark(&self, kind: Kind, head: &[u8]) -> [u8; MARK] {
-        let instance = match self.guest.as_str() {
+        let instance = match self.guest_in(kind) {
             "" => self.instance.clone(),
             guest => [&self.instance, guest].join("\0"),
         };
@@ -171,6 +193,14 @@ impl Ids {
             (None, _) => mark(&[PRODUCT.as_bytes(), instance.as_bytes(), head]),
             (Some(secret), Kind::Event) => first(&keyed(secret, &[b"event", instance.as_bytes(), head])),
             (Some(secret), Kind::Part) => first(&keyed(secret, &[instance.as_bytes(), head])),
+        }
+    }
+
+    /// Whoever adds to it, an event is that of its case.
+    fn guest_in(&self, kind: Kind) -> &str {
+        match kind {
+            Kind::Event => "",
+            Kind::Part => &self.guest,
         }
     }
 
@@ -284,12 +314,35 @@ mod tests {
     fn a_case_that_is_a_guest_and_a_connection_have_uuids_of_their_own() {
         for ids in [Ids::new("here", None), Ids::new("here", Some(&secret()))] {
             let event = ids.event("~1", "1");
-            let (one, other) = (ids.as_guest("~2", "2"), ids.as_guest("~3", "3"));
+            let guest = |id: &str| ids.in_case((id, "2"), true, true);
+            let (one, other) = (guest("~2"), guest("~3"));
             let attribute = one.inside(&event).id(&event, &["ip", "203.0.113.7"]);
             assert_ne!(attribute, ids.id(&event, &["ip", "203.0.113.7"]));
-            assert!(one.is_mine(&attribute) && !ids.is_mine(&attribute) && !other.is_mine(&attribute));
+            let own = ids.in_case(("~1", "1"), false, true);
+            assert!(one.made_inside(&event, &attribute));
+            assert!(!own.made_inside(&event, &attribute) && !other.made_inside(&event, &attribute));
+            assert_eq!(one.events("~2", "2", None), ids.events("~2", "2", None), "an event is that of its case");
             let named = ids.events("~1", "1", Some("partner"));
             assert!(ids.events("~1", "1", None).iter().all(|uuid| ids.is_mine(uuid) && !named.contains(uuid)));
+        }
+    }
+
+    #[test]
+    fn the_owner_of_a_shared_case_and_the_others_have_uuids_of_their_own_in_whatever_event() {
+        for ids in [Ids::new("here", None), Ids::new("here", Some(&secret()))] {
+            let old = ids.without_secret().event("~1", "1");
+            for (event, is_guest) in [(ids.event("~1", "1"), false), (old, false), (ids.event("~2", "2"), true)] {
+                let [owner, shared] = [true, false].map(|is_owner| ids.in_case(("~1", "1"), is_guest, is_owner));
+                let id = |ids: &Ids| ids.inside(&event).id(&event, &["ip", "203.0.113.7"]);
+                for (this, that) in [(&owner, &shared), (&shared, &owner)] {
+                    assert!(this.added_inside(&event, &id(this)) && !this.brought_inside(&event, &id(this)));
+                    assert!(this.brought_inside(&event, &id(that)) && !this.added_inside(&event, &id(that)));
+                    assert!(this.made_inside(&event, &id(this)) && this.made_inside(&event, &id(that)));
+                    assert_eq!(id(&this.beside().unwrap()), id(that));
+                }
+                let other = ids.in_case(("~3", "3"), true, true);
+                assert!(![owner, shared].iter().any(|one| other.made_inside(&event, &id(one))));
+            }
         }
     }
 

@@ -70,6 +70,11 @@ pub trait Worker {
     /// What stopped the whole run; a connection's error stands in its part instead.
     fn run(job: &Job, config: &Self::Config, clock: Clock, run: &Run) -> Result<()>;
 
+    /// What is said of a job that its markings refuse: these words of Cortex's first.
+    fn refused(_: &Job, _: Clock, _: &Run, refusal: anyhow::Error) -> anyhow::Error {
+        refusal
+    }
+
     /// What the configuration wants, for the doctor.
     ///
     /// # Errors
@@ -247,7 +252,9 @@ fn started<W: Worker>(
 ) -> Result<()> {
     run.learn(Scrubber::of_job(&raw, run.environment()));
     let job = Job::new(raw, W::DATA_TYPES)?.at(place);
-    job.check_markings()?;
+    if let Err(refusal) = job.check_markings() {
+        return Err(W::refused(&job, on_clock(Clock::start(1)), run, refusal));
+    }
     let (config, warnings) = config::read::<W::Config>(&job.config, Table::Configuration)?;
     warnings.into_iter().for_each(|warning| run.warn(warning));
     let clock = on_clock(Clock::start(W::limits(&config).deadline_minutes));

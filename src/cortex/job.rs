@@ -262,6 +262,16 @@ pub const CHECKED: bool = true;
 /// The strictest TLP and PAP that pass then: AMBER.
 pub const MOST: i64 = 2;
 
+const HIGHER: &str = "is higher than allowed.";
+
+/// The item of the configuration whose limit an error says to be passed, if it says that.
+#[must_use]
+pub fn refused_by(error: &anyhow::Error) -> Option<&'static str> {
+    let words = error.to_string();
+    let [tlp, pap] = ["TLP", "PAP"].map(|what| words.starts_with(&format!("{what} {HIGHER}")));
+    tlp.then_some("max_tlp").or_else(|| pap.then_some("max_pap"))
+}
+
 fn part(job: &mut Value, name: &str) -> Option<Value> {
     job.get_mut(name).map(Value::take).filter(|value| !value.is_null())
 }

@@ -14,6 +14,21 @@ const LONGEST_NAME: usize = 100;
 /// Observables named in a warning.
 const NAMED: usize = 3;
 
+/// What the message has to say if several tags name a connection each.
+pub(super) fn several(connections: &[Configured], input: &Input) -> Option<String> {
+    let tags = || input.case.tags.iter().filter_map(|tag| tags::value(tag, tags::TO));
+    let named =
+        || connections.iter().map(|one| one.connection.name.as_str()).filter(|name| tags().any(|tag| tag == *name));
+    (named().count() > 1).then(|| {
+        format!(
+            "the case has several tags {}, as after a merge of cases, and all of it goes to each: {}. If a part of it is not \
+             for all of them, take tags off",
+            tags::TO,
+            quoted(named())
+        )
+    })
+}
+
 /// The connections that the case's tags name; all, if there is none. What the job names counts more. A tag that nobody can
 /// have meant is passed over, so that one from outside does not stop an export, unless there are only such.
 pub(super) fn addressed(
@@ -70,13 +85,6 @@ pub(super) fn addressed(
     if !left.is_empty() {
         let left = quoted(left.iter().map(|one| one.connection.name.as_str()));
         run.warn(format!("nothing goes to {left}: the case's tags narrow the export, {}", tags.join(", ")));
-    }
-    if kept.len() > 1 {
-        let kept = quoted(kept.iter().map(|one| one.connection.name.as_str()));
-        run.warn(format!(
-            "the case has several tags {}, as after a merge of cases, and all of it goes to each: {kept}",
-            tags::TO
-        ));
     }
     Ok(kept)
 }

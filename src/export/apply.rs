@@ -44,6 +44,10 @@ pub(super) struct One<'a> {
     pub(super) dry_run: bool,
     /// An event that the job says to be this case's.
     pub(super) confirmed: Option<Uuid>,
+    /// True if a tag of the case names that event on another connection of this export.
+    pub(super) is_confirmed_elsewhere: bool,
+    /// True inside an event that is another case's.
+    pub(super) is_guest: bool,
     /// The connection's name, if it is not the first one to its MISP: its events there are its own.
     pub(super) named: Option<&'a str>,
     /// The organisation of TheHive that the export is for; empty if the job does not say it.
@@ -154,13 +158,11 @@ impl One<'_> {
         events.first().copied().unwrap_or_default()
     }
 
-    /// This export inside an event: in one that is another case's, it has uuids of its own.
+    /// This export inside an event: what it adds is told from what other cases and other organisations of TheHive add.
     fn inside<T>(&self, is_guest: bool, write: impl FnOnce(&One<'_>) -> T) -> T {
-        if !is_guest {
-            return write(self);
-        }
-        let ids = self.ids.as_guest(&self.input.case.id, &self.input.case.created);
-        write(&One { ids: &ids, ..*self })
+        let case = &self.input.case;
+        let ids = self.ids.in_case((&case.id, &case.created), is_guest, self.input.is_owner);
+        write(&One { ids: &ids, is_guest, ..*self })
     }
 
     /// Tells that nothing could be sent, and gives the reason back.
@@ -214,9 +216,9 @@ impl One<'_> {
         loop {
             let mut mapped = self.map(decided, types, uuid);
             mapped.wanted.extends = extends;
-            if let Some(event) = event.as_ref().filter(|_| main.is_guest) {
-                // It is named by the case that it belongs to.
-                mapped.wanted.info.clone_from(&event.info);
+            if self.is_guest {
+                mapped.wanted.is_guest = true;
+                mapped.wanted.tags.clear();
             }
             let error = match self.write_to(misp, mapped, event, (decided, types), true)? {
                 Written::Done(done) => return Ok(*done),
@@ -273,7 +275,7 @@ impl One<'_> {
         let held = event.map(|event| misp.content(&uuid, event, look)).transpose()?;
         self.warn_of_unreadable(held.as_ref());
         self.exclude(misp, &mut mapped.wanted, held.as_ref(), &mut names);
-        let mut first = mapped.wanted;
+        let mut first = self.joined(mapped.wanted, held.as_ref(), decided, types);
         mapped.wanted = first.settled(held.as_ref(), &HashSet::new(), self.ids);
         let mut plan = self.plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;
         let asked = self.asked_again(&plan, decided, types, &mut first);
@@ -283,11 +285,13 @@ impl One<'_> {
             plan = self.plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;
         }
         self.tell_of(&plan);
+        self.tell_brought(plan.brought);
         if self.dry_run {
             let attributes = plan.live_after(&mapped.wanted, held.as_ref().map_or(0, tell::live));
             let event = held.as_ref().map(|held| &held.event);
             let line = self.event_line(&mapped.wanted, event, Some(attributes), (&plan, &plan.event_forecast()));
             let (outcome, retracted) = (plan.forecast(), plan.retraction_forecast());
+            self.check_changed(&mapped.wanted, &outcome, held.as_ref());
             let done = Done { mapped, plan, outcome, retracted, after: held, event: Some(line), stopped: None };
             return Ok(Written::Done(Box::new(done)));
         }
@@ -362,6 +366,7 @@ impl One<'_> {
         let outcome = plan.outcome(wanted, &sending, after.as_ref().map(|after| (after, &rules)));
         let retracted = plan.retracted(&sending, again.as_ref());
         self.check_stored(wanted, &outcome);
+        self.check_changed(wanted, &outcome, after.as_ref());
         self.check_head(&plan, again.as_ref());
         Done { mapped, plan, outcome, retracted, after, event, stopped }
     }

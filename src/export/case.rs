@@ -65,6 +65,8 @@ pub struct Input {
     pub unread: Option<String>,
     /// False if only one observable is exported.
     pub is_case: bool,
+    /// False if TheHive says that the case is another organisation's, which shares it.
+    pub is_owner: bool,
     /// The event that the case's one alert was made of, and the connection that the alert names.
     pub origin: Option<(String, Uuid)>,
     /// What the reader should know.
@@ -157,7 +159,8 @@ impl Input {
         let observables = observables.collect();
         warnings.extend(marked.told());
         let whole = Err("the job brought the observables, so the case was not read as a whole".to_owned());
-        Ok(Self { observables, case, whole, unread: None, is_case: true, origin: None, warnings })
+        let is_owner = data.pointer("/extraData/isOwner").and_then(Value::as_bool) != Some(false);
+        Ok(Self { observables, case, whole, unread: None, is_case: true, is_owner, origin: None, warnings })
     }
 }
 

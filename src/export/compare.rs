@@ -29,6 +29,8 @@ pub(super) struct Index<'a> {
     by_uuid: HashMap<Uuid, &'a Attribute>,
     /// By type and value, as MISP tells values apart: what others added, and our own loose attributes.
     by_value: HashMap<(&'a str, String), (Whose, &'a Attribute)>,
+    /// Objects that only their own organisation sees, and all that is in them.
+    closed_objects: HashSet<Uuid>,
     /// The event's own TLP, which an attribute without one shares.
     tlp: Option<Tlp>,
     /// The same of its PAP.
@@ -72,7 +74,8 @@ impl<'a> Index<'a> {
             }
         }
         let tags = || shared(held.event.all_tags());
-        Self { by_uuid, by_value, tlp: Tlp::from_plain_tags(tags()), pap: Pap::from_plain_tags(tags()) }
+        let closed_objects = held.objects.values().filter(|uuid| !held.open_objects.contains(uuid)).copied().collect();
+        Self { by_uuid, by_value, closed_objects, tlp: Tlp::from_plain_tags(tags()), pap: Pap::from_plain_tags(tags()) }
     }
 
     /// What is to be done with each wanted attribute. To an object that somebody deleted as a whole, nothing is added.
@@ -234,12 +237,20 @@ impl<'a> Index<'a> {
                 "distribution (its organisation only, as an earlier export or a person set it)",
                 !wanted.is_closed && held.distribution == Some(0),
             ),
+            (
+                "distribution (that of its object: its organisation only)",
+                !wanted.is_closed && !rules.is_public && self.is_in_closed_object(wanted),
+            ),
             ("TLP tag", is_laxer || tlp > Some(wanted.tlp)),
             ("tags", has_others(shared(held.all_tags()), &wanted.tags)),
         ];
         let of_fields = fields.iter().filter(|(_, differs)| *differs).map(|(field, _)| (*field).to_owned());
         let differing: Vec<_> = of_texts.chain(of_fields).collect();
         (!differing.is_empty()).then(|| differing.join(", "))
+    }
+
+    fn is_in_closed_object(&self, wanted: &WantedAttribute) -> bool {
+        wanted.place.as_ref().is_some_and(|place| self.closed_objects.contains(&place.object))
     }
 
     /// What MISP made of an attribute that was added just now, if that is not what was sent: nobody else can have changed it.
@@ -337,12 +348,13 @@ pub(super) fn head(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (Head, Ve
     if rules.is_public && wanted.tlp.is_closed() {
         return (Head::default(), remarks);
     }
+    let is_ours = !wanted.only_tightens && !wanted.is_guest;
     let higher = event.threat_level_id.is_none_or(|level| level == 4 || i64::from(wanted.threat_level) < level);
     let further = event.analysis.is_none_or(|analysis| i64::from(wanted.analysis) > analysis);
     let mut head = Head {
-        info: (event.info != wanted.info && !wanted.only_tightens).then(|| wanted.info.clone()),
-        threat_level: (higher && !wanted.only_tightens).then_some(wanted.threat_level),
-        analysis: (further && wanted.analysis > 0 && !wanted.only_tightens).then_some(wanted.analysis),
+        info: (event.info != wanted.info && is_ours).then(|| wanted.info.clone()),
+        threat_level: (higher && is_ours).then_some(wanted.threat_level),
+        analysis: (further && wanted.analysis > 0 && is_ours).then_some(wanted.analysis),
         close: wanted.tlp.is_closed() && event.distribution != Some(0),
         ..Head::default()
     };
@@ -392,6 +404,9 @@ fn pap(wanted: Option<Pap>, event: &Event, tags: &TagNames, head: &mut Head, rem
 fn left(wanted: &Wanted, held: &Held, tlp: Option<Tlp>, rules: &Rules<'_>) -> Vec<String> {
     let event = &held.event;
     let mut remarks = Vec::new();
+    if wanted.is_guest {
+        return remarks;
+    }
     if tlp > Some(wanted.tlp) {
         remarks.push(format!(
             "the event's TLP is stricter in MISP than {}, the case's; it is left as it is",

@@ -86,13 +86,6 @@ impl EventTag {
     }
 }
 
-/// True if a tag of the case names this event on some connection.
-#[must_use]
-pub fn is_named(tags: &[String], event: &Uuid) -> bool {
-    let mut values = tags.iter().filter_map(|tag| tags::value(tag, tags::EVENT));
-    values.any(|value| value.split(':').any(|part| Uuid::parse_str(part.trim()).is_ok_and(|uuid| uuid == *event)))
-}
-
 fn base_36(mut number: u64) -> String {
     let mut digits = Vec::new();
     loop {
@@ -344,7 +337,6 @@ mod tests {
         let (this, other) = (CaseName { is_guest: true, ..case("~1") }, CaseName { is_guest: true, ..case("~2") });
         assert_eq!(judged(&[&of(this, &event)], "x", |_| None), [Standing::Confirmed]);
         assert_eq!(judged(&[&of(other, &event)], MALWARE, |_| Some(Ok(false))), [Standing::Confirmed]);
-        assert!(is_named(&[of(this, &event)], &event) && !is_named(&[of(this, &event)], &Uuid::nil()));
     }
 
     #[test]

@@ -386,6 +386,7 @@ fn event(uuid: Uuid, context: &Context<'_>) -> Wanted {
         kept: Vec::new(),
         spared: Vec::new(),
         doubts: Doubts::default(),
+        is_guest: false,
         only_tightens: is_refused,
     }
 }

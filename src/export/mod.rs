@@ -14,9 +14,11 @@ pub mod map;
 mod objects;
 pub mod plan;
 pub mod read;
+mod refused;
 pub mod retract;
 pub mod sending;
 pub mod settings;
+mod sides;
 mod target;
 mod tell;
 pub mod wanted;
@@ -133,10 +135,13 @@ impl Worker for Export {
         let dry_run = config.dry_run || parameters.dry_run;
         let thehive = thehive(job, config, &network, run)?;
         let input = input(job, thehive.as_ref())?.without_secrets(&run.scrubber())?;
-        check_read(job, &input)?;
+        check_read(job, &input).map_err(|refusal| refused::told(refusal, job, config, clock, run))?;
         addressing::mistyped(&input, run);
         let exporting = addressing::addressed(exporting, &input, parameters.connection.as_deref(), run)?;
         let exporting = allowed(exporting, job.organisation(), run)?;
+        let several = addressing::several(&exporting, &input);
+        let is_named = |one: &&Configured| target::names(&input, &one.connection.name, confirmed.as_ref());
+        let named: Vec<_> = exporting.iter().filter(is_named).map(|one| one.connection.name.clone()).collect();
         run.draft().full.dry_run = dry_run;
         run.draft().full.case = Some(subject(&input));
         run.draft().full.seen_by = job.organisation().filter(|_| input.is_shared()).map(ToOwned::to_owned);
@@ -145,6 +150,9 @@ impl Worker for Export {
         let url = url.map(|url| page(&url, &input));
         let items = [(Item::Observables, input.observables.len())];
         worker::each(&exporting, &items, clock, run, |own::Configured { connection, config }, part| {
+            if exporting.first().is_some_and(|first| first.connection.name == connection.name) {
+                several.iter().for_each(|remark| part.note(remark.clone()));
+            }
             let one = One {
                 connection,
                 network: &network,
@@ -157,12 +165,21 @@ impl Worker for Export {
                 part,
                 dry_run,
                 confirmed,
-                named: Some(connection).filter(|one| one.first_of_same(&all).is_some()).map(|one| one.name.as_str()),
+                is_confirmed_elsewhere: named.iter().any(|name| *name != connection.name),
+                is_guest: false,
+                named: target::named(connection, &all),
                 organisation: job.organisation().unwrap_or_default(),
             };
             one.run()
         });
         Ok(())
+    }
+
+    fn refused(job: &Job, clock: Clock, run: &Run, refusal: anyhow::Error) -> anyhow::Error {
+        match config::read::<Config>(&job.config, Table::Configuration) {
+            Ok((config, _)) => refused::told(refusal, job, &config, clock, run),
+            Err(_) => refusal,
+        }
     }
 
     fn wants(config: &Config, input: &check::Input) -> Result<Wants> {

@@ -154,6 +154,9 @@ pub struct Plan {
     /// True if the event is published and new IOCs are the only reason to touch it: they go first, and all else waits if MISP
     /// takes none of them.
     pub is_additions_first: bool,
+    /// How many attributes, an object counted once, are there for organisations that the case is shared with, and are none of
+    /// this export's.
+    pub brought: usize,
     /// What differs and is left as it is.
     pub remarks: Vec<String>,
     /// What somebody has to do something about.
@@ -186,6 +189,7 @@ impl Plan {
             new_objects: wanted.objects.iter().map(|object| object.uuid).filter(is_new).collect(),
             closed_objects: BTreeSet::new(),
             is_additions_first: false,
+            brought: retract::brought(wanted, held, rules).len(),
             remarks,
             alarms,
         };

@@ -114,7 +114,7 @@ pub(super) fn retractions(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (V
     let is_exposed = rules.is_public && wanted.tlp.is_closed();
     if is_exposed {
         // No guard holds here: what stays can be read by everyone.
-        let all = dropped(wanted, held, rules).into_iter();
+        let all = dropped(wanted, held, &|uuid| rules.ids.made_inside(&held.uuid(), uuid)).into_iter();
         retractions.extend(all.map(|(uuid, one)| Retraction::of(one, uuid, held.object_of(one), Act::Remove)));
     }
     let exposed = retractions.iter().filter(|one| one.act == Act::Remove).count();
@@ -134,7 +134,7 @@ pub(super) fn retractions(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (V
     if !rules.is_case || is_exposed {
         return (retractions, alarms);
     }
-    let dropped = dropped(wanted, held, rules);
+    let dropped = dropped(wanted, held, &|uuid| rules.ids.added_inside(&held.uuid(), uuid));
     // Whatever people made of it since, it is not retracted a second time.
     let is_done = |attribute: &&Attribute| attribute.comment.contains(MARK);
     let is_doubtful =
@@ -227,7 +227,7 @@ fn reason_to_keep(open: usize, held: &Held, rules: &Rules<'_>) -> Option<String>
     let event = held.uuid();
     let is_live = |attribute: &&Attribute| {
         attribute.deleted != Some(true)
-            && Uuid::parse_str(&attribute.uuid).is_ok_and(|uuid| rules.ids.made_inside(&event, &uuid))
+            && Uuid::parse_str(&attribute.uuid).is_ok_and(|uuid| rules.ids.added_inside(&event, &uuid))
     };
     let live: HashSet<_> = held
         .attributes
@@ -245,8 +245,18 @@ fn reason_to_keep(open: usize, held: &Held, rules: &Rules<'_>) -> Option<String>
     }
 }
 
+/// What the other side of a shared case has there, this one does not want, and stays: each attribute, an object once.
+pub(super) fn brought(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> HashSet<Uuid> {
+    if !rules.is_case || (rules.is_public && wanted.tlp.is_closed()) {
+        return HashSet::new();
+    }
+    let brought = dropped(wanted, held, &|uuid| rules.ids.brought_inside(&held.uuid(), uuid)).into_iter();
+    let live = brought.filter(|(_, one)| one.deleted != Some(true) && !one.comment.contains(MARK));
+    live.map(|(uuid, attribute)| held.object_of(attribute).unwrap_or(uuid)).collect()
+}
+
 /// What is ours and no longer wanted: live ones, and those that were retracted before.
-fn dropped<'a>(wanted: &Wanted, held: &'a Held, rules: &Rules<'_>) -> Vec<(Uuid, &'a Attribute)> {
+fn dropped<'a>(wanted: &Wanted, held: &'a Held, is_ours: &dyn Fn(&Uuid) -> bool) -> Vec<(Uuid, &'a Attribute)> {
     let iocs = || wanted.attributes.iter().chain(&wanted.spared);
     let attributes = iocs().chain(&wanted.withheld);
     let mut known: HashSet<Uuid> = attributes.map(|attribute| attribute.uuid).collect();
@@ -255,7 +265,6 @@ fn dropped<'a>(wanted: &Wanted, held: &'a Held, rules: &Rules<'_>) -> Vec<(Uuid,
     let is_link = |attribute: &&Attribute| {
         attribute.kind == "link" && attribute.category == "Internal reference" && attribute.to_ids == Some(false)
     };
-    let event = held.uuid();
     // What is an IOC still is not taken back: it may be there under the uuid that it had when its observable was of another
     // type, written otherwise, or when its object did not have the hash yet by which it is called now.
     let mut values: HashMap<(&str, String), bool> = HashMap::new();
@@ -270,7 +279,7 @@ fn dropped<'a>(wanted: &Wanted, held: &'a Held, rules: &Rules<'_>) -> Vec<(Uuid,
     of_event
         .filter_map(|attribute| {
             let uuid = Uuid::parse_str(&attribute.uuid).ok()?;
-            (rules.ids.made_inside(&event, &uuid) && !known.contains(&uuid)).then_some((uuid, attribute))
+            (is_ours(&uuid) && !known.contains(&uuid)).then_some((uuid, attribute))
         })
         .collect()
 }

@@ -6,8 +6,9 @@ use anyhow::{Context, Result};
 use uuid::Uuid;
 
 use super::apply::One;
+use super::case::Input;
 use super::event_tags::{self, CaseName, EventTag, Standing};
-use crate::config::connections;
+use crate::config::connections::{self, Connection};
 use crate::ids::Ids;
 use crate::misp::wire::Event;
 use crate::misp::{Misp, Whose};
@@ -118,10 +119,10 @@ impl One<'_> {
         };
         let mut named = tags.iter().filter(|tag| tag.uuid == uuid).peekable();
         if named.peek().is_none() && !is_own(&uuid) {
-            if event_tags::is_named(&self.input.case.tags, &uuid) {
+            if self.is_confirmed_elsewhere {
                 return Ok(None);
             }
-            return refused("no tag misp:event of the case names it; whoever is sure can set one");
+            return refused("no tag misp:event of the case names it on this connection; whoever is sure can set one");
         }
         let Some(event) = head_of(there, &uuid) else {
             return refused("it is not there, or cannot be seen");
@@ -158,7 +159,7 @@ impl One<'_> {
             organisation: self.organisation,
             title: &case.title,
             event_info: &self.settings.event_info,
-            is_guest: self.ids.is_guest(),
+            is_guest: self.is_guest,
         }
     }
 
@@ -227,7 +228,7 @@ impl One<'_> {
 
     /// The uuids that the case's event can have, in their order: those that a new one gets, and those that it got before the
     /// installation had a secret.
-    fn own_uuids(&self) -> (Vec<Uuid>, Vec<Uuid>) {
+    pub(super) fn own_uuids(&self) -> (Vec<Uuid>, Vec<Uuid>) {
         let case = &self.input.case;
         let of = |ids: &Ids| ids.events(&case.id, &case.created, self.named);
         let old = if self.ids.has_secret() { of(&self.ids.without_secret()) } else { Vec::new() };
@@ -283,6 +284,16 @@ impl One<'_> {
             self.part.note(format!("tags of the case name {more} more events that are not followed, for such reasons"));
         }
     }
+}
+
+/// The name that a connection's events are told apart by, if it is not the first one to its MISP.
+pub(super) fn named<'c>(connection: &'c Connection, all: &[Connection]) -> Option<&'c str> {
+    connection.first_of_same(all).is_some().then_some(connection.name.as_str())
+}
+
+/// True if a tag of the case names this event on a connection.
+pub(super) fn names(input: &Input, connection: &str, event: Option<&Uuid>) -> bool {
+    event_tags::of_connection(&input.case.tags, connection).iter().any(|tag| Some(&tag.uuid) == event)
 }
 
 fn head_of<'t>(there: &'t [There], uuid: &Uuid) -> Option<&'t Event> {

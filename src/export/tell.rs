@@ -22,6 +22,7 @@ use crate::markings::Tlp;
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
 use crate::misp::{Held, Misp};
+use crate::types::{self, equal};
 
 /// What is told of the export to one connection.
 #[derive(Clone, Copy)]
@@ -40,6 +41,8 @@ pub(super) struct Told<'a> {
 
 /// What is said of an attribute that is closed and not retracted.
 const CLOSED: &str = "it may not go out any more: for its organisation only";
+/// What a report calls an event that is another case's, whose title is for those who may see that case.
+const NOT_THE_CASES: &str = "(the event of another case)";
 /// Names given in a text, before their number is.
 const NAMED: usize = 10;
 
@@ -68,6 +71,40 @@ impl One<'_> {
         if !stored.is_empty() {
             let stored: Vec<_> = stored.iter().map(String::as_str).collect();
             self.part.note(format!("MISP stored otherwise than it was sent: {}", first(&stored)));
+        }
+    }
+
+    /// IOCs for which MISP holds something else: somebody changed the value, or it is not for detection. What is unchanged by
+    /// this export is not there as the case has it, and nobody may take it for that.
+    pub(super) fn check_changed(&self, wanted: &Wanted, outcome: &[Outcome], there: Option<&Held>) {
+        let Some(index) = there.map(|there| Index::new(there, self.ids)) else { return };
+        let is_there = |verdict: &Verdict| matches!(verdict, Verdict::Unchanged | Verdict::Updated);
+        let (mut changed, mut quiet) = (Vec::new(), Vec::new());
+        for (one, _) in
+            wanted.attributes.iter().zip(outcome).filter(|(one, (verdict, _))| one.to_ids && is_there(verdict))
+        {
+            let Some(there) = index.stands_for(one).filter(|_| one.file.is_none()) else { continue };
+            let (is, has) = (self.part.run.shown(&one.value), self.part.run.shown(&there.value));
+            if equal::key(&types::normalise(&there.kind, &there.value)) != equal::key(&one.value) {
+                changed.push(format!("{is} (there is {has})"));
+            } else if there.to_ids == Some(false) {
+                quiet.push(is);
+            }
+        }
+        for (all, what) in [
+            (
+                changed,
+                "MISP holds another value for these IOCs, since somebody or one of its import rules changed it, and it is left as it is",
+            ),
+            (
+                quiet,
+                "these IOCs are not for detection in MISP, since somebody said so there, and that is left as it is",
+            ),
+        ] {
+            if !all.is_empty() {
+                let all: Vec<_> = all.iter().map(String::as_str).collect();
+                self.part.note(format!("{what}: {}", first(&all)));
+            }
         }
     }
 
@@ -102,7 +139,11 @@ impl One<'_> {
         EventLine {
             uuid: wanted.uuid.to_string(),
             id: event.map(|event| run.shown(&event.id)).filter(|id| !id.is_empty()),
-            title: run.shown(event.map_or(&wanted.info, |event| &event.info)),
+            title: if self.is_guest {
+                NOT_THE_CASES.to_owned()
+            } else {
+                run.shown(event.map_or(&wanted.info, |one| &one.info))
+            },
             link: match &self.connection.target {
                 Target::Server { url, .. } => Some(Server::link(url, &wanted.uuid)),
                 Target::Feed { .. } | Target::WebFeed { .. } => None,
@@ -170,18 +211,10 @@ impl One<'_> {
             return "everyone who pulls this feed".to_owned();
         }
         let group = event.map_or(wanted.sharing_group.map(|group| group.to_string()), |event| {
-            Some(self.part.run.shown(&event.sharing_group_id)).filter(|group| !["", "0"].contains(&group.as_str()))
+            Some(self.part.run.shown(&event.sharing_group_id))
         });
         let held = event.and_then(|event| event.distribution).and_then(|held| u64::try_from(held).ok());
-        match held.unwrap_or(wanted.distribution) {
-            _ if self.dry_run && plan.head.close => "your organisation only".to_owned(),
-            0 => "your organisation only".to_owned(),
-            1 => "this community only".to_owned(),
-            2 => "connected communities".to_owned(),
-            3 => "all communities".to_owned(),
-            4 => group.map_or("a sharing group".to_owned(), |group| format!("sharing group {group}")),
-            other => format!("distribution {other}"),
-        }
+        audience(if self.dry_run && plan.head.close { 0 } else { held.unwrap_or(wanted.distribution) }, group)
     }
 
     /// Writes every verdict into ledger and report, in place of what was foreseen.
@@ -331,6 +364,19 @@ impl One<'_> {
         let observable = &ioc.observable;
         let value = observable.attachment.as_ref().map_or(&observable.data, |attachment| &attachment.name);
         (self.part.run.shown(&observable.data_type), self.part.run.shown(value))
+    }
+}
+
+/// The word of MISP for a distribution, with the sharing group of an event that has one.
+pub(super) fn audience(distribution: u64, group: Option<String>) -> String {
+    let group = group.filter(|group| !["", "0"].contains(&group.as_str()));
+    match distribution {
+        0 => "your organisation only".to_owned(),
+        1 => "this community only".to_owned(),
+        2 => "connected communities".to_owned(),
+        3 => "all communities".to_owned(),
+        4 => group.map_or("a sharing group".to_owned(), |group| format!("sharing group {group}")),
+        other => format!("distribution {other}"),
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Wanted {
     pub spared: Vec<WantedAttribute>,
     /// What IOCs of the case may be there as that could not be mapped.
     pub doubts: Doubts,
+    /// True if the event is another case's: it keeps its title, threat level, analysis and tags.
+    pub is_guest: bool,
     /// True if what is there is only made stricter: the case may not go there any more, or its IOCs go to another event.
     pub only_tightens: bool,
     /// Attributes of ours that are neither wanted nor to be retracted: files, which an option once let out. Where one is

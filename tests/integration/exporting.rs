@@ -520,6 +520,8 @@ fn a_job_cannot_speak_for_a_case_that_thehive_does_not_show_nor_make_it_laxer() 
     job["config"]["check_tlp"] = json!(true);
     job["config"]["max_tlp"] = json!(1);
     assert_eq!(failure(&Program::Export.report(&job)), "TLP is higher than allowed.");
+    assert_eq!(writes(&misp), [""; 0]);
+    misp.forget_requests();
     job["config"]["check_tlp"] = json!(false);
     job["data"]["observables"] = json!([ioc("ip", "192.0.2.1")]);
     job["data"]["_id"] = json!("~424242");

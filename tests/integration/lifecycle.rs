@@ -11,6 +11,7 @@ mod memory;
 mod merged_cases;
 mod moving_cases;
 mod owning;
+mod refused;
 mod retracting;
 mod reviewing;
 mod shares;

@@ -44,6 +44,7 @@ fn wanted(values: &[String]) -> Wanted {
         kept: Vec::new(),
         spared: Vec::new(),
         doubts: Doubts::default(),
+        is_guest: false,
         only_tightens: false,
     }
 }
@@ -241,4 +242,55 @@ fn closed_items_stay_with_their_organisation() {
     assert_eq!((attribute.distribution(), attribute.all_tags().count()), (5, 0));
     (attribute.tlp, attribute.is_stricter, attribute.is_closed) = (Tlp::AmberStrict, true, true);
     assert_eq!((attribute.distribution(), attribute.all_tags().collect::<Vec<_>>()), (0, vec!["tlp:amber+strict"]));
+}
+
+/// Whoever confirms that an event is his case's, and whoever's it is: what the other case put there stays, title and all.
+#[test]
+fn in_another_cases_event_nothing_of_that_case_is_changed_retracted_or_named() {
+    let theirs = wanted(&values(3));
+    let there = held(theirs.attributes.iter());
+    let ids = Ids::new("here", None).in_case(("~2", "2"), true, true);
+    let mut mine = wanted(&["mine.example".to_owned()]);
+    (mine.is_guest, mine.info, mine.threat_level, mine.analysis) = (true, "Mine".into(), 1, 2);
+    mine.attributes[0].uuid = ids.id(&mine.uuid, &["domain", "mine.example"]);
+    with_rules(Ok(()), Removed::Delete, |rules| {
+        let plan = Plan::new(&mine, Some(&there), &Rules { ids: &ids, ..*rules });
+        assert_eq!((&plan.head, &plan.steps[..]), (&Head::default(), &[Step::Add][..]));
+        assert!(plan.retractions.is_empty() && plan.kept.is_empty() && plan.brought == 0, "{plan:?}");
+        assert_eq!((plan.remarks, plan.alarms), (vec![], vec![]));
+    });
+}
+
+/// One case that TheHive shares: its owner takes back what is its own, and counts what the others brought.
+#[test]
+fn the_owner_of_a_shared_case_takes_back_its_own_and_the_others_nothing() {
+    let base = Ids::new("here", None);
+    let [owner, shared] = [true, false].map(|is_owner| base.in_case(("~1", ""), false, is_owner));
+    let mut all = wanted(&values(4));
+    for attribute in &mut all.attributes[2..] {
+        attribute.uuid = shared.id(&all.uuid, &["domain", &attribute.value]);
+    }
+    let there = held(all.attributes.iter());
+    let mut left = wanted(&values(1));
+    left.uuid = all.uuid;
+    with_rules(Ok(()), Removed::Unflag, |rules| {
+        let plan = Plan::new(&left, Some(&there), &Rules { ids: &owner, ..*rules });
+        let retracted: Vec<_> = plan.retractions.iter().map(|one| one.uuid).collect();
+        assert_eq!((retracted, plan.brought), (vec![all.attributes[1].uuid], 2));
+        // A feed shows everything to everyone: nothing of a case that became RED stays there, whoever brought it.
+        let red = Wanted { tlp: Tlp::Red, attributes: Vec::new(), ..left.clone() };
+        let plan = Plan::new(&red, Some(&there), &Rules { ids: &owner, is_public: true, ..*rules });
+        assert_eq!((plan.retractions.len(), plan.brought), (4, 0));
+    });
+    with_rules(Err("shared"), Removed::Unflag, |rules| {
+        let plan = Plan::new(&left, Some(&there), &Rules { ids: &shared, ..*rules });
+        assert!(plan.retractions.iter().all(|one| !one.is_reason()), "{plan:?}");
+        let mut wanted = wanted(&values(3));
+        for attribute in &mut wanted.attributes {
+            attribute.uuid = shared.id(&wanted.uuid, &["domain", &attribute.value]);
+        }
+        let joined = wanted.clone().joined(&super::tests::wanted(&values(3)), &there, (&shared, &base));
+        let uuids = |wanted: &Wanted| wanted.attributes.iter().map(|one| one.uuid).collect::<Vec<_>>();
+        assert_eq!(uuids(&joined), all.attributes[..3].iter().map(|one| one.uuid).collect::<Vec<_>>());
+    });
 }

@@ -190,6 +190,9 @@ fn an_event_that_the_job_confirms_is_followed_and_neither_case_retracts_the_othe
     assert_eq!(desk.misp.world().events.len(), 1);
     assert_eq!(changes(&before, &desk.event()), ["+ secret.example", "event: published"]);
     assert!(full(&report)["ledger"]["retractions"].is_null(), "{report:#}");
+    for theirs in ["Phishing wave", "host-0.example"] {
+        assert!(!report.to_string().contains(theirs), "{report:#}");
+    }
     let tag = report["operations"][0]["tag"].as_str().unwrap().to_owned();
     let shape = format!("misp:event=\"misp-corp:{}:{}.", before.uuid, desk.case);
     assert!(tag.starts_with(&shape) && tag.contains(".guest:"), "{tag}");
@@ -219,8 +222,15 @@ fn an_event_that_the_job_confirms_is_followed_and_neither_case_retracts_the_othe
 #[test]
 fn what_the_job_confirms_is_refused_with_the_reason_where_it_cannot_be_the_cases() {
     type Spoil = fn(&Desk);
-    let spoils: [(Spoil, &str); 4] = [
+    let spoils: [(Spoil, &str); 5] = [
         (|desk| desk.thehive.world().cases[1]["tags"] = json!([]), "no tag misp:event of the case names it"),
+        (
+            |desk| {
+                let tag = format!("misp:event=\"another:{}\"", desk.misp.world().events[0].uuid);
+                desk.thehive.world().cases[1]["tags"] = json!([tag]);
+            },
+            "no tag misp:event of the case names it on this connection",
+        ),
         (|desk| desk.misp.world().events[0].locked = true, "managed on another MISP"),
         (|desk| desk.misp.world().events[0].org = 3, "another organisation's"),
         (

@@ -77,6 +77,8 @@ fn what_a_reviewer_changes_stays_and_is_named() {
             assert_eq!(changes(&reviewed, &desk.event()), [""; 0]);
             assert_eq!(lines(&report, "observables", "data"), LINES);
             assert_eq!(warnings(&report), WARNINGS);
+            let message = full(&report)["message"].as_str().unwrap();
+            assert!(message.contains("not for detection in MISP"), "{message}");
             assert_eq!(
                 counts(full(&report), "observables"),
                 of([("fetched", 9), ("unchanged", 8), ("skipped", 1)]),
@@ -146,4 +148,38 @@ fn review_of_one(event: &mut Event) {
         ..Attribute::default()
     });
     event.attribute_count += 1;
+}
+
+/// What is unchanged by an export is not there for that: somebody may have made another value of it.
+#[test]
+fn an_ioc_whose_value_was_changed_in_misp_is_in_the_headline() {
+    for desk in Desk::both() {
+        desk.add_domains(2);
+        desk.export();
+        desk.misp.world().events[0].attributes[0].value = "benign.example".into();
+        for dry_run in [false, true] {
+            let report = desk.run(&desk.job_with("dry_run", json!(dry_run)));
+            let message = full(&report)["message"].as_str().unwrap();
+            for said in ["MISP holds another value", "host-0.example (there is benign.example)"] {
+                assert!(message.contains(said), "{message}");
+            }
+            assert!(!message.contains("host-1.example"), "{message}");
+        }
+    }
+}
+
+/// What is in an object is seen by nobody whom the object is not for.
+#[test]
+fn an_object_that_a_reviewer_closed_is_named() {
+    let desk = Desk::four();
+    let tag = "misp:object=\"file:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"";
+    for (kind, value) in [("filename", "evil.exe"), ("hash", "d41d8cd98f00b204e9800998ecf8427e")] {
+        desk.add(&json!({"dataType": kind, "data": value, "ioc": true, "tlp": 2, "tags": [tag]}));
+    }
+    desk.export();
+    assert!(lines(&desk.export(), "observables", "data").iter().all(|line| line.ends_with(": unchanged")));
+    desk.misp.world().events[0].objects[0].distribution = 0;
+    let told = lines(&desk.export(), "observables", "data");
+    assert!(told.iter().all(|line| line.contains("that of its object: its organisation only")), "{told:?}");
+    desk.wrote_nothing();
 }

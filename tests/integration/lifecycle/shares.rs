@@ -11,6 +11,9 @@ const CASE: Nth = Nth::Only(1);
 const PAGE: Nth = Nth::Only(2);
 const COUNT: Nth = Nth::Only(3);
 
+/// Said of a case that is another organisation's.
+const NOT_OURS: &str = "not ours";
+
 fn answer(desk: &Desk, nth: Nth, body: &Value) {
     desk.thehive.fault(Fault { on: "/api/v1/query", nth, what: What::Body(body.to_string()) });
 }
@@ -27,6 +30,15 @@ fn keeps(desk: &Desk, spoil: impl Fn(&Desk), heal: impl Fn(&Desk), rule: &str) {
     let report = desk.export();
     desk.thehive.heal();
     assert_eq!(changes(&before, &desk.event()), ["+ new.example"], "{rule}");
+    if rule == NOT_OURS {
+        // What the owner put there is not this organisation's to take back, nor to see.
+        assert!(full(&report)["ledger"]["retractions"].is_null(), "{report:#}");
+        assert!(!report.to_string().contains("host-0.example"));
+        heal(desk);
+        desk.export();
+        assert_eq!(changes(&before, &desk.event()), ["+ new.example", "host-0.example: comment, to_ids"]);
+        return;
+    }
     let retractions = full(&report)["ledger"]["retractions"]["skipped_by"].as_object().unwrap();
     let rules: Vec<_> = retractions.iter().map(|(rule, number)| (rule.as_str(), number.as_u64())).collect();
     assert!(matches!(rules[..], [(told, Some(1))] if told.starts_with(rule)), "{rules:?} is not {rule}");
@@ -67,7 +79,7 @@ fn a_case_of_another_organisation_retracts_nothing() {
             world.share(&desk.case, "cert");
         };
         let take = |desk: &Desk| desk.thehive.world().owners.clear();
-        keeps(&desk, give, take, "the case is shared with other organisations");
+        keeps(&desk, give, take, NOT_OURS);
     }
 }
 
@@ -102,7 +114,9 @@ fn a_case_with_a_share_or_another_owner_alone_retracts_nothing() {
             case["extraData"] = extra.clone();
             answer(desk, CASE, &json!([case]));
         };
-        keeps(&desk, told, nothing, "the case is shared with other organisations");
+        let is_owner = extra["isOwner"] == json!(true);
+        let rule = if is_owner { "the case is shared with other organisations" } else { NOT_OURS };
+        keeps(&desk, told, nothing, rule);
     }
 }
 
@@ -198,5 +212,88 @@ fn half_a_case_is_not_exported() {
         assert_eq!(report["success"], false, "{report:#}");
         assert!(desk.misp.requests().is_empty());
         assert_eq!(changes(&before, &desk.event()), [""; 0]);
+    }
+}
+
+/// An export of the case for another organisation of TheHive.
+fn export_for(desk: &Desk, organisation: &str) -> Value {
+    let mut job = desk.job();
+    job["parameters"]["organisation"] = json!(organisation);
+    desk.run(&job)
+}
+
+fn notes(report: &Value) -> String {
+    full(report)["connections"][0]["notes"].to_string()
+}
+
+#[test]
+fn what_others_added_to_a_shared_case_stays_when_it_is_shared_no_longer() {
+    for desk in Desk::both() {
+        desk.add_domains(2);
+        desk.export();
+        let before = desk.event();
+        desk.thehive.world().share(&desk.case, "soc");
+        desk.add(&domain("soc.example"));
+        export_for(&desk, "soc");
+        assert_eq!(changes(&before, &desk.event()), ["+ soc.example"]);
+        let report = export_for(&desk, "soc");
+        desk.wrote_nothing();
+        assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), ("unchanged", 3)]));
+        assert_eq!(notes(&report), "null");
+        // The owner does not see it in TheHive.
+        let soc = desk.thehive.world().observables.pop().unwrap();
+        desk.export();
+        desk.wrote_nothing();
+        desk.thehive.world().owners.clear();
+        let report = desk.export();
+        desk.wrote_nothing();
+        assert!(
+            notes(&report).contains("1 attribute or object in the event came from other organisations"),
+            "{report:#}"
+        );
+        assert!(!report.to_string().contains("soc.example"), "{report:#}");
+        desk.flag(0, false);
+        desk.export();
+        assert_eq!(changes(&before, &desk.event()), ["+ soc.example", "host-0.example: comment, to_ids"]);
+        // What both see is there once, and becomes as strict as either says.
+        desk.thehive.world().observables.push(soc);
+        desk.set(2, "tlp", json!(3));
+        let report = desk.export();
+        assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("updated", 1), ("unchanged", 1)]));
+        assert_eq!(desk.event().attributes.len(), 3);
+        assert_eq!(desk.event().attributes[2].distribution, 0);
+        assert_eq!(notes(&report), "null");
+    }
+}
+
+#[test]
+fn files_of_a_shared_case_are_there_once_whoever_exports_first() {
+    for (first, second) in [("cert", "soc"), ("soc", "cert")] {
+        let desk = Desk::four();
+        let tag = "misp:object=\"file:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"";
+        for (kind, value) in
+            [("filename", "evil.exe"), ("hash", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")]
+        {
+            desk.add(&json!({"dataType": kind, "data": value, "ioc": true, "tlp": 2, "tags": [tag]}));
+        }
+        desk.thehive.world().share(&desk.case, "soc");
+        export_for(&desk, first);
+        let before = desk.event();
+        let report = export_for(&desk, second);
+        desk.wrote_nothing();
+        assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("unchanged", 2)]), "{second}");
+        assert_eq!(changes(&before, &desk.event()), [""; 0]);
+        // A hash that joins goes into the object that is there.
+        desk.add(&json!({"dataType": "hash", "data": "d41d8cd98f00b204e9800998ecf8427e", "ioc": true, "tlp": 2, "tags": [tag]}));
+        export_for(&desk, second);
+        let after = desk.event();
+        assert_eq!(after.objects.len(), 1, "{first}: {:?}", after.attributes);
+        // A case that became RED closes all that is there of it, whoever brought it.
+        desk.thehive.world().cases[0]["tlp"] = json!(3);
+        desk.thehive.world().owners.clear();
+        desk.export();
+        let after = desk.event();
+        assert_eq!((after.distribution, after.objects[0].distribution), (0, 0));
+        assert!(after.attributes.iter().all(|one| one.distribution == 0 && one.to_ids), "{:?}", after.attributes);
     }
 }

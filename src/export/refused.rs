@@ -1,0 +1,132 @@
+//! What is said of a case that its markings refuse (`max_tlp`, `max_pap`) and that was exported before: its events on the
+//! MISPs stay as they are, be they open to everyone. The servers are asked for that, and nothing is written.
+
+use std::time::Duration;
+
+use anyhow::{Error, Result, anyhow};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::apply::One;
+use super::case::{self, Input};
+use super::tell::audience;
+use super::{Config, allowed, checked, event_tags, ids, read, target, thehive};
+use crate::config::connections::{Purpose, Target};
+use crate::config::own;
+use crate::cortex::job::{self, Job};
+use crate::full::{Part, Run};
+use crate::http::Network;
+use crate::misp::server::Server;
+use crate::misp::wire::Event;
+use crate::misp::{Misp, Whose};
+use crate::thehive::TheHive;
+use crate::time::Clock;
+
+/// How long all this may take.
+const ALLOWED: Duration = Duration::from_secs(20);
+
+/// The refusal, with what is said of the case's events. What cannot be found out changes nothing about it.
+pub(super) fn told(refusal: Error, job: &Job, config: &Config, clock: Clock, run: &Run) -> Error {
+    let Some(limit) = job::refused_by(&refusal) else { return refusal };
+    let sentences = said(job, config, clock.within(ALLOWED), &run.apart()).unwrap_or_default();
+    if sentences.is_empty() {
+        return refusal;
+    }
+    let refusal = refusal.to_string();
+    anyhow!(
+        "{} {}. To have it brought in line, run the export once with a \"{limit}\" that lets the case pass, or change it by hand",
+        refusal,
+        sentences.join(". ")
+    )
+}
+
+/// What is there of the case on each connection that it may be exported to.
+fn said(job: &Job, config: &Config, clock: Clock, run: &Run) -> Result<Vec<String>> {
+    let (all, _) = config.connections.chosen(Purpose::exports, "export", None)?;
+    let exporting = checked(own::configured(all.clone(), &job.config, config)?)?;
+    let exporting = allowed(exporting, job.organisation(), run)?;
+    let ids = ids(config)?;
+    let network = Network::new(&config.limits, &job.config, job.folder.as_deref(), clock, run);
+    let thehive = thehive(job, config, &network, run)?;
+    let input = Input::new(&case_of(job, thehive.as_ref())?, Vec::new(), None)?;
+    let mut sentences = Vec::new();
+    for own::Configured { connection, config } in &exporting {
+        let name = connection.name.clone();
+        let one = One {
+            connection,
+            network: &network,
+            ids: &ids,
+            settings: &config.settings,
+            overrides: &config.settings.checked()?,
+            input: &input,
+            thehive: thehive.as_ref(),
+            url: None,
+            part: &run.open(Part { name: name.clone(), ..Part::default() }),
+            dry_run: true,
+            confirmed: None,
+            is_confirmed_elsewhere: false,
+            is_guest: false,
+            named: target::named(connection, &all),
+            organisation: job.organisation().unwrap_or_default(),
+        };
+        match one.standing() {
+            Ok(events) => sentences.extend(events),
+            Err(error) => sentences.push(format!(
+                "What may be there of it on \"{name}\" stays as it is, and that could not be asked: {error:#}"
+            )),
+        }
+    }
+    Ok(sentences)
+}
+
+/// The case, as TheHive shows it to the job's organisation: what a job says of a case is not to tell where it is.
+fn case_of(job: &Job, thehive: Option<&TheHive>) -> Result<Value> {
+    let id = case::id(&job.data)?;
+    match (thehive, job.data_type == read::ONE) {
+        (Some(thehive), true) => thehive.case_of(&id),
+        (Some(thehive), false) => thehive.case(&id),
+        (None, true) => Ok(job.data.get("case").cloned().unwrap_or_default()),
+        (None, false) => Ok(job.data.clone()),
+    }
+}
+
+impl One<'_> {
+    /// The events of the case that are there: those with a uuid computed from it, and those that a tag of ours names.
+    fn standing(&self) -> Result<Vec<String>> {
+        let misp = Misp::open(self.connection, self.network, self.part)?;
+        let (new, old) = self.own_uuids();
+        let tags = event_tags::of_connection(&self.input.case.tags, &self.connection.name);
+        let is_signed =
+            |tag: &&event_tags::EventTag| event_tags::is_signed(tag, self.ids, self.tagged_as(), self.case_name());
+        let mut asked: Vec<Uuid> = new.into_iter().chain(old).collect();
+        asked.extend(tags.iter().filter(is_signed).map(|tag| tag.uuid));
+        asked.sort_unstable();
+        asked.dedup();
+        let mut sentences = Vec::new();
+        for (uuid, event) in misp.there(&asked)? {
+            if matches!(misp.whose(&event, self.ids)?, Whose::Ours | Whose::CameBack) {
+                sentences.push(self.stands(&uuid, &event));
+            }
+        }
+        Ok(sentences)
+    }
+
+    fn stands(&self, uuid: &Uuid, event: &Event) -> String {
+        let (name, run) = (&self.connection.name, &self.part.run);
+        let seen = match event.distribution.and_then(|held| u64::try_from(held).ok()) {
+            _ if self.is_public() => "everyone who pulls this feed".to_owned(),
+            Some(distribution) => audience(distribution, Some(run.shown(&event.sharing_group_id))),
+            None => "nobody knows whom".to_owned(),
+        };
+        let published = if event.published == Some(true) { ", published" } else { "" };
+        match &self.connection.target {
+            Target::Server { url, .. } => {
+                let (id, link) = (run.shown(&event.id), Server::link(url, uuid));
+                format!("Event {id} of this case on \"{name}\" ({link}) stays as it is, visible to {seen}{published}")
+            }
+            Target::Feed { .. } | Target::WebFeed { .. } => {
+                format!("Event {uuid} of this case in \"{name}\" stays as it is, visible to {seen}")
+            }
+        }
+    }
+}

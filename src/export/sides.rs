@@ -1,0 +1,90 @@
+//! A case that TheHive shares: its owner and the organisations that it is shared with see parts of it, and may export all
+//! into its one event. Each side's attributes have uuids of their own (`Ids::in_case`), so that neither takes back what it
+//! does not see; and each finds there what the other brought.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use super::apply::One;
+use super::wanted::{Wanted, WantedAttribute};
+use crate::ids::Ids;
+use crate::ledger::{Verdict, counted};
+use crate::misp::Held;
+use crate::misp::wire::Attribute;
+use crate::types::ServerTypes;
+
+impl One<'_> {
+    /// What is wanted, as the other side of a shared case put it there, where it did.
+    pub(super) fn joined(
+        &self,
+        wanted: Wanted,
+        held: Option<&Held>,
+        decided: &[Option<Verdict>],
+        types: &ServerTypes,
+    ) -> Wanted {
+        let (Some(held), Some(beside)) = (held, self.ids.beside()) else { return wanted };
+        let uuids = held.attributes.iter().filter_map(|one| Uuid::parse_str(&one.uuid).ok());
+        let mut uuids = uuids.chain(held.objects.values().copied());
+        if !uuids.any(|uuid| beside.added_inside(&wanted.uuid, &uuid)) {
+            return wanted;
+        }
+        let theirs = One { ids: &beside, ..*self }.map(decided, types, wanted.uuid).wanted;
+        wanted.joined(&theirs, held, (self.ids, &beside))
+    }
+
+    /// What organisations of TheHive added that the case is shared with, or was: its owner neither sees nor takes it back.
+    pub(super) fn tell_brought(&self, number: usize) {
+        if number == 0 || !self.input.is_owner {
+            return;
+        }
+        let told = format!(
+            "{} in the event came from other organisations of TheHive that the case is or was shared with, and \
+             nothing takes them back: what must not stay is to be changed in MISP",
+            counted(number as u64, "attribute or object", "attributes or objects")
+        );
+        if self.input.is_shared() { self.part.warn(told) } else { self.part.note(told) }
+    }
+}
+
+impl Wanted {
+    /// The same with the uuids of the other side of a shared case, where that put something there and this one did not:
+    /// `beside` is what it would want of the same observables. What both see is there once, whoever brought it.
+    #[must_use]
+    pub fn joined(mut self, beside: &Self, held: &Held, (ids, theirs): (&Ids, &Ids)) -> Self {
+        let (own, theirs) =
+            (self.settled(Some(held), &HashSet::new(), ids), beside.settled(Some(held), &HashSet::new(), theirs));
+        let uuid =
+            |attribute: &Attribute| Some((Uuid::parse_str(&attribute.uuid).ok()?, attribute.deleted != Some(true)));
+        let attributes: HashMap<Uuid, bool> = held.attributes.iter().filter_map(uuid).collect();
+        let objects: HashSet<Uuid> = held.objects.values().copied().collect();
+        let mut moved = HashMap::new();
+        let of_both = own.objects.iter().zip(&theirs.objects);
+        for (object, (own, theirs)) in self.objects.iter_mut().zip(of_both) {
+            if !objects.contains(&own.uuid) && objects.contains(&theirs.uuid) {
+                moved.insert(object.uuid, theirs.uuid);
+                object.uuid = theirs.uuid;
+            }
+        }
+        let all = |wanted: &'_ Self| -> Vec<WantedAttribute> {
+            wanted.attributes.iter().chain(&wanted.withheld).chain(&wanted.kept).cloned().collect()
+        };
+        let of_both = all(&own).into_iter().zip(all(&theirs));
+        let attributes_of_all = self.attributes.iter_mut().chain(&mut self.withheld).chain(&mut self.kept);
+        for (attribute, (own, theirs)) in attributes_of_all.zip(of_both) {
+            // One that is live goes before one that is not, and either before none.
+            if attributes.get(&theirs.uuid) > attributes.get(&own.uuid) && theirs.value == own.value {
+                attribute.uuid = theirs.uuid;
+            }
+            if let (Some(file), Some(own), Some(theirs)) = (&mut attribute.file, own.file, theirs.file)
+                && attributes.get(&theirs.other) > attributes.get(&own.other)
+            {
+                file.other = theirs.other;
+            }
+            if let Some(place) = &mut attribute.place {
+                place.object = moved.get(&place.object).copied().unwrap_or(place.object);
+            }
+        }
+        self
+    }
+}
