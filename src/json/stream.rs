@@ -8,7 +8,7 @@ mod taking;
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -95,7 +95,7 @@ impl<'s> Source<'s> {
     /// before all else.
     ///
     /// # Errors
-    /// That it is UTF-16.
+    /// That it is UTF-16, or cannot be unpacked.
     pub fn check_encoding(&mut self) -> Result<()> {
         if self.reader.fill_buf()?.starts_with(b"\x1f\x8b") {
             let most = self.reader.get_ref().most;
@@ -103,6 +103,7 @@ impl<'s> Source<'s> {
             let packed = std::mem::replace(&mut self.reader, BufReader::new(nothing));
             let body = Box::new(MultiGzDecoder::new(packed));
             self.reader = BufReader::with_capacity(BUFFER, Bounded { body, most, left: most });
+            self.reader.fill_buf().context("it is compressed (gzip) and cannot be unpacked")?;
         }
         let start = self.reader.fill_buf()?;
         ensure!(
