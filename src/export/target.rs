@@ -239,9 +239,13 @@ impl One<'_> {
     fn tell_claimed(&self, uuid: &Uuid, event: &Event) {
         let shown = |name: &str| self.part.run.shown(name);
         let brought = event.brought_by().map(|org| format!(", or in its name by \"{}\"", shown(&org.name)));
+        let help = match self.ids.has_secret() {
+            true => "",
+            false => ". \"instance_secret\" makes uuids that nobody else can claim",
+        };
         self.part.warn(format!(
             "event {uuid}, whose uuid is computed from this case, was made by organisation \"{}\"{}: it is left alone, and the \
-             case has another event. \"instance_secret\" makes uuids that nobody else can claim",
+             case has another event{help}",
             shown(event.organisation()),
             brought.unwrap_or_default()
         ));

@@ -79,12 +79,17 @@ impl One<'_> {
     pub(super) fn check_changed(&self, wanted: &Wanted, outcome: &[Outcome], there: Option<&Held>) {
         let Some(index) = there.map(|there| Index::new(there, self.ids)) else { return };
         let is_there = |verdict: &Verdict| matches!(verdict, Verdict::Unchanged | Verdict::Updated);
-        let (mut changed, mut quiet) = (Vec::new(), Vec::new());
-        for (one, _) in
-            wanted.attributes.iter().zip(outcome).filter(|(one, (verdict, _))| one.to_ids && is_there(verdict))
-        {
+        let (mut changed, mut quiet, mut open) = (Vec::new(), Vec::new(), Vec::new());
+        let is_seen = !self.is_public() && there.is_some_and(|there| there.event.distribution != Some(0));
+        for (one, _) in wanted.attributes.iter().zip(outcome).filter(|(_, (verdict, _))| is_there(verdict)) {
             let Some(there) = index.stands_for(one).filter(|_| one.file.is_none()) else { continue };
             let (is, has) = (self.part.run.shown(&one.value), self.part.run.shown(&there.value));
+            if is_seen && one.tlp.is_closed() && there.distribution != Some(0) && !self.dry_run {
+                open.push(format!("{is} ({})", one.tlp.word()));
+            }
+            if !one.to_ids {
+                continue;
+            }
             if equal::key(&types::normalise(&there.kind, &there.value)) != equal::key(&one.value) {
                 changed.push(format!("{is} (there is {has})"));
             } else if there.to_ids == Some(false) {
@@ -105,6 +110,14 @@ impl One<'_> {
                 let all: Vec<_> = all.iter().map(String::as_str).collect();
                 self.part.note(format!("{what}: {}", first(&all)));
             }
+        }
+        if !open.is_empty() {
+            let open: Vec<_> = open.iter().map(String::as_str).collect();
+            self.part.fail(format!(
+                "in attributes that somebody else added, more than your organisation sees what is RED or AMBER+STRICT here: {}; \
+                 close them in MISP",
+                first(&open)
+            ));
         }
     }
 
@@ -184,16 +197,27 @@ impl One<'_> {
         let event = before.or(sending.event.as_ref());
         let line =
             event.map(|event| self.event_line(&mapped.wanted, Some(event), None, (plan, &plan.verdict(sending))));
+        // MISP was asked to make it, and nobody has read the answer: it may be there.
+        let unknown = line.is_none() && plan.create && sending.had_effect();
+        let unknown = unknown.then(|| EventLine {
+            reason: Some("not verified: MISP was asked to make it and did not answer yet".to_owned()),
+            ..self.event_line(&mapped.wanted, None, None, (plan, &Verdict::Failed(String::new())))
+        });
         let (outcome, retracted) = (&outcome, &retracted);
         let event = line.as_ref();
         let told = Told { mapped, plan, outcome, retracted, after: None, event, is_stopped: true };
-        self.foresee_told(decided, &told);
+        self.foresee_with(decided, &told, unknown);
     }
 
     /// Says what is to be told if the run is stopped from now on.
     pub(super) fn foresee_told(&self, decided: &[Option<Verdict>], told: &Told<'_>) {
+        self.foresee_with(decided, told, None);
+    }
+
+    fn foresee_with(&self, decided: &[Option<Verdict>], told: &Told<'_>, unknown: Option<EventLine>) {
         let apart = self.part.apart();
         One { part: &apart, ..*self }.lines(decided, told, &HashMap::new());
+        apart.with(|part| part.events.extend(unknown));
         self.part.foresee(&apart);
     }
 
@@ -251,6 +275,13 @@ impl One<'_> {
                         (verdict, None, None)
                     }
                 };
+            let is_closed_with_another = |wanted: &&WantedAttribute| {
+                wanted.tlp.is_closed() && one.as_ref().is_ok_and(|ioc| ioc.tlp < wanted.tlp)
+            };
+            let closed = attribute.filter(is_closed_with_another).map(|wanted| {
+                format!("one attribute with an IOC that is {}, and as closed as that", wanted.tlp.word())
+            });
+            let remark = closed.into_iter().chain(remark).reduce(|closed, remark| format!("{closed}; {remark}"));
             let (data_type, data) = self.shown(one, index);
             if let (Verdict::Failed(reason), false) = (&verdict, is_stopped) {
                 self.part.fail(format!("{data} ({data_type}): {reason}"));
