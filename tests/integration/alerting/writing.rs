@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::calls::event;
 use super::desk::Desk;
-use crate::http_fake::Nth;
+use crate::http_fake::{Fault, Nth, What};
 use crate::misp;
 use crate::program::{counts, full, of};
 use crate::thehive::{self, Slow, Takes, Write};
@@ -246,7 +246,8 @@ fn a_twin_with_an_observable_that_a_person_touched_stays() {
 fn a_twin_that_may_not_be_removed_is_named() {
     let [desk, _] = Desk::imported(1, &json!({}));
     let (before, last) = (ids(&desk), twin(&desk, &json!({})));
-    desk.thehive.world().users.iter_mut().for_each(|user| user.permissions.retain(|one| one != "manageAlert"));
+    let no = r#"{"type":"AuthorizationError","message":"Operation not permitted"}"#.to_owned();
+    desk.thehive.fault(Fault { on: "/api/alert/~", nth: Nth::Always, what: What::Status(403, no, "application/json") });
     let report = desk.import();
     assert_eq!(ids(&desk), [before[0].clone(), last]);
     assert!(report.to_string().contains(&format!("{} of event", before[0])), "{report:#}");
