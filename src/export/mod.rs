@@ -246,10 +246,7 @@ fn thehive(job: &Job, config: &Config, network: &Network, run: &Run) -> Result<O
             if url.scheme() == "http" {
                 run.warn("TheHive's API key is sent unencrypted: use https in \"thehive_url\"");
             }
-            let thehive = TheHive::open(&url, key, job.organisation(), network, run)?;
-            // Before anything is read: TheHive 4 itself shows the case to the user of any organisation.
-            thehive.user()?;
-            Ok(Some(thehive))
+            TheHive::open(&url, key, job.organisation(), network, run).map(Some)
         }
         (None, Some(_)) => {
             bail!("configuration item \"thehive_key\" is set and \"thehive_url\" is not: set both, or none")

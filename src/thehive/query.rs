@@ -18,12 +18,14 @@ const QUERY: &str = "api/v1/query?name=cortex-misp";
 impl TheHive {
     /// A case, by its id, with `extraData.shareCount` and `extraData.isOwner`, which tell whether the case is shared and
     /// whose it is. It is asked for as TheHive 4's own web interface does, since `GET /api/v1/case` has no extra data
-    /// there. For an unknown case both versions answer with an empty list, or 404.
+    /// there. For an unknown case both versions answer with an empty list, or 404. Whether the user is one of the organisation
+    /// is asked before: TheHive 4 itself shows the case to the user of any.
     ///
     /// # Errors
-    /// That it does not exist for this user.
+    /// That it does not exist for this user, or that the user does not belong to the organisation.
     pub fn case(&self, id: &str) -> Result<Value> {
         ensure!(is_id(id), "the job's \"_id\" is not that of a case");
+        self.user()?;
         self.one_case(vec![json!({"_name": "getCase", "idOrName": id})], NO_CASE)
     }
 
@@ -56,12 +58,13 @@ impl TheHive {
         Ok(!self.list::<Origin>(query, 1)?.is_empty())
     }
 
-    /// An observable as TheHive has it now.
+    /// An observable as TheHive has it now; asked for as [`TheHive::case`] is.
     ///
     /// # Errors
-    /// That there is none for this user, or that it cannot be read.
+    /// That there is none for this user, that it cannot be read, or that the user does not belong to the organisation.
     pub fn observable(&self, id: &str) -> Result<Observable> {
         ensure!(is_id(id), "the job's \"_id\" is not that of an observable");
+        self.user()?;
         let query = json!([{"_name": "getObservable", "idOrName": id}, {"_name": "page", "from": 0, "to": 1}]);
         match self.list::<Observable>(query, 1)?.pop() {
             Some(Element::Good(observable)) => Ok(observable),
