@@ -12,9 +12,11 @@ use crate::http::{self, Cause, Failure};
 const REFUSED: &str = "at least one attribute has failed validation";
 
 impl Write<'_> {
-    /// Leaves out, with MISP's reason, what is to join an object that is there and is refused, as it may be at every run.
+    /// Leaves out, with MISP's reason, what is to join an object that is there and is refused, as it may be at every run. A file,
+    /// whose value is known only when it is read, is no reason to touch a published event.
     pub(super) fn leave_out_refused(&self, sending: &mut Sending) -> Result<(), Stop> {
-        let joining: Vec<_> = self.plan.additions(self.wanted).filter(|one| self.joins(one, sending)).collect();
+        let joining: Vec<_> =
+            self.plan.additions(self.wanted).filter(|one| one.file.is_none() && self.joins(one, sending)).collect();
         joining.chunks(BATCH).try_for_each(|batch| self.ask(batch, sending))
     }
 

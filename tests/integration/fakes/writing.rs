@@ -57,7 +57,10 @@ fn domain(number: u32) -> Value {
 }
 
 fn object(number: u32, attributes: &[Value]) -> Value {
-    json!({"uuid": uuid(number), "name": "file", "meta-category": "file", "comment": "c", "distribution": 1, "Attribute": attributes})
+    json!({
+        "uuid": uuid(number), "name": "file", "meta-category": "file", "description": "A file", "template_version": "24",
+        "template_uuid": "688c46fb-5edb-40a3-8273-1af7923e2215", "comment": "c", "distribution": 1, "Attribute": attributes,
+    })
 }
 
 fn filename(number: u32) -> Value {
