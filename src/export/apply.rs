@@ -250,6 +250,16 @@ impl One<'_> {
         }
     }
 
+    /// Which tags can be set on this MISP; those that must not become known there are taken out.
+    fn tag_names(&self, misp: &Misp, wanted: &mut Wanted) -> Result<TagNames> {
+        let every: Vec<String> = wanted.every_tag().into_iter().map(ToOwned::to_owned).collect();
+        let every: Vec<&str> = every.iter().map(String::as_str).collect();
+        let names = misp.tag_names(&every)?;
+        self.warn_of_tags(&names.refused(&every));
+        self.keep_tags_in(wanted, &names);
+        Ok(names)
+    }
+
     fn write_to(
         &self,
         misp: &Misp,
@@ -265,11 +275,7 @@ impl One<'_> {
         if self.is_public() {
             self.part.warn("readable by everyone who pulls this feed");
         }
-        let every: Vec<String> = mapped.wanted.every_tag().into_iter().map(ToOwned::to_owned).collect();
-        let every: Vec<&str> = every.iter().map(String::as_str).collect();
-        let mut names = misp.tag_names(&every)?;
-        self.warn_of_tags(&names.refused(&every));
-        self.keep_tags_in(&mut mapped.wanted, &names);
+        let mut names = self.tag_names(misp, &mut mapped.wanted)?;
         let look = Look { sightings: self.settings.export_sightings, objects: !mapped.wanted.objects.is_empty() };
         let uuid = mapped.wanted.uuid;
         let held = event.map(|event| misp.content(&uuid, event, look)).transpose()?;

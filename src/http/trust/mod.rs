@@ -52,11 +52,9 @@ pub(super) fn trusting(
     let mut given = Vec::new();
     let mut own = None;
     let is_encrypted = is_https || way.is_some_and(Way::is_https);
-    if is_encrypted {
-        if let Some(path) = &access.cert_path {
-            let reading = || format!("reading the certificates in {} (\"cert_path\")", path.display());
-            given.extend(roots::of_path(path).with_context(reading)?);
-        }
+    if let Some(path) = access.cert_path.as_ref().filter(|_| is_encrypted) {
+        let reading = || format!("reading the certificates in {} (\"cert_path\")", path.display());
+        given.extend(roots::of_path(path).with_context(reading)?);
     }
     if let Some(text) = &network.cacerts {
         match roots::of_text(text.as_bytes()).context("reading the certificates in \"cacerts\"") {
