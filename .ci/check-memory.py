@@ -141,7 +141,8 @@ class Hive:
         if path == "/api/v1/status/public":
             return 200, {"version": "5.7.3-1"}
         if path == "/api/v1/user/current":
-            return 200, {"login": "import@example.org"}
+            rights = ["manageAlert/create", "manageAlert/update", "manageObservable", "manageProcedure"]
+            return 200, {"login": "import@example.org", "permissions": rights}
         if path == "/api/v1/query":
             return 200, self.query(body["query"])
         if path == "/api/v1/alert":
