@@ -211,7 +211,7 @@ impl Writing<'_, '_> {
 /// True if MISP said that it does not show the event, which it may go on saying.
 fn is_refused(error: &anyhow::Error) -> bool {
     let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
-    failure.and_then(Failure::status).is_some_and(|status| (401..=404).contains(&status))
+    failure.and_then(Failure::status).is_some_and(|status| (400..500).contains(&status) && status != 429)
 }
 
 fn place(one: &WantedAttribute) -> Option<Uuid> {

@@ -55,6 +55,24 @@ fn sigterm_in_an_unanswered_write_says_not_verified() {
     assert_eq!(report["operations"][0]["type"], "AddTagToCase");
 }
 
+#[test]
+fn sigterm_while_the_event_is_made_names_it_as_not_verified() {
+    let misp = Fake::start(World::new());
+    misp.fault(Fault { on: "/events/add", nth: Nth::Always, what: What::Hang });
+    let config = json!({"name": ["corp"], "url": [misp.url()], "key": [key("admin")]});
+    let job = json!({"dataType": "thehive:case", "data": case_of(3), "config": config});
+    let report = terminated(Program::Export, &job, || {
+        misp.requests().iter().any(|request| request.path.contains("/events/add"))
+    });
+    let full = full(&report);
+    assert_eq!(full["ledger"]["observables"]["failed_by"], json!({"not sent": 3}));
+    let event = &full["connections"][0]["events"][0];
+    assert_eq!(event["verdict"], "failed");
+    assert!(event["reason"].as_str().unwrap().starts_with("not verified"), "{event:#}");
+    // It may not be there: the case gets no tag that names it.
+    assert_eq!(report["operations"], json!([]));
+}
+
 /// So many IOCs of a case.
 fn case_of(iocs: usize) -> Value {
     let ioc = |n: usize| json!({"dataType": "domain", "data": format!("host-{n}.example"), "ioc": true});
@@ -109,10 +127,14 @@ fn a_refused_look_back_says_what_was_there_and_what_is_not_known() {
             nth,
             what: What::Status(405, "{}".into(), "application/json"),
         });
+        misp.forget_requests();
         let report = worker::report_at_once::<Export>(job(iocs)).to_string();
         let report = judged(Program::Export, report.as_bytes());
         let part = full(&report);
         assert!(part["message"].as_str().unwrap().starts_with("INCOMPLETE: "), "{report:#}");
+        // What refuses a look goes on doing so: it is not asked for a minute.
+        let looks = misp.requests().iter().filter(|request| request.path.contains("/attributes/restSearch")).count();
+        assert!(looks <= 6, "{looks} looks");
         let (iocs, known) = (iocs as u64, known as u64);
         let expected = [("fetched", iocs), ("unchanged", known), ("failed", iocs - known)];
         let expected = expected.into_iter().filter(|(_, number)| *number > 0);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::desk::{Desk, changes, domain, lines, warnings};
+use super::desk::{Desk, changes, domain, failures, lines, warnings};
 use crate::misp::{Attached, Attribute, Event};
 use crate::program::{counts, full, of};
 
@@ -182,4 +182,53 @@ fn an_object_that_a_reviewer_closed_is_named() {
     let told = lines(&desk.export(), "observables", "data");
     assert!(told.iter().all(|line| line.contains("that of its object: its organisation only")), "{told:?}");
     desk.wrote_nothing();
+}
+
+/// What an export may not show is not well because somebody else showed it.
+#[test]
+fn a_red_ioc_that_a_colleague_shows_to_others_is_a_failure() {
+    for (event, attribute, is_seen) in [(3, 5, true), (3, 0, false), (0, 5, false)] {
+        let desk = Desk::four();
+        desk.add_domains(1);
+        desk.export();
+        {
+            let mut world = desk.misp.world();
+            let there = &mut world.events[0];
+            there.distribution = event;
+            there.attributes.push(Attribute {
+                id: 90_000,
+                uuid: THEIRS.to_owned(),
+                kind: "domain".to_owned(),
+                category: "Network activity".to_owned(),
+                value: "red.example".to_owned(),
+                to_ids: true,
+                distribution: attribute,
+                ..Attribute::default()
+            });
+            there.attribute_count += 1;
+        }
+        desk.add(&json!({"dataType": "domain", "data": "red.example", "ioc": true, "tlp": 3}));
+        let report = desk.export();
+        let told = failures(&report).iter().any(|failure| failure.contains("red.example (RED); close them in MISP"));
+        assert_eq!(told, is_seen, "{event} {attribute}: {report:#}");
+        assert_eq!(full(&report)["message"].as_str().unwrap().starts_with("INCOMPLETE"), is_seen);
+        desk.wrote_nothing();
+    }
+}
+
+#[test]
+fn an_ioc_that_is_closed_with_the_one_it_is_joined_with_says_so() {
+    let desk = Desk::four();
+    let tag = "misp:composite=\"domain|ip:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"";
+    for (kind, value, tlp) in [("domain", "green.example", 1), ("ip", "192.0.2.66", 3)] {
+        desk.add(&json!({"dataType": kind, "data": value, "ioc": true, "tlp": tlp, "tags": [tag]}));
+    }
+    let told = lines(&desk.export(), "observables", "data");
+    assert_eq!(
+        told,
+        [
+            "green.example: created (one attribute with an IOC that is RED, and as closed as that)",
+            "192.0.2.66: created"
+        ]
+    );
 }

@@ -140,7 +140,7 @@ fn shape(at: &str, recorded: &Value, body: &Value, found: &mut Vec<String>) {
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",

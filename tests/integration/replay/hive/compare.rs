@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::stage::Stage;
+use crate::replay::compare::kind;
 use crate::replay::wire::{Answer, Exchange};
 
 /// Headers whose value must be the recorded one.
@@ -149,17 +150,6 @@ fn plain(text: &str) -> String {
         }
     }
     out.replace("~#", "#")
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "list",
-        Value::Object(_) => "object",
-    }
 }
 
 fn short(value: &Value) -> String {
