@@ -10,9 +10,10 @@ use super::apply::One;
 use super::case::{Input, Ioc};
 use super::plan::Plan;
 use super::retract::{Act, Retraction};
-use super::wanted::{Wanted, WantedAttribute};
+use super::wanted::Wanted;
 use crate::json::Element;
 use crate::ledger::Verdict;
+use crate::misp::draft::WantedAttribute;
 use crate::thehive::TheHive;
 use crate::types::ServerTypes;
 

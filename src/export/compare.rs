@@ -7,12 +7,14 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::exclusive;
-use super::plan::{Change, Head, Kept, Rules, Step};
+use super::plan::{Kept, Rules, Step};
 use super::retract::{is_retracted, was_deleted, without_mark};
-use super::wanted::{Wanted, WantedAttribute};
+use super::wanted::Wanted;
 use crate::ids::Ids;
 use crate::markings::{Pap, Tlp};
 use crate::misp::Held;
+use crate::misp::changes::{Change, Head};
+use crate::misp::draft::WantedAttribute;
 use crate::misp::tags::TagNames;
 use crate::misp::wire::{Attribute, Event};
 use crate::secret::shortened;

@@ -8,9 +8,9 @@ use super::apply::{Done, One};
 use super::map::Link;
 use super::settings::Warninglists;
 use super::tell::first;
-use super::wanted::WantedAttribute;
 use crate::ledger::{Item, Verdict};
 use crate::misp::Misp;
+use crate::misp::draft::WantedAttribute;
 use crate::time;
 
 impl One<'_> {

@@ -16,7 +16,6 @@ pub mod plan;
 pub mod read;
 mod refused;
 pub mod retract;
-pub mod sending;
 pub mod settings;
 mod sides;
 mod target;

@@ -7,10 +7,11 @@ use uuid::Uuid;
 
 use super::map::Context;
 use super::settings::Attachments;
-use super::wanted::{Place, WantedAttribute, WantedFile, WantedObject};
+use super::wanted::WantedObject;
 use crate::ids::Ids;
 use crate::ledger::{Verdict, counted};
 use crate::markings::Tlp;
+use crate::misp::draft::{Place, WantedAttribute, WantedFile};
 use crate::sample;
 use crate::secret::shortened;
 use crate::tags::{self, Link};

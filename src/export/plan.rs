@@ -10,13 +10,15 @@ use uuid::Uuid;
 
 use super::compare::{self, Index};
 use super::retract::{self, Act, Retraction};
-use super::sending::Sending;
 use super::settings::Removed;
-use super::wanted::{Wanted, WantedAttribute};
+use super::wanted::Wanted;
 use crate::ids::Ids;
 use crate::ledger::Verdict;
 use crate::misp::Held;
+use crate::misp::changes::{Change, Edit, EventChanges, EventHeader, Head};
+use crate::misp::draft::WantedAttribute;
 use crate::misp::tags::TagNames;
+use crate::misp::write_log::Sending;
 
 /// What a plan has to know beside the two things it compares.
 #[derive(Clone, Copy, Debug)]
@@ -46,81 +48,6 @@ pub enum Step {
     Leave(Option<String>),
     /// It is left out, by this rule.
     Skip(String),
-}
-
-/// What is to be changed on an attribute that is there. Everything else on it stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Change {
-    /// Tags to add.
-    pub add_tags: Vec<String>,
-    /// Tags to take off: TLP tags that are laxer than the one added.
-    pub drop_tags: Vec<String>,
-    /// True if its distribution becomes 0.
-    pub close: bool,
-    /// For detection or not.
-    pub to_ids: Option<bool>,
-    /// The whole comment.
-    pub comment: Option<String>,
-    /// Soft-deleted or back.
-    pub deleted: Option<bool>,
-    /// True if a published event is touched for it: a retraction, its reversal, a stricter TLP.
-    pub is_reason: bool,
-    /// What differs and is left as it is.
-    pub remark: Option<String>,
-    /// The attribute that is changed, if it is not the wanted one: the same file, sent in the other way.
-    pub instead: Option<Uuid>,
-}
-
-/// What is to be changed on the event itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Head {
-    /// A new info line.
-    pub info: Option<String>,
-    /// A higher threat level.
-    pub threat_level: Option<u8>,
-    /// A further analysis.
-    pub analysis: Option<u8>,
-    /// True if its distribution becomes 0.
-    pub close: bool,
-    /// Tags to add.
-    pub add_tags: Vec<String>,
-    /// Tags to take off.
-    pub drop_tags: Vec<String>,
-    /// True if a published event is touched for it.
-    pub is_reason: bool,
-}
-
-impl Head {
-    /// True if nothing changes.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// What changes, in words.
-    #[must_use]
-    pub fn words(&self) -> String {
-        let words = [
-            ("info", self.info.is_some()),
-            ("threat level", self.threat_level.is_some()),
-            ("analysis", self.analysis.is_some()),
-            ("distribution", self.close),
-            ("tags", !self.add_tags.is_empty() || !self.drop_tags.is_empty()),
-        ];
-        let words: Vec<_> = words.iter().filter(|(_, changes)| *changes).map(|(word, _)| *word).collect();
-        words.join(", ")
-    }
-}
-
-/// One change of one attribute, as it is sent.
-#[derive(Clone, Copy, Debug)]
-pub struct Edit<'a> {
-    /// The attribute.
-    pub uuid: Uuid,
-    /// The object it is in.
-    pub object: Option<Uuid>,
-    /// What changes.
-    pub change: &'a Change,
 }
 
 /// A change of an attribute that is neither wanted nor retracted.
@@ -285,6 +212,36 @@ impl Plan {
         let is_write = |step: &Step| matches!(step, Step::Add | Step::Change(_));
         let is_any_write = self.steps.iter().any(is_write) || self.retractions.iter().any(Retraction::is_reason);
         !self.changes_event() && !is_any_write && !self.tightens_more()
+    }
+
+    /// What is to be written, as a MISP takes it.
+    #[must_use]
+    pub fn changes<'a>(&'a self, wanted: &'a Wanted) -> EventChanges<'a> {
+        let header = EventHeader {
+            info: &wanted.info,
+            date: &wanted.date,
+            threat_level: wanted.threat_level,
+            analysis: wanted.analysis,
+            distribution: wanted.distribution,
+            sharing_group: wanted.sharing_group,
+            extends: wanted.extends,
+            tags: wanted.all_tags().collect(),
+            organisation: &wanted.organisation,
+        };
+        let removed = self.retractions.iter().filter(|one| one.act == Act::Remove);
+        let objects = wanted.objects.iter().map(|object| object.uuid);
+        EventChanges {
+            uuid: wanted.uuid,
+            create: self.create,
+            header,
+            event: &self.head,
+            edits: self.edits(wanted).collect(),
+            additions: self.additions(wanted).collect(),
+            removals: removed.map(|one| one.uuid).collect(),
+            new_objects: objects.filter(|object| self.new_objects.contains(object)).collect(),
+            closed_objects: &self.closed_objects,
+            is_additions_first: self.is_additions_first,
+        }
     }
 
     /// True if something that is not wanted, or an object, becomes stricter.

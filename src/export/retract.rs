@@ -6,10 +6,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
 use super::compare::Index;
-use super::plan::{Change, Kept, Rules};
+use super::plan::{Kept, Rules};
 use super::settings::Removed;
-use super::wanted::{Wanted, WantedAttribute};
+use super::wanted::Wanted;
 use crate::misp::Held;
+use crate::misp::changes::Change;
+use crate::misp::draft::WantedAttribute;
 use crate::misp::wire::Attribute;
 use crate::secret::shortened;
 use crate::types::equal;

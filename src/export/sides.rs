@@ -7,10 +7,11 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::apply::One;
-use super::wanted::{Wanted, WantedAttribute};
+use super::wanted::Wanted;
 use crate::ids::Ids;
 use crate::ledger::{Verdict, counted};
 use crate::misp::Held;
+use crate::misp::draft::WantedAttribute;
 use crate::misp::wire::Attribute;
 use crate::types::ServerTypes;
 

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::ids::Ids;
 use crate::markings::{Pap, Tlp};
 use crate::misp::Held;
+use crate::misp::draft::WantedAttribute;
 use crate::types::equal;
 
 /// The event that a case should be.
@@ -63,37 +64,6 @@ pub struct WantedObject {
     pub uuid: Uuid,
 }
 
-/// An attribute that should be there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WantedAttribute {
-    /// Computed from the event or object and what the attribute stands for.
-    pub uuid: Uuid,
-    /// The object it is in, and its role there; none for an attribute of the event itself.
-    pub place: Option<Place>,
-    /// MISP's type.
-    pub kind: String,
-    /// MISP's category.
-    pub category: String,
-    /// The value, as MISP will store it.
-    pub value: String,
-    /// True for an IOC; false for what stands beside one, such as a file's size.
-    pub to_ids: bool,
-    /// The observable's message.
-    pub comment: String,
-    /// The stricter of the observable's TLP and the case's.
-    pub tlp: Tlp,
-    /// True if that is stricter than the case's.
-    pub is_stricter: bool,
-    /// True if it stays in its organisation, whatever the event does.
-    pub is_closed: bool,
-    /// Further tags of the observable.
-    pub tags: Vec<String>,
-    /// The observables that it stands for, by their position; none for what stands beside them.
-    pub from: Vec<usize>,
-    /// The file that it carries.
-    pub file: Option<WantedFile>,
-}
-
 /// What is known of IOCs that could not be mapped. What they were when they could be is not known, but what is nothing like them
 /// they never were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,28 +82,6 @@ impl Doubts {
         let is_like = |doubt: &String| value.contains(doubt.as_str()) || doubt.contains(&value);
         (self.files && is_in_object) || self.values.iter().any(is_like)
     }
-}
-
-/// The role of an attribute in an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The object's uuid.
-    pub object: Uuid,
-    /// The role, such as `sha256`.
-    pub relation: String,
-}
-
-/// A file to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WantedFile {
-    /// The observable that has it, by its position.
-    pub of: usize,
-    /// The name it goes by.
-    pub name: String,
-    /// True if it goes as it is, unless it turns out to be an executable.
-    pub is_plain: bool,
-    /// The same file sent in the other way: an executable, which never goes as it is.
-    pub other: Uuid,
 }
 
 impl Wanted {
@@ -201,26 +149,5 @@ impl Wanted {
             }
         }
         settled
-    }
-}
-
-impl WantedAttribute {
-    /// 0 (own organisation only) for RED and AMBER+STRICT, so that a later rise of the event's distribution releases
-    /// nothing; 5 (as the event) for the rest.
-    #[must_use]
-    pub fn distribution(&self) -> u8 {
-        if self.is_closed { 0 } else { 5 }
-    }
-
-    /// Its value, or the two halves of a composite one.
-    pub fn parts(&self) -> impl Iterator<Item = &str> {
-        let halves = self.value.split_once('|').filter(|_| self.kind.contains('|'));
-        let (first, second) = halves.map_or((self.value.as_str(), None), |(first, second)| (first, Some(second)));
-        [Some(first), second].into_iter().flatten().filter(|part| !part.is_empty())
-    }
-
-    /// Its tags: the TLP, where it is stricter than the case's, and those of the observable.
-    pub fn all_tags(&self) -> impl Iterator<Item = &str> {
-        self.is_stricter.then(|| self.tlp.tag()).into_iter().chain(self.tags.iter().map(String::as_str))
     }
 }

@@ -10,12 +10,13 @@ use super::apply::One;
 use super::content::Contents;
 use super::map::Mapped;
 use super::plan::Plan;
-use super::sending::{Sending, Stop};
-use super::wanted::{Wanted, WantedAttribute};
+use super::wanted::Wanted;
 use crate::http::Failure;
 use crate::ledger::Verdict;
+use crate::misp::draft::WantedAttribute;
 use crate::misp::tags::TagNames;
 use crate::misp::wire::Event;
+use crate::misp::write_log::{Sending, Stop};
 use crate::misp::{Held, Look, Misp};
 
 /// The time between two looks at an event that MISP may still be working on.
@@ -122,7 +123,7 @@ impl Writing<'_, '_> {
                 one.foresee(mapped, decided, (plan, next), sending, before);
             }
         };
-        let sent = self.misp.apply(&mapped.wanted, next, &self.names, &contents, &mut self.sending, &underway);
+        let sent = self.misp.apply(&next.changes(&mapped.wanted), &self.names, &contents, &mut self.sending, &underway);
         if self.sending.had_effect() {
             one.part.run.wrote();
         }

@@ -1,13 +1,16 @@
 //! What we ask of a MISP, as functions named after the question. A MISP is a server or a feed; which one is decided
 //! here and nowhere else.
 
+pub mod changes;
 mod chunks;
+pub mod draft;
 pub mod feed;
 pub mod search;
 pub mod sent;
 pub mod server;
 pub mod tags;
 pub mod wire;
+pub mod write_log;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -15,14 +18,11 @@ use anyhow::{Result, bail};
 use uuid::Uuid;
 
 use crate::config::connections::{Connection, Target};
-use crate::export::content::Contents;
-use crate::export::plan::Plan;
-use crate::export::sending::{Sending, Stop};
-use crate::export::wanted::Wanted;
 use crate::full::{Kind, PartOf};
 use crate::http::Network;
 use crate::ids::Ids;
 use crate::types::{ServerTypes, Sought};
+use changes::{AttachmentSource, EventChanges};
 pub use chunks::{Chunk, Row, Within};
 use feed::{Feed, Folder, Web};
 use search::{Hit, Searched};
@@ -31,6 +31,7 @@ use server::names::{Known, Names};
 use tags::TagNames;
 pub use wire::Report;
 use wire::{Attribute, Event};
+use write_log::{Sending, Stop};
 
 /// A MISP that can be asked.
 pub enum Misp {
@@ -409,21 +410,17 @@ impl Misp {
     /// What stopped the writing. Some of it may have arrived.
     pub fn apply(
         &self,
-        wanted: &Wanted,
-        plan: &Plan,
+        changes: &EventChanges<'_>,
         names: &TagNames,
-        contents: &Contents<'_>,
+        attachments: &dyn AttachmentSource,
         sending: &mut Sending,
         underway: &dyn Fn(&Sending),
     ) -> Result<(), Stop> {
         match self {
-            Self::Server(server) => {
-                server::write::Write { server, wanted, plan, names, contents, underway }.all(sending)
-            }
+            Self::Server(server) => server::write::Write { server, changes, names, attachments, underway }.all(sending),
             Self::Feed(feed) => {
-                let all = plan.additions(wanted).map(|one| one.uuid).chain(plan.edits(wanted).map(|edit| edit.uuid));
-                underway(&sending.underway(all));
-                feed.folder().and_then(|folder| folder.apply(wanted, plan, contents, sending)).map_err(Stop::No)
+                underway(&sending.underway(changes.attributes()));
+                feed.folder().and_then(|folder| folder.apply(changes, attachments, sending)).map_err(Stop::No)
             }
         }
     }

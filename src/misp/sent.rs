@@ -4,29 +4,33 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::changes::{AttachmentPayload, Change, EventHeader, Head};
+use super::draft::WantedAttribute;
 use super::tags::TagNames;
-use crate::export::content::Content;
-use crate::export::plan::{Change, Head};
-use crate::export::wanted::{Wanted, WantedAttribute};
 
 /// An event that should be, without its attributes.
 #[must_use]
-pub fn event(wanted: &Wanted, names: &TagNames, more: Value) -> Value {
+pub fn event(uuid: &Uuid, header: &EventHeader<'_>, names: &TagNames, more: Value) -> Value {
     let event = json!({
-        "uuid": wanted.uuid,
-        "info": wanted.info,
-        "date": wanted.date,
-        "threat_level_id": wanted.threat_level.to_string(),
-        "analysis": wanted.analysis.to_string(),
+        "uuid": uuid,
+        "info": header.info,
+        "date": header.date,
+        "threat_level_id": header.threat_level.to_string(),
+        "analysis": header.analysis.to_string(),
         "published": false,
-        "Tag": tags(wanted.all_tags(), names),
+        "Tag": tags(header.tags.iter().copied(), names),
     });
     joined(event, more)
 }
 
 /// An attribute that should be; `content` is the file that it carries.
 #[must_use]
-pub fn attribute(attribute: &WantedAttribute, content: Option<&Content>, names: &TagNames, more: Value) -> Value {
+pub fn attribute(
+    attribute: &WantedAttribute,
+    content: Option<&AttachmentPayload>,
+    names: &TagNames,
+    more: Value,
+) -> Value {
     let mut sent = json!({
         "uuid": attribute.uuid,
         "type": attribute.kind,

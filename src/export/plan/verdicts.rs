@@ -1,12 +1,16 @@
 //! What a plan comes to: what became of each item, told by a second look, and what would become of it.
 
-use super::{Change, Outcome, Plan, Rules, Step};
+use super::{Outcome, Plan, Rules, Step};
+use crate::export::NOT_SENT;
 use crate::export::compare::{self, Index};
 use crate::export::retract::{Act, Retraction};
-use crate::export::sending::Sending;
-use crate::export::wanted::{Wanted, WantedAttribute};
+use crate::export::wanted::Wanted;
 use crate::ledger::Verdict;
 use crate::misp::Held;
+use crate::misp::changes::Change;
+use crate::misp::draft::WantedAttribute;
+use crate::misp::write_log::Sending;
+use uuid::Uuid;
 
 impl Plan {
     /// What became of each wanted attribute, in its order: read from what the event holds afterwards, not from what the
@@ -14,8 +18,9 @@ impl Plan {
     #[must_use]
     pub fn outcome(&self, wanted: &Wanted, sending: &Sending, after: Option<(&Held, &Rules<'_>)>) -> Vec<Outcome> {
         let index = after.map(|(held, rules)| (Index::new(held, rules.ids), rules));
-        let unchanged =
-            |attribute: &WantedAttribute, change: &Change| sending.unchanged(&change.instead.unwrap_or(attribute.uuid));
+        let unchanged = |attribute: &WantedAttribute, change: &Change| {
+            not_changed(sending, &change.instead.unwrap_or(attribute.uuid))
+        };
         let outcome = |attribute: &WantedAttribute, step: &Step| match (step, &index) {
             (Step::Leave(remark), _) => (Verdict::Unchanged, remark.clone()),
             (Step::Skip(rule), _) => (Verdict::Skipped(rule.clone()), None),
@@ -25,7 +30,7 @@ impl Plan {
                 Step::Skip(rule) => (Verdict::Skipped(rule), None),
                 Step::Add | Step::Change(_) => (unchanged(attribute, change), None),
             },
-            (Step::Add, None) => (sending.missing(&attribute.uuid), None),
+            (Step::Add, None) => (missing(sending, &attribute.uuid), None),
             (Step::Change(change), None) => (unchanged(attribute, change), None),
         };
         wanted.attributes.iter().zip(&self.steps).map(|(attribute, step)| outcome(attribute, step)).collect()
@@ -42,8 +47,8 @@ impl Plan {
             (Step::Add, Step::Leave(remark)) if sending.made(&attribute.uuid) => (Verdict::Created, remark.clone()),
             (Step::Add, Step::Leave(remark)) => (Verdict::Unchanged, remark.clone()),
             (Step::Change(_), Step::Leave(remark)) => (Verdict::Updated, remark.clone()),
-            (Step::Add, _) => (sending.missing(&attribute.uuid), None),
-            (Step::Change(change), _) => (sending.unchanged(&change.instead.unwrap_or(attribute.uuid)), None),
+            (Step::Add, _) => (missing(sending, &attribute.uuid), None),
+            (Step::Change(change), _) => (not_changed(sending, &change.instead.unwrap_or(attribute.uuid)), None),
         };
         attributes.map(outcome).collect()
     }
@@ -57,9 +62,9 @@ impl Plan {
             (Act::Change(_) | Act::Remove, Some(after)) => {
                 let is_open = |again: &&Retraction| again.uuid == one.uuid && again.is_reason();
                 let open = after.retractions.iter().find(is_open);
-                open.map_or(Verdict::Updated, |_| sending.unchanged(&one.uuid))
+                open.map_or(Verdict::Updated, |_| not_changed(sending, &one.uuid))
             }
-            (Act::Change(_) | Act::Remove, None) => sending.unchanged(&one.uuid),
+            (Act::Change(_) | Act::Remove, None) => not_changed(sending, &one.uuid),
         };
         self.retractions.iter().map(of).collect()
     }
@@ -96,8 +101,32 @@ fn added(wanted: &WantedAttribute, sending: &Sending, index: &Index<'_>, rules: 
         Step::Leave(_) if is_made => (Verdict::Created, index.stored_otherwise(wanted, rules)),
         Step::Leave(remark) => (Verdict::Unchanged, remark),
         Step::Change(change) if is_made => (Verdict::Created, Some(compare::unfinished(&change))),
-        Step::Change(_) => (sending.unchanged(&wanted.uuid), None),
+        Step::Change(_) => (not_changed(sending, &wanted.uuid), None),
         Step::Skip(rule) => (Verdict::Skipped(rule), None),
-        Step::Add => (sending.missing(&wanted.uuid), None),
+        Step::Add => (missing(sending, &wanted.uuid), None),
     }
+}
+
+/// What is to be thought of an attribute that is not there.
+fn missing(sending: &Sending, uuid: &Uuid) -> Verdict {
+    not_arrived(sending, uuid, "lost: MISP took it without an error and does not hold it")
+}
+
+/// What is to be thought of an attribute that is not as it should have become.
+fn not_changed(sending: &Sending, uuid: &Uuid) -> Verdict {
+    not_arrived(sending, uuid, "lost: MISP took the change without an error and does not show it")
+}
+
+fn not_arrived(sending: &Sending, uuid: &Uuid, lost: &str) -> Verdict {
+    let sent = match sending.sent.get(uuid) {
+        None => NOT_SENT,
+        Some(true) if !sending.is_unseen => lost,
+        Some(_) => "not verified",
+    };
+    let reason = sending.reasons.get(uuid).map_or(sent, String::as_str).to_owned();
+    if sending.is_held_elsewhere(uuid) {
+        let remedy = "another event holds every uuid that it can have; \"instance_secret\" makes uuids that nobody else can claim";
+        return Verdict::Failed(format!("{reason}: {remedy}"));
+    }
+    Verdict::Failed(reason)
 }

@@ -1,16 +1,14 @@
-//! An event file while it is changed: what a plan says, done to its JSON. What a producer wrote beside stays as it is.
+//! An event file while it is changed: changes done to its JSON. What a producer wrote beside stays as it is.
 
 use anyhow::{Result, ensure};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::export::content::Contents;
-use crate::export::plan::{Change, Head, Plan};
-use crate::export::retract::Act;
-use crate::export::sending::Sending;
-use crate::export::wanted::{Wanted, WantedAttribute};
+use crate::misp::changes::{AttachmentSource, Change, EventChanges, Head};
+use crate::misp::draft::WantedAttribute;
 use crate::misp::sent;
 use crate::misp::tags::TagNames;
+use crate::misp::write_log::Sending;
 
 /// An event file while it is changed.
 pub(super) struct Edited<'e> {
@@ -22,26 +20,25 @@ pub(super) struct Edited<'e> {
 }
 
 impl Edited<'_> {
-    /// Everything that a plan says; gives the attributes concerned. None if the file is no event's.
+    /// All of the changes; gives the attributes concerned. None if the file is no event's.
     pub(super) fn all(
         mut self,
-        wanted: &Wanted,
-        plan: &Plan,
-        contents: &Contents<'_>,
+        changes: &EventChanges<'_>,
+        attachments: &dyn AttachmentSource,
         sending: &mut Sending,
     ) -> Option<Vec<Uuid>> {
-        self.head(&plan.head);
+        self.head(changes.event);
         let mut done = Vec::new();
-        for edit in plan.edits(wanted) {
+        for edit in &changes.edits {
             self.change(&edit.uuid, edit.change);
             done.push(edit.uuid);
         }
-        for removed in plan.retractions.iter().filter(|one| one.act == Act::Remove) {
-            self.remove(&removed.uuid);
-            done.push(removed.uuid);
+        for removed in &changes.removals {
+            self.remove(removed);
+            done.push(*removed);
         }
-        for attribute in plan.additions(wanted) {
-            match self.attribute(attribute, contents).and_then(|body| self.fits(body)) {
+        for attribute in &changes.additions {
+            match self.attribute(attribute, attachments).and_then(|body| self.fits(body)) {
                 Ok(body) => {
                     self.add(attribute, body)?;
                     done.push(attribute.uuid);
@@ -53,9 +50,9 @@ impl Edited<'_> {
         Some(done)
     }
 
-    fn attribute(&self, attribute: &WantedAttribute, contents: &Contents<'_>) -> Result<Value> {
+    fn attribute(&self, attribute: &WantedAttribute, attachments: &dyn AttachmentSource) -> Result<Value> {
         let more = json!({"timestamp": self.timestamp, "deleted": false, "disable_correlation": false});
-        let content = contents.of(attribute)?;
+        let content = attachments.payload(attribute)?;
         Ok(sent::attribute(attribute, content.as_ref(), &TagNames::default(), more))
     }
 

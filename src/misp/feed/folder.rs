@@ -13,14 +13,12 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{HASHES, MANIFEST, edit, event_file, md5, pieces};
-use crate::export::content::Contents;
-use crate::export::plan::Plan;
-use crate::export::sending::Sending;
-use crate::export::wanted::Wanted;
 use crate::files;
 use crate::json::Element;
+use crate::misp::changes::{AttachmentSource, EventChanges};
 use crate::misp::tags::TagNames;
 use crate::misp::wire::{Attribute, Event, Piece};
+use crate::misp::write_log::Sending;
 use crate::misp::{Held, sent};
 use crate::time::Clock;
 
@@ -159,38 +157,43 @@ impl Folder {
         self.file(&event_file(uuid), |file| Ok(pieces(file, uuid, &mut on)))
     }
 
-    /// Writes what a plan adds and changes, then brings manifest and hashes in line with the event files. A file that would
+    /// Writes the changes, then brings manifest and hashes in line with the event files. A file that would
     /// not change is not written.
     ///
     /// # Errors
     /// What could not be read or written.
-    pub fn apply(&self, wanted: &Wanted, plan: &Plan, contents: &Contents<'_>, sending: &mut Sending) -> Result<()> {
-        if !plan.is_empty() {
-            let path = self.path(&wanted.uuid);
+    pub fn apply(
+        &self,
+        changes: &EventChanges<'_>,
+        attachments: &dyn AttachmentSource,
+        sending: &mut Sending,
+    ) -> Result<()> {
+        if !changes.is_empty() {
+            let path = self.path(&changes.uuid);
             let size = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
-            let mut file = read_file(&path)?.unwrap_or_else(|| self.new_event(wanted));
+            let mut file = read_file(&path)?.unwrap_or_else(|| self.new_event(changes));
             let no_event = || anyhow!("{} is no event file", path.display());
             let event = file.get_mut("Event").and_then(Value::as_object_mut).with_context(no_event)?;
             let room = LARGEST_FILE.saturating_sub(size) / 2;
             let edit = edit::Edited { timestamp: self.clock.now.to_string(), event, room };
-            let done = edit.all(wanted, plan, contents, sending).with_context(no_event)?;
+            let done = edit.all(changes, attachments, sending).with_context(no_event)?;
             // A file is there whole or not at all, so an error means that nothing was changed.
-            self.write(&event_file(&wanted.uuid), &format!("{file:#}\n"))?;
+            self.write(&event_file(&changes.uuid), &format!("{file:#}\n"))?;
             sending.sent(done, true);
         }
         self.write_index(sending)
     }
 
-    fn new_event(&self, wanted: &Wanted) -> Value {
+    fn new_event(&self, changes: &EventChanges<'_>) -> Value {
         let more = json!({
             "publish_timestamp": "0",
             "timestamp": self.clock.now.to_string(),
-            "extends_uuid": wanted.extends.map(|uuid| uuid.to_string()).unwrap_or_default(),
-            "Orgc": wanted.organisation,
+            "extends_uuid": changes.header.extends.map(|uuid| uuid.to_string()).unwrap_or_default(),
+            "Orgc": changes.header.organisation,
             "Attribute": [],
             "Object": [],
         });
-        json!({"Event": sent::event(wanted, &TagNames::default(), more)})
+        json!({"Event": sent::event(&changes.uuid, &changes.header, &TagNames::default(), more)})
     }
 
     /// Rebuilds `manifest.json` and `hashes.csv` from the event files, each read as a stream.

@@ -4,9 +4,9 @@
 use serde_json::json;
 
 use super::write::{BATCH, Write};
-use crate::export::sending::{Sending, Stop};
-use crate::export::wanted::WantedAttribute;
 use crate::http::{self, Cause, Failure};
+use crate::misp::draft::WantedAttribute;
+use crate::misp::write_log::{Sending, Stop};
 
 /// How MISP says that the attributes of an object are refused (`fixtures/wire/misp/571-objects-add-asks-blocked.json`).
 const REFUSED: &str = "at least one attribute has failed validation";
@@ -15,8 +15,13 @@ impl Write<'_> {
     /// Leaves out, with MISP's reason, what is to join an object that is there and is refused, as it may be at every run. A file,
     /// whose value is known only when it is read, is no reason to touch a published event.
     pub(super) fn leave_out_refused(&self, sending: &mut Sending) -> Result<(), Stop> {
-        let joining: Vec<_> =
-            self.plan.additions(self.wanted).filter(|one| one.file.is_none() && self.joins(one, sending)).collect();
+        let joining: Vec<_> = self
+            .changes
+            .additions
+            .iter()
+            .copied()
+            .filter(|one| one.file.is_none() && self.joins(one, sending))
+            .collect();
         joining.chunks(BATCH).try_for_each(|batch| self.ask(batch, sending))
     }
 
@@ -26,7 +31,7 @@ impl Write<'_> {
     fn ask(&self, batch: &[&WantedAttribute], sending: &mut Sending) -> Result<(), Stop> {
         self.check_time()?;
         let attributes: Vec<_> = batch.iter().map(|one| self.attribute(one, None)).collect();
-        let path = format!("objects/add/{}", self.wanted.uuid);
+        let path = format!("objects/add/{}", self.changes.uuid);
         let answer = self.server.client.post(&path, &json!({"Object": {"Attribute": attributes}}));
         let Err(Failure { cause: Cause::Refused { status: 403, errors, .. }, .. }) = answer else { return Ok(()) };
         let why = http::words(&errors);

@@ -9,15 +9,14 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{SOURCE, Server, explained, says};
-use crate::export::content::{Content, Contents};
-use crate::export::plan::Plan;
-use crate::export::sending::{Sending, Stop};
-use crate::export::wanted::{Wanted, WantedAttribute};
 use crate::http::{self, Cause, Failure};
 use crate::json;
+use crate::misp::changes::{AttachmentPayload, AttachmentSource, EventChanges};
+use crate::misp::draft::WantedAttribute;
 use crate::misp::sent::{self, joined};
 use crate::misp::tags::TagNames;
 use crate::misp::wire::Event;
+use crate::misp::write_log::{Sending, Stop};
 
 /// Attributes sent at once: MISP takes about four seconds for a thousand.
 pub(super) const BATCH: usize = 1_000;
@@ -43,13 +42,12 @@ impl Server {
     }
 }
 
-/// One plan on its way to a server.
+/// The changes of one event on their way to a server.
 pub(in crate::misp) struct Write<'a> {
     pub(in crate::misp) server: &'a Server,
-    pub(in crate::misp) wanted: &'a Wanted,
-    pub(in crate::misp) plan: &'a Plan,
+    pub(in crate::misp) changes: &'a EventChanges<'a>,
     pub(in crate::misp) names: &'a TagNames,
-    pub(in crate::misp) contents: &'a Contents<'a>,
+    pub(in crate::misp) attachments: &'a dyn AttachmentSource,
     /// Is told before each request how things stand if no answer comes.
     pub(in crate::misp) underway: &'a dyn Fn(&Sending),
 }
@@ -62,12 +60,12 @@ impl Write<'_> {
     /// # Errors
     /// What stopped the writing, and whether a look may help.
     pub(in crate::misp) fn all(&self, sending: &mut Sending) -> Result<(), Stop> {
-        if self.plan.create {
+        if self.changes.create {
             self.add_event(sending)?;
         }
         sending.waits = false;
         self.leave_out_refused(sending)?;
-        if self.plan.is_additions_first {
+        if self.changes.is_additions_first {
             let iocs: Vec<_> = self.additions(sending).filter(|one| one.to_ids && one.place.is_none()).collect();
             self.add(&iocs, sending)?;
             let is_in_object = |one: &WantedAttribute| one.to_ids && one.place.is_some();
@@ -77,7 +75,7 @@ impl Write<'_> {
             }
         }
         self.edit(sending)?;
-        let is_sent = |one: &&WantedAttribute| self.plan.is_additions_first && sending.made(&one.uuid);
+        let is_sent = |one: &&WantedAttribute| self.changes.is_additions_first && sending.made(&one.uuid);
         let additions = self.additions(sending).filter(|one| !is_sent(one));
         let (inside, loose): (Vec<_>, Vec<_>) = additions.partition(|one| one.place.is_some());
         self.objects(&inside, sending)?;
@@ -86,13 +84,13 @@ impl Write<'_> {
 
     /// True for what is to join an object that is there, and was not refused.
     pub(super) fn joins(&self, attribute: &WantedAttribute, sending: &Sending) -> bool {
-        let is_there = |object: &Uuid| !self.plan.new_objects.contains(object);
+        let is_there = |object: &Uuid| !self.changes.makes(object);
         attribute.place.as_ref().is_some_and(|place| is_there(&place.object)) && sending.may_send(&attribute.uuid)
     }
 
     /// What is to be added and was not refused.
     fn additions(&self, sending: &Sending) -> impl Iterator<Item = &WantedAttribute> {
-        self.plan.additions(self.wanted).filter(|one| sending.may_send(&one.uuid))
+        self.changes.additions.iter().copied().filter(|one| sending.may_send(&one.uuid))
     }
 
     fn add(&self, loose: &[&WantedAttribute], sending: &mut Sending) -> Result<(), Stop> {
@@ -102,15 +100,15 @@ impl Write<'_> {
 
     /// Another run may have made the event meanwhile, which MISP tells by 404 with a `Location`, 403 or 500.
     fn add_event(&self, sending: &mut Sending) -> Result<(), Stop> {
-        let wanted = self.wanted;
-        let mut more = json!({"distribution": wanted.distribution.to_string()});
-        if let Some(group) = wanted.sharing_group {
+        let header = &self.changes.header;
+        let mut more = json!({"distribution": header.distribution.to_string()});
+        if let Some(group) = header.sharing_group {
             more = joined(more, json!({"sharing_group_id": group.to_string()}));
         }
-        if let Some(extends) = &wanted.extends {
+        if let Some(extends) = &header.extends {
             more = joined(more, json!({"extends_uuid": extends}));
         }
-        let body = json!({"Event": sent::event(wanted, self.names, more)});
+        let body = json!({"Event": sent::event(&self.changes.uuid, header, self.names, more)});
         (self.underway)(&sending.underway([]));
         let failure = match self.server.client.post("events/add/metadata:1", &body) {
             Ok(answer) => {
@@ -129,12 +127,12 @@ impl Write<'_> {
         let is_hidden = matches!(&failure.cause, Cause::Refused { status: 404, location: Some(_), .. });
         let failure = if is_hidden {
             let help = "the uuid {} belongs to an event that this key cannot see: ask the administrator of this MISP who owns it";
-            anyhow!(failure.with_help(help.replace("{}", &wanted.uuid.to_string())))
+            anyhow!(failure.with_help(help.replace("{}", &self.changes.uuid.to_string())))
         } else if says(&failure, "blocklist") {
             anyhow!(failure.with_help(format!(
                 "event {} was deleted on this MISP and is on its blocklist: a user of the host organisation can lift that at \
                  {}eventBlocklists",
-                wanted.uuid, self.server.url
+                self.changes.uuid, self.server.url
             )))
         } else {
             explained(failure).context("adding the event")
@@ -146,11 +144,11 @@ impl Write<'_> {
     /// Changes of the event and of attributes that are there, and attributes that join an object that is there.
     fn edit(&self, sending: &mut Sending) -> Result<(), Stop> {
         let mut changes: Vec<(Uuid, Option<Uuid>, Value)> = Vec::new();
-        let edits = self.plan.edits(self.wanted).filter(|edit| sending.may_send(&edit.uuid));
+        let edits = self.changes.edits.iter().filter(|edit| sending.may_send(&edit.uuid));
         changes.extend(edits.map(|edit| (edit.uuid, edit.object, sent::change(&edit.uuid, edit.change))));
-        changes.extend(self.plan.closed_objects.iter().map(|object| (*object, Some(*object), Value::Null)));
+        changes.extend(self.changes.closed_objects.iter().map(|object| (*object, Some(*object), Value::Null)));
         let mut with_files = Vec::new();
-        for attribute in self.plan.additions(self.wanted) {
+        for attribute in self.changes.additions.iter().copied() {
             let Some(place) = attribute.place.as_ref().filter(|_| self.joins(attribute, sending)) else { continue };
             if attribute.file.is_some() {
                 with_files.push((attribute, place.object));
@@ -158,8 +156,8 @@ impl Write<'_> {
                 changes.push((attribute.uuid, Some(place.object), self.attribute(attribute, None)));
             }
         }
-        let mut head = sent::head(&self.plan.head);
-        if changes.is_empty() && !self.plan.head.is_empty() {
+        let mut head = sent::head(self.changes.event);
+        if changes.is_empty() && !self.changes.event.is_empty() {
             self.send_edit(std::mem::replace(&mut head, json!({})), &[], sending)?;
         }
         changes.chunks(sending.batch.unwrap_or(BATCH)).try_for_each(|batch| {
@@ -184,20 +182,20 @@ impl Write<'_> {
                 None => loose.push(body.clone()),
             }
         }
-        let mut event = joined(json!({"uuid": self.wanted.uuid}), head);
+        let mut event = joined(json!({"uuid": self.changes.uuid}), head);
         if !loose.is_empty() {
             event = joined(event, json!({"Attribute": loose}));
         }
         if !objects.is_empty() {
             let object = |(uuid, attributes): (Uuid, Vec<Value>)| {
                 let object = json!({"uuid": uuid, "Attribute": attributes});
-                let is_closed = self.plan.closed_objects.contains(&uuid);
+                let is_closed = self.changes.closed_objects.contains(&uuid);
                 if is_closed { joined(object, json!({"distribution": "0"})) } else { object }
             };
             let objects: Vec<_> = objects.into_iter().map(object).collect();
             event = joined(event, json!({"Object": objects}));
         }
-        let path = format!("events/edit/{}/metadata:1", self.wanted.uuid);
+        let path = format!("events/edit/{}/metadata:1", self.changes.uuid);
         let uuids = batch.iter().map(|(uuid, ..)| *uuid);
         self.send(&path, &json!({"Event": event}), uuids, "changing the event", sending)
     }
@@ -206,11 +204,10 @@ impl Write<'_> {
     /// (`fixtures/wire/misp/429-objects-add-known-attribute-uuid-2.json`). A refused one goes out once more by way of an
     /// edit, which drops only what MISP dislikes.
     fn objects(&self, inside: &[&WantedAttribute], sending: &mut Sending) -> Result<(), Stop> {
-        for object in self.wanted.objects.iter().filter(|object| self.plan.new_objects.contains(&object.uuid)) {
+        for object in &self.changes.new_objects {
             let mut bodies = Vec::new();
             let mut sent = Vec::new();
-            let of_object =
-                |one: &&&WantedAttribute| one.place.as_ref().is_some_and(|place| place.object == object.uuid);
+            let of_object = |one: &&&WantedAttribute| one.place.as_ref().is_some_and(|place| place.object == *object);
             for attribute in inside.iter().filter(of_object) {
                 if let Some(body) = self.with_file(attribute, sending) {
                     bodies.push(body);
@@ -222,7 +219,7 @@ impl Write<'_> {
             }
             // An object hides what is in it: it is closed only if all of that is.
             let distribution = if sent.iter().all(|one| one.is_closed) { "0" } else { "5" };
-            let body = sent::object(&object.uuid, bodies, json!({"distribution": distribution}));
+            let body = sent::object(object, bodies, json!({"distribution": distribution}));
             self.add_object(&body, &sent, sending)?;
         }
         Ok(())
@@ -230,15 +227,15 @@ impl Write<'_> {
 
     fn add_object(&self, body: &Value, attributes: &[&WantedAttribute], sending: &mut Sending) -> Result<(), Stop> {
         self.check_time()?;
-        let path = format!("objects/add/{}", self.wanted.uuid);
+        let path = format!("objects/add/{}", self.changes.uuid);
         let uuids = || attributes.iter().map(|attribute| attribute.uuid);
         (self.underway)(&sending.underway(uuids()));
         match self.server.client.post(&path, &json!({"Object": body})) {
             Ok(_) => sending.sent(uuids(), true),
             Err(Failure { cause: Cause::Refused { status: 403, errors, .. }, .. }) if !errors.is_null() => {
                 let reason = format!("refused by MISP: {}", http::words(&errors));
-                let path = format!("events/edit/{}/metadata:1", self.wanted.uuid);
-                let body = json!({"Event": {"uuid": self.wanted.uuid, "Object": [body]}});
+                let path = format!("events/edit/{}/metadata:1", self.changes.uuid);
+                let body = json!({"Event": {"uuid": self.changes.uuid, "Object": [body]}});
                 self.send(&path, &body, uuids(), "adding an object", sending)?;
                 sending.reasons.extend(uuids().map(|uuid| (uuid, reason.clone())));
             }
@@ -300,20 +297,20 @@ impl Write<'_> {
         let body: Vec<_> = batch.iter().map(|attribute| self.attribute(attribute, None)).collect();
         let uuids = || batch.iter().map(|attribute| attribute.uuid);
         (self.underway)(&sending.underway(uuids()));
-        let (errors, is_refused) = match self.server.client.post(&format!("attributes/add/{}", self.wanted.uuid), &body)
-        {
-            Ok(answer) => {
-                // Sent, whatever becomes of the answer.
-                sending.sent(uuids(), false);
-                let added = answer.read::<Added>().context("adding attributes").map_err(Stop::Look)?;
-                (added.errors, false)
-            }
-            // All of them refused: 403 with the same list of errors (`fixtures/wire/misp/107-attr-add-list-all-bad.json`).
-            Err(Failure { cause: Cause::Refused { status: 403, errors, .. }, .. }) if errors.is_object() => {
-                (*errors, true)
-            }
-            Err(failure) => return Err(self.stopped(failure, uuids(), "adding attributes", sending)),
-        };
+        let (errors, is_refused) =
+            match self.server.client.post(&format!("attributes/add/{}", self.changes.uuid), &body) {
+                Ok(answer) => {
+                    // Sent, whatever becomes of the answer.
+                    sending.sent(uuids(), false);
+                    let added = answer.read::<Added>().context("adding attributes").map_err(Stop::Look)?;
+                    (added.errors, false)
+                }
+                // All of them refused: 403 with the same list of errors (`fixtures/wire/misp/107-attr-add-list-all-bad.json`).
+                Err(Failure { cause: Cause::Refused { status: 403, errors, .. }, .. }) if errors.is_object() => {
+                    (*errors, true)
+                }
+                Err(failure) => return Err(self.stopped(failure, uuids(), "adding attributes", sending)),
+            };
         let mut reasons = refused(&errors, batch);
         if is_refused && reasons.is_empty() {
             reasons.extend(uuids().map(|uuid| (uuid, http::words(&errors))));
@@ -328,7 +325,7 @@ impl Write<'_> {
 
     /// An attribute with the file that it carries; none, with a reason, if that cannot be read.
     fn with_file(&self, attribute: &WantedAttribute, sending: &mut Sending) -> Option<Value> {
-        match self.contents.of(attribute) {
+        match self.attachments.payload(attribute) {
             Ok(content) => Some(self.attribute(attribute, content.as_ref())),
             Err(error) => {
                 sending.refused(attribute, format!("the file could not be read: {error:#}"));
@@ -337,7 +334,7 @@ impl Write<'_> {
         }
     }
 
-    pub(super) fn attribute(&self, attribute: &WantedAttribute, content: Option<&Content>) -> Value {
+    pub(super) fn attribute(&self, attribute: &WantedAttribute, content: Option<&AttachmentPayload>) -> Value {
         let more = json!({"distribution": attribute.distribution().to_string()});
         sent::attribute(attribute, content, self.names, more)
     }

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::wanted::WantedAttribute;
-use crate::ledger::Verdict;
-use crate::misp::wire::Event;
+use super::draft::WantedAttribute;
+use super::wire::Event;
 
 /// How MISP says that a uuid is in use (`fixtures/wire/misp/416-attributes-add-known-uuid-in-list.json`).
 const NOT_UNIQUE: &str = "UUID provided is not unique";
@@ -100,12 +99,13 @@ impl Sending {
     }
 
     /// True for what was refused because its uuid is in use already.
-    pub(super) fn is_held_elsewhere(&self, attribute: &Uuid) -> bool {
+    #[must_use]
+    pub fn is_held_elsewhere(&self, attribute: &Uuid) -> bool {
         self.reasons.get(attribute).is_some_and(|reason| reason.contains(NOT_UNIQUE))
     }
 
     /// Forgets that an attribute was refused: it goes out with another uuid, or in another object.
-    pub(super) fn forgive(&mut self, attribute: &Uuid) {
+    pub fn forgive(&mut self, attribute: &Uuid) {
         self.reasons.remove(attribute);
     }
 
@@ -113,29 +113,5 @@ impl Sending {
     #[must_use]
     pub fn made(&self, uuid: &Uuid) -> bool {
         self.sent.contains_key(uuid) && !self.is_held_elsewhere(uuid)
-    }
-
-    /// What is to be thought of an attribute that is not there.
-    pub(super) fn missing(&self, uuid: &Uuid) -> Verdict {
-        self.verdict(uuid, "lost: MISP took it without an error and does not hold it")
-    }
-
-    /// What is to be thought of an attribute that is not as it should have become.
-    pub(super) fn unchanged(&self, uuid: &Uuid) -> Verdict {
-        self.verdict(uuid, "lost: MISP took the change without an error and does not show it")
-    }
-
-    fn verdict(&self, uuid: &Uuid, lost: &str) -> Verdict {
-        let sent = match self.sent.get(uuid) {
-            None => super::NOT_SENT,
-            Some(true) if !self.is_unseen => lost,
-            Some(_) => "not verified",
-        };
-        let reason = self.reasons.get(uuid).map_or(sent, String::as_str).to_owned();
-        if self.is_held_elsewhere(uuid) {
-            let remedy = "another event holds every uuid that it can have; \"instance_secret\" makes uuids that nobody else can claim";
-            return Verdict::Failed(format!("{reason}: {remedy}"));
-        }
-        Verdict::Failed(reason)
     }
 }
