@@ -25,20 +25,20 @@
 //! - [`export`], [`import`]: the two flows
 //! - [`check`]: the doctor, which looks at all that a configuration names and changes nothing
 
-pub mod check;
 pub mod config;
 pub mod cortex;
+pub mod doctor;
 pub mod environment;
 pub mod export;
 pub mod files;
-pub mod full;
 pub mod http;
 pub mod ids;
 pub mod import;
 pub mod json;
-pub mod ledger;
 pub mod markings;
 pub mod misp;
+pub mod report;
+pub mod runtime;
 pub mod sample;
 pub mod secret;
 pub mod share;

@@ -115,6 +115,12 @@ pub fn escaped(json: String) -> String {
     all
 }
 
+/// A number and its word: `1 event`, `3 events`.
+#[must_use]
+pub fn counted(number: u64, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

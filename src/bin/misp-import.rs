@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cortex_misp::worker::main::<cortex_misp::import::Import>()
+    cortex_misp::runtime::main::<cortex_misp::import::Import>()
 }

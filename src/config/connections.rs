@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::items::Spec;
 use super::organisations::Organisations;
 use super::own::{self, Own};
 use super::urls;
+use crate::http::{ProxyChoice, ServerAccess};
 use crate::secret::Secret;
 
 /// The items that declare connections. Their names are those of the public MISP analyzer, whose values an organisation
@@ -83,39 +85,9 @@ pub struct Connection {
     /// What it is for.
     pub purpose: Purpose,
     /// How its server is reached.
-    pub access: Access,
+    pub access: ServerAccess,
     /// Options of the workers that it has of its own.
     pub own: Map<String, Value>,
-}
-
-/// How a server is reached.
-#[derive(Clone, Debug)]
-pub struct Access {
-    /// Further certificates to trust, a PEM file or a folder of such.
-    pub cert_path: Option<PathBuf>,
-    /// Our own certificate and its private key, a PEM file.
-    pub client_cert_path: Option<PathBuf>,
-    /// False if the server's certificate is not checked.
-    pub cert_check: bool,
-    /// True if the configuration has items for this server's certificates; it has none for TheHive's.
-    pub takes_certificates: bool,
-    /// The connection's own choice of a proxy; none if Cortex's or the environment's holds.
-    pub proxy: Option<OwnProxy>,
-}
-
-impl Default for Access {
-    fn default() -> Self {
-        Self { cert_path: None, client_cert_path: None, cert_check: true, takes_certificates: false, proxy: None }
-    }
-}
-
-/// A connection's own choice of a proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OwnProxy {
-    /// None: straight to the server.
-    Direct,
-    /// Through the proxy of this URL, which may carry a user and a password.
-    Through(Secret),
 }
 
 /// Where a connection leads.
@@ -159,13 +131,14 @@ impl Connection {
 }
 
 impl Connections {
-    /// Checks the lists against each other and each element by itself. Gives the connections and warnings on them.
+    /// Checks the lists against each other and each element by itself; `options` are those that a connection can have of its own
+    /// ([`own::options`]). Gives the connections and warnings on them.
     ///
     /// # Errors
     /// The first wrong element: item, position, what is wrong and what to do. Nothing may be sent anywhere then.
-    pub fn checked(&self) -> Result<(Vec<Connection>, Vec<String>)> {
+    pub fn checked(&self, options: &[Spec]) -> Result<(Vec<Connection>, Vec<String>)> {
         self.check_lengths()?;
-        let own = own::of_each(&self.connection_settings, &self.name)?;
+        let own = own::of_each(&self.connection_settings, &self.name, options)?;
         let connections = own.into_iter().enumerate().map(|(index, own)| self.connection(index, own));
         let connections: Vec<_> = connections.collect::<Result<_>>()?;
         for (index, one) in connections.iter().enumerate() {
@@ -193,8 +166,9 @@ impl Connections {
         may: impl Fn(Purpose) -> bool,
         work: &str,
         name: Option<&str>,
+        options: &[Spec],
     ) -> Result<(Vec<Connection>, Vec<String>)> {
-        let (connections, warnings) = self.checked()?;
+        let (connections, warnings) = self.checked(options)?;
         let (allowed, others): (Vec<_>, Vec<_>) =
             connections.into_iter().partition(|connection| may(connection.purpose));
         ensure!(
@@ -268,8 +242,8 @@ impl Connections {
         Ok(Connection { name, target, purpose, access, own: own.options })
     }
 
-    fn access(&self, index: usize, cert_check: Option<bool>, proxy: Option<OwnProxy>) -> Access {
-        Access {
+    fn access(&self, index: usize, cert_check: Option<bool>, proxy: Option<ProxyChoice>) -> ServerAccess {
+        ServerAccess {
             cert_path: of_position(&self.cert_path, index).map(PathBuf::from),
             client_cert_path: of_position(&self.client_cert_path, index).map(PathBuf::from),
             cert_check: cert_check.unwrap_or(self.cert_check),

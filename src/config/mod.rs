@@ -10,12 +10,15 @@ pub mod organisations;
 pub mod own;
 pub mod urls;
 
+use std::time::Duration;
+
 use anyhow::{Result, anyhow, bail, ensure};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::http::Timeouts;
 use crate::ids::Ids;
 use crate::json;
 use crate::secret::Secret;
@@ -37,6 +40,17 @@ const OF_CORTEX: [&str; 12] = [
     "proxy_https",
 ];
 
+/// Whether warninglist hits are named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Warninglists {
+    /// They are named.
+    #[default]
+    Annotate,
+    /// They are not asked for.
+    Off,
+}
+
 /// Limits in time, the same for both workers.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Limits {
@@ -51,6 +65,14 @@ pub struct Limits {
     #[serde(default = "three_hundred")]
     #[schemars(range(min = 1))]
     pub read_timeout: u64,
+}
+
+impl Limits {
+    /// How long a server is waited for.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        Timeouts { connect: Duration::from_secs(self.connect_timeout), read: Duration::from_secs(self.read_timeout) }
+    }
 }
 
 fn twenty_five() -> u64 {

@@ -9,11 +9,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::connections::{Connection, OwnProxy, Purpose};
+use super::connections::{Connection, Purpose};
 use super::items::{self, Spec};
 use super::{Table, read};
+use crate::http::ProxyChoice;
 use crate::secret::{REMOVED, Secret};
-use crate::{export, import};
 
 /// Options that hold for the whole run, or that have a place for each connection already.
 const OF_ALL: [&str; 17] = [
@@ -98,7 +98,7 @@ struct OfConnection {
 pub(super) struct Own {
     pub(super) purpose: Option<Purpose>,
     pub(super) cert_check: Option<bool>,
-    pub(super) proxy: Option<OwnProxy>,
+    pub(super) proxy: Option<ProxyChoice>,
     /// The rest: options of the workers, as they were written.
     pub(super) options: Map<String, Value>,
 }
@@ -107,12 +107,11 @@ pub(super) struct Own {
 ///
 /// # Errors
 /// The first wrong element: its position, its connection, the option, and what is accepted.
-pub(super) fn of_each(settings: &[Option<Settings>], names: &[Option<String>]) -> Result<Vec<Own>> {
+pub(super) fn of_each(settings: &[Option<Settings>], names: &[Option<String>], options: &[Spec]) -> Result<Vec<Own>> {
     let mut each: Vec<Option<Own>> = names.iter().map(|_| None).collect();
     if settings.is_empty() {
         return Ok(each.into_iter().map(Option::unwrap_or_default).collect());
     }
-    let options = options();
     let own_items = items::of::<OfConnection>();
     // An empty element keeps its place, so that messages count as the form does.
     let set = settings.iter().enumerate().filter_map(|(index, settings)| Some((index, settings.as_ref()?)));
@@ -130,7 +129,7 @@ pub(super) fn of_each(settings: &[Option<Settings>], names: &[Option<String>]) -
         let (_, place) = place
             .with_context(|| format!("{position}: there is no such connection: the names are {}", known.join(", ")))?;
         ensure!(place.is_none(), "{position}: this connection has an element already: write all into one");
-        rest.iter().try_for_each(|(name, value)| check(&options, name, value)).context(position)?;
+        rest.iter().try_for_each(|(name, value)| check(options, name, value)).context(position)?;
         // Not set is not set: it never takes away what holds for all, a limit for instance.
         let rest = rest.into_iter().filter(|(_, value)| !super::is_unset(value)).collect();
         *place = Some(Own { purpose, cert_check, proxy: proxy.map(own_proxy), options: rest });
@@ -138,19 +137,19 @@ pub(super) fn of_each(settings: &[Option<Settings>], names: &[Option<String>]) -
     Ok(each.into_iter().map(Option::unwrap_or_default).collect())
 }
 
-fn own_proxy(text: Secret) -> OwnProxy {
-    if text.expose().eq_ignore_ascii_case(DIRECT) { OwnProxy::Direct } else { OwnProxy::Through(text) }
+fn own_proxy(text: Secret) -> ProxyChoice {
+    if text.expose().eq_ignore_ascii_case(DIRECT) { ProxyChoice::Direct } else { ProxyChoice::Through(text) }
 }
 
-/// The options that a connection can have of its own, of both workers.
-fn options() -> Vec<Spec> {
-    let mut options = items::of::<import::Config>();
-    for option in items::of::<export::Config>() {
-        if options.iter().all(|known| known.name != option.name) {
+/// The options that a connection can have of its own, of those of both workers, each once.
+#[must_use]
+pub fn options(of_both: impl IntoIterator<Item = Spec>) -> Vec<Spec> {
+    let mut options: Vec<Spec> = Vec::new();
+    for option in of_both {
+        if is_own(&option.name) && options.iter().all(|known| known.name != option.name) {
             options.push(option);
         }
     }
-    options.retain(|option| is_own(&option.name));
     options
 }
 
@@ -206,7 +205,13 @@ pub(super) fn object(value: &Value) -> Option<Value> {
 mod tests {
     use super::*;
     use crate::config::connections::Connections;
+    use crate::export::Config as ExportConfig;
+    use crate::import::Config as ImportConfig;
     use serde_json::json;
+
+    fn both() -> Vec<Spec> {
+        options(items::of::<ImportConfig>().into_iter().chain(items::of::<ExportConfig>()))
+    }
 
     fn config(settings: Value) -> Map<String, Value> {
         let config = json!({
@@ -218,12 +223,14 @@ mod tests {
 
     fn connections(settings: Value) -> Result<Vec<Connection>, String> {
         let read = read::<Connections>(&config(settings), Table::Configuration);
-        read.and_then(|(lists, _)| lists.checked()).map(|(connections, _)| connections).map_err(|e| format!("{e:#}"))
+        read.and_then(|(lists, _)| lists.checked(&both()))
+            .map(|(connections, _)| connections)
+            .map_err(|e| format!("{e:#}"))
     }
 
-    fn imports(settings: Value) -> Vec<Configured<import::Config>> {
+    fn imports(settings: Value) -> Vec<Configured<ImportConfig>> {
         let raw = config(settings.clone());
-        let (shared, _) = read::<import::Config>(&raw, Table::Configuration).unwrap();
+        let (shared, _) = read::<ImportConfig>(&raw, Table::Configuration).unwrap();
         configured(connections(settings).unwrap(), &raw, &shared).unwrap()
     }
 
@@ -249,9 +256,9 @@ mod tests {
         ]);
         let [corp, partner] = connections(settings).unwrap().try_into().unwrap();
         assert_eq!((corp.purpose, corp.access.cert_check), (Purpose::ImportOnly, true));
-        assert_eq!(corp.access.proxy, Some(OwnProxy::Direct));
+        assert_eq!(corp.access.proxy, Some(ProxyChoice::Direct));
         assert_eq!((partner.purpose, partner.access.cert_check), (Purpose::ExportOnly, false));
-        assert!(matches!(&partner.access.proxy, Some(OwnProxy::Through(url)) if url.expose().contains("canary")));
+        assert!(matches!(&partner.access.proxy, Some(ProxyChoice::Through(url)) if url.expose().contains("canary")));
         assert!(!format!("{partner:?}").contains("canary"));
     }
 

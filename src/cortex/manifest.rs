@@ -3,47 +3,73 @@
 
 use serde_json::{Value, json};
 
-use crate::config::items::{self, Kind, Spec};
+use crate::config::items::{Kind, Spec};
 use crate::config::own;
 use crate::cortex::job::{CHECKED, MOST};
-use crate::full::Full;
-use crate::worker::{Flavour, Worker};
+
+/// The two kinds of Cortex worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerKind {
+    /// Looks things up.
+    Analyzer,
+    /// Does things.
+    Responder,
+}
+
+/// What the catalogue says of a worker.
+#[derive(Debug)]
+pub struct WorkerInfo {
+    /// Its name in the catalogue.
+    pub name: &'static str,
+    /// The program's file name.
+    pub program: &'static str,
+    /// What it is.
+    pub kind: WorkerKind,
+    /// One sentence.
+    pub description: &'static str,
+    /// The data types it takes.
+    pub data_types: &'static [&'static str],
+    /// Pictures, in its folder there: file and caption.
+    pub screenshots: &'static [(&'static str, &'static str)],
+    /// Its options.
+    pub options: Vec<Spec>,
+}
 
 /// Which report templates belong to it: the first two numbers of the version, as is the custom of the catalogue.
 const MANIFEST_VERSION: &str = "1.0";
 
 /// The manifest of a worker.
 #[must_use]
-pub fn of<W: Worker>() -> Value {
+pub fn of(worker: &WorkerInfo) -> Value {
     json!({
-        "name": W::NAME,
+        "name": worker.name,
         "version": MANIFEST_VERSION,
         "author": "The cortex-misp developers",
         "url": "https://github.com/cortex-misp/cortex-misp",
         "license": "AGPL-V3",
-        "description": W::DESCRIPTION,
-        "dataTypeList": W::DATA_TYPES,
-        "command": format!("{}/{}", W::NAME, W::PROGRAM),
+        "description": worker.description,
+        "dataTypeList": worker.data_types,
+        "command": format!("{}/{}", worker.name, worker.program),
         "baseConfig": "MISP",
         "registration_required": true,
         "subscription_required": false,
         "free_subscription": false,
         "service_homepage": "https://www.misp-project.org",
         "service_logo": {"path": "assets/logo.png", "caption": "cortex-misp"},
-        "screenshots": W::SCREENSHOTS.iter().map(|(path, caption)| json!({"path": path, "caption": caption})).collect::<Vec<_>>(),
+        "screenshots": worker.screenshots.iter().map(|(path, caption)| json!({"path": path, "caption": caption})).collect::<Vec<_>>(),
         "config": {"check_tlp": CHECKED, "max_tlp": MOST, "check_pap": CHECKED, "max_pap": MOST},
-        "configurationItems": items::of::<W::Config>().iter().map(item).collect::<Vec<_>>(),
+        "configurationItems": worker.options.iter().map(item).collect::<Vec<_>>(),
     })
 }
 
 /// Where the manifest stands in the catalogue, below `manifests/`.
 #[must_use]
-pub fn path<W: Worker>() -> String {
-    let folder = match W::FLAVOUR {
-        Flavour::Analyzer => "analyzers",
-        Flavour::Responder => "responders",
+pub fn path(worker: &WorkerInfo) -> String {
+    let folder = match worker.kind {
+        WorkerKind::Analyzer => "analyzers",
+        WorkerKind::Responder => "responders",
     };
-    format!("{folder}/{name}/{name}.json", name = W::NAME)
+    format!("{folder}/{name}/{name}.json", name = worker.name)
 }
 
 fn item(spec: &Spec) -> Value {
@@ -99,12 +125,6 @@ fn default_word(spec: &Spec) -> String {
         Some(Value::String(text)) => format!("`{text}`"),
         Some(other) => format!("`{other}`"),
     }
-}
-
-/// The JSON schema of `full`, for scripts that read reports.
-#[must_use]
-pub fn report_schema() -> Value {
-    schemars::schema_for!(Full).to_value()
 }
 
 /// A JSON document as it is committed: indented, with a line end.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::ledger::counted;
+use crate::text::counted;
 use crate::text::visible;
 
 /// Rows shown of each list.

@@ -5,7 +5,7 @@ use anyhow::{Result, bail, ensure};
 
 use super::Configured;
 use super::case::Input;
-use crate::full::Run;
+use crate::report::Run;
 use crate::secret::shortened;
 use crate::tags;
 

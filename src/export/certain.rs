@@ -12,8 +12,8 @@ use super::plan::Plan;
 use super::retract::{Act, Retraction};
 use super::wanted::Wanted;
 use crate::json::Element;
-use crate::ledger::Verdict;
 use crate::misp::draft::WantedAttribute;
+use crate::report::ledger::Verdict;
 use crate::thehive::TheHive;
 use crate::types::ServerTypes;
 

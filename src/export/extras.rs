@@ -6,11 +6,11 @@ use uuid::Uuid;
 
 use super::apply::{Done, One};
 use super::map::Link;
-use super::settings::Warninglists;
 use super::tell::first;
-use crate::ledger::{Item, Verdict};
+use crate::config::Warninglists;
 use crate::misp::Misp;
 use crate::misp::draft::WantedAttribute;
+use crate::report::ledger::{Item, Verdict};
 use crate::time;
 
 impl One<'_> {

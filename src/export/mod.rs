@@ -29,22 +29,21 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
 
-use crate::check;
-use crate::check::wants::{OfMisp, OfTheHive, Wants};
 use crate::config::connections::{Connection, Connections, Purpose};
 use crate::config::{self, Limits, Table, own, urls};
 use crate::cortex::job::Job;
 use crate::cortex::markdown::inert;
-use crate::cortex::report::Taxonomy;
-use crate::full::{Full, Part, PartOf, Run};
 use crate::http::Network;
 use crate::ids::Ids;
-use crate::ledger::{Item, Verdict, counted};
 use crate::misp::Misp;
+use crate::report::Taxonomy;
+use crate::report::ledger::{Item, Verdict};
+use crate::report::{Full, Part, PartOf, Run};
 use crate::secret::{Secret, shortened};
+use crate::text::counted;
 use crate::thehive::TheHive;
-use crate::time::Clock;
-use crate::worker::{self, Flavour, Worker};
+use crate::worker::requirements::{OfMisp, OfTheHive, Wants};
+use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
 use apply::One;
 use case::Input;
 use settings::Settings;
@@ -102,7 +101,7 @@ pub struct Export;
 impl Worker for Export {
     const NAME: &'static str = "MISPExport";
     const PROGRAM: &'static str = "misp-export";
-    const FLAVOUR: Flavour = Flavour::Responder;
+    const KIND: WorkerKind = WorkerKind::Responder;
     const DESCRIPTION: &'static str =
         "Export the IOC observables of a case to one MISP event: all IOCs, only IOCs, never published.";
     const DATA_TYPES: &'static [&'static str] = &[CASE, read::ONE];
@@ -117,11 +116,12 @@ impl Worker for Export {
         &config.limits
     }
 
-    fn run(job: &Job, config: &Config, clock: Clock, run: &Run) -> Result<()> {
+    fn run(session: &Session<'_>, config: &Config) -> Result<()> {
+        let &Session { job, connection_options: options, clock, run } = session;
         let (parameters, warnings) = config::read::<Parameters>(&job.parameters, Table::Parameters)?;
         let (exporting, more) =
-            config.connections.chosen(Purpose::exports, "export", parameters.connection.as_deref())?;
-        let (all, _) = config.connections.chosen(Purpose::exports, "export", None)?;
+            config.connections.chosen(Purpose::exports, "export", parameters.connection.as_deref(), options)?;
+        let (all, _) = config.connections.chosen(Purpose::exports, "export", None, options)?;
         let exporting = checked(own::configured(exporting, &job.config, config)?)?;
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
         let ids = ids(config)?;
@@ -130,11 +130,11 @@ impl Worker for Export {
                 .context("parameter \"confirm_event\" is no uuid: give that of the event that a tag names")
         });
         let confirmed = confirmed.transpose()?;
-        let network = Network::new(&config.limits, &job.config, job.folder.as_deref(), clock, run);
+        let network = Network::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.for_http());
         let dry_run = config.dry_run || parameters.dry_run;
         let thehive = thehive(job, config, &network, run)?;
         let input = input(job, thehive.as_ref())?.without_secrets(&run.scrubber())?;
-        check_read(job, &input).map_err(|refusal| refused::told(refusal, job, config, clock, run))?;
+        check_read(job, &input).map_err(|refusal| refused::told(refusal, session, config))?;
         addressing::mistyped(&input, run);
         let exporting = addressing::addressed(exporting, &input, parameters.connection.as_deref(), run)?;
         let exporting = allowed(exporting, job.organisation(), run)?;
@@ -174,17 +174,17 @@ impl Worker for Export {
         Ok(())
     }
 
-    fn refused(job: &Job, clock: Clock, run: &Run, refusal: anyhow::Error) -> anyhow::Error {
-        match config::read::<Config>(&job.config, Table::Configuration) {
-            Ok((config, _)) => refused::told(refusal, job, &config, clock, run),
+    fn refused(session: &Session<'_>, refusal: anyhow::Error) -> anyhow::Error {
+        match config::read::<Config>(&session.job.config, Table::Configuration) {
+            Ok((config, _)) => refused::told(refusal, session, &config),
             Err(_) => refusal,
         }
     }
 
-    fn wants(config: &Config, input: &check::Input) -> Result<Wants> {
+    fn wants(config: &Config, input: &DoctorInput) -> Result<Wants> {
         config.settings.checked()?;
         ids(config)?;
-        let (connections, _) = config.connections.checked()?;
+        let (connections, _) = config.connections.checked(&input.options)?;
         let thehive = OfTheHive {
             url: config.thehive_url.clone(),
             key: config.thehive_key.clone(),
@@ -216,7 +216,7 @@ impl Worker for Export {
         Ok(false)
     }
 
-    fn event(config: &Config, input: &check::Input) -> Option<Uuid> {
+    fn event(config: &Config, input: &DoctorInput) -> Option<Uuid> {
         let data = input.data(CASE)?;
         Some(ids(config).ok()?.event(&case::id(data).ok()?, &case::created(data)))
     }

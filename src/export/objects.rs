@@ -9,12 +9,13 @@ use super::map::Context;
 use super::settings::Attachments;
 use super::wanted::WantedObject;
 use crate::ids::Ids;
-use crate::ledger::{Verdict, counted};
 use crate::markings::Tlp;
 use crate::misp::draft::{Place, WantedAttribute, WantedFile};
+use crate::report::ledger::Verdict;
 use crate::sample;
 use crate::secret::shortened;
 use crate::tags::{self, Link};
+use crate::text::counted;
 use crate::thehive::wire::Attachment;
 use crate::types;
 

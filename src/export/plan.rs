@@ -13,12 +13,12 @@ use super::retract::{self, Act, Retraction};
 use super::settings::Removed;
 use super::wanted::Wanted;
 use crate::ids::Ids;
-use crate::ledger::Verdict;
 use crate::misp::Held;
 use crate::misp::changes::{Change, Edit, EventChanges, EventHeader, Head};
 use crate::misp::draft::WantedAttribute;
 use crate::misp::tags::TagNames;
 use crate::misp::write_log::Sending;
+use crate::report::ledger::Verdict;
 
 /// What a plan has to know beside the two things it compares.
 #[derive(Clone, Copy, Debug)]

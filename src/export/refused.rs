@@ -14,21 +14,23 @@ use super::{Config, allowed, checked, event_tags, ids, read, target, thehive};
 use crate::config::connections::{Purpose, Target};
 use crate::config::own;
 use crate::cortex::job::{self, Job};
-use crate::full::{Part, Run};
 use crate::http::Network;
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
 use crate::misp::{Misp, Whose};
+use crate::report::Part;
 use crate::thehive::TheHive;
-use crate::time::Clock;
+use crate::worker::Session;
 
 /// How long all this may take.
 const ALLOWED: Duration = Duration::from_secs(20);
 
 /// The refusal, with what is said of the case's events. What cannot be found out changes nothing about it.
-pub(super) fn told(refusal: Error, job: &Job, config: &Config, clock: Clock, run: &Run) -> Error {
+pub(super) fn told(refusal: Error, session: &Session<'_>, config: &Config) -> Error {
     let Some(limit) = job::refused_by(&refusal) else { return refusal };
-    let sentences = said(job, config, clock.within(ALLOWED), &run.apart()).unwrap_or_default();
+    let run = session.run.apart();
+    let apart = Session { clock: session.clock.within(ALLOWED), run: &run, ..*session };
+    let sentences = said(&apart, config).unwrap_or_default();
     if sentences.is_empty() {
         return refusal;
     }
@@ -41,12 +43,13 @@ pub(super) fn told(refusal: Error, job: &Job, config: &Config, clock: Clock, run
 }
 
 /// What is there of the case on each connection that it may be exported to.
-fn said(job: &Job, config: &Config, clock: Clock, run: &Run) -> Result<Vec<String>> {
-    let (all, _) = config.connections.chosen(Purpose::exports, "export", None)?;
+fn said(session: &Session<'_>, config: &Config) -> Result<Vec<String>> {
+    let &Session { job, connection_options: options, clock, run } = session;
+    let (all, _) = config.connections.chosen(Purpose::exports, "export", None, options)?;
     let exporting = checked(own::configured(all.clone(), &job.config, config)?)?;
     let exporting = allowed(exporting, job.organisation(), run)?;
     let ids = ids(config)?;
-    let network = Network::new(&config.limits, &job.config, job.folder.as_deref(), clock, run);
+    let network = Network::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.for_http());
     let thehive = thehive(job, config, &network, run)?;
     let input = Input::new(&case_of(job, thehive.as_ref())?, Vec::new(), None)?;
     let mut sentences = Vec::new();

@@ -4,10 +4,11 @@ use anyhow::{Result, anyhow, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::check::wants::OfMisp;
+use crate::config::Warninglists;
 use crate::markings::{Pap, Tlp};
 use crate::tags;
 use crate::types::Overrides;
+use crate::worker::requirements::OfMisp;
 
 /// What goes out, and how.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -91,17 +92,6 @@ pub enum Removed {
     Delete,
     /// Left as it is.
     Keep,
-}
-
-/// Whether warninglist hits are named.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Warninglists {
-    /// They are named.
-    #[default]
-    Annotate,
-    /// They are not asked for.
-    Off,
 }
 
 /// The largest number that MISP's `distribution` of an event may be: a sharing group.

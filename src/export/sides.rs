@@ -9,10 +9,11 @@ use uuid::Uuid;
 use super::apply::One;
 use super::wanted::Wanted;
 use crate::ids::Ids;
-use crate::ledger::{Verdict, counted};
 use crate::misp::Held;
 use crate::misp::draft::WantedAttribute;
 use crate::misp::wire::Attribute;
+use crate::report::ledger::Verdict;
+use crate::text::counted;
 use crate::types::ServerTypes;
 
 impl One<'_> {

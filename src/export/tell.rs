@@ -14,15 +14,16 @@ use super::settings::Attachments;
 use super::wanted::Wanted;
 use super::{case, event_tags};
 use crate::config::connections::Target;
-use crate::cortex::report::Operation;
-use crate::full::{EventLine, ObservableLine, RetractionLine};
-use crate::ledger::{Item, Verdict, counted};
 use crate::markings::Tlp;
 use crate::misp::draft::WantedAttribute;
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
 use crate::misp::write_log::Sending;
 use crate::misp::{Held, Misp};
+use crate::report::Operation;
+use crate::report::ledger::{Item, Verdict};
+use crate::report::{EventLine, ObservableLine, RetractionLine};
+use crate::text::counted;
 use crate::types::{self, equal};
 
 /// What is told of the export to one connection.

@@ -12,12 +12,12 @@ use super::map::Mapped;
 use super::plan::Plan;
 use super::wanted::Wanted;
 use crate::http::Failure;
-use crate::ledger::Verdict;
 use crate::misp::draft::WantedAttribute;
 use crate::misp::tags::TagNames;
 use crate::misp::wire::Event;
 use crate::misp::write_log::{Sending, Stop};
 use crate::misp::{Held, Look, Misp};
+use crate::report::ledger::Verdict;
 
 /// The time between two looks at an event that MISP may still be working on.
 const PAUSE: Duration = Duration::from_secs(2);

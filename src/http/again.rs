@@ -8,7 +8,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use super::failure::{BROKE_OFF, Cause, Failure};
-use super::network::Told;
+use super::network::RequestObserver;
 use crate::time::Clock;
 
 /// How often a question is put.
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// See `Client::again`.
-pub(super) fn again<T>(clock: Clock, told: &dyn Told, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
+pub(super) fn again<T>(clock: Clock, told: &dyn RequestObserver, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
     let mut attempt = 1;
     loop {
         let error = match ask() {
@@ -126,12 +126,14 @@ mod tests {
     #[derive(Default)]
     struct Counter(AtomicU32);
 
-    impl Told for Counter {
+    impl RequestObserver for Counter {
         fn request(&self) {}
 
         fn again(&self, _: &str) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
+
+        fn warn(&self, _: String) {}
     }
 
     fn refused(status: u16, wait: Option<u32>) -> anyhow::Error {

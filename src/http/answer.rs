@@ -65,7 +65,7 @@ impl Answer {
         let mut bytes = Vec::new();
         let mut body = self.body().take(most.saturating_add(1));
         let read = body.read_to_end(&mut bytes);
-        read.map_err(|error| fail(Cause::Broken(network.scrubber.clean(&error.to_string()))))?;
+        read.map_err(|error| fail(Cause::Broken(network.run.scrubber.clean(&error.to_string()))))?;
         if bytes.len() as u64 > most { Err(fail(Cause::TooLarge(most))) } else { Ok(bytes) }
     }
 
@@ -84,7 +84,7 @@ impl Answer {
         let said: Value = serde_json::from_slice(&text).unwrap_or_default();
         let kind = said.get("type").and_then(Value::as_str).unwrap_or_default();
         let message = said.get("message").and_then(Value::as_str).map_or_else(|| plain(&text), unescaped);
-        let errors = network.scrubber.clean_foreign(said.get("errors").cloned().unwrap_or_default());
+        let errors = network.run.scrubber.clean_foreign(said.get("errors").cloned().unwrap_or_default());
         let (kind, message) = (network.said(kind).into(), network.said(&message));
         Cause::Refused { status, kind, message, errors: Box::new(errors), location, wait }
     }

@@ -151,7 +151,7 @@ fn target(server: &Url) -> String {
 /// Asks for the tunnel once more, since the client does not say how it was refused; only where that needs no TLS.
 fn asked(way: &Way, server: &Url, network: &Network) -> Option<Refusal> {
     let proxy = way.url().filter(|url| url.scheme() == "http")?;
-    let left = network.clock.left().unwrap_or(network.connect_timeout).min(network.connect_timeout);
+    let left = network.clock.left().unwrap_or(network.timeouts.connect).min(network.timeouts.connect);
     let patience = left.max(Duration::from_millis(1));
     let host = proxy.host_str()?.trim_matches(['[', ']']);
     let address = (host, proxy.port_or_known_default()?).to_socket_addrs().ok()?.next()?;

@@ -54,7 +54,7 @@ impl Client {
             return Ok(Arc::clone(known));
         }
         let origin = Origin { url, headers: Vec::new(), user_agent: self.user_agent.clone(), access: &self.access };
-        let made = Self::sharing(&origin, &self.network, Arc::clone(&self.told));
+        let made = Self::sharing(&origin, &self.network, Arc::clone(&self.observer));
         let made = made.map_err(|error| Failure::new(asked.to_owned(), Cause::Unreachable(format!("{error:#}"))))?;
         Ok(Arc::clone(elsewhere.insert(Arc::new(made))))
     }

@@ -2,6 +2,7 @@
 //! are never followed, since a redirected POST loses its body and the key must not travel (`follow.rs` is about files that
 //! need no key). Errors carry method, URL, status and the server's own words.
 
+mod access;
 mod again;
 mod answer;
 mod explain;
@@ -21,15 +22,15 @@ use reqwest::{Method, redirect};
 use serde::Serialize;
 use url::{Position, Url};
 
-use crate::config::connections::Access;
 use crate::secret::Secret;
 use crate::time::Clock;
+pub use access::{ProxyChoice, ServerAccess, Timeouts};
 pub use again::{Page, broke_down};
 pub use answer::{Answer, Body};
 pub use failure::{Cause, Failure, is_refusal, words};
 use failure::{chain, unreachable};
 pub use form::FormFile;
-pub use network::{Network, Told};
+pub use network::{Network, RequestObserver, RunContext};
 use proxy::Way;
 pub use trust::ServerCertificate;
 use trust::Trust;
@@ -47,7 +48,7 @@ pub struct Origin<'a> {
     /// Our name. MISP streams long answers only to a name that begins with `MISP` (its `RestResponseComponent.php`).
     pub user_agent: String,
     /// Certificates and proxy.
-    pub access: &'a Access,
+    pub access: &'a ServerAccess,
 }
 
 /// A client of one server.
@@ -57,9 +58,9 @@ pub struct Client {
     trust: Trust,
     way: Option<Way>,
     network: Network,
-    told: Arc<dyn Told>,
+    observer: Arc<dyn RequestObserver>,
     user_agent: String,
-    access: Access,
+    access: ServerAccess,
     /// It shows a key, or a certificate of ours.
     has_secret: bool,
     /// The server that files were last found on, if they are not here. See `follow.rs`.
@@ -67,21 +68,21 @@ pub struct Client {
 }
 
 impl Client {
-    /// Makes ready; nothing is sent yet. `told` learns of each request.
+    /// Makes ready; nothing is sent yet. `observer` learns of each request.
     ///
     /// # Errors
     /// A certificate file that cannot be read, a proxy that is no URL or of no known kind, a key that no header can carry.
-    pub fn new(origin: &Origin<'_>, network: &Network, told: Box<dyn Told>) -> Result<Self> {
-        Self::sharing(origin, network, told.into())
+    pub fn new(origin: &Origin<'_>, network: &Network, observer: Arc<dyn RequestObserver>) -> Result<Self> {
+        Self::sharing(origin, network, observer)
     }
 
-    fn sharing(origin: &Origin<'_>, network: &Network, told: Arc<dyn Told>) -> Result<Self> {
+    fn sharing(origin: &Origin<'_>, network: &Network, observer: Arc<dyn RequestObserver>) -> Result<Self> {
         let builder = blocking::Client::builder()
             .user_agent(&origin.user_agent)
             .default_headers(headers(origin)?)
             .redirect(redirect::Policy::none())
-            .connect_timeout(network.connect_timeout)
-            .timeout(network.read_timeout);
+            .connect_timeout(network.timeouts.connect)
+            .timeout(network.timeouts.read);
         let way = network.proxies.way(origin)?;
         let (builder, trust) = trust::trusting(builder, origin, way.as_ref(), network)?;
         let builder = proxy::routed(builder, way.as_ref())?;
@@ -92,7 +93,7 @@ impl Client {
             trust,
             way,
             network: network.clone(),
-            told,
+            observer,
             user_agent: origin.user_agent.clone(),
             access: origin.access.clone(),
             has_secret: !origin.headers.is_empty() || origin.access.client_cert_path.is_some(),
@@ -126,7 +127,7 @@ impl Client {
     /// # Errors
     /// The error of the last attempt.
     pub fn again<T>(&self, ask: impl FnMut() -> Result<T>) -> Result<T> {
-        again::again(self.clock(), &*self.told, ask)
+        again::again(self.clock(), &*self.observer, ask)
     }
 
     /// Gets a path below the base URL.
@@ -224,10 +225,10 @@ impl Client {
         if self.network.clock.is_over() {
             return Err(fail(Cause::Deadline));
         }
-        self.told.request();
+        self.observer.request();
         let mut request = finish(self.agent.request(method, url));
         // The client's own timeout is for the next bytes. Near the end of the run the whole request has what is left.
-        if let Some(left) = self.network.clock.left().filter(|left| *left < self.network.read_timeout) {
+        if let Some(left) = self.network.clock.left().filter(|left| *left < self.network.timeouts.read) {
             request = request.timeout(left);
         }
         let response = request.send().map_err(|error| match self.network.clock.is_over() {
@@ -247,7 +248,7 @@ impl Client {
 
     /// Why there is no answer.
     fn failed(&self, error: &reqwest::Error) -> Cause {
-        let clean = |why: &str| self.network.scrubber.clean(why);
+        let clean = |why: &str| self.network.run.scrubber.clean(why);
         // A server may refuse our certificate only after it was sent a request, which it then has not read.
         // On the way to plain http, TLS can be the proxy's only.
         let is_its_own = |way: &Way| !way.is_tunnel || chain(error).contains(explain::PROXY_ITSELF);

@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::Origin;
+use super::access::ProxyChoice;
 use super::network::text;
-use crate::config::connections::OwnProxy;
 use crate::secret::Secret;
 
 /// What a proxy may be, for messages.
@@ -90,8 +90,8 @@ impl Proxies {
     pub(super) fn way(&self, origin: &Origin<'_>) -> Result<Option<Way>> {
         let server = origin.url;
         match &origin.access.proxy {
-            Some(OwnProxy::Direct) => return Ok(None),
-            Some(OwnProxy::Through(url)) => return Way::new(url, Given::Connection, server).map(Some),
+            Some(ProxyChoice::Direct) => return Ok(None),
+            Some(ProxyChoice::Through(url)) => return Way::new(url, Given::Connection, server).map(Some),
             None => {}
         }
         let Some((_, url, given)) = self.general.iter().find(|(scheme, ..)| *scheme == server.scheme()) else {

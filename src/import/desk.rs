@@ -9,11 +9,11 @@ use url::Url;
 
 use super::map::Wanted;
 use super::users::Users;
-use crate::check::wants::Right;
-use crate::full::{PartOf, Run};
 use crate::http::{Failure, Network};
 use crate::markings::Scale;
+use crate::report::{PartOf, Run};
 use crate::secret::{Secret, shortened};
+use crate::thehive::Permission;
 use crate::thehive::{ObservableTypes, TheHive, User};
 
 /// An organisation of TheHive.
@@ -48,10 +48,10 @@ impl Desk {
         key: &Secret,
         organisation: Option<&str>,
         former_users: &[String],
-        rights: &[Right],
+        rights: &[Permission],
         network: &Network,
+        run: &Run,
     ) -> Result<Self> {
-        let run = network.run();
         let asking = || match organisation {
             Some(name) => format!("TheHive, organisation \"{name}\""),
             None => "TheHive".to_owned(),
@@ -156,7 +156,7 @@ impl Desk {
 }
 
 /// Before an event is read and an alert is tried: a user without the permissions would be refused each of them.
-fn may_write(user: &User, rights: &[Right], is_five: bool) -> Result<()> {
+fn may_write(user: &User, rights: &[Permission], is_five: bool) -> Result<()> {
     let lacking = user.lacking(rights, is_five);
     let lacking: Vec<_> = lacking.iter().filter(|(right, _)| right.is_vital).collect();
     let acts: Vec<_> = lacking.iter().map(|(right, _)| right.to).collect();

@@ -1,9 +1,9 @@
 //! Which events become alerts. Every filter is checked here, whatever the server was asked: MISP ignores filters that it
 //! does not know (`fixtures/wire/misp/233-index-unknown-filter.json`), and one unknown organisation empties its answer.
 
-use crate::ledger::counted;
 use crate::misp::wire::Event;
 use crate::tags::{are_alike, excludes, matches};
+use crate::text::counted;
 use crate::time::{self, DAY};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -13,14 +13,15 @@ use super::map::Marks;
 use super::names::{self, Resolved};
 use super::told;
 use crate::config::connections::Connection;
-use crate::cortex::report::{Level, Taxonomy};
-use crate::full::{EventLine, Full, LookUp, Part, PartOf};
 use crate::http::Network;
 use crate::ids::Ids;
-use crate::ledger::{Count, Item, Ledger, Verdict, counted};
 use crate::misp::Misp;
 use crate::misp::search::Searched;
 use crate::misp::wire::Event;
+use crate::report::ledger::{Count, Item, Ledger, Verdict};
+use crate::report::{EventLine, Full, LookUp, Part, PartOf};
+use crate::report::{Level, Taxonomy};
+use crate::text::counted;
 use crate::types::Sought;
 use found::{Found, Known};
 

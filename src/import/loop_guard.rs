@@ -3,10 +3,10 @@
 use uuid::Uuid;
 
 use super::filter::Filters;
-use crate::full::PartOf;
 use crate::ids::Ids;
 use crate::misp::wire::Event;
 use crate::misp::{Misp, Whose};
+use crate::report::PartOf;
 
 /// True for an event that this installation exported. Its uuid carries our mark; that alone is no proof, for without an
 /// `instance_secret` anybody can make one, and with it anybody who saw the event can use its uuid elsewhere. So the

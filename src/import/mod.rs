@@ -40,19 +40,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::check;
-use crate::check::wants::{OfMisp, OfTheHive, Wants};
 use crate::config::connections::{Connection, Connections, Purpose};
 use crate::config::{self, Limits, Table, own, urls};
 use crate::cortex::job::Job;
-use crate::cortex::report::{Level, Taxonomy};
-use crate::full::{Full, Part, PartOf, Run};
 use crate::http::Network;
 use crate::ids::Ids;
-use crate::ledger::{Item, counted};
 use crate::misp::Misp;
-use crate::time::{Clock, DAY};
-use crate::worker::{self, Flavour, Worker};
+use crate::report::ledger::Item;
+use crate::report::{Full, Part, PartOf, Run};
+use crate::report::{Level, Taxonomy};
+use crate::text::counted;
+use crate::time::DAY;
+use crate::worker::requirements::{OfMisp, OfTheHive, Wants};
+use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
 use choose::Choice;
 use command::{Asked, Command, Commands, EventName, Parameters};
 use desk::Desk;
@@ -123,7 +123,7 @@ pub struct Import;
 impl Worker for Import {
     const NAME: &'static str = "MISPImport";
     const PROGRAM: &'static str = "misp-import";
-    const FLAVOUR: Flavour = Flavour::Analyzer;
+    const KIND: WorkerKind = WorkerKind::Analyzer;
     const DESCRIPTION: &'static str = "Show which MISP events know an observable; or import MISP events as alerts through filters: send `misp:sync`, `misp:sync:<connection>` or `misp:event:<uuid>` as the parameter `command` of a job of type other.";
     const DATA_TYPES: &'static [&'static str] = &[
         "other",
@@ -157,15 +157,16 @@ impl Worker for Import {
         &config.limits
     }
 
-    fn run(job: &Job, config: &Config, clock: Clock, run: &Run) -> Result<()> {
+    fn run(session: &Session<'_>, config: &Config) -> Result<()> {
+        let &Session { job, connection_options: options, clock, run } = session;
         let (parameters, warnings) = config::read::<Parameters>(&job.parameters, Table::Parameters)?;
-        let (all, _) = config.connections.chosen(Purpose::imports, "import", None)?;
+        let (all, _) = config.connections.chosen(Purpose::imports, "import", None, options)?;
         let command = Command::new(job, &parameters, &all, config.observable_commands, clock.now)?;
-        let (importing, more) = config.connections.chosen(Purpose::imports, "import", command.connection())?;
+        let (importing, more) = config.connections.chosen(Purpose::imports, "import", command.connection(), options)?;
         let importing = own::configured(importing, &job.config, config)?;
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
         let ids = config::ids(&installation(&config.destination)?, config.destination.instance_secret.as_ref())?;
-        let network = Network::new(&config.limits, &job.config, job.folder.as_deref(), clock, run);
+        let network = Network::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.for_http());
         let is_click = matches!(command.asked, Asked::Value(_));
         let writes = !is_click || importing.iter().any(|one| one.config.settings.click_imports);
         let dry_run = config.settings.dry_run || parameters.dry_run;
@@ -206,8 +207,8 @@ impl Worker for Import {
         Ok(())
     }
 
-    fn wants(config: &Config, _: &check::Input) -> Result<Wants> {
-        let (connections, _) = config.connections.checked()?;
+    fn wants(config: &Config, input: &DoctorInput) -> Result<Wants> {
+        let (connections, _) = config.connections.checked(&input.options)?;
         Ok(Wants {
             work: "import",
             connections,
@@ -232,7 +233,7 @@ impl Worker for Import {
         Ok(config.filters.has_names())
     }
 
-    fn event(_: &Config, _: &check::Input) -> Option<Uuid> {
+    fn event(_: &Config, _: &DoctorInput) -> Option<Uuid> {
         None
     }
 
@@ -292,7 +293,7 @@ fn desks(config: &Config, dry_run: bool, network: &Network, run: &Run) -> Result
     }
     // Who writes nothing needs no more than to read.
     let rights = if dry_run { Vec::new() } else { config.settings.of_thehive(&config.destination).rights };
-    let open = |name: Option<&str>| Desk::open(&url, key, name, thehive_former_users, &rights, network);
+    let open = |name: Option<&str>| Desk::open(&url, key, name, thehive_former_users, &rights, network, run);
     let mut desks: Vec<Desk> = Vec::new();
     if thehive_organisations.is_empty() {
         desks.push(open(None)?);

@@ -4,10 +4,10 @@
 use anyhow::{Result, bail};
 
 use super::filter::{Filters, ThreatLevel};
-use crate::full::{PartOf, Run};
 use crate::misp::server::names::{Known, Names, NumberedTag};
 use crate::misp::wire::{Event, Organisation};
 use crate::misp::{Misp, Only};
+use crate::report::{PartOf, Run};
 use crate::tags::matches;
 
 /// What the names of the filters are on one MISP.

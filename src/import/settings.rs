@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::check::wants::{OfTheHive, Right};
-pub use crate::export::settings::Warninglists;
+use crate::config::Warninglists;
 use crate::secret::Secret;
+use crate::thehive::Permission;
+use crate::worker::requirements::OfTheHive;
 
 /// Where alerts go.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -95,15 +96,15 @@ impl Settings {
     pub fn of_thehive(&self, destination: &Destination) -> OfTheHive {
         const ALERT: Option<&str> = Some("manageAlert");
         const OBSERVABLE: Option<&str> = Some("manageObservable");
-        let right = |four, five, to| Right { four, five: Some(five), to, is_vital: true };
-        let procedures = Right { is_vital: false, ..right(None, "manageProcedure", "set ATT&CK techniques") };
+        let right = |four, five, to| Permission { four, five: Some(five), to, is_vital: true };
+        let procedures = Permission { is_vital: false, ..right(None, "manageProcedure", "set ATT&CK techniques") };
         let always = [
             right(ALERT, "manageAlert/create", "create alerts"),
             right(ALERT, "manageAlert/update", "change alerts"),
             right(None, "manageObservable", "add observables"),
             procedures,
         ];
-        let of_cases = Right { five: None, ..right(OBSERVABLE, "", "add observables to cases") };
+        let of_cases = Permission { five: None, ..right(OBSERVABLE, "", "add observables to cases") };
         let reopening = right(ALERT, "manageAlert/reopen", "open alerts again");
         let wanted = [self.update_cases.then_some(of_cases), self.reopen.then_some(reopening)];
         OfTheHive {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::map::{self, AlertWanted, Wanted};
 use super::sync::Sync;
-use crate::full::{Alert, Origin};
+use crate::report::{Alert, Origin};
 
 /// Observables shown of each alert.
 const SHOWN_OBSERVABLES: usize = 50;

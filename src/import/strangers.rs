@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 use super::users::Users;
-use crate::full::PartOf;
-use crate::ledger::counted;
+use crate::report::PartOf;
+use crate::text::counted;
 use crate::thehive::wire::Alert;
 
 /// Users told apart.

@@ -28,13 +28,14 @@ use super::twins;
 use super::twins_removed::Suspects;
 use super::{Config, map, told};
 use crate::config::connections::Connection;
-use crate::full::{EventLine, PartOf};
 use crate::http::Network;
 use crate::ids::{self, Ids};
-use crate::ledger::{Item, Verdict, counted};
 use crate::misp::wire::Event;
 use crate::misp::{Listed, Misp, Window};
+use crate::report::ledger::{Item, Verdict};
+use crate::report::{EventLine, PartOf};
 use crate::share;
+use crate::text::counted;
 use crate::thehive::wire::Alert;
 use crate::time::DAY;
 

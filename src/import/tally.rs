@@ -2,8 +2,9 @@
 
 use uuid::Uuid;
 
-use crate::full::PartOf;
-use crate::ledger::{Item, Verdict, counted};
+use crate::report::PartOf;
+use crate::report::ledger::{Item, Verdict};
+use crate::text::counted;
 
 /// Verdicts, each with the number of items that have it.
 #[derive(Debug, Default)]

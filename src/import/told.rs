@@ -7,10 +7,11 @@ use super::filter::ThreatLevel;
 use super::hand::FULL;
 use super::map::{Levels, Marks};
 use crate::config::connections::{Connection, Target};
-use crate::full::{EventLine, Full, Part, PartOf};
-use crate::ledger::{Item, Verdict, counted};
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
+use crate::report::ledger::{Item, Verdict};
+use crate::report::{EventLine, Full, Part, PartOf};
+use crate::text::counted;
 
 /// What is said of an event that was asked for by name.
 pub(super) const NOT_THERE: &str = "the event that was asked for is not there, or not shown to us";

@@ -13,7 +13,7 @@ use super::desk::Desk;
 use super::map;
 use super::sync::{PAGE, Sync, named};
 use super::twins;
-use crate::ledger::counted;
+use crate::text::counted;
 use crate::thehive::Trouble;
 use crate::thehive::wire::Alert;
 use crate::worker;

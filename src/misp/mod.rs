@@ -18,9 +18,9 @@ use anyhow::{Result, bail};
 use uuid::Uuid;
 
 use crate::config::connections::{Connection, Target};
-use crate::full::{Kind, PartOf};
 use crate::http::Network;
 use crate::ids::Ids;
+use crate::report::{Kind, PartOf};
 use crate::types::{ServerTypes, Sought};
 use changes::{AttachmentSource, EventChanges};
 pub use chunks::{Chunk, Row, Within};

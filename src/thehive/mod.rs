@@ -10,15 +10,14 @@ mod types;
 mod user;
 pub mod wire;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, anyhow, ensure};
 use url::Url;
 
-use crate::config::connections::Access;
-use crate::full::Run;
 use crate::http::{self, Cause, Client, Failure, Network};
 use crate::markings::Scale;
+use crate::report::Run;
 use crate::secret::Secret;
 pub use alerts::{ALERTS_PAGE, NewAlert, Procedure};
 pub use iocs::Observables;
@@ -26,7 +25,7 @@ pub use observables::{Added, Group};
 pub use query::NO_CASE;
 pub use trouble::{Refusal, Trouble};
 pub use types::{FILE, ObservableTypes};
-pub use user::{Greeting, User};
+pub use user::{Greeting, Permission, User};
 pub use wire::{Alert, Origin};
 
 /// The largest body that is sent to a TheHive 4, in bytes: it takes 256 kB (`play.http.parser.maxMemoryBuffer` in its
@@ -57,8 +56,8 @@ impl TheHive {
         let mut headers = vec![("authorization", Secret::new(&format!("Bearer {}", key.expose())))];
         headers.extend(organisation.map(|name| ("x-organisation", Secret::new(name))));
         let user_agent = format!("cortex-misp/{}", env!("CARGO_PKG_VERSION"));
-        let origin = http::Origin { url, headers, user_agent, access: &Access::default() };
-        let client = Client::new(&origin, network, Box::new(run.clone()))?;
+        let origin = http::Origin { url, headers, user_agent, access: &http::ServerAccess::default() };
+        let client = Client::new(&origin, network, Arc::new(run.clone()))?;
         Ok(Self {
             client,
             url: url.clone(),

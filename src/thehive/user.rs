@@ -5,7 +5,6 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{TheHive, explained, numbers};
-use crate::check::wants::Right;
 use crate::json;
 use crate::markings::Scale;
 use crate::secret::shortened;
@@ -40,6 +39,19 @@ impl Greeting {
     pub fn scale(&self) -> Scale {
         if numbers(&self.version) >= vec![5, 2] { Scale::Five } else { Scale::Four }
     }
+}
+
+/// A permission of TheHive's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permission {
+    /// Its name in TheHive 4; none if it needs none for this.
+    pub four: Option<&'static str>,
+    /// Its name in TheHive 5; none if it has no such thing.
+    pub five: Option<&'static str>,
+    /// What it is for: `create alerts`.
+    pub to: &'static str,
+    /// False if the work is done without it, and only a part of it left out.
+    pub is_vital: bool,
 }
 
 /// The user behind the key, in one organisation.
@@ -100,8 +112,8 @@ impl User {
 
     /// Those of these permissions that the user does not have in the organisation, each with its name there.
     #[must_use]
-    pub fn lacking<'r>(&self, rights: &'r [Right], is_five: bool) -> Vec<(&'r Right, &'static str)> {
-        let named = |right: &'r Right| Some((right, if is_five { right.five } else { right.four }?));
+    pub fn lacking<'r>(&self, rights: &'r [Permission], is_five: bool) -> Vec<(&'r Permission, &'static str)> {
+        let named = |right: &'r Permission| Some((right, if is_five { right.five } else { right.four }?));
         rights.iter().filter_map(named).filter(|(_, name)| !self.holds(name)).collect()
     }
 

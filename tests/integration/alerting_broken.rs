@@ -11,7 +11,7 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cortex_misp::import::Import;
-use cortex_misp::worker;
+use cortex_misp::runtime;
 use serde_json::{Value, json};
 
 use crate::http_fake::Logged;
@@ -212,7 +212,7 @@ fn difference(now: &State, done: &State) -> Vec<String> {
 
 /// A report of one run in this process, judged like one of the program.
 fn report(job: &Value) -> Value {
-    let report = worker::report_at_once::<Import>(job.clone());
+    let report = runtime::report_at_once::<Import>(job.clone());
     let text = report.to_string();
     search(job, &text);
     judged(Program::Import, text.as_bytes())

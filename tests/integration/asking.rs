@@ -2,13 +2,14 @@
 //! content of files.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cortex_misp::config::Limits;
-use cortex_misp::config::connections::Access;
-use cortex_misp::full::Run;
+use cortex_misp::http::ServerAccess;
 use cortex_misp::http::{Client, Network, Origin};
 use cortex_misp::json::Element;
+use cortex_misp::report::Run;
 use cortex_misp::sample;
 use cortex_misp::secret::Secret;
 use cortex_misp::thehive::TheHive;
@@ -22,7 +23,13 @@ use crate::thehive::{Fake, KEY, World};
 
 fn network() -> Network {
     let limits = Limits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
-    Network::new(&limits, &Map::new(), None, Clock::until(Some(Duration::from_secs(60))), &Run::default())
+    Network::new(
+        limits.timeouts(),
+        &Map::new(),
+        None,
+        Clock::until(Some(Duration::from_secs(60))),
+        Run::default().for_http(),
+    )
 }
 
 fn open(url: &str) -> TheHive {
@@ -169,8 +176,8 @@ fn a_download_may_be_of_any_type_and_ends_at_its_limit() {
     let broken = Reply { cut_after: Some(7), ..plain() };
     let server = shelf("5", "", &[("/page", page()), ("/moved", redirect), ("/broken", broken), ("/file", plain())]);
     let url = Url::parse(&format!("{}/", server.url())).unwrap();
-    let origin = Origin { url: &url, headers: vec![], user_agent: "x".to_owned(), access: &Access::default() };
-    let client = Client::new(&origin, &network(), Box::new(Run::default())).unwrap();
+    let origin = Origin { url: &url, headers: vec![], user_agent: "x".to_owned(), access: &ServerAccess::default() };
+    let client = Client::new(&origin, &network(), Arc::new(Run::default())).unwrap();
     let length = CONTENT.len() as u64;
     assert_eq!(client.download("file", length).unwrap(), CONTENT);
     assert!(client.download("page", 100).unwrap().starts_with(b"\n<html>"));

@@ -8,7 +8,7 @@ mod reading;
 use std::collections::BTreeMap;
 
 use cortex_misp::export::Export;
-use cortex_misp::worker;
+use cortex_misp::runtime;
 use serde_json::{Value, json};
 
 use crate::misp::{Attribute, Event, Fake, World, key, writes};
@@ -143,7 +143,7 @@ fn observables() -> Vec<Value> {
 
 /// A report of one run in this process, judged like one of the program.
 fn report(job: &Value) -> Value {
-    let report = worker::report_at_once::<Export>(job.clone());
+    let report = runtime::report_at_once::<Export>(job.clone());
     let text = report.to_string();
     search(job, &text);
     judged(Program::Export, text.as_bytes())

@@ -6,7 +6,7 @@ mod feeds;
 mod hostile;
 
 use cortex_misp::import::Import;
-use cortex_misp::worker;
+use cortex_misp::runtime;
 use serde_json::{Value, json};
 
 use crate::misp::{self, Attribute, Event, Fake, World, key};
@@ -23,7 +23,7 @@ fn click(misp: &Fake, data_type: &str, data: &str) -> Value {
 /// Runs a job in this process; its report is judged, and no request of it may change anything.
 fn run(misps: &[&Fake], job: &Value) -> Value {
     misps.iter().for_each(|misp| misp.forget_requests());
-    let text = worker::report_at_once::<Import>(job.clone()).to_string();
+    let text = runtime::report_at_once::<Import>(job.clone()).to_string();
     search(job, &text);
     misps.iter().for_each(|misp| assert_eq!(misp::writes(misp), [""; 0]));
     let report = judged(Program::Import, text.as_bytes());

@@ -5,10 +5,11 @@ use std::time::Duration;
 use cortex_misp::config::connections::Connections;
 use cortex_misp::cortex::job::Job;
 use cortex_misp::export::Export;
-use cortex_misp::full::Run;
 use cortex_misp::import::Import;
+use cortex_misp::report::Run;
+use cortex_misp::runtime::connection_options;
 use cortex_misp::time::Clock;
-use cortex_misp::worker::Worker;
+use cortex_misp::worker::{Session, Worker};
 use serde_json::json;
 
 use crate::http_fake::{Fault, Nth, What};
@@ -33,16 +34,17 @@ fn after_the_deadline_nothing_is_sent_and_the_rest_is_told() {
     let run = Run::default();
     let over = Clock::until(Some(Duration::ZERO));
     let job = json!({"dataType": "other", "data": "misp:sync", "config": config});
+    let options = connection_options();
     let job = Job::new(job, Import::DATA_TYPES).unwrap();
     let config = serde_json::from_value(json!({"name": ["a"], "url": [misp.url()], "key": [key("admin")]})).unwrap();
-    Import::run(&job, &config, over, &run).unwrap();
+    Import::run(&Session { job: &job, connection_options: &options, clock: over, run: &run }, &config).unwrap();
     let error = run.draft().full.connections[0].error.clone().unwrap();
     assert!(error.contains("not sent: the deadline of the run has passed"), "{error}");
     let case = json!({"_id": "~1", "startDate": 1, "tlp": 0, "observables": [{"dataType": "ip", "data": "192.0.2.1", "ioc": true}]});
     let job = Job::new(json!({"dataType": "thehive:case", "data": case}), Export::DATA_TYPES).unwrap();
     let config = serde_json::from_value(json!({"name": ["a"], "url": [misp.url()], "key": [key("admin")]})).unwrap();
     let run = Run::default();
-    Export::run(&job, &config, over, &run).unwrap();
+    Export::run(&Session { job: &job, connection_options: &options, clock: over, run: &run }, &config).unwrap();
     assert!(run.draft().full.ledger.counts().next().is_none());
     let ledger = run.draft().full.connections[0].ledger.to_string();
     assert_eq!(ledger, "observables 1 fetched: 1 failed (1: not sent)");
@@ -57,5 +59,5 @@ fn the_configuration_of_the_public_misp_analyzer_is_read_as_it_is() {
         cortex_misp::config::Table::Configuration,
     )
     .unwrap();
-    assert_eq!((lists.checked().unwrap().0.len(), warnings.len()), (1, 0));
+    assert_eq!((lists.checked(&[]).unwrap().0.len(), warnings.len()), (1, 0));
 }

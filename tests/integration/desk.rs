@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use cortex_misp::export::Export;
+use cortex_misp::runtime;
 use cortex_misp::sample;
-use cortex_misp::worker;
 use serde_json::{Value, json};
 
 use crate::canaries::search_feeds;
@@ -105,7 +105,7 @@ impl Desk {
     pub(crate) fn report(&self, job: Value) -> Value {
         self.misp.forget_requests();
         self.thehive.forget_requests();
-        let report = worker::report_at_once::<Export>(job.clone()).to_string();
+        let report = runtime::report_at_once::<Export>(job.clone()).to_string();
         search(&job, &report);
         search_feeds(&job);
         judged(Program::Export, report.as_bytes())

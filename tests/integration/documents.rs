@@ -8,6 +8,7 @@ use cortex_misp::config::items;
 use cortex_misp::cortex::manifest;
 use cortex_misp::export::{self, Export};
 use cortex_misp::import::{self, Import};
+use cortex_misp::{report, worker};
 use regex::Regex;
 use serde_json::{Value, json};
 
@@ -120,7 +121,7 @@ fn every_item_says_what_to_write() {
 
 #[test]
 fn the_schema_of_reports_is_that_of_the_code() {
-    compare(Path::new("manifests/schemas/report.schema.json"), &manifest::document(&manifest::report_schema()));
+    compare(Path::new("manifests/schemas/report.schema.json"), &manifest::document(&report::schema()));
 }
 
 #[test]
@@ -269,7 +270,10 @@ fn every_json_in_the_documents_is_json() {
 }
 
 fn manifests() -> [(String, Value); 2] {
-    [(manifest::path::<Export>(), manifest::of::<Export>()), (manifest::path::<Import>(), manifest::of::<Import>())]
+    [
+        (manifest::path(&worker::info::<Export>()), manifest::of(&worker::info::<Export>())),
+        (manifest::path(&worker::info::<Import>()), manifest::of(&worker::info::<Import>())),
+    ]
 }
 
 fn compare(path: &Path, text: &str) {

@@ -1,7 +1,7 @@
 //! Servers that send back what they were told, the key with it, however they spell it.
 
 use cortex_misp::import::Import;
-use cortex_misp::worker::report_at_once;
+use cortex_misp::runtime::report_at_once;
 use serde_json::{Value, json};
 
 use crate::canaries::{forms, search};

@@ -7,7 +7,7 @@ mod settings;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cortex_misp::import::Import;
-use cortex_misp::worker;
+use cortex_misp::runtime;
 use serde_json::{Map, Value, json};
 
 use crate::misp::{Fake, World, key};
@@ -31,7 +31,7 @@ pub(crate) fn job(misp: &Fake, options: &Map<String, Value>) -> Value {
 
 /// The judged report of a job, worked on in this process.
 pub(crate) fn report(job: Value) -> Value {
-    judged(Program::Import, worker::report_at_once::<Import>(job).to_string().as_bytes())
+    judged(Program::Import, runtime::report_at_once::<Import>(job).to_string().as_bytes())
 }
 
 /// What comes of an import.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use cortex_misp::export::Export;
 use cortex_misp::import::Import;
-use cortex_misp::worker::report_at_once;
+use cortex_misp::runtime::report_at_once;
 use proptest::prelude::*;
 use regex::Regex;
 use serde_json::{Value, json};

@@ -6,8 +6,8 @@ mod refusals;
 use std::time::Duration;
 
 use cortex_misp::config::Limits;
-use cortex_misp::full::Run;
 use cortex_misp::http::{FormFile, Network};
+use cortex_misp::report::Run;
 use cortex_misp::sample;
 use cortex_misp::secret::Secret;
 use cortex_misp::thehive::wire::Observable;
@@ -23,7 +23,7 @@ use crate::thehive::{Fake, KEY, Version, World};
 fn open_as(fake: &Fake, key: &str, organisation: Option<&str>) -> TheHive {
     let limits = Limits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
     let clock = Clock::until(Some(Duration::from_secs(60))).without_waiting();
-    let network = Network::new(&limits, &Map::new(), None, clock, &Run::default());
+    let network = Network::new(limits.timeouts(), &Map::new(), None, clock, Run::default().for_http());
     let url = Url::parse(&format!("{}/", fake.url())).unwrap();
     TheHive::open(&url, &Secret::new(key), organisation, &network, &Run::default()).unwrap()
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cortex_misp::export::Export;
-use cortex_misp::worker;
+use cortex_misp::runtime;
 use serde_json::{Value, json};
 
 use crate::http_fake::{Fault, Nth, What};
@@ -128,7 +128,7 @@ fn a_refused_look_back_says_what_was_there_and_what_is_not_known() {
             what: What::Status(405, "{}".into(), "application/json"),
         });
         misp.forget_requests();
-        let report = worker::report_at_once::<Export>(job(iocs)).to_string();
+        let report = runtime::report_at_once::<Export>(job(iocs)).to_string();
         let report = judged(Program::Export, report.as_bytes());
         let part = full(&report);
         assert!(part["message"].as_str().unwrap().starts_with("INCOMPLETE: "), "{report:#}");

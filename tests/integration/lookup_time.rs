@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use cortex_misp::import::Import;
-use cortex_misp::worker;
+use cortex_misp::runtime;
 use serde_json::{Value, json};
 
 use crate::desk::md5;
@@ -34,7 +34,7 @@ fn job(misp: &Fake, folder: &Path, value: &str) -> Value {
 }
 
 fn run(job: Value) -> Value {
-    judged(Program::Import, worker::report_at_once::<Import>(job).to_string().as_bytes())
+    judged(Program::Import, runtime::report_at_once::<Import>(job).to_string().as_bytes())
 }
 
 fn labels(report: &Value) -> Vec<(String, String)> {

@@ -5,7 +5,8 @@ use cortex_misp::config::{self, Table, items, own};
 use cortex_misp::cortex::manifest;
 use cortex_misp::export::{self, Export};
 use cortex_misp::import::{self, Import};
-use cortex_misp::worker::report_at_once;
+use cortex_misp::runtime::{connection_options, report_at_once};
+use cortex_misp::worker;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -66,8 +67,8 @@ fn what_the_manifest_states_is_what_holds() {
             }
         }
     }
-    states::<export::Config>(&manifest::of::<Export>());
-    states::<import::Config>(&manifest::of::<Import>());
+    states::<export::Config>(&manifest::of(&worker::info::<Export>()));
+    states::<import::Config>(&manifest::of(&worker::info::<Import>()));
 }
 
 #[test]
@@ -78,7 +79,7 @@ fn parallel_lists_keep_their_positions() {
     let lost =
         json!({"name": ["one", "two"], "url": ["https://one.example", "https://two.example"], "key": [null, "l"]});
     let (lost, _) = config::read::<Connections>(lost.as_object().unwrap(), Table::Configuration).unwrap();
-    assert!(lost.checked().is_err(), "the second server's key must not go to the first");
+    assert!(lost.checked(&[]).is_err(), "the second server's key must not go to the first");
 }
 
 fn every_setting_is_as_left_out<C: Clone + DeserializeOwned + JsonSchema + Serialize>(
@@ -88,7 +89,7 @@ fn every_setting_is_as_left_out<C: Clone + DeserializeOwned + JsonSchema + Seria
         let mut raw = base();
         raw.insert("connection_settings".to_owned(), json!([settings]));
         let (config, _) = config::read::<C>(&raw, Table::Configuration).unwrap();
-        let (checked, _) = connections(&config).checked().unwrap();
+        let (checked, _) = connections(&config).checked(&connection_options()).unwrap();
         let configured = own::configured(checked, &raw, &config).unwrap().remove(0);
         let access = (
             configured.connection.purpose,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use cortex_misp::import::Import;
-use cortex_misp::worker;
+use cortex_misp::runtime;
 use serde_json::{Value, json};
 
 use crate::alerting::desk::Desk;
@@ -109,7 +109,7 @@ fn job(url: &str, key: &str) -> Value {
 }
 
 fn at_once(job: Value) -> Value {
-    judged(Program::Import, worker::report_at_once::<Import>(job).to_string().as_bytes())
+    judged(Program::Import, runtime::report_at_once::<Import>(job).to_string().as_bytes())
 }
 
 #[test]

@@ -13,13 +13,14 @@ use std::path::Path;
 
 use anyhow::Result;
 use cortex_misp::config::Limits;
-use cortex_misp::config::connections::{Access, Connection, Purpose, Target};
-use cortex_misp::full::{Part, Run};
+use cortex_misp::config::connections::{Connection, Purpose, Target};
 use cortex_misp::http::Network;
+use cortex_misp::http::ServerAccess;
 use cortex_misp::import::Import;
 use cortex_misp::misp::{Listed, Misp, Window};
+use cortex_misp::report::{Part, Run};
+use cortex_misp::runtime;
 use cortex_misp::time::Clock;
-use cortex_misp::worker;
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -94,7 +95,7 @@ fn import(url: &str, more: &Value) -> Value {
 
 /// Runs a job in this process, by a clock whose pauses take no time.
 fn at_once(job: Value) -> Value {
-    judged(Program::Import, worker::report_at_once::<Import>(job).to_string().as_bytes())
+    judged(Program::Import, runtime::report_at_once::<Import>(job).to_string().as_bytes())
 }
 
 fn folder_url(folder: &Path) -> String {
@@ -120,13 +121,13 @@ fn common(report: &Value) -> Value {
 fn open(url: &str, clock: Clock) -> Misp {
     let limits = Limits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
     let run = Run::default();
-    let network = Network::new(&limits, &Map::new(), None, clock.without_waiting(), &run);
+    let network = Network::new(limits.timeouts(), &Map::new(), None, clock.without_waiting(), run.for_http());
     let target = Target::WebFeed { url: Url::parse(url).unwrap() };
     let connection = Connection {
         name: "feed".to_owned(),
         target,
         purpose: Purpose::ImportOnly,
-        access: Access::default(),
+        access: ServerAccess::default(),
         own: Map::new(),
     };
     Misp::open(&connection, &network, &run.open(Part::default())).unwrap()

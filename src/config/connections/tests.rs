@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 fn checked(config: Value) -> Result<(Vec<Connection>, Vec<String>), String> {
     let (lists, _) =
         read::<Connections>(config.as_object().unwrap(), Table::Configuration).map_err(|error| error.to_string())?;
-    lists.checked().map_err(|error| error.to_string())
+    lists.checked(&[]).map_err(|error| error.to_string())
 }
 
 #[test]

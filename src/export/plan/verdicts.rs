@@ -5,11 +5,11 @@ use crate::export::NOT_SENT;
 use crate::export::compare::{self, Index};
 use crate::export::retract::{Act, Retraction};
 use crate::export::wanted::Wanted;
-use crate::ledger::Verdict;
 use crate::misp::Held;
 use crate::misp::changes::Change;
 use crate::misp::draft::WantedAttribute;
 use crate::misp::write_log::Sending;
+use crate::report::ledger::Verdict;
 use uuid::Uuid;
 
 impl Plan {

@@ -61,7 +61,7 @@ pub(super) fn trusting(
             Ok(certificates) => given.extend(certificates),
             Err(error) if is_encrypted => return Err(error),
             // Nothing is encrypted here, and it would go wrong with the first address that is https.
-            Err(error) => network.run().warn(format!("{error:#}")),
+            Err(error) => network.run.observer.warn(format!("{error:#}")),
         }
     }
     if let Some(path) = access.client_cert_path.as_ref().filter(|_| is_https) {

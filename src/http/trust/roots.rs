@@ -35,7 +35,7 @@ impl Roots {
     pub(super) fn load(network: &Network) -> Self {
         let mut roots = Self { store: RootCertStore::empty(), given: Vec::new() };
         roots.store.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
-        let environment = network.run.environment();
+        let environment = &network.run.environment;
         let mut all = of_system(environment);
         if all.is_empty() {
             roots.add(rustls_native_certs::load_native_certs().certs);
@@ -47,7 +47,7 @@ impl Roots {
         for (path, by) in all {
             match of_path(&path) {
                 Ok(certificates) => roots.add(certificates),
-                Err(error) => network.run.warn(format!(
+                Err(error) => network.run.observer.warn(format!(
                     "{by}: reading the certificates in {}: {error:#}: mend that, or give none there",
                     path.display()
                 )),

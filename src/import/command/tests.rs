@@ -14,7 +14,7 @@ fn connections() -> Vec<Connection> {
         "url": ["https://misp.example.org", "https://host.example/misp/", "https://misp.example.org/", "file:///feed"],
     });
     let (lists, _) = read::<Connections>(config.as_object().unwrap(), Table::Configuration).unwrap();
-    lists.checked().unwrap().0
+    lists.checked(&[]).unwrap().0
 }
 
 fn command(data_type: &str, data: &str, parameters: &Parameters) -> Result<Command, String> {

@@ -5,10 +5,10 @@ use super::Reading;
 use crate::import::batch;
 use crate::import::hand::{Ended, Hand};
 use crate::import::map;
-use crate::ledger::counted;
 use crate::markings;
 use crate::misp::{Chunk, Misp};
 use crate::tags;
+use crate::text::counted;
 use crate::time;
 
 impl Reading<'_> {

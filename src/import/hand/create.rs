@@ -8,7 +8,7 @@ use crate::import::compare;
 use crate::import::desk::Desk;
 use crate::import::map::AlertWanted;
 use crate::import::{plan, twins};
-use crate::ledger::Verdict;
+use crate::report::ledger::Verdict;
 use crate::thehive::{Alert, Group, NewAlert, Procedure, Trouble};
 
 impl Hand<'_> {

@@ -13,7 +13,7 @@ use crate::import::desk::OTHER;
 use crate::import::files;
 use crate::import::map::AlertWanted;
 use crate::import::{plan, twins};
-use crate::ledger::Verdict;
+use crate::report::ledger::Verdict;
 use crate::thehive::Trouble;
 use crate::thehive::wire::{Alert, Observable};
 

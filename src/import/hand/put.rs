@@ -10,7 +10,7 @@ use super::{Hand, Known, Page, Sent, set};
 use crate::http::Failure;
 use crate::import::patience;
 use crate::import::plan::{self, Alike, Parcel, Step};
-use crate::ledger::Verdict;
+use crate::report::ledger::Verdict;
 use crate::thehive::wire::{Alert, Observable};
 use crate::thehive::{Added, ObservableTypes, Refusal, TheHive, Trouble};
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::full::{Match, PartOf};
-use crate::ledger::{Item, Verdict};
 use crate::misp::search::Hit;
 use crate::misp::wire::{Attribute, Event};
+use crate::report::ledger::{Item, Verdict};
+use crate::report::{Match, PartOf};
 use crate::types::Likeness;
 
 /// Events told apart for one value on one connection.

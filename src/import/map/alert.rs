@@ -8,12 +8,12 @@ use uuid::Uuid;
 use super::describe::description;
 use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, name};
 use super::{Levels, Marks, Origin, is_laxer};
-use crate::full::Alert;
-use crate::ledger::counted;
 use crate::markings::{Pap, Tlp};
 use crate::misp::wire::{Event, Report};
+use crate::report::Alert;
 use crate::secret::Scrubber;
 use crate::tags;
+use crate::text::counted;
 use crate::text::is_hidden;
 use crate::time;
 

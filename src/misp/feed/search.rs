@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use super::{Feed, HASHES, is_missing, md5, pieces};
 use crate::json::Element;
-use crate::ledger::counted;
 use crate::misp::search::{Hit, Searched};
 use crate::misp::wire::{Attribute, Piece};
 use crate::misp::{Listed, Window};
+use crate::text::counted;
 use crate::types::Sought;
 
 /// Events that are read for one value, in a folder.

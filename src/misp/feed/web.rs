@@ -3,13 +3,15 @@
 
 use std::io::Read;
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, anyhow, bail};
 use url::Url;
 
 use super::MANIFEST;
 use crate::config::connections::Connection;
-use crate::full::PartOf;
 use crate::http::{Client, Failure, Network, Origin};
+use crate::report::PartOf;
 
 const NO_FEED: &str = "is \"url\" the folder of a manifest.json?";
 
@@ -31,7 +33,7 @@ impl Web {
     pub fn open(url: &Url, connection: &Connection, network: &Network, part: &PartOf) -> Result<Self> {
         let user_agent = format!("MISP-cortex-misp/{}", env!("CARGO_PKG_VERSION"));
         let origin = Origin { url, headers: Vec::new(), user_agent, access: &connection.access };
-        let client = Client::new(&origin, network, Box::new(part.clone()))?;
+        let client = Client::new(&origin, network, Arc::new(part.clone()))?;
         Ok(Self { client, decisive: Vec::new() })
     }
 

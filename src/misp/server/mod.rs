@@ -10,7 +10,7 @@ mod read;
 mod search;
 pub(super) mod write;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
@@ -19,10 +19,10 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::config::connections::{Connection, Target};
-use crate::full::PartOf;
 use crate::http::{self, Answer, Cause, Client, Failure, Network, Origin};
 use crate::json::{Element, Source};
 use crate::misp::wire::Event;
+use crate::report::PartOf;
 use knows::Me;
 
 /// Events asked for at once. A page is read before its events are, so that no answer waits half read.
@@ -58,7 +58,7 @@ impl Server {
             user_agent: format!("MISP-cortex-misp/{}", env!("CARGO_PKG_VERSION")),
             access: &connection.access,
         };
-        let client = Client::new(&origin, network, Box::new(part.clone()))?;
+        let client = Client::new(&origin, network, Arc::new(part.clone()))?;
         Ok(Self { client, url: url.clone(), me: OnceLock::new(), decisive: Vec::new() })
     }
 

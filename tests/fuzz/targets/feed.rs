@@ -4,7 +4,7 @@
 use std::fs;
 
 use cortex_misp::import::Import;
-use cortex_misp::worker::report_at_once;
+use cortex_misp::runtime::report_at_once;
 use cortex_misp_fuzz::{EVENT, config, judge};
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;

@@ -1,8 +1,8 @@
 //! A MISP, a TheHive, and what the imports between them change.
 
 use cortex_misp::import::Import;
+use cortex_misp::runtime;
 use cortex_misp::time::Clock;
-use cortex_misp::worker;
 use serde_json::{Value, json};
 
 use crate::http_fake::Logged;
@@ -75,7 +75,7 @@ impl Desk {
     fn by(&self, job: &Value, clock: fn(Clock) -> Clock) -> Value {
         self.misp.forget_requests();
         self.thehive.forget_requests();
-        let report = worker::report_by::<Import>(job.clone(), clock);
+        let report = runtime::report_by::<Import>(job.clone(), clock);
         let text = report.to_string();
         search(job, &text);
         assert_eq!(misp::writes(&self.misp), [""; 0]);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use cortex_misp::import::Import;
-use cortex_misp::worker;
+use cortex_misp::runtime;
 use serde_json::{Value, json};
 
 use super::calls::event;
@@ -148,7 +148,7 @@ fn race(desk: &Desk, many: usize, on: Write) {
     let reports: Vec<Value> = thread::scope(|scope| {
         let mut threads = Vec::new();
         for _ in 0..many {
-            threads.push(scope.spawn(|| worker::report_at_once::<Import>(job.clone())));
+            threads.push(scope.spawn(|| runtime::report_at_once::<Import>(job.clone())));
         }
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use cortex_misp::export::Export;
 use cortex_misp::import::Import;
+use cortex_misp::runtime;
 use cortex_misp::types::{Given, Overrides, ServerTypes, attributes};
-use cortex_misp::worker;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
@@ -163,7 +163,7 @@ fn imported(url: &str, key: &str) -> Vec<(String, String)> {
         "dataType": "other", "data": "", "parameters": {"command": format!("misp:event:{EVENT}")},
         "config": config(url, key),
     });
-    let report = worker::report_at_once::<Import>(job).to_string();
+    let report = runtime::report_at_once::<Import>(job).to_string();
     let report = judged(Program::Import, report.as_bytes());
     let observables = full(&report)["alerts"][0]["observables"].as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -292,7 +292,7 @@ proptest! {
                 "data": {"_id": "~1", "caseId": 1, "title": "Ugly", "startDate": 1_790_000_000_000_i64, "tlp": 1, "pap": 1, "observables": iocs},
                 "config": {"name": ["one"], "url": [url], "key": [key], "instance": "here.example"},
             });
-            let report = worker::report_at_once::<Export>(job).to_string();
+            let report = runtime::report_at_once::<Export>(job).to_string();
             judged(Program::Export, report.as_bytes());
             for (n, (data_type, data)) in observables.iter().enumerate() {
                 if mapping.refused.iter().any(|(refused, _)| *refused == n) {

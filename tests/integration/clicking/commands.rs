@@ -1,7 +1,7 @@
 //! What starts an import, and what only looks like it.
 
 use cortex_misp::import::Import;
-use cortex_misp::worker;
+use cortex_misp::runtime;
 use serde_json::{Value, json};
 
 use super::{click, message, run};
@@ -10,7 +10,7 @@ use crate::program::{Program, counts, failure, full, judged, of};
 
 /// An import in this process; the fakes take no writes here either, since this version writes nothing.
 fn import(job: &Value) -> Value {
-    judged(Program::Import, worker::report_at_once::<Import>(job.clone()).to_string().as_bytes())
+    judged(Program::Import, runtime::report_at_once::<Import>(job.clone()).to_string().as_bytes())
 }
 
 fn open(misp: &Fake, data: &str) -> Value {

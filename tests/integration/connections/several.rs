@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use cortex_misp::export::Export;
 use cortex_misp::import::Import;
+use cortex_misp::runtime::report_by;
 use cortex_misp::time::Clock;
-use cortex_misp::worker::report_by;
 use serde_json::{Value, json};
 
 use crate::alerting;

@@ -2,8 +2,8 @@
 
 use cortex_misp::export::{Export, event_tags};
 use cortex_misp::ids::Ids;
+use cortex_misp::runtime;
 use cortex_misp::secret::Secret;
-use cortex_misp::worker;
 use serde_json::{Value, json};
 
 use crate::misp::{self, Attribute, Event, key};
@@ -166,7 +166,7 @@ impl Desk {
 
 /// Runs a job in this process and judges the report.
 pub(super) fn run(job: &Value) -> Value {
-    let report = worker::report_at_once::<Export>(job.clone()).to_string();
+    let report = runtime::report_at_once::<Export>(job.clone()).to_string();
     search(job, &report);
     judged(Program::Export, report.as_bytes())
 }

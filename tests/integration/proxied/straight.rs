@@ -1,11 +1,12 @@
 //! Which way is taken: the connection's own, Cortex's, the environment's, or none.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cortex_misp::config::Limits;
-use cortex_misp::config::connections::{Access, OwnProxy};
-use cortex_misp::full::Run;
-use cortex_misp::http::{Client, Network, Origin, Told};
+use cortex_misp::http::{Client, Network, Origin, RequestObserver};
+use cortex_misp::http::{ProxyChoice, ServerAccess};
+use cortex_misp::report::Run;
 use cortex_misp::secret::Secret;
 use cortex_misp::time::Clock;
 use serde_json::{Value, json};
@@ -72,20 +73,21 @@ fn no_proxy_names_servers_by_suffix_address_and_network() {
 
 struct Nobody;
 
-impl Told for Nobody {
+impl RequestObserver for Nobody {
     fn request(&self) {}
     fn again(&self, _: &str) {}
+    fn warn(&self, _: String) {}
 }
 
 /// A client of `misp.test` with a way of its own, in a job with this configuration.
-fn client(url: &str, proxy: OwnProxy, config: &Value) -> anyhow::Result<Client> {
+fn client(url: &str, proxy: ProxyChoice, config: &Value) -> anyhow::Result<Client> {
     let limits = Limits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
     let clock = Clock::until(Some(Duration::from_secs(60))).without_waiting();
-    let network = Network::new(&limits, config.as_object().unwrap(), None, clock, &Run::default());
-    let access = Access { proxy: Some(proxy), ..Access::default() };
+    let network = Network::new(limits.timeouts(), config.as_object().unwrap(), None, clock, Run::default().for_http());
+    let access = ServerAccess { proxy: Some(proxy), ..ServerAccess::default() };
     let (url, headers) = (Url::parse(url).unwrap(), vec![("authorization", Secret::new(&key("admin")))]);
     let origin = Origin { url: &url, headers, user_agent: "MISP test".to_owned(), access: &access };
-    Client::new(&origin, &network, Box::new(Nobody))
+    Client::new(&origin, &network, Arc::new(Nobody))
 }
 
 #[test]
@@ -93,12 +95,12 @@ fn a_connections_own_proxy_comes_first() {
     let misp = Fake::start(World::new());
     let proxy = Forward::start().knows("misp.test", &misp.url()).for_user("user:pass-word");
     let cortex = json!({"proxy": {"http": "http://nowhere.invalid:1"}});
-    let own = OwnProxy::Through(Secret::new(&proxy.url("http", "user:pass-word")));
+    let own = ProxyChoice::Through(Secret::new(&proxy.url("http", "user:pass-word")));
     let client_of = client("http://misp.test/", own, &cortex).unwrap();
     assert_eq!(client_of.through().unwrap(), format!("{} (proxy of the connection)", proxy.url("http", "")));
     client_of.get("servers/getVersion").unwrap();
     assert_eq!(proxy.asked()[0].what, "GET http://misp.test/servers/getVersion");
-    let straight = client(&format!("{}/", misp.url()), OwnProxy::Direct, &cortex).unwrap();
+    let straight = client(&format!("{}/", misp.url()), ProxyChoice::Direct, &cortex).unwrap();
     assert_eq!(straight.through(), None);
     straight.get("servers/getVersion").unwrap();
     assert_eq!((proxy.asked().len(), misp.requests().len()), (1, 2));
@@ -119,7 +121,7 @@ fn what_is_no_proxy_is_named_by_where_it_was_given_and_never_shown() {
     }
     let environment = [("NO_PROXY", ""), ("http_proxy", "gopher://user:pass-word@proxy")];
     said.push(failure(&Program::Import.report_in(&environment, &job("http://misp.test", &json!({})))).to_owned());
-    let own = client("http://misp.test/", OwnProxy::Through(Secret::new("x://u:pass-word@h")), &json!({}));
+    let own = client("http://misp.test/", ProxyChoice::Through(Secret::new("x://u:pass-word@h")), &json!({}));
     said.push(own.err().unwrap().to_string());
     assert!(!["s-word", "s/word", "ss#w"].iter().any(|part| said.join("").contains(part)));
     insta::assert_snapshot!(said.join("\n"), @r#"

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use cortex_misp::import::Import;
-use cortex_misp::worker;
+use cortex_misp::runtime;
 use rcgen::{ExtendedKeyUsagePurpose, date_time_ymd};
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConnection, StreamOwned, SupportedProtocolVersion};
@@ -152,7 +152,7 @@ fn a_connection_that_breaks_off_may_be_for_want_of_a_certificate() {
     });
     let config = json!({"name": ["a"], "url": [url], "key": [crate::misp::key("admin")], "cacerts": authority.pem()});
     let job = json!({"dataType": "other", "data": "misp:sync", "config": config});
-    let report = worker::report_at_once::<Import>(job);
+    let report = runtime::report_at_once::<Import>(job);
     let said = failure(&report);
     let wanted =
         ": perhaps the server demands a client certificate: give it, with its private key, in \"client_cert_path\"";

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Alert, EventLine, Full, SHOWN_FAILURES, SHOWN_LINES, push_once};
-use crate::cortex::report::{Artifact, Operation};
+use super::{Alert, Artifact, EventLine, Full, Operation, SHOWN_FAILURES, SHOWN_LINES, push_once};
 use crate::share;
 
 /// Alerts shown in a report.

@@ -7,8 +7,8 @@ use anyhow::Result;
 use url::Url;
 
 use super::Findings;
+use super::connectivity::{self, CONNECTION, Stage};
 use super::misp::Visit;
-use super::reach::{self, CONNECTION, Stage};
 use crate::config::connections;
 use crate::files;
 use crate::misp::feed::{Feed, Folder, LOCK};
@@ -51,19 +51,19 @@ pub(super) fn folder(folder: &Path, writes: bool, clock: Clock, findings: &mut F
 /// Looks at a feed on the web: as far as its manifest.
 pub(super) fn on_the_web(feed: &Feed, url: &Url, visit: &Visit<'_>, findings: &mut Findings) {
     let Feed::Web(web) = feed else { return };
-    if !reach::name(url, web.client(), findings) {
+    if !connectivity::name(url, web.client(), findings) {
         return findings.leave_out(&[CONNECTION, MANIFEST]);
     }
     let connected = |findings: &mut Findings| {
         let remarks = connections::warnings(visit.connection);
-        reach::connected(url, web.client(), &visit.network.clock(), remarks, findings);
+        connectivity::connected(url, web.client(), &visit.network.clock(), remarks, findings);
     };
     match listed(feed) {
         Ok(count) => {
             connected(findings);
             told(count, findings);
         }
-        Err(error) if reach::stage(&error) == Stage::Connection => {
+        Err(error) if connectivity::stage(&error) == Stage::Connection => {
             findings.fail(CONNECTION, format!("{error:#}"));
             findings.leave_out(&[MANIFEST]);
         }

@@ -8,9 +8,9 @@ use anyhow::Result;
 
 use super::line;
 use crate::config::own::Configured;
-use crate::full::{Part, PartOf, Run};
-use crate::ledger::{Item, Ledger};
 use crate::misp::Misp;
+use crate::report::ledger::{Item, Ledger};
+use crate::report::{Part, PartOf, Run};
 use crate::time::Clock;
 
 /// Connections that are worked on at the same time.

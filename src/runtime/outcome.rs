@@ -1,11 +1,14 @@
 //! How what a run recorded becomes a report, however the run ended.
 
-use super::{End, Flavour, Worker};
+use super::End;
+use serde_json::json;
+
+use crate::cortex::envelope::Report;
 use crate::cortex::markdown;
-use crate::cortex::report::Report;
-use crate::full::{Draft, Full};
-use crate::ledger::Item;
+use crate::report::ledger::Item;
+use crate::report::{Artifact, Draft, Full};
 use crate::secret::Scrubber;
+use crate::worker::{Worker, WorkerKind};
 
 /// Failures named in the message.
 const NAMED_FAILURES: usize = 3;
@@ -39,7 +42,7 @@ pub(super) fn conclude<W: Worker>(mut draft: Draft, end: End, scrubber: &Scrubbe
         part.ledger.settle(&reason_of(word));
         part.error = part.error.take().or_else(|| Some(reason.to_owned()));
     }
-    let (artifacts, operations) = draft.gathered();
+    let (mut artifacts, operations) = draft.gathered();
     let full = &mut draft.full;
     full.connections.iter().for_each(|part| full.ledger.add(&part.ledger));
     let failures = failures(full, stop);
@@ -57,8 +60,26 @@ pub(super) fn conclude<W: Worker>(mut draft: Draft, end: End, scrubber: &Scrubbe
             format!("INCOMPLETE: {sentence}. {}", named(full, failures, |failure| said::<W>(failure, scrubber)))
         }
     };
-    let taxonomies = W::taxonomies(full);
-    Report::Success { full: draft.full.into(), taxonomies, artifacts, operations }
+    withhold(&mut artifacts, full, scrubber);
+    Report::Success {
+        taxonomies: json!(W::taxonomies(full)),
+        artifacts: json!(artifacts),
+        operations: json!(operations),
+        full: json!(full),
+    }
+}
+
+/// Takes out the artifacts that hold a long secret of ours: one that was rewritten would be a wrong indicator.
+fn withhold(artifacts: &mut Vec<Artifact>, full: &mut Full, scrubber: &Scrubber) {
+    let before = artifacts.len();
+    artifacts.retain(|one| {
+        let texts = [&one.data, &one.message].into_iter().chain(&one.tags);
+        !texts.into_iter().any(|text| scrubber.is_in(text))
+    });
+    let withheld = (before - artifacts.len()) as u64;
+    if withheld > 0 {
+        *full.left_out.entry("artifacts".to_owned()).or_default() += withheld;
+    }
 }
 
 /// Everything that went wrong, in words: what stopped the run, what stopped a connection, what failed singly.
@@ -80,9 +101,9 @@ fn failures(full: &Full, stop: Option<String>) -> Vec<String> {
 /// A failure as it stands in a message. TheHive may show a responder's as Markdown, an analyzer's stands in our own page.
 /// It is cut before it is quoted, never after: a cut would take the mark that ends the quotation, and free what is in it.
 fn said<W: Worker>(failure: &str, scrubber: &Scrubber) -> String {
-    match W::FLAVOUR {
-        Flavour::Responder => markdown::inert(&scrubber.beginning(failure, LONGEST_FAILURE)),
-        Flavour::Analyzer => failure.to_owned(),
+    match W::KIND {
+        WorkerKind::Responder => markdown::inert(&scrubber.beginning(failure, LONGEST_FAILURE)),
+        WorkerKind::Analyzer => failure.to_owned(),
     }
 }
 
@@ -105,9 +126,9 @@ fn named(full: &Full, failures: &[String], said: impl Fn(&str) -> String) -> Str
 fn failure_message<W: Worker>(full: &Full, failures: &[String], scrubber: &Scrubber) -> String {
     let has_ledger = full.ledger.counts().any(|(_, count)| count.fetched > 0);
     let named = named(full, failures, ToOwned::to_owned);
-    let named = match W::FLAVOUR {
-        Flavour::Responder => markdown::inert_words(&scrubber.clean(&named)),
-        Flavour::Analyzer => named,
+    let named = match W::KIND {
+        WorkerKind::Responder => markdown::inert_words(&scrubber.clean(&named)),
+        WorkerKind::Analyzer => named,
     };
     if has_ledger { format!("{}. Ledger: {}", named.trim_end_matches('.'), full.ledger) } else { named }
 }

@@ -6,14 +6,15 @@ use url::Url;
 use uuid::Uuid;
 
 use super::Findings;
-use super::reach::{self, CLOCK, CONNECTION, Stage};
-use super::wants::{OfTheHive, Right, Wants};
+use super::connectivity::{self, CLOCK, CONNECTION, Stage};
 use crate::config::urls;
-use crate::full::Run;
 use crate::http::Network;
 use crate::markings::Scale;
+use crate::report::Run;
 use crate::secret::Secret;
+use crate::thehive::Permission;
 use crate::thehive::{Greeting, TheHive, User};
+use crate::worker::requirements::{OfTheHive, Wants};
 
 const ACCESS: &str = "access";
 const VERSION: &str = "version";
@@ -97,7 +98,7 @@ impl Visit<'_> {
                 return None;
             }
         };
-        if !reach::name(self.url, hive.client(), findings) {
+        if !connectivity::name(self.url, hive.client(), findings) {
             findings.leave_out(&[CONNECTION, VERSION, KEY, PERMISSIONS, TYPES, CLOCK]);
             return None;
         }
@@ -116,7 +117,7 @@ impl Visit<'_> {
             }
         }
         let affects = "what an import takes for changed since its last run may be off by as much";
-        reach::clock(greeting.date, &self.network.clock(), affects, findings);
+        connectivity::clock(greeting.date, &self.network.clock(), affects, findings);
         hive.organisation().ok().map(ToOwned::to_owned)
     }
 
@@ -125,12 +126,18 @@ impl Visit<'_> {
         let connected = |findings: &mut Findings| {
             let is_plain = self.url.scheme() == "http";
             let remark = is_plain.then(|| "the key is sent unencrypted: use https in \"thehive_url\"".to_owned());
-            reach::connected(self.url, hive.client(), &self.network.clock(), remark.into_iter().collect(), findings);
+            connectivity::connected(
+                self.url,
+                hive.client(),
+                &self.network.clock(),
+                remark.into_iter().collect(),
+                findings,
+            );
         };
         let greeting = match hive.greeting() {
             Ok(greeting) => greeting,
             Err(error) => {
-                match reach::stage(&error) {
+                match connectivity::stage(&error) {
                     Stage::Connection => {
                         findings.fail(CONNECTION, format!("{error:#}"));
                         findings.leave_out(&[VERSION, KEY, PERMISSIONS, TYPES, CLOCK]);
@@ -202,7 +209,7 @@ impl Visit<'_> {
             return findings.ok(PERMISSIONS, "a user who may read is enough");
         }
         let (given, missing): (Vec<_>, Vec<_>) = needed.into_iter().partition(|(_, name)| user.holds(name));
-        for (Right { to, is_vital, .. }, name) in &missing {
+        for (Permission { to, is_vital, .. }, name) in &missing {
             let words = format!("in \"{there}\" the user may not {to}: the profile lacks {name}");
             if *is_vital { findings.fail(PERMISSIONS, words) } else { findings.warn(PERMISSIONS, words) }
         }
@@ -240,6 +247,6 @@ impl Visit<'_> {
     }
 }
 
-fn name(right: &Right, greeting: &Greeting) -> Option<&'static str> {
+fn name(right: &Permission, greeting: &Greeting) -> Option<&'static str> {
     if greeting.is_five() { right.five } else { right.four }
 }

@@ -3,18 +3,17 @@
 //! `thehive.rs` and `reach.rs` ask, `targets.rs` compares the targets of an export, `table.rs` lays out. What a worker
 //! wants is plain data (`wants.rs`): nothing here knows an option of an export or an import.
 
+mod connectivity;
 mod doctor;
+mod export_targets;
 mod feed;
 mod misp;
-mod reach;
-mod table;
-mod targets;
+mod render;
 mod thehive;
-pub mod wants;
 
 use serde::Serialize;
 
-pub use doctor::{Input, told};
+pub use doctor::told;
 
 /// One thing that was looked at, and what is to be said of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

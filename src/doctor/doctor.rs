@@ -3,93 +3,44 @@
 use std::panic::resume_unwind;
 use std::thread;
 
-use anyhow::{Context, Result, bail};
-use serde_json::{Map, Value, json};
+use anyhow::{Context, Result};
 
 use super::misp::{Seen, Visit};
-use super::wants::{OfMisp, Wants};
-use super::{Finding, Findings, Verdict, table, targets, thehive};
+use super::{Finding, Findings, Verdict, export_targets, render, thehive};
 use crate::config::connections::{Connection, Purpose};
+use crate::config::items::Spec;
 use crate::config::own::{self, Configured};
 use crate::config::{self, Limits, Table};
 use crate::cortex::job::Place;
 use crate::environment::Environment;
-use crate::full::{Part, Run};
 use crate::http::Network;
 use crate::misp::Misp;
-use crate::secret::Scrubber;
+use crate::report::{Part, Run};
+
 use crate::text;
 use crate::time::Clock;
-use crate::worker::Worker;
+use crate::worker::requirements::{OfMisp, Wants};
+use crate::worker::{DoctorInput, Worker};
 
 const CONFIGURATION: &str = "configuration";
 const THEHIVE: &str = "TheHive";
 const ITEMS: &str = "items";
 
-/// What the doctor is given: a job, of which the configuration, the case and the organisation matter.
-#[derive(Clone, Debug, Default)]
-pub struct Input {
-    config: Map<String, Value>,
-    job: Value,
-}
-
-impl Input {
-    /// Takes a job, or a configuration alone, which is what has no `config`.
-    ///
-    /// # Errors
-    /// That it is neither.
-    pub fn new(given: Value) -> Result<Self> {
-        let config = match given.get("config") {
-            Some(config) => config.clone(),
-            None => given.clone(),
-        };
-        let what = if given.get("config").is_some() { "the job's config" } else { "what was given" };
-        match config {
-            Value::Object(config) => Ok(Self { config, job: given }),
-            other => bail!("{what} is {}, not an object", crate::json::kind(&other)),
-        }
-    }
-
-    /// What a job of this data type is about; none without such a job.
-    #[must_use]
-    pub fn data(&self, data_type: &str) -> Option<&Value> {
-        let is_meant = self.job.get("config").is_some() && self.job.get("dataType")?.as_str() == Some(data_type);
-        self.job.get("data").filter(|_| is_meant)
-    }
-
-    /// The organisation of TheHive's that a job comes from.
-    #[must_use]
-    pub fn organisation(&self) -> Option<&str> {
-        self.job.get("config").and(self.job.pointer("/parameters/organisation")).and_then(Value::as_str)
-    }
-
-    /// True for a job, false for a configuration alone.
-    fn is_job(&self) -> bool {
-        self.job.get("config").is_some()
-    }
-
-    /// The secrets in it and in the environment.
-    #[must_use]
-    pub fn scrubber(&self, environment: &Environment) -> Scrubber {
-        Scrubber::of_job(&json!({"config": self.config}), environment)
-    }
-}
-
 /// The doctor's whole word on a job or configuration, as a table or as JSON, and whether anything failed.
 #[must_use]
-pub fn told<W: Worker>(place: &Place, as_json: bool) -> (String, bool) {
+pub fn told<W: Worker>(place: &Place, as_json: bool, options: Vec<Spec>) -> (String, bool) {
     const WANTED: &str = "`check` takes a job, or the worker's configuration alone, as JSON";
-    let input = place.read().context(WANTED).and_then(Input::new);
+    let input = place.read().context(WANTED).and_then(|given| DoctorInput::new(given, options));
     let findings = examine::<W>(input, place, &Run::started_with(Environment::of_process()));
     let text = match as_json {
-        true => text::escaped(format!("{:#}", table::json(W::PROGRAM, &findings))),
-        false => table::text(W::PROGRAM, &findings),
+        true => text::escaped(format!("{:#}", render::json(W::PROGRAM, &findings))),
+        false => render::text(W::PROGRAM, &findings),
     };
     (text, findings.iter().any(|finding| finding.verdict == Verdict::Failed))
 }
 
 /// Looks at everything that the configuration names. Every text is cleaned of its secrets.
-fn examine<W: Worker>(input: Result<Input>, place: &Place, run: &Run) -> Vec<Finding> {
+fn examine<W: Worker>(input: Result<DoctorInput>, place: &Place, run: &Run) -> Vec<Finding> {
     let mut findings = Findings::on(CONFIGURATION);
     let found = match input {
         Ok(input) => {
@@ -120,7 +71,7 @@ fn patient(limits: &Limits) -> Limits {
     Limits { read_timeout: limits.read_timeout.min(PATIENCE), ..limits.clone() }
 }
 
-fn round<W: Worker>(input: &Input, place: &Place, run: &Run, mut findings: Findings) -> Vec<Finding> {
+fn round<W: Worker>(input: &DoctorInput, place: &Place, run: &Run, mut findings: Findings) -> Vec<Finding> {
     let read = config::read::<W::Config>(&input.config, Table::Configuration);
     let wanted = read.and_then(|(config, warnings)| Ok((W::wants(&config, input)?, config, warnings)));
     let (wants, config, warnings) = match wanted {
@@ -139,7 +90,7 @@ fn round<W: Worker>(input: &Input, place: &Place, run: &Run, mut findings: Findi
     thehive::secret(&wants, &mut findings);
     let limits = patient(W::limits(&config));
     let clock = Clock::start(limits.deadline_minutes);
-    let network = Network::new(&limits, &input.config, place.folder(), clock, run);
+    let network = Network::new(limits.timeouts(), &input.config, place.folder(), clock, run.for_http());
     let (working, idle): (Vec<_>, Vec<_>) = wants.connections.iter().cloned().partition(|one| (wants.may)(one.purpose));
     let working = match own::configured(working, &input.config, &config) {
         Ok(working) => working,
@@ -160,7 +111,7 @@ fn round<W: Worker>(input: &Input, place: &Place, run: &Run, mut findings: Findi
     let mut of_thehive = Findings::on(THEHIVE);
     let home = thehive::examine(&wants.thehive, &network, run, &mut of_thehive);
     let acting = acting(&wants, input, home);
-    let one = |one| visit::<W>(one, input, &acting, &network);
+    let one = |one| visit::<W>(one, input, &acting, &network, run);
     let mut of_connections = Vec::new();
     let mut targets = Vec::new();
     for (found, seen) in at_once(&working, one) {
@@ -168,7 +119,7 @@ fn round<W: Worker>(input: &Input, place: &Place, run: &Run, mut findings: Findi
         targets.extend(seen.filter(|seen| seen.is_target));
     }
     of_connections.extend(idle.iter().flat_map(|connection| left_alone(connection, wants.work)));
-    targets::compare(&targets, W::event(&config, input), &mut findings);
+    export_targets::compare(&targets, W::event(&config, input), &mut findings);
     // What the HTTP room found wrong with what it was given, such as a file of certificates, would stand in a report.
     let remarks = std::mem::take(&mut run.draft().full.warnings);
     remarks.into_iter().for_each(|remark| findings.warn("network", remark));
@@ -186,7 +137,7 @@ fn at_once<'c, C: Sync, T: Send>(connections: &'c [C], visit: impl Fn(&'c C) -> 
 
 /// The organisations of TheHive that a run would be for, as far as that is known; none in the place of one that the job
 /// does not name. `home` is that of TheHive's user.
-fn acting(wants: &Wants, input: &Input, home: Option<String>) -> Vec<Option<String>> {
+fn acting(wants: &Wants, input: &DoctorInput, home: Option<String>) -> Vec<Option<String>> {
     let named = &wants.thehive.organisations;
     match (wants.is_for_jobs_organisation, input.is_job()) {
         (true, true) => vec![input.organisation().map(ToOwned::to_owned)],
@@ -198,9 +149,10 @@ fn acting(wants: &Wants, input: &Input, home: Option<String>) -> Vec<Option<Stri
 
 fn visit<W: Worker>(
     Configured { connection, config }: &Configured<W::Config>,
-    input: &Input,
+    input: &DoctorInput,
     acting: &[Option<String>],
     network: &Network,
+    run: &Run,
 ) -> (Vec<Finding>, Option<Seen>) {
     let mut findings = Findings::on(&connection.name);
     // The shared configuration is good already; what the connection has of its own may not be.
@@ -210,7 +162,7 @@ fn visit<W: Worker>(
         return (findings.into_all(), None);
     }
     let (name, url) = (connection.name.clone(), connection.url().to_string());
-    let part = network.run().open(Part { name, url, kind: Misp::kind(connection), ..Part::default() });
+    let part = run.open(Part { name, url, kind: Misp::kind(connection), ..Part::default() });
     let of_misp = W::of_misp(config, connection);
     organisations(&of_misp, acting, &mut findings);
     let names = |misp: &Misp, part: &_| W::names(config, misp, part);

@@ -222,12 +222,6 @@ impl fmt::Display for Count {
     }
 }
 
-/// A number and its word: `1 event`, `3 events`.
-#[must_use]
-pub fn counted(number: u64, one: &str, several: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { several })
-}
-
 /// The counts of a connection, or of a whole run, by kind of item.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(transparent)]

@@ -1,24 +1,27 @@
 //! `full`: the body of every report. A run writes into it while it works ([`Run`]), so that whatever ends the run,
 //! a complete report of what was done so far can be given.
 
-mod draft;
-mod found;
-mod lines;
+mod builder;
+mod extras;
+pub mod ledger;
+mod lookup;
+mod rows;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::cortex::report::{Artifact, Operation};
 use crate::environment::Environment;
-use crate::http::Told;
-use crate::ledger::{Item, Ledger, Verdict, without_names};
+use crate::http::{RequestObserver, RunContext};
+use crate::report::ledger::{Item, Ledger, Verdict, without_names};
 use crate::secret::Scrubber;
-pub use draft::{Draft, Origin, Side};
-pub use found::{LookUp, Match};
-pub use lines::{Alert, AlertObservable, EventLine, ObservableLine, RetractionLine};
+pub use builder::{Draft, Origin, Side};
+pub use extras::{Artifact, Level, Operation, Taxonomy};
+pub use lookup::{LookUp, Match};
+pub use rows::{Alert, AlertObservable, EventLine, ObservableLine, RetractionLine};
 
 /// What a worker did, in total and for each connection.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
@@ -126,6 +129,12 @@ pub struct Part {
     pub proposals: u64,
 }
 
+/// The JSON schema of `full`, for scripts that read reports.
+#[must_use]
+pub fn schema() -> Value {
+    schemars::schema_for!(Full).to_value()
+}
+
 fn is_false(flag: &bool) -> bool {
     !flag
 }
@@ -184,6 +193,16 @@ impl Run {
         &self.environment
     }
 
+    /// What the HTTP client takes from this run.
+    #[must_use]
+    pub fn for_http(&self) -> RunContext {
+        RunContext {
+            environment: Arc::clone(&self.environment),
+            scrubber: self.scrubber(),
+            observer: Arc::new(self.clone()),
+        }
+    }
+
     /// Learns the run's secrets, once.
     pub fn learn(&self, scrubber: Scrubber) {
         self.scrubber.get_or_init(|| Arc::new(scrubber));
@@ -235,7 +254,7 @@ impl Run {
     }
 }
 
-impl Told for Run {
+impl RequestObserver for Run {
     fn request(&self) {
         self.draft().full.requests += 1;
     }
@@ -243,9 +262,13 @@ impl Told for Run {
     fn again(&self, why: &str) {
         *self.draft().full.retries.entry(why.to_owned()).or_default() += 1;
     }
+
+    fn warn(&self, warning: String) {
+        Self::warn(self, warning);
+    }
 }
 
-impl Told for PartOf {
+impl RequestObserver for PartOf {
     fn request(&self) {
         self.run.request();
         self.with(|part| part.requests += 1);
@@ -254,6 +277,10 @@ impl Told for PartOf {
     fn again(&self, why: &str) {
         self.run.again(why);
         self.with(|part| *part.retries.entry(why.to_owned()).or_default() += 1);
+    }
+
+    fn warn(&self, warning: String) {
+        Self::warn(self, warning);
     }
 }
 

@@ -1,11 +1,10 @@
-//! What a worker is, and the life of a run: command line, job, gate, work, report, exit status. Whatever happens, a
-//! report is given: the work runs on its own thread and writes into [`Run`], which this thread can read at any time. What
-//! the command line may say is in `arguments.rs`, how a record becomes a report in `conclude.rs`, how several connections are
-//! worked on in `each.rs`, and what a person at a terminal sees meanwhile in `progress.rs`.
+//! The life of a run: command line, job, gate, work, report, exit status. Whatever happens, a report is given: the work
+//! runs on its own thread and writes into [`Run`], which this thread can read at any time. What the command line may say is
+//! in `cli.rs`, how a record becomes a report in `outcome.rs`, and what a person at a terminal sees meanwhile in
+//! `progress.rs`.
 
-mod arguments;
-mod conclude;
-mod each;
+mod cli;
+mod outcome;
 mod progress;
 
 use std::any::Any;
@@ -18,96 +17,24 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use uuid::Uuid;
 
-use crate::check;
-use crate::check::wants::{OfMisp, Wants};
-use crate::config::connections::Connection;
-use crate::config::{self, Limits, Table};
+use crate::config::items::{self, Spec};
+use crate::config::{self, Table, own};
+use crate::cortex::envelope;
 use crate::cortex::job::{Job, Place};
-use crate::cortex::report::{self, Taxonomy};
 use crate::cortex::{manifest, pretty};
 use crate::environment::Environment;
-use crate::full::{Full, PartOf, Run};
-use crate::misp::Misp;
+use crate::report::Run;
 use crate::secret::Scrubber;
 use crate::time::Clock;
-use arguments::Action;
-use conclude::conclude;
-pub use each::each;
+use crate::worker::{self, Session, Worker};
+use crate::{doctor, export, import};
+use cli::Action;
+use outcome::conclude;
 use progress::{Progress, TICK};
-
-/// A Cortex worker.
-pub trait Worker {
-    /// Its name in Cortex's catalogue.
-    const NAME: &'static str;
-    /// The program's file name.
-    const PROGRAM: &'static str;
-    /// What it is, for Cortex.
-    const FLAVOUR: Flavour;
-    /// One sentence for the catalogue.
-    const DESCRIPTION: &'static str;
-    /// The data types it takes.
-    const DATA_TYPES: &'static [&'static str];
-    /// Pictures for the catalogue, in its folder there: file and caption.
-    const SCREENSHOTS: &'static [(&'static str, &'static str)];
-    /// A job, for people who run it by hand.
-    const EXAMPLE: &'static str;
-    /// Its configuration; the manifest is made from it.
-    type Config: Clone + DeserializeOwned + JsonSchema + Sync;
-
-    /// The limits in the configuration.
-    fn limits(config: &Self::Config) -> &Limits;
-
-    /// Does the work, writing into the run what becomes of every item.
-    ///
-    /// # Errors
-    /// What stopped the whole run; a connection's error stands in its part instead.
-    fn run(job: &Job, config: &Self::Config, clock: Clock, run: &Run) -> Result<()>;
-
-    /// What is said of a job that its markings refuse: these words of Cortex's first.
-    fn refused(_: &Job, _: Clock, _: &Run, refusal: anyhow::Error) -> anyhow::Error {
-        refusal
-    }
-
-    /// What the configuration wants, for the doctor.
-    ///
-    /// # Errors
-    /// What is wrong with the configuration.
-    fn wants(config: &Self::Config, input: &check::Input) -> Result<Wants>;
-
-    /// What it wants of one MISP.
-    fn of_misp(config: &Self::Config, connection: &Connection) -> OfMisp;
-
-    /// Looks up the names that its filters name on a MISP: true if there are any. What is not there is a warning of the part.
-    ///
-    /// # Errors
-    /// What stopped the looking; that nothing would be done for want of a name.
-    fn names(config: &Self::Config, misp: &Misp, part: &PartOf) -> Result<bool>;
-
-    /// The event that a job stands for, where that is known beforehand.
-    fn event(config: &Self::Config, input: &check::Input) -> Option<Uuid>;
-
-    /// The outcome in one sentence, from what the run recorded.
-    fn message(full: &Full) -> String;
-
-    /// The mini reports, from what the run recorded.
-    fn taxonomies(full: &Full) -> Vec<Taxonomy>;
-}
-
-/// The two kinds of Cortex worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flavour {
-    /// Looks things up.
-    Analyzer,
-    /// Does things.
-    Responder,
-}
 
 /// How the work ended.
 enum End {
@@ -130,15 +57,15 @@ const GRACE: Duration = Duration::from_secs(60);
 /// would run a job with another status again.
 #[must_use]
 pub fn main<W: Worker>() -> ExitCode {
-    let arguments = arguments::read::<W>();
+    let arguments = cli::read::<W>();
     if let Some(Action::Check { folder, json }) = arguments.action {
-        let (text, has_failed) = check::told::<W>(&Place::find(folder), json);
-        let printed = status(report::print(&text));
+        let (text, has_failed) = doctor::told::<W>(&Place::find(folder), json, connection_options());
+        let printed = status(envelope::print(&text));
         return if has_failed { ExitCode::FAILURE } else { printed };
     }
     let arguments = arguments.job;
     if arguments.manifest {
-        return status(report::print(manifest::document(&manifest::of::<W>()).trim_end()));
+        return status(envelope::print(manifest::document(&manifest::of(&worker::info::<W>())).trim_end()));
     }
     let place = Place::find(arguments.folder);
     let run = Run::started_with(Environment::of_process());
@@ -146,11 +73,11 @@ pub fn main<W: Worker>() -> ExitCode {
     let report = conclude::<W>(std::mem::take(&mut run.draft()), end, &run.scrubber());
     let report = report.render(&run.scrubber());
     let is_for_people = arguments.pretty || is_by_hand(&place);
-    let printed = is_for_people.then(|| report::print(&pretty::text(W::PROGRAM, &report)));
+    let printed = is_for_people.then(|| envelope::print(&pretty::text(W::PROGRAM, &report)));
     // Whether a report was given decides; beside one in a folder, what is printed is an extra.
     status(match (&place, printed) {
         (Place::Streams(_), Some(printed)) => printed,
-        (Place::Streams(_) | Place::Folder(_), _) => report::write(&report, &place),
+        (Place::Streams(_) | Place::Folder(_), _) => envelope::write(&report, &place),
     })
 }
 
@@ -252,13 +179,21 @@ fn started<W: Worker>(
 ) -> Result<()> {
     run.learn(Scrubber::of_job(&raw, run.environment()));
     let job = Job::new(raw, W::DATA_TYPES)?.at(place);
+    let options = connection_options();
     if let Err(refusal) = job.check_markings() {
-        return Err(W::refused(&job, on_clock(Clock::start(1)), run, refusal));
+        let clock = on_clock(Clock::start(1));
+        return Err(W::refused(&Session { job: &job, connection_options: &options, clock, run }, refusal));
     }
     let (config, warnings) = config::read::<W::Config>(&job.config, Table::Configuration)?;
     warnings.into_iter().for_each(|warning| run.warn(warning));
     let clock = on_clock(Clock::start(W::limits(&config).deadline_minutes));
-    W::run(&job, &config, clock, run)
+    W::run(&Session { job: &job, connection_options: &options, clock, run }, &config)
+}
+
+/// The options that a connection can have of its own, of both workers, so that both can have the same list of connections.
+#[must_use]
+pub fn connection_options() -> Vec<Spec> {
+    own::options(items::of::<import::Config>().into_iter().chain(items::of::<export::Config>()))
 }
 
 /// The report on a job, worked on in this process and on this thread, by a clock whose pauses take no time and
@@ -275,10 +210,4 @@ pub fn report_by<W: Worker>(job: Value, clock: fn(Clock) -> Clock) -> Value {
     let result = started::<W>(job, None, &run, clock);
     let report = conclude::<W>(std::mem::take(&mut run.draft()), End::Finished(result), &run.scrubber());
     report.render(&run.scrubber())
-}
-
-/// An error in one line, with everything that led to it.
-#[must_use]
-pub fn line(error: &anyhow::Error) -> String {
-    format!("{error:#}")
 }

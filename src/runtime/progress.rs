@@ -5,8 +5,9 @@ use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
 use crate::cortex::job::Place;
-use crate::full::{Full, Run};
-use crate::ledger::{Item, Ledger, counted};
+use crate::report::ledger::{Item, Ledger};
+use crate::report::{Full, Run};
+use crate::text::counted;
 
 /// The time between two looks.
 pub(super) const TICK: Duration = Duration::from_millis(500);
@@ -86,8 +87,8 @@ fn line(program: &str, full: &Full, seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::full::Part;
-    use crate::ledger::Verdict;
+    use crate::report::Part;
+    use crate::report::ledger::Verdict;
 
     fn full(events: u64) -> Full {
         let mut ledger = Ledger::default();

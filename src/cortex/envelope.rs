@@ -8,84 +8,29 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use schemars::JsonSchema;
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::job::Place;
 use crate::files::replace;
-use crate::full::Full;
 use crate::secret::Scrubber;
 use crate::text;
 
 /// A report stays below this size, in bytes.
 pub const LARGEST_REPORT: usize = 1 << 20;
 
-/// What an analyst may import from a report. Cortex accepts these keys and no other.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Artifact {
-    /// One of TheHive's observable types.
-    #[serde(rename = "dataType")]
-    pub data_type: String,
-    /// Its value.
-    pub data: String,
-    /// 0 to 3.
-    pub tlp: u8,
-    /// Its tags.
-    pub tags: Vec<String>,
-    /// Its comment.
-    pub message: String,
-}
-
-/// What TheHive is asked to do after a responder. An unknown one would leave the action unfinished on TheHive 4.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "type")]
-pub enum Operation {
-    /// Adds a tag to the case.
-    AddTagToCase {
-        /// The tag.
-        tag: String,
-    },
-}
-
-/// The mini report that TheHive draws beside an observable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Taxonomy {
-    /// How the value is coloured.
-    pub level: Level,
-    /// Always `MISP`.
-    pub namespace: &'static str,
-    /// What is counted.
-    pub predicate: &'static str,
-    /// The count.
-    pub value: String,
-}
-
-/// A taxonomy's level; another word would make TheHive 4 drop all of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// Neutral.
-    Info,
-    /// Known, and not meant for detection.
-    Suspicious,
-    /// Known, and meant for detection.
-    Malicious,
-}
-
 /// A finished report.
 #[derive(Clone, Debug)]
 pub enum Report {
     /// The job did its work, or a part of it.
     Success {
-        /// The body.
-        full: Box<Full>,
+        /// The body, an object.
+        full: Value,
         /// Mini reports (analyzer).
-        taxonomies: Vec<Taxonomy>,
-        /// IOCs to import (analyzer).
-        artifacts: Vec<Artifact>,
-        /// What TheHive is asked to do (responder).
-        operations: Vec<Operation>,
+        taxonomies: Value,
+        /// IOCs to import (analyzer). Cortex takes `dataType`, `data`, `tlp`, `tags` and `message`, and no other key.
+        artifacts: Value,
+        /// What TheHive is asked to do (responder). An unknown one would leave the action unfinished on TheHive 4.
+        operations: Value,
     },
     /// Something failed and nothing was written anywhere.
     Failure {
@@ -99,16 +44,13 @@ impl Report {
     #[must_use]
     pub fn render(self, scrubber: &Scrubber) -> Value {
         let value = match self {
-            Self::Success { mut full, taxonomies, mut artifacts, operations } => {
-                withhold(&mut artifacts, &mut full, scrubber);
-                json!({
+            Self::Success { full, taxonomies, artifacts, operations } => json!({
                 "success": true,
                 "summary": {"taxonomies": taxonomies},
                 "artifacts": artifacts,
                 "operations": operations,
-                "full": *full,
-                })
-            }
+                "full": full,
+            }),
             Self::Failure { message } => json!({"success": false, "errorMessage": one_line(&message)}),
         };
         fitted(all_visible(scrubber.clean_value(value)))
@@ -154,19 +96,6 @@ fn make_visible(value: &mut Value) {
 fn member_name(name: &str) -> String {
     let name = text::visible_lines(name);
     if name.starts_with('$') { format!("\"{name}\"") } else { name.into_owned() }
-}
-
-/// Takes out the artifacts that hold a long secret of ours: one that was rewritten would be a wrong indicator.
-fn withhold(artifacts: &mut Vec<Artifact>, full: &mut Full, scrubber: &Scrubber) {
-    let before = artifacts.len();
-    artifacts.retain(|one| {
-        let texts = [&one.data, &one.message].into_iter().chain(&one.tags);
-        !texts.into_iter().any(|text| scrubber.is_in(text))
-    });
-    let withheld = (before - artifacts.len()) as u64;
-    if withheld > 0 {
-        *full.left_out.entry("artifacts".to_owned()).or_default() += withheld;
-    }
 }
 
 fn one_line(message: &str) -> String {
@@ -255,19 +184,17 @@ fn write_folder(report: &Value, folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::full::Part;
+
+    fn success(full: Value, artifacts: Value) -> Report {
+        Report::Success { full, taxonomies: json!([]), artifacts, operations: json!([]) }
+    }
 
     #[test]
     fn a_report_that_is_too_large_is_cut_and_says_so() {
         let warnings: Vec<_> =
             (0..40_000).map(|n| format!("warning number {n}, which is rather long as warnings go")).collect();
-        let full = Full {
-            warnings,
-            connections: vec![Part { failures: vec!["one".into()], ..Part::default() }],
-            ..Full::default()
-        };
-        let report = Report::Success { full: full.into(), taxonomies: vec![], artifacts: vec![], operations: vec![] }
-            .render(&Scrubber::default());
+        let full = json!({"warnings": warnings, "connections": [{"failures": ["one"]}]});
+        let report = success(full, json!([])).render(&Scrubber::default());
         assert!(report.to_string().len() < LARGEST_REPORT);
         let left = report["full"]["warnings"].as_array().unwrap().len() as u64;
         assert_eq!(left + report["full"]["left_out"]["warnings"].as_u64().unwrap(), 40_000);
@@ -275,20 +202,9 @@ mod tests {
 
     #[test]
     fn a_report_names_what_is_hidden_and_leaves_data_alone() {
-        let mut part = Part { name: "a\u{202e}b".into(), ..Part::default() };
-        part.ledger.fetched(crate::ledger::Item::Events, 1);
-        part.ledger.record(crate::ledger::Item::Events, &crate::ledger::Verdict::Failed("$x\u{200b}".into()), 1);
-        let full = Full { message: "one\ntwo\u{1b}".into(), connections: vec![part], ..Full::default() };
-        let artifact = Artifact {
-            data_type: "filename".into(),
-            data: "a\u{202e}b".into(),
-            tlp: 0,
-            tags: vec![],
-            message: String::new(),
-        };
-        let report =
-            Report::Success { full: full.into(), taxonomies: vec![], artifacts: vec![artifact], operations: vec![] }
-                .render(&Scrubber::default());
+        let part = json!({"name": "a\u{202e}b", "ledger": {"events": {"failed_by": {"$x\u{200b}": 1}}}});
+        let full = json!({"message": "one\ntwo\u{1b}", "connections": [part]});
+        let report = success(full, json!([{"data": "a\u{202e}b"}])).render(&Scrubber::default());
         assert_eq!(report["artifacts"][0]["data"], "a\u{202e}b");
         assert_eq!(report["full"]["message"], "one\ntwo<U+001B>");
         let part = &report["full"]["connections"][0];

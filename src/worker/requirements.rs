@@ -3,6 +3,7 @@
 use crate::config::connections::{Connection, Purpose};
 use crate::config::organisations::Organisations;
 use crate::secret::Secret;
+use crate::thehive::Permission;
 
 /// What a configuration wants.
 #[derive(Debug)]
@@ -54,24 +55,11 @@ pub struct OfTheHive {
     /// The organisations that the user acts for; none for the user's own.
     pub organisations: Vec<String>,
     /// The permissions that are needed in each of them.
-    pub rights: Vec<Right>,
+    pub rights: Vec<Permission>,
     /// The name of the case template that its alerts get.
     pub case_template: Option<String>,
     /// True if observables are made there, so that its types matter.
     pub has_types: bool,
     /// What it means that it is not configured.
     pub without: &'static str,
-}
-
-/// A permission of TheHive's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Right {
-    /// Its name in TheHive 4; none if it needs none for this.
-    pub four: Option<&'static str>,
-    /// Its name in TheHive 5; none if it has no such thing.
-    pub five: Option<&'static str>,
-    /// What it is for: `create alerts`.
-    pub to: &'static str,
-    /// False if the work is done without it, and only a part of it left out.
-    pub is_vital: bool,
 }

@@ -3,16 +3,16 @@
 use anyhow::Result;
 use url::Url;
 
-use super::reach::{self, CLOCK, CONNECTION, Stage};
-use super::wants::OfMisp;
+use super::connectivity::{self, CLOCK, CONNECTION, Stage};
 use super::{Findings, feed};
 use crate::config::connections::{self, Connection, Target};
-use crate::full::PartOf;
 use crate::http::Network;
 use crate::misp::Misp;
 use crate::misp::server::Server;
 use crate::misp::server::account::{Account, Greeting, Role};
 use crate::misp::wire::Organisation;
+use crate::report::PartOf;
+use crate::worker::requirements::OfMisp;
 
 const VERSION: &str = "version";
 const KEY: &str = "key";
@@ -93,7 +93,7 @@ impl Visit<'_> {
 
     fn asked(&self, server: &Server, findings: &mut Findings) -> Option<Organisation> {
         let (url, client, clock) = (self.connection.url(), server.client(), self.network.clock());
-        if !reach::name(url, client, findings) {
+        if !connectivity::name(url, client, findings) {
             self.leave_out(findings, &[CONNECTION, VERSION, KEY, PERMISSIONS, CLOCK, NAMES]);
             return None;
         }
@@ -108,11 +108,11 @@ impl Visit<'_> {
             }
         };
         self.key(&greeting, &account, findings);
-        reach::expiry(greeting.expires, &clock, findings);
+        connectivity::expiry(greeting.expires, &clock, findings);
         self.permissions(server, &greeting, &account.role, findings);
         rate(&account.role, findings);
         let affects = "what is asked and noted by time (the window of an import, sightings) is off by as much";
-        reach::clock(greeting.date, &clock, affects, findings);
+        connectivity::clock(greeting.date, &clock, affects, findings);
         Some(account.organisation)
     }
 
@@ -120,7 +120,7 @@ impl Visit<'_> {
     fn greeted(&self, server: &Server, findings: &mut Findings) -> Option<Greeting> {
         let connected = |findings: &mut Findings| {
             let (url, clock) = (self.connection.url(), self.network.clock());
-            reach::connected(url, server.client(), &clock, connections::warnings(self.connection), findings);
+            connectivity::connected(url, server.client(), &clock, connections::warnings(self.connection), findings);
         };
         let error = match server.greeting() {
             Ok(greeting) => {
@@ -130,7 +130,7 @@ impl Visit<'_> {
             Err(error) => error,
         };
         let words = format!("{error:#}");
-        match reach::stage(&error) {
+        match connectivity::stage(&error) {
             Stage::Connection => {
                 findings.fail(CONNECTION, words);
                 self.leave_out(findings, &[VERSION, KEY, PERMISSIONS, CLOCK, NAMES]);

@@ -1,0 +1,169 @@
+//! What a worker is, for whoever runs one, lists it in a catalogue or looks at its configuration; and how one works on several
+//! connections at the same time.
+
+mod parallel;
+pub mod requirements;
+
+use anyhow::{Result, bail};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::config::Limits;
+use crate::config::connections::Connection;
+use crate::config::items::{self, Spec};
+use crate::cortex::job::Job;
+use crate::cortex::manifest::WorkerInfo;
+pub use crate::cortex::manifest::WorkerKind;
+use crate::environment::Environment;
+use crate::misp::Misp;
+use crate::report::{Full, PartOf, Run, Taxonomy};
+use crate::secret::Scrubber;
+use crate::time::Clock;
+pub use parallel::each;
+use requirements::{OfMisp, Wants};
+
+/// A Cortex worker.
+pub trait Worker {
+    /// Its name in Cortex's catalogue.
+    const NAME: &'static str;
+    /// The program's file name.
+    const PROGRAM: &'static str;
+    /// What it is, for Cortex.
+    const KIND: WorkerKind;
+    /// One sentence for the catalogue.
+    const DESCRIPTION: &'static str;
+    /// The data types it takes.
+    const DATA_TYPES: &'static [&'static str];
+    /// Pictures for the catalogue, in its folder there: file and caption.
+    const SCREENSHOTS: &'static [(&'static str, &'static str)];
+    /// A job, for people who run it by hand.
+    const EXAMPLE: &'static str;
+    /// Its configuration; the manifest is made from it.
+    type Config: Clone + DeserializeOwned + JsonSchema + Sync;
+
+    /// The limits in the configuration.
+    fn limits(config: &Self::Config) -> &Limits;
+
+    /// Does the work, writing into the run what becomes of every item.
+    ///
+    /// # Errors
+    /// What stopped the whole run; a connection's error stands in its part instead.
+    fn run(session: &Session<'_>, config: &Self::Config) -> Result<()>;
+
+    /// What is said of a job that its markings refuse: these words of Cortex's first.
+    fn refused(_: &Session<'_>, refusal: anyhow::Error) -> anyhow::Error {
+        refusal
+    }
+
+    /// What the configuration wants, for the doctor.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    fn wants(config: &Self::Config, input: &DoctorInput) -> Result<Wants>;
+
+    /// What it wants of one MISP.
+    fn of_misp(config: &Self::Config, connection: &Connection) -> OfMisp;
+
+    /// Looks up the names that its filters name on a MISP: true if there are any. What is not there is a warning of the part.
+    ///
+    /// # Errors
+    /// What stopped the looking; that nothing would be done for want of a name.
+    fn names(config: &Self::Config, misp: &Misp, part: &PartOf) -> Result<bool>;
+
+    /// The event that a job stands for, where that is known beforehand.
+    fn event(config: &Self::Config, input: &DoctorInput) -> Option<Uuid>;
+
+    /// The outcome in one sentence, from what the run recorded.
+    fn message(full: &Full) -> String;
+
+    /// The mini reports, from what the run recorded.
+    fn taxonomies(full: &Full) -> Vec<Taxonomy>;
+}
+
+/// What Cortex's catalogue says of a worker.
+#[must_use]
+pub fn info<W: Worker>() -> WorkerInfo {
+    WorkerInfo {
+        name: W::NAME,
+        program: W::PROGRAM,
+        kind: W::KIND,
+        description: W::DESCRIPTION,
+        data_types: W::DATA_TYPES,
+        screenshots: W::SCREENSHOTS,
+        options: items::of::<W::Config>(),
+    }
+}
+
+/// What one run works with.
+#[derive(Clone, Copy)]
+pub struct Session<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// The options that a connection can have of its own, of both workers.
+    pub connection_options: &'a [Spec],
+    /// The run's clock.
+    pub clock: Clock,
+    /// The report under construction.
+    pub run: &'a Run,
+}
+
+/// An error in one line, with everything that led to it.
+#[must_use]
+pub fn line(error: &anyhow::Error) -> String {
+    format!("{error:#}")
+}
+
+/// What the doctor is given: a job, of which the configuration, the case and the organisation matter.
+#[derive(Clone, Debug, Default)]
+pub struct DoctorInput {
+    /// The configuration, as it was given.
+    pub config: Map<String, Value>,
+    /// The options that a connection can have of its own, of both workers.
+    pub options: Vec<Spec>,
+    job: Value,
+}
+
+impl DoctorInput {
+    /// Takes a job, or a configuration alone, which is what has no `config`.
+    ///
+    /// # Errors
+    /// That it is neither.
+    pub fn new(given: Value, options: Vec<Spec>) -> Result<Self> {
+        let config = match given.get("config") {
+            Some(config) => config.clone(),
+            None => given.clone(),
+        };
+        let what = if given.get("config").is_some() { "the job's config" } else { "what was given" };
+        match config {
+            Value::Object(config) => Ok(Self { config, options, job: given }),
+            other => bail!("{what} is {}, not an object", crate::json::kind(&other)),
+        }
+    }
+
+    /// What a job of this data type is about; none without such a job.
+    #[must_use]
+    pub fn data(&self, data_type: &str) -> Option<&Value> {
+        let is_meant = self.job.get("config").is_some() && self.job.get("dataType")?.as_str() == Some(data_type);
+        self.job.get("data").filter(|_| is_meant)
+    }
+
+    /// The organisation of TheHive's that a job comes from.
+    #[must_use]
+    pub fn organisation(&self) -> Option<&str> {
+        self.job.get("config").and(self.job.pointer("/parameters/organisation")).and_then(Value::as_str)
+    }
+
+    /// True for a job, false for a configuration alone.
+    #[must_use]
+    pub fn is_job(&self) -> bool {
+        self.job.get("config").is_some()
+    }
+
+    /// The secrets in it and in the environment.
+    #[must_use]
+    pub fn scrubber(&self, environment: &Environment) -> Scrubber {
+        Scrubber::of_job(&json!({"config": self.config}), environment)
+    }
+}
