@@ -5,9 +5,10 @@ use std::thread;
 
 use anyhow::{Context, Result};
 
-use super::misp::{Seen, Visit};
-use super::{Finding, Findings, Verdict, export_targets, render, thehive};
-use crate::config::connections::{Connection, Purpose};
+use super::connectivity::CONNECTION;
+use super::probe::{Seen, Visit};
+use super::{Finding, Findings, Verdict, export_targets, feed, render, thehive};
+use crate::config::connections::{Connection, Purpose, Target};
 use crate::config::items::Spec;
 use crate::config::own::{self, Configured};
 use crate::config::{self, Limits, Table};
@@ -167,8 +168,27 @@ fn visit<W: Worker>(
     organisations(&of_misp, acting, &mut findings);
     let names = |misp: &Misp, part: &_| W::names(config, misp, part);
     let visit = Visit { connection, wants: &of_misp, network, part: &part, names: &names };
-    let seen = visit.all(&mut findings);
+    let seen = connection_findings(&visit, &mut findings);
     (findings.into_all(), seen)
+}
+
+/// Looks at a connection; gives the server if it takes the key.
+fn connection_findings(visit: &Visit<'_>, findings: &mut Findings) -> Option<Seen> {
+    match &visit.connection.target {
+        Target::Server { .. } => visit.server(findings),
+        Target::Feed { folder, .. } => {
+            feed::folder(folder, visit.wants.writes, visit.network.clock(), findings);
+            None
+        }
+        Target::WebFeed { url } => {
+            match Misp::open(visit.connection, visit.network, visit.part) {
+                Ok(Misp::Feed(feed)) => feed::on_the_web(&feed, url, visit, findings),
+                Ok(Misp::Server(_)) => {}
+                Err(error) => findings.fail(CONNECTION, format!("{error:#}")),
+            }
+            None
+        }
+    }
 }
 
 /// Which organisations of TheHive may use a connection, where not all may. `known` are those that a run would be for.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use uuid::Uuid;
 
 use super::Findings;
-use super::misp::Seen;
+use super::probe::Seen;
 use crate::ids;
 use crate::misp::wire::Event;
 use crate::misp::{Listed, Only, Window};

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::Findings;
 use super::connectivity::{self, CONNECTION, Stage};
-use super::misp::Visit;
+use super::probe::Visit;
 use crate::config::connections;
 use crate::files;
 use crate::misp::feed::{Feed, Folder, LOCK};

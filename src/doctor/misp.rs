@@ -1,18 +1,13 @@
 //! What is looked at in a MISP server: whether it is one, the key and what it may do, the clock, the filters' names.
 
-use anyhow::Result;
-use url::Url;
-
+use super::Findings;
 use super::connectivity::{self, CLOCK, CONNECTION, Stage};
-use super::{Findings, feed};
-use crate::config::connections::{self, Connection, Target};
-use crate::http::Network;
+use super::probe::{Seen, Visit};
+use crate::config::connections;
 use crate::misp::Misp;
 use crate::misp::server::Server;
 use crate::misp::server::account::{Account, Greeting, Role};
 use crate::misp::wire::Organisation;
-use crate::report::PartOf;
-use crate::worker::requirements::OfMisp;
 
 const VERSION: &str = "version";
 const KEY: &str = "key";
@@ -25,55 +20,15 @@ const OLDEST: [u32; 3] = [2, 4, 133];
 /// The oldest version line that this program was tried with.
 const TRIED: [u32; 2] = [2, 5];
 
-/// Looks up the names that the filters of a configuration name: true if there are any.
-pub(super) type NameCheck<'a> = &'a dyn Fn(&Misp, &PartOf) -> Result<bool>;
-
-/// A MISP server that takes our key.
-pub(super) struct Seen {
-    pub(super) name: String,
-    pub(super) url: Url,
-    pub(super) misp: Misp,
-    pub(super) organisation: Organisation,
-    /// True if events are written there.
-    pub(super) is_target: bool,
-}
-
-/// A visit to one connection.
-pub(super) struct Visit<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) wants: &'a OfMisp,
-    pub(super) network: &'a Network,
-    pub(super) part: &'a PartOf,
-    pub(super) names: NameCheck<'a>,
-}
-
 impl Visit<'_> {
-    /// Looks at everything; gives the server if it takes the key.
-    pub(super) fn all(&self, findings: &mut Findings) -> Option<Seen> {
-        match &self.connection.target {
-            Target::Server { .. } => self.server(findings),
-            Target::Feed { folder, .. } => {
-                feed::folder(folder, self.wants.writes, self.network.clock(), findings);
-                None
-            }
-            Target::WebFeed { url } => {
-                match Misp::open(self.connection, self.network, self.part) {
-                    Ok(Misp::Feed(feed)) => feed::on_the_web(&feed, url, self, findings),
-                    Ok(Misp::Server(_)) => {}
-                    Err(error) => findings.fail(CONNECTION, format!("{error:#}")),
-                }
-                None
-            }
-        }
-    }
-
     /// An export has no filters whose names could be looked up.
     fn leave_out(&self, findings: &mut Findings, checks: &[&str]) {
         let checks: Vec<_> = checks.iter().copied().filter(|check| *check != NAMES || !self.wants.writes).collect();
         findings.leave_out(&checks);
     }
 
-    fn server(&self, findings: &mut Findings) -> Option<Seen> {
+    /// Looks at a server; gives it if it takes the key.
+    pub(super) fn server(&self, findings: &mut Findings) -> Option<Seen> {
         let misp = match Misp::open(self.connection, self.network, self.part) {
             Ok(misp) => misp,
             Err(error) => {

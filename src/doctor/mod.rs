@@ -1,13 +1,14 @@
 //! The doctor, `misp-export check` and `misp-import check`: it asks every server of a configuration what a run will need,
-//! changes nothing, and tells what it found. Findings are values; `doctor.rs` goes round, `misp.rs`, `feed.rs`,
-//! `thehive.rs` and `reach.rs` ask, `targets.rs` compares the targets of an export, `table.rs` lays out. What a worker
-//! wants is plain data (`wants.rs`): nothing here knows an option of an export or an import.
+//! changes nothing, and tells what it found. Findings are values; `doctor.rs` goes round, `probe.rs` is a visit to one connection, `misp.rs`, `feed.rs`,
+//! `thehive.rs` and `connectivity.rs` ask, `export_targets.rs` compares the targets of an export, `render.rs` lays out. What a worker
+//! wants is plain data (`worker/requirements.rs`): nothing here knows an option of an export or an import.
 
 mod connectivity;
 mod doctor;
 mod export_targets;
 mod feed;
 mod misp;
+mod probe;
 mod render;
 mod thehive;
 

@@ -2,12 +2,12 @@
 //! uuids are not looked at here; halves of composites are found in `composites.rs`, values and
 //! categories settled in `settle.rs`.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::choices;
 use super::composites::{self, Pair};
 use super::form;
+use super::mapped::{Given, Wanted};
 use super::overrides::Overrides;
 use super::server::ServerTypes;
 use super::settle::{Rules, Wish};
@@ -15,35 +15,6 @@ use super::table;
 use super::tags::Words;
 use super::unify::{unified, warn};
 use super::validate::Reason;
-
-/// An observable as TheHive has it.
-#[derive(Clone, Copy, Debug)]
-pub struct Given<'a> {
-    /// TheHive's observable type.
-    pub data_type: &'a str,
-    /// Its data.
-    pub data: &'a str,
-    /// All its tags.
-    pub tags: &'a [String],
-}
-
-/// An attribute that MISP is to hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// MISP type.
-    pub kind: Cow<'static, str>,
-    /// MISP category, one that the type is allowed in.
-    pub category: Cow<'static, str>,
-    /// The value as MISP will store it.
-    pub value: String,
-    /// What the analyst should know: a fallback, a changed character, a tag not followed.
-    pub warning: Option<String>,
-    /// What the attribute counts as when its uuid is made: the observable type with its synonyms
-    /// folded, or the MISP type of a composite. No two wanted attributes share fold and value.
-    pub fold: String,
-    /// The observables it stands for, by their place in the list.
-    pub from: Vec<usize>,
-}
 
 /// What became of a list of observables: each place of the list stands either in `from` of one or
 /// more wanted attributes, or once among the refused.

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::attributes::Given;
 use super::choices;
 use super::form;
+use super::mapped::Given;
 use super::normalise::settled;
 use super::server::ServerTypes;
 use super::table::{self, Import, Row};

@@ -8,6 +8,7 @@ mod composites;
 mod described;
 pub mod equal;
 mod form;
+mod mapped;
 mod normalise;
 mod observables;
 mod overrides;
@@ -24,7 +25,8 @@ mod time;
 mod unify;
 mod validate;
 
-pub use attributes::{Given, Mapping, Wanted, attributes};
+pub use attributes::{Mapping, attributes};
+pub use mapped::{Given, Wanted};
 pub use normalise::{normalise, without_astral};
 pub use observables::{Found, Observable, file_tags, observables};
 pub use overrides::Overrides;

@@ -4,8 +4,8 @@
 
 use std::borrow::Cow;
 
-use super::attributes::{Given, Wanted};
 use super::form;
+use super::mapped::{Given, Wanted};
 use super::normalise::{astral, normalise};
 use super::overrides::Overrides;
 use super::server::ServerTypes;

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use super::attributes::Wanted;
 use super::equal;
+use super::mapped::Wanted;
 use crate::secret::shortened;
 
 /// The attributes without doubles, in the order of their first observables; no two share fold and

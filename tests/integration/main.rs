@@ -45,6 +45,7 @@ mod inert;
 mod interruptions;
 mod large_events;
 mod large_files;
+mod layers;
 mod lifecycle;
 mod lines_of_exports;
 mod lookup_time;

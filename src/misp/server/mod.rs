@@ -31,9 +31,6 @@ const ROWS: usize = 500;
 /// What is not wanted of an event's content (`fixtures/wire/misp/432-view-objects-no-attachments.json`).
 const WITHOUT: &str = "includeAttachments:0/excludeGalaxy:1/includeFeedCorrelations:0/includeWarninglistHits:0/includeEventCorrelations:0";
 
-/// The source that our sightings name.
-pub const SOURCE: &str = "cortex-misp";
-
 /// A MISP server.
 pub struct Server {
     client: Client,

@@ -8,14 +8,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{SOURCE, Server, explained, says};
+use super::{Server, explained, says};
 use crate::http::{self, Cause, Failure};
 use crate::json;
 use crate::misp::changes::{AttachmentPayload, AttachmentSource, EventChanges};
 use crate::misp::draft::WantedAttribute;
 use crate::misp::sent::{self, joined};
 use crate::misp::tags::TagNames;
-use crate::misp::wire::Event;
+use crate::misp::wire::{Event, SOURCE};
 use crate::misp::write_log::{Sending, Stop};
 
 /// Attributes sent at once: MISP takes about four seconds for a thousand.

@@ -8,10 +8,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::server::SOURCE;
 use crate::json::{self, Element};
 use crate::time;
 pub use pieces::{Piece, entries, event};
+
+/// The source that our sightings name.
+pub const SOURCE: &str = "cortex-misp";
 
 /// An event without its content: a row of `events/index`, an entry of a feed's manifest, the head of an event file.
 #[derive(Clone, Debug, Default, Deserialize)]
