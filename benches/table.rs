@@ -4,14 +4,14 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use cortex_misp::import::batch::{Setup, batch};
+use cortex_misp::import::batch::{ChunkContext, batch};
 use cortex_misp::import::command::Commands;
-use cortex_misp::import::map::{Levels, Marks};
+use cortex_misp::import::map::{Markings, AlertOptions};
 use cortex_misp::json::Element;
 use cortex_misp::markings::{Pap, Tlp};
 use cortex_misp::misp::wire::Attribute;
 use cortex_misp::secret::Scrubber;
-use cortex_misp::types::{DataTypes, Found, Given, Overrides, ServerTypes, attributes, observables};
+use cortex_misp::types::{ObservableTypeSet, AttributeInput, ObservableInput, Overrides, MispCapabilities, attributes, observables};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -29,12 +29,12 @@ fn main() {
 }
 
 fn import(stored: &[[String; 4]]) {
-    let data_types = DataTypes::thehive4();
+    let data_types = ObservableTypeSet::thehive4();
     let started = Instant::now();
     let rounds = 20_000;
     for _ in 0..rounds {
         for [kind, category, value, uuid] in stored {
-            black_box(observables(&Found { kind, category, value, uuid, event: Uuid::nil() }, &data_types)).ok();
+            black_box(observables(&AttributeInput { kind, category, value, uuid, event: Uuid::nil() }, &data_types)).ok();
         }
     }
     report("import", rounds * stored.len(), started);
@@ -42,13 +42,13 @@ fn import(stored: &[[String; 4]]) {
 
 /// As `import`, with filters, tags, limits, digests and merging. Copying the attributes is counted too.
 fn page(attributes: &[Attribute]) {
-    let setup = Setup {
+    let setup = ChunkContext {
         has_files: false,
         uuid: Uuid::nil(),
         commands: Commands { connections: &[] },
-        event: Levels::said(Tlp::Amber, Pap::Amber),
-        data_types: &DataTypes::thehive4(),
-        marks: &Marks::default(),
+        event: Markings::said(Tlp::Amber, Pap::Amber),
+        data_types: &ObservableTypeSet::thehive4(),
+        marks: &AlertOptions::default(),
         scrubber: &Scrubber::default(),
         key: &|data_type, data| (data_type.to_owned(), data.to_lowercase()),
     };
@@ -65,19 +65,19 @@ fn page(attributes: &[Attribute]) {
 }
 
 fn export(stored: &[[String; 4]]) {
-    let data_types = DataTypes::thehive4();
+    let data_types = ObservableTypeSet::thehive4();
     let there: Vec<_> = stored
         .iter()
         .flat_map(|[kind, category, value, uuid]| {
-            observables(&Found { kind, category, value, uuid, event: Uuid::nil() }, &data_types).unwrap_or_default()
+            observables(&AttributeInput { kind, category, value, uuid, event: Uuid::nil() }, &data_types).unwrap_or_default()
         })
         .collect();
-    let given: Vec<Given<'_>> =
-        there.iter().map(|one| Given { data_type: &one.data_type, data: &one.data, tags: &one.tags }).collect();
+    let given: Vec<ObservableInput<'_>> =
+        there.iter().map(|one| ObservableInput { data_type: &one.data_type, data: &one.data, tags: &one.tags }).collect();
     let started = Instant::now();
     let rounds = 2_000;
     for _ in 0..rounds {
-        black_box(attributes(&given, &Overrides::default(), &ServerTypes::newest()));
+        black_box(attributes(&given, &Overrides::default(), &MispCapabilities::newest()));
     }
     report("export", rounds * given.len(), started);
 }

@@ -1,4 +1,4 @@
-//! `full`: the body of every report. A run writes into it while it works ([`Run`]), so that whatever ends the run,
+//! `full`: the body of every report. A run writes into it while it works ([`RunReport`]), so that whatever ends the run,
 //! a complete report of what was done so far can be given.
 
 mod builder;
@@ -16,16 +16,16 @@ use serde_json::Value;
 
 use crate::environment::Environment;
 use crate::http::{RequestObserver, RunContext};
-use crate::report::ledger::{Item, Ledger, Verdict, without_names};
+use crate::report::ledger::{ItemKind, Ledger, Verdict, without_names};
 use crate::secret::Scrubber;
-pub use builder::{Draft, Origin, Side};
-pub use extras::{Artifact, Level, Operation, Taxonomy};
-pub use lookup::{LookUp, Match};
-pub use rows::{Alert, AlertObservable, EventLine, ObservableLine, RetractionLine};
+pub use builder::{ReportBuilder, Origin, Side};
+pub use extras::{Artifact, TaxonomyLevel, Operation, Taxonomy};
+pub use lookup::{LookupSummary, Match};
+pub use rows::{Alert, AlertObservable, EventRow, ObservableRow, RetractionRow};
 
 /// What a worker did, in total and for each connection.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
-pub struct Full {
+pub struct ReportBody {
     /// The outcome in one sentence. Begins with `INCOMPLETE:` when a part of the work is missing.
     pub message: String,
     /// True when a part of the work is missing; the message begins so then.
@@ -55,7 +55,7 @@ pub struct Full {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub retries: BTreeMap<String, u64>,
     /// One part for each MISP connection that took part, in the order of the configuration.
-    pub connections: Vec<Part>,
+    pub connections: Vec<ConnectionReport>,
     /// Import only: the alerts that were made of the events.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<Alert>,
@@ -66,7 +66,7 @@ pub struct Full {
 
 /// The part of one MISP connection.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
-pub struct Part {
+pub struct ConnectionReport {
     /// The connection's name, from the configuration.
     pub name: String,
     /// Its URL, without anything secret.
@@ -103,16 +103,16 @@ pub struct Part {
     pub failures: Vec<String>,
     /// Import only, where a value was looked up: how the search went.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub look_up: Option<LookUp>,
+    pub look_up: Option<LookupSummary>,
     /// The events: those read (import), or the one written (export).
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub events: Vec<EventLine>,
+    pub events: Vec<EventRow>,
     /// Export only: the observables, one line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub observables: Vec<ObservableLine>,
+    pub observables: Vec<ObservableRow>,
     /// Export only: attributes of earlier exports that the case does not want any more, one line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub retractions: Vec<RetractionLine>,
+    pub retractions: Vec<RetractionRow>,
     /// Import only: tags of events and attributes that are words of this program: none was passed on.
     #[serde(skip_serializing_if = "is_zero")]
     pub own_tags: u64,
@@ -132,7 +132,7 @@ pub struct Part {
 /// The JSON schema of `full`, for scripts that read reports.
 #[must_use]
 pub fn schema() -> Value {
-    schemars::schema_for!(Full).to_value()
+    schemars::schema_for!(ReportBody).to_value()
 }
 
 fn is_false(flag: &bool) -> bool {
@@ -168,13 +168,13 @@ const SHOWN_REASON: usize = 300;
 
 /// A handle on the report under construction, shared by the thread that works and the one that answers Cortex.
 #[derive(Clone, Debug, Default)]
-pub struct Run {
-    draft: Arc<Mutex<Draft>>,
+pub struct RunReport {
+    draft: Arc<Mutex<ReportBuilder>>,
     scrubber: Arc<OnceLock<Arc<Scrubber>>>,
     environment: Arc<Environment>,
 }
 
-impl Run {
+impl RunReport {
     /// A run of a program that was started with these variables.
     #[must_use]
     pub fn started_with(environment: Environment) -> Self {
@@ -228,7 +228,7 @@ impl Run {
     }
 
     /// The report so far. A panic elsewhere does not make it unreadable.
-    pub fn draft(&self) -> MutexGuard<'_, Draft> {
+    pub fn draft(&self) -> MutexGuard<'_, ReportBuilder> {
         self.draft.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -241,11 +241,11 @@ impl Run {
 
     /// Opens the part of a connection; the handle writes into it.
     #[must_use]
-    pub fn open(&self, part: Part) -> PartOf {
+    pub fn open(&self, part: ConnectionReport) -> ConnectionReporter {
         let mut draft = self.draft();
         draft.full.connections.push(part);
         draft.sides.push(Side::default());
-        PartOf { run: self.clone(), index: draft.full.connections.len() - 1 }
+        ConnectionReporter { run: self.clone(), index: draft.full.connections.len() - 1 }
     }
 
     /// Remembers that something was changed outside.
@@ -254,7 +254,7 @@ impl Run {
     }
 }
 
-impl RequestObserver for Run {
+impl RequestObserver for RunReport {
     fn request(&self) {
         self.draft().full.requests += 1;
     }
@@ -268,7 +268,7 @@ impl RequestObserver for Run {
     }
 }
 
-impl RequestObserver for PartOf {
+impl RequestObserver for ConnectionReporter {
     fn request(&self) {
         self.run.request();
         self.with(|part| part.requests += 1);
@@ -297,13 +297,13 @@ fn push_once(list: &mut Vec<String>, left_out: &mut BTreeMap<String, u64>, text:
 
 /// A handle on the part of one connection.
 #[derive(Clone, Debug)]
-pub struct PartOf {
+pub struct ConnectionReporter {
     /// The whole report.
-    pub run: Run,
+    pub run: RunReport,
     index: usize,
 }
 
-impl PartOf {
+impl ConnectionReporter {
     /// The connection's name.
     #[must_use]
     pub fn name(&self) -> String {
@@ -335,19 +335,19 @@ impl PartOf {
     }
 
     /// Changes the part.
-    pub fn with(&self, change: impl FnOnce(&mut Part)) {
+    pub fn with(&self, change: impl FnOnce(&mut ConnectionReport)) {
         if let Some(part) = self.run.draft().full.connections.get_mut(self.index) {
             change(part);
         }
     }
 
     /// Counts items as read.
-    pub fn fetched(&self, item: Item, number: u64) {
+    pub fn fetched(&self, item: ItemKind, number: u64) {
         self.with(|part| part.ledger.fetched(item, number));
     }
 
     /// Records what became of items read before. A rule or reason is cleaned and shortened: it may quote a server.
-    pub fn record(&self, item: Item, verdict: &Verdict, number: u64) {
+    pub fn record(&self, item: ItemKind, verdict: &Verdict, number: u64) {
         let shown = |reason: &String| self.run.scrubber().beginning(reason, SHOWN_REASON);
         let verdict = match verdict {
             Verdict::Skipped(rule) => Verdict::Skipped(shown(rule)),
@@ -378,7 +378,7 @@ impl PartOf {
         });
     }
 
-    fn list(&self, change: impl FnOnce(&mut Part, &mut BTreeMap<String, u64>)) {
+    fn list(&self, change: impl FnOnce(&mut ConnectionReport, &mut BTreeMap<String, u64>)) {
         let full = &mut self.run.draft().full;
         if let Some(part) = full.connections.get_mut(self.index) {
             change(part, &mut full.left_out);
@@ -391,7 +391,7 @@ impl PartOf {
     }
 
     /// Shows an observable; of those beyond the first the report gives the number.
-    pub fn show_observable(&self, line: ObservableLine) {
+    pub fn show_observable(&self, line: ObservableRow) {
         let mut draft = self.run.draft();
         let full = &mut draft.full;
         match full.connections.get_mut(self.index) {
@@ -401,7 +401,7 @@ impl PartOf {
     }
 
     /// Shows a retraction; of those beyond the first the report gives the number.
-    pub fn show_retraction(&self, line: RetractionLine) {
+    pub fn show_retraction(&self, line: RetractionRow) {
         let mut draft = self.run.draft();
         let full = &mut draft.full;
         match full.connections.get_mut(self.index) {
@@ -412,15 +412,15 @@ impl PartOf {
 
     /// Shows an event; of those that find no room the report gives the number. What was written or failed comes first, and
     /// organisations take turns.
-    pub fn show_event(&self, line: EventLine) {
+    pub fn show_event(&self, line: EventRow) {
         self.run.draft().show_event(self.index, line);
     }
 
-    /// A handle in which this connection is told of apart, for [`PartOf::foresee`] and [`PartOf::absorb`].
+    /// A handle in which this connection is told of apart, for [`ConnectionReporter::foresee`] and [`ConnectionReporter::absorb`].
     #[must_use]
     pub fn apart(&self) -> Self {
-        let run = Run { draft: Arc::default(), ..self.run.clone() };
-        run.open(Part { name: self.name(), ..Part::default() })
+        let run = RunReport { draft: Arc::default(), ..self.run.clone() };
+        run.open(ConnectionReport { name: self.name(), ..ConnectionReport::default() })
     }
 
     /// Says what is to be told of this connection if the run is stopped now, in place of what was said so before.

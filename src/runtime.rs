@@ -1,5 +1,5 @@
 //! The life of a run: command line, job, gate, work, report, exit status. Whatever happens, a report is given: the work
-//! runs on its own thread and writes into [`Run`], which this thread can read at any time. What the command line may say is
+//! runs on its own thread and writes into [`RunReport`], which this thread can read at any time. What the command line may say is
 //! in `cli.rs`, how a record becomes a report in `outcome.rs`, and what a person at a terminal sees meanwhile in
 //! `progress.rs`.
 
@@ -21,13 +21,13 @@ use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::config::items::{self, Spec};
-use crate::config::{self, Table, own};
+use crate::config::items::{self, OptionSpec};
+use crate::config::{self, OptionSource, own};
 use crate::cortex::envelope;
-use crate::cortex::job::{Job, Place};
+use crate::cortex::job::{Job, JobSource};
 use crate::cortex::{manifest, pretty};
 use crate::environment::Environment;
-use crate::report::Run;
+use crate::report::RunReport;
 use crate::secret::Scrubber;
 use crate::time::Clock;
 use crate::worker::{self, Session, Worker};
@@ -37,17 +37,17 @@ use outcome::conclude;
 use progress::{Progress, TICK};
 
 /// How the work ended.
-enum End {
+enum RunEnd {
     Finished(Result<()>),
     Panicked(String),
     Stopped(&'static str),
 }
 
 /// What the working thread tells the one that answers.
-enum Note {
+enum WorkerMessage {
     Clock(Clock),
     Signal,
-    End(End),
+    End(RunEnd),
 }
 
 /// After the deadline a run has this long to stop by itself.
@@ -59,7 +59,7 @@ const GRACE: Duration = Duration::from_secs(60);
 pub fn main<W: Worker>() -> ExitCode {
     let arguments = cli::read::<W>();
     if let Some(Action::Check { folder, json }) = arguments.action {
-        let (text, has_failed) = doctor::told::<W>(&Place::find(folder), json, connection_options());
+        let (text, has_failed) = doctor::told::<W>(&JobSource::find(folder), json, connection_options());
         let printed = status(envelope::print(&text));
         return if has_failed { ExitCode::FAILURE } else { printed };
     }
@@ -67,8 +67,8 @@ pub fn main<W: Worker>() -> ExitCode {
     if arguments.manifest {
         return status(envelope::print(manifest::document(&manifest::of(&worker::info::<W>())).trim_end()));
     }
-    let place = Place::find(arguments.folder);
-    let run = Run::started_with(Environment::of_process());
+    let place = JobSource::find(arguments.folder);
+    let run = RunReport::started_with(Environment::of_process());
     let end = work::<W>(&place, &run);
     let report = conclude::<W>(std::mem::take(&mut run.draft()), end, &run.scrubber());
     let report = report.render(&run.scrubber());
@@ -76,13 +76,13 @@ pub fn main<W: Worker>() -> ExitCode {
     let printed = is_for_people.then(|| envelope::print(&pretty::text(W::PROGRAM, &report)));
     // Whether a report was given decides; beside one in a folder, what is printed is an extra.
     status(match (&place, printed) {
-        (Place::Streams(_), Some(printed)) => printed,
-        (Place::Streams(_) | Place::Folder(_), _) => envelope::write(&report, &place),
+        (JobSource::Streams(_), Some(printed)) => printed,
+        (JobSource::Streams(_) | JobSource::Folder(_), _) => envelope::write(&report, &place),
     })
 }
 
 /// True if somebody started the program without a job, at a terminal.
-fn is_by_hand(place: &Place) -> bool {
+fn is_by_hand(place: &JobSource) -> bool {
     place.folder().is_none() && stdin().is_terminal() && stdout().is_terminal()
 }
 
@@ -101,7 +101,7 @@ fn complain(line: &str) {
     eprintln!("{line}");
 }
 
-fn work<W: Worker>(place: &Place, run: &Run) -> End {
+fn work<W: Worker>(place: &JobSource, run: &RunReport) -> RunEnd {
     let (sender, receiver) = mpsc::channel();
     let place_of_panic = remember_panics();
     watch_signals(sender.clone());
@@ -110,37 +110,37 @@ fn work<W: Worker>(place: &Place, run: &Run) -> End {
     thread::spawn(move || {
         let worked = catch_unwind(AssertUnwindSafe(|| job::<W>(&place, &run, &sender)));
         let end = match worked {
-            Ok(result) => End::Finished(result),
-            Err(cause) => End::Panicked(describe(&*cause, &place_of_panic)),
+            Ok(result) => RunEnd::Finished(result),
+            Err(cause) => RunEnd::Panicked(describe(&*cause, &place_of_panic)),
         };
-        drop(sender.send(Note::End(end)));
+        drop(sender.send(WorkerMessage::End(end)));
     });
     wait(&receiver, progress)
 }
 
 /// Waits for the end of the work, a signal, or a deadline that the work does not keep.
-fn wait(receiver: &Receiver<Note>, mut progress: Option<Progress>) -> End {
+fn wait(receiver: &Receiver<WorkerMessage>, mut progress: Option<Progress>) -> RunEnd {
     let mut last: Option<Instant> = None;
     loop {
         let left = last.map_or(Duration::MAX, |last| last.saturating_duration_since(Instant::now()));
         let pause = if progress.is_some() { left.min(TICK) } else { left };
         match receiver.recv_timeout(pause) {
-            Ok(Note::Clock(clock)) => last = clock.left().and_then(|left| Instant::now().checked_add(left + GRACE)),
-            Ok(Note::Signal) => return End::Stopped("stopped by a signal"),
-            Ok(Note::End(end)) => return end,
+            Ok(WorkerMessage::Clock(clock)) => last = clock.left().and_then(|left| Instant::now().checked_add(left + GRACE)),
+            Ok(WorkerMessage::Signal) => return RunEnd::Stopped("stopped by a signal"),
+            Ok(WorkerMessage::End(end)) => return end,
             Err(RecvTimeoutError::Timeout) if pause < left => progress.iter_mut().for_each(Progress::show),
-            Err(RecvTimeoutError::Timeout) => return End::Stopped("stopped at the deadline"),
-            Err(RecvTimeoutError::Disconnected) => return End::Stopped("stopped without a reason"),
+            Err(RecvTimeoutError::Timeout) => return RunEnd::Stopped("stopped at the deadline"),
+            Err(RecvTimeoutError::Disconnected) => return RunEnd::Stopped("stopped without a reason"),
         }
     }
 }
 
 /// If signals cannot be watched, the run goes on without.
-fn watch_signals(sender: Sender<Note>) {
+fn watch_signals(sender: Sender<WorkerMessage>) {
     if let Ok(mut signals) = Signals::new([SIGTERM, SIGINT]) {
         thread::spawn(move || {
             for _ in signals.forever() {
-                drop(sender.send(Note::Signal));
+                drop(sender.send(WorkerMessage::Signal));
             }
         });
     }
@@ -164,17 +164,17 @@ fn describe(cause: &(dyn Any + Send), place: &Mutex<String>) -> String {
     format!("a defect in this program, at {place}: {}: please report it", words.unwrap_or_default())
 }
 
-fn job<W: Worker>(place: &Place, run: &Run, sender: &Sender<Note>) -> Result<()> {
+fn job<W: Worker>(place: &JobSource, run: &RunReport, sender: &Sender<WorkerMessage>) -> Result<()> {
     started::<W>(place.read()?, Some(place), run, |clock| {
-        drop(sender.send(Note::Clock(clock)));
+        drop(sender.send(WorkerMessage::Clock(clock)));
         clock
     })
 }
 
 fn started<W: Worker>(
     raw: Value,
-    place: Option<&Place>,
-    run: &Run,
+    place: Option<&JobSource>,
+    run: &RunReport,
     on_clock: impl FnOnce(Clock) -> Clock,
 ) -> Result<()> {
     run.learn(Scrubber::of_job(&raw, run.environment()));
@@ -184,7 +184,7 @@ fn started<W: Worker>(
         let clock = on_clock(Clock::start(1));
         return Err(W::refused(&Session { job: &job, connection_options: &options, clock, run }, refusal));
     }
-    let (config, warnings) = config::read::<W::Config>(&job.config, Table::Configuration)?;
+    let (config, warnings) = config::read::<W::Config>(&job.config, OptionSource::Configuration)?;
     warnings.into_iter().for_each(|warning| run.warn(warning));
     let clock = on_clock(Clock::start(W::limits(&config).deadline_minutes));
     W::run(&Session { job: &job, connection_options: &options, clock, run }, &config)
@@ -192,7 +192,7 @@ fn started<W: Worker>(
 
 /// The options that a connection can have of its own, of both workers, so that both can have the same list of connections.
 #[must_use]
-pub fn connection_options() -> Vec<Spec> {
+pub fn connection_options() -> Vec<OptionSpec> {
     own::options(items::of::<import::Config>().into_iter().chain(items::of::<export::Config>()))
 }
 
@@ -206,8 +206,8 @@ pub fn report_at_once<W: Worker>(job: Value) -> Value {
 /// The same, by a clock of the test's making.
 #[must_use]
 pub fn report_by<W: Worker>(job: Value, clock: fn(Clock) -> Clock) -> Value {
-    let run = Run::default();
+    let run = RunReport::default();
     let result = started::<W>(job, None, &run, clock);
-    let report = conclude::<W>(std::mem::take(&mut run.draft()), End::Finished(result), &run.scrubber());
+    let report = conclude::<W>(std::mem::take(&mut run.draft()), RunEnd::Finished(result), &run.scrubber());
     report.render(&run.scrubber())
 }

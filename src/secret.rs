@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::environment::Environment;
-use spelt::Needles;
+use spelt::SecretPatterns;
 
 /// What stands where a secret stood.
 pub const REMOVED: &str = "[removed]";
@@ -88,7 +88,7 @@ impl JsonSchema for Secret {
 /// Removes a run's secrets from texts, however a server may spell what it sends back.
 #[derive(Clone, Default)]
 pub struct Scrubber {
-    needles: Needles,
+    needles: SecretPatterns,
     /// Files with private keys that are still to be learnt.
     key_files: Vec<String>,
 }

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::items::Spec;
+use super::items::OptionSpec;
 use super::organisations::Organisations;
-use super::own::{self, Own};
+use super::own::{self, Overrides};
 use super::urls;
 use crate::http::{ProxyChoice, ServerAccess};
 use crate::secret::Secret;
@@ -40,7 +40,7 @@ pub struct Connections {
     pub cert_check: bool,
     /// What holds for one connection alone: a JSON object for each, with its `name` and options of its own, those of either worker, such as `{"name": "partner", "distribution": 1, "max_age_days": 7, "proxy": "http://proxy:3128"}`. Also `purpose`, `cert_check` and `proxy` (a URL, or `direct`). Not the lists above, `thehive_…`, `instance`, `dry_run`, `max_artifacts`, `deadline_minutes` and the timeouts.
     #[serde(default)]
-    pub connection_settings: Vec<Option<own::Settings>>,
+    pub connection_settings: Vec<Option<own::RawOverrides>>,
     /// Which TheHive organisations may use the connections.
     #[serde(flatten)]
     pub organisations: Organisations,
@@ -136,7 +136,7 @@ impl Connections {
     ///
     /// # Errors
     /// The first wrong element: item, position, what is wrong and what to do. Nothing may be sent anywhere then.
-    pub fn checked(&self, options: &[Spec]) -> Result<(Vec<Connection>, Vec<String>)> {
+    pub fn checked(&self, options: &[OptionSpec]) -> Result<(Vec<Connection>, Vec<String>)> {
         self.check_lengths()?;
         let own = own::of_each(&self.connection_settings, &self.name, options)?;
         let connections = own.into_iter().enumerate().map(|(index, own)| self.connection(index, own));
@@ -166,7 +166,7 @@ impl Connections {
         may: impl Fn(Purpose) -> bool,
         work: &str,
         name: Option<&str>,
-        options: &[Spec],
+        options: &[OptionSpec],
     ) -> Result<(Vec<Connection>, Vec<String>)> {
         let (connections, warnings) = self.checked(options)?;
         let (allowed, others): (Vec<_>, Vec<_>) =
@@ -213,7 +213,7 @@ impl Connections {
         Ok(())
     }
 
-    fn connection(&self, index: usize, own: Own) -> Result<Connection> {
+    fn connection(&self, index: usize, own: Overrides) -> Result<Connection> {
         let position = index + 1;
         let empty =
             |item: &str, remedy: &str| anyhow!("configuration item \"{item}\": element {position} is empty: {remedy}");

@@ -7,13 +7,13 @@ use serde_json::Value;
 
 /// One item of a configuration.
 #[derive(Clone, Debug)]
-pub struct Spec {
+pub struct OptionSpec {
     /// Its name.
     pub name: String,
     /// What it is for: the doc comment of the field.
     pub description: String,
     /// What its values are.
-    pub kind: Kind,
+    pub kind: OptionKind,
     /// True for a list.
     pub multi: bool,
     /// True where an empty element keeps its place, since the lists beside it are counted along.
@@ -26,7 +26,7 @@ pub struct Spec {
 
 /// What the values of an item are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum OptionKind {
     /// A text.
     Text,
     /// A whole number, not below `least`.
@@ -42,7 +42,7 @@ pub enum Kind {
     Choice(Vec<String>),
 }
 
-impl Kind {
+impl OptionKind {
     /// What is accepted, for a message.
     #[must_use]
     pub fn accepted(&self) -> String {
@@ -58,7 +58,7 @@ impl Kind {
 
 /// The items of a configuration type, in the order of its fields.
 #[must_use]
-pub fn of<C: JsonSchema>() -> Vec<Spec> {
+pub fn of<C: JsonSchema>() -> Vec<OptionSpec> {
     let schema = inline_schema::<C>();
     let required = schema.get("required").and_then(Value::as_array);
     let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|n| n == name));
@@ -73,13 +73,13 @@ pub fn inline_schema<C: JsonSchema>() -> Schema {
     settings.into_generator().into_root_schema_for::<C>()
 }
 
-fn spec(name: &str, property: &Value, required: bool) -> Spec {
+fn spec(name: &str, property: &Value, required: bool) -> OptionSpec {
     let multi = has_type(property, "array");
     let value = if multi { property.get("items").unwrap_or(property) } else { property };
-    Spec {
+    OptionSpec {
         name: name.to_owned(),
         description: one_line(property.get("description").and_then(Value::as_str).unwrap_or_default()),
-        kind: alternatives(value).map(kind).find(|kind| *kind != Kind::Text).unwrap_or(Kind::Text),
+        kind: alternatives(value).map(kind).find(|kind| *kind != OptionKind::Text).unwrap_or(OptionKind::Text),
         multi,
         positional: multi && alternatives(value).any(|one| has_type(one, "null")),
         required,
@@ -93,18 +93,18 @@ fn alternatives(value: &Value) -> impl Iterator<Item = &Value> {
     any_of.into_iter().flatten().chain(any_of.is_none().then_some(value))
 }
 
-fn kind(value: &Value) -> Kind {
+fn kind(value: &Value) -> OptionKind {
     if has_type(value, "boolean") {
-        return Kind::Boolean;
+        return OptionKind::Boolean;
     }
     if has_type(value, "object") {
-        return Kind::Object;
+        return OptionKind::Object;
     }
     if has_type(value, "integer") {
-        return Kind::Number { least: value.get("minimum").and_then(Value::as_u64).unwrap_or(0) };
+        return OptionKind::Number { least: value.get("minimum").and_then(Value::as_u64).unwrap_or(0) };
     }
     let words = choices(value);
-    if words.is_empty() { Kind::Text } else { Kind::Choice(words) }
+    if words.is_empty() { OptionKind::Text } else { OptionKind::Choice(words) }
 }
 
 fn choices(value: &Value) -> Vec<String> {

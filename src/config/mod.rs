@@ -22,7 +22,7 @@ use crate::http::Timeouts;
 use crate::ids::Ids;
 use crate::json;
 use crate::secret::Secret;
-use items::{Kind, Spec};
+use items::{OptionKind, OptionSpec};
 
 /// Items that Cortex adds to every worker's configuration by itself (its `BaseConfig.scala` and `JobRunnerSrv.scala`).
 const OF_CORTEX: [&str; 12] = [
@@ -53,7 +53,7 @@ pub enum Warninglists {
 
 /// Limits in time, the same for both workers.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Limits {
+pub struct TimeLimits {
     /// Minutes after which a run stops in good order and reports what is left; 0 for none. Keep it below the job timeout of Cortex, which is 30 minutes unless changed.
     #[serde(default = "twenty_five")]
     pub deadline_minutes: u64,
@@ -67,7 +67,7 @@ pub struct Limits {
     pub read_timeout: u64,
 }
 
-impl Limits {
+impl TimeLimits {
     /// How long a server is waited for.
     #[must_use]
     pub fn timeouts(&self) -> Timeouts {
@@ -119,7 +119,7 @@ pub fn ids(instance: &str, secret: Option<&Secret>) -> Result<Ids> {
 
 /// Where a table of values comes from: the word for its members in messages.
 #[derive(Clone, Copy, Debug)]
-pub enum Table {
+pub enum OptionSource {
     /// The worker's configuration in Cortex.
     Configuration,
     /// The job's parameters.
@@ -128,7 +128,7 @@ pub enum Table {
     Settings,
 }
 
-impl Table {
+impl OptionSource {
     fn word(self) -> &'static str {
         match self {
             Self::Configuration => "configuration item",
@@ -151,7 +151,7 @@ impl Table {
 /// # Errors
 /// The first wrong member: its name, the kind of its value (never the value itself, which may be a secret), and what is
 /// accepted.
-pub fn read<C: DeserializeOwned + JsonSchema>(raw: &Map<String, Value>, table: Table) -> Result<(C, Vec<String>)> {
+pub fn read<C: DeserializeOwned + JsonSchema>(raw: &Map<String, Value>, table: OptionSource) -> Result<(C, Vec<String>)> {
     let specs = items::of::<C>();
     let mut known = Map::new();
     for spec in &specs {
@@ -174,7 +174,7 @@ fn shortened(name: &str) -> String {
     name.chars().take(60).collect()
 }
 
-impl Spec {
+impl OptionSpec {
     /// Turns a loose value into the exact one, or into none where it means "not set".
     fn read(&self, value: &Value) -> Result<Option<Value>> {
         match (self.multi, value) {
@@ -201,17 +201,17 @@ impl Spec {
 
     fn read_one(&self, value: &Value) -> Result<Value> {
         let read = match &self.kind {
-            Kind::Text => text(value).map(Value::from),
-            Kind::Boolean => boolean(value).map(Value::from),
-            Kind::Object => own::object(value),
-            Kind::Number { .. } => number(value).map(Value::from),
-            Kind::Choice(words) => {
+            OptionKind::Text => text(value).map(Value::from),
+            OptionKind::Boolean => boolean(value).map(Value::from),
+            OptionKind::Object => own::object(value),
+            OptionKind::Number { .. } => number(value).map(Value::from),
+            OptionKind::Choice(words) => {
                 let given = text(value).unwrap_or_default();
                 words.iter().find(|word| word.eq_ignore_ascii_case(given.trim())).map(|word| Value::from(word.as_str()))
             }
         };
         let fits =
-            |value: &Value| !matches!((&self.kind, value.as_u64()), (Kind::Number { least }, Some(n)) if n < *least);
+            |value: &Value| !matches!((&self.kind, value.as_u64()), (OptionKind::Number { least }, Some(n)) if n < *least);
         read.filter(fits).ok_or_else(|| anyhow!("is {}: {} is accepted", json::kind(value), self.kind.accepted()))
     }
 }
@@ -277,11 +277,11 @@ mod tests {
         #[serde(default)]
         limit: u64,
         #[serde(flatten)]
-        limits: Limits,
+        limits: TimeLimits,
     }
 
     fn sample(value: Value) -> Result<(Sample, Vec<String>), String> {
-        read(value.as_object().unwrap(), Table::Configuration).map_err(|error| error.to_string())
+        read(value.as_object().unwrap(), OptionSource::Configuration).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::connections::{Connection, Purpose};
-use super::items::{self, Spec};
-use super::{Table, read};
+use super::items::{self, OptionSpec};
+use super::{OptionSource, read};
 use crate::http::ProxyChoice;
 use crate::secret::{REMOVED, Secret};
 
@@ -39,7 +39,7 @@ const DIRECT: &str = "direct";
 
 /// A connection, and the configuration that holds for it.
 #[derive(Clone, Debug)]
-pub struct Configured<C> {
+pub struct ConnectionConfig<C> {
     /// The connection.
     pub connection: Connection,
     /// The worker's configuration, with what the connection has of its own.
@@ -49,21 +49,21 @@ pub struct Configured<C> {
 /// One element of `connection_settings`. It may hold a proxy's password, so it is neither printed nor written.
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
-pub struct Settings(Map<String, Value>);
+pub struct RawOverrides(Map<String, Value>);
 
-impl fmt::Debug for Settings {
+impl fmt::Debug for RawOverrides {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(REMOVED)
     }
 }
 
-impl Serialize for Settings {
+impl Serialize for RawOverrides {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(REMOVED)
     }
 }
 
-impl JsonSchema for Settings {
+impl JsonSchema for RawOverrides {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "ConnectionSettings".into()
     }
@@ -79,7 +79,7 @@ impl JsonSchema for Settings {
 
 /// What a connection's own settings say of the connection itself.
 #[derive(Debug, Deserialize, JsonSchema)]
-struct OfConnection {
+struct OverrideHeader {
     /// Which connection is meant: one of `name`.
     name: String,
     /// What it is for.
@@ -95,7 +95,7 @@ struct OfConnection {
 
 /// The settings of one connection, checked.
 #[derive(Clone, Default)]
-pub(super) struct Own {
+pub(super) struct Overrides {
     pub(super) purpose: Option<Purpose>,
     pub(super) cert_check: Option<bool>,
     pub(super) proxy: Option<ProxyChoice>,
@@ -107,22 +107,22 @@ pub(super) struct Own {
 ///
 /// # Errors
 /// The first wrong element: its position, its connection, the option, and what is accepted.
-pub(super) fn of_each(settings: &[Option<Settings>], names: &[Option<String>], options: &[Spec]) -> Result<Vec<Own>> {
-    let mut each: Vec<Option<Own>> = names.iter().map(|_| None).collect();
+pub(super) fn of_each(settings: &[Option<RawOverrides>], names: &[Option<String>], options: &[OptionSpec]) -> Result<Vec<Overrides>> {
+    let mut each: Vec<Option<Overrides>> = names.iter().map(|_| None).collect();
     if settings.is_empty() {
         return Ok(each.into_iter().map(Option::unwrap_or_default).collect());
     }
-    let own_items = items::of::<OfConnection>();
+    let own_items = items::of::<OverrideHeader>();
     // An empty element keeps its place, so that messages count as the form does.
     let set = settings.iter().enumerate().filter_map(|(index, settings)| Some((index, settings.as_ref()?)));
-    for (index, Settings(element)) in set {
+    for (index, RawOverrides(element)) in set {
         let position = format!("configuration item \"connection_settings\" (element {})", index + 1);
         let (of_connection, rest): (Map<_, _>, Map<_, _>) = element
             .iter()
             .map(|(name, value)| (name.clone(), value.clone()))
             .partition(|(name, _)| own_items.iter().any(|item| item.name == *name));
-        let (of_connection, _) = read::<OfConnection>(&of_connection, Table::Settings).context(position.clone())?;
-        let OfConnection { name, purpose, cert_check, proxy } = of_connection;
+        let (of_connection, _) = read::<OverrideHeader>(&of_connection, OptionSource::Settings).context(position.clone())?;
+        let OverrideHeader { name, purpose, cert_check, proxy } = of_connection;
         let position = format!("{position}, connection \"{name}\"");
         let place = names.iter().zip(&mut each).find(|(known, _)| known.as_ref() == Some(&name));
         let known: Vec<_> = names.iter().flatten().map(|name| format!("\"{name}\"")).collect();
@@ -132,7 +132,7 @@ pub(super) fn of_each(settings: &[Option<Settings>], names: &[Option<String>], o
         rest.iter().try_for_each(|(name, value)| check(options, name, value)).context(position)?;
         // Not set is not set: it never takes away what holds for all, a limit for instance.
         let rest = rest.into_iter().filter(|(_, value)| !super::is_unset(value)).collect();
-        *place = Some(Own { purpose, cert_check, proxy: proxy.map(own_proxy), options: rest });
+        *place = Some(Overrides { purpose, cert_check, proxy: proxy.map(own_proxy), options: rest });
     }
     Ok(each.into_iter().map(Option::unwrap_or_default).collect())
 }
@@ -143,8 +143,8 @@ fn own_proxy(text: Secret) -> ProxyChoice {
 
 /// The options that a connection can have of its own, of those of both workers, each once.
 #[must_use]
-pub fn options(of_both: impl IntoIterator<Item = Spec>) -> Vec<Spec> {
-    let mut options: Vec<Spec> = Vec::new();
+pub fn options(of_both: impl IntoIterator<Item = OptionSpec>) -> Vec<OptionSpec> {
+    let mut options: Vec<OptionSpec> = Vec::new();
     for option in of_both {
         if is_own(&option.name) && options.iter().all(|known| known.name != option.name) {
             options.push(option);
@@ -159,7 +159,7 @@ pub fn is_own(option: &str) -> bool {
     !OF_ALL.contains(&option)
 }
 
-fn check(options: &[Spec], name: &str, value: &Value) -> Result<()> {
+fn check(options: &[OptionSpec], name: &str, value: &Value) -> Result<()> {
     let Some(option) = options.iter().find(|option| option.name == name) else {
         match OF_ALL.contains(&name) {
             true => bail!("\"{name}\" holds for all connections: it cannot be set for one"),
@@ -178,16 +178,16 @@ pub fn configured<C: Clone + DeserializeOwned + JsonSchema>(
     connections: Vec<Connection>,
     raw: &Map<String, Value>,
     shared: &C,
-) -> Result<Vec<Configured<C>>> {
+) -> Result<Vec<ConnectionConfig<C>>> {
     let one = |connection: Connection| {
         if connection.own.is_empty() {
-            return Ok(Configured { connection, config: shared.clone() });
+            return Ok(ConnectionConfig { connection, config: shared.clone() });
         }
         let laid = connection.own.iter().map(|(name, value)| (name.clone(), value.clone()));
         let whole = raw.iter().map(|(name, value)| (name.clone(), value.clone())).chain(laid).collect();
-        let (config, _) = read(&whole, Table::Configuration)
+        let (config, _) = read(&whole, OptionSource::Configuration)
             .with_context(|| format!("reading the settings of connection \"{}\"", connection.name))?;
-        Ok(Configured { connection, config })
+        Ok(ConnectionConfig { connection, config })
     };
     connections.into_iter().map(one).collect()
 }
@@ -209,7 +209,7 @@ mod tests {
     use crate::import::Config as ImportConfig;
     use serde_json::json;
 
-    fn both() -> Vec<Spec> {
+    fn both() -> Vec<OptionSpec> {
         options(items::of::<ImportConfig>().into_iter().chain(items::of::<ExportConfig>()))
     }
 
@@ -222,15 +222,15 @@ mod tests {
     }
 
     fn connections(settings: Value) -> Result<Vec<Connection>, String> {
-        let read = read::<Connections>(&config(settings), Table::Configuration);
+        let read = read::<Connections>(&config(settings), OptionSource::Configuration);
         read.and_then(|(lists, _)| lists.checked(&both()))
             .map(|(connections, _)| connections)
             .map_err(|e| format!("{e:#}"))
     }
 
-    fn imports(settings: Value) -> Vec<Configured<ImportConfig>> {
+    fn imports(settings: Value) -> Vec<ConnectionConfig<ImportConfig>> {
         let raw = config(settings.clone());
-        let (shared, _) = read::<ImportConfig>(&raw, Table::Configuration).unwrap();
+        let (shared, _) = read::<ImportConfig>(&raw, OptionSource::Configuration).unwrap();
         configured(connections(settings).unwrap(), &raw, &shared).unwrap()
     }
 

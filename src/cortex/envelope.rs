@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-use super::job::Place;
+use super::job::JobSource;
 use crate::files::replace;
 use crate::secret::Scrubber;
 use crate::text;
@@ -150,10 +150,10 @@ fn halve(value: &mut Value, name: &str) -> u64 {
 ///
 /// # Errors
 /// That no report could be written at all.
-pub fn write(report: &Value, place: &Place) -> Result<()> {
+pub fn write(report: &Value, place: &JobSource) -> Result<()> {
     match place {
-        Place::Folder(folder) => write_folder(report, folder),
-        Place::Streams(_) => print(&text::escaped(report.to_string())),
+        JobSource::Folder(folder) => write_folder(report, folder),
+        JobSource::Streams(_) => print(&text::escaped(report.to_string())),
     }
 }
 

@@ -20,14 +20,14 @@ const DEFAULT_FOLDER: &str = "/job";
 
 /// Where the job comes from, and so where the report goes.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum JobSource {
     /// A job folder: `input/input.json` in, `output/output.json` out.
     Folder(PathBuf),
     /// Standard input and output. The folder is the one that had no job in it.
     Streams(PathBuf),
 }
 
-impl Place {
+impl JobSource {
     /// The place that the first argument names, or Cortex's default.
     #[must_use]
     pub fn find(argument: Option<PathBuf>) -> Self {
@@ -180,8 +180,8 @@ impl Job {
 
     /// The same job, in the folder that it came from.
     #[must_use]
-    pub fn at(self, place: Option<&Place>) -> Self {
-        Self { folder: place.and_then(Place::folder).map(Path::to_owned), ..self }
+    pub fn at(self, place: Option<&JobSource>) -> Self {
+        Self { folder: place.and_then(JobSource::folder).map(Path::to_owned), ..self }
     }
 
     /// The organisation of TheHive that it runs for, as TheHive says (its `parameters.organisation`).

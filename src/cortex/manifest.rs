@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::items::{Kind, Spec};
+use crate::config::items::{OptionKind, OptionSpec};
 use crate::config::own;
 use crate::cortex::job::{CHECKED, MOST};
 
@@ -32,7 +32,7 @@ pub struct WorkerInfo {
     /// Pictures, in its folder there: file and caption.
     pub screenshots: &'static [(&'static str, &'static str)],
     /// Its options.
-    pub options: Vec<Spec>,
+    pub options: Vec<OptionSpec>,
 }
 
 /// Which report templates belong to it: the first two numbers of the version, as is the custom of the catalogue.
@@ -72,14 +72,14 @@ pub fn path(worker: &WorkerInfo) -> String {
     format!("{folder}/{name}/{name}.json", name = worker.name)
 }
 
-fn item(spec: &Spec) -> Value {
+fn item(spec: &OptionSpec) -> Value {
     let mut item = json!({
         "name": spec.name,
         "description": spec.description,
         "type": match spec.kind {
-            Kind::Text | Kind::Choice(_) | Kind::Object => "string",
-            Kind::Number { .. } => "number",
-            Kind::Boolean => "boolean",
+            OptionKind::Text | OptionKind::Choice(_) | OptionKind::Object => "string",
+            OptionKind::Number { .. } => "number",
+            OptionKind::Boolean => "boolean",
         },
         "multi": spec.multi,
         "required": spec.required,
@@ -93,8 +93,8 @@ fn item(spec: &Spec) -> Value {
 /// The README's table of options: both workers' items, once each. Where an item means something else to each of them,
 /// both meanings stand there. A star marks what no connection can have of its own.
 #[must_use]
-pub fn option_table(workers: &[(&str, Vec<Spec>)]) -> String {
-    let mut rows: Vec<(Spec, Vec<&str>, Vec<String>)> = Vec::new();
+pub fn option_table(workers: &[(&str, Vec<OptionSpec>)]) -> String {
+    let mut rows: Vec<(OptionSpec, Vec<&str>, Vec<String>)> = Vec::new();
     for (worker, specs) in workers {
         for spec in specs {
             match rows.iter_mut().find(|(known, ..)| known.name == spec.name) {
@@ -118,7 +118,7 @@ pub fn option_table(workers: &[(&str, Vec<Spec>)]) -> String {
     head.to_owned() + &rows.collect::<String>()
 }
 
-fn default_word(spec: &Spec) -> String {
+fn default_word(spec: &OptionSpec) -> String {
     match &spec.default {
         _ if spec.required => "required".to_owned(),
         Some(Value::Array(_)) | None => "–".to_owned(),

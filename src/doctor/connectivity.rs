@@ -5,7 +5,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use url::{Host, Url};
 
 use super::Findings;
-use crate::http::{Cause, Client, Failure, ServerCertificate};
+use crate::http::{HttpErrorKind, Client, HttpError, ServerCertificate};
 use crate::time::{self, Clock, DAY};
 
 /// What is looked at before the first question.
@@ -25,7 +25,7 @@ const ADDRESSES: usize = 4;
 
 /// Where a failed question came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum FailureStage {
     /// There was no answer.
     Connection,
     /// There was one, and it is not that of the server that was looked for, or that server is not at work.
@@ -35,13 +35,13 @@ pub(super) enum Stage {
 }
 
 /// Tells by what went wrong. A web page with 403 is a website's or a proxy's, not an API's word on a key.
-pub(super) fn stage(error: &anyhow::Error) -> Stage {
-    let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+pub(super) fn stage(error: &anyhow::Error) -> FailureStage {
+    let failure = error.chain().find_map(|cause| cause.downcast_ref::<HttpError>());
     match failure.map(|failure| &failure.cause) {
-        Some(Cause::Unreachable(_) | Cause::Broken(_) | Cause::Deadline) => Stage::Connection,
-        Some(Cause::Refused { status: 401 | 403, message, .. }) if !message.starts_with("a web page") => Stage::Key,
-        Some(Cause::Refused { .. } | Cause::Redirected { .. } | Cause::NotJson(_) | Cause::TooLarge(_)) | None => {
-            Stage::Server
+        Some(HttpErrorKind::Unreachable(_) | HttpErrorKind::Broken(_) | HttpErrorKind::Deadline) => FailureStage::Connection,
+        Some(HttpErrorKind::Refused { status: 401 | 403, message, .. }) if !message.starts_with("a web page") => FailureStage::Key,
+        Some(HttpErrorKind::Refused { .. } | HttpErrorKind::Redirected { .. } | HttpErrorKind::NotJson(_) | HttpErrorKind::TooLarge(_)) | None => {
+            FailureStage::Server
         }
     }
 }

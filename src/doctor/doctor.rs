@@ -6,21 +6,21 @@ use std::thread;
 use anyhow::{Context, Result};
 
 use super::connectivity::CONNECTION;
-use super::probe::{Seen, Visit};
+use super::probe::{Seen, Probe};
 use super::{Finding, Findings, Verdict, export_targets, feed, render, thehive};
 use crate::config::connections::{Connection, Purpose, Target};
-use crate::config::items::Spec;
-use crate::config::own::{self, Configured};
-use crate::config::{self, Limits, Table};
-use crate::cortex::job::Place;
+use crate::config::items::OptionSpec;
+use crate::config::own::{self, ConnectionConfig};
+use crate::config::{self, TimeLimits, OptionSource};
+use crate::cortex::job::JobSource;
 use crate::environment::Environment;
-use crate::http::Network;
+use crate::http::HttpContext;
 use crate::misp::Misp;
-use crate::report::{Part, Run};
+use crate::report::{ConnectionReport, RunReport};
 
 use crate::text;
 use crate::time::Clock;
-use crate::worker::requirements::{OfMisp, Wants};
+use crate::worker::requirements::{MispRequirements, Requirements};
 use crate::worker::{DoctorInput, Worker};
 
 const CONFIGURATION: &str = "configuration";
@@ -29,10 +29,10 @@ const ITEMS: &str = "items";
 
 /// The doctor's whole word on a job or configuration, as a table or as JSON, and whether anything failed.
 #[must_use]
-pub fn told<W: Worker>(place: &Place, as_json: bool, options: Vec<Spec>) -> (String, bool) {
+pub fn told<W: Worker>(place: &JobSource, as_json: bool, options: Vec<OptionSpec>) -> (String, bool) {
     const WANTED: &str = "`check` takes a job, or the worker's configuration alone, as JSON";
     let input = place.read().context(WANTED).and_then(|given| DoctorInput::new(given, options));
-    let findings = examine::<W>(input, place, &Run::started_with(Environment::of_process()));
+    let findings = examine::<W>(input, place, &RunReport::started_with(Environment::of_process()));
     let text = match as_json {
         true => text::escaped(format!("{:#}", render::json(W::PROGRAM, &findings))),
         false => render::text(W::PROGRAM, &findings),
@@ -41,7 +41,7 @@ pub fn told<W: Worker>(place: &Place, as_json: bool, options: Vec<Spec>) -> (Str
 }
 
 /// Looks at everything that the configuration names. Every text is cleaned of its secrets.
-fn examine<W: Worker>(input: Result<DoctorInput>, place: &Place, run: &Run) -> Vec<Finding> {
+fn examine<W: Worker>(input: Result<DoctorInput>, place: &JobSource, run: &RunReport) -> Vec<Finding> {
     let mut findings = Findings::on(CONFIGURATION);
     let found = match input {
         Ok(input) => {
@@ -68,12 +68,12 @@ const LONGEST: usize = 1_500;
 /// So many seconds it waits for an answer: what is asked here is small, and somebody sits before it.
 const PATIENCE: u64 = 60;
 
-fn patient(limits: &Limits) -> Limits {
-    Limits { read_timeout: limits.read_timeout.min(PATIENCE), ..limits.clone() }
+fn patient(limits: &TimeLimits) -> TimeLimits {
+    TimeLimits { read_timeout: limits.read_timeout.min(PATIENCE), ..limits.clone() }
 }
 
-fn round<W: Worker>(input: &DoctorInput, place: &Place, run: &Run, mut findings: Findings) -> Vec<Finding> {
-    let read = config::read::<W::Config>(&input.config, Table::Configuration);
+fn round<W: Worker>(input: &DoctorInput, place: &JobSource, run: &RunReport, mut findings: Findings) -> Vec<Finding> {
+    let read = config::read::<W::Config>(&input.config, OptionSource::Configuration);
     let wanted = read.and_then(|(config, warnings)| Ok((W::wants(&config, input)?, config, warnings)));
     let (wants, config, warnings) = match wanted {
         Ok(wanted) => wanted,
@@ -91,7 +91,7 @@ fn round<W: Worker>(input: &DoctorInput, place: &Place, run: &Run, mut findings:
     thehive::secret(&wants, &mut findings);
     let limits = patient(W::limits(&config));
     let clock = Clock::start(limits.deadline_minutes);
-    let network = Network::new(limits.timeouts(), &input.config, place.folder(), clock, run.for_http());
+    let network = HttpContext::new(limits.timeouts(), &input.config, place.folder(), clock, run.for_http());
     let (working, idle): (Vec<_>, Vec<_>) = wants.connections.iter().cloned().partition(|one| (wants.may)(one.purpose));
     let working = match own::configured(working, &input.config, &config) {
         Ok(working) => working,
@@ -138,7 +138,7 @@ fn at_once<'c, C: Sync, T: Send>(connections: &'c [C], visit: impl Fn(&'c C) -> 
 
 /// The organisations of TheHive that a run would be for, as far as that is known; none in the place of one that the job
 /// does not name. `home` is that of TheHive's user.
-fn acting(wants: &Wants, input: &DoctorInput, home: Option<String>) -> Vec<Option<String>> {
+fn acting(wants: &Requirements, input: &DoctorInput, home: Option<String>) -> Vec<Option<String>> {
     let named = &wants.thehive.organisations;
     match (wants.is_for_jobs_organisation, input.is_job()) {
         (true, true) => vec![input.organisation().map(ToOwned::to_owned)],
@@ -149,11 +149,11 @@ fn acting(wants: &Wants, input: &DoctorInput, home: Option<String>) -> Vec<Optio
 }
 
 fn visit<W: Worker>(
-    Configured { connection, config }: &Configured<W::Config>,
+    ConnectionConfig { connection, config }: &ConnectionConfig<W::Config>,
     input: &DoctorInput,
     acting: &[Option<String>],
-    network: &Network,
-    run: &Run,
+    network: &HttpContext,
+    run: &RunReport,
 ) -> (Vec<Finding>, Option<Seen>) {
     let mut findings = Findings::on(&connection.name);
     // The shared configuration is good already; what the connection has of its own may not be.
@@ -163,17 +163,17 @@ fn visit<W: Worker>(
         return (findings.into_all(), None);
     }
     let (name, url) = (connection.name.clone(), connection.url().to_string());
-    let part = run.open(Part { name, url, kind: Misp::kind(connection), ..Part::default() });
+    let part = run.open(ConnectionReport { name, url, kind: Misp::kind(connection), ..ConnectionReport::default() });
     let of_misp = W::of_misp(config, connection);
     organisations(&of_misp, acting, &mut findings);
     let names = |misp: &Misp, part: &_| W::names(config, misp, part);
-    let visit = Visit { connection, wants: &of_misp, network, part: &part, names: &names };
+    let visit = Probe { connection, wants: &of_misp, network, part: &part, names: &names };
     let seen = connection_findings(&visit, &mut findings);
     (findings.into_all(), seen)
 }
 
 /// Looks at a connection; gives the server if it takes the key.
-fn connection_findings(visit: &Visit<'_>, findings: &mut Findings) -> Option<Seen> {
+fn connection_findings(visit: &Probe<'_>, findings: &mut Findings) -> Option<Seen> {
     match &visit.connection.target {
         Target::Server { .. } => visit.server(findings),
         Target::Feed { folder, .. } => {
@@ -192,7 +192,7 @@ fn connection_findings(visit: &Visit<'_>, findings: &mut Findings) -> Option<See
 }
 
 /// Which organisations of TheHive may use a connection, where not all may. `known` are those that a run would be for.
-fn organisations(OfMisp { organisations, .. }: &OfMisp, known: &[Option<String>], findings: &mut Findings) {
+fn organisations(MispRequirements { organisations, .. }: &MispRequirements, known: &[Option<String>], findings: &mut Findings) {
     const CHECK: &str = "organisations";
     if organisations.are_all() {
         return;
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn it_waits_for_a_minute_at_most() {
-        let waits = |read_timeout| patient(&Limits { deadline_minutes: 25, connect_timeout: 10, read_timeout });
+        let waits = |read_timeout| patient(&TimeLimits { deadline_minutes: 25, connect_timeout: 10, read_timeout });
         assert_eq!((waits(300).read_timeout, waits(5).read_timeout), (PATIENCE, 5));
         assert_eq!((waits(300).connect_timeout, waits(300).deadline_minutes), (10, 25));
     }

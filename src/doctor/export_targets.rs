@@ -10,7 +10,7 @@ use super::Findings;
 use super::probe::Seen;
 use crate::ids;
 use crate::misp::wire::Event;
-use crate::misp::{Listed, Only, Window};
+use crate::misp::{IndexEntry, IndexFilter, Window};
 
 const CHECK: &str = "targets";
 /// Events of ours that are looked for on the other servers, the newest ones.
@@ -45,10 +45,10 @@ fn held(servers: &[Seen], event: Option<Uuid>) -> Result<Vec<HashMap<Uuid, Event
 
 /// The events of ours that the key's organisation created on a server.
 fn made(server: &Seen) -> Result<Vec<Uuid>> {
-    let only = vec![Only { filter: "org", values: vec![server.organisation.id.clone()] }];
+    let only = vec![IndexFilter { filter: "org", values: vec![server.organisation.id.clone()] }];
     let mut ours = Vec::new();
     server.misp.list(Window { only, ..Window::default() }, &mut |listed| {
-        if let Listed::Event(_, uuid) = listed
+        if let IndexEntry::Event(_, uuid) = listed
             && ids::is_ours(&uuid)
         {
             ours.push(uuid);

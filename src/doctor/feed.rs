@@ -7,12 +7,12 @@ use anyhow::Result;
 use url::Url;
 
 use super::Findings;
-use super::connectivity::{self, CONNECTION, Stage};
-use super::probe::Visit;
+use super::connectivity::{self, CONNECTION, FailureStage};
+use super::probe::Probe;
 use crate::config::connections;
 use crate::files;
 use crate::misp::feed::{Feed, Folder, LOCK};
-use crate::misp::{Listed, Window};
+use crate::misp::{IndexEntry, Window};
 use crate::time::Clock;
 
 const FOLDER: &str = "folder";
@@ -49,7 +49,7 @@ pub(super) fn folder(folder: &Path, writes: bool, clock: Clock, findings: &mut F
 }
 
 /// Looks at a feed on the web: as far as its manifest.
-pub(super) fn on_the_web(feed: &Feed, url: &Url, visit: &Visit<'_>, findings: &mut Findings) {
+pub(super) fn on_the_web(feed: &Feed, url: &Url, visit: &Probe<'_>, findings: &mut Findings) {
     let Feed::Web(web) = feed else { return };
     if !connectivity::name(url, web.client(), findings) {
         return findings.leave_out(&[CONNECTION, MANIFEST]);
@@ -63,7 +63,7 @@ pub(super) fn on_the_web(feed: &Feed, url: &Url, visit: &Visit<'_>, findings: &m
             connected(findings);
             told(count, findings);
         }
-        Err(error) if connectivity::stage(&error) == Stage::Connection => {
+        Err(error) if connectivity::stage(&error) == FailureStage::Connection => {
             findings.fail(CONNECTION, format!("{error:#}"));
             findings.leave_out(&[MANIFEST]);
         }
@@ -79,8 +79,8 @@ fn listed(feed: &Feed) -> Result<(u64, u64)> {
     let (mut good, mut bad) = (0u64, 0u64);
     feed.list(&Window::default(), &mut |listed| {
         match listed {
-            Listed::Event(..) => good += 1,
-            Listed::Bad(_) => bad += 1,
+            IndexEntry::Event(..) => good += 1,
+            IndexEntry::Bad(_) => bad += 1,
         }
         Ok(())
     })?;

@@ -1,12 +1,12 @@
 //! What is looked at in a MISP server: whether it is one, the key and what it may do, the clock, the filters' names.
 
 use super::Findings;
-use super::connectivity::{self, CLOCK, CONNECTION, Stage};
-use super::probe::{Seen, Visit};
+use super::connectivity::{self, CLOCK, CONNECTION, FailureStage};
+use super::probe::{Seen, Probe};
 use crate::config::connections;
 use crate::misp::Misp;
 use crate::misp::server::Server;
-use crate::misp::server::account::{Account, Greeting, Role};
+use crate::misp::server::account::{Account, VersionInfo, Role};
 use crate::misp::wire::Organisation;
 
 const VERSION: &str = "version";
@@ -20,7 +20,7 @@ const OLDEST: [u32; 3] = [2, 4, 133];
 /// The oldest version line that this program was tried with.
 const TRIED: [u32; 2] = [2, 5];
 
-impl Visit<'_> {
+impl Probe<'_> {
     /// An export has no filters whose names could be looked up.
     fn leave_out(&self, findings: &mut Findings, checks: &[&str]) {
         let checks: Vec<_> = checks.iter().copied().filter(|check| *check != NAMES || !self.wants.writes).collect();
@@ -72,7 +72,7 @@ impl Visit<'_> {
     }
 
     /// The first question, and which line its failure belongs to.
-    fn greeted(&self, server: &Server, findings: &mut Findings) -> Option<Greeting> {
+    fn greeted(&self, server: &Server, findings: &mut Findings) -> Option<VersionInfo> {
         let connected = |findings: &mut Findings| {
             let (url, clock) = (self.connection.url(), self.network.clock());
             connectivity::connected(url, server.client(), &clock, connections::warnings(self.connection), findings);
@@ -86,16 +86,16 @@ impl Visit<'_> {
         };
         let words = format!("{error:#}");
         match connectivity::stage(&error) {
-            Stage::Connection => {
+            FailureStage::Connection => {
                 findings.fail(CONNECTION, words);
                 self.leave_out(findings, &[VERSION, KEY, PERMISSIONS, CLOCK, NAMES]);
             }
-            Stage::Server => {
+            FailureStage::Server => {
                 connected(findings);
                 findings.fail(VERSION, words);
                 self.leave_out(findings, &[KEY, PERMISSIONS, CLOCK, NAMES]);
             }
-            Stage::Key => {
+            FailureStage::Key => {
                 connected(findings);
                 findings.fail(KEY, words);
                 self.leave_out(findings, &[VERSION, PERMISSIONS, CLOCK, NAMES]);
@@ -104,7 +104,7 @@ impl Visit<'_> {
         None
     }
 
-    fn key(&self, greeting: &Greeting, Account { user, role, organisation }: &Account, findings: &mut Findings) {
+    fn key(&self, greeting: &VersionInfo, Account { user, role, organisation }: &Account, findings: &mut Findings) {
         let shown = |text: &str| self.part.run.shown(text);
         findings.ok(
             KEY,
@@ -126,7 +126,7 @@ impl Visit<'_> {
         }
     }
 
-    fn permissions(&self, server: &Server, greeting: &Greeting, role: &Role, findings: &mut Findings) {
+    fn permissions(&self, server: &Server, greeting: &VersionInfo, role: &Role, findings: &mut Findings) {
         if !self.wants.writes {
             return findings.ok(PERMISSIONS, "any key that may read is enough");
         }

@@ -4,14 +4,14 @@ use anyhow::Result;
 use url::Url;
 
 use crate::config::connections::Connection;
-use crate::http::Network;
+use crate::http::HttpContext;
 use crate::misp::Misp;
 use crate::misp::wire::Organisation;
-use crate::report::PartOf;
-use crate::worker::requirements::OfMisp;
+use crate::report::ConnectionReporter;
+use crate::worker::requirements::MispRequirements;
 
 /// Looks up the names that the filters of a configuration name: true if there are any.
-pub(super) type NameCheck<'a> = &'a dyn Fn(&Misp, &PartOf) -> Result<bool>;
+pub(super) type NameCheck<'a> = &'a dyn Fn(&Misp, &ConnectionReporter) -> Result<bool>;
 
 /// A MISP server that takes our key.
 pub(super) struct Seen {
@@ -24,10 +24,10 @@ pub(super) struct Seen {
 }
 
 /// A visit to one connection.
-pub(super) struct Visit<'a> {
+pub(super) struct Probe<'a> {
     pub(super) connection: &'a Connection,
-    pub(super) wants: &'a OfMisp,
-    pub(super) network: &'a Network,
-    pub(super) part: &'a PartOf,
+    pub(super) wants: &'a MispRequirements,
+    pub(super) network: &'a HttpContext,
+    pub(super) part: &'a ConnectionReporter,
     pub(super) names: NameCheck<'a>,
 }

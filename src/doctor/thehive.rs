@@ -6,15 +6,15 @@ use url::Url;
 use uuid::Uuid;
 
 use super::Findings;
-use super::connectivity::{self, CLOCK, CONNECTION, Stage};
+use super::connectivity::{self, CLOCK, CONNECTION, FailureStage};
 use crate::config::urls;
-use crate::http::Network;
+use crate::http::HttpContext;
 use crate::markings::Scale;
-use crate::report::Run;
+use crate::report::RunReport;
 use crate::secret::Secret;
 use crate::thehive::Permission;
 use crate::thehive::{Greeting, TheHive, User};
-use crate::worker::requirements::{OfTheHive, Wants};
+use crate::worker::requirements::{TheHiveRequirements, Requirements};
 
 const ACCESS: &str = "access";
 const VERSION: &str = "version";
@@ -24,7 +24,7 @@ const PERMISSIONS: &str = "permissions";
 const TYPES: &str = "types";
 
 /// By its name an installation knows its events: one that others may have too makes theirs ours.
-pub(super) fn instance(wants: &Wants, findings: &mut Findings) {
+pub(super) fn instance(wants: &Requirements, findings: &mut Findings) {
     const INSTANCE: &str = "instance";
     let name = &wants.installation;
     match (&wants.instance, name.contains('.')) {
@@ -41,7 +41,7 @@ pub(super) fn instance(wants: &Wants, findings: &mut Findings) {
 
 /// Without a secret of the installation, uuids follow from what others may know, and a change of MISP's key makes the tags of
 /// merged cases doubtful.
-pub(super) fn secret(wants: &Wants, findings: &mut Findings) {
+pub(super) fn secret(wants: &Requirements, findings: &mut Findings) {
     const SECRET: &str = "secret";
     if wants.has_secret {
         return findings.ok(SECRET, "\"instance_secret\" is set");
@@ -57,7 +57,7 @@ pub(super) fn secret(wants: &Wants, findings: &mut Findings) {
 }
 
 /// Looks at everything. Gives the organisation of the user, if TheHive says it.
-pub(super) fn examine(wants: &OfTheHive, network: &Network, run: &Run, findings: &mut Findings) -> Option<String> {
+pub(super) fn examine(wants: &TheHiveRequirements, network: &HttpContext, run: &RunReport, findings: &mut Findings) -> Option<String> {
     match (&wants.url, &wants.key) {
         (None, None) => {
             findings.warn(ACCESS, format!("\"thehive_url\" and \"thehive_key\" are not set: {}", wants.without))
@@ -80,9 +80,9 @@ pub(super) fn examine(wants: &OfTheHive, network: &Network, run: &Run, findings:
 struct Visit<'a> {
     url: &'a Url,
     key: &'a Secret,
-    wants: &'a OfTheHive,
-    network: &'a Network,
-    run: &'a Run,
+    wants: &'a TheHiveRequirements,
+    network: &'a HttpContext,
+    run: &'a RunReport,
 }
 
 impl Visit<'_> {
@@ -138,11 +138,11 @@ impl Visit<'_> {
             Ok(greeting) => greeting,
             Err(error) => {
                 match connectivity::stage(&error) {
-                    Stage::Connection => {
+                    FailureStage::Connection => {
                         findings.fail(CONNECTION, format!("{error:#}"));
                         findings.leave_out(&[VERSION, KEY, PERMISSIONS, TYPES, CLOCK]);
                     }
-                    Stage::Server | Stage::Key => {
+                    FailureStage::Server | FailureStage::Key => {
                         connected(findings);
                         findings.fail(VERSION, format!("{error:#}"));
                         findings.leave_out(&AFTER);

@@ -3,9 +3,9 @@
 
 use anyhow::{Result, bail, ensure};
 
-use super::Configured;
-use super::case::Input;
-use crate::report::Run;
+use super::ConnectionConfig;
+use super::case::ExportInput;
+use crate::report::RunReport;
 use crate::secret::shortened;
 use crate::tags;
 
@@ -15,7 +15,7 @@ const LONGEST_NAME: usize = 100;
 const NAMED: usize = 3;
 
 /// What the message has to say if several tags name a connection each.
-pub(super) fn several(connections: &[Configured], input: &Input) -> Option<String> {
+pub(super) fn several(connections: &[ConnectionConfig], input: &ExportInput) -> Option<String> {
     let tags = || input.case.tags.iter().filter_map(|tag| tags::value(tag, tags::TO));
     let named =
         || connections.iter().map(|one| one.connection.name.as_str()).filter(|name| tags().any(|tag| tag == *name));
@@ -32,11 +32,11 @@ pub(super) fn several(connections: &[Configured], input: &Input) -> Option<Strin
 /// The connections that the case's tags name; all, if there is none. What the job names counts more. A tag that nobody can
 /// have meant is passed over, so that one from outside does not stop an export, unless there are only such.
 pub(super) fn addressed(
-    connections: Vec<Configured>,
-    input: &Input,
+    connections: Vec<ConnectionConfig>,
+    input: &ExportInput,
     parameter: Option<&str>,
-    run: &Run,
-) -> Result<Vec<Configured>> {
+    run: &RunReport,
+) -> Result<Vec<ConnectionConfig>> {
     let can_be_meant = |name: &str| name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control);
     let names = quoted(connections.iter().map(|one| one.connection.name.as_str()));
     let (mut addressees, mut meaningless, mut unread) = (Vec::new(), Vec::new(), Vec::new());
@@ -90,7 +90,7 @@ pub(super) fn addressed(
 }
 
 /// Names the tags that are meant as words of this program and say nothing, and those that stand in the wrong place.
-pub(super) fn mistyped(input: &Input, run: &Run) {
+pub(super) fn mistyped(input: &ExportInput, run: &RunReport) {
     for tag in input.case.tags.iter().filter(|tag| tags::mistyped(tag) == Some(tags::EVENT)) {
         run.warn(format!("the case's tag {} cannot be read, and is not followed", shortened(tag, LONGEST_NAME)));
     }

@@ -6,42 +6,42 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use anyhow::{Result, anyhow};
 use uuid::Uuid;
 
-use super::case::Input;
+use super::case::ExportInput;
 use super::exclusive;
-use super::map::{self, Context, Mapped};
-use super::plan::{Outcome, Plan, Rules};
+use super::map::{self, MappingContext, MappedEvent};
+use super::plan::{AttributeResult, Plan, Rules};
 use super::settings::Settings;
 use super::target::{Target, Targets};
 use super::tell::{self, Told};
 use super::wanted::Wanted;
-use super::writing::{Ended, Writing};
+use super::writing::{Ended, Reconciler};
 use crate::config::connections::{self, Connection};
-use crate::http::Network;
+use crate::http::HttpContext;
 use crate::ids::Ids;
 use crate::markings::Pap;
-use crate::misp::tags::{TagNames, Why};
+use crate::misp::tags::{TagResolution, Why};
 use crate::misp::wire::Event;
-use crate::misp::write_log::Sending;
-use crate::misp::{Held, Look, Misp};
-use crate::report::ledger::{Item, Verdict};
-use crate::report::{EventLine, PartOf};
+use crate::misp::write_log::WriteLog;
+use crate::misp::{EventContent, ContentOptions, Misp};
+use crate::report::ledger::{ItemKind, Verdict};
+use crate::report::{EventRow, ConnectionReporter};
 use crate::text;
 use crate::text::counted;
 use crate::thehive::TheHive;
-use crate::types::{Overrides, ServerTypes};
+use crate::types::{Overrides, MispCapabilities};
 
 /// The export to one connection.
 #[derive(Clone, Copy)]
-pub(super) struct One<'a> {
+pub(super) struct ConnectionExport<'a> {
     pub(super) connection: &'a Connection,
-    pub(super) network: &'a Network,
+    pub(super) network: &'a HttpContext,
     pub(super) ids: &'a Ids,
     pub(super) settings: &'a Settings,
     pub(super) overrides: &'a Overrides,
-    pub(super) input: &'a Input,
+    pub(super) input: &'a ExportInput,
     pub(super) thehive: Option<&'a TheHive>,
     pub(super) url: Option<&'a str>,
-    pub(super) part: &'a PartOf,
+    pub(super) part: &'a ConnectionReporter,
     pub(super) dry_run: bool,
     /// An event that the job says to be this case's.
     pub(super) confirmed: Option<Uuid>,
@@ -56,21 +56,21 @@ pub(super) struct One<'a> {
 }
 
 /// What was wanted, what became of it, and what stopped the writing, if anything did.
-pub(super) struct Done {
-    pub(super) mapped: Mapped,
+pub(super) struct ExportResult {
+    pub(super) mapped: MappedEvent,
     pub(super) plan: Plan,
-    pub(super) outcome: Vec<Outcome>,
+    pub(super) outcome: Vec<AttributeResult>,
     pub(super) retracted: Vec<Verdict>,
     /// The event afterwards.
-    pub(super) after: Option<Held>,
+    pub(super) after: Option<EventContent>,
     /// The event's line in the report; none if there is no event.
-    pub(super) event: Option<EventLine>,
+    pub(super) event: Option<EventRow>,
     pub(super) stopped: Option<anyhow::Error>,
 }
 
-impl Done {
+impl ExportResult {
     /// Nothing was there, and nothing was to be added.
-    fn nothing(mapped: Mapped) -> Self {
+    fn nothing(mapped: MappedEvent) -> Self {
         let (outcome, retracted) = (Vec::new(), Vec::new());
         Self { mapped, plan: Plan::default(), outcome, retracted, after: None, event: None, stopped: None }
     }
@@ -89,33 +89,33 @@ impl Done {
 }
 
 /// How the writing of one event ended.
-enum Written {
-    Done(Box<Done>),
+enum WriteOutcome {
+    Done(Box<ExportResult>),
     /// Our uuid is taken by an event that we cannot see.
     Hidden(anyhow::Error),
 }
 
-impl One<'_> {
+impl ConnectionExport<'_> {
     pub(super) fn run(&self) -> Result<()> {
         if let Some(why) = &self.input.unread {
             self.part.fail(format!("the case may have more IOCs than were read: {why}"));
         }
         // Decided before anything is sent, so that a run that is stopped tells it too.
         let decided = map::decide(self.input, self.settings, self.is_public());
-        decided.iter().flatten().for_each(|verdict| self.part.record(Item::Observables, verdict, 1));
+        decided.iter().flatten().for_each(|verdict| self.part.record(ItemKind::Observables, verdict, 1));
         let stopped = match self.open() {
             Ok((misp, types)) => match self.write(&misp, &decided, &types) {
                 Ok((done, is_guest)) => self.inside(is_guest, |one| one.finish(&misp, &decided, done)),
                 Err(error) => self.tell_unsent(&decided, &types, error),
             },
-            Err(error) => self.tell_unsent(&decided, &ServerTypes::newest(), error),
+            Err(error) => self.tell_unsent(&decided, &MispCapabilities::newest(), error),
         };
         let refusal = map::refusal(&self.input.case, self.settings).map(|(_, refusal)| anyhow!(refusal));
         stopped.or(refusal).map_or(Ok(()), Err)
     }
 
     /// What is asked and told once everything is written. Gives what stopped the writing.
-    fn finish(&self, misp: &Misp, decided: &[Option<Verdict>], done: Done) -> Option<anyhow::Error> {
+    fn finish(&self, misp: &Misp, decided: &[Option<Verdict>], done: ExportResult) -> Option<anyhow::Error> {
         self.sight(misp, &done);
         let hits = self.warninglists(misp, &done);
         self.count_proposals(misp, &done);
@@ -128,20 +128,20 @@ impl One<'_> {
     }
 
     /// The MISP, and the types it has. One that does not describe them is taken for the newest.
-    fn open(&self) -> Result<(Misp, ServerTypes)> {
+    fn open(&self) -> Result<(Misp, MispCapabilities)> {
         let misp = Misp::open(self.connection, self.network, self.part)?;
         let version = misp.version()?;
         let types = misp.types(version.as_deref()).unwrap_or_else(|error| {
             self.part.warn(format!("the types of this MISP are not known, those of the newest are taken: {error:#}"));
-            ServerTypes::newest()
+            MispCapabilities::newest()
         });
         let version = version.map(|version| self.part.run.shown(&version));
         self.part.with(|part| part.version = version);
         Ok((misp, types))
     }
 
-    pub(super) fn map(&self, decided: &[Option<Verdict>], types: &ServerTypes, event: Uuid) -> Mapped {
-        let context = Context {
+    pub(super) fn map(&self, decided: &[Option<Verdict>], types: &MispCapabilities, event: Uuid) -> MappedEvent {
+        let context = MappingContext {
             case: &self.input.case,
             ids: &self.ids.inside(&event),
             settings: self.settings,
@@ -160,31 +160,31 @@ impl One<'_> {
     }
 
     /// This export inside an event: what it adds is told from what other cases and other organisations of TheHive add.
-    fn inside<T>(&self, is_guest: bool, write: impl FnOnce(&One<'_>) -> T) -> T {
+    fn inside<T>(&self, is_guest: bool, write: impl FnOnce(&ConnectionExport<'_>) -> T) -> T {
         let case = &self.input.case;
         let ids = self.ids.in_case((&case.id, &case.created), is_guest, self.input.is_owner);
-        write(&One { ids: &ids, is_guest, ..*self })
+        write(&ConnectionExport { ids: &ids, is_guest, ..*self })
     }
 
     /// Tells that nothing could be sent, and gives the reason back.
     fn tell_unsent(
         &self,
         decided: &[Option<Verdict>],
-        types: &ServerTypes,
+        types: &MispCapabilities,
         error: anyhow::Error,
     ) -> Option<anyhow::Error> {
         let mapped = self.map(decided, types, self.event());
         let unsent = (Verdict::Failed(super::NOT_SENT.to_owned()), None);
         let outcome = vec![unsent; mapped.wanted.attributes.len()];
         let (plan, retracted) = (Plan::default(), Vec::new());
-        let done = Done { mapped, plan, outcome, retracted, after: None, event: None, stopped: Some(error) };
+        let done = ExportResult { mapped, plan, outcome, retracted, after: None, event: None, stopped: Some(error) };
         self.tell(decided, &done.told(), &HashMap::new());
         done.stopped
     }
 
     /// Writes the case into its event, and brings the other events of the case in line with it, whatever became of the first.
     /// Gives what became of it, and whether the event is another case's.
-    fn write(&self, misp: &Misp, decided: &[Option<Verdict>], types: &ServerTypes) -> Result<(Done, bool)> {
+    fn write(&self, misp: &Misp, decided: &[Option<Verdict>], types: &MispCapabilities) -> Result<(ExportResult, bool)> {
         let _lock = if self.dry_run { None } else { misp.lock()? };
         let Targets { main, followed, others } = self.targets(misp)?;
         let done = self.inside(main.is_guest, |one| {
@@ -210,8 +210,8 @@ impl One<'_> {
         main: &Target,
         others: Vec<Uuid>,
         decided: &[Option<Verdict>],
-        types: &ServerTypes,
-    ) -> Result<Done> {
+        types: &MispCapabilities,
+    ) -> Result<ExportResult> {
         let mut others = others.into_iter();
         let (mut uuid, mut extends, mut event) = (main.uuid, main.extends, main.event.clone());
         loop {
@@ -222,8 +222,8 @@ impl One<'_> {
                 mapped.wanted.tags.clear();
             }
             let error = match self.write_to(misp, mapped, event, (decided, types), true)? {
-                Written::Done(done) => return Ok(*done),
-                Written::Hidden(error) => error,
+                WriteOutcome::Done(done) => return Ok(*done),
+                WriteOutcome::Hidden(error) => error,
             };
             let Some(next) = others.next() else {
                 return Err(error.context(
@@ -238,21 +238,21 @@ impl One<'_> {
 
     /// Brings an event that is this case's too in line: it becomes as strict as the case, and what is no IOC any more is
     /// retracted. Nothing is added to it.
-    fn follow(&self, misp: &Misp, target: &Target, decided: &[Option<Verdict>], types: &ServerTypes) -> Result<()> {
+    fn follow(&self, misp: &Misp, target: &Target, decided: &[Option<Verdict>], types: &MispCapabilities) -> Result<()> {
         let mut mapped = self.map(decided, types, target.uuid);
         mapped.wanted.only_tighten();
         match self.write_to(misp, mapped, target.event.clone(), (decided, types), false)? {
-            Written::Done(done) => {
+            WriteOutcome::Done(done) => {
                 self.tell_event(&done.told());
                 self.tell_retractions(&done.told());
                 done.stopped.map_or(Ok(()), Err)
             }
-            Written::Hidden(error) => Err(error),
+            WriteOutcome::Hidden(error) => Err(error),
         }
     }
 
     /// Which tags can be set on this MISP; those that must not become known there are taken out.
-    fn tag_names(&self, misp: &Misp, wanted: &mut Wanted) -> Result<TagNames> {
+    fn tag_names(&self, misp: &Misp, wanted: &mut Wanted) -> Result<TagResolution> {
         let every: Vec<String> = wanted.every_tag().into_iter().map(ToOwned::to_owned).collect();
         let every: Vec<&str> = every.iter().map(String::as_str).collect();
         let names = misp.tag_names(&every)?;
@@ -264,20 +264,20 @@ impl One<'_> {
     fn write_to(
         &self,
         misp: &Misp,
-        mut mapped: Mapped,
+        mut mapped: MappedEvent,
         event: Option<Event>,
-        (decided, types): (&[Option<Verdict>], &ServerTypes),
+        (decided, types): (&[Option<Verdict>], &MispCapabilities),
         is_main: bool,
-    ) -> Result<Written> {
+    ) -> Result<WriteOutcome> {
         let whole = self.input.whole.as_ref().copied().map_err(String::as_str);
         if event.is_none() && mapped.wanted.attributes.is_empty() {
-            return Ok(Written::Done(Box::new(Done::nothing(mapped))));
+            return Ok(WriteOutcome::Done(Box::new(ExportResult::nothing(mapped))));
         }
         if self.is_public() {
             self.part.warn("readable by everyone who pulls this feed");
         }
         let mut names = self.tag_names(misp, &mut mapped.wanted)?;
-        let look = Look { sightings: self.settings.export_sightings, objects: !mapped.wanted.objects.is_empty() };
+        let look = ContentOptions { sightings: self.settings.export_sightings, objects: !mapped.wanted.objects.is_empty() };
         let uuid = mapped.wanted.uuid;
         let held = event.map(|event| misp.content(&uuid, event, look)).transpose()?;
         self.warn_of_unreadable(held.as_ref());
@@ -299,11 +299,11 @@ impl One<'_> {
             let line = self.event_line(&mapped.wanted, event, Some(attributes), (&plan, &plan.event_forecast()));
             let (outcome, retracted) = (plan.forecast(), plan.retraction_forecast());
             self.check_changed(&mapped.wanted, &outcome, held.as_ref());
-            let done = Done { mapped, plan, outcome, retracted, after: held, event: Some(line), stopped: None };
-            return Ok(Written::Done(Box::new(done)));
+            let done = ExportResult { mapped, plan, outcome, retracted, after: held, event: Some(line), stopped: None };
+            return Ok(WriteOutcome::Done(Box::new(done)));
         }
         let before = held.as_ref().map(|held| held.event.clone());
-        let mut writing = Writing {
+        let mut writing = Reconciler {
             one: self,
             misp,
             first,
@@ -313,14 +313,14 @@ impl One<'_> {
             names,
             look,
             whole,
-            sending: Sending::default(),
+            sending: WriteLog::default(),
         };
         let (after, stopped) = match writing.carry_out(held, &plan) {
             Ok(ended) => ended,
-            Err(hidden) => return Ok(Written::Hidden(hidden)),
+            Err(hidden) => return Ok(WriteOutcome::Hidden(hidden)),
         };
-        let Writing { names, sending, mapped, .. } = writing;
-        Ok(Written::Done(Box::new(self.done(
+        let Reconciler { names, sending, mapped, .. } = writing;
+        Ok(WriteOutcome::Done(Box::new(self.done(
             mapped,
             (plan, sending),
             before.as_ref(),
@@ -329,7 +329,7 @@ impl One<'_> {
         ))))
     }
 
-    fn warn_of_unreadable(&self, held: Option<&Held>) {
+    fn warn_of_unreadable(&self, held: Option<&EventContent>) {
         let unreadable = held.into_iter().flat_map(|held| &held.unreadable);
         unreadable.for_each(|why| self.part.warn(format!("{why}: it counts as not there")));
     }
@@ -343,12 +343,12 @@ impl One<'_> {
     /// What became of everything, told by what the event holds in the end.
     fn done(
         &self,
-        mapped: Mapped,
-        (mut plan, sending): (Plan, Sending),
+        mapped: MappedEvent,
+        (mut plan, sending): (Plan, WriteLog),
         before: Option<&Event>,
         (after, stopped): Ended,
-        (names, whole): (&TagNames, Result<(), &str>),
-    ) -> Done {
+        (names, whole): (&TagResolution, Result<(), &str>),
+    ) -> ExportResult {
         let wanted = &mapped.wanted;
         if sending.waits {
             let known = plan.remarks.len();
@@ -375,11 +375,11 @@ impl One<'_> {
         self.check_stored(wanted, &outcome);
         self.check_changed(wanted, &outcome, after.as_ref());
         self.check_head(&plan, again.as_ref());
-        Done { mapped, plan, outcome, retracted, after, event, stopped }
+        ExportResult { mapped, plan, outcome, retracted, after, event, stopped }
     }
 
     /// Everybody on a MISP can read the names of its tags, so that nothing that stays in its organisation makes a new one.
-    fn keep_tags_in(&self, wanted: &mut Wanted, names: &TagNames) {
+    fn keep_tags_in(&self, wanted: &mut Wanted, names: &TagResolution) {
         if self.is_public() {
             return;
         }
@@ -407,7 +407,7 @@ impl One<'_> {
     }
 
     /// Asks for what excludes each other only where it may.
-    fn exclude(&self, misp: &Misp, wanted: &mut Wanted, held: Option<&Held>, names: &mut TagNames) {
+    fn exclude(&self, misp: &Misp, wanted: &mut Wanted, held: Option<&EventContent>, names: &mut TagResolution) {
         let namespaces = exclusive::namespaces(wanted, held);
         if namespaces.is_empty() {
             return;
@@ -427,7 +427,7 @@ impl One<'_> {
         }
     }
 
-    fn rules<'r>(&'r self, tags: &'r TagNames, whole: Result<(), &'r str>) -> Rules<'r> {
+    fn rules<'r>(&'r self, tags: &'r TagResolution, whole: Result<(), &'r str>) -> Rules<'r> {
         Rules {
             ids: self.ids,
             removed: self.settings.removed_iocs,
@@ -443,8 +443,8 @@ impl One<'_> {
         &self,
         misp: &Misp,
         wanted: &Wanted,
-        held: Option<&Held>,
-        names: &mut TagNames,
+        held: Option<&EventContent>,
+        names: &mut TagResolution,
         whole: Result<(), &str>,
     ) -> Result<Plan> {
         let plan = Plan::new(wanted, held, &self.rules(names, whole));
@@ -456,7 +456,7 @@ impl One<'_> {
             self.part.warn(
                 "tags of the event are not brought in line: the key's user may not change them (role permission tagger)",
             );
-            *names = TagNames::none_of(&wanted.every_tag());
+            *names = TagResolution::none_of(&wanted.every_tag());
             return Ok(Plan::new(wanted, Some(held), &self.rules(names, whole)));
         }
         Ok(plan)

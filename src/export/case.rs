@@ -42,7 +42,7 @@ pub struct Case {
 
 /// An observable, or what stands in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ioc {
+pub struct CaseObservable {
     /// The observable as read.
     pub observable: Observable,
     /// The strictest of its own TLP, its own tags and the case's TLP.
@@ -53,11 +53,11 @@ pub struct Ioc {
 
 /// What an export starts from.
 #[derive(Clone, Debug)]
-pub struct Input {
+pub struct ExportInput {
     /// The case.
     pub case: Case,
     /// Its observables, in order; a bad one says what it is instead.
-    pub observables: Vec<Result<Ioc, String>>,
+    pub observables: Vec<Result<CaseObservable, String>>,
     /// Why attributes that the case does not want may not be retracted; nothing if the case was read as a whole and is
     /// ours alone.
     pub whole: Result<(), String>,
@@ -108,7 +108,7 @@ fn moment(data: &Value, names: &[&str]) -> Option<i64> {
     member(data, names).and_then(|value| scalar(value).parse().ok())
 }
 
-impl Input {
+impl ExportInput {
     /// True if TheHive shows parts of the case to other organisations only.
     #[must_use]
     pub fn is_shared(&self) -> bool {
@@ -131,7 +131,7 @@ impl Input {
             self.warnings.push(format!("a tag of the case {HOLDS}: it is left out; change that key"));
         }
         for one in &mut self.observables {
-            let is_secret = one.as_ref().is_ok_and(|Ioc { observable, .. }| {
+            let is_secret = one.as_ref().is_ok_and(|CaseObservable { observable, .. }| {
                 let name = observable.attachment.as_ref().map(|attachment| &attachment.name);
                 let mut texts = [&observable.data, &observable.message].into_iter().chain(&observable.tags).chain(name);
                 texts.any(|text| scrubber.is_in(text))
@@ -173,7 +173,7 @@ struct Marked {
 
 impl Marked {
     /// An observable with its markings: the strictest of what is said in field and tags, of it and of its case.
-    fn ioc(&mut self, observable: Observable, case: &Case, scale: Scale) -> Ioc {
+    fn ioc(&mut self, observable: Observable, case: &Case, scale: Scale) -> CaseObservable {
         let names = || observable.tags.iter().map(String::as_str);
         let own = tlp(observable.tlp, &observable.tlp_label, scale).unwrap_or(case.tlp).max(case.tlp);
         let own_pap = observable.pap.map(|number| Pap::from_number(number).unwrap_or(Pap::Red)).max(case.pap);
@@ -193,7 +193,7 @@ impl Marked {
                 }
             }
         }
-        Ioc { tlp: of_tags.map_or(own, |tlp| tlp.max(own)), pap: pap_of_tags.max(own_pap), observable }
+        CaseObservable { tlp: of_tags.map_or(own, |tlp| tlp.max(own)), pap: pap_of_tags.max(own_pap), observable }
     }
 
     fn told(&self) -> Vec<String> {
@@ -346,9 +346,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn input(case: Value, observables: Value) -> Input {
+    fn input(case: Value, observables: Value) -> ExportInput {
         let elements = carried(&json!({"observables": observables})).unwrap().unwrap_or_default();
-        Input::new(&case, elements, None).unwrap()
+        ExportInput::new(&case, elements, None).unwrap()
     }
 
     fn base() -> Value {
@@ -403,7 +403,7 @@ mod tests {
     #[test]
     fn a_case_begins_when_it_says_in_whatever_unit() {
         let start = |start: Value| {
-            let case = Input::new(&with(base(), json!({"startDate": start})), Vec::new(), None).unwrap();
+            let case = ExportInput::new(&with(base(), json!({"startDate": start})), Vec::new(), None).unwrap();
             (case.case.start, case.warnings.len())
         };
         for written in

@@ -6,32 +6,32 @@ use std::collections::HashSet;
 use anyhow::Result;
 use uuid::Uuid;
 
-use super::apply::One;
-use super::case::{Input, Ioc};
+use super::apply::ConnectionExport;
+use super::case::{ExportInput, CaseObservable};
 use super::plan::Plan;
-use super::retract::{Act, Retraction};
+use super::retract::{RetractAction, Retraction};
 use super::wanted::Wanted;
 use crate::json::Element;
-use crate::misp::draft::WantedAttribute;
+use crate::misp::draft::AttributeDraft;
 use crate::report::ledger::Verdict;
 use crate::thehive::TheHive;
-use crate::types::ServerTypes;
+use crate::types::MispCapabilities;
 
 /// Why nothing is retracted of a case that is gone, as the sources of a merge are: TheHive then counts no observable, and gives
 /// none, without a word.
 const GONE: &str = "the case is not there any more";
 
-impl One<'_> {
+impl ConnectionExport<'_> {
     /// Asks TheHive for what is to be retracted, and notes in `wanted` what is an IOC all the same. None if nothing is to be
     /// retracted; else why nothing may be, if so.
     pub(super) fn asked_again(
         &self,
         plan: &Plan,
         decided: &[Option<Verdict>],
-        types: &ServerTypes,
+        types: &MispCapabilities,
         wanted: &mut Wanted,
     ) -> Option<Result<(), String>> {
-        let is_retracted = |one: &&Retraction| !one.is_closing && matches!(one.act, Act::Change(_));
+        let is_retracted = |one: &&Retraction| !one.is_closing && matches!(one.act, RetractAction::Change(_));
         let retractions: Vec<_> = plan.retractions.iter().filter(is_retracted).collect();
         let thehive = self.thehive.filter(|_| !retractions.is_empty() && self.input.is_case)?;
         let asked = match self.iocs_among(&retractions, thehive) {
@@ -46,7 +46,7 @@ impl One<'_> {
     }
 
     /// The IOCs of the case that have one of the values; none if there is no such case.
-    fn iocs_among(&self, retractions: &[&Retraction], thehive: &TheHive) -> Result<Option<Vec<Ioc>>> {
+    fn iocs_among(&self, retractions: &[&Retraction], thehive: &TheHive) -> Result<Option<Vec<CaseObservable>>> {
         let case = &self.input.case;
         if !thehive.has_case(&case.id)? {
             return Ok(None);
@@ -57,17 +57,17 @@ impl One<'_> {
         values.dedup();
         let asked = thehive.iocs_of(&case.id, &values, retractions.iter().any(|one| one.object.is_some()))?;
         let iocs = asked.into_iter().filter_map(Element::good).filter(|one| one.ioc);
-        Ok(Some(iocs.map(|observable| Ioc { observable, tlp: case.tlp, pap: case.pap }).collect()))
+        Ok(Some(iocs.map(|observable| CaseObservable { observable, tlp: case.tlp, pap: case.pap }).collect()))
     }
 
     /// What these IOCs are beside those that were read: half a composite is another attribute than the whole.
     fn as_attributes(
         &self,
-        asked: Vec<Ioc>,
+        asked: Vec<CaseObservable>,
         decided: &[Option<Verdict>],
-        types: &ServerTypes,
+        types: &MispCapabilities,
         wanted: &Wanted,
-    ) -> Vec<WantedAttribute> {
+    ) -> Vec<AttributeDraft> {
         let read: HashSet<&str> =
             self.input.observables.iter().flatten().map(|ioc| ioc.observable.id.as_str()).collect();
         let new: Vec<_> = asked.into_iter().filter(|ioc| !read.contains(ioc.observable.id.as_str())).collect();
@@ -76,9 +76,9 @@ impl One<'_> {
         }
         let decided = [decided, &vec![None; new.len()]].concat();
         let observables = self.input.observables.iter().cloned().chain(new.into_iter().map(Ok)).collect();
-        let input = Input { observables, ..self.input.clone() };
+        let input = ExportInput { observables, ..self.input.clone() };
         let known: HashSet<Uuid> = wanted.attributes.iter().map(|one| one.uuid).collect();
-        let together = One { input: &input, ..*self }.map(&decided, types, wanted.uuid).wanted.attributes;
+        let together = ConnectionExport { input: &input, ..*self }.map(&decided, types, wanted.uuid).wanted.attributes;
         together.into_iter().filter(|one| !known.contains(&one.uuid)).collect()
     }
 }

@@ -7,15 +7,15 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::exclusive;
-use super::plan::{Kept, Rules, Step};
+use super::plan::{RetainedAttribute, Rules, AttributeAction};
 use super::retract::{is_retracted, was_deleted, without_mark};
 use super::wanted::Wanted;
 use crate::ids::Ids;
 use crate::markings::{Pap, Tlp};
-use crate::misp::Held;
-use crate::misp::changes::{Change, Head};
-use crate::misp::draft::WantedAttribute;
-use crate::misp::tags::TagNames;
+use crate::misp::EventContent;
+use crate::misp::changes::{AttributePatch, EventPatch};
+use crate::misp::draft::AttributeDraft;
+use crate::misp::tags::TagResolution;
 use crate::misp::wire::{Attribute, Event};
 use crate::secret::shortened;
 use crate::types::{self, equal};
@@ -27,7 +27,7 @@ pub(super) const STORED: &str = "MISP stored it otherwise than it was sent";
 const LONGEST_VALUE: usize = 100;
 
 /// What an event holds, by uuid and by value.
-pub(super) struct Index<'a> {
+pub(super) struct EventIndex<'a> {
     by_uuid: HashMap<Uuid, &'a Attribute>,
     /// By type and value, as MISP tells values apart: what others added, and our own loose attributes.
     by_value: HashMap<(&'a str, String), (Whose, &'a Attribute)>,
@@ -48,8 +48,8 @@ enum Whose {
     Deleted,
 }
 
-impl<'a> Index<'a> {
-    pub(super) fn new(held: &'a Held, ids: &Ids) -> Self {
+impl<'a> EventIndex<'a> {
+    pub(super) fn new(held: &'a EventContent, ids: &Ids) -> Self {
         let attributes = &held.attributes;
         let mut by_uuid = HashMap::with_capacity(attributes.len());
         let mut by_value = HashMap::new();
@@ -81,79 +81,79 @@ impl<'a> Index<'a> {
     }
 
     /// What is to be done with each wanted attribute. To an object that somebody deleted as a whole, nothing is added.
-    pub(super) fn steps(&self, wanted: &[WantedAttribute], rules: &Rules<'_>) -> Vec<Step> {
+    pub(super) fn steps(&self, wanted: &[AttributeDraft], rules: &Rules<'_>) -> Vec<AttributeAction> {
         let mut steps: Vec<_> = wanted.iter().map(|attribute| self.step(attribute, rules)).collect();
-        let objects = |is: &dyn Fn(&Step) -> bool| -> HashSet<Uuid> {
+        let objects = |is: &dyn Fn(&AttributeAction) -> bool| -> HashSet<Uuid> {
             let of = wanted.iter().zip(&steps).filter(|(_, step)| is(step));
             of.filter_map(|(attribute, _)| Some(attribute.place.as_ref()?.object)).collect()
         };
-        let deleted = objects(&|step| matches!(step, Step::Skip(_)));
-        let live = objects(&|step| matches!(step, Step::Leave(_) | Step::Change(_)));
-        for (step, attribute) in steps.iter_mut().zip(wanted).filter(|(step, _)| **step == Step::Add) {
+        let deleted = objects(&|step| matches!(step, AttributeAction::Skip(_)));
+        let live = objects(&|step| matches!(step, AttributeAction::Leave(_) | AttributeAction::Change(_)));
+        for (step, attribute) in steps.iter_mut().zip(wanted).filter(|(step, _)| **step == AttributeAction::Add) {
             let object = attribute.place.as_ref().map(|place| place.object);
             if object.is_some_and(|object| deleted.contains(&object) && !live.contains(&object)) {
-                *step = Step::Skip(DELETED.to_owned());
+                *step = AttributeAction::Skip(DELETED.to_owned());
             }
         }
         steps
     }
 
     /// What is to be done with a wanted attribute.
-    pub(super) fn step(&self, wanted: &WantedAttribute, rules: &Rules<'_>) -> Step {
+    pub(super) fn step(&self, wanted: &AttributeDraft, rules: &Rules<'_>) -> AttributeAction {
         match self.own(wanted) {
             Some(held) if held.deleted == Some(true) && !is_ours_to_revive(held) => match self.instead(wanted) {
                 // Somebody moved it into an object, say, which MISP makes of a copy (`MispObject.php`, `groupAttributesIntoObject`).
-                Some((Whose::Theirs, there)) => Step::Leave(Some(added_by_others(wanted, there))),
-                Some((Whose::Ours | Whose::Deleted, _)) | None => Step::Skip(DELETED.to_owned()),
+                Some((Whose::Theirs, there)) => AttributeAction::Leave(Some(added_by_others(wanted, there))),
+                Some((Whose::Ours | Whose::Deleted, _)) | None => AttributeAction::Skip(DELETED.to_owned()),
             },
             Some(held) => self.existing(wanted, held, rules),
             None => match self.instead(wanted) {
-                Some((Whose::Theirs, there)) => Step::Leave(Some(added_by_others(wanted, there))),
-                Some((Whose::Deleted, held)) if !is_ours_to_revive(held) => Step::Skip(DELETED.to_owned()),
+                Some((Whose::Theirs, there)) => AttributeAction::Leave(Some(added_by_others(wanted, there))),
+                Some((Whose::Deleted, held)) if !is_ours_to_revive(held) => AttributeAction::Skip(DELETED.to_owned()),
                 Some((Whose::Ours | Whose::Deleted, held)) => self.under_another_uuid(wanted, held, rules),
-                None => Step::Add,
+                None => AttributeAction::Add,
             },
         }
     }
 
     /// The attribute that has the value of a wanted one outside objects.
-    fn instead(&self, wanted: &WantedAttribute) -> Option<(Whose, &'a Attribute)> {
+    fn instead(&self, wanted: &AttributeDraft) -> Option<(Whose, &'a Attribute)> {
         let there = self.by_value.get(&(wanted.kind.as_str(), equal::key(&wanted.value)));
         there.copied().filter(|_| wanted.place.is_none())
     }
 
     /// The attribute that stands for a wanted one: its own, or else the one that has its value.
-    pub(super) fn stands_for(&self, wanted: &WantedAttribute) -> Option<&'a Attribute> {
+    pub(super) fn stands_for(&self, wanted: &AttributeDraft) -> Option<&'a Attribute> {
         let own = self.own(wanted);
         let live = own.filter(|held| held.deleted != Some(true));
         live.or_else(|| self.instead(wanted).map(|(_, there)| there)).or(own)
     }
 
     /// The attribute that a wanted one became, by its uuid; a file may have gone out in either of two ways.
-    fn own(&self, wanted: &WantedAttribute) -> Option<&'a Attribute> {
+    fn own(&self, wanted: &AttributeDraft) -> Option<&'a Attribute> {
         let other = || self.get(&wanted.file.as_ref()?.other);
         self.get(&wanted.uuid).or_else(other)
     }
 
     /// True if a wanted attribute is there with our uuid.
-    pub(super) fn holds(&self, wanted: &WantedAttribute) -> bool {
+    pub(super) fn holds(&self, wanted: &AttributeDraft) -> bool {
         self.own(wanted).is_some()
     }
 
     /// An attribute of ours with the value of the wanted one: its observable was of another type, or written otherwise. It
     /// becomes as strict as the wanted one, and is brought back if it was retracted.
-    fn under_another_uuid(&self, wanted: &WantedAttribute, held: &Attribute, rules: &Rules<'_>) -> Step {
+    fn under_another_uuid(&self, wanted: &AttributeDraft, held: &Attribute, rules: &Rules<'_>) -> AttributeAction {
         let mut how = "there already, in an attribute that was exported for another IOC".to_owned();
         if held.value != wanted.value {
             how = format!("{how}, written {}", shortened(&held.value, LONGEST_VALUE));
         }
         match self.existing(wanted, held, rules) {
-            Step::Change(change) => Step::Change(Change { remark: Some(how), ..change }),
-            _ => Step::Leave(Some(how)),
+            AttributeAction::Change(change) => AttributeAction::Change(AttributePatch { remark: Some(how), ..change }),
+            _ => AttributeAction::Leave(Some(how)),
         }
     }
 
-    fn existing(&self, wanted: &WantedAttribute, held: &Attribute, rules: &Rules<'_>) -> Step {
+    fn existing(&self, wanted: &AttributeDraft, held: &Attribute, rules: &Rules<'_>) -> AttributeAction {
         let mut change = self.tightened(wanted, held, rules);
         if is_retracted(held) {
             let (comment, was_for_detection) = without_mark(&held.comment);
@@ -183,13 +183,13 @@ impl<'a> Index<'a> {
         let difference = difference.map(|fields| format!("differs in MISP, left as it is: {fields}"));
         let remarks: Vec<_> = difference.into_iter().chain(excluded).collect();
         change.remark = Some(remarks.join("; ")).filter(|remark| !remark.is_empty());
-        let is_changed = Change { remark: None, ..change.clone() } != Change::default();
+        let is_changed = AttributePatch { remark: None, ..change.clone() } != AttributePatch::default();
         change.instead = instead(wanted, held);
-        if is_changed { Step::Change(change) } else { Step::Leave(change.remark) }
+        if is_changed { AttributeAction::Change(change) } else { AttributeAction::Leave(change.remark) }
     }
 
     /// The TLP tag and the distribution, towards the stricter.
-    pub(super) fn tightened(&self, wanted: &WantedAttribute, held: &Attribute, rules: &Rules<'_>) -> Change {
+    pub(super) fn tightened(&self, wanted: &AttributeDraft, held: &Attribute, rules: &Rules<'_>) -> AttributePatch {
         let names: Vec<_> = shared(held.all_tags()).collect();
         let is_laxer = match Tlp::from_plain_tags(names.iter().copied()) {
             Some(tlp) => tlp < wanted.tlp,
@@ -198,7 +198,7 @@ impl<'a> Index<'a> {
         let tag = is_laxer.then(|| rules.tags.name(wanted.tlp.tag())).flatten();
         // Not `is_closed`: a link to the case is closed from the beginning, and stays as people set it unless the case is RED.
         let close = wanted.tlp.is_closed() && held.distribution != Some(0);
-        let mut change = Change { close: close && !rules.is_public, ..Change::default() };
+        let mut change = AttributePatch { close: close && !rules.is_public, ..AttributePatch::default() };
         if let Some(tag) = tag {
             change.drop_tags = laxer(&names, |name| Tlp::from_tag(name).is_some_and(|tlp| tlp < wanted.tlp));
             change.drop_tags.extend(in_the_way(held.all_tags(), &tag));
@@ -212,9 +212,9 @@ impl<'a> Index<'a> {
     /// somebody changed them, or MISP stores them in another way.
     fn difference(
         &self,
-        wanted: &WantedAttribute,
+        wanted: &AttributeDraft,
         held: &Attribute,
-        change: &Change,
+        change: &AttributePatch,
         rules: &Rules<'_>,
     ) -> Option<String> {
         let tlp = Tlp::from_plain_tags(shared(held.all_tags()));
@@ -251,14 +251,14 @@ impl<'a> Index<'a> {
         (!differing.is_empty()).then(|| differing.join(", "))
     }
 
-    fn is_in_closed_object(&self, wanted: &WantedAttribute) -> bool {
+    fn is_in_closed_object(&self, wanted: &AttributeDraft) -> bool {
         wanted.place.as_ref().is_some_and(|place| self.closed_objects.contains(&place.object))
     }
 
     /// What MISP made of an attribute that was added just now, if that is not what was sent: nobody else can have changed it.
-    pub(super) fn stored_otherwise(&self, wanted: &WantedAttribute, rules: &Rules<'_>) -> Option<String> {
+    pub(super) fn stored_otherwise(&self, wanted: &AttributeDraft, rules: &Rules<'_>) -> Option<String> {
         let held = self.own(wanted)?;
-        let difference = self.difference(wanted, held, &Change::default(), rules)?;
+        let difference = self.difference(wanted, held, &AttributePatch::default(), rules)?;
         Some(format!("{STORED}: {difference}"))
     }
 
@@ -269,7 +269,7 @@ impl<'a> Index<'a> {
 }
 
 /// A value that people added, and in what it is not what this export would have made of it.
-fn added_by_others(wanted: &WantedAttribute, there: &Attribute) -> String {
+fn added_by_others(wanted: &AttributeDraft, there: &Attribute) -> String {
     let written = format!("written {}", shortened(&there.value, LONGEST_VALUE));
     let differs = [
         (there.value != wanted.value, written.as_str()),
@@ -282,7 +282,7 @@ fn added_by_others(wanted: &WantedAttribute, there: &Attribute) -> String {
 }
 
 /// The attribute that is there instead of the wanted one: the same file, sent in the other way.
-fn instead(wanted: &WantedAttribute, held: &Attribute) -> Option<Uuid> {
+fn instead(wanted: &AttributeDraft, held: &Attribute) -> Option<Uuid> {
     Uuid::parse_str(&held.uuid).ok().filter(|uuid| *uuid != wanted.uuid)
 }
 
@@ -293,13 +293,13 @@ fn is_ours_to_revive(held: &Attribute) -> bool {
 }
 
 /// Files that an option let out before and that it lets out no more: they stay, and are closed when their TLP demands it.
-pub(super) fn kept(wanted: &Wanted, steps: &[Step], held: &Held, index: &Index<'_>, rules: &Rules<'_>) -> Vec<Kept> {
+pub(super) fn kept(wanted: &Wanted, steps: &[AttributeAction], held: &EventContent, index: &EventIndex<'_>, rules: &Rules<'_>) -> Vec<RetainedAttribute> {
     let mut handled: HashSet<Uuid> = wanted.attributes.iter().map(|one| one.uuid).collect();
-    handled.extend(steps.iter().filter_map(|step| if let Step::Change(change) = step { change.instead } else { None }));
-    let of = |one: &WantedAttribute| {
+    handled.extend(steps.iter().filter_map(|step| if let AttributeAction::Change(change) = step { change.instead } else { None }));
+    let of = |one: &AttributeDraft| {
         let there = index.get(&one.uuid).filter(|held| held.deleted != Some(true))?;
         let change = index.tightened(one, there, rules);
-        change.is_reason.then(|| Kept { uuid: one.uuid, object: held.object_of(there), change })
+        change.is_reason.then(|| RetainedAttribute { uuid: one.uuid, object: held.object_of(there), change })
     };
     wanted.kept.iter().filter(|one| !handled.contains(&one.uuid)).filter_map(of).collect()
 }
@@ -333,7 +333,7 @@ fn has<'t>(tags: impl Iterator<Item = (&'t str, bool)>, name: &str) -> bool {
 }
 
 /// What MISP did not take of a new attribute.
-pub(super) fn unfinished(change: &Change) -> String {
+pub(super) fn unfinished(change: &AttributePatch) -> String {
     let words = [
         ("tags", !change.add_tags.is_empty() || !change.drop_tags.is_empty()),
         ("distribution", change.close),
@@ -344,21 +344,21 @@ pub(super) fn unfinished(change: &Change) -> String {
 }
 
 /// What changes on the event itself, and what differs and is left.
-pub(super) fn head(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (Head, Vec<String>) {
+pub(super) fn head(wanted: &Wanted, held: &EventContent, rules: &Rules<'_>) -> (EventPatch, Vec<String>) {
     let event = &held.event;
     let mut remarks = Vec::new();
     if rules.is_public && wanted.tlp.is_closed() {
-        return (Head::default(), remarks);
+        return (EventPatch::default(), remarks);
     }
     let is_ours = !wanted.only_tightens && !wanted.is_guest;
     let higher = event.threat_level_id.is_none_or(|level| level == 4 || i64::from(wanted.threat_level) < level);
     let further = event.analysis.is_none_or(|analysis| i64::from(wanted.analysis) > analysis);
-    let mut head = Head {
+    let mut head = EventPatch {
         info: (event.info != wanted.info && is_ours).then(|| wanted.info.clone()),
         threat_level: (higher && is_ours).then_some(wanted.threat_level),
         analysis: (further && wanted.analysis > 0 && is_ours).then_some(wanted.analysis),
         close: wanted.tlp.is_closed() && event.distribution != Some(0),
-        ..Head::default()
+        ..EventPatch::default()
     };
     let names: Vec<_> = shared(event.all_tags()).collect();
     let tlp = Tlp::from_plain_tags(names.iter().copied());
@@ -385,7 +385,7 @@ pub(super) fn head(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (Head, Ve
     (head, remarks)
 }
 
-fn pap(wanted: Option<Pap>, event: &Event, tags: &TagNames, head: &mut Head, remarks: &mut Vec<String>) {
+fn pap(wanted: Option<Pap>, event: &Event, tags: &TagResolution, head: &mut EventPatch, remarks: &mut Vec<String>) {
     let names: Vec<_> = shared(event.all_tags()).collect();
     let held = Pap::from_plain_tags(names.iter().copied());
     match wanted {
@@ -403,7 +403,7 @@ fn pap(wanted: Option<Pap>, event: &Event, tags: &TagNames, head: &mut Head, rem
 }
 
 /// What differs on the event itself and is left as people set it.
-fn left(wanted: &Wanted, held: &Held, tlp: Option<Tlp>, rules: &Rules<'_>) -> Vec<String> {
+fn left(wanted: &Wanted, held: &EventContent, tlp: Option<Tlp>, rules: &Rules<'_>) -> Vec<String> {
     let event = &held.event;
     let mut remarks = Vec::new();
     if wanted.is_guest {

@@ -3,9 +3,9 @@
 
 use anyhow::{Context, Result};
 
-use super::case::Input;
+use super::case::ExportInput;
 use crate::misp::changes::{AttachmentPayload, AttachmentSource};
-use crate::misp::draft::WantedAttribute;
+use crate::misp::draft::AttributeDraft;
 use crate::sample;
 use crate::thehive::TheHive;
 
@@ -14,13 +14,13 @@ pub struct Contents<'a> {
     /// TheHive, if it may be asked.
     pub thehive: Option<&'a TheHive>,
     /// The case.
-    pub input: &'a Input,
+    pub input: &'a ExportInput,
     /// The largest file, in bytes.
     pub most: u64,
 }
 
 impl AttachmentSource for Contents<'_> {
-    fn payload(&self, attribute: &WantedAttribute) -> Result<Option<AttachmentPayload>> {
+    fn payload(&self, attribute: &AttributeDraft) -> Result<Option<AttachmentPayload>> {
         let Some(file) = &attribute.file else { return Ok(None) };
         let thehive = self.thehive.context("TheHive may not be asked for it")?;
         let of = self.input.observables.get(file.of).and_then(|one| one.as_ref().ok());

@@ -4,42 +4,42 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::apply::{Done, One};
-use super::map::Link;
+use super::apply::{ExportResult, ConnectionExport};
+use super::map::CaseLink;
 use super::tell::first;
 use crate::config::Warninglists;
 use crate::misp::Misp;
-use crate::misp::draft::WantedAttribute;
-use crate::report::ledger::{Item, Verdict};
+use crate::misp::draft::AttributeDraft;
+use crate::report::ledger::{ItemKind, Verdict};
 use crate::time;
 
-impl One<'_> {
+impl ConnectionExport<'_> {
     /// Whether the event links to the page of its case.
-    pub(super) fn link(&self) -> Link<'_> {
+    pub(super) fn link(&self) -> CaseLink<'_> {
         match self.url {
-            _ if !self.settings.export_case_url => Link::No,
-            _ if self.is_public() => Link::Public,
-            Some(url) => Link::To(url),
-            None => Link::Unknown,
+            _ if !self.settings.export_case_url => CaseLink::No,
+            _ if self.is_public() => CaseLink::Public,
+            Some(url) => CaseLink::To(url),
+            None => CaseLink::Unknown,
         }
     }
 
     /// The warninglists of this MISP that have one of the values. That they cannot be asked stops nothing. In a dry run they
     /// are not: nothing of the case goes out then.
-    pub(super) fn warninglists(&self, misp: &Misp, done: &Done) -> HashMap<String, Vec<String>> {
+    pub(super) fn warninglists(&self, misp: &Misp, done: &ExportResult) -> HashMap<String, Vec<String>> {
         let attributes = &done.mapped.wanted.attributes;
         let is_off = self.settings.warninglists == Warninglists::Off || self.dry_run || self.network.clock().is_over();
         if is_off || attributes.is_empty() || done.stopped.is_some() {
             return HashMap::new();
         }
         let iocs = || attributes.iter().filter(|attribute| attribute.to_ids && attribute.file.is_none());
-        let values: BTreeSet<&str> = iocs().flat_map(WantedAttribute::parts).collect();
+        let values: BTreeSet<&str> = iocs().flat_map(AttributeDraft::parts).collect();
         let values: Vec<_> = values.into_iter().collect();
         let hits = misp.warninglists(&values).unwrap_or_else(|error| {
             self.part.warn(format!("the warninglists were not asked: {error:#}"));
             HashMap::new()
         });
-        let of = |attribute: &WantedAttribute| -> Vec<String> {
+        let of = |attribute: &AttributeDraft| -> Vec<String> {
             attribute.parts().filter_map(|part| hits.get(part)).flatten().cloned().collect()
         };
         let hits: HashMap<String, Vec<String>> = iocs()
@@ -66,7 +66,7 @@ impl One<'_> {
     /// by value would count in every event that has the value
     /// (`fixtures/wire/misp/423-sighting-by-own-attribute-uuid.json`). One of ours is of our organisation: anybody may name
     /// this program as the source of his.
-    pub(super) fn sight(&self, misp: &Misp, done: &Done) {
+    pub(super) fn sight(&self, misp: &Misp, done: &ExportResult) {
         if !self.settings.export_sightings {
             return;
         }
@@ -78,7 +78,7 @@ impl One<'_> {
             self.part.warn("a feed carries no sightings: none is exported");
             return;
         }
-        self.part.fetched(Item::Sightings, sighted.len() as u64);
+        self.part.fetched(ItemKind::Sightings, sighted.len() as u64);
         let organisation = misp.organisation().unwrap_or_else(|error| {
             self.part.warn(format!("whose the sightings in MISP are is not known: {error:#}"));
             ""
@@ -111,7 +111,7 @@ impl One<'_> {
             if let Verdict::Failed(reason) = &verdict {
                 self.part.fail(format!("the sighting of {}: {reason}", self.part.run.shown(&attribute.value)));
             }
-            self.part.record(Item::Sightings, &verdict, 1);
+            self.part.record(ItemKind::Sightings, &verdict, 1);
         }
     }
 
@@ -127,8 +127,8 @@ impl One<'_> {
 
     /// One attribute for each sighted observable, and when it was sighted, in seconds, if TheHive says it. Of a file's
     /// attributes it is its sha256.
-    fn sighted<'d>(&self, done: &'d Done) -> Vec<(&'d WantedAttribute, Option<i64>)> {
-        let mut of: BTreeMap<usize, &WantedAttribute> = BTreeMap::new();
+    fn sighted<'d>(&self, done: &'d ExportResult) -> Vec<(&'d AttributeDraft, Option<i64>)> {
+        let mut of: BTreeMap<usize, &AttributeDraft> = BTreeMap::new();
         for attribute in done.mapped.wanted.attributes.iter().filter(|one| one.to_ids) {
             let is_best = attribute.place.as_ref().is_some_and(|place| place.relation == "sha256");
             for index in &attribute.from {
@@ -138,7 +138,7 @@ impl One<'_> {
                 }
             }
         }
-        let mut sighted: BTreeMap<Uuid, (&WantedAttribute, Option<i64>)> = BTreeMap::new();
+        let mut sighted: BTreeMap<Uuid, (&AttributeDraft, Option<i64>)> = BTreeMap::new();
         for (index, attribute) in of {
             let ioc = self.input.observables.get(index).and_then(|one| one.as_ref().ok());
             if let Some(ioc) = ioc.filter(|ioc| ioc.observable.sighted) {

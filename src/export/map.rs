@@ -5,23 +5,23 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::case::{Case, Input, Ioc};
+use super::case::{Case, ExportInput, CaseObservable};
 use super::objects::{self, is_file};
 use super::retract::unmarked;
 use super::settings::Settings;
 use super::wanted::{Doubts, Wanted};
 use crate::cortex::markdown::bare;
 use crate::ids::{self, Ids};
-use crate::misp::draft::WantedAttribute;
+use crate::misp::draft::AttributeDraft;
 use crate::report::ledger::Verdict;
 use crate::secret::shortened;
 use crate::text;
 use crate::time;
-use crate::types::{self, Given, Overrides, ServerTypes, equal};
+use crate::types::{self, ObservableInput, Overrides, MispCapabilities, equal};
 
 /// The event that a case should be on one MISP.
 #[derive(Clone, Debug)]
-pub struct Mapped {
+pub struct MappedEvent {
     /// The event.
     pub wanted: Wanted,
     /// Observables that this MISP would not take, or may not have, by their position.
@@ -34,7 +34,7 @@ pub struct Mapped {
 
 /// What the mapping has to know beside the observables.
 #[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
+pub struct MappingContext<'a> {
     /// The case.
     pub case: &'a Case,
     /// Makes our uuids.
@@ -44,16 +44,16 @@ pub struct Context<'a> {
     /// The administrator's own lines of the table.
     pub overrides: &'a Overrides,
     /// The types that this MISP has.
-    pub server: &'a ServerTypes,
+    pub server: &'a MispCapabilities,
     /// True if files can be read from TheHive.
     pub can_download: bool,
     /// Whether the case is to be linked.
-    pub link: Link<'a>,
+    pub link: CaseLink<'a>,
 }
 
 /// Whether an event links to the page of its case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link<'a> {
+pub enum CaseLink<'a> {
     /// That is not configured.
     No,
     /// To this page.
@@ -77,7 +77,7 @@ const LONGEST_INFO: usize = 10_000;
 /// What is decided about each observable without asking any MISP: what is no IOC stays here, and so does what may not be
 /// passed on: where everyone can read it (`is_public`: a feed), or by `max_export_tlp`.
 #[must_use]
-pub fn decide(input: &Input, settings: &Settings, is_public: bool) -> Vec<Option<Verdict>> {
+pub fn decide(input: &ExportInput, settings: &Settings, is_public: bool) -> Vec<Option<Verdict>> {
     let is_refused = refusal(&input.case, settings).map(|(rule, _)| rule);
     input.observables.iter().map(|one| decided(one, settings, is_public, is_refused)).collect()
 }
@@ -97,22 +97,22 @@ pub fn refusal(case: &Case, settings: &Settings) -> Option<(&'static str, String
 
 /// Maps what is left of a case into the event of this uuid.
 #[must_use]
-pub fn case(input: &Input, decided: &[Option<Verdict>], event: Uuid, context: &Context<'_>) -> Mapped {
-    let chosen = |wanted: &dyn Fn(Option<&Verdict>) -> bool| -> Vec<(usize, &Ioc)> {
+pub fn case(input: &ExportInput, decided: &[Option<Verdict>], event: Uuid, context: &MappingContext<'_>) -> MappedEvent {
+    let chosen = |wanted: &dyn Fn(Option<&Verdict>) -> bool| -> Vec<(usize, &CaseObservable)> {
         let all = input.observables.iter().zip(decided).enumerate();
         all.filter_map(|(index, (ioc, verdict))| Some((index, ioc.as_ref().ok().filter(|_| wanted(verdict.as_ref()))?)))
             .collect()
     };
     let open = chosen(&|verdict| verdict.is_none());
     let closed = chosen(&|verdict| verdict.and_then(Verdict::reason).is_some_and(|rule| [TLP, PAP].contains(&rule)));
-    let mut mapped = Mapped {
+    let mut mapped = MappedEvent {
         wanted: self::event(event, context),
         refused: BTreeMap::new(),
         files: BTreeMap::new(),
         warnings: warnings(input, &open, context),
     };
     let withheld = withheld(&open, closed, &event, context);
-    let Mapped { wanted, refused, files, warnings } = content(open.clone(), &event, context);
+    let MappedEvent { wanted, refused, files, warnings } = content(open.clone(), &event, context);
     mapped.refused = refused;
     mapped.files = files;
     mapped.warnings.extend(warnings);
@@ -131,7 +131,7 @@ pub fn case(input: &Input, decided: &[Option<Verdict>], event: Uuid, context: &C
         !is_withheld
     });
     let is_any = !mapped.wanted.attributes.is_empty();
-    if let (Link::To(url), true) = (context.link, is_any) {
+    if let (CaseLink::To(url), true) = (context.link, is_any) {
         let url = types::normalise("link", url);
         let link = objects::link(&event, &url, &context.case.number, context.ids, context.case.tlp);
         mapped.wanted.attributes.push(link);
@@ -142,7 +142,7 @@ pub fn case(input: &Input, decided: &[Option<Verdict>], event: Uuid, context: &C
 }
 
 /// What could not be mapped: as it stands, and as it would be read if it were written as it should.
-fn doubts(input: &Input, decided: &[Option<Verdict>], refused: &BTreeMap<usize, Verdict>) -> Doubts {
+fn doubts(input: &ExportInput, decided: &[Option<Verdict>], refused: &BTreeMap<usize, Verdict>) -> Doubts {
     let is_failed = |verdict: Option<&Verdict>| matches!(verdict, Some(Verdict::Failed(_)));
     let mut doubts = Doubts::default();
     for (index, (one, decided)) in input.observables.iter().zip(decided).enumerate() {
@@ -160,7 +160,7 @@ fn doubts(input: &Input, decided: &[Option<Verdict>], refused: &BTreeMap<usize, 
 
 /// What observables that may not go there would be, or were before they became so strict.
 struct Withheld {
-    attributes: Vec<WantedAttribute>,
+    attributes: Vec<AttributeDraft>,
     uuids: HashSet<Uuid>,
     objects: HashSet<Uuid>,
     /// The values, and the halves of composites, as MISP tells them apart.
@@ -170,7 +170,7 @@ struct Withheld {
 impl Withheld {
     /// True for what is withheld itself, whatever it is there for: a value that another observable has too, and what stands in
     /// an object of what is withheld.
-    fn has(&self, one: &WantedAttribute) -> bool {
+    fn has(&self, one: &AttributeDraft) -> bool {
         self.uuids.contains(&one.uuid)
             || one.place.as_ref().is_some_and(|place| self.objects.contains(&place.object))
             || (one.to_ids && one.parts().any(|part| self.values.contains(&equal::key(part))))
@@ -179,7 +179,7 @@ impl Withheld {
 
 /// Alone they are other attributes than with those that may go out: the half of a composite, a hash beside its file's name.
 /// Both are withheld, and files in whatever way they went out.
-fn withheld(open: &[(usize, &Ioc)], closed: Vec<(usize, &Ioc)>, event: &Uuid, context: &Context<'_>) -> Withheld {
+fn withheld(open: &[(usize, &CaseObservable)], closed: Vec<(usize, &CaseObservable)>, event: &Uuid, context: &MappingContext<'_>) -> Withheld {
     let indices: HashSet<usize> = closed.iter().map(|(index, _)| *index).collect();
     let mut together: Vec<_> = open.iter().copied().chain(closed.iter().copied()).collect();
     together.sort_by_key(|(index, _)| *index);
@@ -187,9 +187,9 @@ fn withheld(open: &[(usize, &Ioc)], closed: Vec<(usize, &Ioc)>, event: &Uuid, co
     let objects: HashSet<Uuid> = alone.objects.iter().map(|object| object.uuid).collect();
     // Of what they are alone: with the half of a composite that may go out, this one is no reason to keep that back.
     let iocs = alone.attributes.iter().filter(|one| one.to_ids);
-    let values = iocs.flat_map(WantedAttribute::parts).map(equal::key).collect();
+    let values = iocs.flat_map(AttributeDraft::parts).map(equal::key).collect();
     let mut attributes = [alone.attributes, alone.kept].concat();
-    let is_closed = |one: &WantedAttribute| one.from.iter().any(|index| indices.contains(index));
+    let is_closed = |one: &AttributeDraft| one.from.iter().any(|index| indices.contains(index));
     if !indices.is_empty() {
         attributes.extend(content(together, event, context).wanted.attributes.into_iter().filter(is_closed));
     }
@@ -201,7 +201,7 @@ fn withheld(open: &[(usize, &Ioc)], closed: Vec<(usize, &Ioc)>, event: &Uuid, co
 }
 
 /// Attributes and objects of these observables.
-fn content(mut iocs: Vec<(usize, &Ioc)>, event: &Uuid, context: &Context<'_>) -> Mapped {
+fn content(mut iocs: Vec<(usize, &CaseObservable)>, event: &Uuid, context: &MappingContext<'_>) -> MappedEvent {
     let made = objects::taken(&mut iocs, event, context);
     let mapping = context.attributes(&iocs);
     let at = |place: &usize| iocs.get(*place).map(|(index, _)| *index);
@@ -216,29 +216,29 @@ fn content(mut iocs: Vec<(usize, &Ioc)>, event: &Uuid, context: &Context<'_>) ->
     wanted.attributes = made.attributes;
     wanted.attributes.extend(mapping.wanted.into_iter().filter_map(|one| attribute(event, one, &iocs, context)));
     wanted.kept = made.kept;
-    Mapped { wanted, refused, files: made.files, warnings }
+    MappedEvent { wanted, refused, files: made.files, warnings }
 }
 
-impl Context<'_> {
+impl MappingContext<'_> {
     /// What these observables are as attributes, by the table.
-    pub(super) fn attributes(&self, iocs: &[(usize, &Ioc)]) -> types::Mapping {
+    pub(super) fn attributes(&self, iocs: &[(usize, &CaseObservable)]) -> types::Mapping {
         let given: Vec<_> = iocs.iter().map(|(_, ioc)| given(ioc)).collect();
         types::attributes(&given, self.overrides, self.server)
     }
 
-    pub(super) fn warning(&self, one: &types::Wanted) -> Option<String> {
+    pub(super) fn warning(&self, one: &types::MappedAttribute) -> Option<String> {
         one.warning.as_ref().map(|warning| format!("{}: {warning}", shortened(&one.value, 100)))
     }
 
     /// The first comment of several observables that are one attribute.
-    pub(super) fn comment<'i>(&self, mut iocs: impl Iterator<Item = &'i Ioc>) -> String {
+    pub(super) fn comment<'i>(&self, mut iocs: impl Iterator<Item = &'i CaseObservable>) -> String {
         let comment = iocs.find_map(|ioc| Some(ioc.observable.message.trim()).filter(|message| !message.is_empty()));
         comment.map(|comment| shortened(&unmarked(&sent(comment)).0, LONGEST_COMMENT)).unwrap_or_default()
     }
 
     /// The tags of several observables that are one attribute, as far as they may go out; their PAP where it is stricter
     /// than the case's.
-    pub(super) fn tags<'i>(&self, iocs: impl Iterator<Item = &'i Ioc> + Clone) -> Vec<String> {
+    pub(super) fn tags<'i>(&self, iocs: impl Iterator<Item = &'i CaseObservable> + Clone) -> Vec<String> {
         let pap = iocs.clone().filter_map(|ioc| ioc.pap).max().filter(|pap| Some(*pap) > self.case.pap);
         let free = match self.settings.export_observable_tags {
             true => free(iocs.flat_map(|ioc| &ioc.observable.tags), self.settings),
@@ -263,12 +263,12 @@ fn without_hidden(tag: &str) -> String {
     tag.chars().filter(|c| c.is_control() || !text::is_hidden(*c)).collect::<String>().trim().to_owned()
 }
 
-fn warnings(input: &Input, open: &[(usize, &Ioc)], context: &Context<'_>) -> Vec<String> {
-    let is_changed = |(_, ioc): &&(usize, &Ioc)| sent(&ioc.observable.message) != bare(ioc.observable.message.trim());
+fn warnings(input: &ExportInput, open: &[(usize, &CaseObservable)], context: &MappingContext<'_>) -> Vec<String> {
+    let is_changed = |(_, ioc): &&(usize, &CaseObservable)| sent(&ioc.observable.message) != bare(ioc.observable.message.trim());
     let comments = open.iter().filter(is_changed).count();
     let comments = (comments > 0)
         .then(|| format!("{comments} comments have characters that MISP cannot store, or that nobody sees: they are replaced or left out"));
-    let is_long = |(_, ioc): &&(usize, &Ioc)| sent(&ioc.observable.message).chars().count() > LONGEST_COMMENT;
+    let is_long = |(_, ioc): &&(usize, &CaseObservable)| sent(&ioc.observable.message).chars().count() > LONGEST_COMMENT;
     let cut = open.iter().filter(is_long).count();
     let cut = (cut > 0).then(|| format!("{cut} comments are cut to {LONGEST_COMMENT} characters"));
     let marked = open.iter().filter(|(_, ioc)| unmarked(&ioc.observable.message).1).count();
@@ -280,15 +280,15 @@ fn warnings(input: &Input, open: &[(usize, &Ioc)], context: &Context<'_>) -> Vec
     let hidden = hidden_in_tags(input, open, context.settings);
     let hidden = (hidden > 0).then(|| format!("{hidden} tags have characters that nobody sees: they are left out"));
     let url = match context.link {
-        Link::No | Link::To(_) => None,
-        Link::Unknown => Some("the case is not linked: \"export_case_url\" needs \"thehive_url\"".to_owned()),
-        Link::Public => Some("the case is not linked: everyone who pulls this feed could read the link".to_owned()),
+        CaseLink::No | CaseLink::To(_) => None,
+        CaseLink::Unknown => Some("the case is not linked: \"export_case_url\" needs \"thehive_url\"".to_owned()),
+        CaseLink::Public => Some("the case is not linked: everyone who pulls this feed could read the link".to_owned()),
     };
     titled(&input.case, context.settings).chain(comments).chain(cut).chain(marked).chain(hidden).chain(url).collect()
 }
 
 /// How many of the tags that go out have characters that nobody sees.
-fn hidden_in_tags(input: &Input, open: &[(usize, &Ioc)], settings: &Settings) -> usize {
+fn hidden_in_tags(input: &ExportInput, open: &[(usize, &CaseObservable)], settings: &Settings) -> usize {
     let of_case = input.case.tags.iter().filter(|_| settings.export_case_tags);
     let of_iocs = open.iter().flat_map(|(_, ioc)| &ioc.observable.tags).filter(|_| settings.export_observable_tags);
     of_case.chain(of_iocs).filter(|tag| without_hidden(tag) != tag.trim() && settings.lets_out(tag)).count()
@@ -296,7 +296,7 @@ fn hidden_in_tags(input: &Input, open: &[(usize, &Ioc)], settings: &Settings) ->
 
 /// What goes out without characters that its observable has and that nobody sees, be they pasted around it or dropped by
 /// the rules of its type (a name in Punycode has none).
-fn unseen(open: &[(usize, &Ioc)], attributes: &[WantedAttribute]) -> Option<String> {
+fn unseen(open: &[(usize, &CaseObservable)], attributes: &[AttributeDraft]) -> Option<String> {
     const NAMED: usize = 5;
     let is_unseen = |c: &char| text::is_hidden(*c) || (c.is_whitespace() && !c.is_ascii());
     let mut sent: BTreeMap<usize, String> = BTreeMap::new();
@@ -334,13 +334,13 @@ fn titled(case: &Case, settings: &Settings) -> impl Iterator<Item = String> + us
 }
 
 fn decided(
-    one: &Result<Ioc, String>,
+    one: &Result<CaseObservable, String>,
     settings: &Settings,
     is_public: bool,
     is_refused: Option<&str>,
 ) -> Option<Verdict> {
-    let is_too_strict = |ioc: &Ioc| settings.max_export_tlp.is_some_and(|most| ioc.tlp > most);
-    let may_not_be_used = |ioc: &Ioc| settings.max_export_pap.is_some_and(|most| ioc.pap > Some(most));
+    let is_too_strict = |ioc: &CaseObservable| settings.max_export_tlp.is_some_and(|most| ioc.tlp > most);
+    let may_not_be_used = |ioc: &CaseObservable| settings.max_export_pap.is_some_and(|most| ioc.pap > Some(most));
     match one {
         Err(problem) => Some(Verdict::Failed(problem.clone())),
         Ok(ioc) if !ioc.observable.ioc => Some(Verdict::Skipped(super::NOT_AN_IOC.to_owned())),
@@ -355,11 +355,11 @@ fn decided(
     }
 }
 
-fn given(ioc: &Ioc) -> Given<'_> {
-    Given { data_type: &ioc.observable.data_type, data: text::pasted(&ioc.observable.data), tags: &ioc.observable.tags }
+fn given(ioc: &CaseObservable) -> ObservableInput<'_> {
+    ObservableInput { data_type: &ioc.observable.data_type, data: text::pasted(&ioc.observable.data), tags: &ioc.observable.tags }
 }
 
-fn event(uuid: Uuid, context: &Context<'_>) -> Wanted {
+fn event(uuid: Uuid, context: &MappingContext<'_>) -> Wanted {
     let (case, settings) = (context.case, context.settings);
     let instance = context.ids.instance();
     let is_closed = case.tlp.is_closed();
@@ -412,13 +412,13 @@ fn whole_info(case: &Case, pattern: &str) -> String {
 /// Several observables may stand for one attribute: the strictest TLP and the first comment hold.
 fn attribute(
     event: &Uuid,
-    wanted: types::Wanted,
-    iocs: &[(usize, &Ioc)],
-    context: &Context<'_>,
-) -> Option<WantedAttribute> {
+    wanted: types::MappedAttribute,
+    iocs: &[(usize, &CaseObservable)],
+    context: &MappingContext<'_>,
+) -> Option<AttributeDraft> {
     let of: Vec<_> = wanted.from.iter().filter_map(|place| iocs.get(*place)).collect();
     let tlp = of.iter().map(|(_, ioc)| ioc.tlp).max()?;
-    Some(WantedAttribute {
+    Some(AttributeDraft {
         uuid: context.ids.id(event, &[&wanted.fold, &wanted.value]),
         place: None,
         kind: wanted.kind.into_owned(),

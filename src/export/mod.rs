@@ -30,22 +30,22 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::config::connections::{Connection, Connections, Purpose};
-use crate::config::{self, Limits, Table, own, urls};
+use crate::config::{self, TimeLimits, OptionSource, own, urls};
 use crate::cortex::job::Job;
 use crate::cortex::markdown::inert;
-use crate::http::Network;
+use crate::http::HttpContext;
 use crate::ids::Ids;
 use crate::misp::Misp;
 use crate::report::Taxonomy;
-use crate::report::ledger::{Item, Verdict};
-use crate::report::{Full, Part, PartOf, Run};
+use crate::report::ledger::{ItemKind, Verdict};
+use crate::report::{ReportBody, ConnectionReport, ConnectionReporter, RunReport};
 use crate::secret::{Secret, shortened};
 use crate::text::counted;
 use crate::thehive::TheHive;
-use crate::worker::requirements::{OfMisp, OfTheHive, Wants};
+use crate::worker::requirements::{MispRequirements, TheHiveRequirements, Requirements};
 use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
-use apply::One;
-use case::Input;
+use apply::ConnectionExport;
+use case::ExportInput;
 use settings::Settings;
 
 /// The configuration of `misp-export`.
@@ -74,7 +74,7 @@ pub struct Config {
     pub dry_run: bool,
     /// The limits in time.
     #[serde(flatten)]
-    pub limits: Limits,
+    pub limits: TimeLimits,
 }
 
 /// The data type of a case.
@@ -112,13 +112,13 @@ impl Worker for Export {
               "thehive_url": "https://thehive.example.org", "thehive_key": "TheHive's API key"}}"#;
     type Config = Config;
 
-    fn limits(config: &Config) -> &Limits {
+    fn limits(config: &Config) -> &TimeLimits {
         &config.limits
     }
 
     fn run(session: &Session<'_>, config: &Config) -> Result<()> {
         let &Session { job, connection_options: options, clock, run } = session;
-        let (parameters, warnings) = config::read::<Parameters>(&job.parameters, Table::Parameters)?;
+        let (parameters, warnings) = config::read::<Parameters>(&job.parameters, OptionSource::Parameters)?;
         let (exporting, more) =
             config.connections.chosen(Purpose::exports, "export", parameters.connection.as_deref(), options)?;
         let (all, _) = config.connections.chosen(Purpose::exports, "export", None, options)?;
@@ -130,7 +130,7 @@ impl Worker for Export {
                 .context("parameter \"confirm_event\" is no uuid: give that of the event that a tag names")
         });
         let confirmed = confirmed.transpose()?;
-        let network = Network::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.for_http());
+        let network = HttpContext::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.for_http());
         let dry_run = config.dry_run || parameters.dry_run;
         let thehive = thehive(job, config, &network, run)?;
         let input = input(job, thehive.as_ref())?.without_secrets(&run.scrubber())?;
@@ -139,7 +139,7 @@ impl Worker for Export {
         let exporting = addressing::addressed(exporting, &input, parameters.connection.as_deref(), run)?;
         let exporting = allowed(exporting, job.organisation(), run)?;
         let several = addressing::several(&exporting, &input);
-        let is_named = |one: &&Configured| target::names(&input, &one.connection.name, confirmed.as_ref());
+        let is_named = |one: &&ConnectionConfig| target::names(&input, &one.connection.name, confirmed.as_ref());
         let named: Vec<_> = exporting.iter().filter(is_named).map(|one| one.connection.name.clone()).collect();
         run.draft().full.dry_run = dry_run;
         run.draft().full.case = Some(subject(&input));
@@ -147,12 +147,12 @@ impl Worker for Export {
         input.warnings.iter().for_each(|warning| run.warn(warning.clone()));
         let url = config.thehive_url.as_deref().map(urls::thehive_url).transpose()?;
         let url = url.map(|url| page(&url, &input));
-        let items = [(Item::Observables, input.observables.len())];
-        worker::each(&exporting, &items, clock, run, |own::Configured { connection, config }, part| {
+        let items = [(ItemKind::Observables, input.observables.len())];
+        worker::each(&exporting, &items, clock, run, |own::ConnectionConfig { connection, config }, part| {
             if exporting.first().is_some_and(|first| first.connection.name == connection.name) {
                 several.iter().for_each(|remark| part.note(remark.clone()));
             }
-            let one = One {
+            let one = ConnectionExport {
                 connection,
                 network: &network,
                 ids: &ids,
@@ -175,17 +175,17 @@ impl Worker for Export {
     }
 
     fn refused(session: &Session<'_>, refusal: anyhow::Error) -> anyhow::Error {
-        match config::read::<Config>(&session.job.config, Table::Configuration) {
+        match config::read::<Config>(&session.job.config, OptionSource::Configuration) {
             Ok((config, _)) => refused::told(refusal, session, &config),
             Err(_) => refusal,
         }
     }
 
-    fn wants(config: &Config, input: &DoctorInput) -> Result<Wants> {
+    fn wants(config: &Config, input: &DoctorInput) -> Result<Requirements> {
         config.settings.checked()?;
         ids(config)?;
         let (connections, _) = config.connections.checked(&input.options)?;
-        let thehive = OfTheHive {
+        let thehive = TheHiveRequirements {
             url: config.thehive_url.clone(),
             key: config.thehive_key.clone(),
             case: input.data(CASE).map(case::id).transpose()?,
@@ -196,7 +196,7 @@ impl Worker for Export {
             without: "a case's observables cannot be read, and TheHive sends none with a case: no case can be exported",
         };
         let installation = config::instance(config.instance.as_deref(), config.thehive_url.as_deref())?;
-        Ok(Wants {
+        Ok(Requirements {
             work: "export",
             connections,
             may: Purpose::exports,
@@ -208,11 +208,11 @@ impl Worker for Export {
         })
     }
 
-    fn of_misp(config: &Config, _: &Connection) -> OfMisp {
-        OfMisp { organisations: config.connections.organisations.clone(), ..config.settings.of_misp() }
+    fn of_misp(config: &Config, _: &Connection) -> MispRequirements {
+        MispRequirements { organisations: config.connections.organisations.clone(), ..config.settings.of_misp() }
     }
 
-    fn names(_: &Config, _: &Misp, _: &PartOf) -> Result<bool> {
+    fn names(_: &Config, _: &Misp, _: &ConnectionReporter) -> Result<bool> {
         Ok(false)
     }
 
@@ -221,16 +221,16 @@ impl Worker for Export {
         Some(ids(config).ok()?.event(&case::id(data).ok()?, &case::created(data)))
     }
 
-    fn message(full: &Full) -> String {
+    fn message(full: &ReportBody) -> String {
         message(full)
     }
 
-    fn taxonomies(_: &Full) -> Vec<Taxonomy> {
+    fn taxonomies(_: &ReportBody) -> Vec<Taxonomy> {
         Vec::new()
     }
 }
 
-type Configured = own::Configured<Config>;
+type ConnectionConfig = own::ConnectionConfig<Config>;
 
 fn ids(config: &Config) -> Result<Ids> {
     let instance = config::instance(config.instance.as_deref(), config.thehive_url.as_deref())?;
@@ -238,7 +238,7 @@ fn ids(config: &Config) -> Result<Ids> {
 }
 
 /// TheHive, if it may be asked.
-fn thehive(job: &Job, config: &Config, network: &Network, run: &Run) -> Result<Option<TheHive>> {
+fn thehive(job: &Job, config: &Config, network: &HttpContext, run: &RunReport) -> Result<Option<TheHive>> {
     match (&config.thehive_url, &config.thehive_key) {
         (Some(url), Some(key)) => {
             let url = urls::thehive_url(url)?;
@@ -255,13 +255,13 @@ fn thehive(job: &Job, config: &Config, network: &Network, run: &Run) -> Result<O
 }
 
 /// The gate once more, by what was read: a job may say less of a case than TheHive does.
-fn check_read(job: &Job, input: &Input) -> Result<()> {
+fn check_read(job: &Job, input: &ExportInput) -> Result<()> {
     let of_items = input.observables.iter().flatten().map(|ioc| ioc.tlp).max().filter(|_| !input.is_case);
     job.check_read(input.case.tlp.max(of_items.unwrap_or(input.case.tlp)), input.case.pap)
 }
 
 /// The case and its observables: from TheHive if it can be asked, else from the job if it carries observables.
-fn input(job: &Job, thehive: Option<&TheHive>) -> Result<Input> {
+fn input(job: &Job, thehive: Option<&TheHive>) -> Result<ExportInput> {
     if job.data_type == read::ONE {
         return read::one(&job.data, thehive);
     }
@@ -269,7 +269,7 @@ fn input(job: &Job, thehive: Option<&TheHive>) -> Result<Input> {
     match (case::carried(&job.data)?, thehive) {
         // What a job says of a case may be older than what TheHive has, or somebody else's word.
         (_, Some(thehive)) => read::case(&id, thehive),
-        (Some(observables), None) => Input::new(&job.data, observables, None),
+        (Some(observables), None) => ExportInput::new(&job.data, observables, None),
         (None, None) => bail!(
             "the job carries no observables, as is usual, and TheHive cannot be asked for them: set \"thehive_url\" and \
              \"thehive_key\" in the responder's configuration"
@@ -278,7 +278,7 @@ fn input(job: &Job, thehive: Option<&TheHive>) -> Result<Input> {
 }
 
 /// Connections whose options are right.
-fn checked(connections: Vec<Configured>) -> Result<Vec<Configured>> {
+fn checked(connections: Vec<ConnectionConfig>) -> Result<Vec<ConnectionConfig>> {
     for one in &connections {
         let wrong = || format!("the settings of connection \"{}\"", one.connection.name);
         let checked = one.config.settings.checked().map(drop);
@@ -288,11 +288,11 @@ fn checked(connections: Vec<Configured>) -> Result<Vec<Configured>> {
 }
 
 /// The connections that the organisation of the job may use.
-fn allowed(connections: Vec<Configured>, organisation: Option<&str>, run: &Run) -> Result<Vec<Configured>> {
+fn allowed(connections: Vec<ConnectionConfig>, organisation: Option<&str>, run: &RunReport) -> Result<Vec<ConnectionConfig>> {
     let mut denials = Vec::new();
     let allowed: Vec<_> = connections
         .into_iter()
-        .filter(|Configured { connection, config }| {
+        .filter(|ConnectionConfig { connection, config }| {
             let denied = config.connections.organisations.denies(organisation);
             denials.extend(denied.as_ref().map(|why| format!("connection \"{}\" {why}", connection.name)));
             denied.is_none()
@@ -304,7 +304,7 @@ fn allowed(connections: Vec<Configured>, organisation: Option<&str>, run: &Run) 
 }
 
 /// The page of a case in TheHive's web interface, whose addresses changed with TheHive 5.
-fn page(thehive: &Url, input: &Input) -> String {
+fn page(thehive: &Url, input: &ExportInput) -> String {
     let id = &input.case.id;
     if input.case.is_five {
         format!("{thehive}cases/{id}/details")
@@ -313,7 +313,7 @@ fn page(thehive: &Url, input: &Input) -> String {
     }
 }
 
-fn subject(input: &Input) -> String {
+fn subject(input: &ExportInput) -> String {
     match input.case.number.as_str() {
         "" => shortened(&input.case.title, 100),
         number => format!("#{} {}", shortened(number, 20), shortened(&input.case.title, 100)),
@@ -327,10 +327,10 @@ const NOT_SENT: &str = "not sent";
 
 /// "Exported 12 IOCs of case #42 to misp-corp as event 1337: 9 added, 3 unchanged". The number is that of the IOCs that
 /// are there now; where it is not the same for all connections, each has its own.
-fn message(full: &Full) -> String {
+fn message(full: &ReportBody) -> String {
     let number = full.case.as_deref().and_then(|case| case.split(' ').next()).map(inert).unwrap_or_default();
     let iocs = full.connections.iter().map(iocs).max().unwrap_or(0);
-    let done: Vec<_> = full.connections.iter().map(|part| part.ledger.count(Item::Observables).done()).collect();
+    let done: Vec<_> = full.connections.iter().map(|part| part.ledger.count(ItemKind::Observables).done()).collect();
     let least = done.iter().min().copied().unwrap_or(0);
     let parts: Vec<_> = full.connections.iter().map(|part| sentence(part, full.dry_run)).collect();
     let parts = parts.join("; to ");
@@ -351,13 +351,13 @@ fn message(full: &Full) -> String {
     std::iter::once(sentence).chain(notes).collect()
 }
 
-fn iocs(part: &Part) -> u64 {
-    let count = part.ledger.count(Item::Observables);
+fn iocs(part: &ConnectionReport) -> u64 {
+    let count = part.ledger.count(ItemKind::Observables);
     count.fetched - count.skipped_by.get(NOT_AN_IOC).copied().unwrap_or(0)
 }
 
-fn sentence(part: &Part, dry_run: bool) -> String {
-    let count = part.ledger.count(Item::Observables);
+fn sentence(part: &ConnectionReport, dry_run: bool) -> String {
+    let count = part.ledger.count(ItemKind::Observables);
     let place = match part.events.first() {
         Some(event) => {
             format!("{} as event {}", inert(&part.name), inert(event.id.as_ref().unwrap_or(&event.uuid)))
@@ -374,7 +374,7 @@ fn sentence(part: &Part, dry_run: bool) -> String {
     let left_out = count.skipped_by.iter().filter(|(rule, _)| *rule != NOT_AN_IOC);
     let mut told: Vec<_> =
         told.chain(left_out.map(|(rule, number)| format!("{number} left out ({})", inert(rule)))).collect();
-    let files = part.ledger.count(Item::Files).created;
+    let files = part.ledger.count(ItemKind::Files).created;
     if files > 0 {
         let sent = if dry_run { "would be sent" } else { "sent" };
         told.push(format!("{} {sent}", counted(files, "file", "files")));
@@ -386,11 +386,11 @@ fn sentence(part: &Part, dry_run: bool) -> String {
         true => format!("the event's own {fields} would change"),
         false => format!("the event's own {fields} changed"),
     }));
-    let retractions = part.ledger.count(Item::Retractions);
+    let retractions = part.ledger.count(ItemKind::Retractions);
     if retractions.updated > 0 {
         told.push(format!("{} {retracted}", retractions.updated));
     }
-    let closings = part.ledger.count(Item::Closings);
+    let closings = part.ledger.count(ItemKind::Closings);
     if closings.updated > 0 {
         told.push(format!("{} {closed}", closings.updated));
     }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::map::Context;
+use super::map::MappingContext;
 use super::settings::Attachments;
-use super::wanted::WantedObject;
+use super::wanted::ObjectDraft;
 use crate::ids::Ids;
 use crate::markings::Tlp;
-use crate::misp::draft::{Place, WantedAttribute, WantedFile};
+use crate::misp::draft::{Place, AttributeDraft, FileDraft};
 use crate::report::ledger::Verdict;
 use crate::sample;
 use crate::secret::shortened;
@@ -19,7 +19,7 @@ use crate::text::counted;
 use crate::thehive::wire::Attachment;
 use crate::types;
 
-use super::case::Ioc;
+use super::case::CaseObservable;
 
 /// The roles of a `file` object that a hash can have: each is named as its type.
 const HASHES: [&str; 21] = [
@@ -49,19 +49,19 @@ const HASHES: [&str; 21] = [
 /// What the objects of a case are made of.
 #[derive(Debug, Default)]
 pub(super) struct Objects {
-    pub(super) objects: Vec<WantedObject>,
-    pub(super) attributes: Vec<WantedAttribute>,
+    pub(super) objects: Vec<ObjectDraft>,
+    pub(super) attributes: Vec<AttributeDraft>,
     /// Observables that no object can be made of, by their position.
     pub(super) refused: BTreeMap<usize, Verdict>,
     /// Files that do not go out themselves, by the position of their observable.
     pub(super) files: BTreeMap<usize, Verdict>,
     /// Attributes of ours that stay whatever the options say: the files, each in both ways to send it.
-    pub(super) kept: Vec<WantedAttribute>,
+    pub(super) kept: Vec<AttributeDraft>,
     pub(super) warnings: Vec<String>,
 }
 
 /// Takes the observables that belong into `file` objects out of a list and makes those.
-pub(super) fn taken(open: &mut Vec<(usize, &Ioc)>, event: &Uuid, context: &Context<'_>) -> Objects {
+pub(super) fn taken(open: &mut Vec<(usize, &CaseObservable)>, event: &Uuid, context: &MappingContext<'_>) -> Objects {
     let mut made = Objects::default();
     let (files, rest): (Vec<_>, Vec<_>) = open.drain(..).partition(|(_, ioc)| is_file(ioc));
     for (index, ioc) in files {
@@ -69,7 +69,7 @@ pub(super) fn taken(open: &mut Vec<(usize, &Ioc)>, event: &Uuid, context: &Conte
             made.refused.insert(index, verdict);
         }
     }
-    let mut groups: BTreeMap<(Uuid, Uuid), Vec<(usize, &Ioc)>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Uuid, Uuid), Vec<(usize, &CaseObservable)>> = BTreeMap::new();
     made.warnings.extend(unlinked(&rest));
     for (index, ioc) in rest {
         match object_tag(ioc) {
@@ -87,25 +87,25 @@ pub(super) fn taken(open: &mut Vec<(usize, &Ioc)>, event: &Uuid, context: &Conte
 }
 
 /// True for an observable that is a file, not a name.
-pub(super) fn is_file(ioc: &Ioc) -> bool {
+pub(super) fn is_file(ioc: &CaseObservable) -> bool {
     ioc.observable.attachment.is_some() || ioc.observable.data_type == "file"
 }
 
 /// What links the observables of one `file` object: the event and the object that `misp:object="file:…"` names. Halves of
 /// a composite are linked by another tag.
-fn object_tag(ioc: &Ioc) -> Option<(Uuid, Uuid)> {
+fn object_tag(ioc: &CaseObservable) -> Option<(Uuid, Uuid)> {
     let is_composite = ioc.observable.tags.iter().any(|tag| tags::value(tag, tags::COMPOSITE).is_some());
     let mut files = links(ioc, tags::OBJECT).filter(|link| link.name == "file" && link.port.is_none());
     files.find_map(|link| link.whole).filter(|_| !is_composite)
 }
 
-fn links<'a>(ioc: &'a Ioc, name: &'a str) -> impl Iterator<Item = Link<'a>> {
+fn links<'a>(ioc: &'a CaseObservable, name: &'a str) -> impl Iterator<Item = Link<'a>> {
     ioc.observable.tags.iter().filter_map(move |tag| tags::value(tag, name).and_then(Link::read))
 }
 
 /// Says that tags of version 1.0 join nothing any more, once for all of them.
-fn unlinked(iocs: &[(usize, &Ioc)]) -> Option<String> {
-    let is_unlinked = |ioc: &Ioc| {
+fn unlinked(iocs: &[(usize, &CaseObservable)]) -> Option<String> {
+    let is_unlinked = |ioc: &CaseObservable| {
         let mut files = links(ioc, tags::OBJECT).filter(|link| link.name == "file");
         let mut halves = links(ioc, tags::COMPOSITE).filter(|link| link.port.is_none());
         files.any(|link| link.whole.is_none()) || halves.any(|link| link.whole.is_none())
@@ -122,18 +122,18 @@ fn unlinked(iocs: &[(usize, &Ioc)]) -> Option<String> {
 }
 
 /// What all attributes of one object share.
-struct Frame<'a> {
+struct ObjectBuilder<'a> {
     object: Uuid,
-    iocs: &'a [(usize, &'a Ioc)],
-    context: &'a Context<'a>,
+    iocs: &'a [(usize, &'a CaseObservable)],
+    context: &'a MappingContext<'a>,
 }
 
-impl Frame<'_> {
-    fn attribute(&self, kind: &str, category: &str, value: &str, from: Vec<usize>) -> WantedAttribute {
+impl ObjectBuilder<'_> {
+    fn attribute(&self, kind: &str, category: &str, value: &str, from: Vec<usize>) -> AttributeDraft {
         let relation = kind.to_owned();
         let of = || self.iocs.iter().filter(|(index, _)| from.is_empty() || from.contains(index)).map(|(_, ioc)| *ioc);
         let tlp = of().map(|ioc| ioc.tlp).max().unwrap_or(self.context.case.tlp);
-        WantedAttribute {
+        AttributeDraft {
             uuid: self.context.ids.id(&self.object, &[&relation, value]),
             place: Some(Place { object: self.object, relation }),
             kind: kind.to_owned(),
@@ -150,13 +150,13 @@ impl Frame<'_> {
         }
     }
 
-    fn object(&self) -> WantedObject {
-        WantedObject { uuid: self.object }
+    fn object(&self) -> ObjectDraft {
+        ObjectDraft { uuid: self.object }
     }
 }
 
 /// The object of a file observable: name, hashes, size, and the file itself where that is wanted.
-fn of_file(index: usize, ioc: &Ioc, event: &Uuid, context: &Context<'_>, made: &mut Objects) -> Result<(), Verdict> {
+fn of_file(index: usize, ioc: &CaseObservable, event: &Uuid, context: &MappingContext<'_>, made: &mut Objects) -> Result<(), Verdict> {
     let failed = |reason: &str| Verdict::Failed(reason.to_owned());
     let attachment = ioc.observable.attachment.as_ref();
     let attachment = attachment.ok_or_else(|| failed("the file observable has no attachment"))?;
@@ -174,7 +174,7 @@ fn of_file(index: usize, ioc: &Ioc, event: &Uuid, context: &Context<'_>, made: &
     }
     let object = context.ids.id(event, &["file", &sha256]);
     let iocs = [(index, ioc)];
-    let frame = Frame { object, iocs: &iocs, context };
+    let frame = ObjectBuilder { object, iocs: &iocs, context };
     let named = name.iter().map(|name| frame.attribute("filename", "Payload delivery", name, vec![index]));
     let mut attributes: Vec<_> = named.collect();
     let hashes = [("md5", attachment.md5()), ("sha1", attachment.sha1()), ("sha256", Some(sha256))];
@@ -183,7 +183,7 @@ fn of_file(index: usize, ioc: &Ioc, event: &Uuid, context: &Context<'_>, made: &
     }
     if let Some(size) = attachment.size.filter(|size| *size >= 0) {
         let size = frame.attribute("size-in-bytes", "Other", &size.to_string(), Vec::new());
-        attributes.push(WantedAttribute { to_ids: false, ..size });
+        attributes.push(AttributeDraft { to_ids: false, ..size });
     }
     let twice = made.objects.iter().any(|known| known.uuid == object);
     if twice {
@@ -206,7 +206,7 @@ fn of_file(index: usize, ioc: &Ioc, event: &Uuid, context: &Context<'_>, made: &
 
 /// Two observables with the same file are one object: what is new of the second joins it. Of what both have, the stricter
 /// TLP holds.
-fn merge(known: &mut Vec<WantedAttribute>, more: WantedAttribute) {
+fn merge(known: &mut Vec<AttributeDraft>, more: AttributeDraft) {
     match known.iter_mut().find(|one| one.uuid == more.uuid) {
         Some(one) => {
             raise(one, &more);
@@ -216,7 +216,7 @@ fn merge(known: &mut Vec<WantedAttribute>, more: WantedAttribute) {
     }
 }
 
-fn raise(one: &mut WantedAttribute, other: &WantedAttribute) {
+fn raise(one: &mut AttributeDraft, other: &AttributeDraft) {
     one.tlp = one.tlp.max(other.tlp);
     one.is_stricter |= other.is_stricter;
     one.is_closed |= other.is_closed;
@@ -229,8 +229,8 @@ fn raise(one: &mut WantedAttribute, other: &WantedAttribute) {
 }
 
 /// The file itself is as strict as the strictest observable that has it.
-fn tighten(frame: &Frame<'_>, tlp: Tlp, made: &mut Objects) {
-    let is_carrier = |one: &&mut WantedAttribute| {
+fn tighten(frame: &ObjectBuilder<'_>, tlp: Tlp, made: &mut Objects) {
+    let is_carrier = |one: &&mut AttributeDraft| {
         one.from.is_empty() && one.place.as_ref().is_some_and(|at| at.object == frame.object)
     };
     for one in made.attributes.iter_mut().chain(&mut made.kept).filter(is_carrier).filter(|one| one.tlp < tlp) {
@@ -241,11 +241,11 @@ fn tighten(frame: &Frame<'_>, tlp: Tlp, made: &mut Objects) {
 }
 
 /// The attribute that carries the file. Both ways to send it are known, so that a change of the option retracts nothing.
-fn file(frame: &Frame<'_>, attachment: &Attachment, name: &str, index: usize, made: &mut Objects) {
+fn file(frame: &ObjectBuilder<'_>, attachment: &Attachment, name: &str, index: usize, made: &mut Objects) {
     let settings = frame.context.settings;
     let carrier = |kind: &str, value: &str| frame.attribute(kind, "Payload delivery", value, Vec::new());
     let as_sample = attachment.md5().map(|md5| carrier("malware-sample", &format!("{name}|{md5}")));
-    let as_it_is = WantedAttribute { to_ids: false, ..carrier("attachment", name) };
+    let as_it_is = AttributeDraft { to_ids: false, ..carrier("attachment", name) };
     made.kept.extend(as_sample.iter().chain([&as_it_is]).cloned());
     let most = settings.most_bytes();
     let is_too_large = attachment.size.and_then(|size| u64::try_from(size).ok()).is_some_and(|size| size > most);
@@ -264,30 +264,30 @@ fn file(frame: &Frame<'_>, attachment: &Attachment, name: &str, index: usize, ma
     };
     let is_plain = settings.export_attachments == Attachments::Plain;
     let (carrier, other) = if is_plain { (as_it_is, as_sample.uuid) } else { (as_sample, as_it_is.uuid) };
-    let file = Some(WantedFile { of: index, name: name.to_owned(), is_plain, other });
-    made.attributes.push(WantedAttribute { file, ..carrier });
+    let file = Some(FileDraft { of: index, name: name.to_owned(), is_plain, other });
+    made.attributes.push(AttributeDraft { file, ..carrier });
 }
 
 /// The object of filename and hash observables. Without one of each there is none to be made, and they go alone.
 fn of_group<'a>(
-    group: Vec<(usize, &'a Ioc)>,
+    group: Vec<(usize, &'a CaseObservable)>,
     event: &Uuid,
-    context: &Context<'_>,
+    context: &MappingContext<'_>,
     made: &mut Objects,
-) -> Result<(), Vec<(usize, &'a Ioc)>> {
+) -> Result<(), Vec<(usize, &'a CaseObservable)>> {
     let mapping = context.attributes(&group);
-    let role = |one: &types::Wanted| {
+    let role = |one: &types::MappedAttribute| {
         let is_role = one.kind == "filename" || HASHES.contains(&one.kind.as_ref());
         is_role.then(|| one.kind.clone().into_owned())
     };
     let hashes = mapping.wanted.iter().filter(|one| one.kind != "filename" && role(one).is_some());
-    let rank = |one: &types::Wanted| (HASHES.iter().position(|hash| *hash == one.kind), one.value.clone());
+    let rank = |one: &types::MappedAttribute| (HASHES.iter().position(|hash| *hash == one.kind), one.value.clone());
     let key = hashes.min_by_key(|one| rank(one)).map(|one| one.value.clone());
     let has_name = mapping.wanted.iter().any(|one| one.kind == "filename");
     let whole = mapping.refused.is_empty() && mapping.wanted.iter().all(|one| role(one).is_some());
     let (Some(key), true, true) = (key, has_name, whole) else { return Err(group) };
     let object = context.ids.id(event, &["file", &key]);
-    let frame = Frame { object, iocs: &group, context };
+    let frame = ObjectBuilder { object, iocs: &group, context };
     let mut attributes = Vec::new();
     for one in &mapping.wanted {
         let from = one.from.iter().filter_map(|place| group.get(*place)).map(|(index, _)| *index).collect();
@@ -306,8 +306,8 @@ fn of_group<'a>(
 }
 
 /// The link back to the case, which only the own organisation may see.
-pub(super) fn link(event: &Uuid, url: &str, number: &str, ids: &Ids, tlp: Tlp) -> WantedAttribute {
-    WantedAttribute {
+pub(super) fn link(event: &Uuid, url: &str, number: &str, ids: &Ids, tlp: Tlp) -> AttributeDraft {
+    AttributeDraft {
         uuid: ids.id(event, &["case", url]),
         place: None,
         kind: "link".to_owned(),

@@ -8,16 +8,16 @@ use std::collections::{BTreeSet, HashSet};
 
 use uuid::Uuid;
 
-use super::compare::{self, Index};
-use super::retract::{self, Act, Retraction};
-use super::settings::Removed;
+use super::compare::{self, EventIndex};
+use super::retract::{self, RetractAction, Retraction};
+use super::settings::RemovedIocPolicy;
 use super::wanted::Wanted;
 use crate::ids::Ids;
-use crate::misp::Held;
-use crate::misp::changes::{Change, Edit, EventChanges, EventHeader, Head};
-use crate::misp::draft::WantedAttribute;
-use crate::misp::tags::TagNames;
-use crate::misp::write_log::Sending;
+use crate::misp::EventContent;
+use crate::misp::changes::{AttributePatch, AttributeEdit, EventChanges, EventHeader, EventPatch};
+use crate::misp::draft::AttributeDraft;
+use crate::misp::tags::TagResolution;
+use crate::misp::write_log::WriteLog;
 use crate::report::ledger::Verdict;
 
 /// What a plan has to know beside the two things it compares.
@@ -26,7 +26,7 @@ pub struct Rules<'a> {
     /// Which uuids are ours.
     pub ids: &'a Ids,
     /// What becomes of attributes that are wanted no more.
-    pub removed: Removed,
+    pub removed: RemovedIocPolicy,
     /// Why nothing may be retracted: the case was not read as a whole, or is not ours alone; none if all is well.
     pub whole: Result<(), &'a str>,
     /// False for a single observable: what else the event holds is not looked at.
@@ -34,16 +34,16 @@ pub struct Rules<'a> {
     /// True where everyone can read it: a feed.
     pub is_public: bool,
     /// The names that tags have there, and those that cannot be set.
-    pub tags: &'a TagNames,
+    pub tags: &'a TagResolution,
 }
 
 /// What is to be done with one wanted attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum AttributeAction {
     /// It is not there: add it.
     Add,
     /// It is there: change it.
-    Change(Change),
+    Change(AttributePatch),
     /// It is there: leave it. The text is a remark.
     Leave(Option<String>),
     /// It is left out, by this rule.
@@ -52,13 +52,13 @@ pub enum Step {
 
 /// A change of an attribute that is neither wanted nor retracted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct RetainedAttribute {
     /// The attribute.
     pub uuid: Uuid,
     /// The object it is in.
     pub object: Option<Uuid>,
     /// What changes.
-    pub change: Change,
+    pub change: AttributePatch,
 }
 
 /// What is to be done.
@@ -67,13 +67,13 @@ pub struct Plan {
     /// True if the event has to be made.
     pub create: bool,
     /// What changes on the event itself.
-    pub head: Head,
+    pub head: EventPatch,
     /// One step for each wanted attribute, in its order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<AttributeAction>,
     /// What becomes of attributes of ours that are wanted no more.
     pub retractions: Vec<Retraction>,
     /// Attributes of ours that are not wanted any more and stay, by a stricter TLP.
-    pub kept: Vec<Kept>,
+    pub kept: Vec<RetainedAttribute>,
     /// Objects that are not there yet.
     pub new_objects: HashSet<Uuid>,
     /// Objects of ours whose distribution becomes 0.
@@ -91,18 +91,18 @@ pub struct Plan {
 }
 
 /// What became of an attribute, with a remark.
-pub type Outcome = (Verdict, Option<String>);
+pub type AttributeResult = (Verdict, Option<String>);
 
 impl Plan {
     /// Compares what is wanted with what is held.
     #[must_use]
-    pub fn new(wanted: &Wanted, held: Option<&Held>, rules: &Rules<'_>) -> Self {
+    pub fn new(wanted: &Wanted, held: Option<&EventContent>, rules: &Rules<'_>) -> Self {
         let Some(held) = held else {
             let new_objects = wanted.objects.iter().map(|object| object.uuid).collect();
-            let steps = vec![Step::Add; wanted.attributes.len()];
+            let steps = vec![AttributeAction::Add; wanted.attributes.len()];
             return Self { create: true, steps, new_objects, ..Self::default() };
         };
-        let index = Index::new(held, rules.ids);
+        let index = EventIndex::new(held, rules.ids);
         let (head, remarks) = compare::head(wanted, held, rules);
         let (retractions, alarms) = retract::retractions(wanted, held, rules);
         let held_objects: HashSet<_> = held.objects.values().collect();
@@ -126,8 +126,8 @@ impl Plan {
         plan.closed_objects = retract::closed_objects(wanted, held, rules);
         if wanted.only_tightens {
             plan.new_objects.clear();
-            let additions = plan.steps.iter_mut().filter(|step| **step == Step::Add);
-            additions.for_each(|step| *step = Step::Skip(ELSEWHERE.to_owned()));
+            let additions = plan.steps.iter_mut().filter(|step| **step == AttributeAction::Add);
+            additions.for_each(|step| *step = AttributeAction::Skip(ELSEWHERE.to_owned()));
         }
         if held.event.published == Some(true) && !rules.is_public && !plan.has_other_reason() {
             if plan.adds_iocs(wanted) {
@@ -141,14 +141,14 @@ impl Plan {
 
     /// True if something becomes visible to fewer.
     pub(super) fn closes(&self) -> bool {
-        let closes = |step: &Step| matches!(step, Step::Change(change) if change.close);
+        let closes = |step: &AttributeAction| matches!(step, AttributeAction::Change(change) if change.close);
         self.head.close || !self.kept.is_empty() || self.steps.iter().any(closes)
     }
 
     /// The plan for an event that came by synchronisation: nothing is written, and what had to be is told.
     #[must_use]
     pub fn managed_elsewhere(self, wanted: &Wanted) -> Self {
-        let skip = Step::Skip("managed on another MISP".to_owned());
+        let skip = AttributeAction::Skip("managed on another MISP".to_owned());
         let remark = "the event came here by synchronisation: it is managed on another MISP, and nothing is written";
         let retracted = self.retractions.iter().filter(|one| one.is_reason()).count();
         let mut undone = Vec::new();
@@ -170,7 +170,7 @@ impl Plan {
     /// True if there is a reason beside new IOCs to touch a published event, which unpublishes it: a retraction or its
     /// reversal, a stricter TLP.
     fn has_other_reason(&self) -> bool {
-        let mut changes = self.steps.iter().map(|step| matches!(step, Step::Change(change) if change.is_reason));
+        let mut changes = self.steps.iter().map(|step| matches!(step, AttributeAction::Change(change) if change.is_reason));
         let of_rest = self.retractions.iter().any(Retraction::is_reason) || self.tightens_more();
         self.head.is_reason || of_rest || changes.any(|is_reason| is_reason)
     }
@@ -184,14 +184,14 @@ impl Plan {
         let mut waiting = Vec::new();
         if !self.head.is_empty() {
             waiting.push(self.head.words());
-            self.head = Head::default();
+            self.head = EventPatch::default();
         }
         for (step, attribute) in self.steps.iter_mut().zip(&wanted.attributes) {
             let put_off = match step {
-                Step::Add if is_ioc(attribute) => continue,
-                Step::Add => Step::Skip(WAITS.to_owned()),
-                Step::Change(change) => Step::Leave(Some(joined(change.remark.take(), WAITS))),
-                Step::Leave(_) | Step::Skip(_) => continue,
+                AttributeAction::Add if is_ioc(attribute) => continue,
+                AttributeAction::Add => AttributeAction::Skip(WAITS.to_owned()),
+                AttributeAction::Change(change) => AttributeAction::Leave(Some(joined(change.remark.take(), WAITS))),
+                AttributeAction::Leave(_) | AttributeAction::Skip(_) => continue,
             };
             waiting.push(format!("{} {}", attribute.kind, attribute.value));
             *step = put_off;
@@ -209,7 +209,7 @@ impl Plan {
     /// True if nothing is to be written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let is_write = |step: &Step| matches!(step, Step::Add | Step::Change(_));
+        let is_write = |step: &AttributeAction| matches!(step, AttributeAction::Add | AttributeAction::Change(_));
         let is_any_write = self.steps.iter().any(is_write) || self.retractions.iter().any(Retraction::is_reason);
         !self.changes_event() && !is_any_write && !self.tightens_more()
     }
@@ -228,7 +228,7 @@ impl Plan {
             tags: wanted.all_tags().collect(),
             organisation: &wanted.organisation,
         };
-        let removed = self.retractions.iter().filter(|one| one.act == Act::Remove);
+        let removed = self.retractions.iter().filter(|one| one.act == RetractAction::Remove);
         let objects = wanted.objects.iter().map(|object| object.uuid);
         EventChanges {
             uuid: wanted.uuid,
@@ -255,7 +255,7 @@ impl Plan {
 
     /// How many things are still to be written, without what was refused already.
     #[must_use]
-    pub fn left(&self, wanted: &Wanted, sending: &Sending) -> usize {
+    pub fn left(&self, wanted: &Wanted, sending: &WriteLog) -> usize {
         let is_open = |uuid: &Uuid| !sending.reasons.contains_key(uuid);
         let retractions = self.retractions.iter().filter(|one| one.is_reason() && is_open(&one.uuid)).count();
         let kept = self.kept.iter().filter(|one| is_open(&one.uuid)).count();
@@ -263,7 +263,7 @@ impl Plan {
             .steps
             .iter()
             .zip(&wanted.attributes)
-            .filter(|(step, attribute)| matches!(step, Step::Add | Step::Change(_)) && is_open(&attribute.uuid));
+            .filter(|(step, attribute)| matches!(step, AttributeAction::Add | AttributeAction::Change(_)) && is_open(&attribute.uuid));
         usize::from(self.create)
             + usize::from(!self.head.is_empty())
             + steps.count()
@@ -274,7 +274,7 @@ impl Plan {
 
     /// What became of the event itself.
     #[must_use]
-    pub fn verdict(&self, sending: &Sending) -> Verdict {
+    pub fn verdict(&self, sending: &WriteLog) -> Verdict {
         match (self.create, sending.was_taken) {
             (true, false) => Verdict::Created,
             (true, true) if sending.had_effect() => Verdict::Updated,
@@ -305,44 +305,44 @@ impl Plan {
     /// it takes off (`AttributeTag.php`), so that the shared one is set only by a second edit.
     #[must_use]
     pub fn replaces_local_tags(&self, wanted: &Wanted) -> bool {
-        let is_both = |change: &Change| change.add_tags.iter().any(|tag| change.drop_tags.contains(tag));
+        let is_both = |change: &AttributePatch| change.add_tags.iter().any(|tag| change.drop_tags.contains(tag));
         self.edits(wanted).any(|edit| is_both(edit.change))
     }
 
     /// The attributes to add.
-    pub fn additions<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = &'a WantedAttribute> {
+    pub fn additions<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = &'a AttributeDraft> {
         let steps = wanted.attributes.iter().zip(&self.steps);
-        steps.filter(|(_, step)| **step == Step::Add).map(|(attribute, _)| attribute)
+        steps.filter(|(_, step)| **step == AttributeAction::Add).map(|(attribute, _)| attribute)
     }
 
     /// The attributes to change, retractions first.
-    pub fn edits<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = Edit<'a>> {
+    pub fn edits<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = AttributeEdit<'a>> {
         let retractions = self.retractions.iter().filter_map(|one| match &one.act {
-            Act::Change(change) => Some(Edit { uuid: one.uuid, object: one.object, change }),
-            Act::Remove | Act::Skip(_) | Act::Done => None,
+            RetractAction::Change(change) => Some(AttributeEdit { uuid: one.uuid, object: one.object, change }),
+            RetractAction::Remove | RetractAction::Skip(_) | RetractAction::Done => None,
         });
         let steps = wanted.attributes.iter().zip(&self.steps).filter_map(|(attribute, step)| match step {
-            Step::Change(change) => {
+            AttributeAction::Change(change) => {
                 let object = attribute.place.as_ref().map(|place| place.object);
-                Some(Edit { uuid: change.instead.unwrap_or(attribute.uuid), object, change })
+                Some(AttributeEdit { uuid: change.instead.unwrap_or(attribute.uuid), object, change })
             }
-            Step::Add | Step::Leave(_) | Step::Skip(_) => None,
+            AttributeAction::Add | AttributeAction::Leave(_) | AttributeAction::Skip(_) => None,
         });
-        let kept = self.kept.iter().map(|one| Edit { uuid: one.uuid, object: one.object, change: &one.change });
+        let kept = self.kept.iter().map(|one| AttributeEdit { uuid: one.uuid, object: one.object, change: &one.change });
         retractions.chain(steps).chain(kept)
     }
 
     /// How many attributes that are not deleted the event would hold, if it holds so many now.
     #[must_use]
     pub fn live_after(&self, wanted: &Wanted, live: usize) -> usize {
-        let removed = self.retractions.iter().filter(|one| one.act == Act::Remove).count();
+        let removed = self.retractions.iter().filter(|one| one.act == RetractAction::Remove).count();
         let made = |deleted: bool| self.edits(wanted).filter(|edit| edit.change.deleted == Some(deleted)).count();
         (live + self.additions(wanted).count() + made(false)).saturating_sub(removed + made(true))
     }
 }
 
 /// True for what is an IOC itself, not the file that its hashes stand for.
-fn is_ioc(attribute: &WantedAttribute) -> bool {
+fn is_ioc(attribute: &AttributeDraft) -> bool {
     attribute.to_ids && attribute.file.is_none()
 }
 

@@ -5,21 +5,21 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::case::{self, Input};
+use super::case::{self, ExportInput};
 use crate::json::Element;
 use crate::tags::{self, Link};
 use crate::thehive::wire::Observable;
-use crate::thehive::{Observables, Origin, TheHive};
+use crate::thehive::{CaseObservables, Origin, TheHive};
 
 /// Reads a case and its IOC observables from TheHive.
 ///
 /// # Errors
 /// That there is no such case for this user, or what stopped the reading: half a case would look like a whole one.
-pub fn case(id: &str, thehive: &TheHive) -> Result<Input> {
+pub fn case(id: &str, thehive: &TheHive) -> Result<ExportInput> {
     let case = thehive.case(id)?;
-    let Observables { all, incomplete } = thehive.ioc_observables(id)?;
+    let CaseObservables { all, incomplete } = thehive.ioc_observables(id)?;
     let is_bad = all.iter().any(|element| matches!(element, Element::Bad(_)));
-    let mut input = Input::new(&case, all, Some(thehive))?;
+    let mut input = ExportInput::new(&case, all, Some(thehive))?;
     input.unread.clone_from(&incomplete);
     input.whole = match incomplete {
         Some(why) => Err(why),
@@ -38,7 +38,7 @@ pub const ONE: &str = "thehive:case_artifact";
 ///
 /// # Errors
 /// That it is no IOC, or belongs to no case that can be read.
-pub fn one(data: &Value, thehive: Option<&TheHive>) -> Result<Input> {
+pub fn one(data: &Value, thehive: Option<&TheHive>) -> Result<ExportInput> {
     ensure!(data.is_object(), "the job's data is {}, not an observable", crate::json::kind(data));
     let carried: Observable =
         serde_json::from_value(data.clone()).context("the job's data cannot be read as an observable")?;
@@ -69,9 +69,9 @@ pub fn one(data: &Value, thehive: Option<&TheHive>) -> Result<Input> {
             let all = thehive.ioc_observables(&case::id(&case)?)?.all;
             let of = linked(&observable);
             let kept = all.into_iter().filter(|one| matches!(one, Element::Good(one) if one.id == id || of(one)));
-            Input::new(&case, kept.collect(), Some(thehive))?
+            ExportInput::new(&case, kept.collect(), Some(thehive))?
         }
-        None => Input::new(&case, vec![Element::Good(observable)], thehive)?,
+        None => ExportInput::new(&case, vec![Element::Good(observable)], thehive)?,
     };
     if let Some(thehive) = thehive {
         find_origin(&mut input, &case::id(&case)?, thehive);
@@ -126,7 +126,7 @@ pub fn origin(alerts: &[Element<Origin>]) -> Option<(String, Uuid)> {
 }
 
 /// Asks for the alerts that the case was made of. That they are not known stops nothing.
-fn find_origin(input: &mut Input, id: &str, thehive: &TheHive) {
+fn find_origin(input: &mut ExportInput, id: &str, thehive: &TheHive) {
     match thehive.alerts(id) {
         Ok(alerts) => input.origin = origin(&alerts),
         Err(error) => {

@@ -7,18 +7,18 @@ use anyhow::{Error, Result, anyhow};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::apply::One;
-use super::case::{self, Input};
+use super::apply::ConnectionExport;
+use super::case::{self, ExportInput};
 use super::tell::audience;
 use super::{Config, allowed, checked, event_tags, ids, read, target, thehive};
 use crate::config::connections::{Purpose, Target};
 use crate::config::own;
 use crate::cortex::job::{self, Job};
-use crate::http::Network;
+use crate::http::HttpContext;
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
 use crate::misp::{Misp, Whose};
-use crate::report::Part;
+use crate::report::ConnectionReport;
 use crate::thehive::TheHive;
 use crate::worker::Session;
 
@@ -49,13 +49,13 @@ fn said(session: &Session<'_>, config: &Config) -> Result<Vec<String>> {
     let exporting = checked(own::configured(all.clone(), &job.config, config)?)?;
     let exporting = allowed(exporting, job.organisation(), run)?;
     let ids = ids(config)?;
-    let network = Network::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.for_http());
+    let network = HttpContext::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.for_http());
     let thehive = thehive(job, config, &network, run)?;
-    let input = Input::new(&case_of(job, thehive.as_ref())?, Vec::new(), None)?;
+    let input = ExportInput::new(&case_of(job, thehive.as_ref())?, Vec::new(), None)?;
     let mut sentences = Vec::new();
-    for own::Configured { connection, config } in &exporting {
+    for own::ConnectionConfig { connection, config } in &exporting {
         let name = connection.name.clone();
-        let one = One {
+        let one = ConnectionExport {
             connection,
             network: &network,
             ids: &ids,
@@ -64,7 +64,7 @@ fn said(session: &Session<'_>, config: &Config) -> Result<Vec<String>> {
             input: &input,
             thehive: thehive.as_ref(),
             url: None,
-            part: &run.open(Part { name: name.clone(), ..Part::default() }),
+            part: &run.open(ConnectionReport { name: name.clone(), ..ConnectionReport::default() }),
             dry_run: true,
             confirmed: None,
             is_confirmed_elsewhere: false,
@@ -93,7 +93,7 @@ fn case_of(job: &Job, thehive: Option<&TheHive>) -> Result<Value> {
     }
 }
 
-impl One<'_> {
+impl ConnectionExport<'_> {
     /// The events of the case that are there: those with a uuid computed from it, and those that a tag of ours names.
     fn standing(&self) -> Result<Vec<String>> {
         let misp = Misp::open(self.connection, self.network, self.part)?;

@@ -5,13 +5,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::compare::Index;
-use super::plan::{Kept, Rules};
-use super::settings::Removed;
+use super::compare::EventIndex;
+use super::plan::{RetainedAttribute, Rules};
+use super::settings::RemovedIocPolicy;
 use super::wanted::Wanted;
-use crate::misp::Held;
-use crate::misp::changes::Change;
-use crate::misp::draft::WantedAttribute;
+use crate::misp::EventContent;
+use crate::misp::changes::AttributePatch;
+use crate::misp::draft::AttributeDraft;
 use crate::misp::wire::Attribute;
 use crate::secret::shortened;
 use crate::types::equal;
@@ -43,16 +43,16 @@ pub struct Retraction {
     /// Its value.
     pub value: String,
     /// What is done.
-    pub act: Act,
+    pub act: RetractAction,
     /// True if it stays an IOC of the case, and is only closed, since it may not go out any more.
     pub is_closing: bool,
 }
 
 /// What is done with an attribute that is wanted no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum RetractAction {
     /// It is marked as retracted.
-    Change(Change),
+    Change(AttributePatch),
     /// It is taken out: a feed shows everything to everyone.
     Remove,
     /// It is left, by this rule.
@@ -62,7 +62,7 @@ pub enum Act {
 }
 
 impl Retraction {
-    fn of(attribute: &Attribute, uuid: Uuid, object: Option<Uuid>, act: Act) -> Self {
+    fn of(attribute: &Attribute, uuid: Uuid, object: Option<Uuid>, act: RetractAction) -> Self {
         let category = format!("{}/{}", attribute.category, attribute.kind);
         Self { uuid, object, attribute: category, value: attribute.value.clone(), act, is_closing: false }
     }
@@ -70,7 +70,7 @@ impl Retraction {
     /// True if something is to be written for it.
     #[must_use]
     pub fn is_reason(&self) -> bool {
-        matches!(self.act, Act::Change(_) | Act::Remove)
+        matches!(self.act, RetractAction::Change(_) | RetractAction::Remove)
     }
 }
 
@@ -97,19 +97,19 @@ pub(super) fn was_deleted(comment: &str) -> bool {
     comment.trim_end().strip_suffix(MARK).is_some_and(|comment| comment.trim_end().ends_with(QUIET_DELETED))
 }
 
-fn with_mark(attribute: &Attribute, removed: Removed) -> String {
+fn with_mark(attribute: &Attribute, removed: RemovedIocPolicy) -> String {
     let comment = shortened(attribute.comment.trim_end(), LONGEST_COMMENT);
     let quiet = match (attribute.to_ids, removed) {
-        (Some(false), Removed::Delete) => QUIET_DELETED,
-        (Some(false), Removed::Unflag | Removed::Keep) => QUIET,
+        (Some(false), RemovedIocPolicy::Delete) => QUIET_DELETED,
+        (Some(false), RemovedIocPolicy::Unflag | RemovedIocPolicy::Keep) => QUIET,
         (Some(true) | None, _) => "",
     };
     [comment.as_str(), quiet, MARK].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// All retractions of an event, and what somebody has to do something about.
-pub(super) fn retractions(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (Vec<Retraction>, Vec<String>) {
-    let index = Index::new(held, rules.ids);
+pub(super) fn retractions(wanted: &Wanted, held: &EventContent, rules: &Rules<'_>) -> (Vec<Retraction>, Vec<String>) {
+    let index = EventIndex::new(held, rules.ids);
     let mut retractions: Vec<_> =
         wanted.withheld.iter().filter_map(|attribute| withdrawn(attribute, held, &index, rules)).collect();
     let mut alarms = Vec::new();
@@ -117,9 +117,9 @@ pub(super) fn retractions(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (V
     if is_exposed {
         // No guard holds here: what stays can be read by everyone.
         let all = dropped(wanted, held, &|uuid| rules.ids.made_inside(&held.uuid(), uuid)).into_iter();
-        retractions.extend(all.map(|(uuid, one)| Retraction::of(one, uuid, held.object_of(one), Act::Remove)));
+        retractions.extend(all.map(|(uuid, one)| Retraction::of(one, uuid, held.object_of(one), RetractAction::Remove)));
     }
-    let exposed = retractions.iter().filter(|one| one.act == Act::Remove).count();
+    let exposed = retractions.iter().filter(|one| one.act == RetractAction::Remove).count();
     if exposed > 0 {
         alarms.push(format!(
             "{exposed} attributes were exported before their TLP forbade it: they are taken out of the feed now, but \
@@ -149,7 +149,7 @@ pub(super) fn retractions(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (V
         .collect();
     let open = open.len();
     let rule = reason_to_keep(open, held, rules);
-    if let (Some(_), true) = (&rule, open > 0 && rules.removed != Removed::Keep) {
+    if let (Some(_), true) = (&rule, open > 0 && rules.removed != RemovedIocPolicy::Keep) {
         let values: Vec<_> =
             dropped.iter().filter(|(_, one)| !is_done(one)).map(|(_, one)| one.value.as_str()).collect();
         alarms.extend(refusal(rule.as_deref().unwrap_or_default(), &values));
@@ -157,10 +157,10 @@ pub(super) fn retractions(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> (V
     retractions.extend(dropped.into_iter().map(|(uuid, attribute)| {
         let object = held.object_of(attribute);
         let act = match &rule {
-            _ if is_done(&attribute) => Act::Done,
-            Some(rule) => Act::Skip(rule.clone()),
-            None if is_doubtful(&attribute) => Act::Skip(UNMAPPED.to_owned()),
-            None => Act::Change(Change {
+            _ if is_done(&attribute) => RetractAction::Done,
+            Some(rule) => RetractAction::Skip(rule.clone()),
+            None if is_doubtful(&attribute) => RetractAction::Skip(UNMAPPED.to_owned()),
+            None => RetractAction::Change(AttributePatch {
                 close: is_open_in_closed(attribute, wanted, rules),
                 ..retracting(attribute, rules.removed)
             }),
@@ -178,19 +178,19 @@ fn is_open_in_closed(attribute: &Attribute, wanted: &Wanted, rules: &Rules<'_>) 
 
 /// What of ours is not edited otherwise and is closed with its case, whatever became of it: retracted, or there under another
 /// uuid than it would have now.
-pub(super) fn closed(wanted: &Wanted, held: &Held, edited: &HashSet<Uuid>, rules: &Rules<'_>) -> Vec<Kept> {
+pub(super) fn closed(wanted: &Wanted, held: &EventContent, edited: &HashSet<Uuid>, rules: &Rules<'_>) -> Vec<RetainedAttribute> {
     let event = held.uuid();
     let of = |attribute: &Attribute| {
         let uuid = Uuid::parse_str(&attribute.uuid).ok().filter(|uuid| rules.ids.made_inside(&event, uuid))?;
         let is_wanted = attribute.deleted != Some(true) && is_open_in_closed(attribute, wanted, rules);
-        let change = Change { close: true, is_reason: true, ..Change::default() };
-        (is_wanted && !edited.contains(&uuid)).then(|| Kept { uuid, object: held.object_of(attribute), change })
+        let change = AttributePatch { close: true, is_reason: true, ..AttributePatch::default() };
+        (is_wanted && !edited.contains(&uuid)).then(|| RetainedAttribute { uuid, object: held.object_of(attribute), change })
     };
     held.attributes.iter().filter_map(of).collect()
 }
 
 /// Objects of ours that are closed: with their case, or since what they are made of is.
-pub(super) fn closed_objects(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> BTreeSet<Uuid> {
+pub(super) fn closed_objects(wanted: &Wanted, held: &EventContent, rules: &Rules<'_>) -> BTreeSet<Uuid> {
     if rules.is_public {
         return BTreeSet::new();
     }
@@ -225,7 +225,7 @@ const UNMAPPED: &str = "it may be an IOC of the case that could not be mapped";
 
 const TOO_MANY: &str = "more than";
 
-fn reason_to_keep(open: usize, held: &Held, rules: &Rules<'_>) -> Option<String> {
+fn reason_to_keep(open: usize, held: &EventContent, rules: &Rules<'_>) -> Option<String> {
     let event = held.uuid();
     let is_live = |attribute: &&Attribute| {
         attribute.deleted != Some(true)
@@ -240,7 +240,7 @@ fn reason_to_keep(open: usize, held: &Held, rules: &Rules<'_>) -> Option<String>
     let live = live.len();
     let most = FEW.max(live * SHARE / 100);
     match rules.whole {
-        _ if rules.removed == Removed::Keep => Some("removed_iocs is keep".to_owned()),
+        _ if rules.removed == RemovedIocPolicy::Keep => Some("removed_iocs is keep".to_owned()),
         Err(why) => Some(why.to_owned()),
         Ok(()) if open > most => Some(format!("{TOO_MANY} {most} at once")),
         Ok(()) => None,
@@ -248,7 +248,7 @@ fn reason_to_keep(open: usize, held: &Held, rules: &Rules<'_>) -> Option<String>
 }
 
 /// What the other side of a shared case has there, this one does not want, and stays: each attribute, an object once.
-pub(super) fn brought(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> HashSet<Uuid> {
+pub(super) fn brought(wanted: &Wanted, held: &EventContent, rules: &Rules<'_>) -> HashSet<Uuid> {
     if !rules.is_case || (rules.is_public && wanted.tlp.is_closed()) {
         return HashSet::new();
     }
@@ -258,7 +258,7 @@ pub(super) fn brought(wanted: &Wanted, held: &Held, rules: &Rules<'_>) -> HashSe
 }
 
 /// What is ours and no longer wanted: live ones, and those that were retracted before.
-fn dropped<'a>(wanted: &Wanted, held: &'a Held, is_ours: &dyn Fn(&Uuid) -> bool) -> Vec<(Uuid, &'a Attribute)> {
+fn dropped<'a>(wanted: &Wanted, held: &'a EventContent, is_ours: &dyn Fn(&Uuid) -> bool) -> Vec<(Uuid, &'a Attribute)> {
     let iocs = || wanted.attributes.iter().chain(&wanted.spared);
     let attributes = iocs().chain(&wanted.withheld);
     let mut known: HashSet<Uuid> = attributes.map(|attribute| attribute.uuid).collect();
@@ -286,21 +286,21 @@ fn dropped<'a>(wanted: &Wanted, held: &'a Held, is_ours: &dyn Fn(&Uuid) -> bool)
         .collect()
 }
 
-fn retracting(attribute: &Attribute, removed: Removed) -> Change {
-    let change = Change { comment: Some(with_mark(attribute, removed)), is_reason: true, ..Change::default() };
+fn retracting(attribute: &Attribute, removed: RemovedIocPolicy) -> AttributePatch {
+    let change = AttributePatch { comment: Some(with_mark(attribute, removed)), is_reason: true, ..AttributePatch::default() };
     match removed {
-        Removed::Delete => Change { deleted: Some(true), ..change },
-        Removed::Unflag | Removed::Keep => Change { to_ids: Some(false), ..change },
+        RemovedIocPolicy::Delete => AttributePatch { deleted: Some(true), ..change },
+        RemovedIocPolicy::Unflag | RemovedIocPolicy::Keep => AttributePatch { to_ids: Some(false), ..change },
     }
 }
 
 /// What went out before its TLP forbade it. In a feed it is taken out; on a server it is closed: its TLP, and for its own
 /// organisation only. That retracts nothing, so it needs no guard.
-fn withdrawn(wanted: &WantedAttribute, held: &Held, index: &Index<'_>, rules: &Rules<'_>) -> Option<Retraction> {
+fn withdrawn(wanted: &AttributeDraft, held: &EventContent, index: &EventIndex<'_>, rules: &Rules<'_>) -> Option<Retraction> {
     let attribute = index.get(&wanted.uuid)?;
     let object = held.object_of(attribute);
     if rules.is_public && (wanted.tlp.is_closed() || rules.is_case) {
-        return Some(Retraction::of(attribute, wanted.uuid, object, Act::Remove));
+        return Some(Retraction::of(attribute, wanted.uuid, object, RetractAction::Remove));
     }
     if attribute.deleted == Some(true) {
         return None;
@@ -308,7 +308,7 @@ fn withdrawn(wanted: &WantedAttribute, held: &Held, index: &Index<'_>, rules: &R
     let mut tightened = index.tightened(wanted, attribute, rules);
     tightened.close = attribute.distribution != Some(0);
     tightened.is_reason |= tightened.close;
-    let act = if tightened.is_reason { Act::Change(tightened) } else { Act::Done };
+    let act = if tightened.is_reason { RetractAction::Change(tightened) } else { RetractAction::Done };
     Some(Retraction { is_closing: true, ..Retraction::of(attribute, wanted.uuid, object, act) })
 }
 

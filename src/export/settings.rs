@@ -8,7 +8,7 @@ use crate::config::Warninglists;
 use crate::markings::{Pap, Tlp};
 use crate::tags;
 use crate::types::Overrides;
-use crate::worker::requirements::OfMisp;
+use crate::worker::requirements::MispRequirements;
 
 /// What goes out, and how.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -48,7 +48,7 @@ pub struct Settings {
     pub max_export_pap: Option<Pap>,
     /// What becomes of an attribute whose observable is no IOC of the case any more: `unflag` (no longer for detection, with a comment), `delete` (soft-deleted), `keep`.
     #[serde(default)]
-    pub removed_iocs: Removed,
+    pub removed_iocs: RemovedIocPolicy,
     /// Name the IOCs that are on one of MISP's warninglists (`annotate`), or not (`off`). They go out in either case.
     #[serde(default)]
     pub warninglists: Warninglists,
@@ -84,7 +84,7 @@ pub enum Attachments {
 /// What becomes of an attribute whose IOC is gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Removed {
+pub enum RemovedIocPolicy {
     /// `to_ids` 0 and a comment.
     #[default]
     Unflag,
@@ -129,18 +129,18 @@ impl Settings {
 
     /// What they want of a MISP.
     #[must_use]
-    pub fn of_misp(&self) -> OfMisp {
+    pub fn of_misp(&self) -> MispRequirements {
         let tlp = [Tlp::Clear, Tlp::Green, Tlp::Amber, Tlp::AmberStrict, Tlp::Red].map(Tlp::tag);
         let pap = [Pap::Clear, Pap::Green, Pap::Amber, Pap::Red].map(Pap::tag);
         let free =
             [(self.export_case_tags, "export_case_tags"), (self.export_observable_tags, "export_observable_tags")];
-        OfMisp {
+        MispRequirements {
             writes: true,
             tags: tlp.into_iter().chain(pap).collect(),
             free_tags: free.into_iter().filter_map(|(is_on, option)| is_on.then_some(option)).collect(),
             sightings: self.export_sightings.then_some("export_sightings"),
             sharing_group: self.sharing_group.filter(|_| self.distribution == SHARING_GROUP),
-            ..OfMisp::default()
+            ..MispRequirements::default()
         }
     }
 

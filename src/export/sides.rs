@@ -6,24 +6,24 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::apply::One;
+use super::apply::ConnectionExport;
 use super::wanted::Wanted;
 use crate::ids::Ids;
-use crate::misp::Held;
-use crate::misp::draft::WantedAttribute;
+use crate::misp::EventContent;
+use crate::misp::draft::AttributeDraft;
 use crate::misp::wire::Attribute;
 use crate::report::ledger::Verdict;
 use crate::text::counted;
-use crate::types::ServerTypes;
+use crate::types::MispCapabilities;
 
-impl One<'_> {
+impl ConnectionExport<'_> {
     /// What is wanted, as the other side of a shared case put it there, where it did.
     pub(super) fn joined(
         &self,
         wanted: Wanted,
-        held: Option<&Held>,
+        held: Option<&EventContent>,
         decided: &[Option<Verdict>],
-        types: &ServerTypes,
+        types: &MispCapabilities,
     ) -> Wanted {
         let (Some(held), Some(beside)) = (held, self.ids.beside()) else { return wanted };
         let uuids = held.attributes.iter().filter_map(|one| Uuid::parse_str(&one.uuid).ok());
@@ -31,7 +31,7 @@ impl One<'_> {
         if !uuids.any(|uuid| beside.added_inside(&wanted.uuid, &uuid)) {
             return wanted;
         }
-        let theirs = One { ids: &beside, ..*self }.map(decided, types, wanted.uuid).wanted;
+        let theirs = ConnectionExport { ids: &beside, ..*self }.map(decided, types, wanted.uuid).wanted;
         wanted.joined(&theirs, held, (self.ids, &beside))
     }
 
@@ -53,7 +53,7 @@ impl Wanted {
     /// The same with the uuids of the other side of a shared case, where that put something there and this one did not:
     /// `beside` is what it would want of the same observables. What both see is there once, whoever brought it.
     #[must_use]
-    pub fn joined(mut self, beside: &Self, held: &Held, (ids, theirs): (&Ids, &Ids)) -> Self {
+    pub fn joined(mut self, beside: &Self, held: &EventContent, (ids, theirs): (&Ids, &Ids)) -> Self {
         let (own, theirs) =
             (self.settled(Some(held), &HashSet::new(), ids), beside.settled(Some(held), &HashSet::new(), theirs));
         let uuid =
@@ -68,7 +68,7 @@ impl Wanted {
                 object.uuid = theirs.uuid;
             }
         }
-        let all = |wanted: &'_ Self| -> Vec<WantedAttribute> {
+        let all = |wanted: &'_ Self| -> Vec<AttributeDraft> {
             wanted.attributes.iter().chain(&wanted.withheld).chain(&wanted.kept).cloned().collect()
         };
         let of_both = all(&own).into_iter().zip(all(&theirs));

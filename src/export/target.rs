@@ -5,8 +5,8 @@
 use anyhow::{Context, Result};
 use uuid::Uuid;
 
-use super::apply::One;
-use super::case::Input;
+use super::apply::ConnectionExport;
+use super::case::ExportInput;
 use super::event_tags::{self, CaseName, EventTag, Standing};
 use crate::config::connections::{self, Connection};
 use crate::ids::Ids;
@@ -43,7 +43,7 @@ pub(super) struct Targets {
 /// An event that is there.
 type There = (Uuid, Event);
 
-impl One<'_> {
+impl ConnectionExport<'_> {
     /// The connection as it stands in tags: its name, and its key where it has one.
     pub(super) fn tagged_as(&self) -> (&str, Option<&Secret>) {
         let key = match &self.connection.target {
@@ -296,7 +296,7 @@ pub(super) fn named<'c>(connection: &'c Connection, all: &[Connection]) -> Optio
 }
 
 /// True if a tag of the case names this event on a connection.
-pub(super) fn names(input: &Input, connection: &str, event: Option<&Uuid>) -> bool {
+pub(super) fn names(input: &ExportInput, connection: &str, event: Option<&Uuid>) -> bool {
     event_tags::of_connection(&input.case.tags, connection).iter().any(|tag| Some(&tag.uuid) == event)
 }
 

@@ -4,39 +4,39 @@ use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
-use super::apply::{Done, One};
-use super::compare::{self, Index, STORED};
-use super::map::Mapped;
+use super::apply::{ExportResult, ConnectionExport};
+use super::compare::{self, EventIndex, STORED};
+use super::map::MappedEvent;
 use super::objects::is_file;
-use super::plan::{Outcome, Plan};
-use super::retract::Act;
+use super::plan::{AttributeResult, Plan};
+use super::retract::RetractAction;
 use super::settings::Attachments;
 use super::wanted::Wanted;
 use super::{case, event_tags};
 use crate::config::connections::Target;
 use crate::markings::Tlp;
-use crate::misp::draft::WantedAttribute;
+use crate::misp::draft::AttributeDraft;
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
-use crate::misp::write_log::Sending;
-use crate::misp::{Held, Misp};
+use crate::misp::write_log::WriteLog;
+use crate::misp::{EventContent, Misp};
 use crate::report::Operation;
-use crate::report::ledger::{Item, Verdict};
-use crate::report::{EventLine, ObservableLine, RetractionLine};
+use crate::report::ledger::{ItemKind, Verdict};
+use crate::report::{EventRow, ObservableRow, RetractionRow};
 use crate::text::counted;
 use crate::types::{self, equal};
 
 /// What is told of the export to one connection.
 #[derive(Clone, Copy)]
 pub(super) struct Told<'a> {
-    pub(super) mapped: &'a Mapped,
+    pub(super) mapped: &'a MappedEvent,
     pub(super) plan: &'a Plan,
-    pub(super) outcome: &'a [Outcome],
+    pub(super) outcome: &'a [AttributeResult],
     pub(super) retracted: &'a [Verdict],
     /// The event as the last look saw it; none if nobody looked.
-    pub(super) after: Option<&'a Held>,
+    pub(super) after: Option<&'a EventContent>,
     /// The event's line; none if there is no event.
-    pub(super) event: Option<&'a EventLine>,
+    pub(super) event: Option<&'a EventRow>,
     /// True if something stopped the writing: its reason then stands for the failures of all that did not go out.
     pub(super) is_stopped: bool,
 }
@@ -48,9 +48,9 @@ const NOT_THE_CASES: &str = "(the event of another case)";
 /// Names given in a text, before their number is.
 const NAMED: usize = 10;
 
-impl One<'_> {
+impl ConnectionExport<'_> {
     /// A publication that a write took back, be it an old one or one that came meanwhile; and open proposals.
-    pub(super) fn check_event(&self, before: Option<&Event>, after: Option<&Held>) {
+    pub(super) fn check_event(&self, before: Option<&Event>, after: Option<&EventContent>) {
         let (Some(before), Some(after)) = (before, after) else { return };
         let moment = |event: &Event| event.publish_timestamp.unwrap_or(0);
         let was_published = before.published == Some(true);
@@ -64,7 +64,7 @@ impl One<'_> {
     }
 
     /// Values that MISP rewrote when it took them, as its import rules do.
-    pub(super) fn check_stored(&self, wanted: &Wanted, outcome: &[Outcome]) {
+    pub(super) fn check_stored(&self, wanted: &Wanted, outcome: &[AttributeResult]) {
         let of = wanted.attributes.iter().zip(outcome).filter_map(|(one, (_, remark))| {
             let remark = remark.as_ref()?.strip_prefix(STORED)?;
             Some(format!("{}{remark}", self.part.run.shown(&one.value)))
@@ -78,8 +78,8 @@ impl One<'_> {
 
     /// IOCs for which MISP holds something else: somebody changed the value, or it is not for detection. What is unchanged by
     /// this export is not there as the case has it, and nobody may take it for that.
-    pub(super) fn check_changed(&self, wanted: &Wanted, outcome: &[Outcome], there: Option<&Held>) {
-        let Some(index) = there.map(|there| Index::new(there, self.ids)) else { return };
+    pub(super) fn check_changed(&self, wanted: &Wanted, outcome: &[AttributeResult], there: Option<&EventContent>) {
+        let Some(index) = there.map(|there| EventIndex::new(there, self.ids)) else { return };
         let is_there = |verdict: &Verdict| matches!(verdict, Verdict::Unchanged | Verdict::Updated);
         let (mut changed, mut quiet, mut open) = (Vec::new(), Vec::new(), Vec::new());
         let is_seen = !self.is_public() && there.is_some_and(|there| there.event.distribution != Some(0));
@@ -145,13 +145,13 @@ impl One<'_> {
         event: Option<&Event>,
         attributes: Option<usize>,
         done: (&Plan, &Verdict),
-    ) -> EventLine {
+    ) -> EventRow {
         let run = &self.part.run;
         let (plan, verdict) = done;
         let changes = (!plan.head.is_empty()).then(|| format!("{}{}", super::CHANGES, plan.head.words()));
         let reasons: Vec<_> =
             wanted.extends.map(|uuid| format!("extends event {uuid}")).into_iter().chain(changes).collect();
-        EventLine {
+        EventRow {
             uuid: wanted.uuid.to_string(),
             id: event.map(|event| run.shown(&event.id)).filter(|id| !id.is_empty()),
             title: if self.is_guest {
@@ -170,7 +170,7 @@ impl One<'_> {
             attributes: attributes.map(|attributes| attributes as u64),
             verdict: verdict.word().to_owned(),
             reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
-            ..EventLine::default()
+            ..EventRow::default()
         }
     }
 
@@ -188,10 +188,10 @@ impl One<'_> {
     /// not sent is not, and only of what is on its way nobody knows.
     pub(super) fn foresee(
         &self,
-        mapped: &Mapped,
+        mapped: &MappedEvent,
         decided: &[Option<Verdict>],
         (plan, next): (&Plan, &Plan),
-        sending: &Sending,
+        sending: &WriteLog,
         before: Option<&Event>,
     ) {
         let outcome = plan.so_far(&mapped.wanted, sending, next);
@@ -201,7 +201,7 @@ impl One<'_> {
             event.map(|event| self.event_line(&mapped.wanted, Some(event), None, (plan, &plan.verdict(sending))));
         // MISP was asked to make it, and nobody has read the answer: it may be there.
         let unknown = line.is_none() && plan.create && sending.had_effect();
-        let unknown = unknown.then(|| EventLine {
+        let unknown = unknown.then(|| EventRow {
             reason: Some("not verified: MISP was asked to make it and did not answer yet".to_owned()),
             ..self.event_line(&mapped.wanted, None, None, (plan, &Verdict::Failed(String::new())))
         });
@@ -216,9 +216,9 @@ impl One<'_> {
         self.foresee_with(decided, told, None);
     }
 
-    fn foresee_with(&self, decided: &[Option<Verdict>], told: &Told<'_>, unknown: Option<EventLine>) {
+    fn foresee_with(&self, decided: &[Option<Verdict>], told: &Told<'_>, unknown: Option<EventRow>) {
         let apart = self.part.apart();
-        One { part: &apart, ..*self }.lines(decided, told, &HashMap::new());
+        ConnectionExport { part: &apart, ..*self }.lines(decided, told, &HashMap::new());
         apart.with(|part| part.events.extend(unknown));
         self.part.foresee(&apart);
     }
@@ -246,7 +246,7 @@ impl One<'_> {
     /// Writes every verdict into ledger and report, in place of what was foreseen.
     pub(super) fn tell(&self, decided: &[Option<Verdict>], told: &Told<'_>, hits: &HashMap<String, Vec<String>>) {
         let apart = self.part.apart();
-        One { part: &apart, ..*self }.lines(decided, told, hits);
+        ConnectionExport { part: &apart, ..*self }.lines(decided, told, hits);
         self.part.absorb(&apart);
     }
 
@@ -254,30 +254,30 @@ impl One<'_> {
         let Told { mapped, outcome, is_stopped, .. } = *told;
         self.tell_event(told);
         mapped.warnings.iter().for_each(|warning| self.part.warn(warning.clone()));
-        mapped.refused.values().for_each(|verdict| self.part.record(Item::Observables, verdict, 1));
+        mapped.refused.values().for_each(|verdict| self.part.record(ItemKind::Observables, verdict, 1));
         let became = became(mapped, outcome);
-        let is_as_wanted = |(verdict, remark): &Outcome| {
+        let is_as_wanted = |(verdict, remark): &AttributeResult| {
             remark.is_none() && matches!(verdict, Verdict::Created | Verdict::Updated | Verdict::Unchanged)
         };
         let differs = !outcome.iter().all(is_as_wanted);
-        let index = told.after.filter(|_| differs).map(|after| Index::new(after, self.ids));
-        let there = |attribute: &WantedAttribute| index.as_ref().and_then(|index| index.stands_for(attribute));
+        let index = told.after.filter(|_| differs).map(|after| EventIndex::new(after, self.ids));
+        let there = |attribute: &AttributeDraft| index.as_ref().and_then(|index| index.stands_for(attribute));
         let is_known = index.is_some() && !self.dry_run;
         for (index, (one, decided)) in self.input.observables.iter().zip(decided).enumerate() {
             let (verdict, remark, attribute) =
                 match (decided.as_ref().or(mapped.refused.get(&index)), became.get(&index)) {
                     (Some(verdict), _) => (verdict.clone(), None, None),
                     (None, Some((attribute, (verdict, remark)))) => {
-                        self.part.record(Item::Observables, verdict, 1);
+                        self.part.record(ItemKind::Observables, verdict, 1);
                         (verdict.clone(), remark.clone(), Some(*attribute))
                     }
                     (None, None) => {
                         let verdict = Verdict::Failed("not mapped".to_owned());
-                        self.part.record(Item::Observables, &verdict, 1);
+                        self.part.record(ItemKind::Observables, &verdict, 1);
                         (verdict, None, None)
                     }
                 };
-            let is_closed_with_another = |wanted: &&WantedAttribute| {
+            let is_closed_with_another = |wanted: &&AttributeDraft| {
                 wanted.tlp.is_closed() && one.as_ref().is_ok_and(|ioc| ioc.tlp < wanted.tlp)
             };
             let closed = attribute.filter(is_closed_with_another).map(|wanted| {
@@ -288,7 +288,7 @@ impl One<'_> {
             if let (Verdict::Failed(reason), false) = (&verdict, is_stopped) {
                 self.part.fail(format!("{data} ({data_type}): {reason}"));
             }
-            self.part.show_observable(ObservableLine {
+            self.part.show_observable(ObservableRow {
                 data_type,
                 data,
                 verdict: verdict.word().to_owned(),
@@ -315,13 +315,13 @@ impl One<'_> {
         }
         let Told { mapped, outcome, is_stopped, .. } = *told;
         let wanted = &mapped.wanted;
-        let place_of = |one: &WantedAttribute| one.place.as_ref().map(|place| place.object);
+        let place_of = |one: &AttributeDraft| one.place.as_ref().map(|place| place.object);
         let object_of: HashMap<usize, Option<Uuid>> = wanted
             .attributes
             .iter()
             .flat_map(|one| one.from.iter().map(move |index| (*index, place_of(one))))
             .collect();
-        let carriers: HashMap<Option<Uuid>, &Outcome> = wanted
+        let carriers: HashMap<Option<Uuid>, &AttributeResult> = wanted
             .attributes
             .iter()
             .zip(outcome)
@@ -334,8 +334,8 @@ impl One<'_> {
             let carrier = object_of.get(&index).and_then(|object| carriers.get(object));
             let verdict = mapped.files.get(&index).cloned().or_else(|| carrier.map(|(verdict, _)| verdict.clone()));
             let verdict = verdict.unwrap_or_else(|| Verdict::Failed(super::NOT_SENT.to_owned()));
-            self.part.fetched(Item::Files, 1);
-            self.part.record(Item::Files, &verdict, 1);
+            self.part.fetched(ItemKind::Files, 1);
+            self.part.record(ItemKind::Files, &verdict, 1);
             if let (Verdict::Failed(reason), false) = (&verdict, is_stopped) {
                 let name = ioc.observable.attachment.as_ref().map_or("", |attachment| &attachment.name);
                 self.part.fail(format!("{} (the file itself): {reason}", self.part.run.shown(name)));
@@ -345,9 +345,9 @@ impl One<'_> {
 
     pub(super) fn tell_retractions(&self, told: &Told<'_>) {
         // An object counts once: its attributes are one observable.
-        let mut counted: BTreeMap<(Item, Uuid), &Verdict> = BTreeMap::new();
+        let mut counted: BTreeMap<(ItemKind, Uuid), &Verdict> = BTreeMap::new();
         for (retraction, verdict) in told.plan.retractions.iter().zip(told.retracted) {
-            let item = if retraction.is_closing { Item::Closings } else { Item::Retractions };
+            let item = if retraction.is_closing { ItemKind::Closings } else { ItemKind::Retractions };
             let known = counted.entry((item, retraction.object.unwrap_or(retraction.uuid))).or_insert(verdict);
             if verdict.rank() < known.rank() {
                 *known = verdict;
@@ -358,7 +358,7 @@ impl One<'_> {
             self.part.record(item, verdict, 1);
         }
         for (retraction, verdict) in told.plan.retractions.iter().zip(told.retracted) {
-            if matches!(retraction.act, Act::Skip(_)) && self.input.is_shared() {
+            if matches!(retraction.act, RetractAction::Skip(_)) && self.input.is_shared() {
                 // It may be of an observable that this organisation does not see in TheHive.
                 self.part.leave_out("retractions", 1);
                 continue;
@@ -369,7 +369,7 @@ impl One<'_> {
                 self.part.fail(format!("{doing} {value}: {reason}"));
             }
             let closed = retraction.is_closing.then(|| CLOSED.to_owned());
-            self.part.show_retraction(RetractionLine {
+            self.part.show_retraction(RetractionRow {
                 uuid: retraction.uuid.to_string(),
                 attribute: self.part.run.shown(&retraction.attribute),
                 value,
@@ -381,7 +381,7 @@ impl One<'_> {
 
     /// Proposals of other organisations wait for a decision in MISP, and nobody looks there without being told. To an event that
     /// no other organisation sees, none makes any.
-    pub(super) fn count_proposals(&self, misp: &Misp, done: &Done) {
+    pub(super) fn count_proposals(&self, misp: &Misp, done: &ExportResult) {
         if done.after.as_ref().is_none_or(|after| after.event.distribution == Some(0)) {
             return;
         }
@@ -392,7 +392,7 @@ impl One<'_> {
     }
 
     /// Type and value of an observable, or of what stands in its place.
-    pub(super) fn shown(&self, one: &Result<case::Ioc, String>, index: usize) -> (String, String) {
+    pub(super) fn shown(&self, one: &Result<case::CaseObservable, String>, index: usize) -> (String, String) {
         let Ok(ioc) = one else { return ("no observable".to_owned(), format!("element {}", index + 1)) };
         let observable = &ioc.observable;
         let value = observable.attachment.as_ref().map_or(&observable.data, |attachment| &attachment.name);
@@ -414,8 +414,8 @@ pub(super) fn audience(distribution: u64, group: Option<String>) -> String {
 }
 
 /// What each observable became. One that became several attributes takes the first verdict of [`Verdict::rank`].
-fn became<'a>(mapped: &'a Mapped, outcome: &'a [Outcome]) -> HashMap<usize, (&'a WantedAttribute, &'a Outcome)> {
-    let mut became: HashMap<usize, (&WantedAttribute, &Outcome)> = HashMap::new();
+fn became<'a>(mapped: &'a MappedEvent, outcome: &'a [AttributeResult]) -> HashMap<usize, (&'a AttributeDraft, &'a AttributeResult)> {
+    let mut became: HashMap<usize, (&AttributeDraft, &AttributeResult)> = HashMap::new();
     for (attribute, outcome) in mapped.wanted.attributes.iter().zip(outcome) {
         for index in &attribute.from {
             let known = became.entry(*index).or_insert((attribute, outcome));
@@ -428,7 +428,7 @@ fn became<'a>(mapped: &'a Mapped, outcome: &'a [Outcome]) -> HashMap<usize, (&'a
 }
 
 /// How many attributes an event holds that are not deleted.
-pub(super) fn live(held: &Held) -> usize {
+pub(super) fn live(held: &EventContent) -> usize {
     held.attributes.iter().filter(|attribute| attribute.deleted != Some(true)).count()
 }
 

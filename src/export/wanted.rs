@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::ids::Ids;
 use crate::markings::{Pap, Tlp};
-use crate::misp::Held;
-use crate::misp::draft::WantedAttribute;
+use crate::misp::EventContent;
+use crate::misp::draft::AttributeDraft;
 use crate::types::equal;
 
 /// The event that a case should be.
@@ -39,13 +39,13 @@ pub struct Wanted {
     /// Who is named as creator in a feed: `{"name", "uuid"}`. A server knows that by the key.
     pub organisation: Value,
     /// The objects; their attributes stand among the others.
-    pub objects: Vec<WantedObject>,
+    pub objects: Vec<ObjectDraft>,
     /// The attributes, those in objects too.
-    pub attributes: Vec<WantedAttribute>,
+    pub attributes: Vec<AttributeDraft>,
     /// Attributes that would be wanted if their TLP did not forbid it here.
-    pub withheld: Vec<WantedAttribute>,
+    pub withheld: Vec<AttributeDraft>,
     /// What TheHive says to be an IOC, asked for it by its value when it was to be retracted: it stays as it is.
-    pub spared: Vec<WantedAttribute>,
+    pub spared: Vec<AttributeDraft>,
     /// What IOCs of the case may be there as that could not be mapped.
     pub doubts: Doubts,
     /// True if the event is another case's: it keeps its title, threat level, analysis and tags.
@@ -54,12 +54,12 @@ pub struct Wanted {
     pub only_tightens: bool,
     /// Attributes of ours that are neither wanted nor to be retracted: files, which an option once let out. Where one is
     /// there, its TLP counts all the same.
-    pub kept: Vec<WantedAttribute>,
+    pub kept: Vec<AttributeDraft>,
 }
 
 /// A `file` object that should be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WantedObject {
+pub struct ObjectDraft {
     /// Computed from the event and the file's hash.
     pub uuid: Uuid,
 }
@@ -95,7 +95,7 @@ impl Wanted {
     #[must_use]
     pub fn every_tag(&self) -> Vec<&str> {
         let mut all: Vec<&str> = self.all_tags().collect();
-        all.extend(self.attributes.iter().chain(&self.withheld).chain(&self.kept).flat_map(WantedAttribute::all_tags));
+        all.extend(self.attributes.iter().chain(&self.withheld).chain(&self.kept).flat_map(AttributeDraft::all_tags));
         all.sort_unstable();
         all.dedup();
         all
@@ -115,7 +115,7 @@ impl Wanted {
     /// MISP stores none twice (`fixtures/wire/misp/416-attributes-add-known-uuid-in-list.json`). What is there under one of
     /// its fall-backs keeps that; what is not there and whose uuid is `taken` gets the next one.
     #[must_use]
-    pub fn settled(&self, held: Option<&Held>, taken: &HashSet<Uuid>, ids: &Ids) -> Self {
+    pub fn settled(&self, held: Option<&EventContent>, taken: &HashSet<Uuid>, ids: &Ids) -> Self {
         let ids = ids.inside(&self.uuid);
         let attributes: HashSet<Uuid> = held
             .iter()

@@ -6,17 +6,17 @@ use std::time::Duration;
 use anyhow::Result;
 use uuid::Uuid;
 
-use super::apply::One;
+use super::apply::ConnectionExport;
 use super::content::Contents;
-use super::map::Mapped;
+use super::map::MappedEvent;
 use super::plan::Plan;
 use super::wanted::Wanted;
-use crate::http::Failure;
-use crate::misp::draft::WantedAttribute;
-use crate::misp::tags::TagNames;
+use crate::http::HttpError;
+use crate::misp::draft::AttributeDraft;
+use crate::misp::tags::TagResolution;
 use crate::misp::wire::Event;
-use crate::misp::write_log::{Sending, Stop};
-use crate::misp::{Held, Look, Misp};
+use crate::misp::write_log::{WriteLog, WriteStop};
+use crate::misp::{EventContent, ContentOptions, Misp};
 use crate::report::ledger::Verdict;
 
 /// The time between two looks at an event that MISP may still be working on.
@@ -29,32 +29,32 @@ const ATTEMPTS: usize = 3;
 const REFUSALS: usize = 3;
 
 /// A plan on its way.
-pub(super) struct Writing<'a, 'o> {
-    pub(super) one: &'a One<'o>,
+pub(super) struct Reconciler<'a, 'o> {
+    pub(super) one: &'a ConnectionExport<'o>,
     pub(super) misp: &'a Misp,
     /// What is wanted, with the uuids that everything has unless that is held elsewhere.
     pub(super) first: Wanted,
     /// What the case becomes, with the uuids that are used.
-    pub(super) mapped: Mapped,
+    pub(super) mapped: MappedEvent,
     /// What was decided on the observables before, if this is the event that the report is about: then it is kept ready what to
     /// tell if the run is stopped.
     pub(super) foresees: Option<&'a [Option<Verdict>]>,
     /// The uuids that are held elsewhere.
     pub(super) taken: HashSet<Uuid>,
-    pub(super) names: TagNames,
-    pub(super) look: Look,
+    pub(super) names: TagResolution,
+    pub(super) look: ContentOptions,
     pub(super) whole: Result<(), &'a str>,
-    pub(super) sending: Sending,
+    pub(super) sending: WriteLog,
 }
 
-impl Writing<'_, '_> {
+impl Reconciler<'_, '_> {
     /// Applies, looks, and goes on with what is missing. A write that was not answered is never repeated blindly: MISP goes
     /// on writing for seconds after a client is gone, so it is looked at until two looks agree, and only what is missing
     /// then is sent. Gives the event as it is in the end, and what stopped the writing.
     ///
     /// # Errors
     /// That our uuid is taken by an event that we cannot see, or that is not ours.
-    pub(super) fn carry_out(&mut self, held: Option<Held>, plan: &Plan) -> Result<Ended> {
+    pub(super) fn carry_out(&mut self, held: Option<EventContent>, plan: &Plan) -> Result<Ended> {
         if plan.is_empty() && matches!(self.misp, Misp::Server(_)) {
             // Nothing is sent: even an edit without effect would unpublish the event.
             return Ok((held, None));
@@ -83,9 +83,9 @@ impl Writing<'_, '_> {
                     }
                     ended => break ended,
                 },
-                Some(Stop::No(error)) => break self.seen(Some(error)),
-                Some(Stop::Look(error)) => (error, false),
-                Some(Stop::Taken { error, is_hidden }) => (error, is_hidden),
+                Some(WriteStop::No(error)) => break self.seen(Some(error)),
+                Some(WriteStop::Look(error)) => (error, false),
+                Some(WriteStop::Taken { error, is_hidden }) => (error, is_hidden),
             };
             let Some(held) = self.settled() else { break (None, Some(self.unseen(error))) };
             if held.as_ref().map_or(is_hidden, |held| self.is_foreign(held)) {
@@ -114,11 +114,11 @@ impl Writing<'_, '_> {
     }
 
     /// Sends what is next, and keeps ready what to tell if no answer comes. Gives what stopped it.
-    fn apply(&mut self, plan: &Plan, next: &Plan, before: Option<&Event>) -> Option<Stop> {
+    fn apply(&mut self, plan: &Plan, next: &Plan, before: Option<&Event>) -> Option<WriteStop> {
         let one = self.one;
         let contents = Contents { thehive: one.thehive, input: one.input, most: one.settings.most_bytes() };
         let (mapped, foresees) = (&self.mapped, self.foresees);
-        let underway = |sending: &Sending| {
+        let underway = |sending: &WriteLog| {
             if let Some(decided) = foresees {
                 one.foresee(mapped, decided, (plan, next), sending, before);
             }
@@ -131,12 +131,12 @@ impl Writing<'_, '_> {
     }
 
     /// True if somebody took the event's uuid since the first look, so that nothing of ours is in it.
-    fn is_foreign(&self, held: &Held) -> bool {
+    fn is_foreign(&self, held: &EventContent) -> bool {
         self.sending.effects == 0 && self.misp.owns(&held.event, self.one.ids).is_ok_and(|is_ours| !is_ours)
     }
 
     /// Gives what MISP refused because its uuid is held by another event the next uuid it can have; true if there was one.
-    fn has_moved(&mut self, held: Option<&Held>) -> bool {
+    fn has_moved(&mut self, held: Option<&EventContent>) -> bool {
         let Some(held) = held else { return false };
         let attributes: HashSet<_> = held.attributes.iter().filter_map(|one| Uuid::parse_str(&one.uuid).ok()).collect();
         let objects: HashSet<_> = held.objects.values().collect();
@@ -157,7 +157,7 @@ impl Writing<'_, '_> {
         self.taken.extend(refused.iter().map(|(attribute, object)| object.unwrap_or(*attribute)));
         let before: HashSet<_> = self.mapped.wanted.attributes.iter().map(|one| (one.uuid, place(one))).collect();
         self.mapped.wanted = self.first.settled(Some(held), &self.taken, self.one.ids);
-        let is_moved = |one: &&WantedAttribute| !before.contains(&(one.uuid, place(one)));
+        let is_moved = |one: &&AttributeDraft| !before.contains(&(one.uuid, place(one)));
         let moved: Vec<_> = self.mapped.wanted.attributes.iter().filter(is_moved).map(|one| one.uuid).collect();
         moved.iter().for_each(|uuid| self.sending.forgive(uuid));
         !moved.is_empty()
@@ -181,9 +181,9 @@ impl Writing<'_, '_> {
     }
 
     /// Looks until two looks agree, or for a minute; none if there was nothing to be seen.
-    fn settled(&self) -> Option<Option<Held>> {
+    fn settled(&self) -> Option<Option<EventContent>> {
         let clock = self.one.network.clock();
-        let mut before: Option<Option<Held>> = None;
+        let mut before: Option<Option<EventContent>> = None;
         let mut refusals = 0;
         for _ in 0..LOOKS {
             match self.misp.held(&self.mapped.wanted.uuid, self.look) {
@@ -211,13 +211,13 @@ impl Writing<'_, '_> {
 
 /// True if MISP said that it does not show the event, which it may go on saying.
 fn is_refused(error: &anyhow::Error) -> bool {
-    let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
-    failure.and_then(Failure::status).is_some_and(|status| (400..500).contains(&status) && status != 429)
+    let failure = error.chain().find_map(|cause| cause.downcast_ref::<HttpError>());
+    failure.and_then(HttpError::status).is_some_and(|status| (400..500).contains(&status) && status != 429)
 }
 
-fn place(one: &WantedAttribute) -> Option<Uuid> {
+fn place(one: &AttributeDraft) -> Option<Uuid> {
     one.place.as_ref().map(|place| place.object)
 }
 
 /// The event in the end, and what stopped the writing.
-pub(super) type Ended = (Option<Held>, Option<anyhow::Error>);
+pub(super) type Ended = (Option<EventContent>, Option<anyhow::Error>);

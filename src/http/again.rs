@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use jiff::Timestamp;
 
-use super::failure::{BROKE_OFF, Cause, Failure};
+use super::failure::{BROKE_OFF, HttpErrorKind, HttpError};
 use super::network::RequestObserver;
 use crate::time::Clock;
 
@@ -40,21 +40,21 @@ pub(super) fn again<T>(clock: Clock, told: &dyn RequestObserver, mut ask: impl F
 /// How long to wait before it may go better, and what went wrong in a word; none if it will not.
 fn pause(error: &anyhow::Error, attempt: u32) -> Option<(Duration, String)> {
     let next = jittered(PAUSE * 2u32.pow(attempt - 1));
-    let Some(failure) = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()) else {
+    let Some(failure) = error.chain().find_map(|cause| cause.downcast_ref::<HttpError>()) else {
         return format!("{error:#}").contains(BROKE_OFF).then(|| (next, "broken answer".to_owned()));
     };
     match failure.cause {
-        Cause::Refused { status: 429, wait, .. } => {
+        HttpErrorKind::Refused { status: 429, wait, .. } => {
             Some((wait.map_or(next, |seconds| Duration::from_secs(seconds.into()) + next), "429".to_owned()))
         }
-        Cause::Refused { status: status @ 502..=504, .. } => Some((next, status.to_string())),
-        Cause::Broken(_) => Some((next, "broken connection".to_owned())),
-        Cause::Refused { .. }
-        | Cause::Unreachable(_)
-        | Cause::TooLarge(_)
-        | Cause::Redirected { .. }
-        | Cause::NotJson(_)
-        | Cause::Deadline => None,
+        HttpErrorKind::Refused { status: status @ 502..=504, .. } => Some((next, status.to_string())),
+        HttpErrorKind::Broken(_) => Some((next, "broken connection".to_owned())),
+        HttpErrorKind::Refused { .. }
+        | HttpErrorKind::Unreachable(_)
+        | HttpErrorKind::TooLarge(_)
+        | HttpErrorKind::Redirected { .. }
+        | HttpErrorKind::NotJson(_)
+        | HttpErrorKind::Deadline => None,
     }
 }
 
@@ -66,7 +66,7 @@ fn jittered(pause: Duration) -> Duration {
 
 /// A page of a list, which can be made smaller if the server cannot make a whole one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct PageRequest {
     /// Elements of a page.
     pub limit: usize,
     /// Its number, from 1.
@@ -77,13 +77,13 @@ pub struct Page {
 /// process that was at it died, as PHP does where its memory ends, and left no answer or the beginning of one.
 #[must_use]
 pub fn broke_down(error: &anyhow::Error) -> bool {
-    let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+    let failure = error.chain().find_map(|cause| cause.downcast_ref::<HttpError>());
     let is_cut = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof)
     };
     match failure.map(|failure| &failure.cause) {
-        Some(Cause::Refused { status, .. }) => matches!(status, 500 | 502 | 504),
-        Some(cause) => matches!(cause, Cause::Broken(_)),
+        Some(HttpErrorKind::Refused { status, .. }) => matches!(status, 500 | 502 | 504),
+        Some(cause) => matches!(cause, HttpErrorKind::Broken(_)),
         None => error.chain().any(is_cut) || format!("{error:#}").contains(BROKE_OFF),
     }
 }
@@ -91,7 +91,7 @@ pub fn broke_down(error: &anyhow::Error) -> bool {
 /// No page is made smaller than this.
 const SMALLEST: usize = 100;
 
-impl Page {
+impl PageRequest {
     /// The first page.
     #[must_use]
     pub fn first(limit: usize) -> Self {
@@ -138,8 +138,8 @@ mod tests {
 
     fn refused(status: u16, wait: Option<u32>) -> anyhow::Error {
         let (kind, message, errors) = (Box::default(), "no".to_owned(), Box::new(Value::Null));
-        let cause = Cause::Refused { status, kind, message, errors, location: None, wait };
-        anyhow!(Failure::new("GET https://m/x".into(), cause)).context("asking")
+        let cause = HttpErrorKind::Refused { status, kind, message, errors, location: None, wait };
+        anyhow!(HttpError::new("GET https://m/x".into(), cause)).context("asking")
     }
 
     fn attempts(error: impl Fn() -> anyhow::Error) -> u32 {
@@ -164,7 +164,7 @@ mod tests {
         }
         assert_eq!(attempts(|| anyhow!("reading: {BROKE_OFF}: reset")), ATTEMPTS);
         assert_eq!(attempts(|| anyhow!("the answer is no JSON")), 1);
-        let unreachable = || anyhow!(Failure::new("GET x".into(), Cause::Unreachable("refused".into())));
+        let unreachable = || anyhow!(HttpError::new("GET x".into(), HttpErrorKind::Unreachable("refused".into())));
         assert_eq!(attempts(unreachable), 1);
     }
 
@@ -197,14 +197,14 @@ mod tests {
 
     #[test]
     fn halved_pages_begin_where_the_whole_one_did() {
-        let page = Page::first(400).next().next();
+        let page = PageRequest::first(400).next().next();
         let halved = page.halved(&refused(500, None)).unwrap();
-        assert_eq!((halved, (halved.number - 1) * halved.limit), (Page { limit: 200, number: 5 }, 800));
+        assert_eq!((halved, (halved.number - 1) * halved.limit), (PageRequest { limit: 200, number: 5 }, 800));
         assert_eq!(halved.halved(&refused(504, None)).unwrap().limit, 100);
-        let odd = Page { limit: 625, number: 3 }.halved(&refused(502, None)).unwrap();
-        assert_eq!((odd, (odd.number - 1) * odd.limit), (Page { limit: 125, number: 11 }, 1_250));
+        let odd = PageRequest { limit: 625, number: 3 }.halved(&refused(502, None)).unwrap();
+        assert_eq!((odd, (odd.number - 1) * odd.limit), (PageRequest { limit: 125, number: 11 }, 1_250));
         for limit in [100, 125, 199] {
-            assert_eq!(Page::first(limit).halved(&refused(500, None)), None);
+            assert_eq!(PageRequest::first(limit).halved(&refused(500, None)), None);
         }
         assert_eq!(page.halved(&refused(403, None)), None);
     }
@@ -214,7 +214,7 @@ mod tests {
         let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early");
         assert!(broke_down(&anyhow!(cut).context("reading the answer")));
         assert!(broke_down(&anyhow!("reading the answer: {BROKE_OFF}: reset")));
-        assert!(broke_down(&anyhow!(Failure::new("GET x".into(), Cause::Broken("reset".into())))));
+        assert!(broke_down(&anyhow!(HttpError::new("GET x".into(), HttpErrorKind::Broken("reset".into())))));
         for status in [400, 403, 429, 503] {
             assert!(!broke_down(&refused(status, None)), "{status}");
         }

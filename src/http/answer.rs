@@ -8,9 +8,9 @@ use reqwest::{StatusCode, blocking};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::failure::{BROKE_OFF, Cause, Failure, chain, plain, unescaped};
-use super::network::Network;
-use crate::json::Source;
+use super::failure::{BROKE_OFF, HttpErrorKind, HttpError, chain, plain, unescaped};
+use super::network::HttpContext;
+use crate::json::JsonStream;
 use crate::time::Clock;
 
 /// The largest answer that is read as one value, in bytes.
@@ -19,17 +19,17 @@ pub(super) const LARGEST_VALUE: u64 = 4 << 20;
 const LARGEST_REFUSAL: u64 = 1 << 20;
 
 /// A good answer whose body has not been read yet.
-pub struct Answer {
+pub struct Response {
     pub(super) line: String,
-    pub(super) network: Network,
+    pub(super) network: HttpContext,
     pub(super) response: blocking::Response,
 }
 
-impl Answer {
-    pub(super) fn good(self) -> Result<Self, Cause> {
+impl Response {
+    pub(super) fn good(self) -> Result<Self, HttpErrorKind> {
         let status = self.response.status();
         if status.is_redirection() {
-            return Err(Cause::Redirected { status: status.as_u16(), to: self.said(&self.header(LOCATION.as_str())) });
+            return Err(HttpErrorKind::Redirected { status: status.as_u16(), to: self.said(&self.header(LOCATION.as_str())) });
         }
         if !status.is_success() {
             return Err(self.refused());
@@ -37,36 +37,36 @@ impl Answer {
         Ok(self)
     }
 
-    pub(super) fn json(self) -> Result<Self, Failure> {
+    pub(super) fn json(self) -> Result<Self, HttpError> {
         let kind = self.header(CONTENT_TYPE.as_str());
         if kind.to_ascii_lowercase().contains("json") {
             return Ok(self);
         }
-        Err(Failure::new(self.line.clone(), Cause::NotJson(self.said(&kind))))
+        Err(HttpError::new(self.line.clone(), HttpErrorKind::NotJson(self.said(&kind))))
     }
 
     /// What says that a change is made: nothing, and that it is nothing (204), or JSON.
-    pub(super) fn done(self) -> Result<(), Failure> {
+    pub(super) fn done(self) -> Result<(), HttpError> {
         if self.response.status() == StatusCode::NO_CONTENT {
             return Ok(());
         }
         let answer = self.json()?;
         let line = answer.line.clone();
-        answer.value().map(drop).map_err(|error| Failure::unread(line, &error))
+        answer.value().map(drop).map_err(|error| HttpError::unread(line, &error))
     }
 
-    pub(super) fn bytes(self, most: u64) -> Result<Vec<u8>, Failure> {
+    pub(super) fn bytes(self, most: u64) -> Result<Vec<u8>, HttpError> {
         let (line, network) = (self.line.clone(), self.network.clone());
-        let fail = |cause| Failure::new(line.clone(), cause);
+        let fail = |cause| HttpError::new(line.clone(), cause);
         // What a server says of the length spares reading all that is allowed of what is too large.
         if self.response.content_length().is_some_and(|length| length > most) {
-            return Err(fail(Cause::TooLarge(most)));
+            return Err(fail(HttpErrorKind::TooLarge(most)));
         }
         let mut bytes = Vec::new();
         let mut body = self.body().take(most.saturating_add(1));
         let read = body.read_to_end(&mut bytes);
-        read.map_err(|error| fail(Cause::Broken(network.run.scrubber.clean(&error.to_string()))))?;
-        if bytes.len() as u64 > most { Err(fail(Cause::TooLarge(most))) } else { Ok(bytes) }
+        read.map_err(|error| fail(HttpErrorKind::Broken(network.run.scrubber.clean(&error.to_string()))))?;
+        if bytes.len() as u64 > most { Err(fail(HttpErrorKind::TooLarge(most))) } else { Ok(bytes) }
     }
 
     /// A server's own words, without a key that it may repeat; only then may they be cut.
@@ -74,7 +74,7 @@ impl Answer {
         self.network.said(words)
     }
 
-    fn refused(self) -> Cause {
+    fn refused(self) -> HttpErrorKind {
         let status = self.response.status().as_u16();
         let location = Some(self.header(LOCATION.as_str())).filter(|location| !location.is_empty()).map(Into::into);
         let wait = ["x-rate-limit-reset", "retry-after"].iter().find_map(|name| self.header(name).trim().parse().ok());
@@ -86,7 +86,7 @@ impl Answer {
         let message = said.get("message").and_then(Value::as_str).map_or_else(|| plain(&text), unescaped);
         let errors = network.run.scrubber.clean_foreign(said.get("errors").cloned().unwrap_or_default());
         let (kind, message) = (network.said(kind).into(), network.said(&message));
-        Cause::Refused { status, kind, message, errors: Box::new(errors), location, wait }
+        HttpErrorKind::Refused { status, kind, message, errors: Box::new(errors), location, wait }
     }
 
     /// A header, or the empty text.
@@ -117,7 +117,7 @@ impl Answer {
     /// That it broke off, is too large, or is no JSON of that shape.
     pub fn read<T: for<'de> Deserialize<'de>>(self) -> Result<T> {
         let line = self.line.clone();
-        Source::new(self.body()).whole().with_context(|| format!("{line}: reading the answer"))
+        JsonStream::new(self.body()).whole().with_context(|| format!("{line}: reading the answer"))
     }
 
     /// What was asked, for messages: `GET https://misp.example.org/servers/getVersion`.

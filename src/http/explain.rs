@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use reqwest::StatusCode;
 use url::Url;
 
-use super::failure::{Cause, Failure, chain};
-use super::network::Network;
-use super::proxy::Way;
+use super::failure::{HttpErrorKind, HttpError, chain};
+use super::network::HttpContext;
+use super::proxy::ProxyRoute;
 use crate::secret::shortened;
 
 /// What is read of a proxy's refusal, in bytes.
@@ -24,7 +24,7 @@ pub(super) const PROXY_ITSELF: &str = "failed to create underlying connection";
 
 /// A proxy's refusal of a tunnel.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Refusal {
+struct ProxyRefusal {
     status: u16,
     /// Its words beside the number.
     reason: String,
@@ -33,7 +33,7 @@ struct Refusal {
 }
 
 /// Why no connection came about, if it is the proxy's doing; none if it is the server's, and the proxy only in between.
-pub(super) fn unconnected(error: &reqwest::Error, way: &Way, server: &Url, network: &Network) -> Option<String> {
+pub(super) fn unconnected(error: &reqwest::Error, way: &ProxyRoute, server: &Url, network: &HttpContext) -> Option<String> {
     let (why, name) = (chain(error), way.name());
     if !error.is_connect() {
         return None;
@@ -73,15 +73,15 @@ pub(super) fn unconnected(error: &reqwest::Error, way: &Way, server: &Url, netwo
 }
 
 /// What is said of a proxy whose port speaks TLS where plain http was expected.
-pub(super) fn speaks_tls(way: &Way) -> String {
+pub(super) fn speaks_tls(way: &ProxyRoute) -> String {
     format!("{} does not speak plain http: write https:// in {}, or correct the port", way.name(), way.place())
 }
 
 /// Adds to a refusal what a proxy has to do with it. An answer that came through a tunnel is the server's.
-pub(super) fn answered(failure: Failure, way: Option<&Way>, is_json: bool) -> Failure {
+pub(super) fn answered(failure: HttpError, way: Option<&ProxyRoute>, is_json: bool) -> HttpError {
     let (Some(way), Some(status)) = (way.filter(|way| !way.is_tunnel), failure.status()) else { return failure };
     match status {
-        407 => Failure { cause: Cause::Unreachable(unauthorised(way, &[])), ..failure },
+        407 => HttpError { cause: HttpErrorKind::Unreachable(unauthorised(way, &[])), ..failure },
         403 | 500..=599 if !is_json => {
             let help = format!("the answer came through {} and may be its own: {}", way.name(), way.bypass());
             failure.with_help(help)
@@ -90,7 +90,7 @@ pub(super) fn answered(failure: Failure, way: Option<&Way>, is_json: bool) -> Fa
     }
 }
 
-fn unauthorised(way: &Way, ways: &[String]) -> String {
+fn unauthorised(way: &ProxyRoute, ways: &[String]) -> String {
     let (name, place) = (way.name(), way.place());
     let takes_basic = ways.is_empty() || ways.iter().any(|way| way.eq_ignore_ascii_case("basic"));
     if !takes_basic {
@@ -110,13 +110,13 @@ fn unauthorised(way: &Way, ways: &[String]) -> String {
 }
 
 /// `http://user:password@proxy:3128`
-fn example(way: &Way) -> String {
+fn example(way: &ProxyRoute) -> String {
     way.shown.replacen("://", "://user:password@", 1)
 }
 
-fn refused(refusal: &Refusal, way: &Way, server: &Url, network: &Network) -> String {
+fn refused(refusal: &ProxyRefusal, way: &ProxyRoute, server: &Url, network: &HttpContext) -> String {
     let (name, target) = (way.name(), target(server));
-    let said = |refusal: &Refusal| {
+    let said = |refusal: &ProxyRefusal| {
         // Cleaned before it is cut: half a password is not recognised any more.
         let reason = shortened(&network.said(&refusal.reason), WORDS);
         format!("{} {reason}", refusal.status).trim_end().to_owned()
@@ -149,7 +149,7 @@ fn target(server: &Url) -> String {
 }
 
 /// Asks for the tunnel once more, since the client does not say how it was refused; only where that needs no TLS.
-fn asked(way: &Way, server: &Url, network: &Network) -> Option<Refusal> {
+fn asked(way: &ProxyRoute, server: &Url, network: &HttpContext) -> Option<ProxyRefusal> {
     let proxy = way.url().filter(|url| url.scheme() == "http")?;
     let left = network.clock.left().unwrap_or(network.timeouts.connect).min(network.timeouts.connect);
     let patience = left.max(Duration::from_millis(1));
@@ -168,10 +168,10 @@ fn asked(way: &Way, server: &Url, network: &Network) -> Option<Refusal> {
             Ok(length) => head.extend_from_slice(buffer.get(..length).unwrap_or_default()),
         }
     }
-    Refusal::read(&String::from_utf8_lossy(&head))
+    ProxyRefusal::read(&String::from_utf8_lossy(&head))
 }
 
-impl Refusal {
+impl ProxyRefusal {
     fn read(head: &str) -> Option<Self> {
         let mut lines = head.lines();
         let mut first = lines.next()?.splitn(3, ' ');

@@ -14,10 +14,10 @@ pub(super) const WORDS: usize = 1_000;
 
 /// A request that was not answered as it should be.
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct HttpError {
     pub(super) line: Box<str>,
     /// What went wrong.
-    pub cause: Cause,
+    pub cause: HttpErrorKind,
     /// What can be done about it; empty if nothing is known.
     pub(super) help: Box<str>,
     /// The server cannot have seen it: there was no connection to it.
@@ -26,7 +26,7 @@ pub struct Failure {
 
 /// What went wrong with a request.
 #[derive(Clone, Debug)]
-pub enum Cause {
+pub enum HttpErrorKind {
     /// No answer: name, network, certificate or time.
     Unreachable(String),
     /// A connection that broke off before the answer came, or a file that broke off.
@@ -61,9 +61,9 @@ pub enum Cause {
     Deadline,
 }
 
-impl Failure {
-    pub(super) fn new(line: String, cause: Cause) -> Self {
-        let is_unsent = matches!(cause, Cause::Deadline);
+impl HttpError {
+    pub(super) fn new(line: String, cause: HttpErrorKind) -> Self {
+        let is_unsent = matches!(cause, HttpErrorKind::Deadline);
         Self { line: line.into(), cause, help: Box::default(), is_unsent }
     }
 
@@ -76,13 +76,13 @@ impl Failure {
     /// A request that is not sent, since it could not be right.
     #[must_use]
     pub fn not_sent(line: impl Into<String>, why: &str) -> Self {
-        Self::new(line.into(), Cause::Unreachable(format!("not sent: {why}"))).unsent()
+        Self::new(line.into(), HttpErrorKind::Unreachable(format!("not sent: {why}"))).unsent()
     }
 
     /// A request whose answer could not be read to its end, or was none.
     #[must_use]
     pub fn unread(line: impl Into<String>, error: &anyhow::Error) -> Self {
-        Self::new(line.into(), Cause::Broken(format!("reading the answer: {}", error.root_cause())))
+        Self::new(line.into(), HttpErrorKind::Broken(format!("reading the answer: {}", error.root_cause())))
     }
 
     /// Adds what can be done about it, unless more is known already.
@@ -101,7 +101,7 @@ impl Failure {
     /// the kind of what went wrong has ended the work itself, and whoever is asked too often (429) has done none.
     #[must_use]
     pub fn may_go_on(&self) -> bool {
-        let is_over = matches!(&self.cause, Cause::Refused { status, kind, .. } if *status == 429 || !kind.is_empty());
+        let is_over = matches!(&self.cause, HttpErrorKind::Refused { status, kind, .. } if *status == 429 || !kind.is_empty());
         self.was_sent() && !is_over
     }
 
@@ -109,13 +109,13 @@ impl Failure {
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self.cause {
-            Cause::Refused { status, .. } => Some(status),
-            Cause::Unreachable(_)
-            | Cause::Broken(_)
-            | Cause::TooLarge(_)
-            | Cause::Redirected { .. }
-            | Cause::NotJson(_)
-            | Cause::Deadline => None,
+            HttpErrorKind::Refused { status, .. } => Some(status),
+            HttpErrorKind::Unreachable(_)
+            | HttpErrorKind::Broken(_)
+            | HttpErrorKind::TooLarge(_)
+            | HttpErrorKind::Redirected { .. }
+            | HttpErrorKind::NotJson(_)
+            | HttpErrorKind::Deadline => None,
         }
     }
 }
@@ -123,42 +123,42 @@ impl Failure {
 /// True if what went wrong is a server's no that will be the same next time: 4xx, but not 429.
 #[must_use]
 pub fn is_refusal(error: &anyhow::Error) -> bool {
-    let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
-    failure.and_then(Failure::status).is_some_and(|status| (400..=499).contains(&status) && status != 429)
+    let failure = error.chain().find_map(|cause| cause.downcast_ref::<HttpError>());
+    failure.and_then(HttpError::status).is_some_and(|status| (400..=499).contains(&status) && status != 429)
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for HttpError {}
 
-impl fmt::Display for Failure {
+impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.line)?;
         match &self.cause {
-            Cause::Unreachable(why) | Cause::Broken(why) => f.write_str(why),
-            Cause::TooLarge(most) => write!(f, "the answer is larger than {most} bytes"),
-            Cause::Redirected { status, to } if to.is_empty() => {
+            HttpErrorKind::Unreachable(why) | HttpErrorKind::Broken(why) => f.write_str(why),
+            HttpErrorKind::TooLarge(most) => write!(f, "the answer is larger than {most} bytes"),
+            HttpErrorKind::Redirected { status, to } if to.is_empty() => {
                 write!(f, "{status}: the server redirects without saying where to: check the URL")
             }
             // Where something is known of it, its address is no remedy.
-            Cause::Redirected { status, to } if !self.help.is_empty() => {
+            HttpErrorKind::Redirected { status, to } if !self.help.is_empty() => {
                 write!(f, "{status}: the server redirects to {}", cut(to))
             }
-            Cause::Redirected { status, to } => {
+            HttpErrorKind::Redirected { status, to } => {
                 write!(
                     f,
                     "{status}: the server redirects to {}, which is not followed: give the final URL in the configuration",
                     cut(to)
                 )
             }
-            Cause::Refused { status, message, errors, .. } => {
+            HttpErrorKind::Refused { status, message, errors, .. } => {
                 let is_followed = errors.is_null() && !self.help.is_empty();
                 write!(f, "{status}: {}", if is_followed { message.trim_end_matches('.') } else { message })?;
                 if errors.is_null() { Ok(()) } else { write!(f, " ({})", cut(&words(errors))) }
             }
-            Cause::NotJson(kind) if kind.is_empty() => {
+            HttpErrorKind::NotJson(kind) if kind.is_empty() => {
                 f.write_str("the answer is not JSON: this URL is not that of an API")
             }
-            Cause::NotJson(kind) => write!(f, "the answer is {}, not JSON: this URL is not that of an API", cut(kind)),
-            Cause::Deadline => f.write_str("not sent: the deadline of the run has passed"),
+            HttpErrorKind::NotJson(kind) => write!(f, "the answer is {}, not JSON: this URL is not that of an API", cut(kind)),
+            HttpErrorKind::Deadline => f.write_str("not sent: the deadline of the run has passed"),
         }?;
         if self.help.is_empty() { Ok(()) } else { write!(f, ": {}", self.help) }
     }
@@ -255,8 +255,8 @@ mod tests {
     #[test]
     fn a_redirection_says_where_to_and_names_no_others_item() {
         let said = |to: &str| {
-            let cause = Cause::Redirected { status: 302, to: to.to_owned() };
-            Failure::new("GET https://m/x".into(), cause).to_string()
+            let cause = HttpErrorKind::Redirected { status: 302, to: to.to_owned() };
+            HttpError::new("GET https://m/x".into(), cause).to_string()
         };
         assert_eq!(
             said("https://sso/"),
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_was_asked_and_what_was_answered() {
-        let cause = Cause::Refused {
+        let cause = HttpErrorKind::Refused {
             status: 403,
             kind: Box::default(),
             message: "No.".into(),
@@ -275,7 +275,7 @@ mod tests {
             location: None,
             wait: None,
         };
-        let failure = Failure::new("POST https://m/events/add".into(), cause);
+        let failure = HttpError::new("POST https://m/events/add".into(), cause);
         assert_eq!(failure.to_string(), "POST https://m/events/add: 403: No. (bad)");
     }
 }

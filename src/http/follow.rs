@@ -7,7 +7,7 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, LOCATION};
 use url::Url;
 
-use super::{ANYTHING, Answer, Cause, Client, Failure, Origin, line};
+use super::{ANYTHING, Response, HttpErrorKind, Client, HttpError, Endpoint, line};
 
 /// Redirections that are followed, as MISP does for a feed's files (its `Feed.php`, `getFollowRedirect`), be they signed anew
 /// for each file.
@@ -18,8 +18,8 @@ impl Client {
     /// a certificate of ours follows none.
     ///
     /// # Errors
-    /// See [`Failure`].
-    pub fn open_followed(&self, path: &str) -> Result<Answer, Failure> {
+    /// See [`HttpError`].
+    pub fn open_followed(&self, path: &str) -> Result<Response, HttpError> {
         if self.has_secret {
             return self.open(path);
         }
@@ -42,26 +42,26 @@ impl Client {
             at = next;
         }
         let to = without_query(&at);
-        let cause = Cause::Redirected { status: 302, to: self.network.said(&to) };
-        Err(Failure::new(line(&Method::GET, &self.url(path)), cause)
+        let cause = HttpErrorKind::Redirected { status: 302, to: self.network.said(&to) };
+        Err(HttpError::new(line(&Method::GET, &self.url(path)), cause)
             .with_help(format!("after {MOST} others: nobody follows more")))
     }
 
     /// The client of another server, made once for files that follow each other.
-    fn elsewhere(&self, url: &Url, asked: &str) -> Result<Arc<Self>, Failure> {
+    fn elsewhere(&self, url: &Url, asked: &str) -> Result<Arc<Self>, HttpError> {
         let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = elsewhere.as_ref().filter(|known| known.base.origin() == url.origin()) {
             return Ok(Arc::clone(known));
         }
-        let origin = Origin { url, headers: Vec::new(), user_agent: self.user_agent.clone(), access: &self.access };
+        let origin = Endpoint { url, headers: Vec::new(), user_agent: self.user_agent.clone(), access: &self.access };
         let made = Self::sharing(&origin, &self.network, Arc::clone(&self.observer));
-        let made = made.map_err(|error| Failure::new(asked.to_owned(), Cause::Unreachable(format!("{error:#}"))))?;
+        let made = made.map_err(|error| HttpError::new(asked.to_owned(), HttpErrorKind::Unreachable(format!("{error:#}"))))?;
         Ok(Arc::clone(elsewhere.insert(Arc::new(made))))
     }
 }
 
 /// Where an answer points, if that can be followed.
-fn next(answer: &Answer, at: &Url) -> Option<Url> {
+fn next(answer: &Response, at: &Url) -> Option<Url> {
     let to = answer.header(LOCATION.as_str());
     let is_redirection = matches!(answer.response.status().as_u16(), 301..=303 | 307 | 308);
     let next = at.join(&to).ok().filter(|_| is_redirection && !to.is_empty())?;

@@ -4,7 +4,7 @@ use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 
-use super::{Answer, Client, Failure};
+use super::{Response, Client, HttpError};
 use crate::sample::sha256;
 
 /// The part that has the JSON, as TheHive calls it (ScalliGraph's `Fields.scala`).
@@ -27,8 +27,8 @@ impl Client {
     /// Posts a form to a path below the base URL: JSON in its part `_json`, and files.
     ///
     /// # Errors
-    /// See [`Failure`].
-    pub fn form(&self, path: &str, json: &Value, files: &[FormFile]) -> Result<Answer, Failure> {
+    /// See [`HttpError`].
+    pub fn form(&self, path: &str, json: &Value, files: &[FormFile]) -> Result<Response, HttpError> {
         let json = json.to_string();
         let boundary = boundary(&json, files);
         let body = written(&boundary, &json, files);

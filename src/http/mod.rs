@@ -25,22 +25,22 @@ use url::{Position, Url};
 use crate::secret::Secret;
 use crate::time::Clock;
 pub use access::{ProxyChoice, ServerAccess, Timeouts};
-pub use again::{Page, broke_down};
-pub use answer::{Answer, Body};
-pub use failure::{Cause, Failure, is_refusal, words};
+pub use again::{PageRequest, broke_down};
+pub use answer::{Response, Body};
+pub use failure::{HttpErrorKind, HttpError, is_refusal, words};
 use failure::{chain, unreachable};
 pub use form::FormFile;
-pub use network::{Network, RequestObserver, RunContext};
-use proxy::Way;
+pub use network::{HttpContext, RequestObserver, RunContext};
+use proxy::ProxyRoute;
 pub use trust::ServerCertificate;
-use trust::Trust;
+use trust::TlsState;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 
 /// How a server is talked to.
 #[derive(Clone, Debug)]
-pub struct Origin<'a> {
+pub struct Endpoint<'a> {
     /// The base URL; its path ends with a slash.
     pub url: &'a Url,
     /// Headers sent with every request, the key among them.
@@ -55,9 +55,9 @@ pub struct Origin<'a> {
 pub struct Client {
     agent: blocking::Client,
     base: Url,
-    trust: Trust,
-    way: Option<Way>,
-    network: Network,
+    trust: TlsState,
+    way: Option<ProxyRoute>,
+    network: HttpContext,
     observer: Arc<dyn RequestObserver>,
     user_agent: String,
     access: ServerAccess,
@@ -72,11 +72,11 @@ impl Client {
     ///
     /// # Errors
     /// A certificate file that cannot be read, a proxy that is no URL or of no known kind, a key that no header can carry.
-    pub fn new(origin: &Origin<'_>, network: &Network, observer: Arc<dyn RequestObserver>) -> Result<Self> {
+    pub fn new(origin: &Endpoint<'_>, network: &HttpContext, observer: Arc<dyn RequestObserver>) -> Result<Self> {
         Self::sharing(origin, network, observer)
     }
 
-    fn sharing(origin: &Origin<'_>, network: &Network, observer: Arc<dyn RequestObserver>) -> Result<Self> {
+    fn sharing(origin: &Endpoint<'_>, network: &HttpContext, observer: Arc<dyn RequestObserver>) -> Result<Self> {
         let builder = blocking::Client::builder()
             .user_agent(&origin.user_agent)
             .default_headers(headers(origin)?)
@@ -111,7 +111,7 @@ impl Client {
     /// without its user and password; none if it is reached directly.
     #[must_use]
     pub fn through(&self) -> Option<String> {
-        self.way.as_ref().map(Way::told)
+        self.way.as_ref().map(ProxyRoute::told)
     }
 
     /// What the server showed at the last handshake, be it trusted or not; none over plain http.
@@ -133,8 +133,8 @@ impl Client {
     /// Gets a path below the base URL.
     ///
     /// # Errors
-    /// See [`Failure`].
-    pub fn get(&self, path: &str) -> Result<Answer, Failure> {
+    /// See [`HttpError`].
+    pub fn get(&self, path: &str) -> Result<Response, HttpError> {
         self.send(Method::GET, path, |request| request)?.json()
     }
 
@@ -142,8 +142,8 @@ impl Client {
     /// is for the caller to check.
     ///
     /// # Errors
-    /// See [`Failure`].
-    pub fn open(&self, path: &str) -> Result<Answer, Failure> {
+    /// See [`HttpError`].
+    pub fn open(&self, path: &str) -> Result<Response, HttpError> {
         self.send(Method::GET, path, |request| request.header(ACCEPT, ANYTHING))
     }
 
@@ -151,8 +151,8 @@ impl Client {
     /// asked for, and not a proxy's page, is for the caller to check.
     ///
     /// # Errors
-    /// See [`Failure`]; a file that breaks off is [`Cause::Broken`], one that is too large [`Cause::TooLarge`].
-    pub fn download(&self, path: &str, most: u64) -> Result<Vec<u8>, Failure> {
+    /// See [`HttpError`]; a file that breaks off is [`HttpErrorKind::Broken`], one that is too large [`HttpErrorKind::TooLarge`].
+    pub fn download(&self, path: &str, most: u64) -> Result<Vec<u8>, HttpError> {
         self.open(path)?.bytes(most)
     }
 
@@ -161,15 +161,15 @@ impl Client {
     ///
     /// # Errors
     /// See [`Self::download`].
-    pub fn file(&self, path: &str, most: u64) -> Result<Vec<u8>, Failure> {
+    pub fn file(&self, path: &str, most: u64) -> Result<Vec<u8>, HttpError> {
         self.send(Method::GET, path, |request| request)?.bytes(most)
     }
 
     /// Posts JSON to a path below the base URL.
     ///
     /// # Errors
-    /// See [`Failure`].
-    pub fn post(&self, path: &str, body: &impl Serialize) -> Result<Answer, Failure> {
+    /// See [`HttpError`].
+    pub fn post(&self, path: &str, body: &impl Serialize) -> Result<Response, HttpError> {
         self.carry(Method::POST, path, body)?.json()
     }
 
@@ -177,20 +177,20 @@ impl Client {
     /// something in between.
     ///
     /// # Errors
-    /// See [`Failure`].
-    pub fn patch(&self, path: &str, body: &impl Serialize) -> Result<(), Failure> {
-        self.carry(Method::PATCH, path, body).and_then(Answer::done)
+    /// See [`HttpError`].
+    pub fn patch(&self, path: &str, body: &impl Serialize) -> Result<(), HttpError> {
+        self.carry(Method::PATCH, path, body).and_then(Response::done)
     }
 
     /// Deletes what is at a path below the base URL. It is done if the answer is as for [`Self::patch`].
     ///
     /// # Errors
-    /// See [`Failure`].
-    pub fn delete(&self, path: &str) -> Result<(), Failure> {
-        self.send(Method::DELETE, path, |request| request).and_then(Answer::done)
+    /// See [`HttpError`].
+    pub fn delete(&self, path: &str) -> Result<(), HttpError> {
+        self.send(Method::DELETE, path, |request| request).and_then(Response::done)
     }
 
-    fn carry(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Answer, Failure> {
+    fn carry(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Response, HttpError> {
         let bytes = serde_json::to_vec(body);
         self.send(method, path, |request| match bytes {
             Ok(bytes) => request.body(bytes),
@@ -203,7 +203,7 @@ impl Client {
         method: Method,
         path: &str,
         finish: impl FnOnce(RequestBuilder) -> RequestBuilder,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Response, HttpError> {
         let url = self.url(path);
         let line = line(&method, &url);
         self.sent(method, url, line, finish).and_then(|answer| self.checked(answer))
@@ -220,10 +220,10 @@ impl Client {
         url: Url,
         line: String,
         finish: impl FnOnce(RequestBuilder) -> RequestBuilder,
-    ) -> Result<Answer, Failure> {
-        let fail = |cause| Failure::new(line.clone(), cause);
+    ) -> Result<Response, HttpError> {
+        let fail = |cause| HttpError::new(line.clone(), cause);
         if self.network.clock.is_over() {
-            return Err(fail(Cause::Deadline));
+            return Err(fail(HttpErrorKind::Deadline));
         }
         self.observer.request();
         let mut request = finish(self.agent.request(method, url));
@@ -232,33 +232,33 @@ impl Client {
             request = request.timeout(left);
         }
         let response = request.send().map_err(|error| match self.network.clock.is_over() {
-            true => fail(Cause::Unreachable("no answer before the deadline of the run".to_owned())),
+            true => fail(HttpErrorKind::Unreachable("no answer before the deadline of the run".to_owned())),
             false if error.is_connect() => fail(self.failed(&error)).unsent(),
             false => fail(self.failed(&error)),
         })?;
-        Ok(Answer { line: line.clone(), network: self.network.clone(), response })
+        Ok(Response { line: line.clone(), network: self.network.clone(), response })
     }
 
     /// The answer, if its status is good.
-    fn checked(&self, answer: Answer) -> Result<Answer, Failure> {
+    fn checked(&self, answer: Response) -> Result<Response, HttpError> {
         let line = answer.line.clone();
         let is_json = answer.header(CONTENT_TYPE.as_str()).to_ascii_lowercase().contains("json");
-        answer.good().map_err(|cause| explain::answered(Failure::new(line, cause), self.way.as_ref(), is_json))
+        answer.good().map_err(|cause| explain::answered(HttpError::new(line, cause), self.way.as_ref(), is_json))
     }
 
     /// Why there is no answer.
-    fn failed(&self, error: &reqwest::Error) -> Cause {
+    fn failed(&self, error: &reqwest::Error) -> HttpErrorKind {
         let clean = |why: &str| self.network.run.scrubber.clean(why);
         // A server may refuse our certificate only after it was sent a request, which it then has not read.
         // On the way to plain http, TLS can be the proxy's only.
-        let is_its_own = |way: &Way| !way.is_tunnel || chain(error).contains(explain::PROXY_ITSELF);
+        let is_its_own = |way: &ProxyRoute| !way.is_tunnel || chain(error).contains(explain::PROXY_ITSELF);
         let is_of_proxy = self.way.as_ref().is_some_and(is_its_own);
         if let Some(why) = self.trust.explained(error).filter(|_| !is_of_proxy) {
-            return Cause::Unreachable(clean(&why));
+            return HttpErrorKind::Unreachable(clean(&why));
         }
         // A server that speaks TLS ends what it cannot read with an alert, which is no HTTP.
         if self.base.scheme() == "http" && chain(error).contains("invalid HTTP version") {
-            return Cause::Unreachable(match &self.way {
+            return HttpErrorKind::Unreachable(match &self.way {
                 // What is no HTTP here came from the proxy, whatever the server speaks.
                 Some(way) if !way.is_tunnel => explain::speaks_tls(way),
                 Some(_) | None => NO_HTTP.to_owned(),
@@ -267,10 +267,10 @@ impl Client {
         let of_proxy = self.way.as_ref().and_then(|way| explain::unconnected(error, way, &self.base, &self.network));
         let why = of_proxy.unwrap_or_else(|| unreachable(error));
         if error.is_connect() || error.is_timeout() {
-            return Cause::Unreachable(clean(&why));
+            return HttpErrorKind::Unreachable(clean(&why));
         }
         let hint = self.trust.hint().map_or_else(String::new, |hint| format!(": perhaps {hint}"));
-        Cause::Broken(clean(&(why + &hint)))
+        HttpErrorKind::Broken(clean(&(why + &hint)))
     }
 }
 
@@ -278,7 +278,7 @@ impl Client {
 const NO_HTTP: &str =
     "the port speaks TLS, or something else that is not http: write https:// in the URL, or correct the port";
 
-fn headers(origin: &Origin<'_>) -> Result<HeaderMap> {
+fn headers(origin: &Endpoint<'_>) -> Result<HeaderMap> {
     let mut headers = HeaderMap::from_iter([(ACCEPT, JSON), (CONTENT_TYPE, JSON)]);
     for (name, value) in &origin.headers {
         let name = HeaderName::from_static(name);

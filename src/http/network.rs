@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::access::Timeouts;
 use super::failure::{WORDS, one_line};
-use super::proxy::Proxies;
-use super::trust::Roots;
+use super::proxy::ProxyConfig;
+use super::trust::TrustedRoots;
 use crate::environment::Environment;
 use crate::secret::Scrubber;
 use crate::time::Clock;
@@ -45,20 +45,20 @@ impl fmt::Debug for RunContext {
 
 /// What the network around us asks for, the same for every server of a job.
 #[derive(Clone, Debug)]
-pub struct Network {
+pub struct HttpContext {
     pub(super) clock: Clock,
     pub(super) timeouts: Timeouts,
-    pub(super) proxies: Proxies,
+    pub(super) proxies: ProxyConfig,
     /// Certificates in PEM form, from Cortex's `config.cacerts`.
     pub(super) cacerts: Option<String>,
     /// The job folder, where Cortex puts the same as `input/cacerts`.
     pub(super) folder: Option<PathBuf>,
     /// The authorities that every server of the job is checked against, once they were needed.
-    pub(super) roots: Arc<OnceLock<Roots>>,
+    pub(super) roots: Arc<OnceLock<TrustedRoots>>,
     pub(super) run: RunContext,
 }
 
-impl Network {
+impl HttpContext {
     /// Takes proxies and further certificates from where Cortex puts them
     /// (its `JobRunnerSrv.scala`). `folder` is the job folder.
     #[must_use]
@@ -72,7 +72,7 @@ impl Network {
         Self {
             clock,
             timeouts,
-            proxies: Proxies::new(config, |name| run.environment.text(name)),
+            proxies: ProxyConfig::new(config, |name| run.environment.text(name)),
             cacerts: text(config.get("cacerts")),
             folder: folder.map(ToOwned::to_owned),
             roots: Arc::default(),

@@ -10,7 +10,7 @@ use reqwest::blocking::ClientBuilder;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::Origin;
+use super::Endpoint;
 use super::access::ProxyChoice;
 use super::network::text;
 use crate::secret::Secret;
@@ -20,7 +20,7 @@ const REMEDY: &str = "write it as http://host:port, or with https, socks5 or soc
 
 /// The proxies that hold for every connection without a choice of its own.
 #[derive(Clone, Debug)]
-pub(super) struct Proxies {
+pub(super) struct ProxyConfig {
     /// For `http` and for `https`.
     general: Vec<(&'static str, Secret, Given)>,
     /// Hosts that are reached straight, as `NO_PROXY` lists them.
@@ -58,7 +58,7 @@ impl fmt::Display for Given {
     }
 }
 
-impl Proxies {
+impl ProxyConfig {
     /// Those of Cortex, `config.proxy.http` and `config.proxy.https`, which it makes of the items `proxy_http` and
     /// `proxy_https` (its `JobRunnerSrv.scala`); without them those of the environment, whose variables may be written in
     /// either case.
@@ -87,17 +87,17 @@ impl Proxies {
     ///
     /// # Errors
     /// A proxy that is no URL, or none of a kind that we can speak to; named by where it was given.
-    pub(super) fn way(&self, origin: &Origin<'_>) -> Result<Option<Way>> {
+    pub(super) fn way(&self, origin: &Endpoint<'_>) -> Result<Option<ProxyRoute>> {
         let server = origin.url;
         match &origin.access.proxy {
             Some(ProxyChoice::Direct) => return Ok(None),
-            Some(ProxyChoice::Through(url)) => return Way::new(url, Given::Connection, server).map(Some),
+            Some(ProxyChoice::Through(url)) => return ProxyRoute::new(url, Given::Connection, server).map(Some),
             None => {}
         }
         let Some((_, url, given)) = self.general.iter().find(|(scheme, ..)| *scheme == server.scheme()) else {
             return Ok(None);
         };
-        if self.is_straight(server) { Ok(None) } else { Way::new(url, *given, server).map(Some) }
+        if self.is_straight(server) { Ok(None) } else { ProxyRoute::new(url, *given, server).map(Some) }
     }
 
     /// True if `NO_PROXY` names a server: by a suffix of its name, its address, or its network.
@@ -124,7 +124,7 @@ impl Proxies {
 
 /// The proxy on the way to a server.
 #[derive(Clone, Debug)]
-pub(super) struct Way {
+pub(super) struct ProxyRoute {
     /// Its URL, which may carry a user and a password.
     url: Secret,
     /// The same without them.
@@ -134,7 +134,7 @@ pub(super) struct Way {
     pub(super) is_tunnel: bool,
 }
 
-impl Way {
+impl ProxyRoute {
     fn new(text: &Secret, given: Given, server: &Url) -> Result<Self> {
         let text = text.expose();
         let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
@@ -212,7 +212,7 @@ impl Way {
 ///
 /// # Errors
 /// A proxy that the client refuses.
-pub(super) fn routed(builder: ClientBuilder, way: Option<&Way>) -> Result<ClientBuilder> {
+pub(super) fn routed(builder: ClientBuilder, way: Option<&ProxyRoute>) -> Result<ClientBuilder> {
     let builder = builder.no_proxy();
     let Some(way) = way else { return Ok(builder) };
     let proxy = Proxy::all(way.url.expose()).ok().with_context(|| format!("{} is no URL: {REMEDY}", way.given))?;

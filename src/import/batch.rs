@@ -8,15 +8,15 @@ use uuid::Uuid;
 
 use super::choose::Choice;
 use super::command::Commands;
-use super::files::{self, FileWanted, Files};
-use super::map::{self, Levels, Marks, Wanted};
+use super::files::{self, AlertFileDraft, FileSet};
+use super::map::{self, Markings, AlertOptions, Wanted};
 use crate::json::Element;
 use crate::misp::wire::{Attribute, Tag};
 use crate::report::ledger::Verdict;
 use crate::secret::Scrubber;
 use crate::tags;
 use crate::thehive::FILE;
-use crate::types::DataTypes;
+use crate::types::ObservableTypeSet;
 
 /// An attribute as it was read, and the name and uuid of the object that it stands in.
 pub type Row = (Element<Attribute>, Option<(Arc<str>, Arc<str>)>);
@@ -38,13 +38,13 @@ pub fn digest(data_type: &str, data: &str) -> Digest {
 
 /// What became of the rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Batch {
+pub struct MappedChunk {
     /// One for each row, in order.
-    pub slots: Vec<Slot>,
+    pub slots: Vec<RowOutcome>,
     /// No two of the same type and value.
     pub observables: Vec<Wanted>,
     /// The files themselves, if they are wanted; no two of the same sample.
-    pub files: Vec<FileWanted>,
+    pub files: Vec<AlertFileDraft>,
     /// Tags of the attributes among them that are words of this program, and so are left out.
     pub own_tags: u64,
     /// Tags of the attributes among them that are longer than TheHive takes.
@@ -55,7 +55,7 @@ pub struct Batch {
 
 /// What became of one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Slot {
+pub enum RowOutcome {
     /// It is no observable, and this is why.
     Is(Verdict),
     /// It is in these observables of the batch, at least one, each named once.
@@ -63,17 +63,17 @@ pub enum Slot {
 }
 
 /// What a batch is made by.
-pub struct Setup<'a> {
+pub struct ChunkContext<'a> {
     /// The event's uuid.
     pub uuid: Uuid,
     /// TLP and PAP of an attribute that has none.
-    pub event: Levels,
+    pub event: Markings,
     /// Which texts are commands.
     pub commands: Commands<'a>,
     /// The observable types that TheHive has.
-    pub data_types: &'a DataTypes,
+    pub data_types: &'a ObservableTypeSet,
     /// What observables get beside what MISP says.
-    pub marks: &'a Marks,
+    pub marks: &'a AlertOptions,
     /// Knows the run's secrets: a text is cleaned before it is cut.
     pub scrubber: &'a Scrubber,
     /// Files are wanted too, not only their names and hashes.
@@ -87,16 +87,16 @@ pub struct Setup<'a> {
 pub fn batch(
     rows: impl IntoIterator<Item = Row>,
     choice: &Choice,
-    setup: &Setup<'_>,
+    setup: &ChunkContext<'_>,
     live: &mut dyn FnMut(Digest, bool, bool),
-) -> Batch {
-    let mut batch = Batch::default();
-    let (mut places, mut files) = (HashMap::new(), Files::default());
+) -> MappedChunk {
+    let mut batch = MappedChunk::default();
+    let (mut places, mut files) = (HashMap::new(), FileSet::default());
     for (element, within) in rows {
         let slot = match element {
-            Element::Bad(flaw) => Slot::Is(Verdict::Failed(flaw.of("an attribute"))),
+            Element::Bad(flaw) => RowOutcome::Is(Verdict::Failed(flaw.of("an attribute"))),
             Element::Good(attribute) if attribute.deleted == Some(true) => {
-                Slot::Is(Verdict::Skipped("deleted".to_owned()))
+                RowOutcome::Is(Verdict::Skipped("deleted".to_owned()))
             }
             Element::Good(attribute) => {
                 let within = within.as_ref().map(|(name, uuid)| (&**name, &**uuid));
@@ -113,12 +113,12 @@ pub fn batch(
                 }
                 if setup.has_files && rule.is_none() && mapped.is_ok() && files::has_file(&attribute) {
                     let observable = map::file(&attribute, within, setup);
-                    files.take(FileWanted::new(&attribute, observable));
+                    files.take(AlertFileDraft::new(&attribute, observable));
                 }
                 match (rule, mapped) {
-                    (Some(rule), _) => Slot::Is(Verdict::Skipped(rule)),
-                    (None, Err(reason)) => Slot::Is(Verdict::Failed(reason)),
-                    (None, Ok(mapped)) => Slot::Becomes(batch.take(mapped, &mut places)),
+                    (Some(rule), _) => RowOutcome::Is(Verdict::Skipped(rule)),
+                    (None, Err(reason)) => RowOutcome::Is(Verdict::Failed(reason)),
+                    (None, Ok(mapped)) => RowOutcome::Becomes(batch.take(mapped, &mut places)),
                 }
             }
         };
@@ -156,7 +156,7 @@ type Key = (String, String);
 fn keyed(
     attribute: &Attribute,
     within: Option<(&str, &str)>,
-    setup: &Setup<'_>,
+    setup: &ChunkContext<'_>,
     is_wanted: bool,
     live: &mut dyn FnMut(Digest, bool, bool),
 ) -> Result<Vec<(Key, Wanted)>, String> {
@@ -173,7 +173,7 @@ fn keyed(
     Ok(wanted.into_iter().map(key).collect())
 }
 
-impl Batch {
+impl MappedChunk {
     /// Takes observables in, and says where they are.
     fn take(&mut self, mapped: Vec<(Key, Wanted)>, places: &mut HashMap<Key, usize>) -> Vec<usize> {
         let mut taken = Vec::with_capacity(mapped.len());
@@ -202,13 +202,13 @@ mod tests {
     }
 
     /// A batch on a TheHive that compares in lower case, and the digests that lived.
-    fn of(rows: Vec<Row>, choice: Value) -> (Batch, Vec<Digest>) {
-        let setup = Setup {
+    fn of(rows: Vec<Row>, choice: Value) -> (MappedChunk, Vec<Digest>) {
+        let setup = ChunkContext {
             uuid: Uuid::nil(),
             commands: Commands { connections: &[] },
-            event: Levels::said(Tlp::Amber, Pap::Amber),
-            data_types: &DataTypes::thehive4(),
-            marks: &Marks::default(),
+            event: Markings::said(Tlp::Amber, Pap::Amber),
+            data_types: &ObservableTypeSet::thehive4(),
+            marks: &AlertOptions::default(),
             scrubber: &Scrubber::default(),
             has_files: false,
             key: &|data_type, data| (data_type.to_owned(), data.to_lowercase()),
@@ -234,13 +234,13 @@ mod tests {
         assert_eq!(
             batch.slots,
             [
-                Slot::Becomes(vec![0]),
-                Slot::Is(Verdict::Failed("an attribute is a text, not an object".into())),
-                Slot::Is(Verdict::Skipped("deleted".into())),
-                Slot::Becomes(vec![0]),
-                Slot::Is(Verdict::Failed("Value cannot be empty.".into())),
-                Slot::Is(Verdict::Skipped("type md5 is excluded".into())),
-                Slot::Becomes(vec![1, 2]),
+                RowOutcome::Becomes(vec![0]),
+                RowOutcome::Is(Verdict::Failed("an attribute is a text, not an object".into())),
+                RowOutcome::Is(Verdict::Skipped("deleted".into())),
+                RowOutcome::Becomes(vec![0]),
+                RowOutcome::Is(Verdict::Failed("Value cannot be empty.".into())),
+                RowOutcome::Is(Verdict::Skipped("type md5 is excluded".into())),
+                RowOutcome::Becomes(vec![1, 2]),
             ]
         );
         let data: Vec<_> = batch.observables.iter().map(|one| (one.data.as_str(), one.ioc)).collect();
@@ -251,12 +251,12 @@ mod tests {
 
     #[test]
     fn a_composite_of_equal_halves_names_its_observable_once() {
-        let setup = Setup {
+        let setup = ChunkContext {
             uuid: Uuid::nil(),
             commands: Commands { connections: &[] },
-            event: Levels::said(Tlp::Amber, Pap::Amber),
-            data_types: &DataTypes::new(["other"]),
-            marks: &Marks::default(),
+            event: Markings::said(Tlp::Amber, Pap::Amber),
+            data_types: &ObservableTypeSet::new(["other"]),
+            marks: &AlertOptions::default(),
             scrubber: &Scrubber::default(),
             has_files: false,
             key: &|data_type, data| (data_type.to_owned(), data.to_owned()),
@@ -264,7 +264,7 @@ mod tests {
         let choice = serde_json::from_value(json!({})).unwrap();
         let rows = [row(json!({"type": "regkey|value", "value": "same|same", "uuid": "1a2b3c4d"}))];
         let batch = batch(rows, &choice, &setup, &mut |_, _, _| {});
-        assert_eq!((batch.slots, batch.observables.len()), (vec![Slot::Becomes(vec![0])], 1));
+        assert_eq!((batch.slots, batch.observables.len()), (vec![RowOutcome::Becomes(vec![0])], 1));
     }
 
     #[test]

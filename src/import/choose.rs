@@ -15,7 +15,7 @@ pub struct Choice {
     /// No attributes of these MISP types, such as `text` or `email-*`; `*` stands for any text.
     #[serde(default)]
     pub exclude_attribute_types: Vec<String>,
-    /// Only attributes of these MISP categories, such as `Network activity`; `*` stands for any text.
+    /// Only attributes of these MISP categories, such as `HttpContext activity`; `*` stands for any text.
     #[serde(default)]
     pub attribute_categories: Vec<String>,
     /// Only attributes with at least one of these tags of their own, such as `kill-chain:*`, in any case; `*` stands for any text.

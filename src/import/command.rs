@@ -37,7 +37,7 @@ pub struct Parameters {
 
 /// What is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum Request {
     /// An import of all events that pass the filters.
     Sync {
         /// Only the connection of this name.
@@ -46,7 +46,7 @@ pub enum Asked {
     /// An import of one event.
     Event {
         /// The event.
-        uuid_or_id: EventName,
+        uuid_or_id: EventRef,
         /// Only the connection of this name. An event that is named by its number always has one.
         connection: Option<String>,
     },
@@ -56,7 +56,7 @@ pub enum Asked {
 
 /// How an event is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EventName {
+pub enum EventRef {
     /// By its uuid, the same on every MISP.
     Uuid(Uuid),
     /// By its number on one server.
@@ -67,7 +67,7 @@ pub enum EventName {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     /// What is wanted.
-    pub asked: Asked,
+    pub asked: Request,
     /// Events published or changed since this moment; none for the configured window.
     pub since: Option<i64>,
     /// At most so many new alerts on each connection; none for no limit.
@@ -112,9 +112,9 @@ impl Command {
                      analyzer's configuration"
                 ),
                 Some(command) => command,
-                None => Asked::Value(text.trim().to_owned()),
+                None => Request::Value(text.trim().to_owned()),
             },
-            (None, Value::String(text)) => Asked::Value(text.trim().to_owned()),
+            (None, Value::String(text)) => Request::Value(text.trim().to_owned()),
             (None, other) => bail!("the job's data is {}, not a text", crate::json::kind(other)),
         };
         let since = parameters.since.as_deref().map(|since| {
@@ -143,8 +143,8 @@ impl Command {
 
     fn named(&self) -> Option<&str> {
         match &self.asked {
-            Asked::Sync { connection } | Asked::Event { connection, .. } => connection.as_deref(),
-            Asked::Value(_) => None,
+            Request::Sync { connection } | Request::Event { connection, .. } => connection.as_deref(),
+            Request::Value(_) => None,
         }
     }
 }
@@ -170,17 +170,17 @@ impl Commands<'_> {
     ///
     /// # Errors
     /// That it is like a command and is none.
-    fn read(&self, text: &str, own: Option<&str>) -> Result<Option<Asked>> {
+    fn read(&self, text: &str, own: Option<&str>) -> Result<Option<Request>> {
         if text == SYNC {
-            return Ok(Some(Asked::Sync { connection: None }));
+            return Ok(Some(Request::Sync { connection: None }));
         }
         if let Some(name) = text.strip_prefix("misp:sync:").filter(|name| !name.is_empty()) {
-            return Ok(Some(Asked::Sync { connection: Some(name.to_owned()) }));
+            return Ok(Some(Request::Sync { connection: Some(name.to_owned()) }));
         }
         if let Some(uuid) = text.strip_prefix(EVENT) {
             let event =
                 by_uuid(uuid).ok_or_else(|| anyhow!("{EVENT} is followed by no uuid: commands are {COMMANDS}"))?;
-            return Ok(Some(Asked::Event { uuid_or_id: event, connection: None }));
+            return Ok(Some(Request::Event { uuid_or_id: event, connection: None }));
         }
         ensure!(!tags::plain(text).starts_with("misp:"), "this is no command, and no value: commands are {COMMANDS}");
         ensure!(
@@ -190,7 +190,7 @@ impl Commands<'_> {
         match self.address(text, own) {
             None => Ok(None),
             Some(Address::Event(uuid_or_id, connection)) => {
-                Ok(Some(Asked::Event { uuid_or_id, connection: Some(connection.to_owned()) }))
+                Ok(Some(Request::Event { uuid_or_id, connection: Some(connection.to_owned()) }))
             }
             Some(Address::Other(name)) => {
                 bail!(
@@ -227,7 +227,7 @@ impl Commands<'_> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Address<'a> {
     /// An event, on the MISP of the connection of this name.
-    Event(EventName, &'a str),
+    Event(EventRef, &'a str),
     /// Another page of that MISP.
     Other(&'a str),
     /// An event of another MISP.
@@ -255,7 +255,7 @@ fn parts(url: &Url) -> Vec<&str> {
 
 /// The event whose page a path is: `events/view/<number or uuid>`, as `view2` and the like or without, and whatever stands
 /// behind: `.json`, a focus, an extension, a page (`EventsController.php` of MISP).
-fn event(path: &[&str]) -> Option<EventName> {
+fn event(path: &[&str]) -> Option<EventRef> {
     let path = path.strip_prefix(&["index.php"]).unwrap_or(path);
     let (events, rest) = path.split_first()?;
     let (first, more) = rest.split_first()?;
@@ -273,12 +273,12 @@ fn is_view(address: &Url) -> bool {
 }
 
 /// The parameter `event` narrows an import to that event.
-fn with_event(asked: Asked, parameters: &Parameters, connections: &[Connection]) -> Result<Asked> {
+fn with_event(asked: Request, parameters: &Parameters, connections: &[Connection]) -> Result<Request> {
     let Some(text) = parameters.event.as_deref().map(str::trim) else { return Ok(asked) };
     let (commanded, connection) = match asked {
-        Asked::Sync { connection } => (None, connection),
-        Asked::Event { uuid_or_id, connection } => (Some(uuid_or_id), connection),
-        Asked::Value(_) => {
+        Request::Sync { connection } => (None, connection),
+        Request::Event { uuid_or_id, connection } => (Some(uuid_or_id), connection),
+        Request::Value(_) => {
             bail!("parameter \"event\" narrows an import, and this job looks a value up: commands are {COMMANDS}")
         }
     };
@@ -298,17 +298,17 @@ fn with_event(asked: Asked, parameters: &Parameters, connections: &[Connection])
         connection.is_none() || other.is_none() || connection == other,
         "the command and the parameter \"event\" name different connections"
     );
-    Ok(Asked::Event { uuid_or_id, connection: connection.or(other) })
+    Ok(Request::Event { uuid_or_id, connection: connection.or(other) })
 }
 
-fn by_uuid(text: &str) -> Option<EventName> {
+fn by_uuid(text: &str) -> Option<EventRef> {
     const LENGTH: usize = 36;
-    Uuid::parse_str(text).ok().filter(|_| text.len() == LENGTH).map(EventName::Uuid)
+    Uuid::parse_str(text).ok().filter(|_| text.len() == LENGTH).map(EventRef::Uuid)
 }
 
-fn by_number(text: &str) -> Option<EventName> {
+fn by_number(text: &str) -> Option<EventRef> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| is_number).map(EventName::Number)
+    text.parse().ok().filter(|_| is_number).map(EventRef::Number)
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::map::{self, AlertWanted};
-use super::state::{self, Field, State};
+use super::map::{self, AlertDraft};
+use super::state::{self, Field, SyncState};
 use super::users::Users;
 use crate::markings::{Pap, Scale, Tlp};
 use crate::misp::wire::Event;
@@ -14,7 +14,7 @@ use crate::thehive::wire::Alert;
 
 /// What an event is to an organisation of TheHive.
 #[derive(Clone, Debug)]
-pub enum Fate {
+pub enum AlertStatus {
     /// There is no alert yet.
     New,
     /// The alert is as the event is.
@@ -27,26 +27,26 @@ pub enum Fate {
 
 /// What an alert says it was made from, if a user of this import created it: a line in anybody else's proves nothing.
 #[must_use]
-pub fn known_state(alert: &Alert, uuid: &Uuid, users: &Users) -> Option<State> {
-    users.has(&alert.created_by).then(|| State::find(&alert.description, uuid)).flatten()
+pub fn known_state(alert: &Alert, uuid: &Uuid, users: &Users) -> Option<SyncState> {
+    users.has(&alert.created_by).then(|| SyncState::find(&alert.description, uuid)).flatten()
 }
 
 /// True if a field is not as this program wanted it when it wrote the state line.
 #[must_use]
-pub fn is_edited(alert: &Alert, state: &State) -> bool {
+pub fn is_edited(alert: &Alert, state: &SyncState) -> bool {
     state.hashes.iter().any(|(field, _)| !state.is_ours(*field, &current(alert, *field)))
 }
 
 /// Compares an event of the list with its alert, by the alert's state line alone. That updates are switched off counts for an
 /// alert of our own: nobody keeps an event out by an alert that he made first.
 #[must_use]
-pub fn fate(event: &Event, uuid: &Uuid, alert: Option<Alert>, users: &Users) -> Fate {
-    let Some(alert) = alert.map(Box::new) else { return Fate::New };
+pub fn fate(event: &Event, uuid: &Uuid, alert: Option<Alert>, users: &Users) -> AlertStatus {
+    let Some(alert) = alert.map(Box::new) else { return AlertStatus::New };
     let is_current = known_state(&alert, uuid, users).is_some_and(|state| state.is_current(event));
     match (is_current && !alert.tags.iter().any(|tag| tag == WITHDRAWN), alert.follow) {
-        (true, _) => Fate::Unchanged(alert),
-        (false, Some(false)) if users.has(&alert.created_by) => Fate::Unfollowed(alert),
-        (false, _) => Fate::Changed(alert),
+        (true, _) => AlertStatus::Unchanged(alert),
+        (false, Some(false)) if users.has(&alert.created_by) => AlertStatus::Unfollowed(alert),
+        (false, _) => AlertStatus::Changed(alert),
     }
 }
 
@@ -86,7 +86,7 @@ pub struct Change {
 }
 
 /// The fields as they are wanted, each with the value that TheHive takes.
-fn values(wanted: &AlertWanted, scale: Scale, is_five: bool) -> Vec<(Field, Value)> {
+fn values(wanted: &AlertDraft, scale: Scale, is_five: bool) -> Vec<(Field, Value)> {
     let link = wanted.link.as_ref().filter(|_| is_five).map(|link| (Field::Link, json!(link)));
     let fields = [
         (Field::Title, json!(wanted.title)),
@@ -102,25 +102,25 @@ fn values(wanted: &AlertWanted, scale: Scale, is_five: bool) -> Vec<(Field, Valu
 /// The state line for an alert with these fields.
 #[must_use]
 pub fn state(
-    wanted: &AlertWanted,
+    wanted: &AlertDraft,
     event: &Event,
     uuid: &Uuid,
     is_complete: bool,
     scale: Scale,
     is_five: bool,
-) -> State {
+) -> SyncState {
     let values = values(wanted, scale, is_five);
     let hashes = values.iter().map(|(field, value)| (*field, state::hash(&text(value)))).collect();
-    State::new(event, uuid, is_complete, hashes)
+    SyncState::new(event, uuid, is_complete, hashes)
 }
 
 /// What is to be written to an alert that is there; `old` is what it was made from, if that is known ([`known_state`]).
 #[must_use]
 pub fn change(
-    wanted: &AlertWanted,
+    wanted: &AlertDraft,
     (event, uuid): (&Event, &Uuid),
     alert: &Alert,
-    old: Option<&State>,
+    old: Option<&SyncState>,
     outcome: Outcome,
 ) -> Change {
     let Outcome { scale, is_five, is_complete, .. } = outcome;
@@ -168,7 +168,7 @@ fn timeless(description: &str) -> Vec<&str> {
 }
 
 /// Tags are only added, except that TLP and PAP tags follow the event as long as the alert's own TLP and PAP do.
-fn tags(change: &mut Change, wanted: &AlertWanted, alert: &Alert, old: Option<&State>, outcome: Outcome) {
+fn tags(change: &mut Change, wanted: &AlertDraft, alert: &Alert, old: Option<&SyncState>, outcome: Outcome) {
     let is_ours = |field| old.is_some_and(|old| old.is_ours(field, &current(alert, field)));
     let is_tlp: fn(&str) -> bool = |tag| Tlp::from_tag(tag).is_some();
     let is_pap: fn(&str) -> bool = |tag| Pap::from_tag(tag).is_some();
@@ -244,8 +244,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn wanted(change: impl FnOnce(&mut AlertWanted)) -> AlertWanted {
-        let mut wanted = AlertWanted {
+    fn wanted(change: impl FnOnce(&mut AlertDraft)) -> AlertDraft {
+        let mut wanted = AlertDraft {
             source: "partner".into(),
             source_ref: Uuid::nil().to_string(),
             title: "#1 Phishing".into(),
@@ -274,7 +274,7 @@ mod tests {
     }
 
     /// The alert as it was written.
-    fn alert(wanted: &AlertWanted, is_five: bool, change: serde_json::Value) -> Alert {
+    fn alert(wanted: &AlertDraft, is_five: bool, change: serde_json::Value) -> Alert {
         let Outcome { scale, .. } = outcome(is_five);
         let state = state(wanted, &event(1), &Uuid::nil(), true, scale, is_five);
         let mut alert = json!({
@@ -286,11 +286,11 @@ mod tests {
         serde_json::from_value(alert).unwrap()
     }
 
-    fn body(wanted: &AlertWanted, timestamp: i64, alert: &Alert, outcome: Outcome) -> serde_json::Value {
+    fn body(wanted: &AlertDraft, timestamp: i64, alert: &Alert, outcome: Outcome) -> serde_json::Value {
         written(wanted, timestamp, alert, outcome).body.into()
     }
 
-    fn written(wanted: &AlertWanted, timestamp: i64, alert: &Alert, outcome: Outcome) -> Change {
+    fn written(wanted: &AlertDraft, timestamp: i64, alert: &Alert, outcome: Outcome) -> Change {
         let old = known_state(alert, &Uuid::nil(), &us());
         change(wanted, (&event(timestamp), &Uuid::nil()), alert, old.as_ref(), outcome)
     }
@@ -304,8 +304,8 @@ mod tests {
         for is_five in [false, true] {
             let alert = alert(&wanted(|_| {}), is_five, json!({}));
             assert_eq!(body(&wanted(|_| {}), 1, &alert, outcome(is_five)), json!({}));
-            assert!(matches!(fate(&event(1), &Uuid::nil(), Some(alert.clone()), &us()), Fate::Unchanged(_)));
-            assert!(matches!(fate(&event(2), &Uuid::nil(), Some(alert), &us()), Fate::Changed(_)));
+            assert!(matches!(fate(&event(1), &Uuid::nil(), Some(alert.clone()), &us()), AlertStatus::Unchanged(_)));
+            assert!(matches!(fate(&event(2), &Uuid::nil(), Some(alert), &us()), AlertStatus::Changed(_)));
         }
     }
 
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn a_line_in_somebody_elses_alert_proves_nothing() {
         let theirs = alert(&wanted(|_| {}), true, json!({"_createdBy": "jane@example.org"}));
-        assert!(matches!(fate(&event(1), &Uuid::nil(), Some(theirs.clone()), &us()), Fate::Changed(_)));
+        assert!(matches!(fate(&event(1), &Uuid::nil(), Some(theirs.clone()), &us()), AlertStatus::Changed(_)));
         assert!(known_state(&theirs, &Uuid::nil(), &Users::new("x", &["Jane@example.org".into()])).is_some());
         // What they wrote stays, and what was written once is not written again.
         let new = wanted(|wanted| wanted.title = "#1 Worse".into());
@@ -386,7 +386,7 @@ mod tests {
     #[test]
     fn whoever_does_not_follow_is_left_alone() {
         let alert = alert(&wanted(|_| {}), true, json!({"follow": false}));
-        assert!(matches!(fate(&event(2), &Uuid::nil(), Some(alert), &us()), Fate::Unfollowed(_)));
-        assert!(matches!(fate(&event(2), &Uuid::nil(), None, &us()), Fate::New));
+        assert!(matches!(fate(&event(2), &Uuid::nil(), Some(alert), &us()), AlertStatus::Unfollowed(_)));
+        assert!(matches!(fate(&event(2), &Uuid::nil(), None, &us()), AlertStatus::New));
     }
 }

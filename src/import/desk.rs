@@ -9,15 +9,15 @@ use url::Url;
 
 use super::map::Wanted;
 use super::users::Users;
-use crate::http::{Failure, Network};
+use crate::http::{HttpError, HttpContext};
 use crate::markings::Scale;
-use crate::report::{PartOf, Run};
+use crate::report::{ConnectionReporter, RunReport};
 use crate::secret::{Secret, shortened};
 use crate::thehive::Permission;
 use crate::thehive::{ObservableTypes, TheHive, User};
 
 /// An organisation of TheHive.
-pub(super) struct Desk {
+pub(super) struct AlertTarget {
     /// TheHive, asked for this organisation.
     pub(super) hive: TheHive,
     /// Its name in the configuration; none for the user's own.
@@ -31,13 +31,13 @@ pub(super) struct Desk {
     pub(super) types: ObservableTypes,
     /// Types that it lacks in spite of its list.
     lacking: Mutex<BTreeSet<String>>,
-    run: Run,
+    run: RunReport,
 }
 
 /// The type of what TheHive has no type for.
 pub(super) const OTHER: &str = "other";
 
-impl Desk {
+impl AlertTarget {
     /// Asks TheHive for its version, our user and its observable types.
     ///
     /// # Errors
@@ -49,8 +49,8 @@ impl Desk {
         organisation: Option<&str>,
         former_users: &[String],
         rights: &[Permission],
-        network: &Network,
-        run: &Run,
+        network: &HttpContext,
+        run: &RunReport,
     ) -> Result<Self> {
         let asking = || match organisation {
             Some(name) => format!("TheHive, organisation \"{name}\""),
@@ -100,9 +100,9 @@ impl Desk {
     /// Does a write. While it is under way, nobody knows what became of it.
     pub(super) fn write<T>(
         &self,
-        part: &PartOf,
-        call: impl FnOnce(&TheHive) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+        part: &ConnectionReporter,
+        call: impl FnOnce(&TheHive) -> Result<T, HttpError>,
+    ) -> Result<T, HttpError> {
         part.writes(true);
         let done = call(&self.hive);
         if done.is_ok() {
@@ -113,7 +113,7 @@ impl Desk {
     }
 
     /// Takes note of a type that TheHive refused, and says whether its values are to become others in a second try.
-    pub(super) fn lacks(&self, data_type: &str, part: &PartOf) -> bool {
+    pub(super) fn lacks(&self, data_type: &str, part: &ConnectionReporter) -> bool {
         if data_type == OTHER || !self.types.data_types.has(OTHER) {
             return false;
         }

@@ -9,33 +9,33 @@ use std::sync::atomic::Ordering;
 use anyhow::{Result, bail};
 use uuid::Uuid;
 
-use super::batch::{self, Batch, Setup, Slot};
-use super::desk::Desk;
-use super::files::FileWanted;
-use super::hand::{Common, Content, Ended, Extent, From, Hand, Page};
-use super::live::Live;
-use super::map::{self, AlertWanted, Levels, Origin};
+use super::batch::{self, MappedChunk, ChunkContext, RowOutcome};
+use super::desk::AlertTarget;
+use super::files::AlertFileDraft;
+use super::hand::{WriterContext, AttachmentTransfer, Ended, ReadSummary, SourceEvent, AlertWriter, Page};
+use super::live::ObservableIndex;
+use super::map::{self, AlertDraft, Markings, Origin};
 use super::settings::Attachments;
 use super::share_of_time::Share;
 use super::show::Shown;
-use super::sync::Sync;
-use super::tally::Tally;
+use super::sync::ConnectionImport;
+use super::tally::VerdictCounts;
 use super::told;
-use super::turns::Turn;
+use super::turns::Ticket;
 use crate::config::Warninglists;
 use crate::http;
 use crate::json::Element;
 use crate::misp::wire::Event;
 use crate::misp::{Chunk, Misp, Opened, Report, Row};
-use crate::report::EventLine;
-use crate::report::ledger::{Item, Verdict};
+use crate::report::EventRow;
+use crate::report::ledger::{ItemKind, Verdict};
 use crate::tags;
 use crate::thehive::wire::Alert;
-use crate::types::DataTypes;
+use crate::types::ObservableTypeSet;
 use crate::worker;
 
 /// An event to be imported, and where: the desks by their number, each with the alert that it has.
-pub(super) struct Task {
+pub(super) struct ImportTask {
     /// Its place in the list.
     pub(super) place: u64,
     /// Its turn among those that are read.
@@ -49,7 +49,7 @@ pub(super) struct Task {
     pub(super) alerts: Vec<(usize, Option<Alert>)>,
 }
 
-impl Task {
+impl ImportTask {
     /// True if no organisation has an alert of the event.
     pub(super) fn is_new(&self) -> bool {
         self.alerts.iter().all(|(_, alert)| alert.is_none())
@@ -57,18 +57,18 @@ impl Task {
 }
 
 /// A feed's event as its file has it, and its content if that was one chunk.
-type Known = (Task, Option<Chunk>);
+type Known = (ImportTask, Option<Chunk>);
 
 /// An event while it is read.
-struct Reading<'a> {
-    sync: &'a Sync<'a>,
-    task: &'a Task,
-    alert: AlertWanted,
-    hands: Vec<Hand<'a>>,
+struct EventImport<'a> {
+    sync: &'a ConnectionImport<'a>,
+    task: &'a ImportTask,
+    alert: AlertDraft,
+    hands: Vec<AlertWriter<'a>>,
     /// Every attribute of the event as TheHive would have it.
-    live: Live,
+    live: ObservableIndex,
     shown: Option<Shown>,
-    tally: Tally,
+    tally: VerdictCounts,
     attributes: u64,
     /// Those of them that are meant for detection, that are soft-deleted, and those that could not be understood.
     ids_attributes: u64,
@@ -84,9 +84,9 @@ struct Reading<'a> {
     chunks: usize,
 }
 
-impl Sync<'_> {
+impl ConnectionImport<'_> {
     /// Imports an event, and records what became of it.
-    pub(super) fn import(&self, task: &Task, turn: &Turn<'_>, share: Share) {
+    pub(super) fn import(&self, task: &ImportTask, turn: &Ticket<'_>, share: Share) {
         let (opened, whole) = match self.opened(task) {
             Ok(opened) => opened.unzip(),
             Err(left_out) => {
@@ -99,20 +99,20 @@ impl Sync<'_> {
         };
         let task = opened.as_ref().unwrap_or(task);
         let common = self.common(share);
-        let from = From { event: &task.event, uuid: &task.uuid };
+        let from = SourceEvent { event: &task.event, uuid: &task.uuid };
         let hands = task.alerts.iter().filter_map(|(desk, alert)| {
-            let desk: &Desk = self.desks.get(*desk)?;
-            Some(Hand::new(desk, &common, from, alert.clone()))
+            let desk: &AlertTarget = self.desks.get(*desk)?;
+            Some(AlertWriter::new(desk, &common, from, alert.clone()))
         });
         let hands: Vec<_> = hands.collect();
-        let mut reading = Reading {
+        let mut reading = EventImport {
             sync: self,
             task,
             alert: self.alert(task, &[], 0),
             shown: hands.is_empty().then(Shown::default),
             hands,
-            live: Live::default(),
-            tally: Tally::default(),
+            live: ObservableIndex::default(),
+            tally: VerdictCounts::default(),
             attributes: 0,
             ids_attributes: 0,
             deleted: 0,
@@ -134,7 +134,7 @@ impl Sync<'_> {
     /// What the file of a feed's event says of it: so far only the manifest spoke. Gives the event as it is to be imported, and
     /// its content, if that was one chunk, so that its file is not read twice; or why it is not imported. None for a server's
     /// event, about which its row has decided.
-    fn opened(&self, task: &Task) -> Result<Option<Known>, Box<(Event, Verdict)>> {
+    fn opened(&self, task: &ImportTask) -> Result<Option<Known>, Box<(Event, Verdict)>> {
         let filters = &self.config.filters;
         let check = |number| if task.is_new() && filters.is_too_large(number) { bail!(TooLarge) } else { Ok(()) };
         let opened = self.misp.opened(&task.uuid, &task.event, &check).map_err(|error| {
@@ -155,19 +155,19 @@ impl Sync<'_> {
             return Err(Box::new((head, Verdict::Skipped(rule))));
         }
         let alerts = task.alerts.iter().filter(|(_, alert)| alert.is_some() || too_old.is_none()).cloned().collect();
-        Ok(Some((Task { event: Box::new(head), alerts, ..*task }, whole)))
+        Ok(Some((ImportTask { event: Box::new(head), alerts, ..*task }, whole)))
     }
 
-    fn alert(&self, task: &Task, reports: &[Report], of_attributes: u64) -> AlertWanted {
+    fn alert(&self, task: &ImportTask, reports: &[Report], of_attributes: u64) -> AlertDraft {
         let scrubber = self.part.run.scrubber();
         let link = told::link(self.connection, &task.uuid);
         let origin = Origin { connection: &self.connection.name, link, scrubber: &scrubber };
         map::alert(&task.event, &task.uuid, &origin, &self.config.marks, reports, of_attributes)
     }
 
-    fn common(&self, share: Share) -> Common<'_> {
+    fn common(&self, share: Share) -> WriterContext<'_> {
         let clock = self.network.clock();
-        Common {
+        WriterContext {
             settings: &self.config.settings,
             most_observables: self.config.filters.most_observables(),
             case_template: self.config.marks.case_template.as_deref(),
@@ -179,11 +179,11 @@ impl Sync<'_> {
     }
 }
 
-impl Reading<'_> {
+impl EventImport<'_> {
     /// Reads the event, of which `whole` is the content, if it was read already.
     fn read(&mut self, whole: Option<Chunk>) -> Result<()> {
-        let Sync { misp, .. } = self.sync;
-        let Task { event, uuid, .. } = self.task;
+        let ConnectionImport { misp, .. } = self.sync;
+        let ImportTask { event, uuid, .. } = self.task;
         match whole {
             Some(whole) => self.chunk(whole),
             None => misp.chunks(uuid, event, &mut |chunk| self.chunk(chunk)),
@@ -197,7 +197,7 @@ impl Reading<'_> {
             self.without_objects(&why);
         }
         let number = chunk.rows.len() as u64;
-        part.fetched(Item::Attributes, number);
+        part.fetched(ItemKind::Attributes, number);
         self.attributes += number;
         self.chunks += 1;
         let is_part = self.chunks > 1 || !chunk.is_last;
@@ -221,11 +221,11 @@ impl Reading<'_> {
         self.files(std::mem::take(&mut batch.files), is_part);
         for slot in &batch.slots {
             match slot {
-                Slot::Is(verdict) => {
+                RowOutcome::Is(verdict) => {
                     self.flaws += u64::from(matches!(verdict, Verdict::Failed(_)));
-                    self.tally.note(Item::Attributes, verdict.clone(), 1, String::new);
+                    self.tally.note(ItemKind::Attributes, verdict.clone(), 1, String::new);
                 }
-                Slot::Becomes(places) => {
+                RowOutcome::Becomes(places) => {
                     let all = of_hands.iter().flat_map(|verdicts| {
                         places.iter().filter_map(|place| Some((*place, verdicts.get(*place)?.clone())))
                     });
@@ -233,7 +233,7 @@ impl Reading<'_> {
                         all.min_by_key(|(_, verdict)| verdict.rank()).unwrap_or((0, Verdict::Created));
                     let value =
                         || batch.observables.get(place).map_or_else(String::new, |one| part.run.shown(&one.data));
-                    self.tally.note(Item::Attributes, verdict, 1, value);
+                    self.tally.note(ItemKind::Attributes, verdict, 1, value);
                 }
             }
         }
@@ -243,23 +243,23 @@ impl Reading<'_> {
         if self.is_real() {
             self.tally.record(part, &self.task.uuid, |verdict| verdict);
         }
-        let is_over = !self.hands.is_empty() && self.hands.iter().all(Hand::is_stopped);
+        let is_over = !self.hands.is_empty() && self.hands.iter().all(AlertWriter::is_stopped);
         if is_over { bail!("the rest of the event is not read, since nothing more can be written") } else { Ok(()) }
     }
 
-    fn batch(&mut self, chunk: Chunk) -> Batch {
-        let Sync { config, part, .. } = self.sync;
+    fn batch(&mut self, chunk: Chunk) -> MappedChunk {
+        let ConnectionImport { config, part, .. } = self.sync;
         let scrubber = part.run.scrubber();
-        let usual = DataTypes::thehive4();
+        let usual = ObservableTypeSet::thehive4();
         let types = self.hands.first().map(|hand| &hand.desk.types);
         let key = |data_type: &str, data: &str| match types {
             Some(types) => types.key(data_type, data),
             None => (data_type.to_owned(), data.to_owned()),
         };
-        let setup = Setup {
+        let setup = ChunkContext {
             uuid: self.task.uuid,
             commands: self.sync.commands,
-            event: Levels::of_event(&self.task.event, &config.marks),
+            event: Markings::of_event(&self.task.event, &config.marks),
             data_types: types.map_or(&usual, |types| &types.data_types),
             marks: &config.marks,
             scrubber: &scrubber,
@@ -278,8 +278,8 @@ impl Reading<'_> {
     }
 
     /// Names the warninglists that have an observable. A hit never takes anything out.
-    fn annotate(&mut self, batch: &mut Batch) {
-        let Sync { misp, config, part, .. } = self.sync;
+    fn annotate(&mut self, batch: &mut MappedChunk) {
+        let ConnectionImport { misp, config, part, .. } = self.sync;
         if config.settings.warninglists == Warninglists::Off || batch.observables.is_empty() {
             return;
         }
@@ -295,7 +295,7 @@ impl Reading<'_> {
                 ));
                 // Their tags follow with the next run, unless MISP will not let us ask then either.
                 if !http::is_refusal(&error) {
-                    self.hands.iter_mut().for_each(Hand::leave_open);
+                    self.hands.iter_mut().for_each(AlertWriter::leave_open);
                 }
                 return;
             }
@@ -311,32 +311,32 @@ impl Reading<'_> {
     }
 
     /// Puts the observables into each alert: their verdicts, by hand.
-    fn put(&mut self, batch: &Batch, is_part: bool) -> Vec<Vec<Verdict>> {
+    fn put(&mut self, batch: &MappedChunk, is_part: bool) -> Vec<Vec<Verdict>> {
         let Self { hands, alert, .. } = self;
         let page = Page { wanted: &batch.observables, is_part, is_all: !is_part && batch.files.is_empty() };
         hands.iter_mut().map(|hand| hand.page(alert, page)).collect()
     }
 
     /// Puts the files into each alert, one after the other.
-    fn files(&mut self, files: Vec<FileWanted>, is_part: bool) {
+    fn files(&mut self, files: Vec<AlertFileDraft>, is_part: bool) {
         let part = self.sync.part;
         for file in files {
-            part.fetched(Item::Files, file.attributes);
+            part.fetched(ItemKind::Files, file.attributes);
             let verdict = self.file(&file, is_part);
             if let Verdict::Failed(reason) = &verdict {
                 let name = &file.observable.data;
                 part.fail(format!("event {}: {name} (the file itself): {reason}", self.task.uuid));
             }
-            self.tally.note(Item::Files, verdict, file.attributes, String::new);
+            self.tally.note(ItemKind::Files, verdict, file.attributes, String::new);
         }
     }
 
-    fn file(&mut self, file: &FileWanted, is_part: bool) -> Verdict {
-        let Sync { misp, config, .. } = self.sync;
+    fn file(&mut self, file: &AlertFileDraft, is_part: bool) -> Verdict {
+        let ConnectionImport { misp, config, .. } = self.sync;
         let mut content = match (self.hands.is_empty(), misp) {
             (true, _) => return Verdict::Skipped("alerts that are only reported have no files".to_owned()),
             (false, Misp::Feed(_)) => return Verdict::Skipped("a feed's files are not read".to_owned()),
-            (false, Misp::Server(_)) => Content { misp, file, settings: &config.settings, is_part, came: None },
+            (false, Misp::Server(_)) => AttachmentTransfer { misp, file, settings: &config.settings, is_part, came: None },
         };
         worst(self.hands.iter_mut().map(|hand| hand.file(&mut content))).unwrap_or(Verdict::Created)
     }
@@ -347,7 +347,7 @@ impl Reading<'_> {
     }
 
     fn end(mut self, read: Result<()>) {
-        let Sync { part, .. } = self.sync;
+        let ConnectionImport { part, .. } = self.sync;
         let is_whole = read.is_ok();
         let broken = match read {
             Ok(()) => None,
@@ -361,7 +361,7 @@ impl Reading<'_> {
         if let Verdict::Failed(reason) = &verdict {
             part.fail(format!("event {}: {reason}", self.task.uuid));
         }
-        part.record(Item::Events, &verdict, 1);
+        part.record(ItemKind::Events, &verdict, 1);
         if matches!(verdict, Verdict::Skipped(_)) && self.task.is_new() {
             self.sync.given_back.fetch_add(1, Ordering::Relaxed);
         }
@@ -370,14 +370,14 @@ impl Reading<'_> {
         }
         let removed = ends.iter().map(|end| end.removed).sum();
         if removed > 0 {
-            part.fetched(Item::Removals, removed);
-            part.record(Item::Removals, &Verdict::Updated, removed);
+            part.fetched(ItemKind::Removals, removed);
+            part.record(ItemKind::Removals, &Verdict::Updated, removed);
         }
         let own_tags = self.remark(&ends, is_whole);
         let counted = self.task.event.attribute_count.and_then(|count| u64::try_from(count).ok());
         let attributes = if self.chunks > 0 { Some(self.attributes) } else { counted };
         let line = self.sync.line(&self.task.event, &self.task.uuid, &verdict, attributes);
-        part.show_event(EventLine {
+        part.show_event(EventRow {
             place: self.task.place,
             alert: ends.iter().find_map(|end| end.link.clone()),
             ids_attributes: self.ids_attributes,
@@ -396,7 +396,7 @@ impl Reading<'_> {
     fn finish(&mut self, is_whole: bool) -> Vec<Ended> {
         self.live.seal();
         let hands = std::mem::take(&mut self.hands);
-        let extent = Extent {
+        let extent = ReadSummary {
             is_paged: self.chunks > 1,
             is_flawed: self.flaws > 0 || (is_whole && !hands.is_empty() && self.is_hidden()),
             live: &self.live,

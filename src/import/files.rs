@@ -18,7 +18,7 @@ const PLAIN: &str = "attachment";
 
 /// A file that an alert is to have, as an observable of type `file`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileWanted {
+pub struct AlertFileDraft {
     /// The attribute that it is read by, without what the observable has of it.
     pub attribute: Attribute,
     /// The observable: its data is the file's name, its tags and flags are those of the attribute.
@@ -31,7 +31,7 @@ pub struct FileWanted {
     marks: Vec<String>,
 }
 
-impl FileWanted {
+impl AlertFileDraft {
     /// The file of an attribute. `observable` is what a text observable would have of it.
     #[must_use]
     pub fn new(attribute: &Attribute, observable: Wanted) -> Self {
@@ -144,15 +144,15 @@ fn marks_among(tags: &[String]) -> impl Iterator<Item = &String> {
 
 /// Files of which no two are the same sample.
 #[derive(Debug, Default)]
-pub struct Files {
+pub struct FileSet {
     /// In the order of their attributes.
-    pub all: Vec<FileWanted>,
+    pub all: Vec<AlertFileDraft>,
     samples: HashMap<String, usize>,
 }
 
-impl Files {
+impl FileSet {
     /// Takes a file in: with a sample that is there already its tags and flags are joined.
-    pub fn take(&mut self, file: FileWanted) {
+    pub fn take(&mut self, file: AlertFileDraft) {
         let Some(md5) = &file.md5 else { return self.all.push(file) };
         let place = *self.samples.entry(md5.clone()).or_insert(self.all.len());
         match self.all.get_mut(place) {
@@ -178,7 +178,7 @@ mod tests {
         serde_json::from_value(json!({"id": "7", "uuid": UUID, "type": kind, "value": value})).unwrap()
     }
 
-    fn file(kind: &str, value: &str, tag: &str) -> FileWanted {
+    fn file(kind: &str, value: &str, tag: &str) -> AlertFileDraft {
         let attribute = attribute(kind, value);
         let data = file_name(&attribute);
         let observable = Wanted {
@@ -190,7 +190,7 @@ mod tests {
             ioc: false,
             tags: vec![tag.into()],
         };
-        FileWanted::new(&attribute, observable)
+        AlertFileDraft::new(&attribute, observable)
     }
 
     fn there(name: &str, md5: &str, tags: &[&str]) -> Observable {
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn one_sample_of_several_attributes_is_one_file() {
-        let mut files = Files::default();
+        let mut files = FileSet::default();
         files.take(file(SAMPLE, &format!("a.exe|{MD5}"), "a"));
         files.take(file(PLAIN, "a.exe", "p"));
         files.take(file(SAMPLE, &format!("b.exe|{}", MD5.to_uppercase()), "b"));

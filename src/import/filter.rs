@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// The filters on events.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Filters {
+pub struct EventFilters {
     /// Maximum age in days of an event that gets a new alert; 0 for no limit. Known alerts go on being updated.
     #[serde(default = "ninety")]
     pub max_age_days: u64,
@@ -164,7 +164,7 @@ pub enum AgeDate {
     Modified,
 }
 
-impl Filters {
+impl EventFilters {
     /// True if a filter names an organisation or a tag.
     #[must_use]
     pub fn has_names(&self) -> bool {
@@ -293,7 +293,7 @@ mod tests {
     const NOW: i64 = 1_700_000_000;
 
     fn rule(filters: Value, event: Value) -> Option<String> {
-        let filters: Filters = serde_json::from_value(filters).unwrap();
+        let filters: EventFilters = serde_json::from_value(filters).unwrap();
         let mut whole = json!({"date": "2023-11-01", "published": true, "timestamp": NOW, "Orgc": {"id": "7", "name": "CIRCL", "uuid": "55f6ea5e-2c60-40e5-964f-47a8950d210f"}});
         whole.as_object_mut().unwrap().extend(event.as_object().unwrap().clone());
         let event: Event = serde_json::from_value(whole).unwrap();
@@ -415,7 +415,7 @@ mod tests {
 
     #[test]
     fn our_own_events_do_not_come_back() {
-        let filters: Filters = serde_json::from_value(json!({"max_age_days": 0})).unwrap();
+        let filters: EventFilters = serde_json::from_value(json!({"max_age_days": 0})).unwrap();
         let event: Event = serde_json::from_value(json!({"published": true})).unwrap();
         assert!(filters.rule(&event, true).unwrap().contains("loop guard"));
         assert_eq!(filters.rule(&event, false), None);

@@ -10,11 +10,11 @@ const SAID: u128 = WANTED | IOC;
 
 /// The digests of an event.
 #[derive(Debug, Default)]
-pub(super) struct Live(Vec<u128>);
+pub(super) struct ObservableIndex(Vec<u128>);
 
 /// What the attributes that stand for one observable say together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Said {
+pub(super) struct IndexedObservable {
     /// There are any.
     pub(super) is_live: bool,
     /// One of them passed the filters.
@@ -23,7 +23,7 @@ pub(super) struct Said {
     pub(super) is_ioc: bool,
 }
 
-impl Live {
+impl ObservableIndex {
     /// Takes note of an observable that an attribute stands for.
     pub(super) fn note(&mut self, digest: Digest, is_wanted: bool, is_ioc: bool) {
         let said = if is_wanted { WANTED | if is_ioc { IOC } else { 0 } } else { 0 };
@@ -36,8 +36,8 @@ impl Live {
     }
 
     /// What is said of the observable that has one of these digests.
-    pub(super) fn said(&self, digests: &[Digest]) -> Said {
-        let mut said = Said::default();
+    pub(super) fn said(&self, digests: &[Digest]) -> IndexedObservable {
+        let mut said = IndexedObservable::default();
         for digest in digests.iter().map(|digest| u128::from_be_bytes(*digest) & !SAID) {
             let place = self.0.partition_point(|known| *known < digest);
             let same = self.0.iter().skip(place).take_while(|known| **known & !SAID == digest);
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn what_was_noted_is_known_however_often_and_in_whatever_order() {
-        let mut live = Live::default();
+        let mut live = ObservableIndex::default();
         let notes = [(9, false, true), (2, true, false), (9, true, false), (5, true, true), (2, true, true)];
         notes.into_iter().for_each(|(number, is_wanted, is_ioc)| live.note([number; 16], is_wanted, is_ioc));
         live.seal();

@@ -7,35 +7,35 @@ use anyhow::{Result, ensure};
 use uuid::Uuid;
 
 use super::command::COMMANDS;
-use super::filter::Filters;
+use super::filter::EventFilters;
 use super::loop_guard::is_own_export;
-use super::map::Marks;
-use super::names::{self, Resolved};
+use super::map::AlertOptions;
+use super::names::{self, ResolvedFilters};
 use super::told;
 use crate::config::connections::Connection;
-use crate::http::Network;
+use crate::http::HttpContext;
 use crate::ids::Ids;
 use crate::misp::Misp;
-use crate::misp::search::Searched;
+use crate::misp::search::SearchCoverage;
 use crate::misp::wire::Event;
-use crate::report::ledger::{Count, Item, Ledger, Verdict};
-use crate::report::{EventLine, Full, LookUp, Part, PartOf};
-use crate::report::{Level, Taxonomy};
+use crate::report::ledger::{ItemCounts, ItemKind, Ledger, Verdict};
+use crate::report::{EventRow, ReportBody, LookupSummary, ConnectionReport, ConnectionReporter};
+use crate::report::{TaxonomyLevel, Taxonomy};
 use crate::text::counted;
-use crate::types::Sought;
+use crate::types::SearchValue;
 use found::{Found, Known};
 
 /// What is looked up, the same on every connection.
 #[derive(Clone, Copy)]
 pub struct LookupSetup<'a> {
     /// How servers are reached.
-    pub network: &'a Network,
+    pub network: &'a HttpContext,
     /// Which events are our own.
     pub ids: &'a Ids,
     /// The filters on events. `max_age_days` and `max_attributes` do not hold here.
-    pub filters: &'a Filters,
+    pub filters: &'a EventFilters,
     /// What an event without TLP is taken for.
-    pub marks: &'a Marks,
+    pub marks: &'a AlertOptions,
     /// The observable's type.
     pub data_type: &'a str,
     /// Its data.
@@ -43,10 +43,10 @@ pub struct LookupSetup<'a> {
 }
 
 /// Opens the part of a connection that a value is to be looked up on: not searched yet.
-pub fn begin(value: &str, part: &PartOf) {
+pub fn begin(value: &str, part: &ConnectionReporter) {
     let value = part.run.shown(value).split_whitespace().collect::<Vec<_>>().join(" ");
     part.run.draft().full.value = Some(value);
-    part.with(|part| part.look_up = Some(LookUp::default()));
+    part.with(|part| part.look_up = Some(LookupSummary::default()));
 }
 
 /// Looks a value up on one connection and writes into its part what was found. Gives the events that know it and that no
@@ -54,13 +54,13 @@ pub fn begin(value: &str, part: &PartOf) {
 ///
 /// # Errors
 /// What stopped the search.
-pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &PartOf) -> Result<Vec<(Uuid, Event)>> {
+pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &ConnectionReporter) -> Result<Vec<(Uuid, Event)>> {
     let mut misp = Misp::open(connection, setup.network, part)?;
     misp.mind(setup.filters.tag_patterns());
     let version = misp.version()?.map(|version| part.run.shown(&version));
     part.with(|part| part.version = version);
     let mut found = Found::new(part);
-    let sought = Sought::new(setup.data_type, setup.value);
+    let sought = SearchValue::new(setup.data_type, setup.value);
     let searched = misp.search(&sought, &mut |hit| {
         ensure!(!setup.network.clock().is_over(), "the search did not end in time");
         found.hit(hit);
@@ -68,12 +68,12 @@ pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &PartOf) -> R
     })?;
     let mut in_part = found.is_in_part();
     match searched {
-        Searched::All => {}
-        Searched::Part(why) => {
+        SearchCoverage::All => {}
+        SearchCoverage::Part(why) => {
             in_part = true;
             part.warn(why);
         }
-        Searched::Not(why) => {
+        SearchCoverage::Not(why) => {
             part.warn(why);
             return Ok(Vec::new());
         }
@@ -87,38 +87,38 @@ pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &PartOf) -> R
         Misp::Server(_) => misp.listed(&uuids)?,
     };
     let names = names::own(&misp, setup.filters)?;
-    let telling = Telling { setup, connection, part, misp: &misp, names, in_part };
+    let telling = LookupReport { setup, connection, part, misp: &misp, names, in_part };
     Ok(telling.all(rows, events))
 }
 
 /// What is told of the events of one connection.
-struct Telling<'a> {
+struct LookupReport<'a> {
     setup: &'a LookupSetup<'a>,
     connection: &'a Connection,
-    part: &'a PartOf,
+    part: &'a ConnectionReporter,
     misp: &'a Misp,
     /// The names in the filters, as the server knows them.
-    names: Resolved,
+    names: ResolvedFilters,
     /// Not all that may have the value was looked at.
     in_part: bool,
 }
 
 /// An event that knows the value, and what becomes of it.
-struct Judged {
+struct LookupEvent {
     uuid: Uuid,
     event: Event,
     known: Known,
     verdict: Verdict,
 }
 
-impl Telling<'_> {
+impl LookupReport<'_> {
     /// Those that are shown come first, of them those with an attribute for detection, and the newest of each.
     fn all(&self, rows: Vec<(Uuid, Event)>, mut events: found::Events) -> Vec<(Uuid, Event)> {
-        let mut judged: Vec<Judged> = Vec::new();
+        let mut judged: Vec<LookupEvent> = Vec::new();
         for (uuid, event) in rows {
             if let Some(known) = events.remove(&uuid) {
                 let verdict = self.verdict(&uuid, &event, &known);
-                judged.push(Judged { uuid, event, known, verdict });
+                judged.push(LookupEvent { uuid, event, known, verdict });
             }
         }
         judged.sort_by_cached_key(|one| {
@@ -130,13 +130,13 @@ impl Telling<'_> {
             let events_with_ids = shown().filter(|one| one.known.ids_attributes > 0).count() as u64;
             let events_differing = shown().filter(|one| !one.known.is_same).count() as u64;
             let in_part = self.in_part || !events.is_empty() || judged.iter().any(|one| is_failed(&one.verdict));
-            part.look_up = Some(LookUp { searched: true, in_part, events_with_ids, events_differing });
+            part.look_up = Some(LookupSummary { searched: true, in_part, events_with_ids, events_differing });
         });
         let found: Vec<_> = judged.into_iter().filter_map(|one| self.one(one)).collect();
         for (uuid, known) in events {
             let missing = || "an event that has the value is not in the list of events".to_owned();
             let verdict = Verdict::Failed(known.unreadable.clone().unwrap_or_else(missing));
-            self.one(Judged { uuid, event: Event::default(), known, verdict });
+            self.one(LookupEvent { uuid, event: Event::default(), known, verdict });
         }
         found
     }
@@ -153,8 +153,8 @@ impl Telling<'_> {
     }
 
     /// Records an event and its attributes, which share its fate; gives it back if it is shown.
-    fn one(&self, judged: Judged) -> Option<(Uuid, Event)> {
-        let Judged { uuid, event, known, verdict } = judged;
+    fn one(&self, judged: LookupEvent) -> Option<(Uuid, Event)> {
+        let LookupEvent { uuid, event, known, verdict } = judged;
         let of_attributes = match &verdict {
             Verdict::Failed(reason) => {
                 self.part.fail(format!("event {uuid}: {reason}"));
@@ -162,8 +162,8 @@ impl Telling<'_> {
             }
             other => other.clone(),
         };
-        self.part.record(Item::Events, &verdict, 1);
-        self.part.record(Item::Attributes, &of_attributes, known.attributes);
+        self.part.record(ItemKind::Events, &verdict, 1);
+        self.part.record(ItemKind::Attributes, &of_attributes, known.attributes);
         self.part.show_event(self.line(&uuid, &event, &known, &verdict));
         if verdict != Verdict::Unchanged {
             return None;
@@ -172,27 +172,27 @@ impl Telling<'_> {
         Some((uuid, event))
     }
 
-    fn line(&self, uuid: &Uuid, event: &Event, known: &Known, verdict: &Verdict) -> EventLine {
+    fn line(&self, uuid: &Uuid, event: &Event, known: &Known, verdict: &Verdict) -> EventRow {
         let matches = if *verdict == Verdict::Unchanged { known.matches.clone() } else { Vec::new() };
         let of = (self.part, self.connection, self.setup.marks);
         let line = told::line(of, (event, uuid), verdict, Some(known.attributes));
-        EventLine { matches, ids_attributes: known.ids_attributes, ..line }
+        EventRow { matches, ids_attributes: known.ids_attributes, ..line }
     }
 }
 
 /// The outcome of a look-up in one sentence: `3 events know evil.example on 2 connections (2 with an IDS attribute)`.
 #[must_use]
-pub fn message(full: &Full, value: &str) -> String {
+pub fn message(full: &ReportBody, value: &str) -> String {
     let value = if value.trim().is_empty() { "an empty value" } else { value };
-    let asked: Vec<&Part> = full.connections.iter().filter(|part| part.look_up.is_some()).collect();
+    let asked: Vec<&ConnectionReport> = full.connections.iter().filter(|part| part.look_up.is_some()).collect();
     let searched = asked.iter().filter(|part| is_searched(part.look_up)).count();
     if searched == 0 {
         return format!("{value} was not looked up: no connection could be searched for it{}", hint(value));
     }
     let events = events(full);
-    let sum = |of: fn(LookUp) -> u64| full.connections.iter().filter_map(|part| part.look_up).map(of).sum::<u64>();
+    let sum = |of: fn(LookupSummary) -> u64| full.connections.iter().filter_map(|part| part.look_up).map(of).sum::<u64>();
     let (with_ids, differing) = (sum(|one| one.events_with_ids), sum(|one| one.events_differing));
-    let knows = |part: &&&Part| part.ledger.count(Item::Events).unchanged > 0;
+    let knows = |part: &&&ConnectionReport| part.ledger.count(ItemKind::Events).unchanged > 0;
     let unsearched = asked.len() - searched;
     let in_part = asked.iter().filter(|part| part.look_up.is_some_and(|one| one.in_part)).count();
     let all = asked.len();
@@ -232,10 +232,10 @@ pub fn message(full: &Full, value: &str) -> String {
 }
 
 /// What became of the events that a click imported.
-fn imported(full: &Full) -> String {
+fn imported(full: &ReportBody) -> String {
     let mut ledger = Ledger::default();
     full.connections.iter().filter(|part| part.look_up.is_none()).for_each(|part| ledger.add(&part.ledger));
-    let count = ledger.count(Item::Events);
+    let count = ledger.count(ItemKind::Events);
     if count.fetched == 0 {
         return String::new();
     }
@@ -244,10 +244,10 @@ fn imported(full: &Full) -> String {
 }
 
 /// The events that were looked up; those that a click imports are counted apart.
-fn events(full: &Full) -> Count {
+fn events(full: &ReportBody) -> ItemCounts {
     let mut ledger = Ledger::default();
     full.connections.iter().filter(|part| part.look_up.is_some()).for_each(|part| ledger.add(&part.ledger));
-    ledger.count(Item::Events)
+    ledger.count(ItemKind::Events)
 }
 
 /// What looks like a command and is none was looked up as a value; whoever wrote it should know.
@@ -257,7 +257,7 @@ fn hint(value: &str) -> String {
     if is_like_one { format!(". It is no command: commands are {COMMANDS}") } else { String::new() }
 }
 
-fn is_searched(look_up: Option<LookUp>) -> bool {
+fn is_searched(look_up: Option<LookupSummary>) -> bool {
     look_up.is_some_and(|one| one.searched)
 }
 
@@ -269,10 +269,10 @@ fn is_failed(verdict: &Verdict) -> bool {
 /// more filters hide. As long as a connection was not searched, or not wholly, no number of events reads as a clean no: what
 /// was not searched has a label of its own, which is suspicious.
 #[must_use]
-pub fn taxonomies(full: &Full) -> Vec<Taxonomy> {
+pub fn taxonomies(full: &ReportBody) -> Vec<Taxonomy> {
     let events = events(full);
     let taxonomy = |level, predicate, value: String| Taxonomy { level, namespace: "MISP", predicate, value };
-    let asked: Vec<LookUp> = full.connections.iter().filter_map(|part| part.look_up).collect();
+    let asked: Vec<LookupSummary> = full.connections.iter().filter_map(|part| part.look_up).collect();
     let all = asked.len();
     let (unsearched, in_part) =
         (asked.iter().filter(|one| !one.searched).count(), asked.iter().filter(|one| one.in_part).count());
@@ -284,13 +284,13 @@ pub fn taxonomies(full: &Full) -> Vec<Taxonomy> {
     };
     let has_ids = full.connections.iter().any(|part| part.look_up.is_some_and(|one| one.events_with_ids > 0));
     let level = match (has_ids, events.unchanged) {
-        (true, _) => Level::Malicious,
-        (false, 0) => Level::Info,
-        (false, _) => Level::Suspicious,
+        (true, _) => TaxonomyLevel::Malicious,
+        (false, 0) => TaxonomyLevel::Info,
+        (false, _) => TaxonomyLevel::Suspicious,
     };
     let number = (unsearched.is_none() || events.unchanged > 0).then(|| events.unchanged.to_string());
     let mut taxonomies: Vec<Taxonomy> = number.map(|number| taxonomy(level, "Events", number)).into_iter().collect();
-    taxonomies.extend(unsearched.map(|what| taxonomy(Level::Suspicious, "Events", what)));
-    taxonomies.extend((events.skipped > 0).then(|| taxonomy(Level::Info, "Hidden", events.skipped.to_string())));
+    taxonomies.extend(unsearched.map(|what| taxonomy(TaxonomyLevel::Suspicious, "Events", what)));
+    taxonomies.extend((events.skipped > 0).then(|| taxonomy(TaxonomyLevel::Info, "Hidden", events.skipped.to_string())));
     taxonomies
 }

@@ -2,11 +2,11 @@
 
 use uuid::Uuid;
 
-use super::filter::Filters;
+use super::filter::EventFilters;
 use crate::ids::Ids;
 use crate::misp::wire::Event;
 use crate::misp::{Misp, Whose};
-use crate::report::PartOf;
+use crate::report::ConnectionReporter;
 
 /// True for an event that this installation exported. Its uuid carries our mark; that alone is no proof, for without an
 /// `instance_secret` anybody can make one, and with it anybody who saw the event can use its uuid elsewhere. So the
@@ -15,10 +15,10 @@ use crate::report::PartOf;
 /// creator that an export writes. An event that only carries the mark is named, and an event like any other. A look-up
 /// (`is_look_up`) hides nothing by what others can write: what is told once too often does no harm there.
 pub(super) fn is_own_export(
-    filters: &Filters,
+    filters: &EventFilters,
     misp: &Misp,
     ids: &Ids,
-    part: &PartOf,
+    part: &ConnectionReporter,
     event: &Event,
     uuid: &Uuid,
     is_look_up: bool,

@@ -41,29 +41,29 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::config::connections::{Connection, Connections, Purpose};
-use crate::config::{self, Limits, Table, own, urls};
+use crate::config::{self, TimeLimits, OptionSource, own, urls};
 use crate::cortex::job::Job;
-use crate::http::Network;
+use crate::http::HttpContext;
 use crate::ids::Ids;
 use crate::misp::Misp;
-use crate::report::ledger::Item;
-use crate::report::{Full, Part, PartOf, Run};
-use crate::report::{Level, Taxonomy};
+use crate::report::ledger::ItemKind;
+use crate::report::{ReportBody, ConnectionReport, ConnectionReporter, RunReport};
+use crate::report::{TaxonomyLevel, Taxonomy};
 use crate::text::counted;
 use crate::time::DAY;
-use crate::worker::requirements::{OfMisp, OfTheHive, Wants};
+use crate::worker::requirements::{MispRequirements, TheHiveRequirements, Requirements};
 use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
 use choose::Choice;
-use command::{Asked, Command, Commands, EventName, Parameters};
-use desk::Desk;
-use filter::Filters;
+use command::{Request, Command, Commands, EventRef, Parameters};
+use desk::AlertTarget;
+use filter::EventFilters;
 use lookup::LookupSetup;
-use map::Marks;
+use map::AlertOptions;
 use settings::{Attachments, Destination, Settings};
 use share_of_time::ShareOfTime;
 use strangers::Strangers;
-use sync::Sync;
-use turns::Turns;
+use sync::ConnectionImport;
+use turns::Sequencer;
 use twins_removed::Suspects;
 
 /// The configuration of `misp-import`.
@@ -80,13 +80,13 @@ pub struct Config {
     pub window_days: u64,
     /// The filters on events.
     #[serde(flatten)]
-    pub filters: Filters,
+    pub filters: EventFilters,
     /// The filters on attributes.
     #[serde(flatten)]
     pub choice: Choice,
     /// What is said of every event.
     #[serde(flatten)]
-    pub marks: Marks,
+    pub marks: AlertOptions,
     /// How alerts are written.
     #[serde(flatten)]
     pub settings: Settings,
@@ -101,7 +101,7 @@ pub struct Config {
     pub look_up_seconds: u64,
     /// The limits in time.
     #[serde(flatten)]
-    pub limits: Limits,
+    pub limits: TimeLimits,
 }
 
 fn sixty() -> u64 {
@@ -153,34 +153,34 @@ impl Worker for Import {
               "thehive_url": "https://thehive.example.org", "thehive_key": "TheHive's API key"}}"#;
     type Config = Config;
 
-    fn limits(config: &Config) -> &Limits {
+    fn limits(config: &Config) -> &TimeLimits {
         &config.limits
     }
 
     fn run(session: &Session<'_>, config: &Config) -> Result<()> {
         let &Session { job, connection_options: options, clock, run } = session;
-        let (parameters, warnings) = config::read::<Parameters>(&job.parameters, Table::Parameters)?;
+        let (parameters, warnings) = config::read::<Parameters>(&job.parameters, OptionSource::Parameters)?;
         let (all, _) = config.connections.chosen(Purpose::imports, "import", None, options)?;
         let command = Command::new(job, &parameters, &all, config.observable_commands, clock.now)?;
         let (importing, more) = config.connections.chosen(Purpose::imports, "import", command.connection(), options)?;
         let importing = own::configured(importing, &job.config, config)?;
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
         let ids = config::ids(&installation(&config.destination)?, config.destination.instance_secret.as_ref())?;
-        let network = Network::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.for_http());
-        let is_click = matches!(command.asked, Asked::Value(_));
+        let network = HttpContext::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.for_http());
+        let is_click = matches!(command.asked, Request::Value(_));
         let writes = !is_click || importing.iter().any(|one| one.config.settings.click_imports);
         let dry_run = config.settings.dry_run || parameters.dry_run;
-        let opened = if writes { desks(config, dry_run, &network, run) } else { Ok(Desks::default()) };
-        let (Desks { open: desks, refused }, no_desk) = match opened {
+        let opened = if writes { desks(config, dry_run, &network, run) } else { Ok(AlertTargets::default()) };
+        let (AlertTargets { open: desks, refused }, no_desk) = match opened {
             // A click is a question first: it is answered, whatever becomes of what it finds.
-            Err(error) if is_click => (Desks::default(), Some(worker::line(&error))),
+            Err(error) if is_click => (AlertTargets::default(), Some(worker::line(&error))),
             opened => (opened?, None),
         };
         run.draft().full.dry_run = if is_click { dry_run && !desks.is_empty() } else { dry_run || desks.is_empty() };
         run.draft().full.is_report_only = !is_click && desks.is_empty();
         run.draft().most_artifacts = show::most_artifacts(config.max_artifacts);
         let commands = Commands { connections: &all };
-        let all = All {
+        let all = ImportRun {
             job,
             commands,
             network: &network,
@@ -191,15 +191,15 @@ impl Worker for Import {
             dry_run,
             command: &command,
         };
-        let downloads = |one: &Configured| one.config.settings.import_attachments == Attachments::Download;
+        let downloads = |one: &ConnectionConfig| one.config.settings.import_attachments == Attachments::Download;
         let has_files = !is_click && importing.iter().any(downloads);
-        let items = [Some(Item::Events), Some(Item::Attributes), has_files.then_some(Item::Files)];
+        let items = [Some(ItemKind::Events), Some(ItemKind::Attributes), has_files.then_some(ItemKind::Files)];
         let items: Vec<_> = items.into_iter().flatten().map(|item| (item, 0)).collect();
         worker::each(&importing, &items, clock, run, |one, part| {
             let done = match &command.asked {
-                Asked::Value(value) => all.look_up(value, one, part),
-                Asked::Sync { .. } => all.sync(one, part).and_then(|sync| sync.window(all.since(one))),
-                Asked::Event { uuid_or_id, .. } => all.event(uuid_or_id, one, part),
+                Request::Value(value) => all.look_up(value, one, part),
+                Request::Sync { .. } => all.sync(one, part).and_then(|sync| sync.window(all.since(one))),
+                Request::Event { uuid_or_id, .. } => all.event(uuid_or_id, one, part),
             };
             told::held_back(part);
             done
@@ -207,16 +207,16 @@ impl Worker for Import {
         Ok(())
     }
 
-    fn wants(config: &Config, input: &DoctorInput) -> Result<Wants> {
+    fn wants(config: &Config, input: &DoctorInput) -> Result<Requirements> {
         let (connections, _) = config.connections.checked(&input.options)?;
-        Ok(Wants {
+        Ok(Requirements {
             work: "import",
             connections,
             may: Purpose::imports,
             instance: config.destination.instance.clone(),
             installation: installation(&config.destination)?,
             has_secret: config.destination.instance_secret.is_some(),
-            thehive: OfTheHive {
+            thehive: TheHiveRequirements {
                 case_template: config.marks.case_template.clone(),
                 ..config.settings.of_thehive(&config.destination)
             },
@@ -224,11 +224,11 @@ impl Worker for Import {
         })
     }
 
-    fn of_misp(config: &Config, _: &Connection) -> OfMisp {
-        OfMisp { organisations: config.connections.organisations.clone(), ..OfMisp::default() }
+    fn of_misp(config: &Config, _: &Connection) -> MispRequirements {
+        MispRequirements { organisations: config.connections.organisations.clone(), ..MispRequirements::default() }
     }
 
-    fn names(config: &Config, misp: &Misp, part: &PartOf) -> Result<bool> {
+    fn names(config: &Config, misp: &Misp, part: &ConnectionReporter) -> Result<bool> {
         names::resolve(misp, &config.filters, part)?;
         Ok(config.filters.has_names())
     }
@@ -237,20 +237,20 @@ impl Worker for Import {
         None
     }
 
-    fn message(full: &Full) -> String {
+    fn message(full: &ReportBody) -> String {
         match &full.value {
             Some(value) => lookup::message(full, value),
             None => told::message(full),
         }
     }
 
-    fn taxonomies(full: &Full) -> Vec<Taxonomy> {
+    fn taxonomies(full: &ReportBody) -> Vec<Taxonomy> {
         if full.value.is_some() {
             return lookup::taxonomies(full);
         }
-        let count = full.ledger.count(Item::Events);
+        let count = full.ledger.count(ItemKind::Events);
         let taxonomy = |predicate, value: u64| Taxonomy {
-            level: Level::Info,
+            level: TaxonomyLevel::Info,
             namespace: "MISP",
             predicate,
             value: value.to_string(),
@@ -273,28 +273,28 @@ fn window_start(days: u64, now: i64) -> i64 {
 
 /// The organisations of TheHive that get the alerts; none if TheHive may not be written to.
 #[derive(Default)]
-struct Desks {
-    open: Vec<Desk>,
+struct AlertTargets {
+    open: Vec<AlertTarget>,
     /// Why the others get none.
     refused: Vec<String>,
 }
 
-fn desks(config: &Config, dry_run: bool, network: &Network, run: &Run) -> Result<Desks> {
+fn desks(config: &Config, dry_run: bool, network: &HttpContext, run: &RunReport) -> Result<AlertTargets> {
     let Destination { thehive_url, thehive_key, thehive_organisations, thehive_former_users, .. } = &config.destination;
     let (url, key) = match (thehive_url, thehive_key) {
         (Some(url), Some(key)) => (urls::thehive_url(url)?, key),
         (None, Some(_)) => {
             bail!("configuration item \"thehive_key\" is set and \"thehive_url\" is not: set both, or none")
         }
-        (Some(_) | None, None) => return Ok(Desks::default()),
+        (Some(_) | None, None) => return Ok(AlertTargets::default()),
     };
     if url.scheme() == "http" {
         run.warn("TheHive's API key is sent unencrypted: use https in \"thehive_url\"");
     }
     // Who writes nothing needs no more than to read.
     let rights = if dry_run { Vec::new() } else { config.settings.of_thehive(&config.destination).rights };
-    let open = |name: Option<&str>| Desk::open(&url, key, name, thehive_former_users, &rights, network, run);
-    let mut desks: Vec<Desk> = Vec::new();
+    let open = |name: Option<&str>| AlertTarget::open(&url, key, name, thehive_former_users, &rights, network, run);
+    let mut desks: Vec<AlertTarget> = Vec::new();
     if thehive_organisations.is_empty() {
         desks.push(open(None)?);
     }
@@ -314,18 +314,18 @@ fn desks(config: &Config, dry_run: bool, network: &Network, run: &Run) -> Result
         return Err(refused.swap_remove(0));
     }
     let refused = refused.iter().map(|error| format!("no alerts are written there: {}", worker::line(error)));
-    Ok(Desks { refused: refused.collect(), open: desks })
+    Ok(AlertTargets { refused: refused.collect(), open: desks })
 }
 
-type Configured = own::Configured<Config>;
+type ConnectionConfig = own::ConnectionConfig<Config>;
 
 /// What is the same for all connections.
-struct All<'a> {
+struct ImportRun<'a> {
     job: &'a Job,
     commands: Commands<'a>,
-    network: &'a Network,
+    network: &'a HttpContext,
     ids: &'a Ids,
-    desks: &'a [Desk],
+    desks: &'a [AlertTarget],
     /// Why other organisations that should get the alerts get none.
     refused: Vec<String>,
     /// Why TheHive cannot be written to, where a click is answered all the same.
@@ -334,13 +334,13 @@ struct All<'a> {
     command: &'a Command,
 }
 
-impl<'a> All<'a> {
+impl<'a> ImportRun<'a> {
     /// Makes ready to import from a connection.
-    fn sync<'c>(&self, one: &'c Configured, part: &'c PartOf) -> Result<Sync<'c>>
+    fn sync<'c>(&self, one: &'c ConnectionConfig, part: &'c ConnectionReporter) -> Result<ConnectionImport<'c>>
     where
         'a: 'c,
     {
-        let own::Configured { connection, config } = one;
+        let own::ConnectionConfig { connection, config } = one;
         self.refused.iter().for_each(|why| part.fail(why.clone()));
         let desks = self.desks_of(one, part)?;
         let mut misp = Misp::open(connection, self.network, part)?;
@@ -348,7 +348,7 @@ impl<'a> All<'a> {
         let version = misp.version()?.map(|version| part.run.shown(&version));
         part.with(|part| part.version = version);
         let names = names::resolve(&misp, &config.filters, part)?;
-        Ok(Sync {
+        Ok(ConnectionImport {
             connection,
             network: self.network,
             ids: self.ids,
@@ -360,7 +360,7 @@ impl<'a> All<'a> {
             dry_run: self.dry_run,
             most_new: self.most_new(&config.settings),
             names,
-            turns: Turns::default(),
+            turns: Sequencer::default(),
             given_back: AtomicU64::default(),
             strangers: Strangers::default(),
             suspects: Suspects::default(),
@@ -371,7 +371,7 @@ impl<'a> All<'a> {
 
     /// The organisations of TheHive that may use a connection, of those that get the alerts. Without access to TheHive it is
     /// the one that the job names.
-    fn desks_of(&self, one: &Configured, part: &PartOf) -> Result<Vec<&'a Desk>> {
+    fn desks_of(&self, one: &ConnectionConfig, part: &ConnectionReporter) -> Result<Vec<&'a AlertTarget>> {
         if self.desks.is_empty() {
             self.allowed(one)?;
             return Ok(Vec::new());
@@ -391,12 +391,12 @@ impl<'a> All<'a> {
     }
 
     /// Refuses what the organisation that the job names may not do.
-    fn allowed(&self, one: &Configured) -> Result<()> {
+    fn allowed(&self, one: &ConnectionConfig) -> Result<()> {
         let denied = one.config.connections.organisations.denies(self.job.organisation());
         denied.map_or(Ok(()), |why| bail!("connection \"{}\" {why}", one.connection.name))
     }
 
-    fn since(&self, one: &Configured) -> i64 {
+    fn since(&self, one: &ConnectionConfig) -> i64 {
         self.command.since.unwrap_or_else(|| window_start(one.config.window_days, self.network.clock().now))
     }
 
@@ -410,11 +410,11 @@ impl<'a> All<'a> {
     }
 
     /// The one event that was asked for.
-    fn event(&self, name: &EventName, one: &Configured, part: &PartOf) -> Result<()> {
+    fn event(&self, name: &EventRef, one: &ConnectionConfig, part: &ConnectionReporter) -> Result<()> {
         let sync = self.sync(one, part)?;
         let found = match name {
-            EventName::Uuid(uuid) => sync.misp.listed(&[*uuid])?.pop(),
-            EventName::Number(number) => sync.misp.numbered(*number)?,
+            EventRef::Uuid(uuid) => sync.misp.listed(&[*uuid])?.pop(),
+            EventRef::Number(number) => sync.misp.numbered(*number)?,
         };
         if found.is_none() {
             part.warn(told::NOT_THERE);
@@ -423,10 +423,10 @@ impl<'a> All<'a> {
     }
 
     /// Which events know a value; with `click_imports` those are imported, in a part of the report of their own.
-    fn look_up(&self, value: &str, one: &Configured, part: &PartOf) -> Result<()> {
+    fn look_up(&self, value: &str, one: &ConnectionConfig, part: &ConnectionReporter) -> Result<()> {
         lookup::begin(value, part);
         self.allowed(one)?;
-        let own::Configured { connection, config } = one;
+        let own::ConnectionConfig { connection, config } = one;
         let Config { filters, marks, settings, .. } = config;
         let data_type = &self.job.data_type;
         let (of_run, seconds) = (self.network.clock(), config.look_up_seconds);
@@ -451,7 +451,7 @@ impl<'a> All<'a> {
             return Ok(());
         }
         let (name, url) = (connection.name.clone(), connection.url().to_string());
-        let imported = part.run.open(Part { name, url, kind: Misp::kind(connection), ..Part::default() });
+        let imported = part.run.open(ConnectionReport { name, url, kind: Misp::kind(connection), ..ConnectionReport::default() });
         let done = self.sync(one, &imported).and_then(|sync| sync.these(found));
         told::held_back(&imported);
         imported.end(done.err().map(|error| worker::line(&error)));

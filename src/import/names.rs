@@ -3,24 +3,24 @@
 
 use anyhow::{Result, bail};
 
-use super::filter::{Filters, ThreatLevel};
-use crate::misp::server::names::{Known, Names, NumberedTag};
+use super::filter::{EventFilters, ThreatLevel};
+use crate::misp::server::names::{ResolvedNames, NameQuery, NumberedTag};
 use crate::misp::wire::{Event, Organisation};
-use crate::misp::{Misp, Only};
-use crate::report::{PartOf, Run};
+use crate::misp::{Misp, IndexFilter};
+use crate::report::{ConnectionReporter, RunReport};
 use crate::tags::matches;
 
 /// What the names of the filters are on one MISP.
 #[derive(Clone, Debug, Default)]
-pub struct Resolved {
+pub struct ResolvedFilters {
     /// The filters that it is asked to apply itself.
-    pub only: Vec<Only>,
+    pub only: Vec<IndexFilter>,
     /// The uuid of our own organisation, if its events are to be skipped.
     own: Option<String>,
 }
 
-impl Resolved {
-    /// The rule that keeps out an event of our own organisation, if that is wanted; it is for after [`Filters::rule`].
+impl ResolvedFilters {
+    /// The rule that keeps out an event of our own organisation, if that is wanted; it is for after [`EventFilters::rule`].
     #[must_use]
     pub fn rule(&self, event: &Event) -> Option<String> {
         let own = self.own.as_ref()?;
@@ -39,33 +39,33 @@ const NAMED: usize = 10;
 ///
 /// # Errors
 /// What stopped the asking; an include list of which nothing exists there.
-pub fn resolve(misp: &Misp, filters: &Filters, part: &PartOf) -> Result<Resolved> {
+pub fn resolve(misp: &Misp, filters: &EventFilters, part: &ConnectionReporter) -> Result<ResolvedFilters> {
     let organisations = filters.include_organisations.iter().chain(&filters.exclude_organisations);
     let tags = filters.include_tags.iter().chain(&filters.exclude_tags);
-    let sought = Names {
+    let sought = NameQuery {
         organisations: organisations.map(String::as_str).collect(),
         tags: tags.map(String::as_str).collect(),
         own: filters.skip_own_organisation,
     };
-    let Some(known) = misp.names(&sought)? else { return Ok(Resolved::default()) };
+    let Some(known) = misp.names(&sought)? else { return Ok(ResolvedFilters::default()) };
     check(&known, filters, part)?;
     let (only, lines): (Vec<_>, Vec<_>) = asked(&known, filters, &part.run).into_iter().unzip();
     part.with(|part| part.asked_for = lines);
-    Ok(Resolved { only, own: known.own })
+    Ok(ResolvedFilters { only, own: known.own })
 }
 
 /// Only our own organisation, if its events are to be skipped: for a look-up, which nothing else of this concerns.
 ///
 /// # Errors
 /// That the server does not say who we are.
-pub fn own(misp: &Misp, filters: &Filters) -> Result<Resolved> {
-    let sought = Names { own: filters.skip_own_organisation, ..Names::default() };
+pub fn own(misp: &Misp, filters: &EventFilters) -> Result<ResolvedFilters> {
+    let sought = NameQuery { own: filters.skip_own_organisation, ..NameQuery::default() };
     let known = misp.names(&sought)?;
-    Ok(Resolved { only: Vec::new(), own: known.and_then(|known| known.own) })
+    Ok(ResolvedFilters { only: Vec::new(), own: known.and_then(|known| known.own) })
 }
 
 /// Warns of names that do not exist.
-fn check(known: &Known, filters: &Filters, part: &PartOf) -> Result<()> {
+fn check(known: &ResolvedNames, filters: &EventFilters, part: &ConnectionReporter) -> Result<()> {
     match &known.organisations {
         None => part.warn(
             "the server does not show its list of organisations: whether those in \"include_organisations\" and \
@@ -91,7 +91,7 @@ fn check(known: &Known, filters: &Filters, part: &PartOf) -> Result<()> {
     Ok(())
 }
 
-fn check_list(option: &str, names: &[String], is_there: &dyn Fn(&str) -> bool, part: &PartOf) -> Result<()> {
+fn check_list(option: &str, names: &[String], is_there: &dyn Fn(&str) -> bool, part: &ConnectionReporter) -> Result<()> {
     if !names.is_empty() && !names.iter().any(|name| is_there(name)) {
         let quoted = names.iter().map(|name| format!("\"{}\"", part.run.shown(name)));
         bail!("nothing of \"{option}\" exists on this server, so nothing is imported from it: {}", listed(quoted));
@@ -100,7 +100,7 @@ fn check_list(option: &str, names: &[String], is_there: &dyn Fn(&str) -> bool, p
     Ok(())
 }
 
-fn warn(option: &str, names: &[String], is_there: &dyn Fn(&str) -> bool, part: &PartOf) {
+fn warn(option: &str, names: &[String], is_there: &dyn Fn(&str) -> bool, part: &ConnectionReporter) {
     for name in names.iter().filter(|name| !is_there(name)) {
         part.warn(format!("{option}: \"{}\" does not exist on this server", part.run.shown(name)));
     }
@@ -108,13 +108,13 @@ fn warn(option: &str, names: &[String], is_there: &dyn Fn(&str) -> bool, part: &
 
 /// The filters that a server can apply, each with its line for the report. Numbers only: one unknown name would empty its
 /// answer (MISP's `EventsController.php`), and it knows tags by their exact spelling.
-fn asked(known: &Known, filters: &Filters, run: &Run) -> Vec<(Only, String)> {
+fn asked(known: &ResolvedNames, filters: &EventFilters, run: &RunReport) -> Vec<(IndexFilter, String)> {
     let of_organisations = organisations(known, filters, run);
     let of_tags = tags(known, filters, run);
     of_organisations.into_iter().chain(of_tags).chain(columns(filters)).collect()
 }
 
-fn organisations(known: &Known, filters: &Filters, run: &Run) -> Option<(Only, String)> {
+fn organisations(known: &ResolvedNames, filters: &EventFilters, run: &RunReport) -> Option<(IndexFilter, String)> {
     let known = known.organisations.as_ref()?;
     let is_included = |one: &&Organisation| filters.include_organisations.iter().any(|name| one.is_called(name));
     let meant: Vec<&Organisation> = known.iter().filter(is_included).collect();
@@ -123,7 +123,7 @@ fn organisations(known: &Known, filters: &Filters, run: &Run) -> Option<(Only, S
 }
 
 /// Tags only if all of them are known by their numbers: of a pattern, a tag that is made meanwhile would be missed.
-fn tags(known: &Known, filters: &Filters, run: &Run) -> Option<(Only, String)> {
+fn tags(known: &ResolvedNames, filters: &EventFilters, run: &RunReport) -> Option<(IndexFilter, String)> {
     let known = known.tags.as_ref()?;
     let fits = |pattern: &str, tag: &NumberedTag| matches(pattern, &tag.name);
     let is_plain = |name: &String| !name.contains('*') && known.iter().any(|tag| fits(name, tag));
@@ -138,7 +138,7 @@ fn tags(known: &Known, filters: &Filters, run: &Run) -> Option<(Only, String)> {
 /// The highest distribution that MISP has for events: a sharing group.
 const HIGHEST_DISTRIBUTION: u64 = 4;
 
-fn columns(filters: &Filters) -> impl Iterator<Item = (Only, String)> {
+fn columns(filters: &EventFilters) -> impl Iterator<Item = (IndexFilter, String)> {
     let texts = |numbers: Vec<u64>| numbers.into_iter().map(|number| number.to_string());
     let levels = filters.min_threat_level.map(ThreatLevel::and_above).unwrap_or_default();
     let least = filters.min_threat_level.map(|least| format!("{} or higher", least.word()));
@@ -162,10 +162,10 @@ fn only(
     word: &str,
     values: impl Iterator<Item = String>,
     names: impl Iterator<Item = String>,
-) -> Option<(Only, String)> {
+) -> Option<(IndexFilter, String)> {
     let values: Vec<String> = values.collect();
     let is_good = !values.is_empty() && values.iter().all(|value| value.parse::<u64>().is_ok());
-    is_good.then(|| (Only { filter, values }, format!("{word}: {}", listed(names))))
+    is_good.then(|| (IndexFilter { filter, values }, format!("{word}: {}", listed(names))))
 }
 
 fn listed(names: impl Iterator<Item = String>) -> String {

@@ -10,7 +10,7 @@ use super::map::Wanted;
 use super::users::Users;
 use crate::markings::Scale;
 use crate::tags;
-use crate::thehive::Group;
+use crate::thehive::ObservableBatch;
 use crate::thehive::wire::Observable;
 
 /// What is to be done about a wanted observable.
@@ -86,14 +86,14 @@ fn is_same_set(some: &[String], other: &[String]) -> bool {
 
 /// Observables of one call: all but their data is the same.
 #[derive(Clone, Debug)]
-pub struct Parcel {
+pub struct IndexedBatch {
     /// What is sent.
-    pub group: Group,
+    pub group: ObservableBatch,
     /// Which of the wanted ones these are, one for each of the group's data.
     pub places: Vec<usize>,
 }
 
-impl Parcel {
+impl IndexedBatch {
     /// Its two halves; none if it holds a single one.
     #[must_use]
     pub fn halves(self) -> Option<[Self; 2]> {
@@ -103,7 +103,7 @@ impl Parcel {
         let Self { mut group, mut places } = self;
         let middle = places.len() / 2;
         let (more, later) = (group.data.split_off(middle), places.split_off(middle));
-        let second = Self { group: Group { data: more, ..group.clone() }, places: later };
+        let second = Self { group: ObservableBatch { data: more, ..group.clone() }, places: later };
         Some([Self { group, places }, second])
     }
 }
@@ -117,9 +117,9 @@ pub const MOST_INLINE: usize = 100;
 
 /// Puts together what can go in one call, of at most so many bytes.
 #[must_use]
-pub fn parcels(wanted: &[Wanted], places: &[usize], scale: Scale, most_bytes: usize) -> Vec<Parcel> {
+pub fn parcels(wanted: &[Wanted], places: &[usize], scale: Scale, most_bytes: usize) -> Vec<IndexedBatch> {
     type Key<'a> = (&'a str, u8, u8, &'a [String], &'a str, bool);
-    let mut parcels: Vec<Parcel> = Vec::new();
+    let mut parcels: Vec<IndexedBatch> = Vec::new();
     let mut open: HashMap<Key<'_>, (usize, usize)> = HashMap::new();
     for place in places {
         let Some(one) = wanted.get(*place) else { continue };
@@ -139,7 +139,7 @@ pub fn parcels(wanted: &[Wanted], places: &[usize], scale: Scale, most_bytes: us
         }
         let around = written(&one.message) + one.tags.iter().map(|tag| written(tag)).sum::<usize>() + 200;
         open.insert(key, (parcels.len(), around + size));
-        let group = Group {
+        let group = ObservableBatch {
             data_type: one.data_type.clone(),
             data: vec![one.data.clone()],
             tlp,
@@ -148,7 +148,7 @@ pub fn parcels(wanted: &[Wanted], places: &[usize], scale: Scale, most_bytes: us
             ioc: one.ioc,
             pap: one.pap.number(),
         };
-        parcels.push(Parcel { group, places: vec![*place] });
+        parcels.push(IndexedBatch { group, places: vec![*place] });
     }
     parcels
 }
@@ -199,7 +199,7 @@ impl Alike {
 /// Of these parcels those that go with the alert itself, in one call; the rest follows. Each that follows costs a call,
 /// however few values it has, so the smallest go first.
 #[must_use]
-pub fn first(mut parcels: Vec<Parcel>, most_bytes: usize) -> (Vec<Parcel>, Vec<Parcel>) {
+pub fn first(mut parcels: Vec<IndexedBatch>, most_bytes: usize) -> (Vec<IndexedBatch>, Vec<IndexedBatch>) {
     parcels.sort_by_key(|parcel| parcel.places.len());
     let (mut bytes, mut values) = (0, 0);
     parcels.into_iter().partition(|parcel| {
@@ -292,7 +292,7 @@ mod tests {
             wanted("e", &[], true),
         ];
         let places: Vec<_> = (0..all.len()).collect();
-        let data = |parcels: &[Parcel]| parcels.iter().map(|parcel| parcel.group.data.join("")).collect::<Vec<_>>();
+        let data = |parcels: &[IndexedBatch]| parcels.iter().map(|parcel| parcel.group.data.join("")).collect::<Vec<_>>();
         assert_eq!(data(&parcels(&all, &places, Scale::Five, 10_000)), ["abe", "c", "d"]);
         assert_eq!(data(&parcels(&all, &places, Scale::Five, 1)), ["a", "b", "c", "d", "e"]);
         let (first, rest) = first(parcels(&all, &places, Scale::Five, 10_000), 450);
@@ -335,8 +335,8 @@ mod tests {
         assert_eq!(sizes, [[MOST_VALUES; 12].as_slice(), &[100]].concat());
     }
 
-    fn parcel(values: usize, length: usize) -> Parcel {
-        let group = Group {
+    fn parcel(values: usize, length: usize) -> IndexedBatch {
+        let group = ObservableBatch {
             data_type: "other".to_owned(),
             data: vec!["x".repeat(length); values],
             tlp: 2,
@@ -345,12 +345,12 @@ mod tests {
             ioc: false,
             pap: 2,
         };
-        Parcel { group, places: (0..values).collect() }
+        IndexedBatch { group, places: (0..values).collect() }
     }
 
     #[test]
     fn small_parcels_go_with_the_alert_and_one_that_does_not_fit_keeps_no_other_out() {
-        let sizes = |parcels: Vec<Parcel>| parcels.iter().map(|one| one.places.len()).collect::<Vec<_>>();
+        let sizes = |parcels: Vec<IndexedBatch>| parcels.iter().map(|one| one.places.len()).collect::<Vec<_>>();
         let (inline, rest) = first(vec![parcel(98, 1), parcel(1, 1), parcel(40, 1), parcel(2, 1)], usize::MAX);
         assert_eq!((sizes(inline), sizes(rest)), (vec![1, 2, 40], vec![98]));
         let (inline, rest) = first(vec![parcel(1, 9_000), parcel(1, 10)], 1_000);

@@ -9,13 +9,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::map;
-use super::sync::{Listing, Sync, named};
+use super::sync::{ListState, ConnectionImport, named};
 use super::twins;
 use crate::json::Element;
-use crate::misp::Listed;
+use crate::misp::IndexEntry;
 use crate::misp::wire::Event;
-use crate::report::EventLine;
-use crate::report::ledger::{Item, Verdict};
+use crate::report::EventRow;
+use crate::report::ledger::{ItemKind, Verdict};
 use crate::tags::WITHDRAWN;
 use crate::thehive::{ALERTS_PAGE, Alert};
 use crate::worker;
@@ -25,21 +25,21 @@ const EDITED: &str = "being edited (not published at the moment)";
 
 /// The alerts of events that are gone.
 #[derive(Default)]
-pub(super) struct Gone {
+pub(super) struct MissingEvents {
     /// By event: the desk's number and the alert.
     alerts: BTreeMap<Uuid, Vec<(usize, Alert)>>,
     /// Events that were asked for, gone or not.
     asked: BTreeSet<Uuid>,
 }
 
-impl Sync<'_> {
+impl ConnectionImport<'_> {
     /// Looks after the alerts whose events were not listed, and gives those whose events are gone.
     ///
     /// # Errors
     /// What stopped the reading.
-    pub(super) fn revisit(&self, listing: &mut Listing<'_>, since: i64) -> Result<Gone> {
+    pub(super) fn revisit(&self, listing: &mut ListState<'_>, since: i64) -> Result<MissingEvents> {
         let source = map::source(&self.connection.name, &self.part.run.scrubber());
-        let mut gone = Gone::default();
+        let mut gone = MissingEvents::default();
         for (number, desk) in self.desks.iter().enumerate() {
             let mut first = String::new();
             for page in 0.. {
@@ -71,8 +71,8 @@ impl Sync<'_> {
         alerts.into_iter().filter_map(good).collect()
     }
 
-    fn page(&self, listing: &mut Listing<'_>, desk: usize, alerts: Vec<Alert>, gone: &mut Gone) -> Result<()> {
-        let Gone { alerts: gone, asked } = gone;
+    fn page(&self, listing: &mut ListState<'_>, desk: usize, alerts: Vec<Alert>, gone: &mut MissingEvents) -> Result<()> {
+        let MissingEvents { alerts: gone, asked } = gone;
         let mut unknown: BTreeMap<Uuid, Alert> = BTreeMap::new();
         // An alert that somebody else created may name any event.
         let is_ours = |alert: &Alert| self.desks.get(desk).is_some_and(|desk| desk.users.has(&alert.created_by));
@@ -92,15 +92,15 @@ impl Sync<'_> {
             }
             if self.config.filters.published_only && event.published != Some(true) {
                 listing.handled.insert(uuid);
-                self.part.fetched(Item::Events, 1);
+                self.part.fetched(ItemKind::Events, 1);
                 self.conclude(u64::MAX, &event, &uuid, &Verdict::Skipped(EDITED.to_owned()));
             } else {
-                self.row(listing, Listed::Event(Box::new(event), uuid))?;
+                self.row(listing, IndexEntry::Event(Box::new(event), uuid))?;
             }
         }
         for (uuid, alert) in unknown {
             if listing.handled.insert(uuid) {
-                self.part.fetched(Item::Events, 1);
+                self.part.fetched(ItemKind::Events, 1);
             }
             gone.entry(uuid).or_default().push((desk, alert));
         }
@@ -109,9 +109,9 @@ impl Sync<'_> {
 
     /// Reports the events that are gone, and tags their alerts if that is wanted. If very many are gone at once, it is more
     /// likely that they are hidden from us for a while, so none is tagged.
-    pub(super) fn withdraw(&self, gone: Gone) {
+    pub(super) fn withdraw(&self, gone: MissingEvents) {
         const FEW: usize = 3;
-        let Gone { alerts: gone, asked } = gone;
+        let MissingEvents { alerts: gone, asked } = gone;
         let asked = asked.len();
         let is_many = gone.len() > FEW.max(asked / 10);
         let marks = self.config.settings.mark_withdrawn;
@@ -131,13 +131,13 @@ impl Sync<'_> {
             if let Verdict::Failed(reason) = &verdict {
                 self.part.fail(format!("event {uuid}: {reason}"));
             }
-            self.part.record(Item::Events, &verdict, 1);
+            self.part.record(ItemKind::Events, &verdict, 1);
             let mut event = Event::default();
             event.info = title;
             let link = alerts.first().and_then(|(desk, alert)| Some(self.desks.get(*desk)?.hive.alert_link(&alert.id)));
             let reason = verdict.reason().unwrap_or("gone from MISP: the alert is tagged").to_owned();
             let line = self.line(&event, &uuid, &verdict, None);
-            self.part.show_event(EventLine {
+            self.part.show_event(EventRow {
                 alert: link,
                 reason: Some(reason),
                 tlp: String::new(),

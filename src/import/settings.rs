@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Warninglists;
 use crate::secret::Secret;
 use crate::thehive::Permission;
-use crate::worker::requirements::OfTheHive;
+use crate::worker::requirements::TheHiveRequirements;
 
 /// Where alerts go.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -93,7 +93,7 @@ pub enum Attachments {
 impl Settings {
     /// What they want of TheHive.
     #[must_use]
-    pub fn of_thehive(&self, destination: &Destination) -> OfTheHive {
+    pub fn of_thehive(&self, destination: &Destination) -> TheHiveRequirements {
         const ALERT: Option<&str> = Some("manageAlert");
         const OBSERVABLE: Option<&str> = Some("manageObservable");
         let right = |four, five, to| Permission { four, five: Some(five), to, is_vital: true };
@@ -107,7 +107,7 @@ impl Settings {
         let of_cases = Permission { five: None, ..right(OBSERVABLE, "", "add observables to cases") };
         let reopening = right(ALERT, "manageAlert/reopen", "open alerts again");
         let wanted = [self.update_cases.then_some(of_cases), self.reopen.then_some(reopening)];
-        OfTheHive {
+        TheHiveRequirements {
             url: destination.thehive_url.clone(),
             key: destination.thehive_key.clone(),
             case: None,

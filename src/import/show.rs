@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::map::{self, AlertWanted, Wanted};
-use super::sync::Sync;
+use super::map::{self, AlertDraft, Wanted};
+use super::sync::ConnectionImport;
 use crate::report::{Alert, Origin};
 
 /// Observables shown of each alert.
@@ -48,7 +48,7 @@ impl Shown {
     }
 
     /// Writes them into the report.
-    pub(super) fn show(self, alert: &AlertWanted, organisation: String, sync: &Sync<'_>) {
+    pub(super) fn show(self, alert: &AlertDraft, organisation: String, sync: &ConnectionImport<'_>) {
         let scrubber = sync.part.run.scrubber();
         let iocs = self.observables.iter().filter(|one| one.ioc);
         let artifacts = iocs.map(|one| map::artifact(&one.shown(&scrubber))).collect();

@@ -60,7 +60,7 @@ pub fn hash(value: &str) -> String {
 
 /// What an alert was made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
+pub struct SyncState {
     /// The event.
     pub event: Uuid,
     /// Its last change, as it was then; none if it could not be read, which is never equal to another.
@@ -73,7 +73,7 @@ pub struct State {
     pub hashes: Vec<(Field, String)>,
 }
 
-impl State {
+impl SyncState {
     /// The state after an import of the event as it is now.
     #[must_use]
     pub fn new(event: &Event, uuid: &Uuid, is_complete: bool, hashes: Vec<(Field, String)>) -> Self {
@@ -191,7 +191,7 @@ fn plain(line: &str) -> String {
 }
 
 /// `[cortex-misp] event=<uuid> timestamp=<t> publish_timestamp=<p> complete=yes|no fields=title:<h>,…`.
-impl fmt::Display for State {
+impl fmt::Display for SyncState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let complete = if self.is_complete { "yes" } else { "no" };
         let fields: Vec<_> = self.hashes.iter().map(|(field, hash)| format!("{}:{hash}", field.word())).collect();
@@ -212,9 +212,9 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn state(is_complete: bool) -> State {
+    fn state(is_complete: bool) -> SyncState {
         let hashes = Field::ALL.map(|field| (field, hash(field.word())));
-        State {
+        SyncState {
             event: Uuid::from_u128(7),
             timestamp: Some(12),
             publish_timestamp: Some(34),
@@ -232,8 +232,8 @@ mod tests {
 
         [cortex-misp] event=00000000-0000-0000-0000-000000000007 timestamp=12 publish_timestamp=34 complete=yes fields=title:3c6de1b7,description:cb329146,severity:35a24ef0,date:e927d067,tlp:932ead64,pap:627a1957,link:4f0aa52d
         ");
-        assert_eq!(State::find(&description, &Uuid::from_u128(7)), Some(state(true)));
-        assert_eq!(State::find(&description, &Uuid::from_u128(8)), None);
+        assert_eq!(SyncState::find(&description, &Uuid::from_u128(7)), Some(state(true)));
+        assert_eq!(SyncState::find(&description, &Uuid::from_u128(8)), None);
         assert_eq!(without(&description), "MISP event\nof CIRCL");
     }
 
@@ -254,7 +254,7 @@ mod tests {
             [escaped.clone(), format!("> {line}"), format!("- {escaped}  "), format!("`{line}`"), format!("**{line}**")]
         {
             let description = format!("Notes.\n\n{dressed}");
-            assert_eq!(State::find(&description, &Uuid::from_u128(7)), Some(state(false)), "{dressed}");
+            assert_eq!(SyncState::find(&description, &Uuid::from_u128(7)), Some(state(false)), "{dressed}");
             assert_eq!(state(true).put(&description), format!("Notes.\n\n{}", state(true)));
             assert_eq!(without(&description), "Notes.");
         }
@@ -264,22 +264,22 @@ mod tests {
     fn a_moment_that_cannot_be_read_is_equal_to_none() {
         for moment in [json!("soon"), json!(null), json!(""), json!(0), json!(-5), json!([1])] {
             let event: Event = serde_json::from_value(json!({"timestamp": moment, "publish_timestamp": 0})).unwrap();
-            let state = State::new(&event, &Uuid::from_u128(7), true, Vec::new());
-            let read = State::find(&state.put(""), &Uuid::from_u128(7)).unwrap();
+            let state = SyncState::new(&event, &Uuid::from_u128(7), true, Vec::new());
+            let read = SyncState::find(&state.put(""), &Uuid::from_u128(7)).unwrap();
             assert_eq!(read, state);
             assert!(!read.is_current(&event), "{moment}");
         }
         let old = format!("{MARK} event={} timestamp=0 publish_timestamp=0 complete=yes fields=", Uuid::from_u128(7));
-        assert!(!State::find(&old, &Uuid::from_u128(7)).unwrap().is_current(&Event::default()));
+        assert!(!SyncState::find(&old, &Uuid::from_u128(7)).unwrap().is_current(&Event::default()));
         let event: Event =
             serde_json::from_value(json!({"timestamp": "1700000000.5", "publish_timestamp": 0})).unwrap();
-        assert!(State::new(&event, &Uuid::from_u128(7), true, Vec::new()).is_current(&event));
+        assert!(SyncState::new(&event, &Uuid::from_u128(7), true, Vec::new()).is_current(&event));
     }
 
     #[test]
     fn a_broken_line_is_none_and_is_replaced() {
         let broken = "text\n[cortex-misp] event=x timestamp=";
-        assert_eq!(State::find(broken, &Uuid::from_u128(7)), None);
+        assert_eq!(SyncState::find(broken, &Uuid::from_u128(7)), None);
         assert_eq!(state(true).put(broken), format!("text\n{}", state(true)));
     }
 
@@ -294,7 +294,7 @@ mod tests {
         fn whatever_people_wrote_stays(text in "(?s).{0,200}") {
             let put = state(true).put(&text);
             prop_assert_eq!(without(&put), without(&text));
-            prop_assert_eq!(State::find(&put, &Uuid::from_u128(7)), Some(state(true)));
+            prop_assert_eq!(SyncState::find(&put, &Uuid::from_u128(7)), Some(state(true)));
             prop_assert_eq!(state(true).put(&put), put);
         }
     }

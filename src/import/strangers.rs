@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 use super::users::Users;
-use crate::report::PartOf;
+use crate::report::ConnectionReporter;
 use crate::text::counted;
 use crate::thehive::wire::Alert;
 
@@ -37,7 +37,7 @@ impl Strangers {
     }
 
     /// Names them.
-    pub(super) fn tell(&self, part: &PartOf) {
+    pub(super) fn tell(&self, part: &ConnectionReporter) {
         for (user, (number, events)) in std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
             let events: Vec<String> = events.iter().map(Uuid::to_string).collect();
             let more = if number > NAMED as u64 { ", …" } else { "" };

@@ -16,24 +16,24 @@ use uuid::Uuid;
 
 use super::batch::HOLDS_SECRET;
 use super::command::Commands;
-use super::compare::{self, Fate};
-use super::desk::Desk;
-use super::event::Task;
+use super::compare::{self, AlertStatus};
+use super::desk::AlertTarget;
+use super::event::ImportTask;
 use super::loop_guard::is_own_export;
-use super::names::Resolved;
+use super::names::ResolvedFilters;
 use super::share_of_time::{Share, ShareOfTime};
 use super::strangers::Strangers;
-use super::turns::Turns;
+use super::turns::Sequencer;
 use super::twins;
 use super::twins_removed::Suspects;
 use super::{Config, map, told};
 use crate::config::connections::Connection;
-use crate::http::Network;
+use crate::http::HttpContext;
 use crate::ids::{self, Ids};
 use crate::misp::wire::Event;
-use crate::misp::{Listed, Misp, Window};
-use crate::report::ledger::{Item, Verdict};
-use crate::report::{EventLine, PartOf};
+use crate::misp::{IndexEntry, Misp, Window};
+use crate::report::ledger::{ItemKind, Verdict};
+use crate::report::{EventRow, ConnectionReporter};
 use crate::share;
 use crate::text::counted;
 use crate::thehive::wire::Alert;
@@ -61,23 +61,23 @@ const UNFOLLOWED: &str = "updates are switched off in TheHive (follow)";
 const DEFECT: &str = "a defect of this program stopped the work on it: please report it";
 
 /// The import from one connection.
-pub(super) struct Sync<'a> {
+pub(super) struct ConnectionImport<'a> {
     pub(super) connection: &'a Connection,
-    pub(super) network: &'a Network,
+    pub(super) network: &'a HttpContext,
     pub(super) ids: &'a Ids,
     pub(super) config: &'a Config,
     /// Which texts are commands.
     pub(super) commands: Commands<'a>,
-    pub(super) part: &'a PartOf,
+    pub(super) part: &'a ConnectionReporter,
     pub(super) misp: Misp,
     /// Where the alerts go; none if they are only reported.
-    pub(super) desks: Vec<&'a Desk>,
+    pub(super) desks: Vec<&'a AlertTarget>,
     pub(super) dry_run: bool,
     /// The most new alerts, 0 for no limit, and the rule that says so.
     pub(super) most_new: (u64, &'static str),
     /// The names in the filters, as the server knows them.
-    pub(super) names: Resolved,
-    pub(super) turns: Turns,
+    pub(super) names: ResolvedFilters,
+    pub(super) turns: Sequencer,
     /// New events that did not become alerts, since a filter keeps them out that can be checked only when they are read.
     pub(super) given_back: AtomicU64,
     /// Alerts of these events that somebody else created.
@@ -86,7 +86,7 @@ pub(super) struct Sync<'a> {
     pub(super) suspects: Suspects,
     pub(super) time: ShareOfTime,
     /// Changed events of organisations that had their share of the time.
-    pub(super) waiting: Mutex<Vec<Task>>,
+    pub(super) waiting: Mutex<Vec<ImportTask>>,
 }
 
 /// An event of the list, with the alerts that it has.
@@ -97,12 +97,12 @@ struct Row {
 }
 
 /// What is found out while the list is read.
-pub(super) struct Listing<'l> {
-    tasks: &'l SyncSender<Task>,
+pub(super) struct ListState<'l> {
+    tasks: &'l SyncSender<ImportTask>,
     rows: Vec<Row>,
-    new: Vec<New>,
+    new: Vec<RankedEvent>,
     /// Changed events of the rows at hand.
-    changed: Vec<Task>,
+    changed: Vec<ImportTask>,
     /// The beginning of the window; 0 for none.
     since: i64,
     /// New events that found no place and will soon be too old for the window.
@@ -116,18 +116,18 @@ pub(super) struct Listing<'l> {
 }
 
 /// A new event. The newest has the highest number, or in a feed the latest change.
-struct New {
+struct RankedEvent {
     rank: i64,
-    task: Task,
+    task: ImportTask,
 }
 
-impl New {
+impl RankedEvent {
     fn creator(&self) -> String {
         self.task.event.creator()
     }
 }
 
-impl Sync<'_> {
+impl ConnectionImport<'_> {
     /// Imports the events of a window, and then looks after the alerts that were not in it.
     ///
     /// # Errors
@@ -152,7 +152,7 @@ impl Sync<'_> {
     pub(super) fn these(&self, events: Vec<(Uuid, Event)>) -> Result<()> {
         self.with_workers(0, |listing| {
             for (uuid, event) in events {
-                self.row(listing, Listed::Event(Box::new(event), uuid))?;
+                self.row(listing, IndexEntry::Event(Box::new(event), uuid))?;
             }
             self.compare(listing)?;
             self.import_new(listing);
@@ -161,14 +161,14 @@ impl Sync<'_> {
     }
 
     /// Events are read and written by so many threads at once, each event by one of them.
-    fn with_workers(&self, since: i64, list: impl FnOnce(&mut Listing<'_>) -> Result<()>) -> Result<()> {
-        let (sender, receiver) = sync_channel::<Task>(1);
+    fn with_workers(&self, since: i64, list: impl FnOnce(&mut ListState<'_>) -> Result<()>) -> Result<()> {
+        let (sender, receiver) = sync_channel::<ImportTask>(1);
         let receiver = Mutex::new(receiver);
         let listed = thread::scope(|scope| {
             for _ in 0..self.config.settings.max_parallel.clamp(1, 16) {
                 scope.spawn(|| self.work(&receiver));
             }
-            let mut listing = Listing {
+            let mut listing = ListState {
                 tasks: &sender,
                 rows: Vec::new(),
                 new: Vec::new(),
@@ -192,7 +192,7 @@ impl Sync<'_> {
         listed
     }
 
-    fn work(&self, tasks: &Mutex<Receiver<Task>>) {
+    fn work(&self, tasks: &Mutex<Receiver<ImportTask>>) {
         loop {
             let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(task) = task else { return };
@@ -219,7 +219,7 @@ impl Sync<'_> {
         }
     }
 
-    fn share_of(&self, task: &Task, creator: &str) -> Share {
+    fn share_of(&self, task: &ImportTask, creator: &str) -> Share {
         if task.is_new() {
             Share::All
         } else {
@@ -228,10 +228,10 @@ impl Sync<'_> {
     }
 
     /// Keeps a changed event until others had their share of the time.
-    fn set_back(&self, task: Task) {
+    fn set_back(&self, task: ImportTask) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.push(task);
-        let beyond = share::keep(&mut *waiting, MOST_WAITING, &[&|task: &Task| task.event.creator()]);
+        let beyond = share::keep(&mut *waiting, MOST_WAITING, &[&|task: &ImportTask| task.event.creator()]);
         drop(waiting);
         for task in beyond {
             self.conclude(task.place, &task.event, &task.uuid, &Verdict::Failed(LATER.to_owned()));
@@ -239,7 +239,7 @@ impl Sync<'_> {
     }
 
     /// The changed events that were set back, in turn by organisation.
-    fn import_waiting(&self, listing: &mut Listing<'_>) {
+    fn import_waiting(&self, listing: &mut ListState<'_>) {
         // A report that shows alerts has none to update; its turns are waited for by nobody else.
         if self.desks.is_empty() {
             return;
@@ -248,19 +248,19 @@ impl Sync<'_> {
         let mut waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         share::in_turn(&mut waiting, |task| task.event.creator());
         for task in waiting {
-            drop(self.send(listing, Task { is_again: true, ..task }));
+            drop(self.send(listing, ImportTask { is_again: true, ..task }));
         }
     }
 
     /// One event of the list.
-    pub(super) fn row(&self, listing: &mut Listing<'_>, listed: Listed) -> Result<()> {
-        self.part.fetched(Item::Events, 1);
+    pub(super) fn row(&self, listing: &mut ListState<'_>, listed: IndexEntry) -> Result<()> {
+        self.part.fetched(ItemKind::Events, 1);
         listing.place += 1;
         let place = listing.place;
         let (mut event, uuid) = match listed {
-            Listed::Event(event, uuid) => (event, uuid),
-            Listed::Bad(problem) => {
-                self.part.record(Item::Events, &Verdict::Failed(problem.clone()), 1);
+            IndexEntry::Event(event, uuid) => (event, uuid),
+            IndexEntry::Bad(problem) => {
+                self.part.record(ItemKind::Events, &Verdict::Failed(problem.clone()), 1);
                 self.part.fail(problem);
                 return Ok(());
             }
@@ -307,7 +307,7 @@ impl Sync<'_> {
     }
 
     /// Compares the events at hand with the alerts that they have: one query for each organisation.
-    pub(super) fn compare(&self, listing: &mut Listing<'_>) -> Result<()> {
+    pub(super) fn compare(&self, listing: &mut ListState<'_>) -> Result<()> {
         let rows = std::mem::take(&mut listing.rows);
         if rows.is_empty() {
             return Ok(());
@@ -340,7 +340,7 @@ impl Sync<'_> {
             let of_desks = alerts.iter_mut().zip(&self.desks);
             let fates = of_desks
                 .map(|(known, desk)| compare::fate(&row.event, &row.uuid, known.remove(&row.uuid), &desk.users));
-            let fates: Vec<Fate> = fates.collect();
+            let fates: Vec<AlertStatus> = fates.collect();
             self.decide(listing, row, fates)?;
         }
         let mut changed = std::mem::take(&mut listing.changed);
@@ -357,9 +357,9 @@ impl Sync<'_> {
     }
 
     /// What is to be done with an event, given what it is to each organisation. Changed alerts come before new ones.
-    fn decide(&self, listing: &mut Listing<'_>, row: Row, fates: Vec<Fate>) -> Result<()> {
+    fn decide(&self, listing: &mut ListState<'_>, row: Row, fates: Vec<AlertStatus>) -> Result<()> {
         let Row { place, event, uuid } = row;
-        let is_new = fates.is_empty() || fates.iter().any(|fate| matches!(fate, Fate::New));
+        let is_new = fates.is_empty() || fates.iter().any(|fate| matches!(fate, AlertStatus::New));
         let too_old = match &self.misp {
             Misp::Server(_) => self.too_old(&event, listing.since),
             Misp::Feed(_) => None,
@@ -368,17 +368,17 @@ impl Sync<'_> {
         let link = |desk: usize, alert: &Alert| Some(self.desks.get(desk)?.hive.alert_link(&alert.id));
         for (desk, fate) in fates.into_iter().enumerate() {
             match fate {
-                Fate::Changed(alert) => changed.push((desk, Some(*alert))),
-                Fate::New => new.push((desk, None)),
-                Fate::Unchanged(alert) => unchanged = unchanged.or(Some(link(desk, &alert))),
-                Fate::Unfollowed(alert) => unfollowed = unfollowed.or(Some(link(desk, &alert))),
+                AlertStatus::Changed(alert) => changed.push((desk, Some(*alert))),
+                AlertStatus::New => new.push((desk, None)),
+                AlertStatus::Unchanged(alert) => unchanged = unchanged.or(Some(link(desk, &alert))),
+                AlertStatus::Unfollowed(alert) => unfollowed = unfollowed.or(Some(link(desk, &alert))),
             }
         }
         if !changed.is_empty() {
             // The event is known: that it gets an alert in one more organisation makes it no new one.
             changed.extend(new.into_iter().filter(|_| too_old.is_none()));
             self.time.wants(event.creator());
-            listing.changed.push(Task {
+            listing.changed.push(ImportTask {
                 place,
                 turn: 0,
                 is_again: false,
@@ -393,7 +393,7 @@ impl Sync<'_> {
             (true, None, ..) => {
                 return self.keep(
                     listing,
-                    Task { place, turn: 0, is_again: false, since: listing.since, event, uuid, alerts: new },
+                    ImportTask { place, turn: 0, is_again: false, since: listing.since, event, uuid, alerts: new },
                 );
             }
             (_, _, Some(alert), _) => (Verdict::Unchanged, alert),
@@ -401,19 +401,19 @@ impl Sync<'_> {
             (_, _, None, alert) => (Verdict::Skipped(UNFOLLOWED.to_owned()), alert.flatten()),
         };
         let line = self.unread(place, &event, &uuid, &verdict);
-        self.tell(&verdict, EventLine { alert, ..line });
+        self.tell(&verdict, EventRow { alert, ..line });
         Ok(())
     }
 
     /// Keeps a new event, if it is among the newest of its organisation.
-    fn keep(&self, listing: &mut Listing<'_>, task: Task) -> Result<()> {
+    fn keep(&self, listing: &mut ListState<'_>, task: ImportTask) -> Result<()> {
         self.time.wants(task.event.creator());
         let most = usize::try_from(self.most_new.0).unwrap_or(usize::MAX);
         if most == 0 {
             return self.send(listing, task);
         }
         let rank = task.event.id.parse().ok().or(task.event.timestamp).unwrap_or(0);
-        listing.new.push(New { rank, task });
+        listing.new.push(RankedEvent { rank, task });
         let spare = if matches!(self.misp, Misp::Feed(_)) { SPARE_OF_A_FEED } else { SPARE };
         let kept = most.saturating_add(spare);
         if listing.new.len() > kept.saturating_add(SLACK) {
@@ -423,18 +423,18 @@ impl Sync<'_> {
     }
 
     /// Takes out the new events that find no place if organisations take turns, each with its newest first.
-    fn cut(&self, listing: &mut Listing<'_>, kept: usize) {
+    fn cut(&self, listing: &mut ListState<'_>, kept: usize) {
         let mut new = std::mem::take(&mut listing.new);
         new.sort_unstable_by_key(|new| Reverse((new.rank, new.task.uuid)));
-        let beyond = share::keep(&mut new, kept, &[&New::creator]);
+        let beyond = share::keep(&mut new, kept, &[&RankedEvent::creator]);
         listing.new = new;
         beyond.into_iter().for_each(|new| self.without_place(listing, &new.task));
     }
 
     /// Records a new event that found no place. One that will soon be too old for the window may never find one.
-    fn without_place(&self, listing: &mut Listing<'_>, task: &Task) {
+    fn without_place(&self, listing: &mut ListState<'_>, task: &ImportTask) {
         self.conclude(task.place, &task.event, &task.uuid, &Verdict::Skipped(self.most_new.1.to_owned()));
-        let Listing { since, leaving, leaving_more, .. } = listing;
+        let ListState { since, leaving, leaving_more, .. } = listing;
         let window = self.network.clock().now.saturating_sub(*since);
         let soon = (window / 10).max(DAY.min(window / 2));
         let last = task.event.timestamp.max(task.event.publish_timestamp).unwrap_or(0);
@@ -447,8 +447,8 @@ impl Sync<'_> {
         }
     }
 
-    fn tell_leaving(&self, listing: &Listing<'_>) {
-        let Listing { leaving, leaving_more, .. } = listing;
+    fn tell_leaving(&self, listing: &ListState<'_>) {
+        let ListState { leaving, leaving_more, .. } = listing;
         if leaving.is_empty() {
             return;
         }
@@ -466,10 +466,10 @@ impl Sync<'_> {
 
     /// The new events, in turn by organisation, each with its newest first. One that is left out only once it was read, since
     /// a feed does not say how large it is, gives its place to the next.
-    pub(super) fn import_new(&self, listing: &mut Listing<'_>) {
+    pub(super) fn import_new(&self, listing: &mut ListState<'_>) {
         self.cut(listing, usize::MAX);
         let mut new = std::mem::take(&mut listing.new);
-        share::in_turn(&mut new, New::creator);
+        share::in_turn(&mut new, RankedEvent::creator);
         let mut new = new.into_iter().map(|new| new.task);
         let mut places = self.most_new.0;
         while places > 0 {
@@ -487,15 +487,15 @@ impl Sync<'_> {
         new.for_each(|task| self.without_place(listing, &task));
     }
 
-    fn send(&self, listing: &mut Listing<'_>, task: Task) -> Result<()> {
-        let task = Task { turn: listing.sent, ..task };
+    fn send(&self, listing: &mut ListState<'_>, task: ImportTask) -> Result<()> {
+        let task = ImportTask { turn: listing.sent, ..task };
         listing.tasks.send(task).map_err(|_| anyhow!("the import stopped"))?;
         listing.sent += 1;
         Ok(())
     }
 
     /// True if an event is still as it was listed.
-    pub(super) fn is_same(&self, task: &Task) -> Result<bool> {
+    pub(super) fn is_same(&self, task: &ImportTask) -> Result<bool> {
         if let Some(now) = self.misp.opened(&task.uuid, &task.event, &|_| Ok(()))? {
             return Ok(now.head.timestamp == task.event.timestamp);
         }
@@ -509,16 +509,16 @@ impl Sync<'_> {
         self.tell(verdict, self.unread(place, event, uuid, verdict));
     }
 
-    fn unread(&self, place: u64, event: &Event, uuid: &Uuid, verdict: &Verdict) -> EventLine {
+    fn unread(&self, place: u64, event: &Event, uuid: &Uuid, verdict: &Verdict) -> EventRow {
         let attributes = event.attribute_count.and_then(|count| u64::try_from(count).ok());
-        EventLine { place, ..self.line(event, uuid, verdict, attributes) }
+        EventRow { place, ..self.line(event, uuid, verdict, attributes) }
     }
 
-    fn tell(&self, verdict: &Verdict, line: EventLine) {
+    fn tell(&self, verdict: &Verdict, line: EventRow) {
         if let Verdict::Failed(reason) = verdict {
             self.part.fail(format!("event {}: {reason}", line.uuid));
         }
-        self.part.record(Item::Events, verdict, 1);
+        self.part.record(ItemKind::Events, verdict, 1);
         self.part.show_event(line);
     }
 
@@ -534,7 +534,7 @@ impl Sync<'_> {
         }
     }
 
-    pub(super) fn line(&self, event: &Event, uuid: &Uuid, verdict: &Verdict, attributes: Option<u64>) -> EventLine {
+    pub(super) fn line(&self, event: &Event, uuid: &Uuid, verdict: &Verdict, attributes: Option<u64>) -> EventRow {
         told::line((self.part, self.connection, &self.config.marks), (event, uuid), verdict, attributes)
     }
 }

@@ -2,26 +2,26 @@
 
 use uuid::Uuid;
 
-use crate::report::PartOf;
-use crate::report::ledger::{Item, Verdict};
+use crate::report::ConnectionReporter;
+use crate::report::ledger::{ItemKind, Verdict};
 use crate::text::counted;
 
 /// Verdicts, each with the number of items that have it.
 #[derive(Debug, Default)]
-pub(super) struct Tally(Vec<Entry>);
+pub(super) struct VerdictCounts(Vec<Entry>);
 
 #[derive(Debug)]
 struct Entry {
-    item: Item,
+    item: ItemKind,
     verdict: Verdict,
     number: u64,
     /// Of a failure, a value that shows what is meant.
     value: String,
 }
 
-impl Tally {
+impl VerdictCounts {
     /// Counts items with a verdict. `value` names the first of them that failed for this reason.
-    pub(super) fn note(&mut self, item: Item, verdict: Verdict, number: u64, value: impl FnOnce() -> String) {
+    pub(super) fn note(&mut self, item: ItemKind, verdict: Verdict, number: u64, value: impl FnOnce() -> String) {
         match self.0.iter_mut().find(|known| known.item == item && known.verdict == verdict) {
             Some(known) => known.number += number,
             None => {
@@ -32,10 +32,10 @@ impl Tally {
     }
 
     /// Writes what was counted into the ledger, each verdict as `of` makes it. Files that failed are named already.
-    pub(super) fn record(&mut self, part: &PartOf, event: &Uuid, of: impl Fn(Verdict) -> Verdict) {
+    pub(super) fn record(&mut self, part: &ConnectionReporter, event: &Uuid, of: impl Fn(Verdict) -> Verdict) {
         for Entry { item, verdict, number, value } in std::mem::take(&mut self.0) {
             let verdict = of(verdict);
-            if let (Item::Attributes, Verdict::Failed(reason)) = (item, &verdict) {
+            if let (ItemKind::Attributes, Verdict::Failed(reason)) = (item, &verdict) {
                 let value = if value.is_empty() { value } else { format!(" ({value})") };
                 let number = counted(number, "attribute", "attributes");
                 part.fail(format!("event {event}: {number}: {reason}{value}"));

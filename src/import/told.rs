@@ -5,12 +5,12 @@ use uuid::Uuid;
 use super::command::STAND_IN;
 use super::filter::ThreatLevel;
 use super::hand::FULL;
-use super::map::{Levels, Marks};
+use super::map::{Markings, AlertOptions};
 use crate::config::connections::{Connection, Target};
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
-use crate::report::ledger::{Item, Verdict};
-use crate::report::{EventLine, Full, Part, PartOf};
+use crate::report::ledger::{ItemKind, Verdict};
+use crate::report::{EventRow, ReportBody, ConnectionReport, ConnectionReporter};
 use crate::text::counted;
 
 /// What is said of an event that was asked for by name.
@@ -28,30 +28,30 @@ pub(super) fn link(connection: &Connection, uuid: &Uuid) -> Option<String> {
 
 /// An event, and what became of it.
 pub(super) fn line(
-    (part, connection, marks): (&PartOf, &Connection, &Marks),
+    (part, connection, marks): (&ConnectionReporter, &Connection, &AlertOptions),
     (event, uuid): (&Event, &Uuid),
     verdict: &Verdict,
     attributes: Option<u64>,
-) -> EventLine {
+) -> EventRow {
     let run = &part.run;
-    EventLine {
+    EventRow {
         uuid: uuid.to_string(),
         id: Some(run.shown(&event.id)).filter(|id| !id.is_empty()),
         title: run.shown(&event.info),
         link: link(connection, uuid),
         organisation: run.shown(event.organisation()),
         date: run.shown(&event.date),
-        tlp: Levels::of_event(event, marks).tlp.word().to_owned(),
+        tlp: Markings::of_event(event, marks).tlp.word().to_owned(),
         threat_level: ThreatLevel::of(event.threat_level_id).map_or("undefined", ThreatLevel::word).to_owned(),
         attributes,
         verdict: verdict.word().to_owned(),
         reason: verdict.reason().map(|reason| run.scrubber().beginning(reason, LONGEST_REASON)),
-        ..EventLine::default()
+        ..EventRow::default()
     }
 }
 
 /// Says of a connection what of its events was not passed on as it is.
-pub(super) fn held_back(part: &PartOf) {
+pub(super) fn held_back(part: &ConnectionReporter) {
     let (mut own_tags, mut stand_ins, mut not_shown) = (0, 0, 0);
     part.with(|part| (own_tags, stand_ins, not_shown) = (part.own_tags, part.stand_ins, part.not_shown));
     if own_tags > 0 {
@@ -77,9 +77,9 @@ pub(super) fn held_back(part: &PartOf) {
 }
 
 /// The outcome of an import in one sentence.
-pub(super) fn message(full: &Full) -> String {
-    let events = full.ledger.count(Item::Events);
-    let attributes = full.ledger.count(Item::Attributes);
+pub(super) fn message(full: &ReportBody) -> String {
+    let events = full.ledger.count(ItemKind::Events);
+    let attributes = full.ledger.count(ItemKind::Attributes);
     let some = |number: u64, word: &str| (number > 0).then(|| format!("{number} {word}"));
     let count = |number: u64, one: &str, several: &str| (number > 0).then(|| counted(number, one, several));
     let mut told = vec![counted(events.fetched, "event read", "events read")];
@@ -99,14 +99,14 @@ pub(super) fn message(full: &Full) -> String {
         told.extend(count(attributes.created, "attribute added", "attributes added"));
         told.extend(count(attributes.updated, "attribute updated", "attributes updated"));
     }
-    let removals = full.ledger.count(Item::Removals).updated;
+    let removals = full.ledger.count(ItemKind::Removals).updated;
     let removed = if full.dry_run { "would be removed" } else { "removed" };
     told.extend(count(removals, &format!("observable {removed}"), &format!("observables {removed}")));
     if let Some(number) = attributes.skipped_by.get(FULL) {
         let number = counted(*number, "attribute", "attributes");
         told.push(format!("{number} left out of alerts that may not grow any more (\"max_attributes\")"));
     }
-    let is_missed = |part: &Part| part.warnings.iter().any(|warning| warning == NOT_THERE);
+    let is_missed = |part: &ConnectionReport| part.warnings.iter().any(|warning| warning == NOT_THERE);
     if events.fetched == 0 && !full.connections.is_empty() && full.connections.iter().all(is_missed) {
         told.push(NOT_THERE.to_owned());
     }

@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Hands out turns in the order of their numbers, from 0 without a gap.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct Sequencer {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -20,14 +20,14 @@ struct State {
 
 /// A turn; it is over when this goes, by whatever way.
 #[derive(Debug)]
-pub(super) struct Turn<'a> {
-    turns: &'a Turns,
+pub(super) struct Ticket<'a> {
+    turns: &'a Sequencer,
     number: u64,
 }
 
-impl Turns {
-    pub(super) fn take(&self, number: u64) -> Turn<'_> {
-        Turn { turns: self, number }
+impl Sequencer {
+    pub(super) fn take(&self, number: u64) -> Ticket<'_> {
+        Ticket { turns: self, number }
     }
 
     /// Waits until all turns before this number are over.
@@ -40,14 +40,14 @@ impl Turns {
     }
 }
 
-impl Turn<'_> {
+impl Ticket<'_> {
     /// Waits until all turns before it are over.
     pub(super) fn wait(&self) {
         self.turns.wait_until(self.number);
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Ticket<'_> {
     fn drop(&mut self) {
         let mut state = self.turns.state();
         state.over.insert(self.number);
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn what_is_done_first_waits_for_what_was_first() {
-        let turns = Turns::default();
+        let turns = Sequencer::default();
         let done = Mutex::new(Vec::new());
         thread::scope(|scope| {
             for number in (0..8).rev() {
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_turn_that_is_never_waited_for_holds_nobody_up() {
-        let turns = Turns::default();
+        let turns = Sequencer::default();
         drop(turns.take(0));
         turns.take(1).wait();
     }

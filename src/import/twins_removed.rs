@@ -9,12 +9,12 @@ use anyhow::Result;
 use uuid::Uuid;
 
 use super::compare;
-use super::desk::Desk;
+use super::desk::AlertTarget;
 use super::map;
-use super::sync::{PAGE, Sync, named};
+use super::sync::{PAGE, ConnectionImport, named};
 use super::twins;
 use crate::text::counted;
-use crate::thehive::Trouble;
+use crate::thehive::WriteError;
 use crate::thehive::wire::Alert;
 use crate::worker;
 
@@ -43,7 +43,7 @@ struct Told {
     stay: Vec<String>,
 }
 
-impl Sync<'_> {
+impl ConnectionImport<'_> {
     /// Looks whether the alerts that this run made, and those that were listed twice, are alone; removes what is too much.
     pub(super) fn remove_twins(&self) {
         let suspects = self.suspects.take();
@@ -76,7 +76,7 @@ impl Sync<'_> {
         say(&told.stay, "alert is", "alerts are", "there beside another one of the same event, and not removed");
     }
 
-    fn remove_twins_of(&self, desk: &Desk, events: &[Uuid], told: &mut Told) -> Result<()> {
+    fn remove_twins_of(&self, desk: &AlertTarget, events: &[Uuid], told: &mut Told) -> Result<()> {
         let source = map::source(&self.connection.name, &self.part.run.scrubber());
         let mut of_events: BTreeMap<Uuid, usize> = BTreeMap::new();
         for alert in desk.hive.alerts_of(&source, events)?.0 {
@@ -99,7 +99,7 @@ impl Sync<'_> {
     }
 
     /// Removes an alert for the sake of another, or says why not.
-    fn remove(&self, desk: &Desk, event: &Uuid, (alert, kept): (&Alert, &Alert)) -> Result<Option<String>> {
+    fn remove(&self, desk: &AlertTarget, event: &Uuid, (alert, kept): (&Alert, &Alert)) -> Result<Option<String>> {
         let is_complete = compare::known_state(kept, event, &desk.users).is_some_and(|state| state.is_complete);
         if !is_complete {
             return Ok(Some(format!("{} is not complete yet", kept.id)));
@@ -114,13 +114,13 @@ impl Sync<'_> {
         if !may_go {
             return Ok(Some("somebody worked on it".to_owned()));
         }
-        Ok(match desk.write(self.part, |hive| hive.delete_alert(&alert.id)).map_err(Trouble::of) {
-            Ok(()) | Err(Trouble::Gone(_)) => None,
+        Ok(match desk.write(self.part, |hive| hive.delete_alert(&alert.id)).map_err(WriteError::of) {
+            Ok(()) | Err(WriteError::Gone(_)) => None,
             Err(
-                Trouble::Content(failure)
-                | Trouble::Duplicate(failure)
-                | Trouble::Denied(failure)
-                | Trouble::Unclear(failure),
+                WriteError::Content(failure)
+                | WriteError::Duplicate(failure)
+                | WriteError::Denied(failure)
+                | WriteError::Unclear(failure),
             ) => Some(failure.to_string()),
         })
     }

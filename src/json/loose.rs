@@ -316,7 +316,7 @@ pub fn truth(text: &str) -> Option<bool> {
 pub fn objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     let mut list = Vec::new();
     let mut take = |element: Element<T>| list.extend(element.good());
-    deserializer.deserialize_any(List(&mut take, PhantomData))?;
+    deserializer.deserialize_any(LenientList(&mut take, PhantomData))?;
     Ok(list)
 }
 
@@ -331,7 +331,7 @@ pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
             list.push(text);
         }
     };
-    deserializer.deserialize_any(List(&mut take, PhantomData))?;
+    deserializer.deserialize_any(LenientList(&mut take, PhantomData))?;
     Ok(list)
 }
 
@@ -349,7 +349,7 @@ pub fn fold<'de, T: Deserialize<'de>, C: Default, D: Deserializer<'de>>(
             count(&mut counted, one);
         }
     };
-    deserializer.deserialize_newtype_struct(COUNTED, Counted(List(&mut take, PhantomData)))?;
+    deserializer.deserialize_newtype_struct(COUNTED, Counted(LenientList(&mut take, PhantomData)))?;
     Ok(counted)
 }
 
@@ -376,9 +376,9 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Counted<V> {
 }
 
 /// Hands over the elements of a list; of any other value none.
-struct List<'t, T, F>(&'t mut F, PhantomData<T>);
+struct LenientList<'t, T, F>(&'t mut F, PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for List<'_, T, F> {
+impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for LenientList<'_, T, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

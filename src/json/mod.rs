@@ -9,4 +9,4 @@ pub use loose::{
     brief, exactly_true, flag, fold, kind, long_text, marking, moment, name, number, number_in, number_said, object,
     objects, start, text, texts, truth, whole,
 };
-pub use stream::{Source, is_place};
+pub use stream::{JsonStream, is_place};

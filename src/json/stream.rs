@@ -30,7 +30,7 @@ const BUFFER: usize = 64 << 10;
 pub(super) const COUNTED: &str = "cortex-misp: counted";
 
 /// A JSON body that is read as a stream.
-pub struct Source<'s> {
+pub struct JsonStream<'s> {
     reader: BufReader<Bounded<'s>>,
     /// Lists and objects that were opened and not closed yet.
     depth: usize,
@@ -66,7 +66,7 @@ impl Read for Bounded<'_> {
     }
 }
 
-impl<'s> Source<'s> {
+impl<'s> JsonStream<'s> {
     /// Takes a body, which may have 4 GiB.
     pub fn new(body: impl Read + 's) -> Self {
         Self::within(body, LARGEST_BODY)

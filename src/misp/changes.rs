@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::draft::WantedAttribute;
+use super::draft::AttributeDraft;
 
 /// What is to be written to one event.
 pub struct EventChanges<'a> {
@@ -17,11 +17,11 @@ pub struct EventChanges<'a> {
     /// What the event is, if it has to be made.
     pub header: EventHeader<'a>,
     /// What changes on the event itself.
-    pub event: &'a Head,
+    pub event: &'a EventPatch,
     /// The attributes to change, retractions first.
-    pub edits: Vec<Edit<'a>>,
+    pub edits: Vec<AttributeEdit<'a>>,
     /// The attributes to add.
-    pub additions: Vec<&'a WantedAttribute>,
+    pub additions: Vec<&'a AttributeDraft>,
     /// The attributes to take out of a feed's event.
     pub removals: Vec<Uuid>,
     /// Objects that are not there yet, in the order in which they are added.
@@ -78,7 +78,7 @@ pub struct EventHeader<'a> {
 
 /// What is to be changed on the event itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Head {
+pub struct EventPatch {
     /// A new info line.
     pub info: Option<String>,
     /// A higher threat level.
@@ -95,7 +95,7 @@ pub struct Head {
     pub is_reason: bool,
 }
 
-impl Head {
+impl EventPatch {
     /// True if nothing changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -119,7 +119,7 @@ impl Head {
 
 /// What is to be changed on an attribute that is there. Everything else on it stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Change {
+pub struct AttributePatch {
     /// Tags to add.
     pub add_tags: Vec<String>,
     /// Tags to take off: TLP tags that are laxer than the one added.
@@ -142,13 +142,13 @@ pub struct Change {
 
 /// One change of one attribute, as it is sent.
 #[derive(Clone, Copy, Debug)]
-pub struct Edit<'a> {
+pub struct AttributeEdit<'a> {
     /// The attribute.
     pub uuid: Uuid,
     /// The object it is in.
     pub object: Option<Uuid>,
     /// What changes.
-    pub change: &'a Change,
+    pub change: &'a AttributePatch,
 }
 
 /// Where the files come from that attributes carry. They are read when they are sent, one at a time.
@@ -157,7 +157,7 @@ pub trait AttachmentSource {
     ///
     /// # Errors
     /// That it cannot be had, or is another one.
-    fn payload(&self, attribute: &WantedAttribute) -> Result<Option<AttachmentPayload>>;
+    fn payload(&self, attribute: &AttributeDraft) -> Result<Option<AttachmentPayload>>;
 }
 
 /// A file as it is sent.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::wire::{Attribute, Object, Piece, Report};
+use super::wire::{Attribute, Object, EventPart, Report};
 use crate::json::{Element, Flaw};
 
 /// The most rows of a chunk.
@@ -36,7 +36,7 @@ pub struct Row {
     /// is no attribute, or no object, is [`Element::Bad`].
     pub attribute: Element<Attribute>,
     /// The object that it is in.
-    pub within: Option<Within>,
+    pub within: Option<ParentObject>,
 }
 
 impl Row {
@@ -49,7 +49,7 @@ impl Row {
 
 /// The object that an attribute is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Within {
+pub struct ParentObject {
     /// The name of its template.
     pub name: Arc<str>,
     /// Its uuid, as it is written there.
@@ -57,20 +57,20 @@ pub struct Within {
 }
 
 /// Gathers rows and hands them over in chunks.
-pub(super) struct Chunks<'c> {
+pub(super) struct ChunkBuffer<'c> {
     rows: Vec<Row>,
     text: usize,
     reports: Vec<Report>,
     in_reports: usize,
     reports_left_out: u64,
     without_objects: Option<String>,
-    progress: Progress,
+    progress: Delivery,
     on: &'c mut dyn FnMut(Chunk) -> Result<()>,
 }
 
 /// What was handed over so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Progress {
+enum Delivery {
     /// Nothing: reading can begin anew.
     #[default]
     Nothing,
@@ -80,19 +80,19 @@ enum Progress {
     Stopped,
 }
 
-impl<'c> Chunks<'c> {
+impl<'c> ChunkBuffer<'c> {
     pub(super) fn new(on: &'c mut dyn FnMut(Chunk) -> Result<()>) -> Self {
-        let (rows, reports, progress) = (Vec::new(), Vec::new(), Progress::default());
+        let (rows, reports, progress) = (Vec::new(), Vec::new(), Delivery::default());
         Self { rows, text: 0, reports, in_reports: 0, reports_left_out: 0, without_objects: None, progress, on }
     }
 
     /// Takes what stands in an event.
-    pub(super) fn piece(&mut self, piece: Piece) -> Result<()> {
+    pub(super) fn piece(&mut self, piece: EventPart) -> Result<()> {
         match piece {
-            Piece::Attribute(element) => self.row(*element, None),
-            Piece::Object(Element::Good(object)) => self.object(object),
-            Piece::Object(Element::Bad(flaw)) => self.row(Element::Bad(flaw), None),
-            Piece::Report(report) => {
+            EventPart::Attribute(element) => self.row(*element, None),
+            EventPart::Object(Element::Good(object)) => self.object(object),
+            EventPart::Object(Element::Bad(flaw)) => self.row(Element::Bad(flaw), None),
+            EventPart::Report(report) => {
                 self.report(report);
                 Ok(())
             }
@@ -100,7 +100,7 @@ impl<'c> Chunks<'c> {
     }
 
     fn object(&mut self, object: Object) -> Result<()> {
-        let within = Within { name: object.name.into(), uuid: object.uuid.into() };
+        let within = ParentObject { name: object.name.into(), uuid: object.uuid.into() };
         let is_deleted = object.deleted == Some(true);
         object.attributes.into_iter().try_for_each(|element| {
             let element = match element {
@@ -114,7 +114,7 @@ impl<'c> Chunks<'c> {
     }
 
     /// Takes an attribute. What no longer fits goes into the next chunk.
-    pub(super) fn row(&mut self, mut attribute: Element<Attribute>, within: Option<Within>) -> Result<()> {
+    pub(super) fn row(&mut self, mut attribute: Element<Attribute>, within: Option<ParentObject>) -> Result<()> {
         let text = match &mut attribute {
             Element::Good(attribute) => {
                 // Only one way of reading brings them.
@@ -155,12 +155,12 @@ impl<'c> Chunks<'c> {
             return Ok(());
         }
         let highest = self.rows.iter().filter_map(|row| number(&row.attribute)).max().unwrap_or(0);
-        let progress = Progress::UpTo(self.up_to().max(highest));
+        let progress = Delivery::UpTo(self.up_to().max(highest));
         let rows = std::mem::take(&mut self.rows);
         let chunk = Chunk { rows, reports: Vec::new(), reports_left_out: 0, without_objects: None, is_last: false };
         self.text = 0;
         let handed = (self.on)(chunk);
-        self.progress = if handed.is_ok() { progress } else { Progress::Stopped };
+        self.progress = if handed.is_ok() { progress } else { Delivery::Stopped };
         handed
     }
 
@@ -181,19 +181,19 @@ impl<'c> Chunks<'c> {
     /// The highest number of an attribute that was handed over; 0 for none.
     pub(super) fn up_to(&self) -> u64 {
         match self.progress {
-            Progress::UpTo(number) => number,
-            Progress::Nothing | Progress::Stopped => 0,
+            Delivery::UpTo(number) => number,
+            Delivery::Nothing | Delivery::Stopped => 0,
         }
     }
 
     /// True as long as nothing was handed over.
     pub(super) fn is_untouched(&self) -> bool {
-        self.progress == Progress::Nothing
+        self.progress == Delivery::Nothing
     }
 
     /// True if the handler gave an error, which is no reason to ask a server again.
     pub(super) fn is_stopped(&self) -> bool {
-        self.progress == Progress::Stopped
+        self.progress == Delivery::Stopped
     }
 }
 
@@ -216,7 +216,7 @@ mod tests {
             sizes.push((chunk.rows.len(), chunk.is_last));
             Ok(())
         };
-        let mut chunks = Chunks::new(&mut on);
+        let mut chunks = ChunkBuffer::new(&mut on);
         for length in lengths {
             chunks.row(Element::Good(Attribute { value: "x".repeat(*length), ..Attribute::default() }), None).unwrap();
         }
@@ -240,7 +240,7 @@ mod tests {
             (kept, left_out) = (chunk.reports, chunk.reports_left_out);
             Ok(())
         };
-        let mut chunks = Chunks::new(&mut on);
+        let mut chunks = ChunkBuffer::new(&mut on);
         for length in [3 << 20, 2 << 20, 1 << 20] {
             chunks.report(Element::Good(Report { content: "x".repeat(length), ..Report::default() }));
         }

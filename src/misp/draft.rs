@@ -6,7 +6,7 @@ use crate::markings::Tlp;
 
 /// An attribute that should be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WantedAttribute {
+pub struct AttributeDraft {
     /// Computed from the event or object and what the attribute stands for.
     pub uuid: Uuid,
     /// The object it is in, and its role there; none for an attribute of the event itself.
@@ -32,7 +32,7 @@ pub struct WantedAttribute {
     /// The observables that it stands for, by their position; none for what stands beside them.
     pub from: Vec<usize>,
     /// The file that it carries.
-    pub file: Option<WantedFile>,
+    pub file: Option<FileDraft>,
 }
 
 /// The role of an attribute in an object.
@@ -46,7 +46,7 @@ pub struct Place {
 
 /// A file to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WantedFile {
+pub struct FileDraft {
     /// The observable that has it, by its position.
     pub of: usize,
     /// The name it goes by.
@@ -57,7 +57,7 @@ pub struct WantedFile {
     pub other: Uuid,
 }
 
-impl WantedAttribute {
+impl AttributeDraft {
     /// 0 (own organisation only) for RED and AMBER+STRICT, so that a later rise of the event's distribution releases
     /// nothing; 5 (as the event) for the rest.
     #[must_use]

@@ -18,20 +18,20 @@ use anyhow::{Result, bail};
 use uuid::Uuid;
 
 use crate::config::connections::{Connection, Target};
-use crate::http::Network;
+use crate::http::HttpContext;
 use crate::ids::Ids;
-use crate::report::{Kind, PartOf};
-use crate::types::{ServerTypes, Sought};
+use crate::report::{Kind, ConnectionReporter};
+use crate::types::{MispCapabilities, SearchValue};
 use changes::{AttachmentSource, EventChanges};
-pub use chunks::{Chunk, Row, Within};
+pub use chunks::{Chunk, Row, ParentObject};
 use feed::{Feed, Folder, Web};
-use search::{Hit, Searched};
+use search::{Hit, SearchCoverage};
 use server::Server;
-use server::names::{Known, Names};
-use tags::TagNames;
+use server::names::{ResolvedNames, NameQuery};
+use tags::TagResolution;
 pub use wire::Report;
 use wire::{Attribute, Event};
-use write_log::{Sending, Stop};
+use write_log::{WriteLog, WriteStop};
 
 /// A MISP that can be asked.
 pub enum Misp {
@@ -64,12 +64,12 @@ pub struct Window {
     pub published_only: bool,
     /// What else a server is asked for, so that less is read. Whether it kept to it is for the caller to check; a feed takes
     /// no notice.
-    pub only: Vec<Only>,
+    pub only: Vec<IndexFilter>,
 }
 
 /// A filter of `events/index`, of whose values one must fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Only {
+pub struct IndexFilter {
     /// Its name there: `org`, `tag`, `threatlevel`, `analysis`, `distribution`.
     pub filter: &'static str,
     /// Numbers, as texts: MISP looks at the first sign of each (its `EventsController.php`, `__setIndexFilterConditions`).
@@ -78,7 +78,7 @@ pub struct Only {
 
 /// What an event on a MISP holds, as far as an export has to know.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub struct EventContent {
     /// The event's head.
     pub event: Event,
     /// Its attributes, soft-deleted ones included, those in objects too.
@@ -91,7 +91,7 @@ pub struct Held {
     pub unreadable: Vec<String>,
 }
 
-impl Held {
+impl EventContent {
     /// The event's uuid.
     #[must_use]
     pub fn uuid(&self) -> Uuid {
@@ -116,7 +116,7 @@ impl Held {
 
 /// What a look at an event is for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Look {
+pub struct ContentOptions {
     /// Sightings are of interest too.
     pub sightings: bool,
     /// Objects are wanted, so that one without attributes counts too.
@@ -128,7 +128,7 @@ impl Misp {
     ///
     /// # Errors
     /// What the connection lacks.
-    pub fn open(connection: &Connection, network: &Network, part: &PartOf) -> Result<Self> {
+    pub fn open(connection: &Connection, network: &HttpContext, part: &ConnectionReporter) -> Result<Self> {
         match &connection.target {
             Target::Server { .. } => {
                 Server::open(connection, network, part).map(|server| Self::Server(Box::new(server)))
@@ -174,10 +174,10 @@ impl Misp {
     ///
     /// # Errors
     /// That the server does not describe them.
-    pub fn types(&self, version: Option<&str>) -> Result<ServerTypes> {
+    pub fn types(&self, version: Option<&str>) -> Result<MispCapabilities> {
         match self {
             Self::Server(server) => server.types(version.unwrap_or_default()),
-            Self::Feed(_) => Ok(ServerTypes::newest()),
+            Self::Feed(_) => Ok(MispCapabilities::newest()),
         }
     }
 
@@ -185,7 +185,7 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the list; or the handler's own error.
-    pub fn list(&self, window: Window, on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
+    pub fn list(&self, window: Window, on: &mut dyn FnMut(IndexEntry) -> Result<()>) -> Result<()> {
         match self {
             Self::Server(server) => server.list(&window, on),
             Self::Feed(feed) => feed.list(&window, on),
@@ -196,7 +196,7 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn names(&self, sought: &Names<'_>) -> Result<Option<Known>> {
+    pub fn names(&self, sought: &NameQuery<'_>) -> Result<Option<ResolvedNames>> {
         match self {
             Self::Server(server) => server.names(sought).map(Some),
             Self::Feed(_) => Ok(None),
@@ -265,7 +265,7 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the search; or the handler's own error.
-    pub fn search(&self, sought: &Sought, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<Searched> {
+    pub fn search(&self, sought: &SearchValue, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<SearchCoverage> {
         match self {
             Self::Server(server) => server.search(sought, on),
             Self::Feed(feed) => feed.search(sought, on),
@@ -287,7 +287,7 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn content(&self, uuid: &Uuid, event: Event, look: Look) -> Result<Held> {
+    pub fn content(&self, uuid: &Uuid, event: Event, look: ContentOptions) -> Result<EventContent> {
         match self {
             Self::Server(server) => server.content(uuid, event, look),
             Self::Feed(feed) => feed.folder()?.content(uuid, event),
@@ -309,7 +309,7 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn held(&self, event: &Uuid, look: Look) -> Result<Option<Held>> {
+    pub fn held(&self, event: &Uuid, look: ContentOptions) -> Result<Option<EventContent>> {
         let there = self.there(&[*event])?.pop();
         there.map(|(uuid, head)| self.content(&uuid, head, look)).transpose()
     }
@@ -340,10 +340,10 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn tag_names(&self, wanted: &[&str]) -> Result<TagNames> {
+    pub fn tag_names(&self, wanted: &[&str]) -> Result<TagResolution> {
         match self {
             Self::Server(server) => server.tag_names(wanted),
-            Self::Feed(_) => Ok(TagNames::default()),
+            Self::Feed(_) => Ok(TagResolution::default()),
         }
     }
 
@@ -411,16 +411,16 @@ impl Misp {
     pub fn apply(
         &self,
         changes: &EventChanges<'_>,
-        names: &TagNames,
+        names: &TagResolution,
         attachments: &dyn AttachmentSource,
-        sending: &mut Sending,
-        underway: &dyn Fn(&Sending),
-    ) -> Result<(), Stop> {
+        sending: &mut WriteLog,
+        underway: &dyn Fn(&WriteLog),
+    ) -> Result<(), WriteStop> {
         match self {
-            Self::Server(server) => server::write::Write { server, changes, names, attachments, underway }.all(sending),
+            Self::Server(server) => server::write::ServerWriter { server, changes, names, attachments, underway }.all(sending),
             Self::Feed(feed) => {
                 underway(&sending.underway(changes.attributes()));
-                feed.folder().and_then(|folder| folder.apply(changes, attachments, sending)).map_err(Stop::No)
+                feed.folder().and_then(|folder| folder.apply(changes, attachments, sending)).map_err(WriteStop::No)
             }
         }
     }
@@ -449,14 +449,14 @@ pub struct Opened {
 
 /// One element of a list of events.
 #[derive(Debug)]
-pub enum Listed {
+pub enum IndexEntry {
     /// An event, with its uuid checked.
     Event(Box<Event>, Uuid),
     /// Something that is no event; the text says what is wrong with it.
     Bad(String),
 }
 
-impl Listed {
+impl IndexEntry {
     /// Checks what was listed.
     #[must_use]
     pub fn new(element: crate::json::Element<Event>) -> Self {

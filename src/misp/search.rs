@@ -39,7 +39,7 @@ pub enum Hit {
 
 /// Whether a search took place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Searched {
+pub enum SearchCoverage {
     /// The whole MISP was searched.
     All,
     /// Not all that may have the value was looked at, for this reason.

@@ -4,13 +4,13 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::changes::{AttachmentPayload, Change, EventHeader, Head};
-use super::draft::WantedAttribute;
-use super::tags::TagNames;
+use super::changes::{AttachmentPayload, AttributePatch, EventHeader, EventPatch};
+use super::draft::AttributeDraft;
+use super::tags::TagResolution;
 
 /// An event that should be, without its attributes.
 #[must_use]
-pub fn event(uuid: &Uuid, header: &EventHeader<'_>, names: &TagNames, more: Value) -> Value {
+pub fn event(uuid: &Uuid, header: &EventHeader<'_>, names: &TagResolution, more: Value) -> Value {
     let event = json!({
         "uuid": uuid,
         "info": header.info,
@@ -26,9 +26,9 @@ pub fn event(uuid: &Uuid, header: &EventHeader<'_>, names: &TagNames, more: Valu
 /// An attribute that should be; `content` is the file that it carries.
 #[must_use]
 pub fn attribute(
-    attribute: &WantedAttribute,
+    attribute: &AttributeDraft,
     content: Option<&AttachmentPayload>,
-    names: &TagNames,
+    names: &TagResolution,
     more: Value,
 ) -> Value {
     let mut sent = json!({
@@ -76,7 +76,7 @@ pub fn object(uuid: &Uuid, attributes: Vec<Value>, more: Value) -> Value {
 /// The changes of an event itself. What is not named keeps its value on the server
 /// (`fixtures/wire/misp/324-edit-published-event.json`).
 #[must_use]
-pub fn head(head: &Head) -> Value {
+pub fn head(head: &EventPatch) -> Value {
     let mut sent = Map::new();
     if let Some(info) = &head.info {
         sent.insert("info".to_owned(), json!(info));
@@ -96,7 +96,7 @@ pub fn head(head: &Head) -> Value {
 
 /// The changes of an attribute. What is not named keeps its value (`MispAttribute.php`, `editAttribute`).
 #[must_use]
-pub fn change(uuid: &Uuid, change: &Change) -> Value {
+pub fn change(uuid: &Uuid, change: &AttributePatch) -> Value {
     let mut sent = Map::from_iter([("uuid".to_owned(), json!(uuid))]);
     if let Some(to_ids) = change.to_ids {
         sent.insert("to_ids".to_owned(), json!(to_ids));
@@ -125,7 +125,7 @@ fn add_tags(sent: &mut Map<String, Value>, add: &[String], drop: &[String]) {
     }
 }
 
-fn tags<'a>(wanted: impl Iterator<Item = &'a str>, names: &TagNames) -> Vec<Value> {
+fn tags<'a>(wanted: impl Iterator<Item = &'a str>, names: &TagResolution) -> Vec<Value> {
     wanted.filter_map(|name| names.name(name)).map(|name| json!({"name": name})).collect()
 }
 

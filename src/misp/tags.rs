@@ -43,7 +43,7 @@ struct Found {
 
 /// What the key's user may do with tags (`users/view/me`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rights {
+pub struct TagPermissions {
     /// The user's number.
     pub user: String,
     /// The number of the user's organisation.
@@ -61,7 +61,7 @@ const LONGEST: usize = 255;
 
 /// The names of tags on a MISP.
 #[derive(Clone, Debug, Default)]
-pub struct TagNames {
+pub struct TagResolution {
     /// By the wanted name in lower case: the name there, or why it is not set. A name that is not among them may be made.
     names: HashMap<String, Result<String, Why>>,
     /// Those of them, in lower case, that would be made.
@@ -110,7 +110,7 @@ impl Why {
     }
 }
 
-impl TagNames {
+impl TagResolution {
     /// True if there is no tag of this name yet, and setting it makes one, whose name everybody there can read.
     #[must_use]
     pub fn is_new(&self, wanted: &str) -> bool {
@@ -119,7 +119,7 @@ impl TagNames {
 
     /// Compares the wanted names with those that a MISP knows.
     #[must_use]
-    pub fn new(wanted: &[&str], rows: &[Row], rights: &Rights) -> Self {
+    pub fn new(wanted: &[&str], rows: &[Row], rights: &TagPermissions) -> Self {
         let usable: HashMap<_, _> = rows
             .iter()
             .filter_map(|row| row.tag.as_ref())
@@ -157,7 +157,7 @@ impl TagNames {
     /// True if MISP lacks one of the names, or restricts it, so that the user's rights count.
     #[must_use]
     pub fn depends_on_rights(wanted: &[&str], rows: &[Row]) -> bool {
-        let strict = Self::new(wanted, rows, &Rights::default());
+        let strict = Self::new(wanted, rows, &TagPermissions::default());
         wanted.iter().any(|name| strict.name(name).is_none())
     }
 
@@ -220,7 +220,7 @@ impl Found {
     /// An edit of an event sets a hidden tag, and one for local use for everybody (MISP's `Tag.php`, `captureTag`), which its
     /// pages refuse (`EventsController.php`, `addTag`), so that it is left to them. One that is not exportable is not shown in
     /// lists, so that it would be missed for ever (`EventsController.php`, `index`).
-    fn unusable(&self, rights: &Rights) -> Option<Why> {
+    fn unusable(&self, rights: &TagPermissions) -> Option<Why> {
         let is_free =
             |owner: Option<i64>, mine: &str| owner.is_none_or(|owner| owner == 0 || owner.to_string() == mine);
         let is_mine = is_free(self.org_id, &rights.organisation) && is_free(self.user_id, &rights.user);
@@ -261,7 +261,7 @@ mod tests {
             {"Tag": {"name": "mute", "exportable": false}},
         ]));
         let wanted = ["tlp:amber", "PAP:CLEAR", "new", "theirs", "local", "mute", "emoji 😀", "a\nb"];
-        let poor = TagNames::new(&wanted, &rows, &Rights::default());
+        let poor = TagResolution::new(&wanted, &rows, &TagPermissions::default());
         assert_eq!(poor.name("tlp:amber").as_deref(), Some("TLP:Amber"));
         assert_eq!(poor.name("PAP:CLEAR").as_deref(), Some("PAP:WHITE"));
         assert_eq!(poor.missing(&wanted), ["new", "theirs", "local", "mute", "emoji 😀", "a\nb"]);
@@ -275,10 +275,10 @@ mod tests {
             (Why::Restricted, vec!["theirs"]),
         ];
         assert_eq!(refused, expected);
-        let rights = Rights { organisation: "7".into(), makes: true, ..Rights::default() };
-        assert_eq!(TagNames::new(&wanted, &rows, &rights).missing(&wanted), ["local", "mute", "emoji 😀", "a\nb"]);
-        assert!(TagNames::depends_on_rights(&wanted, &rows) && !TagNames::depends_on_rights(&["tlp:amber"], &rows));
-        assert_eq!(TagNames::asked(&["tlp:clear", "x", "100%"]), ["tlp:clear", "x", "100%", "tlp:white"]);
+        let rights = TagPermissions { organisation: "7".into(), makes: true, ..TagPermissions::default() };
+        assert_eq!(TagResolution::new(&wanted, &rows, &rights).missing(&wanted), ["local", "mute", "emoji 😀", "a\nb"]);
+        assert!(TagResolution::depends_on_rights(&wanted, &rows) && !TagResolution::depends_on_rights(&["tlp:amber"], &rows));
+        assert_eq!(TagResolution::asked(&["tlp:clear", "x", "100%"]), ["tlp:clear", "x", "100%", "tlp:white"]);
     }
 
     #[test]
@@ -295,9 +295,9 @@ mod tests {
         for (tag, expected) in parted {
             assert_eq!(predicate(tag), expected, "{tag}");
         }
-        let mut names = TagNames::default();
+        let mut names = TagResolution::default();
         let there = ["workflow:state=\"draft\"", "workflow:todo=\"review\""];
-        let rival = |names: &TagNames, tag| names.rival(tag, there.into_iter());
+        let rival = |names: &TagResolution, tag| names.rival(tag, there.into_iter());
         assert_eq!(rival(&names, "workflow:state=\"complete\""), None);
         names.exclude(HashSet::from(["workflow:state".to_owned()]));
         assert_eq!(rival(&names, "workflow:state=\"complete\""), Some(there[0]));

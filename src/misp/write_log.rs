@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::draft::WantedAttribute;
+use super::draft::AttributeDraft;
 use super::wire::Event;
 
 /// How MISP says that a uuid is in use (`fixtures/wire/misp/416-attributes-add-known-uuid-in-list.json`).
@@ -13,7 +13,7 @@ const NOT_UNIQUE: &str = "UUID provided is not unique";
 
 /// What was sent, and what was said about it.
 #[derive(Clone, Debug, Default)]
-pub struct Sending {
+pub struct WriteLog {
     /// Requests that were answered well, or not at all: something may have changed.
     pub effects: u64,
     /// Attributes that were sent, and whether the request was answered.
@@ -36,7 +36,7 @@ pub struct Sending {
 
 /// Why a write stopped.
 #[derive(Debug)]
-pub enum Stop {
+pub enum WriteStop {
     /// It was not answered: MISP may still be working on it, so a look tells how to go on.
     Look(anyhow::Error),
     /// The event was not made: somebody may have made it already, so a look tells how to go on.
@@ -50,7 +50,7 @@ pub enum Stop {
     No(anyhow::Error),
 }
 
-impl Stop {
+impl WriteStop {
     /// The error, whatever may be done about it.
     #[must_use]
     pub fn error(self) -> anyhow::Error {
@@ -60,13 +60,13 @@ impl Stop {
     }
 }
 
-impl From<anyhow::Error> for Stop {
+impl From<anyhow::Error> for WriteStop {
     fn from(error: anyhow::Error) -> Self {
         Self::No(error)
     }
 }
 
-impl Sending {
+impl WriteLog {
     /// True if something may have changed.
     #[must_use]
     pub fn had_effect(&self) -> bool {
@@ -88,7 +88,7 @@ impl Sending {
     }
 
     /// Remembers why an attribute did not go out.
-    pub fn refused(&mut self, attribute: &WantedAttribute, reason: String) {
+    pub fn refused(&mut self, attribute: &AttributeDraft, reason: String) {
         self.reasons.insert(attribute.uuid, reason);
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Alert, Artifact, EventLine, Full, Operation, SHOWN_FAILURES, SHOWN_LINES, push_once};
+use super::{Alert, Artifact, EventRow, ReportBody, Operation, SHOWN_FAILURES, SHOWN_LINES, push_once};
 use crate::share;
 
 /// Alerts shown in a report.
@@ -13,9 +13,9 @@ const SLACK: usize = 100;
 
 /// A report under construction.
 #[derive(Debug, Default)]
-pub struct Draft {
+pub struct ReportBuilder {
     /// The body.
-    pub full: Full,
+    pub full: ReportBody,
     /// What stands beside each part of the body, in the same order.
     pub sides: Vec<Side>,
     /// True once anything was changed anywhere.
@@ -38,7 +38,7 @@ pub struct Side {
     /// Operations that TheHive is asked to do (responder only).
     pub operations: Vec<Operation>,
     /// What is told of this connection if the run is stopped before its work is over.
-    pub foreseen: Option<Box<Draft>>,
+    pub foreseen: Option<Box<ReportBuilder>>,
 }
 
 /// Something, and what it comes from: where not all of it finds room, connections, organisations and events take turns.
@@ -70,12 +70,12 @@ fn cut<T>(list: &mut Vec<Of<T>>, most: usize) -> u64 {
 
 /// Cuts a connection's events to what finds room: first those that were written or failed, then what knows a value that was
 /// looked up, then the others; of each, the organisations take turns. Gives the number of what does not.
-fn cut_events(lines: &mut Vec<EventLine>, most: usize) -> u64 {
+fn cut_events(lines: &mut Vec<EventRow>, most: usize) -> u64 {
     if lines.len() <= most {
         return 0;
     }
     let (mut room, mut dropped) = (most, 0);
-    let mut classes: [Vec<(usize, EventLine)>; 3] = Default::default();
+    let mut classes: [Vec<(usize, EventRow)>; 3] = Default::default();
     for (place, line) in std::mem::take(lines).into_iter().enumerate() {
         let class = match line.verdict.as_str() {
             "skipped" | "unchanged" if line.matches.is_empty() => 2,
@@ -88,7 +88,7 @@ fn cut_events(lines: &mut Vec<EventLine>, most: usize) -> u64 {
     }
     let mut kept = Vec::with_capacity(most);
     for mut class in classes {
-        dropped += share::keep(&mut class, room, &[&|(_, line): &(usize, EventLine)| line.organisation.clone()]).len();
+        dropped += share::keep(&mut class, room, &[&|(_, line): &(usize, EventRow)| line.organisation.clone()]).len();
         room -= class.len();
         kept.append(&mut class);
     }
@@ -97,7 +97,7 @@ fn cut_events(lines: &mut Vec<EventLine>, most: usize) -> u64 {
     dropped as u64
 }
 
-impl Draft {
+impl ReportBuilder {
     /// Counts what a list of the report leaves out.
     pub fn leave_out(&mut self, list: &str, number: u64) {
         if number > 0 {
@@ -130,7 +130,7 @@ impl Draft {
     }
 
     /// Shows an event of a part; one too many is counted.
-    pub fn show_event(&mut self, part: usize, line: EventLine) {
+    pub fn show_event(&mut self, part: usize, line: EventRow) {
         let Some(events) = self.full.connections.get_mut(part).map(|part| &mut part.events) else { return };
         events.push(line);
         if events.len() > SHOWN_LINES + SLACK {
@@ -141,7 +141,7 @@ impl Draft {
 
     /// Adds what was told apart of the connection with this number; its events come first.
     pub fn absorb(&mut self, part: usize, apart: Self) {
-        let Self { full: Full { connections, left_out, .. }, sides, .. } = apart;
+        let Self { full: ReportBody { connections, left_out, .. }, sides, .. } = apart;
         left_out.iter().for_each(|(list, number)| self.leave_out(list, *number));
         if let Some(side) = self.sides.get_mut(part) {
             side.operations.extend(sides.into_iter().flat_map(|side| side.operations));

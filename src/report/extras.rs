@@ -34,7 +34,7 @@ pub enum Operation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Taxonomy {
     /// How the value is coloured.
-    pub level: Level,
+    pub level: TaxonomyLevel,
     /// Always `MISP`.
     pub namespace: &'static str,
     /// What is counted.
@@ -46,7 +46,7 @@ pub struct Taxonomy {
 /// A taxonomy's level; another word would make TheHive 4 drop all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Level {
+pub enum TaxonomyLevel {
     /// Neutral.
     Info,
     /// Known, and not meant for detection.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// observables that are taken out of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Item {
+pub enum ItemKind {
     /// MISP events.
     Events,
     /// MISP attributes, those inside objects included.
@@ -33,7 +33,7 @@ pub enum Item {
     Removals,
 }
 
-impl Item {
+impl ItemKind {
     /// The word that stands in the report, in the plural.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -102,7 +102,7 @@ impl Verdict {
 
 /// The counts of one kind of item. `fetched` is always the sum of the five verdicts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Count {
+pub struct ItemCounts {
     /// Items read.
     pub fetched: u64,
     /// Items new on the other side (in a dry run or without a target: that would be new).
@@ -125,7 +125,7 @@ pub struct Count {
 const NAMED_REASONS: usize = 50;
 const OTHER_REASONS: &str = "other reasons";
 
-impl Count {
+impl ItemCounts {
     /// Records what became of `number` items that were fetched before.
     pub fn record(&mut self, verdict: &Verdict, number: u64) {
         match verdict {
@@ -199,7 +199,7 @@ fn tally(reasons: &mut BTreeMap<String, u64>, reason: &str, number: u64) {
 }
 
 /// "12 fetched: 9 created, 3 skipped (3: not an IOC)".
-impl fmt::Display for Count {
+impl fmt::Display for ItemCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} fetched", self.fetched)?;
         let verdicts = [
@@ -225,27 +225,27 @@ impl fmt::Display for Count {
 /// The counts of a connection, or of a whole run, by kind of item.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Ledger(BTreeMap<Item, Count>);
+pub struct Ledger(BTreeMap<ItemKind, ItemCounts>);
 
 impl Ledger {
     /// Counts items as read. With none it opens their line, so that zeros are shown too.
-    pub fn fetched(&mut self, item: Item, number: u64) {
+    pub fn fetched(&mut self, item: ItemKind, number: u64) {
         self.0.entry(item).or_default().fetched += number;
     }
 
     /// Records what became of items that were counted as read before.
-    pub fn record(&mut self, item: Item, verdict: &Verdict, number: u64) {
+    pub fn record(&mut self, item: ItemKind, verdict: &Verdict, number: u64) {
         self.0.entry(item).or_default().record(verdict, number);
     }
 
     /// The counts of one kind of item.
     #[must_use]
-    pub fn count(&self, item: Item) -> Count {
+    pub fn count(&self, item: ItemKind) -> ItemCounts {
         self.0.get(&item).cloned().unwrap_or_default()
     }
 
     /// Every kind of item with its counts.
-    pub fn counts(&self) -> impl Iterator<Item = (Item, &Count)> {
+    pub fn counts(&self) -> impl Iterator<Item = (ItemKind, &ItemCounts)> {
         self.0.iter().map(|(item, count)| (*item, count))
     }
 
@@ -265,7 +265,7 @@ impl Ledger {
     }
 
     /// Gives so many of the items of one kind whose fate is unknown the verdict failed, with this reason.
-    pub fn settle_some(&mut self, item: Item, number: u64, reason: &str) {
+    pub fn settle_some(&mut self, item: ItemKind, number: u64, reason: &str) {
         if let Some(count) = self.0.get_mut(&item) {
             let number = count.open().min(number);
             count.record(&Verdict::Failed(without_names(reason)), number);
@@ -288,11 +288,11 @@ mod tests {
     #[test]
     fn sums_match_after_settling() {
         let mut ledger = Ledger::default();
-        ledger.fetched(Item::Observables, 5);
-        ledger.record(Item::Observables, &Verdict::Created, 2);
-        ledger.record(Item::Observables, &Verdict::Skipped("not an IOC".into()), 1);
+        ledger.fetched(ItemKind::Observables, 5);
+        ledger.record(ItemKind::Observables, &Verdict::Created, 2);
+        ledger.record(ItemKind::Observables, &Verdict::Skipped("not an IOC".into()), 1);
         ledger.settle("stopped");
-        let count = ledger.count(Item::Observables);
+        let count = ledger.count(ItemKind::Observables);
         assert_eq!((count.open(), count.failed), (0, 2));
         assert_eq!(
             ledger.to_string(),
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn reasons_are_bounded_and_still_counted() {
-        let mut count = Count::default();
+        let mut count = ItemCounts::default();
         for number in 0..200 {
             count.fetched += 1;
             count.record(&Verdict::Skipped(format!("rule {number}")), 1);

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// How the search for a value went on a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct LookUp {
+pub struct LookupSummary {
     /// False if this MISP could not be searched for the value.
     pub searched: bool,
     /// True if not all that may have the value could be looked at.

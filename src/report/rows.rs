@@ -7,7 +7,7 @@ use super::Match;
 
 /// One MISP event in a report.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
-pub struct EventLine {
+pub struct EventRow {
     /// The event's uuid.
     pub uuid: String,
     /// Its number on the server; a feed has none.
@@ -69,7 +69,7 @@ pub struct EventLine {
 
 /// One observable of an export.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct ObservableLine {
+pub struct ObservableRow {
     /// The observable's type in TheHive.
     #[serde(rename = "dataType")]
     pub data_type: String,
@@ -93,7 +93,7 @@ pub struct ObservableLine {
 
 /// One attribute of an earlier export that the case does not want any more.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct RetractionLine {
+pub struct RetractionRow {
     /// The attribute's uuid.
     pub uuid: String,
     /// Its category and type: `category/type`.

@@ -15,12 +15,12 @@ pub(super) struct Arguments {
     pub(super) action: Option<Action>,
     /// Or a job, and how its report is given.
     #[command(flatten)]
-    pub(super) job: OfJob,
+    pub(super) job: JobArgs,
 }
 
 /// What is said of a job.
 #[derive(Debug, Args)]
-pub(super) struct OfJob {
+pub(super) struct JobArgs {
     /// The job folder: the job is JOB_DIR/input/input.json, the report JOB_DIR/output/output.json [default: /job].
     /// Without such a file the job is read from the standard input and the report written to the standard output.
     #[arg(value_name = "JOB_DIR")]

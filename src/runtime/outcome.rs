@@ -1,12 +1,12 @@
 //! How what a run recorded becomes a report, however the run ended.
 
-use super::End;
+use super::RunEnd;
 use serde_json::json;
 
 use crate::cortex::envelope::Report;
 use crate::cortex::markdown;
-use crate::report::ledger::Item;
-use crate::report::{Artifact, Draft, Full};
+use crate::report::ledger::ItemKind;
+use crate::report::{Artifact, ReportBuilder, ReportBody};
 use crate::secret::Scrubber;
 use crate::worker::{Worker, WorkerKind};
 
@@ -17,12 +17,12 @@ const LONGEST_FAILURE: usize = 1_000;
 
 /// Turns what a run recorded, and how it ended, into a report. A failure is reported as such only if nothing was
 /// written anywhere and nothing was achieved; a run that did a part of its work is an incomplete success.
-pub(super) fn conclude<W: Worker>(mut draft: Draft, end: End, scrubber: &Scrubber) -> Report {
+pub(super) fn conclude<W: Worker>(mut draft: ReportBuilder, end: RunEnd, scrubber: &Scrubber) -> Report {
     let stop = match end {
-        End::Finished(Ok(())) => None,
-        End::Finished(Err(error)) => Some(format!("{error:#}")),
-        End::Panicked(defect) => Some(defect),
-        End::Stopped(reason) => Some(reason.to_owned()),
+        RunEnd::Finished(Ok(())) => None,
+        RunEnd::Finished(Err(error)) => Some(format!("{error:#}")),
+        RunEnd::Panicked(defect) => Some(defect),
+        RunEnd::Stopped(reason) => Some(reason.to_owned()),
     };
     let foreseen = draft.sides.iter_mut().map(|side| side.foreseen.take().filter(|_| !side.has_ended));
     for (part, foreseen) in foreseen.collect::<Vec<_>>().into_iter().enumerate() {
@@ -36,8 +36,8 @@ pub(super) fn conclude<W: Worker>(mut draft: Draft, end: End, scrubber: &Scrubbe
         let reason_of = |word: &str| format!("{word}: {reason}");
         if side.writing > 0 {
             // Of an import's events only those are in doubt that are being written, each by one write; nobody wrote the rest.
-            part.ledger.settle_some(Item::Events, side.writing.into(), &reason_of(word));
-            part.ledger.settle_some(Item::Events, u64::MAX, &reason_of("not sent"));
+            part.ledger.settle_some(ItemKind::Events, side.writing.into(), &reason_of(word));
+            part.ledger.settle_some(ItemKind::Events, u64::MAX, &reason_of("not sent"));
         }
         part.ledger.settle(&reason_of(word));
         part.error = part.error.take().or_else(|| Some(reason.to_owned()));
@@ -70,7 +70,7 @@ pub(super) fn conclude<W: Worker>(mut draft: Draft, end: End, scrubber: &Scrubbe
 }
 
 /// Takes out the artifacts that hold a long secret of ours: one that was rewritten would be a wrong indicator.
-fn withhold(artifacts: &mut Vec<Artifact>, full: &mut Full, scrubber: &Scrubber) {
+fn withhold(artifacts: &mut Vec<Artifact>, full: &mut ReportBody, scrubber: &Scrubber) {
     let before = artifacts.len();
     artifacts.retain(|one| {
         let texts = [&one.data, &one.message].into_iter().chain(&one.tags);
@@ -83,7 +83,7 @@ fn withhold(artifacts: &mut Vec<Artifact>, full: &mut Full, scrubber: &Scrubber)
 }
 
 /// Everything that went wrong, in words: what stopped the run, what stopped a connection, what failed singly.
-fn failures(full: &Full, stop: Option<String>) -> Vec<String> {
+fn failures(full: &ReportBody, stop: Option<String>) -> Vec<String> {
     let several = full.connections.len() > 1;
     let of_parts = full.connections.iter().flat_map(|part| {
         let error = part.error.iter().filter(|error| stop.as_ref() != Some(error)).cloned();
@@ -107,7 +107,7 @@ fn said<W: Worker>(failure: &str, scrubber: &Scrubber) -> String {
     }
 }
 
-fn named(full: &Full, failures: &[String], said: impl Fn(&str) -> String) -> String {
+fn named(full: &ReportBody, failures: &[String], said: impl Fn(&str) -> String) -> String {
     let unlisted = full.left_out.get("failures").copied().unwrap_or(0);
     let more = failures.len().saturating_sub(NAMED_FAILURES) as u64 + unlisted;
     let (named, shown) = (failures.iter().take(NAMED_FAILURES), failures.len().min(NAMED_FAILURES));
@@ -123,7 +123,7 @@ fn named(full: &Full, failures: &[String], said: impl Fn(&str) -> String) -> Str
     }
 }
 
-fn failure_message<W: Worker>(full: &Full, failures: &[String], scrubber: &Scrubber) -> String {
+fn failure_message<W: Worker>(full: &ReportBody, failures: &[String], scrubber: &Scrubber) -> String {
     let has_ledger = full.ledger.counts().any(|(_, count)| count.fetched > 0);
     let named = named(full, failures, ToOwned::to_owned);
     let named = match W::KIND {

@@ -4,9 +4,9 @@
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
-use crate::cortex::job::Place;
-use crate::report::ledger::{Item, Ledger};
-use crate::report::{Full, Run};
+use crate::cortex::job::JobSource;
+use crate::report::ledger::{ItemKind, Ledger};
+use crate::report::{ReportBody, RunReport};
 use crate::text::counted;
 
 /// The time between two looks.
@@ -19,14 +19,14 @@ const WIPE: &str = "\r\x1b[K";
 /// The line that says how far a run is.
 pub(super) struct Progress {
     program: &'static str,
-    run: Run,
+    run: RunReport,
     started: Instant,
     is_shown: bool,
 }
 
 impl Progress {
     /// None where nobody would see it.
-    pub(super) fn new(program: &'static str, run: &Run, place: &Place) -> Option<Self> {
+    pub(super) fn new(program: &'static str, run: &RunReport, place: &JobSource) -> Option<Self> {
         let is_seen = place.folder().is_none() && stderr().is_terminal();
         is_seen.then(|| Self { program, run: run.clone(), started: Instant::now(), is_shown: false })
     }
@@ -54,13 +54,13 @@ fn put(text: &str) {
 }
 
 /// `misp-import: 12 s, 42 requests, 120 events, 3 created, 90 skipped, 800 attributes`, as far as it fits.
-fn line(program: &str, full: &Full, seconds: u64) -> String {
+fn line(program: &str, full: &ReportBody, seconds: u64) -> String {
     let mut ledger = Ledger::default();
     full.connections.iter().for_each(|part| ledger.add(&part.ledger));
     let mut told = vec![format!("{program}: {seconds} s"), counted(full.requests, "request", "requests")];
     for (item, count) in ledger.counts().filter(|(_, count)| count.fetched > 0) {
         told.push(format!("{} {}", count.fetched, item.word()));
-        if matches!(item, Item::Attributes) {
+        if matches!(item, ItemKind::Attributes) {
             continue;
         }
         let verdicts = [
@@ -87,16 +87,16 @@ fn line(program: &str, full: &Full, seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Part;
+    use crate::report::ConnectionReport;
     use crate::report::ledger::Verdict;
 
-    fn full(events: u64) -> Full {
+    fn full(events: u64) -> ReportBody {
         let mut ledger = Ledger::default();
-        ledger.fetched(Item::Events, events);
-        ledger.record(Item::Events, &Verdict::Created, 3);
-        ledger.record(Item::Events, &Verdict::Skipped("a rule".into()), 90);
-        ledger.fetched(Item::Attributes, 800);
-        Full { requests: 1, connections: vec![Part { ledger, ..Part::default() }], ..Full::default() }
+        ledger.fetched(ItemKind::Events, events);
+        ledger.record(ItemKind::Events, &Verdict::Created, 3);
+        ledger.record(ItemKind::Events, &Verdict::Skipped("a rule".into()), 90);
+        ledger.fetched(ItemKind::Attributes, 800);
+        ReportBody { requests: 1, connections: vec![ConnectionReport { ledger, ..ConnectionReport::default() }], ..ReportBody::default() }
     }
 
     #[test]
@@ -105,7 +105,7 @@ mod tests {
             line("misp-import", &full(12), 12),
             "misp-import: 12 s, 1 request, 12 events, 3 created, 90 skipped, 800 attributes"
         );
-        assert_eq!(line("misp-import", &Full::default(), 0), "misp-import: 0 s, 0 requests");
+        assert_eq!(line("misp-import", &ReportBody::default(), 0), "misp-import: 0 s, 0 requests");
     }
 
     #[test]

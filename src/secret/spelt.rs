@@ -21,7 +21,7 @@ const OTHERS: usize = 128;
 
 /// The texts that are searched for, found by their first characters.
 #[derive(Clone, Default)]
-pub(super) struct Needles {
+pub(super) struct SecretPatterns {
     needles: Vec<Needle>,
     /// Which of them begin with a character of ASCII; last, with any other.
     by_first: Vec<Vec<usize>>,
@@ -120,7 +120,7 @@ fn ends_alone(after: &str) -> bool {
     !after.starts_with(is_of_a_word)
 }
 
-impl Needles {
+impl SecretPatterns {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.needles.len()

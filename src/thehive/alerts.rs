@@ -6,9 +6,9 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::observables::{Group, sent};
+use super::observables::{ObservableBatch, sent};
 use super::{Alert, TheHive, checked};
-use crate::http::{Answer, Failure};
+use crate::http::{Response, HttpError};
 use crate::json::Element;
 
 /// Alerts of a page of [`TheHive::alerts_since`].
@@ -50,7 +50,7 @@ pub struct NewAlert {
     /// Techniques that were seen. Only TheHive 5 has them on alerts; they are not sent to TheHive 4.
     pub procedures: Vec<Procedure>,
     /// What it has; within one alert, and over all groups, each type and value once.
-    pub observables: Vec<Group>,
+    pub observables: Vec<ObservableBatch>,
 }
 
 /// A technique of an attacker, seen at a certain time.
@@ -125,8 +125,8 @@ impl TheHive {
     /// observables and does not heed `X-Organisation` (TheHive 4's `v1/AlertCtrl.scala`).
     ///
     /// # Errors
-    /// See [`super::Trouble`]; a value of another type than it is said to be refuses the whole alert.
-    pub fn create(&self, alert: &NewAlert) -> Result<Alert, Failure> {
+    /// See [`super::WriteError`]; a value of another type than it is said to be refuses the whole alert.
+    pub fn create(&self, alert: &NewAlert) -> Result<Alert, HttpError> {
         let is_five = self.writes_to_five()?;
         let (path, observables) = if is_five { ("api/v1/alert", "observables") } else { ("api/alert", "artifacts") };
         let mut body = json!({
@@ -149,8 +149,8 @@ impl TheHive {
     /// Changes fields of an alert, by the names of the v1 API. TheHive 4 ignores those that it cannot change.
     ///
     /// # Errors
-    /// See [`super::Trouble`].
-    pub fn change_alert(&self, id: &str, change: &Value) -> Result<(), Failure> {
+    /// See [`super::WriteError`].
+    pub fn change_alert(&self, id: &str, change: &Value) -> Result<(), HttpError> {
         self.client.patch(&format!("api/v1/alert/{}", checked(id)?), change)
     }
 
@@ -158,8 +158,8 @@ impl TheHive {
     /// (`fixtures/wire/thehive/059-delete-alert-v1.json`).
     ///
     /// # Errors
-    /// See [`super::Trouble`].
-    pub fn delete_alert(&self, id: &str) -> Result<(), Failure> {
+    /// See [`super::WriteError`].
+    pub fn delete_alert(&self, id: &str) -> Result<(), HttpError> {
         let kind = if self.writes_to_five()? { "api/v1/alert" } else { "api/alert" };
         self.client.delete(&format!("{kind}/{}", checked(id)?))
     }
@@ -167,11 +167,11 @@ impl TheHive {
     /// Adds a technique to an alert. Only TheHive 5 can.
     ///
     /// # Errors
-    /// See [`super::Trouble`]; that this is a TheHive 4.
-    pub fn add_procedure(&self, alert: &str, added: &Procedure) -> Result<(), Failure> {
+    /// See [`super::WriteError`]; that this is a TheHive 4.
+    pub fn add_procedure(&self, alert: &str, added: &Procedure) -> Result<(), HttpError> {
         let path = format!("api/v1/alert/{}/procedure", checked(alert)?);
         if !self.writes_to_five()? {
-            return Err(Failure::not_sent(path, "the alerts of TheHive 4 have no procedures"));
+            return Err(HttpError::not_sent(path, "the alerts of TheHive 4 have no procedures"));
         }
         self.client.post(&path, &procedure(added)).map(drop)
     }
@@ -190,14 +190,14 @@ fn procedure(procedure: &Procedure) -> Value {
 }
 
 /// The alert that was made. TheHive 4 lists its observables where TheHive 5 gives their number.
-fn made(answer: Answer) -> Result<Alert, Failure> {
+fn made(answer: Response) -> Result<Alert, HttpError> {
     let line = answer.line().to_owned();
-    let read = |answer: Answer| -> Result<Alert> {
+    let read = |answer: Response| -> Result<Alert> {
         let value: Value = answer.read()?;
         let count = value.get("artifacts").and_then(Value::as_array).and_then(|list| i64::try_from(list.len()).ok());
         let alert: Alert = serde_json::from_value(value)?;
         checked(&alert.id).map_err(|_| anyhow!("it names no alert"))?;
         Ok(Alert { observable_count: count.or(alert.observable_count), ..alert })
     };
-    read(answer).map_err(|error| Failure::unread(line, &error))
+    read(answer).map_err(|error| HttpError::unread(line, &error))
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::wire::Attachment;
 use super::{Greeting, TheHive, explained, is_id};
-use crate::http::{Cause, Failure};
+use crate::http::{HttpErrorKind, HttpError};
 use crate::sample;
 
 /// The password of downloads unless TheHive is configured otherwise (`datastore.attachment.password` in TheHive 4's
@@ -93,11 +93,11 @@ fn taken(bytes: Vec<u8>, password: &str, sha256: &str, most: u64) -> Result<Vec<
 }
 
 /// True if the plain file would be refused for the same reason as the zip.
-fn is_final(failure: &Failure) -> bool {
-    matches!(failure.cause, Cause::Refused { status: 401 | 403, .. } | Cause::Deadline)
+fn is_final(failure: &HttpError) -> bool {
+    matches!(failure.cause, HttpErrorKind::Refused { status: 401 | 403, .. } | HttpErrorKind::Deadline)
 }
 
-fn told(failure: Failure) -> anyhow::Error {
+fn told(failure: HttpError) -> anyhow::Error {
     match failure.status() {
         Some(404) => failure.with_help("TheHive does not hold the file").into(),
         _ => explained(failure),

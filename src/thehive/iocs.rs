@@ -23,7 +23,7 @@ type Page = Vec<Element<Observable>>;
 
 /// The IOC observables of a case.
 #[derive(Clone, Debug)]
-pub struct Observables {
+pub struct CaseObservables {
     /// As TheHive gave them, the oldest first.
     pub all: Page,
     /// Why they may not be all, in words; none if TheHive counts no more.
@@ -65,7 +65,7 @@ impl TheHive {
     ///
     /// # Errors
     /// What stopped the reading: an export of half a case would look like a whole one.
-    pub fn ioc_observables(&self, case: &str) -> Result<Observables> {
+    pub fn ioc_observables(&self, case: &str) -> Result<CaseObservables> {
         read(&mut Asking { thehive: self, case })
     }
 
@@ -97,7 +97,7 @@ fn iocs(case: &str, more: Option<Value>) -> Vec<Value> {
 
 /// Reads until TheHive counts no more than was read: first to the page that is not full, then to one that brings nothing new. A
 /// count that is smaller shows nothing but that one lost its flag meanwhile.
-fn read(asked: &mut impl Asked) -> Result<Observables> {
+fn read(asked: &mut impl Asked) -> Result<CaseObservables> {
     let mut read = Read::default();
     let mut incomplete = None;
     for is_patient in [false, true] {
@@ -106,15 +106,15 @@ fn read(asked: &mut impl Asked) -> Result<Observables> {
         }
         read.on(asked, is_patient)?;
         incomplete = match asked.count() {
-            Ok(count) if count <= read.all.len() as u64 => return Ok(Observables { all: read.all, incomplete: None }),
+            Ok(count) if count <= read.all.len() as u64 => return Ok(CaseObservables { all: read.all, incomplete: None }),
             Ok(count) => Some(format!("TheHive counts {count} IOC observables, and gave {}", read.all.len())),
             Err(error) => {
                 let why = format!("TheHive does not say how many IOC observables the case has: {error:#}");
-                return Ok(Observables { all: read.all, incomplete: Some(why) });
+                return Ok(CaseObservables { all: read.all, incomplete: Some(why) });
             }
         };
     }
-    Ok(Observables { all: read.all, incomplete })
+    Ok(CaseObservables { all: read.all, incomplete })
 }
 
 #[derive(Default)]

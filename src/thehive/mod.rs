@@ -15,15 +15,15 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Result, anyhow, ensure};
 use url::Url;
 
-use crate::http::{self, Cause, Client, Failure, Network};
+use crate::http::{self, HttpErrorKind, Client, HttpError, HttpContext};
 use crate::markings::Scale;
-use crate::report::Run;
+use crate::report::RunReport;
 use crate::secret::Secret;
 pub use alerts::{ALERTS_PAGE, NewAlert, Procedure};
-pub use iocs::Observables;
-pub use observables::{Added, Group};
+pub use iocs::CaseObservables;
+pub use observables::{AddResult, ObservableBatch};
 pub use query::NO_CASE;
-pub use trouble::{Refusal, Trouble};
+pub use trouble::{Refusal, WriteError};
 pub use types::{FILE, ObservableTypes};
 pub use user::{Greeting, Permission, User};
 pub use wire::{Alert, Origin};
@@ -52,11 +52,11 @@ impl TheHive {
     ///
     /// # Errors
     /// A key or organisation that no header can carry.
-    pub fn open(url: &Url, key: &Secret, organisation: Option<&str>, network: &Network, run: &Run) -> Result<Self> {
+    pub fn open(url: &Url, key: &Secret, organisation: Option<&str>, network: &HttpContext, run: &RunReport) -> Result<Self> {
         let mut headers = vec![("authorization", Secret::new(&format!("Bearer {}", key.expose())))];
         headers.extend(organisation.map(|name| ("x-organisation", Secret::new(name))));
         let user_agent = format!("cortex-misp/{}", env!("CARGO_PKG_VERSION"));
-        let origin = http::Origin { url, headers, user_agent, access: &http::ServerAccess::default() };
+        let origin = http::Endpoint { url, headers, user_agent, access: &http::ServerAccess::default() };
         let client = Client::new(&origin, network, Arc::new(run.clone()))?;
         Ok(Self {
             client,
@@ -125,10 +125,10 @@ impl TheHive {
     }
 
     /// The same for a write, which fails in the way of writes.
-    fn writes_to_five(&self) -> Result<bool, Failure> {
-        self.is_five().map_err(|error| match error.downcast::<Failure>() {
+    fn writes_to_five(&self) -> Result<bool, HttpError> {
+        self.is_five().map_err(|error| match error.downcast::<HttpError>() {
             Ok(failure) => failure,
-            Err(error) => Failure::unread("asking TheHive for its version", &error),
+            Err(error) => HttpError::unread("asking TheHive for its version", &error),
         })
     }
 
@@ -154,8 +154,8 @@ fn is_id(id: &str) -> bool {
 }
 
 /// Nothing is sent to the path of what is no id.
-fn checked(id: &str) -> Result<&str, Failure> {
-    if is_id(id) { Ok(id) } else { Err(Failure::not_sent("writing to TheHive", "an id that TheHive gave is none")) }
+fn checked(id: &str) -> Result<&str, HttpError> {
+    if is_id(id) { Ok(id) } else { Err(HttpError::not_sent("writing to TheHive", "an id that TheHive gave is none")) }
 }
 
 /// What is said of what answers otherwise than TheHive does.
@@ -163,14 +163,14 @@ const ADDRESS: &str = "check \"thehive_url\": is this the address of a TheHive 4
 
 /// A refusal of TheHive's own has a `type` (ScalliGraph's `ErrorHandler.scala`, `fixtures/wire/thehive`); another server's, MISP's
 /// for instance, has none.
-fn explained(failure: Failure) -> anyhow::Error {
+fn explained(failure: HttpError) -> anyhow::Error {
     let help = match &failure.cause {
-        Cause::Refused { status: 400..=405, kind, .. } if kind.is_empty() => ADDRESS,
-        Cause::Refused { status: 401, .. } => "check \"thehive_key\", and whether its user belongs to the organisation",
-        Cause::Refused { status: 403, .. } => "the user of \"thehive_key\" lacks a permission",
-        Cause::Refused { status: 404, message, .. } if is_route(message) => ADDRESS,
-        Cause::NotJson(_) | Cause::Redirected { .. } => ADDRESS,
-        Cause::Refused { .. } | Cause::Unreachable(_) | Cause::Broken(_) | Cause::TooLarge(_) | Cause::Deadline => {
+        HttpErrorKind::Refused { status: 400..=405, kind, .. } if kind.is_empty() => ADDRESS,
+        HttpErrorKind::Refused { status: 401, .. } => "check \"thehive_key\", and whether its user belongs to the organisation",
+        HttpErrorKind::Refused { status: 403, .. } => "the user of \"thehive_key\" lacks a permission",
+        HttpErrorKind::Refused { status: 404, message, .. } if is_route(message) => ADDRESS,
+        HttpErrorKind::NotJson(_) | HttpErrorKind::Redirected { .. } => ADDRESS,
+        HttpErrorKind::Refused { .. } | HttpErrorKind::Unreachable(_) | HttpErrorKind::Broken(_) | HttpErrorKind::TooLarge(_) | HttpErrorKind::Deadline => {
             return anyhow!(failure);
         }
     };
@@ -184,9 +184,9 @@ fn is_route(message: &str) -> bool {
 }
 
 /// True if TheHive says that it has nothing of this name, and not that it has no such route or organisation.
-fn is_nothing(failure: &Failure) -> bool {
+fn is_nothing(failure: &HttpError) -> bool {
     match &failure.cause {
-        Cause::Refused { status: 404, kind, message, .. } => {
+        HttpErrorKind::Refused { status: 404, kind, message, .. } => {
             !kind.is_empty() && !is_route(message) && !message.starts_with("Organisation")
         }
         _ => false,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::wire::{Attachment, Observable};
 use super::{FILE, Refusal, TheHive, checked, is_id};
-use crate::http::{Answer, Failure, FormFile};
+use crate::http::{Response, HttpError, FormFile};
 use crate::json::{self, Element};
 
 /// Observables of a page.
@@ -24,7 +24,7 @@ const SAME: usize = 100;
 
 /// Observables that differ in nothing but their value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
+pub struct ObservableBatch {
     /// The type of all.
     pub data_type: String,
     /// The value of each. TheHive passes blank ones over without a word.
@@ -43,7 +43,7 @@ pub struct Group {
 
 /// What became of observables that were to be added. What is in neither list was not answered for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Added {
+pub struct AddResult {
     /// The values that are there now by this call, as TheHive stores them (see
     /// [`super::ObservableTypes::key`]). `file:` and its name for a file.
     pub there: Vec<String>,
@@ -127,16 +127,16 @@ impl TheHive {
     /// Adds observables to an alert, in one call, each by itself: some may be refused while others are added.
     ///
     /// # Errors
-    /// See [`super::Trouble`]; TheHive 5 refuses the whole group for one value that is too long.
-    pub fn add(&self, alert: &str, group: &Group) -> Result<Added, Failure> {
+    /// See [`super::WriteError`]; TheHive 5 refuses the whole group for one value that is too long.
+    pub fn add(&self, alert: &str, group: &ObservableBatch) -> Result<AddResult, HttpError> {
         self.client.post(&self.of_alert(alert)?, &sent(group, self.writes_to_five()?)).and_then(added)
     }
 
     /// The same for a case.
     ///
     /// # Errors
-    /// See [`super::Trouble`].
-    pub fn add_to_case(&self, case: &str, group: &Group) -> Result<Added, Failure> {
+    /// See [`super::WriteError`].
+    pub fn add_to_case(&self, case: &str, group: &ObservableBatch) -> Result<AddResult, HttpError> {
         self.client.post(&of_case(case)?, &sent(group, self.writes_to_five()?)).and_then(added)
     }
 
@@ -144,32 +144,32 @@ impl TheHive {
     /// each file in it becomes an observable (both versions understand that: TheHive 4's `v1/ObservableCtrl.scala`).
     ///
     /// # Errors
-    /// See [`super::Trouble`].
+    /// See [`super::WriteError`].
     pub fn add_file(
         &self,
         alert: &str,
-        group: &Group,
+        group: &ObservableBatch,
         file: &FormFile,
         zip_password: Option<&str>,
-    ) -> Result<Added, Failure> {
+    ) -> Result<AddResult, HttpError> {
         self.form(&self.of_alert(alert)?, group, file, zip_password)
     }
 
     /// The same for a case.
     ///
     /// # Errors
-    /// See [`super::Trouble`].
+    /// See [`super::WriteError`].
     pub fn add_file_to_case(
         &self,
         case: &str,
-        group: &Group,
+        group: &ObservableBatch,
         file: &FormFile,
         zip_password: Option<&str>,
-    ) -> Result<Added, Failure> {
+    ) -> Result<AddResult, HttpError> {
         self.form(&of_case(case)?, group, file, zip_password)
     }
 
-    fn form(&self, path: &str, group: &Group, file: &FormFile, zip_password: Option<&str>) -> Result<Added, Failure> {
+    fn form(&self, path: &str, group: &ObservableBatch, file: &FormFile, zip_password: Option<&str>) -> Result<AddResult, HttpError> {
         let mut observable = sent(group, self.writes_to_five()?);
         if let (Some(fields), Some(password)) = (observable.as_object_mut(), zip_password) {
             fields.extend([("isZip".to_owned(), true.into()), ("zipPassword".to_owned(), password.into())]);
@@ -178,7 +178,7 @@ impl TheHive {
     }
 
     /// Where the observables of an alert are added.
-    fn of_alert(&self, alert: &str) -> Result<String, Failure> {
+    fn of_alert(&self, alert: &str) -> Result<String, HttpError> {
         let kind = if self.writes_to_five()? { "observable" } else { "artifact" };
         Ok(format!("api/v1/alert/{}/{kind}", checked(alert)?))
     }
@@ -187,8 +187,8 @@ impl TheHive {
     /// `v1/ObservableCtrl.scala`, `bulkUpdate`, and TheHive 5's OpenAPI, `InputUpdateObservableWithIds`).
     ///
     /// # Errors
-    /// See [`super::Trouble`].
-    pub fn change_observables(&self, ids: &[&str], change: &Map<String, Value>) -> Result<(), Failure> {
+    /// See [`super::WriteError`].
+    pub fn change_observables(&self, ids: &[&str], change: &Map<String, Value>) -> Result<(), HttpError> {
         if let [id] = ids {
             return self.client.patch(&format!("api/v1/observable/{}", checked(id)?), change);
         }
@@ -201,20 +201,20 @@ impl TheHive {
     /// Deletes an observable.
     ///
     /// # Errors
-    /// See [`super::Trouble`].
-    pub fn delete_observable(&self, id: &str) -> Result<(), Failure> {
+    /// See [`super::WriteError`].
+    pub fn delete_observable(&self, id: &str) -> Result<(), HttpError> {
         self.client.delete(&format!("api/v1/observable/{}", checked(id)?))
     }
 }
 
 /// Where the observables of a case are added.
-fn of_case(case: &str) -> Result<String, Failure> {
+fn of_case(case: &str) -> Result<String, HttpError> {
     Ok(format!("api/v1/case/{}/observable", checked(case)?))
 }
 
 /// A group as it is sent.
-pub(super) fn sent(group: &Group, is_five: bool) -> Value {
-    let Group { data_type, data, tlp, tags, message, ioc, pap } = group;
+pub(super) fn sent(group: &ObservableBatch, is_five: bool) -> Value {
+    let ObservableBatch { data_type, data, tlp, tags, message, ioc, pap } = group;
     let mut out = json!({"dataType": data_type, "tlp": tlp, "tags": tags, "ioc": ioc});
     if let Some(fields) = out.as_object_mut() {
         fields.extend(is_five.then(|| ("pap".to_owned(), json!(pap))));
@@ -242,15 +242,15 @@ fn split<'d>(data: &'d [&'d str], limit: usize) -> Vec<&'d [&'d str]> {
     parts
 }
 
-fn added(answer: Answer) -> Result<Added, Failure> {
+fn added(answer: Response) -> Result<AddResult, HttpError> {
     let line = answer.line().to_owned();
-    let Answered(added) = answer.read().map_err(|error| Failure::unread(line, &error))?;
+    let Answered(added) = answer.read().map_err(|error| HttpError::unread(line, &error))?;
     Ok(added)
 }
 
 /// The answer to observables that were added: a list of them, or what was added and what was not (TheHive 4's
 /// `v1/ObservableCtrl.scala`).
-struct Answered(Added);
+struct Answered(AddResult);
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -304,7 +304,7 @@ impl<'de> Visitor<'de> for AnsweredVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Answered, A::Error> {
         let stored: Vec<Stored> = json::objects(SeqAccessDeserializer::new(seq))?;
-        Ok(Answered(Added { there: stored.into_iter().map(Stored::name).collect(), refused: Vec::new() }))
+        Ok(Answered(AddResult { there: stored.into_iter().map(Stored::name).collect(), refused: Vec::new() }))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Answered, A::Error> {
@@ -313,7 +313,7 @@ impl<'de> Visitor<'de> for AnsweredVisitor {
             let Refused { kind, message, object } = one;
             (object.unwrap_or_default().name(), Refusal { kind, message })
         });
-        Ok(Answered(Added { there: success.into_iter().map(Stored::name).collect(), refused: refused.collect() }))
+        Ok(Answered(AddResult { there: success.into_iter().map(Stored::name).collect(), refused: refused.collect() }))
     }
 }
 

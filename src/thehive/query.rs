@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::wire::{Observable, Origin};
 use super::{TheHive, explained, is_id, is_nothing};
-use crate::http::{Answer, Failure};
-use crate::json::{Element, Source};
+use crate::http::{Response, HttpError};
+use crate::json::{Element, JsonStream};
 
 /// Alerts of MISP events that a case is asked for.
 const ALERTS: usize = 100;
@@ -130,7 +130,7 @@ impl TheHive {
         self.client.again(|| {
             let answer = self.query(&operations).map_err(explained)?;
             let line = answer.line().to_owned();
-            let list = Source::new(answer.body()).collect(&[], most, &mut Some::<Element<T>>);
+            let list = JsonStream::new(answer.body()).collect(&[], most, &mut Some::<Element<T>>);
             list.with_context(|| format!("{line}: reading the list"))
         })
     }
@@ -150,7 +150,7 @@ impl TheHive {
         Ok(list)
     }
 
-    fn query(&self, operations: &Value) -> Result<Answer, Failure> {
+    fn query(&self, operations: &Value) -> Result<Response, HttpError> {
         self.client.post(QUERY, &json!({"query": operations}))
     }
 }

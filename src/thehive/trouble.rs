@@ -1,31 +1,31 @@
 //! What a write that went wrong means for what is written next.
 
-use crate::http::{Cause, Failure};
+use crate::http::{HttpErrorKind, HttpError};
 
 /// A write that was not answered as it should be.
 #[derive(Clone, Debug)]
-pub enum Trouble {
+pub enum WriteError {
     /// TheHive does not take the content: an unknown observable type, custom field, pattern or case template, a value
     /// that is too long, a body that is too large. Nothing was written.
-    Content(Failure),
+    Content(HttpError),
     /// It is there already.
-    Duplicate(Failure),
+    Duplicate(HttpError),
     /// The alert, case or observable itself is not there, or not visible to this user.
-    Gone(Failure),
+    Gone(HttpError),
     /// The user may not: a wrong key, another organisation, a missing permission. Nothing was written. TheHive 4 says
     /// so too if observables are added to what is not there (its `ObservableCtrl.scala`).
-    Denied(Failure),
+    Denied(HttpError),
     /// Nobody knows whether it was written. A server that cannot be reached cannot have written anything, but it is
     /// looked at all the same.
-    Unclear(Failure),
+    Unclear(HttpError),
 }
 
-impl Trouble {
+impl WriteError {
     /// Tells by the status, and by TheHive's words where the status is not enough: `CreateError` and `NotFoundError`
     /// stand for two things each (ScalliGraph's `ErrorHandler.scala`).
     #[must_use]
-    pub fn of(failure: Failure) -> Self {
-        let Cause::Refused { status, kind, message, .. } = &failure.cause else { return Self::Unclear(failure) };
+    pub fn of(failure: HttpError) -> Self {
+        let HttpErrorKind::Refused { status, kind, message, .. } = &failure.cause else { return Self::Unclear(failure) };
         match *status {
             400 if &**kind == "CreateError" || is_duplicate(message) => Self::Duplicate(failure),
             404 if names_content(message) => Self::Content(failure),
@@ -81,21 +81,21 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    fn refused(status: u16, kind: &str, message: &str) -> Failure {
+    fn refused(status: u16, kind: &str, message: &str) -> HttpError {
         let errors = Box::new(Value::Null);
         let (kind, message) = (kind.into(), message.to_owned());
-        let mut failure = Failure::not_sent("POST x", "");
-        failure.cause = Cause::Refused { status, kind, message, errors, location: None, wait: None };
+        let mut failure = HttpError::not_sent("POST x", "");
+        failure.cause = HttpErrorKind::Refused { status, kind, message, errors, location: None, wait: None };
         failure
     }
 
-    fn name(trouble: &Trouble) -> &'static str {
+    fn name(trouble: &WriteError) -> &'static str {
         match trouble {
-            Trouble::Content(_) => "content",
-            Trouble::Duplicate(_) => "duplicate",
-            Trouble::Gone(_) => "gone",
-            Trouble::Denied(_) => "denied",
-            Trouble::Unclear(_) => "unclear",
+            WriteError::Content(_) => "content",
+            WriteError::Duplicate(_) => "duplicate",
+            WriteError::Gone(_) => "gone",
+            WriteError::Denied(_) => "denied",
+            WriteError::Unclear(_) => "unclear",
         }
     }
 
@@ -120,7 +120,7 @@ mod tests {
             (500, "CreateError", "already exists", "unclear"),
             (503, "", "", "unclear"),
         ] {
-            assert_eq!(name(&Trouble::of(refused(status, kind, message))), meant, "{status} {kind} {message}");
+            assert_eq!(name(&WriteError::of(refused(status, kind, message))), meant, "{status} {kind} {message}");
         }
     }
 
@@ -141,15 +141,15 @@ mod tests {
     #[test]
     fn what_was_not_refused_is_unclear() {
         for cause in [
-            Cause::Unreachable("connection refused".to_owned()),
-            Cause::Broken("reset".to_owned()),
-            Cause::NotJson("text/html".to_owned()),
-            Cause::Redirected { status: 302, to: "/login".to_owned() },
-            Cause::Deadline,
+            HttpErrorKind::Unreachable("connection refused".to_owned()),
+            HttpErrorKind::Broken("reset".to_owned()),
+            HttpErrorKind::NotJson("text/html".to_owned()),
+            HttpErrorKind::Redirected { status: 302, to: "/login".to_owned() },
+            HttpErrorKind::Deadline,
         ] {
-            let mut failure = Failure::not_sent("POST x", "");
+            let mut failure = HttpError::not_sent("POST x", "");
             failure.cause = cause;
-            assert_eq!(name(&Trouble::of(failure)), "unclear");
+            assert_eq!(name(&WriteError::of(failure)), "unclear");
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::TheHive;
 use crate::json::{self, Element};
-use crate::types::DataTypes;
+use crate::types::ObservableTypeSet;
 
 /// Types that a TheHive can have at the most.
 const MOST: usize = 10_000;
@@ -18,7 +18,7 @@ pub const FILE: &str = "file";
 pub struct ObservableTypes {
     /// Their names: those with values, and `file`. A value that is to be of another type with files is refused (TheHive
     /// 4's `ObservableSrv.scala`).
-    pub data_types: DataTypes,
+    pub data_types: ObservableTypeSet,
     /// The names of those whose values are stored in lower case.
     caseless: Vec<String>,
 }
@@ -59,7 +59,7 @@ impl From<Vec<Listed>> for ObservableTypes {
         let is_caseless = |one: &&Listed| one.is_case_sensitive == Some(false);
         let names = listed.iter().filter(is_text).map(|one| one.name.clone());
         let caseless = listed.iter().filter(is_caseless).map(|one| one.name.clone());
-        Self { data_types: DataTypes::new(names), caseless: caseless.collect() }
+        Self { data_types: ObservableTypeSet::new(names), caseless: caseless.collect() }
     }
 }
 

@@ -5,35 +5,35 @@
 use std::collections::HashMap;
 
 use super::choices;
-use super::composites::{self, Pair};
+use super::composites::{self, Composite};
 use super::form;
-use super::mapped::{Given, Wanted};
+use super::mapped::{ObservableInput, MappedAttribute};
 use super::overrides::Overrides;
-use super::server::ServerTypes;
-use super::settle::{Rules, Wish};
+use super::server::MispCapabilities;
+use super::settle::{Resolver, TypeRequest};
 use super::table;
-use super::tags::Words;
+use super::tags::MispTags;
 use super::unify::{unified, warn};
-use super::validate::Reason;
+use super::validate::ValidationError;
 
 /// What became of a list of observables: each place of the list stands either in `from` of one or
 /// more wanted attributes, or once among the refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mapping {
     /// The attributes, those of the first observables first.
-    pub wanted: Vec<Wanted>,
+    pub wanted: Vec<MappedAttribute>,
     /// Observables that MISP would drop, with its reason.
-    pub refused: Vec<(usize, Reason)>,
+    pub refused: Vec<(usize, ValidationError)>,
 }
 
 /// The attributes for all observables of a case.
 ///
 /// A tag `misp:type="…"` is followed if the value fits that type; several make several attributes. Halves that share a
 /// `misp:composite` tag become that composite. Then the administrator's lines count, then the table.
-pub fn attributes(given: &[Given<'_>], overrides: &Overrides, server: &ServerTypes) -> Mapping {
-    let words: Vec<Words<'_>> = given.iter().map(|one| Words::of(one.tags)).collect();
-    let mut plan = Plan {
-        rules: Rules { server, overrides },
+pub fn attributes(given: &[ObservableInput<'_>], overrides: &Overrides, server: &MispCapabilities) -> Mapping {
+    let words: Vec<MispTags<'_>> = given.iter().map(|one| MispTags::of(one.tags)).collect();
+    let mut plan = Mapper {
+        rules: Resolver { server, overrides },
         wanted: Vec::new(),
         refused: Vec::new(),
         covered: HashMap::new(),
@@ -48,26 +48,26 @@ pub fn attributes(given: &[Given<'_>], overrides: &Overrides, server: &ServerTyp
     Mapping { wanted: unified(plan.wanted), refused: plan.refused }
 }
 
-struct Plan<'a> {
-    rules: Rules<'a>,
-    wanted: Vec<Wanted>,
-    refused: Vec<(usize, Reason)>,
+struct Mapper<'a> {
+    rules: Resolver<'a>,
+    wanted: Vec<MappedAttribute>,
+    refused: Vec<(usize, ValidationError)>,
     /// The observables that stand in a composite, and in which of the wanted.
     covered: HashMap<usize, usize>,
     /// Why the composite of an observable could not be sent.
     broken: HashMap<usize, String>,
 }
 
-impl Plan<'_> {
+impl Mapper<'_> {
     /// Sends two halves, or one and its port, as their composite; if MISP would not store that, the
     /// halves go alone and say so.
-    fn pair(&mut self, pair: Pair<'_>, words: &[Words<'_>]) {
-        let Pair { kind, value, from } = pair;
+    fn pair(&mut self, pair: Composite<'_>, words: &[MispTags<'_>]) {
+        let Composite { kind, value, from } = pair;
         let categories = shared_categories(&from, words);
-        match self.rules.exact(&Wish::new(kind), &value, &categories) {
+        match self.rules.exact(&TypeRequest::new(kind), &value, &categories) {
             Ok(draft) => {
                 self.covered.extend(from.iter().map(|&at| (at, self.wanted.len())));
-                self.wanted.push(Wanted { fold: kind.to_owned(), from, ..draft });
+                self.wanted.push(MappedAttribute { fold: kind.to_owned(), from, ..draft });
             }
             Err(reason) => {
                 let note = format!("not sent as {kind}: {reason}");
@@ -78,7 +78,7 @@ impl Plan<'_> {
 
     /// Sends an observable by its tags, and if these say nothing and no composite holds it, by
     /// itself.
-    fn single(&mut self, at: usize, one: &Given<'_>, words: &Words<'_>) {
+    fn single(&mut self, at: usize, one: &ObservableInput<'_>, words: &MispTags<'_>) {
         let mark = composites::mark(one, words);
         let asked: Vec<&str> = words.types.iter().copied().filter(|&kind| Some(kind) != mark).collect();
         let results = match (asked.as_slice(), self.covered.contains_key(&at)) {
@@ -102,10 +102,10 @@ impl Plan<'_> {
     fn instead(
         &self,
         at: usize,
-        one: &Given<'_>,
-        words: &Words<'_>,
-        (kinds, asked): (&[&str], Vec<Result<Wanted, Reason>>),
-    ) -> Result<Wanted, Reason> {
+        one: &ObservableInput<'_>,
+        words: &MispTags<'_>,
+        (kinds, asked): (&[&str], Vec<Result<MappedAttribute, ValidationError>>),
+    ) -> Result<MappedAttribute, ValidationError> {
         let mut wanted = self.alone(at, one, words)?;
         for (kind, reason) in kinds.iter().zip(asked.into_iter().filter_map(Result::err)) {
             warn(&mut wanted, &format!("not sent as {kind}, which a tag asks for: {reason}"));
@@ -114,12 +114,12 @@ impl Plan<'_> {
     }
 
     /// What a tag asks for; of a composite that no MISP stores both halves (`fixtures/wire/misp/278-add-filename-impfuzzy-500.json`).
-    fn parts(&self, one: &Given<'_>, kind: &str, words: &Words<'_>, several: bool) -> Vec<Result<Wanted, Reason>> {
+    fn parts(&self, one: &ObservableInput<'_>, kind: &str, words: &MispTags<'_>, several: bool) -> Vec<Result<MappedAttribute, ValidationError>> {
         const BROKEN: &str = "filename|impfuzzy";
         let halves = BROKEN.split_once('|').zip(one.data.rsplit_once('|')).filter(|_| kind == BROKEN);
         let Some(((first, second), (name, hash))) = halves else { return vec![self.asked(one, kind, words, several)] };
         let half = |kind: &str, data| {
-            let mut wanted = self.asked(&Given { data, ..*one }, kind, words, true)?;
+            let mut wanted = self.asked(&ObservableInput { data, ..*one }, kind, words, true)?;
             warn(&mut wanted, &format!("not sent as {BROKEN}, which no MISP stores: its halves go alone"));
             Ok(wanted)
         };
@@ -129,9 +129,9 @@ impl Plan<'_> {
         }
     }
 
-    fn asked(&self, one: &Given<'_>, kind: &str, words: &Words<'_>, several: bool) -> Result<Wanted, Reason> {
+    fn asked(&self, one: &ObservableInput<'_>, kind: &str, words: &MispTags<'_>, several: bool) -> Result<MappedAttribute, ValidationError> {
         let is_known = self.rules.server.has(kind) || table::row(kind).is_some();
-        let mut wish = Wish::new(kind);
+        let mut wish = TypeRequest::new(kind);
         if !is_known {
             wish = self.rules.wish(one);
             wish.notes.push(format!("MISP has no type {kind}, which a tag asks for"));
@@ -141,23 +141,23 @@ impl Plan<'_> {
         Ok(named(draft, one, usual))
     }
 
-    fn alone(&self, at: usize, one: &Given<'_>, words: &Words<'_>) -> Result<Wanted, Reason> {
+    fn alone(&self, at: usize, one: &ObservableInput<'_>, words: &MispTags<'_>) -> Result<MappedAttribute, ValidationError> {
         let half = composites::half(one, words);
-        let mut wish = half.map_or_else(|| self.rules.wish(one), Wish::new);
+        let mut wish = half.map_or_else(|| self.rules.wish(one), TypeRequest::new);
         wish.notes.extend(self.broken.get(&at).cloned());
         let draft = self.rules.settle(wish, one.data, &words.categories)?;
         Ok(named(draft, one, true))
     }
 
     /// Keeps what can be sent. An observable is refused only if nothing of it can be.
-    fn record(&mut self, at: usize, results: Vec<Result<Wanted, Reason>>) {
+    fn record(&mut self, at: usize, results: Vec<Result<MappedAttribute, ValidationError>>) {
         let mut place = self.covered.get(&at).copied();
         let mut reasons = Vec::new();
         for result in results {
             match result {
                 Ok(draft) => {
                     place = Some(self.wanted.len());
-                    self.wanted.push(Wanted { from: vec![at], ..draft });
+                    self.wanted.push(MappedAttribute { from: vec![at], ..draft });
                 }
                 Err(reason) => reasons.push(reason),
             }
@@ -174,7 +174,7 @@ impl Plan<'_> {
 }
 
 /// The categories that all observables of a composite name.
-fn shared_categories<'a>(from: &[usize], words: &[Words<'a>]) -> Vec<&'a str> {
+fn shared_categories<'a>(from: &[usize], words: &[MispTags<'a>]) -> Vec<&'a str> {
     let mut halves = from.iter().filter_map(|&at| words.get(at));
     let mut shared = halves.next().map(|words| words.categories.clone()).unwrap_or_default();
     for half in halves {
@@ -185,9 +185,9 @@ fn shared_categories<'a>(from: &[usize], words: &[Words<'a>]) -> Vec<&'a str> {
 
 /// Says what a single observable counts as: its own type, but a second meaning counts as its MISP
 /// type, and so does a composite.
-fn named(draft: Wanted, one: &Given<'_>, usual: bool) -> Wanted {
-    let composite = table::row(&draft.kind).is_some_and(table::Row::is_composite);
+fn named(draft: MappedAttribute, one: &ObservableInput<'_>, usual: bool) -> MappedAttribute {
+    let composite = table::row(&draft.kind).is_some_and(table::MispType::is_composite);
     let fold =
         if composite || !usual { draft.kind.clone().into_owned() } else { choices::fold(one.data_type).into_owned() };
-    Wanted { fold, ..draft }
+    MappedAttribute { fold, ..draft }
 }

@@ -3,27 +3,27 @@
 
 use std::borrow::Cow;
 
-use Choice::*;
+use TypeRule::*;
 
 /// Reason enough where the two names are the same word.
 const PLAIN: &str = "MISP has the same type";
 
 /// Observable types that mean one thing, and what goes to MISP for them.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct ObservableTypeRow {
     /// The name under which all of them count as one; TheHive's own spelling.
     pub(super) fold: &'static str,
     /// Further names, in lower case with `-` for `_`.
     pub(super) names: &'static [&'static str],
     /// The MISP type, or how it is found.
-    pub(super) choice: Choice,
+    pub(super) choice: TypeRule,
     /// Why this one; for the page.
     pub(super) why: &'static str,
 }
 
 /// How the MISP type of an observable is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
+pub(super) enum TypeRule {
     /// This type, and values of this type become this observable where TheHive has it.
     Same(&'static str),
     /// This type, one way only.
@@ -42,13 +42,13 @@ pub(super) enum Choice {
     Free,
 }
 
-const fn line(fold: &'static str, names: &'static [&'static str], choice: Choice, why: &'static str) -> Line {
-    Line { fold, names, choice, why }
+const fn line(fold: &'static str, names: &'static [&'static str], choice: TypeRule, why: &'static str) -> ObservableTypeRow {
+    ObservableTypeRow { fold, names, choice, why }
 }
 
 /// Every observable type with a choice of its own. One that is named like a MISP type needs none.
 #[rustfmt::skip] // a name, its synonyms, its choice and its reason read as one
-pub(super) static CHOICES: [Line; 49] = [
+pub(super) static CHOICES: [ObservableTypeRow; 49] = [
     // TheHive 4 and 5
     line("ip", &["ip-address", "ipaddress", "ipv4", "ipv6", "cidr", "subnet", "network"], Address,
         "an IOC is most often where something went to, and detection looks there; the source of an \
@@ -123,7 +123,7 @@ pub(super) static CHOICES: [Line; 49] = [
 ];
 
 /// The line for an observable type, however it is spelt.
-pub(super) fn of(data_type: &str) -> Option<&'static Line> {
+pub(super) fn of(data_type: &str) -> Option<&'static ObservableTypeRow> {
     let exact = CHOICES.iter().find(|line| line.fold == data_type);
     exact.or_else(|| {
         let name = folded(data_type);
@@ -133,7 +133,7 @@ pub(super) fn of(data_type: &str) -> Option<&'static Line> {
 
 /// The names, folded, of observable types that mean a MISP type exactly.
 pub(super) fn standing_for(kind: &str) -> impl Iterator<Item = &'static str> {
-    let means = move |line: &&Line| matches!(line.choice, Same(same) if same == kind);
+    let means = move |line: &&ObservableTypeRow| matches!(line.choice, Same(same) if same == kind);
     CHOICES.iter().filter(means).flat_map(names)
 }
 
@@ -142,7 +142,7 @@ pub(super) fn synonyms(fold: &str) -> impl Iterator<Item = &'static str> {
     CHOICES.iter().filter(move |line| line.fold == fold).flat_map(names)
 }
 
-fn names(line: &'static Line) -> impl Iterator<Item = &'static str> {
+fn names(line: &'static ObservableTypeRow) -> impl Iterator<Item = &'static str> {
     [line.fold].into_iter().chain(line.names.iter().copied())
 }
 

@@ -7,15 +7,15 @@ use uuid::Uuid;
 
 use super::choices;
 use super::form;
-use super::mapped::Given;
+use super::mapped::ObservableInput;
 use super::normalise::settled;
-use super::server::ServerTypes;
-use super::table::{self, Import, Row};
-use super::tags::Words;
+use super::server::MispCapabilities;
+use super::table::{self, ObservableTarget, MispType};
+use super::tags::MispTags;
 use super::validate;
 
 /// A composite whose parts are all there.
-pub(super) struct Pair<'a> {
+pub(super) struct Composite<'a> {
     pub(super) kind: &'a str,
     pub(super) value: String,
     pub(super) from: Vec<usize>,
@@ -26,17 +26,17 @@ type Sides = [Vec<usize>; 2];
 
 /// Every complete composite, each half used once for each composite that it is a half of. Of a composite that has one half
 /// more than once nobody knows which belong together: it is none.
-pub(super) fn pairs<'a>(given: &[Given<'_>], words: &[Words<'a>]) -> Vec<Pair<'a>> {
+pub(super) fn pairs<'a>(given: &[ObservableInput<'_>], words: &[MispTags<'a>]) -> Vec<Composite<'a>> {
     let mut found = Vec::new();
     let mut open: Vec<(&'a str, Sides)> = Vec::new();
     let mut places: HashMap<(&'a str, (Uuid, Uuid)), usize> = HashMap::new();
     for (at, (one, words)) in given.iter().zip(words).enumerate() {
         for link in &words.composites {
             match (table::row(link.name).map(|row| row.import), link.whole, link.port) {
-                (Some(Import::Ported(_)), _, Some(port)) => {
-                    found.push(Pair { kind: link.name, value: format!("{}|{port}", one.data.trim()), from: vec![at] });
+                (Some(ObservableTarget::Ported(_)), _, Some(port)) => {
+                    found.push(Composite { kind: link.name, value: format!("{}|{port}", one.data.trim()), from: vec![at] });
                 }
-                (Some(Import::Halves(left, right)), Some(whole), _) => {
+                (Some(ObservableTarget::Halves(left, right)), Some(whole), _) => {
                     let place = *places.entry((link.name, whole)).or_insert(open.len());
                     if place == open.len() {
                         open.push((link.name, Sides::default()));
@@ -55,15 +55,15 @@ pub(super) fn pairs<'a>(given: &[Given<'_>], words: &[Words<'a>]) -> Vec<Pair<'a
 }
 
 /// The composite, if there is one of each half.
-fn joined<'a>(given: &[Given<'_>], kind: &'a str, sides: &Sides) -> Option<Pair<'a>> {
+fn joined<'a>(given: &[ObservableInput<'_>], kind: &'a str, sides: &Sides) -> Option<Composite<'a>> {
     let [first, second] = sides;
     let ([first], [second]) = (first.as_slice(), second.as_slice()) else { return None };
     let (left, right) = (given.get(*first)?, given.get(*second)?);
-    Some(Pair { kind, value: format!("{}|{}", left.data, right.data), from: vec![*first, *second] })
+    Some(Composite { kind, value: format!("{}|{}", left.data, right.data), from: vec![*first, *second] })
 }
 
 /// Which half an observable is: by its type, by the type it says, or by what its value could be.
-fn side(one: &Given<'_>, words: &Words<'_>, kinds: [&'static str; 2]) -> usize {
+fn side(one: &ObservableInput<'_>, words: &MispTags<'_>, kinds: [&'static str; 2]) -> usize {
     let [left, right] = kinds;
     if choices::fold(one.data_type) == "other" {
         return match mark_of(words, kinds) {
@@ -76,39 +76,39 @@ fn side(one: &Given<'_>, words: &Words<'_>, kinds: [&'static str; 2]) -> usize {
 
 fn is_of(data_type: &str, kind: &str) -> bool {
     let usual = table::row(kind).map(|row| row.import);
-    usual.is_some_and(|usual| usual == Import::Is(choices::of(data_type).map_or("", |line| line.fold)))
+    usual.is_some_and(|usual| usual == ObservableTarget::Is(choices::of(data_type).map_or("", |line| line.fold)))
         || form::guess(data_type, "").kind == kind
 }
 
 fn could_be(kind: &str, data: &str) -> bool {
-    let is = |row: &Row| validate::is_valid(row, &settled(row.form, data), &ServerTypes::newest());
+    let is = |row: &MispType| validate::is_valid(row, &settled(row.form, data), &MispCapabilities::newest());
     table::row(kind).is_some_and(is)
 }
 
-fn mark_of(words: &Words<'_>, kinds: [&'static str; 2]) -> Option<&'static str> {
+fn mark_of(words: &MispTags<'_>, kinds: [&'static str; 2]) -> Option<&'static str> {
     kinds.into_iter().find(|kind| words.types.contains(kind))
 }
 
 /// The `misp:type` tag by which an observable `other` only says which half it is.
-pub(super) fn mark(one: &Given<'_>, words: &Words<'_>) -> Option<&'static str> {
+pub(super) fn mark(one: &ObservableInput<'_>, words: &MispTags<'_>) -> Option<&'static str> {
     if choices::fold(one.data_type) != "other" {
         return None;
     }
     words.composites.iter().find_map(|link| match table::row(link.name)?.import {
-        Import::Halves(left, right) => mark_of(words, [left, right]),
-        Import::Ported(left) => words.types.contains(&left).then_some(left),
+        ObservableTarget::Halves(left, right) => mark_of(words, [left, right]),
+        ObservableTarget::Ported(left) => words.types.contains(&left).then_some(left),
         _ => None,
     })
 }
 
 /// What a half is without its other half.
-pub(super) fn half(one: &Given<'_>, words: &Words<'_>) -> Option<&'static str> {
+pub(super) fn half(one: &ObservableInput<'_>, words: &MispTags<'_>) -> Option<&'static str> {
     words.composites.iter().find_map(|link| match table::row(link.name)?.import {
-        Import::Halves(left, right) => Some(match side(one, words, [left, right]) {
+        ObservableTarget::Halves(left, right) => Some(match side(one, words, [left, right]) {
             0 => left,
             _ => right,
         }),
-        Import::Ported(left) => Some(left),
+        ObservableTarget::Ported(left) => Some(left),
         _ => None,
     })
 }

@@ -4,46 +4,46 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use super::choices::{self, Choice};
+use super::choices::{self, TypeRule};
 use super::normalise::settled;
 use super::refang;
-use super::server::ServerTypes;
+use super::server::MispCapabilities;
 use super::shapes;
-use super::table::{self, Form, Row};
+use super::table::{self, ValueFormat, MispType};
 use super::validate;
 
 /// A MISP type, and what the analyst should know about the choice.
-pub(super) struct Guess {
+pub(super) struct DetectedType {
     pub(super) kind: &'static str,
     pub(super) note: Option<String>,
 }
 
-const fn sure(kind: &'static str) -> Guess {
-    Guess { kind, note: None }
+const fn sure(kind: &'static str) -> DetectedType {
+    DetectedType { kind, note: None }
 }
 
-fn noted(kind: &'static str, note: impl Into<String>) -> Guess {
-    Guess { kind, note: Some(note.into()) }
+fn noted(kind: &'static str, note: impl Into<String>) -> DetectedType {
+    DetectedType { kind, note: Some(note.into()) }
 }
 
 /// The MISP type for an observable without a word from anybody.
-pub(super) fn guess(data_type: &str, data: &str) -> Guess {
+pub(super) fn guess(data_type: &str, data: &str) -> DetectedType {
     let Some(line) = choices::of(data_type) else {
         return by_name(data_type);
     };
     match line.choice {
-        Choice::Same(kind) | Choice::Sent(kind) => sure(kind),
-        Choice::Address => sure(address(data).unwrap_or("ip-dst")),
-        Choice::Name(kind) => name(kind, data),
-        Choice::Web => web(data),
-        Choice::Hash => hash(data),
-        Choice::Fingerprint => fingerprint(data),
-        Choice::Free => sure(free(data)),
+        TypeRule::Same(kind) | TypeRule::Sent(kind) => sure(kind),
+        TypeRule::Address => sure(address(data).unwrap_or("ip-dst")),
+        TypeRule::Name(kind) => name(kind, data),
+        TypeRule::Web => web(data),
+        TypeRule::Hash => hash(data),
+        TypeRule::Fingerprint => fingerprint(data),
+        TypeRule::Free => sure(free(data)),
     }
 }
 
 /// An observable type called like a MISP type is that type.
-fn by_name(data_type: &str) -> Guess {
+fn by_name(data_type: &str) -> DetectedType {
     match table::row(data_type).or_else(|| table::row(&choices::folded(data_type))) {
         Some(row) => sure(row.kind),
         None => noted("other", format!("MISP has no type for observables of type {data_type}: sent as other")),
@@ -59,11 +59,11 @@ fn address(data: &str) -> Option<&'static str> {
     (bare.contains([':', '|']) && is(table::row("ip-dst|port")?, &bare)).then_some("ip-dst|port")
 }
 
-fn is(row: &Row, value: &str) -> bool {
-    validate::is_valid(row, &settled(row.form, value), &ServerTypes::newest())
+fn is(row: &MispType, value: &str) -> bool {
+    validate::is_valid(row, &settled(row.form, value), &MispCapabilities::newest())
 }
 
-fn name(kind: &'static str, data: &str) -> Guess {
+fn name(kind: &'static str, data: &str) -> DetectedType {
     let bare = refang::dots(data.trim());
     if bare.contains('/') {
         return match address(data) {
@@ -101,7 +101,7 @@ fn is_machine(bare: &str) -> bool {
     !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
-fn web(data: &str) -> Guess {
+fn web(data: &str) -> DetectedType {
     let bare = refang::url(data.trim());
     if bare.contains("://") {
         return sure("url");
@@ -113,7 +113,7 @@ fn web(data: &str) -> Guess {
     if is_name { noted("domain", "has no scheme and no path: sent as domain") } else { sure("url") }
 }
 
-fn hash(data: &str) -> Guess {
+fn hash(data: &str) -> DetectedType {
     let bare = data.trim();
     if bare.contains(':') {
         return sure(coloned(bare).unwrap_or(NO_HASH)).or_note(data);
@@ -138,7 +138,7 @@ fn hash(data: &str) -> Guess {
 /// What a hash goes as that has no known form.
 const NO_HASH: &str = "other";
 
-impl Guess {
+impl DetectedType {
     fn or_note(self, data: &str) -> Self {
         if self.kind != NO_HASH {
             return self;
@@ -161,8 +161,8 @@ fn coloned(bare: &str) -> Option<&'static str> {
         .find_map(|(bytes, kind)| shapes::is_mac(bare, bytes).then_some(kind))
 }
 
-fn fingerprint(data: &str) -> Guess {
-    let digits = settled(Form::Certificate(0), data);
+fn fingerprint(data: &str) -> DetectedType {
+    let digits = settled(ValueFormat::Certificate(0), data);
     let kind = match digits.len() {
         _ if !shapes::is_hex(&digits) => NO_HASH,
         32 => "x509-fingerprint-md5",

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// An observable as TheHive has it.
 #[derive(Clone, Copy, Debug)]
-pub struct Given<'a> {
+pub struct ObservableInput<'a> {
     /// TheHive's observable type.
     pub data_type: &'a str,
     /// Its data.
@@ -15,7 +15,7 @@ pub struct Given<'a> {
 
 /// An attribute that MISP is to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct MappedAttribute {
     /// MISP type.
     pub kind: Cow<'static, str>,
     /// MISP category, one that the type is allowed in.

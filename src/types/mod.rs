@@ -26,14 +26,14 @@ mod unify;
 mod validate;
 
 pub use attributes::{Mapping, attributes};
-pub use mapped::{Given, Wanted};
+pub use mapped::{ObservableInput, MappedAttribute};
 pub use normalise::{normalise, without_astral};
-pub use observables::{Found, Observable, file_tags, observables};
+pub use observables::{AttributeInput, Observable, file_tags, observables};
 pub use overrides::Overrides;
 pub use page::page;
-pub use server::{DataTypes, ServerTypes};
-pub use sought::{Likeness, Sought};
-pub use validate::{Reason, validate};
+pub use server::{ObservableTypeSet, MispCapabilities};
+pub use sought::{Likeness, SearchValue};
+pub use validate::{ValidationError, validate};
 
 /// What an observable type counts as: `fqdn` as `hostname`, `mail_subject` as `mail-subject`.
 pub fn fold(data_type: &str) -> std::borrow::Cow<'_, str> {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
 use super::refang::{self, over};
-use super::table::{self, Form};
+use super::table::{self, ValueFormat};
 use super::time;
 
 /// How often a value may change before it is taken as it is; nothing known needs more than three.
@@ -17,7 +17,7 @@ const ROUNDS: usize = 8;
 /// The value as MISP stores it for an attribute of this type. Characters above U+FFFF, which MISP
 /// replaces (recorded: "emoji 😀 value" became "emoji ? value"), are `?`.
 pub fn normalise(kind: &str, value: &str) -> String {
-    let form = table::row(kind).map_or(Form::Text, |row| row.form);
+    let form = table::row(kind).map_or(ValueFormat::Text, |row| row.form);
     settled(form, &without_astral(value)).into_owned()
 }
 
@@ -35,7 +35,7 @@ pub(super) fn astral(value: &str) -> usize {
 }
 
 /// The value in its final form, with every character kept.
-pub(super) fn settled(form: Form, value: &str) -> Cow<'_, str> {
+pub(super) fn settled(form: ValueFormat, value: &str) -> Cow<'_, str> {
     let mut found = once(form, value);
     if matches!(found, Cow::Borrowed(same) if same == value) {
         return found;
@@ -50,35 +50,35 @@ pub(super) fn settled(form: Form, value: &str) -> Cow<'_, str> {
     found
 }
 
-fn once(form: Form, value: &str) -> Cow<'_, str> {
+fn once(form: ValueFormat, value: &str) -> Cow<'_, str> {
     // PHP's trim(): no Unicode blanks.
     let value = value.trim_matches([' ', '\t', '\n', '\r', '\0', '\x0b']);
     match form {
-        Form::Lower | Form::Hex(_) | Form::Tlsh | Form::Telfhash | Form::Pehash => lower(value),
-        Form::Cdhash | Form::Vhash | Form::Onion => lower(value),
-        Form::HttpMethod | Form::HexText => upper(value),
-        Form::Certificate(_) => over(without(value, |c| c == ':'), lower),
-        Form::FileHex(_) | Form::FilePehash | Form::FileTlsh | Form::FileVhash => second(value, lower),
-        Form::Ip => over(refang::dots(value), address),
-        Form::IpPort => over(refang::dots(value), address_and_port),
-        Form::Domain | Form::Hostname => over(refang::dots(value), domain),
-        Form::HostnamePort => over(refang::dots(value), host_and_port),
-        Form::DomainIp => over(refang::dots(value), domain_and_address),
-        Form::Mac(_) => mac(value),
-        Form::Email => over(refang::mail(value), lower),
-        Form::Url | Form::Link => refang::url(value),
-        Form::As => number_of_system(value),
-        Form::Vulnerability => over(dashes(value), cve),
-        Form::Weakness => over(dashes(value), upper),
-        Form::Time => time::iso(value).map_or(Cow::Borrowed(value), |iso| same_or(value, iso)),
-        Form::Card => without(value, |c| !c.is_ascii_digit()),
-        Form::Phone => phone(value),
-        Form::Bank => over(without(value, |c| !c.is_ascii_alphanumeric()), upper),
-        Form::Bool => Cow::Borrowed(truth(value)),
-        Form::Text | Form::Line | Form::Commit | Form::Ssdeep | Form::Impfuzzy | Form::Ssh => Cow::Borrowed(value),
-        Form::FileSsdeep | Form::FileImpfuzzy | Form::Sample | Form::RegistryValue => Cow::Borrowed(value),
-        Form::Port | Form::Account | Form::Service | Form::Whole | Form::Integer => Cow::Borrowed(value),
-        Form::Number | Form::Alnum | Form::Json | Form::Uuid => Cow::Borrowed(value),
+        ValueFormat::Lower | ValueFormat::Hex(_) | ValueFormat::Tlsh | ValueFormat::Telfhash | ValueFormat::Pehash => lower(value),
+        ValueFormat::Cdhash | ValueFormat::Vhash | ValueFormat::Onion => lower(value),
+        ValueFormat::HttpMethod | ValueFormat::HexText => upper(value),
+        ValueFormat::Certificate(_) => over(without(value, |c| c == ':'), lower),
+        ValueFormat::FileHex(_) | ValueFormat::FilePehash | ValueFormat::FileTlsh | ValueFormat::FileVhash => second(value, lower),
+        ValueFormat::Ip => over(refang::dots(value), address),
+        ValueFormat::IpPort => over(refang::dots(value), address_and_port),
+        ValueFormat::Domain | ValueFormat::Hostname => over(refang::dots(value), domain),
+        ValueFormat::HostnamePort => over(refang::dots(value), host_and_port),
+        ValueFormat::DomainIp => over(refang::dots(value), domain_and_address),
+        ValueFormat::Mac(_) => mac(value),
+        ValueFormat::Email => over(refang::mail(value), lower),
+        ValueFormat::Url | ValueFormat::Link => refang::url(value),
+        ValueFormat::As => number_of_system(value),
+        ValueFormat::Vulnerability => over(dashes(value), cve),
+        ValueFormat::Weakness => over(dashes(value), upper),
+        ValueFormat::Time => time::iso(value).map_or(Cow::Borrowed(value), |iso| same_or(value, iso)),
+        ValueFormat::Card => without(value, |c| !c.is_ascii_digit()),
+        ValueFormat::Phone => phone(value),
+        ValueFormat::Bank => over(without(value, |c| !c.is_ascii_alphanumeric()), upper),
+        ValueFormat::Bool => Cow::Borrowed(truth(value)),
+        ValueFormat::Text | ValueFormat::Line | ValueFormat::Commit | ValueFormat::Ssdeep | ValueFormat::Impfuzzy | ValueFormat::Ssh => Cow::Borrowed(value),
+        ValueFormat::FileSsdeep | ValueFormat::FileImpfuzzy | ValueFormat::Sample | ValueFormat::RegistryValue => Cow::Borrowed(value),
+        ValueFormat::Port | ValueFormat::Account | ValueFormat::Service | ValueFormat::Whole | ValueFormat::Integer => Cow::Borrowed(value),
+        ValueFormat::Number | ValueFormat::Alnum | ValueFormat::Json | ValueFormat::Uuid => Cow::Borrowed(value),
     }
 }
 

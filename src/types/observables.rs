@@ -7,14 +7,14 @@ use uuid::Uuid;
 
 use super::form;
 use super::normalise::settled;
-use super::server::{DataTypes, ServerTypes};
-use super::table::{self, Import, Row};
-use super::tags::{Words, category_tag, composite_tag, type_tag};
-use super::validate::{self, Reason};
+use super::server::{ObservableTypeSet, MispCapabilities};
+use super::table::{self, ObservableTarget, MispType};
+use super::tags::{MispTags, category_tag, composite_tag, type_tag};
+use super::validate::{self, ValidationError};
 
 /// A MISP attribute as it was read.
 #[derive(Clone, Copy, Debug)]
-pub struct Found<'a> {
+pub struct AttributeInput<'a> {
     /// MISP type.
     pub kind: &'a str,
     /// MISP category.
@@ -27,7 +27,7 @@ pub struct Found<'a> {
     pub event: Uuid,
 }
 
-impl Found<'_> {
+impl AttributeInput<'_> {
     /// What tells the attribute from all others: the event, and the attribute in it. One without a uuid is told by its type
     /// and value.
     fn whole(&self) -> (Uuid, Uuid) {
@@ -69,12 +69,12 @@ impl Observable {
 /// either, and its category unless the type has it by itself.
 pub fn file_tags(kind: &str, category: &str) -> Vec<String> {
     let mut tags = vec![type_tag(kind)];
-    tag_category(&mut tags, &Found { kind, category, value: "", uuid: "", event: Uuid::nil() });
+    tag_category(&mut tags, &AttributeInput { kind, category, value: "", uuid: "", event: Uuid::nil() });
     tags
 }
 
 fn is_plain(tags: &[String]) -> bool {
-    let words = Words::of(tags);
+    let words = MispTags::of(tags);
     words.types.is_empty() && words.composites.is_empty()
 }
 
@@ -88,44 +88,44 @@ fn add(tags: &mut Vec<String>, tag: String) {
 ///
 /// A value that MISP itself would not have stored as its type (a feed holds anything) becomes
 /// `other`, with its type in a tag. One without a type is none, as for MISP (its `Model/MispAttribute.php`: a type is required).
-pub fn observables(attribute: &Found<'_>, data_types: &DataTypes) -> Result<Vec<Observable>, Reason> {
+pub fn observables(attribute: &AttributeInput<'_>, data_types: &ObservableTypeSet) -> Result<Vec<Observable>, ValidationError> {
     if attribute.kind.trim().is_empty() {
-        return Err(Reason::new("The attribute has no type."));
+        return Err(ValidationError::new("The attribute has no type."));
     }
     let Some(row) = table::row(attribute.kind) else {
         return unknown(attribute);
     };
     let value = settled(row.form, attribute.value);
     if value.is_empty() {
-        return Err(Reason::new("Value cannot be empty."));
+        return Err(ValidationError::new("Value cannot be empty."));
     }
-    if !validate::is_valid(row, &value, &ServerTypes::newest()) && !is_storable(row, &value) {
+    if !validate::is_valid(row, &value, &MispCapabilities::newest()) && !is_storable(row, &value) {
         return Ok(vec![whole(attribute, value, Cow::Borrowed("other"))]);
     }
     Ok(match row.import {
-        Import::Is(_) | Import::Other => vec![whole(attribute, value, data_types.chosen(row.kind))],
-        Import::Halves(left, right) => halves(attribute, row, &value, [left, right], data_types),
-        Import::Ported(left) => vec![ported(attribute, row, &value, left, data_types)],
+        ObservableTarget::Is(_) | ObservableTarget::Other => vec![whole(attribute, value, data_types.chosen(row.kind))],
+        ObservableTarget::Halves(left, right) => halves(attribute, row, &value, [left, right], data_types),
+        ObservableTarget::Ported(left) => vec![ported(attribute, row, &value, left, data_types)],
     })
 }
 
 /// `filename|impfuzzy`, which no known MISP checks without an error, may still stand in a feed.
-fn is_storable(row: &Row, value: &str) -> bool {
-    row.form == table::Form::FileImpfuzzy
+fn is_storable(row: &MispType, value: &str) -> bool {
+    row.form == table::ValueFormat::FileImpfuzzy
         && value.split_once('|').is_some_and(|(name, hash)| !name.is_empty() && !hash.contains('|'))
 }
 
-fn unknown(attribute: &Found<'_>) -> Result<Vec<Observable>, Reason> {
+fn unknown(attribute: &AttributeInput<'_>) -> Result<Vec<Observable>, ValidationError> {
     let value = attribute.value.trim();
     if value.is_empty() {
-        return Err(Reason::new("Value cannot be empty."));
+        return Err(ValidationError::new("Value cannot be empty."));
     }
     let mut tags = vec![type_tag(attribute.kind)];
     tag_category(&mut tags, attribute);
     Ok(vec![Observable { data_type: Cow::Borrowed("other"), data: value.to_owned(), tags }])
 }
 
-fn whole(attribute: &Found<'_>, value: Cow<'_, str>, data_type: Cow<'static, str>) -> Observable {
+fn whole(attribute: &AttributeInput<'_>, value: Cow<'_, str>, data_type: Cow<'static, str>) -> Observable {
     let back = form::guess(&data_type, &value).kind;
     let says_little = data_type == "other" && attribute.kind != "other";
     let mut tags = Vec::new();
@@ -138,7 +138,7 @@ fn whole(attribute: &Found<'_>, value: Cow<'_, str>, data_type: Cow<'static, str
 
 /// Names the category unless it is the one that the type has by itself, which is also what MISP takes where none is said
 /// (`fixtures/wire/misp/086-add-attr-no-category.json`).
-fn tag_category(tags: &mut Vec<String>, attribute: &Found<'_>) {
+fn tag_category(tags: &mut Vec<String>, attribute: &AttributeInput<'_>) {
     if attribute.category.trim().is_empty() {
         return;
     }
@@ -148,11 +148,11 @@ fn tag_category(tags: &mut Vec<String>, attribute: &Found<'_>) {
 }
 
 fn halves(
-    attribute: &Found<'_>,
-    row: &Row,
+    attribute: &AttributeInput<'_>,
+    row: &MispType,
     value: &str,
     kinds: [&'static str; 2],
-    data_types: &DataTypes,
+    data_types: &ObservableTypeSet,
 ) -> Vec<Observable> {
     let (first, second) = value.split_once('|').unwrap_or((value, ""));
     [first, second]
@@ -166,7 +166,7 @@ fn halves(
         .collect()
 }
 
-fn half(attribute: &Found<'_>, data: &str, kind: &'static str, link: String, data_types: &DataTypes) -> Observable {
+fn half(attribute: &AttributeInput<'_>, data: &str, kind: &'static str, link: String, data_types: &ObservableTypeSet) -> Observable {
     let data_type = data_types.chosen(kind);
     let mut tags = vec![link];
     if data_type == "other" && kind != "other" {
@@ -176,7 +176,7 @@ fn half(attribute: &Found<'_>, data: &str, kind: &'static str, link: String, dat
     Observable { data_type, data: data.to_owned(), tags }
 }
 
-fn ported(attribute: &Found<'_>, row: &Row, value: &str, kind: &'static str, data_types: &DataTypes) -> Observable {
+fn ported(attribute: &AttributeInput<'_>, row: &MispType, value: &str, kind: &'static str, data_types: &ObservableTypeSet) -> Observable {
     let (data, port) = value.split_once('|').unwrap_or((value, ""));
     let link = composite_tag(row.kind, attribute.whole(), Some(port));
     half(attribute, data, kind, link, data_types)

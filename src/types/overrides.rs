@@ -2,7 +2,7 @@
 //! observables become attributes.
 
 use super::choices;
-use super::table::{self, Row};
+use super::table::{self, MispType};
 
 /// Observable types that the administrator sends as something else than the table says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,7 +63,7 @@ fn read(line: &str) -> Result<Override, String> {
 }
 
 fn unknown_type(category: &str, kind: &str) -> String {
-    let in_category = |row: &&Row| row.categories.contains(&category);
+    let in_category = |row: &&MispType| row.categories.contains(&category);
     let kinds: Vec<&str> = table::TABLE.iter().filter(in_category).map(|row| row.kind).collect();
     if kinds.is_empty() {
         return format!(

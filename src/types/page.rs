@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use super::choices::{CHOICES, Choice, Line};
+use super::choices::{CHOICES, TypeRule, ObservableTypeRow};
 use super::described::{described, sample};
 use super::form;
-use super::server::DataTypes;
-use super::table::{Import, Row, TABLE, row};
+use super::server::ObservableTypeSet;
+use super::table::{ObservableTarget, MispType, TABLE, row};
 
 const HEAD: &str = "\
 # TheHive observables and MISP attributes
@@ -114,7 +114,7 @@ pub fn page() -> String {
         writeln!(page, "{}", choice_line(line)).ok();
     }
     page.push_str(FORMS);
-    let data_types = DataTypes::thehive4();
+    let data_types = ObservableTypeSet::thehive4();
     for row in &TABLE {
         writeln!(page, "{}", type_line(row, &data_types)).ok();
     }
@@ -122,25 +122,25 @@ pub fn page() -> String {
     page
 }
 
-fn choice_line(line: &Line) -> String {
+fn choice_line(line: &ObservableTypeRow) -> String {
     let names: Vec<String> = line.names.iter().map(|name| format!("`{name}`")).collect();
     let kind = match line.choice {
-        Choice::Same(kind) | Choice::Sent(kind) | Choice::Name(kind) => with_category(kind),
-        Choice::Address => with_category("ip-dst"),
-        Choice::Web => with_category("url"),
-        Choice::Free => with_category("other"),
-        Choice::Hash => "Payload delivery / by form".to_owned(),
-        Choice::Fingerprint => "Network activity / by form".to_owned(),
+        TypeRule::Same(kind) | TypeRule::Sent(kind) | TypeRule::Name(kind) => with_category(kind),
+        TypeRule::Address => with_category("ip-dst"),
+        TypeRule::Web => with_category("url"),
+        TypeRule::Free => with_category("other"),
+        TypeRule::Hash => "Payload delivery / by form".to_owned(),
+        TypeRule::Fingerprint => "Network activity / by form".to_owned(),
     };
     format!("| `{}` | {} | {kind} | {} |", line.fold, names.join(", "), line.why)
 }
 
 fn with_category(kind: &str) -> String {
-    let category = row(kind).map_or("Other", Row::category);
+    let category = row(kind).map_or("Other", MispType::category);
     format!("{category} / {}", cell(kind))
 }
 
-fn type_line(row: &Row, data_types: &DataTypes) -> String {
+fn type_line(row: &MispType, data_types: &ObservableTypeSet) -> String {
     let categories = match row.categories {
         [first, rest @ ..] if rest.len() == 15 => format!("**{first}**, all others"),
         [first, rest @ ..] if rest.len() == 14 => {
@@ -158,13 +158,13 @@ fn type_line(row: &Row, data_types: &DataTypes) -> String {
     )
 }
 
-fn becomes(row: &Row, data_types: &DataTypes) -> String {
+fn becomes(row: &MispType, data_types: &ObservableTypeSet) -> String {
     let one = |kind: &str| format!("`{}`", data_types.chosen(kind));
     match row.import {
-        Import::Is(_) => one(row.kind),
-        Import::Ported(left) => one(left),
-        Import::Halves(left, right) => format!("{} + {}", one(left), one(right)),
-        Import::Other => {
+        ObservableTarget::Is(_) => one(row.kind),
+        ObservableTarget::Ported(left) => one(left),
+        ObservableTarget::Halves(left, right) => format!("{} + {}", one(left), one(right)),
+        ObservableTarget::Other => {
             let custom: Vec<&str> = super::choices::standing_for(row.kind).collect();
             match custom.as_slice() {
                 [] => one(row.kind),
@@ -174,11 +174,11 @@ fn becomes(row: &Row, data_types: &DataTypes) -> String {
     }
 }
 
-fn needs(row: &Row, data_types: &DataTypes) -> &'static str {
+fn needs(row: &MispType, data_types: &ObservableTypeSet) -> &'static str {
     let data_type = data_types.chosen(row.kind);
     match row.import {
-        Import::Halves(..) | Import::Ported(_) => "linked",
-        Import::Other if row.kind != "other" => "yes",
+        ObservableTarget::Halves(..) | ObservableTarget::Ported(_) => "linked",
+        ObservableTarget::Other if row.kind != "other" => "yes",
         _ if form::guess(&data_type, &sample(row)).kind == row.kind => "",
         _ => "yes",
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::choices;
-use super::table::{self, Import, TABLE};
+use super::table::{self, ObservableTarget, TABLE};
 
 /// The last version known to refuse onion addresses of version 3, every `integer`, and ids of
 /// vulnerabilities that are no CVE (recorded on that version).
@@ -13,14 +13,14 @@ const STRICT: (u32, u32, u32) = (2, 5, 1);
 
 /// The types one MISP server has, and how it checks them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerTypes {
+pub struct MispCapabilities {
     /// Type to its categories; none for the newest MISP, whose table is ours.
     types: Option<BTreeMap<String, Vec<String>>>,
     version: Option<(u32, u32, u32)>,
     name: String,
 }
 
-impl ServerTypes {
+impl MispCapabilities {
     /// The newest MISP: all types of the table.
     pub const fn newest() -> Self {
         Self { types: None, version: None, name: String::new() }
@@ -64,7 +64,7 @@ impl ServerTypes {
     /// The category for a type when nothing else is said: MISP's default, else the first the server
     /// has for it.
     pub(super) fn category(&self, kind: &str) -> Cow<'static, str> {
-        let usual = table::row(kind).map(table::Row::category);
+        let usual = table::row(kind).map(table::MispType::category);
         match (&self.types, usual) {
             (_, Some(usual)) if self.allows(kind, usual) => Cow::Borrowed(usual),
             (Some(types), _) => {
@@ -94,13 +94,13 @@ fn read(version: &str) -> Option<(u32, u32, u32)> {
 
 /// The observable types one TheHive has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DataTypes {
+pub struct ObservableTypeSet {
     names: Vec<String>,
     /// For each row of the table, the observable type its values become.
     chosen: Vec<Cow<'static, str>>,
 }
 
-impl DataTypes {
+impl ObservableTypeSet {
     /// The sixteen of TheHive 4 (ObservableType.scala), which every TheHive 5 has too.
     pub fn thehive4() -> Self {
         Self::new([
@@ -142,8 +142,8 @@ impl DataTypes {
     #[must_use]
     pub fn lacking(&self) -> Vec<&'static str> {
         let of_rows = TABLE.iter().zip(&self.chosen).filter_map(|(row, chosen)| match row.import {
-            Import::Is(usual) => (chosen == "other" && usual != "other").then_some(usual),
-            Import::Other | Import::Halves(..) | Import::Ported(_) => None,
+            ObservableTarget::Is(usual) => (chosen == "other" && usual != "other").then_some(usual),
+            ObservableTarget::Other | ObservableTarget::Halves(..) | ObservableTarget::Ported(_) => None,
         });
         let mut lacking: Vec<_> = of_rows.chain((!self.has("file")).then_some("file")).collect();
         lacking.sort_unstable();
@@ -160,9 +160,9 @@ impl DataTypes {
 
 /// The observable type for a row: the table's own, else one that stands for the MISP type, else
 /// one of its name, else `other`.
-fn chosen(row: &table::Row, names: &[String]) -> Cow<'static, str> {
+fn chosen(row: &table::MispType, names: &[String]) -> Cow<'static, str> {
     let usual = match row.import {
-        Import::Is(usual) => Some(usual),
+        ObservableTarget::Is(usual) => Some(usual),
         _ => None,
     };
     let known = |wanted: &&'static str| names.iter().any(|name| name == wanted);

@@ -5,45 +5,45 @@
 use std::borrow::Cow;
 
 use super::form;
-use super::mapped::{Given, Wanted};
+use super::mapped::{ObservableInput, MappedAttribute};
 use super::normalise::{astral, normalise};
 use super::overrides::Overrides;
-use super::server::ServerTypes;
+use super::server::MispCapabilities;
 use super::table;
-use super::validate::{Reason, validate};
+use super::validate::{ValidationError, validate};
 
 const ASTRAL: &str = "characters above U+FFFF, which MISP cannot store, became ?";
 
 /// What the server can hold and what the administrator wants.
-pub(super) struct Rules<'a> {
-    pub(super) server: &'a ServerTypes,
+pub(super) struct Resolver<'a> {
+    pub(super) server: &'a MispCapabilities,
     pub(super) overrides: &'a Overrides,
 }
 
 /// A choice of type and perhaps category before the value was looked at.
-pub(super) struct Wish<'a> {
+pub(super) struct TypeRequest<'a> {
     pub(super) kind: Cow<'a, str>,
     pub(super) category: Option<&'static str>,
     pub(super) notes: Vec<String>,
 }
 
-impl<'a> Wish<'a> {
+impl<'a> TypeRequest<'a> {
     pub(super) fn new(kind: impl Into<Cow<'a, str>>) -> Self {
         Self { kind: kind.into(), category: None, notes: Vec::new() }
     }
 }
 
-impl Rules<'_> {
+impl Resolver<'_> {
     /// What the administrator says, if the value fits it, else the table.
-    pub(super) fn wish(&self, one: &Given<'_>) -> Wish<'static> {
+    pub(super) fn wish(&self, one: &ObservableInput<'_>) -> TypeRequest<'static> {
         let guess = form::guess(one.data_type, one.data);
-        let mut wish = Wish::new(guess.kind);
+        let mut wish = TypeRequest::new(guess.kind);
         wish.notes.extend(guess.note);
         let Some(line) = self.overrides.of(one.data_type) else {
             return wish;
         };
         match validate(line.kind, &normalise(line.kind, one.data), self.server) {
-            Ok(()) => Wish { category: Some(line.category), ..Wish::new(line.kind) },
+            Ok(()) => TypeRequest { category: Some(line.category), ..TypeRequest::new(line.kind) },
             Err(reason) => {
                 let asked = format!("not sent as {}, which type_mapping asks for: {reason}", line.kind);
                 wish.notes.push(asked);
@@ -54,24 +54,24 @@ impl Rules<'_> {
 
     /// The attribute for a wish. What only an old or poor server refuses goes as something it
     /// takes, with a warning. `categories` are those of the tags.
-    pub(super) fn settle(&self, wish: Wish<'_>, data: &str, categories: &[&str]) -> Result<Wanted, Reason> {
+    pub(super) fn settle(&self, wish: TypeRequest<'_>, data: &str, categories: &[&str]) -> Result<MappedAttribute, ValidationError> {
         let reason = match self.exact(&wish, data, categories) {
             Ok(wanted) => return Ok(wanted),
             Err(reason) => reason,
         };
-        let Wish { kind, mut notes, .. } = wish;
-        validate(&kind, &normalise(&kind, data), &ServerTypes::newest()).map_err(|_| reason.clone())?;
+        let TypeRequest { kind, mut notes, .. } = wish;
+        validate(&kind, &normalise(&kind, data), &MispCapabilities::newest()).map_err(|_| reason.clone())?;
         let less = self.less(&kind);
         if less == kind {
             return Err(reason);
         }
         let server = self.server.name();
         notes.push(format!("{server} does not take it as {kind} ({reason}): sent as {less}"));
-        self.settle(Wish { notes, ..Wish::new(less) }, data, &[])
+        self.settle(TypeRequest { notes, ..TypeRequest::new(less) }, data, &[])
     }
 
     /// The attribute for a wish as this server stores it, or nothing.
-    pub(super) fn exact(&self, wish: &Wish<'_>, data: &str, categories: &[&str]) -> Result<Wanted, Reason> {
+    pub(super) fn exact(&self, wish: &TypeRequest<'_>, data: &str, categories: &[&str]) -> Result<MappedAttribute, ValidationError> {
         let kind: &str = &wish.kind;
         let value = normalise(kind, data);
         validate(kind, &value, self.server)?;
@@ -79,7 +79,7 @@ impl Rules<'_> {
         notes.extend(losses(kind, data));
         let category = self.category(kind, wish.category, categories, &mut notes);
         let known = table::row(kind).map(|row| row.kind);
-        Ok(Wanted {
+        Ok(MappedAttribute {
             kind: known.map_or_else(|| Cow::Owned(kind.to_owned()), Cow::Borrowed),
             category,
             value,

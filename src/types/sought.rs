@@ -8,14 +8,14 @@ use super::equal::{equal, key};
 use super::form;
 use super::normalise::normalise;
 use super::rules::rewritten;
-use super::server::ServerTypes;
-use super::table::{self, Form, Import, Row, TABLE};
+use super::server::MispCapabilities;
+use super::table::{self, ValueFormat, ObservableTarget, MispType, TABLE};
 use super::validate::is_valid;
 use crate::text::pasted;
 
 /// A value that an analyst looks up, as an observable of some type.
 #[derive(Clone, Debug)]
-pub struct Sought {
+pub struct SearchValue {
     /// Ways of writing it, each once: first as it was given, then as MISP stores it.
     spellings: Vec<String>,
     /// Ways of writing it that mean it only in attributes of their own type: bare numbers.
@@ -27,9 +27,9 @@ pub struct Sought {
     /// True if the value itself is such a number.
     is_number: bool,
     /// The type that an observable like this goes to MISP as.
-    usual: Option<&'static Row>,
+    usual: Option<&'static MispType>,
     /// The MISP types that an observable of this type stands for.
-    rows: Vec<&'static Row>,
+    rows: Vec<&'static MispType>,
 }
 
 /// How an attribute's value is what was looked up.
@@ -55,7 +55,7 @@ impl Likeness {
     }
 }
 
-impl Sought {
+impl SearchValue {
     /// Takes an observable's type, however it is spelt, and its data.
     #[must_use]
     pub fn new(data_type: &str, data: &str) -> Self {
@@ -64,8 +64,8 @@ impl Sought {
         let is_pair = given.contains('|');
         // What nobody gave a type may be anything that it can be written as.
         let is_any = fold == "other" || (choices::of(data_type).is_none() && table::row(&fold).is_none());
-        let stands = |row: &&Row| is_for(row.import, &fold) || (is_pair && row.is_composite()) || is_any;
-        let rows: Vec<&Row> = TABLE.iter().filter(stands).chain(usual).collect();
+        let stands = |row: &&MispType| is_for(row.import, &fold) || (is_pair && row.is_composite()) || is_any;
+        let rows: Vec<&MispType> = TABLE.iter().filter(stands).chain(usual).collect();
         let is_number = fold == "autonomous-system";
         let (spellings, numbers, keys) = (Vec::new(), Vec::new(), HashSet::new());
         let mut sought = Self { spellings, numbers, rewritten: Vec::new(), keys, is_number, usual, rows };
@@ -122,11 +122,11 @@ impl Sought {
         let value = stored.as_deref().unwrap_or(value);
         let Some((first, second)) = value.split_once('|').filter(|_| whole.is_none()) else { return whole };
         let halves = match row.map(|row| row.import) {
-            Some(Import::Halves(left, right)) => {
+            Some(ObservableTarget::Halves(left, right)) => {
                 [self.written(table::row(left), first), self.written(table::row(right), second)]
             }
-            Some(Import::Ported(left)) => [self.written(table::row(left), first), None],
-            Some(Import::Is(_) | Import::Other) => [None, None],
+            Some(ObservableTarget::Ported(left)) => [self.written(table::row(left), first), None],
+            Some(ObservableTarget::Is(_) | ObservableTarget::Other) => [None, None],
             None if kind.contains('|') => [self.written(None, first), self.written(None, second)],
             None => [None, None],
         };
@@ -134,7 +134,7 @@ impl Sought {
     }
 
     /// If this is one of the spellings, or would be, once MISP had stored it as a type that the observable stands for.
-    fn written(&self, row: Option<&'static Row>, value: &str) -> Option<Likeness> {
+    fn written(&self, row: Option<&'static MispType>, value: &str) -> Option<Likeness> {
         let value = pasted(value);
         let row = row.filter(|row| !self.is_number || self.is_for(row));
         let as_it_is = (row.is_some() || !self.is_number).then(|| self.compared(row, value)).flatten();
@@ -150,8 +150,8 @@ impl Sought {
         [as_it_is, as_stored].into_iter().flatten().min()
     }
 
-    fn compared(&self, row: Option<&'static Row>, value: &str) -> Option<Likeness> {
-        let is_same = |row: Option<&'static Row>| {
+    fn compared(&self, row: Option<&'static MispType>, value: &str) -> Option<Likeness> {
+        let is_same = |row: Option<&'static MispType>| {
             let value = without_case(row, value);
             self.spellings.iter().any(|one| without_case(row, one) == value)
         };
@@ -165,42 +165,42 @@ impl Sought {
         }
     }
 
-    fn is_for(&self, row: &Row) -> bool {
+    fn is_for(&self, row: &MispType) -> bool {
         self.rows.iter().any(|known| known.kind == row.kind)
     }
 }
 
 /// True if attributes that become this are what an observable type means. A domain may be stored as a host name, and a
 /// host name as a domain.
-fn is_for(import: Import, fold: &str) -> bool {
+fn is_for(import: ObservableTarget, fold: &str) -> bool {
     let is_name = |data_type: &str| ["domain", "hostname"].contains(&data_type);
     match import {
-        Import::Is(data_type) => data_type == fold || (is_name(data_type) && is_name(fold)),
-        Import::Other => fold == "other",
-        Import::Halves(..) | Import::Ported(_) => false,
+        ObservableTarget::Is(data_type) => data_type == fold || (is_name(data_type) && is_name(fold)),
+        ObservableTarget::Other => fold == "other",
+        ObservableTarget::Halves(..) | ObservableTarget::Ported(_) => false,
     }
 }
 
 /// True for types whose values lose so much when MISP stores them that what is left means nothing elsewhere: `AS1` is `1`.
-fn is_numeric(row: &Row) -> bool {
-    matches!(row.form, Form::As | Form::Card | Form::Phone | Form::Bank)
+fn is_numeric(row: &MispType) -> bool {
+    matches!(row.form, ValueFormat::As | ValueFormat::Card | ValueFormat::Phone | ValueFormat::Bank)
 }
 
 /// The value as MISP stores it for a type; none if it would refuse it, or make of it what the analyst did not mean: any
 /// text is true as a boolean, and of what nobody said to be a number, `39/45` has the digits of a card's.
-fn spelling(row: &Row, value: &str, is_meant: bool) -> Option<String> {
+fn spelling(row: &MispType, value: &str, is_meant: bool) -> Option<String> {
     const GROUPING: &str = " +-().";
     let number = value.split_at_checked(4).filter(|(start, _)| start.eq_ignore_ascii_case("tel:"));
     let is_digits = || {
         number.map_or(value, |(_, number)| number).chars().all(|c| c.is_ascii_alphanumeric() || GROUPING.contains(c))
     };
     let means_it = match row.form {
-        Form::Bool => false,
-        Form::Card | Form::Phone | Form::Bank => is_meant || is_digits(),
+        ValueFormat::Bool => false,
+        ValueFormat::Card | ValueFormat::Phone | ValueFormat::Bank => is_meant || is_digits(),
         _ => true,
     };
     let stored = means_it.then(|| normalise(row.kind, value))?;
-    is_valid(row, &stored, &ServerTypes::newest()).then_some(stored)
+    is_valid(row, &stored, &MispCapabilities::newest()).then_some(stored)
 }
 
 /// A name, or a URL with one, with the name in the other script: MISP stores what it was given, and refangs only what is
@@ -242,20 +242,20 @@ fn around_host(value: &str) -> (&str, &str, &str) {
 }
 
 /// A value without the case that means nothing in it, though MISP may keep it.
-fn without_case<'a>(row: Option<&Row>, value: &'a str) -> Cow<'a, str> {
+fn without_case<'a>(row: Option<&MispType>, value: &'a str) -> Cow<'a, str> {
     let Some(row) = row else { return Cow::Borrowed(value) };
-    let is_text = matches!(row.form, Form::Ssdeep | Form::Impfuzzy | Form::Ssh | Form::Vhash);
+    let is_text = matches!(row.form, ValueFormat::Ssdeep | ValueFormat::Impfuzzy | ValueFormat::Ssh | ValueFormat::Vhash);
     let is_caseless = match row.import {
-        Import::Is("hash") => !is_text,
-        Import::Is("filename") => is_of_windows(value),
-        Import::Is("url") => {
+        ObservableTarget::Is("hash") => !is_text,
+        ObservableTarget::Is("filename") => is_of_windows(value),
+        ObservableTarget::Is("url") => {
             let (before, host, behind) = around_host(value);
             let scheme = before.find("://").map_or(0, |at| at + 3);
             let (scheme, user) = before.split_at(scheme);
             return Cow::Owned(format!("{}{user}{}{behind}", scheme.to_lowercase(), host.to_lowercase()));
         }
-        Import::Is(data_type) => ["ip", "domain", "hostname", "mail", "registry"].contains(&data_type),
-        Import::Other | Import::Halves(..) | Import::Ported(_) => false,
+        ObservableTarget::Is(data_type) => ["ip", "domain", "hostname", "mail", "registry"].contains(&data_type),
+        ObservableTarget::Other | ObservableTarget::Halves(..) | ObservableTarget::Ported(_) => false,
     };
     if is_caseless { Cow::Owned(value.to_lowercase()) } else { Cow::Borrowed(value) }
 }
@@ -277,7 +277,7 @@ mod tests {
     use Likeness::{OtherCase, Rewritten, Same};
 
     fn is(data_type: &str, data: &str, kind: &str, value: &str) -> bool {
-        Sought::new(data_type, data).likeness(kind, value) == Some(Same)
+        SearchValue::new(data_type, data).likeness(kind, value) == Some(Same)
     }
 
     #[test]
@@ -295,15 +295,15 @@ mod tests {
             ("other", "cve-2021-44228", vec!["cve-2021-44228", "CVE-2021-44228"]),
             ("domain", "  ", vec![]),
         ] {
-            let sought = Sought::new(data_type, data);
+            let sought = SearchValue::new(data_type, data);
             let found = sought.asked();
             assert_eq!(found.first(), asked.first(), "{data}");
             for one in &asked {
                 assert!(found.contains(one), "{one} is not in {found:?}");
             }
         }
-        assert_eq!(Sought::new("other", "1337").asked(), ["1337"]);
-        assert_eq!(Sought::new("other", "39/45").asked(), ["39/45"]);
+        assert_eq!(SearchValue::new("other", "1337").asked(), ["1337"]);
+        assert_eq!(SearchValue::new("other", "39/45").asked(), ["39/45"]);
     }
 
     #[test]
@@ -355,7 +355,7 @@ mod tests {
             ("ip", "192.0.2.1", "ip-dst", "192.0.2.10"),
             ("ip", "192.0.2.1", "ip-dst", "192.0.2.0/24"),
         ] {
-            assert_eq!(Sought::new(data_type, data).likeness(kind, value), None, "{data} {value}");
+            assert_eq!(SearchValue::new(data_type, data).likeness(kind, value), None, "{data} {value}");
         }
     }
 
@@ -385,7 +385,7 @@ mod tests {
             ("filename", r"C:\Windows\evil.exe", "filename", r"%windir%\evil.exe", Rewritten),
             ("filename", r"C:\Windows\evil.exe", "filename", r"c:\windows\evil.exe", Same),
         ] {
-            assert_eq!(Sought::new(data_type, data).likeness(kind, value), Some(likeness), "{data} {value}");
+            assert_eq!(SearchValue::new(data_type, data).likeness(kind, value), Some(likeness), "{data} {value}");
         }
     }
 
@@ -405,7 +405,7 @@ mod tests {
             ),
         ] {
             assert!(is("other", data, kind, value), "{data} {value}");
-            let asked: Vec<String> = Sought::new("other", data).asked().into_iter().map(key).collect();
+            let asked: Vec<String> = SearchValue::new("other", data).asked().into_iter().map(key).collect();
             assert!(asked.contains(&key(value)) || asked.contains(&key(value.split('|').next().unwrap())), "{asked:?}");
         }
     }
@@ -413,7 +413,7 @@ mod tests {
     #[test]
     fn what_misp_takes_for_nothing_is_not_asked_for() {
         for data in ["\u{301}", "\u{200b}", " \u{a0}", "\u{1}\u{301}"] {
-            assert_eq!(Sought::new("other", data).asked(), [""; 0], "{data:?}");
+            assert_eq!(SearchValue::new("other", data).asked(), [""; 0], "{data:?}");
         }
     }
 }

@@ -5,25 +5,25 @@
 //! Types, categories and defaults are those of MISP's `describeTypes`, newest version; the forms
 //! follow MISP's AttributeValidationTool.php.
 
-use Form::*;
-use Import::*;
+use ValueFormat::*;
+use ObservableTarget::*;
 
 /// One MISP attribute type.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(super) struct MispType {
     /// Its name, such as `ip-dst|port`.
     pub(super) kind: &'static str,
     /// How a value is written and checked.
-    pub(super) form: Form,
+    pub(super) form: ValueFormat,
     /// What it becomes in TheHive.
-    pub(super) import: Import,
+    pub(super) import: ObservableTarget,
     /// The categories that take it; the first is MISP's default.
     pub(super) categories: &'static [&'static str],
     /// Whether MISP takes it for a detection by default.
     pub(super) to_ids: bool,
 }
 
-impl Row {
+impl MispType {
     /// MISP's default category for the type.
     pub(super) fn category(&self) -> &'static str {
         self.categories.first().copied().unwrap_or(OT)
@@ -37,7 +37,7 @@ impl Row {
 
 /// What an attribute becomes in TheHive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Import {
+pub(super) enum ObservableTarget {
     /// One observable of this type.
     Is(&'static str),
     /// One observable `other` that says its MISP type, unless TheHive has a type for it.
@@ -51,7 +51,7 @@ pub(super) enum Import {
 /// How the values of a type are written: what MISP changes before it stores one and what it
 /// demands, by the cases of AttributeValidationTool.php.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum ValueFormat {
     /// Any text.
     Text,
     /// Any text of one line.
@@ -159,7 +159,7 @@ pub(super) enum Form {
 }
 
 /// The row of a MISP type, by its exact name.
-pub(super) fn row(kind: &str) -> Option<&'static Row> {
+pub(super) fn row(kind: &str) -> Option<&'static MispType> {
     let at = TABLE.binary_search_by(|row| row.kind.cmp(kind)).ok()?;
     TABLE.get(at)
 }
@@ -191,13 +191,13 @@ const ALL_BUT_TARGETS: [&str; 15] = [OT, IR, AV, PD, AD, PI, PM, NA, PT, AT, EA,
 const IDS: bool = true;
 const LOG: bool = false;
 
-const fn new(kind: &'static str, form: Form, import: Import, categories: &'static [&'static str], to_ids: bool) -> Row {
-    Row { kind, form, import, categories, to_ids }
+const fn new(kind: &'static str, form: ValueFormat, import: ObservableTarget, categories: &'static [&'static str], to_ids: bool) -> MispType {
+    MispType { kind, form, import, categories, to_ids }
 }
 
 /// Every type, sorted by name.
 #[rustfmt::skip] // one row a line
-pub(super) static TABLE: [Row; 194] = [
+pub(super) static TABLE: [MispType; 194] = [
     new("AS", As, Is("autonomous-system"), &[NA, PD, EA], LOG),
     new("aba-rtn", Number, Other, &[FF], IDS),
     new("anonymised", Lower, Other, &CATEGORIES, LOG),

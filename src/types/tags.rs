@@ -7,7 +7,7 @@ use crate::tags::{self, Link};
 
 /// The words of one observable's tags, in their order.
 #[derive(Debug, Default)]
-pub(super) struct Words<'a> {
+pub(super) struct MispTags<'a> {
     pub(super) types: Vec<&'a str>,
     pub(super) categories: Vec<&'a str>,
     pub(super) composites: Vec<Link<'a>>,
@@ -25,7 +25,7 @@ pub(super) fn composite_tag(kind: &str, whole: (Uuid, Uuid), port: Option<&str>)
     tags::with(tags::COMPOSITE, &Link { name: kind, whole: Some(whole), port }.to_string())
 }
 
-impl<'a> Words<'a> {
+impl<'a> MispTags<'a> {
     pub(super) fn of(all: &'a [String]) -> Self {
         let mut words = Self::default();
         for tag in all {

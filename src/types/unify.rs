@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::equal;
-use super::mapped::Wanted;
+use super::mapped::MappedAttribute;
 use crate::secret::shortened;
 
 /// The attributes without doubles, in the order of their first observables; no two share fold and
 /// value, so that each gets a uuid of its own.
-pub(super) fn unified(drafts: Vec<Wanted>) -> Vec<Wanted> {
+pub(super) fn unified(drafts: Vec<MappedAttribute>) -> Vec<MappedAttribute> {
     let mut places: HashMap<(Cow<'static, str>, String), usize> = HashMap::new();
-    let mut all: Vec<Wanted> = Vec::with_capacity(drafts.len());
+    let mut all: Vec<MappedAttribute> = Vec::with_capacity(drafts.len());
     for draft in drafts {
         let key = (draft.kind.clone(), equal::key(&draft.value));
         match places.get(&key).and_then(|&at| all.get_mut(at)) {
@@ -29,8 +29,8 @@ pub(super) fn unified(drafts: Vec<Wanted>) -> Vec<Wanted> {
 
 /// Two types of one value cannot both count as `ip`: the one that is called so goes first, then by
 /// name, and the next counts as itself, whatever the order of the list.
-fn name_apart(all: &mut [Wanted]) {
-    let mut order: Vec<&mut Wanted> = all.iter_mut().collect();
+fn name_apart(all: &mut [MappedAttribute]) {
+    let mut order: Vec<&mut MappedAttribute> = all.iter_mut().collect();
     order.sort_by_key(|one| (one.kind != one.fold, one.kind.clone()));
     let mut taken: HashSet<(String, String)> = HashSet::new();
     for one in order {
@@ -48,7 +48,7 @@ fn name_apart(all: &mut [Wanted]) {
 /// A second observable for an attribute that is wanted already. Of two folds the one that is not
 /// `other` stays, and then the first by name; of two spellings that MISP takes for one value, the first in the order of their
 /// characters: whatever the order of the list.
-fn join(known: &mut Wanted, mut draft: Wanted) {
+fn join(known: &mut MappedAttribute, mut draft: MappedAttribute) {
     if draft.value < known.value {
         std::mem::swap(&mut known.value, &mut draft.value);
     }
@@ -75,7 +75,7 @@ fn join(known: &mut Wanted, mut draft: Wanted) {
 const LONGEST: usize = 100;
 
 /// Adds a note to the warning, once.
-pub(super) fn warn(wanted: &mut Wanted, note: &str) {
+pub(super) fn warn(wanted: &mut MappedAttribute, note: &str) {
     wanted.warning = Some(match wanted.warning.take() {
         Some(warning) if warning.split("; ").any(|known| known == note) => warning,
         Some(warning) => format!("{warning}; {note}"),

@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::de::IgnoredAny;
 
-use super::server::ServerTypes;
+use super::server::MispCapabilities;
 use super::shapes;
-use super::table::{self, Form};
+use super::table::{self, ValueFormat};
 use super::time;
 
 /// The longest value, in bytes, that MISP's text column holds (recorded: 70,000 were dropped).
@@ -32,34 +32,34 @@ const PEHASH: &str = "40 hexadecimal characters). Keep in mind that MISP current
 
 /// Why MISP would not store a value; shows MISP's own message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reason(Cow<'static, str>);
+pub struct ValidationError(Cow<'static, str>);
 
-impl Reason {
+impl ValidationError {
     pub(super) fn new(message: impl Into<Cow<'static, str>>) -> Self {
         Self(message.into())
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for ValidationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Reason {}
+impl std::error::Error for ValidationError {}
 
 /// Whether this server would store the value as it is, and if not, why.
-pub fn validate(kind: &str, value: &str, server: &ServerTypes) -> Result<(), Reason> {
+pub fn validate(kind: &str, value: &str, server: &MispCapabilities) -> Result<(), ValidationError> {
     if !server.has(kind) {
-        return Err(Reason::new("Invalid type."));
+        return Err(ValidationError::new("Invalid type."));
     }
     let row = table::row(kind);
-    common(value, row.is_some_and(table::Row::is_composite)).map_err(Reason::new)?;
+    common(value, row.is_some_and(table::MispType::is_composite)).map_err(ValidationError::new)?;
     row.map_or(Ok(()), |row| checked(row.form, kind, value, server))
 }
 
 /// Like `validate` for a type of the table, on the newest server.
-pub(super) fn is_valid(row: &table::Row, value: &str, newest: &ServerTypes) -> bool {
+pub(super) fn is_valid(row: &table::MispType, value: &str, newest: &MispCapabilities) -> bool {
     common(value, row.is_composite()).is_ok() && checked(row.form, row.kind, value, newest).is_ok()
 }
 
@@ -89,35 +89,35 @@ fn is_control(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_control())
 }
 
-fn checked(form: Form, kind: &str, value: &str, server: &ServerTypes) -> Result<(), Reason> {
+fn checked(form: ValueFormat, kind: &str, value: &str, server: &MispCapabilities) -> Result<(), ValidationError> {
     let halves = || value.split_once('|').unwrap_or((value, ""));
     match form {
-        Form::Text | Form::Lower | Form::Sample => Ok(()),
-        Form::Line | Form::Url | Form::RegistryValue => demand(!value.contains('\n'), NEWLINE),
-        Form::Ip => network(value),
-        Form::IpPort => pair(halves(), |ip| demand(is_ip(ip), ADDRESS), port),
-        Form::DomainIp => pair(
+        ValueFormat::Text | ValueFormat::Lower | ValueFormat::Sample => Ok(()),
+        ValueFormat::Line | ValueFormat::Url | ValueFormat::RegistryValue => demand(!value.contains('\n'), NEWLINE),
+        ValueFormat::Ip => network(value),
+        ValueFormat::IpPort => pair(halves(), |ip| demand(is_ip(ip), ADDRESS), port),
+        ValueFormat::DomainIp => pair(
             halves(),
             |name| demand(shapes::is_domain(name), "Domain has an invalid format."),
             |ip| demand(is_ip(ip), ADDRESS),
         ),
-        Form::HostnamePort => {
+        ValueFormat::HostnamePort => {
             pair(halves(), |name| demand(shapes::is_domain(name), "Hostname has an invalid format."), port)
         }
-        Form::Port => port(value),
-        Form::Domain => name(value, "Domain"),
-        Form::Hostname => name(value, "Hostname"),
-        Form::Onion => demand(
+        ValueFormat::Port => port(value),
+        ValueFormat::Domain => name(value, "Domain"),
+        ValueFormat::Hostname => name(value, "Hostname"),
+        ValueFormat::Onion => demand(
             shapes::is_onion(value) && (server.is_newer() || value.len() == 22),
             "Onion address has an invalid format.",
         ),
-        Form::Email | Form::Account => demand(shapes::is_mail(value), MAIL),
-        Form::Vulnerability => vulnerability(value, server),
-        Form::Weakness => {
+        ValueFormat::Email | ValueFormat::Account => demand(shapes::is_mail(value), MAIL),
+        ValueFormat::Vulnerability => vulnerability(value, server),
+        ValueFormat::Weakness => {
             demand(value.strip_prefix("CWE-").is_some_and(shapes::is_digits), "Invalid format. Expected: CWE-x...")
         }
-        Form::HttpMethod => demand(method(value, server), "Unknown HTTP method."),
-        Form::Integer => {
+        ValueFormat::HttpMethod => demand(method(value, server), "Unknown HTTP method."),
+        ValueFormat::Integer => {
             demand(server.is_newer() && value.parse::<i128>().is_ok(), "The value has to be an integer value.")
         }
         _ if kind.starts_with("filename|") => file(form, kind, halves()),
@@ -126,25 +126,25 @@ fn checked(form: Form, kind: &str, value: &str, server: &ServerTypes) -> Result<
 }
 
 /// Forms without a case of their own above that are no hashes.
-fn plain(form: Form, value: &str) -> Result<(), Reason> {
+fn plain(form: ValueFormat, value: &str) -> Result<(), ValidationError> {
     match form {
-        Form::Mac(bytes) => demand(shapes::is_mac(value, bytes), FORMAT),
-        Form::HexText => demand(shapes::is_hex(value), FORMAT),
-        Form::Link => demand(shapes::is_link(value), FORMAT),
-        Form::Alnum | Form::Bank => demand(value.bytes().all(|byte| byte.is_ascii_alphanumeric()), FORMAT),
-        Form::Number | Form::Card => demand(shapes::is_number(value), FORMAT),
+        ValueFormat::Mac(bytes) => demand(shapes::is_mac(value, bytes), FORMAT),
+        ValueFormat::HexText => demand(shapes::is_hex(value), FORMAT),
+        ValueFormat::Link => demand(shapes::is_link(value), FORMAT),
+        ValueFormat::Alnum | ValueFormat::Bank => demand(value.bytes().all(|byte| byte.is_ascii_alphanumeric()), FORMAT),
+        ValueFormat::Number | ValueFormat::Card => demand(shapes::is_number(value), FORMAT),
         // A single zero is no number for MISP, as a MISP 2.5.1 showed for each of its types of phone numbers.
-        Form::Phone => demand(shapes::is_number(value) && value != "0", FORMAT),
-        Form::Json => demand(serde_json::from_str::<IgnoredAny>(value).is_ok(), FORMAT),
-        Form::Bool => demand(value == "0" || value == "1", FORMAT),
-        Form::Uuid => demand(shapes::is_uuid(value), "The value has to be a valid UUID format."),
-        Form::Time => demand(time::iso(value).is_some(), "Datetime has to be in the ISO 8601 format."),
-        Form::Whole => demand(shapes::is_digits(value), "The value has to be a whole number greater or equal 0."),
-        Form::As => demand(
+        ValueFormat::Phone => demand(shapes::is_number(value) && value != "0", FORMAT),
+        ValueFormat::Json => demand(serde_json::from_str::<IgnoredAny>(value).is_ok(), FORMAT),
+        ValueFormat::Bool => demand(value == "0" || value == "1", FORMAT),
+        ValueFormat::Uuid => demand(shapes::is_uuid(value), "The value has to be a valid UUID format."),
+        ValueFormat::Time => demand(time::iso(value).is_some(), "Datetime has to be in the ISO 8601 format."),
+        ValueFormat::Whole => demand(shapes::is_digits(value), "The value has to be a whole number greater or equal 0."),
+        ValueFormat::As => demand(
             shapes::is_digits(value) && value.parse::<u32>().is_ok(),
             "AS number have to be integer between 1 and 4294967295",
         ),
-        Form::Service => demand(
+        ValueFormat::Service => demand(
             value.len() <= 256 && !value.contains(['/', '\\']),
             "Invalid format. Only values shorter than 256 characters that don't include any \
              forward or backward slashes are allowed.",
@@ -154,101 +154,101 @@ fn plain(form: Form, value: &str) -> Result<(), Reason> {
 }
 
 /// Hashes alone; nothing for a form that is no hash.
-fn hash(form: Form, value: &str) -> Option<Result<(), Reason>> {
+fn hash(form: ValueFormat, value: &str) -> Option<Result<(), ValidationError>> {
     let is_hex = |length| value.len() == length && shapes::is_hex(value);
     Some(match form {
-        Form::Hex(length) | Form::Certificate(length) => {
+        ValueFormat::Hex(length) | ValueFormat::Certificate(length) => {
             if is_hex(length) {
                 Ok(())
             } else {
                 checksum(&format!("{length}"))
             }
         }
-        Form::Commit => {
+        ValueFormat::Commit => {
             if is_hex(40) {
                 Ok(())
             } else {
                 checksum("40")
             }
         }
-        Form::Telfhash => {
+        ValueFormat::Telfhash => {
             if is_hex(70) || is_hex(72) {
                 Ok(())
             } else {
                 checksum("70 or 72")
             }
         }
-        Form::Pehash if is_hex(40) => Ok(()),
-        Form::Pehash => {
-            Err(Reason::new(format!("The input doesn't match the expected sha1 format (expected: {PEHASH}")))
+        ValueFormat::Pehash if is_hex(40) => Ok(()),
+        ValueFormat::Pehash => {
+            Err(ValidationError::new(format!("The input doesn't match the expected sha1 format (expected: {PEHASH}")))
         }
-        Form::Tlsh => demand(
+        ValueFormat::Tlsh => demand(
             shapes::is_tlsh(value),
             "Checksum has an invalid length or format (expected: at least 35 hexadecimal \
              characters, optionally starting with t1 instead of hexadecimal characters). Please \
              double check the value or select type \"other\".",
         ),
-        Form::Ssdeep => {
+        ValueFormat::Ssdeep => {
             demand(shapes::is_ssdeep(value), "Invalid SSDeep hash. The format has to be blocksize:hash:hash")
         }
-        Form::Impfuzzy => {
+        ValueFormat::Impfuzzy => {
             demand(shapes::is_impfuzzy(value), "Invalid impfuzzy format. The format has to be imports:hash:hash")
         }
-        Form::Cdhash => demand(
+        ValueFormat::Cdhash => demand(
             value.len() >= 40 && shapes::is_small_hex(value),
             "The input doesn't match the expected format (expected: 40 or more hexadecimal \
              characters)",
         ),
-        Form::Vhash => demand(!value.contains('\n'), FORMAT),
-        Form::Ssh => demand(shapes::is_ssh_fingerprint(value), "SSH fingerprint must be in MD5 or SHA256 format."),
+        ValueFormat::Vhash => demand(!value.contains('\n'), FORMAT),
+        ValueFormat::Ssh => demand(shapes::is_ssh_fingerprint(value), "SSH fingerprint must be in MD5 or SHA256 format."),
         _ => return None,
     })
 }
 
 /// File name and hash.
-fn file(form: Form, kind: &str, (name, hash): (&str, &str)) -> Result<(), Reason> {
+fn file(form: ValueFormat, kind: &str, (name, hash): (&str, &str)) -> Result<(), ValidationError> {
     let line = !name.is_empty() && !name.contains('\n');
     let hex = |length| line && hash.len() == length && shapes::is_small_hex(hash);
     match form {
-        Form::FileHex(length) if hex(length) => Ok(()),
-        Form::FileHex(length) => checksum(&format!("filename|{length}")),
-        Form::FilePehash if hex(40) => Ok(()),
-        Form::FilePehash => Err(Reason::new(format!(
+        ValueFormat::FileHex(length) if hex(length) => Ok(()),
+        ValueFormat::FileHex(length) => checksum(&format!("filename|{length}")),
+        ValueFormat::FilePehash if hex(40) => Ok(()),
+        ValueFormat::FilePehash => Err(ValidationError::new(format!(
             "The input doesn't match the expected filename|sha1 format (expected: filename|{PEHASH}"
         ))),
-        Form::FileSsdeep | Form::FileTlsh if name.contains('\n') => demand(false, NAME_NEWLINE),
-        Form::FileSsdeep => demand(shapes::is_ssdeep(hash), "Invalid ssdeep hash (expected: blocksize:hash:hash)."),
-        Form::FileTlsh => demand(
+        ValueFormat::FileSsdeep | ValueFormat::FileTlsh if name.contains('\n') => demand(false, NAME_NEWLINE),
+        ValueFormat::FileSsdeep => demand(shapes::is_ssdeep(hash), "Invalid ssdeep hash (expected: blocksize:hash:hash)."),
+        ValueFormat::FileTlsh => demand(
             shapes::is_tlsh(hash),
             "TLSH hash has an invalid length or format (expected: filename|at least 35 \
              hexadecimal characters, optionally starting with t1 instead of hexadecimal \
              characters). Please double check the value or select type \"other\".",
         ),
-        Form::FileVhash => demand(
+        ValueFormat::FileVhash => demand(
             line && !hash.is_empty() && !hash.contains('\n'),
             "Checksum has an invalid length or format (expected: filename|string characters). \
              Please double check the value or select type \"other\".",
         ),
         // MISP's validator has no case for it and throws (recorded: 500, half an event stored).
-        _ => Err(Reason::new(format!("Unknown attribute type {kind}."))),
+        _ => Err(ValidationError::new(format!("Unknown attribute type {kind}."))),
     }
 }
 
-fn demand(holds: bool, message: &'static str) -> Result<(), Reason> {
-    if holds { Ok(()) } else { Err(Reason::new(message)) }
+fn demand(holds: bool, message: &'static str) -> Result<(), ValidationError> {
+    if holds { Ok(()) } else { Err(ValidationError::new(message)) }
 }
 
 fn pair(
     (first, second): (&str, &str),
-    left: impl Fn(&str) -> Result<(), Reason>,
-    right: impl Fn(&str) -> Result<(), Reason>,
-) -> Result<(), Reason> {
+    left: impl Fn(&str) -> Result<(), ValidationError>,
+    right: impl Fn(&str) -> Result<(), ValidationError>,
+) -> Result<(), ValidationError> {
     left(first)?;
     right(second)
 }
 
-fn checksum(expected: &str) -> Result<(), Reason> {
-    Err(Reason::new(format!(
+fn checksum(expected: &str) -> Result<(), ValidationError> {
+    Err(ValidationError::new(format!(
         "Checksum has an invalid length or format (expected: {expected} hexadecimal characters). \
          Please double check the value or select type \"other\"."
     )))
@@ -258,7 +258,7 @@ fn is_ip(value: &str) -> bool {
     value.parse::<IpAddr>().is_ok()
 }
 
-fn network(value: &str) -> Result<(), Reason> {
+fn network(value: &str) -> Result<(), ValidationError> {
     let Some((ip, range)) = value.split_once('/') else {
         return demand(is_ip(value), ADDRESS);
     };
@@ -275,18 +275,18 @@ fn network(value: &str) -> Result<(), Reason> {
     }
 }
 
-fn port(value: &str) -> Result<(), Reason> {
+fn port(value: &str) -> Result<(), ValidationError> {
     demand(shapes::is_port(value), PORT)
 }
 
-fn name(value: &str, what: &str) -> Result<(), Reason> {
+fn name(value: &str, what: &str) -> Result<(), ValidationError> {
     if shapes::is_domain(value) {
         return Ok(());
     }
-    Err(Reason::new(format!("{what} has an invalid format. Please double check the value or select type \"other\".")))
+    Err(ValidationError::new(format!("{what} has an invalid format. Please double check the value or select type \"other\".")))
 }
 
-fn vulnerability(value: &str, server: &ServerTypes) -> Result<(), Reason> {
+fn vulnerability(value: &str, server: &MispCapabilities) -> Result<(), ValidationError> {
     if server.is_newer() {
         demand(shapes::is_vulnerability(value), "Invalid vulnerability ID format.")
     } else {
@@ -295,6 +295,6 @@ fn vulnerability(value: &str, server: &ServerTypes) -> Result<(), Reason> {
 }
 
 /// MISP 2.5.1 looks for a method anywhere in the value, newer versions take nothing else.
-fn method(value: &str, server: &ServerTypes) -> bool {
+fn method(value: &str, server: &MispCapabilities) -> bool {
     shapes::METHODS.iter().any(|method| value == *method || (!server.is_newer() && value.contains(method)))
 }

@@ -10,19 +10,19 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::config::Limits;
+use crate::config::TimeLimits;
 use crate::config::connections::Connection;
-use crate::config::items::{self, Spec};
+use crate::config::items::{self, OptionSpec};
 use crate::cortex::job::Job;
 use crate::cortex::manifest::WorkerInfo;
 pub use crate::cortex::manifest::WorkerKind;
 use crate::environment::Environment;
 use crate::misp::Misp;
-use crate::report::{Full, PartOf, Run, Taxonomy};
+use crate::report::{ReportBody, ConnectionReporter, RunReport, Taxonomy};
 use crate::secret::Scrubber;
 use crate::time::Clock;
 pub use parallel::each;
-use requirements::{OfMisp, Wants};
+use requirements::{MispRequirements, Requirements};
 
 /// A Cortex worker.
 pub trait Worker {
@@ -44,7 +44,7 @@ pub trait Worker {
     type Config: Clone + DeserializeOwned + JsonSchema + Sync;
 
     /// The limits in the configuration.
-    fn limits(config: &Self::Config) -> &Limits;
+    fn limits(config: &Self::Config) -> &TimeLimits;
 
     /// Does the work, writing into the run what becomes of every item.
     ///
@@ -61,25 +61,25 @@ pub trait Worker {
     ///
     /// # Errors
     /// What is wrong with the configuration.
-    fn wants(config: &Self::Config, input: &DoctorInput) -> Result<Wants>;
+    fn wants(config: &Self::Config, input: &DoctorInput) -> Result<Requirements>;
 
     /// What it wants of one MISP.
-    fn of_misp(config: &Self::Config, connection: &Connection) -> OfMisp;
+    fn of_misp(config: &Self::Config, connection: &Connection) -> MispRequirements;
 
     /// Looks up the names that its filters name on a MISP: true if there are any. What is not there is a warning of the part.
     ///
     /// # Errors
     /// What stopped the looking; that nothing would be done for want of a name.
-    fn names(config: &Self::Config, misp: &Misp, part: &PartOf) -> Result<bool>;
+    fn names(config: &Self::Config, misp: &Misp, part: &ConnectionReporter) -> Result<bool>;
 
     /// The event that a job stands for, where that is known beforehand.
     fn event(config: &Self::Config, input: &DoctorInput) -> Option<Uuid>;
 
     /// The outcome in one sentence, from what the run recorded.
-    fn message(full: &Full) -> String;
+    fn message(full: &ReportBody) -> String;
 
     /// The mini reports, from what the run recorded.
-    fn taxonomies(full: &Full) -> Vec<Taxonomy>;
+    fn taxonomies(full: &ReportBody) -> Vec<Taxonomy>;
 }
 
 /// What Cortex's catalogue says of a worker.
@@ -102,11 +102,11 @@ pub struct Session<'a> {
     /// The job.
     pub job: &'a Job,
     /// The options that a connection can have of its own, of both workers.
-    pub connection_options: &'a [Spec],
+    pub connection_options: &'a [OptionSpec],
     /// The run's clock.
     pub clock: Clock,
     /// The report under construction.
-    pub run: &'a Run,
+    pub run: &'a RunReport,
 }
 
 /// An error in one line, with everything that led to it.
@@ -121,7 +121,7 @@ pub struct DoctorInput {
     /// The configuration, as it was given.
     pub config: Map<String, Value>,
     /// The options that a connection can have of its own, of both workers.
-    pub options: Vec<Spec>,
+    pub options: Vec<OptionSpec>,
     job: Value,
 }
 
@@ -130,7 +130,7 @@ impl DoctorInput {
     ///
     /// # Errors
     /// That it is neither.
-    pub fn new(given: Value, options: Vec<Spec>) -> Result<Self> {
+    pub fn new(given: Value, options: Vec<OptionSpec>) -> Result<Self> {
         let config = match given.get("config") {
             Some(config) => config.clone(),
             None => given.clone(),

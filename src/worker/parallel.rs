@@ -7,10 +7,10 @@ use std::thread::{self, ScopedJoinHandle};
 use anyhow::Result;
 
 use super::line;
-use crate::config::own::Configured;
+use crate::config::own::ConnectionConfig;
 use crate::misp::Misp;
-use crate::report::ledger::{Item, Ledger};
-use crate::report::{Part, PartOf, Run};
+use crate::report::ledger::{ItemKind, Ledger};
+use crate::report::{ConnectionReport, ConnectionReporter, RunReport};
 use crate::time::Clock;
 
 /// Connections that are worked on at the same time.
@@ -20,20 +20,20 @@ const AT_ONCE: usize = 8;
 /// the report, open from the beginning, with a line for each kind of item and how many of them are known already; what
 /// goes wrong with one stays there.
 pub fn each<C: Sync>(
-    connections: &[Configured<C>],
-    items: &[(Item, usize)],
+    connections: &[ConnectionConfig<C>],
+    items: &[(ItemKind, usize)],
     clock: Clock,
-    run: &Run,
-    work: impl Fn(&Configured<C>, &PartOf) -> Result<()> + Sync,
+    run: &RunReport,
+    work: impl Fn(&ConnectionConfig<C>, &ConnectionReporter) -> Result<()> + Sync,
 ) {
-    let open = |Configured { connection, .. }: &Configured<C>| {
+    let open = |ConnectionConfig { connection, .. }: &ConnectionConfig<C>| {
         let mut ledger = Ledger::default();
         items.iter().for_each(|(item, known)| ledger.fetched(*item, *known as u64));
         let (name, url) = (connection.name.clone(), connection.url().to_string());
-        run.open(Part { name, url, kind: Misp::kind(connection), ledger, ..Part::default() })
+        run.open(ConnectionReport { name, url, kind: Misp::kind(connection), ledger, ..ConnectionReport::default() })
     };
     let parts: Vec<_> = connections.iter().map(open).collect();
-    let one = |(connection, part): (&Configured<C>, &PartOf)| {
+    let one = |(connection, part): (&ConnectionConfig<C>, &ConnectionReporter)| {
         let started = clock.seconds();
         let ended = work(connection, part);
         part.with(|part| part.seconds = clock.seconds() - started);

@@ -7,7 +7,7 @@ use crate::thehive::Permission;
 
 /// What a configuration wants.
 #[derive(Debug)]
-pub struct Wants {
+pub struct Requirements {
     /// `export` or `import`.
     pub work: &'static str,
     /// All connections of the configuration.
@@ -21,14 +21,14 @@ pub struct Wants {
     /// True if the option `instance_secret` is set.
     pub has_secret: bool,
     /// What it wants of TheHive.
-    pub thehive: OfTheHive,
+    pub thehive: TheHiveRequirements,
     /// True if the organisation that counts is the job's, whatever TheHive says.
     pub is_for_jobs_organisation: bool,
 }
 
 /// What a configuration wants of one MISP.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OfMisp {
+pub struct MispRequirements {
     /// Events are added and changed there.
     pub writes: bool,
     /// The tags that are set by this program itself.
@@ -45,7 +45,7 @@ pub struct OfMisp {
 
 /// What a configuration wants of TheHive.
 #[derive(Debug)]
-pub struct OfTheHive {
+pub struct TheHiveRequirements {
     /// Its address, as configured.
     pub url: Option<String>,
     /// The key.

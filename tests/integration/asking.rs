@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cortex_misp::config::Limits;
+use cortex_misp::config::TimeLimits;
 use cortex_misp::http::ServerAccess;
-use cortex_misp::http::{Client, Network, Origin};
+use cortex_misp::http::{Client, HttpContext, Endpoint};
 use cortex_misp::json::Element;
-use cortex_misp::report::Run;
+use cortex_misp::report::RunReport;
 use cortex_misp::sample;
 use cortex_misp::secret::Secret;
 use cortex_misp::thehive::TheHive;
@@ -21,20 +21,20 @@ use url::Url;
 use crate::http_fake::{Call, Fault, Nth, Reply, Server, Site, What};
 use crate::thehive::{Fake, KEY, World};
 
-fn network() -> Network {
-    let limits = Limits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
-    Network::new(
+fn network() -> HttpContext {
+    let limits = TimeLimits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
+    HttpContext::new(
         limits.timeouts(),
         &Map::new(),
         None,
         Clock::until(Some(Duration::from_secs(60))),
-        Run::default().for_http(),
+        RunReport::default().for_http(),
     )
 }
 
 fn open(url: &str) -> TheHive {
     let url = Url::parse(&format!("{url}/")).unwrap();
-    TheHive::open(&url, &Secret::new(KEY), None, &network(), &Run::default()).unwrap()
+    TheHive::open(&url, &Secret::new(KEY), None, &network(), &RunReport::default()).unwrap()
 }
 
 /// Answers by path and query, and 404 to everything else.
@@ -176,8 +176,8 @@ fn a_download_may_be_of_any_type_and_ends_at_its_limit() {
     let broken = Reply { cut_after: Some(7), ..plain() };
     let server = shelf("5", "", &[("/page", page()), ("/moved", redirect), ("/broken", broken), ("/file", plain())]);
     let url = Url::parse(&format!("{}/", server.url())).unwrap();
-    let origin = Origin { url: &url, headers: vec![], user_agent: "x".to_owned(), access: &ServerAccess::default() };
-    let client = Client::new(&origin, &network(), Arc::new(Run::default())).unwrap();
+    let origin = Endpoint { url: &url, headers: vec![], user_agent: "x".to_owned(), access: &ServerAccess::default() };
+    let client = Client::new(&origin, &network(), Arc::new(RunReport::default())).unwrap();
     let length = CONTENT.len() as u64;
     assert_eq!(client.download("file", length).unwrap(), CONTENT);
     assert!(client.download("page", 100).unwrap().starts_with(b"\n<html>"));

@@ -9,14 +9,14 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::Result;
-use cortex_misp::config::Limits;
+use cortex_misp::config::TimeLimits;
 use cortex_misp::config::connections::{Connection, Purpose, Target};
-use cortex_misp::http::Network;
+use cortex_misp::http::HttpContext;
 use cortex_misp::http::ServerAccess;
 use cortex_misp::json::Element;
 use cortex_misp::misp::wire::{Attribute, Event};
 use cortex_misp::misp::{Chunk, Misp, Report, Row};
-use cortex_misp::report::{Part, Run};
+use cortex_misp::report::{ConnectionReport, RunReport};
 use cortex_misp::secret::Secret;
 use cortex_misp::time::Clock;
 use serde_json::{Map, Value, json};
@@ -27,9 +27,9 @@ use crate::misp::{self as fake, Fake, World, key};
 
 /// Opens a MISP with a clock whose pauses take no time.
 fn open(target: Target) -> Misp {
-    let limits = Limits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
-    let run = Run::default();
-    let network = Network::new(limits.timeouts(), &Map::new(), None, Clock::start(1).without_waiting(), run.for_http());
+    let limits = TimeLimits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
+    let run = RunReport::default();
+    let network = HttpContext::new(limits.timeouts(), &Map::new(), None, Clock::start(1).without_waiting(), run.for_http());
     let connection = Connection {
         name: "corp".to_owned(),
         target,
@@ -37,7 +37,7 @@ fn open(target: Target) -> Misp {
         access: ServerAccess::default(),
         own: Map::new(),
     };
-    Misp::open(&connection, &network, &run.open(Part::default())).unwrap()
+    Misp::open(&connection, &network, &run.open(ConnectionReport::default())).unwrap()
 }
 
 fn server(fake: &Fake) -> Misp {

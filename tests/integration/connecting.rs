@@ -6,7 +6,7 @@ use cortex_misp::config::connections::Connections;
 use cortex_misp::cortex::job::Job;
 use cortex_misp::export::Export;
 use cortex_misp::import::Import;
-use cortex_misp::report::Run;
+use cortex_misp::report::RunReport;
 use cortex_misp::runtime::connection_options;
 use cortex_misp::time::Clock;
 use cortex_misp::worker::{Session, Worker};
@@ -31,7 +31,7 @@ fn a_server_that_never_answers_is_given_up() {
 fn after_the_deadline_nothing_is_sent_and_the_rest_is_told() {
     let misp = Fake::start(World::with_corpus());
     let config = json!({"name": ["a"], "url": [misp.url()], "key": [key("admin")]});
-    let run = Run::default();
+    let run = RunReport::default();
     let over = Clock::until(Some(Duration::ZERO));
     let job = json!({"dataType": "other", "data": "misp:sync", "config": config});
     let options = connection_options();
@@ -43,7 +43,7 @@ fn after_the_deadline_nothing_is_sent_and_the_rest_is_told() {
     let case = json!({"_id": "~1", "startDate": 1, "tlp": 0, "observables": [{"dataType": "ip", "data": "192.0.2.1", "ioc": true}]});
     let job = Job::new(json!({"dataType": "thehive:case", "data": case}), Export::DATA_TYPES).unwrap();
     let config = serde_json::from_value(json!({"name": ["a"], "url": [misp.url()], "key": [key("admin")]})).unwrap();
-    let run = Run::default();
+    let run = RunReport::default();
     Export::run(&Session { job: &job, connection_options: &options, clock: over, run: &run }, &config).unwrap();
     assert!(run.draft().full.ledger.counts().next().is_none());
     let ledger = run.draft().full.connections[0].ledger.to_string();
@@ -56,7 +56,7 @@ fn the_configuration_of_the_public_misp_analyzer_is_read_as_it_is() {
     let theirs = json!({"name": ["misp"], "url": ["https://misp.example.org"], "key": ["key"], "cert_check": true, "cert_path": [""]});
     let (lists, warnings) = cortex_misp::config::read::<Connections>(
         theirs.as_object().unwrap(),
-        cortex_misp::config::Table::Configuration,
+        cortex_misp::config::OptionSource::Configuration,
     )
     .unwrap();
     assert_eq!((lists.checked(&[]).unwrap().0.len(), warnings.len()), (1, 0));

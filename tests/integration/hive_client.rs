@@ -5,13 +5,13 @@ mod refusals;
 
 use std::time::Duration;
 
-use cortex_misp::config::Limits;
-use cortex_misp::http::{FormFile, Network};
-use cortex_misp::report::Run;
+use cortex_misp::config::TimeLimits;
+use cortex_misp::http::{FormFile, HttpContext};
+use cortex_misp::report::RunReport;
 use cortex_misp::sample;
 use cortex_misp::secret::Secret;
 use cortex_misp::thehive::wire::Observable;
-use cortex_misp::thehive::{ALERTS_PAGE, Alert, Group, NewAlert, Procedure, TheHive, Trouble};
+use cortex_misp::thehive::{ALERTS_PAGE, Alert, ObservableBatch, NewAlert, Procedure, TheHive, WriteError};
 use cortex_misp::time::Clock;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -21,11 +21,11 @@ use crate::http_fake::{Fault, Logged, Nth, What};
 use crate::thehive::{Fake, KEY, Version, World};
 
 fn open_as(fake: &Fake, key: &str, organisation: Option<&str>) -> TheHive {
-    let limits = Limits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
+    let limits = TimeLimits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
     let clock = Clock::until(Some(Duration::from_secs(60))).without_waiting();
-    let network = Network::new(limits.timeouts(), &Map::new(), None, clock, Run::default().for_http());
+    let network = HttpContext::new(limits.timeouts(), &Map::new(), None, clock, RunReport::default().for_http());
     let url = Url::parse(&format!("{}/", fake.url())).unwrap();
-    TheHive::open(&url, &Secret::new(key), organisation, &network, &Run::default()).unwrap()
+    TheHive::open(&url, &Secret::new(key), organisation, &network, &RunReport::default()).unwrap()
 }
 
 fn open(fake: &Fake) -> TheHive {
@@ -53,9 +53,9 @@ fn event(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
 
-fn group(data_type: &str, data: &[&str]) -> Group {
+fn group(data_type: &str, data: &[&str]) -> ObservableBatch {
     let data = data.iter().map(ToString::to_string).collect();
-    Group {
+    ObservableBatch {
         data_type: data_type.to_owned(),
         data,
         tlp: 1,
@@ -66,7 +66,7 @@ fn group(data_type: &str, data: &[&str]) -> Group {
     }
 }
 
-fn new_alert(source: &str, source_ref: &str, observables: Vec<Group>) -> NewAlert {
+fn new_alert(source: &str, source_ref: &str, observables: Vec<ObservableBatch>) -> NewAlert {
     NewAlert {
         source: source.to_owned(),
         source_ref: source_ref.to_owned(),
@@ -317,7 +317,7 @@ fn observables_are_added_each_by_itself() {
         let there = |data: &[&str]| data.iter().map(ToString::to_string).collect::<Vec<_>>();
         let (first, second) = (group("ip", &["192.0.2.1"]), group("ip", &["192.0.2.2", "192.0.2.1"]));
         for to_case in [false, true] {
-            let add = |group: &Group| match to_case {
+            let add = |group: &ObservableBatch| match to_case {
                 true => thehive.add_to_case(&case, group).unwrap(),
                 false => thehive.add(&alert, group).unwrap(),
             };
@@ -360,7 +360,7 @@ fn a_file_is_added_as_it_is_or_out_of_a_zip() {
         assert_eq!((again.there.len(), again.refused[0].0.as_str()), (0, "file:b.exe"));
         let zip = sample::pack("c.exe", &"0".repeat(32), b"content").unwrap();
         let zipped = |password| thehive.add_file(&alert, &files, &file("c.zip", &zip), Some(password));
-        assert!(matches!(Trouble::of(zipped("wrong").unwrap_err()), Trouble::Unclear(_)));
+        assert!(matches!(WriteError::of(zipped("wrong").unwrap_err()), WriteError::Unclear(_)));
         let added = zipped(sample::PASSWORD).unwrap();
         let world = fake.world();
         let stored: Vec<&Value> = world.observables_of(&alert).collect();

@@ -1,7 +1,7 @@
 //! `null`, `[]`, `[null]`, `""` and a missing key mean the same: what the manifest states.
 
 use cortex_misp::config::connections::Connections;
-use cortex_misp::config::{self, Table, items, own};
+use cortex_misp::config::{self, OptionSource, items, own};
 use cortex_misp::cortex::manifest;
 use cortex_misp::export::{self, Export};
 use cortex_misp::import::{self, Import};
@@ -28,7 +28,7 @@ fn base() -> Map<String, Value> {
 fn read<C: DeserializeOwned + JsonSchema + Serialize>(
     raw: &Map<String, Value>,
 ) -> Result<(Value, Vec<String>), String> {
-    let (config, warnings) = config::read::<C>(raw, Table::Configuration).map_err(|error| error.to_string())?;
+    let (config, warnings) = config::read::<C>(raw, OptionSource::Configuration).map_err(|error| error.to_string())?;
     Ok((serde_json::to_value(config).unwrap(), warnings))
 }
 
@@ -74,11 +74,11 @@ fn what_the_manifest_states_is_what_holds() {
 #[test]
 fn parallel_lists_keep_their_positions() {
     let lists = json!({"name": ["one", "two"], "url": ["https://one.example", "https://two.example"], "key": ["k", "l"], "cert_path": [null, "/x"], "purpose": ["", "ExportOnly"]});
-    let (lists, _) = config::read::<Connections>(lists.as_object().unwrap(), Table::Configuration).unwrap();
+    let (lists, _) = config::read::<Connections>(lists.as_object().unwrap(), OptionSource::Configuration).unwrap();
     assert_eq!((lists.cert_path.len(), lists.cert_path[0].is_none(), lists.purpose.len()), (2, true, 2));
     let lost =
         json!({"name": ["one", "two"], "url": ["https://one.example", "https://two.example"], "key": [null, "l"]});
-    let (lost, _) = config::read::<Connections>(lost.as_object().unwrap(), Table::Configuration).unwrap();
+    let (lost, _) = config::read::<Connections>(lost.as_object().unwrap(), OptionSource::Configuration).unwrap();
     assert!(lost.checked(&[]).is_err(), "the second server's key must not go to the first");
 }
 
@@ -88,7 +88,7 @@ fn every_setting_is_as_left_out<C: Clone + DeserializeOwned + JsonSchema + Seria
     let of = |settings: Value| {
         let mut raw = base();
         raw.insert("connection_settings".to_owned(), json!([settings]));
-        let (config, _) = config::read::<C>(&raw, Table::Configuration).unwrap();
+        let (config, _) = config::read::<C>(&raw, OptionSource::Configuration).unwrap();
         let (checked, _) = connections(&config).checked(&connection_options()).unwrap();
         let configured = own::configured(checked, &raw, &config).unwrap().remove(0);
         let access = (

@@ -12,13 +12,13 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::Result;
-use cortex_misp::config::Limits;
+use cortex_misp::config::TimeLimits;
 use cortex_misp::config::connections::{Connection, Purpose, Target};
-use cortex_misp::http::Network;
+use cortex_misp::http::HttpContext;
 use cortex_misp::http::ServerAccess;
 use cortex_misp::import::Import;
-use cortex_misp::misp::{Listed, Misp, Window};
-use cortex_misp::report::{Part, Run};
+use cortex_misp::misp::{IndexEntry, Misp, Window};
+use cortex_misp::report::{ConnectionReport, RunReport};
 use cortex_misp::runtime;
 use cortex_misp::time::Clock;
 use serde_json::{Map, Value, json};
@@ -119,9 +119,9 @@ fn common(report: &Value) -> Value {
 
 /// Opens a feed on the web, by a clock whose pauses take no time.
 fn open(url: &str, clock: Clock) -> Misp {
-    let limits = Limits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
-    let run = Run::default();
-    let network = Network::new(limits.timeouts(), &Map::new(), None, clock.without_waiting(), run.for_http());
+    let limits = TimeLimits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
+    let run = RunReport::default();
+    let network = HttpContext::new(limits.timeouts(), &Map::new(), None, clock.without_waiting(), run.for_http());
     let target = Target::WebFeed { url: Url::parse(url).unwrap() };
     let connection = Connection {
         name: "feed".to_owned(),
@@ -130,7 +130,7 @@ fn open(url: &str, clock: Clock) -> Misp {
         access: ServerAccess::default(),
         own: Map::new(),
     };
-    Misp::open(&connection, &network, &run.open(Part::default())).unwrap()
+    Misp::open(&connection, &network, &run.open(ConnectionReport::default())).unwrap()
 }
 
 /// What was listed, in order, and how the list ended.
@@ -138,8 +138,8 @@ fn list(misp: &Misp) -> (Vec<String>, Result<()>) {
     let mut listed = Vec::new();
     let ended = misp.list(Window::default(), &mut |one| {
         listed.push(match one {
-            Listed::Event(event, uuid) => format!("{uuid} {}", event.info),
-            Listed::Bad(problem) => problem,
+            IndexEntry::Event(event, uuid) => format!("{uuid} {}", event.info),
+            IndexEntry::Bad(problem) => problem,
         });
         Ok(())
     });

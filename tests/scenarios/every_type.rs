@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use cortex_misp::types::{ServerTypes, normalise, validate};
+use cortex_misp::types::{MispCapabilities, normalise, validate};
 use serde_json::{Value, json};
 
 use super::desks::{Exporter, Importer};
@@ -32,7 +32,7 @@ fn odd(kind: &str, value: &str) -> String {
         format!(" MARK Straße ÉCLAIR {value} "),
         swapped(value),
     ];
-    let newest = ServerTypes::newest();
+    let newest = MispCapabilities::newest();
     let is_one = |odd: &String| validate(kind, &normalise(kind, odd), &newest).is_ok();
     all.into_iter().find(is_one).unwrap_or_else(|| value.to_owned())
 }

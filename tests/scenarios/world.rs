@@ -223,7 +223,7 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// One line for each attribute, sorted: `Network activity/domain a.MARK.example ids`, then what is not as usual: the
+    /// One line for each attribute, sorted: `HttpContext activity/domain a.MARK.example ids`, then what is not as usual: the
     /// comment, the tags, another distribution, the object it is in, that it is deleted.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.attributes().iter().map(|one| self.line(one)).collect();

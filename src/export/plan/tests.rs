@@ -1,7 +1,7 @@
 //! Plans made again and again, against a MISP that is a list of attributes.
 
 use super::*;
-use crate::export::wanted::{Doubts, WantedObject};
+use crate::export::wanted::{Doubts, ObjectDraft};
 use crate::markings::Tlp;
 use crate::misp::wire::Attribute;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 fn wanted(values: &[String]) -> Wanted {
     let ids = Ids::new("here", None);
     let uuid = ids.event("~1", "");
-    let attribute = |(index, value): (usize, &String)| WantedAttribute {
+    let attribute = |(index, value): (usize, &String)| AttributeDraft {
         uuid: ids.id(&uuid, &["domain", value]),
         place: None,
         kind: "domain".into(),
@@ -38,7 +38,7 @@ fn wanted(values: &[String]) -> Wanted {
         pap: None,
         tags: Vec::new(),
         organisation: json!({}),
-        objects: Vec::<WantedObject>::new(),
+        objects: Vec::<ObjectDraft>::new(),
         attributes: values.iter().enumerate().map(attribute).collect(),
         withheld: Vec::new(),
         kept: Vec::new(),
@@ -50,15 +50,15 @@ fn wanted(values: &[String]) -> Wanted {
 }
 
 /// What a MISP holds after these attributes arrived.
-fn held<'a>(attributes: impl Iterator<Item = &'a WantedAttribute>) -> Held {
-    let attribute = |one: &WantedAttribute| {
+fn held<'a>(attributes: impl Iterator<Item = &'a AttributeDraft>) -> EventContent {
+    let attribute = |one: &AttributeDraft| {
         attribute(json!({
             "uuid": one.uuid, "type": one.kind, "category": one.category, "value": one.value, "to_ids": one.to_ids,
             "comment": one.comment, "distribution": one.distribution().to_string(),
         }))
     };
     let event = json!({"info": "T", "date": "2026-01-01", "threat_level_id": "2", "analysis": "0", "Tag": [{"name": "TLP:AMBER"}]});
-    Held {
+    EventContent {
         event: serde_json::from_value(event).unwrap(),
         attributes: attributes.map(attribute).collect(),
         objects: std::collections::HashMap::new(),
@@ -71,13 +71,13 @@ fn attribute(value: Value) -> Attribute {
     serde_json::from_value(value).unwrap()
 }
 
-fn with_rules<T>(whole: Result<(), &str>, removed: Removed, work: impl FnOnce(&Rules<'_>) -> T) -> T {
-    let (ids, tags) = (Ids::new("here", None), TagNames::default());
+fn with_rules<T>(whole: Result<(), &str>, removed: RemovedIocPolicy, work: impl FnOnce(&Rules<'_>) -> T) -> T {
+    let (ids, tags) = (Ids::new("here", None), TagResolution::default());
     work(&Rules { ids: &ids, removed, whole, is_case: true, is_public: false, tags: &tags })
 }
 
-fn plan(wanted: &Wanted, held: Option<&Held>) -> Plan {
-    with_rules(Ok(()), Removed::Unflag, |rules| Plan::new(wanted, held, rules))
+fn plan(wanted: &Wanted, held: Option<&EventContent>) -> Plan {
+    with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| Plan::new(wanted, held, rules))
 }
 
 fn values(number: usize) -> Vec<String> {
@@ -85,7 +85,7 @@ fn values(number: usize) -> Vec<String> {
 }
 
 /// What a MISP makes of a plan's changes.
-fn applied(held: &mut Held, plan: &Plan, wanted: &Wanted) {
+fn applied(held: &mut EventContent, plan: &Plan, wanted: &Wanted) {
     for edit in plan.edits(wanted) {
         let uuid = edit.uuid.to_string();
         for attribute in held.attributes.iter_mut().filter(|one| one.uuid == uuid) {
@@ -112,8 +112,8 @@ proptest! {
         let first = plan(&wanted, Some(&before));
         let after = held(wanted.attributes.iter());
         prop_assert_eq!(first.additions(&wanted).count() + before.attributes.len(), wanted.attributes.len());
-        let outcome = with_rules(Ok(()), Removed::Unflag, |rules| {
-            first.outcome(&wanted, &Sending::default(), Some((&after, rules)))
+        let outcome = with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| {
+            first.outcome(&wanted, &WriteLog::default(), Some((&after, rules)))
         });
         prop_assert!(outcome.iter().all(|(verdict, _)| matches!(verdict, Verdict::Created | Verdict::Unchanged)));
         let again = plan(&wanted, Some(&after));
@@ -125,7 +125,7 @@ proptest! {
         steps in prop::collection::vec(prop::collection::vec(any::<bool>(), 12), 1..6),
         delete in any::<bool>(),
     ) {
-        let removed = if delete { Removed::Delete } else { Removed::Unflag };
+        let removed = if delete { RemovedIocPolicy::Delete } else { RemovedIocPolicy::Unflag };
         let all = wanted(&values(12));
         let mut event = held([].iter());
         for flags in steps {
@@ -137,7 +137,7 @@ proptest! {
                 (first, Plan::new(&now, Some(&event), rules))
             });
             prop_assert!(again.is_empty(), "{first:?} {again:?}");
-            let skipped = first.retractions.iter().any(|one| matches!(one.act, Act::Skip(_)));
+            let skipped = first.retractions.iter().any(|one| matches!(one.act, RetractAction::Skip(_)));
             let live = |uuid: Uuid| {
                 let one = event.attributes.iter().find(|one| one.uuid == uuid.to_string());
                 one.is_some_and(|one| one.deleted != Some(true) && one.to_ids == Some(true))
@@ -152,7 +152,7 @@ proptest! {
 #[test]
 fn without_an_event_all_is_to_be_made() {
     let plan = plan(&wanted(&values(1)), None);
-    assert_eq!(plan, Plan { create: true, steps: vec![Step::Add], ..Plan::default() });
+    assert_eq!(plan, Plan { create: true, steps: vec![AttributeAction::Add], ..Plan::default() });
     assert_eq!(plan.forecast(), [(Verdict::Created, None)]);
 }
 
@@ -161,14 +161,14 @@ fn what_is_missing_afterwards_is_refused_lost_not_verified_or_not_sent() {
     let wanted = wanted(&values(1));
     let first = plan(&wanted, None);
     let nothing = held([].into_iter());
-    let said = |sending: &Sending, after: Option<&Held>| {
-        with_rules(Ok(()), Removed::Unflag, |rules| {
+    let said = |sending: &WriteLog, after: Option<&EventContent>| {
+        with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| {
             let outcome = first.outcome(&wanted, sending, after.map(|after| (after, rules)));
             outcome[0].0.reason().unwrap().to_owned()
         })
     };
     let uuid = wanted.attributes[0].uuid;
-    let mut sending = Sending::default();
+    let mut sending = WriteLog::default();
     assert_eq!(said(&sending, Some(&nothing)), "not sent");
     assert!(!sending.had_effect());
     sending.sent([uuid], false);
@@ -207,15 +207,15 @@ fn a_published_event_is_touched_only_for_its_iocs() {
 fn many_at_once_or_a_case_that_is_not_whole_retract_nothing() {
     let all = wanted(&values(60));
     let event = held(all.attributes.iter());
-    let retracted = |number: usize, whole: Result<(), &str>, removed: Removed| {
+    let retracted = |number: usize, whole: Result<(), &str>, removed: RemovedIocPolicy| {
         let rest = wanted(&values(60 - number));
         let plan = with_rules(whole, removed, |rules| Plan::new(&rest, Some(&event), rules));
         (plan.edits(&rest).count(), plan.retractions.len(), plan.alarms.len())
     };
-    assert_eq!(retracted(12, Ok(()), Removed::Unflag), (12, 12, 0));
-    assert_eq!(retracted(13, Ok(()), Removed::Unflag), (0, 13, 1));
-    assert_eq!(retracted(1, Err("shared"), Removed::Unflag), (0, 1, 0));
-    assert_eq!(retracted(1, Ok(()), Removed::Keep), (0, 1, 0));
+    assert_eq!(retracted(12, Ok(()), RemovedIocPolicy::Unflag), (12, 12, 0));
+    assert_eq!(retracted(13, Ok(()), RemovedIocPolicy::Unflag), (0, 13, 1));
+    assert_eq!(retracted(1, Err("shared"), RemovedIocPolicy::Unflag), (0, 1, 0));
+    assert_eq!(retracted(1, Ok(()), RemovedIocPolicy::Keep), (0, 1, 0));
 }
 
 #[test]
@@ -253,9 +253,9 @@ fn in_another_cases_event_nothing_of_that_case_is_changed_retracted_or_named() {
     let mut mine = wanted(&["mine.example".to_owned()]);
     (mine.is_guest, mine.info, mine.threat_level, mine.analysis) = (true, "Mine".into(), 1, 2);
     mine.attributes[0].uuid = ids.id(&mine.uuid, &["domain", "mine.example"]);
-    with_rules(Ok(()), Removed::Delete, |rules| {
+    with_rules(Ok(()), RemovedIocPolicy::Delete, |rules| {
         let plan = Plan::new(&mine, Some(&there), &Rules { ids: &ids, ..*rules });
-        assert_eq!((&plan.head, &plan.steps[..]), (&Head::default(), &[Step::Add][..]));
+        assert_eq!((&plan.head, &plan.steps[..]), (&EventPatch::default(), &[AttributeAction::Add][..]));
         assert!(plan.retractions.is_empty() && plan.kept.is_empty() && plan.brought == 0, "{plan:?}");
         assert_eq!((plan.remarks, plan.alarms), (vec![], vec![]));
     });
@@ -273,7 +273,7 @@ fn the_owner_of_a_shared_case_takes_back_its_own_and_the_others_nothing() {
     let there = held(all.attributes.iter());
     let mut left = wanted(&values(1));
     left.uuid = all.uuid;
-    with_rules(Ok(()), Removed::Unflag, |rules| {
+    with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| {
         let plan = Plan::new(&left, Some(&there), &Rules { ids: &owner, ..*rules });
         let retracted: Vec<_> = plan.retractions.iter().map(|one| one.uuid).collect();
         assert_eq!((retracted, plan.brought), (vec![all.attributes[1].uuid], 2));
@@ -282,7 +282,7 @@ fn the_owner_of_a_shared_case_takes_back_its_own_and_the_others_nothing() {
         let plan = Plan::new(&red, Some(&there), &Rules { ids: &owner, is_public: true, ..*rules });
         assert_eq!((plan.retractions.len(), plan.brought), (4, 0));
     });
-    with_rules(Err("shared"), Removed::Unflag, |rules| {
+    with_rules(Err("shared"), RemovedIocPolicy::Unflag, |rules| {
         let plan = Plan::new(&left, Some(&there), &Rules { ids: &shared, ..*rules });
         assert!(plan.retractions.iter().all(|one| !one.is_reason()), "{plan:?}");
         let mut wanted = wanted(&values(3));

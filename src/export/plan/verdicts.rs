@@ -1,14 +1,14 @@
 //! What a plan comes to: what became of each item, told by a second look, and what would become of it.
 
-use super::{Outcome, Plan, Rules, Step};
+use super::{AttributeResult, Plan, Rules, AttributeAction};
 use crate::export::NOT_SENT;
-use crate::export::compare::{self, Index};
-use crate::export::retract::{Act, Retraction};
+use crate::export::compare::{self, EventIndex};
+use crate::export::retract::{RetractAction, Retraction};
 use crate::export::wanted::Wanted;
-use crate::misp::Held;
-use crate::misp::changes::Change;
-use crate::misp::draft::WantedAttribute;
-use crate::misp::write_log::Sending;
+use crate::misp::EventContent;
+use crate::misp::changes::AttributePatch;
+use crate::misp::draft::AttributeDraft;
+use crate::misp::write_log::WriteLog;
 use crate::report::ledger::Verdict;
 use uuid::Uuid;
 
@@ -16,22 +16,22 @@ impl Plan {
     /// What became of each wanted attribute, in its order: read from what the event holds afterwards, not from what the
     /// MISP answered. `after` is none if the event is not there, or could not be looked at, which `sending` tells.
     #[must_use]
-    pub fn outcome(&self, wanted: &Wanted, sending: &Sending, after: Option<(&Held, &Rules<'_>)>) -> Vec<Outcome> {
-        let index = after.map(|(held, rules)| (Index::new(held, rules.ids), rules));
-        let unchanged = |attribute: &WantedAttribute, change: &Change| {
+    pub fn outcome(&self, wanted: &Wanted, sending: &WriteLog, after: Option<(&EventContent, &Rules<'_>)>) -> Vec<AttributeResult> {
+        let index = after.map(|(held, rules)| (EventIndex::new(held, rules.ids), rules));
+        let unchanged = |attribute: &AttributeDraft, change: &AttributePatch| {
             not_changed(sending, &change.instead.unwrap_or(attribute.uuid))
         };
-        let outcome = |attribute: &WantedAttribute, step: &Step| match (step, &index) {
-            (Step::Leave(remark), _) => (Verdict::Unchanged, remark.clone()),
-            (Step::Skip(rule), _) => (Verdict::Skipped(rule.clone()), None),
-            (Step::Add, Some((index, rules))) => added(attribute, sending, index, rules),
-            (Step::Change(change), Some((index, rules))) => match index.step(attribute, rules) {
-                Step::Leave(remark) => (Verdict::Updated, remark),
-                Step::Skip(rule) => (Verdict::Skipped(rule), None),
-                Step::Add | Step::Change(_) => (unchanged(attribute, change), None),
+        let outcome = |attribute: &AttributeDraft, step: &AttributeAction| match (step, &index) {
+            (AttributeAction::Leave(remark), _) => (Verdict::Unchanged, remark.clone()),
+            (AttributeAction::Skip(rule), _) => (Verdict::Skipped(rule.clone()), None),
+            (AttributeAction::Add, Some((index, rules))) => added(attribute, sending, index, rules),
+            (AttributeAction::Change(change), Some((index, rules))) => match index.step(attribute, rules) {
+                AttributeAction::Leave(remark) => (Verdict::Updated, remark),
+                AttributeAction::Skip(rule) => (Verdict::Skipped(rule), None),
+                AttributeAction::Add | AttributeAction::Change(_) => (unchanged(attribute, change), None),
             },
-            (Step::Add, None) => (missing(sending, &attribute.uuid), None),
-            (Step::Change(change), None) => (unchanged(attribute, change), None),
+            (AttributeAction::Add, None) => (missing(sending, &attribute.uuid), None),
+            (AttributeAction::Change(change), None) => (unchanged(attribute, change), None),
         };
         wanted.attributes.iter().zip(&self.steps).map(|(attribute, step)| outcome(attribute, step)).collect()
     }
@@ -39,32 +39,32 @@ impl Plan {
     /// What is known of each wanted attribute while the plan is on its way: `next` is the plan that the last look made, so that
     /// what it leaves is there. Of the rest nobody knows more than `sending` says.
     #[must_use]
-    pub fn so_far(&self, wanted: &Wanted, sending: &Sending, next: &Self) -> Vec<Outcome> {
+    pub fn so_far(&self, wanted: &Wanted, sending: &WriteLog, next: &Self) -> Vec<AttributeResult> {
         let attributes = wanted.attributes.iter().zip(self.steps.iter().zip(&next.steps));
-        let outcome = |(attribute, (step, next)): (&WantedAttribute, (&Step, &Step))| match (step, next) {
-            (Step::Leave(remark), _) => (Verdict::Unchanged, remark.clone()),
-            (_, Step::Skip(rule)) | (Step::Skip(rule), _) => (Verdict::Skipped(rule.clone()), None),
-            (Step::Add, Step::Leave(remark)) if sending.made(&attribute.uuid) => (Verdict::Created, remark.clone()),
-            (Step::Add, Step::Leave(remark)) => (Verdict::Unchanged, remark.clone()),
-            (Step::Change(_), Step::Leave(remark)) => (Verdict::Updated, remark.clone()),
-            (Step::Add, _) => (missing(sending, &attribute.uuid), None),
-            (Step::Change(change), _) => (not_changed(sending, &change.instead.unwrap_or(attribute.uuid)), None),
+        let outcome = |(attribute, (step, next)): (&AttributeDraft, (&AttributeAction, &AttributeAction))| match (step, next) {
+            (AttributeAction::Leave(remark), _) => (Verdict::Unchanged, remark.clone()),
+            (_, AttributeAction::Skip(rule)) | (AttributeAction::Skip(rule), _) => (Verdict::Skipped(rule.clone()), None),
+            (AttributeAction::Add, AttributeAction::Leave(remark)) if sending.made(&attribute.uuid) => (Verdict::Created, remark.clone()),
+            (AttributeAction::Add, AttributeAction::Leave(remark)) => (Verdict::Unchanged, remark.clone()),
+            (AttributeAction::Change(_), AttributeAction::Leave(remark)) => (Verdict::Updated, remark.clone()),
+            (AttributeAction::Add, _) => (missing(sending, &attribute.uuid), None),
+            (AttributeAction::Change(change), _) => (not_changed(sending, &change.instead.unwrap_or(attribute.uuid)), None),
         };
         attributes.map(outcome).collect()
     }
 
     /// What became of each retraction, in its order.
     #[must_use]
-    pub fn retracted(&self, sending: &Sending, after: Option<&Self>) -> Vec<Verdict> {
+    pub fn retracted(&self, sending: &WriteLog, after: Option<&Self>) -> Vec<Verdict> {
         let of = |one: &Retraction| match (&one.act, after) {
-            (Act::Done, _) => Verdict::Unchanged,
-            (Act::Skip(rule), _) => Verdict::Skipped(rule.clone()),
-            (Act::Change(_) | Act::Remove, Some(after)) => {
+            (RetractAction::Done, _) => Verdict::Unchanged,
+            (RetractAction::Skip(rule), _) => Verdict::Skipped(rule.clone()),
+            (RetractAction::Change(_) | RetractAction::Remove, Some(after)) => {
                 let is_open = |again: &&Retraction| again.uuid == one.uuid && again.is_reason();
                 let open = after.retractions.iter().find(is_open);
                 open.map_or(Verdict::Updated, |_| not_changed(sending, &one.uuid))
             }
-            (Act::Change(_) | Act::Remove, None) => not_changed(sending, &one.uuid),
+            (RetractAction::Change(_) | RetractAction::Remove, None) => not_changed(sending, &one.uuid),
         };
         self.retractions.iter().map(of).collect()
     }
@@ -73,21 +73,21 @@ impl Plan {
     #[must_use]
     pub fn retraction_forecast(&self) -> Vec<Verdict> {
         let of = |one: &Retraction| match &one.act {
-            Act::Done => Verdict::Unchanged,
-            Act::Skip(rule) => Verdict::Skipped(rule.clone()),
-            Act::Change(_) | Act::Remove => Verdict::Updated,
+            RetractAction::Done => Verdict::Unchanged,
+            RetractAction::Skip(rule) => Verdict::Skipped(rule.clone()),
+            RetractAction::Change(_) | RetractAction::Remove => Verdict::Updated,
         };
         self.retractions.iter().map(of).collect()
     }
 
     /// What would become of each wanted attribute if the plan were carried out.
     #[must_use]
-    pub fn forecast(&self) -> Vec<Outcome> {
-        let forecast = |step: &Step| match step {
-            Step::Add => (Verdict::Created, None),
-            Step::Change(change) => (Verdict::Updated, change.remark.clone()),
-            Step::Leave(remark) => (Verdict::Unchanged, remark.clone()),
-            Step::Skip(rule) => (Verdict::Skipped(rule.clone()), None),
+    pub fn forecast(&self) -> Vec<AttributeResult> {
+        let forecast = |step: &AttributeAction| match step {
+            AttributeAction::Add => (Verdict::Created, None),
+            AttributeAction::Change(change) => (Verdict::Updated, change.remark.clone()),
+            AttributeAction::Leave(remark) => (Verdict::Unchanged, remark.clone()),
+            AttributeAction::Skip(rule) => (Verdict::Skipped(rule.clone()), None),
         };
         self.steps.iter().map(forecast).collect()
     }
@@ -95,29 +95,29 @@ impl Plan {
 
 /// What became of an attribute that was to be added. What is there without our doing came from another run or from
 /// somebody else meanwhile, and was not created by this one.
-fn added(wanted: &WantedAttribute, sending: &Sending, index: &Index<'_>, rules: &Rules<'_>) -> Outcome {
+fn added(wanted: &AttributeDraft, sending: &WriteLog, index: &EventIndex<'_>, rules: &Rules<'_>) -> AttributeResult {
     let is_made = index.holds(wanted) && sending.made(&wanted.uuid);
     match index.step(wanted, rules) {
-        Step::Leave(_) if is_made => (Verdict::Created, index.stored_otherwise(wanted, rules)),
-        Step::Leave(remark) => (Verdict::Unchanged, remark),
-        Step::Change(change) if is_made => (Verdict::Created, Some(compare::unfinished(&change))),
-        Step::Change(_) => (not_changed(sending, &wanted.uuid), None),
-        Step::Skip(rule) => (Verdict::Skipped(rule), None),
-        Step::Add => (missing(sending, &wanted.uuid), None),
+        AttributeAction::Leave(_) if is_made => (Verdict::Created, index.stored_otherwise(wanted, rules)),
+        AttributeAction::Leave(remark) => (Verdict::Unchanged, remark),
+        AttributeAction::Change(change) if is_made => (Verdict::Created, Some(compare::unfinished(&change))),
+        AttributeAction::Change(_) => (not_changed(sending, &wanted.uuid), None),
+        AttributeAction::Skip(rule) => (Verdict::Skipped(rule), None),
+        AttributeAction::Add => (missing(sending, &wanted.uuid), None),
     }
 }
 
 /// What is to be thought of an attribute that is not there.
-fn missing(sending: &Sending, uuid: &Uuid) -> Verdict {
+fn missing(sending: &WriteLog, uuid: &Uuid) -> Verdict {
     not_arrived(sending, uuid, "lost: MISP took it without an error and does not hold it")
 }
 
 /// What is to be thought of an attribute that is not as it should have become.
-fn not_changed(sending: &Sending, uuid: &Uuid) -> Verdict {
+fn not_changed(sending: &WriteLog, uuid: &Uuid) -> Verdict {
     not_arrived(sending, uuid, "lost: MISP took the change without an error and does not show it")
 }
 
-fn not_arrived(sending: &Sending, uuid: &Uuid, lost: &str) -> Verdict {
+fn not_arrived(sending: &WriteLog, uuid: &Uuid, lost: &str) -> Verdict {
     let sent = match sending.sent.get(uuid) {
         None => NOT_SENT,
         Some(true) if !sending.is_unseen => lost,

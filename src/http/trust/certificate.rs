@@ -24,7 +24,7 @@ pub struct ServerCertificate {
 
 /// A certificate with the raw names by which it is linked to its issuer's.
 #[derive(Clone, Debug)]
-pub(super) struct Read<'a> {
+pub(super) struct ParsedCertificate<'a> {
     pub(super) shown: ServerCertificate,
     pub(super) subject: &'a [u8],
     pub(super) issuer: &'a [u8],
@@ -43,13 +43,13 @@ const PARTS: [(u8, &str); 6] = [(3, "CN"), (10, "O"), (11, "OU"), (7, "L"), (8, 
 const LONGEST_NAME: usize = 200;
 
 /// Reads a certificate; none if it is not one.
-pub(super) fn read(der: &[u8]) -> Option<Read<'_>> {
-    let mut body = Der(Der(Der(der).value(SEQUENCE)?).value(SEQUENCE)?);
+pub(super) fn read(der: &[u8]) -> Option<ParsedCertificate<'_>> {
+    let mut body = DerReader(DerReader(DerReader(der).value(SEQUENCE)?).value(SEQUENCE)?);
     body.optional(VERSION);
     let _serial = body.next()?;
     let _algorithm = body.value(SEQUENCE)?;
     let issuer = body.value(SEQUENCE)?;
-    let mut validity = Der(body.value(SEQUENCE)?);
+    let mut validity = DerReader(body.value(SEQUENCE)?);
     let subject = body.value(SEQUENCE)?;
     let _key = body.value(SEQUENCE)?;
     let mut names = Vec::new();
@@ -60,14 +60,14 @@ pub(super) fn read(der: &[u8]) -> Option<Read<'_>> {
     }
     let (not_before, not_after) = (seconds(validity.next()?)?, seconds(validity.next()?)?);
     let shown = ServerCertificate { subject: name(subject), issuer: name(issuer), names, not_before, not_after };
-    Some(Read { shown, subject, issuer })
+    Some(ParsedCertificate { shown, subject, issuer })
 }
 
 /// What is left of a text in DER, as its values come.
 #[derive(Clone, Copy)]
-struct Der<'a>(&'a [u8]);
+struct DerReader<'a>(&'a [u8]);
 
-impl<'a> Der<'a> {
+impl<'a> DerReader<'a> {
     /// The next value with its tag. Lengths of more than three bytes are none that a handshake can carry.
     fn next(&mut self) -> Option<(u8, &'a [u8])> {
         let (length, rest): (usize, &[u8]) = match self.0 {
@@ -96,7 +96,7 @@ impl<'a> Der<'a> {
     }
 }
 
-impl<'a> Iterator for Der<'a> {
+impl<'a> Iterator for DerReader<'a> {
     type Item = (u8, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -105,14 +105,14 @@ impl<'a> Iterator for Der<'a> {
 }
 
 fn alternative_names(extensions: &[u8]) -> Option<Vec<String>> {
-    let mut extensions = Der(Der(extensions).value(SEQUENCE)?);
+    let mut extensions = DerReader(DerReader(extensions).value(SEQUENCE)?);
     let names = extensions.find_map(|(_, extension)| {
-        let mut extension = Der(extension);
+        let mut extension = DerReader(extension);
         let is_it = extension.value(OID)? == SUBJECT_ALT_NAME;
         // Whether it is critical may stand between its name and its value.
         is_it.then(|| extension.last())?.map(|(_, value)| value)
     })?;
-    let names = Der(Der(names).value(SEQUENCE)?);
+    let names = DerReader(DerReader(names).value(SEQUENCE)?);
     Some(names.filter_map(|(tag, value)| alternative_name(tag, value)).collect())
 }
 
@@ -130,9 +130,9 @@ fn alternative_name(tag: u8, value: &[u8]) -> Option<String> {
 
 /// A distinguished name, in the order in which it is written.
 fn name(name: &[u8]) -> String {
-    let pairs = Der(name).flat_map(|(_, set)| Der(set));
+    let pairs = DerReader(name).flat_map(|(_, set)| DerReader(set));
     let parts = pairs.filter_map(|(_, pair)| {
-        let mut pair = Der(pair);
+        let mut pair = DerReader(pair);
         let [0x55, 0x04, last] = pair.value(OID)? else { return None };
         let (_, word) = PARTS.iter().find(|(number, _)| number == last)?;
         let (tag, value) = pair.next()?;

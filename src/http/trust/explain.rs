@@ -2,15 +2,15 @@
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
-use super::Trust;
-use super::seen::Shown;
+use super::TlsState;
+use super::seen::PeerCertificate;
 use crate::time::moment;
 
 /// How many of a certificate's names are shown.
 const NAMES: usize = 5;
 
 /// What went wrong, and what to do about it.
-pub(super) fn explained(error: &Error, trust: &Trust) -> String {
+pub(super) fn explained(error: &Error, trust: &TlsState) -> String {
     match error {
         Error::InvalidCertificate(problem) => certificate(problem, trust),
         Error::AlertReceived(alert) => refused(*alert, trust),
@@ -26,7 +26,7 @@ pub(super) fn explained(error: &Error, trust: &Trust) -> String {
     }
 }
 
-impl Trust {
+impl TlsState {
     /// The configuration item that has the URL.
     fn item(&self) -> &'static str {
         if self.takes_certificates { "url" } else { "thehive_url" }
@@ -38,7 +38,7 @@ impl Trust {
     }
 }
 
-fn certificate(problem: &CertificateError, trust: &Trust) -> String {
+fn certificate(problem: &CertificateError, trust: &TlsState) -> String {
     use CertificateError as Problem;
     let Some(shown) = trust.seen.last() else {
         return format!("the server's certificate cannot be read ({problem:?})");
@@ -66,7 +66,7 @@ fn certificate(problem: &CertificateError, trust: &Trust) -> String {
     }
 }
 
-fn untrusted(shown: &Shown, trust: &Trust) -> String {
+fn untrusted(shown: &PeerCertificate, trust: &TlsState) -> String {
     let place = trust.place();
     if shown.is_self_signed {
         return format!(
@@ -82,7 +82,7 @@ fn untrusted(shown: &Shown, trust: &Trust) -> String {
     )
 }
 
-fn expired(shown: &Shown, since: i64) -> String {
+fn expired(shown: &PeerCertificate, since: i64) -> String {
     let whose = if shown.certificate.not_after == since {
         "the server's certificate"
     } else {
@@ -91,7 +91,7 @@ fn expired(shown: &Shown, since: i64) -> String {
     format!("{whose} expired on {}: it must be renewed there, or this machine's clock is wrong", moment(since))
 }
 
-fn other_name(shown: &Shown, wanted: &str, trust: &Trust) -> String {
+fn other_name(shown: &PeerCertificate, wanted: &str, trust: &TlsState) -> String {
     let names = &shown.certificate.names;
     if names.is_empty() {
         return format!(
@@ -109,7 +109,7 @@ fn other_name(shown: &Shown, wanted: &str, trust: &Trust) -> String {
 }
 
 /// A server that ends the handshake.
-fn refused(alert: AlertDescription, trust: &Trust) -> String {
+fn refused(alert: AlertDescription, trust: &TlsState) -> String {
     use AlertDescription as Alert;
     if !trust.has_own && (trust.seen.is_asked() || alert == Alert::CertificateRequired) {
         return demanded(trust.takes_certificates).to_owned();

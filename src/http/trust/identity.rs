@@ -12,16 +12,16 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, SignatureScheme};
 
 use super::roots;
-use super::seen::Seen;
+use super::seen::Handshake;
 
 /// Our certificate, if we have one; notes that the server asked for it.
 #[derive(Debug)]
-pub(super) struct Identity {
-    pub(super) seen: Arc<Seen>,
+pub(super) struct ClientIdentity {
+    pub(super) seen: Arc<Handshake>,
     pub(super) own: Option<Arc<CertifiedKey>>,
 }
 
-impl ResolvesClientCert for Identity {
+impl ResolvesClientCert for ClientIdentity {
     fn resolve(&self, _authorities: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.seen.asked();
         self.own.clone()

@@ -15,20 +15,20 @@ use anyhow::{Context, Result, ensure};
 use reqwest::blocking::ClientBuilder;
 use rustls::ClientConfig;
 
-use super::Origin;
-use super::network::Network;
-use super::proxy::Way;
+use super::Endpoint;
+use super::network::HttpContext;
+use super::proxy::ProxyRoute;
 pub use certificate::ServerCertificate;
 pub(super) use explain::page;
-use identity::Identity;
-pub(super) use roots::Roots;
-use seen::Seen;
+use identity::ClientIdentity;
+pub(super) use roots::TrustedRoots;
+use seen::Handshake;
 use verifier::Verifier;
 
 /// What is known of a client's server, and how the administrator can mend what is wrong with it.
 #[derive(Clone, Debug)]
-pub(super) struct Trust {
-    seen: Arc<Seen>,
+pub(super) struct TlsState {
+    seen: Arc<Handshake>,
     takes_certificates: bool,
     has_own: bool,
 }
@@ -41,17 +41,17 @@ pub(super) struct Trust {
 /// A file of the connection that cannot be read, or lacks what it is for; a client certificate that a proxy would see.
 pub(super) fn trusting(
     builder: ClientBuilder,
-    origin: &Origin<'_>,
-    way: Option<&Way>,
-    network: &Network,
-) -> Result<(ClientBuilder, Trust)> {
+    origin: &Endpoint<'_>,
+    way: Option<&ProxyRoute>,
+    network: &HttpContext,
+) -> Result<(ClientBuilder, TlsState)> {
     let (access, is_https) = (origin.access, origin.url.scheme() == "https");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     // A second call finds the provider in place already, which is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
     let mut given = Vec::new();
     let mut own = None;
-    let is_encrypted = is_https || way.is_some_and(Way::is_https);
+    let is_encrypted = is_https || way.is_some_and(ProxyRoute::is_https);
     if let Some(path) = access.cert_path.as_ref().filter(|_| is_encrypted) {
         let reading = || format!("reading the certificates in {} (\"cert_path\")", path.display());
         given.extend(roots::of_path(path).with_context(reading)?);
@@ -66,7 +66,7 @@ pub(super) fn trusting(
     }
     if let Some(path) = access.client_cert_path.as_ref().filter(|_| is_https) {
         // The HTTP client speaks TLS in one way to both, so such a proxy would be shown the certificate as well.
-        let is_ours_alone = !way.is_some_and(Way::is_https);
+        let is_ours_alone = !way.is_some_and(ProxyRoute::is_https);
         ensure!(
             is_ours_alone,
             "\"client_cert_path\" does not go with a proxy that is itself spoken to over TLS, which would be shown the \
@@ -74,7 +74,7 @@ pub(super) fn trusting(
         );
         own = Some(identity::of_file(path, &provider)?);
     }
-    let (seen, has_own) = (Arc::new(Seen::default()), own.is_some());
+    let (seen, has_own) = (Arc::new(Handshake::default()), own.is_some());
     let verifier = Verifier {
         seen: Arc::clone(&seen),
         algorithms: provider.signature_verification_algorithms,
@@ -87,13 +87,13 @@ pub(super) fn trusting(
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_client_cert_resolver(Arc::new(Identity { seen: Arc::clone(&seen), own: own.map(Arc::new) }));
+        .with_client_cert_resolver(Arc::new(ClientIdentity { seen: Arc::clone(&seen), own: own.map(Arc::new) }));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let trust = Trust { seen, takes_certificates: access.takes_certificates, has_own };
+    let trust = TlsState { seen, takes_certificates: access.takes_certificates, has_own };
     Ok((builder.tls_backend_preconfigured(config), trust))
 }
 
-impl Trust {
+impl TlsState {
     /// What the server showed at the last handshake.
     pub(super) fn certificate(&self) -> Option<ServerCertificate> {
         self.seen.last().map(|shown| shown.certificate)

@@ -9,7 +9,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::super::network::Network;
+use super::super::network::HttpContext;
 use super::certificate;
 use crate::environment::Environment;
 
@@ -22,17 +22,17 @@ const MOST_FILES: usize = 10_000;
 
 /// A job's authorities, the same for all its servers.
 #[derive(Clone, Debug)]
-pub(in crate::http) struct Roots {
+pub(in crate::http) struct TrustedRoots {
     pub(super) store: RootCertStore,
     /// All of them but the built-in ones, as they were given.
     pub(super) given: Vec<CertificateDer<'static>>,
 }
 
-impl Roots {
+impl TrustedRoots {
     /// Loads them: the built-in ones, the system's (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others), and those of
     /// Cortex, which puts them into the job folder as `input/cacerts` and names that file by `REQUESTS_CA_BUNDLE` (its
     /// `JobRunnerSrv.scala`). What cannot be read is a warning in the report.
-    pub(super) fn load(network: &Network) -> Self {
+    pub(super) fn load(network: &HttpContext) -> Self {
         let mut roots = Self { store: RootCertStore::empty(), given: Vec::new() };
         roots.store.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
         let environment = &network.run.environment;

@@ -9,21 +9,21 @@ use super::certificate::{self, ServerCertificate};
 
 /// What the server has shown so far.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    last: Mutex<Option<Shown>>,
+pub(super) struct Handshake {
+    last: Mutex<Option<PeerCertificate>>,
     is_asked: AtomicBool,
 }
 
 /// What it showed at the last handshake.
 #[derive(Clone, Debug)]
-pub(super) struct Shown {
+pub(super) struct PeerCertificate {
     pub(super) certificate: ServerCertificate,
     /// Who signed the last certificate of the chain: the authority that has to be trusted.
     pub(super) authority: String,
     pub(super) is_self_signed: bool,
 }
 
-impl Seen {
+impl Handshake {
     /// Notes what the server shows.
     pub(super) fn note(&self, own: &CertificateDer<'_>, chain: &[CertificateDer<'_>]) {
         *self.lock() = shown(own, chain);
@@ -39,16 +39,16 @@ impl Seen {
         self.is_asked.load(Ordering::Relaxed)
     }
 
-    pub(super) fn last(&self) -> Option<Shown> {
+    pub(super) fn last(&self) -> Option<PeerCertificate> {
         self.lock().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Shown>> {
+    fn lock(&self) -> MutexGuard<'_, Option<PeerCertificate>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn shown(own: &CertificateDer<'_>, chain: &[CertificateDer<'_>]) -> Option<Shown> {
+fn shown(own: &CertificateDer<'_>, chain: &[CertificateDer<'_>]) -> Option<PeerCertificate> {
     let read = certificate::read(own)?;
     let is_self_signed = read.subject == read.issuer;
     let chain: Vec<_> = chain.iter().filter_map(|one| certificate::read(one)).collect();
@@ -59,5 +59,5 @@ fn shown(own: &CertificateDer<'_>, chain: &[CertificateDer<'_>]) -> Option<Shown
         last = next.unwrap_or(last);
     }
     let authority = last.shown.issuer.clone();
-    Some(Shown { authority, is_self_signed, certificate: read.shown })
+    Some(PeerCertificate { authority, is_self_signed, certificate: read.shown })
 }

@@ -11,29 +11,29 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
-use super::super::network::Network;
+use super::super::network::HttpContext;
 use super::certificate;
-use super::roots::Roots;
-use super::seen::Seen;
+use super::roots::TrustedRoots;
+use super::seen::Handshake;
 
 /// Checks the certificates of one server.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    pub(super) seen: Arc<Seen>,
+    pub(super) seen: Arc<Handshake>,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
     /// Has the authorities of the whole job, once they were needed.
-    pub(super) network: Network,
+    pub(super) network: HttpContext,
     /// The certificates given for this server.
     pub(super) own: Vec<CertificateDer<'static>>,
     /// The authorities and those certificates, if there are any.
-    pub(super) roots: OnceLock<Roots>,
+    pub(super) roots: OnceLock<TrustedRoots>,
     pub(super) is_checking: bool,
 }
 
 impl Verifier {
     /// Loads the authorities if they are needed for the first time: for plain http they never are.
-    fn roots(&self) -> &Roots {
-        let of_job = self.network.roots.get_or_init(|| Roots::load(&self.network));
+    fn roots(&self) -> &TrustedRoots {
+        let of_job = self.network.roots.get_or_init(|| TrustedRoots::load(&self.network));
         if self.own.is_empty() {
             return of_job;
         }

@@ -4,7 +4,7 @@ use serde_json::{Map, json};
 
 use super::*;
 use crate::config::connections::Connections;
-use crate::config::{Table, read};
+use crate::config::{OptionSource, read};
 
 const UUID: &str = "3369ff1d-14c3-5f35-8aa4-9cba22183b31";
 
@@ -13,7 +13,7 @@ fn connections() -> Vec<Connection> {
         "name": ["partner", "corp", "again", "feed"], "key": ["k", "k", "k", "-"],
         "url": ["https://misp.example.org", "https://host.example/misp/", "https://misp.example.org/", "file:///feed"],
     });
-    let (lists, _) = read::<Connections>(config.as_object().unwrap(), Table::Configuration).unwrap();
+    let (lists, _) = read::<Connections>(config.as_object().unwrap(), OptionSource::Configuration).unwrap();
     lists.checked(&[]).unwrap().0
 }
 
@@ -35,20 +35,20 @@ fn understood(job: &Job, parameters: &Parameters, observables_may: bool) -> Resu
     Command::new(job, parameters, &connections(), observables_may, 1_000_000_000).map_err(|error| error.to_string())
 }
 
-fn asked(data: &str) -> Asked {
+fn asked(data: &str) -> Request {
     command("other", data, &Parameters::default()).unwrap().asked
 }
 
-fn sync(connection: Option<&str>) -> Asked {
-    Asked::Sync { connection: connection.map(Into::into) }
+fn sync(connection: Option<&str>) -> Request {
+    Request::Sync { connection: connection.map(Into::into) }
 }
 
-fn event(uuid_or_id: EventName, connection: Option<&str>) -> Asked {
-    Asked::Event { uuid_or_id, connection: connection.map(Into::into) }
+fn event(uuid_or_id: EventRef, connection: Option<&str>) -> Request {
+    Request::Event { uuid_or_id, connection: connection.map(Into::into) }
 }
 
-fn uuid() -> EventName {
-    EventName::Uuid(Uuid::parse_str(UUID).unwrap())
+fn uuid() -> EventRef {
+    EventRef::Uuid(Uuid::parse_str(UUID).unwrap())
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn commands_are_read_exactly_and_all_else_is_a_value() {
         "https://misp.example.org.evil.example/",
         "file:///feed/events/view/1",
     ] {
-        assert_eq!(asked(text), Asked::Value(text.into()), "{text}");
+        assert_eq!(asked(text), Request::Value(text.into()), "{text}");
     }
 }
 
@@ -117,16 +117,16 @@ fn a_command_on_an_observable_is_followed_only_if_that_is_allowed() {
     for text in ["misp:sync", &format!("misp:event:{UUID}"), "https://misp.example.org/events/1337"] {
         let error = understood(&job(text), &none, false).unwrap_err();
         assert!(error.contains("\"observable_commands\"") && error.contains("parameter \"command\""), "{error}");
-        assert!(understood(&job(text), &none, true).unwrap().asked != Asked::Value(text.into()), "{text}");
+        assert!(understood(&job(text), &none, true).unwrap().asked != Request::Value(text.into()), "{text}");
     }
-    assert_eq!(understood(&job("a.example"), &none, false).unwrap().asked, Asked::Value("a.example".into()));
+    assert_eq!(understood(&job("a.example"), &none, false).unwrap().asked, Request::Value("a.example".into()));
     let parameters = Parameters { command: Some("misp:sync".into()), ..none };
     assert_eq!(understood(&job("misp:event:x"), &parameters, false).unwrap().asked, sync(None));
 }
 
 #[test]
 fn an_address_of_an_event_names_it_and_its_connection() {
-    let number = |connection| event(EventName::Number(1337), Some(connection));
+    let number = |connection| event(EventRef::Number(1337), Some(connection));
     for (address, expected) in [
         ("https://misp.example.org/events/view/1337", number("partner")),
         ("HTTPS://MISP.example.org:443/events/view/1337/", number("partner")),
@@ -164,7 +164,7 @@ fn only_the_type_other_carries_commands() {
     let address = "https://misp.example.org/events/view/1337";
     for (data_type, data) in [("url", address), ("domain", "misp:sync"), ("filename", "misp:event:x")] {
         let found = command(data_type, data, &Parameters::default()).unwrap();
-        assert_eq!(found.asked, Asked::Value(data.into()));
+        assert_eq!(found.asked, Request::Value(data.into()));
     }
     let parameters = |command: &str| Parameters { command: Some(command.into()), ..Parameters::default() };
     assert_eq!(command("domain", "scheduled", &parameters("misp:sync:a")).unwrap().connection(), Some("a"));
@@ -199,7 +199,7 @@ fn the_parameter_event_narrows_an_import_and_nothing_else() {
     assert_eq!(ask("misp:sync", UUID), Ok(event(uuid(), None)));
     assert_eq!(ask("misp:sync:corp", UUID), Ok(event(uuid(), Some("corp"))));
     let address = "https://misp.example.org/events/view/1337";
-    assert_eq!(ask("misp:sync", address), Ok(event(EventName::Number(1337), Some("partner"))));
+    assert_eq!(ask("misp:sync", address), Ok(event(EventRef::Number(1337), Some("partner"))));
     assert_eq!(ask(&format!("misp:event:{UUID}"), UUID), Ok(event(uuid(), None)));
     for (data, parameter, part) in [
         ("misp:sync:corp", address, "different connections"),

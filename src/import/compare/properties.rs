@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
-use crate::import::map::{Marks, Origin, alert};
+use crate::import::map::{AlertOptions, Origin, alert};
 use crate::misp::wire::Report;
 use crate::secret::Scrubber;
 
@@ -26,7 +26,7 @@ fn any_text() -> impl Strategy<Value = String> {
     prop::collection::vec(part, 0..10).prop_map(|parts| parts.concat())
 }
 
-fn made(texts: &[String; 6], timestamp: i64, marks: &Marks) -> (Event, AlertWanted) {
+fn made(texts: &[String; 6], timestamp: i64, marks: &AlertOptions) -> (Event, AlertDraft) {
     let [info, organisation, date, tag, name, content] = texts;
     let event: Event = serde_json::from_value(json!({
         "id": "7", "info": info, "Orgc": {"name": organisation}, "date": date, "Tag": [{"name": tag}],
@@ -40,7 +40,7 @@ fn made(texts: &[String; 6], timestamp: i64, marks: &Marks) -> (Event, AlertWant
 }
 
 /// The alert as TheHive gives it back, its description with these line ends.
-fn stored(wanted: &AlertWanted, description: &str) -> Alert {
+fn stored(wanted: &AlertDraft, description: &str) -> Alert {
     serde_json::from_value(json!({
         "_id": "~1", "_createdBy": "import", "sourceRef": wanted.source_ref, "title": wanted.title, "description": description,
         "severity": wanted.severity, "date": wanted.date, "tlp": wanted.tlp.number(), "pap": wanted.pap.number(), "tags": wanted.tags,
@@ -52,7 +52,7 @@ fn stored(wanted: &AlertWanted, description: &str) -> Alert {
 proptest! {
     #[test]
     fn what_is_written_and_read_back_is_what_was_written(texts in prop::array::uniform6(any_text()), is_crlf: bool) {
-        let (marks, users, outcome) = (Marks::default(), Users::new("import", &[]), Outcome {
+        let (marks, users, outcome) = (AlertOptions::default(), Users::new("import", &[]), Outcome {
             scale: Scale::Five, is_five: true, is_complete: true, has_new_ioc: false, reopens: false,
         });
         let (event, wanted) = made(&texts, 1, &marks);
@@ -66,7 +66,7 @@ proptest! {
             prop_assert!(written.is_ours(field, &current(&alert, field)), "{field:?}: {description:?}");
         }
         // The next run finds nothing to do.
-        prop_assert!(matches!(fate(&event, &Uuid::nil(), Some(alert.clone()), &users), Fate::Unchanged(_)));
+        prop_assert!(matches!(fate(&event, &Uuid::nil(), Some(alert.clone()), &users), AlertStatus::Unchanged(_)));
         prop_assert_eq!(change(&wanted, (&event, &Uuid::nil()), &alert, Some(&written), outcome).body, Map::new());
         // A change of the event arrives.
         let mut texts = texts;

@@ -1,9 +1,9 @@
 //! What the report remarks of an event that was read: what of it is not passed on as it is, what MISP does not show, what
 //! cannot be read.
 
-use super::Reading;
+use super::EventImport;
 use crate::import::batch;
-use crate::import::hand::{Ended, Hand};
+use crate::import::hand::{Ended, AlertWriter};
 use crate::import::map;
 use crate::markings;
 use crate::misp::{Chunk, Misp};
@@ -11,7 +11,7 @@ use crate::tags;
 use crate::text::counted;
 use crate::time;
 
-impl Reading<'_> {
+impl EventImport<'_> {
     /// Takes out reports that hold a secret of ours, and tells of those that are missing.
     pub(super) fn check_reports(&self, chunk: &mut Chunk) {
         let (part, event) = (self.sync.part, self.task.uuid);
@@ -35,7 +35,7 @@ impl Reading<'_> {
         self.sync.part.warn(format!(
             "event {event}: its objects cannot be read, so that its observables have no tag that says in which they are: {why}"
         ));
-        self.hands.iter_mut().for_each(Hand::leave_open);
+        self.hands.iter_mut().for_each(AlertWriter::leave_open);
     }
 
     /// Remembers the tags that cannot be read as the TLP or PAP that they are meant as.

@@ -2,24 +2,24 @@
 
 use anyhow::{Result, anyhow, bail};
 
-use super::{ATTEMPTS, Hand, Page, Sent, set};
-use crate::http::Failure;
+use super::{ATTEMPTS, AlertWriter, Page, PendingWrites, set};
+use crate::http::HttpError;
 use crate::import::compare;
-use crate::import::desk::Desk;
-use crate::import::map::AlertWanted;
+use crate::import::desk::AlertTarget;
+use crate::import::map::AlertDraft;
 use crate::import::{plan, twins};
 use crate::report::ledger::Verdict;
-use crate::thehive::{Alert, Group, NewAlert, Procedure, Trouble};
+use crate::thehive::{Alert, ObservableBatch, NewAlert, Procedure, WriteError};
 
-impl Hand<'_> {
+impl AlertWriter<'_> {
     /// Creates the alert with what fits into one call. One that has all of it then is complete at once: TheHive makes it whole
     /// or not at all.
     pub(super) fn create(
         &mut self,
-        alert: &AlertWanted,
+        alert: &AlertDraft,
         page: Page<'_>,
         verdicts: &mut [Option<Verdict>],
-        sent: &mut Sent,
+        sent: &mut PendingWrites,
     ) -> Result<()> {
         let wanted = page.wanted;
         let mut places: Vec<usize> = (0..wanted.len()).collect();
@@ -30,7 +30,7 @@ impl Hand<'_> {
         let mut is_whole = page.is_all && rest.is_empty() && !self.is_open;
         let mut new = self.new_alert(alert, inline.iter().map(|parcel| parcel.group.clone()).collect(), is_whole);
         let mut carried: Vec<usize> = inline.into_iter().flat_map(|parcel| parcel.places).collect();
-        let mut left_out = LeftOut::default();
+        let mut left_out = OmittedParts::default();
         let mut last = None;
         for _ in 0..ATTEMPTS {
             let failure = match self.desk.write(self.common.part, |hive| hive.create(&new)) {
@@ -42,28 +42,28 @@ impl Hand<'_> {
                 }
                 Err(failure) => failure,
             };
-            match Trouble::of(failure) {
-                Trouble::Content(failure) if left_out.leave(&mut new, &failure) => {
+            match WriteError::of(failure) {
+                WriteError::Content(failure) if left_out.leave(&mut new, &failure) => {
                     carried.clear();
                     is_whole &= wanted.is_empty();
                     new.description = self.described(alert, is_whole);
                 }
-                Trouble::Content(failure) | Trouble::Denied(failure) | Trouble::Gone(failure) => {
+                WriteError::Content(failure) | WriteError::Denied(failure) | WriteError::Gone(failure) => {
                     return Err(failure.into());
                 }
                 // Another run made it in the meantime.
-                Trouble::Duplicate(failure) if last.is_none() => {
+                WriteError::Duplicate(failure) if last.is_none() => {
                     let found = self.look()?.ok_or_else(|| anyhow!(failure))?;
                     self.take(found);
                     return Ok(());
                 }
                 // After an attempt that was not answered a duplicate is most likely its late effect.
-                Trouble::Duplicate(failure) => {
+                WriteError::Duplicate(failure) => {
                     let found = self.look()?.ok_or_else(|| anyhow!(failure))?;
                     self.arrived(found, carried, left_out, sent);
                     return Ok(());
                 }
-                Trouble::Unclear(failure) => {
+                WriteError::Unclear(failure) => {
                     let doubt = self.in_doubt(&failure, carried.len());
                     let Some(found) = self.reconcile(&doubt, Self::all_there, |found| !found.is_empty())? else {
                         bail!(doubt.unsettled());
@@ -80,7 +80,7 @@ impl Hand<'_> {
     }
 
     /// Takes the alert in hand that a creation made, with what it has.
-    fn made(&mut self, made: Alert, carried: Vec<usize>, verdicts: &mut [Option<Verdict>], sent: &mut Sent) {
+    fn made(&mut self, made: Alert, carried: Vec<usize>, verdicts: &mut [Option<Verdict>], sent: &mut PendingWrites) {
         self.is_fresh = made.observable_count == i64::try_from(carried.len()).ok();
         for place in carried {
             match self.is_fresh {
@@ -95,7 +95,7 @@ impl Hand<'_> {
     }
 
     /// Takes the alert in hand that a creation made whose answer was lost.
-    fn arrived(&mut self, found: Alert, carried: Vec<usize>, left_out: LeftOut, sent: &mut Sent) {
+    fn arrived(&mut self, found: Alert, carried: Vec<usize>, left_out: OmittedParts, sent: &mut PendingWrites) {
         self.desk.arrived();
         self.alert = Some(found);
         sent.extend(carried.into_iter().map(|place| (place, Verdict::Created)));
@@ -114,13 +114,13 @@ impl Hand<'_> {
         Ok(())
     }
 
-    fn described(&self, alert: &AlertWanted, is_whole: bool) -> String {
-        let Desk { scale, is_five, .. } = *self.desk;
+    fn described(&self, alert: &AlertDraft, is_whole: bool) -> String {
+        let AlertTarget { scale, is_five, .. } = *self.desk;
         compare::state(alert, self.from.event, self.from.uuid, is_whole, scale, is_five).put(&alert.description)
     }
 
-    fn new_alert(&self, alert: &AlertWanted, observables: Vec<Group>, is_whole: bool) -> NewAlert {
-        let Desk { scale, is_five, .. } = *self.desk;
+    fn new_alert(&self, alert: &AlertDraft, observables: Vec<ObservableBatch>, is_whole: bool) -> NewAlert {
+        let AlertTarget { scale, is_five, .. } = *self.desk;
         let procedures = alert.procedures.iter().filter(|_| is_five);
         NewAlert {
             source: alert.source.clone(),
@@ -140,9 +140,9 @@ impl Hand<'_> {
     }
 
     /// What a creation was refused for follows singly, so that one bad value does not cost the alert.
-    fn rest_of(&mut self, left_out: LeftOut) {
+    fn rest_of(&mut self, left_out: OmittedParts) {
         let Some(alert) = &self.alert else { return };
-        let LeftOut { procedures, template, is_bare: _ } = left_out;
+        let OmittedParts { procedures, template, is_bare: _ } = left_out;
         let uuid = self.from.uuid;
         if let Some((template, failure)) = template {
             self.common.part.warn(format!(
@@ -159,17 +159,17 @@ impl Hand<'_> {
 
 /// What a creation is sent without after it was refused.
 #[derive(Default)]
-struct LeftOut {
+struct OmittedParts {
     /// No observables and procedures are sent any more.
     is_bare: bool,
     procedures: Vec<Procedure>,
     /// With the refusal. It goes last: it can be set on a new alert only.
-    template: Option<(String, Failure)>,
+    template: Option<(String, HttpError)>,
 }
 
-impl LeftOut {
+impl OmittedParts {
     /// Takes something out of a creation that was refused; false if nothing is left that could be.
-    fn leave(&mut self, new: &mut NewAlert, failure: &Failure) -> bool {
+    fn leave(&mut self, new: &mut NewAlert, failure: &HttpError) -> bool {
         if !self.is_bare {
             self.is_bare = true;
             self.procedures = std::mem::take(&mut new.procedures);

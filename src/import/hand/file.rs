@@ -6,10 +6,10 @@ use std::collections::HashSet;
 use anyhow::{Result, bail};
 
 use super::reconcile::Doubt;
-use super::{ATTEMPTS, FULL, Hand};
-use crate::http::{Cause, Failure, FormFile};
+use super::{ATTEMPTS, FULL, AlertWriter};
+use crate::http::{HttpErrorKind, HttpError, FormFile};
 use crate::import::compare::tlp_number;
-use crate::import::files::FileWanted;
+use crate::import::files::AlertFileDraft;
 use crate::import::map::Wanted;
 use crate::import::plan::{self, Step};
 use crate::import::settings::Settings;
@@ -17,24 +17,24 @@ use crate::misp::Misp;
 use crate::report::ledger::Verdict;
 use crate::sample;
 use crate::thehive::wire::Observable;
-use crate::thehive::{FILE, Group, TheHive, Trouble};
+use crate::thehive::{FILE, ObservableBatch, TheHive, WriteError};
 use crate::worker;
 
 /// What a zip adds to its file at most, in bytes, beside a thousandth: its directory, and names.
 const ZIP: u64 = 64 << 10;
 
 /// A file on its way from MISP to the alerts of one event: read when the first of them lacks it, and once.
-pub(in crate::import) struct Content<'c> {
+pub(in crate::import) struct AttachmentTransfer<'c> {
     pub(in crate::import) misp: &'c Misp,
-    pub(in crate::import) file: &'c FileWanted,
+    pub(in crate::import) file: &'c AlertFileDraft,
     pub(in crate::import) settings: &'c Settings,
     /// The event is read in several chunks, which may have the same file.
     pub(in crate::import) is_part: bool,
-    pub(in crate::import) came: Option<Result<Came, Missing>>,
+    pub(in crate::import) came: Option<Result<DownloadedFile, DownloadFailure>>,
 }
 
 /// A file as it came.
-pub(in crate::import) struct Came {
+pub(in crate::import) struct DownloadedFile {
     bytes: Vec<u8>,
     sha256: String,
     md5: String,
@@ -42,14 +42,14 @@ pub(in crate::import) struct Came {
 
 /// Why there is no file.
 #[derive(Clone, Debug)]
-pub(in crate::import) struct Missing {
+pub(in crate::import) struct DownloadFailure {
     verdict: Verdict,
     /// It would be the same next time.
     is_final: bool,
 }
 
-impl Content<'_> {
-    fn came(&mut self) -> Result<&Came, &Missing> {
+impl AttachmentTransfer<'_> {
+    fn came(&mut self) -> Result<&DownloadedFile, &DownloadFailure> {
         let came = match self.came.take() {
             Some(came) => came,
             None => self.read(),
@@ -57,7 +57,7 @@ impl Content<'_> {
         self.came.insert(came).as_ref()
     }
 
-    fn read(&self) -> Result<Came, Missing> {
+    fn read(&self) -> Result<DownloadedFile, DownloadFailure> {
         let most = self.settings.most_bytes();
         let is_sample = self.file.is_sample();
         let slack = if is_sample { (most / 1_000).saturating_add(ZIP) } else { 0 };
@@ -66,14 +66,14 @@ impl Content<'_> {
         if is_sample {
             bytes = self.unpacked(&bytes, most)?;
         }
-        Ok(Came { sha256: sample::sha256(&bytes), md5: sample::md5(&bytes), bytes })
+        Ok(DownloadedFile { sha256: sample::sha256(&bytes), md5: sample::md5(&bytes), bytes })
     }
 
     /// What is in the zip of a sample, if it is what the attribute's value says.
-    fn unpacked(&self, zip: &[u8], most: u64) -> Result<Vec<u8>, Missing> {
+    fn unpacked(&self, zip: &[u8], most: u64) -> Result<Vec<u8>, DownloadFailure> {
         // A login page or a proxy's block page may be gone next time.
         let is_final = !zip.trim_ascii_start().starts_with(b"<");
-        let wrong = |reason: String| Missing { verdict: Verdict::Failed(reason), is_final };
+        let wrong = |reason: String| DownloadFailure { verdict: Verdict::Failed(reason), is_final };
         let Some(md5) = &self.file.md5 else { return Err(wrong("the attribute's value names no md5".to_owned())) };
         let bytes =
             sample::unpack(zip, sample::PASSWORD, most).map_err(|error| match error.is::<sample::TooLarge>() {
@@ -89,22 +89,22 @@ impl Content<'_> {
         Ok(bytes)
     }
 
-    fn not_given(&self, error: &anyhow::Error) -> Missing {
-        let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+    fn not_given(&self, error: &anyhow::Error) -> DownloadFailure {
+        let failure = error.chain().find_map(|cause| cause.downcast_ref::<HttpError>());
         match failure.map(|failure| &failure.cause) {
-            Some(Cause::TooLarge(_)) => self.too_large(),
+            Some(HttpErrorKind::TooLarge(_)) => self.too_large(),
             cause => {
                 let is_refusal =
-                    |cause: &Cause| matches!(cause, Cause::Refused { status, .. } if *status < 500 && *status != 429);
+                    |cause: &HttpErrorKind| matches!(cause, HttpErrorKind::Refused { status, .. } if *status < 500 && *status != 429);
                 let is_final = cause.is_none_or(is_refusal);
-                Missing { verdict: Verdict::Failed(worker::line(error)), is_final }
+                DownloadFailure { verdict: Verdict::Failed(worker::line(error)), is_final }
             }
         }
     }
 
-    fn too_large(&self) -> Missing {
+    fn too_large(&self) -> DownloadFailure {
         let rule = format!("larger than max_attachment_mb ({} MiB)", self.settings.max_attachment_mb);
-        Missing { verdict: Verdict::Skipped(rule), is_final: true }
+        DownloadFailure { verdict: Verdict::Skipped(rule), is_final: true }
     }
 }
 
@@ -128,9 +128,9 @@ enum Attempt {
 /// A file of so many bytes takes TheHive as long as a value.
 const BYTES_OF_A_VALUE: usize = 256 << 10;
 
-impl Hand<'_> {
+impl AlertWriter<'_> {
     /// Puts a file in.
-    pub(in crate::import) fn file(&mut self, content: &mut Content<'_>) -> Verdict {
+    pub(in crate::import) fn file(&mut self, content: &mut AttachmentTransfer<'_>) -> Verdict {
         if let Some(reason) = &self.stopped {
             return Verdict::Failed(reason.clone());
         }
@@ -144,7 +144,7 @@ impl Hand<'_> {
         })
     }
 
-    fn put_file(&mut self, content: &mut Content<'_>) -> Result<Verdict> {
+    fn put_file(&mut self, content: &mut AttachmentTransfer<'_>) -> Result<Verdict> {
         let Some(id) = self.alert.as_ref().map(|alert| alert.id.clone()) else { return Ok(Verdict::Created) };
         let (mut sent, mut why) = (None, String::new());
         for _ in 0..ATTEMPTS {
@@ -170,7 +170,7 @@ impl Hand<'_> {
         Ok(Verdict::Failed(format!("not verified: {why}")))
     }
 
-    fn attempt(&mut self, id: &str, content: &mut Content<'_>, sent: &mut Option<Verdict>) -> Result<Attempt> {
+    fn attempt(&mut self, id: &str, content: &mut AttachmentTransfer<'_>, sent: &mut Option<Verdict>) -> Result<Attempt> {
         let file = content.file;
         if let Some(known) = self.find(id, file.name(), |one| file.is(one))? {
             let is_again = content.is_part || file.is_shared(&known);
@@ -223,7 +223,7 @@ impl Hand<'_> {
     /// What is there is kept, or told what is new of the attribute.
     fn keep(
         &mut self,
-        file: &FileWanted,
+        file: &AlertFileDraft,
         known: &Observable,
         is_again: bool,
         sent: &mut Option<Verdict>,
@@ -238,18 +238,18 @@ impl Hand<'_> {
         // What was looked at is not what is there from now on.
         self.files.there = None;
         let is_new_ioc = file.observable.ioc && !known.ioc && self.was_whole;
-        match self.patch(&[&known.id], &body).map_err(Trouble::of) {
+        match self.patch(&[&known.id], &body).map_err(WriteError::of) {
             Ok(()) => {
                 self.is_changed = true;
                 self.has_new_ioc |= is_new_ioc;
                 Ok(Attempt::Over(Verdict::Updated))
             }
-            Err(Trouble::Content(failure) | Trouble::Duplicate(failure)) => {
+            Err(WriteError::Content(failure) | WriteError::Duplicate(failure)) => {
                 Ok(Attempt::Over(Verdict::Failed(failure.to_string())))
             }
-            Err(Trouble::Gone(_)) => Ok(Attempt::Unclear(Doubt::over("it went in the meantime".to_owned()))),
-            Err(Trouble::Denied(failure)) => Err(failure.into()),
-            Err(Trouble::Unclear(failure)) => {
+            Err(WriteError::Gone(_)) => Ok(Attempt::Unclear(Doubt::over("it went in the meantime".to_owned()))),
+            Err(WriteError::Denied(failure)) => Err(failure.into()),
+            Err(WriteError::Unclear(failure)) => {
                 *sent = Some(Verdict::Updated);
                 self.has_new_ioc |= is_new_ioc;
                 Ok(Attempt::Unclear(self.in_doubt(&failure, 1)))
@@ -257,12 +257,12 @@ impl Hand<'_> {
         }
     }
 
-    fn send(&mut self, id: &str, content: &mut Content<'_>, sent: &mut Option<Verdict>) -> Result<Attempt> {
+    fn send(&mut self, id: &str, content: &mut AttachmentTransfer<'_>, sent: &mut Option<Verdict>) -> Result<Attempt> {
         let file = content.file;
         let Ok(came) = content.came() else { bail!("the file is not at hand") };
         let Wanted { tlp, pap, tags, message, ioc, .. } = file.observable.clone();
         let tlp = tlp_number(tlp, self.desk.scale);
-        let group = Group { data_type: FILE.to_owned(), data: Vec::new(), tlp, tags, message, ioc, pap: pap.number() };
+        let group = ObservableBatch { data_type: FILE.to_owned(), data: Vec::new(), tlp, tags, message, ioc, pap: pap.number() };
         let (form, password) = form(file, came)?;
         let values = 1 + came.bytes.len() / BYTES_OF_A_VALUE;
         let to_case = &|hive: &TheHive, case: &str| hive.add_file_to_case(case, &group, &form, password);
@@ -270,12 +270,12 @@ impl Hand<'_> {
             return Ok(Attempt::Unclear(doubt));
         }
         let is_new_ioc = ioc && !self.is_new;
-        match self.desk.write(self.common.part, |hive| hive.add_file(id, &group, &form, password)).map_err(Trouble::of)
+        match self.desk.write(self.common.part, |hive| hive.add_file(id, &group, &form, password)).map_err(WriteError::of)
         {
             Ok(added) if !added.there.is_empty() => {
                 self.is_changed = true;
                 self.has_new_ioc |= is_new_ioc;
-                let Came { sha256, md5, .. } = came;
+                let DownloadedFile { sha256, md5, .. } = came;
                 self.has_grown(1);
                 self.files.written.extend([file.name(), sha256, md5].map(ToOwned::to_owned));
                 Ok(Attempt::Over(Verdict::Created))
@@ -290,10 +290,10 @@ impl Hand<'_> {
                 }
                 None => Attempt::Unclear(Doubt::over("TheHive did not store it".to_owned())),
             }),
-            Err(Trouble::Content(failure)) => Ok(Attempt::Over(Verdict::Failed(failure.to_string()))),
-            Err(Trouble::Duplicate(failure)) => Ok(Attempt::Unclear(Doubt::over(failure.to_string()))),
-            Err(Trouble::Denied(failure) | Trouble::Gone(failure)) => Err(failure.into()),
-            Err(Trouble::Unclear(failure)) => {
+            Err(WriteError::Content(failure)) => Ok(Attempt::Over(Verdict::Failed(failure.to_string()))),
+            Err(WriteError::Duplicate(failure)) => Ok(Attempt::Unclear(Doubt::over(failure.to_string()))),
+            Err(WriteError::Denied(failure) | WriteError::Gone(failure)) => Err(failure.into()),
+            Err(WriteError::Unclear(failure)) => {
                 self.has_new_ioc |= is_new_ioc;
                 *sent = Some(Verdict::Created);
                 Ok(Attempt::Unclear(self.in_doubt(&failure, values)))
@@ -304,7 +304,7 @@ impl Hand<'_> {
 
 /// The file as it is sent: what is malware, or could be run, in a zip with a password, so that it crosses no network in
 /// the clear.
-fn form(file: &FileWanted, came: &Came) -> Result<(FormFile, Option<&'static str>)> {
+fn form(file: &AlertFileDraft, came: &DownloadedFile) -> Result<(FormFile, Option<&'static str>)> {
     let name = &file.observable.data;
     let part = "attachment".to_owned();
     if file.is_sample() || sample::is_executable(name, &came.bytes) {

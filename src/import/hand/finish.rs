@@ -6,20 +6,20 @@ use anyhow::{Result, anyhow, bail, ensure};
 use serde_json::{Map, json};
 
 use super::reconcile::Doubt;
-use super::{ATTEMPTS, Ended, Extent, Hand};
+use super::{ATTEMPTS, Ended, ReadSummary, AlertWriter};
 use crate::import::batch::{Digest, digest};
 use crate::import::compare::{self, Outcome};
 use crate::import::desk::OTHER;
 use crate::import::files;
-use crate::import::map::AlertWanted;
+use crate::import::map::AlertDraft;
 use crate::import::{plan, twins};
 use crate::report::ledger::Verdict;
-use crate::thehive::Trouble;
+use crate::thehive::WriteError;
 use crate::thehive::wire::{Alert, Observable};
 
 /// An observable that is over, or only its IOC flag.
 #[derive(Debug, PartialEq, Eq)]
-struct Over {
+struct StaleObservable {
     id: String,
     what: What,
 }
@@ -35,16 +35,16 @@ enum What {
     Double,
 }
 
-impl Over {
+impl StaleObservable {
     /// True if its end is told: what the event took back, not what two writes brought.
     fn is_counted(&self) -> bool {
         self.what == What::Gone
     }
 }
 
-impl Hand<'_> {
+impl AlertWriter<'_> {
     /// Takes out what the event has no more, and writes down what the alert was made from.
-    pub(in crate::import) fn finish(mut self, alert: &AlertWanted, extent: Extent<'_>) -> Ended {
+    pub(in crate::import) fn finish(mut self, alert: &AlertDraft, extent: ReadSummary<'_>) -> Ended {
         let done = match self.stopped.take() {
             Some(reason) => Err(reason),
             None => {
@@ -67,7 +67,7 @@ impl Hand<'_> {
         Ended { verdict, link, kept, removed: self.removed, left_out: self.left_out }
     }
 
-    fn end(&mut self, alert: &AlertWanted, extent: Extent<'_>) -> Result<bool> {
+    fn end(&mut self, alert: &AlertDraft, extent: ReadSummary<'_>) -> Result<bool> {
         if self.is_new && (self.common.dry_run || (self.is_told && !self.is_open)) {
             return Ok(true);
         }
@@ -76,7 +76,7 @@ impl Hand<'_> {
             return self.superseded(&now);
         }
         let has_more = now.observable_count.is_some_and(|count| u64::try_from(count).is_ok_and(|it| it > self.number));
-        let extent = Extent { is_flawed: extent.is_flawed || self.is_new, ..extent };
+        let extent = ReadSummary { is_flawed: extent.is_flawed || self.is_new, ..extent };
         let over = if self.is_new && !has_more { Vec::new() } else { self.over(extent)? };
         let mut is_complete = !self.is_open;
         let is_gone = over.iter().any(|over| !matches!(over.what, What::Double));
@@ -103,7 +103,7 @@ impl Hand<'_> {
     }
 
     /// Puts right what is over; what is not answered is looked at, and done again if it was not done.
-    fn put_right(&mut self, mut over: Vec<Over>, extent: Extent<'_>) -> Result<()> {
+    fn put_right(&mut self, mut over: Vec<StaleObservable>, extent: ReadSummary<'_>) -> Result<()> {
         for _ in 0..ATTEMPTS {
             let (mut unclear, mut last) = (Vec::new(), None);
             for one in over {
@@ -115,11 +115,11 @@ impl Hand<'_> {
                 }
             }
             let Some(doubt) = last else { return Ok(()) };
-            let is_done = |over: &Vec<Over>| !unclear.iter().any(|one| over.contains(one));
+            let is_done = |over: &Vec<StaleObservable>| !unclear.iter().any(|one| over.contains(one));
             let Some(left) = self.reconcile(&doubt, |hand| hand.over(extent), is_done)? else {
                 bail!(doubt.unsettled());
             };
-            let is_done = |one: &&Over| one.is_counted() && !left.contains(one);
+            let is_done = |one: &&StaleObservable| one.is_counted() && !left.contains(one);
             self.removed += unclear.iter().filter(is_done).count() as u64;
             over = left;
         }
@@ -129,7 +129,7 @@ impl Hand<'_> {
     /// The observables, ours and untouched, that no attribute of the event stands for any more, unless they are sighted;
     /// the IOCs that none means for detection any more, which of an event in several pages is known only after the last; and
     /// those of a value that is there twice.
-    fn over(&self, extent: Extent<'_>) -> Result<Vec<Over>> {
+    fn over(&self, extent: ReadSummary<'_>) -> Result<Vec<StaleObservable>> {
         let Some(alert) = &self.alert else { return Ok(Vec::new()) };
         let (mut over, mut is_empty) = (Vec::new(), true);
         let (mut seen, mut twice) = (HashSet::new(), Vec::new());
@@ -146,7 +146,7 @@ impl Hand<'_> {
             let said = extent.live.said(&self.names(&one));
             let is_gone = !said.is_live && !one.sighted;
             if is_gone || (extent.is_paged && one.ioc && said.is_wanted && !said.is_ioc) {
-                over.push(Over { id: one.id, what: if is_gone { What::Gone } else { What::Flag } });
+                over.push(StaleObservable { id: one.id, what: if is_gone { What::Gone } else { What::Flag } });
             }
             Ok(())
         })?;
@@ -156,12 +156,12 @@ impl Hand<'_> {
     }
 
     /// Which of the observables of these values may go since another one of the same value stays.
-    fn doubles(&self, alert: &str, twice: &[String]) -> Result<Vec<Over>> {
+    fn doubles(&self, alert: &str, twice: &[String]) -> Result<Vec<StaleObservable>> {
         let types = &self.desk.types;
         let data: Vec<&str> = twice.iter().map(String::as_str).collect();
         let known = if data.is_empty() { Vec::new() } else { self.desk.hive.known(alert, &data)? };
         let gone = twins::doubles(&known, &self.desk.users, |one| types.key(&one.data_type, &one.data));
-        Ok(gone.into_iter().map(|one| Over { id: one.id.clone(), what: What::Double }).collect())
+        Ok(gone.into_iter().map(|one| StaleObservable { id: one.id.clone(), what: What::Double }).collect())
     }
 
     /// Under which digests an observable may be live: its value; of a file what [`files::names`] says.
@@ -187,7 +187,7 @@ impl Hand<'_> {
     }
 
     /// Removes an observable, or its flag. Gives what is open if it may or may not be done.
-    fn put_one_right(&mut self, over: &Over) -> Result<Option<Doubt>> {
+    fn put_one_right(&mut self, over: &StaleObservable) -> Result<Option<Doubt>> {
         self.common.has_time()?;
         let done = match (over.what, self.common.dry_run) {
             (What::Flag, _) => self.patch(&[&over.id], &Map::from_iter([("ioc".to_owned(), false.into())])),
@@ -197,21 +197,21 @@ impl Hand<'_> {
             }
         };
         self.is_changed |= over.what != What::Double;
-        match done.map_err(Trouble::of) {
+        match done.map_err(WriteError::of) {
             Ok(()) => {
                 self.removed += u64::from(over.is_counted());
                 Ok(None)
             }
-            Err(Trouble::Gone(_)) => Ok(None),
-            Err(Trouble::Unclear(failure)) => Ok(Some(self.in_doubt(&failure, 1))),
-            Err(Trouble::Content(failure) | Trouble::Duplicate(failure) | Trouble::Denied(failure)) => {
+            Err(WriteError::Gone(_)) => Ok(None),
+            Err(WriteError::Unclear(failure)) => Ok(Some(self.in_doubt(&failure, 1))),
+            Err(WriteError::Content(failure) | WriteError::Duplicate(failure) | WriteError::Denied(failure)) => {
                 Err(failure.into())
             }
         }
     }
 
     /// The last write: fields, tags and the state line, on the alert as it is now.
-    fn tell(&mut self, wanted: &AlertWanted, is_complete: bool, now: Alert) -> Result<bool> {
+    fn tell(&mut self, wanted: &AlertDraft, is_complete: bool, now: Alert) -> Result<bool> {
         let settings = self.common.settings;
         let outcome = Outcome {
             scale: self.desk.scale,
@@ -243,13 +243,13 @@ impl Hand<'_> {
             match self
                 .desk
                 .write(self.common.part, |hive| hive.change_alert(&alert.id, &wants.body.into()))
-                .map_err(Trouble::of)
+                .map_err(WriteError::of)
             {
                 Ok(()) => {
                     self.reopen(&alert, outcome);
                     return Ok(is_real);
                 }
-                Err(Trouble::Unclear(failure)) => {
+                Err(WriteError::Unclear(failure)) => {
                     let doubt = self.in_doubt(&failure, 1);
                     let id = alert.id.clone();
                     let look = |hand: &Self| {
@@ -263,10 +263,10 @@ impl Hand<'_> {
                     last = Some(failure);
                 }
                 Err(
-                    Trouble::Content(failure)
-                    | Trouble::Duplicate(failure)
-                    | Trouble::Gone(failure)
-                    | Trouble::Denied(failure),
+                    WriteError::Content(failure)
+                    | WriteError::Duplicate(failure)
+                    | WriteError::Gone(failure)
+                    | WriteError::Denied(failure),
                 ) => return Err(failure.into()),
             }
         }

@@ -14,24 +14,24 @@ use anyhow::{Result, bail};
 use uuid::Uuid;
 
 use super::compare;
-use super::desk::Desk;
-use super::live::Live;
-use super::map::{AlertWanted, Wanted};
+use super::desk::AlertTarget;
+use super::live::ObservableIndex;
+use super::map::{AlertDraft, Wanted};
 use super::plan::{self, Step};
 use super::settings::Settings;
 use super::state::Field;
 use super::twins;
 use super::users::Users;
-use crate::http::Failure;
+use crate::http::HttpError;
 use crate::misp::wire::Event;
-use crate::report::PartOf;
+use crate::report::ConnectionReporter;
 use crate::report::ledger::Verdict;
 use crate::thehive::wire::{Alert, Observable};
 use crate::time::Clock;
 use crate::worker;
-pub(super) use file::Content;
+pub(super) use file::AttachmentTransfer;
 use file::Files;
-use put::Round;
+use put::WriteBatch;
 
 /// How often a write is tried that brings nothing forward.
 const ATTEMPTS: usize = 4;
@@ -42,10 +42,10 @@ const NO_SHARE: &str = "its organisation's share of the time is used up (\"deadl
 pub(super) const FULL: &str = "max_attributes: its alert may not grow any more";
 
 /// What all alerts of a connection have in common.
-pub(super) struct Common<'a> {
+pub(super) struct WriterContext<'a> {
     pub(super) settings: &'a Settings,
     pub(super) case_template: Option<&'a str>,
-    pub(super) part: &'a PartOf,
+    pub(super) part: &'a ConnectionReporter,
     /// The time that this event has.
     pub(super) clock: Clock,
     /// That of the run.
@@ -55,7 +55,7 @@ pub(super) struct Common<'a> {
     pub(super) dry_run: bool,
 }
 
-impl Common<'_> {
+impl WriterContext<'_> {
     /// How many observables an alert may still get; none for no limit.
     fn room(&self, alert: Option<&Alert>) -> Option<u64> {
         let has = alert.and_then(|alert| u64::try_from(alert.observable_count?).ok()).unwrap_or(0);
@@ -74,16 +74,16 @@ impl Common<'_> {
 
 /// The event that an alert is made from.
 #[derive(Clone, Copy)]
-pub(super) struct From<'a> {
+pub(super) struct SourceEvent<'a> {
     pub(super) event: &'a Event,
     pub(super) uuid: &'a Uuid,
 }
 
 /// An alert in hand.
-pub(super) struct Hand<'a> {
-    pub(super) desk: &'a Desk,
-    common: &'a Common<'a>,
-    from: From<'a>,
+pub(super) struct AlertWriter<'a> {
+    pub(super) desk: &'a AlertTarget,
+    common: &'a WriterContext<'a>,
+    from: SourceEvent<'a>,
     alert: Option<Alert>,
     /// This run made it, or would.
     is_new: bool,
@@ -125,13 +125,13 @@ pub(super) struct Kept {
 
 /// How an event was read, when all of it was.
 #[derive(Clone, Copy)]
-pub(super) struct Extent<'a> {
+pub(super) struct ReadSummary<'a> {
     /// In several answers, between which it may have changed.
     pub(super) is_paged: bool,
     /// Something in it could not be understood, or much of it was not shown: what seems to be gone may be there.
     pub(super) is_flawed: bool,
     /// The digest of every observable that its attributes stand for.
-    pub(super) live: &'a Live,
+    pub(super) live: &'a ObservableIndex,
     /// Tells whether it is still as it was when its reading began.
     pub(super) is_same: &'a dyn Fn() -> Result<bool>,
 }
@@ -160,11 +160,11 @@ pub(super) struct Page<'p> {
 type Known = HashMap<(String, String), Observable>;
 
 /// What was sent of which place, and what it becomes if it is found there.
-type Sent = HashMap<usize, Verdict>;
+type PendingWrites = HashMap<usize, Verdict>;
 
-impl<'a> Hand<'a> {
+impl<'a> AlertWriter<'a> {
     /// Takes an alert in hand; none for one that is to be created.
-    pub(super) fn new(desk: &'a Desk, common: &'a Common<'a>, from: From<'a>, alert: Option<Alert>) -> Self {
+    pub(super) fn new(desk: &'a AlertTarget, common: &'a WriterContext<'a>, from: SourceEvent<'a>, alert: Option<Alert>) -> Self {
         Self {
             desk,
             common,
@@ -214,7 +214,7 @@ impl<'a> Hand<'a> {
     }
 
     /// Puts a page of observables in, each with its verdict.
-    pub(super) fn page(&mut self, alert: &AlertWanted, page: Page<'_>) -> Vec<Verdict> {
+    pub(super) fn page(&mut self, alert: &AlertDraft, page: Page<'_>) -> Vec<Verdict> {
         let mut verdicts = vec![None; page.wanted.len()];
         if self.stopped.is_none()
             && let Err(error) = self.fill(alert, page, &mut verdicts)
@@ -227,9 +227,9 @@ impl<'a> Hand<'a> {
         verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|| Verdict::Failed(reason.clone()))).collect()
     }
 
-    fn fill(&mut self, alert: &AlertWanted, page: Page<'_>, verdicts: &mut [Option<Verdict>]) -> Result<()> {
+    fn fill(&mut self, alert: &AlertDraft, page: Page<'_>, verdicts: &mut [Option<Verdict>]) -> Result<()> {
         self.common.has_time()?;
-        let mut sent = Sent::new();
+        let mut sent = PendingWrites::new();
         if self.alert.is_none() {
             if self.common.dry_run {
                 verdicts.iter_mut().for_each(|verdict| *verdict = Some(Verdict::Created));
@@ -251,7 +251,7 @@ impl<'a> Hand<'a> {
             let page = Page { wanted: &taken, ..page };
             let known = if self.is_fresh { HashMap::new() } else { self.known(&id, page.wanted, &open)? };
             (self.is_fresh, self.is_unsure) = (false, false);
-            let mut round = Round { id: &id, page, known: &known, verdicts: &mut *verdicts, sent: &mut sent };
+            let mut round = WriteBatch { id: &id, page, known: &known, verdicts: &mut *verdicts, sent: &mut sent };
             let doubt = match self.round(&mut round, &open) {
                 Ok(doubt) => doubt,
                 Err(error) => {
@@ -307,7 +307,7 @@ impl<'a> Hand<'a> {
     /// True if an alert that cannot be written to has a twin that another import made: that is taken in hand. Only the first
     /// page can be put into it, since nobody has the pages before it any more.
     fn is_superseded(&mut self, error: &anyhow::Error) -> Result<bool> {
-        let is_no = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).and_then(Failure::status);
+        let is_no = error.chain().find_map(|cause| cause.downcast_ref::<HttpError>()).and_then(HttpError::status);
         if self.pages > 0 || !is_no.is_some_and(|status| [403, 404].contains(&status)) {
             return Ok(false);
         }

@@ -6,24 +6,24 @@ use anyhow::Result;
 use serde_json::{Map, Value};
 
 use super::reconcile::Doubt;
-use super::{Hand, Known, Page, Sent, set};
-use crate::http::Failure;
+use super::{AlertWriter, Known, Page, PendingWrites, set};
+use crate::http::HttpError;
 use crate::import::patience;
-use crate::import::plan::{self, Alike, Parcel, Step};
+use crate::import::plan::{self, Alike, IndexedBatch, Step};
 use crate::report::ledger::Verdict;
 use crate::thehive::wire::{Alert, Observable};
-use crate::thehive::{Added, ObservableTypes, Refusal, TheHive, Trouble};
+use crate::thehive::{AddResult, ObservableTypes, Refusal, TheHive, WriteError};
 
 /// What one look's worth of work has at hand.
-pub(super) struct Round<'r> {
+pub(super) struct WriteBatch<'r> {
     pub(super) id: &'r str,
     pub(super) page: Page<'r>,
     pub(super) known: &'r Known,
     pub(super) verdicts: &'r mut [Option<Verdict>],
-    pub(super) sent: &'r mut Sent,
+    pub(super) sent: &'r mut PendingWrites,
 }
 
-impl Round<'_> {
+impl WriteBatch<'_> {
     /// What is there of a place.
     fn of(&self, place: usize, types: &ObservableTypes) -> Option<&Observable> {
         let one = self.page.wanted.get(place)?;
@@ -31,9 +31,9 @@ impl Round<'_> {
     }
 }
 
-impl Hand<'_> {
+impl AlertWriter<'_> {
     /// One look's worth of work, up to the first write of which nobody knows what became of it.
-    pub(super) fn round(&mut self, round: &mut Round<'_>, open: &[usize]) -> Result<Option<Doubt>> {
+    pub(super) fn round(&mut self, round: &mut WriteBatch<'_>, open: &[usize]) -> Result<Option<Doubt>> {
         let (mut add, mut changes) = (Vec::new(), Vec::new());
         for place in open {
             let Some(one) = round.page.wanted.get(*place) else { continue };
@@ -77,18 +77,18 @@ impl Hand<'_> {
     }
 
     /// Changes observables alike by one call, or, if one of them is gone or not taken, by smaller ones.
-    fn change(&mut self, round: &mut Round<'_>, alike: Alike) -> Result<Option<Doubt>> {
+    fn change(&mut self, round: &mut WriteBatch<'_>, alike: Alike) -> Result<Option<Doubt>> {
         let types = &self.desk.types;
         let known: Vec<&Observable> = alike.places.iter().filter_map(|place| round.of(*place, types)).collect();
         let ids: Vec<&str> = known.iter().map(|one| one.id.as_str()).collect();
         let is_new_ioc = alike.body.get("ioc") == Some(&true.into()) && self.was_whole;
-        match self.patch(&ids, &alike.body).map_err(Trouble::of) {
+        match self.patch(&ids, &alike.body).map_err(WriteError::of) {
             Ok(()) => {
                 self.is_changed = true;
                 self.has_new_ioc |= is_new_ioc;
                 alike.places.iter().for_each(|place| set(round.verdicts, *place, Verdict::Updated));
             }
-            Err(Trouble::Content(failure) | Trouble::Duplicate(failure) | Trouble::Gone(failure)) => {
+            Err(WriteError::Content(failure) | WriteError::Duplicate(failure) | WriteError::Gone(failure)) => {
                 let is_gone = failure.status() == Some(404);
                 let places = alike.places.clone();
                 let Some(halves) = alike.halves() else {
@@ -105,8 +105,8 @@ impl Hand<'_> {
                     }
                 }
             }
-            Err(Trouble::Denied(failure)) => return Err(failure.into()),
-            Err(Trouble::Unclear(failure)) => {
+            Err(WriteError::Denied(failure)) => return Err(failure.into()),
+            Err(WriteError::Unclear(failure)) => {
                 round.sent.extend(alike.places.iter().map(|place| (*place, Verdict::Updated)));
                 self.has_new_ioc |= is_new_ioc;
                 return Ok(Some(self.in_doubt(&failure, alike.places.len())));
@@ -116,7 +116,7 @@ impl Hand<'_> {
     }
 
     /// Changes observables, unless it is only tried.
-    pub(super) fn patch(&self, ids: &[&str], body: &Map<String, Value>) -> Result<(), Failure> {
+    pub(super) fn patch(&self, ids: &[&str], body: &Map<String, Value>) -> Result<(), HttpError> {
         match self.common.dry_run {
             true => Ok(()),
             false => self.desk.write(self.common.part, |hive| hive.change_observables(ids, body)),
@@ -124,18 +124,18 @@ impl Hand<'_> {
     }
 
     /// Adds observables by one call, or, if TheHive dislikes something among them, by smaller ones.
-    fn parcel(&mut self, round: &mut Round<'_>, parcel: Parcel) -> Result<Option<Doubt>> {
+    fn parcel(&mut self, round: &mut WriteBatch<'_>, parcel: IndexedBatch) -> Result<Option<Doubt>> {
         let values = parcel.places.len();
         if let Some(doubt) = self.put_into_case(values, &|hive, case| hive.add_to_case(case, &parcel.group))? {
             return Ok(Some(doubt));
         }
         let is_new_ioc = parcel.group.ioc && self.was_whole;
-        match self.desk.write(self.common.part, |hive| hive.add(round.id, &parcel.group)).map_err(Trouble::of) {
+        match self.desk.write(self.common.part, |hive| hive.add(round.id, &parcel.group)).map_err(WriteError::of) {
             Ok(added) => Ok(self.added(round, &parcel, added)),
-            Err(Trouble::Content(failure)) => self.refused(round, parcel, &failure),
-            Err(Trouble::Duplicate(_)) => Ok(None),
-            Err(Trouble::Denied(failure) | Trouble::Gone(failure)) => Err(failure.into()),
-            Err(Trouble::Unclear(failure)) => {
+            Err(WriteError::Content(failure)) => self.refused(round, parcel, &failure),
+            Err(WriteError::Duplicate(_)) => Ok(None),
+            Err(WriteError::Denied(failure) | WriteError::Gone(failure)) => Err(failure.into()),
+            Err(WriteError::Unclear(failure)) => {
                 self.has_new_ioc |= is_new_ioc;
                 round.sent.extend(parcel.places.iter().map(|place| (*place, Verdict::Created)));
                 Ok(Some(self.in_doubt(&failure, values)))
@@ -144,7 +144,7 @@ impl Hand<'_> {
     }
 
     /// What became of each value of a call.
-    fn added(&mut self, round: &mut Round<'_>, parcel: &Parcel, added: Added) -> Option<Doubt> {
+    fn added(&mut self, round: &mut WriteBatch<'_>, parcel: &IndexedBatch, added: AddResult) -> Option<Doubt> {
         let types = &self.desk.types;
         let is_new_ioc = parcel.group.ioc && self.was_whole;
         let key = |data: &String| types.key(&parcel.group.data_type, data).1;
@@ -185,7 +185,7 @@ impl Hand<'_> {
         self.was_whole && known.ioc && is_later && plan::is_ours(known, &self.desk.users)
     }
 
-    fn refused(&mut self, round: &mut Round<'_>, parcel: Parcel, failure: &Failure) -> Result<Option<Doubt>> {
+    fn refused(&mut self, round: &mut WriteBatch<'_>, parcel: IndexedBatch, failure: &HttpError) -> Result<Option<Doubt>> {
         let places = parcel.places.clone();
         let is_unknown_type = failure.status() == Some(404);
         if is_unknown_type && self.desk.lacks(&parcel.group.data_type, self.common.part) {
@@ -210,7 +210,7 @@ impl Hand<'_> {
     pub(super) fn put_into_case(
         &mut self,
         values: usize,
-        add: &dyn Fn(&TheHive, &str) -> Result<Added, Failure>,
+        add: &dyn Fn(&TheHive, &str) -> Result<AddResult, HttpError>,
     ) -> Result<Option<Doubt>> {
         let Some(case) = self.alert.as_ref().map(|alert| alert.case.clone()).filter(|case| !case.is_empty()) else {
             return Ok(None);
@@ -221,15 +221,15 @@ impl Hand<'_> {
         let warn = |reason: String| {
             self.common.part.warn(format!("event {}: not added to its case: {reason}", self.from.uuid));
         };
-        match self.desk.write(self.common.part, |hive| add(hive, &case)).map_err(Trouble::of) {
+        match self.desk.write(self.common.part, |hive| add(hive, &case)).map_err(WriteError::of) {
             Ok(added) => {
                 let refused = added.refused.into_iter().filter(|(_, refusal)| !refusal.is_duplicate());
                 refused.for_each(|(data, refusal)| warn(format!("{data}: {}", refusal.message)));
                 Ok(None)
             }
-            Err(Trouble::Unclear(failure)) => Ok(Some(self.in_doubt(&failure, values))),
-            Err(Trouble::Duplicate(_)) => Ok(None),
-            Err(Trouble::Content(failure) | Trouble::Gone(failure) | Trouble::Denied(failure)) => {
+            Err(WriteError::Unclear(failure)) => Ok(Some(self.in_doubt(&failure, values))),
+            Err(WriteError::Duplicate(_)) => Ok(None),
+            Err(WriteError::Content(failure) | WriteError::Gone(failure) | WriteError::Denied(failure)) => {
                 warn(failure.to_string());
                 Ok(None)
             }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::Hand;
-use crate::http::Failure;
+use super::AlertWriter;
+use crate::http::HttpError;
 use crate::import::patience::{self, Next, Watch};
 
 /// Why a write failed in a way that leaves open whether it was done.
@@ -23,7 +23,7 @@ pub(super) struct Doubt {
 const BEFORE_ANOTHER: Duration = Duration::from_secs(2);
 
 impl Doubt {
-    fn new(failure: &Failure, values: usize) -> Self {
+    fn new(failure: &HttpError, values: usize) -> Self {
         let needed = if failure.may_go_on() { patience::of(values) } else { Duration::ZERO };
         Self { reason: failure.to_string(), needed, is_unsent: !failure.was_sent() }
     }
@@ -39,9 +39,9 @@ impl Doubt {
     }
 }
 
-impl Hand<'_> {
+impl AlertWriter<'_> {
     /// Takes note of a failed write of so many values that may have been done all the same.
-    pub(super) fn in_doubt(&mut self, failure: &Failure, values: usize) -> Doubt {
+    pub(super) fn in_doubt(&mut self, failure: &HttpError, values: usize) -> Doubt {
         self.is_unsure |= failure.was_sent();
         Doubt::new(failure, values)
     }

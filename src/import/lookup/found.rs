@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use crate::misp::search::Hit;
 use crate::misp::wire::{Attribute, Event};
-use crate::report::ledger::{Item, Verdict};
-use crate::report::{Match, PartOf};
+use crate::report::ledger::{ItemKind, Verdict};
+use crate::report::{Match, ConnectionReporter};
 use crate::types::Likeness;
 
 /// Events told apart for one value on one connection.
@@ -39,7 +39,7 @@ pub(super) struct Known {
 
 /// What a search came upon so far.
 pub(super) struct Found<'a> {
-    part: &'a PartOf,
+    part: &'a ConnectionReporter,
     events: Events,
     /// The heads of events that were read with their attributes.
     heads: Vec<(Uuid, Event)>,
@@ -49,7 +49,7 @@ pub(super) struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    pub(super) fn new(part: &'a PartOf) -> Self {
+    pub(super) fn new(part: &'a ConnectionReporter) -> Self {
         Self { part, events: Events::new(), heads: Vec::new(), matches: 0, beyond: 0, is_flawed: false }
     }
 
@@ -58,11 +58,11 @@ impl<'a> Found<'a> {
         let part = self.part;
         match hit {
             Hit::Attribute { attribute, .. } if attribute.deleted == Some(true) => {
-                part.fetched(Item::Attributes, 1);
-                part.record(Item::Attributes, &Verdict::Skipped("deleted".to_owned()), 1);
+                part.fetched(ItemKind::Attributes, 1);
+                part.record(ItemKind::Attributes, &Verdict::Skipped("deleted".to_owned()), 1);
             }
             Hit::Attribute { event, attribute, likeness, sightings } => {
-                part.fetched(Item::Attributes, 1);
+                part.fetched(ItemKind::Attributes, 1);
                 self.attribute(&event, &attribute, likeness, sightings);
             }
             Hit::Event { event, head } => {
@@ -76,9 +76,9 @@ impl<'a> Found<'a> {
                 }
             }
             Hit::Bad(problem) => {
-                part.fetched(Item::Attributes, 1);
+                part.fetched(ItemKind::Attributes, 1);
                 self.is_flawed = true;
-                part.record(Item::Attributes, &Verdict::Failed(problem.clone()), 1);
+                part.record(ItemKind::Attributes, &Verdict::Failed(problem.clone()), 1);
                 part.fail(problem);
             }
         }
@@ -90,7 +90,7 @@ impl<'a> Found<'a> {
         let Some(known) = self.event(event) else {
             self.beyond += 1;
             let rule = format!("in more than {MOST_EVENTS} events");
-            return self.part.record(Item::Attributes, &Verdict::Skipped(rule), 1);
+            return self.part.record(ItemKind::Attributes, &Verdict::Skipped(rule), 1);
         };
         known.attributes += 1;
         known.is_same |= likeness == Likeness::Same;
@@ -107,7 +107,7 @@ impl<'a> Found<'a> {
             if self.events.len() >= MOST_EVENTS {
                 return None;
             }
-            self.part.fetched(Item::Events, 1);
+            self.part.fetched(ItemKind::Events, 1);
         }
         Some(self.events.entry(*event).or_default())
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::describe::description;
 use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, name};
-use super::{Levels, Marks, Origin, is_laxer};
+use super::{Markings, AlertOptions, Origin, is_laxer};
 use crate::markings::{Pap, Tlp};
 use crate::misp::wire::{Event, Report};
 use crate::report::Alert;
@@ -27,7 +27,7 @@ const NO_TITLE: &str = "(no title)";
 
 /// An alert as an event wants it, within the limits of every TheHive. Its type is always `misp`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AlertWanted {
+pub struct AlertDraft {
     /// The connection's name.
     pub source: String,
     /// The event's uuid.
@@ -85,7 +85,7 @@ impl fmt::Display for OwnTags {
     }
 }
 
-impl AlertWanted {
+impl AlertDraft {
     /// The alert as a report shows it, without observables yet.
     #[must_use]
     pub fn shown(&self) -> Alert {
@@ -126,16 +126,16 @@ pub fn alert(
     event: &Event,
     uuid: &Uuid,
     origin: &Origin<'_>,
-    marks: &Marks,
+    marks: &AlertOptions,
     reports: &[Report],
     of_attributes: u64,
-) -> AlertWanted {
+) -> AlertDraft {
     let scrubber = origin.scrubber;
     let of_event = event.tags().filter(|tag| tags::is_own(tag)).count() as u64;
     let own_tags = OwnTags { event: of_event, attributes: of_attributes };
     let (tags, tags_cut) = tags_of(event, origin, marks);
-    let Levels { tlp, pap, .. } = Levels::of_event(event, marks);
-    AlertWanted {
+    let Markings { tlp, pap, .. } = Markings::of_event(event, marks);
+    AlertDraft {
         source: source(origin.connection, scrubber),
         source_ref: uuid.to_string(),
         title: title(event, origin),
@@ -171,7 +171,7 @@ fn date(event: &Event) -> i64 {
 }
 
 /// The tags, and how many of the event's were left out. The configured ones always find room: somebody relies on them.
-fn tags_of(event: &Event, origin: &Origin<'_>, marks: &Marks) -> (Vec<String>, usize) {
+fn tags_of(event: &Event, origin: &Origin<'_>, marks: &AlertOptions) -> (Vec<String>, usize) {
     let mut tags = Tags::new(origin.scrubber);
     let mut beyond = HashSet::new();
     let room = MOST_TAGS.saturating_sub(marks.alert_tags.len()).max(1);
@@ -179,7 +179,7 @@ fn tags_of(event: &Event, origin: &Origin<'_>, marks: &Marks) -> (Vec<String>, u
     if !organisation.is_empty() {
         tags.add(format!("{}{organisation}", tags::SOURCE), room);
     }
-    let holds = Levels::of_event(event, marks);
+    let holds = Markings::of_event(event, marks);
     let passed_on = |(tag, is_local): &(&str, bool)| !tags::is_own(tag) && !is_laxer(tag, *is_local, holds);
     for (tag, _) in event.all_tags().filter(passed_on) {
         if tags.is_full(room) {
@@ -227,7 +227,7 @@ mod tests {
     use crate::secret::Scrubber;
     use serde_json::{Value, json};
 
-    fn wanted(event: Value, marks: &Marks) -> AlertWanted {
+    fn wanted(event: Value, marks: &AlertOptions) -> AlertDraft {
         let event = serde_json::from_value(event).unwrap();
         let origin = Origin { connection: "partner", link: None, scrubber: &Scrubber::default() };
         alert(&event, &Uuid::nil(), &origin, marks, &[], 0)
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn an_event_becomes_an_alert() {
-        let marks = Marks { alert_tags: vec!["from-misp".into(), "PAP:RED".into(), " ".into()], ..Marks::default() };
+        let marks = AlertOptions { alert_tags: vec!["from-misp".into(), "PAP:RED".into(), " ".into()], ..AlertOptions::default() };
         let alert = wanted(
             json!({
                 "id": 1337, "uuid": "5f0e5b5c-0000-4000-8000-000000000001", "info": " Phishing ", "date": "2024-02-29", "threat_level_id": "1",
@@ -276,21 +276,21 @@ mod tests {
 
     #[test]
     fn an_event_that_says_nothing_has_defaults() {
-        let alert = wanted(json!({"timestamp": 1_709_200_000}), &Marks { default_tlp: Tlp::Red, ..Marks::default() });
+        let alert = wanted(json!({"timestamp": 1_709_200_000}), &AlertOptions { default_tlp: Tlp::Red, ..AlertOptions::default() });
         assert_eq!(
             (alert.title.as_str(), alert.severity, alert.tlp, alert.pap),
             ("(no title)", 2, Tlp::Red, Pap::Amber)
         );
         assert_eq!((alert.date, alert.tags.len()), (1_709_200_000_000, 0));
-        assert_eq!(wanted(json!({"id": "7", "info": "\n"}), &Marks::default()).title, "#7 (no title)");
-        assert_eq!(wanted(json!({"threat_level_id": 3}), &Marks::default()).severity, 1);
-        assert_eq!(wanted(json!({"date": "2024-01-01"}), &Marks::default()).tlp, Tlp::Amber);
+        assert_eq!(wanted(json!({"id": "7", "info": "\n"}), &AlertOptions::default()).title, "#7 (no title)");
+        assert_eq!(wanted(json!({"threat_level_id": 3}), &AlertOptions::default()).severity, 1);
+        assert_eq!(wanted(json!({"date": "2024-01-01"}), &AlertOptions::default()).tlp, Tlp::Amber);
     }
 
     #[test]
     fn a_local_marking_that_is_laxer_is_not_passed_on() {
         let tag = |name: &str, local: bool| json!({"name": name, "local": local});
-        let tags = |tags: Value| wanted(json!({"Tag": tags}), &Marks::default()).tags;
+        let tags = |tags: Value| wanted(json!({"Tag": tags}), &AlertOptions::default()).tags;
         let laxer = [tag("tlp:clear", true), tag("PAP:CLEAR", true)];
         assert_eq!(tags(json!([laxer[0], laxer[1], tag("workflow:mine", true)])), ["workflow:mine"]);
         assert_eq!(tags(json!([laxer[0], tag("tlp:clear", false), tag("tlp:red", true)])), ["tlp:clear", "tlp:red"]);
@@ -306,7 +306,7 @@ mod tests {
         let link = Some(format!("https://misp.example/{}", long(600)));
         let connection = long(33);
         let origin = Origin { connection: &connection, link, scrubber: &Scrubber::default() };
-        let alert = alert(&event, &Uuid::nil(), &origin, &Marks::default(), &[], 0);
+        let alert = alert(&event, &Uuid::nil(), &origin, &AlertOptions::default(), &[], 0);
         let lengths = [&alert.source, &alert.title, alert.link.as_ref().unwrap(), &alert.tags[0], &alert.tags[1]];
         assert_eq!(lengths.map(|name| name.len()), [32, 512, 512, 128, 128]);
         assert!(lengths.iter().all(|name| name.as_bytes()[name.len() - 9] == b'~'));
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn configured_tags_find_room_before_the_events() {
-        let marks = Marks { alert_tags: vec!["mine".into(), "t149".into()], ..Marks::default() };
+        let marks = AlertOptions { alert_tags: vec!["mine".into(), "t149".into()], ..AlertOptions::default() };
         let alert = wanted(tagged((0..150).map(|number| format!("t{number}"))), &marks);
         assert_eq!((alert.tags.len(), alert.tags_cut), (100, 51));
         assert_eq!(alert.tags[97..], ["t97", "mine", "t149"]);
@@ -325,7 +325,7 @@ mod tests {
         let ours = ["misp:event=\"corp:1\"", "Misp : To = x", "src:CERT-EU", "misp:withdrawn"];
         let alert = wanted(
             tagged(ours.into_iter().chain(["misp:confidence-level=\"unconfident\"", "tlp:red"])),
-            &Marks::default(),
+            &AlertOptions::default(),
         );
         assert_eq!(alert.tags, ["misp:confidence-level=\"unconfident\"", "tlp:red"]);
         assert_eq!(alert.own_tags, OwnTags { event: 4, attributes: 0 });
@@ -336,7 +336,7 @@ mod tests {
             told(1, 2),
             "1 tag of the event and 2 tags of its attributes are words of this program and were left out"
         );
-        assert!(!wanted(json!({}), &Marks::default()).description.contains("left out"));
+        assert!(!wanted(json!({}), &AlertOptions::default()).description.contains("left out"));
     }
 
     #[test]
@@ -352,7 +352,7 @@ mod tests {
                 "misp-galaxy:mitre-intrusion-set=\"APT - T1007\"",
                 "misp-galaxy:é",
             ]),
-            &Marks::default(),
+            &AlertOptions::default(),
         );
         assert_eq!(alert.procedures, ["T1566.001", "T1059"]);
     }

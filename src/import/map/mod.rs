@@ -16,14 +16,14 @@ use crate::markings::{Pap, Tlp};
 use crate::misp::wire::{Attribute, Event};
 use crate::secret::Scrubber;
 
-pub use alert::{AlertWanted, OwnTags, alert, source};
+pub use alert::{AlertDraft, OwnTags, alert, source};
 pub use describe::MOMENTS;
 pub use limits::{LONGEST_TAG, is_long_tag};
 pub use observable::{Wanted, add_tag, artifact, file, is_stand_in, merge, observables};
 
 /// What alerts and observables get beside what MISP says.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Marks {
+pub struct AlertOptions {
     /// What an event without a TLP tag is taken for: `CLEAR`, `GREEN`, `AMBER`, `AMBER+STRICT` or `RED`.
     #[serde(default = "amber")]
     pub default_tlp: Tlp,
@@ -42,7 +42,7 @@ fn amber() -> Tlp {
     Tlp::Amber
 }
 
-impl Default for Marks {
+impl Default for AlertOptions {
     fn default() -> Self {
         Self { default_tlp: amber(), alert_tags: Vec::new(), observable_tags: Vec::new(), case_template: None }
     }
@@ -50,7 +50,7 @@ impl Default for Marks {
 
 /// How far something may be passed on, and acted upon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Levels {
+pub struct Markings {
     /// TLP.
     pub tlp: Tlp,
     /// PAP.
@@ -63,7 +63,7 @@ pub struct Levels {
 /// What an event without PAP is taken for.
 const DEFAULT_PAP: Pap = Pap::Amber;
 
-impl Levels {
+impl Markings {
     /// Levels that an event says itself.
     #[must_use]
     pub fn said(tlp: Tlp, pap: Pap) -> Self {
@@ -73,7 +73,7 @@ impl Levels {
     /// Those of an event: the strictest of its tags, else the configured ones. A local tag, which the event's creator did
     /// not set, makes stricter and never laxer.
     #[must_use]
-    pub fn of_event(event: &Event, marks: &Marks) -> Self {
+    pub fn of_event(event: &Event, marks: &AlertOptions) -> Self {
         let all = || event.all_tags();
         let (tlp, pap) = (strictest(all(), Tlp::from_tag), strictest(all(), Pap::from_tag));
         Self {
@@ -110,7 +110,7 @@ impl Levels {
 }
 
 /// True for a local tag that says less than what holds: whoever reads it here would take it for the event's own word.
-fn is_laxer(tag: &str, is_local: bool, holds: Levels) -> bool {
+fn is_laxer(tag: &str, is_local: bool, holds: Markings) -> bool {
     is_local
         && (Tlp::from_tag(tag).is_some_and(|tlp| tlp < holds.tlp)
             || Pap::from_tag(tag).is_some_and(|pap| pap < holds.pap))

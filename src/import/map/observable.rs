@@ -3,9 +3,9 @@
 use uuid::Uuid;
 
 use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, is_within, name, text};
-use super::{Levels, is_laxer};
+use super::{Markings, is_laxer};
 use crate::cortex::markdown::{bare, inert, inert_lines};
-use crate::import::batch::Setup;
+use crate::import::batch::ChunkContext;
 use crate::import::command::{OF_COMMANDS, STAND_IN};
 use crate::import::files;
 use crate::markings::{Pap, Tlp};
@@ -16,7 +16,7 @@ use crate::secret::Scrubber;
 use crate::tags::{self, Link};
 use crate::text::{has_hidden, is_hidden, visible};
 use crate::thehive::FILE;
-use crate::types::{self, Found};
+use crate::types::{self, AttributeInput};
 
 /// The longest value of an observable that TheHive 5 takes, in characters (`InputCreateObservable` in its OpenAPI).
 const LONGEST_DATA: usize = 4_096;
@@ -76,17 +76,17 @@ impl Wanted {
 pub fn observables(
     attribute: &Attribute,
     within: Option<(&str, &str)>,
-    setup: &Setup<'_>,
+    setup: &ChunkContext<'_>,
 ) -> Result<Vec<Wanted>, String> {
-    let Setup { event, data_types, scrubber, commands, .. } = setup;
+    let ChunkContext { event, data_types, scrubber, commands, .. } = setup;
     let Attribute { kind, category, value, uuid, .. } = attribute;
-    let found = Found { kind, category, value, uuid, event: setup.uuid };
+    let found = AttributeInput { kind, category, value, uuid, event: setup.uuid };
     let mut observables = types::observables(&found, data_types).map_err(|reason| reason.to_string())?;
     observables.retain(|one| !is_blank(&one.data));
     if observables.is_empty() {
         return Err("its value is blank".to_owned());
     }
-    let Levels { tlp, pap, .. } = Levels::of(attribute, *event);
+    let Markings { tlp, pap, .. } = Markings::of(attribute, *event);
     let mut wanted: Vec<Wanted> = Vec::with_capacity(observables.len());
     for one in observables {
         let tags = tags(one.tags, attribute, within, setup);
@@ -109,10 +109,10 @@ pub fn observables(
 
 /// The file of an attribute as an observable: named by the attribute, with its comment, TLP, tags and flag. See
 /// [`crate::import::files`] for which attributes have one.
-pub fn file(attribute: &Attribute, within: Option<(&str, &str)>, setup: &Setup<'_>) -> Wanted {
+pub fn file(attribute: &Attribute, within: Option<(&str, &str)>, setup: &ChunkContext<'_>) -> Wanted {
     let mut way_back = types::file_tags(&attribute.kind, &attribute.category);
     way_back.extend(files::mark(attribute));
-    let Levels { tlp, pap, .. } = Levels::of(attribute, setup.event);
+    let Markings { tlp, pap, .. } = Markings::of(attribute, setup.event);
     Wanted {
         data_type: FILE.to_owned(),
         data: files::file_name(attribute),
@@ -175,8 +175,8 @@ fn value_in_words(attribute: &Attribute, is_command: bool, scrubber: &Scrubber) 
 
 /// The tags of one observable; `way_back` are those that the table gives. The configured ones always find room; of the
 /// attribute's those that are words of this program are left out.
-fn tags(way_back: Vec<String>, attribute: &Attribute, within: Option<(&str, &str)>, setup: &Setup<'_>) -> Vec<String> {
-    let Setup { marks, scrubber, .. } = setup;
+fn tags(way_back: Vec<String>, attribute: &Attribute, within: Option<(&str, &str)>, setup: &ChunkContext<'_>) -> Vec<String> {
+    let ChunkContext { marks, scrubber, .. } = setup;
     let mut tags = Tags::new(scrubber);
     let room = MOST_TAGS.saturating_sub(marks.observable_tags.len());
     tags.names.reserve(way_back.len() + attribute.tags.len() + marks.observable_tags.len() + 2);
@@ -197,7 +197,7 @@ fn tags(way_back: Vec<String>, attribute: &Attribute, within: Option<(&str, &str
     for (fact, value) in facts.into_iter().filter(|(_, value)| !value.is_empty()) {
         tags.add(tags::with(fact, value), room);
     }
-    let holds = Levels::of(attribute, setup.event);
+    let holds = Markings::of(attribute, setup.event);
     let passed_on = |(tag, is_local): &(&str, bool)| !tags::is_own(tag) && !is_laxer(tag, *is_local, holds);
     for (tag, _) in attribute.all_tags().filter(passed_on) {
         tags.add(tag, room);
@@ -250,19 +250,19 @@ pub fn artifact(observable: &AlertObservable) -> Artifact {
 mod tests {
     use super::*;
     use crate::import::command::Commands;
-    use crate::import::map::Marks;
-    use crate::types::DataTypes;
+    use crate::import::map::AlertOptions;
+    use crate::types::ObservableTypeSet;
     use pulldown_cmark::{Event, Parser, Tag};
     use serde_json::{Value, json};
 
     const EVENT: Uuid = Uuid::from_u128(1);
 
-    fn wanted(attribute: Value, within: Option<(&str, &str)>, marks: &Marks) -> Result<Vec<Wanted>, String> {
-        let setup = Setup {
+    fn wanted(attribute: Value, within: Option<(&str, &str)>, marks: &AlertOptions) -> Result<Vec<Wanted>, String> {
+        let setup = ChunkContext {
             uuid: EVENT,
             commands: Commands { connections: &[] },
-            event: Levels::said(Tlp::Green, Pap::Amber),
-            data_types: &DataTypes::thehive4(),
+            event: Markings::said(Tlp::Green, Pap::Amber),
+            data_types: &ObservableTypeSet::thehive4(),
             marks,
             has_files: false,
             scrubber: &Scrubber::default(),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     fn plain(attribute: Value) -> Vec<Wanted> {
-        wanted(attribute, None, &Marks::default()).unwrap()
+        wanted(attribute, None, &AlertOptions::default()).unwrap()
     }
 
     #[test]
@@ -283,7 +283,7 @@ mod tests {
             "Tag": [{"name": "tlp:red"}, {"name": " tlp:red "}, {"name": " "}]
         });
         let within = ("network-connection", "99887766-0000-4000-8000-000000000003");
-        let marks = Marks { observable_tags: vec!["from-misp".into(), "tlp:red".into()], ..Marks::default() };
+        let marks = AlertOptions { observable_tags: vec!["from-misp".into(), "tlp:red".into()], ..AlertOptions::default() };
         let wanted = wanted(attribute, Some(within), &marks).unwrap();
         let shown: Vec<_> = wanted.iter().map(|one| one.shown(&Scrubber::default())).collect();
         insta::assert_json_snapshot!(shown, @r#"
@@ -383,7 +383,7 @@ mod tests {
 
     #[test]
     fn blank_values_are_refused_and_odd_ones_kept() {
-        let of = |value: &str| wanted(json!({"type": "text", "value": value}), None, &Marks::default());
+        let of = |value: &str| wanted(json!({"type": "text", "value": value}), None, &AlertOptions::default());
         for blank in ["", " \n", "\u{a0}\u{2003}", "\u{85}\0", "\u{200b}\u{feff}"] {
             assert!(of(blank).is_err(), "{blank:?}");
         }
@@ -394,7 +394,7 @@ mod tests {
     fn an_object_is_named_with_its_event_whatever_it_is_called() {
         let tag = |name: &str, uuid: &str| {
             let attribute = json!({"type": "domain", "category": "Network activity", "value": "a.example"});
-            wanted(attribute, Some((name, uuid)), &Marks::default()).unwrap().remove(0).tags.remove(0)
+            wanted(attribute, Some((name, uuid)), &AlertOptions::default()).unwrap().remove(0).tags.remove(0)
         };
         let uuid = "99887766-0000-4000-8000-00000000000A";
         let long = tag(&"n".repeat(300), uuid);
@@ -456,7 +456,7 @@ mod tests {
     #[test]
     fn configured_tags_find_room_before_the_attributes() {
         let tags: Vec<Value> = (0..150).map(|number| json!({"name": format!("t{number}")})).collect();
-        let marks = Marks { observable_tags: vec!["mine".into()], ..Marks::default() };
+        let marks = AlertOptions { observable_tags: vec!["mine".into()], ..AlertOptions::default() };
         let attribute = json!({"type": "domain", "category": "Network activity", "value": "a.example", "Tag": tags});
         let wanted = wanted(attribute, None, &marks).unwrap().remove(0);
         assert_eq!((wanted.tags.len(), wanted.tags[99].as_str()), (100, "mine"));

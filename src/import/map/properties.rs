@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::limits::name;
-use super::{AlertWanted, Levels, Marks, Origin, Wanted, alert, merge};
-use crate::import::batch::{Batch, Row, Setup, Slot, batch};
+use super::{AlertDraft, Markings, AlertOptions, Origin, Wanted, alert, merge};
+use crate::import::batch::{MappedChunk, Row, ChunkContext, RowOutcome, batch};
 use crate::import::command::Commands;
 use crate::markings::{Pap, Tlp};
 use crate::misp::wire::Report;
 use crate::secret::Scrubber;
 use crate::tags::{self, tests::own};
-use crate::types::DataTypes;
+use crate::types::ObservableTypeSet;
 
 /// Texts of any length, with what is special in them: line ends, blanks, characters of two halves, the state line.
 fn any_text(most: usize) -> impl Strategy<Value = String> {
@@ -67,12 +67,12 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
     prop::collection::vec(row, 0..12)
 }
 
-fn made(rows: Vec<Row>, marks: &Marks) -> Batch {
-    let setup = Setup {
+fn made(rows: Vec<Row>, marks: &AlertOptions) -> MappedChunk {
+    let setup = ChunkContext {
         uuid: Uuid::nil(),
         commands: Commands { connections: &[] },
-        event: Levels::said(Tlp::Amber, Pap::Amber),
-        data_types: &DataTypes::thehive4(),
+        event: Markings::said(Tlp::Amber, Pap::Amber),
+        data_types: &ObservableTypeSet::thehive4(),
         marks,
         has_files: false,
         scrubber: &Scrubber::default(),
@@ -118,7 +118,7 @@ proptest! {
             };
             all.iter().map(of).collect()
         };
-        let (steered, plain) = (made(rows(true), &Marks::default()), made(rows(false), &Marks::default()));
+        let (steered, plain) = (made(rows(true), &AlertOptions::default()), made(rows(false), &AlertOptions::default()));
         prop_assert_eq!(&steered.observables, &plain.observables);
         prop_assert_eq!(steered.slots, plain.slots);
         prop_assert!(steered.own_tags >= plain.own_tags);
@@ -129,23 +129,23 @@ proptest! {
         let alert = |ours: &[String]| {
             let event = with_tags(&json!({"info": "x", "Tag": tags}), ours);
             let origin = Origin { connection: "c", link: None, scrubber: &Scrubber::default() };
-            alert(&serde_json::from_value(event).unwrap(), &Uuid::nil(), &origin, &Marks::default(), &[], 0)
+            alert(&serde_json::from_value(event).unwrap(), &Uuid::nil(), &origin, &AlertOptions::default(), &[], 0)
         };
         let (steered, plain) = (alert(&ours), alert(&[]));
         prop_assert_eq!(steered.own_tags.event, plain.own_tags.event + ours.len() as u64);
         prop_assert!(steered.tags.iter().all(|tag| !tags::is_own(tag)));
-        prop_assert_eq!(AlertWanted { description: String::new(), own_tags: plain.own_tags, ..steered }, AlertWanted { description: String::new(), ..plain });
+        prop_assert_eq!(AlertDraft { description: String::new(), own_tags: plain.own_tags, ..steered }, AlertDraft { description: String::new(), ..plain });
     }
 
     #[test]
     fn every_row_has_a_slot_and_every_observable_a_row(rows in rows(), mark in tag()) {
         let number = rows.len();
-        let marks = Marks { observable_tags: vec![mark], ..Marks::default() };
+        let marks = AlertOptions { observable_tags: vec![mark], ..AlertOptions::default() };
         let batch = made(rows, &marks);
         prop_assert_eq!(batch.slots.len(), number);
         let mut pointed = BTreeSet::new();
         for slot in &batch.slots {
-            if let Slot::Becomes(places) = slot {
+            if let RowOutcome::Becomes(places) = slot {
                 prop_assert!(!places.is_empty());
                 pointed.extend(places.iter().copied());
             }
@@ -194,7 +194,7 @@ proptest! {
         let event = serde_json::from_value(json!({"id": date, "info": info, "date": date, "Orgc": {"name": organisation}, "Tag": tags})).unwrap();
         let reports: Vec<Report> = reports.into_iter().map(|(name, content)| Report { name, content, ..Report::default() }).collect();
         let origin = Origin { connection: &format!("c{connection}"), link: Some(format!("h{link}")), scrubber: &Scrubber::default() };
-        let marks = Marks { alert_tags: vec![info.clone()], ..Marks::default() };
+        let marks = AlertOptions { alert_tags: vec![info.clone()], ..AlertOptions::default() };
         let alert = alert(&event, &Uuid::nil(), &origin, &marks, &reports, 0);
         let long = |text: &str, most: usize| text.is_empty() || text.encode_utf16().count() > most;
         prop_assert!(!long(&alert.source, 32) && !long(&alert.title, 512) && !long(&alert.link.unwrap(), 512));

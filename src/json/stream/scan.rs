@@ -5,7 +5,7 @@ use std::io::{self, BufRead};
 use anyhow::anyhow;
 use memchr::memchr2;
 
-use super::{BUFFER, Source};
+use super::{BUFFER, JsonStream};
 use crate::json::element::{Broken, LONGEST_NAME, NAMES};
 
 /// The most that is kept of a single element (an event row, an attribute, a report), in bytes of its texts and about as much
@@ -39,7 +39,7 @@ pub(super) fn cut_off() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "EOF while parsing: it ends too early")
 }
 
-impl Source<'_> {
+impl JsonStream<'_> {
     /// Goes on behind an element that could not be read, and looks for its name on the way.
     pub(super) fn recover(&mut self) -> io::Result<()> {
         self.leave(self.element)?;

@@ -8,10 +8,10 @@ use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqA
 use serde_json::Number;
 
 use super::scan::{Next, flawed};
-use super::{COUNTED, Source};
+use super::{COUNTED, JsonStream};
 use crate::json::element::{Broken, LONGEST_NAME, NAMES};
 
-impl<'de> Deserializer<'de> for &mut Source<'_> {
+impl<'de> Deserializer<'de> for &mut JsonStream<'_> {
     type Error = Broken;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Broken> {
@@ -63,7 +63,7 @@ impl<'de> Deserializer<'de> for &mut Source<'_> {
     }
 }
 
-impl Source<'_> {
+impl JsonStream<'_> {
     fn value_of_text<'de, V: Visitor<'de>>(&mut self, naming: Option<usize>, visitor: V) -> Result<V::Value, Broken> {
         let (mut length, mut name) = (0, None);
         let value = self.text(|text| {
@@ -100,14 +100,14 @@ impl Source<'_> {
 
 /// The inside of a list or an object.
 struct Inside<'r, 's> {
-    source: &'r mut Source<'s>,
+    source: &'r mut JsonStream<'s>,
     is_first: bool,
     /// What was kept before a list whose elements are not.
     before: Option<usize>,
 }
 
 impl<'r, 's> Inside<'r, 's> {
-    fn new(source: &'r mut Source<'s>, counts: bool) -> Self {
+    fn new(source: &'r mut JsonStream<'s>, counts: bool) -> Self {
         let before = counts.then_some(source.kept);
         Self { source, is_first: true, before }
     }
@@ -138,7 +138,7 @@ impl<'de> MapAccess<'de> for Inside<'_, '_> {
     }
 }
 
-impl Source<'_> {
+impl JsonStream<'_> {
     /// The next key, and whether its value names the element in hand.
     fn next_key<'de, K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<K::Value, Broken> {
         if self.next()? != Next::Text {
@@ -164,8 +164,8 @@ impl Source<'_> {
 
 /// An object of which some fields are read by others.
 pub(super) struct Walk<'r, 's> {
-    pub(super) source: &'r mut Source<'s>,
-    pub(super) on: &'r mut dyn FnMut(&str, &mut Source<'s>) -> Result<bool>,
+    pub(super) source: &'r mut JsonStream<'s>,
+    pub(super) on: &'r mut dyn FnMut(&str, &mut JsonStream<'s>) -> Result<bool>,
     pub(super) is_first: bool,
     /// What a handler gave.
     pub(super) stopped: Option<anyhow::Error>,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// The elements of a list: their names, or what is wrong with them.
 fn read(body: impl Read) -> Result<Vec<Result<String, String>>> {
     let mut elements = Vec::new();
-    let mut source = Source::new(body);
+    let mut source = JsonStream::new(body);
     source.each(&mut |element: Element<Tag>| {
         elements.push(match element {
             Element::Good(tag) => Ok(tag.name),
@@ -101,7 +101,7 @@ fn a_text_and_an_element_have_a_bound_and_what_is_above_it_costs_itself() {
             flaws.push(if let Element::Bad(flaw) = element { flaw.of("it") } else { String::new() });
             Ok(())
         };
-        Source::new(body.as_bytes()).each(&mut on).unwrap();
+        JsonStream::new(body.as_bytes()).each(&mut on).unwrap();
         flaws
     };
     assert_eq!(read(with(fits)), ["", ""]);
@@ -119,7 +119,7 @@ fn what_is_only_counted_is_not_kept() {
         assert_eq!((attribute.sightings.seen, attribute.value.as_str()), (NUMBER as u64, "v"));
         Ok(())
     };
-    Source::new(body.as_bytes()).each(&mut on).unwrap();
+    JsonStream::new(body.as_bytes()).each(&mut on).unwrap();
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn large_elements_of_a_list_share_what_it_may_keep() {
     let element = |length: usize| format!("{{\"uuid\": \"u\", \"name\": \"{}\"}}", "x".repeat(length));
     let list = |elements: &[String]| format!("[{}]", elements.join(","));
     let body = list(&[vec![element(1 << 20); 33], vec![element(100); 500]].concat());
-    let collect = |body: &str, most| Source::new(body.as_bytes()).collect(&[], most, &mut Some::<Element<Tag>>);
+    let collect = |body: &str, most| JsonStream::new(body.as_bytes()).collect(&[], most, &mut Some::<Element<Tag>>);
     let elements = collect(&body, 1_000).unwrap();
     let bad: Vec<_> = elements.iter().filter(|one| matches!(one, Element::Bad(_))).collect();
     let Element::Bad(flaw) = bad[0] else { panic!() };
@@ -140,7 +140,7 @@ fn large_elements_of_a_list_share_what_it_may_keep() {
 #[test]
 fn a_body_has_a_limit_even_if_nothing_of_it_is_kept() {
     let body = io::Cursor::new("[".to_owned() + &"{},".repeat(1 << 20));
-    let error = Source::within(body, 1 << 20).each(&mut |_: Element<Tag>| Ok(())).unwrap_err();
+    let error = JsonStream::within(body, 1 << 20).each(&mut |_: Element<Tag>| Ok(())).unwrap_err();
     assert_eq!(error.to_string(), "it has more than 1 MiB");
 }
 
@@ -166,7 +166,7 @@ fn a_body_goes_on_to_its_very_end() {
 
 #[test]
 fn an_encoding_that_is_none_of_json_is_named() {
-    let check = |body: &[u8]| Source::new(body).check_encoding().map_err(|error| error.to_string());
+    let check = |body: &[u8]| JsonStream::new(body).check_encoding().map_err(|error| error.to_string());
     assert!(check(b"{}").is_ok() && check("\u{feff}{}".as_bytes()).is_ok() && check(b"").is_ok());
     for start in [b"\xff\xfe{\0".as_slice(), b"\xfe\xff\0{", b"{\0}\0"] {
         assert!(check(start).unwrap_err().contains("UTF-16"));
@@ -197,9 +197,9 @@ proptest! {
     #[test]
     fn a_value_is_read_as_it_is_written(value in json_value(), size in 1usize..100, is_pretty: bool) {
         let text = if is_pretty { format!("{value:#}") } else { value.to_string() };
-        let read: Value = Source::new(Pieces(text.as_bytes(), size)).whole().unwrap();
+        let read: Value = JsonStream::new(Pieces(text.as_bytes(), size)).whole().unwrap();
         prop_assert_eq!(&read, &serde_json::from_str::<Value>(&text).unwrap());
-        let mut source = Source::new(Pieces(text.as_bytes(), size));
+        let mut source = JsonStream::new(Pieces(text.as_bytes(), size));
         source.pass().unwrap();
         prop_assert!(source.end().is_ok());
     }

@@ -4,14 +4,14 @@ use anyhow::{Result, ensure};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::misp::changes::{AttachmentSource, Change, EventChanges, Head};
-use crate::misp::draft::WantedAttribute;
+use crate::misp::changes::{AttachmentSource, AttributePatch, EventChanges, EventPatch};
+use crate::misp::draft::AttributeDraft;
 use crate::misp::sent;
-use crate::misp::tags::TagNames;
-use crate::misp::write_log::Sending;
+use crate::misp::tags::TagResolution;
+use crate::misp::write_log::WriteLog;
 
 /// An event file while it is changed.
-pub(super) struct Edited<'e> {
+pub(super) struct EventFileEditor<'e> {
     /// Now, in seconds since 1970.
     pub(super) timestamp: String,
     pub(super) event: &'e mut Map<String, Value>,
@@ -19,13 +19,13 @@ pub(super) struct Edited<'e> {
     pub(super) room: u64,
 }
 
-impl Edited<'_> {
+impl EventFileEditor<'_> {
     /// All of the changes; gives the attributes concerned. None if the file is no event's.
     pub(super) fn all(
         mut self,
         changes: &EventChanges<'_>,
         attachments: &dyn AttachmentSource,
-        sending: &mut Sending,
+        sending: &mut WriteLog,
     ) -> Option<Vec<Uuid>> {
         self.head(changes.event);
         let mut done = Vec::new();
@@ -50,10 +50,10 @@ impl Edited<'_> {
         Some(done)
     }
 
-    fn attribute(&self, attribute: &WantedAttribute, attachments: &dyn AttachmentSource) -> Result<Value> {
+    fn attribute(&self, attribute: &AttributeDraft, attachments: &dyn AttachmentSource) -> Result<Value> {
         let more = json!({"timestamp": self.timestamp, "deleted": false, "disable_correlation": false});
         let content = attachments.payload(attribute)?;
-        Ok(sent::attribute(attribute, content.as_ref(), &TagNames::default(), more))
+        Ok(sent::attribute(attribute, content.as_ref(), &TagResolution::default(), more))
     }
 
     /// Refuses a file with which the event's file could not be read any more.
@@ -64,7 +64,7 @@ impl Edited<'_> {
         Ok(body)
     }
 
-    fn add(&mut self, attribute: &WantedAttribute, body: Value) -> Option<()> {
+    fn add(&mut self, attribute: &AttributeDraft, body: Value) -> Option<()> {
         let Some(place) = &attribute.place else {
             let list = self.event.entry("Attribute").or_insert_with(|| json!([])).as_array_mut()?;
             list.push(body);
@@ -83,14 +83,14 @@ impl Edited<'_> {
         Some(())
     }
 
-    fn head(&mut self, head: &Head) {
+    fn head(&mut self, head: &EventPatch) {
         let Value::Object(mut sent) = sent::head(head) else { return };
         let tags = sent.shift_remove("Tag");
         self.event.extend(sent);
         set_tags(self.event, tags);
     }
 
-    fn change(&mut self, uuid: &Uuid, change: &Change) {
+    fn change(&mut self, uuid: &Uuid, change: &AttributePatch) {
         let Value::Object(mut sent) = sent::change(uuid, change) else { return };
         let tags = sent.shift_remove("Tag");
         sent.insert("timestamp".to_owned(), Value::from(self.timestamp.clone()));

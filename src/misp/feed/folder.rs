@@ -16,10 +16,10 @@ use super::{HASHES, MANIFEST, edit, event_file, md5, pieces};
 use crate::files;
 use crate::json::Element;
 use crate::misp::changes::{AttachmentSource, EventChanges};
-use crate::misp::tags::TagNames;
-use crate::misp::wire::{Attribute, Event, Piece};
-use crate::misp::write_log::Sending;
-use crate::misp::{Held, sent};
+use crate::misp::tags::TagResolution;
+use crate::misp::wire::{Attribute, Event, EventPart};
+use crate::misp::write_log::WriteLog;
+use crate::misp::{EventContent, sent};
 use crate::time::Clock;
 
 /// The file by which a run holds a feed's folder.
@@ -116,7 +116,7 @@ impl Folder {
     ///
     /// # Errors
     /// A file that is broken.
-    pub fn content(&self, uuid: &Uuid, event: Event) -> Result<Held> {
+    pub fn content(&self, uuid: &Uuid, event: Event) -> Result<EventContent> {
         let mut attributes = Vec::new();
         let (mut objects, mut unreadable) = (HashMap::new(), Vec::new());
         let mut on = |element| {
@@ -130,7 +130,7 @@ impl Folder {
             attributes.push(attribute);
         };
         self.each_attribute(uuid, &mut on)?;
-        Ok(Held { event, attributes, objects, open_objects: HashSet::new(), unreadable })
+        Ok(EventContent { event, attributes, objects, open_objects: HashSet::new(), unreadable })
     }
 
     fn head(&self, uuid: &Uuid) -> Result<Event> {
@@ -145,12 +145,12 @@ impl Folder {
         };
         let mut on = |piece| {
             match piece {
-                Piece::Attribute(element) => each(*element, ""),
-                Piece::Object(Element::Good(object)) => {
+                EventPart::Attribute(element) => each(*element, ""),
+                EventPart::Object(Element::Good(object)) => {
                     object.attributes.into_iter().for_each(|element| each(element, &object.uuid));
                 }
-                Piece::Object(Element::Bad(flaw)) => each(Element::Bad(flaw), ""),
-                Piece::Report(_) => {}
+                EventPart::Object(Element::Bad(flaw)) => each(Element::Bad(flaw), ""),
+                EventPart::Report(_) => {}
             }
             Ok(())
         };
@@ -166,7 +166,7 @@ impl Folder {
         &self,
         changes: &EventChanges<'_>,
         attachments: &dyn AttachmentSource,
-        sending: &mut Sending,
+        sending: &mut WriteLog,
     ) -> Result<()> {
         if !changes.is_empty() {
             let path = self.path(&changes.uuid);
@@ -175,7 +175,7 @@ impl Folder {
             let no_event = || anyhow!("{} is no event file", path.display());
             let event = file.get_mut("Event").and_then(Value::as_object_mut).with_context(no_event)?;
             let room = LARGEST_FILE.saturating_sub(size) / 2;
-            let edit = edit::Edited { timestamp: self.clock.now.to_string(), event, room };
+            let edit = edit::EventFileEditor { timestamp: self.clock.now.to_string(), event, room };
             let done = edit.all(changes, attachments, sending).with_context(no_event)?;
             // A file is there whole or not at all, so an error means that nothing was changed.
             self.write(&event_file(&changes.uuid), &format!("{file:#}\n"))?;
@@ -193,11 +193,11 @@ impl Folder {
             "Attribute": [],
             "Object": [],
         });
-        json!({"Event": sent::event(&changes.uuid, &changes.header, &TagNames::default(), more)})
+        json!({"Event": sent::event(&changes.uuid, &changes.header, &TagResolution::default(), more)})
     }
 
     /// Rebuilds `manifest.json` and `hashes.csv` from the event files, each read as a stream.
-    fn write_index(&self, sending: &mut Sending) -> Result<()> {
+    fn write_index(&self, sending: &mut WriteLog) -> Result<()> {
         let mut manifest = Map::new();
         let mut hashes = String::new();
         for uuid in self.event_files()? {

@@ -13,11 +13,11 @@ use anyhow::{Result, bail};
 use md5::{Digest, Md5};
 use uuid::Uuid;
 
-use super::chunks::{Chunk, Chunks};
-use super::wire::{self, Event, Piece};
-use super::{Listed, Opened, Window};
-use crate::http::Failure;
-use crate::json::{Element, Source};
+use super::chunks::{Chunk, ChunkBuffer};
+use super::wire::{self, Event, EventPart};
+use super::{IndexEntry, Opened, Window};
+use crate::http::HttpError;
+use crate::json::{Element, JsonStream};
 pub use folder::{Folder, LOCK, Lock};
 pub use web::Web;
 
@@ -50,7 +50,7 @@ impl Feed {
     ///
     /// # Errors
     /// A manifest that is missing, in a folder beside other files, or broken; or the handler's own error.
-    pub fn list(&self, window: &Window, on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
+    pub fn list(&self, window: &Window, on: &mut dyn FnMut(IndexEntry) -> Result<()>) -> Result<()> {
         if let Self::Folder(folder) = self
             && folder.is_empty()?
         {
@@ -62,7 +62,7 @@ impl Feed {
                 is_untouched = false;
                 listed(key, entry, window.since).map_or(Ok(()), &mut *on)
             };
-            let mut source = Source::listing(file);
+            let mut source = JsonStream::listing(file);
             let read = wire::entries(&mut source, &mut entry).and_then(|()| source.end());
             if is_untouched { read.map(Ok) } else { Ok(read) }
         })
@@ -73,7 +73,7 @@ impl Feed {
     /// # Errors
     /// A file that is missing or broken; or the handler's own error.
     pub fn chunks(&self, uuid: &Uuid, event: &Event, on: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
-        let mut chunks = Chunks::new(on);
+        let mut chunks = ChunkBuffer::new(on);
         self.event_file(uuid, &event.uuid, |file| {
             chunks.forget();
             let read = pieces(file, uuid, &mut |piece| chunks.piece(piece));
@@ -95,7 +95,7 @@ impl Feed {
                 whole = (parts == 1 && chunk.is_last).then_some(chunk);
                 check(number)
             };
-            let mut chunks = Chunks::new(&mut on);
+            let mut chunks = ChunkBuffer::new(&mut on);
             let head = pieces(file, uuid, &mut |piece| chunks.piece(piece))?;
             chunks.finish()?;
             let mut head = self.head(&event.uuid, head);
@@ -129,7 +129,7 @@ impl Feed {
         let mut wanted: HashSet<Uuid> = uuids.iter().copied().collect();
         let mut listed = Vec::new();
         self.list(&Window { published_only: true, ..Window::default() }, &mut |entry| {
-            if let Listed::Event(event, uuid) = entry
+            if let IndexEntry::Event(event, uuid) = entry
                 && wanted.remove(&uuid)
             {
                 listed.push((uuid, *event));
@@ -186,7 +186,7 @@ fn event_files(uuid: &Uuid, spelled: &str) -> Vec<String> {
 fn is_missing(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let is_no_file = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-        let is_404 = |failure: &Failure| failure.status() == Some(404);
+        let is_404 = |failure: &HttpError| failure.status() == Some(404);
         cause.downcast_ref().is_some_and(is_no_file) || cause.downcast_ref().is_some_and(is_404)
     })
 }
@@ -195,22 +195,22 @@ fn is_missing(error: &anyhow::Error) -> bool {
 const LONGEST_KEY: usize = 80;
 
 /// An entry of the manifest; none if its event did not change in the window.
-fn listed(key: &str, entry: Element<Event>, since: i64) -> Option<Listed> {
+fn listed(key: &str, entry: Element<Event>, since: i64) -> Option<IndexEntry> {
     let shown = key.get(..key.floor_char_boundary(LONGEST_KEY)).unwrap_or_default();
     if Uuid::parse_str(key).is_err() {
-        return Some(Listed::Bad(format!("the manifest's key {shown:?} is no uuid")));
+        return Some(IndexEntry::Bad(format!("the manifest's key {shown:?} is no uuid")));
     }
     match entry {
         // A moment that cannot be read keeps no event out here: its file decides.
         Element::Good(event) if event.timestamp.is_some_and(|time| (1..since).contains(&time)) => None,
-        Element::Good(event) => Some(Listed::new(Element::Good(event.listed().of_feed(key)))),
-        Element::Bad(flaw) => Some(Listed::Bad(flaw.of(&format!("the manifest's entry {shown}")))),
+        Element::Good(event) => Some(IndexEntry::new(Element::Good(event.listed().of_feed(key)))),
+        Element::Bad(flaw) => Some(IndexEntry::Bad(flaw.of(&format!("the manifest's entry {shown}")))),
     }
 }
 
 /// Reads an event file piece by piece, and gives the event's head.
-fn pieces(file: impl Read, event: &Uuid, on: &mut dyn FnMut(Piece) -> Result<()>) -> Result<Event> {
-    let mut source = Source::new(file);
+fn pieces(file: impl Read, event: &Uuid, on: &mut dyn FnMut(EventPart) -> Result<()>) -> Result<Event> {
+    let mut source = JsonStream::new(file);
     let head = wire::event(&mut source, event, on)?;
     source.end()?;
     Ok(head)

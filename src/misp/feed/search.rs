@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 use super::{Feed, HASHES, is_missing, md5, pieces};
 use crate::json::Element;
-use crate::misp::search::{Hit, Searched};
-use crate::misp::wire::{Attribute, Piece};
-use crate::misp::{Listed, Window};
+use crate::misp::search::{Hit, SearchCoverage};
+use crate::misp::wire::{Attribute, EventPart};
+use crate::misp::{IndexEntry, Window};
 use crate::text::counted;
-use crate::types::Sought;
+use crate::types::SearchValue;
 
 /// Events that are read for one value, in a folder.
 const MOST: usize = 5_000;
@@ -36,10 +36,10 @@ impl Feed {
     ///
     /// # Errors
     /// That `hashes.csv` cannot be read; or the handler's own error.
-    pub fn search(&self, sought: &Sought, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<Searched> {
+    pub fn search(&self, sought: &SearchValue, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<SearchCoverage> {
         let asked = sought.asked();
         if asked.is_empty() {
-            return Ok(Searched::Not("the value is empty".to_owned()));
+            return Ok(SearchCoverage::Not("the value is empty".to_owned()));
         }
         // The case that the producer chose has to be met.
         let cases = asked.iter().flat_map(|one| [(*one).to_owned(), one.to_lowercase(), one.to_uppercase()]);
@@ -72,7 +72,7 @@ enum Rest {
 }
 
 /// What was searched, of all. Where every event was read, nothing that the index says matters.
-fn searched(index: Option<&Index>, rest: Rest, flaws: Vec<String>) -> Searched {
+fn searched(index: Option<&Index>, rest: Rest, flaws: Vec<String>) -> SearchCoverage {
     let found = index.is_some_and(|index| !index.events.is_empty());
     let of_index = match index {
         None => Err(format!("not searchable: the feed has no {HASHES}")),
@@ -88,16 +88,16 @@ fn searched(index: Option<&Index>, rest: Rest, flaws: Vec<String>) -> Searched {
         }
     };
     match (why.is_empty(), is_part) {
-        (true, _) => Searched::All,
-        (false, true) => Searched::Part(why),
-        (false, false) => Searched::Not(why),
+        (true, _) => SearchCoverage::All,
+        (false, true) => SearchCoverage::Part(why),
+        (false, false) => SearchCoverage::Not(why),
     }
 }
 
 /// A feed while its events are read for a value.
 struct Reading<'a> {
     feed: &'a Feed,
-    sought: &'a Sought,
+    sought: &'a SearchValue,
     /// What could not be understood, the first of it.
     flaws: Vec<String>,
     /// How much more there is of it.
@@ -121,12 +121,12 @@ impl Reading<'_> {
         let feed = self.feed;
         let listed = feed.list(&Window::default(), &mut |entry| {
             match entry {
-                Listed::Event(event, uuid) if !named.contains_key(&uuid) => {
+                IndexEntry::Event(event, uuid) if !named.contains_key(&uuid) => {
                     all += 1;
                     events.extend((events.len() <= most).then_some((uuid, event.uuid)));
                 }
-                Listed::Event(..) => {}
-                Listed::Bad(problem) => self.flaw(problem),
+                IndexEntry::Event(..) => {}
+                IndexEntry::Bad(problem) => self.flaw(problem),
             }
             Ok(())
         });
@@ -205,15 +205,15 @@ impl Read for Counting<'_> {
 }
 
 /// The attributes of a piece; those of a deleted object count as deleted. What cannot be read is counted.
-fn attributes(piece: Piece, bad: &mut u64) -> Vec<Attribute> {
+fn attributes(piece: EventPart, bad: &mut u64) -> Vec<Attribute> {
     let (elements, is_deleted) = match piece {
-        Piece::Attribute(element) => (vec![*element], false),
-        Piece::Object(Element::Good(object)) => (object.attributes, object.deleted == Some(true)),
-        Piece::Object(Element::Bad(_)) => {
+        EventPart::Attribute(element) => (vec![*element], false),
+        EventPart::Object(Element::Good(object)) => (object.attributes, object.deleted == Some(true)),
+        EventPart::Object(Element::Bad(_)) => {
             *bad += 1;
             (Vec::new(), false)
         }
-        Piece::Report(_) => (Vec::new(), false),
+        EventPart::Report(_) => (Vec::new(), false),
     };
     let mut read = |element| match element {
         Element::Good(attribute) if is_deleted => Some(Attribute { deleted: Some(true), ..attribute }),
@@ -351,17 +351,17 @@ mod tests {
         ] {
             let unread = || Rest::Unread("its manifest is broken".into());
             let told = searched(Some(&index(&text)), unread(), Vec::new());
-            assert!(matches!(told, Searched::Not(_)), "{told:?}: {text:?}");
+            assert!(matches!(told, SearchCoverage::Not(_)), "{told:?}: {text:?}");
             let told = searched(Some(&index(&text)), Rest::Read(0), Vec::new());
-            assert!(matches!(told, Searched::Not(_)), "{told:?}: {text:?}");
-            assert_eq!(searched(Some(&index(&text)), Rest::Read(3), Vec::new()), Searched::All);
+            assert!(matches!(told, SearchCoverage::Not(_)), "{told:?}: {text:?}");
+            assert_eq!(searched(Some(&index(&text)), Rest::Read(3), Vec::new()), SearchCoverage::All);
         }
         let found = format!("{},5f0e5b5c-0000-4000-8000-000000000001\nrubbish\n", md5("evil.example"));
         let told = searched(Some(&index(found.as_bytes())), Rest::Unread("too many".into()), Vec::new());
-        assert!(matches!(told, Searched::Part(_)), "{told:?}");
+        assert!(matches!(told, SearchCoverage::Part(_)), "{told:?}");
         let told = searched(Some(&index(other.as_bytes())), Rest::Unread("too many".into()), Vec::new());
-        assert!(matches!(told, Searched::Part(_)), "{told:?}");
+        assert!(matches!(told, SearchCoverage::Part(_)), "{told:?}");
         let told = searched(None, Rest::Read(2), vec!["an event is broken".into()]);
-        assert!(matches!(told, Searched::Part(_)), "{told:?}");
+        assert!(matches!(told, SearchCoverage::Part(_)), "{told:?}");
     }
 }

@@ -10,8 +10,8 @@ use url::Url;
 
 use super::MANIFEST;
 use crate::config::connections::Connection;
-use crate::http::{Client, Failure, Network, Origin};
-use crate::report::PartOf;
+use crate::http::{Client, HttpError, HttpContext, Endpoint};
+use crate::report::ConnectionReporter;
 
 const NO_FEED: &str = "is \"url\" the folder of a manifest.json?";
 
@@ -30,9 +30,9 @@ impl Web {
     ///
     /// # Errors
     /// A certificate file that cannot be read, a proxy that is no URL.
-    pub fn open(url: &Url, connection: &Connection, network: &Network, part: &PartOf) -> Result<Self> {
+    pub fn open(url: &Url, connection: &Connection, network: &HttpContext, part: &ConnectionReporter) -> Result<Self> {
         let user_agent = format!("MISP-cortex-misp/{}", env!("CARGO_PKG_VERSION"));
-        let origin = Origin { url, headers: Vec::new(), user_agent, access: &connection.access };
+        let origin = Endpoint { url, headers: Vec::new(), user_agent, access: &connection.access };
         let client = Client::new(&origin, network, Arc::new(part.clone()))?;
         Ok(Self { client, decisive: Vec::new() })
     }
@@ -63,7 +63,7 @@ impl Web {
 }
 
 /// Adds what can be done about it.
-fn explained(failure: Failure, name: &str) -> anyhow::Error {
+fn explained(failure: HttpError, name: &str) -> anyhow::Error {
     let help = match failure.status() {
         Some(404) if name == MANIFEST => NO_FEED,
         Some(401 | 403) => "a feed is read without any key, so it has to be open to everyone",

@@ -11,7 +11,7 @@ use crate::time;
 
 /// The answer to the first question, `servers/getVersion`.
 #[derive(Clone, Debug, Default)]
-pub struct Greeting {
+pub struct VersionInfo {
     /// `2.5.1`.
     pub version: String,
     /// The server's clock, in seconds since 1970, from the header `Date`.
@@ -96,7 +96,7 @@ impl Role {
     }
 }
 
-impl Greeting {
+impl VersionInfo {
     /// True for a key that is read-only: `servers/getVersion` shows the permissions that the key leaves
     /// (`fixtures/wire/misp/281-readonly-authkey-get.json`), `users/view/me` those of the role. A role that has none of the
     /// permissions that are shown does not tell.
@@ -147,7 +147,7 @@ impl Server {
     ///
     /// # Errors
     /// That the server cannot be reached, refuses the key, or is no MISP.
-    pub fn greeting(&self) -> Result<Greeting> {
+    pub fn greeting(&self) -> Result<VersionInfo> {
         self.get("servers/getVersion", |answer| {
             let line = answer.line().to_owned();
             let date = time::http_date(&answer.header("date"));
@@ -158,7 +158,7 @@ impl Server {
                 let help = self.beyond_root().map_or_else(|| "this is no MISP".to_owned(), leave_out);
                 format!("{line}: the answer names no version: {help}")
             })?;
-            Ok(Greeting { version, date, expires, left: Role::deserialize(said).unwrap_or_default() })
+            Ok(VersionInfo { version, date, expires, left: Role::deserialize(said).unwrap_or_default() })
         })
     }
 

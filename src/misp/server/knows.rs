@@ -8,20 +8,20 @@ use serde_json::{Value, json};
 
 use super::account::Account;
 use super::names::like;
-use super::{Failure, Server, each};
-use crate::json::{self, Element, Source};
+use super::{HttpError, Server, each};
+use crate::json::{self, Element, JsonStream};
 use crate::misp::Whose;
-use crate::misp::tags::{Rights, Row, TagNames, predicate};
+use crate::misp::tags::{TagPermissions, Row, TagResolution, predicate};
 use crate::misp::wire::{Event, Organisation};
-use crate::types::ServerTypes;
+use crate::types::MispCapabilities;
 
 /// Who we are there.
 #[derive(Clone, Debug)]
-pub struct Me {
+pub struct CurrentUser {
     /// The uuid of our organisation.
     pub organisation: String,
     /// What we may do with tags.
-    pub rights: Rights,
+    pub rights: TagPermissions,
 }
 
 impl Server {
@@ -29,19 +29,19 @@ impl Server {
     ///
     /// # Errors
     /// That the server does not say.
-    pub fn me(&self) -> Result<&Me> {
+    pub fn me(&self) -> Result<&CurrentUser> {
         if let Some(me) = self.me.get() {
             return Ok(me);
         }
         let Account { user, role, organisation } = self.account()?;
-        let rights = Rights {
+        let rights = TagPermissions {
             user: user.id,
             organisation: organisation.id,
             makes: role.may(role.tag_editor),
             sets: role.may(role.tagger),
         };
         let organisation = organisation.uuid;
-        Ok(self.me.get_or_init(|| Me { organisation, rights }))
+        Ok(self.me.get_or_init(|| CurrentUser { organisation, rights }))
     }
 
     /// Whose an event is, by the organisation of the key's user. Whoever may add events may name any creator in a file that he
@@ -68,10 +68,10 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn tag_names(&self, wanted: &[&str]) -> Result<TagNames> {
+    pub fn tag_names(&self, wanted: &[&str]) -> Result<TagResolution> {
         const NAMES: usize = 500;
         let mut rows: Vec<Row> = Vec::new();
-        for names in TagNames::asked(wanted).chunks(NAMES) {
+        for names in TagResolution::asked(wanted).chunks(NAMES) {
             // What comes beside what was meant is not kept.
             let meant: HashSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
             let asked: Vec<String> = names.iter().map(|name| like(name)).collect();
@@ -87,9 +87,9 @@ impl Server {
             })?;
             rows.extend(found);
         }
-        let nobody = Rights::default();
-        let rights = if TagNames::depends_on_rights(wanted, &rows) { &self.me()?.rights } else { &nobody };
-        Ok(TagNames::new(wanted, &rows, rights))
+        let nobody = TagPermissions::default();
+        let rights = if TagResolution::depends_on_rights(wanted, &rows) { &self.me()?.rights } else { &nobody };
+        Ok(TagResolution::new(wanted, &rows, rights))
     }
 
     /// The predicates and taxonomies in these namespaces of which an event has at most one tag. Every role may ask, and a
@@ -103,7 +103,7 @@ impl Server {
         let mut exclusive = HashSet::new();
         for namespace in namespaces.iter().filter(is_name) {
             let asked = self.get(&format!("taxonomies/view/{namespace}.json"), |answer| answer.read::<Described>());
-            let status = |error: &anyhow::Error| error.downcast_ref::<Failure>().and_then(Failure::status);
+            let status = |error: &anyhow::Error| error.downcast_ref::<HttpError>().and_then(HttpError::status);
             let Described { taxonomy, entries } = match asked {
                 Ok(described) => described,
                 Err(error) if status(&error) == Some(404) => continue,
@@ -123,7 +123,7 @@ impl Server {
     ///
     /// # Errors
     /// That the server does not describe them.
-    pub fn types(&self, version: &str) -> Result<ServerTypes> {
+    pub fn types(&self, version: &str) -> Result<MispCapabilities> {
         let (line, described) =
             self.get("attributes/describeTypes.json", |answer| Ok((answer.line().to_owned(), answer.value()?)))?;
         let mappings = described.pointer("/result/category_type_mappings").and_then(Value::as_object);
@@ -131,7 +131,7 @@ impl Server {
         let texts = |list: &Value| -> Vec<String> {
             list.as_array().into_iter().flatten().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
         };
-        Ok(ServerTypes::new(mappings.iter().map(|(category, list)| (category, texts(list))), version))
+        Ok(MispCapabilities::new(mappings.iter().map(|(category, list)| (category, texts(list))), version))
     }
 
     /// The warninglists that have one of these values, by value (`fixtures/wire/misp/244-warninglist-check.json`; without a
@@ -145,7 +145,7 @@ impl Server {
         for values in values.chunks(VALUES) {
             let found = self.ask("warninglists/checkValue", &json!(values), |answer| {
                 let line = answer.line().to_owned();
-                listed(Source::new(answer.body()), values).with_context(|| format!("{line}: reading the answer"))
+                listed(JsonStream::new(answer.body()), values).with_context(|| format!("{line}: reading the answer"))
             })?;
             hits.extend(found);
         }
@@ -196,7 +196,7 @@ struct Warninglist {
 struct Lists(#[serde(deserialize_with = "json::objects")] Vec<Warninglist>);
 
 /// The lists by value, of the values that were asked for; without a hit there is an empty list.
-fn listed(mut source: Source<'_>, asked: &[&str]) -> Result<HashMap<String, Vec<String>>> {
+fn listed(mut source: JsonStream<'_>, asked: &[&str]) -> Result<HashMap<String, Vec<String>>> {
     let asked: HashSet<&str> = asked.iter().copied().collect();
     let mut hits = HashMap::new();
     if source.is_list()? {

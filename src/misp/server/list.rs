@@ -8,11 +8,11 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{ROWS, Server, each, elements, explained};
-use crate::http::Page;
+use crate::http::PageRequest;
 use crate::json::{self, Element};
 use crate::misp::sent;
 use crate::misp::wire::{Attribute, Event, Object, Proposal};
-use crate::misp::{Held, Listed, Look, Window};
+use crate::misp::{EventContent, IndexEntry, ContentOptions, Window};
 
 /// Attributes asked for at once.
 const ATTRIBUTES: usize = 5_000;
@@ -30,7 +30,7 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the list.
-    pub fn list(&self, window: &Window, on: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
+    pub fn list(&self, window: &Window, on: &mut dyn FnMut(IndexEntry) -> Result<()>) -> Result<()> {
         if window.since == 0 {
             return self.pages(window, &[], on);
         }
@@ -38,17 +38,17 @@ impl Server {
         let is_before = |moment: i64| (0..window.since).contains(&moment);
         let mut seen: Vec<u64> = Vec::new();
         self.pages(window, &[("publish_timestamp", since.clone())], &mut |listed| match &listed {
-            Listed::Event(event, _) if event.publish_timestamp.is_some_and(is_before) => Ok(()),
-            Listed::Event(event, _) => {
+            IndexEntry::Event(event, _) if event.publish_timestamp.is_some_and(is_before) => Ok(()),
+            IndexEntry::Event(event, _) => {
                 seen.extend(event.id.parse::<u64>());
                 on(listed)
             }
-            Listed::Bad(_) => on(listed),
+            IndexEntry::Bad(_) => on(listed),
         })?;
         self.pages(window, &[("timestamp", since)], &mut |listed| match &listed {
-            Listed::Event(event, _) if event.timestamp.is_some_and(|moment| moment > 0 && is_before(moment)) => Ok(()),
-            Listed::Event(event, _) if event.id.parse().is_ok_and(|id| seen.binary_search(&id).is_ok()) => Ok(()),
-            Listed::Event(..) | Listed::Bad(_) => on(listed),
+            IndexEntry::Event(event, _) if event.timestamp.is_some_and(|moment| moment > 0 && is_before(moment)) => Ok(()),
+            IndexEntry::Event(event, _) if event.id.parse().is_ok_and(|id| seen.binary_search(&id).is_ok()) => Ok(()),
+            IndexEntry::Event(..) | IndexEntry::Bad(_) => on(listed),
         })
     }
 
@@ -58,11 +58,11 @@ impl Server {
         &self,
         window: &Window,
         filters: &[(&str, Value)],
-        on: &mut dyn FnMut(Listed) -> Result<()>,
+        on: &mut dyn FnMut(IndexEntry) -> Result<()>,
     ) -> Result<()> {
         let mut highest = 0;
-        let mut page = Page::first(ROWS);
-        let body = |page: Page| {
+        let mut page = PageRequest::first(ROWS);
+        let body = |page: PageRequest| {
             let mut body = Map::from_iter([("sort".to_owned(), json!("id")), ("direction".to_owned(), json!("asc"))]);
             body.extend([("limit".to_owned(), json!(page.limit)), ("page".to_owned(), json!(page.number))]);
             if window.published_only {
@@ -73,7 +73,7 @@ impl Server {
             Value::Object(body)
         };
         loop {
-            let Rows { line, total, rows } =
+            let ResultPage { line, total, rows } =
                 self.page("events/index", &[], &mut page, &body, &mut |row| Some(self.kept(row)))?;
             let is_full = rows.len() >= page.limit;
             let ended = rows.is_empty() || (!is_full && total.is_some_and(|total| page.number * page.limit >= total));
@@ -85,7 +85,7 @@ impl Server {
             let numbers: Vec<_> = rows.iter().filter_map(number).collect();
             ensure!(numbers.is_sorted(), "{line}: the server does not sort its events by number as it was asked to");
             let new = rows.into_iter().filter(|row| number(row).is_none_or(|number| number > highest));
-            new.map(Listed::new).try_for_each(&mut *on)?;
+            new.map(IndexEntry::new).try_for_each(&mut *on)?;
             highest = last.unwrap_or(highest);
             if ended {
                 return Ok(());
@@ -99,14 +99,14 @@ impl Server {
         &self,
         path: &str,
         inside: &[&str],
-        page: &mut Page,
-        body: &dyn Fn(Page) -> Value,
+        page: &mut PageRequest,
+        body: &dyn Fn(PageRequest) -> Value,
         keep: &mut dyn FnMut(Element<T>) -> Option<K>,
-    ) -> Result<Rows<K>> {
+    ) -> Result<ResultPage<K>> {
         loop {
             let asked = self.ask(path, &body(*page), |answer| {
                 let (line, total) = (answer.line().to_owned(), answer.header("x-result-count").parse().ok());
-                Ok(Rows { line, total, rows: elements(answer, inside, page.limit, keep)? })
+                Ok(ResultPage { line, total, rows: elements(answer, inside, page.limit, keep)? })
             });
             match asked {
                 Ok(rows) => return Ok(rows),
@@ -148,11 +148,11 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn content(&self, uuid: &Uuid, event: Event, look: Look) -> Result<Held> {
+    pub fn content(&self, uuid: &Uuid, event: Event, look: ContentOptions) -> Result<EventContent> {
         let (attributes, unreadable) = self.attributes(uuid, &event, look)?;
         let has_objects = look.objects || attributes.iter().any(|one| !["", "0"].contains(&one.object_id.as_str()));
         let (objects, open_objects) = if has_objects { self.objects(uuid)? } else { Default::default() };
-        Ok(Held { event, attributes, objects, open_objects, unreadable })
+        Ok(EventContent { event, attributes, objects, open_objects, unreadable })
     }
 
     /// How many open proposals there are to change an attribute of an event that `is_ours`
@@ -179,15 +179,15 @@ impl Server {
     /// which of them are not closed.
     fn objects(&self, uuid: &Uuid) -> Result<(HashMap<String, Uuid>, HashSet<Uuid>)> {
         let (mut objects, mut open) = (HashMap::new(), HashSet::new());
-        let mut page = Page::first(OBJECTS);
-        let body = |page: Page| json!({"returnFormat": "json", "eventid": uuid, "metadata": 1, "limit": page.limit, "page": page.number});
+        let mut page = PageRequest::first(OBJECTS);
+        let body = |page: PageRequest| json!({"returnFormat": "json", "eventid": uuid, "metadata": 1, "limit": page.limit, "page": page.number});
         loop {
             let before = objects.len();
             let rows =
-                self.page("objects/restSearch", &["response"], &mut page, &body, &mut Some::<Element<Wrapped>>)?.rows;
+                self.page("objects/restSearch", &["response"], &mut page, &body, &mut Some::<Element<ObjectRow>>)?.rows;
             let is_empty = rows.is_empty();
             for row in rows {
-                if let Some(object) = Wrapped::object(row)
+                if let Some(object) = ObjectRow::object(row)
                     && let Ok(uuid) = Uuid::parse_str(&object.uuid)
                 {
                     let is_open = object.distribution.is_some_and(|distribution| distribution != 0);
@@ -210,11 +210,11 @@ impl Server {
     /// (`fixtures/wire/misp/212-ars-page1.json`); or until there are as many live ones as the event counts. Proposals are not
     /// asked for along with them: then a MISP with `proposals_block_attributes` leaves out the attributes that somebody
     /// proposes not to detect (its `MispAttribute.php`, `__blockAttributeViaProposal`).
-    fn attributes(&self, uuid: &Uuid, event: &Event, look: Look) -> Result<(Vec<Attribute>, Vec<String>)> {
+    fn attributes(&self, uuid: &Uuid, event: &Event, look: ContentOptions) -> Result<(Vec<Attribute>, Vec<String>)> {
         let counted = event.attribute_count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
         let (mut held, mut unreadable): (Vec<Attribute>, Vec<String>) = (Vec::new(), Vec::new());
-        let mut page = Page::first(ATTRIBUTES);
-        let body = |page: Page| {
+        let mut page = PageRequest::first(ATTRIBUTES);
+        let body = |page: PageRequest| {
             let body = json!({
                 "returnFormat": "json", "eventid": uuid, "deleted": [0, 1],
                 "limit": page.limit, "page": page.number, "order": "Attribute.id asc",
@@ -259,7 +259,7 @@ impl Server {
 }
 
 /// A page of a list.
-pub(super) struct Rows<T> {
+pub(super) struct ResultPage<T> {
     /// What was asked, for messages.
     line: String,
     /// How many there are in all, if the server says it.
@@ -285,12 +285,12 @@ struct OfProposal {
 /// A row of `objects/restSearch`.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Wrapped {
+pub(super) struct ObjectRow {
     #[serde(rename = "Object", deserialize_with = "json::object")]
     object: Option<Object>,
 }
 
-impl Wrapped {
+impl ObjectRow {
     /// The number of a row's object.
     pub(super) fn id(row: &Element<Self>) -> Option<&str> {
         match row {

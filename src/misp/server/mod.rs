@@ -19,11 +19,11 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::config::connections::{Connection, Target};
-use crate::http::{self, Answer, Cause, Client, Failure, Network, Origin};
-use crate::json::{Element, Source};
+use crate::http::{self, Response, HttpErrorKind, Client, HttpError, HttpContext, Endpoint};
+use crate::json::{Element, JsonStream};
 use crate::misp::wire::Event;
-use crate::report::PartOf;
-use knows::Me;
+use crate::report::ConnectionReporter;
+use knows::CurrentUser;
 
 /// Events asked for at once. A page is read before its events are, so that no answer waits half read.
 const ROWS: usize = 500;
@@ -35,7 +35,7 @@ const WITHOUT: &str = "includeAttachments:0/excludeGalaxy:1/includeFeedCorrelati
 pub struct Server {
     client: Client,
     url: Url,
-    me: OnceLock<Me>,
+    me: OnceLock<CurrentUser>,
     /// Patterns of tags that decide something: an event keeps such a tag, however many it has.
     pub(super) decisive: Vec<String>,
 }
@@ -45,11 +45,11 @@ impl Server {
     ///
     /// # Errors
     /// A certificate file that cannot be read, a key that no header can carry.
-    pub fn open(connection: &Connection, network: &Network, part: &PartOf) -> Result<Self> {
+    pub fn open(connection: &Connection, network: &HttpContext, part: &ConnectionReporter) -> Result<Self> {
         let Target::Server { url, key } = &connection.target else {
             bail!("connection \"{}\" is no server", connection.name)
         };
-        let origin = Origin {
+        let origin = Endpoint {
             url,
             headers: vec![("authorization", key.clone())],
             user_agent: format!("MISP-cortex-misp/{}", env!("CARGO_PKG_VERSION")),
@@ -60,7 +60,7 @@ impl Server {
     }
 
     /// The rows of a list of events, as they are kept.
-    fn events(&self, answer: Answer, most: usize) -> Result<Vec<Element<Event>>> {
+    fn events(&self, answer: Response, most: usize) -> Result<Vec<Element<Event>>> {
         elements(answer, &[], most, &mut |row: Element<Event>| Some(self.kept(row)))
     }
 
@@ -72,21 +72,21 @@ impl Server {
     }
 
     /// A question by GET, asked again where that may help.
-    fn get<T>(&self, path: &str, mut read: impl FnMut(Answer) -> Result<T>) -> Result<T> {
+    fn get<T>(&self, path: &str, mut read: impl FnMut(Response) -> Result<T>) -> Result<T> {
         self.client.again(|| read(self.client.get(path).map_err(|failure| self.explained(failure))?))
     }
 
     /// A question by POST, asked again where that may help.
-    fn ask<T>(&self, path: &str, body: &Value, mut read: impl FnMut(Answer) -> Result<T>) -> Result<T> {
+    fn ask<T>(&self, path: &str, body: &Value, mut read: impl FnMut(Response) -> Result<T>) -> Result<T> {
         self.client.again(|| read(self.client.post(path, body).map_err(|failure| self.explained(failure))?))
     }
 
     /// Adds what can be done about it. What the address of a page answers has nothing to do with rights
     /// (`fixtures/wire/misp/453-events-below-wrong-root.json`).
-    fn explained(&self, failure: Failure) -> anyhow::Error {
+    fn explained(&self, failure: HttpError) -> anyhow::Error {
         let is_elsewhere = match &failure.cause {
-            Cause::Refused { status, .. } => matches!(status, 403..=405) && !says(&failure, "Auth"),
-            Cause::Redirected { .. } | Cause::NotJson(_) => true,
+            HttpErrorKind::Refused { status, .. } => matches!(status, 403..=405) && !says(&failure, "Auth"),
+            HttpErrorKind::Redirected { .. } | HttpErrorKind::NotJson(_) => true,
             _ => false,
         };
         match self.beyond_root().filter(|_| is_elsewhere) {
@@ -142,24 +142,24 @@ impl Server {
 
 /// What is kept of the elements of a list in an answer: no more than were asked for.
 fn elements<T: for<'de> Deserialize<'de>, K>(
-    answer: Answer,
+    answer: Response,
     path: &[&str],
     most: usize,
     keep: &mut dyn FnMut(Element<T>) -> Option<K>,
 ) -> Result<Vec<K>> {
     let line = answer.line().to_owned();
-    let collected = Source::new(answer.body()).collect(path, most, keep);
+    let collected = JsonStream::new(answer.body()).collect(path, most, keep);
     collected.with_context(|| format!("{line}: reading the answer"))
 }
 
 /// Hands over each element of a list in an answer, however many there are.
 fn each<T: for<'de> Deserialize<'de>>(
-    answer: Answer,
+    answer: Response,
     path: &[&str],
     on: &mut dyn FnMut(Element<T>) -> Result<()>,
 ) -> Result<()> {
     let line = answer.line().to_owned();
-    let mut source = Source::new(answer.body());
+    let mut source = JsonStream::new(answer.body());
     let read = source.each_below(path, on).and_then(|()| source.end());
     read.with_context(|| format!("{line}: reading the answer"))
 }
@@ -169,10 +169,10 @@ fn leave_out(path: &str) -> String {
 }
 
 /// Adds what can be done about it.
-fn explained(failure: Failure) -> anyhow::Error {
+fn explained(failure: HttpError) -> anyhow::Error {
     let help = match &failure.cause {
         // `fixtures/wire/misp/292-not-live-partner.json`
-        Cause::Redirected { to, .. } if to.contains("/users/login") => Some(
+        HttpErrorKind::Redirected { to, .. } if to.contains("/users/login") => Some(
             "MISP is in maintenance mode (its setting MISP.live is off) and lets in site administrators only: try again when it is over",
         ),
         _ if says(&failure, "from your IP address") => {
@@ -188,7 +188,7 @@ fn explained(failure: Failure) -> anyhow::Error {
             Some("the key's user lacks a permission, or the event is another organisation's")
         }
         // A MISP that knows no such event, attribute or user says "Invalid …".
-        Cause::Refused { status: 401 | 404, .. } if !says(&failure, "Invalid") => {
+        HttpErrorKind::Refused { status: 401 | 404, .. } if !says(&failure, "Invalid") => {
             Some("check \"url\": is this the address of a MISP?")
         }
         _ => None,
@@ -196,6 +196,6 @@ fn explained(failure: Failure) -> anyhow::Error {
     anyhow!(failure.with_help(help.unwrap_or_default()))
 }
 
-fn says(failure: &Failure, word: &str) -> bool {
-    matches!(&failure.cause, Cause::Refused { message, errors, .. } if message.contains(word) || http::words(errors).contains(word))
+fn says(failure: &HttpError, word: &str) -> bool {
+    matches!(&failure.cause, HttpErrorKind::Refused { message, errors, .. } if message.contains(word) || http::words(errors).contains(word))
 }

@@ -5,14 +5,14 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Failure, Server};
+use super::{Response, HttpError, Server};
 use crate::json::{self, Element};
 use crate::misp::wire::Organisation;
 use crate::tags::matches;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Names<'a> {
+pub struct NameQuery<'a> {
     /// Organisations: name in any case, uuid or number.
     pub organisations: Vec<&'a str>,
     /// Tags in any case; `*` stands for any text.
@@ -23,7 +23,7 @@ pub struct Names<'a> {
 
 /// What is there.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct ResolvedNames {
     /// The organisations among those asked for; none if the server does not show its list.
     pub organisations: Option<Vec<Organisation>>,
     /// The tags among those asked for, in every spelling; none if the server does not show its list.
@@ -65,14 +65,14 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the asking. That a list is not shown to us is no error.
-    pub fn names(&self, sought: &Names<'_>) -> Result<Known> {
+    pub fn names(&self, sought: &NameQuery<'_>) -> Result<ResolvedNames> {
         let organisations = match sought.organisations.is_empty() {
             true => Some(Vec::new()),
             false => shown(self.organisations(&sought.organisations))?,
         };
         let tags = if sought.tags.is_empty() { Some(Vec::new()) } else { shown(self.tags(&sought.tags))? };
         let own = if sought.own { Some(self.me()?.organisation.clone()) } else { None };
-        Ok(Known { organisations, tags, own })
+        Ok(ResolvedNames { organisations, tags, own })
     }
 
     /// One list of all organisations: without `scope:all` it is that of the local ones, and a single one can be asked for
@@ -127,7 +127,7 @@ impl Server {
 }
 
 /// Reads a list as a stream; what is no object is passed over.
-fn each<T: for<'de> Deserialize<'de>>(answer: Answer, inside: &[&str], on: &mut dyn FnMut(T)) -> Result<()> {
+fn each<T: for<'de> Deserialize<'de>>(answer: Response, inside: &[&str], on: &mut dyn FnMut(T)) -> Result<()> {
     super::each(answer, inside, &mut |element: Element<T>| {
         element.good().into_iter().for_each(&mut *on);
         Ok(())
@@ -137,7 +137,7 @@ fn each<T: for<'de> Deserialize<'de>>(answer: Answer, inside: &[&str], on: &mut 
 /// None for a list that the server does not show to us: its administrator may hide it from users
 /// (`Security.hide_organisation_index_from_users`), and other versions may not have it.
 fn shown<T>(asked: Result<T>) -> Result<Option<T>> {
-    let status = |error: &anyhow::Error| error.downcast_ref::<Failure>().and_then(Failure::status);
+    let status = |error: &anyhow::Error| error.downcast_ref::<HttpError>().and_then(HttpError::status);
     match asked {
         Ok(list) => Ok(Some(list)),
         Err(error) if matches!(status(&error), Some(403..=405)) => Ok(None),

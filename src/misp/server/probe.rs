@@ -3,18 +3,18 @@
 
 use serde_json::json;
 
-use super::write::{BATCH, Write};
-use crate::http::{self, Cause, Failure};
-use crate::misp::draft::WantedAttribute;
-use crate::misp::write_log::{Sending, Stop};
+use super::write::{BATCH, ServerWriter};
+use crate::http::{self, HttpErrorKind, HttpError};
+use crate::misp::draft::AttributeDraft;
+use crate::misp::write_log::{WriteLog, WriteStop};
 
 /// How MISP says that the attributes of an object are refused (`fixtures/wire/misp/571-objects-add-asks-blocked.json`).
 const REFUSED: &str = "at least one attribute has failed validation";
 
-impl Write<'_> {
+impl ServerWriter<'_> {
     /// Leaves out, with MISP's reason, what is to join an object that is there and is refused, as it may be at every run. A file,
     /// whose value is known only when it is read, is no reason to touch a published event.
-    pub(super) fn leave_out_refused(&self, sending: &mut Sending) -> Result<(), Stop> {
+    pub(super) fn leave_out_refused(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
         let joining: Vec<_> = self
             .changes
             .additions
@@ -28,12 +28,12 @@ impl Write<'_> {
     /// Sends attributes as an object without a template. MISP looks at the attributes first and then refuses the object
     /// (`ObjectsController.php`, `add`; `fixtures/wire/misp/570-objects-add-asks.json`). Of several it names one, so that they
     /// are asked about in halves. Any other answer says nothing, and they are sent as they would have been.
-    fn ask(&self, batch: &[&WantedAttribute], sending: &mut Sending) -> Result<(), Stop> {
+    fn ask(&self, batch: &[&AttributeDraft], sending: &mut WriteLog) -> Result<(), WriteStop> {
         self.check_time()?;
         let attributes: Vec<_> = batch.iter().map(|one| self.attribute(one, None)).collect();
         let path = format!("objects/add/{}", self.changes.uuid);
         let answer = self.server.client.post(&path, &json!({"Object": {"Attribute": attributes}}));
-        let Err(Failure { cause: Cause::Refused { status: 403, errors, .. }, .. }) = answer else { return Ok(()) };
+        let Err(HttpError { cause: HttpErrorKind::Refused { status: 403, errors, .. }, .. }) = answer else { return Ok(()) };
         let why = http::words(&errors);
         if !why.contains(REFUSED) {
             return Ok(());

@@ -8,11 +8,11 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::list::Wrapped;
+use super::list::ObjectRow;
 use super::{Server, WITHOUT, each, explained};
-use crate::http::{self, Answer, Failure, Page};
-use crate::json::{self, Element, Source};
-use crate::misp::chunks::{self, Chunk, Chunks, Within};
+use crate::http::{self, Response, HttpError, PageRequest};
+use crate::json::{self, Element, JsonStream};
+use crate::misp::chunks::{self, Chunk, ChunkBuffer, ParentObject};
 use crate::misp::wire::{self, Attribute, Event, Report};
 
 /// An event with no more attributes than this does not break a server down.
@@ -33,7 +33,7 @@ impl Server {
     /// # Errors
     /// What stopped the reading; or the handler's own error.
     pub fn chunks(&self, uuid: &Uuid, event: &Event, on: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
-        let mut chunks = Chunks::new(on);
+        let mut chunks = ChunkBuffer::new(on);
         let is_big = event.attribute_count.is_some_and(|count| count > ATTRIBUTES as i64);
         let is_small = event.attribute_count.is_some_and(|count| count <= SMALL);
         let whole = if is_big { None } else { Some(self.whole(uuid, &mut chunks)) };
@@ -50,11 +50,11 @@ impl Server {
     }
 
     /// The event in one answer. It is asked for again as long as nothing of it was handed over.
-    fn whole(&self, uuid: &Uuid, chunks: &mut Chunks<'_>) -> Result<()> {
+    fn whole(&self, uuid: &Uuid, chunks: &mut ChunkBuffer<'_>) -> Result<()> {
         self.get(&format!("events/view/{uuid}/{WITHOUT}"), |answer| {
             chunks.forget();
             let line = answer.line().to_owned();
-            let mut source = Source::new(answer.body());
+            let mut source = JsonStream::new(answer.body());
             let read = wire::event(&mut source, uuid, &mut |piece| chunks.piece(piece)).and_then(|_| source.end());
             let read = read.with_context(|| format!("{line}: reading the event"));
             if chunks.is_untouched() { read.map(Ok) } else { Ok(read) }
@@ -64,16 +64,16 @@ impl Server {
     /// Pages of attributes until one is empty, since a page may be short for reasons of its own and the count in its header
     /// is no total (`fixtures/wire/misp/212-ars-page1.json`). They are sorted by number, so that an attribute that slips onto
     /// the next page, because another one came in before it, is known by its number.
-    fn paged(&self, uuid: &Uuid, event: &Event, chunks: &mut Chunks<'_>) -> Result<()> {
+    fn paged(&self, uuid: &Uuid, event: &Event, chunks: &mut ChunkBuffer<'_>) -> Result<()> {
         let mut objects = match self.named_objects(uuid) {
             // Their attributes come all the same.
             Err(error) if http::broke_down(&error) => {
                 chunks.without_objects(format!("{error:#}"));
-                Objects::default()
+                ObjectIndex::default()
             }
             named => named?,
         };
-        let mut page = Page::first(ATTRIBUTES);
+        let mut page = PageRequest::first(ATTRIBUTES);
         let mut highest = 0;
         loop {
             let seen = self.attribute_page((uuid, event), &mut page, &mut objects, chunks)?;
@@ -95,9 +95,9 @@ impl Server {
     fn attribute_page(
         &self,
         (uuid, event): (&Uuid, &Event),
-        page: &mut Page,
-        objects: &mut Objects,
-        chunks: &mut Chunks<'_>,
+        page: &mut PageRequest,
+        objects: &mut ObjectIndex,
+        chunks: &mut ChunkBuffer<'_>,
     ) -> Result<Seen> {
         const PATH: &str = "attributes/restSearch";
         loop {
@@ -129,24 +129,24 @@ impl Server {
     /// The names and uuids of an event's objects, which the rows of its attributes lack. Soft-deleted objects come too, so that
     /// what is left in them is known for deleted: they are shown unless `deleted` is named, to any value of which MISP
     /// answers 500 (`fixtures/wire/misp/433-objects-restsearch-deleted-0-1.json`, `436-objects-restsearch-without-deleted.json`).
-    fn named_objects(&self, uuid: &Uuid) -> Result<Objects> {
-        let mut naming = Naming::default();
-        let mut page = Page::first(OBJECTS);
-        let body = |page: Page| json!({"returnFormat": "json", "eventid": uuid, "metadata": 1, "limit": page.limit, "page": page.number});
+    fn named_objects(&self, uuid: &Uuid) -> Result<ObjectIndex> {
+        let mut naming = ObjectIndexBuilder::default();
+        let mut page = PageRequest::first(OBJECTS);
+        let body = |page: PageRequest| json!({"returnFormat": "json", "eventid": uuid, "metadata": 1, "limit": page.limit, "page": page.number});
         loop {
             let rows =
-                self.page("objects/restSearch", &["response"], &mut page, &body, &mut Some::<Element<Wrapped>>)?.rows;
+                self.page("objects/restSearch", &["response"], &mut page, &body, &mut Some::<Element<ObjectRow>>)?.rows;
             if rows.is_empty() {
                 return Ok(naming.end());
             }
-            let last = rows.iter().rev().find_map(Wrapped::id);
+            let last = rows.iter().rev().find_map(ObjectRow::id);
             ensure!(
                 page.number == 1 || last != naming.last.as_deref(),
                 "reading event {uuid}: the server sends the same page of objects again and again"
             );
             naming.last = last.map(ToOwned::to_owned);
             rows.into_iter()
-                .filter_map(Wrapped::object)
+                .filter_map(ObjectRow::object)
                 .try_for_each(|object| naming.add(&object))
                 .with_context(|| format!("reading event {uuid}"))?;
             page = page.next();
@@ -156,15 +156,15 @@ impl Server {
     /// The reports of an event that is read in pages (`fixtures/wire/misp/274-event-report-index.json`). By number only: MISP
     /// would take a uuid for the number that it begins with (its `EventReportsController.php`). If the server refuses to
     /// show them, there are none.
-    fn reports(&self, event: &Event, chunks: &mut Chunks<'_>) -> Result<()> {
+    fn reports(&self, event: &Event, chunks: &mut ChunkBuffer<'_>) -> Result<()> {
         if event.id.parse::<u64>().is_err() {
             return Ok(());
         }
         let asked = self.get(&format!("eventReports/index/event_id:{}", event.id), |answer| {
             chunks.forget();
-            each(answer, &[], &mut |element: Element<Reported>| {
+            each(answer, &[], &mut |element: Element<ReportRow>| {
                 match element {
-                    Element::Good(Reported { report: Some(report) }) if report.event_id == event.id => {
+                    Element::Good(ReportRow { report: Some(report) }) if report.event_id == event.id => {
                         chunks.report(Element::Good(report));
                     }
                     Element::Good(_) => {}
@@ -187,7 +187,7 @@ impl Server {
     pub fn attachment(&self, attribute: &Attribute, most: u64) -> Result<Vec<u8>> {
         ensure!(attribute.id.parse::<u64>().is_ok(), "the attribute has no number by which its file can be asked for");
         let path = format!("attributes/download/{}", attribute.id);
-        let told = |failure: Failure| match failure.status() {
+        let told = |failure: HttpError| match failure.status() {
             Some(404) => failure.with_help("MISP does not hold the file, or does not show it").into(),
             _ => explained(failure),
         };
@@ -197,11 +197,11 @@ impl Server {
 
 /// True if a server does not show what was asked for, and will not later either.
 fn is_refusal(error: &anyhow::Error) -> bool {
-    use http::Cause;
-    match error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map(|failure| &failure.cause) {
-        Some(Cause::Refused { status, .. }) => !matches!(status, 429 | 502..=504),
-        Some(Cause::Redirected { .. } | Cause::NotJson(_)) => true,
-        Some(Cause::Unreachable(_) | Cause::Broken(_) | Cause::TooLarge(_) | Cause::Deadline) | None => false,
+    use http::HttpErrorKind;
+    match error.chain().find_map(|cause| cause.downcast_ref::<HttpError>()).map(|failure| &failure.cause) {
+        Some(HttpErrorKind::Refused { status, .. }) => !matches!(status, 429 | 502..=504),
+        Some(HttpErrorKind::Redirected { .. } | HttpErrorKind::NotJson(_)) => true,
+        Some(HttpErrorKind::Unreachable(_) | HttpErrorKind::Broken(_) | HttpErrorKind::TooLarge(_) | HttpErrorKind::Deadline) | None => false,
     }
 }
 
@@ -217,10 +217,10 @@ impl Seen {
     /// Reads a page. Attributes whose number is not above that of the last one handed over are passed over.
     fn read(
         mut self,
-        answer: Answer,
+        answer: Response,
         (most, event): (usize, &Event),
-        objects: &mut Objects,
-        chunks: &mut Chunks<'_>,
+        objects: &mut ObjectIndex,
+        chunks: &mut ChunkBuffer<'_>,
     ) -> Result<Self> {
         each(answer, &["response", "Attribute"], &mut |element: Element<Attribute>| {
             self.rows += 1;
@@ -260,18 +260,18 @@ struct Known {
 
 /// The objects of an event, by their numbers.
 #[derive(Default)]
-struct Objects {
+struct ObjectIndex {
     /// Sorted by number.
     known: Vec<Known>,
     names: Vec<Arc<str>>,
     /// The object asked for last, since attributes of one object mostly follow each other.
-    last: Option<(u64, Within)>,
+    last: Option<(u64, ParentObject)>,
 }
 
-impl Objects {
+impl ObjectIndex {
     /// An attribute, and the object that it is in. One that came in after the objects were asked for, or that is not shown,
     /// is none; the attribute keeps its `object_id` and its role.
-    fn of(&mut self, element: Element<Attribute>) -> (Element<Attribute>, Option<Within>) {
+    fn of(&mut self, element: Element<Attribute>) -> (Element<Attribute>, Option<ParentObject>) {
         let Element::Good(mut attribute) = element else { return (element, None) };
         let number = attribute.object_id.parse::<u64>().ok().filter(|number| *number > 0);
         let place = number.and_then(|number| self.known.binary_search_by_key(&number, |known| known.number).ok());
@@ -283,7 +283,7 @@ impl Objects {
         }
         if self.last.as_ref().is_none_or(|(number, _)| *number != known.number) {
             let name = usize::try_from(known.name).ok().and_then(|place| self.names.get(place));
-            let within = Within { name: name.cloned().unwrap_or_default(), uuid: known.uuid.to_string().into() };
+            let within = ParentObject { name: name.cloned().unwrap_or_default(), uuid: known.uuid.to_string().into() };
             self.last = Some((known.number, within));
         }
         (Element::Good(attribute), self.last.as_ref().map(|(_, within)| within.clone()))
@@ -292,8 +292,8 @@ impl Objects {
 
 /// Objects while they come in.
 #[derive(Default)]
-struct Naming {
-    objects: Objects,
+struct ObjectIndexBuilder {
+    objects: ObjectIndex,
     /// The places of the names.
     places: HashMap<Arc<str>, u32>,
     text: usize,
@@ -301,7 +301,7 @@ struct Naming {
     last: Option<String>,
 }
 
-impl Naming {
+impl ObjectIndexBuilder {
     fn add(&mut self, object: &crate::misp::wire::Object) -> Result<()> {
         let (Ok(number), Ok(uuid)) = (object.id.parse(), Uuid::parse_str(&object.uuid)) else { return Ok(()) };
         let name = match self.places.get(object.name.as_str()) {
@@ -324,7 +324,7 @@ impl Naming {
     }
 
     /// An object that slipped onto the next page came twice.
-    fn end(self) -> Objects {
+    fn end(self) -> ObjectIndex {
         let mut objects = self.objects;
         objects.known.sort_unstable_by_key(|known| known.number);
         objects.known.dedup_by_key(|known| known.number);
@@ -335,7 +335,7 @@ impl Naming {
 /// A row of `eventReports/index`.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Reported {
+struct ReportRow {
     #[serde(rename = "EventReport", deserialize_with = "json::object")]
     report: Option<Report>,
 }

@@ -7,13 +7,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{ROWS, Server};
-use crate::http::Page;
+use crate::http::PageRequest;
 use crate::json::Element;
-use crate::misp::Listed;
+use crate::misp::IndexEntry;
 use crate::misp::chunks;
-use crate::misp::search::{Hit, Searched};
+use crate::misp::search::{Hit, SearchCoverage};
 use crate::misp::wire::{Attribute, Event};
-use crate::types::Sought;
+use crate::types::SearchValue;
 
 /// Attributes asked for at once; each may bring many sightings along.
 const HITS: usize = 1_000;
@@ -31,19 +31,19 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the search; or the handler's own error.
-    pub fn search(&self, sought: &Sought, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<Searched> {
+    pub fn search(&self, sought: &SearchValue, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<SearchCoverage> {
         let asked = sought.asked().into_iter().filter(|one| one.chars().all(|c| c <= '\u{ffff}')).map(literal);
         let asked: Vec<String> = asked.collect();
         if asked.is_empty() {
-            return Ok(Searched::Not("the value is empty".to_owned()));
+            return Ok(SearchCoverage::Not("the value is empty".to_owned()));
         }
         self.hits(&asked, sought, on)?;
-        Ok(Searched::All)
+        Ok(SearchCoverage::All)
     }
 
     /// Pages until one is empty: a page may be short for reasons of its own, and the count in its header is no total
     /// (`fixtures/wire/misp/212-ars-page1.json`).
-    fn hits(&self, asked: &[String], sought: &Sought, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<()> {
+    fn hits(&self, asked: &[String], sought: &SearchValue, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<()> {
         let mut keep = |row: Element<Attribute>| {
             Some(match row {
                 Element::Good(mut attribute) => {
@@ -55,8 +55,8 @@ impl Server {
             })
         };
         let mut highest = 0;
-        let mut page = Page::first(HITS);
-        let body = |page: Page| {
+        let mut page = PageRequest::first(HITS);
+        let body = |page: PageRequest| {
             json!({
                 "returnFormat": "json", "value": {"OR": asked}, "includeEventUuid": 1, "includeSightings": 1,
                 "limit": page.limit, "page": page.number, "order": "Attribute.id asc",
@@ -88,9 +88,9 @@ impl Server {
         let body = json!({"eventid": [number]});
         let rows = self.ask("events/index", &body, |answer| self.events(answer, ROWS))?;
         let wanted = number.to_string();
-        let found = rows.into_iter().find_map(|row| match Listed::new(row) {
-            Listed::Event(event, uuid) if event.id == wanted => Some((uuid, *event)),
-            Listed::Event(..) | Listed::Bad(_) => None,
+        let found = rows.into_iter().find_map(|row| match IndexEntry::new(row) {
+            IndexEntry::Event(event, uuid) if event.id == wanted => Some((uuid, *event)),
+            IndexEntry::Event(..) | IndexEntry::Bad(_) => None,
         });
         Ok(found)
     }
@@ -109,7 +109,7 @@ fn literal(text: &str) -> String {
 }
 
 /// What a row of the answer is, if it is what was sought.
-fn hit(row: Element<Attribute>, sought: &Sought) -> Option<Hit> {
+fn hit(row: Element<Attribute>, sought: &SearchValue) -> Option<Hit> {
     let attribute = match row {
         Element::Good(attribute) => attribute,
         Element::Bad(flaw) => return Some(Hit::Bad(flaw.of("an attribute of the answer"))),

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Server, explained, says};
-use crate::http::{self, Cause, Failure};
+use crate::http::{self, HttpErrorKind, HttpError};
 use crate::json;
 use crate::misp::changes::{AttachmentPayload, AttachmentSource, EventChanges};
-use crate::misp::draft::WantedAttribute;
+use crate::misp::draft::AttributeDraft;
 use crate::misp::sent::{self, joined};
-use crate::misp::tags::TagNames;
+use crate::misp::tags::TagResolution;
 use crate::misp::wire::{Event, SOURCE};
-use crate::misp::write_log::{Sending, Stop};
+use crate::misp::write_log::{WriteLog, WriteStop};
 
 /// Attributes sent at once: MISP takes about four seconds for a thousand.
 pub(super) const BATCH: usize = 1_000;
@@ -43,23 +43,23 @@ impl Server {
 }
 
 /// The changes of one event on their way to a server.
-pub(in crate::misp) struct Write<'a> {
+pub(in crate::misp) struct ServerWriter<'a> {
     pub(in crate::misp) server: &'a Server,
     pub(in crate::misp) changes: &'a EventChanges<'a>,
-    pub(in crate::misp) names: &'a TagNames,
+    pub(in crate::misp) names: &'a TagResolution,
     pub(in crate::misp) attachments: &'a dyn AttachmentSource,
     /// Is told before each request how things stand if no answer comes.
-    pub(in crate::misp) underway: &'a dyn Fn(&Sending),
+    pub(in crate::misp) underway: &'a dyn Fn(&WriteLog),
 }
 
-impl Write<'_> {
+impl ServerWriter<'_> {
     /// Header and tags first, then changes, objects, and the attributes in lists, one list after the other. Of a published
     /// event that only new IOCs are a reason to touch, those go first: a value that MISP refuses at every run takes no
     /// publication back, while an edit does even if it changes nothing (`fixtures/wire/misp/407-edit-noop-unpublishes.json`).
     ///
     /// # Errors
     /// What stopped the writing, and whether a look may help.
-    pub(in crate::misp) fn all(&self, sending: &mut Sending) -> Result<(), Stop> {
+    pub(in crate::misp) fn all(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
         if self.changes.create {
             self.add_event(sending)?;
         }
@@ -68,14 +68,14 @@ impl Write<'_> {
         if self.changes.is_additions_first {
             let iocs: Vec<_> = self.additions(sending).filter(|one| one.to_ids && one.place.is_none()).collect();
             self.add(&iocs, sending)?;
-            let is_in_object = |one: &WantedAttribute| one.to_ids && one.place.is_some();
+            let is_in_object = |one: &AttributeDraft| one.to_ids && one.place.is_some();
             if !iocs.iter().any(|one| sending.made(&one.uuid)) && !self.additions(sending).any(is_in_object) {
                 sending.waits = true;
                 return Ok(());
             }
         }
         self.edit(sending)?;
-        let is_sent = |one: &&WantedAttribute| self.changes.is_additions_first && sending.made(&one.uuid);
+        let is_sent = |one: &&AttributeDraft| self.changes.is_additions_first && sending.made(&one.uuid);
         let additions = self.additions(sending).filter(|one| !is_sent(one));
         let (inside, loose): (Vec<_>, Vec<_>) = additions.partition(|one| one.place.is_some());
         self.objects(&inside, sending)?;
@@ -83,23 +83,23 @@ impl Write<'_> {
     }
 
     /// True for what is to join an object that is there, and was not refused.
-    pub(super) fn joins(&self, attribute: &WantedAttribute, sending: &Sending) -> bool {
+    pub(super) fn joins(&self, attribute: &AttributeDraft, sending: &WriteLog) -> bool {
         let is_there = |object: &Uuid| !self.changes.makes(object);
         attribute.place.as_ref().is_some_and(|place| is_there(&place.object)) && sending.may_send(&attribute.uuid)
     }
 
     /// What is to be added and was not refused.
-    fn additions(&self, sending: &Sending) -> impl Iterator<Item = &WantedAttribute> {
+    fn additions(&self, sending: &WriteLog) -> impl Iterator<Item = &AttributeDraft> {
         self.changes.additions.iter().copied().filter(|one| sending.may_send(&one.uuid))
     }
 
-    fn add(&self, loose: &[&WantedAttribute], sending: &mut Sending) -> Result<(), Stop> {
+    fn add(&self, loose: &[&AttributeDraft], sending: &mut WriteLog) -> Result<(), WriteStop> {
         let batch = sending.batch.unwrap_or(BATCH);
         loose.chunks(batch).try_for_each(|batch| self.add_attributes(batch, sending))
     }
 
     /// Another run may have made the event meanwhile, which MISP tells by 404 with a `Location`, 403 or 500.
-    fn add_event(&self, sending: &mut Sending) -> Result<(), Stop> {
+    fn add_event(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
         let header = &self.changes.header;
         let mut more = json!({"distribution": header.distribution.to_string()});
         if let Some(group) = header.sharing_group {
@@ -122,9 +122,9 @@ impl Write<'_> {
         };
         if !is_refusal(&failure) {
             sending.sent([], false);
-            return Err(Stop::Look(explained(failure).context("adding the event")));
+            return Err(WriteStop::Look(explained(failure).context("adding the event")));
         }
-        let is_hidden = matches!(&failure.cause, Cause::Refused { status: 404, location: Some(_), .. });
+        let is_hidden = matches!(&failure.cause, HttpErrorKind::Refused { status: 404, location: Some(_), .. });
         let failure = if is_hidden {
             let help = "the uuid {} belongs to an event that this key cannot see: ask the administrator of this MISP who owns it";
             anyhow!(failure.with_help(help.replace("{}", &self.changes.uuid.to_string())))
@@ -138,11 +138,11 @@ impl Write<'_> {
             explained(failure).context("adding the event")
         };
         sending.was_taken = true;
-        Err(Stop::Taken { error: failure, is_hidden })
+        Err(WriteStop::Taken { error: failure, is_hidden })
     }
 
     /// Changes of the event and of attributes that are there, and attributes that join an object that is there.
-    fn edit(&self, sending: &mut Sending) -> Result<(), Stop> {
+    fn edit(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
         let mut changes: Vec<(Uuid, Option<Uuid>, Value)> = Vec::new();
         let edits = self.changes.edits.iter().filter(|edit| sending.may_send(&edit.uuid));
         changes.extend(edits.map(|edit| (edit.uuid, edit.object, sent::change(&edit.uuid, edit.change))));
@@ -171,7 +171,7 @@ impl Write<'_> {
         })
     }
 
-    fn send_edit(&self, head: Value, batch: &[(Uuid, Option<Uuid>, Value)], sending: &mut Sending) -> Result<(), Stop> {
+    fn send_edit(&self, head: Value, batch: &[(Uuid, Option<Uuid>, Value)], sending: &mut WriteLog) -> Result<(), WriteStop> {
         self.check_time()?;
         let mut loose = Vec::new();
         let mut objects: BTreeMap<Uuid, Vec<Value>> = BTreeMap::new();
@@ -203,11 +203,11 @@ impl Write<'_> {
     /// One request for each new object: MISP refuses an object as a whole, and says why
     /// (`fixtures/wire/misp/429-objects-add-known-attribute-uuid-2.json`). A refused one goes out once more by way of an
     /// edit, which drops only what MISP dislikes.
-    fn objects(&self, inside: &[&WantedAttribute], sending: &mut Sending) -> Result<(), Stop> {
+    fn objects(&self, inside: &[&AttributeDraft], sending: &mut WriteLog) -> Result<(), WriteStop> {
         for object in &self.changes.new_objects {
             let mut bodies = Vec::new();
             let mut sent = Vec::new();
-            let of_object = |one: &&&WantedAttribute| one.place.as_ref().is_some_and(|place| place.object == *object);
+            let of_object = |one: &&&AttributeDraft| one.place.as_ref().is_some_and(|place| place.object == *object);
             for attribute in inside.iter().filter(of_object) {
                 if let Some(body) = self.with_file(attribute, sending) {
                     bodies.push(body);
@@ -225,14 +225,14 @@ impl Write<'_> {
         Ok(())
     }
 
-    fn add_object(&self, body: &Value, attributes: &[&WantedAttribute], sending: &mut Sending) -> Result<(), Stop> {
+    fn add_object(&self, body: &Value, attributes: &[&AttributeDraft], sending: &mut WriteLog) -> Result<(), WriteStop> {
         self.check_time()?;
         let path = format!("objects/add/{}", self.changes.uuid);
         let uuids = || attributes.iter().map(|attribute| attribute.uuid);
         (self.underway)(&sending.underway(uuids()));
         match self.server.client.post(&path, &json!({"Object": body})) {
             Ok(_) => sending.sent(uuids(), true),
-            Err(Failure { cause: Cause::Refused { status: 403, errors, .. }, .. }) if !errors.is_null() => {
+            Err(HttpError { cause: HttpErrorKind::Refused { status: 403, errors, .. }, .. }) if !errors.is_null() => {
                 let reason = format!("refused by MISP: {}", http::words(&errors));
                 let path = format!("events/edit/{}/metadata:1", self.changes.uuid);
                 let body = json!({"Event": {"uuid": self.changes.uuid, "Object": [body]}});
@@ -250,10 +250,10 @@ impl Write<'_> {
     }
 
     /// Nothing is begun so late that there is no time left to look at it.
-    pub(super) fn check_time(&self) -> Result<(), Stop> {
+    pub(super) fn check_time(&self) -> Result<(), WriteStop> {
         if self.server.client.clock().is_near_the_end() {
             let error = anyhow!("the deadline is near (\"deadline_minutes\"): the rest comes with the next run");
-            return Err(Stop::No(error));
+            return Err(WriteStop::No(error));
         }
         Ok(())
     }
@@ -264,8 +264,8 @@ impl Write<'_> {
         body: &Value,
         uuids: impl Iterator<Item = Uuid> + Clone,
         doing: &'static str,
-        sending: &mut Sending,
-    ) -> Result<(), Stop> {
+        sending: &mut WriteLog,
+    ) -> Result<(), WriteStop> {
         (self.underway)(&sending.underway(uuids.clone()));
         match self.server.client.post(path, body) {
             Ok(_) => {
@@ -279,20 +279,20 @@ impl Write<'_> {
     /// A write without a clear answer may still be going on; one that was refused did nothing.
     fn stopped(
         &self,
-        failure: Failure,
+        failure: HttpError,
         uuids: impl Iterator<Item = Uuid>,
         doing: &'static str,
-        sending: &mut Sending,
-    ) -> Stop {
+        sending: &mut WriteLog,
+    ) -> WriteStop {
         if is_refusal(&failure) {
-            return Stop::No(explained(failure).context(doing));
+            return WriteStop::No(explained(failure).context(doing));
         }
         sending.sent(uuids, false);
         sending.batch = Some((sending.batch.unwrap_or(BATCH) / 2).max(SHORTEST));
-        Stop::Look(explained(failure).context(doing))
+        WriteStop::Look(explained(failure).context(doing))
     }
 
-    fn add_attributes(&self, batch: &[&WantedAttribute], sending: &mut Sending) -> Result<(), Stop> {
+    fn add_attributes(&self, batch: &[&AttributeDraft], sending: &mut WriteLog) -> Result<(), WriteStop> {
         self.check_time()?;
         let body: Vec<_> = batch.iter().map(|attribute| self.attribute(attribute, None)).collect();
         let uuids = || batch.iter().map(|attribute| attribute.uuid);
@@ -302,11 +302,11 @@ impl Write<'_> {
                 Ok(answer) => {
                     // Sent, whatever becomes of the answer.
                     sending.sent(uuids(), false);
-                    let added = answer.read::<Added>().context("adding attributes").map_err(Stop::Look)?;
+                    let added = answer.read::<Added>().context("adding attributes").map_err(WriteStop::Look)?;
                     (added.errors, false)
                 }
                 // All of them refused: 403 with the same list of errors (`fixtures/wire/misp/107-attr-add-list-all-bad.json`).
-                Err(Failure { cause: Cause::Refused { status: 403, errors, .. }, .. }) if errors.is_object() => {
+                Err(HttpError { cause: HttpErrorKind::Refused { status: 403, errors, .. }, .. }) if errors.is_object() => {
                     (*errors, true)
                 }
                 Err(failure) => return Err(self.stopped(failure, uuids(), "adding attributes", sending)),
@@ -324,7 +324,7 @@ impl Write<'_> {
     }
 
     /// An attribute with the file that it carries; none, with a reason, if that cannot be read.
-    fn with_file(&self, attribute: &WantedAttribute, sending: &mut Sending) -> Option<Value> {
+    fn with_file(&self, attribute: &AttributeDraft, sending: &mut WriteLog) -> Option<Value> {
         match self.attachments.payload(attribute) {
             Ok(content) => Some(self.attribute(attribute, content.as_ref())),
             Err(error) => {
@@ -334,7 +334,7 @@ impl Write<'_> {
         }
     }
 
-    pub(super) fn attribute(&self, attribute: &WantedAttribute, content: Option<&AttachmentPayload>) -> Value {
+    pub(super) fn attribute(&self, attribute: &AttributeDraft, content: Option<&AttachmentPayload>) -> Value {
         let more = json!({"distribution": attribute.distribution().to_string()});
         sent::attribute(attribute, content, self.names, more)
     }
@@ -356,17 +356,17 @@ struct Added {
 }
 
 /// True if the server said no, and so took nothing; false if it may still be working on it.
-fn is_refusal(failure: &Failure) -> bool {
+fn is_refusal(failure: &HttpError) -> bool {
     match failure.cause {
-        Cause::Refused { status, .. } => status < 500,
-        Cause::Redirected { .. } | Cause::Deadline => true,
-        Cause::Unreachable(_) | Cause::Broken(_) | Cause::TooLarge(_) | Cause::NotJson(_) => false,
+        HttpErrorKind::Refused { status, .. } => status < 500,
+        HttpErrorKind::Redirected { .. } | HttpErrorKind::Deadline => true,
+        HttpErrorKind::Unreachable(_) | HttpErrorKind::Broken(_) | HttpErrorKind::TooLarge(_) | HttpErrorKind::NotJson(_) => false,
     }
 }
 
 /// MISP's errors of an `attributes/add` by our uuid: `{"attribute_1": {"value": ["…"]}}` counts in the order sent; of a
 /// single attribute they may stand alone, `{"value": ["…"]}`.
-fn refused(errors: &Value, batch: &[&WantedAttribute]) -> BTreeMap<Uuid, String> {
+fn refused(errors: &Value, batch: &[&AttributeDraft]) -> BTreeMap<Uuid, String> {
     let of = |index: usize| errors.get(format!("attribute_{index}"));
     let mut refused: BTreeMap<_, _> = batch
         .iter()

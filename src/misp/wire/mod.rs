@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::json::{self, Element};
 use crate::time;
-pub use pieces::{Piece, entries, event};
+pub use pieces::{EventPart, entries, event};
 
 /// The source that our sightings name.
 pub const SOURCE: &str = "cortex-misp";
@@ -243,7 +243,7 @@ pub struct Attribute {
     /// Its type: `ip-dst`, `filename|md5`, …
     #[serde(rename = "type", deserialize_with = "json::text")]
     pub kind: String,
-    /// Its category: `Network activity`, …
+    /// Its category: `HttpContext activity`, …
     #[serde(deserialize_with = "json::text")]
     pub category: String,
     /// Its value; the halves of a composite are joined by `|`.
@@ -399,7 +399,7 @@ pub struct Object {
     /// 0 own organisation to 3 all communities, 4 sharing group, 5 as the event.
     #[serde(deserialize_with = "json::number")]
     pub distribution: Option<i64>,
-    /// Its attributes, where they were asked for. See [`Piece::Object`].
+    /// Its attributes, where they were asked for. See [`EventPart::Object`].
     #[serde(skip)]
     pub attributes: Vec<Element<Attribute>>,
     /// How many more it has.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{Attribute, Event, Object, Report};
-use crate::json::{Element, Source};
+use crate::json::{Element, JsonStream};
 
 /// Attributes of an object that are kept, and the bytes of their texts.
 pub(super) const MOST_IN_OBJECT: usize = 20_000;
@@ -13,7 +13,7 @@ const MOST_TEXT_IN_OBJECT: usize = 8 << 20;
 
 /// What stands in an event: an attribute, an object with its own, a report.
 #[derive(Debug)]
-pub enum Piece {
+pub enum EventPart {
     /// An attribute of the event itself.
     Attribute(Box<Element<Attribute>>),
     /// An object, with its first 20,000 attributes, of at most 8 MiB of text: they are kept until all of it was read, since what
@@ -29,12 +29,12 @@ pub enum Piece {
 ///
 /// # Errors
 /// That it is no event, or another one, or that its head cannot be read; or the handler's own error.
-pub fn event(source: &mut Source<'_>, asked: &Uuid, on: &mut dyn FnMut(Piece) -> Result<()>) -> Result<Event> {
+pub fn event(source: &mut JsonStream<'_>, asked: &Uuid, on: &mut dyn FnMut(EventPart) -> Result<()>) -> Result<Event> {
     source.check_encoding()?;
     outside(source, asked, on)?.context("there is no event in it")
 }
 
-fn outside(source: &mut Source<'_>, asked: &Uuid, on: &mut dyn FnMut(Piece) -> Result<()>) -> Result<Option<Event>> {
+fn outside(source: &mut JsonStream<'_>, asked: &Uuid, on: &mut dyn FnMut(EventPart) -> Result<()>) -> Result<Option<Event>> {
     let mut event = None;
     if source.is_list()? {
         one(source, &mut |source| {
@@ -55,7 +55,7 @@ fn outside(source: &mut Source<'_>, asked: &Uuid, on: &mut dyn FnMut(Piece) -> R
 }
 
 /// A list of one.
-fn one(source: &mut Source<'_>, on: &mut dyn FnMut(&mut Source<'_>) -> Result<()>) -> Result<()> {
+fn one(source: &mut JsonStream<'_>, on: &mut dyn FnMut(&mut JsonStream<'_>) -> Result<()>) -> Result<()> {
     let mut number = 0;
     source.items(&mut |source| {
         number += 1;
@@ -65,7 +65,7 @@ fn one(source: &mut Source<'_>, on: &mut dyn FnMut(&mut Source<'_>) -> Result<()
     Ok(())
 }
 
-fn inside(source: &mut Source<'_>, asked: &Uuid, on: &mut dyn FnMut(Piece) -> Result<()>) -> Result<Event> {
+fn inside(source: &mut JsonStream<'_>, asked: &Uuid, on: &mut dyn FnMut(EventPart) -> Result<()>) -> Result<Event> {
     if source.is_list()? {
         let mut event = None;
         one(source, &mut |source| {
@@ -82,9 +82,9 @@ fn inside(source: &mut Source<'_>, asked: &Uuid, on: &mut dyn FnMut(Piece) -> Re
             is_checked = true;
         }
         match key {
-            "Attribute" => parts(source, &mut |element| on(Piece::Attribute(Box::new(kept(element)))))?,
-            "Object" => source.parts(&mut object, &mut |element| on(Piece::Object(element)))?,
-            "EventReport" => parts(source, &mut |element| on(Piece::Report(element)))?,
+            "Attribute" => parts(source, &mut |element| on(EventPart::Attribute(Box::new(kept(element)))))?,
+            "Object" => source.parts(&mut object, &mut |element| on(EventPart::Object(element)))?,
+            "EventReport" => parts(source, &mut |element| on(EventPart::Report(element)))?,
             _ => {}
         }
         Ok(is_content)
@@ -100,13 +100,13 @@ fn inside(source: &mut Source<'_>, asked: &Uuid, on: &mut dyn FnMut(Piece) -> Re
 
 /// The elements of a list of an event. Something else in its place is one that cannot be read.
 fn parts<T: for<'de> Deserialize<'de>>(
-    source: &mut Source<'_>,
+    source: &mut JsonStream<'_>,
     on: &mut dyn FnMut(Element<T>) -> Result<()>,
 ) -> Result<()> {
     source.parts(&mut |source| source.element(), on)
 }
 
-fn object(source: &mut Source<'_>) -> Result<Element<Object>> {
+fn object(source: &mut JsonStream<'_>) -> Result<Element<Object>> {
     let (mut attributes, mut text, mut beyond) = (Vec::new(), 0, 0);
     let object = source.object::<Object>(&mut |key, source| {
         if key != "Attribute" {
@@ -146,7 +146,7 @@ fn check(uuid: &str, asked: &Uuid) -> Result<()> {
 ///
 /// # Errors
 /// That it is no manifest, or breaks off; or the handler's own error.
-pub fn entries(source: &mut Source<'_>, on: &mut dyn FnMut(&str, Element<Event>) -> Result<()>) -> Result<()> {
+pub fn entries(source: &mut JsonStream<'_>, on: &mut dyn FnMut(&str, Element<Event>) -> Result<()>) -> Result<()> {
     source.check_encoding()?;
     let no_manifest = "expected a manifest: an object with an entry for each event";
     if source.is_list()? {

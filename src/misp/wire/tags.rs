@@ -142,7 +142,7 @@ impl<'de> Visitor<'de> for Tags {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::Source;
+    use crate::json::JsonStream;
     use serde_json::{Value, json};
 
     fn names(of: Value) -> Vec<String> {
@@ -200,7 +200,7 @@ mod tests {
         let read = |length: usize| {
             let list = format!("[{{\"uuid\": \"u\", \"Tag\": [{{\"name\": \"{}\"}}]}}]", "x".repeat(length));
             let mut elements = Vec::new();
-            let mut source = Source::new(list.as_bytes());
+            let mut source = JsonStream::new(list.as_bytes());
             source
                 .each(&mut |element: json::Element<super::super::Event>| {
                     elements.push(element);

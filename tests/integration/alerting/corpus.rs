@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cortex_misp::cortex::markdown::inert_lines;
-use cortex_misp::types::{self, DataTypes, Found};
+use cortex_misp::types::{self, ObservableTypeSet, AttributeInput};
 use serde_json::{Value, json};
 
 use super::desk::Desk;
@@ -32,10 +32,10 @@ fn tlp(tags: &[String]) -> Option<i64> {
 /// The observables of an event by type and value, as TheHive compares them.
 fn expected(world: &World, event: &Event, is_five: bool) -> BTreeMap<(String, String), Expected> {
     let mut all = BTreeMap::new();
-    let data_types = DataTypes::thehive4();
+    let data_types = ObservableTypeSet::thehive4();
     let of_event = tlp(&world.names(&event.tags)).unwrap_or(2);
     for attribute in event.live() {
-        let found = Found {
+        let found = AttributeInput {
             kind: &attribute.kind,
             category: &attribute.category,
             value: &attribute.value,

@@ -7,7 +7,7 @@ use std::path::Path;
 use cortex_misp::export::Export;
 use cortex_misp::import::Import;
 use cortex_misp::runtime;
-use cortex_misp::types::{Given, Overrides, ServerTypes, attributes};
+use cortex_misp::types::{ObservableInput, Overrides, MispCapabilities, attributes};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
@@ -278,9 +278,9 @@ proptest! {
         let misp = Fake::start(World::new());
         let places = [(misp.url(), key("admin")), (format!("file://{}", folder.path().display()), "-".to_owned())];
         let observables: Vec<(&str, &str)> = values.iter().map(|(kind, value)| (data_type(kind), value.as_str())).collect();
-        let given: Vec<Given<'_>> =
-            observables.iter().map(|(data_type, data)| Given { data_type, data, tags: &[] }).collect();
-        let mapping = attributes(&given, &Overrides::default(), &ServerTypes::newest());
+        let given: Vec<ObservableInput<'_>> =
+            observables.iter().map(|(data_type, data)| ObservableInput { data_type, data, tags: &[] }).collect();
+        let mapping = attributes(&given, &Overrides::default(), &MispCapabilities::newest());
         for (url, key) in &places {
             let iocs: Vec<Value> = observables
                 .iter()

@@ -2,15 +2,15 @@
 
 use super::*;
 use crate::thehive::READER_KEY;
-use cortex_misp::http::Failure;
+use cortex_misp::http::HttpError;
 
-fn meant<T: std::fmt::Debug>(result: Result<T, Failure>) -> &'static str {
-    match Trouble::of(result.unwrap_err()) {
-        Trouble::Content(_) => "content",
-        Trouble::Duplicate(_) => "duplicate",
-        Trouble::Gone(_) => "gone",
-        Trouble::Denied(_) => "denied",
-        Trouble::Unclear(_) => "unclear",
+fn meant<T: std::fmt::Debug>(result: Result<T, HttpError>) -> &'static str {
+    match WriteError::of(result.unwrap_err()) {
+        WriteError::Content(_) => "content",
+        WriteError::Duplicate(_) => "duplicate",
+        WriteError::Gone(_) => "gone",
+        WriteError::Denied(_) => "denied",
+        WriteError::Unclear(_) => "unclear",
     }
 }
 

@@ -16,7 +16,7 @@ type Change = fn(&mut World, &str);
 struct Moving {
     world: World,
     case: String,
-    /// Before the answer of this number, counted from 1, since the last [`Stage::export`].
+    /// Before the answer of this number, counted from 1, since the last [`FailureStage::export`].
     before: usize,
     change: Change,
     answered: usize,

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cortex_misp::config::Limits;
-use cortex_misp::http::{Client, Network, Origin, RequestObserver};
+use cortex_misp::config::TimeLimits;
+use cortex_misp::http::{Client, HttpContext, Endpoint, RequestObserver};
 use cortex_misp::http::{ProxyChoice, ServerAccess};
-use cortex_misp::report::Run;
+use cortex_misp::report::RunReport;
 use cortex_misp::secret::Secret;
 use cortex_misp::time::Clock;
 use serde_json::{Value, json};
@@ -81,12 +81,12 @@ impl RequestObserver for Nobody {
 
 /// A client of `misp.test` with a way of its own, in a job with this configuration.
 fn client(url: &str, proxy: ProxyChoice, config: &Value) -> anyhow::Result<Client> {
-    let limits = Limits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
+    let limits = TimeLimits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
     let clock = Clock::until(Some(Duration::from_secs(60))).without_waiting();
-    let network = Network::new(limits.timeouts(), config.as_object().unwrap(), None, clock, Run::default().for_http());
+    let network = HttpContext::new(limits.timeouts(), config.as_object().unwrap(), None, clock, RunReport::default().for_http());
     let access = ServerAccess { proxy: Some(proxy), ..ServerAccess::default() };
     let (url, headers) = (Url::parse(url).unwrap(), vec![("authorization", Secret::new(&key("admin")))]);
-    let origin = Origin { url: &url, headers, user_agent: "MISP test".to_owned(), access: &access };
+    let origin = Endpoint { url: &url, headers, user_agent: "MISP test".to_owned(), access: &access };
     Client::new(&origin, &network, Arc::new(Nobody))
 }
 

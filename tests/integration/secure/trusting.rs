@@ -3,10 +3,10 @@
 use std::fs;
 use std::sync::Arc;
 
-use cortex_misp::config::Limits;
+use cortex_misp::config::TimeLimits;
 use cortex_misp::http::ServerAccess;
-use cortex_misp::http::{Client, Network, Origin, ServerCertificate};
-use cortex_misp::report::Run;
+use cortex_misp::http::{Client, HttpContext, Endpoint, ServerCertificate};
+use cortex_misp::report::RunReport;
 use cortex_misp::time::Clock;
 use rcgen::{BasicConstraints, IsCa, date_time_ymd};
 use rustls::version::{TLS12, TLS13};
@@ -197,14 +197,14 @@ fn what_a_server_shows_is_kept_be_it_trusted_or_not() {
     let mut params = named("localhost", &["localhost", "misp.example.org"]);
     params.not_after = date_time_ymd(2020, 1, 1);
     let all = Secured::new(&Authority::new("Example CA").signs(params).serves());
-    let run = Run::default();
-    let limits = Limits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
-    let network = Network::new(limits.timeouts(), &Map::new(), None, Clock::start(1).without_waiting(), run.for_http());
+    let run = RunReport::default();
+    let limits = TimeLimits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
+    let network = HttpContext::new(limits.timeouts(), &Map::new(), None, Clock::start(1).without_waiting(), run.for_http());
     let url = Url::parse(&format!("{}/", all.misp.url())).unwrap();
     let (headers, user_agent) = (Vec::new(), "test".to_owned());
     for cert_check in [true, false] {
         let access = ServerAccess { cert_check, ..ServerAccess::default() };
-        let origin = Origin { url: &url, headers: headers.clone(), user_agent: user_agent.clone(), access: &access };
+        let origin = Endpoint { url: &url, headers: headers.clone(), user_agent: user_agent.clone(), access: &access };
         let client = Client::new(&origin, &network, Arc::new(run.clone())).unwrap();
         assert_eq!(client.certificate(), None);
         let answered = client.get("servers/getVersion");

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use cortex_misp::types::{
-    DataTypes, Found, Given, Mapping, Observable, Overrides, ServerTypes, attributes, kinds, normalise, observables,
+    ObservableTypeSet, AttributeInput, ObservableInput, Mapping, Observable, Overrides, MispCapabilities, attributes, kinds, normalise, observables,
     validate,
 };
 use serde_json::Value;
@@ -33,18 +33,18 @@ fn corpus() -> Vec<Stored> {
         .collect()
 }
 
-fn imported(one: &Stored, data_types: &DataTypes) -> Vec<Observable> {
+fn imported(one: &Stored, data_types: &ObservableTypeSet) -> Vec<Observable> {
     let Stored { kind, category, value, uuid } = one;
-    observables(&Found { kind, category, value, uuid, event: Uuid::nil() }, data_types).unwrap()
+    observables(&AttributeInput { kind, category, value, uuid, event: Uuid::nil() }, data_types).unwrap()
 }
 
 fn exported(all: &[Observable]) -> Mapping {
-    let given: Vec<Given<'_>> =
-        all.iter().map(|one| Given { data_type: &one.data_type, data: &one.data, tags: &one.tags }).collect();
-    attributes(&given, &Overrides::default(), &ServerTypes::newest())
+    let given: Vec<ObservableInput<'_>> =
+        all.iter().map(|one| ObservableInput { data_type: &one.data_type, data: &one.data, tags: &one.tags }).collect();
+    attributes(&given, &Overrides::default(), &MispCapabilities::newest())
 }
 
-fn assert_comes_back(data_types: &DataTypes) {
+fn assert_comes_back(data_types: &ObservableTypeSet) {
     for one in corpus() {
         let there = imported(&one, data_types);
         let back = exported(&there);
@@ -62,7 +62,7 @@ fn assert_comes_back(data_types: &DataTypes) {
 #[test]
 fn every_stored_attribute_comes_back_the_same_through_thehive_4() {
     assert_eq!(corpus().len(), 189);
-    assert_comes_back(&DataTypes::thehive4());
+    assert_comes_back(&ObservableTypeSet::thehive4());
 }
 
 #[test]
@@ -89,19 +89,19 @@ fn every_stored_attribute_comes_back_the_same_through_a_thehive_with_custom_type
         "text",
         "Credit_Card",
     ];
-    assert_comes_back(&DataTypes::new(custom));
+    assert_comes_back(&ObservableTypeSet::new(custom));
 }
 
 #[test]
 fn every_stored_attribute_comes_back_the_same_through_a_thehive_that_has_only_other() {
-    assert_comes_back(&DataTypes::new(["other"]));
+    assert_comes_back(&ObservableTypeSet::new(["other"]));
 }
 
 #[test]
 fn the_whole_event_comes_back_when_equal_observables_are_merged() {
     let mut merged: Vec<Observable> = Vec::new();
     for one in corpus() {
-        for new in imported(&one, &DataTypes::thehive4()) {
+        for new in imported(&one, &ObservableTypeSet::thehive4()) {
             let same = |old: &&mut Observable| old.data_type == new.data_type && old.data == new.data;
             match merged.iter_mut().find(same) {
                 Some(old) => old.merge(new),
@@ -124,7 +124,7 @@ fn the_whole_event_comes_back_when_equal_observables_are_merged() {
 fn what_misp_stored_is_normal_and_valid() {
     for one in corpus() {
         assert_eq!(normalise(&one.kind, &one.value), one.value, "{}", one.kind);
-        assert_eq!(validate(&one.kind, &one.value, &ServerTypes::newest()), Ok(()), "{}", one.kind);
+        assert_eq!(validate(&one.kind, &one.value, &MispCapabilities::newest()), Ok(()), "{}", one.kind);
     }
 }
 

@@ -2,23 +2,23 @@
 //! administrator, or the server says otherwise.
 
 use cortex_misp::types::{
-    DataTypes, Found, Given, Mapping, Overrides, ServerTypes, Wanted, attributes, kinds, observables,
+    ObservableTypeSet, AttributeInput, ObservableInput, Mapping, Overrides, MispCapabilities, MappedAttribute, attributes, kinds, observables,
 };
 use uuid::Uuid;
 
 fn export(given: &[(&str, &str, &[&str])]) -> Mapping {
-    export_with(given, &Overrides::default(), &ServerTypes::newest())
+    export_with(given, &Overrides::default(), &MispCapabilities::newest())
 }
 
-fn export_with(given: &[(&str, &str, &[&str])], lines: &Overrides, server: &ServerTypes) -> Mapping {
+fn export_with(given: &[(&str, &str, &[&str])], lines: &Overrides, server: &MispCapabilities) -> Mapping {
     let tags: Vec<Vec<String>> =
         given.iter().map(|(.., tags)| tags.iter().map(|&tag| tag.to_owned()).collect()).collect();
-    let given: Vec<Given<'_>> =
-        given.iter().zip(&tags).map(|((data_type, data, _), tags)| Given { data_type, data, tags }).collect();
+    let given: Vec<ObservableInput<'_>> =
+        given.iter().zip(&tags).map(|((data_type, data, _), tags)| ObservableInput { data_type, data, tags }).collect();
     attributes(&given, lines, server)
 }
 
-fn one(data_type: &str, data: &str, tags: &[&str]) -> Wanted {
+fn one(data_type: &str, data: &str, tags: &[&str]) -> MappedAttribute {
     let mut found = export(&[(data_type, data, tags)]);
     assert!(found.refused.is_empty(), "{data_type} {data}: {:?}", found.refused);
     assert_eq!(found.wanted.len(), 1, "{:?}", found.wanted);
@@ -34,9 +34,9 @@ fn overrides(lines: &[&str]) -> Result<Overrides, String> {
     Overrides::parse(&lines.iter().map(|&line| line.to_owned()).collect::<Vec<_>>())
 }
 
-fn old_server() -> ServerTypes {
+fn old_server() -> MispCapabilities {
     let known = |kind: &&str| !["suricata", "edge-extension-id", "uuid"].contains(kind);
-    ServerTypes::new(kinds().filter(|(kind, ..)| known(kind)).map(|(kind, category, _)| (category, [kind])), "2.5.1")
+    MispCapabilities::new(kinds().filter(|(kind, ..)| known(kind)).map(|(kind, category, _)| (category, [kind])), "2.5.1")
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn an_old_misp_gets_what_it_takes_and_the_report_says_so() {
 
 #[test]
 fn a_newer_misp_keeps_types_that_this_table_does_not_know() {
-    let server = ServerTypes::new([("Network activity", vec!["ip-dst", "ja4-fingerprint"])], "2.6.0");
+    let server = MispCapabilities::new([("Network activity", vec!["ip-dst", "ja4-fingerprint"])], "2.6.0");
     let tags: &[&str] = &["misp:type=\"ja4-fingerprint\"", "misp:category=\"Network activity\""];
     let found = export_with(&[("other", "t13d1516h2_8daaf6152771", tags)], &Overrides::default(), &server);
     assert_eq!(
@@ -294,8 +294,8 @@ fn a_newer_misp_keeps_types_that_this_table_does_not_know() {
         ("ja4-fingerprint", "Network activity")
     );
     let found =
-        Found { kind: "ja4-fingerprint", category: "Network activity", value: "t13d", uuid: "", event: Uuid::nil() };
-    assert_eq!(observables(&found, &DataTypes::thehive4()).unwrap()[0].tags, tags);
+        AttributeInput { kind: "ja4-fingerprint", category: "Network activity", value: "t13d", uuid: "", event: Uuid::nil() };
+    assert_eq!(observables(&found, &ObservableTypeSet::thehive4()).unwrap()[0].tags, tags);
 }
 
 #[test]
@@ -352,7 +352,7 @@ fn the_administrators_lines_overrule_the_table_but_not_the_tags() {
         ("fqdn", "a.evil.example", &[]),
         ("ip", "203.0.113.7:80", &[]),
     ];
-    let found = export_with(given, &lines, &ServerTypes::newest());
+    let found = export_with(given, &lines, &MispCapabilities::newest());
     let all: Vec<_> = found.wanted.iter().map(|one| format!("{}/{}", one.category, one.kind)).collect();
     assert_eq!(
         all,

@@ -1,17 +1,17 @@
 //! What MISP's attributes become in TheHive, and which tags lead back.
 
-use cortex_misp::types::{DataTypes, Found, Observable, observables};
+use cortex_misp::types::{ObservableTypeSet, AttributeInput, Observable, observables};
 use uuid::Uuid;
 
 const UUID: &str = "1a2b3c4d-0000-4000-8000-000000000000";
 const EVENT: Uuid = Uuid::from_u128(0x5f0e_5b5c_0000_4000_8000_0000_0000_0001);
 
 fn import(kind: &str, category: &str, value: &str) -> Vec<(String, String, Vec<String>)> {
-    import_into(&DataTypes::thehive4(), kind, category, value)
+    import_into(&ObservableTypeSet::thehive4(), kind, category, value)
 }
 
-fn import_into(types: &DataTypes, kind: &str, category: &str, value: &str) -> Vec<(String, String, Vec<String>)> {
-    observables(&Found { kind, category, value, uuid: UUID, event: EVENT }, types)
+fn import_into(types: &ObservableTypeSet, kind: &str, category: &str, value: &str) -> Vec<(String, String, Vec<String>)> {
+    observables(&AttributeInput { kind, category, value, uuid: UUID, event: EVENT }, types)
         .unwrap()
         .into_iter()
         .map(|Observable { data_type, data, tags }| (data_type.into_owned(), data, tags))
@@ -109,7 +109,7 @@ fn a_port_is_no_observable() {
 
 #[test]
 fn custom_types_of_thehive_are_used_for_what_they_stand_for() {
-    let types = DataTypes::new(["cve", "Mac_Address", "asn", "mutex", "other"]);
+    let types = ObservableTypeSet::new(["cve", "Mac_Address", "asn", "mutex", "other"]);
     assert_eq!(
         import_into(&types, "vulnerability", "External analysis", "CVE-2021-44228"),
         [plain("cve", "CVE-2021-44228", &[])]
@@ -137,8 +137,8 @@ fn a_value_that_is_not_what_it_says_is_no_indicator_of_that_type() {
 
 #[test]
 fn an_empty_value_is_refused() {
-    let found = Found { kind: "text", category: "Other", value: " \n", uuid: UUID, event: EVENT };
-    let reason = observables(&found, &DataTypes::thehive4()).unwrap_err();
+    let found = AttributeInput { kind: "text", category: "Other", value: " \n", uuid: UUID, event: EVENT };
+    let reason = observables(&found, &ObservableTypeSet::thehive4()).unwrap_err();
     assert_eq!(reason.to_string(), "Value cannot be empty.");
 }
 

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use cortex_misp::types::{
-    DataTypes, Found, Given, Overrides, ServerTypes, attributes, kinds, normalise, observables, validate,
+    ObservableTypeSet, AttributeInput, ObservableInput, Overrides, MispCapabilities, attributes, kinds, normalise, observables, validate,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -32,16 +32,16 @@ const UUID: &str = "1a2b3c4d-0000-4000-8000-000000000000";
 const EVENT: Uuid = Uuid::from_u128(0x5f0e_5b5c_0000_4000_8000_0000_0000_0001);
 
 /// A value that MISP takes is taken as it is once normalised, and finds its way through TheHive.
-fn holds(kind: &str, raw: &str, nth_category: usize, data_types: &DataTypes) {
-    let newest = ServerTypes::newest();
+fn holds(kind: &str, raw: &str, nth_category: usize, data_types: &ObservableTypeSet) {
+    let newest = MispCapabilities::newest();
     let normal = normalise(kind, raw);
     assert_eq!(normalise(kind, &normal), normal, "{kind} {raw}: normalise is idempotent");
     assert_eq!(validate(kind, &normal, &newest), Ok(()), "{kind} {raw} as {normal}");
     let allowed: Vec<&str> = CATEGORIES.into_iter().filter(|category| newest.allows(kind, category)).collect();
     let category = allowed[nth_category % allowed.len()];
-    let there = observables(&Found { kind, category, value: raw, uuid: UUID, event: EVENT }, data_types).unwrap();
-    let given: Vec<Given<'_>> =
-        there.iter().map(|one| Given { data_type: &one.data_type, data: &one.data, tags: &one.tags }).collect();
+    let there = observables(&AttributeInput { kind, category, value: raw, uuid: UUID, event: EVENT }, data_types).unwrap();
+    let given: Vec<ObservableInput<'_>> =
+        there.iter().map(|one| ObservableInput { data_type: &one.data_type, data: &one.data, tags: &one.tags }).collect();
     let back = attributes(&given, &Overrides::default(), &newest);
     assert!(back.refused.is_empty(), "{kind} {raw}: {:?}", back.refused);
     let found: Vec<_> =
@@ -50,7 +50,7 @@ fn holds(kind: &str, raw: &str, nth_category: usize, data_types: &DataTypes) {
 }
 
 /// TheHive 4, one with other types, and one that has none.
-static THEHIVES: LazyLock<[DataTypes; 3]> = LazyLock::new(|| {
+static THEHIVES: LazyLock<[ObservableTypeSet; 3]> = LazyLock::new(|| {
     let custom = [
         "ip",
         "domain",
@@ -72,7 +72,7 @@ static THEHIVES: LazyLock<[DataTypes; 3]> = LazyLock::new(|| {
         "md5",
         "port",
     ];
-    [DataTypes::thehive4(), DataTypes::new(custom), DataTypes::new(["other"])]
+    [ObservableTypeSet::thehive4(), ObservableTypeSet::new(custom), ObservableTypeSet::new(["other"])]
 });
 
 /// One property test per family: kinds, and a strategy for their values.
@@ -245,7 +245,7 @@ proptest! {
         for (kind, category, _) in kinds() {
             let normal = normalise(kind, &value);
             assert_eq!(normalise(kind, &normal), normal, "{kind}");
-            let found = observables(&Found { kind, category, value: &value, uuid: UUID, event: EVENT }, &THEHIVES[thehive]);
+            let found = observables(&AttributeInput { kind, category, value: &value, uuid: UUID, event: EVENT }, &THEHIVES[thehive]);
             assert!(found.is_err() || found.is_ok_and(|all| all.iter().all(|one| !one.data.is_empty())));
         }
     }
@@ -267,18 +267,18 @@ proptest! {
         ),
     ) {
         let tags: Vec<Vec<String>> = given.iter().map(|(.., tags)| tags.iter().map(|&tag| tag.to_owned()).collect()).collect();
-        let all: Vec<Given<'_>> = given.iter().zip(&tags)
-            .map(|((data_type, data, _), tags)| Given { data_type, data, tags }).collect();
-        let found = attributes(&all, &Overrides::default(), &ServerTypes::newest());
+        let all: Vec<ObservableInput<'_>> = given.iter().zip(&tags)
+            .map(|((data_type, data, _), tags)| ObservableInput { data_type, data, tags }).collect();
+        let found = attributes(&all, &Overrides::default(), &MispCapabilities::newest());
         for at in 0..all.len() {
             let wanted = found.wanted.iter().any(|one| one.from.contains(&at));
             let refused = found.refused.iter().filter(|(place, _)| *place == at).count();
             assert_eq!(usize::from(wanted) + refused, 1, "{at} of {given:?}: {found:?}");
         }
         for (nth, one) in found.wanted.iter().enumerate() {
-            assert_eq!(validate(&one.kind, &one.value, &ServerTypes::newest()), Ok(()));
-            assert!(ServerTypes::newest().allows(&one.kind, &one.category));
-            let twin = |other: &cortex_misp::types::Wanted| other.fold == one.fold && other.value == one.value;
+            assert_eq!(validate(&one.kind, &one.value, &MispCapabilities::newest()), Ok(()));
+            assert!(MispCapabilities::newest().allows(&one.kind, &one.category));
+            let twin = |other: &cortex_misp::types::MappedAttribute| other.fold == one.fold && other.value == one.value;
             assert!(!found.wanted[..nth].iter().any(twin), "{found:?}");
         }
     }

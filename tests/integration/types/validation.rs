@@ -1,16 +1,16 @@
 //! What MISP takes and what it drops, value by value, as a MISP 2.5.1 answered when asked; and what
 //! newer ones take beyond it.
 
-use cortex_misp::types::{Given, Overrides, ServerTypes, attributes, kinds, normalise, validate, without_astral};
+use cortex_misp::types::{ObservableInput, Overrides, MispCapabilities, attributes, kinds, normalise, validate, without_astral};
 
 /// MISP 2.5.1: three types fewer than the newest.
-fn old() -> ServerTypes {
+fn old() -> MispCapabilities {
     let known = |kind: &&str| !["suricata", "edge-extension-id", "uuid"].contains(kind);
     let mappings = kinds().filter(|(kind, ..)| known(kind)).map(|(kind, category, _)| (category, [kind]));
-    ServerTypes::new(mappings, "2.5.1")
+    MispCapabilities::new(mappings, "2.5.1")
 }
 
-fn takes_on(server: &ServerTypes, kind: &str, value: &str, stored: &str) {
+fn takes_on(server: &MispCapabilities, kind: &str, value: &str, stored: &str) {
     let normal = normalise(kind, value);
     assert_eq!(normal, stored, "{kind} of {value}");
     assert_eq!(validate(kind, &normal, server), Ok(()), "{kind} {value}");
@@ -19,10 +19,10 @@ fn takes_on(server: &ServerTypes, kind: &str, value: &str, stored: &str) {
 /// Both versions take the value and store it so.
 fn takes(kind: &str, value: &str, stored: &str) {
     takes_on(&old(), kind, value, stored);
-    takes_on(&ServerTypes::newest(), kind, value, stored);
+    takes_on(&MispCapabilities::newest(), kind, value, stored);
 }
 
-fn drops_on(server: &ServerTypes, kind: &str, value: &str, reason: &str) {
+fn drops_on(server: &MispCapabilities, kind: &str, value: &str, reason: &str) {
     let normal = normalise(kind, value);
     let answer = validate(kind, &normal, server).unwrap_err().to_string();
     assert!(answer.starts_with(reason), "{kind} {value}: {answer}");
@@ -31,7 +31,7 @@ fn drops_on(server: &ServerTypes, kind: &str, value: &str, reason: &str) {
 /// Neither version takes the value, for the same reason.
 fn drops(kind: &str, value: &str, reason: &str) {
     drops_on(&old(), kind, value, reason);
-    drops_on(&ServerTypes::newest(), kind, value, reason);
+    drops_on(&MispCapabilities::newest(), kind, value, reason);
 }
 
 const IP: &str = "IP address has an invalid format.";
@@ -107,7 +107,7 @@ fn domains_and_hostnames() {
 #[test]
 fn a_hostname_that_misp_would_drop_as_it_is_gets_what_a_domain_gets() {
     for value in ["a.b.com.", "exämple.com"] {
-        let reason = validate("hostname", value, &ServerTypes::newest()).unwrap_err().to_string();
+        let reason = validate("hostname", value, &MispCapabilities::newest()).unwrap_err().to_string();
         assert!(reason.starts_with("Hostname has an invalid format."));
     }
     takes("hostname", "a.b.com.", "a.b.com");
@@ -230,7 +230,7 @@ fn network_details() {
     takes("http-method", "propfind", "PROPFIND");
     drops("http-method", "FETCH", "Unknown HTTP method.");
     takes_on(&old(), "http-method", "get /x", "GET /X");
-    drops_on(&ServerTypes::newest(), "http-method", "get /x", "Unknown HTTP method.");
+    drops_on(&MispCapabilities::newest(), "http-method", "get /x", "Unknown HTTP method.");
     takes("community-id", "1:rcoMtxkGWsgIeSxxF0OLLsIBTss=", "1:rcoMtxkGWsgIeSxxF0OLLsIBTss=");
 }
 
@@ -240,7 +240,7 @@ fn vulnerabilities_and_weaknesses() {
     takes("vulnerability", "CVE–2024–12345", "CVE-2024-12345");
     drops_on(&old(), "vulnerability", "CVE-2024-123", "Invalid format. Expected: CVE-xxxx-xxxx...");
     drops_on(&old(), "vulnerability", "GHSA-jfh8-c2jp-5v3q", "Invalid format. Expected: CVE-xxxx-xxxx...");
-    drops_on(&ServerTypes::newest(), "vulnerability", "CVE-2024-123", "Invalid vulnerability ID format.");
+    drops_on(&MispCapabilities::newest(), "vulnerability", "CVE-2024-123", "Invalid vulnerability ID format.");
     for id in [
         "GHSA-jfh8-c2jp-5v3q",
         "GCVE-1-2024-0001",
@@ -255,7 +255,7 @@ fn vulnerabilities_and_weaknesses() {
         "WID-SEC-W-2024-1234",
         "NN-2024:1-02",
     ] {
-        takes_on(&ServerTypes::newest(), "vulnerability", id, id);
+        takes_on(&MispCapabilities::newest(), "vulnerability", id, id);
     }
     takes("weakness", "cwe-79", "CWE-79");
     drops("weakness", "79", "Invalid format. Expected: CWE-x...");
@@ -313,10 +313,10 @@ fn what_the_recorded_server_dropped_without_a_word_is_refused_by_name() {
     drops("text", &"y".repeat(70_000), "The entered string is too long"); // 099
     let v3 = format!("{}.onion", "a".repeat(56));
     drops_on(&old(), "onion-address", &v3, "Onion address has an invalid format."); // 100
-    takes_on(&ServerTypes::newest(), "onion-address", &v3, &v3);
+    takes_on(&MispCapabilities::newest(), "onion-address", &v3, &v3);
     drops("filename|impfuzzy", "a.exe|24:DfLVu:7LVu0", "Unknown attribute type filename|impfuzzy."); // 278
     drops_on(&old(), "integer", "5", "The value has to be an integer value."); // 280
-    takes_on(&ServerTypes::newest(), "integer", "-5", "-5");
+    takes_on(&MispCapabilities::newest(), "integer", "-5", "-5");
 }
 
 #[test]
@@ -334,8 +334,8 @@ fn what_the_recorded_server_changed_is_changed_before() {
 fn a_category_that_misp_would_drop_is_never_sent() {
     for category in ["Person", "No such category"] {
         let tags = [format!("misp:category=\"{category}\"")]; // 083, 084
-        let given = [Given { data_type: "ip", data: "192.0.2.1", tags: &tags }];
-        let found = attributes(&given, &Overrides::default(), &ServerTypes::newest());
+        let given = [ObservableInput { data_type: "ip", data: "192.0.2.1", tags: &tags }];
+        let found = attributes(&given, &Overrides::default(), &MispCapabilities::newest());
         assert_eq!(found.wanted[0].category, "Network activity");
         let warning = found.wanted[0].warning.clone().unwrap();
         assert_eq!(warning, format!("MISP does not take ip-dst in category {category}, which a tag asks for"));
@@ -345,8 +345,8 @@ fn a_category_that_misp_would_drop_is_never_sent() {
 #[test]
 fn equal_values_in_different_spellings_are_one_attribute() {
     let given = ["good.rec.example", "GOOD.rec.example", "good[.]rec.example."] // 091
-        .map(|data| Given { data_type: "domain", data, tags: &[] });
-    let found = attributes(&given, &Overrides::default(), &ServerTypes::newest());
+        .map(|data| ObservableInput { data_type: "domain", data, tags: &[] });
+    let found = attributes(&given, &Overrides::default(), &MispCapabilities::newest());
     assert_eq!(found.wanted.len(), 1);
     assert_eq!(found.wanted[0].from, [0, 1, 2]);
 }
