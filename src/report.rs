@@ -72,7 +72,7 @@ pub struct ConnectionReport {
     /// Its URL, without anything secret.
     pub url: String,
     /// A MISP server, or a feed.
-    pub kind: Kind,
+    pub kind: ConnectionKind,
     /// The version that a server names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -146,7 +146,7 @@ fn is_zero(number: &u64) -> bool {
 /// What a connection leads to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum ConnectionKind {
     /// A MISP server.
     #[default]
     Server,

@@ -6,7 +6,7 @@ use std::thread;
 use anyhow::{Context, Result};
 
 use super::connectivity::CONNECTION;
-use super::probe::{Seen, Probe};
+use super::probe::{ProbedServer, Probe};
 use super::{Finding, Findings, Verdict, export_targets, feed, render, thehive};
 use crate::config::connections::{Connection, Purpose, Target};
 use crate::config::items::OptionSpec;
@@ -154,7 +154,7 @@ fn visit<W: Worker>(
     acting: &[Option<String>],
     network: &HttpContext,
     run: &RunReport,
-) -> (Vec<Finding>, Option<Seen>) {
+) -> (Vec<Finding>, Option<ProbedServer>) {
     let mut findings = Findings::on(&connection.name);
     // The shared configuration is good already; what the connection has of its own may not be.
     if let Err(error) = W::wants(config, input) {
@@ -173,7 +173,7 @@ fn visit<W: Worker>(
 }
 
 /// Looks at a connection; gives the server if it takes the key.
-fn connection_findings(visit: &Probe<'_>, findings: &mut Findings) -> Option<Seen> {
+fn connection_findings(visit: &Probe<'_>, findings: &mut Findings) -> Option<ProbedServer> {
     match &visit.connection.target {
         Target::Server { .. } => visit.server(findings),
         Target::Feed { folder, .. } => {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use uuid::Uuid;
 
 use super::Findings;
-use super::probe::Seen;
+use super::probe::ProbedServer;
 use crate::ids;
 use crate::misp::wire::Event;
 use crate::misp::{IndexEntry, IndexFilter, Window};
@@ -20,7 +20,7 @@ const NAMED: usize = 3;
 
 /// Compares each two servers. `event` is the one of the case that a job is about; without it the events that each key's
 /// organisation created are taken.
-pub(super) fn compare(servers: &[Seen], event: Option<Uuid>, findings: &mut Findings) {
+pub(super) fn compare(servers: &[ProbedServer], event: Option<Uuid>, findings: &mut Findings) {
     if servers.len() < 2 {
         return;
     }
@@ -31,7 +31,7 @@ pub(super) fn compare(servers: &[Seen], event: Option<Uuid>, findings: &mut Find
 }
 
 /// What each of the servers holds of the events of ours that stand on any of them.
-fn held(servers: &[Seen], event: Option<Uuid>) -> Result<Vec<HashMap<Uuid, Event>>> {
+fn held(servers: &[ProbedServer], event: Option<Uuid>) -> Result<Vec<HashMap<Uuid, Event>>> {
     let mut ours: Vec<Uuid> = event.into_iter().collect();
     if event.is_none() {
         for server in servers {
@@ -44,7 +44,7 @@ fn held(servers: &[Seen], event: Option<Uuid>) -> Result<Vec<HashMap<Uuid, Event
 }
 
 /// The events of ours that the key's organisation created on a server.
-fn made(server: &Seen) -> Result<Vec<Uuid>> {
+fn made(server: &ProbedServer) -> Result<Vec<Uuid>> {
     let only = vec![IndexFilter { filter: "org", values: vec![server.organisation.id.clone()] }];
     let mut ours = Vec::new();
     server.misp.list(Window { only, ..Window::default() }, &mut |listed| {
@@ -60,7 +60,7 @@ fn made(server: &Seen) -> Result<Vec<Uuid>> {
     Ok(ours.split_off(old))
 }
 
-fn pairs(servers: &[Seen], held: &[HashMap<Uuid, Event>], findings: &mut Findings) {
+fn pairs(servers: &[ProbedServer], held: &[HashMap<Uuid, Event>], findings: &mut Findings) {
     let all: Vec<_> = servers.iter().zip(held).collect();
     let mut are_apart = true;
     for (index, (one, on_one)) in all.iter().enumerate() {
@@ -86,7 +86,7 @@ fn pairs(servers: &[Seen], held: &[HashMap<Uuid, Event>], findings: &mut Finding
 }
 
 /// True if one of the events came to this server from another MISP: it is locked then, or another organisation's.
-fn came_over(server: &Seen, on: &HashMap<Uuid, Event>, both: &[Uuid]) -> bool {
+fn came_over(server: &ProbedServer, on: &HashMap<Uuid, Event>, both: &[Uuid]) -> bool {
     let is_foreign = |event: &Event| {
         let orgc = event.orgc.as_ref().map(|orgc| orgc.uuid.as_str());
         event.locked == Some(true) || orgc.is_some_and(|orgc| !orgc.eq_ignore_ascii_case(&server.organisation.uuid))

@@ -2,7 +2,7 @@
 
 use super::Findings;
 use super::connectivity::{self, CLOCK, CONNECTION, FailureStage};
-use super::probe::{Seen, Probe};
+use super::probe::{ProbedServer, Probe};
 use crate::config::connections;
 use crate::misp::Misp;
 use crate::misp::server::Server;
@@ -28,7 +28,7 @@ impl Probe<'_> {
     }
 
     /// Looks at a server; gives it if it takes the key.
-    pub(super) fn server(&self, findings: &mut Findings) -> Option<Seen> {
+    pub(super) fn server(&self, findings: &mut Findings) -> Option<ProbedServer> {
         let misp = match Misp::open(self.connection, self.network, self.part) {
             Ok(misp) => misp,
             Err(error) => {
@@ -43,7 +43,7 @@ impl Probe<'_> {
         };
         self.look_up(&misp, findings);
         let url = self.connection.url().clone();
-        Some(Seen { name: self.connection.name.clone(), url, misp, organisation, is_target: self.wants.writes })
+        Some(ProbedServer { name: self.connection.name.clone(), url, misp, organisation, is_target: self.wants.writes })
     }
 
     fn asked(&self, server: &Server, findings: &mut Findings) -> Option<Organisation> {

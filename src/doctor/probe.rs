@@ -14,7 +14,7 @@ use crate::worker::requirements::MispRequirements;
 pub(super) type NameCheck<'a> = &'a dyn Fn(&Misp, &ConnectionReporter) -> Result<bool>;
 
 /// A MISP server that takes our key.
-pub(super) struct Seen {
+pub(super) struct ProbedServer {
     pub(super) name: String,
     pub(super) url: Url,
     pub(super) misp: Misp,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::case::ExportInput;
 use super::exclusive;
 use super::map::{self, MappingContext, MappedEvent};
-use super::plan::{AttributeResult, Plan, Rules};
+use super::plan::{AttributeResult, Plan, DiffContext};
 use super::settings::Settings;
 use super::target::{Target, Targets};
 use super::tell::{self, Told};
@@ -427,8 +427,8 @@ impl ConnectionExport<'_> {
         }
     }
 
-    fn rules<'r>(&'r self, tags: &'r TagResolution, whole: Result<(), &'r str>) -> Rules<'r> {
-        Rules {
+    fn rules<'r>(&'r self, tags: &'r TagResolution, whole: Result<(), &'r str>) -> DiffContext<'r> {
+        DiffContext {
             ids: self.ids,
             removed: self.settings.removed_iocs,
             whole,

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::exclusive;
-use super::plan::{RetainedAttribute, Rules, AttributeAction};
+use super::plan::{RetainedAttribute, DiffContext, AttributeAction};
 use super::retract::{is_retracted, was_deleted, without_mark};
 use super::wanted::Wanted;
 use crate::ids::Ids;
@@ -81,7 +81,7 @@ impl<'a> EventIndex<'a> {
     }
 
     /// What is to be done with each wanted attribute. To an object that somebody deleted as a whole, nothing is added.
-    pub(super) fn steps(&self, wanted: &[AttributeDraft], rules: &Rules<'_>) -> Vec<AttributeAction> {
+    pub(super) fn steps(&self, wanted: &[AttributeDraft], rules: &DiffContext<'_>) -> Vec<AttributeAction> {
         let mut steps: Vec<_> = wanted.iter().map(|attribute| self.step(attribute, rules)).collect();
         let objects = |is: &dyn Fn(&AttributeAction) -> bool| -> HashSet<Uuid> {
             let of = wanted.iter().zip(&steps).filter(|(_, step)| is(step));
@@ -99,7 +99,7 @@ impl<'a> EventIndex<'a> {
     }
 
     /// What is to be done with a wanted attribute.
-    pub(super) fn step(&self, wanted: &AttributeDraft, rules: &Rules<'_>) -> AttributeAction {
+    pub(super) fn step(&self, wanted: &AttributeDraft, rules: &DiffContext<'_>) -> AttributeAction {
         match self.own(wanted) {
             Some(held) if held.deleted == Some(true) && !is_ours_to_revive(held) => match self.instead(wanted) {
                 // Somebody moved it into an object, say, which MISP makes of a copy (`MispObject.php`, `groupAttributesIntoObject`).
@@ -142,7 +142,7 @@ impl<'a> EventIndex<'a> {
 
     /// An attribute of ours with the value of the wanted one: its observable was of another type, or written otherwise. It
     /// becomes as strict as the wanted one, and is brought back if it was retracted.
-    fn under_another_uuid(&self, wanted: &AttributeDraft, held: &Attribute, rules: &Rules<'_>) -> AttributeAction {
+    fn under_another_uuid(&self, wanted: &AttributeDraft, held: &Attribute, rules: &DiffContext<'_>) -> AttributeAction {
         let mut how = "there already, in an attribute that was exported for another IOC".to_owned();
         if held.value != wanted.value {
             how = format!("{how}, written {}", shortened(&held.value, LONGEST_VALUE));
@@ -153,7 +153,7 @@ impl<'a> EventIndex<'a> {
         }
     }
 
-    fn existing(&self, wanted: &AttributeDraft, held: &Attribute, rules: &Rules<'_>) -> AttributeAction {
+    fn existing(&self, wanted: &AttributeDraft, held: &Attribute, rules: &DiffContext<'_>) -> AttributeAction {
         let mut change = self.tightened(wanted, held, rules);
         if is_retracted(held) {
             let (comment, was_for_detection) = without_mark(&held.comment);
@@ -189,7 +189,7 @@ impl<'a> EventIndex<'a> {
     }
 
     /// The TLP tag and the distribution, towards the stricter.
-    pub(super) fn tightened(&self, wanted: &AttributeDraft, held: &Attribute, rules: &Rules<'_>) -> AttributePatch {
+    pub(super) fn tightened(&self, wanted: &AttributeDraft, held: &Attribute, rules: &DiffContext<'_>) -> AttributePatch {
         let names: Vec<_> = shared(held.all_tags()).collect();
         let is_laxer = match Tlp::from_plain_tags(names.iter().copied()) {
             Some(tlp) => tlp < wanted.tlp,
@@ -215,7 +215,7 @@ impl<'a> EventIndex<'a> {
         wanted: &AttributeDraft,
         held: &Attribute,
         change: &AttributePatch,
-        rules: &Rules<'_>,
+        rules: &DiffContext<'_>,
     ) -> Option<String> {
         let tlp = Tlp::from_plain_tags(shared(held.all_tags()));
         let is_laxer = wanted.is_stricter && change.add_tags.is_empty() && tlp.or(self.tlp) < Some(wanted.tlp);
@@ -256,7 +256,7 @@ impl<'a> EventIndex<'a> {
     }
 
     /// What MISP made of an attribute that was added just now, if that is not what was sent: nobody else can have changed it.
-    pub(super) fn stored_otherwise(&self, wanted: &AttributeDraft, rules: &Rules<'_>) -> Option<String> {
+    pub(super) fn stored_otherwise(&self, wanted: &AttributeDraft, rules: &DiffContext<'_>) -> Option<String> {
         let held = self.own(wanted)?;
         let difference = self.difference(wanted, held, &AttributePatch::default(), rules)?;
         Some(format!("{STORED}: {difference}"))
@@ -293,7 +293,7 @@ fn is_ours_to_revive(held: &Attribute) -> bool {
 }
 
 /// Files that an option let out before and that it lets out no more: they stay, and are closed when their TLP demands it.
-pub(super) fn kept(wanted: &Wanted, steps: &[AttributeAction], held: &EventContent, index: &EventIndex<'_>, rules: &Rules<'_>) -> Vec<RetainedAttribute> {
+pub(super) fn kept(wanted: &Wanted, steps: &[AttributeAction], held: &EventContent, index: &EventIndex<'_>, rules: &DiffContext<'_>) -> Vec<RetainedAttribute> {
     let mut handled: HashSet<Uuid> = wanted.attributes.iter().map(|one| one.uuid).collect();
     handled.extend(steps.iter().filter_map(|step| if let AttributeAction::Change(change) = step { change.instead } else { None }));
     let of = |one: &AttributeDraft| {
@@ -344,7 +344,7 @@ pub(super) fn unfinished(change: &AttributePatch) -> String {
 }
 
 /// What changes on the event itself, and what differs and is left.
-pub(super) fn head(wanted: &Wanted, held: &EventContent, rules: &Rules<'_>) -> (EventPatch, Vec<String>) {
+pub(super) fn head(wanted: &Wanted, held: &EventContent, rules: &DiffContext<'_>) -> (EventPatch, Vec<String>) {
     let event = &held.event;
     let mut remarks = Vec::new();
     if rules.is_public && wanted.tlp.is_closed() {
@@ -403,7 +403,7 @@ fn pap(wanted: Option<Pap>, event: &Event, tags: &TagResolution, head: &mut Even
 }
 
 /// What differs on the event itself and is left as people set it.
-fn left(wanted: &Wanted, held: &EventContent, tlp: Option<Tlp>, rules: &Rules<'_>) -> Vec<String> {
+fn left(wanted: &Wanted, held: &EventContent, tlp: Option<Tlp>, rules: &DiffContext<'_>) -> Vec<String> {
     let event = &held.event;
     let mut remarks = Vec::new();
     if wanted.is_guest {

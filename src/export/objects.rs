@@ -10,7 +10,7 @@ use super::settings::Attachments;
 use super::wanted::ObjectDraft;
 use crate::ids::Ids;
 use crate::markings::Tlp;
-use crate::misp::draft::{Place, AttributeDraft, FileDraft};
+use crate::misp::draft::{ObjectSlot, AttributeDraft, FileDraft};
 use crate::report::ledger::Verdict;
 use crate::sample;
 use crate::secret::shortened;
@@ -135,7 +135,7 @@ impl ObjectBuilder<'_> {
         let tlp = of().map(|ioc| ioc.tlp).max().unwrap_or(self.context.case.tlp);
         AttributeDraft {
             uuid: self.context.ids.id(&self.object, &[&relation, value]),
-            place: Some(Place { object: self.object, relation }),
+            place: Some(ObjectSlot { object: self.object, relation }),
             kind: kind.to_owned(),
             category: category.to_owned(),
             value: value.to_owned(),

@@ -22,7 +22,7 @@ use crate::report::ledger::Verdict;
 
 /// What a plan has to know beside the two things it compares.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules<'a> {
+pub struct DiffContext<'a> {
     /// Which uuids are ours.
     pub ids: &'a Ids,
     /// What becomes of attributes that are wanted no more.
@@ -96,7 +96,7 @@ pub type AttributeResult = (Verdict, Option<String>);
 impl Plan {
     /// Compares what is wanted with what is held.
     #[must_use]
-    pub fn new(wanted: &Wanted, held: Option<&EventContent>, rules: &Rules<'_>) -> Self {
+    pub fn new(wanted: &Wanted, held: Option<&EventContent>, rules: &DiffContext<'_>) -> Self {
         let Some(held) = held else {
             let new_objects = wanted.objects.iter().map(|object| object.uuid).collect();
             let steps = vec![AttributeAction::Add; wanted.attributes.len()];

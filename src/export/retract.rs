@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
 use super::compare::EventIndex;
-use super::plan::{RetainedAttribute, Rules};
+use super::plan::{RetainedAttribute, DiffContext};
 use super::settings::RemovedIocPolicy;
 use super::wanted::Wanted;
 use crate::misp::EventContent;
@@ -108,7 +108,7 @@ fn with_mark(attribute: &Attribute, removed: RemovedIocPolicy) -> String {
 }
 
 /// All retractions of an event, and what somebody has to do something about.
-pub(super) fn retractions(wanted: &Wanted, held: &EventContent, rules: &Rules<'_>) -> (Vec<Retraction>, Vec<String>) {
+pub(super) fn retractions(wanted: &Wanted, held: &EventContent, rules: &DiffContext<'_>) -> (Vec<Retraction>, Vec<String>) {
     let index = EventIndex::new(held, rules.ids);
     let mut retractions: Vec<_> =
         wanted.withheld.iter().filter_map(|attribute| withdrawn(attribute, held, &index, rules)).collect();
@@ -172,13 +172,13 @@ pub(super) fn retractions(wanted: &Wanted, held: &EventContent, rules: &Rules<'_
 
 /// True for an attribute that would be released if somebody raised the distribution of an event whose case is RED or
 /// AMBER+STRICT.
-fn is_open_in_closed(attribute: &Attribute, wanted: &Wanted, rules: &Rules<'_>) -> bool {
+fn is_open_in_closed(attribute: &Attribute, wanted: &Wanted, rules: &DiffContext<'_>) -> bool {
     wanted.tlp.is_closed() && !rules.is_public && attribute.distribution != Some(0)
 }
 
 /// What of ours is not edited otherwise and is closed with its case, whatever became of it: retracted, or there under another
 /// uuid than it would have now.
-pub(super) fn closed(wanted: &Wanted, held: &EventContent, edited: &HashSet<Uuid>, rules: &Rules<'_>) -> Vec<RetainedAttribute> {
+pub(super) fn closed(wanted: &Wanted, held: &EventContent, edited: &HashSet<Uuid>, rules: &DiffContext<'_>) -> Vec<RetainedAttribute> {
     let event = held.uuid();
     let of = |attribute: &Attribute| {
         let uuid = Uuid::parse_str(&attribute.uuid).ok().filter(|uuid| rules.ids.made_inside(&event, uuid))?;
@@ -190,7 +190,7 @@ pub(super) fn closed(wanted: &Wanted, held: &EventContent, edited: &HashSet<Uuid
 }
 
 /// Objects of ours that are closed: with their case, or since what they are made of is.
-pub(super) fn closed_objects(wanted: &Wanted, held: &EventContent, rules: &Rules<'_>) -> BTreeSet<Uuid> {
+pub(super) fn closed_objects(wanted: &Wanted, held: &EventContent, rules: &DiffContext<'_>) -> BTreeSet<Uuid> {
     if rules.is_public {
         return BTreeSet::new();
     }
@@ -225,7 +225,7 @@ const UNMAPPED: &str = "it may be an IOC of the case that could not be mapped";
 
 const TOO_MANY: &str = "more than";
 
-fn reason_to_keep(open: usize, held: &EventContent, rules: &Rules<'_>) -> Option<String> {
+fn reason_to_keep(open: usize, held: &EventContent, rules: &DiffContext<'_>) -> Option<String> {
     let event = held.uuid();
     let is_live = |attribute: &&Attribute| {
         attribute.deleted != Some(true)
@@ -248,7 +248,7 @@ fn reason_to_keep(open: usize, held: &EventContent, rules: &Rules<'_>) -> Option
 }
 
 /// What the other side of a shared case has there, this one does not want, and stays: each attribute, an object once.
-pub(super) fn brought(wanted: &Wanted, held: &EventContent, rules: &Rules<'_>) -> HashSet<Uuid> {
+pub(super) fn brought(wanted: &Wanted, held: &EventContent, rules: &DiffContext<'_>) -> HashSet<Uuid> {
     if !rules.is_case || (rules.is_public && wanted.tlp.is_closed()) {
         return HashSet::new();
     }
@@ -296,7 +296,7 @@ fn retracting(attribute: &Attribute, removed: RemovedIocPolicy) -> AttributePatc
 
 /// What went out before its TLP forbade it. In a feed it is taken out; on a server it is closed: its TLP, and for its own
 /// organisation only. That retracts nothing, so it needs no guard.
-fn withdrawn(wanted: &AttributeDraft, held: &EventContent, index: &EventIndex<'_>, rules: &Rules<'_>) -> Option<Retraction> {
+fn withdrawn(wanted: &AttributeDraft, held: &EventContent, index: &EventIndex<'_>, rules: &DiffContext<'_>) -> Option<Retraction> {
     let attribute = index.get(&wanted.uuid)?;
     let object = held.object_of(attribute);
     if rules.is_public && (wanted.tlp.is_closed() || rules.is_case) {

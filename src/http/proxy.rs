@@ -22,14 +22,14 @@ const REMEDY: &str = "write it as http://host:port, or with https, socks5 or soc
 #[derive(Clone, Debug)]
 pub(super) struct ProxyConfig {
     /// For `http` and for `https`.
-    general: Vec<(&'static str, Secret, Given)>,
+    general: Vec<(&'static str, Secret, ProxySource)>,
     /// Hosts that are reached straight, as `NO_PROXY` lists them.
     straight: String,
 }
 
 /// Where a proxy was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Given {
+enum ProxySource {
     Connection,
     /// The item of Cortex's configuration.
     Cortex(&'static str),
@@ -37,7 +37,7 @@ enum Given {
     Environment(&'static str),
 }
 
-impl Given {
+impl ProxySource {
     /// Whose it is, in a word or two.
     fn of(self) -> String {
         match self {
@@ -48,7 +48,7 @@ impl Given {
     }
 }
 
-impl fmt::Display for Given {
+impl fmt::Display for ProxySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connection => f.write_str("\"proxy\" of the connection"),
@@ -65,13 +65,13 @@ impl ProxyConfig {
     pub(super) fn new(config: &Map<String, Value>, environment: impl Fn(&str) -> Option<String>) -> Self {
         let of_cortex = |scheme, item| {
             let whole = config.get("proxy").and_then(|proxy| text(proxy.get(scheme)));
-            Some((scheme, Secret::new(&whole.or_else(|| text(config.get(item)))?), Given::Cortex(item)))
+            Some((scheme, Secret::new(&whole.or_else(|| text(config.get(item)))?), ProxySource::Cortex(item)))
         };
         let variable = |name: &str| {
             let given = [name.to_ascii_lowercase(), name.to_owned()].into_iter().filter_map(|name| environment(&name));
             given.into_iter().find(|text| !text.trim().is_empty())
         };
-        let of_environment = |scheme, name| Some((scheme, Secret::new(&variable(name)?), Given::Environment(name)));
+        let of_environment = |scheme, name| Some((scheme, Secret::new(&variable(name)?), ProxySource::Environment(name)));
         let general = [
             of_cortex("http", "proxy_http"),
             of_cortex("https", "proxy_https"),
@@ -91,7 +91,7 @@ impl ProxyConfig {
         let server = origin.url;
         match &origin.access.proxy {
             Some(ProxyChoice::Direct) => return Ok(None),
-            Some(ProxyChoice::Through(url)) => return ProxyRoute::new(url, Given::Connection, server).map(Some),
+            Some(ProxyChoice::Through(url)) => return ProxyRoute::new(url, ProxySource::Connection, server).map(Some),
             None => {}
         }
         let Some((_, url, given)) = self.general.iter().find(|(scheme, ..)| *scheme == server.scheme()) else {
@@ -129,13 +129,13 @@ pub(super) struct ProxyRoute {
     url: Secret,
     /// The same without them.
     pub(super) shown: String,
-    given: Given,
+    given: ProxySource,
     /// Whether it is asked for a tunnel (`CONNECT`): it cannot speak in the server's stead then.
     pub(super) is_tunnel: bool,
 }
 
 impl ProxyRoute {
-    fn new(text: &Secret, given: Given, server: &Url) -> Result<Self> {
+    fn new(text: &Secret, given: ProxySource, server: &Url) -> Result<Self> {
         let text = text.expose();
         let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let wrong = |problem: &str| anyhow!("{given} {problem}: {REMEDY}");
@@ -184,8 +184,8 @@ impl ProxyRoute {
     /// What lets a server be reached without it.
     pub(super) fn bypass(&self) -> &'static str {
         match self.given {
-            Given::Connection => "give the connection another \"proxy\"",
-            Given::Cortex(_) | Given::Environment(_) => "name the server's host in NO_PROXY to go around it",
+            ProxySource::Connection => "give the connection another \"proxy\"",
+            ProxySource::Cortex(_) | ProxySource::Environment(_) => "name the server's host in NO_PROXY to go around it",
         }
     }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::choose::Choice;
+use super::choose::AttributeFilters;
 use super::command::Commands;
 use super::files::{self, AlertFileDraft, FileSet};
-use super::map::{self, Markings, AlertOptions, Wanted};
+use super::map::{self, Markings, AlertOptions, ObservableDraft};
 use crate::json::Element;
 use crate::misp::wire::{Attribute, Tag};
 use crate::report::ledger::Verdict;
@@ -42,7 +42,7 @@ pub struct MappedChunk {
     /// One for each row, in order.
     pub slots: Vec<RowOutcome>,
     /// No two of the same type and value.
-    pub observables: Vec<Wanted>,
+    pub observables: Vec<ObservableDraft>,
     /// The files themselves, if they are wanted; no two of the same sample.
     pub files: Vec<AlertFileDraft>,
     /// Tags of the attributes among them that are words of this program, and so are left out.
@@ -86,7 +86,7 @@ pub struct ChunkContext<'a> {
 /// deleted, those that a filter leaves out included: what it is not told of has left the event.
 pub fn batch(
     rows: impl IntoIterator<Item = Row>,
-    choice: &Choice,
+    choice: &AttributeFilters,
     setup: &ChunkContext<'_>,
     live: &mut dyn FnMut(Digest, bool, bool),
 ) -> MappedChunk {
@@ -108,7 +108,7 @@ pub fn batch(
                     batch.own_tags += attribute.tags.iter().filter(|tag| tags::is_own(&tag.name)).count() as u64;
                     let is_long = |tag: &&Tag| !tags::is_own(&tag.name) && map::is_long_tag(&tag.name);
                     batch.long_tags += attribute.tags.iter().filter(is_long).count() as u64;
-                    let stands_in = |all: &Vec<(Key, Wanted)>| all.iter().any(|(_, one)| map::is_stand_in(one));
+                    let stands_in = |all: &Vec<(Key, ObservableDraft)>| all.iter().any(|(_, one)| map::is_stand_in(one));
                     batch.stand_ins += u64::from(mapped.as_ref().is_ok_and(stands_in));
                 }
                 if setup.has_files && rule.is_none() && mapped.is_ok() && files::has_file(&attribute) {
@@ -159,13 +159,13 @@ fn keyed(
     setup: &ChunkContext<'_>,
     is_wanted: bool,
     live: &mut dyn FnMut(Digest, bool, bool),
-) -> Result<Vec<(Key, Wanted)>, String> {
+) -> Result<Vec<(Key, ObservableDraft)>, String> {
     for name in files::live_names(attribute) {
         let (data_type, name) = (setup.key)(FILE, &name);
         live(digest(&data_type, &name), is_wanted, attribute.to_ids == Some(true));
     }
     let wanted = map::observables(attribute, within, setup)?;
-    let key = |one: Wanted| {
+    let key = |one: ObservableDraft| {
         let key = (setup.key)(&one.data_type, &one.data);
         live(digest(&key.0, &key.1), is_wanted, one.ioc);
         (key, one)
@@ -175,7 +175,7 @@ fn keyed(
 
 impl MappedChunk {
     /// Takes observables in, and says where they are.
-    fn take(&mut self, mapped: Vec<(Key, Wanted)>, places: &mut HashMap<Key, usize>) -> Vec<usize> {
+    fn take(&mut self, mapped: Vec<(Key, ObservableDraft)>, places: &mut HashMap<Key, usize>) -> Vec<usize> {
         let mut taken = Vec::with_capacity(mapped.len());
         for (key, wanted) in mapped {
             let place = *places.entry(key).or_insert(self.observables.len());

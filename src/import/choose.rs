@@ -8,7 +8,7 @@ use crate::tags::{excludes, matches};
 
 /// The filters on attributes.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Choice {
+pub struct AttributeFilters {
     /// Only attributes of these MISP types, such as `ip-dst`; `*` stands for any text.
     #[serde(default)]
     pub attribute_types: Vec<String>,
@@ -29,7 +29,7 @@ pub struct Choice {
     pub ids_only: bool,
 }
 
-impl Choice {
+impl AttributeFilters {
     /// The rule that keeps an attribute out; none if it passes.
     #[must_use]
     pub fn rule(&self, attribute: &Attribute) -> Option<String> {
@@ -67,7 +67,7 @@ mod tests {
         let mut whole =
             json!({"type": "ip-dst", "category": "Network activity", "to_ids": true, "Tag": [{"name": "TLP:Green"}]});
         whole.as_object_mut().unwrap().extend(attribute.as_object().unwrap().clone());
-        let choice: Choice = serde_json::from_value(choice).unwrap();
+        let choice: AttributeFilters = serde_json::from_value(choice).unwrap();
         choice.rule(&serde_json::from_value(whole).unwrap())
     }
 

@@ -61,7 +61,7 @@ pub fn tlp_number(tlp: Tlp, scale: Scale) -> u8 {
 
 /// What is known of the alert beside its fields when it is told how the import went.
 #[derive(Clone, Copy, Debug)]
-pub struct Outcome {
+pub struct WriteSummary {
     /// How this TheHive counts TLP.
     pub scale: Scale,
     /// True for TheHive 5: links can be changed, tags added one by one.
@@ -76,7 +76,7 @@ pub struct Outcome {
 
 /// What is to be written to an alert.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Change {
+pub struct AlertPatch {
     /// The body of the PATCH; empty for nothing.
     pub body: Map<String, Value>,
     /// True if more than the state line changes.
@@ -121,11 +121,11 @@ pub fn change(
     (event, uuid): (&Event, &Uuid),
     alert: &Alert,
     old: Option<&SyncState>,
-    outcome: Outcome,
-) -> Change {
-    let Outcome { scale, is_five, is_complete, .. } = outcome;
+    outcome: WriteSummary,
+) -> AlertPatch {
+    let WriteSummary { scale, is_five, is_complete, .. } = outcome;
     let new = state(wanted, event, uuid, is_complete, scale, is_five);
-    let mut change = Change::default();
+    let mut change = AlertPatch::default();
     let mut description = alert.description.clone();
     for (field, value) in values(wanted, scale, is_five) {
         let now = current(alert, field);
@@ -168,7 +168,7 @@ fn timeless(description: &str) -> Vec<&str> {
 }
 
 /// Tags are only added, except that TLP and PAP tags follow the event as long as the alert's own TLP and PAP do.
-fn tags(change: &mut Change, wanted: &AlertDraft, alert: &Alert, old: Option<&SyncState>, outcome: Outcome) {
+fn tags(change: &mut AlertPatch, wanted: &AlertDraft, alert: &Alert, old: Option<&SyncState>, outcome: WriteSummary) {
     let is_ours = |field| old.is_some_and(|old| old.is_ours(field, &current(alert, field)));
     let is_tlp: fn(&str) -> bool = |tag| Tlp::from_tag(tag).is_some();
     let is_pap: fn(&str) -> bool = |tag| Pap::from_tag(tag).is_some();
@@ -268,14 +268,14 @@ mod tests {
         serde_json::from_value(json!({"timestamp": timestamp, "publish_timestamp": timestamp})).unwrap()
     }
 
-    fn outcome(is_five: bool) -> Outcome {
+    fn outcome(is_five: bool) -> WriteSummary {
         let scale = if is_five { Scale::Five } else { Scale::Four };
-        Outcome { scale, is_five, is_complete: true, has_new_ioc: false, reopens: false }
+        WriteSummary { scale, is_five, is_complete: true, has_new_ioc: false, reopens: false }
     }
 
     /// The alert as it was written.
     fn alert(wanted: &AlertDraft, is_five: bool, change: serde_json::Value) -> Alert {
-        let Outcome { scale, .. } = outcome(is_five);
+        let WriteSummary { scale, .. } = outcome(is_five);
         let state = state(wanted, &event(1), &Uuid::nil(), true, scale, is_five);
         let mut alert = json!({
             "_id": "~1", "sourceRef": wanted.source_ref, "title": wanted.title, "description": state.put(&wanted.description),
@@ -286,11 +286,11 @@ mod tests {
         serde_json::from_value(alert).unwrap()
     }
 
-    fn body(wanted: &AlertDraft, timestamp: i64, alert: &Alert, outcome: Outcome) -> serde_json::Value {
+    fn body(wanted: &AlertDraft, timestamp: i64, alert: &Alert, outcome: WriteSummary) -> serde_json::Value {
         written(wanted, timestamp, alert, outcome).body.into()
     }
 
-    fn written(wanted: &AlertDraft, timestamp: i64, alert: &Alert, outcome: Outcome) -> Change {
+    fn written(wanted: &AlertDraft, timestamp: i64, alert: &Alert, outcome: WriteSummary) -> AlertPatch {
         let old = known_state(alert, &Uuid::nil(), &us());
         change(wanted, (&event(timestamp), &Uuid::nil()), alert, old.as_ref(), outcome)
     }
@@ -341,7 +341,7 @@ mod tests {
         // The line now has the hash of the title that was wanted: it stays theirs.
         let again =
             alert(&wanted(|_| {}), true, json!({"title": "Ours", "severity": 3, "description": first["description"]}));
-        assert_eq!(written(&new, 2, &again, outcome(true)), Change::default());
+        assert_eq!(written(&new, 2, &again, outcome(true)), AlertPatch::default());
     }
 
     #[test]
@@ -375,12 +375,12 @@ mod tests {
     fn thehive_4_keeps_its_link_and_hears_of_iocs_in_cases_only() {
         let moved = wanted(|wanted| wanted.link = Some("https://elsewhere.example".into()));
         let read = |case: &str| alert(&wanted(|_| {}), false, json!({"read": true, "caseId": case}));
-        let new_ioc = Outcome { has_new_ioc: true, ..outcome(false) };
+        let new_ioc = WriteSummary { has_new_ioc: true, ..outcome(false) };
         let written = body(&moved, 2, &read("~7"), new_ioc);
         assert_eq!((&written["externalLink"], &written["read"]), (&json!(null), &json!(false)));
         assert!(written["tags"].as_array().unwrap().contains(&json!(UPDATED)));
         assert_eq!(body(&moved, 2, &read(""), new_ioc)["read"], json!(null));
-        assert_eq!(body(&moved, 2, &read(""), Outcome { reopens: true, ..new_ioc })["read"], false);
+        assert_eq!(body(&moved, 2, &read(""), WriteSummary { reopens: true, ..new_ioc })["read"], false);
     }
 
     #[test]

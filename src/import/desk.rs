@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, ensure};
 use url::Url;
 
-use super::map::Wanted;
+use super::map::ObservableDraft;
 use super::users::Users;
 use crate::http::{HttpError, HttpContext};
 use crate::markings::Scale;
@@ -130,7 +130,7 @@ impl AlertTarget {
     }
 
     /// Observables by the types that TheHive takes.
-    pub(super) fn taken<'w>(&self, wanted: &'w [Wanted]) -> Cow<'w, [Wanted]> {
+    pub(super) fn taken<'w>(&self, wanted: &'w [ObservableDraft]) -> Cow<'w, [ObservableDraft]> {
         let lacking = self.lacking();
         if lacking.is_empty() {
             return Cow::Borrowed(wanted);

@@ -12,12 +12,12 @@ use uuid::Uuid;
 use super::batch::{self, MappedChunk, ChunkContext, RowOutcome};
 use super::desk::AlertTarget;
 use super::files::AlertFileDraft;
-use super::hand::{WriterContext, AttachmentTransfer, Ended, ReadSummary, SourceEvent, AlertWriter, Page};
+use super::hand::{WriterContext, AttachmentTransfer, AlertResult, ReadSummary, SourceEvent, AlertWriter, Page};
 use super::live::ObservableIndex;
-use super::map::{self, AlertDraft, Markings, Origin};
+use super::map::{self, AlertDraft, Markings, EventSource};
 use super::settings::Attachments;
 use super::share_of_time::Share;
-use super::show::Shown;
+use super::show::PreviewAlert;
 use super::sync::ConnectionImport;
 use super::tally::VerdictCounts;
 use super::told;
@@ -67,7 +67,7 @@ struct EventImport<'a> {
     hands: Vec<AlertWriter<'a>>,
     /// Every attribute of the event as TheHive would have it.
     live: ObservableIndex,
-    shown: Option<Shown>,
+    shown: Option<PreviewAlert>,
     tally: VerdictCounts,
     attributes: u64,
     /// Those of them that are meant for detection, that are soft-deleted, and those that could not be understood.
@@ -109,7 +109,7 @@ impl ConnectionImport<'_> {
             sync: self,
             task,
             alert: self.alert(task, &[], 0),
-            shown: hands.is_empty().then(Shown::default),
+            shown: hands.is_empty().then(PreviewAlert::default),
             hands,
             live: ObservableIndex::default(),
             tally: VerdictCounts::default(),
@@ -161,7 +161,7 @@ impl ConnectionImport<'_> {
     fn alert(&self, task: &ImportTask, reports: &[Report], of_attributes: u64) -> AlertDraft {
         let scrubber = self.part.run.scrubber();
         let link = told::link(self.connection, &task.uuid);
-        let origin = Origin { connection: &self.connection.name, link, scrubber: &scrubber };
+        let origin = EventSource { connection: &self.connection.name, link, scrubber: &scrubber };
         map::alert(&task.event, &task.uuid, &origin, &self.config.marks, reports, of_attributes)
     }
 
@@ -393,7 +393,7 @@ impl EventImport<'_> {
     }
 
     /// Ends what was begun with each alert, if the event was read to its end.
-    fn finish(&mut self, is_whole: bool) -> Vec<Ended> {
+    fn finish(&mut self, is_whole: bool) -> Vec<AlertResult> {
         self.live.seal();
         let hands = std::mem::take(&mut self.hands);
         let extent = ReadSummary {

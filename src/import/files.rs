@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::map::{self, Wanted};
+use super::map::{self, ObservableDraft};
 use crate::misp::wire::Attribute;
 use crate::sample;
 use crate::tags;
@@ -22,7 +22,7 @@ pub struct AlertFileDraft {
     /// The attribute that it is read by, without what the observable has of it.
     pub attribute: Attribute,
     /// The observable: its data is the file's name, its tags and flags are those of the attribute.
-    pub observable: Wanted,
+    pub observable: ObservableDraft,
     /// The file's md5 in lower-case hex, which a sample's value names.
     pub md5: Option<String>,
     /// How many attributes bring it.
@@ -34,7 +34,7 @@ pub struct AlertFileDraft {
 impl AlertFileDraft {
     /// The file of an attribute. `observable` is what a text observable would have of it.
     #[must_use]
-    pub fn new(attribute: &Attribute, observable: Wanted) -> Self {
+    pub fn new(attribute: &Attribute, observable: ObservableDraft) -> Self {
         let Attribute { id, uuid, kind, value, .. } = attribute;
         let (id, uuid, kind, value) = (id.clone(), uuid.clone(), kind.clone(), value.clone());
         Self {
@@ -181,7 +181,7 @@ mod tests {
     fn file(kind: &str, value: &str, tag: &str) -> AlertFileDraft {
         let attribute = attribute(kind, value);
         let data = file_name(&attribute);
-        let observable = Wanted {
+        let observable = ObservableDraft {
             pap: Pap::Amber,
             data_type: "file".into(),
             data,

@@ -23,7 +23,7 @@ use crate::report::{EventRow, ReportBody, LookupSummary, ConnectionReport, Conne
 use crate::report::{TaxonomyLevel, Taxonomy};
 use crate::text::counted;
 use crate::types::SearchValue;
-use found::{Found, Known};
+use found::{HitCollector, EventHits};
 
 /// What is looked up, the same on every connection.
 #[derive(Clone, Copy)]
@@ -59,7 +59,7 @@ pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &ConnectionRe
     misp.mind(setup.filters.tag_patterns());
     let version = misp.version()?.map(|version| part.run.shown(&version));
     part.with(|part| part.version = version);
-    let mut found = Found::new(part);
+    let mut found = HitCollector::new(part);
     let sought = SearchValue::new(setup.data_type, setup.value);
     let searched = misp.search(&sought, &mut |hit| {
         ensure!(!setup.network.clock().is_over(), "the search did not end in time");
@@ -107,7 +107,7 @@ struct LookupReport<'a> {
 struct LookupEvent {
     uuid: Uuid,
     event: Event,
-    known: Known,
+    known: EventHits,
     verdict: Verdict,
 }
 
@@ -141,7 +141,7 @@ impl LookupReport<'_> {
         found
     }
 
-    fn verdict(&self, uuid: &Uuid, event: &Event, known: &Known) -> Verdict {
+    fn verdict(&self, uuid: &Uuid, event: &Event, known: &EventHits) -> Verdict {
         let LookupSetup { filters, ids, .. } = *self.setup;
         let is_own = is_own_export(filters, self.misp, ids, self.part, event, uuid, true);
         let rule = filters.rule(event, is_own).or_else(|| self.names.rule(event));
@@ -172,7 +172,7 @@ impl LookupReport<'_> {
         Some((uuid, event))
     }
 
-    fn line(&self, uuid: &Uuid, event: &Event, known: &Known, verdict: &Verdict) -> EventRow {
+    fn line(&self, uuid: &Uuid, event: &Event, known: &EventHits, verdict: &Verdict) -> EventRow {
         let matches = if *verdict == Verdict::Unchanged { known.matches.clone() } else { Vec::new() };
         let of = (self.part, self.connection, self.setup.marks);
         let line = told::line(of, (event, uuid), verdict, Some(known.attributes));

@@ -53,7 +53,7 @@ use crate::text::counted;
 use crate::time::DAY;
 use crate::worker::requirements::{MispRequirements, TheHiveRequirements, Requirements};
 use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
-use choose::Choice;
+use choose::AttributeFilters;
 use command::{Request, Command, Commands, EventRef, Parameters};
 use desk::AlertTarget;
 use filter::EventFilters;
@@ -83,7 +83,7 @@ pub struct Config {
     pub filters: EventFilters,
     /// The filters on attributes.
     #[serde(flatten)]
-    pub choice: Choice,
+    pub choice: AttributeFilters,
     /// What is said of every event.
     #[serde(flatten)]
     pub marks: AlertOptions,

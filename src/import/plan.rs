@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::compare::tlp_number;
-use super::map::Wanted;
+use super::map::ObservableDraft;
 use super::users::Users;
 use crate::markings::Scale;
 use crate::tags;
@@ -15,7 +15,7 @@ use crate::thehive::wire::Observable;
 
 /// What is to be done about a wanted observable.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub enum ObservableAction {
     /// It is not there.
     Add,
     /// It is there, ours, and differs: the body of the PATCH.
@@ -33,19 +33,19 @@ pub fn is_ours(observable: &Observable, users: &Users) -> bool {
 /// Decides about one observable. `is_part` says that another page of the same event may want it too: then what that
 /// page wanted stays, and this one adds to it.
 #[must_use]
-pub fn step(wanted: &Wanted, known: Option<&Observable>, users: &Users, scale: Scale, is_part: bool) -> Step {
-    let Some(known) = known else { return Step::Add };
+pub fn step(wanted: &ObservableDraft, known: Option<&Observable>, users: &Users, scale: Scale, is_part: bool) -> ObservableAction {
+    let Some(known) = known else { return ObservableAction::Add };
     let change = change(wanted, known, scale, is_part);
-    if change.is_empty() || !is_ours(known, users) { Step::Keep } else { Step::Change(change) }
+    if change.is_empty() || !is_ours(known, users) { ObservableAction::Keep } else { ObservableAction::Change(change) }
 }
 
 /// True for an observable that would be changed if no person had touched it.
 #[must_use]
-pub fn is_left(wanted: &Wanted, known: &Observable, users: &Users, scale: Scale, is_part: bool) -> bool {
+pub fn is_left(wanted: &ObservableDraft, known: &Observable, users: &Users, scale: Scale, is_part: bool) -> bool {
     !is_ours(known, users) && !change(wanted, known, scale, is_part).is_empty()
 }
 
-fn change(wanted: &Wanted, known: &Observable, scale: Scale, is_part: bool) -> Map<String, Value> {
+fn change(wanted: &ObservableDraft, known: &Observable, scale: Scale, is_part: bool) -> Map<String, Value> {
     let mut change = Map::new();
     let mut tags = wanted.tags.clone();
     let (mut ioc, mut tlp) = (wanted.ioc, tlp_number(wanted.tlp, scale));
@@ -117,7 +117,7 @@ pub const MOST_INLINE: usize = 100;
 
 /// Puts together what can go in one call, of at most so many bytes.
 #[must_use]
-pub fn parcels(wanted: &[Wanted], places: &[usize], scale: Scale, most_bytes: usize) -> Vec<IndexedBatch> {
+pub fn parcels(wanted: &[ObservableDraft], places: &[usize], scale: Scale, most_bytes: usize) -> Vec<IndexedBatch> {
     type Key<'a> = (&'a str, u8, u8, &'a [String], &'a str, bool);
     let mut parcels: Vec<IndexedBatch> = Vec::new();
     let mut open: HashMap<Key<'_>, (usize, usize)> = HashMap::new();
@@ -235,8 +235,8 @@ mod tests {
         Users::new(US, &[])
     }
 
-    fn wanted(data: &str, tags: &[&str], ioc: bool) -> Wanted {
-        Wanted {
+    fn wanted(data: &str, tags: &[&str], ioc: bool) -> ObservableDraft {
+        ObservableDraft {
             data_type: "ip".into(),
             data: data.into(),
             message: "C2".into(),
@@ -253,21 +253,21 @@ mod tests {
         serde_json::from_value(known).unwrap()
     }
 
-    fn change(change: Value, is_part: bool) -> Step {
+    fn change(change: Value, is_part: bool) -> ObservableAction {
         step(&wanted("a", &["y", "x"], true), Some(&known(change)), &us(), Scale::Five, is_part)
     }
 
     #[test]
     fn ours_become_as_wanted_and_those_of_people_are_kept() {
-        assert_eq!(step(&wanted("a", &[], true), None, &us(), Scale::Five, false), Step::Add);
-        assert_eq!(change(json!({}), false), Step::Keep);
+        assert_eq!(step(&wanted("a", &[], true), None, &us(), Scale::Five, false), ObservableAction::Add);
+        assert_eq!(change(json!({}), false), ObservableAction::Keep);
         let all = json!({"message": "C2", "tags": ["y", "x"], "ioc": true, "tlp": 2});
         let other = json!({"message": "old", "tags": ["z"], "ioc": false, "tlp": 1});
-        assert_eq!(change(other.clone(), false), Step::Change(all.as_object().unwrap().clone()));
+        assert_eq!(change(other.clone(), false), ObservableAction::Change(all.as_object().unwrap().clone()));
         for person in [json!({"_createdBy": "jane"}), json!({"_updatedBy": "jane"})] {
             let mut touched = other.clone();
             touched.as_object_mut().unwrap().extend(person.as_object().unwrap().clone());
-            assert_eq!(change(touched.clone(), false), Step::Keep);
+            assert_eq!(change(touched.clone(), false), ObservableAction::Keep);
             assert!(is_left(&wanted("a", &["y", "x"], true), &known(touched), &us(), Scale::Five, false));
         }
         let touched = json!({"_updatedBy": "jane"});
@@ -278,8 +278,8 @@ mod tests {
     fn a_value_that_comes_again_only_adds() {
         let before = json!({"message": "first", "tags": ["z"], "ioc": true, "tlp": 3, "_updatedBy": US});
         let added = json!({"tags": ["z", "y", "x"]});
-        assert_eq!(change(before, true), Step::Change(added.as_object().unwrap().clone()));
-        assert_eq!(change(json!({"tags": ["x", "y", "z"], "tlp": 3}), true), Step::Keep);
+        assert_eq!(change(before, true), ObservableAction::Change(added.as_object().unwrap().clone()));
+        assert_eq!(change(json!({"tags": ["x", "y", "z"], "tlp": 3}), true), ObservableAction::Keep);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::map::{self, AlertDraft, Wanted};
+use super::map::{self, AlertDraft, ObservableDraft};
 use super::sync::ConnectionImport;
 use crate::report::{Alert, Origin};
 
@@ -21,16 +21,16 @@ pub(super) fn most_artifacts(option: u64) -> usize {
 
 /// The observables of one event, as far as the report can show them.
 #[derive(Default)]
-pub(super) struct Shown {
-    observables: Vec<Wanted>,
+pub(super) struct PreviewAlert {
+    observables: Vec<ObservableDraft>,
     places: HashMap<(String, String), usize>,
     count: u64,
     iocs_beyond: u64,
 }
 
-impl Shown {
+impl PreviewAlert {
     /// Takes the observables of a chunk; all are counted.
-    pub(super) fn take(&mut self, observables: Vec<Wanted>) {
+    pub(super) fn take(&mut self, observables: Vec<ObservableDraft>) {
         for one in observables {
             let key = (one.data_type.clone(), one.data.clone());
             if let Some(known) = self.places.get(&key).and_then(|place| self.observables.get_mut(*place)) {

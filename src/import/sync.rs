@@ -90,7 +90,7 @@ pub(super) struct ConnectionImport<'a> {
 }
 
 /// An event of the list, with the alerts that it has.
-struct Row {
+struct ListedEvent {
     place: u64,
     event: Box<Event>,
     uuid: Uuid,
@@ -99,7 +99,7 @@ struct Row {
 /// What is found out while the list is read.
 pub(super) struct ListState<'l> {
     tasks: &'l SyncSender<ImportTask>,
-    rows: Vec<Row>,
+    rows: Vec<ListedEvent>,
     new: Vec<RankedEvent>,
     /// Changed events of the rows at hand.
     changed: Vec<ImportTask>,
@@ -287,7 +287,7 @@ impl ConnectionImport<'_> {
             self.conclude(place, &event, &uuid, &Verdict::Skipped(rule));
             return Ok(());
         }
-        listing.rows.push(Row { place, event, uuid });
+        listing.rows.push(ListedEvent { place, event, uuid });
         if listing.rows.len() >= PAGE || self.desks.is_empty() { self.compare(listing) } else { Ok(()) }
     }
 
@@ -357,8 +357,8 @@ impl ConnectionImport<'_> {
     }
 
     /// What is to be done with an event, given what it is to each organisation. Changed alerts come before new ones.
-    fn decide(&self, listing: &mut ListState<'_>, row: Row, fates: Vec<AlertStatus>) -> Result<()> {
-        let Row { place, event, uuid } = row;
+    fn decide(&self, listing: &mut ListState<'_>, row: ListedEvent, fates: Vec<AlertStatus>) -> Result<()> {
+        let ListedEvent { place, event, uuid } = row;
         let is_new = fates.is_empty() || fates.iter().any(|fate| matches!(fate, AlertStatus::New));
         let too_old = match &self.misp {
             Misp::Server(_) => self.too_old(&event, listing.since),

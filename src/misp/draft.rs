@@ -10,7 +10,7 @@ pub struct AttributeDraft {
     /// Computed from the event or object and what the attribute stands for.
     pub uuid: Uuid,
     /// The object it is in, and its role there; none for an attribute of the event itself.
-    pub place: Option<Place>,
+    pub place: Option<ObjectSlot>,
     /// MISP's type.
     pub kind: String,
     /// MISP's category.
@@ -37,7 +37,7 @@ pub struct AttributeDraft {
 
 /// The role of an attribute in an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ObjectSlot {
     /// The object's uuid.
     pub object: Uuid,
     /// The role, such as `sha256`.

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::config::connections::{Connection, Target};
 use crate::http::HttpContext;
 use crate::ids::Ids;
-use crate::report::{Kind, ConnectionReporter};
+use crate::report::{ConnectionKind, ConnectionReporter};
 use crate::types::{MispCapabilities, SearchValue};
 use changes::{AttachmentSource, EventChanges};
 pub use chunks::{Chunk, Row, ParentObject};
@@ -152,10 +152,10 @@ impl Misp {
 
     /// What it is.
     #[must_use]
-    pub fn kind(connection: &Connection) -> Kind {
+    pub fn kind(connection: &Connection) -> ConnectionKind {
         match connection.target {
-            Target::Server { .. } => Kind::Server,
-            Target::Feed { .. } | Target::WebFeed { .. } => Kind::Feed,
+            Target::Server { .. } => ConnectionKind::Server,
+            Target::Feed { .. } | Target::WebFeed { .. } => ConnectionKind::Feed,
         }
     }
 

@@ -71,9 +71,9 @@ fn attribute(value: Value) -> Attribute {
     serde_json::from_value(value).unwrap()
 }
 
-fn with_rules<T>(whole: Result<(), &str>, removed: RemovedIocPolicy, work: impl FnOnce(&Rules<'_>) -> T) -> T {
+fn with_rules<T>(whole: Result<(), &str>, removed: RemovedIocPolicy, work: impl FnOnce(&DiffContext<'_>) -> T) -> T {
     let (ids, tags) = (Ids::new("here", None), TagResolution::default());
-    work(&Rules { ids: &ids, removed, whole, is_case: true, is_public: false, tags: &tags })
+    work(&DiffContext { ids: &ids, removed, whole, is_case: true, is_public: false, tags: &tags })
 }
 
 fn plan(wanted: &Wanted, held: Option<&EventContent>) -> Plan {
@@ -254,7 +254,7 @@ fn in_another_cases_event_nothing_of_that_case_is_changed_retracted_or_named() {
     (mine.is_guest, mine.info, mine.threat_level, mine.analysis) = (true, "Mine".into(), 1, 2);
     mine.attributes[0].uuid = ids.id(&mine.uuid, &["domain", "mine.example"]);
     with_rules(Ok(()), RemovedIocPolicy::Delete, |rules| {
-        let plan = Plan::new(&mine, Some(&there), &Rules { ids: &ids, ..*rules });
+        let plan = Plan::new(&mine, Some(&there), &DiffContext { ids: &ids, ..*rules });
         assert_eq!((&plan.head, &plan.steps[..]), (&EventPatch::default(), &[AttributeAction::Add][..]));
         assert!(plan.retractions.is_empty() && plan.kept.is_empty() && plan.brought == 0, "{plan:?}");
         assert_eq!((plan.remarks, plan.alarms), (vec![], vec![]));
@@ -274,16 +274,16 @@ fn the_owner_of_a_shared_case_takes_back_its_own_and_the_others_nothing() {
     let mut left = wanted(&values(1));
     left.uuid = all.uuid;
     with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| {
-        let plan = Plan::new(&left, Some(&there), &Rules { ids: &owner, ..*rules });
+        let plan = Plan::new(&left, Some(&there), &DiffContext { ids: &owner, ..*rules });
         let retracted: Vec<_> = plan.retractions.iter().map(|one| one.uuid).collect();
         assert_eq!((retracted, plan.brought), (vec![all.attributes[1].uuid], 2));
         // A feed shows everything to everyone: nothing of a case that became RED stays there, whoever brought it.
         let red = Wanted { tlp: Tlp::Red, attributes: Vec::new(), ..left.clone() };
-        let plan = Plan::new(&red, Some(&there), &Rules { ids: &owner, is_public: true, ..*rules });
+        let plan = Plan::new(&red, Some(&there), &DiffContext { ids: &owner, is_public: true, ..*rules });
         assert_eq!((plan.retractions.len(), plan.brought), (4, 0));
     });
     with_rules(Err("shared"), RemovedIocPolicy::Unflag, |rules| {
-        let plan = Plan::new(&left, Some(&there), &Rules { ids: &shared, ..*rules });
+        let plan = Plan::new(&left, Some(&there), &DiffContext { ids: &shared, ..*rules });
         assert!(plan.retractions.iter().all(|one| !one.is_reason()), "{plan:?}");
         let mut wanted = wanted(&values(3));
         for attribute in &mut wanted.attributes {

@@ -1,6 +1,6 @@
 //! What a plan comes to: what became of each item, told by a second look, and what would become of it.
 
-use super::{AttributeResult, Plan, Rules, AttributeAction};
+use super::{AttributeResult, Plan, DiffContext, AttributeAction};
 use crate::export::NOT_SENT;
 use crate::export::compare::{self, EventIndex};
 use crate::export::retract::{RetractAction, Retraction};
@@ -16,7 +16,7 @@ impl Plan {
     /// What became of each wanted attribute, in its order: read from what the event holds afterwards, not from what the
     /// MISP answered. `after` is none if the event is not there, or could not be looked at, which `sending` tells.
     #[must_use]
-    pub fn outcome(&self, wanted: &Wanted, sending: &WriteLog, after: Option<(&EventContent, &Rules<'_>)>) -> Vec<AttributeResult> {
+    pub fn outcome(&self, wanted: &Wanted, sending: &WriteLog, after: Option<(&EventContent, &DiffContext<'_>)>) -> Vec<AttributeResult> {
         let index = after.map(|(held, rules)| (EventIndex::new(held, rules.ids), rules));
         let unchanged = |attribute: &AttributeDraft, change: &AttributePatch| {
             not_changed(sending, &change.instead.unwrap_or(attribute.uuid))
@@ -95,7 +95,7 @@ impl Plan {
 
 /// What became of an attribute that was to be added. What is there without our doing came from another run or from
 /// somebody else meanwhile, and was not created by this one.
-fn added(wanted: &AttributeDraft, sending: &WriteLog, index: &EventIndex<'_>, rules: &Rules<'_>) -> AttributeResult {
+fn added(wanted: &AttributeDraft, sending: &WriteLog, index: &EventIndex<'_>, rules: &DiffContext<'_>) -> AttributeResult {
     let is_made = index.holds(wanted) && sending.made(&wanted.uuid);
     match index.step(wanted, rules) {
         AttributeAction::Leave(_) if is_made => (Verdict::Created, index.stored_otherwise(wanted, rules)),

@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
-use crate::import::map::{AlertOptions, Origin, alert};
+use crate::import::map::{AlertOptions, EventSource, alert};
 use crate::misp::wire::Report;
 use crate::secret::Scrubber;
 
@@ -34,7 +34,7 @@ fn made(texts: &[String; 6], timestamp: i64, marks: &AlertOptions) -> (Event, Al
     }))
     .unwrap();
     let report = Report { name: name.clone(), content: content.clone(), ..Report::default() };
-    let origin = Origin { connection: "partner", link: None, scrubber: &Scrubber::default() };
+    let origin = EventSource { connection: "partner", link: None, scrubber: &Scrubber::default() };
     let wanted = alert(&event, &Uuid::nil(), &origin, marks, &[report], 0);
     (event, wanted)
 }
@@ -52,7 +52,7 @@ fn stored(wanted: &AlertDraft, description: &str) -> Alert {
 proptest! {
     #[test]
     fn what_is_written_and_read_back_is_what_was_written(texts in prop::array::uniform6(any_text()), is_crlf: bool) {
-        let (marks, users, outcome) = (AlertOptions::default(), Users::new("import", &[]), Outcome {
+        let (marks, users, outcome) = (AlertOptions::default(), Users::new("import", &[]), WriteSummary {
             scale: Scale::Five, is_five: true, is_complete: true, has_new_ioc: false, reopens: false,
         });
         let (event, wanted) = made(&texts, 1, &marks);

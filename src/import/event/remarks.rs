@@ -3,7 +3,7 @@
 
 use super::EventImport;
 use crate::import::batch;
-use crate::import::hand::{Ended, AlertWriter};
+use crate::import::hand::{AlertResult, AlertWriter};
 use crate::import::map;
 use crate::markings;
 use crate::misp::{Chunk, Misp};
@@ -46,7 +46,7 @@ impl EventImport<'_> {
     }
 
     /// Remarks what there is to remark once an event was read, and gives the number of tags that are words of this program.
-    pub(super) fn remark(&self, ends: &[Ended], is_whole: bool) -> u64 {
+    pub(super) fn remark(&self, ends: &[AlertResult], is_whole: bool) -> u64 {
         let (event, part, head) = (self.task.uuid, self.sync.part, &self.task.event);
         self.tell_full(ends);
         self.tell_kept(ends);
@@ -96,7 +96,7 @@ impl EventImport<'_> {
     }
 
     /// Says of an alert that it may not grow any more, and what would change that.
-    fn tell_full(&self, ends: &[Ended]) {
+    fn tell_full(&self, ends: &[AlertResult]) {
         let (Some(left_out), Some(most)) =
             (ends.iter().map(|end| end.left_out).max(), self.sync.config.filters.most_observables())
         else {
@@ -112,7 +112,7 @@ impl EventImport<'_> {
     }
 
     /// Says what stays as somebody edited it in TheHive, though the event says otherwise.
-    fn tell_kept(&self, ends: &[Ended]) {
+    fn tell_kept(&self, ends: &[AlertResult]) {
         for kept in ends.iter().map(|end| &end.kept) {
             let fields = kept.fields.iter().map(|field| field.word().to_owned());
             let number = counted(kept.observables, "observable", "observables");

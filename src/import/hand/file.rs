@@ -10,8 +10,8 @@ use super::{ATTEMPTS, FULL, AlertWriter};
 use crate::http::{HttpErrorKind, HttpError, FormFile};
 use crate::import::compare::tlp_number;
 use crate::import::files::AlertFileDraft;
-use crate::import::map::Wanted;
-use crate::import::plan::{self, Step};
+use crate::import::map::ObservableDraft;
+use crate::import::plan::{self, ObservableAction};
 use crate::import::settings::Settings;
 use crate::misp::Misp;
 use crate::report::ledger::Verdict;
@@ -230,7 +230,7 @@ impl AlertWriter<'_> {
     ) -> Result<Attempt> {
         let wanted = &file.observable;
         let step = plan::step(wanted, Some(known), &self.desk.users, self.desk.scale, is_again);
-        let Step::Change(body) = step else {
+        let ObservableAction::Change(body) = step else {
             let verdict = sent.take().unwrap_or(Verdict::Unchanged);
             self.is_changed |= verdict != Verdict::Unchanged;
             return Ok(Attempt::Over(verdict));
@@ -260,7 +260,7 @@ impl AlertWriter<'_> {
     fn send(&mut self, id: &str, content: &mut AttachmentTransfer<'_>, sent: &mut Option<Verdict>) -> Result<Attempt> {
         let file = content.file;
         let Ok(came) = content.came() else { bail!("the file is not at hand") };
-        let Wanted { tlp, pap, tags, message, ioc, .. } = file.observable.clone();
+        let ObservableDraft { tlp, pap, tags, message, ioc, .. } = file.observable.clone();
         let tlp = tlp_number(tlp, self.desk.scale);
         let group = ObservableBatch { data_type: FILE.to_owned(), data: Vec::new(), tlp, tags, message, ioc, pap: pap.number() };
         let (form, password) = form(file, came)?;

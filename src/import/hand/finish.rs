@@ -6,9 +6,9 @@ use anyhow::{Result, anyhow, bail, ensure};
 use serde_json::{Map, json};
 
 use super::reconcile::Doubt;
-use super::{ATTEMPTS, Ended, ReadSummary, AlertWriter};
+use super::{ATTEMPTS, AlertResult, ReadSummary, AlertWriter};
 use crate::import::batch::{Digest, digest};
-use crate::import::compare::{self, Outcome};
+use crate::import::compare::{self, WriteSummary};
 use crate::import::desk::OTHER;
 use crate::import::files;
 use crate::import::map::AlertDraft;
@@ -44,7 +44,7 @@ impl StaleObservable {
 
 impl AlertWriter<'_> {
     /// Takes out what the event has no more, and writes down what the alert was made from.
-    pub(in crate::import) fn finish(mut self, alert: &AlertDraft, extent: ReadSummary<'_>) -> Ended {
+    pub(in crate::import) fn finish(mut self, alert: &AlertDraft, extent: ReadSummary<'_>) -> AlertResult {
         let done = match self.stopped.take() {
             Some(reason) => Err(reason),
             None => {
@@ -64,7 +64,7 @@ impl AlertWriter<'_> {
         };
         let link = self.alert.as_ref().map(|alert| self.desk.hive.alert_link(&alert.id));
         let kept = std::mem::take(&mut self.kept);
-        Ended { verdict, link, kept, removed: self.removed, left_out: self.left_out }
+        AlertResult { verdict, link, kept, removed: self.removed, left_out: self.left_out }
     }
 
     fn end(&mut self, alert: &AlertDraft, extent: ReadSummary<'_>) -> Result<bool> {
@@ -213,7 +213,7 @@ impl AlertWriter<'_> {
     /// The last write: fields, tags and the state line, on the alert as it is now.
     fn tell(&mut self, wanted: &AlertDraft, is_complete: bool, now: Alert) -> Result<bool> {
         let settings = self.common.settings;
-        let outcome = Outcome {
+        let outcome = WriteSummary {
             scale: self.desk.scale,
             is_five: self.desk.is_five,
             is_complete,
@@ -274,7 +274,7 @@ impl AlertWriter<'_> {
     }
 
     /// TheHive 5: a closed alert is opened by its status, for which there is a permission of its own.
-    fn reopen(&self, alert: &Alert, outcome: Outcome) {
+    fn reopen(&self, alert: &Alert, outcome: WriteSummary) {
         let is_closed = outcome.is_five && alert.stage == "Closed";
         if !is_closed || !outcome.has_new_ioc || !outcome.reopens || self.common.dry_run {
             return;

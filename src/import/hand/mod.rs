@@ -16,8 +16,8 @@ use uuid::Uuid;
 use super::compare;
 use super::desk::AlertTarget;
 use super::live::ObservableIndex;
-use super::map::{AlertDraft, Wanted};
-use super::plan::{self, Step};
+use super::map::{AlertDraft, ObservableDraft};
+use super::plan::{self, ObservableAction};
 use super::settings::Settings;
 use super::state::Field;
 use super::twins;
@@ -137,7 +137,7 @@ pub(super) struct ReadSummary<'a> {
 }
 
 /// How an alert ended.
-pub(super) struct Ended {
+pub(super) struct AlertResult {
     pub(super) verdict: Verdict,
     pub(super) link: Option<String>,
     pub(super) removed: u64,
@@ -149,7 +149,7 @@ pub(super) struct Ended {
 /// A page of an event's observables.
 #[derive(Clone, Copy)]
 pub(super) struct Page<'p> {
-    pub(super) wanted: &'p [Wanted],
+    pub(super) wanted: &'p [ObservableDraft],
     /// The event has more pages: then what another page wants of the same value stays, and this one adds to it.
     pub(super) is_part: bool,
     /// Nothing comes after it, no page and no file.
@@ -267,14 +267,14 @@ impl<'a> AlertWriter<'a> {
             why = format!("not verified: {}", doubt.reason);
             let look = |hand: &Self| hand.known(&id, page.wanted, &open);
             let desk = self.desk;
-            let in_doubt: Vec<&Wanted> = open
+            let in_doubt: Vec<&ObservableDraft> = open
                 .iter()
                 .filter(|place| sent.contains_key(place))
                 .filter_map(|place| page.wanted.get(*place))
                 .collect();
-            let is_as_wanted = |one: &&Wanted, known: &Known| {
+            let is_as_wanted = |one: &&ObservableDraft, known: &Known| {
                 let known = known.get(&desk.types.key(&one.data_type, &one.data));
-                plan::step(one, known, &desk.users, desk.scale, page.is_part) == Step::Keep
+                plan::step(one, known, &desk.users, desk.scale, page.is_part) == ObservableAction::Keep
             };
             let is_done = |known: &Known| !in_doubt.is_empty() && in_doubt.iter().all(|one| is_as_wanted(one, known));
             if self.reconcile(&doubt, look, is_done)?.is_none() {
@@ -342,7 +342,7 @@ impl<'a> AlertWriter<'a> {
     }
 
     /// The observables of the alert that have one of the wanted values still open.
-    fn known(&self, id: &str, wanted: &[Wanted], open: &[usize]) -> Result<Known> {
+    fn known(&self, id: &str, wanted: &[ObservableDraft], open: &[usize]) -> Result<Known> {
         let types = &self.desk.types;
         let of_open = || open.iter().filter_map(|place| wanted.get(*place));
         // TheHive may have lower-cased a value when it stored it.

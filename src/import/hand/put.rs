@@ -9,7 +9,7 @@ use super::reconcile::Doubt;
 use super::{AlertWriter, Known, Page, PendingWrites, set};
 use crate::http::HttpError;
 use crate::import::patience;
-use crate::import::plan::{self, Alike, IndexedBatch, Step};
+use crate::import::plan::{self, Alike, IndexedBatch, ObservableAction};
 use crate::report::ledger::Verdict;
 use crate::thehive::wire::{Alert, Observable};
 use crate::thehive::{AddResult, ObservableTypes, Refusal, TheHive, WriteError};
@@ -40,8 +40,8 @@ impl AlertWriter<'_> {
             let known = round.of(*place, &self.desk.types);
             self.has_new_ioc |= known.is_some_and(|known| self.is_left_over(known));
             match plan::step(one, known, &self.desk.users, self.desk.scale, round.page.is_part) {
-                Step::Add => add.push(*place),
-                Step::Keep => {
+                ObservableAction::Add => add.push(*place),
+                ObservableAction::Keep => {
                     let (users, scale, is_part) = (&self.desk.users, self.desk.scale, round.page.is_part);
                     let is_left = known.is_some_and(|known| plan::is_left(one, known, users, scale, is_part));
                     self.kept.observables += u64::from(is_left);
@@ -50,7 +50,7 @@ impl AlertWriter<'_> {
                     self.has_grown(usize::from(verdict == Verdict::Created));
                     set(round.verdicts, *place, verdict);
                 }
-                Step::Change(body) => changes.push((*place, body)),
+                ObservableAction::Change(body) => changes.push((*place, body)),
             }
         }
         for alike in plan::alike(changes) {

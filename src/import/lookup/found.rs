@@ -20,11 +20,11 @@ const SHOWN_TAGS: usize = 20;
 const MOST_MATCHES: usize = 10_000;
 
 /// The events that know a value.
-pub(super) type Events = BTreeMap<Uuid, Known>;
+pub(super) type Events = BTreeMap<Uuid, EventHits>;
 
 /// What is known of one event.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Known {
+pub(super) struct EventHits {
     /// Its attributes that have the value.
     pub(super) attributes: u64,
     /// Those of them that are meant for detection.
@@ -38,7 +38,7 @@ pub(super) struct Known {
 }
 
 /// What a search came upon so far.
-pub(super) struct Found<'a> {
+pub(super) struct HitCollector<'a> {
     part: &'a ConnectionReporter,
     events: Events,
     /// The heads of events that were read with their attributes.
@@ -48,7 +48,7 @@ pub(super) struct Found<'a> {
     is_flawed: bool,
 }
 
-impl<'a> Found<'a> {
+impl<'a> HitCollector<'a> {
     pub(super) fn new(part: &'a ConnectionReporter) -> Self {
         Self { part, events: Events::new(), heads: Vec::new(), matches: 0, beyond: 0, is_flawed: false }
     }
@@ -102,7 +102,7 @@ impl<'a> Found<'a> {
     }
 
     /// What is known of an event; none if it is one too many.
-    fn event(&mut self, event: &Uuid) -> Option<&mut Known> {
+    fn event(&mut self, event: &Uuid) -> Option<&mut EventHits> {
         if !self.events.contains_key(event) {
             if self.events.len() >= MOST_EVENTS {
                 return None;

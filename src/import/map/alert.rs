@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::describe::description;
 use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, name};
-use super::{Markings, AlertOptions, Origin, is_laxer};
+use super::{Markings, AlertOptions, EventSource, is_laxer};
 use crate::markings::{Pap, Tlp};
 use crate::misp::wire::{Event, Report};
 use crate::report::Alert;
@@ -125,7 +125,7 @@ pub fn source(connection: &str, scrubber: &Scrubber) -> String {
 pub fn alert(
     event: &Event,
     uuid: &Uuid,
-    origin: &Origin<'_>,
+    origin: &EventSource<'_>,
     marks: &AlertOptions,
     reports: &[Report],
     of_attributes: u64,
@@ -157,7 +157,7 @@ pub fn alert(
 }
 
 /// `#<id> <info>`; a feed has no id.
-fn title(event: &Event, origin: &Origin<'_>) -> String {
+fn title(event: &Event, origin: &EventSource<'_>) -> String {
     let is_blank = |info: &&str| info.chars().all(|c| c.is_whitespace() || is_hidden(c));
     let info = Some(event.info.as_str()).filter(|info| !is_blank(info)).unwrap_or(NO_TITLE);
     let id = event.id.trim();
@@ -171,7 +171,7 @@ fn date(event: &Event) -> i64 {
 }
 
 /// The tags, and how many of the event's were left out. The configured ones always find room: somebody relies on them.
-fn tags_of(event: &Event, origin: &Origin<'_>, marks: &AlertOptions) -> (Vec<String>, usize) {
+fn tags_of(event: &Event, origin: &EventSource<'_>, marks: &AlertOptions) -> (Vec<String>, usize) {
     let mut tags = Tags::new(origin.scrubber);
     let mut beyond = HashSet::new();
     let room = MOST_TAGS.saturating_sub(marks.alert_tags.len()).max(1);
@@ -229,7 +229,7 @@ mod tests {
 
     fn wanted(event: Value, marks: &AlertOptions) -> AlertDraft {
         let event = serde_json::from_value(event).unwrap();
-        let origin = Origin { connection: "partner", link: None, scrubber: &Scrubber::default() };
+        let origin = EventSource { connection: "partner", link: None, scrubber: &Scrubber::default() };
         alert(&event, &Uuid::nil(), &origin, marks, &[], 0)
     }
 
@@ -305,7 +305,7 @@ mod tests {
         .unwrap();
         let link = Some(format!("https://misp.example/{}", long(600)));
         let connection = long(33);
-        let origin = Origin { connection: &connection, link, scrubber: &Scrubber::default() };
+        let origin = EventSource { connection: &connection, link, scrubber: &Scrubber::default() };
         let alert = alert(&event, &Uuid::nil(), &origin, &AlertOptions::default(), &[], 0);
         let lengths = [&alert.source, &alert.title, alert.link.as_ref().unwrap(), &alert.tags[0], &alert.tags[1]];
         assert_eq!(lengths.map(|name| name.len()), [32, 512, 512, 128, 128]);

@@ -19,7 +19,7 @@ use crate::secret::Scrubber;
 pub use alert::{AlertDraft, OwnTags, alert, source};
 pub use describe::MOMENTS;
 pub use limits::{LONGEST_TAG, is_long_tag};
-pub use observable::{Wanted, add_tag, artifact, file, is_stand_in, merge, observables};
+pub use observable::{ObservableDraft, add_tag, artifact, file, is_stand_in, merge, observables};
 
 /// What alerts and observables get beside what MISP says.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -131,7 +131,7 @@ fn strictest<'t, L: Ord>(
 
 /// Where an event was read: the connection's name, and the event's page if it has one.
 #[derive(Clone, Debug)]
-pub struct Origin<'a> {
+pub struct EventSource<'a> {
     /// The connection's name.
     pub connection: &'a str,
     /// The event's page.

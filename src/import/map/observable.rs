@@ -32,7 +32,7 @@ const LONGEST_OBJECT: usize = 40;
 
 /// An observable as an attribute wants it, within the limits of every TheHive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ObservableDraft {
     /// TheHive's type.
     pub data_type: String,
     /// The value: whole and never changed to fit.
@@ -49,7 +49,7 @@ pub struct Wanted {
     pub tags: Vec<String>,
 }
 
-impl Wanted {
+impl ObservableDraft {
     /// The observable as a report shows it.
     #[must_use]
     pub fn shown(&self, scrubber: &Scrubber) -> AlertObservable {
@@ -77,7 +77,7 @@ pub fn observables(
     attribute: &Attribute,
     within: Option<(&str, &str)>,
     setup: &ChunkContext<'_>,
-) -> Result<Vec<Wanted>, String> {
+) -> Result<Vec<ObservableDraft>, String> {
     let ChunkContext { event, data_types, scrubber, commands, .. } = setup;
     let Attribute { kind, category, value, uuid, .. } = attribute;
     let found = AttributeInput { kind, category, value, uuid, event: setup.uuid };
@@ -87,7 +87,7 @@ pub fn observables(
         return Err("its value is blank".to_owned());
     }
     let Markings { tlp, pap, .. } = Markings::of(attribute, *event);
-    let mut wanted: Vec<Wanted> = Vec::with_capacity(observables.len());
+    let mut wanted: Vec<ObservableDraft> = Vec::with_capacity(observables.len());
     for one in observables {
         let tags = tags(one.tags, attribute, within, setup);
         let is_command = one.data_type == OF_COMMANDS && commands.has(&one.data);
@@ -98,7 +98,7 @@ pub fn observables(
         } else {
             (OF_COMMANDS.to_owned(), stand_in(attribute, scrubber), value_in_words(attribute, is_command, scrubber))
         };
-        let one = Wanted { data_type, data, message, tlp, pap, ioc: is_whole && attribute.to_ids == Some(true), tags };
+        let one = ObservableDraft { data_type, data, message, tlp, pap, ioc: is_whole && attribute.to_ids == Some(true), tags };
         match wanted.iter_mut().find(|known| known.data_type == one.data_type && known.data == one.data) {
             Some(known) => merge(known, one),
             None => wanted.push(one),
@@ -109,11 +109,11 @@ pub fn observables(
 
 /// The file of an attribute as an observable: named by the attribute, with its comment, TLP, tags and flag. See
 /// [`crate::import::files`] for which attributes have one.
-pub fn file(attribute: &Attribute, within: Option<(&str, &str)>, setup: &ChunkContext<'_>) -> Wanted {
+pub fn file(attribute: &Attribute, within: Option<(&str, &str)>, setup: &ChunkContext<'_>) -> ObservableDraft {
     let mut way_back = types::file_tags(&attribute.kind, &attribute.category);
     way_back.extend(files::mark(attribute));
     let Markings { tlp, pap, .. } = Markings::of(attribute, setup.event);
-    Wanted {
+    ObservableDraft {
         data_type: FILE.to_owned(),
         data: files::file_name(attribute),
         message: quoted(&attribute.comment, LONGEST_MESSAGE, NOTE, setup.scrubber),
@@ -161,7 +161,7 @@ fn stand_in(attribute: &Attribute, scrubber: &Scrubber) -> String {
 
 /// True for an observable that stands for a value which is in its message.
 #[must_use]
-pub fn is_stand_in(one: &Wanted) -> bool {
+pub fn is_stand_in(one: &ObservableDraft) -> bool {
     one.data_type == OF_COMMANDS && one.data.starts_with(STAND_IN)
 }
 
@@ -218,7 +218,7 @@ pub fn add_tag(tags: &mut Vec<String>, tag: &str, scrubber: &Scrubber) {
 
 /// Takes a second observable of the same type and data into the first: tags and flags of both, the stricter TLP, and
 /// the first message that says something. Tags beyond the hundredth are left out.
-pub fn merge(first: &mut Wanted, second: Wanted) {
+pub fn merge(first: &mut ObservableDraft, second: ObservableDraft) {
     if first.tags.len() < MOST_TAGS && first.tags != second.tags {
         let told = |data: String, tags| types::Observable { data_type: first.data_type.clone().into(), data, tags };
         let mut merged = told(std::mem::take(&mut first.data), std::mem::take(&mut first.tags));
@@ -257,7 +257,7 @@ mod tests {
 
     const EVENT: Uuid = Uuid::from_u128(1);
 
-    fn wanted(attribute: Value, within: Option<(&str, &str)>, marks: &AlertOptions) -> Result<Vec<Wanted>, String> {
+    fn wanted(attribute: Value, within: Option<(&str, &str)>, marks: &AlertOptions) -> Result<Vec<ObservableDraft>, String> {
         let setup = ChunkContext {
             uuid: EVENT,
             commands: Commands { connections: &[] },
@@ -271,7 +271,7 @@ mod tests {
         observables(&serde_json::from_value(attribute).unwrap(), within, &setup)
     }
 
-    fn plain(attribute: Value) -> Vec<Wanted> {
+    fn plain(attribute: Value) -> Vec<ObservableDraft> {
         wanted(attribute, None, &AlertOptions::default()).unwrap()
     }
 
@@ -464,7 +464,7 @@ mod tests {
 
     #[test]
     fn two_of_the_same_value_become_one() {
-        let one = |tlp, ioc, message: &str, tag: &str| Wanted {
+        let one = |tlp, ioc, message: &str, tag: &str| ObservableDraft {
             data_type: "ip".into(),
             data: "192.0.2.1".into(),
             message: message.into(),
@@ -476,7 +476,7 @@ mod tests {
         let mut first = one(Tlp::Green, false, "", "b");
         merge(&mut first, one(Tlp::Red, true, "said", "c"));
         let tags = vec!["a".into(), "b".into(), "c".into()];
-        assert_eq!(first, Wanted { tags, ..one(Tlp::Red, true, "said", "c") });
+        assert_eq!(first, ObservableDraft { tags, ..one(Tlp::Red, true, "said", "c") });
         merge(&mut first, one(Tlp::Clear, false, "more", "misp:type=\"ip-src\""));
         assert_eq!((first.tlp, first.ioc, first.message.as_str()), (Tlp::Red, true, "said"));
         assert_eq!(first.tags[3..], ["misp:type=\"ip-dst\"", "misp:type=\"ip-src\""]);

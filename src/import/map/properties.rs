@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::limits::name;
-use super::{AlertDraft, Markings, AlertOptions, Origin, Wanted, alert, merge};
+use super::{AlertDraft, Markings, AlertOptions, EventSource, ObservableDraft, alert, merge};
 use crate::import::batch::{MappedChunk, Row, ChunkContext, RowOutcome, batch};
 use crate::import::command::Commands;
 use crate::markings::{Pap, Tlp};
@@ -89,7 +89,7 @@ fn are_tags(tags: &[String]) -> bool {
 }
 
 /// What does not depend on the order in which observables are merged.
-fn settled(one: &Wanted) -> (bool, Tlp, BTreeSet<&str>) {
+fn settled(one: &ObservableDraft) -> (bool, Tlp, BTreeSet<&str>) {
     (one.ioc, one.tlp, one.tags.iter().map(String::as_str).collect())
 }
 
@@ -128,7 +128,7 @@ proptest! {
     fn no_tag_of_a_stranger_that_is_a_word_of_ours_changes_an_alert(tags in tags(), ours in prop::collection::vec(own(), 0..6)) {
         let alert = |ours: &[String]| {
             let event = with_tags(&json!({"info": "x", "Tag": tags}), ours);
-            let origin = Origin { connection: "c", link: None, scrubber: &Scrubber::default() };
+            let origin = EventSource { connection: "c", link: None, scrubber: &Scrubber::default() };
             alert(&serde_json::from_value(event).unwrap(), &Uuid::nil(), &origin, &AlertOptions::default(), &[], 0)
         };
         let (steered, plain) = (alert(&ours), alert(&[]));
@@ -162,7 +162,7 @@ proptest! {
 
     #[test]
     fn merging_knows_no_order(all in prop::collection::vec((prop::collection::hash_set(tag(), 0..5), any::<bool>(), 0..3_usize), 2..6), turn in 0..6_usize) {
-        let all: Vec<Wanted> = all.into_iter().map(|(tags, ioc, tlp)| Wanted {
+        let all: Vec<ObservableDraft> = all.into_iter().map(|(tags, ioc, tlp)| ObservableDraft {
             data_type: "hash".into(),
             data: "44d88612fea8a8f36de82e1278abb02f".into(),
             message: String::new(),
@@ -171,12 +171,12 @@ proptest! {
             ioc,
             tags: tags.into_iter().collect(),
         }).collect();
-        let merged = |mut all: Vec<Wanted>| {
+        let merged = |mut all: Vec<ObservableDraft>| {
             let mut first = all.remove(0);
             all.into_iter().for_each(|one| merge(&mut first, one));
             first
         };
-        let mut turned: Vec<Wanted> = all.iter().rev().cloned().collect();
+        let mut turned: Vec<ObservableDraft> = all.iter().rev().cloned().collect();
         let length = turned.len();
         turned.rotate_left(turn % length);
         let (one, other) = (merged(all), merged(turned));
@@ -193,7 +193,7 @@ proptest! {
         let tags: Vec<Value> = tags.into_iter().map(|name| json!({"name": name})).collect();
         let event = serde_json::from_value(json!({"id": date, "info": info, "date": date, "Orgc": {"name": organisation}, "Tag": tags})).unwrap();
         let reports: Vec<Report> = reports.into_iter().map(|(name, content)| Report { name, content, ..Report::default() }).collect();
-        let origin = Origin { connection: &format!("c{connection}"), link: Some(format!("h{link}")), scrubber: &Scrubber::default() };
+        let origin = EventSource { connection: &format!("c{connection}"), link: Some(format!("h{link}")), scrubber: &Scrubber::default() };
         let marks = AlertOptions { alert_tags: vec![info.clone()], ..AlertOptions::default() };
         let alert = alert(&event, &Uuid::nil(), &origin, &marks, &reports, 0);
         let long = |text: &str, most: usize| text.is_empty() || text.encode_utf16().count() > most;
