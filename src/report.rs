@@ -18,7 +18,7 @@ use crate::environment::Environment;
 use crate::http::{RequestObserver, RunContext};
 use crate::report::ledger::{ItemKind, Ledger, Verdict, without_names};
 use crate::secret::Scrubber;
-pub use builder::{ReportBuilder, Origin, Side};
+pub use builder::{ReportBuilder, RowSource, Side};
 pub use extras::{Artifact, TaxonomyLevel, Operation, Taxonomy};
 pub use lookup::{LookupSummary, Match};
 pub use rows::{Alert, AlertObservable, EventRow, ObservableRow, RetractionRow};
@@ -327,7 +327,7 @@ impl ConnectionReporter {
     }
 
     /// Offers IOCs as artifacts, and shows the alert that they are of; what is too much is counted, `cut` of it already.
-    pub fn show_alert(&self, origin: &Origin, alert: Alert, artifacts: Vec<Artifact>, cut: u64) {
+    pub fn show_alert(&self, origin: &RowSource, alert: Alert, artifacts: Vec<Artifact>, cut: u64) {
         let mut draft = self.run.draft();
         draft.leave_out("artifacts", cut);
         artifacts.into_iter().for_each(|artifact| draft.offer(self.index, origin, artifact));

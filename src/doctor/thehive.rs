@@ -69,7 +69,7 @@ pub(super) fn examine(wants: &TheHiveRequirements, network: &HttpContext, run: &
         (Some(url), Some(key)) => match urls::thehive_url(url) {
             Err(error) => findings.fail(ACCESS, format!("{error:#}")),
             Ok(url) => {
-                let visit = Visit { url: &url, key, wants, network, run };
+                let visit = TheHiveProbe { url: &url, key, wants, network, run };
                 return visit.all(findings);
             }
         },
@@ -77,7 +77,7 @@ pub(super) fn examine(wants: &TheHiveRequirements, network: &HttpContext, run: &
     None
 }
 
-struct Visit<'a> {
+struct TheHiveProbe<'a> {
     url: &'a Url,
     key: &'a Secret,
     wants: &'a TheHiveRequirements,
@@ -85,7 +85,7 @@ struct Visit<'a> {
     run: &'a RunReport,
 }
 
-impl Visit<'_> {
+impl TheHiveProbe<'_> {
     fn open(&self, organisation: Option<&str>) -> Result<TheHive> {
         TheHive::open(self.url, self.key, organisation, self.network, self.run)
     }

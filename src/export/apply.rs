@@ -12,9 +12,9 @@ use super::map::{self, MappingContext, MappedEvent};
 use super::plan::{AttributeResult, Plan, DiffContext};
 use super::settings::Settings;
 use super::target::{Target, Targets};
-use super::tell::{self, Told};
-use super::wanted::Wanted;
-use super::writing::{Ended, Reconciler};
+use super::tell::{self, ReportData};
+use super::wanted::EventDraft;
+use super::writing::{EventResult, Reconciler};
 use crate::config::connections::{self, Connection};
 use crate::http::HttpContext;
 use crate::ids::Ids;
@@ -75,8 +75,8 @@ impl ExportResult {
         Self { mapped, plan: Plan::default(), outcome, retracted, after: None, event: None, stopped: None }
     }
 
-    fn told(&self) -> Told<'_> {
-        Told {
+    fn told(&self) -> ReportData<'_> {
+        ReportData {
             mapped: &self.mapped,
             plan: &self.plan,
             outcome: &self.outcome,
@@ -190,7 +190,7 @@ impl ConnectionExport<'_> {
         let done = self.inside(main.is_guest, |one| {
             let done = one.write_main(misp, &main, others, decided, types);
             if let Ok(done) = &done {
-                one.foresee_told(decided, &Told { is_stopped: true, ..done.told() });
+                one.foresee_told(decided, &ReportData { is_stopped: true, ..done.told() });
             }
             done
         });
@@ -252,7 +252,7 @@ impl ConnectionExport<'_> {
     }
 
     /// Which tags can be set on this MISP; those that must not become known there are taken out.
-    fn tag_names(&self, misp: &Misp, wanted: &mut Wanted) -> Result<TagResolution> {
+    fn tag_names(&self, misp: &Misp, wanted: &mut EventDraft) -> Result<TagResolution> {
         let every: Vec<String> = wanted.every_tag().into_iter().map(ToOwned::to_owned).collect();
         let every: Vec<&str> = every.iter().map(String::as_str).collect();
         let names = misp.tag_names(&every)?;
@@ -346,7 +346,7 @@ impl ConnectionExport<'_> {
         mapped: MappedEvent,
         (mut plan, sending): (Plan, WriteLog),
         before: Option<&Event>,
-        (after, stopped): Ended,
+        (after, stopped): EventResult,
         (names, whole): (&TagResolution, Result<(), &str>),
     ) -> ExportResult {
         let wanted = &mapped.wanted;
@@ -379,7 +379,7 @@ impl ConnectionExport<'_> {
     }
 
     /// Everybody on a MISP can read the names of its tags, so that nothing that stays in its organisation makes a new one.
-    fn keep_tags_in(&self, wanted: &mut Wanted, names: &TagResolution) {
+    fn keep_tags_in(&self, wanted: &mut EventDraft, names: &TagResolution) {
         if self.is_public() {
             return;
         }
@@ -407,7 +407,7 @@ impl ConnectionExport<'_> {
     }
 
     /// Asks for what excludes each other only where it may.
-    fn exclude(&self, misp: &Misp, wanted: &mut Wanted, held: Option<&EventContent>, names: &mut TagResolution) {
+    fn exclude(&self, misp: &Misp, wanted: &mut EventDraft, held: Option<&EventContent>, names: &mut TagResolution) {
         let namespaces = exclusive::namespaces(wanted, held);
         if namespaces.is_empty() {
             return;
@@ -442,7 +442,7 @@ impl ConnectionExport<'_> {
     pub(super) fn plan(
         &self,
         misp: &Misp,
-        wanted: &Wanted,
+        wanted: &EventDraft,
         held: Option<&EventContent>,
         names: &mut TagResolution,
         whole: Result<(), &str>,

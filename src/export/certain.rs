@@ -10,7 +10,7 @@ use super::apply::ConnectionExport;
 use super::case::{ExportInput, CaseObservable};
 use super::plan::Plan;
 use super::retract::{RetractAction, Retraction};
-use super::wanted::Wanted;
+use super::wanted::EventDraft;
 use crate::json::Element;
 use crate::misp::draft::AttributeDraft;
 use crate::report::ledger::Verdict;
@@ -29,7 +29,7 @@ impl ConnectionExport<'_> {
         plan: &Plan,
         decided: &[Option<Verdict>],
         types: &MispCapabilities,
-        wanted: &mut Wanted,
+        wanted: &mut EventDraft,
     ) -> Option<Result<(), String>> {
         let is_retracted = |one: &&Retraction| !one.is_closing && matches!(one.act, RetractAction::Change(_));
         let retractions: Vec<_> = plan.retractions.iter().filter(is_retracted).collect();
@@ -66,7 +66,7 @@ impl ConnectionExport<'_> {
         asked: Vec<CaseObservable>,
         decided: &[Option<Verdict>],
         types: &MispCapabilities,
-        wanted: &Wanted,
+        wanted: &EventDraft,
     ) -> Vec<AttributeDraft> {
         let read: HashSet<&str> =
             self.input.observables.iter().flatten().map(|ioc| ioc.observable.id.as_str()).collect();

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::exclusive;
 use super::plan::{RetainedAttribute, DiffContext, AttributeAction};
 use super::retract::{is_retracted, was_deleted, without_mark};
-use super::wanted::Wanted;
+use super::wanted::EventDraft;
 use crate::ids::Ids;
 use crate::markings::{Pap, Tlp};
 use crate::misp::EventContent;
@@ -30,7 +30,7 @@ const LONGEST_VALUE: usize = 100;
 pub(super) struct EventIndex<'a> {
     by_uuid: HashMap<Uuid, &'a Attribute>,
     /// By type and value, as MISP tells values apart: what others added, and our own loose attributes.
-    by_value: HashMap<(&'a str, String), (Whose, &'a Attribute)>,
+    by_value: HashMap<(&'a str, String), (Owner, &'a Attribute)>,
     /// Objects that only their own organisation sees, and all that is in them.
     closed_objects: HashSet<Uuid>,
     /// The event's own TLP, which an attribute without one shares.
@@ -41,7 +41,7 @@ pub(super) struct EventIndex<'a> {
 
 /// Who added an attribute; of several with one value, the first counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Whose {
+enum Owner {
     Ours,
     Theirs,
     /// It is ours, and soft-deleted.
@@ -62,9 +62,9 @@ impl<'a> EventIndex<'a> {
             let is_mine = uuid.is_some_and(|uuid| ids.made_inside(&event, &uuid));
             let is_loose = held.object_of(attribute).is_none();
             let whose = match (is_mine, attribute.deleted == Some(true)) {
-                (true, false) => Some(Whose::Ours).filter(|_| is_loose),
-                (true, true) => Some(Whose::Deleted).filter(|_| is_loose),
-                (false, false) => Some(Whose::Theirs),
+                (true, false) => Some(Owner::Ours).filter(|_| is_loose),
+                (true, true) => Some(Owner::Deleted).filter(|_| is_loose),
+                (false, false) => Some(Owner::Theirs),
                 (false, true) => None,
             };
             if let Some(whose) = whose {
@@ -103,21 +103,21 @@ impl<'a> EventIndex<'a> {
         match self.own(wanted) {
             Some(held) if held.deleted == Some(true) && !is_ours_to_revive(held) => match self.instead(wanted) {
                 // Somebody moved it into an object, say, which MISP makes of a copy (`MispObject.php`, `groupAttributesIntoObject`).
-                Some((Whose::Theirs, there)) => AttributeAction::Leave(Some(added_by_others(wanted, there))),
-                Some((Whose::Ours | Whose::Deleted, _)) | None => AttributeAction::Skip(DELETED.to_owned()),
+                Some((Owner::Theirs, there)) => AttributeAction::Leave(Some(added_by_others(wanted, there))),
+                Some((Owner::Ours | Owner::Deleted, _)) | None => AttributeAction::Skip(DELETED.to_owned()),
             },
             Some(held) => self.existing(wanted, held, rules),
             None => match self.instead(wanted) {
-                Some((Whose::Theirs, there)) => AttributeAction::Leave(Some(added_by_others(wanted, there))),
-                Some((Whose::Deleted, held)) if !is_ours_to_revive(held) => AttributeAction::Skip(DELETED.to_owned()),
-                Some((Whose::Ours | Whose::Deleted, held)) => self.under_another_uuid(wanted, held, rules),
+                Some((Owner::Theirs, there)) => AttributeAction::Leave(Some(added_by_others(wanted, there))),
+                Some((Owner::Deleted, held)) if !is_ours_to_revive(held) => AttributeAction::Skip(DELETED.to_owned()),
+                Some((Owner::Ours | Owner::Deleted, held)) => self.under_another_uuid(wanted, held, rules),
                 None => AttributeAction::Add,
             },
         }
     }
 
     /// The attribute that has the value of a wanted one outside objects.
-    fn instead(&self, wanted: &AttributeDraft) -> Option<(Whose, &'a Attribute)> {
+    fn instead(&self, wanted: &AttributeDraft) -> Option<(Owner, &'a Attribute)> {
         let there = self.by_value.get(&(wanted.kind.as_str(), equal::key(&wanted.value)));
         there.copied().filter(|_| wanted.place.is_none())
     }
@@ -293,7 +293,7 @@ fn is_ours_to_revive(held: &Attribute) -> bool {
 }
 
 /// Files that an option let out before and that it lets out no more: they stay, and are closed when their TLP demands it.
-pub(super) fn kept(wanted: &Wanted, steps: &[AttributeAction], held: &EventContent, index: &EventIndex<'_>, rules: &DiffContext<'_>) -> Vec<RetainedAttribute> {
+pub(super) fn kept(wanted: &EventDraft, steps: &[AttributeAction], held: &EventContent, index: &EventIndex<'_>, rules: &DiffContext<'_>) -> Vec<RetainedAttribute> {
     let mut handled: HashSet<Uuid> = wanted.attributes.iter().map(|one| one.uuid).collect();
     handled.extend(steps.iter().filter_map(|step| if let AttributeAction::Change(change) = step { change.instead } else { None }));
     let of = |one: &AttributeDraft| {
@@ -344,7 +344,7 @@ pub(super) fn unfinished(change: &AttributePatch) -> String {
 }
 
 /// What changes on the event itself, and what differs and is left.
-pub(super) fn head(wanted: &Wanted, held: &EventContent, rules: &DiffContext<'_>) -> (EventPatch, Vec<String>) {
+pub(super) fn head(wanted: &EventDraft, held: &EventContent, rules: &DiffContext<'_>) -> (EventPatch, Vec<String>) {
     let event = &held.event;
     let mut remarks = Vec::new();
     if rules.is_public && wanted.tlp.is_closed() {
@@ -403,7 +403,7 @@ fn pap(wanted: Option<Pap>, event: &Event, tags: &TagResolution, head: &mut Even
 }
 
 /// What differs on the event itself and is left as people set it.
-fn left(wanted: &Wanted, held: &EventContent, tlp: Option<Tlp>, rules: &DiffContext<'_>) -> Vec<String> {
+fn left(wanted: &EventDraft, held: &EventContent, tlp: Option<Tlp>, rules: &DiffContext<'_>) -> Vec<String> {
     let event = &held.event;
     let mut remarks = Vec::new();
     if wanted.is_guest {

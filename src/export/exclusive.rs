@@ -7,12 +7,12 @@ use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
 use super::compare::shared;
-use super::wanted::Wanted;
+use super::wanted::EventDraft;
 use crate::misp::EventContent;
 use crate::misp::tags::{TagResolution, predicate};
 
 /// The namespaces of which tags that are wanted may exclude each other, or others that are there.
-pub(super) fn namespaces(wanted: &Wanted, held: Option<&EventContent>) -> BTreeSet<String> {
+pub(super) fn namespaces(wanted: &EventDraft, held: Option<&EventContent>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let of_event = held.map(|held| shared(held.event.all_tags()).collect()).unwrap_or_default();
     rivals(&wanted.tags, of_event, &mut found);
@@ -37,7 +37,7 @@ fn rivals(wanted: &[String], held: Vec<&str>, found: &mut BTreeSet<String>) {
 }
 
 /// Leaves one tag of those that exclude each other in the case itself, and says which go.
-pub(super) fn leave_one(wanted: &mut Wanted, names: &TagResolution) -> Vec<String> {
+pub(super) fn leave_one(wanted: &mut EventDraft, names: &TagResolution) -> Vec<String> {
     let mut told = BTreeSet::new();
     let of_attributes = wanted.attributes.iter_mut().map(|attribute| &mut attribute.tags);
     for tags in std::iter::once(&mut wanted.tags).chain(of_attributes) {

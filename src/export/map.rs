@@ -9,7 +9,7 @@ use super::case::{Case, ExportInput, CaseObservable};
 use super::objects::{self, is_file};
 use super::retract::unmarked;
 use super::settings::Settings;
-use super::wanted::{Doubts, Wanted};
+use super::wanted::{Doubts, EventDraft};
 use crate::cortex::markdown::bare;
 use crate::ids::{self, Ids};
 use crate::misp::draft::AttributeDraft;
@@ -23,7 +23,7 @@ use crate::types::{self, ObservableInput, Overrides, MispCapabilities, equal};
 #[derive(Clone, Debug)]
 pub struct MappedEvent {
     /// The event.
-    pub wanted: Wanted,
+    pub wanted: EventDraft,
     /// Observables that this MISP would not take, or may not have, by their position.
     pub refused: BTreeMap<usize, Verdict>,
     /// Files that do not go out themselves, by the position of their observable.
@@ -359,12 +359,12 @@ fn given(ioc: &CaseObservable) -> ObservableInput<'_> {
     ObservableInput { data_type: &ioc.observable.data_type, data: text::pasted(&ioc.observable.data), tags: &ioc.observable.tags }
 }
 
-fn event(uuid: Uuid, context: &MappingContext<'_>) -> Wanted {
+fn event(uuid: Uuid, context: &MappingContext<'_>) -> EventDraft {
     let (case, settings) = (context.case, context.settings);
     let instance = context.ids.instance();
     let is_closed = case.tlp.is_closed();
     let is_refused = refusal(case, settings).is_some();
-    Wanted {
+    EventDraft {
         uuid,
         info: info(case, &settings.event_info),
         date: time::date(case.start),

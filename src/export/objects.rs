@@ -48,7 +48,7 @@ const HASHES: [&str; 21] = [
 
 /// What the objects of a case are made of.
 #[derive(Debug, Default)]
-pub(super) struct Objects {
+pub(super) struct FileObjects {
     pub(super) objects: Vec<ObjectDraft>,
     pub(super) attributes: Vec<AttributeDraft>,
     /// Observables that no object can be made of, by their position.
@@ -61,8 +61,8 @@ pub(super) struct Objects {
 }
 
 /// Takes the observables that belong into `file` objects out of a list and makes those.
-pub(super) fn taken(open: &mut Vec<(usize, &CaseObservable)>, event: &Uuid, context: &MappingContext<'_>) -> Objects {
-    let mut made = Objects::default();
+pub(super) fn taken(open: &mut Vec<(usize, &CaseObservable)>, event: &Uuid, context: &MappingContext<'_>) -> FileObjects {
+    let mut made = FileObjects::default();
     let (files, rest): (Vec<_>, Vec<_>) = open.drain(..).partition(|(_, ioc)| is_file(ioc));
     for (index, ioc) in files {
         if let Err(verdict) = of_file(index, ioc, event, context, &mut made) {
@@ -156,7 +156,7 @@ impl ObjectBuilder<'_> {
 }
 
 /// The object of a file observable: name, hashes, size, and the file itself where that is wanted.
-fn of_file(index: usize, ioc: &CaseObservable, event: &Uuid, context: &MappingContext<'_>, made: &mut Objects) -> Result<(), Verdict> {
+fn of_file(index: usize, ioc: &CaseObservable, event: &Uuid, context: &MappingContext<'_>, made: &mut FileObjects) -> Result<(), Verdict> {
     let failed = |reason: &str| Verdict::Failed(reason.to_owned());
     let attachment = ioc.observable.attachment.as_ref();
     let attachment = attachment.ok_or_else(|| failed("the file observable has no attachment"))?;
@@ -229,7 +229,7 @@ fn raise(one: &mut AttributeDraft, other: &AttributeDraft) {
 }
 
 /// The file itself is as strict as the strictest observable that has it.
-fn tighten(frame: &ObjectBuilder<'_>, tlp: Tlp, made: &mut Objects) {
+fn tighten(frame: &ObjectBuilder<'_>, tlp: Tlp, made: &mut FileObjects) {
     let is_carrier = |one: &&mut AttributeDraft| {
         one.from.is_empty() && one.place.as_ref().is_some_and(|at| at.object == frame.object)
     };
@@ -241,7 +241,7 @@ fn tighten(frame: &ObjectBuilder<'_>, tlp: Tlp, made: &mut Objects) {
 }
 
 /// The attribute that carries the file. Both ways to send it are known, so that a change of the option retracts nothing.
-fn file(frame: &ObjectBuilder<'_>, attachment: &Attachment, name: &str, index: usize, made: &mut Objects) {
+fn file(frame: &ObjectBuilder<'_>, attachment: &Attachment, name: &str, index: usize, made: &mut FileObjects) {
     let settings = frame.context.settings;
     let carrier = |kind: &str, value: &str| frame.attribute(kind, "Payload delivery", value, Vec::new());
     let as_sample = attachment.md5().map(|md5| carrier("malware-sample", &format!("{name}|{md5}")));
@@ -273,7 +273,7 @@ fn of_group<'a>(
     group: Vec<(usize, &'a CaseObservable)>,
     event: &Uuid,
     context: &MappingContext<'_>,
-    made: &mut Objects,
+    made: &mut FileObjects,
 ) -> Result<(), Vec<(usize, &'a CaseObservable)>> {
     let mapping = context.attributes(&group);
     let role = |one: &types::MappedAttribute| {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::compare::{self, EventIndex};
 use super::retract::{self, RetractAction, Retraction};
 use super::settings::RemovedIocPolicy;
-use super::wanted::Wanted;
+use super::wanted::EventDraft;
 use crate::ids::Ids;
 use crate::misp::EventContent;
 use crate::misp::changes::{AttributePatch, AttributeEdit, EventChanges, EventHeader, EventPatch};
@@ -96,7 +96,7 @@ pub type AttributeResult = (Verdict, Option<String>);
 impl Plan {
     /// Compares what is wanted with what is held.
     #[must_use]
-    pub fn new(wanted: &Wanted, held: Option<&EventContent>, rules: &DiffContext<'_>) -> Self {
+    pub fn new(wanted: &EventDraft, held: Option<&EventContent>, rules: &DiffContext<'_>) -> Self {
         let Some(held) = held else {
             let new_objects = wanted.objects.iter().map(|object| object.uuid).collect();
             let steps = vec![AttributeAction::Add; wanted.attributes.len()];
@@ -147,7 +147,7 @@ impl Plan {
 
     /// The plan for an event that came by synchronisation: nothing is written, and what had to be is told.
     #[must_use]
-    pub fn managed_elsewhere(self, wanted: &Wanted) -> Self {
+    pub fn managed_elsewhere(self, wanted: &EventDraft) -> Self {
         let skip = AttributeAction::Skip("managed on another MISP".to_owned());
         let remark = "the event came here by synchronisation: it is managed on another MISP, and nothing is written";
         let retracted = self.retractions.iter().filter(|one| one.is_reason()).count();
@@ -175,12 +175,12 @@ impl Plan {
         self.head.is_reason || of_rest || changes.any(|is_reason| is_reason)
     }
 
-    fn adds_iocs(&self, wanted: &Wanted) -> bool {
+    fn adds_iocs(&self, wanted: &EventDraft) -> bool {
         self.additions(wanted).any(is_ioc)
     }
 
     /// Puts off what is no reason to touch a published event.
-    pub fn wait(&mut self, wanted: &Wanted) {
+    pub fn wait(&mut self, wanted: &EventDraft) {
         let mut waiting = Vec::new();
         if !self.head.is_empty() {
             waiting.push(self.head.words());
@@ -216,7 +216,7 @@ impl Plan {
 
     /// What is to be written, as a MISP takes it.
     #[must_use]
-    pub fn changes<'a>(&'a self, wanted: &'a Wanted) -> EventChanges<'a> {
+    pub fn changes<'a>(&'a self, wanted: &'a EventDraft) -> EventChanges<'a> {
         let header = EventHeader {
             info: &wanted.info,
             date: &wanted.date,
@@ -255,7 +255,7 @@ impl Plan {
 
     /// How many things are still to be written, without what was refused already.
     #[must_use]
-    pub fn left(&self, wanted: &Wanted, sending: &WriteLog) -> usize {
+    pub fn left(&self, wanted: &EventDraft, sending: &WriteLog) -> usize {
         let is_open = |uuid: &Uuid| !sending.reasons.contains_key(uuid);
         let retractions = self.retractions.iter().filter(|one| one.is_reason() && is_open(&one.uuid)).count();
         let kept = self.kept.iter().filter(|one| is_open(&one.uuid)).count();
@@ -296,7 +296,7 @@ impl Plan {
 
     /// True if tags of what is there are changed.
     #[must_use]
-    pub fn sets_tags(&self, wanted: &Wanted) -> bool {
+    pub fn sets_tags(&self, wanted: &EventDraft) -> bool {
         let of_head = !self.head.add_tags.is_empty() || !self.head.drop_tags.is_empty();
         of_head || self.edits(wanted).any(|edit| !edit.change.add_tags.is_empty() || !edit.change.drop_tags.is_empty())
     }
@@ -304,19 +304,19 @@ impl Plan {
     /// True if a tag of an attribute is taken off to be added again, as one that is there locally has to be: MISP adds before
     /// it takes off (`AttributeTag.php`), so that the shared one is set only by a second edit.
     #[must_use]
-    pub fn replaces_local_tags(&self, wanted: &Wanted) -> bool {
+    pub fn replaces_local_tags(&self, wanted: &EventDraft) -> bool {
         let is_both = |change: &AttributePatch| change.add_tags.iter().any(|tag| change.drop_tags.contains(tag));
         self.edits(wanted).any(|edit| is_both(edit.change))
     }
 
     /// The attributes to add.
-    pub fn additions<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = &'a AttributeDraft> {
+    pub fn additions<'a>(&'a self, wanted: &'a EventDraft) -> impl Iterator<Item = &'a AttributeDraft> {
         let steps = wanted.attributes.iter().zip(&self.steps);
         steps.filter(|(_, step)| **step == AttributeAction::Add).map(|(attribute, _)| attribute)
     }
 
     /// The attributes to change, retractions first.
-    pub fn edits<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = AttributeEdit<'a>> {
+    pub fn edits<'a>(&'a self, wanted: &'a EventDraft) -> impl Iterator<Item = AttributeEdit<'a>> {
         let retractions = self.retractions.iter().filter_map(|one| match &one.act {
             RetractAction::Change(change) => Some(AttributeEdit { uuid: one.uuid, object: one.object, change }),
             RetractAction::Remove | RetractAction::Skip(_) | RetractAction::Done => None,
@@ -334,7 +334,7 @@ impl Plan {
 
     /// How many attributes that are not deleted the event would hold, if it holds so many now.
     #[must_use]
-    pub fn live_after(&self, wanted: &Wanted, live: usize) -> usize {
+    pub fn live_after(&self, wanted: &EventDraft, live: usize) -> usize {
         let removed = self.retractions.iter().filter(|one| one.act == RetractAction::Remove).count();
         let made = |deleted: bool| self.edits(wanted).filter(|edit| edit.change.deleted == Some(deleted)).count();
         (live + self.additions(wanted).count() + made(false)).saturating_sub(removed + made(true))

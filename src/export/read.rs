@@ -9,7 +9,7 @@ use super::case::{self, ExportInput};
 use crate::json::Element;
 use crate::tags::{self, Link};
 use crate::thehive::wire::Observable;
-use crate::thehive::{CaseObservables, Origin, TheHive};
+use crate::thehive::{CaseObservables, AlertOrigin, TheHive};
 
 /// Reads a case and its IOC observables from TheHive.
 ///
@@ -113,8 +113,8 @@ pub fn is_ours_alone(case: &Value) -> Result<(), String> {
 /// The event of the one alert of an import that a case was made of, and the connection that the alert names. Alerts of other
 /// kinds that were merged into the case are about something else.
 #[must_use]
-pub fn origin(alerts: &[Element<Origin>]) -> Option<(String, Uuid)> {
-    let of = |alert: &Element<Origin>| match alert {
+pub fn origin(alerts: &[Element<AlertOrigin>]) -> Option<(String, Uuid)> {
+    let of = |alert: &Element<AlertOrigin>| match alert {
         Element::Good(alert) if alert.kind != "misp" => None,
         // TheHive's own connector writes the event's number there.
         Element::Good(alert) => Uuid::parse_str(&alert.source_ref).ok().map(|uuid| Some((alert.source.clone(), uuid))),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::compare::EventIndex;
 use super::plan::{RetainedAttribute, DiffContext};
 use super::settings::RemovedIocPolicy;
-use super::wanted::Wanted;
+use super::wanted::EventDraft;
 use crate::misp::EventContent;
 use crate::misp::changes::AttributePatch;
 use crate::misp::draft::AttributeDraft;
@@ -108,7 +108,7 @@ fn with_mark(attribute: &Attribute, removed: RemovedIocPolicy) -> String {
 }
 
 /// All retractions of an event, and what somebody has to do something about.
-pub(super) fn retractions(wanted: &Wanted, held: &EventContent, rules: &DiffContext<'_>) -> (Vec<Retraction>, Vec<String>) {
+pub(super) fn retractions(wanted: &EventDraft, held: &EventContent, rules: &DiffContext<'_>) -> (Vec<Retraction>, Vec<String>) {
     let index = EventIndex::new(held, rules.ids);
     let mut retractions: Vec<_> =
         wanted.withheld.iter().filter_map(|attribute| withdrawn(attribute, held, &index, rules)).collect();
@@ -172,13 +172,13 @@ pub(super) fn retractions(wanted: &Wanted, held: &EventContent, rules: &DiffCont
 
 /// True for an attribute that would be released if somebody raised the distribution of an event whose case is RED or
 /// AMBER+STRICT.
-fn is_open_in_closed(attribute: &Attribute, wanted: &Wanted, rules: &DiffContext<'_>) -> bool {
+fn is_open_in_closed(attribute: &Attribute, wanted: &EventDraft, rules: &DiffContext<'_>) -> bool {
     wanted.tlp.is_closed() && !rules.is_public && attribute.distribution != Some(0)
 }
 
 /// What of ours is not edited otherwise and is closed with its case, whatever became of it: retracted, or there under another
 /// uuid than it would have now.
-pub(super) fn closed(wanted: &Wanted, held: &EventContent, edited: &HashSet<Uuid>, rules: &DiffContext<'_>) -> Vec<RetainedAttribute> {
+pub(super) fn closed(wanted: &EventDraft, held: &EventContent, edited: &HashSet<Uuid>, rules: &DiffContext<'_>) -> Vec<RetainedAttribute> {
     let event = held.uuid();
     let of = |attribute: &Attribute| {
         let uuid = Uuid::parse_str(&attribute.uuid).ok().filter(|uuid| rules.ids.made_inside(&event, uuid))?;
@@ -190,7 +190,7 @@ pub(super) fn closed(wanted: &Wanted, held: &EventContent, edited: &HashSet<Uuid
 }
 
 /// Objects of ours that are closed: with their case, or since what they are made of is.
-pub(super) fn closed_objects(wanted: &Wanted, held: &EventContent, rules: &DiffContext<'_>) -> BTreeSet<Uuid> {
+pub(super) fn closed_objects(wanted: &EventDraft, held: &EventContent, rules: &DiffContext<'_>) -> BTreeSet<Uuid> {
     if rules.is_public {
         return BTreeSet::new();
     }
@@ -248,7 +248,7 @@ fn reason_to_keep(open: usize, held: &EventContent, rules: &DiffContext<'_>) -> 
 }
 
 /// What the other side of a shared case has there, this one does not want, and stays: each attribute, an object once.
-pub(super) fn brought(wanted: &Wanted, held: &EventContent, rules: &DiffContext<'_>) -> HashSet<Uuid> {
+pub(super) fn brought(wanted: &EventDraft, held: &EventContent, rules: &DiffContext<'_>) -> HashSet<Uuid> {
     if !rules.is_case || (rules.is_public && wanted.tlp.is_closed()) {
         return HashSet::new();
     }
@@ -258,7 +258,7 @@ pub(super) fn brought(wanted: &Wanted, held: &EventContent, rules: &DiffContext<
 }
 
 /// What is ours and no longer wanted: live ones, and those that were retracted before.
-fn dropped<'a>(wanted: &Wanted, held: &'a EventContent, is_ours: &dyn Fn(&Uuid) -> bool) -> Vec<(Uuid, &'a Attribute)> {
+fn dropped<'a>(wanted: &EventDraft, held: &'a EventContent, is_ours: &dyn Fn(&Uuid) -> bool) -> Vec<(Uuid, &'a Attribute)> {
     let iocs = || wanted.attributes.iter().chain(&wanted.spared);
     let attributes = iocs().chain(&wanted.withheld);
     let mut known: HashSet<Uuid> = attributes.map(|attribute| attribute.uuid).collect();

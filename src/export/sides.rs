@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::apply::ConnectionExport;
-use super::wanted::Wanted;
+use super::wanted::EventDraft;
 use crate::ids::Ids;
 use crate::misp::EventContent;
 use crate::misp::draft::AttributeDraft;
@@ -20,11 +20,11 @@ impl ConnectionExport<'_> {
     /// What is wanted, as the other side of a shared case put it there, where it did.
     pub(super) fn joined(
         &self,
-        wanted: Wanted,
+        wanted: EventDraft,
         held: Option<&EventContent>,
         decided: &[Option<Verdict>],
         types: &MispCapabilities,
-    ) -> Wanted {
+    ) -> EventDraft {
         let (Some(held), Some(beside)) = (held, self.ids.beside()) else { return wanted };
         let uuids = held.attributes.iter().filter_map(|one| Uuid::parse_str(&one.uuid).ok());
         let mut uuids = uuids.chain(held.objects.values().copied());
@@ -49,7 +49,7 @@ impl ConnectionExport<'_> {
     }
 }
 
-impl Wanted {
+impl EventDraft {
     /// The same with the uuids of the other side of a shared case, where that put something there and this one did not:
     /// `beside` is what it would want of the same observables. What both see is there once, whoever brought it.
     #[must_use]

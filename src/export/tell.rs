@@ -11,7 +11,7 @@ use super::objects::is_file;
 use super::plan::{AttributeResult, Plan};
 use super::retract::RetractAction;
 use super::settings::Attachments;
-use super::wanted::Wanted;
+use super::wanted::EventDraft;
 use super::{case, event_tags};
 use crate::config::connections::Target;
 use crate::markings::Tlp;
@@ -28,7 +28,7 @@ use crate::types::{self, equal};
 
 /// What is told of the export to one connection.
 #[derive(Clone, Copy)]
-pub(super) struct Told<'a> {
+pub(super) struct ReportData<'a> {
     pub(super) mapped: &'a MappedEvent,
     pub(super) plan: &'a Plan,
     pub(super) outcome: &'a [AttributeResult],
@@ -64,7 +64,7 @@ impl ConnectionExport<'_> {
     }
 
     /// Values that MISP rewrote when it took them, as its import rules do.
-    pub(super) fn check_stored(&self, wanted: &Wanted, outcome: &[AttributeResult]) {
+    pub(super) fn check_stored(&self, wanted: &EventDraft, outcome: &[AttributeResult]) {
         let of = wanted.attributes.iter().zip(outcome).filter_map(|(one, (_, remark))| {
             let remark = remark.as_ref()?.strip_prefix(STORED)?;
             Some(format!("{}{remark}", self.part.run.shown(&one.value)))
@@ -78,7 +78,7 @@ impl ConnectionExport<'_> {
 
     /// IOCs for which MISP holds something else: somebody changed the value, or it is not for detection. What is unchanged by
     /// this export is not there as the case has it, and nobody may take it for that.
-    pub(super) fn check_changed(&self, wanted: &Wanted, outcome: &[AttributeResult], there: Option<&EventContent>) {
+    pub(super) fn check_changed(&self, wanted: &EventDraft, outcome: &[AttributeResult], there: Option<&EventContent>) {
         let Some(index) = there.map(|there| EventIndex::new(there, self.ids)) else { return };
         let is_there = |verdict: &Verdict| matches!(verdict, Verdict::Unchanged | Verdict::Updated);
         let (mut changed, mut quiet, mut open) = (Vec::new(), Vec::new(), Vec::new());
@@ -141,7 +141,7 @@ impl ConnectionExport<'_> {
     /// The line of an event that is there or, in a dry run, would be. How many attributes it holds is not known if nobody looked.
     pub(super) fn event_line(
         &self,
-        wanted: &Wanted,
+        wanted: &EventDraft,
         event: Option<&Event>,
         attributes: Option<usize>,
         done: (&Plan, &Verdict),
@@ -175,7 +175,7 @@ impl ConnectionExport<'_> {
     }
 
     /// Shows the event's line, and asks for the tag by which the case is known to be the event's.
-    pub(super) fn tell_event(&self, told: &Told<'_>) {
+    pub(super) fn tell_event(&self, told: &ReportData<'_>) {
         let Some(line) = told.event else { return };
         self.part.with(|part| part.events.push(line.clone()));
         if !self.dry_run {
@@ -207,16 +207,16 @@ impl ConnectionExport<'_> {
         });
         let (outcome, retracted) = (&outcome, &retracted);
         let event = line.as_ref();
-        let told = Told { mapped, plan, outcome, retracted, after: None, event, is_stopped: true };
+        let told = ReportData { mapped, plan, outcome, retracted, after: None, event, is_stopped: true };
         self.foresee_with(decided, &told, unknown);
     }
 
     /// Says what is to be told if the run is stopped from now on.
-    pub(super) fn foresee_told(&self, decided: &[Option<Verdict>], told: &Told<'_>) {
+    pub(super) fn foresee_told(&self, decided: &[Option<Verdict>], told: &ReportData<'_>) {
         self.foresee_with(decided, told, None);
     }
 
-    fn foresee_with(&self, decided: &[Option<Verdict>], told: &Told<'_>, unknown: Option<EventRow>) {
+    fn foresee_with(&self, decided: &[Option<Verdict>], told: &ReportData<'_>, unknown: Option<EventRow>) {
         let apart = self.part.apart();
         ConnectionExport { part: &apart, ..*self }.lines(decided, told, &HashMap::new());
         apart.with(|part| part.events.extend(unknown));
@@ -224,7 +224,7 @@ impl ConnectionExport<'_> {
     }
 
     /// The TLP of the event as it is there for everybody; of a dry run as it would be.
-    fn tlp_of(&self, wanted: &Wanted, event: Option<&Event>, plan: &Plan) -> Option<Tlp> {
+    fn tlp_of(&self, wanted: &EventDraft, event: Option<&Event>, plan: &Plan) -> Option<Tlp> {
         let Some(event) = event else { return Some(wanted.tlp) };
         let held = Tlp::from_plain_tags(compare::shared(event.all_tags()));
         let added = Tlp::from_plain_tags(plan.head.add_tags.iter().map(String::as_str));
@@ -232,7 +232,7 @@ impl ConnectionExport<'_> {
     }
 
     /// Who may see an event: the word of MISP for its distribution.
-    fn audience(&self, wanted: &Wanted, event: Option<&Event>, plan: &Plan) -> String {
+    fn audience(&self, wanted: &EventDraft, event: Option<&Event>, plan: &Plan) -> String {
         if self.is_public() {
             return "everyone who pulls this feed".to_owned();
         }
@@ -244,14 +244,14 @@ impl ConnectionExport<'_> {
     }
 
     /// Writes every verdict into ledger and report, in place of what was foreseen.
-    pub(super) fn tell(&self, decided: &[Option<Verdict>], told: &Told<'_>, hits: &HashMap<String, Vec<String>>) {
+    pub(super) fn tell(&self, decided: &[Option<Verdict>], told: &ReportData<'_>, hits: &HashMap<String, Vec<String>>) {
         let apart = self.part.apart();
         ConnectionExport { part: &apart, ..*self }.lines(decided, told, hits);
         self.part.absorb(&apart);
     }
 
-    fn lines(&self, decided: &[Option<Verdict>], told: &Told<'_>, hits: &HashMap<String, Vec<String>>) {
-        let Told { mapped, outcome, is_stopped, .. } = *told;
+    fn lines(&self, decided: &[Option<Verdict>], told: &ReportData<'_>, hits: &HashMap<String, Vec<String>>) {
+        let ReportData { mapped, outcome, is_stopped, .. } = *told;
         self.tell_event(told);
         mapped.warnings.iter().for_each(|warning| self.part.warn(warning.clone()));
         mapped.refused.values().for_each(|verdict| self.part.record(ItemKind::Observables, verdict, 1));
@@ -309,11 +309,11 @@ impl ConnectionExport<'_> {
     }
 
     /// The files themselves, beside their hashes.
-    fn tell_files(&self, decided: &[Option<Verdict>], told: &Told<'_>) {
+    fn tell_files(&self, decided: &[Option<Verdict>], told: &ReportData<'_>) {
         if self.settings.export_attachments == Attachments::Hashes {
             return;
         }
-        let Told { mapped, outcome, is_stopped, .. } = *told;
+        let ReportData { mapped, outcome, is_stopped, .. } = *told;
         let wanted = &mapped.wanted;
         let place_of = |one: &AttributeDraft| one.place.as_ref().map(|place| place.object);
         let object_of: HashMap<usize, Option<Uuid>> = wanted
@@ -343,7 +343,7 @@ impl ConnectionExport<'_> {
         }
     }
 
-    pub(super) fn tell_retractions(&self, told: &Told<'_>) {
+    pub(super) fn tell_retractions(&self, told: &ReportData<'_>) {
         // An object counts once: its attributes are one observable.
         let mut counted: BTreeMap<(ItemKind, Uuid), &Verdict> = BTreeMap::new();
         for (retraction, verdict) in told.plan.retractions.iter().zip(told.retracted) {

@@ -13,7 +13,7 @@ use crate::types::equal;
 
 /// The event that a case should be.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct EventDraft {
     /// Computed from the case, so that every export meets the same event.
     pub uuid: Uuid,
     /// The case's title, in the configured pattern.
@@ -84,7 +84,7 @@ impl Doubts {
     }
 }
 
-impl Wanted {
+impl EventDraft {
     /// The tags that the event should have: TLP, PAP, further ones.
     pub fn all_tags(&self) -> impl Iterator<Item = &str> {
         let markings = std::iter::once(self.tlp.tag()).chain(self.pap.map(Pap::tag));
@@ -102,7 +102,7 @@ impl Wanted {
     }
 }
 
-impl Wanted {
+impl EventDraft {
     /// Leaves of what is wanted only that nothing there is laxer, and that what is no IOC any more is retracted.
     pub fn only_tighten(&mut self) {
         self.only_tightens = true;

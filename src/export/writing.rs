@@ -10,7 +10,7 @@ use super::apply::ConnectionExport;
 use super::content::Contents;
 use super::map::MappedEvent;
 use super::plan::Plan;
-use super::wanted::Wanted;
+use super::wanted::EventDraft;
 use crate::http::HttpError;
 use crate::misp::draft::AttributeDraft;
 use crate::misp::tags::TagResolution;
@@ -33,7 +33,7 @@ pub(super) struct Reconciler<'a, 'o> {
     pub(super) one: &'a ConnectionExport<'o>,
     pub(super) misp: &'a Misp,
     /// What is wanted, with the uuids that everything has unless that is held elsewhere.
-    pub(super) first: Wanted,
+    pub(super) first: EventDraft,
     /// What the case becomes, with the uuids that are used.
     pub(super) mapped: MappedEvent,
     /// What was decided on the observables before, if this is the event that the report is about: then it is kept ready what to
@@ -54,7 +54,7 @@ impl Reconciler<'_, '_> {
     ///
     /// # Errors
     /// That our uuid is taken by an event that we cannot see, or that is not ours.
-    pub(super) fn carry_out(&mut self, held: Option<EventContent>, plan: &Plan) -> Result<Ended> {
+    pub(super) fn carry_out(&mut self, held: Option<EventContent>, plan: &Plan) -> Result<EventResult> {
         if plan.is_empty() && matches!(self.misp, Misp::Server(_)) {
             // Nothing is sent: even an edit without effect would unpublish the event.
             return Ok((held, None));
@@ -164,7 +164,7 @@ impl Reconciler<'_, '_> {
     }
 
     /// What there is after the last write. A look that breaks off is repeated.
-    fn seen(&mut self, stopped: Option<anyhow::Error>) -> Ended {
+    fn seen(&mut self, stopped: Option<anyhow::Error>) -> EventResult {
         let first = self.misp.held(&self.mapped.wanted.uuid, self.look);
         match first.or_else(|error| self.settled().ok_or(error)) {
             Ok(held) => (held, stopped),
@@ -220,4 +220,4 @@ fn place(one: &AttributeDraft) -> Option<Uuid> {
 }
 
 /// The event in the end, and what stopped the writing.
-pub(super) type Ended = (Option<EventContent>, Option<anyhow::Error>);
+pub(super) type EventResult = (Option<EventContent>, Option<anyhow::Error>);

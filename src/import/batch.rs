@@ -19,7 +19,7 @@ use crate::thehive::FILE;
 use crate::types::ObservableTypeSet;
 
 /// An attribute as it was read, and the name and uuid of the object that it stands in.
-pub type Row = (Element<Attribute>, Option<(Arc<str>, Arc<str>)>);
+pub type BatchRow = (Element<Attribute>, Option<(Arc<str>, Arc<str>)>);
 
 /// Stands for an observable's type and value where there are too many to keep: 16 of the 20 bytes of SHA-1.
 pub type Digest = [u8; 16];
@@ -85,7 +85,7 @@ pub struct ChunkContext<'a> {
 /// Makes a batch of the rows. `live` is told the digest of every observable that an attribute becomes which is not
 /// deleted, those that a filter leaves out included: what it is not told of has left the event.
 pub fn batch(
-    rows: impl IntoIterator<Item = Row>,
+    rows: impl IntoIterator<Item = BatchRow>,
     choice: &AttributeFilters,
     setup: &ChunkContext<'_>,
     live: &mut dyn FnMut(Digest, bool, bool),
@@ -197,12 +197,12 @@ mod tests {
     use crate::markings::{Pap, Tlp};
     use serde_json::{Value, json};
 
-    fn row(value: Value) -> Row {
+    fn row(value: Value) -> BatchRow {
         (serde_json::from_value(value).unwrap(), None)
     }
 
     /// A batch on a TheHive that compares in lower case, and the digests that lived.
-    fn of(rows: Vec<Row>, choice: Value) -> (MappedChunk, Vec<Digest>) {
+    fn of(rows: Vec<BatchRow>, choice: Value) -> (MappedChunk, Vec<Digest>) {
         let setup = ChunkContext {
             uuid: Uuid::nil(),
             commands: Commands { connections: &[] },

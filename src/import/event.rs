@@ -26,7 +26,7 @@ use crate::config::Warninglists;
 use crate::http;
 use crate::json::Element;
 use crate::misp::wire::Event;
-use crate::misp::{Chunk, Misp, Opened, Report, Row};
+use crate::misp::{Chunk, Misp, Opened, Report, AttributeRow};
 use crate::report::EventRow;
 use crate::report::ledger::{ItemKind, Verdict};
 use crate::tags;
@@ -418,7 +418,7 @@ impl EventImport<'_> {
     }
 }
 
-fn is_for_detection(row: &Row) -> bool {
+fn is_for_detection(row: &AttributeRow) -> bool {
     matches!(&row.attribute, Element::Good(one) if one.to_ids == Some(true) && one.deleted != Some(true))
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::map::{self, AlertDraft, ObservableDraft};
 use super::sync::ConnectionImport;
-use crate::report::{Alert, Origin};
+use crate::report::{Alert, RowSource};
 
 /// Observables shown of each alert.
 const SHOWN_OBSERVABLES: usize = 50;
@@ -54,7 +54,7 @@ impl PreviewAlert {
         let artifacts = iocs.map(|one| map::artifact(&one.shown(&scrubber))).collect();
         let shown = self.observables.iter().take(SHOWN_OBSERVABLES).map(|one| one.shown(&scrubber)).collect();
         let alert = Alert { observable_count: self.count, observables: shown, ..alert.shown() };
-        let origin = Origin { organisation, event: alert.source_ref.clone() };
+        let origin = RowSource { organisation, event: alert.source_ref.clone() };
         sync.part.show_alert(&origin, alert, artifacts, self.iocs_beyond);
     }
 }

@@ -18,7 +18,7 @@ const MOST_IN_REPORTS: usize = 4 << 20;
 #[derive(Debug)]
 pub struct Chunk {
     /// Attributes, those in objects too.
-    pub rows: Vec<Row>,
+    pub rows: Vec<AttributeRow>,
     /// The event's reports, all of them in the last chunk, none before. Of more than 4 MiB the first are kept.
     pub reports: Vec<Report>,
     /// How many more reports there are, and how many that cannot be read.
@@ -31,7 +31,7 @@ pub struct Chunk {
 
 /// An attribute of an event.
 #[derive(Debug)]
-pub struct Row {
+pub struct AttributeRow {
     /// The attribute, without its sightings. In an object that is soft-deleted it counts as soft-deleted. What
     /// is no attribute, or no object, is [`Element::Bad`].
     pub attribute: Element<Attribute>,
@@ -39,7 +39,7 @@ pub struct Row {
     pub within: Option<ParentObject>,
 }
 
-impl Row {
+impl AttributeRow {
     /// True for an attribute that is soft-deleted.
     #[must_use]
     pub fn is_deleted(&self) -> bool {
@@ -58,7 +58,7 @@ pub struct ParentObject {
 
 /// Gathers rows and hands them over in chunks.
 pub(super) struct ChunkBuffer<'c> {
-    rows: Vec<Row>,
+    rows: Vec<AttributeRow>,
     text: usize,
     reports: Vec<Report>,
     in_reports: usize,
@@ -128,7 +128,7 @@ impl<'c> ChunkBuffer<'c> {
             self.hand_over()?;
         }
         self.text += text;
-        self.rows.push(Row { attribute, within });
+        self.rows.push(AttributeRow { attribute, within });
         Ok(())
     }
 

@@ -23,7 +23,7 @@ use crate::ids::Ids;
 use crate::report::{ConnectionKind, ConnectionReporter};
 use crate::types::{MispCapabilities, SearchValue};
 use changes::{AttachmentSource, EventChanges};
-pub use chunks::{Chunk, Row, ParentObject};
+pub use chunks::{Chunk, AttributeRow, ParentObject};
 use feed::{Feed, Folder, Web};
 use search::{Hit, SearchCoverage};
 use server::Server;

@@ -13,7 +13,7 @@ use crate::json;
 #[serde(default)]
 pub struct Row {
     #[serde(rename = "Tag", deserialize_with = "json::object")]
-    tag: Option<Found>,
+    tag: Option<FoundTag>,
 }
 
 impl Row {
@@ -26,7 +26,7 @@ impl Row {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Found {
+struct FoundTag {
     #[serde(deserialize_with = "json::text")]
     name: String,
     #[serde(deserialize_with = "json::number")]
@@ -216,7 +216,7 @@ pub fn predicate(tag: &str) -> Option<&str> {
     (!value.is_empty() && !value.contains('"')).then_some(key)
 }
 
-impl Found {
+impl FoundTag {
     /// An edit of an event sets a hidden tag, and one for local use for everybody (MISP's `Tag.php`, `captureTag`), which its
     /// pages refuse (`EventsController.php`, `addTag`), so that it is left to them. One that is not exportable is not shown in
     /// lists, so that it would be missed for ever (`EventsController.php`, `index`).

@@ -46,14 +46,14 @@ pub struct Side {
 pub struct Of<T> {
     /// The number of the side.
     side: usize,
-    origin: Origin,
+    origin: RowSource,
     /// What it is.
     what: T,
 }
 
 /// The event that something comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origin {
+pub struct RowSource {
     /// The organisation that created it.
     pub organisation: String,
     /// Its uuid.
@@ -106,7 +106,7 @@ impl ReportBuilder {
     }
 
     /// Adds an artifact that no part of this side has yet; one too many is counted.
-    pub fn offer(&mut self, side: usize, origin: &Origin, artifact: Artifact) {
+    pub fn offer(&mut self, side: usize, origin: &RowSource, artifact: Artifact) {
         let most = self.most_artifacts;
         let Some(Side { artifacts, .. }) = self.sides.get_mut(side) else { return };
         if artifacts.iter().any(|known| is_same(&known.what, &artifact)) {
@@ -120,7 +120,7 @@ impl ReportBuilder {
     }
 
     /// Shows an alert; one too many is counted.
-    pub fn show_alert(&mut self, side: usize, origin: &Origin, alert: Alert) {
+    pub fn show_alert(&mut self, side: usize, origin: &RowSource, alert: Alert) {
         let Some(Side { alerts, .. }) = self.sides.get_mut(side) else { return };
         alerts.push(Of { side, origin: origin.clone(), what: alert });
         if alerts.len() > SHOWN_ALERTS + SLACK {

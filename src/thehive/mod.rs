@@ -26,7 +26,7 @@ pub use query::NO_CASE;
 pub use trouble::{Refusal, WriteError};
 pub use types::{FILE, ObservableTypes};
 pub use user::{Greeting, Permission, User};
-pub use wire::{Alert, Origin};
+pub use wire::{Alert, AlertOrigin};
 
 /// The largest body that is sent to a TheHive 4, in bytes: it takes 256 kB (`play.http.parser.maxMemoryBuffer` in its
 /// `reference-overrides.conf`).

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::wire::{Observable, Origin};
+use super::wire::{Observable, AlertOrigin};
 use super::{TheHive, explained, is_id, is_nothing};
 use crate::http::{Response, HttpError};
 use crate::json::{Element, JsonStream};
@@ -55,7 +55,7 @@ impl TheHive {
     pub fn has_case_template(&self, name: &str) -> Result<bool> {
         let is_it = json!({"_name": "filter", "_is": {"_field": "name", "_value": name}});
         let query = json!([{"_name": "listCaseTemplate"}, is_it, {"_name": "page", "from": 0, "to": 1}]);
-        Ok(!self.list::<Origin>(query, 1)?.is_empty())
+        Ok(!self.list::<AlertOrigin>(query, 1)?.is_empty())
     }
 
     /// An observable as TheHive has it now; asked for as [`TheHive::case`] is.
@@ -106,7 +106,7 @@ impl TheHive {
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn alerts(&self, case: &str) -> Result<Vec<Element<Origin>>> {
+    pub fn alerts(&self, case: &str) -> Result<Vec<Element<AlertOrigin>>> {
         let query = json!([
             {"_name": "getCase", "idOrName": case},
             {"_name": "alerts"},

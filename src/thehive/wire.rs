@@ -181,7 +181,7 @@ impl Attachment {
 /// What names the alert that a case was made from: for one of `misp-import`'s or TheHive's own, the MISP and the event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Origin {
+pub struct AlertOrigin {
     /// The alert's `type`, such as `misp`.
     #[serde(rename = "type", deserialize_with = "json::text")]
     pub kind: String,

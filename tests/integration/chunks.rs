@@ -15,7 +15,7 @@ use cortex_misp::http::HttpContext;
 use cortex_misp::http::ServerAccess;
 use cortex_misp::json::Element;
 use cortex_misp::misp::wire::{Attribute, Event};
-use cortex_misp::misp::{Chunk, Misp, Report, Row};
+use cortex_misp::misp::{Chunk, Misp, Report, AttributeRow};
 use cortex_misp::report::{ConnectionReport, RunReport};
 use cortex_misp::secret::Secret;
 use cortex_misp::time::Clock;
@@ -78,7 +78,7 @@ fn counting(misp: &Misp, event: &Uuid, count: Option<i64>) -> Event {
 struct Came {
     /// Rows in each chunk.
     sizes: Vec<usize>,
-    rows: Vec<Row>,
+    rows: Vec<AttributeRow>,
     reports: Vec<Report>,
     is_whole: bool,
 }
@@ -96,7 +96,7 @@ impl Came {
 
     /// Attributes with the name and the uuid of their objects, sorted by uuid.
     fn sorted(self) -> Vec<(Attribute, Option<(String, String)>)> {
-        let one = |row: Row| {
+        let one = |row: AttributeRow| {
             let within = row.within.map(|within| (within.name.to_string(), within.uuid.to_string()));
             match row.attribute {
                 Element::Good(attribute) => (attribute, within),
@@ -110,7 +110,7 @@ impl Came {
 
     /// The numbers of its attributes, in the order in which they came.
     fn ids(&self) -> Vec<u64> {
-        let id = |row: &Row| match &row.attribute {
+        let id = |row: &AttributeRow| match &row.attribute {
             Element::Good(attribute) => attribute.id.parse().unwrap(),
             Element::Bad(flaw) => panic!("an attribute {flaw}"),
         };

@@ -7,7 +7,7 @@ use crate::misp::wire::Attribute;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn wanted(values: &[String]) -> Wanted {
+fn wanted(values: &[String]) -> EventDraft {
     let ids = Ids::new("here", None);
     let uuid = ids.event("~1", "");
     let attribute = |(index, value): (usize, &String)| AttributeDraft {
@@ -25,7 +25,7 @@ fn wanted(values: &[String]) -> Wanted {
         from: vec![index],
         file: None,
     };
-    Wanted {
+    EventDraft {
         uuid,
         info: "T".into(),
         date: "2026-01-01".into(),
@@ -76,7 +76,7 @@ fn with_rules<T>(whole: Result<(), &str>, removed: RemovedIocPolicy, work: impl 
     work(&DiffContext { ids: &ids, removed, whole, is_case: true, is_public: false, tags: &tags })
 }
 
-fn plan(wanted: &Wanted, held: Option<&EventContent>) -> Plan {
+fn plan(wanted: &EventDraft, held: Option<&EventContent>) -> Plan {
     with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| Plan::new(wanted, held, rules))
 }
 
@@ -85,7 +85,7 @@ fn values(number: usize) -> Vec<String> {
 }
 
 /// What a MISP makes of a plan's changes.
-fn applied(held: &mut EventContent, plan: &Plan, wanted: &Wanted) {
+fn applied(held: &mut EventContent, plan: &Plan, wanted: &EventDraft) {
     for edit in plan.edits(wanted) {
         let uuid = edit.uuid.to_string();
         for attribute in held.attributes.iter_mut().filter(|one| one.uuid == uuid) {
@@ -278,7 +278,7 @@ fn the_owner_of_a_shared_case_takes_back_its_own_and_the_others_nothing() {
         let retracted: Vec<_> = plan.retractions.iter().map(|one| one.uuid).collect();
         assert_eq!((retracted, plan.brought), (vec![all.attributes[1].uuid], 2));
         // A feed shows everything to everyone: nothing of a case that became RED stays there, whoever brought it.
-        let red = Wanted { tlp: Tlp::Red, attributes: Vec::new(), ..left.clone() };
+        let red = EventDraft { tlp: Tlp::Red, attributes: Vec::new(), ..left.clone() };
         let plan = Plan::new(&red, Some(&there), &DiffContext { ids: &owner, is_public: true, ..*rules });
         assert_eq!((plan.retractions.len(), plan.brought), (4, 0));
     });
@@ -290,7 +290,7 @@ fn the_owner_of_a_shared_case_takes_back_its_own_and_the_others_nothing() {
             attribute.uuid = shared.id(&wanted.uuid, &["domain", &attribute.value]);
         }
         let joined = wanted.clone().joined(&super::tests::wanted(&values(3)), &there, (&shared, &base));
-        let uuids = |wanted: &Wanted| wanted.attributes.iter().map(|one| one.uuid).collect::<Vec<_>>();
+        let uuids = |wanted: &EventDraft| wanted.attributes.iter().map(|one| one.uuid).collect::<Vec<_>>();
         assert_eq!(uuids(&joined), all.attributes[..3].iter().map(|one| one.uuid).collect::<Vec<_>>());
     });
 }

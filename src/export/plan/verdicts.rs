@@ -4,7 +4,7 @@ use super::{AttributeResult, Plan, DiffContext, AttributeAction};
 use crate::export::NOT_SENT;
 use crate::export::compare::{self, EventIndex};
 use crate::export::retract::{RetractAction, Retraction};
-use crate::export::wanted::Wanted;
+use crate::export::wanted::EventDraft;
 use crate::misp::EventContent;
 use crate::misp::changes::AttributePatch;
 use crate::misp::draft::AttributeDraft;
@@ -16,7 +16,7 @@ impl Plan {
     /// What became of each wanted attribute, in its order: read from what the event holds afterwards, not from what the
     /// MISP answered. `after` is none if the event is not there, or could not be looked at, which `sending` tells.
     #[must_use]
-    pub fn outcome(&self, wanted: &Wanted, sending: &WriteLog, after: Option<(&EventContent, &DiffContext<'_>)>) -> Vec<AttributeResult> {
+    pub fn outcome(&self, wanted: &EventDraft, sending: &WriteLog, after: Option<(&EventContent, &DiffContext<'_>)>) -> Vec<AttributeResult> {
         let index = after.map(|(held, rules)| (EventIndex::new(held, rules.ids), rules));
         let unchanged = |attribute: &AttributeDraft, change: &AttributePatch| {
             not_changed(sending, &change.instead.unwrap_or(attribute.uuid))
@@ -39,7 +39,7 @@ impl Plan {
     /// What is known of each wanted attribute while the plan is on its way: `next` is the plan that the last look made, so that
     /// what it leaves is there. Of the rest nobody knows more than `sending` says.
     #[must_use]
-    pub fn so_far(&self, wanted: &Wanted, sending: &WriteLog, next: &Self) -> Vec<AttributeResult> {
+    pub fn so_far(&self, wanted: &EventDraft, sending: &WriteLog, next: &Self) -> Vec<AttributeResult> {
         let attributes = wanted.attributes.iter().zip(self.steps.iter().zip(&next.steps));
         let outcome = |(attribute, (step, next)): (&AttributeDraft, (&AttributeAction, &AttributeAction))| match (step, next) {
             (AttributeAction::Leave(remark), _) => (Verdict::Unchanged, remark.clone()),

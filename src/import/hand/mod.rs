@@ -111,14 +111,14 @@ pub(super) struct AlertWriter<'a> {
     /// Observables left out since it may not grow any more.
     left_out: u64,
     /// What people edited, and so stays.
-    kept: Kept,
+    kept: KeptParts,
     stopped: Option<String>,
     files: Files,
 }
 
 /// What stays as people edited it, though the event says otherwise.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct KeptParts {
     pub(super) fields: Vec<Field>,
     pub(super) observables: u64,
 }
@@ -141,7 +141,7 @@ pub(super) struct AlertResult {
     pub(super) verdict: Verdict,
     pub(super) link: Option<String>,
     pub(super) removed: u64,
-    pub(super) kept: Kept,
+    pub(super) kept: KeptParts,
     /// Observables left out since it may not grow any more.
     pub(super) left_out: u64,
 }
@@ -184,7 +184,7 @@ impl<'a> AlertWriter<'a> {
             is_open: false,
             is_changed: false,
             removed: 0,
-            kept: Kept::default(),
+            kept: KeptParts::default(),
             stopped: None,
             files: Files::default(),
         }

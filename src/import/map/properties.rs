@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::limits::name;
 use super::{AlertDraft, Markings, AlertOptions, EventSource, ObservableDraft, alert, merge};
-use crate::import::batch::{MappedChunk, Row, ChunkContext, RowOutcome, batch};
+use crate::import::batch::{MappedChunk, BatchRow, ChunkContext, RowOutcome, batch};
 use crate::import::command::Commands;
 use crate::markings::{Pap, Tlp};
 use crate::misp::wire::Report;
@@ -57,7 +57,7 @@ fn attribute() -> impl Strategy<Value = Value> {
     )
 }
 
-fn rows() -> impl Strategy<Value = Vec<Row>> {
+fn rows() -> impl Strategy<Value = Vec<BatchRow>> {
     let element = prop_oneof![9 => attribute(), 1 => Just(json!("no attribute"))];
     let within = prop::option::of((any_text(3), "[a-f0-9]{0,12}"));
     let row = (element, within).prop_map(|(element, within)| {
@@ -67,7 +67,7 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
     prop::collection::vec(row, 0..12)
 }
 
-fn made(rows: Vec<Row>, marks: &AlertOptions) -> MappedChunk {
+fn made(rows: Vec<BatchRow>, marks: &AlertOptions) -> MappedChunk {
     let setup = ChunkContext {
         uuid: Uuid::nil(),
         commands: Commands { connections: &[] },
@@ -111,7 +111,7 @@ fn with_tags(attribute: &Value, tags: &[String]) -> Value {
 proptest! {
     #[test]
     fn no_tag_of_a_stranger_that_is_a_word_of_ours_changes_an_observable(all in prop::collection::vec(steered(), 0..8)) {
-        let rows = |is_steered: bool| -> Vec<Row> {
+        let rows = |is_steered: bool| -> Vec<BatchRow> {
             let of = |(attribute, tags): &(Value, Vec<String>)| {
                 let tags: &[String] = if is_steered { tags } else { &[] };
                 (serde_json::from_value(with_tags(attribute, tags)).unwrap(), None)

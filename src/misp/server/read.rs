@@ -98,7 +98,7 @@ impl Server {
         page: &mut PageRequest,
         objects: &mut ObjectIndex,
         chunks: &mut ChunkBuffer<'_>,
-    ) -> Result<Seen> {
+    ) -> Result<PageStats> {
         const PATH: &str = "attributes/restSearch";
         loop {
             let body = json!({
@@ -107,7 +107,7 @@ impl Server {
             });
             let asked = self.ask(PATH, &body, |answer| {
                 chunks.forget();
-                let read = Seen::default().read(answer, (page.limit, event), objects, chunks);
+                let read = PageStats::default().read(answer, (page.limit, event), objects, chunks);
                 if chunks.is_stopped() { Ok(read) } else { read.map(Ok) }
             });
             match asked {
@@ -207,13 +207,13 @@ fn is_refusal(error: &anyhow::Error) -> bool {
 
 /// What an answer with a page of attributes had.
 #[derive(Clone, Copy, Debug, Default)]
-struct Seen {
+struct PageStats {
     rows: usize,
     /// The highest number of an attribute.
     highest: u64,
 }
 
-impl Seen {
+impl PageStats {
     /// Reads a page. Attributes whose number is not above that of the last one handed over are passed over.
     fn read(
         mut self,
@@ -250,7 +250,7 @@ fn is_of(element: &Element<Attribute>, event: &Event) -> bool {
 }
 
 /// What is remembered of an object.
-struct Known {
+struct ObjectRef {
     number: u64,
     uuid: Uuid,
     /// The place of its name among the names.
@@ -262,7 +262,7 @@ struct Known {
 #[derive(Default)]
 struct ObjectIndex {
     /// Sorted by number.
-    known: Vec<Known>,
+    known: Vec<ObjectRef>,
     names: Vec<Arc<str>>,
     /// The object asked for last, since attributes of one object mostly follow each other.
     last: Option<(u64, ParentObject)>,
@@ -309,7 +309,7 @@ impl ObjectIndexBuilder {
             None => self.name(&object.name)?,
         };
         ensure!(self.objects.known.len() < MOST_OBJECTS, "it has more than {MOST_OBJECTS} objects");
-        self.objects.known.push(Known { number, uuid, name, is_deleted: object.deleted == Some(true) });
+        self.objects.known.push(ObjectRef { number, uuid, name, is_deleted: object.deleted == Some(true) });
         Ok(())
     }
 

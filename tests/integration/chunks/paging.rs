@@ -120,7 +120,7 @@ fn what_is_no_attribute_and_no_object_is_a_bad_row() {
     let (small, large) = (row(&misp, &event), big(&misp, &event));
     let kinds = |event: &uuid::Uuid, listed: &wire::Event| {
         let came = read(&misp, event, listed);
-        let kind = |row: &super::Row| match &row.attribute {
+        let kind = |row: &super::AttributeRow| match &row.attribute {
             Element::Good(attribute) => attribute.value.clone(),
             Element::Bad(flaw) => flaw.to_string().replace("is ", "").replace(", not an object", ""),
         };
