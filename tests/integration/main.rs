@@ -67,6 +67,7 @@ mod replay;
 mod reviewed;
 #[path = "../scenarios/mod.rs"]
 mod scenarios;
+mod scheduling;
 mod secrets_in_content;
 mod secure;
 mod settings_of_exports;
