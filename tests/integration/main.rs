@@ -19,6 +19,7 @@ mod broken;
 mod canaries;
 mod cases;
 mod chunks;
+mod clicked;
 mod clicking;
 mod closing;
 mod connecting;
