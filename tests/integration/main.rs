@@ -19,6 +19,7 @@ mod broken;
 mod canaries;
 mod cases;
 mod chunks;
+mod clicked;
 mod clicking;
 mod closing;
 mod connecting;
@@ -68,6 +69,7 @@ mod replay;
 mod reviewed;
 #[path = "../scenarios/mod.rs"]
 mod scenarios;
+mod scheduling;
 mod secrets_in_content;
 mod secure;
 mod settings_of_exports;

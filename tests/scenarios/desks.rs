@@ -78,7 +78,7 @@ impl<'w> Exporter<'w> {
     /// Exports the case; what MISP was asked before is forgotten.
     pub(crate) fn run(&self) -> Report {
         self.proxy.forget();
-        Report { report: Program::Export.report(&self.job()), mark: self.world.mark.clone() }
+        Report { report: self.world.report(Program::Export, &self.job()), mark: self.world.mark.clone() }
     }
 
     /// Exports the case once more, which must find nothing to write, and leave the event as it is.
@@ -149,21 +149,31 @@ impl<'w> Importer<'w> {
         self.world.add_event("other", &event)
     }
 
-    /// Runs a command, such as `misp:sync`, or looks a value up; what was asked before is forgotten. Nothing is written to MISP.
+    /// Looks a value up; what was asked before is forgotten. Nothing is written to MISP.
     pub(crate) fn run(&self, data_type: &str, data: &str) -> Report {
+        self.run_with(data_type, data, &json!({}))
+    }
+
+    /// Runs a command, such as `misp:sync`.
+    pub(crate) fn command(&self, command: &str) -> Report {
+        // On an observable it would not be followed.
+        self.run_with("other", command, &json!({"command": command}))
+    }
+
+    fn run_with(&self, data_type: &str, data: &str, parameters: &Value) -> Report {
         self.proxy.forget();
         self.thehive.forget();
-        let job = json!({
-            "dataType": data_type, "data": self.world.marked(data), "tlp": 0, "pap": 0, "config": self.config,
-        });
-        let report = Report { report: Program::Import.report(&job), mark: self.world.mark.clone() };
+        let job = self.world.marked_in(&json!({
+            "dataType": data_type, "data": data, "tlp": 0, "pap": 0, "parameters": parameters, "config": self.config,
+        }));
+        let report = Report { report: self.world.report(Program::Import, &job), mark: self.world.mark.clone() };
         assert_eq!(writes(&self.proxy), [""; 0]);
         report
     }
 
     /// Imports all that is new or changed.
     pub(crate) fn sync(&self) -> Report {
-        self.run("other", "misp:sync")
+        self.command("misp:sync")
     }
 
     /// Imports once more, which must find nothing to write.

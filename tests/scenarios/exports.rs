@@ -166,7 +166,7 @@ fn a_single_observable_joins_its_event(world: &World) {
     let mut job = desk.job();
     job["dataType"] = json!("thehive:case_artifact");
     job["data"] = desk.thehive.world().observables[1].record.clone();
-    let report = crate::program::Program::Export.report(&job);
+    let report = world.report(crate::program::Program::Export, &job);
     assert_eq!(report["success"], true, "{report:#}");
     assert_eq!(
         desk.event().lines(),

@@ -49,7 +49,7 @@ fn a_feed_holds_what_a_server_holds(world: &World) {
     let mut job = desk.job();
     let feed = json!([format!("file://{}", folder.path().display())]);
     (job["config"]["url"], job["config"]["key"]) = (feed, json!(["-"]));
-    let report = crate::program::Program::Export.report(&job);
+    let report = world.report(crate::program::Program::Export, &job);
     assert_eq!(report["success"], true, "{report:#}");
     let held = desk.event();
     let values = |event: &Value| {

@@ -38,6 +38,13 @@ impl Hive {
         &self.key
     }
 
+    /// The number of TLP RED: TheHive 4 has no AMBER+STRICT before it.
+    pub(crate) fn red(&self) -> u64 {
+        let (_, status) = ask(&self.url, &self.key, "GET", "/api/status", &Value::Null);
+        let is_four = status["versions"]["TheHive"].as_str().is_some_and(|version| version.starts_with('4'));
+        if is_four { 3 } else { 4 }
+    }
+
     pub(crate) fn forget(&self) {
         self.proxy.forget();
     }

@@ -133,11 +133,11 @@ fn a_withdrawn_event_is_told(world: &World) {
 fn an_event_by_its_command(world: &World) {
     let desk = Importer::new(world).with(&json!({"include_tags": []}));
     let uuid = desk.event(&json!({"Attribute": [attribute("domain", "a.MARK.example", true)]}));
-    let report = desk.run("other", &format!("misp:event:{uuid}"));
+    let report = desk.command(&format!("misp:event:{uuid}"));
     assert_eq!(report.counts("events"), "fetched 1, created 1");
     assert_eq!(desk.observables(&uuid), ["domain a.MARK.example ioc"]);
     let id = world.event(&uuid).event["id"].as_str().unwrap().to_owned();
-    let report = desk.run("other", &format!("{}/events/view/{id}", desk.proxy.url()));
+    let report = desk.command(&format!("{}/events/view/{id}", desk.proxy.url()));
     assert_eq!(report.counts("events"), "fetched 1, unchanged 1");
 }
 

@@ -1,10 +1,12 @@
 //! Scenarios that hold on every MISP: each is written once, against a [`World`], and runs on the tests' fake (`cargo test`)
 //! and on a real MISP (`cargo test --test live`). The programs are run as processes. Alerts go to the tests' fake of TheHive, or to a
-//! real one that is named; the cases that are exported are in the fake.
+//! real one that is named; the cases that are exported are in the fake. Jobs go to the programs themselves, or through a real Cortex
+//! that is named.
 
-mod desks;
+pub(crate) mod cortex;
+pub(crate) mod desks;
 mod hive;
-mod world;
+pub(crate) mod world;
 
 mod cuts;
 mod every_type;

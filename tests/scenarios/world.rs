@@ -9,7 +9,9 @@ use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
+use super::cortex::Cortex;
 use crate::misp;
+use crate::program::Program;
 
 /// Begins every title, so that whoever finds it knows where it comes from.
 pub(crate) const TITLE: &str = "cortex-misp test";
@@ -28,6 +30,8 @@ pub(crate) struct World {
     settings: Mutex<Vec<(String, Value)>>,
     /// Where alerts go, with the key of an analyst; without it to a fake of each scenario.
     thehive: Option<(String, String)>,
+    /// What jobs go through; without it to the program itself.
+    cortex: Option<Cortex>,
     /// The numbers of tags that the scenario made and that do not bear the mark.
     tags: Mutex<Vec<String>>,
     fake: Option<misp::Fake>,
@@ -45,20 +49,38 @@ impl World {
         let fake = misp::Fake::start(misp::World { import_rules: true, ..misp::World::new() });
         let names = ["admin", "orgadmin", "partner", "thirduser"];
         let keys = ROLES.into_iter().zip(names).map(|(role, name)| (role.to_owned(), misp::key(name))).collect();
-        let mut world = Self::real(fake.url(), keys, None);
+        let mut world = Self::real(fake.url(), keys);
         world.fake = Some(fake);
         world
     }
 
     /// A real one, at `http://host:port`.
-    pub(crate) fn real(url: String, keys: BTreeMap<String, String>, thehive: Option<(String, String)>) -> Self {
+    pub(crate) fn real(url: String, keys: BTreeMap<String, String>) -> Self {
         let mark = format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..11]);
-        Self { url, keys, mark, settings: Mutex::default(), thehive, tags: Mutex::default(), fake: None }
+        let (settings, tags) = (Mutex::default(), Mutex::default());
+        Self { url, keys, mark, settings, thehive: None, cortex: None, tags, fake: None }
+    }
+
+    /// The same beside a real TheHive and a real Cortex, each by its address and a key, if there is one.
+    pub(crate) fn beside(mut self, thehive: Option<(String, String)>, cortex: Option<(String, String)>) -> Self {
+        self.cortex = cortex.map(|(url, key)| Cortex::new(url, key, &self.mark));
+        self.thehive = thehive;
+        self
     }
 
     /// The address of a real TheHive, and a key.
     pub(crate) fn thehive(&self) -> Option<(&str, &str)> {
         self.thehive.as_ref().map(|(url, key)| (url.as_str(), key.as_str()))
+    }
+
+    /// The Cortex that jobs go through.
+    pub(crate) fn cortex(&self) -> Option<&Cortex> {
+        self.cortex.as_ref()
+    }
+
+    /// Runs a job and gives the judged report.
+    pub(crate) fn report(&self, program: Program, job: &Value) -> Value {
+        self.cortex.as_ref().map_or_else(|| program.report(job), |cortex| cortex.report(program, job))
     }
 
     /// The first role that these keys lack.

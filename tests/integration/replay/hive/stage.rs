@@ -172,23 +172,28 @@ impl Stage {
 
     /// Adds a file to a case.
     pub(super) fn file(&mut self, case: &str, name: &str, content: &str, fields: &Value) {
-        let host = self.url.trim_start_matches("http://").to_owned();
-        let head = format!(
-            "POST /api/v1/case/{}/observable HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
-             Content-Type: multipart/form-data; boundary=b\r\n",
-            self.here(case),
-            self.key("analyst")
-        );
         let mut json = json!({"dataType": "file", "ioc": true});
         for name in ["message", "tlp", "tags"].into_iter().filter(|name| !fields[*name].is_null()) {
             json[name] = fields[name].clone();
         }
+        assert_eq!(Self::upload(&self.url, self.key("analyst"), &self.here(case), &json, [name, content]).0, 201);
+    }
+
+    /// Adds a file, by its name and content, to a case: status and body.
+    pub(crate) fn upload(url: &str, key: &str, case: &str, fields: &Value, file: [&str; 2]) -> (u16, Value) {
+        let host = url.trim_start_matches("http://");
+        let head = format!(
+            "POST /api/v1/case/{case}/observable HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\
+             Content-Type: multipart/form-data; boundary=b\r\n"
+        );
+        let [name, content] = file;
         let body = format!(
-            "--b\r\nContent-Disposition: form-data; name=\"_json\"\r\nContent-Type: application/json\r\n\r\n{json}\r\n--b\r\n\
+            "--b\r\nContent-Disposition: form-data; name=\"_json\"\r\nContent-Type: application/json\r\n\r\n{fields}\r\n--b\r\n\
              Content-Disposition: form-data; name=\"attachment\"; filename=\"{name}\"\r\n\
              Content-Type: application/octet-stream\r\n\r\n{content}\r\n--b--\r\n"
         );
-        assert_eq!(exchanged(&host, &head, body.as_bytes()).status, 201);
+        let answer = exchanged(host, &head, body.as_bytes());
+        (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
     }
 
     /// Asks something else of what is there, as an analyst would.
@@ -255,7 +260,7 @@ impl Stage {
     }
 }
 
-/// Asks a TheHive: status and body.
+/// Asks a TheHive: status and body, which is a text where it is no JSON.
 pub(crate) fn ask(url: &str, key: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
     let host = url.trim_start_matches("http://");
     let head = format!(
@@ -264,7 +269,8 @@ pub(crate) fn ask(url: &str, key: &str, method: &str, path: &str, body: &Value) 
     );
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
     let answer = exchanged(host, &head, &body);
-    (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+    let text = || (!answer.body.is_empty()).then(|| String::from_utf8_lossy(&answer.body).into_owned().into());
+    (answer.status, serde_json::from_slice(&answer.body).unwrap_or_else(|_| text().unwrap_or_default()))
 }
 
 /// The bodies that were too long to be recorded.
