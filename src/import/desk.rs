@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, ensure};
 use url::Url;
 
-use super::map::Wanted;
+use super::map::{self, Wanted};
 use super::users::Users;
 use crate::check::wants::Right;
 use crate::full::{PartOf, Run};
@@ -15,6 +15,7 @@ use crate::http::{Failure, Network};
 use crate::markings::Scale;
 use crate::secret::{Secret, shortened};
 use crate::thehive::{ObservableTypes, TheHive, User};
+use crate::types;
 
 /// An organisation of TheHive.
 pub(super) struct Desk {
@@ -129,7 +130,8 @@ impl Desk {
         self.lacking.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// Observables by the types that TheHive takes.
+    /// Observables by the types that TheHive takes. What becomes `other` says its type in a tag, as it does where TheHive does
+    /// not list its type.
     pub(super) fn taken<'w>(&self, wanted: &'w [Wanted]) -> Cow<'w, [Wanted]> {
         let lacking = self.lacking();
         if lacking.is_empty() {
@@ -137,7 +139,11 @@ impl Desk {
         }
         let mut taken = wanted.to_vec();
         let lacked = taken.iter_mut().filter(|one| lacking.contains(&one.data_type));
-        lacked.for_each(|one| OTHER.clone_into(&mut one.data_type));
+        for one in lacked {
+            let tag = types::type_tag_of(&one.data_type, &one.data, &one.tags);
+            tag.into_iter().for_each(|tag| map::put_tag_first(&mut one.tags, tag));
+            OTHER.clone_into(&mut one.data_type);
+        }
         Cow::Owned(taken)
     }
 

@@ -26,7 +26,7 @@ mod validate;
 
 pub use attributes::{Given, Mapping, Wanted, attributes};
 pub use normalise::{normalise, without_astral};
-pub use observables::{Found, Observable, file_tags, observables};
+pub use observables::{Found, Observable, file_tags, observables, type_tag_of};
 pub use overrides::Overrides;
 pub use page::page;
 pub use server::{DataTypes, ServerTypes};

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 
 use uuid::Uuid;
 
+use super::attributes::Given;
+use super::composites;
 use super::form;
 use super::normalise::settled;
 use super::server::{DataTypes, ServerTypes};
@@ -71,6 +73,16 @@ pub fn file_tags(kind: &str, category: &str) -> Vec<String> {
     let mut tags = vec![type_tag(kind)];
     tag_category(&mut tags, &Found { kind, category, value: "", uuid: "", event: Uuid::nil() });
     tags
+}
+
+/// The tag that an observable needs once it is `other`, since TheHive refused its type, so that it goes back as what it is;
+/// none if its tags say that already.
+#[must_use]
+pub fn type_tag_of(data_type: &str, data: &str, tags: &[String]) -> Option<String> {
+    let words = Words::of(tags);
+    let half = composites::half(&Given { data_type, data, tags }, &words);
+    let kind = half.unwrap_or_else(|| form::guess(data_type, data).kind);
+    (words.types.is_empty() && kind != "other").then(|| type_tag(kind))
 }
 
 fn is_plain(tags: &[String]) -> bool {

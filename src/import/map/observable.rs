@@ -216,6 +216,12 @@ pub fn add_tag(tags: &mut Vec<String>, tag: &str, scrubber: &Scrubber) {
     *tags = all.names;
 }
 
+/// Adds a tag that has to find room, whatever other has to go for it.
+pub fn put_tag_first(tags: &mut Vec<String>, tag: String) {
+    tags.insert(0, tag);
+    tags.truncate(MOST_TAGS);
+}
+
 /// Takes a second observable of the same type and data into the first: tags and flags of both, the stricter TLP, and
 /// the first message that says something. Tags beyond the hundredth are left out.
 pub fn merge(first: &mut Wanted, second: Wanted) {
