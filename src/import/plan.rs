@@ -244,6 +244,7 @@ mod tests {
             pap: Pap::Amber,
             ioc,
             tags: tags.iter().map(ToString::to_string).collect(),
+            changed: None,
         }
     }
 

@@ -137,11 +137,15 @@ impl Hand<'_> {
         if !self.desk.types.data_types.has(FILE) {
             return Verdict::Skipped("TheHive has no observable type for files".to_owned());
         }
-        self.put_file(content).unwrap_or_else(|error| {
+        let verdict = self.put_file(content).unwrap_or_else(|error| {
             let reason = self.desk.named(&worker::line(&error));
             self.stopped = Some(reason.clone());
             Verdict::Failed(reason)
-        })
+        });
+        if verdict == Verdict::Created {
+            self.note_return(&content.file.observable);
+        }
+        verdict
     }
 
     fn put_file(&mut self, content: &mut Content<'_>) -> Result<Verdict> {
@@ -231,6 +235,9 @@ impl Hand<'_> {
         let wanted = &file.observable;
         let step = plan::step(wanted, Some(known), &self.desk.users, self.desk.scale, is_again);
         let Step::Change(body) = step else {
+            if plan::is_left(wanted, known, &self.desk.users, self.desk.scale, is_again) {
+                self.kept.edited.note(&wanted.data);
+            }
             let verdict = sent.take().unwrap_or(Verdict::Unchanged);
             self.is_changed |= verdict != Verdict::Unchanged;
             return Ok(Attempt::Over(verdict));

@@ -44,7 +44,9 @@ impl Hand<'_> {
                 Step::Keep => {
                     let (users, scale, is_part) = (&self.desk.users, self.desk.scale, round.page.is_part);
                     let is_left = known.is_some_and(|known| plan::is_left(one, known, users, scale, is_part));
-                    self.kept.observables += u64::from(is_left);
+                    if is_left {
+                        self.kept.edited.note(&one.data);
+                    }
                     let verdict = round.sent.get(place).cloned().unwrap_or(Verdict::Unchanged);
                     self.is_changed |= verdict != Verdict::Unchanged;
                     self.has_grown(usize::from(verdict == Verdict::Created));

@@ -47,6 +47,8 @@ pub struct Wanted {
     pub ioc: bool,
     /// Where it came from, the attribute's tags, the configured ones: at most 100, none twice.
     pub tags: Vec<String>,
+    /// When the oldest of its attributes was last changed, in seconds since 1970; none if that cannot be read.
+    pub changed: Option<i64>,
 }
 
 impl Wanted {
@@ -98,7 +100,8 @@ pub fn observables(
         } else {
             (OF_COMMANDS.to_owned(), stand_in(attribute, scrubber), value_in_words(attribute, is_command, scrubber))
         };
-        let one = Wanted { data_type, data, message, tlp, pap, ioc: is_whole && attribute.to_ids == Some(true), tags };
+        let ioc = is_whole && attribute.to_ids == Some(true);
+        let one = Wanted { data_type, data, message, tlp, pap, ioc, tags, changed: changed(attribute) };
         match wanted.iter_mut().find(|known| known.data_type == one.data_type && known.data == one.data) {
             Some(known) => merge(known, one),
             None => wanted.push(one),
@@ -121,7 +124,12 @@ pub fn file(attribute: &Attribute, within: Option<(&str, &str)>, setup: &Setup<'
         pap,
         ioc: attribute.to_ids == Some(true),
         tags: tags(way_back, attribute, within, setup),
+        changed: changed(attribute),
     }
+}
+
+fn changed(attribute: &Attribute) -> Option<i64> {
+    attribute.timestamp.filter(|moment| *moment > 0)
 }
 
 /// A text of at most so many bytes, ending in the note if it had to be cut, of which Markdown makes nothing: TheHive shows an
@@ -235,6 +243,7 @@ pub fn merge(first: &mut Wanted, second: Wanted) {
     first.ioc |= second.ioc;
     first.tlp = first.tlp.max(second.tlp);
     first.pap = first.pap.max(second.pap);
+    first.changed = first.changed.into_iter().chain(second.changed).min();
     if first.message.is_empty() {
         first.message = second.message;
     }
@@ -478,6 +487,7 @@ mod tests {
             pap: Pap::Amber,
             ioc,
             tags: vec!["a".into(), tag.into()],
+            changed: None,
         };
         let mut first = one(Tlp::Green, false, "", "b");
         merge(&mut first, one(Tlp::Red, true, "said", "c"));

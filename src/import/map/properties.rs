@@ -170,6 +170,7 @@ proptest! {
             pap: Pap::Amber,
             ioc,
             tags: tags.into_iter().collect(),
+            changed: None,
         }).collect();
         let merged = |mut all: Vec<Wanted>| {
             let mut first = all.remove(0);
