@@ -176,7 +176,7 @@ pub(super) fn merge(world: &mut World, who: &Who, ids: &str) -> Result<Reply, Re
 }
 
 /// A case in the shape of v0.
-fn v0(world: &World, who: &Who, id: &str) -> Value {
+pub(super) fn v0(world: &World, who: &Who, id: &str) -> Value {
     let case = world.case(id).cloned().unwrap_or_default();
     let of = |name: &str| case.get(name).cloned().unwrap_or_default();
     let mut out = json!({

@@ -6,7 +6,7 @@ use super::filter::Kind;
 use super::refused::Refused;
 use super::users::Who;
 use super::world::{Version, World};
-use super::{filter, json_reply};
+use super::{alerts, cases, filter, json_reply};
 use crate::http_fake::Reply;
 
 /// What a query of TheHive 4 can begin with, in its own order (`053-query-unknown-operation`).
@@ -252,18 +252,41 @@ fn page(world: &World, who: &Who, records: Vec<Value>, operation: &Value) -> Res
         .collect())
 }
 
-/// `extraData` has what was asked for of a case, and is empty otherwise.
+/// `extraData` has what was asked for of a case or an observable, and is empty otherwise.
 fn with_extra(world: &World, who: &Who, mut record: Value, wanted: &Value) -> Value {
     let id = record["_id"].as_str().unwrap_or_default().to_owned();
-    if record["_type"] != "Case" {
+    let parent = world.observables.iter().find(|one| one.record["_id"] == id.as_str()).map(|one| one.parent.clone());
+    if record["_type"] != "Case" && parent.is_none() {
         return record;
     }
     for name in wanted.as_array().into_iter().flatten().filter_map(Value::as_str) {
-        match name {
-            "shareCount" => record["extraData"][name] = world.shares(&id).into(),
-            "isOwner" => record["extraData"][name] = world.owns(&who.organisation, &id).into(),
+        match (name, &parent) {
+            // What a TheHive 5 writes there was never seen.
+            ("links", Some(parent)) if world.version == Version::Four => {
+                record["extraData"][name] = links(world, who, parent);
+            }
+            ("isOwner", Some(parent)) => {
+                let is_case = world.case(parent).is_some();
+                record["extraData"][name] = (is_case && world.owns(&who.organisation, parent)).into();
+            }
+            (_, Some(_)) => {}
+            ("shareCount", None) => record["extraData"][name] = world.shares(&id).into(),
+            ("isOwner", None) => record["extraData"][name] = world.owns(&who.organisation, &id).into(),
             _ => {}
         }
     }
     record
+}
+
+/// What an observable belongs to, as v0 writes it (recorded as `580-query-observable-with-its-case`).
+fn links(world: &World, who: &Who, parent: &str) -> Value {
+    match (world.case(parent), world.alert_of(&who.organisation, parent)) {
+        (Some(_), _) => {
+            let mut case = cases::v0(world, who, parent);
+            case["permissions"] = json!([]);
+            json!({"case": case})
+        }
+        (None, Some(alert)) => json!({"alert": alerts::v0(alert, Vec::new())}),
+        (None, None) => json!({}),
+    }
 }

@@ -177,3 +177,15 @@ pub(super) fn a_file(stage: &mut Stage, exchange: &Exchange) {
     stage.case(&case, &Value::Null);
     stage.file(&case, "évil recorded.bin", "MZ recorded content", &Value::Null);
 }
+
+/// The observable of the answer, in the case or the alert that the answer names.
+pub(super) fn an_observable_in_its_place(stage: &mut Stage, exchange: &Exchange) {
+    let record = &answered(exchange)[0];
+    let (kind, parent) =
+        record["extraData"]["links"].as_object().and_then(|links| links.iter().next()).expect("a place");
+    match kind.as_str() {
+        "case" => stage.case(id(parent), parent),
+        _ => stage.alert(id(parent), parent),
+    }
+    stage.observable((kind, id(parent)), id(record), record);
+}
