@@ -283,6 +283,7 @@ impl One<'_> {
         self.exclude(misp, &mut mapped.wanted, held.as_ref(), &mut names);
         let mut first = self.joined(mapped.wanted, held.as_ref(), decided, types);
         mapped.wanted = first.settled(held.as_ref(), &HashSet::new(), self.ids);
+        self.note_former(held.as_ref(), &mut mapped.wanted, &mut first);
         let mut plan = self.plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;
         let asked = self.asked_again(&plan, decided, types, &mut first);
         let whole = asked.as_ref().map_or(whole, |asked| asked.as_ref().copied().map_err(String::as_str));

@@ -133,6 +133,12 @@ impl<'a> Index<'a> {
         self.get(&wanted.uuid).or_else(other)
     }
 
+    /// The comment of the attribute of ours that stands for a wanted one, without the mark of a retraction.
+    pub(super) fn comment_of(&self, wanted: &WantedAttribute) -> Option<String> {
+        let by_value = || self.instead(wanted).filter(|(whose, _)| *whose != Whose::Theirs).map(|(_, held)| held);
+        self.own(wanted).or_else(by_value).map(without_mark_if_any)
+    }
+
     /// True if a wanted attribute is there with our uuid.
     pub(super) fn holds(&self, wanted: &WantedAttribute) -> bool {
         self.own(wanted).is_some()
@@ -153,9 +159,13 @@ impl<'a> Index<'a> {
 
     fn existing(&self, wanted: &WantedAttribute, held: &Attribute, rules: &Rules<'_>) -> Step {
         let mut change = self.tightened(wanted, held, rules);
+        let comment = without_mark_if_any(held);
+        if comment != wanted.comment && wanted.former.contains(&comment) {
+            change.comment = Some(wanted.comment.clone());
+        }
         if is_retracted(held) {
             let (comment, was_for_detection) = without_mark(&held.comment);
-            change.comment = Some(comment);
+            change.comment.get_or_insert(comment);
             change.is_reason = true;
             if held.deleted == Some(true) {
                 change.deleted = Some(false);
@@ -277,6 +287,10 @@ fn added_by_others(wanted: &WantedAttribute, there: &Attribute) -> String {
     ];
     let differs = differs.into_iter().filter(|(differs, _)| *differs).map(|(_, how)| how);
     std::iter::once("added by somebody else").chain(differs).collect::<Vec<_>>().join(", ")
+}
+
+fn without_mark_if_any(held: &Attribute) -> String {
+    if is_retracted(held) { without_mark(&held.comment).0 } else { held.comment.clone() }
 }
 
 /// The attribute that is there instead of the wanted one: the same file, sent in the other way.

@@ -232,7 +232,7 @@ impl Context<'_> {
     /// The first comment of several observables that are one attribute.
     pub(super) fn comment<'i>(&self, mut iocs: impl Iterator<Item = &'i Ioc>) -> String {
         let comment = iocs.find_map(|ioc| Some(ioc.observable.message.trim()).filter(|message| !message.is_empty()));
-        comment.map(|comment| shortened(&unmarked(&sent(comment)).0, LONGEST_COMMENT)).unwrap_or_default()
+        comment.map(self::comment).unwrap_or_default()
     }
 
     /// The tags of several observables that are one attribute, as far as they may go out; their PAP where it is stricter
@@ -425,6 +425,7 @@ fn attribute(
         value: wanted.value,
         to_ids: true,
         comment: context.comment(of.iter().map(|(_, ioc)| *ioc)),
+        former: Vec::new(),
         tlp,
         is_stricter: tlp > context.case.tlp,
         is_closed: tlp.is_closed(),
@@ -434,7 +435,12 @@ fn attribute(
     })
 }
 
-/// A message as the comment that goes out: without what an import put around it, and without what nobody sees.
+/// A message as the comment that goes out.
+pub(super) fn comment(message: &str) -> String {
+    shortened(&unmarked(&sent(message)).0, LONGEST_COMMENT)
+}
+
+/// A message without what an import put around it, and without what nobody sees.
 fn sent(message: &str) -> String {
     storable(&text::lines(bare(message.trim())))
 }

@@ -5,6 +5,7 @@ mod addressing;
 mod apply;
 pub mod case;
 mod certain;
+mod comments;
 mod compare;
 pub mod content;
 pub mod event_tags;

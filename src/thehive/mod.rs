@@ -1,6 +1,7 @@
 //! What we ask of TheHive, TheHive 4.1 and TheHive 5 alike. Reads are asked again where that may help; writes never are.
 
 mod alerts;
+mod audits;
 pub mod files;
 mod iocs;
 mod observables;

@@ -30,11 +30,15 @@ struct Extra {
 impl Extra {
     /// The case, whose owner the observable's is, if it is as v0 writes it: in another form something of it may be lacking.
     fn case(mut self) -> Option<Value> {
-        let mut case = self.links.get_mut("case").map(Value::take).filter(|case| case["_type"] == "case")?;
-        ["_id", "title", "createdAt", "tlp", "pap", "tags"].iter().all(|name| !case[*name].is_null()).then(|| {
-            case["extraData"] = json!({"isOwner": self.is_owner});
-            case
-        })
+        let mut case = self.links.get_mut("case")?.take();
+        let fields = case.as_object_mut()?;
+        let is_v0 = fields.get("_type").is_some_and(|kind| kind == "case");
+        let has = |name: &&str| fields.get(*name).is_some_and(|value| !value.is_null());
+        if !is_v0 || !["_id", "title", "createdAt", "tlp", "pap", "tags"].iter().all(has) {
+            return None;
+        }
+        fields.insert("extraData".to_owned(), json!({"isOwner": self.is_owner}));
+        Some(case)
     }
 }
 
@@ -159,8 +163,18 @@ impl TheHive {
 
     /// The elements of a list, of which a query may ask for so many.
     pub(super) fn list<T: for<'de> Deserialize<'de>>(&self, operations: Value, most: usize) -> Result<Vec<Element<T>>> {
+        self.list_by(QUERY, &operations, most)
+    }
+
+    /// The same by this route.
+    pub(super) fn list_by<T: for<'de> Deserialize<'de>>(
+        &self,
+        route: &str,
+        operations: &Value,
+        most: usize,
+    ) -> Result<Vec<Element<T>>> {
         self.client.again(|| {
-            let answer = self.query(&operations).map_err(explained)?;
+            let answer = self.client.post(route, &json!({"query": operations})).map_err(explained)?;
             let line = answer.line().to_owned();
             let list = Source::new(answer.body()).collect(&[], most, &mut Some::<Element<T>>);
             list.with_context(|| format!("{line}: reading the list"))

@@ -145,6 +145,7 @@ fn copy(world: &mut World, from: &str, to: &str) {
             fields.shift_remove("_id");
         }
         world.add_observable(to, &record);
+        world.audits.pop();
     }
 }
 

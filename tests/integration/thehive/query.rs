@@ -290,3 +290,37 @@ fn links(world: &World, who: &Who, parent: &str) -> Value {
         (None, None) => json!({}),
     }
 }
+
+/// `POST /api/v0/query` for the audits of some objects, the only one that is needed (`582-query-audits-of-observables-v0`): TheHive
+/// gives them in no order.
+pub(super) fn audits(world: &World, who: &Who, body: &Value) -> Result<Reply, Refused> {
+    let operations = body["query"].as_array().cloned().unwrap_or_default();
+    let of = |name: &str| operations.iter().find(|one| one["_name"] == name).cloned().unwrap_or_default();
+    let filter = of("filter")["_in"].clone();
+    if of("listAudit").is_null() || filter["_field"] != "objectId" || of("page")["to"].is_null() {
+        return Err(unknown(body, &BEGINNINGS));
+    }
+    who.known()?;
+    let wanted = filter["_values"].as_array().cloned().unwrap_or_default();
+    let parent = |id: &str| world.observables.iter().find(|one| one.record["_id"] == id);
+    let seen = world.audits.iter().rev().filter(|(id, ..)| wanted.contains(&json!(id))).filter_map(|(id, operation, details)| {
+        let one = parent(id).filter(|one| world.sees(&who.organisation, &one.parent))?;
+        let object = &one.record;
+        Some(json!({
+            "base": {
+                "_id": format!("~1{}", id.trim_start_matches('~')), "id": format!("~1{}", id.trim_start_matches('~')),
+                "createdBy": object["_createdBy"], "createdAt": object["_createdAt"], "_type": "audit", "base": true, "details": details,
+                "objectId": id, "objectType": "case_artifact", "operation": operation, "requestId": "1", "rootId": one.parent,
+                "startDate": object["_createdAt"],
+                "object": {
+                    "_type": "Observable", "_id": id, "_createdAt": object["_createdAt"], "_createdBy": object["_createdBy"],
+                    "_updatedAt": object["_createdAt"], "_updatedBy": object["_createdBy"],
+                },
+            },
+            "summary": {"case_artifact": {(*operation): 1}}, "_type": "audit",
+        }))
+    });
+    let seen: Vec<Value> = seen.collect();
+    let total = seen.len().to_string();
+    Ok(json_reply(200, &seen.into()).with("Transfer-Encoding", "chunked").with("X-Total", total))
+}

@@ -189,3 +189,17 @@ pub(super) fn an_observable_in_its_place(stage: &mut Stage, exchange: &Exchange)
     }
     stage.observable((kind, id(parent)), id(record), record);
 }
+
+/// Two IOCs, of which one has a message, and gets three others; the last by a call for both.
+pub(super) fn two_with_former_messages(stage: &mut Stage, exchange: &Exchange) {
+    let ids = ids(exchange);
+    stage.case("~1", &Value::Null);
+    let one = json!({"dataType": "domain", "data": "one.example", "ioc": true, "message": "C2"});
+    stage.observable(("case", "~1"), &ids[0], &one);
+    stage.observable(("case", "~1"), &ids[1], &json!({"dataType": "domain", "data": "two.example", "ioc": true}));
+    for change in [json!({"message": "C2 of the wave"}), json!({"tlp": 1})] {
+        stage.act("PATCH", "analyst", &format!("/api/v1/observable/{}", ids[0]), &change);
+    }
+    let both = json!({"ids": [stage.here(&ids[0]), stage.here(&ids[1])], "message": "both"});
+    stage.act("PATCH", "analyst", "/api/v1/observable/_bulk", &both);
+}
