@@ -6,12 +6,14 @@ use std::time::Instant;
 
 use cortex_misp::import::batch::{ChunkContext, batch};
 use cortex_misp::import::command::Commands;
-use cortex_misp::import::map::{Markings, AlertOptions};
+use cortex_misp::import::map::{AlertOptions, Markings};
 use cortex_misp::json::Element;
 use cortex_misp::markings::{Pap, Tlp};
 use cortex_misp::misp::wire::Attribute;
 use cortex_misp::secret::Scrubber;
-use cortex_misp::types::{ObservableTypeSet, AttributeInput, ObservableInput, Overrides, MispCapabilities, attributes, observables};
+use cortex_misp::types::{
+    AttributeInput, MispCapabilities, ObservableInput, ObservableTypeSet, Overrides, attributes, observables,
+};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -34,7 +36,8 @@ fn import(stored: &[[String; 4]]) {
     let rounds = 20_000;
     for _ in 0..rounds {
         for [kind, category, value, uuid] in stored {
-            black_box(observables(&AttributeInput { kind, category, value, uuid, event: Uuid::nil() }, &data_types)).ok();
+            black_box(observables(&AttributeInput { kind, category, value, uuid, event: Uuid::nil() }, &data_types))
+                .ok();
         }
     }
     report("import", rounds * stored.len(), started);
@@ -69,11 +72,14 @@ fn export(stored: &[[String; 4]]) {
     let there: Vec<_> = stored
         .iter()
         .flat_map(|[kind, category, value, uuid]| {
-            observables(&AttributeInput { kind, category, value, uuid, event: Uuid::nil() }, &data_types).unwrap_or_default()
+            observables(&AttributeInput { kind, category, value, uuid, event: Uuid::nil() }, &data_types)
+                .unwrap_or_default()
         })
         .collect();
-    let given: Vec<ObservableInput<'_>> =
-        there.iter().map(|one| ObservableInput { data_type: &one.data_type, data: &one.data, tags: &one.tags }).collect();
+    let given: Vec<ObservableInput<'_>> = there
+        .iter()
+        .map(|one| ObservableInput { data_type: &one.data_type, data: &one.data, tags: &one.tags })
+        .collect();
     let started = Instant::now();
     let rounds = 2_000;
     for _ in 0..rounds {

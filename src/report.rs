@@ -19,7 +19,7 @@ use crate::http::{RequestObserver, RunContext};
 use crate::report::ledger::{ItemKind, Ledger, Verdict, without_names};
 use crate::secret::Scrubber;
 pub use builder::{ReportBuilder, RowSource, Side};
-pub use extras::{Artifact, TaxonomyLevel, Operation, Taxonomy};
+pub use extras::{Artifact, Operation, Taxonomy, TaxonomyLevel};
 pub use lookup::{LookupSummary, Match};
 pub use rows::{Alert, AlertObservable, EventRow, ObservableRow, RetractionRow};
 

@@ -125,7 +125,9 @@ fn wait(receiver: &Receiver<WorkerMessage>, mut progress: Option<Progress>) -> R
         let left = last.map_or(Duration::MAX, |last| last.saturating_duration_since(Instant::now()));
         let pause = if progress.is_some() { left.min(TICK) } else { left };
         match receiver.recv_timeout(pause) {
-            Ok(WorkerMessage::Clock(clock)) => last = clock.left().and_then(|left| Instant::now().checked_add(left + GRACE)),
+            Ok(WorkerMessage::Clock(clock)) => {
+                last = clock.left().and_then(|left| Instant::now().checked_add(left + GRACE))
+            }
             Ok(WorkerMessage::Signal) => return RunEnd::Stopped("stopped by a signal"),
             Ok(WorkerMessage::End(end)) => return end,
             Err(RecvTimeoutError::Timeout) if pause < left => progress.iter_mut().for_each(Progress::show),

@@ -151,7 +151,10 @@ impl OptionSource {
 /// # Errors
 /// The first wrong member: its name, the kind of its value (never the value itself, which may be a secret), and what is
 /// accepted.
-pub fn read<C: DeserializeOwned + JsonSchema>(raw: &Map<String, Value>, table: OptionSource) -> Result<(C, Vec<String>)> {
+pub fn read<C: DeserializeOwned + JsonSchema>(
+    raw: &Map<String, Value>,
+    table: OptionSource,
+) -> Result<(C, Vec<String>)> {
     let specs = items::of::<C>();
     let mut known = Map::new();
     for spec in &specs {
@@ -210,8 +213,7 @@ impl OptionSpec {
                 words.iter().find(|word| word.eq_ignore_ascii_case(given.trim())).map(|word| Value::from(word.as_str()))
             }
         };
-        let fits =
-            |value: &Value| !matches!((&self.kind, value.as_u64()), (OptionKind::Number { least }, Some(n)) if n < *least);
+        let fits = |value: &Value| !matches!((&self.kind, value.as_u64()), (OptionKind::Number { least }, Some(n)) if n < *least);
         read.filter(fits).ok_or_else(|| anyhow!("is {}: {} is accepted", json::kind(value), self.kind.accepted()))
     }
 }

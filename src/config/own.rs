@@ -107,7 +107,11 @@ pub(super) struct Overrides {
 ///
 /// # Errors
 /// The first wrong element: its position, its connection, the option, and what is accepted.
-pub(super) fn of_each(settings: &[Option<RawOverrides>], names: &[Option<String>], options: &[OptionSpec]) -> Result<Vec<Overrides>> {
+pub(super) fn of_each(
+    settings: &[Option<RawOverrides>],
+    names: &[Option<String>],
+    options: &[OptionSpec],
+) -> Result<Vec<Overrides>> {
     let mut each: Vec<Option<Overrides>> = names.iter().map(|_| None).collect();
     if settings.is_empty() {
         return Ok(each.into_iter().map(Option::unwrap_or_default).collect());
@@ -121,7 +125,8 @@ pub(super) fn of_each(settings: &[Option<RawOverrides>], names: &[Option<String>
             .iter()
             .map(|(name, value)| (name.clone(), value.clone()))
             .partition(|(name, _)| own_items.iter().any(|item| item.name == *name));
-        let (of_connection, _) = read::<OverrideHeader>(&of_connection, OptionSource::Settings).context(position.clone())?;
+        let (of_connection, _) =
+            read::<OverrideHeader>(&of_connection, OptionSource::Settings).context(position.clone())?;
         let OverrideHeader { name, purpose, cert_check, proxy } = of_connection;
         let position = format!("{position}, connection \"{name}\"");
         let place = names.iter().zip(&mut each).find(|(known, _)| known.as_ref() == Some(&name));

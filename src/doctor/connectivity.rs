@@ -5,7 +5,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use url::{Host, Url};
 
 use super::Findings;
-use crate::http::{HttpErrorKind, Client, HttpError, ServerCertificate};
+use crate::http::{Client, HttpError, HttpErrorKind, ServerCertificate};
 use crate::time::{self, Clock, DAY};
 
 /// What is looked at before the first question.
@@ -38,11 +38,19 @@ pub(super) enum FailureStage {
 pub(super) fn stage(error: &anyhow::Error) -> FailureStage {
     let failure = error.chain().find_map(|cause| cause.downcast_ref::<HttpError>());
     match failure.map(|failure| &failure.cause) {
-        Some(HttpErrorKind::Unreachable(_) | HttpErrorKind::Broken(_) | HttpErrorKind::Deadline) => FailureStage::Connection,
-        Some(HttpErrorKind::Refused { status: 401 | 403, message, .. }) if !message.starts_with("a web page") => FailureStage::Key,
-        Some(HttpErrorKind::Refused { .. } | HttpErrorKind::Redirected { .. } | HttpErrorKind::NotJson(_) | HttpErrorKind::TooLarge(_)) | None => {
-            FailureStage::Server
+        Some(HttpErrorKind::Unreachable(_) | HttpErrorKind::Broken(_) | HttpErrorKind::Deadline) => {
+            FailureStage::Connection
         }
+        Some(HttpErrorKind::Refused { status: 401 | 403, message, .. }) if !message.starts_with("a web page") => {
+            FailureStage::Key
+        }
+        Some(
+            HttpErrorKind::Refused { .. }
+            | HttpErrorKind::Redirected { .. }
+            | HttpErrorKind::NotJson(_)
+            | HttpErrorKind::TooLarge(_),
+        )
+        | None => FailureStage::Server,
     }
 }
 

@@ -6,12 +6,12 @@ use std::thread;
 use anyhow::{Context, Result};
 
 use super::connectivity::CONNECTION;
-use super::probe::{ProbedServer, Probe};
+use super::probe::{Probe, ProbedServer};
 use super::{Finding, Findings, Verdict, export_targets, feed, render, thehive};
 use crate::config::connections::{Connection, Purpose, Target};
 use crate::config::items::OptionSpec;
 use crate::config::own::{self, ConnectionConfig};
-use crate::config::{self, TimeLimits, OptionSource};
+use crate::config::{self, OptionSource, TimeLimits};
 use crate::cortex::job::JobSource;
 use crate::environment::Environment;
 use crate::http::HttpContext;
@@ -192,7 +192,11 @@ fn connection_findings(visit: &Probe<'_>, findings: &mut Findings) -> Option<Pro
 }
 
 /// Which organisations of TheHive may use a connection, where not all may. `known` are those that a run would be for.
-fn organisations(MispRequirements { organisations, .. }: &MispRequirements, known: &[Option<String>], findings: &mut Findings) {
+fn organisations(
+    MispRequirements { organisations, .. }: &MispRequirements,
+    known: &[Option<String>],
+    findings: &mut Findings,
+) {
     const CHECK: &str = "organisations";
     if organisations.are_all() {
         return;

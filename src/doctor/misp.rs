@@ -2,11 +2,11 @@
 
 use super::Findings;
 use super::connectivity::{self, CLOCK, CONNECTION, FailureStage};
-use super::probe::{ProbedServer, Probe};
+use super::probe::{Probe, ProbedServer};
 use crate::config::connections;
 use crate::misp::Misp;
 use crate::misp::server::Server;
-use crate::misp::server::account::{Account, VersionInfo, Role};
+use crate::misp::server::account::{Account, Role, VersionInfo};
 use crate::misp::wire::Organisation;
 
 const VERSION: &str = "version";

@@ -14,7 +14,7 @@ use crate::report::RunReport;
 use crate::secret::Secret;
 use crate::thehive::Permission;
 use crate::thehive::{Greeting, TheHive, User};
-use crate::worker::requirements::{TheHiveRequirements, Requirements};
+use crate::worker::requirements::{Requirements, TheHiveRequirements};
 
 const ACCESS: &str = "access";
 const VERSION: &str = "version";
@@ -57,7 +57,12 @@ pub(super) fn secret(wants: &Requirements, findings: &mut Findings) {
 }
 
 /// Looks at everything. Gives the organisation of the user, if TheHive says it.
-pub(super) fn examine(wants: &TheHiveRequirements, network: &HttpContext, run: &RunReport, findings: &mut Findings) -> Option<String> {
+pub(super) fn examine(
+    wants: &TheHiveRequirements,
+    network: &HttpContext,
+    run: &RunReport,
+    findings: &mut Findings,
+) -> Option<String> {
     match (&wants.url, &wants.key) {
         (None, None) => {
             findings.warn(ACCESS, format!("\"thehive_url\" and \"thehive_key\" are not set: {}", wants.without))

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::case::ExportInput;
 use super::exclusive;
-use super::map::{self, MappingContext, MappedEvent};
-use super::plan::{AttributeResult, Plan, DiffContext};
+use super::map::{self, MappedEvent, MappingContext};
+use super::plan::{AttributeResult, DiffContext, Plan};
 use super::settings::Settings;
 use super::target::{Target, Targets};
 use super::tell::{self, ReportData};
@@ -22,13 +22,13 @@ use crate::markings::Pap;
 use crate::misp::tags::{TagResolution, Why};
 use crate::misp::wire::Event;
 use crate::misp::write_log::WriteLog;
-use crate::misp::{EventContent, ContentOptions, Misp};
+use crate::misp::{ContentOptions, EventContent, Misp};
 use crate::report::ledger::{ItemKind, Verdict};
-use crate::report::{EventRow, ConnectionReporter};
+use crate::report::{ConnectionReporter, EventRow};
 use crate::text;
 use crate::text::counted;
 use crate::thehive::TheHive;
-use crate::types::{Overrides, MispCapabilities};
+use crate::types::{MispCapabilities, Overrides};
 
 /// The export to one connection.
 #[derive(Clone, Copy)]
@@ -184,7 +184,12 @@ impl ConnectionExport<'_> {
 
     /// Writes the case into its event, and brings the other events of the case in line with it, whatever became of the first.
     /// Gives what became of it, and whether the event is another case's.
-    fn write(&self, misp: &Misp, decided: &[Option<Verdict>], types: &MispCapabilities) -> Result<(ExportResult, bool)> {
+    fn write(
+        &self,
+        misp: &Misp,
+        decided: &[Option<Verdict>],
+        types: &MispCapabilities,
+    ) -> Result<(ExportResult, bool)> {
         let _lock = if self.dry_run { None } else { misp.lock()? };
         let Targets { main, followed, others } = self.targets(misp)?;
         let done = self.inside(main.is_guest, |one| {
@@ -238,7 +243,13 @@ impl ConnectionExport<'_> {
 
     /// Brings an event that is this case's too in line: it becomes as strict as the case, and what is no IOC any more is
     /// retracted. Nothing is added to it.
-    fn follow(&self, misp: &Misp, target: &Target, decided: &[Option<Verdict>], types: &MispCapabilities) -> Result<()> {
+    fn follow(
+        &self,
+        misp: &Misp,
+        target: &Target,
+        decided: &[Option<Verdict>],
+        types: &MispCapabilities,
+    ) -> Result<()> {
         let mut mapped = self.map(decided, types, target.uuid);
         mapped.wanted.only_tighten();
         match self.write_to(misp, mapped, target.event.clone(), (decided, types), false)? {
@@ -277,13 +288,15 @@ impl ConnectionExport<'_> {
             self.part.warn("readable by everyone who pulls this feed");
         }
         let mut names = self.tag_names(misp, &mut mapped.wanted)?;
-        let look = ContentOptions { sightings: self.settings.export_sightings, objects: !mapped.wanted.objects.is_empty() };
+        let look =
+            ContentOptions { sightings: self.settings.export_sightings, objects: !mapped.wanted.objects.is_empty() };
         let uuid = mapped.wanted.uuid;
         let held = event.map(|event| misp.content(&uuid, event, look)).transpose()?;
         self.warn_of_unreadable(held.as_ref());
         self.exclude(misp, &mut mapped.wanted, held.as_ref(), &mut names);
         let mut first = self.joined(mapped.wanted, held.as_ref(), decided, types);
         mapped.wanted = first.settled(held.as_ref(), &HashSet::new(), self.ids);
+        self.note_former(held.as_ref(), &mut mapped.wanted, &mut first);
         let mut plan = self.plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;
         let asked = self.asked_again(&plan, decided, types, &mut first);
         let whole = asked.as_ref().map_or(whole, |asked| asked.as_ref().copied().map_err(String::as_str));

@@ -7,7 +7,7 @@ use anyhow::Result;
 use uuid::Uuid;
 
 use super::apply::ConnectionExport;
-use super::case::{ExportInput, CaseObservable};
+use super::case::{CaseObservable, ExportInput};
 use super::plan::Plan;
 use super::retract::{RetractAction, Retraction};
 use super::wanted::EventDraft;

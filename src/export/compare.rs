@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::exclusive;
-use super::plan::{RetainedAttribute, DiffContext, AttributeAction};
+use super::plan::{AttributeAction, DiffContext, RetainedAttribute};
 use super::retract::{is_retracted, was_deleted, without_mark};
 use super::wanted::EventDraft;
 use crate::ids::Ids;
@@ -135,6 +135,12 @@ impl<'a> EventIndex<'a> {
         self.get(&wanted.uuid).or_else(other)
     }
 
+    /// The comment of the attribute of ours that stands for a wanted one, without the mark of a retraction.
+    pub(super) fn comment_of(&self, wanted: &AttributeDraft) -> Option<String> {
+        let by_value = || self.instead(wanted).filter(|(whose, _)| *whose != Owner::Theirs).map(|(_, held)| held);
+        self.own(wanted).or_else(by_value).map(without_mark_if_any)
+    }
+
     /// True if a wanted attribute is there with our uuid.
     pub(super) fn holds(&self, wanted: &AttributeDraft) -> bool {
         self.own(wanted).is_some()
@@ -142,7 +148,12 @@ impl<'a> EventIndex<'a> {
 
     /// An attribute of ours with the value of the wanted one: its observable was of another type, or written otherwise. It
     /// becomes as strict as the wanted one, and is brought back if it was retracted.
-    fn under_another_uuid(&self, wanted: &AttributeDraft, held: &Attribute, rules: &DiffContext<'_>) -> AttributeAction {
+    fn under_another_uuid(
+        &self,
+        wanted: &AttributeDraft,
+        held: &Attribute,
+        rules: &DiffContext<'_>,
+    ) -> AttributeAction {
         let mut how = "there already, in an attribute that was exported for another IOC".to_owned();
         if held.value != wanted.value {
             how = format!("{how}, written {}", shortened(&held.value, LONGEST_VALUE));
@@ -155,9 +166,13 @@ impl<'a> EventIndex<'a> {
 
     fn existing(&self, wanted: &AttributeDraft, held: &Attribute, rules: &DiffContext<'_>) -> AttributeAction {
         let mut change = self.tightened(wanted, held, rules);
+        let comment = without_mark_if_any(held);
+        if comment != wanted.comment && wanted.former.contains(&comment) {
+            change.comment = Some(wanted.comment.clone());
+        }
         if is_retracted(held) {
             let (comment, was_for_detection) = without_mark(&held.comment);
-            change.comment = Some(comment);
+            change.comment.get_or_insert(comment);
             change.is_reason = true;
             if held.deleted == Some(true) {
                 change.deleted = Some(false);
@@ -189,7 +204,12 @@ impl<'a> EventIndex<'a> {
     }
 
     /// The TLP tag and the distribution, towards the stricter.
-    pub(super) fn tightened(&self, wanted: &AttributeDraft, held: &Attribute, rules: &DiffContext<'_>) -> AttributePatch {
+    pub(super) fn tightened(
+        &self,
+        wanted: &AttributeDraft,
+        held: &Attribute,
+        rules: &DiffContext<'_>,
+    ) -> AttributePatch {
         let names: Vec<_> = shared(held.all_tags()).collect();
         let is_laxer = match Tlp::from_plain_tags(names.iter().copied()) {
             Some(tlp) => tlp < wanted.tlp,
@@ -281,6 +301,10 @@ fn added_by_others(wanted: &AttributeDraft, there: &Attribute) -> String {
     std::iter::once("added by somebody else").chain(differs).collect::<Vec<_>>().join(", ")
 }
 
+fn without_mark_if_any(held: &Attribute) -> String {
+    if is_retracted(held) { without_mark(&held.comment).0 } else { held.comment.clone() }
+}
+
 /// The attribute that is there instead of the wanted one: the same file, sent in the other way.
 fn instead(wanted: &AttributeDraft, held: &Attribute) -> Option<Uuid> {
     Uuid::parse_str(&held.uuid).ok().filter(|uuid| *uuid != wanted.uuid)
@@ -293,9 +317,17 @@ fn is_ours_to_revive(held: &Attribute) -> bool {
 }
 
 /// Files that an option let out before and that it lets out no more: they stay, and are closed when their TLP demands it.
-pub(super) fn kept(wanted: &EventDraft, steps: &[AttributeAction], held: &EventContent, index: &EventIndex<'_>, rules: &DiffContext<'_>) -> Vec<RetainedAttribute> {
+pub(super) fn kept(
+    wanted: &EventDraft,
+    steps: &[AttributeAction],
+    held: &EventContent,
+    index: &EventIndex<'_>,
+    rules: &DiffContext<'_>,
+) -> Vec<RetainedAttribute> {
     let mut handled: HashSet<Uuid> = wanted.attributes.iter().map(|one| one.uuid).collect();
-    handled.extend(steps.iter().filter_map(|step| if let AttributeAction::Change(change) = step { change.instead } else { None }));
+    handled.extend(
+        steps.iter().filter_map(|step| if let AttributeAction::Change(change) = step { change.instead } else { None }),
+    );
     let of = |one: &AttributeDraft| {
         let there = index.get(&one.uuid).filter(|held| held.deleted != Some(true))?;
         let change = index.tightened(one, there, rules);

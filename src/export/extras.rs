@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::apply::{ExportResult, ConnectionExport};
+use super::apply::{ConnectionExport, ExportResult};
 use super::map::CaseLink;
 use super::tell::first;
 use crate::config::Warninglists;

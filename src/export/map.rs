@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::case::{Case, ExportInput, CaseObservable};
+use super::case::{Case, CaseObservable, ExportInput};
 use super::objects::{self, is_file};
 use super::retract::unmarked;
 use super::settings::Settings;
@@ -17,7 +17,7 @@ use crate::report::ledger::Verdict;
 use crate::secret::shortened;
 use crate::text;
 use crate::time;
-use crate::types::{self, ObservableInput, Overrides, MispCapabilities, equal};
+use crate::types::{self, MispCapabilities, ObservableInput, Overrides, equal};
 
 /// The event that a case should be on one MISP.
 #[derive(Clone, Debug)]
@@ -97,7 +97,12 @@ pub fn refusal(case: &Case, settings: &Settings) -> Option<(&'static str, String
 
 /// Maps what is left of a case into the event of this uuid.
 #[must_use]
-pub fn case(input: &ExportInput, decided: &[Option<Verdict>], event: Uuid, context: &MappingContext<'_>) -> MappedEvent {
+pub fn case(
+    input: &ExportInput,
+    decided: &[Option<Verdict>],
+    event: Uuid,
+    context: &MappingContext<'_>,
+) -> MappedEvent {
     let chosen = |wanted: &dyn Fn(Option<&Verdict>) -> bool| -> Vec<(usize, &CaseObservable)> {
         let all = input.observables.iter().zip(decided).enumerate();
         all.filter_map(|(index, (ioc, verdict))| Some((index, ioc.as_ref().ok().filter(|_| wanted(verdict.as_ref()))?)))
@@ -179,7 +184,12 @@ impl Withheld {
 
 /// Alone they are other attributes than with those that may go out: the half of a composite, a hash beside its file's name.
 /// Both are withheld, and files in whatever way they went out.
-fn withheld(open: &[(usize, &CaseObservable)], closed: Vec<(usize, &CaseObservable)>, event: &Uuid, context: &MappingContext<'_>) -> Withheld {
+fn withheld(
+    open: &[(usize, &CaseObservable)],
+    closed: Vec<(usize, &CaseObservable)>,
+    event: &Uuid,
+    context: &MappingContext<'_>,
+) -> Withheld {
     let indices: HashSet<usize> = closed.iter().map(|(index, _)| *index).collect();
     let mut together: Vec<_> = open.iter().copied().chain(closed.iter().copied()).collect();
     together.sort_by_key(|(index, _)| *index);
@@ -233,7 +243,7 @@ impl MappingContext<'_> {
     /// The first comment of several observables that are one attribute.
     pub(super) fn comment<'i>(&self, mut iocs: impl Iterator<Item = &'i CaseObservable>) -> String {
         let comment = iocs.find_map(|ioc| Some(ioc.observable.message.trim()).filter(|message| !message.is_empty()));
-        comment.map(|comment| shortened(&unmarked(&sent(comment)).0, LONGEST_COMMENT)).unwrap_or_default()
+        comment.map(self::comment).unwrap_or_default()
     }
 
     /// The tags of several observables that are one attribute, as far as they may go out; their PAP where it is stricter
@@ -264,11 +274,13 @@ fn without_hidden(tag: &str) -> String {
 }
 
 fn warnings(input: &ExportInput, open: &[(usize, &CaseObservable)], context: &MappingContext<'_>) -> Vec<String> {
-    let is_changed = |(_, ioc): &&(usize, &CaseObservable)| sent(&ioc.observable.message) != bare(ioc.observable.message.trim());
+    let is_changed =
+        |(_, ioc): &&(usize, &CaseObservable)| sent(&ioc.observable.message) != bare(ioc.observable.message.trim());
     let comments = open.iter().filter(is_changed).count();
     let comments = (comments > 0)
         .then(|| format!("{comments} comments have characters that MISP cannot store, or that nobody sees: they are replaced or left out"));
-    let is_long = |(_, ioc): &&(usize, &CaseObservable)| sent(&ioc.observable.message).chars().count() > LONGEST_COMMENT;
+    let is_long =
+        |(_, ioc): &&(usize, &CaseObservable)| sent(&ioc.observable.message).chars().count() > LONGEST_COMMENT;
     let cut = open.iter().filter(is_long).count();
     let cut = (cut > 0).then(|| format!("{cut} comments are cut to {LONGEST_COMMENT} characters"));
     let marked = open.iter().filter(|(_, ioc)| unmarked(&ioc.observable.message).1).count();
@@ -356,7 +368,11 @@ fn decided(
 }
 
 fn given(ioc: &CaseObservable) -> ObservableInput<'_> {
-    ObservableInput { data_type: &ioc.observable.data_type, data: text::pasted(&ioc.observable.data), tags: &ioc.observable.tags }
+    ObservableInput {
+        data_type: &ioc.observable.data_type,
+        data: text::pasted(&ioc.observable.data),
+        tags: &ioc.observable.tags,
+    }
 }
 
 fn event(uuid: Uuid, context: &MappingContext<'_>) -> EventDraft {
@@ -426,6 +442,7 @@ fn attribute(
         value: wanted.value,
         to_ids: true,
         comment: context.comment(of.iter().map(|(_, ioc)| *ioc)),
+        former: Vec::new(),
         tlp,
         is_stricter: tlp > context.case.tlp,
         is_closed: tlp.is_closed(),
@@ -435,7 +452,12 @@ fn attribute(
     })
 }
 
-/// A message as the comment that goes out: without what an import put around it, and without what nobody sees.
+/// A message as the comment that goes out.
+pub(super) fn comment(message: &str) -> String {
+    shortened(&unmarked(&sent(message)).0, LONGEST_COMMENT)
+}
+
+/// A message without what an import put around it, and without what nobody sees.
 fn sent(message: &str) -> String {
     storable(&text::lines(bare(message.trim())))
 }

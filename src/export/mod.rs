@@ -5,6 +5,7 @@ mod addressing;
 mod apply;
 pub mod case;
 mod certain;
+mod comments;
 mod compare;
 pub mod content;
 pub mod event_tags;
@@ -30,7 +31,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::config::connections::{Connection, Connections, Purpose};
-use crate::config::{self, TimeLimits, OptionSource, own, urls};
+use crate::config::{self, OptionSource, TimeLimits, own, urls};
 use crate::cortex::job::Job;
 use crate::cortex::markdown::inert;
 use crate::http::HttpContext;
@@ -38,11 +39,11 @@ use crate::ids::Ids;
 use crate::misp::Misp;
 use crate::report::Taxonomy;
 use crate::report::ledger::{ItemKind, Verdict};
-use crate::report::{ReportBody, ConnectionReport, ConnectionReporter, RunReport};
+use crate::report::{ConnectionReport, ConnectionReporter, ReportBody, RunReport};
 use crate::secret::{Secret, shortened};
 use crate::text::counted;
 use crate::thehive::TheHive;
-use crate::worker::requirements::{MispRequirements, TheHiveRequirements, Requirements};
+use crate::worker::requirements::{MispRequirements, Requirements, TheHiveRequirements};
 use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
 use apply::ConnectionExport;
 use case::ExportInput;
@@ -130,7 +131,8 @@ impl Worker for Export {
                 .context("parameter \"confirm_event\" is no uuid: give that of the event that a tag names")
         });
         let confirmed = confirmed.transpose()?;
-        let network = HttpContext::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.for_http());
+        let network =
+            HttpContext::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.for_http());
         let dry_run = config.dry_run || parameters.dry_run;
         let thehive = thehive(job, config, &network, run)?;
         let input = input(job, thehive.as_ref())?.without_secrets(&run.scrubber())?;
@@ -288,7 +290,11 @@ fn checked(connections: Vec<ConnectionConfig>) -> Result<Vec<ConnectionConfig>> 
 }
 
 /// The connections that the organisation of the job may use.
-fn allowed(connections: Vec<ConnectionConfig>, organisation: Option<&str>, run: &RunReport) -> Result<Vec<ConnectionConfig>> {
+fn allowed(
+    connections: Vec<ConnectionConfig>,
+    organisation: Option<&str>,
+    run: &RunReport,
+) -> Result<Vec<ConnectionConfig>> {
     let mut denials = Vec::new();
     let allowed: Vec<_> = connections
         .into_iter()

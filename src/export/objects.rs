@@ -10,7 +10,7 @@ use super::settings::Attachments;
 use super::wanted::ObjectDraft;
 use crate::ids::Ids;
 use crate::markings::Tlp;
-use crate::misp::draft::{ObjectSlot, AttributeDraft, FileDraft};
+use crate::misp::draft::{AttributeDraft, FileDraft, ObjectSlot};
 use crate::report::ledger::Verdict;
 use crate::sample;
 use crate::secret::shortened;
@@ -61,7 +61,11 @@ pub(super) struct FileObjects {
 }
 
 /// Takes the observables that belong into `file` objects out of a list and makes those.
-pub(super) fn taken(open: &mut Vec<(usize, &CaseObservable)>, event: &Uuid, context: &MappingContext<'_>) -> FileObjects {
+pub(super) fn taken(
+    open: &mut Vec<(usize, &CaseObservable)>,
+    event: &Uuid,
+    context: &MappingContext<'_>,
+) -> FileObjects {
     let mut made = FileObjects::default();
     let (files, rest): (Vec<_>, Vec<_>) = open.drain(..).partition(|(_, ioc)| is_file(ioc));
     for (index, ioc) in files {
@@ -141,6 +145,7 @@ impl ObjectBuilder<'_> {
             value: value.to_owned(),
             to_ids: true,
             comment: self.context.comment(of()),
+            former: Vec::new(),
             tlp,
             is_stricter: tlp > self.context.case.tlp,
             is_closed: tlp.is_closed(),
@@ -156,7 +161,13 @@ impl ObjectBuilder<'_> {
 }
 
 /// The object of a file observable: name, hashes, size, and the file itself where that is wanted.
-fn of_file(index: usize, ioc: &CaseObservable, event: &Uuid, context: &MappingContext<'_>, made: &mut FileObjects) -> Result<(), Verdict> {
+fn of_file(
+    index: usize,
+    ioc: &CaseObservable,
+    event: &Uuid,
+    context: &MappingContext<'_>,
+    made: &mut FileObjects,
+) -> Result<(), Verdict> {
     let failed = |reason: &str| Verdict::Failed(reason.to_owned());
     let attachment = ioc.observable.attachment.as_ref();
     let attachment = attachment.ok_or_else(|| failed("the file observable has no attachment"))?;
@@ -315,6 +326,7 @@ pub(super) fn link(event: &Uuid, url: &str, number: &str, ids: &Ids, tlp: Tlp) -
         value: url.to_owned(),
         to_ids: false,
         comment: format!("Case #{number} in TheHive"),
+        former: Vec::new(),
         tlp,
         is_stricter: false,
         is_closed: true,

@@ -14,7 +14,7 @@ use super::settings::RemovedIocPolicy;
 use super::wanted::EventDraft;
 use crate::ids::Ids;
 use crate::misp::EventContent;
-use crate::misp::changes::{AttributePatch, AttributeEdit, EventChanges, EventHeader, EventPatch};
+use crate::misp::changes::{AttributeEdit, AttributePatch, EventChanges, EventHeader, EventPatch};
 use crate::misp::draft::AttributeDraft;
 use crate::misp::tags::TagResolution;
 use crate::misp::write_log::WriteLog;
@@ -170,7 +170,8 @@ impl Plan {
     /// True if there is a reason beside new IOCs to touch a published event, which unpublishes it: a retraction or its
     /// reversal, a stricter TLP.
     fn has_other_reason(&self) -> bool {
-        let mut changes = self.steps.iter().map(|step| matches!(step, AttributeAction::Change(change) if change.is_reason));
+        let mut changes =
+            self.steps.iter().map(|step| matches!(step, AttributeAction::Change(change) if change.is_reason));
         let of_rest = self.retractions.iter().any(Retraction::is_reason) || self.tightens_more();
         self.head.is_reason || of_rest || changes.any(|is_reason| is_reason)
     }
@@ -259,11 +260,9 @@ impl Plan {
         let is_open = |uuid: &Uuid| !sending.reasons.contains_key(uuid);
         let retractions = self.retractions.iter().filter(|one| one.is_reason() && is_open(&one.uuid)).count();
         let kept = self.kept.iter().filter(|one| is_open(&one.uuid)).count();
-        let steps = self
-            .steps
-            .iter()
-            .zip(&wanted.attributes)
-            .filter(|(step, attribute)| matches!(step, AttributeAction::Add | AttributeAction::Change(_)) && is_open(&attribute.uuid));
+        let steps = self.steps.iter().zip(&wanted.attributes).filter(|(step, attribute)| {
+            matches!(step, AttributeAction::Add | AttributeAction::Change(_)) && is_open(&attribute.uuid)
+        });
         usize::from(self.create)
             + usize::from(!self.head.is_empty())
             + steps.count()
@@ -328,7 +327,8 @@ impl Plan {
             }
             AttributeAction::Add | AttributeAction::Leave(_) | AttributeAction::Skip(_) => None,
         });
-        let kept = self.kept.iter().map(|one| AttributeEdit { uuid: one.uuid, object: one.object, change: &one.change });
+        let kept =
+            self.kept.iter().map(|one| AttributeEdit { uuid: one.uuid, object: one.object, change: &one.change });
         retractions.chain(steps).chain(kept)
     }
 

@@ -9,7 +9,7 @@ use super::case::{self, ExportInput};
 use crate::json::Element;
 use crate::tags::{self, Link};
 use crate::thehive::wire::Observable;
-use crate::thehive::{CaseObservables, AlertOrigin, TheHive};
+use crate::thehive::{AlertOrigin, CaseObservables, TheHive};
 
 /// Reads a case and its IOC observables from TheHive.
 ///
@@ -43,19 +43,20 @@ pub fn one(data: &Value, thehive: Option<&TheHive>) -> Result<ExportInput> {
     let carried: Observable =
         serde_json::from_value(data.clone()).context("the job's data cannot be read as an observable")?;
     // The job's copy may be older than what TheHive has now, or somebody else's word.
-    let observable = match thehive {
+    let (observable, around) = match thehive {
         Some(thehive) => thehive.observable(&carried.id)?,
-        None => carried,
+        None => (carried, None),
     };
     ensure!(
         observable.ioc,
         "the observable is not flagged as IOC: only IOCs are exported; set its flag in TheHive and run the responder again"
     );
     let carried = data.get("case").filter(|case| case.get("startDate").is_some() || case.get("createdAt").is_some());
-    let case = match (carried, thehive) {
-        (_, Some(thehive)) => thehive.case_of(&observable.id)?,
-        (Some(case), None) => case.clone(),
-        (None, None) => bail!(
+    let case = match (around, carried, thehive) {
+        (Some(case), ..) => case,
+        (None, _, Some(thehive)) => thehive.case_of(&observable.id)?,
+        (None, Some(case), None) => case.clone(),
+        (None, None, None) => bail!(
             "the job does not say which case the observable belongs to, and TheHive cannot be asked: set \"thehive_url\" and \
              \"thehive_key\" in the responder's configuration"
         ),

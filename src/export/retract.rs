@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
 use super::compare::EventIndex;
-use super::plan::{RetainedAttribute, DiffContext};
+use super::plan::{DiffContext, RetainedAttribute};
 use super::settings::RemovedIocPolicy;
 use super::wanted::EventDraft;
 use crate::misp::EventContent;
@@ -108,7 +108,11 @@ fn with_mark(attribute: &Attribute, removed: RemovedIocPolicy) -> String {
 }
 
 /// All retractions of an event, and what somebody has to do something about.
-pub(super) fn retractions(wanted: &EventDraft, held: &EventContent, rules: &DiffContext<'_>) -> (Vec<Retraction>, Vec<String>) {
+pub(super) fn retractions(
+    wanted: &EventDraft,
+    held: &EventContent,
+    rules: &DiffContext<'_>,
+) -> (Vec<Retraction>, Vec<String>) {
     let index = EventIndex::new(held, rules.ids);
     let mut retractions: Vec<_> =
         wanted.withheld.iter().filter_map(|attribute| withdrawn(attribute, held, &index, rules)).collect();
@@ -117,7 +121,8 @@ pub(super) fn retractions(wanted: &EventDraft, held: &EventContent, rules: &Diff
     if is_exposed {
         // No guard holds here: what stays can be read by everyone.
         let all = dropped(wanted, held, &|uuid| rules.ids.made_inside(&held.uuid(), uuid)).into_iter();
-        retractions.extend(all.map(|(uuid, one)| Retraction::of(one, uuid, held.object_of(one), RetractAction::Remove)));
+        retractions
+            .extend(all.map(|(uuid, one)| Retraction::of(one, uuid, held.object_of(one), RetractAction::Remove)));
     }
     let exposed = retractions.iter().filter(|one| one.act == RetractAction::Remove).count();
     if exposed > 0 {
@@ -178,13 +183,22 @@ fn is_open_in_closed(attribute: &Attribute, wanted: &EventDraft, rules: &DiffCon
 
 /// What of ours is not edited otherwise and is closed with its case, whatever became of it: retracted, or there under another
 /// uuid than it would have now.
-pub(super) fn closed(wanted: &EventDraft, held: &EventContent, edited: &HashSet<Uuid>, rules: &DiffContext<'_>) -> Vec<RetainedAttribute> {
+pub(super) fn closed(
+    wanted: &EventDraft,
+    held: &EventContent,
+    edited: &HashSet<Uuid>,
+    rules: &DiffContext<'_>,
+) -> Vec<RetainedAttribute> {
     let event = held.uuid();
     let of = |attribute: &Attribute| {
         let uuid = Uuid::parse_str(&attribute.uuid).ok().filter(|uuid| rules.ids.made_inside(&event, uuid))?;
         let is_wanted = attribute.deleted != Some(true) && is_open_in_closed(attribute, wanted, rules);
         let change = AttributePatch { close: true, is_reason: true, ..AttributePatch::default() };
-        (is_wanted && !edited.contains(&uuid)).then(|| RetainedAttribute { uuid, object: held.object_of(attribute), change })
+        (is_wanted && !edited.contains(&uuid)).then(|| RetainedAttribute {
+            uuid,
+            object: held.object_of(attribute),
+            change,
+        })
     };
     held.attributes.iter().filter_map(of).collect()
 }
@@ -258,7 +272,11 @@ pub(super) fn brought(wanted: &EventDraft, held: &EventContent, rules: &DiffCont
 }
 
 /// What is ours and no longer wanted: live ones, and those that were retracted before.
-fn dropped<'a>(wanted: &EventDraft, held: &'a EventContent, is_ours: &dyn Fn(&Uuid) -> bool) -> Vec<(Uuid, &'a Attribute)> {
+fn dropped<'a>(
+    wanted: &EventDraft,
+    held: &'a EventContent,
+    is_ours: &dyn Fn(&Uuid) -> bool,
+) -> Vec<(Uuid, &'a Attribute)> {
     let iocs = || wanted.attributes.iter().chain(&wanted.spared);
     let attributes = iocs().chain(&wanted.withheld);
     let mut known: HashSet<Uuid> = attributes.map(|attribute| attribute.uuid).collect();
@@ -287,7 +305,8 @@ fn dropped<'a>(wanted: &EventDraft, held: &'a EventContent, is_ours: &dyn Fn(&Uu
 }
 
 fn retracting(attribute: &Attribute, removed: RemovedIocPolicy) -> AttributePatch {
-    let change = AttributePatch { comment: Some(with_mark(attribute, removed)), is_reason: true, ..AttributePatch::default() };
+    let change =
+        AttributePatch { comment: Some(with_mark(attribute, removed)), is_reason: true, ..AttributePatch::default() };
     match removed {
         RemovedIocPolicy::Delete => AttributePatch { deleted: Some(true), ..change },
         RemovedIocPolicy::Unflag | RemovedIocPolicy::Keep => AttributePatch { to_ids: Some(false), ..change },
@@ -296,7 +315,12 @@ fn retracting(attribute: &Attribute, removed: RemovedIocPolicy) -> AttributePatc
 
 /// What went out before its TLP forbade it. In a feed it is taken out; on a server it is closed: its TLP, and for its own
 /// organisation only. That retracts nothing, so it needs no guard.
-fn withdrawn(wanted: &AttributeDraft, held: &EventContent, index: &EventIndex<'_>, rules: &DiffContext<'_>) -> Option<Retraction> {
+fn withdrawn(
+    wanted: &AttributeDraft,
+    held: &EventContent,
+    index: &EventIndex<'_>,
+    rules: &DiffContext<'_>,
+) -> Option<Retraction> {
     let attribute = index.get(&wanted.uuid)?;
     let object = held.object_of(attribute);
     if rules.is_public && (wanted.tlp.is_closed() || rules.is_case) {

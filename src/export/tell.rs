@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
-use super::apply::{ExportResult, ConnectionExport};
+use super::apply::{ConnectionExport, ExportResult};
 use super::compare::{self, EventIndex, STORED};
 use super::map::MappedEvent;
 use super::objects::is_file;
@@ -277,9 +277,8 @@ impl ConnectionExport<'_> {
                         (verdict, None, None)
                     }
                 };
-            let is_closed_with_another = |wanted: &&AttributeDraft| {
-                wanted.tlp.is_closed() && one.as_ref().is_ok_and(|ioc| ioc.tlp < wanted.tlp)
-            };
+            let is_closed_with_another =
+                |wanted: &&AttributeDraft| wanted.tlp.is_closed() && one.as_ref().is_ok_and(|ioc| ioc.tlp < wanted.tlp);
             let closed = attribute.filter(is_closed_with_another).map(|wanted| {
                 format!("one attribute with an IOC that is {}, and as closed as that", wanted.tlp.word())
             });
@@ -414,7 +413,10 @@ pub(super) fn audience(distribution: u64, group: Option<String>) -> String {
 }
 
 /// What each observable became. One that became several attributes takes the first verdict of [`Verdict::rank`].
-fn became<'a>(mapped: &'a MappedEvent, outcome: &'a [AttributeResult]) -> HashMap<usize, (&'a AttributeDraft, &'a AttributeResult)> {
+fn became<'a>(
+    mapped: &'a MappedEvent,
+    outcome: &'a [AttributeResult],
+) -> HashMap<usize, (&'a AttributeDraft, &'a AttributeResult)> {
     let mut became: HashMap<usize, (&AttributeDraft, &AttributeResult)> = HashMap::new();
     for (attribute, outcome) in mapped.wanted.attributes.iter().zip(outcome) {
         for index in &attribute.from {

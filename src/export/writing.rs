@@ -16,7 +16,7 @@ use crate::misp::draft::AttributeDraft;
 use crate::misp::tags::TagResolution;
 use crate::misp::wire::Event;
 use crate::misp::write_log::{WriteLog, WriteStop};
-use crate::misp::{EventContent, ContentOptions, Misp};
+use crate::misp::{ContentOptions, EventContent, Misp};
 use crate::report::ledger::Verdict;
 
 /// The time between two looks at an event that MISP may still be working on.

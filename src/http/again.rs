@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use jiff::Timestamp;
 
-use super::failure::{BROKE_OFF, HttpErrorKind, HttpError};
+use super::failure::{BROKE_OFF, HttpError, HttpErrorKind};
 use super::network::RequestObserver;
 use crate::time::Clock;
 

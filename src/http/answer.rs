@@ -8,7 +8,7 @@ use reqwest::{StatusCode, blocking};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::failure::{BROKE_OFF, HttpErrorKind, HttpError, chain, plain, unescaped};
+use super::failure::{BROKE_OFF, HttpError, HttpErrorKind, chain, plain, unescaped};
 use super::network::HttpContext;
 use crate::json::JsonStream;
 use crate::time::Clock;
@@ -29,7 +29,10 @@ impl Response {
     pub(super) fn good(self) -> Result<Self, HttpErrorKind> {
         let status = self.response.status();
         if status.is_redirection() {
-            return Err(HttpErrorKind::Redirected { status: status.as_u16(), to: self.said(&self.header(LOCATION.as_str())) });
+            return Err(HttpErrorKind::Redirected {
+                status: status.as_u16(),
+                to: self.said(&self.header(LOCATION.as_str())),
+            });
         }
         if !status.is_success() {
             return Err(self.refused());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use reqwest::StatusCode;
 use url::Url;
 
-use super::failure::{HttpErrorKind, HttpError, chain};
+use super::failure::{HttpError, HttpErrorKind, chain};
 use super::network::HttpContext;
 use super::proxy::ProxyRoute;
 use crate::secret::shortened;
@@ -33,7 +33,12 @@ struct ProxyRefusal {
 }
 
 /// Why no connection came about, if it is the proxy's doing; none if it is the server's, and the proxy only in between.
-pub(super) fn unconnected(error: &reqwest::Error, way: &ProxyRoute, server: &Url, network: &HttpContext) -> Option<String> {
+pub(super) fn unconnected(
+    error: &reqwest::Error,
+    way: &ProxyRoute,
+    server: &Url,
+    network: &HttpContext,
+) -> Option<String> {
     let (why, name) = (chain(error), way.name());
     if !error.is_connect() {
         return None;

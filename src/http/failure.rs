@@ -101,7 +101,8 @@ impl HttpError {
     /// the kind of what went wrong has ended the work itself, and whoever is asked too often (429) has done none.
     #[must_use]
     pub fn may_go_on(&self) -> bool {
-        let is_over = matches!(&self.cause, HttpErrorKind::Refused { status, kind, .. } if *status == 429 || !kind.is_empty());
+        let is_over =
+            matches!(&self.cause, HttpErrorKind::Refused { status, kind, .. } if *status == 429 || !kind.is_empty());
         self.was_sent() && !is_over
     }
 
@@ -157,7 +158,9 @@ impl fmt::Display for HttpError {
             HttpErrorKind::NotJson(kind) if kind.is_empty() => {
                 f.write_str("the answer is not JSON: this URL is not that of an API")
             }
-            HttpErrorKind::NotJson(kind) => write!(f, "the answer is {}, not JSON: this URL is not that of an API", cut(kind)),
+            HttpErrorKind::NotJson(kind) => {
+                write!(f, "the answer is {}, not JSON: this URL is not that of an API", cut(kind))
+            }
             HttpErrorKind::Deadline => f.write_str("not sent: the deadline of the run has passed"),
         }?;
         if self.help.is_empty() { Ok(()) } else { write!(f, ": {}", self.help) }

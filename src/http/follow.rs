@@ -7,7 +7,7 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, LOCATION};
 use url::Url;
 
-use super::{ANYTHING, Response, HttpErrorKind, Client, HttpError, Endpoint, line};
+use super::{ANYTHING, Client, Endpoint, HttpError, HttpErrorKind, Response, line};
 
 /// Redirections that are followed, as MISP does for a feed's files (its `Feed.php`, `getFollowRedirect`), be they signed anew
 /// for each file.
@@ -55,7 +55,8 @@ impl Client {
         }
         let origin = Endpoint { url, headers: Vec::new(), user_agent: self.user_agent.clone(), access: &self.access };
         let made = Self::sharing(&origin, &self.network, Arc::clone(&self.observer));
-        let made = made.map_err(|error| HttpError::new(asked.to_owned(), HttpErrorKind::Unreachable(format!("{error:#}"))))?;
+        let made =
+            made.map_err(|error| HttpError::new(asked.to_owned(), HttpErrorKind::Unreachable(format!("{error:#}"))))?;
         Ok(Arc::clone(elsewhere.insert(Arc::new(made))))
     }
 }

@@ -4,7 +4,7 @@ use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 
-use super::{Response, Client, HttpError};
+use super::{Client, HttpError, Response};
 use crate::sample::sha256;
 
 /// The part that has the JSON, as TheHive calls it (ScalliGraph's `Fields.scala`).

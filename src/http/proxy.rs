@@ -71,7 +71,8 @@ impl ProxyConfig {
             let given = [name.to_ascii_lowercase(), name.to_owned()].into_iter().filter_map(|name| environment(&name));
             given.into_iter().find(|text| !text.trim().is_empty())
         };
-        let of_environment = |scheme, name| Some((scheme, Secret::new(&variable(name)?), ProxySource::Environment(name)));
+        let of_environment =
+            |scheme, name| Some((scheme, Secret::new(&variable(name)?), ProxySource::Environment(name)));
         let general = [
             of_cortex("http", "proxy_http"),
             of_cortex("https", "proxy_https"),
@@ -185,7 +186,9 @@ impl ProxyRoute {
     pub(super) fn bypass(&self) -> &'static str {
         match self.given {
             ProxySource::Connection => "give the connection another \"proxy\"",
-            ProxySource::Cortex(_) | ProxySource::Environment(_) => "name the server's host in NO_PROXY to go around it",
+            ProxySource::Cortex(_) | ProxySource::Environment(_) => {
+                "name the server's host in NO_PROXY to go around it"
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::choose::AttributeFilters;
 use super::command::Commands;
 use super::files::{self, AlertFileDraft, FileSet};
-use super::map::{self, Markings, AlertOptions, ObservableDraft};
+use super::map::{self, AlertOptions, Markings, ObservableDraft};
 use crate::json::Element;
 use crate::misp::wire::{Attribute, Tag};
 use crate::report::ledger::Verdict;
@@ -108,7 +108,8 @@ pub fn batch(
                     batch.own_tags += attribute.tags.iter().filter(|tag| tags::is_own(&tag.name)).count() as u64;
                     let is_long = |tag: &&Tag| !tags::is_own(&tag.name) && map::is_long_tag(&tag.name);
                     batch.long_tags += attribute.tags.iter().filter(is_long).count() as u64;
-                    let stands_in = |all: &Vec<(Key, ObservableDraft)>| all.iter().any(|(_, one)| map::is_stand_in(one));
+                    let stands_in =
+                        |all: &Vec<(Key, ObservableDraft)>| all.iter().any(|(_, one)| map::is_stand_in(one));
                     batch.stand_ins += u64::from(mapped.as_ref().is_ok_and(stands_in));
                 }
                 if setup.has_files && rule.is_none() && mapped.is_ok() && files::has_file(&attribute) {

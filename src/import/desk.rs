@@ -7,14 +7,15 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, ensure};
 use url::Url;
 
-use super::map::ObservableDraft;
+use super::map::{self, ObservableDraft};
 use super::users::Users;
-use crate::http::{HttpError, HttpContext};
+use crate::http::{HttpContext, HttpError};
 use crate::markings::Scale;
 use crate::report::{ConnectionReporter, RunReport};
 use crate::secret::{Secret, shortened};
 use crate::thehive::Permission;
 use crate::thehive::{ObservableTypes, TheHive, User};
+use crate::types;
 
 /// An organisation of TheHive.
 pub(super) struct AlertTarget {
@@ -129,7 +130,8 @@ impl AlertTarget {
         self.lacking.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// Observables by the types that TheHive takes.
+    /// Observables by the types that TheHive takes. What becomes `other` says its type in a tag, as it does where TheHive does
+    /// not list its type.
     pub(super) fn taken<'w>(&self, wanted: &'w [ObservableDraft]) -> Cow<'w, [ObservableDraft]> {
         let lacking = self.lacking();
         if lacking.is_empty() {
@@ -137,7 +139,11 @@ impl AlertTarget {
         }
         let mut taken = wanted.to_vec();
         let lacked = taken.iter_mut().filter(|one| lacking.contains(&one.data_type));
-        lacked.for_each(|one| OTHER.clone_into(&mut one.data_type));
+        for one in lacked {
+            let tag = types::type_tag_of(&one.data_type, &one.data, &one.tags);
+            tag.into_iter().for_each(|tag| map::put_tag_first(&mut one.tags, tag));
+            OTHER.clone_into(&mut one.data_type);
+        }
         Cow::Owned(taken)
     }
 

@@ -9,12 +9,12 @@ use std::sync::atomic::Ordering;
 use anyhow::{Result, bail};
 use uuid::Uuid;
 
-use super::batch::{self, MappedChunk, ChunkContext, RowOutcome};
+use super::batch::{self, ChunkContext, MappedChunk, RowOutcome};
 use super::desk::AlertTarget;
 use super::files::AlertFileDraft;
-use super::hand::{WriterContext, AttachmentTransfer, AlertResult, ReadSummary, SourceEvent, AlertWriter, Page};
+use super::hand::{AlertResult, AlertWriter, AttachmentTransfer, Page, ReadSummary, SourceEvent, WriterContext};
 use super::live::ObservableIndex;
-use super::map::{self, AlertDraft, Markings, EventSource};
+use super::map::{self, AlertDraft, EventSource, Markings};
 use super::settings::Attachments;
 use super::share_of_time::Share;
 use super::show::PreviewAlert;
@@ -26,7 +26,7 @@ use crate::config::Warninglists;
 use crate::http;
 use crate::json::Element;
 use crate::misp::wire::Event;
-use crate::misp::{Chunk, Misp, Opened, Report, AttributeRow};
+use crate::misp::{AttributeRow, Chunk, Misp, Opened, Report};
 use crate::report::EventRow;
 use crate::report::ledger::{ItemKind, Verdict};
 use crate::tags;
@@ -336,7 +336,9 @@ impl EventImport<'_> {
         let mut content = match (self.hands.is_empty(), misp) {
             (true, _) => return Verdict::Skipped("alerts that are only reported have no files".to_owned()),
             (false, Misp::Feed(_)) => return Verdict::Skipped("a feed's files are not read".to_owned()),
-            (false, Misp::Server(_)) => AttachmentTransfer { misp, file, settings: &config.settings, is_part, came: None },
+            (false, Misp::Server(_)) => {
+                AttachmentTransfer { misp, file, settings: &config.settings, is_part, came: None }
+            }
         };
         worst(self.hands.iter_mut().map(|hand| hand.file(&mut content))).unwrap_or(Verdict::Created)
     }

@@ -189,6 +189,7 @@ mod tests {
             tlp: Tlp::Amber,
             ioc: false,
             tags: vec![tag.into()],
+            changed: None,
         };
         AlertFileDraft::new(&attribute, observable)
     }

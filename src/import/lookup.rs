@@ -19,11 +19,11 @@ use crate::misp::Misp;
 use crate::misp::search::SearchCoverage;
 use crate::misp::wire::Event;
 use crate::report::ledger::{ItemCounts, ItemKind, Ledger, Verdict};
-use crate::report::{EventRow, ReportBody, LookupSummary, ConnectionReport, ConnectionReporter};
-use crate::report::{TaxonomyLevel, Taxonomy};
+use crate::report::{ConnectionReport, ConnectionReporter, EventRow, LookupSummary, ReportBody};
+use crate::report::{Taxonomy, TaxonomyLevel};
 use crate::text::counted;
 use crate::types::SearchValue;
-use found::{HitCollector, EventHits};
+use found::{EventHits, HitCollector};
 
 /// What is looked up, the same on every connection.
 #[derive(Clone, Copy)]
@@ -190,7 +190,8 @@ pub fn message(full: &ReportBody, value: &str) -> String {
         return format!("{value} was not looked up: no connection could be searched for it{}", hint(value));
     }
     let events = events(full);
-    let sum = |of: fn(LookupSummary) -> u64| full.connections.iter().filter_map(|part| part.look_up).map(of).sum::<u64>();
+    let sum =
+        |of: fn(LookupSummary) -> u64| full.connections.iter().filter_map(|part| part.look_up).map(of).sum::<u64>();
     let (with_ids, differing) = (sum(|one| one.events_with_ids), sum(|one| one.events_differing));
     let knows = |part: &&&ConnectionReport| part.ledger.count(ItemKind::Events).unchanged > 0;
     let unsearched = asked.len() - searched;
@@ -291,6 +292,7 @@ pub fn taxonomies(full: &ReportBody) -> Vec<Taxonomy> {
     let number = (unsearched.is_none() || events.unchanged > 0).then(|| events.unchanged.to_string());
     let mut taxonomies: Vec<Taxonomy> = number.map(|number| taxonomy(level, "Events", number)).into_iter().collect();
     taxonomies.extend(unsearched.map(|what| taxonomy(TaxonomyLevel::Suspicious, "Events", what)));
-    taxonomies.extend((events.skipped > 0).then(|| taxonomy(TaxonomyLevel::Info, "Hidden", events.skipped.to_string())));
+    taxonomies
+        .extend((events.skipped > 0).then(|| taxonomy(TaxonomyLevel::Info, "Hidden", events.skipped.to_string())));
     taxonomies
 }

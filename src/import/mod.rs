@@ -41,20 +41,20 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::config::connections::{Connection, Connections, Purpose};
-use crate::config::{self, TimeLimits, OptionSource, own, urls};
+use crate::config::{self, OptionSource, TimeLimits, own, urls};
 use crate::cortex::job::Job;
 use crate::http::HttpContext;
 use crate::ids::Ids;
 use crate::misp::Misp;
 use crate::report::ledger::ItemKind;
-use crate::report::{ReportBody, ConnectionReport, ConnectionReporter, RunReport};
-use crate::report::{TaxonomyLevel, Taxonomy};
+use crate::report::{ConnectionReport, ConnectionReporter, ReportBody, RunReport};
+use crate::report::{Taxonomy, TaxonomyLevel};
 use crate::text::counted;
 use crate::time::DAY;
-use crate::worker::requirements::{MispRequirements, TheHiveRequirements, Requirements};
+use crate::worker::requirements::{MispRequirements, Requirements, TheHiveRequirements};
 use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
 use choose::AttributeFilters;
-use command::{Request, Command, Commands, EventRef, Parameters};
+use command::{Command, Commands, EventRef, Parameters, Request};
 use desk::AlertTarget;
 use filter::EventFilters;
 use lookup::LookupSetup;
@@ -166,7 +166,8 @@ impl Worker for Import {
         let importing = own::configured(importing, &job.config, config)?;
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
         let ids = config::ids(&installation(&config.destination)?, config.destination.instance_secret.as_ref())?;
-        let network = HttpContext::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.for_http());
+        let network =
+            HttpContext::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.for_http());
         let is_click = matches!(command.asked, Request::Value(_));
         let writes = !is_click || importing.iter().any(|one| one.config.settings.click_imports);
         let dry_run = config.settings.dry_run || parameters.dry_run;
@@ -451,7 +452,8 @@ impl<'a> ImportRun<'a> {
             return Ok(());
         }
         let (name, url) = (connection.name.clone(), connection.url().to_string());
-        let imported = part.run.open(ConnectionReport { name, url, kind: Misp::kind(connection), ..ConnectionReport::default() });
+        let imported =
+            part.run.open(ConnectionReport { name, url, kind: Misp::kind(connection), ..ConnectionReport::default() });
         let done = self.sync(one, &imported).and_then(|sync| sync.these(found));
         told::held_back(&imported);
         imported.end(done.err().map(|error| worker::line(&error)));

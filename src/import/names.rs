@@ -4,9 +4,9 @@
 use anyhow::{Result, bail};
 
 use super::filter::{EventFilters, ThreatLevel};
-use crate::misp::server::names::{ResolvedNames, NameQuery, NumberedTag};
+use crate::misp::server::names::{NameQuery, NumberedTag, ResolvedNames};
 use crate::misp::wire::{Event, Organisation};
-use crate::misp::{Misp, IndexFilter};
+use crate::misp::{IndexFilter, Misp};
 use crate::report::{ConnectionReporter, RunReport};
 use crate::tags::matches;
 
@@ -91,7 +91,12 @@ fn check(known: &ResolvedNames, filters: &EventFilters, part: &ConnectionReporte
     Ok(())
 }
 
-fn check_list(option: &str, names: &[String], is_there: &dyn Fn(&str) -> bool, part: &ConnectionReporter) -> Result<()> {
+fn check_list(
+    option: &str,
+    names: &[String],
+    is_there: &dyn Fn(&str) -> bool,
+    part: &ConnectionReporter,
+) -> Result<()> {
     if !names.is_empty() && !names.iter().any(|name| is_there(name)) {
         let quoted = names.iter().map(|name| format!("\"{}\"", part.run.shown(name)));
         bail!("nothing of \"{option}\" exists on this server, so nothing is imported from it: {}", listed(quoted));

@@ -33,7 +33,13 @@ pub fn is_ours(observable: &Observable, users: &Users) -> bool {
 /// Decides about one observable. `is_part` says that another page of the same event may want it too: then what that
 /// page wanted stays, and this one adds to it.
 #[must_use]
-pub fn step(wanted: &ObservableDraft, known: Option<&Observable>, users: &Users, scale: Scale, is_part: bool) -> ObservableAction {
+pub fn step(
+    wanted: &ObservableDraft,
+    known: Option<&Observable>,
+    users: &Users,
+    scale: Scale,
+    is_part: bool,
+) -> ObservableAction {
     let Some(known) = known else { return ObservableAction::Add };
     let change = change(wanted, known, scale, is_part);
     if change.is_empty() || !is_ours(known, users) { ObservableAction::Keep } else { ObservableAction::Change(change) }
@@ -244,6 +250,7 @@ mod tests {
             pap: Pap::Amber,
             ioc,
             tags: tags.iter().map(ToString::to_string).collect(),
+            changed: None,
         }
     }
 
@@ -292,7 +299,8 @@ mod tests {
             wanted("e", &[], true),
         ];
         let places: Vec<_> = (0..all.len()).collect();
-        let data = |parcels: &[IndexedBatch]| parcels.iter().map(|parcel| parcel.group.data.join("")).collect::<Vec<_>>();
+        let data =
+            |parcels: &[IndexedBatch]| parcels.iter().map(|parcel| parcel.group.data.join("")).collect::<Vec<_>>();
         assert_eq!(data(&parcels(&all, &places, Scale::Five, 10_000)), ["abe", "c", "d"]);
         assert_eq!(data(&parcels(&all, &places, Scale::Five, 1)), ["a", "b", "c", "d", "e"]);
         let (first, rest) = first(parcels(&all, &places, Scale::Five, 10_000), 450);

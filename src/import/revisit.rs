@@ -9,7 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::map;
-use super::sync::{ListState, ConnectionImport, named};
+use super::sync::{ConnectionImport, ListState, named};
 use super::twins;
 use crate::json::Element;
 use crate::misp::IndexEntry;
@@ -71,7 +71,13 @@ impl ConnectionImport<'_> {
         alerts.into_iter().filter_map(good).collect()
     }
 
-    fn page(&self, listing: &mut ListState<'_>, desk: usize, alerts: Vec<Alert>, gone: &mut MissingEvents) -> Result<()> {
+    fn page(
+        &self,
+        listing: &mut ListState<'_>,
+        desk: usize,
+        alerts: Vec<Alert>,
+        gone: &mut MissingEvents,
+    ) -> Result<()> {
         let MissingEvents { alerts: gone, asked } = gone;
         let mut unknown: BTreeMap<Uuid, Alert> = BTreeMap::new();
         // An alert that somebody else created may name any event.

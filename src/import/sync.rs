@@ -33,7 +33,7 @@ use crate::ids::{self, Ids};
 use crate::misp::wire::Event;
 use crate::misp::{IndexEntry, Misp, Window};
 use crate::report::ledger::{ItemKind, Verdict};
-use crate::report::{EventRow, ConnectionReporter};
+use crate::report::{ConnectionReporter, EventRow};
 use crate::share;
 use crate::text::counted;
 use crate::thehive::wire::Alert;

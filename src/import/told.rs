@@ -5,12 +5,12 @@ use uuid::Uuid;
 use super::command::STAND_IN;
 use super::filter::ThreatLevel;
 use super::hand::FULL;
-use super::map::{Markings, AlertOptions};
+use super::map::{AlertOptions, Markings};
 use crate::config::connections::{Connection, Target};
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
 use crate::report::ledger::{ItemKind, Verdict};
-use crate::report::{EventRow, ReportBody, ConnectionReport, ConnectionReporter};
+use crate::report::{ConnectionReport, ConnectionReporter, EventRow, ReportBody};
 use crate::text::counted;
 
 /// What is said of an event that was asked for by name.

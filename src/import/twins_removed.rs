@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::compare;
 use super::desk::AlertTarget;
 use super::map;
-use super::sync::{PAGE, ConnectionImport, named};
+use super::sync::{ConnectionImport, PAGE, named};
 use super::twins;
 use crate::text::counted;
 use crate::thehive::WriteError;

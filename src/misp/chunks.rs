@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::wire::{Attribute, Object, EventPart, Report};
+use super::wire::{Attribute, EventPart, Object, Report};
 use crate::json::{Element, Flaw};
 
 /// The most rows of a chunk.

@@ -21,6 +21,8 @@ pub struct AttributeDraft {
     pub to_ids: bool,
     /// The observable's message.
     pub comment: String,
+    /// Comments that an earlier export may have written in its place, as far as they were asked for.
+    pub former: Vec<String>,
     /// The stricter of the observable's TLP and the case's.
     pub tlp: Tlp,
     /// True if that is stricter than the case's.

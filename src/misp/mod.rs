@@ -23,11 +23,11 @@ use crate::ids::Ids;
 use crate::report::{ConnectionKind, ConnectionReporter};
 use crate::types::{MispCapabilities, SearchValue};
 use changes::{AttachmentSource, EventChanges};
-pub use chunks::{Chunk, AttributeRow, ParentObject};
+pub use chunks::{AttributeRow, Chunk, ParentObject};
 use feed::{Feed, Folder, Web};
 use search::{Hit, SearchCoverage};
 use server::Server;
-use server::names::{ResolvedNames, NameQuery};
+use server::names::{NameQuery, ResolvedNames};
 use tags::TagResolution;
 pub use wire::Report;
 use wire::{Attribute, Event};
@@ -417,7 +417,9 @@ impl Misp {
         underway: &dyn Fn(&WriteLog),
     ) -> Result<(), WriteStop> {
         match self {
-            Self::Server(server) => server::write::ServerWriter { server, changes, names, attachments, underway }.all(sending),
+            Self::Server(server) => {
+                server::write::ServerWriter { server, changes, names, attachments, underway }.all(sending)
+            }
             Self::Feed(feed) => {
                 underway(&sending.underway(changes.attributes()));
                 feed.folder().and_then(|folder| folder.apply(changes, attachments, sending)).map_err(WriteStop::No)

@@ -277,7 +277,10 @@ mod tests {
         assert_eq!(refused, expected);
         let rights = TagPermissions { organisation: "7".into(), makes: true, ..TagPermissions::default() };
         assert_eq!(TagResolution::new(&wanted, &rows, &rights).missing(&wanted), ["local", "mute", "emoji 😀", "a\nb"]);
-        assert!(TagResolution::depends_on_rights(&wanted, &rows) && !TagResolution::depends_on_rights(&["tlp:amber"], &rows));
+        assert!(
+            TagResolution::depends_on_rights(&wanted, &rows)
+                && !TagResolution::depends_on_rights(&["tlp:amber"], &rows)
+        );
         assert_eq!(TagResolution::asked(&["tlp:clear", "x", "100%"]), ["tlp:clear", "x", "100%", "tlp:white"]);
     }
 

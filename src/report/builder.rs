@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Alert, Artifact, EventRow, ReportBody, Operation, SHOWN_FAILURES, SHOWN_LINES, push_once};
+use super::{Alert, Artifact, EventRow, Operation, ReportBody, SHOWN_FAILURES, SHOWN_LINES, push_once};
 use crate::share;
 
 /// Alerts shown in a report.

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::cortex::envelope::Report;
 use crate::cortex::markdown;
 use crate::report::ledger::ItemKind;
-use crate::report::{Artifact, ReportBuilder, ReportBody};
+use crate::report::{Artifact, ReportBody, ReportBuilder};
 use crate::secret::Scrubber;
 use crate::worker::{Worker, WorkerKind};
 

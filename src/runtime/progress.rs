@@ -96,7 +96,11 @@ mod tests {
         ledger.record(ItemKind::Events, &Verdict::Created, 3);
         ledger.record(ItemKind::Events, &Verdict::Skipped("a rule".into()), 90);
         ledger.fetched(ItemKind::Attributes, 800);
-        ReportBody { requests: 1, connections: vec![ConnectionReport { ledger, ..ConnectionReport::default() }], ..ReportBody::default() }
+        ReportBody {
+            requests: 1,
+            connections: vec![ConnectionReport { ledger, ..ConnectionReport::default() }],
+            ..ReportBody::default()
+        }
     }
 
     #[test]

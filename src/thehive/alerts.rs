@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::observables::{ObservableBatch, sent};
 use super::{Alert, TheHive, checked};
-use crate::http::{Response, HttpError};
+use crate::http::{HttpError, Response};
 use crate::json::Element;
 
 /// Alerts of a page of [`TheHive::alerts_since`].

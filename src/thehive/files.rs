@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::wire::Attachment;
 use super::{Greeting, TheHive, explained, is_id};
-use crate::http::{HttpErrorKind, HttpError};
+use crate::http::{HttpError, HttpErrorKind};
 use crate::sample;
 
 /// The password of downloads unless TheHive is configured otherwise (`datastore.attachment.password` in TheHive 4's

@@ -106,7 +106,9 @@ fn read(asked: &mut impl Asked) -> Result<CaseObservables> {
         }
         read.on(asked, is_patient)?;
         incomplete = match asked.count() {
-            Ok(count) if count <= read.all.len() as u64 => return Ok(CaseObservables { all: read.all, incomplete: None }),
+            Ok(count) if count <= read.all.len() as u64 => {
+                return Ok(CaseObservables { all: read.all, incomplete: None });
+            }
             Ok(count) => Some(format!("TheHive counts {count} IOC observables, and gave {}", read.all.len())),
             Err(error) => {
                 let why = format!("TheHive does not say how many IOC observables the case has: {error:#}");

@@ -1,6 +1,7 @@
 //! What we ask of TheHive, TheHive 4.1 and TheHive 5 alike. Reads are asked again where that may help; writes never are.
 
 mod alerts;
+mod audits;
 pub mod files;
 mod iocs;
 mod observables;
@@ -15,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Result, anyhow, ensure};
 use url::Url;
 
-use crate::http::{self, HttpErrorKind, Client, HttpError, HttpContext};
+use crate::http::{self, Client, HttpContext, HttpError, HttpErrorKind};
 use crate::markings::Scale;
 use crate::report::RunReport;
 use crate::secret::Secret;
@@ -52,7 +53,13 @@ impl TheHive {
     ///
     /// # Errors
     /// A key or organisation that no header can carry.
-    pub fn open(url: &Url, key: &Secret, organisation: Option<&str>, network: &HttpContext, run: &RunReport) -> Result<Self> {
+    pub fn open(
+        url: &Url,
+        key: &Secret,
+        organisation: Option<&str>,
+        network: &HttpContext,
+        run: &RunReport,
+    ) -> Result<Self> {
         let mut headers = vec![("authorization", Secret::new(&format!("Bearer {}", key.expose())))];
         headers.extend(organisation.map(|name| ("x-organisation", Secret::new(name))));
         let user_agent = format!("cortex-misp/{}", env!("CARGO_PKG_VERSION"));
@@ -166,11 +173,17 @@ const ADDRESS: &str = "check \"thehive_url\": is this the address of a TheHive 4
 fn explained(failure: HttpError) -> anyhow::Error {
     let help = match &failure.cause {
         HttpErrorKind::Refused { status: 400..=405, kind, .. } if kind.is_empty() => ADDRESS,
-        HttpErrorKind::Refused { status: 401, .. } => "check \"thehive_key\", and whether its user belongs to the organisation",
+        HttpErrorKind::Refused { status: 401, .. } => {
+            "check \"thehive_key\", and whether its user belongs to the organisation"
+        }
         HttpErrorKind::Refused { status: 403, .. } => "the user of \"thehive_key\" lacks a permission",
         HttpErrorKind::Refused { status: 404, message, .. } if is_route(message) => ADDRESS,
         HttpErrorKind::NotJson(_) | HttpErrorKind::Redirected { .. } => ADDRESS,
-        HttpErrorKind::Refused { .. } | HttpErrorKind::Unreachable(_) | HttpErrorKind::Broken(_) | HttpErrorKind::TooLarge(_) | HttpErrorKind::Deadline => {
+        HttpErrorKind::Refused { .. }
+        | HttpErrorKind::Unreachable(_)
+        | HttpErrorKind::Broken(_)
+        | HttpErrorKind::TooLarge(_)
+        | HttpErrorKind::Deadline => {
             return anyhow!(failure);
         }
     };

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::wire::{Attachment, Observable};
 use super::{FILE, Refusal, TheHive, checked, is_id};
-use crate::http::{Response, HttpError, FormFile};
+use crate::http::{FormFile, HttpError, Response};
 use crate::json::{self, Element};
 
 /// Observables of a page.
@@ -169,7 +169,13 @@ impl TheHive {
         self.form(&of_case(case)?, group, file, zip_password)
     }
 
-    fn form(&self, path: &str, group: &ObservableBatch, file: &FormFile, zip_password: Option<&str>) -> Result<AddResult, HttpError> {
+    fn form(
+        &self,
+        path: &str,
+        group: &ObservableBatch,
+        file: &FormFile,
+        zip_password: Option<&str>,
+    ) -> Result<AddResult, HttpError> {
         let mut observable = sent(group, self.writes_to_five()?);
         if let (Some(fields), Some(password)) = (observable.as_object_mut(), zip_password) {
             fields.extend([("isZip".to_owned(), true.into()), ("zipPassword".to_owned(), password.into())]);

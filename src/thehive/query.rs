@@ -4,10 +4,43 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::wire::{Observable, AlertOrigin};
+use super::wire::{AlertOrigin, Observable};
 use super::{TheHive, explained, is_id, is_nothing};
-use crate::http::{Response, HttpError};
+use crate::http::{HttpError, Response};
 use crate::json::{Element, JsonStream};
+
+/// An observable with what it belongs to.
+#[derive(Deserialize)]
+struct Linked {
+    #[serde(flatten)]
+    observable: Observable,
+    #[serde(rename = "extraData", default)]
+    extra: Extra,
+}
+
+/// What is told beside an observable.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Extra {
+    links: Value,
+    #[serde(rename = "isOwner")]
+    is_owner: Value,
+}
+
+impl Extra {
+    /// The case, whose owner the observable's is, if it is as v0 writes it: in another form something of it may be lacking.
+    fn case(mut self) -> Option<Value> {
+        let mut case = self.links.get_mut("case")?.take();
+        let fields = case.as_object_mut()?;
+        let is_v0 = fields.get("_type").is_some_and(|kind| kind == "case");
+        let has = |name: &&str| fields.get(*name).is_some_and(|value| !value.is_null());
+        if !is_v0 || !["_id", "title", "createdAt", "tlp", "pap", "tags"].iter().all(has) {
+            return None;
+        }
+        fields.insert("extraData".to_owned(), json!({"isOwner": self.is_owner}));
+        Some(case)
+    }
+}
 
 /// Alerts of MISP events that a case is asked for.
 const ALERTS: usize = 100;
@@ -58,16 +91,19 @@ impl TheHive {
         Ok(!self.list::<AlertOrigin>(query, 1)?.is_empty())
     }
 
-    /// An observable as TheHive has it now; asked for as [`TheHive::case`] is.
+    /// An observable as TheHive has it now, and its case in the same answer, as far as TheHive shows it there: TheHive 4 writes it as
+    /// its v0 does (`fixtures/wire/thehive/580-query-observable-with-its-case.json`). Else it is to be asked for
+    /// ([`TheHive::case_of`]).
     ///
     /// # Errors
     /// That there is none for this user, that it cannot be read, or that the user does not belong to the organisation.
-    pub fn observable(&self, id: &str) -> Result<Observable> {
+    pub fn observable(&self, id: &str) -> Result<(Observable, Option<Value>)> {
         ensure!(is_id(id), "the job's \"_id\" is not that of an observable");
         self.user()?;
-        let query = json!([{"_name": "getObservable", "idOrName": id}, {"_name": "page", "from": 0, "to": 1}]);
-        match self.list::<Observable>(query, 1)?.pop() {
-            Some(Element::Good(observable)) => Ok(observable),
+        let page = json!({"_name": "page", "from": 0, "to": 1, "extraData": ["links", "isOwner"]});
+        let query = json!([{"_name": "getObservable", "idOrName": id}, page]);
+        match self.list::<Linked>(query, 1)?.pop() {
+            Some(Element::Good(Linked { observable, extra })) => Ok((observable, extra.case())),
             Some(Element::Bad(flaw)) => bail!(flaw.of("the observable")),
             None => {
                 bail!("the observable does not exist, or the user of \"thehive_key\" may not see it (organisation?)")
@@ -127,8 +163,18 @@ impl TheHive {
 
     /// The elements of a list, of which a query may ask for so many.
     pub(super) fn list<T: for<'de> Deserialize<'de>>(&self, operations: Value, most: usize) -> Result<Vec<Element<T>>> {
+        self.list_by(QUERY, &operations, most)
+    }
+
+    /// The same by this route.
+    pub(super) fn list_by<T: for<'de> Deserialize<'de>>(
+        &self,
+        route: &str,
+        operations: &Value,
+        most: usize,
+    ) -> Result<Vec<Element<T>>> {
         self.client.again(|| {
-            let answer = self.query(&operations).map_err(explained)?;
+            let answer = self.client.post(route, &json!({"query": operations})).map_err(explained)?;
             let line = answer.line().to_owned();
             let list = JsonStream::new(answer.body()).collect(&[], most, &mut Some::<Element<T>>);
             list.with_context(|| format!("{line}: reading the list"))

@@ -1,6 +1,6 @@
 //! What a write that went wrong means for what is written next.
 
-use crate::http::{HttpErrorKind, HttpError};
+use crate::http::{HttpError, HttpErrorKind};
 
 /// A write that was not answered as it should be.
 #[derive(Clone, Debug)]
@@ -25,7 +25,9 @@ impl WriteError {
     /// stand for two things each (ScalliGraph's `ErrorHandler.scala`).
     #[must_use]
     pub fn of(failure: HttpError) -> Self {
-        let HttpErrorKind::Refused { status, kind, message, .. } = &failure.cause else { return Self::Unclear(failure) };
+        let HttpErrorKind::Refused { status, kind, message, .. } = &failure.cause else {
+            return Self::Unclear(failure);
+        };
         match *status {
             400 if &**kind == "CreateError" || is_duplicate(message) => Self::Duplicate(failure),
             404 if names_content(message) => Self::Content(failure),

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use super::choices;
 use super::composites::{self, Composite};
 use super::form;
-use super::mapped::{ObservableInput, MappedAttribute};
+use super::mapped::{MappedAttribute, ObservableInput};
 use super::overrides::Overrides;
 use super::server::MispCapabilities;
 use super::settle::{Resolver, TypeRequest};
@@ -114,7 +114,13 @@ impl Mapper<'_> {
     }
 
     /// What a tag asks for; of a composite that no MISP stores both halves (`fixtures/wire/misp/278-add-filename-impfuzzy-500.json`).
-    fn parts(&self, one: &ObservableInput<'_>, kind: &str, words: &MispTags<'_>, several: bool) -> Vec<Result<MappedAttribute, ValidationError>> {
+    fn parts(
+        &self,
+        one: &ObservableInput<'_>,
+        kind: &str,
+        words: &MispTags<'_>,
+        several: bool,
+    ) -> Vec<Result<MappedAttribute, ValidationError>> {
         const BROKEN: &str = "filename|impfuzzy";
         let halves = BROKEN.split_once('|').zip(one.data.rsplit_once('|')).filter(|_| kind == BROKEN);
         let Some(((first, second), (name, hash))) = halves else { return vec![self.asked(one, kind, words, several)] };
@@ -129,7 +135,13 @@ impl Mapper<'_> {
         }
     }
 
-    fn asked(&self, one: &ObservableInput<'_>, kind: &str, words: &MispTags<'_>, several: bool) -> Result<MappedAttribute, ValidationError> {
+    fn asked(
+        &self,
+        one: &ObservableInput<'_>,
+        kind: &str,
+        words: &MispTags<'_>,
+        several: bool,
+    ) -> Result<MappedAttribute, ValidationError> {
         let is_known = self.rules.server.has(kind) || table::row(kind).is_some();
         let mut wish = TypeRequest::new(kind);
         if !is_known {
@@ -141,7 +153,12 @@ impl Mapper<'_> {
         Ok(named(draft, one, usual))
     }
 
-    fn alone(&self, at: usize, one: &ObservableInput<'_>, words: &MispTags<'_>) -> Result<MappedAttribute, ValidationError> {
+    fn alone(
+        &self,
+        at: usize,
+        one: &ObservableInput<'_>,
+        words: &MispTags<'_>,
+    ) -> Result<MappedAttribute, ValidationError> {
         let half = composites::half(one, words);
         let mut wish = half.map_or_else(|| self.rules.wish(one), TypeRequest::new);
         wish.notes.extend(self.broken.get(&at).cloned());

@@ -42,7 +42,12 @@ pub(super) enum TypeRule {
     Free,
 }
 
-const fn line(fold: &'static str, names: &'static [&'static str], choice: TypeRule, why: &'static str) -> ObservableTypeRow {
+const fn line(
+    fold: &'static str,
+    names: &'static [&'static str],
+    choice: TypeRule,
+    why: &'static str,
+) -> ObservableTypeRow {
     ObservableTypeRow { fold, names, choice, why }
 }
 

@@ -10,7 +10,7 @@ use super::form;
 use super::mapped::ObservableInput;
 use super::normalise::settled;
 use super::server::MispCapabilities;
-use super::table::{self, ObservableTarget, MispType};
+use super::table::{self, MispType, ObservableTarget};
 use super::tags::MispTags;
 use super::validate;
 
@@ -34,7 +34,11 @@ pub(super) fn pairs<'a>(given: &[ObservableInput<'_>], words: &[MispTags<'a>]) -
         for link in &words.composites {
             match (table::row(link.name).map(|row| row.import), link.whole, link.port) {
                 (Some(ObservableTarget::Ported(_)), _, Some(port)) => {
-                    found.push(Composite { kind: link.name, value: format!("{}|{port}", one.data.trim()), from: vec![at] });
+                    found.push(Composite {
+                        kind: link.name,
+                        value: format!("{}|{port}", one.data.trim()),
+                        from: vec![at],
+                    });
                 }
                 (Some(ObservableTarget::Halves(left, right)), Some(whole), _) => {
                     let place = *places.entry((link.name, whole)).or_insert(open.len());

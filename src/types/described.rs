@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::table::{ValueFormat, MispType};
+use super::table::{MispType, ValueFormat};
 
 /// What MISP makes of a value of this form, and what it demands of it.
 pub(super) fn described(form: ValueFormat) -> Cow<'static, str> {

@@ -9,7 +9,7 @@ use super::normalise::settled;
 use super::refang;
 use super::server::MispCapabilities;
 use super::shapes;
-use super::table::{self, ValueFormat, MispType};
+use super::table::{self, MispType, ValueFormat};
 use super::validate;
 
 /// A MISP type, and what the analyst should know about the choice.

@@ -26,12 +26,12 @@ mod unify;
 mod validate;
 
 pub use attributes::{Mapping, attributes};
-pub use mapped::{ObservableInput, MappedAttribute};
+pub use mapped::{MappedAttribute, ObservableInput};
 pub use normalise::{normalise, without_astral};
-pub use observables::{AttributeInput, Observable, file_tags, observables};
+pub use observables::{AttributeInput, Observable, file_tags, observables, type_tag_of};
 pub use overrides::Overrides;
 pub use page::page;
-pub use server::{ObservableTypeSet, MispCapabilities};
+pub use server::{MispCapabilities, ObservableTypeSet};
 pub use sought::{Likeness, SearchValue};
 pub use validate::{ValidationError, validate};
 

@@ -54,11 +54,15 @@ fn once(form: ValueFormat, value: &str) -> Cow<'_, str> {
     // PHP's trim(): no Unicode blanks.
     let value = value.trim_matches([' ', '\t', '\n', '\r', '\0', '\x0b']);
     match form {
-        ValueFormat::Lower | ValueFormat::Hex(_) | ValueFormat::Tlsh | ValueFormat::Telfhash | ValueFormat::Pehash => lower(value),
+        ValueFormat::Lower | ValueFormat::Hex(_) | ValueFormat::Tlsh | ValueFormat::Telfhash | ValueFormat::Pehash => {
+            lower(value)
+        }
         ValueFormat::Cdhash | ValueFormat::Vhash | ValueFormat::Onion => lower(value),
         ValueFormat::HttpMethod | ValueFormat::HexText => upper(value),
         ValueFormat::Certificate(_) => over(without(value, |c| c == ':'), lower),
-        ValueFormat::FileHex(_) | ValueFormat::FilePehash | ValueFormat::FileTlsh | ValueFormat::FileVhash => second(value, lower),
+        ValueFormat::FileHex(_) | ValueFormat::FilePehash | ValueFormat::FileTlsh | ValueFormat::FileVhash => {
+            second(value, lower)
+        }
         ValueFormat::Ip => over(refang::dots(value), address),
         ValueFormat::IpPort => over(refang::dots(value), address_and_port),
         ValueFormat::Domain | ValueFormat::Hostname => over(refang::dots(value), domain),
@@ -75,9 +79,18 @@ fn once(form: ValueFormat, value: &str) -> Cow<'_, str> {
         ValueFormat::Phone => phone(value),
         ValueFormat::Bank => over(without(value, |c| !c.is_ascii_alphanumeric()), upper),
         ValueFormat::Bool => Cow::Borrowed(truth(value)),
-        ValueFormat::Text | ValueFormat::Line | ValueFormat::Commit | ValueFormat::Ssdeep | ValueFormat::Impfuzzy | ValueFormat::Ssh => Cow::Borrowed(value),
-        ValueFormat::FileSsdeep | ValueFormat::FileImpfuzzy | ValueFormat::Sample | ValueFormat::RegistryValue => Cow::Borrowed(value),
-        ValueFormat::Port | ValueFormat::Account | ValueFormat::Service | ValueFormat::Whole | ValueFormat::Integer => Cow::Borrowed(value),
+        ValueFormat::Text
+        | ValueFormat::Line
+        | ValueFormat::Commit
+        | ValueFormat::Ssdeep
+        | ValueFormat::Impfuzzy
+        | ValueFormat::Ssh => Cow::Borrowed(value),
+        ValueFormat::FileSsdeep | ValueFormat::FileImpfuzzy | ValueFormat::Sample | ValueFormat::RegistryValue => {
+            Cow::Borrowed(value)
+        }
+        ValueFormat::Port | ValueFormat::Account | ValueFormat::Service | ValueFormat::Whole | ValueFormat::Integer => {
+            Cow::Borrowed(value)
+        }
         ValueFormat::Number | ValueFormat::Alnum | ValueFormat::Json | ValueFormat::Uuid => Cow::Borrowed(value),
     }
 }

@@ -5,10 +5,12 @@ use std::borrow::Cow;
 
 use uuid::Uuid;
 
+use super::composites;
 use super::form;
+use super::mapped::ObservableInput;
 use super::normalise::settled;
-use super::server::{ObservableTypeSet, MispCapabilities};
-use super::table::{self, ObservableTarget, MispType};
+use super::server::{MispCapabilities, ObservableTypeSet};
+use super::table::{self, MispType, ObservableTarget};
 use super::tags::{MispTags, category_tag, composite_tag, type_tag};
 use super::validate::{self, ValidationError};
 
@@ -73,6 +75,16 @@ pub fn file_tags(kind: &str, category: &str) -> Vec<String> {
     tags
 }
 
+/// The tag that an observable needs once it is `other`, since TheHive refused its type, so that it goes back as what it is;
+/// none if its tags say that already.
+#[must_use]
+pub fn type_tag_of(data_type: &str, data: &str, tags: &[String]) -> Option<String> {
+    let words = MispTags::of(tags);
+    let half = composites::half(&ObservableInput { data_type, data, tags }, &words);
+    let kind = half.unwrap_or_else(|| form::guess(data_type, data).kind);
+    (words.types.is_empty() && kind != "other").then(|| type_tag(kind))
+}
+
 fn is_plain(tags: &[String]) -> bool {
     let words = MispTags::of(tags);
     words.types.is_empty() && words.composites.is_empty()
@@ -88,7 +100,10 @@ fn add(tags: &mut Vec<String>, tag: String) {
 ///
 /// A value that MISP itself would not have stored as its type (a feed holds anything) becomes
 /// `other`, with its type in a tag. One without a type is none, as for MISP (its `Model/MispAttribute.php`: a type is required).
-pub fn observables(attribute: &AttributeInput<'_>, data_types: &ObservableTypeSet) -> Result<Vec<Observable>, ValidationError> {
+pub fn observables(
+    attribute: &AttributeInput<'_>,
+    data_types: &ObservableTypeSet,
+) -> Result<Vec<Observable>, ValidationError> {
     if attribute.kind.trim().is_empty() {
         return Err(ValidationError::new("The attribute has no type."));
     }
@@ -166,7 +181,13 @@ fn halves(
         .collect()
 }
 
-fn half(attribute: &AttributeInput<'_>, data: &str, kind: &'static str, link: String, data_types: &ObservableTypeSet) -> Observable {
+fn half(
+    attribute: &AttributeInput<'_>,
+    data: &str,
+    kind: &'static str,
+    link: String,
+    data_types: &ObservableTypeSet,
+) -> Observable {
     let data_type = data_types.chosen(kind);
     let mut tags = vec![link];
     if data_type == "other" && kind != "other" {
@@ -176,7 +197,13 @@ fn half(attribute: &AttributeInput<'_>, data: &str, kind: &'static str, link: St
     Observable { data_type, data: data.to_owned(), tags }
 }
 
-fn ported(attribute: &AttributeInput<'_>, row: &MispType, value: &str, kind: &'static str, data_types: &ObservableTypeSet) -> Observable {
+fn ported(
+    attribute: &AttributeInput<'_>,
+    row: &MispType,
+    value: &str,
+    kind: &'static str,
+    data_types: &ObservableTypeSet,
+) -> Observable {
     let (data, port) = value.split_once('|').unwrap_or((value, ""));
     let link = composite_tag(row.kind, attribute.whole(), Some(port));
     half(attribute, data, kind, link, data_types)

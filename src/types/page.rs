@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use super::choices::{CHOICES, TypeRule, ObservableTypeRow};
+use super::choices::{CHOICES, ObservableTypeRow, TypeRule};
 use super::described::{described, sample};
 use super::form;
 use super::server::ObservableTypeSet;
-use super::table::{ObservableTarget, MispType, TABLE, row};
+use super::table::{MispType, ObservableTarget, TABLE, row};
 
 const HEAD: &str = "\
 # TheHive observables and MISP attributes

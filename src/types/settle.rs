@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::form;
-use super::mapped::{ObservableInput, MappedAttribute};
+use super::mapped::{MappedAttribute, ObservableInput};
 use super::normalise::{astral, normalise};
 use super::overrides::Overrides;
 use super::server::MispCapabilities;
@@ -54,7 +54,12 @@ impl Resolver<'_> {
 
     /// The attribute for a wish. What only an old or poor server refuses goes as something it
     /// takes, with a warning. `categories` are those of the tags.
-    pub(super) fn settle(&self, wish: TypeRequest<'_>, data: &str, categories: &[&str]) -> Result<MappedAttribute, ValidationError> {
+    pub(super) fn settle(
+        &self,
+        wish: TypeRequest<'_>,
+        data: &str,
+        categories: &[&str],
+    ) -> Result<MappedAttribute, ValidationError> {
         let reason = match self.exact(&wish, data, categories) {
             Ok(wanted) => return Ok(wanted),
             Err(reason) => reason,
@@ -71,7 +76,12 @@ impl Resolver<'_> {
     }
 
     /// The attribute for a wish as this server stores it, or nothing.
-    pub(super) fn exact(&self, wish: &TypeRequest<'_>, data: &str, categories: &[&str]) -> Result<MappedAttribute, ValidationError> {
+    pub(super) fn exact(
+        &self,
+        wish: &TypeRequest<'_>,
+        data: &str,
+        categories: &[&str],
+    ) -> Result<MappedAttribute, ValidationError> {
         let kind: &str = &wish.kind;
         let value = normalise(kind, data);
         validate(kind, &value, self.server)?;

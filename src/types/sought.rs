@@ -9,7 +9,7 @@ use super::form;
 use super::normalise::normalise;
 use super::rules::rewritten;
 use super::server::MispCapabilities;
-use super::table::{self, ValueFormat, ObservableTarget, MispType, TABLE};
+use super::table::{self, MispType, ObservableTarget, TABLE, ValueFormat};
 use super::validate::is_valid;
 use crate::text::pasted;
 
@@ -244,7 +244,8 @@ fn around_host(value: &str) -> (&str, &str, &str) {
 /// A value without the case that means nothing in it, though MISP may keep it.
 fn without_case<'a>(row: Option<&MispType>, value: &'a str) -> Cow<'a, str> {
     let Some(row) = row else { return Cow::Borrowed(value) };
-    let is_text = matches!(row.form, ValueFormat::Ssdeep | ValueFormat::Impfuzzy | ValueFormat::Ssh | ValueFormat::Vhash);
+    let is_text =
+        matches!(row.form, ValueFormat::Ssdeep | ValueFormat::Impfuzzy | ValueFormat::Ssh | ValueFormat::Vhash);
     let is_caseless = match row.import {
         ObservableTarget::Is("hash") => !is_text,
         ObservableTarget::Is("filename") => is_of_windows(value),

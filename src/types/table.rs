@@ -5,8 +5,8 @@
 //! Types, categories and defaults are those of MISP's `describeTypes`, newest version; the forms
 //! follow MISP's AttributeValidationTool.php.
 
-use ValueFormat::*;
 use ObservableTarget::*;
+use ValueFormat::*;
 
 /// One MISP attribute type.
 #[derive(Debug)]
@@ -191,7 +191,13 @@ const ALL_BUT_TARGETS: [&str; 15] = [OT, IR, AV, PD, AD, PI, PM, NA, PT, AT, EA,
 const IDS: bool = true;
 const LOG: bool = false;
 
-const fn new(kind: &'static str, form: ValueFormat, import: ObservableTarget, categories: &'static [&'static str], to_ids: bool) -> MispType {
+const fn new(
+    kind: &'static str,
+    form: ValueFormat,
+    import: ObservableTarget,
+    categories: &'static [&'static str],
+    to_ids: bool,
+) -> MispType {
     MispType { kind, form, import, categories, to_ids }
 }
 

@@ -131,7 +131,9 @@ fn plain(form: ValueFormat, value: &str) -> Result<(), ValidationError> {
         ValueFormat::Mac(bytes) => demand(shapes::is_mac(value, bytes), FORMAT),
         ValueFormat::HexText => demand(shapes::is_hex(value), FORMAT),
         ValueFormat::Link => demand(shapes::is_link(value), FORMAT),
-        ValueFormat::Alnum | ValueFormat::Bank => demand(value.bytes().all(|byte| byte.is_ascii_alphanumeric()), FORMAT),
+        ValueFormat::Alnum | ValueFormat::Bank => {
+            demand(value.bytes().all(|byte| byte.is_ascii_alphanumeric()), FORMAT)
+        }
         ValueFormat::Number | ValueFormat::Card => demand(shapes::is_number(value), FORMAT),
         // A single zero is no number for MISP, as a MISP 2.5.1 showed for each of its types of phone numbers.
         ValueFormat::Phone => demand(shapes::is_number(value) && value != "0", FORMAT),
@@ -139,7 +141,9 @@ fn plain(form: ValueFormat, value: &str) -> Result<(), ValidationError> {
         ValueFormat::Bool => demand(value == "0" || value == "1", FORMAT),
         ValueFormat::Uuid => demand(shapes::is_uuid(value), "The value has to be a valid UUID format."),
         ValueFormat::Time => demand(time::iso(value).is_some(), "Datetime has to be in the ISO 8601 format."),
-        ValueFormat::Whole => demand(shapes::is_digits(value), "The value has to be a whole number greater or equal 0."),
+        ValueFormat::Whole => {
+            demand(shapes::is_digits(value), "The value has to be a whole number greater or equal 0.")
+        }
         ValueFormat::As => demand(
             shapes::is_digits(value) && value.parse::<u32>().is_ok(),
             "AS number have to be integer between 1 and 4294967295",
@@ -200,7 +204,9 @@ fn hash(form: ValueFormat, value: &str) -> Option<Result<(), ValidationError>> {
              characters)",
         ),
         ValueFormat::Vhash => demand(!value.contains('\n'), FORMAT),
-        ValueFormat::Ssh => demand(shapes::is_ssh_fingerprint(value), "SSH fingerprint must be in MD5 or SHA256 format."),
+        ValueFormat::Ssh => {
+            demand(shapes::is_ssh_fingerprint(value), "SSH fingerprint must be in MD5 or SHA256 format.")
+        }
         _ => return None,
     })
 }
@@ -217,7 +223,9 @@ fn file(form: ValueFormat, kind: &str, (name, hash): (&str, &str)) -> Result<(),
             "The input doesn't match the expected filename|sha1 format (expected: filename|{PEHASH}"
         ))),
         ValueFormat::FileSsdeep | ValueFormat::FileTlsh if name.contains('\n') => demand(false, NAME_NEWLINE),
-        ValueFormat::FileSsdeep => demand(shapes::is_ssdeep(hash), "Invalid ssdeep hash (expected: blocksize:hash:hash)."),
+        ValueFormat::FileSsdeep => {
+            demand(shapes::is_ssdeep(hash), "Invalid ssdeep hash (expected: blocksize:hash:hash).")
+        }
         ValueFormat::FileTlsh => demand(
             shapes::is_tlsh(hash),
             "TLSH hash has an invalid length or format (expected: filename|at least 35 \
@@ -283,7 +291,9 @@ fn name(value: &str, what: &str) -> Result<(), ValidationError> {
     if shapes::is_domain(value) {
         return Ok(());
     }
-    Err(ValidationError::new(format!("{what} has an invalid format. Please double check the value or select type \"other\".")))
+    Err(ValidationError::new(format!(
+        "{what} has an invalid format. Please double check the value or select type \"other\"."
+    )))
 }
 
 fn vulnerability(value: &str, server: &MispCapabilities) -> Result<(), ValidationError> {

@@ -18,7 +18,7 @@ use crate::cortex::manifest::WorkerInfo;
 pub use crate::cortex::manifest::WorkerKind;
 use crate::environment::Environment;
 use crate::misp::Misp;
-use crate::report::{ReportBody, ConnectionReporter, RunReport, Taxonomy};
+use crate::report::{ConnectionReporter, ReportBody, RunReport, Taxonomy};
 use crate::secret::Scrubber;
 use crate::time::Clock;
 pub use parallel::each;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cortex_misp::config::TimeLimits;
 use cortex_misp::http::ServerAccess;
-use cortex_misp::http::{Client, HttpContext, Endpoint};
+use cortex_misp::http::{Client, Endpoint, HttpContext};
 use cortex_misp::json::Element;
 use cortex_misp::report::RunReport;
 use cortex_misp::sample;
@@ -143,6 +143,7 @@ fn what_is_not_the_file_is_never_taken_for_it() {
     let said = |answers: &[(&str, Reply)]| download(&shelf("5.7.3", "malware", answers)).unwrap_err();
     let login = said(&[(FIVE[0], page()), (FIVE[1], page())]);
     assert!(login.contains("the answer is not the file but a web page"), "{login}");
+    assert!(login.starts_with("GET http://127.0.0.1:"), "{login}");
     assert!(login.contains(&sample::sha256(CONTENT)), "{login}");
     let other = said(&[(FIVE[1], Reply::bytes(200, "application/octet-stream", b"other".to_vec()))]);
     assert!(other.contains("but something else") && other.contains(&sample::sha256(b"other")), "{other}");

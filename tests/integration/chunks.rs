@@ -15,7 +15,7 @@ use cortex_misp::http::HttpContext;
 use cortex_misp::http::ServerAccess;
 use cortex_misp::json::Element;
 use cortex_misp::misp::wire::{Attribute, Event};
-use cortex_misp::misp::{Chunk, Misp, Report, AttributeRow};
+use cortex_misp::misp::{AttributeRow, Chunk, Misp, Report};
 use cortex_misp::report::{ConnectionReport, RunReport};
 use cortex_misp::secret::Secret;
 use cortex_misp::time::Clock;
@@ -29,7 +29,8 @@ use crate::misp::{self as fake, Fake, World, key};
 fn open(target: Target) -> Misp {
     let limits = TimeLimits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
     let run = RunReport::default();
-    let network = HttpContext::new(limits.timeouts(), &Map::new(), None, Clock::start(1).without_waiting(), run.for_http());
+    let network =
+        HttpContext::new(limits.timeouts(), &Map::new(), None, Clock::start(1).without_waiting(), run.for_http());
     let connection = Connection {
         name: "corp".to_owned(),
         target,

@@ -482,7 +482,7 @@ fn the_administrators_lines_overrule_the_table_and_a_tag_overrules_them() {
 /// stored it.
 #[test]
 fn what_came_in_goes_out_as_it_was() {
-    use cortex_misp::types::{ObservableTypeSet, AttributeInput, observables};
+    use cortex_misp::types::{AttributeInput, ObservableTypeSet, observables};
     let corpus: Value = serde_json::from_str(include_str!("../../fixtures/corpus/attributes/01.json")).unwrap();
     let stored: Vec<_> = corpus["response"]["Attribute"].as_array().unwrap().iter().collect();
     let text = |one: &Value, name: &str| one[name].as_str().unwrap().to_owned();

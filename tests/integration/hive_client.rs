@@ -11,7 +11,7 @@ use cortex_misp::report::RunReport;
 use cortex_misp::sample;
 use cortex_misp::secret::Secret;
 use cortex_misp::thehive::wire::Observable;
-use cortex_misp::thehive::{ALERTS_PAGE, Alert, ObservableBatch, NewAlert, Procedure, TheHive, WriteError};
+use cortex_misp::thehive::{ALERTS_PAGE, Alert, NewAlert, ObservableBatch, Procedure, TheHive, WriteError};
 use cortex_misp::time::Clock;
 use serde_json::{Map, Value, json};
 use url::Url;

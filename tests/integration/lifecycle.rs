@@ -3,6 +3,7 @@
 
 mod addressing;
 mod claimed_uuids;
+mod comments;
 mod desk;
 mod equal_values;
 mod event_tags;

@@ -93,6 +93,8 @@ fn the_info_line_follows_its_pattern_and_the_title() {
     desk.change_case(&json!({"title": "New \u{1f600}"}));
     let report = desk.run();
     assert_eq!(desk.event().info, "[SOC 42] New ?");
+    let message = full(&report)["message"].to_string();
+    assert!(message.contains("the event's own info changed"), "{message}");
     assert!(warnings(&report).contains("characters that MISP cannot store"));
     desk.runs_empty();
     desk.change_case(&json!({"title": "  "}));

@@ -5,8 +5,8 @@ use crate::config::{OptionSource, read};
 use serde_json::{Value, json};
 
 fn checked(config: Value) -> Result<(Vec<Connection>, Vec<String>), String> {
-    let (lists, _) =
-        read::<Connections>(config.as_object().unwrap(), OptionSource::Configuration).map_err(|error| error.to_string())?;
+    let (lists, _) = read::<Connections>(config.as_object().unwrap(), OptionSource::Configuration)
+        .map_err(|error| error.to_string())?;
     lists.checked(&[]).map_err(|error| error.to_string())
 }
 

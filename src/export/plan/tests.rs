@@ -18,6 +18,7 @@ fn wanted(values: &[String]) -> EventDraft {
         value: value.clone(),
         to_ids: true,
         comment: String::new(),
+        former: Vec::new(),
         tlp: Tlp::Amber,
         is_stricter: false,
         is_closed: false,

@@ -1,6 +1,6 @@
 //! What a plan comes to: what became of each item, told by a second look, and what would become of it.
 
-use super::{AttributeResult, Plan, DiffContext, AttributeAction};
+use super::{AttributeAction, AttributeResult, DiffContext, Plan};
 use crate::export::NOT_SENT;
 use crate::export::compare::{self, EventIndex};
 use crate::export::retract::{RetractAction, Retraction};
@@ -16,7 +16,12 @@ impl Plan {
     /// What became of each wanted attribute, in its order: read from what the event holds afterwards, not from what the
     /// MISP answered. `after` is none if the event is not there, or could not be looked at, which `sending` tells.
     #[must_use]
-    pub fn outcome(&self, wanted: &EventDraft, sending: &WriteLog, after: Option<(&EventContent, &DiffContext<'_>)>) -> Vec<AttributeResult> {
+    pub fn outcome(
+        &self,
+        wanted: &EventDraft,
+        sending: &WriteLog,
+        after: Option<(&EventContent, &DiffContext<'_>)>,
+    ) -> Vec<AttributeResult> {
         let index = after.map(|(held, rules)| (EventIndex::new(held, rules.ids), rules));
         let unchanged = |attribute: &AttributeDraft, change: &AttributePatch| {
             not_changed(sending, &change.instead.unwrap_or(attribute.uuid))
@@ -41,15 +46,22 @@ impl Plan {
     #[must_use]
     pub fn so_far(&self, wanted: &EventDraft, sending: &WriteLog, next: &Self) -> Vec<AttributeResult> {
         let attributes = wanted.attributes.iter().zip(self.steps.iter().zip(&next.steps));
-        let outcome = |(attribute, (step, next)): (&AttributeDraft, (&AttributeAction, &AttributeAction))| match (step, next) {
-            (AttributeAction::Leave(remark), _) => (Verdict::Unchanged, remark.clone()),
-            (_, AttributeAction::Skip(rule)) | (AttributeAction::Skip(rule), _) => (Verdict::Skipped(rule.clone()), None),
-            (AttributeAction::Add, AttributeAction::Leave(remark)) if sending.made(&attribute.uuid) => (Verdict::Created, remark.clone()),
-            (AttributeAction::Add, AttributeAction::Leave(remark)) => (Verdict::Unchanged, remark.clone()),
-            (AttributeAction::Change(_), AttributeAction::Leave(remark)) => (Verdict::Updated, remark.clone()),
-            (AttributeAction::Add, _) => (missing(sending, &attribute.uuid), None),
-            (AttributeAction::Change(change), _) => (not_changed(sending, &change.instead.unwrap_or(attribute.uuid)), None),
-        };
+        let outcome =
+            |(attribute, (step, next)): (&AttributeDraft, (&AttributeAction, &AttributeAction))| match (step, next) {
+                (AttributeAction::Leave(remark), _) => (Verdict::Unchanged, remark.clone()),
+                (_, AttributeAction::Skip(rule)) | (AttributeAction::Skip(rule), _) => {
+                    (Verdict::Skipped(rule.clone()), None)
+                }
+                (AttributeAction::Add, AttributeAction::Leave(remark)) if sending.made(&attribute.uuid) => {
+                    (Verdict::Created, remark.clone())
+                }
+                (AttributeAction::Add, AttributeAction::Leave(remark)) => (Verdict::Unchanged, remark.clone()),
+                (AttributeAction::Change(_), AttributeAction::Leave(remark)) => (Verdict::Updated, remark.clone()),
+                (AttributeAction::Add, _) => (missing(sending, &attribute.uuid), None),
+                (AttributeAction::Change(change), _) => {
+                    (not_changed(sending, &change.instead.unwrap_or(attribute.uuid)), None)
+                }
+            };
         attributes.map(outcome).collect()
     }
 
@@ -95,7 +107,12 @@ impl Plan {
 
 /// What became of an attribute that was to be added. What is there without our doing came from another run or from
 /// somebody else meanwhile, and was not created by this one.
-fn added(wanted: &AttributeDraft, sending: &WriteLog, index: &EventIndex<'_>, rules: &DiffContext<'_>) -> AttributeResult {
+fn added(
+    wanted: &AttributeDraft,
+    sending: &WriteLog,
+    index: &EventIndex<'_>,
+    rules: &DiffContext<'_>,
+) -> AttributeResult {
     let is_made = index.holds(wanted) && sending.made(&wanted.uuid);
     match index.step(wanted, rules) {
         AttributeAction::Leave(_) if is_made => (Verdict::Created, index.stored_otherwise(wanted, rules)),

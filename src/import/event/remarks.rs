@@ -3,7 +3,7 @@
 
 use super::EventImport;
 use crate::import::batch;
-use crate::import::hand::{AlertResult, AlertWriter};
+use crate::import::hand::{AlertResult, AlertWriter, KeptParts, Named};
 use crate::import::map;
 use crate::markings;
 use crate::misp::{Chunk, Misp};
@@ -111,17 +111,36 @@ impl EventImport<'_> {
         }
     }
 
-    /// Says what stays as somebody edited it in TheHive, though the event says otherwise.
+    /// Says what became of what people did to an alert, where the event says otherwise.
     fn tell_kept(&self, ends: &[AlertResult]) {
-        for kept in ends.iter().map(|end| &end.kept) {
-            let fields = kept.fields.iter().map(|field| field.word().to_owned());
-            let number = counted(kept.observables, "observable", "observables");
-            let kept: Vec<String> = fields.chain((kept.observables > 0).then_some(number)).collect();
-            if !kept.is_empty() {
-                self.sync.part.warn(format!(
-                    "event {}: left as somebody edited it in TheHive, though the event says otherwise: {}",
-                    self.task.uuid,
-                    kept.join(", ")
+        let (event, part) = (self.task.uuid, self.sync.part);
+        let named = |all: &Named| all.names(|name| part.run.shown(name));
+        for KeptParts { fields, edited, over, back } in ends.iter().map(|end| &end.kept) {
+            let fields = fields.iter().map(|field| field.word().to_owned());
+            let number = counted(edited.number(), "observable", "observables");
+            let observables = (edited.number() > 0).then(|| format!("{number} ({})", named(edited)));
+            let all: Vec<String> = fields.chain(observables).collect();
+            if !all.is_empty() {
+                part.warn(format!(
+                    "event {event}: left as somebody edited it in TheHive, though the event says otherwise: {}",
+                    all.join(", ")
+                ));
+            }
+            if over.number() > 0 {
+                let number = counted(over.number(), "observable", "observables");
+                part.warn(format!(
+                    "event {event}: {number} left in the alert, though the event has no such thing any more, since somebody edited \
+                     or sighted it in TheHive: {}",
+                    named(over)
+                ));
+            }
+            if back.number() > 0 {
+                let number = counted(back.number(), "observable", "observables");
+                let put = if self.sync.dry_run { "would be put" } else { "put" };
+                part.warn(format!(
+                    "event {event}: {number} {put} into the alert again, which the event had before: somebody deleted them in \
+                     TheHive, or a filter kept them out then: {}",
+                    named(back)
                 ));
             }
         }

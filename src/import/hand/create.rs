@@ -9,7 +9,7 @@ use crate::import::desk::AlertTarget;
 use crate::import::map::AlertDraft;
 use crate::import::{plan, twins};
 use crate::report::ledger::Verdict;
-use crate::thehive::{Alert, ObservableBatch, NewAlert, Procedure, WriteError};
+use crate::thehive::{Alert, NewAlert, ObservableBatch, Procedure, WriteError};
 
 impl AlertWriter<'_> {
     /// Creates the alert with what fits into one call. One that has all of it then is complete at once: TheHive makes it whole

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use anyhow::{Result, bail};
 
 use super::reconcile::Doubt;
-use super::{ATTEMPTS, FULL, AlertWriter};
-use crate::http::{HttpErrorKind, HttpError, FormFile};
+use super::{ATTEMPTS, AlertWriter, FULL};
+use crate::http::{FormFile, HttpError, HttpErrorKind};
 use crate::import::compare::tlp_number;
 use crate::import::files::AlertFileDraft;
 use crate::import::map::ObservableDraft;
@@ -94,8 +94,7 @@ impl AttachmentTransfer<'_> {
         match failure.map(|failure| &failure.cause) {
             Some(HttpErrorKind::TooLarge(_)) => self.too_large(),
             cause => {
-                let is_refusal =
-                    |cause: &HttpErrorKind| matches!(cause, HttpErrorKind::Refused { status, .. } if *status < 500 && *status != 429);
+                let is_refusal = |cause: &HttpErrorKind| matches!(cause, HttpErrorKind::Refused { status, .. } if *status < 500 && *status != 429);
                 let is_final = cause.is_none_or(is_refusal);
                 DownloadFailure { verdict: Verdict::Failed(worker::line(error)), is_final }
             }
@@ -137,11 +136,15 @@ impl AlertWriter<'_> {
         if !self.desk.types.data_types.has(FILE) {
             return Verdict::Skipped("TheHive has no observable type for files".to_owned());
         }
-        self.put_file(content).unwrap_or_else(|error| {
+        let verdict = self.put_file(content).unwrap_or_else(|error| {
             let reason = self.desk.named(&worker::line(&error));
             self.stopped = Some(reason.clone());
             Verdict::Failed(reason)
-        })
+        });
+        if verdict == Verdict::Created {
+            self.note_return(&content.file.observable);
+        }
+        verdict
     }
 
     fn put_file(&mut self, content: &mut AttachmentTransfer<'_>) -> Result<Verdict> {
@@ -170,7 +173,12 @@ impl AlertWriter<'_> {
         Ok(Verdict::Failed(format!("not verified: {why}")))
     }
 
-    fn attempt(&mut self, id: &str, content: &mut AttachmentTransfer<'_>, sent: &mut Option<Verdict>) -> Result<Attempt> {
+    fn attempt(
+        &mut self,
+        id: &str,
+        content: &mut AttachmentTransfer<'_>,
+        sent: &mut Option<Verdict>,
+    ) -> Result<Attempt> {
         let file = content.file;
         if let Some(known) = self.find(id, file.name(), |one| file.is(one))? {
             let is_again = content.is_part || file.is_shared(&known);
@@ -231,6 +239,9 @@ impl AlertWriter<'_> {
         let wanted = &file.observable;
         let step = plan::step(wanted, Some(known), &self.desk.users, self.desk.scale, is_again);
         let ObservableAction::Change(body) = step else {
+            if plan::is_left(wanted, known, &self.desk.users, self.desk.scale, is_again) {
+                self.kept.edited.note(&wanted.data);
+            }
             let verdict = sent.take().unwrap_or(Verdict::Unchanged);
             self.is_changed |= verdict != Verdict::Unchanged;
             return Ok(Attempt::Over(verdict));
@@ -262,7 +273,15 @@ impl AlertWriter<'_> {
         let Ok(came) = content.came() else { bail!("the file is not at hand") };
         let ObservableDraft { tlp, pap, tags, message, ioc, .. } = file.observable.clone();
         let tlp = tlp_number(tlp, self.desk.scale);
-        let group = ObservableBatch { data_type: FILE.to_owned(), data: Vec::new(), tlp, tags, message, ioc, pap: pap.number() };
+        let group = ObservableBatch {
+            data_type: FILE.to_owned(),
+            data: Vec::new(),
+            tlp,
+            tags,
+            message,
+            ioc,
+            pap: pap.number(),
+        };
         let (form, password) = form(file, came)?;
         let values = 1 + came.bytes.len() / BYTES_OF_A_VALUE;
         let to_case = &|hive: &TheHive, case: &str| hive.add_file_to_case(case, &group, &form, password);
@@ -270,7 +289,10 @@ impl AlertWriter<'_> {
             return Ok(Attempt::Unclear(doubt));
         }
         let is_new_ioc = ioc && !self.is_new;
-        match self.desk.write(self.common.part, |hive| hive.add_file(id, &group, &form, password)).map_err(WriteError::of)
+        match self
+            .desk
+            .write(self.common.part, |hive| hive.add_file(id, &group, &form, password))
+            .map_err(WriteError::of)
         {
             Ok(added) if !added.there.is_empty() => {
                 self.is_changed = true;

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use anyhow::{Result, anyhow, bail, ensure};
 use serde_json::{Map, json};
 
+use super::kept::Named;
 use super::reconcile::Doubt;
-use super::{ATTEMPTS, AlertResult, ReadSummary, AlertWriter};
+use super::{ATTEMPTS, AlertResult, AlertWriter, ReadSummary};
 use crate::import::batch::{Digest, digest};
 use crate::import::compare::{self, WriteSummary};
 use crate::import::desk::OTHER;
@@ -77,7 +78,10 @@ impl AlertWriter<'_> {
         }
         let has_more = now.observable_count.is_some_and(|count| u64::try_from(count).is_ok_and(|it| it > self.number));
         let extent = ReadSummary { is_flawed: extent.is_flawed || self.is_new, ..extent };
-        let over = if self.is_new && !has_more { Vec::new() } else { self.over(extent)? };
+        let mut over = Vec::new();
+        if !self.is_new || has_more {
+            (over, self.kept.over) = self.over(extent)?;
+        }
         let mut is_complete = !self.is_open;
         let is_gone = over.iter().any(|over| !matches!(over.what, What::Double));
         if (extent.is_paged && !self.is_new || is_gone) && !(extent.is_same)()? {
@@ -116,7 +120,7 @@ impl AlertWriter<'_> {
             }
             let Some(doubt) = last else { return Ok(()) };
             let is_done = |over: &Vec<StaleObservable>| !unclear.iter().any(|one| over.contains(one));
-            let Some(left) = self.reconcile(&doubt, |hand| hand.over(extent), is_done)? else {
+            let Some(left) = self.reconcile(&doubt, |hand| Ok(hand.over(extent)?.0), is_done)? else {
                 bail!(doubt.unsettled());
             };
             let is_done = |one: &&StaleObservable| one.is_counted() && !left.contains(one);
@@ -128,10 +132,11 @@ impl AlertWriter<'_> {
 
     /// The observables, ours and untouched, that no attribute of the event stands for any more, unless they are sighted;
     /// the IOCs that none means for detection any more, which of an event in several pages is known only after the last; and
-    /// those of a value that is there twice.
-    fn over(&self, extent: ReadSummary<'_>) -> Result<Vec<StaleObservable>> {
-        let Some(alert) = &self.alert else { return Ok(Vec::new()) };
-        let (mut over, mut is_empty) = (Vec::new(), true);
+    /// those of a value that is there twice. Beside them those that no attribute stands for and that stay, since somebody edited
+    /// or sighted them.
+    fn over(&self, extent: ReadSummary<'_>) -> Result<(Vec<StaleObservable>, Named)> {
+        let (mut over, mut kept, mut is_empty) = (Vec::new(), Named::default(), true);
+        let Some(alert) = &self.alert else { return Ok((over, kept)) };
         let (mut seen, mut twice) = (HashSet::new(), Vec::new());
         self.desk.hive.each_observable(&alert.id, &mut |one| {
             is_empty = false;
@@ -140,11 +145,17 @@ impl AlertWriter<'_> {
             if one.attachment.is_none() && !seen.insert(u64::try_from(half).unwrap_or_default()) {
                 twice.push(one.data.clone());
             }
-            if extent.is_flawed || !plan::is_ours(&one, &self.desk.users) {
+            if extent.is_flawed || !self.desk.users.has(&one.created_by) {
                 return Ok(());
             }
             let said = extent.live.said(&self.names(&one));
-            let is_gone = !said.is_live && !one.sighted;
+            let is_gone = !said.is_live && twins::may_go_with(&one, &self.desk.users);
+            if !said.is_live && !is_gone {
+                kept.note(one.attachment.as_ref().map_or(&one.data, |file| &file.name));
+            }
+            if !plan::is_ours(&one, &self.desk.users) {
+                return Ok(());
+            }
             if is_gone || (extent.is_paged && one.ioc && said.is_wanted && !said.is_ioc) {
                 over.push(StaleObservable { id: one.id, what: if is_gone { What::Gone } else { What::Flag } });
             }
@@ -152,7 +163,7 @@ impl AlertWriter<'_> {
         })?;
         ensure!(!(is_empty && self.is_filled), "TheHive lists no observables of an alert that has some");
         over.extend(self.doubles(&alert.id, &twice)?);
-        Ok(over)
+        Ok((over, kept))
     }
 
     /// Which of the observables of these values may go since another one of the same value stays.

@@ -5,6 +5,7 @@
 mod create;
 mod file;
 mod finish;
+mod kept;
 mod put;
 mod reconcile;
 
@@ -19,7 +20,6 @@ use super::live::ObservableIndex;
 use super::map::{AlertDraft, ObservableDraft};
 use super::plan::{self, ObservableAction};
 use super::settings::Settings;
-use super::state::Field;
 use super::twins;
 use super::users::Users;
 use crate::http::HttpError;
@@ -31,6 +31,7 @@ use crate::time::Clock;
 use crate::worker;
 pub(super) use file::AttachmentTransfer;
 use file::Files;
+pub(super) use kept::{KeptParts, Named};
 use put::WriteBatch;
 
 /// How often a write is tried that brings nothing forward.
@@ -110,17 +111,12 @@ pub(super) struct AlertWriter<'a> {
     room: Option<u64>,
     /// Observables left out since it may not grow any more.
     left_out: u64,
-    /// What people edited, and so stays.
+    /// The last change of the event that it was whole with: what is older was in it then.
+    whole_since: Option<i64>,
+    /// What people did to it.
     kept: KeptParts,
     stopped: Option<String>,
     files: Files,
-}
-
-/// What stays as people edited it, though the event says otherwise.
-#[derive(Debug, Default)]
-pub(super) struct KeptParts {
-    pub(super) fields: Vec<Field>,
-    pub(super) observables: u64,
 }
 
 /// How an event was read, when all of it was.
@@ -164,7 +160,12 @@ type PendingWrites = HashMap<usize, Verdict>;
 
 impl<'a> AlertWriter<'a> {
     /// Takes an alert in hand; none for one that is to be created.
-    pub(super) fn new(desk: &'a AlertTarget, common: &'a WriterContext<'a>, from: SourceEvent<'a>, alert: Option<Alert>) -> Self {
+    pub(super) fn new(
+        desk: &'a AlertTarget,
+        common: &'a WriterContext<'a>,
+        from: SourceEvent<'a>,
+        alert: Option<Alert>,
+    ) -> Self {
         Self {
             desk,
             common,
@@ -173,6 +174,7 @@ impl<'a> AlertWriter<'a> {
             left_out: 0,
             is_new: alert.is_none(),
             was_whole: alert.as_ref().is_some_and(|alert| was_whole(alert, from.uuid, &desk.users)),
+            whole_since: alert.as_ref().and_then(|alert| whole_since(alert, from.uuid, &desk.users)),
             alert,
             is_fresh: false,
             has_new_ioc: false,
@@ -222,6 +224,9 @@ impl<'a> AlertWriter<'a> {
             self.stopped = Some(self.reason(&error));
         }
         self.pages += 1;
+        for (one, _) in page.wanted.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == Some(Verdict::Created)) {
+            self.note_return(one);
+        }
         self.is_filled |= verdicts.iter().flatten().any(|one| !matches!(one, Verdict::Failed(_) | Verdict::Skipped(_)));
         let reason = self.stopped.clone().unwrap_or_default();
         verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|| Verdict::Failed(reason.clone()))).collect()
@@ -323,7 +328,16 @@ impl<'a> AlertWriter<'a> {
         self.room = self.common.room(Some(&alert));
         (self.is_new, self.is_fresh) = (false, false);
         self.was_whole = was_whole(&alert, self.from.uuid, &self.desk.users);
+        self.whole_since = whole_since(&alert, self.from.uuid, &self.desk.users);
+        self.kept = KeptParts::default();
         self.alert = Some(alert);
+    }
+
+    /// Takes note of an observable that was put in, if the event had it when the alert was whole: it is back.
+    fn note_return(&mut self, one: &ObservableDraft) {
+        if self.whole_since.zip(one.changed).is_some_and(|(then, changed)| changed <= then) {
+            self.kept.back.note(&one.data);
+        }
     }
 
     /// What stopped the writing, in words.
@@ -367,6 +381,11 @@ impl<'a> AlertWriter<'a> {
 /// True unless the alert's state line says that something is still missing, as after a creation that was cut short.
 fn was_whole(alert: &Alert, event: &Uuid, users: &Users) -> bool {
     compare::known_state(alert, event, users).is_none_or(|state| state.is_complete)
+}
+
+/// The last change of the event that an alert was made from, if all of it was put in then.
+fn whole_since(alert: &Alert, event: &Uuid, users: &Users) -> Option<i64> {
+    compare::known_state(alert, event, users).filter(|state| state.is_complete)?.timestamp.filter(|then| *then > 0)
 }
 
 fn open(verdicts: &[Option<Verdict>]) -> Vec<usize> {

@@ -44,7 +44,9 @@ impl AlertWriter<'_> {
                 ObservableAction::Keep => {
                     let (users, scale, is_part) = (&self.desk.users, self.desk.scale, round.page.is_part);
                     let is_left = known.is_some_and(|known| plan::is_left(one, known, users, scale, is_part));
-                    self.kept.observables += u64::from(is_left);
+                    if is_left {
+                        self.kept.edited.note(&one.data);
+                    }
                     let verdict = round.sent.get(place).cloned().unwrap_or(Verdict::Unchanged);
                     self.is_changed |= verdict != Verdict::Unchanged;
                     self.has_grown(usize::from(verdict == Verdict::Created));
@@ -185,7 +187,12 @@ impl AlertWriter<'_> {
         self.was_whole && known.ioc && is_later && plan::is_ours(known, &self.desk.users)
     }
 
-    fn refused(&mut self, round: &mut WriteBatch<'_>, parcel: IndexedBatch, failure: &HttpError) -> Result<Option<Doubt>> {
+    fn refused(
+        &mut self,
+        round: &mut WriteBatch<'_>,
+        parcel: IndexedBatch,
+        failure: &HttpError,
+    ) -> Result<Option<Doubt>> {
         let places = parcel.places.clone();
         let is_unknown_type = failure.status() == Some(404);
         if is_unknown_type && self.desk.lacks(&parcel.group.data_type, self.common.part) {

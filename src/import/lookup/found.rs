@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::misp::search::Hit;
 use crate::misp::wire::{Attribute, Event};
 use crate::report::ledger::{ItemKind, Verdict};
-use crate::report::{Match, ConnectionReporter};
+use crate::report::{ConnectionReporter, Match};
 use crate::types::Likeness;
 
 /// Events told apart for one value on one connection.

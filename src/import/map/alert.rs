@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::describe::description;
 use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, name};
-use super::{Markings, AlertOptions, EventSource, is_laxer};
+use super::{AlertOptions, EventSource, Markings, is_laxer};
 use crate::markings::{Pap, Tlp};
 use crate::misp::wire::{Event, Report};
 use crate::report::Alert;
@@ -240,7 +240,10 @@ mod tests {
 
     #[test]
     fn an_event_becomes_an_alert() {
-        let marks = AlertOptions { alert_tags: vec!["from-misp".into(), "PAP:RED".into(), " ".into()], ..AlertOptions::default() };
+        let marks = AlertOptions {
+            alert_tags: vec!["from-misp".into(), "PAP:RED".into(), " ".into()],
+            ..AlertOptions::default()
+        };
         let alert = wanted(
             json!({
                 "id": 1337, "uuid": "5f0e5b5c-0000-4000-8000-000000000001", "info": " Phishing ", "date": "2024-02-29", "threat_level_id": "1",
@@ -276,7 +279,10 @@ mod tests {
 
     #[test]
     fn an_event_that_says_nothing_has_defaults() {
-        let alert = wanted(json!({"timestamp": 1_709_200_000}), &AlertOptions { default_tlp: Tlp::Red, ..AlertOptions::default() });
+        let alert = wanted(
+            json!({"timestamp": 1_709_200_000}),
+            &AlertOptions { default_tlp: Tlp::Red, ..AlertOptions::default() },
+        );
         assert_eq!(
             (alert.title.as_str(), alert.severity, alert.tlp, alert.pap),
             ("(no title)", 2, Tlp::Red, Pap::Amber)

@@ -19,7 +19,7 @@ use crate::secret::Scrubber;
 pub use alert::{AlertDraft, OwnTags, alert, source};
 pub use describe::MOMENTS;
 pub use limits::{LONGEST_TAG, is_long_tag};
-pub use observable::{ObservableDraft, add_tag, artifact, file, is_stand_in, merge, observables};
+pub use observable::{ObservableDraft, add_tag, artifact, file, is_stand_in, merge, observables, put_tag_first};
 
 /// What alerts and observables get beside what MISP says.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

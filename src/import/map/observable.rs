@@ -47,6 +47,8 @@ pub struct ObservableDraft {
     pub ioc: bool,
     /// Where it came from, the attribute's tags, the configured ones: at most 100, none twice.
     pub tags: Vec<String>,
+    /// When the oldest of its attributes was last changed, in seconds since 1970; none if that cannot be read.
+    pub changed: Option<i64>,
 }
 
 impl ObservableDraft {
@@ -98,7 +100,8 @@ pub fn observables(
         } else {
             (OF_COMMANDS.to_owned(), stand_in(attribute, scrubber), value_in_words(attribute, is_command, scrubber))
         };
-        let one = ObservableDraft { data_type, data, message, tlp, pap, ioc: is_whole && attribute.to_ids == Some(true), tags };
+        let ioc = is_whole && attribute.to_ids == Some(true);
+        let one = ObservableDraft { data_type, data, message, tlp, pap, ioc, tags, changed: changed(attribute) };
         match wanted.iter_mut().find(|known| known.data_type == one.data_type && known.data == one.data) {
             Some(known) => merge(known, one),
             None => wanted.push(one),
@@ -121,7 +124,12 @@ pub fn file(attribute: &Attribute, within: Option<(&str, &str)>, setup: &ChunkCo
         pap,
         ioc: attribute.to_ids == Some(true),
         tags: tags(way_back, attribute, within, setup),
+        changed: changed(attribute),
     }
+}
+
+fn changed(attribute: &Attribute) -> Option<i64> {
+    attribute.timestamp.filter(|moment| *moment > 0)
 }
 
 /// A text of at most so many bytes, ending in the note if it had to be cut, of which Markdown makes nothing: TheHive shows an
@@ -175,7 +183,12 @@ fn value_in_words(attribute: &Attribute, is_command: bool, scrubber: &Scrubber) 
 
 /// The tags of one observable; `way_back` are those that the table gives. The configured ones always find room; of the
 /// attribute's those that are words of this program are left out.
-fn tags(way_back: Vec<String>, attribute: &Attribute, within: Option<(&str, &str)>, setup: &ChunkContext<'_>) -> Vec<String> {
+fn tags(
+    way_back: Vec<String>,
+    attribute: &Attribute,
+    within: Option<(&str, &str)>,
+    setup: &ChunkContext<'_>,
+) -> Vec<String> {
     let ChunkContext { marks, scrubber, .. } = setup;
     let mut tags = Tags::new(scrubber);
     let room = MOST_TAGS.saturating_sub(marks.observable_tags.len());
@@ -216,6 +229,12 @@ pub fn add_tag(tags: &mut Vec<String>, tag: &str, scrubber: &Scrubber) {
     *tags = all.names;
 }
 
+/// Adds a tag that has to find room, whatever other has to go for it.
+pub fn put_tag_first(tags: &mut Vec<String>, tag: String) {
+    tags.insert(0, tag);
+    tags.truncate(MOST_TAGS);
+}
+
 /// Takes a second observable of the same type and data into the first: tags and flags of both, the stricter TLP, and
 /// the first message that says something. Tags beyond the hundredth are left out.
 pub fn merge(first: &mut ObservableDraft, second: ObservableDraft) {
@@ -229,6 +248,7 @@ pub fn merge(first: &mut ObservableDraft, second: ObservableDraft) {
     first.ioc |= second.ioc;
     first.tlp = first.tlp.max(second.tlp);
     first.pap = first.pap.max(second.pap);
+    first.changed = first.changed.into_iter().chain(second.changed).min();
     if first.message.is_empty() {
         first.message = second.message;
     }
@@ -257,7 +277,11 @@ mod tests {
 
     const EVENT: Uuid = Uuid::from_u128(1);
 
-    fn wanted(attribute: Value, within: Option<(&str, &str)>, marks: &AlertOptions) -> Result<Vec<ObservableDraft>, String> {
+    fn wanted(
+        attribute: Value,
+        within: Option<(&str, &str)>,
+        marks: &AlertOptions,
+    ) -> Result<Vec<ObservableDraft>, String> {
         let setup = ChunkContext {
             uuid: EVENT,
             commands: Commands { connections: &[] },
@@ -283,7 +307,8 @@ mod tests {
             "Tag": [{"name": "tlp:red"}, {"name": " tlp:red "}, {"name": " "}]
         });
         let within = ("network-connection", "99887766-0000-4000-8000-000000000003");
-        let marks = AlertOptions { observable_tags: vec!["from-misp".into(), "tlp:red".into()], ..AlertOptions::default() };
+        let marks =
+            AlertOptions { observable_tags: vec!["from-misp".into(), "tlp:red".into()], ..AlertOptions::default() };
         let wanted = wanted(attribute, Some(within), &marks).unwrap();
         let shown: Vec<_> = wanted.iter().map(|one| one.shown(&Scrubber::default())).collect();
         insta::assert_json_snapshot!(shown, @r#"
@@ -472,6 +497,7 @@ mod tests {
             pap: Pap::Amber,
             ioc,
             tags: vec!["a".into(), tag.into()],
+            changed: None,
         };
         let mut first = one(Tlp::Green, false, "", "b");
         merge(&mut first, one(Tlp::Red, true, "said", "c"));

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::limits::name;
-use super::{AlertDraft, Markings, AlertOptions, EventSource, ObservableDraft, alert, merge};
-use crate::import::batch::{MappedChunk, BatchRow, ChunkContext, RowOutcome, batch};
+use super::{AlertDraft, AlertOptions, EventSource, Markings, ObservableDraft, alert, merge};
+use crate::import::batch::{BatchRow, ChunkContext, MappedChunk, RowOutcome, batch};
 use crate::import::command::Commands;
 use crate::markings::{Pap, Tlp};
 use crate::misp::wire::Report;
@@ -170,6 +170,7 @@ proptest! {
             pap: Pap::Amber,
             ioc,
             tags: tags.into_iter().collect(),
+            changed: None,
         }).collect();
         let merged = |mut all: Vec<ObservableDraft>| {
             let mut first = all.remove(0);

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::MANIFEST;
 use crate::config::connections::Connection;
-use crate::http::{Client, HttpError, HttpContext, Endpoint};
+use crate::http::{Client, Endpoint, HttpContext, HttpError};
 use crate::report::ConnectionReporter;
 
 const NO_FEED: &str = "is \"url\" the folder of a manifest.json?";

@@ -11,7 +11,7 @@ use super::names::like;
 use super::{HttpError, Server, each};
 use crate::json::{self, Element, JsonStream};
 use crate::misp::Whose;
-use crate::misp::tags::{TagPermissions, Row, TagResolution, predicate};
+use crate::misp::tags::{Row, TagPermissions, TagResolution, predicate};
 use crate::misp::wire::{Event, Organisation};
 use crate::types::MispCapabilities;
 

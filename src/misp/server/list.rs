@@ -12,7 +12,7 @@ use crate::http::PageRequest;
 use crate::json::{self, Element};
 use crate::misp::sent;
 use crate::misp::wire::{Attribute, Event, Object, Proposal};
-use crate::misp::{EventContent, IndexEntry, ContentOptions, Window};
+use crate::misp::{ContentOptions, EventContent, IndexEntry, Window};
 
 /// Attributes asked for at once.
 const ATTRIBUTES: usize = 5_000;
@@ -46,7 +46,9 @@ impl Server {
             IndexEntry::Bad(_) => on(listed),
         })?;
         self.pages(window, &[("timestamp", since)], &mut |listed| match &listed {
-            IndexEntry::Event(event, _) if event.timestamp.is_some_and(|moment| moment > 0 && is_before(moment)) => Ok(()),
+            IndexEntry::Event(event, _) if event.timestamp.is_some_and(|moment| moment > 0 && is_before(moment)) => {
+                Ok(())
+            }
             IndexEntry::Event(event, _) if event.id.parse().is_ok_and(|id| seen.binary_search(&id).is_ok()) => Ok(()),
             IndexEntry::Event(..) | IndexEntry::Bad(_) => on(listed),
         })

@@ -19,7 +19,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::config::connections::{Connection, Target};
-use crate::http::{self, Response, HttpErrorKind, Client, HttpError, HttpContext, Endpoint};
+use crate::http::{self, Client, Endpoint, HttpContext, HttpError, HttpErrorKind, Response};
 use crate::json::{Element, JsonStream};
 use crate::misp::wire::Event;
 use crate::report::ConnectionReporter;

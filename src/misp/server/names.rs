@@ -5,7 +5,7 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Response, HttpError, Server};
+use super::{HttpError, Response, Server};
 use crate::json::{self, Element};
 use crate::misp::wire::Organisation;
 use crate::tags::matches;

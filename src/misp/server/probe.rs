@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::write::{BATCH, ServerWriter};
-use crate::http::{self, HttpErrorKind, HttpError};
+use crate::http::{self, HttpError, HttpErrorKind};
 use crate::misp::draft::AttributeDraft;
 use crate::misp::write_log::{WriteLog, WriteStop};
 
@@ -33,7 +33,9 @@ impl ServerWriter<'_> {
         let attributes: Vec<_> = batch.iter().map(|one| self.attribute(one, None)).collect();
         let path = format!("objects/add/{}", self.changes.uuid);
         let answer = self.server.client.post(&path, &json!({"Object": {"Attribute": attributes}}));
-        let Err(HttpError { cause: HttpErrorKind::Refused { status: 403, errors, .. }, .. }) = answer else { return Ok(()) };
+        let Err(HttpError { cause: HttpErrorKind::Refused { status: 403, errors, .. }, .. }) = answer else {
+            return Ok(());
+        };
         let why = http::words(&errors);
         if !why.contains(REFUSED) {
             return Ok(());

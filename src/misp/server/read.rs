@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::list::ObjectRow;
 use super::{Server, WITHOUT, each, explained};
-use crate::http::{self, Response, HttpError, PageRequest};
+use crate::http::{self, HttpError, PageRequest, Response};
 use crate::json::{self, Element, JsonStream};
 use crate::misp::chunks::{self, Chunk, ChunkBuffer, ParentObject};
 use crate::misp::wire::{self, Attribute, Event, Report};
@@ -201,7 +201,13 @@ fn is_refusal(error: &anyhow::Error) -> bool {
     match error.chain().find_map(|cause| cause.downcast_ref::<HttpError>()).map(|failure| &failure.cause) {
         Some(HttpErrorKind::Refused { status, .. }) => !matches!(status, 429 | 502..=504),
         Some(HttpErrorKind::Redirected { .. } | HttpErrorKind::NotJson(_)) => true,
-        Some(HttpErrorKind::Unreachable(_) | HttpErrorKind::Broken(_) | HttpErrorKind::TooLarge(_) | HttpErrorKind::Deadline) | None => false,
+        Some(
+            HttpErrorKind::Unreachable(_)
+            | HttpErrorKind::Broken(_)
+            | HttpErrorKind::TooLarge(_)
+            | HttpErrorKind::Deadline,
+        )
+        | None => false,
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Server, explained, says};
-use crate::http::{self, HttpErrorKind, HttpError};
+use crate::http::{self, HttpError, HttpErrorKind};
 use crate::json;
 use crate::misp::changes::{AttachmentPayload, AttachmentSource, EventChanges};
 use crate::misp::draft::AttributeDraft;
@@ -171,7 +171,12 @@ impl ServerWriter<'_> {
         })
     }
 
-    fn send_edit(&self, head: Value, batch: &[(Uuid, Option<Uuid>, Value)], sending: &mut WriteLog) -> Result<(), WriteStop> {
+    fn send_edit(
+        &self,
+        head: Value,
+        batch: &[(Uuid, Option<Uuid>, Value)],
+        sending: &mut WriteLog,
+    ) -> Result<(), WriteStop> {
         self.check_time()?;
         let mut loose = Vec::new();
         let mut objects: BTreeMap<Uuid, Vec<Value>> = BTreeMap::new();
@@ -225,7 +230,12 @@ impl ServerWriter<'_> {
         Ok(())
     }
 
-    fn add_object(&self, body: &Value, attributes: &[&AttributeDraft], sending: &mut WriteLog) -> Result<(), WriteStop> {
+    fn add_object(
+        &self,
+        body: &Value,
+        attributes: &[&AttributeDraft],
+        sending: &mut WriteLog,
+    ) -> Result<(), WriteStop> {
         self.check_time()?;
         let path = format!("objects/add/{}", self.changes.uuid);
         let uuids = || attributes.iter().map(|attribute| attribute.uuid);
@@ -306,7 +316,9 @@ impl ServerWriter<'_> {
                     (added.errors, false)
                 }
                 // All of them refused: 403 with the same list of errors (`fixtures/wire/misp/107-attr-add-list-all-bad.json`).
-                Err(HttpError { cause: HttpErrorKind::Refused { status: 403, errors, .. }, .. }) if errors.is_object() => {
+                Err(HttpError { cause: HttpErrorKind::Refused { status: 403, errors, .. }, .. })
+                    if errors.is_object() =>
+                {
                     (*errors, true)
                 }
                 Err(failure) => return Err(self.stopped(failure, uuids(), "adding attributes", sending)),
@@ -360,7 +372,10 @@ fn is_refusal(failure: &HttpError) -> bool {
     match failure.cause {
         HttpErrorKind::Refused { status, .. } => status < 500,
         HttpErrorKind::Redirected { .. } | HttpErrorKind::Deadline => true,
-        HttpErrorKind::Unreachable(_) | HttpErrorKind::Broken(_) | HttpErrorKind::TooLarge(_) | HttpErrorKind::NotJson(_) => false,
+        HttpErrorKind::Unreachable(_)
+        | HttpErrorKind::Broken(_)
+        | HttpErrorKind::TooLarge(_)
+        | HttpErrorKind::NotJson(_) => false,
     }
 }
 

@@ -34,7 +34,11 @@ pub fn event(source: &mut JsonStream<'_>, asked: &Uuid, on: &mut dyn FnMut(Event
     outside(source, asked, on)?.context("there is no event in it")
 }
 
-fn outside(source: &mut JsonStream<'_>, asked: &Uuid, on: &mut dyn FnMut(EventPart) -> Result<()>) -> Result<Option<Event>> {
+fn outside(
+    source: &mut JsonStream<'_>,
+    asked: &Uuid,
+    on: &mut dyn FnMut(EventPart) -> Result<()>,
+) -> Result<Option<Event>> {
     let mut event = None;
     if source.is_list()? {
         one(source, &mut |source| {

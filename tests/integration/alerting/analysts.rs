@@ -142,12 +142,19 @@ fn observables_that_a_person_touched_are_left_wholly_alone() {
         let tag = desk.tag("late");
         shake(&desk, 1);
         desk.alter("1", "192.0.2.1", |one| (one.comment, one.tags) = ("More".into(), vec![tag]));
-        desk.import();
+        let report = desk.import();
         assert_eq!(look(), before);
+        let says = "left as somebody edited it in TheHive, though the event says otherwise: 3 observables \
+                    (host-1.example, 192.0.2.1, Text 1)";
+        assert!(report.to_string().contains(says), "{report:#}");
         // What MISP has no more stays as well.
         desk.change("1", |event| event.attributes.iter_mut().for_each(|one| one.deleted = true));
-        desk.import();
+        let report = desk.import();
         assert_eq!(look(), before);
+        let says = "3 observables left in the alert, though the event has no such thing any more, since somebody edited or \
+                    sighted it in TheHive: ";
+        let told = report.to_string();
+        assert!(told.contains(says) && !told.contains("Our own"), "{report:#}");
         assert_eq!(desk.data("1").len(), 4);
         desk.rests();
     }
@@ -159,9 +166,20 @@ fn an_observable_that_a_person_deleted_comes_back_with_the_next_change() {
         desk.drop("1", "192.0.2.1");
         desk.rests();
         assert_eq!(desk.data("1").len(), 2);
-        desk.change("1", |_| ());
-        desk.import();
-        assert_eq!(desk.data("1"), ["192.0.2.1", "Text 1", "host-1.example"]);
+        desk.add("1", "domain", "late.example", |_| ());
+        let told = |report: &Value, put: &str| {
+            let says = format!(
+                "1 observable {put} into the alert again, which the event had before: somebody deleted them in TheHive, or a \
+                 filter kept them out then: 192.0.2.1"
+            );
+            assert!(report.to_string().contains(&says), "{report:#}");
+        };
+        let mut job = desk.job();
+        job["parameters"]["dry_run"] = json!(true);
+        told(&desk.run(&job), "would be put");
+        told(&desk.import(), "put");
+        assert_eq!(desk.data("1"), ["192.0.2.1", "Text 1", "host-1.example", "late.example"]);
+        desk.rests();
     }
 }
 

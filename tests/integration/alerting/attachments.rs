@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use cortex_misp::sample;
 use serde_json::{Value, json};
 
-use super::desk::Desk;
+use super::desk::{Desk, PERSON};
 use crate::desk::md5;
 use crate::misp::{self, Attribute, Event};
 use crate::program::{counts, full, of};
@@ -54,6 +54,7 @@ fn add(desk: &Desk, kind: &str, value: &str, content: &[u8]) -> u64 {
         distribution: 5,
         data: Some(STANDARD.encode(content)),
         to_ids: kind == "malware-sample",
+        timestamp: desk.misp.world().tick(),
         ..Attribute::default()
     };
     desk.change("1", |event| {
@@ -238,6 +239,30 @@ fn a_file_that_an_analyst_uploaded_or_touched_is_left_alone() {
         desk.change("1", |event| event.attributes.clear());
         desk.import();
         assert_eq!(files(&desk).len(), 2);
+    }
+}
+
+#[test]
+fn a_file_that_a_person_deleted_or_edited_is_told_as_any_observable_is() {
+    for desk in both() {
+        add(&desk, "attachment", "notes.txt", PICTURE);
+        add(&desk, "attachment", "more.txt", PROGRAM);
+        desk.import();
+        let is = |one: &Value, name: &str| one["attachment"]["name"] == name;
+        desk.thehive.world().observables.retain(|one| !is(&one.record, "notes.txt"));
+        for one in desk.thehive.world().observables.iter_mut().filter(|one| is(&one.record, "more.txt")) {
+            one.record["message"] = json!("ours");
+            one.record["_updatedBy"] = json!(PERSON);
+        }
+        desk.change("1", |event| event.info = "Worse".to_owned());
+        let report = desk.import().to_string();
+        for says in [
+            "into the alert again, which the event had before: somebody deleted them in TheHive, or a filter kept them out \
+             then: notes.txt",
+            "left as somebody edited it in TheHive, though the event says otherwise: 1 observable (more.txt)",
+        ] {
+            assert!(report.contains(says), "{says}: {report}");
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cortex_misp::cortex::markdown::inert_lines;
-use cortex_misp::types::{self, ObservableTypeSet, AttributeInput};
+use cortex_misp::types::{self, AttributeInput, ObservableTypeSet};
 use serde_json::{Value, json};
 
 use super::desk::Desk;

@@ -151,6 +151,7 @@ impl Desk {
     /// Adds an attribute to an event, and publishes the event again.
     pub(crate) fn add(&self, event: &str, kind: &str, value: &str, more: impl FnOnce(&mut misp::Attribute)) {
         let mut added = attribute(self.misp.world().next_id(), kind, value);
+        added.timestamp = self.misp.world().tick();
         more(&mut added);
         self.change(event, |event| event.attributes.push(added));
     }
@@ -257,6 +258,7 @@ pub(crate) fn events(number: u64) -> misp::World {
         ];
         let mut attributes = attributes.map(|(kind, value)| attribute(world.next_id(), kind, &value)).to_vec();
         attributes[0].to_ids = true;
+        attributes.iter_mut().for_each(|one| one.timestamp = now);
         world.events.push(misp::Event {
             id,
             uuid: format!("5f0e5b5c-0000-4000-8000-{id:012}"),

@@ -294,7 +294,8 @@ fn a_type_that_thehive_lists_and_does_not_know_becomes_another() {
         assert_eq!(counts(full(&report), "attributes"), of([("fetched", 40), ("created", 40)]), "{report:#}");
         assert!(report.to_string().contains("then does not know it"), "{report:#}");
         let others = desk.observables(&desk.alert("1"));
-        assert!(others.iter().any(|one| one["dataType"] == "other" && one["data"] == "domain-7.example"), "{others:?}");
+        let other = others.iter().find(|one| one["data"] == "domain-7.example").unwrap();
+        assert_eq!((&other["dataType"], &other["tags"][0]), (&json!("other"), &json!("misp:type=\"domain\"")));
         desk.change("1", |event| event.info = "Worse".to_owned());
         let report = desk.import();
         assert_eq!(counts(full(&report), "attributes"), of([("fetched", 40), ("unchanged", 40)]), "{report:#}");

@@ -7,7 +7,7 @@ use std::path::Path;
 use cortex_misp::export::Export;
 use cortex_misp::import::Import;
 use cortex_misp::runtime;
-use cortex_misp::types::{ObservableInput, Overrides, MispCapabilities, attributes};
+use cortex_misp::types::{MispCapabilities, ObservableInput, Overrides, attributes};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};

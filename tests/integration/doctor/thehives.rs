@@ -103,6 +103,44 @@ fn each_organisation_is_tried_by_itself() {
     assert!(lines[1].starts_with("failed: in \"soc\" the user may not create alerts"));
 }
 
+/// TheHive 4 itself shows it to whoever names it.
+#[test]
+fn an_organisation_that_is_not_the_users_fails_on_thehive_4_as_it_does_in_a_run() {
+    let named = json!({"thehive_organisations": ["cert", "elsewhere"]});
+    let told = import(World::four(), KEY, &named, true);
+    let lines = told.lines("TheHive", "organisation");
+    assert_eq!(lines[0], "ok: \"cert\" is one of this user's");
+    assert!(lines[1].contains("is no user of the organisation \"elsewhere\""), "{}", lines[1]);
+}
+
+#[test]
+fn another_server_behind_thehives_address_is_told_as_in_a_run() {
+    let misp = crate::misp::Fake::start(crate::misp::World::new());
+    let (hive, feed) = (Fake::start(World::four()), tempfile::tempdir().unwrap());
+    for (program, url) in [
+        (Program::Import, misp.url()),
+        (Program::Export, misp.url()),
+        (Program::Import, format!("{}/elsewhere", hive.url())),
+        (Program::Export, format!("{}/elsewhere", hive.url())),
+    ] {
+        let mut config = json!({"name": ["feed"], "url": [format!("file://{}", feed.path().display())]});
+        config.as_object_mut().unwrap().extend(access(&hive, KEY).as_object().unwrap().clone());
+        config["thehive_url"] = json!(url);
+        let told = told(program, &config, true);
+        let line = told.line("TheHive", "version");
+        assert!(line.contains("is this the address of a TheHive 4.1 or 5?"), "{line}");
+    }
+}
+
+#[test]
+fn a_text_in_cacerts_that_holds_no_certificate_is_a_warning_without_tls_too() {
+    for program in [Program::Import, Program::Export] {
+        let told = on(program, &Fake::start(World::four()), KEY, &json!({"cacerts": "none"}), false);
+        let says = "reading the certificates in \"cacerts\": there is no certificate in PEM form in it";
+        assert!(told.text.contains(says), "{}", told.text);
+    }
+}
+
 #[test]
 fn a_wrong_key_and_another_website_are_told_apart() {
     let told = import(World::five(), "wrong-key-0123456789", &json!({}), true);

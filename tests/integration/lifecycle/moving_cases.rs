@@ -1,6 +1,9 @@
 //! A case that is worked on, merged or deleted while it is exported: what is flagged before, during and after the export stays what
 //! it is in MISP, and what goes was asked for by itself.
 
+use std::collections::{BTreeSet, VecDeque};
+
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::desk::{domain, run};
@@ -20,6 +23,59 @@ struct Moving {
     before: usize,
     change: Change,
     answered: usize,
+    /// What happens before each of the next answers.
+    script: VecDeque<Vec<Turn>>,
+    /// The values that were flagged all the time since the script began, and at any time.
+    always: BTreeSet<String>,
+    ever: BTreeSet<String>,
+    added: usize,
+}
+
+/// What a person does.
+#[derive(Clone, Debug)]
+enum Turn {
+    /// Turns the flag of the observable at this place, if there is one.
+    Flag(usize),
+    /// Adds one, flagged or not.
+    Add(bool),
+    /// Deletes the observable at this place, if there is one.
+    Delete(usize),
+    /// Deletes the case.
+    DeleteCase,
+}
+
+impl Moving {
+    fn flagged(&self) -> BTreeSet<String> {
+        let flagged = self.world.observables.iter().filter(|one| one.record["ioc"] == true);
+        flagged.map(|one| one.record["data"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn begin(&mut self, script: Vec<Vec<Turn>>) {
+        self.script = script.into();
+        (self.always, self.ever) = (self.flagged(), self.flagged());
+    }
+
+    fn turn(&mut self, turn: &Turn) {
+        let number = self.world.observables.len();
+        match turn {
+            Turn::Flag(at) if number > 0 => {
+                let record = &mut self.world.observables[at % number].record;
+                record["ioc"] = json!(record["ioc"] != true);
+            }
+            Turn::Add(ioc) if !self.world.cases.is_empty() => {
+                let mut one = domain(&format!("late-{}.example", self.added));
+                one["ioc"] = json!(ioc);
+                self.added += 1;
+                self.world.add_observable(&self.case, &one);
+            }
+            Turn::Delete(at) if number > 0 => drop(self.world.observables.remove(at % number)),
+            Turn::DeleteCase => delete(&mut self.world, ""),
+            Turn::Flag(_) | Turn::Add(_) | Turn::Delete(_) => {}
+        }
+        let flagged = self.flagged();
+        self.always.retain(|value| flagged.contains(value));
+        self.ever.extend(flagged);
+    }
 }
 
 impl Site for Moving {
@@ -29,6 +85,9 @@ impl Site for Moving {
 
     fn answer(&mut self, call: &Call) -> Reply {
         self.answered += 1;
+        for turn in self.script.pop_front().into_iter().flatten() {
+            self.turn(&turn);
+        }
         if self.answered == self.before {
             (self.change)(&mut self.world, &self.case);
         }
@@ -46,7 +105,8 @@ impl Stage {
     fn exported(mut world: World, number: usize) -> Self {
         let case = world.add_case(42, "Phishing wave", &json!({"tlp": 2, "pap": 2}));
         (0..number).for_each(|n| drop(world.add_observable(&case, &domain(&format!("host-{n}.example")))));
-        let moving = Moving { world, case, before: 0, change: |_, _| (), answered: 0 };
+        let (script, always, ever) = Default::default();
+        let moving = Moving { world, case, before: 0, change: |_, _| (), answered: 0, script, always, ever, added: 0 };
         let stage = Self { thehive: Server::start(moving), misp: misp::Fake::start(misp::World::new()) };
         stage.export(0, |_, _| ());
         assert_eq!(stage.event().attributes.len(), number);
@@ -181,5 +241,48 @@ fn one_that_loses_its_flag_between_two_pages_takes_no_other_with_it() {
         let mut moving = stage.thehive.world();
         flag(&mut moving.world, "host-1.example", true);
         moving.world.observables.retain(|one| one.record["data"] != "new.example");
+    }
+}
+
+fn turns() -> impl Strategy<Value = Vec<Turn>> {
+    let turn = prop_oneof![
+        12 => (0..12_usize).prop_map(Turn::Flag),
+        4 => any::<bool>().prop_map(Turn::Add),
+        4 => (0..12_usize).prop_map(Turn::Delete),
+        1 => Just(Turn::DeleteCase),
+    ];
+    proptest::collection::vec(turn, 0..3)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// However people's work falls between the questions of an export: nothing that is flagged before, during and after it is
+    /// retracted, and nothing is added that was flagged at no time of it.
+    #[test]
+    fn whatever_happens_to_a_case_while_it_is_read_certain_iocs_stay_and_no_others_come(
+        is_five in any::<bool>(),
+        scripts in proptest::collection::vec(proptest::collection::vec(turns(), 0..10), 1..4),
+    ) {
+        let stage = Stage::exported(if is_five { World::five() } else { World::four() }, 8);
+        for script in scripts {
+            let before = stage.event();
+            stage.thehive.world().begin(script.clone());
+            let (report, _) = stage.export(0, |_, _| ());
+            let moving = stage.thehive.world();
+            let live = |event: &Event| -> BTreeSet<String> {
+                let live = event.attributes.iter().filter(|one| one.to_ids && !one.deleted);
+                live.map(|one| one.value.clone()).collect()
+            };
+            let (old, new) = (live(&before), live(&stage.event()));
+            let lost: Vec<_> = old.difference(&new).filter(|value| moving.always.contains(*value)).collect();
+            prop_assert!(lost.is_empty(), "{:?} is retracted: {:?}\n{:#}", lost, script, report);
+            let come: Vec<_> = new.difference(&old).filter(|value| !moving.ever.contains(*value)).collect();
+            prop_assert!(come.is_empty(), "{:?} is added: {:?}\n{:#}", come, script, report);
+            if report["success"] == true {
+                let missing: Vec<_> = moving.always.difference(&new).collect();
+                prop_assert!(missing.is_empty(), "{:?} did not go out: {:?}\n{:#}", missing, script, report);
+            }
+        }
     }
 }

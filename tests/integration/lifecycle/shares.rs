@@ -83,6 +83,24 @@ fn a_case_of_another_organisation_retracts_nothing() {
     }
 }
 
+/// Others may see more of it.
+#[test]
+fn a_shared_case_without_iocs_says_who_sees_none() {
+    for desk in Desk::both() {
+        desk.add_domains(1);
+        desk.flag(0, false);
+        let says =
+            |who: &str| format!("No observable of case #42{who} is flagged as IOC: nothing to export to misp-corp");
+        let told = |report: Value| full(&report)["message"].as_str().unwrap().to_owned();
+        assert!(told(desk.export()).starts_with(&says("")));
+        desk.thehive.world().share(&desk.case, "soc");
+        assert!(told(desk.export()).starts_with(&says(" that cert sees")));
+        desk.thehive.world().give(&desk.case, "soc");
+        desk.thehive.world().share(&desk.case, "cert");
+        assert!(told(desk.export()).starts_with(&says(" that cert sees")));
+    }
+}
+
 #[test]
 fn a_case_of_which_thehive_does_not_tell_the_shares_retracts_nothing() {
     let silences = [

@@ -72,6 +72,19 @@ fn a_single_observable_that_is_no_ioc_is_refused() {
     }
 }
 
+/// What is said of them fits together, whatever people do meanwhile. What a TheHive 5 would answer was never seen.
+#[test]
+fn a_single_observable_and_its_case_are_read_by_one_question() {
+    for (desk, questions) in [(Desk::four(), 1), (Desk::five(), 2)] {
+        desk.add_domains(1);
+        desk.run(&desk.click(0));
+        let asked = desk.thehive.requests();
+        let of_it = asked.iter().filter(|one| one.body.to_string().contains("getObservable")).count();
+        assert_eq!(of_it, questions);
+        assert_eq!(desk.event().attributes.len(), 1);
+    }
+}
+
 #[test]
 fn an_observable_of_no_case_that_can_be_seen_is_refused() {
     let desk = Desk::five();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cortex_misp::config::TimeLimits;
-use cortex_misp::http::{Client, HttpContext, Endpoint, RequestObserver};
+use cortex_misp::http::{Client, Endpoint, HttpContext, RequestObserver};
 use cortex_misp::http::{ProxyChoice, ServerAccess};
 use cortex_misp::report::RunReport;
 use cortex_misp::secret::Secret;
@@ -83,7 +83,8 @@ impl RequestObserver for Nobody {
 fn client(url: &str, proxy: ProxyChoice, config: &Value) -> anyhow::Result<Client> {
     let limits = TimeLimits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
     let clock = Clock::until(Some(Duration::from_secs(60))).without_waiting();
-    let network = HttpContext::new(limits.timeouts(), config.as_object().unwrap(), None, clock, RunReport::default().for_http());
+    let network =
+        HttpContext::new(limits.timeouts(), config.as_object().unwrap(), None, clock, RunReport::default().for_http());
     let access = ServerAccess { proxy: Some(proxy), ..ServerAccess::default() };
     let (url, headers) = (Url::parse(url).unwrap(), vec![("authorization", Secret::new(&key("admin")))]);
     let origin = Endpoint { url: &url, headers, user_agent: "MISP test".to_owned(), access: &access };

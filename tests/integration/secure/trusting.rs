@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cortex_misp::config::TimeLimits;
 use cortex_misp::http::ServerAccess;
-use cortex_misp::http::{Client, HttpContext, Endpoint, ServerCertificate};
+use cortex_misp::http::{Client, Endpoint, HttpContext, ServerCertificate};
 use cortex_misp::report::RunReport;
 use cortex_misp::time::Clock;
 use rcgen::{BasicConstraints, IsCa, date_time_ymd};
@@ -199,7 +199,8 @@ fn what_a_server_shows_is_kept_be_it_trusted_or_not() {
     let all = Secured::new(&Authority::new("Example CA").signs(params).serves());
     let run = RunReport::default();
     let limits = TimeLimits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
-    let network = HttpContext::new(limits.timeouts(), &Map::new(), None, Clock::start(1).without_waiting(), run.for_http());
+    let network =
+        HttpContext::new(limits.timeouts(), &Map::new(), None, Clock::start(1).without_waiting(), run.for_http());
     let url = Url::parse(&format!("{}/", all.misp.url())).unwrap();
     let (headers, user_agent) = (Vec::new(), "test".to_owned());
     for cert_check in [true, false] {

@@ -334,6 +334,13 @@ pub(super) fn view(world: &World, who: &Who, id: &str) -> Result<Reply, Refused>
 pub(super) fn view_v0(world: &World, who: &Who, id: &str) -> Result<Reply, Refused> {
     who.known()?;
     let alert = world.alert_of(&who.organisation, id).ok_or_else(|| Refused::not_found("Alert not found"))?;
+    let artifacts: Vec<Value> =
+        world.observables_of(alert["_id"].as_str().unwrap_or_default()).map(observables::v0).collect();
+    Ok(json_reply(200, &v0(alert, artifacts)))
+}
+
+/// An alert in the shape of v0.
+pub(super) fn v0(alert: &Value, artifacts: Vec<Value>) -> Value {
     let of = |name: &str| alert.get(name).cloned().unwrap_or_default();
     let status = match (of("caseId").is_null(), of("read") == true) {
         (true, false) => "New",
@@ -341,8 +348,6 @@ pub(super) fn view_v0(world: &World, who: &Who, id: &str) -> Result<Reply, Refus
         (false, true) => "Imported",
         (false, false) => "Updated",
     };
-    let artifacts: Vec<Value> =
-        world.observables_of(of("_id").as_str().unwrap_or_default()).map(observables::v0).collect();
     let mut out = json!({
         "_id": of("_id"), "id": of("_id"), "createdBy": of("_createdBy"), "updatedBy": of("_updatedBy"), "createdAt": of("_createdAt"),
         "updatedAt": of("_updatedAt"), "_type": "alert", "status": status, "case": of("caseId"), "customFields": {}, "similarCases": [],
@@ -364,7 +369,7 @@ pub(super) fn view_v0(world: &World, who: &Who, id: &str) -> Result<Reply, Refus
     ] {
         out[name] = of(name);
     }
-    Ok(json_reply(200, &out))
+    out
 }
 
 /// `DELETE /api/alert/{id}` of TheHive 4, which has no such route in v1, `DELETE /api/v1/alert/{id}` of 5; with its observables.

@@ -145,6 +145,7 @@ fn copy(world: &mut World, from: &str, to: &str) {
             fields.shift_remove("_id");
         }
         world.add_observable(to, &record);
+        world.audits.pop();
     }
 }
 
@@ -176,7 +177,7 @@ pub(super) fn merge(world: &mut World, who: &Who, ids: &str) -> Result<Reply, Re
 }
 
 /// A case in the shape of v0.
-fn v0(world: &World, who: &Who, id: &str) -> Value {
+pub(super) fn v0(world: &World, who: &Who, id: &str) -> Value {
     let case = world.case(id).cloned().unwrap_or_default();
     let of = |name: &str| case.get(name).cloned().unwrap_or_default();
     let mut out = json!({

@@ -101,6 +101,7 @@ fn by_version(world: &mut World, who: &Who, call: &Call, parts: &[&str], sent: &
             let id = alerts::patch(world, who, id, &sent.json)?;
             alerts::view_v0(world, who, &id)
         }
+        (Version::Four, "POST", ["api", "v0", "query"]) => query::audits(world, who, &sent.json),
         (Version::Four, "GET", ["api", "alert", id]) => alerts::view_v0(world, who, id),
         (Version::Four, "DELETE", ["api", "alert", id]) | (Version::Five, "DELETE", ["api", "v1", "alert", id]) => {
             alerts::delete(world, who, id)

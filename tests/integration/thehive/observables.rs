@@ -292,6 +292,10 @@ fn missing() -> Refused {
 
 fn change(world: &mut World, who: &Who, at: usize, from: &Value) {
     let (now, version) = (world.tick(), world.version);
+    let mut details = from.clone();
+    details.as_object_mut().and_then(|fields| fields.shift_remove("ids"));
+    let id = world.observables[at].record["_id"].as_str().unwrap_or_default().to_owned();
+    world.audits.push((id, "Update", details));
     let record = &mut world.observables[at].record;
     for name in ["ioc", "sighted", "ignoreSimilarity", "tags", "message", "tlp", "pap", "sightedAt"] {
         if let Some(value) = from.get(name) {

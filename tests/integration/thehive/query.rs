@@ -6,7 +6,7 @@ use super::filter::Kind;
 use super::refused::Refused;
 use super::users::Who;
 use super::world::{Version, World};
-use super::{filter, json_reply};
+use super::{alerts, cases, filter, json_reply};
 use crate::http_fake::Reply;
 
 /// What a query of TheHive 4 can begin with, in its own order (`053-query-unknown-operation`).
@@ -252,18 +252,75 @@ fn page(world: &World, who: &Who, records: Vec<Value>, operation: &Value) -> Res
         .collect())
 }
 
-/// `extraData` has what was asked for of a case, and is empty otherwise.
+/// `extraData` has what was asked for of a case or an observable, and is empty otherwise.
 fn with_extra(world: &World, who: &Who, mut record: Value, wanted: &Value) -> Value {
     let id = record["_id"].as_str().unwrap_or_default().to_owned();
-    if record["_type"] != "Case" {
+    let parent = world.observables.iter().find(|one| one.record["_id"] == id.as_str()).map(|one| one.parent.clone());
+    if record["_type"] != "Case" && parent.is_none() {
         return record;
     }
     for name in wanted.as_array().into_iter().flatten().filter_map(Value::as_str) {
-        match name {
-            "shareCount" => record["extraData"][name] = world.shares(&id).into(),
-            "isOwner" => record["extraData"][name] = world.owns(&who.organisation, &id).into(),
+        match (name, &parent) {
+            // What a TheHive 5 writes there was never seen.
+            ("links", Some(parent)) if world.version == Version::Four => {
+                record["extraData"][name] = links(world, who, parent);
+            }
+            ("isOwner", Some(parent)) => {
+                let is_case = world.case(parent).is_some();
+                record["extraData"][name] = (is_case && world.owns(&who.organisation, parent)).into();
+            }
+            (_, Some(_)) => {}
+            ("shareCount", None) => record["extraData"][name] = world.shares(&id).into(),
+            ("isOwner", None) => record["extraData"][name] = world.owns(&who.organisation, &id).into(),
             _ => {}
         }
     }
     record
+}
+
+/// What an observable belongs to, as v0 writes it (recorded as `580-query-observable-with-its-case`).
+fn links(world: &World, who: &Who, parent: &str) -> Value {
+    match (world.case(parent), world.alert_of(&who.organisation, parent)) {
+        (Some(_), _) => {
+            let mut case = cases::v0(world, who, parent);
+            case["permissions"] = json!([]);
+            json!({"case": case})
+        }
+        (None, Some(alert)) => json!({"alert": alerts::v0(alert, Vec::new())}),
+        (None, None) => json!({}),
+    }
+}
+
+/// `POST /api/v0/query` for the audits of some objects, the only one that is needed (`582-query-audits-of-observables-v0`): TheHive
+/// gives them in no order.
+pub(super) fn audits(world: &World, who: &Who, body: &Value) -> Result<Reply, Refused> {
+    let operations = body["query"].as_array().cloned().unwrap_or_default();
+    let of = |name: &str| operations.iter().find(|one| one["_name"] == name).cloned().unwrap_or_default();
+    let filter = of("filter")["_in"].clone();
+    if of("listAudit").is_null() || filter["_field"] != "objectId" || of("page")["to"].is_null() {
+        return Err(unknown(body, &BEGINNINGS));
+    }
+    who.known()?;
+    let wanted = filter["_values"].as_array().cloned().unwrap_or_default();
+    let parent = |id: &str| world.observables.iter().find(|one| one.record["_id"] == id);
+    let seen = world.audits.iter().rev().filter(|(id, ..)| wanted.contains(&json!(id))).filter_map(|(id, operation, details)| {
+        let one = parent(id).filter(|one| world.sees(&who.organisation, &one.parent))?;
+        let object = &one.record;
+        Some(json!({
+            "base": {
+                "_id": format!("~1{}", id.trim_start_matches('~')), "id": format!("~1{}", id.trim_start_matches('~')),
+                "createdBy": object["_createdBy"], "createdAt": object["_createdAt"], "_type": "audit", "base": true, "details": details,
+                "objectId": id, "objectType": "case_artifact", "operation": operation, "requestId": "1", "rootId": one.parent,
+                "startDate": object["_createdAt"],
+                "object": {
+                    "_type": "Observable", "_id": id, "_createdAt": object["_createdAt"], "_createdBy": object["_createdBy"],
+                    "_updatedAt": object["_createdAt"], "_updatedBy": object["_createdBy"],
+                },
+            },
+            "summary": {"case_artifact": {(*operation): 1}}, "_type": "audit",
+        }))
+    });
+    let seen: Vec<Value> = seen.collect();
+    let total = seen.len().to_string();
+    Ok(json_reply(200, &seen.into()).with("Transfer-Encoding", "chunked").with("X-Total", total))
 }

@@ -45,6 +45,8 @@ pub(crate) struct World {
     pub(crate) patterns: Vec<String>,
     /// Procedures, each with the `_id` of its alert.
     pub(crate) procedures: Vec<(String, Value)>,
+    /// What was done to observables of cases: `_id`, operation, details. Of what a case gets from an alert there is none.
+    pub(crate) audits: Vec<(String, &'static str, Value)>,
     /// Values that no observable may have. TheHive 4 looks at each by itself, 5 refuses the whole request.
     pub(crate) refuses: Vec<String>,
     /// Largest JSON body in bytes.
@@ -160,6 +162,7 @@ impl World {
             cases: Vec::new(),
             alerts: Vec::new(),
             observables: Vec::new(),
+            audits: Vec::new(),
             attachments: BTreeMap::new(),
             observable_types: texts.chain(files).collect(),
             lacks: Vec::new(),
@@ -267,7 +270,11 @@ impl World {
             label(&mut record);
         }
         let id = record["_id"].as_str().unwrap_or_default().to_owned();
-        self.observables.push(Observable { parent: parent.to_owned(), record: record.into() });
+        let record = Value::from(record);
+        if self.cases.iter().any(|case| case["_id"] == parent) {
+            self.audits.push((id.clone(), "Creation", record.clone()));
+        }
+        self.observables.push(Observable { parent: parent.to_owned(), record });
         id
     }
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use cortex_misp::types::{
-    ObservableTypeSet, AttributeInput, ObservableInput, Mapping, Observable, Overrides, MispCapabilities, attributes, kinds, normalise, observables,
-    validate,
+    AttributeInput, Mapping, MispCapabilities, Observable, ObservableInput, ObservableTypeSet, Overrides, attributes,
+    kinds, normalise, observables, type_tag_of, validate,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -45,8 +45,12 @@ fn exported(all: &[Observable]) -> Mapping {
 }
 
 fn assert_comes_back(data_types: &ObservableTypeSet) {
+    assert_come_back(&|one| imported(one, data_types));
+}
+
+fn assert_come_back(imported: &dyn Fn(&Stored) -> Vec<Observable>) {
     for one in corpus() {
-        let there = imported(&one, data_types);
+        let there = imported(&one);
         let back = exported(&there);
         assert!(back.refused.is_empty(), "{}: {:?}", one.kind, back.refused);
         let found: Vec<_> = back
@@ -95,6 +99,19 @@ fn every_stored_attribute_comes_back_the_same_through_a_thehive_with_custom_type
 #[test]
 fn every_stored_attribute_comes_back_the_same_through_a_thehive_that_has_only_other() {
     assert_comes_back(&ObservableTypeSet::new(["other"]));
+}
+
+/// It lists its types, and refuses the values of one when they come.
+#[test]
+fn every_stored_attribute_comes_back_the_same_through_a_thehive_that_lists_types_and_does_not_know_them() {
+    assert_come_back(&|one| {
+        let mut there = imported(one, &ObservableTypeSet::thehive4());
+        for one in there.iter_mut().filter(|one| one.data_type != "other") {
+            one.tags.extend(type_tag_of(&one.data_type, &one.data, &one.tags));
+            one.data_type = "other".into();
+        }
+        there
+    });
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! administrator, or the server says otherwise.
 
 use cortex_misp::types::{
-    ObservableTypeSet, AttributeInput, ObservableInput, Mapping, Overrides, MispCapabilities, MappedAttribute, attributes, kinds, observables,
+    AttributeInput, MappedAttribute, Mapping, MispCapabilities, ObservableInput, ObservableTypeSet, Overrides,
+    attributes, kinds, observables,
 };
 use uuid::Uuid;
 
@@ -36,7 +37,10 @@ fn overrides(lines: &[&str]) -> Result<Overrides, String> {
 
 fn old_server() -> MispCapabilities {
     let known = |kind: &&str| !["suricata", "edge-extension-id", "uuid"].contains(kind);
-    MispCapabilities::new(kinds().filter(|(kind, ..)| known(kind)).map(|(kind, category, _)| (category, [kind])), "2.5.1")
+    MispCapabilities::new(
+        kinds().filter(|(kind, ..)| known(kind)).map(|(kind, category, _)| (category, [kind])),
+        "2.5.1",
+    )
 }
 
 #[test]
@@ -293,8 +297,13 @@ fn a_newer_misp_keeps_types_that_this_table_does_not_know() {
         (found.wanted[0].kind.as_ref(), found.wanted[0].category.as_ref()),
         ("ja4-fingerprint", "Network activity")
     );
-    let found =
-        AttributeInput { kind: "ja4-fingerprint", category: "Network activity", value: "t13d", uuid: "", event: Uuid::nil() };
+    let found = AttributeInput {
+        kind: "ja4-fingerprint",
+        category: "Network activity",
+        value: "t13d",
+        uuid: "",
+        event: Uuid::nil(),
+    };
     assert_eq!(observables(&found, &ObservableTypeSet::thehive4()).unwrap()[0].tags, tags);
 }
 

@@ -1,6 +1,6 @@
 //! What MISP's attributes become in TheHive, and which tags lead back.
 
-use cortex_misp::types::{ObservableTypeSet, AttributeInput, Observable, observables};
+use cortex_misp::types::{AttributeInput, Observable, ObservableTypeSet, observables};
 use uuid::Uuid;
 
 const UUID: &str = "1a2b3c4d-0000-4000-8000-000000000000";
@@ -10,7 +10,12 @@ fn import(kind: &str, category: &str, value: &str) -> Vec<(String, String, Vec<S
     import_into(&ObservableTypeSet::thehive4(), kind, category, value)
 }
 
-fn import_into(types: &ObservableTypeSet, kind: &str, category: &str, value: &str) -> Vec<(String, String, Vec<String>)> {
+fn import_into(
+    types: &ObservableTypeSet,
+    kind: &str,
+    category: &str,
+    value: &str,
+) -> Vec<(String, String, Vec<String>)> {
     observables(&AttributeInput { kind, category, value, uuid: UUID, event: EVENT }, types)
         .unwrap()
         .into_iter()

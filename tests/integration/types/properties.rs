@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use cortex_misp::types::{
-    ObservableTypeSet, AttributeInput, ObservableInput, Overrides, MispCapabilities, attributes, kinds, normalise, observables, validate,
+    AttributeInput, MispCapabilities, ObservableInput, ObservableTypeSet, Overrides, attributes, kinds, normalise,
+    observables, validate,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -39,9 +40,12 @@ fn holds(kind: &str, raw: &str, nth_category: usize, data_types: &ObservableType
     assert_eq!(validate(kind, &normal, &newest), Ok(()), "{kind} {raw} as {normal}");
     let allowed: Vec<&str> = CATEGORIES.into_iter().filter(|category| newest.allows(kind, category)).collect();
     let category = allowed[nth_category % allowed.len()];
-    let there = observables(&AttributeInput { kind, category, value: raw, uuid: UUID, event: EVENT }, data_types).unwrap();
-    let given: Vec<ObservableInput<'_>> =
-        there.iter().map(|one| ObservableInput { data_type: &one.data_type, data: &one.data, tags: &one.tags }).collect();
+    let there =
+        observables(&AttributeInput { kind, category, value: raw, uuid: UUID, event: EVENT }, data_types).unwrap();
+    let given: Vec<ObservableInput<'_>> = there
+        .iter()
+        .map(|one| ObservableInput { data_type: &one.data_type, data: &one.data, tags: &one.tags })
+        .collect();
     let back = attributes(&given, &Overrides::default(), &newest);
     assert!(back.refused.is_empty(), "{kind} {raw}: {:?}", back.refused);
     let found: Vec<_> =

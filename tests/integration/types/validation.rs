@@ -1,7 +1,9 @@
 //! What MISP takes and what it drops, value by value, as a MISP 2.5.1 answered when asked; and what
 //! newer ones take beyond it.
 
-use cortex_misp::types::{ObservableInput, Overrides, MispCapabilities, attributes, kinds, normalise, validate, without_astral};
+use cortex_misp::types::{
+    MispCapabilities, ObservableInput, Overrides, attributes, kinds, normalise, validate, without_astral,
+};
 
 /// MISP 2.5.1: three types fewer than the newest.
 fn old() -> MispCapabilities {

@@ -121,3 +121,22 @@ fn a_thehive_that_does_not_take_a_file_is_told_of() {
         }
     }
 }
+
+/// It now and then deletes the file that it unpacked before it reads it (`016-add-file-207`): what failed in passing is not
+/// refused.
+#[test]
+fn a_sample_that_thehive_lost_in_passing_is_sent_again_and_never_given_up() {
+    for (lost, arrives) in [(1, true), (100, false)] {
+        let [desk, _] = both();
+        sample_of(&desk, "evil.exe", PROGRAM);
+        desk.thehive.world().losing = lost;
+        let report = desk.import();
+        let became = if arrives { "created" } else { "failed" };
+        assert_eq!(files_of(&report), of([("fetched", 1), (became, 1)]), "{report:#}");
+        assert_eq!((files(&desk).len(), is_complete(&desk)), (usize::from(arrives), arrives));
+        desk.thehive.world().losing = 0;
+        desk.import();
+        assert_eq!((files(&desk).len(), is_complete(&desk)), (1, true));
+        desk.rests();
+    }
+}

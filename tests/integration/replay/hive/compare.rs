@@ -12,7 +12,7 @@ const HEADERS: [&str; 5] =
     ["Content-Type", "X-Total", "WWW-Authenticate", "Content-Disposition", "Content-Transfer-Encoding"];
 
 /// Fields that are another's at every server: only their kind is compared.
-const VARY: [&str; 20] = [
+const VARY: [&str; 23] = [
     "_id",
     "id",
     "_createdBy",
@@ -33,6 +33,9 @@ const VARY: [&str; 20] = [
     "source",
     "sourceRef",
     "organisationId",
+    "objectId",
+    "rootId",
+    "requestId",
 ];
 
 /// Fields of which only that they are there is compared: what a user may do, and what a server consists of.
@@ -131,9 +134,12 @@ fn same(at: &str, recorded: &Value, body: &Value, found: &mut Vec<String>) {
 fn sorted(list: &[Value]) -> Vec<&Value> {
     let mut list: Vec<&Value> = list.iter().collect();
     list.sort_by_key(|one| match one {
-        Value::Object(_) => ["name", "data", "title", "sourceRef", "type"]
-            .map(|name| one[name].as_str().unwrap_or_default().to_owned())
-            .concat(),
+        Value::Object(_) => {
+            let audit = &one["base"];
+            let all = ["name", "data", "title", "sourceRef", "type"].map(|name| &one[name]).into_iter();
+            let all = all.chain([&audit["operation"], &audit["details"]["data"], &audit["details"]["message"]]);
+            all.map(|value| value.as_str().unwrap_or_default()).collect()
+        }
         other => other.to_string(),
     });
     list

@@ -177,3 +177,29 @@ pub(super) fn a_file(stage: &mut Stage, exchange: &Exchange) {
     stage.case(&case, &Value::Null);
     stage.file(&case, "évil recorded.bin", "MZ recorded content", &Value::Null);
 }
+
+/// The observable of the answer, in the case or the alert that the answer names.
+pub(super) fn an_observable_in_its_place(stage: &mut Stage, exchange: &Exchange) {
+    let record = &answered(exchange)[0];
+    let (kind, parent) =
+        record["extraData"]["links"].as_object().and_then(|links| links.iter().next()).expect("a place");
+    match kind.as_str() {
+        "case" => stage.case(id(parent), parent),
+        _ => stage.alert(id(parent), parent),
+    }
+    stage.observable((kind, id(parent)), id(record), record);
+}
+
+/// Two IOCs, of which one has a message, and gets three others; the last by a call for both.
+pub(super) fn two_with_former_messages(stage: &mut Stage, exchange: &Exchange) {
+    let ids = ids(exchange);
+    stage.case("~1", &Value::Null);
+    let one = json!({"dataType": "domain", "data": "one.example", "ioc": true, "message": "C2"});
+    stage.observable(("case", "~1"), &ids[0], &one);
+    stage.observable(("case", "~1"), &ids[1], &json!({"dataType": "domain", "data": "two.example", "ioc": true}));
+    for change in [json!({"message": "C2 of the wave"}), json!({"tlp": 1})] {
+        stage.act("PATCH", "analyst", &format!("/api/v1/observable/{}", ids[0]), &change);
+    }
+    let both = json!({"ids": [stage.here(&ids[0]), stage.here(&ids[1])], "message": "both"});
+    stage.act("PATCH", "analyst", "/api/v1/observable/_bulk", &both);
+}

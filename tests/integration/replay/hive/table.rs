@@ -1,9 +1,9 @@
 //! Which exchanges are replayed, what is made before each, and what is known to differ, with the reason.
 
 use super::made::{
-    a_case, a_file, alert_and_case, alert_in_case, alerts, foreign_case, many, nothing, observable, observables,
-    of_path, patched, ten_iocs, ten_recorded, the_case, the_same, thousand, two_cases, two_observables,
-    with_an_address,
+    a_case, a_file, alert_and_case, alert_in_case, alerts, an_observable_in_its_place, foreign_case, many, nothing,
+    observable, observables, of_path, patched, ten_iocs, ten_recorded, the_case, the_same, thousand, two_cases,
+    two_observables, two_with_former_messages, with_an_address,
 };
 use super::stage::Stage;
 use crate::replay::wire::Exchange;
@@ -148,4 +148,7 @@ pub(super) const ROWS: &[Row] = &[
     row("537-observables-page-of-500", many),
     row("538-x-total-above-1000", thousand),
     row("539-alerts-of-case", alerts),
+    row("580-query-observable-with-its-case", an_observable_in_its_place),
+    row("581-query-observable-of-an-alert", an_observable_in_its_place),
+    row("582-query-audits-of-observables-v0", two_with_former_messages),
 ];
