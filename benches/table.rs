@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use cortex_misp::import::batch::{ChunkContext, batch};
+use cortex_misp::import::batch::{ChunkContext, map_rows};
 use cortex_misp::import::command::Commands;
 use cortex_misp::import::map::{AlertOptions, Markings};
 use cortex_misp::json::Element;
@@ -12,7 +12,7 @@ use cortex_misp::markings::{Pap, Tlp};
 use cortex_misp::misp::wire::Attribute;
 use cortex_misp::secret::Scrubber;
 use cortex_misp::types::{
-    AttributeInput, MispCapabilities, ObservableInput, ObservableTypeSet, Overrides, attributes, observables,
+    AttributeInput, MispCapabilities, ObservableInput, ObservableTypeSet, Overrides, to_attributes, to_observables,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -36,7 +36,7 @@ fn import(stored: &[[String; 4]]) {
     let rounds = 20_000;
     for _ in 0..rounds {
         for [kind, category, value, uuid] in stored {
-            black_box(observables(&AttributeInput { kind, category, value, uuid, event: Uuid::nil() }, &data_types))
+            black_box(to_observables(&AttributeInput { kind, category, value, uuid, event: Uuid::nil() }, &data_types))
                 .ok();
         }
     }
@@ -49,7 +49,7 @@ fn page(attributes: &[Attribute]) {
         has_files: false,
         uuid: Uuid::nil(),
         commands: Commands { connections: &[] },
-        event: Markings::said(Tlp::Amber, Pap::Amber),
+        event: Markings::explicit(Tlp::Amber, Pap::Amber),
         data_types: &ObservableTypeSet::thehive4(),
         marks: &AlertOptions::default(),
         scrubber: &Scrubber::default(),
@@ -60,7 +60,7 @@ fn page(attributes: &[Attribute]) {
     let rounds = 5_000;
     for _ in 0..rounds {
         let rows = attributes.iter().map(|one| (Element::Good(one.clone()), None));
-        black_box(batch(rows, &choice, &setup, &mut |digest, _, _| {
+        black_box(map_rows(rows, &choice, &setup, &mut |digest, _, _| {
             black_box(digest);
         }));
     }
@@ -72,7 +72,7 @@ fn export(stored: &[[String; 4]]) {
     let there: Vec<_> = stored
         .iter()
         .flat_map(|[kind, category, value, uuid]| {
-            observables(&AttributeInput { kind, category, value, uuid, event: Uuid::nil() }, &data_types)
+            to_observables(&AttributeInput { kind, category, value, uuid, event: Uuid::nil() }, &data_types)
                 .unwrap_or_default()
         })
         .collect();
@@ -83,7 +83,7 @@ fn export(stored: &[[String; 4]]) {
     let started = Instant::now();
     let rounds = 2_000;
     for _ in 0..rounds {
-        black_box(attributes(&given, &Overrides::default(), &MispCapabilities::newest()));
+        black_box(to_attributes(&given, &Overrides::default(), &MispCapabilities::newest()));
     }
     report("export", rounds * given.len(), started);
 }

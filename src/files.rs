@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// # Errors
 /// What the system says; or that it is no regular file.
 pub fn open(path: &Path) -> io::Result<File> {
-    regular(&fs::metadata(path)?)?;
+    ensure_regular(&fs::metadata(path)?)?;
     File::open(path)
 }
 
@@ -20,14 +20,14 @@ pub fn open(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// What the system says; or that it is no regular file.
-pub fn open_unfollowed(path: &Path) -> io::Result<File> {
-    let file = unfollowed(OpenOptions::new().read(true), path)?;
-    regular(&file.metadata()?)?;
+pub fn open_no_follow(path: &Path) -> io::Result<File> {
+    let file = open_no_follow_with(OpenOptions::new().read(true), path)?;
+    ensure_regular(&file.metadata()?)?;
     Ok(file)
 }
 
 /// Opens what stands at a path itself, and does not wait for the other end of a pipe.
-fn unfollowed(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+fn open_no_follow_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let opened = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
     opened.map_err(|error| match error.raw_os_error() {
         Some(libc::ELOOP) => io::Error::other("it is a symbolic link, which is not followed"),
@@ -41,9 +41,9 @@ fn unfollowed(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 /// # Errors
 /// What the system says; or that a link, a pipe or a device stands there.
 pub fn open_lock(path: &Path) -> io::Result<File> {
-    let file = unfollowed(OpenOptions::new().write(true).create(true).truncate(false).mode(OWNER), path)?;
+    let file = open_no_follow_with(OpenOptions::new().write(true).create(true).truncate(false).mode(OWNER), path)?;
     let metadata = file.metadata()?;
-    regular(&metadata)?;
+    ensure_regular(&metadata)?;
     if metadata.permissions().mode() & 0o077 != 0 {
         // An earlier version made it for everybody. That of another user cannot be changed, and serves as it is.
         drop(file.set_permissions(Permissions::from_mode(OWNER)));
@@ -54,7 +54,7 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
 /// Read and written by the owner alone.
 const OWNER: u32 = 0o600;
 
-fn regular(metadata: &fs::Metadata) -> io::Result<()> {
+fn ensure_regular(metadata: &fs::Metadata) -> io::Result<()> {
     if metadata.is_file() { Ok(()) } else { Err(io::Error::other("it is no regular file")) }
 }
 
@@ -65,7 +65,7 @@ pub const UNFINISHED: &str = ".cortex-misp.tmp";
 ///
 /// # Errors
 /// What the system says.
-pub fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub fn write_atomically(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = folder.join(format!(".{name}.{}{UNFINISHED}", std::process::id()));
     // What stands there is left from a run that died, or a trap: it is taken away, never written through.
     drop(fs::remove_file(&temporary));
@@ -132,10 +132,10 @@ mod tests {
         fs::write(&victim, "precious").unwrap();
         symlink(&victim, folder.path().join("lock")).unwrap();
         assert!(open_lock(&folder.path().join("lock")).is_err());
-        let error = open_unfollowed(&folder.path().join("lock")).unwrap_err();
+        let error = open_no_follow(&folder.path().join("lock")).unwrap_err();
         assert!(error.to_string().contains("symbolic link"), "{error}");
         symlink(&victim, folder.path().join(format!(".name.{}{UNFINISHED}", std::process::id()))).unwrap();
-        replace(folder.path(), "name", b"new").unwrap();
+        write_atomically(folder.path(), "name", b"new").unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
         assert_eq!(fs::read_to_string(folder.path().join("name")).unwrap(), "new");
     }

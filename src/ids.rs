@@ -52,8 +52,8 @@ impl Ids {
 
     /// The organisation that this installation is in its own feeds.
     #[must_use]
-    pub fn organisation(&self) -> Uuid {
-        plain(&["organisation", &self.instance])
+    pub fn organisation_uuid(&self) -> Uuid {
+        unsigned_uuid(&["organisation", &self.instance])
     }
 
     /// True if uuids follow from a secret, so that nobody else can have made one.
@@ -70,7 +70,7 @@ impl Ids {
 
     /// How the uuids inside an event are made: as that of the event, which may be older than the secret.
     #[must_use]
-    pub fn inside(&self, event: &Uuid) -> Self {
+    pub fn for_event(&self, event: &Uuid) -> Self {
         if self.has_mark(event) || !self.guest.is_empty() { self.clone() } else { self.without_secret() }
     }
 
@@ -79,7 +79,7 @@ impl Ids {
     /// with: so nobody takes back what somebody else put there. Guests of one case need no names of their own, since they
     /// take back nothing.
     #[must_use]
-    pub fn in_case(&self, (id, created): (&str, &str), is_guest: bool, is_owner: bool) -> Self {
+    pub fn for_case(&self, (id, created): (&str, &str), is_guest: bool, is_owner: bool) -> Self {
         let case = [id, created].join("\0");
         let shared = [case.as_str(), "shared"].join("\0");
         let own = if is_guest { case } else { String::new() };
@@ -90,41 +90,41 @@ impl Ids {
     /// How the other side of a shared case makes its uuids: the organisations that it is shared with for its owner, the owner
     /// for those.
     #[must_use]
-    pub fn beside(&self) -> Option<Self> {
+    pub fn other_side(&self) -> Option<Self> {
         Some(Self { guest: self.beside.clone()?, beside: None, ..self.clone() })
     }
 
     /// The uuid of the event of a case. `created` is the case's creation time in milliseconds, or empty.
     #[must_use]
-    pub fn event(&self, case_id: &str, created: &str) -> Uuid {
-        self.made(Kind::Event, &namespace(), &[&self.instance, case_id, created])
+    pub fn event_uuid(&self, case_id: &str, created: &str) -> Uuid {
+        self.make_uuid(Kind::Event, &namespace(), &[&self.instance, case_id, created])
     }
 
     /// All uuids that the event of a case can have, in the order in which one gives way to the next. `connection` names one
     /// of several connections to the same MISP, whose events there are its own.
     #[must_use]
-    pub fn events(&self, case_id: &str, created: &str, connection: Option<&str>) -> Vec<Uuid> {
-        let event = self.event(case_id, created);
-        let event = connection.map_or(event, |name| self.made(Kind::Event, &event, &["connection", name]));
-        let extension = self.made(Kind::Event, &event, &["extends", &event.to_string()]);
-        [event, extension].into_iter().chain(self.instead(Kind::Event, event)).collect()
+    pub fn event_uuids(&self, case_id: &str, created: &str, connection: Option<&str>) -> Vec<Uuid> {
+        let event = self.event_uuid(case_id, created);
+        let event = connection.map_or(event, |name| self.make_uuid(Kind::Event, &event, &["connection", name]));
+        let extension = self.make_uuid(Kind::Event, &event, &["extends", &event.to_string()]);
+        [event, extension].into_iter().chain(self.make_fallbacks(Kind::Event, event)).collect()
     }
 
     /// The uuid of what `parts` name inside `parent`.
     #[must_use]
-    pub fn id(&self, parent: &Uuid, parts: &[&str]) -> Uuid {
-        self.made(Kind::Part, parent, parts)
+    pub fn part_uuid(&self, parent: &Uuid, parts: &[&str]) -> Uuid {
+        self.make_uuid(Kind::Part, parent, parts)
     }
 
-    fn made(&self, kind: Kind, parent: &Uuid, parts: &[&str]) -> Uuid {
-        let guest = Some(self.guest_in(kind)).filter(|one| !one.is_empty());
+    fn make_uuid(&self, kind: Kind, parent: &Uuid, parts: &[&str]) -> Uuid {
+        let guest = Some(self.guest_for(kind)).filter(|one| !one.is_empty());
         let parts: Vec<_> = parts.iter().copied().chain(guest).collect();
         let named = parts.join("\0");
         let plain = match &self.secret {
             None => Uuid::new_v5(parent, named.as_bytes()),
             Some(secret) => {
-                let bytes = keyed(secret, &[PRODUCT.as_bytes(), parent.as_bytes(), named.as_bytes()]);
-                Builder::from_sha1_bytes(first(&bytes)).into_uuid()
+                let bytes = hmac_sha256(secret, &[PRODUCT.as_bytes(), parent.as_bytes(), named.as_bytes()]);
+                Builder::from_sha1_bytes(first_bytes(&bytes)).into_uuid()
             }
         };
         let (head, _) = plain.as_bytes().split_at(SIGNED);
@@ -134,39 +134,39 @@ impl Ids {
     }
 
     /// The uuids that stand for that of an attribute or object, in turn, where it is held elsewhere.
-    pub fn fallbacks(&self, uuid: &Uuid) -> impl Iterator<Item = Uuid> {
-        self.instead(Kind::Part, *uuid)
+    pub fn fallback_uuids(&self, uuid: &Uuid) -> impl Iterator<Item = Uuid> {
+        self.make_fallbacks(Kind::Part, *uuid)
     }
 
-    fn instead(&self, kind: Kind, uuid: Uuid) -> impl Iterator<Item = Uuid> {
-        (1..=FALLBACKS).map(move |number| self.made(kind, &uuid, &["instead", &number.to_string()]))
+    fn make_fallbacks(&self, kind: Kind, uuid: Uuid) -> impl Iterator<Item = Uuid> {
+        (1..=FALLBACKS).map(move |number| self.make_uuid(kind, &uuid, &["instead", &number.to_string()]))
     }
 
     /// True for a uuid with the mark of this installation, with its secret or from before it had one. Without a secret the
     /// mark is no proof: anybody can compute it.
     #[must_use]
-    pub fn is_mine(&self, uuid: &Uuid) -> bool {
+    pub fn is_made_here(&self, uuid: &Uuid) -> bool {
         self.has_mark(uuid) || (self.has_secret() && self.without_secret().has_mark(uuid))
     }
 
     /// True for an attribute or object that this installation put into an event for this case, whichever organisation of
     /// TheHive it did so for.
     #[must_use]
-    pub fn made_inside(&self, event: &Uuid, uuid: &Uuid) -> bool {
-        self.added_inside(event, uuid) || self.brought_inside(event, uuid)
+    pub fn is_case_part(&self, event: &Uuid, uuid: &Uuid) -> bool {
+        self.is_this_side_part(event, uuid) || self.is_other_side_part(event, uuid)
     }
 
     /// The same for this side of the case alone: with the mark that it makes there. An event that was made with the secret
     /// holds none from before, so that nobody can bring one in by computing it.
     #[must_use]
-    pub fn added_inside(&self, event: &Uuid, uuid: &Uuid) -> bool {
-        self.inside(event).is_marked(Kind::Part, uuid)
+    pub fn is_this_side_part(&self, event: &Uuid, uuid: &Uuid) -> bool {
+        self.for_event(event).is_marked(Kind::Part, uuid)
     }
 
     /// The same for the other side alone.
     #[must_use]
-    pub fn brought_inside(&self, event: &Uuid, uuid: &Uuid) -> bool {
-        self.beside().is_some_and(|beside| beside.added_inside(event, uuid))
+    pub fn is_other_side_part(&self, event: &Uuid, uuid: &Uuid) -> bool {
+        self.other_side().is_some_and(|beside| beside.is_this_side_part(event, uuid))
     }
 
     /// True for the uuid of an event that nobody else can have computed. Whoever saw it can still use it on another MISP.
@@ -185,19 +185,19 @@ impl Ids {
     }
 
     fn instance_mark(&self, kind: Kind, head: &[u8]) -> [u8; MARK] {
-        let instance = match self.guest_in(kind) {
+        let instance = match self.guest_for(kind) {
             "" => self.instance.clone(),
             guest => [&self.instance, guest].join("\0"),
         };
         match (&self.secret, kind) {
-            (None, _) => mark(&[PRODUCT.as_bytes(), instance.as_bytes(), head]),
-            (Some(secret), Kind::Event) => first(&keyed(secret, &[b"event", instance.as_bytes(), head])),
-            (Some(secret), Kind::Part) => first(&keyed(secret, &[instance.as_bytes(), head])),
+            (None, _) => hash_mark(&[PRODUCT.as_bytes(), instance.as_bytes(), head]),
+            (Some(secret), Kind::Event) => first_bytes(&hmac_sha256(secret, &[b"event", instance.as_bytes(), head])),
+            (Some(secret), Kind::Part) => first_bytes(&hmac_sha256(secret, &[instance.as_bytes(), head])),
         }
     }
 
     /// Whoever adds to it, an event is that of its case.
-    fn guest_in(&self, kind: Kind) -> &str {
+    fn guest_for(&self, kind: Kind) -> &str {
         match kind {
             Kind::Event => "",
             Kind::Part => &self.guest,
@@ -212,8 +212,8 @@ impl Ids {
     pub fn check_value(&self, connection: (&str, Option<&Secret>), event: &Uuid, case: &[&str]) -> Option<String> {
         let (name, key) = connection;
         let parts: Vec<&[u8]> = ["misp:event", name].iter().chain(case).map(|part| part.as_bytes()).collect();
-        let bytes = keyed(self.secret.as_ref().or(key)?, &[&parts.join(&0u8), event.as_bytes()]);
-        let check: [u8; CHECK] = first(&bytes);
+        let bytes = hmac_sha256(self.secret.as_ref().or(key)?, &[&parts.join(&0u8), event.as_bytes()]);
+        let check: [u8; CHECK] = first_bytes(&bytes);
         Some(check.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
@@ -227,7 +227,7 @@ pub fn is_ours(uuid: &Uuid) -> bool {
 
 /// A plain version 5 uuid in our namespace, for things that need no signature (an organisation in a feed).
 #[must_use]
-pub fn plain(parts: &[&str]) -> Uuid {
+pub fn unsigned_uuid(parts: &[&str]) -> Uuid {
     Uuid::new_v5(&namespace(), parts.join("\0").as_bytes())
 }
 
@@ -236,15 +236,15 @@ fn namespace() -> Uuid {
 }
 
 fn product_mark(head: &[u8]) -> [u8; MARK] {
-    mark(&[PRODUCT.as_bytes(), head])
+    hash_mark(&[PRODUCT.as_bytes(), head])
 }
 
-fn mark(parts: &[&[u8]]) -> [u8; MARK] {
-    first(&sha1_smol::Sha1::from(parts.join(&0u8)).digest().bytes())
+fn hash_mark(parts: &[&[u8]]) -> [u8; MARK] {
+    first_bytes(&sha1_smol::Sha1::from(parts.join(&0u8)).digest().bytes())
 }
 
 /// HMAC-SHA256 of the parts, joined by NUL.
-fn keyed(secret: &Secret, parts: &[&[u8]]) -> [u8; 32] {
+fn hmac_sha256(secret: &Secret, parts: &[&[u8]]) -> [u8; 32] {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).unwrap_or_else(|_| Hmac::new(&Default::default()));
     mac.update(&parts.join(&0u8));
@@ -252,7 +252,7 @@ fn keyed(secret: &Secret, parts: &[&[u8]]) -> [u8; 32] {
 }
 
 /// The first bytes of a longer value.
-fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
+fn first_bytes<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.first_chunk().copied().unwrap_or([0; N])
 }
 
@@ -263,9 +263,9 @@ mod tests {
     #[test]
     fn the_same_case_has_the_same_uuid_on_every_machine() {
         let ids = Ids::new("thehive.example.org", None);
-        let event = ids.event("~25313328", "1630917246993");
-        assert_eq!(event, ids.event("~25313328", "1630917246993"));
-        assert_ne!(event, ids.event("~25313328", "1630917246994"));
+        let event = ids.event_uuid("~25313328", "1630917246993");
+        assert_eq!(event, ids.event_uuid("~25313328", "1630917246993"));
+        assert_ne!(event, ids.event_uuid("~25313328", "1630917246994"));
         assert_eq!(event.get_version_num(), 5);
         insta::assert_snapshot!(event, @"4feb23ac-c3ab-50d2-8da1-fd0531ba29b2");
     }
@@ -273,11 +273,11 @@ mod tests {
     #[test]
     fn installations_tell_their_own_from_others() {
         let (here, there) = (Ids::new("here", None), Ids::new("there", None));
-        let event = here.event("~1", "");
-        let attribute = here.id(&event, &["ip", "203.0.113.7"]);
+        let event = here.event_uuid("~1", "");
+        let attribute = here.part_uuid(&event, &["ip", "203.0.113.7"]);
         for uuid in [event, attribute] {
-            assert!(here.is_mine(&uuid) && is_ours(&uuid));
-            assert!(!there.is_mine(&uuid));
+            assert!(here.is_made_here(&uuid) && is_ours(&uuid));
+            assert!(!there.is_made_here(&uuid));
         }
     }
 
@@ -288,14 +288,14 @@ mod tests {
     #[test]
     fn with_a_secret_no_uuid_follows_from_what_others_know() {
         let (known, secret) = (Ids::new("here", None), Ids::new("here", Some(&secret())));
-        let event = secret.event("~1", "1");
-        assert_ne!(event, known.event("~1", "1"));
-        assert_ne!(secret.id(&event, &["ip", "203.0.113.7"]), known.id(&event, &["ip", "203.0.113.7"]));
+        let event = secret.event_uuid("~1", "1");
+        assert_ne!(event, known.event_uuid("~1", "1"));
+        assert_ne!(secret.part_uuid(&event, &["ip", "203.0.113.7"]), known.part_uuid(&event, &["ip", "203.0.113.7"]));
         assert_eq!((event.get_version_num(), is_ours(&event)), (5, true));
-        assert!(secret.is_mine(&event) && secret.is_proven_event(&event) && !known.is_mine(&event));
-        let attribute = secret.id(&event, &["ip", "203.0.113.7"]);
-        assert!(secret.is_mine(&attribute) && !secret.is_proven_event(&attribute), "no event has an attribute's uuid");
-        let all = secret.events("~1", "1", None);
+        assert!(secret.is_made_here(&event) && secret.is_proven_event(&event) && !known.is_made_here(&event));
+        let attribute = secret.part_uuid(&event, &["ip", "203.0.113.7"]);
+        assert!(secret.is_made_here(&attribute) && !secret.is_proven_event(&attribute), "no event has an attribute's uuid");
+        let all = secret.event_uuids("~1", "1", None);
         assert!(all.iter().all(|uuid| secret.is_proven_event(uuid)) && all.first() == Some(&event));
         insta::assert_snapshot!(event, @"5ff22eed-b46c-5632-a598-17d58c208f63");
     }
@@ -303,45 +303,45 @@ mod tests {
     #[test]
     fn what_was_made_before_there_was_a_secret_is_still_known() {
         let (known, secret) = (Ids::new("here", None), Ids::new("here", Some(&secret())));
-        let old = known.event("~1", "1");
-        assert!(secret.is_mine(&old) && !secret.is_proven_event(&old) && !known.is_proven_event(&old));
-        assert_eq!(secret.inside(&old).id(&old, &["ip", "x"]), known.id(&old, &["ip", "x"]));
-        let new = secret.event("~1", "1");
-        assert_eq!(secret.inside(&new).id(&new, &["ip", "x"]), secret.id(&new, &["ip", "x"]));
+        let old = known.event_uuid("~1", "1");
+        assert!(secret.is_made_here(&old) && !secret.is_proven_event(&old) && !known.is_proven_event(&old));
+        assert_eq!(secret.for_event(&old).part_uuid(&old, &["ip", "x"]), known.part_uuid(&old, &["ip", "x"]));
+        let new = secret.event_uuid("~1", "1");
+        assert_eq!(secret.for_event(&new).part_uuid(&new, &["ip", "x"]), secret.part_uuid(&new, &["ip", "x"]));
     }
 
     #[test]
     fn a_case_that_is_a_guest_and_a_connection_have_uuids_of_their_own() {
         for ids in [Ids::new("here", None), Ids::new("here", Some(&secret()))] {
-            let event = ids.event("~1", "1");
-            let guest = |id: &str| ids.in_case((id, "2"), true, true);
+            let event = ids.event_uuid("~1", "1");
+            let guest = |id: &str| ids.for_case((id, "2"), true, true);
             let (one, other) = (guest("~2"), guest("~3"));
-            let attribute = one.inside(&event).id(&event, &["ip", "203.0.113.7"]);
-            assert_ne!(attribute, ids.id(&event, &["ip", "203.0.113.7"]));
-            let own = ids.in_case(("~1", "1"), false, true);
-            assert!(one.made_inside(&event, &attribute));
-            assert!(!own.made_inside(&event, &attribute) && !other.made_inside(&event, &attribute));
-            assert_eq!(one.events("~2", "2", None), ids.events("~2", "2", None), "an event is that of its case");
-            let named = ids.events("~1", "1", Some("partner"));
-            assert!(ids.events("~1", "1", None).iter().all(|uuid| ids.is_mine(uuid) && !named.contains(uuid)));
+            let attribute = one.for_event(&event).part_uuid(&event, &["ip", "203.0.113.7"]);
+            assert_ne!(attribute, ids.part_uuid(&event, &["ip", "203.0.113.7"]));
+            let own = ids.for_case(("~1", "1"), false, true);
+            assert!(one.is_case_part(&event, &attribute));
+            assert!(!own.is_case_part(&event, &attribute) && !other.is_case_part(&event, &attribute));
+            assert_eq!(one.event_uuids("~2", "2", None), ids.event_uuids("~2", "2", None), "an event is that of its case");
+            let named = ids.event_uuids("~1", "1", Some("partner"));
+            assert!(ids.event_uuids("~1", "1", None).iter().all(|uuid| ids.is_made_here(uuid) && !named.contains(uuid)));
         }
     }
 
     #[test]
     fn the_owner_of_a_shared_case_and_the_others_have_uuids_of_their_own_in_whatever_event() {
         for ids in [Ids::new("here", None), Ids::new("here", Some(&secret()))] {
-            let old = ids.without_secret().event("~1", "1");
-            for (event, is_guest) in [(ids.event("~1", "1"), false), (old, false), (ids.event("~2", "2"), true)] {
-                let [owner, shared] = [true, false].map(|is_owner| ids.in_case(("~1", "1"), is_guest, is_owner));
-                let id = |ids: &Ids| ids.inside(&event).id(&event, &["ip", "203.0.113.7"]);
+            let old = ids.without_secret().event_uuid("~1", "1");
+            for (event, is_guest) in [(ids.event_uuid("~1", "1"), false), (old, false), (ids.event_uuid("~2", "2"), true)] {
+                let [owner, shared] = [true, false].map(|is_owner| ids.for_case(("~1", "1"), is_guest, is_owner));
+                let id = |ids: &Ids| ids.for_event(&event).part_uuid(&event, &["ip", "203.0.113.7"]);
                 for (this, that) in [(&owner, &shared), (&shared, &owner)] {
-                    assert!(this.added_inside(&event, &id(this)) && !this.brought_inside(&event, &id(this)));
-                    assert!(this.brought_inside(&event, &id(that)) && !this.added_inside(&event, &id(that)));
-                    assert!(this.made_inside(&event, &id(this)) && this.made_inside(&event, &id(that)));
-                    assert_eq!(id(&this.beside().unwrap()), id(that));
+                    assert!(this.is_this_side_part(&event, &id(this)) && !this.is_other_side_part(&event, &id(this)));
+                    assert!(this.is_other_side_part(&event, &id(that)) && !this.is_this_side_part(&event, &id(that)));
+                    assert!(this.is_case_part(&event, &id(this)) && this.is_case_part(&event, &id(that)));
+                    assert_eq!(id(&this.other_side().unwrap()), id(that));
                 }
-                let other = ids.in_case(("~3", "3"), true, true);
-                assert!(![owner, shared].iter().any(|one| other.made_inside(&event, &id(one))));
+                let other = ids.for_case(("~3", "3"), true, true);
+                assert!(![owner, shared].iter().any(|one| other.is_case_part(&event, &id(one))));
             }
         }
     }
@@ -349,9 +349,9 @@ mod tests {
     #[test]
     fn fallbacks_are_marked_and_all_different() {
         let ids = Ids::new("here", None);
-        let first = ids.event("~1", "");
-        let mut all: Vec<_> = ids.fallbacks(&first).chain([first]).collect();
-        assert!(all.iter().all(|uuid| ids.is_mine(uuid)));
+        let first = ids.event_uuid("~1", "");
+        let mut all: Vec<_> = ids.fallback_uuids(&first).chain([first]).collect();
+        assert!(all.iter().all(|uuid| ids.is_made_here(uuid)));
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 5);
@@ -360,7 +360,7 @@ mod tests {
     #[test]
     fn a_check_value_holds_for_one_case_event_connection_and_key_only() {
         let ids = Ids::new("here", None);
-        let event = ids.event("~1", "");
+        let event = ids.event_uuid("~1", "");
         let (key, other) = (Secret::new("key of the connection"), Secret::new("another key"));
         let value = ids.check_value(("misp", Some(&key)), &event, &["~1"]);
         assert_eq!(value.as_ref().map(String::len), Some(16));
@@ -368,7 +368,7 @@ mod tests {
             ids.check_value(("misp", Some(&other)), &event, &["~1"]),
             ids.check_value(("partner", Some(&key)), &event, &["~1"]),
             ids.check_value(("misp", Some(&key)), &event, &["~2"]),
-            ids.check_value(("misp", Some(&key)), &ids.event("~2", ""), &["~1"]),
+            ids.check_value(("misp", Some(&key)), &ids.event_uuid("~2", ""), &["~1"]),
             Ids::new("here", Some(&secret())).check_value(("misp", Some(&key)), &event, &["~1"]),
         ];
         assert!(others.iter().all(|other| other.is_some() && *other != value));
@@ -386,7 +386,7 @@ mod tests {
     fn other_uuids_are_not_taken_for_ours() {
         for number in 0..2_000u32 {
             let uuid = Uuid::new_v5(&Uuid::NAMESPACE_URL, &number.to_be_bytes());
-            assert!(!is_ours(&uuid) && !Ids::new("here", None).is_mine(&uuid));
+            assert!(!is_ours(&uuid) && !Ids::new("here", None).is_made_here(&uuid));
         }
     }
 }

@@ -66,7 +66,7 @@ impl Tlp {
     /// What says a TLP and cannot be read is RED ([`unreadable`] tells which tags are meant).
     #[must_use]
     pub fn from_tag(tag: &str) -> Option<Self> {
-        match said(tag, &TLP) {
+        match parse_tag(tag, &TLP) {
             Said::Level(tlp) => Some(tlp),
             Said::Unreadable => Some(Self::Red),
             Said::Nothing => None,
@@ -127,13 +127,13 @@ impl Tlp {
 
     /// The number that Cortex takes in an artifact, 0 to 3: AMBER+STRICT and RED are both 3.
     #[must_use]
-    pub fn cortex(self) -> u8 {
+    pub fn cortex_number(self) -> u8 {
         self.number().min(3)
     }
 
     /// True for what may not be passed on: RED and AMBER+STRICT.
     #[must_use]
-    pub fn is_closed(self) -> bool {
+    pub fn forbids_sharing(self) -> bool {
         self >= Self::AmberStrict
     }
 }
@@ -175,7 +175,7 @@ impl Pap {
     /// be read is RED.
     #[must_use]
     pub fn from_tag(tag: &str) -> Option<Self> {
-        match said(tag, &PAP) {
+        match parse_tag(tag, &PAP) {
             Said::Level(pap) => Some(pap),
             Said::Unreadable => Some(Self::Red),
             Said::Nothing => None,
@@ -264,21 +264,21 @@ enum Said<L> {
 /// cannot be read, but for `tlp:ex:chr` of MISP's taxonomy, which is about naming the source. Otherwise it says the
 /// strictest level among its words (`TLP|RED`, `TLP RED ONLY`), if any: `tlp-handling` is a tag like any other. Beside
 /// further words CLEAR and GREEN count for nothing, so that a sentence (`tlp not clear`) lowers no default.
-fn said<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Said<L> {
+fn parse_tag<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Said<L> {
     let Marking { name, read, .. } = marking;
     // Nearly no tag is meant, and all of them are looked at.
     let begins = |tag: &str| tag.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name));
     if tag.is_ascii() && !begins(tag) && tag.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return Said::Nothing;
     }
-    let plain = tags::plain(tag);
+    let plain = tags::fold_name(tag);
     let plain =
         plain.trim_start_matches(|c: char| !c.is_alphanumeric()).trim_end_matches([']', ')', '}', '>', ';', ',', '.']);
     let Some(rest) = plain.get(name.len()..).filter(|_| begins(plain)) else { return Said::Nothing };
-    let Some(word) = without_version(rest).strip_prefix([':', '=']) else {
+    let Some(word) = strip_version(rest).strip_prefix([':', '=']) else {
         let is_parted = tag.trim().chars().nth(name.len()).is_some_and(|c| !c.is_alphanumeric());
         let level = read(rest.trim_start_matches(['-', '_', '.', '/'])).filter(|_| is_parted);
-        return level.or_else(|| among_words(tag, marking)).map_or(Said::Nothing, Said::Level);
+        return level.or_else(|| level_among_words(tag, marking)).map_or(Said::Nothing, Said::Level);
     };
     let word = word.trim_matches([':', '=']);
     match read(word) {
@@ -289,7 +289,7 @@ fn said<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Said<L> {
 }
 
 /// What stands behind a version, such as `2.0` or `v2`.
-fn without_version(rest: &str) -> &str {
+fn strip_version(rest: &str) -> &str {
     let version = rest.strip_prefix('v').unwrap_or(rest);
     if version.starts_with(|c: char| c.is_ascii_digit()) {
         version.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
@@ -299,17 +299,17 @@ fn without_version(rest: &str) -> &str {
 }
 
 /// The strictest level among the words of a tag that begins with this one.
-fn among_words<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Option<L> {
+fn level_among_words<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Option<L> {
     let Marking { name, read, amber } = marking;
-    let is_between = |c: char| !c.is_alphanumeric() && !tags::is_unseen(c);
-    let words: Vec<String> = tag.split(is_between).map(tags::plain).collect();
+    let is_between = |c: char| !c.is_alphanumeric() && !tags::is_invisible(c);
+    let words: Vec<String> = tag.split(is_between).map(tags::fold_name).collect();
     let words =
         words.iter().flat_map(|part| part.split(|c: char| !c.is_alphanumeric())).filter(|word| !word.is_empty());
     let mut words = words.peekable();
-    if !without_version(words.next()?.strip_prefix(*name)?).is_empty() {
+    if !strip_version(words.next()?.strip_prefix(*name)?).is_empty() {
         return None;
     }
-    while words.next_if(|word| without_version(word).is_empty()).is_some() {}
+    while words.next_if(|word| strip_version(word).is_empty()).is_some() {}
     let words: Vec<&str> = words.collect();
     let pairs = words.windows(2).filter_map(|pair| read(&pair.join(" ")));
     let level = words.iter().filter_map(|word| read(word)).chain(pairs).max()?;
@@ -317,9 +317,9 @@ fn among_words<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Option<L> {
 }
 
 /// The tags that are meant as a TLP or PAP and cannot be read, so that they count as RED.
-pub fn unreadable<'a>(tags: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
+pub fn unreadable_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
     tags.into_iter()
-        .filter(|tag| matches!(said(tag, &TLP), Said::Unreadable) || matches!(said(tag, &PAP), Said::Unreadable))
+        .filter(|tag| matches!(parse_tag(tag, &TLP), Said::Unreadable) || matches!(parse_tag(tag, &PAP), Said::Unreadable))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::environment::Environment;
 use crate::http::{RequestObserver, RunContext};
-use crate::report::ledger::{ItemKind, Ledger, Verdict, without_names};
+use crate::report::ledger::{ItemKind, Ledger, Verdict, strip_identifiers};
 use crate::secret::Scrubber;
 pub use builder::{ReportBuilder, RowSource, Side};
 pub use extras::{Artifact, Operation, Taxonomy, TaxonomyLevel};
@@ -177,13 +177,13 @@ pub struct RunReport {
 impl RunReport {
     /// A run of a program that was started with these variables.
     #[must_use]
-    pub fn started_with(environment: Environment) -> Self {
+    pub fn with_environment(environment: Environment) -> Self {
         Self { environment: Arc::new(environment), ..Self::default() }
     }
 
     /// A run with the same secrets that tells nothing in this one's report.
     #[must_use]
-    pub fn apart(&self) -> Self {
+    pub fn with_separate_report(&self) -> Self {
         Self { draft: Arc::default(), ..self.clone() }
     }
 
@@ -195,7 +195,7 @@ impl RunReport {
 
     /// What the HTTP client takes from this run.
     #[must_use]
-    pub fn for_http(&self) -> RunContext {
+    pub fn http_context(&self) -> RunContext {
         RunContext {
             environment: Arc::clone(&self.environment),
             scrubber: self.scrubber(),
@@ -204,7 +204,7 @@ impl RunReport {
     }
 
     /// Learns the run's secrets, once.
-    pub fn learn(&self, scrubber: Scrubber) {
+    pub fn set_scrubber(&self, scrubber: Scrubber) {
         self.scrubber.get_or_init(|| Arc::new(scrubber));
     }
 
@@ -223,8 +223,8 @@ impl RunReport {
     /// The beginning of what came from outside, as a report shows it: cleaned of long secrets first, for a cut may leave half
     /// of one.
     #[must_use]
-    pub fn shown(&self, text: &str) -> String {
-        self.scrubber().beginning_of_content(text, SHOWN_TEXT)
+    pub fn report_text(&self, text: &str) -> String {
+        self.scrubber().clean_content_truncated(text, SHOWN_TEXT)
     }
 
     /// The report so far. A panic elsewhere does not make it unreadable.
@@ -249,37 +249,37 @@ impl RunReport {
     }
 
     /// Remembers that something was changed outside.
-    pub fn wrote(&self) {
+    pub fn mark_written(&self) {
         self.draft().wrote = true;
     }
 }
 
 impl RequestObserver for RunReport {
-    fn request(&self) {
+    fn on_request(&self) {
         self.draft().full.requests += 1;
     }
 
-    fn again(&self, why: &str) {
+    fn on_retry(&self, why: &str) {
         *self.draft().full.retries.entry(why.to_owned()).or_default() += 1;
     }
 
-    fn warn(&self, warning: String) {
+    fn on_warning(&self, warning: String) {
         Self::warn(self, warning);
     }
 }
 
 impl RequestObserver for ConnectionReporter {
-    fn request(&self) {
-        self.run.request();
-        self.with(|part| part.requests += 1);
+    fn on_request(&self) {
+        self.run.on_request();
+        self.update(|part| part.requests += 1);
     }
 
-    fn again(&self, why: &str) {
-        self.run.again(why);
-        self.with(|part| *part.retries.entry(why.to_owned()).or_default() += 1);
+    fn on_retry(&self, why: &str) {
+        self.run.on_retry(why);
+        self.update(|part| *part.retries.entry(why.to_owned()).or_default() += 1);
     }
 
-    fn warn(&self, warning: String) {
+    fn on_warning(&self, warning: String) {
         Self::warn(self, warning);
     }
 }
@@ -313,14 +313,14 @@ impl ConnectionReporter {
 
     /// Says that a write to this connection, or of what came from it, begins or ends. Until it ends, nobody knows what it
     /// changed.
-    pub fn writes(&self, begins: bool) {
+    pub fn mark_writing(&self, begins: bool) {
         if let Some(side) = self.run.draft().sides.get_mut(self.index) {
             side.writing = if begins { side.writing + 1 } else { side.writing.saturating_sub(1) };
         }
     }
 
     /// Asks TheHive for an operation.
-    pub fn operate(&self, operation: Operation) {
+    pub fn request_operation(&self, operation: Operation) {
         if let Some(side) = self.run.draft().sides.get_mut(self.index) {
             side.operations.push(operation);
         }
@@ -329,47 +329,47 @@ impl ConnectionReporter {
     /// Offers IOCs as artifacts, and shows the alert that they are of; what is too much is counted, `cut` of it already.
     pub fn show_alert(&self, origin: &RowSource, alert: Alert, artifacts: Vec<Artifact>, cut: u64) {
         let mut draft = self.run.draft();
-        draft.leave_out("artifacts", cut);
-        artifacts.into_iter().for_each(|artifact| draft.offer(self.index, origin, artifact));
+        draft.count_left_out("artifacts", cut);
+        artifacts.into_iter().for_each(|artifact| draft.add_artifact(self.index, origin, artifact));
         draft.show_alert(self.index, origin, alert);
     }
 
     /// Changes the part.
-    pub fn with(&self, change: impl FnOnce(&mut ConnectionReport)) {
+    pub fn update(&self, change: impl FnOnce(&mut ConnectionReport)) {
         if let Some(part) = self.run.draft().full.connections.get_mut(self.index) {
             change(part);
         }
     }
 
     /// Counts items as read.
-    pub fn fetched(&self, item: ItemKind, number: u64) {
-        self.with(|part| part.ledger.fetched(item, number));
+    pub fn count_fetched(&self, item: ItemKind, number: u64) {
+        self.update(|part| part.ledger.count_fetched(item, number));
     }
 
     /// Records what became of items read before. A rule or reason is cleaned and shortened: it may quote a server.
     pub fn record(&self, item: ItemKind, verdict: &Verdict, number: u64) {
-        let shown = |reason: &String| self.run.scrubber().beginning(reason, SHOWN_REASON);
+        let shown = |reason: &String| self.run.scrubber().clean_truncated(reason, SHOWN_REASON);
         let verdict = match verdict {
             Verdict::Skipped(rule) => Verdict::Skipped(shown(rule)),
-            Verdict::Failed(reason) => Verdict::Failed(shown(&without_names(&self.run.clean(reason)))),
+            Verdict::Failed(reason) => Verdict::Failed(shown(&strip_identifiers(&self.run.clean(reason)))),
             plain @ (Verdict::Created | Verdict::Updated | Verdict::Unchanged) => plain.clone(),
         };
-        self.with(|part| part.ledger.record(item, &verdict, number));
+        self.update(|part| part.ledger.record(item, &verdict, number));
     }
 
     /// Adds a warning to this connection, once.
     pub fn warn(&self, warning: impl Into<String>) {
-        self.list(|part, left_out| push_once(&mut part.warnings, left_out, warning.into()));
+        self.update_list(|part, left_out| push_once(&mut part.warnings, left_out, warning.into()));
     }
 
     /// Adds a remark that the message has to have too, once.
-    pub fn note(&self, note: impl Into<String>) {
-        self.list(|part, left_out| push_once(&mut part.notes, left_out, note.into()));
+    pub fn add_note(&self, note: impl Into<String>) {
+        self.update_list(|part, left_out| push_once(&mut part.notes, left_out, note.into()));
     }
 
     /// Names a single failure; of those beyond the first the report gives the number.
-    pub fn fail(&self, failure: impl Into<String>) {
-        self.list(|part, left_out| {
+    pub fn add_failure(&self, failure: impl Into<String>) {
+        self.update_list(|part, left_out| {
             if part.failures.len() < SHOWN_FAILURES {
                 part.failures.push(failure.into());
             } else {
@@ -378,7 +378,7 @@ impl ConnectionReporter {
         });
     }
 
-    fn list(&self, change: impl FnOnce(&mut ConnectionReport, &mut BTreeMap<String, u64>)) {
+    fn update_list(&self, change: impl FnOnce(&mut ConnectionReport, &mut BTreeMap<String, u64>)) {
         let full = &mut self.run.draft().full;
         if let Some(part) = full.connections.get_mut(self.index) {
             change(part, &mut full.left_out);
@@ -386,8 +386,8 @@ impl ConnectionReporter {
     }
 
     /// Counts elements of a list that the report leaves out.
-    pub fn leave_out(&self, list: &str, number: u64) {
-        self.run.draft().leave_out(list, number);
+    pub fn count_left_out(&self, list: &str, number: u64) {
+        self.run.draft().count_left_out(list, number);
     }
 
     /// Shows an observable; of those beyond the first the report gives the number.
@@ -418,13 +418,13 @@ impl ConnectionReporter {
 
     /// A handle in which this connection is told of apart, for [`ConnectionReporter::foresee`] and [`ConnectionReporter::absorb`].
     #[must_use]
-    pub fn apart(&self) -> Self {
+    pub fn separate_part(&self) -> Self {
         let run = RunReport { draft: Arc::default(), ..self.run.clone() };
         run.open(ConnectionReport { name: self.name(), ..ConnectionReport::default() })
     }
 
     /// Says what is to be told of this connection if the run is stopped now, in place of what was said so before.
-    pub fn foresee(&self, apart: &Self) {
+    pub fn set_report_if_stopped(&self, apart: &Self) {
         let told = std::mem::take(&mut *apart.run.draft());
         if let Some(side) = self.run.draft().sides.get_mut(self.index) {
             side.foreseen = Some(Box::new(told));
@@ -432,19 +432,19 @@ impl ConnectionReporter {
     }
 
     /// Adds what was told apart. What was foreseen is forgotten in the same moment.
-    pub fn absorb(&self, apart: &Self) {
+    pub fn merge_part(&self, apart: &Self) {
         let told = std::mem::take(&mut *apart.run.draft());
         let mut draft = self.run.draft();
         if let Some(side) = draft.sides.get_mut(self.index) {
             side.foreseen = None;
         }
-        draft.absorb(self.index, told);
+        draft.merge_part(self.index, told);
     }
 
     /// Closes the part: the work on this connection is over, with an error or without.
-    pub fn end(&self, error: Option<String>) {
-        self.with(|part| {
-            part.ledger.settle(error.as_deref().unwrap_or("not reached"));
+    pub fn finish(&self, error: Option<String>) {
+        self.update(|part| {
+            part.ledger.close_open(error.as_deref().unwrap_or("not reached"));
             part.error = error;
         });
         if let Some(side) = self.run.draft().sides.get_mut(self.index) {

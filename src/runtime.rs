@@ -33,7 +33,7 @@ use crate::time::Clock;
 use crate::worker::{self, Session, Worker};
 use crate::{doctor, export, import};
 use cli::Action;
-use outcome::conclude;
+use outcome::build_report;
 use progress::{Progress, TICK};
 
 /// How the work ended.
@@ -57,76 +57,76 @@ const GRACE: Duration = Duration::from_secs(60);
 /// would run a job with another status again.
 #[must_use]
 pub fn main<W: Worker>() -> ExitCode {
-    let arguments = cli::read::<W>();
+    let arguments = cli::parse::<W>();
     if let Some(Action::Check { folder, json }) = arguments.action {
-        let (text, has_failed) = doctor::told::<W>(&JobSource::find(folder), json, connection_options());
-        let printed = status(envelope::print(&text));
+        let (text, has_failed) = doctor::run_check::<W>(&JobSource::find(folder), json, connection_options());
+        let printed = exit_code(envelope::print_line(&text));
         return if has_failed { ExitCode::FAILURE } else { printed };
     }
     let arguments = arguments.job;
     if arguments.manifest {
-        return status(envelope::print(manifest::document(&manifest::of(&worker::info::<W>())).trim_end()));
+        return exit_code(envelope::print_line(manifest::to_json_text(&manifest::build(&worker::info::<W>())).trim_end()));
     }
     let place = JobSource::find(arguments.folder);
-    let run = RunReport::started_with(Environment::of_process());
-    let end = work::<W>(&place, &run);
-    let report = conclude::<W>(std::mem::take(&mut run.draft()), end, &run.scrubber());
+    let run = RunReport::with_environment(Environment::from_process());
+    let end = run_on_thread::<W>(&place, &run);
+    let report = build_report::<W>(std::mem::take(&mut run.draft()), end, &run.scrubber());
     let report = report.render(&run.scrubber());
-    let is_for_people = arguments.pretty || is_by_hand(&place);
-    let printed = is_for_people.then(|| envelope::print(&pretty::text(W::PROGRAM, &report)));
+    let is_for_people = arguments.pretty || is_interactive(&place);
+    let printed = is_for_people.then(|| envelope::print_line(&pretty::render(W::PROGRAM, &report)));
     // Whether a report was given decides; beside one in a folder, what is printed is an extra.
-    status(match (&place, printed) {
+    exit_code(match (&place, printed) {
         (JobSource::Streams(_), Some(printed)) => printed,
-        (JobSource::Streams(_) | JobSource::Folder(_), _) => envelope::write(&report, &place),
+        (JobSource::Streams(_) | JobSource::Folder(_), _) => envelope::write_report(&report, &place),
     })
 }
 
 /// True if somebody started the program without a job, at a terminal.
-fn is_by_hand(place: &JobSource) -> bool {
+fn is_interactive(place: &JobSource) -> bool {
     place.folder().is_none() && stdin().is_terminal() && stdout().is_terminal()
 }
 
-fn status(written: Result<()>) -> ExitCode {
+fn exit_code(written: Result<()>) -> ExitCode {
     match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            print_error(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
 #[expect(clippy::print_stderr, reason = "the one line for a run that can give no report at all")]
-fn complain(line: &str) {
+fn print_error(line: &str) {
     eprintln!("{line}");
 }
 
-fn work<W: Worker>(place: &JobSource, run: &RunReport) -> RunEnd {
+fn run_on_thread<W: Worker>(place: &JobSource, run: &RunReport) -> RunEnd {
     let (sender, receiver) = mpsc::channel();
-    let place_of_panic = remember_panics();
+    let place_of_panic = capture_panic_location();
     watch_signals(sender.clone());
     let progress = Progress::new(W::PROGRAM, run, place);
     let (place, run) = (place.clone(), run.clone());
     thread::spawn(move || {
-        let worked = catch_unwind(AssertUnwindSafe(|| job::<W>(&place, &run, &sender)));
+        let worked = catch_unwind(AssertUnwindSafe(|| read_and_run_job::<W>(&place, &run, &sender)));
         let end = match worked {
             Ok(result) => RunEnd::Finished(result),
-            Err(cause) => RunEnd::Panicked(describe(&*cause, &place_of_panic)),
+            Err(cause) => RunEnd::Panicked(describe_panic(&*cause, &place_of_panic)),
         };
         drop(sender.send(WorkerMessage::End(end)));
     });
-    wait(&receiver, progress)
+    wait_for_end(&receiver, progress)
 }
 
 /// Waits for the end of the work, a signal, or a deadline that the work does not keep.
-fn wait(receiver: &Receiver<WorkerMessage>, mut progress: Option<Progress>) -> RunEnd {
+fn wait_for_end(receiver: &Receiver<WorkerMessage>, mut progress: Option<Progress>) -> RunEnd {
     let mut last: Option<Instant> = None;
     loop {
         let left = last.map_or(Duration::MAX, |last| last.saturating_duration_since(Instant::now()));
         let pause = if progress.is_some() { left.min(TICK) } else { left };
         match receiver.recv_timeout(pause) {
             Ok(WorkerMessage::Clock(clock)) => {
-                last = clock.left().and_then(|left| Instant::now().checked_add(left + GRACE))
+                last = clock.time_left().and_then(|left| Instant::now().checked_add(left + GRACE))
             }
             Ok(WorkerMessage::Signal) => return RunEnd::Stopped("stopped by a signal"),
             Ok(WorkerMessage::End(end)) => return end,
@@ -149,7 +149,7 @@ fn watch_signals(sender: Sender<WorkerMessage>) {
 }
 
 /// Keeps a panic off the terminal (Cortex would publish it) and remembers where it was.
-fn remember_panics() -> Arc<Mutex<String>> {
+fn capture_panic_location() -> Arc<Mutex<String>> {
     let place = Arc::new(Mutex::new(String::new()));
     let remembered = Arc::clone(&place);
     std::panic::set_hook(Box::new(move |info| {
@@ -159,34 +159,34 @@ fn remember_panics() -> Arc<Mutex<String>> {
     place
 }
 
-fn describe(cause: &(dyn Any + Send), place: &Mutex<String>) -> String {
+fn describe_panic(cause: &(dyn Any + Send), place: &Mutex<String>) -> String {
     let words =
         cause.downcast_ref::<&str>().map(ToString::to_string).or_else(|| cause.downcast_ref::<String>().cloned());
     let place = place.lock().unwrap_or_else(PoisonError::into_inner);
     format!("a defect in this program, at {place}: {}: please report it", words.unwrap_or_default())
 }
 
-fn job<W: Worker>(place: &JobSource, run: &RunReport, sender: &Sender<WorkerMessage>) -> Result<()> {
-    started::<W>(place.read()?, Some(place), run, |clock| {
+fn read_and_run_job<W: Worker>(place: &JobSource, run: &RunReport, sender: &Sender<WorkerMessage>) -> Result<()> {
+    run_worker::<W>(place.read_job()?, Some(place), run, |clock| {
         drop(sender.send(WorkerMessage::Clock(clock)));
         clock
     })
 }
 
-fn started<W: Worker>(
+fn run_worker<W: Worker>(
     raw: Value,
     place: Option<&JobSource>,
     run: &RunReport,
     on_clock: impl FnOnce(Clock) -> Clock,
 ) -> Result<()> {
-    run.learn(Scrubber::of_job(&raw, run.environment()));
-    let job = Job::new(raw, W::DATA_TYPES)?.at(place);
+    run.set_scrubber(Scrubber::from_job(&raw, run.environment()));
+    let job = Job::new(raw, W::DATA_TYPES)?.with_folder_of(place);
     let options = connection_options();
     if let Err(refusal) = job.check_markings() {
         let clock = on_clock(Clock::start(1));
-        return Err(W::refused(&Session { job: &job, connection_options: &options, clock, run }, refusal));
+        return Err(W::explain_refusal(&Session { job: &job, connection_options: &options, clock, run }, refusal));
     }
-    let (config, warnings) = config::read::<W::Config>(&job.config, OptionSource::Configuration)?;
+    let (config, warnings) = config::parse_options::<W::Config>(&job.config, OptionSource::Configuration)?;
     warnings.into_iter().for_each(|warning| run.warn(warning));
     let clock = on_clock(Clock::start(W::limits(&config).deadline_minutes));
     W::run(&Session { job: &job, connection_options: &options, clock, run }, &config)
@@ -195,21 +195,21 @@ fn started<W: Worker>(
 /// The options that a connection can have of its own, of both workers, so that both can have the same list of connections.
 #[must_use]
 pub fn connection_options() -> Vec<OptionSpec> {
-    own::options(items::of::<import::Config>().into_iter().chain(items::of::<export::Config>()))
+    own::overridable_options(items::for_config::<import::Config>().into_iter().chain(items::for_config::<export::Config>()))
 }
 
 /// The report on a job, worked on in this process and on this thread, by a clock whose pauses take no time and
 /// without an environment: for tests that run one job very often.
 #[must_use]
-pub fn report_at_once<W: Worker>(job: Value) -> Value {
-    report_by::<W>(job, Clock::without_waiting)
+pub fn report_without_waiting<W: Worker>(job: Value) -> Value {
+    report_with_clock::<W>(job, Clock::without_waiting)
 }
 
 /// The same, by a clock of the test's making.
 #[must_use]
-pub fn report_by<W: Worker>(job: Value, clock: fn(Clock) -> Clock) -> Value {
+pub fn report_with_clock<W: Worker>(job: Value, clock: fn(Clock) -> Clock) -> Value {
     let run = RunReport::default();
-    let result = started::<W>(job, None, &run, clock);
-    let report = conclude::<W>(std::mem::take(&mut run.draft()), RunEnd::Finished(result), &run.scrubber());
+    let result = run_worker::<W>(job, None, &run, clock);
+    let report = build_report::<W>(std::mem::take(&mut run.draft()), RunEnd::Finished(result), &run.scrubber());
     report.render(&run.scrubber())
 }

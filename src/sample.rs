@@ -13,8 +13,8 @@ use zip::unstable::write::FileOptionsExt;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-use crate::text::pasted;
-use crate::types::without_astral;
+use crate::text::trim_pasted;
+use crate::types::replace_astral;
 
 /// The password of every sample in MISP (its `AttachmentTool.php`).
 pub const PASSWORD: &str = "infected";
@@ -29,7 +29,7 @@ const LONGEST_EXTENSION: usize = 20;
 /// # Errors
 /// What the compressor says; the system gives no random bytes.
 pub fn pack(name: &str, md5: &str, bytes: &[u8]) -> Result<Vec<u8>> {
-    packed(&[(md5, bytes), (&format!("{md5}.filename.txt"), name.as_bytes())])
+    write_zip(&[(md5, bytes), (&format!("{md5}.filename.txt"), name.as_bytes())])
 }
 
 /// A zip under [`PASSWORD`] with the file alone, by its own name: each entry becomes a file where it is taken apart.
@@ -37,10 +37,10 @@ pub fn pack(name: &str, md5: &str, bytes: &[u8]) -> Result<Vec<u8>> {
 /// # Errors
 /// What the compressor says; the system gives no random bytes.
 pub fn pack_alone(name: &str, bytes: &[u8]) -> Result<Vec<u8>> {
-    packed(&[(name, bytes)])
+    write_zip(&[(name, bytes)])
 }
 
-fn packed(entries: &[(&str, &[u8])]) -> Result<Vec<u8>> {
+fn write_zip(entries: &[(&str, &[u8])]) -> Result<Vec<u8>> {
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
     let options = options.with_deprecated_encryption(PASSWORD.as_bytes())?;
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
@@ -78,7 +78,7 @@ pub fn unpack(zip: &[u8], password: &str, most: u64) -> Result<Vec<u8>> {
 
 /// The bytes in base64, as MISP takes them in `data`.
 #[must_use]
-pub fn encoded(bytes: &[u8]) -> String {
+pub fn to_base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
@@ -156,7 +156,7 @@ pub fn is_executable(name: &str, bytes: &[u8]) -> bool {
 #[must_use]
 pub fn stored_name(name: &str) -> Option<String> {
     let name: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let name = without_astral(pasted(&name)).into_owned();
+    let name = replace_astral(trim_pasted(&name)).into_owned();
     (!name.chars().all(|c| matches!(c, '.' | '/' | '\\'))).then_some(name)
 }
 
@@ -167,7 +167,7 @@ pub fn stored_name(name: &str) -> Option<String> {
 pub fn plain_name(name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let name: String = name.chars().filter(|c| !c.is_control()).map(|c| if c == '|' { '_' } else { c }).collect();
-    let name = without_astral(name.trim()).into_owned();
+    let name = replace_astral(name.trim()).into_owned();
     if name.chars().all(|c| c == '.') {
         return "file".to_owned();
     }
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn texts_of_bytes() {
-        assert_eq!((encoded(b""), encoded(b"any?")), (String::new(), "YW55Pw==".to_owned()));
+        assert_eq!((to_base64(b""), to_base64(b"any?")), (String::new(), "YW55Pw==".to_owned()));
         assert_eq!(sha256(b""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     }
 

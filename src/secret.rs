@@ -116,45 +116,45 @@ impl Scrubber {
     /// of the environment are learnt too.
     fn new(config: &Value, environment: &Environment) -> Self {
         let mut scrubber = Self::default();
-        scrubber.learn(config, Kind::Plain);
+        scrubber.collect_from_value(config, Kind::Plain);
         // Last, since a long file must not leave the keys themselves without a place.
         let files = std::mem::take(&mut scrubber.key_files);
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
-            environment.text(name).iter().for_each(|url| scrubber.learn_text(url, Kind::Proxy));
+            environment.var(name).iter().for_each(|url| scrubber.collect_from_text(url, Kind::Proxy));
         }
-        files.iter().for_each(|path| scrubber.learn_private_keys(path));
+        files.iter().for_each(|path| scrubber.collect_private_keys(path));
         scrubber
     }
 
     /// Learns the secrets of a job's configuration, whatever the job's shape, and those of the environment.
     #[must_use]
-    pub fn of_job(job: &Value, environment: &Environment) -> Self {
+    pub fn from_job(job: &Value, environment: &Environment) -> Self {
         job.get("config").map(|config| Self::new(config, environment)).unwrap_or_default()
     }
 
     /// The same of a configuration alone.
     #[must_use]
-    pub fn of_config(config: &Value) -> Self {
+    pub fn from_config(config: &Value) -> Self {
         Self::new(config, &Environment::default())
     }
 
-    fn learn(&mut self, value: &Value, kind: Kind) {
+    fn collect_from_value(&mut self, value: &Value, kind: Kind) {
         match value {
-            Value::Object(map) => map.iter().for_each(|(name, value)| self.learn(value, kind.or(name))),
-            Value::Array(list) => list.iter().for_each(|value| self.learn(value, kind)),
-            Value::String(text) => self.learn_text(text, kind),
-            Value::Number(number) if kind == Kind::Secret => self.add(&number.to_string()),
+            Value::Object(map) => map.iter().for_each(|(name, value)| self.collect_from_value(value, kind.refine_by_name(name))),
+            Value::Array(list) => list.iter().for_each(|value| self.collect_from_value(value, kind)),
+            Value::String(text) => self.collect_from_text(text, kind),
+            Value::Number(number) if kind == Kind::Secret => self.add_secret(&number.to_string()),
             Value::Number(_) | Value::Bool(_) | Value::Null => {}
         }
     }
 
-    fn learn_text(&mut self, text: &str, kind: Kind) {
+    fn collect_from_text(&mut self, text: &str, kind: Kind) {
         let is_json = text.trim_start().starts_with(['{', '[', '"']);
         if let Some(value) = serde_json::from_str(text).ok().filter(|_| is_json) {
-            self.learn(&value, kind);
+            self.collect_from_value(&value, kind);
         }
         match kind {
-            Kind::Secret => self.add(text),
+            Kind::Secret => self.add_secret(text),
             Kind::Proxy if !text.contains("://") => self.add_userinfo(text),
             Kind::KeyFile => self.key_files.push(text.to_owned()),
             Kind::Proxy | Kind::Plain => text.split("://").skip(1).for_each(|rest| self.add_userinfo(rest)),
@@ -162,7 +162,7 @@ impl Scrubber {
     }
 
     /// Learns the lines of the private keys in a file. A file that cannot be read is for whoever needs it to complain of.
-    fn learn_private_keys(&mut self, path: &str) {
+    fn collect_private_keys(&mut self, path: &str) {
         let mut text = Vec::new();
         let file = crate::files::open(Path::new(path.trim()));
         drop(file.and_then(|file| file.take(LARGEST_KEY).read_to_end(&mut text)));
@@ -172,7 +172,7 @@ impl Scrubber {
                 Some(kind) => is_key = kind.contains("PRIVATE KEY"),
                 // A line is base64 itself.
                 None if line.starts_with("-----END ") => is_key = false,
-                None if is_key && line.len() > SHORTEST => self.add(line),
+                None if is_key && line.len() > SHORTEST => self.add_secret(line),
                 None => {}
             }
         }
@@ -191,15 +191,15 @@ impl Scrubber {
             };
             let (_, password) = userinfo.split_once(':').unwrap_or(("", userinfo));
             for text in [userinfo, password] {
-                self.add(text);
-                self.add(&percent_decoded(text));
+                self.add_secret(text);
+                self.add_secret(&percent_decode(text));
             }
             // A proxy may send back the header as it came, and as it encodes things.
-            self.add(&STANDARD.encode(percent_decoded(userinfo)));
+            self.add_secret(&STANDARD.encode(percent_decode(userinfo)));
         }
     }
 
-    fn add(&mut self, secret: &str) {
+    fn add_secret(&mut self, secret: &str) {
         let secret = secret.trim();
         if secret.len() >= SHORTEST && self.needles.len() < MOST_NEEDLES {
             self.needles.add(secret);
@@ -209,24 +209,24 @@ impl Scrubber {
     /// What is said, without any secret.
     #[must_use]
     pub fn clean(&self, text: &str) -> String {
-        self.without(text, false)
+        self.replace_secrets(text, false)
     }
 
     /// What came from outside, without a long secret: for a report that shows it.
     #[must_use]
     pub fn clean_content(&self, text: &str) -> String {
-        self.without(text, true)
+        self.replace_secrets(text, true)
     }
 
     /// True if what came from outside holds a long secret as a whole, however it is spelt.
     #[must_use]
-    pub fn is_in(&self, text: &str) -> bool {
-        self.needles.may_hold(text) && !self.needles.places(text, true).is_empty()
+    pub fn has_secret_in(&self, text: &str) -> bool {
+        self.needles.may_hold(text) && !self.needles.find_all(text, true).is_empty()
     }
 
-    fn without(&self, text: &str, is_foreign: bool) -> String {
+    fn replace_secrets(&self, text: &str, is_foreign: bool) -> String {
         let (mut clean, mut kept) = (String::with_capacity(text.len()), 0);
-        for (from, to) in self.needles.places(text, is_foreign) {
+        for (from, to) in self.needles.find_all(text, is_foreign) {
             clean.push_str(text.get(kept..from).unwrap_or_default());
             clean.push_str(REMOVED);
             kept = to;
@@ -237,35 +237,35 @@ impl Scrubber {
     /// The beginning of what is said, without any secret: cleaned before it is cut, since a cut may leave half a secret that
     /// is not recognised any more. Of a text without end only as much is cleaned as can matter.
     #[must_use]
-    pub fn beginning(&self, text: &str, most: usize) -> String {
-        self.beginning_of(text, most, false)
+    pub fn clean_truncated(&self, text: &str, most: usize) -> String {
+        self.replace_and_truncate(text, most, false)
     }
 
     /// The same of what came from outside, without a long secret.
     #[must_use]
-    pub fn beginning_of_content(&self, text: &str, most: usize) -> String {
-        self.beginning_of(text, most, true)
+    pub fn clean_content_truncated(&self, text: &str, most: usize) -> String {
+        self.replace_and_truncate(text, most, true)
     }
 
-    fn beginning_of(&self, text: &str, most: usize, is_foreign: bool) -> String {
-        let reach = self.needles.reach();
+    fn replace_and_truncate(&self, text: &str, most: usize, is_foreign: bool) -> String {
+        let reach = self.needles.max_spelling_length();
         let Some((end, _)) = text.char_indices().nth(most.saturating_add(reach.max(ENOUGH))) else {
-            return shortened(&self.without(text, is_foreign), most);
+            return truncate_text(&self.replace_secrets(text, is_foreign), most);
         };
         // The end of what is cleaned may be half a secret, and cleaning may draw it forward: it goes.
-        let clean = self.without(text.get(..end).unwrap_or_default(), is_foreign);
+        let clean = self.replace_secrets(text.get(..end).unwrap_or_default(), is_foreign);
         let whole: String = clean.chars().take(clean.chars().count().saturating_sub(reach)).collect();
-        shortened(&format!("{whole}…"), most)
+        truncate_text(&format!("{whole}…"), most)
     }
 
     /// Cleans every text inside what a server says, the names of its members included.
     #[must_use]
-    pub fn clean_foreign(&self, value: Value) -> Value {
+    pub fn clean_server_value(&self, value: Value) -> Value {
         match value {
-            Value::String(text) => Value::String(self.beginning(&text, LONGEST_TEXT)),
-            Value::Array(list) => list.into_iter().map(|value| self.clean_foreign(value)).collect(),
+            Value::String(text) => Value::String(self.clean_truncated(&text, LONGEST_TEXT)),
+            Value::Array(list) => list.into_iter().map(|value| self.clean_server_value(value)).collect(),
             Value::Object(map) => {
-                map.into_iter().map(|(name, value)| (self.clean(&name), self.clean_foreign(value))).collect()
+                map.into_iter().map(|(name, value)| (self.clean(&name), self.clean_server_value(value))).collect()
             }
             other @ (Value::Null | Value::Bool(_) | Value::Number(_)) => other,
         }
@@ -275,14 +275,14 @@ impl Scrubber {
     /// members, save where these are reasons, and the values that are words of a fixed list. What came from outside as
     /// content is cleaned of long secrets only.
     #[must_use]
-    pub fn clean_value(&self, value: Value) -> Value {
-        self.clean_part(value, false)
+    pub fn clean_report(&self, value: Value) -> Value {
+        self.clean_report_value(value, false)
     }
 
-    fn clean_part(&self, value: Value, is_foreign: bool) -> Value {
+    fn clean_report_value(&self, value: Value, is_foreign: bool) -> Value {
         match value {
-            Value::String(text) => Value::String(self.beginning_of(&text, LONGEST_TEXT, is_foreign)),
-            Value::Array(list) => list.into_iter().map(|value| self.clean_part(value, is_foreign)).collect(),
+            Value::String(text) => Value::String(self.replace_and_truncate(&text, LONGEST_TEXT, is_foreign)),
+            Value::Array(list) => list.into_iter().map(|value| self.clean_report_value(value, is_foreign)).collect(),
             Value::Object(map) => {
                 map.into_iter().map(|(name, value)| self.clean_member(name, value, is_foreign)).collect()
             }
@@ -298,7 +298,7 @@ impl Scrubber {
             word if OF_WORDS.contains(&name.as_str()) => word,
             value => {
                 let is_content = is_foreign || OF_CONTENT.contains(&name.as_str());
-                self.clean_part(value, is_content)
+                self.clean_report_value(value, is_content)
             }
         };
         (name, value)
@@ -312,7 +312,7 @@ const LONGEST_TEXT: usize = 8_000;
 
 /// The beginning of a text; what is left out is shown by an ellipsis.
 #[must_use]
-pub fn shortened(text: &str, most: usize) -> String {
+pub fn truncate_text(text: &str, most: usize) -> String {
     if text.chars().nth(most).is_none() { text.to_owned() } else { text.chars().take(most).chain(['…']).collect() }
 }
 
@@ -347,7 +347,7 @@ const OF_CONTENT: [&str; 20] = [
 
 impl Kind {
     /// What a member of that name is.
-    fn or(self, name: &str) -> Self {
+    fn refine_by_name(self, name: &str) -> Self {
         let name = name.to_ascii_lowercase();
         let speaks = |words: &[&str]| words.iter().any(|word| name.contains(word));
         match self {
@@ -360,7 +360,7 @@ impl Kind {
     }
 }
 
-fn percent_decoded(text: &str) -> String {
+fn percent_decode(text: &str) -> String {
     let pair = format!("x={}", text.replace('+', "%2B"));
     url::form_urlencoded::parse(pair.as_bytes()).next().map_or_else(String::new, |(_, value)| value.into_owned())
 }

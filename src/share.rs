@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 /// Puts a list in turn: the first of everybody, then the second of everybody, and so on; within a turn as it was.
-pub fn in_turn<T, K: Eq + Hash>(list: &mut Vec<T>, who: impl Fn(&T) -> K) {
+pub fn order_round_robin<T, K: Eq + Hash>(list: &mut Vec<T>, who: impl Fn(&T) -> K) {
     let mut turns: HashMap<K, u64> = HashMap::new();
     let with_turn = |one: T| {
         let turn = turns.entry(who(&one)).or_default();
@@ -22,13 +22,13 @@ pub fn in_turn<T, K: Eq + Hash>(list: &mut Vec<T>, who: impl Fn(&T) -> K) {
 ///
 /// A list that is cut now and then while it grows keeps what it would keep if it were cut once: what comes later only takes
 /// places from those that were before it.
-pub fn keep<T, K: Eq + Hash>(list: &mut Vec<T>, most: usize, who: &[&dyn Fn(&T) -> K]) -> Vec<T> {
+pub fn truncate_fairly<T, K: Eq + Hash>(list: &mut Vec<T>, most: usize, who: &[&dyn Fn(&T) -> K]) -> Vec<T> {
     if list.len() <= most {
         return Vec::new();
     }
     let mut places: Vec<(usize, &T)> = list.iter().enumerate().collect();
     for who in who {
-        in_turn(&mut places, |(_, one)| who(one));
+        order_round_robin(&mut places, |(_, one)| who(one));
     }
     let mut is_kept = vec![false; list.len()];
     for (place, _) in places.into_iter().take(most) {
@@ -53,10 +53,10 @@ mod tests {
     fn whoever_wants_many_keeps_nobody_out() {
         let mut list: Vec<(char, u32)> = (0..100).map(|number| ('a', number)).collect();
         list.extend([('b', 1), ('c', 1), ('b', 2)]);
-        let dropped = keep(&mut list, 6, &[&|one| one.0]);
+        let dropped = truncate_fairly(&mut list, 6, &[&|one| one.0]);
         assert_eq!(list, [('a', 0), ('a', 1), ('a', 2), ('b', 1), ('c', 1), ('b', 2)]);
         assert_eq!(dropped.len(), 97);
-        in_turn(&mut list, |one| one.0);
+        order_round_robin(&mut list, |one| one.0);
         assert_eq!(list, [('a', 0), ('b', 1), ('c', 1), ('a', 1), ('b', 2), ('a', 2)]);
     }
 
@@ -66,7 +66,7 @@ mod tests {
             .iter()
             .map(|text| (text.chars().next().unwrap(), text[1..].parse().unwrap()))
             .collect();
-        keep(&mut list, 4, &[&|one| one.1.to_string(), &|one| one.0.to_string()]);
+        truncate_fairly(&mut list, 4, &[&|one| one.1.to_string(), &|one| one.0.to_string()]);
         assert_eq!(list, [('a', 1), ('a', 2), ('b', 3), ('b', 3)]);
     }
 
@@ -81,11 +81,11 @@ mod tests {
             for one in at_once.clone() {
                 growing.push(one);
                 if growing.len() > most + slack {
-                    keep(&mut growing, most, &who);
+                    truncate_fairly(&mut growing, most, &who);
                 }
             }
-            keep(&mut growing, most, &who);
-            keep(&mut at_once, most, &who);
+            truncate_fairly(&mut growing, most, &who);
+            truncate_fairly(&mut at_once, most, &who);
             prop_assert_eq!(growing, at_once);
         }
     }

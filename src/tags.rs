@@ -69,14 +69,14 @@ const OWN: [&str; 16] = [
 
 /// The tag `<name>="<value>"`.
 #[must_use]
-pub fn with(name: &str, value: &str) -> String {
+pub fn build(name: &str, value: &str) -> String {
     format!("{name}=\"{value}\"")
 }
 
 /// What a tag `<name>="<value>"` says, with or without quotes, and with blanks around each part; none if it is another tag.
 /// The name is one of the vocabulary, such as [`TO`].
 #[must_use]
-pub fn value<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
+pub fn parse_value<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
     let (written, value) = tag.split_once('=')?;
     let (namespace, word) = written.split_once(':')?;
     let is_name = name
@@ -105,7 +105,7 @@ pub struct Link<'a> {
 impl<'a> Link<'a> {
     /// Reads the value of such a tag; none if it names nothing.
     #[must_use]
-    pub fn read(value: &'a str) -> Option<Self> {
+    pub fn parse(value: &'a str) -> Option<Self> {
         let (name, rest) = value.split_once(':')?;
         let uuid = |text: &str| Uuid::parse_str(text).ok().filter(|_| text.len() == 36);
         let mut parts = rest.splitn(3, ':');
@@ -131,17 +131,17 @@ impl fmt::Display for Link<'_> {
 /// with `_` (`Tag.fromString` and `Tag.toString` in TheHive 4's `Tag.scala`); MISP looks a tag up in any
 /// case (`Tag.php`, `captureTag`), and otherwise by its letters (`tags.name` is `utf8mb3_bin`).
 #[must_use]
-pub fn is_own(tag: &str) -> bool {
-    word(tag).is_some()
+pub fn is_reserved(tag: &str) -> bool {
+    reserved_word(tag).is_some()
 }
 
 /// The word of the vocabulary that a tag is, in any of the spellings of [`is_own`].
-fn word(tag: &str) -> Option<&'static str> {
-    let plain = plain(tag);
+fn reserved_word(tag: &str) -> Option<&'static str> {
+    let plain = fold_name(tag);
     if plain.starts_with(SOURCE) {
         return Some(SOURCE);
     }
-    let (namespace, rest) = namespace(&plain)?;
+    let (namespace, rest) = split_namespace(&plain)?;
     let end = rest.find(|c: char| !c.is_alphanumeric() && c != '-').unwrap_or(rest.len());
     let word = rest.get(..end).filter(|_| namespace == "misp")?;
     OWN.into_iter().find(|own| own.strip_prefix("misp:") == Some(word))
@@ -150,16 +150,16 @@ fn word(tag: &str) -> Option<&'static str> {
 /// The word that a tag is meant to be and whose value cannot be read from it, of those that need one: it is spelt in a way
 /// that [`value`] does not know, or says nothing.
 #[must_use]
-pub fn mistyped(tag: &str) -> Option<&'static str> {
+pub fn mistyped_word(tag: &str) -> Option<&'static str> {
     const WITHOUT_VALUE: [&str; 6] = [WITHDRAWN, UPDATED, SOURCE, INTO, SIGHTING, FALSE_POSITIVES];
-    let word = word(tag).or_else(|| is_apart(tag).then_some(TO))?;
-    (!WITHOUT_VALUE.contains(&word) && value(tag, word).is_none()).then_some(word)
+    let word = reserved_word(tag).or_else(|| is_misspelt_to(tag).then_some(TO))?;
+    (!WITHOUT_VALUE.contains(&word) && parse_value(tag, word).is_none()).then_some(word)
 }
 
 /// True for the words of [`TO`] with something else between them, such as `misp-to="x"` and `misp:to "x"`: where a case may
 /// go is not to be read past.
-fn is_apart(tag: &str) -> bool {
-    let plain: Vec<_> = tag.split_whitespace().map(plain).collect();
+fn is_misspelt_to(tag: &str) -> bool {
+    let plain: Vec<_> = tag.split_whitespace().map(fold_name).collect();
     let plain = plain.join(" ");
     let mut words = plain.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     tag.contains(['=', '"']) && (words.next(), words.next()) == (Some("misp"), Some("to"))
@@ -168,14 +168,14 @@ fn is_apart(tag: &str) -> bool {
 /// True for a tag that may go out as it is. What begins with `misp:`, `src:`, `tlp:` or `pap:`, however it is spelt, means
 /// something to this program: TLP and PAP go out by their own rules, the others not at all.
 #[must_use]
-pub fn is_free(tag: &str) -> bool {
-    let plain = plain(tag);
+pub fn is_exportable(tag: &str) -> bool {
+    let plain = fold_name(tag);
     let is_word = ["misp:", SOURCE, "tlp:", "pap:"].iter().any(|beginning| plain.starts_with(beginning));
-    !tag.trim().is_empty() && !is_word && !is_own(tag)
+    !tag.trim().is_empty() && !is_word && !is_reserved(tag)
 }
 
 /// What stands before and behind the first `:` or `.`, without the namespaces that TheHive does not show.
-fn namespace(plain: &str) -> Option<(&str, &str)> {
+fn split_namespace(plain: &str) -> Option<(&str, &str)> {
     let (mut namespace, mut rest) = plain.split_once([':', '.'])?;
     while namespace.starts_with('_') {
         (namespace, rest) = rest.split_once([':', '.'])?;
@@ -185,22 +185,22 @@ fn namespace(plain: &str) -> Option<(&str, &str)> {
 
 /// The beginning of a text, as far as a word of this program can reach, in the letters in which these are spelt.
 #[must_use]
-pub fn plain(tag: &str) -> String {
+pub fn fold_name(tag: &str) -> String {
     const LONGEST: usize = 256;
     if tag.is_ascii() {
-        return tag.chars().filter_map(seen).map(|c| c.to_ascii_lowercase()).take(LONGEST).collect();
+        return tag.chars().filter_map(significant_char).map(|c| c.to_ascii_lowercase()).take(LONGEST).collect();
     }
-    letters(tag).filter_map(seen).take(LONGEST).collect()
+    fold_letters(tag).filter_map(significant_char).take(LONGEST).collect()
 }
 
 /// The characters of a text, in small letters, each as the one of ASCII that it looks like, if any.
-fn letters(text: &str) -> impl Iterator<Item = char> {
-    let letters = DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(text.chars().map(look_alike));
-    letters.flat_map(|c| look_alike(c).to_lowercase()).map(look_alike)
+fn fold_letters(text: &str) -> impl Iterator<Item = char> {
+    let letters = DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(text.chars().map(ascii_lookalike));
+    letters.flat_map(|c| ascii_lookalike(c).to_lowercase()).map(ascii_lookalike)
 }
 
 /// True for what makes no difference to a word where it stands: accents, variations, and what nobody sees.
-pub(crate) fn is_unseen(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{fe00}'..='\u{fe0f}') || is_hidden(c)
 }
 
@@ -209,7 +209,7 @@ fn is_quote(c: char) -> bool {
 }
 
 /// The character as it counts in a tag's name; none for one that does not: blanks, quotes, accents and what is not seen.
-fn seen(c: char) -> Option<char> {
+fn significant_char(c: char) -> Option<char> {
     let counts = match c {
         _ if is_quote(c) => false,
         _ if c.is_ascii() => c.is_ascii_graphic(),
@@ -222,7 +222,7 @@ fn seen(c: char) -> Option<char> {
 
 /// The character of ASCII that a character looks like, else the character. What Unicode takes for the same (full-width and
 /// mathematical letters) is not here.
-fn look_alike(c: char) -> char {
+fn ascii_lookalike(c: char) -> char {
     let known = SAME_LOOK.iter().find(|(_, others)| !c.is_ascii() && others.contains(c));
     known.map_or(c, |(letter, _)| *letter)
 }
@@ -264,7 +264,7 @@ const SAME_LOOK: [(char, &str); 29] = [
 /// True if a tag fits a pattern, in any case; `*` stands for any text. What lets something in is compared so.
 #[must_use]
 pub fn matches(pattern: &str, tag: &str) -> bool {
-    fits(&pattern.trim().to_lowercase(), &tag.trim().to_lowercase())
+    matches_glob(&pattern.trim().to_lowercase(), &tag.trim().to_lowercase())
 }
 
 /// True if a tag fits a pattern that keeps something out: also by its look, so that no blank, quote, accent, character that
@@ -273,9 +273,9 @@ pub fn matches(pattern: &str, tag: &str) -> bool {
 #[must_use]
 pub fn excludes(pattern: &str, tag: &str) -> bool {
     let alike = || {
-        let pattern = look(pattern);
+        let pattern = fold_look(pattern);
         // A pattern of nothing but what counts for nothing would fit everything.
-        pattern.contains(|c| c != '*') && fits(&pattern, &look(tag))
+        pattern.contains(|c| c != '*') && matches_glob(&pattern, &fold_look(tag))
     };
     matches(pattern, tag) || alike()
 }
@@ -283,17 +283,17 @@ pub fn excludes(pattern: &str, tag: &str) -> bool {
 /// True for two names that look the same, in the same sense: for lists that keep something out.
 #[must_use]
 pub fn are_alike(one: &str, other: &str) -> bool {
-    let one = look(one);
-    !one.is_empty() && one == look(other)
+    let one = fold_look(one);
+    !one.is_empty() && one == fold_look(other)
 }
 
 /// The whole of a text as it looks, without blanks, quotes, accents and what is not seen.
-fn look(text: &str) -> String {
-    let is_dropped = |c: char| c.is_whitespace() || is_unseen(c) || is_quote(c);
-    letters(text).filter(|c| !is_dropped(*c)).collect()
+fn fold_look(text: &str) -> String {
+    let is_dropped = |c: char| c.is_whitespace() || is_invisible(c) || is_quote(c);
+    fold_letters(text).filter(|c| !is_dropped(*c)).collect()
 }
 
-fn fits(pattern: &str, tag: &str) -> bool {
+fn matches_glob(pattern: &str, tag: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| tag.strip_prefix(first)) else { return false };
     let Some(last) = parts.next_back() else { return rest.is_empty() };

@@ -39,13 +39,13 @@ pub fn has_hidden(text: &str) -> bool {
 
 /// A value without what was pasted with it: blanks and hidden characters at either end. What stands inside is the value's.
 #[must_use]
-pub fn pasted(value: &str) -> &str {
+pub fn trim_pasted(value: &str) -> &str {
     value.trim_matches(|c: char| c.is_whitespace() || is_hidden(c))
 }
 
 /// A name in one line, without blanks around it: controls and line ends in it are blanks, other hidden characters go.
 #[must_use]
-pub fn name(text: Cow<'_, str>) -> String {
+pub fn clean_name(text: Cow<'_, str>) -> String {
     if has_hidden(&text) {
         let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
         let kept = text.chars().map(|c| if is_break(c) { ' ' } else { c }).filter(|c| !is_hidden(*c));
@@ -59,7 +59,7 @@ pub fn name(text: Cow<'_, str>) -> String {
 
 /// A text of several lines without hidden characters; lines end in `\n`, and tabs stay.
 #[must_use]
-pub fn lines(text: &str) -> Cow<'_, str> {
+pub fn clean_lines(text: &str) -> Cow<'_, str> {
     if !has_hidden(text) {
         return Cow::Borrowed(text);
     }
@@ -69,17 +69,17 @@ pub fn lines(text: &str) -> Cow<'_, str> {
 
 /// A text in which each hidden character is named, as `<U+202E>`: so it can neither disguise a value nor steer a terminal.
 #[must_use]
-pub fn visible(text: &str) -> Cow<'_, str> {
-    named(text, |_| false)
+pub fn reveal_hidden(text: &str) -> Cow<'_, str> {
+    reveal_unless(text, |_| false)
 }
 
 /// The same, but for tabs and the ends of lines.
 #[must_use]
-pub fn visible_lines(text: &str) -> Cow<'_, str> {
-    named(text, is_layout)
+pub fn reveal_hidden_in_lines(text: &str) -> Cow<'_, str> {
+    reveal_unless(text, is_layout)
 }
 
-fn named(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
+fn reveal_unless(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     let is_named = |c: char| is_hidden(c) && !stays(c);
     if !text.chars().any(is_named) {
         return Cow::Borrowed(text);
@@ -100,7 +100,7 @@ fn is_layout(c: char) -> bool {
 
 /// JSON that means the same and has no hidden character as it is: a report is read in terminals too.
 #[must_use]
-pub fn escaped(json: String) -> String {
+pub fn escape_json(json: String) -> String {
     let is_escaped = |c: char| is_hidden(c) && c != '\n';
     if !json.chars().any(is_escaped) {
         return json;
@@ -117,7 +117,7 @@ pub fn escaped(json: String) -> String {
 
 /// A number and its word: `1 event`, `3 events`.
 #[must_use]
-pub fn counted(number: u64, one: &str, several: &str) -> String {
+pub fn format_count(number: u64, one: &str, several: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { several })
 }
 
@@ -129,34 +129,34 @@ mod tests {
     #[test]
     fn a_name_has_nothing_that_cannot_be_seen() {
         let text = "\u{feff}\n in\u{202e}voice\u{200b}_fdp\r\n\u{1b}[31m.exe\u{e0041}\0 ";
-        assert_eq!(name(text.into()), "invoice_fdp   [31m.exe");
-        assert_eq!(name(" CERT é 😀❤\u{fe0f} ".into()), "CERT é 😀❤\u{fe0f}");
+        assert_eq!(clean_name(text.into()), "invoice_fdp   [31m.exe");
+        assert_eq!(clean_name(" CERT é 😀❤\u{fe0f} ".into()), "CERT é 😀❤\u{fe0f}");
     }
 
     #[test]
     fn a_value_shows_what_is_hidden_in_it() {
-        assert_eq!(visible("invoice_\u{202e}fdp.exe\n"), "invoice_<U+202E>fdp.exe<U+000A>");
-        assert_eq!(visible_lines("a\n\tb\u{9b}2J\u{e0041}"), "a\n\tb<U+009B>2J<U+E0041>");
-        assert!(matches!(visible("plain é"), Cow::Borrowed(_)));
+        assert_eq!(reveal_hidden("invoice_\u{202e}fdp.exe\n"), "invoice_<U+202E>fdp.exe<U+000A>");
+        assert_eq!(reveal_hidden_in_lines("a\n\tb\u{9b}2J\u{e0041}"), "a\n\tb<U+009B>2J<U+E0041>");
+        assert!(matches!(reveal_hidden("plain é"), Cow::Borrowed(_)));
     }
 
     #[test]
     fn only_the_ends_of_a_value_are_cut() {
-        assert_eq!(pasted("\u{feff} a\u{200b}b\u{a0}\u{200b}\n"), "a\u{200b}b");
+        assert_eq!(trim_pasted("\u{feff} a\u{200b}b\u{a0}\u{200b}\n"), "a\u{200b}b");
     }
 
     #[test]
     fn lines_keep_their_ends() {
-        assert_eq!(lines("a\r\nb\rc\u{2028}d\u{200d}e\tf"), "a\nb\nc\nde\tf");
+        assert_eq!(clean_lines("a\r\nb\rc\u{2028}d\u{200d}e\tf"), "a\nb\nc\nde\tf");
     }
 
     proptest! {
         #[test]
         fn nothing_hidden_is_left(text in "[\\PC\\pC]{0,40}") {
-            prop_assert!(!has_hidden(&name(text.as_str().into())));
-            prop_assert!(!has_hidden(&visible(&text)));
+            prop_assert!(!has_hidden(&clean_name(text.as_str().into())));
+            prop_assert!(!has_hidden(&reveal_hidden(&text)));
             let json = serde_json::json!({ text.as_str(): text.as_str() });
-            let escaped = escaped(json.to_string());
+            let escaped = escape_json(json.to_string());
             prop_assert!(!has_hidden(&escaped));
             prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), json);
         }

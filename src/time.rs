@@ -29,12 +29,12 @@ impl Clock {
     /// Starts the clock. `minutes` 0 means no deadline.
     #[must_use]
     pub fn start(minutes: u64) -> Self {
-        Self::until((minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60))))
+        Self::start_with_limit((minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60))))
     }
 
     /// Starts the clock of a run that may take so long; none for no deadline.
     #[must_use]
-    pub fn until(allowed: Option<Duration>) -> Self {
+    pub fn start_with_limit(allowed: Option<Duration>) -> Self {
         let started = Instant::now();
         let deadline = allowed.and_then(|allowed| started.checked_add(allowed));
         let last = allowed.map_or(LAST, |allowed| LAST.min(allowed / 10));
@@ -55,7 +55,7 @@ impl Clock {
 
     /// The same clock for a part of the work that has so much time of its own, or what is left of the run's, if that is less.
     #[must_use]
-    pub fn within(self, allowed: Duration) -> Self {
+    pub fn limited_to(self, allowed: Duration) -> Self {
         let own = Instant::now().checked_add(allowed);
         match (own, self.deadline) {
             (Some(own), deadline) if deadline.is_none_or(|deadline| own < deadline) => {
@@ -68,50 +68,50 @@ impl Clock {
     /// The time left until nothing new is begun; none if there is no deadline.
     #[must_use]
     pub fn left_to_begin(&self) -> Option<Duration> {
-        self.left().map(|left| left.saturating_sub(self.last))
+        self.time_left().map(|left| left.saturating_sub(self.last))
     }
 
     /// Waits so long, or until the deadline.
     pub fn pause(&self, pause: Duration) {
         if self.waits {
-            thread::sleep(self.left().map_or(pause, |left| pause.min(left)));
+            thread::sleep(self.time_left().map_or(pause, |left| pause.min(left)));
         }
     }
 
     /// The time left; none if there is no deadline.
     #[must_use]
-    pub fn left(&self) -> Option<Duration> {
+    pub fn time_left(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// True once the deadline has passed.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.left().is_some_and(|left| left.is_zero())
+        self.time_left().is_some_and(|left| left.is_zero())
     }
 
     /// True once so little time is left that nothing new is begun: a minute, or a tenth of a shorter run.
     #[must_use]
     pub fn is_near_the_end(&self) -> bool {
-        self.left().is_some_and(|left| left <= self.last)
+        self.time_left().is_some_and(|left| left <= self.last)
     }
 
     /// Seconds since the run started.
     #[must_use]
-    pub fn seconds(&self) -> f64 {
+    pub fn elapsed_seconds(&self) -> f64 {
         self.started.elapsed().as_secs_f64()
     }
 }
 
 /// The day of a moment, in UTC, as `YYYY-MM-DD`.
 #[must_use]
-pub fn date(seconds: i64) -> String {
+pub fn format_date(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(|_| String::new(), |t| t.to_zoned(TimeZone::UTC).date().to_string())
 }
 
 /// A moment in UTC, as `YYYY-MM-DD HH:MM UTC`.
 #[must_use]
-pub fn moment(seconds: i64) -> String {
+pub fn format_date_time(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(
         |_| String::new(),
         |t| {
@@ -124,7 +124,7 @@ pub fn moment(seconds: i64) -> String {
 /// The first second of a day, in UTC, written in one of the forms that MISP takes for an event's date: `YYYY-MM-DD`, also
 /// with `/`, `.` or blanks and without leading zeros (`Validation.php` of its CakePHP, `date`), and with a time behind it.
 #[must_use]
-pub fn day(text: &str) -> Option<i64> {
+pub fn parse_day(text: &str) -> Option<i64> {
     let text = text.trim();
     let day = text.split_once(['T', 't']).map_or(text, |(day, _)| day);
     let mut parts = day.split(['-', '/', '.', ' ']);
@@ -142,7 +142,7 @@ pub fn day(text: &str) -> Option<i64> {
 /// The seconds since 1970 that a number means: up to 11 digits are seconds, up to 14 milliseconds, up to 17 microseconds, and
 /// more nanoseconds. A moment before 1973 is not told apart from one in milliseconds, and none is meant.
 #[must_use]
-pub fn seconds(number: i64) -> i64 {
+pub fn to_seconds(number: i64) -> i64 {
     let unit = match number.unsigned_abs() {
         0..100_000_000_000 => 1,
         100_000_000_000..100_000_000_000_000 => 1_000,
@@ -161,20 +161,20 @@ pub fn is_plausible(moment: i64, now: i64) -> bool {
 
 /// The moment of an HTTP header `Date`, in seconds since 1970.
 #[must_use]
-pub fn http_date(text: &str) -> Option<i64> {
+pub fn parse_http_date(text: &str) -> Option<i64> {
     jiff::fmt::rfc2822::parse(text.trim()).ok().map(|moment| moment.timestamp().as_second())
 }
 
 /// The moment of a text as PHP's `date('c')` writes it, `2026-12-01T00:00:00+01:00`, in seconds since 1970.
 #[must_use]
-pub fn iso(text: &str) -> Option<i64> {
+pub fn parse_iso(text: &str) -> Option<i64> {
     text.trim().parse::<Timestamp>().ok().map(Timestamp::as_second)
 }
 
 /// The moment that a `since` names: `all` (the beginning), `24h`, `7d`, `90m` (before now), `YYYY-MM-DD`, or seconds
 /// since 1970.
 #[must_use]
-pub fn since(text: &str, now: i64) -> Option<i64> {
+pub fn parse_since(text: &str, now: i64) -> Option<i64> {
     let text = text.trim();
     if text.eq_ignore_ascii_case("all") {
         return Some(0);
@@ -184,7 +184,7 @@ pub fn since(text: &str, now: i64) -> Option<i64> {
         'h' => 3_600,
         'd' => DAY,
         'w' => 7 * DAY,
-        _ => return day(text).or_else(|| text.parse().ok().map(seconds).filter(|seconds| *seconds >= EARLIEST)),
+        _ => return parse_day(text).or_else(|| text.parse().ok().map(to_seconds).filter(|seconds| *seconds >= EARLIEST)),
     };
     let number: i64 = text.get(..text.len() - 1)?.trim().parse().ok()?;
     let ago = SignedDuration::from_secs(number.checked_mul(unit).filter(|ago| *ago >= 0)?);
@@ -201,59 +201,59 @@ mod tests {
     #[test]
     fn since_reads_what_people_write() {
         let now = 1_000_000_000;
-        assert_eq!(since("all", now), Some(0));
-        assert_eq!(since(" 24h ", now), Some(now - DAY));
-        assert_eq!(since("2001-09-09", now), Some(999_993_600));
-        assert_eq!(since("999999999999999999d", now), None);
-        assert_eq!((since("30", now), since("0", now), since("900000000", now)), (None, None, Some(900_000_000)));
-        assert_eq!(since("-3d", now), None);
-        assert_eq!(since("yesterday", now), None);
-        assert_eq!(since("", now), None);
+        assert_eq!(parse_since("all", now), Some(0));
+        assert_eq!(parse_since(" 24h ", now), Some(now - DAY));
+        assert_eq!(parse_since("2001-09-09", now), Some(999_993_600));
+        assert_eq!(parse_since("999999999999999999d", now), None);
+        assert_eq!((parse_since("30", now), parse_since("0", now), parse_since("900000000", now)), (None, None, Some(900_000_000)));
+        assert_eq!(parse_since("-3d", now), None);
+        assert_eq!(parse_since("yesterday", now), None);
+        assert_eq!(parse_since("", now), None);
     }
 
     #[test]
     fn a_number_means_the_seconds_that_its_length_tells() {
         let moment = 1_577_836_800;
         for number in [moment, moment * 1_000 + 5, moment * 1_000_000, moment * 1_000_000_000] {
-            assert_eq!(seconds(number), moment, "{number}");
+            assert_eq!(to_seconds(number), moment, "{number}");
         }
-        assert_eq!((seconds(0), seconds(-5), seconds(4_294_967_296)), (0, -5, 4_294_967_296));
+        assert_eq!((to_seconds(0), to_seconds(-5), to_seconds(4_294_967_296)), (0, -5, 4_294_967_296));
         assert!(is_plausible(moment, moment) && is_plausible(moment + DAY, moment));
         assert!(!is_plausible(moment + DAY + 1, moment) && !is_plausible(0, moment) && !is_plausible(-5, moment));
-        assert!(!is_plausible(seconds(i64::MAX), moment) && !is_plausible(seconds(i64::MIN), moment));
+        assert!(!is_plausible(to_seconds(i64::MAX), moment) && !is_plausible(to_seconds(i64::MIN), moment));
     }
 
     #[test]
     fn a_clock_without_minutes_never_ends() {
         assert!(!Clock::start(0).is_over());
-        assert_eq!(Clock::start(0).left(), None);
+        assert_eq!(Clock::start(0).time_left(), None);
     }
 
     #[test]
     fn the_end_is_near_in_the_last_tenth() {
         assert!(!Clock::start(0).is_near_the_end() && !Clock::start(25).is_near_the_end());
-        assert!(Clock::until(Some(Duration::ZERO)).is_near_the_end());
+        assert!(Clock::start_with_limit(Some(Duration::ZERO)).is_near_the_end());
     }
 
     #[test]
     fn dates_are_utc() {
-        assert_eq!(date(1_630_917_180), "2021-09-06");
-        assert_eq!(moment(1_630_917_180), "2021-09-06 08:33 UTC");
-        assert_eq!(day("1970-01-02"), Some(DAY));
+        assert_eq!(format_date(1_630_917_180), "2021-09-06");
+        assert_eq!(format_date_time(1_630_917_180), "2021-09-06 08:33 UTC");
+        assert_eq!(parse_day("1970-01-02"), Some(DAY));
         for text in
             ["2026-11-10", "2026/11/10", "2026.11.10", "2026 11 10", "2026-11-10T12:00:00Z", "2026-11-10 23:59:59"]
         {
-            assert_eq!(day(text).map(date).as_deref(), Some("2026-11-10"), "{text}");
+            assert_eq!(parse_day(text).map(format_date).as_deref(), Some("2026-11-10"), "{text}");
         }
-        assert_eq!(day("2026-1-9").map(date).as_deref(), Some("2026-01-09"));
+        assert_eq!(parse_day("2026-1-9").map(format_date).as_deref(), Some("2026-01-09"));
         for text in
             ["", "0000-00-00", "10.11.2026", "1794268800", "2026-02-30", "2026-11", "2026-11-10-12", "26-11-10", "soon"]
         {
-            assert_eq!(day(text), None, "{text}");
+            assert_eq!(parse_day(text), None, "{text}");
         }
-        assert_eq!(http_date("Sat, 21 Nov 2026 21:02:48 GMT").map(moment).as_deref(), Some("2026-11-21 21:02 UTC"));
-        assert_eq!(iso("2026-12-01T00:00:00+01:00").map(moment).as_deref(), Some("2026-11-30 23:00 UTC"));
-        assert_eq!((http_date(""), iso("soon")), (None, None));
-        assert_eq!(date(i64::MAX), "");
+        assert_eq!(parse_http_date("Sat, 21 Nov 2026 21:02:48 GMT").map(format_date_time).as_deref(), Some("2026-11-21 21:02 UTC"));
+        assert_eq!(parse_iso("2026-12-01T00:00:00+01:00").map(format_date_time).as_deref(), Some("2026-11-30 23:00 UTC"));
+        assert_eq!((parse_http_date(""), parse_iso("soon")), (None, None));
+        assert_eq!(format_date(i64::MAX), "");
     }
 }

@@ -36,7 +36,7 @@ pub struct Connections {
     #[serde(default)]
     pub client_cert_path: Vec<Option<String>>,
     /// Check the servers' certificates. Switched off, every report carries a warning.
-    #[serde(default = "yes")]
+    #[serde(default = "default_true")]
     pub cert_check: bool,
     /// What holds for one connection alone: a JSON object for each, with its `name` and options of its own, those of either worker, such as `{"name": "partner", "distribution": 1, "max_age_days": 7, "proxy": "http://proxy:3128"}`. Also `purpose`, `cert_check` and `proxy` (a URL, or `direct`). Not the lists above, `thehive_…`, `instance`, `dry_run`, `max_artifacts`, `deadline_minutes` and the timeouts.
     #[serde(default)]
@@ -46,7 +46,7 @@ pub struct Connections {
     pub organisations: Organisations,
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 
@@ -64,13 +64,13 @@ pub enum Purpose {
 impl Purpose {
     /// True if events may come in.
     #[must_use]
-    pub fn imports(self) -> bool {
+    pub fn allows_import(self) -> bool {
         self != Self::ExportOnly
     }
 
     /// True if cases may go out.
     #[must_use]
-    pub fn exports(self) -> bool {
+    pub fn allows_export(self) -> bool {
         self != Self::ImportOnly
     }
 }
@@ -125,7 +125,7 @@ impl Connection {
 
     /// The first connection to the same MISP, by its URL, if this is a later one.
     #[must_use]
-    pub fn first_of_same<'c>(&self, all: &'c [Self]) -> Option<&'c Self> {
+    pub fn first_with_same_url<'c>(&self, all: &'c [Self]) -> Option<&'c Self> {
         all.iter().find(|one| one.url() == self.url()).filter(|first| first.name != self.name)
     }
 }
@@ -136,10 +136,10 @@ impl Connections {
     ///
     /// # Errors
     /// The first wrong element: item, position, what is wrong and what to do. Nothing may be sent anywhere then.
-    pub fn checked(&self, options: &[OptionSpec]) -> Result<(Vec<Connection>, Vec<String>)> {
+    pub fn to_connections(&self, options: &[OptionSpec]) -> Result<(Vec<Connection>, Vec<String>)> {
         self.check_lengths()?;
-        let own = own::of_each(&self.connection_settings, &self.name, options)?;
-        let connections = own.into_iter().enumerate().map(|(index, own)| self.connection(index, own));
+        let own = own::parse_each(&self.connection_settings, &self.name, options)?;
+        let connections = own.into_iter().enumerate().map(|(index, own)| self.build_connection(index, own));
         let connections: Vec<_> = connections.collect::<Result<_>>()?;
         for (index, one) in connections.iter().enumerate() {
             if let Some(first) = connections.iter().take(index).position(|other| other.name == one.name) {
@@ -151,7 +151,7 @@ impl Connections {
                 );
             }
         }
-        let warnings = connections.iter().flat_map(warnings).collect();
+        let warnings = connections.iter().flat_map(security_warnings).collect();
         Ok((connections, warnings))
     }
 
@@ -161,14 +161,14 @@ impl Connections {
     /// # Errors
     /// What [`Connections::checked`] finds; that no connection may do this work, or not the one of that name; that there is
     /// none of that name.
-    pub fn chosen(
+    pub fn select_for_work(
         &self,
         may: impl Fn(Purpose) -> bool,
         work: &str,
         name: Option<&str>,
         options: &[OptionSpec],
     ) -> Result<(Vec<Connection>, Vec<String>)> {
-        let (connections, warnings) = self.checked(options)?;
+        let (connections, warnings) = self.to_connections(options)?;
         let (allowed, others): (Vec<_>, Vec<_>) =
             connections.into_iter().partition(|connection| may(connection.purpose));
         ensure!(
@@ -183,7 +183,7 @@ impl Connections {
                 other.purpose
             );
         }
-        Ok((narrowed(allowed, name)?, warnings))
+        Ok((narrow_to_named(allowed, name)?, warnings))
     }
 
     fn check_lengths(&self) -> Result<()> {
@@ -213,7 +213,7 @@ impl Connections {
         Ok(())
     }
 
-    fn connection(&self, index: usize, own: Overrides) -> Result<Connection> {
+    fn build_connection(&self, index: usize, own: Overrides) -> Result<Connection> {
         let position = index + 1;
         let empty =
             |item: &str, remedy: &str| anyhow!("configuration item \"{item}\": element {position} is empty: {remedy}");
@@ -227,36 +227,36 @@ impl Connections {
         };
         let key = self.key.get(index).cloned().flatten();
         let target = if urls::is_file(&url) {
-            let (folder, url) = urls::folder(&url).map_err(wrong)?;
+            let (folder, url) = urls::parse_folder(&url).map_err(wrong)?;
             Target::Feed { folder, url }
         } else if key.as_ref().map(Secret::expose) == Some("-") {
-            Target::WebFeed { url: urls::web_feed_url(&url).map_err(wrong)? }
+            Target::WebFeed { url: urls::parse_web_feed(&url).map_err(wrong)? }
         } else {
-            let url = urls::server_url(&url).map_err(wrong)?;
+            let url = urls::parse_server(&url).map_err(wrong)?;
             let remedy = "give the API key of the MISP user, or \"-\" if the connection is a feed";
             Target::Server { url, key: key.ok_or_else(|| empty("key", remedy))? }
         };
-        let purpose = own.purpose.unwrap_or_else(|| self.purpose(index, &target));
+        let purpose = own.purpose.unwrap_or_else(|| self.resolve_purpose(index, &target));
         check_purpose(&name, &target, purpose)?;
-        let access = self.access(index, own.cert_check, own.proxy);
+        let access = self.build_access(index, own.cert_check, own.proxy);
         Ok(Connection { name, target, purpose, access, own: own.options })
     }
 
-    fn access(&self, index: usize, cert_check: Option<bool>, proxy: Option<ProxyChoice>) -> ServerAccess {
+    fn build_access(&self, index: usize, cert_check: Option<bool>, proxy: Option<ProxyChoice>) -> ServerAccess {
         ServerAccess {
-            cert_path: of_position(&self.cert_path, index).map(PathBuf::from),
-            client_cert_path: of_position(&self.client_cert_path, index).map(PathBuf::from),
+            cert_path: element_for(&self.cert_path, index).map(PathBuf::from),
+            client_cert_path: element_for(&self.client_cert_path, index).map(PathBuf::from),
             cert_check: cert_check.unwrap_or(self.cert_check),
             takes_certificates: true,
             proxy,
         }
     }
 
-    fn purpose(&self, index: usize, target: &Target) -> Purpose {
+    fn resolve_purpose(&self, index: usize, target: &Target) -> Purpose {
         let is_web_feed = matches!(target, Target::WebFeed { .. });
         let is_for_all = self.purpose.len() == 1 && self.name.len() > 1;
         let default = if self.name.len() == 1 && !is_web_feed { Purpose::ImportAndExport } else { Purpose::ImportOnly };
-        match of_position(&self.purpose, index) {
+        match element_for(&self.purpose, index) {
             // What is said of all cannot be meant of a feed that is read only.
             Some(Purpose::ImportAndExport) if is_for_all && is_web_feed => Purpose::ImportOnly,
             said => said.unwrap_or(default),
@@ -271,7 +271,7 @@ impl Connections {
 fn check_purpose(name: &str, target: &Target, purpose: Purpose) -> Result<()> {
     let is_web_feed = matches!(target, Target::WebFeed { .. });
     ensure!(
-        !is_web_feed || !purpose.exports(),
+        !is_web_feed || !purpose.allows_export(),
         "configuration item \"purpose\": connection \"{name}\" is a feed over http, which is read only: make it ImportOnly, \
          and export into the file:/// folder that the web server shows"
     );
@@ -279,7 +279,7 @@ fn check_purpose(name: &str, target: &Target, purpose: Purpose) -> Result<()> {
 }
 
 /// An element of a list that has none, one for all, or one for each.
-fn of_position<T: Clone>(list: &[Option<T>], index: usize) -> Option<T> {
+fn element_for<T: Clone>(list: &[Option<T>], index: usize) -> Option<T> {
     match list {
         [all] => all.clone(),
         each => each.get(index).cloned().flatten(),
@@ -288,7 +288,7 @@ fn of_position<T: Clone>(list: &[Option<T>], index: usize) -> Option<T> {
 
 /// What is worth a warning in how a server is reached.
 #[must_use]
-pub fn warnings(connection: &Connection) -> Vec<String> {
+pub fn security_warnings(connection: &Connection) -> Vec<String> {
     let name = &connection.name;
     let (url, risk) = match &connection.target {
         Target::Server { url, .. } => (url, "sends its API key unencrypted"),
@@ -310,7 +310,7 @@ pub fn warnings(connection: &Connection) -> Vec<String> {
 ///
 /// # Errors
 /// The names there are, if that one is not among them.
-fn narrowed(connections: Vec<Connection>, wanted: Option<&str>) -> Result<Vec<Connection>> {
+fn narrow_to_named(connections: Vec<Connection>, wanted: Option<&str>) -> Result<Vec<Connection>> {
     let Some(wanted) = wanted else { return Ok(connections) };
     let names: Vec<_> = connections.iter().map(|connection| format!("\"{}\"", connection.name)).collect();
     let kept: Vec<_> = connections.into_iter().filter(|connection| connection.name == wanted).collect();

@@ -45,7 +45,7 @@ pub enum OptionKind {
 impl OptionKind {
     /// What is accepted, for a message.
     #[must_use]
-    pub fn accepted(&self) -> String {
+    pub fn describe_accepted(&self) -> String {
         match self {
             Self::Text => "a text".to_owned(),
             Self::Number { least } => format!("a whole number from {least}"),
@@ -58,12 +58,12 @@ impl OptionKind {
 
 /// The items of a configuration type, in the order of its fields.
 #[must_use]
-pub fn of<C: JsonSchema>() -> Vec<OptionSpec> {
+pub fn for_config<C: JsonSchema>() -> Vec<OptionSpec> {
     let schema = inline_schema::<C>();
     let required = schema.get("required").and_then(Value::as_array);
     let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|n| n == name));
     let properties = schema.get("properties").and_then(Value::as_object);
-    properties.into_iter().flatten().map(|(name, property)| spec(name, property, is_required(name))).collect()
+    properties.into_iter().flatten().map(|(name, property)| build_spec(name, property, is_required(name))).collect()
 }
 
 /// The schema of a type with every part in place, so that it can be read without following references.
@@ -73,27 +73,27 @@ pub fn inline_schema<C: JsonSchema>() -> Schema {
     settings.into_generator().into_root_schema_for::<C>()
 }
 
-fn spec(name: &str, property: &Value, required: bool) -> OptionSpec {
+fn build_spec(name: &str, property: &Value, required: bool) -> OptionSpec {
     let multi = has_type(property, "array");
     let value = if multi { property.get("items").unwrap_or(property) } else { property };
     OptionSpec {
         name: name.to_owned(),
         description: one_line(property.get("description").and_then(Value::as_str).unwrap_or_default()),
-        kind: alternatives(value).map(kind).find(|kind| *kind != OptionKind::Text).unwrap_or(OptionKind::Text),
+        kind: schema_alternatives(value).map(detect_kind).find(|kind| *kind != OptionKind::Text).unwrap_or(OptionKind::Text),
         multi,
-        positional: multi && alternatives(value).any(|one| has_type(one, "null")),
+        positional: multi && schema_alternatives(value).any(|one| has_type(one, "null")),
         required,
         default: property.get("default").filter(|default| !default.is_null()).cloned(),
     }
 }
 
 /// The schemas under `anyOf`, by which an optional enum is written; else the schema itself.
-fn alternatives(value: &Value) -> impl Iterator<Item = &Value> {
+fn schema_alternatives(value: &Value) -> impl Iterator<Item = &Value> {
     let any_of = value.get("anyOf").and_then(Value::as_array);
     any_of.into_iter().flatten().chain(any_of.is_none().then_some(value))
 }
 
-fn kind(value: &Value) -> OptionKind {
+fn detect_kind(value: &Value) -> OptionKind {
     if has_type(value, "boolean") {
         return OptionKind::Boolean;
     }
@@ -103,11 +103,11 @@ fn kind(value: &Value) -> OptionKind {
     if has_type(value, "integer") {
         return OptionKind::Number { least: value.get("minimum").and_then(Value::as_u64).unwrap_or(0) };
     }
-    let words = choices(value);
+    let words = enum_words(value);
     if words.is_empty() { OptionKind::Text } else { OptionKind::Choice(words) }
 }
 
-fn choices(value: &Value) -> Vec<String> {
+fn enum_words(value: &Value) -> Vec<String> {
     let plain = value.get("enum").and_then(Value::as_array).into_iter().flatten();
     let described =
         value.get("oneOf").and_then(Value::as_array).into_iter().flatten().filter_map(|one| one.get("const"));

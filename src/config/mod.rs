@@ -55,14 +55,14 @@ pub enum Warninglists {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TimeLimits {
     /// Minutes after which a run stops in good order and reports what is left; 0 for none. Keep it below the job timeout of Cortex, which is 30 minutes unless changed.
-    #[serde(default = "twenty_five")]
+    #[serde(default = "default_deadline_minutes")]
     pub deadline_minutes: u64,
     /// Seconds to wait for a connection to a server.
-    #[serde(default = "ten")]
+    #[serde(default = "default_connect_timeout")]
     #[schemars(range(min = 1))]
     pub connect_timeout: u64,
     /// Seconds to wait for the next bytes of an answer. MISP sends the first byte of a search only when it has all of it.
-    #[serde(default = "three_hundred")]
+    #[serde(default = "default_read_timeout")]
     #[schemars(range(min = 1))]
     pub read_timeout: u64,
 }
@@ -75,15 +75,15 @@ impl TimeLimits {
     }
 }
 
-fn twenty_five() -> u64 {
+fn default_deadline_minutes() -> u64 {
     25
 }
 
-fn ten() -> u64 {
+fn default_connect_timeout() -> u64 {
     10
 }
 
-fn three_hundred() -> u64 {
+fn default_read_timeout() -> u64 {
     300
 }
 
@@ -91,11 +91,11 @@ fn three_hundred() -> u64 {
 ///
 /// # Errors
 /// A `thehive_url` that is no URL.
-pub fn instance(instance: Option<&str>, thehive_url: Option<&str>) -> Result<String> {
+pub fn installation_name(instance: Option<&str>, thehive_url: Option<&str>) -> Result<String> {
     const DEFAULT: &str = "thehive";
     match (instance, thehive_url) {
         (Some(instance), _) => Ok(instance.to_owned()),
-        (None, Some(url)) => Ok(urls::thehive_url(url)?.host_str().unwrap_or(DEFAULT).to_owned()),
+        (None, Some(url)) => Ok(urls::parse_thehive(url)?.host_str().unwrap_or(DEFAULT).to_owned()),
         (None, None) => Ok(DEFAULT.to_owned()),
     }
 }
@@ -107,7 +107,7 @@ const SHORTEST_SECRET: usize = 16;
 ///
 /// # Errors
 /// An `instance_secret` that could be guessed.
-pub fn ids(instance: &str, secret: Option<&Secret>) -> Result<Ids> {
+pub fn build_ids(instance: &str, secret: Option<&Secret>) -> Result<Ids> {
     let is_short = secret.is_some_and(|secret| secret.expose().chars().count() < SHORTEST_SECRET);
     ensure!(
         !is_short,
@@ -129,7 +129,7 @@ pub enum OptionSource {
 }
 
 impl OptionSource {
-    fn word(self) -> &'static str {
+    fn member_noun(self) -> &'static str {
         match self {
             Self::Configuration => "configuration item",
             Self::Parameters => "parameter",
@@ -137,7 +137,7 @@ impl OptionSource {
         }
     }
 
-    fn is_foreign(self, name: &str) -> bool {
+    fn is_platform_item(self, name: &str) -> bool {
         match self {
             Self::Configuration => OF_CORTEX.contains(&name),
             Self::Parameters => ["organisation", "user", "keepJobFolder"].contains(&name),
@@ -151,50 +151,50 @@ impl OptionSource {
 /// # Errors
 /// The first wrong member: its name, the kind of its value (never the value itself, which may be a secret), and what is
 /// accepted.
-pub fn read<C: DeserializeOwned + JsonSchema>(
+pub fn parse_options<C: DeserializeOwned + JsonSchema>(
     raw: &Map<String, Value>,
     table: OptionSource,
 ) -> Result<(C, Vec<String>)> {
-    let specs = items::of::<C>();
+    let specs = items::for_config::<C>();
     let mut known = Map::new();
     for spec in &specs {
-        let value = raw.get(&spec.name).map_or(Ok(None), |value| spec.read(value));
-        match value.map_err(|problem| anyhow!("{} \"{}\" {problem}", table.word(), spec.name))? {
+        let value = raw.get(&spec.name).map_or(Ok(None), |value| spec.parse_value(value));
+        match value.map_err(|problem| anyhow!("{} \"{}\" {problem}", table.member_noun(), spec.name))? {
             Some(value) => drop(known.insert(spec.name.clone(), value)),
-            None if spec.required => bail!("{} \"{}\" is not set: {}", table.word(), spec.name, spec.description),
+            None if spec.required => bail!("{} \"{}\" is not set: {}", table.member_noun(), spec.name, spec.description),
             None => {}
         }
     }
-    let unknown = raw.keys().filter(|name| !table.is_foreign(name) && specs.iter().all(|spec| spec.name != **name));
+    let unknown = raw.keys().filter(|name| !table.is_platform_item(name) && specs.iter().all(|spec| spec.name != **name));
     let warnings =
-        unknown.map(|name| format!("{} \"{}\" is not known and is ignored", table.word(), shortened(name))).collect();
+        unknown.map(|name| format!("{} \"{}\" is not known and is ignored", table.member_noun(), truncate_name(name))).collect();
     let typed = serde_json::from_value(Value::Object(known))
-        .map_err(|error| anyhow!("reading the {}s: {error}", table.word()))?;
+        .map_err(|error| anyhow!("reading the {}s: {error}", table.member_noun()))?;
     Ok((typed, warnings))
 }
 
-fn shortened(name: &str) -> String {
+fn truncate_name(name: &str) -> String {
     name.chars().take(60).collect()
 }
 
 impl OptionSpec {
     /// Turns a loose value into the exact one, or into none where it means "not set".
-    fn read(&self, value: &Value) -> Result<Option<Value>> {
+    fn parse_value(&self, value: &Value) -> Result<Option<Value>> {
         match (self.multi, value) {
             (_, Value::Null) => Ok(None),
-            (true, Value::Array(list)) => self.read_list(list),
+            (true, Value::Array(list)) => self.parse_list(list),
             (true, value) if is_unset(value) => Ok(None),
-            (true, value) => Ok(Some(Value::Array(vec![self.read_one(value)?]))),
+            (true, value) => Ok(Some(Value::Array(vec![self.parse_one(value)?]))),
             (false, value) if is_unset(value) => Ok(None),
-            (false, value) => self.read_one(value).map(Some),
+            (false, value) => self.parse_one(value).map(Some),
         }
     }
 
-    fn read_list(&self, list: &[Value]) -> Result<Option<Value>> {
+    fn parse_list(&self, list: &[Value]) -> Result<Option<Value>> {
         let mut read = Vec::new();
         for (index, value) in list.iter().enumerate() {
             if !is_unset(value) {
-                read.push(self.read_one(value).map_err(|problem| anyhow!("(element {}) {problem}", index + 1))?);
+                read.push(self.parse_one(value).map_err(|problem| anyhow!("(element {}) {problem}", index + 1))?);
             } else if self.positional {
                 read.push(Value::Null);
             }
@@ -202,19 +202,19 @@ impl OptionSpec {
         Ok((!read.is_empty()).then_some(Value::Array(read)))
     }
 
-    fn read_one(&self, value: &Value) -> Result<Value> {
+    fn parse_one(&self, value: &Value) -> Result<Value> {
         let read = match &self.kind {
-            OptionKind::Text => text(value).map(Value::from),
-            OptionKind::Boolean => boolean(value).map(Value::from),
-            OptionKind::Object => own::object(value),
-            OptionKind::Number { .. } => number(value).map(Value::from),
+            OptionKind::Text => to_text(value).map(Value::from),
+            OptionKind::Boolean => to_bool(value).map(Value::from),
+            OptionKind::Object => own::parse_object(value),
+            OptionKind::Number { .. } => to_u64(value).map(Value::from),
             OptionKind::Choice(words) => {
-                let given = text(value).unwrap_or_default();
+                let given = to_text(value).unwrap_or_default();
                 words.iter().find(|word| word.eq_ignore_ascii_case(given.trim())).map(|word| Value::from(word.as_str()))
             }
         };
         let fits = |value: &Value| !matches!((&self.kind, value.as_u64()), (OptionKind::Number { least }, Some(n)) if n < *least);
-        read.filter(fits).ok_or_else(|| anyhow!("is {}: {} is accepted", json::kind(value), self.kind.accepted()))
+        read.filter(fits).ok_or_else(|| anyhow!("is {}: {} is accepted", json::describe_kind(value), self.kind.describe_accepted()))
     }
 }
 
@@ -229,7 +229,7 @@ pub fn is_unset(value: &Value) -> bool {
     }
 }
 
-fn text(value: &Value) -> Option<String> {
+fn to_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.trim().to_owned()),
         Value::Number(number) => Some(number.to_string()),
@@ -239,21 +239,21 @@ fn text(value: &Value) -> Option<String> {
 
 /// Reads a boolean in its loose forms: `true`, `1`, `"yes"`.
 #[must_use]
-pub fn boolean(value: &Value) -> Option<bool> {
+pub fn to_bool(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(value) => Some(*value),
         Value::Number(number) => {
             number.as_u64().and_then(|n| [Some(false), Some(true)].get(usize::try_from(n).ok()?).copied()?)
         }
-        Value::String(text) => json::truth(text),
+        Value::String(text) => json::parse_bool(text),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 
-fn number(value: &Value) -> Option<u64> {
+fn to_u64(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => {
-            number.as_u64().or_else(|| number.as_f64().and_then(json::whole).and_then(|n| u64::try_from(n).ok()))
+            number.as_u64().or_else(|| number.as_f64().and_then(json::float_to_integer).and_then(|n| u64::try_from(n).ok()))
         }
         Value::String(text) => text.trim().parse().ok(),
         Value::Bool(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
@@ -282,15 +282,15 @@ mod tests {
         limits: TimeLimits,
     }
 
-    fn sample(value: Value) -> Result<(Sample, Vec<String>), String> {
-        read(value.as_object().unwrap(), OptionSource::Configuration).map_err(|error| error.to_string())
+    fn parse_sample(value: Value) -> Result<(Sample, Vec<String>), String> {
+        parse_options(value.as_object().unwrap(), OptionSource::Configuration).map_err(|error| error.to_string())
     }
 
     #[test]
     fn unset_values_take_the_default() {
         for unset in [json!(null), json!([]), json!([null]), json!("")] {
             let (read, warnings) =
-                sample(json!({"name": ["a"], "words": unset, "switch": unset, "limit": unset, "read_timeout": unset}))
+                parse_sample(json!({"name": ["a"], "words": unset, "switch": unset, "limit": unset, "read_timeout": unset}))
                     .unwrap();
             assert_eq!((read.words.len(), read.switch, read.limit, read.limits.read_timeout), (0, false, 0, 300));
             assert!(warnings.is_empty());
@@ -300,14 +300,14 @@ mod tests {
     #[test]
     fn numbers_and_booleans_may_be_texts() {
         let (read, _) =
-            sample(json!({"name": "a", "words": "x", "switch": "True", "limit": "7", "deadline_minutes": 3.0}))
+            parse_sample(json!({"name": "a", "words": "x", "switch": "True", "limit": "7", "deadline_minutes": 3.0}))
                 .unwrap();
         assert_eq!((read.words, read.switch, read.limit, read.limits.deadline_minutes), (vec!["x".into()], true, 7, 3));
     }
 
     #[test]
     fn positions_are_kept_where_they_matter_and_only_there() {
-        let (read, _) = sample(json!({"name": ["a", null, ""], "words": ["x", null, "y"]})).unwrap();
+        let (read, _) = parse_sample(json!({"name": ["a", null, ""], "words": ["x", null, "y"]})).unwrap();
         assert_eq!(read.name, [Some("a".to_owned()), None, None]);
         assert_eq!(read.words, ["x", "y"]);
     }
@@ -322,7 +322,7 @@ mod tests {
             json!({"name": ["a"], "read_timeout": 0}),
             json!({}),
         ];
-        let messages: Vec<_> = errors.into_iter().map(|config| sample(config).unwrap_err()).collect();
+        let messages: Vec<_> = errors.into_iter().map(|config| parse_sample(config).unwrap_err()).collect();
         insta::assert_snapshot!(messages.join("\n"), @r#"
         configuration item "limit" is a negative number: a whole number from 0 is accepted
         configuration item "limit" is a text: a whole number from 0 is accepted
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn unknown_items_are_named_in_a_warning_and_those_of_cortex_are_not() {
-        let (_, warnings) = sample(json!({"name": ["a"], "max_tlp": 2, "jobTimeout": 30, "colour": 1})).unwrap();
+        let (_, warnings) = parse_sample(json!({"name": ["a"], "max_tlp": 2, "jobTimeout": 30, "colour": 1})).unwrap();
         assert_eq!(warnings, ["configuration item \"colour\" is not known and is ignored"]);
     }
 }

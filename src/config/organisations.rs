@@ -20,19 +20,19 @@ pub struct Organisations {
 impl Organisations {
     /// True if every organisation may use the connection.
     #[must_use]
-    pub fn are_all(&self) -> bool {
+    pub fn allows_all(&self) -> bool {
         self.include_thehive_organisations.is_empty() && self.exclude_thehive_organisations.is_empty()
     }
 
     /// Why an organisation may not use the connection, in words that follow its name; none if it may. Where an
     /// organisation counts and none is known, nobody may.
     #[must_use]
-    pub fn denies(&self, organisation: Option<&str>) -> Option<String> {
+    pub fn denial_reason(&self, organisation: Option<&str>) -> Option<String> {
         let Self { include_thehive_organisations: included, exclude_thehive_organisations: excluded } = self;
-        let has = |list: &[String], name: &str| list.iter().any(|one| is_same(one, name));
+        let has = |list: &[String], name: &str| list.iter().any(|one| is_same_name(one, name));
         let is_excluded = |name: &str| has(excluded, name) || excluded.iter().any(|one| are_alike(one, name));
         match organisation.map(str::trim).filter(|name| !name.is_empty()) {
-            None if self.are_all() => None,
+            None if self.allows_all() => None,
             None => Some(
                 "is for certain TheHive organisations, and it is not known for which one this job runs: TheHive names it \
                  in the job's parameter \"organisation\""
@@ -49,7 +49,7 @@ impl Organisations {
     }
 }
 
-fn is_same(one: &str, other: &str) -> bool {
+fn is_same_name(one: &str, other: &str) -> bool {
     one.trim().to_lowercase() == other.trim().to_lowercase()
 }
 
@@ -65,7 +65,7 @@ mod tests {
                 include_thehive_organisations: list(included),
                 exclude_thehive_organisations: list(excluded),
             };
-            organisations.denies(organisation).is_some()
+            organisations.denial_reason(organisation).is_some()
         };
         for (included, excluded, organisation, expected) in [
             ([].as_slice(), [].as_slice(), None, false),

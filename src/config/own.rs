@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::connections::{Connection, Purpose};
 use super::items::{self, OptionSpec};
-use super::{OptionSource, read};
+use super::{OptionSource, parse_options};
 use crate::http::ProxyChoice;
 use crate::secret::{REMOVED, Secret};
 
@@ -107,7 +107,7 @@ pub(super) struct Overrides {
 ///
 /// # Errors
 /// The first wrong element: its position, its connection, the option, and what is accepted.
-pub(super) fn of_each(
+pub(super) fn parse_each(
     settings: &[Option<RawOverrides>],
     names: &[Option<String>],
     options: &[OptionSpec],
@@ -116,7 +116,7 @@ pub(super) fn of_each(
     if settings.is_empty() {
         return Ok(each.into_iter().map(Option::unwrap_or_default).collect());
     }
-    let own_items = items::of::<OverrideHeader>();
+    let own_items = items::for_config::<OverrideHeader>();
     // An empty element keeps its place, so that messages count as the form does.
     let set = settings.iter().enumerate().filter_map(|(index, settings)| Some((index, settings.as_ref()?)));
     for (index, RawOverrides(element)) in set {
@@ -126,7 +126,7 @@ pub(super) fn of_each(
             .map(|(name, value)| (name.clone(), value.clone()))
             .partition(|(name, _)| own_items.iter().any(|item| item.name == *name));
         let (of_connection, _) =
-            read::<OverrideHeader>(&of_connection, OptionSource::Settings).context(position.clone())?;
+            parse_options::<OverrideHeader>(&of_connection, OptionSource::Settings).context(position.clone())?;
         let OverrideHeader { name, purpose, cert_check, proxy } = of_connection;
         let position = format!("{position}, connection \"{name}\"");
         let place = names.iter().zip(&mut each).find(|(known, _)| known.as_ref() == Some(&name));
@@ -134,24 +134,24 @@ pub(super) fn of_each(
         let (_, place) = place
             .with_context(|| format!("{position}: there is no such connection: the names are {}", known.join(", ")))?;
         ensure!(place.is_none(), "{position}: this connection has an element already: write all into one");
-        rest.iter().try_for_each(|(name, value)| check(options, name, value)).context(position)?;
+        rest.iter().try_for_each(|(name, value)| check_option(options, name, value)).context(position)?;
         // Not set is not set: it never takes away what holds for all, a limit for instance.
         let rest = rest.into_iter().filter(|(_, value)| !super::is_unset(value)).collect();
-        *place = Some(Overrides { purpose, cert_check, proxy: proxy.map(own_proxy), options: rest });
+        *place = Some(Overrides { purpose, cert_check, proxy: proxy.map(parse_proxy), options: rest });
     }
     Ok(each.into_iter().map(Option::unwrap_or_default).collect())
 }
 
-fn own_proxy(text: Secret) -> ProxyChoice {
+fn parse_proxy(text: Secret) -> ProxyChoice {
     if text.expose().eq_ignore_ascii_case(DIRECT) { ProxyChoice::Direct } else { ProxyChoice::Through(text) }
 }
 
 /// The options that a connection can have of its own, of those of both workers, each once.
 #[must_use]
-pub fn options(of_both: impl IntoIterator<Item = OptionSpec>) -> Vec<OptionSpec> {
+pub fn overridable_options(of_both: impl IntoIterator<Item = OptionSpec>) -> Vec<OptionSpec> {
     let mut options: Vec<OptionSpec> = Vec::new();
     for option in of_both {
-        if is_own(&option.name) && options.iter().all(|known| known.name != option.name) {
+        if is_overridable(&option.name) && options.iter().all(|known| known.name != option.name) {
             options.push(option);
         }
     }
@@ -160,18 +160,18 @@ pub fn options(of_both: impl IntoIterator<Item = OptionSpec>) -> Vec<OptionSpec>
 
 /// True for an option that a connection can have of its own.
 #[must_use]
-pub fn is_own(option: &str) -> bool {
+pub fn is_overridable(option: &str) -> bool {
     !OF_ALL.contains(&option)
 }
 
-fn check(options: &[OptionSpec], name: &str, value: &Value) -> Result<()> {
+fn check_option(options: &[OptionSpec], name: &str, value: &Value) -> Result<()> {
     let Some(option) = options.iter().find(|option| option.name == name) else {
         match OF_ALL.contains(&name) {
             true => bail!("\"{name}\" holds for all connections: it cannot be set for one"),
-            false => bail!("\"{}\" is no option that a connection can have", super::shortened(name)),
+            false => bail!("\"{}\" is no option that a connection can have", super::truncate_name(name)),
         }
     };
-    option.read(value).map(drop).map_err(|problem| anyhow!("\"{name}\" {problem}"))
+    option.parse_value(value).map(drop).map_err(|problem| anyhow!("\"{name}\" {problem}"))
 }
 
 /// Gives each connection the configuration that holds for it: `shared`, which was read from `raw`, with what the
@@ -179,7 +179,7 @@ fn check(options: &[OptionSpec], name: &str, value: &Value) -> Result<()> {
 ///
 /// # Errors
 /// That what is laid over does not fit. Its parts were looked at before.
-pub fn configured<C: Clone + DeserializeOwned + JsonSchema>(
+pub fn configure_each<C: Clone + DeserializeOwned + JsonSchema>(
     connections: Vec<Connection>,
     raw: &Map<String, Value>,
     shared: &C,
@@ -190,7 +190,7 @@ pub fn configured<C: Clone + DeserializeOwned + JsonSchema>(
         }
         let laid = connection.own.iter().map(|(name, value)| (name.clone(), value.clone()));
         let whole = raw.iter().map(|(name, value)| (name.clone(), value.clone())).chain(laid).collect();
-        let (config, _) = read(&whole, OptionSource::Configuration)
+        let (config, _) = parse_options(&whole, OptionSource::Configuration)
             .with_context(|| format!("reading the settings of connection \"{}\"", connection.name))?;
         Ok(ConnectionConfig { connection, config })
     };
@@ -198,7 +198,7 @@ pub fn configured<C: Clone + DeserializeOwned + JsonSchema>(
 }
 
 /// Reads an object, or the text of one. What it says is never shown: it may be a password.
-pub(super) fn object(value: &Value) -> Option<Value> {
+pub(super) fn parse_object(value: &Value) -> Option<Value> {
     match value {
         Value::Object(_) => Some(value.clone()),
         Value::String(text) => serde_json::from_str(text).ok().filter(Value::is_object),
@@ -214,8 +214,8 @@ mod tests {
     use crate::import::Config as ImportConfig;
     use serde_json::json;
 
-    fn both() -> Vec<OptionSpec> {
-        options(items::of::<ImportConfig>().into_iter().chain(items::of::<ExportConfig>()))
+    fn both_workers_options() -> Vec<OptionSpec> {
+        overridable_options(items::for_config::<ImportConfig>().into_iter().chain(items::for_config::<ExportConfig>()))
     }
 
     fn config(settings: Value) -> Map<String, Value> {
@@ -226,24 +226,24 @@ mod tests {
         config.as_object().unwrap().clone()
     }
 
-    fn connections(settings: Value) -> Result<Vec<Connection>, String> {
-        let read = read::<Connections>(&config(settings), OptionSource::Configuration);
-        read.and_then(|(lists, _)| lists.checked(&both()))
+    fn parse_connections(settings: Value) -> Result<Vec<Connection>, String> {
+        let read = parse_options::<Connections>(&config(settings), OptionSource::Configuration);
+        read.and_then(|(lists, _)| lists.to_connections(&both_workers_options()))
             .map(|(connections, _)| connections)
             .map_err(|e| format!("{e:#}"))
     }
 
-    fn imports(settings: Value) -> Vec<ConnectionConfig<ImportConfig>> {
+    fn import_configs(settings: Value) -> Vec<ConnectionConfig<ImportConfig>> {
         let raw = config(settings.clone());
-        let (shared, _) = read::<ImportConfig>(&raw, OptionSource::Configuration).unwrap();
-        configured(connections(settings).unwrap(), &raw, &shared).unwrap()
+        let (shared, _) = parse_options::<ImportConfig>(&raw, OptionSource::Configuration).unwrap();
+        configure_each(parse_connections(settings).unwrap(), &raw, &shared).unwrap()
     }
 
     #[test]
     fn a_connection_has_its_own_options_and_shares_the_others() {
         let text = r#"{"name": "partner", "max_age_days": "3", "include_tags": ["*"], "max_attributes": null, "distribution": 2}"#;
         for settings in [json!([text]), json!([serde_json::from_str::<Value>(text).unwrap()]), json!(text)] {
-            let [corp, partner] = imports(settings).try_into().unwrap();
+            let [corp, partner] = import_configs(settings).try_into().unwrap();
             assert_eq!((corp.config.filters.max_age_days, corp.config.filters.include_tags.len()), (7, 1));
             assert_eq!(
                 (partner.config.filters.max_age_days, partner.config.filters.include_tags),
@@ -259,7 +259,7 @@ mod tests {
             {"name": "partner", "purpose": "exportonly", "cert_check": "no", "proxy": "http://user:canary@proxy:3128"},
             {"name": "corp", "proxy": "DIRECT"},
         ]);
-        let [corp, partner] = connections(settings).unwrap().try_into().unwrap();
+        let [corp, partner] = parse_connections(settings).unwrap().try_into().unwrap();
         assert_eq!((corp.purpose, corp.access.cert_check), (Purpose::ImportOnly, true));
         assert_eq!(corp.access.proxy, Some(ProxyChoice::Direct));
         assert_eq!((partner.purpose, partner.access.cert_check), (Purpose::ExportOnly, false));
@@ -280,7 +280,7 @@ mod tests {
             json!([{"name": "corp", "removed_iocs": "canary"}]),
             json!([{"name": "corp", "purpose": "canary"}]),
         ];
-        let messages: Vec<_> = wrong.into_iter().map(|settings| connections(settings).unwrap_err()).collect();
+        let messages: Vec<_> = wrong.into_iter().map(|settings| parse_connections(settings).unwrap_err()).collect();
         assert!(!messages.concat().contains("canary"));
         insta::assert_snapshot!(messages.join("\n"), @r#"
         configuration item "connection_settings" (element 1) is a text: a JSON object, such as {"name": "partner", "max_age_days": 7}, is accepted

@@ -11,7 +11,7 @@ pub(super) fn is_file(url: &str) -> bool {
 }
 
 /// Reads the URL of a folder: its path, and the URL for messages.
-pub(super) fn folder(text: &str) -> Result<(PathBuf, Url)> {
+pub(super) fn parse_folder(text: &str) -> Result<(PathBuf, Url)> {
     const REMEDY: &str = "write file:/// and the absolute path of the feed's folder";
     ensure!(text.get(5..8) == Some("///"), "names no absolute folder: {REMEDY}");
     let url = Url::parse(text).map_err(|_| anyhow!("is no URL: {REMEDY}"))?;
@@ -23,7 +23,7 @@ pub(super) fn folder(text: &str) -> Result<(PathBuf, Url)> {
 ///
 /// # Errors
 /// What is wrong with it, without showing it: it may contain a password.
-pub fn server_url(text: &str) -> Result<Url> {
+pub fn parse_server(text: &str) -> Result<Url> {
     const REMEDY: &str = "write it as https://host or https://host/path";
     ensure!(text.contains("://"), "has no scheme: {REMEDY}");
     let mut url = Url::parse(text.trim()).map_err(|problem| anyhow!("is no URL ({problem}): {REMEDY}"))?;
@@ -36,8 +36,8 @@ pub fn server_url(text: &str) -> Result<Url> {
 }
 
 /// Reads the URL of a feed on the web; that of its `manifest.json` means its folder.
-pub(super) fn web_feed_url(text: &str) -> Result<Url> {
-    let mut url = server_url(text)?;
+pub(super) fn parse_web_feed(text: &str) -> Result<Url> {
+    let mut url = parse_server(text)?;
     if let Some(folder) = url.path().strip_suffix("/manifest.json/") {
         let folder = format!("{folder}/");
         url.set_path(&folder);
@@ -49,6 +49,6 @@ pub(super) fn web_feed_url(text: &str) -> Result<Url> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn thehive_url(text: &str) -> Result<Url> {
-    server_url(text).map_err(|problem| anyhow!("configuration item \"thehive_url\" {problem}"))
+pub fn parse_thehive(text: &str) -> Result<Url> {
+    parse_server(text).map_err(|problem| anyhow!("configuration item \"thehive_url\" {problem}"))
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use super::job::JobSource;
-use crate::files::replace;
+use crate::files::write_atomically;
 use crate::secret::Scrubber;
 use crate::text;
 
@@ -53,39 +53,39 @@ impl Report {
             }),
             Self::Failure { message } => json!({"success": false, "errorMessage": one_line(&message)}),
         };
-        fitted(all_visible(scrubber.clean_value(value)))
+        shrink_to_fit(reveal_in_report(scrubber.clean_report(value)))
     }
 }
 
 /// A report whose texts name what cannot be seen in them. What is data, and what Cortex and TheHive make of it, stays as it
 /// is: artifacts, operations, and alerts, beside whose values stands how they are shown.
-fn all_visible(mut report: Value) -> Value {
+fn reveal_in_report(mut report: Value) -> Value {
     for (name, value) in report.as_object_mut().into_iter().flatten() {
         match (name.as_str(), value) {
             ("full", Value::Object(full)) => {
-                full.iter_mut().filter(|(name, _)| *name != "alerts").for_each(|(_, value)| make_visible(value));
+                full.iter_mut().filter(|(name, _)| *name != "alerts").for_each(|(_, value)| reveal_in_value(value));
             }
-            ("errorMessage", message) => make_visible(message),
+            ("errorMessage", message) => reveal_in_value(message),
             _ => {}
         }
     }
     report
 }
 
-fn make_visible(value: &mut Value) {
+fn reveal_in_value(value: &mut Value) {
     match value {
         Value::String(text) => {
-            if let Cow::Owned(named) = text::visible_lines(text) {
+            if let Cow::Owned(named) = text::reveal_hidden_in_lines(text) {
                 *text = named;
             }
         }
-        Value::Array(list) => list.iter_mut().for_each(make_visible),
+        Value::Array(list) => list.iter_mut().for_each(reveal_in_value),
         Value::Object(map) => {
             if map.keys().any(|name| name.starts_with('$') || text::has_hidden(name)) {
                 let members = std::mem::take(map).into_iter();
                 *map = members.map(|(name, value)| (member_name(&name), value)).collect();
             }
-            map.values_mut().for_each(make_visible);
+            map.values_mut().for_each(reveal_in_value);
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
@@ -94,7 +94,7 @@ fn make_visible(value: &mut Value) {
 /// A reason as the name of a member. One that begins with `$` is quoted, or TheHive's page would pass over it (AngularJS's
 /// `ngRepeat` does).
 fn member_name(name: &str) -> String {
-    let name = text::visible_lines(name);
+    let name = text::reveal_hidden_in_lines(name);
     if name.starts_with('$') { format!("\"{name}\"") } else { name.into_owned() }
 }
 
@@ -108,12 +108,12 @@ const LISTS: [&str; 8] =
 
 /// Shortens the report's lists until it fits; each cut is counted in `full.left_out`. Its texts were shortened when they
 /// were cleaned. A report with so many connections that this does not help shows some of them.
-fn fitted(mut report: Value) -> Value {
+fn shrink_to_fit(mut report: Value) -> Value {
     for list in LISTS.iter().cycle().take(LISTS.len() * 20).chain(["connections"; 20].iter()) {
         if report.to_string().len() < LARGEST_REPORT {
             return report;
         }
-        let cut = halve(&mut report, list);
+        let cut = halve_lists(&mut report, list);
         count_left_out(&mut report, list, cut);
     }
     json!({"success": false, "errorMessage": "the report is too large to be given"})
@@ -129,7 +129,7 @@ fn count_left_out(report: &mut Value, list: &str, cut: u64) {
 }
 
 /// Halves every list of this name, wherever it stands; gives the number of elements cut.
-fn halve(value: &mut Value, name: &str) -> u64 {
+fn halve_lists(value: &mut Value, name: &str) -> u64 {
     match value {
         Value::Object(map) => map
             .iter_mut()
@@ -138,10 +138,10 @@ fn halve(value: &mut Value, name: &str) -> u64 {
                     let kept = list.len() / 2;
                     list.drain(kept..).count() as u64
                 }
-                value => halve(value, name),
+                value => halve_lists(value, name),
             })
             .sum(),
-        Value::Array(list) => list.iter_mut().map(|value| halve(value, name)).sum(),
+        Value::Array(list) => list.iter_mut().map(|value| halve_lists(value, name)).sum(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
     }
 }
@@ -150,10 +150,10 @@ fn halve(value: &mut Value, name: &str) -> u64 {
 ///
 /// # Errors
 /// That no report could be written at all.
-pub fn write(report: &Value, place: &JobSource) -> Result<()> {
+pub fn write_report(report: &Value, place: &JobSource) -> Result<()> {
     match place {
-        JobSource::Folder(folder) => write_folder(report, folder),
-        JobSource::Streams(_) => print(&text::escaped(report.to_string())),
+        JobSource::Folder(folder) => write_to_folder(report, folder),
+        JobSource::Streams(_) => print_line(&text::escape_json(report.to_string())),
     }
 }
 
@@ -161,7 +161,7 @@ pub fn write(report: &Value, place: &JobSource) -> Result<()> {
 ///
 /// # Errors
 /// That the standard output is closed.
-pub fn print(text: &str) -> Result<()> {
+pub fn print_line(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.write_all(b"\n"))
@@ -169,14 +169,14 @@ pub fn print(text: &str) -> Result<()> {
         .context("writing the report to the standard output")
 }
 
-fn write_folder(report: &Value, folder: &Path) -> Result<()> {
+fn write_to_folder(report: &Value, folder: &Path) -> Result<()> {
     let output = folder.join("output");
     // If the folder cannot be made, writing into it says why.
     drop(fs::create_dir_all(&output));
-    let written = replace(&output, "output.json", text::escaped(report.to_string()).as_bytes());
+    let written = write_atomically(&output, "output.json", text::escape_json(report.to_string()).as_bytes());
     let Err(error) = written else { return Ok(()) };
     let short = json!({"success": false, "errorMessage": format!("the report could not be written: {error}")});
-    replace(&output, "output.json", short.to_string().as_bytes())
+    write_atomically(&output, "output.json", short.to_string().as_bytes())
         .map_err(|_| error)
         .with_context(|| format!("writing the report to {}", output.join("output.json").display()))
 }

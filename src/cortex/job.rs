@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Map, Value};
 
-use crate::config::{boolean, is_unset};
+use crate::config::{to_bool, is_unset};
 use crate::json;
 use crate::markings::{self, Pap, Scale, Tlp};
-use crate::secret::shortened;
+use crate::secret::truncate_text;
 
 /// The largest job that is read, in bytes: Cortex itself takes no larger one unless told otherwise.
 pub const LARGEST_JOB: u64 = 10 << 20;
@@ -34,7 +34,7 @@ impl JobSource {
         let folder = argument.unwrap_or_else(|| PathBuf::from(DEFAULT_FOLDER));
         // Whatever stands where the job should be is meant to be it, a pipe or a link that leads nowhere too: the standard input
         // of a worker that Cortex started would never end.
-        if input(&folder).symlink_metadata().is_ok() { Self::Folder(folder) } else { Self::Streams(folder) }
+        if input_path(&folder).symlink_metadata().is_ok() { Self::Folder(folder) } else { Self::Streams(folder) }
     }
 
     /// The job folder, if there is a job in it.
@@ -50,20 +50,20 @@ impl JobSource {
     ///
     /// # Errors
     /// That it is missing, too large, or no JSON; never what it says, which may be a secret.
-    pub fn read(&self) -> Result<Value> {
+    pub fn read_job(&self) -> Result<Value> {
         let text = match self {
             Self::Folder(folder) => {
-                let path = input(folder);
+                let path = input_path(folder);
                 let reading = || format!("reading the job from {}", path.display());
                 // A pipe is not opened: that would wait for whoever writes into it.
                 let is_file = path.metadata().with_context(reading)?.is_file();
                 ensure!(is_file, "{}: it is no regular file", reading());
                 let file = File::open(&path).with_context(reading)?;
-                capped(file).with_context(|| format!("reading the job from {}", path.display()))?
+                read_capped(file).with_context(|| format!("reading the job from {}", path.display()))?
             }
             // Nobody types a job: a person at a terminal is told what is wanted.
             Self::Streams(_) if io::stdin().is_terminal() => Vec::new(),
-            Self::Streams(_) => capped(io::stdin().lock()).context("reading the job from the standard input")?,
+            Self::Streams(_) => read_capped(io::stdin().lock()).context("reading the job from the standard input")?,
         };
         self.parse(&text)
     }
@@ -84,10 +84,10 @@ impl JobSource {
             Self::Streams(folder) if text.trim_ascii().is_empty() => bail!(
                 "no job: the standard input is empty, and there is no file {}. Give a job folder as the first argument, \
                  or a job as JSON on the standard input; --help shows one",
-                input(folder).display()
+                input_path(folder).display()
             ),
             Self::Folder(folder) if text.trim_ascii().is_empty() => {
-                bail!("the job {} is empty", input(folder).display())
+                bail!("the job {} is empty", input_path(folder).display())
             }
             Self::Folder(_) | Self::Streams(_) => {}
         }
@@ -101,11 +101,11 @@ impl JobSource {
     }
 }
 
-fn input(folder: &Path) -> PathBuf {
+fn input_path(folder: &Path) -> PathBuf {
     folder.join("input").join("input.json")
 }
 
-fn capped(source: impl Read) -> Result<Vec<u8>> {
+fn read_capped(source: impl Read) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     source.take(LARGEST_JOB + 1).read_to_end(&mut text)?;
     ensure!(
@@ -145,10 +145,10 @@ impl Job {
     /// # Errors
     /// Which part is missing or of the wrong kind.
     pub fn new(mut job: Value, data_types: &[&str]) -> Result<Self> {
-        ensure!(job.is_object(), "the job is {}, not an object", json::kind(&job));
-        let data_type = match part(&mut job, "dataType") {
+        ensure!(job.is_object(), "the job is {}, not an object", json::describe_kind(&job));
+        let data_type = match take_member(&mut job, "dataType") {
             Some(Value::String(name)) if !name.trim().is_empty() => name,
-            Some(other) => bail!("the job's dataType is {}, not a text", json::kind(&other)),
+            Some(other) => bail!("the job's dataType is {}, not a text", json::describe_kind(&other)),
             None if job.get("url").is_some() => {
                 bail!("Missing dataType field: this is a configuration, not a job: have it looked at by `check`")
             }
@@ -157,17 +157,17 @@ impl Job {
         ensure!(
             data_types.contains(&data_type.as_str()),
             "the data type {} is not supported: supported {} {}",
-            quoted(&data_type),
+            quote_short(&data_type),
             if data_types.len() == 1 { "is" } else { "are" },
             data_types.join(", ")
         );
         let is_without_message = job.get("message").is_some_and(|message| message == "");
         let mut new = Self {
-            data: part(&mut job, "data").context("Missing data field")?,
-            tlp: marking(&mut job, "tlp")?,
-            pap: marking(&mut job, "pap")?,
-            parameters: table(&mut job, "parameters")?,
-            config: table(&mut job, "config")?,
+            data: take_member(&mut job, "data").context("Missing data field")?,
+            tlp: take_marking(&mut job, "tlp")?,
+            pap: take_marking(&mut job, "pap")?,
+            parameters: take_object(&mut job, "parameters")?,
+            config: take_object(&mut job, "config")?,
             data_type,
             is_click: false,
             folder: None,
@@ -180,7 +180,7 @@ impl Job {
 
     /// The same job, in the folder that it came from.
     #[must_use]
-    pub fn at(self, place: Option<&JobSource>) -> Self {
+    pub fn with_folder_of(self, place: Option<&JobSource>) -> Self {
         Self { folder: place.and_then(JobSource::folder).map(Path::to_owned), ..self }
     }
 
@@ -198,58 +198,58 @@ impl Job {
     /// "TLP is higher than allowed." or "PAP is higher than allowed."; or which limit has a wrong value.
     pub fn check_markings(&self) -> Result<()> {
         let of_data = |name: &str, on_scale: fn(i64) -> i64| {
-            self.marked().filter_map(|one| json::marking(one.get(name)?).ok().flatten()).map(on_scale).max()
+            self.marked_values().filter_map(|one| json::marking(one.get(name)?).ok().flatten()).map(on_scale).max()
         };
-        let tlp = of_data("tlp", |number| Tlp::from_number(number, Scale::Five).unwrap_or(Tlp::Red).cortex().into());
+        let tlp = of_data("tlp", |number| Tlp::from_number(number, Scale::Five).unwrap_or(Tlp::Red).cortex_number().into());
         let pap = of_data("pap", |number| Pap::from_number(number).unwrap_or(Pap::Red).number().into());
-        let tlp_of_tags = strictest(self.tags(), |tag| Some(Tlp::from_tags([tag])?.cortex().into()));
-        let pap_of_tags = strictest(self.tags(), |tag| Some(Pap::from_tags([tag])?.number().into()));
-        self.check("tlp", self.tlp.max(tlp.unwrap_or(0)), tlp_of_tags, "TLP is higher than allowed.")?;
-        self.check("pap", self.pap.max(pap.unwrap_or(0)), pap_of_tags, "PAP is higher than allowed.")
+        let tlp_of_tags = strictest_tag(self.data_tags(), |tag| Some(Tlp::from_tags([tag])?.cortex_number().into()));
+        let pap_of_tags = strictest_tag(self.data_tags(), |tag| Some(Pap::from_tags([tag])?.number().into()));
+        self.check_limit("tlp", self.tlp.max(tlp.unwrap_or(0)), tlp_of_tags, "TLP is higher than allowed.")?;
+        self.check_limit("pap", self.pap.max(pap.unwrap_or(0)), pap_of_tags, "PAP is higher than allowed.")
     }
 
     /// The same for what was read since: what TheHive says of the case.
     ///
     /// # Errors
     /// See [`Self::check_markings`].
-    pub fn check_read(&self, tlp: Tlp, pap: Option<Pap>) -> Result<()> {
-        self.check("tlp", tlp.cortex().into(), None, "TLP is higher than allowed.")?;
-        self.check("pap", pap.map_or(0, |pap| pap.number().into()), None, "PAP is higher than allowed.")
+    pub fn check_case_markings(&self, tlp: Tlp, pap: Option<Pap>) -> Result<()> {
+        self.check_limit("tlp", tlp.cortex_number().into(), None, "TLP is higher than allowed.")?;
+        self.check_limit("pap", pap.map_or(0, |pap| pap.number().into()), None, "PAP is higher than allowed.")
     }
 
     /// What carries markings: the data, and the case of an observable.
-    fn marked(&self) -> impl Iterator<Item = &Value> {
+    fn marked_values(&self) -> impl Iterator<Item = &Value> {
         std::iter::once(&self.data).chain(self.data.get("case"))
     }
 
-    fn tags(&self) -> impl Iterator<Item = &str> {
-        let lists = self.marked().filter_map(|one| one.get("tags")?.as_array());
+    fn data_tags(&self) -> impl Iterator<Item = &str> {
+        let lists = self.marked_values().filter_map(|one| one.get("tags")?.as_array());
         lists.flatten().filter_map(Value::as_str)
     }
 
-    fn check(&self, name: &str, marking: i64, of_tags: Option<(i64, &str)>, refusal: &'static str) -> Result<()> {
+    fn check_limit(&self, name: &str, marking: i64, of_tags: Option<(i64, &str)>, refusal: &'static str) -> Result<()> {
         let set = |item: &str| self.config.get(item).filter(|value| !is_unset(value)).cloned();
-        let checks = set(&format!("check_{name}")).map_or(Some(CHECKED), |value| boolean(&value));
+        let checks = set(&format!("check_{name}")).map_or(Some(CHECKED), |value| to_bool(&value));
         let checks =
             checks.with_context(|| format!("configuration item \"check_{name}\" is neither true nor false"))?;
-        let most = set(&format!("max_{name}")).map_or(Some(MOST), |value| whole(&value));
+        let most = set(&format!("max_{name}")).map_or(Some(MOST), |value| to_integer(&value));
         let most =
             most.with_context(|| format!("configuration item \"max_{name}\" is no whole number: 0 to 3 are accepted"))?;
         ensure!(!checks || marking <= most, refusal);
         if let Some((_, tag)) = of_tags.filter(|(marking, _)| checks && *marking > most) {
-            let counts = if markings::unreadable([tag]).next().is_some() {
+            let counts = if markings::unreadable_tags([tag]).next().is_some() {
                 ": it cannot be read, and counts as RED"
             } else {
                 ""
             };
-            bail!("{refusal} The tag \"{}\" is stricter than the field{counts}.", shortened(tag.trim(), LONGEST_TAG));
+            bail!("{refusal} The tag \"{}\" is stricter than the field{counts}.", truncate_text(tag.trim(), LONGEST_TAG));
         }
         Ok(())
     }
 }
 
 /// The strictest marking that tags say, and the tag that says it.
-fn strictest<'t>(tags: impl Iterator<Item = &'t str>, read: fn(&str) -> Option<i64>) -> Option<(i64, &'t str)> {
+fn strictest_tag<'t>(tags: impl Iterator<Item = &'t str>, read: fn(&str) -> Option<i64>) -> Option<(i64, &'t str)> {
     tags.filter_map(|tag| Some((read(tag)?, tag))).max_by_key(|(marking, _)| *marking)
 }
 
@@ -266,42 +266,42 @@ const HIGHER: &str = "is higher than allowed.";
 
 /// The item of the configuration whose limit an error says to be passed, if it says that.
 #[must_use]
-pub fn refused_by(error: &anyhow::Error) -> Option<&'static str> {
+pub fn exceeded_limit(error: &anyhow::Error) -> Option<&'static str> {
     let words = error.to_string();
     let [tlp, pap] = ["TLP", "PAP"].map(|what| words.starts_with(&format!("{what} {HIGHER}")));
     tlp.then_some("max_tlp").or_else(|| pap.then_some("max_pap"))
 }
 
-fn part(job: &mut Value, name: &str) -> Option<Value> {
+fn take_member(job: &mut Value, name: &str) -> Option<Value> {
     job.get_mut(name).map(Value::take).filter(|value| !value.is_null())
 }
 
-fn table(job: &mut Value, name: &str) -> Result<Map<String, Value>> {
-    match part(job, name) {
+fn take_object(job: &mut Value, name: &str) -> Result<Map<String, Value>> {
+    match take_member(job, name) {
         None => Ok(Map::new()),
         Some(Value::Object(map)) => Ok(map),
-        Some(other) => bail!("the job's {name} is {}, not an object", json::kind(&other)),
+        Some(other) => bail!("the job's {name} is {}, not an object", json::describe_kind(&other)),
     }
 }
 
 /// Cortex writes 2 where nobody said anything.
-fn marking(job: &mut Value, name: &str) -> Result<i64> {
-    match part(job, name) {
+fn take_marking(job: &mut Value, name: &str) -> Result<i64> {
+    match take_member(job, name) {
         None => Ok(2),
         Some(value) => {
-            whole(&value).with_context(|| format!("the job's {name} is {}, not a whole number", json::kind(&value)))
+            to_integer(&value).with_context(|| format!("the job's {name} is {}, not a whole number", json::describe_kind(&value)))
         }
     }
 }
 
-fn whole(value: &Value) -> Option<i64> {
+fn to_integer(value: &Value) -> Option<i64> {
     match value {
         Value::String(text) => text.trim().parse().ok(),
-        other => other.as_i64().or_else(|| other.as_f64().and_then(json::whole)),
+        other => other.as_i64().or_else(|| other.as_f64().and_then(json::float_to_integer)),
     }
 }
 
-fn quoted(text: &str) -> String {
+fn quote_short(text: &str) -> String {
     let short: String = text.chars().take(60).collect();
     format!("{short:?}")
 }

@@ -40,7 +40,7 @@ const MANIFEST_VERSION: &str = "1.0";
 
 /// The manifest of a worker.
 #[must_use]
-pub fn of(worker: &WorkerInfo) -> Value {
+pub fn build(worker: &WorkerInfo) -> Value {
     json!({
         "name": worker.name,
         "version": MANIFEST_VERSION,
@@ -58,7 +58,7 @@ pub fn of(worker: &WorkerInfo) -> Value {
         "service_logo": {"path": "assets/logo.png", "caption": "cortex-misp"},
         "screenshots": worker.screenshots.iter().map(|(path, caption)| json!({"path": path, "caption": caption})).collect::<Vec<_>>(),
         "config": {"check_tlp": CHECKED, "max_tlp": MOST, "check_pap": CHECKED, "max_pap": MOST},
-        "configurationItems": worker.options.iter().map(item).collect::<Vec<_>>(),
+        "configurationItems": worker.options.iter().map(build_item).collect::<Vec<_>>(),
     })
 }
 
@@ -72,7 +72,7 @@ pub fn path(worker: &WorkerInfo) -> String {
     format!("{folder}/{name}/{name}.json", name = worker.name)
 }
 
-fn item(spec: &OptionSpec) -> Value {
+fn build_item(spec: &OptionSpec) -> Value {
     let mut item = json!({
         "name": spec.name,
         "description": spec.description,
@@ -93,7 +93,7 @@ fn item(spec: &OptionSpec) -> Value {
 /// The README's table of options: both workers' items, once each. Where an item means something else to each of them,
 /// both meanings stand there. A star marks what no connection can have of its own.
 #[must_use]
-pub fn option_table(workers: &[(&str, Vec<OptionSpec>)]) -> String {
+pub fn render_option_table(workers: &[(&str, Vec<OptionSpec>)]) -> String {
     let mut rows: Vec<(OptionSpec, Vec<&str>, Vec<String>)> = Vec::new();
     for (worker, specs) in workers {
         for spec in specs {
@@ -111,7 +111,7 @@ pub fn option_table(workers: &[(&str, Vec<OptionSpec>)]) -> String {
         let is_one = meanings.iter().all(|meaning| *meaning == spec.description);
         let each = users.iter().zip(meanings).map(|(user, meaning)| format!("**{user}**: {meaning}"));
         let meaning = if is_one { spec.description.clone() } else { each.collect::<Vec<_>>().join(" ") };
-        let of_all = if own::is_own(&spec.name) { "" } else { " *" };
+        let of_all = if own::is_overridable(&spec.name) { "" } else { " *" };
         format!("| `{}{list}`{of_all} | {} | {} | {meaning} |\n", spec.name, users.join(", "), default_word(spec))
     });
     let head = "| option | worker | default | meaning |\n|---|---|---|---|\n";
@@ -129,6 +129,6 @@ fn default_word(spec: &OptionSpec) -> String {
 
 /// A JSON document as it is committed: indented, with a line end.
 #[must_use]
-pub fn document(value: &Value) -> String {
+pub fn to_json_text(value: &Value) -> String {
     format!("{value:#}\n")
 }

@@ -18,60 +18,60 @@ const LINKS: [&str; 4] = ["://", "www.", "mailto:", "xmpp:"];
 /// or loaded: an IOC must not become a link to click on. A backtick in it becomes an apostrophe, which is what it mostly is;
 /// a line break becomes a blank, and what cannot be seen is named.
 #[must_use]
-pub fn inert(text: &str) -> String {
+pub fn neutralise_line(text: &str) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let text = text::visible(&text);
-    if is_active(&text) { code(&text) } else { text.into_owned() }
+    let text = text::reveal_hidden(&text);
+    if has_markup(&text) { code_span(&text) } else { text.into_owned() }
 }
 
 /// The same for a sentence of ours in which words from outside stand: only the words that could be markup become code.
 #[must_use]
-pub fn inert_words(sentence: &str) -> String {
+pub fn neutralise_words(sentence: &str) -> String {
     let mut all = String::with_capacity(sentence.len() + 16);
     let mut quoted: Vec<&str> = Vec::new();
-    let sentence = text::visible_lines(sentence);
+    let sentence = text::reveal_hidden_in_lines(sentence);
     for (place, word) in sentence.split_whitespace().enumerate() {
-        if has_active(word) || place == 0 && begins_block(word) {
+        if has_inline_markup(word) || place == 0 && begins_block(word) {
             quoted.push(word);
             continue;
         }
-        for part in [code_of(&mut quoted), word.to_owned()].into_iter().filter(|part| !part.is_empty()) {
+        for take_member in [quote_words(&mut quoted), word.to_owned()].into_iter().filter(|part| !part.is_empty()) {
             all.push_str(if all.is_empty() { "" } else { " " });
-            all.push_str(&part);
+            all.push_str(&take_member);
         }
     }
-    let rest = code_of(&mut quoted);
+    let rest = quote_words(&mut quoted);
     let gap = if all.is_empty() || rest.is_empty() { "" } else { " " };
     all + gap + &rest
 }
 
 /// The words as code, but for what ends a clause behind them; what our sentence quotes already is quoted once.
-fn code_of(words: &mut Vec<&str>) -> String {
+fn quote_words(words: &mut Vec<&str>) -> String {
     let words = std::mem::take(words).join(" ");
     let quoted = words.trim_end_matches([':', ',', '.', ';']);
     let end = words.get(quoted.len()..).unwrap_or_default();
-    if quoted.is_empty() { words } else { code(bare(quoted)) + end }
+    if quoted.is_empty() { words } else { code_span(unquote(quoted)) + end }
 }
 
 /// The same for a text whose lines stay: if Markdown would make something of it, it becomes a block of code. Hidden
 /// characters go, and backticks stay. [`bare`] gives it back.
 #[must_use]
-pub fn inert_lines(text: &str) -> String {
-    let text = text::lines(text);
+pub fn neutralise_lines(text: &str) -> String {
+    let text = text::clean_lines(text);
     let text = text.trim();
     if !text.contains(['\n', '`']) {
-        return inert(text);
+        return neutralise_line(text);
     }
-    if !text.lines().any(|line| is_active(line) || line.starts_with([' ', '\t'])) {
+    if !text.lines().any(|line| has_markup(line) || line.starts_with([' ', '\t'])) {
         return text.to_owned();
     }
-    let fence = fence(text);
+    let fence = code_fence(text);
     format!("{fence}\n{text}\n{fence}")
 }
 
 /// A message without what [`inert_lines`] put around it.
 #[must_use]
-pub fn bare(message: &str) -> &str {
+pub fn unquote(message: &str) -> &str {
     let span = message.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
     if let Some(span) = span.filter(|span| !span.is_empty() && !span.contains('`')) {
         return span.trim();
@@ -87,14 +87,14 @@ pub fn bare(message: &str) -> &str {
 /// A span of code. A backtick in it would end it, and becomes an apostrophe. Around an address of mail stand blanks, which
 /// are not shown: marked takes the backtick for a part of the address else, and makes a link of it.
 #[must_use]
-pub fn code(text: &str) -> String {
+pub fn code_span(text: &str) -> String {
     let blank = if text.contains('@') { " " } else { "" };
     format!("`{blank}{}{blank}`", text.replace('`', "'"))
 }
 
 /// What stands around a block of code: more backticks than any line of it has.
 #[must_use]
-pub fn fence(code: &str) -> String {
+pub fn code_fence(code: &str) -> String {
     let (mut longest, mut run) = (2, 0);
     for c in code.chars() {
         run = if c == '`' { run + 1 } else { 0 };
@@ -105,19 +105,19 @@ pub fn fence(code: &str) -> String {
 
 /// True if some renderer may make a link of the word.
 #[must_use]
-pub fn is_address(word: &str) -> bool {
+pub fn is_linkable(word: &str) -> bool {
     let word: Cow<'_, str> =
         if word.chars().any(char::is_uppercase) { word.to_lowercase().into() } else { word.into() };
     let has_mail = || word.match_indices('@').any(|(at, _)| at > 0 && at + 1 < word.len());
     LINKS.iter().any(|link| word.contains(link)) || has_mail()
 }
 
-fn is_active(text: &str) -> bool {
-    has_active(text) || begins_block(text)
+fn has_markup(text: &str) -> bool {
+    has_inline_markup(text) || begins_block(text)
 }
 
-fn has_active(text: &str) -> bool {
-    text.contains(ACTIVE) || has_emphasis(text) || is_address(text) || has_host(text)
+fn has_inline_markup(text: &str) -> bool {
+    text.contains(ACTIVE) || has_emphasis(text) || is_linkable(text) || has_host(text)
 }
 
 /// True for a `_` that does not stand inside a word, where it means nothing.
@@ -156,7 +156,7 @@ mod tests {
     use pulldown_cmark::{Event, Options, Parser, Tag};
 
     /// What Markdown makes of a text, beside paragraphs and code.
-    fn made(text: &str) -> Vec<Event<'_>> {
+    fn parse_harmful_events(text: &str) -> Vec<Event<'_>> {
         let is_plain = |event: &Event<'_>| {
             matches!(
                 event,
@@ -175,62 +175,62 @@ mod tests {
         for text in
             ["#42", "misp-corp", "1.2.3.999 (ip): IP address has an invalid format", "1337", "tlp", "", "so… it"]
         {
-            assert_eq!(inert(text), text);
+            assert_eq!(neutralise_line(text), text);
         }
-        assert_eq!(inert_lines("seen twice\r\nby us \n"), "seen twice\nby us");
+        assert_eq!(neutralise_lines("seen twice\r\nby us \n"), "seen twice\nby us");
     }
 
     #[test]
     fn what_would_be_a_link_or_an_image_is_code() {
-        assert_eq!(inert("https://evil.example/x (url): refused"), "`https://evil.example/x (url): refused`");
-        assert_eq!(inert("WWW.evil.example"), "`WWW.evil.example`");
-        assert_eq!(inert("evil.example (domain): refused"), "`evil.example (domain): refused`");
-        assert_eq!(inert("bücher.example"), "`bücher.example`");
-        assert_eq!(inert("![x](//evil.example)"), "`![x](//evil.example)`");
-        assert_eq!(inert("<img src=x onerror=alert(1)>"), "`<img src=x onerror=alert(1)>`");
-        assert_eq!(inert("`` `\n\n<b>"), "`'' ' <b>`");
-        assert_eq!(inert("# a"), "`# a`");
-        assert_eq!(inert("misp_corp"), "misp_corp");
-        assert_eq!(inert("_a_ __"), "`_a_ __`");
-        assert_eq!(inert_words("no file /a/b.json. See [x y](z) there"), "no file `/a/b.json`. See `[x y](z)` there");
+        assert_eq!(neutralise_line("https://evil.example/x (url): refused"), "`https://evil.example/x (url): refused`");
+        assert_eq!(neutralise_line("WWW.evil.example"), "`WWW.evil.example`");
+        assert_eq!(neutralise_line("evil.example (domain): refused"), "`evil.example (domain): refused`");
+        assert_eq!(neutralise_line("bücher.example"), "`bücher.example`");
+        assert_eq!(neutralise_line("![x](//evil.example)"), "`![x](//evil.example)`");
+        assert_eq!(neutralise_line("<img src=x onerror=alert(1)>"), "`<img src=x onerror=alert(1)>`");
+        assert_eq!(neutralise_line("`` `\n\n<b>"), "`'' ' <b>`");
+        assert_eq!(neutralise_line("# a"), "`# a`");
+        assert_eq!(neutralise_line("misp_corp"), "misp_corp");
+        assert_eq!(neutralise_line("_a_ __"), "`_a_ __`");
+        assert_eq!(neutralise_words("no file /a/b.json. See [x y](z) there"), "no file `/a/b.json`. See `[x y](z)` there");
     }
 
     #[test]
     fn a_host_is_code_whatever_stands_around_its_dots() {
         for host in ["💩.example", "a\u{200b}.example", "evil。example", "evil.\u{202e}elpmaxe", "xn--p1ai．рф"] {
-            assert!(inert(host).starts_with('`'), "{host}");
+            assert!(neutralise_line(host).starts_with('`'), "{host}");
         }
-        assert_eq!(inert("a\u{200b}b"), "`a<U+200B>b`");
+        assert_eq!(neutralise_line("a\u{200b}b"), "`a<U+200B>b`");
     }
 
     #[test]
     fn a_message_keeps_its_lines_and_comes_back_without_the_quotation() {
         let text = "see http://evil.example\n```\n![x](y)\n  <b>";
-        assert_eq!(inert_lines(text), format!("````\n{text}\n````"));
+        assert_eq!(neutralise_lines(text), format!("````\n{text}\n````"));
         for text in [text, "see http://evil.example", "plain", "two\nlines", "a`b", "`", ""] {
-            assert_eq!(bare(&inert_lines(text)), text);
+            assert_eq!(unquote(&neutralise_lines(text)), text);
         }
-        assert_eq!(inert_lines("run `x`"), "```\nrun `x`\n```");
-        assert_eq!(bare("`a` and `b`"), "`a` and `b`");
+        assert_eq!(neutralise_lines("run `x`"), "```\nrun `x`\n```");
+        assert_eq!(unquote("`a` and `b`"), "`a` and `b`");
     }
 
     proptest! {
         #[test]
         fn no_text_becomes_markup(text in "([\\PC]|[\\[\\]()<>!`*_~#|&;:/.@\\\\ \\n\\t=+-]|http://|www\\.|<b>|&#106;){0,40}") {
-            for inert in [inert(&text), inert_words(&text), inert_lines(&text)] {
-                prop_assert_eq!(made(&inert), Vec::new(), "{}", inert);
+            for inert in [neutralise_line(&text), neutralise_words(&text), neutralise_lines(&text)] {
+                prop_assert_eq!(parse_harmful_events(&inert), Vec::new(), "{}", inert);
                 let within = format!("- said {inert}, and more\n");
                 let is_list = |event: &Event<'_>| matches!(event, Event::Start(Tag::List(_) | Tag::Item));
-                let is_only_ours = inert.contains('\n') || made(&within).iter().all(is_list);
+                let is_only_ours = inert.contains('\n') || parse_harmful_events(&within).iter().all(is_list);
                 prop_assert!(is_only_ours, "{}", within);
             }
         }
 
         #[test]
         fn a_message_comes_back(text in "[a-z.<\\[\\n /:]{0,40}") {
-            let inert = inert_lines(&text);
+            let inert = neutralise_lines(&text);
             let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-            prop_assert_eq!(words(bare(&inert)), words(&text));
+            prop_assert_eq!(words(unquote(&inert)), words(&text));
         }
     }
 }

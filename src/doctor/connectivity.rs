@@ -35,7 +35,7 @@ pub(super) enum FailureStage {
 }
 
 /// Tells by what went wrong. A web page with 403 is a website's or a proxy's, not an API's word on a key.
-pub(super) fn stage(error: &anyhow::Error) -> FailureStage {
+pub(super) fn failure_stage(error: &anyhow::Error) -> FailureStage {
     let failure = error.chain().find_map(|cause| cause.downcast_ref::<HttpError>());
     match failure.map(|failure| &failure.cause) {
         Some(HttpErrorKind::Unreachable(_) | HttpErrorKind::Broken(_) | HttpErrorKind::Deadline) => {
@@ -55,20 +55,20 @@ pub(super) fn stage(error: &anyhow::Error) -> FailureStage {
 }
 
 /// The proxy, if there is one, and the addresses of the host that is spoken to first. False if there are none.
-pub(super) fn name(url: &Url, client: &Client, findings: &mut Findings) -> bool {
-    let Some(proxy) = client.through() else {
+pub(super) fn check_proxy_and_name(url: &Url, client: &Client, findings: &mut Findings) -> bool {
+    let Some(proxy) = client.describe_proxy() else {
         findings.ok(PROXY, "none: straight to the server");
-        return resolves(url, findings);
+        return check_dns(url, findings);
     };
     findings.ok(PROXY, proxy.clone());
     // The proxy's URL is the first word; what follows says where it was configured.
     match Url::parse(proxy.split(' ').next().unwrap_or_default()) {
-        Ok(proxy) => resolves(&proxy, findings),
+        Ok(proxy) => check_dns(&proxy, findings),
         Err(_) => true,
     }
 }
 
-fn resolves(url: &Url, findings: &mut Findings) -> bool {
+fn check_dns(url: &Url, findings: &mut Findings) -> bool {
     let port = url.port_or_known_default().unwrap_or(0);
     let host = match url.host() {
         Some(Host::Domain(host)) => host,
@@ -96,11 +96,11 @@ fn resolves(url: &Url, findings: &mut Findings) -> bool {
 }
 
 /// That the server answered, and the certificate that it showed; `remarks` are what is to be said of the way to it.
-pub(super) fn connected(url: &Url, client: &Client, clock: &Clock, remarks: Vec<String>, findings: &mut Findings) {
-    let (words, trouble) = match (url.scheme(), client.certificate()) {
+pub(super) fn report_connection(url: &Url, client: &Client, clock: &Clock, remarks: Vec<String>, findings: &mut Findings) {
+    let (words, trouble) = match (url.scheme(), client.server_certificate()) {
         ("http", _) => (format!("{url} answers"), None),
         (_, None) => (format!("{url} answers over TLS"), None),
-        (_, Some(certificate)) => shown(url, &certificate, now(clock)),
+        (_, Some(certificate)) => describe_certificate(url, &certificate, now(clock)),
     };
     let remarks: Vec<_> = trouble.into_iter().chain(remarks).collect();
     match remarks.is_empty() {
@@ -110,16 +110,16 @@ pub(super) fn connected(url: &Url, client: &Client, clock: &Clock, remarks: Vec<
 }
 
 /// A certificate in words, and what is wrong with its dates.
-fn shown(url: &Url, certificate: &ServerCertificate, now: i64) -> (String, Option<String>) {
+fn describe_certificate(url: &Url, certificate: &ServerCertificate, now: i64) -> (String, Option<String>) {
     let ServerCertificate { subject, issuer, names, not_before: _, not_after } = certificate;
-    let (subject, issuer, until) = (named(subject, names), named(issuer, &[]), time::date(*not_after));
+    let (subject, issuer, until) = (certificate_name(subject, names), certificate_name(issuer, &[]), time::format_date(*not_after));
     let words = format!("{url} answers over TLS; its certificate is {subject}, by {issuer}, valid until {until}");
     let left = not_after.saturating_sub(now);
-    (words, (left < SOON).then(|| days(left)))
+    (words, (left < SOON).then(|| describe_remaining_days(left)))
 }
 
 /// A certificate without a subject of its own is known by its names.
-fn named(subject: &str, names: &[String]) -> String {
+fn certificate_name(subject: &str, names: &[String]) -> String {
     match (subject.trim(), names) {
         ("", []) => "nameless".to_owned(),
         ("", names) => names.iter().take(ADDRESSES).cloned().collect::<Vec<_>>().join(", "),
@@ -128,7 +128,7 @@ fn named(subject: &str, names: &[String]) -> String {
 }
 
 /// What is said of something that expires in so many seconds.
-fn days(left: i64) -> String {
+fn describe_remaining_days(left: i64) -> String {
     match left {
         ..0 => "that is over".to_owned(),
         _ => format!("that is in {} days, replace it in time", left / DAY),
@@ -136,18 +136,18 @@ fn days(left: i64) -> String {
 }
 
 /// When a key expires.
-pub(super) fn expiry(expires: Option<i64>, clock: &Clock, findings: &mut Findings) {
+pub(super) fn check_key_expiry(expires: Option<i64>, clock: &Clock, findings: &mut Findings) {
     const CHECK: &str = "key";
     let Some(expires) = expires else { return };
-    let (day, left) = (time::date(expires), expires.saturating_sub(now(clock)));
+    let (day, left) = (time::format_date(expires), expires.saturating_sub(now(clock)));
     match left < SOON {
-        true => findings.warn(CHECK, format!("it expires on {day}: {}", days(left))),
+        true => findings.warn(CHECK, format!("it expires on {day}: {}", describe_remaining_days(left))),
         false => findings.ok(CHECK, format!("it expires on {day}")),
     }
 }
 
 /// The server's clock, in seconds since 1970, against ours; `affects` is what a difference does.
-pub(super) fn clock(server: Option<i64>, clock: &Clock, affects: &str, findings: &mut Findings) {
+pub(super) fn check_clock(server: Option<i64>, clock: &Clock, affects: &str, findings: &mut Findings) {
     let Some(server) = server else {
         return findings.skip(CLOCK, "the server does not say what time it is");
     };
@@ -167,7 +167,7 @@ pub(super) fn clock(server: Option<i64>, clock: &Clock, affects: &str, findings:
 
 /// The time, in seconds since 1970.
 fn now(clock: &Clock) -> i64 {
-    clock.now.saturating_add(clock.seconds() as i64)
+    clock.now.saturating_add(clock.elapsed_seconds() as i64)
 }
 
 #[cfg(test)]
@@ -184,7 +184,7 @@ mod tests {
             not_before: 0,
             not_after: 100 * DAY,
         };
-        let (words, trouble) = shown(&url, &certificate, 0);
+        let (words, trouble) = describe_certificate(&url, &certificate, 0);
         assert_eq!(
             (words.as_str(), trouble),
             (
@@ -193,9 +193,9 @@ mod tests {
                 None
             )
         );
-        assert_eq!(shown(&url, &certificate, 80 * DAY).1.as_deref(), Some("that is in 20 days, replace it in time"));
+        assert_eq!(describe_certificate(&url, &certificate, 80 * DAY).1.as_deref(), Some("that is in 20 days, replace it in time"));
         certificate.subject = "CN=misp".to_owned();
-        let (words, trouble) = shown(&url, &certificate, 101 * DAY);
+        let (words, trouble) = describe_certificate(&url, &certificate, 101 * DAY);
         assert!(words.contains("is CN=misp, by") && trouble.as_deref() == Some("that is over"), "{words}");
     }
 }

@@ -29,24 +29,24 @@ const ITEMS: &str = "items";
 
 /// The doctor's whole word on a job or configuration, as a table or as JSON, and whether anything failed.
 #[must_use]
-pub fn told<W: Worker>(place: &JobSource, as_json: bool, options: Vec<OptionSpec>) -> (String, bool) {
+pub fn run_check<W: Worker>(place: &JobSource, as_json: bool, options: Vec<OptionSpec>) -> (String, bool) {
     const WANTED: &str = "`check` takes a job, or the worker's configuration alone, as JSON";
-    let input = place.read().context(WANTED).and_then(|given| DoctorInput::new(given, options));
-    let findings = examine::<W>(input, place, &RunReport::started_with(Environment::of_process()));
+    let input = place.read_job().context(WANTED).and_then(|given| DoctorInput::new(given, options));
+    let findings = examine_input::<W>(input, place, &RunReport::with_environment(Environment::from_process()));
     let text = match as_json {
-        true => text::escaped(format!("{:#}", render::json(W::PROGRAM, &findings))),
-        false => render::text(W::PROGRAM, &findings),
+        true => text::escape_json(format!("{:#}", render::to_json(W::PROGRAM, &findings))),
+        false => render::to_text(W::PROGRAM, &findings),
     };
     (text, findings.iter().any(|finding| finding.verdict == Verdict::Failed))
 }
 
 /// Looks at everything that the configuration names. Every text is cleaned of its secrets.
-fn examine<W: Worker>(input: Result<DoctorInput>, place: &JobSource, run: &RunReport) -> Vec<Finding> {
-    let mut findings = Findings::on(CONFIGURATION);
+fn examine_input<W: Worker>(input: Result<DoctorInput>, place: &JobSource, run: &RunReport) -> Vec<Finding> {
+    let mut findings = Findings::for_subject(CONFIGURATION);
     let found = match input {
         Ok(input) => {
-            run.learn(input.scrubber(run.environment()));
-            round::<W>(&input, place, run, findings)
+            run.set_scrubber(input.scrubber(run.environment()));
+            examine_config::<W>(&input, place, run, findings)
         }
         Err(error) => {
             findings.fail("input", format!("{error:#}"));
@@ -56,7 +56,7 @@ fn examine<W: Worker>(input: Result<DoctorInput>, place: &JobSource, run: &RunRe
     let scrubber = run.scrubber();
     let cleaned = |finding: Finding| Finding {
         subject: scrubber.clean(&finding.subject),
-        words: scrubber.beginning(&finding.words, LONGEST),
+        words: scrubber.clean_truncated(&finding.words, LONGEST),
         ..finding
     };
     found.into_iter().map(cleaned).collect()
@@ -68,18 +68,18 @@ const LONGEST: usize = 1_500;
 /// So many seconds it waits for an answer: what is asked here is small, and somebody sits before it.
 const PATIENCE: u64 = 60;
 
-fn patient(limits: &TimeLimits) -> TimeLimits {
+fn cap_read_timeout(limits: &TimeLimits) -> TimeLimits {
     TimeLimits { read_timeout: limits.read_timeout.min(PATIENCE), ..limits.clone() }
 }
 
-fn round<W: Worker>(input: &DoctorInput, place: &JobSource, run: &RunReport, mut findings: Findings) -> Vec<Finding> {
-    let read = config::read::<W::Config>(&input.config, OptionSource::Configuration);
-    let wanted = read.and_then(|(config, warnings)| Ok((W::wants(&config, input)?, config, warnings)));
+fn examine_config<W: Worker>(input: &DoctorInput, place: &JobSource, run: &RunReport, mut findings: Findings) -> Vec<Finding> {
+    let read = config::parse_options::<W::Config>(&input.config, OptionSource::Configuration);
+    let wanted = read.and_then(|(config, warnings)| Ok((W::requirements(&config, input)?, config, warnings)));
     let (wants, config, warnings) = match wanted {
         Ok(wanted) => wanted,
         Err(error) => {
             findings.fail(ITEMS, format!("{error:#}"));
-            findings.leave_out(&["connections", THEHIVE]);
+            findings.mark_unchecked(&["connections", THEHIVE]);
             return findings.into_all();
         }
     };
@@ -87,13 +87,13 @@ fn round<W: Worker>(input: &DoctorInput, place: &JobSource, run: &RunReport, mut
         findings.ok(ITEMS, "all are known and good");
     }
     warnings.into_iter().for_each(|warning| findings.warn(ITEMS, warning));
-    thehive::instance(&wants, &mut findings);
-    thehive::secret(&wants, &mut findings);
-    let limits = patient(W::limits(&config));
+    thehive::check_instance(&wants, &mut findings);
+    thehive::check_secret(&wants, &mut findings);
+    let limits = cap_read_timeout(W::limits(&config));
     let clock = Clock::start(limits.deadline_minutes);
-    let network = HttpContext::new(limits.timeouts(), &input.config, place.folder(), clock, run.for_http());
+    let network = HttpContext::new(limits.timeouts(), &input.config, place.folder(), clock, run.http_context());
     let (working, idle): (Vec<_>, Vec<_>) = wants.connections.iter().cloned().partition(|one| (wants.may)(one.purpose));
-    let working = match own::configured(working, &input.config, &config) {
+    let working = match own::configure_each(working, &input.config, &config) {
         Ok(working) => working,
         Err(error) => {
             findings.fail(ITEMS, format!("{error:#}"));
@@ -109,18 +109,18 @@ fn round<W: Worker>(input: &DoctorInput, place: &JobSource, run: &RunReport, mut
             ),
         );
     }
-    let mut of_thehive = Findings::on(THEHIVE);
+    let mut of_thehive = Findings::for_subject(THEHIVE);
     let home = thehive::examine(&wants.thehive, &network, run, &mut of_thehive);
-    let acting = acting(&wants, input, home);
-    let one = |one| visit::<W>(one, input, &acting, &network, run);
+    let acting = acting_organisations(&wants, input, home);
+    let one = |one| visit_connection::<W>(one, input, &acting, &network, run);
     let mut of_connections = Vec::new();
     let mut targets = Vec::new();
-    for (found, seen) in at_once(&working, one) {
+    for (found, seen) in visit_in_parallel(&working, one) {
         of_connections.extend(found);
         targets.extend(seen.filter(|seen| seen.is_target));
     }
-    of_connections.extend(idle.iter().flat_map(|connection| left_alone(connection, wants.work)));
-    export_targets::compare(&targets, W::event(&config, input), &mut findings);
+    of_connections.extend(idle.iter().flat_map(|connection| skip_idle_connection(connection, wants.work)));
+    export_targets::compare(&targets, W::expected_event(&config, input), &mut findings);
     // What the HTTP room found wrong with what it was given, such as a file of certificates, would stand in a report.
     let remarks = std::mem::take(&mut run.draft().full.warnings);
     remarks.into_iter().for_each(|remark| findings.warn("network", remark));
@@ -128,7 +128,7 @@ fn round<W: Worker>(input: &DoctorInput, place: &JobSource, run: &RunReport, mut
 }
 
 /// Visits all at the same time, so that one that hangs keeps no other waiting; in their order.
-fn at_once<'c, C: Sync, T: Send>(connections: &'c [C], visit: impl Fn(&'c C) -> T + Sync) -> Vec<T> {
+fn visit_in_parallel<'c, C: Sync, T: Send>(connections: &'c [C], visit: impl Fn(&'c C) -> T + Sync) -> Vec<T> {
     let visit = &visit;
     thread::scope(|scope| {
         let threads: Vec<_> = connections.iter().map(|one| scope.spawn(move || visit(one))).collect();
@@ -138,7 +138,7 @@ fn at_once<'c, C: Sync, T: Send>(connections: &'c [C], visit: impl Fn(&'c C) -> 
 
 /// The organisations of TheHive that a run would be for, as far as that is known; none in the place of one that the job
 /// does not name. `home` is that of TheHive's user.
-fn acting(wants: &Requirements, input: &DoctorInput, home: Option<String>) -> Vec<Option<String>> {
+fn acting_organisations(wants: &Requirements, input: &DoctorInput, home: Option<String>) -> Vec<Option<String>> {
     let named = &wants.thehive.organisations;
     match (wants.is_for_jobs_organisation, input.is_job()) {
         (true, true) => vec![input.organisation().map(ToOwned::to_owned)],
@@ -148,25 +148,25 @@ fn acting(wants: &Requirements, input: &DoctorInput, home: Option<String>) -> Ve
     }
 }
 
-fn visit<W: Worker>(
+fn visit_connection<W: Worker>(
     ConnectionConfig { connection, config }: &ConnectionConfig<W::Config>,
     input: &DoctorInput,
     acting: &[Option<String>],
     network: &HttpContext,
     run: &RunReport,
 ) -> (Vec<Finding>, Option<ProbedServer>) {
-    let mut findings = Findings::on(&connection.name);
+    let mut findings = Findings::for_subject(&connection.name);
     // The shared configuration is good already; what the connection has of its own may not be.
-    if let Err(error) = W::wants(config, input) {
+    if let Err(error) = W::requirements(config, input) {
         findings.fail("settings", format!("{error:#}"));
-        findings.leave_out(&["the connection"]);
+        findings.mark_unchecked(&["the connection"]);
         return (findings.into_all(), None);
     }
     let (name, url) = (connection.name.clone(), connection.url().to_string());
     let part = run.open(ConnectionReport { name, url, kind: Misp::kind(connection), ..ConnectionReport::default() });
-    let of_misp = W::of_misp(config, connection);
-    organisations(&of_misp, acting, &mut findings);
-    let names = |misp: &Misp, part: &_| W::names(config, misp, part);
+    let of_misp = W::misp_requirements(config, connection);
+    check_organisations(&of_misp, acting, &mut findings);
+    let names = |misp: &Misp, part: &_| W::check_filter_names(config, misp, part);
     let visit = Probe { connection, wants: &of_misp, network, part: &part, names: &names };
     let seen = connection_findings(&visit, &mut findings);
     (findings.into_all(), seen)
@@ -175,14 +175,14 @@ fn visit<W: Worker>(
 /// Looks at a connection; gives the server if it takes the key.
 fn connection_findings(visit: &Probe<'_>, findings: &mut Findings) -> Option<ProbedServer> {
     match &visit.connection.target {
-        Target::Server { .. } => visit.server(findings),
+        Target::Server { .. } => visit.check_server(findings),
         Target::Feed { folder, .. } => {
-            feed::folder(folder, visit.wants.writes, visit.network.clock(), findings);
+            feed::check_folder(folder, visit.wants.writes, visit.network.clock(), findings);
             None
         }
         Target::WebFeed { url } => {
             match Misp::open(visit.connection, visit.network, visit.part) {
-                Ok(Misp::Feed(feed)) => feed::on_the_web(&feed, url, visit, findings),
+                Ok(Misp::Feed(feed)) => feed::check_web_feed(&feed, url, visit, findings),
                 Ok(Misp::Server(_)) => {}
                 Err(error) => findings.fail(CONNECTION, format!("{error:#}")),
             }
@@ -192,16 +192,16 @@ fn connection_findings(visit: &Probe<'_>, findings: &mut Findings) -> Option<Pro
 }
 
 /// Which organisations of TheHive may use a connection, where not all may. `known` are those that a run would be for.
-fn organisations(
+fn check_organisations(
     MispRequirements { organisations, .. }: &MispRequirements,
     known: &[Option<String>],
     findings: &mut Findings,
 ) {
     const CHECK: &str = "organisations";
-    if organisations.are_all() {
+    if organisations.allows_all() {
         return;
     }
-    let denials: Vec<_> = known.iter().filter_map(|name| organisations.denies(name.as_deref())).collect();
+    let denials: Vec<_> = known.iter().filter_map(|name| organisations.denial_reason(name.as_deref())).collect();
     match (known.len(), denials.len()) {
         (0, _) => findings.ok(CHECK, "it is for certain organisations of TheHive only"),
         (_, 0) => {
@@ -213,8 +213,8 @@ fn organisations(
 }
 
 /// One of several connections is for import only unless it says otherwise, which surprises.
-fn left_alone(connection: &Connection, work: &str) -> Vec<Finding> {
-    let mut findings = Findings::on(&connection.name);
+fn skip_idle_connection(connection: &Connection, work: &str) -> Vec<Finding> {
+    let mut findings = Findings::for_subject(&connection.name);
     let purpose = match connection.purpose {
         Purpose::ImportOnly => "import only",
         Purpose::ExportOnly => "export only",
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn it_waits_for_a_minute_at_most() {
-        let waits = |read_timeout| patient(&TimeLimits { deadline_minutes: 25, connect_timeout: 10, read_timeout });
+        let waits = |read_timeout| cap_read_timeout(&TimeLimits { deadline_minutes: 25, connect_timeout: 10, read_timeout });
         assert_eq!((waits(300).read_timeout, waits(5).read_timeout), (PATIENCE, 5));
         assert_eq!((waits(300).connect_timeout, waits(300).deadline_minutes), (10, 25));
     }

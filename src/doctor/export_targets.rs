@@ -24,30 +24,30 @@ pub(super) fn compare(servers: &[ProbedServer], event: Option<Uuid>, findings: &
     if servers.len() < 2 {
         return;
     }
-    match held(servers, event) {
+    match fetch_held_events(servers, event) {
         Err(error) => findings.warn(CHECK, format!("which events they hold cannot be compared: {error:#}")),
-        Ok(held) => pairs(servers, &held, findings),
+        Ok(held) => compare_pairs(servers, &held, findings),
     }
 }
 
 /// What each of the servers holds of the events of ours that stand on any of them.
-fn held(servers: &[ProbedServer], event: Option<Uuid>) -> Result<Vec<HashMap<Uuid, Event>>> {
+fn fetch_held_events(servers: &[ProbedServer], event: Option<Uuid>) -> Result<Vec<HashMap<Uuid, Event>>> {
     let mut ours: Vec<Uuid> = event.into_iter().collect();
     if event.is_none() {
         for server in servers {
-            ours.extend(made(server)?);
+            ours.extend(list_our_events(server)?);
         }
         ours.sort_unstable();
         ours.dedup();
     }
-    servers.iter().map(|server| Ok(server.misp.listed(&ours)?.into_iter().collect())).collect()
+    servers.iter().map(|server| Ok(server.misp.fetch_index_entries(&ours)?.into_iter().collect())).collect()
 }
 
 /// The events of ours that the key's organisation created on a server.
-fn made(server: &ProbedServer) -> Result<Vec<Uuid>> {
+fn list_our_events(server: &ProbedServer) -> Result<Vec<Uuid>> {
     let only = vec![IndexFilter { filter: "org", values: vec![server.organisation.id.clone()] }];
     let mut ours = Vec::new();
-    server.misp.list(Window { only, ..Window::default() }, &mut |listed| {
+    server.misp.list_events(Window { only, ..Window::default() }, &mut |listed| {
         if let IndexEntry::Event(_, uuid) = listed
             && ids::is_ours(&uuid)
         {
@@ -60,13 +60,13 @@ fn made(server: &ProbedServer) -> Result<Vec<Uuid>> {
     Ok(ours.split_off(old))
 }
 
-fn pairs(servers: &[ProbedServer], held: &[HashMap<Uuid, Event>], findings: &mut Findings) {
+fn compare_pairs(servers: &[ProbedServer], held: &[HashMap<Uuid, Event>], findings: &mut Findings) {
     let all: Vec<_> = servers.iter().zip(held).collect();
     let mut are_apart = true;
     for (index, (one, on_one)) in all.iter().enumerate() {
         for (other, on_other) in all.iter().skip(index + 1) {
             if one.url == other.url {
-                findings.ok(CHECK, same(&one.name, &other.name));
+                findings.ok(CHECK, describe_same_server(&one.name, &other.name));
                 continue;
             }
             let mut both: Vec<_> = on_one.keys().filter(|uuid| on_other.contains_key(uuid)).copied().collect();
@@ -74,9 +74,9 @@ fn pairs(servers: &[ProbedServer], held: &[HashMap<Uuid, Event>], findings: &mut
             if !both.is_empty() {
                 are_apart = false;
                 let came =
-                    [(one, on_one), (other, on_other)].into_iter().find(|(server, on)| came_over(server, on, &both));
+                    [(one, on_one), (other, on_other)].into_iter().find(|(server, on)| came_by_sync(server, on, &both));
                 findings
-                    .warn(CHECK, words(&one.name, &other.name, &both, came.map(|(server, _)| server.name.as_str())));
+                    .warn(CHECK, describe_shared_events(&one.name, &other.name, &both, came.map(|(server, _)| server.name.as_str())));
             }
         }
     }
@@ -86,7 +86,7 @@ fn pairs(servers: &[ProbedServer], held: &[HashMap<Uuid, Event>], findings: &mut
 }
 
 /// True if one of the events came to this server from another MISP: it is locked then, or another organisation's.
-fn came_over(server: &ProbedServer, on: &HashMap<Uuid, Event>, both: &[Uuid]) -> bool {
+fn came_by_sync(server: &ProbedServer, on: &HashMap<Uuid, Event>, both: &[Uuid]) -> bool {
     let is_foreign = |event: &Event| {
         let orgc = event.orgc.as_ref().map(|orgc| orgc.uuid.as_str());
         event.locked == Some(true) || orgc.is_some_and(|orgc| !orgc.eq_ignore_ascii_case(&server.organisation.uuid))
@@ -94,11 +94,11 @@ fn came_over(server: &ProbedServer, on: &HashMap<Uuid, Event>, both: &[Uuid]) ->
     both.iter().filter_map(|uuid| on.get(uuid)).any(is_foreign)
 }
 
-fn same(one: &str, other: &str) -> String {
+fn describe_same_server(one: &str, other: &str) -> String {
     format!("\"{one}\" and \"{other}\" lead to the same MISP: a case gets an event of its own for each of them")
 }
 
-fn words(one: &str, other: &str, both: &[Uuid], came_to: Option<&str>) -> String {
+fn describe_shared_events(one: &str, other: &str, both: &[Uuid], came_to: Option<&str>) -> String {
     let first: Vec<_> = both.iter().take(NAMED).map(Uuid::to_string).collect();
     let more = both.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -21,12 +21,12 @@ const MANIFEST: &str = "manifest";
 const TRIAL: &str = "check";
 
 /// Looks at a feed's folder. Where an export is to write, a file is made there and taken away again.
-pub(super) fn folder(folder: &Path, writes: bool, clock: Clock, findings: &mut Findings) {
+pub(super) fn check_folder(folder: &Path, writes: bool, clock: Clock, findings: &mut Findings) {
     let feed = match Folder::open(folder, clock) {
         Ok(feed) => Feed::Folder(feed),
         Err(error) => {
             findings.fail(FOLDER, format!("{error:#}"));
-            return findings.leave_out(&[MANIFEST]);
+            return findings.mark_unchecked(&[MANIFEST]);
         }
     };
     let place = folder.display();
@@ -38,9 +38,9 @@ pub(super) fn folder(folder: &Path, writes: bool, clock: Clock, findings: &mut F
             format!("{place} cannot be written ({error}): let the user that Cortex runs this as write there"),
         ),
     }
-    match listed(&feed) {
+    match count_entries(&feed) {
         Ok((0, 0)) if !writes => findings.warn(MANIFEST, "nothing is in it: is this the folder of the feed?"),
-        Ok(count) => told(count, findings),
+        Ok(count) => report_count(count, findings),
         Err(error) if writes && fs::read_dir(folder).is_ok() => {
             findings.warn(MANIFEST, format!("{error:#}: the next export writes it anew"))
         }
@@ -49,23 +49,23 @@ pub(super) fn folder(folder: &Path, writes: bool, clock: Clock, findings: &mut F
 }
 
 /// Looks at a feed on the web: as far as its manifest.
-pub(super) fn on_the_web(feed: &Feed, url: &Url, visit: &Probe<'_>, findings: &mut Findings) {
+pub(super) fn check_web_feed(feed: &Feed, url: &Url, visit: &Probe<'_>, findings: &mut Findings) {
     let Feed::Web(web) = feed else { return };
-    if !connectivity::name(url, web.client(), findings) {
-        return findings.leave_out(&[CONNECTION, MANIFEST]);
+    if !connectivity::check_proxy_and_name(url, web.client(), findings) {
+        return findings.mark_unchecked(&[CONNECTION, MANIFEST]);
     }
     let connected = |findings: &mut Findings| {
-        let remarks = connections::warnings(visit.connection);
-        connectivity::connected(url, web.client(), &visit.network.clock(), remarks, findings);
+        let remarks = connections::security_warnings(visit.connection);
+        connectivity::report_connection(url, web.client(), &visit.network.clock(), remarks, findings);
     };
-    match listed(feed) {
+    match count_entries(feed) {
         Ok(count) => {
             connected(findings);
-            told(count, findings);
+            report_count(count, findings);
         }
-        Err(error) if connectivity::stage(&error) == FailureStage::Connection => {
+        Err(error) if connectivity::failure_stage(&error) == FailureStage::Connection => {
             findings.fail(CONNECTION, format!("{error:#}"));
-            findings.leave_out(&[MANIFEST]);
+            findings.mark_unchecked(&[MANIFEST]);
         }
         Err(error) => {
             connected(findings);
@@ -75,9 +75,9 @@ pub(super) fn on_the_web(feed: &Feed, url: &Url, visit: &Probe<'_>, findings: &m
 }
 
 /// How many events a manifest has, and how many entries that are none.
-fn listed(feed: &Feed) -> Result<(u64, u64)> {
+fn count_entries(feed: &Feed) -> Result<(u64, u64)> {
     let (mut good, mut bad) = (0u64, 0u64);
-    feed.list(&Window::default(), &mut |listed| {
+    feed.list_events(&Window::default(), &mut |listed| {
         match listed {
             IndexEntry::Event(..) => good += 1,
             IndexEntry::Bad(_) => bad += 1,
@@ -87,7 +87,7 @@ fn listed(feed: &Feed) -> Result<(u64, u64)> {
     Ok((good, bad))
 }
 
-fn told(count: (u64, u64), findings: &mut Findings) {
+fn report_count(count: (u64, u64), findings: &mut Findings) {
     match count {
         (good, 0) => findings.ok(MANIFEST, if good == 1 { "1 event".to_owned() } else { format!("{good} events") }),
         (good, bad) => findings.warn(MANIFEST, format!("{good} events, and {bad} entries that are none")),

@@ -22,62 +22,62 @@ const TRIED: [u32; 2] = [2, 5];
 
 impl Probe<'_> {
     /// An export has no filters whose names could be looked up.
-    fn leave_out(&self, findings: &mut Findings, checks: &[&str]) {
+    fn mark_unchecked(&self, findings: &mut Findings, checks: &[&str]) {
         let checks: Vec<_> = checks.iter().copied().filter(|check| *check != NAMES || !self.wants.writes).collect();
-        findings.leave_out(&checks);
+        findings.mark_unchecked(&checks);
     }
 
     /// Looks at a server; gives it if it takes the key.
-    pub(super) fn server(&self, findings: &mut Findings) -> Option<ProbedServer> {
+    pub(super) fn check_server(&self, findings: &mut Findings) -> Option<ProbedServer> {
         let misp = match Misp::open(self.connection, self.network, self.part) {
             Ok(misp) => misp,
             Err(error) => {
                 findings.fail(CONNECTION, format!("{error:#}"));
-                self.leave_out(findings, &[VERSION, KEY, PERMISSIONS, CLOCK, NAMES]);
+                self.mark_unchecked(findings, &[VERSION, KEY, PERMISSIONS, CLOCK, NAMES]);
                 return None;
             }
         };
         let organisation = match &misp {
-            Misp::Server(server) => self.asked(server, findings)?,
+            Misp::Server(server) => self.check_account(server, findings)?,
             Misp::Feed(_) => return None,
         };
-        self.look_up(&misp, findings);
+        self.check_filter_names(&misp, findings);
         let url = self.connection.url().clone();
         Some(ProbedServer { name: self.connection.name.clone(), url, misp, organisation, is_target: self.wants.writes })
     }
 
-    fn asked(&self, server: &Server, findings: &mut Findings) -> Option<Organisation> {
+    fn check_account(&self, server: &Server, findings: &mut Findings) -> Option<Organisation> {
         let (url, client, clock) = (self.connection.url(), server.client(), self.network.clock());
-        if !connectivity::name(url, client, findings) {
-            self.leave_out(findings, &[CONNECTION, VERSION, KEY, PERMISSIONS, CLOCK, NAMES]);
+        if !connectivity::check_proxy_and_name(url, client, findings) {
+            self.mark_unchecked(findings, &[CONNECTION, VERSION, KEY, PERMISSIONS, CLOCK, NAMES]);
             return None;
         }
-        let greeting = self.greeted(server, findings)?;
-        version(&self.part.run.shown(&greeting.version), &greeting.version, findings);
-        let account = match server.account() {
+        let greeting = self.fetch_greeting(server, findings)?;
+        check_version(&self.part.run.report_text(&greeting.version), &greeting.version, findings);
+        let account = match server.fetch_account() {
             Ok(account) => account,
             Err(error) => {
                 findings.fail(KEY, format!("{error:#}"));
-                self.leave_out(findings, &[PERMISSIONS, CLOCK, NAMES]);
+                self.mark_unchecked(findings, &[PERMISSIONS, CLOCK, NAMES]);
                 return None;
             }
         };
-        self.key(&greeting, &account, findings);
-        connectivity::expiry(greeting.expires, &clock, findings);
-        self.permissions(server, &greeting, &account.role, findings);
-        rate(&account.role, findings);
+        self.check_key(&greeting, &account, findings);
+        connectivity::check_key_expiry(greeting.expires, &clock, findings);
+        self.check_permissions(server, &greeting, &account.role, findings);
+        check_rate_limit(&account.role, findings);
         let affects = "what is asked and noted by time (the window of an import, sightings) is off by as much";
-        connectivity::clock(greeting.date, &clock, affects, findings);
+        connectivity::check_clock(greeting.date, &clock, affects, findings);
         Some(account.organisation)
     }
 
     /// The first question, and which line its failure belongs to.
-    fn greeted(&self, server: &Server, findings: &mut Findings) -> Option<VersionInfo> {
+    fn fetch_greeting(&self, server: &Server, findings: &mut Findings) -> Option<VersionInfo> {
         let connected = |findings: &mut Findings| {
             let (url, clock) = (self.connection.url(), self.network.clock());
-            connectivity::connected(url, server.client(), &clock, connections::warnings(self.connection), findings);
+            connectivity::report_connection(url, server.client(), &clock, connections::security_warnings(self.connection), findings);
         };
-        let error = match server.greeting() {
+        let error = match server.fetch_version_info() {
             Ok(greeting) => {
                 connected(findings);
                 return Some(greeting);
@@ -85,27 +85,27 @@ impl Probe<'_> {
             Err(error) => error,
         };
         let words = format!("{error:#}");
-        match connectivity::stage(&error) {
+        match connectivity::failure_stage(&error) {
             FailureStage::Connection => {
                 findings.fail(CONNECTION, words);
-                self.leave_out(findings, &[VERSION, KEY, PERMISSIONS, CLOCK, NAMES]);
+                self.mark_unchecked(findings, &[VERSION, KEY, PERMISSIONS, CLOCK, NAMES]);
             }
             FailureStage::Server => {
                 connected(findings);
                 findings.fail(VERSION, words);
-                self.leave_out(findings, &[KEY, PERMISSIONS, CLOCK, NAMES]);
+                self.mark_unchecked(findings, &[KEY, PERMISSIONS, CLOCK, NAMES]);
             }
             FailureStage::Key => {
                 connected(findings);
                 findings.fail(KEY, words);
-                self.leave_out(findings, &[VERSION, PERMISSIONS, CLOCK, NAMES]);
+                self.mark_unchecked(findings, &[VERSION, PERMISSIONS, CLOCK, NAMES]);
             }
         }
         None
     }
 
-    fn key(&self, greeting: &VersionInfo, Account { user, role, organisation }: &Account, findings: &mut Findings) {
-        let shown = |text: &str| self.part.run.shown(text);
+    fn check_key(&self, greeting: &VersionInfo, Account { user, role, organisation }: &Account, findings: &mut Findings) {
+        let shown = |text: &str| self.part.run.report_text(text);
         findings.ok(
             KEY,
             format!(
@@ -126,7 +126,7 @@ impl Probe<'_> {
         }
     }
 
-    fn permissions(&self, server: &Server, greeting: &VersionInfo, role: &Role, findings: &mut Findings) {
+    fn check_permissions(&self, server: &Server, greeting: &VersionInfo, role: &Role, findings: &mut Findings) {
         if !self.wants.writes {
             return findings.ok(PERMISSIONS, "any key that may read is enough");
         }
@@ -134,25 +134,25 @@ impl Probe<'_> {
             return findings.skip(PERMISSIONS, "a read-only key has none, whatever its role has");
         }
         let mut given = Vec::new();
-        match role.may(role.add) {
+        match role.has_right(role.add) {
             true => given.push("add"),
             false => findings.fail(PERMISSIONS, "the role may not add events: give it \"perm_add\""),
         }
-        match role.may(role.modify) || role.may(role.modify_org) {
+        match role.has_right(role.modify) || role.has_right(role.modify_org) {
             true => given.push("change"),
             false => findings.fail(
                 PERMISSIONS,
                 "the role may not change events, so that a second export fails: give it \"perm_modify\" or \"perm_modify_org\"",
             ),
         }
-        match role.may(role.tagger) {
+        match role.has_right(role.tagger) {
             true => given.push("tag"),
             false => findings.warn(
                 PERMISSIONS,
                 "the role may not tag what is there, so that a stricter TLP does not reach an event: give it \"perm_tagger\"",
             ),
         }
-        match (role.may(role.sighting), self.wants.sightings) {
+        match (role.has_right(role.sighting), self.wants.sightings) {
             (_, None) => {}
             (true, Some(_)) => given.push("add sightings"),
             (false, Some(option)) => findings.fail(
@@ -163,15 +163,15 @@ impl Probe<'_> {
         if !given.is_empty() {
             findings.ok(PERMISSIONS, format!("the role may {}", given.join(", ")));
         }
-        self.tags(server, role, findings);
-        self.sharing_group(server, findings);
+        self.check_tags(server, role, findings);
+        self.check_sharing_group(server, findings);
     }
 
     /// A tag that is not there is dropped by MISP in silence, unless the role may make it.
-    fn tags(&self, server: &Server, role: &Role, findings: &mut Findings) {
+    fn check_tags(&self, server: &Server, role: &Role, findings: &mut Findings) {
         const TAGS: &str = "tags";
         let wanted = &self.wants.tags;
-        match server.tag_names(wanted).map(|names| names.missing(wanted).join(", ")) {
+        match server.resolve_tag_names(wanted).map(|names| names.list_refused(wanted).join(", ")) {
             Err(error) => findings.warn(TAGS, format!("{error:#}")),
             Ok(missing) if missing.is_empty() => findings.ok(TAGS, "those for TLP and PAP can be set"),
             Ok(missing) => findings.warn(
@@ -182,7 +182,7 @@ impl Probe<'_> {
                 ),
             ),
         }
-        if !self.wants.free_tags.is_empty() && !role.may(role.tag_editor) {
+        if !self.wants.free_tags.is_empty() && !role.has_right(role.tag_editor) {
             let options: Vec<_> = self.wants.free_tags.iter().map(|option| format!("\"{option}\"")).collect();
             findings.warn(
                 TAGS,
@@ -195,11 +195,11 @@ impl Probe<'_> {
         }
     }
 
-    fn sharing_group(&self, server: &Server, findings: &mut Findings) {
+    fn check_sharing_group(&self, server: &Server, findings: &mut Findings) {
         const GROUP: &str = "sharing group";
         let Some(number) = self.wants.sharing_group else { return };
-        match server.sharing_group(number) {
-            Ok(Some(name)) => findings.ok(GROUP, format!("{number} is \"{}\"", self.part.run.shown(&name))),
+        match server.find_sharing_group(number) {
+            Ok(Some(resolve)) => findings.ok(GROUP, format!("{number} is \"{}\"", self.part.run.report_text(&resolve))),
             Ok(None) => findings.fail(
                 GROUP,
                 format!(
@@ -212,10 +212,10 @@ impl Probe<'_> {
     }
 
     /// The same look-up as a run does, with the same words.
-    fn look_up(&self, misp: &Misp, findings: &mut Findings) {
+    fn check_filter_names(&self, misp: &Misp, findings: &mut Findings) {
         let looked = (self.names)(misp, self.part);
         let mut warnings = Vec::new();
-        self.part.with(|part| warnings = std::mem::take(&mut part.warnings));
+        self.part.update(|part| warnings = std::mem::take(&mut part.warnings));
         let all_there = warnings.is_empty();
         warnings.into_iter().for_each(|warning| findings.warn(NAMES, warning));
         match looked {
@@ -226,7 +226,7 @@ impl Probe<'_> {
     }
 }
 
-fn version(shown: &str, version: &str, findings: &mut Findings) {
+fn check_version(shown: &str, version: &str, findings: &mut Findings) {
     let numbers: Vec<u32> = version.split(['.', '-']).map_while(|part| part.parse().ok()).collect();
     if numbers.as_slice() < OLDEST.as_slice() {
         let oldest = OLDEST.map(|number| number.to_string()).join(".");
@@ -239,7 +239,7 @@ fn version(shown: &str, version: &str, findings: &mut Findings) {
     }
 }
 
-fn rate(role: &Role, findings: &mut Findings) {
+fn check_rate_limit(role: &Role, findings: &mut Findings) {
     if role.enforce_rate_limit != Some(true) {
         return;
     }

@@ -14,7 +14,7 @@ mod thehive;
 
 use serde::Serialize;
 
-pub use doctor::told;
+pub use doctor::run_check;
 
 /// One thing that was looked at, and what is to be said of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,7 +51,7 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    pub(crate) fn on(subject: &str) -> Self {
+    pub(crate) fn for_subject(subject: &str) -> Self {
         Self { subject: subject.to_owned(), all: Vec::new() }
     }
 
@@ -76,7 +76,7 @@ impl Findings {
     }
 
     /// What an earlier failure leaves in the dark.
-    pub(crate) fn leave_out(&mut self, checks: &[&str]) {
+    pub(crate) fn mark_unchecked(&mut self, checks: &[&str]) {
         self.skip("not looked at", checks.join(", "));
     }
 

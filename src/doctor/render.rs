@@ -3,24 +3,24 @@
 use serde_json::{Value, json};
 
 use super::{Finding, Verdict};
-use crate::text::visible;
+use crate::text::reveal_hidden;
 
 /// The longest word of a verdict.
 const VERDICT: usize = 7;
 
 /// A table of plain text: a block for each subject, in it a line for each finding. `program` stands in the first line.
 #[must_use]
-pub(super) fn text(program: &str, findings: &[Finding]) -> String {
-    let mut lines = vec![format!("{program} check: {}", sentence(findings))];
+pub(super) fn to_text(program: &str, findings: &[Finding]) -> String {
+    let mut lines = vec![format!("{program} check: {}", summarise(findings))];
     let width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or(0);
     let mut subject = None;
     for finding in findings {
         if subject != Some(&finding.subject) {
-            lines.extend([String::new(), shown(&finding.subject)]);
+            lines.extend([String::new(), sanitise(&finding.subject)]);
             subject = Some(&finding.subject);
         }
-        let (word, check) = (word(finding.verdict), finding.check);
-        lines.push(format!("  {word:<VERDICT$}  {check:<width$}  {}", shown(&finding.words)).trim_end().to_owned());
+        let (word, check) = (verdict_word(finding.verdict), finding.check);
+        lines.push(format!("  {word:<VERDICT$}  {check:<width$}  {}", sanitise(&finding.words)).trim_end().to_owned());
     }
     lines.join("\n")
 }
@@ -28,34 +28,34 @@ pub(super) fn text(program: &str, findings: &[Finding]) -> String {
 /// The same as a value: `program`, `version`, how many `failed` and `warnings`, and the `findings`, each with `subject`,
 /// `check`, `verdict` (`ok`, `warning`, `failed`, `skipped`) and `words`.
 #[must_use]
-pub(super) fn json(program: &str, findings: &[Finding]) -> Value {
+pub(super) fn to_json(program: &str, findings: &[Finding]) -> Value {
     json!({
         "program": program,
         "version": env!("CARGO_PKG_VERSION"),
-        "failed": count(findings, Verdict::Failed),
-        "warnings": count(findings, Verdict::Warning),
+        "failed": count_verdict(findings, Verdict::Failed),
+        "warnings": count_verdict(findings, Verdict::Warning),
         "findings": findings,
     })
 }
 
-fn sentence(findings: &[Finding]) -> String {
+fn summarise(findings: &[Finding]) -> String {
     let several = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
-    let failed = match count(findings, Verdict::Failed) {
+    let failed = match count_verdict(findings, Verdict::Failed) {
         0 => "nothing failed".to_owned(),
         number => several(number, "failure"),
     };
-    match count(findings, Verdict::Warning) {
+    match count_verdict(findings, Verdict::Warning) {
         0 => failed,
         number => format!("{failed}, {}", several(number, "warning")),
     }
 }
 
-fn count(findings: &[Finding], verdict: Verdict) -> usize {
+fn count_verdict(findings: &[Finding], verdict: Verdict) -> usize {
     findings.iter().filter(|finding| finding.verdict == verdict).count()
 }
 
 /// Trouble stands out by its capitals.
-fn word(verdict: Verdict) -> &'static str {
+fn verdict_word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Ok => "ok",
         Verdict::Warning => "WARNING",
@@ -65,8 +65,8 @@ fn word(verdict: Verdict) -> &'static str {
 }
 
 /// A text from outside can neither steer a terminal nor disguise what it says.
-fn shown(text: &str) -> String {
-    visible(text).into_owned()
+fn sanitise(text: &str) -> String {
+    reveal_hidden(text).into_owned()
 }
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ mod tests {
             finding("TheHive", "key", Verdict::Failed, "no"),
             finding("TheHive", "not looked at", Verdict::Skipped, "clock"),
         ];
-        insta::assert_snapshot!(text("misp-export", &findings), @"
+        insta::assert_snapshot!(to_text("misp-export", &findings), @"
         misp-export check: 1 failure, 1 warning
 
         a
@@ -98,7 +98,7 @@ mod tests {
           FAILED   key            no
           -        not looked at  clock
         ");
-        assert_eq!(text("p", &[]), "p check: nothing failed");
-        assert_eq!(json("p", &findings)["findings"][1]["verdict"], "warning");
+        assert_eq!(to_text("p", &[]), "p check: nothing failed");
+        assert_eq!(to_json("p", &findings)["findings"][1]["verdict"], "warning");
     }
 }

@@ -24,7 +24,7 @@ const PERMISSIONS: &str = "permissions";
 const TYPES: &str = "types";
 
 /// By its name an installation knows its events: one that others may have too makes theirs ours.
-pub(super) fn instance(wants: &Requirements, findings: &mut Findings) {
+pub(super) fn check_instance(wants: &Requirements, findings: &mut Findings) {
     const INSTANCE: &str = "instance";
     let name = &wants.installation;
     match (&wants.instance, name.contains('.')) {
@@ -41,7 +41,7 @@ pub(super) fn instance(wants: &Requirements, findings: &mut Findings) {
 
 /// Without a secret of the installation, uuids follow from what others may know, and a change of MISP's key makes the tags of
 /// merged cases doubtful.
-pub(super) fn secret(wants: &Requirements, findings: &mut Findings) {
+pub(super) fn check_secret(wants: &Requirements, findings: &mut Findings) {
     const SECRET: &str = "secret";
     if wants.has_secret {
         return findings.ok(SECRET, "\"instance_secret\" is set");
@@ -71,11 +71,11 @@ pub(super) fn examine(
         (None, Some(_)) => {
             findings.fail(ACCESS, "\"thehive_key\" is set and \"thehive_url\" is not: set both, or none")
         }
-        (Some(url), Some(key)) => match urls::thehive_url(url) {
+        (Some(url), Some(key)) => match urls::parse_thehive(url) {
             Err(error) => findings.fail(ACCESS, format!("{error:#}")),
             Ok(url) => {
                 let visit = TheHiveProbe { url: &url, key, wants, network, run };
-                return visit.all(findings);
+                return visit.check_all(findings);
             }
         },
     }
@@ -95,7 +95,7 @@ impl TheHiveProbe<'_> {
         TheHive::open(self.url, self.key, organisation, self.network, self.run)
     }
 
-    fn all(&self, findings: &mut Findings) -> Option<String> {
+    fn check_all(&self, findings: &mut Findings) -> Option<String> {
         let hive = match self.open(None) {
             Ok(hive) => hive,
             Err(error) => {
@@ -103,35 +103,35 @@ impl TheHiveProbe<'_> {
                 return None;
             }
         };
-        if !connectivity::name(self.url, hive.client(), findings) {
-            findings.leave_out(&[CONNECTION, VERSION, KEY, PERMISSIONS, TYPES, CLOCK]);
+        if !connectivity::check_proxy_and_name(self.url, hive.client(), findings) {
+            findings.mark_unchecked(&[CONNECTION, VERSION, KEY, PERMISSIONS, TYPES, CLOCK]);
             return None;
         }
-        let greeting = self.greeted(&hive, findings)?;
+        let greeting = self.fetch_greeting(&hive, findings)?;
         match hive.user() {
             Err(error) => {
                 findings.fail(KEY, format!("{error:#}"));
-                findings.leave_out(&[PERMISSIONS, TYPES]);
+                findings.mark_unchecked(&[PERMISSIONS, TYPES]);
             }
             Ok(user) => {
-                let (login, home) = (self.run.shown(&user.login), self.run.shown(&user.organisation));
+                let (login, home) = (self.run.report_text(&user.login), self.run.report_text(&user.organisation));
                 findings.ok(KEY, format!("good: {login}, of organisation \"{home}\""));
-                self.organisations(&hive, user, &greeting, findings);
-                self.types(&hive, findings);
-                self.case(findings);
+                self.check_organisations(&hive, user, &greeting, findings);
+                self.check_observable_types(&hive, findings);
+                self.check_case(findings);
             }
         }
         let affects = "what an import takes for changed since its last run may be off by as much";
-        connectivity::clock(greeting.date, &self.network.clock(), affects, findings);
+        connectivity::check_clock(greeting.date, &self.network.clock(), affects, findings);
         hive.organisation().ok().map(ToOwned::to_owned)
     }
 
-    fn greeted(&self, hive: &TheHive, findings: &mut Findings) -> Option<Greeting> {
+    fn fetch_greeting(&self, hive: &TheHive, findings: &mut Findings) -> Option<Greeting> {
         const AFTER: [&str; 4] = [KEY, PERMISSIONS, TYPES, CLOCK];
         let connected = |findings: &mut Findings| {
             let is_plain = self.url.scheme() == "http";
             let remark = is_plain.then(|| "the key is sent unencrypted: use https in \"thehive_url\"".to_owned());
-            connectivity::connected(
+            connectivity::report_connection(
                 self.url,
                 hive.client(),
                 &self.network.clock(),
@@ -139,28 +139,28 @@ impl TheHiveProbe<'_> {
                 findings,
             );
         };
-        let greeting = match hive.greeting() {
+        let greeting = match hive.fetch_greeting() {
             Ok(greeting) => greeting,
             Err(error) => {
-                match connectivity::stage(&error) {
+                match connectivity::failure_stage(&error) {
                     FailureStage::Connection => {
                         findings.fail(CONNECTION, format!("{error:#}"));
-                        findings.leave_out(&[VERSION, KEY, PERMISSIONS, TYPES, CLOCK]);
+                        findings.mark_unchecked(&[VERSION, KEY, PERMISSIONS, TYPES, CLOCK]);
                     }
                     FailureStage::Server | FailureStage::Key => {
                         connected(findings);
                         findings.fail(VERSION, format!("{error:#}"));
-                        findings.leave_out(&AFTER);
+                        findings.mark_unchecked(&AFTER);
                     }
                 }
                 return None;
             }
         };
         connected(findings);
-        let shown = self.run.shown(&greeting.version);
-        if !greeting.is_known() {
+        let shown = self.run.report_text(&greeting.version);
+        if !greeting.is_supported() {
             findings.fail(VERSION, format!("TheHive {shown}: 4.1 is the oldest that is asked in this way: update it"));
-            findings.leave_out(&AFTER);
+            findings.mark_unchecked(&AFTER);
             return None;
         }
         let levels = match greeting.scale() {
@@ -172,28 +172,28 @@ impl TheHiveProbe<'_> {
     }
 
     /// The permissions in each organisation that is named; else those in the user's own.
-    fn organisations(&self, hive: &TheHive, home: &User, greeting: &Greeting, findings: &mut Findings) {
+    fn check_organisations(&self, hive: &TheHive, home: &User, greeting: &Greeting, findings: &mut Findings) {
         if self.wants.organisations.is_empty() {
-            self.permissions(home, greeting, findings);
-            return self.case_template(hive, home, findings);
+            self.check_permissions(home, greeting, findings);
+            return self.check_case_template(hive, home, findings);
         }
         for name in &self.wants.organisations {
-            let shown = self.run.shown(name);
+            let shown = self.run.report_text(name);
             match self.open(Some(name)).and_then(|hive| Ok((hive.user()?.clone(), hive))) {
                 Err(error) => findings.fail(ORGANISATION, format!("\"{shown}\": {error:#}")),
                 Ok((user, hive)) => {
                     findings.ok(ORGANISATION, format!("\"{shown}\" is one of this user's"));
-                    self.permissions(&user, greeting, findings);
-                    self.case_template(&hive, &user, findings);
+                    self.check_permissions(&user, greeting, findings);
+                    self.check_case_template(&hive, &user, findings);
                 }
             }
         }
     }
 
-    fn case_template(&self, hive: &TheHive, user: &User, findings: &mut Findings) {
+    fn check_case_template(&self, hive: &TheHive, user: &User, findings: &mut Findings) {
         const TEMPLATE: &str = "template";
         let Some(name) = &self.wants.case_template else { return };
-        let (there, shown) = (self.run.shown(&user.organisation), self.run.shown(name));
+        let (there, shown) = (self.run.report_text(&user.organisation), self.run.report_text(name));
         match hive.has_case_template(name) {
             Ok(true) => findings.ok(TEMPLATE, format!("\"{there}\" has the case template \"{shown}\"")),
             Ok(false) => findings.warn(
@@ -206,14 +206,14 @@ impl TheHiveProbe<'_> {
         }
     }
 
-    fn permissions(&self, user: &User, greeting: &Greeting, findings: &mut Findings) {
-        let there = self.run.shown(&user.organisation);
+    fn check_permissions(&self, user: &User, greeting: &Greeting, findings: &mut Findings) {
+        let there = self.run.report_text(&user.organisation);
         let needed: Vec<_> =
-            self.wants.rights.iter().filter_map(|right| Some((right, name(right, greeting)?))).collect();
+            self.wants.rights.iter().filter_map(|right| Some((right, permission_name(right, greeting)?))).collect();
         if needed.is_empty() {
             return findings.ok(PERMISSIONS, "a user who may read is enough");
         }
-        let (given, missing): (Vec<_>, Vec<_>) = needed.into_iter().partition(|(_, name)| user.holds(name));
+        let (given, missing): (Vec<_>, Vec<_>) = needed.into_iter().partition(|(_, name)| user.has_permission(name));
         for (Permission { to, is_vital, .. }, name) in &missing {
             let words = format!("in \"{there}\" the user may not {to}: the profile lacks {name}");
             if *is_vital { findings.fail(PERMISSIONS, words) } else { findings.warn(PERMISSIONS, words) }
@@ -225,21 +225,21 @@ impl TheHiveProbe<'_> {
     }
 
     /// The case of the job, asked for as the export asks for it: in the job's organisation.
-    fn case(&self, findings: &mut Findings) {
+    fn check_case(&self, findings: &mut Findings) {
         const CASE: &str = "case";
         let Some(id) = &self.wants.case else { return };
         let organisation = self.wants.organisations.first().map(String::as_str);
         match self.open(organisation).and_then(|hive| hive.case(id)) {
-            Ok(_) => findings.ok(CASE, format!("{} can be read", self.run.shown(id))),
+            Ok(_) => findings.ok(CASE, format!("{} can be read", self.run.report_text(id))),
             Err(error) => findings.fail(CASE, format!("{error:#}")),
         }
     }
 
-    fn types(&self, hive: &TheHive, findings: &mut Findings) {
+    fn check_observable_types(&self, hive: &TheHive, findings: &mut Findings) {
         if !self.wants.has_types {
             return;
         }
-        match hive.observable_types().map(|types| types.data_types.lacking().join(", ")) {
+        match hive.observable_types().map(|types| types.data_types.missing_types().join(", ")) {
             Err(error) => findings.fail(TYPES, format!("{error:#}")),
             Ok(lacking) if lacking.is_empty() => findings.ok(TYPES, "it has every observable type that is used"),
             Ok(lacking) => findings.warn(
@@ -252,6 +252,6 @@ impl TheHiveProbe<'_> {
     }
 }
 
-fn name(right: &Permission, greeting: &Greeting) -> Option<&'static str> {
+fn permission_name(right: &Permission, greeting: &Greeting) -> Option<&'static str> {
     if greeting.is_five() { right.five } else { right.four }
 }

@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 use super::ConnectionConfig;
 use super::case::ExportInput;
 use crate::report::RunReport;
-use crate::secret::shortened;
+use crate::secret::truncate_text;
 use crate::tags;
 
 /// The longest name of a connection that a person would type, in characters.
@@ -15,8 +15,8 @@ const LONGEST_NAME: usize = 100;
 const NAMED: usize = 3;
 
 /// What the message has to say if several tags name a connection each.
-pub(super) fn several(connections: &[ConnectionConfig], input: &ExportInput) -> Option<String> {
-    let tags = || input.case.tags.iter().filter_map(|tag| tags::value(tag, tags::TO));
+pub(super) fn describe_several_targets(connections: &[ConnectionConfig], input: &ExportInput) -> Option<String> {
+    let tags = || input.case.tags.iter().filter_map(|tag| tags::parse_value(tag, tags::TO));
     let named =
         || connections.iter().map(|one| one.connection.name.as_str()).filter(|name| tags().any(|tag| tag == *name));
     (named().count() > 1).then(|| {
@@ -24,33 +24,33 @@ pub(super) fn several(connections: &[ConnectionConfig], input: &ExportInput) -> 
             "the case has several tags {}, as after a merge of cases, and all of it goes to each: {}. If a part of it is not \
              for all of them, take tags off",
             tags::TO,
-            quoted(named())
+            quote_names(named())
         )
     })
 }
 
 /// The connections that the case's tags name; all, if there is none. What the job names counts more. A tag that nobody can
 /// have meant is passed over, so that one from outside does not stop an export, unless there are only such.
-pub(super) fn addressed(
+pub(super) fn select_connections(
     connections: Vec<ConnectionConfig>,
     input: &ExportInput,
     parameter: Option<&str>,
     run: &RunReport,
 ) -> Result<Vec<ConnectionConfig>> {
     let can_be_meant = |name: &str| name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control);
-    let names = quoted(connections.iter().map(|one| one.connection.name.as_str()));
+    let names = quote_names(connections.iter().map(|one| one.connection.name.as_str()));
     let (mut addressees, mut meaningless, mut unread) = (Vec::new(), Vec::new(), Vec::new());
     for tag in &input.case.tags {
-        match tags::value(tag, tags::TO) {
+        match tags::parse_value(tag, tags::TO) {
             Some(name) if can_be_meant(name) => addressees.push(name),
             Some(_) => meaningless.push(tag),
-            None if tags::mistyped(tag) != Some(tags::TO) => {}
+            None if tags::mistyped_word(tag) != Some(tags::TO) => {}
             None if can_be_meant(tag) => unread.push(tag),
             None => meaningless.push(tag),
         }
     }
     for tag in &meaningless {
-        let tag = shortened(tag, LONGEST_NAME);
+        let tag = truncate_text(tag, LONGEST_NAME);
         run.warn(format!("the case's tag {tag} names nothing that a connection can be called: it is passed over"));
     }
     if parameter.is_some() {
@@ -60,7 +60,7 @@ pub(super) fn addressed(
         bail!(
             "the case has the tag {tag}, which is meant to name a connection, and no name can be read from it: correct it to {}, \
              or take it off; the names are {names}",
-            tags::with(tags::TO, "<connection>")
+            tags::build(tags::TO, "<connection>")
         );
     }
     ensure!(
@@ -76,31 +76,31 @@ pub(super) fn addressed(
         ensure!(
             connections.iter().any(|one| one.connection.name == *addressee),
             "the case has the tag {}, and no connection for export has that name: the names are {names}",
-            tags::with(tags::TO, addressee)
+            tags::build(tags::TO, addressee)
         );
     }
     let (kept, left): (Vec<_>, Vec<_>) =
         connections.into_iter().partition(|one| addressees.contains(&one.connection.name.as_str()));
-    let tags: Vec<_> = addressees.iter().map(|name| tags::with(tags::TO, name)).collect();
+    let tags: Vec<_> = addressees.iter().map(|name| tags::build(tags::TO, name)).collect();
     if !left.is_empty() {
-        let left = quoted(left.iter().map(|one| one.connection.name.as_str()));
+        let left = quote_names(left.iter().map(|one| one.connection.name.as_str()));
         run.warn(format!("nothing goes to {left}: the case's tags narrow the export, {}", tags.join(", ")));
     }
     Ok(kept)
 }
 
 /// Names the tags that are meant as words of this program and say nothing, and those that stand in the wrong place.
-pub(super) fn mistyped(input: &ExportInput, run: &RunReport) {
-    for tag in input.case.tags.iter().filter(|tag| tags::mistyped(tag) == Some(tags::EVENT)) {
-        run.warn(format!("the case's tag {} cannot be read, and is not followed", shortened(tag, LONGEST_NAME)));
+pub(super) fn warn_of_mistyped_tags(input: &ExportInput, run: &RunReport) {
+    for tag in input.case.tags.iter().filter(|tag| tags::mistyped_word(tag) == Some(tags::EVENT)) {
+        run.warn(format!("the case's tag {} cannot be read, and is not followed", truncate_text(tag, LONGEST_NAME)));
     }
     let (mut unread, mut misplaced) = (Vec::new(), Vec::new());
     for ioc in input.observables.iter().flatten().filter(|ioc| ioc.observable.ioc) {
         for tag in &ioc.observable.tags {
             let told =
-                || format!("{} ({})", shortened(&ioc.observable.data, LONGEST_NAME), shortened(tag, LONGEST_NAME));
-            let word = tags::mistyped(tag);
-            if word == Some(tags::TO) || tags::value(tag, tags::TO).is_some() {
+                || format!("{} ({})", truncate_text(&ioc.observable.data, LONGEST_NAME), truncate_text(tag, LONGEST_NAME));
+            let word = tags::mistyped_word(tag);
+            if word == Some(tags::TO) || tags::parse_value(tag, tags::TO).is_some() {
                 misplaced.push(told());
             } else if word.is_some() {
                 unread.push(told());
@@ -120,6 +120,6 @@ pub(super) fn mistyped(input: &ExportInput, run: &RunReport) {
     }
 }
 
-fn quoted<'n>(names: impl Iterator<Item = &'n str>) -> String {
+fn quote_names<'n>(names: impl Iterator<Item = &'n str>) -> String {
     names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }

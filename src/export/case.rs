@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::read::SHARED;
 use crate::json::{self, Element, Flaw};
 use crate::markings::{self, Pap, Scale, Tlp};
-use crate::secret::{Scrubber, shortened};
+use crate::secret::{Scrubber, truncate_text};
 use crate::thehive::TheHive;
 use crate::thehive::wire::{Observable, member};
 use crate::time;
@@ -77,7 +77,7 @@ pub struct ExportInput {
 ///
 /// # Errors
 /// That there are more than can be exported.
-pub fn carried(data: &Value) -> Result<Option<Vec<Element<Observable>>>> {
+pub fn parse_observables(data: &Value) -> Result<Option<Vec<Element<Observable>>>> {
     const MOST: usize = 100_000;
     let mut lists = ["observables", "artifacts"].into_iter().filter_map(|name| data.get(name)?.as_array());
     let Some(list) = lists.find(|list| !list.is_empty()) else { return Ok(None) };
@@ -92,20 +92,20 @@ pub fn carried(data: &Value) -> Result<Option<Vec<Element<Observable>>>> {
 ///
 /// # Errors
 /// That the job's data is no case.
-pub fn id(data: &Value) -> Result<String> {
-    ensure!(data.is_object(), "the job's data is {}, not a case", crate::json::kind(data));
+pub fn read_id(data: &Value) -> Result<String> {
+    ensure!(data.is_object(), "the job's data is {}, not a case", crate::json::describe_kind(data));
     let id = member(data, &["_id", "id"]).and_then(Value::as_str).filter(|id| !id.trim().is_empty());
     id.map(ToOwned::to_owned).context("the job's data is no case: it has no \"_id\"")
 }
 
 /// When the case was created, in milliseconds; empty if its data do not say.
 #[must_use]
-pub fn created(data: &Value) -> String {
-    moment(data, &["_createdAt", "createdAt"]).map(|milliseconds| milliseconds.to_string()).unwrap_or_default()
+pub fn created_millis(data: &Value) -> String {
+    read_integer(data, &["_createdAt", "createdAt"]).map(|milliseconds| milliseconds.to_string()).unwrap_or_default()
 }
 
-fn moment(data: &Value, names: &[&str]) -> Option<i64> {
-    member(data, names).and_then(|value| scalar(value).parse().ok())
+fn read_integer(data: &Value, names: &[&str]) -> Option<i64> {
+    member(data, names).and_then(|value| scalar_to_text(value).parse().ok())
 }
 
 impl ExportInput {
@@ -122,11 +122,11 @@ impl ExportInput {
     pub fn without_secrets(mut self, scrubber: &Scrubber) -> Result<Self> {
         const HOLDS: &str = "carries a key of this program's own configuration";
         ensure!(
-            ![&self.case.title, &self.case.number].into_iter().any(|text| scrubber.is_in(text)),
+            ![&self.case.title, &self.case.number].into_iter().any(|text| scrubber.has_secret_in(text)),
             "the case's title {HOLDS}: nothing is exported; take it out of the case, and change that key"
         );
         let before = self.case.tags.len();
-        self.case.tags.retain(|tag| !scrubber.is_in(tag));
+        self.case.tags.retain(|tag| !scrubber.has_secret_in(tag));
         if self.case.tags.len() < before {
             self.warnings.push(format!("a tag of the case {HOLDS}: it is left out; change that key"));
         }
@@ -134,7 +134,7 @@ impl ExportInput {
             let is_secret = one.as_ref().is_ok_and(|CaseObservable { observable, .. }| {
                 let name = observable.attachment.as_ref().map(|attachment| &attachment.name);
                 let mut texts = [&observable.data, &observable.message].into_iter().chain(&observable.tags).chain(name);
-                texts.any(|text| scrubber.is_in(text))
+                texts.any(|text| scrubber.has_secret_in(text))
             });
             if is_secret {
                 *one = Err(HOLDS.to_owned());
@@ -149,15 +149,15 @@ impl ExportInput {
     /// A case without a member that an event cannot do without.
     pub fn new(data: &Value, elements: Vec<Element<Observable>>, thehive: Option<&TheHive>) -> Result<Self> {
         let mut warnings = Vec::new();
-        let scale = scale(data, &elements, thehive, &mut warnings)?;
-        let case = case(data, scale, &mut warnings)?;
+        let scale = detect_tlp_scale(data, &elements, thehive, &mut warnings)?;
+        let case = parse_case(data, scale, &mut warnings)?;
         let mut marked = Marked::default();
         let observables = elements.into_iter().map(|element| match element {
             Element::Bad(flaw) => Err(flaw.to_string().replace("not an object", "not an observable")),
-            Element::Good(observable) => Ok(marked.ioc(observable, &case, scale)),
+            Element::Good(observable) => Ok(marked.apply_markings(observable, &case, scale)),
         });
         let observables = observables.collect();
-        warnings.extend(marked.told());
+        warnings.extend(marked.to_warnings());
         let whole = Err("the job brought the observables, so the case was not read as a whole".to_owned());
         let is_owner = data.pointer("/extraData/isOwner").and_then(Value::as_bool) != Some(false);
         Ok(Self { observables, case, whole, unread: None, is_case: true, is_owner, origin: None, warnings })
@@ -173,20 +173,20 @@ struct Marked {
 
 impl Marked {
     /// An observable with its markings: the strictest of what is said in field and tags, of it and of its case.
-    fn ioc(&mut self, observable: Observable, case: &Case, scale: Scale) -> CaseObservable {
+    fn apply_markings(&mut self, observable: Observable, case: &Case, scale: Scale) -> CaseObservable {
         let names = || observable.tags.iter().map(String::as_str);
-        let own = tlp(observable.tlp, &observable.tlp_label, scale).unwrap_or(case.tlp).max(case.tlp);
+        let own = parse_tlp(observable.tlp, &observable.tlp_label, scale).unwrap_or(case.tlp).max(case.tlp);
         let own_pap = observable.pap.map(|number| Pap::from_number(number).unwrap_or(Pap::Red)).max(case.pap);
         let (of_tags, pap_of_tags) = (Tlp::from_tags(names()), Pap::from_tags(names()));
         if observable.ioc {
             let name = || match observable.attachment.as_ref().map(|attachment| &attachment.name) {
-                Some(name) if observable.data.is_empty() => shortened(name, SHOWN),
-                _ => shortened(&observable.data, SHOWN),
+                Some(name) if observable.data.is_empty() => truncate_text(name, SHOWN),
+                _ => truncate_text(&observable.data, SHOWN),
             };
-            let is_readable = |tag: &&str| markings::unreadable([*tag]).next().is_none();
+            let is_readable = |tag: &&str| markings::unreadable_tags([*tag]).next().is_none();
             let is_stricter = |tag: &&str| Tlp::from_tag(tag) > Some(own) || Pap::from_tag(tag) > own_pap;
-            let stricter = quoted(names().filter(is_readable).filter(is_stricter));
-            let unreadable = quoted(markings::unreadable(names()));
+            let stricter = join_tags(names().filter(is_readable).filter(is_stricter));
+            let unreadable = join_tags(markings::unreadable_tags(names()));
             for (tags, of) in [(stricter, &mut self.stricter), (unreadable, &mut self.unreadable)] {
                 if !tags.is_empty() {
                     of.push(format!("{} ({tags})", name()));
@@ -196,13 +196,13 @@ impl Marked {
         CaseObservable { tlp: of_tags.map_or(own, |tlp| tlp.max(own)), pap: pap_of_tags.max(own_pap), observable }
     }
 
-    fn told(&self) -> Vec<String> {
+    fn to_warnings(&self) -> Vec<String> {
         let all = [
             (&self.stricter, "IOCs with a tag that is stricter than their TLP or PAP field: the tag counts"),
             (&self.unreadable, "IOCs with a tag that cannot be read as a TLP or PAP: RED is taken"),
         ];
         let some = all.into_iter().filter(|(iocs, _)| !iocs.is_empty());
-        some.map(|(iocs, what)| format!("{what}: {}", first(iocs))).collect()
+        some.map(|(iocs, what)| format!("{what}: {}", join_first(iocs))).collect()
     }
 }
 
@@ -210,29 +210,29 @@ impl Marked {
 const SHOWN: usize = 100;
 
 /// The first of them, and how many more there are.
-fn first(all: &[String]) -> String {
+fn join_first(all: &[String]) -> String {
     const NAMED: usize = 5;
     let named = all.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
     if all.len() > NAMED { format!("{named} and {} more", all.len() - NAMED) } else { named }
 }
 
-fn quoted<'t>(tags: impl Iterator<Item = &'t str>) -> String {
-    tags.take(3).map(|tag| shortened(tag, SHOWN)).collect::<Vec<_>>().join(", ")
+fn join_tags<'t>(tags: impl Iterator<Item = &'t str>) -> String {
+    tags.take(3).map(|tag| truncate_text(tag, SHOWN)).collect::<Vec<_>>().join(", ")
 }
 
 /// The stricter of number and label. A number outside the scale is read as RED, the strictest.
-fn tlp(number: Option<i64>, label: &str, scale: Scale) -> Option<Tlp> {
+fn parse_tlp(number: Option<i64>, label: &str, scale: Scale) -> Option<Tlp> {
     let number = number.map(|number| Tlp::from_number(number, scale).unwrap_or(Tlp::Red));
     number.max(Tlp::from_word(label))
 }
 
-fn marking(data: &Value, name: &str) -> Option<i64> {
+fn read_marking(data: &Value, name: &str) -> Option<i64> {
     data.get(name).and_then(|value| crate::json::marking(value).ok().flatten())
 }
 
 /// TLP 3 is RED on a scale of four and AMBER+STRICT on one of five. An object tells which by a label or by a 4; else
 /// TheHive's version tells; else the stricter reading holds.
-fn scale(
+fn detect_tlp_scale(
     data: &Value,
     elements: &[Element<Observable>],
     thehive: Option<&TheHive>,
@@ -256,7 +256,7 @@ fn scale(
     if let Some(thehive) = thehive {
         return thehive.scale();
     }
-    if is_five(data) {
+    if is_from_thehive_5(data) {
         warnings.push(
             "TLP 3 is read as RED, the stricter reading: TheHive 5.2 and later mean AMBER+STRICT by it, earlier ones RED. \
              Set \"thehive_url\" and \"thehive_key\", so that TheHive's version can be asked"
@@ -266,34 +266,34 @@ fn scale(
     Ok(Scale::Four)
 }
 
-fn case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<Case> {
-    let text = |names: &[&str]| member(data, names).map(scalar).unwrap_or_default();
-    let number = |names: &[&str]| moment(data, names);
-    let start = start(data, warnings)?;
-    let tags: Vec<_> = data.get("tags").and_then(Value::as_array).into_iter().flatten().map(scalar).collect();
-    let (tlp, pap) = markings(data, scale, &tags, warnings);
+fn parse_case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<Case> {
+    let text = |names: &[&str]| member(data, names).map(scalar_to_text).unwrap_or_default();
+    let number = |names: &[&str]| read_integer(data, names);
+    let start = parse_start(data, warnings)?;
+    let tags: Vec<_> = data.get("tags").and_then(Value::as_array).into_iter().flatten().map(scalar_to_text).collect();
+    let (tlp, pap) = parse_markings(data, scale, &tags, warnings);
     let status = text(&["stage", "status"]);
     let case = Case {
-        id: id(data)?,
+        id: read_id(data)?,
         number: text(&["number", "caseId"]),
         title: text(&["title"]).trim().to_owned(),
-        created: created(data),
+        created: created_millis(data),
         start,
         severity: number(&["severity"]).unwrap_or(2),
         tlp,
         pap,
         is_resolved: ["resolved", "duplicated", "closed"].contains(&status.to_ascii_lowercase().as_str()),
         tags,
-        is_five: is_five(data),
+        is_five: is_from_thehive_5(data),
     };
     Ok(case)
 }
 
 /// When a case began, in seconds since 1970: else when it was created. TheHive writes milliseconds.
-fn start(data: &Value, warnings: &mut Vec<String>) -> Result<i64> {
-    let told = |names: &[&str]| member(data, names).map(scalar).filter(|text| !text.trim().is_empty());
+fn parse_start(data: &Value, warnings: &mut Vec<String>) -> Result<i64> {
+    let told = |names: &[&str]| member(data, names).map(scalar_to_text).filter(|text| !text.trim().is_empty());
     let readable =
-        |text: &String| json::number_in(text).map(time::seconds).filter(|at| *at > 0 && !time::date(*at).is_empty());
+        |text: &String| json::parse_number(text).map(time::to_seconds).filter(|at| *at > 0 && !time::format_date(*at).is_empty());
     let (start, made) = (told(&["startDate"]), told(&["_createdAt", "createdAt"]));
     ensure!(start.is_some() || made.is_some(), "the case has neither \"startDate\" nor \"createdAt\"");
     let (started, created) = (start.as_ref().and_then(readable), made.as_ref().and_then(readable));
@@ -304,11 +304,11 @@ fn start(data: &Value, warnings: &mut Vec<String>) -> Result<i64> {
 }
 
 /// TLP and PAP of a case: the strictest of what its fields and its tags say.
-fn markings(data: &Value, scale: Scale, tags: &[String], warnings: &mut Vec<String>) -> (Tlp, Option<Pap>) {
+fn parse_markings(data: &Value, scale: Scale, tags: &[String], warnings: &mut Vec<String>) -> (Tlp, Option<Pap>) {
     let names = || tags.iter().map(String::as_str);
-    let label = data.get("tlpLabel").map(scalar).unwrap_or_default();
-    let tlp = tlp(marking(data, "tlp"), &label, scale);
-    let pap = marking(data, "pap").map(|number| Pap::from_number(number).unwrap_or(Pap::Red));
+    let label = data.get("tlpLabel").map(scalar_to_text).unwrap_or_default();
+    let tlp = parse_tlp(read_marking(data, "tlp"), &label, scale);
+    let pap = read_marking(data, "pap").map(|number| Pap::from_number(number).unwrap_or(Pap::Red));
     let (tlp_of_tags, pap_of_tags) = (Tlp::from_tags(names()), Pap::from_tags(names()));
     let mut stricter = |what: &str, is: &str, of_tags: Option<&str>| {
         let by =
@@ -317,7 +317,7 @@ fn markings(data: &Value, scale: Scale, tags: &[String], warnings: &mut Vec<Stri
     };
     stricter("TLP", tlp.map_or("not set", Tlp::word), tlp_of_tags.filter(|by| Some(*by) > tlp).map(Tlp::word));
     stricter("PAP", pap.map_or("not set", Pap::word), pap_of_tags.filter(|by| Some(*by) > pap).map(Pap::word));
-    let unreadable = quoted(markings::unreadable(names()));
+    let unreadable = join_tags(markings::unreadable_tags(names()));
     if !unreadable.is_empty() {
         warnings.push(format!("tags of the case that cannot be read as a TLP or PAP are taken for RED: {unreadable}"));
     }
@@ -329,11 +329,11 @@ fn markings(data: &Value, scale: Scale, tags: &[String], warnings: &mut Vec<Stri
 }
 
 /// True for a case with members that TheHive 4 does not have.
-fn is_five(data: &Value) -> bool {
+fn is_from_thehive_5(data: &Value) -> bool {
     ["stage", "extendedStatus", "customFieldValues"].iter().any(|name| data.get(name).is_some())
 }
 
-fn scalar(value: &Value) -> String {
+fn scalar_to_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Number(_) | Value::Bool(_) => value.to_string(),
@@ -346,36 +346,36 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn input(case: Value, observables: Value) -> ExportInput {
-        let elements = carried(&json!({"observables": observables})).unwrap().unwrap_or_default();
+    fn parse_input(case: Value, observables: Value) -> ExportInput {
+        let elements = parse_observables(&json!({"observables": observables})).unwrap().unwrap_or_default();
         ExportInput::new(&case, elements, None).unwrap()
     }
 
-    fn base() -> Value {
+    fn sample_case() -> Value {
         json!({"_id": "~1", "createdAt": 1_630_917_246_993_i64, "startDate": 1_630_917_180_000_i64, "caseId": 42, "title": "T", "tlp": 2})
     }
 
-    fn with(mut case: Value, more: Value) -> Value {
+    fn with_members(mut case: Value, more: Value) -> Value {
         case.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         case
     }
 
     #[test]
     fn both_versions_of_thehive_give_the_same_case() {
-        let four = input(base(), json!([])).case;
+        let four = parse_input(sample_case(), json!([])).case;
         let five = json!({"_id": "~1", "_createdAt": 1_630_917_246_993_i64, "startDate": 1_630_917_180_000_i64, "number": 42, "title": "T", "tlp": 2, "tlpLabel": "AMBER"});
-        assert_eq!(input(five, json!([])).case, four);
+        assert_eq!(parse_input(five, json!([])).case, four);
         assert_eq!((four.created.as_str(), four.start), ("1630917246993", 1_630_917_180));
     }
 
     #[test]
     fn an_item_is_as_strict_as_the_stricter_of_the_two() {
         let observables = json!([{"tlp": 0}, {"tlp": 3}, {}, {"tlp": 77}, {"tlp": 3.0}, {"tlp": "3"}, {"tlp": "x"}, {"tlp": true}, {"tlp": null}]);
-        let tlps: Vec<_> = input(base(), observables).observables.into_iter().map(|ioc| ioc.unwrap().tlp).collect();
+        let tlps: Vec<_> = parse_input(sample_case(), observables).observables.into_iter().map(|ioc| ioc.unwrap().tlp).collect();
         let [amber, red] = [Tlp::Amber, Tlp::Red];
         assert_eq!(tlps, [amber, red, amber, red, red, red, red, red, amber]);
-        assert_eq!(input(with(base(), json!({"tlp": "x"})), json!([])).case.tlp, red);
-        assert_eq!(input(with(base(), json!({"tlp": 4, "tlpLabel": "GREEN"})), json!([])).case.tlp, red);
+        assert_eq!(parse_input(with_members(sample_case(), json!({"tlp": "x"})), json!([])).case.tlp, red);
+        assert_eq!(parse_input(with_members(sample_case(), json!({"tlp": 4, "tlpLabel": "GREEN"})), json!([])).case.tlp, red);
     }
 
     #[test]
@@ -384,8 +384,8 @@ mod tests {
             {"ioc": true, "data": "a", "tlp": 0, "tags": ["TLP: red"]}, {"ioc": true, "data": "b", "tlp": 2, "tags": ["tlp:clear"]},
             {"ioc": true, "data": "c", "tags": ["tlp:rde", "PAP:AMBER"]}, {"data": "d", "tags": ["tlp:green"], "pap": 3},
         ]);
-        let case = with(base(), json!({"tags": ["tlp:\"amber+strict\"", "tlp:green", "pap:green"], "pap": 0}));
-        let input = input(case, observables);
+        let case = with_members(sample_case(), json!({"tags": ["tlp:\"amber+strict\"", "tlp:green", "pap:green"], "pap": 0}));
+        let input = parse_input(case, observables);
         assert_eq!((input.case.tlp, input.case.pap), (Tlp::AmberStrict, Some(Pap::Green)));
         let marks: Vec<_> =
             input.observables.iter().map(|one| one.as_ref().map(|ioc| (ioc.tlp, ioc.pap)).unwrap()).collect();
@@ -403,7 +403,7 @@ mod tests {
     #[test]
     fn a_case_begins_when_it_says_in_whatever_unit() {
         let start = |start: Value| {
-            let case = ExportInput::new(&with(base(), json!({"startDate": start})), Vec::new(), None).unwrap();
+            let case = ExportInput::new(&with_members(sample_case(), json!({"startDate": start})), Vec::new(), None).unwrap();
             (case.case.start, case.warnings.len())
         };
         for written in
@@ -420,25 +420,25 @@ mod tests {
     #[test]
     fn a_label_or_a_four_shows_the_scale_of_five() {
         assert_eq!(
-            input(with(base(), json!({"tlp": 3, "tlpLabel": "AMBER+STRICT"})), json!([])).case.tlp,
+            parse_input(with_members(sample_case(), json!({"tlp": 3, "tlpLabel": "AMBER+STRICT"})), json!([])).case.tlp,
             Tlp::AmberStrict
         );
-        assert_eq!(input(with(base(), json!({"tlp": 3})), json!([{"tlp": 4}])).case.tlp, Tlp::AmberStrict);
-        assert_eq!(input(with(base(), json!({"tlp": 4})), json!([])).case.tlp, Tlp::Red);
+        assert_eq!(parse_input(with_members(sample_case(), json!({"tlp": 3})), json!([{"tlp": 4}])).case.tlp, Tlp::AmberStrict);
+        assert_eq!(parse_input(with_members(sample_case(), json!({"tlp": 4})), json!([])).case.tlp, Tlp::Red);
     }
 
     #[test]
     fn without_a_sign_three_is_red_and_thehive_five_is_told_why() {
-        let four = input(with(base(), json!({"tlp": 3})), json!([]));
+        let four = parse_input(with_members(sample_case(), json!({"tlp": 3})), json!([]));
         assert_eq!((four.case.tlp, four.warnings.len()), (Tlp::Red, 0));
-        let five = input(with(base(), json!({"tlp": 3, "stage": "InProgress"})), json!([]));
+        let five = parse_input(with_members(sample_case(), json!({"tlp": 3, "stage": "InProgress"})), json!([]));
         assert_eq!((five.case.tlp, five.warnings.len()), (Tlp::Red, 1));
     }
 
     #[test]
     fn what_is_no_observable_is_named() {
         let observables =
-            input(base(), json!(["x", 3, {"dataType": "ip", "data": "192.0.2.1", "ioc": true}])).observables;
+            parse_input(sample_case(), json!(["x", 3, {"dataType": "ip", "data": "192.0.2.1", "ioc": true}])).observables;
         assert_eq!(observables[0], Err("is a text, not an observable".into()));
         assert!(observables[2].as_ref().unwrap().observable.ioc);
     }

@@ -24,7 +24,7 @@ const GONE: &str = "the case is not there any more";
 impl ConnectionExport<'_> {
     /// Asks TheHive for what is to be retracted, and notes in `wanted` what is an IOC all the same. None if nothing is to be
     /// retracted; else why nothing may be, if so.
-    pub(super) fn asked_again(
+    pub(super) fn recheck_retractions(
         &self,
         plan: &Plan,
         decided: &[Option<Verdict>],
@@ -34,19 +34,19 @@ impl ConnectionExport<'_> {
         let is_retracted = |one: &&Retraction| !one.is_closing && matches!(one.act, RetractAction::Change(_));
         let retractions: Vec<_> = plan.retractions.iter().filter(is_retracted).collect();
         let thehive = self.thehive.filter(|_| !retractions.is_empty() && self.input.is_case)?;
-        let asked = match self.iocs_among(&retractions, thehive) {
+        let asked = match self.fetch_iocs_among(&retractions, thehive) {
             Ok(Some(asked)) => asked,
             Ok(None) => return Some(Err(GONE.to_owned())),
             Err(error) => {
                 return Some(Err(format!("TheHive does not say whether what is to be retracted is an IOC: {error:#}")));
             }
         };
-        wanted.spared = self.as_attributes(asked, decided, types, wanted);
+        wanted.spared = self.map_new_iocs(asked, decided, types, wanted);
         Some(Ok(()))
     }
 
     /// The IOCs of the case that have one of the values; none if there is no such case.
-    fn iocs_among(&self, retractions: &[&Retraction], thehive: &TheHive) -> Result<Option<Vec<CaseObservable>>> {
+    fn fetch_iocs_among(&self, retractions: &[&Retraction], thehive: &TheHive) -> Result<Option<Vec<CaseObservable>>> {
         let case = &self.input.case;
         if !thehive.has_case(&case.id)? {
             return Ok(None);
@@ -55,13 +55,13 @@ impl ConnectionExport<'_> {
         let mut values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
         values.sort_unstable();
         values.dedup();
-        let asked = thehive.iocs_of(&case.id, &values, retractions.iter().any(|one| one.object.is_some()))?;
-        let iocs = asked.into_iter().filter_map(Element::good).filter(|one| one.ioc);
+        let asked = thehive.fetch_iocs_by_value(&case.id, &values, retractions.iter().any(|one| one.object.is_some()))?;
+        let iocs = asked.into_iter().filter_map(Element::into_option).filter(|one| one.ioc);
         Ok(Some(iocs.map(|observable| CaseObservable { observable, tlp: case.tlp, pap: case.pap }).collect()))
     }
 
     /// What these IOCs are beside those that were read: half a composite is another attribute than the whole.
-    fn as_attributes(
+    fn map_new_iocs(
         &self,
         asked: Vec<CaseObservable>,
         decided: &[Option<Verdict>],
@@ -78,7 +78,7 @@ impl ConnectionExport<'_> {
         let observables = self.input.observables.iter().cloned().chain(new.into_iter().map(Ok)).collect();
         let input = ExportInput { observables, ..self.input.clone() };
         let known: HashSet<Uuid> = wanted.attributes.iter().map(|one| one.uuid).collect();
-        let together = ConnectionExport { input: &input, ..*self }.map(&decided, types, wanted.uuid).wanted.attributes;
+        let together = ConnectionExport { input: &input, ..*self }.map_case(&decided, types, wanted.uuid).wanted.attributes;
         together.into_iter().filter(|one| !known.contains(&one.uuid)).collect()
     }
 }

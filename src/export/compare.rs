@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::exclusive;
 use super::plan::{AttributeAction, DiffContext, RetainedAttribute};
-use super::retract::{is_retracted, was_deleted, without_mark};
+use super::retract::{is_retracted, was_quiet_when_deleted, strip_mark};
 use super::wanted::EventDraft;
 use crate::ids::Ids;
 use crate::markings::{Pap, Tlp};
@@ -17,7 +17,7 @@ use crate::misp::changes::{AttributePatch, EventPatch};
 use crate::misp::draft::AttributeDraft;
 use crate::misp::tags::TagResolution;
 use crate::misp::wire::{Attribute, Event};
-use crate::secret::shortened;
+use crate::secret::truncate_text;
 use crate::types::{self, equal};
 
 const DELETED: &str = "deleted in MISP";
@@ -59,7 +59,7 @@ impl<'a> EventIndex<'a> {
             if let Some(uuid) = uuid {
                 by_uuid.insert(uuid, attribute);
             }
-            let is_mine = uuid.is_some_and(|uuid| ids.made_inside(&event, &uuid));
+            let is_mine = uuid.is_some_and(|uuid| ids.is_case_part(&event, &uuid));
             let is_loose = held.object_of(attribute).is_none();
             let whose = match (is_mine, attribute.deleted == Some(true)) {
                 (true, false) => Some(Owner::Ours).filter(|_| is_loose),
@@ -68,21 +68,21 @@ impl<'a> EventIndex<'a> {
                 (false, true) => None,
             };
             if let Some(whose) = whose {
-                let value = equal::key(&types::normalise(&attribute.kind, &attribute.value));
+                let value = equal::equality_key(&types::normalise(&attribute.kind, &attribute.value));
                 let known = by_value.entry((attribute.kind.as_str(), value)).or_insert((whose, attribute));
                 if whose < known.0 {
                     *known = (whose, attribute);
                 }
             }
         }
-        let tags = || shared(held.event.all_tags());
+        let tags = || shared_tags(held.event.tags_with_local_flag());
         let closed_objects = held.objects.values().filter(|uuid| !held.open_objects.contains(uuid)).copied().collect();
         Self { by_uuid, by_value, closed_objects, tlp: Tlp::from_plain_tags(tags()), pap: Pap::from_plain_tags(tags()) }
     }
 
     /// What is to be done with each wanted attribute. To an object that somebody deleted as a whole, nothing is added.
-    pub(super) fn steps(&self, wanted: &[AttributeDraft], rules: &DiffContext<'_>) -> Vec<AttributeAction> {
-        let mut steps: Vec<_> = wanted.iter().map(|attribute| self.step(attribute, rules)).collect();
+    pub(super) fn decide_actions(&self, wanted: &[AttributeDraft], rules: &DiffContext<'_>) -> Vec<AttributeAction> {
+        let mut steps: Vec<_> = wanted.iter().map(|attribute| self.decide_action(attribute, rules)).collect();
         let objects = |is: &dyn Fn(&AttributeAction) -> bool| -> HashSet<Uuid> {
             let of = wanted.iter().zip(&steps).filter(|(_, step)| is(step));
             of.filter_map(|(attribute, _)| Some(attribute.place.as_ref()?.object)).collect()
@@ -99,56 +99,56 @@ impl<'a> EventIndex<'a> {
     }
 
     /// What is to be done with a wanted attribute.
-    pub(super) fn step(&self, wanted: &AttributeDraft, rules: &DiffContext<'_>) -> AttributeAction {
-        match self.own(wanted) {
-            Some(held) if held.deleted == Some(true) && !is_ours_to_revive(held) => match self.instead(wanted) {
+    pub(super) fn decide_action(&self, wanted: &AttributeDraft, rules: &DiffContext<'_>) -> AttributeAction {
+        match self.find_by_uuid(wanted) {
+            Some(held) if held.deleted == Some(true) && !is_ours_to_revive(held) => match self.find_by_value(wanted) {
                 // Somebody moved it into an object, say, which MISP makes of a copy (`MispObject.php`, `groupAttributesIntoObject`).
-                Some((Owner::Theirs, there)) => AttributeAction::Leave(Some(added_by_others(wanted, there))),
+                Some((Owner::Theirs, there)) => AttributeAction::Leave(Some(describe_added_by_others(wanted, there))),
                 Some((Owner::Ours | Owner::Deleted, _)) | None => AttributeAction::Skip(DELETED.to_owned()),
             },
-            Some(held) => self.existing(wanted, held, rules),
-            None => match self.instead(wanted) {
-                Some((Owner::Theirs, there)) => AttributeAction::Leave(Some(added_by_others(wanted, there))),
+            Some(held) => self.decide_existing(wanted, held, rules),
+            None => match self.find_by_value(wanted) {
+                Some((Owner::Theirs, there)) => AttributeAction::Leave(Some(describe_added_by_others(wanted, there))),
                 Some((Owner::Deleted, held)) if !is_ours_to_revive(held) => AttributeAction::Skip(DELETED.to_owned()),
-                Some((Owner::Ours | Owner::Deleted, held)) => self.under_another_uuid(wanted, held, rules),
+                Some((Owner::Ours | Owner::Deleted, held)) => self.decide_under_other_uuid(wanted, held, rules),
                 None => AttributeAction::Add,
             },
         }
     }
 
     /// The attribute that has the value of a wanted one outside objects.
-    fn instead(&self, wanted: &AttributeDraft) -> Option<(Owner, &'a Attribute)> {
-        let there = self.by_value.get(&(wanted.kind.as_str(), equal::key(&wanted.value)));
+    fn find_by_value(&self, wanted: &AttributeDraft) -> Option<(Owner, &'a Attribute)> {
+        let there = self.by_value.get(&(wanted.kind.as_str(), equal::equality_key(&wanted.value)));
         there.copied().filter(|_| wanted.place.is_none())
     }
 
     /// The attribute that stands for a wanted one: its own, or else the one that has its value.
-    pub(super) fn stands_for(&self, wanted: &AttributeDraft) -> Option<&'a Attribute> {
-        let own = self.own(wanted);
+    pub(super) fn find_counterpart(&self, wanted: &AttributeDraft) -> Option<&'a Attribute> {
+        let own = self.find_by_uuid(wanted);
         let live = own.filter(|held| held.deleted != Some(true));
-        live.or_else(|| self.instead(wanted).map(|(_, there)| there)).or(own)
+        live.or_else(|| self.find_by_value(wanted).map(|(_, there)| there)).or(own)
     }
 
     /// The attribute that a wanted one became, by its uuid; a file may have gone out in either of two ways.
-    fn own(&self, wanted: &AttributeDraft) -> Option<&'a Attribute> {
+    fn find_by_uuid(&self, wanted: &AttributeDraft) -> Option<&'a Attribute> {
         let other = || self.get(&wanted.file.as_ref()?.other);
         self.get(&wanted.uuid).or_else(other)
     }
 
     /// The comment of the attribute of ours that stands for a wanted one, without the mark of a retraction.
     pub(super) fn comment_of(&self, wanted: &AttributeDraft) -> Option<String> {
-        let by_value = || self.instead(wanted).filter(|(whose, _)| *whose != Owner::Theirs).map(|(_, held)| held);
-        self.own(wanted).or_else(by_value).map(without_mark_if_any)
+        let by_value = || self.find_by_value(wanted).filter(|(whose, _)| *whose != Owner::Theirs).map(|(_, held)| held);
+        self.find_by_uuid(wanted).or_else(by_value).map(without_mark_if_any)
     }
 
     /// True if a wanted attribute is there with our uuid.
-    pub(super) fn holds(&self, wanted: &AttributeDraft) -> bool {
-        self.own(wanted).is_some()
+    pub(super) fn has_by_uuid(&self, wanted: &AttributeDraft) -> bool {
+        self.find_by_uuid(wanted).is_some()
     }
 
     /// An attribute of ours with the value of the wanted one: its observable was of another type, or written otherwise. It
     /// becomes as strict as the wanted one, and is brought back if it was retracted.
-    fn under_another_uuid(
+    fn decide_under_other_uuid(
         &self,
         wanted: &AttributeDraft,
         held: &Attribute,
@@ -156,22 +156,22 @@ impl<'a> EventIndex<'a> {
     ) -> AttributeAction {
         let mut how = "there already, in an attribute that was exported for another IOC".to_owned();
         if held.value != wanted.value {
-            how = format!("{how}, written {}", shortened(&held.value, LONGEST_VALUE));
+            how = format!("{how}, written {}", truncate_text(&held.value, LONGEST_VALUE));
         }
-        match self.existing(wanted, held, rules) {
+        match self.decide_existing(wanted, held, rules) {
             AttributeAction::Change(change) => AttributeAction::Change(AttributePatch { remark: Some(how), ..change }),
             _ => AttributeAction::Leave(Some(how)),
         }
     }
 
-    fn existing(&self, wanted: &AttributeDraft, held: &Attribute, rules: &DiffContext<'_>) -> AttributeAction {
-        let mut change = self.tightened(wanted, held, rules);
+    fn decide_existing(&self, wanted: &AttributeDraft, held: &Attribute, rules: &DiffContext<'_>) -> AttributeAction {
+        let mut change = self.tightening_patch(wanted, held, rules);
         let comment = without_mark_if_any(held);
         if comment != wanted.comment && wanted.former.contains(&comment) {
             change.comment = Some(wanted.comment.clone());
         }
         if is_retracted(held) {
-            let (comment, was_for_detection) = without_mark(&held.comment);
+            let (comment, was_for_detection) = strip_mark(&held.comment);
             change.comment.get_or_insert(comment);
             change.is_reason = true;
             if held.deleted == Some(true) {
@@ -180,48 +180,48 @@ impl<'a> EventIndex<'a> {
                 change.to_ids = Some(true);
             }
         }
-        let pap = Pap::from_plain_tags(shared(held.all_tags())).or(self.pap);
+        let pap = Pap::from_plain_tags(shared_tags(held.tags_with_local_flag())).or(self.pap);
         let is_missing = |tag: &&String| match Pap::from_tag(tag) {
             Some(wanted) => pap < Some(wanted),
-            None => !has(held.all_tags(), tag),
+            None => !has_shared_tag(held.tags_with_local_flag(), tag),
         };
         let mut excluded = Vec::new();
-        for tag in wanted.tags.iter().filter(is_missing).filter_map(|tag| rules.tags.name(tag)) {
-            if let Some(rival) = rules.tags.rival(&tag, shared(held.all_tags())) {
-                excluded.push(exclusive::refused(&tag, rival));
+        for tag in wanted.tags.iter().filter(is_missing).filter_map(|tag| rules.tags.resolve(tag)) {
+            if let Some(rival) = rules.tags.find_rival(&tag, shared_tags(held.tags_with_local_flag())) {
+                excluded.push(exclusive::describe_conflict(&tag, rival));
                 continue;
             }
-            change.drop_tags.extend(in_the_way(held.all_tags(), &tag));
+            change.drop_tags.extend(find_local_duplicate(held.tags_with_local_flag(), &tag));
             change.add_tags.push(tag);
         }
-        let difference = self.difference(wanted, held, &change, rules);
+        let difference = self.describe_difference(wanted, held, &change, rules);
         let difference = difference.map(|fields| format!("differs in MISP, left as it is: {fields}"));
         let remarks: Vec<_> = difference.into_iter().chain(excluded).collect();
         change.remark = Some(remarks.join("; ")).filter(|remark| !remark.is_empty());
         let is_changed = AttributePatch { remark: None, ..change.clone() } != AttributePatch::default();
-        change.instead = instead(wanted, held);
+        change.instead = target_uuid(wanted, held);
         if is_changed { AttributeAction::Change(change) } else { AttributeAction::Leave(change.remark) }
     }
 
     /// The TLP tag and the distribution, towards the stricter.
-    pub(super) fn tightened(
+    pub(super) fn tightening_patch(
         &self,
         wanted: &AttributeDraft,
         held: &Attribute,
         rules: &DiffContext<'_>,
     ) -> AttributePatch {
-        let names: Vec<_> = shared(held.all_tags()).collect();
+        let names: Vec<_> = shared_tags(held.tags_with_local_flag()).collect();
         let is_laxer = match Tlp::from_plain_tags(names.iter().copied()) {
             Some(tlp) => tlp < wanted.tlp,
             None => wanted.is_stricter && self.tlp < Some(wanted.tlp),
         };
-        let tag = is_laxer.then(|| rules.tags.name(wanted.tlp.tag())).flatten();
+        let tag = is_laxer.then(|| rules.tags.resolve(wanted.tlp.tag())).flatten();
         // Not `is_closed`: a link to the case is closed from the beginning, and stays as people set it unless the case is RED.
-        let close = wanted.tlp.is_closed() && held.distribution != Some(0);
+        let close = wanted.tlp.forbids_sharing() && held.distribution != Some(0);
         let mut change = AttributePatch { close: close && !rules.is_public, ..AttributePatch::default() };
         if let Some(tag) = tag {
-            change.drop_tags = laxer(&names, |name| Tlp::from_tag(name).is_some_and(|tlp| tlp < wanted.tlp));
-            change.drop_tags.extend(in_the_way(held.all_tags(), &tag));
+            change.drop_tags = filter_laxer(&names, |name| Tlp::from_tag(name).is_some_and(|tlp| tlp < wanted.tlp));
+            change.drop_tags.extend(find_local_duplicate(held.tags_with_local_flag(), &tag));
             change.add_tags = vec![tag];
         }
         change.is_reason = change.close || !change.add_tags.is_empty();
@@ -230,20 +230,20 @@ impl<'a> EventIndex<'a> {
 
     /// The fields of an attribute of ours that are not as they are wanted and that this export leaves alone, with what is there:
     /// somebody changed them, or MISP stores them in another way.
-    fn difference(
+    fn describe_difference(
         &self,
         wanted: &AttributeDraft,
         held: &Attribute,
         change: &AttributePatch,
         rules: &DiffContext<'_>,
     ) -> Option<String> {
-        let tlp = Tlp::from_plain_tags(shared(held.all_tags()));
+        let tlp = Tlp::from_plain_tags(shared_tags(held.tags_with_local_flag()));
         let is_laxer = wanted.is_stricter && change.add_tags.is_empty() && tlp.or(self.tlp) < Some(wanted.tlp);
         let is_content = wanted.file.is_some();
         let comment = change.comment.as_ref().unwrap_or(&held.comment);
         let is_open =
             wanted.is_closed && !change.close && held.distribution.is_some_and(|d| d != 0) && !rules.is_public;
-        let there = |value: &str| format!("({})", shortened(value, LONGEST_VALUE));
+        let there = |value: &str| format!("({})", truncate_text(value, LONGEST_VALUE));
         let texts = [
             ("type", &held.kind, &wanted.kind),
             ("category", &held.category, &wanted.category),
@@ -264,7 +264,7 @@ impl<'a> EventIndex<'a> {
                 !wanted.is_closed && !rules.is_public && self.is_in_closed_object(wanted),
             ),
             ("TLP tag", is_laxer || tlp > Some(wanted.tlp)),
-            ("tags", has_others(shared(held.all_tags()), &wanted.tags)),
+            ("tags", has_foreign_tags(shared_tags(held.tags_with_local_flag()), &wanted.tags)),
         ];
         let of_fields = fields.iter().filter(|(_, differs)| *differs).map(|(field, _)| (*field).to_owned());
         let differing: Vec<_> = of_texts.chain(of_fields).collect();
@@ -276,9 +276,9 @@ impl<'a> EventIndex<'a> {
     }
 
     /// What MISP made of an attribute that was added just now, if that is not what was sent: nobody else can have changed it.
-    pub(super) fn stored_otherwise(&self, wanted: &AttributeDraft, rules: &DiffContext<'_>) -> Option<String> {
-        let held = self.own(wanted)?;
-        let difference = self.difference(wanted, held, &AttributePatch::default(), rules)?;
+    pub(super) fn describe_stored_difference(&self, wanted: &AttributeDraft, rules: &DiffContext<'_>) -> Option<String> {
+        let held = self.find_by_uuid(wanted)?;
+        let difference = self.describe_difference(wanted, held, &AttributePatch::default(), rules)?;
         Some(format!("{STORED}: {difference}"))
     }
 
@@ -289,8 +289,8 @@ impl<'a> EventIndex<'a> {
 }
 
 /// A value that people added, and in what it is not what this export would have made of it.
-fn added_by_others(wanted: &AttributeDraft, there: &Attribute) -> String {
-    let written = format!("written {}", shortened(&there.value, LONGEST_VALUE));
+fn describe_added_by_others(wanted: &AttributeDraft, there: &Attribute) -> String {
+    let written = format!("written {}", truncate_text(&there.value, LONGEST_VALUE));
     let differs = [
         (there.value != wanted.value, written.as_str()),
         (wanted.to_ids && there.to_ids == Some(false), "not for detection"),
@@ -302,22 +302,22 @@ fn added_by_others(wanted: &AttributeDraft, there: &Attribute) -> String {
 }
 
 fn without_mark_if_any(held: &Attribute) -> String {
-    if is_retracted(held) { without_mark(&held.comment).0 } else { held.comment.clone() }
+    if is_retracted(held) { strip_mark(&held.comment).0 } else { held.comment.clone() }
 }
 
 /// The attribute that is there instead of the wanted one: the same file, sent in the other way.
-fn instead(wanted: &AttributeDraft, held: &Attribute) -> Option<Uuid> {
+fn target_uuid(wanted: &AttributeDraft, held: &Attribute) -> Option<Uuid> {
     Uuid::parse_str(&held.uuid).ok().filter(|uuid| *uuid != wanted.uuid)
 }
 
 /// True for what an export deleted: unflagging takes `to_ids` and deleting leaves it, so one that lost both was deleted by
 /// somebody after it was unflagged, unless the comment tells that deleting met it without.
 fn is_ours_to_revive(held: &Attribute) -> bool {
-    is_retracted(held) && (held.to_ids != Some(false) || was_deleted(&held.comment))
+    is_retracted(held) && (held.to_ids != Some(false) || was_quiet_when_deleted(&held.comment))
 }
 
 /// Files that an option let out before and that it lets out no more: they stay, and are closed when their TLP demands it.
-pub(super) fn kept(
+pub(super) fn tighten_retained(
     wanted: &EventDraft,
     steps: &[AttributeAction],
     held: &EventContent,
@@ -330,42 +330,42 @@ pub(super) fn kept(
     );
     let of = |one: &AttributeDraft| {
         let there = index.get(&one.uuid).filter(|held| held.deleted != Some(true))?;
-        let change = index.tightened(one, there, rules);
+        let change = index.tightening_patch(one, there, rules);
         change.is_reason.then(|| RetainedAttribute { uuid: one.uuid, object: held.object_of(there), change })
     };
     wanted.kept.iter().filter(|one| !handled.contains(&one.uuid)).filter_map(of).collect()
 }
 
 /// The tags that are passed on with what they are on: a local tag marks it for nobody else.
-pub(super) fn shared<'t>(tags: impl Iterator<Item = (&'t str, bool)>) -> impl Iterator<Item = &'t str> {
+pub(super) fn shared_tags<'t>(tags: impl Iterator<Item = (&'t str, bool)>) -> impl Iterator<Item = &'t str> {
     tags.filter(|(_, is_local)| !is_local).map(|(name, _)| name)
 }
 
 /// A local tag of the same name: MISP keeps one of each, and leaves it local when it is added again
 /// (`EventTag.php`, `attachTagToEvent`), so that it is taken off before.
-fn in_the_way<'t>(tags: impl Iterator<Item = (&'t str, bool)>, wanted: &str) -> Option<String> {
+fn find_local_duplicate<'t>(tags: impl Iterator<Item = (&'t str, bool)>, wanted: &str) -> Option<String> {
     let mut local = tags.filter(|(name, is_local)| *is_local && name.to_lowercase() == wanted.to_lowercase());
     local.next().map(|(name, _)| name.to_owned())
 }
 
-fn laxer(names: &[&str], is_laxer: impl Fn(&str) -> bool) -> Vec<String> {
+fn filter_laxer(names: &[&str], is_laxer: impl Fn(&str) -> bool) -> Vec<String> {
     names.iter().filter(|name| is_laxer(name)).map(ToString::to_string).collect()
 }
 
 /// True if there is a tag that people added: no marking, and none that is wanted.
-fn has_others<'a>(mut held: impl Iterator<Item = &'a str>, wanted: &[String]) -> bool {
+fn has_foreign_tags<'a>(mut held: impl Iterator<Item = &'a str>, wanted: &[String]) -> bool {
     let is_marking = |name: &str| Tlp::from_tag(name).is_some() || Pap::from_tag(name).is_some();
     let is_wanted = |name: &str| wanted.iter().any(|tag| tag.to_lowercase() == name.to_lowercase());
     held.any(|name| !is_marking(name) && !is_wanted(name))
 }
 
 /// True if a tag is there for everybody.
-fn has<'t>(tags: impl Iterator<Item = (&'t str, bool)>, name: &str) -> bool {
-    shared(tags).any(|tag| tag.to_lowercase() == name.to_lowercase())
+fn has_shared_tag<'t>(tags: impl Iterator<Item = (&'t str, bool)>, name: &str) -> bool {
+    shared_tags(tags).any(|tag| tag.to_lowercase() == name.to_lowercase())
 }
 
 /// What MISP did not take of a new attribute.
-pub(super) fn unfinished(change: &AttributePatch) -> String {
+pub(super) fn describe_unfinished(change: &AttributePatch) -> String {
     let words = [
         ("tags", !change.add_tags.is_empty() || !change.drop_tags.is_empty()),
         ("distribution", change.close),
@@ -376,10 +376,10 @@ pub(super) fn unfinished(change: &AttributePatch) -> String {
 }
 
 /// What changes on the event itself, and what differs and is left.
-pub(super) fn head(wanted: &EventDraft, held: &EventContent, rules: &DiffContext<'_>) -> (EventPatch, Vec<String>) {
+pub(super) fn event_patch(wanted: &EventDraft, held: &EventContent, rules: &DiffContext<'_>) -> (EventPatch, Vec<String>) {
     let event = &held.event;
     let mut remarks = Vec::new();
-    if rules.is_public && wanted.tlp.is_closed() {
+    if rules.is_public && wanted.tlp.forbids_sharing() {
         return (EventPatch::default(), remarks);
     }
     let is_ours = !wanted.only_tightens && !wanted.is_guest;
@@ -389,42 +389,42 @@ pub(super) fn head(wanted: &EventDraft, held: &EventContent, rules: &DiffContext
         info: (event.info != wanted.info && is_ours).then(|| wanted.info.clone()),
         threat_level: (higher && is_ours).then_some(wanted.threat_level),
         analysis: (further && wanted.analysis > 0 && is_ours).then_some(wanted.analysis),
-        close: wanted.tlp.is_closed() && event.distribution != Some(0),
+        close: wanted.tlp.forbids_sharing() && event.distribution != Some(0),
         ..EventPatch::default()
     };
-    let names: Vec<_> = shared(event.all_tags()).collect();
+    let names: Vec<_> = shared_tags(event.tags_with_local_flag()).collect();
     let tlp = Tlp::from_plain_tags(names.iter().copied());
     let is_stricter = tlp.is_none_or(|tlp| tlp < wanted.tlp);
-    if let (true, Some(tag)) = (is_stricter, rules.tags.name(wanted.tlp.tag())) {
-        head.drop_tags = laxer(&names, |name| Tlp::from_tag(name).is_some_and(|tlp| tlp < wanted.tlp));
-        head.drop_tags.extend(in_the_way(event.all_tags(), &tag));
+    if let (true, Some(tag)) = (is_stricter, rules.tags.resolve(wanted.tlp.tag())) {
+        head.drop_tags = filter_laxer(&names, |name| Tlp::from_tag(name).is_some_and(|tlp| tlp < wanted.tlp));
+        head.drop_tags.extend(find_local_duplicate(event.tags_with_local_flag(), &tag));
         head.add_tags.push(tag);
         head.is_reason = true;
     }
-    pap(wanted.pap, event, rules.tags, &mut head, &mut remarks);
+    patch_pap(wanted.pap, event, rules.tags, &mut head, &mut remarks);
     head.is_reason |= head.close;
-    let missing = wanted.tags.iter().filter(|tag| !has(event.all_tags(), tag));
-    for tag in missing.filter_map(|tag| rules.tags.name(tag)) {
-        if let Some(rival) = rules.tags.rival(&tag, shared(event.all_tags())) {
+    let missing = wanted.tags.iter().filter(|tag| !has_shared_tag(event.tags_with_local_flag(), tag));
+    for tag in missing.filter_map(|tag| rules.tags.resolve(tag)) {
+        if let Some(rival) = rules.tags.find_rival(&tag, shared_tags(event.tags_with_local_flag())) {
             let remedy = "what is there stays, since a person may have set it: take it off in MISP, and the next export sets the case's";
-            remarks.push(format!("{}; {remedy}", exclusive::refused(&tag, rival)));
+            remarks.push(format!("{}; {remedy}", exclusive::describe_conflict(&tag, rival)));
             continue;
         }
-        head.drop_tags.extend(in_the_way(event.all_tags(), &tag));
+        head.drop_tags.extend(find_local_duplicate(event.tags_with_local_flag(), &tag));
         head.add_tags.push(tag);
     }
-    remarks.extend(left(wanted, held, tlp, rules));
+    remarks.extend(describe_left_as_is(wanted, held, tlp, rules));
     (head, remarks)
 }
 
-fn pap(wanted: Option<Pap>, event: &Event, tags: &TagResolution, head: &mut EventPatch, remarks: &mut Vec<String>) {
-    let names: Vec<_> = shared(event.all_tags()).collect();
+fn patch_pap(wanted: Option<Pap>, event: &Event, tags: &TagResolution, head: &mut EventPatch, remarks: &mut Vec<String>) {
+    let names: Vec<_> = shared_tags(event.tags_with_local_flag()).collect();
     let held = Pap::from_plain_tags(names.iter().copied());
     match wanted {
         Some(pap) if held.is_none_or(|held| held < pap) => {
-            if let Some(tag) = tags.name(pap.tag()) {
-                head.drop_tags.extend(laxer(&names, |name| Pap::from_tag(name).is_some_and(|held| held < pap)));
-                head.drop_tags.extend(in_the_way(event.all_tags(), &tag));
+            if let Some(tag) = tags.resolve(pap.tag()) {
+                head.drop_tags.extend(filter_laxer(&names, |name| Pap::from_tag(name).is_some_and(|held| held < pap)));
+                head.drop_tags.extend(find_local_duplicate(event.tags_with_local_flag(), &tag));
                 head.add_tags.push(tag);
             }
         }
@@ -435,7 +435,7 @@ fn pap(wanted: Option<Pap>, event: &Event, tags: &TagResolution, head: &mut Even
 }
 
 /// What differs on the event itself and is left as people set it.
-fn left(wanted: &EventDraft, held: &EventContent, tlp: Option<Tlp>, rules: &DiffContext<'_>) -> Vec<String> {
+fn describe_left_as_is(wanted: &EventDraft, held: &EventContent, tlp: Option<Tlp>, rules: &DiffContext<'_>) -> Vec<String> {
     let event = &held.event;
     let mut remarks = Vec::new();
     if wanted.is_guest {
@@ -455,10 +455,10 @@ fn left(wanted: &EventDraft, held: &EventContent, tlp: Option<Tlp>, rules: &Diff
         (
             "distribution",
             !rules.is_public
-                && !wanted.tlp.is_closed()
+                && !wanted.tlp.forbids_sharing()
                 && u64::try_from(distribution).is_ok_and(|held| held != wanted.distribution),
         ),
-        ("tags", !wanted.only_tightens && has_others(shared(event.all_tags()), &wanted.tags)),
+        ("tags", !wanted.only_tightens && has_foreign_tags(shared_tags(event.tags_with_local_flag()), &wanted.tags)),
     ];
     let differs: Vec<_> = differs.iter().filter(|(_, differs)| *differs).map(|(word, _)| *word).collect();
     if !differs.is_empty() {

@@ -20,7 +20,7 @@ pub struct Contents<'a> {
 }
 
 impl AttachmentSource for Contents<'_> {
-    fn payload(&self, attribute: &AttributeDraft) -> Result<Option<AttachmentPayload>> {
+    fn load_payload(&self, attribute: &AttributeDraft) -> Result<Option<AttachmentPayload>> {
         let Some(file) = &attribute.file else { return Ok(None) };
         let thehive = self.thehive.context("TheHive may not be asked for it")?;
         let of = self.input.observables.get(file.of).and_then(|one| one.as_ref().ok());
@@ -29,7 +29,7 @@ impl AttachmentSource for Contents<'_> {
             .context("the observable has no attachment")?;
         let bytes = thehive.download(&ioc.observable.id, attachment, self.most)?;
         if file.is_plain && !sample::is_executable(&file.name, &bytes) {
-            let data = sample::encoded(&bytes);
+            let data = sample::to_base64(&bytes);
             return Ok(Some(AttachmentPayload {
                 uuid: attribute.uuid,
                 kind: "attachment",
@@ -41,6 +41,6 @@ impl AttachmentSource for Contents<'_> {
         let zip = sample::pack(&file.name, &md5, &bytes)?;
         let uuid = if file.is_plain { file.other } else { attribute.uuid };
         let value = format!("{}|{md5}", file.name);
-        Ok(Some(AttachmentPayload { uuid, kind: "malware-sample", value, data: sample::encoded(&zip) }))
+        Ok(Some(AttachmentPayload { uuid, kind: "malware-sample", value, data: sample::to_base64(&zip) }))
     }
 }

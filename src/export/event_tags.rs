@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::ids::Ids;
 use crate::secret::Secret;
-use crate::types::without_astral;
+use crate::types::replace_astral;
 use crate::{tags, text};
 
 /// The longest tag that every TheHive takes, in characters (`InputCreateCase` in TheHive 5's OpenAPI).
@@ -69,10 +69,10 @@ pub enum Standing {
 
 impl CaseName<'_> {
     /// The case in a tag: its id and the moment of its creation, in digits and letters; and whether it is a guest there.
-    fn written(&self) -> String {
+    fn to_tag_part(&self) -> String {
         let guest = if self.is_guest { GUEST } else { "" };
         match self.created.parse::<u64>() {
-            Ok(created) => format!("{}.{}{guest}", self.id, base_36(created)),
+            Ok(created) => format!("{}.{}{guest}", self.id, to_base_36(created)),
             Err(_) => format!("{}{guest}", self.id),
         }
     }
@@ -81,12 +81,12 @@ impl CaseName<'_> {
 impl EventTag {
     /// The id of the case that the tag says to have been exported to the event.
     #[must_use]
-    pub fn case(&self) -> Option<&str> {
+    pub fn case_id(&self) -> Option<&str> {
         self.claim.as_ref().and_then(|(case, _)| case.split('.').next())
     }
 }
 
-fn base_36(mut number: u64) -> String {
+fn to_base_36(mut number: u64) -> String {
     let mut digits = Vec::new();
     loop {
         digits.push(u32::try_from(number % 36).ok().and_then(|digit| char::from_digit(digit, 36)).unwrap_or('0'));
@@ -101,7 +101,7 @@ fn base_36(mut number: u64) -> String {
 #[must_use]
 pub fn of_connection(tags: &[String], connection: &str) -> Vec<EventTag> {
     let mut all: Vec<EventTag> = Vec::new();
-    for named in tags.iter().filter_map(|tag| read(tag, connection)) {
+    for named in tags.iter().filter_map(|tag| parse_tag(tag, connection)) {
         if !all.contains(&named) {
             all.push(named);
         }
@@ -109,8 +109,8 @@ pub fn of_connection(tags: &[String], connection: &str) -> Vec<EventTag> {
     all
 }
 
-fn read(tag: &str, connection: &str) -> Option<EventTag> {
-    let value = tags::value(tag, tags::EVENT)?;
+fn parse_tag(tag: &str, connection: &str) -> Option<EventTag> {
+    let value = tags::parse_value(tag, tags::EVENT)?;
     let mut parts = value.strip_prefix(connection)?.strip_prefix(':')?.split(':');
     let uuid = Uuid::parse_str(parts.next()?.trim()).ok()?;
     let claim = match (parts.next(), parts.next(), parts.next()) {
@@ -123,13 +123,13 @@ fn read(tag: &str, connection: &str) -> Option<EventTag> {
 /// The tag for an event of a case. Without a check value, or where the tag would become too long for TheHive, it only names
 /// the event.
 #[must_use]
-pub fn written(ids: &Ids, connection: (&str, Option<&Secret>), event: &Uuid, case: CaseName<'_>) -> String {
+pub fn build(ids: &Ids, connection: (&str, Option<&Secret>), event: &Uuid, case: CaseName<'_>) -> String {
     let plain = format!("{}:{event}", connection.0);
-    let name = case.written();
+    let name = case.to_tag_part();
     let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "~-_.".contains(c)) && !case.id.is_empty();
     let check = ids.check_value(connection, event, &[&name, case.organisation]).filter(|_| is_plain);
-    let full = check.map(|check| tags::with(tags::EVENT, &format!("{plain}:{name}:{check}")));
-    full.filter(|tag| tag.chars().count() <= LONGEST_TAG).unwrap_or_else(|| tags::with(tags::EVENT, &plain))
+    let full = check.map(|check| tags::build(tags::EVENT, &format!("{plain}:{name}:{check}")));
+    full.filter(|tag| tag.chars().count() <= LONGEST_TAG).unwrap_or_else(|| tags::build(tags::EVENT, &plain))
 }
 
 /// True if a tag has a check value that this installation made, for whatever case of the organisation.
@@ -142,7 +142,7 @@ pub fn is_signed(tag: &EventTag, ids: &Ids, connection: (&str, Option<&Secret>),
 /// True if this installation wrote a tag for this very case.
 #[must_use]
 pub fn is_of_case(tag: &EventTag, ids: &Ids, connection: (&str, Option<&Secret>), case: CaseName<'_>) -> bool {
-    is_signed(tag, ids, connection, case) && tag.claim.as_ref().is_some_and(|(claimed, _)| *claimed == case.written())
+    is_signed(tag, ids, connection, case) && tag.claim.as_ref().is_some_and(|(claimed, _)| *claimed == case.to_tag_part())
 }
 
 /// Tells for each tag whether it can be followed. A tag of another case counts only if that case was merged into this one:
@@ -151,7 +151,7 @@ pub fn is_of_case(tag: &EventTag, ids: &Ids, connection: (&str, Option<&Secret>)
 /// gives, or several in a row. That a case is not to be
 /// seen proves nothing by itself: it may have been deleted.
 #[must_use]
-pub fn standings(
+pub fn assess(
     tags: &[EventTag],
     ids: &Ids,
     connection: (&str, Option<&Secret>),
@@ -167,16 +167,16 @@ pub fn standings(
             Some(_) if !is_signed(tag, ids, connection, case) => {
                 Standing::Doubtful("its check value is not one of this installation, its key and this organisation".to_owned())
             }
-            Some((claimed, _)) if *claimed == case.written() => Standing::Proven,
-            Some((claimed, _)) if claimed.strip_suffix(GUEST) == Some(&case.written()) => Standing::Confirmed,
-            Some(_) if !info(&tag.uuid).is_some_and(|info| has_joined(case, &info)) => Standing::Doubtful(
+            Some((claimed, _)) if *claimed == case.to_tag_part() => Standing::Proven,
+            Some((claimed, _)) if claimed.strip_suffix(GUEST) == Some(&case.to_tag_part()) => Standing::Confirmed,
+            Some(_) if !info(&tag.uuid).is_some_and(|info| has_merged_title(case, &info)) => Standing::Doubtful(
                 "it is the tag of another case, and the title of its event is not one of those that this case's is joined of, \
                  as it would be after a merge, or too short to show that"
                     .to_owned(),
             ),
             Some((claimed, _)) if known.len() < MOST_CASES || known.contains_key(claimed.as_str()) => {
                 let id = claimed.split('.').next().unwrap_or_default();
-                match known.entry(claimed).or_insert_with(|| merged(id, is_there(id))) {
+                match known.entry(claimed).or_insert_with(|| assess_merged_case(id, is_there(id))) {
                     Standing::Proven if claimed.ends_with(GUEST) => Standing::Confirmed,
                     standing => standing.clone(),
                 }
@@ -189,8 +189,8 @@ pub fn standings(
 
 /// True if the info line of an event is that of a case whose title was joined into this one, by itself or with its
 /// neighbours. One short title alone shows nothing: many cases have it.
-fn has_joined(case: CaseName<'_>, info: &str) -> bool {
-    let name = without_astral(&text::name(case.title.into())).into_owned();
+fn has_merged_title(case: CaseName<'_>, info: &str) -> bool {
+    let name = replace_astral(&text::clean_name(case.title.into())).into_owned();
     let parts: Vec<&str> = name.split(BETWEEN_TITLES).map(str::trim).collect();
     if !(2..=MOST_TITLES).contains(&parts.len()) {
         return false;
@@ -198,18 +198,18 @@ fn has_joined(case: CaseName<'_>, info: &str) -> bool {
     let runs = (0..parts.len()).flat_map(|first| (first..parts.len()).map(move |last| first..=last));
     let mut runs = runs.filter_map(|run| parts.get(run));
     runs.any(|run| match run {
-        [one] => is_telling(one) && is_info(case.event_info, one, info),
-        several => is_info(case.event_info, &several.join(BETWEEN_TITLES), info),
+        [one] => is_distinctive(one) && is_info_of_title(case.event_info, one, info),
+        several => is_info_of_title(case.event_info, &several.join(BETWEEN_TITLES), info),
     })
 }
 
-fn is_telling(title: &str) -> bool {
+fn is_distinctive(title: &str) -> bool {
     let [of_one_word, of_several] = TELLING;
     title.chars().count() >= if title.contains(' ') { of_several } else { of_one_word }
 }
 
 /// True if an info line is what this title gives, with whatever number the case had.
-fn is_info(pattern: &str, title: &str, info: &str) -> bool {
+fn is_info_of_title(pattern: &str, title: &str, info: &str) -> bool {
     let mut parts = pattern.split("{number}").map(|part| part.replace("{title}", title));
     let first = parts.next().unwrap_or_default();
     let info = info.trim();
@@ -226,7 +226,7 @@ fn is_info(pattern: &str, title: &str, info: &str) -> bool {
     rest.is_empty()
 }
 
-fn merged(case: &str, is_there: Option<Result<bool>>) -> Standing {
+fn assess_merged_case(case: &str, is_there: Option<Result<bool>>) -> Standing {
     Standing::Doubtful(match is_there {
         Some(Ok(false)) => return Standing::Proven,
         Some(Ok(true)) => format!("it is the tag of another case, {case}, which is still there"),
@@ -248,7 +248,7 @@ mod tests {
     const KEY: &str = "the key of the connection";
     const MALWARE: &str = "[SOC-7] Malware wave";
 
-    fn case(id: &'static str) -> CaseName<'static> {
+    fn sample_case(id: &'static str) -> CaseName<'static> {
         CaseName {
             id,
             created: "1630917246993",
@@ -259,52 +259,52 @@ mod tests {
         }
     }
 
-    fn tags(list: &[&str]) -> Vec<EventTag> {
+    fn parse_tags(list: &[&str]) -> Vec<EventTag> {
         of_connection(&list.iter().map(ToString::to_string).collect::<Vec<_>>(), "misp:corp")
     }
 
-    fn judged(list: &[&str], info: &str, is_there: fn(&str) -> Option<Result<bool>>) -> Vec<Standing> {
+    fn assess_tags(list: &[&str], info: &str, is_there: fn(&str) -> Option<Result<bool>>) -> Vec<Standing> {
         let key = Secret::new(KEY);
         let ids = Ids::new("here", None);
-        standings(&tags(list), &ids, ("misp:corp", Some(&key)), case("~1"), |_| Some(info.to_owned()), is_there)
+        assess(&parse_tags(list), &ids, ("misp:corp", Some(&key)), sample_case("~1"), |_| Some(info.to_owned()), is_there)
     }
 
-    fn of(case: CaseName<'_>, event: &Uuid) -> String {
-        written(&Ids::new("here", None), ("misp:corp", Some(&Secret::new(KEY))), event, case)
+    fn sample_tag(case: CaseName<'_>, event: &Uuid) -> String {
+        build(&Ids::new("here", None), ("misp:corp", Some(&Secret::new(KEY))), event, case)
     }
 
     #[test]
     fn a_tag_is_read_as_it_was_written_and_in_the_form_of_version_1() {
-        let event = Ids::new("here", None).event("~1", "");
-        let (new, old) = (of(case("~1"), &event), format!("misp:event=\"misp:corp:{event}\""));
+        let event = Ids::new("here", None).event_uuid("~1", "");
+        let (new, old) = (sample_tag(sample_case("~1"), &event), format!("misp:event=\"misp:corp:{event}\""));
         assert_eq!(new.len(), old.len() + 29);
-        assert_eq!(tags(&[&old, &new, &new]).len(), 2);
+        assert_eq!(parse_tags(&[&old, &new, &new]).len(), 2);
         let others = [
             "misp:event=\"misp:corp:x\"",
             "misp:event=\"misp:4feb23ac-c3ab-50d2-8da1-fd0531ba29b2\"",
             "misp:to=\"misp:corp\"",
         ];
-        assert_eq!(tags(&others), []);
-        assert_eq!([0, 35, 36].map(base_36), ["0", "z", "10"]);
+        assert_eq!(parse_tags(&others), []);
+        assert_eq!([0, 35, 36].map(to_base_36), ["0", "z", "10"]);
     }
 
     #[test]
     fn only_a_tag_of_this_case_or_of_one_that_was_merged_into_it_is_followed() {
-        let event = Ids::new("here", None).event("~1", "");
-        let (this, other) = (of(case("~1"), &event), of(case("~2"), &event));
-        assert_eq!(judged(&[&this], "anything", |_| None), [Standing::Proven]);
-        assert_eq!(judged(&[&other], "[SOC-7] Malware wave", |_| Some(Ok(false))), [Standing::Proven]);
+        let event = Ids::new("here", None).event_uuid("~1", "");
+        let (this, other) = (sample_tag(sample_case("~1"), &event), sample_tag(sample_case("~2"), &event));
+        assert_eq!(assess_tags(&[&this], "anything", |_| None), [Standing::Proven]);
+        assert_eq!(assess_tags(&[&other], "[SOC-7] Malware wave", |_| Some(Ok(false))), [Standing::Proven]);
         let still: fn(&str) -> Option<Result<bool>> = |_| Some(Ok(true));
         let broken: fn(&str) -> Option<Result<bool>> = |_| Some(Err(anyhow::anyhow!("broken")));
         let gone: fn(&str) -> Option<Result<bool>> = |_| Some(Ok(false));
         for (info, answer) in
             [(MALWARE, still), (MALWARE, broken), (MALWARE, |_| None), ("[SOC-7] Another title", gone)]
         {
-            assert!(matches!(judged(&[&other], info, answer)[..], [Standing::Doubtful(_)]), "{info}");
+            assert!(matches!(assess_tags(&[&other], info, answer)[..], [Standing::Doubtful(_)]), "{info}");
         }
         // Neither a case of another organisation, nor one with this id on another TheHive.
-        for name in [CaseName { organisation: "csirt", ..case("~1") }, CaseName { created: "1", ..case("~1") }] {
-            let judged = judged(&[&of(name, &event)], "[SOC-7] Another title", gone);
+        for name in [CaseName { organisation: "csirt", ..sample_case("~1") }, CaseName { created: "1", ..sample_case("~1") }] {
+            let judged = assess_tags(&[&sample_tag(name, &event)], "[SOC-7] Another title", gone);
             assert!(matches!(judged[..], [Standing::Doubtful(_)]), "{name:?}");
         }
     }
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn a_title_is_joined_of_whole_titles_and_a_short_one_shows_nothing() {
         for info in [MALWARE, "[SOC-] Malware wave", "[SOC-12] Phishing / Malware wave", "[SOC-1] Malware wave / x"] {
-            assert!(has_joined(case("~1"), info), "{info}");
+            assert!(has_merged_title(sample_case("~1"), info), "{info}");
         }
         for info in [
             "[SOC-7] Phishing",
@@ -323,34 +323,34 @@ mod tests {
             "[SOC-7] Ransomware at x",
             "[SOC-7] Phishing / x",
         ] {
-            assert!(!has_joined(case("~1"), info), "{info}");
+            assert!(!has_merged_title(sample_case("~1"), info), "{info}");
         }
-        assert!(!has_joined(CaseName { title: "Malware wave", ..case("~1") }, MALWARE));
-        let plain = CaseName { event_info: "{title}", ..case("~1") };
-        assert!(has_joined(plain, "Malware wave") && !has_joined(plain, MALWARE));
-        assert!(has_joined(CaseName { event_info: "{title} #{number}", ..case("~1") }, "Malware wave #8"));
+        assert!(!has_merged_title(CaseName { title: "Malware wave", ..sample_case("~1") }, MALWARE));
+        let plain = CaseName { event_info: "{title}", ..sample_case("~1") };
+        assert!(has_merged_title(plain, "Malware wave") && !has_merged_title(plain, MALWARE));
+        assert!(has_merged_title(CaseName { event_info: "{title} #{number}", ..sample_case("~1") }, "Malware wave #8"));
     }
 
     #[test]
     fn a_confirmed_event_is_known_for_another_cases() {
-        let event = Ids::new("here", None).event("~9", "");
-        let (this, other) = (CaseName { is_guest: true, ..case("~1") }, CaseName { is_guest: true, ..case("~2") });
-        assert_eq!(judged(&[&of(this, &event)], "x", |_| None), [Standing::Confirmed]);
-        assert_eq!(judged(&[&of(other, &event)], MALWARE, |_| Some(Ok(false))), [Standing::Confirmed]);
+        let event = Ids::new("here", None).event_uuid("~9", "");
+        let (this, other) = (CaseName { is_guest: true, ..sample_case("~1") }, CaseName { is_guest: true, ..sample_case("~2") });
+        assert_eq!(assess_tags(&[&sample_tag(this, &event)], "x", |_| None), [Standing::Confirmed]);
+        assert_eq!(assess_tags(&[&sample_tag(other, &event)], MALWARE, |_| Some(Ok(false))), [Standing::Confirmed]);
     }
 
     #[test]
     fn a_forged_tag_beside_a_true_one_changes_nothing() {
-        let event = Ids::new("here", None).event("~1", "");
+        let event = Ids::new("here", None).event_uuid("~1", "");
         let forged = format!("misp:event=\"misp:corp:{event}:~0.x:0000000000000000\"");
-        let all = judged(&[&forged, &of(case("~1"), &event)], "", |_| None);
+        let all = assess_tags(&[&forged, &sample_tag(sample_case("~1"), &event)], "", |_| None);
         assert!(matches!(all[..], [Standing::Doubtful(_), Standing::Proven]), "{all:?}");
     }
 
     #[test]
     fn a_long_name_of_a_connection_leaves_no_room_for_a_check_value() {
         let name = "n".repeat(60);
-        let tag = written(&Ids::new("here", None), (&name, Some(&Secret::new(KEY))), &Uuid::nil(), case("~1"));
+        let tag = build(&Ids::new("here", None), (&name, Some(&Secret::new(KEY))), &Uuid::nil(), sample_case("~1"));
         assert_eq!(tag, format!("misp:event=\"{name}:{}\"", Uuid::nil()));
     }
 
@@ -364,11 +364,11 @@ mod tests {
             for tag in [
                 format!("misp:event=\"misp:corp:{uuid}\""),
                 format!("misp:event=\"misp:corp:{uuid}:{case_id}:{check}\""),
-                format!("misp:event=\"misp:corp:{uuid}:{}:{check}\"", case("~1").written()),
+                format!("misp:event=\"misp:corp:{uuid}:{}:{check}\"", sample_case("~1").to_tag_part()),
                 format!("misp:event=\"misp:corp:{uuid}:~1:\""),
-                written(&Ids::new("here", None), ("misp:corp", Some(&other)), &uuid, case("~1")),
+                build(&Ids::new("here", None), ("misp:corp", Some(&other)), &uuid, sample_case("~1")),
             ] {
-                let judged = judged(&[&tag], MALWARE, |_| Some(Ok(false)));
+                let judged = assess_tags(&[&tag], MALWARE, |_| Some(Ok(false)));
                 prop_assert!(matches!(judged[..], [Standing::Doubtful(_)]), "{}", tag);
             }
         }

@@ -7,14 +7,14 @@ use uuid::Uuid;
 
 use super::case::{Case, CaseObservable, ExportInput};
 use super::objects::{self, is_file};
-use super::retract::unmarked;
+use super::retract::neutralise_mark;
 use super::settings::Settings;
 use super::wanted::{Doubts, EventDraft};
-use crate::cortex::markdown::bare;
+use crate::cortex::markdown::unquote;
 use crate::ids::{self, Ids};
 use crate::misp::draft::AttributeDraft;
 use crate::report::ledger::Verdict;
-use crate::secret::shortened;
+use crate::secret::truncate_text;
 use crate::text;
 use crate::time;
 use crate::types::{self, MispCapabilities, ObservableInput, Overrides, equal};
@@ -77,14 +77,14 @@ const LONGEST_INFO: usize = 10_000;
 /// What is decided about each observable without asking any MISP: what is no IOC stays here, and so does what may not be
 /// passed on: where everyone can read it (`is_public`: a feed), or by `max_export_tlp`.
 #[must_use]
-pub fn decide(input: &ExportInput, settings: &Settings, is_public: bool) -> Vec<Option<Verdict>> {
-    let is_refused = refusal(&input.case, settings).map(|(rule, _)| rule);
-    input.observables.iter().map(|one| decided(one, settings, is_public, is_refused)).collect()
+pub fn decide_observables(input: &ExportInput, settings: &Settings, is_public: bool) -> Vec<Option<Verdict>> {
+    let is_refused = find_refusal(&input.case, settings).map(|(rule, _)| rule);
+    input.observables.iter().map(|one| decide_observable(one, settings, is_public, is_refused)).collect()
 }
 
 /// Why a case may not go out as a whole: the rule, and what is said.
 #[must_use]
-pub fn refusal(case: &Case, settings: &Settings) -> Option<(&'static str, String)> {
+pub fn find_refusal(case: &Case, settings: &Settings) -> Option<(&'static str, String)> {
     let told = |what: &str, is: &str, option: &str, most: &str| {
         format!("the case is {what}:{is}, and \"{option}\" is {most}: nothing is exported")
     };
@@ -97,7 +97,7 @@ pub fn refusal(case: &Case, settings: &Settings) -> Option<(&'static str, String
 
 /// Maps what is left of a case into the event of this uuid.
 #[must_use]
-pub fn case(
+pub fn build_event(
     input: &ExportInput,
     decided: &[Option<Verdict>],
     event: Uuid,
@@ -111,22 +111,22 @@ pub fn case(
     let open = chosen(&|verdict| verdict.is_none());
     let closed = chosen(&|verdict| verdict.and_then(Verdict::reason).is_some_and(|rule| [TLP, PAP].contains(&rule)));
     let mut mapped = MappedEvent {
-        wanted: self::event(event, context),
+        wanted: self::build_event_head(event, context),
         refused: BTreeMap::new(),
         files: BTreeMap::new(),
-        warnings: warnings(input, &open, context),
+        warnings: collect_warnings(input, &open, context),
     };
-    let withheld = withheld(&open, closed, &event, context);
-    let MappedEvent { wanted, refused, files, warnings } = content(open.clone(), &event, context);
+    let withheld = collect_withheld(&open, closed, &event, context);
+    let MappedEvent { wanted, refused, files, warnings } = build_content(open.clone(), &event, context);
     mapped.refused = refused;
     mapped.files = files;
     mapped.warnings.extend(warnings);
-    mapped.warnings.extend(unseen(&open, &wanted.attributes));
+    mapped.warnings.extend(describe_dropped_characters(&open, &wanted.attributes));
     mapped.wanted.objects = wanted.objects;
-    mapped.wanted.kept = wanted.kept.into_iter().filter(|one| !withheld.has(one)).collect();
+    mapped.wanted.kept = wanted.kept.into_iter().filter(|one| !withheld.covers(one)).collect();
     mapped.wanted.attributes = wanted.attributes;
     mapped.wanted.attributes.retain(|attribute| {
-        let is_withheld = withheld.has(attribute);
+        let is_withheld = withheld.covers(attribute);
         if is_withheld {
             // The same value or file is there twice, once closed: the stricter holds.
             let skip = |index: &usize| (*index, Verdict::Skipped(TLP.to_owned()));
@@ -138,16 +138,16 @@ pub fn case(
     let is_any = !mapped.wanted.attributes.is_empty();
     if let (CaseLink::To(url), true) = (context.link, is_any) {
         let url = types::normalise("link", url);
-        let link = objects::link(&event, &url, &context.case.number, context.ids, context.case.tlp);
+        let link = objects::build_case_link(&event, &url, &context.case.number, context.ids, context.case.tlp);
         mapped.wanted.attributes.push(link);
     }
     mapped.wanted.withheld = withheld.attributes;
-    mapped.wanted.doubts = doubts(input, decided, &mapped.refused);
+    mapped.wanted.doubts = collect_doubts(input, decided, &mapped.refused);
     mapped
 }
 
 /// What could not be mapped: as it stands, and as it would be read if it were written as it should.
-fn doubts(input: &ExportInput, decided: &[Option<Verdict>], refused: &BTreeMap<usize, Verdict>) -> Doubts {
+fn collect_doubts(input: &ExportInput, decided: &[Option<Verdict>], refused: &BTreeMap<usize, Verdict>) -> Doubts {
     let is_failed = |verdict: Option<&Verdict>| matches!(verdict, Some(Verdict::Failed(_)));
     let mut doubts = Doubts::default();
     for (index, (one, decided)) in input.observables.iter().zip(decided).enumerate() {
@@ -157,7 +157,7 @@ fn doubts(input: &ExportInput, decided: &[Option<Verdict>], refused: &BTreeMap<u
         };
         let data = ioc.observable.data.trim();
         doubts.files |= is_file(ioc) || data.is_empty();
-        let forms = [data, text::pasted(data), &types::refanged(data)].map(equal::key);
+        let forms = [data, text::trim_pasted(data), &types::refang_value(data)].map(equal::equality_key);
         doubts.values.extend(forms.into_iter().filter(|form| !form.is_empty()));
     }
     doubts
@@ -175,16 +175,16 @@ struct Withheld {
 impl Withheld {
     /// True for what is withheld itself, whatever it is there for: a value that another observable has too, and what stands in
     /// an object of what is withheld.
-    fn has(&self, one: &AttributeDraft) -> bool {
+    fn covers(&self, one: &AttributeDraft) -> bool {
         self.uuids.contains(&one.uuid)
             || one.place.as_ref().is_some_and(|place| self.objects.contains(&place.object))
-            || (one.to_ids && one.parts().any(|part| self.values.contains(&equal::key(part))))
+            || (one.to_ids && one.value_parts().any(|part| self.values.contains(&equal::equality_key(part))))
     }
 }
 
 /// Alone they are other attributes than with those that may go out: the half of a composite, a hash beside its file's name.
 /// Both are withheld, and files in whatever way they went out.
-fn withheld(
+fn collect_withheld(
     open: &[(usize, &CaseObservable)],
     closed: Vec<(usize, &CaseObservable)>,
     event: &Uuid,
@@ -193,15 +193,15 @@ fn withheld(
     let indices: HashSet<usize> = closed.iter().map(|(index, _)| *index).collect();
     let mut together: Vec<_> = open.iter().copied().chain(closed.iter().copied()).collect();
     together.sort_by_key(|(index, _)| *index);
-    let alone = content(closed, event, context).wanted;
+    let alone = build_content(closed, event, context).wanted;
     let objects: HashSet<Uuid> = alone.objects.iter().map(|object| object.uuid).collect();
     // Of what they are alone: with the half of a composite that may go out, this one is no reason to keep that back.
     let iocs = alone.attributes.iter().filter(|one| one.to_ids);
-    let values = iocs.flat_map(AttributeDraft::parts).map(equal::key).collect();
+    let values = iocs.flat_map(AttributeDraft::value_parts).map(equal::equality_key).collect();
     let mut attributes = [alone.attributes, alone.kept].concat();
     let is_closed = |one: &AttributeDraft| one.from.iter().any(|index| indices.contains(index));
     if !indices.is_empty() {
-        attributes.extend(content(together, event, context).wanted.attributes.into_iter().filter(is_closed));
+        attributes.extend(build_content(together, event, context).wanted.attributes.into_iter().filter(is_closed));
     }
     let mut uuids = HashSet::new();
     attributes.retain(|one| uuids.insert(one.uuid));
@@ -211,56 +211,56 @@ fn withheld(
 }
 
 /// Attributes and objects of these observables.
-fn content(mut iocs: Vec<(usize, &CaseObservable)>, event: &Uuid, context: &MappingContext<'_>) -> MappedEvent {
-    let made = objects::taken(&mut iocs, event, context);
-    let mapping = context.attributes(&iocs);
+fn build_content(mut iocs: Vec<(usize, &CaseObservable)>, event: &Uuid, context: &MappingContext<'_>) -> MappedEvent {
+    let made = objects::extract(&mut iocs, event, context);
+    let mapping = context.map_observables(&iocs);
     let at = |place: &usize| iocs.get(*place).map(|(index, _)| *index);
     let mut refused = made.refused;
     refused.extend(mapping.refused.iter().filter_map(|(place, reason)| {
         Some((at(place)?, Verdict::Failed(format!("refused before sending: {reason}"))))
     }));
     let mut warnings = made.warnings;
-    warnings.extend(mapping.wanted.iter().filter_map(|one| context.warning(one)));
-    let mut wanted = self::event(*event, context);
+    warnings.extend(mapping.wanted.iter().filter_map(|one| context.describe_warning(one)));
+    let mut wanted = self::build_event_head(*event, context);
     wanted.objects = made.objects;
     wanted.attributes = made.attributes;
-    wanted.attributes.extend(mapping.wanted.into_iter().filter_map(|one| attribute(event, one, &iocs, context)));
+    wanted.attributes.extend(mapping.wanted.into_iter().filter_map(|one| build_attribute(event, one, &iocs, context)));
     wanted.kept = made.kept;
     MappedEvent { wanted, refused, files: made.files, warnings }
 }
 
 impl MappingContext<'_> {
     /// What these observables are as attributes, by the table.
-    pub(super) fn attributes(&self, iocs: &[(usize, &CaseObservable)]) -> types::Mapping {
-        let given: Vec<_> = iocs.iter().map(|(_, ioc)| given(ioc)).collect();
-        types::attributes(&given, self.overrides, self.server)
+    pub(super) fn map_observables(&self, iocs: &[(usize, &CaseObservable)]) -> types::Mapping {
+        let given: Vec<_> = iocs.iter().map(|(_, ioc)| to_observable_input(ioc)).collect();
+        types::to_attributes(&given, self.overrides, self.server)
     }
 
-    pub(super) fn warning(&self, one: &types::MappedAttribute) -> Option<String> {
-        one.warning.as_ref().map(|warning| format!("{}: {warning}", shortened(&one.value, 100)))
+    pub(super) fn describe_warning(&self, one: &types::MappedAttribute) -> Option<String> {
+        one.warning.as_ref().map(|warning| format!("{}: {warning}", truncate_text(&one.value, 100)))
     }
 
     /// The first comment of several observables that are one attribute.
-    pub(super) fn comment<'i>(&self, mut iocs: impl Iterator<Item = &'i CaseObservable>) -> String {
+    pub(super) fn first_comment<'i>(&self, mut iocs: impl Iterator<Item = &'i CaseObservable>) -> String {
         let comment = iocs.find_map(|ioc| Some(ioc.observable.message.trim()).filter(|message| !message.is_empty()));
         comment.map(self::comment).unwrap_or_default()
     }
 
     /// The tags of several observables that are one attribute, as far as they may go out; their PAP where it is stricter
     /// than the case's.
-    pub(super) fn tags<'i>(&self, iocs: impl Iterator<Item = &'i CaseObservable> + Clone) -> Vec<String> {
+    pub(super) fn collect_tags<'i>(&self, iocs: impl Iterator<Item = &'i CaseObservable> + Clone) -> Vec<String> {
         let pap = iocs.clone().filter_map(|ioc| ioc.pap).max().filter(|pap| Some(*pap) > self.case.pap);
         let free = match self.settings.export_observable_tags {
-            true => free(iocs.flat_map(|ioc| &ioc.observable.tags), self.settings),
+            true => filter_allowed_tags(iocs.flat_map(|ioc| &ioc.observable.tags), self.settings),
             false => Vec::new(),
         };
         pap.map(|pap| pap.tag().to_owned()).into_iter().chain(free).collect()
     }
 }
 
-fn free<'t>(tags: impl Iterator<Item = &'t String>, settings: &Settings) -> Vec<String> {
+fn filter_allowed_tags<'t>(tags: impl Iterator<Item = &'t String>, settings: &Settings) -> Vec<String> {
     let mut free: Vec<String> = Vec::new();
-    for tag in tags.filter(|tag| settings.lets_out(tag)).map(|tag| without_hidden(tag)) {
+    for tag in tags.filter(|tag| settings.allows_tag(tag)).map(|tag| strip_hidden(tag)) {
         if !tag.is_empty() && !free.iter().any(|known| known.to_lowercase() == tag.to_lowercase()) {
             free.push(tag);
         }
@@ -269,46 +269,46 @@ fn free<'t>(tags: impl Iterator<Item = &'t String>, settings: &Settings) -> Vec<
 }
 
 /// A tag without what nobody sees. One with line ends or other controls is not made into another: it stays here.
-fn without_hidden(tag: &str) -> String {
+fn strip_hidden(tag: &str) -> String {
     tag.chars().filter(|c| c.is_control() || !text::is_hidden(*c)).collect::<String>().trim().to_owned()
 }
 
-fn warnings(input: &ExportInput, open: &[(usize, &CaseObservable)], context: &MappingContext<'_>) -> Vec<String> {
+fn collect_warnings(input: &ExportInput, open: &[(usize, &CaseObservable)], context: &MappingContext<'_>) -> Vec<String> {
     let is_changed =
-        |(_, ioc): &&(usize, &CaseObservable)| sent(&ioc.observable.message) != bare(ioc.observable.message.trim());
+        |(_, ioc): &&(usize, &CaseObservable)| clean_comment(&ioc.observable.message) != unquote(ioc.observable.message.trim());
     let comments = open.iter().filter(is_changed).count();
     let comments = (comments > 0)
         .then(|| format!("{comments} comments have characters that MISP cannot store, or that nobody sees: they are replaced or left out"));
     let is_long =
-        |(_, ioc): &&(usize, &CaseObservable)| sent(&ioc.observable.message).chars().count() > LONGEST_COMMENT;
+        |(_, ioc): &&(usize, &CaseObservable)| clean_comment(&ioc.observable.message).chars().count() > LONGEST_COMMENT;
     let cut = open.iter().filter(is_long).count();
     let cut = (cut > 0).then(|| format!("{cut} comments are cut to {LONGEST_COMMENT} characters"));
-    let marked = open.iter().filter(|(_, ioc)| unmarked(&ioc.observable.message).1).count();
+    let marked = open.iter().filter(|(_, ioc)| neutralise_mark(&ioc.observable.message).1).count();
     let marked = (marked > 0).then(|| {
         format!(
             "{marked} comments have the mark of a retraction in them: it goes out in other brackets, and means nothing"
         )
     });
-    let hidden = hidden_in_tags(input, open, context.settings);
+    let hidden = count_tags_with_hidden(input, open, context.settings);
     let hidden = (hidden > 0).then(|| format!("{hidden} tags have characters that nobody sees: they are left out"));
     let url = match context.link {
         CaseLink::No | CaseLink::To(_) => None,
         CaseLink::Unknown => Some("the case is not linked: \"export_case_url\" needs \"thehive_url\"".to_owned()),
         CaseLink::Public => Some("the case is not linked: everyone who pulls this feed could read the link".to_owned()),
     };
-    titled(&input.case, context.settings).chain(comments).chain(cut).chain(marked).chain(hidden).chain(url).collect()
+    title_warnings(&input.case, context.settings).chain(comments).chain(cut).chain(marked).chain(hidden).chain(url).collect()
 }
 
 /// How many of the tags that go out have characters that nobody sees.
-fn hidden_in_tags(input: &ExportInput, open: &[(usize, &CaseObservable)], settings: &Settings) -> usize {
+fn count_tags_with_hidden(input: &ExportInput, open: &[(usize, &CaseObservable)], settings: &Settings) -> usize {
     let of_case = input.case.tags.iter().filter(|_| settings.export_case_tags);
     let of_iocs = open.iter().flat_map(|(_, ioc)| &ioc.observable.tags).filter(|_| settings.export_observable_tags);
-    of_case.chain(of_iocs).filter(|tag| without_hidden(tag) != tag.trim() && settings.lets_out(tag)).count()
+    of_case.chain(of_iocs).filter(|tag| strip_hidden(tag) != tag.trim() && settings.allows_tag(tag)).count()
 }
 
 /// What goes out without characters that its observable has and that nobody sees, be they pasted around it or dropped by
 /// the rules of its type (a name in Punycode has none).
-fn unseen(open: &[(usize, &CaseObservable)], attributes: &[AttributeDraft]) -> Option<String> {
+fn describe_dropped_characters(open: &[(usize, &CaseObservable)], attributes: &[AttributeDraft]) -> Option<String> {
     const NAMED: usize = 5;
     let is_unseen = |c: &char| text::is_hidden(*c) || (c.is_whitespace() && !c.is_ascii());
     let mut sent: BTreeMap<usize, String> = BTreeMap::new();
@@ -320,7 +320,7 @@ fn unseen(open: &[(usize, &CaseObservable)], attributes: &[AttributeDraft]) -> O
         let dropped = |c: &char| is_unseen(c) && !c.is_ascii_whitespace() && !value.contains(*c);
         let dropped: BTreeSet<char> = ioc.observable.data.chars().filter(dropped).collect();
         let names = dropped.iter().map(|c| format!("U+{:04X}", u32::from(*c))).collect::<Vec<_>>().join(", ");
-        (!names.is_empty()).then(|| format!("{} ({names})", shortened(value, 100)))
+        (!names.is_empty()).then(|| format!("{} ({names})", truncate_text(value, 100)))
     });
     let told: Vec<String> = told.collect();
     let more = told.len().checked_sub(NAMED).filter(|more| *more > 0).map(|more| format!(" and {more} more"));
@@ -330,14 +330,14 @@ fn unseen(open: &[(usize, &CaseObservable)], attributes: &[AttributeDraft]) -> O
 }
 
 /// What is not as it stands in the case of the event's info line.
-fn titled(case: &Case, settings: &Settings) -> impl Iterator<Item = String> + use<> {
-    let sent = storable(&text::name(case.title.as_str().into()));
+fn title_warnings(case: &Case, settings: &Settings) -> impl Iterator<Item = String> + use<> {
+    let sent = to_storable(&text::clean_name(case.title.as_str().into()));
     let replaced = (sent.is_empty() || sent != case.title).then(|| {
         "the case's title is empty or has characters that MISP cannot store, or that nobody sees: they are replaced or left out"
             .to_owned()
     });
-    let whole = whole_info(case, &settings.event_info);
-    let info = info(case, &settings.event_info);
+    let whole = full_info_line(case, &settings.event_info);
+    let info = info_line(case, &settings.event_info);
     let nothing =
         (whole == NOTHING).then(|| format!("MISP takes \"{NOTHING}\" for no title: the event is called \"{info}\""));
     let is_long = whole.chars().count() > LONGEST_INFO;
@@ -345,7 +345,7 @@ fn titled(case: &Case, settings: &Settings) -> impl Iterator<Item = String> + us
     [replaced, nothing, cut].into_iter().flatten()
 }
 
-fn decided(
+fn decide_observable(
     one: &Result<CaseObservable, String>,
     settings: &Settings,
     is_public: bool,
@@ -357,7 +357,7 @@ fn decided(
         Err(problem) => Some(Verdict::Failed(problem.clone())),
         Ok(ioc) if !ioc.observable.ioc => Some(Verdict::Skipped(super::NOT_AN_IOC.to_owned())),
         Ok(_) if is_refused.is_some() => is_refused.map(|rule| Verdict::Skipped(rule.to_owned())),
-        Ok(ioc) if is_public && ioc.tlp.is_closed() => Some(Verdict::Skipped(TLP.to_owned())),
+        Ok(ioc) if is_public && ioc.tlp.forbids_sharing() => Some(Verdict::Skipped(TLP.to_owned())),
         Ok(ioc) if is_too_strict(ioc) => Some(Verdict::Skipped(TLP.to_owned())),
         Ok(ioc) if may_not_be_used(ioc) => Some(Verdict::Skipped(PAP.to_owned())),
         Ok(ioc) if is_file(ioc) && ioc.observable.attachment.is_none() => {
@@ -367,23 +367,23 @@ fn decided(
     }
 }
 
-fn given(ioc: &CaseObservable) -> ObservableInput<'_> {
+fn to_observable_input(ioc: &CaseObservable) -> ObservableInput<'_> {
     ObservableInput {
         data_type: &ioc.observable.data_type,
-        data: text::pasted(&ioc.observable.data),
+        data: text::trim_pasted(&ioc.observable.data),
         tags: &ioc.observable.tags,
     }
 }
 
-fn event(uuid: Uuid, context: &MappingContext<'_>) -> EventDraft {
+fn build_event_head(uuid: Uuid, context: &MappingContext<'_>) -> EventDraft {
     let (case, settings) = (context.case, context.settings);
     let instance = context.ids.instance();
-    let is_closed = case.tlp.is_closed();
-    let is_refused = refusal(case, settings).is_some();
+    let is_closed = case.tlp.forbids_sharing();
+    let is_refused = find_refusal(case, settings).is_some();
     EventDraft {
         uuid,
-        info: info(case, &settings.event_info),
-        date: time::date(case.start),
+        info: info_line(case, &settings.event_info),
+        date: time::format_date(case.start),
         threat_level: match case.severity {
             ..=1 => 3,
             2 => 2,
@@ -395,8 +395,8 @@ fn event(uuid: Uuid, context: &MappingContext<'_>) -> EventDraft {
         extends: None,
         tlp: case.tlp,
         pap: case.pap,
-        tags: if settings.export_case_tags && !is_refused { free(case.tags.iter(), settings) } else { Vec::new() },
-        organisation: json!({"name": instance, "uuid": ids::plain(&["organisation", instance])}),
+        tags: if settings.export_case_tags && !is_refused { filter_allowed_tags(case.tags.iter(), settings) } else { Vec::new() },
+        organisation: json!({"name": instance, "uuid": ids::unsigned_uuid(&["organisation", instance])}),
         objects: Vec::new(),
         attributes: Vec::new(),
         withheld: Vec::new(),
@@ -409,24 +409,24 @@ fn event(uuid: Uuid, context: &MappingContext<'_>) -> EventDraft {
 }
 
 /// The info line; an empty title is named by the case's number.
-fn info(case: &Case, pattern: &str) -> String {
-    match whole_info(case, pattern).as_str() {
+fn info_line(case: &Case, pattern: &str) -> String {
+    match full_info_line(case, pattern).as_str() {
         "" => format!("Case #{}", case.number),
         NOTHING => format!("Case #{}: {NOTHING}", case.number),
-        info => shortened(info, LONGEST_INFO),
+        info => truncate_text(info, LONGEST_INFO),
     }
 }
 
-fn whole_info(case: &Case, pattern: &str) -> String {
-    let title = text::name(case.title.as_str().into());
+fn full_info_line(case: &Case, pattern: &str) -> String {
+    let title = text::clean_name(case.title.as_str().into());
     let title = if title.is_empty() { format!("Case #{}", case.number) } else { title };
     // One pass, so that a title that reads like a placeholder stays as it is.
     let parts = pattern.split("{title}").map(|part| part.replace("{number}", &case.number));
-    storable(&text::name(parts.collect::<Vec<_>>().join(&title).into()))
+    to_storable(&text::clean_name(parts.collect::<Vec<_>>().join(&title).into()))
 }
 
 /// Several observables may stand for one attribute: the strictest TLP and the first comment hold.
-fn attribute(
+fn build_attribute(
     event: &Uuid,
     wanted: types::MappedAttribute,
     iocs: &[(usize, &CaseObservable)],
@@ -435,18 +435,18 @@ fn attribute(
     let of: Vec<_> = wanted.from.iter().filter_map(|place| iocs.get(*place)).collect();
     let tlp = of.iter().map(|(_, ioc)| ioc.tlp).max()?;
     Some(AttributeDraft {
-        uuid: context.ids.id(event, &[&wanted.fold, &wanted.value]),
+        uuid: context.ids.part_uuid(event, &[&wanted.fold, &wanted.value]),
         place: None,
         kind: wanted.kind.into_owned(),
         category: wanted.category.into_owned(),
         value: wanted.value,
         to_ids: true,
-        comment: context.comment(of.iter().map(|(_, ioc)| *ioc)),
+        comment: context.first_comment(of.iter().map(|(_, ioc)| *ioc)),
         former: Vec::new(),
         tlp,
         is_stricter: tlp > context.case.tlp,
-        is_closed: tlp.is_closed(),
-        tags: context.tags(of.iter().map(|(_, ioc)| *ioc)),
+        is_closed: tlp.forbids_sharing(),
+        tags: context.collect_tags(of.iter().map(|(_, ioc)| *ioc)),
         from: of.iter().map(|(index, _)| *index).collect(),
         file: None,
     })
@@ -454,15 +454,15 @@ fn attribute(
 
 /// A message as the comment that goes out.
 pub(super) fn comment(message: &str) -> String {
-    shortened(&unmarked(&sent(message)).0, LONGEST_COMMENT)
+    truncate_text(&neutralise_mark(&clean_comment(message)).0, LONGEST_COMMENT)
 }
 
 /// A message without what an import put around it, and without what nobody sees.
-fn sent(message: &str) -> String {
-    storable(&text::lines(bare(message.trim())))
+fn clean_comment(message: &str) -> String {
+    to_storable(&text::clean_lines(unquote(message.trim())))
 }
 
 /// MISP cannot store characters above U+FFFF and answers 500 (`fixtures/wire/misp/307-add-emoji-info.json`).
-fn storable(text: &str) -> String {
-    types::without_astral(text).trim().to_owned()
+fn to_storable(text: &str) -> String {
+    types::replace_astral(text).trim().to_owned()
 }

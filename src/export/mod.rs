@@ -33,15 +33,15 @@ use uuid::Uuid;
 use crate::config::connections::{Connection, Connections, Purpose};
 use crate::config::{self, OptionSource, TimeLimits, own, urls};
 use crate::cortex::job::Job;
-use crate::cortex::markdown::inert;
+use crate::cortex::markdown::neutralise_line;
 use crate::http::HttpContext;
 use crate::ids::Ids;
 use crate::misp::Misp;
 use crate::report::Taxonomy;
 use crate::report::ledger::{ItemKind, Verdict};
 use crate::report::{ConnectionReport, ConnectionReporter, ReportBody, RunReport};
-use crate::secret::{Secret, shortened};
-use crate::text::counted;
+use crate::secret::{Secret, truncate_text};
+use crate::text::format_count;
 use crate::thehive::TheHive;
 use crate::worker::requirements::{MispRequirements, Requirements, TheHiveRequirements};
 use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
@@ -119,47 +119,47 @@ impl Worker for Export {
 
     fn run(session: &Session<'_>, config: &Config) -> Result<()> {
         let &Session { job, connection_options: options, clock, run } = session;
-        let (parameters, warnings) = config::read::<Parameters>(&job.parameters, OptionSource::Parameters)?;
+        let (parameters, warnings) = config::parse_options::<Parameters>(&job.parameters, OptionSource::Parameters)?;
         let (exporting, more) =
-            config.connections.chosen(Purpose::exports, "export", parameters.connection.as_deref(), options)?;
-        let (all, _) = config.connections.chosen(Purpose::exports, "export", None, options)?;
-        let exporting = checked(own::configured(exporting, &job.config, config)?)?;
+            config.connections.select_for_work(Purpose::allows_export, "export", parameters.connection.as_deref(), options)?;
+        let (all, _) = config.connections.select_for_work(Purpose::allows_export, "export", None, options)?;
+        let exporting = validate_settings(own::configure_each(exporting, &job.config, config)?)?;
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
-        let ids = ids(config)?;
+        let ids = build_ids(config)?;
         let confirmed = parameters.confirm_event.as_deref().map(|text| {
             Uuid::parse_str(text.trim())
                 .context("parameter \"confirm_event\" is no uuid: give that of the event that a tag names")
         });
         let confirmed = confirmed.transpose()?;
         let network =
-            HttpContext::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.for_http());
+            HttpContext::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.http_context());
         let dry_run = config.dry_run || parameters.dry_run;
-        let thehive = thehive(job, config, &network, run)?;
-        let input = input(job, thehive.as_ref())?.without_secrets(&run.scrubber())?;
-        check_read(job, &input).map_err(|refusal| refused::told(refusal, session, config))?;
-        addressing::mistyped(&input, run);
-        let exporting = addressing::addressed(exporting, &input, parameters.connection.as_deref(), run)?;
-        let exporting = allowed(exporting, job.organisation(), run)?;
-        let several = addressing::several(&exporting, &input);
-        let is_named = |one: &&ConnectionConfig| target::names(&input, &one.connection.name, confirmed.as_ref());
+        let thehive = open_thehive(job, config, &network, run)?;
+        let input = load_input(job, thehive.as_ref())?.without_secrets(&run.scrubber())?;
+        recheck_markings(job, &input).map_err(|refusal| refused::with_existing_events(refusal, session, config))?;
+        addressing::warn_of_mistyped_tags(&input, run);
+        let exporting = addressing::select_connections(exporting, &input, parameters.connection.as_deref(), run)?;
+        let exporting = select_allowed(exporting, job.organisation(), run)?;
+        let several = addressing::describe_several_targets(&exporting, &input);
+        let is_named = |one: &&ConnectionConfig| target::has_event_tag(&input, &one.connection.name, confirmed.as_ref());
         let named: Vec<_> = exporting.iter().filter(is_named).map(|one| one.connection.name.clone()).collect();
         run.draft().full.dry_run = dry_run;
-        run.draft().full.case = Some(subject(&input));
+        run.draft().full.case = Some(case_label(&input));
         run.draft().full.seen_by = job.organisation().filter(|_| input.is_shared()).map(ToOwned::to_owned);
         input.warnings.iter().for_each(|warning| run.warn(warning.clone()));
-        let url = config.thehive_url.as_deref().map(urls::thehive_url).transpose()?;
-        let url = url.map(|url| page(&url, &input));
+        let url = config.thehive_url.as_deref().map(urls::parse_thehive).transpose()?;
+        let url = url.map(|url| case_page_url(&url, &input));
         let items = [(ItemKind::Observables, input.observables.len())];
-        worker::each(&exporting, &items, clock, run, |own::ConnectionConfig { connection, config }, part| {
+        worker::for_each_connection(&exporting, &items, clock, run, |own::ConnectionConfig { connection, config }, part| {
             if exporting.first().is_some_and(|first| first.connection.name == connection.name) {
-                several.iter().for_each(|remark| part.note(remark.clone()));
+                several.iter().for_each(|remark| part.add_note(remark.clone()));
             }
             let one = ConnectionExport {
                 connection,
                 network: &network,
                 ids: &ids,
                 settings: &config.settings,
-                overrides: &config.settings.checked()?,
+                overrides: &config.settings.validate()?,
                 input: &input,
                 thehive: thehive.as_ref(),
                 url: url.as_deref(),
@@ -168,7 +168,7 @@ impl Worker for Export {
                 confirmed,
                 is_confirmed_elsewhere: named.iter().any(|name| *name != connection.name),
                 is_guest: false,
-                named: target::named(connection, &all),
+                named: target::distinguishing_name(connection, &all),
                 organisation: job.organisation().unwrap_or_default(),
             };
             one.run()
@@ -176,32 +176,32 @@ impl Worker for Export {
         Ok(())
     }
 
-    fn refused(session: &Session<'_>, refusal: anyhow::Error) -> anyhow::Error {
-        match config::read::<Config>(&session.job.config, OptionSource::Configuration) {
-            Ok((config, _)) => refused::told(refusal, session, &config),
+    fn explain_refusal(session: &Session<'_>, refusal: anyhow::Error) -> anyhow::Error {
+        match config::parse_options::<Config>(&session.job.config, OptionSource::Configuration) {
+            Ok((config, _)) => refused::with_existing_events(refusal, session, &config),
             Err(_) => refusal,
         }
     }
 
-    fn wants(config: &Config, input: &DoctorInput) -> Result<Requirements> {
-        config.settings.checked()?;
-        ids(config)?;
-        let (connections, _) = config.connections.checked(&input.options)?;
+    fn requirements(config: &Config, input: &DoctorInput) -> Result<Requirements> {
+        config.settings.validate()?;
+        build_ids(config)?;
+        let (connections, _) = config.connections.to_connections(&input.options)?;
         let thehive = TheHiveRequirements {
             url: config.thehive_url.clone(),
             key: config.thehive_key.clone(),
-            case: input.data(CASE).map(case::id).transpose()?,
+            case: input.job_data(CASE).map(case::read_id).transpose()?,
             organisations: input.organisation().map(ToOwned::to_owned).into_iter().collect(),
             rights: Vec::new(),
             case_template: None,
             has_types: false,
             without: "a case's observables cannot be read, and TheHive sends none with a case: no case can be exported",
         };
-        let installation = config::instance(config.instance.as_deref(), config.thehive_url.as_deref())?;
+        let installation = config::installation_name(config.instance.as_deref(), config.thehive_url.as_deref())?;
         Ok(Requirements {
             work: "export",
             connections,
-            may: Purpose::exports,
+            may: Purpose::allows_export,
             instance: config.instance.clone(),
             installation,
             has_secret: config.instance_secret.is_some(),
@@ -210,21 +210,21 @@ impl Worker for Export {
         })
     }
 
-    fn of_misp(config: &Config, _: &Connection) -> MispRequirements {
-        MispRequirements { organisations: config.connections.organisations.clone(), ..config.settings.of_misp() }
+    fn misp_requirements(config: &Config, _: &Connection) -> MispRequirements {
+        MispRequirements { organisations: config.connections.organisations.clone(), ..config.settings.misp_requirements() }
     }
 
-    fn names(_: &Config, _: &Misp, _: &ConnectionReporter) -> Result<bool> {
+    fn check_filter_names(_: &Config, _: &Misp, _: &ConnectionReporter) -> Result<bool> {
         Ok(false)
     }
 
-    fn event(config: &Config, input: &DoctorInput) -> Option<Uuid> {
-        let data = input.data(CASE)?;
-        Some(ids(config).ok()?.event(&case::id(data).ok()?, &case::created(data)))
+    fn expected_event(config: &Config, input: &DoctorInput) -> Option<Uuid> {
+        let data = input.job_data(CASE)?;
+        Some(build_ids(config).ok()?.event_uuid(&case::read_id(data).ok()?, &case::created_millis(data)))
     }
 
-    fn message(full: &ReportBody) -> String {
-        message(full)
+    fn summarise(full: &ReportBody) -> String {
+        summarise(full)
     }
 
     fn taxonomies(_: &ReportBody) -> Vec<Taxonomy> {
@@ -234,16 +234,16 @@ impl Worker for Export {
 
 type ConnectionConfig = own::ConnectionConfig<Config>;
 
-fn ids(config: &Config) -> Result<Ids> {
-    let instance = config::instance(config.instance.as_deref(), config.thehive_url.as_deref())?;
-    config::ids(&instance, config.instance_secret.as_ref())
+fn build_ids(config: &Config) -> Result<Ids> {
+    let instance = config::installation_name(config.instance.as_deref(), config.thehive_url.as_deref())?;
+    config::build_ids(&instance, config.instance_secret.as_ref())
 }
 
 /// TheHive, if it may be asked.
-fn thehive(job: &Job, config: &Config, network: &HttpContext, run: &RunReport) -> Result<Option<TheHive>> {
+fn open_thehive(job: &Job, config: &Config, network: &HttpContext, run: &RunReport) -> Result<Option<TheHive>> {
     match (&config.thehive_url, &config.thehive_key) {
         (Some(url), Some(key)) => {
-            let url = urls::thehive_url(url)?;
+            let url = urls::parse_thehive(url)?;
             if url.scheme() == "http" {
                 run.warn("TheHive's API key is sent unencrypted: use https in \"thehive_url\"");
             }
@@ -257,20 +257,20 @@ fn thehive(job: &Job, config: &Config, network: &HttpContext, run: &RunReport) -
 }
 
 /// The gate once more, by what was read: a job may say less of a case than TheHive does.
-fn check_read(job: &Job, input: &ExportInput) -> Result<()> {
+fn recheck_markings(job: &Job, input: &ExportInput) -> Result<()> {
     let of_items = input.observables.iter().flatten().map(|ioc| ioc.tlp).max().filter(|_| !input.is_case);
-    job.check_read(input.case.tlp.max(of_items.unwrap_or(input.case.tlp)), input.case.pap)
+    job.check_case_markings(input.case.tlp.max(of_items.unwrap_or(input.case.tlp)), input.case.pap)
 }
 
 /// The case and its observables: from TheHive if it can be asked, else from the job if it carries observables.
-fn input(job: &Job, thehive: Option<&TheHive>) -> Result<ExportInput> {
+fn load_input(job: &Job, thehive: Option<&TheHive>) -> Result<ExportInput> {
     if job.data_type == read::ONE {
-        return read::one(&job.data, thehive);
+        return read::resolve_observable(&job.data, thehive);
     }
-    let id = case::id(&job.data)?;
-    match (case::carried(&job.data)?, thehive) {
+    let id = case::read_id(&job.data)?;
+    match (case::parse_observables(&job.data)?, thehive) {
         // What a job says of a case may be older than what TheHive has, or somebody else's word.
-        (_, Some(thehive)) => read::case(&id, thehive),
+        (_, Some(thehive)) => read::fetch_case(&id, thehive),
         (Some(observables), None) => ExportInput::new(&job.data, observables, None),
         (None, None) => bail!(
             "the job carries no observables, as is usual, and TheHive cannot be asked for them: set \"thehive_url\" and \
@@ -280,17 +280,17 @@ fn input(job: &Job, thehive: Option<&TheHive>) -> Result<ExportInput> {
 }
 
 /// Connections whose options are right.
-fn checked(connections: Vec<ConnectionConfig>) -> Result<Vec<ConnectionConfig>> {
+fn validate_settings(connections: Vec<ConnectionConfig>) -> Result<Vec<ConnectionConfig>> {
     for one in &connections {
         let wrong = || format!("the settings of connection \"{}\"", one.connection.name);
-        let checked = one.config.settings.checked().map(drop);
+        let checked = one.config.settings.validate().map(drop);
         if one.connection.own.is_empty() { checked? } else { checked.with_context(wrong)? }
     }
     Ok(connections)
 }
 
 /// The connections that the organisation of the job may use.
-fn allowed(
+fn select_allowed(
     connections: Vec<ConnectionConfig>,
     organisation: Option<&str>,
     run: &RunReport,
@@ -299,7 +299,7 @@ fn allowed(
     let allowed: Vec<_> = connections
         .into_iter()
         .filter(|ConnectionConfig { connection, config }| {
-            let denied = config.connections.organisations.denies(organisation);
+            let denied = config.connections.organisations.denial_reason(organisation);
             denials.extend(denied.as_ref().map(|why| format!("connection \"{}\" {why}", connection.name)));
             denied.is_none()
         })
@@ -310,7 +310,7 @@ fn allowed(
 }
 
 /// The page of a case in TheHive's web interface, whose addresses changed with TheHive 5.
-fn page(thehive: &Url, input: &ExportInput) -> String {
+fn case_page_url(thehive: &Url, input: &ExportInput) -> String {
     let id = &input.case.id;
     if input.case.is_five {
         format!("{thehive}cases/{id}/details")
@@ -319,10 +319,10 @@ fn page(thehive: &Url, input: &ExportInput) -> String {
     }
 }
 
-fn subject(input: &ExportInput) -> String {
+fn case_label(input: &ExportInput) -> String {
     match input.case.number.as_str() {
-        "" => shortened(&input.case.title, 100),
-        number => format!("#{} {}", shortened(number, 20), shortened(&input.case.title, 100)),
+        "" => truncate_text(&input.case.title, 100),
+        number => format!("#{} {}", truncate_text(number, 20), truncate_text(&input.case.title, 100)),
     }
 }
 
@@ -333,18 +333,18 @@ const NOT_SENT: &str = "not sent";
 
 /// "Exported 12 IOCs of case #42 to misp-corp as event 1337: 9 added, 3 unchanged". The number is that of the IOCs that
 /// are there now; where it is not the same for all connections, each has its own.
-fn message(full: &ReportBody) -> String {
-    let number = full.case.as_deref().and_then(|case| case.split(' ').next()).map(inert).unwrap_or_default();
-    let iocs = full.connections.iter().map(iocs).max().unwrap_or(0);
-    let done: Vec<_> = full.connections.iter().map(|part| part.ledger.count(ItemKind::Observables).done()).collect();
+fn summarise(full: &ReportBody) -> String {
+    let number = full.case.as_deref().and_then(|case| case.split(' ').next()).map(neutralise_line).unwrap_or_default();
+    let iocs = full.connections.iter().map(count_iocs).max().unwrap_or(0);
+    let done: Vec<_> = full.connections.iter().map(|part| part.ledger.count(ItemKind::Observables).count_done()).collect();
     let least = done.iter().min().copied().unwrap_or(0);
-    let parts: Vec<_> = full.connections.iter().map(|part| sentence(part, full.dry_run)).collect();
+    let parts: Vec<_> = full.connections.iter().map(|part| describe_connection(part, full.dry_run)).collect();
     let parts = parts.join("; to ");
-    let all = counted(iocs, "IOC", "IOCs");
+    let all = format_count(iocs, "IOC", "IOCs");
     let sentence = match (iocs, least, full.dry_run) {
         (0, ..) => {
             // Others may see more of a case that is shared.
-            let seen = full.seen_by.as_deref().map(|name| format!(" that {} sees", inert(name))).unwrap_or_default();
+            let seen = full.seen_by.as_deref().map(|name| format!(" that {} sees", neutralise_line(name))).unwrap_or_default();
             format!("No observable of case {number}{seen} is flagged as IOC: nothing to export to {parts}")
         }
         (.., true) => format!("Dry run: export of {all} of case {number} to {parts}"),
@@ -353,22 +353,22 @@ fn message(full: &ReportBody) -> String {
         _ => format!("Exported a part of the {all} of case {number} to {parts}"),
     };
     let notes = full.connections.iter().flat_map(|part| part.notes.iter().map(move |note| (part, note)));
-    let notes = notes.map(|(part, note)| format!(". {}: {}", inert(&part.name), inert(note)));
+    let notes = notes.map(|(part, note)| format!(". {}: {}", neutralise_line(&part.name), neutralise_line(note)));
     std::iter::once(sentence).chain(notes).collect()
 }
 
-fn iocs(part: &ConnectionReport) -> u64 {
+fn count_iocs(part: &ConnectionReport) -> u64 {
     let count = part.ledger.count(ItemKind::Observables);
     count.fetched - count.skipped_by.get(NOT_AN_IOC).copied().unwrap_or(0)
 }
 
-fn sentence(part: &ConnectionReport, dry_run: bool) -> String {
+fn describe_connection(part: &ConnectionReport, dry_run: bool) -> String {
     let count = part.ledger.count(ItemKind::Observables);
     let place = match part.events.first() {
         Some(event) => {
-            format!("{} as event {}", inert(&part.name), inert(event.id.as_ref().unwrap_or(&event.uuid)))
+            format!("{} as event {}", neutralise_line(&part.name), neutralise_line(event.id.as_ref().unwrap_or(&event.uuid)))
         }
-        None => inert(&part.name),
+        None => neutralise_line(&part.name),
     };
     let (added, updated, retracted, closed) = match dry_run {
         true => ("would be added", "would be updated", "would be retracted", "would be closed"),
@@ -379,11 +379,11 @@ fn sentence(part: &ConnectionReport, dry_run: bool) -> String {
     let told = words.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}"));
     let left_out = count.skipped_by.iter().filter(|(rule, _)| *rule != NOT_AN_IOC);
     let mut told: Vec<_> =
-        told.chain(left_out.map(|(rule, number)| format!("{number} left out ({})", inert(rule)))).collect();
+        told.chain(left_out.map(|(rule, number)| format!("{number} left out ({})", neutralise_line(rule)))).collect();
     let files = part.ledger.count(ItemKind::Files).created;
     if files > 0 {
         let sent = if dry_run { "would be sent" } else { "sent" };
-        told.push(format!("{} {sent}", counted(files, "file", "files")));
+        told.push(format!("{} {sent}", format_count(files, "file", "files")));
     }
     let changed = part.events.first().filter(|event| event.verdict == Verdict::Updated.word());
     let changed =
@@ -401,15 +401,15 @@ fn sentence(part: &ConnectionReport, dry_run: bool) -> String {
         told.push(format!("{} {closed}", closings.updated));
     }
     if retractions.skipped > 0 {
-        let why: Vec<_> = retractions.skipped_by.keys().map(|rule| inert(&shortened(rule, 200))).collect();
+        let why: Vec<_> = retractions.skipped_by.keys().map(|rule| neutralise_line(&truncate_text(rule, 200))).collect();
         told.push(format!("{} no longer wanted and left ({})", retractions.skipped, why.join("; ")));
     }
     if part.proposals > 0 {
-        told.push(counted(part.proposals, "open proposal in MISP", "open proposals in MISP"));
+        told.push(format_count(part.proposals, "open proposal in MISP", "open proposals in MISP"));
     }
     let followed = part.events.iter().skip(1);
     told.extend(followed.map(|event| {
-        format!("event {} is this case's too: {}", inert(event.id.as_ref().unwrap_or(&event.uuid)), event.verdict)
+        format!("event {} is this case's too: {}", neutralise_line(event.id.as_ref().unwrap_or(&event.uuid)), event.verdict)
     }));
     if told.is_empty() { place } else { format!("{place}: {}", told.join(", ")) }
 }

@@ -103,56 +103,56 @@ impl Plan {
             return Self { create: true, steps, new_objects, ..Self::default() };
         };
         let index = EventIndex::new(held, rules.ids);
-        let (head, remarks) = compare::head(wanted, held, rules);
-        let (retractions, alarms) = retract::retractions(wanted, held, rules);
+        let (head, remarks) = compare::event_patch(wanted, held, rules);
+        let (retractions, alarms) = retract::plan_all(wanted, held, rules);
         let held_objects: HashSet<_> = held.objects.values().collect();
         let is_new = |object: &Uuid| !held_objects.contains(object);
         let mut plan = Self {
             create: false,
             head,
-            steps: index.steps(&wanted.attributes, rules),
+            steps: index.decide_actions(&wanted.attributes, rules),
             retractions,
             kept: Vec::new(),
             new_objects: wanted.objects.iter().map(|object| object.uuid).filter(is_new).collect(),
             closed_objects: BTreeSet::new(),
             is_additions_first: false,
-            brought: retract::brought(wanted, held, rules).len(),
+            brought: retract::find_brought(wanted, held, rules).len(),
             remarks,
             alarms,
         };
-        plan.kept = compare::kept(wanted, &plan.steps, held, &index, rules);
+        plan.kept = compare::tighten_retained(wanted, &plan.steps, held, &index, rules);
         let edited: HashSet<Uuid> = plan.edits(wanted).map(|edit| edit.uuid).collect();
-        plan.kept.extend(retract::closed(wanted, held, &edited, rules));
-        plan.closed_objects = retract::closed_objects(wanted, held, rules);
+        plan.kept.extend(retract::restrict_unedited(wanted, held, &edited, rules));
+        plan.closed_objects = retract::objects_to_restrict(wanted, held, rules);
         if wanted.only_tightens {
             plan.new_objects.clear();
             let additions = plan.steps.iter_mut().filter(|step| **step == AttributeAction::Add);
             additions.for_each(|step| *step = AttributeAction::Skip(ELSEWHERE.to_owned()));
         }
-        if held.event.published == Some(true) && !rules.is_public && !plan.has_other_reason() {
+        if held.event.published == Some(true) && !rules.is_public && !plan.has_other_unpublish_reason() {
             if plan.adds_iocs(wanted) {
                 plan.is_additions_first = true;
             } else {
-                plan.wait(wanted);
+                plan.postpone_minor_changes(wanted);
             }
         }
         plan
     }
 
     /// True if something becomes visible to fewer.
-    pub(super) fn closes(&self) -> bool {
+    pub(super) fn restricts_visibility(&self) -> bool {
         let closes = |step: &AttributeAction| matches!(step, AttributeAction::Change(change) if change.close);
         self.head.close || !self.kept.is_empty() || self.steps.iter().any(closes)
     }
 
     /// The plan for an event that came by synchronisation: nothing is written, and what had to be is told.
     #[must_use]
-    pub fn managed_elsewhere(self, wanted: &EventDraft) -> Self {
+    pub fn into_read_only(self, wanted: &EventDraft) -> Self {
         let skip = AttributeAction::Skip("managed on another MISP".to_owned());
         let remark = "the event came here by synchronisation: it is managed on another MISP, and nothing is written";
-        let retracted = self.retractions.iter().filter(|one| one.is_reason()).count();
+        let retracted = self.retractions.iter().filter(|one| one.needs_write()).count();
         let mut undone = Vec::new();
-        undone.extend(self.closes().then(|| format!("what became {} is still open to others", wanted.tlp.word())));
+        undone.extend(self.restricts_visibility().then(|| format!("what became {} is still open to others", wanted.tlp.word())));
         undone.extend((retracted > 0).then(|| match retracted {
             1 => "1 attribute that is no IOC any more stays as it was".to_owned(),
             more => format!("{more} attributes that are no IOCs any more stay as they were"),
@@ -169,10 +169,10 @@ impl Plan {
 
     /// True if there is a reason beside new IOCs to touch a published event, which unpublishes it: a retraction or its
     /// reversal, a stricter TLP.
-    fn has_other_reason(&self) -> bool {
+    fn has_other_unpublish_reason(&self) -> bool {
         let mut changes =
             self.steps.iter().map(|step| matches!(step, AttributeAction::Change(change) if change.is_reason));
-        let of_rest = self.retractions.iter().any(Retraction::is_reason) || self.tightens_more();
+        let of_rest = self.retractions.iter().any(Retraction::needs_write) || self.tightens_retained_or_objects();
         self.head.is_reason || of_rest || changes.any(|is_reason| is_reason)
     }
 
@@ -181,17 +181,17 @@ impl Plan {
     }
 
     /// Puts off what is no reason to touch a published event.
-    pub fn wait(&mut self, wanted: &EventDraft) {
+    pub fn postpone_minor_changes(&mut self, wanted: &EventDraft) {
         let mut waiting = Vec::new();
         if !self.head.is_empty() {
-            waiting.push(self.head.words());
+            waiting.push(self.head.changed_fields());
             self.head = EventPatch::default();
         }
         for (step, attribute) in self.steps.iter_mut().zip(&wanted.attributes) {
             let put_off = match step {
                 AttributeAction::Add if is_ioc(attribute) => continue,
                 AttributeAction::Add => AttributeAction::Skip(WAITS.to_owned()),
-                AttributeAction::Change(change) => AttributeAction::Leave(Some(joined(change.remark.take(), WAITS))),
+                AttributeAction::Change(change) => AttributeAction::Leave(Some(join_remarks(change.remark.take(), WAITS))),
                 AttributeAction::Leave(_) | AttributeAction::Skip(_) => continue,
             };
             waiting.push(format!("{} {}", attribute.kind, attribute.value));
@@ -211,13 +211,13 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let is_write = |step: &AttributeAction| matches!(step, AttributeAction::Add | AttributeAction::Change(_));
-        let is_any_write = self.steps.iter().any(is_write) || self.retractions.iter().any(Retraction::is_reason);
-        !self.changes_event() && !is_any_write && !self.tightens_more()
+        let is_any_write = self.steps.iter().any(is_write) || self.retractions.iter().any(Retraction::needs_write);
+        !self.changes_event() && !is_any_write && !self.tightens_retained_or_objects()
     }
 
     /// What is to be written, as a MISP takes it.
     #[must_use]
-    pub fn changes<'a>(&'a self, wanted: &'a EventDraft) -> EventChanges<'a> {
+    pub fn to_event_changes<'a>(&'a self, wanted: &'a EventDraft) -> EventChanges<'a> {
         let header = EventHeader {
             info: &wanted.info,
             date: &wanted.date,
@@ -226,7 +226,7 @@ impl Plan {
             distribution: wanted.distribution,
             sharing_group: wanted.sharing_group,
             extends: wanted.extends,
-            tags: wanted.all_tags().collect(),
+            tags: wanted.event_tags().collect(),
             organisation: &wanted.organisation,
         };
         let removed = self.retractions.iter().filter(|one| one.act == RetractAction::Remove);
@@ -246,7 +246,7 @@ impl Plan {
     }
 
     /// True if something that is not wanted, or an object, becomes stricter.
-    fn tightens_more(&self) -> bool {
+    fn tightens_retained_or_objects(&self) -> bool {
         !self.kept.is_empty() || !self.closed_objects.is_empty()
     }
 
@@ -256,9 +256,9 @@ impl Plan {
 
     /// How many things are still to be written, without what was refused already.
     #[must_use]
-    pub fn left(&self, wanted: &EventDraft, sending: &WriteLog) -> usize {
+    pub fn count_pending(&self, wanted: &EventDraft, sending: &WriteLog) -> usize {
         let is_open = |uuid: &Uuid| !sending.reasons.contains_key(uuid);
-        let retractions = self.retractions.iter().filter(|one| one.is_reason() && is_open(&one.uuid)).count();
+        let retractions = self.retractions.iter().filter(|one| one.needs_write() && is_open(&one.uuid)).count();
         let kept = self.kept.iter().filter(|one| is_open(&one.uuid)).count();
         let steps = self.steps.iter().zip(&wanted.attributes).filter(|(step, attribute)| {
             matches!(step, AttributeAction::Add | AttributeAction::Change(_)) && is_open(&attribute.uuid)
@@ -273,7 +273,7 @@ impl Plan {
 
     /// What became of the event itself.
     #[must_use]
-    pub fn verdict(&self, sending: &WriteLog) -> Verdict {
+    pub fn event_verdict(&self, sending: &WriteLog) -> Verdict {
         match (self.create, sending.was_taken) {
             (true, false) => Verdict::Created,
             (true, true) if sending.had_effect() => Verdict::Updated,
@@ -285,7 +285,7 @@ impl Plan {
 
     /// What would become of the event itself.
     #[must_use]
-    pub fn event_forecast(&self) -> Verdict {
+    pub fn forecast_event(&self) -> Verdict {
         match (self.create, self.is_empty()) {
             (true, _) => Verdict::Created,
             (false, true) => Verdict::Unchanged,
@@ -334,7 +334,7 @@ impl Plan {
 
     /// How many attributes that are not deleted the event would hold, if it holds so many now.
     #[must_use]
-    pub fn live_after(&self, wanted: &EventDraft, live: usize) -> usize {
+    pub fn count_live_after(&self, wanted: &EventDraft, live: usize) -> usize {
         let removed = self.retractions.iter().filter(|one| one.act == RetractAction::Remove).count();
         let made = |deleted: bool| self.edits(wanted).filter(|edit| edit.change.deleted == Some(deleted)).count();
         (live + self.additions(wanted).count() + made(false)).saturating_sub(removed + made(true))
@@ -351,7 +351,7 @@ const WAITS: &str = "waits for the next change";
 /// Differences that a remark names.
 const NAMED: usize = 5;
 
-fn joined(first: Option<String>, second: &str) -> String {
+fn join_remarks(first: Option<String>, second: &str) -> String {
     first.map_or_else(|| second.to_owned(), |first| format!("{first}; {second}"))
 }
 

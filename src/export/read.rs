@@ -15,18 +15,18 @@ use crate::thehive::{AlertOrigin, CaseObservables, TheHive};
 ///
 /// # Errors
 /// That there is no such case for this user, or what stopped the reading: half a case would look like a whole one.
-pub fn case(id: &str, thehive: &TheHive) -> Result<ExportInput> {
+pub fn fetch_case(id: &str, thehive: &TheHive) -> Result<ExportInput> {
     let case = thehive.case(id)?;
-    let CaseObservables { all, incomplete } = thehive.ioc_observables(id)?;
+    let CaseObservables { all, incomplete } = thehive.fetch_ioc_observables(id)?;
     let is_bad = all.iter().any(|element| matches!(element, Element::Bad(_)));
     let mut input = ExportInput::new(&case, all, Some(thehive))?;
     input.unread.clone_from(&incomplete);
     input.whole = match incomplete {
         Some(why) => Err(why),
         None if is_bad => Err("an observable of the case cannot be read".to_owned()),
-        None => is_ours_alone(&case),
+        None => check_unshared(&case),
     };
-    find_origin(&mut input, id, thehive);
+    fetch_origin(&mut input, id, thehive);
     Ok(input)
 }
 
@@ -38,13 +38,13 @@ pub const ONE: &str = "thehive:case_artifact";
 ///
 /// # Errors
 /// That it is no IOC, or belongs to no case that can be read.
-pub fn one(data: &Value, thehive: Option<&TheHive>) -> Result<ExportInput> {
-    ensure!(data.is_object(), "the job's data is {}, not an observable", crate::json::kind(data));
+pub fn resolve_observable(data: &Value, thehive: Option<&TheHive>) -> Result<ExportInput> {
+    ensure!(data.is_object(), "the job's data is {}, not an observable", crate::json::describe_kind(data));
     let carried: Observable =
         serde_json::from_value(data.clone()).context("the job's data cannot be read as an observable")?;
     // The job's copy may be older than what TheHive has now, or somebody else's word.
     let (observable, around) = match thehive {
-        Some(thehive) => thehive.observable(&carried.id)?,
+        Some(thehive) => thehive.fetch_observable(&carried.id)?,
         None => (carried, None),
     };
     ensure!(
@@ -54,7 +54,7 @@ pub fn one(data: &Value, thehive: Option<&TheHive>) -> Result<ExportInput> {
     let carried = data.get("case").filter(|case| case.get("startDate").is_some() || case.get("createdAt").is_some());
     let case = match (around, carried, thehive) {
         (Some(case), ..) => case,
-        (None, _, Some(thehive)) => thehive.case_of(&observable.id)?,
+        (None, _, Some(thehive)) => thehive.fetch_case_of_observable(&observable.id)?,
         (None, Some(case), None) => case.clone(),
         (None, None, None) => bail!(
             "the job does not say which case the observable belongs to, and TheHive cannot be asked: set \"thehive_url\" and \
@@ -63,19 +63,19 @@ pub fn one(data: &Value, thehive: Option<&TheHive>) -> Result<ExportInput> {
     };
     let is_linked = [tags::COMPOSITE, tags::OBJECT]
         .iter()
-        .any(|name| observable.tags.iter().any(|tag| tags::value(tag, name).is_some()));
+        .any(|name| observable.tags.iter().any(|tag| tags::parse_value(tag, name).is_some()));
     let id = observable.id.clone();
     let mut input = match thehive.filter(|_| is_linked) {
         Some(thehive) => {
-            let all = thehive.ioc_observables(&case::id(&case)?)?.all;
-            let of = linked(&observable);
+            let all = thehive.fetch_ioc_observables(&case::read_id(&case)?)?.all;
+            let of = link_filter(&observable);
             let kept = all.into_iter().filter(|one| matches!(one, Element::Good(one) if one.id == id || of(one)));
             ExportInput::new(&case, kept.collect(), Some(thehive))?
         }
         None => ExportInput::new(&case, vec![Element::Good(observable)], thehive)?,
     };
     if let Some(thehive) = thehive {
-        find_origin(&mut input, &case::id(&case)?, thehive);
+        fetch_origin(&mut input, &case::read_id(&case)?, thehive);
     }
     input.is_case = false;
     input.whole = Err("only one observable was exported".to_owned());
@@ -83,11 +83,11 @@ pub fn one(data: &Value, thehive: Option<&TheHive>) -> Result<ExportInput> {
 }
 
 /// Tells the observables that share a composite or an object with one.
-fn linked(observable: &Observable) -> impl Fn(&Observable) -> bool {
+fn link_filter(observable: &Observable) -> impl Fn(&Observable) -> bool {
     let links = |one: &Observable| -> Vec<(Uuid, Uuid)> {
         let names = [tags::COMPOSITE, tags::OBJECT];
-        let of = one.tags.iter().flat_map(|tag| names.iter().filter_map(|name| tags::value(tag, name)));
-        of.filter_map(|value| Link::read(value)?.whole).collect()
+        let of = one.tags.iter().flat_map(|tag| names.iter().filter_map(|name| tags::parse_value(tag, name)));
+        of.filter_map(|value| Link::parse(value)?.whole).collect()
     };
     let mine = links(observable);
     move |other| links(other).iter().any(|link| mine.contains(link))
@@ -100,7 +100,7 @@ pub const SHARED: &str = "the case is shared with other organisations";
 ///
 /// # Errors
 /// The reason, in words.
-pub fn is_ours_alone(case: &Value) -> Result<(), String> {
+pub fn check_unshared(case: &Value) -> Result<(), String> {
     let extra = case.get("extraData");
     let shares = extra.and_then(|extra| extra.get("shareCount")).and_then(Value::as_i64);
     let is_owner = extra.and_then(|extra| extra.get("isOwner")).and_then(Value::as_bool);
@@ -114,7 +114,7 @@ pub fn is_ours_alone(case: &Value) -> Result<(), String> {
 /// The event of the one alert of an import that a case was made of, and the connection that the alert names. Alerts of other
 /// kinds that were merged into the case are about something else.
 #[must_use]
-pub fn origin(alerts: &[Element<AlertOrigin>]) -> Option<(String, Uuid)> {
+pub fn select_origin(alerts: &[Element<AlertOrigin>]) -> Option<(String, Uuid)> {
     let of = |alert: &Element<AlertOrigin>| match alert {
         Element::Good(alert) if alert.kind != "misp" => None,
         // TheHive's own connector writes the event's number there.
@@ -127,9 +127,9 @@ pub fn origin(alerts: &[Element<AlertOrigin>]) -> Option<(String, Uuid)> {
 }
 
 /// Asks for the alerts that the case was made of. That they are not known stops nothing.
-fn find_origin(input: &mut ExportInput, id: &str, thehive: &TheHive) {
-    match thehive.alerts(id) {
-        Ok(alerts) => input.origin = origin(&alerts),
+fn fetch_origin(input: &mut ExportInput, id: &str, thehive: &TheHive) {
+    match thehive.fetch_alerts_of_case(id) {
+        Ok(alerts) => input.origin = select_origin(&alerts),
         Err(error) => {
             input.warnings.push(format!("whether the case was made of a MISP alert is not known: {error:#}"));
         }

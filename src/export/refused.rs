@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::apply::ConnectionExport;
 use super::case::{self, ExportInput};
-use super::tell::audience;
-use super::{Config, allowed, checked, event_tags, ids, read, target, thehive};
+use super::tell::distribution_text;
+use super::{Config, select_allowed, validate_settings, event_tags, build_ids, read, target, open_thehive};
 use crate::config::connections::{Purpose, Target};
 use crate::config::own;
 use crate::cortex::job::{self, Job};
@@ -26,11 +26,11 @@ use crate::worker::Session;
 const ALLOWED: Duration = Duration::from_secs(20);
 
 /// The refusal, with what is said of the case's events. What cannot be found out changes nothing about it.
-pub(super) fn told(refusal: Error, session: &Session<'_>, config: &Config) -> Error {
-    let Some(limit) = job::refused_by(&refusal) else { return refusal };
-    let run = session.run.apart();
-    let apart = Session { clock: session.clock.within(ALLOWED), run: &run, ..*session };
-    let sentences = said(&apart, config).unwrap_or_default();
+pub(super) fn with_existing_events(refusal: Error, session: &Session<'_>, config: &Config) -> Error {
+    let Some(limit) = job::exceeded_limit(&refusal) else { return refusal };
+    let run = session.run.with_separate_report();
+    let apart = Session { clock: session.clock.limited_to(ALLOWED), run: &run, ..*session };
+    let sentences = describe_existing_events(&apart, config).unwrap_or_default();
     if sentences.is_empty() {
         return refusal;
     }
@@ -43,15 +43,15 @@ pub(super) fn told(refusal: Error, session: &Session<'_>, config: &Config) -> Er
 }
 
 /// What is there of the case on each connection that it may be exported to.
-fn said(session: &Session<'_>, config: &Config) -> Result<Vec<String>> {
+fn describe_existing_events(session: &Session<'_>, config: &Config) -> Result<Vec<String>> {
     let &Session { job, connection_options: options, clock, run } = session;
-    let (all, _) = config.connections.chosen(Purpose::exports, "export", None, options)?;
-    let exporting = checked(own::configured(all.clone(), &job.config, config)?)?;
-    let exporting = allowed(exporting, job.organisation(), run)?;
-    let ids = ids(config)?;
-    let network = HttpContext::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.for_http());
-    let thehive = thehive(job, config, &network, run)?;
-    let input = ExportInput::new(&case_of(job, thehive.as_ref())?, Vec::new(), None)?;
+    let (all, _) = config.connections.select_for_work(Purpose::allows_export, "export", None, options)?;
+    let exporting = validate_settings(own::configure_each(all.clone(), &job.config, config)?)?;
+    let exporting = select_allowed(exporting, job.organisation(), run)?;
+    let ids = build_ids(config)?;
+    let network = HttpContext::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.http_context());
+    let thehive = open_thehive(job, config, &network, run)?;
+    let input = ExportInput::new(&read_case(job, thehive.as_ref())?, Vec::new(), None)?;
     let mut sentences = Vec::new();
     for own::ConnectionConfig { connection, config } in &exporting {
         let name = connection.name.clone();
@@ -60,7 +60,7 @@ fn said(session: &Session<'_>, config: &Config) -> Result<Vec<String>> {
             network: &network,
             ids: &ids,
             settings: &config.settings,
-            overrides: &config.settings.checked()?,
+            overrides: &config.settings.validate()?,
             input: &input,
             thehive: thehive.as_ref(),
             url: None,
@@ -69,10 +69,10 @@ fn said(session: &Session<'_>, config: &Config) -> Result<Vec<String>> {
             confirmed: None,
             is_confirmed_elsewhere: false,
             is_guest: false,
-            named: target::named(connection, &all),
+            named: target::distinguishing_name(connection, &all),
             organisation: job.organisation().unwrap_or_default(),
         };
-        match one.standing() {
+        match one.list_existing_events() {
             Ok(events) => sentences.extend(events),
             Err(error) => sentences.push(format!(
                 "What may be there of it on \"{name}\" stays as it is, and that could not be asked: {error:#}"
@@ -83,10 +83,10 @@ fn said(session: &Session<'_>, config: &Config) -> Result<Vec<String>> {
 }
 
 /// The case, as TheHive shows it to the job's organisation: what a job says of a case is not to tell where it is.
-fn case_of(job: &Job, thehive: Option<&TheHive>) -> Result<Value> {
-    let id = case::id(&job.data)?;
+fn read_case(job: &Job, thehive: Option<&TheHive>) -> Result<Value> {
+    let id = case::read_id(&job.data)?;
     match (thehive, job.data_type == read::ONE) {
-        (Some(thehive), true) => thehive.case_of(&id),
+        (Some(thehive), true) => thehive.fetch_case_of_observable(&id),
         (Some(thehive), false) => thehive.case(&id),
         (None, true) => Ok(job.data.get("case").cloned().unwrap_or_default()),
         (None, false) => Ok(job.data.clone()),
@@ -95,36 +95,36 @@ fn case_of(job: &Job, thehive: Option<&TheHive>) -> Result<Value> {
 
 impl ConnectionExport<'_> {
     /// The events of the case that are there: those with a uuid computed from it, and those that a tag of ours names.
-    fn standing(&self) -> Result<Vec<String>> {
+    fn list_existing_events(&self) -> Result<Vec<String>> {
         let misp = Misp::open(self.connection, self.network, self.part)?;
-        let (new, old) = self.own_uuids();
+        let (new, old) = self.computed_uuids();
         let tags = event_tags::of_connection(&self.input.case.tags, &self.connection.name);
         let is_signed =
-            |tag: &&event_tags::EventTag| event_tags::is_signed(tag, self.ids, self.tagged_as(), self.case_name());
+            |tag: &&event_tags::EventTag| event_tags::is_signed(tag, self.ids, self.connection_identity(), self.case_name());
         let mut asked: Vec<Uuid> = new.into_iter().chain(old).collect();
         asked.extend(tags.iter().filter(is_signed).map(|tag| tag.uuid));
         asked.sort_unstable();
         asked.dedup();
         let mut sentences = Vec::new();
-        for (uuid, event) in misp.there(&asked)? {
-            if matches!(misp.whose(&event, self.ids)?, Whose::Ours | Whose::CameBack) {
-                sentences.push(self.stands(&uuid, &event));
+        for (uuid, event) in misp.find_events(&asked)? {
+            if matches!(misp.owner_of(&event, self.ids)?, Whose::Ours | Whose::CameBack) {
+                sentences.push(self.describe_existing_event(&uuid, &event));
             }
         }
         Ok(sentences)
     }
 
-    fn stands(&self, uuid: &Uuid, event: &Event) -> String {
+    fn describe_existing_event(&self, uuid: &Uuid, event: &Event) -> String {
         let (name, run) = (&self.connection.name, &self.part.run);
         let seen = match event.distribution.and_then(|held| u64::try_from(held).ok()) {
             _ if self.is_public() => "everyone who pulls this feed".to_owned(),
-            Some(distribution) => audience(distribution, Some(run.shown(&event.sharing_group_id))),
+            Some(distribution) => distribution_text(distribution, Some(run.report_text(&event.sharing_group_id))),
             None => "nobody knows whom".to_owned(),
         };
         let published = if event.published == Some(true) { ", published" } else { "" };
         match &self.connection.target {
             Target::Server { url, .. } => {
-                let (id, link) = (run.shown(&event.id), Server::link(url, uuid));
+                let (id, link) = (run.report_text(&event.id), Server::event_url(url, uuid));
                 format!("Event {id} of this case on \"{name}\" ({link}) stays as it is, visible to {seen}{published}")
             }
             Target::Feed { .. } | Target::WebFeed { .. } => {

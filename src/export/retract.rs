@@ -13,7 +13,7 @@ use crate::misp::EventContent;
 use crate::misp::changes::AttributePatch;
 use crate::misp::draft::AttributeDraft;
 use crate::misp::wire::Attribute;
-use crate::secret::shortened;
+use crate::secret::truncate_text;
 use crate::types::equal;
 
 /// What ends the comment of a retracted attribute. Only what ends so is brought back.
@@ -62,14 +62,14 @@ pub enum RetractAction {
 }
 
 impl Retraction {
-    fn of(attribute: &Attribute, uuid: Uuid, object: Option<Uuid>, act: RetractAction) -> Self {
+    fn new(attribute: &Attribute, uuid: Uuid, object: Option<Uuid>, act: RetractAction) -> Self {
         let category = format!("{}/{}", attribute.category, attribute.kind);
         Self { uuid, object, attribute: category, value: attribute.value.clone(), act, is_closing: false }
     }
 
     /// True if something is to be written for it.
     #[must_use]
-    pub fn is_reason(&self) -> bool {
+    pub fn needs_write(&self) -> bool {
         matches!(self.act, RetractAction::Change(_) | RetractAction::Remove)
     }
 }
@@ -80,12 +80,12 @@ pub(super) fn is_retracted(attribute: &Attribute) -> bool {
 }
 
 /// A message from outside as a comment that no export takes for one of a retraction; and whether it had the mark.
-pub(super) fn unmarked(message: &str) -> (String, bool) {
+pub(super) fn neutralise_mark(message: &str) -> (String, bool) {
     (message.replace(MARK, NO_MARK), message.contains(MARK))
 }
 
 /// A comment without the mark at its end, and whether the attribute was for detection before it was retracted.
-pub(super) fn without_mark(comment: &str) -> (String, bool) {
+pub(super) fn strip_mark(comment: &str) -> (String, bool) {
     let comment = comment.trim_end();
     let comment = comment.strip_suffix(MARK).unwrap_or(comment).trim_end();
     let before = [QUIET, QUIET_DELETED].iter().find_map(|quiet| comment.strip_suffix(quiet));
@@ -93,12 +93,12 @@ pub(super) fn without_mark(comment: &str) -> (String, bool) {
 }
 
 /// True if the comment tells that the attribute was not for detection when an export deleted it.
-pub(super) fn was_deleted(comment: &str) -> bool {
+pub(super) fn was_quiet_when_deleted(comment: &str) -> bool {
     comment.trim_end().strip_suffix(MARK).is_some_and(|comment| comment.trim_end().ends_with(QUIET_DELETED))
 }
 
-fn with_mark(attribute: &Attribute, removed: RemovedIocPolicy) -> String {
-    let comment = shortened(attribute.comment.trim_end(), LONGEST_COMMENT);
+fn marked_comment(attribute: &Attribute, removed: RemovedIocPolicy) -> String {
+    let comment = truncate_text(attribute.comment.trim_end(), LONGEST_COMMENT);
     let quiet = match (attribute.to_ids, removed) {
         (Some(false), RemovedIocPolicy::Delete) => QUIET_DELETED,
         (Some(false), RemovedIocPolicy::Unflag | RemovedIocPolicy::Keep) => QUIET,
@@ -108,21 +108,21 @@ fn with_mark(attribute: &Attribute, removed: RemovedIocPolicy) -> String {
 }
 
 /// All retractions of an event, and what somebody has to do something about.
-pub(super) fn retractions(
+pub(super) fn plan_all(
     wanted: &EventDraft,
     held: &EventContent,
     rules: &DiffContext<'_>,
 ) -> (Vec<Retraction>, Vec<String>) {
     let index = EventIndex::new(held, rules.ids);
     let mut retractions: Vec<_> =
-        wanted.withheld.iter().filter_map(|attribute| withdrawn(attribute, held, &index, rules)).collect();
+        wanted.withheld.iter().filter_map(|attribute| withdraw_withheld(attribute, held, &index, rules)).collect();
     let mut alarms = Vec::new();
-    let is_exposed = rules.is_public && wanted.tlp.is_closed();
+    let is_exposed = rules.is_public && wanted.tlp.forbids_sharing();
     if is_exposed {
         // No guard holds here: what stays can be read by everyone.
-        let all = dropped(wanted, held, &|uuid| rules.ids.made_inside(&held.uuid(), uuid)).into_iter();
+        let all = find_unwanted(wanted, held, &|uuid| rules.ids.is_case_part(&held.uuid(), uuid)).into_iter();
         retractions
-            .extend(all.map(|(uuid, one)| Retraction::of(one, uuid, held.object_of(one), RetractAction::Remove)));
+            .extend(all.map(|(uuid, one)| Retraction::new(one, uuid, held.object_of(one), RetractAction::Remove)));
     }
     let exposed = retractions.iter().filter(|one| one.act == RetractAction::Remove).count();
     if exposed > 0 {
@@ -141,11 +141,11 @@ pub(super) fn retractions(
     if !rules.is_case || is_exposed {
         return (retractions, alarms);
     }
-    let dropped = dropped(wanted, held, &|uuid| rules.ids.added_inside(&held.uuid(), uuid));
+    let dropped = find_unwanted(wanted, held, &|uuid| rules.ids.is_this_side_part(&held.uuid(), uuid));
     // Whatever people made of it since, it is not retracted a second time.
     let is_done = |attribute: &&Attribute| attribute.comment.contains(MARK);
     let is_doubtful =
-        |attribute: &&Attribute| wanted.doubts.cover(&attribute.value, held.object_of(attribute).is_some());
+        |attribute: &&Attribute| wanted.doubts.may_match(&attribute.value, held.object_of(attribute).is_some());
     // An object counts once: its attributes are one observable.
     let open: HashSet<_> = dropped
         .iter()
@@ -157,7 +157,7 @@ pub(super) fn retractions(
     if let (Some(_), true) = (&rule, open > 0 && rules.removed != RemovedIocPolicy::Keep) {
         let values: Vec<_> =
             dropped.iter().filter(|(_, one)| !is_done(one)).map(|(_, one)| one.value.as_str()).collect();
-        alarms.extend(refusal(rule.as_deref().unwrap_or_default(), &values));
+        alarms.extend(describe_mass_retraction(rule.as_deref().unwrap_or_default(), &values));
     }
     retractions.extend(dropped.into_iter().map(|(uuid, attribute)| {
         let object = held.object_of(attribute);
@@ -166,24 +166,24 @@ pub(super) fn retractions(
             Some(rule) => RetractAction::Skip(rule.clone()),
             None if is_doubtful(&attribute) => RetractAction::Skip(UNMAPPED.to_owned()),
             None => RetractAction::Change(AttributePatch {
-                close: is_open_in_closed(attribute, wanted, rules),
-                ..retracting(attribute, rules.removed)
+                close: needs_restricting(attribute, wanted, rules),
+                ..retraction_patch(attribute, rules.removed)
             }),
         };
-        Retraction::of(attribute, uuid, object, act)
+        Retraction::new(attribute, uuid, object, act)
     }));
     (retractions, alarms)
 }
 
 /// True for an attribute that would be released if somebody raised the distribution of an event whose case is RED or
 /// AMBER+STRICT.
-fn is_open_in_closed(attribute: &Attribute, wanted: &EventDraft, rules: &DiffContext<'_>) -> bool {
-    wanted.tlp.is_closed() && !rules.is_public && attribute.distribution != Some(0)
+fn needs_restricting(attribute: &Attribute, wanted: &EventDraft, rules: &DiffContext<'_>) -> bool {
+    wanted.tlp.forbids_sharing() && !rules.is_public && attribute.distribution != Some(0)
 }
 
 /// What of ours is not edited otherwise and is closed with its case, whatever became of it: retracted, or there under another
 /// uuid than it would have now.
-pub(super) fn closed(
+pub(super) fn restrict_unedited(
     wanted: &EventDraft,
     held: &EventContent,
     edited: &HashSet<Uuid>,
@@ -191,8 +191,8 @@ pub(super) fn closed(
 ) -> Vec<RetainedAttribute> {
     let event = held.uuid();
     let of = |attribute: &Attribute| {
-        let uuid = Uuid::parse_str(&attribute.uuid).ok().filter(|uuid| rules.ids.made_inside(&event, uuid))?;
-        let is_wanted = attribute.deleted != Some(true) && is_open_in_closed(attribute, wanted, rules);
+        let uuid = Uuid::parse_str(&attribute.uuid).ok().filter(|uuid| rules.ids.is_case_part(&event, uuid))?;
+        let is_wanted = attribute.deleted != Some(true) && needs_restricting(attribute, wanted, rules);
         let change = AttributePatch { close: true, is_reason: true, ..AttributePatch::default() };
         (is_wanted && !edited.contains(&uuid)).then(|| RetainedAttribute {
             uuid,
@@ -204,7 +204,7 @@ pub(super) fn closed(
 }
 
 /// Objects of ours that are closed: with their case, or since what they are made of is.
-pub(super) fn closed_objects(wanted: &EventDraft, held: &EventContent, rules: &DiffContext<'_>) -> BTreeSet<Uuid> {
+pub(super) fn objects_to_restrict(wanted: &EventDraft, held: &EventContent, rules: &DiffContext<'_>) -> BTreeSet<Uuid> {
     if rules.is_public {
         return BTreeSet::new();
     }
@@ -214,15 +214,15 @@ pub(super) fn closed_objects(wanted: &EventDraft, held: &EventContent, rules: &D
     let of_withheld = wanted.withheld.iter().filter_map(|one| Some(one.place.as_ref()?.object));
     let closed: HashSet<Uuid> = of_iocs.chain(of_withheld).collect();
     let is_closed =
-        |uuid: &&Uuid| rules.ids.made_inside(&held.uuid(), uuid) && (wanted.tlp.is_closed() || closed.contains(*uuid));
+        |uuid: &&Uuid| rules.ids.is_case_part(&held.uuid(), uuid) && (wanted.tlp.forbids_sharing() || closed.contains(*uuid));
     held.open_objects.iter().filter(is_closed).copied().collect()
 }
 
 /// Too many at once is something that somebody has to look at; the other rules are told by the ledger.
-fn refusal(rule: &str, values: &[&str]) -> Option<String> {
+fn describe_mass_retraction(rule: &str, values: &[&str]) -> Option<String> {
     const NAMED: usize = 10;
     rule.starts_with(TOO_MANY).then(|| {
-        let first: Vec<_> = values.iter().take(NAMED).map(|value| shortened(value, 100)).collect();
+        let first: Vec<_> = values.iter().take(NAMED).map(|value| truncate_text(value, 100)).collect();
         let more = values.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         format!(
@@ -243,7 +243,7 @@ fn reason_to_keep(open: usize, held: &EventContent, rules: &DiffContext<'_>) -> 
     let event = held.uuid();
     let is_live = |attribute: &&Attribute| {
         attribute.deleted != Some(true)
-            && Uuid::parse_str(&attribute.uuid).is_ok_and(|uuid| rules.ids.added_inside(&event, &uuid))
+            && Uuid::parse_str(&attribute.uuid).is_ok_and(|uuid| rules.ids.is_this_side_part(&event, &uuid))
     };
     let live: HashSet<_> = held
         .attributes
@@ -262,17 +262,17 @@ fn reason_to_keep(open: usize, held: &EventContent, rules: &DiffContext<'_>) -> 
 }
 
 /// What the other side of a shared case has there, this one does not want, and stays: each attribute, an object once.
-pub(super) fn brought(wanted: &EventDraft, held: &EventContent, rules: &DiffContext<'_>) -> HashSet<Uuid> {
-    if !rules.is_case || (rules.is_public && wanted.tlp.is_closed()) {
+pub(super) fn find_brought(wanted: &EventDraft, held: &EventContent, rules: &DiffContext<'_>) -> HashSet<Uuid> {
+    if !rules.is_case || (rules.is_public && wanted.tlp.forbids_sharing()) {
         return HashSet::new();
     }
-    let brought = dropped(wanted, held, &|uuid| rules.ids.brought_inside(&held.uuid(), uuid)).into_iter();
+    let brought = find_unwanted(wanted, held, &|uuid| rules.ids.is_other_side_part(&held.uuid(), uuid)).into_iter();
     let live = brought.filter(|(_, one)| one.deleted != Some(true) && !one.comment.contains(MARK));
     live.map(|(uuid, attribute)| held.object_of(attribute).unwrap_or(uuid)).collect()
 }
 
 /// What is ours and no longer wanted: live ones, and those that were retracted before.
-fn dropped<'a>(
+fn find_unwanted<'a>(
     wanted: &EventDraft,
     held: &'a EventContent,
     is_ours: &dyn Fn(&Uuid) -> bool,
@@ -289,10 +289,10 @@ fn dropped<'a>(
     // type, written otherwise, or when its object did not have the hash yet by which it is called now.
     let mut values: HashMap<(&str, String), bool> = HashMap::new();
     for one in iocs().filter(|one| one.to_ids || one.place.is_none()) {
-        *values.entry((one.kind.as_str(), equal::key(&one.value))).or_default() |= one.place.is_none();
+        *values.entry((one.kind.as_str(), equal::equality_key(&one.value))).or_default() |= one.place.is_none();
     }
     let is_value = |attribute: &&Attribute| {
-        let is_loose = values.get(&(attribute.kind.as_str(), equal::key(&attribute.value)));
+        let is_loose = values.get(&(attribute.kind.as_str(), equal::equality_key(&attribute.value)));
         is_loose.is_some_and(|is_loose| *is_loose || held.object_of(attribute).is_some())
     };
     let of_event = held.attributes.iter().filter(|one| is_open(one) && !is_link(one) && !is_value(one));
@@ -304,9 +304,9 @@ fn dropped<'a>(
         .collect()
 }
 
-fn retracting(attribute: &Attribute, removed: RemovedIocPolicy) -> AttributePatch {
+fn retraction_patch(attribute: &Attribute, removed: RemovedIocPolicy) -> AttributePatch {
     let change =
-        AttributePatch { comment: Some(with_mark(attribute, removed)), is_reason: true, ..AttributePatch::default() };
+        AttributePatch { comment: Some(marked_comment(attribute, removed)), is_reason: true, ..AttributePatch::default() };
     match removed {
         RemovedIocPolicy::Delete => AttributePatch { deleted: Some(true), ..change },
         RemovedIocPolicy::Unflag | RemovedIocPolicy::Keep => AttributePatch { to_ids: Some(false), ..change },
@@ -315,7 +315,7 @@ fn retracting(attribute: &Attribute, removed: RemovedIocPolicy) -> AttributePatc
 
 /// What went out before its TLP forbade it. In a feed it is taken out; on a server it is closed: its TLP, and for its own
 /// organisation only. That retracts nothing, so it needs no guard.
-fn withdrawn(
+fn withdraw_withheld(
     wanted: &AttributeDraft,
     held: &EventContent,
     index: &EventIndex<'_>,
@@ -323,17 +323,17 @@ fn withdrawn(
 ) -> Option<Retraction> {
     let attribute = index.get(&wanted.uuid)?;
     let object = held.object_of(attribute);
-    if rules.is_public && (wanted.tlp.is_closed() || rules.is_case) {
-        return Some(Retraction::of(attribute, wanted.uuid, object, RetractAction::Remove));
+    if rules.is_public && (wanted.tlp.forbids_sharing() || rules.is_case) {
+        return Some(Retraction::new(attribute, wanted.uuid, object, RetractAction::Remove));
     }
     if attribute.deleted == Some(true) {
         return None;
     }
-    let mut tightened = index.tightened(wanted, attribute, rules);
+    let mut tightened = index.tightening_patch(wanted, attribute, rules);
     tightened.close = attribute.distribution != Some(0);
     tightened.is_reason |= tightened.close;
     let act = if tightened.is_reason { RetractAction::Change(tightened) } else { RetractAction::Done };
-    Some(Retraction { is_closing: true, ..Retraction::of(attribute, wanted.uuid, object, act) })
+    Some(Retraction { is_closing: true, ..Retraction::new(attribute, wanted.uuid, object, act) })
 }
 
 #[cfg(test)]
@@ -352,10 +352,10 @@ mod tests {
                 0..8,
             )
         ) {
-            let (comment, _) = unmarked(&parts.concat());
+            let (comment, _) = neutralise_mark(&parts.concat());
             prop_assert!(!comment.contains(MARK), "{}", comment);
             let attribute = Attribute { comment, to_ids: Some(true), ..Attribute::default() };
-            prop_assert!(!is_retracted(&attribute) && !was_deleted(&attribute.comment));
+            prop_assert!(!is_retracted(&attribute) && !was_quiet_when_deleted(&attribute.comment));
         }
     }
 }

@@ -20,7 +20,7 @@ pub struct Settings {
     #[serde(default)]
     pub sharing_group: Option<u64>,
     /// The event's info line, such as `[SOC-{number}] {title}`; `{title}` and `{number}` are those of the case.
-    #[serde(default = "title")]
+    #[serde(default = "default_event_info")]
     pub event_info: String,
     /// Send the case's tags with the event.
     #[serde(default)]
@@ -38,7 +38,7 @@ pub struct Settings {
     #[serde(default)]
     pub export_attachments: Attachments,
     /// Files above this size in MiB stay here, their hashes go out; 0 for no limit.
-    #[serde(default = "thirty")]
+    #[serde(default = "default_max_attachment_mb")]
     pub max_attachment_mb: u64,
     /// The strictest TLP that may go out: `CLEAR`, `GREEN`, `AMBER`, `AMBER+STRICT` or `RED`. A stricter case is refused, a stricter observable left out. Not set: no limit.
     #[serde(default)]
@@ -60,11 +60,11 @@ pub struct Settings {
     pub type_mapping: Vec<String>,
 }
 
-fn title() -> String {
+fn default_event_info() -> String {
     "{title}".to_owned()
 }
 
-fn thirty() -> u64 {
+fn default_max_attachment_mb() -> u64 {
     30
 }
 
@@ -102,7 +102,7 @@ impl Settings {
     ///
     /// # Errors
     /// The item, what is wrong with it, and what is accepted.
-    pub fn checked(&self) -> Result<Overrides> {
+    pub fn validate(&self) -> Result<Overrides> {
         ensure!(
             self.distribution <= SHARING_GROUP,
             "configuration item \"distribution\" is above 4: 0 (your organisation) to 3 (all communities) or 4 (sharing \
@@ -129,7 +129,7 @@ impl Settings {
 
     /// What they want of a MISP.
     #[must_use]
-    pub fn of_misp(&self) -> MispRequirements {
+    pub fn misp_requirements(&self) -> MispRequirements {
         let tlp = [Tlp::Clear, Tlp::Green, Tlp::Amber, Tlp::AmberStrict, Tlp::Red].map(Tlp::tag);
         let pap = [Pap::Clear, Pap::Green, Pap::Amber, Pap::Red].map(Pap::tag);
         let free =
@@ -147,15 +147,15 @@ impl Settings {
     /// True if a tag of a case or an observable may go out. What says a TLP or PAP goes by its own rules, however it is
     /// written.
     #[must_use]
-    pub fn lets_out(&self, tag: &str) -> bool {
+    pub fn allows_tag(&self, tag: &str) -> bool {
         let is_marking = Tlp::from_tag(tag).is_some() || Pap::from_tag(tag).is_some();
         let is_excluded = || self.exclude_export_tags.iter().any(|pattern| tags::excludes(pattern, tag));
-        tags::is_free(tag) && !is_marking && !is_excluded()
+        tags::is_exportable(tag) && !is_marking && !is_excluded()
     }
 
     /// The largest file that goes out, in bytes.
     #[must_use]
-    pub fn most_bytes(&self) -> u64 {
+    pub fn max_attachment_bytes(&self) -> u64 {
         if self.max_attachment_mb == 0 { u64::MAX } else { self.max_attachment_mb.saturating_mul(1 << 20) }
     }
 }
@@ -167,7 +167,7 @@ mod tests {
 
     fn problem(settings: Value) -> Option<String> {
         let settings: Settings = serde_json::from_value(settings).unwrap();
-        settings.checked().err().map(|error| error.to_string())
+        settings.validate().err().map(|error| error.to_string())
     }
 
     #[test]
@@ -197,7 +197,7 @@ mod tests {
         let settings: Settings = serde_json::from_value(json!({"exclude_export_tags": ["internal*"]})).unwrap();
         let out: Vec<_> = ["misp:to=\"x\"", "Internal-42", "type:OSINT", "tlp:green", "TLP RED ONLY", "і\u{ad}nternal"]
             .into_iter()
-            .filter(|tag| settings.lets_out(tag))
+            .filter(|tag| settings.allows_tag(tag))
             .collect();
         assert_eq!(out, ["type:OSINT"]);
     }

@@ -13,39 +13,39 @@ use crate::misp::EventContent;
 use crate::misp::draft::AttributeDraft;
 use crate::misp::wire::Attribute;
 use crate::report::ledger::Verdict;
-use crate::text::counted;
+use crate::text::format_count;
 use crate::types::MispCapabilities;
 
 impl ConnectionExport<'_> {
     /// What is wanted, as the other side of a shared case put it there, where it did.
-    pub(super) fn joined(
+    pub(super) fn adopt_other_side(
         &self,
         wanted: EventDraft,
         held: Option<&EventContent>,
         decided: &[Option<Verdict>],
         types: &MispCapabilities,
     ) -> EventDraft {
-        let (Some(held), Some(beside)) = (held, self.ids.beside()) else { return wanted };
+        let (Some(held), Some(beside)) = (held, self.ids.other_side()) else { return wanted };
         let uuids = held.attributes.iter().filter_map(|one| Uuid::parse_str(&one.uuid).ok());
         let mut uuids = uuids.chain(held.objects.values().copied());
-        if !uuids.any(|uuid| beside.added_inside(&wanted.uuid, &uuid)) {
+        if !uuids.any(|uuid| beside.is_this_side_part(&wanted.uuid, &uuid)) {
             return wanted;
         }
-        let theirs = ConnectionExport { ids: &beside, ..*self }.map(decided, types, wanted.uuid).wanted;
-        wanted.joined(&theirs, held, (self.ids, &beside))
+        let theirs = ConnectionExport { ids: &beside, ..*self }.map_case(decided, types, wanted.uuid).wanted;
+        wanted.adopt_other_uuids(&theirs, held, (self.ids, &beside))
     }
 
     /// What organisations of TheHive added that the case is shared with, or was: its owner neither sees nor takes it back.
-    pub(super) fn tell_brought(&self, number: usize) {
+    pub(super) fn report_brought_items(&self, number: usize) {
         if number == 0 || !self.input.is_owner {
             return;
         }
         let told = format!(
             "{} in the event came from other organisations of TheHive that the case is or was shared with, and \
              nothing takes them back: what must not stay is to be changed in MISP",
-            counted(number as u64, "attribute or object", "attributes or objects")
+            format_count(number as u64, "attribute or object", "attributes or objects")
         );
-        if self.input.is_shared() { self.part.warn(told) } else { self.part.note(told) }
+        if self.input.is_shared() { self.part.warn(told) } else { self.part.add_note(told) }
     }
 }
 
@@ -53,9 +53,9 @@ impl EventDraft {
     /// The same with the uuids of the other side of a shared case, where that put something there and this one did not:
     /// `beside` is what it would want of the same observables. What both see is there once, whoever brought it.
     #[must_use]
-    pub fn joined(mut self, beside: &Self, held: &EventContent, (ids, theirs): (&Ids, &Ids)) -> Self {
+    pub fn adopt_other_uuids(mut self, beside: &Self, held: &EventContent, (ids, theirs): (&Ids, &Ids)) -> Self {
         let (own, theirs) =
-            (self.settled(Some(held), &HashSet::new(), ids), beside.settled(Some(held), &HashSet::new(), theirs));
+            (self.resolve_uuids(Some(held), &HashSet::new(), ids), beside.resolve_uuids(Some(held), &HashSet::new(), theirs));
         let uuid =
             |attribute: &Attribute| Some((Uuid::parse_str(&attribute.uuid).ok()?, attribute.deleted != Some(true)));
         let attributes: HashMap<Uuid, bool> = held.attributes.iter().filter_map(uuid).collect();

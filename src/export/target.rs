@@ -12,7 +12,7 @@ use crate::config::connections::{self, Connection};
 use crate::ids::Ids;
 use crate::misp::wire::Event;
 use crate::misp::{Misp, Whose};
-use crate::secret::{Secret, shortened};
+use crate::secret::{Secret, truncate_text};
 
 /// Events of doubtful tags that the message names.
 const NAMED: usize = 3;
@@ -45,7 +45,7 @@ type There = (Uuid, Event);
 
 impl ConnectionExport<'_> {
     /// The connection as it stands in tags: its name, and its key where it has one.
-    pub(super) fn tagged_as(&self) -> (&str, Option<&Secret>) {
+    pub(super) fn connection_identity(&self) -> (&str, Option<&Secret>) {
         let key = match &self.connection.target {
             connections::Target::Server { key, .. } => Some(key),
             connections::Target::Feed { .. } | connections::Target::WebFeed { .. } => None,
@@ -55,23 +55,23 @@ impl ConnectionExport<'_> {
 
     /// The event computed from the case; else the oldest that a tag proves; else a new one. Tags that prove nothing are
     /// named in the message.
-    pub(super) fn targets(&self, misp: &Misp) -> Result<Targets> {
-        let (new, old) = self.own_uuids();
+    pub(super) fn select_targets(&self, misp: &Misp) -> Result<Targets> {
+        let (new, old) = self.computed_uuids();
         let is_own = |uuid: &Uuid| new.contains(uuid) || old.contains(uuid);
         let tags = event_tags::of_connection(&self.input.case.tags, &self.connection.name);
-        let is_signed = |tag: &&EventTag| event_tags::is_signed(tag, self.ids, self.tagged_as(), self.case_name());
+        let is_signed = |tag: &&EventTag| event_tags::is_signed(tag, self.ids, self.connection_identity(), self.case_name());
         let signed = tags.iter().filter(is_signed).map(|tag| tag.uuid).chain(self.confirmed);
         let origin = self.input.origin.as_ref().filter(|(name, _)| *name == self.connection.name);
         let origin = origin.map(|(_, uuid)| *uuid).filter(|uuid| !is_own(uuid));
         let signed: Vec<Uuid> = signed.filter(|uuid| !is_own(uuid)).collect();
         let asked: Vec<_> = new.iter().chain(&old).chain(&signed).copied().chain(origin).collect();
-        let there = misp.there(&asked)?;
+        let there = misp.find_events(&asked)?;
 
-        let standings = self.standings(&tags, &there);
+        let standings = self.assess_tags(&tags, &there);
         let has = |uuid: &Uuid, standing: &Standing| {
             tags.iter().zip(&standings).any(|(tag, of_tag)| tag.uuid == *uuid && of_tag == standing)
         };
-        let confirmed = self.confirmed(misp, &tags, &there, &is_own)?;
+        let confirmed = self.check_confirmed_event(misp, &tags, &there, &is_own)?;
         let is_confirmed = |uuid: &Uuid| confirmed == Some(*uuid) || has(uuid, &Standing::Confirmed);
         let is_proven = |uuid: &Uuid| has(uuid, &Standing::Proven);
         let mut tagged: Vec<Uuid> = tags.iter().map(|tag| tag.uuid).collect();
@@ -80,11 +80,11 @@ impl ConnectionExport<'_> {
         tagged.dedup();
 
         let is_of_case =
-            |uuid: &Uuid| confirmed == Some(*uuid) || is_proven(uuid) || self.is_older_than_secret(&tags, uuid);
-        let (mut ours, claimed) = self.computed(misp, &there, (&new, &old), &is_of_case)?;
-        ours.extend(self.merged(misp, &there, &tagged)?);
+            |uuid: &Uuid| confirmed == Some(*uuid) || is_proven(uuid) || self.was_exported_before_secret(&tags, uuid);
+        let (mut ours, claimed) = self.find_computed_events(misp, &there, (&new, &old), &is_of_case)?;
+        ours.extend(self.find_merged_events(misp, &there, &tagged)?);
         let is_doubtful = |uuid: &Uuid| !is_own(uuid) && !is_proven(uuid) && !is_confirmed(uuid);
-        self.tell_doubtful(tags.iter().zip(&standings).filter(|(tag, _)| is_doubtful(&tag.uuid)));
+        self.report_doubtful_tags(tags.iter().zip(&standings).filter(|(tag, _)| is_doubtful(&tag.uuid)));
 
         let mut ours = ours.into_iter().map(|(uuid, event)| {
             let is_guest = !is_own(&uuid) && !is_proven(&uuid);
@@ -92,7 +92,7 @@ impl ConnectionExport<'_> {
         });
         let mut free = new.iter().copied().filter(|uuid| !claimed.contains(uuid));
         let main = ours.next().or_else(|| {
-            let extends = origin.filter(|uuid| head_of(&there, uuid).is_some());
+            let extends = origin.filter(|uuid| find_event(&there, uuid).is_some());
             Some(Target { uuid: free.next()?, extends, event: None, is_guest: false })
         });
         let main = main.context(
@@ -105,7 +105,7 @@ impl ConnectionExport<'_> {
 
     /// The event that the job confirms, if it can be this case's: a tag of the case names it, or it has a uuid that the case
     /// had; it is our own organisation's; and the case that its tag names, if that is another, is gone.
-    fn confirmed(
+    fn check_confirmed_event(
         &self,
         misp: &Misp,
         tags: &[EventTag],
@@ -114,7 +114,7 @@ impl ConnectionExport<'_> {
     ) -> Result<Option<Uuid>> {
         let Some(uuid) = self.confirmed else { return Ok(None) };
         let refused = |why: &str| {
-            self.part.note(format!("the parameter \"confirm_event\" names event {uuid}, which is not followed: {why}"));
+            self.part.add_note(format!("the parameter \"confirm_event\" names event {uuid}, which is not followed: {why}"));
             Ok(None)
         };
         let mut named = tags.iter().filter(|tag| tag.uuid == uuid).peekable();
@@ -124,13 +124,13 @@ impl ConnectionExport<'_> {
             }
             return refused("no tag misp:event of the case names it on this connection; whoever is sure can set one");
         }
-        let Some(event) = head_of(there, &uuid) else {
+        let Some(event) = find_event(there, &uuid) else {
             return refused("it is not there, or cannot be seen");
         };
-        if misp.whose(event, self.ids)? != Whose::Ours {
+        if misp.owner_of(event, self.ids)? != Whose::Ours {
             return refused("it is another organisation's, or managed on another MISP");
         }
-        let others = named.filter_map(EventTag::case).filter(|case| *case != self.input.case.id);
+        let others = named.filter_map(EventTag::case_id).filter(|case| *case != self.input.case.id);
         for case in others {
             match self.thehive.map(|thehive| thehive.has_case(case)) {
                 Some(Ok(true)) => return refused(&format!("it is the event of case {case}, which is still there")),
@@ -144,10 +144,10 @@ impl ConnectionExport<'_> {
     }
 
     /// True if a tag shows that the case was exported to this event before the installation had a secret.
-    fn is_older_than_secret(&self, tags: &[EventTag], uuid: &Uuid) -> bool {
+    fn was_exported_before_secret(&self, tags: &[EventTag], uuid: &Uuid) -> bool {
         let ids = self.ids.without_secret();
         let of_event = tags.iter().filter(|tag| tag.uuid == *uuid);
-        of_event.into_iter().any(|tag| event_tags::is_of_case(tag, &ids, self.tagged_as(), self.case_name()))
+        of_event.into_iter().any(|tag| event_tags::is_of_case(tag, &ids, self.connection_identity(), self.case_name()))
     }
 
     /// The case as its tags name it.
@@ -163,16 +163,16 @@ impl ConnectionExport<'_> {
         }
     }
 
-    fn standings(&self, tags: &[EventTag], there: &[There]) -> Vec<Standing> {
-        let info = |uuid: &Uuid| head_of(there, uuid).map(|event| event.info.clone());
+    fn assess_tags(&self, tags: &[EventTag], there: &[There]) -> Vec<Standing> {
+        let info = |uuid: &Uuid| find_event(there, uuid).map(|event| event.info.clone());
         let has_case = |case: &str| self.thehive.map(|thehive| thehive.has_case(case));
-        event_tags::standings(tags, self.ids, self.tagged_as(), self.case_name(), info, has_case)
+        event_tags::assess(tags, self.ids, self.connection_identity(), self.case_name(), info, has_case)
     }
 
     /// The events that are there with a uuid computed from the case, and those of these uuids that somebody else claimed.
     /// What came back from another MISP is ours, and read only; what others brought here only if a tag of the case shows
     /// that it was exported before. Uuids from before the installation had a secret can be computed by anybody.
-    fn computed(
+    fn find_computed_events(
         &self,
         misp: &Misp,
         there: &[There],
@@ -181,19 +181,19 @@ impl ConnectionExport<'_> {
     ) -> Result<(Vec<There>, Vec<Uuid>)> {
         let (mut ours, mut claimed) = (Vec::new(), Vec::new());
         for uuid in new.iter().chain(old) {
-            let Some(event) = head_of(there, uuid) else { continue };
+            let Some(event) = find_event(there, uuid) else { continue };
             let is_shown = is_of_case(uuid);
             let is_old = old.contains(uuid) && !self.is_public();
-            match misp.whose(event, self.ids)? {
+            match misp.owner_of(event, self.ids)? {
                 Whose::Ours | Whose::CameBack if is_shown || !is_old => ours.push((*uuid, event.clone())),
                 Whose::Brought if is_shown => ours.push((*uuid, event.clone())),
-                Whose::Ours => self.part.note(format!(
+                Whose::Ours => self.part.add_note(format!(
                     "event {uuid} has the uuid that this case's had before \"instance_secret\" was set, which anybody could \
                      compute, and no tag of the case shows that it is the case's: nothing was written there. If it is, run the \
                      export with the parameter \"confirm_event\": \"{uuid}\""
                 )),
                 Whose::CameBack | Whose::Brought | Whose::Theirs => {
-                    self.tell_claimed(uuid, event);
+                    self.warn_of_claimed_uuid(uuid, event);
                     claimed.push(*uuid);
                 }
             }
@@ -202,11 +202,11 @@ impl ConnectionExport<'_> {
     }
 
     /// The events that are there and that tags prove, the oldest first, whatever order the tags have.
-    fn merged(&self, misp: &Misp, there: &[There], uuids: &[Uuid]) -> Result<Vec<There>> {
+    fn find_merged_events(&self, misp: &Misp, there: &[There], uuids: &[Uuid]) -> Result<Vec<There>> {
         let mut merged = Vec::new();
         for uuid in uuids {
-            let Some(event) = head_of(there, uuid) else { continue };
-            if misp.owns(event, self.ids)? {
+            let Some(event) = find_event(there, uuid) else { continue };
+            if misp.may_write(event, self.ids)? {
                 merged.push((*uuid, event.clone()));
                 continue;
             }
@@ -214,10 +214,10 @@ impl ConnectionExport<'_> {
                 "event {uuid}, which is this case's too, is managed on another MISP or by another organisation: nothing is \
                  written there"
             );
-            if self.input.case.tlp.is_closed() && event.distribution != Some(0) {
+            if self.input.case.tlp.forbids_sharing() && event.distribution != Some(0) {
                 let tlp = self.input.case.tlp.word();
                 self.part
-                    .fail(format!("{elsewhere}, and it is open to others though the case is {tlp}: close it there"));
+                    .add_failure(format!("{elsewhere}, and it is open to others though the case is {tlp}: close it there"));
             } else {
                 self.part.warn(elsewhere);
             }
@@ -228,16 +228,16 @@ impl ConnectionExport<'_> {
 
     /// The uuids that the case's event can have, in their order: those that a new one gets, and those that it got before the
     /// installation had a secret.
-    pub(super) fn own_uuids(&self) -> (Vec<Uuid>, Vec<Uuid>) {
+    pub(super) fn computed_uuids(&self) -> (Vec<Uuid>, Vec<Uuid>) {
         let case = &self.input.case;
-        let of = |ids: &Ids| ids.events(&case.id, &case.created, self.named);
+        let of = |ids: &Ids| ids.event_uuids(&case.id, &case.created, self.named);
         let old = if self.ids.has_secret() { of(&self.ids.without_secret()) } else { Vec::new() };
         (of(self.ids), old)
     }
 
     /// Somebody else's event with the uuid that ours would have.
-    fn tell_claimed(&self, uuid: &Uuid, event: &Event) {
-        let shown = |name: &str| self.part.run.shown(name);
+    fn warn_of_claimed_uuid(&self, uuid: &Uuid, event: &Event) {
+        let shown = |name: &str| self.part.run.report_text(name);
         let brought = event.brought_by().map(|org| format!(", or in its name by \"{}\"", shown(&org.name)));
         let help = match self.ids.has_secret() {
             true => "",
@@ -246,20 +246,20 @@ impl ConnectionExport<'_> {
         self.part.warn(format!(
             "event {uuid}, whose uuid is computed from this case, was made by organisation \"{}\"{}: it is left alone, and the \
              case has another event{help}",
-            shown(event.organisation()),
+            shown(event.creator_name()),
             brought.unwrap_or_default()
         ));
     }
 
     /// Tags that are not followed: which, what they name, why, and what can be done.
-    fn tell_doubtful<'t>(&self, tags: impl Iterator<Item = (&'t EventTag, &'t Standing)>) {
+    fn report_doubtful_tags<'t>(&self, tags: impl Iterator<Item = (&'t EventTag, &'t Standing)>) {
         let doubtful = |(tag, standing): (&'t EventTag, &'t Standing)| match standing {
             Standing::Doubtful(why) => Some((tag, why.as_str())),
             Standing::Proven | Standing::Confirmed => None,
         };
         let mut events: Vec<(Uuid, Vec<String>, Vec<&str>)> = Vec::new();
         for (tag, why) in tags.filter_map(doubtful) {
-            let name = shortened(&self.part.run.clean(&tag.tag), LONGEST_TAG);
+            let name = truncate_text(&self.part.run.clean(&tag.tag), LONGEST_TAG);
             match events.iter_mut().find(|(uuid, ..)| *uuid == tag.uuid) {
                 Some((_, names, reasons)) => {
                     names.push(name);
@@ -274,7 +274,7 @@ impl ConnectionExport<'_> {
         // By its uuid alone: what it is called is for those who may see the case that it belongs to.
         for (uuid, names, reasons) in events.iter().take(NAMED) {
             let (tag, s) = if names.len() == 1 { ("tag", "s") } else { ("tags", "") };
-            self.part.note(format!(
+            self.part.add_note(format!(
                 "the case's {tag} {} name{s} event {uuid}, and nothing shows that this is an event of the case: {}. Nothing was written \
                  there. Whoever may write tags of the case, of its alerts or of the MISP events behind them can have set it. If \
                  the event is the case's, run the export with the parameter \"confirm_event\": \"{uuid}\"; otherwise take the \
@@ -285,21 +285,21 @@ impl ConnectionExport<'_> {
         }
         if events.len() > NAMED {
             let more = events.len() - NAMED;
-            self.part.note(format!("tags of the case name {more} more events that are not followed, for such reasons"));
+            self.part.add_note(format!("tags of the case name {more} more events that are not followed, for such reasons"));
         }
     }
 }
 
 /// The name that a connection's events are told apart by, if it is not the first one to its MISP.
-pub(super) fn named<'c>(connection: &'c Connection, all: &[Connection]) -> Option<&'c str> {
-    connection.first_of_same(all).is_some().then_some(connection.name.as_str())
+pub(super) fn distinguishing_name<'c>(connection: &'c Connection, all: &[Connection]) -> Option<&'c str> {
+    connection.first_with_same_url(all).is_some().then_some(connection.name.as_str())
 }
 
 /// True if a tag of the case names this event on a connection.
-pub(super) fn names(input: &ExportInput, connection: &str, event: Option<&Uuid>) -> bool {
+pub(super) fn has_event_tag(input: &ExportInput, connection: &str, event: Option<&Uuid>) -> bool {
     event_tags::of_connection(&input.case.tags, connection).iter().any(|tag| Some(&tag.uuid) == event)
 }
 
-fn head_of<'t>(there: &'t [There], uuid: &Uuid) -> Option<&'t Event> {
+fn find_event<'t>(there: &'t [There], uuid: &Uuid) -> Option<&'t Event> {
     there.iter().find(|(known, _)| known == uuid).map(|(_, event)| event)
 }

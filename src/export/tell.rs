@@ -23,7 +23,7 @@ use crate::misp::{EventContent, Misp};
 use crate::report::Operation;
 use crate::report::ledger::{ItemKind, Verdict};
 use crate::report::{EventRow, ObservableRow, RetractionRow};
-use crate::text::counted;
+use crate::text::format_count;
 use crate::types::{self, equal};
 
 /// What is told of the export to one connection.
@@ -50,7 +50,7 @@ const NAMED: usize = 10;
 
 impl ConnectionExport<'_> {
     /// A publication that a write took back, be it an old one or one that came meanwhile; and open proposals.
-    pub(super) fn check_event(&self, before: Option<&Event>, after: Option<&EventContent>) {
+    pub(super) fn warn_of_unpublication(&self, before: Option<&Event>, after: Option<&EventContent>) {
         let (Some(before), Some(after)) = (before, after) else { return };
         let moment = |event: &Event| event.publish_timestamp.unwrap_or(0);
         let was_published = before.published == Some(true);
@@ -64,35 +64,35 @@ impl ConnectionExport<'_> {
     }
 
     /// Values that MISP rewrote when it took them, as its import rules do.
-    pub(super) fn check_stored(&self, wanted: &EventDraft, outcome: &[AttributeResult]) {
+    pub(super) fn note_rewritten_values(&self, wanted: &EventDraft, outcome: &[AttributeResult]) {
         let of = wanted.attributes.iter().zip(outcome).filter_map(|(one, (_, remark))| {
             let remark = remark.as_ref()?.strip_prefix(STORED)?;
-            Some(format!("{}{remark}", self.part.run.shown(&one.value)))
+            Some(format!("{}{remark}", self.part.run.report_text(&one.value)))
         });
         let stored: Vec<_> = of.collect();
         if !stored.is_empty() {
             let stored: Vec<_> = stored.iter().map(String::as_str).collect();
-            self.part.note(format!("MISP stored otherwise than it was sent: {}", first(&stored)));
+            self.part.add_note(format!("MISP stored otherwise than it was sent: {}", join_first(&stored)));
         }
     }
 
     /// IOCs for which MISP holds something else: somebody changed the value, or it is not for detection. What is unchanged by
     /// this export is not there as the case has it, and nobody may take it for that.
-    pub(super) fn check_changed(&self, wanted: &EventDraft, outcome: &[AttributeResult], there: Option<&EventContent>) {
+    pub(super) fn report_differing_iocs(&self, wanted: &EventDraft, outcome: &[AttributeResult], there: Option<&EventContent>) {
         let Some(index) = there.map(|there| EventIndex::new(there, self.ids)) else { return };
         let is_there = |verdict: &Verdict| matches!(verdict, Verdict::Unchanged | Verdict::Updated);
         let (mut changed, mut quiet, mut open) = (Vec::new(), Vec::new(), Vec::new());
         let is_seen = !self.is_public() && there.is_some_and(|there| there.event.distribution != Some(0));
         for (one, _) in wanted.attributes.iter().zip(outcome).filter(|(_, (verdict, _))| is_there(verdict)) {
-            let Some(there) = index.stands_for(one).filter(|_| one.file.is_none()) else { continue };
-            let (is, has) = (self.part.run.shown(&one.value), self.part.run.shown(&there.value));
-            if is_seen && one.tlp.is_closed() && there.distribution != Some(0) && !self.dry_run {
+            let Some(there) = index.find_counterpart(one).filter(|_| one.file.is_none()) else { continue };
+            let (is, has) = (self.part.run.report_text(&one.value), self.part.run.report_text(&there.value));
+            if is_seen && one.tlp.forbids_sharing() && there.distribution != Some(0) && !self.dry_run {
                 open.push(format!("{is} ({})", one.tlp.word()));
             }
             if !one.to_ids {
                 continue;
             }
-            if equal::key(&types::normalise(&there.kind, &there.value)) != equal::key(&one.value) {
+            if equal::equality_key(&types::normalise(&there.kind, &there.value)) != equal::equality_key(&one.value) {
                 changed.push(format!("{is} (there is {has})"));
             } else if there.to_ids == Some(false) {
                 quiet.push(is);
@@ -110,36 +110,36 @@ impl ConnectionExport<'_> {
         ] {
             if !all.is_empty() {
                 let all: Vec<_> = all.iter().map(String::as_str).collect();
-                self.part.note(format!("{what}: {}", first(&all)));
+                self.part.add_note(format!("{what}: {}", join_first(&all)));
             }
         }
         if !open.is_empty() {
             let open: Vec<_> = open.iter().map(String::as_str).collect();
-            self.part.fail(format!(
+            self.part.add_failure(format!(
                 "in attributes that somebody else added, more than your organisation sees what is RED or AMBER+STRICT here: {}; \
                  close them in MISP",
-                first(&open)
+                join_first(&open)
             ));
         }
     }
 
     /// What MISP did not take of the event itself, and of files that are not wanted any more.
-    pub(super) fn check_head(&self, plan: &Plan, again: Option<&Plan>) {
+    pub(super) fn report_unapplied_changes(&self, plan: &Plan, again: Option<&Plan>) {
         if let Some(again) = again.filter(|again| !plan.head.is_empty() && !again.head.is_empty()) {
-            self.part.fail(format!("MISP did not take the change of the event's {}", again.head.words()));
+            self.part.add_failure(format!("MISP did not take the change of the event's {}", again.head.changed_fields()));
         }
         let open = again.map_or(0, |again| again.kept.len());
         if open > 0 && !plan.kept.is_empty() {
-            self.part.fail(format!("MISP did not take the stricter TLP of {open} attributes that went out before"));
+            self.part.add_failure(format!("MISP did not take the stricter TLP of {open} attributes that went out before"));
         }
         let open = again.map_or(0, |again| again.closed_objects.intersection(&plan.closed_objects).count());
         if open > 0 {
-            self.part.fail(format!("MISP did not close {}", counted(open as u64, "object", "objects")));
+            self.part.add_failure(format!("MISP did not close {}", format_count(open as u64, "object", "objects")));
         }
     }
 
     /// The line of an event that is there or, in a dry run, would be. How many attributes it holds is not known if nobody looked.
-    pub(super) fn event_line(
+    pub(super) fn build_event_row(
         &self,
         wanted: &EventDraft,
         event: Option<&Event>,
@@ -148,25 +148,25 @@ impl ConnectionExport<'_> {
     ) -> EventRow {
         let run = &self.part.run;
         let (plan, verdict) = done;
-        let changes = (!plan.head.is_empty()).then(|| format!("{}{}", super::CHANGES, plan.head.words()));
+        let changes = (!plan.head.is_empty()).then(|| format!("{}{}", super::CHANGES, plan.head.changed_fields()));
         let reasons: Vec<_> =
             wanted.extends.map(|uuid| format!("extends event {uuid}")).into_iter().chain(changes).collect();
         EventRow {
             uuid: wanted.uuid.to_string(),
-            id: event.map(|event| run.shown(&event.id)).filter(|id| !id.is_empty()),
+            id: event.map(|event| run.report_text(&event.id)).filter(|id| !id.is_empty()),
             title: if self.is_guest {
                 NOT_THE_CASES.to_owned()
             } else {
-                run.shown(event.map_or(&wanted.info, |one| &one.info))
+                run.report_text(event.map_or(&wanted.info, |one| &one.info))
             },
             link: match &self.connection.target {
-                Target::Server { url, .. } => Some(Server::link(url, &wanted.uuid)),
+                Target::Server { url, .. } => Some(Server::event_url(url, &wanted.uuid)),
                 Target::Feed { .. } | Target::WebFeed { .. } => None,
             },
-            organisation: event.map_or_else(String::new, |event| run.shown(event.organisation())),
-            date: event.map_or_else(|| wanted.date.clone(), |event| run.shown(&event.date)),
-            tlp: self.tlp_of(wanted, event, plan).map_or("not set", Tlp::word).to_owned(),
-            visible_to: Some(self.audience(wanted, event, plan)),
+            organisation: event.map_or_else(String::new, |event| run.report_text(event.creator_name())),
+            date: event.map_or_else(|| wanted.date.clone(), |event| run.report_text(&event.date)),
+            tlp: self.event_tlp(wanted, event, plan).map_or("not set", Tlp::word).to_owned(),
+            visible_to: Some(self.describe_audience(wanted, event, plan)),
             attributes: attributes.map(|attributes| attributes as u64),
             verdict: verdict.word().to_owned(),
             reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
@@ -175,18 +175,18 @@ impl ConnectionExport<'_> {
     }
 
     /// Shows the event's line, and asks for the tag by which the case is known to be the event's.
-    pub(super) fn tell_event(&self, told: &ReportData<'_>) {
+    pub(super) fn report_event(&self, told: &ReportData<'_>) {
         let Some(line) = told.event else { return };
-        self.part.with(|part| part.events.push(line.clone()));
+        self.part.update(|part| part.events.push(line.clone()));
         if !self.dry_run {
-            let tag = event_tags::written(self.ids, self.tagged_as(), &told.mapped.wanted.uuid, self.case_name());
-            self.part.operate(Operation::AddTagToCase { tag });
+            let tag = event_tags::build(self.ids, self.connection_identity(), &told.mapped.wanted.uuid, self.case_name());
+            self.part.request_operation(Operation::AddTagToCase { tag });
         }
     }
 
     /// Says what is to be told if the run is stopped before a request is answered: what was read as there is there, what was
     /// not sent is not, and only of what is on its way nobody knows.
-    pub(super) fn foresee(
+    pub(super) fn set_fallback_from_plan(
         &self,
         mapped: &MappedEvent,
         decided: &[Option<Verdict>],
@@ -194,74 +194,74 @@ impl ConnectionExport<'_> {
         sending: &WriteLog,
         before: Option<&Event>,
     ) {
-        let outcome = plan.so_far(&mapped.wanted, sending, next);
-        let retracted = plan.retracted(sending, Some(next));
+        let outcome = plan.interim_results(&mapped.wanted, sending, next);
+        let retracted = plan.retraction_verdicts(sending, Some(next));
         let event = before.or(sending.event.as_ref());
         let line =
-            event.map(|event| self.event_line(&mapped.wanted, Some(event), None, (plan, &plan.verdict(sending))));
+            event.map(|event| self.build_event_row(&mapped.wanted, Some(event), None, (plan, &plan.event_verdict(sending))));
         // MISP was asked to make it, and nobody has read the answer: it may be there.
         let unknown = line.is_none() && plan.create && sending.had_effect();
         let unknown = unknown.then(|| EventRow {
             reason: Some("not verified: MISP was asked to make it and did not answer yet".to_owned()),
-            ..self.event_line(&mapped.wanted, None, None, (plan, &Verdict::Failed(String::new())))
+            ..self.build_event_row(&mapped.wanted, None, None, (plan, &Verdict::Failed(String::new())))
         });
         let (outcome, retracted) = (&outcome, &retracted);
         let event = line.as_ref();
         let told = ReportData { mapped, plan, outcome, retracted, after: None, event, is_stopped: true };
-        self.foresee_with(decided, &told, unknown);
+        self.set_fallback_with(decided, &told, unknown);
     }
 
     /// Says what is to be told if the run is stopped from now on.
-    pub(super) fn foresee_told(&self, decided: &[Option<Verdict>], told: &ReportData<'_>) {
-        self.foresee_with(decided, told, None);
+    pub(super) fn set_fallback_report(&self, decided: &[Option<Verdict>], told: &ReportData<'_>) {
+        self.set_fallback_with(decided, told, None);
     }
 
-    fn foresee_with(&self, decided: &[Option<Verdict>], told: &ReportData<'_>, unknown: Option<EventRow>) {
-        let apart = self.part.apart();
-        ConnectionExport { part: &apart, ..*self }.lines(decided, told, &HashMap::new());
-        apart.with(|part| part.events.extend(unknown));
-        self.part.foresee(&apart);
+    fn set_fallback_with(&self, decided: &[Option<Verdict>], told: &ReportData<'_>, unknown: Option<EventRow>) {
+        let apart = self.part.separate_part();
+        ConnectionExport { part: &apart, ..*self }.write_rows(decided, told, &HashMap::new());
+        apart.update(|part| part.events.extend(unknown));
+        self.part.set_report_if_stopped(&apart);
     }
 
     /// The TLP of the event as it is there for everybody; of a dry run as it would be.
-    fn tlp_of(&self, wanted: &EventDraft, event: Option<&Event>, plan: &Plan) -> Option<Tlp> {
+    fn event_tlp(&self, wanted: &EventDraft, event: Option<&Event>, plan: &Plan) -> Option<Tlp> {
         let Some(event) = event else { return Some(wanted.tlp) };
-        let held = Tlp::from_plain_tags(compare::shared(event.all_tags()));
+        let held = Tlp::from_plain_tags(compare::shared_tags(event.tags_with_local_flag()));
         let added = Tlp::from_plain_tags(plan.head.add_tags.iter().map(String::as_str));
         held.max(added.filter(|_| self.dry_run))
     }
 
     /// Who may see an event: the word of MISP for its distribution.
-    fn audience(&self, wanted: &EventDraft, event: Option<&Event>, plan: &Plan) -> String {
+    fn describe_audience(&self, wanted: &EventDraft, event: Option<&Event>, plan: &Plan) -> String {
         if self.is_public() {
             return "everyone who pulls this feed".to_owned();
         }
         let group = event.map_or(wanted.sharing_group.map(|group| group.to_string()), |event| {
-            Some(self.part.run.shown(&event.sharing_group_id))
+            Some(self.part.run.report_text(&event.sharing_group_id))
         });
         let held = event.and_then(|event| event.distribution).and_then(|held| u64::try_from(held).ok());
-        audience(if self.dry_run && plan.head.close { 0 } else { held.unwrap_or(wanted.distribution) }, group)
+        distribution_text(if self.dry_run && plan.head.close { 0 } else { held.unwrap_or(wanted.distribution) }, group)
     }
 
     /// Writes every verdict into ledger and report, in place of what was foreseen.
-    pub(super) fn tell(&self, decided: &[Option<Verdict>], told: &ReportData<'_>, hits: &HashMap<String, Vec<String>>) {
-        let apart = self.part.apart();
-        ConnectionExport { part: &apart, ..*self }.lines(decided, told, hits);
-        self.part.absorb(&apart);
+    pub(super) fn write_report(&self, decided: &[Option<Verdict>], told: &ReportData<'_>, hits: &HashMap<String, Vec<String>>) {
+        let apart = self.part.separate_part();
+        ConnectionExport { part: &apart, ..*self }.write_rows(decided, told, hits);
+        self.part.merge_part(&apart);
     }
 
-    fn lines(&self, decided: &[Option<Verdict>], told: &ReportData<'_>, hits: &HashMap<String, Vec<String>>) {
+    fn write_rows(&self, decided: &[Option<Verdict>], told: &ReportData<'_>, hits: &HashMap<String, Vec<String>>) {
         let ReportData { mapped, outcome, is_stopped, .. } = *told;
-        self.tell_event(told);
+        self.report_event(told);
         mapped.warnings.iter().for_each(|warning| self.part.warn(warning.clone()));
         mapped.refused.values().for_each(|verdict| self.part.record(ItemKind::Observables, verdict, 1));
-        let became = became(mapped, outcome);
+        let became = results_by_observable(mapped, outcome);
         let is_as_wanted = |(verdict, remark): &AttributeResult| {
             remark.is_none() && matches!(verdict, Verdict::Created | Verdict::Updated | Verdict::Unchanged)
         };
         let differs = !outcome.iter().all(is_as_wanted);
         let index = told.after.filter(|_| differs).map(|after| EventIndex::new(after, self.ids));
-        let there = |attribute: &AttributeDraft| index.as_ref().and_then(|index| index.stands_for(attribute));
+        let there = |attribute: &AttributeDraft| index.as_ref().and_then(|index| index.find_counterpart(attribute));
         let is_known = index.is_some() && !self.dry_run;
         for (index, (one, decided)) in self.input.observables.iter().zip(decided).enumerate() {
             let (verdict, remark, attribute) =
@@ -278,14 +278,14 @@ impl ConnectionExport<'_> {
                     }
                 };
             let is_closed_with_another =
-                |wanted: &&AttributeDraft| wanted.tlp.is_closed() && one.as_ref().is_ok_and(|ioc| ioc.tlp < wanted.tlp);
+                |wanted: &&AttributeDraft| wanted.tlp.forbids_sharing() && one.as_ref().is_ok_and(|ioc| ioc.tlp < wanted.tlp);
             let closed = attribute.filter(is_closed_with_another).map(|wanted| {
                 format!("one attribute with an IOC that is {}, and as closed as that", wanted.tlp.word())
             });
             let remark = closed.into_iter().chain(remark).reduce(|closed, remark| format!("{closed}; {remark}"));
-            let (data_type, data) = self.shown(one, index);
+            let (data_type, data) = self.type_and_value(one, index);
             if let (Verdict::Failed(reason), false) = (&verdict, is_stopped) {
-                self.part.fail(format!("{data} ({data_type}): {reason}"));
+                self.part.add_failure(format!("{data} ({data_type}): {reason}"));
             }
             self.part.show_observable(ObservableRow {
                 data_type,
@@ -293,22 +293,22 @@ impl ConnectionExport<'_> {
                 verdict: verdict.word().to_owned(),
                 reason: verdict.reason().map(ToOwned::to_owned).or(remark),
                 attribute: attribute.map(|wanted| match there(wanted) {
-                    Some(there) => self.part.run.shown(&format!("{}/{}", there.category, there.kind)),
+                    Some(there) => self.part.run.report_text(&format!("{}/{}", there.category, there.kind)),
                     None => format!("{}/{}", wanted.category, wanted.kind),
                 }),
                 uuid: attribute.and_then(|wanted| match there(wanted) {
-                    Some(there) => Some(self.part.run.shown(&there.uuid)),
+                    Some(there) => Some(self.part.run.report_text(&there.uuid)),
                     None => Some(wanted.uuid.to_string()).filter(|_| !is_known),
                 }),
                 warninglists: attribute.and_then(|one| hits.get(&one.value)).cloned().unwrap_or_default(),
             });
         }
-        self.tell_files(decided, told);
-        self.tell_retractions(told);
+        self.report_files(decided, told);
+        self.report_retractions(told);
     }
 
     /// The files themselves, beside their hashes.
-    fn tell_files(&self, decided: &[Option<Verdict>], told: &ReportData<'_>) {
+    fn report_files(&self, decided: &[Option<Verdict>], told: &ReportData<'_>) {
         if self.settings.export_attachments == Attachments::Hashes {
             return;
         }
@@ -333,16 +333,16 @@ impl ConnectionExport<'_> {
             let carrier = object_of.get(&index).and_then(|object| carriers.get(object));
             let verdict = mapped.files.get(&index).cloned().or_else(|| carrier.map(|(verdict, _)| verdict.clone()));
             let verdict = verdict.unwrap_or_else(|| Verdict::Failed(super::NOT_SENT.to_owned()));
-            self.part.fetched(ItemKind::Files, 1);
+            self.part.count_fetched(ItemKind::Files, 1);
             self.part.record(ItemKind::Files, &verdict, 1);
             if let (Verdict::Failed(reason), false) = (&verdict, is_stopped) {
                 let name = ioc.observable.attachment.as_ref().map_or("", |attachment| &attachment.name);
-                self.part.fail(format!("{} (the file itself): {reason}", self.part.run.shown(name)));
+                self.part.add_failure(format!("{} (the file itself): {reason}", self.part.run.report_text(name)));
             }
         }
     }
 
-    pub(super) fn tell_retractions(&self, told: &ReportData<'_>) {
+    pub(super) fn report_retractions(&self, told: &ReportData<'_>) {
         // An object counts once: its attributes are one observable.
         let mut counted: BTreeMap<(ItemKind, Uuid), &Verdict> = BTreeMap::new();
         for (retraction, verdict) in told.plan.retractions.iter().zip(told.retracted) {
@@ -353,24 +353,24 @@ impl ConnectionExport<'_> {
             }
         }
         for ((item, _), verdict) in counted {
-            self.part.fetched(item, 1);
+            self.part.count_fetched(item, 1);
             self.part.record(item, verdict, 1);
         }
         for (retraction, verdict) in told.plan.retractions.iter().zip(told.retracted) {
             if matches!(retraction.act, RetractAction::Skip(_)) && self.input.is_shared() {
                 // It may be of an observable that this organisation does not see in TheHive.
-                self.part.leave_out("retractions", 1);
+                self.part.count_left_out("retractions", 1);
                 continue;
             }
-            let value = self.part.run.shown(&retraction.value);
+            let value = self.part.run.report_text(&retraction.value);
             if let (Verdict::Failed(reason), false) = (verdict, told.is_stopped) {
                 let doing = if retraction.is_closing { "closing" } else { "retracting" };
-                self.part.fail(format!("{doing} {value}: {reason}"));
+                self.part.add_failure(format!("{doing} {value}: {reason}"));
             }
             let closed = retraction.is_closing.then(|| CLOSED.to_owned());
             self.part.show_retraction(RetractionRow {
                 uuid: retraction.uuid.to_string(),
-                attribute: self.part.run.shown(&retraction.attribute),
+                attribute: self.part.run.report_text(&retraction.attribute),
                 value,
                 verdict: verdict.word().to_owned(),
                 reason: verdict.reason().map(ToOwned::to_owned).or_else(|| closed.clone()),
@@ -384,23 +384,23 @@ impl ConnectionExport<'_> {
         if done.after.as_ref().is_none_or(|after| after.event.distribution == Some(0)) {
             return;
         }
-        match misp.proposals(&done.mapped.wanted.uuid, &|uuid| self.ids.made_inside(&done.mapped.wanted.uuid, uuid)) {
-            Ok(open) => self.part.with(|part| part.proposals = open),
+        match misp.count_proposals(&done.mapped.wanted.uuid, &|uuid| self.ids.is_case_part(&done.mapped.wanted.uuid, uuid)) {
+            Ok(open) => self.part.update(|part| part.proposals = open),
             Err(error) => self.part.warn(format!("whether there are open proposals is not known: {error:#}")),
         }
     }
 
     /// Type and value of an observable, or of what stands in its place.
-    pub(super) fn shown(&self, one: &Result<case::CaseObservable, String>, index: usize) -> (String, String) {
+    pub(super) fn type_and_value(&self, one: &Result<case::CaseObservable, String>, index: usize) -> (String, String) {
         let Ok(ioc) = one else { return ("no observable".to_owned(), format!("element {}", index + 1)) };
         let observable = &ioc.observable;
         let value = observable.attachment.as_ref().map_or(&observable.data, |attachment| &attachment.name);
-        (self.part.run.shown(&observable.data_type), self.part.run.shown(value))
+        (self.part.run.report_text(&observable.data_type), self.part.run.report_text(value))
     }
 }
 
 /// The word of MISP for a distribution, with the sharing group of an event that has one.
-pub(super) fn audience(distribution: u64, group: Option<String>) -> String {
+pub(super) fn distribution_text(distribution: u64, group: Option<String>) -> String {
     let group = group.filter(|group| !["", "0"].contains(&group.as_str()));
     match distribution {
         0 => "your organisation only".to_owned(),
@@ -413,7 +413,7 @@ pub(super) fn audience(distribution: u64, group: Option<String>) -> String {
 }
 
 /// What each observable became. One that became several attributes takes the first verdict of [`Verdict::rank`].
-fn became<'a>(
+fn results_by_observable<'a>(
     mapped: &'a MappedEvent,
     outcome: &'a [AttributeResult],
 ) -> HashMap<usize, (&'a AttributeDraft, &'a AttributeResult)> {
@@ -430,12 +430,12 @@ fn became<'a>(
 }
 
 /// How many attributes an event holds that are not deleted.
-pub(super) fn live(held: &EventContent) -> usize {
+pub(super) fn count_live(held: &EventContent) -> usize {
     held.attributes.iter().filter(|attribute| attribute.deleted != Some(true)).count()
 }
 
 /// The first of several names, and how many more there are.
-pub(super) fn first(names: &[&str]) -> String {
+pub(super) fn join_first(names: &[&str]) -> String {
     let first = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMED) {
         0 => first,
@@ -450,7 +450,7 @@ mod tests {
     #[test]
     fn a_link_names_the_event() {
         assert_eq!(
-            Server::link(&"https://h/misp/".parse().unwrap(), &Uuid::nil()),
+            Server::event_url(&"https://h/misp/".parse().unwrap(), &Uuid::nil()),
             "https://h/misp/events/view/00000000-0000-0000-0000-000000000000"
         );
     }

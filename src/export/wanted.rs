@@ -77,8 +77,8 @@ pub struct Doubts {
 impl Doubts {
     /// True if an attribute may stand for one of them.
     #[must_use]
-    pub fn cover(&self, value: &str, is_in_object: bool) -> bool {
-        let value = equal::key(value);
+    pub fn may_match(&self, value: &str, is_in_object: bool) -> bool {
+        let value = equal::equality_key(value);
         let is_like = |doubt: &String| value.contains(doubt.as_str()) || doubt.contains(&value);
         (self.files && is_in_object) || self.values.iter().any(is_like)
     }
@@ -86,15 +86,15 @@ impl Doubts {
 
 impl EventDraft {
     /// The tags that the event should have: TLP, PAP, further ones.
-    pub fn all_tags(&self) -> impl Iterator<Item = &str> {
+    pub fn event_tags(&self) -> impl Iterator<Item = &str> {
         let markings = std::iter::once(self.tlp.tag()).chain(self.pap.map(Pap::tag));
         markings.chain(self.tags.iter().map(String::as_str))
     }
 
     /// Every tag that this export may have to set anywhere.
     #[must_use]
-    pub fn every_tag(&self) -> Vec<&str> {
-        let mut all: Vec<&str> = self.all_tags().collect();
+    pub fn event_and_attribute_tags(&self) -> Vec<&str> {
+        let mut all: Vec<&str> = self.event_tags().collect();
         all.extend(self.attributes.iter().chain(&self.withheld).chain(&self.kept).flat_map(AttributeDraft::all_tags));
         all.sort_unstable();
         all.dedup();
@@ -104,7 +104,7 @@ impl EventDraft {
 
 impl EventDraft {
     /// Leaves of what is wanted only that nothing there is laxer, and that what is no IOC any more is retracted.
-    pub fn only_tighten(&mut self) {
+    pub fn limit_to_tightening(&mut self) {
         self.only_tightens = true;
         self.tags.clear();
         let all = self.attributes.iter_mut().chain(&mut self.withheld).chain(&mut self.kept);
@@ -115,8 +115,8 @@ impl EventDraft {
     /// MISP stores none twice (`fixtures/wire/misp/416-attributes-add-known-uuid-in-list.json`). What is there under one of
     /// its fall-backs keeps that; what is not there and whose uuid is `taken` gets the next one.
     #[must_use]
-    pub fn settled(&self, held: Option<&EventContent>, taken: &HashSet<Uuid>, ids: &Ids) -> Self {
-        let ids = ids.inside(&self.uuid);
+    pub fn resolve_uuids(&self, held: Option<&EventContent>, taken: &HashSet<Uuid>, ids: &Ids) -> Self {
+        let ids = ids.for_event(&self.uuid);
         let attributes: HashSet<Uuid> = held
             .iter()
             .flat_map(|held| &held.attributes)
@@ -128,8 +128,8 @@ impl EventDraft {
                 return uuid;
             }
             let is_free = |other: &Uuid| taken.contains(&uuid) && !taken.contains(other);
-            let there = ids.fallbacks(&uuid).find(|other| there.contains(other));
-            there.or_else(|| ids.fallbacks(&uuid).find(is_free)).unwrap_or(uuid)
+            let there = ids.fallback_uuids(&uuid).find(|other| there.contains(other));
+            there.or_else(|| ids.fallback_uuids(&uuid).find(is_free)).unwrap_or(uuid)
         };
         let mut settled = self.clone();
         let mut moved = HashMap::new();

@@ -54,27 +54,27 @@ impl Reconciler<'_, '_> {
     ///
     /// # Errors
     /// That our uuid is taken by an event that we cannot see, or that is not ours.
-    pub(super) fn carry_out(&mut self, held: Option<EventContent>, plan: &Plan) -> Result<EventResult> {
+    pub(super) fn reconcile(&mut self, held: Option<EventContent>, plan: &Plan) -> Result<EventResult> {
         if plan.is_empty() && matches!(self.misp, Misp::Server(_)) {
             // Nothing is sent: even an edit without effect would unpublish the event.
             return Ok((held, None));
         }
         let one = self.one;
-        one.part.writes(!plan.is_empty());
+        one.part.mark_writing(!plan.is_empty());
         let before = held.map(|held| held.event);
         let mut next = plan.clone();
         let (mut fruitless, mut is_second) = (0, false);
         let ended = loop {
-            let left = next.left(&self.mapped.wanted, &self.sending);
+            let left = next.count_pending(&self.mapped.wanted, &self.sending);
             let stop = self.apply(plan, &next, before.as_ref());
             let (error, is_hidden) = match stop {
-                None => match self.seen(None) {
+                None => match self.read_back(None) {
                     (held, None)
-                        if self.has_moved(held.as_ref())
+                        if self.reassign_refused_uuids(held.as_ref())
                             || (!is_second && next.replaces_local_tags(&self.mapped.wanted)) =>
                     {
                         is_second = true;
-                        match one.plan(self.misp, &self.mapped.wanted, held.as_ref(), &mut self.names, self.whole) {
+                        match one.make_plan(self.misp, &self.mapped.wanted, held.as_ref(), &mut self.names, self.whole) {
                             Ok(plan) if plan.is_empty() => break (held, None),
                             Ok(plan) => next = plan,
                             Err(error) => break (held, Some(error)),
@@ -83,24 +83,24 @@ impl Reconciler<'_, '_> {
                     }
                     ended => break ended,
                 },
-                Some(WriteStop::No(error)) => break self.seen(Some(error)),
+                Some(WriteStop::No(error)) => break self.read_back(Some(error)),
                 Some(WriteStop::Look(error)) => (error, false),
                 Some(WriteStop::Taken { error, is_hidden }) => (error, is_hidden),
             };
-            let Some(held) = self.settled() else { break (None, Some(self.unseen(error))) };
+            let Some(held) = self.wait_until_stable() else { break (None, Some(self.mark_unverified(error))) };
             if held.as_ref().map_or(is_hidden, |held| self.is_foreign(held)) {
-                one.part.writes(false);
+                one.part.mark_writing(false);
                 return Err(error);
             }
             if held.is_none() && self.sending.effects == 0 {
                 break (None, Some(error));
             }
-            self.has_moved(held.as_ref());
-            next = match one.plan(self.misp, &self.mapped.wanted, held.as_ref(), &mut self.names, self.whole) {
+            self.reassign_refused_uuids(held.as_ref());
+            next = match one.make_plan(self.misp, &self.mapped.wanted, held.as_ref(), &mut self.names, self.whole) {
                 Ok(next) => next,
                 Err(_) => break (held, Some(error)),
             };
-            let rest = next.left(&self.mapped.wanted, &self.sending);
+            let rest = next.count_pending(&self.mapped.wanted, &self.sending);
             fruitless = if rest < left { 0 } else { fruitless + 1 };
             if rest == 0 {
                 break (held, None);
@@ -109,34 +109,34 @@ impl Reconciler<'_, '_> {
                 break (held, Some(error));
             }
         };
-        one.part.writes(false);
+        one.part.mark_writing(false);
         Ok(ended)
     }
 
     /// Sends what is next, and keeps ready what to tell if no answer comes. Gives what stopped it.
     fn apply(&mut self, plan: &Plan, next: &Plan, before: Option<&Event>) -> Option<WriteStop> {
         let one = self.one;
-        let contents = Contents { thehive: one.thehive, input: one.input, most: one.settings.most_bytes() };
+        let contents = Contents { thehive: one.thehive, input: one.input, most: one.settings.max_attachment_bytes() };
         let (mapped, foresees) = (&self.mapped, self.foresees);
         let underway = |sending: &WriteLog| {
             if let Some(decided) = foresees {
-                one.foresee(mapped, decided, (plan, next), sending, before);
+                one.set_fallback_from_plan(mapped, decided, (plan, next), sending, before);
             }
         };
-        let sent = self.misp.apply(&next.changes(&mapped.wanted), &self.names, &contents, &mut self.sending, &underway);
+        let sent = self.misp.apply(&next.to_event_changes(&mapped.wanted), &self.names, &contents, &mut self.sending, &underway);
         if self.sending.had_effect() {
-            one.part.run.wrote();
+            one.part.run.mark_written();
         }
         sent.err()
     }
 
     /// True if somebody took the event's uuid since the first look, so that nothing of ours is in it.
     fn is_foreign(&self, held: &EventContent) -> bool {
-        self.sending.effects == 0 && self.misp.owns(&held.event, self.one.ids).is_ok_and(|is_ours| !is_ours)
+        self.sending.effects == 0 && self.misp.may_write(&held.event, self.one.ids).is_ok_and(|is_ours| !is_ours)
     }
 
     /// Gives what MISP refused because its uuid is held by another event the next uuid it can have; true if there was one.
-    fn has_moved(&mut self, held: Option<&EventContent>) -> bool {
+    fn reassign_refused_uuids(&mut self, held: Option<&EventContent>) -> bool {
         let Some(held) = held else { return false };
         let attributes: HashSet<_> = held.attributes.iter().filter_map(|one| Uuid::parse_str(&one.uuid).ok()).collect();
         let objects: HashSet<_> = held.objects.values().collect();
@@ -155,38 +155,38 @@ impl Reconciler<'_, '_> {
         }
         // MISP does not say whether it means the object or an attribute in it: the object goes first.
         self.taken.extend(refused.iter().map(|(attribute, object)| object.unwrap_or(*attribute)));
-        let before: HashSet<_> = self.mapped.wanted.attributes.iter().map(|one| (one.uuid, place(one))).collect();
-        self.mapped.wanted = self.first.settled(Some(held), &self.taken, self.one.ids);
-        let is_moved = |one: &&AttributeDraft| !before.contains(&(one.uuid, place(one)));
+        let before: HashSet<_> = self.mapped.wanted.attributes.iter().map(|one| (one.uuid, object_uuid(one))).collect();
+        self.mapped.wanted = self.first.resolve_uuids(Some(held), &self.taken, self.one.ids);
+        let is_moved = |one: &&AttributeDraft| !before.contains(&(one.uuid, object_uuid(one)));
         let moved: Vec<_> = self.mapped.wanted.attributes.iter().filter(is_moved).map(|one| one.uuid).collect();
-        moved.iter().for_each(|uuid| self.sending.forgive(uuid));
+        moved.iter().for_each(|uuid| self.sending.clear_refusal(uuid));
         !moved.is_empty()
     }
 
     /// What there is after the last write. A look that breaks off is repeated.
-    fn seen(&mut self, stopped: Option<anyhow::Error>) -> EventResult {
-        let first = self.misp.held(&self.mapped.wanted.uuid, self.look);
-        match first.or_else(|error| self.settled().ok_or(error)) {
+    fn read_back(&mut self, stopped: Option<anyhow::Error>) -> EventResult {
+        let first = self.misp.find_content(&self.mapped.wanted.uuid, self.look);
+        match first.or_else(|error| self.wait_until_stable().ok_or(error)) {
             Ok(held) => (held, stopped),
             Err(error) => {
                 let error = stopped.unwrap_or_else(|| error.context("reading back what was written"));
-                (None, Some(self.unseen(error)))
+                (None, Some(self.mark_unverified(error)))
             }
         }
     }
 
-    fn unseen(&mut self, error: anyhow::Error) -> anyhow::Error {
+    fn mark_unverified(&mut self, error: anyhow::Error) -> anyhow::Error {
         self.sending.is_unseen = true;
         error
     }
 
     /// Looks until two looks agree, or for a minute; none if there was nothing to be seen.
-    fn settled(&self) -> Option<Option<EventContent>> {
+    fn wait_until_stable(&self) -> Option<Option<EventContent>> {
         let clock = self.one.network.clock();
         let mut before: Option<Option<EventContent>> = None;
         let mut refusals = 0;
         for _ in 0..LOOKS {
-            match self.misp.held(&self.mapped.wanted.uuid, self.look) {
+            match self.misp.find_content(&self.mapped.wanted.uuid, self.look) {
                 Ok(now) => {
                     let is_same = match (&before, &now) {
                         (Some(Some(before)), Some(now)) => before.is_same(now),
@@ -215,7 +215,7 @@ fn is_refused(error: &anyhow::Error) -> bool {
     failure.and_then(HttpError::status).is_some_and(|status| (400..500).contains(&status) && status != 429)
 }
 
-fn place(one: &AttributeDraft) -> Option<Uuid> {
+fn object_uuid(one: &AttributeDraft) -> Option<Uuid> {
     one.place.as_ref().map(|place| place.object)
 }
 

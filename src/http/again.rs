@@ -20,26 +20,26 @@ const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// See `Client::again`.
-pub(super) fn again<T>(clock: Clock, told: &dyn RequestObserver, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
+pub(super) fn retry<T>(clock: Clock, told: &dyn RequestObserver, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
     let mut attempt = 1;
     loop {
         let error = match ask() {
             Err(error) if attempt < ATTEMPTS => error,
             result => return result,
         };
-        let Some((pause, why)) = pause(&error, attempt) else { return Err(error) };
-        if pause > LONGEST || clock.left().is_some_and(|left| left <= pause) {
+        let Some((pause, why)) = retry_delay(&error, attempt) else { return Err(error) };
+        if pause > LONGEST || clock.time_left().is_some_and(|left| left <= pause) {
             return Err(error);
         }
         clock.pause(pause);
-        told.again(&why);
+        told.on_retry(&why);
         attempt += 1;
     }
 }
 
 /// How long to wait before it may go better, and what went wrong in a word; none if it will not.
-fn pause(error: &anyhow::Error, attempt: u32) -> Option<(Duration, String)> {
-    let next = jittered(PAUSE * 2u32.pow(attempt - 1));
+fn retry_delay(error: &anyhow::Error, attempt: u32) -> Option<(Duration, String)> {
+    let next = add_jitter(PAUSE * 2u32.pow(attempt - 1));
     let Some(failure) = error.chain().find_map(|cause| cause.downcast_ref::<HttpError>()) else {
         return format!("{error:#}").contains(BROKE_OFF).then(|| (next, "broken answer".to_owned()));
     };
@@ -59,7 +59,7 @@ fn pause(error: &anyhow::Error, attempt: u32) -> Option<(Duration, String)> {
 }
 
 /// Half to one and a half of it, so that many runs do not ask in step.
-fn jittered(pause: Duration) -> Duration {
+fn add_jitter(pause: Duration) -> Duration {
     let random = Timestamp::now().subsec_nanosecond().unsigned_abs() % 1_000;
     pause / 2 + pause * random / 1_000
 }
@@ -76,7 +76,7 @@ pub struct PageRequest {
 /// True if a server broke down over what it was asked, so that less of it may be worth asking for: it says so, or the
 /// process that was at it died, as PHP does where its memory ends, and left no answer or the beginning of one.
 #[must_use]
-pub fn broke_down(error: &anyhow::Error) -> bool {
+pub fn is_breakdown(error: &anyhow::Error) -> bool {
     let failure = error.chain().find_map(|cause| cause.downcast_ref::<HttpError>());
     let is_cut = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof)
@@ -107,9 +107,9 @@ impl PageRequest {
     /// The first half of this page, or its first fifth if it has no halves, where the server broke down over the whole and the
     /// part is worth asking for.
     #[must_use]
-    pub fn halved(self, error: &anyhow::Error) -> Option<Self> {
+    pub fn halve_after(self, error: &anyhow::Error) -> Option<Self> {
         let parts = [2, 5].into_iter().find(|parts| self.limit.is_multiple_of(*parts))?;
-        (broke_down(error) && self.limit / parts >= SMALLEST)
+        (is_breakdown(error) && self.limit / parts >= SMALLEST)
             .then(|| Self { limit: self.limit / parts, number: parts * (self.number - 1) + 1 })
     }
 }
@@ -127,25 +127,25 @@ mod tests {
     struct Counter(AtomicU32);
 
     impl RequestObserver for Counter {
-        fn request(&self) {}
+        fn on_request(&self) {}
 
-        fn again(&self, _: &str) {
+        fn on_retry(&self, _: &str) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
 
-        fn warn(&self, _: String) {}
+        fn on_warning(&self, _: String) {}
     }
 
-    fn refused(status: u16, wait: Option<u32>) -> anyhow::Error {
+    fn refusal_error(status: u16, wait: Option<u32>) -> anyhow::Error {
         let (kind, message, errors) = (Box::default(), "no".to_owned(), Box::new(Value::Null));
         let cause = HttpErrorKind::Refused { status, kind, message, errors, location: None, wait };
         anyhow!(HttpError::new("GET https://m/x".into(), cause)).context("asking")
     }
 
-    fn attempts(error: impl Fn() -> anyhow::Error) -> u32 {
+    fn count_attempts(error: impl Fn() -> anyhow::Error) -> u32 {
         let mut attempts = 0;
         let told = Counter::default();
-        let failed = again::<()>(Clock::start(0).without_waiting(), &told, || {
+        let failed = retry::<()>(Clock::start(0).without_waiting(), &told, || {
             attempts += 1;
             Err(error())
         });
@@ -157,67 +157,67 @@ mod tests {
     #[test]
     fn only_what_may_pass_is_asked_again() {
         for status in [429, 502, 503, 504] {
-            assert_eq!(attempts(|| refused(status, None)), ATTEMPTS, "{status}");
+            assert_eq!(count_attempts(|| refusal_error(status, None)), ATTEMPTS, "{status}");
         }
         for status in [400, 401, 403, 404, 500] {
-            assert_eq!(attempts(|| refused(status, None)), 1, "{status}");
+            assert_eq!(count_attempts(|| refusal_error(status, None)), 1, "{status}");
         }
-        assert_eq!(attempts(|| anyhow!("reading: {BROKE_OFF}: reset")), ATTEMPTS);
-        assert_eq!(attempts(|| anyhow!("the answer is no JSON")), 1);
+        assert_eq!(count_attempts(|| anyhow!("reading: {BROKE_OFF}: reset")), ATTEMPTS);
+        assert_eq!(count_attempts(|| anyhow!("the answer is no JSON")), 1);
         let unreachable = || anyhow!(HttpError::new("GET x".into(), HttpErrorKind::Unreachable("refused".into())));
-        assert_eq!(attempts(unreachable), 1);
+        assert_eq!(count_attempts(unreachable), 1);
     }
 
     #[test]
     fn the_second_attempt_may_do() {
         let mut attempts = 0;
-        let answer = again(Clock::start(0).without_waiting(), &Counter::default(), || {
+        let answer = retry(Clock::start(0).without_waiting(), &Counter::default(), || {
             attempts += 1;
-            if attempts == 1 { Err(refused(503, None)) } else { Ok(attempts) }
+            if attempts == 1 { Err(refusal_error(503, None)) } else { Ok(attempts) }
         });
         assert_eq!(answer.unwrap(), 2);
     }
 
     #[test]
     fn a_wait_beyond_the_deadline_is_not_begun() {
-        let clock = Clock::until(Some(Duration::from_secs(60))).without_waiting();
+        let clock = Clock::start_with_limit(Some(Duration::from_secs(60))).without_waiting();
         let mut attempts = 0;
-        drop(again::<()>(clock, &Counter::default(), || {
+        drop(retry::<()>(clock, &Counter::default(), || {
             attempts += 1;
-            Err(refused(429, Some(900)))
+            Err(refusal_error(429, Some(900)))
         }));
         assert_eq!(attempts, 1);
     }
 
     #[test]
     fn nobody_is_waited_for_a_year() {
-        assert_eq!(attempts(|| refused(429, Some(365 * 86_400))), 1);
-        assert_eq!(attempts(|| refused(429, Some(900))), ATTEMPTS);
+        assert_eq!(count_attempts(|| refusal_error(429, Some(365 * 86_400))), 1);
+        assert_eq!(count_attempts(|| refusal_error(429, Some(900))), ATTEMPTS);
     }
 
     #[test]
     fn halved_pages_begin_where_the_whole_one_did() {
         let page = PageRequest::first(400).next().next();
-        let halved = page.halved(&refused(500, None)).unwrap();
+        let halved = page.halve_after(&refusal_error(500, None)).unwrap();
         assert_eq!((halved, (halved.number - 1) * halved.limit), (PageRequest { limit: 200, number: 5 }, 800));
-        assert_eq!(halved.halved(&refused(504, None)).unwrap().limit, 100);
-        let odd = PageRequest { limit: 625, number: 3 }.halved(&refused(502, None)).unwrap();
+        assert_eq!(halved.halve_after(&refusal_error(504, None)).unwrap().limit, 100);
+        let odd = PageRequest { limit: 625, number: 3 }.halve_after(&refusal_error(502, None)).unwrap();
         assert_eq!((odd, (odd.number - 1) * odd.limit), (PageRequest { limit: 125, number: 11 }, 1_250));
         for limit in [100, 125, 199] {
-            assert_eq!(PageRequest::first(limit).halved(&refused(500, None)), None);
+            assert_eq!(PageRequest::first(limit).halve_after(&refusal_error(500, None)), None);
         }
-        assert_eq!(page.halved(&refused(403, None)), None);
+        assert_eq!(page.halve_after(&refusal_error(403, None)), None);
     }
 
     #[test]
     fn an_answer_that_ends_too_early_is_a_server_that_broke_down() {
         let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early");
-        assert!(broke_down(&anyhow!(cut).context("reading the answer")));
-        assert!(broke_down(&anyhow!("reading the answer: {BROKE_OFF}: reset")));
-        assert!(broke_down(&anyhow!(HttpError::new("GET x".into(), HttpErrorKind::Broken("reset".into())))));
+        assert!(is_breakdown(&anyhow!(cut).context("reading the answer")));
+        assert!(is_breakdown(&anyhow!("reading the answer: {BROKE_OFF}: reset")));
+        assert!(is_breakdown(&anyhow!(HttpError::new("GET x".into(), HttpErrorKind::Broken("reset".into())))));
         for status in [400, 403, 429, 503] {
-            assert!(!broke_down(&refused(status, None)), "{status}");
+            assert!(!is_breakdown(&refusal_error(status, None)), "{status}");
         }
-        assert!(!broke_down(&anyhow!("the server does not sort attributes")));
+        assert!(!is_breakdown(&anyhow!("the server does not sort attributes")));
     }
 }

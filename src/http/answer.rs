@@ -8,7 +8,7 @@ use reqwest::{StatusCode, blocking};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::failure::{BROKE_OFF, HttpError, HttpErrorKind, chain, plain, unescaped};
+use super::failure::{BROKE_OFF, HttpError, HttpErrorKind, join_causes, body_text, unescape_html};
 use super::network::HttpContext;
 use crate::json::JsonStream;
 use crate::time::Clock;
@@ -26,39 +26,39 @@ pub struct Response {
 }
 
 impl Response {
-    pub(super) fn good(self) -> Result<Self, HttpErrorKind> {
+    pub(super) fn check_status(self) -> Result<Self, HttpErrorKind> {
         let status = self.response.status();
         if status.is_redirection() {
             return Err(HttpErrorKind::Redirected {
                 status: status.as_u16(),
-                to: self.said(&self.header(LOCATION.as_str())),
+                to: self.clean_words(&self.header(LOCATION.as_str())),
             });
         }
         if !status.is_success() {
-            return Err(self.refused());
+            return Err(self.into_refusal());
         }
         Ok(self)
     }
 
-    pub(super) fn json(self) -> Result<Self, HttpError> {
+    pub(super) fn require_json(self) -> Result<Self, HttpError> {
         let kind = self.header(CONTENT_TYPE.as_str());
         if kind.to_ascii_lowercase().contains("json") {
             return Ok(self);
         }
-        Err(HttpError::new(self.line.clone(), HttpErrorKind::NotJson(self.said(&kind))))
+        Err(HttpError::new(self.line.clone(), HttpErrorKind::NotJson(self.clean_words(&kind))))
     }
 
     /// What says that a change is made: nothing, and that it is nothing (204), or JSON.
-    pub(super) fn done(self) -> Result<(), HttpError> {
+    pub(super) fn require_done(self) -> Result<(), HttpError> {
         if self.response.status() == StatusCode::NO_CONTENT {
             return Ok(());
         }
-        let answer = self.json()?;
+        let answer = self.require_json()?;
         let line = answer.line.clone();
-        answer.value().map(drop).map_err(|error| HttpError::unread(line, &error))
+        answer.read_value().map(drop).map_err(|error| HttpError::unreadable_answer(line, &error))
     }
 
-    pub(super) fn bytes(self, most: u64) -> Result<Vec<u8>, HttpError> {
+    pub(super) fn read_bytes(self, most: u64) -> Result<Vec<u8>, HttpError> {
         let (line, network) = (self.line.clone(), self.network.clone());
         let fail = |cause| HttpError::new(line.clone(), cause);
         // What a server says of the length spares reading all that is allowed of what is too large.
@@ -66,29 +66,29 @@ impl Response {
             return Err(fail(HttpErrorKind::TooLarge(most)));
         }
         let mut bytes = Vec::new();
-        let mut body = self.body().take(most.saturating_add(1));
+        let mut body = self.into_body().take(most.saturating_add(1));
         let read = body.read_to_end(&mut bytes);
         read.map_err(|error| fail(HttpErrorKind::Broken(network.run.scrubber.clean(&error.to_string()))))?;
         if bytes.len() as u64 > most { Err(fail(HttpErrorKind::TooLarge(most))) } else { Ok(bytes) }
     }
 
     /// A server's own words, without a key that it may repeat; only then may they be cut.
-    fn said(&self, words: &str) -> String {
-        self.network.said(words)
+    fn clean_words(&self, words: &str) -> String {
+        self.network.clean_words(words)
     }
 
-    fn refused(self) -> HttpErrorKind {
+    fn into_refusal(self) -> HttpErrorKind {
         let status = self.response.status().as_u16();
         let location = Some(self.header(LOCATION.as_str())).filter(|location| !location.is_empty()).map(Into::into);
         let wait = ["x-rate-limit-reset", "retry-after"].iter().find_map(|name| self.header(name).trim().parse().ok());
         let network = self.network.clone();
         let mut text = Vec::new();
-        drop(self.body().take(LARGEST_REFUSAL).read_to_end(&mut text));
+        drop(self.into_body().take(LARGEST_REFUSAL).read_to_end(&mut text));
         let said: Value = serde_json::from_slice(&text).unwrap_or_default();
         let kind = said.get("type").and_then(Value::as_str).unwrap_or_default();
-        let message = said.get("message").and_then(Value::as_str).map_or_else(|| plain(&text), unescaped);
-        let errors = network.run.scrubber.clean_foreign(said.get("errors").cloned().unwrap_or_default());
-        let (kind, message) = (network.said(kind).into(), network.said(&message));
+        let message = said.get("message").and_then(Value::as_str).map_or_else(|| body_text(&text), unescape_html);
+        let errors = network.run.scrubber.clean_server_value(said.get("errors").cloned().unwrap_or_default());
+        let (kind, message) = (network.clean_words(kind).into(), network.clean_words(&message));
         HttpErrorKind::Refused { status, kind, message, errors: Box::new(errors), location, wait }
     }
 
@@ -100,7 +100,7 @@ impl Response {
 
     /// The body, as a stream that ends with an error at the deadline.
     #[must_use]
-    pub fn body(self) -> Body {
+    pub fn into_body(self) -> Body {
         Body { clock: self.network.clock, response: self.response }
     }
 
@@ -108,9 +108,9 @@ impl Response {
     ///
     /// # Errors
     /// That it broke off, is too large, or is no JSON.
-    pub fn value(self) -> Result<Value> {
+    pub fn read_value(self) -> Result<Value> {
         let line = self.line.clone();
-        let body = self.body().take(LARGEST_VALUE);
+        let body = self.into_body().take(LARGEST_VALUE);
         serde_json::from_reader(io::BufReader::new(body)).with_context(|| format!("{line}: reading the answer"))
     }
 
@@ -118,14 +118,14 @@ impl Response {
     ///
     /// # Errors
     /// That it broke off, is too large, or is no JSON of that shape.
-    pub fn read<T: for<'de> Deserialize<'de>>(self) -> Result<T> {
+    pub fn read_as<T: for<'de> Deserialize<'de>>(self) -> Result<T> {
         let line = self.line.clone();
-        JsonStream::new(self.body()).whole().with_context(|| format!("{line}: reading the answer"))
+        JsonStream::new(self.into_body()).read_whole().with_context(|| format!("{line}: reading the answer"))
     }
 
     /// What was asked, for messages: `GET https://misp.example.org/servers/getVersion`.
     #[must_use]
-    pub fn line(&self) -> &str {
+    pub fn request_line(&self) -> &str {
         &self.line
     }
 }
@@ -143,6 +143,6 @@ impl Read for Body {
         }
         self.response
             .read(buffer)
-            .map_err(|error| io::Error::new(error.kind(), format!("{BROKE_OFF}: {}", chain(&error))))
+            .map_err(|error| io::Error::new(error.kind(), format!("{BROKE_OFF}: {}", join_causes(&error))))
     }
 }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::trust::page;
-use crate::secret::shortened;
+use super::trust::recognise_page;
+use crate::secret::truncate_text;
 
 /// What is said of an answer that did not come to its end.
 pub(super) const BROKE_OFF: &str = "the answer broke off";
@@ -69,19 +69,19 @@ impl HttpError {
 
     /// The same of a request that no server can have seen.
     #[must_use]
-    pub(super) fn unsent(self) -> Self {
+    pub(super) fn mark_unsent(self) -> Self {
         Self { is_unsent: true, ..self }
     }
 
     /// A request that is not sent, since it could not be right.
     #[must_use]
     pub fn not_sent(line: impl Into<String>, why: &str) -> Self {
-        Self::new(line.into(), HttpErrorKind::Unreachable(format!("not sent: {why}"))).unsent()
+        Self::new(line.into(), HttpErrorKind::Unreachable(format!("not sent: {why}"))).mark_unsent()
     }
 
     /// A request whose answer could not be read to its end, or was none.
     #[must_use]
-    pub fn unread(line: impl Into<String>, error: &anyhow::Error) -> Self {
+    pub fn unreadable_answer(line: impl Into<String>, error: &anyhow::Error) -> Self {
         Self::new(line.into(), HttpErrorKind::Broken(format!("reading the answer: {}", error.root_cause())))
     }
 
@@ -100,7 +100,7 @@ impl HttpError {
     /// True if the server may still be at work on it: a gateway gave up waiting, or the answer was lost. A server that names
     /// the kind of what went wrong has ended the work itself, and whoever is asked too often (429) has done none.
     #[must_use]
-    pub fn may_go_on(&self) -> bool {
+    pub fn may_still_run(&self) -> bool {
         let is_over =
             matches!(&self.cause, HttpErrorKind::Refused { status, kind, .. } if *status == 429 || !kind.is_empty());
         self.was_sent() && !is_over
@@ -123,7 +123,7 @@ impl HttpError {
 
 /// True if what went wrong is a server's no that will be the same next time: 4xx, but not 429.
 #[must_use]
-pub fn is_refusal(error: &anyhow::Error) -> bool {
+pub fn is_permanent_refusal(error: &anyhow::Error) -> bool {
     let failure = error.chain().find_map(|cause| cause.downcast_ref::<HttpError>());
     failure.and_then(HttpError::status).is_some_and(|status| (400..=499).contains(&status) && status != 429)
 }
@@ -141,25 +141,25 @@ impl fmt::Display for HttpError {
             }
             // Where something is known of it, its address is no remedy.
             HttpErrorKind::Redirected { status, to } if !self.help.is_empty() => {
-                write!(f, "{status}: the server redirects to {}", cut(to))
+                write!(f, "{status}: the server redirects to {}", to_short_line(to))
             }
             HttpErrorKind::Redirected { status, to } => {
                 write!(
                     f,
                     "{status}: the server redirects to {}, which is not followed: give the final URL in the configuration",
-                    cut(to)
+                    to_short_line(to)
                 )
             }
             HttpErrorKind::Refused { status, message, errors, .. } => {
                 let is_followed = errors.is_null() && !self.help.is_empty();
                 write!(f, "{status}: {}", if is_followed { message.trim_end_matches('.') } else { message })?;
-                if errors.is_null() { Ok(()) } else { write!(f, " ({})", cut(&words(errors))) }
+                if errors.is_null() { Ok(()) } else { write!(f, " ({})", to_short_line(&describe_errors(errors))) }
             }
             HttpErrorKind::NotJson(kind) if kind.is_empty() => {
                 f.write_str("the answer is not JSON: this URL is not that of an API")
             }
             HttpErrorKind::NotJson(kind) => {
-                write!(f, "the answer is {}, not JSON: this URL is not that of an API", cut(kind))
+                write!(f, "the answer is {}, not JSON: this URL is not that of an API", to_short_line(kind))
             }
             HttpErrorKind::Deadline => f.write_str("not sent: the deadline of the run has passed"),
         }?;
@@ -169,28 +169,28 @@ impl fmt::Display for HttpError {
 
 /// A server's `errors`, whatever their shape, as plain words: a text, a list, or an object of lists.
 #[must_use]
-pub fn words(errors: &Value) -> String {
+pub fn describe_errors(errors: &Value) -> String {
     match errors {
-        Value::String(text) => unescaped(text),
-        Value::Array(list) => list.iter().map(words).collect::<Vec<_>>().join("; "),
-        Value::Object(map) => map.values().map(words).collect::<Vec<_>>().join("; "),
+        Value::String(text) => unescape_html(text),
+        Value::Array(list) => list.iter().map(describe_errors).collect::<Vec<_>>().join("; "),
+        Value::Object(map) => map.values().map(describe_errors).collect::<Vec<_>>().join("; "),
         Value::Null => String::new(),
         other => other.to_string(),
     }
 }
 
 /// MISP escapes its messages for HTML.
-pub(super) fn unescaped(text: &str) -> String {
+pub(super) fn unescape_html(text: &str) -> String {
     [("&#039;", "'"), ("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")]
         .iter()
         .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
-pub(super) fn plain(body: &[u8]) -> String {
+pub(super) fn body_text(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     match text.trim() {
         "" => "no further words".to_owned(),
-        text if page(text).is_some() => page(text).unwrap_or_default().to_owned(),
+        text if recognise_page(text).is_some() => recognise_page(text).unwrap_or_default().to_owned(),
         text if text.starts_with('<') => "a web page, not an API's answer".to_owned(),
         text => text.to_owned(),
     }
@@ -201,12 +201,12 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 /// Errors are cleaned already, so a cut can leave no half of a secret.
-fn cut(text: &str) -> String {
-    shortened(&one_line(text), WORDS)
+fn to_short_line(text: &str) -> String {
+    truncate_text(&one_line(text), WORDS)
 }
 
-pub(super) fn unreachable(error: &reqwest::Error) -> String {
-    let why = chain(error);
+pub(super) fn describe_unreachable(error: &reqwest::Error) -> String {
+    let why = join_causes(error);
     if error.is_timeout() && !error.is_connect() {
         return format!("no answer in time ({why}): the server is overloaded, or \"read_timeout\" is too short");
     }
@@ -223,7 +223,7 @@ pub(super) fn unreachable(error: &reqwest::Error) -> String {
 }
 
 /// An error with all its causes, without the URL, which the caller names.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn join_causes(error: &dyn std::error::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
@@ -246,12 +246,12 @@ mod tests {
 
     #[test]
     fn errors_of_any_shape_become_words() {
-        assert_eq!(words(&json!("It&#039;s wrong")), "It's wrong");
+        assert_eq!(describe_errors(&json!("It&#039;s wrong")), "It's wrong");
         assert_eq!(
-            words(&json!({"attribute_0": {"value": ["IP address has an invalid format."]}})),
+            describe_errors(&json!({"attribute_0": {"value": ["IP address has an invalid format."]}})),
             "IP address has an invalid format."
         );
-        assert_eq!(words(&json!({"Event": {"info": ["valueNotEmpty"], "date": ["bad"]}})), "valueNotEmpty; bad");
+        assert_eq!(describe_errors(&json!({"Event": {"info": ["valueNotEmpty"], "date": ["bad"]}})), "valueNotEmpty; bad");
     }
 
     /// The URL may be MISP's, TheHive's or a feed's.

@@ -7,7 +7,7 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, LOCATION};
 use url::Url;
 
-use super::{ANYTHING, Client, Endpoint, HttpError, HttpErrorKind, Response, line};
+use super::{ANYTHING, Client, Endpoint, HttpError, HttpErrorKind, Response, request_line};
 
 /// Redirections that are followed, as MISP does for a feed's files (its `Feed.php`, `getFollowRedirect`), be they signed anew
 /// for each file.
@@ -19,42 +19,42 @@ impl Client {
     ///
     /// # Errors
     /// See [`HttpError`].
-    pub fn open_followed(&self, path: &str) -> Result<Response, HttpError> {
+    pub fn open_following_redirects(&self, path: &str) -> Result<Response, HttpError> {
         if self.has_secret {
             return self.open(path);
         }
-        let (mut at, mut other) = (self.url(path), None::<Arc<Self>>);
-        let mut asked = line(&Method::GET, &at);
+        let (mut at, mut other) = (self.resolve_url(path), None::<Arc<Self>>);
+        let mut asked = request_line(&Method::GET, &at);
         for _ in 0..=MOST {
             let client = other.as_deref().unwrap_or(self);
             let answer =
-                client.sent(Method::GET, at.clone(), asked.clone(), |request| request.header(ACCEPT, ANYTHING))?;
-            let Some(next) = next(&answer, &at) else { return client.checked(answer) };
+                client.send_request(Method::GET, at.clone(), asked.clone(), |request| request.header(ACCEPT, ANYTHING))?;
+            let Some(next) = redirect_target(&answer, &at) else { return client.check_answer(answer) };
             if at.scheme() == "https" && next.scheme() == "http" {
-                return client.checked(answer).map_err(|failure| {
+                return client.check_answer(answer).map_err(|failure| {
                     failure.with_help(
                         "from https to http, which is not followed: have that mended where the feed comes from",
                     )
                 });
             }
-            asked = format!("{}, redirected to {}", line(&Method::GET, &self.url(path)), without_query(&next));
-            other = if next.origin() == self.base.origin() { None } else { Some(self.elsewhere(&next, &asked)?) };
+            asked = format!("{}, redirected to {}", request_line(&Method::GET, &self.resolve_url(path)), without_query(&next));
+            other = if next.origin() == self.base.origin() { None } else { Some(self.client_for_origin(&next, &asked)?) };
             at = next;
         }
         let to = without_query(&at);
-        let cause = HttpErrorKind::Redirected { status: 302, to: self.network.said(&to) };
-        Err(HttpError::new(line(&Method::GET, &self.url(path)), cause)
+        let cause = HttpErrorKind::Redirected { status: 302, to: self.network.clean_words(&to) };
+        Err(HttpError::new(request_line(&Method::GET, &self.resolve_url(path)), cause)
             .with_help(format!("after {MOST} others: nobody follows more")))
     }
 
     /// The client of another server, made once for files that follow each other.
-    fn elsewhere(&self, url: &Url, asked: &str) -> Result<Arc<Self>, HttpError> {
+    fn client_for_origin(&self, url: &Url, asked: &str) -> Result<Arc<Self>, HttpError> {
         let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = elsewhere.as_ref().filter(|known| known.base.origin() == url.origin()) {
             return Ok(Arc::clone(known));
         }
         let origin = Endpoint { url, headers: Vec::new(), user_agent: self.user_agent.clone(), access: &self.access };
-        let made = Self::sharing(&origin, &self.network, Arc::clone(&self.observer));
+        let made = Self::build(&origin, &self.network, Arc::clone(&self.observer));
         let made =
             made.map_err(|error| HttpError::new(asked.to_owned(), HttpErrorKind::Unreachable(format!("{error:#}"))))?;
         Ok(Arc::clone(elsewhere.insert(Arc::new(made))))
@@ -62,7 +62,7 @@ impl Client {
 }
 
 /// Where an answer points, if that can be followed.
-fn next(answer: &Response, at: &Url) -> Option<Url> {
+fn redirect_target(answer: &Response, at: &Url) -> Option<Url> {
     let to = answer.header(LOCATION.as_str());
     let is_redirection = matches!(answer.response.status().as_u16(), 301..=303 | 307 | 308);
     let next = at.join(&to).ok().filter(|_| is_redirection && !to.is_empty())?;

@@ -28,17 +28,17 @@ impl Client {
     ///
     /// # Errors
     /// See [`HttpError`].
-    pub fn form(&self, path: &str, json: &Value, files: &[FormFile]) -> Result<Response, HttpError> {
+    pub fn post_form(&self, path: &str, json: &Value, files: &[FormFile]) -> Result<Response, HttpError> {
         let json = json.to_string();
-        let boundary = boundary(&json, files);
-        let body = written(&boundary, &json, files);
+        let boundary = make_boundary(&json, files);
+        let body = encode_form(&boundary, &json, files);
         let content_type = format!("multipart/form-data; boundary={boundary}");
-        self.send(Method::POST, path, |request| request.header(CONTENT_TYPE, content_type).body(body))?.json()
+        self.send(Method::POST, path, |request| request.header(CONTENT_TYPE, content_type).body(body))?.require_json()
     }
 }
 
 /// A line that stands in none of the parts: it is a hash of all of them.
-fn boundary(json: &str, files: &[FormFile]) -> String {
+fn make_boundary(json: &str, files: &[FormFile]) -> String {
     let mut hashes = sha256(json.as_bytes());
     hashes.extend(files.iter().map(|file| sha256(&file.content)));
     let mut boundary = format!("cortex-misp-{}", sha256(hashes.as_bytes()));
@@ -47,30 +47,30 @@ fn boundary(json: &str, files: &[FormFile]) -> String {
     boundary
 }
 
-fn written(boundary: &str, json: &str, files: &[FormFile]) -> Vec<u8> {
+fn encode_form(boundary: &str, json: &str, files: &[FormFile]) -> Vec<u8> {
     let size: usize = files.iter().map(|file| file.content.len() + 512).sum();
     let mut body = Vec::with_capacity(size + json.len() + 512);
     let head = format!("Content-Disposition: form-data; name=\"{JSON_PART}\"\r\nContent-Type: application/json");
-    write(&mut body, boundary, &head, json.as_bytes());
+    write_part(&mut body, boundary, &head, json.as_bytes());
     for file in files {
-        let (part, name, content_type) = (cleaned(&file.part), cleaned(&file.name), cleaned(&file.content_type));
+        let (part, name, content_type) = (clean_header_value(&file.part), clean_header_value(&file.name), clean_header_value(&file.content_type));
         let head = format!(
             "Content-Disposition: form-data; name=\"{part}\"; filename=\"{name}\"\r\nContent-Type: {content_type}"
         );
-        write(&mut body, boundary, &head, &file.content);
+        write_part(&mut body, boundary, &head, &file.content);
     }
     body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
     body
 }
 
-fn write(body: &mut Vec<u8>, boundary: &str, head: &str, content: &[u8]) {
+fn write_part(body: &mut Vec<u8>, boundary: &str, head: &str, content: &[u8]) {
     body.extend_from_slice(format!("--{boundary}\r\n{head}\r\n\r\n").as_bytes());
     body.extend_from_slice(content);
     body.extend_from_slice(b"\r\n");
 }
 
 /// What would end the header, or the quotes in it, as `_`.
-fn cleaned(text: &str) -> String {
+fn clean_header_value(text: &str) -> String {
     let is_bad = |c: char| c.is_control() || matches!(c, '"' | '\\');
     let clean = text.replace(is_bad, "_");
     if clean.trim().is_empty() { "file".to_owned() } else { clean }
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_form_has_the_json_and_the_files() {
-        let body = written("b", &json!({"tlp": 2}).to_string(), &[file("a.zip", b"PK\r\n\0")]);
+        let body = encode_form("b", &json!({"tlp": 2}).to_string(), &[file("a.zip", b"PK\r\n\0")]);
         let wanted = "--b\r\nContent-Disposition: form-data; name=\"_json\"\r\nContent-Type: application/json\r\n\r\n\
                       {\"tlp\":2}\r\n--b\r\nContent-Disposition: form-data; name=\"attachment\"; filename=\"a.zip\"\r\n\
                       Content-Type: application/zip\r\n\r\nPK\r\n\0\r\n--b--\r\n";
@@ -101,15 +101,15 @@ mod tests {
 
     #[test]
     fn a_name_ends_no_header() {
-        assert_eq!(cleaned("a\"; x=\r\nSet: \\1\0.exe"), "a_; x=__Set: _1_.exe");
-        assert_eq!((cleaned(" "), cleaned("Lebenslauf ü.pdf")), ("file".to_owned(), "Lebenslauf ü.pdf".to_owned()));
+        assert_eq!(clean_header_value("a\"; x=\r\nSet: \\1\0.exe"), "a_; x=__Set: _1_.exe");
+        assert_eq!((clean_header_value(" "), clean_header_value("Lebenslauf ü.pdf")), ("file".to_owned(), "Lebenslauf ü.pdf".to_owned()));
     }
 
     #[test]
     fn a_boundary_stands_in_no_part() {
-        let first = boundary("{}", &[file("a", b"content")]);
-        let second = boundary("{}", &[file("a", first.as_bytes())]);
+        let first = make_boundary("{}", &[file("a", b"content")]);
+        let second = make_boundary("{}", &[file("a", first.as_bytes())]);
         assert!(first != second && first.len() <= 70);
-        assert_ne!(boundary("{}", &[]), boundary("{ }", &[]));
+        assert_ne!(make_boundary("{}", &[]), make_boundary("{ }", &[]));
     }
 }

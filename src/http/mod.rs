@@ -25,10 +25,10 @@ use url::{Position, Url};
 use crate::secret::Secret;
 use crate::time::Clock;
 pub use access::{ProxyChoice, ServerAccess, Timeouts};
-pub use again::{PageRequest, broke_down};
+pub use again::{PageRequest, is_breakdown};
 pub use answer::{Body, Response};
-pub use failure::{HttpError, HttpErrorKind, is_refusal, words};
-use failure::{chain, unreachable};
+pub use failure::{HttpError, HttpErrorKind, is_permanent_refusal, describe_errors};
+use failure::{join_causes, describe_unreachable};
 pub use form::FormFile;
 pub use network::{HttpContext, RequestObserver, RunContext};
 use proxy::ProxyRoute;
@@ -73,20 +73,20 @@ impl Client {
     /// # Errors
     /// A certificate file that cannot be read, a proxy that is no URL or of no known kind, a key that no header can carry.
     pub fn new(origin: &Endpoint<'_>, network: &HttpContext, observer: Arc<dyn RequestObserver>) -> Result<Self> {
-        Self::sharing(origin, network, observer)
+        Self::build(origin, network, observer)
     }
 
-    fn sharing(origin: &Endpoint<'_>, network: &HttpContext, observer: Arc<dyn RequestObserver>) -> Result<Self> {
+    fn build(origin: &Endpoint<'_>, network: &HttpContext, observer: Arc<dyn RequestObserver>) -> Result<Self> {
         let builder = blocking::Client::builder()
             .user_agent(&origin.user_agent)
             .default_headers(headers(origin)?)
             .redirect(redirect::Policy::none())
             .connect_timeout(network.timeouts.connect)
             .timeout(network.timeouts.read);
-        let way = network.proxies.way(origin)?;
-        let (builder, trust) = trust::trusting(builder, origin, way.as_ref(), network)?;
-        let builder = proxy::routed(builder, way.as_ref())?;
-        let agent = builder.build().map_err(|error| anyhow::anyhow!("preparing the connection: {}", chain(&error)))?;
+        let way = network.proxies.route(origin)?;
+        let (builder, trust) = trust::configure_tls(builder, origin, way.as_ref(), network)?;
+        let builder = proxy::apply_route(builder, way.as_ref())?;
+        let agent = builder.build().map_err(|error| anyhow::anyhow!("preparing the connection: {}", join_causes(&error)))?;
         Ok(Self {
             agent,
             base: origin.url.clone(),
@@ -110,14 +110,14 @@ impl Client {
     /// The proxy that the server is reached through and where it is configured, `http://proxy:3128 (proxy of Cortex)`,
     /// without its user and password; none if it is reached directly.
     #[must_use]
-    pub fn through(&self) -> Option<String> {
-        self.way.as_ref().map(ProxyRoute::told)
+    pub fn describe_proxy(&self) -> Option<String> {
+        self.way.as_ref().map(ProxyRoute::describe_standalone)
     }
 
     /// What the server showed at the last handshake, be it trusted or not; none over plain http.
     #[must_use]
-    pub fn certificate(&self) -> Option<ServerCertificate> {
-        self.trust.certificate()
+    pub fn server_certificate(&self) -> Option<ServerCertificate> {
+        self.trust.server_certificate()
     }
 
     /// Does what asks and reads the answer, and does it again if the server was overloaded (429, 502, 503, 504), or if the
@@ -126,8 +126,8 @@ impl Client {
     ///
     /// # Errors
     /// The error of the last attempt.
-    pub fn again<T>(&self, ask: impl FnMut() -> Result<T>) -> Result<T> {
-        again::again(self.clock(), &*self.observer, ask)
+    pub fn retry<T>(&self, ask: impl FnMut() -> Result<T>) -> Result<T> {
+        again::retry(self.clock(), &*self.observer, ask)
     }
 
     /// Gets a path below the base URL.
@@ -135,7 +135,7 @@ impl Client {
     /// # Errors
     /// See [`HttpError`].
     pub fn get(&self, path: &str) -> Result<Response, HttpError> {
-        self.send(Method::GET, path, |request| request)?.json()
+        self.send(Method::GET, path, |request| request)?.require_json()
     }
 
     /// Opens a file below the base URL, of any content type, to be read as a stream. That it is the file that was asked for
@@ -153,7 +153,7 @@ impl Client {
     /// # Errors
     /// See [`HttpError`]; a file that breaks off is [`HttpErrorKind::Broken`], one that is too large [`HttpErrorKind::TooLarge`].
     pub fn download(&self, path: &str, most: u64) -> Result<Vec<u8>, HttpError> {
-        self.open(path)?.bytes(most)
+        self.open(path)?.read_bytes(most)
     }
 
     /// The same from a server that lets an API key in only with a request for JSON, as MISP does, whatever it then sends
@@ -161,8 +161,8 @@ impl Client {
     ///
     /// # Errors
     /// See [`Self::download`].
-    pub fn file(&self, path: &str, most: u64) -> Result<Vec<u8>, HttpError> {
-        self.send(Method::GET, path, |request| request)?.bytes(most)
+    pub fn download_accepting_json(&self, path: &str, most: u64) -> Result<Vec<u8>, HttpError> {
+        self.send(Method::GET, path, |request| request)?.read_bytes(most)
     }
 
     /// Posts JSON to a path below the base URL.
@@ -170,7 +170,7 @@ impl Client {
     /// # Errors
     /// See [`HttpError`].
     pub fn post(&self, path: &str, body: &impl Serialize) -> Result<Response, HttpError> {
-        self.carry(Method::POST, path, body)?.json()
+        self.send_json(Method::POST, path, body)?.require_json()
     }
 
     /// Patches what is at a path below the base URL. It is done if the answer is 204, or JSON: any other may be a page of
@@ -179,7 +179,7 @@ impl Client {
     /// # Errors
     /// See [`HttpError`].
     pub fn patch(&self, path: &str, body: &impl Serialize) -> Result<(), HttpError> {
-        self.carry(Method::PATCH, path, body).and_then(Response::done)
+        self.send_json(Method::PATCH, path, body).and_then(Response::require_done)
     }
 
     /// Deletes what is at a path below the base URL. It is done if the answer is as for [`Self::patch`].
@@ -187,10 +187,10 @@ impl Client {
     /// # Errors
     /// See [`HttpError`].
     pub fn delete(&self, path: &str) -> Result<(), HttpError> {
-        self.send(Method::DELETE, path, |request| request).and_then(Response::done)
+        self.send(Method::DELETE, path, |request| request).and_then(Response::require_done)
     }
 
-    fn carry(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Response, HttpError> {
+    fn send_json(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Response, HttpError> {
         let bytes = serde_json::to_vec(body);
         self.send(method, path, |request| match bytes {
             Ok(bytes) => request.body(bytes),
@@ -204,17 +204,17 @@ impl Client {
         path: &str,
         finish: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, HttpError> {
-        let url = self.url(path);
-        let line = line(&method, &url);
-        self.sent(method, url, line, finish).and_then(|answer| self.checked(answer))
+        let url = self.resolve_url(path);
+        let line = request_line(&method, &url);
+        self.send_request(method, url, line, finish).and_then(|answer| self.check_answer(answer))
     }
 
-    fn url(&self, path: &str) -> Url {
+    fn resolve_url(&self, path: &str) -> Url {
         self.base.join(path).unwrap_or_else(|_| self.base.clone())
     }
 
     /// Sends a request; `line` is what messages call it.
-    fn sent(
+    fn send_request(
         &self,
         method: Method,
         url: Url,
@@ -225,51 +225,51 @@ impl Client {
         if self.network.clock.is_over() {
             return Err(fail(HttpErrorKind::Deadline));
         }
-        self.observer.request();
+        self.observer.on_request();
         let mut request = finish(self.agent.request(method, url));
         // The client's own timeout is for the next bytes. Near the end of the run the whole request has what is left.
-        if let Some(left) = self.network.clock.left().filter(|left| *left < self.network.timeouts.read) {
+        if let Some(left) = self.network.clock.time_left().filter(|left| *left < self.network.timeouts.read) {
             request = request.timeout(left);
         }
         let response = request.send().map_err(|error| match self.network.clock.is_over() {
             true => fail(HttpErrorKind::Unreachable("no answer before the deadline of the run".to_owned())),
-            false if error.is_connect() => fail(self.failed(&error)).unsent(),
-            false => fail(self.failed(&error)),
+            false if error.is_connect() => fail(self.classify_error(&error)).mark_unsent(),
+            false => fail(self.classify_error(&error)),
         })?;
         Ok(Response { line: line.clone(), network: self.network.clone(), response })
     }
 
     /// The answer, if its status is good.
-    fn checked(&self, answer: Response) -> Result<Response, HttpError> {
+    fn check_answer(&self, answer: Response) -> Result<Response, HttpError> {
         let line = answer.line.clone();
         let is_json = answer.header(CONTENT_TYPE.as_str()).to_ascii_lowercase().contains("json");
-        answer.good().map_err(|cause| explain::answered(HttpError::new(line, cause), self.way.as_ref(), is_json))
+        answer.check_status().map_err(|cause| explain::add_proxy_help(HttpError::new(line, cause), self.way.as_ref(), is_json))
     }
 
     /// Why there is no answer.
-    fn failed(&self, error: &reqwest::Error) -> HttpErrorKind {
+    fn classify_error(&self, error: &reqwest::Error) -> HttpErrorKind {
         let clean = |why: &str| self.network.run.scrubber.clean(why);
         // A server may refuse our certificate only after it was sent a request, which it then has not read.
         // On the way to plain http, TLS can be the proxy's only.
-        let is_its_own = |way: &ProxyRoute| !way.is_tunnel || chain(error).contains(explain::PROXY_ITSELF);
+        let is_its_own = |way: &ProxyRoute| !way.is_tunnel || join_causes(error).contains(explain::PROXY_ITSELF);
         let is_of_proxy = self.way.as_ref().is_some_and(is_its_own);
-        if let Some(why) = self.trust.explained(error).filter(|_| !is_of_proxy) {
+        if let Some(why) = self.trust.explain_error(error).filter(|_| !is_of_proxy) {
             return HttpErrorKind::Unreachable(clean(&why));
         }
         // A server that speaks TLS ends what it cannot read with an alert, which is no HTTP.
-        if self.base.scheme() == "http" && chain(error).contains("invalid HTTP version") {
+        if self.base.scheme() == "http" && join_causes(error).contains("invalid HTTP version") {
             return HttpErrorKind::Unreachable(match &self.way {
                 // What is no HTTP here came from the proxy, whatever the server speaks.
-                Some(way) if !way.is_tunnel => explain::speaks_tls(way),
+                Some(way) if !way.is_tunnel => explain::describe_unexpected_tls(way),
                 Some(_) | None => NO_HTTP.to_owned(),
             });
         }
-        let of_proxy = self.way.as_ref().and_then(|way| explain::unconnected(error, way, &self.base, &self.network));
-        let why = of_proxy.unwrap_or_else(|| unreachable(error));
+        let of_proxy = self.way.as_ref().and_then(|way| explain::describe_connect_error(error, way, &self.base, &self.network));
+        let why = of_proxy.unwrap_or_else(|| describe_unreachable(error));
         if error.is_connect() || error.is_timeout() {
             return HttpErrorKind::Unreachable(clean(&why));
         }
-        let hint = self.trust.hint().map_or_else(String::new, |hint| format!(": perhaps {hint}"));
+        let hint = self.trust.disconnect_hint().map_or_else(String::new, |hint| format!(": perhaps {hint}"));
         HttpErrorKind::Broken(clean(&(why + &hint)))
     }
 }
@@ -298,7 +298,7 @@ fn headers(origin: &Endpoint<'_>) -> Result<HeaderMap> {
 }
 
 /// A request as messages have it.
-fn line(method: &Method, url: &Url) -> String {
+fn request_line(method: &Method, url: &Url) -> String {
     format!("{method} {}", without_named_parameters(url))
 }
 

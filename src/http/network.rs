@@ -17,13 +17,13 @@ use crate::time::Clock;
 /// Who learns of requests while they are sent.
 pub trait RequestObserver: Send + Sync {
     /// A request is sent.
-    fn request(&self);
+    fn on_request(&self);
 
     /// A question is put again; `why` is the status of a refusal, or what broke.
-    fn again(&self, why: &str);
+    fn on_retry(&self, why: &str);
 
     /// Something that the reader of the report should know, though it stops nothing.
-    fn warn(&self, warning: String);
+    fn on_warning(&self, warning: String);
 }
 
 /// What the HTTP client takes from the run that it works for.
@@ -72,8 +72,8 @@ impl HttpContext {
         Self {
             clock,
             timeouts,
-            proxies: ProxyConfig::new(config, |name| run.environment.text(name)),
-            cacerts: text(config.get("cacerts")),
+            proxies: ProxyConfig::new(config, |name| run.environment.var(name)),
+            cacerts: non_blank_text(config.get("cacerts")),
             folder: folder.map(ToOwned::to_owned),
             roots: Arc::default(),
             run,
@@ -81,13 +81,13 @@ impl HttpContext {
     }
 
     /// A server's own words, without a key that it may repeat, on one line.
-    pub(super) fn said(&self, words: &str) -> String {
-        one_line(&self.run.scrubber.beginning(words, WORDS))
+    pub(super) fn clean_words(&self, words: &str) -> String {
+        one_line(&self.run.scrubber.clean_truncated(words, WORDS))
     }
 
     /// The same network for a part of the work that has a time of its own.
     #[must_use]
-    pub fn by(&self, clock: Clock) -> Self {
+    pub fn with_clock(&self, clock: Clock) -> Self {
         Self { clock, ..self.clone() }
     }
 
@@ -99,7 +99,7 @@ impl HttpContext {
 }
 
 /// A text that is not blank.
-pub(super) fn text(value: Option<&Value>) -> Option<String> {
+pub(super) fn non_blank_text(value: Option<&Value>) -> Option<String> {
     let text = value.and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
     text.map(ToOwned::to_owned)
 }

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::Endpoint;
 use super::access::ProxyChoice;
-use super::network::text;
+use super::network::non_blank_text;
 use crate::secret::Secret;
 
 /// What a proxy may be, for messages.
@@ -39,7 +39,7 @@ enum ProxySource {
 
 impl ProxySource {
     /// Whose it is, in a word or two.
-    fn of(self) -> String {
+    fn describe_owner(self) -> String {
         match self {
             Self::Connection => "of the connection".to_owned(),
             Self::Cortex(_) => "of Cortex".to_owned(),
@@ -64,8 +64,8 @@ impl ProxyConfig {
     /// either case.
     pub(super) fn new(config: &Map<String, Value>, environment: impl Fn(&str) -> Option<String>) -> Self {
         let of_cortex = |scheme, item| {
-            let whole = config.get("proxy").and_then(|proxy| text(proxy.get(scheme)));
-            Some((scheme, Secret::new(&whole.or_else(|| text(config.get(item)))?), ProxySource::Cortex(item)))
+            let whole = config.get("proxy").and_then(|proxy| non_blank_text(proxy.get(scheme)));
+            Some((scheme, Secret::new(&whole.or_else(|| non_blank_text(config.get(item)))?), ProxySource::Cortex(item)))
         };
         let variable = |name: &str| {
             let given = [name.to_ascii_lowercase(), name.to_owned()].into_iter().filter_map(|name| environment(&name));
@@ -88,7 +88,7 @@ impl ProxyConfig {
     ///
     /// # Errors
     /// A proxy that is no URL, or none of a kind that we can speak to; named by where it was given.
-    pub(super) fn way(&self, origin: &Endpoint<'_>) -> Result<Option<ProxyRoute>> {
+    pub(super) fn route(&self, origin: &Endpoint<'_>) -> Result<Option<ProxyRoute>> {
         let server = origin.url;
         match &origin.access.proxy {
             Some(ProxyChoice::Direct) => return Ok(None),
@@ -98,11 +98,11 @@ impl ProxyConfig {
         let Some((_, url, given)) = self.general.iter().find(|(scheme, ..)| *scheme == server.scheme()) else {
             return Ok(None);
         };
-        if self.is_straight(server) { Ok(None) } else { ProxyRoute::new(url, *given, server).map(Some) }
+        if self.is_bypassed(server) { Ok(None) } else { ProxyRoute::new(url, *given, server).map(Some) }
     }
 
     /// True if `NO_PROXY` names a server: by a suffix of its name, its address, or its network.
-    fn is_straight(&self, server: &Url) -> bool {
+    fn is_bypassed(&self, server: &Url) -> bool {
         let port = server.port_or_known_default().unwrap_or_default().to_string();
         // Others write `*.example.org` and `host:port` as well.
         let host = |entry: &str| {
@@ -168,22 +168,22 @@ impl ProxyRoute {
     }
 
     /// The proxy and whose it is, for messages.
-    pub(super) fn name(&self) -> String {
-        format!("the proxy {} ({})", self.shown, self.given.of())
+    pub(super) fn describe(&self) -> String {
+        format!("the proxy {} ({})", self.shown, self.given.describe_owner())
     }
 
     /// The same on its own: `http://proxy:3128 (proxy of Cortex)`.
-    pub(super) fn told(&self) -> String {
-        format!("{} (proxy {})", self.shown, self.given.of())
+    pub(super) fn describe_standalone(&self) -> String {
+        format!("{} (proxy {})", self.shown, self.given.describe_owner())
     }
 
     /// Where it was given, for messages.
-    pub(super) fn place(&self) -> String {
+    pub(super) fn describe_source(&self) -> String {
         self.given.to_string()
     }
 
     /// What lets a server be reached without it.
-    pub(super) fn bypass(&self) -> &'static str {
+    pub(super) fn bypass_hint(&self) -> &'static str {
         match self.given {
             ProxySource::Connection => "give the connection another \"proxy\"",
             ProxySource::Cortex(_) | ProxySource::Environment(_) => {
@@ -193,7 +193,7 @@ impl ProxyRoute {
     }
 
     /// The URL with user and password.
-    pub(super) fn url(&self) -> Option<Url> {
+    pub(super) fn full_url(&self) -> Option<Url> {
         Url::parse(self.url.expose()).ok()
     }
 
@@ -207,7 +207,7 @@ impl ProxyRoute {
 
     /// True if we tell it who we are.
     pub(super) fn has_user(&self) -> bool {
-        self.url().is_some_and(|url| !url.username().is_empty() || url.password().is_some())
+        self.full_url().is_some_and(|url| !url.username().is_empty() || url.password().is_some())
     }
 }
 
@@ -215,7 +215,7 @@ impl ProxyRoute {
 ///
 /// # Errors
 /// A proxy that the client refuses.
-pub(super) fn routed(builder: ClientBuilder, way: Option<&ProxyRoute>) -> Result<ClientBuilder> {
+pub(super) fn apply_route(builder: ClientBuilder, way: Option<&ProxyRoute>) -> Result<ClientBuilder> {
     let builder = builder.no_proxy();
     let Some(way) = way else { return Ok(builder) };
     let proxy = Proxy::all(way.url.expose()).ok().with_context(|| format!("{} is no URL: {REMEDY}", way.given))?;

@@ -84,7 +84,7 @@ pub struct ChunkContext<'a> {
 
 /// Makes a batch of the rows. `live` is told the digest of every observable that an attribute becomes which is not
 /// deleted, those that a filter leaves out included: what it is not told of has left the event.
-pub fn batch(
+pub fn map_rows(
     rows: impl IntoIterator<Item = BatchRow>,
     choice: &AttributeFilters,
     setup: &ChunkContext<'_>,
@@ -94,32 +94,32 @@ pub fn batch(
     let (mut places, mut files) = (HashMap::new(), FileSet::default());
     for (element, within) in rows {
         let slot = match element {
-            Element::Bad(flaw) => RowOutcome::Is(Verdict::Failed(flaw.of("an attribute"))),
+            Element::Bad(flaw) => RowOutcome::Is(Verdict::Failed(flaw.describe("an attribute"))),
             Element::Good(attribute) if attribute.deleted == Some(true) => {
                 RowOutcome::Is(Verdict::Skipped("deleted".to_owned()))
             }
             Element::Good(attribute) => {
                 let within = within.as_ref().map(|(name, uuid)| (&**name, &**uuid));
-                let rule = choice.rule(&attribute);
+                let rule = choice.find_skip_rule(&attribute);
                 let is_secret = holds_secret(&attribute, within, setup.scrubber);
-                let mapped = keyed(&attribute, within, setup, rule.is_none() && !is_secret, live);
+                let mapped = map_attribute(&attribute, within, setup, rule.is_none() && !is_secret, live);
                 let mapped = if is_secret { Err(HOLDS_SECRET.to_owned()) } else { mapped };
                 if rule.is_none() {
-                    batch.own_tags += attribute.tags.iter().filter(|tag| tags::is_own(&tag.name)).count() as u64;
-                    let is_long = |tag: &&Tag| !tags::is_own(&tag.name) && map::is_long_tag(&tag.name);
+                    batch.own_tags += attribute.tags.iter().filter(|tag| tags::is_reserved(&tag.name)).count() as u64;
+                    let is_long = |tag: &&Tag| !tags::is_reserved(&tag.name) && map::is_long_tag(&tag.name);
                     batch.long_tags += attribute.tags.iter().filter(is_long).count() as u64;
                     let stands_in =
                         |all: &Vec<(Key, ObservableDraft)>| all.iter().any(|(_, one)| map::is_stand_in(one));
                     batch.stand_ins += u64::from(mapped.as_ref().is_ok_and(stands_in));
                 }
                 if setup.has_files && rule.is_none() && mapped.is_ok() && files::has_file(&attribute) {
-                    let observable = map::file(&attribute, within, setup);
-                    files.take(AlertFileDraft::new(&attribute, observable));
+                    let observable = map::draft_file(&attribute, within, setup);
+                    files.add_file(AlertFileDraft::new(&attribute, observable));
                 }
                 match (rule, mapped) {
                     (Some(rule), _) => RowOutcome::Is(Verdict::Skipped(rule)),
                     (None, Err(reason)) => RowOutcome::Is(Verdict::Failed(reason)),
-                    (None, Ok(mapped)) => RowOutcome::Becomes(batch.take(mapped, &mut places)),
+                    (None, Ok(mapped)) => RowOutcome::Becomes(batch.add_observables(mapped, &mut places)),
                 }
             }
         };
@@ -146,7 +146,7 @@ fn holds_secret(attribute: &Attribute, within: Option<(&str, &str)>, scrubber: &
     ];
     let tags = attribute.tags.iter().map(|tag| &tag.name);
     let mut texts = own.into_iter().chain(tags).map(String::as_str).chain(within.map(|(name, _)| name));
-    texts.any(|text| scrubber.is_in(text))
+    texts.any(|text| scrubber.has_secret_in(text))
 }
 
 /// Type and data as TheHive compares them.
@@ -154,18 +154,18 @@ type Key = (String, String);
 
 /// The observables of one attribute, each with its key; `live` is told of each, and of the file that may be in TheHive,
 /// wanted or not.
-fn keyed(
+fn map_attribute(
     attribute: &Attribute,
     within: Option<(&str, &str)>,
     setup: &ChunkContext<'_>,
     is_wanted: bool,
     live: &mut dyn FnMut(Digest, bool, bool),
 ) -> Result<Vec<(Key, ObservableDraft)>, String> {
-    for name in files::live_names(attribute) {
-        let (data_type, name) = (setup.key)(FILE, &name);
+    for resolve in files::keys_of_attribute(attribute) {
+        let (data_type, name) = (setup.key)(FILE, &resolve);
         live(digest(&data_type, &name), is_wanted, attribute.to_ids == Some(true));
     }
-    let wanted = map::observables(attribute, within, setup)?;
+    let wanted = map::draft_observables(attribute, within, setup)?;
     let key = |one: ObservableDraft| {
         let key = (setup.key)(&one.data_type, &one.data);
         live(digest(&key.0, &key.1), is_wanted, one.ioc);
@@ -176,7 +176,7 @@ fn keyed(
 
 impl MappedChunk {
     /// Takes observables in, and says where they are.
-    fn take(&mut self, mapped: Vec<(Key, ObservableDraft)>, places: &mut HashMap<Key, usize>) -> Vec<usize> {
+    fn add_observables(&mut self, mapped: Vec<(Key, ObservableDraft)>, places: &mut HashMap<Key, usize>) -> Vec<usize> {
         let mut taken = Vec::with_capacity(mapped.len());
         for (key, wanted) in mapped {
             let place = *places.entry(key).or_insert(self.observables.len());
@@ -203,11 +203,11 @@ mod tests {
     }
 
     /// A batch on a TheHive that compares in lower case, and the digests that lived.
-    fn of(rows: Vec<BatchRow>, choice: Value) -> (MappedChunk, Vec<Digest>) {
+    fn map_with_digests(rows: Vec<BatchRow>, choice: Value) -> (MappedChunk, Vec<Digest>) {
         let setup = ChunkContext {
             uuid: Uuid::nil(),
             commands: Commands { connections: &[] },
-            event: Markings::said(Tlp::Amber, Pap::Amber),
+            event: Markings::explicit(Tlp::Amber, Pap::Amber),
             data_types: &ObservableTypeSet::thehive4(),
             marks: &AlertOptions::default(),
             scrubber: &Scrubber::default(),
@@ -216,7 +216,7 @@ mod tests {
         };
         let mut live = Vec::new();
         let choice = serde_json::from_value(choice).unwrap();
-        let batch = batch(rows, &choice, &setup, &mut |digest, _, _| live.push(digest));
+        let batch = map_rows(rows, &choice, &setup, &mut |digest, _, _| live.push(digest));
         (batch, live)
     }
 
@@ -231,7 +231,7 @@ mod tests {
             row(json!({"type": "md5", "value": "44d88612fea8a8f36de82e1278abb02f"})),
             row(json!({"type": "filename|md5", "value": "a.exe|44d88612fea8a8f36de82e1278abb02f", "uuid": "1a2b3c4d"})),
         ];
-        let (batch, live) = of(rows, json!({"exclude_attribute_types": ["md5"]}));
+        let (batch, live) = map_with_digests(rows, json!({"exclude_attribute_types": ["md5"]}));
         assert_eq!(
             batch.slots,
             [
@@ -255,7 +255,7 @@ mod tests {
         let setup = ChunkContext {
             uuid: Uuid::nil(),
             commands: Commands { connections: &[] },
-            event: Markings::said(Tlp::Amber, Pap::Amber),
+            event: Markings::explicit(Tlp::Amber, Pap::Amber),
             data_types: &ObservableTypeSet::new(["other"]),
             marks: &AlertOptions::default(),
             scrubber: &Scrubber::default(),
@@ -264,7 +264,7 @@ mod tests {
         };
         let choice = serde_json::from_value(json!({})).unwrap();
         let rows = [row(json!({"type": "regkey|value", "value": "same|same", "uuid": "1a2b3c4d"}))];
-        let batch = batch(rows, &choice, &setup, &mut |_, _, _| {});
+        let batch = map_rows(rows, &choice, &setup, &mut |_, _, _| {});
         assert_eq!((batch.slots, batch.observables.len()), (vec![RowOutcome::Becomes(vec![0])], 1));
     }
 
@@ -274,7 +274,7 @@ mod tests {
             row(json!({"type": "text", "value": "a"})).0,
             Some((Arc::from("file"), Arc::from("99887766-0000-4000-8000-000000000003"))),
         );
-        let (batch, _) = of(vec![row], json!({}));
+        let (batch, _) = map_with_digests(vec![row], json!({}));
         assert!(
             batch.observables[0]
                 .tags

@@ -32,7 +32,7 @@ pub struct AttributeFilters {
 impl AttributeFilters {
     /// The rule that keeps an attribute out; none if it passes.
     #[must_use]
-    pub fn rule(&self, attribute: &Attribute) -> Option<String> {
+    pub fn find_skip_rule(&self, attribute: &Attribute) -> Option<String> {
         let fits = |patterns: &[String], text: &str| patterns.iter().any(|pattern| matches(pattern, text));
         if self.ids_only && attribute.to_ids != Some(true) {
             return Some("not meant for detection".to_owned());
@@ -68,7 +68,7 @@ mod tests {
             json!({"type": "ip-dst", "category": "Network activity", "to_ids": true, "Tag": [{"name": "TLP:Green"}]});
         whole.as_object_mut().unwrap().extend(attribute.as_object().unwrap().clone());
         let choice: AttributeFilters = serde_json::from_value(choice).unwrap();
-        choice.rule(&serde_json::from_value(whole).unwrap())
+        choice.find_skip_rule(&serde_json::from_value(whole).unwrap())
     }
 
     #[test]

@@ -103,9 +103,9 @@ impl Command {
         let own = parameters.connection.as_deref();
         let asked = match (&parameters.command, &job.data) {
             (Some(command), _) => commands
-                .read(command.trim(), own)?
+                .parse_request(command.trim(), own)?
                 .ok_or_else(|| anyhow!("the parameter \"command\" is no command: commands are {COMMANDS}"))?,
-            (None, Value::String(text)) if job.data_type == OF_COMMANDS => match commands.read(text.trim(), own)? {
+            (None, Value::String(text)) if job.data_type == OF_COMMANDS => match commands.parse_request(text.trim(), own)? {
                 Some(_) if job.is_click && !observables_may => bail!(
                     "the command on this observable is not followed, since what is on an observable may have come from \
                      MISP: send it as the job's parameter \"command\", or set \"observable_commands\" in the \
@@ -115,21 +115,21 @@ impl Command {
                 None => Request::Value(text.trim().to_owned()),
             },
             (None, Value::String(text)) => Request::Value(text.trim().to_owned()),
-            (None, other) => bail!("the job's data is {}, not a text", crate::json::kind(other)),
+            (None, other) => bail!("the job's data is {}, not a text", crate::json::describe_kind(other)),
         };
         let since = parameters.since.as_deref().map(|since| {
-            time::since(since, now).ok_or_else(|| {
+            time::parse_since(since, now).ok_or_else(|| {
                 anyhow!("parameter \"since\" is not understood: all, 24h, 7d, a date such as 2026-01-31, and seconds since 1970 are accepted; a number of days has a d behind it")
             })
         });
-        let asked = with_event(asked, parameters, connections)?;
+        let asked = narrow_to_event(asked, parameters, connections)?;
         let command = Self {
             asked,
             since: since.transpose()?,
             limit: parameters.limit.filter(|limit| *limit > 0),
             connection: parameters.connection.clone(),
         };
-        if let (Some(one), Some(other)) = (command.named(), &command.connection) {
+        if let (Some(one), Some(other)) = (command.connection_in_command(), &command.connection) {
             ensure!(one == other, "the command and the parameter \"connection\" name different connections");
         }
         Ok(command)
@@ -137,11 +137,11 @@ impl Command {
 
     /// The only connection that is asked, if it is not all of them.
     #[must_use]
-    pub fn connection(&self) -> Option<&str> {
-        self.named().or(self.connection.as_deref())
+    pub fn requested_connection(&self) -> Option<&str> {
+        self.connection_in_command().or(self.connection.as_deref())
     }
 
-    fn named(&self) -> Option<&str> {
+    fn connection_in_command(&self) -> Option<&str> {
         match &self.asked {
             Request::Sync { connection } | Request::Event { connection, .. } => connection.as_deref(),
             Request::Value(_) => None,
@@ -159,18 +159,18 @@ pub struct Commands<'a> {
 impl Commands<'_> {
     /// True for a text that would be a command, or be taken for one, if it stood on an observable of type `other`.
     #[must_use]
-    pub fn has(&self, text: &str) -> bool {
-        let plain = tags::plain(text);
+    pub fn is_command_like(&self, text: &str) -> bool {
+        let plain = tags::fold_name(text);
         plain.starts_with(SYNC)
             || plain.starts_with(EVENT)
-            || matches!(self.address(text.trim(), None), Some(Address::Event(..)))
+            || matches!(self.resolve_address(text.trim(), None), Some(Address::Event(..)))
     }
 
     /// The command that a text is; none for a value. `own` is the connection that the job names.
     ///
     /// # Errors
     /// That it is like a command and is none.
-    fn read(&self, text: &str, own: Option<&str>) -> Result<Option<Request>> {
+    fn parse_request(&self, text: &str, own: Option<&str>) -> Result<Option<Request>> {
         if text == SYNC {
             return Ok(Some(Request::Sync { connection: None }));
         }
@@ -179,15 +179,15 @@ impl Commands<'_> {
         }
         if let Some(uuid) = text.strip_prefix(EVENT) {
             let event =
-                by_uuid(uuid).ok_or_else(|| anyhow!("{EVENT} is followed by no uuid: commands are {COMMANDS}"))?;
+                parse_event_uuid(uuid).ok_or_else(|| anyhow!("{EVENT} is followed by no uuid: commands are {COMMANDS}"))?;
             return Ok(Some(Request::Event { uuid_or_id: event, connection: None }));
         }
-        ensure!(!tags::plain(text).starts_with("misp:"), "this is no command, and no value: commands are {COMMANDS}");
+        ensure!(!tags::fold_name(text).starts_with("misp:"), "this is no command, and no value: commands are {COMMANDS}");
         ensure!(
             !text.starts_with(STAND_IN),
             "this observable stands for the value of an attribute, which is in its message: look that value up"
         );
-        match self.address(text, own) {
+        match self.resolve_address(text, own) {
             None => Ok(None),
             Some(Address::Event(uuid_or_id, connection)) => {
                 Ok(Some(Request::Event { uuid_or_id, connection: Some(connection.to_owned()) }))
@@ -206,10 +206,10 @@ impl Commands<'_> {
 
     /// What an address leads to; none for a text that is no address of a MISP. Of two connections to one server the one
     /// that the job names counts, else the first.
-    fn address(&self, text: &str, own: Option<&str>) -> Option<Address<'_>> {
+    fn resolve_address(&self, text: &str, own: Option<&str>) -> Option<Address<'_>> {
         let address = Url::parse(text).ok().filter(|url| url.has_host())?;
         let of = |connection: &'_ Connection| match &connection.target {
-            Target::Server { url, .. } => below(&address, url).map(|path| event(&path)),
+            Target::Server { url, .. } => strip_server_url(&address, url).map(|event_path| parse_event_path(&event_path)),
             Target::Feed { .. } | Target::WebFeed { .. } => None,
         };
         let found: Vec<_> = self.connections.iter().filter_map(|one| Some((one.name.as_str(), of(one)?))).collect();
@@ -218,7 +218,7 @@ impl Commands<'_> {
         match (named, found.first()) {
             (Some((name, event)), _) => Some(Address::Event(event, name)),
             (None, Some((name, _))) => Some(Address::Other(name)),
-            (None, None) => is_view(&address).then_some(Address::Elsewhere),
+            (None, None) => is_event_page(&address).then_some(Address::Elsewhere),
         }
     }
 }
@@ -236,7 +236,7 @@ enum Address<'a> {
 
 /// The path of an address below the address of a server, in parts; none if it is not there. Both ways of HTTP lead to the
 /// same pages.
-fn below<'a>(address: &'a Url, server: &Url) -> Option<Vec<&'a str>> {
+fn strip_server_url<'a>(address: &'a Url, server: &Url) -> Option<Vec<&'a str>> {
     let host = |url: &Url| url.host_str().map(|host| host.trim_end_matches('.').to_owned());
     let port = |url: &Url| url.port().filter(|port| !matches!((url.scheme(), port), ("http", 80) | ("https", 443)));
     let is_http = ["http", "https"].contains(&address.scheme());
@@ -255,25 +255,25 @@ fn parts(url: &Url) -> Vec<&str> {
 
 /// The event whose page a path is: `events/view/<number or uuid>`, as `view2` and the like or without, and whatever stands
 /// behind: `.json`, a focus, an extension, a page (`EventsController.php` of MISP).
-fn event(path: &[&str]) -> Option<EventRef> {
+fn parse_event_path(path: &[&str]) -> Option<EventRef> {
     let path = path.strip_prefix(&["index.php"]).unwrap_or(path);
     let (events, rest) = path.split_first()?;
     let (first, more) = rest.split_first()?;
     let is_view = first.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("view"));
     let name = if is_view { more.first()? } else { first };
     let name = name.split('.').next().filter(|_| events.eq_ignore_ascii_case("events"))?;
-    by_uuid(name).or_else(|| by_number(name))
+    parse_event_uuid(name).or_else(|| parse_event_number(name))
 }
 
 /// True for an address that looks like an event's page on some MISP.
-fn is_view(address: &Url) -> bool {
+fn is_event_page(address: &Url) -> bool {
     let parts = parts(address);
-    let is_event = |at: usize| parts.get(at + 1) == Some(&"view") && parts.get(at..).and_then(event).is_some();
+    let is_event = |at: usize| parts.get(at + 1) == Some(&"view") && parts.get(at..).and_then(parse_event_path).is_some();
     (0..parts.len()).any(is_event)
 }
 
 /// The parameter `event` narrows an import to that event.
-fn with_event(asked: Request, parameters: &Parameters, connections: &[Connection]) -> Result<Request> {
+fn narrow_to_event(asked: Request, parameters: &Parameters, connections: &[Connection]) -> Result<Request> {
     let Some(text) = parameters.event.as_deref().map(str::trim) else { return Ok(asked) };
     let (commanded, connection) = match asked {
         Request::Sync { connection } => (None, connection),
@@ -283,7 +283,7 @@ fn with_event(asked: Request, parameters: &Parameters, connections: &[Connection
         }
     };
     let own = connection.as_deref().or(parameters.connection.as_deref());
-    let (uuid_or_id, other) = match (by_uuid(text), Commands { connections }.address(text, own)) {
+    let (uuid_or_id, other) = match (parse_event_uuid(text), Commands { connections }.resolve_address(text, own)) {
         (Some(event), _) => (event, None),
         (None, Some(Address::Event(event, name))) => (event, Some(name.to_owned())),
         (None, _) => bail!(
@@ -301,12 +301,12 @@ fn with_event(asked: Request, parameters: &Parameters, connections: &[Connection
     Ok(Request::Event { uuid_or_id, connection: connection.or(other) })
 }
 
-fn by_uuid(text: &str) -> Option<EventRef> {
+fn parse_event_uuid(text: &str) -> Option<EventRef> {
     const LENGTH: usize = 36;
     Uuid::parse_str(text).ok().filter(|_| text.len() == LENGTH).map(EventRef::Uuid)
 }
 
-fn by_number(text: &str) -> Option<EventRef> {
+fn parse_event_number(text: &str) -> Option<EventRef> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_number).map(EventRef::Number)
 }

@@ -34,13 +34,13 @@ pub fn known_state(alert: &Alert, uuid: &Uuid, users: &Users) -> Option<SyncStat
 /// True if a field is not as this program wanted it when it wrote the state line.
 #[must_use]
 pub fn is_edited(alert: &Alert, state: &SyncState) -> bool {
-    state.hashes.iter().any(|(field, _)| !state.is_ours(*field, &current(alert, *field)))
+    state.hashes.iter().any(|(field, _)| !state.is_ours(*field, &current_value(alert, *field)))
 }
 
 /// Compares an event of the list with its alert, by the alert's state line alone. That updates are switched off counts for an
 /// alert of our own: nobody keeps an event out by an alert that he made first.
 #[must_use]
-pub fn fate(event: &Event, uuid: &Uuid, alert: Option<Alert>, users: &Users) -> AlertStatus {
+pub fn determine_status(event: &Event, uuid: &Uuid, alert: Option<Alert>, users: &Users) -> AlertStatus {
     let Some(alert) = alert.map(Box::new) else { return AlertStatus::New };
     let is_current = known_state(&alert, uuid, users).is_some_and(|state| state.is_current(event));
     match (is_current && !alert.tags.iter().any(|tag| tag == WITHDRAWN), alert.follow) {
@@ -54,7 +54,7 @@ pub fn fate(event: &Event, uuid: &Uuid, alert: Option<Alert>, users: &Users) -> 
 #[must_use]
 pub fn tlp_number(tlp: Tlp, scale: Scale) -> u8 {
     match scale {
-        Scale::Four => tlp.cortex(),
+        Scale::Four => tlp.cortex_number(),
         Scale::Five => tlp.number(),
     }
 }
@@ -101,7 +101,7 @@ fn values(wanted: &AlertDraft, scale: Scale, is_five: bool) -> Vec<(Field, Value
 
 /// The state line for an alert with these fields.
 #[must_use]
-pub fn state(
+pub fn build_state(
     wanted: &AlertDraft,
     event: &Event,
     uuid: &Uuid,
@@ -110,13 +110,13 @@ pub fn state(
     is_five: bool,
 ) -> SyncState {
     let values = values(wanted, scale, is_five);
-    let hashes = values.iter().map(|(field, value)| (*field, state::hash(&text(value)))).collect();
+    let hashes = values.iter().map(|(field, value)| (*field, state::hash(&json_to_text(value)))).collect();
     SyncState::new(event, uuid, is_complete, hashes)
 }
 
 /// What is to be written to an alert that is there; `old` is what it was made from, if that is known ([`known_state`]).
 #[must_use]
-pub fn change(
+pub fn build_patch(
     wanted: &AlertDraft,
     (event, uuid): (&Event, &Uuid),
     alert: &Alert,
@@ -124,36 +124,36 @@ pub fn change(
     outcome: WriteSummary,
 ) -> AlertPatch {
     let WriteSummary { scale, is_five, is_complete, .. } = outcome;
-    let new = state(wanted, event, uuid, is_complete, scale, is_five);
+    let new = build_state(wanted, event, uuid, is_complete, scale, is_five);
     let mut change = AlertPatch::default();
     let mut description = alert.description.clone();
     for (field, value) in values(wanted, scale, is_five) {
-        let now = current(alert, field);
+        let now = current_value(alert, field);
         let is_ours = old.is_some_and(|old| old.is_ours(field, &now));
-        let is_moved = old.is_some_and(|old| !old.is_ours(field, &text(&value)));
-        if !is_ours && is_moved && state::hash(&now) != state::hash(&text(&value)) {
+        let is_moved = old.is_some_and(|old| !old.is_ours(field, &json_to_text(&value)));
+        if !is_ours && is_moved && state::hash(&now) != state::hash(&json_to_text(&value)) {
             change.kept.push(field);
         }
-        if !is_ours || state::hash(&now) == state::hash(&text(&value)) {
+        if !is_ours || state::hash(&now) == state::hash(&json_to_text(&value)) {
             continue;
         }
-        match name(field) {
+        match thehive_field_name(field) {
             Some(name) => {
                 change.is_real = true;
                 change.body.insert(name.to_owned(), value);
             }
             None => {
-                change.is_real |= timeless(&now) != timeless(&wanted.description);
+                change.is_real |= strip_moments(&now) != strip_moments(&wanted.description);
                 description = wanted.description.clone();
             }
         }
     }
-    tags(&mut change, wanted, alert, old, outcome);
+    diff_tags(&mut change, wanted, alert, old, outcome);
     let is_ignored = alert.read == Some(true) && (!alert.case.is_empty() || outcome.reopens);
     if !is_five && outcome.has_new_ioc && is_ignored {
         change.body.insert("read".to_owned(), json!(false));
     }
-    let description = new.put(&description);
+    let description = new.insert_into(&description);
     if description.trim() != alert.description.replace("\r\n", "\n").trim() {
         change.body.insert("description".to_owned(), json!(description));
     }
@@ -162,18 +162,18 @@ pub fn change(
 
 /// A description without the moments of the event's last change and publication: an event that says nothing new has new
 /// ones all the same.
-fn timeless(description: &str) -> Vec<&str> {
+fn strip_moments(description: &str) -> Vec<&str> {
     let is_moment = |line: &&str| map::MOMENTS.iter().any(|label| line.starts_with(&format!("- {label}: ")));
     description.trim().lines().filter(|line| !is_moment(line)).collect()
 }
 
 /// Tags are only added, except that TLP and PAP tags follow the event as long as the alert's own TLP and PAP do.
-fn tags(change: &mut AlertPatch, wanted: &AlertDraft, alert: &Alert, old: Option<&SyncState>, outcome: WriteSummary) {
-    let is_ours = |field| old.is_some_and(|old| old.is_ours(field, &current(alert, field)));
+fn diff_tags(change: &mut AlertPatch, wanted: &AlertDraft, alert: &Alert, old: Option<&SyncState>, outcome: WriteSummary) {
+    let is_ours = |field| old.is_some_and(|old| old.is_ours(field, &current_value(alert, field)));
     let is_tlp: fn(&str) -> bool = |tag| Tlp::from_tag(tag).is_some();
     let is_pap: fn(&str) -> bool = |tag| Pap::from_tag(tag).is_some();
     let follows = |field, is: fn(&str) -> bool, value: u8| {
-        is_ours(field) && (wanted.tags.iter().any(|tag| is(tag)) || current(alert, field) != value.to_string())
+        is_ours(field) && (wanted.tags.iter().any(|tag| is(tag)) || current_value(alert, field) != value.to_string())
     };
     let is_theirs =
         |field, is: fn(&str) -> bool| !is_ours(field) && (old.is_some() || alert.tags.iter().any(|tag| is(tag)));
@@ -207,7 +207,7 @@ fn tags(change: &mut AlertPatch, wanted: &AlertDraft, alert: &Alert, old: Option
 }
 
 /// TheHive's name of a field; none for the description, which is written with the state line.
-fn name(field: Field) -> Option<&'static str> {
+fn thehive_field_name(field: Field) -> Option<&'static str> {
     match field {
         Field::Title => Some("title"),
         Field::Description => None,
@@ -219,11 +219,11 @@ fn name(field: Field) -> Option<&'static str> {
     }
 }
 
-fn current(alert: &Alert, field: Field) -> String {
+fn current_value(alert: &Alert, field: Field) -> String {
     let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
     match field {
         Field::Title => alert.title.clone(),
-        Field::Description => state::without(&alert.description),
+        Field::Description => state::strip_state_line(&alert.description),
         Field::Severity => number(alert.severity),
         Field::Date => number(alert.date),
         Field::Tlp => number(alert.tlp),
@@ -232,7 +232,7 @@ fn current(alert: &Alert, field: Field) -> String {
     }
 }
 
-fn text(value: &Value) -> String {
+fn json_to_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
@@ -276,9 +276,9 @@ mod tests {
     /// The alert as it was written.
     fn alert(wanted: &AlertDraft, is_five: bool, change: serde_json::Value) -> Alert {
         let WriteSummary { scale, .. } = outcome(is_five);
-        let state = state(wanted, &event(1), &Uuid::nil(), true, scale, is_five);
+        let state = build_state(wanted, &event(1), &Uuid::nil(), true, scale, is_five);
         let mut alert = json!({
-            "_id": "~1", "sourceRef": wanted.source_ref, "title": wanted.title, "description": state.put(&wanted.description),
+            "_id": "~1", "sourceRef": wanted.source_ref, "title": wanted.title, "description": state.insert_into(&wanted.description),
             "severity": wanted.severity, "date": wanted.date, "tlp": tlp_number(wanted.tlp, scale), "pap": wanted.pap.number(),
             "externalLink": wanted.link, "tags": wanted.tags, "follow": true, "_createdBy": "import@example.org",
         });
@@ -287,15 +287,15 @@ mod tests {
     }
 
     fn body(wanted: &AlertDraft, timestamp: i64, alert: &Alert, outcome: WriteSummary) -> serde_json::Value {
-        written(wanted, timestamp, alert, outcome).body.into()
+        build_patch_for(wanted, timestamp, alert, outcome).body.into()
     }
 
-    fn written(wanted: &AlertDraft, timestamp: i64, alert: &Alert, outcome: WriteSummary) -> AlertPatch {
-        let old = known_state(alert, &Uuid::nil(), &us());
-        change(wanted, (&event(timestamp), &Uuid::nil()), alert, old.as_ref(), outcome)
+    fn build_patch_for(wanted: &AlertDraft, timestamp: i64, alert: &Alert, outcome: WriteSummary) -> AlertPatch {
+        let old = known_state(alert, &Uuid::nil(), &own_users());
+        build_patch(wanted, (&event(timestamp), &Uuid::nil()), alert, old.as_ref(), outcome)
     }
 
-    fn us() -> Users {
+    fn own_users() -> Users {
         Users::new("import@example.org", &[])
     }
 
@@ -304,15 +304,15 @@ mod tests {
         for is_five in [false, true] {
             let alert = alert(&wanted(|_| {}), is_five, json!({}));
             assert_eq!(body(&wanted(|_| {}), 1, &alert, outcome(is_five)), json!({}));
-            assert!(matches!(fate(&event(1), &Uuid::nil(), Some(alert.clone()), &us()), AlertStatus::Unchanged(_)));
-            assert!(matches!(fate(&event(2), &Uuid::nil(), Some(alert), &us()), AlertStatus::Changed(_)));
+            assert!(matches!(determine_status(&event(1), &Uuid::nil(), Some(alert.clone()), &own_users()), AlertStatus::Unchanged(_)));
+            assert!(matches!(determine_status(&event(2), &Uuid::nil(), Some(alert), &own_users()), AlertStatus::Changed(_)));
         }
     }
 
     #[test]
     fn a_republication_rewrites_the_line_only() {
         let alert = alert(&wanted(|_| {}), true, json!({}));
-        let change = written(&wanted(|_| {}), 2, &alert, outcome(true));
+        let change = build_patch_for(&wanted(|_| {}), 2, &alert, outcome(true));
         assert_eq!(change.body.keys().collect::<Vec<_>>(), ["description"]);
         assert!(!change.is_real);
         assert!(
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn a_line_in_somebody_elses_alert_proves_nothing() {
         let theirs = alert(&wanted(|_| {}), true, json!({"_createdBy": "jane@example.org"}));
-        assert!(matches!(fate(&event(1), &Uuid::nil(), Some(theirs.clone()), &us()), AlertStatus::Changed(_)));
+        assert!(matches!(determine_status(&event(1), &Uuid::nil(), Some(theirs.clone()), &own_users()), AlertStatus::Changed(_)));
         assert!(known_state(&theirs, &Uuid::nil(), &Users::new("x", &["Jane@example.org".into()])).is_some());
         // What they wrote stays, and what was written once is not written again.
         let new = wanted(|wanted| wanted.title = "#1 Worse".into());
@@ -335,19 +335,19 @@ mod tests {
     fn a_field_that_an_analyst_edited_stays_and_the_others_follow() {
         let new = wanted(|wanted| (wanted.title, wanted.severity) = ("#1 Worse".into(), 3));
         let edited = alert(&wanted(|_| {}), true, json!({"title": "Ours"}));
-        assert_eq!(written(&new, 2, &edited, outcome(true)).kept, [Field::Title]);
+        assert_eq!(build_patch_for(&new, 2, &edited, outcome(true)).kept, [Field::Title]);
         let first = body(&new, 2, &edited, outcome(true));
         assert_eq!((&first["title"], &first["severity"]), (&json!(null), &json!(3)));
         // The line now has the hash of the title that was wanted: it stays theirs.
         let again =
             alert(&wanted(|_| {}), true, json!({"title": "Ours", "severity": 3, "description": first["description"]}));
-        assert_eq!(written(&new, 2, &again, outcome(true)), AlertPatch::default());
+        assert_eq!(build_patch_for(&new, 2, &again, outcome(true)), AlertPatch::default());
     }
 
     #[test]
     fn without_the_line_fields_stay_and_the_line_is_written() {
         let bare = alert(&wanted(|_| {}), true, json!({"description": "Notes only", "title": "?"}));
-        let change = written(&wanted(|_| {}), 2, &bare, outcome(true));
+        let change = build_patch_for(&wanted(|_| {}), 2, &bare, outcome(true));
         assert_eq!(change.body.keys().collect::<Vec<_>>(), ["description"]);
         assert!(change.body["description"].as_str().unwrap().starts_with("Notes only\n\n[cortex-misp] event="));
     }
@@ -386,7 +386,7 @@ mod tests {
     #[test]
     fn whoever_does_not_follow_is_left_alone() {
         let alert = alert(&wanted(|_| {}), true, json!({"follow": false}));
-        assert!(matches!(fate(&event(2), &Uuid::nil(), Some(alert), &us()), AlertStatus::Unfollowed(_)));
-        assert!(matches!(fate(&event(2), &Uuid::nil(), None, &us()), AlertStatus::New));
+        assert!(matches!(determine_status(&event(2), &Uuid::nil(), Some(alert), &own_users()), AlertStatus::Unfollowed(_)));
+        assert!(matches!(determine_status(&event(2), &Uuid::nil(), None, &own_users()), AlertStatus::New));
     }
 }

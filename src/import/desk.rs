@@ -12,7 +12,7 @@ use super::users::Users;
 use crate::http::{HttpContext, HttpError};
 use crate::markings::Scale;
 use crate::report::{ConnectionReporter, RunReport};
-use crate::secret::{Secret, shortened};
+use crate::secret::{Secret, truncate_text};
 use crate::thehive::Permission;
 use crate::thehive::{ObservableTypes, TheHive, User};
 use crate::types;
@@ -61,7 +61,7 @@ impl AlertTarget {
         let is_five = hive.is_five().with_context(asking)?;
         let scale = hive.scale().with_context(asking)?;
         let user = hive.user().with_context(asking)?;
-        may_write(user, rights, is_five).with_context(asking)?;
+        ensure_can_write(user, rights, is_five).with_context(asking)?;
         let users = Users::new(&user.login, former_users);
         let own = Some(user.organisation.as_str()).filter(|name| !name.is_empty());
         let types = hive.observable_types().with_context(asking)?.clone();
@@ -80,15 +80,15 @@ impl AlertTarget {
 
     /// Says that a case template is not there: TheHive 4 makes the alert all the same, without a word
     /// (`fixtures/wire/thehive/032-create-alert-unknown-template.json`).
-    pub(super) fn look_for_template(&self, name: &str) {
-        let shown = self.run.shown(name);
+    pub(super) fn check_case_template(&self, name: &str) {
+        let shown = self.run.report_text(name);
         match self.hive.has_case_template(name) {
             Ok(true) => {}
-            Ok(false) => self.run.warn(self.named(&format!(
+            Ok(false) => self.run.warn(self.prefix_organisation(&format!(
                 "TheHive has no case template \"{shown}\" (\"case_template\"): its alerts are made without one"
             ))),
             Err(error) => self.run.warn(
-                self.named(&format!("whether TheHive has the case template \"{shown}\" is not known: {error:#}")),
+                self.prefix_organisation(&format!("whether TheHive has the case template \"{shown}\" is not known: {error:#}")),
             ),
         }
     }
@@ -104,36 +104,36 @@ impl AlertTarget {
         part: &ConnectionReporter,
         call: impl FnOnce(&TheHive) -> Result<T, HttpError>,
     ) -> Result<T, HttpError> {
-        part.writes(true);
+        part.mark_writing(true);
         let done = call(&self.hive);
         if done.is_ok() {
-            part.run.wrote();
+            part.run.mark_written();
         }
-        part.writes(false);
+        part.mark_writing(false);
         done
     }
 
     /// Takes note of a type that TheHive refused, and says whether its values are to become others in a second try.
-    pub(super) fn lacks(&self, data_type: &str, part: &ConnectionReporter) -> bool {
+    pub(super) fn note_lacking_type(&self, data_type: &str, part: &ConnectionReporter) -> bool {
         if data_type == OTHER || !self.types.data_types.has(OTHER) {
             return false;
         }
         if self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(data_type.to_owned()) {
             let what = format!("TheHive lists the observable type \"{data_type}\" and then does not know it");
-            part.warn(self.named(&format!("{what}: its values become \"{OTHER}\"")));
+            part.warn(self.prefix_organisation(&format!("{what}: its values become \"{OTHER}\"")));
         }
         true
     }
 
     /// The types that were refused.
-    pub(super) fn lacking(&self) -> Vec<String> {
+    pub(super) fn lacking_types(&self) -> Vec<String> {
         self.lacking.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// Observables by the types that TheHive takes. What becomes `other` says its type in a tag, as it does where TheHive does
     /// not list its type.
-    pub(super) fn taken<'w>(&self, wanted: &'w [ObservableDraft]) -> Cow<'w, [ObservableDraft]> {
-        let lacking = self.lacking();
+    pub(super) fn replace_lacking_types<'w>(&self, wanted: &'w [ObservableDraft]) -> Cow<'w, [ObservableDraft]> {
+        let lacking = self.lacking_types();
         if lacking.is_empty() {
             return Cow::Borrowed(wanted);
         }
@@ -148,12 +148,12 @@ impl AlertTarget {
     }
 
     /// Remembers that a write of which nobody knew did arrive.
-    pub(super) fn arrived(&self) {
-        self.run.wrote();
+    pub(super) fn note_write_arrived(&self) {
+        self.run.mark_written();
     }
 
     /// A reason, with the organisation that it is about if one was named.
-    pub(super) fn named(&self, reason: &str) -> String {
+    pub(super) fn prefix_organisation(&self, reason: &str) -> String {
         match &self.named {
             Some(name) => format!("organisation {name}: {reason}"),
             None => reason.to_owned(),
@@ -162,8 +162,8 @@ impl AlertTarget {
 }
 
 /// Before an event is read and an alert is tried: a user without the permissions would be refused each of them.
-fn may_write(user: &User, rights: &[Permission], is_five: bool) -> Result<()> {
-    let lacking = user.lacking(rights, is_five);
+fn ensure_can_write(user: &User, rights: &[Permission], is_five: bool) -> Result<()> {
+    let lacking = user.missing_permissions(rights, is_five);
     let lacking: Vec<_> = lacking.iter().filter(|(right, _)| right.is_vital).collect();
     let acts: Vec<_> = lacking.iter().map(|(right, _)| right.to).collect();
     let mut names: Vec<_> = lacking.iter().map(|(_, name)| *name).collect();
@@ -171,7 +171,7 @@ fn may_write(user: &User, rights: &[Permission], is_five: bool) -> Result<()> {
     ensure!(
         lacking.is_empty(),
         "the user {} of \"thehive_key\" may not {} there: the user's profile lacks the permission {}",
-        shortened(&user.login, 100),
+        truncate_text(&user.login, 100),
         acts.join(", "),
         names.join(", ")
     );

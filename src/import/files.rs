@@ -39,7 +39,7 @@ impl AlertFileDraft {
         let (id, uuid, kind, value) = (id.clone(), uuid.clone(), kind.clone(), value.clone());
         Self {
             md5: md5(attribute),
-            marks: marks(attribute),
+            marks: attachment_tags(attribute),
             attribute: Attribute { id, uuid, kind, value, ..Attribute::default() },
             observable,
             attributes: 1,
@@ -55,13 +55,13 @@ impl AlertFileDraft {
     /// What it is known by in TheHive: a sample by its md5, an attachment by the tag that names its attribute. Empty for a
     /// sample whose value names no md5.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub fn file_key(&self) -> &str {
         self.md5.as_ref().or(self.marks.first()).map_or("", String::as_str)
     }
 
     /// True if an observable is this file.
     #[must_use]
-    pub fn is(&self, there: &Observable) -> bool {
+    pub fn is_same_file(&self, there: &Observable) -> bool {
         let Some(file) = &there.attachment else { return false };
         match &self.md5 {
             Some(md5) => file.md5().as_ref() == Some(md5),
@@ -72,7 +72,7 @@ impl AlertFileDraft {
     /// True if an observable is also the file of another attribute, so that what that one says of it stays.
     #[must_use]
     pub fn is_shared(&self, there: &Observable) -> bool {
-        marks_among(&there.tags).any(|mark| !self.marks.contains(mark))
+        filter_attachment_tags(&there.tags).any(|mark| !self.marks.contains(mark))
     }
 }
 
@@ -94,12 +94,12 @@ pub fn file_name(attribute: &Attribute) -> String {
 
 /// The tag of an attachment; none for another attribute.
 #[must_use]
-pub fn mark(attribute: &Attribute) -> Option<String> {
-    marks(attribute).into_iter().next()
+pub fn attachment_tag(attribute: &Attribute) -> Option<String> {
+    attachment_tags(attribute).into_iter().next()
 }
 
 /// The tags of an attachment: the one that is written, and that of version 1.0, which named 8 digits.
-fn marks(attribute: &Attribute) -> Vec<String> {
+fn attachment_tags(attribute: &Attribute) -> Vec<String> {
     const LONGEST: usize = 36;
     let uuid = attribute.uuid.trim();
     if attribute.kind != PLAIN || uuid.is_empty() {
@@ -107,7 +107,7 @@ fn marks(attribute: &Attribute) -> Vec<String> {
     }
     let beginning = |length| -> String { uuid.chars().take(length).collect() };
     let whole = Uuid::parse_str(uuid).map_or_else(|_| beginning(LONGEST), |uuid| uuid.to_string());
-    vec![tags::with(tags::ATTRIBUTE, &whole), tags::with(tags::ATTRIBUTE, &beginning(8))]
+    vec![tags::build(tags::ATTRIBUTE, &whole), tags::build(tags::ATTRIBUTE, &beginning(8))]
 }
 
 fn md5(attribute: &Attribute) -> Option<String> {
@@ -118,19 +118,19 @@ fn md5(attribute: &Attribute) -> Option<String> {
 
 /// By what the file of a live attribute may be known in TheHive, see [`names`]; nothing for an attribute without one.
 #[must_use]
-pub fn live_names(attribute: &Attribute) -> Vec<String> {
+pub fn keys_of_attribute(attribute: &Attribute) -> Vec<String> {
     if !has_file(attribute) {
         return Vec::new();
     }
     let names = [Some(file_name(attribute)), md5(attribute)].into_iter().flatten();
-    names.chain(marks(attribute)).collect()
+    names.chain(attachment_tags(attribute)).collect()
 }
 
 /// By what a file in TheHive may belong to a live attribute: the tag of the attribute that it was read from, else its
 /// name; and its hashes.
 #[must_use]
-pub fn names(file: &Attachment, tags: &[String]) -> Vec<String> {
-    let mut names: Vec<String> = marks_among(tags).cloned().collect();
+pub fn keys_of_stored_file(file: &Attachment, tags: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = filter_attachment_tags(tags).cloned().collect();
     if names.is_empty() {
         names.push(file.name.clone());
     }
@@ -138,8 +138,8 @@ pub fn names(file: &Attachment, tags: &[String]) -> Vec<String> {
     names
 }
 
-fn marks_among(tags: &[String]) -> impl Iterator<Item = &String> {
-    tags.iter().filter(|tag| tags::value(tag, tags::ATTRIBUTE).is_some())
+fn filter_attachment_tags(tags: &[String]) -> impl Iterator<Item = &String> {
+    tags.iter().filter(|tag| tags::parse_value(tag, tags::ATTRIBUTE).is_some())
 }
 
 /// Files of which no two are the same sample.
@@ -152,7 +152,7 @@ pub struct FileSet {
 
 impl FileSet {
     /// Takes a file in: with a sample that is there already its tags and flags are joined.
-    pub fn take(&mut self, file: AlertFileDraft) {
+    pub fn add_file(&mut self, file: AlertFileDraft) {
         let Some(md5) = &file.md5 else { return self.all.push(file) };
         let place = *self.samples.entry(md5.clone()).or_insert(self.all.len());
         match self.all.get_mut(place) {
@@ -194,7 +194,7 @@ mod tests {
         AlertFileDraft::new(&attribute, observable)
     }
 
-    fn there(name: &str, md5: &str, tags: &[&str]) -> Observable {
+    fn stored_file(name: &str, md5: &str, tags: &[&str]) -> Observable {
         let attachment = json!({"name": name, "hashes": ["a".repeat(64), md5.to_uppercase()]});
         serde_json::from_value(json!({"dataType": "file", "attachment": attachment, "tags": tags})).unwrap()
     }
@@ -202,10 +202,10 @@ mod tests {
     #[test]
     fn a_sample_is_known_by_its_md5_whatever_it_is_called() {
         let sample = file(SAMPLE, &format!("a.exe|{}", MD5.to_uppercase()), "t");
-        assert!(sample.is_sample() && sample.is(&there("b.exe", MD5, &[])));
-        assert!(!sample.is(&there("a.exe", &"0".repeat(32), &["misp:attribute=\"1a2b3c4d\""])));
-        assert_eq!((sample.name(), live_names(&sample.attribute)), (MD5, vec!["a.exe".to_owned(), MD5.to_owned()]));
-        assert_eq!(file(SAMPLE, "a.exe|beef", "t").name(), "");
+        assert!(sample.is_sample() && sample.is_same_file(&stored_file("b.exe", MD5, &[])));
+        assert!(!sample.is_same_file(&stored_file("a.exe", &"0".repeat(32), &["misp:attribute=\"1a2b3c4d\""])));
+        assert_eq!((sample.file_key(), keys_of_attribute(&sample.attribute)), (MD5, vec!["a.exe".to_owned(), MD5.to_owned()]));
+        assert_eq!(file(SAMPLE, "a.exe|beef", "t").file_key(), "");
     }
 
     #[test]
@@ -213,24 +213,24 @@ mod tests {
         let mark = "misp:attribute=\"1a2b3c4d-0000-4000-8000-000000000002\"";
         let short = "misp:attribute=\"1a2b3c4d\"";
         let plain = file(PLAIN, "a.png", "t");
-        assert!(!plain.is_sample() && plain.name() == mark);
-        assert!([mark, short].into_iter().all(|mark| plain.is(&there("renamed.png", MD5, &["x", mark]))));
-        assert!(!plain.is(&there("a.png", MD5, &["misp:attribute=\"99999999\""])));
-        assert!(!plain.is_shared(&there("a.png", MD5, &[mark])));
-        assert!(plain.is_shared(&there("a.png", MD5, &[mark, "misp:attribute=\"99999999\""])));
-        assert_eq!(live_names(&plain.attribute), ["a.png", mark, short]);
+        assert!(!plain.is_sample() && plain.file_key() == mark);
+        assert!([mark, short].into_iter().all(|mark| plain.is_same_file(&stored_file("renamed.png", MD5, &["x", mark]))));
+        assert!(!plain.is_same_file(&stored_file("a.png", MD5, &["misp:attribute=\"99999999\""])));
+        assert!(!plain.is_shared(&stored_file("a.png", MD5, &[mark])));
+        assert!(plain.is_shared(&stored_file("a.png", MD5, &[mark, "misp:attribute=\"99999999\""])));
+        assert_eq!(keys_of_attribute(&plain.attribute), ["a.png", mark, short]);
     }
 
     #[test]
     fn a_file_in_thehive_lives_by_its_attributes_or_by_its_name_and_hashes() {
         let of = |tags: &[&str]| {
-            let there = there("a.png", MD5, tags);
-            names(&there.attachment.unwrap(), &there.tags)
+            let there = stored_file("a.png", MD5, tags);
+            keys_of_stored_file(&there.attachment.unwrap(), &there.tags)
         };
         assert_eq!(of(&["x"]), ["a.png".to_owned(), "a".repeat(64), MD5.to_owned()]);
         let mark = "misp:attribute=\"1a2b3c4d\"";
         assert_eq!(of(&[mark]), [mark.to_owned(), "a".repeat(64), MD5.to_owned()]);
-        assert!(live_names(&attribute("filename|md5", "a|b")).is_empty());
+        assert!(keys_of_attribute(&attribute("filename|md5", "a|b")).is_empty());
     }
 
     #[test]
@@ -248,9 +248,9 @@ mod tests {
     #[test]
     fn one_sample_of_several_attributes_is_one_file() {
         let mut files = FileSet::default();
-        files.take(file(SAMPLE, &format!("a.exe|{MD5}"), "a"));
-        files.take(file(PLAIN, "a.exe", "p"));
-        files.take(file(SAMPLE, &format!("b.exe|{}", MD5.to_uppercase()), "b"));
+        files.add_file(file(SAMPLE, &format!("a.exe|{MD5}"), "a"));
+        files.add_file(file(PLAIN, "a.exe", "p"));
+        files.add_file(file(SAMPLE, &format!("b.exe|{}", MD5.to_uppercase()), "b"));
         let told: Vec<_> = files
             .all
             .iter()

@@ -3,7 +3,7 @@
 
 use crate::misp::wire::Event;
 use crate::tags::{are_alike, excludes, matches};
-use crate::text::counted;
+use crate::text::format_count;
 use crate::time::{self, DAY};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -93,7 +93,7 @@ pub enum Analysis {
 
 impl ThreatLevel {
     /// MISP's numbers for this level and those above it: 1 is high, 3 low; 4, undefined, is below all.
-    pub(super) fn and_above(self) -> Vec<u64> {
+    pub(super) fn misp_numbers_at_or_above(self) -> Vec<u64> {
         match self {
             Self::Low => vec![1, 2, 3],
             Self::Medium => vec![1, 2],
@@ -102,7 +102,7 @@ impl ThreatLevel {
     }
 
     /// The level of MISP's number; none for 4, undefined.
-    pub(super) fn of(number: Option<i64>) -> Option<Self> {
+    pub(super) fn from_misp_number(number: Option<i64>) -> Option<Self> {
         match number {
             Some(1) => Some(Self::High),
             Some(2) => Some(Self::Medium),
@@ -111,7 +111,7 @@ impl ThreatLevel {
         }
     }
 
-    pub(super) fn word(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Low => "low",
             Self::Medium => "medium",
@@ -121,7 +121,7 @@ impl ThreatLevel {
 }
 
 impl Analysis {
-    pub(super) fn word(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Initial => "initial",
             Self::Ongoing => "ongoing",
@@ -130,7 +130,7 @@ impl Analysis {
     }
 
     /// MISP's number.
-    pub(super) fn number(self) -> u64 {
+    pub(super) fn to_misp_number(self) -> u64 {
         match self {
             Self::Initial => 0,
             Self::Ongoing => 1,
@@ -138,7 +138,7 @@ impl Analysis {
         }
     }
 
-    fn of(number: Option<i64>) -> Option<Self> {
+    fn from_misp_number(number: Option<i64>) -> Option<Self> {
         match number {
             Some(0) => Some(Self::Initial),
             Some(1) => Some(Self::Ongoing),
@@ -180,23 +180,23 @@ impl EventFilters {
 
     /// The rule that keeps an event out; none if it passes. Whether it is an export of our own is for the loop guard to say.
     #[must_use]
-    pub fn rule(&self, event: &Event, is_own_export: bool) -> Option<String> {
+    pub fn find_skip_rule(&self, event: &Event, is_own_export: bool) -> Option<String> {
         if is_own_export {
             return Some("exported by this installation (loop guard)".to_owned());
         }
         if self.published_only && event.published != Some(true) {
             return Some("not published".to_owned());
         }
-        self.organisation_rule(event).or_else(|| self.tag_rule(event)).or_else(|| self.head_rule(event))
+        self.organisation_rule(event).or_else(|| self.tag_rule(event)).or_else(|| self.event_field_rule(event))
     }
 
     /// The rule that keeps an event from becoming a new alert; an alert that is there goes on being updated. A feed does
     /// not tell how many attributes an event has: they are counted before it is read.
     #[must_use]
-    pub fn creation_rule(&self, event: &Event, now: i64) -> Option<String> {
+    pub fn find_new_alert_skip_rule(&self, event: &Event, now: i64) -> Option<String> {
         self.age_rule(event, now).or_else(|| {
             let count = event.attribute_count.and_then(|count| u64::try_from(count).ok());
-            count.filter(|count| self.is_too_large(*count)).map(|_| self.too_large())
+            count.filter(|count| self.is_too_large(*count)).map(|_| self.too_large_rule())
         })
     }
 
@@ -208,18 +208,18 @@ impl EventFilters {
 
     /// The most observables of an alert, whether it is new or has grown; none for no limit. An attribute may become two.
     #[must_use]
-    pub fn most_observables(&self) -> Option<u64> {
+    pub fn max_observables(&self) -> Option<u64> {
         (self.max_attributes > 0).then(|| self.max_attributes.saturating_mul(2))
     }
 
     /// The rule for events above the limit.
     #[must_use]
-    pub fn too_large(&self) -> String {
+    pub fn too_large_rule(&self) -> String {
         format!("more than {} attributes", self.max_attributes)
     }
 
     fn organisation_rule(&self, event: &Event) -> Option<String> {
-        if !self.include_organisations.is_empty() && !self.include_organisations.iter().any(|one| is_by(event, one)) {
+        if !self.include_organisations.is_empty() && !self.include_organisations.iter().any(|one| is_created_by(event, one)) {
             return Some("organisation is not included".to_owned());
         }
         if !self.exclude_organisations.is_empty() && event.orgc.is_none() {
@@ -227,26 +227,26 @@ impl EventFilters {
         }
         // Whoever makes a feed writes the names in it.
         let is_like = |name: &String| event.orgc.as_ref().is_some_and(|orgc| are_alike(name, &orgc.name));
-        let excluded = self.exclude_organisations.iter().find(|one| is_by(event, one) || is_like(one))?;
+        let excluded = self.exclude_organisations.iter().find(|one| is_created_by(event, one) || is_like(one))?;
         Some(format!("organisation {excluded} is excluded"))
     }
 
     fn tag_rule(&self, event: &Event) -> Option<String> {
-        let is_included = |pattern: &String| event.tags().any(|tag| matches(pattern, tag));
+        let is_included = |pattern: &String| event.all_tag_names().any(|tag| matches(pattern, tag));
         if !self.include_tags.is_empty() && !self.include_tags.iter().any(is_included) {
             return Some("no tag is included".to_owned());
         }
-        let is_excluded = |pattern: &&String| event.tags().any(|tag| excludes(pattern, tag));
+        let is_excluded = |pattern: &&String| event.all_tag_names().any(|tag| excludes(pattern, tag));
         self.exclude_tags.iter().find(is_excluded).map(|pattern| format!("tag {pattern} is excluded"))
     }
 
-    fn head_rule(&self, event: &Event) -> Option<String> {
+    fn event_field_rule(&self, event: &Event) -> Option<String> {
         if let Some(least) = self.min_threat_level
-            && ThreatLevel::of(event.threat_level_id) < Some(least)
+            && ThreatLevel::from_misp_number(event.threat_level_id) < Some(least)
         {
-            return Some(format!("threat level below {}", least.word()));
+            return Some(format!("threat level below {}", least.as_str()));
         }
-        let analysis = Analysis::of(event.analysis);
+        let analysis = Analysis::from_misp_number(event.analysis);
         if !self.include_analysis.is_empty() && !self.include_analysis.iter().any(|one| Some(*one) == analysis) {
             return Some("state of analysis is not included".to_owned());
         }
@@ -264,7 +264,7 @@ impl EventFilters {
         let changed = event.timestamp.filter(|moment| *moment > 0);
         let has_date = !["", "0000-00-00"].contains(&event.date.trim());
         let moment = match self.max_age_date {
-            AgeDate::Event if has_date => time::day(&event.date),
+            AgeDate::Event if has_date => time::parse_day(&event.date),
             AgeDate::Published => {
                 event.publish_timestamp.and_then(|moment| if moment > 0 { Some(moment) } else { changed })
             }
@@ -277,11 +277,11 @@ impl EventFilters {
         }
         let oldest = now.saturating_sub(days.saturating_mul(DAY));
         let oldest = if self.max_age_date == AgeDate::Event { oldest - oldest.rem_euclid(DAY) } else { oldest };
-        (moment < oldest).then(|| format!("older than {}", counted(self.max_age_days, "day", "days")))
+        (moment < oldest).then(|| format!("older than {}", format_count(self.max_age_days, "day", "days")))
     }
 }
 
-fn is_by(event: &Event, organisation: &str) -> bool {
+fn is_created_by(event: &Event, organisation: &str) -> bool {
     event.orgc.as_ref().is_some_and(|orgc| orgc.is_called(organisation))
 }
 
@@ -297,7 +297,7 @@ mod tests {
         let mut whole = json!({"date": "2023-11-01", "published": true, "timestamp": NOW, "Orgc": {"id": "7", "name": "CIRCL", "uuid": "55f6ea5e-2c60-40e5-964f-47a8950d210f"}});
         whole.as_object_mut().unwrap().extend(event.as_object().unwrap().clone());
         let event: Event = serde_json::from_value(whole).unwrap();
-        filters.rule(&event, false).or_else(|| filters.creation_rule(&event, NOW))
+        filters.find_skip_rule(&event, false).or_else(|| filters.find_new_alert_skip_rule(&event, NOW))
     }
 
     fn tags(names: &[&str]) -> Value {
@@ -417,7 +417,7 @@ mod tests {
     fn our_own_events_do_not_come_back() {
         let filters: EventFilters = serde_json::from_value(json!({"max_age_days": 0})).unwrap();
         let event: Event = serde_json::from_value(json!({"published": true})).unwrap();
-        assert!(filters.rule(&event, true).unwrap().contains("loop guard"));
-        assert_eq!(filters.rule(&event, false), None);
+        assert!(filters.find_skip_rule(&event, true).unwrap().contains("loop guard"));
+        assert_eq!(filters.find_skip_rule(&event, false), None);
     }
 }

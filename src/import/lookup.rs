@@ -21,7 +21,7 @@ use crate::misp::wire::Event;
 use crate::report::ledger::{ItemCounts, ItemKind, Ledger, Verdict};
 use crate::report::{ConnectionReport, ConnectionReporter, EventRow, LookupSummary, ReportBody};
 use crate::report::{Taxonomy, TaxonomyLevel};
-use crate::text::counted;
+use crate::text::format_count;
 use crate::types::SearchValue;
 use found::{EventHits, HitCollector};
 
@@ -43,10 +43,10 @@ pub struct LookupSetup<'a> {
 }
 
 /// Opens the part of a connection that a value is to be looked up on: not searched yet.
-pub fn begin(value: &str, part: &ConnectionReporter) {
-    let value = part.run.shown(value).split_whitespace().collect::<Vec<_>>().join(" ");
+pub fn begin_report(value: &str, part: &ConnectionReporter) {
+    let value = part.run.report_text(value).split_whitespace().collect::<Vec<_>>().join(" ");
     part.run.draft().full.value = Some(value);
-    part.with(|part| part.look_up = Some(LookupSummary::default()));
+    part.update(|part| part.look_up = Some(LookupSummary::default()));
 }
 
 /// Looks a value up on one connection and writes into its part what was found. Gives the events that know it and that no
@@ -56,17 +56,17 @@ pub fn begin(value: &str, part: &ConnectionReporter) {
 /// What stopped the search.
 pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &ConnectionReporter) -> Result<Vec<(Uuid, Event)>> {
     let mut misp = Misp::open(connection, setup.network, part)?;
-    misp.mind(setup.filters.tag_patterns());
-    let version = misp.version()?.map(|version| part.run.shown(&version));
-    part.with(|part| part.version = version);
+    misp.set_decisive_tags(setup.filters.tag_patterns());
+    let version = misp.version()?.map(|version| part.run.report_text(&version));
+    part.update(|part| part.version = version);
     let mut found = HitCollector::new(part);
     let sought = SearchValue::new(setup.data_type, setup.value);
     let searched = misp.search(&sought, &mut |hit| {
         ensure!(!setup.network.clock().is_over(), "the search did not end in time");
-        found.hit(hit);
+        found.add_hit(hit);
         Ok(())
     })?;
-    let mut in_part = found.is_in_part();
+    let mut in_part = found.is_incomplete();
     match searched {
         SearchCoverage::All => {}
         SearchCoverage::Part(why) => {
@@ -78,17 +78,17 @@ pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &ConnectionRe
             return Ok(Vec::new());
         }
     }
-    let (events, heads) = found.ended();
+    let (events, heads) = found.finish();
     let uuids: Vec<_> = events.keys().copied().collect();
     let rows = match &misp {
         // What stands in an event's file decides about it.
         Misp::Feed(_) => heads,
         Misp::Server(_) if uuids.is_empty() => Vec::new(),
-        Misp::Server(_) => misp.listed(&uuids)?,
+        Misp::Server(_) => misp.fetch_index_entries(&uuids)?,
     };
-    let names = names::own(&misp, setup.filters)?;
+    let names = names::resolve_own_organisation(&misp, setup.filters)?;
     let telling = LookupReport { setup, connection, part, misp: &misp, names, in_part };
-    Ok(telling.all(rows, events))
+    Ok(telling.report_events(rows, events))
 }
 
 /// What is told of the events of one connection.
@@ -113,11 +113,11 @@ struct LookupEvent {
 
 impl LookupReport<'_> {
     /// Those that are shown come first, of them those with an attribute for detection, and the newest of each.
-    fn all(&self, rows: Vec<(Uuid, Event)>, mut events: found::Events) -> Vec<(Uuid, Event)> {
+    fn report_events(&self, rows: Vec<(Uuid, Event)>, mut events: found::Events) -> Vec<(Uuid, Event)> {
         let mut judged: Vec<LookupEvent> = Vec::new();
         for (uuid, event) in rows {
             if let Some(known) = events.remove(&uuid) {
-                let verdict = self.verdict(&uuid, &event, &known);
+                let verdict = self.decide_verdict(&uuid, &event, &known);
                 judged.push(LookupEvent { uuid, event, known, verdict });
             }
         }
@@ -125,26 +125,26 @@ impl LookupReport<'_> {
             let (is_hidden, is_quiet) = (one.verdict != Verdict::Unchanged, one.known.ids_attributes == 0);
             (is_hidden, is_quiet, std::cmp::Reverse(one.event.date.clone()), one.uuid)
         });
-        self.part.with(|part| {
+        self.part.update(|part| {
             let shown = || judged.iter().filter(|one| one.verdict == Verdict::Unchanged);
             let events_with_ids = shown().filter(|one| one.known.ids_attributes > 0).count() as u64;
             let events_differing = shown().filter(|one| !one.known.is_same).count() as u64;
             let in_part = self.in_part || !events.is_empty() || judged.iter().any(|one| is_failed(&one.verdict));
             part.look_up = Some(LookupSummary { searched: true, in_part, events_with_ids, events_differing });
         });
-        let found: Vec<_> = judged.into_iter().filter_map(|one| self.one(one)).collect();
+        let found: Vec<_> = judged.into_iter().filter_map(|one| self.record_event(one)).collect();
         for (uuid, known) in events {
             let missing = || "an event that has the value is not in the list of events".to_owned();
             let verdict = Verdict::Failed(known.unreadable.clone().unwrap_or_else(missing));
-            self.one(LookupEvent { uuid, event: Event::default(), known, verdict });
+            self.record_event(LookupEvent { uuid, event: Event::default(), known, verdict });
         }
         found
     }
 
-    fn verdict(&self, uuid: &Uuid, event: &Event, known: &EventHits) -> Verdict {
+    fn decide_verdict(&self, uuid: &Uuid, event: &Event, known: &EventHits) -> Verdict {
         let LookupSetup { filters, ids, .. } = *self.setup;
         let is_own = is_own_export(filters, self.misp, ids, self.part, event, uuid, true);
-        let rule = filters.rule(event, is_own).or_else(|| self.names.rule(event));
+        let rule = filters.find_skip_rule(event, is_own).or_else(|| self.names.find_skip_rule(event));
         match (rule, &known.unreadable) {
             (Some(rule), _) => Verdict::Skipped(rule),
             (None, Some(reason)) => Verdict::Failed(reason.clone()),
@@ -153,43 +153,43 @@ impl LookupReport<'_> {
     }
 
     /// Records an event and its attributes, which share its fate; gives it back if it is shown.
-    fn one(&self, judged: LookupEvent) -> Option<(Uuid, Event)> {
+    fn record_event(&self, judged: LookupEvent) -> Option<(Uuid, Event)> {
         let LookupEvent { uuid, event, known, verdict } = judged;
         let of_attributes = match &verdict {
             Verdict::Failed(reason) => {
-                self.part.fail(format!("event {uuid}: {reason}"));
+                self.part.add_failure(format!("event {uuid}: {reason}"));
                 Verdict::Failed("its event could not be shown".to_owned())
             }
             other => other.clone(),
         };
         self.part.record(ItemKind::Events, &verdict, 1);
         self.part.record(ItemKind::Attributes, &of_attributes, known.attributes);
-        self.part.show_event(self.line(&uuid, &event, &known, &verdict));
+        self.part.show_event(self.build_event_row(&uuid, &event, &known, &verdict));
         if verdict != Verdict::Unchanged {
             return None;
         }
-        self.part.leave_out("matches", known.attributes.saturating_sub(known.matches.len() as u64));
+        self.part.count_left_out("matches", known.attributes.saturating_sub(known.matches.len() as u64));
         Some((uuid, event))
     }
 
-    fn line(&self, uuid: &Uuid, event: &Event, known: &EventHits, verdict: &Verdict) -> EventRow {
+    fn build_event_row(&self, uuid: &Uuid, event: &Event, known: &EventHits, verdict: &Verdict) -> EventRow {
         let matches = if *verdict == Verdict::Unchanged { known.matches.clone() } else { Vec::new() };
         let of = (self.part, self.connection, self.setup.marks);
-        let line = told::line(of, (event, uuid), verdict, Some(known.attributes));
+        let line = told::build_event_row(of, (event, uuid), verdict, Some(known.attributes));
         EventRow { matches, ids_attributes: known.ids_attributes, ..line }
     }
 }
 
 /// The outcome of a look-up in one sentence: `3 events know evil.example on 2 connections (2 with an IDS attribute)`.
 #[must_use]
-pub fn message(full: &ReportBody, value: &str) -> String {
+pub fn summarise(full: &ReportBody, value: &str) -> String {
     let value = if value.trim().is_empty() { "an empty value" } else { value };
     let asked: Vec<&ConnectionReport> = full.connections.iter().filter(|part| part.look_up.is_some()).collect();
     let searched = asked.iter().filter(|part| is_searched(part.look_up)).count();
     if searched == 0 {
         return format!("{value} was not looked up: no connection could be searched for it{}", hint(value));
     }
-    let events = events(full);
+    let events = count_events(full);
     let sum =
         |of: fn(LookupSummary) -> u64| full.connections.iter().filter_map(|part| part.look_up).map(of).sum::<u64>();
     let (with_ids, differing) = (sum(|one| one.events_with_ids), sum(|one| one.events_differing));
@@ -204,8 +204,8 @@ pub fn message(full: &ReportBody, value: &str) -> String {
         (0, hidden) => format!("{hidden} events that know {value} are hidden by filters"),
         (number, _) => format!(
             "{} {value} on {}",
-            counted(number, "event knows", "events know"),
-            counted(asked.iter().filter(knows).count() as u64, "connection", "connections")
+            format_count(number, "event knows", "events know"),
+            format_count(asked.iter().filter(knows).count() as u64, "connection", "connections")
         ),
     };
     let with_ids = (with_ids > 0).then(|| format!("{with_ids} with an IDS attribute"));
@@ -217,7 +217,7 @@ pub fn message(full: &ReportBody, value: &str) -> String {
     }
     match (events.unchanged, events.skipped) {
         (_, 0) | (0, _) => {}
-        (_, hidden) => told.push_str(&format!("; {} by filters", counted(hidden, "more is hidden", "more are hidden"))),
+        (_, hidden) => told.push_str(&format!("; {} by filters", format_count(hidden, "more is hidden", "more are hidden"))),
     }
     if unsearched > 0 {
         told.push_str(&format!("; {unsearched} of {all} connections could not be searched"));
@@ -228,12 +228,12 @@ pub fn message(full: &ReportBody, value: &str) -> String {
     if events.unchanged == 0 {
         told.push_str(&hint(value));
     }
-    told.push_str(&imported(full));
+    told.push_str(&summarise_imported(full));
     told
 }
 
 /// What became of the events that a click imported.
-fn imported(full: &ReportBody) -> String {
+fn summarise_imported(full: &ReportBody) -> String {
     let mut ledger = Ledger::default();
     full.connections.iter().filter(|part| part.look_up.is_none()).for_each(|part| ledger.add(&part.ledger));
     let count = ledger.count(ItemKind::Events);
@@ -241,11 +241,11 @@ fn imported(full: &ReportBody) -> String {
         return String::new();
     }
     let would = if full.dry_run { "would be " } else { "" };
-    format!("; {} {would}created, {} {would}updated", counted(count.created, "alert", "alerts"), count.updated)
+    format!("; {} {would}created, {} {would}updated", format_count(count.created, "alert", "alerts"), count.updated)
 }
 
 /// The events that were looked up; those that a click imports are counted apart.
-fn events(full: &ReportBody) -> ItemCounts {
+fn count_events(full: &ReportBody) -> ItemCounts {
     let mut ledger = Ledger::default();
     full.connections.iter().filter(|part| part.look_up.is_some()).for_each(|part| ledger.add(&part.ledger));
     ledger.count(ItemKind::Events)
@@ -271,7 +271,7 @@ fn is_failed(verdict: &Verdict) -> bool {
 /// was not searched has a label of its own, which is suspicious.
 #[must_use]
 pub fn taxonomies(full: &ReportBody) -> Vec<Taxonomy> {
-    let events = events(full);
+    let events = count_events(full);
     let taxonomy = |level, predicate, value: String| Taxonomy { level, namespace: "MISP", predicate, value };
     let asked: Vec<LookupSummary> = full.connections.iter().filter_map(|part| part.look_up).collect();
     let all = asked.len();

@@ -23,12 +23,12 @@ pub(super) fn is_own_export(
     uuid: &Uuid,
     is_look_up: bool,
 ) -> bool {
-    if !filters.loop_guard || !ids.is_mine(uuid) {
+    if !filters.loop_guard || !ids.is_made_here(uuid) {
         return false;
     }
     let is_proven = ids.is_proven_event(uuid);
-    let whose = misp.whose(event, ids);
-    let brought = event.brought_by().map(|org| format!(", brought there by \"{}\"", part.run.shown(&org.name)));
+    let whose = misp.owner_of(event, ids);
+    let brought = event.brought_by().map(|org| format!(", brought there by \"{}\"", part.run.report_text(&org.name)));
     match (misp, whose) {
         (Misp::Feed(_), Ok(whose)) if is_proven || whose == Whose::Ours => return !is_look_up,
         (Misp::Server(_), Ok(Whose::Ours | Whose::CameBack)) => return true,
@@ -36,7 +36,7 @@ pub(super) fn is_own_export(
         (_, Ok(_)) => part.warn(format!(
             "event {uuid} carries the mark of this installation's exports, but is by organisation \"{}\"{}: it is handled like \
              any other. If it is your own, {}",
-            part.run.shown(event.organisation()),
+            part.run.report_text(event.creator_name()),
             brought.unwrap_or_default(),
             if ids.has_secret() {
                 "name that organisation in \"exclude_organisations\""

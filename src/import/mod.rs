@@ -49,7 +49,7 @@ use crate::misp::Misp;
 use crate::report::ledger::ItemKind;
 use crate::report::{ConnectionReport, ConnectionReporter, ReportBody, RunReport};
 use crate::report::{Taxonomy, TaxonomyLevel};
-use crate::text::counted;
+use crate::text::format_count;
 use crate::time::DAY;
 use crate::worker::requirements::{MispRequirements, Requirements, TheHiveRequirements};
 use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
@@ -159,27 +159,27 @@ impl Worker for Import {
 
     fn run(session: &Session<'_>, config: &Config) -> Result<()> {
         let &Session { job, connection_options: options, clock, run } = session;
-        let (parameters, warnings) = config::read::<Parameters>(&job.parameters, OptionSource::Parameters)?;
-        let (all, _) = config.connections.chosen(Purpose::imports, "import", None, options)?;
+        let (parameters, warnings) = config::parse_options::<Parameters>(&job.parameters, OptionSource::Parameters)?;
+        let (all, _) = config.connections.select_for_work(Purpose::allows_import, "import", None, options)?;
         let command = Command::new(job, &parameters, &all, config.observable_commands, clock.now)?;
-        let (importing, more) = config.connections.chosen(Purpose::imports, "import", command.connection(), options)?;
-        let importing = own::configured(importing, &job.config, config)?;
+        let (importing, more) = config.connections.select_for_work(Purpose::allows_import, "import", command.requested_connection(), options)?;
+        let importing = own::configure_each(importing, &job.config, config)?;
         warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
-        let ids = config::ids(&installation(&config.destination)?, config.destination.instance_secret.as_ref())?;
+        let ids = config::build_ids(&installation(&config.destination)?, config.destination.instance_secret.as_ref())?;
         let network =
-            HttpContext::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.for_http());
+            HttpContext::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.http_context());
         let is_click = matches!(command.asked, Request::Value(_));
         let writes = !is_click || importing.iter().any(|one| one.config.settings.click_imports);
         let dry_run = config.settings.dry_run || parameters.dry_run;
-        let opened = if writes { desks(config, dry_run, &network, run) } else { Ok(AlertTargets::default()) };
+        let opened = if writes { open_targets(config, dry_run, &network, run) } else { Ok(AlertTargets::default()) };
         let (AlertTargets { open: desks, refused }, no_desk) = match opened {
             // A click is a question first: it is answered, whatever becomes of what it finds.
-            Err(error) if is_click => (AlertTargets::default(), Some(worker::line(&error))),
+            Err(error) if is_click => (AlertTargets::default(), Some(worker::error_line(&error))),
             opened => (opened?, None),
         };
         run.draft().full.dry_run = if is_click { dry_run && !desks.is_empty() } else { dry_run || desks.is_empty() };
         run.draft().full.is_report_only = !is_click && desks.is_empty();
-        run.draft().most_artifacts = show::most_artifacts(config.max_artifacts);
+        run.draft().most_artifacts = show::artifact_limit(config.max_artifacts);
         let commands = Commands { connections: &all };
         let all = ImportRun {
             job,
@@ -196,52 +196,52 @@ impl Worker for Import {
         let has_files = !is_click && importing.iter().any(downloads);
         let items = [Some(ItemKind::Events), Some(ItemKind::Attributes), has_files.then_some(ItemKind::Files)];
         let items: Vec<_> = items.into_iter().flatten().map(|item| (item, 0)).collect();
-        worker::each(&importing, &items, clock, run, |one, part| {
+        worker::for_each_connection(&importing, &items, clock, run, |one, part| {
             let done = match &command.asked {
                 Request::Value(value) => all.look_up(value, one, part),
-                Request::Sync { .. } => all.sync(one, part).and_then(|sync| sync.window(all.since(one))),
-                Request::Event { uuid_or_id, .. } => all.event(uuid_or_id, one, part),
+                Request::Sync { .. } => all.prepare_import(one, part).and_then(|sync| sync.import_window(all.effective_since(one))),
+                Request::Event { uuid_or_id, .. } => all.import_one_event(uuid_or_id, one, part),
             };
-            told::held_back(part);
+            told::warn_of_omissions(part);
             done
         });
         Ok(())
     }
 
-    fn wants(config: &Config, input: &DoctorInput) -> Result<Requirements> {
-        let (connections, _) = config.connections.checked(&input.options)?;
+    fn requirements(config: &Config, input: &DoctorInput) -> Result<Requirements> {
+        let (connections, _) = config.connections.to_connections(&input.options)?;
         Ok(Requirements {
             work: "import",
             connections,
-            may: Purpose::imports,
+            may: Purpose::allows_import,
             instance: config.destination.instance.clone(),
             installation: installation(&config.destination)?,
             has_secret: config.destination.instance_secret.is_some(),
             thehive: TheHiveRequirements {
                 case_template: config.marks.case_template.clone(),
-                ..config.settings.of_thehive(&config.destination)
+                ..config.settings.thehive_requirements(&config.destination)
             },
             is_for_jobs_organisation: config.destination.thehive_key.is_none(),
         })
     }
 
-    fn of_misp(config: &Config, _: &Connection) -> MispRequirements {
+    fn misp_requirements(config: &Config, _: &Connection) -> MispRequirements {
         MispRequirements { organisations: config.connections.organisations.clone(), ..MispRequirements::default() }
     }
 
-    fn names(config: &Config, misp: &Misp, part: &ConnectionReporter) -> Result<bool> {
+    fn check_filter_names(config: &Config, misp: &Misp, part: &ConnectionReporter) -> Result<bool> {
         names::resolve(misp, &config.filters, part)?;
         Ok(config.filters.has_names())
     }
 
-    fn event(_: &Config, _: &DoctorInput) -> Option<Uuid> {
+    fn expected_event(_: &Config, _: &DoctorInput) -> Option<Uuid> {
         None
     }
 
-    fn message(full: &ReportBody) -> String {
+    fn summarise(full: &ReportBody) -> String {
         match &full.value {
-            Some(value) => lookup::message(full, value),
-            None => told::message(full),
+            Some(value) => lookup::summarise(full, value),
+            None => told::summarise_import(full),
         }
     }
 
@@ -262,7 +262,7 @@ impl Worker for Import {
 
 /// This installation's name.
 fn installation(destination: &Destination) -> Result<String> {
-    config::instance(destination.instance.as_deref(), destination.thehive_url.as_deref())
+    config::installation_name(destination.instance.as_deref(), destination.thehive_url.as_deref())
 }
 
 fn window_start(days: u64, now: i64) -> i64 {
@@ -280,10 +280,10 @@ struct AlertTargets {
     refused: Vec<String>,
 }
 
-fn desks(config: &Config, dry_run: bool, network: &HttpContext, run: &RunReport) -> Result<AlertTargets> {
+fn open_targets(config: &Config, dry_run: bool, network: &HttpContext, run: &RunReport) -> Result<AlertTargets> {
     let Destination { thehive_url, thehive_key, thehive_organisations, thehive_former_users, .. } = &config.destination;
     let (url, key) = match (thehive_url, thehive_key) {
-        (Some(url), Some(key)) => (urls::thehive_url(url)?, key),
+        (Some(url), Some(key)) => (urls::parse_thehive(url)?, key),
         (None, Some(_)) => {
             bail!("configuration item \"thehive_key\" is set and \"thehive_url\" is not: set both, or none")
         }
@@ -293,7 +293,7 @@ fn desks(config: &Config, dry_run: bool, network: &HttpContext, run: &RunReport)
         run.warn("TheHive's API key is sent unencrypted: use https in \"thehive_url\"");
     }
     // Who writes nothing needs no more than to read.
-    let rights = if dry_run { Vec::new() } else { config.settings.of_thehive(&config.destination).rights };
+    let rights = if dry_run { Vec::new() } else { config.settings.thehive_requirements(&config.destination).rights };
     let open = |name: Option<&str>| AlertTarget::open(&url, key, name, thehive_former_users, &rights, network, run);
     let mut desks: Vec<AlertTarget> = Vec::new();
     if thehive_organisations.is_empty() {
@@ -309,12 +309,12 @@ fn desks(config: &Config, dry_run: bool, network: &HttpContext, run: &RunReport)
         }
     }
     if let Some(template) = &config.marks.case_template {
-        desks.iter().for_each(|desk| desk.look_for_template(template));
+        desks.iter().for_each(|desk| desk.check_case_template(template));
     }
     if desks.is_empty() && !refused.is_empty() {
         return Err(refused.swap_remove(0));
     }
-    let refused = refused.iter().map(|error| format!("no alerts are written there: {}", worker::line(error)));
+    let refused = refused.iter().map(|error| format!("no alerts are written there: {}", worker::error_line(error)));
     Ok(AlertTargets { refused: refused.collect(), open: desks })
 }
 
@@ -337,17 +337,17 @@ struct ImportRun<'a> {
 
 impl<'a> ImportRun<'a> {
     /// Makes ready to import from a connection.
-    fn sync<'c>(&self, one: &'c ConnectionConfig, part: &'c ConnectionReporter) -> Result<ConnectionImport<'c>>
+    fn prepare_import<'c>(&self, one: &'c ConnectionConfig, part: &'c ConnectionReporter) -> Result<ConnectionImport<'c>>
     where
         'a: 'c,
     {
         let own::ConnectionConfig { connection, config } = one;
-        self.refused.iter().for_each(|why| part.fail(why.clone()));
-        let desks = self.desks_of(one, part)?;
+        self.refused.iter().for_each(|why| part.add_failure(why.clone()));
+        let desks = self.allowed_targets(one, part)?;
         let mut misp = Misp::open(connection, self.network, part)?;
-        misp.mind(config.filters.tag_patterns());
-        let version = misp.version()?.map(|version| part.run.shown(&version));
-        part.with(|part| part.version = version);
+        misp.set_decisive_tags(config.filters.tag_patterns());
+        let version = misp.version()?.map(|version| part.run.report_text(&version));
+        part.update(|part| part.version = version);
         let names = names::resolve(&misp, &config.filters, part)?;
         Ok(ConnectionImport {
             connection,
@@ -359,7 +359,7 @@ impl<'a> ImportRun<'a> {
             misp,
             desks,
             dry_run: self.dry_run,
-            most_new: self.most_new(&config.settings),
+            most_new: self.new_alert_limit(&config.settings),
             names,
             turns: Sequencer::default(),
             given_back: AtomicU64::default(),
@@ -372,16 +372,16 @@ impl<'a> ImportRun<'a> {
 
     /// The organisations of TheHive that may use a connection, of those that get the alerts. Without access to TheHive it is
     /// the one that the job names.
-    fn desks_of(&self, one: &ConnectionConfig, part: &ConnectionReporter) -> Result<Vec<&'a AlertTarget>> {
+    fn allowed_targets(&self, one: &ConnectionConfig, part: &ConnectionReporter) -> Result<Vec<&'a AlertTarget>> {
         if self.desks.is_empty() {
-            self.allowed(one)?;
+            self.ensure_allowed(one)?;
             return Ok(Vec::new());
         }
         let lists = &one.config.connections.organisations;
         let mut allowed = Vec::new();
         let mut denials = Vec::new();
         for desk in self.desks {
-            match lists.denies(Some(desk.organisation())) {
+            match lists.denial_reason(Some(desk.organisation())) {
                 None => allowed.push(desk),
                 Some(why) => denials.push(format!("connection \"{}\" {why}", one.connection.name)),
             }
@@ -392,17 +392,17 @@ impl<'a> ImportRun<'a> {
     }
 
     /// Refuses what the organisation that the job names may not do.
-    fn allowed(&self, one: &ConnectionConfig) -> Result<()> {
-        let denied = one.config.connections.organisations.denies(self.job.organisation());
+    fn ensure_allowed(&self, one: &ConnectionConfig) -> Result<()> {
+        let denied = one.config.connections.organisations.denial_reason(self.job.organisation());
         denied.map_or(Ok(()), |why| bail!("connection \"{}\" {why}", one.connection.name))
     }
 
-    fn since(&self, one: &ConnectionConfig) -> i64 {
+    fn effective_since(&self, one: &ConnectionConfig) -> i64 {
         self.command.since.unwrap_or_else(|| window_start(one.config.window_days, self.network.clock().now))
     }
 
     /// Alerts that are only reported are not limited by the configuration; a job's own limit holds in any case.
-    fn most_new(&self, settings: &Settings) -> (u64, &'static str) {
+    fn new_alert_limit(&self, settings: &Settings) -> (u64, &'static str) {
         let most = if self.desks.is_empty() { 0 } else { settings.max_new_alerts };
         match self.command.limit {
             Some(limit) if most == 0 || limit < most => (limit, "limit of this job"),
@@ -411,34 +411,34 @@ impl<'a> ImportRun<'a> {
     }
 
     /// The one event that was asked for.
-    fn event(&self, name: &EventRef, one: &ConnectionConfig, part: &ConnectionReporter) -> Result<()> {
-        let sync = self.sync(one, part)?;
+    fn import_one_event(&self, name: &EventRef, one: &ConnectionConfig, part: &ConnectionReporter) -> Result<()> {
+        let sync = self.prepare_import(one, part)?;
         let found = match name {
-            EventRef::Uuid(uuid) => sync.misp.listed(&[*uuid])?.pop(),
-            EventRef::Number(number) => sync.misp.numbered(*number)?,
+            EventRef::Uuid(uuid) => sync.misp.fetch_index_entries(&[*uuid])?.pop(),
+            EventRef::Number(number) => sync.misp.find_event_by_number(*number)?,
         };
         if found.is_none() {
             part.warn(told::NOT_THERE);
         }
-        sync.these(found.into_iter().collect())
+        sync.import_events(found.into_iter().collect())
     }
 
     /// Which events know a value; with `click_imports` those are imported, in a part of the report of their own.
     fn look_up(&self, value: &str, one: &ConnectionConfig, part: &ConnectionReporter) -> Result<()> {
-        lookup::begin(value, part);
-        self.allowed(one)?;
+        lookup::begin_report(value, part);
+        self.ensure_allowed(one)?;
         let own::ConnectionConfig { connection, config } = one;
         let Config { filters, marks, settings, .. } = config;
         let data_type = &self.job.data_type;
         let (of_run, seconds) = (self.network.clock(), config.look_up_seconds);
-        let clock = if seconds == 0 { of_run } else { of_run.within(Duration::from_secs(seconds)) };
-        let network = self.network.by(clock);
+        let clock = if seconds == 0 { of_run } else { of_run.limited_to(Duration::from_secs(seconds)) };
+        let network = self.network.with_clock(clock);
         let setup = LookupSetup { network: &network, ids: self.ids, filters, marks, data_type, value };
         let found =
             lookup::run(&setup, connection, part).map_err(|error| match clock.is_over() && !of_run.is_over() {
                 true => error.context(format!(
                     "not searched within {} (\"look_up_seconds\")",
-                    counted(seconds, "second", "seconds")
+                    format_count(seconds, "second", "seconds")
                 )),
                 false => error,
             })?;
@@ -446,7 +446,7 @@ impl<'a> ImportRun<'a> {
             return Ok(());
         }
         if let Some(why) = &self.no_desk {
-            part.fail(format!("what was found is not imported: {why}"));
+            part.add_failure(format!("what was found is not imported: {why}"));
         }
         if self.desks.is_empty() {
             return Ok(());
@@ -454,9 +454,9 @@ impl<'a> ImportRun<'a> {
         let (name, url) = (connection.name.clone(), connection.url().to_string());
         let imported =
             part.run.open(ConnectionReport { name, url, kind: Misp::kind(connection), ..ConnectionReport::default() });
-        let done = self.sync(one, &imported).and_then(|sync| sync.these(found));
-        told::held_back(&imported);
-        imported.end(done.err().map(|error| worker::line(&error)));
+        let done = self.prepare_import(one, &imported).and_then(|sync| sync.import_events(found));
+        told::warn_of_omissions(&imported);
+        imported.finish(done.err().map(|error| worker::error_line(&error)));
         Ok(())
     }
 }

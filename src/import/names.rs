@@ -22,7 +22,7 @@ pub struct ResolvedFilters {
 impl ResolvedFilters {
     /// The rule that keeps out an event of our own organisation, if that is wanted; it is for after [`EventFilters::rule`].
     #[must_use]
-    pub fn rule(&self, event: &Event) -> Option<String> {
+    pub fn find_skip_rule(&self, event: &Event) -> Option<String> {
         let own = self.own.as_ref()?;
         // Who uploads an event names any creator; it then belongs to the organisation that he is of.
         let is = |organisation: &Organisation| organisation.uuid.eq_ignore_ascii_case(own);
@@ -47,10 +47,10 @@ pub fn resolve(misp: &Misp, filters: &EventFilters, part: &ConnectionReporter) -
         tags: tags.map(String::as_str).collect(),
         own: filters.skip_own_organisation,
     };
-    let Some(known) = misp.names(&sought)? else { return Ok(ResolvedFilters::default()) };
+    let Some(known) = misp.resolve_names(&sought)? else { return Ok(ResolvedFilters::default()) };
     check(&known, filters, part)?;
-    let (only, lines): (Vec<_>, Vec<_>) = asked(&known, filters, &part.run).into_iter().unzip();
-    part.with(|part| part.asked_for = lines);
+    let (only, lines): (Vec<_>, Vec<_>) = build_server_filters(&known, filters, &part.run).into_iter().unzip();
+    part.update(|part| part.asked_for = lines);
     Ok(ResolvedFilters { only, own: known.own })
 }
 
@@ -58,9 +58,9 @@ pub fn resolve(misp: &Misp, filters: &EventFilters, part: &ConnectionReporter) -
 ///
 /// # Errors
 /// That the server does not say who we are.
-pub fn own(misp: &Misp, filters: &EventFilters) -> Result<ResolvedFilters> {
+pub fn resolve_own_organisation(misp: &Misp, filters: &EventFilters) -> Result<ResolvedFilters> {
     let sought = NameQuery { own: filters.skip_own_organisation, ..NameQuery::default() };
-    let known = misp.names(&sought)?;
+    let known = misp.resolve_names(&sought)?;
     Ok(ResolvedFilters { only: Vec::new(), own: known.and_then(|known| known.own) })
 }
 
@@ -98,8 +98,8 @@ fn check_list(
     part: &ConnectionReporter,
 ) -> Result<()> {
     if !names.is_empty() && !names.iter().any(|name| is_there(name)) {
-        let quoted = names.iter().map(|name| format!("\"{}\"", part.run.shown(name)));
-        bail!("nothing of \"{option}\" exists on this server, so nothing is imported from it: {}", listed(quoted));
+        let quoted = names.iter().map(|name| format!("\"{}\"", part.run.report_text(name)));
+        bail!("nothing of \"{option}\" exists on this server, so nothing is imported from it: {}", join_names(quoted));
     }
     warn(option, names, is_there, part);
     Ok(())
@@ -107,24 +107,24 @@ fn check_list(
 
 fn warn(option: &str, names: &[String], is_there: &dyn Fn(&str) -> bool, part: &ConnectionReporter) {
     for name in names.iter().filter(|name| !is_there(name)) {
-        part.warn(format!("{option}: \"{}\" does not exist on this server", part.run.shown(name)));
+        part.warn(format!("{option}: \"{}\" does not exist on this server", part.run.report_text(name)));
     }
 }
 
 /// The filters that a server can apply, each with its line for the report. Numbers only: one unknown name would empty its
 /// answer (MISP's `EventsController.php`), and it knows tags by their exact spelling.
-fn asked(known: &ResolvedNames, filters: &EventFilters, run: &RunReport) -> Vec<(IndexFilter, String)> {
+fn build_server_filters(known: &ResolvedNames, filters: &EventFilters, run: &RunReport) -> Vec<(IndexFilter, String)> {
     let of_organisations = organisations(known, filters, run);
     let of_tags = tags(known, filters, run);
-    of_organisations.into_iter().chain(of_tags).chain(columns(filters)).collect()
+    of_organisations.into_iter().chain(of_tags).chain(field_filters(filters)).collect()
 }
 
 fn organisations(known: &ResolvedNames, filters: &EventFilters, run: &RunReport) -> Option<(IndexFilter, String)> {
     let known = known.organisations.as_ref()?;
     let is_included = |one: &&Organisation| filters.include_organisations.iter().any(|name| one.is_called(name));
     let meant: Vec<&Organisation> = known.iter().filter(is_included).collect();
-    let names = meant.iter().map(|one| format!("{} ({})", run.shown(&one.name), run.shown(&one.id)));
-    only("org", "organisations", meant.iter().map(|one| one.id.clone()), names)
+    let names = meant.iter().map(|one| format!("{} ({})", run.report_text(&one.name), run.report_text(&one.id)));
+    build_filter("org", "organisations", meant.iter().map(|one| one.id.clone()), names)
 }
 
 /// Tags only if all of them are known by their numbers: of a pattern, a tag that is made meanwhile would be missed.
@@ -136,33 +136,33 @@ fn tags(known: &ResolvedNames, filters: &EventFilters, run: &RunReport) -> Optio
         return None;
     }
     let meant: Vec<_> = known.iter().filter(|tag| filters.include_tags.iter().any(|name| fits(name, tag))).collect();
-    let names = meant.iter().map(|tag| format!("{} ({})", run.shown(&tag.name), run.shown(&tag.id)));
-    only("tag", "tags", meant.iter().map(|tag| tag.id.clone()), names)
+    let names = meant.iter().map(|tag| format!("{} ({})", run.report_text(&tag.name), run.report_text(&tag.id)));
+    build_filter("tag", "tags", meant.iter().map(|tag| tag.id.clone()), names)
 }
 
 /// The highest distribution that MISP has for events: a sharing group.
 const HIGHEST_DISTRIBUTION: u64 = 4;
 
-fn columns(filters: &EventFilters) -> impl Iterator<Item = (IndexFilter, String)> {
+fn field_filters(filters: &EventFilters) -> impl Iterator<Item = (IndexFilter, String)> {
     let texts = |numbers: Vec<u64>| numbers.into_iter().map(|number| number.to_string());
-    let levels = filters.min_threat_level.map(ThreatLevel::and_above).unwrap_or_default();
-    let least = filters.min_threat_level.map(|least| format!("{} or higher", least.word()));
-    let analysis = filters.include_analysis.iter().map(|state| state.number()).collect();
-    let states = filters.include_analysis.iter().map(|state| state.word().to_owned());
+    let levels = filters.min_threat_level.map(ThreatLevel::misp_numbers_at_or_above).unwrap_or_default();
+    let least = filters.min_threat_level.map(|least| format!("{} or higher", least.as_str()));
+    let analysis = filters.include_analysis.iter().map(|state| state.to_misp_number()).collect();
+    let states = filters.include_analysis.iter().map(|state| state.as_str().to_owned());
     let distributions = &filters.include_distributions;
     // A number that MISP does not know is none to ask for, and no event has it.
     let known = distributions.iter().copied().filter(|number| *number <= HIGHEST_DISTRIBUTION).collect();
     let named = distributions.iter().map(ToString::to_string);
     let all = [
-        only("threatlevel", "threat level", texts(levels), least.into_iter()),
-        only("analysis", "analysis", texts(analysis), states),
-        only("distribution", "distribution", texts(known), named),
+        build_filter("threatlevel", "threat level", texts(levels), least.into_iter()),
+        build_filter("analysis", "analysis", texts(analysis), states),
+        build_filter("distribution", "distribution", texts(known), named),
     ];
     all.into_iter().flatten()
 }
 
 /// A filter and its line; none without values, since MISP takes an empty list for no filter, and none by what is no number.
-fn only(
+fn build_filter(
     filter: &'static str,
     word: &str,
     values: impl Iterator<Item = String>,
@@ -170,10 +170,10 @@ fn only(
 ) -> Option<(IndexFilter, String)> {
     let values: Vec<String> = values.collect();
     let is_good = !values.is_empty() && values.iter().all(|value| value.parse::<u64>().is_ok());
-    is_good.then(|| (IndexFilter { filter, values }, format!("{word}: {}", listed(names))))
+    is_good.then(|| (IndexFilter { filter, values }, format!("{word}: {}", join_names(names))))
 }
 
-fn listed(names: impl Iterator<Item = String>) -> String {
+fn join_names(names: impl Iterator<Item = String>) -> String {
     let names: Vec<String> = names.collect();
     let first = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMED) {

@@ -11,7 +11,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 
 /// So long a write of so many values may take.
 #[must_use]
-pub fn of(values: usize) -> Duration {
+pub fn max_write_time(values: usize) -> Duration {
     FOR_ITS_TURN + FOR_A_VALUE.saturating_mul(u32::try_from(values).unwrap_or(u32::MAX))
 }
 
@@ -42,7 +42,7 @@ impl Watch {
     }
 
     /// Says what comes after a look, before which something moved or not; `left` is the time that the run has.
-    pub fn next(&mut self, has_moved: bool, left: Option<Duration>) -> Next {
+    pub fn next_step(&mut self, has_moved: bool, left: Option<Duration>) -> Next {
         if has_moved {
             self.quiet = Duration::ZERO;
             self.pause = FIRST_PAUSE;
@@ -69,7 +69,7 @@ mod tests {
     fn pauses(watch: &mut Watch, mut has_moved: impl FnMut(usize) -> bool) -> Vec<u64> {
         let mut pauses = Vec::new();
         for look in 0..1_000 {
-            match watch.next(has_moved(look), None) {
+            match watch.next_step(has_moved(look), None) {
                 Next::Settled => break,
                 Next::Pause(pause) => pauses.push(pause.as_secs()),
                 Next::NoTime => panic!("no end is set"),
@@ -80,34 +80,34 @@ mod tests {
 
     #[test]
     fn a_write_is_waited_for_by_its_size_and_anew_whenever_something_moves() {
-        assert_eq!((of(0), of(1_000)), (Duration::from_secs(10), Duration::from_secs(360)));
-        assert_eq!(pauses(&mut Watch::new(of(0)), |_| false), [2, 4, 4]);
-        assert_eq!(pauses(&mut Watch::new(of(200)), |_| false), [2, 4, 8, 16, 16, 16, 16, 2]);
-        assert_eq!(pauses(&mut Watch::new(of(0)), |look| look == 2), [2, 4, 2, 4, 4]);
+        assert_eq!((max_write_time(0), max_write_time(1_000)), (Duration::from_secs(10), Duration::from_secs(360)));
+        assert_eq!(pauses(&mut Watch::new(max_write_time(0)), |_| false), [2, 4, 4]);
+        assert_eq!(pauses(&mut Watch::new(max_write_time(200)), |_| false), [2, 4, 8, 16, 16, 16, 16, 2]);
+        assert_eq!(pauses(&mut Watch::new(max_write_time(0)), |look| look == 2), [2, 4, 2, 4, 4]);
         assert_eq!(pauses(&mut Watch::new(Duration::ZERO), |_| true), [0; 0]);
     }
 
     #[test]
     fn nobody_waits_for_what_the_deadline_would_cut() {
-        let mut watch = Watch::new(of(0));
-        assert_eq!(watch.next(false, Some(Duration::from_secs(10))), Next::NoTime);
-        assert_eq!(watch.next(false, Some(Duration::from_secs(11))), Next::Pause(FIRST_PAUSE));
+        let mut watch = Watch::new(max_write_time(0));
+        assert_eq!(watch.next_step(false, Some(Duration::from_secs(10))), Next::NoTime);
+        assert_eq!(watch.next_step(false, Some(Duration::from_secs(11))), Next::Pause(FIRST_PAUSE));
     }
 
     proptest! {
         #[test]
         fn the_last_quiet_time_is_exactly_as_long_as_the_write_may_take(values in 0_usize..500, moves in 0_usize..20) {
-            let mut watch = Watch::new(of(values));
+            let mut watch = Watch::new(max_write_time(values));
             let mut quiet = Duration::ZERO;
             for look in 0..10_000 {
                 if look <= moves { quiet = Duration::ZERO; }
-                match watch.next(look <= moves, None) {
+                match watch.next_step(look <= moves, None) {
                     Next::Settled => break,
                     Next::Pause(pause) => quiet += pause,
                     Next::NoTime => panic!("no end is set"),
                 }
             }
-            prop_assert_eq!(quiet, of(values));
+            prop_assert_eq!(quiet, max_write_time(values));
         }
     }
 }

@@ -33,7 +33,7 @@ pub fn is_ours(observable: &Observable, users: &Users) -> bool {
 /// Decides about one observable. `is_part` says that another page of the same event may want it too: then what that
 /// page wanted stays, and this one adds to it.
 #[must_use]
-pub fn step(
+pub fn decide_action(
     wanted: &ObservableDraft,
     known: Option<&Observable>,
     users: &Users,
@@ -41,17 +41,17 @@ pub fn step(
     is_part: bool,
 ) -> ObservableAction {
     let Some(known) = known else { return ObservableAction::Add };
-    let change = change(wanted, known, scale, is_part);
+    let change = build_patch(wanted, known, scale, is_part);
     if change.is_empty() || !is_ours(known, users) { ObservableAction::Keep } else { ObservableAction::Change(change) }
 }
 
 /// True for an observable that would be changed if no person had touched it.
 #[must_use]
-pub fn is_left(wanted: &ObservableDraft, known: &Observable, users: &Users, scale: Scale, is_part: bool) -> bool {
-    !is_ours(known, users) && !change(wanted, known, scale, is_part).is_empty()
+pub fn is_kept_as_edited(wanted: &ObservableDraft, known: &Observable, users: &Users, scale: Scale, is_part: bool) -> bool {
+    !is_ours(known, users) && !build_patch(wanted, known, scale, is_part).is_empty()
 }
 
-fn change(wanted: &ObservableDraft, known: &Observable, scale: Scale, is_part: bool) -> Map<String, Value> {
+fn build_patch(wanted: &ObservableDraft, known: &Observable, scale: Scale, is_part: bool) -> Map<String, Value> {
     let mut change = Map::new();
     let mut tags = wanted.tags.clone();
     let (mut ioc, mut tlp) = (wanted.ioc, tlp_number(wanted.tlp, scale));
@@ -63,7 +63,7 @@ fn change(wanted: &ObservableDraft, known: &Observable, scale: Scale, is_part: b
     } else {
         // A tag that names a warninglist is never taken away: a MISP that cannot be asked for its lists at the moment says
         // nothing about the value.
-        let is_kept = |tag: &&String| tags::value(tag, tags::WARNINGLIST).is_some() && !wanted.tags.contains(tag);
+        let is_kept = |tag: &&String| tags::parse_value(tag, tags::WARNINGLIST).is_some() && !wanted.tags.contains(tag);
         tags.extend(known.tags.iter().filter(is_kept).cloned());
         if known.message.trim() != wanted.message.trim() {
             change.insert("message".to_owned(), json!(wanted.message));
@@ -123,14 +123,14 @@ pub const MOST_INLINE: usize = 100;
 
 /// Puts together what can go in one call, of at most so many bytes.
 #[must_use]
-pub fn parcels(wanted: &[ObservableDraft], places: &[usize], scale: Scale, most_bytes: usize) -> Vec<IndexedBatch> {
+pub fn group_additions(wanted: &[ObservableDraft], places: &[usize], scale: Scale, most_bytes: usize) -> Vec<IndexedBatch> {
     type Key<'a> = (&'a str, u8, u8, &'a [String], &'a str, bool);
     let mut parcels: Vec<IndexedBatch> = Vec::new();
     let mut open: HashMap<Key<'_>, (usize, usize)> = HashMap::new();
     for place in places {
         let Some(one) = wanted.get(*place) else { continue };
         let tlp = tlp_number(one.tlp, scale);
-        let size = written(&one.data);
+        let size = json_size(&one.data);
         let key: Key<'_> = (&one.data_type, tlp, one.pap.number(), &one.tags, &one.message, one.ioc);
         let fits = |(at, bytes): &&mut (usize, usize)| {
             *bytes + size <= most_bytes && parcels.get(*at).is_some_and(|parcel| parcel.places.len() < MOST_VALUES)
@@ -143,7 +143,7 @@ pub fn parcels(wanted: &[ObservableDraft], places: &[usize], scale: Scale, most_
             }
             continue;
         }
-        let around = written(&one.message) + one.tags.iter().map(|tag| written(tag)).sum::<usize>() + 200;
+        let around = json_size(&one.message) + one.tags.iter().map(|tag| json_size(tag)).sum::<usize>() + 200;
         open.insert(key, (parcels.len(), around + size));
         let group = ObservableBatch {
             data_type: one.data_type.clone(),
@@ -173,7 +173,7 @@ pub const MOST_ALIKE: usize = 100;
 
 /// Puts together the changes that are the same.
 #[must_use]
-pub fn alike(changes: Vec<(usize, Map<String, Value>)>) -> Vec<Alike> {
+pub fn group_changes(changes: Vec<(usize, Map<String, Value>)>) -> Vec<Alike> {
     let mut all: Vec<Alike> = Vec::new();
     let mut open: HashMap<String, usize> = HashMap::new();
     for (place, body) in changes {
@@ -205,13 +205,13 @@ impl Alike {
 /// Of these parcels those that go with the alert itself, in one call; the rest follows. Each that follows costs a call,
 /// however few values it has, so the smallest go first.
 #[must_use]
-pub fn first(mut parcels: Vec<IndexedBatch>, most_bytes: usize) -> (Vec<IndexedBatch>, Vec<IndexedBatch>) {
+pub fn split_inline(mut parcels: Vec<IndexedBatch>, most_bytes: usize) -> (Vec<IndexedBatch>, Vec<IndexedBatch>) {
     parcels.sort_by_key(|parcel| parcel.places.len());
     let (mut bytes, mut values) = (0, 0);
     parcels.into_iter().partition(|parcel| {
         let group = &parcel.group;
         let texts = group.data.iter().chain(&group.tags).chain([&group.message]);
-        let size = texts.map(|text| written(text)).sum::<usize>() + 200;
+        let size = texts.map(|text| json_size(text)).sum::<usize>() + 200;
         let fits = bytes + size <= most_bytes && values + group.data.len() <= MOST_INLINE;
         if fits {
             (bytes, values) = (bytes + size, values + group.data.len());
@@ -221,7 +221,7 @@ pub fn first(mut parcels: Vec<IndexedBatch>, most_bytes: usize) -> (Vec<IndexedB
 }
 
 /// Bytes of a text in JSON, with quotes and comma.
-fn written(text: &str) -> usize {
+fn json_size(text: &str) -> usize {
     let of = |byte: u8| match byte {
         b'"' | b'\\' => 2,
         0..=0x1f => 6,
@@ -237,7 +237,7 @@ mod tests {
 
     const US: &str = "importer@example.org";
 
-    fn us() -> Users {
+    fn own_users() -> Users {
         Users::new(US, &[])
     }
 
@@ -261,12 +261,12 @@ mod tests {
     }
 
     fn change(change: Value, is_part: bool) -> ObservableAction {
-        step(&wanted("a", &["y", "x"], true), Some(&known(change)), &us(), Scale::Five, is_part)
+        decide_action(&wanted("a", &["y", "x"], true), Some(&known(change)), &own_users(), Scale::Five, is_part)
     }
 
     #[test]
     fn ours_become_as_wanted_and_those_of_people_are_kept() {
-        assert_eq!(step(&wanted("a", &[], true), None, &us(), Scale::Five, false), ObservableAction::Add);
+        assert_eq!(decide_action(&wanted("a", &[], true), None, &own_users(), Scale::Five, false), ObservableAction::Add);
         assert_eq!(change(json!({}), false), ObservableAction::Keep);
         let all = json!({"message": "C2", "tags": ["y", "x"], "ioc": true, "tlp": 2});
         let other = json!({"message": "old", "tags": ["z"], "ioc": false, "tlp": 1});
@@ -275,10 +275,10 @@ mod tests {
             let mut touched = other.clone();
             touched.as_object_mut().unwrap().extend(person.as_object().unwrap().clone());
             assert_eq!(change(touched.clone(), false), ObservableAction::Keep);
-            assert!(is_left(&wanted("a", &["y", "x"], true), &known(touched), &us(), Scale::Five, false));
+            assert!(is_kept_as_edited(&wanted("a", &["y", "x"], true), &known(touched), &own_users(), Scale::Five, false));
         }
         let touched = json!({"_updatedBy": "jane"});
-        assert!(!is_left(&wanted("a", &["y", "x"], true), &known(touched), &us(), Scale::Five, false));
+        assert!(!is_kept_as_edited(&wanted("a", &["y", "x"], true), &known(touched), &own_users(), Scale::Five, false));
     }
 
     #[test]
@@ -301,29 +301,29 @@ mod tests {
         let places: Vec<_> = (0..all.len()).collect();
         let data =
             |parcels: &[IndexedBatch]| parcels.iter().map(|parcel| parcel.group.data.join("")).collect::<Vec<_>>();
-        assert_eq!(data(&parcels(&all, &places, Scale::Five, 10_000)), ["abe", "c", "d"]);
-        assert_eq!(data(&parcels(&all, &places, Scale::Five, 1)), ["a", "b", "c", "d", "e"]);
-        let (first, rest) = first(parcels(&all, &places, Scale::Five, 10_000), 450);
+        assert_eq!(data(&group_additions(&all, &places, Scale::Five, 10_000)), ["abe", "c", "d"]);
+        assert_eq!(data(&group_additions(&all, &places, Scale::Five, 1)), ["a", "b", "c", "d", "e"]);
+        let (first, rest) = split_inline(group_additions(&all, &places, Scale::Five, 10_000), 450);
         assert_eq!((data(&first), data(&rest)), (vec!["c".to_owned(), "d".to_owned()], vec!["abe".to_owned()]));
     }
 
     #[test]
     fn halves_keep_each_value_with_its_place() {
         let all: Vec<_> = (0..5).map(|n| wanted(&n.to_string(), &[], true)).collect();
-        let parcel = parcels(&all, &[4, 3, 2, 1, 0], Scale::Four, 10_000).remove(0);
+        let parcel = group_additions(&all, &[4, 3, 2, 1, 0], Scale::Four, 10_000).remove(0);
         let halves = parcel.halves().unwrap().map(|half| (half.group.data, half.places));
         assert_eq!(
             halves,
             [(vec!["4".into(), "3".into()], vec![4, 3]), (vec!["2".into(), "1".into(), "0".into()], vec![2, 1, 0])]
         );
-        assert!(parcels(&all, &[0], Scale::Four, 10_000).remove(0).halves().is_none());
+        assert!(group_additions(&all, &[0], Scale::Four, 10_000).remove(0).halves().is_none());
     }
 
     #[test]
     fn changes_that_are_the_same_go_together() {
         let body = |tlp: u8| json!({"tlp": tlp, "ioc": true}).as_object().unwrap().clone();
         let changes: Vec<_> = (0..250).map(|place| (place, body(u8::from(place % 5 == 0)))).collect();
-        let all = alike(changes);
+        let all = group_changes(changes);
         let sizes: Vec<_> = all.iter().map(|one| (one.body["tlp"].clone(), one.places.len())).collect();
         assert_eq!(sizes, [(json!(1), 50), (json!(0), 100), (json!(0), 100)]);
         let mut places: Vec<_> = all.iter().flat_map(|one| one.places.clone()).collect();
@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(places, (0..250).collect::<Vec<_>>());
         let [first, second] = all[0].clone().halves().unwrap();
         assert_eq!([first.places, second.places].concat(), all[0].places);
-        assert_eq!(alike(vec![(3, body(1))])[0].clone().halves(), None);
+        assert_eq!(group_changes(vec![(3, body(1))])[0].clone().halves(), None);
     }
 
     #[test]
@@ -339,7 +339,7 @@ mod tests {
         let all: Vec<_> = (0..2_500).map(|n| wanted(&n.to_string(), &[], true)).collect();
         let places: Vec<_> = (0..all.len()).collect();
         let sizes: Vec<_> =
-            parcels(&all, &places, Scale::Five, usize::MAX).iter().map(|parcel| parcel.places.len()).collect();
+            group_additions(&all, &places, Scale::Five, usize::MAX).iter().map(|parcel| parcel.places.len()).collect();
         assert_eq!(sizes, [[MOST_VALUES; 12].as_slice(), &[100]].concat());
     }
 
@@ -359,9 +359,9 @@ mod tests {
     #[test]
     fn small_parcels_go_with_the_alert_and_one_that_does_not_fit_keeps_no_other_out() {
         let sizes = |parcels: Vec<IndexedBatch>| parcels.iter().map(|one| one.places.len()).collect::<Vec<_>>();
-        let (inline, rest) = first(vec![parcel(98, 1), parcel(1, 1), parcel(40, 1), parcel(2, 1)], usize::MAX);
+        let (inline, rest) = split_inline(vec![parcel(98, 1), parcel(1, 1), parcel(40, 1), parcel(2, 1)], usize::MAX);
         assert_eq!((sizes(inline), sizes(rest)), (vec![1, 2, 40], vec![98]));
-        let (inline, rest) = first(vec![parcel(1, 9_000), parcel(1, 10)], 1_000);
+        let (inline, rest) = split_inline(vec![parcel(1, 9_000), parcel(1, 10)], 1_000);
         assert_eq!((inline[0].group.data[0].len(), rest[0].group.data[0].len()), (10, 9_000));
     }
 }

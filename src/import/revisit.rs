@@ -9,7 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::map;
-use super::sync::{ConnectionImport, ListState, named};
+use super::sync::{ConnectionImport, ListState, event_of_alert};
 use super::twins;
 use crate::json::Element;
 use crate::misp::IndexEntry;
@@ -37,19 +37,19 @@ impl ConnectionImport<'_> {
     ///
     /// # Errors
     /// What stopped the reading.
-    pub(super) fn revisit(&self, listing: &mut ListState<'_>, since: i64) -> Result<MissingEvents> {
+    pub(super) fn check_unlisted_alerts(&self, listing: &mut ListState<'_>, since: i64) -> Result<MissingEvents> {
         let source = map::source(&self.connection.name, &self.part.run.scrubber());
         let mut gone = MissingEvents::default();
         for (number, desk) in self.desks.iter().enumerate() {
             let mut first = String::new();
             for page in 0.. {
-                let alerts = desk.hive.alerts_since(&source, since.saturating_mul(1_000), page)?;
+                let alerts = desk.hive.fetch_alerts_since(&source, since.saturating_mul(1_000), page)?;
                 let is_last = alerts.len() < ALERTS_PAGE;
-                let alerts = self.readable(alerts);
+                let alerts = self.keep_readable_alerts(alerts);
                 let id = alerts.first().map(|alert| alert.id.clone()).unwrap_or_default();
                 ensure!(is_last || id != first, "TheHive sends the same page of alerts again and again");
                 first = id;
-                self.page(listing, number, alerts, &mut gone)?;
+                self.check_alert_page(listing, number, alerts, &mut gone)?;
                 if is_last {
                     break;
                 }
@@ -60,18 +60,18 @@ impl ConnectionImport<'_> {
     }
 
     /// The alerts of a page that can be read; the others are told of.
-    fn readable(&self, alerts: Vec<Element<Alert>>) -> Vec<Alert> {
+    fn keep_readable_alerts(&self, alerts: Vec<Element<Alert>>) -> Vec<Alert> {
         let good = |alert| match alert {
             Element::Good(alert) => Some(alert),
             Element::Bad(flaw) => {
-                self.part.warn(format!("{}: it is left as it is", flaw.of("an alert in TheHive")));
+                self.part.warn(format!("{}: it is left as it is", flaw.describe("an alert in TheHive")));
                 None
             }
         };
         alerts.into_iter().filter_map(good).collect()
     }
 
-    fn page(
+    fn check_alert_page(
         &self,
         listing: &mut ListState<'_>,
         desk: usize,
@@ -83,14 +83,14 @@ impl ConnectionImport<'_> {
         // An alert that somebody else created may name any event.
         let is_ours = |alert: &Alert| self.desks.get(desk).is_some_and(|desk| desk.users.has(&alert.created_by));
         for alert in alerts.into_iter().filter(is_ours) {
-            let Some(uuid) = named(&alert) else { continue };
+            let Some(uuid) = event_of_alert(&alert) else { continue };
             let is_gone = gone.contains_key(&uuid);
             if is_gone || !listing.handled.contains(&uuid) {
                 unknown.insert(uuid, alert);
             }
         }
         let uuids: Vec<Uuid> = unknown.keys().filter(|uuid| !gone.contains_key(*uuid)).copied().collect();
-        let there = if uuids.is_empty() { Vec::new() } else { self.misp.listed(&uuids)? };
+        let there = if uuids.is_empty() { Vec::new() } else { self.misp.fetch_index_entries(&uuids)? };
         asked.extend(&uuids);
         for (uuid, event) in there {
             if unknown.remove(&uuid).is_none() {
@@ -98,15 +98,15 @@ impl ConnectionImport<'_> {
             }
             if self.config.filters.published_only && event.published != Some(true) {
                 listing.handled.insert(uuid);
-                self.part.fetched(ItemKind::Events, 1);
-                self.conclude(u64::MAX, &event, &uuid, &Verdict::Skipped(EDITED.to_owned()));
+                self.part.count_fetched(ItemKind::Events, 1);
+                self.record_unread_event(u64::MAX, &event, &uuid, &Verdict::Skipped(EDITED.to_owned()));
             } else {
-                self.row(listing, IndexEntry::Event(Box::new(event), uuid))?;
+                self.handle_listed_event(listing, IndexEntry::Event(Box::new(event), uuid))?;
             }
         }
         for (uuid, alert) in unknown {
             if listing.handled.insert(uuid) {
-                self.part.fetched(ItemKind::Events, 1);
+                self.part.count_fetched(ItemKind::Events, 1);
             }
             gone.entry(uuid).or_default().push((desk, alert));
         }
@@ -115,7 +115,7 @@ impl ConnectionImport<'_> {
 
     /// Reports the events that are gone, and tags their alerts if that is wanted. If very many are gone at once, it is more
     /// likely that they are hidden from us for a while, so none is tagged.
-    pub(super) fn withdraw(&self, gone: MissingEvents) {
+    pub(super) fn report_missing_events(&self, gone: MissingEvents) {
         const FEW: usize = 3;
         let MissingEvents { alerts: gone, asked } = gone;
         let asked = asked.len();
@@ -135,14 +135,14 @@ impl ConnectionImport<'_> {
                 false => Verdict::Skipped(GONE.to_owned()),
             };
             if let Verdict::Failed(reason) = &verdict {
-                self.part.fail(format!("event {uuid}: {reason}"));
+                self.part.add_failure(format!("event {uuid}: {reason}"));
             }
             self.part.record(ItemKind::Events, &verdict, 1);
             let mut event = Event::default();
             event.info = title;
             let link = alerts.first().and_then(|(desk, alert)| Some(self.desks.get(*desk)?.hive.alert_link(&alert.id)));
             let reason = verdict.reason().unwrap_or("gone from MISP: the alert is tagged").to_owned();
-            let line = self.line(&event, &uuid, &verdict, None);
+            let line = self.build_event_row(&event, &uuid, &verdict, None);
             self.part.show_event(EventRow {
                 alert: link,
                 reason: Some(reason),
@@ -160,9 +160,9 @@ impl ConnectionImport<'_> {
         for (desk, _) in alerts {
             let Some(desk) = self.desks.get(*desk).copied() else { continue };
             // Much time may have passed since it was listed.
-            let alert = match desk.hive.alerts_of_one(&source, uuid) {
-                Ok(alerts) => twins::first(alerts, uuid, &desk.users),
-                Err(error) => return Verdict::Failed(worker::line(&error)),
+            let alert = match desk.hive.fetch_alerts_of_event(&source, uuid) {
+                Ok(alerts) => twins::choose_alert(alerts, uuid, &desk.users),
+                Err(error) => return Verdict::Failed(worker::error_line(&error)),
             };
             let Some(alert) = alert else { continue };
             if alert.follow == Some(false) || alert.tags.iter().any(|tag| tag == WITHDRAWN) {

@@ -93,7 +93,7 @@ pub enum Attachments {
 impl Settings {
     /// What they want of TheHive.
     #[must_use]
-    pub fn of_thehive(&self, destination: &Destination) -> TheHiveRequirements {
+    pub fn thehive_requirements(&self, destination: &Destination) -> TheHiveRequirements {
         const ALERT: Option<&str> = Some("manageAlert");
         const OBSERVABLE: Option<&str> = Some("manageObservable");
         let right = |four, five, to| Permission { four, five: Some(five), to, is_vital: true };
@@ -121,7 +121,7 @@ impl Settings {
 
     /// The largest file that is imported, in bytes.
     #[must_use]
-    pub fn most_bytes(&self) -> u64 {
+    pub fn max_attachment_bytes(&self) -> u64 {
         if self.max_attachment_mb == 0 { u64::MAX } else { self.max_attachment_mb.saturating_mul(1 << 20) }
     }
 }

@@ -41,13 +41,13 @@ impl ShareOfTime {
     }
 
     /// Takes note of an organisation for which there is something to do.
-    pub(super) fn wants(&self, organisation: String) {
-        self.took(organisation, Duration::ZERO);
+    pub(super) fn register_organisation(&self, organisation: String) {
+        self.add_used_time(organisation, Duration::ZERO);
     }
 
     /// What an update of an organisation's event may take, when so much is left. `is_again` says that it waited already: then
     /// it may take half of that, and leaves the other half to those behind it.
-    pub(super) fn of(&self, organisation: &str, left: Option<Duration>, is_again: bool) -> Share {
+    pub(super) fn allot_share(&self, organisation: &str, left: Option<Duration>, is_again: bool) -> Share {
         let (Some(whole), Some(left)) = (self.whole, left) else { return Share::All };
         if is_again {
             return Share::Part(left / 2);
@@ -63,7 +63,7 @@ impl ShareOfTime {
     }
 
     /// Takes note of what an update took.
-    pub(super) fn took(&self, organisation: String, time: Duration) {
+    pub(super) fn add_used_time(&self, organisation: String, time: Duration) {
         if self.whole.is_none() {
             return;
         }
@@ -82,23 +82,23 @@ mod tests {
     #[test]
     fn an_organisation_that_had_its_share_waits_for_the_others() {
         let time = ShareOfTime::new(Some(24 * MINUTE));
-        assert_eq!(time.of("a", Some(24 * MINUTE), false), Share::Part(12 * MINUTE));
-        time.wants("b".into());
-        assert_eq!(time.of("a", Some(24 * MINUTE), false), Share::Part(6 * MINUTE));
-        time.took("a".into(), 5 * MINUTE);
-        assert_eq!(time.of("a", Some(19 * MINUTE), false), Share::Part(MINUTE));
-        time.took("a".into(), 2 * MINUTE);
-        assert_eq!(time.of("a", Some(17 * MINUTE), false), Share::Later);
-        assert_eq!(time.of("b", Some(17 * MINUTE), false), Share::Part(5 * MINUTE));
+        assert_eq!(time.allot_share("a", Some(24 * MINUTE), false), Share::Part(12 * MINUTE));
+        time.register_organisation("b".into());
+        assert_eq!(time.allot_share("a", Some(24 * MINUTE), false), Share::Part(6 * MINUTE));
+        time.add_used_time("a".into(), 5 * MINUTE);
+        assert_eq!(time.allot_share("a", Some(19 * MINUTE), false), Share::Part(MINUTE));
+        time.add_used_time("a".into(), 2 * MINUTE);
+        assert_eq!(time.allot_share("a", Some(17 * MINUTE), false), Share::Later);
+        assert_eq!(time.allot_share("b", Some(17 * MINUTE), false), Share::Part(5 * MINUTE));
         // Half of the time is for new alerts, however many organisations change theirs.
-        assert_eq!(time.of("c", Some(12 * MINUTE), false), Share::Later);
-        assert_eq!(time.of("a", Some(8 * MINUTE), true), Share::Part(4 * MINUTE));
+        assert_eq!(time.allot_share("c", Some(12 * MINUTE), false), Share::Later);
+        assert_eq!(time.allot_share("a", Some(8 * MINUTE), true), Share::Part(4 * MINUTE));
     }
 
     #[test]
     fn without_a_deadline_nobody_waits() {
         let time = ShareOfTime::new(None);
-        time.took("a".into(), 1_000 * MINUTE);
-        assert_eq!((time.of("a", None, false), time.of("a", None, true)), (Share::All, Share::All));
+        time.add_used_time("a".into(), 1_000 * MINUTE);
+        assert_eq!((time.allot_share("a", None, false), time.allot_share("a", None, true)), (Share::All, Share::All));
     }
 }

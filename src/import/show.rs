@@ -14,7 +14,7 @@ const KEPT_OBSERVABLES: usize = 2_000;
 pub(super) const MOST_ARTIFACTS: u64 = 300;
 
 /// How many artifacts a report has at the most, by the option `max_artifacts`.
-pub(super) fn most_artifacts(option: u64) -> usize {
+pub(super) fn artifact_limit(option: u64) -> usize {
     let most = if option == 0 { MOST_ARTIFACTS } else { option.min(MOST_ARTIFACTS) };
     usize::try_from(most).unwrap_or(0)
 }
@@ -30,7 +30,7 @@ pub(super) struct PreviewAlert {
 
 impl PreviewAlert {
     /// Takes the observables of a chunk; all are counted.
-    pub(super) fn take(&mut self, observables: Vec<ObservableDraft>) {
+    pub(super) fn add_observables(&mut self, observables: Vec<ObservableDraft>) {
         for one in observables {
             let key = (one.data_type.clone(), one.data.clone());
             if let Some(known) = self.places.get(&key).and_then(|place| self.observables.get_mut(*place)) {
@@ -48,12 +48,12 @@ impl PreviewAlert {
     }
 
     /// Writes them into the report.
-    pub(super) fn show(self, alert: &AlertDraft, organisation: String, sync: &ConnectionImport<'_>) {
+    pub(super) fn write_to_report(self, alert: &AlertDraft, organisation: String, sync: &ConnectionImport<'_>) {
         let scrubber = sync.part.run.scrubber();
         let iocs = self.observables.iter().filter(|one| one.ioc);
-        let artifacts = iocs.map(|one| map::artifact(&one.shown(&scrubber))).collect();
-        let shown = self.observables.iter().take(SHOWN_OBSERVABLES).map(|one| one.shown(&scrubber)).collect();
-        let alert = Alert { observable_count: self.count, observables: shown, ..alert.shown() };
+        let artifacts = iocs.map(|one| map::artifact(&one.to_report_observable(&scrubber))).collect();
+        let shown = self.observables.iter().take(SHOWN_OBSERVABLES).map(|one| one.to_report_observable(&scrubber)).collect();
+        let alert = Alert { observable_count: self.count, observables: shown, ..alert.to_report_alert() };
         let origin = RowSource { organisation, event: alert.source_ref.clone() };
         sync.part.show_alert(&origin, alert, artifacts, self.iocs_beyond);
     }

@@ -38,7 +38,7 @@ impl Field {
 
     /// The word in the line.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Title => "title",
             Self::Description => "description",
@@ -89,7 +89,7 @@ impl SyncState {
     /// Reads the line of a description; none if there is none that says all this of the event.
     #[must_use]
     pub fn find(description: &str, event: &Uuid) -> Option<Self> {
-        let mut states = lines(description).filter(|line| is_state(line)).filter_map(|line| Self::parse(&plain(line)));
+        let mut states = lines(description).filter(|line| is_state(line)).filter_map(|line| Self::parse(&strip_markdown(line)));
         states.find(|state| state.event == *event)
     }
 
@@ -97,11 +97,11 @@ impl SyncState {
         let words = || line.split_whitespace();
         let value = |name: &str| words().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
         let pairs = value("fields").unwrap_or_default().split(',').filter_map(|pair| pair.split_once(':'));
-        let field = |word: &str| Field::ALL.into_iter().find(|field| field.word() == word);
+        let field = |word: &str| Field::ALL.into_iter().find(|field| field.as_str() == word);
         Some(Self {
             event: Uuid::parse_str(value("event")?).ok()?,
-            timestamp: moment(value("timestamp")?)?,
-            publish_timestamp: moment(value("publish_timestamp")?)?,
+            timestamp: parse_moment(value("timestamp")?)?,
+            publish_timestamp: parse_moment(value("publish_timestamp")?)?,
             is_complete: value("complete")? == "yes",
             hashes: pairs.filter_map(|(word, hash)| Some((field(word)?, hash.to_owned()))).collect(),
         })
@@ -123,7 +123,7 @@ impl SyncState {
 
     /// The description with this line: in the place of the one that is there, else at the end.
     #[must_use]
-    pub fn put(&self, description: &str) -> String {
+    pub fn insert_into(&self, description: &str) -> String {
         let mut is_in = false;
         let mut kept: Vec<String> = Vec::new();
         for line in lines(description) {
@@ -148,17 +148,17 @@ impl SyncState {
 /// What stands in the line for a moment that could not be read.
 const UNREAD: &str = "?";
 
-fn in_line(moment: Option<i64>) -> String {
+fn format_moment(moment: Option<i64>) -> String {
     moment.map_or_else(|| UNREAD.to_owned(), |moment| moment.to_string())
 }
 
-fn moment(word: &str) -> Option<Option<i64>> {
+fn parse_moment(word: &str) -> Option<Option<i64>> {
     if word == UNREAD { Some(None) } else { word.parse().ok().map(Some) }
 }
 
 /// A description without the state line: what people read and edit.
 #[must_use]
-pub fn without(description: &str) -> String {
+pub fn strip_state_line(description: &str) -> String {
     let lines: Vec<&str> = lines(description).filter(|line| !is_state(line)).collect();
     lines.join("\n").trim().to_owned()
 }
@@ -170,13 +170,13 @@ fn lines(description: &str) -> impl Iterator<Item = &str> {
 
 /// True for a line that is, or was, a state line. Writer and reader both go by this alone.
 fn is_state(line: &str) -> bool {
-    plain(line).starts_with(MARK)
+    strip_markdown(line).starts_with(MARK)
 }
 
 /// A text as it may stand in a description beside the state line: lines end in one way, and none is taken for a state
 /// line, since its mark stands in round brackets. An escape would not do: the reader looks through those of an editor.
 #[must_use]
-pub fn beside(text: &str) -> String {
+pub fn disarm_state_lines(text: &str) -> String {
     let line = |line: &str| match is_state(line) {
         true => line.replacen('[', "(", 1).replacen(']', ")", 1),
         false => line.to_owned(),
@@ -185,7 +185,7 @@ pub fn beside(text: &str) -> String {
 }
 
 /// A line without what an editor of Markdown may put around or into it: a quote, a list, emphasis, escapes.
-fn plain(line: &str) -> String {
+fn strip_markdown(line: &str) -> String {
     let line = line.replace('\\', "");
     line.trim_matches(|c: char| c.is_whitespace() || ">*+-`".contains(c)).to_owned()
 }
@@ -194,13 +194,13 @@ fn plain(line: &str) -> String {
 impl fmt::Display for SyncState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let complete = if self.is_complete { "yes" } else { "no" };
-        let fields: Vec<_> = self.hashes.iter().map(|(field, hash)| format!("{}:{hash}", field.word())).collect();
+        let fields: Vec<_> = self.hashes.iter().map(|(field, hash)| format!("{}:{hash}", field.as_str())).collect();
         write!(
             f,
             "{MARK} event={} timestamp={} publish_timestamp={} complete={complete} fields={}",
             self.event,
-            in_line(self.timestamp),
-            in_line(self.publish_timestamp),
+            format_moment(self.timestamp),
+            format_moment(self.publish_timestamp),
             fields.join(",")
         )
     }
@@ -213,7 +213,7 @@ mod tests {
     use serde_json::json;
 
     fn state(is_complete: bool) -> SyncState {
-        let hashes = Field::ALL.map(|field| (field, hash(field.word())));
+        let hashes = Field::ALL.map(|field| (field, hash(field.as_str())));
         SyncState {
             event: Uuid::from_u128(7),
             timestamp: Some(12),
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_line_is_read_as_it_was_written() {
-        let description = state(true).put("MISP event\r\nof CIRCL\n");
+        let description = state(true).insert_into("MISP event\r\nof CIRCL\n");
         insta::assert_snapshot!(description, @r"
         MISP event
         of CIRCL
@@ -234,15 +234,15 @@ mod tests {
         ");
         assert_eq!(SyncState::find(&description, &Uuid::from_u128(7)), Some(state(true)));
         assert_eq!(SyncState::find(&description, &Uuid::from_u128(8)), None);
-        assert_eq!(without(&description), "MISP event\nof CIRCL");
+        assert_eq!(strip_state_line(&description), "MISP event\nof CIRCL");
     }
 
     #[test]
     fn the_line_is_replaced_where_people_moved_it() {
         let moved = format!("Seen by us.\n  {}\nMore notes.", state(false));
-        assert_eq!(state(true).put(&moved), format!("Seen by us.\n{}\nMore notes.", state(true)));
+        assert_eq!(state(true).insert_into(&moved), format!("Seen by us.\n{}\nMore notes.", state(true)));
         let twice = format!("{}\n{}", state(false), state(false));
-        assert_eq!(state(true).put(&twice), state(true).to_string());
+        assert_eq!(state(true).insert_into(&twice), state(true).to_string());
     }
 
     /// As the rich editors of Markdown write it back.
@@ -255,8 +255,8 @@ mod tests {
         {
             let description = format!("Notes.\n\n{dressed}");
             assert_eq!(SyncState::find(&description, &Uuid::from_u128(7)), Some(state(false)), "{dressed}");
-            assert_eq!(state(true).put(&description), format!("Notes.\n\n{}", state(true)));
-            assert_eq!(without(&description), "Notes.");
+            assert_eq!(state(true).insert_into(&description), format!("Notes.\n\n{}", state(true)));
+            assert_eq!(strip_state_line(&description), "Notes.");
         }
     }
 
@@ -265,7 +265,7 @@ mod tests {
         for moment in [json!("soon"), json!(null), json!(""), json!(0), json!(-5), json!([1])] {
             let event: Event = serde_json::from_value(json!({"timestamp": moment, "publish_timestamp": 0})).unwrap();
             let state = SyncState::new(&event, &Uuid::from_u128(7), true, Vec::new());
-            let read = SyncState::find(&state.put(""), &Uuid::from_u128(7)).unwrap();
+            let read = SyncState::find(&state.insert_into(""), &Uuid::from_u128(7)).unwrap();
             assert_eq!(read, state);
             assert!(!read.is_current(&event), "{moment}");
         }
@@ -280,7 +280,7 @@ mod tests {
     fn a_broken_line_is_none_and_is_replaced() {
         let broken = "text\n[cortex-misp] event=x timestamp=";
         assert_eq!(SyncState::find(broken, &Uuid::from_u128(7)), None);
-        assert_eq!(state(true).put(broken), format!("text\n{}", state(true)));
+        assert_eq!(state(true).insert_into(broken), format!("text\n{}", state(true)));
     }
 
     #[test]
@@ -292,10 +292,10 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_people_wrote_stays(text in "(?s).{0,200}") {
-            let put = state(true).put(&text);
-            prop_assert_eq!(without(&put), without(&text));
+            let put = state(true).insert_into(&text);
+            prop_assert_eq!(strip_state_line(&put), strip_state_line(&text));
             prop_assert_eq!(SyncState::find(&put, &Uuid::from_u128(7)), Some(state(true)));
-            prop_assert_eq!(state(true).put(&put), put);
+            prop_assert_eq!(state(true).insert_into(&put), put);
         }
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::users::Users;
 use crate::report::ConnectionReporter;
-use crate::text::counted;
+use crate::text::format_count;
 use crate::thehive::wire::Alert;
 
 /// Users told apart.
@@ -22,7 +22,7 @@ pub(super) struct Strangers(Mutex<BTreeMap<String, (u64, Vec<Uuid>)>>);
 
 impl Strangers {
     /// Takes note of those of these alerts that none of our users created.
-    pub(super) fn note(&self, alerts: &HashMap<Uuid, Alert>, users: &Users) {
+    pub(super) fn note_alerts(&self, alerts: &HashMap<Uuid, Alert>, users: &Users) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (uuid, alert) in alerts.iter().filter(|(_, alert)| !users.has(&alert.created_by)) {
             if all.len() >= MOST_USERS && !all.contains_key(&alert.created_by) {
@@ -37,7 +37,7 @@ impl Strangers {
     }
 
     /// Names them.
-    pub(super) fn tell(&self, part: &ConnectionReporter) {
+    pub(super) fn write_warnings(&self, part: &ConnectionReporter) {
         for (user, (number, events)) in std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
             let events: Vec<String> = events.iter().map(Uuid::to_string).collect();
             let more = if number > NAMED as u64 { ", …" } else { "" };
@@ -45,8 +45,8 @@ impl Strangers {
                 "{} of this connection's events, created by \"{}\" and not by this import (events {}{more}): what is said \
                  there of the state is not believed, fields stay, and the event is read at every run; if this import \
                  had that user before, name it in \"thehive_former_users\"",
-                counted(number, "alert", "alerts"),
-                part.run.shown(&user),
+                format_count(number, "alert", "alerts"),
+                part.run.report_text(&user),
                 events.join(", ")
             ));
         }

@@ -35,7 +35,7 @@ use crate::misp::{IndexEntry, Misp, Window};
 use crate::report::ledger::{ItemKind, Verdict};
 use crate::report::{ConnectionReporter, EventRow};
 use crate::share;
-use crate::text::counted;
+use crate::text::format_count;
 use crate::thehive::wire::Alert;
 use crate::time::DAY;
 
@@ -123,7 +123,7 @@ struct RankedEvent {
 
 impl RankedEvent {
     fn creator(&self) -> String {
-        self.task.event.creator()
+        self.task.event.creator_key()
     }
 }
 
@@ -132,16 +132,16 @@ impl ConnectionImport<'_> {
     ///
     /// # Errors
     /// What stopped the list. The events that were listed before are imported all the same.
-    pub(super) fn window(&self, since: i64) -> Result<()> {
+    pub(super) fn import_window(&self, since: i64) -> Result<()> {
         let published_only = self.config.filters.published_only;
         let window = Window { since, published_only, only: self.names.only.clone() };
         self.with_workers(since, |listing| {
-            let listed = self.misp.list(window, &mut |listed| self.row(listing, listed));
+            let listed = self.misp.list_events(window, &mut |listed| self.handle_listed_event(listing, listed));
             // What was listed before the list broke off is compared all the same.
             let compared = self.compare(listing);
-            let gone = listed.and(compared).and_then(|()| self.revisit(listing, since));
+            let gone = listed.and(compared).and_then(|()| self.check_unlisted_alerts(listing, since));
             self.import_new(listing);
-            gone.map(|gone| self.withdraw(gone))
+            gone.map(|gone| self.report_missing_events(gone))
         })
     }
 
@@ -149,10 +149,10 @@ impl ConnectionImport<'_> {
     ///
     /// # Errors
     /// What stopped the comparison.
-    pub(super) fn these(&self, events: Vec<(Uuid, Event)>) -> Result<()> {
+    pub(super) fn import_events(&self, events: Vec<(Uuid, Event)>) -> Result<()> {
         self.with_workers(0, |listing| {
             for (uuid, event) in events {
-                self.row(listing, IndexEntry::Event(Box::new(event), uuid))?;
+                self.handle_listed_event(listing, IndexEntry::Event(Box::new(event), uuid))?;
             }
             self.compare(listing)?;
             self.import_new(listing);
@@ -166,7 +166,7 @@ impl ConnectionImport<'_> {
         let receiver = Mutex::new(receiver);
         let listed = thread::scope(|scope| {
             for _ in 0..self.config.settings.max_parallel.clamp(1, 16) {
-                scope.spawn(|| self.work(&receiver));
+                scope.spawn(|| self.run_worker(&receiver));
             }
             let mut listing = ListState {
                 tasks: &sender,
@@ -181,87 +181,87 @@ impl ConnectionImport<'_> {
                 handled: HashSet::new(),
             };
             let listed = list(&mut listing);
-            self.import_waiting(&mut listing);
-            self.tell_leaving(&listing);
+            self.import_postponed(&mut listing);
+            self.warn_leaving_window(&listing);
             drop(sender);
             listed
         });
         self.remove_twins();
-        self.strangers.tell(self.part);
-        self.part.with(|part| part.events.sort_by_key(|line| line.place));
+        self.strangers.write_warnings(self.part);
+        self.part.update(|part| part.events.sort_by_key(|line| line.place));
         listed
     }
 
-    fn work(&self, tasks: &Mutex<Receiver<ImportTask>>) {
+    fn run_worker(&self, tasks: &Mutex<Receiver<ImportTask>>) {
         loop {
             let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(task) = task else { return };
-            let turn = self.turns.take(task.turn);
+            let turn = self.turns.take_ticket(task.turn);
             if self.network.clock().is_near_the_end() {
-                self.conclude(task.place, &task.event, &task.uuid, &Verdict::Failed(NO_TIME.to_owned()));
+                self.record_unread_event(task.place, &task.event, &task.uuid, &Verdict::Failed(NO_TIME.to_owned()));
                 continue;
             }
-            let (creator, started) = (task.event.creator(), Instant::now());
-            let share = match self.share_of(&task, &creator) {
+            let (creator, started) = (task.event.creator_key(), Instant::now());
+            let share = match self.allot_time(&task, &creator) {
                 Share::Later => {
-                    self.set_back(task);
+                    self.postpone_task(task);
                     continue;
                 }
                 share => share,
             };
             if catch_unwind(AssertUnwindSafe(|| self.import(&task, &turn, share))).is_err() {
                 // What it had begun to count is settled at the end.
-                self.conclude(task.place, &task.event, &task.uuid, &Verdict::Failed(DEFECT.to_owned()));
+                self.record_unread_event(task.place, &task.event, &task.uuid, &Verdict::Failed(DEFECT.to_owned()));
             }
             if !task.is_new() {
-                self.time.took(creator, started.elapsed());
+                self.time.add_used_time(creator, started.elapsed());
             }
         }
     }
 
-    fn share_of(&self, task: &ImportTask, creator: &str) -> Share {
+    fn allot_time(&self, task: &ImportTask, creator: &str) -> Share {
         if task.is_new() {
             Share::All
         } else {
-            self.time.of(creator, self.network.clock().left_to_begin(), task.is_again)
+            self.time.allot_share(creator, self.network.clock().left_to_begin(), task.is_again)
         }
     }
 
     /// Keeps a changed event until others had their share of the time.
-    fn set_back(&self, task: ImportTask) {
+    fn postpone_task(&self, task: ImportTask) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.push(task);
-        let beyond = share::keep(&mut *waiting, MOST_WAITING, &[&|task: &ImportTask| task.event.creator()]);
+        let beyond = share::truncate_fairly(&mut *waiting, MOST_WAITING, &[&|task: &ImportTask| task.event.creator_key()]);
         drop(waiting);
         for task in beyond {
-            self.conclude(task.place, &task.event, &task.uuid, &Verdict::Failed(LATER.to_owned()));
+            self.record_unread_event(task.place, &task.event, &task.uuid, &Verdict::Failed(LATER.to_owned()));
         }
     }
 
     /// The changed events that were set back, in turn by organisation.
-    fn import_waiting(&self, listing: &mut ListState<'_>) {
+    fn import_postponed(&self, listing: &mut ListState<'_>) {
         // A report that shows alerts has none to update; its turns are waited for by nobody else.
         if self.desks.is_empty() {
             return;
         }
         self.turns.wait_until(listing.sent);
         let mut waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        share::in_turn(&mut waiting, |task| task.event.creator());
+        share::order_round_robin(&mut waiting, |task| task.event.creator_key());
         for task in waiting {
             drop(self.send(listing, ImportTask { is_again: true, ..task }));
         }
     }
 
     /// One event of the list.
-    pub(super) fn row(&self, listing: &mut ListState<'_>, listed: IndexEntry) -> Result<()> {
-        self.part.fetched(ItemKind::Events, 1);
+    pub(super) fn handle_listed_event(&self, listing: &mut ListState<'_>, listed: IndexEntry) -> Result<()> {
+        self.part.count_fetched(ItemKind::Events, 1);
         listing.place += 1;
         let place = listing.place;
         let (mut event, uuid) = match listed {
             IndexEntry::Event(event, uuid) => (event, uuid),
             IndexEntry::Bad(problem) => {
                 self.part.record(ItemKind::Events, &Verdict::Failed(problem.clone()), 1);
-                self.part.fail(problem);
+                self.part.add_failure(problem);
                 return Ok(());
             }
         };
@@ -269,22 +269,22 @@ impl ConnectionImport<'_> {
         if self.network.clock().is_near_the_end() {
             bail!(NO_TIME);
         }
-        self.note_foreign(&uuid);
+        self.warn_foreign_export(&uuid);
         if !listing.handled.insert(uuid) {
-            self.conclude(place, &event, &uuid, &Verdict::Skipped("listed twice".to_owned()));
+            self.record_unread_event(place, &event, &uuid, &Verdict::Skipped("listed twice".to_owned()));
             return Ok(());
         }
         if self.holds_secret(&event) {
-            self.conclude(place, &event, &uuid, &Verdict::Failed(HOLDS_SECRET.to_owned()));
+            self.record_unread_event(place, &event, &uuid, &Verdict::Failed(HOLDS_SECRET.to_owned()));
             return Ok(());
         }
         let rule = match &self.misp {
-            Misp::Server(_) => self.rule(&event, &uuid),
+            Misp::Server(_) => self.find_skip_rule(&event, &uuid),
             // The rest is decided by its file, once it is opened.
             Misp::Feed(_) => None,
         };
         if let Some(rule) = rule {
-            self.conclude(place, &event, &uuid, &Verdict::Skipped(rule));
+            self.record_unread_event(place, &event, &uuid, &Verdict::Skipped(rule));
             return Ok(());
         }
         listing.rows.push(ListedEvent { place, event, uuid });
@@ -295,15 +295,15 @@ impl ConnectionImport<'_> {
     pub(super) fn holds_secret(&self, event: &Event) -> bool {
         let scrubber = self.part.run.scrubber();
         let mut texts =
-            [event.info.as_str(), event.organisation(), &event.date, &event.id].into_iter().chain(event.tags());
-        texts.any(|text| scrubber.is_in(text))
+            [event.info.as_str(), event.creator_name(), &event.date, &event.id].into_iter().chain(event.all_tag_names());
+        texts.any(|text| scrubber.has_secret_in(text))
     }
 
     /// The rule that keeps an event out; none if it passes.
-    pub(super) fn rule(&self, event: &Event, uuid: &Uuid) -> Option<String> {
+    pub(super) fn find_skip_rule(&self, event: &Event, uuid: &Uuid) -> Option<String> {
         let filters = &self.config.filters;
         let is_own = is_own_export(filters, &self.misp, self.ids, self.part, event, uuid, false);
-        filters.rule(event, is_own).or_else(|| self.names.rule(event))
+        filters.find_skip_rule(event, is_own).or_else(|| self.names.find_skip_rule(event))
     }
 
     /// Compares the events at hand with the alerts that they have: one query for each organisation.
@@ -318,42 +318,42 @@ impl ConnectionImport<'_> {
         let mut unreadable = HashMap::new();
         for (number, desk) in self.desks.iter().enumerate() {
             let mut known: HashMap<Uuid, Alert> = HashMap::new();
-            let (found, flawed) = desk.hive.alerts_of(&source, &uuids)?;
+            let (found, flawed) = desk.hive.fetch_alerts_of_events(&source, &uuids)?;
             unreadable.extend(flawed);
             for alert in found {
-                let Some(uuid) = named(&alert) else { continue };
+                let Some(uuid) = event_of_alert(&alert) else { continue };
                 let before = known.remove(&uuid);
                 if before.is_some() {
                     self.suspects.note(number, uuid);
                 }
                 let both = before.into_iter().chain([alert]);
-                known.extend(twins::first(both, &uuid, &desk.users).map(|alert| (uuid, alert)));
+                known.extend(twins::choose_alert(both, &uuid, &desk.users).map(|alert| (uuid, alert)));
             }
-            self.strangers.note(&known, &desk.users);
+            self.strangers.note_alerts(&known, &desk.users);
             alerts.push(known);
         }
         for row in rows {
             if let Some(reason) = unreadable.remove(&row.uuid) {
-                self.conclude(row.place, &row.event, &row.uuid, &Verdict::Failed(reason));
+                self.record_unread_event(row.place, &row.event, &row.uuid, &Verdict::Failed(reason));
                 continue;
             }
             let of_desks = alerts.iter_mut().zip(&self.desks);
             let fates = of_desks
-                .map(|(known, desk)| compare::fate(&row.event, &row.uuid, known.remove(&row.uuid), &desk.users));
+                .map(|(known, desk)| compare::determine_status(&row.event, &row.uuid, known.remove(&row.uuid), &desk.users));
             let fates: Vec<AlertStatus> = fates.collect();
             self.decide(listing, row, fates)?;
         }
         let mut changed = std::mem::take(&mut listing.changed);
-        share::in_turn(&mut changed, |task| task.event.creator());
+        share::order_round_robin(&mut changed, |task| task.event.creator_key());
         changed.into_iter().try_for_each(|task| self.send(listing, task))
     }
 
     /// Why an event becomes no new alert, if so: its age or size, or moments that cannot be read, where a window opens at
     /// `since`.
-    pub(super) fn too_old(&self, event: &Event, since: i64) -> Option<String> {
+    pub(super) fn find_new_alert_skip_rule(&self, event: &Event, since: i64) -> Option<String> {
         let may_be_older = since > 0 && event.may_be_older(since);
         let no_moment = may_be_older.then(|| NO_MOMENT.to_owned());
-        no_moment.or_else(|| self.config.filters.creation_rule(event, self.network.clock().now))
+        no_moment.or_else(|| self.config.filters.find_new_alert_skip_rule(event, self.network.clock().now))
     }
 
     /// What is to be done with an event, given what it is to each organisation. Changed alerts come before new ones.
@@ -361,7 +361,7 @@ impl ConnectionImport<'_> {
         let ListedEvent { place, event, uuid } = row;
         let is_new = fates.is_empty() || fates.iter().any(|fate| matches!(fate, AlertStatus::New));
         let too_old = match &self.misp {
-            Misp::Server(_) => self.too_old(&event, listing.since),
+            Misp::Server(_) => self.find_new_alert_skip_rule(&event, listing.since),
             Misp::Feed(_) => None,
         };
         let (mut changed, mut new, mut unchanged, mut unfollowed) = (Vec::new(), Vec::new(), None, None);
@@ -377,7 +377,7 @@ impl ConnectionImport<'_> {
         if !changed.is_empty() {
             // The event is known: that it gets an alert in one more organisation makes it no new one.
             changed.extend(new.into_iter().filter(|_| too_old.is_none()));
-            self.time.wants(event.creator());
+            self.time.register_organisation(event.creator_key());
             listing.changed.push(ImportTask {
                 place,
                 turn: 0,
@@ -391,7 +391,7 @@ impl ConnectionImport<'_> {
         }
         let (verdict, alert) = match (is_new, too_old, unchanged, unfollowed) {
             (true, None, ..) => {
-                return self.keep(
+                return self.queue_new_event(
                     listing,
                     ImportTask { place, turn: 0, is_again: false, since: listing.since, event, uuid, alerts: new },
                 );
@@ -400,14 +400,14 @@ impl ConnectionImport<'_> {
             (true, Some(rule), None, None) => (Verdict::Skipped(rule), None),
             (_, _, None, alert) => (Verdict::Skipped(UNFOLLOWED.to_owned()), alert.flatten()),
         };
-        let line = self.unread(place, &event, &uuid, &verdict);
-        self.tell(&verdict, EventRow { alert, ..line });
+        let line = self.build_unread_row(place, &event, &uuid, &verdict);
+        self.record_event(&verdict, EventRow { alert, ..line });
         Ok(())
     }
 
     /// Keeps a new event, if it is among the newest of its organisation.
-    fn keep(&self, listing: &mut ListState<'_>, task: ImportTask) -> Result<()> {
-        self.time.wants(task.event.creator());
+    fn queue_new_event(&self, listing: &mut ListState<'_>, task: ImportTask) -> Result<()> {
+        self.time.register_organisation(task.event.creator_key());
         let most = usize::try_from(self.most_new.0).unwrap_or(usize::MAX);
         if most == 0 {
             return self.send(listing, task);
@@ -417,23 +417,23 @@ impl ConnectionImport<'_> {
         let spare = if matches!(self.misp, Misp::Feed(_)) { SPARE_OF_A_FEED } else { SPARE };
         let kept = most.saturating_add(spare);
         if listing.new.len() > kept.saturating_add(SLACK) {
-            self.cut(listing, kept);
+            self.trim_new_events(listing, kept);
         }
         Ok(())
     }
 
     /// Takes out the new events that find no place if organisations take turns, each with its newest first.
-    fn cut(&self, listing: &mut ListState<'_>, kept: usize) {
+    fn trim_new_events(&self, listing: &mut ListState<'_>, kept: usize) {
         let mut new = std::mem::take(&mut listing.new);
         new.sort_unstable_by_key(|new| Reverse((new.rank, new.task.uuid)));
-        let beyond = share::keep(&mut new, kept, &[&RankedEvent::creator]);
+        let beyond = share::truncate_fairly(&mut new, kept, &[&RankedEvent::creator]);
         listing.new = new;
-        beyond.into_iter().for_each(|new| self.without_place(listing, &new.task));
+        beyond.into_iter().for_each(|new| self.record_over_limit(listing, &new.task));
     }
 
     /// Records a new event that found no place. One that will soon be too old for the window may never find one.
-    fn without_place(&self, listing: &mut ListState<'_>, task: &ImportTask) {
-        self.conclude(task.place, &task.event, &task.uuid, &Verdict::Skipped(self.most_new.1.to_owned()));
+    fn record_over_limit(&self, listing: &mut ListState<'_>, task: &ImportTask) {
+        self.record_unread_event(task.place, &task.event, &task.uuid, &Verdict::Skipped(self.most_new.1.to_owned()));
         let ListState { since, leaving, leaving_more, .. } = listing;
         let window = self.network.clock().now.saturating_sub(*since);
         let soon = (window / 10).max(DAY.min(window / 2));
@@ -447,13 +447,13 @@ impl ConnectionImport<'_> {
         }
     }
 
-    fn tell_leaving(&self, listing: &ListState<'_>) {
+    fn warn_leaving_window(&self, listing: &ListState<'_>) {
         let ListState { leaving, leaving_more, .. } = listing;
         if leaving.is_empty() {
             return;
         }
         let number =
-            counted(leaving.len() as u64 + leaving_more, "event that has no alert is", "events that have no alert are");
+            format_count(leaving.len() as u64 + leaving_more, "event that has no alert is", "events that have no alert are");
         let named: Vec<String> = leaving.iter().map(Uuid::to_string).collect();
         let more = if *leaving_more > 0 { ", …" } else { "" };
         let rule = self.most_new.1;
@@ -467,9 +467,9 @@ impl ConnectionImport<'_> {
     /// The new events, in turn by organisation, each with its newest first. One that is left out only once it was read, since
     /// a feed does not say how large it is, gives its place to the next.
     pub(super) fn import_new(&self, listing: &mut ListState<'_>) {
-        self.cut(listing, usize::MAX);
+        self.trim_new_events(listing, usize::MAX);
         let mut new = std::mem::take(&mut listing.new);
-        share::in_turn(&mut new, RankedEvent::creator);
+        share::order_round_robin(&mut new, RankedEvent::creator);
         let mut new = new.into_iter().map(|new| new.task);
         let mut places = self.most_new.0;
         while places > 0 {
@@ -484,7 +484,7 @@ impl ConnectionImport<'_> {
             self.turns.wait_until(listing.sent);
             places = self.given_back.swap(0, Ordering::Relaxed);
         }
-        new.for_each(|task| self.without_place(listing, &task));
+        new.for_each(|task| self.record_over_limit(listing, &task));
     }
 
     fn send(&self, listing: &mut ListState<'_>, task: ImportTask) -> Result<()> {
@@ -495,28 +495,28 @@ impl ConnectionImport<'_> {
     }
 
     /// True if an event is still as it was listed.
-    pub(super) fn is_same(&self, task: &ImportTask) -> Result<bool> {
-        if let Some(now) = self.misp.opened(&task.uuid, &task.event, &|_| Ok(()))? {
+    pub(super) fn is_still_as_listed(&self, task: &ImportTask) -> Result<bool> {
+        if let Some(now) = self.misp.open_event_file(&task.uuid, &task.event, &|_| Ok(()))? {
             return Ok(now.head.timestamp == task.event.timestamp);
         }
-        let now = self.misp.listed(&[task.uuid])?;
+        let now = self.misp.fetch_index_entries(&[task.uuid])?;
         let is_same = |event: &Event| event.timestamp.is_some() && event.timestamp == task.event.timestamp;
         Ok(now.iter().any(|(uuid, event)| *uuid == task.uuid && is_same(event)))
     }
 
     /// Records an event that is not read.
-    pub(super) fn conclude(&self, place: u64, event: &Event, uuid: &Uuid, verdict: &Verdict) {
-        self.tell(verdict, self.unread(place, event, uuid, verdict));
+    pub(super) fn record_unread_event(&self, place: u64, event: &Event, uuid: &Uuid, verdict: &Verdict) {
+        self.record_event(verdict, self.build_unread_row(place, event, uuid, verdict));
     }
 
-    fn unread(&self, place: u64, event: &Event, uuid: &Uuid, verdict: &Verdict) -> EventRow {
+    fn build_unread_row(&self, place: u64, event: &Event, uuid: &Uuid, verdict: &Verdict) -> EventRow {
         let attributes = event.attribute_count.and_then(|count| u64::try_from(count).ok());
-        EventRow { place, ..self.line(event, uuid, verdict, attributes) }
+        EventRow { place, ..self.build_event_row(event, uuid, verdict, attributes) }
     }
 
-    fn tell(&self, verdict: &Verdict, line: EventRow) {
+    fn record_event(&self, verdict: &Verdict, line: EventRow) {
         if let Verdict::Failed(reason) = verdict {
-            self.part.fail(format!("event {}: {reason}", line.uuid));
+            self.part.add_failure(format!("event {}: {reason}", line.uuid));
         }
         self.part.record(ItemKind::Events, verdict, 1);
         self.part.show_event(line);
@@ -524,8 +524,8 @@ impl ConnectionImport<'_> {
 
     /// An export of another installation is an event like any other; if it is this one under another name, the loop
     /// guard cannot know, so the reader is told.
-    fn note_foreign(&self, uuid: &Uuid) {
-        if self.config.filters.loop_guard && ids::is_ours(uuid) && !self.ids.is_mine(uuid) {
+    fn warn_foreign_export(&self, uuid: &Uuid) {
+        if self.config.filters.loop_guard && ids::is_ours(uuid) && !self.ids.is_made_here(uuid) {
             let instance = self.ids.instance();
             self.part.warn(format!(
                 "some events were exported by cortex-misp under another instance name than \"{instance}\": if they are your own, \
@@ -534,13 +534,13 @@ impl ConnectionImport<'_> {
         }
     }
 
-    pub(super) fn line(&self, event: &Event, uuid: &Uuid, verdict: &Verdict, attributes: Option<u64>) -> EventRow {
-        told::line((self.part, self.connection, &self.config.marks), (event, uuid), verdict, attributes)
+    pub(super) fn build_event_row(&self, event: &Event, uuid: &Uuid, verdict: &Verdict, attributes: Option<u64>) -> EventRow {
+        told::build_event_row((self.part, self.connection, &self.config.marks), (event, uuid), verdict, attributes)
     }
 }
 
 /// The event that an alert is made from. Its reference is written as this program writes it: an alert of another tool may
 /// have a reference that only looks like it.
-pub(super) fn named(alert: &Alert) -> Option<Uuid> {
+pub(super) fn event_of_alert(alert: &Alert) -> Option<Uuid> {
     Uuid::parse_str(&alert.source_ref).ok().filter(|uuid| uuid.to_string() == alert.source_ref)
 }

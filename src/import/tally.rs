@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::report::ConnectionReporter;
 use crate::report::ledger::{ItemKind, Verdict};
-use crate::text::counted;
+use crate::text::format_count;
 
 /// Verdicts, each with the number of items that have it.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ struct Entry {
 
 impl VerdictCounts {
     /// Counts items with a verdict. `value` names the first of them that failed for this reason.
-    pub(super) fn note(&mut self, item: ItemKind, verdict: Verdict, number: u64, value: impl FnOnce() -> String) {
+    pub(super) fn count_items(&mut self, item: ItemKind, verdict: Verdict, number: u64, value: impl FnOnce() -> String) {
         match self.0.iter_mut().find(|known| known.item == item && known.verdict == verdict) {
             Some(known) => known.number += number,
             None => {
@@ -37,8 +37,8 @@ impl VerdictCounts {
             let verdict = of(verdict);
             if let (ItemKind::Attributes, Verdict::Failed(reason)) = (item, &verdict) {
                 let value = if value.is_empty() { value } else { format!(" ({value})") };
-                let number = counted(number, "attribute", "attributes");
-                part.fail(format!("event {event}: {number}: {reason}{value}"));
+                let number = format_count(number, "attribute", "attributes");
+                part.add_failure(format!("event {event}: {number}: {reason}{value}"));
             }
             part.record(item, &verdict, number);
         }

@@ -11,7 +11,7 @@ use crate::misp::server::Server;
 use crate::misp::wire::Event;
 use crate::report::ledger::{ItemKind, Verdict};
 use crate::report::{ConnectionReport, ConnectionReporter, EventRow, ReportBody};
-use crate::text::counted;
+use crate::text::format_count;
 
 /// What is said of an event that was asked for by name.
 pub(super) const NOT_THERE: &str = "the event that was asked for is not there, or not shown to us";
@@ -19,15 +19,15 @@ pub(super) const NOT_THERE: &str = "the event that was asked for is not there, o
 const LONGEST_REASON: usize = 300;
 
 /// The page of an event on its server; a feed has none.
-pub(super) fn link(connection: &Connection, uuid: &Uuid) -> Option<String> {
+pub(super) fn event_link(connection: &Connection, uuid: &Uuid) -> Option<String> {
     match &connection.target {
-        Target::Server { url, .. } => Some(Server::link(url, uuid)),
+        Target::Server { url, .. } => Some(Server::event_url(url, uuid)),
         Target::Feed { .. } | Target::WebFeed { .. } => None,
     }
 }
 
 /// An event, and what became of it.
-pub(super) fn line(
+pub(super) fn build_event_row(
     (part, connection, marks): (&ConnectionReporter, &Connection, &AlertOptions),
     (event, uuid): (&Event, &Uuid),
     verdict: &Verdict,
@@ -36,39 +36,39 @@ pub(super) fn line(
     let run = &part.run;
     EventRow {
         uuid: uuid.to_string(),
-        id: Some(run.shown(&event.id)).filter(|id| !id.is_empty()),
-        title: run.shown(&event.info),
-        link: link(connection, uuid),
-        organisation: run.shown(event.organisation()),
-        date: run.shown(&event.date),
-        tlp: Markings::of_event(event, marks).tlp.word().to_owned(),
-        threat_level: ThreatLevel::of(event.threat_level_id).map_or("undefined", ThreatLevel::word).to_owned(),
+        id: Some(run.report_text(&event.id)).filter(|id| !id.is_empty()),
+        title: run.report_text(&event.info),
+        link: event_link(connection, uuid),
+        organisation: run.report_text(event.creator_name()),
+        date: run.report_text(&event.date),
+        tlp: Markings::from_event(event, marks).tlp.word().to_owned(),
+        threat_level: ThreatLevel::from_misp_number(event.threat_level_id).map_or("undefined", ThreatLevel::as_str).to_owned(),
         attributes,
         verdict: verdict.word().to_owned(),
-        reason: verdict.reason().map(|reason| run.scrubber().beginning(reason, LONGEST_REASON)),
+        reason: verdict.reason().map(|reason| run.scrubber().clean_truncated(reason, LONGEST_REASON)),
         ..EventRow::default()
     }
 }
 
 /// Says of a connection what of its events was not passed on as it is.
-pub(super) fn held_back(part: &ConnectionReporter) {
+pub(super) fn warn_of_omissions(part: &ConnectionReporter) {
     let (mut own_tags, mut stand_ins, mut not_shown) = (0, 0, 0);
-    part.with(|part| (own_tags, stand_ins, not_shown) = (part.own_tags, part.stand_ins, part.not_shown));
+    part.update(|part| (own_tags, stand_ins, not_shown) = (part.own_tags, part.stand_ins, part.not_shown));
     if own_tags > 0 {
         let tags =
-            counted(own_tags, "tag of an event or attribute is a word", "tags of events and attributes are words");
+            format_count(own_tags, "tag of an event or attribute is a word", "tags of events and attributes are words");
         part.warn(format!("{tags} of this program and left out: the line of each event gives their number"));
     }
     if not_shown > 0 {
         let attributes =
-            counted(not_shown, "attribute that MISP counts was not sent", "attributes that MISP counts were not sent");
+            format_count(not_shown, "attribute that MISP counts was not sent", "attributes that MISP counts were not sent");
         part.warn(format!(
             "{attributes}: the key's user may not see them, or a setting leaves them out; the line of each event gives their \
              number"
         ));
     }
     if stand_ins > 0 {
-        let values = counted(stand_ins, "value is", "values are");
+        let values = format_count(stand_ins, "value is", "values are");
         part.warn(format!(
             "{values} too long for TheHive or a command of this program: the observable is {STAND_IN}<uuid>, and its \
              message has the value"
@@ -77,14 +77,14 @@ pub(super) fn held_back(part: &ConnectionReporter) {
 }
 
 /// The outcome of an import in one sentence.
-pub(super) fn message(full: &ReportBody) -> String {
+pub(super) fn summarise_import(full: &ReportBody) -> String {
     let events = full.ledger.count(ItemKind::Events);
     let attributes = full.ledger.count(ItemKind::Attributes);
     let some = |number: u64, word: &str| (number > 0).then(|| format!("{number} {word}"));
-    let count = |number: u64, one: &str, several: &str| (number > 0).then(|| counted(number, one, several));
-    let mut told = vec![counted(events.fetched, "event read", "events read")];
+    let count = |number: u64, one: &str, several: &str| (number > 0).then(|| format_count(number, one, several));
+    let mut told = vec![format_count(events.fetched, "event read", "events read")];
     if full.dry_run {
-        let attributes = counted(attributes.created, "attribute", "attributes");
+        let attributes = format_count(attributes.created, "attribute", "attributes");
         let [one, several] = ["an alert", "alerts"].map(|what| format!("would become {what} with {attributes}"));
         told.extend(count(events.created, &one, &several));
         told.extend(count(events.updated, "alert would be updated", "alerts would be updated"));
@@ -103,7 +103,7 @@ pub(super) fn message(full: &ReportBody) -> String {
     let removed = if full.dry_run { "would be removed" } else { "removed" };
     told.extend(count(removals, &format!("observable {removed}"), &format!("observables {removed}")));
     if let Some(number) = attributes.skipped_by.get(FULL) {
-        let number = counted(*number, "attribute", "attributes");
+        let number = format_count(*number, "attribute", "attributes");
         told.push(format!("{number} left out of alerts that may not grow any more (\"max_attributes\")"));
     }
     let is_missed = |part: &ConnectionReport| part.warnings.iter().any(|warning| warning == NOT_THERE);

@@ -26,7 +26,7 @@ pub(super) struct Ticket<'a> {
 }
 
 impl Sequencer {
-    pub(super) fn take(&self, number: u64) -> Ticket<'_> {
+    pub(super) fn take_ticket(&self, number: u64) -> Ticket<'_> {
         Ticket { turns: self, number }
     }
 
@@ -72,7 +72,7 @@ mod tests {
             for number in (0..8).rev() {
                 let (turns, done) = (&turns, &done);
                 scope.spawn(move || {
-                    let turn = turns.take(number);
+                    let turn = turns.take_ticket(number);
                     turn.wait();
                     done.lock().unwrap().push(number);
                 });
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_turn_that_is_never_waited_for_holds_nobody_up() {
         let turns = Sequencer::default();
-        drop(turns.take(0));
-        turns.take(1).wait();
+        drop(turns.take_ticket(0));
+        turns.take_ticket(1).wait();
     }
 }

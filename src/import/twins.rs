@@ -17,16 +17,16 @@ use crate::thehive::wire::{Alert, Observable};
 /// was created last, as TheHive 4 itself chooses when it cleans up (`AlertIntegrityCheck` in its `AlertSrv.scala`). Whoever
 /// created the last one is most likely still at work on it.
 #[must_use]
-pub fn first(alerts: impl IntoIterator<Item = Alert>, event: &Uuid, users: &Users) -> Option<Alert> {
+pub fn choose_alert(alerts: impl IntoIterator<Item = Alert>, event: &Uuid, users: &Users) -> Option<Alert> {
     let rank = |alert: &Alert| {
         let is_touched = is_touched(alert, event, users);
-        (users.has(&alert.created_by), is_touched, alert.created_at, number(&alert.id), alert.id.clone())
+        (users.has(&alert.created_by), is_touched, alert.created_at, parse_id(&alert.id), alert.id.clone())
     };
     alerts.into_iter().max_by_key(rank)
 }
 
 /// `~4096` as a number: TheHive 4 counts, so that a longer id is a later one.
-fn number(id: &str) -> Option<u64> {
+fn parse_id(id: &str) -> Option<u64> {
     id.trim_start_matches('~').parse().ok()
 }
 
@@ -54,7 +54,7 @@ pub fn is_touched(alert: &Alert, event: &Uuid, users: &Users) -> bool {
 /// True if an alert may be removed for the sake of another: it is ours, no person touched it, and it has no tag that the other
 /// lacks. Its observables are asked for [`may_go_with`].
 #[must_use]
-pub fn may_go(alert: &Alert, kept: &Alert, event: &Uuid, users: &Users) -> bool {
+pub fn can_remove_alert(alert: &Alert, kept: &Alert, event: &Uuid, users: &Users) -> bool {
     let is_ours =
         |tag: &str| Tlp::from_tag(tag).is_some() || Pap::from_tag(tag).is_some() || [UPDATED, WITHDRAWN].contains(&tag);
     let lacks = |tag: &String| !is_ours(tag) && !kept.tags.contains(tag);
@@ -63,13 +63,13 @@ pub fn may_go(alert: &Alert, kept: &Alert, event: &Uuid, users: &Users) -> bool 
 
 /// True for an observable that may go with its alert, or as a double: no person touched it.
 #[must_use]
-pub fn may_go_with(observable: &Observable, users: &Users) -> bool {
+pub fn can_remove_observable(observable: &Observable, users: &Users) -> bool {
     plan::is_ours(observable, users) && !observable.sighted
 }
 
 /// Of observables those that may go since another of the same value stays: one that a person touched, else the oldest. `key` is
 /// by what TheHive compares them.
-pub fn doubles<'o>(
+pub fn find_duplicates<'o>(
     observables: &'o [Observable],
     users: &Users,
     key: impl Fn(&Observable) -> (String, String),
@@ -80,12 +80,12 @@ pub fn doubles<'o>(
     }
     let mut all = Vec::new();
     for mut group in groups.into_values() {
-        let is_kept = group.iter().any(|one| !may_go_with(one, users));
-        group.retain(|one| may_go_with(one, users));
-        group.sort_by_key(|one| (one.created_at, number(&one.id), &one.id));
+        let is_kept = group.iter().any(|one| !can_remove_observable(one, users));
+        group.retain(|one| can_remove_observable(one, users));
+        group.sort_by_key(|one| (one.created_at, parse_id(&one.id), &one.id));
         all.extend(group.into_iter().skip(usize::from(!is_kept)));
     }
-    all.sort_by_key(|one| (one.created_at, number(&one.id), &one.id));
+    all.sort_by_key(|one| (one.created_at, parse_id(&one.id), &one.id));
     all
 }
 
@@ -95,7 +95,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    fn us() -> Users {
+    fn own_users() -> Users {
         Users::new("import@example.org", &[])
     }
 
@@ -109,7 +109,7 @@ mod tests {
     }
 
     fn chosen(alerts: Vec<Alert>) -> String {
-        first(alerts, &Uuid::nil(), &us()).unwrap().id
+        choose_alert(alerts, &Uuid::nil(), &own_users()).unwrap().id
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
             json!({"_updatedBy": "jane@example.org"}),
         ] {
             assert_eq!(chosen(two(touched.clone())), "~1", "{touched}");
-            assert!(!may_go(&alert(1, 10, &touched), &alert(2, 20, &json!({})), &Uuid::nil(), &us()), "{touched}");
+            assert!(!can_remove_alert(&alert(1, 10, &touched), &alert(2, 20, &json!({})), &Uuid::nil(), &own_users()), "{touched}");
         }
         assert_eq!(chosen(two(json!({"_updatedBy": "import@example.org"}))), "~2");
         assert_eq!(chosen(vec![alert(1, 10, &json!({})), alert(2, 20, &json!({"_createdBy": "jane"}))]), "~1");
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn an_alert_with_a_tag_of_its_own_stays() {
         let kept = alert(2, 20, &json!({}));
-        let may_go = |tags: Value| may_go(&alert(1, 10, &json!({"tags": tags})), &kept, &Uuid::nil(), &us());
+        let may_go = |tags: Value| can_remove_alert(&alert(1, 10, &json!({"tags": tags})), &kept, &Uuid::nil(), &own_users());
         assert!(may_go(json!(["a", "tlp:red", UPDATED])));
         assert!(!may_go(json!(["a", "ours"])));
     }
@@ -152,7 +152,7 @@ mod tests {
 
     fn gone(observables: &[Observable]) -> Vec<&str> {
         let key = |one: &Observable| (one.data_type.clone(), one.data.clone());
-        doubles(observables, &us(), key).into_iter().map(|one| one.id.as_str()).collect()
+        find_duplicates(observables, &own_users(), key).into_iter().map(|one| one.id.as_str()).collect()
     }
 
     #[test]
@@ -180,8 +180,8 @@ mod tests {
             let last = chosen(all.clone());
             for seen in seen {
                 let part: Vec<Alert> = all.iter().zip(&seen).filter(|(_, seen)| **seen).map(|(one, _)| one.clone()).collect();
-                let Some(kept) = first(part.clone(), &Uuid::nil(), &us()) else { continue };
-                let removed = part.iter().filter(|one| one.id != kept.id && may_go(one, &kept, &Uuid::nil(), &us()));
+                let Some(kept) = choose_alert(part.clone(), &Uuid::nil(), &own_users()) else { continue };
+                let removed = part.iter().filter(|one| one.id != kept.id && can_remove_alert(one, &kept, &Uuid::nil(), &own_users()));
                 prop_assert!(removed.clone().all(|one| one.id != last));
             }
         }

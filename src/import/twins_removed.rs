@@ -11,9 +11,9 @@ use uuid::Uuid;
 use super::compare;
 use super::desk::AlertTarget;
 use super::map;
-use super::sync::{ConnectionImport, PAGE, named};
+use super::sync::{ConnectionImport, PAGE, event_of_alert};
 use super::twins;
-use crate::text::counted;
+use crate::text::format_count;
 use crate::thehive::WriteError;
 use crate::thehive::wire::Alert;
 use crate::worker;
@@ -55,7 +55,7 @@ impl ConnectionImport<'_> {
             let events: Vec<Uuid> = suspects.iter().filter(|(of, _)| *of == number).map(|(_, event)| *event).collect();
             for events in events.chunks(PAGE) {
                 if let Err(error) = self.remove_twins_of(desk, events, &mut told) {
-                    let reason = worker::line(&error);
+                    let reason = worker::error_line(&error);
                     self.part.warn(format!("it is not known whether another import made the same alerts: {reason}"));
                 }
             }
@@ -64,7 +64,7 @@ impl ConnectionImport<'_> {
             if !all.is_empty() {
                 let named = all.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
                 let more = if all.len() > NAMED { ", …" } else { "" };
-                self.part.warn(format!("{} {how}: {named}{more}", counted(all.len() as u64, one, many)));
+                self.part.warn(format!("{} {how}: {named}{more}", format_count(all.len() as u64, one, many)));
             }
         };
         say(
@@ -79,14 +79,14 @@ impl ConnectionImport<'_> {
     fn remove_twins_of(&self, desk: &AlertTarget, events: &[Uuid], told: &mut Told) -> Result<()> {
         let source = map::source(&self.connection.name, &self.part.run.scrubber());
         let mut of_events: BTreeMap<Uuid, usize> = BTreeMap::new();
-        for alert in desk.hive.alerts_of(&source, events)?.0 {
-            let event = named(&alert).filter(|_| desk.users.has(&alert.created_by));
+        for alert in desk.hive.fetch_alerts_of_events(&source, events)?.0 {
+            let event = event_of_alert(&alert).filter(|_| desk.users.has(&alert.created_by));
             event.into_iter().for_each(|event| *of_events.entry(event).or_default() += 1);
         }
         for (event, _) in of_events.into_iter().filter(|(_, number)| *number > 1) {
             // It may have changed since they were listed.
-            let mut alerts = desk.hive.alerts_of_one(&source, &event)?;
-            let Some(kept) = twins::first(alerts.clone(), &event, &desk.users) else { continue };
+            let mut alerts = desk.hive.fetch_alerts_of_event(&source, &event)?;
+            let Some(kept) = twins::choose_alert(alerts.clone(), &event, &desk.users) else { continue };
             alerts.retain(|alert| alert.id != kept.id && desk.users.has(&alert.created_by));
             for alert in alerts {
                 match self.remove(desk, &event, (&alert, &kept))? {
@@ -104,17 +104,17 @@ impl ConnectionImport<'_> {
         if !is_complete {
             return Ok(Some(format!("{} is not complete yet", kept.id)));
         }
-        let mut may_go = twins::may_go(alert, kept, event, &desk.users);
+        let mut may_go = twins::can_remove_alert(alert, kept, event, &desk.users);
         if may_go {
-            desk.hive.each_observable(&alert.id, &mut |one| {
-                may_go &= twins::may_go_with(&one, &desk.users);
+            desk.hive.for_each_observable(&alert.id, &mut |one| {
+                may_go &= twins::can_remove_observable(&one, &desk.users);
                 Ok(())
             })?;
         }
         if !may_go {
             return Ok(Some("somebody worked on it".to_owned()));
         }
-        Ok(match desk.write(self.part, |hive| hive.delete_alert(&alert.id)).map_err(WriteError::of) {
+        Ok(match desk.write(self.part, |hive| hive.delete_alert(&alert.id)).map_err(WriteError::from_http_error) {
             Ok(()) | Err(WriteError::Gone(_)) => None,
             Err(
                 WriteError::Content(failure)

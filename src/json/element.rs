@@ -24,7 +24,7 @@ pub enum Element<T> {
 
 impl<T> Element<T> {
     /// The element, if it could be read.
-    pub fn good(self) -> Option<T> {
+    pub fn into_option(self) -> Option<T> {
         match self {
             Self::Good(value) => Some(value),
             Self::Bad(_) => None,
@@ -42,7 +42,7 @@ pub struct Flaw {
 impl Flaw {
     /// Something of another kind than an object; the text names it: "a text".
     #[must_use]
-    pub fn kind(kind: &str) -> Self {
+    pub fn not_object(kind: &str) -> Self {
         Self { what: format!("is {kind}, not an object"), ..Self::default() }
     }
 
@@ -53,7 +53,7 @@ impl Flaw {
     }
 
     /// The same of an element that is known by these.
-    pub(super) fn named(self, names: [Option<String>; NAMES.len()]) -> Self {
+    pub(super) fn with_names(self, names: [Option<String>; NAMES.len()]) -> Self {
         Self { names, ..self }
     }
 
@@ -72,7 +72,7 @@ impl Flaw {
 
     /// A sentence: "an attribute (uuid 5f0e…) cannot be read: …".
     #[must_use]
-    pub fn of(&self, subject: &str) -> String {
+    pub fn describe(&self, subject: &str) -> String {
         let known = NAMES.iter().zip(&self.names).find_map(|(field, name)| Some((field, name.as_ref()?)));
         match known {
             Some((field, name)) => format!("{subject} ({field} {name}) {}", self.what),
@@ -141,30 +141,30 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ElementVisitor<T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Element::Bad(Flaw::kind("a list")))
+        Ok(Element::Bad(Flaw::not_object("a list")))
     }
 
     fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(Element::Bad(Flaw::kind("a text")))
+        Ok(Element::Bad(Flaw::not_object("a text")))
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Element::Bad(Flaw::kind("a boolean")))
+        Ok(Element::Bad(Flaw::not_object("a boolean")))
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Element::Bad(Flaw::kind("a number")))
+        Ok(Element::Bad(Flaw::not_object("a number")))
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Element::Bad(Flaw::kind("a number")))
+        Ok(Element::Bad(Flaw::not_object("a number")))
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Element::Bad(Flaw::kind("a number")))
+        Ok(Element::Bad(Flaw::not_object("a number")))
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Element::Bad(Flaw::kind("null")))
+        Ok(Element::Bad(Flaw::not_object("null")))
     }
 }

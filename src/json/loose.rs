@@ -9,7 +9,7 @@ use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::element::Element;
-use super::stream::{COUNTED, is_place};
+use super::stream::{COUNTED, is_list_index};
 
 /// The longest text that is kept, in bytes: MISP stores at most 65,535 in a value.
 const LONGEST_TEXT: usize = 1 << 20;
@@ -18,7 +18,7 @@ const LONGEST_WORD: usize = 200;
 
 /// Names the kind of a value for a message: the kind, never the value, which may be a secret.
 #[must_use]
-pub fn kind(value: &Value) -> &'static str {
+pub fn describe_kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -109,14 +109,14 @@ impl<'de> Visitor<'de> for ScalarVisitor {
 /// # Errors
 /// Where the JSON itself is broken; a text of more than a mebibyte.
 pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Scalar::deserialize(deserializer).map(Scalar::text)
+    Scalar::deserialize(deserializer).map(Scalar::into_text)
 }
 
 /// Reads a word; a longer text than any word, and what is no text, as the empty text.
 ///
 /// # Errors
 /// Only where the JSON itself is broken.
-pub fn brief<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub fn short_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     deserializer.deserialize_any(StartVisitor { most: LONGEST_WORD, is_cut: false })
 }
 
@@ -124,7 +124,7 @@ pub fn brief<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Er
 ///
 /// # Errors
 /// Where the JSON itself is broken.
-pub fn start<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub fn leading_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     deserializer.deserialize_any(StartVisitor { most: 64 << 10, is_cut: true })
 }
 
@@ -182,11 +182,11 @@ impl<'de> Visitor<'de> for StartVisitor {
 /// # Errors
 /// Where the JSON itself is broken; a longer text.
 pub fn long_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    deserializer.deserialize_any(ScalarVisitor { most: LONGEST_TEXT << 4 }).map(Scalar::text)
+    deserializer.deserialize_any(ScalarVisitor { most: LONGEST_TEXT << 4 }).map(Scalar::into_text)
 }
 
 impl Scalar {
-    fn text(self) -> String {
+    fn into_text(self) -> String {
         match self {
             Self::None | Self::Filled => String::new(),
             Self::Bool(value) => value.to_string(),
@@ -205,8 +205,8 @@ impl Scalar {
 pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     Ok(match Scalar::deserialize(deserializer)? {
         Scalar::Int(value) => Some(value),
-        Scalar::Float(value) => whole(value.trunc()),
-        Scalar::Text(value) => number_in(&value),
+        Scalar::Float(value) => float_to_integer(value.trunc()),
+        Scalar::Text(value) => parse_number(&value),
         Scalar::Bool(_) | Scalar::None | Scalar::Filled => None,
     })
 }
@@ -216,13 +216,13 @@ pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>,
 ///
 /// # Errors
 /// Only where the JSON itself is broken.
-pub fn number_said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+pub fn strict_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     Ok(match Scalar::deserialize(deserializer)? {
         Scalar::None => None,
         Scalar::Int(value) => Some(value),
-        Scalar::Float(value) => Some(whole(value.trunc()).unwrap_or(i64::MIN)),
+        Scalar::Float(value) => Some(float_to_integer(value.trunc()).unwrap_or(i64::MIN)),
         Scalar::Text(value) if value.trim().is_empty() => None,
-        Scalar::Text(value) => Some(number_in(&value).unwrap_or(i64::MIN)),
+        Scalar::Text(value) => Some(parse_number(&value).unwrap_or(i64::MIN)),
         Scalar::Bool(_) | Scalar::Filled => Some(i64::MIN),
     })
 }
@@ -234,16 +234,16 @@ pub fn number_said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 pub fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     match Scalar::deserialize(deserializer)? {
         Scalar::Filled => Err(de::Error::custom("a name is a list or an object")),
-        scalar => Ok(scalar.text()),
+        scalar => Ok(scalar.into_text()),
     }
 }
 
 /// The number that a text is, without what stands behind its point: `1700000000.5`, `1.7e9`.
 #[must_use]
-pub fn number_in(text: &str) -> Option<i64> {
+pub fn parse_number(text: &str) -> Option<i64> {
     let text = text.trim();
     let is_decimal = || text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
-    let decimal = || text.parse::<f64>().ok().filter(|_| is_decimal()).and_then(|value| whole(value.trunc()));
+    let decimal = || text.parse::<f64>().ok().filter(|_| is_decimal()).and_then(|value| float_to_integer(value.trunc()));
     text.parse().ok().or_else(decimal)
 }
 
@@ -252,14 +252,14 @@ pub fn number_in(text: &str) -> Option<i64> {
 ///
 /// # Errors
 /// Only where the JSON itself is broken.
-pub fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    Ok(number(deserializer)?.map(crate::time::seconds))
+pub fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Ok(number(deserializer)?.map(crate::time::to_seconds))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
 /// The whole number that a float is, if it is one.
 #[must_use]
-pub fn whole(value: f64) -> Option<i64> {
+pub fn float_to_integer(value: f64) -> Option<i64> {
     (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64)
 }
 
@@ -280,7 +280,7 @@ pub fn marking<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>
     Ok(match Scalar::deserialize(deserializer)? {
         Scalar::None => None,
         Scalar::Int(value) => Some(value),
-        Scalar::Float(value) => Some(whole(value).unwrap_or(i64::MAX)),
+        Scalar::Float(value) => Some(float_to_integer(value).unwrap_or(i64::MAX)),
         Scalar::Text(value) => Some(value.trim().parse().unwrap_or(i64::MAX)),
         Scalar::Bool(_) | Scalar::Filled => Some(i64::MAX),
     })
@@ -294,14 +294,14 @@ pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, 
     Ok(match Scalar::deserialize(deserializer)? {
         Scalar::Bool(value) => Some(value),
         Scalar::Int(value) => Some(value != 0),
-        Scalar::Text(value) => truth(&value),
+        Scalar::Text(value) => parse_bool(&value),
         Scalar::Float(_) | Scalar::None | Scalar::Filled => None,
     })
 }
 
 /// Reads "true", "1", "yes", "false", "0", "no" in any case.
 #[must_use]
-pub fn truth(text: &str) -> Option<bool> {
+pub fn parse_bool(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" => Some(true),
         "false" | "0" | "no" => Some(false),
@@ -315,7 +315,7 @@ pub fn truth(text: &str) -> Option<bool> {
 /// Only where the JSON itself is broken.
 pub fn objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     let mut list = Vec::new();
-    let mut take = |element: Element<T>| list.extend(element.good());
+    let mut take = |element: Element<T>| list.extend(element.into_option());
     deserializer.deserialize_any(LenientList(&mut take, PhantomData))?;
     Ok(list)
 }
@@ -339,7 +339,7 @@ pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
 ///
 /// # Errors
 /// Only where the JSON itself is broken.
-pub fn fold<'de, T: Deserialize<'de>, C: Default, D: Deserializer<'de>>(
+pub fn fold_objects<'de, T: Deserialize<'de>, C: Default, D: Deserializer<'de>>(
     deserializer: D,
     mut count: impl FnMut(&mut C, T),
 ) -> Result<C, D::Error> {
@@ -358,7 +358,7 @@ pub fn fold<'de, T: Deserialize<'de>, C: Default, D: Deserializer<'de>>(
 /// # Errors
 /// Only where the JSON itself is broken.
 pub fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    Element::deserialize(deserializer).map(Element::good)
+    Element::deserialize(deserializer).map(Element::into_option)
 }
 
 struct Counted<V>(V);
@@ -395,7 +395,7 @@ impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for LenientList<'_, T, 
     /// A list whose places are written out; what stands under any other key is passed over.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
-            if is_place(&key) {
+            if is_list_index(&key) {
                 (self.0)(map.next_value()?);
             } else {
                 map.next_value::<IgnoredAny>()?;

@@ -6,7 +6,7 @@ mod stream;
 
 pub use element::{Element, Flaw};
 pub use loose::{
-    brief, exactly_true, flag, fold, kind, long_text, marking, moment, name, number, number_in, number_said, object,
-    objects, start, text, texts, truth, whole,
+    short_text, exactly_true, flag, fold_objects, describe_kind, long_text, marking, timestamp, name, number, parse_number, strict_number, object,
+    objects, leading_text, text, texts, parse_bool, float_to_integer,
 };
-pub use stream::{JsonStream, is_place};
+pub use stream::{JsonStream, is_list_index};

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 
 use super::element::{Broken, Element, Flaw, NAMES};
-use scan::{Next, ended};
+use scan::{Next, into_error};
 use taking::Walk;
 
 /// The largest body that is read, in bytes: what is passed over has to end too.
@@ -69,15 +69,15 @@ impl Read for Bounded<'_> {
 impl<'s> JsonStream<'s> {
     /// Takes a body, which may have 4 GiB.
     pub fn new(body: impl Read + 's) -> Self {
-        Self::within(body, LARGEST_BODY)
+        Self::with_limit(body, LARGEST_BODY)
     }
 
     /// Takes a list of a feed's events, which may have 256 MiB.
-    pub fn listing(body: impl Read + 's) -> Self {
-        Self::within(body, LARGEST_LIST)
+    pub fn for_feed_list(body: impl Read + 's) -> Self {
+        Self::with_limit(body, LARGEST_LIST)
     }
 
-    fn within(body: impl Read + 's, most: u64) -> Self {
+    fn with_limit(body: impl Read + 's, most: u64) -> Self {
         let bounded = Bounded { body: Box::new(body), most, left: most };
         Self {
             reader: BufReader::with_capacity(BUFFER, bounded),
@@ -123,9 +123,9 @@ impl<'s> JsonStream<'s> {
     ///
     /// # Errors
     /// What the body lacks.
-    pub fn whole<T: for<'de> Deserialize<'de>>(mut self) -> Result<T> {
-        let value = T::deserialize(&mut self).map_err(ended)?;
-        self.end()?;
+    pub fn read_whole<T: for<'de> Deserialize<'de>>(mut self) -> Result<T> {
+        let value = T::deserialize(&mut self).map_err(into_error)?;
+        self.require_end()?;
         Ok(value)
     }
 
@@ -133,7 +133,7 @@ impl<'s> JsonStream<'s> {
     ///
     /// # Errors
     /// What stands there.
-    pub fn end(mut self) -> Result<()> {
+    pub fn require_end(mut self) -> Result<()> {
         match self.peek()? {
             None => Ok(()),
             Some(_) => bail!("trailing characters stand behind its end"),
@@ -144,8 +144,8 @@ impl<'s> JsonStream<'s> {
     ///
     /// # Errors
     /// That it is no list, or breaks off; or the handler's own error.
-    pub fn each<T: for<'de> Deserialize<'de>>(&mut self, on: &mut dyn FnMut(Element<T>) -> Result<()>) -> Result<()> {
-        self.walk(&[], &mut |source| on(source.element()?))
+    pub fn for_each<T: for<'de> Deserialize<'de>>(&mut self, on: &mut dyn FnMut(Element<T>) -> Result<()>) -> Result<()> {
+        self.walk(&[], &mut |source| on(source.read_element()?))
     }
 
     /// Hands over each element of the list that stands below the keys of `path`, `["response", "Attribute"]` for instance;
@@ -153,12 +153,12 @@ impl<'s> JsonStream<'s> {
     ///
     /// # Errors
     /// That there is no such list, or that the body breaks off; or the handler's own error.
-    pub fn each_below<T: for<'de> Deserialize<'de>>(
+    pub fn for_each_at<T: for<'de> Deserialize<'de>>(
         &mut self,
         path: &[&str],
         on: &mut dyn FnMut(Element<T>) -> Result<()>,
     ) -> Result<()> {
-        self.walk(path, &mut |source| on(source.element()?))
+        self.walk(path, &mut |source| on(source.read_element()?))
     }
 
     /// Collects the list that stands below the keys of `path`, which may have so many elements. Each may keep 64 KiB; the
@@ -176,28 +176,28 @@ impl<'s> JsonStream<'s> {
         self.walk(path, &mut |source| {
             ensure!(came < most, "the server sends more than the {most} elements asked for");
             came += 1;
-            let mut element = source.element()?;
+            let mut element = source.read_element()?;
             if source.kept > SMALL_ELEMENT {
                 match left.checked_sub(source.kept) {
                     Some(less) => left = less,
-                    None => element = Element::Bad(source.flaw("there is no room for it beside other large ones")),
+                    None => element = Element::Bad(source.make_flaw("there is no room for it beside other large ones")),
                 }
             }
             list.extend(keep(element));
             Ok(())
         })?;
-        self.end()?;
+        self.require_end()?;
         Ok(list)
     }
 
     /// Goes to the list below a path and stops at each of its elements.
     fn walk(&mut self, path: &[&str], on: &mut dyn FnMut(&mut Self) -> Result<()>) -> Result<()> {
-        let Some((wanted, rest)) = path.split_first() else { return self.items(on) };
-        ensure!(self.next().map_err(ended)? == Next::Object, "expected an object with the key {wanted}");
+        let Some((wanted, rest)) = path.split_first() else { return self.visit_items(on) };
+        ensure!(self.peek_kind().map_err(into_error)? == Next::Object, "expected an object with the key {wanted}");
         let mut is_there = false;
-        self.fields(&mut |key, source| {
+        self.visit_fields(&mut |key, source| {
             if key != *wanted || is_there {
-                return source.pass();
+                return source.skip_value();
             }
             is_there = true;
             source.walk(rest, on)
@@ -210,22 +210,22 @@ impl<'s> JsonStream<'s> {
     ///
     /// # Errors
     /// That it is no list, or breaks off; or the handler's own error.
-    pub fn items(&mut self, on: &mut dyn FnMut(&mut Self) -> Result<()>) -> Result<()> {
+    pub fn visit_items(&mut self, on: &mut dyn FnMut(&mut Self) -> Result<()>) -> Result<()> {
         let no_list = || anyhow!(Broken::Flawed("expected a list".to_owned()));
-        match self.next().map_err(ended)? {
+        match self.peek_kind().map_err(into_error)? {
             Next::List => {
-                self.open().map_err(ended)?;
+                self.open().map_err(into_error)?;
                 let mut is_first = true;
-                while self.more(b']', &mut is_first).map_err(ended)? {
+                while self.has_more(b']', &mut is_first).map_err(into_error)? {
                     on(self)?;
                 }
                 Ok(())
             }
-            Next::Object => self.fields(&mut |key, source| {
-                ensure!(is_place(key), no_list());
+            Next::Object => self.visit_fields(&mut |key, source| {
+                ensure!(is_list_index(key), no_list());
                 on(source)
             }),
-            Next::Word => match self.word().map_err(ended)? {
+            Next::Word => match self.read_word().map_err(into_error)? {
                 b"null" => Ok(()),
                 _ => Err(no_list()),
             },
@@ -238,20 +238,20 @@ impl<'s> JsonStream<'s> {
     ///
     /// # Errors
     /// That the body breaks off; or the handler's own error.
-    pub fn parts<T: for<'de> Deserialize<'de>>(
+    pub fn visit_items_lenient<T: for<'de> Deserialize<'de>>(
         &mut self,
         read: &mut dyn FnMut(&mut Self) -> Result<Element<T>>,
         on: &mut dyn FnMut(Element<T>) -> Result<()>,
     ) -> Result<()> {
         let no_list = |what: &str| Element::Bad(Flaw::unreadable(&format!("where its list should be is {what}")));
-        let what = match (self.next().map_err(ended)?, self.peek()?) {
-            (Next::List, _) | (_, Some(b'n')) => return self.items(&mut |source| on(read(source)?)),
+        let what = match (self.peek_kind().map_err(into_error)?, self.peek()?) {
+            (Next::List, _) | (_, Some(b'n')) => return self.visit_items(&mut |source| on(read(source)?)),
             (Next::Object, _) => {
-                return self.fields(&mut |key, source| {
-                    if is_place(key) {
+                return self.visit_fields(&mut |key, source| {
+                    if is_list_index(key) {
                         return on(read(source)?);
                     }
-                    source.pass()?;
+                    source.skip_value()?;
                     on(no_list("an object"))
                 });
             }
@@ -259,7 +259,7 @@ impl<'s> JsonStream<'s> {
             (Next::Word, Some(b't' | b'f')) => "a boolean",
             (Next::Word, _) => "a number",
         };
-        self.pass()?;
+        self.skip_value()?;
         on(no_list(what))
     }
 
@@ -268,7 +268,7 @@ impl<'s> JsonStream<'s> {
     /// # Errors
     /// That the body breaks off, or that no value stands next.
     pub fn is_list(&mut self) -> Result<bool> {
-        Ok(self.next().map_err(ended)? == Next::List)
+        Ok(self.peek_kind().map_err(into_error)? == Next::List)
     }
 
     /// True if an object stands next.
@@ -276,19 +276,19 @@ impl<'s> JsonStream<'s> {
     /// # Errors
     /// That the body breaks off, or that no value stands next.
     pub fn is_object(&mut self) -> Result<bool> {
-        Ok(self.next().map_err(ended)? == Next::Object)
+        Ok(self.peek_kind().map_err(into_error)? == Next::Object)
     }
 
     /// Hands over each field of an object. `on` reads its value, or passes it over ([`Self::pass`]).
     ///
     /// # Errors
     /// That it is no object, or breaks off; or the handler's own error.
-    pub fn fields(&mut self, on: &mut dyn FnMut(&str, &mut Self) -> Result<()>) -> Result<()> {
-        ensure!(self.next().map_err(ended)? == Next::Object, "expected an object");
-        self.open().map_err(ended)?;
+    pub fn visit_fields(&mut self, on: &mut dyn FnMut(&str, &mut Self) -> Result<()>) -> Result<()> {
+        ensure!(self.peek_kind().map_err(into_error)? == Next::Object, "expected an object");
+        self.open().map_err(into_error)?;
         let mut is_first = true;
-        while self.more(b'}', &mut is_first).map_err(ended)? {
-            let key = self.key().map_err(ended)?;
+        while self.has_more(b'}', &mut is_first).map_err(into_error)? {
+            let key = self.read_key().map_err(into_error)?;
             on(&key, self)?;
         }
         Ok(())
@@ -298,14 +298,14 @@ impl<'s> JsonStream<'s> {
     ///
     /// # Errors
     /// That the body breaks off; or the handler's own error.
-    pub fn object<T: for<'de> Deserialize<'de>>(
+    pub fn read_object<T: for<'de> Deserialize<'de>>(
         &mut self,
         on: &mut dyn FnMut(&str, &mut Self) -> Result<bool>,
     ) -> Result<Element<T>> {
-        if self.next().map_err(ended)? != Next::Object {
-            return self.element();
+        if self.peek_kind().map_err(into_error)? != Next::Object {
+            return self.read_element();
         }
-        self.begin();
+        self.begin_element();
         let (depth, mut stopped, mut uuid) = (self.depth, None, None);
         let read = match self.open() {
             Ok(()) => {
@@ -329,7 +329,7 @@ impl<'s> JsonStream<'s> {
                 // What `on` read were elements themselves.
                 (self.element, self.names) = (depth, [uuid, None, None, None]);
                 self.recover()?;
-                Ok(Element::Bad(self.flaw(&why)))
+                Ok(Element::Bad(self.make_flaw(&why)))
             }
         }
     }
@@ -338,22 +338,22 @@ impl<'s> JsonStream<'s> {
     ///
     /// # Errors
     /// That the body breaks off.
-    pub fn element<T: for<'de> Deserialize<'de>>(&mut self) -> Result<Element<T>> {
-        self.value().map(|read| read.unwrap_or_else(Element::Bad))
+    pub fn read_element<T: for<'de> Deserialize<'de>>(&mut self) -> Result<Element<T>> {
+        self.read_value().map(|read| read.unwrap_or_else(Element::Bad))
     }
 
     /// The same for a value of any kind.
     ///
     /// # Errors
     /// That the body breaks off.
-    pub fn value<T: for<'de> Deserialize<'de>>(&mut self) -> Result<Result<T, Flaw>> {
-        self.begin();
+    pub fn read_value<T: for<'de> Deserialize<'de>>(&mut self) -> Result<Result<T, Flaw>> {
+        self.begin_element();
         match T::deserialize(&mut *self) {
             Ok(value) => Ok(Ok(value)),
             Err(Broken::Off(error)) => Err(error.into()),
             Err(Broken::Flawed(why)) => {
                 self.recover()?;
-                Ok(Err(self.flaw(&why)))
+                Ok(Err(self.make_flaw(&why)))
             }
         }
     }
@@ -362,8 +362,8 @@ impl<'s> JsonStream<'s> {
     ///
     /// # Errors
     /// That the body breaks off, or that there is no value.
-    pub fn pass(&mut self) -> Result<()> {
-        self.skip().map_err(ended)
+    pub fn skip_value(&mut self) -> Result<()> {
+        self.skip().map_err(into_error)
     }
 
     /// The uuid of the element in hand, as far as it was read.
@@ -373,12 +373,12 @@ impl<'s> JsonStream<'s> {
         uuid.as_deref()
     }
 
-    fn flaw(&self, why: &str) -> Flaw {
-        Flaw::unreadable(why).named(self.names.clone())
+    fn make_flaw(&self, why: &str) -> Flaw {
+        Flaw::unreadable(why).with_names(self.names.clone())
     }
 
     /// An element begins here.
-    fn begin(&mut self) {
+    fn begin_element(&mut self) {
         (self.kept, self.element, self.counts) = (0, self.depth, false);
         (self.names, self.naming) = (Default::default(), None);
     }
@@ -387,7 +387,7 @@ impl<'s> JsonStream<'s> {
 /// True for a key that is a place in a list: PHP writes a list as an object once an element in its middle was taken out
 /// (MISP's `EventsController.php` does so with tags), and may write an empty one as `{}`.
 #[must_use]
-pub fn is_place(key: &str) -> bool {
+pub fn is_list_index(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit())
 }
 

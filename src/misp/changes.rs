@@ -42,14 +42,14 @@ impl EventChanges<'_> {
     }
 
     /// The uuids of all attributes that are concerned.
-    pub fn attributes(&self) -> impl Iterator<Item = Uuid> {
+    pub fn attribute_uuids(&self) -> impl Iterator<Item = Uuid> {
         let edited = self.edits.iter().map(|edit| edit.uuid);
         self.additions.iter().map(|one| one.uuid).chain(edited).chain(self.removals.iter().copied())
     }
 
     /// True for an object that is not there yet.
     #[must_use]
-    pub fn makes(&self, object: &Uuid) -> bool {
+    pub fn creates_object(&self, object: &Uuid) -> bool {
         self.new_objects.contains(object)
     }
 }
@@ -104,7 +104,7 @@ impl EventPatch {
 
     /// What changes, in words.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn changed_fields(&self) -> String {
         let words = [
             ("info", self.info.is_some()),
             ("threat level", self.threat_level.is_some()),
@@ -157,7 +157,7 @@ pub trait AttachmentSource {
     ///
     /// # Errors
     /// That it cannot be had, or is another one.
-    fn payload(&self, attribute: &AttributeDraft) -> Result<Option<AttachmentPayload>>;
+    fn load_payload(&self, attribute: &AttributeDraft) -> Result<Option<AttachmentPayload>>;
 }
 
 /// A file as it is sent.

@@ -87,19 +87,19 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// Takes what stands in an event.
-    pub(super) fn piece(&mut self, piece: EventPart) -> Result<()> {
+    pub(super) fn add_piece(&mut self, piece: EventPart) -> Result<()> {
         match piece {
-            EventPart::Attribute(element) => self.row(*element, None),
-            EventPart::Object(Element::Good(object)) => self.object(object),
-            EventPart::Object(Element::Bad(flaw)) => self.row(Element::Bad(flaw), None),
+            EventPart::Attribute(element) => self.add_row(*element, None),
+            EventPart::Object(Element::Good(object)) => self.add_object(object),
+            EventPart::Object(Element::Bad(flaw)) => self.add_row(Element::Bad(flaw), None),
             EventPart::Report(report) => {
-                self.report(report);
+                self.add_report(report);
                 Ok(())
             }
         }
     }
 
-    fn object(&mut self, object: Object) -> Result<()> {
+    fn add_object(&mut self, object: Object) -> Result<()> {
         let within = ParentObject { name: object.name.into(), uuid: object.uuid.into() };
         let is_deleted = object.deleted == Some(true);
         object.attributes.into_iter().try_for_each(|element| {
@@ -107,25 +107,25 @@ impl<'c> ChunkBuffer<'c> {
                 Element::Good(attribute) if is_deleted => Element::Good(Attribute { deleted: Some(true), ..attribute }),
                 element => element,
             };
-            self.row(element, Some(within.clone()))
+            self.add_row(element, Some(within.clone()))
         })?;
         let most = "the object that it is in has more attributes, or longer ones, than are read of one";
-        (0..object.beyond).try_for_each(|_| self.row(Element::Bad(Flaw::unreadable(most)), Some(within.clone())))
+        (0..object.beyond).try_for_each(|_| self.add_row(Element::Bad(Flaw::unreadable(most)), Some(within.clone())))
     }
 
     /// Takes an attribute. What no longer fits goes into the next chunk.
-    pub(super) fn row(&mut self, mut attribute: Element<Attribute>, within: Option<ParentObject>) -> Result<()> {
+    pub(super) fn add_row(&mut self, mut attribute: Element<Attribute>, within: Option<ParentObject>) -> Result<()> {
         let text = match &mut attribute {
             Element::Good(attribute) => {
                 // Only one way of reading brings them.
                 (attribute.sightings, attribute.event) = Default::default();
                 attribute.event_uuid.clear();
-                attribute.text()
+                attribute.text_size()
             }
             Element::Bad(_) => 0,
         };
         if self.rows.len() == MOST_ROWS || self.text + text > MOST_TEXT {
-            self.hand_over()?;
+            self.deliver_rows()?;
         }
         self.text += text;
         self.rows.push(AttributeRow { attribute, within });
@@ -133,9 +133,9 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// Takes a report, if there is room for it.
-    pub(super) fn report(&mut self, report: Element<Report>) {
+    pub(super) fn add_report(&mut self, report: Element<Report>) {
         let fits = |report: &Report| self.in_reports + report.name.len() + report.content.len() <= MOST_IN_REPORTS;
-        match report.good().filter(fits) {
+        match report.into_option().filter(fits) {
             Some(report) => {
                 self.in_reports += report.name.len() + report.content.len();
                 self.reports.push(report);
@@ -145,17 +145,17 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// Notes why the objects of the event cannot be read.
-    pub(super) fn without_objects(&mut self, why: String) {
+    pub(super) fn note_missing_objects(&mut self, why: String) {
         self.without_objects = Some(why);
     }
 
     /// Hands over the rows there are, if any.
-    pub(super) fn hand_over(&mut self) -> Result<()> {
+    pub(super) fn deliver_rows(&mut self) -> Result<()> {
         if self.rows.is_empty() {
             return Ok(());
         }
-        let highest = self.rows.iter().filter_map(|row| number(&row.attribute)).max().unwrap_or(0);
-        let progress = Delivery::UpTo(self.up_to().max(highest));
+        let highest = self.rows.iter().filter_map(|row| attribute_number(&row.attribute)).max().unwrap_or(0);
+        let progress = Delivery::UpTo(self.highest_delivered().max(highest));
         let rows = std::mem::take(&mut self.rows);
         let chunk = Chunk { rows, reports: Vec::new(), reports_left_out: 0, without_objects: None, is_last: false };
         self.text = 0;
@@ -171,7 +171,7 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// Forgets what was gathered and not handed over, since it comes again.
-    pub(super) fn forget(&mut self) {
+    pub(super) fn clear_pending(&mut self) {
         self.rows.clear();
         self.text = 0;
         self.reports.clear();
@@ -179,7 +179,7 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// The highest number of an attribute that was handed over; 0 for none.
-    pub(super) fn up_to(&self) -> u64 {
+    pub(super) fn highest_delivered(&self) -> u64 {
         match self.progress {
             Delivery::UpTo(number) => number,
             Delivery::Nothing | Delivery::Stopped => 0,
@@ -198,7 +198,7 @@ impl<'c> ChunkBuffer<'c> {
 }
 
 /// The number of an attribute on its server.
-pub(super) fn number(element: &Element<Attribute>) -> Option<u64> {
+pub(super) fn attribute_number(element: &Element<Attribute>) -> Option<u64> {
     match element {
         Element::Good(attribute) => attribute.id.parse().ok(),
         Element::Bad(flaw) => flaw.field("id")?.parse().ok(),
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     /// The sizes of the chunks in which attributes with values of these lengths come, and which is the last.
-    fn sizes(lengths: &[usize]) -> Vec<(usize, bool)> {
+    fn chunk_sizes(lengths: &[usize]) -> Vec<(usize, bool)> {
         let mut sizes = Vec::new();
         let mut on = |chunk: Chunk| {
             sizes.push((chunk.rows.len(), chunk.is_last));
@@ -218,7 +218,7 @@ mod tests {
         };
         let mut chunks = ChunkBuffer::new(&mut on);
         for length in lengths {
-            chunks.row(Element::Good(Attribute { value: "x".repeat(*length), ..Attribute::default() }), None).unwrap();
+            chunks.add_row(Element::Good(Attribute { value: "x".repeat(*length), ..Attribute::default() }), None).unwrap();
         }
         chunks.finish().unwrap();
         sizes
@@ -226,11 +226,11 @@ mod tests {
 
     #[test]
     fn a_chunk_has_5000_rows_or_4_mib_and_the_last_may_be_empty() {
-        assert_eq!(sizes(&[]), [(0, true)]);
-        assert_eq!(sizes(&[1; 5_000]), [(5_000, true)]);
-        assert_eq!(sizes(&[1; 5_001]), [(5_000, false), (1, true)]);
-        assert_eq!(sizes(&[1 << 20; 5]), [(4, false), (1, true)]);
-        assert_eq!(sizes(&[7, 5 << 20, 7]), [(1, false), (1, false), (1, true)]);
+        assert_eq!(chunk_sizes(&[]), [(0, true)]);
+        assert_eq!(chunk_sizes(&[1; 5_000]), [(5_000, true)]);
+        assert_eq!(chunk_sizes(&[1; 5_001]), [(5_000, false), (1, true)]);
+        assert_eq!(chunk_sizes(&[1 << 20; 5]), [(4, false), (1, true)]);
+        assert_eq!(chunk_sizes(&[7, 5 << 20, 7]), [(1, false), (1, false), (1, true)]);
     }
 
     #[test]
@@ -242,9 +242,9 @@ mod tests {
         };
         let mut chunks = ChunkBuffer::new(&mut on);
         for length in [3 << 20, 2 << 20, 1 << 20] {
-            chunks.report(Element::Good(Report { content: "x".repeat(length), ..Report::default() }));
+            chunks.add_report(Element::Good(Report { content: "x".repeat(length), ..Report::default() }));
         }
-        chunks.report(Element::Bad(Flaw::kind("a text")));
+        chunks.add_report(Element::Bad(Flaw::not_object("a text")));
         chunks.finish().unwrap();
         assert_eq!(kept.iter().map(|report| report.content.len() >> 20).collect::<Vec<_>>(), [3, 1]);
         assert_eq!(left_out, 2);

@@ -68,7 +68,7 @@ impl AttributeDraft {
     }
 
     /// Its value, or the two halves of a composite one.
-    pub fn parts(&self) -> impl Iterator<Item = &str> {
+    pub fn value_parts(&self) -> impl Iterator<Item = &str> {
         let halves = self.value.split_once('|').filter(|_| self.kind.contains('|'));
         let (first, second) = halves.map_or((self.value.as_str(), None), |(first, second)| (first, Some(second)));
         [Some(first), second].into_iter().flatten().filter(|part| !part.is_empty())

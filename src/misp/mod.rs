@@ -143,10 +143,10 @@ impl Misp {
     }
 
     /// Names the patterns of tags that decide something: an event keeps such a tag, however many it has.
-    pub fn mind(&mut self, patterns: Vec<String>) {
+    pub fn set_decisive_tags(&mut self, patterns: Vec<String>) {
         match self {
             Self::Server(server) => server.decisive = patterns,
-            Self::Feed(feed) => feed.mind(patterns),
+            Self::Feed(feed) => feed.set_decisive_tags(patterns),
         }
     }
 
@@ -185,10 +185,10 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the list; or the handler's own error.
-    pub fn list(&self, window: Window, on: &mut dyn FnMut(IndexEntry) -> Result<()>) -> Result<()> {
+    pub fn list_events(&self, window: Window, on: &mut dyn FnMut(IndexEntry) -> Result<()>) -> Result<()> {
         match self {
-            Self::Server(server) => server.list(&window, on),
-            Self::Feed(feed) => feed.list(&window, on),
+            Self::Server(server) => server.list_events(&window, on),
+            Self::Feed(feed) => feed.list_events(&window, on),
         }
     }
 
@@ -196,9 +196,9 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn names(&self, sought: &NameQuery<'_>) -> Result<Option<ResolvedNames>> {
+    pub fn resolve_names(&self, sought: &NameQuery<'_>) -> Result<Option<ResolvedNames>> {
         match self {
-            Self::Server(server) => server.names(sought).map(Some),
+            Self::Server(server) => server.resolve_names(sought).map(Some),
             Self::Feed(_) => Ok(None),
         }
     }
@@ -208,10 +208,10 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the reading; or the handler's own error.
-    pub fn chunks(&self, uuid: &Uuid, event: &Event, on: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
+    pub fn read_chunks(&self, uuid: &Uuid, event: &Event, on: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
         match self {
-            Self::Server(server) => server.chunks(uuid, event, on),
-            Self::Feed(feed) => feed.chunks(uuid, event, on),
+            Self::Server(server) => server.read_chunks(uuid, event, on),
+            Self::Feed(feed) => feed.read_chunks(uuid, event, on),
         }
     }
 
@@ -220,10 +220,10 @@ impl Misp {
     ///
     /// # Errors
     /// A file that is missing or broken; or the error of `check`.
-    pub fn opened(&self, uuid: &Uuid, event: &Event, check: &dyn Fn(u64) -> Result<()>) -> Result<Option<Opened>> {
+    pub fn open_event_file(&self, uuid: &Uuid, event: &Event, check: &dyn Fn(u64) -> Result<()>) -> Result<Option<Opened>> {
         match self {
             Self::Server(_) => Ok(None),
-            Self::Feed(feed) => feed.opened(uuid, event, check).map(Some),
+            Self::Feed(feed) => feed.open_event_file(uuid, event, check).map(Some),
         }
     }
 
@@ -232,10 +232,10 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn listed(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
+    pub fn fetch_index_entries(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
         match self {
-            Self::Server(server) => server.listed(uuids),
-            Self::Feed(feed) => feed.listed(uuids),
+            Self::Server(server) => server.fetch_index_entries(uuids),
+            Self::Feed(feed) => feed.fetch_index_entries(uuids),
         }
     }
 
@@ -243,9 +243,9 @@ impl Misp {
     ///
     /// # Errors
     /// That there is none, that it is not shown, or that it is larger; for a feed always.
-    pub fn attachment(&self, attribute: &Attribute, most: u64) -> Result<Vec<u8>> {
+    pub fn download_attachment(&self, attribute: &Attribute, most: u64) -> Result<Vec<u8>> {
         match self {
-            Self::Server(server) => server.attachment(attribute, most),
+            Self::Server(server) => server.download_attachment(attribute, most),
             Self::Feed(_) => bail!("a feed's attachments are not read"),
         }
     }
@@ -254,10 +254,10 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn there(&self, events: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
+    pub fn find_events(&self, events: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
         match self {
-            Self::Server(server) => server.there(events),
-            Self::Feed(feed) => feed.folder()?.there(events),
+            Self::Server(server) => server.find_events(events),
+            Self::Feed(feed) => feed.folder()?.find_events(events),
         }
     }
 
@@ -276,9 +276,9 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn numbered(&self, number: u64) -> Result<Option<(Uuid, Event)>> {
+    pub fn find_event_by_number(&self, number: u64) -> Result<Option<(Uuid, Event)>> {
         match self {
-            Self::Server(server) => server.numbered(number),
+            Self::Server(server) => server.find_event_by_number(number),
             Self::Feed(_) => Ok(None),
         }
     }
@@ -287,10 +287,10 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn content(&self, uuid: &Uuid, event: Event, look: ContentOptions) -> Result<EventContent> {
+    pub fn read_content(&self, uuid: &Uuid, event: Event, look: ContentOptions) -> Result<EventContent> {
         match self {
-            Self::Server(server) => server.content(uuid, event, look),
-            Self::Feed(feed) => feed.folder()?.content(uuid, event),
+            Self::Server(server) => server.read_content(uuid, event, look),
+            Self::Feed(feed) => feed.folder()?.read_content(uuid, event),
         }
     }
 
@@ -298,9 +298,9 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn proposals(&self, event: &Uuid, is_ours: &dyn Fn(&Uuid) -> bool) -> Result<u64> {
+    pub fn count_proposals(&self, event: &Uuid, is_ours: &dyn Fn(&Uuid) -> bool) -> Result<u64> {
         match self {
-            Self::Server(server) => server.proposals(event, is_ours),
+            Self::Server(server) => server.count_proposals(event, is_ours),
             Self::Feed(_) => Ok(0),
         }
     }
@@ -309,21 +309,21 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn held(&self, event: &Uuid, look: ContentOptions) -> Result<Option<EventContent>> {
-        let there = self.there(&[*event])?.pop();
-        there.map(|(uuid, head)| self.content(&uuid, head, look)).transpose()
+    pub fn find_content(&self, event: &Uuid, look: ContentOptions) -> Result<Option<EventContent>> {
+        let there = self.find_events(&[*event])?.pop();
+        there.map(|(uuid, head)| self.read_content(&uuid, head, look)).transpose()
     }
 
     /// Whose an event is. Of a feed's it is this installation's if its file names that as the creator.
     ///
     /// # Errors
     /// That the server does not say who we are.
-    pub fn whose(&self, event: &Event, ids: &Ids) -> Result<Whose> {
+    pub fn owner_of(&self, event: &Event, ids: &Ids) -> Result<Whose> {
         match self {
-            Self::Server(server) => server.whose(event),
+            Self::Server(server) => server.owner_of(event),
             Self::Feed(_) => {
                 let creator = event.orgc.as_ref().and_then(|orgc| Uuid::parse_str(&orgc.uuid).ok());
-                Ok(if creator == Some(ids.organisation()) { Whose::Ours } else { Whose::Theirs })
+                Ok(if creator == Some(ids.organisation_uuid()) { Whose::Ours } else { Whose::Theirs })
             }
         }
     }
@@ -332,17 +332,17 @@ impl Misp {
     ///
     /// # Errors
     /// That the server does not say who we are.
-    pub fn owns(&self, event: &Event, ids: &Ids) -> Result<bool> {
-        Ok(self.whose(event, ids)? == Whose::Ours)
+    pub fn may_write(&self, event: &Event, ids: &Ids) -> Result<bool> {
+        Ok(self.owner_of(event, ids)? == Whose::Ours)
     }
 
     /// What these tags are called there, and which cannot be set.
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn tag_names(&self, wanted: &[&str]) -> Result<TagResolution> {
+    pub fn resolve_tag_names(&self, wanted: &[&str]) -> Result<TagResolution> {
         match self {
-            Self::Server(server) => server.tag_names(wanted),
+            Self::Server(server) => server.resolve_tag_names(wanted),
             Self::Feed(_) => Ok(TagResolution::default()),
         }
     }
@@ -351,9 +351,9 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn exclusive(&self, namespaces: &BTreeSet<String>) -> Result<HashSet<String>> {
+    pub fn fetch_exclusive_predicates(&self, namespaces: &BTreeSet<String>) -> Result<HashSet<String>> {
         match self {
-            Self::Server(server) => server.exclusive(namespaces),
+            Self::Server(server) => server.fetch_exclusive_predicates(namespaces),
             Self::Feed(_) => Ok(HashSet::new()),
         }
     }
@@ -362,9 +362,9 @@ impl Misp {
     ///
     /// # Errors
     /// That the server does not say who we are.
-    pub fn organisation(&self) -> Result<&str> {
+    pub fn own_organisation_id(&self) -> Result<&str> {
         match self {
-            Self::Server(server) => Ok(&server.me()?.rights.organisation),
+            Self::Server(server) => Ok(&server.current_user()?.rights.organisation),
             Self::Feed(_) => Ok(""),
         }
     }
@@ -373,9 +373,9 @@ impl Misp {
     ///
     /// # Errors
     /// That the server does not say who we are.
-    pub fn sets_tags(&self) -> Result<bool> {
+    pub fn may_set_tags(&self) -> Result<bool> {
         match self {
-            Self::Server(server) => Ok(server.me()?.rights.sets),
+            Self::Server(server) => Ok(server.current_user()?.rights.sets),
             Self::Feed(_) => Ok(true),
         }
     }
@@ -384,9 +384,9 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn warninglists(&self, values: &[&str]) -> Result<HashMap<String, Vec<String>>> {
+    pub fn check_warninglists(&self, values: &[&str]) -> Result<HashMap<String, Vec<String>>> {
         match self {
-            Self::Server(server) => server.warninglists(values),
+            Self::Server(server) => server.check_warninglists(values),
             Self::Feed(_) => Ok(HashMap::new()),
         }
     }
@@ -395,9 +395,9 @@ impl Misp {
     ///
     /// # Errors
     /// That it was not added.
-    pub fn sight(&self, attribute: &Uuid, moment: Option<i64>) -> Result<()> {
+    pub fn add_sighting(&self, attribute: &Uuid, moment: Option<i64>) -> Result<()> {
         match self {
-            Self::Server(server) => server.sight(attribute, moment),
+            Self::Server(server) => server.add_sighting(attribute, moment),
             Self::Feed(_) => bail!("a feed carries no sightings"),
         }
     }
@@ -418,10 +418,10 @@ impl Misp {
     ) -> Result<(), WriteStop> {
         match self {
             Self::Server(server) => {
-                server::write::ServerWriter { server, changes, names, attachments, underway }.all(sending)
+                server::write::ServerWriter { server, changes, names, attachments, underway }.write_all(sending)
             }
             Self::Feed(feed) => {
-                underway(&sending.underway(changes.attributes()));
+                underway(&sending.as_if_unanswered(changes.attribute_uuids()));
                 feed.folder().and_then(|folder| folder.apply(changes, attachments, sending)).map_err(WriteStop::No)
             }
         }
@@ -463,7 +463,7 @@ impl IndexEntry {
     #[must_use]
     pub fn new(element: crate::json::Element<Event>) -> Self {
         match element {
-            crate::json::Element::Bad(flaw) => Self::Bad(flaw.of("an event of the list")),
+            crate::json::Element::Bad(flaw) => Self::Bad(flaw.describe("an event of the list")),
             crate::json::Element::Good(event) => match Uuid::parse_str(&event.uuid) {
                 Ok(uuid) => Self::Event(Box::new(event), uuid),
                 Err(_) if event.id.is_empty() => Self::Bad("an event of the list has no uuid".to_owned()),

@@ -18,9 +18,9 @@ pub fn event(uuid: &Uuid, header: &EventHeader<'_>, names: &TagResolution, more:
         "threat_level_id": header.threat_level.to_string(),
         "analysis": header.analysis.to_string(),
         "published": false,
-        "Tag": tags(header.tags.iter().copied(), names),
+        "Tag": tag_list(header.tags.iter().copied(), names),
     });
-    joined(event, more)
+    merge_members(event, more)
 }
 
 /// An attribute that should be; `content` is the file that it carries.
@@ -38,10 +38,10 @@ pub fn attribute(
         "value": attribute.value,
         "to_ids": attribute.to_ids,
         "comment": attribute.comment,
-        "Tag": tags(attribute.all_tags(), names),
+        "Tag": tag_list(attribute.all_tags(), names),
     });
     if let Some(place) = &attribute.place {
-        sent = joined(sent, json!({"object_relation": place.relation}));
+        sent = merge_members(sent, json!({"object_relation": place.relation}));
     }
     if let Some(content) = content {
         let of_file = json!({
@@ -52,9 +52,9 @@ pub fn attribute(
             "to_ids": content.kind == "malware-sample",
             "data": content.data,
         });
-        sent = joined(sent, of_file);
+        sent = merge_members(sent, of_file);
     }
-    joined(sent, more)
+    merge_members(sent, more)
 }
 
 /// A `file` object with its attributes. The description is sent with the template, since MISP refuses an object whose
@@ -70,13 +70,13 @@ pub fn object(uuid: &Uuid, attributes: Vec<Value>, more: Value) -> Value {
         "template_version": "24",
         "Attribute": attributes,
     });
-    joined(object, more)
+    merge_members(object, more)
 }
 
 /// The changes of an event itself. What is not named keeps its value on the server
 /// (`fixtures/wire/misp/324-edit-published-event.json`).
 #[must_use]
-pub fn head(head: &EventPatch) -> Value {
+pub fn event_patch(head: &EventPatch) -> Value {
     let mut sent = Map::new();
     if let Some(info) = &head.info {
         sent.insert("info".to_owned(), json!(info));
@@ -90,13 +90,13 @@ pub fn head(head: &EventPatch) -> Value {
     if head.close {
         sent.insert("distribution".to_owned(), json!("0"));
     }
-    add_tags(&mut sent, &head.add_tags, &head.drop_tags);
+    insert_tag_changes(&mut sent, &head.add_tags, &head.drop_tags);
     Value::Object(sent)
 }
 
 /// The changes of an attribute. What is not named keeps its value (`MispAttribute.php`, `editAttribute`).
 #[must_use]
-pub fn change(uuid: &Uuid, change: &AttributePatch) -> Value {
+pub fn attribute_patch(uuid: &Uuid, change: &AttributePatch) -> Value {
     let mut sent = Map::from_iter([("uuid".to_owned(), json!(uuid))]);
     if let Some(to_ids) = change.to_ids {
         sent.insert("to_ids".to_owned(), json!(to_ids));
@@ -110,14 +110,14 @@ pub fn change(uuid: &Uuid, change: &AttributePatch) -> Value {
     if change.close {
         sent.insert("distribution".to_owned(), json!("0"));
     }
-    add_tags(&mut sent, &change.add_tags, &change.drop_tags);
+    insert_tag_changes(&mut sent, &change.add_tags, &change.drop_tags);
     Value::Object(sent)
 }
 
 /// Those to take off come first, since MISP works through an event's in turn, and one that is there locally is taken off to be
 /// added for everybody. Of an attribute all are added first, so that such a tag is only taken off, and the next edit adds it
 /// (`fixtures/wire/misp/461-edit-shares-a-local-tag.json`, `462-edit-adds-the-shared-tag-again.json`).
-fn add_tags(sent: &mut Map<String, Value>, add: &[String], drop: &[String]) {
+fn insert_tag_changes(sent: &mut Map<String, Value>, add: &[String], drop: &[String]) {
     let dropped = drop.iter().map(|name| json!({"name": name, "deleted": 1}));
     let all: Vec<_> = dropped.chain(add.iter().map(|name| json!({"name": name}))).collect();
     if !all.is_empty() {
@@ -125,13 +125,13 @@ fn add_tags(sent: &mut Map<String, Value>, add: &[String], drop: &[String]) {
     }
 }
 
-fn tags<'a>(wanted: impl Iterator<Item = &'a str>, names: &TagResolution) -> Vec<Value> {
-    wanted.filter_map(|name| names.name(name)).map(|name| json!({"name": name})).collect()
+fn tag_list<'a>(wanted: impl Iterator<Item = &'a str>, names: &TagResolution) -> Vec<Value> {
+    wanted.filter_map(|name| names.resolve(name)).map(|name| json!({"name": name})).collect()
 }
 
 /// One object with the members of both; those of `more` count.
 #[must_use]
-pub fn joined(mut shared: Value, more: Value) -> Value {
+pub fn merge_members(mut shared: Value, more: Value) -> Value {
     if let (Value::Object(shared), Value::Object(more)) = (&mut shared, more) {
         shared.extend(more);
     }

@@ -94,7 +94,7 @@ pub enum Why {
 impl Why {
     /// The reason for several tags, and what may be done, in words.
     #[must_use]
-    pub fn words(self) -> &'static str {
+    pub fn describe(self) -> &'static str {
         match self {
             Self::Unknown => {
                 "this MISP does not have them, and the key's user may not make them (role permission tag editor)"
@@ -123,7 +123,7 @@ impl TagResolution {
         let usable: HashMap<_, _> = rows
             .iter()
             .filter_map(|row| row.tag.as_ref())
-            .map(|tag| (tag.name.to_lowercase(), tag.unusable(rights).map_or_else(|| Ok(tag.name.clone()), Err)))
+            .map(|tag| (tag.name.to_lowercase(), tag.reason_unusable(rights).map_or_else(|| Ok(tag.name.clone()), Err)))
             .collect();
         let of = |name: &str| -> Option<Result<String, Why>> {
             let synonym =
@@ -131,12 +131,12 @@ impl TagResolution {
             let known = usable.get(&name.to_lowercase());
             known.or_else(|| usable.get(&synonym?.to_lowercase())).cloned()
         };
-        let is_new = |name: &&&str| of(name).is_none() && unstorable(name).is_none() && rights.makes;
+        let is_new = |name: &&&str| of(name).is_none() && reason_unstorable(name).is_none() && rights.makes;
         let new = wanted.iter().filter(is_new).map(|name| name.to_lowercase()).collect();
         let named = wanted.iter().map(|name| {
             let there = match of(name) {
                 Some(there) => there,
-                None => match unstorable(name) {
+                None => match reason_unstorable(name) {
                     Some(why) => Err(why),
                     None if rights.makes => Ok((*name).to_owned()),
                     None => Err(Why::Unknown),
@@ -149,7 +149,7 @@ impl TagResolution {
 
     /// The names to ask for: the wanted ones and their synonyms.
     #[must_use]
-    pub fn asked<'a>(wanted: &[&'a str]) -> Vec<&'a str> {
+    pub fn names_to_ask<'a>(wanted: &[&'a str]) -> Vec<&'a str> {
         let synonyms = SYNONYMS.iter().filter(|(first, _)| wanted.contains(first)).map(|(_, second)| *second);
         wanted.iter().copied().chain(synonyms).collect()
     }
@@ -158,19 +158,19 @@ impl TagResolution {
     #[must_use]
     pub fn depends_on_rights(wanted: &[&str], rows: &[Row]) -> bool {
         let strict = Self::new(wanted, rows, &TagPermissions::default());
-        wanted.iter().any(|name| strict.name(name).is_none())
+        wanted.iter().any(|name| strict.resolve(name).is_none())
     }
 
     /// What a tag is called there; none if it cannot be set.
     #[must_use]
-    pub fn name(&self, wanted: &str) -> Option<String> {
+    pub fn resolve(&self, wanted: &str) -> Option<String> {
         let there = self.names.get(&wanted.to_lowercase());
         there.map_or_else(|| Some(wanted.to_owned()), |there| there.clone().ok())
     }
 
     /// The wanted names that cannot be set, by the reason.
     #[must_use]
-    pub fn refused<'a>(&self, wanted: &[&'a str]) -> BTreeMap<Why, Vec<&'a str>> {
+    pub fn group_refused<'a>(&self, wanted: &[&'a str]) -> BTreeMap<Why, Vec<&'a str>> {
         let mut refused: BTreeMap<Why, Vec<&str>> = BTreeMap::new();
         for name in wanted {
             if let Some(Err(why)) = self.names.get(&name.to_lowercase()) {
@@ -182,32 +182,32 @@ impl TagResolution {
 
     /// The wanted names that cannot be set.
     #[must_use]
-    pub fn missing<'a>(&self, wanted: &[&'a str]) -> Vec<&'a str> {
-        wanted.iter().copied().filter(|name| self.name(name).is_none()).collect()
+    pub fn list_refused<'a>(&self, wanted: &[&'a str]) -> Vec<&'a str> {
+        wanted.iter().copied().filter(|name| self.resolve(name).is_none()).collect()
     }
 
     /// The same for an event that is there, whose tags the user may not set: none can be.
     #[must_use]
-    pub fn none_of(wanted: &[&str]) -> Self {
+    pub fn refuse_all(wanted: &[&str]) -> Self {
         Self { names: wanted.iter().map(|name| (name.to_lowercase(), Err(Why::NoTagger))).collect(), ..Self::default() }
     }
 
     /// Learns of which predicates and namespaces an event has at most one tag.
-    pub fn exclude(&mut self, predicates: HashSet<String>) {
+    pub fn add_exclusive(&mut self, predicates: HashSet<String>) {
         self.exclusive.extend(predicates);
     }
 
     /// The tag among others beside which MISP does not allow this one.
-    pub fn rival<'t>(&self, tag: &str, mut others: impl Iterator<Item = &'t str>) -> Option<&'t str> {
-        let of = predicate(tag).filter(|predicate| self.exclusive.contains(*predicate))?;
-        others.find(|other| predicate(other) == Some(of) && other.to_lowercase() != tag.to_lowercase())
+    pub fn find_rival<'t>(&self, tag: &str, mut others: impl Iterator<Item = &'t str>) -> Option<&'t str> {
+        let of = predicate_of(tag).filter(|predicate| self.exclusive.contains(*predicate))?;
+        others.find(|other| predicate_of(other) == Some(of) && other.to_lowercase() != tag.to_lowercase())
     }
 }
 
 /// What MISP may allow one value of: `workflow:state` of `workflow:state="draft"`, `tlp` of `tlp:red` (its `Taxonomy.php`,
 /// `stripLastTagComponent`).
 #[must_use]
-pub fn predicate(tag: &str) -> Option<&str> {
+pub fn predicate_of(tag: &str) -> Option<&str> {
     let is_word = |text: &str| !text.is_empty() && !text.contains([':', '=', '"']);
     let (key, value) = tag.split_once('=').map_or((tag, None), |(key, value)| (key, Some(value)));
     let (namespace, name) = key.split_once(':').filter(|(first, second)| is_word(first) && is_word(second))?;
@@ -220,7 +220,7 @@ impl FoundTag {
     /// An edit of an event sets a hidden tag, and one for local use for everybody (MISP's `Tag.php`, `captureTag`), which its
     /// pages refuse (`EventsController.php`, `addTag`), so that it is left to them. One that is not exportable is not shown in
     /// lists, so that it would be missed for ever (`EventsController.php`, `index`).
-    fn unusable(&self, rights: &TagPermissions) -> Option<Why> {
+    fn reason_unusable(&self, rights: &TagPermissions) -> Option<Why> {
         let is_free =
             |owner: Option<i64>, mine: &str| owner.is_none_or(|owner| owner == 0 || owner.to_string() == mine);
         let is_mine = is_free(self.org_id, &rights.organisation) && is_free(self.user_id, &rights.user);
@@ -237,7 +237,7 @@ impl FoundTag {
 /// Why MISP cannot store a name: it cuts one that is longer than its column, answers 500 to characters that the column
 /// cannot hold, and drops `0`, which PHP takes for nothing (`fixtures/wire/misp/448-tags-add-256-characters.json`,
 /// `309-add-emoji-tag.json`, `504-edit-adds-tag-0.json`).
-fn unstorable(name: &str) -> Option<Why> {
+fn reason_unstorable(name: &str) -> Option<Why> {
     if name.len() > LONGEST || name == "0" || name.chars().any(|c| c > '\u{ffff}') {
         return Some(Why::Unstorable);
     }
@@ -262,10 +262,10 @@ mod tests {
         ]));
         let wanted = ["tlp:amber", "PAP:CLEAR", "new", "theirs", "local", "mute", "emoji 😀", "a\nb"];
         let poor = TagResolution::new(&wanted, &rows, &TagPermissions::default());
-        assert_eq!(poor.name("tlp:amber").as_deref(), Some("TLP:Amber"));
-        assert_eq!(poor.name("PAP:CLEAR").as_deref(), Some("PAP:WHITE"));
-        assert_eq!(poor.missing(&wanted), ["new", "theirs", "local", "mute", "emoji 😀", "a\nb"]);
-        let refused: Vec<_> = poor.refused(&wanted).into_iter().collect();
+        assert_eq!(poor.resolve("tlp:amber").as_deref(), Some("TLP:Amber"));
+        assert_eq!(poor.resolve("PAP:CLEAR").as_deref(), Some("PAP:WHITE"));
+        assert_eq!(poor.list_refused(&wanted), ["new", "theirs", "local", "mute", "emoji 😀", "a\nb"]);
+        let refused: Vec<_> = poor.group_refused(&wanted).into_iter().collect();
         let expected = [
             (Why::Unknown, vec!["new"]),
             (Why::Unstorable, vec!["emoji 😀"]),
@@ -276,12 +276,12 @@ mod tests {
         ];
         assert_eq!(refused, expected);
         let rights = TagPermissions { organisation: "7".into(), makes: true, ..TagPermissions::default() };
-        assert_eq!(TagResolution::new(&wanted, &rows, &rights).missing(&wanted), ["local", "mute", "emoji 😀", "a\nb"]);
+        assert_eq!(TagResolution::new(&wanted, &rows, &rights).list_refused(&wanted), ["local", "mute", "emoji 😀", "a\nb"]);
         assert!(
             TagResolution::depends_on_rights(&wanted, &rows)
                 && !TagResolution::depends_on_rights(&["tlp:amber"], &rows)
         );
-        assert_eq!(TagResolution::asked(&["tlp:clear", "x", "100%"]), ["tlp:clear", "x", "100%", "tlp:white"]);
+        assert_eq!(TagResolution::names_to_ask(&["tlp:clear", "x", "100%"]), ["tlp:clear", "x", "100%", "tlp:white"]);
     }
 
     #[test]
@@ -296,20 +296,20 @@ mod tests {
             ("plain", None),
         ];
         for (tag, expected) in parted {
-            assert_eq!(predicate(tag), expected, "{tag}");
+            assert_eq!(predicate_of(tag), expected, "{tag}");
         }
         let mut names = TagResolution::default();
         let there = ["workflow:state=\"draft\"", "workflow:todo=\"review\""];
-        let rival = |names: &TagResolution, tag| names.rival(tag, there.into_iter());
+        let rival = |names: &TagResolution, tag| names.find_rival(tag, there.into_iter());
         assert_eq!(rival(&names, "workflow:state=\"complete\""), None);
-        names.exclude(HashSet::from(["workflow:state".to_owned()]));
+        names.add_exclusive(HashSet::from(["workflow:state".to_owned()]));
         assert_eq!(rival(&names, "workflow:state=\"complete\""), Some(there[0]));
         assert_eq!((rival(&names, there[0]), rival(&names, "workflow:todo=\"x\"")), (None, None));
     }
 
     #[test]
     fn a_name_is_stored_whole_up_to_255_bytes() {
-        let of = |length: usize| unstorable(&"é".repeat(length));
-        assert_eq!((of(127), of(128), unstorable("0")), (None, Some(Why::Unstorable), Some(Why::Unstorable)));
+        let of = |length: usize| reason_unstorable(&"é".repeat(length));
+        assert_eq!((of(127), of(128), reason_unstorable("0")), (None, Some(Why::Unstorable), Some(Why::Unstorable)));
     }
 }

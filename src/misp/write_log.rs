@@ -53,7 +53,7 @@ pub enum WriteStop {
 impl WriteStop {
     /// The error, whatever may be done about it.
     #[must_use]
-    pub fn error(self) -> anyhow::Error {
+    pub fn into_error(self) -> anyhow::Error {
         match self {
             Self::Look(error) | Self::Taken { error, .. } | Self::No(error) => error,
         }
@@ -74,21 +74,21 @@ impl WriteLog {
     }
 
     /// Remembers a request and the attributes it carried; `answered` is false if MISP may still be working on it.
-    pub fn sent(&mut self, attributes: impl IntoIterator<Item = Uuid>, answered: bool) {
+    pub fn record_sent(&mut self, attributes: impl IntoIterator<Item = Uuid>, answered: bool) {
         self.effects += 1;
         self.sent.extend(attributes.into_iter().map(|uuid| (uuid, answered)));
     }
 
     /// How it would be if these attributes were sent and the run ended before an answer came.
     #[must_use]
-    pub fn underway(&self, attributes: impl IntoIterator<Item = Uuid>) -> Self {
+    pub fn as_if_unanswered(&self, attributes: impl IntoIterator<Item = Uuid>) -> Self {
         let mut underway = Self { is_unseen: true, ..self.clone() };
-        underway.sent(attributes, false);
+        underway.record_sent(attributes, false);
         underway
     }
 
     /// Remembers why an attribute did not go out.
-    pub fn refused(&mut self, attribute: &AttributeDraft, reason: String) {
+    pub fn record_refusal(&mut self, attribute: &AttributeDraft, reason: String) {
         self.reasons.insert(attribute.uuid, reason);
     }
 
@@ -105,13 +105,13 @@ impl WriteLog {
     }
 
     /// Forgets that an attribute was refused: it goes out with another uuid, or in another object.
-    pub fn forgive(&mut self, attribute: &Uuid) {
+    pub fn clear_refusal(&mut self, attribute: &Uuid) {
         self.reasons.remove(attribute);
     }
 
     /// True if an attribute that is there can be of our making: it was sent, and MISP did not say that it had it already.
     #[must_use]
-    pub fn made(&self, uuid: &Uuid) -> bool {
+    pub fn may_have_added(&self, uuid: &Uuid) -> bool {
         self.sent.contains_key(uuid) && !self.is_held_elsewhere(uuid)
     }
 }

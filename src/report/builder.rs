@@ -61,11 +61,11 @@ pub struct RowSource {
 }
 
 /// Cuts a list to what finds room if all take turns. Gives the number of what does not.
-fn cut<T>(list: &mut Vec<Of<T>>, most: usize) -> u64 {
+fn cut_fairly<T>(list: &mut Vec<Of<T>>, most: usize) -> u64 {
     let event = |one: &Of<T>| (one.side, Some((one.origin.organisation.clone(), Some(one.origin.event.clone()))));
     let organisation = |one: &Of<T>| (one.side, Some((one.origin.organisation.clone(), None)));
     let side = |one: &Of<T>| (one.side, None);
-    share::keep(list, most, &[&event, &organisation, &side]).len() as u64
+    share::truncate_fairly(list, most, &[&event, &organisation, &side]).len() as u64
 }
 
 /// Cuts a connection's events to what finds room: first those that were written or failed, then what knows a value that was
@@ -88,7 +88,7 @@ fn cut_events(lines: &mut Vec<EventRow>, most: usize) -> u64 {
     }
     let mut kept = Vec::with_capacity(most);
     for mut class in classes {
-        dropped += share::keep(&mut class, room, &[&|(_, line): &(usize, EventRow)| line.organisation.clone()]).len();
+        dropped += share::truncate_fairly(&mut class, room, &[&|(_, line): &(usize, EventRow)| line.organisation.clone()]).len();
         room -= class.len();
         kept.append(&mut class);
     }
@@ -99,23 +99,23 @@ fn cut_events(lines: &mut Vec<EventRow>, most: usize) -> u64 {
 
 impl ReportBuilder {
     /// Counts what a list of the report leaves out.
-    pub fn leave_out(&mut self, list: &str, number: u64) {
+    pub fn count_left_out(&mut self, list: &str, number: u64) {
         if number > 0 {
             *self.full.left_out.entry(list.to_owned()).or_default() += number;
         }
     }
 
     /// Adds an artifact that no part of this side has yet; one too many is counted.
-    pub fn offer(&mut self, side: usize, origin: &RowSource, artifact: Artifact) {
+    pub fn add_artifact(&mut self, side: usize, origin: &RowSource, artifact: Artifact) {
         let most = self.most_artifacts;
         let Some(Side { artifacts, .. }) = self.sides.get_mut(side) else { return };
-        if artifacts.iter().any(|known| is_same(&known.what, &artifact)) {
+        if artifacts.iter().any(|known| is_same_artifact(&known.what, &artifact)) {
             return;
         }
         artifacts.push(Of { side, origin: origin.clone(), what: artifact });
         if artifacts.len() > most + SLACK {
-            let beyond = cut(artifacts, most);
-            self.leave_out("artifacts", beyond);
+            let beyond = cut_fairly(artifacts, most);
+            self.count_left_out("artifacts", beyond);
         }
     }
 
@@ -124,8 +124,8 @@ impl ReportBuilder {
         let Some(Side { alerts, .. }) = self.sides.get_mut(side) else { return };
         alerts.push(Of { side, origin: origin.clone(), what: alert });
         if alerts.len() > SHOWN_ALERTS + SLACK {
-            let beyond = cut(alerts, SHOWN_ALERTS);
-            self.leave_out("alerts", beyond);
+            let beyond = cut_fairly(alerts, SHOWN_ALERTS);
+            self.count_left_out("alerts", beyond);
         }
     }
 
@@ -135,14 +135,14 @@ impl ReportBuilder {
         events.push(line);
         if events.len() > SHOWN_LINES + SLACK {
             let beyond = cut_events(events, SHOWN_LINES);
-            self.leave_out("events", beyond);
+            self.count_left_out("events", beyond);
         }
     }
 
     /// Adds what was told apart of the connection with this number; its events come first.
-    pub fn absorb(&mut self, part: usize, apart: Self) {
+    pub fn merge_part(&mut self, part: usize, apart: Self) {
         let Self { full: ReportBody { connections, left_out, .. }, sides, .. } = apart;
-        left_out.iter().for_each(|(list, number)| self.leave_out(list, *number));
+        left_out.iter().for_each(|(list, number)| self.count_left_out(list, *number));
         if let Some(side) = self.sides.get_mut(part) {
             side.operations.extend(sides.into_iter().flat_map(|side| side.operations));
         }
@@ -153,15 +153,15 @@ impl ReportBuilder {
         told.warnings.into_iter().for_each(|text| push_once(&mut part.warnings, &mut full.left_out, text));
         told.notes.into_iter().for_each(|text| push_once(&mut part.notes, &mut full.left_out, text));
         let left_out = &mut full.left_out;
-        append(&mut part.failures, told.failures, SHOWN_FAILURES, left_out, "failures");
-        append(&mut part.observables, told.observables, SHOWN_LINES, left_out, "observables");
-        append(&mut part.retractions, told.retractions, SHOWN_LINES, left_out, "retractions");
+        append_bounded(&mut part.failures, told.failures, SHOWN_FAILURES, left_out, "failures");
+        append_bounded(&mut part.observables, told.observables, SHOWN_LINES, left_out, "observables");
+        append_bounded(&mut part.retractions, told.retractions, SHOWN_LINES, left_out, "retractions");
     }
 
     /// Puts the parts into the order of the configuration, each part that was opened later behind that of the same
     /// connection, and gathers what stands beside them. Gives the artifacts and the operations.
     #[must_use]
-    pub fn gathered(&mut self) -> (Vec<Artifact>, Vec<Operation>) {
+    pub fn gather_parts(&mut self) -> (Vec<Artifact>, Vec<Operation>) {
         let names: Vec<_> = self.full.connections.iter().map(|part| part.name.clone()).collect();
         let place = |name: &String| names.iter().position(|known| known == name);
         self.full.connections.sort_by_key(|part| place(&part.name));
@@ -170,26 +170,26 @@ impl ReportBuilder {
         let (mut artifacts, mut alerts, mut operations) = (Vec::<Of<Artifact>>::new(), Vec::new(), Vec::new());
         for (_, side) in sides {
             for artifact in side.artifacts {
-                if !artifacts.iter().any(|known| is_same(&known.what, &artifact.what)) {
+                if !artifacts.iter().any(|known| is_same_artifact(&known.what, &artifact.what)) {
                     artifacts.push(artifact);
                 }
             }
             alerts.extend(side.alerts);
             operations.extend(side.operations);
         }
-        let beyond = cut(&mut artifacts, self.most_artifacts);
-        self.leave_out("artifacts", beyond);
-        let beyond = cut(&mut alerts, SHOWN_ALERTS);
-        self.leave_out("alerts", beyond);
+        let beyond = cut_fairly(&mut artifacts, self.most_artifacts);
+        self.count_left_out("artifacts", beyond);
+        let beyond = cut_fairly(&mut alerts, SHOWN_ALERTS);
+        self.count_left_out("alerts", beyond);
         self.full.alerts = alerts.into_iter().map(|one| one.what).collect();
         let beyond = self.full.connections.iter_mut().map(|part| cut_events(&mut part.events, SHOWN_LINES)).sum();
-        self.leave_out("events", beyond);
+        self.count_left_out("events", beyond);
         (artifacts.into_iter().map(|one| one.what).collect(), operations)
     }
 }
 
 /// Adds to a list of a report what finds room in it, and counts the rest.
-fn append<T>(list: &mut Vec<T>, more: Vec<T>, most: usize, left_out: &mut BTreeMap<String, u64>, name: &str) {
+fn append_bounded<T>(list: &mut Vec<T>, more: Vec<T>, most: usize, left_out: &mut BTreeMap<String, u64>, name: &str) {
     let room = most.saturating_sub(list.len());
     let beyond = more.len().saturating_sub(room) as u64;
     list.extend(more.into_iter().take(room));
@@ -198,6 +198,6 @@ fn append<T>(list: &mut Vec<T>, more: Vec<T>, most: usize, left_out: &mut BTreeM
     }
 }
 
-fn is_same(one: &Artifact, other: &Artifact) -> bool {
+fn is_same_artifact(one: &Artifact, other: &Artifact) -> bool {
     one.data == other.data && one.data_type == other.data_type
 }

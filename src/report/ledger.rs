@@ -134,25 +134,25 @@ impl ItemCounts {
             Verdict::Unchanged => self.unchanged += number,
             Verdict::Skipped(rule) => {
                 self.skipped += number;
-                tally(&mut self.skipped_by, rule, number);
+                add_reason(&mut self.skipped_by, rule, number);
             }
             Verdict::Failed(reason) => {
                 self.failed += number;
-                tally(&mut self.failed_by, reason, number);
+                add_reason(&mut self.failed_by, reason, number);
             }
         }
     }
 
     /// Items that arrived, or were there already.
     #[must_use]
-    pub fn done(&self) -> u64 {
+    pub fn count_done(&self) -> u64 {
         self.created + self.updated + self.unchanged
     }
 
     /// Items read whose fate is not recorded yet.
     #[must_use]
-    pub fn open(&self) -> u64 {
-        self.fetched.saturating_sub(self.done() + self.skipped + self.failed)
+    pub fn count_open(&self) -> u64 {
+        self.fetched.saturating_sub(self.count_done() + self.skipped + self.failed)
     }
 
     fn add(&mut self, other: &Self) {
@@ -163,17 +163,17 @@ impl ItemCounts {
         self.skipped += other.skipped;
         self.failed += other.failed;
         for (rule, number) in &other.skipped_by {
-            tally(&mut self.skipped_by, rule, *number);
+            add_reason(&mut self.skipped_by, rule, *number);
         }
         for (reason, number) in &other.failed_by {
-            tally(&mut self.failed_by, reason, *number);
+            add_reason(&mut self.failed_by, reason, *number);
         }
     }
 }
 
 /// A reason without what names one item: a uuid, or an `_id` of TheHive's. So what failed alike is counted as one reason.
 #[must_use]
-pub fn without_names(reason: &str) -> String {
+pub fn strip_identifiers(reason: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-~".contains(c);
     let mut words = String::with_capacity(reason.len());
     for piece in reason.split_inclusive(|c| !is_part(c)) {
@@ -189,7 +189,7 @@ pub fn without_names(reason: &str) -> String {
 /// The length of a uuid as it is usually written, in characters.
 const UUID: usize = 36;
 
-fn tally(reasons: &mut BTreeMap<String, u64>, reason: &str, number: u64) {
+fn add_reason(reasons: &mut BTreeMap<String, u64>, reason: &str, number: u64) {
     if number == 0 {
         return;
     }
@@ -229,7 +229,7 @@ pub struct Ledger(BTreeMap<ItemKind, ItemCounts>);
 
 impl Ledger {
     /// Counts items as read. With none it opens their line, so that zeros are shown too.
-    pub fn fetched(&mut self, item: ItemKind, number: u64) {
+    pub fn count_fetched(&mut self, item: ItemKind, number: u64) {
         self.0.entry(item).or_default().fetched += number;
     }
 
@@ -257,18 +257,18 @@ impl Ledger {
     }
 
     /// Gives every item whose fate is unknown the verdict failed, with this reason.
-    pub fn settle(&mut self, reason: &str) {
+    pub fn close_open(&mut self, reason: &str) {
         for count in self.0.values_mut() {
-            let open = count.open();
-            count.record(&Verdict::Failed(without_names(reason)), open);
+            let open = count.count_open();
+            count.record(&Verdict::Failed(strip_identifiers(reason)), open);
         }
     }
 
     /// Gives so many of the items of one kind whose fate is unknown the verdict failed, with this reason.
-    pub fn settle_some(&mut self, item: ItemKind, number: u64, reason: &str) {
+    pub fn close_some_open(&mut self, item: ItemKind, number: u64, reason: &str) {
         if let Some(count) = self.0.get_mut(&item) {
-            let number = count.open().min(number);
-            count.record(&Verdict::Failed(without_names(reason)), number);
+            let number = count.count_open().min(number);
+            count.record(&Verdict::Failed(strip_identifiers(reason)), number);
         }
     }
 }
@@ -288,12 +288,12 @@ mod tests {
     #[test]
     fn sums_match_after_settling() {
         let mut ledger = Ledger::default();
-        ledger.fetched(ItemKind::Observables, 5);
+        ledger.count_fetched(ItemKind::Observables, 5);
         ledger.record(ItemKind::Observables, &Verdict::Created, 2);
         ledger.record(ItemKind::Observables, &Verdict::Skipped("not an IOC".into()), 1);
-        ledger.settle("stopped");
+        ledger.close_open("stopped");
         let count = ledger.count(ItemKind::Observables);
-        assert_eq!((count.open(), count.failed), (0, 2));
+        assert_eq!((count.count_open(), count.failed), (0, 2));
         assert_eq!(
             ledger.to_string(),
             "observables 5 fetched: 2 created, 1 skipped (1: not an IOC), 2 failed (2: stopped)"
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn what_failed_alike_is_one_reason() {
         let reason = |uuid: &str, id: &str| {
-            without_names(&format!("GET https://h/events/view/{uuid}: 500: é. PATCH /alert/{id}?x: (~) a-b"))
+            strip_identifiers(&format!("GET https://h/events/view/{uuid}: 500: é. PATCH /alert/{id}?x: (~) a-b"))
         };
         let one = reason("5f0e5b5c-0000-4000-8000-000000000001", "~4128");
         assert_eq!(one, "GET https://h/events/view/…: 500: é. PATCH /alert/…?x: (~) a-b");

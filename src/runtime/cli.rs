@@ -53,12 +53,12 @@ pub(super) enum Action {
 }
 
 /// Reads the command line. One that makes no sense, and a question for help or version, end the program here.
-pub(super) fn read<W: Worker>() -> Arguments {
-    let matches = command::<W>().get_matches();
+pub(super) fn parse<W: Worker>() -> Arguments {
+    let matches = build_command::<W>().get_matches();
     Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-fn command<W: Worker>() -> Command {
+fn build_command<W: Worker>() -> Command {
     Arguments::command().name(W::PROGRAM).about(W::DESCRIPTION).after_help(examples::<W>())
 }
 

@@ -17,7 +17,7 @@ const LONGEST_FAILURE: usize = 1_000;
 
 /// Turns what a run recorded, and how it ended, into a report. A failure is reported as such only if nothing was
 /// written anywhere and nothing was achieved; a run that did a part of its work is an incomplete success.
-pub(super) fn conclude<W: Worker>(mut draft: ReportBuilder, end: RunEnd, scrubber: &Scrubber) -> Report {
+pub(super) fn build_report<W: Worker>(mut draft: ReportBuilder, end: RunEnd, scrubber: &Scrubber) -> Report {
     let stop = match end {
         RunEnd::Finished(Ok(())) => None,
         RunEnd::Finished(Err(error)) => Some(format!("{error:#}")),
@@ -26,7 +26,7 @@ pub(super) fn conclude<W: Worker>(mut draft: ReportBuilder, end: RunEnd, scrubbe
     };
     let foreseen = draft.sides.iter_mut().map(|side| side.foreseen.take().filter(|_| !side.has_ended));
     for (part, foreseen) in foreseen.collect::<Vec<_>>().into_iter().enumerate() {
-        foreseen.into_iter().for_each(|told| draft.absorb(part, *told));
+        foreseen.into_iter().for_each(|told| draft.merge_part(part, *told));
     }
     let full = &mut draft.full;
     let is_writing = draft.sides.iter().any(|side| side.writing > 0);
@@ -36,31 +36,31 @@ pub(super) fn conclude<W: Worker>(mut draft: ReportBuilder, end: RunEnd, scrubbe
         let reason_of = |word: &str| format!("{word}: {reason}");
         if side.writing > 0 {
             // Of an import's events only those are in doubt that are being written, each by one write; nobody wrote the rest.
-            part.ledger.settle_some(ItemKind::Events, side.writing.into(), &reason_of(word));
-            part.ledger.settle_some(ItemKind::Events, u64::MAX, &reason_of("not sent"));
+            part.ledger.close_some_open(ItemKind::Events, side.writing.into(), &reason_of(word));
+            part.ledger.close_some_open(ItemKind::Events, u64::MAX, &reason_of("not sent"));
         }
-        part.ledger.settle(&reason_of(word));
+        part.ledger.close_open(&reason_of(word));
         part.error = part.error.take().or_else(|| Some(reason.to_owned()));
     }
-    let (mut artifacts, operations) = draft.gathered();
+    let (mut artifacts, operations) = draft.gather_parts();
     let full = &mut draft.full;
     full.connections.iter().for_each(|part| full.ledger.add(&part.ledger));
-    let failures = failures(full, stop);
+    let failures = collect_failures(full, stop);
     let achieved =
         full.connections.iter().any(|part| part.error.is_none() && part.ledger.counts().all(|(_, c)| c.failed == 0));
-    let achieved = achieved || full.ledger.counts().any(|(_, count)| count.done() > 0);
+    let achieved = achieved || full.ledger.counts().any(|(_, count)| count.count_done() > 0);
     if !failures.is_empty() && !draft.wrote && !is_writing && !achieved {
         return Report::Failure { message: failure_message::<W>(full, &failures, scrubber) };
     }
-    let sentence = W::message(full);
+    let sentence = W::summarise(full);
     full.is_incomplete = !failures.is_empty();
     full.message = match failures.as_slice() {
         [] => sentence,
         failures => {
-            format!("INCOMPLETE: {sentence}. {}", named(full, failures, |failure| said::<W>(failure, scrubber)))
+            format!("INCOMPLETE: {sentence}. {}", join_failures(full, failures, |failure| failure_text::<W>(failure, scrubber)))
         }
     };
-    withhold(&mut artifacts, full, scrubber);
+    withhold_artifacts(&mut artifacts, full, scrubber);
     Report::Success {
         taxonomies: json!(W::taxonomies(full)),
         artifacts: json!(artifacts),
@@ -70,11 +70,11 @@ pub(super) fn conclude<W: Worker>(mut draft: ReportBuilder, end: RunEnd, scrubbe
 }
 
 /// Takes out the artifacts that hold a long secret of ours: one that was rewritten would be a wrong indicator.
-fn withhold(artifacts: &mut Vec<Artifact>, full: &mut ReportBody, scrubber: &Scrubber) {
+fn withhold_artifacts(artifacts: &mut Vec<Artifact>, full: &mut ReportBody, scrubber: &Scrubber) {
     let before = artifacts.len();
     artifacts.retain(|one| {
         let texts = [&one.data, &one.message].into_iter().chain(&one.tags);
-        !texts.into_iter().any(|text| scrubber.is_in(text))
+        !texts.into_iter().any(|text| scrubber.has_secret_in(text))
     });
     let withheld = (before - artifacts.len()) as u64;
     if withheld > 0 {
@@ -83,7 +83,7 @@ fn withhold(artifacts: &mut Vec<Artifact>, full: &mut ReportBody, scrubber: &Scr
 }
 
 /// Everything that went wrong, in words: what stopped the run, what stopped a connection, what failed singly.
-fn failures(full: &ReportBody, stop: Option<String>) -> Vec<String> {
+fn collect_failures(full: &ReportBody, stop: Option<String>) -> Vec<String> {
     let several = full.connections.len() > 1;
     let of_parts = full.connections.iter().flat_map(|part| {
         let error = part.error.iter().filter(|error| stop.as_ref() != Some(error)).cloned();
@@ -100,14 +100,14 @@ fn failures(full: &ReportBody, stop: Option<String>) -> Vec<String> {
 
 /// A failure as it stands in a message. TheHive may show a responder's as Markdown, an analyzer's stands in our own page.
 /// It is cut before it is quoted, never after: a cut would take the mark that ends the quotation, and free what is in it.
-fn said<W: Worker>(failure: &str, scrubber: &Scrubber) -> String {
+fn failure_text<W: Worker>(failure: &str, scrubber: &Scrubber) -> String {
     match W::KIND {
-        WorkerKind::Responder => markdown::inert(&scrubber.beginning(failure, LONGEST_FAILURE)),
+        WorkerKind::Responder => markdown::neutralise_line(&scrubber.clean_truncated(failure, LONGEST_FAILURE)),
         WorkerKind::Analyzer => failure.to_owned(),
     }
 }
 
-fn named(full: &ReportBody, failures: &[String], said: impl Fn(&str) -> String) -> String {
+fn join_failures(full: &ReportBody, failures: &[String], said: impl Fn(&str) -> String) -> String {
     let unlisted = full.left_out.get("failures").copied().unwrap_or(0);
     let more = failures.len().saturating_sub(NAMED_FAILURES) as u64 + unlisted;
     let (named, shown) = (failures.iter().take(NAMED_FAILURES), failures.len().min(NAMED_FAILURES));
@@ -125,9 +125,9 @@ fn named(full: &ReportBody, failures: &[String], said: impl Fn(&str) -> String) 
 
 fn failure_message<W: Worker>(full: &ReportBody, failures: &[String], scrubber: &Scrubber) -> String {
     let has_ledger = full.ledger.counts().any(|(_, count)| count.fetched > 0);
-    let named = named(full, failures, ToOwned::to_owned);
+    let named = join_failures(full, failures, ToOwned::to_owned);
     let named = match W::KIND {
-        WorkerKind::Responder => markdown::inert_words(&scrubber.clean(&named)),
+        WorkerKind::Responder => markdown::neutralise_words(&scrubber.clean(&named)),
         WorkerKind::Analyzer => named,
     };
     if has_ledger { format!("{}. Ledger: {}", named.trim_end_matches('.'), full.ledger) } else { named }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::cortex::job::JobSource;
 use crate::report::ledger::{ItemKind, Ledger};
 use crate::report::{ReportBody, RunReport};
-use crate::text::counted;
+use crate::text::format_count;
 
 /// The time between two looks.
 pub(super) const TICK: Duration = Duration::from_millis(500);
@@ -33,31 +33,31 @@ impl Progress {
 
     /// Shows how far the run is now.
     pub(super) fn show(&mut self) {
-        let line = line(self.program, &self.run.draft().full, self.started.elapsed().as_secs());
+        let line = format_line(self.program, &self.run.draft().full, self.started.elapsed().as_secs());
         self.is_shown = true;
-        put(&format!("{WIPE}{line}"));
+        write_stderr(&format!("{WIPE}{line}"));
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.is_shown {
-            put(WIPE);
+            write_stderr(WIPE);
         }
     }
 }
 
 /// What cannot be shown is no reason to stop.
-fn put(text: &str) {
+fn write_stderr(text: &str) {
     let mut err = stderr().lock();
     drop(err.write_all(text.as_bytes()).and_then(|()| err.flush()));
 }
 
 /// `misp-import: 12 s, 42 requests, 120 events, 3 created, 90 skipped, 800 attributes`, as far as it fits.
-fn line(program: &str, full: &ReportBody, seconds: u64) -> String {
+fn format_line(program: &str, full: &ReportBody, seconds: u64) -> String {
     let mut ledger = Ledger::default();
     full.connections.iter().for_each(|part| ledger.add(&part.ledger));
-    let mut told = vec![format!("{program}: {seconds} s"), counted(full.requests, "request", "requests")];
+    let mut told = vec![format!("{program}: {seconds} s"), format_count(full.requests, "request", "requests")];
     for (item, count) in ledger.counts().filter(|(_, count)| count.fetched > 0) {
         told.push(format!("{} {}", count.fetched, item.word()));
         if matches!(item, ItemKind::Attributes) {
@@ -92,10 +92,10 @@ mod tests {
 
     fn full(events: u64) -> ReportBody {
         let mut ledger = Ledger::default();
-        ledger.fetched(ItemKind::Events, events);
+        ledger.count_fetched(ItemKind::Events, events);
         ledger.record(ItemKind::Events, &Verdict::Created, 3);
         ledger.record(ItemKind::Events, &Verdict::Skipped("a rule".into()), 90);
-        ledger.fetched(ItemKind::Attributes, 800);
+        ledger.count_fetched(ItemKind::Attributes, 800);
         ReportBody {
             requests: 1,
             connections: vec![ConnectionReport { ledger, ..ConnectionReport::default() }],
@@ -106,15 +106,15 @@ mod tests {
     #[test]
     fn it_counts() {
         assert_eq!(
-            line("misp-import", &full(12), 12),
+            format_line("misp-import", &full(12), 12),
             "misp-import: 12 s, 1 request, 12 events, 3 created, 90 skipped, 800 attributes"
         );
-        assert_eq!(line("misp-import", &ReportBody::default(), 0), "misp-import: 0 s, 0 requests");
+        assert_eq!(format_line("misp-import", &ReportBody::default(), 0), "misp-import: 0 s, 0 requests");
     }
 
     #[test]
     fn it_stays_on_one_line() {
-        let line = line("misp-import", &full(u64::MAX / 2), u64::MAX);
+        let line = format_line("misp-import", &full(u64::MAX / 2), u64::MAX);
         assert!(line.len() <= WIDEST, "{line}");
     }
 }

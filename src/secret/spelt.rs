@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use icu_normalizer::DecomposingNormalizerBorrowed;
 
-use super::escapes::{MOST_SIGNS, percent, units};
+use super::escapes::{MOST_SIGNS, decode_percent_byte, for_each_reading};
 
 /// A secret of so many characters is nobody else's word: it counts wherever it stands.
 const LONG: usize = 16;
@@ -64,7 +64,7 @@ enum Counts {
 
 impl Counts {
     /// Where a secret counts, and its encodings.
-    fn of(secret: &str) -> (Self, Self) {
+    fn for_secret(secret: &str) -> (Self, Self) {
         let is_number = secret.chars().all(|one| one.is_ascii_digit()) && secret.len() < SHORTEST_ENCODED;
         match secret.chars().count() {
             LONG.. => (Self::Anywhere, Self::Anywhere),
@@ -74,7 +74,7 @@ impl Counts {
     }
 
     /// True if what stands between these two places counts.
-    fn is_met(self, text: &str, at: usize, end: usize) -> bool {
+    fn is_counted_at(self, text: &str, at: usize, end: usize) -> bool {
         let (before, after) = (text.get(..at).unwrap_or_default(), text.get(end..).unwrap_or_default());
         match self {
             Self::Anywhere | Self::Said => true,
@@ -105,19 +105,19 @@ fn is_credential(before: &str, after: &str) -> bool {
 }
 
 /// True for a character of a longer word, name or address.
-fn is_of_a_word(character: char) -> bool {
+fn is_word_char(character: char) -> bool {
     character.is_alphanumeric() || "-_.~/".contains(character)
 }
 
 fn begins_alone(before: &str) -> bool {
     let is_escape =
-        || before.len() > 2 && before.get(before.len() - 3..).is_some_and(|escape| percent(escape, 0).is_some());
-    !before.ends_with(is_of_a_word) || before.ends_with("//") || is_escape()
+        || before.len() > 2 && before.get(before.len() - 3..).is_some_and(|escape| decode_percent_byte(escape, 0).is_some());
+    !before.ends_with(is_word_char) || before.ends_with("//") || is_escape()
 }
 
 fn ends_alone(after: &str) -> bool {
     let after = after.strip_prefix('.').filter(|rest| !rest.starts_with(char::is_alphanumeric)).unwrap_or(after);
-    !after.starts_with(is_of_a_word)
+    !after.starts_with(is_word_char)
 }
 
 impl SecretPatterns {
@@ -128,7 +128,7 @@ impl SecretPatterns {
 
     /// Takes a secret, with its encodings.
     pub(super) fn add(&mut self, secret: &str) {
-        let (counts, encoded_counts) = Counts::of(secret);
+        let (counts, encoded_counts) = Counts::for_secret(secret);
         self.push(secret, counts, Between::Nothing);
         let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
         let forms = base64_forms(secret.as_bytes()).into_iter().map(|form| (form, Between::Blanks));
@@ -140,15 +140,15 @@ impl SecretPatterns {
     }
 
     fn push(&mut self, text: &str, counts: Counts, between: Between) {
-        let needle: Vec<char> = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().map(folded).collect();
+        let needle: Vec<char> = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().map(fold_char).collect();
         let Some(first) = needle.first().copied() else { return };
         self.by_first.resize_with(OTHERS + 1, Vec::new);
-        let Some(same) = self.by_first.get_mut(place(first)) else { return };
+        let Some(same) = self.by_first.get_mut(bucket_index(first)) else { return };
         let is_known = |known: &Needle| known.text == needle && known.counts <= counts;
         if !same.iter().any(|known| self.needles.get(*known).is_some_and(is_known)) {
             same.push(self.needles.len());
             self.pairs.resize((OTHERS + 1) * (OTHERS + 1), false);
-            let pair = place(first) * OTHERS + needle.get(1).copied().map_or(OTHERS, place);
+            let pair = bucket_index(first) * OTHERS + needle.get(1).copied().map_or(OTHERS, bucket_index);
             self.pairs.get_mut(pair).into_iter().for_each(|pair| *pair = true);
             self.needles.push(Needle { text: needle, counts, between });
         }
@@ -160,13 +160,13 @@ impl SecretPatterns {
     }
 
     /// The most characters that any of them may take in a text.
-    pub(super) fn reach(&self) -> usize {
+    pub(super) fn max_spelling_length(&self) -> usize {
         self.needles.iter().map(|needle| needle.text.len()).max().unwrap_or(0).saturating_mul(LONGEST_SPELLING)
     }
 
     /// Where they stand in a text, in bytes, from and to, in order; what overlaps is one place. In what came from outside
     /// only long ones count.
-    pub(super) fn places(&self, text: &str, is_foreign: bool) -> Vec<(usize, usize)> {
+    pub(super) fn find_all(&self, text: &str, is_foreign: bool) -> Vec<(usize, usize)> {
         let mut places: Vec<(usize, usize)> = Vec::new();
         if self.needles.is_empty() {
             return places;
@@ -175,7 +175,7 @@ impl SecretPatterns {
             if !self.may_begin(rest.as_bytes()) {
                 continue;
             }
-            let Some(end) = self.longest(text, at, is_foreign).map(|length| at + length) else { continue };
+            let Some(end) = self.longest_match(text, at, is_foreign).map(|length| at + length) else { continue };
             match places.last_mut() {
                 Some((_, last)) if at < *last => *last = end.max(*last),
                 _ => places.push((at, end)),
@@ -187,24 +187,24 @@ impl SecretPatterns {
     /// False if none of them can begin where these bytes do, as is the case nearly everywhere.
     fn may_begin(&self, text: &[u8]) -> bool {
         let [first, second, ..] = text else { return true };
-        let is_plain = |byte: &u8| byte.is_ascii_graphic() && is_plain(char::from(*byte));
+        let is_plain = |byte: &u8| byte.is_ascii_graphic() && is_unambiguous(char::from(*byte));
         let place = |byte: &u8| usize::from(byte.to_ascii_lowercase());
         let is_pair = || self.pairs.get(place(first) * OTHERS + place(second)) == Some(&true);
         !is_plain(first) || !is_plain(second) || is_pair()
     }
 
     /// The length in bytes of the longest of them that begins at a place and counts there.
-    fn longest(&self, text: &str, at: usize, is_foreign: bool) -> Option<usize> {
+    fn longest_match(&self, text: &str, at: usize, is_foreign: bool) -> Option<usize> {
         let mut longest = None;
         let rest = text.get(at..)?;
-        units(rest, |first, length| {
-            let first = folded(first);
+        for_each_reading(rest, |first, length| {
+            let first = fold_char(first);
             let same =
-                self.by_first.get(place(first)).into_iter().flatten().filter_map(|needle| self.needles.get(*needle));
+                self.by_first.get(bucket_index(first)).into_iter().flatten().filter_map(|needle| self.needles.get(*needle));
             for needle in same.filter(|needle| !is_foreign || needle.counts == Counts::Anywhere) {
                 if let Some((_, more)) = needle.text.split_first().filter(|(known, _)| **known == first)
-                    && let Some(length) = spelt(rest, length, more, needle.between)
-                    && needle.counts.is_met(text, at, at + length)
+                    && let Some(length) = match_spelling(rest, length, more, needle.between)
+                    && needle.counts.is_counted_at(text, at, at + length)
                 {
                     longest = longest.max(Some(length));
                 }
@@ -214,19 +214,19 @@ impl SecretPatterns {
     }
 }
 
-fn place(first: char) -> usize {
+fn bucket_index(first: char) -> usize {
     usize::try_from(u32::from(first)).unwrap_or(OTHERS).min(OTHERS)
 }
 
 /// The end of the text's characters that spell these, the first of which stands at `at`. A text can be read in several
 /// ways (`%2541` is `%41` or `A`): each is followed.
-fn spelt(text: &str, at: usize, wanted: &[char], between: Between) -> Option<usize> {
+fn match_spelling(text: &str, at: usize, wanted: &[char], between: Between) -> Option<usize> {
     let mut ends = vec![at];
     for (place, wanted) in wanted.iter().enumerate() {
         if let [end] = ends.as_mut_slice()
-            && let Some(plain) = text.get(*end..)?.chars().next().filter(|next| is_plain(*next))
+            && let Some(plain) = text.get(*end..)?.chars().next().filter(|next| is_unambiguous(*next))
         {
-            if folded(plain) == *wanted {
+            if fold_char(plain) == *wanted {
                 *end += plain.len_utf8();
                 continue;
             }
@@ -235,10 +235,10 @@ fn spelt(text: &str, at: usize, wanted: &[char], between: Between) -> Option<usi
             }
         }
         let mut next = Vec::new();
-        let behind: Vec<usize> = ends.iter().filter_map(|end| between.end(text, *end, place + 1)).collect();
+        let behind: Vec<usize> = ends.iter().filter_map(|end| between.end_of_gap(text, *end, place + 1)).collect();
         for end in ends.into_iter().chain(behind) {
-            units(text.get(end..)?, |found, length| {
-                if folded(found) == *wanted && !next.contains(&(end + length)) {
+            for_each_reading(text.get(end..)?, |found, length| {
+                if fold_char(found) == *wanted && !next.contains(&(end + length)) {
                     next.push(end + length);
                 }
             });
@@ -247,7 +247,7 @@ fn spelt(text: &str, at: usize, wanted: &[char], between: Between) -> Option<usi
         let mut at = 0;
         while let Some(end) = next.get(at).copied().filter(|_| *wanted == ' ' && next.len() < MOST_SIGNS) {
             at += 1;
-            units(text.get(end..)?, |found, length| {
+            for_each_reading(text.get(end..)?, |found, length| {
                 if found == ' ' && !next.contains(&(end + length)) {
                     next.push(end + length);
                 }
@@ -264,7 +264,7 @@ fn spelt(text: &str, at: usize, wanted: &[char], between: Between) -> Option<usi
 impl Between {
     /// Where that ends which stands between two characters, the second of which is at this place of the needle; none if
     /// there is no such thing.
-    fn end(self, text: &str, at: usize, place: usize) -> Option<usize> {
+    fn end_of_gap(self, text: &str, at: usize, place: usize) -> Option<usize> {
         if self == Self::Nothing || (self == Self::Signs && place % 2 == 1) {
             return None;
         }
@@ -272,7 +272,7 @@ impl Between {
         for _ in 0..2 {
             let rest = text.get(end..)?;
             let mut blank = 0;
-            units(rest, |found, length| blank = if found == ' ' { length.max(blank) } else { blank });
+            for_each_reading(rest, |found, length| blank = if found == ' ' { length.max(blank) } else { blank });
             end += match rest.chars().next() {
                 _ if blank > 0 => blank,
                 Some(':' | ',' | ';' | '-') if self == Self::Signs => 1,
@@ -286,12 +286,12 @@ impl Between {
 }
 
 /// True for a character that can be read in one way only.
-fn is_plain(character: char) -> bool {
+fn is_unambiguous(character: char) -> bool {
     !matches!(character, '+' | '%' | '&' | '\\' | '=') && !character.is_whitespace()
 }
 
 /// Servers change the case of what they echo; and letters of full width, in bold or in circles are the same to Unicode.
-fn folded(character: char) -> char {
+fn fold_char(character: char) -> char {
     if character.is_ascii() {
         return character.to_ascii_lowercase();
     }

@@ -4,7 +4,7 @@ use super::*;
 use serde_json::json;
 
 fn scrubber() -> Scrubber {
-    Scrubber::of_config(&json!({
+    Scrubber::from_config(&json!({
         "key": [null, "Canary/Key+0123\"x", "-"],
         "nested": [{"api_token": 987_654_321}],
         "proxy": {"http": "http://user:pass%21word@proxy:3128"},
@@ -13,7 +13,7 @@ fn scrubber() -> Scrubber {
 }
 
 /// Every byte escaped.
-fn escaped(text: &str, escape: impl Fn(u8) -> String) -> String {
+fn escape_bytes(text: &str, escape: impl Fn(u8) -> String) -> String {
     text.bytes().map(escape).collect()
 }
 
@@ -21,7 +21,7 @@ fn json(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-fn swapped(text: &str) -> String {
+fn swap_case(text: &str) -> String {
     let swap = |one: char| if one.is_lowercase() { one.to_ascii_uppercase() } else { one.to_ascii_lowercase() };
     text.chars().map(swap).collect()
 }
@@ -58,15 +58,15 @@ fn secrets_are_removed_in_every_encoding() {
         html.clone(),
         json(&html),
         html.replace('&', "&amp;"),
-        escaped(key, |byte| format!("{byte:02x}")),
-        escaped(key, |byte| format!("{byte:02X}")),
-        escaped(key, |byte| format!("%{byte:02X}")),
-        escaped(key, |byte| format!("%{byte:02x}")),
-        escaped(key, |byte| format!("&#{byte};")),
-        escaped(key, |byte| format!("&#x{byte:02X};")),
-        escaped(key, |byte| format!("\\u00{byte:02x}")),
-        escaped(key, |byte| format!("\\\\u00{byte:02X}")),
-        escaped(key, |byte| format!("\\x{byte:02x}")),
+        escape_bytes(key, |byte| format!("{byte:02x}")),
+        escape_bytes(key, |byte| format!("{byte:02X}")),
+        escape_bytes(key, |byte| format!("%{byte:02X}")),
+        escape_bytes(key, |byte| format!("%{byte:02x}")),
+        escape_bytes(key, |byte| format!("&#{byte};")),
+        escape_bytes(key, |byte| format!("&#x{byte:02X};")),
+        escape_bytes(key, |byte| format!("\\u00{byte:02x}")),
+        escape_bytes(key, |byte| format!("\\\\u00{byte:02X}")),
+        escape_bytes(key, |byte| format!("\\x{byte:02x}")),
         base64(key.to_owned()),
         base64(format!("a{key}")),
         base64(format!("ab{key}")),
@@ -74,8 +74,8 @@ fn secrets_are_removed_in_every_encoding() {
         json(&base64(format!("x{key}?~"))).replace('/', "\\/"),
         base64::engine::general_purpose::URL_SAFE.encode(format!("ab{key}??")),
         key.to_uppercase(),
-        swapped(key),
-        swapped(&base64(key.to_owned())),
+        swap_case(key),
+        swap_case(&base64(key.to_owned())),
     ] {
         assert_removed(&text);
     }
@@ -86,17 +86,17 @@ fn secrets_are_removed_as_mails_and_programs_escape_them() {
     let key = "Canary/Key+0123\"x";
     let base64 = |text: String| STANDARD.encode(text);
     for text in [
-        escaped(key, |byte| format!("&#{byte}")),
-        escaped(key, |byte| format!("&#x{byte:x}")),
-        escaped(key, |byte| format!("={byte:02X}")),
-        escaped(key, |byte| format!("%u00{byte:02x}")),
-        escaped(key, |byte| format!("\\u{{{byte:x}}}")),
-        escaped(key, |byte| format!("\\\\x{{{byte:x}}}")),
-        escaped(key, |byte| format!("\\U000000{byte:02x}")),
-        escaped(key, |byte| format!("\\{byte:03o}")),
-        escaped(key, |byte| format!("{byte:02x}:")),
-        escaped(key, |byte| format!("0x{byte:02X}, ")),
-        escaped(key, |byte| format!("{byte:02x}\n")),
+        escape_bytes(key, |byte| format!("&#{byte}")),
+        escape_bytes(key, |byte| format!("&#x{byte:x}")),
+        escape_bytes(key, |byte| format!("={byte:02X}")),
+        escape_bytes(key, |byte| format!("%u00{byte:02x}")),
+        escape_bytes(key, |byte| format!("\\u{{{byte:x}}}")),
+        escape_bytes(key, |byte| format!("\\\\x{{{byte:x}}}")),
+        escape_bytes(key, |byte| format!("\\U000000{byte:02x}")),
+        escape_bytes(key, |byte| format!("\\{byte:03o}")),
+        escape_bytes(key, |byte| format!("{byte:02x}:")),
+        escape_bytes(key, |byte| format!("0x{byte:02X}, ")),
+        escape_bytes(key, |byte| format!("{byte:02x}\n")),
         key.chars().map(|one| char::from_u32(u32::from(one) + 0xfee0).unwrap()).collect(),
         key.replace('a', "𝐚").replace('C', "Ⓒ"),
         base64(key.to_owned()).as_bytes().chunks(5).map(|line| String::from_utf8_lossy(line) + "\r\n").collect(),
@@ -114,7 +114,7 @@ fn secrets_are_removed_as_mails_and_programs_escape_them() {
 
 #[test]
 fn letters_of_any_script_are_found_however_they_are_escaped() {
-    let scrubber = Scrubber::of_config(&json!({"password": "Pässwört😀 x"}));
+    let scrubber = Scrubber::from_config(&json!({"password": "Pässwört😀 x"}));
     for text in [
         "Pässwört😀 x",
         "pÄSSWÖRT😀 x",
@@ -130,7 +130,7 @@ fn letters_of_any_script_are_found_however_they_are_escaped() {
 #[test]
 fn a_secret_that_looks_escaped_itself_is_found_as_it_is_and_escaped_again() {
     for secret in ["pass%41word", "pass&lt;word", "pass\\u0041word", "pass\\\\word", "100%25%"] {
-        let scrubber = Scrubber::of_config(&json!({"password": secret}));
+        let scrubber = Scrubber::from_config(&json!({"password": secret}));
         let html = secret.replace('&', "&amp;");
         for text in [
             secret.to_owned(),
@@ -148,7 +148,7 @@ fn a_secret_that_looks_escaped_itself_is_found_as_it_is_and_escaped_again() {
 
 #[test]
 fn where_secrets_overlap_nothing_of_either_stays() {
-    let scrubber = Scrubber::of_config(&json!({"key": ["first-and-second", "second-and-third", "second"]}));
+    let scrubber = Scrubber::from_config(&json!({"key": ["first-and-second", "second-and-third", "second"]}));
     assert_eq!(scrubber.clean("a first-and-second-and-third b"), "a [removed] b");
     assert_eq!(scrubber.clean("first-and-sec second"), "first-and-sec second");
 }
@@ -161,7 +161,7 @@ fn settings_that_are_json_in_a_text_are_looked_into() {
         "{\"name\": \"broken\", \"proxy\": \"http://user:in-broken@proxy:3128\"",
     ]);
     let scrubber =
-        Scrubber::of_config(&json!({"connection_settings": settings, "proxy_https": "user:flat-proxy@proxy:1"}));
+        Scrubber::from_config(&json!({"connection_settings": settings, "proxy_https": "user:flat-proxy@proxy:1"}));
     for secret in ["in-a-text", "key-in-a-text", "in-an-object", "in-broken", "flat-proxy"] {
         assert_eq!(scrubber.clean(secret), REMOVED, "{secret}");
     }
@@ -174,7 +174,7 @@ fn settings_that_are_json_in_a_text_are_looked_into() {
 #[test]
 fn a_password_that_should_have_been_escaped_is_one_all_the_same() {
     for password in ["pass/word", "pa#ss?word", "pass@word"] {
-        let scrubber = Scrubber::of_config(&json!({"proxy": {"https": format!("http://user:{password}@proxy:3128/")}}));
+        let scrubber = Scrubber::from_config(&json!({"proxy": {"https": format!("http://user:{password}@proxy:3128/")}}));
         assert_eq!(scrubber.clean(password), REMOVED);
         assert_eq!(scrubber.clean("http://proxy:3128"), "http://proxy:3128");
     }
@@ -182,7 +182,7 @@ fn a_password_that_should_have_been_escaped_is_one_all_the_same() {
 
 #[test]
 fn what_is_pasted_around_a_key_is_no_part_of_it() {
-    let scrubber = Scrubber::of_config(&json!({"key": ["  spaced-key\n"]}));
+    let scrubber = Scrubber::from_config(&json!({"key": ["  spaced-key\n"]}));
     assert_eq!(scrubber.clean("spaced-key"), REMOVED);
 }
 
@@ -194,15 +194,15 @@ fn numbers_and_passwords_in_urls_are_secrets_too() {
 
 #[test]
 fn a_value_is_cleaned_to_its_member_names() {
-    let clean = scrubber().clean_value(json!({"skipped_by": {"987654321": 1}, "987654321": ["x 987654321"]}));
+    let clean = scrubber().clean_report(json!({"skipped_by": {"987654321": 1}, "987654321": ["x 987654321"]}));
     assert_eq!(clean, json!({"skipped_by": {REMOVED: 1}, "987654321": [format!("x {REMOVED}")]}));
 }
 
 #[test]
 fn a_key_that_is_a_word_of_the_report_does_not_break_it() {
-    let scrubber = Scrubber::of_config(&json!({"key": ["success", "AddTagToCase", "domain"]}));
+    let scrubber = Scrubber::from_config(&json!({"key": ["success", "AddTagToCase", "domain"]}));
     let report = json!({"success": true, "operations": [{"type": "AddTagToCase", "tag": "x"}], "artifacts": [{"dataType": "domain"}]});
-    assert_eq!(scrubber.clean_value(report.clone()), report);
+    assert_eq!(scrubber.clean_report(report.clone()), report);
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn the_lines_of_a_private_key_are_secrets() {
                 Canary/Line+1\r\nAw==\r\n-----END EC PRIVATE KEY-----\nmore text";
     std::fs::write(file.path(), text).unwrap();
     let clean = |config: Value| {
-        Scrubber::of_config(&config).clean("canary/line+1 Canary%2FLine%2B1 Canary\\/Line+1 PublicLine0 more text")
+        Scrubber::from_config(&config).clean("canary/line+1 Canary%2FLine%2B1 Canary\\/Line+1 PublicLine0 more text")
     };
     let wanted = "[removed] [removed] [removed] PublicLine0 more text";
     assert_eq!(clean(json!({"client_cert_path": [null, "/nowhere", file.path()]})), wanted);
@@ -224,16 +224,16 @@ fn a_long_key_file_leaves_room_for_the_keys() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let lines: Vec<_> = (0..20_000).map(|number| format!("LineOfTheKey{number:05}")).collect();
     std::fs::write(file.path(), format!("-----BEGIN PRIVATE KEY-----\n{}\n", lines.join("\n"))).unwrap();
-    let scrubber = Scrubber::of_config(&json!({"client_cert_path": [file.path()], "key": ["Canary-Key-1"]}));
+    let scrubber = Scrubber::from_config(&json!({"client_cert_path": [file.path()], "key": ["Canary-Key-1"]}));
     assert_eq!(scrubber.clean("Canary-Key-1 LineOfTheKey00000"), "[removed] [removed]");
 }
 
 #[test]
 fn short_keys_and_keys_of_any_signs_are_found() {
     let keys = ["a.*b", "(?i)x+$", "[k]{2}\\d", "Zq8x", "Zq8xZq8xZq8x", "ключ-ß-鍵", "a  b"];
-    let scrubber = Scrubber::of_config(&json!({"key": keys}));
+    let scrubber = Scrubber::from_config(&json!({"key": keys}));
     for key in keys {
-        for text in [key.to_owned(), json(key), url_encoded(key), escaped(key, |byte| format!("%{byte:02x}"))] {
+        for text in [key.to_owned(), json(key), url_encoded(key), escape_bytes(key, |byte| format!("%{byte:02x}"))] {
             assert_eq!(scrubber.clean(&format!("<{text}>")).replace('"', ""), format!("<{REMOVED}>"), "{text}");
         }
     }
@@ -242,27 +242,27 @@ fn short_keys_and_keys_of_any_signs_are_found() {
 
 #[test]
 fn an_address_in_a_name_makes_no_secret() {
-    let scrubber = Scrubber::of_config(&json!({"name": ["misp@cert"], "proxy": {"http": "user:pass-word@proxy:3128"}}));
+    let scrubber = Scrubber::from_config(&json!({"name": ["misp@cert"], "proxy": {"http": "user:pass-word@proxy:3128"}}));
     assert_eq!(scrubber.clean("misp.example pass-word"), "misp.example [removed]");
 }
 
 #[test]
 fn a_long_text_of_secrets_ends_in_none() {
     let key = "Zq8Canary7Key6Zq8Canary7Key6Zq8Canary7Key";
-    let scrubber = Scrubber::of_config(&json!({"key": [key]}));
+    let scrubber = Scrubber::from_config(&json!({"key": [key]}));
     for before in 0..50 {
-        let text = scrubber.beginning(&("x".repeat(before) + &key.repeat(2_000)), 8_000);
+        let text = scrubber.clean_truncated(&("x".repeat(before) + &key.repeat(2_000)), 8_000);
         assert!(!text.contains("Zq8"), "{before}");
     }
 }
 
-fn of_proxy(password: &str) -> Scrubber {
-    Scrubber::of_config(&json!({"proxy": {"http": format!("http://svc:{password}@proxy:3128")}}))
+fn proxy_scrubber(password: &str) -> Scrubber {
+    Scrubber::from_config(&json!({"proxy": {"http": format!("http://svc:{password}@proxy:3128")}}))
 }
 
 #[test]
 fn a_word_that_is_a_password_is_removed_where_it_stands_as_one_and_nowhere_else() {
-    let scrubber = of_proxy("login");
+    let scrubber = proxy_scrubber("login");
     for text in [
         "http://svc:login@proxy:3128",
         "http://other:login@proxy",
@@ -291,13 +291,13 @@ fn a_word_that_is_a_password_is_removed_where_it_stands_as_one_and_nowhere_else(
     ] {
         assert_eq!(scrubber.clean(text), text);
         assert_eq!(scrubber.clean_content(text), text);
-        assert!(!scrubber.is_in(text));
+        assert!(!scrubber.has_secret_in(text));
     }
 }
 
 #[test]
 fn a_short_secret_is_removed_from_what_is_said_where_it_stands_alone() {
-    let scrubber = of_proxy("login1");
+    let scrubber = proxy_scrubber("login1");
     for text in [
         "wrong password login1.",
         "(login1)",
@@ -325,20 +325,20 @@ fn a_short_secret_is_removed_from_what_is_said_where_it_stands_alone() {
 #[test]
 fn what_came_from_outside_is_withheld_only_for_a_whole_long_secret() {
     let key = "Zq8Canary7KeyZq8Canary7KeyZq8Canary7KeyZ";
-    let scrubber = Scrubber::of_config(&json!({"key": [key]}));
+    let scrubber = Scrubber::from_config(&json!({"key": [key]}));
     for text in [key.to_owned(), format!("x{key}y"), STANDARD.encode(key), url_encoded(&json(key)), key.to_lowercase()]
     {
-        assert!(scrubber.is_in(&text) && scrubber.clean_content(&text).contains(REMOVED), "{text}");
+        assert!(scrubber.has_secret_in(&text) && scrubber.clean_content(&text).contains(REMOVED), "{text}");
     }
-    assert!(!scrubber.is_in(&key[1..]) && !scrubber.is_in(&key[..39]));
+    assert!(!scrubber.has_secret_in(&key[1..]) && !scrubber.has_secret_in(&key[..39]));
 }
 
 #[test]
 fn a_report_keeps_what_came_from_outside() {
-    let scrubber = Scrubber::of_config(&json!({"password": "login1"}));
+    let scrubber = Scrubber::from_config(&json!({"password": "login1"}));
     let artifacts = json!([{"dataType": "domain", "data": "login1", "message": "login1", "tags": ["login1"]}]);
     let report = json!({"artifacts": artifacts, "full": {"warnings": ["login1"], "connections": [{"events": [{"title": "login1"}]}]}});
-    let clean = scrubber.clean_value(report.clone());
+    let clean = scrubber.clean_report(report.clone());
     assert_eq!(clean["artifacts"], report["artifacts"]);
     assert_eq!(clean["full"]["connections"], report["full"]["connections"]);
     assert_eq!(clean["full"]["warnings"], json!([REMOVED]));

@@ -48,19 +48,19 @@ fn no_disguise_brings_a_tag_past_a_pattern_that_excludes() {
 #[test]
 fn words_between_thehive_and_misp_are_no_free_tags() {
     for tag in ["MISP:to=\"x\"", "src:CIRCL", "TLP:green", " pap:red", "", "\u{200b}misp:to=\"x\"", "ＴＬＰ：red"] {
-        assert!(!is_free(tag), "{tag}");
+        assert!(!is_exportable(tag), "{tag}");
     }
-    assert!(is_free("type:OSINT") && is_free("misplaced") && is_free("misp-galaxy:tool=\"x\""));
+    assert!(is_exportable("type:OSINT") && is_exportable("misplaced") && is_exportable("misp-galaxy:tool=\"x\""));
 }
 
 #[test]
 fn a_value_is_read_with_or_without_quotes() {
-    assert_eq!(value("misp:to=\"misp-corp\"", TO), Some("misp-corp"));
-    assert_eq!(value(" MISP : TO = \" x \" ", TO), Some("x"));
-    assert_eq!(value("Misp:To=x", TO), Some("x"));
-    assert_eq!(value("misp:to=\"\"", TO), None);
-    assert_eq!(value("misp:tool=\"x\"", TO), None);
-    assert_eq!(value(&with(OBJECT, "file:1"), OBJECT), Some("file:1"));
+    assert_eq!(parse_value("misp:to=\"misp-corp\"", TO), Some("misp-corp"));
+    assert_eq!(parse_value(" MISP : TO = \" x \" ", TO), Some("x"));
+    assert_eq!(parse_value("Misp:To=x", TO), Some("x"));
+    assert_eq!(parse_value("misp:to=\"\"", TO), None);
+    assert_eq!(parse_value("misp:tool=\"x\"", TO), None);
+    assert_eq!(parse_value(&build(OBJECT, "file:1"), OBJECT), Some("file:1"));
 }
 
 #[test]
@@ -75,9 +75,9 @@ fn a_word_whose_value_cannot_be_read_is_known_for_what_it_was_meant_to_be() {
         "\u{200b}misp:to=x",
         "м\u{456}ѕр:tо=x",
     ] {
-        assert_eq!(mistyped(tag), Some(TO), "{tag}");
+        assert_eq!(mistyped_word(tag), Some(TO), "{tag}");
     }
-    assert_eq!(mistyped("misp:type"), Some(TYPE));
+    assert_eq!(mistyped_word("misp:type"), Some(TYPE));
     for tag in [
         "misp:to=x",
         "misp:to = \"x\"",
@@ -88,7 +88,7 @@ fn a_word_whose_value_cannot_be_read_is_known_for_what_it_was_meant_to_be() {
         "misp: to do",
         "mist=to",
     ] {
-        assert_eq!(mistyped(tag), None, "{tag}");
+        assert_eq!(mistyped_word(tag), None, "{tag}");
     }
 }
 
@@ -117,7 +117,7 @@ fn what_thehive_or_a_person_takes_for_a_word_of_ours_is_ours() {
         "misp∶object‑relation=x",
         "misp:into=\"x\"",
     ] {
-        assert!(is_own(tag), "{tag}");
+        assert!(is_reserved(tag), "{tag}");
     }
 }
 
@@ -139,10 +139,10 @@ fn what_misp_says_in_its_own_taxonomy_is_not_ours() {
         "ids",
     ];
     for tag in predicates.into_iter().flat_map(|one| [format!("misp:{one}"), format!("misp:{one}=\"event\"")]) {
-        assert!(!is_own(&tag), "{tag}");
+        assert!(!is_reserved(&tag), "{tag}");
     }
     for tag in ["", "misp", "misp:", "tlp:red", "misp-galaxy:tool=\"x\"", "type:OSINT", "to=\"misp:to\"", "日本:to"] {
-        assert!(!is_own(tag), "{tag}");
+        assert!(!is_reserved(tag), "{tag}");
     }
 }
 
@@ -151,8 +151,8 @@ fn only_a_whole_identity_links() {
     let (event, part) = (Uuid::from_u128(1), Uuid::from_u128(2));
     for (name, port) in [("file", None), ("ip-dst|port", Some("443"))] {
         let link = Link { name, whole: Some((event, part)), port };
-        assert_eq!(Link::read(&link.to_string()), Some(link));
-        assert_eq!(Link::read(&link.to_string().to_uppercase()).unwrap().whole, Some((event, part)));
+        assert_eq!(Link::parse(&link.to_string()), Some(link));
+        assert_eq!(Link::parse(&link.to_string().to_uppercase()).unwrap().whole, Some((event, part)));
     }
     let short = Link { name: "file", whole: None, port: None };
     for text in [
@@ -160,15 +160,15 @@ fn only_a_whole_identity_links() {
         &format!("file:{event}"),
         &format!("file:12345678:{part}").replace(':', " ").replacen(' ', ":", 1),
     ] {
-        assert_eq!(Link::read(text), Some(short), "{text}");
+        assert_eq!(Link::parse(text), Some(short), "{text}");
     }
-    assert_eq!(Link::read("ip-dst|port:1a2b3c4d:443").unwrap().port, Some("443"));
-    assert_eq!(Link::read("file:12345678\" x=\":99999999").unwrap().whole, None);
-    assert_eq!(Link::read("file"), None);
+    assert_eq!(Link::parse("ip-dst|port:1a2b3c4d:443").unwrap().port, Some("443"));
+    assert_eq!(Link::parse("file:12345678\" x=\":99999999").unwrap().whole, None);
+    assert_eq!(Link::parse("file"), None);
 }
 
 /// A character as somebody could write it who wants it to be taken for another.
-fn disguised(c: char) -> impl Strategy<Value = String> {
+fn disguised_letter(c: char) -> impl Strategy<Value = String> {
     let wide = char::from_u32(u32::from(c) + 0xfee0).filter(|_| c.is_ascii_graphic()).unwrap_or(c);
     let others: Vec<char> =
         SAME_LOOK.iter().filter(|(letter, _)| *letter == c).flat_map(|(_, all)| all.chars()).collect();
@@ -186,29 +186,29 @@ fn disguised(c: char) -> impl Strategy<Value = String> {
 }
 
 /// A tag of the vocabulary, as somebody could write it who wants it to be taken for none.
-pub(crate) fn own() -> impl Strategy<Value = String> {
+pub(crate) fn reserved_tag() -> impl Strategy<Value = String> {
     let name = prop_oneof![8 => prop::sample::select(OWN.to_vec()), 1 => Just(SOURCE)];
     let value = prop_oneof!["", "=\"[a-z:]{0,9}\"", "=[a-z]{0,9}", " ?= ?\"[ -~]{0,9}"];
-    let name = name.prop_flat_map(|name| name.chars().map(disguised).collect::<Vec<_>>());
+    let name = name.prop_flat_map(|name| name.chars().map(disguised_letter).collect::<Vec<_>>());
     (name, value).prop_map(|(name, value)| name.concat() + &value)
 }
 
 proptest! {
     #[test]
-    fn no_disguise_hides_a_word_of_ours(tag in own()) {
-        prop_assert!(is_own(&tag) && !is_free(&tag), "{tag:?}");
+    fn no_disguise_hides_a_word_of_ours(tag in reserved_tag()) {
+        prop_assert!(is_reserved(&tag) && !is_exportable(&tag), "{tag:?}");
     }
 
     #[test]
     fn no_text_is_too_odd(tag in any::<String>(), pattern in any::<String>()) {
-        prop_assert!(!is_own(&tag) || !is_free(&tag));
+        prop_assert!(!is_reserved(&tag) || !is_exportable(&tag));
         prop_assert!(!matches(&pattern, &tag) || excludes(&pattern, &tag));
     }
 
     #[test]
     fn no_disguise_hides_a_tag_from_a_pattern_that_excludes_it(
         name in "[a-z]{3,9}",
-        tag in "[a-z]{3,9}".prop_flat_map(|name| (Just(name.clone()), name.chars().map(disguised).collect::<Vec<_>>())),
+        tag in "[a-z]{3,9}".prop_flat_map(|name| (Just(name.clone()), name.chars().map(disguised_letter).collect::<Vec<_>>())),
     ) {
         let (pattern, tag) = (format!("{}:*", tag.0), format!("{}:{name}", tag.1.concat()));
         prop_assert!(excludes(&pattern, &tag), "{tag:?}");
@@ -217,9 +217,9 @@ proptest! {
     #[test]
     fn what_is_written_is_read_back(value in "[a-z0-9][a-z0-9:|-]{0,30}") {
         for name in OWN {
-            let tag = with(name, &value);
-            prop_assert_eq!(super::value(&tag, name), Some(value.as_str()));
-            prop_assert!(is_own(&tag));
+            let tag = build(name, &value);
+            prop_assert_eq!(super::parse_value(&tag, name), Some(value.as_str()));
+            prop_assert!(is_reserved(&tag));
         }
     }
 }

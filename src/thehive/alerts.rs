@@ -6,8 +6,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::observables::{ObservableBatch, sent};
-use super::{Alert, TheHive, checked};
+use super::observables::{ObservableBatch, batch_to_json};
+use super::{Alert, TheHive, ensure_id};
 use crate::http::{HttpError, Response};
 use crate::json::Element;
 
@@ -68,14 +68,14 @@ impl TheHive {
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn alerts_of(&self, source: &str, events: &[Uuid]) -> Result<(Vec<Alert>, HashMap<Uuid, String>)> {
+    pub fn fetch_alerts_of_events(&self, source: &str, events: &[Uuid]) -> Result<(Vec<Alert>, HashMap<Uuid, String>)> {
         let (mut alerts, mut unreadable) = (Vec::new(), HashMap::new());
         if events.is_empty() {
             return Ok((alerts, unreadable));
         }
         let names: Vec<String> = events.iter().map(Uuid::to_string).collect();
-        let filter = ours(source, json!({"_in": {"_field": "sourceRef", "_values": names}}));
-        let listed = self.listed_alerts(vec![filter], 0, events.len() + TWINS)?;
+        let filter = own_alerts_filter(source, json!({"_in": {"_field": "sourceRef", "_values": names}}));
+        let listed = self.query_alerts(vec![filter], 0, events.len() + TWINS)?;
         let events: HashSet<&Uuid> = events.iter().collect();
         let of = |source_ref: &str| Uuid::try_parse(source_ref).ok().filter(|uuid| events.contains(uuid));
         for alert in listed {
@@ -83,7 +83,7 @@ impl TheHive {
                 Element::Good(alert) => alerts.extend(Some(alert).filter(|alert| of(&alert.source_ref).is_some())),
                 Element::Bad(flaw) => {
                     let event = flaw.field("sourceRef").and_then(of);
-                    unreadable.extend(event.map(|event| (event, flaw.of("its alert in TheHive"))));
+                    unreadable.extend(event.map(|event| (event, flaw.describe("its alert in TheHive"))));
                 }
             }
         }
@@ -96,25 +96,25 @@ impl TheHive {
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn alerts_since(&self, source: &str, since_ms: i64, page: usize) -> Result<Vec<Element<Alert>>> {
+    pub fn fetch_alerts_since(&self, source: &str, since_ms: i64, page: usize) -> Result<Vec<Element<Alert>>> {
         let since = |field: &str| json!({"_gte": {"_field": field, "_value": since_ms}});
         let date = json!({"_or": [since("_createdAt"), since("_updatedAt")]});
-        let filter = ours(source, if since_ms > 0 { date } else { Value::Null });
+        let filter = own_alerts_filter(source, if since_ms > 0 { date } else { Value::Null });
         let sort = json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]});
-        self.listed_alerts(vec![filter, sort], page.saturating_mul(ALERTS_PAGE), ALERTS_PAGE)
+        self.query_alerts(vec![filter, sort], page.saturating_mul(ALERTS_PAGE), ALERTS_PAGE)
     }
 
     /// The alerts of a source that stand for an event: there should be one at most.
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn alerts_of_one(&self, source: &str, event: &Uuid) -> Result<Vec<Alert>> {
-        let (alerts, unreadable) = self.alerts_of(source, &[*event])?;
+    pub fn fetch_alerts_of_event(&self, source: &str, event: &Uuid) -> Result<Vec<Alert>> {
+        let (alerts, unreadable) = self.fetch_alerts_of_events(source, &[*event])?;
         ensure!(unreadable.is_empty(), unreadable.into_values().next().unwrap_or_default());
         Ok(alerts)
     }
 
-    fn listed_alerts(&self, operations: Vec<Value>, from: usize, number: usize) -> Result<Vec<Element<Alert>>> {
+    fn query_alerts(&self, operations: Vec<Value>, from: usize, number: usize) -> Result<Vec<Element<Alert>>> {
         let mut query = vec![json!({"_name": "listAlert"})];
         query.extend(operations);
         query.push(json!({"_name": "page", "from": from, "to": from.saturating_add(number)}));
@@ -126,14 +126,14 @@ impl TheHive {
     ///
     /// # Errors
     /// See [`super::WriteError`]; a value of another type than it is said to be refuses the whole alert.
-    pub fn create(&self, alert: &NewAlert) -> Result<Alert, HttpError> {
-        let is_five = self.writes_to_five()?;
+    pub fn create_alert(&self, alert: &NewAlert) -> Result<Alert, HttpError> {
+        let is_five = self.is_five_for_write()?;
         let (path, observables) = if is_five { ("api/v1/alert", "observables") } else { ("api/alert", "artifacts") };
         let mut body = json!({
             "type": TYPE, "source": alert.source, "sourceRef": alert.source_ref, "title": alert.title,
             "description": alert.description, "severity": alert.severity, "date": alert.date, "tlp": alert.tlp,
             "pap": alert.pap, "tags": alert.tags,
-            observables: alert.observables.iter().map(|group| sent(group, is_five)).collect::<Vec<_>>(),
+            observables: alert.observables.iter().map(|group| batch_to_json(group, is_five)).collect::<Vec<_>>(),
         });
         if let Some(fields) = body.as_object_mut() {
             fields.extend(alert.external_link.iter().map(|link| ("externalLink".to_owned(), link.as_str().into())));
@@ -143,7 +143,7 @@ impl TheHive {
                 fields.insert("procedures".to_owned(), procedures.into());
             }
         }
-        made(self.client.post(path, &body)?)
+        parse_created_alert(self.client.post(path, &body)?)
     }
 
     /// Changes fields of an alert, by the names of the v1 API. TheHive 4 ignores those that it cannot change.
@@ -151,7 +151,7 @@ impl TheHive {
     /// # Errors
     /// See [`super::WriteError`].
     pub fn change_alert(&self, id: &str, change: &Value) -> Result<(), HttpError> {
-        self.client.patch(&format!("api/v1/alert/{}", checked(id)?), change)
+        self.client.patch(&format!("api/v1/alert/{}", ensure_id(id)?), change)
     }
 
     /// Deletes an alert and its observables. TheHive 4 has a route for it in v0 only
@@ -160,8 +160,8 @@ impl TheHive {
     /// # Errors
     /// See [`super::WriteError`].
     pub fn delete_alert(&self, id: &str) -> Result<(), HttpError> {
-        let kind = if self.writes_to_five()? { "api/v1/alert" } else { "api/alert" };
-        self.client.delete(&format!("{kind}/{}", checked(id)?))
+        let kind = if self.is_five_for_write()? { "api/v1/alert" } else { "api/alert" };
+        self.client.delete(&format!("{kind}/{}", ensure_id(id)?))
     }
 
     /// Adds a technique to an alert. Only TheHive 5 can.
@@ -169,8 +169,8 @@ impl TheHive {
     /// # Errors
     /// See [`super::WriteError`]; that this is a TheHive 4.
     pub fn add_procedure(&self, alert: &str, added: &Procedure) -> Result<(), HttpError> {
-        let path = format!("api/v1/alert/{}/procedure", checked(alert)?);
-        if !self.writes_to_five()? {
+        let path = format!("api/v1/alert/{}/procedure", ensure_id(alert)?);
+        if !self.is_five_for_write()? {
             return Err(HttpError::not_sent(path, "the alerts of TheHive 4 have no procedures"));
         }
         self.client.post(&path, &procedure(added)).map(drop)
@@ -178,7 +178,7 @@ impl TheHive {
 }
 
 /// The filter for our alerts of a source, and what else they must be.
-fn ours(source: &str, more: Value) -> Value {
+fn own_alerts_filter(source: &str, more: Value) -> Value {
     let is = |field: &str, value: &str| json!({"_is": {"_field": field, "_value": value}});
     let mut all = vec![is("type", TYPE), is("source", source)];
     all.extend(Some(more).filter(|more| !more.is_null()));
@@ -190,14 +190,14 @@ fn procedure(procedure: &Procedure) -> Value {
 }
 
 /// The alert that was made. TheHive 4 lists its observables where TheHive 5 gives their number.
-fn made(answer: Response) -> Result<Alert, HttpError> {
-    let line = answer.line().to_owned();
+fn parse_created_alert(answer: Response) -> Result<Alert, HttpError> {
+    let line = answer.request_line().to_owned();
     let read = |answer: Response| -> Result<Alert> {
-        let value: Value = answer.read()?;
+        let value: Value = answer.read_as()?;
         let count = value.get("artifacts").and_then(Value::as_array).and_then(|list| i64::try_from(list.len()).ok());
         let alert: Alert = serde_json::from_value(value)?;
-        checked(&alert.id).map_err(|_| anyhow!("it names no alert"))?;
+        ensure_id(&alert.id).map_err(|_| anyhow!("it names no alert"))?;
         Ok(Alert { observable_count: count.or(alert.observable_count), ..alert })
     };
-    read(answer).map_err(|error| HttpError::unread(line, &error))
+    read(answer).map_err(|error| HttpError::unreadable_answer(line, &error))
 }

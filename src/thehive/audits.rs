@@ -54,7 +54,7 @@ impl TheHive {
                 {"_name": "page", "from": 0, "to": MOST},
             ]);
             let audits = self.list_by::<Audit>(QUERY, &query, MOST).context("asking for the observables' messages")?;
-            for Base { object, operation, details } in audits.into_iter().filter_map(Element::good).map(|one| one.base)
+            for Base { object, operation, details } in audits.into_iter().filter_map(Element::into_option).map(|one| one.base)
             {
                 let message = details.and_then(|details| details.message);
                 // A new one without a message has an empty one; a change without one is of something else.

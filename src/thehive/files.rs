@@ -5,7 +5,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Value;
 
 use super::wire::Attachment;
-use super::{Greeting, TheHive, explained, is_id};
+use super::{Greeting, TheHive, explain_failure, is_id};
 use crate::http::{HttpError, HttpErrorKind};
 use crate::sample;
 
@@ -25,19 +25,19 @@ impl TheHive {
         let sha256 = attachment.sha256().context("TheHive names no sha256 of the file: it cannot be checked")?;
         let size = attachment.size.and_then(|size| u64::try_from(size).ok());
         ensure!(size.is_none_or(|size| size <= most), "the file is larger than {most} bytes");
-        let (zipped, plain) = self.places(observable, attachment)?;
+        let (zipped, plain) = self.attachment_paths(observable, attachment)?;
         let password = self.password();
-        let file = |bytes: Vec<u8>| taken(bytes, password, &sha256, most);
+        let file = |bytes: Vec<u8>| verify_or_unpack(bytes, password, &sha256, most);
         match self.client.download(&zipped, most.saturating_add(most / 1_000).saturating_add(ZIP)) {
             Ok(bytes) => {
                 if let Ok(file) = file(bytes) {
                     return Ok(file);
                 }
             }
-            Err(failure) if is_final(&failure) => return Err(told(failure)),
+            Err(failure) if is_final(&failure) => return Err(explain_download_failure(failure)),
             Err(_) => {}
         }
-        let bytes = self.client.download(&plain, most).map_err(told)?;
+        let bytes = self.client.download(&plain, most).map_err(explain_download_failure)?;
         let is_page = bytes.trim_ascii_start().starts_with(b"<");
         let what = if is_page { "a web page" } else { "something else" };
         file(bytes).map_err(|came| {
@@ -50,7 +50,7 @@ impl TheHive {
     }
 
     /// Where the file is in a zip, and where as it is.
-    fn places(&self, observable: &str, attachment: &Attachment) -> Result<(String, String)> {
+    fn attachment_paths(&self, observable: &str, attachment: &Attachment) -> Result<(String, String)> {
         if !self.is_five()? {
             let id = &attachment.id;
             ensure!(is_id(id), "the id of the file is none");
@@ -65,11 +65,11 @@ impl TheHive {
     /// The password of TheHive's zips, which its status tells: that of TheHive 4 with its version. Asked once.
     fn password(&self) -> &str {
         self.password.get_or_init(|| {
-            let greeting = self.greeted().ok();
+            let greeting = self.cached_greeting().ok();
             let told = greeting.and_then(|greeting| greeting.password.clone()).or_else(|| {
                 let is_asked = greeting.is_none_or(Greeting::is_five);
-                let status: Value = self.client.get("api/v1/status").ok().filter(|_| is_asked)?.value().ok()?;
-                password_in(&status)
+                let status: Value = self.client.get("api/v1/status").ok().filter(|_| is_asked)?.read_value().ok()?;
+                find_zip_password(&status)
             });
             told.unwrap_or_else(|| PASSWORD.to_owned())
         })
@@ -77,13 +77,13 @@ impl TheHive {
 }
 
 /// The password that a status names.
-pub(super) fn password_in(status: &Value) -> Option<String> {
+pub(super) fn find_zip_password(status: &Value) -> Option<String> {
     let told = status.pointer("/config/protectDownloadsWith").and_then(Value::as_str);
     told.filter(|password| !password.is_empty()).map(ToOwned::to_owned)
 }
 
 /// The file with this sha256: what came, or what is in it if it is a zip. Else the sha256 of what came.
-fn taken(bytes: Vec<u8>, password: &str, sha256: &str, most: u64) -> Result<Vec<u8>, String> {
+fn verify_or_unpack(bytes: Vec<u8>, password: &str, sha256: &str, most: u64) -> Result<Vec<u8>, String> {
     let came = sample::sha256(&bytes);
     if came == sha256 {
         return Ok(bytes);
@@ -97,10 +97,10 @@ fn is_final(failure: &HttpError) -> bool {
     matches!(failure.cause, HttpErrorKind::Refused { status: 401 | 403, .. } | HttpErrorKind::Deadline)
 }
 
-fn told(failure: HttpError) -> anyhow::Error {
+fn explain_download_failure(failure: HttpError) -> anyhow::Error {
     match failure.status() {
         Some(404) => failure.with_help("TheHive does not hold the file").into(),
-        _ => explained(failure),
+        _ => explain_failure(failure),
     }
 }
 
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_file_is_taken_by_its_hash_alone() {
         let zip = sample::pack("a.exe", "d41d8cd98f00b204e9800998ecf8427e", b"content").unwrap();
-        let of = |bytes: &[u8], password: &str, sha256: &str| taken(bytes.to_vec(), password, sha256, 100);
+        let of = |bytes: &[u8], password: &str, sha256: &str| verify_or_unpack(bytes.to_vec(), password, sha256, 100);
         let (inside, outside) = (sample::sha256(b"content"), sample::sha256(&zip));
         assert_eq!(of(b"content", "", &inside).unwrap(), b"content");
         assert_eq!(of(&zip, sample::PASSWORD, &inside).unwrap(), b"content");

@@ -33,7 +33,7 @@ pub struct CaseObservables {
 /// What is asked about the IOCs of a case.
 trait Asked {
     /// The oldest so many that were created at this moment or later.
-    fn page(&mut self, since: Option<i64>, number: usize) -> Result<Page>;
+    fn fetch_page(&mut self, since: Option<i64>, number: usize) -> Result<Page>;
 
     /// How many there are.
     fn count(&mut self) -> Result<u64>;
@@ -45,18 +45,18 @@ struct Asking<'a> {
 }
 
 impl Asked for Asking<'_> {
-    fn page(&mut self, since: Option<i64>, number: usize) -> Result<Page> {
+    fn fetch_page(&mut self, since: Option<i64>, number: usize) -> Result<Page> {
         let since = since.map(|since| json!({"_gte": {"_field": "_createdAt", "_value": since}}));
-        let mut query = iocs(self.case, since);
+        let mut query = build_ioc_query(self.case, since);
         query.push(json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]}));
         query.push(json!({"_name": "page", "from": 0, "to": number}));
         self.thehive.list(query.into(), number).context("reading the observables")
     }
 
     fn count(&mut self) -> Result<u64> {
-        let mut query = iocs(self.case, None);
+        let mut query = build_ioc_query(self.case, None);
         query.push(json!({"_name": "count"}));
-        self.thehive.number(&query.into())
+        self.thehive.query_count(&query.into())
     }
 }
 
@@ -65,20 +65,20 @@ impl TheHive {
     ///
     /// # Errors
     /// What stopped the reading: an export of half a case would look like a whole one.
-    pub fn ioc_observables(&self, case: &str) -> Result<CaseObservables> {
-        read(&mut Asking { thehive: self, case })
+    pub fn fetch_ioc_observables(&self, case: &str) -> Result<CaseObservables> {
+        read_until_complete(&mut Asking { thehive: self, case })
     }
 
     /// Those observables of a case that are IOCs now and have one of these values; with `files` also all files, which have none.
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn iocs_of(&self, case: &str, values: &[&str], files: bool) -> Result<Page> {
+    pub fn fetch_iocs_by_value(&self, case: &str, values: &[&str], files: bool) -> Result<Page> {
         let mut all = Vec::new();
         let files = files.then(|| json!({"_is": {"_field": "dataType", "_value": super::FILE}}));
         let of_values = values.chunks(VALUES).map(|some| json!({"_in": {"_field": "data", "_values": some}}));
         for filter in of_values.chain(files) {
-            let mut query = iocs(case, Some(filter));
+            let mut query = build_ioc_query(case, Some(filter));
             query.push(json!({"_name": "page", "from": 0, "to": MOST}));
             all.extend(self.list(query.into(), MOST).context("asking for observables by their values")?);
         }
@@ -86,7 +86,7 @@ impl TheHive {
     }
 }
 
-fn iocs(case: &str, more: Option<Value>) -> Vec<Value> {
+fn build_ioc_query(case: &str, more: Option<Value>) -> Vec<Value> {
     let flagged = json!({"_is": {"_field": "ioc", "_value": true}});
     let filter = match more {
         Some(more) => json!({"_name": "filter", "_and": [flagged, more]}),
@@ -97,14 +97,14 @@ fn iocs(case: &str, more: Option<Value>) -> Vec<Value> {
 
 /// Reads until TheHive counts no more than was read: first to the page that is not full, then to one that brings nothing new. A
 /// count that is smaller shows nothing but that one lost its flag meanwhile.
-fn read(asked: &mut impl Asked) -> Result<CaseObservables> {
+fn read_until_complete(asked: &mut impl Asked) -> Result<CaseObservables> {
     let mut read = Read::default();
     let mut incomplete = None;
     for is_patient in [false, true] {
         if is_patient {
             read = Read::default();
         }
-        read.on(asked, is_patient)?;
+        read.read_pages(asked, is_patient)?;
         incomplete = match asked.count() {
             Ok(count) if count <= read.all.len() as u64 => {
                 return Ok(CaseObservables { all: read.all, incomplete: None });
@@ -127,15 +127,15 @@ struct Read {
 }
 
 impl Read {
-    fn on(&mut self, asked: &mut impl Asked, is_patient: bool) -> Result<()> {
+    fn read_pages(&mut self, asked: &mut impl Asked, is_patient: bool) -> Result<()> {
         let (mut since, mut number) = (None, PAGE);
         loop {
-            let page = asked.page(since, number)?;
+            let page = asked.fetch_page(since, number)?;
             let (length, known) = (page.len(), self.all.len());
             let last =
                 page.iter().rev().find_map(|one| if let Element::Good(one) = one { one.created_at } else { None });
             for one in page {
-                self.take(one, since.is_some());
+                self.insert_or_replace(one, since.is_some());
             }
             ensure!(self.all.len() <= MOST, "the case has more than {MOST} IOC observables: it is not exported");
             let is_last = if is_patient { self.all.len() == known && length < number } else { length < number };
@@ -153,7 +153,7 @@ impl Read {
     }
 
     /// One that was read before is as TheHive has it now.
-    fn take(&mut self, one: Element<Observable>, overlaps: bool) {
+    fn insert_or_replace(&mut self, one: Element<Observable>, overlaps: bool) {
         let id = match &one {
             Element::Good(observable) => Some(observable.id.clone()).filter(|id| !id.is_empty()),
             Element::Bad(flaw) => flaw.field("_id").map(ToOwned::to_owned),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     impl Asked for Moving {
-        fn page(&mut self, since: Option<i64>, number: usize) -> Result<Page> {
+        fn fetch_page(&mut self, since: Option<i64>, number: usize) -> Result<Page> {
             self.moves();
             let one = |(at, (created, _)): (usize, &(i64, bool))| {
                 let (id, created_at) = (format!("~{at}"), Some(*created));
@@ -241,8 +241,8 @@ mod tests {
             let all: Vec<_> = moments.into_iter().map(|(step, flag)| (at(step, &mut now), flag)).collect();
             let mut case = Moving { all, changes, always: HashSet::new(), ever: HashSet::new(), most };
             (case.always, case.ever) = (case.flagged(), case.flagged());
-            let Ok(read) = read(&mut case) else { return Err(TestCaseError::reject("a server that gives no whole page")) };
-            let ids: Vec<_> = read.all.iter().filter_map(|one| one.clone().good()).map(|one| one.id).collect();
+            let Ok(read) = read_until_complete(&mut case) else { return Err(TestCaseError::reject("a server that gives no whole page")) };
+            let ids: Vec<_> = read.all.iter().filter_map(|one| one.clone().into_option()).map(|one| one.id).collect();
             let found: HashSet<_> = ids.iter().cloned().collect();
             prop_assert_eq!(ids.len(), found.len(), "each once");
             prop_assert!(found.is_subset(&case.ever));
@@ -257,9 +257,9 @@ mod tests {
     fn two_questions_are_enough_for_a_case_at_rest() {
         struct Counting(Moving, usize);
         impl Asked for Counting {
-            fn page(&mut self, since: Option<i64>, number: usize) -> Result<Page> {
+            fn fetch_page(&mut self, since: Option<i64>, number: usize) -> Result<Page> {
                 self.1 += 1;
-                self.0.page(since, number)
+                self.0.fetch_page(since, number)
             }
             fn count(&mut self) -> Result<u64> {
                 self.1 += 1;
@@ -275,7 +275,7 @@ mod tests {
         };
         for (number, questions) in [(0, 2), (10, 2), (499, 2), (500, 3), (1_000, 4)] {
             let mut asked = Counting(case(number), 0);
-            let read = read(&mut asked).unwrap();
+            let read = read_until_complete(&mut asked).unwrap();
             assert_eq!((read.all.len() as i64, read.incomplete, asked.1), (number, None, questions));
         }
     }

@@ -120,7 +120,7 @@ impl TheHive {
     /// # Errors
     /// That TheHive cannot be reached or names no version.
     pub fn scale(&self) -> Result<Scale> {
-        Ok(self.greeted()?.scale())
+        Ok(self.cached_greeting()?.scale())
     }
 
     /// True for TheHive 5 and later.
@@ -128,30 +128,30 @@ impl TheHive {
     /// # Errors
     /// That TheHive cannot be reached or names no version.
     pub fn is_five(&self) -> Result<bool> {
-        Ok(self.greeted()?.is_five())
+        Ok(self.cached_greeting()?.is_five())
     }
 
     /// The same for a write, which fails in the way of writes.
-    fn writes_to_five(&self) -> Result<bool, HttpError> {
+    fn is_five_for_write(&self) -> Result<bool, HttpError> {
         self.is_five().map_err(|error| match error.downcast::<HttpError>() {
             Ok(failure) => failure,
-            Err(error) => HttpError::unread("asking TheHive for its version", &error),
+            Err(error) => HttpError::unreadable_answer("asking TheHive for its version", &error),
         })
     }
 
     /// Its version. Asked once, when it matters.
-    fn greeted(&self) -> Result<&Greeting> {
+    fn cached_greeting(&self) -> Result<&Greeting> {
         if let Some(greeting) = self.greeting.get() {
             return Ok(greeting);
         }
-        let greeting = self.greeting()?;
-        ensure!(!numbers(&greeting.version).is_empty(), "TheHive names a version that is none");
+        let greeting = self.fetch_greeting()?;
+        ensure!(!parse_version(&greeting.version).is_empty(), "TheHive names a version that is none");
         Ok(self.greeting.get_or_init(|| greeting))
     }
 }
 
 /// The numbers of a version, 4, 1, 24, 1 for instance.
-fn numbers(version: &str) -> Vec<u32> {
+fn parse_version(version: &str) -> Vec<u32> {
     version.split(['.', '-']).map_while(|part| part.parse().ok()).collect()
 }
 
@@ -161,7 +161,7 @@ fn is_id(id: &str) -> bool {
 }
 
 /// Nothing is sent to the path of what is no id.
-fn checked(id: &str) -> Result<&str, HttpError> {
+fn ensure_id(id: &str) -> Result<&str, HttpError> {
     if is_id(id) { Ok(id) } else { Err(HttpError::not_sent("writing to TheHive", "an id that TheHive gave is none")) }
 }
 
@@ -170,14 +170,14 @@ const ADDRESS: &str = "check \"thehive_url\": is this the address of a TheHive 4
 
 /// A refusal of TheHive's own has a `type` (ScalliGraph's `ErrorHandler.scala`, `fixtures/wire/thehive`); another server's, MISP's
 /// for instance, has none.
-fn explained(failure: HttpError) -> anyhow::Error {
+fn explain_failure(failure: HttpError) -> anyhow::Error {
     let help = match &failure.cause {
         HttpErrorKind::Refused { status: 400..=405, kind, .. } if kind.is_empty() => ADDRESS,
         HttpErrorKind::Refused { status: 401, .. } => {
             "check \"thehive_key\", and whether its user belongs to the organisation"
         }
         HttpErrorKind::Refused { status: 403, .. } => "the user of \"thehive_key\" lacks a permission",
-        HttpErrorKind::Refused { status: 404, message, .. } if is_route(message) => ADDRESS,
+        HttpErrorKind::Refused { status: 404, message, .. } if is_unknown_route(message) => ADDRESS,
         HttpErrorKind::NotJson(_) | HttpErrorKind::Redirected { .. } => ADDRESS,
         HttpErrorKind::Refused { .. }
         | HttpErrorKind::Unreachable(_)
@@ -192,15 +192,15 @@ fn explained(failure: HttpError) -> anyhow::Error {
 
 /// True for the message about a route that is not there: its path (`fixtures/wire/thehive/531-unknown-route.json`), or for a
 /// `GET` that there is no such file.
-fn is_route(message: &str) -> bool {
+fn is_unknown_route(message: &str) -> bool {
     message.starts_with('/') || message.contains("Assets controller")
 }
 
 /// True if TheHive says that it has nothing of this name, and not that it has no such route or organisation.
-fn is_nothing(failure: &HttpError) -> bool {
+fn is_not_found(failure: &HttpError) -> bool {
     match &failure.cause {
         HttpErrorKind::Refused { status: 404, kind, message, .. } => {
-            !kind.is_empty() && !is_route(message) && !message.starts_with("Organisation")
+            !kind.is_empty() && !is_unknown_route(message) && !message.starts_with("Organisation")
         }
         _ => false,
     }

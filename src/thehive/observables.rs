@@ -9,7 +9,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 
 use super::wire::{Attachment, Observable};
-use super::{FILE, Refusal, TheHive, checked, is_id};
+use super::{FILE, Refusal, TheHive, ensure_id, is_id};
 use crate::http::{FormFile, HttpError, Response};
 use crate::json::{self, Element};
 
@@ -57,14 +57,14 @@ impl TheHive {
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn known(&self, alert: &str, data: &[&str]) -> Result<Vec<Observable>> {
+    pub fn fetch_observables_by_value(&self, alert: &str, data: &[&str]) -> Result<Vec<Observable>> {
         let limit = self.body_limit()?.saturating_sub(AROUND);
         let mut found = Vec::new();
         for some in split(data, limit) {
             let most = some.len().saturating_mul(SAME);
             let filter = json!({"_name": "filter", "_in": {"_field": "data", "_values": some}});
-            let listed = self.listed_observables(alert, vec![filter], 0, most)?;
-            found.extend(listed.into_iter().filter_map(Element::good));
+            let listed = self.query_observables(alert, vec![filter], 0, most)?;
+            found.extend(listed.into_iter().filter_map(Element::into_option));
         }
         Ok(found)
     }
@@ -74,32 +74,32 @@ impl TheHive {
     ///
     /// # Errors
     /// What stopped the reading, or the error of `on`.
-    pub fn each_observable(&self, alert: &str, on: &mut dyn FnMut(Observable) -> Result<()>) -> Result<()> {
-        self.each(alert, None, on)
+    pub fn for_each_observable(&self, alert: &str, on: &mut dyn FnMut(Observable) -> Result<()>) -> Result<()> {
+        self.for_each_matching(alert, None, on)
     }
 
     /// The observables of an alert that are files.
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn files_of(&self, alert: &str) -> Result<Vec<Observable>> {
+    pub fn fetch_file_observables(&self, alert: &str) -> Result<Vec<Observable>> {
         let filter = json!({"_name": "filter", "_is": {"_field": "dataType", "_value": FILE}});
         let mut files = Vec::new();
-        self.each(alert, Some(filter), &mut |one| {
+        self.for_each_matching(alert, Some(filter), &mut |one| {
             files.push(one);
             Ok(())
         })?;
         Ok(files)
     }
 
-    fn each(&self, alert: &str, filter: Option<Value>, on: &mut dyn FnMut(Observable) -> Result<()>) -> Result<()> {
+    fn for_each_matching(&self, alert: &str, filter: Option<Value>, on: &mut dyn FnMut(Observable) -> Result<()>) -> Result<()> {
         let sort = json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]});
         let operations: Vec<Value> = filter.into_iter().chain([sort]).collect();
         let (mut from, mut first) = (0, None);
         loop {
-            let page = self.listed_observables(alert, operations.clone(), from, PAGE)?;
+            let page = self.query_observables(alert, operations.clone(), from, PAGE)?;
             let is_last = page.len() < PAGE;
-            let page: Vec<Observable> = page.into_iter().filter_map(Element::good).collect();
+            let page: Vec<Observable> = page.into_iter().filter_map(Element::into_option).collect();
             let begins = page.first().map(|one| one.id.clone());
             ensure!(from == 0 || begins.is_none() || begins != first, "TheHive sends the same page again and again");
             page.into_iter().try_for_each(&mut *on)?;
@@ -110,7 +110,7 @@ impl TheHive {
         }
     }
 
-    fn listed_observables(
+    fn query_observables(
         &self,
         alert: &str,
         operations: Vec<Value>,
@@ -128,16 +128,16 @@ impl TheHive {
     ///
     /// # Errors
     /// See [`super::WriteError`]; TheHive 5 refuses the whole group for one value that is too long.
-    pub fn add(&self, alert: &str, group: &ObservableBatch) -> Result<AddResult, HttpError> {
-        self.client.post(&self.of_alert(alert)?, &sent(group, self.writes_to_five()?)).and_then(added)
+    pub fn add_observables(&self, alert: &str, group: &ObservableBatch) -> Result<AddResult, HttpError> {
+        self.client.post(&self.alert_observables_path(alert)?, &batch_to_json(group, self.is_five_for_write()?)).and_then(parse_added)
     }
 
     /// The same for a case.
     ///
     /// # Errors
     /// See [`super::WriteError`].
-    pub fn add_to_case(&self, case: &str, group: &ObservableBatch) -> Result<AddResult, HttpError> {
-        self.client.post(&of_case(case)?, &sent(group, self.writes_to_five()?)).and_then(added)
+    pub fn add_observables_to_case(&self, case: &str, group: &ObservableBatch) -> Result<AddResult, HttpError> {
+        self.client.post(&case_observables_path(case)?, &batch_to_json(group, self.is_five_for_write()?)).and_then(parse_added)
     }
 
     /// Adds a file to an alert, with what a group without values says of it. With a password it is taken as a zip, and
@@ -152,7 +152,7 @@ impl TheHive {
         file: &FormFile,
         zip_password: Option<&str>,
     ) -> Result<AddResult, HttpError> {
-        self.form(&self.of_alert(alert)?, group, file, zip_password)
+        self.post_file(&self.alert_observables_path(alert)?, group, file, zip_password)
     }
 
     /// The same for a case.
@@ -166,27 +166,27 @@ impl TheHive {
         file: &FormFile,
         zip_password: Option<&str>,
     ) -> Result<AddResult, HttpError> {
-        self.form(&of_case(case)?, group, file, zip_password)
+        self.post_file(&case_observables_path(case)?, group, file, zip_password)
     }
 
-    fn form(
+    fn post_file(
         &self,
         path: &str,
         group: &ObservableBatch,
         file: &FormFile,
         zip_password: Option<&str>,
     ) -> Result<AddResult, HttpError> {
-        let mut observable = sent(group, self.writes_to_five()?);
+        let mut observable = batch_to_json(group, self.is_five_for_write()?);
         if let (Some(fields), Some(password)) = (observable.as_object_mut(), zip_password) {
             fields.extend([("isZip".to_owned(), true.into()), ("zipPassword".to_owned(), password.into())]);
         }
-        self.client.form(path, &observable, std::slice::from_ref(file)).and_then(added)
+        self.client.post_form(path, &observable, std::slice::from_ref(file)).and_then(parse_added)
     }
 
     /// Where the observables of an alert are added.
-    fn of_alert(&self, alert: &str) -> Result<String, HttpError> {
-        let kind = if self.writes_to_five()? { "observable" } else { "artifact" };
-        Ok(format!("api/v1/alert/{}/{kind}", checked(alert)?))
+    fn alert_observables_path(&self, alert: &str) -> Result<String, HttpError> {
+        let kind = if self.is_five_for_write()? { "observable" } else { "artifact" };
+        Ok(format!("api/v1/alert/{}/{kind}", ensure_id(alert)?))
     }
 
     /// Changes fields of many observables alike: all of them, or none if one is not there (404; TheHive 4's
@@ -196,9 +196,9 @@ impl TheHive {
     /// See [`super::WriteError`].
     pub fn change_observables(&self, ids: &[&str], change: &Map<String, Value>) -> Result<(), HttpError> {
         if let [id] = ids {
-            return self.client.patch(&format!("api/v1/observable/{}", checked(id)?), change);
+            return self.client.patch(&format!("api/v1/observable/{}", ensure_id(id)?), change);
         }
-        ids.iter().try_for_each(|id| checked(id).map(drop))?;
+        ids.iter().try_for_each(|id| ensure_id(id).map(drop))?;
         let mut body = change.clone();
         body.insert("ids".to_owned(), json!(ids));
         self.client.patch("api/v1/observable/_bulk", &body)
@@ -209,17 +209,17 @@ impl TheHive {
     /// # Errors
     /// See [`super::WriteError`].
     pub fn delete_observable(&self, id: &str) -> Result<(), HttpError> {
-        self.client.delete(&format!("api/v1/observable/{}", checked(id)?))
+        self.client.delete(&format!("api/v1/observable/{}", ensure_id(id)?))
     }
 }
 
 /// Where the observables of a case are added.
-fn of_case(case: &str) -> Result<String, HttpError> {
-    Ok(format!("api/v1/case/{}/observable", checked(case)?))
+fn case_observables_path(case: &str) -> Result<String, HttpError> {
+    Ok(format!("api/v1/case/{}/observable", ensure_id(case)?))
 }
 
 /// A group as it is sent.
-pub(super) fn sent(group: &ObservableBatch, is_five: bool) -> Value {
+pub(super) fn batch_to_json(group: &ObservableBatch, is_five: bool) -> Value {
     let ObservableBatch { data_type, data, tlp, tags, message, ioc, pap } = group;
     let mut out = json!({"dataType": data_type, "tlp": tlp, "tags": tags, "ioc": ioc});
     if let Some(fields) = out.as_object_mut() {
@@ -248,9 +248,9 @@ fn split<'d>(data: &'d [&'d str], limit: usize) -> Vec<&'d [&'d str]> {
     parts
 }
 
-fn added(answer: Response) -> Result<AddResult, HttpError> {
-    let line = answer.line().to_owned();
-    let Answered(added) = answer.read().map_err(|error| HttpError::unread(line, &error))?;
+fn parse_added(answer: Response) -> Result<AddResult, HttpError> {
+    let line = answer.request_line().to_owned();
+    let Answered(added) = answer.read_as().map_err(|error| HttpError::unreadable_answer(line, &error))?;
     Ok(added)
 }
 
@@ -288,7 +288,7 @@ struct Refused {
 }
 
 impl Stored {
-    fn name(self) -> String {
+    fn into_stored_value(self) -> String {
         self.attachment.filter(|_| self.data.is_empty()).map_or(self.data, |file| format!("file:{}", file.name))
     }
 }
@@ -310,16 +310,16 @@ impl<'de> Visitor<'de> for AnsweredVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Answered, A::Error> {
         let stored: Vec<Stored> = json::objects(SeqAccessDeserializer::new(seq))?;
-        Ok(Answered(AddResult { there: stored.into_iter().map(Stored::name).collect(), refused: Vec::new() }))
+        Ok(Answered(AddResult { there: stored.into_iter().map(Stored::into_stored_value).collect(), refused: Vec::new() }))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Answered, A::Error> {
         let Partly { success, failure } = Partly::deserialize(MapAccessDeserializer::new(map))?;
         let refused = failure.into_iter().map(|one| {
             let Refused { kind, message, object } = one;
-            (object.unwrap_or_default().name(), Refusal { kind, message })
+            (object.unwrap_or_default().into_stored_value(), Refusal { kind, message })
         });
-        Ok(Answered(AddResult { there: success.into_iter().map(Stored::name).collect(), refused: refused.collect() }))
+        Ok(Answered(AddResult { there: success.into_iter().map(Stored::into_stored_value).collect(), refused: refused.collect() }))
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::wire::{AlertOrigin, Observable};
-use super::{TheHive, explained, is_id, is_nothing};
+use super::{TheHive, explain_failure, is_id, is_not_found};
 use crate::http::{HttpError, Response};
 use crate::json::{Element, JsonStream};
 
@@ -29,7 +29,7 @@ struct Extra {
 
 impl Extra {
     /// The case, whose owner the observable's is, if it is as v0 writes it: in another form something of it may be lacking.
-    fn case(mut self) -> Option<Value> {
+    fn fetch_case(mut self) -> Option<Value> {
         let mut case = self.links.get_mut("case")?.take();
         let fields = case.as_object_mut()?;
         let is_v0 = fields.get("_type").is_some_and(|kind| kind == "case");
@@ -59,7 +59,7 @@ impl TheHive {
     pub fn case(&self, id: &str) -> Result<Value> {
         ensure!(is_id(id), "the job's \"_id\" is not that of a case");
         self.user()?;
-        self.one_case(vec![json!({"_name": "getCase", "idOrName": id})], NO_CASE)
+        self.query_one_case(vec![json!({"_name": "getCase", "idOrName": id})], NO_CASE)
     }
 
     /// True if a case is there and the user may see it. For one that is not, both versions answer with an empty list, or 404.
@@ -67,16 +67,16 @@ impl TheHive {
     /// # Errors
     /// What stopped the asking.
     pub fn has_case(&self, id: &str) -> Result<bool> {
-        ensure!(is_id(id), "\"{}\" is not the id of a case", crate::secret::shortened(id, 40));
+        ensure!(is_id(id), "\"{}\" is not the id of a case", crate::secret::truncate_text(id, 40));
         let query = json!([{"_name": "getCase", "idOrName": id}, {"_name": "page", "from": 0, "to": 1}]);
-        self.client.again(|| match self.query(&query) {
+        self.client.retry(|| match self.query(&query) {
             Ok(answer) => {
-                let line = answer.line().to_owned();
-                let cases = answer.value()?;
+                let line = answer.request_line().to_owned();
+                let cases = answer.read_value()?;
                 Ok(!cases.as_array().with_context(|| format!("{line}: the answer is no list"))?.is_empty())
             }
-            Err(failure) if is_nothing(&failure) => Ok(false),
-            Err(failure) => Err(explained(failure)),
+            Err(failure) if is_not_found(&failure) => Ok(false),
+            Err(failure) => Err(explain_failure(failure)),
         })
     }
 
@@ -97,14 +97,14 @@ impl TheHive {
     ///
     /// # Errors
     /// That there is none for this user, that it cannot be read, or that the user does not belong to the organisation.
-    pub fn observable(&self, id: &str) -> Result<(Observable, Option<Value>)> {
+    pub fn fetch_observable(&self, id: &str) -> Result<(Observable, Option<Value>)> {
         ensure!(is_id(id), "the job's \"_id\" is not that of an observable");
         self.user()?;
         let page = json!({"_name": "page", "from": 0, "to": 1, "extraData": ["links", "isOwner"]});
         let query = json!([{"_name": "getObservable", "idOrName": id}, page]);
         match self.list::<Linked>(query, 1)?.pop() {
-            Some(Element::Good(Linked { observable, extra })) => Ok((observable, extra.case())),
-            Some(Element::Bad(flaw)) => bail!(flaw.of("the observable")),
+            Some(Element::Good(Linked { observable, extra })) => Ok((observable, extra.fetch_case())),
+            Some(Element::Bad(flaw)) => bail!(flaw.describe("the observable")),
             None => {
                 bail!("the observable does not exist, or the user of \"thehive_key\" may not see it (organisation?)")
             }
@@ -115,24 +115,24 @@ impl TheHive {
     ///
     /// # Errors
     /// That there is none for this user, as for an observable of an alert.
-    pub fn case_of(&self, observable: &str) -> Result<Value> {
+    pub fn fetch_case_of_observable(&self, observable: &str) -> Result<Value> {
         ensure!(is_id(observable), "the job's \"_id\" is not that of an observable");
         let nothing = "the observable belongs to no case that the user of \"thehive_key\" may see (organisation?)";
-        self.one_case(
+        self.query_one_case(
             vec![json!({"_name": "getObservable", "idOrName": observable}), json!({"_name": "case"})],
             nothing,
         )
     }
 
-    fn one_case(&self, mut operations: Vec<Value>, nothing: &str) -> Result<Value> {
+    fn query_one_case(&self, mut operations: Vec<Value>, nothing: &str) -> Result<Value> {
         operations.push(json!({"_name": "page", "from": 0, "to": 1, "extraData": ["shareCount", "isOwner"]}));
         let operations = Value::from(operations);
-        let (line, mut cases) = self.client.again(|| {
-            let answer = self.query(&operations).map_err(|failure| match is_nothing(&failure) {
+        let (line, mut cases) = self.client.retry(|| {
+            let answer = self.query(&operations).map_err(|failure| match is_not_found(&failure) {
                 true => failure.with_help(nothing).into(),
-                false => explained(failure),
+                false => explain_failure(failure),
             })?;
-            Ok((answer.line().to_owned(), answer.value()?))
+            Ok((answer.request_line().to_owned(), answer.read_value()?))
         })?;
         let case = cases.as_array_mut().and_then(|list| list.pop());
         case.with_context(|| format!("{line}: {nothing}"))
@@ -142,7 +142,7 @@ impl TheHive {
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn alerts(&self, case: &str) -> Result<Vec<Element<AlertOrigin>>> {
+    pub fn fetch_alerts_of_case(&self, case: &str) -> Result<Vec<Element<AlertOrigin>>> {
         let query = json!([
             {"_name": "getCase", "idOrName": case},
             {"_name": "alerts"},
@@ -153,10 +153,10 @@ impl TheHive {
     }
 
     /// The number that a query that ends in a count gives.
-    pub(super) fn number(&self, operations: &Value) -> Result<u64> {
-        let (line, count) = self.client.again(|| {
-            let answer = self.query(operations).map_err(explained)?;
-            Ok((answer.line().to_owned(), answer.value()?))
+    pub(super) fn query_count(&self, operations: &Value) -> Result<u64> {
+        let (line, count) = self.client.retry(|| {
+            let answer = self.query(operations).map_err(explain_failure)?;
+            Ok((answer.request_line().to_owned(), answer.read_value()?))
         })?;
         count.as_u64().with_context(|| format!("{line}: the answer is no count"))
     }
@@ -173,10 +173,10 @@ impl TheHive {
         operations: &Value,
         most: usize,
     ) -> Result<Vec<Element<T>>> {
-        self.client.again(|| {
-            let answer = self.client.post(route, &json!({"query": operations})).map_err(explained)?;
-            let line = answer.line().to_owned();
-            let list = JsonStream::new(answer.body()).collect(&[], most, &mut Some::<Element<T>>);
+        self.client.retry(|| {
+            let answer = self.client.post(route, &json!({"query": operations})).map_err(explain_failure)?;
+            let line = answer.request_line().to_owned();
+            let list = JsonStream::new(answer.into_body()).collect(&[], most, &mut Some::<Element<T>>);
             list.with_context(|| format!("{line}: reading the list"))
         })
     }
@@ -190,7 +190,7 @@ impl TheHive {
         let list = self.list(operations, most)?;
         for element in &list {
             if let Element::Bad(flaw) = element {
-                ensure!(flaw.is_named(), "{}", flaw.of("what TheHive lists"));
+                ensure!(flaw.is_named(), "{}", flaw.describe("what TheHive lists"));
             }
         }
         Ok(list)

@@ -24,13 +24,13 @@ impl WriteError {
     /// Tells by the status, and by TheHive's words where the status is not enough: `CreateError` and `NotFoundError`
     /// stand for two things each (ScalliGraph's `ErrorHandler.scala`).
     #[must_use]
-    pub fn of(failure: HttpError) -> Self {
+    pub fn from_http_error(failure: HttpError) -> Self {
         let HttpErrorKind::Refused { status, kind, message, .. } = &failure.cause else {
             return Self::Unclear(failure);
         };
         match *status {
-            400 if &**kind == "CreateError" || is_duplicate(message) => Self::Duplicate(failure),
-            404 if names_content(message) => Self::Content(failure),
+            400 if &**kind == "CreateError" || is_duplicate_message(message) => Self::Duplicate(failure),
+            404 if is_about_content(message) => Self::Content(failure),
             400 | 413 | 422 => Self::Content(failure),
             404 => Self::Gone(failure),
             401..=403 => Self::Denied(failure),
@@ -52,7 +52,7 @@ impl Refusal {
     /// True for what is there already.
     #[must_use]
     pub fn is_duplicate(&self) -> bool {
-        is_duplicate(&self.message)
+        is_duplicate_message(&self.message)
     }
 
     /// True for what will be refused again. Anything else may pass: now and then TheHive loses the file that it unpacked,
@@ -66,12 +66,12 @@ impl Refusal {
 /// True for a refusal of what is there already: `Alert misp:a:1 already exist in organisation b` and `Observable already
 /// exists` (TheHive 4's `AlertSrv.scala` and `ObservableSrv.scala`).
 #[must_use]
-pub(super) fn is_duplicate(message: &str) -> bool {
+pub(super) fn is_duplicate_message(message: &str) -> bool {
     message.to_ascii_lowercase().contains("already exist")
 }
 
 /// True for a `… not found` that is about something the request named, and not about what it was to be written to.
-fn names_content(message: &str) -> bool {
+fn is_about_content(message: &str) -> bool {
     let message = message.to_ascii_lowercase().replace(' ', "");
     ["observabletype", "customfield", "pattern", "casetemplate", "alertstatus"]
         .iter()
@@ -122,7 +122,7 @@ mod tests {
             (500, "CreateError", "already exists", "unclear"),
             (503, "", "", "unclear"),
         ] {
-            assert_eq!(name(&WriteError::of(refused(status, kind, message))), meant, "{status} {kind} {message}");
+            assert_eq!(name(&WriteError::from_http_error(refused(status, kind, message))), meant, "{status} {kind} {message}");
         }
     }
 
@@ -151,7 +151,7 @@ mod tests {
         ] {
             let mut failure = HttpError::not_sent("POST x", "");
             failure.cause = cause;
-            assert_eq!(name(&WriteError::of(failure)), "unclear");
+            assert_eq!(name(&WriteError::from_http_error(failure)), "unclear");
         }
     }
 }

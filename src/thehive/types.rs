@@ -46,7 +46,7 @@ impl ObservableTypes {
     /// What makes an observable the same as another of its alert: its type, and its value as TheHive stores it. Blanks around
     /// it do not count, since a TheHive may take them off.
     #[must_use]
-    pub fn key(&self, data_type: &str, data: &str) -> (String, String) {
+    pub fn identity_key(&self, data_type: &str, data: &str) -> (String, String) {
         let data = data.trim();
         let data = if self.is_case_sensitive(data_type) { data.to_owned() } else { data.to_lowercase() };
         (data_type.to_owned(), data)
@@ -73,7 +73,7 @@ impl TheHive {
             return Ok(types);
         }
         let listed = self.named_list(json!([{"_name": "listObservableType"}]), MOST)?;
-        let listed: Vec<Listed> = listed.into_iter().filter_map(Element::good).collect();
+        let listed: Vec<Listed> = listed.into_iter().filter_map(Element::into_option).collect();
         ensure!(listed.iter().any(|one| !one.name.is_empty()), "TheHive lists no observable types: this is no TheHive");
         Ok(self.types.get_or_init(|| listed.into()))
     }

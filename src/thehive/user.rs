@@ -4,10 +4,10 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{TheHive, explained, numbers};
+use super::{TheHive, explain_failure, parse_version};
 use crate::json;
 use crate::markings::Scale;
-use crate::secret::shortened;
+use crate::secret::truncate_text;
 use crate::time;
 
 /// TheHive's answer to the first question, which needs no key.
@@ -25,19 +25,19 @@ impl Greeting {
     /// True for TheHive 5 and later.
     #[must_use]
     pub fn is_five(&self) -> bool {
-        numbers(&self.version) >= vec![5]
+        parse_version(&self.version) >= vec![5]
     }
 
     /// True for a version that has all that is asked for: 4.1 brought the v1 API in which this program asks.
     #[must_use]
-    pub fn is_known(&self) -> bool {
-        numbers(&self.version) >= vec![4, 1]
+    pub fn is_supported(&self) -> bool {
+        parse_version(&self.version) >= vec![4, 1]
     }
 
     /// How many TLP levels it has.
     #[must_use]
     pub fn scale(&self) -> Scale {
-        if numbers(&self.version) >= vec![5, 2] { Scale::Five } else { Scale::Four }
+        if parse_version(&self.version) >= vec![5, 2] { Scale::Five } else { Scale::Four }
     }
 }
 
@@ -88,7 +88,7 @@ impl User {
     ///
     /// # Errors
     /// That the user does not belong to it.
-    fn acting_for(self, asked: &str) -> Result<Self> {
+    fn resolve_organisation(self, asked: &str) -> Result<Self> {
         let all = self.organisations();
         let own = all.iter().find(|(name, id)| *name == asked || *id == asked).map(|(name, _)| (*name).to_owned());
         let is_taken =
@@ -97,13 +97,13 @@ impl User {
             Some(name) => name,
             None if all.is_empty() && is_taken => self.organisation.clone(),
             None => {
-                let all: Vec<_> = all.iter().map(|(name, _)| format!("\"{}\"", shortened(name, 100))).collect();
+                let all: Vec<_> = all.iter().map(|(name, _)| format!("\"{}\"", truncate_text(name, 100))).collect();
                 let of = if all.is_empty() { String::new() } else { format!(" (it is one of {})", all.join(", ")) };
                 bail!(
                     "the user {} of \"thehive_key\" is no user of the organisation \"{}\"{of}, or there is no such organisation: \
                      set the key of a user of that organisation, or add this one to it",
-                    shortened(&self.login, 100),
-                    shortened(asked, 100)
+                    truncate_text(&self.login, 100),
+                    truncate_text(asked, 100)
                 )
             }
         };
@@ -112,14 +112,14 @@ impl User {
 
     /// Those of these permissions that the user does not have in the organisation, each with its name there.
     #[must_use]
-    pub fn lacking<'r>(&self, rights: &'r [Permission], is_five: bool) -> Vec<(&'r Permission, &'static str)> {
+    pub fn missing_permissions<'r>(&self, rights: &'r [Permission], is_five: bool) -> Vec<(&'r Permission, &'static str)> {
         let named = |right: &'r Permission| Some((right, if is_five { right.five } else { right.four }?));
-        rights.iter().filter_map(named).filter(|(_, name)| !self.holds(name)).collect()
+        rights.iter().filter_map(named).filter(|(_, name)| !self.has_permission(name)).collect()
     }
 
     /// A permission as a whole holds all its parts: `manageAlert` is more than `manageAlert/create`.
     #[must_use]
-    pub fn holds(&self, wanted: &str) -> bool {
+    pub fn has_permission(&self, wanted: &str) -> bool {
         let whole = wanted.split('/').next().unwrap_or(wanted);
         self.permissions.iter().any(|held| held == wanted || held == whole)
     }
@@ -133,23 +133,23 @@ impl TheHive {
     ///
     /// # Errors
     /// That it cannot be reached, or is no TheHive.
-    pub fn greeting(&self) -> Result<Greeting> {
-        let (line, date, status, path) = self.client.again(|| {
+    pub fn fetch_greeting(&self) -> Result<Greeting> {
+        let (line, date, status, path) = self.client.retry(|| {
             let (answer, path) = match self.client.get("api/v1/status/public") {
                 Ok(answer) => (answer, ["version"].as_slice()),
                 Err(failure) if failure.status() == Some(404) => {
-                    (self.client.get("api/status").map_err(explained)?, ["versions", "TheHive"].as_slice())
+                    (self.client.get("api/status").map_err(explain_failure)?, ["versions", "TheHive"].as_slice())
                 }
-                Err(failure) => return Err(explained(failure)),
+                Err(failure) => return Err(explain_failure(failure)),
             };
-            let date = time::http_date(&answer.header("date"));
-            Ok((answer.line().to_owned(), date, answer.value()?, path))
+            let date = time::parse_http_date(&answer.header("date"));
+            Ok((answer.request_line().to_owned(), date, answer.read_value()?, path))
         })?;
         let version = path.iter().try_fold(&status, |value, key| value.get(key)).and_then(Value::as_str);
         let version = version
             .map(ToOwned::to_owned)
             .with_context(|| format!("{line}: the answer names no version: this is no TheHive"))?;
-        Ok(Greeting { version, date, password: super::files::password_in(&status) })
+        Ok(Greeting { version, date, password: super::files::find_zip_password(&status) })
     }
 
     /// The user, in the organisation that is asked for. Asked once.
@@ -160,13 +160,13 @@ impl TheHive {
         if let Some(user) = self.user.get() {
             return Ok(user);
         }
-        let (line, user): (String, User) = self.client.again(|| {
-            let answer = self.client.get("api/v1/user/current").map_err(explained)?;
-            Ok((answer.line().to_owned(), answer.read()?))
+        let (line, user): (String, User) = self.client.retry(|| {
+            let answer = self.client.get("api/v1/user/current").map_err(explain_failure)?;
+            Ok((answer.request_line().to_owned(), answer.read_as()?))
         })?;
         ensure!(!user.login.is_empty(), "{line}: the answer names no login");
         let user = match &self.asked {
-            Some(asked) => user.acting_for(asked)?,
+            Some(asked) => user.resolve_organisation(asked)?,
             None => user,
         };
         Ok(self.user.get_or_init(|| user))

@@ -13,7 +13,7 @@ use super::server::MispCapabilities;
 use super::settle::{Resolver, TypeRequest};
 use super::table;
 use super::tags::MispTags;
-use super::unify::{unified, warn};
+use super::unify::{merge_duplicates, add_warning};
 use super::validate::ValidationError;
 
 /// What became of a list of observables: each place of the list stands either in `from` of one or
@@ -30,8 +30,8 @@ pub struct Mapping {
 ///
 /// A tag `misp:type="…"` is followed if the value fits that type; several make several attributes. Halves that share a
 /// `misp:composite` tag become that composite. Then the administrator's lines count, then the table.
-pub fn attributes(given: &[ObservableInput<'_>], overrides: &Overrides, server: &MispCapabilities) -> Mapping {
-    let words: Vec<MispTags<'_>> = given.iter().map(|one| MispTags::of(one.tags)).collect();
+pub fn to_attributes(given: &[ObservableInput<'_>], overrides: &Overrides, server: &MispCapabilities) -> Mapping {
+    let words: Vec<MispTags<'_>> = given.iter().map(|one| MispTags::from_tags(one.tags)).collect();
     let mut plan = Mapper {
         rules: Resolver { server, overrides },
         wanted: Vec::new(),
@@ -39,13 +39,13 @@ pub fn attributes(given: &[ObservableInput<'_>], overrides: &Overrides, server: 
         covered: HashMap::new(),
         broken: HashMap::new(),
     };
-    for pair in composites::pairs(given, &words) {
-        plan.pair(pair, &words);
+    for pair in composites::find_pairs(given, &words) {
+        plan.map_pair(pair, &words);
     }
     for (at, (one, words)) in given.iter().zip(&words).enumerate() {
-        plan.single(at, one, words);
+        plan.map_single(at, one, words);
     }
-    Mapping { wanted: unified(plan.wanted), refused: plan.refused }
+    Mapping { wanted: merge_duplicates(plan.wanted), refused: plan.refused }
 }
 
 struct Mapper<'a> {
@@ -61,10 +61,10 @@ struct Mapper<'a> {
 impl Mapper<'_> {
     /// Sends two halves, or one and its port, as their composite; if MISP would not store that, the
     /// halves go alone and say so.
-    fn pair(&mut self, pair: Composite<'_>, words: &[MispTags<'_>]) {
+    fn map_pair(&mut self, pair: Composite<'_>, words: &[MispTags<'_>]) {
         let Composite { kind, value, from } = pair;
         let categories = shared_categories(&from, words);
-        match self.rules.exact(&TypeRequest::new(kind), &value, &categories) {
+        match self.rules.resolve_exactly(&TypeRequest::new(kind), &value, &categories) {
             Ok(draft) => {
                 self.covered.extend(from.iter().map(|&at| (at, self.wanted.len())));
                 self.wanted.push(MappedAttribute { fold: kind.to_owned(), from, ..draft });
@@ -78,19 +78,19 @@ impl Mapper<'_> {
 
     /// Sends an observable by its tags, and if these say nothing and no composite holds it, by
     /// itself.
-    fn single(&mut self, at: usize, one: &ObservableInput<'_>, words: &MispTags<'_>) {
-        let mark = composites::mark(one, words);
+    fn map_single(&mut self, at: usize, one: &ObservableInput<'_>, words: &MispTags<'_>) {
+        let mark = composites::half_marker(one, words);
         let asked: Vec<&str> = words.types.iter().copied().filter(|&kind| Some(kind) != mark).collect();
         let results = match (asked.as_slice(), self.covered.contains_key(&at)) {
             ([], true) => Vec::new(),
-            ([], false) => vec![self.alone(at, one, words)],
+            ([], false) => vec![self.map_untagged(at, one, words)],
             (kinds, is_covered) => {
                 let asked: Vec<_> =
-                    kinds.iter().flat_map(|kind| self.parts(one, kind, words, kinds.len() > 1)).collect();
+                    kinds.iter().flat_map(|kind| self.map_tagged(one, kind, words, kinds.len() > 1)).collect();
                 if is_covered || asked.iter().any(Result::is_ok) {
                     asked
                 } else {
-                    vec![self.instead(at, one, words, (kinds, asked))]
+                    vec![self.fall_back_untagged(at, one, words, (kinds, asked))]
                 }
             }
         };
@@ -99,22 +99,22 @@ impl Mapper<'_> {
 
     /// An observable whose tags ask for nothing that its value can be goes as it would without them: a tag may be somebody
     /// else's, and keeps no IOC back.
-    fn instead(
+    fn fall_back_untagged(
         &self,
         at: usize,
         one: &ObservableInput<'_>,
         words: &MispTags<'_>,
         (kinds, asked): (&[&str], Vec<Result<MappedAttribute, ValidationError>>),
     ) -> Result<MappedAttribute, ValidationError> {
-        let mut wanted = self.alone(at, one, words)?;
+        let mut wanted = self.map_untagged(at, one, words)?;
         for (kind, reason) in kinds.iter().zip(asked.into_iter().filter_map(Result::err)) {
-            warn(&mut wanted, &format!("not sent as {kind}, which a tag asks for: {reason}"));
+            add_warning(&mut wanted, &format!("not sent as {kind}, which a tag asks for: {reason}"));
         }
         Ok(wanted)
     }
 
     /// What a tag asks for; of a composite that no MISP stores both halves (`fixtures/wire/misp/278-add-filename-impfuzzy-500.json`).
-    fn parts(
+    fn map_tagged(
         &self,
         one: &ObservableInput<'_>,
         kind: &str,
@@ -123,10 +123,10 @@ impl Mapper<'_> {
     ) -> Vec<Result<MappedAttribute, ValidationError>> {
         const BROKEN: &str = "filename|impfuzzy";
         let halves = BROKEN.split_once('|').zip(one.data.rsplit_once('|')).filter(|_| kind == BROKEN);
-        let Some(((first, second), (name, hash))) = halves else { return vec![self.asked(one, kind, words, several)] };
+        let Some(((first, second), (name, hash))) = halves else { return vec![self.map_as_type(one, kind, words, several)] };
         let half = |kind: &str, data| {
-            let mut wanted = self.asked(&ObservableInput { data, ..*one }, kind, words, true)?;
-            warn(&mut wanted, &format!("not sent as {BROKEN}, which no MISP stores: its halves go alone"));
+            let mut wanted = self.map_as_type(&ObservableInput { data, ..*one }, kind, words, true)?;
+            add_warning(&mut wanted, &format!("not sent as {BROKEN}, which no MISP stores: its halves go alone"));
             Ok(wanted)
         };
         match (half(first, name), half(second, hash)) {
@@ -135,35 +135,35 @@ impl Mapper<'_> {
         }
     }
 
-    fn asked(
+    fn map_as_type(
         &self,
         one: &ObservableInput<'_>,
         kind: &str,
         words: &MispTags<'_>,
         several: bool,
     ) -> Result<MappedAttribute, ValidationError> {
-        let is_known = self.rules.server.has(kind) || table::row(kind).is_some();
+        let is_known = self.rules.server.has(kind) || table::find_row(kind).is_some();
         let mut wish = TypeRequest::new(kind);
         if !is_known {
-            wish = self.rules.wish(one);
+            wish = self.rules.requested_type(one);
             wish.notes.push(format!("MISP has no type {kind}, which a tag asks for"));
         }
-        let draft = self.rules.settle(wish, one.data, &words.categories)?;
+        let draft = self.rules.resolve_with_fallback(wish, one.data, &words.categories)?;
         let usual = !several || form::guess(one.data_type, one.data).kind == kind;
-        Ok(named(draft, one, usual))
+        Ok(set_fold(draft, one, usual))
     }
 
-    fn alone(
+    fn map_untagged(
         &self,
         at: usize,
         one: &ObservableInput<'_>,
         words: &MispTags<'_>,
     ) -> Result<MappedAttribute, ValidationError> {
-        let half = composites::half(one, words);
-        let mut wish = half.map_or_else(|| self.rules.wish(one), TypeRequest::new);
+        let half = composites::half_kind(one, words);
+        let mut wish = half.map_or_else(|| self.rules.requested_type(one), TypeRequest::new);
         wish.notes.extend(self.broken.get(&at).cloned());
-        let draft = self.rules.settle(wish, one.data, &words.categories)?;
-        Ok(named(draft, one, true))
+        let draft = self.rules.resolve_with_fallback(wish, one.data, &words.categories)?;
+        Ok(set_fold(draft, one, true))
     }
 
     /// Keeps what can be sent. An observable is refused only if nothing of it can be.
@@ -182,7 +182,7 @@ impl Mapper<'_> {
         match place.and_then(|place| self.wanted.get_mut(place)) {
             Some(wanted) => {
                 for reason in reasons {
-                    warn(wanted, &format!("not sent also as a tag asks for: {reason}"));
+                    add_warning(wanted, &format!("not sent also as a tag asks for: {reason}"));
                 }
             }
             None => self.refused.extend(reasons.into_iter().next().map(|reason| (at, reason))),
@@ -202,9 +202,9 @@ fn shared_categories<'a>(from: &[usize], words: &[MispTags<'a>]) -> Vec<&'a str>
 
 /// Says what a single observable counts as: its own type, but a second meaning counts as its MISP
 /// type, and so does a composite.
-fn named(draft: MappedAttribute, one: &ObservableInput<'_>, usual: bool) -> MappedAttribute {
-    let composite = table::row(&draft.kind).is_some_and(table::MispType::is_composite);
+fn set_fold(draft: MappedAttribute, one: &ObservableInput<'_>, usual: bool) -> MappedAttribute {
+    let composite = table::find_row(&draft.kind).is_some_and(table::MispType::is_composite);
     let fold =
-        if composite || !usual { draft.kind.clone().into_owned() } else { choices::fold(one.data_type).into_owned() };
+        if composite || !usual { draft.kind.clone().into_owned() } else { choices::canonical_type(one.data_type).into_owned() };
     MappedAttribute { fold, ..draft }
 }

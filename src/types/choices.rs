@@ -128,31 +128,31 @@ pub(super) static CHOICES: [ObservableTypeRow; 49] = [
 ];
 
 /// The line for an observable type, however it is spelt.
-pub(super) fn of(data_type: &str) -> Option<&'static ObservableTypeRow> {
+pub(super) fn find(data_type: &str) -> Option<&'static ObservableTypeRow> {
     let exact = CHOICES.iter().find(|line| line.fold == data_type);
     exact.or_else(|| {
-        let name = folded(data_type);
+        let name = fold_name(data_type);
         CHOICES.iter().find(|line| line.fold == name || line.names.contains(&name.as_ref()))
     })
 }
 
 /// The names, folded, of observable types that mean a MISP type exactly.
-pub(super) fn standing_for(kind: &str) -> impl Iterator<Item = &'static str> {
+pub(super) fn observable_names_for(kind: &str) -> impl Iterator<Item = &'static str> {
     let means = move |line: &&ObservableTypeRow| matches!(line.choice, Same(same) if same == kind);
-    CHOICES.iter().filter(means).flat_map(names)
+    CHOICES.iter().filter(means).flat_map(all_names)
 }
 
 /// All names, folded, of the line that an observable type begins.
 pub(super) fn synonyms(fold: &str) -> impl Iterator<Item = &'static str> {
-    CHOICES.iter().filter(move |line| line.fold == fold).flat_map(names)
+    CHOICES.iter().filter(move |line| line.fold == fold).flat_map(all_names)
 }
 
-fn names(line: &'static ObservableTypeRow) -> impl Iterator<Item = &'static str> {
+fn all_names(line: &'static ObservableTypeRow) -> impl Iterator<Item = &'static str> {
     [line.fold].into_iter().chain(line.names.iter().copied())
 }
 
 /// A name in lower case with `-` for `_`: `mail_subject` and `Mail-Subject` are one.
-pub(super) fn folded(name: &str) -> Cow<'_, str> {
+pub(super) fn fold_name(name: &str) -> Cow<'_, str> {
     if name.bytes().any(|byte| byte == b'_' || byte.is_ascii_uppercase()) {
         Cow::Owned(name.to_ascii_lowercase().replace('_', "-"))
     } else {
@@ -161,6 +161,6 @@ pub(super) fn folded(name: &str) -> Cow<'_, str> {
 }
 
 /// What an observable type counts as: `fqdn` as `hostname`, `mail_subject` as `mail-subject`.
-pub(super) fn fold(data_type: &str) -> Cow<'_, str> {
-    of(data_type).map_or_else(|| folded(data_type), |line| Cow::Borrowed(line.fold))
+pub(super) fn canonical_type(data_type: &str) -> Cow<'_, str> {
+    find(data_type).map_or_else(|| fold_name(data_type), |line| Cow::Borrowed(line.fold))
 }

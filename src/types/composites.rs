@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::choices;
 use super::form;
 use super::mapped::ObservableInput;
-use super::normalise::settled;
+use super::normalise::normalise_fully;
 use super::server::MispCapabilities;
 use super::table::{self, MispType, ObservableTarget};
 use super::tags::MispTags;
@@ -26,13 +26,13 @@ type Sides = [Vec<usize>; 2];
 
 /// Every complete composite, each half used once for each composite that it is a half of. Of a composite that has one half
 /// more than once nobody knows which belong together: it is none.
-pub(super) fn pairs<'a>(given: &[ObservableInput<'_>], words: &[MispTags<'a>]) -> Vec<Composite<'a>> {
+pub(super) fn find_pairs<'a>(given: &[ObservableInput<'_>], words: &[MispTags<'a>]) -> Vec<Composite<'a>> {
     let mut found = Vec::new();
     let mut open: Vec<(&'a str, Sides)> = Vec::new();
     let mut places: HashMap<(&'a str, (Uuid, Uuid)), usize> = HashMap::new();
     for (at, (one, words)) in given.iter().zip(words).enumerate() {
         for link in &words.composites {
-            match (table::row(link.name).map(|row| row.import), link.whole, link.port) {
+            match (table::find_row(link.name).map(|row| row.import), link.whole, link.port) {
                 (Some(ObservableTarget::Ported(_)), _, Some(port)) => {
                     found.push(Composite {
                         kind: link.name,
@@ -46,7 +46,7 @@ pub(super) fn pairs<'a>(given: &[ObservableInput<'_>], words: &[MispTags<'a>]) -
                         open.push((link.name, Sides::default()));
                     }
                     if let Some((_, [first, second])) = open.get_mut(place) {
-                        let mine = if side(one, words, [left, right]) == 0 { first } else { second };
+                        let mine = if half_index(one, words, [left, right]) == 0 { first } else { second };
                         mine.push(at);
                     }
                 }
@@ -54,12 +54,12 @@ pub(super) fn pairs<'a>(given: &[ObservableInput<'_>], words: &[MispTags<'a>]) -
             }
         }
     }
-    found.extend(open.into_iter().filter_map(|(kind, sides)| joined(given, kind, &sides)));
+    found.extend(open.into_iter().filter_map(|(kind, sides)| join_halves(given, kind, &sides)));
     found
 }
 
 /// The composite, if there is one of each half.
-fn joined<'a>(given: &[ObservableInput<'_>], kind: &'a str, sides: &Sides) -> Option<Composite<'a>> {
+fn join_halves<'a>(given: &[ObservableInput<'_>], kind: &'a str, sides: &Sides) -> Option<Composite<'a>> {
     let [first, second] = sides;
     let ([first], [second]) = (first.as_slice(), second.as_slice()) else { return None };
     let (left, right) = (given.get(*first)?, given.get(*second)?);
@@ -67,48 +67,48 @@ fn joined<'a>(given: &[ObservableInput<'_>], kind: &'a str, sides: &Sides) -> Op
 }
 
 /// Which half an observable is: by its type, by the type it says, or by what its value could be.
-fn side(one: &ObservableInput<'_>, words: &MispTags<'_>, kinds: [&'static str; 2]) -> usize {
+fn half_index(one: &ObservableInput<'_>, words: &MispTags<'_>, kinds: [&'static str; 2]) -> usize {
     let [left, right] = kinds;
-    if choices::fold(one.data_type) == "other" {
-        return match mark_of(words, kinds) {
+    if choices::canonical_type(one.data_type) == "other" {
+        return match tagged_kind(words, kinds) {
             Some(kind) => usize::from(kind != left),
             None => usize::from(right == "other" || could_be(right, one.data)),
         };
     }
-    usize::from(!is_of(one.data_type, left))
+    usize::from(!is_of_type(one.data_type, left))
 }
 
-fn is_of(data_type: &str, kind: &str) -> bool {
-    let usual = table::row(kind).map(|row| row.import);
-    usual.is_some_and(|usual| usual == ObservableTarget::Is(choices::of(data_type).map_or("", |line| line.fold)))
+fn is_of_type(data_type: &str, kind: &str) -> bool {
+    let usual = table::find_row(kind).map(|row| row.import);
+    usual.is_some_and(|usual| usual == ObservableTarget::Is(choices::find(data_type).map_or("", |line| line.fold)))
         || form::guess(data_type, "").kind == kind
 }
 
 fn could_be(kind: &str, data: &str) -> bool {
-    let is = |row: &MispType| validate::is_valid(row, &settled(row.form, data), &MispCapabilities::newest());
-    table::row(kind).is_some_and(is)
+    let is = |row: &MispType| validate::is_valid(row, &normalise_fully(row.form, data), &MispCapabilities::newest());
+    table::find_row(kind).is_some_and(is)
 }
 
-fn mark_of(words: &MispTags<'_>, kinds: [&'static str; 2]) -> Option<&'static str> {
+fn tagged_kind(words: &MispTags<'_>, kinds: [&'static str; 2]) -> Option<&'static str> {
     kinds.into_iter().find(|kind| words.types.contains(kind))
 }
 
 /// The `misp:type` tag by which an observable `other` only says which half it is.
-pub(super) fn mark(one: &ObservableInput<'_>, words: &MispTags<'_>) -> Option<&'static str> {
-    if choices::fold(one.data_type) != "other" {
+pub(super) fn half_marker(one: &ObservableInput<'_>, words: &MispTags<'_>) -> Option<&'static str> {
+    if choices::canonical_type(one.data_type) != "other" {
         return None;
     }
-    words.composites.iter().find_map(|link| match table::row(link.name)?.import {
-        ObservableTarget::Halves(left, right) => mark_of(words, [left, right]),
+    words.composites.iter().find_map(|link| match table::find_row(link.name)?.import {
+        ObservableTarget::Halves(left, right) => tagged_kind(words, [left, right]),
         ObservableTarget::Ported(left) => words.types.contains(&left).then_some(left),
         _ => None,
     })
 }
 
 /// What a half is without its other half.
-pub(super) fn half(one: &ObservableInput<'_>, words: &MispTags<'_>) -> Option<&'static str> {
-    words.composites.iter().find_map(|link| match table::row(link.name)?.import {
-        ObservableTarget::Halves(left, right) => Some(match side(one, words, [left, right]) {
+pub(super) fn half_kind(one: &ObservableInput<'_>, words: &MispTags<'_>) -> Option<&'static str> {
+    words.composites.iter().find_map(|link| match table::find_row(link.name)?.import {
+        ObservableTarget::Halves(left, right) => Some(match half_index(one, words, [left, right]) {
             0 => left,
             _ => right,
         }),

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use super::table::{MispType, ValueFormat};
 
 /// What MISP makes of a value of this form, and what it demands of it.
-pub(super) fn described(form: ValueFormat) -> Cow<'static, str> {
-    if let Some(words) = counted(form) {
+pub(super) fn describe_form(form: ValueFormat) -> Cow<'static, str> {
+    if let Some(words) = describe_sized_form(form) {
         return Cow::Owned(words);
     }
     Cow::Borrowed(match form {
@@ -61,7 +61,7 @@ pub(super) fn described(form: ValueFormat) -> Cow<'static, str> {
 }
 
 /// The forms that have a number or a file name in them.
-fn counted(form: ValueFormat) -> Option<String> {
+fn describe_sized_form(form: ValueFormat) -> Option<String> {
     let hex = |length, how| Some(format!("{length} hexadecimal digits, {how}"));
     let file = |hash: &str| Some(format!("file name of one line and {hash}, exactly one bar"));
     match form {
@@ -80,7 +80,7 @@ fn counted(form: ValueFormat) -> Option<String> {
 }
 
 /// A value as values of a type usually look.
-pub(super) fn sample(row: &MispType) -> String {
+pub(super) fn sample_value(row: &MispType) -> String {
     match row.form {
         ValueFormat::Hex(length) | ValueFormat::Certificate(length) => "a".repeat(length),
         ValueFormat::Commit | ValueFormat::Pehash | ValueFormat::Cdhash => "a".repeat(40),

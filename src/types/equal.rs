@@ -21,13 +21,13 @@ static STANDS: LazyLock<HashMap<char, String>> = LazyLock::new(|| {
 
 /// True if MISP takes both for the same value: it does not store the second beside the first, and finds each by the other.
 #[must_use]
-pub fn equal(one: &str, other: &str) -> bool {
-    one == other || key(one) == key(other)
+pub fn are_equal(one: &str, other: &str) -> bool {
+    one == other || equality_key(one) == equality_key(other)
 }
 
 /// What equal values have in common: two keys are the same where [`equal`] says so.
 #[must_use]
-pub fn key(value: &str) -> String {
+pub fn equality_key(value: &str) -> String {
     let mut key = String::with_capacity(value.len());
     for c in value.chars() {
         match c {
@@ -72,7 +72,7 @@ mod tests {
             ("\u{200b} ", ""),
             ("report 😀.doc", "report ?.doc"),
         ] {
-            assert!(equal(one, other), "{one} and {other}");
+            assert!(are_equal(one, other), "{one} and {other}");
         }
     }
 
@@ -99,7 +99,7 @@ mod tests {
             ("ა", "Ა"),
             ("漢", "字"),
         ] {
-            assert!(!equal(one, other), "{one} and {other}");
+            assert!(!are_equal(one, other), "{one} and {other}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::choices::{self, TypeRule};
-use super::normalise::settled;
+use super::normalise::normalise_fully;
 use super::refang;
 use super::server::MispCapabilities;
 use super::shapes;
@@ -18,74 +18,74 @@ pub(super) struct DetectedType {
     pub(super) note: Option<String>,
 }
 
-const fn sure(kind: &'static str) -> DetectedType {
+const fn without_note(kind: &'static str) -> DetectedType {
     DetectedType { kind, note: None }
 }
 
-fn noted(kind: &'static str, note: impl Into<String>) -> DetectedType {
+fn with_note(kind: &'static str, note: impl Into<String>) -> DetectedType {
     DetectedType { kind, note: Some(note.into()) }
 }
 
 /// The MISP type for an observable without a word from anybody.
 pub(super) fn guess(data_type: &str, data: &str) -> DetectedType {
-    let Some(line) = choices::of(data_type) else {
-        return by_name(data_type);
+    let Some(line) = choices::find(data_type) else {
+        return guess_by_name(data_type);
     };
     match line.choice {
-        TypeRule::Same(kind) | TypeRule::Sent(kind) => sure(kind),
-        TypeRule::Address => sure(address(data).unwrap_or("ip-dst")),
-        TypeRule::Name(kind) => name(kind, data),
-        TypeRule::Web => web(data),
-        TypeRule::Hash => hash(data),
-        TypeRule::Fingerprint => fingerprint(data),
-        TypeRule::Free => sure(free(data)),
+        TypeRule::Same(kind) | TypeRule::Sent(kind) => without_note(kind),
+        TypeRule::Address => without_note(guess_address(data).unwrap_or("ip-dst")),
+        TypeRule::Name(kind) => guess_name(kind, data),
+        TypeRule::Web => guess_url(data),
+        TypeRule::Hash => guess_hash(data),
+        TypeRule::Fingerprint => guess_fingerprint(data),
+        TypeRule::Free => without_note(guess_untyped(data)),
     }
 }
 
 /// An observable type called like a MISP type is that type.
-fn by_name(data_type: &str) -> DetectedType {
-    match table::row(data_type).or_else(|| table::row(&choices::folded(data_type))) {
-        Some(row) => sure(row.kind),
-        None => noted("other", format!("MISP has no type for observables of type {data_type}: sent as other")),
+fn guess_by_name(data_type: &str) -> DetectedType {
+    match table::find_row(data_type).or_else(|| table::find_row(&choices::fold_name(data_type))) {
+        Some(row) => without_note(row.kind),
+        None => with_note("other", format!("MISP has no type for observables of type {data_type}: sent as other")),
     }
 }
 
-fn address(data: &str) -> Option<&'static str> {
+fn guess_address(data: &str) -> Option<&'static str> {
     let bare = refang::dots(data.trim());
     let ip = bare.split('/').next().unwrap_or_default();
     if ip.parse::<IpAddr>().is_ok() {
         return Some("ip-dst");
     }
-    (bare.contains([':', '|']) && is(table::row("ip-dst|port")?, &bare)).then_some("ip-dst|port")
+    (bare.contains([':', '|']) && is_valid_as(table::find_row("ip-dst|port")?, &bare)).then_some("ip-dst|port")
 }
 
-fn is(row: &MispType, value: &str) -> bool {
-    validate::is_valid(row, &settled(row.form, value), &MispCapabilities::newest())
+fn is_valid_as(row: &MispType, value: &str) -> bool {
+    validate::is_valid(row, &normalise_fully(row.form, value), &MispCapabilities::newest())
 }
 
-fn name(kind: &'static str, data: &str) -> DetectedType {
+fn guess_name(kind: &'static str, data: &str) -> DetectedType {
     let bare = refang::dots(data.trim());
     if bare.contains('/') {
-        return match address(data) {
-            Some(found) => noted(found, format!("is no {kind}: sent as {found}")),
-            None => noted("url", format!("is no {kind}: sent as url")),
+        return match guess_address(data) {
+            Some(found) => with_note(found, format!("is no {kind}: sent as {found}")),
+            None => with_note("url", format!("is no {kind}: sent as url")),
         };
     }
     if looks_like_address(&bare)
-        && let Some(found) = address(&bare)
+        && let Some(found) = guess_address(&bare)
     {
-        return noted(found, format!("is no {kind}: sent as {found}"));
+        return with_note(found, format!("is no {kind}: sent as {found}"));
     }
-    if ends_in_onion(&bare) && table::row("onion-address").is_some_and(|row| is(row, &bare)) {
-        return sure("onion-address");
+    if ends_in_onion(&bare) && table::find_row("onion-address").is_some_and(|row| is_valid_as(row, &bare)) {
+        return without_note("onion-address");
     }
-    if bare.contains(':') && table::row("hostname|port").is_some_and(|row| is(row, &bare)) {
-        return sure("hostname|port");
+    if bare.contains(':') && table::find_row("hostname|port").is_some_and(|row| is_valid_as(row, &bare)) {
+        return without_note("hostname|port");
     }
-    if kind == "hostname" && is_machine(&bare) {
-        return noted("other", "a name without a dot is no hostname for MISP: sent as other");
+    if kind == "hostname" && is_bare_hostname(&bare) {
+        return with_note("other", "a name without a dot is no hostname for MISP: sent as other");
     }
-    sure(kind)
+    without_note(kind)
 }
 
 fn looks_like_address(bare: &str) -> bool {
@@ -97,26 +97,26 @@ fn ends_in_onion(bare: &str) -> bool {
     tail.is_some_and(|tail| tail.eq_ignore_ascii_case(".onion"))
 }
 
-fn is_machine(bare: &str) -> bool {
+fn is_bare_hostname(bare: &str) -> bool {
     !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
-fn web(data: &str) -> DetectedType {
+fn guess_url(data: &str) -> DetectedType {
     let bare = refang::url(data.trim());
     if bare.contains("://") {
-        return sure("url");
+        return without_note("url");
     }
-    if let Some(found) = address(&bare) {
-        return noted(found, format!("has no scheme and no path: sent as {found}"));
+    if let Some(found) = guess_address(&bare) {
+        return with_note(found, format!("has no scheme and no path: sent as {found}"));
     }
-    let is_name = !bare.contains(['/', '?', '#', ':', '@']) && table::row("domain").is_some_and(|row| is(row, &bare));
-    if is_name { noted("domain", "has no scheme and no path: sent as domain") } else { sure("url") }
+    let is_name = !bare.contains(['/', '?', '#', ':', '@']) && table::find_row("domain").is_some_and(|row| is_valid_as(row, &bare));
+    if is_name { with_note("domain", "has no scheme and no path: sent as domain") } else { without_note("url") }
 }
 
-fn hash(data: &str) -> DetectedType {
+fn guess_hash(data: &str) -> DetectedType {
     let bare = data.trim();
     if bare.contains(':') {
-        return sure(coloned(bare).unwrap_or(NO_HASH)).or_note(data);
+        return without_note(hash_with_colons(bare).unwrap_or(NO_HASH)).with_hash_note(data);
     }
     let kind = match bare.len() {
         _ if !bare.get(1..).is_some_and(shapes::is_hex) => NO_HASH,
@@ -132,24 +132,24 @@ fn hash(data: &str) -> DetectedType {
         _ => NO_HASH,
     };
     let kind = if kind == "tlsh" || shapes::is_hex(bare) { kind } else { NO_HASH };
-    sure(kind).or_note(data)
+    without_note(kind).with_hash_note(data)
 }
 
 /// What a hash goes as that has no known form.
 const NO_HASH: &str = "other";
 
 impl DetectedType {
-    fn or_note(self, data: &str) -> Self {
+    fn with_hash_note(self, data: &str) -> Self {
         if self.kind != NO_HASH {
             return self;
         }
         let length = data.trim().len();
-        noted(NO_HASH, format!("no hash that MISP knows has this form ({length} characters): sent as other"))
+        with_note(NO_HASH, format!("no hash that MISP knows has this form ({length} characters): sent as other"))
     }
 }
 
 /// Hashes written with colons: fuzzy ones, and fingerprints of certificates and SSH keys.
-fn coloned(bare: &str) -> Option<&'static str> {
+fn hash_with_colons(bare: &str) -> Option<&'static str> {
     if bare.starts_with("SHA256:") || bare.starts_with("MD5:") {
         return shapes::is_ssh_fingerprint(bare).then_some("ssh-fingerprint");
     }
@@ -161,8 +161,8 @@ fn coloned(bare: &str) -> Option<&'static str> {
         .find_map(|(bytes, kind)| shapes::is_mac(bare, bytes).then_some(kind))
 }
 
-fn fingerprint(data: &str) -> DetectedType {
-    let digits = settled(ValueFormat::Certificate(0), data);
+fn guess_fingerprint(data: &str) -> DetectedType {
+    let digits = normalise_fully(ValueFormat::Certificate(0), data);
     let kind = match digits.len() {
         _ if !shapes::is_hex(&digits) => NO_HASH,
         32 => "x509-fingerprint-md5",
@@ -170,16 +170,16 @@ fn fingerprint(data: &str) -> DetectedType {
         64 => "x509-fingerprint-sha256",
         _ => NO_HASH,
     };
-    sure(kind).or_note(data)
+    without_note(kind).with_hash_note(data)
 }
 
 /// What nobody gave a type but can only be one thing.
-fn free(data: &str) -> &'static str {
+fn guess_untyped(data: &str) -> &'static str {
     let bare = data.trim();
     if bare.len() > 40 {
         return "other";
     }
-    let id = upper(bare);
+    let id = uppercase_id(bare);
     if shapes::is_cve(&id) {
         return "vulnerability";
     }
@@ -192,6 +192,6 @@ fn free(data: &str) -> &'static str {
     "other"
 }
 
-fn upper(bare: &str) -> Cow<'_, str> {
+fn uppercase_id(bare: &str) -> Cow<'_, str> {
     if bare.starts_with(['c', 'C']) { Cow::Owned(bare.to_ascii_uppercase()) } else { Cow::Borrowed(bare) }
 }

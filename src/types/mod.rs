@@ -25,28 +25,28 @@ mod time;
 mod unify;
 mod validate;
 
-pub use attributes::{Mapping, attributes};
+pub use attributes::{Mapping, to_attributes};
 pub use mapped::{MappedAttribute, ObservableInput};
-pub use normalise::{normalise, without_astral};
-pub use observables::{AttributeInput, Observable, file_tags, observables, type_tag_of};
+pub use normalise::{normalise, replace_astral};
+pub use observables::{AttributeInput, Observable, file_tags, to_observables, type_tag_of};
 pub use overrides::Overrides;
-pub use page::page;
+pub use page::render_mapping_page;
 pub use server::{MispCapabilities, ObservableTypeSet};
 pub use sought::{Likeness, SearchValue};
 pub use validate::{ValidationError, validate};
 
 /// What an observable type counts as: `fqdn` as `hostname`, `mail_subject` as `mail-subject`.
-pub fn fold(data_type: &str) -> std::borrow::Cow<'_, str> {
-    choices::fold(data_type)
+pub fn canonical_type(data_type: &str) -> std::borrow::Cow<'_, str> {
+    choices::canonical_type(data_type)
 }
 
 /// All MISP types of the table, in alphabetical order, with default category and `to_ids`.
-pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
-    table::TABLE.iter().map(|row| (row.kind, row.category(), row.to_ids))
+pub fn misp_types() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+    table::TABLE.iter().map(|row| (row.kind, row.default_category(), row.to_ids))
 }
 
 /// A value without what keeps people from clicking on it, whatever its type.
 #[must_use]
-pub fn refanged(value: &str) -> String {
+pub fn refang_value(value: &str) -> String {
     refang::mail(&refang::url(value)).into_owned()
 }

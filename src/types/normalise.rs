@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-use super::refang::{self, over};
+use super::refang::{self, map_cow};
 use super::table::{self, ValueFormat};
 use super::time;
 
@@ -17,31 +17,31 @@ const ROUNDS: usize = 8;
 /// The value as MISP stores it for an attribute of this type. Characters above U+FFFF, which MISP
 /// replaces (recorded: "emoji 😀 value" became "emoji ? value"), are `?`.
 pub fn normalise(kind: &str, value: &str) -> String {
-    let form = table::row(kind).map_or(ValueFormat::Text, |row| row.form);
-    settled(form, &without_astral(value)).into_owned()
+    let form = table::find_row(kind).map_or(ValueFormat::Text, |row| row.form);
+    normalise_fully(form, &replace_astral(value)).into_owned()
 }
 
 /// Characters that MISP's three-byte columns cannot hold, each as `?`.
-pub fn without_astral(value: &str) -> Cow<'_, str> {
-    if astral(value) == 0 {
+pub fn replace_astral(value: &str) -> Cow<'_, str> {
+    if count_astral(value) == 0 {
         return Cow::Borrowed(value);
     }
     Cow::Owned(value.chars().map(|c| if c > '\u{ffff}' { '?' } else { c }).collect())
 }
 
 /// How many characters of a text lie above U+FFFF.
-pub(super) fn astral(value: &str) -> usize {
+pub(super) fn count_astral(value: &str) -> usize {
     value.bytes().filter(|&byte| byte >= 0xf0).count()
 }
 
 /// The value in its final form, with every character kept.
-pub(super) fn settled(form: ValueFormat, value: &str) -> Cow<'_, str> {
-    let mut found = once(form, value);
+pub(super) fn normalise_fully(form: ValueFormat, value: &str) -> Cow<'_, str> {
+    let mut found = normalise_once(form, value);
     if matches!(found, Cow::Borrowed(same) if same == value) {
         return found;
     }
     for _ in 1..ROUNDS {
-        let next = once(form, &found);
+        let next = normalise_once(form, &found);
         if next == found {
             break;
         }
@@ -50,7 +50,7 @@ pub(super) fn settled(form: ValueFormat, value: &str) -> Cow<'_, str> {
     found
 }
 
-fn once(form: ValueFormat, value: &str) -> Cow<'_, str> {
+fn normalise_once(form: ValueFormat, value: &str) -> Cow<'_, str> {
     // PHP's trim(): no Unicode blanks.
     let value = value.trim_matches([' ', '\t', '\n', '\r', '\0', '\x0b']);
     match form {
@@ -59,26 +59,26 @@ fn once(form: ValueFormat, value: &str) -> Cow<'_, str> {
         }
         ValueFormat::Cdhash | ValueFormat::Vhash | ValueFormat::Onion => lower(value),
         ValueFormat::HttpMethod | ValueFormat::HexText => upper(value),
-        ValueFormat::Certificate(_) => over(without(value, |c| c == ':'), lower),
+        ValueFormat::Certificate(_) => map_cow(remove_chars(value, |c| c == ':'), lower),
         ValueFormat::FileHex(_) | ValueFormat::FilePehash | ValueFormat::FileTlsh | ValueFormat::FileVhash => {
-            second(value, lower)
+            change_second_half(value, lower)
         }
-        ValueFormat::Ip => over(refang::dots(value), address),
-        ValueFormat::IpPort => over(refang::dots(value), address_and_port),
-        ValueFormat::Domain | ValueFormat::Hostname => over(refang::dots(value), domain),
-        ValueFormat::HostnamePort => over(refang::dots(value), host_and_port),
-        ValueFormat::DomainIp => over(refang::dots(value), domain_and_address),
+        ValueFormat::Ip => map_cow(refang::dots(value), address),
+        ValueFormat::IpPort => map_cow(refang::dots(value), address_and_port),
+        ValueFormat::Domain | ValueFormat::Hostname => map_cow(refang::dots(value), domain),
+        ValueFormat::HostnamePort => map_cow(refang::dots(value), host_and_port),
+        ValueFormat::DomainIp => map_cow(refang::dots(value), domain_and_address),
         ValueFormat::Mac(_) => mac(value),
-        ValueFormat::Email => over(refang::mail(value), lower),
+        ValueFormat::Email => map_cow(refang::mail(value), lower),
         ValueFormat::Url | ValueFormat::Link => refang::url(value),
-        ValueFormat::As => number_of_system(value),
-        ValueFormat::Vulnerability => over(dashes(value), cve),
-        ValueFormat::Weakness => over(dashes(value), upper),
-        ValueFormat::Time => time::iso(value).map_or(Cow::Borrowed(value), |iso| same_or(value, iso)),
-        ValueFormat::Card => without(value, |c| !c.is_ascii_digit()),
+        ValueFormat::As => asn(value),
+        ValueFormat::Vulnerability => map_cow(replace_dashes(value), cve),
+        ValueFormat::Weakness => map_cow(replace_dashes(value), upper),
+        ValueFormat::Time => time::to_misp_datetime(value).map_or(Cow::Borrowed(value), |iso| borrow_if_same(value, iso)),
+        ValueFormat::Card => remove_chars(value, |c| !c.is_ascii_digit()),
         ValueFormat::Phone => phone(value),
-        ValueFormat::Bank => over(without(value, |c| !c.is_ascii_alphanumeric()), upper),
-        ValueFormat::Bool => Cow::Borrowed(truth(value)),
+        ValueFormat::Bank => map_cow(remove_chars(value, |c| !c.is_ascii_alphanumeric()), upper),
+        ValueFormat::Bool => Cow::Borrowed(bool_digit(value)),
         ValueFormat::Text
         | ValueFormat::Line
         | ValueFormat::Commit
@@ -95,7 +95,7 @@ fn once(form: ValueFormat, value: &str) -> Cow<'_, str> {
     }
 }
 
-fn same_or(value: &str, changed: String) -> Cow<'_, str> {
+fn borrow_if_same(value: &str, changed: String) -> Cow<'_, str> {
     if changed == value { Cow::Borrowed(value) } else { Cow::Owned(changed) }
 }
 
@@ -115,12 +115,12 @@ fn upper(value: &str) -> Cow<'_, str> {
     }
 }
 
-fn without(value: &str, unwanted: impl Fn(char) -> bool) -> Cow<'_, str> {
+fn remove_chars(value: &str, unwanted: impl Fn(char) -> bool) -> Cow<'_, str> {
     if value.contains(&unwanted) { Cow::Owned(value.replace(unwanted, "")) } else { Cow::Borrowed(value) }
 }
 
 /// The part after the first `|` changed, the part before it kept.
-fn second(value: &str, change: impl Fn(&str) -> Cow<'_, str>) -> Cow<'_, str> {
+fn change_second_half(value: &str, change: impl Fn(&str) -> Cow<'_, str>) -> Cow<'_, str> {
     let Some((first, second)) = value.split_once('|') else {
         return Cow::Borrowed(value);
     };
@@ -137,19 +137,19 @@ fn address(value: &str) -> Cow<'_, str> {
         None => (value, None),
     };
     let ip = match ip.parse::<Ipv6Addr>() {
-        Ok(v6) => same_or(ip, shortest(v6)),
+        Ok(v6) => borrow_if_same(ip, format_ipv6(v6)),
         Err(_) => Cow::Borrowed(ip),
     };
     match range {
         None => ip,
         Some("32") if ip.contains('.') && !ip.contains(':') => ip,
         Some("128") if ip.contains(':') => ip,
-        Some(range) => same_or(value, format!("{ip}/{range}")),
+        Some(range) => borrow_if_same(value, format!("{ip}/{range}")),
     }
 }
 
 /// As `inet_ntop` writes it, which shows IPv4 in `::1.2.3.4` where Rust would not.
-fn shortest(ip: Ipv6Addr) -> String {
+fn format_ipv6(ip: Ipv6Addr) -> String {
     match ip.segments() {
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
             let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
@@ -164,12 +164,12 @@ fn shortest(ip: Ipv6Addr) -> String {
 fn address_and_port(value: &str) -> Cow<'_, str> {
     let parts = match value.split_once('|') {
         Some(parts) => Some(parts),
-        None => apart(value),
+        None => split_port(value),
     };
-    parts.map_or(Cow::Borrowed(value), |(ip, port)| same_or(value, format!("{}|{port}", address(ip))))
+    parts.map_or(Cow::Borrowed(value), |(ip, port)| borrow_if_same(value, format!("{}|{port}", address(ip))))
 }
 
-fn apart(value: &str) -> Option<(&str, &str)> {
+fn split_port(value: &str) -> Option<(&str, &str)> {
     if let Some((ip, port)) = value.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
         return Some((ip, port));
     }
@@ -201,14 +201,14 @@ fn domain(value: &str) -> Cow<'_, str> {
 
 fn host_and_port(value: &str) -> Cow<'_, str> {
     match value.split_once(['|', ':']) {
-        Some((host, port)) => same_or(value, format!("{}|{port}", domain(host))),
+        Some((host, port)) => borrow_if_same(value, format!("{}|{port}", domain(host))),
         None => lower(value),
     }
 }
 
 fn domain_and_address(value: &str) -> Cow<'_, str> {
     match value.split_once('|') {
-        Some((name, ip)) => same_or(value, format!("{}|{}", domain(name.trim()), address(ip.trim()))),
+        Some((name, ip)) => borrow_if_same(value, format!("{}|{}", domain(name.trim()), address(ip.trim()))),
         None => lower(value),
     }
 }
@@ -226,11 +226,11 @@ fn mac(value: &str) -> Cow<'_, str> {
         }
         pairs.push(digit);
     }
-    same_or(value, pairs)
+    borrow_if_same(value, pairs)
 }
 
 /// `AS13335` as `13335`, asdot `1.10` as `65546`.
-fn number_of_system(value: &str) -> Cow<'_, str> {
+fn asn(value: &str) -> Cow<'_, str> {
     let number = match value.split_at_checked(2) {
         Some((start, number)) if start.eq_ignore_ascii_case("as") => number,
         _ => value,
@@ -244,7 +244,7 @@ fn number_of_system(value: &str) -> Cow<'_, str> {
     }
 }
 
-fn dashes(value: &str) -> Cow<'_, str> {
+fn replace_dashes(value: &str) -> Cow<'_, str> {
     if value.contains('–') { Cow::Owned(value.replace('–', "-")) } else { Cow::Borrowed(value) }
 }
 
@@ -264,11 +264,11 @@ fn phone(value: &str) -> Cow<'_, str> {
         None => Cow::Borrowed(value),
     };
     let bare = if international.contains("(0)") { Cow::Owned(international.replace("(0)", "")) } else { international };
-    over(bare, |text| without(text, |c| c != '+' && !c.is_ascii_digit()))
+    map_cow(bare, |text| remove_chars(text, |c| c != '+' && !c.is_ascii_digit()))
 }
 
 /// MISP takes any text but `false` and `0` for true (recorded).
-fn truth(value: &str) -> &'static str {
+fn bool_digit(value: &str) -> &'static str {
     match value {
         "" => "",
         "0" => "0",

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::composites;
 use super::form;
 use super::mapped::ObservableInput;
-use super::normalise::settled;
+use super::normalise::normalise_fully;
 use super::server::{MispCapabilities, ObservableTypeSet};
 use super::table::{self, MispType, ObservableTarget};
 use super::tags::{MispTags, category_tag, composite_tag, type_tag};
@@ -32,7 +32,7 @@ pub struct AttributeInput<'a> {
 impl AttributeInput<'_> {
     /// What tells the attribute from all others: the event, and the attribute in it. One without a uuid is told by its type
     /// and value.
-    fn whole(&self) -> (Uuid, Uuid) {
+    fn identity(&self) -> (Uuid, Uuid) {
         let uuid = Uuid::parse_str(self.uuid.trim()).ok().filter(|uuid| !uuid.is_nil());
         let of_value = || Uuid::new_v5(&self.event, format!("{}\0{}", self.kind, self.value).as_bytes());
         (self.event, uuid.unwrap_or_else(of_value))
@@ -59,10 +59,10 @@ impl Observable {
         let (mine, theirs) = (is_plain(&self.tags), is_plain(&other.tags));
         if mine != theirs {
             let usual = form::guess(&self.data_type, &self.data).kind;
-            add(&mut self.tags, type_tag(usual));
+            push_once(&mut self.tags, type_tag(usual));
         }
         for tag in other.tags {
-            add(&mut self.tags, tag);
+            push_once(&mut self.tags, tag);
         }
     }
 }
@@ -79,18 +79,18 @@ pub fn file_tags(kind: &str, category: &str) -> Vec<String> {
 /// none if its tags say that already.
 #[must_use]
 pub fn type_tag_of(data_type: &str, data: &str, tags: &[String]) -> Option<String> {
-    let words = MispTags::of(tags);
-    let half = composites::half(&ObservableInput { data_type, data, tags }, &words);
+    let words = MispTags::from_tags(tags);
+    let half = composites::half_kind(&ObservableInput { data_type, data, tags }, &words);
     let kind = half.unwrap_or_else(|| form::guess(data_type, data).kind);
     (words.types.is_empty() && kind != "other").then(|| type_tag(kind))
 }
 
 fn is_plain(tags: &[String]) -> bool {
-    let words = MispTags::of(tags);
+    let words = MispTags::from_tags(tags);
     words.types.is_empty() && words.composites.is_empty()
 }
 
-fn add(tags: &mut Vec<String>, tag: String) {
+fn push_once(tags: &mut Vec<String>, tag: String) {
     if !tags.contains(&tag) {
         tags.push(tag);
     }
@@ -100,27 +100,27 @@ fn add(tags: &mut Vec<String>, tag: String) {
 ///
 /// A value that MISP itself would not have stored as its type (a feed holds anything) becomes
 /// `other`, with its type in a tag. One without a type is none, as for MISP (its `Model/MispAttribute.php`: a type is required).
-pub fn observables(
+pub fn to_observables(
     attribute: &AttributeInput<'_>,
     data_types: &ObservableTypeSet,
 ) -> Result<Vec<Observable>, ValidationError> {
     if attribute.kind.trim().is_empty() {
         return Err(ValidationError::new("The attribute has no type."));
     }
-    let Some(row) = table::row(attribute.kind) else {
-        return unknown(attribute);
+    let Some(row) = table::find_row(attribute.kind) else {
+        return map_unknown_type(attribute);
     };
-    let value = settled(row.form, attribute.value);
+    let value = normalise_fully(row.form, attribute.value);
     if value.is_empty() {
         return Err(ValidationError::new("Value cannot be empty."));
     }
     if !validate::is_valid(row, &value, &MispCapabilities::newest()) && !is_storable(row, &value) {
-        return Ok(vec![whole(attribute, value, Cow::Borrowed("other"))]);
+        return Ok(vec![map_whole(attribute, value, Cow::Borrowed("other"))]);
     }
     Ok(match row.import {
-        ObservableTarget::Is(_) | ObservableTarget::Other => vec![whole(attribute, value, data_types.chosen(row.kind))],
-        ObservableTarget::Halves(left, right) => halves(attribute, row, &value, [left, right], data_types),
-        ObservableTarget::Ported(left) => vec![ported(attribute, row, &value, left, data_types)],
+        ObservableTarget::Is(_) | ObservableTarget::Other => vec![map_whole(attribute, value, data_types.observable_type(row.kind))],
+        ObservableTarget::Halves(left, right) => map_halves(attribute, row, &value, [left, right], data_types),
+        ObservableTarget::Ported(left) => vec![map_ported(attribute, row, &value, left, data_types)],
     })
 }
 
@@ -130,7 +130,7 @@ fn is_storable(row: &MispType, value: &str) -> bool {
         && value.split_once('|').is_some_and(|(name, hash)| !name.is_empty() && !hash.contains('|'))
 }
 
-fn unknown(attribute: &AttributeInput<'_>) -> Result<Vec<Observable>, ValidationError> {
+fn map_unknown_type(attribute: &AttributeInput<'_>) -> Result<Vec<Observable>, ValidationError> {
     let value = attribute.value.trim();
     if value.is_empty() {
         return Err(ValidationError::new("Value cannot be empty."));
@@ -140,7 +140,7 @@ fn unknown(attribute: &AttributeInput<'_>) -> Result<Vec<Observable>, Validation
     Ok(vec![Observable { data_type: Cow::Borrowed("other"), data: value.to_owned(), tags }])
 }
 
-fn whole(attribute: &AttributeInput<'_>, value: Cow<'_, str>, data_type: Cow<'static, str>) -> Observable {
+fn map_whole(attribute: &AttributeInput<'_>, value: Cow<'_, str>, data_type: Cow<'static, str>) -> Observable {
     let back = form::guess(&data_type, &value).kind;
     let says_little = data_type == "other" && attribute.kind != "other";
     let mut tags = Vec::new();
@@ -157,12 +157,12 @@ fn tag_category(tags: &mut Vec<String>, attribute: &AttributeInput<'_>) {
     if attribute.category.trim().is_empty() {
         return;
     }
-    if table::row(attribute.kind).is_none_or(|row| row.category() != attribute.category) {
+    if table::find_row(attribute.kind).is_none_or(|row| row.default_category() != attribute.category) {
         tags.push(category_tag(attribute.category));
     }
 }
 
-fn halves(
+fn map_halves(
     attribute: &AttributeInput<'_>,
     row: &MispType,
     value: &str,
@@ -175,20 +175,20 @@ fn halves(
         .zip(kinds)
         .filter(|(data, _)| !data.is_empty())
         .map(|(data, kind)| {
-            let link = composite_tag(row.kind, attribute.whole(), None);
-            half(attribute, data, kind, link, data_types)
+            let link = composite_tag(row.kind, attribute.identity(), None);
+            map_half(attribute, data, kind, link, data_types)
         })
         .collect()
 }
 
-fn half(
+fn map_half(
     attribute: &AttributeInput<'_>,
     data: &str,
     kind: &'static str,
     link: String,
     data_types: &ObservableTypeSet,
 ) -> Observable {
-    let data_type = data_types.chosen(kind);
+    let data_type = data_types.observable_type(kind);
     let mut tags = vec![link];
     if data_type == "other" && kind != "other" {
         tags.push(type_tag(kind));
@@ -197,7 +197,7 @@ fn half(
     Observable { data_type, data: data.to_owned(), tags }
 }
 
-fn ported(
+fn map_ported(
     attribute: &AttributeInput<'_>,
     row: &MispType,
     value: &str,
@@ -205,6 +205,6 @@ fn ported(
     data_types: &ObservableTypeSet,
 ) -> Observable {
     let (data, port) = value.split_once('|').unwrap_or((value, ""));
-    let link = composite_tag(row.kind, attribute.whole(), Some(port));
-    half(attribute, data, kind, link, data_types)
+    let link = composite_tag(row.kind, attribute.identity(), Some(port));
+    map_half(attribute, data, kind, link, data_types)
 }

@@ -22,7 +22,7 @@ impl Overrides {
     pub fn parse(lines: &[String]) -> Result<Self, String> {
         let mut all: Vec<Override> = Vec::new();
         for line in lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()) {
-            let one = read(line).map_err(|wrong| format!("type_mapping `{line}`: {wrong}"))?;
+            let one = parse_line(line).map_err(|wrong| format!("type_mapping `{line}`: {wrong}"))?;
             if all.iter().any(|other| other.data_type == one.data_type) {
                 return Err(format!("type_mapping `{line}`: a second line for {}; one is accepted", one.data_type));
             }
@@ -32,19 +32,19 @@ impl Overrides {
     }
 
     /// The line for an observable type: its own, else that of a type that means the same.
-    pub(super) fn of(&self, data_type: &str) -> Option<&Override> {
+    pub(super) fn find(&self, data_type: &str) -> Option<&Override> {
         if self.0.is_empty() {
             return None;
         }
         let exact = self.0.iter().find(|one| one.data_type == data_type);
         exact.or_else(|| {
-            let fold = choices::fold(data_type);
-            self.0.iter().find(|one| choices::fold(&one.data_type) == fold)
+            let fold = choices::canonical_type(data_type);
+            self.0.iter().find(|one| choices::canonical_type(&one.data_type) == fold)
         })
     }
 }
 
-fn read(line: &str) -> Result<Override, String> {
+fn parse_line(line: &str) -> Result<Override, String> {
     const SHAPE: &str = "accepted is `observable type=MISP category/MISP type`";
     let (data_type, target) = line.split_once('=').ok_or_else(|| format!("no `=`; {SHAPE}"))?;
     let (category, kind) = target.split_once('/').ok_or_else(|| format!("no `/` after the category; {SHAPE}"))?;
@@ -52,7 +52,7 @@ fn read(line: &str) -> Result<Override, String> {
     if data_type.is_empty() {
         return Err(format!("no observable type; {SHAPE}"));
     }
-    let row = table::row(kind).ok_or_else(|| unknown_type(category, kind))?;
+    let row = table::find_row(kind).ok_or_else(|| unknown_type_error(category, kind))?;
     match row.categories.iter().find(|known| known.eq_ignore_ascii_case(category)) {
         Some(&category) => Ok(Override { data_type: data_type.to_owned(), category, kind: row.kind }),
         None if table::CATEGORIES.contains(&category) => {
@@ -62,7 +62,7 @@ fn read(line: &str) -> Result<Override, String> {
     }
 }
 
-fn unknown_type(category: &str, kind: &str) -> String {
+fn unknown_type_error(category: &str, kind: &str) -> String {
     let in_category = |row: &&MispType| row.categories.contains(&category);
     let kinds: Vec<&str> = table::TABLE.iter().filter(in_category).map(|row| row.kind).collect();
     if kinds.is_empty() {

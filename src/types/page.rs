@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use super::choices::{CHOICES, ObservableTypeRow, TypeRule};
-use super::described::{described, sample};
+use super::described::{describe_form, sample_value};
 use super::form;
 use super::server::ObservableTypeSet;
-use super::table::{MispType, ObservableTarget, TABLE, row};
+use super::table::{MispType, ObservableTarget, TABLE, find_row};
 
 const HEAD: &str = "\
 # TheHive observables and MISP attributes
@@ -107,7 +107,7 @@ The types and categories are asked of each server (`describeTypes`), the version
 ";
 
 /// The page, in Markdown.
-pub fn page() -> String {
+pub fn render_mapping_page() -> String {
     let mut page = HEAD.to_owned();
     for line in &CHOICES {
         // Writing to a string cannot fail.
@@ -136,8 +136,8 @@ fn choice_line(line: &ObservableTypeRow) -> String {
 }
 
 fn with_category(kind: &str) -> String {
-    let category = row(kind).map_or("Other", MispType::category);
-    format!("{category} / {}", cell(kind))
+    let category = find_row(kind).map_or("Other", MispType::default_category);
+    format!("{category} / {}", escape_cell(kind))
 }
 
 fn type_line(row: &MispType, data_types: &ObservableTypeSet) -> String {
@@ -151,21 +151,21 @@ fn type_line(row: &MispType, data_types: &ObservableTypeSet) -> String {
     };
     format!(
         "| `{}` | {} | {} | {categories} | {} |",
-        cell(row.kind),
-        becomes(row, data_types),
-        needs(row, data_types),
-        described(row.form),
+        escape_cell(row.kind),
+        observable_cell(row, data_types),
+        type_tag_cell(row, data_types),
+        describe_form(row.form),
     )
 }
 
-fn becomes(row: &MispType, data_types: &ObservableTypeSet) -> String {
-    let one = |kind: &str| format!("`{}`", data_types.chosen(kind));
+fn observable_cell(row: &MispType, data_types: &ObservableTypeSet) -> String {
+    let one = |kind: &str| format!("`{}`", data_types.observable_type(kind));
     match row.import {
         ObservableTarget::Is(_) => one(row.kind),
         ObservableTarget::Ported(left) => one(left),
         ObservableTarget::Halves(left, right) => format!("{} + {}", one(left), one(right)),
         ObservableTarget::Other => {
-            let custom: Vec<&str> = super::choices::standing_for(row.kind).collect();
+            let custom: Vec<&str> = super::choices::observable_names_for(row.kind).collect();
             match custom.as_slice() {
                 [] => one(row.kind),
                 names => format!("{} ({})", one(row.kind), names.join(", ")),
@@ -174,17 +174,17 @@ fn becomes(row: &MispType, data_types: &ObservableTypeSet) -> String {
     }
 }
 
-fn needs(row: &MispType, data_types: &ObservableTypeSet) -> &'static str {
-    let data_type = data_types.chosen(row.kind);
+fn type_tag_cell(row: &MispType, data_types: &ObservableTypeSet) -> &'static str {
+    let data_type = data_types.observable_type(row.kind);
     match row.import {
         ObservableTarget::Halves(..) | ObservableTarget::Ported(_) => "linked",
         ObservableTarget::Other if row.kind != "other" => "yes",
-        _ if form::guess(&data_type, &sample(row)).kind == row.kind => "",
+        _ if form::guess(&data_type, &sample_value(row)).kind == row.kind => "",
         _ => "yes",
     }
 }
 
 /// A text that may stand in a cell of a Markdown table.
-fn cell(text: &str) -> String {
+fn escape_cell(text: &str) -> String {
     text.replace('|', "\\|")
 }

@@ -12,25 +12,25 @@ const ATS: [&str; 2] = ["[@]", "[at]"];
 
 /// `hxxp://a[.]b` as `http://a.b`.
 pub(super) fn url(value: &str) -> Cow<'_, str> {
-    let mut found = scheme(value);
+    let mut found = refang_scheme(value);
     for (written, meant) in [("[hxxp://]", "http://"), ("[:]", ":")] {
-        found = over(found, |text| replaced(text, &[written], meant));
+        found = map_cow(found, |text| replace_bracketed(text, &[written], meant));
     }
-    over(found, dots)
+    map_cow(found, dots)
 }
 
 /// `a[.]b` as `a.b`, for addresses and names.
 pub(super) fn dots(value: &str) -> Cow<'_, str> {
-    replaced(value, &DOTS, ".")
+    replace_bracketed(value, &DOTS, ".")
 }
 
 /// `a[@]b[.]c` as `a@b.c`.
 pub(super) fn mail(value: &str) -> Cow<'_, str> {
-    over(dots(value), |text| replaced(text, &ATS, "@"))
+    map_cow(dots(value), |text| replace_bracketed(text, &ATS, "@"))
 }
 
 /// A further change of a text that may already be a changed one.
-pub(super) fn over<'a>(value: Cow<'a, str>, change: impl for<'b> Fn(&'b str) -> Cow<'b, str>) -> Cow<'a, str> {
+pub(super) fn map_cow<'a>(value: Cow<'a, str>, change: impl for<'b> Fn(&'b str) -> Cow<'b, str>) -> Cow<'a, str> {
     match value {
         Cow::Borrowed(text) => change(text),
         Cow::Owned(text) => match change(&text) {
@@ -41,16 +41,16 @@ pub(super) fn over<'a>(value: Cow<'a, str>, change: impl for<'b> Fn(&'b str) -> 
     }
 }
 
-fn scheme(value: &str) -> Cow<'_, str> {
+fn refang_scheme(value: &str) -> Cow<'_, str> {
     for fanged in SCHEMES {
-        if let Some(rest) = after(value, fanged) {
+        if let Some(rest) = strip_prefix_ignore_case(value, fanged) {
             return Cow::Owned(format!("http{rest}"));
         }
     }
     Cow::Borrowed(value)
 }
 
-fn replaced<'a>(value: &'a str, written: &[&str], meant: &str) -> Cow<'a, str> {
+fn replace_bracketed<'a>(value: &'a str, written: &[&str], meant: &str) -> Cow<'a, str> {
     let Some(first) = value.find(['[', '(']) else {
         return Cow::Borrowed(value);
     };
@@ -59,7 +59,7 @@ fn replaced<'a>(value: &'a str, written: &[&str], meant: &str) -> Cow<'a, str> {
     let mut changed = false;
     while let Some((before, tail)) = rest.split_at_checked(at) {
         done.push_str(before);
-        rest = match written.iter().find_map(|form| after(tail, form)) {
+        rest = match written.iter().find_map(|form| strip_prefix_ignore_case(tail, form)) {
             Some(tail) => {
                 done.push_str(meant);
                 changed = true;
@@ -80,7 +80,7 @@ fn replaced<'a>(value: &'a str, written: &[&str], meant: &str) -> Cow<'a, str> {
 }
 
 /// What follows a beginning, in any case.
-fn after<'a>(value: &'a str, beginning: &str) -> Option<&'a str> {
+fn strip_prefix_ignore_case<'a>(value: &'a str, beginning: &str) -> Option<&'a str> {
     let (start, rest) = value.split_at_checked(beginning.len())?;
     start.eq_ignore_ascii_case(beginning).then_some(rest)
 }

@@ -32,18 +32,18 @@ const RULES: [Rule; 19] = [
 const LONGEST: usize = 4 << 10;
 
 /// The value as the rules leave it; none if they leave it as it is.
-pub(super) fn rewritten(value: &str) -> Option<String> {
+pub(super) fn apply_import_rules(value: &str) -> Option<String> {
     if value.len() > LONGEST {
         return None;
     }
-    let changed = RULES.iter().fold(value.to_owned(), |value, rule| replaced(&value, rule));
+    let changed = RULES.iter().fold(value.to_owned(), |value, rule| apply_rule(&value, rule));
     (changed != value).then_some(changed)
 }
 
-fn replaced(value: &str, (pattern, by): &Rule) -> String {
+fn apply_rule(value: &str, (pattern, by): &Rule) -> String {
     let (mut done, mut rest) = (String::with_capacity(value.len()), value);
     while let Some(c) = rest.chars().next() {
-        let (text, behind) = match end(pattern, rest) {
+        let (text, behind) = match match_prefix(pattern, rest) {
             Some(behind) => (*by, behind),
             None => rest.split_at(c.len_utf8()),
         };
@@ -54,11 +54,11 @@ fn replaced(value: &str, (pattern, by): &Rule) -> String {
 }
 
 /// What is left of a text behind what matches at its beginning.
-fn end<'a>(pattern: &str, text: &'a str) -> Option<&'a str> {
+fn match_prefix<'a>(pattern: &str, text: &'a str) -> Option<&'a str> {
     let Some(wanted) = pattern.chars().next() else { return Some(text) };
     let next = pattern.get(wanted.len_utf8()..)?;
     if wanted == '*' {
-        return text.char_indices().take_while(|(_, c)| *c != '\n').find_map(|(at, _)| end(next, text.get(at..)?));
+        return text.char_indices().take_while(|(_, c)| *c != '\n').find_map(|(at, _)| match_prefix(next, text.get(at..)?));
     }
     let c = text.chars().next()?;
     let is_it = match wanted {
@@ -66,7 +66,7 @@ fn end<'a>(pattern: &str, text: &'a str) -> Option<&'a str> {
         '#' => c.is_ascii_digit(),
         _ => wanted.eq_ignore_ascii_case(&c),
     };
-    end(next, text.get(c.len_utf8()..)?).filter(|_| is_it)
+    match_prefix(next, text.get(c.len_utf8()..)?).filter(|_| is_it)
 }
 
 #[cfg(test)]
@@ -94,7 +94,7 @@ mod tests {
                 r"cmd /c %ALLUSERSPROFILE%\a.exe %ALLUSERSPROFILE%\b.exe",
             ),
         ] {
-            assert_eq!(rewritten(sent).as_deref(), Some(stored), "{sent}");
+            assert_eq!(apply_import_rules(sent).as_deref(), Some(stored), "{sent}");
         }
     }
 
@@ -110,7 +110,7 @@ mod tests {
             r"C:\Users\bob",
             "C:é",
         ] {
-            assert_eq!(rewritten(value), None, "{value}");
+            assert_eq!(apply_import_rules(value), None, "{value}");
         }
     }
 }

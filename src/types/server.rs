@@ -42,14 +42,14 @@ impl MispCapabilities {
             }
         }
         let types = (!types.is_empty()).then_some(types);
-        Self { types, version: read(version), name: version.to_owned() }
+        Self { types, version: parse_version(version), name: version.to_owned() }
     }
 
     /// Whether the server knows this type.
     pub fn has(&self, kind: &str) -> bool {
         match &self.types {
             Some(types) => types.contains_key(kind),
-            None => table::row(kind).is_some(),
+            None => table::find_row(kind).is_some(),
         }
     }
 
@@ -57,14 +57,14 @@ impl MispCapabilities {
     pub fn allows(&self, kind: &str, category: &str) -> bool {
         match &self.types {
             Some(types) => types.get(kind).is_some_and(|all| all.iter().any(|c| c == category)),
-            None => table::row(kind).is_some_and(|row| row.categories.contains(&category)),
+            None => table::find_row(kind).is_some_and(|row| row.categories.contains(&category)),
         }
     }
 
     /// The category for a type when nothing else is said: MISP's default, else the first the server
     /// has for it.
-    pub(super) fn category(&self, kind: &str) -> Cow<'static, str> {
-        let usual = table::row(kind).map(table::MispType::category);
+    pub(super) fn default_category(&self, kind: &str) -> Cow<'static, str> {
+        let usual = table::find_row(kind).map(table::MispType::default_category);
         match (&self.types, usual) {
             (_, Some(usual)) if self.allows(kind, usual) => Cow::Borrowed(usual),
             (Some(types), _) => {
@@ -81,12 +81,12 @@ impl MispCapabilities {
     }
 
     /// For messages: `MISP 2.5.1`.
-    pub(super) fn name(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         format!("MISP {}", self.name).trim_end().to_owned()
     }
 }
 
-fn read(version: &str) -> Option<(u32, u32, u32)> {
+fn parse_version(version: &str) -> Option<(u32, u32, u32)> {
     let digits = version.trim().trim_start_matches('v');
     let mut parts = digits.split(['.', '-']).map(|part| part.parse().ok());
     Some((parts.next()??, parts.next()??, parts.next().flatten().unwrap_or(0)))
@@ -129,7 +129,7 @@ impl ObservableTypeSet {
         let mut names: Vec<String> = names.into_iter().map(Into::into).collect();
         names.sort_unstable();
         names.dedup();
-        let chosen = TABLE.iter().map(|row| chosen(row, &names)).collect();
+        let chosen = TABLE.iter().map(|row| choose_observable_type(row, &names)).collect();
         Self { names, chosen }
     }
 
@@ -140,7 +140,7 @@ impl ObservableTypeSet {
 
     /// The observable types of the table that this TheHive lacks, so that their values become `other`.
     #[must_use]
-    pub fn lacking(&self) -> Vec<&'static str> {
+    pub fn missing_types(&self) -> Vec<&'static str> {
         let of_rows = TABLE.iter().zip(&self.chosen).filter_map(|(row, chosen)| match row.import {
             ObservableTarget::Is(usual) => (chosen == "other" && usual != "other").then_some(usual),
             ObservableTarget::Other | ObservableTarget::Halves(..) | ObservableTarget::Ported(_) => None,
@@ -152,7 +152,7 @@ impl ObservableTypeSet {
     }
 
     /// What the values of a MISP type become; `other` for what is not in the table.
-    pub(super) fn chosen(&self, kind: &str) -> Cow<'static, str> {
+    pub(super) fn observable_type(&self, kind: &str) -> Cow<'static, str> {
         let at = TABLE.binary_search_by(|row| row.kind.cmp(kind)).ok();
         at.and_then(|at| self.chosen.get(at)).cloned().unwrap_or(Cow::Borrowed("other"))
     }
@@ -160,7 +160,7 @@ impl ObservableTypeSet {
 
 /// The observable type for a row: the table's own, else one that stands for the MISP type, else
 /// one of its name, else `other`.
-fn chosen(row: &table::MispType, names: &[String]) -> Cow<'static, str> {
+fn choose_observable_type(row: &table::MispType, names: &[String]) -> Cow<'static, str> {
     let usual = match row.import {
         ObservableTarget::Is(usual) => Some(usual),
         _ => None,
@@ -170,9 +170,9 @@ fn chosen(row: &table::MispType, names: &[String]) -> Cow<'static, str> {
         return Cow::Borrowed(usual);
     }
     let synonyms =
-        choices::standing_for(row.kind).chain(usual.into_iter().flat_map(choices::synonyms)).chain([row.kind]);
+        choices::observable_names_for(row.kind).chain(usual.into_iter().flat_map(choices::synonyms)).chain([row.kind]);
     for wanted in synonyms {
-        if let Some(name) = names.iter().find(|name| choices::folded(name) == wanted && *name != "file") {
+        if let Some(name) = names.iter().find(|name| choices::fold_name(name) == wanted && *name != "file") {
             return Cow::Owned(name.clone());
         }
     }

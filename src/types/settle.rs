@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use super::form;
 use super::mapped::{MappedAttribute, ObservableInput};
-use super::normalise::{astral, normalise};
+use super::normalise::{count_astral, normalise};
 use super::overrides::Overrides;
 use super::server::MispCapabilities;
 use super::table;
@@ -35,11 +35,11 @@ impl<'a> TypeRequest<'a> {
 
 impl Resolver<'_> {
     /// What the administrator says, if the value fits it, else the table.
-    pub(super) fn wish(&self, one: &ObservableInput<'_>) -> TypeRequest<'static> {
+    pub(super) fn requested_type(&self, one: &ObservableInput<'_>) -> TypeRequest<'static> {
         let guess = form::guess(one.data_type, one.data);
         let mut wish = TypeRequest::new(guess.kind);
         wish.notes.extend(guess.note);
-        let Some(line) = self.overrides.of(one.data_type) else {
+        let Some(line) = self.overrides.find(one.data_type) else {
             return wish;
         };
         match validate(line.kind, &normalise(line.kind, one.data), self.server) {
@@ -54,29 +54,29 @@ impl Resolver<'_> {
 
     /// The attribute for a wish. What only an old or poor server refuses goes as something it
     /// takes, with a warning. `categories` are those of the tags.
-    pub(super) fn settle(
+    pub(super) fn resolve_with_fallback(
         &self,
         wish: TypeRequest<'_>,
         data: &str,
         categories: &[&str],
     ) -> Result<MappedAttribute, ValidationError> {
-        let reason = match self.exact(&wish, data, categories) {
+        let reason = match self.resolve_exactly(&wish, data, categories) {
             Ok(wanted) => return Ok(wanted),
             Err(reason) => reason,
         };
         let TypeRequest { kind, mut notes, .. } = wish;
         validate(&kind, &normalise(&kind, data), &MispCapabilities::newest()).map_err(|_| reason.clone())?;
-        let less = self.less(&kind);
+        let less = self.fallback_type(&kind);
         if less == kind {
             return Err(reason);
         }
-        let server = self.server.name();
+        let server = self.server.describe();
         notes.push(format!("{server} does not take it as {kind} ({reason}): sent as {less}"));
-        self.settle(TypeRequest { notes, ..TypeRequest::new(less) }, data, &[])
+        self.resolve_with_fallback(TypeRequest { notes, ..TypeRequest::new(less) }, data, &[])
     }
 
     /// The attribute for a wish as this server stores it, or nothing.
-    pub(super) fn exact(
+    pub(super) fn resolve_exactly(
         &self,
         wish: &TypeRequest<'_>,
         data: &str,
@@ -86,9 +86,9 @@ impl Resolver<'_> {
         let value = normalise(kind, data);
         validate(kind, &value, self.server)?;
         let mut notes = wish.notes.clone();
-        notes.extend(losses(kind, data));
-        let category = self.category(kind, wish.category, categories, &mut notes);
-        let known = table::row(kind).map(|row| row.kind);
+        notes.extend(describe_losses(kind, data));
+        let category = self.choose_category(kind, wish.category, categories, &mut notes);
+        let known = table::find_row(kind).map(|row| row.kind);
         Ok(MappedAttribute {
             kind: known.map_or_else(|| Cow::Owned(kind.to_owned()), Cow::Borrowed),
             category,
@@ -100,7 +100,7 @@ impl Resolver<'_> {
     }
 
     /// The type that takes a value when the server cannot hold it as what it is.
-    fn less(&self, kind: &str) -> &'static str {
+    fn fallback_type(&self, kind: &str) -> &'static str {
         match kind {
             "onion-address" => "domain",
             _ if self.server.has("other") && kind != "other" => "other",
@@ -110,7 +110,7 @@ impl Resolver<'_> {
 
     /// The first category of the tags that the type is allowed in, else the administrator's, else
     /// MISP's default.
-    fn category(
+    fn choose_category(
         &self,
         kind: &str,
         said: Option<&'static str>,
@@ -118,7 +118,7 @@ impl Resolver<'_> {
         notes: &mut Vec<String>,
     ) -> Cow<'static, str> {
         if let Some(&category) = tagged.iter().find(|one| self.server.allows(kind, one)) {
-            let known = table::category(category);
+            let known = table::find_category(category);
             return known.map_or_else(|| Cow::Owned(category.to_owned()), Cow::Borrowed);
         }
         if let Some(category) = tagged.first() {
@@ -127,15 +127,15 @@ impl Resolver<'_> {
         }
         match said {
             Some(category) if self.server.allows(kind, category) => Cow::Borrowed(category),
-            _ => self.server.category(kind),
+            _ => self.server.default_category(kind),
         }
     }
 }
 
 /// What MISP will not have although it takes the attribute.
-fn losses(kind: &str, data: &str) -> Vec<String> {
+fn describe_losses(kind: &str, data: &str) -> Vec<String> {
     let mut losses = Vec::new();
-    let lost = astral(data);
+    let lost = count_astral(data);
     if lost > 0 {
         losses.push(format!("{ASTRAL}: {lost}"));
     }

@@ -84,7 +84,7 @@ pub(super) fn is_hex(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-pub(super) fn is_small_hex(value: &str) -> bool {
+pub(super) fn is_lower_hex(value: &str) -> bool {
     is_hex(value) && !value.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
@@ -179,22 +179,22 @@ pub(super) fn is_number(value: &str) -> bool {
 }
 
 pub(super) fn is_cve(value: &str) -> bool {
-    value.strip_prefix("CVE-").is_some_and(|rest| fits(rest, "9999-999#"))
+    value.strip_prefix("CVE-").is_some_and(|rest| matches_pattern(rest, "9999-999#"))
 }
 
 pub(super) fn is_vulnerability(value: &str) -> bool {
     let id = value.to_ascii_lowercase();
-    ADVISORIES.iter().any(|pattern| fits(&id, pattern))
+    ADVISORIES.iter().any(|pattern| matches_pattern(&id, pattern))
 }
 
 /// Whether a text has the shape of a pattern as in `ADVISORIES`.
-fn fits(text: &str, pattern: &str) -> bool {
+fn matches_pattern(text: &str, pattern: &str) -> bool {
     let mut rest = text;
     for mark in pattern.chars() {
         let length = match mark {
             '#' => rest.bytes().take_while(u8::is_ascii_digit).count(),
             '~' => rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')).count(),
-            _ => usize::from(rest.chars().next().is_some_and(|c| stands_for(mark, c))),
+            _ => usize::from(rest.chars().next().is_some_and(|c| matches_mark(mark, c))),
         };
         if length == 0 && mark != '~' {
             return false;
@@ -204,7 +204,7 @@ fn fits(text: &str, pattern: &str) -> bool {
     rest.is_empty()
 }
 
-fn stands_for(mark: char, c: char) -> bool {
+fn matches_mark(mark: char, c: char) -> bool {
     match mark {
         '9' => c.is_ascii_digit(),
         '*' => c.is_ascii_alphanumeric(),

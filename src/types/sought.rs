@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::choices;
-use super::equal::{equal, key};
+use super::equal::{are_equal, equality_key};
 use super::form;
 use super::normalise::normalise;
-use super::rules::rewritten;
+use super::rules::apply_import_rules;
 use super::server::MispCapabilities;
 use super::table::{self, MispType, ObservableTarget, TABLE, ValueFormat};
 use super::validate::is_valid;
-use crate::text::pasted;
+use crate::text::trim_pasted;
 
 /// A value that an analyst looks up, as an observable of some type.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ pub enum Likeness {
 impl Likeness {
     /// In words; nothing for what is the same.
     #[must_use]
-    pub fn words(self) -> &'static str {
+    pub fn describe(self) -> &'static str {
         match self {
             Self::Same => "",
             Self::OtherCase => "other case",
@@ -59,22 +59,22 @@ impl SearchValue {
     /// Takes an observable's type, however it is spelt, and its data.
     #[must_use]
     pub fn new(data_type: &str, data: &str) -> Self {
-        let (given, fold) = (pasted(data), choices::fold(data_type));
-        let usual = table::row(form::guess(data_type, given).kind);
+        let (given, fold) = (trim_pasted(data), choices::canonical_type(data_type));
+        let usual = table::find_row(form::guess(data_type, given).kind);
         let is_pair = given.contains('|');
         // What nobody gave a type may be anything that it can be written as.
-        let is_any = fold == "other" || (choices::of(data_type).is_none() && table::row(&fold).is_none());
-        let stands = |row: &&MispType| is_for(row.import, &fold) || (is_pair && row.is_composite()) || is_any;
+        let is_any = fold == "other" || (choices::find(data_type).is_none() && table::find_row(&fold).is_none());
+        let stands = |row: &&MispType| is_meant_by(row.import, &fold) || (is_pair && row.is_composite()) || is_any;
         let rows: Vec<&MispType> = TABLE.iter().filter(stands).chain(usual).collect();
         let is_number = fold == "autonomous-system";
         let (spellings, numbers, keys) = (Vec::new(), Vec::new(), HashSet::new());
         let mut sought = Self { spellings, numbers, rewritten: Vec::new(), keys, is_number, usual, rows };
-        sought.add(given.to_owned());
+        sought.add_spelling(given.to_owned());
         // Somebody may have pasted the same into MISP.
-        sought.add(data.trim().to_owned());
+        sought.add_spelling(data.trim().to_owned());
         for row in sought.rows.clone() {
             let is_meant = !is_any || usual.is_some_and(|usual| usual.kind == row.kind);
-            match spelling(row, given, is_meant) {
+            match stored_spelling(row, given, is_meant) {
                 Some(stored) if is_numeric(row) => {
                     // MISP changes a value once: of `tel:0049…` it keeps the zeros, which it takes for `+` in `0049…`.
                     let zeros = stored.strip_prefix('+').map(|digits| format!("00{digits}"));
@@ -82,17 +82,17 @@ impl SearchValue {
                     sought.numbers.extend(written.map(|one| (row.kind, one)));
                 }
                 // A type that only writes it in another case is not why it was looked up.
-                Some(stored) if is_meant || !equal(&stored, given) => sought.add(stored),
+                Some(stored) if is_meant || !are_equal(&stored, given) => sought.add_spelling(stored),
                 Some(_) | None => {}
             }
         }
-        sought.spellings.clone().iter().flat_map(|one| of_hosts(one)).for_each(|one| sought.add(one));
-        sought.rewritten = sought.spellings.iter().filter_map(|one| rewritten(one)).collect();
-        sought.keys = sought.spellings.iter().map(|one| key(one)).filter(|key| !key.is_empty()).collect();
+        sought.spellings.clone().iter().flat_map(|one| host_spellings(one)).for_each(|one| sought.add_spelling(one));
+        sought.rewritten = sought.spellings.iter().filter_map(|one| apply_import_rules(one)).collect();
+        sought.keys = sought.spellings.iter().map(|one| equality_key(one)).filter(|key| !key.is_empty()).collect();
         sought
     }
 
-    fn add(&mut self, one: String) {
+    fn add_spelling(&mut self, one: String) {
         if !one.is_empty() && !self.spellings.contains(&one) {
             self.spellings.push(one);
         }
@@ -102,77 +102,77 @@ impl SearchValue {
     /// compares halves alone (its `AppModel.php`, `generic_add_filter` over `value1` and `value2`). None for no value, or
     /// for one that MISP takes for none.
     #[must_use]
-    pub fn asked(&self) -> Vec<&str> {
+    pub fn search_terms(&self) -> Vec<&str> {
         let numbers = self.numbers.iter().map(|(_, number)| number);
         let wholes: Vec<&str> =
             self.spellings.iter().chain(numbers).chain(&self.rewritten).map(String::as_str).collect();
         let halves = wholes.iter().filter_map(|one| one.split_once('|')).map(|(first, _)| first.trim());
         let mut known = HashSet::new();
-        wholes.iter().copied().chain(halves).filter(|one| !key(one).is_empty() && known.insert(*one)).collect()
+        wholes.iter().copied().chain(halves).filter(|one| !equality_key(one).is_empty() && known.insert(*one)).collect()
     }
 
     /// How an attribute of this MISP type and value is the value, or has it as a half, if so. The port of a composite is no
     /// value of its own.
     #[must_use]
-    pub fn likeness(&self, kind: &str, value: &str) -> Option<Likeness> {
-        let row = table::row(kind);
-        let whole = self.written(row, value);
+    pub fn compare_attribute(&self, kind: &str, value: &str) -> Option<Likeness> {
+        let row = table::find_row(kind);
+        let whole = self.compare_value(row, value);
         // A feed may have it as `192.0.2.1:80`.
         let stored = row.filter(|row| row.is_composite()).map(|row| normalise(row.kind, value));
         let value = stored.as_deref().unwrap_or(value);
         let Some((first, second)) = value.split_once('|').filter(|_| whole.is_none()) else { return whole };
         let halves = match row.map(|row| row.import) {
             Some(ObservableTarget::Halves(left, right)) => {
-                [self.written(table::row(left), first), self.written(table::row(right), second)]
+                [self.compare_value(table::find_row(left), first), self.compare_value(table::find_row(right), second)]
             }
-            Some(ObservableTarget::Ported(left)) => [self.written(table::row(left), first), None],
+            Some(ObservableTarget::Ported(left)) => [self.compare_value(table::find_row(left), first), None],
             Some(ObservableTarget::Is(_) | ObservableTarget::Other) => [None, None],
-            None if kind.contains('|') => [self.written(None, first), self.written(None, second)],
+            None if kind.contains('|') => [self.compare_value(None, first), self.compare_value(None, second)],
             None => [None, None],
         };
         halves.into_iter().flatten().min()
     }
 
     /// If this is one of the spellings, or would be, once MISP had stored it as a type that the observable stands for.
-    fn written(&self, row: Option<&'static MispType>, value: &str) -> Option<Likeness> {
-        let value = pasted(value);
-        let row = row.filter(|row| !self.is_number || self.is_for(row));
-        let as_it_is = (row.is_some() || !self.is_number).then(|| self.compared(row, value)).flatten();
-        let row = row.filter(|row| self.is_for(row) && as_it_is != Some(Likeness::Same));
-        let stored = row.and_then(|row| Some((row, spelling(row, value, true)?)));
+    fn compare_value(&self, row: Option<&'static MispType>, value: &str) -> Option<Likeness> {
+        let value = trim_pasted(value);
+        let row = row.filter(|row| !self.is_number || self.covers_type(row));
+        let as_it_is = (row.is_some() || !self.is_number).then(|| self.compare_spelling(row, value)).flatten();
+        let row = row.filter(|row| self.covers_type(row) && as_it_is != Some(Likeness::Same));
+        let stored = row.and_then(|row| Some((row, stored_spelling(row, value, true)?)));
         let as_stored = stored.and_then(|(row, stored)| match is_numeric(row) {
             true => {
                 let is_it = self.numbers.iter().any(|(kind, number)| *kind == row.kind && *number == stored);
                 is_it.then_some(Likeness::Same)
             }
-            false => self.compared(Some(row), &stored),
+            false => self.compare_spelling(Some(row), &stored),
         });
         [as_it_is, as_stored].into_iter().flatten().min()
     }
 
-    fn compared(&self, row: Option<&'static MispType>, value: &str) -> Option<Likeness> {
+    fn compare_spelling(&self, row: Option<&'static MispType>, value: &str) -> Option<Likeness> {
         let is_same = |row: Option<&'static MispType>| {
-            let value = without_case(row, value);
-            self.spellings.iter().any(|one| without_case(row, one) == value)
+            let value = fold_case(row, value);
+            self.spellings.iter().any(|one| fold_case(row, one) == value)
         };
-        let key = key(value);
+        let key = equality_key(value);
         if is_same(row) || is_same(self.usual) {
             Some(Likeness::Same)
         } else if self.keys.contains(&key) {
             Some(Likeness::OtherCase)
         } else {
-            self.rewritten.iter().any(|one| equal(one, value)).then_some(Likeness::Rewritten)
+            self.rewritten.iter().any(|one| are_equal(one, value)).then_some(Likeness::Rewritten)
         }
     }
 
-    fn is_for(&self, row: &MispType) -> bool {
+    fn covers_type(&self, row: &MispType) -> bool {
         self.rows.iter().any(|known| known.kind == row.kind)
     }
 }
 
 /// True if attributes that become this are what an observable type means. A domain may be stored as a host name, and a
 /// host name as a domain.
-fn is_for(import: ObservableTarget, fold: &str) -> bool {
+fn is_meant_by(import: ObservableTarget, fold: &str) -> bool {
     let is_name = |data_type: &str| ["domain", "hostname"].contains(&data_type);
     match import {
         ObservableTarget::Is(data_type) => data_type == fold || (is_name(data_type) && is_name(fold)),
@@ -188,7 +188,7 @@ fn is_numeric(row: &MispType) -> bool {
 
 /// The value as MISP stores it for a type; none if it would refuse it, or make of it what the analyst did not mean: any
 /// text is true as a boolean, and of what nobody said to be a number, `39/45` has the digits of a card's.
-fn spelling(row: &MispType, value: &str, is_meant: bool) -> Option<String> {
+fn stored_spelling(row: &MispType, value: &str, is_meant: bool) -> Option<String> {
     const GROUPING: &str = " +-().";
     let number = value.split_at_checked(4).filter(|(start, _)| start.eq_ignore_ascii_case("tel:"));
     let is_digits = || {
@@ -205,8 +205,8 @@ fn spelling(row: &MispType, value: &str, is_meant: bool) -> Option<String> {
 
 /// A name, or a URL with one, with the name in the other script: MISP stores what it was given, and refangs only what is
 /// hidden in small letters (its `ComplexTypeTool.php`).
-fn of_hosts(value: &str) -> Vec<String> {
-    let (before, host, behind) = around_host(value);
+fn host_spellings(value: &str) -> Vec<String> {
+    let (before, host, behind) = split_host(value);
     if !host.contains('.') || host.contains(char::is_whitespace) {
         return Vec::new();
     }
@@ -226,7 +226,7 @@ fn of_hosts(value: &str) -> Vec<String> {
 }
 
 /// A URL's host, and what stands before and behind it; of what is no URL, the whole.
-fn around_host(value: &str) -> (&str, &str, &str) {
+fn split_host(value: &str) -> (&str, &str, &str) {
     let start = value.find("://").map_or(0, |at| at + 3);
     let (scheme, rest) = value.split_at(start);
     let (authority, path) = match start {
@@ -242,15 +242,15 @@ fn around_host(value: &str) -> (&str, &str, &str) {
 }
 
 /// A value without the case that means nothing in it, though MISP may keep it.
-fn without_case<'a>(row: Option<&MispType>, value: &'a str) -> Cow<'a, str> {
+fn fold_case<'a>(row: Option<&MispType>, value: &'a str) -> Cow<'a, str> {
     let Some(row) = row else { return Cow::Borrowed(value) };
     let is_text =
         matches!(row.form, ValueFormat::Ssdeep | ValueFormat::Impfuzzy | ValueFormat::Ssh | ValueFormat::Vhash);
     let is_caseless = match row.import {
         ObservableTarget::Is("hash") => !is_text,
-        ObservableTarget::Is("filename") => is_of_windows(value),
+        ObservableTarget::Is("filename") => is_windows_name(value),
         ObservableTarget::Is("url") => {
-            let (before, host, behind) = around_host(value);
+            let (before, host, behind) = split_host(value);
             let scheme = before.find("://").map_or(0, |at| at + 3);
             let (scheme, user) = before.split_at(scheme);
             return Cow::Owned(format!("{}{user}{}{behind}", scheme.to_lowercase(), host.to_lowercase()));
@@ -262,7 +262,7 @@ fn without_case<'a>(row: Option<&MispType>, value: &'a str) -> Cow<'a, str> {
 }
 
 /// True for the name of a file that only Windows has, whose names have no case.
-fn is_of_windows(name: &str) -> bool {
+fn is_windows_name(name: &str) -> bool {
     const ENDINGS: [&str; 17] = [
         "bat", "cmd", "com", "cpl", "dll", "exe", "hta", "lnk", "msi", "ocx", "pif", "ps1", "scr", "sys", "vbe", "vbs",
         "wsf",
@@ -277,8 +277,8 @@ mod tests {
 
     use Likeness::{OtherCase, Rewritten, Same};
 
-    fn is(data_type: &str, data: &str, kind: &str, value: &str) -> bool {
-        SearchValue::new(data_type, data).likeness(kind, value) == Some(Same)
+    fn is_same_value(data_type: &str, data: &str, kind: &str, value: &str) -> bool {
+        SearchValue::new(data_type, data).compare_attribute(kind, value) == Some(Same)
     }
 
     #[test]
@@ -297,14 +297,14 @@ mod tests {
             ("domain", "  ", vec![]),
         ] {
             let sought = SearchValue::new(data_type, data);
-            let found = sought.asked();
+            let found = sought.search_terms();
             assert_eq!(found.first(), asked.first(), "{data}");
             for one in &asked {
                 assert!(found.contains(one), "{one} is not in {found:?}");
             }
         }
-        assert_eq!(SearchValue::new("other", "1337").asked(), ["1337"]);
-        assert_eq!(SearchValue::new("other", "39/45").asked(), ["39/45"]);
+        assert_eq!(SearchValue::new("other", "1337").search_terms(), ["1337"]);
+        assert_eq!(SearchValue::new("other", "39/45").search_terms(), ["39/45"]);
     }
 
     #[test]
@@ -338,7 +338,7 @@ mod tests {
             ("ip", "2001:db8::1", "ip-dst|port", "[2001:DB8::1]:443"),
             ("other", "+49891234", "phone-number", "0049891234"),
         ] {
-            assert!(is(data_type, data, kind, value), "{data} {value}");
+            assert!(is_same_value(data_type, data, kind, value), "{data} {value}");
         }
     }
 
@@ -356,7 +356,7 @@ mod tests {
             ("ip", "192.0.2.1", "ip-dst", "192.0.2.10"),
             ("ip", "192.0.2.1", "ip-dst", "192.0.2.0/24"),
         ] {
-            assert_eq!(SearchValue::new(data_type, data).likeness(kind, value), None, "{data} {value}");
+            assert_eq!(SearchValue::new(data_type, data).compare_attribute(kind, value), None, "{data} {value}");
         }
     }
 
@@ -386,7 +386,7 @@ mod tests {
             ("filename", r"C:\Windows\evil.exe", "filename", r"%windir%\evil.exe", Rewritten),
             ("filename", r"C:\Windows\evil.exe", "filename", r"c:\windows\evil.exe", Same),
         ] {
-            assert_eq!(SearchValue::new(data_type, data).likeness(kind, value), Some(likeness), "{data} {value}");
+            assert_eq!(SearchValue::new(data_type, data).compare_attribute(kind, value), Some(likeness), "{data} {value}");
         }
     }
 
@@ -405,16 +405,16 @@ mod tests {
                 "aabbccddeeff00112233445566778899",
             ),
         ] {
-            assert!(is("other", data, kind, value), "{data} {value}");
-            let asked: Vec<String> = SearchValue::new("other", data).asked().into_iter().map(key).collect();
-            assert!(asked.contains(&key(value)) || asked.contains(&key(value.split('|').next().unwrap())), "{asked:?}");
+            assert!(is_same_value("other", data, kind, value), "{data} {value}");
+            let asked: Vec<String> = SearchValue::new("other", data).search_terms().into_iter().map(equality_key).collect();
+            assert!(asked.contains(&equality_key(value)) || asked.contains(&equality_key(value.split('|').next().unwrap())), "{asked:?}");
         }
     }
 
     #[test]
     fn what_misp_takes_for_nothing_is_not_asked_for() {
         for data in ["\u{301}", "\u{200b}", " \u{a0}", "\u{1}\u{301}"] {
-            assert_eq!(SearchValue::new("other", data).asked(), [""; 0], "{data:?}");
+            assert_eq!(SearchValue::new("other", data).search_terms(), [""; 0], "{data:?}");
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct MispType {
 
 impl MispType {
     /// MISP's default category for the type.
-    pub(super) fn category(&self) -> &'static str {
+    pub(super) fn default_category(&self) -> &'static str {
         self.categories.first().copied().unwrap_or(OT)
     }
 
@@ -159,13 +159,13 @@ pub(super) enum ValueFormat {
 }
 
 /// The row of a MISP type, by its exact name.
-pub(super) fn row(kind: &str) -> Option<&'static MispType> {
+pub(super) fn find_row(kind: &str) -> Option<&'static MispType> {
     let at = TABLE.binary_search_by(|row| row.kind.cmp(kind)).ok()?;
     TABLE.get(at)
 }
 
 /// A category of MISP by its exact name.
-pub(super) fn category(name: &str) -> Option<&'static str> {
+pub(super) fn find_category(name: &str) -> Option<&'static str> {
     CATEGORIES.into_iter().find(|known| *known == name)
 }
 

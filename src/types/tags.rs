@@ -14,34 +14,34 @@ pub(super) struct MispTags<'a> {
 }
 
 pub(super) fn type_tag(kind: &str) -> String {
-    tags::with(tags::TYPE, kind)
+    tags::build(tags::TYPE, kind)
 }
 
 pub(super) fn category_tag(category: &str) -> String {
-    tags::with(tags::CATEGORY, category)
+    tags::build(tags::CATEGORY, category)
 }
 
 pub(super) fn composite_tag(kind: &str, whole: (Uuid, Uuid), port: Option<&str>) -> String {
-    tags::with(tags::COMPOSITE, &Link { name: kind, whole: Some(whole), port }.to_string())
+    tags::build(tags::COMPOSITE, &Link { name: kind, whole: Some(whole), port }.to_string())
 }
 
 impl<'a> MispTags<'a> {
-    pub(super) fn of(all: &'a [String]) -> Self {
+    pub(super) fn from_tags(all: &'a [String]) -> Self {
         let mut words = Self::default();
         for tag in all {
-            if let Some(kind) = tags::value(tag, tags::TYPE) {
-                add(&mut words.types, kind);
-            } else if let Some(category) = tags::value(tag, tags::CATEGORY) {
-                add(&mut words.categories, category);
-            } else if let Some(link) = tags::value(tag, tags::COMPOSITE).and_then(Link::read) {
-                add(&mut words.composites, link);
+            if let Some(kind) = tags::parse_value(tag, tags::TYPE) {
+                push_once(&mut words.types, kind);
+            } else if let Some(category) = tags::parse_value(tag, tags::CATEGORY) {
+                push_once(&mut words.categories, category);
+            } else if let Some(link) = tags::parse_value(tag, tags::COMPOSITE).and_then(Link::parse) {
+                push_once(&mut words.composites, link);
             }
         }
         words
     }
 }
 
-fn add<T: PartialEq>(all: &mut Vec<T>, one: T) {
+fn push_once<T: PartialEq>(all: &mut Vec<T>, one: T) {
     if !all.contains(&one) {
         all.push(one);
     }

@@ -5,31 +5,31 @@ use std::collections::{HashMap, HashSet};
 
 use super::equal;
 use super::mapped::MappedAttribute;
-use crate::secret::shortened;
+use crate::secret::truncate_text;
 
 /// The attributes without doubles, in the order of their first observables; no two share fold and
 /// value, so that each gets a uuid of its own.
-pub(super) fn unified(drafts: Vec<MappedAttribute>) -> Vec<MappedAttribute> {
+pub(super) fn merge_duplicates(drafts: Vec<MappedAttribute>) -> Vec<MappedAttribute> {
     let mut places: HashMap<(Cow<'static, str>, String), usize> = HashMap::new();
     let mut all: Vec<MappedAttribute> = Vec::with_capacity(drafts.len());
     for draft in drafts {
-        let key = (draft.kind.clone(), equal::key(&draft.value));
+        let key = (draft.kind.clone(), equal::equality_key(&draft.value));
         match places.get(&key).and_then(|&at| all.get_mut(at)) {
-            Some(known) => join(known, draft),
+            Some(known) => merge_into(known, draft),
             None => {
                 places.insert(key, all.len());
                 all.push(draft);
             }
         }
     }
-    name_apart(&mut all);
+    make_folds_unique(&mut all);
     all.sort_by_key(|one| one.from.iter().min().copied());
     all
 }
 
 /// Two types of one value cannot both count as `ip`: the one that is called so goes first, then by
 /// name, and the next counts as itself, whatever the order of the list.
-fn name_apart(all: &mut [MappedAttribute]) {
+fn make_folds_unique(all: &mut [MappedAttribute]) {
     let mut order: Vec<&mut MappedAttribute> = all.iter_mut().collect();
     order.sort_by_key(|one| (one.kind != one.fold, one.kind.clone()));
     let mut taken: HashSet<(String, String)> = HashSet::new();
@@ -48,12 +48,12 @@ fn name_apart(all: &mut [MappedAttribute]) {
 /// A second observable for an attribute that is wanted already. Of two folds the one that is not
 /// `other` stays, and then the first by name; of two spellings that MISP takes for one value, the first in the order of their
 /// characters: whatever the order of the list.
-fn join(known: &mut MappedAttribute, mut draft: MappedAttribute) {
+fn merge_into(known: &mut MappedAttribute, mut draft: MappedAttribute) {
     if draft.value < known.value {
         std::mem::swap(&mut known.value, &mut draft.value);
     }
     if draft.value != known.value {
-        warn(known, &format!("MISP takes {} for the same value", shortened(&draft.value, LONGEST)));
+        add_warning(known, &format!("MISP takes {} for the same value", truncate_text(&draft.value, LONGEST)));
     }
     for at in draft.from {
         if !known.from.contains(&at) {
@@ -64,10 +64,10 @@ fn join(known: &mut MappedAttribute, mut draft: MappedAttribute) {
         known.fold = draft.fold;
     }
     if let Some(warning) = draft.warning {
-        warn(known, &warning);
+        add_warning(known, &warning);
     }
     if draft.category != known.category {
-        warn(known, &format!("also asked for in category {}", draft.category));
+        add_warning(known, &format!("also asked for in category {}", draft.category));
     }
 }
 
@@ -75,7 +75,7 @@ fn join(known: &mut MappedAttribute, mut draft: MappedAttribute) {
 const LONGEST: usize = 100;
 
 /// Adds a note to the warning, once.
-pub(super) fn warn(wanted: &mut MappedAttribute, note: &str) {
+pub(super) fn add_warning(wanted: &mut MappedAttribute, note: &str) {
     wanted.warning = Some(match wanted.warning.take() {
         Some(warning) if warning.split("; ").any(|known| known == note) => warning,
         Some(warning) => format!("{warning}; {note}"),

@@ -53,18 +53,18 @@ pub fn validate(kind: &str, value: &str, server: &MispCapabilities) -> Result<()
     if !server.has(kind) {
         return Err(ValidationError::new("Invalid type."));
     }
-    let row = table::row(kind);
-    common(value, row.is_some_and(table::MispType::is_composite)).map_err(ValidationError::new)?;
-    row.map_or(Ok(()), |row| checked(row.form, kind, value, server))
+    let row = table::find_row(kind);
+    check_common(value, row.is_some_and(table::MispType::is_composite)).map_err(ValidationError::new)?;
+    row.map_or(Ok(()), |row| check_form(row.form, kind, value, server))
 }
 
 /// Like `validate` for a type of the table, on the newest server.
 pub(super) fn is_valid(row: &table::MispType, value: &str, newest: &MispCapabilities) -> bool {
-    common(value, row.is_composite()).is_ok() && checked(row.form, row.kind, value, newest).is_ok()
+    check_common(value, row.is_composite()).is_ok() && check_form(row.form, row.kind, value, newest).is_ok()
 }
 
 /// The rules for every type (MispAttribute.php, `$validate`).
-fn common(value: &str, composite: bool) -> Result<(), &'static str> {
+fn check_common(value: &str, composite: bool) -> Result<(), &'static str> {
     if value.is_empty() {
         return Err(EMPTY);
     }
@@ -89,66 +89,66 @@ fn is_control(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_control())
 }
 
-fn checked(form: ValueFormat, kind: &str, value: &str, server: &MispCapabilities) -> Result<(), ValidationError> {
+fn check_form(form: ValueFormat, kind: &str, value: &str, server: &MispCapabilities) -> Result<(), ValidationError> {
     let halves = || value.split_once('|').unwrap_or((value, ""));
     match form {
         ValueFormat::Text | ValueFormat::Lower | ValueFormat::Sample => Ok(()),
-        ValueFormat::Line | ValueFormat::Url | ValueFormat::RegistryValue => demand(!value.contains('\n'), NEWLINE),
-        ValueFormat::Ip => network(value),
-        ValueFormat::IpPort => pair(halves(), |ip| demand(is_ip(ip), ADDRESS), port),
-        ValueFormat::DomainIp => pair(
+        ValueFormat::Line | ValueFormat::Url | ValueFormat::RegistryValue => require(!value.contains('\n'), NEWLINE),
+        ValueFormat::Ip => check_network(value),
+        ValueFormat::IpPort => check_pair(halves(), |ip| require(is_ip(ip), ADDRESS), check_port),
+        ValueFormat::DomainIp => check_pair(
             halves(),
-            |name| demand(shapes::is_domain(name), "Domain has an invalid format."),
-            |ip| demand(is_ip(ip), ADDRESS),
+            |name| require(shapes::is_domain(name), "Domain has an invalid format."),
+            |ip| require(is_ip(ip), ADDRESS),
         ),
         ValueFormat::HostnamePort => {
-            pair(halves(), |name| demand(shapes::is_domain(name), "Hostname has an invalid format."), port)
+            check_pair(halves(), |name| require(shapes::is_domain(name), "Hostname has an invalid format."), check_port)
         }
-        ValueFormat::Port => port(value),
-        ValueFormat::Domain => name(value, "Domain"),
-        ValueFormat::Hostname => name(value, "Hostname"),
-        ValueFormat::Onion => demand(
+        ValueFormat::Port => check_port(value),
+        ValueFormat::Domain => check_name(value, "Domain"),
+        ValueFormat::Hostname => check_name(value, "Hostname"),
+        ValueFormat::Onion => require(
             shapes::is_onion(value) && (server.is_newer() || value.len() == 22),
             "Onion address has an invalid format.",
         ),
-        ValueFormat::Email | ValueFormat::Account => demand(shapes::is_mail(value), MAIL),
-        ValueFormat::Vulnerability => vulnerability(value, server),
+        ValueFormat::Email | ValueFormat::Account => require(shapes::is_mail(value), MAIL),
+        ValueFormat::Vulnerability => check_vulnerability(value, server),
         ValueFormat::Weakness => {
-            demand(value.strip_prefix("CWE-").is_some_and(shapes::is_digits), "Invalid format. Expected: CWE-x...")
+            require(value.strip_prefix("CWE-").is_some_and(shapes::is_digits), "Invalid format. Expected: CWE-x...")
         }
-        ValueFormat::HttpMethod => demand(method(value, server), "Unknown HTTP method."),
+        ValueFormat::HttpMethod => require(is_http_method(value, server), "Unknown HTTP method."),
         ValueFormat::Integer => {
-            demand(server.is_newer() && value.parse::<i128>().is_ok(), "The value has to be an integer value.")
+            require(server.is_newer() && value.parse::<i128>().is_ok(), "The value has to be an integer value.")
         }
-        _ if kind.starts_with("filename|") => file(form, kind, halves()),
-        _ => hash(form, value).unwrap_or_else(|| plain(form, value)),
+        _ if kind.starts_with("filename|") => check_file_hash(form, kind, halves()),
+        _ => check_hash(form, value).unwrap_or_else(|| check_plain(form, value)),
     }
 }
 
 /// Forms without a case of their own above that are no hashes.
-fn plain(form: ValueFormat, value: &str) -> Result<(), ValidationError> {
+fn check_plain(form: ValueFormat, value: &str) -> Result<(), ValidationError> {
     match form {
-        ValueFormat::Mac(bytes) => demand(shapes::is_mac(value, bytes), FORMAT),
-        ValueFormat::HexText => demand(shapes::is_hex(value), FORMAT),
-        ValueFormat::Link => demand(shapes::is_link(value), FORMAT),
+        ValueFormat::Mac(bytes) => require(shapes::is_mac(value, bytes), FORMAT),
+        ValueFormat::HexText => require(shapes::is_hex(value), FORMAT),
+        ValueFormat::Link => require(shapes::is_link(value), FORMAT),
         ValueFormat::Alnum | ValueFormat::Bank => {
-            demand(value.bytes().all(|byte| byte.is_ascii_alphanumeric()), FORMAT)
+            require(value.bytes().all(|byte| byte.is_ascii_alphanumeric()), FORMAT)
         }
-        ValueFormat::Number | ValueFormat::Card => demand(shapes::is_number(value), FORMAT),
+        ValueFormat::Number | ValueFormat::Card => require(shapes::is_number(value), FORMAT),
         // A single zero is no number for MISP, as a MISP 2.5.1 showed for each of its types of phone numbers.
-        ValueFormat::Phone => demand(shapes::is_number(value) && value != "0", FORMAT),
-        ValueFormat::Json => demand(serde_json::from_str::<IgnoredAny>(value).is_ok(), FORMAT),
-        ValueFormat::Bool => demand(value == "0" || value == "1", FORMAT),
-        ValueFormat::Uuid => demand(shapes::is_uuid(value), "The value has to be a valid UUID format."),
-        ValueFormat::Time => demand(time::iso(value).is_some(), "Datetime has to be in the ISO 8601 format."),
+        ValueFormat::Phone => require(shapes::is_number(value) && value != "0", FORMAT),
+        ValueFormat::Json => require(serde_json::from_str::<IgnoredAny>(value).is_ok(), FORMAT),
+        ValueFormat::Bool => require(value == "0" || value == "1", FORMAT),
+        ValueFormat::Uuid => require(shapes::is_uuid(value), "The value has to be a valid UUID format."),
+        ValueFormat::Time => require(time::to_misp_datetime(value).is_some(), "Datetime has to be in the ISO 8601 format."),
         ValueFormat::Whole => {
-            demand(shapes::is_digits(value), "The value has to be a whole number greater or equal 0.")
+            require(shapes::is_digits(value), "The value has to be a whole number greater or equal 0.")
         }
-        ValueFormat::As => demand(
+        ValueFormat::As => require(
             shapes::is_digits(value) && value.parse::<u32>().is_ok(),
             "AS number have to be integer between 1 and 4294967295",
         ),
-        ValueFormat::Service => demand(
+        ValueFormat::Service => require(
             value.len() <= 256 && !value.contains(['/', '\\']),
             "Invalid format. Only values shorter than 256 characters that don't include any \
              forward or backward slashes are allowed.",
@@ -158,81 +158,81 @@ fn plain(form: ValueFormat, value: &str) -> Result<(), ValidationError> {
 }
 
 /// Hashes alone; nothing for a form that is no hash.
-fn hash(form: ValueFormat, value: &str) -> Option<Result<(), ValidationError>> {
+fn check_hash(form: ValueFormat, value: &str) -> Option<Result<(), ValidationError>> {
     let is_hex = |length| value.len() == length && shapes::is_hex(value);
     Some(match form {
         ValueFormat::Hex(length) | ValueFormat::Certificate(length) => {
             if is_hex(length) {
                 Ok(())
             } else {
-                checksum(&format!("{length}"))
+                checksum_error(&format!("{length}"))
             }
         }
         ValueFormat::Commit => {
             if is_hex(40) {
                 Ok(())
             } else {
-                checksum("40")
+                checksum_error("40")
             }
         }
         ValueFormat::Telfhash => {
             if is_hex(70) || is_hex(72) {
                 Ok(())
             } else {
-                checksum("70 or 72")
+                checksum_error("70 or 72")
             }
         }
         ValueFormat::Pehash if is_hex(40) => Ok(()),
         ValueFormat::Pehash => {
             Err(ValidationError::new(format!("The input doesn't match the expected sha1 format (expected: {PEHASH}")))
         }
-        ValueFormat::Tlsh => demand(
+        ValueFormat::Tlsh => require(
             shapes::is_tlsh(value),
             "Checksum has an invalid length or format (expected: at least 35 hexadecimal \
              characters, optionally starting with t1 instead of hexadecimal characters). Please \
              double check the value or select type \"other\".",
         ),
         ValueFormat::Ssdeep => {
-            demand(shapes::is_ssdeep(value), "Invalid SSDeep hash. The format has to be blocksize:hash:hash")
+            require(shapes::is_ssdeep(value), "Invalid SSDeep hash. The format has to be blocksize:hash:hash")
         }
         ValueFormat::Impfuzzy => {
-            demand(shapes::is_impfuzzy(value), "Invalid impfuzzy format. The format has to be imports:hash:hash")
+            require(shapes::is_impfuzzy(value), "Invalid impfuzzy format. The format has to be imports:hash:hash")
         }
-        ValueFormat::Cdhash => demand(
-            value.len() >= 40 && shapes::is_small_hex(value),
+        ValueFormat::Cdhash => require(
+            value.len() >= 40 && shapes::is_lower_hex(value),
             "The input doesn't match the expected format (expected: 40 or more hexadecimal \
              characters)",
         ),
-        ValueFormat::Vhash => demand(!value.contains('\n'), FORMAT),
+        ValueFormat::Vhash => require(!value.contains('\n'), FORMAT),
         ValueFormat::Ssh => {
-            demand(shapes::is_ssh_fingerprint(value), "SSH fingerprint must be in MD5 or SHA256 format.")
+            require(shapes::is_ssh_fingerprint(value), "SSH fingerprint must be in MD5 or SHA256 format.")
         }
         _ => return None,
     })
 }
 
 /// File name and hash.
-fn file(form: ValueFormat, kind: &str, (name, hash): (&str, &str)) -> Result<(), ValidationError> {
+fn check_file_hash(form: ValueFormat, kind: &str, (name, hash): (&str, &str)) -> Result<(), ValidationError> {
     let line = !name.is_empty() && !name.contains('\n');
-    let hex = |length| line && hash.len() == length && shapes::is_small_hex(hash);
+    let hex = |length| line && hash.len() == length && shapes::is_lower_hex(hash);
     match form {
         ValueFormat::FileHex(length) if hex(length) => Ok(()),
-        ValueFormat::FileHex(length) => checksum(&format!("filename|{length}")),
+        ValueFormat::FileHex(length) => checksum_error(&format!("filename|{length}")),
         ValueFormat::FilePehash if hex(40) => Ok(()),
         ValueFormat::FilePehash => Err(ValidationError::new(format!(
             "The input doesn't match the expected filename|sha1 format (expected: filename|{PEHASH}"
         ))),
-        ValueFormat::FileSsdeep | ValueFormat::FileTlsh if name.contains('\n') => demand(false, NAME_NEWLINE),
+        ValueFormat::FileSsdeep | ValueFormat::FileTlsh if name.contains('\n') => require(false, NAME_NEWLINE),
         ValueFormat::FileSsdeep => {
-            demand(shapes::is_ssdeep(hash), "Invalid ssdeep hash (expected: blocksize:hash:hash).")
+            require(shapes::is_ssdeep(hash), "Invalid ssdeep hash (expected: blocksize:hash:hash).")
         }
-        ValueFormat::FileTlsh => demand(
+        ValueFormat::FileTlsh => require(
             shapes::is_tlsh(hash),
             "TLSH hash has an invalid length or format (expected: filename|at least 35 \
              hexadecimal characters, optionally starting with t1 instead of hexadecimal \
              characters). Please double check the value or select type \"other\".",
         ),
-        ValueFormat::FileVhash => demand(
+        ValueFormat::FileVhash => require(
             line && !hash.is_empty() && !hash.contains('\n'),
             "Checksum has an invalid length or format (expected: filename|string characters). \
              Please double check the value or select type \"other\".",
@@ -242,11 +242,11 @@ fn file(form: ValueFormat, kind: &str, (name, hash): (&str, &str)) -> Result<(),
     }
 }
 
-fn demand(holds: bool, message: &'static str) -> Result<(), ValidationError> {
+fn require(holds: bool, message: &'static str) -> Result<(), ValidationError> {
     if holds { Ok(()) } else { Err(ValidationError::new(message)) }
 }
 
-fn pair(
+fn check_pair(
     (first, second): (&str, &str),
     left: impl Fn(&str) -> Result<(), ValidationError>,
     right: impl Fn(&str) -> Result<(), ValidationError>,
@@ -255,7 +255,7 @@ fn pair(
     right(second)
 }
 
-fn checksum(expected: &str) -> Result<(), ValidationError> {
+fn checksum_error(expected: &str) -> Result<(), ValidationError> {
     Err(ValidationError::new(format!(
         "Checksum has an invalid length or format (expected: {expected} hexadecimal characters). \
          Please double check the value or select type \"other\"."
@@ -266,28 +266,28 @@ fn is_ip(value: &str) -> bool {
     value.parse::<IpAddr>().is_ok()
 }
 
-fn network(value: &str) -> Result<(), ValidationError> {
+fn check_network(value: &str) -> Result<(), ValidationError> {
     let Some((ip, range)) = value.split_once('/') else {
-        return demand(is_ip(value), ADDRESS);
+        return require(is_ip(value), ADDRESS);
     };
     if !shapes::is_digits(range) {
-        return demand(false, "Invalid CIDR notation value found.");
+        return require(false, "Invalid CIDR notation value found.");
     }
     let bits = range.parse::<u8>().unwrap_or(u8::MAX);
     if ip.parse::<Ipv4Addr>().is_ok() {
-        demand(bits <= 32, "Invalid CIDR notation value found, for IPv4 must be lower or equal 32.")
+        require(bits <= 32, "Invalid CIDR notation value found, for IPv4 must be lower or equal 32.")
     } else if ip.parse::<Ipv6Addr>().is_ok() {
-        demand(bits <= 128, "Invalid CIDR notation value found, for IPv6 must be lower or equal 128.")
+        require(bits <= 128, "Invalid CIDR notation value found, for IPv6 must be lower or equal 128.")
     } else {
-        demand(false, ADDRESS)
+        require(false, ADDRESS)
     }
 }
 
-fn port(value: &str) -> Result<(), ValidationError> {
-    demand(shapes::is_port(value), PORT)
+fn check_port(value: &str) -> Result<(), ValidationError> {
+    require(shapes::is_port(value), PORT)
 }
 
-fn name(value: &str, what: &str) -> Result<(), ValidationError> {
+fn check_name(value: &str, what: &str) -> Result<(), ValidationError> {
     if shapes::is_domain(value) {
         return Ok(());
     }
@@ -296,15 +296,15 @@ fn name(value: &str, what: &str) -> Result<(), ValidationError> {
     )))
 }
 
-fn vulnerability(value: &str, server: &MispCapabilities) -> Result<(), ValidationError> {
+fn check_vulnerability(value: &str, server: &MispCapabilities) -> Result<(), ValidationError> {
     if server.is_newer() {
-        demand(shapes::is_vulnerability(value), "Invalid vulnerability ID format.")
+        require(shapes::is_vulnerability(value), "Invalid vulnerability ID format.")
     } else {
-        demand(shapes::is_cve(value), "Invalid format. Expected: CVE-xxxx-xxxx...")
+        require(shapes::is_cve(value), "Invalid format. Expected: CVE-xxxx-xxxx...")
     }
 }
 
 /// MISP 2.5.1 looks for a method anywhere in the value, newer versions take nothing else.
-fn method(value: &str, server: &MispCapabilities) -> bool {
+fn is_http_method(value: &str, server: &MispCapabilities) -> bool {
     shapes::METHODS.iter().any(|method| value == *method || (!server.is_newer() && value.contains(method)))
 }

@@ -21,7 +21,7 @@ use crate::misp::Misp;
 use crate::report::{ConnectionReporter, ReportBody, RunReport, Taxonomy};
 use crate::secret::Scrubber;
 use crate::time::Clock;
-pub use parallel::each;
+pub use parallel::for_each_connection;
 use requirements::{MispRequirements, Requirements};
 
 /// A Cortex worker.
@@ -53,7 +53,7 @@ pub trait Worker {
     fn run(session: &Session<'_>, config: &Self::Config) -> Result<()>;
 
     /// What is said of a job that its markings refuse: these words of Cortex's first.
-    fn refused(_: &Session<'_>, refusal: anyhow::Error) -> anyhow::Error {
+    fn explain_refusal(_: &Session<'_>, refusal: anyhow::Error) -> anyhow::Error {
         refusal
     }
 
@@ -61,22 +61,22 @@ pub trait Worker {
     ///
     /// # Errors
     /// What is wrong with the configuration.
-    fn wants(config: &Self::Config, input: &DoctorInput) -> Result<Requirements>;
+    fn requirements(config: &Self::Config, input: &DoctorInput) -> Result<Requirements>;
 
     /// What it wants of one MISP.
-    fn of_misp(config: &Self::Config, connection: &Connection) -> MispRequirements;
+    fn misp_requirements(config: &Self::Config, connection: &Connection) -> MispRequirements;
 
     /// Looks up the names that its filters name on a MISP: true if there are any. What is not there is a warning of the part.
     ///
     /// # Errors
     /// What stopped the looking; that nothing would be done for want of a name.
-    fn names(config: &Self::Config, misp: &Misp, part: &ConnectionReporter) -> Result<bool>;
+    fn check_filter_names(config: &Self::Config, misp: &Misp, part: &ConnectionReporter) -> Result<bool>;
 
     /// The event that a job stands for, where that is known beforehand.
-    fn event(config: &Self::Config, input: &DoctorInput) -> Option<Uuid>;
+    fn expected_event(config: &Self::Config, input: &DoctorInput) -> Option<Uuid>;
 
     /// The outcome in one sentence, from what the run recorded.
-    fn message(full: &ReportBody) -> String;
+    fn summarise(full: &ReportBody) -> String;
 
     /// The mini reports, from what the run recorded.
     fn taxonomies(full: &ReportBody) -> Vec<Taxonomy>;
@@ -92,7 +92,7 @@ pub fn info<W: Worker>() -> WorkerInfo {
         description: W::DESCRIPTION,
         data_types: W::DATA_TYPES,
         screenshots: W::SCREENSHOTS,
-        options: items::of::<W::Config>(),
+        options: items::for_config::<W::Config>(),
     }
 }
 
@@ -111,7 +111,7 @@ pub struct Session<'a> {
 
 /// An error in one line, with everything that led to it.
 #[must_use]
-pub fn line(error: &anyhow::Error) -> String {
+pub fn error_line(error: &anyhow::Error) -> String {
     format!("{error:#}")
 }
 
@@ -138,13 +138,13 @@ impl DoctorInput {
         let what = if given.get("config").is_some() { "the job's config" } else { "what was given" };
         match config {
             Value::Object(config) => Ok(Self { config, options, job: given }),
-            other => bail!("{what} is {}, not an object", crate::json::kind(&other)),
+            other => bail!("{what} is {}, not an object", crate::json::describe_kind(&other)),
         }
     }
 
     /// What a job of this data type is about; none without such a job.
     #[must_use]
-    pub fn data(&self, data_type: &str) -> Option<&Value> {
+    pub fn job_data(&self, data_type: &str) -> Option<&Value> {
         let is_meant = self.job.get("config").is_some() && self.job.get("dataType")?.as_str() == Some(data_type);
         self.job.get("data").filter(|_| is_meant)
     }
@@ -164,6 +164,6 @@ impl DoctorInput {
     /// The secrets in it and in the environment.
     #[must_use]
     pub fn scrubber(&self, environment: &Environment) -> Scrubber {
-        Scrubber::of_job(&json!({"config": self.config}), environment)
+        Scrubber::from_job(&json!({"config": self.config}), environment)
     }
 }

@@ -6,7 +6,7 @@ use std::thread::{self, ScopedJoinHandle};
 
 use anyhow::Result;
 
-use super::line;
+use super::error_line;
 use crate::config::own::ConnectionConfig;
 use crate::misp::Misp;
 use crate::report::ledger::{ItemKind, Ledger};
@@ -19,7 +19,7 @@ const AT_ONCE: usize = 8;
 /// Works on the connections, several at the same time, so that one that hangs keeps no other waiting. Each has a part of
 /// the report, open from the beginning, with a line for each kind of item and how many of them are known already; what
 /// goes wrong with one stays there.
-pub fn each<C: Sync>(
+pub fn for_each_connection<C: Sync>(
     connections: &[ConnectionConfig<C>],
     items: &[(ItemKind, usize)],
     clock: Clock,
@@ -28,16 +28,16 @@ pub fn each<C: Sync>(
 ) {
     let open = |ConnectionConfig { connection, .. }: &ConnectionConfig<C>| {
         let mut ledger = Ledger::default();
-        items.iter().for_each(|(item, known)| ledger.fetched(*item, *known as u64));
+        items.iter().for_each(|(item, known)| ledger.count_fetched(*item, *known as u64));
         let (name, url) = (connection.name.clone(), connection.url().to_string());
         run.open(ConnectionReport { name, url, kind: Misp::kind(connection), ledger, ..ConnectionReport::default() })
     };
     let parts: Vec<_> = connections.iter().map(open).collect();
     let one = |(connection, part): (&ConnectionConfig<C>, &ConnectionReporter)| {
-        let started = clock.seconds();
+        let started = clock.elapsed_seconds();
         let ended = work(connection, part);
-        part.with(|part| part.seconds = clock.seconds() - started);
-        part.end(ended.err().map(|error| line(&error)));
+        part.update(|part| part.seconds = clock.elapsed_seconds() - started);
+        part.finish(ended.err().map(|error| error_line(&error)));
     };
     if let ([connection], [part]) = (connections, parts.as_slice()) {
         return one((connection, part));

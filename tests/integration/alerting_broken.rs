@@ -212,7 +212,7 @@ fn difference(now: &State, done: &State) -> Vec<String> {
 
 /// A report of one run in this process, judged like one of the program.
 fn report(job: &Value) -> Value {
-    let report = runtime::report_at_once::<Import>(job.clone());
+    let report = runtime::report_without_waiting::<Import>(job.clone());
     let text = report.to_string();
     search(job, &text);
     judged(Program::Import, text.as_bytes())

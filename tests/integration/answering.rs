@@ -33,7 +33,7 @@ fn file() -> Value {
 
 /// A run in this process, judged like one of the program.
 fn run(job: &Value) -> Value {
-    let report = cortex_misp::runtime::report_at_once::<cortex_misp::export::Export>(job.clone());
+    let report = cortex_misp::runtime::report_without_waiting::<cortex_misp::export::Export>(job.clone());
     let text = report.to_string();
     search(job, &text);
     judged(Program::Export, text.as_bytes())

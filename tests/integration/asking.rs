@@ -27,8 +27,8 @@ fn network() -> HttpContext {
         limits.timeouts(),
         &Map::new(),
         None,
-        Clock::until(Some(Duration::from_secs(60))),
-        RunReport::default().for_http(),
+        Clock::start_with_limit(Some(Duration::from_secs(60))),
+        RunReport::default().http_context(),
     )
 }
 
@@ -204,14 +204,14 @@ fn the_observables_are_counted_and_read_again_if_there_are_more() {
     for world in [World::four(), World::five()] {
         let (fake, case) = hive(world, 502);
         let thehive = open(&fake.url());
-        let whole = thehive.ioc_observables(&case).unwrap();
+        let whole = thehive.fetch_ioc_observables(&case).unwrap();
         assert_eq!((whole.all.len(), whole.incomplete), (502, None));
         // Two pages, the second not full, and the count.
         assert_eq!(fake.requests().len(), 3);
         let said = |nth, what| {
             fake.heal();
             fake.fault(Fault { on: "/api/v1/query", nth: Nth::Only(nth), what });
-            let found = thehive.ioc_observables(&case).unwrap();
+            let found = thehive.fetch_ioc_observables(&case).unwrap();
             (found.all.len(), found.incomplete.unwrap_or_default())
         };
         assert_eq!(said(3, What::Body("503".to_owned())), (502, String::new()));
@@ -223,7 +223,7 @@ fn the_observables_are_counted_and_read_again_if_there_are_more() {
         assert!(said(3, What::Body("[]".to_owned())).1.ends_with("the answer is no count"));
         fake.heal();
         fake.world().hide_from_pages = 1;
-        let found = thehive.ioc_observables(&case).unwrap();
+        let found = thehive.fetch_ioc_observables(&case).unwrap();
         let fewer = "TheHive counts 502 IOC observables, and gave 501".to_owned();
         assert_eq!((found.all.len(), found.incomplete), (501, Some(fewer)));
     }
@@ -234,7 +234,7 @@ fn a_short_page_is_not_the_last() {
     let (fake, case) = hive(World::five(), 3);
     let first = fake.world().observables[0].record.clone();
     fake.fault(Fault { on: "/api/v1/query", nth: Nth::Only(1), what: What::Body(json!([first]).to_string()) });
-    let found = open(&fake.url()).ioc_observables(&case).unwrap();
+    let found = open(&fake.url()).fetch_ioc_observables(&case).unwrap();
     assert_eq!((found.all.len(), found.incomplete), (3, None));
 }
 
@@ -244,7 +244,7 @@ fn a_case_is_found_by_itself_and_by_its_observable_with_its_shares() {
         let (fake, case) = hive(world, 1);
         let thehive = open(&fake.url());
         let observable = fake.world().observables[0].record["_id"].as_str().unwrap().to_owned();
-        for found in [thehive.case(&case).unwrap(), thehive.case_of(&observable).unwrap()] {
+        for found in [thehive.case(&case).unwrap(), thehive.fetch_case_of_observable(&observable).unwrap()] {
             assert_eq!((&found["_id"], &found["extraData"]["isOwner"]), (&json!(case), &json!(true)));
         }
         let page = json!({"_name": "page", "from": 0, "to": 1, "extraData": ["shareCount", "isOwner"]});
@@ -252,7 +252,7 @@ fn a_case_is_found_by_itself_and_by_its_observable_with_its_shares() {
         let mut queries = asked.iter().filter_map(|request| request.body["query"].as_array());
         assert!(queries.all(|query| query.last() == Some(&page)));
         assert!(thehive.case("~99").unwrap_err().to_string().contains("the case does not exist"));
-        assert!(thehive.case_of(&case).unwrap_err().to_string().contains("belongs to no case"));
+        assert!(thehive.fetch_case_of_observable(&case).unwrap_err().to_string().contains("belongs to no case"));
         fake.fault(Fault {
             on: "/api/v1/query",
             nth: Nth::Always,
@@ -264,7 +264,7 @@ fn a_case_is_found_by_itself_and_by_its_observable_with_its_shares() {
         });
         let said = thehive.case(&case).unwrap_err().to_string();
         assert!(said.contains("404: Case not found: the case does not exist, or the user"), "{said}");
-        assert!(thehive.case("../user").is_err() && thehive.case_of("a b").is_err());
+        assert!(thehive.case("../user").is_err() && thehive.fetch_case_of_observable("a b").is_err());
     }
 }
 
@@ -276,11 +276,11 @@ fn the_alerts_of_misp_events_are_named_whatever_else_was_merged_into_the_case() 
         json!({"_id": format!("~a{n}"), "caseId": case, "type": kind, "source": "corp", "sourceRef": n})
     };
     fake.world().alerts = (0..12).map(alert).collect();
-    let alerts = open(&fake.url()).alerts(&case).unwrap();
+    let alerts = open(&fake.url()).fetch_alerts_of_case(&case).unwrap();
     let [Element::Good(alert)] = &alerts[..] else { panic!("{alerts:?}") };
     assert_eq!([&alert.kind, &alert.source, &alert.source_ref], ["misp", "corp", "11"]);
     let of_none: Value = json!([3, null]);
     fake.fault(Fault { on: "/api/v1/query", nth: Nth::Always, what: What::Body(of_none.to_string()) });
     // What cannot be read is one all the same: a case of two alerts is not one of one.
-    assert!(open(&fake.url()).alerts(&case).unwrap().iter().all(|alert| matches!(alert, Element::Bad(_))));
+    assert!(open(&fake.url()).fetch_alerts_of_case(&case).unwrap().iter().all(|alert| matches!(alert, Element::Bad(_))));
 }

@@ -143,7 +143,7 @@ fn observables() -> Vec<Value> {
 
 /// A report of one run in this process, judged like one of the program.
 fn report(job: &Value) -> Value {
-    let report = runtime::report_at_once::<Export>(job.clone());
+    let report = runtime::report_without_waiting::<Export>(job.clone());
     let text = report.to_string();
     search(job, &text);
     judged(Program::Export, text.as_bytes())

@@ -30,7 +30,7 @@ fn open(target: Target) -> Misp {
     let limits = TimeLimits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
     let run = RunReport::default();
     let network =
-        HttpContext::new(limits.timeouts(), &Map::new(), None, Clock::start(1).without_waiting(), run.for_http());
+        HttpContext::new(limits.timeouts(), &Map::new(), None, Clock::start(1).without_waiting(), run.http_context());
     let connection = Connection {
         name: "corp".to_owned(),
         target,
@@ -57,7 +57,7 @@ fn uuid(text: &str) -> Uuid {
 
 /// An event's row in the list.
 fn row(misp: &Misp, event: &Uuid) -> Event {
-    let (found, event) = misp.listed(&[*event]).unwrap().pop().unwrap();
+    let (found, event) = misp.fetch_index_entries(&[*event]).unwrap().pop().unwrap();
     assert_eq!(found.to_string(), event.uuid);
     event
 }
@@ -122,7 +122,7 @@ impl Came {
 /// Reads an event; with what came before an error.
 fn tried(misp: &Misp, uuid: &Uuid, event: &Event) -> (Came, Result<()>) {
     let mut came = Came::default();
-    let read = misp.chunks(uuid, event, &mut |chunk| {
+    let read = misp.read_chunks(uuid, event, &mut |chunk| {
         came.take(chunk);
         Ok(())
     });

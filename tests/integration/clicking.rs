@@ -23,7 +23,7 @@ fn click(misp: &Fake, data_type: &str, data: &str) -> Value {
 /// Runs a job in this process; its report is judged, and no request of it may change anything.
 fn run(misps: &[&Fake], job: &Value) -> Value {
     misps.iter().for_each(|misp| misp.forget_requests());
-    let text = runtime::report_at_once::<Import>(job.clone()).to_string();
+    let text = runtime::report_without_waiting::<Import>(job.clone()).to_string();
     search(job, &text);
     misps.iter().for_each(|misp| assert_eq!(misp::writes(misp), [""; 0]));
     let report = judged(Program::Import, text.as_bytes());
@@ -225,7 +225,7 @@ fn age_size_and_the_choice_of_attributes_hide_nothing_from_a_click() {
     let report = look_up(&misp, "ip", "198.51.0.0", &config);
     assert_eq!(counts(full(&report), "events"), of([("fetched", 1), ("unchanged", 1)]));
     // An export of our own is hidden by the loop guard alone.
-    let uuid = cortex_misp::ids::Ids::new("here.example", None).event("~1", "").to_string();
+    let uuid = cortex_misp::ids::Ids::new("here.example", None).event_uuid("~1", "").to_string();
     misp.world().event_mut("4").unwrap().uuid = uuid;
     let report = look_up(&misp, "ip", "198.51.0.0", &json!({"instance": "here.example"}));
     assert_eq!(message(&report), "1 event that knows 198.51.0.0 is hidden by filters");

@@ -32,7 +32,7 @@ fn after_the_deadline_nothing_is_sent_and_the_rest_is_told() {
     let misp = Fake::start(World::with_corpus());
     let config = json!({"name": ["a"], "url": [misp.url()], "key": [key("admin")]});
     let run = RunReport::default();
-    let over = Clock::until(Some(Duration::ZERO));
+    let over = Clock::start_with_limit(Some(Duration::ZERO));
     let job = json!({"dataType": "other", "data": "misp:sync", "config": config});
     let options = connection_options();
     let job = Job::new(job, Import::DATA_TYPES).unwrap();
@@ -54,10 +54,10 @@ fn after_the_deadline_nothing_is_sent_and_the_rest_is_told() {
 #[test]
 fn the_configuration_of_the_public_misp_analyzer_is_read_as_it_is() {
     let theirs = json!({"name": ["misp"], "url": ["https://misp.example.org"], "key": ["key"], "cert_check": true, "cert_path": [""]});
-    let (lists, warnings) = cortex_misp::config::read::<Connections>(
+    let (lists, warnings) = cortex_misp::config::parse_options::<Connections>(
         theirs.as_object().unwrap(),
         cortex_misp::config::OptionSource::Configuration,
     )
     .unwrap();
-    assert_eq!((lists.checked(&[]).unwrap().0.len(), warnings.len()), (1, 0));
+    assert_eq!((lists.to_connections(&[]).unwrap().0.len(), warnings.len()), (1, 0));
 }

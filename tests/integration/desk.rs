@@ -105,7 +105,7 @@ impl Desk {
     pub(crate) fn report(&self, job: Value) -> Value {
         self.misp.forget_requests();
         self.thehive.forget_requests();
-        let report = runtime::report_at_once::<Export>(job.clone()).to_string();
+        let report = runtime::report_without_waiting::<Export>(job.clone()).to_string();
         search(&job, &report);
         search_feeds(&job);
         judged(Program::Export, report.as_bytes())

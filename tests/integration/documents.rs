@@ -17,7 +17,7 @@ use crate::program::Program;
 #[test]
 fn manifests_are_those_of_the_configuration_types() {
     for (path, made) in manifests() {
-        compare(&Path::new("manifests").join(path), &manifest::document(&made));
+        compare(&Path::new("manifests").join(path), &manifest::to_json_text(&made));
     }
 }
 
@@ -25,7 +25,7 @@ fn manifests_are_those_of_the_configuration_types() {
 fn the_programs_print_their_manifests() {
     for (program, (_, made)) in [Program::Export, Program::Import].into_iter().zip(manifests()) {
         let output = program.command().arg("--manifest").output().unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), manifest::document(&made));
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), manifest::to_json_text(&made));
     }
 }
 
@@ -121,13 +121,13 @@ fn every_item_says_what_to_write() {
 
 #[test]
 fn the_schema_of_reports_is_that_of_the_code() {
-    compare(Path::new("manifests/schemas/report.schema.json"), &manifest::document(&report::schema()));
+    compare(Path::new("manifests/schemas/report.schema.json"), &manifest::to_json_text(&report::schema()));
 }
 
 #[test]
 fn the_readme_lists_every_option() {
-    let workers = [("export", items::of::<export::Config>()), ("import", items::of::<import::Config>())];
-    let table = manifest::option_table(&workers);
+    let workers = [("export", items::for_config::<export::Config>()), ("import", items::for_config::<import::Config>())];
+    let table = manifest::render_option_table(&workers);
     let readme = fs::read_to_string("README.md").unwrap();
     let (head, rest) = readme.split_once("<!-- options -->\n").unwrap();
     let (_, tail) = rest.split_once("<!-- end of options -->").unwrap();
@@ -244,7 +244,7 @@ fn the_tests_that_the_page_on_security_names_are_there() {
     assert!(tests.contains("the_tests_that_the_page_on_security_names_are_there") && tests.len() > 700);
     let text = fs::read_to_string("docs/security.md").unwrap();
     let name = Regex::new("`([a-z0-9]+(?:_[a-z0-9]+){2,})`").unwrap();
-    let options = items::of::<export::Config>().into_iter().chain(items::of::<import::Config>());
+    let options = items::for_config::<export::Config>().into_iter().chain(items::for_config::<import::Config>());
     let options: Vec<_> = options.map(|item| item.name).chain(["instance_secret".to_owned()]).collect();
     let named: BTreeSet<_> = name.captures_iter(&text).map(|found| found[1].to_owned()).collect();
     let named: Vec<_> = named.into_iter().filter(|name| !options.contains(name)).collect();
@@ -271,8 +271,8 @@ fn every_json_in_the_documents_is_json() {
 
 fn manifests() -> [(String, Value); 2] {
     [
-        (manifest::path(&worker::info::<Export>()), manifest::of(&worker::info::<Export>())),
-        (manifest::path(&worker::info::<Import>()), manifest::of(&worker::info::<Import>())),
+        (manifest::path(&worker::info::<Export>()), manifest::build(&worker::info::<Export>())),
+        (manifest::path(&worker::info::<Import>()), manifest::build(&worker::info::<Import>())),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! Servers that send back what they were told, the key with it, however they spell it.
 
 use cortex_misp::import::Import;
-use cortex_misp::runtime::report_at_once;
+use cortex_misp::runtime::report_without_waiting;
 use serde_json::{Value, json};
 
 use crate::canaries::{forms, search};
@@ -30,7 +30,7 @@ fn answers(text: &str) -> Vec<What> {
 }
 
 fn report(job: &Value) -> String {
-    let report = report_at_once::<Import>(job.clone()).to_string();
+    let report = report_without_waiting::<Import>(job.clone()).to_string();
     search(job, &report);
     judged(Program::Import, report.as_bytes());
     report

@@ -482,7 +482,7 @@ fn the_administrators_lines_overrule_the_table_and_a_tag_overrules_them() {
 /// stored it.
 #[test]
 fn what_came_in_goes_out_as_it_was() {
-    use cortex_misp::types::{AttributeInput, ObservableTypeSet, observables};
+    use cortex_misp::types::{AttributeInput, ObservableTypeSet, to_observables};
     let corpus: Value = serde_json::from_str(include_str!("../../fixtures/corpus/attributes/01.json")).unwrap();
     let stored: Vec<_> = corpus["response"]["Attribute"].as_array().unwrap().iter().collect();
     let text = |one: &Value, name: &str| one[name].as_str().unwrap().to_owned();
@@ -491,7 +491,7 @@ fn what_came_in_goes_out_as_it_was() {
     for (number, one) in stored.iter().enumerate() {
         let [kind, category, value, uuid] = ["type", "category", "value", "uuid"].map(|name| text(one, name));
         let found = AttributeInput { kind: &kind, category: &category, value: &value, uuid: &uuid, event: Uuid::nil() };
-        let there = observables(&found, &ObservableTypeSet::thehive4()).unwrap();
+        let there = to_observables(&found, &ObservableTypeSet::thehive4()).unwrap();
         let iocs: Value = there
             .iter()
             .map(|o| json!({"dataType": o.data_type, "data": o.data, "tags": o.tags, "ioc": true}))

@@ -31,7 +31,7 @@ pub(crate) fn job(misp: &Fake, options: &Map<String, Value>) -> Value {
 
 /// The judged report of a job, worked on in this process.
 pub(crate) fn report(job: Value) -> Value {
-    judged(Program::Import, runtime::report_at_once::<Import>(job).to_string().as_bytes())
+    judged(Program::Import, runtime::report_without_waiting::<Import>(job).to_string().as_bytes())
 }
 
 /// What comes of an import.

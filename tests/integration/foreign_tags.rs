@@ -7,7 +7,7 @@ use std::path::Path;
 
 use cortex_misp::export::Export;
 use cortex_misp::import::Import;
-use cortex_misp::runtime::report_at_once;
+use cortex_misp::runtime::report_without_waiting;
 use proptest::prelude::*;
 use regex::Regex;
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ fn alert(folder: &Path, of_event: &[String], of_attributes: &[String]) -> Value 
     let entry = json!({EVENT: {"info": "shared", "date": "2026-11-01", "timestamp": "1795294129", "Orgc": {"name": "Partner"}}});
     fs::write(folder.join("manifest.json"), entry.to_string()).unwrap();
     fs::write(folder.join(format!("{EVENT}.json")), event.to_string()).unwrap();
-    let report = report_at_once::<Import>(json!({
+    let report = report_without_waiting::<Import>(json!({
         "dataType": "other", "data": "misp:sync", "parameters": {"since": "all", "command": "misp:sync"},
         "config": {"name": ["partner"], "url": [format!("file://{}", folder.display())], "key": ["-"], "max_age_days": 0},
     }));
@@ -86,7 +86,7 @@ fn exported(alert: &Value) -> (BTreeMap<String, String>, Value) {
     let observables: Vec<Value> = observables
         .map(|one| json!({"_id": "~9", "dataType": one["dataType"], "data": one["data"], "ioc": one["ioc"], "tlp": one["tlp"], "tags": one["tags"]}))
         .collect();
-    let report = report_at_once::<Export>(json!({
+    let report = report_without_waiting::<Export>(json!({
         "dataType": "thehive:case", "tlp": 2, "pap": 2, "parameters": {"organisation": "soc"},
         "data": {"_id": "~1", "_createdAt": 1_795_294_000_000_i64, "caseId": 1, "title": "Case", "startDate": 1_795_294_000_000_i64,
                  "tlp": 2, "pap": 2, "tags": alert["tags"], "observables": observables},

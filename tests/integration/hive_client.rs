@@ -22,8 +22,8 @@ use crate::thehive::{Fake, KEY, Version, World};
 
 fn open_as(fake: &Fake, key: &str, organisation: Option<&str>) -> TheHive {
     let limits = TimeLimits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
-    let clock = Clock::until(Some(Duration::from_secs(60))).without_waiting();
-    let network = HttpContext::new(limits.timeouts(), &Map::new(), None, clock, RunReport::default().for_http());
+    let clock = Clock::start_with_limit(Some(Duration::from_secs(60))).without_waiting();
+    let network = HttpContext::new(limits.timeouts(), &Map::new(), None, clock, RunReport::default().http_context());
     let url = Url::parse(&format!("{}/", fake.url())).unwrap();
     TheHive::open(&url, &Secret::new(key), organisation, &network, &RunReport::default()).unwrap()
 }
@@ -86,7 +86,7 @@ fn new_alert(source: &str, source_ref: &str, observables: Vec<ObservableBatch>) 
 
 /// An alert without observables.
 fn made(thehive: &TheHive) -> String {
-    thehive.create(&new_alert("m", &event(1).to_string(), Vec::new())).unwrap().id
+    thehive.create_alert(&new_alert("m", &event(1).to_string(), Vec::new())).unwrap().id
 }
 
 /// Puts an alert into the world, created and changed at these times.
@@ -107,7 +107,7 @@ fn an_alert_is_made_with_all_that_it_has() {
         let mut noted = group("domain", &["a.example", "b.example"]);
         noted.message = "a note".to_owned();
         let wanted = new_alert("m", &event(1).to_string(), vec![noted, group("ip", &["192.0.2.1"])]);
-        let alert = open_as(&fake, KEY, Some("soc")).create(&wanted).unwrap();
+        let alert = open_as(&fake, KEY, Some("soc")).create_alert(&wanted).unwrap();
         assert_eq!((alert.observable_count, alert.title.as_str(), alert.follow), (Some(3), "#7 phishing", Some(true)));
         assert_eq!((alert.case.as_str(), alert.status.as_str()), ("", "New"));
         let world = fake.world();
@@ -146,14 +146,14 @@ fn alerts_are_found_by_their_events_in_one_query() {
         let thehive = open(&fake);
         let events: Vec<Uuid> = [1, 2, 3].into_iter().chain(5..502).map(event).collect();
         fake.fault(Fault { on: "query", nth: Nth::Only(1), what: What::Status(503, String::new(), "text/html") });
-        let found = thehive.alerts_of("m", &events).unwrap().0;
+        let found = thehive.fetch_alerts_of_events("m", &events).unwrap().0;
         let names: Vec<&str> = found.iter().map(|alert| alert.source_ref.as_str()).collect();
         assert_eq!((names, found[0].case.as_str()), (vec![event(1).to_string().as_str()], "~8"));
         assert_eq!(asked(&fake).len(), 2);
-        let one = |number| thehive.alerts_of_one("m", &event(number)).unwrap().pop().map(|alert| alert.source_ref);
+        let one = |number| thehive.fetch_alerts_of_event("m", &event(number)).unwrap().pop().map(|alert| alert.source_ref);
         assert_eq!((one(4), one(3)), (Some(event(4).to_string()), None));
         fake.forget_requests();
-        assert_eq!(thehive.alerts_of("m", &[]).unwrap().0, []);
+        assert_eq!(thehive.fetch_alerts_of_events("m", &[]).unwrap().0, []);
         assert!(asked(&fake).is_empty());
     }
 }
@@ -168,8 +168,8 @@ fn alerts_come_in_pages_the_oldest_first() {
         let fake = Fake::start(world);
         let thehive = open(&fake);
         let page = |since, page| -> Vec<Alert> {
-            let alerts = thehive.alerts_since("m", since, page).unwrap();
-            alerts.into_iter().map(|alert| alert.good().unwrap()).collect()
+            let alerts = thehive.fetch_alerts_since("m", since, page).unwrap();
+            alerts.into_iter().map(|alert| alert.into_option().unwrap()).collect()
         };
         let pages: Vec<Vec<Alert>> = (0..3).map(|number| page(0, number)).collect();
         assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [ALERTS_PAGE, 2, 0]);
@@ -191,7 +191,7 @@ fn a_list_that_is_not_whole_is_none() {
         let fake = Fake::start(world);
         let thehive = open(&fake);
         let found =
-            || thehive.alerts_of("m", &[event(1)]).map(|found| found.0.len()).map_err(|error| format!("{error:#}"));
+            || thehive.fetch_alerts_of_events("m", &[event(1)]).map(|found| found.0.len()).map_err(|error| format!("{error:#}"));
         fake.fault(Fault { on: "query", nth: Nth::Only(1), what: What::CutAfter(20) });
         assert_eq!(found(), Ok(1));
         // One for the event, and 500 for twins.
@@ -213,7 +213,7 @@ fn alerts_that_were_not_asked_for_are_left_out() {
         let body =
             json!([{"sourceRef": "1311"}, {"sourceRef": event(1).to_string()}, {"sourceRef": event(3).to_string()}]);
         fake.fault(Fault { on: "query", nth: Nth::Always, what: What::Body(body.to_string()) });
-        let found = open(&fake).alerts_of("m", &[event(1), event(2), event(4)]).unwrap();
+        let found = open(&fake).fetch_alerts_of_events("m", &[event(1), event(2), event(4)]).unwrap();
         assert_eq!(found.0.iter().map(|alert| alert.source_ref.clone()).collect::<Vec<_>>(), [event(1).to_string()]);
     }
 }
@@ -231,8 +231,8 @@ fn the_login_and_the_types_are_asked_for_once() {
             assert!(types.data_types.has("jarm") && types.data_types.has("file") && !types.data_types.has("sample"));
             let stored = if five { "a.example" } else { "A.example" };
             assert_eq!(types.is_case_sensitive("domain"), !five);
-            assert_eq!(types.key("domain", "A.example"), ("domain".to_owned(), stored.to_owned()));
-            assert_eq!(types.key("other", "A"), ("other".to_owned(), "A".to_owned()));
+            assert_eq!(types.identity_key("domain", "A.example"), ("domain".to_owned(), stored.to_owned()));
+            assert_eq!(types.identity_key("other", "A"), ("other".to_owned(), "A".to_owned()));
         }
         assert_eq!(asked(&fake).len(), 2);
         for body in ["[]", "[{}]", "null", "[7]"] {
@@ -261,7 +261,7 @@ fn values_are_asked_for_within_the_limits() {
         fake.world().add_observable(&alert, &json!({"dataType": "ip", "data": "192.0.2.1"}));
         fake.forget_requests();
         let asked_for: Vec<&str> = data.iter().map(String::as_str).collect();
-        let found = thehive.known(&alert, &asked_for).unwrap();
+        let found = thehive.fetch_observables_by_value(&alert, &asked_for).unwrap();
         assert_eq!(found.iter().filter(|one| one.data == data[2_499]).count(), 2);
         assert_eq!(
             (found.len(), found[0].created_by.as_str(), found[0].updated_by.as_str()),
@@ -275,7 +275,7 @@ fn values_are_asked_for_within_the_limits() {
         let values = |request: &Logged| request.body["query"][2]["_in"]["_values"].as_array().map_or(0, Vec::len);
         assert!(asked.iter().all(|request| values(request) < 2_000));
         assert_eq!(asked.iter().map(values).sum::<usize>(), 2_500);
-        assert_eq!(thehive.known(&alert, &[]).unwrap(), []);
+        assert_eq!(thehive.fetch_observables_by_value(&alert, &[]).unwrap(), []);
     }
 }
 
@@ -294,14 +294,14 @@ fn all_observables_of_an_alert_are_handed_over() {
             Ok(())
         };
         fake.fault(Fault { on: "query", nth: Nth::Only(2), what: What::CutAfter(5_000) });
-        thehive.each_observable(&alert, &mut on).unwrap();
+        thehive.for_each_observable(&alert, &mut on).unwrap();
         assert_eq!(seen, (0..2_000).map(|number| number.to_string()).collect::<Vec<_>>());
         assert_eq!(asked(&fake).len(), 4);
         let mut stop = |_: Observable| Err(anyhow::anyhow!("enough"));
-        assert_eq!(thehive.each_observable(&alert, &mut stop).unwrap_err().to_string(), "enough");
+        assert_eq!(thehive.for_each_observable(&alert, &mut stop).unwrap_err().to_string(), "enough");
         let page: Vec<Value> = (0..1_000).map(|number| json!({"_id": format!("~{number}")})).collect();
         fake.fault(Fault { on: "query", nth: Nth::Always, what: What::Body(Value::from(page).to_string()) });
-        let error = thehive.each_observable(&alert, &mut |_| Ok(())).unwrap_err();
+        let error = thehive.for_each_observable(&alert, &mut |_| Ok(())).unwrap_err();
         assert!(error.to_string().contains("same page"), "{error}");
     }
 }
@@ -318,8 +318,8 @@ fn observables_are_added_each_by_itself() {
         let (first, second) = (group("ip", &["192.0.2.1"]), group("ip", &["192.0.2.2", "192.0.2.1"]));
         for to_case in [false, true] {
             let add = |group: &ObservableBatch| match to_case {
-                true => thehive.add_to_case(&case, group).unwrap(),
-                false => thehive.add(&alert, group).unwrap(),
+                true => thehive.add_observables_to_case(&case, group).unwrap(),
+                false => thehive.add_observables(&alert, group).unwrap(),
             };
             let added = add(&first);
             assert_eq!((added.there, added.refused), (there(&["192.0.2.1"]), Vec::new()));
@@ -360,7 +360,7 @@ fn a_file_is_added_as_it_is_or_out_of_a_zip() {
         assert_eq!((again.there.len(), again.refused[0].0.as_str()), (0, "file:b.exe"));
         let zip = sample::pack("c.exe", &"0".repeat(32), b"content").unwrap();
         let zipped = |password| thehive.add_file(&alert, &files, &file("c.zip", &zip), Some(password));
-        assert!(matches!(WriteError::of(zipped("wrong").unwrap_err()), WriteError::Unclear(_)));
+        assert!(matches!(WriteError::from_http_error(zipped("wrong").unwrap_err()), WriteError::Unclear(_)));
         let added = zipped(sample::PASSWORD).unwrap();
         let world = fake.world();
         let stored: Vec<&Value> = world.observables_of(&alert).collect();
@@ -379,12 +379,12 @@ fn observables_are_changed_and_deleted() {
     for fake in both() {
         let thehive = open(&fake);
         let alert = made(&thehive);
-        thehive.add(&alert, &group("ip", &["192.0.2.1", "192.0.2.2"])).unwrap();
+        thehive.add_observables(&alert, &group("ip", &["192.0.2.1", "192.0.2.2"])).unwrap();
         let ids: Vec<String> =
-            thehive.known(&alert, &["192.0.2.1", "192.0.2.2"]).unwrap().into_iter().map(|one| one.id).collect();
+            thehive.fetch_observables_by_value(&alert, &["192.0.2.1", "192.0.2.2"]).unwrap().into_iter().map(|one| one.id).collect();
         thehive.change_observables(&[&ids[0]], &fields(json!({"tags": ["b"], "tlp": 3}))).unwrap();
         thehive.delete_observable(&ids[1]).unwrap();
-        let left = thehive.known(&alert, &["192.0.2.1", "192.0.2.2"]).unwrap();
+        let left = thehive.fetch_observables_by_value(&alert, &["192.0.2.1", "192.0.2.2"]).unwrap();
         assert_eq!((left.len(), left[0].tlp, left[0].tags.as_slice()), (1, Some(3), ["b".to_owned()].as_slice()));
         assert_eq!(left[0].updated_by, "analyst@example.org");
     }

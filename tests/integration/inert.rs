@@ -96,7 +96,7 @@ fn no_text_of_an_event_becomes_markup_in_an_alert() {
             let description = alert["description"].as_str().unwrap();
             assert_eq!(active(description), [""; 0], "{description}");
             assert!(description.len() < 32_000 && description.contains("# Report"), "{description}");
-            assert_eq!(state::without(description).matches("\n[cortex-misp]").count(), 0);
+            assert_eq!(state::strip_state_line(description).matches("\n[cortex-misp]").count(), 0);
             let names = [&alert["title"], &alert["source"]].into_iter().chain(alert["tags"].as_array().unwrap());
             for name in names {
                 assert!(!has_hidden(name.as_str().unwrap()), "{name}");

@@ -128,7 +128,7 @@ fn a_refused_look_back_says_what_was_there_and_what_is_not_known() {
             what: What::Status(405, "{}".into(), "application/json"),
         });
         misp.forget_requests();
-        let report = runtime::report_at_once::<Export>(job(iocs)).to_string();
+        let report = runtime::report_without_waiting::<Export>(job(iocs)).to_string();
         let report = judged(Program::Export, report.as_bytes());
         let part = full(&report);
         assert!(part["message"].as_str().unwrap().starts_with("INCOMPLETE: "), "{report:#}");

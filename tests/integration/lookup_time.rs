@@ -34,7 +34,7 @@ fn job(misp: &Fake, folder: &Path, value: &str) -> Value {
 }
 
 fn run(job: Value) -> Value {
-    judged(Program::Import, runtime::report_at_once::<Import>(job).to_string().as_bytes())
+    judged(Program::Import, runtime::report_without_waiting::<Import>(job).to_string().as_bytes())
 }
 
 fn labels(report: &Value) -> Vec<(String, String)> {

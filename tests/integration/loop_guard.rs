@@ -40,7 +40,7 @@ fn a_look_up_hides_nothing_of_a_feed_by_a_creator_that_anybody_can_name() {
     let folder = tempfile::tempdir().unwrap();
     let from = Path::new("fixtures/faults/24-forged-mark");
     fs::create_dir(folder.path().join("feed")).unwrap();
-    let ours = cortex_misp::ids::plain(&["organisation", "thehive.victim.test"]).to_string();
+    let ours = cortex_misp::ids::unsigned_uuid(&["organisation", "thehive.victim.test"]).to_string();
     for entry in fs::read_dir(from.join("feed")).unwrap() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap().replace("55f6ea5e-2c60-40e5-964f-47a8950d210f", &ours);
@@ -53,7 +53,7 @@ fn a_look_up_hides_nothing_of_a_feed_by_a_creator_that_anybody_can_name() {
 
 /// A MISP with an event of our own uuid by our organisation, and one by another with the mark. The key is the first's.
 fn world(ids: &Ids) -> (Fake, String, String) {
-    let (own, forged) = (ids.event("~1", "").to_string(), ids.event("~2", "").to_string());
+    let (own, forged) = (ids.event_uuid("~1", "").to_string(), ids.event_uuid("~2", "").to_string());
     let mut world = World::new();
     for (id, uuid, orgc) in [(1, &own, 2), (2, &forged, 1)] {
         let attribute = Attribute {
@@ -146,7 +146,7 @@ fn with_a_secret_our_own_that_came_back_is_known_and_a_uuid_that_was_copied_is_n
 fn with_a_secret_an_attributes_uuid_makes_no_event_ours() {
     let ids = Ids::new("here.example", Some(&Secret::new(SECRET)));
     let (misp, own, _) = world(&ids);
-    let attribute = ids.id(&own.parse().unwrap(), &["domain", "known.example"]);
+    let attribute = ids.part_uuid(&own.parse().unwrap(), &["domain", "known.example"]);
     brought(&misp, 2, (3, 2, true));
     misp.world().events[1].uuid = attribute.to_string();
     let report = Program::Import.report(&job(&misp, ("other", "misp:sync"), Some(SECRET)));

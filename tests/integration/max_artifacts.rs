@@ -42,7 +42,7 @@ fn run(folders: &[&Path], more: &Value) -> Value {
     });
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let job = json!({"dataType": "other", "data": "misp:sync", "parameters": {"since": "all"}, "config": config});
-    judged(Program::Import, runtime::report_at_once::<Import>(job).to_string().as_bytes())
+    judged(Program::Import, runtime::report_without_waiting::<Import>(job).to_string().as_bytes())
 }
 
 /// How many artifacts there are of each label.

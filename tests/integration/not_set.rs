@@ -5,7 +5,7 @@ use cortex_misp::config::{self, OptionSource, items, own};
 use cortex_misp::cortex::manifest;
 use cortex_misp::export::{self, Export};
 use cortex_misp::import::{self, Import};
-use cortex_misp::runtime::{connection_options, report_at_once};
+use cortex_misp::runtime::{connection_options, report_without_waiting};
 use cortex_misp::worker;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -28,12 +28,12 @@ fn base() -> Map<String, Value> {
 fn read<C: DeserializeOwned + JsonSchema + Serialize>(
     raw: &Map<String, Value>,
 ) -> Result<(Value, Vec<String>), String> {
-    let (config, warnings) = config::read::<C>(raw, OptionSource::Configuration).map_err(|error| error.to_string())?;
+    let (config, warnings) = config::parse_options::<C>(raw, OptionSource::Configuration).map_err(|error| error.to_string())?;
     Ok((serde_json::to_value(config).unwrap(), warnings))
 }
 
 fn every_option_is_as_left_out<C: DeserializeOwned + JsonSchema + Serialize>() {
-    for spec in items::of::<C>() {
+    for spec in items::for_config::<C>() {
         let mut without = base();
         without.shift_remove(&spec.name);
         let expected = read::<C>(&without);
@@ -67,19 +67,19 @@ fn what_the_manifest_states_is_what_holds() {
             }
         }
     }
-    states::<export::Config>(&manifest::of(&worker::info::<Export>()));
-    states::<import::Config>(&manifest::of(&worker::info::<Import>()));
+    states::<export::Config>(&manifest::build(&worker::info::<Export>()));
+    states::<import::Config>(&manifest::build(&worker::info::<Import>()));
 }
 
 #[test]
 fn parallel_lists_keep_their_positions() {
     let lists = json!({"name": ["one", "two"], "url": ["https://one.example", "https://two.example"], "key": ["k", "l"], "cert_path": [null, "/x"], "purpose": ["", "ExportOnly"]});
-    let (lists, _) = config::read::<Connections>(lists.as_object().unwrap(), OptionSource::Configuration).unwrap();
+    let (lists, _) = config::parse_options::<Connections>(lists.as_object().unwrap(), OptionSource::Configuration).unwrap();
     assert_eq!((lists.cert_path.len(), lists.cert_path[0].is_none(), lists.purpose.len()), (2, true, 2));
     let lost =
         json!({"name": ["one", "two"], "url": ["https://one.example", "https://two.example"], "key": [null, "l"]});
-    let (lost, _) = config::read::<Connections>(lost.as_object().unwrap(), OptionSource::Configuration).unwrap();
-    assert!(lost.checked(&[]).is_err(), "the second server's key must not go to the first");
+    let (lost, _) = config::parse_options::<Connections>(lost.as_object().unwrap(), OptionSource::Configuration).unwrap();
+    assert!(lost.to_connections(&[]).is_err(), "the second server's key must not go to the first");
 }
 
 fn every_setting_is_as_left_out<C: Clone + DeserializeOwned + JsonSchema + Serialize>(
@@ -88,9 +88,9 @@ fn every_setting_is_as_left_out<C: Clone + DeserializeOwned + JsonSchema + Seria
     let of = |settings: Value| {
         let mut raw = base();
         raw.insert("connection_settings".to_owned(), json!([settings]));
-        let (config, _) = config::read::<C>(&raw, OptionSource::Configuration).unwrap();
-        let (checked, _) = connections(&config).checked(&connection_options()).unwrap();
-        let configured = own::configured(checked, &raw, &config).unwrap().remove(0);
+        let (config, _) = config::parse_options::<C>(&raw, OptionSource::Configuration).unwrap();
+        let (checked, _) = connections(&config).to_connections(&connection_options()).unwrap();
+        let configured = own::configure_each(checked, &raw, &config).unwrap().remove(0);
         let access = (
             configured.connection.purpose,
             configured.connection.access.cert_check,
@@ -99,7 +99,7 @@ fn every_setting_is_as_left_out<C: Clone + DeserializeOwned + JsonSchema + Seria
         (serde_json::to_value(configured.config).unwrap(), access)
     };
     let expected = of(json!({"name": "one"}));
-    let names = items::of::<C>().into_iter().map(|spec| spec.name).filter(|name| own::is_own(name));
+    let names = items::for_config::<C>().into_iter().map(|spec| spec.name).filter(|name| own::is_overridable(name));
     for name in names.chain(["cert_check", "purpose", "proxy"].map(ToOwned::to_owned)) {
         for value in unset() {
             assert_eq!(of(json!({"name": "one", name.clone(): value})), expected, "{name} {value}");
@@ -129,7 +129,7 @@ fn a_parameter_that_is_not_set_is_as_left_out() {
         let case = json!({"_id": "~1", "caseId": 1, "title": "T", "startDate": 1_795_000_000_000_i64, "tlp": 1, "observables": [{"dataType": "ip", "data": "192.0.2.1"}]});
         let import = json!({"dataType": "other", "data": "misp:sync", "parameters": parameters, "config": config});
         let export = json!({"dataType": "thehive:case", "data": case, "parameters": parameters, "config": config});
-        without_times(if is_import { report_at_once::<Import>(import) } else { report_at_once::<Export>(export) })
+        without_times(if is_import { report_without_waiting::<Import>(import) } else { report_without_waiting::<Export>(export) })
     };
     for is_import in [true, false] {
         let expected = run("", None, is_import);
@@ -149,7 +149,7 @@ fn a_parameter_that_is_not_set_is_as_left_out() {
 fn a_red_case_with_nothing_but_nulls_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut config: Map<String, Value> =
-        items::of::<export::Config>().into_iter().map(|spec| (spec.name, json!(null))).collect();
+        items::for_config::<export::Config>().into_iter().map(|spec| (spec.name, json!(null))).collect();
     let gate = ["check_tlp", "max_tlp", "check_pap", "max_pap", "proxy_http", "proxy_https", "cacerts", "jobTimeout"];
     config.extend(gate.map(|name| (name.to_owned(), json!(null))));
     config.extend(
@@ -160,7 +160,7 @@ fn a_red_case_with_nothing_but_nulls_is_refused() {
     );
     let case = |tlp: u64, pap: u64| {
         let data = json!({"_id": "~1", "caseId": 1, "title": "T", "startDate": 1_795_000_000_000_i64, "tlp": tlp, "pap": pap, "observables": [{"dataType": "ip", "data": "192.0.2.1", "ioc": true}]});
-        report_at_once::<Export>(
+        report_without_waiting::<Export>(
             json!({"dataType": "thehive:case", "data": data, "tlp": tlp, "pap": pap, "message": "", "parameters": {"organisation": "soc", "user": "a@b.example"}, "config": config}),
         )
     };

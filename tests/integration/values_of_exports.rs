@@ -273,7 +273,7 @@ fn with_a_secret_an_attribute_whose_uuid_was_computed_by_others_is_theirs() {
     {
         let mut world = desk.misp.world();
         let event = &mut world.events[0];
-        let uuid = Ids::new("test.example", None).id(&event.uuid.parse().unwrap(), &["domain", "accepted.example"]);
+        let uuid = Ids::new("test.example", None).part_uuid(&event.uuid.parse().unwrap(), &["domain", "accepted.example"]);
         let mut accepted = event.attributes[0].clone();
         (accepted.id, accepted.uuid, accepted.value) = (99_999, uuid.to_string(), "accepted.example".into());
         event.attributes.push(accepted);

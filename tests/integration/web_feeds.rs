@@ -95,7 +95,7 @@ fn import(url: &str, more: &Value) -> Value {
 
 /// Runs a job in this process, by a clock whose pauses take no time.
 fn at_once(job: Value) -> Value {
-    judged(Program::Import, runtime::report_at_once::<Import>(job).to_string().as_bytes())
+    judged(Program::Import, runtime::report_without_waiting::<Import>(job).to_string().as_bytes())
 }
 
 fn folder_url(folder: &Path) -> String {
@@ -121,7 +121,7 @@ fn common(report: &Value) -> Value {
 fn open(url: &str, clock: Clock) -> Misp {
     let limits = TimeLimits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
     let run = RunReport::default();
-    let network = HttpContext::new(limits.timeouts(), &Map::new(), None, clock.without_waiting(), run.for_http());
+    let network = HttpContext::new(limits.timeouts(), &Map::new(), None, clock.without_waiting(), run.http_context());
     let target = Target::WebFeed { url: Url::parse(url).unwrap() };
     let connection = Connection {
         name: "feed".to_owned(),
@@ -136,7 +136,7 @@ fn open(url: &str, clock: Clock) -> Misp {
 /// What was listed, in order, and how the list ended.
 fn list(misp: &Misp) -> (Vec<String>, Result<()>) {
     let mut listed = Vec::new();
-    let ended = misp.list(Window::default(), &mut |one| {
+    let ended = misp.list_events(Window::default(), &mut |one| {
         listed.push(match one {
             IndexEntry::Event(event, uuid) => format!("{uuid} {}", event.info),
             IndexEntry::Bad(problem) => problem,

@@ -7,11 +7,11 @@ use crate::misp::wire::Attribute;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn wanted(values: &[String]) -> EventDraft {
+fn draft_of(values: &[String]) -> EventDraft {
     let ids = Ids::new("here", None);
-    let uuid = ids.event("~1", "");
+    let uuid = ids.event_uuid("~1", "");
     let attribute = |(index, value): (usize, &String)| AttributeDraft {
-        uuid: ids.id(&uuid, &["domain", value]),
+        uuid: ids.part_uuid(&uuid, &["domain", value]),
         place: None,
         kind: "domain".into(),
         category: "Network activity".into(),
@@ -51,7 +51,7 @@ fn wanted(values: &[String]) -> EventDraft {
 }
 
 /// What a MISP holds after these attributes arrived.
-fn held<'a>(attributes: impl Iterator<Item = &'a AttributeDraft>) -> EventContent {
+fn content_of<'a>(attributes: impl Iterator<Item = &'a AttributeDraft>) -> EventContent {
     let attribute = |one: &AttributeDraft| {
         attribute(json!({
             "uuid": one.uuid, "type": one.kind, "category": one.category, "value": one.value, "to_ids": one.to_ids,
@@ -77,7 +77,7 @@ fn with_rules<T>(whole: Result<(), &str>, removed: RemovedIocPolicy, work: impl 
     work(&DiffContext { ids: &ids, removed, whole, is_case: true, is_public: false, tags: &tags })
 }
 
-fn plan(wanted: &EventDraft, held: Option<&EventContent>) -> Plan {
+fn make_plan(wanted: &EventDraft, held: Option<&EventContent>) -> Plan {
     with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| Plan::new(wanted, held, rules))
 }
 
@@ -86,7 +86,7 @@ fn values(number: usize) -> Vec<String> {
 }
 
 /// What a MISP makes of a plan's changes.
-fn applied(held: &mut EventContent, plan: &Plan, wanted: &EventDraft) {
+fn apply_plan(held: &mut EventContent, plan: &Plan, wanted: &EventDraft) {
     for edit in plan.edits(wanted) {
         let uuid = edit.uuid.to_string();
         for attribute in held.attributes.iter_mut().filter(|one| one.uuid == uuid) {
@@ -97,7 +97,7 @@ fn applied(held: &mut EventContent, plan: &Plan, wanted: &EventDraft) {
             attribute.distribution = if change.close { Some(0) } else { attribute.distribution };
         }
     }
-    held.attributes.extend(super::tests::held(plan.additions(wanted)).attributes);
+    held.attributes.extend(super::tests::content_of(plan.additions(wanted)).attributes);
 }
 
 proptest! {
@@ -106,18 +106,18 @@ proptest! {
         values in prop::collection::btree_set("[a-z]{1,8}", 0..20),
         arrived in prop::collection::vec(any::<bool>(), 20),
     ) {
-        let wanted = wanted(&values.into_iter().collect::<Vec<_>>());
+        let wanted = draft_of(&values.into_iter().collect::<Vec<_>>());
         // A first run that broke off anywhere, then a second one that finishes.
         let before = wanted.attributes.iter().zip(&arrived).filter(|(_, there)| **there).map(|(attribute, _)| attribute);
-        let before = held(before);
-        let first = plan(&wanted, Some(&before));
-        let after = held(wanted.attributes.iter());
+        let before = content_of(before);
+        let first = make_plan(&wanted, Some(&before));
+        let after = content_of(wanted.attributes.iter());
         prop_assert_eq!(first.additions(&wanted).count() + before.attributes.len(), wanted.attributes.len());
         let outcome = with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| {
-            first.outcome(&wanted, &WriteLog::default(), Some((&after, rules)))
+            first.final_results(&wanted, &WriteLog::default(), Some((&after, rules)))
         });
         prop_assert!(outcome.iter().all(|(verdict, _)| matches!(verdict, Verdict::Created | Verdict::Unchanged)));
-        let again = plan(&wanted, Some(&after));
+        let again = make_plan(&wanted, Some(&after));
         prop_assert!(again.is_empty() && again.remarks.is_empty());
     }
 
@@ -127,14 +127,14 @@ proptest! {
         delete in any::<bool>(),
     ) {
         let removed = if delete { RemovedIocPolicy::Delete } else { RemovedIocPolicy::Unflag };
-        let all = wanted(&values(12));
-        let mut event = held([].iter());
+        let all = draft_of(&values(12));
+        let mut event = content_of([].iter());
         for flags in steps {
             let now: Vec<_> = values(12).into_iter().zip(&flags).filter(|(_, flag)| **flag).map(|(value, _)| value).collect();
-            let now = wanted(&now);
+            let now = draft_of(&now);
             let (first, again) = with_rules(Ok(()), removed, |rules| {
                 let first = Plan::new(&now, Some(&event), rules);
-                applied(&mut event, &first, &now);
+                apply_plan(&mut event, &first, &now);
                 (first, Plan::new(&now, Some(&event), rules))
             });
             prop_assert!(again.is_empty(), "{first:?} {again:?}");
@@ -152,19 +152,19 @@ proptest! {
 
 #[test]
 fn without_an_event_all_is_to_be_made() {
-    let plan = plan(&wanted(&values(1)), None);
+    let plan = make_plan(&draft_of(&values(1)), None);
     assert_eq!(plan, Plan { create: true, steps: vec![AttributeAction::Add], ..Plan::default() });
-    assert_eq!(plan.forecast(), [(Verdict::Created, None)]);
+    assert_eq!(plan.forecast_results(), [(Verdict::Created, None)]);
 }
 
 #[test]
 fn what_is_missing_afterwards_is_refused_lost_not_verified_or_not_sent() {
-    let wanted = wanted(&values(1));
-    let first = plan(&wanted, None);
-    let nothing = held([].into_iter());
+    let wanted = draft_of(&values(1));
+    let first = make_plan(&wanted, None);
+    let nothing = content_of([].into_iter());
     let said = |sending: &WriteLog, after: Option<&EventContent>| {
         with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| {
-            let outcome = first.outcome(&wanted, sending, after.map(|after| (after, rules)));
+            let outcome = first.final_results(&wanted, sending, after.map(|after| (after, rules)));
             outcome[0].0.reason().unwrap().to_owned()
         })
     };
@@ -172,9 +172,9 @@ fn what_is_missing_afterwards_is_refused_lost_not_verified_or_not_sent() {
     let mut sending = WriteLog::default();
     assert_eq!(said(&sending, Some(&nothing)), "not sent");
     assert!(!sending.had_effect());
-    sending.sent([uuid], false);
+    sending.record_sent([uuid], false);
     assert_eq!(said(&sending, Some(&nothing)), "not verified");
-    sending.sent([uuid], true);
+    sending.record_sent([uuid], true);
     sending.is_unseen = true;
     assert_eq!(said(&sending, None), "not verified");
     sending.is_unseen = false;
@@ -186,30 +186,30 @@ fn what_is_missing_afterwards_is_refused_lost_not_verified_or_not_sent() {
 
 #[test]
 fn a_published_event_is_touched_only_for_its_iocs() {
-    let mut wanted = wanted(&values(2));
-    let mut event = held(wanted.attributes.iter());
+    let mut wanted = draft_of(&values(2));
+    let mut event = content_of(wanted.attributes.iter());
     event.event.published = Some(true);
     wanted.info = "Another".into();
     wanted.attributes[0].tags = vec!["new".into()];
-    let waiting = plan(&wanted, Some(&event));
+    let waiting = make_plan(&wanted, Some(&event));
     assert!(waiting.is_empty());
     assert!(waiting.remarks[0].contains("2 differences wait for the next change"), "{:?}", waiting.remarks);
     event.attributes.pop();
-    let reason = plan(&wanted, Some(&event));
+    let reason = make_plan(&wanted, Some(&event));
     assert_eq!((reason.head.info.as_deref(), reason.additions(&wanted).count()), (Some("Another"), 1));
     assert_eq!(reason.edits(&wanted).count(), 1);
-    event.attributes = held(wanted.attributes.iter()).attributes;
+    event.attributes = content_of(wanted.attributes.iter()).attributes;
     wanted.attributes[0].tlp = Tlp::Red;
     wanted.attributes[0].is_closed = true;
-    assert!(!plan(&wanted, Some(&event)).is_empty());
+    assert!(!make_plan(&wanted, Some(&event)).is_empty());
 }
 
 #[test]
 fn many_at_once_or_a_case_that_is_not_whole_retract_nothing() {
-    let all = wanted(&values(60));
-    let event = held(all.attributes.iter());
+    let all = draft_of(&values(60));
+    let event = content_of(all.attributes.iter());
     let retracted = |number: usize, whole: Result<(), &str>, removed: RemovedIocPolicy| {
-        let rest = wanted(&values(60 - number));
+        let rest = draft_of(&values(60 - number));
         let plan = with_rules(whole, removed, |rules| Plan::new(&rest, Some(&event), rules));
         (plan.edits(&rest).count(), plan.retractions.len(), plan.alarms.len())
     };
@@ -221,25 +221,25 @@ fn many_at_once_or_a_case_that_is_not_whole_retract_nothing() {
 
 #[test]
 fn attributes_of_others_are_never_retracted_and_a_reviewers_second_thought_stays() {
-    let mut event = held(wanted(&values(1)).attributes.iter());
+    let mut event = content_of(draft_of(&values(1)).attributes.iter());
     event
         .attributes
         .push(attribute(json!({"uuid": Uuid::nil(), "type": "domain", "value": "theirs.example", "to_ids": true})));
-    let nothing = wanted(&[]);
-    let first = plan(&nothing, Some(&event));
+    let nothing = draft_of(&[]);
+    let first = make_plan(&nothing, Some(&event));
     assert_eq!(first.retractions.len(), 1);
-    applied(&mut event, &first, &nothing);
+    apply_plan(&mut event, &first, &nothing);
     assert_eq!(
         (event.attributes[0].to_ids, event.attributes[0].comment.as_str()),
         (Some(false), "[retracted by cortex-misp]")
     );
     event.attributes[0].to_ids = Some(true);
-    assert!(plan(&nothing, Some(&event)).is_empty());
+    assert!(make_plan(&nothing, Some(&event)).is_empty());
 }
 
 #[test]
 fn closed_items_stay_with_their_organisation() {
-    let mut attribute = wanted(&values(1)).attributes.remove(0);
+    let mut attribute = draft_of(&values(1)).attributes.remove(0);
     assert_eq!((attribute.distribution(), attribute.all_tags().count()), (5, 0));
     (attribute.tlp, attribute.is_stricter, attribute.is_closed) = (Tlp::AmberStrict, true, true);
     assert_eq!((attribute.distribution(), attribute.all_tags().collect::<Vec<_>>()), (0, vec!["tlp:amber+strict"]));
@@ -248,12 +248,12 @@ fn closed_items_stay_with_their_organisation() {
 /// Whoever confirms that an event is his case's, and whoever's it is: what the other case put there stays, title and all.
 #[test]
 fn in_another_cases_event_nothing_of_that_case_is_changed_retracted_or_named() {
-    let theirs = wanted(&values(3));
-    let there = held(theirs.attributes.iter());
-    let ids = Ids::new("here", None).in_case(("~2", "2"), true, true);
-    let mut mine = wanted(&["mine.example".to_owned()]);
+    let theirs = draft_of(&values(3));
+    let there = content_of(theirs.attributes.iter());
+    let ids = Ids::new("here", None).for_case(("~2", "2"), true, true);
+    let mut mine = draft_of(&["mine.example".to_owned()]);
     (mine.is_guest, mine.info, mine.threat_level, mine.analysis) = (true, "Mine".into(), 1, 2);
-    mine.attributes[0].uuid = ids.id(&mine.uuid, &["domain", "mine.example"]);
+    mine.attributes[0].uuid = ids.part_uuid(&mine.uuid, &["domain", "mine.example"]);
     with_rules(Ok(()), RemovedIocPolicy::Delete, |rules| {
         let plan = Plan::new(&mine, Some(&there), &DiffContext { ids: &ids, ..*rules });
         assert_eq!((&plan.head, &plan.steps[..]), (&EventPatch::default(), &[AttributeAction::Add][..]));
@@ -266,13 +266,13 @@ fn in_another_cases_event_nothing_of_that_case_is_changed_retracted_or_named() {
 #[test]
 fn the_owner_of_a_shared_case_takes_back_its_own_and_the_others_nothing() {
     let base = Ids::new("here", None);
-    let [owner, shared] = [true, false].map(|is_owner| base.in_case(("~1", ""), false, is_owner));
-    let mut all = wanted(&values(4));
+    let [owner, shared] = [true, false].map(|is_owner| base.for_case(("~1", ""), false, is_owner));
+    let mut all = draft_of(&values(4));
     for attribute in &mut all.attributes[2..] {
-        attribute.uuid = shared.id(&all.uuid, &["domain", &attribute.value]);
+        attribute.uuid = shared.part_uuid(&all.uuid, &["domain", &attribute.value]);
     }
-    let there = held(all.attributes.iter());
-    let mut left = wanted(&values(1));
+    let there = content_of(all.attributes.iter());
+    let mut left = draft_of(&values(1));
     left.uuid = all.uuid;
     with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| {
         let plan = Plan::new(&left, Some(&there), &DiffContext { ids: &owner, ..*rules });
@@ -285,12 +285,12 @@ fn the_owner_of_a_shared_case_takes_back_its_own_and_the_others_nothing() {
     });
     with_rules(Err("shared"), RemovedIocPolicy::Unflag, |rules| {
         let plan = Plan::new(&left, Some(&there), &DiffContext { ids: &shared, ..*rules });
-        assert!(plan.retractions.iter().all(|one| !one.is_reason()), "{plan:?}");
-        let mut wanted = wanted(&values(3));
+        assert!(plan.retractions.iter().all(|one| !one.needs_write()), "{plan:?}");
+        let mut wanted = draft_of(&values(3));
         for attribute in &mut wanted.attributes {
-            attribute.uuid = shared.id(&wanted.uuid, &["domain", &attribute.value]);
+            attribute.uuid = shared.part_uuid(&wanted.uuid, &["domain", &attribute.value]);
         }
-        let joined = wanted.clone().joined(&super::tests::wanted(&values(3)), &there, (&shared, &base));
+        let joined = wanted.clone().adopt_other_uuids(&super::tests::draft_of(&values(3)), &there, (&shared, &base));
         let uuids = |wanted: &EventDraft| wanted.attributes.iter().map(|one| one.uuid).collect::<Vec<_>>();
         assert_eq!(uuids(&joined), all.attributes[..3].iter().map(|one| one.uuid).collect::<Vec<_>>());
     });

@@ -16,7 +16,7 @@ impl Plan {
     /// What became of each wanted attribute, in its order: read from what the event holds afterwards, not from what the
     /// MISP answered. `after` is none if the event is not there, or could not be looked at, which `sending` tells.
     #[must_use]
-    pub fn outcome(
+    pub fn final_results(
         &self,
         wanted: &EventDraft,
         sending: &WriteLog,
@@ -24,18 +24,18 @@ impl Plan {
     ) -> Vec<AttributeResult> {
         let index = after.map(|(held, rules)| (EventIndex::new(held, rules.ids), rules));
         let unchanged = |attribute: &AttributeDraft, change: &AttributePatch| {
-            not_changed(sending, &change.instead.unwrap_or(attribute.uuid))
+            not_changed_verdict(sending, &change.instead.unwrap_or(attribute.uuid))
         };
         let outcome = |attribute: &AttributeDraft, step: &AttributeAction| match (step, &index) {
             (AttributeAction::Leave(remark), _) => (Verdict::Unchanged, remark.clone()),
             (AttributeAction::Skip(rule), _) => (Verdict::Skipped(rule.clone()), None),
-            (AttributeAction::Add, Some((index, rules))) => added(attribute, sending, index, rules),
-            (AttributeAction::Change(change), Some((index, rules))) => match index.step(attribute, rules) {
+            (AttributeAction::Add, Some((index, rules))) => addition_result(attribute, sending, index, rules),
+            (AttributeAction::Change(change), Some((index, rules))) => match index.decide_action(attribute, rules) {
                 AttributeAction::Leave(remark) => (Verdict::Updated, remark),
                 AttributeAction::Skip(rule) => (Verdict::Skipped(rule), None),
                 AttributeAction::Add | AttributeAction::Change(_) => (unchanged(attribute, change), None),
             },
-            (AttributeAction::Add, None) => (missing(sending, &attribute.uuid), None),
+            (AttributeAction::Add, None) => (missing_verdict(sending, &attribute.uuid), None),
             (AttributeAction::Change(change), None) => (unchanged(attribute, change), None),
         };
         wanted.attributes.iter().zip(&self.steps).map(|(attribute, step)| outcome(attribute, step)).collect()
@@ -44,7 +44,7 @@ impl Plan {
     /// What is known of each wanted attribute while the plan is on its way: `next` is the plan that the last look made, so that
     /// what it leaves is there. Of the rest nobody knows more than `sending` says.
     #[must_use]
-    pub fn so_far(&self, wanted: &EventDraft, sending: &WriteLog, next: &Self) -> Vec<AttributeResult> {
+    pub fn interim_results(&self, wanted: &EventDraft, sending: &WriteLog, next: &Self) -> Vec<AttributeResult> {
         let attributes = wanted.attributes.iter().zip(self.steps.iter().zip(&next.steps));
         let outcome =
             |(attribute, (step, next)): (&AttributeDraft, (&AttributeAction, &AttributeAction))| match (step, next) {
@@ -52,14 +52,14 @@ impl Plan {
                 (_, AttributeAction::Skip(rule)) | (AttributeAction::Skip(rule), _) => {
                     (Verdict::Skipped(rule.clone()), None)
                 }
-                (AttributeAction::Add, AttributeAction::Leave(remark)) if sending.made(&attribute.uuid) => {
+                (AttributeAction::Add, AttributeAction::Leave(remark)) if sending.may_have_added(&attribute.uuid) => {
                     (Verdict::Created, remark.clone())
                 }
                 (AttributeAction::Add, AttributeAction::Leave(remark)) => (Verdict::Unchanged, remark.clone()),
                 (AttributeAction::Change(_), AttributeAction::Leave(remark)) => (Verdict::Updated, remark.clone()),
-                (AttributeAction::Add, _) => (missing(sending, &attribute.uuid), None),
+                (AttributeAction::Add, _) => (missing_verdict(sending, &attribute.uuid), None),
                 (AttributeAction::Change(change), _) => {
-                    (not_changed(sending, &change.instead.unwrap_or(attribute.uuid)), None)
+                    (not_changed_verdict(sending, &change.instead.unwrap_or(attribute.uuid)), None)
                 }
             };
         attributes.map(outcome).collect()
@@ -67,23 +67,23 @@ impl Plan {
 
     /// What became of each retraction, in its order.
     #[must_use]
-    pub fn retracted(&self, sending: &WriteLog, after: Option<&Self>) -> Vec<Verdict> {
+    pub fn retraction_verdicts(&self, sending: &WriteLog, after: Option<&Self>) -> Vec<Verdict> {
         let of = |one: &Retraction| match (&one.act, after) {
             (RetractAction::Done, _) => Verdict::Unchanged,
             (RetractAction::Skip(rule), _) => Verdict::Skipped(rule.clone()),
             (RetractAction::Change(_) | RetractAction::Remove, Some(after)) => {
-                let is_open = |again: &&Retraction| again.uuid == one.uuid && again.is_reason();
+                let is_open = |again: &&Retraction| again.uuid == one.uuid && again.needs_write();
                 let open = after.retractions.iter().find(is_open);
-                open.map_or(Verdict::Updated, |_| not_changed(sending, &one.uuid))
+                open.map_or(Verdict::Updated, |_| not_changed_verdict(sending, &one.uuid))
             }
-            (RetractAction::Change(_) | RetractAction::Remove, None) => not_changed(sending, &one.uuid),
+            (RetractAction::Change(_) | RetractAction::Remove, None) => not_changed_verdict(sending, &one.uuid),
         };
         self.retractions.iter().map(of).collect()
     }
 
     /// What would become of each retraction.
     #[must_use]
-    pub fn retraction_forecast(&self) -> Vec<Verdict> {
+    pub fn forecast_retractions(&self) -> Vec<Verdict> {
         let of = |one: &Retraction| match &one.act {
             RetractAction::Done => Verdict::Unchanged,
             RetractAction::Skip(rule) => Verdict::Skipped(rule.clone()),
@@ -94,7 +94,7 @@ impl Plan {
 
     /// What would become of each wanted attribute if the plan were carried out.
     #[must_use]
-    pub fn forecast(&self) -> Vec<AttributeResult> {
+    pub fn forecast_results(&self) -> Vec<AttributeResult> {
         let forecast = |step: &AttributeAction| match step {
             AttributeAction::Add => (Verdict::Created, None),
             AttributeAction::Change(change) => (Verdict::Updated, change.remark.clone()),
@@ -107,34 +107,34 @@ impl Plan {
 
 /// What became of an attribute that was to be added. What is there without our doing came from another run or from
 /// somebody else meanwhile, and was not created by this one.
-fn added(
+fn addition_result(
     wanted: &AttributeDraft,
     sending: &WriteLog,
     index: &EventIndex<'_>,
     rules: &DiffContext<'_>,
 ) -> AttributeResult {
-    let is_made = index.holds(wanted) && sending.made(&wanted.uuid);
-    match index.step(wanted, rules) {
-        AttributeAction::Leave(_) if is_made => (Verdict::Created, index.stored_otherwise(wanted, rules)),
+    let is_made = index.has_by_uuid(wanted) && sending.may_have_added(&wanted.uuid);
+    match index.decide_action(wanted, rules) {
+        AttributeAction::Leave(_) if is_made => (Verdict::Created, index.describe_stored_difference(wanted, rules)),
         AttributeAction::Leave(remark) => (Verdict::Unchanged, remark),
-        AttributeAction::Change(change) if is_made => (Verdict::Created, Some(compare::unfinished(&change))),
-        AttributeAction::Change(_) => (not_changed(sending, &wanted.uuid), None),
+        AttributeAction::Change(change) if is_made => (Verdict::Created, Some(compare::describe_unfinished(&change))),
+        AttributeAction::Change(_) => (not_changed_verdict(sending, &wanted.uuid), None),
         AttributeAction::Skip(rule) => (Verdict::Skipped(rule), None),
-        AttributeAction::Add => (missing(sending, &wanted.uuid), None),
+        AttributeAction::Add => (missing_verdict(sending, &wanted.uuid), None),
     }
 }
 
 /// What is to be thought of an attribute that is not there.
-fn missing(sending: &WriteLog, uuid: &Uuid) -> Verdict {
-    not_arrived(sending, uuid, "lost: MISP took it without an error and does not hold it")
+fn missing_verdict(sending: &WriteLog, uuid: &Uuid) -> Verdict {
+    failed_verdict(sending, uuid, "lost: MISP took it without an error and does not hold it")
 }
 
 /// What is to be thought of an attribute that is not as it should have become.
-fn not_changed(sending: &WriteLog, uuid: &Uuid) -> Verdict {
-    not_arrived(sending, uuid, "lost: MISP took the change without an error and does not show it")
+fn not_changed_verdict(sending: &WriteLog, uuid: &Uuid) -> Verdict {
+    failed_verdict(sending, uuid, "lost: MISP took the change without an error and does not show it")
 }
 
-fn not_arrived(sending: &WriteLog, uuid: &Uuid, lost: &str) -> Verdict {
+fn failed_verdict(sending: &WriteLog, uuid: &Uuid, lost: &str) -> Verdict {
     let sent = match sending.sent.get(uuid) {
         None => NOT_SENT,
         Some(true) if !sending.is_unseen => lost,

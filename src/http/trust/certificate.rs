@@ -43,23 +43,23 @@ const PARTS: [(u8, &str); 6] = [(3, "CN"), (10, "O"), (11, "OU"), (7, "L"), (8, 
 const LONGEST_NAME: usize = 200;
 
 /// Reads a certificate; none if it is not one.
-pub(super) fn read(der: &[u8]) -> Option<ParsedCertificate<'_>> {
-    let mut body = DerReader(DerReader(DerReader(der).value(SEQUENCE)?).value(SEQUENCE)?);
-    body.optional(VERSION);
+pub(super) fn parse(der: &[u8]) -> Option<ParsedCertificate<'_>> {
+    let mut body = DerReader(DerReader(DerReader(der).next_with_tag(SEQUENCE)?).next_with_tag(SEQUENCE)?);
+    body.skip_if_tag(VERSION);
     let _serial = body.next()?;
-    let _algorithm = body.value(SEQUENCE)?;
-    let issuer = body.value(SEQUENCE)?;
-    let mut validity = DerReader(body.value(SEQUENCE)?);
-    let subject = body.value(SEQUENCE)?;
-    let _key = body.value(SEQUENCE)?;
+    let _algorithm = body.next_with_tag(SEQUENCE)?;
+    let issuer = body.next_with_tag(SEQUENCE)?;
+    let mut validity = DerReader(body.next_with_tag(SEQUENCE)?);
+    let subject = body.next_with_tag(SEQUENCE)?;
+    let _key = body.next_with_tag(SEQUENCE)?;
     let mut names = Vec::new();
     while let Some((tag, value)) = body.next() {
         if tag == EXTENSIONS {
             names = alternative_names(value).unwrap_or_default();
         }
     }
-    let (not_before, not_after) = (seconds(validity.next()?)?, seconds(validity.next()?)?);
-    let shown = ServerCertificate { subject: name(subject), issuer: name(issuer), names, not_before, not_after };
+    let (not_before, not_after) = (parse_time(validity.next()?)?, parse_time(validity.next()?)?);
+    let shown = ServerCertificate { subject: format_name(subject), issuer: format_name(issuer), names, not_before, not_after };
     Some(ParsedCertificate { shown, subject, issuer })
 }
 
@@ -83,14 +83,14 @@ impl<'a> DerReader<'a> {
     }
 
     /// The next value, which must have this tag.
-    fn value(&mut self, wanted: u8) -> Option<&'a [u8]> {
+    fn next_with_tag(&mut self, wanted: u8) -> Option<&'a [u8]> {
         self.next().and_then(|(tag, value)| (tag == wanted).then_some(value))
     }
 
     /// Passes over the next value if it has this tag.
-    fn optional(&mut self, tag: u8) {
+    fn skip_if_tag(&mut self, tag: u8) {
         let mut ahead = *self;
-        if ahead.value(tag).is_some() {
+        if ahead.next_with_tag(tag).is_some() {
             *self = ahead;
         }
     }
@@ -105,20 +105,20 @@ impl<'a> Iterator for DerReader<'a> {
 }
 
 fn alternative_names(extensions: &[u8]) -> Option<Vec<String>> {
-    let mut extensions = DerReader(DerReader(extensions).value(SEQUENCE)?);
+    let mut extensions = DerReader(DerReader(extensions).next_with_tag(SEQUENCE)?);
     let names = extensions.find_map(|(_, extension)| {
         let mut extension = DerReader(extension);
-        let is_it = extension.value(OID)? == SUBJECT_ALT_NAME;
+        let is_it = extension.next_with_tag(OID)? == SUBJECT_ALT_NAME;
         // Whether it is critical may stand between its name and its value.
         is_it.then(|| extension.last())?.map(|(_, value)| value)
     })?;
-    let names = DerReader(DerReader(names).value(SEQUENCE)?);
+    let names = DerReader(DerReader(names).next_with_tag(SEQUENCE)?);
     Some(names.filter_map(|(tag, value)| alternative_name(tag, value)).collect())
 }
 
 fn alternative_name(tag: u8, value: &[u8]) -> Option<String> {
     match tag {
-        DNS_NAME => Some(printable(&String::from_utf8_lossy(value))),
+        DNS_NAME => Some(to_printable(&String::from_utf8_lossy(value))),
         IP_ADDRESS => {
             let four = <[u8; 4]>::try_from(value).ok().map(|bytes| IpAddr::from(Ipv4Addr::from(bytes)));
             let six = || <[u8; 16]>::try_from(value).ok().map(|bytes| IpAddr::from(Ipv6Addr::from(bytes)));
@@ -129,21 +129,21 @@ fn alternative_name(tag: u8, value: &[u8]) -> Option<String> {
 }
 
 /// A distinguished name, in the order in which it is written.
-fn name(name: &[u8]) -> String {
+fn format_name(name: &[u8]) -> String {
     let pairs = DerReader(name).flat_map(|(_, set)| DerReader(set));
     let parts = pairs.filter_map(|(_, pair)| {
         let mut pair = DerReader(pair);
-        let [0x55, 0x04, last] = pair.value(OID)? else { return None };
+        let [0x55, 0x04, last] = pair.next_with_tag(OID)? else { return None };
         let (_, word) = PARTS.iter().find(|(number, _)| number == last)?;
         let (tag, value) = pair.next()?;
-        Some(format!("{word}={}", printable(&text(tag, value))))
+        Some(format!("{word}={}", to_printable(&decode_text(tag, value))))
     });
     let name = parts.collect::<Vec<_>>().join(", ");
     if name.is_empty() { "without a name".to_owned() } else { name.chars().take(LONGEST_NAME).collect() }
 }
 
 /// A text of one of the kinds that names are written in.
-fn text(tag: u8, value: &[u8]) -> String {
+fn decode_text(tag: u8, value: &[u8]) -> String {
     const TELETEX: u8 = 0x14;
     const BMP: u8 = 0x1e;
     match tag {
@@ -157,12 +157,12 @@ fn text(tag: u8, value: &[u8]) -> String {
 }
 
 /// A text that fits into a line and does nothing to a terminal.
-fn printable(text: &str) -> String {
+fn to_printable(text: &str) -> String {
     text.chars().take(LONGEST_NAME).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// A moment: `YYMMDDhhmmssZ` of the years 1950 to 2049, or with the whole year.
-fn seconds((tag, value): (u8, &[u8])) -> Option<i64> {
+fn parse_time((tag, value): (u8, &[u8])) -> Option<i64> {
     const UTC_TIME: u8 = 0x17;
     const GENERALIZED_TIME: u8 = 0x18;
     let digits = value.strip_suffix(b"Z")?;
@@ -187,7 +187,7 @@ mod tests {
     use proptest::prelude::*;
     use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, KeyPair, SanType, date_time_ymd};
 
-    fn made() -> Vec<u8> {
+    fn make_certificate() -> Vec<u8> {
         let mut params = CertificateParams::new(["misp.example.org".to_owned(), "*.example.org".to_owned()]).unwrap();
         params.subject_alt_names.push(SanType::IpAddress("192.0.2.7".parse().unwrap()));
         params.subject_alt_names.push(SanType::IpAddress("2001:db8::7".parse().unwrap()));
@@ -202,8 +202,8 @@ mod tests {
 
     #[test]
     fn a_certificate_is_read() {
-        let der = made();
-        let read = read(&der).unwrap();
+        let der = make_certificate();
+        let read = parse(&der).unwrap();
         let name = "C=LU, O=Ünïon, CN=misp\u{fffd}\u{fffd}[1m";
         assert_eq!((read.shown.subject.as_str(), read.shown.issuer.as_str()), (name, name));
         assert_eq!(read.shown.names, ["misp.example.org", "*.example.org", "192.0.2.7", "2001:db8::7"]);
@@ -213,34 +213,34 @@ mod tests {
 
     #[test]
     fn moments_are_those_of_the_standard() {
-        assert_eq!(seconds((0x17, b"491231235959Z")), Some(2_524_607_999));
-        assert_eq!(seconds((0x17, b"500101000000Z")), Some(-631_152_000));
-        assert_eq!(seconds((0x18, b"99991231235959Z")), Some(253_402_300_799));
+        assert_eq!(parse_time((0x17, b"491231235959Z")), Some(2_524_607_999));
+        assert_eq!(parse_time((0x17, b"500101000000Z")), Some(-631_152_000));
+        assert_eq!(parse_time((0x18, b"99991231235959Z")), Some(253_402_300_799));
         for bad in [&b"4912312359Z"[..], b"491331235959Z", b"49123123595+Z", b"491231235959", b""] {
-            assert_eq!(seconds((0x17, bad)), None);
+            assert_eq!(parse_time((0x17, bad)), None);
         }
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_or_not(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            drop(read(&bytes));
+            drop(parse(&bytes));
             drop(alternative_names(&bytes));
-            drop(name(&bytes));
+            drop(format_name(&bytes));
         }
 
         #[test]
         fn a_broken_certificate_is_read_or_not(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
-            let mut der = made();
+            let mut der = make_certificate();
             let at = at.index(der.len());
             der[at] = byte;
-            drop(read(&der));
+            drop(parse(&der));
         }
     }
 
     #[test]
     fn a_cut_certificate_is_none() {
-        let der = made();
-        assert!((0..der.len()).all(|length| read(&der[..length]).is_none()));
+        let der = make_certificate();
+        assert!((0..der.len()).all(|length| parse(&der[..length]).is_none()));
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct ClientIdentity {
 
 impl ResolvesClientCert for ClientIdentity {
     fn resolve(&self, _authorities: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.seen.asked();
+        self.seen.record_client_cert_request();
         self.own.clone()
     }
 
@@ -37,13 +37,13 @@ impl ResolvesClientCert for ClientIdentity {
 ///
 /// # Errors
 /// What is missing or does not fit; nothing of the content is shown.
-pub(super) fn of_file(path: &Path, provider: &CryptoProvider) -> Result<CertifiedKey> {
-    parsed(path, provider).with_context(|| format!("reading {} (\"client_cert_path\")", path.display()))
+pub(super) fn load(path: &Path, provider: &CryptoProvider) -> Result<CertifiedKey> {
+    read_certified_key(path, provider).with_context(|| format!("reading {} (\"client_cert_path\")", path.display()))
 }
 
-fn parsed(path: &Path, provider: &CryptoProvider) -> Result<CertifiedKey> {
+fn read_certified_key(path: &Path, provider: &CryptoProvider) -> Result<CertifiedKey> {
     const KEY: &str = "the private key that belongs to it, in PEM form (-----BEGIN PRIVATE KEY-----)";
-    let text = roots::bytes(path)?;
+    let text = roots::read_capped(path)?;
     let chain = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|_| anyhow!("a certificate in it is broken"))?;
     ensure!(!chain.is_empty(), "there is no certificate in PEM form in it: put it before its private key");

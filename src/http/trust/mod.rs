@@ -19,7 +19,7 @@ use super::Endpoint;
 use super::network::HttpContext;
 use super::proxy::ProxyRoute;
 pub use certificate::ServerCertificate;
-pub(super) use explain::page;
+pub(super) use explain::recognise_page;
 use identity::ClientIdentity;
 pub(super) use roots::TrustedRoots;
 use seen::Handshake;
@@ -39,7 +39,7 @@ pub(super) struct TlsState {
 ///
 /// # Errors
 /// A file of the connection that cannot be read, or lacks what it is for; a client certificate that a proxy would see.
-pub(super) fn trusting(
+pub(super) fn configure_tls(
     builder: ClientBuilder,
     origin: &Endpoint<'_>,
     way: Option<&ProxyRoute>,
@@ -54,14 +54,14 @@ pub(super) fn trusting(
     let is_encrypted = is_https || way.is_some_and(ProxyRoute::is_https);
     if let Some(path) = access.cert_path.as_ref().filter(|_| is_encrypted) {
         let reading = || format!("reading the certificates in {} (\"cert_path\")", path.display());
-        given.extend(roots::of_path(path).with_context(reading)?);
+        given.extend(roots::load_path(path).with_context(reading)?);
     }
     if let Some(text) = &network.cacerts {
-        match roots::of_text(text.as_bytes()).context("reading the certificates in \"cacerts\"") {
+        match roots::parse_pem(text.as_bytes()).context("reading the certificates in \"cacerts\"") {
             Ok(certificates) => given.extend(certificates),
             Err(error) if is_encrypted => return Err(error),
             // Nothing is encrypted here, and it would go wrong with the first address that is https.
-            Err(error) => network.run.observer.warn(format!("{error:#}")),
+            Err(error) => network.run.observer.on_warning(format!("{error:#}")),
         }
     }
     if let Some(path) = access.client_cert_path.as_ref().filter(|_| is_https) {
@@ -72,7 +72,7 @@ pub(super) fn trusting(
             "\"client_cert_path\" does not go with a proxy that is itself spoken to over TLS, which would be shown the \
              certificate: write the proxy as http://"
         );
-        own = Some(identity::of_file(path, &provider)?);
+        own = Some(identity::load(path, &provider)?);
     }
     let (seen, has_own) = (Arc::new(Handshake::default()), own.is_some());
     let verifier = Verifier {
@@ -95,23 +95,23 @@ pub(super) fn trusting(
 
 impl TlsState {
     /// What the server showed at the last handshake.
-    pub(super) fn certificate(&self) -> Option<ServerCertificate> {
+    pub(super) fn server_certificate(&self) -> Option<ServerCertificate> {
         self.seen.last().map(|shown| shown.certificate)
     }
 
     /// What went wrong, and what to do, if it was about TLS.
-    pub(super) fn explained(&self, error: &(dyn Error + 'static)) -> Option<String> {
-        tls_error(error).map(|error| explain::explained(error, self))
+    pub(super) fn explain_error(&self, error: &(dyn Error + 'static)) -> Option<String> {
+        find_tls_error(error).map(|error| explain::describe_tls_error(error, self))
     }
 
     /// What may lie behind a connection that broke off without a word.
-    pub(super) fn hint(&self) -> Option<&'static str> {
-        (self.seen.is_asked() && !self.has_own).then(|| explain::demanded(self.takes_certificates))
+    pub(super) fn disconnect_hint(&self) -> Option<&'static str> {
+        (self.seen.is_client_cert_requested() && !self.has_own).then(|| explain::describe_missing_certificate(self.takes_certificates))
     }
 }
 
 /// The error of TLS that lies behind another. An [`io::Error`] does not name the one in it as its source.
-fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+fn find_tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {

@@ -36,18 +36,18 @@ impl TrustedRoots {
         let mut roots = Self { store: RootCertStore::empty(), given: Vec::new() };
         roots.store.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
         let environment = &network.run.environment;
-        let mut all = of_system(environment);
+        let mut all = paths_from_environment(environment);
         if all.is_empty() {
             roots.add(rustls_native_certs::load_native_certs().certs);
         }
         let file = network.folder.as_deref().map(|folder| folder.join("input/cacerts")).filter(|file| file.exists());
-        let bundle = environment.raw("REQUESTS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let bundle = environment.var_os("REQUESTS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
         all.extend(file.map(|file| (file, "Cortex's \"cacerts\"")));
         all.extend(bundle.map(|path| (path, "the environment variable REQUESTS_CA_BUNDLE")));
         for (path, by) in all {
-            match of_path(&path) {
+            match load_path(&path) {
                 Ok(certificates) => roots.add(certificates),
-                Err(error) => network.run.observer.warn(format!(
+                Err(error) => network.run.observer.on_warning(format!(
                     "{by}: reading the certificates in {}: {error:#}: mend that, or give none there",
                     path.display()
                 )),
@@ -70,9 +70,9 @@ impl TrustedRoots {
 
 /// What the environment names instead of the system's own authorities. It is read here and not by the library, which would
 /// wait for a pipe, read a device without end, and say nothing of a file that is not there.
-fn of_system(environment: &Environment) -> Vec<(PathBuf, &'static str)> {
-    let file = environment.raw("SSL_CERT_FILE").map(|path| (path.into(), "the environment variable SSL_CERT_FILE"));
-    let folders = environment.raw("SSL_CERT_DIR").unwrap_or_default();
+fn paths_from_environment(environment: &Environment) -> Vec<(PathBuf, &'static str)> {
+    let file = environment.var_os("SSL_CERT_FILE").map(|path| (path.into(), "the environment variable SSL_CERT_FILE"));
+    let folders = environment.var_os("SSL_CERT_DIR").unwrap_or_default();
     let folders = split_paths(&folders).filter(|path| !path.as_os_str().is_empty());
     file.into_iter().chain(folders.map(|path| (path, "the environment variable SSL_CERT_DIR"))).collect()
 }
@@ -81,14 +81,14 @@ fn of_system(environment: &Environment) -> Vec<(PathBuf, &'static str)> {
 ///
 /// # Errors
 /// What the system says; that there is none.
-pub(super) fn of_path(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+pub(super) fn load_path(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     if !path.is_dir() {
-        return of_file(path);
+        return load_file(path);
     }
     let (mut certificates, mut read) = (Vec::new(), 0);
     for entry in std::fs::read_dir(path)?.take(MOST_FILES).flatten() {
         // A folder may hold other things as well.
-        let Ok(text) = bytes(&entry.path()) else { continue };
+        let Ok(text) = read_capped(&entry.path()) else { continue };
         read += text.len();
         ensure!(read <= LARGEST_FOLDER, "the files in this folder have more than {LARGEST_FOLDER} bytes");
         certificates.extend(CertificateDer::pem_slice_iter(&text).flatten());
@@ -97,15 +97,15 @@ pub(super) fn of_path(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     Ok(certificates)
 }
 
-fn of_file(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    of_text(&bytes(path)?)
+fn load_file(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    parse_pem(&read_capped(path)?)
 }
 
 /// A file of certificates or keys.
 ///
 /// # Errors
 /// What the system says; that it is no regular file, or too large.
-pub(super) fn bytes(path: &Path) -> Result<Vec<u8>> {
+pub(super) fn read_capped(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     crate::files::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
     ensure!(bytes.len() as u64 <= LARGEST, "it is larger than {LARGEST} bytes");
@@ -116,11 +116,11 @@ pub(super) fn bytes(path: &Path) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// That there is none; that one is broken.
-pub(super) fn of_text(text: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
+pub(super) fn parse_pem(text: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     const BROKEN: &str = "a certificate in it is broken or cut off";
     let certificates = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
     let certificates = certificates.map_err(|_| anyhow!(BROKEN))?;
-    ensure!(certificates.iter().all(|one| certificate::read(one).is_some()), BROKEN);
+    ensure!(certificates.iter().all(|one| certificate::parse(one).is_some()), BROKEN);
     ensure!(!certificates.is_empty(), "there is no certificate in PEM form in it");
     Ok(certificates)
 }

@@ -25,17 +25,17 @@ pub(super) struct PeerCertificate {
 
 impl Handshake {
     /// Notes what the server shows.
-    pub(super) fn note(&self, own: &CertificateDer<'_>, chain: &[CertificateDer<'_>]) {
-        *self.lock() = shown(own, chain);
+    pub(super) fn record_chain(&self, own: &CertificateDer<'_>, chain: &[CertificateDer<'_>]) {
+        *self.lock() = summarise_chain(own, chain);
     }
 
     /// Notes that it asks for our certificate.
-    pub(super) fn asked(&self) {
+    pub(super) fn record_client_cert_request(&self) {
         self.is_asked.store(true, Ordering::Relaxed);
     }
 
     /// True if it ever asked for our certificate.
-    pub(super) fn is_asked(&self) -> bool {
+    pub(super) fn is_client_cert_requested(&self) -> bool {
         self.is_asked.load(Ordering::Relaxed)
     }
 
@@ -48,10 +48,10 @@ impl Handshake {
     }
 }
 
-fn shown(own: &CertificateDer<'_>, chain: &[CertificateDer<'_>]) -> Option<PeerCertificate> {
-    let read = certificate::read(own)?;
+fn summarise_chain(own: &CertificateDer<'_>, chain: &[CertificateDer<'_>]) -> Option<PeerCertificate> {
+    let read = certificate::parse(own)?;
     let is_self_signed = read.subject == read.issuer;
-    let chain: Vec<_> = chain.iter().filter_map(|one| certificate::read(one)).collect();
+    let chain: Vec<_> = chain.iter().filter_map(|one| certificate::parse(one)).collect();
     let mut last = &read;
     // No chain is longer than what was sent, whatever names are in it.
     for _ in 0..chain.len() {

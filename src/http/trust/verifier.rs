@@ -32,7 +32,7 @@ pub(super) struct Verifier {
 
 impl Verifier {
     /// Loads the authorities if they are needed for the first time: for plain http they never are.
-    fn roots(&self) -> &TrustedRoots {
+    fn trusted_roots(&self) -> &TrustedRoots {
         let of_job = self.network.roots.get_or_init(|| TrustedRoots::load(&self.network));
         if self.own.is_empty() {
             return of_job;
@@ -46,7 +46,7 @@ impl Verifier {
 
     /// What is left of a refusal of a handshake's signature: a certificate that is not checked may be one that cannot
     /// even be read.
-    fn handshake(&self, checked: Result<HandshakeSignatureValid, Error>) -> Result<HandshakeSignatureValid, Error> {
+    fn tolerate_if_unchecked(&self, checked: Result<HandshakeSignatureValid, Error>) -> Result<HandshakeSignatureValid, Error> {
         match checked {
             Err(Error::InvalidCertificate(problem))
                 if !self.is_checking && problem != CertificateError::BadSignature =>
@@ -67,15 +67,15 @@ impl ServerCertVerifier for Verifier {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.seen.note(own, chain);
+        self.seen.record_chain(own, chain);
         if !self.is_checking {
             return Ok(ServerCertVerified::assertion());
         }
         let parsed = ParsedCertificate::try_from(own)?;
-        let roots = self.roots();
+        let roots = self.trusted_roots();
         if roots.given.iter().any(|given| given.as_ref() == own.as_ref()) {
             // The administrator vouches for it, whoever signed it and whatever it was made for.
-            is_of_now(own, now)?;
+            check_validity_period(own, now)?;
         } else {
             verify_server_cert_signed_by_trust_anchor(&parsed, &roots.store, chain, now, self.algorithms.all)?;
         }
@@ -89,7 +89,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.handshake(verify_tls12_signature(message, certificate, signed, &self.algorithms))
+        self.tolerate_if_unchecked(verify_tls12_signature(message, certificate, signed, &self.algorithms))
     }
 
     fn verify_tls13_signature(
@@ -98,7 +98,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.handshake(verify_tls13_signature(message, certificate, signed, &self.algorithms))
+        self.tolerate_if_unchecked(verify_tls13_signature(message, certificate, signed, &self.algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -106,8 +106,8 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-fn is_of_now(own: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
-    let dates = certificate::read(own).map(|read| (read.shown.not_before, read.shown.not_after));
+fn check_validity_period(own: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+    let dates = certificate::parse(own).map(|read| (read.shown.not_before, read.shown.not_after));
     let (not_before, not_after) = dates.ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
     let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
     let moment = |seconds: i64| UnixTime::since_unix_epoch(Duration::from_secs(seconds.try_into().unwrap_or(0)));

@@ -4,7 +4,7 @@ use serde_json::{Map, json};
 
 use super::*;
 use crate::config::connections::Connections;
-use crate::config::{OptionSource, read};
+use crate::config::{OptionSource, parse_options};
 
 const UUID: &str = "3369ff1d-14c3-5f35-8aa4-9cba22183b31";
 
@@ -13,8 +13,8 @@ fn connections() -> Vec<Connection> {
         "name": ["partner", "corp", "again", "feed"], "key": ["k", "k", "k", "-"],
         "url": ["https://misp.example.org", "https://host.example/misp/", "https://misp.example.org/", "file:///feed"],
     });
-    let (lists, _) = read::<Connections>(config.as_object().unwrap(), OptionSource::Configuration).unwrap();
-    lists.checked(&[]).unwrap().0
+    let (lists, _) = parse_options::<Connections>(config.as_object().unwrap(), OptionSource::Configuration).unwrap();
+    lists.to_connections(&[]).unwrap().0
 }
 
 fn command(data_type: &str, data: &str, parameters: &Parameters) -> Result<Command, String> {
@@ -28,14 +28,14 @@ fn command(data_type: &str, data: &str, parameters: &Parameters) -> Result<Comma
         is_click: false,
         folder: None,
     };
-    understood(&job, parameters, false)
+    parse_job(&job, parameters, false)
 }
 
-fn understood(job: &Job, parameters: &Parameters, observables_may: bool) -> Result<Command, String> {
+fn parse_job(job: &Job, parameters: &Parameters, observables_may: bool) -> Result<Command, String> {
     Command::new(job, parameters, &connections(), observables_may, 1_000_000_000).map_err(|error| error.to_string())
 }
 
-fn asked(data: &str) -> Request {
+fn request_of(data: &str) -> Request {
     command("other", data, &Parameters::default()).unwrap().asked
 }
 
@@ -53,9 +53,9 @@ fn uuid() -> EventRef {
 
 #[test]
 fn commands_are_read_exactly_and_all_else_is_a_value() {
-    assert_eq!(asked(" misp:sync "), sync(None));
-    assert_eq!(asked("misp:sync:partner"), sync(Some("partner")));
-    assert_eq!(asked(&format!("misp:event:{UUID}")), event(uuid(), None));
+    assert_eq!(request_of(" misp:sync "), sync(None));
+    assert_eq!(request_of("misp:sync:partner"), sync(Some("partner")));
+    assert_eq!(request_of(&format!("misp:event:{UUID}")), event(uuid(), None));
     for text in [
         "evil.example.com",
         "",
@@ -70,7 +70,7 @@ fn commands_are_read_exactly_and_all_else_is_a_value() {
         "https://misp.example.org.evil.example/",
         "file:///feed/events/view/1",
     ] {
-        assert_eq!(asked(text), Request::Value(text.into()), "{text}");
+        assert_eq!(request_of(text), Request::Value(text.into()), "{text}");
     }
 }
 
@@ -115,13 +115,13 @@ fn a_command_on_an_observable_is_followed_only_if_that_is_allowed() {
     };
     let none = Parameters::default();
     for text in ["misp:sync", &format!("misp:event:{UUID}"), "https://misp.example.org/events/1337"] {
-        let error = understood(&job(text), &none, false).unwrap_err();
+        let error = parse_job(&job(text), &none, false).unwrap_err();
         assert!(error.contains("\"observable_commands\"") && error.contains("parameter \"command\""), "{error}");
-        assert!(understood(&job(text), &none, true).unwrap().asked != Request::Value(text.into()), "{text}");
+        assert!(parse_job(&job(text), &none, true).unwrap().asked != Request::Value(text.into()), "{text}");
     }
-    assert_eq!(understood(&job("a.example"), &none, false).unwrap().asked, Request::Value("a.example".into()));
+    assert_eq!(parse_job(&job("a.example"), &none, false).unwrap().asked, Request::Value("a.example".into()));
     let parameters = Parameters { command: Some("misp:sync".into()), ..none };
-    assert_eq!(understood(&job("misp:event:x"), &parameters, false).unwrap().asked, sync(None));
+    assert_eq!(parse_job(&job("misp:event:x"), &parameters, false).unwrap().asked, sync(None));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn an_address_of_an_event_names_it_and_its_connection() {
         ("https://host.example//misp/events/view/1337", number("corp")),
         ("https://misp.example.org/index.php/Events/view2/1337", number("partner")),
     ] {
-        assert_eq!(asked(address), expected, "{address}");
+        assert_eq!(request_of(address), expected, "{address}");
     }
     let behind = [
         format!("/focus:{UUID}"),
@@ -151,8 +151,8 @@ fn an_address_of_an_event_names_it_and_its_connection() {
     ];
     for behind in behind {
         let address = |name: &str| format!("https://misp.example.org/events/view/{name}{behind}");
-        assert_eq!(asked(&address("1337")), number("partner"), "{behind}");
-        assert_eq!(asked(&address(UUID)), event(uuid(), Some("partner")), "{behind}");
+        assert_eq!(request_of(&address("1337")), number("partner"), "{behind}");
+        assert_eq!(request_of(&address(UUID)), event(uuid(), Some("partner")), "{behind}");
     }
     let again = Parameters { connection: Some("again".into()), ..Parameters::default() };
     let address = "https://misp.example.org/events/1337";
@@ -167,7 +167,7 @@ fn only_the_type_other_carries_commands() {
         assert_eq!(found.asked, Request::Value(data.into()));
     }
     let parameters = |command: &str| Parameters { command: Some(command.into()), ..Parameters::default() };
-    assert_eq!(command("domain", "scheduled", &parameters("misp:sync:a")).unwrap().connection(), Some("a"));
+    assert_eq!(command("domain", "scheduled", &parameters("misp:sync:a")).unwrap().requested_connection(), Some("a"));
     assert!(command("other", "misp:sync", &parameters("misp:synch")).unwrap_err().contains("misp:event:<uuid>"));
 }
 
@@ -182,8 +182,8 @@ fn a_command_without_an_event_says_what_is_accepted() {
 #[test]
 fn parameters_narrow() {
     let of = |connection: &str| Parameters { connection: Some(connection.into()), ..Parameters::default() };
-    assert_eq!(command("other", "misp:sync", &of("a")).unwrap().connection(), Some("a"));
-    assert_eq!(command("ip", "192.0.2.1", &of("a")).unwrap().connection(), Some("a"));
+    assert_eq!(command("other", "misp:sync", &of("a")).unwrap().requested_connection(), Some("a"));
+    assert_eq!(command("ip", "192.0.2.1", &of("a")).unwrap().requested_connection(), Some("a"));
     assert!(command("other", "misp:sync:b", &of("a")).is_err());
     let since = |since: &str| Parameters { since: Some(since.into()), ..Parameters::default() };
     assert_eq!(command("other", "misp:sync", &since("all")).unwrap().since, Some(0));

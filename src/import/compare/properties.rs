@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
-use crate::import::map::{AlertOptions, EventSource, alert};
+use crate::import::map::{AlertOptions, EventSource, draft_alert};
 use crate::misp::wire::Report;
 use crate::secret::Scrubber;
 
@@ -26,7 +26,7 @@ fn any_text() -> impl Strategy<Value = String> {
     prop::collection::vec(part, 0..10).prop_map(|parts| parts.concat())
 }
 
-fn made(texts: &[String; 6], timestamp: i64, marks: &AlertOptions) -> (Event, AlertDraft) {
+fn draft_from_texts(texts: &[String; 6], timestamp: i64, marks: &AlertOptions) -> (Event, AlertDraft) {
     let [info, organisation, date, tag, name, content] = texts;
     let event: Event = serde_json::from_value(json!({
         "id": "7", "info": info, "Orgc": {"name": organisation}, "date": date, "Tag": [{"name": tag}],
@@ -35,7 +35,7 @@ fn made(texts: &[String; 6], timestamp: i64, marks: &AlertOptions) -> (Event, Al
     .unwrap();
     let report = Report { name: name.clone(), content: content.clone(), ..Report::default() };
     let origin = EventSource { connection: "partner", link: None, scrubber: &Scrubber::default() };
-    let wanted = alert(&event, &Uuid::nil(), &origin, marks, &[report], 0);
+    let wanted = draft_alert(&event, &Uuid::nil(), &origin, marks, &[report], 0);
     (event, wanted)
 }
 
@@ -55,26 +55,26 @@ proptest! {
         let (marks, users, outcome) = (AlertOptions::default(), Users::new("import", &[]), WriteSummary {
             scale: Scale::Five, is_five: true, is_complete: true, has_new_ioc: false, reopens: false,
         });
-        let (event, wanted) = made(&texts, 1, &marks);
-        let written = state(&wanted, &event, &Uuid::nil(), true, Scale::Five, true);
-        let description = written.put(&wanted.description);
+        let (event, wanted) = draft_from_texts(&texts, 1, &marks);
+        let written = build_state(&wanted, &event, &Uuid::nil(), true, Scale::Five, true);
+        let description = written.insert_into(&wanted.description);
         let description = if is_crlf { description.replace('\n', "\r\n") } else { description };
         let alert = stored(&wanted, &description);
         // The state read is the state written, and every field has the hash that stands there.
         prop_assert_eq!(known_state(&alert, &Uuid::nil(), &users), Some(written.clone()));
         for field in [Field::Title, Field::Description] {
-            prop_assert!(written.is_ours(field, &current(&alert, field)), "{field:?}: {description:?}");
+            prop_assert!(written.is_ours(field, &current_value(&alert, field)), "{field:?}: {description:?}");
         }
         // The next run finds nothing to do.
-        prop_assert!(matches!(fate(&event, &Uuid::nil(), Some(alert.clone()), &users), AlertStatus::Unchanged(_)));
-        prop_assert_eq!(change(&wanted, (&event, &Uuid::nil()), &alert, Some(&written), outcome).body, Map::new());
+        prop_assert!(matches!(determine_status(&event, &Uuid::nil(), Some(alert.clone()), &users), AlertStatus::Unchanged(_)));
+        prop_assert_eq!(build_patch(&wanted, (&event, &Uuid::nil()), &alert, Some(&written), outcome).body, Map::new());
         // A change of the event arrives.
         let mut texts = texts;
         texts[5].push_str("\nSECOND TEXT");
-        let (event, wanted) = made(&texts, 2, &marks);
-        let change = change(&wanted, (&event, &Uuid::nil()), &alert, Some(&written), outcome);
+        let (event, wanted) = draft_from_texts(&texts, 2, &marks);
+        let change = build_patch(&wanted, (&event, &Uuid::nil()), &alert, Some(&written), outcome);
         let description = change.body.get("description").and_then(Value::as_str).unwrap();
         prop_assert!(change.is_real && description.contains("SECOND TEXT"), "{description:?}");
-        prop_assert_eq!(state::without(description), wanted.description.trim());
+        prop_assert_eq!(state::strip_state_line(description), wanted.description.trim());
     }
 }

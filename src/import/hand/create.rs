@@ -23,53 +23,53 @@ impl AlertWriter<'_> {
     ) -> Result<()> {
         let wanted = page.wanted;
         let mut places: Vec<usize> = (0..wanted.len()).collect();
-        self.leave_out(&mut places, verdicts);
+        self.skip_over_capacity(&mut places, verdicts);
         let limit = self.desk.hive.body_limit()?;
         let room = limit.saturating_sub(2 * alert.description.len() + 4_000);
-        let (inline, rest) = plan::first(plan::parcels(wanted, &places, self.desk.scale, limit / 2), room);
+        let (inline, rest) = plan::split_inline(plan::group_additions(wanted, &places, self.desk.scale, limit / 2), room);
         let mut is_whole = page.is_all && rest.is_empty() && !self.is_open;
-        let mut new = self.new_alert(alert, inline.iter().map(|parcel| parcel.group.clone()).collect(), is_whole);
+        let mut new = self.build_new_alert(alert, inline.iter().map(|parcel| parcel.group.clone()).collect(), is_whole);
         let mut carried: Vec<usize> = inline.into_iter().flat_map(|parcel| parcel.places).collect();
         let mut left_out = OmittedParts::default();
         let mut last = None;
         for _ in 0..ATTEMPTS {
-            let failure = match self.desk.write(self.common.part, |hive| hive.create(&new)) {
+            let failure = match self.desk.write(self.common.part, |hive| hive.create_alert(&new)) {
                 Ok(made) => {
-                    self.made(made, carried, verdicts, sent);
+                    self.adopt_created_alert(made, carried, verdicts, sent);
                     self.is_told = is_whole && self.is_fresh;
-                    self.rest_of(left_out);
+                    self.handle_omitted_parts(left_out);
                     return if is_whole { Ok(()) } else { self.yield_to_another(verdicts) };
                 }
                 Err(failure) => failure,
             };
-            match WriteError::of(failure) {
-                WriteError::Content(failure) if left_out.leave(&mut new, &failure) => {
+            match WriteError::from_http_error(failure) {
+                WriteError::Content(failure) if left_out.omit_next_part(&mut new, &failure) => {
                     carried.clear();
                     is_whole &= wanted.is_empty();
-                    new.description = self.described(alert, is_whole);
+                    new.description = self.description_with_state(alert, is_whole);
                 }
                 WriteError::Content(failure) | WriteError::Denied(failure) | WriteError::Gone(failure) => {
                     return Err(failure.into());
                 }
                 // Another run made it in the meantime.
                 WriteError::Duplicate(failure) if last.is_none() => {
-                    let found = self.look()?.ok_or_else(|| anyhow!(failure))?;
-                    self.take(found);
+                    let found = self.fetch_current_alert()?.ok_or_else(|| anyhow!(failure))?;
+                    self.adopt_alert(found);
                     return Ok(());
                 }
                 // After an attempt that was not answered a duplicate is most likely its late effect.
                 WriteError::Duplicate(failure) => {
-                    let found = self.look()?.ok_or_else(|| anyhow!(failure))?;
-                    self.arrived(found, carried, left_out, sent);
+                    let found = self.fetch_current_alert()?.ok_or_else(|| anyhow!(failure))?;
+                    self.adopt_unconfirmed_alert(found, carried, left_out, sent);
                     return Ok(());
                 }
                 WriteError::Unclear(failure) => {
-                    let doubt = self.in_doubt(&failure, carried.len());
-                    let Some(found) = self.reconcile(&doubt, Self::all_there, |found| !found.is_empty())? else {
-                        bail!(doubt.unsettled());
+                    let doubt = self.note_unclear_write(&failure, carried.len());
+                    let Some(found) = self.reconcile(&doubt, Self::fetch_all_alerts, |found| !found.is_empty())? else {
+                        bail!(doubt.describe_unsettled());
                     };
-                    if let Some(found) = twins::first(found, self.from.uuid, &self.desk.users) {
-                        self.arrived(found, carried, left_out, sent);
+                    if let Some(found) = twins::choose_alert(found, self.from.uuid, &self.desk.users) {
+                        self.adopt_unconfirmed_alert(found, carried, left_out, sent);
                         return Ok(());
                     }
                     last = Some(failure);
@@ -80,12 +80,12 @@ impl AlertWriter<'_> {
     }
 
     /// Takes the alert in hand that a creation made, with what it has.
-    fn made(&mut self, made: Alert, carried: Vec<usize>, verdicts: &mut [Option<Verdict>], sent: &mut PendingWrites) {
+    fn adopt_created_alert(&mut self, made: Alert, carried: Vec<usize>, verdicts: &mut [Option<Verdict>], sent: &mut PendingWrites) {
         self.is_fresh = made.observable_count == i64::try_from(carried.len()).ok();
         for place in carried {
             match self.is_fresh {
                 true => {
-                    self.has_grown(1);
+                    self.note_added(1);
                     set(verdicts, place, Verdict::Created);
                 }
                 false => drop(sent.insert(place, Verdict::Created)),
@@ -95,38 +95,38 @@ impl AlertWriter<'_> {
     }
 
     /// Takes the alert in hand that a creation made whose answer was lost.
-    fn arrived(&mut self, found: Alert, carried: Vec<usize>, left_out: OmittedParts, sent: &mut PendingWrites) {
-        self.desk.arrived();
+    fn adopt_unconfirmed_alert(&mut self, found: Alert, carried: Vec<usize>, left_out: OmittedParts, sent: &mut PendingWrites) {
+        self.desk.note_write_arrived();
         self.alert = Some(found);
         sent.extend(carried.into_iter().map(|place| (place, Verdict::Created)));
-        self.rest_of(left_out);
+        self.handle_omitted_parts(left_out);
     }
 
     /// Before more is put into a new alert: if another import made one of the same event at the same time, and that is the one
     /// that counts, it is taken in hand in place of ours.
     fn yield_to_another(&mut self, verdicts: &mut [Option<Verdict>]) -> Result<()> {
-        let counts = twins::first(self.all_there()?, self.from.uuid, &self.desk.users);
+        let counts = twins::choose_alert(self.fetch_all_alerts()?, self.from.uuid, &self.desk.users);
         let id = self.alert.as_ref().map(|alert| &alert.id);
         if let Some(other) = counts.filter(|other| Some(&other.id) != id) {
-            self.take(other);
-            super::forget(verdicts);
+            self.adopt_alert(other);
+            super::reset_written_verdicts(verdicts);
         }
         Ok(())
     }
 
-    fn described(&self, alert: &AlertDraft, is_whole: bool) -> String {
+    fn description_with_state(&self, alert: &AlertDraft, is_whole: bool) -> String {
         let AlertTarget { scale, is_five, .. } = *self.desk;
-        compare::state(alert, self.from.event, self.from.uuid, is_whole, scale, is_five).put(&alert.description)
+        compare::build_state(alert, self.from.event, self.from.uuid, is_whole, scale, is_five).insert_into(&alert.description)
     }
 
-    fn new_alert(&self, alert: &AlertDraft, observables: Vec<ObservableBatch>, is_whole: bool) -> NewAlert {
+    fn build_new_alert(&self, alert: &AlertDraft, observables: Vec<ObservableBatch>, is_whole: bool) -> NewAlert {
         let AlertTarget { scale, is_five, .. } = *self.desk;
         let procedures = alert.procedures.iter().filter(|_| is_five);
         NewAlert {
             source: alert.source.clone(),
             source_ref: alert.source_ref.clone(),
             title: alert.title.clone(),
-            description: self.described(alert, is_whole),
+            description: self.description_with_state(alert, is_whole),
             external_link: alert.link.clone(),
             severity: alert.severity,
             date: alert.date,
@@ -140,7 +140,7 @@ impl AlertWriter<'_> {
     }
 
     /// What a creation was refused for follows singly, so that one bad value does not cost the alert.
-    fn rest_of(&mut self, left_out: OmittedParts) {
+    fn handle_omitted_parts(&mut self, left_out: OmittedParts) {
         let Some(alert) = &self.alert else { return };
         let OmittedParts { procedures, template, is_bare: _ } = left_out;
         let uuid = self.from.uuid;
@@ -169,7 +169,7 @@ struct OmittedParts {
 
 impl OmittedParts {
     /// Takes something out of a creation that was refused; false if nothing is left that could be.
-    fn leave(&mut self, new: &mut NewAlert, failure: &HttpError) -> bool {
+    fn omit_next_part(&mut self, new: &mut NewAlert, failure: &HttpError) -> bool {
         if !self.is_bare {
             self.is_bare = true;
             self.procedures = std::mem::take(&mut new.procedures);

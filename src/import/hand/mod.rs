@@ -58,13 +58,13 @@ pub(super) struct WriterContext<'a> {
 
 impl WriterContext<'_> {
     /// How many observables an alert may still get; none for no limit.
-    fn room(&self, alert: Option<&Alert>) -> Option<u64> {
+    fn remaining_capacity(&self, alert: Option<&Alert>) -> Option<u64> {
         let has = alert.and_then(|alert| u64::try_from(alert.observable_count?).ok()).unwrap_or(0);
         self.most_observables.map(|most| most.saturating_sub(has))
     }
 
     /// Refuses to begin anything new once the time is over.
-    fn has_time(&self) -> Result<()> {
+    fn ensure_time_left(&self) -> Result<()> {
         match (self.of_run.is_near_the_end(), self.clock.is_near_the_end()) {
             (true, _) => bail!(NO_TIME),
             (false, true) => bail!(NO_SHARE),
@@ -170,7 +170,7 @@ impl<'a> AlertWriter<'a> {
             desk,
             common,
             from,
-            room: common.room(alert.as_ref()),
+            room: common.remaining_capacity(alert.as_ref()),
             left_out: 0,
             is_new: alert.is_none(),
             was_whole: alert.as_ref().is_some_and(|alert| was_whole(alert, from.uuid, &desk.users)),
@@ -198,7 +198,7 @@ impl<'a> AlertWriter<'a> {
     }
 
     /// Leaves out what the alert has no room for: of these places the last. It is told, and looked at again with the next run.
-    fn leave_out(&mut self, add: &mut Vec<usize>, verdicts: &mut [Option<Verdict>]) {
+    fn skip_over_capacity(&mut self, add: &mut Vec<usize>, verdicts: &mut [Option<Verdict>]) {
         let Some(room) = self.room.and_then(|room| usize::try_from(room).ok()).filter(|room| *room < add.len()) else {
             return;
         };
@@ -210,18 +210,18 @@ impl<'a> AlertWriter<'a> {
     }
 
     /// Takes note of observables that were added.
-    fn has_grown(&mut self, by: usize) {
+    fn note_added(&mut self, by: usize) {
         self.number += by as u64;
         self.room = self.room.map(|room| room.saturating_sub(by as u64));
     }
 
     /// Puts a page of observables in, each with its verdict.
-    pub(super) fn page(&mut self, alert: &AlertDraft, page: Page<'_>) -> Vec<Verdict> {
+    pub(super) fn write_page(&mut self, alert: &AlertDraft, page: Page<'_>) -> Vec<Verdict> {
         let mut verdicts = vec![None; page.wanted.len()];
         if self.stopped.is_none()
-            && let Err(error) = self.fill(alert, page, &mut verdicts)
+            && let Err(error) = self.try_write_page(alert, page, &mut verdicts)
         {
-            self.stopped = Some(self.reason(&error));
+            self.stopped = Some(self.describe_error(&error));
         }
         self.pages += 1;
         for (one, _) in page.wanted.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == Some(Verdict::Created)) {
@@ -232,8 +232,8 @@ impl<'a> AlertWriter<'a> {
         verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|| Verdict::Failed(reason.clone()))).collect()
     }
 
-    fn fill(&mut self, alert: &AlertDraft, page: Page<'_>, verdicts: &mut [Option<Verdict>]) -> Result<()> {
-        self.common.has_time()?;
+    fn try_write_page(&mut self, alert: &AlertDraft, page: Page<'_>, verdicts: &mut [Option<Verdict>]) -> Result<()> {
+        self.common.ensure_time_left()?;
         let mut sent = PendingWrites::new();
         if self.alert.is_none() {
             if self.common.dry_run {
@@ -246,31 +246,31 @@ impl<'a> AlertWriter<'a> {
         let (mut tries, mut last) = (0, usize::MAX);
         while tries < ATTEMPTS {
             let Some(id) = self.alert.as_ref().map(|alert| alert.id.clone()) else { return Ok(()) };
-            let open: Vec<usize> = open(verdicts);
+            let open: Vec<usize> = find_open_indices(verdicts);
             if open.is_empty() {
                 return Ok(());
             }
             tries = if open.len() < last { 1 } else { tries + 1 };
             last = open.len();
-            let taken = self.desk.taken(page.wanted);
+            let taken = self.desk.replace_lacking_types(page.wanted);
             let page = Page { wanted: &taken, ..page };
-            let known = if self.is_fresh { HashMap::new() } else { self.known(&id, page.wanted, &open)? };
+            let known = if self.is_fresh { HashMap::new() } else { self.fetch_known_observables(&id, page.wanted, &open)? };
             (self.is_fresh, self.is_unsure) = (false, false);
             let mut round = WriteBatch { id: &id, page, known: &known, verdicts: &mut *verdicts, sent: &mut sent };
-            let doubt = match self.round(&mut round, &open) {
+            let doubt = match self.write_batch(&mut round, &open) {
                 Ok(doubt) => doubt,
                 Err(error) => {
-                    if !self.is_superseded(&error)? {
+                    if !self.try_switch_to_twin(&error)? {
                         return Err(error);
                     }
-                    forget(verdicts);
+                    reset_written_verdicts(verdicts);
                     (tries, last) = (0, usize::MAX);
                     continue;
                 }
             };
             let Some(doubt) = doubt else { continue };
             why = format!("not verified: {}", doubt.reason);
-            let look = |hand: &Self| hand.known(&id, page.wanted, &open);
+            let look = |hand: &Self| hand.fetch_known_observables(&id, page.wanted, &open);
             let desk = self.desk;
             let in_doubt: Vec<&ObservableDraft> = open
                 .iter()
@@ -278,16 +278,16 @@ impl<'a> AlertWriter<'a> {
                 .filter_map(|place| page.wanted.get(*place))
                 .collect();
             let is_as_wanted = |one: &&ObservableDraft, known: &Known| {
-                let known = known.get(&desk.types.key(&one.data_type, &one.data));
-                plan::step(one, known, &desk.users, desk.scale, page.is_part) == ObservableAction::Keep
+                let known = known.get(&desk.types.identity_key(&one.data_type, &one.data));
+                plan::decide_action(one, known, &desk.users, desk.scale, page.is_part) == ObservableAction::Keep
             };
             let is_done = |known: &Known| !in_doubt.is_empty() && in_doubt.iter().all(|one| is_as_wanted(one, known));
             if self.reconcile(&doubt, look, is_done)?.is_none() {
-                why = format!("not verified: {}", doubt.unsettled());
+                why = format!("not verified: {}", doubt.describe_unsettled());
                 break;
             }
         }
-        for place in open(verdicts) {
+        for place in find_open_indices(verdicts) {
             self.is_open = true;
             set(verdicts, place, Verdict::Failed(why.clone()));
         }
@@ -296,36 +296,36 @@ impl<'a> AlertWriter<'a> {
 
     /// The alert as it is now: the one in hand, or, if that is not there any more, the one that counts. Whatever became of the
     /// last write to it is seen.
-    fn look(&mut self) -> Result<Option<Alert>> {
-        let found = self.all_there()?;
+    fn fetch_current_alert(&mut self) -> Result<Option<Alert>> {
+        let found = self.fetch_all_alerts()?;
         self.is_unsure = false;
         let id = self.alert.as_ref().map(|alert| &alert.id);
         let own = found.iter().find(|alert| Some(&alert.id) == id).cloned();
-        Ok(own.or_else(|| twins::first(found, self.from.uuid, &self.desk.users)))
+        Ok(own.or_else(|| twins::choose_alert(found, self.from.uuid, &self.desk.users)))
     }
 
     /// All alerts of the event.
-    fn all_there(&self) -> Result<Vec<Alert>> {
-        self.desk.hive.alerts_of_one(&self.source(), self.from.uuid)
+    fn fetch_all_alerts(&self) -> Result<Vec<Alert>> {
+        self.desk.hive.fetch_alerts_of_event(&self.source(), self.from.uuid)
     }
 
     /// True if an alert that cannot be written to has a twin that another import made: that is taken in hand. Only the first
     /// page can be put into it, since nobody has the pages before it any more.
-    fn is_superseded(&mut self, error: &anyhow::Error) -> Result<bool> {
+    fn try_switch_to_twin(&mut self, error: &anyhow::Error) -> Result<bool> {
         let is_no = error.chain().find_map(|cause| cause.downcast_ref::<HttpError>()).and_then(HttpError::status);
         if self.pages > 0 || !is_no.is_some_and(|status| [403, 404].contains(&status)) {
             return Ok(false);
         }
         let before = self.alert.as_ref().map(|alert| alert.id.clone());
-        let found = self.look()?.filter(|alert| Some(&alert.id) != before.as_ref());
+        let found = self.fetch_current_alert()?.filter(|alert| Some(&alert.id) != before.as_ref());
         let is_other = found.is_some();
-        found.into_iter().for_each(|alert| self.take(alert));
+        found.into_iter().for_each(|alert| self.adopt_alert(alert));
         Ok(is_other)
     }
 
     /// Takes an alert in hand that another import made in the meantime.
-    fn take(&mut self, alert: Alert) {
-        self.room = self.common.room(Some(&alert));
+    fn adopt_alert(&mut self, alert: Alert) {
+        self.room = self.common.remaining_capacity(Some(&alert));
         (self.is_new, self.is_fresh) = (false, false);
         self.was_whole = was_whole(&alert, self.from.uuid, &self.desk.users);
         self.whole_since = whole_since(&alert, self.from.uuid, &self.desk.users);
@@ -341,13 +341,13 @@ impl<'a> AlertWriter<'a> {
     }
 
     /// What stopped the writing, in words.
-    fn reason(&self, error: &anyhow::Error) -> String {
-        let reason = self.desk.named(&worker::line(error));
+    fn describe_error(&self, error: &anyhow::Error) -> String {
+        let reason = self.desk.prefix_organisation(&worker::error_line(error));
         if self.is_unsure { format!("not verified: {reason}") } else { reason }
     }
 
     /// The rest follows with the next run, which is to look at the event again.
-    pub(super) fn leave_open(&mut self) {
+    pub(super) fn mark_incomplete(&mut self) {
         self.is_open = true;
     }
 
@@ -356,20 +356,20 @@ impl<'a> AlertWriter<'a> {
     }
 
     /// The observables of the alert that have one of the wanted values still open.
-    fn known(&self, id: &str, wanted: &[ObservableDraft], open: &[usize]) -> Result<Known> {
+    fn fetch_known_observables(&self, id: &str, wanted: &[ObservableDraft], open: &[usize]) -> Result<Known> {
         let types = &self.desk.types;
         let of_open = || open.iter().filter_map(|place| wanted.get(*place));
         // TheHive may have lower-cased a value when it stored it.
-        let keys: Vec<_> = of_open().map(|one| types.key(&one.data_type, &one.data)).collect();
+        let keys: Vec<_> = of_open().map(|one| types.identity_key(&one.data_type, &one.data)).collect();
         let lowered = keys.iter().zip(of_open()).filter(|((_, key), one)| *key != one.data);
         let mut data: Vec<&str> = of_open().map(|one| one.data.as_str()).collect();
         data.extend(lowered.map(|((_, key), _)| key.as_str()));
         data.sort_unstable();
         data.dedup();
         let mut known = Known::new();
-        for one in self.desk.hive.known(id, &data)? {
+        for one in self.desk.hive.fetch_observables_by_value(id, &data)? {
             let is_ours = plan::is_ours(&one, &self.desk.users);
-            let key = types.key(&one.data_type, &one.data);
+            let key = types.identity_key(&one.data_type, &one.data);
             if is_ours || !known.contains_key(&key) {
                 known.insert(key, one);
             }
@@ -388,13 +388,13 @@ fn whole_since(alert: &Alert, event: &Uuid, users: &Users) -> Option<i64> {
     compare::known_state(alert, event, users).filter(|state| state.is_complete)?.timestamp.filter(|then| *then > 0)
 }
 
-fn open(verdicts: &[Option<Verdict>]) -> Vec<usize> {
+fn find_open_indices(verdicts: &[Option<Verdict>]) -> Vec<usize> {
     let open = verdicts.iter().enumerate().filter(|(_, verdict)| verdict.is_none());
     open.map(|(place, _)| place).collect()
 }
 
 /// What was put into an alert that is gone is open again.
-fn forget(verdicts: &mut [Option<Verdict>]) {
+fn reset_written_verdicts(verdicts: &mut [Option<Verdict>]) {
     let is_in =
         |verdict: &Option<Verdict>| matches!(verdict, Some(Verdict::Created | Verdict::Updated | Verdict::Unchanged));
     verdicts.iter_mut().filter(|verdict| is_in(verdict)).for_each(|verdict| *verdict = None);

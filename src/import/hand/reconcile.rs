@@ -24,24 +24,24 @@ const BEFORE_ANOTHER: Duration = Duration::from_secs(2);
 
 impl Doubt {
     fn new(failure: &HttpError, values: usize) -> Self {
-        let needed = if failure.may_go_on() { patience::of(values) } else { Duration::ZERO };
+        let needed = if failure.may_still_run() { patience::max_write_time(values) } else { Duration::ZERO };
         Self { reason: failure.to_string(), needed, is_unsent: !failure.was_sent() }
     }
 
     /// A doubt about what is over: it has to be looked at, and not waited for.
-    pub(super) fn over(reason: String) -> Self {
+    pub(super) fn without_wait(reason: String) -> Self {
         Self { reason, needed: Duration::ZERO, is_unsent: false }
     }
 
     /// The words for what stays in doubt.
-    pub(super) fn unsettled(&self) -> String {
+    pub(super) fn describe_unsettled(&self) -> String {
         format!("{}: TheHive may still be at work on it; the next run looks again", self.reason)
     }
 }
 
 impl AlertWriter<'_> {
     /// Takes note of a failed write of so many values that may have been done all the same.
-    pub(super) fn in_doubt(&mut self, failure: &HttpError, values: usize) -> Doubt {
+    pub(super) fn note_unclear_write(&mut self, failure: &HttpError, values: usize) -> Doubt {
         self.is_unsure |= failure.was_sent();
         Doubt::new(failure, values)
     }
@@ -58,13 +58,13 @@ impl AlertWriter<'_> {
         is_done: impl Fn(&T) -> bool,
     ) -> Result<Option<T>> {
         // Until it is settled nobody knows what was changed.
-        self.common.part.writes(true);
-        let settled = self.watch(doubt, look, is_done);
-        self.common.part.writes(false);
+        self.common.part.mark_writing(true);
+        let settled = self.wait_until_stable(doubt, look, is_done);
+        self.common.part.mark_writing(false);
         settled
     }
 
-    fn watch<T: PartialEq>(
+    fn wait_until_stable<T: PartialEq>(
         &mut self,
         doubt: &Doubt,
         look: impl Fn(&Self) -> Result<T>,
@@ -81,7 +81,7 @@ impl AlertWriter<'_> {
                 self.is_unsure = false;
                 return Ok(Some(now));
             }
-            match watch.next(has_moved, clock.left_to_begin()) {
+            match watch.next_step(has_moved, clock.left_to_begin()) {
                 Next::Settled => {
                     self.is_unsure = false;
                     return Ok(Some(now));

@@ -54,16 +54,16 @@ impl<'a> HitCollector<'a> {
     }
 
     /// Takes what the search came upon. A deleted attribute makes no event known.
-    pub(super) fn hit(&mut self, hit: Hit) {
+    pub(super) fn add_hit(&mut self, hit: Hit) {
         let part = self.part;
         match hit {
             Hit::Attribute { attribute, .. } if attribute.deleted == Some(true) => {
-                part.fetched(ItemKind::Attributes, 1);
+                part.count_fetched(ItemKind::Attributes, 1);
                 part.record(ItemKind::Attributes, &Verdict::Skipped("deleted".to_owned()), 1);
             }
             Hit::Attribute { event, attribute, likeness, sightings } => {
-                part.fetched(ItemKind::Attributes, 1);
-                self.attribute(&event, &attribute, likeness, sightings);
+                part.count_fetched(ItemKind::Attributes, 1);
+                self.add_attribute(&event, &attribute, likeness, sightings);
             }
             Hit::Event { event, head } => {
                 if self.events.contains_key(&event) {
@@ -71,23 +71,23 @@ impl<'a> HitCollector<'a> {
                 }
             }
             Hit::Unreadable { event, reason } => {
-                if let Some(known) = self.event(&event) {
+                if let Some(known) = self.event_entry(&event) {
                     known.unreadable = Some(reason);
                 }
             }
             Hit::Bad(problem) => {
-                part.fetched(ItemKind::Attributes, 1);
+                part.count_fetched(ItemKind::Attributes, 1);
                 self.is_flawed = true;
                 part.record(ItemKind::Attributes, &Verdict::Failed(problem.clone()), 1);
-                part.fail(problem);
+                part.add_failure(problem);
             }
         }
     }
 
-    fn attribute(&mut self, event: &Uuid, attribute: &Attribute, likeness: Likeness, sightings: u64) {
+    fn add_attribute(&mut self, event: &Uuid, attribute: &Attribute, likeness: Likeness, sightings: u64) {
         let is_shown = self.matches < MOST_MATCHES;
-        let shown = is_shown.then(|| Match { differs: likeness.words(), ..self.shown(attribute, sightings) });
-        let Some(known) = self.event(event) else {
+        let shown = is_shown.then(|| Match { differs: likeness.describe(), ..self.build_match(attribute, sightings) });
+        let Some(known) = self.event_entry(event) else {
             self.beyond += 1;
             let rule = format!("in more than {MOST_EVENTS} events");
             return self.part.record(ItemKind::Attributes, &Verdict::Skipped(rule), 1);
@@ -102,38 +102,38 @@ impl<'a> HitCollector<'a> {
     }
 
     /// What is known of an event; none if it is one too many.
-    fn event(&mut self, event: &Uuid) -> Option<&mut EventHits> {
+    fn event_entry(&mut self, event: &Uuid) -> Option<&mut EventHits> {
         if !self.events.contains_key(event) {
             if self.events.len() >= MOST_EVENTS {
                 return None;
             }
-            self.part.fetched(ItemKind::Events, 1);
+            self.part.count_fetched(ItemKind::Events, 1);
         }
         Some(self.events.entry(*event).or_default())
     }
 
-    fn shown(&self, attribute: &Attribute, sightings: u64) -> Match {
+    fn build_match(&self, attribute: &Attribute, sightings: u64) -> Match {
         let run = &self.part.run;
         Match {
-            uuid: run.shown(&attribute.uuid),
-            attribute: run.shown(&format!("{}/{}", attribute.category, attribute.kind)),
-            value: run.shown(&attribute.value),
+            uuid: run.report_text(&attribute.uuid),
+            attribute: run.report_text(&format!("{}/{}", attribute.category, attribute.kind)),
+            value: run.report_text(&attribute.value),
             differs: "",
             to_ids: attribute.to_ids == Some(true),
-            tags: attribute.tags.iter().take(SHOWN_TAGS).map(|tag| run.shown(&tag.name)).collect(),
+            tags: attribute.tags.iter().take(SHOWN_TAGS).map(|tag| run.report_text(&tag.name)).collect(),
             sightings,
-            comment: run.shown(&attribute.comment),
-            object_relation: run.shown(&attribute.object_relation),
+            comment: run.report_text(&attribute.comment),
+            object_relation: run.report_text(&attribute.object_relation),
         }
     }
 
     /// True if not all that it came upon could be understood, or kept.
-    pub(super) fn is_in_part(&self) -> bool {
+    pub(super) fn is_incomplete(&self) -> bool {
         self.beyond > 0 || self.is_flawed
     }
 
     /// The events, once the search is over, and the heads that came with them.
-    pub(super) fn ended(self) -> (Events, Vec<(Uuid, Event)>) {
+    pub(super) fn finish(self) -> (Events, Vec<(Uuid, Event)>) {
         if self.beyond > 0 {
             self.part.warn(format!(
                 "the value is in more than {MOST_EVENTS} events: {} attributes of further events are counted and not shown",

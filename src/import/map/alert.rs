@@ -6,14 +6,14 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::describe::description;
-use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, name};
+use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, shorten_name};
 use super::{AlertOptions, EventSource, Markings, is_laxer};
 use crate::markings::{Pap, Tlp};
 use crate::misp::wire::{Event, Report};
 use crate::report::Alert;
 use crate::secret::Scrubber;
 use crate::tags;
-use crate::text::counted;
+use crate::text::format_count;
 use crate::text::is_hidden;
 use crate::time;
 
@@ -69,7 +69,7 @@ pub struct OwnTags {
 impl OwnTags {
     /// All of them.
     #[must_use]
-    pub fn number(self) -> u64 {
+    pub fn total(self) -> u64 {
         self.event.saturating_add(self.attributes)
     }
 }
@@ -78,9 +78,9 @@ impl fmt::Display for OwnTags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = [(self.event, "the event"), (self.attributes, "its attributes")];
         let of = of.into_iter().filter(|(number, _)| *number > 0);
-        let tags: Vec<_> = of.map(|(number, whose)| format!("{} of {whose}", counted(number, "tag", "tags"))).collect();
+        let tags: Vec<_> = of.map(|(number, whose)| format!("{} of {whose}", format_count(number, "tag", "tags"))).collect();
         let verbs =
-            if self.number() == 1 { "is a word of this program and was" } else { "are words of this program and were" };
+            if self.total() == 1 { "is a word of this program and was" } else { "are words of this program and were" };
         write!(f, "{} {verbs} left out", tags.join(" and "))
     }
 }
@@ -88,14 +88,14 @@ impl fmt::Display for OwnTags {
 impl AlertDraft {
     /// The alert as a report shows it, without observables yet.
     #[must_use]
-    pub fn shown(&self) -> Alert {
+    pub fn to_report_alert(&self) -> Alert {
         Alert {
             kind: "misp",
             source: self.source.clone(),
             source_ref: self.source_ref.clone(),
             external_link: self.link.clone(),
             title: self.title.clone(),
-            description: beginning(&self.description),
+            description: shorten_description(&self.description),
             severity: self.severity,
             date: self.date,
             tlp: self.tlp.number(),
@@ -108,7 +108,7 @@ impl AlertDraft {
 }
 
 /// The beginning of a description as a report shows it, by whole lines: a cut inside one would free what is quoted in it.
-fn beginning(description: &str) -> String {
+fn shorten_description(description: &str) -> String {
     let Some((end, _)) = description.char_indices().nth(LONGEST_SHOWN) else { return description.to_owned() };
     let lines = description.get(..end).and_then(|text| text.rsplit_once('\n')).map_or("", |(lines, _)| lines);
     format!("{lines}\n…")
@@ -117,12 +117,12 @@ fn beginning(description: &str) -> String {
 /// The source of the alerts of a connection: its name, within TheHive's limit.
 #[must_use]
 pub fn source(connection: &str, scrubber: &Scrubber) -> String {
-    name(connection, LONGEST_SOURCE, scrubber)
+    shorten_name(connection, LONGEST_SOURCE, scrubber)
 }
 
 /// The alert of an event, with what its reports say. `of_attributes` of its attributes' tags are words of this program.
 #[must_use]
-pub fn alert(
+pub fn draft_alert(
     event: &Event,
     uuid: &Uuid,
     origin: &EventSource<'_>,
@@ -131,16 +131,16 @@ pub fn alert(
     of_attributes: u64,
 ) -> AlertDraft {
     let scrubber = origin.scrubber;
-    let of_event = event.tags().filter(|tag| tags::is_own(tag)).count() as u64;
+    let of_event = event.all_tag_names().filter(|tag| tags::is_reserved(tag)).count() as u64;
     let own_tags = OwnTags { event: of_event, attributes: of_attributes };
-    let (tags, tags_cut) = tags_of(event, origin, marks);
-    let Markings { tlp, pap, .. } = Markings::of_event(event, marks);
+    let (tags, tags_cut) = build_tags(event, origin, marks);
+    let Markings { tlp, pap, .. } = Markings::from_event(event, marks);
     AlertDraft {
         source: source(origin.connection, scrubber),
         source_ref: uuid.to_string(),
         title: title(event, origin),
         description: description(event, uuid, reports, own_tags, scrubber),
-        link: origin.link.as_ref().map(|link| name(link, LONGEST_LINK, scrubber)),
+        link: origin.link.as_ref().map(|link| shorten_name(link, LONGEST_LINK, scrubber)),
         severity: match event.threat_level_id {
             Some(1) => 3,
             Some(3) => 1,
@@ -162,26 +162,26 @@ fn title(event: &Event, origin: &EventSource<'_>) -> String {
     let info = Some(event.info.as_str()).filter(|info| !is_blank(info)).unwrap_or(NO_TITLE);
     let id = event.id.trim();
     let title = if id.is_empty() { info.to_owned() } else { format!("#{id} {info}", info = info.trim_start()) };
-    name(title, LONGEST_TITLE, origin.scrubber)
+    shorten_name(title, LONGEST_TITLE, origin.scrubber)
 }
 
 /// The event's own date; of one that has none that can be read, the day of its last change. In milliseconds.
 fn date(event: &Event) -> i64 {
-    time::day(&event.date).or(event.timestamp).unwrap_or(0).saturating_mul(1_000)
+    time::parse_day(&event.date).or(event.timestamp).unwrap_or(0).saturating_mul(1_000)
 }
 
 /// The tags, and how many of the event's were left out. The configured ones always find room: somebody relies on them.
-fn tags_of(event: &Event, origin: &EventSource<'_>, marks: &AlertOptions) -> (Vec<String>, usize) {
+fn build_tags(event: &Event, origin: &EventSource<'_>, marks: &AlertOptions) -> (Vec<String>, usize) {
     let mut tags = Tags::new(origin.scrubber);
     let mut beyond = HashSet::new();
     let room = MOST_TAGS.saturating_sub(marks.alert_tags.len()).max(1);
-    let organisation = event.organisation().trim();
+    let organisation = event.creator_name().trim();
     if !organisation.is_empty() {
         tags.add(format!("{}{organisation}", tags::SOURCE), room);
     }
-    let holds = Markings::of_event(event, marks);
-    let passed_on = |(tag, is_local): &(&str, bool)| !tags::is_own(tag) && !is_laxer(tag, *is_local, holds);
-    for (tag, _) in event.all_tags().filter(passed_on) {
+    let holds = Markings::from_event(event, marks);
+    let passed_on = |(tag, is_local): &(&str, bool)| !tags::is_reserved(tag) && !is_laxer(tag, *is_local, holds);
+    for (tag, _) in event.tags_with_local_flag().filter(passed_on) {
         if tags.is_full(room) {
             beyond.insert(tag.trim());
         }
@@ -195,7 +195,7 @@ fn tags_of(event: &Event, origin: &EventSource<'_>, marks: &AlertOptions) -> (Ve
 /// The techniques that the event's ATT&CK galaxy tags name.
 fn procedures(event: &Event) -> Vec<String> {
     let mut known = HashSet::new();
-    event.tags().filter_map(technique).filter(|id| known.insert(*id)).map(ToOwned::to_owned).collect()
+    event.all_tag_names().filter_map(technique).filter(|id| known.insert(*id)).map(ToOwned::to_owned).collect()
 }
 
 /// `T1566.001` of `misp-galaxy:mitre-attack-pattern="Spearphishing Attachment - T1566.001"`, and of the galaxies of the
@@ -230,7 +230,7 @@ mod tests {
     fn wanted(event: Value, marks: &AlertOptions) -> AlertDraft {
         let event = serde_json::from_value(event).unwrap();
         let origin = EventSource { connection: "partner", link: None, scrubber: &Scrubber::default() };
-        alert(&event, &Uuid::nil(), &origin, marks, &[], 0)
+        draft_alert(&event, &Uuid::nil(), &origin, marks, &[], 0)
     }
 
     fn tagged(tags: impl IntoIterator<Item = impl AsRef<str>>) -> Value {
@@ -252,7 +252,7 @@ mod tests {
             }),
             &marks,
         );
-        insta::assert_json_snapshot!(alert.shown(), @r##"
+        insta::assert_json_snapshot!(alert.to_report_alert(), @r##"
         {
           "type": "misp",
           "source": "partner",
@@ -312,7 +312,7 @@ mod tests {
         let link = Some(format!("https://misp.example/{}", long(600)));
         let connection = long(33);
         let origin = EventSource { connection: &connection, link, scrubber: &Scrubber::default() };
-        let alert = alert(&event, &Uuid::nil(), &origin, &AlertOptions::default(), &[], 0);
+        let alert = draft_alert(&event, &Uuid::nil(), &origin, &AlertOptions::default(), &[], 0);
         let lengths = [&alert.source, &alert.title, alert.link.as_ref().unwrap(), &alert.tags[0], &alert.tags[1]];
         assert_eq!(lengths.map(|name| name.len()), [32, 512, 512, 128, 128]);
         assert!(lengths.iter().all(|name| name.as_bytes()[name.len() - 9] == b'~'));

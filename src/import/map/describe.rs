@@ -3,9 +3,9 @@
 
 use uuid::Uuid;
 
-use super::limits::name;
+use super::limits::shorten_name;
 use super::{OwnTags, reports};
-use crate::cortex::markdown::inert;
+use crate::cortex::markdown::neutralise_line;
 use crate::import::state;
 use crate::misp::wire::{Event, Report};
 use crate::secret::Scrubber;
@@ -31,7 +31,7 @@ pub(super) fn description(
     scrubber: &Scrubber,
 ) -> String {
     let mut description = facts(event, uuid, scrubber);
-    if own_tags.number() > 0 {
+    if own_tags.total() > 0 {
         description.push_str(&format!("- {own_tags}\n"));
     }
     let reports: Vec<&Report> = reports.iter().filter(|report| report.deleted != Some(true)).collect();
@@ -46,7 +46,7 @@ pub(super) fn description(
             break;
         }
     }
-    state::beside(&description)
+    state::disarm_state_lines(&description)
 }
 
 fn facts(event: &Event, uuid: &Uuid, scrubber: &Scrubber) -> String {
@@ -72,11 +72,11 @@ fn facts(event: &Event, uuid: &Uuid, scrubber: &Scrubber) -> String {
     };
     let moment = |label: &str, seconds: Option<i64>| {
         let seconds = seconds.filter(|seconds| *seconds > 0);
-        seconds.map(|seconds| format!("- {label}: {}\n", time::moment(seconds))).unwrap_or_default()
+        seconds.map(|seconds| format!("- {label}: {}\n", time::format_date_time(seconds))).unwrap_or_default()
     };
     // Everything that comes from outside is cleaned of secrets before it is quoted: a quotation may spell them otherwise.
-    let quoted = |words: &str, most| inert(&name(scrubber.clean(words), most, scrubber));
-    let organisation = quoted(event.organisation(), LONGEST_NAME);
+    let quoted = |words: &str, most| neutralise_line(&shorten_name(scrubber.clean(words), most, scrubber));
+    let organisation = quoted(event.creator_name(), LONGEST_NAME);
     // marked looks for the end of what is bold before it looks for code.
     let organisation = match organisation.as_str() {
         "" => "**an unknown organisation**".to_owned(),
@@ -94,13 +94,13 @@ fn facts(event: &Event, uuid: &Uuid, scrubber: &Scrubber) -> String {
 
 /// A report below its name, as far as there is room, and whether that is all of it. See [`reports`] for what stays of it.
 fn section(report: &Report, room: usize, scrubber: &Scrubber) -> (String, bool) {
-    let heading = inert(&name(scrubber.clean(&report.name), LONGEST_NAME, scrubber));
+    let heading = neutralise_line(&shorten_name(scrubber.clean(&report.name), LONGEST_NAME, scrubber));
     let heading = format!("\n## {}\n\n", if heading.is_empty() { "(no name)" } else { &heading });
     let Some(room) = room.checked_sub(heading.len()) else { return (String::new(), false) };
     // What is written anew is seldom shorter, and a report may have megabytes.
-    let content = scrubber.beginning(&report.content, room);
+    let content = scrubber.clean_truncated(&report.content, room);
     let is_all = report.content.chars().nth(room).is_none();
-    let (content, is_whole) = reports::beginning(&content, room);
+    let (content, is_whole) = reports::render_within(&content, room);
     (heading + &content, is_all && is_whole)
 }
 
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_cut_leaves_no_half_secret() {
-        let scrubber = Scrubber::of_config(&json!({"key": ["Zq8Canary7KeyZq8"]}));
+        let scrubber = Scrubber::from_config(&json!({"key": ["Zq8Canary7KeyZq8"]}));
         let long = "Zq8Canary7KeyZq8".repeat(5_000);
         let text = description(&Event::default(), &Uuid::nil(), &[report("a", &long)], OwnTags::default(), &scrubber);
         assert!(!text.contains("Zq8") && text.contains("[removed]"));

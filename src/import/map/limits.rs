@@ -20,14 +20,14 @@ const MARK: usize = 9;
 /// A name in one line, without hidden characters. One that is too long ends in `~` and the first eight hex digits of SHA-1 of the whole; secrets are
 /// cleaned out of it before, since a cut may leave half a secret. The limit counts as TheHive's JVM does: a character
 /// above U+FFFF is two.
-pub(super) fn name<'a>(text: impl Into<Cow<'a, str>>, most: usize, scrubber: &Scrubber) -> String {
-    let line = crate::text::name(text.into());
+pub(super) fn shorten_name<'a>(text: impl Into<Cow<'a, str>>, most: usize, scrubber: &Scrubber) -> String {
+    let line = crate::text::clean_name(text.into());
     if is_within(&line, most) {
         return line;
     }
     let digest = sha1_smol::Sha1::from(&line).digest().bytes();
     let mark: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("{}~{mark}", beginning(&scrubber.beginning_of_content(&line, most), most.saturating_sub(MARK)))
+    format!("{}~{mark}", utf16_prefix(&scrubber.clean_content_truncated(&line, most), most.saturating_sub(MARK)))
 }
 
 /// True if a text has at most so many characters, as TheHive's JVM counts them.
@@ -38,10 +38,10 @@ pub(super) fn is_within(text: &str, most: usize) -> bool {
 /// True for a tag that TheHive does not take whole.
 #[must_use]
 pub fn is_long_tag(tag: &str) -> bool {
-    !is_within(tag, LONGEST_TAG) && !is_within(&crate::text::name(tag.into()), LONGEST_TAG)
+    !is_within(tag, LONGEST_TAG) && !is_within(&crate::text::clean_name(tag.into()), LONGEST_TAG)
 }
 
-fn beginning(text: &str, most: usize) -> &str {
+fn utf16_prefix(text: &str, most: usize) -> &str {
     let mut used = 0;
     let beyond = text.char_indices().find(|(_, c)| {
         used += c.len_utf16();
@@ -51,11 +51,11 @@ fn beginning(text: &str, most: usize) -> &str {
 }
 
 /// A text of at most so many bytes, ending in the note if it had to be cut; cleaned before it is.
-pub(super) fn text(text: &str, most: usize, note: &str, scrubber: &Scrubber) -> String {
+pub(super) fn shorten_text(text: &str, most: usize, note: &str, scrubber: &Scrubber) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
-    let clean = scrubber.beginning_of_content(text, most);
+    let clean = scrubber.clean_content_truncated(text, most);
     let end = clean.floor_char_boundary(most.saturating_sub(note.len()));
     format!("{}{note}", clean.get(..end).unwrap_or_default())
 }
@@ -81,7 +81,7 @@ impl<'a> Tags<'a> {
         if self.is_full(most) {
             return;
         }
-        let tag = name(tag, LONGEST_TAG, self.scrubber);
+        let tag = shorten_name(tag, LONGEST_TAG, self.scrubber);
         if !tag.is_empty() && !self.names.contains(&tag) {
             self.names.push(tag);
         }
@@ -97,40 +97,40 @@ mod tests {
     fn a_long_name_keeps_its_beginning_and_a_mark_of_the_whole() {
         let none = Scrubber::default();
         let long = "x".repeat(40);
-        let short = name(long.as_str(), 32, &none);
+        let short = shorten_name(long.as_str(), 32, &none);
         assert_eq!(short, format!("{}~47372a7b", "x".repeat(23)));
-        assert_eq!(name(long.clone(), 40, &none), long);
-        assert_ne!(name(format!("{long}y"), 32, &none), short);
+        assert_eq!(shorten_name(long.clone(), 40, &none), long);
+        assert_ne!(shorten_name(format!("{long}y"), 32, &none), short);
     }
 
     #[test]
     fn a_character_above_the_plane_counts_twice_and_is_never_halved() {
         let none = Scrubber::default();
-        let short = name("😀".repeat(17), 32, &none);
+        let short = shorten_name("😀".repeat(17), 32, &none);
         assert_eq!(short.chars().filter(|c| *c == '😀').count(), 11);
-        assert_eq!(name("😀".repeat(16), 32, &none), "😀".repeat(16));
+        assert_eq!(shorten_name("😀".repeat(16), 32, &none), "😀".repeat(16));
     }
 
     #[test]
     fn names_have_one_line() {
-        assert_eq!(name("\n a\r\nb\0 ", 32, &Scrubber::default()), "a  b");
+        assert_eq!(shorten_name("\n a\r\nb\0 ", 32, &Scrubber::default()), "a  b");
     }
 
     #[test]
     fn no_cut_leaves_half_a_secret() {
-        let scrubber = Scrubber::of_config(&json!({"key": ["Zq8Canary7KeyZq8"]}));
+        let scrubber = Scrubber::from_config(&json!({"key": ["Zq8Canary7KeyZq8"]}));
         for before in 0..60 {
             let long = "x".repeat(before) + "Zq8Canary7KeyZq8" + &"y".repeat(60);
-            let cut = [name(long.as_str(), 40, &scrubber), text(&long, 40, "…", &scrubber)];
+            let cut = [shorten_name(long.as_str(), 40, &scrubber), shorten_text(&long, 40, "…", &scrubber)];
             assert!(cut.iter().all(|cut| !cut.contains("Zq8")), "{cut:?}");
         }
     }
 
     #[test]
     fn a_text_that_is_cut_says_so_within_its_limit() {
-        let cut = text(&"é".repeat(40), 21, " (cut)", &Scrubber::default());
+        let cut = shorten_text(&"é".repeat(40), 21, " (cut)", &Scrubber::default());
         assert_eq!(cut, format!("{} (cut)", "é".repeat(7)));
-        assert_eq!(text("short", 5, " (cut)", &Scrubber::default()), "short");
+        assert_eq!(shorten_text("short", 5, " (cut)", &Scrubber::default()), "short");
     }
 
     #[test]

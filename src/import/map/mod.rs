@@ -16,10 +16,10 @@ use crate::markings::{Pap, Tlp};
 use crate::misp::wire::{Attribute, Event};
 use crate::secret::Scrubber;
 
-pub use alert::{AlertDraft, OwnTags, alert, source};
+pub use alert::{AlertDraft, OwnTags, draft_alert, source};
 pub use describe::MOMENTS;
 pub use limits::{LONGEST_TAG, is_long_tag};
-pub use observable::{ObservableDraft, add_tag, artifact, file, is_stand_in, merge, observables, put_tag_first};
+pub use observable::{ObservableDraft, add_tag, artifact, draft_file, is_stand_in, merge, draft_observables, put_tag_first};
 
 /// What alerts and observables get beside what MISP says.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -66,15 +66,15 @@ const DEFAULT_PAP: Pap = Pap::Amber;
 impl Markings {
     /// Levels that an event says itself.
     #[must_use]
-    pub fn said(tlp: Tlp, pap: Pap) -> Self {
+    pub fn explicit(tlp: Tlp, pap: Pap) -> Self {
         Self { tlp, pap, is_tlp_said: true, is_pap_said: true }
     }
 
     /// Those of an event: the strictest of its tags, else the configured ones. A local tag, which the event's creator did
     /// not set, makes stricter and never laxer.
     #[must_use]
-    pub fn of_event(event: &Event, marks: &AlertOptions) -> Self {
-        let all = || event.all_tags();
+    pub fn from_event(event: &Event, marks: &AlertOptions) -> Self {
+        let all = || event.tags_with_local_flag();
         let (tlp, pap) = (strictest(all(), Tlp::from_tag), strictest(all(), Pap::from_tag));
         Self {
             tlp: tlp.0.unwrap_or(marks.default_tlp).max(tlp.1.unwrap_or(Tlp::Clear)),
@@ -86,12 +86,12 @@ impl Markings {
 
     /// Those of an attribute: the strictest of its own tags and its event's, else the configured ones. Local tags count as
     /// for events.
-    fn of(attribute: &Attribute, event: Self) -> Self {
+    fn from_attribute(attribute: &Attribute, event: Self) -> Self {
         if attribute.tags.is_empty() {
             return event;
         }
         let (tlp, pap) =
-            (strictest(attribute.all_tags(), Tlp::from_tag), strictest(attribute.all_tags(), Pap::from_tag));
+            (strictest(attribute.tags_with_local_flag(), Tlp::from_tag), strictest(attribute.tags_with_local_flag(), Pap::from_tag));
         let of_event = (event.is_tlp_said.then_some(event.tlp), event.is_pap_said.then_some(event.pap));
         Self {
             tlp: tlp

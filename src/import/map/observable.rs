@@ -2,9 +2,9 @@
 
 use uuid::Uuid;
 
-use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, is_within, name, text};
+use super::limits::{LONGEST_SHOWN, MOST_TAGS, Tags, is_within, shorten_name, shorten_text};
 use super::{Markings, is_laxer};
-use crate::cortex::markdown::{bare, inert, inert_lines};
+use crate::cortex::markdown::{unquote, neutralise_line, neutralise_lines};
 use crate::import::batch::ChunkContext;
 use crate::import::command::{OF_COMMANDS, STAND_IN};
 use crate::import::files;
@@ -14,7 +14,7 @@ use crate::report::AlertObservable;
 use crate::report::Artifact;
 use crate::secret::Scrubber;
 use crate::tags::{self, Link};
-use crate::text::{has_hidden, is_hidden, visible};
+use crate::text::{has_hidden, is_hidden, reveal_hidden};
 use crate::thehive::FILE;
 use crate::types::{self, AttributeInput};
 
@@ -54,12 +54,12 @@ pub struct ObservableDraft {
 impl ObservableDraft {
     /// The observable as a report shows it.
     #[must_use]
-    pub fn shown(&self, scrubber: &Scrubber) -> AlertObservable {
+    pub fn to_report_observable(&self, scrubber: &Scrubber) -> AlertObservable {
         AlertObservable {
             data_type: self.data_type.clone(),
             data: self.data.clone(),
-            shown: has_hidden(&self.data).then(|| visible(&self.data).into_owned()),
-            message: shorter(&self.message, scrubber),
+            shown: has_hidden(&self.data).then(|| reveal_hidden(&self.data).into_owned()),
+            message: shorten_message(&self.message, scrubber),
             tlp: self.tlp.number(),
             ioc: self.ioc,
             tags: self.tags.clone(),
@@ -75,7 +75,7 @@ impl ObservableDraft {
 ///
 /// # Errors
 /// Why it becomes none: TheHive drops what is blank without a word (`ObservableCtrl.scala` of TheHive 4).
-pub fn observables(
+pub fn draft_observables(
     attribute: &Attribute,
     within: Option<(&str, &str)>,
     setup: &ChunkContext<'_>,
@@ -83,22 +83,22 @@ pub fn observables(
     let ChunkContext { event, data_types, scrubber, commands, .. } = setup;
     let Attribute { kind, category, value, uuid, .. } = attribute;
     let found = AttributeInput { kind, category, value, uuid, event: setup.uuid };
-    let mut observables = types::observables(&found, data_types).map_err(|reason| reason.to_string())?;
+    let mut observables = types::to_observables(&found, data_types).map_err(|reason| reason.to_string())?;
     observables.retain(|one| !is_blank(&one.data));
     if observables.is_empty() {
         return Err("its value is blank".to_owned());
     }
-    let Markings { tlp, pap, .. } = Markings::of(attribute, *event);
+    let Markings { tlp, pap, .. } = Markings::from_attribute(attribute, *event);
     let mut wanted: Vec<ObservableDraft> = Vec::with_capacity(observables.len());
     for one in observables {
         let tags = tags(one.tags, attribute, within, setup);
-        let is_command = one.data_type == OF_COMMANDS && commands.has(&one.data);
+        let is_command = one.data_type == OF_COMMANDS && commands.is_command_like(&one.data);
         let is_whole = is_within(&one.data, LONGEST_DATA) && !is_command;
         let (data_type, data, message) = if is_whole {
-            let message = quoted(&attribute.comment, LONGEST_MESSAGE, NOTE, scrubber);
+            let message = quote_shortened(&attribute.comment, LONGEST_MESSAGE, NOTE, scrubber);
             (one.data_type.into_owned(), one.data, message)
         } else {
-            (OF_COMMANDS.to_owned(), stand_in(attribute, scrubber), value_in_words(attribute, is_command, scrubber))
+            (OF_COMMANDS.to_owned(), build_stand_in(attribute, scrubber), message_with_value(attribute, is_command, scrubber))
         };
         let ioc = is_whole && attribute.to_ids == Some(true);
         let one = ObservableDraft { data_type, data, message, tlp, pap, ioc, tags, changed: changed(attribute) };
@@ -112,14 +112,14 @@ pub fn observables(
 
 /// The file of an attribute as an observable: named by the attribute, with its comment, TLP, tags and flag. See
 /// [`crate::import::files`] for which attributes have one.
-pub fn file(attribute: &Attribute, within: Option<(&str, &str)>, setup: &ChunkContext<'_>) -> ObservableDraft {
+pub fn draft_file(attribute: &Attribute, within: Option<(&str, &str)>, setup: &ChunkContext<'_>) -> ObservableDraft {
     let mut way_back = types::file_tags(&attribute.kind, &attribute.category);
-    way_back.extend(files::mark(attribute));
-    let Markings { tlp, pap, .. } = Markings::of(attribute, setup.event);
+    way_back.extend(files::attachment_tag(attribute));
+    let Markings { tlp, pap, .. } = Markings::from_attribute(attribute, setup.event);
     ObservableDraft {
         data_type: FILE.to_owned(),
         data: files::file_name(attribute),
-        message: quoted(&attribute.comment, LONGEST_MESSAGE, NOTE, setup.scrubber),
+        message: quote_shortened(&attribute.comment, LONGEST_MESSAGE, NOTE, setup.scrubber),
         tlp,
         pap,
         ioc: attribute.to_ids == Some(true),
@@ -134,24 +134,24 @@ fn changed(attribute: &Attribute) -> Option<i64> {
 
 /// A text of at most so many bytes, ending in the note if it had to be cut, of which Markdown makes nothing: TheHive shows an
 /// observable's message as Markdown. It is cut before it is quoted, since a cut would free what is quoted.
-fn quoted(words: &str, most: usize, note: &str, scrubber: &Scrubber) -> String {
-    let short = text(words, most, note, scrubber);
-    let quoted = inert_lines(&short);
+fn quote_shortened(words: &str, most: usize, note: &str, scrubber: &Scrubber) -> String {
+    let short = shorten_text(words, most, note, scrubber);
+    let quoted = neutralise_lines(&short);
     if quoted.len() <= most {
         return quoted;
     }
-    let short = text(words, most.saturating_sub(QUOTATION), note, scrubber);
-    let quoted = inert_lines(&short);
+    let short = shorten_text(words, most.saturating_sub(QUOTATION), note, scrubber);
+    let quoted = neutralise_lines(&short);
     // So many backticks that what stands around them is longer than there is room for.
-    if quoted.len() <= most { quoted } else { inert(&short.replace('`', "'")) }
+    if quoted.len() <= most { quoted } else { neutralise_line(&short.replace('`', "'")) }
 }
 
 /// A message as a report shows it.
-fn shorter(message: &str, scrubber: &Scrubber) -> String {
+fn shorten_message(message: &str, scrubber: &Scrubber) -> String {
     if is_within(message, LONGEST_SHOWN) {
         return message.to_owned();
     }
-    quoted(bare(message), LONGEST_SHOWN, "…", scrubber)
+    quote_shortened(unquote(message), LONGEST_SHOWN, "…", scrubber)
 }
 
 fn is_blank(data: &str) -> bool {
@@ -159,12 +159,12 @@ fn is_blank(data: &str) -> bool {
 }
 
 /// What stands for a value that cannot be an observable's.
-fn stand_in(attribute: &Attribute, scrubber: &Scrubber) -> String {
+fn build_stand_in(attribute: &Attribute, scrubber: &Scrubber) -> String {
     let uuid = attribute.uuid.trim();
     if uuid.is_empty() {
         return format!("{STAND_IN}{}", sha1_smol::Sha1::from(&attribute.value).digest());
     }
-    format!("{STAND_IN}{}", name(uuid, 36, scrubber))
+    format!("{STAND_IN}{}", shorten_name(uuid, 36, scrubber))
 }
 
 /// True for an observable that stands for a value which is in its message.
@@ -173,11 +173,11 @@ pub fn is_stand_in(one: &ObservableDraft) -> bool {
     one.data_type == OF_COMMANDS && one.data.starts_with(STAND_IN)
 }
 
-fn value_in_words(attribute: &Attribute, is_command: bool, scrubber: &Scrubber) -> String {
-    let comment = quoted(&attribute.comment, LONGEST_MESSAGE / 2, NOTE, scrubber);
+fn message_with_value(attribute: &Attribute, is_command: bool, scrubber: &Scrubber) -> String {
+    let comment = quote_shortened(&attribute.comment, LONGEST_MESSAGE / 2, NOTE, scrubber);
     let gap = if comment.is_empty() { "" } else { "\n\n" };
     let why = if is_command { COMMAND } else { "" };
-    let value = quoted(&attribute.value, LONGEST_MESSAGE - comment.len() - gap.len() - why.len(), NOTE, scrubber);
+    let value = quote_shortened(&attribute.value, LONGEST_MESSAGE - comment.len() - gap.len() - why.len(), NOTE, scrubber);
     format!("{comment}{gap}{value}{why}")
 }
 
@@ -199,8 +199,8 @@ fn tags(
     if let Some((object, uuid)) = within {
         let plain = object.replace([':', '"'], "_");
         let whole = Uuid::parse_str(uuid.trim()).ok().filter(|uuid| !uuid.is_nil()).map(|uuid| (setup.uuid, uuid));
-        let link = Link { name: &name(plain, LONGEST_OBJECT, scrubber), whole, port: None };
-        tags.add(tags::with(tags::OBJECT, &link.to_string()), room);
+        let link = Link { name: &shorten_name(plain, LONGEST_OBJECT, scrubber), whole, port: None };
+        tags.add(tags::build(tags::OBJECT, &link.to_string()), room);
     }
     let facts = [
         (tags::OBJECT_RELATION, &attribute.object_relation),
@@ -208,11 +208,11 @@ fn tags(
         (tags::LAST_SEEN, &attribute.last_seen),
     ];
     for (fact, value) in facts.into_iter().filter(|(_, value)| !value.is_empty()) {
-        tags.add(tags::with(fact, value), room);
+        tags.add(tags::build(fact, value), room);
     }
-    let holds = Markings::of(attribute, setup.event);
-    let passed_on = |(tag, is_local): &(&str, bool)| !tags::is_own(tag) && !is_laxer(tag, *is_local, holds);
-    for (tag, _) in attribute.all_tags().filter(passed_on) {
+    let holds = Markings::from_attribute(attribute, setup.event);
+    let passed_on = |(tag, is_local): &(&str, bool)| !tags::is_reserved(tag) && !is_laxer(tag, *is_local, holds);
+    for (tag, _) in attribute.tags_with_local_flag().filter(passed_on) {
         tags.add(tag, room);
     }
     for tag in &marks.observable_tags {
@@ -285,17 +285,17 @@ mod tests {
         let setup = ChunkContext {
             uuid: EVENT,
             commands: Commands { connections: &[] },
-            event: Markings::said(Tlp::Green, Pap::Amber),
+            event: Markings::explicit(Tlp::Green, Pap::Amber),
             data_types: &ObservableTypeSet::thehive4(),
             marks,
             has_files: false,
             scrubber: &Scrubber::default(),
             key: &|data_type, data| (data_type.to_owned(), data.to_owned()),
         };
-        observables(&serde_json::from_value(attribute).unwrap(), within, &setup)
+        draft_observables(&serde_json::from_value(attribute).unwrap(), within, &setup)
     }
 
-    fn plain(attribute: Value) -> Vec<ObservableDraft> {
+    fn draft_with_defaults(attribute: Value) -> Vec<ObservableDraft> {
         wanted(attribute, None, &AlertOptions::default()).unwrap()
     }
 
@@ -310,7 +310,7 @@ mod tests {
         let marks =
             AlertOptions { observable_tags: vec!["from-misp".into(), "tlp:red".into()], ..AlertOptions::default() };
         let wanted = wanted(attribute, Some(within), &marks).unwrap();
-        let shown: Vec<_> = wanted.iter().map(|one| one.shown(&Scrubber::default())).collect();
+        let shown: Vec<_> = wanted.iter().map(|one| one.to_report_observable(&Scrubber::default())).collect();
         insta::assert_json_snapshot!(shown, @r#"
         [
           {
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn without_a_tlp_of_its_own_an_attribute_has_the_events() {
-        let one = plain(json!({"type": "domain", "category": "Network activity", "value": "a.example"}));
+        let one = draft_with_defaults(json!({"type": "domain", "category": "Network activity", "value": "a.example"}));
         assert_eq!((one[0].tlp, one[0].ioc), (Tlp::Green, false));
     }
 
@@ -343,7 +343,7 @@ mod tests {
         let uuid = "1a2b3c4d-0000-4000-8000-000000000002";
         let url = |length: usize| format!("https://a.example/{}", "p".repeat(length - 18));
         let of = |value: &str, comment: &str| {
-            plain(json!({"type": "url", "category": "Network activity", "value": value, "uuid": uuid, "to_ids": true,
+            draft_with_defaults(json!({"type": "url", "category": "Network activity", "value": value, "uuid": uuid, "to_ids": true,
                 "comment": comment, "Tag": [{"name": "kept"}]}))
             .remove(0)
         };
@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn long_values_without_a_uuid_stay_apart() {
-        let of = |letter: &str| plain(json!({"type": "text", "value": letter.repeat(5_000)})).remove(0).data;
+        let of = |letter: &str| draft_with_defaults(json!({"type": "text", "value": letter.repeat(5_000)})).remove(0).data;
         assert_ne!(of("a"), of("b"));
         assert_eq!(of("a"), of("a"));
     }
@@ -369,14 +369,14 @@ mod tests {
     fn two_long_halves_are_one_observable() {
         let value = format!("HKLM\\{}|{}", "k".repeat(5_000), "v".repeat(5_000));
         let wanted =
-            plain(json!({"type": "regkey|value", "category": "Persistence mechanism", "value": value, "uuid": "u"}));
+            draft_with_defaults(json!({"type": "regkey|value", "category": "Persistence mechanism", "value": value, "uuid": "u"}));
         assert_eq!((wanted.len(), wanted[0].message.clone()), (1, format!("`{value}`")));
     }
 
     #[test]
     fn a_long_comment_is_cut_and_says_so() {
         let of = |length: usize| {
-            plain(json!({"type": "domain", "value": "a.example", "comment": "c".repeat(length)})).remove(0)
+            draft_with_defaults(json!({"type": "domain", "value": "a.example", "comment": "c".repeat(length)})).remove(0)
         };
         assert_eq!(of(32_000).message.len(), 32_000);
         assert_eq!(of(32_001).message.len(), 32_000);
@@ -388,8 +388,8 @@ mod tests {
     fn no_cut_frees_what_is_quoted() {
         for (length, piece) in [(40_000, "![x](http://evil.example/) "), (3_000, "```"), (20_000, "`\n<b>")] {
             let comment = piece.repeat(length / piece.len());
-            let wanted = plain(json!({"type": "domain", "value": "a.example", "comment": comment})).remove(0);
-            let shown = wanted.shown(&Scrubber::default()).message;
+            let wanted = draft_with_defaults(json!({"type": "domain", "value": "a.example", "comment": comment})).remove(0);
+            let shown = wanted.to_report_observable(&Scrubber::default()).message;
             assert!(wanted.message.len() <= LONGEST_MESSAGE && shown.len() <= LONGEST_SHOWN);
             for message in [wanted.message, shown] {
                 let is_code = |event: &Event<'_>| {
@@ -436,7 +436,7 @@ mod tests {
         let tags = |value: &str, uuid: &str| -> Vec<String> {
             let attribute =
                 json!({"type": "filename|md5", "category": "Payload delivery", "value": value, "uuid": uuid});
-            plain(attribute).into_iter().map(|mut one| one.tags.remove(0)).collect()
+            draft_with_defaults(attribute).into_iter().map(|mut one| one.tags.remove(0)).collect()
         };
         let (one, other) = ("a.exe|44d88612fea8a8f36de82e1278abb02f", "b.exe|44d88612fea8a8f36de82e1278abb02f");
         for odd in ["", "no uuid", "00000000-0000-0000-0000-000000000000"] {
@@ -451,7 +451,7 @@ mod tests {
     fn a_value_that_would_be_a_command_is_none_of_an_observable() {
         let uuid = "1a2b3c4d-0000-4000-8000-000000000002";
         let of = |value: &str| {
-            plain(json!({"type": "text", "category": "Other", "value": value, "uuid": uuid, "to_ids": true, "comment": "said"}))
+            draft_with_defaults(json!({"type": "text", "category": "Other", "value": value, "uuid": uuid, "to_ids": true, "comment": "said"}))
                 .remove(0)
         };
         for value in [
@@ -463,7 +463,7 @@ mod tests {
         ] {
             let one = of(value);
             assert_eq!((one.data, one.ioc), (format!("misp-attribute:{uuid}"), false), "{value}");
-            let shown = quoted(value, LONGEST_MESSAGE, NOTE, &Scrubber::default());
+            let shown = quote_shortened(value, LONGEST_MESSAGE, NOTE, &Scrubber::default());
             assert_eq!(one.message, format!("said\n\n{shown}{COMMAND}"));
         }
         assert_eq!(of("misp:confidence-level").data, "misp:confidence-level");
@@ -474,7 +474,7 @@ mod tests {
         let tags =
             ["misp:type=\"email-subject\"", " MISP:Composite=x", "src:CERT-EU", "misp:tool=\"x\"", "tlp:red", "kept"];
         let tags: Vec<Value> = tags.into_iter().map(|name| json!({"name": name})).collect();
-        let one = plain(json!({"type": "domain", "category": "Network activity", "value": "a.example", "Tag": tags}));
+        let one = draft_with_defaults(json!({"type": "domain", "category": "Network activity", "value": "a.example", "Tag": tags}));
         assert_eq!(one[0].tags, ["misp:tool=\"x\"", "tlp:red", "kept"]);
     }
 

@@ -6,14 +6,14 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::limits::name;
-use super::{AlertDraft, AlertOptions, EventSource, Markings, ObservableDraft, alert, merge};
-use crate::import::batch::{BatchRow, ChunkContext, MappedChunk, RowOutcome, batch};
+use super::limits::shorten_name;
+use super::{AlertDraft, AlertOptions, EventSource, Markings, ObservableDraft, draft_alert, merge};
+use crate::import::batch::{BatchRow, ChunkContext, MappedChunk, RowOutcome, map_rows};
 use crate::import::command::Commands;
 use crate::markings::{Pap, Tlp};
 use crate::misp::wire::Report;
 use crate::secret::Scrubber;
-use crate::tags::{self, tests::own};
+use crate::tags::{self, tests::reserved_tag};
 use crate::types::ObservableTypeSet;
 
 /// Texts of any length, with what is special in them: line ends, blanks, characters of two halves, the state line.
@@ -67,11 +67,11 @@ fn rows() -> impl Strategy<Value = Vec<BatchRow>> {
     prop::collection::vec(row, 0..12)
 }
 
-fn made(rows: Vec<BatchRow>, marks: &AlertOptions) -> MappedChunk {
+fn map_with_marks(rows: Vec<BatchRow>, marks: &AlertOptions) -> MappedChunk {
     let setup = ChunkContext {
         uuid: Uuid::nil(),
         commands: Commands { connections: &[] },
-        event: Markings::said(Tlp::Amber, Pap::Amber),
+        event: Markings::explicit(Tlp::Amber, Pap::Amber),
         data_types: &ObservableTypeSet::thehive4(),
         marks,
         has_files: false,
@@ -79,23 +79,23 @@ fn made(rows: Vec<BatchRow>, marks: &AlertOptions) -> MappedChunk {
         key: &|data_type, data| (data_type.to_owned(), data.to_lowercase()),
     };
     let choice = serde_json::from_value(json!({"exclude_attribute_tags": ["tlp:red"]})).unwrap();
-    batch(rows, &choice, &setup, &mut |_, _, _| {})
+    map_rows(rows, &choice, &setup, &mut |_, _, _| {})
 }
 
-fn are_tags(tags: &[String]) -> bool {
+fn are_valid_tags(tags: &[String]) -> bool {
     let unique: HashSet<_> = tags.iter().collect();
     let fits = |tag: &String| !tag.trim().is_empty() && tag.encode_utf16().count() <= 128;
     unique.len() == tags.len() && tags.len() <= 100 && tags.iter().all(fits)
 }
 
 /// What does not depend on the order in which observables are merged.
-fn settled(one: &ObservableDraft) -> (bool, Tlp, BTreeSet<&str>) {
+fn order_free_parts(one: &ObservableDraft) -> (bool, Tlp, BTreeSet<&str>) {
     (one.ioc, one.tlp, one.tags.iter().map(String::as_str).collect())
 }
 
 /// An attribute, and where among its tags a tag of ours is put.
-fn steered() -> impl Strategy<Value = (Value, Vec<String>)> {
-    (attribute(), prop::collection::vec(own(), 0..4))
+fn any_steered_attribute() -> impl Strategy<Value = (Value, Vec<String>)> {
+    (attribute(), prop::collection::vec(reserved_tag(), 0..4))
 }
 
 /// The same with these tags among its own.
@@ -110,7 +110,7 @@ fn with_tags(attribute: &Value, tags: &[String]) -> Value {
 
 proptest! {
     #[test]
-    fn no_tag_of_a_stranger_that_is_a_word_of_ours_changes_an_observable(all in prop::collection::vec(steered(), 0..8)) {
+    fn no_tag_of_a_stranger_that_is_a_word_of_ours_changes_an_observable(all in prop::collection::vec(any_steered_attribute(), 0..8)) {
         let rows = |is_steered: bool| -> Vec<BatchRow> {
             let of = |(attribute, tags): &(Value, Vec<String>)| {
                 let tags: &[String] = if is_steered { tags } else { &[] };
@@ -118,22 +118,22 @@ proptest! {
             };
             all.iter().map(of).collect()
         };
-        let (steered, plain) = (made(rows(true), &AlertOptions::default()), made(rows(false), &AlertOptions::default()));
+        let (steered, plain) = (map_with_marks(rows(true), &AlertOptions::default()), map_with_marks(rows(false), &AlertOptions::default()));
         prop_assert_eq!(&steered.observables, &plain.observables);
         prop_assert_eq!(steered.slots, plain.slots);
         prop_assert!(steered.own_tags >= plain.own_tags);
     }
 
     #[test]
-    fn no_tag_of_a_stranger_that_is_a_word_of_ours_changes_an_alert(tags in tags(), ours in prop::collection::vec(own(), 0..6)) {
+    fn no_tag_of_a_stranger_that_is_a_word_of_ours_changes_an_alert(tags in tags(), ours in prop::collection::vec(reserved_tag(), 0..6)) {
         let alert = |ours: &[String]| {
             let event = with_tags(&json!({"info": "x", "Tag": tags}), ours);
             let origin = EventSource { connection: "c", link: None, scrubber: &Scrubber::default() };
-            alert(&serde_json::from_value(event).unwrap(), &Uuid::nil(), &origin, &AlertOptions::default(), &[], 0)
+            draft_alert(&serde_json::from_value(event).unwrap(), &Uuid::nil(), &origin, &AlertOptions::default(), &[], 0)
         };
         let (steered, plain) = (alert(&ours), alert(&[]));
         prop_assert_eq!(steered.own_tags.event, plain.own_tags.event + ours.len() as u64);
-        prop_assert!(steered.tags.iter().all(|tag| !tags::is_own(tag)));
+        prop_assert!(steered.tags.iter().all(|tag| !tags::is_reserved(tag)));
         prop_assert_eq!(AlertDraft { description: String::new(), own_tags: plain.own_tags, ..steered }, AlertDraft { description: String::new(), ..plain });
     }
 
@@ -141,7 +141,7 @@ proptest! {
     fn every_row_has_a_slot_and_every_observable_a_row(rows in rows(), mark in tag()) {
         let number = rows.len();
         let marks = AlertOptions { observable_tags: vec![mark], ..AlertOptions::default() };
-        let batch = made(rows, &marks);
+        let batch = map_with_marks(rows, &marks);
         prop_assert_eq!(batch.slots.len(), number);
         let mut pointed = BTreeSet::new();
         for slot in &batch.slots {
@@ -154,7 +154,7 @@ proptest! {
         let keys: HashSet<_> = batch.observables.iter().map(|one| (&one.data_type, one.data.to_lowercase())).collect();
         prop_assert_eq!(keys.len(), batch.observables.len());
         for one in &batch.observables {
-            prop_assert!(are_tags(&one.tags), "{:?}", one.tags);
+            prop_assert!(are_valid_tags(&one.tags), "{:?}", one.tags);
             prop_assert!(!one.data.trim().is_empty() && one.data.encode_utf16().count() <= 4_096);
             prop_assert!(one.message.len() <= 32_000);
         }
@@ -181,7 +181,7 @@ proptest! {
         let length = turned.len();
         turned.rotate_left(turn % length);
         let (one, other) = (merged(all), merged(turned));
-        prop_assert_eq!(settled(&one), settled(&other));
+        prop_assert_eq!(order_free_parts(&one), order_free_parts(&other));
     }
 
     #[test]
@@ -196,10 +196,10 @@ proptest! {
         let reports: Vec<Report> = reports.into_iter().map(|(name, content)| Report { name, content, ..Report::default() }).collect();
         let origin = EventSource { connection: &format!("c{connection}"), link: Some(format!("h{link}")), scrubber: &Scrubber::default() };
         let marks = AlertOptions { alert_tags: vec![info.clone()], ..AlertOptions::default() };
-        let alert = alert(&event, &Uuid::nil(), &origin, &marks, &reports, 0);
+        let alert = draft_alert(&event, &Uuid::nil(), &origin, &marks, &reports, 0);
         let long = |text: &str, most: usize| text.is_empty() || text.encode_utf16().count() > most;
         prop_assert!(!long(&alert.source, 32) && !long(&alert.title, 512) && !long(&alert.link.unwrap(), 512));
-        prop_assert!(are_tags(&alert.tags), "{:?}", alert.tags);
+        prop_assert!(are_valid_tags(&alert.tags), "{:?}", alert.tags);
         prop_assert!(alert.description.len() <= 31_000, "{}", alert.description.len());
         let is_like = |line: &str| line.trim_start().starts_with("[cortex-misp]");
         prop_assert!(!alert.description.split(['\n', '\r']).any(is_like), "{}", alert.description);
@@ -209,10 +209,10 @@ proptest! {
     fn shortening_keeps_names_apart_and_is_the_same_twice(start in any_text(8), ends in prop::collection::hash_set("[a-z]{1,12}", 2..20)) {
         let scrubber = Scrubber::default();
         let long = |end: &String| format!("{}{start}{end}", "x".repeat(128));
-        let short: HashSet<String> = ends.iter().map(|end| name(long(end), 128, &scrubber)).collect();
+        let short: HashSet<String> = ends.iter().map(|end| shorten_name(long(end), 128, &scrubber)).collect();
         prop_assert_eq!(short.len(), ends.len());
         for end in &ends {
-            prop_assert!(short.contains(&name(long(end), 128, &scrubber)));
+            prop_assert!(short.contains(&shorten_name(long(end), 128, &scrubber)));
         }
     }
 }

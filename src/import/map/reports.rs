@@ -8,7 +8,7 @@
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd, TextMergeStream};
 
-use crate::cortex::markdown::{code, fence, is_address};
+use crate::cortex::markdown::{code_span, code_fence, is_linkable};
 use crate::import::state::MARK;
 use crate::text;
 
@@ -19,9 +19,9 @@ const LONGEST_LANGUAGE: usize = 20;
 
 /// The beginning of a report, as far as it fits into so many bytes, and whether that is all of it. The whole ends in a line
 /// end unless it is empty. Hidden characters go.
-pub(super) fn beginning(report: &str, most: usize) -> (String, bool) {
-    let report = &*text::lines(report);
-    let whole = written(report, most);
+pub(super) fn render_within(report: &str, most: usize) -> (String, bool) {
+    let report = &*text::clean_lines(report);
+    let whole = render(report, most);
     if whole.len() <= most {
         return (whole, true);
     }
@@ -29,7 +29,7 @@ pub(super) fn beginning(report: &str, most: usize) -> (String, bool) {
     loop {
         let least = end.saturating_sub(1 + end / 200);
         end = report.floor_char_boundary(least);
-        let short = written(&format!("{}…", report.get(..end).unwrap_or_default()), most);
+        let short = render(&format!("{}…", report.get(..end).unwrap_or_default()), most);
         if short.len() <= most {
             return (short, false);
         }
@@ -42,7 +42,7 @@ pub(super) fn beginning(report: &str, most: usize) -> (String, bool) {
 }
 
 /// The report written anew; once it is longer than so many bytes, some of the rest may be missing.
-fn written(report: &str, most: usize) -> String {
+fn render(report: &str, most: usize) -> String {
     let mut writer = Writer::default();
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     for event in TextMergeStream::new(Parser::new_ext(report, options)) {
@@ -51,12 +51,12 @@ fn written(report: &str, most: usize) -> String {
         }
         writer.event(event);
     }
-    writer.end_of_line();
-    writer.out.lines().map(harmless).fold(String::new(), |all, line| all + &line + "\n")
+    writer.end_paragraph();
+    writer.out.lines().map(disarm_state_line).fold(String::new(), |all, line| all + &line + "\n")
 }
 
 /// A line that nobody can take for the state line, whatever an editor may put around it: the state is no text of a report.
-pub(super) fn harmless(line: &str) -> String {
+pub(super) fn disarm_state_line(line: &str) -> String {
     let is_around = |c: char| c.is_whitespace() || c == '\\' || !c.is_alphanumeric() && c != '[' && c != '&';
     let bare = line.trim_start_matches(is_around).replace('\\', "");
     let is_like = bare.get(..MARK.len()).is_some_and(|head| head.eq_ignore_ascii_case(MARK));
@@ -104,7 +104,7 @@ impl Writer {
             Event::SoftBreak => self.line_break("\n"),
             Event::HardBreak => self.line_break("  \n"),
             Event::Rule => {
-                self.end_of_line();
+                self.end_paragraph();
                 self.block("* * *");
             }
             // Options that are not asked for.
@@ -120,16 +120,16 @@ impl Writer {
                 self.links.push((dest_url.into_string(), String::new()));
             }
             Tag::TableCell => self.is_cell = true,
-            Tag::Paragraph | Tag::HtmlBlock | Tag::TableHead | Tag::TableRow => self.end_of_line(),
+            Tag::Paragraph | Tag::HtmlBlock | Tag::TableHead | Tag::TableRow => self.end_paragraph(),
             other => {
-                self.end_of_line();
-                self.begin(other);
+                self.end_paragraph();
+                self.begin_block(other);
             }
         }
     }
 
     /// Begins what other blocks may stand in, or what is no text.
-    fn begin(&mut self, tag: Tag<'_>) {
+    fn begin_block(&mut self, tag: Tag<'_>) {
         match tag {
             Tag::Heading { level, .. } => self.heading = level as usize,
             Tag::CodeBlock(kind) => {
@@ -140,11 +140,11 @@ impl Writer {
                 };
             }
             Tag::BlockQuote(_) => {
-                self.apart();
-                self.deeper("> ".to_owned(), None);
+                self.write_gap();
+                self.push_nesting("> ".to_owned(), None);
             }
             Tag::List(first) => {
-                self.apart();
+                self.write_gap();
                 self.lists.push(first);
             }
             Tag::Item => {
@@ -155,17 +155,17 @@ impl Writer {
                     }
                     _ => "- ".to_owned(),
                 };
-                self.deeper(" ".repeat(mark.len()), Some(mark));
+                self.push_nesting(" ".repeat(mark.len()), Some(mark));
             }
             Tag::Table(columns) => {
-                self.apart();
+                self.write_gap();
                 self.columns = columns.len();
             }
             _ => {}
         }
     }
 
-    fn deeper(&mut self, before: String, mark: Option<String>) {
+    fn push_nesting(&mut self, before: String, mark: Option<String>) {
         if self.before.len() >= DEEPEST {
             self.too_deep += 1;
             return;
@@ -180,12 +180,12 @@ impl Writer {
             TagEnd::Emphasis => self.emphasise("*"),
             TagEnd::Strong => self.emphasise("**"),
             TagEnd::Strikethrough => self.emphasise("~~"),
-            TagEnd::Link | TagEnd::Image => self.link(),
+            TagEnd::Link | TagEnd::Image => self.end_link(),
             TagEnd::TableCell => self.line.push_str(" | "),
             TagEnd::TableHead => {
                 self.row();
                 let rule = format!("|{}", " --- |".repeat(self.columns));
-                self.put(&rule);
+                self.write_line(&rule);
             }
             TagEnd::TableRow => self.row(),
             TagEnd::Table => self.is_apart = true,
@@ -196,7 +196,7 @@ impl Writer {
                 self.block(heading.trim_end());
             }
             TagEnd::BlockQuote(_) | TagEnd::Item => {
-                self.end_of_line();
+                self.end_paragraph();
                 self.flush_mark();
                 if self.too_deep > 0 {
                     self.too_deep -= 1;
@@ -209,7 +209,7 @@ impl Writer {
                 self.lists.pop();
                 self.is_apart = true;
             }
-            _ => self.end_of_line(),
+            _ => self.end_paragraph(),
         }
     }
 
@@ -220,7 +220,7 @@ impl Writer {
         }
         for piece in text.split_inclusive(char::is_whitespace) {
             let word = piece.trim_end_matches(char::is_whitespace);
-            if is_address(word) {
+            if is_linkable(word) {
                 self.span(word);
             } else {
                 escape(word, &mut self.line);
@@ -250,11 +250,11 @@ impl Writer {
             self.line.push(' ');
         }
         // A table's cell ends at a `|`, in code as elsewhere.
-        self.line.push_str(&code(&if self.is_cell { text.replace('|', "¦") } else { text }));
+        self.line.push_str(&code_span(&if self.is_cell { text.replace('|', "¦") } else { text }));
     }
 
     /// The address of a link, unless it is what the link is called.
-    fn link(&mut self) {
+    fn end_link(&mut self) {
         let Some((address, name)) = self.links.pop() else { return };
         if let Some((_, outer)) = self.links.last_mut() {
             outer.push_str(&name);
@@ -286,20 +286,20 @@ impl Writer {
     fn row(&mut self) {
         let cells = std::mem::take(&mut self.line);
         self.is_cell = false;
-        self.put(format!("| {cells}").trim_end());
+        self.write_line(format!("| {cells}").trim_end());
     }
 
     fn code_block(&mut self) {
         let code = self.code.take().unwrap_or_default();
-        let fence = fence(&code);
+        let fence = code_fence(&code);
         self.block(&format!("{fence}{}\n{}\n{fence}", self.language, code.trim_end_matches('\n')));
     }
 
     /// Ends the paragraph in hand. Nothing at the beginning of its lines may mean something, and no empty line may end it.
-    fn end_of_line(&mut self) {
+    fn end_paragraph(&mut self) {
         if !self.line.trim().is_empty() {
             let line = std::mem::take(&mut self.line);
-            let lines: Vec<_> = line.lines().map(plain_beginning).filter(|line| !line.is_empty()).collect();
+            let lines: Vec<_> = line.lines().map(escape_line_start).filter(|line| !line.is_empty()).collect();
             self.block(&lines.join("\n"));
         }
         self.line.clear();
@@ -307,23 +307,23 @@ impl Writer {
     }
 
     /// An empty line, if a block is before.
-    fn apart(&mut self) {
+    fn write_gap(&mut self) {
         if self.is_apart && self.mark.is_none() {
-            self.put("");
+            self.write_line("");
         }
         self.is_apart = false;
     }
 
     /// Writes a block, apart from what is before it.
     fn block(&mut self, text: &str) {
-        self.apart();
-        text.lines().for_each(|line| self.put(line));
+        self.write_gap();
+        text.lines().for_each(|line| self.write_line(line));
         self.is_apart = true;
         self.heading = 0;
     }
 
     /// Writes a line behind what stands before each.
-    fn put(&mut self, line: &str) {
+    fn write_line(&mut self, line: &str) {
         let mark = self.mark.take();
         let around = self.before.len().saturating_sub(usize::from(mark.is_some()));
         let mut whole: String = self.before.iter().take(around).map(String::as_str).collect();
@@ -337,7 +337,7 @@ impl Writer {
     /// Writes the mark of an item that begins with another list or quotation, or has nothing in it.
     fn flush_mark(&mut self) {
         if self.mark.is_some() {
-            self.put("");
+            self.write_line("");
             self.is_apart = false;
         }
     }
@@ -364,7 +364,7 @@ fn escape(word: &str, to: &mut String) {
 }
 
 /// A line of a paragraph, without blanks before it, that begins no other block.
-fn plain_beginning(line: &str) -> String {
+fn escape_line_start(line: &str) -> String {
     let bare = line.trim_start();
     let digits = bare.len() - bare.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, rest) = bare.split_at_checked(digits).unwrap_or(("", bare));
@@ -387,11 +387,11 @@ fn language(info: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::state::without;
+    use crate::import::state::strip_state_line;
     use proptest::prelude::*;
 
     fn whole(report: &str) -> String {
-        beginning(report, 100_000).0
+        render_within(report, 100_000).0
     }
 
     #[test]
@@ -473,14 +473,14 @@ mod tests {
 
     #[test]
     fn a_beginning_is_whole_markdown() {
-        let (short, is_all) = beginning(&format!("```\n{}\n```", "é".repeat(500)), 300);
+        let (short, is_all) = render_within(&format!("```\n{}\n```", "é".repeat(500)), 300);
         assert!(!is_all && short.len() <= 300 && short.len() > 280 && short.ends_with("é…\n```\n"), "{short}");
-        assert_eq!(beginning("a", 2), ("a\n".to_owned(), true));
-        assert_eq!(beginning("abc", 1), (String::new(), false));
+        assert_eq!(render_within("a", 2), ("a\n".to_owned(), true));
+        assert_eq!(render_within("abc", 1), (String::new(), false));
     }
 
     /// What GitHub's or TheHive's Markdown would make of a text that is neither HTML, nor a picture, nor a link.
-    fn made(text: &str) -> Vec<Event<'_>> {
+    fn find_active_events(text: &str) -> Vec<Event<'_>> {
         let is_active = |event: &Event<'_>| {
             matches!(
                 event,
@@ -511,11 +511,11 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
         #[test]
         fn no_report_becomes_html_a_picture_a_link_or_a_state_line(report in prop_oneof![tricky(), "\\PC{0,60}"], most in 0_usize..400) {
-            let (text, _) = beginning(&report, most);
+            let (text, _) = render_within(&report, most);
             prop_assert!(text.len() <= most);
-            prop_assert_eq!(made(&text), Vec::new(), "{}", text);
-            prop_assert_eq!(without(&text), text.trim());
-            prop_assert_eq!(text.lines().find(|line| harmless(line) != **line), None);
+            prop_assert_eq!(find_active_events(&text), Vec::new(), "{}", text);
+            prop_assert_eq!(strip_state_line(&text), text.trim());
+            prop_assert_eq!(text.lines().find(|line| disarm_state_line(line) != **line), None);
         }
     }
 }

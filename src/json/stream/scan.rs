@@ -28,28 +28,28 @@ pub(super) enum Next {
 }
 
 /// For the walk itself both ends are errors.
-pub(super) fn ended(broken: Broken) -> anyhow::Error {
+pub(super) fn into_error(broken: Broken) -> anyhow::Error {
     match broken {
         Broken::Off(error) => error.into(),
         flawed @ Broken::Flawed(_) => anyhow!(flawed),
     }
 }
 
-pub(super) fn cut_off() -> io::Error {
+pub(super) fn unexpected_end() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "EOF while parsing: it ends too early")
 }
 
 impl JsonStream<'_> {
     /// Goes on behind an element that could not be read, and looks for its name on the way.
     pub(super) fn recover(&mut self) -> io::Result<()> {
-        self.leave(self.element)?;
+        self.skip_to_depth(self.element)?;
         loop {
             match self.peek()? {
                 None | Some(b',' | b']' | b'}') => return Ok(()),
                 Some(b'"') => self.skip_text()?,
                 Some(b'[' | b'{') => {
                     self.enter();
-                    self.leave(self.element)?;
+                    self.skip_to_depth(self.element)?;
                 }
                 Some(_) => self.reader.consume(1),
             }
@@ -58,14 +58,14 @@ impl JsonStream<'_> {
 
     /// Passes over the rest of all lists and objects that are deeper than this. The name of the element in hand is taken
     /// where it stands.
-    pub(super) fn leave(&mut self, depth: usize) -> io::Result<()> {
+    pub(super) fn skip_to_depth(&mut self, depth: usize) -> io::Result<()> {
         while self.depth > depth {
             let buffer = self.reader.fill_buf()?;
             let is_sign = |byte: &u8| matches!(byte, b'"' | b'[' | b']' | b'{' | b'}');
             let Some(at) = buffer.iter().position(is_sign) else {
                 let number = buffer.len();
                 if number == 0 {
-                    return Err(cut_off());
+                    return Err(unexpected_end());
                 }
                 self.reader.consume(number);
                 continue;
@@ -92,21 +92,21 @@ impl JsonStream<'_> {
 
     /// Passes over a text; if it is the key of a name, this is taken.
     pub(super) fn take_name(&mut self) -> io::Result<()> {
-        let key = self.short()?;
+        let key = self.read_short_text()?;
         let place = key.and_then(|key| NAMES.iter().position(|name| *name == key));
         let Some(place) = place else { return Ok(()) };
         if self.peek()? != Some(b':') {
             return Ok(());
         }
         self.reader.consume(1);
-        self.take_value(place).map(drop)
+        self.take_name_value(place).map(drop)
     }
 
     /// Takes the name that stands next: true, unless something else stands there, which is left.
-    pub(super) fn take_value(&mut self, place: usize) -> io::Result<bool> {
+    pub(super) fn take_name_value(&mut self, place: usize) -> io::Result<bool> {
         let name = match self.peek()? {
-            Some(b'"') => self.short()?,
-            Some(b'0'..=b'9') => match self.word() {
+            Some(b'"') => self.read_short_text()?,
+            Some(b'0'..=b'9') => match self.read_word() {
                 Ok(word) => Some(String::from_utf8_lossy(word).into_owned()),
                 Err(Broken::Off(error)) => return Err(error),
                 Err(Broken::Flawed(_)) => None,
@@ -114,14 +114,14 @@ impl JsonStream<'_> {
             _ => return Ok(false),
         };
         if let Some(name) = name {
-            self.name(place, &name);
+            self.record_name(place, &name);
         }
         Ok(true)
     }
 
     /// Reads the text that stands next, if it is short and no other flaw is in it.
-    pub(super) fn short(&mut self) -> io::Result<Option<String>> {
-        match self.text(|text| Ok((text.len() <= LONGEST_NAME).then(|| text.to_owned()))) {
+    pub(super) fn read_short_text(&mut self) -> io::Result<Option<String>> {
+        match self.read_text(|text| Ok((text.len() <= LONGEST_NAME).then(|| text.to_owned()))) {
             Ok(text) => Ok(text),
             Err(Broken::Off(error)) => Err(error),
             Err(Broken::Flawed(_)) => Ok(None),
@@ -129,7 +129,7 @@ impl JsonStream<'_> {
     }
 
     /// The first of several counts.
-    pub(super) fn name(&mut self, place: usize, name: &str) {
+    pub(super) fn record_name(&mut self, place: usize, name: &str) {
         if let Some(known) = self.names.get_mut(place).filter(|known| known.is_none() && name.len() <= LONGEST_NAME) {
             *known = Some(name.to_owned());
         }
@@ -150,8 +150,8 @@ impl JsonStream<'_> {
         }
     }
 
-    pub(super) fn next(&mut self) -> Result<Next, Broken> {
-        match self.peek()?.ok_or_else(cut_off)? {
+    pub(super) fn peek_kind(&mut self) -> Result<Next, Broken> {
+        match self.peek()?.ok_or_else(unexpected_end)? {
             b'"' => Ok(Next::Text),
             b'[' => Ok(Next::List),
             b'{' => Ok(Next::Object),
@@ -166,12 +166,12 @@ impl JsonStream<'_> {
         if self.depth > DEEPEST {
             return Err(Broken::Flawed("it is nested too deep".to_owned()));
         }
-        self.keep(0)
+        self.count_kept(0)
     }
 
     /// True if another element stands next; else the list or object is closed.
-    pub(super) fn more(&mut self, close: u8, is_first: &mut bool) -> Result<bool, Broken> {
-        let sign = self.peek()?.ok_or_else(cut_off)?;
+    pub(super) fn has_more(&mut self, close: u8, is_first: &mut bool) -> Result<bool, Broken> {
+        let sign = self.peek()?.ok_or_else(unexpected_end)?;
         if sign == close {
             self.reader.consume(1);
             self.depth -= 1;
@@ -186,11 +186,11 @@ impl JsonStream<'_> {
         Ok(true)
     }
 
-    pub(super) fn key(&mut self) -> Result<String, Broken> {
-        if self.next()? != Next::Text {
+    pub(super) fn read_key(&mut self) -> Result<String, Broken> {
+        if self.peek_kind()? != Next::Text {
             return Err(Broken::Flawed("expected a key".to_owned()));
         }
-        let key = self.text(|key| Ok(key.to_owned()))?;
+        let key = self.read_text(|key| Ok(key.to_owned()))?;
         if self.peek()? != Some(b':') {
             return Err(Broken::Flawed("expected `:`".to_owned()));
         }
@@ -199,7 +199,7 @@ impl JsonStream<'_> {
     }
 
     /// Counts what is kept.
-    pub(super) fn keep(&mut self, bytes: usize) -> Result<(), Broken> {
+    pub(super) fn count_kept(&mut self, bytes: usize) -> Result<(), Broken> {
         self.kept = self.kept.saturating_add(bytes).saturating_add(VALUE);
         if self.kept > LARGEST_ELEMENT {
             return Err(Broken::Flawed(format!("it has more than {} MiB", LARGEST_ELEMENT >> 20)));
@@ -208,28 +208,28 @@ impl JsonStream<'_> {
     }
 
     /// Reads the text that stands next. Most stand in the buffer as they are.
-    pub(super) fn text<V>(&mut self, take: impl FnOnce(&str) -> Result<V, Broken>) -> Result<V, Broken> {
+    pub(super) fn read_text<V>(&mut self, take: impl FnOnce(&str) -> Result<V, Broken>) -> Result<V, Broken> {
         self.reader.consume(1);
         let buffer = self.reader.fill_buf()?;
         if let Some(at) = memchr2(b'"', b'\\', buffer)
             && buffer.get(at) == Some(&b'"')
         {
-            let taken = utf8(buffer.get(..at).unwrap_or_default()).and_then(take);
+            let taken = to_utf8(buffer.get(..at).unwrap_or_default()).and_then(take);
             self.reader.consume(at + 1);
             return taken;
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         scratch.push(b'"');
-        let is_plain = self.gather(&mut scratch)?;
+        let is_plain = self.gather_text(&mut scratch)?;
         let plain = scratch.get(1..scratch.len() - 1).unwrap_or_default();
         let taken = match is_plain {
             _ if scratch.len() > LARGEST_ELEMENT => {
                 Err(Broken::Flawed(format!("a text has more than {} MiB", LARGEST_ELEMENT >> 20)))
             }
-            true => utf8(plain).and_then(take),
+            true => to_utf8(plain).and_then(take),
             false => {
-                serde_json::from_slice::<String>(&scratch).map_err(|error| flawed(&error)).and_then(|text| take(&text))
+                serde_json::from_slice::<String>(&scratch).map_err(|error| parser_flaw(&error)).and_then(|text_size| take(&text_size))
             }
         };
         if scratch.capacity() <= 2 * BUFFER {
@@ -240,14 +240,14 @@ impl JsonStream<'_> {
 
     /// The rest of a text as it is written, with its last quotation mark; of one that is too long only a part. True if
     /// nothing in it is escaped.
-    pub(super) fn gather(&mut self, scratch: &mut Vec<u8>) -> Result<bool, Broken> {
+    pub(super) fn gather_text(&mut self, scratch: &mut Vec<u8>) -> Result<bool, Broken> {
         let mut is_plain = true;
         loop {
             let buffer = self.reader.fill_buf()?;
             let found = memchr2(b'"', b'\\', buffer);
             let number = found.map_or(buffer.len(), |at| at + 1);
             let part = buffer.get(..number).unwrap_or_default();
-            let last = part.last().copied().ok_or_else(cut_off)?;
+            let last = part.last().copied().ok_or_else(unexpected_end)?;
             if scratch.len() <= LARGEST_ELEMENT {
                 scratch.extend_from_slice(part);
             }
@@ -257,7 +257,7 @@ impl JsonStream<'_> {
                 (Some(_), b'"') => return Ok(is_plain),
                 (Some(_), _) => {
                     is_plain = false;
-                    let escaped = self.reader.fill_buf()?.first().copied().ok_or_else(cut_off)?;
+                    let escaped = self.reader.fill_buf()?.first().copied().ok_or_else(unexpected_end)?;
                     if scratch.len() <= LARGEST_ELEMENT {
                         scratch.push(escaped);
                     }
@@ -268,7 +268,7 @@ impl JsonStream<'_> {
     }
 
     /// Reads the number or word that stands next.
-    pub(super) fn word(&mut self) -> Result<&[u8], Broken> {
+    pub(super) fn read_word(&mut self) -> Result<&[u8], Broken> {
         self.scratch.clear();
         loop {
             let buffer = self.reader.fill_buf()?;
@@ -290,14 +290,14 @@ impl JsonStream<'_> {
 
     /// Passes over a value, whatever it is.
     pub(super) fn skip(&mut self) -> Result<(), Broken> {
-        match self.next()? {
+        match self.peek_kind()? {
             Next::Text => self.skip_text()?,
             Next::List | Next::Object => {
                 let depth = self.depth;
                 self.enter();
-                self.leave(depth)?;
+                self.skip_to_depth(depth)?;
             }
-            Next::Word => drop(self.word()?),
+            Next::Word => drop(self.read_word()?),
         }
         Ok(())
     }
@@ -308,7 +308,7 @@ impl JsonStream<'_> {
             let buffer = self.reader.fill_buf()?;
             let number = buffer.len();
             if number == 0 {
-                return Err(cut_off());
+                return Err(unexpected_end());
             }
             match memchr2(b'"', b'\\', buffer) {
                 None => self.reader.consume(number),
@@ -326,12 +326,12 @@ impl JsonStream<'_> {
     }
 }
 
-fn utf8(text: &[u8]) -> Result<&str, Broken> {
+fn to_utf8(text: &[u8]) -> Result<&str, Broken> {
     std::str::from_utf8(text).map_err(|_| Broken::Flawed("a text is no UTF-8".to_owned()))
 }
 
 /// What the parser of texts and numbers says, without the place in them.
-pub(super) fn flawed(error: &serde_json::Error) -> Broken {
+pub(super) fn parser_flaw(error: &serde_json::Error) -> Broken {
     let said = error.to_string();
     Broken::Flawed(said.split(" at line ").next().unwrap_or_default().to_owned())
 }

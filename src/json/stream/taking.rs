@@ -7,7 +7,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-use super::scan::{Next, flawed};
+use super::scan::{Next, parser_flaw};
 use super::{COUNTED, JsonStream};
 use crate::json::element::{Broken, LONGEST_NAME, NAMES};
 
@@ -17,9 +17,9 @@ impl<'de> Deserializer<'de> for &mut JsonStream<'_> {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Broken> {
         let (naming, counts) = (self.naming.take(), std::mem::take(&mut self.counts));
         let depth = self.depth;
-        let value = match self.next()? {
-            Next::Text => return self.value_of_text(naming, visitor),
-            Next::Word => return self.value_of_word(naming, visitor),
+        let value = match self.peek_kind()? {
+            Next::Text => return self.deserialize_text(naming, visitor),
+            Next::Word => return self.deserialize_word(naming, visitor),
             Next::List => {
                 self.open()?;
                 visitor.visit_seq(Inside::new(self, counts))
@@ -29,13 +29,13 @@ impl<'de> Deserializer<'de> for &mut JsonStream<'_> {
                 visitor.visit_map(Inside::new(self, counts))
             }
         }?;
-        self.leave(depth)?;
+        self.skip_to_depth(depth)?;
         Ok(value)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Broken> {
         match self.peek()? {
-            Some(b'n') => self.value_of_word(None, visitor),
+            Some(b'n') => self.deserialize_word(None, visitor),
             _ => visitor.visit_some(self),
         }
     }
@@ -48,7 +48,7 @@ impl<'de> Deserializer<'de> for &mut JsonStream<'_> {
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Broken> {
         self.counts = false;
         let is_taken = match self.naming.take() {
-            Some(place) => self.take_value(place)?,
+            Some(place) => self.take_name_value(place)?,
             None => false,
         };
         if !is_taken {
@@ -64,31 +64,31 @@ impl<'de> Deserializer<'de> for &mut JsonStream<'_> {
 }
 
 impl JsonStream<'_> {
-    fn value_of_text<'de, V: Visitor<'de>>(&mut self, naming: Option<usize>, visitor: V) -> Result<V::Value, Broken> {
+    fn deserialize_text<'de, V: Visitor<'de>>(&mut self, naming: Option<usize>, visitor: V) -> Result<V::Value, Broken> {
         let (mut length, mut name) = (0, None);
-        let value = self.text(|text| {
+        let value = self.read_text(|text| {
             length = text.len();
             name = naming.filter(|_| text.len() <= LONGEST_NAME).map(|place| (place, text.to_owned()));
             visitor.visit_str(text)
         })?;
         if let Some((place, name)) = name {
-            self.name(place, &name);
+            self.record_name(place, &name);
         }
-        self.keep(length)?;
+        self.count_kept(length)?;
         Ok(value)
     }
 
-    fn value_of_word<'de, V: Visitor<'de>>(&mut self, naming: Option<usize>, visitor: V) -> Result<V::Value, Broken> {
-        self.keep(0)?;
-        match self.word()? {
+    fn deserialize_word<'de, V: Visitor<'de>>(&mut self, naming: Option<usize>, visitor: V) -> Result<V::Value, Broken> {
+        self.count_kept(0)?;
+        match self.read_word()? {
             b"null" => return visitor.visit_unit(),
             b"true" => return visitor.visit_bool(true),
             b"false" => return visitor.visit_bool(false),
             _ => {}
         }
-        let number: Number = serde_json::from_slice(&self.scratch).map_err(|error| flawed(&error))?;
+        let number: Number = serde_json::from_slice(&self.scratch).map_err(|error| parser_flaw(&error))?;
         if let Some(place) = naming {
-            self.name(place, &number.to_string());
+            self.record_name(place, &number.to_string());
         }
         match (number.as_i64(), number.as_u64(), number.as_f64()) {
             (Some(number), ..) => visitor.visit_i64(number),
@@ -112,9 +112,9 @@ impl<'r, 's> Inside<'r, 's> {
         Self { source, is_first: true, before }
     }
 
-    fn more(&mut self, close: u8) -> Result<bool, Broken> {
+    fn has_more(&mut self, close: u8) -> Result<bool, Broken> {
         self.source.kept = self.before.unwrap_or(self.source.kept);
-        self.source.more(close, &mut self.is_first)
+        self.source.has_more(close, &mut self.is_first)
     }
 }
 
@@ -122,7 +122,7 @@ impl<'de> SeqAccess<'de> for Inside<'_, '_> {
     type Error = Broken;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Broken> {
-        if self.more(b']')? { seed.deserialize(&mut *self.source).map(Some) } else { Ok(None) }
+        if self.has_more(b']')? { seed.deserialize(&mut *self.source).map(Some) } else { Ok(None) }
     }
 }
 
@@ -130,7 +130,7 @@ impl<'de> MapAccess<'de> for Inside<'_, '_> {
     type Error = Broken;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Broken> {
-        if self.more(b'}')? { self.source.next_key(seed).map(Some) } else { Ok(None) }
+        if self.has_more(b'}')? { self.source.next_key(seed).map(Some) } else { Ok(None) }
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Broken> {
@@ -141,12 +141,12 @@ impl<'de> MapAccess<'de> for Inside<'_, '_> {
 impl JsonStream<'_> {
     /// The next key, and whether its value names the element in hand.
     fn next_key<'de, K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<K::Value, Broken> {
-        if self.next()? != Next::Text {
+        if self.peek_kind()? != Next::Text {
             return Err(Broken::Flawed("expected a key".to_owned()));
         }
         let is_own = self.depth == self.element + 1;
         let (mut naming, mut value) = (None, None);
-        let read = self.text(|key| {
+        let read = self.read_text(|key| {
             naming = NAMES.iter().position(|name| is_own && *name == key);
             let key: StrDeserializer<'_, Broken> = key.into_deserializer();
             value = Some(seed.deserialize(key)?);
@@ -178,8 +178,8 @@ impl<'de> MapAccess<'de> for Walk<'_, '_> {
     type Error = Broken;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Broken> {
-        while self.source.more(b'}', &mut self.is_first)? {
-            let key = self.source.key()?;
+        while self.source.has_more(b'}', &mut self.is_first)? {
+            let key = self.source.read_key()?;
             if self.is_own {
                 self.uuid = self.source.uuid().map(ToOwned::to_owned);
             }

@@ -7,17 +7,17 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// The elements of a list: their names, or what is wrong with them.
-fn read(body: impl Read) -> Result<Vec<Result<String, String>>> {
+fn collect_tag_names(body: impl Read) -> Result<Vec<Result<String, String>>> {
     let mut elements = Vec::new();
     let mut source = JsonStream::new(body);
-    source.each(&mut |element: Element<Tag>| {
+    source.for_each(&mut |element: Element<Tag>| {
         elements.push(match element {
             Element::Good(tag) => Ok(tag.name),
-            Element::Bad(flaw) => Err(flaw.of("it")),
+            Element::Bad(flaw) => Err(flaw.describe("it")),
         });
         Ok(())
     })?;
-    source.end()?;
+    source.require_end()?;
     Ok(elements)
 }
 
@@ -58,13 +58,13 @@ fn a_bad_element_costs_itself_wherever_it_breaks() {
     ] {
         let body = format!("[{{\"name\": \"one\"}}, {bad}, {{\"name\": \"two\"}}]");
         for size in [1, 2, 7, 1 << 20] {
-            let elements = read(Pieces(body.as_bytes(), size)).unwrap();
+            let elements = collect_tag_names(Pieces(body.as_bytes(), size)).unwrap();
             let ok = |name: &str| Ok(name.to_owned());
             assert_eq!(elements, [ok("one"), Err(why.to_owned()), ok("two")], "{bad}");
         }
     }
     let bytes = b"[{\"name\": \"\xff\"}, {\"name\": \"two\", \"ignored\": \"\xff\"}]";
-    let elements = read(bytes.as_slice()).unwrap();
+    let elements = collect_tag_names(bytes.as_slice()).unwrap();
     assert_eq!(elements, [Err("it cannot be read: a text is no UTF-8".to_owned()), Ok("two".to_owned())]);
 }
 
@@ -75,22 +75,22 @@ fn what_is_passed_over_is_neither_read_nor_counted() {
     let many = format!("[{}1]", "{\"a\":1},".repeat(100_000));
     for ignored in [&deep, &long, &many, &r#""\ud800""#.to_owned(), &"1e999".to_owned(), &"[nonsense]".to_owned()] {
         let body = format!("[{{\"x\": {ignored}, \"name\": \"one\", \"y\": {ignored}}}]");
-        assert_eq!(read(body.as_bytes()).unwrap(), [Ok("one".to_owned())]);
+        assert_eq!(collect_tag_names(body.as_bytes()).unwrap(), [Ok("one".to_owned())]);
     }
     // A used field of another kind is passed over too.
-    assert_eq!(read(format!("[{{\"name\": {deep}}}]").as_bytes()).unwrap(), [Ok(String::new())]);
+    assert_eq!(collect_tag_names(format!("[{{\"name\": {deep}}}]").as_bytes()).unwrap(), [Ok(String::new())]);
 }
 
 #[test]
 fn a_text_and_an_element_have_a_bound_and_what_is_above_it_costs_itself() {
     let name = |length: usize| format!("{{\"name\": \"{}\"}}", "x".repeat(length));
     let body = format!("[{}, {}, {}]", name(1 << 20), name((1 << 20) + 1), name(LARGEST_ELEMENT));
-    let elements = read(body.as_bytes()).unwrap();
+    let elements = collect_tag_names(body.as_bytes()).unwrap();
     assert!(elements[0].is_ok());
     assert_eq!(elements[1], Err("it cannot be read: a text has more than 1024 KiB".to_owned()));
     assert_eq!(elements[2], Err("it cannot be read: a text has more than 16 MiB".to_owned()));
     let escaped = format!("[{{\"name\": \"{}\"}}, {{\"name\": \"two\"}}]", "x".repeat(LARGEST_ELEMENT) + "\\n");
-    assert_eq!(read(escaped.as_bytes()).unwrap()[1], Ok("two".to_owned()));
+    assert_eq!(collect_tag_names(escaped.as_bytes()).unwrap()[1], Ok("two".to_owned()));
     // So many tags as fit.
     let fits = (LARGEST_ELEMENT - 200) / (3 * VALUE + 2);
     let with =
@@ -98,10 +98,10 @@ fn a_text_and_an_element_have_a_bound_and_what_is_above_it_costs_itself() {
     let read = |body: String| {
         let mut flaws = Vec::new();
         let mut on = |element: Element<Event>| {
-            flaws.push(if let Element::Bad(flaw) = element { flaw.of("it") } else { String::new() });
+            flaws.push(if let Element::Bad(flaw) = element { flaw.describe("it") } else { String::new() });
             Ok(())
         };
-        JsonStream::new(body.as_bytes()).each(&mut on).unwrap();
+        JsonStream::new(body.as_bytes()).for_each(&mut on).unwrap();
         flaws
     };
     assert_eq!(read(with(fits)), ["", ""]);
@@ -115,11 +115,11 @@ fn what_is_only_counted_is_not_kept() {
     let sightings = list(r#"{"type": "0", "source": "a source of some length"}"#);
     let body = format!("[{{\"Sighting\": {sightings}, \"value\": \"v\"}}]");
     let mut on = |element: Element<Attribute>| {
-        let attribute = element.good().unwrap();
+        let attribute = element.into_option().unwrap();
         assert_eq!((attribute.sightings.seen, attribute.value.as_str()), (NUMBER as u64, "v"));
         Ok(())
     };
-    JsonStream::new(body.as_bytes()).each(&mut on).unwrap();
+    JsonStream::new(body.as_bytes()).for_each(&mut on).unwrap();
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn large_elements_of_a_list_share_what_it_may_keep() {
     let bad: Vec<_> = elements.iter().filter(|one| matches!(one, Element::Bad(_))).collect();
     let Element::Bad(flaw) = bad[0] else { panic!() };
     assert_eq!((elements.len(), bad.len()), (533, 2), "31 and a bit fit");
-    assert_eq!(flaw.of("a tag"), "a tag (uuid u) cannot be read: there is no room for it beside other large ones");
+    assert_eq!(flaw.describe("a tag"), "a tag (uuid u) cannot be read: there is no room for it beside other large ones");
     let error = collect(&list(&vec![element(1); 11]), 10).unwrap_err();
     assert_eq!(error.to_string(), "the server sends more than the 10 elements asked for");
 }
@@ -140,27 +140,27 @@ fn large_elements_of_a_list_share_what_it_may_keep() {
 #[test]
 fn a_body_has_a_limit_even_if_nothing_of_it_is_kept() {
     let body = io::Cursor::new("[".to_owned() + &"{},".repeat(1 << 20));
-    let error = JsonStream::within(body, 1 << 20).each(&mut |_: Element<Tag>| Ok(())).unwrap_err();
+    let error = JsonStream::with_limit(body, 1 << 20).for_each(&mut |_: Element<Tag>| Ok(())).unwrap_err();
     assert_eq!(error.to_string(), "it has more than 1 MiB");
 }
 
 #[test]
 fn a_list_may_be_written_as_an_object_of_places() {
-    assert_eq!(read("{\"0\": {}, \"2\": {\"name\": 7}, \"3\": 1}".as_bytes()).unwrap().len(), 3);
-    assert_eq!(read("{}".as_bytes()).unwrap().len(), 0);
-    assert_eq!(read(" null ".as_bytes()).unwrap().len(), 0);
+    assert_eq!(collect_tag_names("{\"0\": {}, \"2\": {\"name\": 7}, \"3\": 1}".as_bytes()).unwrap().len(), 3);
+    assert_eq!(collect_tag_names("{}".as_bytes()).unwrap().len(), 0);
+    assert_eq!(collect_tag_names(" null ".as_bytes()).unwrap().len(), 0);
     for body in ["{\"message\": \"no\"}", "{\"\": 1}", "{\"0\": {}, \"-1\": {}}", "\"\"", "7", "true"] {
-        let error = read(body.as_bytes()).unwrap_err();
+        let error = collect_tag_names(body.as_bytes()).unwrap_err();
         assert!(error.to_string().contains("expected a list"), "{error}");
     }
 }
 
 #[test]
 fn a_body_goes_on_to_its_very_end() {
-    assert_eq!(read("[{}, 1, null, {\"name\": 7}] ".as_bytes()).unwrap().len(), 4);
+    assert_eq!(collect_tag_names("[{}, 1, null, {\"name\": 7}] ".as_bytes()).unwrap().len(), 4);
     for body in ["[{}] x", "[{}", "[{\"name\": \"", "[{\"name\": \"\\", "[{\"name\"", "[", "", "[{\"x\": [", "[{} {}]"]
     {
-        assert!(read(body.as_bytes()).is_err(), "{body}");
+        assert!(collect_tag_names(body.as_bytes()).is_err(), "{body}");
     }
 }
 
@@ -197,11 +197,11 @@ proptest! {
     #[test]
     fn a_value_is_read_as_it_is_written(value in json_value(), size in 1usize..100, is_pretty: bool) {
         let text = if is_pretty { format!("{value:#}") } else { value.to_string() };
-        let read: Value = JsonStream::new(Pieces(text.as_bytes(), size)).whole().unwrap();
+        let read: Value = JsonStream::new(Pieces(text.as_bytes(), size)).read_whole().unwrap();
         prop_assert_eq!(&read, &serde_json::from_str::<Value>(&text).unwrap());
         let mut source = JsonStream::new(Pieces(text.as_bytes(), size));
-        source.pass().unwrap();
-        prop_assert!(source.end().is_ok());
+        source.skip_value().unwrap();
+        prop_assert!(source.require_end().is_ok());
     }
 
     /// Whatever is done to an element, those around it are read.
@@ -215,7 +215,7 @@ proptest! {
         text.insert_str(at, &by);
         // A sign within a text is only another text.
         let body = format!("[{{\"name\": \"one\"}}, {text}, {{\"name\": \"two\"}}]");
-        let elements = read(body.as_bytes()).unwrap();
+        let elements = collect_tag_names(body.as_bytes()).unwrap();
         prop_assert_eq!(elements.len(), 3);
         prop_assert_eq!(elements.first(), Some(&Ok("one".to_owned())));
         prop_assert_eq!(elements.last(), Some(&Ok("two".to_owned())));
@@ -223,6 +223,6 @@ proptest! {
 
     #[test]
     fn any_bytes_come_to_an_end(bytes in proptest::collection::vec(prop_oneof![any::<u8>(), proptest::sample::select(b"[]{}\",:\\u0 e".to_vec())], 0..200)) {
-        let _ = read(bytes.as_slice());
+        let _ = collect_tag_names(bytes.as_slice());
     }
 }

@@ -21,16 +21,16 @@ pub(super) struct EventFileEditor<'e> {
 
 impl EventFileEditor<'_> {
     /// All of the changes; gives the attributes concerned. None if the file is no event's.
-    pub(super) fn all(
+    pub(super) fn apply_all(
         mut self,
         changes: &EventChanges<'_>,
         attachments: &dyn AttachmentSource,
         sending: &mut WriteLog,
     ) -> Option<Vec<Uuid>> {
-        self.head(changes.event);
+        self.patch_event(changes.event);
         let mut done = Vec::new();
         for edit in &changes.edits {
-            self.change(&edit.uuid, edit.change);
+            self.patch_attribute(&edit.uuid, edit.change);
             done.push(edit.uuid);
         }
         for removed in &changes.removals {
@@ -38,26 +38,26 @@ impl EventFileEditor<'_> {
             done.push(*removed);
         }
         for attribute in &changes.additions {
-            match self.attribute(attribute, attachments).and_then(|body| self.fits(body)) {
+            match self.build_attribute(attribute, attachments).and_then(|body| self.reserve_room(body)) {
                 Ok(body) => {
                     self.add(attribute, body)?;
                     done.push(attribute.uuid);
                 }
-                Err(error) => sending.refused(attribute, format!("the file could not be read: {error:#}")),
+                Err(error) => sending.record_refusal(attribute, format!("the file could not be read: {error:#}")),
             }
         }
         self.event.insert("timestamp".to_owned(), Value::from(self.timestamp));
         Some(done)
     }
 
-    fn attribute(&self, attribute: &AttributeDraft, attachments: &dyn AttachmentSource) -> Result<Value> {
+    fn build_attribute(&self, attribute: &AttributeDraft, attachments: &dyn AttachmentSource) -> Result<Value> {
         let more = json!({"timestamp": self.timestamp, "deleted": false, "disable_correlation": false});
-        let content = attachments.payload(attribute)?;
+        let content = attachments.load_payload(attribute)?;
         Ok(sent::attribute(attribute, content.as_ref(), &TagResolution::default(), more))
     }
 
     /// Refuses a file with which the event's file could not be read any more.
-    fn fits(&mut self, body: Value) -> Result<Value> {
+    fn reserve_room(&mut self, body: Value) -> Result<Value> {
         let size = body.get("data").and_then(Value::as_str).map_or(0, str::len) as u64;
         ensure!(size <= self.room, "the event's file in the feed would become too large");
         self.room -= size;
@@ -83,22 +83,22 @@ impl EventFileEditor<'_> {
         Some(())
     }
 
-    fn head(&mut self, head: &EventPatch) {
-        let Value::Object(mut sent) = sent::head(head) else { return };
+    fn patch_event(&mut self, head: &EventPatch) {
+        let Value::Object(mut sent) = sent::event_patch(head) else { return };
         let tags = sent.shift_remove("Tag");
         self.event.extend(sent);
         set_tags(self.event, tags);
     }
 
-    fn change(&mut self, uuid: &Uuid, change: &AttributePatch) {
-        let Value::Object(mut sent) = sent::change(uuid, change) else { return };
+    fn patch_attribute(&mut self, uuid: &Uuid, change: &AttributePatch) {
+        let Value::Object(mut sent) = sent::attribute_patch(uuid, change) else { return };
         let tags = sent.shift_remove("Tag");
         sent.insert("timestamp".to_owned(), Value::from(self.timestamp.clone()));
         if let Some(deleted) = change.deleted {
             sent.insert("deleted".to_owned(), Value::from(deleted));
         }
-        for list in lists(self.event) {
-            for attribute in list.iter_mut().filter(|one| is_of(one, uuid)).filter_map(Value::as_object_mut) {
+        for list in attribute_lists(self.event) {
+            for attribute in list.iter_mut().filter(|one| has_uuid(one, uuid)).filter_map(Value::as_object_mut) {
                 attribute.extend(sent.clone());
                 set_tags(attribute, tags.clone());
             }
@@ -107,7 +107,7 @@ impl EventFileEditor<'_> {
 
     /// Takes an attribute out, and its object with the last one.
     fn remove(&mut self, uuid: &Uuid) {
-        lists(self.event).into_iter().for_each(|list| list.retain(|one| !is_of(one, uuid)));
+        attribute_lists(self.event).into_iter().for_each(|list| list.retain(|one| !has_uuid(one, uuid)));
         if let Some(objects) = self.event.get_mut("Object").and_then(Value::as_array_mut) {
             let is_emptied =
                 |object: &Value| object.get("Attribute").and_then(Value::as_array).is_some_and(Vec::is_empty);
@@ -117,7 +117,7 @@ impl EventFileEditor<'_> {
 }
 
 /// The lists of attributes in an event: its own, and those of its objects.
-fn lists(event: &mut Map<String, Value>) -> Vec<&mut Vec<Value>> {
+fn attribute_lists(event: &mut Map<String, Value>) -> Vec<&mut Vec<Value>> {
     let mut lists = Vec::new();
     for (name, value) in event.iter_mut() {
         match (name.as_str(), value) {
@@ -132,7 +132,7 @@ fn lists(event: &mut Map<String, Value>) -> Vec<&mut Vec<Value>> {
     lists
 }
 
-fn is_of(attribute: &Value, uuid: &Uuid) -> bool {
+fn has_uuid(attribute: &Value, uuid: &Uuid) -> bool {
     let written = attribute.get("uuid").and_then(Value::as_str).unwrap_or_default();
     Uuid::parse_str(written).is_ok_and(|written| written == *uuid)
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{HASHES, MANIFEST, edit, event_file, md5, pieces};
+use super::{HASHES, MANIFEST, edit, event_file_name, md5_hex, read_pieces};
 use crate::files;
 use crate::json::Element;
 use crate::misp::changes::{AttachmentSource, EventChanges};
@@ -55,18 +55,18 @@ impl Folder {
     }
 
     /// See [`super::Feed::file`].
-    pub(super) fn file<T>(&self, name: &str, mut read: impl FnMut(&mut dyn Read) -> Result<Result<T>>) -> Result<T> {
+    pub(super) fn read_file_with<T>(&self, name: &str, mut read: impl FnMut(&mut dyn Read) -> Result<Result<T>>) -> Result<T> {
         let path = self.folder.join(name);
         let what = if name == MANIFEST { "the feed's manifest " } else { "" };
         let reading = || format!("reading {what}{}", path.display());
-        let mut file = files::open_unfollowed(&path).with_context(reading)?;
+        let mut file = files::open_no_follow(&path).with_context(reading)?;
         read(&mut file).and_then(|read| read).with_context(reading)
     }
 
     /// True if neither a manifest nor an event is in it: a feed that nothing was exported to yet.
     pub(super) fn is_empty(&self) -> Result<bool> {
         let path = self.folder.join(MANIFEST);
-        Ok(!is_there(&path)? && self.event_files()?.is_empty())
+        Ok(!is_there(&path)? && self.list_event_files()?.is_empty())
     }
 
     /// Waits until no other run holds the folder, then holds it.
@@ -101,12 +101,12 @@ impl Folder {
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn there(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
+    pub fn find_events(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
         let mut there = Vec::new();
         for uuid in uuids {
-            let path = self.path(uuid);
+            let path = self.event_path(uuid);
             if is_there(&path)? {
-                there.push((*uuid, self.head(uuid)?));
+                there.push((*uuid, self.read_head(uuid)?));
             }
         }
         Ok(there)
@@ -116,29 +116,29 @@ impl Folder {
     ///
     /// # Errors
     /// A file that is broken.
-    pub fn content(&self, uuid: &Uuid, event: Event) -> Result<EventContent> {
+    pub fn read_content(&self, uuid: &Uuid, event: Event) -> Result<EventContent> {
         let mut attributes = Vec::new();
         let (mut objects, mut unreadable) = (HashMap::new(), Vec::new());
         let mut on = |element| {
             let attribute: Attribute = match element {
                 Element::Good(attribute) => attribute,
-                Element::Bad(flaw) => return unreadable.push(flaw.of("an attribute")),
+                Element::Bad(flaw) => return unreadable.push(flaw.describe("an attribute")),
             };
             if let Ok(object) = Uuid::parse_str(&attribute.object_id) {
                 objects.insert(attribute.object_id.clone(), object);
             }
             attributes.push(attribute);
         };
-        self.each_attribute(uuid, &mut on)?;
+        self.for_each_attribute(uuid, &mut on)?;
         Ok(EventContent { event, attributes, objects, open_objects: HashSet::new(), unreadable })
     }
 
-    fn head(&self, uuid: &Uuid) -> Result<Event> {
-        self.each_attribute(uuid, &mut drop)
+    fn read_head(&self, uuid: &Uuid) -> Result<Event> {
+        self.for_each_attribute(uuid, &mut drop)
     }
 
     /// Every attribute of an event file, those in objects too, with the object's uuid as `object_id`; gives the event's head.
-    fn each_attribute(&self, uuid: &Uuid, on: &mut dyn FnMut(Element<Attribute>)) -> Result<Event> {
+    fn for_each_attribute(&self, uuid: &Uuid, on: &mut dyn FnMut(Element<Attribute>)) -> Result<Event> {
         let mut each = |element, object: &str| match element {
             Element::Good(attribute) => on(Element::Good(Attribute { object_id: object.to_owned(), ..attribute })),
             Element::Bad(_) => on(element),
@@ -154,7 +154,7 @@ impl Folder {
             }
             Ok(())
         };
-        self.file(&event_file(uuid), |file| Ok(pieces(file, uuid, &mut on)))
+        self.read_file_with(&event_file_name(uuid), |file| Ok(read_pieces(file, uuid, &mut on)))
     }
 
     /// Writes the changes, then brings manifest and hashes in line with the event files. A file that would
@@ -169,19 +169,19 @@ impl Folder {
         sending: &mut WriteLog,
     ) -> Result<()> {
         if !changes.is_empty() {
-            let path = self.path(&changes.uuid);
+            let path = self.event_path(&changes.uuid);
             let size = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
-            let mut file = read_file(&path)?.unwrap_or_else(|| self.new_event(changes));
+            let mut file = read_json_file(&path)?.unwrap_or_else(|| self.new_event(changes));
             let no_event = || anyhow!("{} is no event file", path.display());
             let event = file.get_mut("Event").and_then(Value::as_object_mut).with_context(no_event)?;
             let room = LARGEST_FILE.saturating_sub(size) / 2;
             let edit = edit::EventFileEditor { timestamp: self.clock.now.to_string(), event, room };
-            let done = edit.all(changes, attachments, sending).with_context(no_event)?;
+            let done = edit.apply_all(changes, attachments, sending).with_context(no_event)?;
             // A file is there whole or not at all, so an error means that nothing was changed.
-            self.write(&event_file(&changes.uuid), &format!("{file:#}\n"))?;
-            sending.sent(done, true);
+            self.write_if_changed(&event_file_name(&changes.uuid), &format!("{file:#}\n"))?;
+            sending.record_sent(done, true);
         }
-        self.write_index(sending)
+        self.write_manifest_and_hashes(sending)
     }
 
     fn new_event(&self, changes: &EventChanges<'_>) -> Value {
@@ -197,48 +197,48 @@ impl Folder {
     }
 
     /// Rebuilds `manifest.json` and `hashes.csv` from the event files, each read as a stream.
-    fn write_index(&self, sending: &mut WriteLog) -> Result<()> {
+    fn write_manifest_and_hashes(&self, sending: &mut WriteLog) -> Result<()> {
         let mut manifest = Map::new();
         let mut hashes = String::new();
-        for uuid in self.event_files()? {
-            match self.index_entry(&uuid, &mut hashes) {
+        for uuid in self.list_event_files()? {
+            match self.build_manifest_entry(&uuid, &mut hashes) {
                 Ok(entry) => drop(manifest.insert(uuid.to_string(), entry)),
                 Err(error) => {
                     sending.remarks.push(format!("{uuid}.json is left out of the feed's manifest: {error:#}"));
                 }
             }
         }
-        self.write(HASHES, &hashes)?;
-        self.write(MANIFEST, &format!("{:#}\n", Value::Object(manifest)))
+        self.write_if_changed(HASHES, &hashes)?;
+        self.write_if_changed(MANIFEST, &format!("{:#}\n", Value::Object(manifest)))
     }
 
     /// The manifest's entry of an event file; its hashes are added to `hashes`.
-    fn index_entry(&self, uuid: &Uuid, hashes: &mut String) -> Result<Value> {
+    fn build_manifest_entry(&self, uuid: &Uuid, hashes: &mut String) -> Result<Value> {
         let mut lines = BTreeSet::new();
-        let event = self.each_attribute(uuid, &mut |element| {
+        let event = self.for_each_attribute(uuid, &mut |element| {
             let Element::Good(attribute) = element else { return };
             if attribute.deleted != Some(true) {
-                lines.extend(halves(&attribute).map(|half| format!("{},{uuid}\n", md5(half))));
+                lines.extend(value_halves(&attribute).map(|half| format!("{},{uuid}\n", md5_hex(half))));
             }
         })?;
         hashes.extend(lines);
-        Ok(event.manifest_entry())
+        Ok(event.to_manifest_entry())
     }
 
     /// A file that would not change is not written.
-    fn write(&self, name: &str, text: &str) -> Result<()> {
+    fn write_if_changed(&self, name: &str, text: &str) -> Result<()> {
         let path = self.folder.join(name);
         let mut present = Vec::new();
         let most = text.len() as u64 + 1;
-        let read = files::open_unfollowed(&path).and_then(|file| file.take(most).read_to_end(&mut present));
+        let read = files::open_no_follow(&path).and_then(|file| file.take(most).read_to_end(&mut present));
         if read.is_ok() && present == text.as_bytes() {
             return Ok(());
         }
-        files::replace(&self.folder, name, text.as_bytes()).with_context(|| format!("writing {}", path.display()))
+        files::write_atomically(&self.folder, name, text.as_bytes()).with_context(|| format!("writing {}", path.display()))
     }
 
     /// The event files, by uuid; other files of the folder are not ours to read.
-    fn event_files(&self) -> Result<Vec<Uuid>> {
+    fn list_event_files(&self) -> Result<Vec<Uuid>> {
         let reading = || format!("reading the folder {}", self.folder.display());
         let mut uuids = Vec::new();
         for entry in fs::read_dir(&self.folder).with_context(reading)? {
@@ -250,14 +250,14 @@ impl Folder {
         Ok(uuids)
     }
 
-    fn path(&self, event: &Uuid) -> PathBuf {
-        self.folder.join(event_file(event))
+    fn event_path(&self, event: &Uuid) -> PathBuf {
+        self.folder.join(event_file_name(event))
     }
 }
 
-fn read_file(path: &Path) -> Result<Option<Value>> {
+fn read_json_file(path: &Path) -> Result<Option<Value>> {
     let reading = || format!("reading {}", path.display());
-    let file = match files::open_unfollowed(path) {
+    let file = match files::open_no_follow(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(reading),
@@ -277,7 +277,7 @@ fn is_there(path: &Path) -> Result<bool> {
 }
 
 /// What a feed's reader searches for: the value, or both halves of a composite.
-fn halves(attribute: &Attribute) -> impl Iterator<Item = &str> {
+fn value_halves(attribute: &Attribute) -> impl Iterator<Item = &str> {
     let is_composite = attribute.kind.contains('|') || attribute.kind == "malware-sample";
     let halves = attribute.value.split_once('|').filter(|_| is_composite);
     let (first, second) = halves.map_or((attribute.value.as_str(), None), |(first, second)| (first, Some(second)));

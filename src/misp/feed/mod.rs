@@ -50,20 +50,20 @@ impl Feed {
     ///
     /// # Errors
     /// A manifest that is missing, in a folder beside other files, or broken; or the handler's own error.
-    pub fn list(&self, window: &Window, on: &mut dyn FnMut(IndexEntry) -> Result<()>) -> Result<()> {
+    pub fn list_events(&self, window: &Window, on: &mut dyn FnMut(IndexEntry) -> Result<()>) -> Result<()> {
         if let Self::Folder(folder) = self
             && folder.is_empty()?
         {
             return Ok(());
         }
         let mut is_untouched = true;
-        self.file(MANIFEST, |file| {
+        self.read_file_with(MANIFEST, |file| {
             let mut entry = |key: &str, entry: Element<Event>| {
                 is_untouched = false;
-                listed(key, entry, window.since).map_or(Ok(()), &mut *on)
+                to_index_entry(key, entry, window.since).map_or(Ok(()), &mut *on)
             };
-            let mut source = JsonStream::listing(file);
-            let read = wire::entries(&mut source, &mut entry).and_then(|()| source.end());
+            let mut source = JsonStream::for_feed_list(file);
+            let read = wire::read_manifest(&mut source, &mut entry).and_then(|()| source.require_end());
             if is_untouched { read.map(Ok) } else { Ok(read) }
         })
     }
@@ -72,11 +72,11 @@ impl Feed {
     ///
     /// # Errors
     /// A file that is missing or broken; or the handler's own error.
-    pub fn chunks(&self, uuid: &Uuid, event: &Event, on: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
+    pub fn read_chunks(&self, uuid: &Uuid, event: &Event, on: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
         let mut chunks = ChunkBuffer::new(on);
-        self.event_file(uuid, &event.uuid, |file| {
-            chunks.forget();
-            let read = pieces(file, uuid, &mut |piece| chunks.piece(piece));
+        self.read_event_file(uuid, &event.uuid, |file| {
+            chunks.clear_pending();
+            let read = read_pieces(file, uuid, &mut |piece| chunks.add_piece(piece));
             if chunks.is_untouched() { read.map(Ok) } else { Ok(read) }
         })?;
         chunks.finish()
@@ -86,8 +86,8 @@ impl Feed {
     ///
     /// # Errors
     /// A file that is missing or broken; or the error of `check`.
-    pub fn opened(&self, uuid: &Uuid, event: &Event, check: &dyn Fn(u64) -> Result<()>) -> Result<Opened> {
-        self.event_file(uuid, &event.uuid, |file| {
+    pub fn open_event_file(&self, uuid: &Uuid, event: &Event, check: &dyn Fn(u64) -> Result<()>) -> Result<Opened> {
+        self.read_event_file(uuid, &event.uuid, |file| {
             let (mut number, mut parts, mut whole) = (0, 0, None);
             let mut on = |chunk: Chunk| {
                 number += chunk.rows.iter().filter(|row| !row.is_deleted()).count() as u64;
@@ -96,25 +96,25 @@ impl Feed {
                 check(number)
             };
             let mut chunks = ChunkBuffer::new(&mut on);
-            let head = pieces(file, uuid, &mut |piece| chunks.piece(piece))?;
+            let head = read_pieces(file, uuid, &mut |piece| chunks.add_piece(piece))?;
             chunks.finish()?;
-            let mut head = self.head(&event.uuid, head);
+            let mut head = self.compact_head(&event.uuid, head);
             head.attribute_count = i64::try_from(number).ok();
             Ok(Ok(Opened { head, whole }))
         })
     }
 
     /// The head of an event file as it is kept.
-    fn head(&self, spelled: &str, head: Event) -> Event {
+    fn compact_head(&self, spelled: &str, head: Event) -> Event {
         let decisive = match self {
             Self::Folder(folder) => &folder.decisive,
             Self::Web(web) => &web.decisive,
         };
-        head.kept(decisive).of_feed(spelled)
+        head.compact(decisive).into_feed_event(spelled)
     }
 
     /// Patterns of tags that decide something: an event keeps such a tag, however many it has.
-    pub fn mind(&mut self, patterns: Vec<String>) {
+    pub fn set_decisive_tags(&mut self, patterns: Vec<String>) {
         match self {
             Self::Folder(folder) => folder.decisive = patterns,
             Self::Web(web) => web.decisive = patterns,
@@ -125,10 +125,10 @@ impl Feed {
     ///
     /// # Errors
     /// See [`Self::list`].
-    pub fn listed(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
+    pub fn fetch_index_entries(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
         let mut wanted: HashSet<Uuid> = uuids.iter().copied().collect();
         let mut listed = Vec::new();
-        self.list(&Window { published_only: true, ..Window::default() }, &mut |entry| {
+        self.list_events(&Window { published_only: true, ..Window::default() }, &mut |entry| {
             if let IndexEntry::Event(event, uuid) = entry
                 && wanted.remove(&uuid)
             {
@@ -140,15 +140,15 @@ impl Feed {
     }
 
     /// Opens the file of an event by each of the names that it may have, until one is there.
-    fn event_file<T>(
+    fn read_event_file<T>(
         &self,
         uuid: &Uuid,
         spelled: &str,
         mut read: impl FnMut(&mut dyn Read) -> Result<Result<T>>,
     ) -> Result<T> {
-        let mut names = event_files(uuid, spelled).into_iter().peekable();
+        let mut names = event_file_names(uuid, spelled).into_iter().peekable();
         while let Some(name) = names.next() {
-            match self.file(&name, &mut read) {
+            match self.read_file_with(&name, &mut read) {
                 Err(error) if is_missing(&error) && names.peek().is_some() => {}
                 read => return read,
             }
@@ -159,26 +159,26 @@ impl Feed {
     /// Opens a file of the feed and has it read. A file on the web is opened again where that may help, as long as `read`
     /// gives its error as the outer one: until something of the file was handed over, since that would come twice. What
     /// breaks off later is left to the next run.
-    fn file<T>(&self, name: &str, read: impl FnMut(&mut dyn Read) -> Result<Result<T>>) -> Result<T> {
+    fn read_file_with<T>(&self, name: &str, read: impl FnMut(&mut dyn Read) -> Result<Result<T>>) -> Result<T> {
         match self {
-            Self::Folder(folder) => folder.file(name, read),
-            Self::Web(web) => web.file(name, read),
+            Self::Folder(folder) => folder.read_file_with(name, read),
+            Self::Web(web) => web.read_file_with(name, read),
         }
     }
 }
 
-fn event_file(event: &Uuid) -> String {
+fn event_file_name(event: &Uuid) -> String {
     format!("{event}.json")
 }
 
 /// The names that the file of an event may have: as its uuid is spelled in the feed, in lower case, with dashes. Nothing but
 /// hex digits and dashes becomes a name.
-fn event_files(uuid: &Uuid, spelled: &str) -> Vec<String> {
+fn event_file_names(uuid: &Uuid, spelled: &str) -> Vec<String> {
     let mut names = Vec::new();
     if spelled.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') && !spelled.is_empty() {
         names.extend([format!("{spelled}.json"), format!("{}.json", spelled.to_ascii_lowercase())]);
     }
-    names.push(event_file(uuid));
+    names.push(event_file_name(uuid));
     names.dedup();
     names
 }
@@ -195,7 +195,7 @@ fn is_missing(error: &anyhow::Error) -> bool {
 const LONGEST_KEY: usize = 80;
 
 /// An entry of the manifest; none if its event did not change in the window.
-fn listed(key: &str, entry: Element<Event>, since: i64) -> Option<IndexEntry> {
+fn to_index_entry(key: &str, entry: Element<Event>, since: i64) -> Option<IndexEntry> {
     let shown = key.get(..key.floor_char_boundary(LONGEST_KEY)).unwrap_or_default();
     if Uuid::parse_str(key).is_err() {
         return Some(IndexEntry::Bad(format!("the manifest's key {shown:?} is no uuid")));
@@ -203,19 +203,19 @@ fn listed(key: &str, entry: Element<Event>, since: i64) -> Option<IndexEntry> {
     match entry {
         // A moment that cannot be read keeps no event out here: its file decides.
         Element::Good(event) if event.timestamp.is_some_and(|time| (1..since).contains(&time)) => None,
-        Element::Good(event) => Some(IndexEntry::new(Element::Good(event.listed().of_feed(key)))),
-        Element::Bad(flaw) => Some(IndexEntry::Bad(flaw.of(&format!("the manifest's entry {shown}")))),
+        Element::Good(event) => Some(IndexEntry::new(Element::Good(event.compact_for_list().into_feed_event(key)))),
+        Element::Bad(flaw) => Some(IndexEntry::Bad(flaw.describe(&format!("the manifest's entry {shown}")))),
     }
 }
 
 /// Reads an event file piece by piece, and gives the event's head.
-fn pieces(file: impl Read, event: &Uuid, on: &mut dyn FnMut(EventPart) -> Result<()>) -> Result<Event> {
+fn read_pieces(file: impl Read, event: &Uuid, on: &mut dyn FnMut(EventPart) -> Result<()>) -> Result<Event> {
     let mut source = JsonStream::new(file);
-    let head = wire::event(&mut source, event, on)?;
-    source.end()?;
+    let head = wire::read_event(&mut source, event, on)?;
+    source.require_end()?;
     Ok(head)
 }
 
-fn md5(text: &str) -> String {
+fn md5_hex(text: &str) -> String {
     Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -8,12 +8,12 @@ use std::io::{self, BufRead, BufReader, Read};
 use anyhow::{Result, bail};
 use uuid::Uuid;
 
-use super::{Feed, HASHES, is_missing, md5, pieces};
+use super::{Feed, HASHES, is_missing, md5_hex, read_pieces};
 use crate::json::Element;
 use crate::misp::search::{Hit, SearchCoverage};
 use crate::misp::wire::{Attribute, EventPart};
 use crate::misp::{IndexEntry, Window};
-use crate::text::counted;
+use crate::text::format_count;
 use crate::types::SearchValue;
 
 /// Events that are read for one value, in a folder.
@@ -37,29 +37,29 @@ impl Feed {
     /// # Errors
     /// That `hashes.csv` cannot be read; or the handler's own error.
     pub fn search(&self, sought: &SearchValue, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<SearchCoverage> {
-        let asked = sought.asked();
+        let asked = sought.search_terms();
         if asked.is_empty() {
             return Ok(SearchCoverage::Not("the value is empty".to_owned()));
         }
         // The case that the producer chose has to be met.
         let cases = asked.iter().flat_map(|one| [(*one).to_owned(), one.to_lowercase(), one.to_uppercase()]);
-        let hashes: HashSet<String> = cases.map(|one| md5(&one)).collect();
-        let index = match self.file(HASHES, |file| Ok(Ok(Index::read(BufReader::new(file), &hashes)?))) {
+        let hashes: HashSet<String> = cases.map(|one| md5_hex(&one)).collect();
+        let index = match self.read_file_with(HASHES, |file| Ok(Ok(Index::from_csv(BufReader::new(file), &hashes)?))) {
             Err(error) if is_missing(&error) => None,
             index => Some(index?),
         };
         let mut reading = Reading { feed: self, sought, flaws: Vec::new(), more: 0, left: MOST_BYTES };
         let named = index.as_ref().map(|index| index.events.clone()).unwrap_or_default();
         for (event, spelled) in &named {
-            if let Err(error) = reading.event(event, spelled, on)? {
+            if let Err(error) = reading.search_event(event, spelled, on)? {
                 on(Hit::Unreadable { event: *event, reason: format!("{error:#}") })?;
             }
         }
-        let rest = reading.rest(&named, on)?;
+        let rest = reading.search_rest(&named, on)?;
         if reading.more > 0 {
             reading.flaws.push(format!("and {} more like these", reading.more));
         }
-        Ok(searched(index.as_ref(), rest, reading.flaws))
+        Ok(search_coverage(index.as_ref(), rest, reading.flaws))
     }
 }
 
@@ -72,11 +72,11 @@ enum Rest {
 }
 
 /// What was searched, of all. Where every event was read, nothing that the index says matters.
-fn searched(index: Option<&Index>, rest: Rest, flaws: Vec<String>) -> SearchCoverage {
+fn search_coverage(index: Option<&Index>, rest: Rest, flaws: Vec<String>) -> SearchCoverage {
     let found = index.is_some_and(|index| !index.events.is_empty());
     let of_index = match index {
         None => Err(format!("not searchable: the feed has no {HASHES}")),
-        Some(index) => index.flaw().map_or(Ok(()), Err),
+        Some(index) => index.describe_flaw().map_or(Ok(()), Err),
     };
     let is_part = found || !flaws.is_empty() || of_index.is_ok();
     let why = match (rest, of_index) {
@@ -107,7 +107,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn flaw(&mut self, flaw: String) {
+    fn note_flaw(&mut self, flaw: String) {
         match self.flaws.len() {
             ..SHOWN_FLAWS => self.flaws.push(flaw),
             _ => self.more += 1,
@@ -115,18 +115,18 @@ impl Reading<'_> {
     }
 
     /// Reads what else is in the manifest. An event file that cannot be read stops nothing.
-    fn rest(&mut self, named: &BTreeMap<Uuid, String>, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<Rest> {
+    fn search_rest(&mut self, named: &BTreeMap<Uuid, String>, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<Rest> {
         let (mut events, mut all) = (Vec::new(), 0);
         let most = if matches!(self.feed, Feed::Web(_)) { MOST_OF_WEB } else { MOST };
         let feed = self.feed;
-        let listed = feed.list(&Window::default(), &mut |entry| {
+        let listed = feed.list_events(&Window::default(), &mut |entry| {
             match entry {
                 IndexEntry::Event(event, uuid) if !named.contains_key(&uuid) => {
                     all += 1;
                     events.extend((events.len() <= most).then_some((uuid, event.uuid)));
                 }
                 IndexEntry::Event(..) => {}
-                IndexEntry::Bad(problem) => self.flaw(problem),
+                IndexEntry::Bad(problem) => self.note_flaw(problem),
             }
             Ok(())
         });
@@ -136,7 +136,7 @@ impl Reading<'_> {
         let by_hash = |number: usize| {
             Rest::Unread(format!(
                 "{} searched by {HASHES} alone, which finds a value only as it is written there, in this case",
-                counted(number as u64, "event was", "events were")
+                format_count(number as u64, "event was", "events were")
             ))
         };
         if events.len() > most {
@@ -146,23 +146,23 @@ impl Reading<'_> {
             if self.left == 0 {
                 return Ok(by_hash(all - read));
             }
-            if let Err(error) = self.event(event, spelled, on)? {
-                self.flaw(format!("event {event}: {error:#}"));
+            if let Err(error) = self.search_event(event, spelled, on)? {
+                self.note_flaw(format!("event {event}: {error:#}"));
             }
         }
         Ok(Rest::Read(named.len() + all))
     }
 
     /// Hands over what has the value in an event; the inner error is one of its file.
-    fn event(&mut self, event: &Uuid, spelled: &str, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<Result<()>> {
+    fn search_event(&mut self, event: &Uuid, spelled: &str, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<Result<()>> {
         let Self { feed, sought, left, .. } = self;
         let (mut stopped, mut is_untouched, mut bad) = (None, true, 0);
-        let read = feed.event_file(event, spelled, |file| {
+        let read = feed.read_event_file(event, spelled, |file| {
             bad = 0;
             let mut counting = Counting { file, left };
-            let read = pieces(&mut counting, event, &mut |piece| {
-                for attribute in attributes(piece, &mut bad) {
-                    let Some(likeness) = sought.likeness(&attribute.kind, &attribute.value) else { continue };
+            let read = read_pieces(&mut counting, event, &mut |piece| {
+                for attribute in into_attributes(piece, &mut bad) {
+                    let Some(likeness) = sought.compare_attribute(&attribute.kind, &attribute.value) else { continue };
                     is_untouched = false;
                     let attribute = Box::new(attribute);
                     let handled = on(Hit::Attribute { event: *event, attribute, likeness, sightings: 0 });
@@ -176,14 +176,14 @@ impl Reading<'_> {
             if is_untouched { read.map(Ok) } else { Ok(read) }
         });
         if bad > 0 {
-            let what = counted(bad, "of its attributes or objects", "of its attributes or objects");
-            self.flaw(format!("event {event}: {what} cannot be read"));
+            let what = format_count(bad, "of its attributes or objects", "of its attributes or objects");
+            self.note_flaw(format!("event {event}: {what} cannot be read"));
         }
         let feed = self.feed;
         match (stopped, read) {
             (Some(error), _) => Err(error),
             (None, Ok(_)) if is_untouched => Ok(Ok(())),
-            (None, Ok(head)) => on(Hit::Event { event: *event, head: Box::new(feed.head(spelled, head)) }).map(Ok),
+            (None, Ok(head)) => on(Hit::Event { event: *event, head: Box::new(feed.compact_head(spelled, head)) }).map(Ok),
             (None, Err(error)) if is_untouched => Ok(Err(error)),
             (None, Err(error)) => on(Hit::Unreadable { event: *event, reason: format!("{error:#}") }).map(Ok),
         }
@@ -205,7 +205,7 @@ impl Read for Counting<'_> {
 }
 
 /// The attributes of a piece; those of a deleted object count as deleted. What cannot be read is counted.
-fn attributes(piece: EventPart, bad: &mut u64) -> Vec<Attribute> {
+fn into_attributes(piece: EventPart, bad: &mut u64) -> Vec<Attribute> {
     let (elements, is_deleted) = match piece {
         EventPart::Attribute(element) => (vec![*element], false),
         EventPart::Object(Element::Good(object)) => (object.attributes, object.deleted == Some(true)),
@@ -241,7 +241,7 @@ struct Index {
 }
 
 impl Index {
-    fn read(file: impl BufRead, hashes: &HashSet<String>) -> io::Result<Self> {
+    fn from_csv(file: impl BufRead, hashes: &HashSet<String>) -> io::Result<Self> {
         let (mut index, mut file) = (Self::default(), file.take(LARGEST));
         let mut line = Vec::new();
         loop {
@@ -257,14 +257,14 @@ impl Index {
             let text = text.trim_start_matches('\u{feff}').trim();
             let is_head = index.lines == 0 && NAMES.iter().any(|name| text.to_ascii_lowercase().starts_with(name));
             if !text.is_empty() && !is_head {
-                index.line(text, hashes);
+                index.add_line(text, hashes);
             }
         }
     }
 
-    fn line(&mut self, text: &str, hashes: &HashSet<String>) {
+    fn add_line(&mut self, text: &str, hashes: &HashSet<String>) {
         self.lines += 1;
-        let Some((hash, spelled, event)) = fields(text) else {
+        let Some((hash, spelled, event)) = parse_line(text) else {
             self.unusable += 1;
             return;
         };
@@ -279,7 +279,7 @@ impl Index {
     }
 
     /// Why a value that no line names may yet be there: it may stand behind one that says nothing.
-    fn flaw(&self) -> Option<String> {
+    fn describe_flaw(&self) -> Option<String> {
         let Self { events: _, beyond, lines, unusable, is_cut } = self;
         match (lines, unusable) {
             (0, _) => Some(format!("{HASHES} is empty")),
@@ -298,14 +298,14 @@ impl Index {
 }
 
 /// A line's md5, its uuid as it is spelled, and as it is.
-fn fields(line: &str) -> Option<(&str, &str, Uuid)> {
+fn parse_line(line: &str) -> Option<(&str, &str, Uuid)> {
     let (hash, uuid) = line.split_once(',')?;
-    let (hash, uuid) = (unquoted(hash), unquoted(uuid));
+    let (hash, uuid) = (strip_quotes(hash), strip_quotes(uuid));
     let is_md5 = hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
     Some((hash, uuid, Uuid::parse_str(uuid).ok().filter(|_| is_md5)?))
 }
 
-fn unquoted(field: &str) -> &str {
+fn strip_quotes(field: &str) -> &str {
     field.trim().trim_matches('"')
 }
 
@@ -313,30 +313,30 @@ fn unquoted(field: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn index(text: &[u8]) -> Index {
-        Index::read(text, &HashSet::from([md5("evil.example")])).unwrap()
+    fn parse_index(text: &[u8]) -> Index {
+        Index::from_csv(text, &HashSet::from([md5_hex("evil.example")])).unwrap()
     }
 
     #[test]
     fn lines_of_any_shape_are_passed_over_and_counted() {
-        let hash = md5("evil.example");
+        let hash = md5_hex("evil.example");
         let (one, two) = ("5f0e5b5c-0000-4000-8000-000000000001", "5F0E5B5C-0000-4000-8000-000000000002");
         let long = "x".repeat(10_000);
         let text = format!(
             "\u{feff}{hash},{one}\r\n\n{long}\n,\n{hash}\n{hash},../../etc/passwd\n\"{}\",\"{two}\"\n{},{one}\n\u{0}\n{hash},{one}",
             hash.to_uppercase(),
-            md5("other.example")
+            md5_hex("other.example")
         );
-        let index = index(text.as_bytes());
+        let index = parse_index(text.as_bytes());
         let named: Vec<_> = index.events.values().map(String::as_str).collect();
         assert_eq!((named, index.beyond, index.lines, index.unusable), (vec![one, two], 0, 9, 5));
     }
 
     #[test]
     fn what_was_not_searched_never_says_that_no_event_knows() {
-        let other = format!("{},5f0e5b5c-0000-4000-8000-000000000001\n", md5("other.example"));
-        assert_eq!(index(other.as_bytes()).flaw(), None);
-        assert_eq!(index(format!("md5,uuid\n{other}").as_bytes()).flaw(), None);
+        let other = format!("{},5f0e5b5c-0000-4000-8000-000000000001\n", md5_hex("other.example"));
+        assert_eq!(parse_index(other.as_bytes()).describe_flaw(), None);
+        assert_eq!(parse_index(format!("md5,uuid\n{other}").as_bytes()).describe_flaw(), None);
         let utf16: Vec<u8> = other.encode_utf16().flat_map(u16::to_le_bytes).collect();
         for text in [
             Vec::new(),
@@ -350,18 +350,18 @@ mod tests {
             format!("{other}rubbish\n").into_bytes(),
         ] {
             let unread = || Rest::Unread("its manifest is broken".into());
-            let told = searched(Some(&index(&text)), unread(), Vec::new());
+            let told = search_coverage(Some(&parse_index(&text)), unread(), Vec::new());
             assert!(matches!(told, SearchCoverage::Not(_)), "{told:?}: {text:?}");
-            let told = searched(Some(&index(&text)), Rest::Read(0), Vec::new());
+            let told = search_coverage(Some(&parse_index(&text)), Rest::Read(0), Vec::new());
             assert!(matches!(told, SearchCoverage::Not(_)), "{told:?}: {text:?}");
-            assert_eq!(searched(Some(&index(&text)), Rest::Read(3), Vec::new()), SearchCoverage::All);
+            assert_eq!(search_coverage(Some(&parse_index(&text)), Rest::Read(3), Vec::new()), SearchCoverage::All);
         }
-        let found = format!("{},5f0e5b5c-0000-4000-8000-000000000001\nrubbish\n", md5("evil.example"));
-        let told = searched(Some(&index(found.as_bytes())), Rest::Unread("too many".into()), Vec::new());
+        let found = format!("{},5f0e5b5c-0000-4000-8000-000000000001\nrubbish\n", md5_hex("evil.example"));
+        let told = search_coverage(Some(&parse_index(found.as_bytes())), Rest::Unread("too many".into()), Vec::new());
         assert!(matches!(told, SearchCoverage::Part(_)), "{told:?}");
-        let told = searched(Some(&index(other.as_bytes())), Rest::Unread("too many".into()), Vec::new());
+        let told = search_coverage(Some(&parse_index(other.as_bytes())), Rest::Unread("too many".into()), Vec::new());
         assert!(matches!(told, SearchCoverage::Part(_)), "{told:?}");
-        let told = searched(None, Rest::Read(2), vec!["an event is broken".into()]);
+        let told = search_coverage(None, Rest::Read(2), vec!["an event is broken".into()]);
         assert!(matches!(told, SearchCoverage::Part(_)), "{told:?}");
     }
 }

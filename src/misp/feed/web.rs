@@ -44,11 +44,11 @@ impl Web {
     }
 
     /// See [`super::Feed::file`]. The content type says nothing: web servers call event files what they like.
-    pub(super) fn file<T>(&self, name: &str, mut read: impl FnMut(&mut dyn Read) -> Result<Result<T>>) -> Result<T> {
-        self.client.again(|| {
-            let answer = self.client.open_followed(name).map_err(|failure| explained(failure, name))?;
-            let reading = format!("{}: reading the answer", answer.line());
-            let (mut body, mut start) = (answer.body(), Vec::new());
+    pub(super) fn read_file_with<T>(&self, name: &str, mut read: impl FnMut(&mut dyn Read) -> Result<Result<T>>) -> Result<T> {
+        self.client.retry(|| {
+            let answer = self.client.open_following_redirects(name).map_err(|failure| explain_error(failure, name))?;
+            let reading = format!("{}: reading the answer", answer.request_line());
+            let (mut body, mut start) = (answer.into_body(), Vec::new());
             body.by_ref().take(BEFOREHAND).read_to_end(&mut start).with_context(|| reading.clone())?;
             if start.trim_ascii_start().starts_with(b"<") {
                 match name {
@@ -63,7 +63,7 @@ impl Web {
 }
 
 /// Adds what can be done about it.
-fn explained(failure: HttpError, name: &str) -> anyhow::Error {
+fn explain_error(failure: HttpError, name: &str) -> anyhow::Error {
     let help = match failure.status() {
         Some(404) if name == MANIFEST => NO_FEED,
         Some(401 | 403) => "a feed is read without any key, so it has to be open to everyone",

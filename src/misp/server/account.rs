@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Server, each, leave_out};
+use super::{Server, for_each_element, advise_shorter_url};
 use crate::json::{self, Element};
 use crate::misp::wire::Organisation;
 use crate::time;
@@ -91,7 +91,7 @@ pub struct Role {
 impl Role {
     /// True if it has this permission, or all.
     #[must_use]
-    pub fn may(&self, right: Option<bool>) -> bool {
+    pub fn has_right(&self, right: Option<bool>) -> bool {
         right == Some(true) || self.site_admin == Some(true)
     }
 }
@@ -147,15 +147,15 @@ impl Server {
     ///
     /// # Errors
     /// That the server cannot be reached, refuses the key, or is no MISP.
-    pub fn greeting(&self) -> Result<VersionInfo> {
+    pub fn fetch_version_info(&self) -> Result<VersionInfo> {
         self.get("servers/getVersion", |answer| {
-            let line = answer.line().to_owned();
-            let date = time::http_date(&answer.header("date"));
-            let expires = time::iso(&answer.header("x-auth-key-expiration"));
-            let said = answer.value()?;
+            let line = answer.request_line().to_owned();
+            let date = time::parse_http_date(&answer.header("date"));
+            let expires = time::parse_iso(&answer.header("x-auth-key-expiration"));
+            let said = answer.read_value()?;
             let version = said.get("version").and_then(Value::as_str).map(ToOwned::to_owned);
             let version = version.with_context(|| {
-                let help = self.beyond_root().map_or_else(|| "this is no MISP".to_owned(), leave_out);
+                let help = self.page_in_url().map_or_else(|| "this is no MISP".to_owned(), advise_shorter_url);
                 format!("{line}: the answer names no version: {help}")
             })?;
             Ok(VersionInfo { version, date, expires, left: Role::deserialize(said).unwrap_or_default() })
@@ -166,9 +166,9 @@ impl Server {
     ///
     /// # Errors
     /// That the server does not say.
-    pub fn account(&self) -> Result<Account> {
+    pub fn fetch_account(&self) -> Result<Account> {
         let (line, Whoami { user, role, organisation }) =
-            self.get("users/view/me.json", |answer| Ok((answer.line().to_owned(), answer.read()?)))?;
+            self.get("users/view/me.json", |answer| Ok((answer.request_line().to_owned(), answer.read_as()?)))?;
         let organisation = organisation.filter(|organisation| !organisation.uuid.is_empty());
         let organisation = organisation.with_context(|| format!("{line}: the answer names no organisation"))?;
         Ok(Account { user: user.unwrap_or_default(), role: role.unwrap_or_default(), organisation })
@@ -180,12 +180,12 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn sharing_group(&self, number: u64) -> Result<Option<String>> {
+    pub fn find_sharing_group(&self, number: u64) -> Result<Option<String>> {
         let number = number.to_string();
         self.get("sharing_groups/index/limit:9999.json", |answer| {
             let mut name = None;
-            each(answer, &["response"], &mut |row: Element<GroupRow>| {
-                let group = row.good().and_then(|row| row.group).filter(|group| group.id == number);
+            for_each_element(answer, &["response"], &mut |row: Element<GroupRow>| {
+                let group = row.into_option().and_then(|row| row.group).filter(|group| group.id == number);
                 name = name.take().or(group.map(|group| group.name));
                 Ok(())
             })?;

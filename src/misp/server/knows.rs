@@ -7,11 +7,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::account::Account;
-use super::names::like;
-use super::{HttpError, Server, each};
+use super::names::to_like_pattern;
+use super::{HttpError, Server, for_each_element};
 use crate::json::{self, Element, JsonStream};
 use crate::misp::Whose;
-use crate::misp::tags::{Row, TagPermissions, TagResolution, predicate};
+use crate::misp::tags::{Row, TagPermissions, TagResolution, predicate_of};
 use crate::misp::wire::{Event, Organisation};
 use crate::types::MispCapabilities;
 
@@ -29,16 +29,16 @@ impl Server {
     ///
     /// # Errors
     /// That the server does not say.
-    pub fn me(&self) -> Result<&CurrentUser> {
+    pub fn current_user(&self) -> Result<&CurrentUser> {
         if let Some(me) = self.me.get() {
             return Ok(me);
         }
-        let Account { user, role, organisation } = self.account()?;
+        let Account { user, role, organisation } = self.fetch_account()?;
         let rights = TagPermissions {
             user: user.id,
             organisation: organisation.id,
-            makes: role.may(role.tag_editor),
-            sets: role.may(role.tagger),
+            makes: role.has_right(role.tag_editor),
+            sets: role.has_right(role.tagger),
         };
         let organisation = organisation.uuid;
         Ok(self.me.get_or_init(|| CurrentUser { organisation, rights }))
@@ -50,8 +50,8 @@ impl Server {
     ///
     /// # Errors
     /// That the server does not say who we are.
-    pub fn whose(&self, event: &Event) -> Result<Whose> {
-        let own = &self.me()?.organisation;
+    pub fn owner_of(&self, event: &Event) -> Result<Whose> {
+        let own = &self.current_user()?.organisation;
         let is_own = |organisation: &Organisation| organisation.uuid.eq_ignore_ascii_case(own);
         let is_ours = event.orgc.as_ref().is_some_and(is_own);
         let is_here = event.org.as_ref().is_none_or(is_own);
@@ -68,18 +68,18 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn tag_names(&self, wanted: &[&str]) -> Result<TagResolution> {
+    pub fn resolve_tag_names(&self, wanted: &[&str]) -> Result<TagResolution> {
         const NAMES: usize = 500;
         let mut rows: Vec<Row> = Vec::new();
-        for names in TagResolution::asked(wanted).chunks(NAMES) {
+        for names in TagResolution::names_to_ask(wanted).chunks(NAMES) {
             // What comes beside what was meant is not kept.
             let meant: HashSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
-            let asked: Vec<String> = names.iter().map(|name| like(name)).collect();
-            let found = self.ask("tags/search", &json!({"tag": asked}), |answer| {
+            let asked: Vec<String> = names.iter().map(|name| to_like_pattern(name)).collect();
+            let found = self.post_query("tags/search", &json!({"tag": asked}), |answer| {
                 let mut found = Vec::new();
-                each(answer, &[], &mut |row: Element<Row>| {
+                for_each_element(answer, &[], &mut |row: Element<Row>| {
                     found.extend(
-                        row.good().filter(|row| row.name().is_some_and(|name| meant.contains(&name.to_lowercase()))),
+                        row.into_option().filter(|row| row.name().is_some_and(|name| meant.contains(&name.to_lowercase()))),
                     );
                     Ok(())
                 })?;
@@ -88,7 +88,7 @@ impl Server {
             rows.extend(found);
         }
         let nobody = TagPermissions::default();
-        let rights = if TagResolution::depends_on_rights(wanted, &rows) { &self.me()?.rights } else { &nobody };
+        let rights = if TagResolution::depends_on_rights(wanted, &rows) { &self.current_user()?.rights } else { &nobody };
         Ok(TagResolution::new(wanted, &rows, rights))
     }
 
@@ -98,11 +98,11 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn exclusive(&self, namespaces: &BTreeSet<String>) -> Result<HashSet<String>> {
+    pub fn fetch_exclusive_predicates(&self, namespaces: &BTreeSet<String>) -> Result<HashSet<String>> {
         let is_name = |name: &&String| name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
         let mut exclusive = HashSet::new();
         for namespace in namespaces.iter().filter(is_name) {
-            let asked = self.get(&format!("taxonomies/view/{namespace}.json"), |answer| answer.read::<Described>());
+            let asked = self.get(&format!("taxonomies/view/{namespace}.json"), |answer| answer.read_as::<Described>());
             let status = |error: &anyhow::Error| error.downcast_ref::<HttpError>().and_then(HttpError::status);
             let Described { taxonomy, entries } = match asked {
                 Ok(described) => described,
@@ -114,7 +114,7 @@ impl Server {
             let Some(taxonomy) = taxonomy.filter(is_meant) else { continue };
             let is_whole = taxonomy.exclusive == Some(true);
             let of = entries.iter().filter(|entry| is_whole || entry.exclusive_predicate == Some(true));
-            exclusive.extend(of.filter_map(|entry| predicate(&entry.tag)).map(ToOwned::to_owned));
+            exclusive.extend(of.filter_map(|entry| predicate_of(&entry.tag)).map(ToOwned::to_owned));
         }
         Ok(exclusive)
     }
@@ -125,7 +125,7 @@ impl Server {
     /// That the server does not describe them.
     pub fn types(&self, version: &str) -> Result<MispCapabilities> {
         let (line, described) =
-            self.get("attributes/describeTypes.json", |answer| Ok((answer.line().to_owned(), answer.value()?)))?;
+            self.get("attributes/describeTypes.json", |answer| Ok((answer.request_line().to_owned(), answer.read_value()?)))?;
         let mappings = described.pointer("/result/category_type_mappings").and_then(Value::as_object);
         let mappings = mappings.with_context(|| format!("{line}: the answer has no category_type_mappings"))?;
         let texts = |list: &Value| -> Vec<String> {
@@ -139,13 +139,13 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn warninglists(&self, values: &[&str]) -> Result<HashMap<String, Vec<String>>> {
+    pub fn check_warninglists(&self, values: &[&str]) -> Result<HashMap<String, Vec<String>>> {
         const VALUES: usize = 5_000;
         let mut hits = HashMap::new();
         for values in values.chunks(VALUES) {
-            let found = self.ask("warninglists/checkValue", &json!(values), |answer| {
-                let line = answer.line().to_owned();
-                listed(JsonStream::new(answer.body()), values).with_context(|| format!("{line}: reading the answer"))
+            let found = self.post_query("warninglists/checkValue", &json!(values), |answer| {
+                let line = answer.request_line().to_owned();
+                read_warninglist_hits(JsonStream::new(answer.into_body()), values).with_context(|| format!("{line}: reading the answer"))
             })?;
             hits.extend(found);
         }
@@ -196,22 +196,22 @@ struct Warninglist {
 struct Lists(#[serde(deserialize_with = "json::objects")] Vec<Warninglist>);
 
 /// The lists by value, of the values that were asked for; without a hit there is an empty list.
-fn listed(mut source: JsonStream<'_>, asked: &[&str]) -> Result<HashMap<String, Vec<String>>> {
+fn read_warninglist_hits(mut source: JsonStream<'_>, asked: &[&str]) -> Result<HashMap<String, Vec<String>>> {
     let asked: HashSet<&str> = asked.iter().copied().collect();
     let mut hits = HashMap::new();
     if source.is_list()? {
-        source.items(&mut |source| source.pass())?;
-        source.end()?;
+        source.visit_items(&mut |source| source.skip_value())?;
+        source.require_end()?;
         return Ok(hits);
     }
     ensure!(source.is_object()?, "warninglists by value were asked for, and the answer is something else");
-    source.fields(&mut |value, source| {
-        if let Some(Lists(lists)) = source.value()?.ok().filter(|_| asked.contains(value)) {
+    source.visit_fields(&mut |value, source| {
+        if let Some(Lists(lists)) = source.read_value()?.ok().filter(|_| asked.contains(value)) {
             let names = lists.into_iter().map(|list| list.name).filter(|name| !name.is_empty());
             hits.insert(value.to_owned(), names.take(MOST_LISTS).collect());
         }
         Ok(())
     })?;
-    source.end()?;
+    source.require_end()?;
     Ok(hits)
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{ROWS, Server, each, elements, explained};
+use super::{ROWS, Server, for_each_element, read_list, explain_error};
 use crate::http::PageRequest;
 use crate::json::{self, Element};
 use crate::misp::sent;
@@ -30,14 +30,14 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the list.
-    pub fn list(&self, window: &Window, on: &mut dyn FnMut(IndexEntry) -> Result<()>) -> Result<()> {
+    pub fn list_events(&self, window: &Window, on: &mut dyn FnMut(IndexEntry) -> Result<()>) -> Result<()> {
         if window.since == 0 {
-            return self.pages(window, &[], on);
+            return self.list_pages(window, &[], on);
         }
         let since = Value::from(window.since);
         let is_before = |moment: i64| (0..window.since).contains(&moment);
         let mut seen: Vec<u64> = Vec::new();
-        self.pages(window, &[("publish_timestamp", since.clone())], &mut |listed| match &listed {
+        self.list_pages(window, &[("publish_timestamp", since.clone())], &mut |listed| match &listed {
             IndexEntry::Event(event, _) if event.publish_timestamp.is_some_and(is_before) => Ok(()),
             IndexEntry::Event(event, _) => {
                 seen.extend(event.id.parse::<u64>());
@@ -45,7 +45,7 @@ impl Server {
             }
             IndexEntry::Bad(_) => on(listed),
         })?;
-        self.pages(window, &[("timestamp", since)], &mut |listed| match &listed {
+        self.list_pages(window, &[("timestamp", since)], &mut |listed| match &listed {
             IndexEntry::Event(event, _) if event.timestamp.is_some_and(|moment| moment > 0 && is_before(moment)) => {
                 Ok(())
             }
@@ -56,7 +56,7 @@ impl Server {
 
     /// Sorted by id, so that a row that slips onto the next page, because an event came in before it, is known by its
     /// number. The last page is one that is not full and, by the count in the header, has nothing behind it.
-    fn pages(
+    fn list_pages(
         &self,
         window: &Window,
         filters: &[(&str, Value)],
@@ -76,17 +76,17 @@ impl Server {
         };
         loop {
             let ResultPage { line, total, rows } =
-                self.page("events/index", &[], &mut page, &body, &mut |row| Some(self.kept(row)))?;
+                self.fetch_page("events/index", &[], &mut page, &body, &mut |row| Some(self.compact_event(row)))?;
             let is_full = rows.len() >= page.limit;
             let ended = rows.is_empty() || (!is_full && total.is_some_and(|total| page.number * page.limit >= total));
-            let last = rows.iter().filter_map(number).max();
+            let last = rows.iter().filter_map(event_number).max();
             ensure!(
                 page.number == 1 || rows.is_empty() || last > Some(highest),
                 "{line}: the server sends the same page again and again"
             );
-            let numbers: Vec<_> = rows.iter().filter_map(number).collect();
+            let numbers: Vec<_> = rows.iter().filter_map(event_number).collect();
             ensure!(numbers.is_sorted(), "{line}: the server does not sort its events by number as it was asked to");
-            let new = rows.into_iter().filter(|row| number(row).is_none_or(|number| number > highest));
+            let new = rows.into_iter().filter(|row| event_number(row).is_none_or(|number| number > highest));
             new.map(IndexEntry::new).try_for_each(&mut *on)?;
             highest = last.unwrap_or(highest);
             if ended {
@@ -97,7 +97,7 @@ impl Server {
     }
 
     /// One page of a list, asked for again, and made smaller, as far as that helps.
-    pub(super) fn page<T: for<'de> Deserialize<'de>, K>(
+    pub(super) fn fetch_page<T: for<'de> Deserialize<'de>, K>(
         &self,
         path: &str,
         inside: &[&str],
@@ -106,13 +106,13 @@ impl Server {
         keep: &mut dyn FnMut(Element<T>) -> Option<K>,
     ) -> Result<ResultPage<K>> {
         loop {
-            let asked = self.ask(path, &body(*page), |answer| {
-                let (line, total) = (answer.line().to_owned(), answer.header("x-result-count").parse().ok());
-                Ok(ResultPage { line, total, rows: elements(answer, inside, page.limit, keep)? })
+            let asked = self.post_query(path, &body(*page), |answer| {
+                let (line, total) = (answer.request_line().to_owned(), answer.header("x-result-count").parse().ok());
+                Ok(ResultPage { line, total, rows: read_list(answer, inside, page.limit, keep)? })
             });
             match asked {
                 Ok(rows) => return Ok(rows),
-                Err(error) => *page = page.halved(&error).ok_or(error)?,
+                Err(error) => *page = page.halve_after(&error).ok_or(error)?,
             }
         }
     }
@@ -121,10 +121,10 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn listed(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
+    pub fn fetch_index_entries(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
         let mut listed = Vec::new();
         for some in uuids.chunks(ROWS) {
-            listed.extend(self.there(some)?);
+            listed.extend(self.find_events(some)?);
         }
         Ok(listed)
     }
@@ -133,9 +133,9 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn there(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
+    pub fn find_events(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
         let body = json!({"eventid": uuids});
-        let rows = self.ask("events/index", &body, |answer| self.events(answer, ROWS))?;
+        let rows = self.post_query("events/index", &body, |answer| self.read_events(answer, ROWS))?;
         let there = rows.into_iter().filter_map(|row| match row {
             Element::Good(event) => {
                 let uuid = Uuid::parse_str(&event.uuid).ok().filter(|uuid| uuids.contains(uuid))?;
@@ -150,10 +150,10 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn content(&self, uuid: &Uuid, event: Event, look: ContentOptions) -> Result<EventContent> {
-        let (attributes, unreadable) = self.attributes(uuid, &event, look)?;
+    pub fn read_content(&self, uuid: &Uuid, event: Event, look: ContentOptions) -> Result<EventContent> {
+        let (attributes, unreadable) = self.read_attributes(uuid, &event, look)?;
         let has_objects = look.objects || attributes.iter().any(|one| !["", "0"].contains(&one.object_id.as_str()));
-        let (objects, open_objects) = if has_objects { self.objects(uuid)? } else { Default::default() };
+        let (objects, open_objects) = if has_objects { self.read_objects(uuid)? } else { Default::default() };
         Ok(EventContent { event, attributes, objects, open_objects, unreadable })
     }
 
@@ -162,13 +162,13 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn proposals(&self, event: &Uuid, is_ours: &dyn Fn(&Uuid) -> bool) -> Result<u64> {
+    pub fn count_proposals(&self, event: &Uuid, is_ours: &dyn Fn(&Uuid) -> bool) -> Result<u64> {
         let path = format!("shadow_attributes/index/{event}/deleted:0");
-        self.client.again(|| {
+        self.client.retry(|| {
             let mut open = 0;
-            let answer = self.client.get(&path).map_err(explained)?;
-            each::<OfProposal>(answer, &[], &mut |row| {
-                let proposal = row.good().and_then(|row| row.proposal).filter(|one| one.deleted != Some(true));
+            let answer = self.client.get(&path).map_err(explain_error)?;
+            for_each_element::<OfProposal>(answer, &[], &mut |row| {
+                let proposal = row.into_option().and_then(|row| row.proposal).filter(|one| one.deleted != Some(true));
                 let attribute = proposal.and_then(|one| Uuid::parse_str(&one.old_uuid).ok());
                 open += u64::from(attribute.is_some_and(|attribute| is_ours(&attribute)));
                 Ok(())
@@ -179,17 +179,17 @@ impl Server {
 
     /// The objects of an event: their uuids by their numbers (`fixtures/wire/misp/431-objects-restsearch-metadata-2.json`), and
     /// which of them are not closed.
-    fn objects(&self, uuid: &Uuid) -> Result<(HashMap<String, Uuid>, HashSet<Uuid>)> {
+    fn read_objects(&self, uuid: &Uuid) -> Result<(HashMap<String, Uuid>, HashSet<Uuid>)> {
         let (mut objects, mut open) = (HashMap::new(), HashSet::new());
         let mut page = PageRequest::first(OBJECTS);
         let body = |page: PageRequest| json!({"returnFormat": "json", "eventid": uuid, "metadata": 1, "limit": page.limit, "page": page.number});
         loop {
             let before = objects.len();
             let rows =
-                self.page("objects/restSearch", &["response"], &mut page, &body, &mut Some::<Element<ObjectRow>>)?.rows;
+                self.fetch_page("objects/restSearch", &["response"], &mut page, &body, &mut Some::<Element<ObjectRow>>)?.rows;
             let is_empty = rows.is_empty();
             for row in rows {
-                if let Some(object) = ObjectRow::object(row)
+                if let Some(object) = ObjectRow::into_object(row)
                     && let Ok(uuid) = Uuid::parse_str(&object.uuid)
                 {
                     let is_open = object.distribution.is_some_and(|distribution| distribution != 0);
@@ -212,7 +212,7 @@ impl Server {
     /// (`fixtures/wire/misp/212-ars-page1.json`); or until there are as many live ones as the event counts. Proposals are not
     /// asked for along with them: then a MISP with `proposals_block_attributes` leaves out the attributes that somebody
     /// proposes not to detect (its `MispAttribute.php`, `__blockAttributeViaProposal`).
-    fn attributes(&self, uuid: &Uuid, event: &Event, look: ContentOptions) -> Result<(Vec<Attribute>, Vec<String>)> {
+    fn read_attributes(&self, uuid: &Uuid, event: &Event, look: ContentOptions) -> Result<(Vec<Attribute>, Vec<String>)> {
         let counted = event.attribute_count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
         let (mut held, mut unreadable): (Vec<Attribute>, Vec<String>) = (Vec::new(), Vec::new());
         let mut page = PageRequest::first(ATTRIBUTES);
@@ -221,12 +221,12 @@ impl Server {
                 "returnFormat": "json", "eventid": uuid, "deleted": [0, 1],
                 "limit": page.limit, "page": page.number, "order": "Attribute.id asc",
             });
-            if look.sightings { sent::joined(body, json!({"includeSightings": 1})) } else { body }
+            if look.sightings { sent::merge_members(body, json!({"includeSightings": 1})) } else { body }
         };
         loop {
             let path = &["response", "Attribute"];
             let keep = &mut Some::<Element<Attribute>>;
-            let rows = self.page("attributes/restSearch", path, &mut page, &body, keep)?.rows;
+            let rows = self.fetch_page("attributes/restSearch", path, &mut page, &body, keep)?.rows;
             let is_known =
                 matches!((rows.first(), held.first()), (Some(Element::Good(row)), Some(first)) if row == first);
             ensure!(!is_known, "reading what event {uuid} holds: the server sends the same page again and again");
@@ -237,7 +237,7 @@ impl Server {
                 .filter_map(|row| match row {
                     Element::Good(attribute) => Some(attribute),
                     Element::Bad(flaw) => {
-                        unreadable.push(flaw.of("an attribute"));
+                        unreadable.push(flaw.describe("an attribute"));
                         None
                     }
                 })
@@ -269,7 +269,7 @@ pub(super) struct ResultPage<T> {
     pub(super) rows: Vec<T>,
 }
 
-fn number(row: &Element<Event>) -> Option<u64> {
+fn event_number(row: &Element<Event>) -> Option<u64> {
     match row {
         Element::Good(event) => event.id.parse().ok(),
         Element::Bad(flaw) => flaw.field("id")?.parse().ok(),
@@ -294,7 +294,7 @@ pub(super) struct ObjectRow {
 
 impl ObjectRow {
     /// The number of a row's object.
-    pub(super) fn id(row: &Element<Self>) -> Option<&str> {
+    pub(super) fn object_id(row: &Element<Self>) -> Option<&str> {
         match row {
             Element::Good(Self { object }) => object.as_ref().map(|object| object.id.as_str()),
             Element::Bad(_) => None,
@@ -302,7 +302,7 @@ impl ObjectRow {
     }
 
     /// The object of a row, if it is one.
-    pub(super) fn object(row: Element<Self>) -> Option<Object> {
+    pub(super) fn into_object(row: Element<Self>) -> Option<Object> {
         match row {
             Element::Good(Self { object }) => object,
             Element::Bad(_) => None,

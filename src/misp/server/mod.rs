@@ -60,43 +60,43 @@ impl Server {
     }
 
     /// The rows of a list of events, as they are kept.
-    fn events(&self, answer: Response, most: usize) -> Result<Vec<Element<Event>>> {
-        elements(answer, &[], most, &mut |row: Element<Event>| Some(self.kept(row)))
+    fn read_events(&self, answer: Response, most: usize) -> Result<Vec<Element<Event>>> {
+        read_list(answer, &[], most, &mut |row: Element<Event>| Some(self.compact_event(row)))
     }
 
-    fn kept(&self, row: Element<Event>) -> Element<Event> {
+    fn compact_event(&self, row: Element<Event>) -> Element<Event> {
         match row {
-            Element::Good(event) => Element::Good(event.kept(&self.decisive)),
+            Element::Good(event) => Element::Good(event.compact(&self.decisive)),
             bad @ Element::Bad(_) => bad,
         }
     }
 
     /// A question by GET, asked again where that may help.
     fn get<T>(&self, path: &str, mut read: impl FnMut(Response) -> Result<T>) -> Result<T> {
-        self.client.again(|| read(self.client.get(path).map_err(|failure| self.explained(failure))?))
+        self.client.retry(|| read(self.client.get(path).map_err(|failure| self.explain_error(failure))?))
     }
 
     /// A question by POST, asked again where that may help.
-    fn ask<T>(&self, path: &str, body: &Value, mut read: impl FnMut(Response) -> Result<T>) -> Result<T> {
-        self.client.again(|| read(self.client.post(path, body).map_err(|failure| self.explained(failure))?))
+    fn post_query<T>(&self, path: &str, body: &Value, mut read: impl FnMut(Response) -> Result<T>) -> Result<T> {
+        self.client.retry(|| read(self.client.post(path, body).map_err(|failure| self.explain_error(failure))?))
     }
 
     /// Adds what can be done about it. What the address of a page answers has nothing to do with rights
     /// (`fixtures/wire/misp/453-events-below-wrong-root.json`).
-    fn explained(&self, failure: HttpError) -> anyhow::Error {
+    fn explain_error(&self, failure: HttpError) -> anyhow::Error {
         let is_elsewhere = match &failure.cause {
-            HttpErrorKind::Refused { status, .. } => matches!(status, 403..=405) && !says(&failure, "Auth"),
+            HttpErrorKind::Refused { status, .. } => matches!(status, 403..=405) && !error_mentions(&failure, "Auth"),
             HttpErrorKind::Redirected { .. } | HttpErrorKind::NotJson(_) => true,
             _ => false,
         };
-        match self.beyond_root().filter(|_| is_elsewhere) {
-            Some(path) => anyhow!(failure.with_help(leave_out(path))),
-            None => explained(failure),
+        match self.page_in_url().filter(|_| is_elsewhere) {
+            Some(path) => anyhow!(failure.with_help(advise_shorter_url(path))),
+            None => explain_error(failure),
         }
     }
 
     /// The part of our URL's path that is a page of MISP, as somebody copies it from a browser: `/events/index`.
-    fn beyond_root(&self) -> Option<&str> {
+    fn page_in_url(&self) -> Option<&str> {
         const PAGES: [&str; 13] = [
             "events",
             "attributes",
@@ -124,7 +124,7 @@ impl Server {
     /// # Errors
     /// That the server cannot be reached, refuses the key, or is no MISP.
     pub fn version(&self) -> Result<String> {
-        Ok(self.greeting()?.version)
+        Ok(self.fetch_version_info()?.version)
     }
 
     /// The way to the server.
@@ -135,60 +135,60 @@ impl Server {
 
     /// The page of an event, for people.
     #[must_use]
-    pub fn link(url: &Url, uuid: &Uuid) -> String {
+    pub fn event_url(url: &Url, uuid: &Uuid) -> String {
         format!("{url}events/view/{uuid}")
     }
 }
 
 /// What is kept of the elements of a list in an answer: no more than were asked for.
-fn elements<T: for<'de> Deserialize<'de>, K>(
+fn read_list<T: for<'de> Deserialize<'de>, K>(
     answer: Response,
     path: &[&str],
     most: usize,
     keep: &mut dyn FnMut(Element<T>) -> Option<K>,
 ) -> Result<Vec<K>> {
-    let line = answer.line().to_owned();
-    let collected = JsonStream::new(answer.body()).collect(path, most, keep);
+    let line = answer.request_line().to_owned();
+    let collected = JsonStream::new(answer.into_body()).collect(path, most, keep);
     collected.with_context(|| format!("{line}: reading the answer"))
 }
 
 /// Hands over each element of a list in an answer, however many there are.
-fn each<T: for<'de> Deserialize<'de>>(
+fn for_each_element<T: for<'de> Deserialize<'de>>(
     answer: Response,
     path: &[&str],
     on: &mut dyn FnMut(Element<T>) -> Result<()>,
 ) -> Result<()> {
-    let line = answer.line().to_owned();
-    let mut source = JsonStream::new(answer.body());
-    let read = source.each_below(path, on).and_then(|()| source.end());
+    let line = answer.request_line().to_owned();
+    let mut source = JsonStream::new(answer.into_body());
+    let read = source.for_each_at(path, on).and_then(|()| source.require_end());
     read.with_context(|| format!("{line}: reading the answer"))
 }
 
-fn leave_out(path: &str) -> String {
+fn advise_shorter_url(path: &str) -> String {
     format!("leave {path} out of \"url\": it is a page of MISP, and not MISP's own address")
 }
 
 /// Adds what can be done about it.
-fn explained(failure: HttpError) -> anyhow::Error {
+fn explain_error(failure: HttpError) -> anyhow::Error {
     let help = match &failure.cause {
         // `fixtures/wire/misp/292-not-live-partner.json`
         HttpErrorKind::Redirected { to, .. } if to.contains("/users/login") => Some(
             "MISP is in maintenance mode (its setting MISP.live is off) and lets in site administrators only: try again when it is over",
         ),
-        _ if says(&failure, "from your IP address") => {
+        _ if error_mentions(&failure, "from your IP address") => {
             Some("the key is for certain addresses only: add the one of this machine to the key's allowed IPs, in MISP")
         }
-        _ if says(&failure, "Authentication failed") => {
+        _ if error_mentions(&failure, "Authentication failed") => {
             Some("check \"key\": it is wrong, expired, or its user is disabled")
         }
-        _ if says(&failure, "Invalid Sharing Group") => Some(
+        _ if error_mentions(&failure, "Invalid Sharing Group") => Some(
             "check \"sharing_group\": there is no such group, it is not active, or the key's organisation is no member of it",
         ),
-        _ if says(&failure, "permission") || says(&failure, "authorised") => {
+        _ if error_mentions(&failure, "permission") || error_mentions(&failure, "authorised") => {
             Some("the key's user lacks a permission, or the event is another organisation's")
         }
         // A MISP that knows no such event, attribute or user says "Invalid …".
-        HttpErrorKind::Refused { status: 401 | 404, .. } if !says(&failure, "Invalid") => {
+        HttpErrorKind::Refused { status: 401 | 404, .. } if !error_mentions(&failure, "Invalid") => {
             Some("check \"url\": is this the address of a MISP?")
         }
         _ => None,
@@ -196,6 +196,6 @@ fn explained(failure: HttpError) -> anyhow::Error {
     anyhow!(failure.with_help(help.unwrap_or_default()))
 }
 
-fn says(failure: &HttpError, word: &str) -> bool {
-    matches!(&failure.cause, HttpErrorKind::Refused { message, errors, .. } if message.contains(word) || http::words(errors).contains(word))
+fn error_mentions(failure: &HttpError, word: &str) -> bool {
+    matches!(&failure.cause, HttpErrorKind::Refused { message, errors, .. } if message.contains(word) || http::describe_errors(errors).contains(word))
 }

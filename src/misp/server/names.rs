@@ -65,22 +65,22 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the asking. That a list is not shown to us is no error.
-    pub fn names(&self, sought: &NameQuery<'_>) -> Result<ResolvedNames> {
+    pub fn resolve_names(&self, sought: &NameQuery<'_>) -> Result<ResolvedNames> {
         let organisations = match sought.organisations.is_empty() {
             true => Some(Vec::new()),
-            false => shown(self.organisations(&sought.organisations))?,
+            false => none_if_hidden(self.find_organisations(&sought.organisations))?,
         };
-        let tags = if sought.tags.is_empty() { Some(Vec::new()) } else { shown(self.tags(&sought.tags))? };
-        let own = if sought.own { Some(self.me()?.organisation.clone()) } else { None };
+        let tags = if sought.tags.is_empty() { Some(Vec::new()) } else { none_if_hidden(self.find_tags(&sought.tags))? };
+        let own = if sought.own { Some(self.current_user()?.organisation.clone()) } else { None };
         Ok(ResolvedNames { organisations, tags, own })
     }
 
     /// One list of all organisations: without `scope:all` it is that of the local ones, and a single one can be asked for
     /// by its name in some versions only (MISP's `OrganisationsController.php`, `index` and `view`).
-    fn organisations(&self, names: &[&str]) -> Result<Vec<Organisation>> {
+    fn find_organisations(&self, names: &[&str]) -> Result<Vec<Organisation>> {
         self.get("organisations/index/scope:all", |answer| {
             let mut known = Vec::new();
-            each(answer, &[], &mut |OrganisationRow { organisation }| {
+            for_each_object(answer, &[], &mut |OrganisationRow { organisation }| {
                 let is_named = |one: &Organisation| names.iter().any(|name| one.is_called(name));
                 known.extend(organisation.filter(is_named));
             })?;
@@ -90,53 +90,53 @@ impl Server {
 
     /// Whole names are asked for in lists. A server asks its database several questions for each tag that `tags/search`
     /// finds, so that a pattern, which may fit thousands, goes to `tags/index` instead (MISP's `TagsController.php`).
-    fn tags(&self, patterns: &[&str]) -> Result<Vec<NumberedTag>> {
+    fn find_tags(&self, patterns: &[&str]) -> Result<Vec<NumberedTag>> {
         const NAMES: usize = 500;
         let (patterns, names): (Vec<&str>, Vec<&str>) = patterns.iter().partition(|name| name.contains('*'));
         let mut known = Vec::new();
         for names in names.chunks(NAMES) {
-            let asked: Vec<String> = names.iter().map(|name| like(name)).collect();
-            let found = self.found::<TagRow>("tags/search", &json!({"tag": asked}), &[], &|TagRow { tag }| {
+            let asked: Vec<String> = names.iter().map(|name| to_like_pattern(name)).collect();
+            let found = self.query_tags::<TagRow>("tags/search", &json!({"tag": asked}), &[], &|TagRow { tag }| {
                 tag.filter(|tag| names.iter().any(|name| matches(name, &tag.name)))
             })?;
             known.extend(found);
         }
         for pattern in patterns {
             let longest = pattern.split('*').max_by_key(|part| part.len()).unwrap_or_default();
-            let body = json!({"searchall": like(longest), "exclude_statistics": 1});
+            let body = json!({"searchall": to_like_pattern(longest), "exclude_statistics": 1});
             let fits = |tag: NumberedTag| Some(tag).filter(|tag| matches(pattern, &tag.name));
-            known.extend(self.found("tags/index", &body, &["Tag"], &fits)?);
+            known.extend(self.query_tags("tags/index", &body, &["Tag"], &fits)?);
         }
         Ok(known)
     }
 
     /// The tags among the rows of an answer that are meant.
-    fn found<T: for<'de> Deserialize<'de>>(
+    fn query_tags<T: for<'de> Deserialize<'de>>(
         &self,
         path: &str,
         body: &Value,
         inside: &[&str],
         meant: &dyn Fn(T) -> Option<NumberedTag>,
     ) -> Result<Vec<NumberedTag>> {
-        self.ask(path, body, |answer| {
+        self.post_query(path, body, |answer| {
             let mut found = Vec::new();
-            each(answer, inside, &mut |row| found.extend(meant(row)))?;
+            for_each_object(answer, inside, &mut |row| found.extend(meant(row)))?;
             Ok(found)
         })
     }
 }
 
 /// Reads a list as a stream; what is no object is passed over.
-fn each<T: for<'de> Deserialize<'de>>(answer: Response, inside: &[&str], on: &mut dyn FnMut(T)) -> Result<()> {
-    super::each(answer, inside, &mut |element: Element<T>| {
-        element.good().into_iter().for_each(&mut *on);
+fn for_each_object<T: for<'de> Deserialize<'de>>(answer: Response, inside: &[&str], on: &mut dyn FnMut(T)) -> Result<()> {
+    super::for_each_element(answer, inside, &mut |element: Element<T>| {
+        element.into_option().into_iter().for_each(&mut *on);
         Ok(())
     })
 }
 
 /// None for a list that the server does not show to us: its administrator may hide it from users
 /// (`Security.hide_organisation_index_from_users`), and other versions may not have it.
-fn shown<T>(asked: Result<T>) -> Result<Option<T>> {
+fn none_if_hidden<T>(asked: Result<T>) -> Result<Option<T>> {
     let status = |error: &anyhow::Error| error.downcast_ref::<HttpError>().and_then(HttpError::status);
     match asked {
         Ok(list) => Ok(Some(list)),
@@ -147,6 +147,6 @@ fn shown<T>(asked: Result<T>) -> Result<Option<T>> {
 
 /// A name for a question by SQL's `LIKE`, in lower case as MISP compares it there. What means something else to `LIKE` gives
 /// way to `_`, which is any one sign: what comes back is compared once more.
-pub(super) fn like(name: &str) -> String {
+pub(super) fn to_like_pattern(name: &str) -> String {
     name.trim().to_lowercase().replace(['\\', '%'], "_")
 }

@@ -20,32 +20,32 @@ impl ServerWriter<'_> {
             .additions
             .iter()
             .copied()
-            .filter(|one| one.file.is_none() && self.joins(one, sending))
+            .filter(|one| one.file.is_none() && self.joins_existing_object(one, sending))
             .collect();
-        joining.chunks(BATCH).try_for_each(|batch| self.ask(batch, sending))
+        joining.chunks(BATCH).try_for_each(|batch| self.probe_batch(batch, sending))
     }
 
     /// Sends attributes as an object without a template. MISP looks at the attributes first and then refuses the object
     /// (`ObjectsController.php`, `add`; `fixtures/wire/misp/570-objects-add-asks.json`). Of several it names one, so that they
     /// are asked about in halves. Any other answer says nothing, and they are sent as they would have been.
-    fn ask(&self, batch: &[&AttributeDraft], sending: &mut WriteLog) -> Result<(), WriteStop> {
-        self.check_time()?;
-        let attributes: Vec<_> = batch.iter().map(|one| self.attribute(one, None)).collect();
+    fn probe_batch(&self, batch: &[&AttributeDraft], sending: &mut WriteLog) -> Result<(), WriteStop> {
+        self.check_deadline()?;
+        let attributes: Vec<_> = batch.iter().map(|one| self.attribute_body(one, None)).collect();
         let path = format!("objects/add/{}", self.changes.uuid);
         let answer = self.server.client.post(&path, &json!({"Object": {"Attribute": attributes}}));
         let Err(HttpError { cause: HttpErrorKind::Refused { status: 403, errors, .. }, .. }) = answer else {
             return Ok(());
         };
-        let why = http::words(&errors);
+        let why = http::describe_errors(&errors);
         if !why.contains(REFUSED) {
             return Ok(());
         }
         if let [one] = batch {
-            sending.refused(one, format!("refused by MISP: {why}"));
+            sending.record_refusal(one, format!("refused by MISP: {why}"));
             return Ok(());
         }
         let (first, second) = batch.split_at(batch.len() / 2);
-        self.ask(first, sending)?;
-        self.ask(second, sending)
+        self.probe_batch(first, sending)?;
+        self.probe_batch(second, sending)
     }
 }

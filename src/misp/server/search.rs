@@ -32,18 +32,18 @@ impl Server {
     /// # Errors
     /// What stopped the search; or the handler's own error.
     pub fn search(&self, sought: &SearchValue, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<SearchCoverage> {
-        let asked = sought.asked().into_iter().filter(|one| one.chars().all(|c| c <= '\u{ffff}')).map(literal);
+        let asked = sought.search_terms().into_iter().filter(|one| one.chars().all(|c| c <= '\u{ffff}')).map(escape_operators);
         let asked: Vec<String> = asked.collect();
         if asked.is_empty() {
             return Ok(SearchCoverage::Not("the value is empty".to_owned()));
         }
-        self.hits(&asked, sought, on)?;
+        self.search_pages(&asked, sought, on)?;
         Ok(SearchCoverage::All)
     }
 
     /// Pages until one is empty: a page may be short for reasons of its own, and the count in its header is no total
     /// (`fixtures/wire/misp/212-ars-page1.json`).
-    fn hits(&self, asked: &[String], sought: &SearchValue, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<()> {
+    fn search_pages(&self, asked: &[String], sought: &SearchValue, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<()> {
         let mut keep = |row: Element<Attribute>| {
             Some(match row {
                 Element::Good(mut attribute) => {
@@ -64,17 +64,17 @@ impl Server {
         };
         loop {
             let path = &["response", "Attribute"];
-            let rows = self.page("attributes/restSearch", path, &mut page, &body, &mut keep)?.rows;
+            let rows = self.fetch_page("attributes/restSearch", path, &mut page, &body, &mut keep)?.rows;
             if rows.is_empty() {
                 return Ok(());
             }
-            let last = rows.iter().filter_map(chunks::number).max();
+            let last = rows.iter().filter_map(chunks::attribute_number).max();
             ensure!(
                 page.number == 1 || last > Some(highest),
                 "searching for a value: the server sends the same page again and again"
             );
-            let new = rows.into_iter().filter(|row| chunks::number(row).is_none_or(|number| number > highest));
-            new.filter_map(|row| hit(row, sought)).try_for_each(&mut *on)?;
+            let new = rows.into_iter().filter(|row| chunks::attribute_number(row).is_none_or(|number| number > highest));
+            new.filter_map(|row| to_hit(row, sought)).try_for_each(&mut *on)?;
             highest = last.unwrap_or(highest);
             page = page.next();
         }
@@ -84,9 +84,9 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn numbered(&self, number: u64) -> Result<Option<(Uuid, Event)>> {
+    pub fn find_event_by_number(&self, number: u64) -> Result<Option<(Uuid, Event)>> {
         let body = json!({"eventid": [number]});
-        let rows = self.ask("events/index", &body, |answer| self.events(answer, ROWS))?;
+        let rows = self.post_query("events/index", &body, |answer| self.read_events(answer, ROWS))?;
         let wanted = number.to_string();
         let found = rows.into_iter().find_map(|row| match IndexEntry::new(row) {
             IndexEntry::Event(event, uuid) if event.id == wanted => Some((uuid, *event)),
@@ -101,7 +101,7 @@ impl Server {
 /// `set_filter_value`; `fixtures/wire/misp/466-value-search-ipv6-is-compressed.json`). A character without weight before it
 /// keeps the comparison as it is (`fixtures/wire/misp/463-value-search-percent-behind-weightless.json`,
 /// `fixtures/wire/misp/467-value-search-ipv6-behind-weightless.json`).
-fn literal(text: &str) -> String {
+fn escape_operators(text: &str) -> String {
     const WEIGHTLESS: &str = "\u{200b}";
     let is_rewritten = text.parse::<Ipv6Addr>().is_ok_and(|ip| ip.to_string() != text);
     let mark = |is_operator: bool| if is_operator { WEIGHTLESS } else { "" };
@@ -109,14 +109,14 @@ fn literal(text: &str) -> String {
 }
 
 /// What a row of the answer is, if it is what was sought.
-fn hit(row: Element<Attribute>, sought: &SearchValue) -> Option<Hit> {
+fn to_hit(row: Element<Attribute>, sought: &SearchValue) -> Option<Hit> {
     let attribute = match row {
         Element::Good(attribute) => attribute,
-        Element::Bad(flaw) => return Some(Hit::Bad(flaw.of("an attribute of the answer"))),
+        Element::Bad(flaw) => return Some(Hit::Bad(flaw.describe("an attribute of the answer"))),
     };
-    let Some(event) = attribute.of_event() else {
+    let Some(event) = attribute.parse_event_uuid() else {
         return Some(Hit::Bad("an attribute of the answer names no event".to_owned()));
     };
-    let likeness = sought.likeness(&attribute.kind, &attribute.value)?;
+    let likeness = sought.compare_attribute(&attribute.kind, &attribute.value)?;
     Some(Hit::Attribute { event, likeness, sightings: attribute.sightings.seen, attribute: Box::new(attribute) })
 }

@@ -8,12 +8,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Server, explained, says};
+use super::{Server, explain_error, error_mentions};
 use crate::http::{self, HttpError, HttpErrorKind};
 use crate::json;
 use crate::misp::changes::{AttachmentPayload, AttachmentSource, EventChanges};
 use crate::misp::draft::AttributeDraft;
-use crate::misp::sent::{self, joined};
+use crate::misp::sent::{self, merge_members};
 use crate::misp::tags::TagResolution;
 use crate::misp::wire::{Event, SOURCE};
 use crate::misp::write_log::{WriteLog, WriteStop};
@@ -29,13 +29,13 @@ impl Server {
     ///
     /// # Errors
     /// That it was not added.
-    pub(in crate::misp) fn sight(&self, attribute: &Uuid, moment: Option<i64>) -> anyhow::Result<()> {
+    pub(in crate::misp) fn add_sighting(&self, attribute: &Uuid, moment: Option<i64>) -> anyhow::Result<()> {
         let mut body = json!({"source": SOURCE, "type": "0"});
         if let Some(moment) = moment {
-            body = joined(body, json!({"timestamp": moment}));
+            body = merge_members(body, json!({"timestamp": moment}));
         }
-        let answer = self.client.post(&format!("sightings/add/{attribute}"), &body).map_err(explained)?;
-        let said = answer.value()?;
+        let answer = self.client.post(&format!("sightings/add/{attribute}"), &body).map_err(explain_error)?;
+        let said = answer.read_value()?;
         let message = said.get("message").and_then(Value::as_str).unwrap_or("MISP does not say why");
         ensure!(said.get("Sighting").is_some(), "{message}");
         Ok(())
@@ -59,41 +59,41 @@ impl ServerWriter<'_> {
     ///
     /// # Errors
     /// What stopped the writing, and whether a look may help.
-    pub(in crate::misp) fn all(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
+    pub(in crate::misp) fn write_all(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
         if self.changes.create {
             self.add_event(sending)?;
         }
         sending.waits = false;
         self.leave_out_refused(sending)?;
         if self.changes.is_additions_first {
-            let iocs: Vec<_> = self.additions(sending).filter(|one| one.to_ids && one.place.is_none()).collect();
-            self.add(&iocs, sending)?;
+            let iocs: Vec<_> = self.pending_additions(sending).filter(|one| one.to_ids && one.place.is_none()).collect();
+            self.add_in_batches(&iocs, sending)?;
             let is_in_object = |one: &AttributeDraft| one.to_ids && one.place.is_some();
-            if !iocs.iter().any(|one| sending.made(&one.uuid)) && !self.additions(sending).any(is_in_object) {
+            if !iocs.iter().any(|one| sending.may_have_added(&one.uuid)) && !self.pending_additions(sending).any(is_in_object) {
                 sending.waits = true;
                 return Ok(());
             }
         }
-        self.edit(sending)?;
-        let is_sent = |one: &&AttributeDraft| self.changes.is_additions_first && sending.made(&one.uuid);
-        let additions = self.additions(sending).filter(|one| !is_sent(one));
+        self.send_edits(sending)?;
+        let is_sent = |one: &&AttributeDraft| self.changes.is_additions_first && sending.may_have_added(&one.uuid);
+        let additions = self.pending_additions(sending).filter(|one| !is_sent(one));
         let (inside, loose): (Vec<_>, Vec<_>) = additions.partition(|one| one.place.is_some());
-        self.objects(&inside, sending)?;
-        self.add(&loose, sending)
+        self.add_objects(&inside, sending)?;
+        self.add_in_batches(&loose, sending)
     }
 
     /// True for what is to join an object that is there, and was not refused.
-    pub(super) fn joins(&self, attribute: &AttributeDraft, sending: &WriteLog) -> bool {
-        let is_there = |object: &Uuid| !self.changes.makes(object);
+    pub(super) fn joins_existing_object(&self, attribute: &AttributeDraft, sending: &WriteLog) -> bool {
+        let is_there = |object: &Uuid| !self.changes.creates_object(object);
         attribute.place.as_ref().is_some_and(|place| is_there(&place.object)) && sending.may_send(&attribute.uuid)
     }
 
     /// What is to be added and was not refused.
-    fn additions(&self, sending: &WriteLog) -> impl Iterator<Item = &AttributeDraft> {
+    fn pending_additions(&self, sending: &WriteLog) -> impl Iterator<Item = &AttributeDraft> {
         self.changes.additions.iter().copied().filter(|one| sending.may_send(&one.uuid))
     }
 
-    fn add(&self, loose: &[&AttributeDraft], sending: &mut WriteLog) -> Result<(), WriteStop> {
+    fn add_in_batches(&self, loose: &[&AttributeDraft], sending: &mut WriteLog) -> Result<(), WriteStop> {
         let batch = sending.batch.unwrap_or(BATCH);
         loose.chunks(batch).try_for_each(|batch| self.add_attributes(batch, sending))
     }
@@ -103,81 +103,81 @@ impl ServerWriter<'_> {
         let header = &self.changes.header;
         let mut more = json!({"distribution": header.distribution.to_string()});
         if let Some(group) = header.sharing_group {
-            more = joined(more, json!({"sharing_group_id": group.to_string()}));
+            more = merge_members(more, json!({"sharing_group_id": group.to_string()}));
         }
         if let Some(extends) = &header.extends {
-            more = joined(more, json!({"extends_uuid": extends}));
+            more = merge_members(more, json!({"extends_uuid": extends}));
         }
         let body = json!({"Event": sent::event(&self.changes.uuid, header, self.names, more)});
-        (self.underway)(&sending.underway([]));
+        (self.underway)(&sending.as_if_unanswered([]));
         let failure = match self.server.client.post("events/add/metadata:1", &body) {
             Ok(answer) => {
-                sending.sent([], true);
+                sending.record_sent([], true);
                 // It is there, whatever becomes of the answer.
-                let made = answer.read::<Made>().ok().and_then(|made| made.event);
+                let made = answer.read_as::<Made>().ok().and_then(|made| made.event);
                 sending.event = Some(made.unwrap_or_default());
                 return Ok(());
             }
             Err(failure) => failure,
         };
         if !is_refusal(&failure) {
-            sending.sent([], false);
-            return Err(WriteStop::Look(explained(failure).context("adding the event")));
+            sending.record_sent([], false);
+            return Err(WriteStop::Look(explain_error(failure).context("adding the event")));
         }
         let is_hidden = matches!(&failure.cause, HttpErrorKind::Refused { status: 404, location: Some(_), .. });
         let failure = if is_hidden {
             let help = "the uuid {} belongs to an event that this key cannot see: ask the administrator of this MISP who owns it";
             anyhow!(failure.with_help(help.replace("{}", &self.changes.uuid.to_string())))
-        } else if says(&failure, "blocklist") {
+        } else if error_mentions(&failure, "blocklist") {
             anyhow!(failure.with_help(format!(
                 "event {} was deleted on this MISP and is on its blocklist: a user of the host organisation can lift that at \
                  {}eventBlocklists",
                 self.changes.uuid, self.server.url
             )))
         } else {
-            explained(failure).context("adding the event")
+            explain_error(failure).context("adding the event")
         };
         sending.was_taken = true;
         Err(WriteStop::Taken { error: failure, is_hidden })
     }
 
     /// Changes of the event and of attributes that are there, and attributes that join an object that is there.
-    fn edit(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
+    fn send_edits(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
         let mut changes: Vec<(Uuid, Option<Uuid>, Value)> = Vec::new();
         let edits = self.changes.edits.iter().filter(|edit| sending.may_send(&edit.uuid));
-        changes.extend(edits.map(|edit| (edit.uuid, edit.object, sent::change(&edit.uuid, edit.change))));
+        changes.extend(edits.map(|edit| (edit.uuid, edit.object, sent::attribute_patch(&edit.uuid, edit.change))));
         changes.extend(self.changes.closed_objects.iter().map(|object| (*object, Some(*object), Value::Null)));
         let mut with_files = Vec::new();
         for attribute in self.changes.additions.iter().copied() {
-            let Some(place) = attribute.place.as_ref().filter(|_| self.joins(attribute, sending)) else { continue };
+            let Some(place) = attribute.place.as_ref().filter(|_| self.joins_existing_object(attribute, sending)) else { continue };
             if attribute.file.is_some() {
                 with_files.push((attribute, place.object));
             } else {
-                changes.push((attribute.uuid, Some(place.object), self.attribute(attribute, None)));
+                changes.push((attribute.uuid, Some(place.object), self.attribute_body(attribute, None)));
             }
         }
-        let mut head = sent::head(self.changes.event);
+        let mut head = sent::event_patch(self.changes.event);
         if changes.is_empty() && !self.changes.event.is_empty() {
-            self.send_edit(std::mem::replace(&mut head, json!({})), &[], sending)?;
+            self.send_edit_batch(std::mem::replace(&mut head, json!({})), &[], sending)?;
         }
         changes.chunks(sending.batch.unwrap_or(BATCH)).try_for_each(|batch| {
             let head = std::mem::replace(&mut head, json!({}));
-            self.send_edit(head, batch, sending)
+            self.send_edit_batch(head, batch, sending)
         })?;
         // One file at a time, read just before it is sent.
-        with_files.into_iter().try_for_each(|(attribute, object)| match self.with_file(attribute, sending) {
-            Some(body) => self.send_edit(json!({}), &[(attribute.uuid, Some(object), body)], sending),
+        with_files.into_iter().try_for_each(|(attribute, object)| match self.attribute_body_with_file(attribute, sending) {
+            Some(body) => self.send_edit_batch(json!({}), &[(attribute.uuid, Some(object), body)], sending),
             None => Ok(()),
         })
     }
 
-    fn send_edit(
+    fn send_edit_batch(
         &self,
         head: Value,
         batch: &[(Uuid, Option<Uuid>, Value)],
         sending: &mut WriteLog,
     ) -> Result<(), WriteStop> {
-        self.check_time()?;
+        self.check_deadline()?;
         let mut loose = Vec::new();
         let mut objects: BTreeMap<Uuid, Vec<Value>> = BTreeMap::new();
         for (_, object, body) in batch {
@@ -187,18 +187,18 @@ impl ServerWriter<'_> {
                 None => loose.push(body.clone()),
             }
         }
-        let mut event = joined(json!({"uuid": self.changes.uuid}), head);
+        let mut event = merge_members(json!({"uuid": self.changes.uuid}), head);
         if !loose.is_empty() {
-            event = joined(event, json!({"Attribute": loose}));
+            event = merge_members(event, json!({"Attribute": loose}));
         }
         if !objects.is_empty() {
             let object = |(uuid, attributes): (Uuid, Vec<Value>)| {
                 let object = json!({"uuid": uuid, "Attribute": attributes});
                 let is_closed = self.changes.closed_objects.contains(&uuid);
-                if is_closed { joined(object, json!({"distribution": "0"})) } else { object }
+                if is_closed { merge_members(object, json!({"distribution": "0"})) } else { object }
             };
             let objects: Vec<_> = objects.into_iter().map(object).collect();
-            event = joined(event, json!({"Object": objects}));
+            event = merge_members(event, json!({"Object": objects}));
         }
         let path = format!("events/edit/{}/metadata:1", self.changes.uuid);
         let uuids = batch.iter().map(|(uuid, ..)| *uuid);
@@ -208,13 +208,13 @@ impl ServerWriter<'_> {
     /// One request for each new object: MISP refuses an object as a whole, and says why
     /// (`fixtures/wire/misp/429-objects-add-known-attribute-uuid-2.json`). A refused one goes out once more by way of an
     /// edit, which drops only what MISP dislikes.
-    fn objects(&self, inside: &[&AttributeDraft], sending: &mut WriteLog) -> Result<(), WriteStop> {
+    fn add_objects(&self, inside: &[&AttributeDraft], sending: &mut WriteLog) -> Result<(), WriteStop> {
         for object in &self.changes.new_objects {
             let mut bodies = Vec::new();
             let mut sent = Vec::new();
             let of_object = |one: &&&AttributeDraft| one.place.as_ref().is_some_and(|place| place.object == *object);
             for attribute in inside.iter().filter(of_object) {
-                if let Some(body) = self.with_file(attribute, sending) {
+                if let Some(body) = self.attribute_body_with_file(attribute, sending) {
                     bodies.push(body);
                     sent.push(*attribute);
                 }
@@ -236,14 +236,14 @@ impl ServerWriter<'_> {
         attributes: &[&AttributeDraft],
         sending: &mut WriteLog,
     ) -> Result<(), WriteStop> {
-        self.check_time()?;
+        self.check_deadline()?;
         let path = format!("objects/add/{}", self.changes.uuid);
         let uuids = || attributes.iter().map(|attribute| attribute.uuid);
-        (self.underway)(&sending.underway(uuids()));
+        (self.underway)(&sending.as_if_unanswered(uuids()));
         match self.server.client.post(&path, &json!({"Object": body})) {
-            Ok(_) => sending.sent(uuids(), true),
+            Ok(_) => sending.record_sent(uuids(), true),
             Err(HttpError { cause: HttpErrorKind::Refused { status: 403, errors, .. }, .. }) if !errors.is_null() => {
-                let reason = format!("refused by MISP: {}", http::words(&errors));
+                let reason = format!("refused by MISP: {}", http::describe_errors(&errors));
                 let path = format!("events/edit/{}/metadata:1", self.changes.uuid);
                 let body = json!({"Event": {"uuid": self.changes.uuid, "Object": [body]}});
                 self.send(&path, &body, uuids(), "adding an object", sending)?;
@@ -251,16 +251,16 @@ impl ServerWriter<'_> {
             }
             // One object that is too large, say, does not keep the others back.
             Err(failure) if failure.status().is_some_and(|status| status < 500 && status != 429) => {
-                let reason = format!("refused by MISP: {}", explained(failure));
+                let reason = format!("refused by MISP: {}", explain_error(failure));
                 sending.reasons.extend(uuids().map(|uuid| (uuid, reason.clone())));
             }
-            Err(failure) => return Err(self.stopped(failure, uuids(), "adding an object", sending)),
+            Err(failure) => return Err(self.record_failure(failure, uuids(), "adding an object", sending)),
         }
         Ok(())
     }
 
     /// Nothing is begun so late that there is no time left to look at it.
-    pub(super) fn check_time(&self) -> Result<(), WriteStop> {
+    pub(super) fn check_deadline(&self) -> Result<(), WriteStop> {
         if self.server.client.clock().is_near_the_end() {
             let error = anyhow!("the deadline is near (\"deadline_minutes\"): the rest comes with the next run");
             return Err(WriteStop::No(error));
@@ -276,18 +276,18 @@ impl ServerWriter<'_> {
         doing: &'static str,
         sending: &mut WriteLog,
     ) -> Result<(), WriteStop> {
-        (self.underway)(&sending.underway(uuids.clone()));
+        (self.underway)(&sending.as_if_unanswered(uuids.clone()));
         match self.server.client.post(path, body) {
             Ok(_) => {
-                sending.sent(uuids, true);
+                sending.record_sent(uuids, true);
                 Ok(())
             }
-            Err(failure) => Err(self.stopped(failure, uuids, doing, sending)),
+            Err(failure) => Err(self.record_failure(failure, uuids, doing, sending)),
         }
     }
 
     /// A write without a clear answer may still be going on; one that was refused did nothing.
-    fn stopped(
+    fn record_failure(
         &self,
         failure: HttpError,
         uuids: impl Iterator<Item = Uuid>,
@@ -295,24 +295,24 @@ impl ServerWriter<'_> {
         sending: &mut WriteLog,
     ) -> WriteStop {
         if is_refusal(&failure) {
-            return WriteStop::No(explained(failure).context(doing));
+            return WriteStop::No(explain_error(failure).context(doing));
         }
-        sending.sent(uuids, false);
+        sending.record_sent(uuids, false);
         sending.batch = Some((sending.batch.unwrap_or(BATCH) / 2).max(SHORTEST));
-        WriteStop::Look(explained(failure).context(doing))
+        WriteStop::Look(explain_error(failure).context(doing))
     }
 
     fn add_attributes(&self, batch: &[&AttributeDraft], sending: &mut WriteLog) -> Result<(), WriteStop> {
-        self.check_time()?;
-        let body: Vec<_> = batch.iter().map(|attribute| self.attribute(attribute, None)).collect();
+        self.check_deadline()?;
+        let body: Vec<_> = batch.iter().map(|attribute| self.attribute_body(attribute, None)).collect();
         let uuids = || batch.iter().map(|attribute| attribute.uuid);
-        (self.underway)(&sending.underway(uuids()));
+        (self.underway)(&sending.as_if_unanswered(uuids()));
         let (errors, is_refused) =
             match self.server.client.post(&format!("attributes/add/{}", self.changes.uuid), &body) {
                 Ok(answer) => {
                     // Sent, whatever becomes of the answer.
-                    sending.sent(uuids(), false);
-                    let added = answer.read::<Added>().context("adding attributes").map_err(WriteStop::Look)?;
+                    sending.record_sent(uuids(), false);
+                    let added = answer.read_as::<Added>().context("adding attributes").map_err(WriteStop::Look)?;
                     (added.errors, false)
                 }
                 // All of them refused: 403 with the same list of errors (`fixtures/wire/misp/107-attr-add-list-all-bad.json`).
@@ -321,32 +321,32 @@ impl ServerWriter<'_> {
                 {
                     (*errors, true)
                 }
-                Err(failure) => return Err(self.stopped(failure, uuids(), "adding attributes", sending)),
+                Err(failure) => return Err(self.record_failure(failure, uuids(), "adding attributes", sending)),
             };
-        let mut reasons = refused(&errors, batch);
+        let mut reasons = parse_refusals(&errors, batch);
         if is_refused && reasons.is_empty() {
-            reasons.extend(uuids().map(|uuid| (uuid, http::words(&errors))));
+            reasons.extend(uuids().map(|uuid| (uuid, http::describe_errors(&errors))));
         }
         let taken: Vec<_> = uuids().filter(|uuid| !reasons.contains_key(uuid)).collect();
         if !taken.is_empty() {
-            sending.sent(taken, true);
+            sending.record_sent(taken, true);
         }
         sending.reasons.extend(reasons.into_iter().map(|(uuid, reason)| (uuid, format!("refused by MISP: {reason}"))));
         Ok(())
     }
 
     /// An attribute with the file that it carries; none, with a reason, if that cannot be read.
-    fn with_file(&self, attribute: &AttributeDraft, sending: &mut WriteLog) -> Option<Value> {
-        match self.attachments.payload(attribute) {
-            Ok(content) => Some(self.attribute(attribute, content.as_ref())),
+    fn attribute_body_with_file(&self, attribute: &AttributeDraft, sending: &mut WriteLog) -> Option<Value> {
+        match self.attachments.load_payload(attribute) {
+            Ok(content) => Some(self.attribute_body(attribute, content.as_ref())),
             Err(error) => {
-                sending.refused(attribute, format!("the file could not be read: {error:#}"));
+                sending.record_refusal(attribute, format!("the file could not be read: {error:#}"));
                 None
             }
         }
     }
 
-    pub(super) fn attribute(&self, attribute: &AttributeDraft, content: Option<&AttachmentPayload>) -> Value {
+    pub(super) fn attribute_body(&self, attribute: &AttributeDraft, content: Option<&AttachmentPayload>) -> Value {
         let more = json!({"distribution": attribute.distribution().to_string()});
         sent::attribute(attribute, content, self.names, more)
     }
@@ -381,17 +381,17 @@ fn is_refusal(failure: &HttpError) -> bool {
 
 /// MISP's errors of an `attributes/add` by our uuid: `{"attribute_1": {"value": ["…"]}}` counts in the order sent; of a
 /// single attribute they may stand alone, `{"value": ["…"]}`.
-fn refused(errors: &Value, batch: &[&AttributeDraft]) -> BTreeMap<Uuid, String> {
+fn parse_refusals(errors: &Value, batch: &[&AttributeDraft]) -> BTreeMap<Uuid, String> {
     let of = |index: usize| errors.get(format!("attribute_{index}"));
     let mut refused: BTreeMap<_, _> = batch
         .iter()
         .enumerate()
-        .filter_map(|(index, attribute)| Some((attribute.uuid, http::words(of(index)?))))
+        .filter_map(|(index, attribute)| Some((attribute.uuid, http::describe_errors(of(index)?))))
         .collect();
     if let ([single], true, true) =
         (batch, refused.is_empty(), errors.as_object().is_some_and(|errors| !errors.is_empty()))
     {
-        refused.insert(single.uuid, http::words(errors));
+        refused.insert(single.uuid, http::describe_errors(errors));
     }
     refused
 }

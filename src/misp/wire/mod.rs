@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::json::{self, Element};
 use crate::time;
-pub use pieces::{EventPart, entries, event};
+pub use pieces::{EventPart, read_manifest, read_event};
 
 /// The source that our sightings name.
 pub const SOURCE: &str = "cortex-misp";
@@ -35,13 +35,13 @@ pub struct Event {
     #[serde(deserialize_with = "json::flag")]
     pub published: Option<bool>,
     /// 0 initial, 1 ongoing, 2 completed.
-    #[serde(deserialize_with = "json::number_said")]
+    #[serde(deserialize_with = "json::strict_number")]
     pub analysis: Option<i64>,
     /// 1 high, 2 medium, 3 low, 4 undefined.
-    #[serde(deserialize_with = "json::number_said")]
+    #[serde(deserialize_with = "json::strict_number")]
     pub threat_level_id: Option<i64>,
     /// 0 own organisation to 3 all communities, 4 sharing group.
-    #[serde(deserialize_with = "json::number_said")]
+    #[serde(deserialize_with = "json::strict_number")]
     pub distribution: Option<i64>,
     /// The sharing group's number, with distribution 4.
     #[serde(deserialize_with = "json::text")]
@@ -50,10 +50,10 @@ pub struct Event {
     #[serde(deserialize_with = "json::number")]
     pub attribute_count: Option<i64>,
     /// Last change, seconds since 1970.
-    #[serde(deserialize_with = "json::moment")]
+    #[serde(deserialize_with = "json::timestamp")]
     pub timestamp: Option<i64>,
     /// Last publication, seconds since 1970; 0 if never, or if nothing is said; none if it cannot be read.
-    #[serde(default = "never", deserialize_with = "publication")]
+    #[serde(default = "never_published", deserialize_with = "read_publication_time")]
     pub publish_timestamp: Option<i64>,
     /// True if it came by synchronisation.
     #[serde(deserialize_with = "json::flag")]
@@ -67,9 +67,9 @@ pub struct Event {
     pub org: Option<Organisation>,
     #[serde(rename = "orgc", deserialize_with = "json::object")]
     lower_orgc: Option<Organisation>,
-    #[serde(rename = "EventTag", deserialize_with = "tags::read")]
+    #[serde(rename = "EventTag", deserialize_with = "tags::read_any_shape")]
     event_tags: Vec<Tag>,
-    #[serde(rename = "Tag", deserialize_with = "tags::read")]
+    #[serde(rename = "Tag", deserialize_with = "tags::read_any_shape")]
     plain_tags: Vec<Tag>,
     /// How many of its tags were left out. Those that decide something are kept.
     #[serde(skip)]
@@ -77,24 +77,24 @@ pub struct Event {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the default of a field that may be unreadable")]
-fn never() -> Option<i64> {
+fn never_published() -> Option<i64> {
     Some(0)
 }
 
 /// Nothing said is no publication; what cannot be read is not known.
-fn publication<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+fn read_publication_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     let text = json::text(deserializer)?;
-    Ok(if text.trim().is_empty() { never() } else { json::number_in(&text).map(time::seconds) })
+    Ok(if text.trim().is_empty() { never_published() } else { json::parse_number(&text).map(time::to_seconds) })
 }
 
 impl Event {
     /// The names of its tags, in order.
-    pub fn tags(&self) -> impl Iterator<Item = &str> {
-        self.all_tags().map(|(name, _)| name)
+    pub fn all_tag_names(&self) -> impl Iterator<Item = &str> {
+        self.tags_with_local_flag().map(|(name, _)| name)
     }
 
     /// The names of its tags, and of each whether it is local: only on this server, and never passed on with the event.
-    pub fn all_tags(&self) -> impl Iterator<Item = (&str, bool)> {
+    pub fn tags_with_local_flag(&self) -> impl Iterator<Item = (&str, bool)> {
         let tags = self.event_tags.iter().chain(&self.plain_tags);
         tags.map(|tag| (tag.name.as_str(), tag.local == Some(true)))
     }
@@ -115,35 +115,35 @@ impl Event {
 
     /// As it is kept: its organisation in one place, and its tags within bounds. What is beyond is counted.
     #[must_use]
-    pub fn kept(mut self, decisive: &[String]) -> Self {
+    pub fn compact(mut self, decisive: &[String]) -> Self {
         self.orgc = self.orgc.or(self.lower_orgc.take());
         self.event_tags.append(&mut self.plain_tags);
         self.plain_tags = std::mem::take(&mut self.event_tags);
-        self.tags_cut += tags::cut(&mut self.plain_tags, tags::MOST, decisive);
+        self.tags_cut += tags::truncate(&mut self.plain_tags, tags::MOST, decisive);
         self
     }
 
     /// As it is kept of a feed's manifest, where nothing of it decides: very many may be kept.
     #[must_use]
-    pub fn listed(mut self) -> Self {
+    pub fn compact_for_list(mut self) -> Self {
         const TAGS: usize = 20;
         const INFO: usize = 1 << 10;
         self.info.truncate(self.info.floor_char_boundary(INFO));
         self.org = None;
-        self = self.kept(&[]);
-        tags::cut(&mut self.plain_tags, TAGS, &[]);
+        self = self.compact(&[]);
+        tags::truncate(&mut self.plain_tags, TAGS, &[]);
         self
     }
 
     /// As what a feed has: it counts as published, and as never published anew. Its uuid is as the feed spells it.
     #[must_use]
-    pub fn of_feed(self, spelled: &str) -> Self {
-        Self { uuid: spelled.to_owned(), published: Some(true), publish_timestamp: never(), ..self }
+    pub fn into_feed_event(self, spelled: &str) -> Self {
+        Self { uuid: spelled.to_owned(), published: Some(true), publish_timestamp: never_published(), ..self }
     }
 
     /// Its entry in a feed's manifest.
     #[must_use]
-    pub fn manifest_entry(&self) -> Value {
+    pub fn to_manifest_entry(&self) -> Value {
         let text = |number: Option<i64>| number.filter(|number| *number >= 0).unwrap_or(0).to_string();
         json!({
             "info": self.info,
@@ -165,7 +165,7 @@ impl Event {
 
     /// The name of the organisation that created it; empty if unknown.
     #[must_use]
-    pub fn organisation(&self) -> &str {
+    pub fn creator_name(&self) -> &str {
         self.orgc.as_ref().map_or("", |orgc| &orgc.name)
     }
 }
@@ -174,7 +174,7 @@ impl Event {
     /// By what the organisation that created it is told from others when they share something: its uuid, else its name in
     /// lower case. What a feed says of it is not proven.
     #[must_use]
-    pub fn creator(&self) -> String {
+    pub fn creator_key(&self) -> String {
         let orgc = self.orgc.as_ref();
         let names = orgc.map(|orgc| [&orgc.uuid, &orgc.name, &orgc.id]).into_iter().flatten();
         let mut names = names.map(|name| name.trim()).filter(|name| !name.is_empty());
@@ -259,7 +259,7 @@ pub struct Attribute {
     #[serde(deserialize_with = "json::flag")]
     pub deleted: Option<bool>,
     /// 0 to 4 as for events, 5 as the event.
-    #[serde(deserialize_with = "json::number_said")]
+    #[serde(deserialize_with = "json::strict_number")]
     pub distribution: Option<i64>,
     /// When it was first seen, as the server writes it.
     #[serde(deserialize_with = "json::text")]
@@ -274,23 +274,23 @@ pub struct Attribute {
     #[serde(deserialize_with = "json::text")]
     pub object_relation: String,
     /// When it was last changed, in seconds since 1970.
-    #[serde(deserialize_with = "json::moment")]
+    #[serde(deserialize_with = "json::timestamp")]
     pub timestamp: Option<i64>,
     /// Its tags.
-    #[serde(rename = "Tag", deserialize_with = "tags::read")]
+    #[serde(rename = "Tag", deserialize_with = "tags::read_any_shape")]
     pub tags: Vec<Tag>,
     /// The same as MISP's export writes them too, each within `Tag`. [`Attribute::kept`] puts both into one list.
-    #[serde(rename = "AttributeTag", deserialize_with = "tags::read")]
+    #[serde(rename = "AttributeTag", deserialize_with = "tags::read_any_shape")]
     pub attribute_tags: Vec<Tag>,
     /// Its sightings, where they were asked for (`fixtures/wire/misp/422-attribute-include-sightings.json`).
-    #[serde(rename = "Sighting", deserialize_with = "sightings")]
+    #[serde(rename = "Sighting", deserialize_with = "count_sightings")]
     pub sightings: Sightings,
 }
 
 impl Attribute {
     /// As it is kept: its tags in one list.
     #[must_use]
-    pub fn kept(mut self) -> Self {
+    pub fn merge_tag_lists(mut self) -> Self {
         let is_new = |tag: &Tag| !self.tags.iter().any(|known| known.name == tag.name);
         let more: Vec<Tag> = std::mem::take(&mut self.attribute_tags).into_iter().filter(is_new).collect();
         self.tags.extend(more);
@@ -298,20 +298,20 @@ impl Attribute {
     }
 
     /// The names of its tags, and of each whether it is local.
-    pub fn all_tags(&self) -> impl Iterator<Item = (&str, bool)> {
+    pub fn tags_with_local_flag(&self) -> impl Iterator<Item = (&str, bool)> {
         self.tags.iter().map(|tag| (tag.name.as_str(), tag.local == Some(true)))
     }
 
     /// The uuid of its event, as the row says it.
     #[must_use]
-    pub fn of_event(&self) -> Option<Uuid> {
+    pub fn parse_event_uuid(&self) -> Option<Uuid> {
         let of_event = self.event.as_ref().map_or("", |event| &event.uuid);
         [self.event_uuid.as_str(), of_event].into_iter().find_map(|uuid| Uuid::parse_str(uuid).ok())
     }
 
     /// The bytes of its texts.
     #[must_use]
-    pub fn text(&self) -> usize {
+    pub fn text_size(&self) -> usize {
         let texts = [
             &self.value,
             &self.comment,
@@ -348,18 +348,18 @@ pub struct Sightings {
 /// Organisations that are kept of an attribute's sightings.
 const MOST_SIGHTERS: usize = 20;
 
-fn sightings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sightings, D::Error> {
+fn count_sightings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sightings, D::Error> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Sighting {
-        #[serde(rename = "type", deserialize_with = "json::brief")]
+        #[serde(rename = "type", deserialize_with = "json::short_text")]
         kind: String,
-        #[serde(deserialize_with = "json::brief")]
+        #[serde(deserialize_with = "json::short_text")]
         source: String,
-        #[serde(deserialize_with = "json::brief")]
+        #[serde(deserialize_with = "json::short_text")]
         org_id: String,
     }
-    json::fold(deserializer, |counted: &mut Sightings, one: Sighting| {
+    json::fold_objects(deserializer, |counted: &mut Sightings, one: Sighting| {
         counted.seen += u64::from(one.kind == "0");
         let is_new = !counted.under_our_name.contains(&one.org_id) && counted.under_our_name.len() < MOST_SIGHTERS;
         if one.kind == "0" && one.source == SOURCE && is_new {
@@ -418,7 +418,7 @@ pub struct Report {
     #[serde(deserialize_with = "json::text")]
     pub name: String,
     /// Its text, in Markdown with MISP's own references; of a long one the start.
-    #[serde(deserialize_with = "json::start")]
+    #[serde(deserialize_with = "json::leading_text")]
     pub content: String,
     /// True if it was soft-deleted.
     #[serde(deserialize_with = "json::flag")]

@@ -29,29 +29,29 @@ pub enum EventPart {
 ///
 /// # Errors
 /// That it is no event, or another one, or that its head cannot be read; or the handler's own error.
-pub fn event(source: &mut JsonStream<'_>, asked: &Uuid, on: &mut dyn FnMut(EventPart) -> Result<()>) -> Result<Event> {
+pub fn read_event(source: &mut JsonStream<'_>, asked: &Uuid, on: &mut dyn FnMut(EventPart) -> Result<()>) -> Result<Event> {
     source.check_encoding()?;
-    outside(source, asked, on)?.context("there is no event in it")
+    find_event(source, asked, on)?.context("there is no event in it")
 }
 
-fn outside(
+fn find_event(
     source: &mut JsonStream<'_>,
     asked: &Uuid,
     on: &mut dyn FnMut(EventPart) -> Result<()>,
 ) -> Result<Option<Event>> {
     let mut event = None;
     if source.is_list()? {
-        one(source, &mut |source| {
-            event = outside(source, asked, on)?;
+        read_single(source, &mut |source| {
+            event = find_event(source, asked, on)?;
             Ok(())
         })?;
         return Ok(event);
     }
-    source.fields(&mut |key, source| {
+    source.visit_fields(&mut |key, source| {
         match key {
-            "Event" => event = Some(inside(source, asked, on)?),
-            "response" => event = outside(source, asked, on)?,
-            _ => source.pass()?,
+            "Event" => event = Some(read_event_value(source, asked, on)?),
+            "response" => event = find_event(source, asked, on)?,
+            _ => source.skip_value()?,
         }
         Ok(())
     })?;
@@ -59,9 +59,9 @@ fn outside(
 }
 
 /// A list of one.
-fn one(source: &mut JsonStream<'_>, on: &mut dyn FnMut(&mut JsonStream<'_>) -> Result<()>) -> Result<()> {
+fn read_single(source: &mut JsonStream<'_>, on: &mut dyn FnMut(&mut JsonStream<'_>) -> Result<()>) -> Result<()> {
     let mut number = 0;
-    source.items(&mut |source| {
+    source.visit_items(&mut |source| {
         number += 1;
         on(source)
     })?;
@@ -69,57 +69,57 @@ fn one(source: &mut JsonStream<'_>, on: &mut dyn FnMut(&mut JsonStream<'_>) -> R
     Ok(())
 }
 
-fn inside(source: &mut JsonStream<'_>, asked: &Uuid, on: &mut dyn FnMut(EventPart) -> Result<()>) -> Result<Event> {
+fn read_event_value(source: &mut JsonStream<'_>, asked: &Uuid, on: &mut dyn FnMut(EventPart) -> Result<()>) -> Result<Event> {
     if source.is_list()? {
         let mut event = None;
-        one(source, &mut |source| {
-            event = Some(inside(source, asked, on)?);
+        read_single(source, &mut |source| {
+            event = Some(read_event_value(source, asked, on)?);
             Ok(())
         })?;
         return event.context("there is no event in it");
     }
     let mut is_checked = false;
-    let head = source.object::<Event>(&mut |key, source| {
+    let head = source.read_object::<Event>(&mut |key, source| {
         let is_content = matches!(key, "Attribute" | "Object" | "EventReport");
         if is_content && !is_checked {
-            check(source.uuid().unwrap_or_default(), asked)?;
+            check_uuid(source.uuid().unwrap_or_default(), asked)?;
             is_checked = true;
         }
         match key {
-            "Attribute" => parts(source, &mut |element| on(EventPart::Attribute(Box::new(kept(element)))))?,
-            "Object" => source.parts(&mut object, &mut |element| on(EventPart::Object(element)))?,
-            "EventReport" => parts(source, &mut |element| on(EventPart::Report(element)))?,
+            "Attribute" => read_parts(source, &mut |element| on(EventPart::Attribute(Box::new(merge_tag_lists(element)))))?,
+            "Object" => source.visit_items_lenient(&mut read_object, &mut |element| on(EventPart::Object(element)))?,
+            "EventReport" => read_parts(source, &mut |element| on(EventPart::Report(element)))?,
             _ => {}
         }
         Ok(is_content)
     })?;
     match head {
         Element::Good(event) => {
-            check(&event.uuid, asked)?;
+            check_uuid(&event.uuid, asked)?;
             Ok(event)
         }
-        Element::Bad(flaw) => bail!(flaw.of("the event")),
+        Element::Bad(flaw) => bail!(flaw.describe("the event")),
     }
 }
 
 /// The elements of a list of an event. Something else in its place is one that cannot be read.
-fn parts<T: for<'de> Deserialize<'de>>(
+fn read_parts<T: for<'de> Deserialize<'de>>(
     source: &mut JsonStream<'_>,
     on: &mut dyn FnMut(Element<T>) -> Result<()>,
 ) -> Result<()> {
-    source.parts(&mut |source| source.element(), on)
+    source.visit_items_lenient(&mut |source| source.read_element(), on)
 }
 
-fn object(source: &mut JsonStream<'_>) -> Result<Element<Object>> {
+fn read_object(source: &mut JsonStream<'_>) -> Result<Element<Object>> {
     let (mut attributes, mut text, mut beyond) = (Vec::new(), 0, 0);
-    let object = source.object::<Object>(&mut |key, source| {
+    let object = source.read_object::<Object>(&mut |key, source| {
         if key != "Attribute" {
             return Ok(false);
         }
-        parts(source, &mut |element: Element<Attribute>| {
-            text += if let Element::Good(attribute) = &element { attribute.text() } else { 0 };
+        read_parts(source, &mut |element: Element<Attribute>| {
+            text += if let Element::Good(attribute) = &element { attribute.text_size() } else { 0 };
             if attributes.len() < MOST_IN_OBJECT && text <= MOST_TEXT_IN_OBJECT {
-                attributes.push(kept(element));
+                attributes.push(merge_tag_lists(element));
             } else {
                 beyond += 1;
             }
@@ -133,14 +133,14 @@ fn object(source: &mut JsonStream<'_>) -> Result<Element<Object>> {
     })
 }
 
-fn kept(element: Element<Attribute>) -> Element<Attribute> {
+fn merge_tag_lists(element: Element<Attribute>) -> Element<Attribute> {
     match element {
-        Element::Good(attribute) => Element::Good(attribute.kept()),
+        Element::Good(attribute) => Element::Good(attribute.merge_tag_lists()),
         bad @ Element::Bad(_) => bad,
     }
 }
 
-fn check(uuid: &str, asked: &Uuid) -> Result<()> {
+fn check_uuid(uuid: &str, asked: &Uuid) -> Result<()> {
     let is_other = !uuid.is_empty() && Uuid::parse_str(uuid).ok() != Some(*asked);
     ensure!(!is_other, "what came is not event {asked} but another");
     Ok(())
@@ -150,12 +150,12 @@ fn check(uuid: &str, asked: &Uuid) -> Result<()> {
 ///
 /// # Errors
 /// That it is no manifest, or breaks off; or the handler's own error.
-pub fn entries(source: &mut JsonStream<'_>, on: &mut dyn FnMut(&str, Element<Event>) -> Result<()>) -> Result<()> {
+pub fn read_manifest(source: &mut JsonStream<'_>, on: &mut dyn FnMut(&str, Element<Event>) -> Result<()>) -> Result<()> {
     source.check_encoding()?;
     let no_manifest = "expected a manifest: an object with an entry for each event";
     if source.is_list()? {
-        return source.items(&mut |_| bail!(no_manifest));
+        return source.visit_items(&mut |_| bail!(no_manifest));
     }
     ensure!(source.is_object()?, no_manifest);
-    source.fields(&mut |key, source| on(key, source.element()?))
+    source.visit_fields(&mut |key, source| on(key, source.read_element()?))
 }

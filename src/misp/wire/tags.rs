@@ -17,7 +17,7 @@ const MOST_TEXT: usize = 32 << 10;
 
 /// Takes out what is beyond so many tags, or 32 KiB of them, and says how many. What decides is kept: the strictest marking
 /// among them, and the first that fits each of the filters' patterns.
-pub(super) fn cut(tags: &mut Vec<Tag>, most: usize, decisive: &[String]) -> usize {
+pub(super) fn truncate(tags: &mut Vec<Tag>, most: usize, decisive: &[String]) -> usize {
     let mut text = 0;
     let mut fits = |tag: &Tag| {
         text += tag.name.len();
@@ -48,7 +48,7 @@ pub(super) fn cut(tags: &mut Vec<Tag>, most: usize, decisive: &[String]) -> usiz
 /// Reads a list of tags, a single one, or a list of their names; each tag as it is or within `Tag`, as `EventTag` has it
 /// (MISP's `Event.php` takes a single object for a list of one). A number is a name as well: none of them gets lost. What is
 /// empty is no tag.
-pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Tag>, D::Error> {
+pub(super) fn read_any_shape<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Tag>, D::Error> {
     deserializer.deserialize_any(Tags)
 }
 
@@ -59,7 +59,7 @@ struct One(Option<Tag>);
 
 impl<'de> Deserialize<'de> for One {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        read(deserializer).map(|mut tags| Self(tags.pop()))
+        read_any_shape(deserializer).map(|mut tags| Self(tags.pop()))
     }
 }
 
@@ -75,7 +75,7 @@ struct Text(#[serde(deserialize_with = "json::text")] String);
 #[derive(Deserialize)]
 struct Flag(#[serde(deserialize_with = "json::flag")] Option<bool>);
 
-fn named(tag: Tag) -> Option<Tag> {
+fn keep_if_named(tag: Tag) -> Option<Tag> {
     Some(tag).filter(|tag| !tag.name.is_empty())
 }
 
@@ -102,7 +102,7 @@ impl<'de> Visitor<'de> for Tags {
                 "name" => Name(own.name) = map.next_value()?,
                 "colour" => Text(own.colour) = map.next_value()?,
                 "local" => Flag(own.local) = map.next_value()?,
-                key if key == "Tag" || json::is_place(key) => {
+                key if key == "Tag" || json::is_list_index(key) => {
                     let One(tag) = map.next_value()?;
                     tags.extend(tag);
                 }
@@ -110,12 +110,12 @@ impl<'de> Visitor<'de> for Tags {
             }
         }
         tags.iter_mut().for_each(|tag: &mut Tag| tag.local = own.local.or(tag.local));
-        tags.extend(named(own));
+        tags.extend(keep_if_named(own));
         Ok(tags)
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Vec<Tag>, E> {
-        Ok(named(Tag { name: name.to_owned(), ..Tag::default() }).into_iter().collect())
+        Ok(keep_if_named(Tag { name: name.to_owned(), ..Tag::default() }).into_iter().collect())
     }
 
     fn visit_bool<E: de::Error>(self, value: bool) -> Result<Vec<Tag>, E> {
@@ -145,8 +145,8 @@ mod tests {
     use crate::json::JsonStream;
     use serde_json::{Value, json};
 
-    fn names(of: Value) -> Vec<String> {
-        let tags: Vec<Tag> = read(of).unwrap();
+    fn read_names(of: Value) -> Vec<String> {
+        let tags: Vec<Tag> = read_any_shape(of).unwrap();
         tags.into_iter().map(|tag| tag.name).collect()
     }
 
@@ -164,14 +164,14 @@ mod tests {
             json!("tlp:red"),
             json!([{"id": "1", "Tag": tag, "local": false}, [], null, {}, {"name": ""}, {"Tag": []}]),
         ] {
-            assert_eq!(names(of.clone()), ["tlp:red"], "{of}");
+            assert_eq!(read_names(of.clone()), ["tlp:red"], "{of}");
         }
         for of in [json!([]), json!({}), json!(null), json!("")] {
-            assert!(names(of).is_empty());
+            assert!(read_names(of).is_empty());
         }
-        assert_eq!(names(json!([7, {"name": 8}, true])), ["7", "8", "true"]);
+        assert_eq!(read_names(json!([7, {"name": 8}, true])), ["7", "8", "true"]);
         for of in [json!([{"name": ["tlp:red"]}]), json!({"Tag": {"name": {"tlp": "red"}}})] {
-            assert!(read(of).unwrap_err().to_string().contains("a name is a list or an object"));
+            assert!(read_any_shape(of).unwrap_err().to_string().contains("a name is a list or an object"));
         }
     }
 
@@ -180,7 +180,7 @@ mod tests {
         let of = |names: &mut dyn Iterator<Item = String>, decisive: &[&str]| {
             let mut tags: Vec<Tag> = names.map(|name| Tag { name, ..Tag::default() }).collect();
             let decisive: Vec<String> = decisive.iter().map(|pattern| (*pattern).to_owned()).collect();
-            let number = cut(&mut tags, MOST, &decisive);
+            let number = truncate(&mut tags, MOST, &decisive);
             (tags, number)
         };
         let plain = |number: usize| (0..number).map(|n| format!("t{n}"));
@@ -202,7 +202,7 @@ mod tests {
             let mut elements = Vec::new();
             let mut source = JsonStream::new(list.as_bytes());
             source
-                .each(&mut |element: json::Element<super::super::Event>| {
+                .for_each(&mut |element: json::Element<super::super::Event>| {
                     elements.push(element);
                     Ok(())
                 })
@@ -211,6 +211,6 @@ mod tests {
         };
         assert!(matches!(read(1 << 20), json::Element::Good(_)));
         let json::Element::Bad(flaw) = read((1 << 20) + 1) else { panic!() };
-        assert_eq!(flaw.of("an event"), "an event (uuid u) cannot be read: a text has more than 1024 KiB");
+        assert_eq!(flaw.describe("an event"), "an event (uuid u) cannot be read: a text has more than 1024 KiB");
     }
 }

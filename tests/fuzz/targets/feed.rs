@@ -4,7 +4,7 @@
 use std::fs;
 
 use cortex_misp::import::Import;
-use cortex_misp::runtime::report_at_once;
+use cortex_misp::runtime::report_without_waiting;
 use cortex_misp_fuzz::{EVENT, config, judge};
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
@@ -23,10 +23,10 @@ fuzz_target!(|data: &[u8]| {
     write(&format!("{EVENT}.json"), &event);
     write("hashes.csv", &hashes);
     let config = config(folder.path());
-    judge(&report_at_once::<Import>(json!({
+    judge(&report_without_waiting::<Import>(json!({
         "dataType": "other", "data": "misp:sync", "parameters": {"since": "all"}, "config": config,
     })));
-    judge(&report_at_once::<Import>(json!({"dataType": "domain", "data": "evil.example", "config": config})));
+    judge(&report_without_waiting::<Import>(json!({"dataType": "domain", "data": "evil.example", "config": config})));
 });
 
 fn manifest() -> Vec<u8> {

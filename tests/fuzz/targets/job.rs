@@ -1,11 +1,11 @@
 //! A job as anybody may write it: read as both workers read it, and worked on with a feed as the only connection.
 #![no_main]
 
-use cortex_misp::config::{self, Table};
+use cortex_misp::config::{self, OptionSource};
 use cortex_misp::cortex::job::Job;
 use cortex_misp::export::{self, Export};
 use cortex_misp::import::{self, Import};
-use cortex_misp::runtime::report_at_once;
+use cortex_misp::runtime::report_without_waiting;
 use cortex_misp::worker::Worker;
 use cortex_misp_fuzz::{config, judge};
 use libfuzzer_sys::fuzz_target;
@@ -16,14 +16,14 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(read) = Job::new(job.clone(), Export::DATA_TYPES) {
         drop(read.check_markings());
         drop(
-            config::read::<export::Config>(&read.config, Table::Configuration)
-                .map(|(config, _)| config.connections.checked()),
+            config::parse_options::<export::Config>(&read.config, OptionSource::Configuration)
+                .map(|(config, _)| config.connections.to_connections(&[])),
         );
     }
     if let Ok(read) = Job::new(job.clone(), Import::DATA_TYPES) {
         drop(
-            config::read::<import::Config>(&read.config, Table::Configuration)
-                .map(|(config, _)| config.connections.checked()),
+            config::parse_options::<import::Config>(&read.config, OptionSource::Configuration)
+                .map(|(config, _)| config.connections.to_connections(&[])),
         );
     }
     // Nothing of the job's own configuration is used here: it could lead anywhere.
@@ -31,6 +31,6 @@ fuzz_target!(|data: &[u8]| {
     let mut job = job;
     let Some(parts) = job.as_object_mut() else { return };
     parts.insert("config".to_owned(), config(folder.path()));
-    judge(&report_at_once::<Export>(job.clone()));
-    judge(&report_at_once::<Import>(job));
+    judge(&report_without_waiting::<Export>(job.clone()));
+    judge(&report_without_waiting::<Import>(job));
 });

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cortex_misp::cortex::markdown::inert_lines;
+use cortex_misp::cortex::markdown::neutralise_lines;
 use cortex_misp::types::{self, AttributeInput, ObservableTypeSet};
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ fn expected(world: &World, event: &Event, is_five: bool) -> BTreeMap<(String, St
             uuid: &attribute.uuid,
             event: event.uuid.parse().unwrap(),
         };
-        for one in types::observables(&found, &data_types).unwrap() {
+        for one in types::to_observables(&found, &data_types).unwrap() {
             let is_long = one.data.encode_utf16().count() > 4_096;
             let (data_type, data) = match is_long {
                 true => ("other".to_owned(), format!("misp-attribute:{}", attribute.uuid)),
@@ -93,7 +93,7 @@ fn agrees(desk: &Desk) {
             assert!(wanted.tags.iter().all(|tag| tag.len() > 128 || tags.contains(tag.as_str())), "{one:#}");
             let message = text("message");
             let is_said =
-                |comment: &String| message == inert_lines(comment) || text("data").starts_with("misp-attribute:");
+                |comment: &String| message == neutralise_lines(comment) || text("data").starts_with("misp-attribute:");
             assert!(wanted.comments.iter().any(is_said), "{one:#}");
         }
     }

@@ -75,7 +75,7 @@ impl Desk {
     fn by(&self, job: &Value, clock: fn(Clock) -> Clock) -> Value {
         self.misp.forget_requests();
         self.thehive.forget_requests();
-        let report = runtime::report_by::<Import>(job.clone(), clock);
+        let report = runtime::report_with_clock::<Import>(job.clone(), clock);
         let text = report.to_string();
         search(job, &text);
         assert_eq!(misp::writes(&self.misp), [""; 0]);

@@ -148,7 +148,7 @@ fn race(desk: &Desk, many: usize, on: Write) {
     let reports: Vec<Value> = thread::scope(|scope| {
         let mut threads = Vec::new();
         for _ in 0..many {
-            threads.push(scope.spawn(|| runtime::report_at_once::<Import>(job.clone())));
+            threads.push(scope.spawn(|| runtime::report_without_waiting::<Import>(job.clone())));
         }
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });

@@ -94,7 +94,7 @@ fn an_error_of_the_handler_ends_the_reading_at_once() {
         fake.forget_requests();
         let mut error = failed.err();
         let mut calls = 0;
-        let read = misp.chunks(&event, listed, &mut |_| {
+        let read = misp.read_chunks(&event, listed, &mut |_| {
             calls += 1;
             error.take().map_or(Ok(()), Err)
         });

@@ -7,7 +7,7 @@ use std::path::Path;
 use cortex_misp::export::Export;
 use cortex_misp::import::Import;
 use cortex_misp::runtime;
-use cortex_misp::types::{MispCapabilities, ObservableInput, Overrides, attributes};
+use cortex_misp::types::{MispCapabilities, ObservableInput, Overrides, to_attributes};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
@@ -163,7 +163,7 @@ fn imported(url: &str, key: &str) -> Vec<(String, String)> {
         "dataType": "other", "data": "", "parameters": {"command": format!("misp:event:{EVENT}")},
         "config": config(url, key),
     });
-    let report = runtime::report_at_once::<Import>(job).to_string();
+    let report = runtime::report_without_waiting::<Import>(job).to_string();
     let report = judged(Program::Import, report.as_bytes());
     let observables = full(&report)["alerts"][0]["observables"].as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -247,7 +247,7 @@ proptest! {
         let stored: Vec<(String, String)> = values
             .iter()
             .filter_map(|(kind, value)| {
-                let category = cortex_misp::types::kinds().find(|known| known.0 == kind).unwrap().1;
+                let category = cortex_misp::types::misp_types().find(|known| known.0 == kind).unwrap().1;
                 Some((kind.clone(), misp::stored(kind, category, value)?))
             })
             .collect();
@@ -280,7 +280,7 @@ proptest! {
         let observables: Vec<(&str, &str)> = values.iter().map(|(kind, value)| (data_type(kind), value.as_str())).collect();
         let given: Vec<ObservableInput<'_>> =
             observables.iter().map(|(data_type, data)| ObservableInput { data_type, data, tags: &[] }).collect();
-        let mapping = attributes(&given, &Overrides::default(), &MispCapabilities::newest());
+        let mapping = to_attributes(&given, &Overrides::default(), &MispCapabilities::newest());
         for (url, key) in &places {
             let iocs: Vec<Value> = observables
                 .iter()
@@ -292,7 +292,7 @@ proptest! {
                 "data": {"_id": "~1", "caseId": 1, "title": "Ugly", "startDate": 1_790_000_000_000_i64, "tlp": 1, "pap": 1, "observables": iocs},
                 "config": {"name": ["one"], "url": [url], "key": [key], "instance": "here.example"},
             });
-            let report = runtime::report_at_once::<Export>(job).to_string();
+            let report = runtime::report_without_waiting::<Export>(job).to_string();
             judged(Program::Export, report.as_bytes());
             for (n, (data_type, data)) in observables.iter().enumerate() {
                 if mapping.refused.iter().any(|(refused, _)| *refused == n) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cortex_misp::export::Export;
 use cortex_misp::import::Import;
-use cortex_misp::runtime::report_by;
+use cortex_misp::runtime::report_with_clock;
 use cortex_misp::time::Clock;
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ use crate::thehive::World;
 
 /// What hangs has this long.
 fn soon(_: Clock) -> Clock {
-    Clock::until(Some(Duration::from_secs(6)))
+    Clock::start_with_limit(Some(Duration::from_secs(6)))
 }
 
 /// A port where nothing listens, and one where everybody is let in and nobody is answered.
@@ -59,7 +59,7 @@ fn an_import_from_the_good_one_is_done_in_time() {
     for desk in alerting::desk::Desk::small(2) {
         let (refused, hanging) = bad();
         let job = beside_bad_ones(desk.job(), &refused, &hanging);
-        let report = judged(Program::Import, report_by::<Import>(job, soon).to_string().as_bytes());
+        let report = judged(Program::Import, report_with_clock::<Import>(job, soon).to_string().as_bytes());
         check(&report);
         assert_eq!(counts(&full(&report)["connections"][2], "events"), of([("fetched", 2), ("created", 2)]));
         assert_eq!(desk.thehive.world().alerts.len(), 2);
@@ -72,7 +72,7 @@ fn an_export_to_the_good_one_is_done_in_time() {
     desk.ioc("domain", "evil.example", &json!({}));
     let (refused, hanging) = bad();
     let job = beside_bad_ones(desk.job(), &refused, &hanging);
-    let report = judged(Program::Export, report_by::<Export>(job, soon).to_string().as_bytes());
+    let report = judged(Program::Export, report_with_clock::<Export>(job, soon).to_string().as_bytes());
     check(&report);
     assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), ("created", 1), ("failed", 2)]));
     assert_eq!(desk.event().attributes.len(), 1);
@@ -87,7 +87,7 @@ fn a_run_fails_only_if_every_connection_does() {
     let (refused, hanging) = bad();
     let mut job = beside_bad_ones(desk.job(), &refused, &hanging);
     job["config"]["url"][2] = json!(refused);
-    let report = judged(Program::Export, report_by::<Export>(job, soon).to_string().as_bytes());
+    let report = judged(Program::Export, report_with_clock::<Export>(job, soon).to_string().as_bytes());
     assert_eq!(report["success"], false);
     let message = report["errorMessage"].as_str().unwrap();
     for part in ["refused: ", "hanging: ", "good: ", "Ledger: "] {

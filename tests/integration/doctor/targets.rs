@@ -41,7 +41,7 @@ fn both(worlds: [World; 2], more: &Value) -> Vec<String> {
 }
 
 fn event() -> String {
-    Ids::new("hive.example.org", None).event("~8", &CREATED.to_string()).to_string()
+    Ids::new("hive.example.org", None).event_uuid("~8", &CREATED.to_string()).to_string()
 }
 
 #[test]

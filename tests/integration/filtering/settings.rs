@@ -42,7 +42,7 @@ pub(crate) fn varied() -> World {
             event.attributes.iter_mut().step_by(3).for_each(|attribute| attribute.tags.push(attached(73)));
         }
     }
-    world.events[0].uuid = Ids::new("here", None).event("~1", "").to_string();
+    world.events[0].uuid = Ids::new("here", None).event_uuid("~1", "").to_string();
     world.events[9].tags.push(attached(9_002));
     world
 }

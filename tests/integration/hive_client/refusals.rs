@@ -5,7 +5,7 @@ use crate::thehive::READER_KEY;
 use cortex_misp::http::HttpError;
 
 fn meant<T: std::fmt::Debug>(result: Result<T, HttpError>) -> &'static str {
-    match WriteError::of(result.unwrap_err()) {
+    match WriteError::from_http_error(result.unwrap_err()) {
         WriteError::Content(_) => "content",
         WriteError::Duplicate(_) => "duplicate",
         WriteError::Gone(_) => "gone",
@@ -23,28 +23,28 @@ fn an_alert_that_is_refused_is_not_there() {
         let thehive = open(&fake);
         let alert = |observables| new_alert("m", &event(1).to_string(), observables);
         assert_eq!(
-            meant(thehive.create(&alert(vec![group("ip", &["192.0.2.1"]), group("other", &["bad"])]))),
+            meant(thehive.create_alert(&alert(vec![group("ip", &["192.0.2.1"]), group("other", &["bad"])]))),
             "content"
         );
-        assert_eq!(meant(thehive.create(&alert(vec![group("jarm", &["x"])]))), "content");
+        assert_eq!(meant(thehive.create_alert(&alert(vec![group("jarm", &["x"])]))), "content");
         let large = "x".repeat(3_000);
         let many: Vec<&str> = vec![&large; if five { 3_600 } else { 100 }];
-        assert_eq!(meant(thehive.create(&alert(vec![group("other", &many)]))), "content");
+        assert_eq!(meant(thehive.create_alert(&alert(vec![group("other", &many)]))), "content");
         let mut odd = alert(Vec::new());
         odd.case_template = Some("nonsense".to_owned());
         odd.procedures.push(Procedure { pattern: "T9999".to_owned(), date: 1 });
         if five {
-            assert_eq!(meant(thehive.create(&odd)), "content");
+            assert_eq!(meant(thehive.create_alert(&odd)), "content");
             odd.case_template = None;
-            assert_eq!(meant(thehive.create(&odd)), "content");
+            assert_eq!(meant(thehive.create_alert(&odd)), "content");
             odd.procedures.pop();
         }
         {
             let world = fake.world();
             assert_eq!((world.alerts.len(), world.observables.len(), world.procedures.len()), (0, 0, 0));
         }
-        thehive.create(&odd).unwrap();
-        assert_eq!(meant(thehive.create(&odd)), "duplicate");
+        thehive.create_alert(&odd).unwrap();
+        assert_eq!(meant(thehive.create_alert(&odd)), "duplicate");
         assert_eq!(fake.world().alerts.len(), 1);
     }
 }
@@ -57,7 +57,7 @@ fn an_observable_that_is_refused_is_told_by_its_value_or_refuses_its_group() {
         let five = is_five(&fake);
         let thehive = open(&fake);
         let alert = made(&thehive);
-        let result = thehive.add(&alert, &group("other", &["good", "bad"]));
+        let result = thehive.add_observables(&alert, &group("other", &["good", "bad"]));
         if five {
             assert_eq!(meant(result), "content");
         } else {
@@ -65,7 +65,7 @@ fn an_observable_that_is_refused_is_told_by_its_value_or_refuses_its_group() {
             assert_eq!((added.there, added.refused[0].0.as_str()), (vec!["good".to_owned()], "bad"));
             assert!(!added.refused[0].1.is_duplicate() && added.refused[0].1.is_final());
         }
-        assert_eq!(meant(thehive.add(&alert, &group("jarm", &["x"]))), "content");
+        assert_eq!(meant(thehive.add_observables(&alert, &group("jarm", &["x"]))), "content");
         assert_eq!(fake.world().observables.len(), usize::from(!five));
     }
 }
@@ -76,20 +76,20 @@ fn what_is_gone_and_what_is_denied() {
         let five = is_five(&fake);
         let thehive = open(&fake);
         let alert = made(&thehive);
-        thehive.add(&alert, &group("ip", &["192.0.2.1"])).unwrap();
-        let observable = thehive.known(&alert, &["192.0.2.1"]).unwrap()[0].id.clone();
+        thehive.add_observables(&alert, &group("ip", &["192.0.2.1"])).unwrap();
+        let observable = thehive.fetch_observables_by_value(&alert, &["192.0.2.1"]).unwrap()[0].id.clone();
         let change = json!({"tags": ["new"]});
         assert_eq!(meant(thehive.change_alert("~999", &change)), "gone");
         assert_eq!(meant(thehive.change_observables(&["~999"], &fields(change.clone()))), "gone");
         assert_eq!(meant(thehive.delete_observable("~999")), "gone");
-        assert_eq!(meant(thehive.add("~999", &group("ip", &["192.0.2.2"]))), "denied");
-        assert_eq!(meant(thehive.add_to_case("~999", &group("ip", &["192.0.2.2"]))), "denied");
+        assert_eq!(meant(thehive.add_observables("~999", &group("ip", &["192.0.2.2"]))), "denied");
+        assert_eq!(meant(thehive.add_observables_to_case("~999", &group("ip", &["192.0.2.2"]))), "denied");
         let reader = open_as(&fake, READER_KEY, None);
         let stranger = open_as(&fake, KEY, Some("nobody"));
         for denied in [reader, stranger] {
-            assert_eq!(meant(denied.create(&new_alert("m", "2", Vec::new()))), "denied");
+            assert_eq!(meant(denied.create_alert(&new_alert("m", "2", Vec::new()))), "denied");
             assert_eq!(meant(denied.change_alert(&alert, &change)), "denied");
-            assert_eq!(meant(denied.add(&alert, &group("ip", &["192.0.2.2"]))), "denied");
+            assert_eq!(meant(denied.add_observables(&alert, &group("ip", &["192.0.2.2"]))), "denied");
             if five {
                 assert_eq!(meant(denied.change_observables(&[&observable], &fields(change.clone()))), "denied");
                 assert_eq!(meant(denied.delete_observable(&observable)), "denied");
@@ -153,8 +153,8 @@ fn a_write_is_never_repeated() {
             let new = new_alert("m", &event(2).to_string(), vec![group("ip", &["192.0.2.1"])]);
             fake.forget_requests();
             fake.fault(Fault { on: "alert", nth: Nth::Always, what: what.clone() });
-            assert_eq!(meant(thehive.create(&new)), "unclear", "{what:?}");
-            assert_eq!(meant(thehive.add(&alert, &group("ip", &["192.0.2.2"]))), "unclear", "{what:?}");
+            assert_eq!(meant(thehive.create_alert(&new)), "unclear", "{what:?}");
+            assert_eq!(meant(thehive.add_observables(&alert, &group("ip", &["192.0.2.2"]))), "unclear", "{what:?}");
             assert_eq!(asked(&fake).len(), 2, "{what:?}");
         }
     }
@@ -168,7 +168,7 @@ fn an_alert_without_an_id_is_not_taken_for_made() {
             fake.heal();
             thehive.is_five().unwrap();
             fake.fault(Fault { on: "alert", nth: Nth::Always, what: What::Body(body.to_owned()) });
-            assert_eq!(meant(thehive.create(&new_alert("m", "1", Vec::new()))), "unclear", "{body}");
+            assert_eq!(meant(thehive.create_alert(&new_alert("m", "1", Vec::new()))), "unclear", "{body}");
         }
     }
 }
@@ -185,13 +185,13 @@ fn nothing_is_sent_to_the_path_of_what_is_no_id() {
                 thehive.change_alert(id, &change),
                 thehive.change_observables(&[id], &fields(change.clone())),
                 thehive.delete_observable(id),
-                thehive.add(id, &ip).map(drop),
-                thehive.add_to_case(id, &ip).map(drop),
+                thehive.add_observables(id, &ip).map(drop),
+                thehive.add_observables_to_case(id, &ip).map(drop),
                 thehive.add_procedure(id, &procedure),
             ];
             assert!(results.iter().all(Result::is_err), "{id}");
             assert!(
-                thehive.known(id, &["192.0.2.1"]).is_err() && thehive.each_observable(id, &mut |_| Ok(())).is_err()
+                thehive.fetch_observables_by_value(id, &["192.0.2.1"]).is_err() && thehive.for_each_observable(id, &mut |_| Ok(())).is_err()
             );
         }
         assert!(asked(&fake).is_empty());

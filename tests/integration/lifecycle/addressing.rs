@@ -241,7 +241,7 @@ fn the_event_that_a_tag_names_wins_over_the_computed_one() {
 fn of_several_tags_the_first_that_leads_to_an_event_wins() {
     let desk = Desk::five();
     let tag = renamed(&desk);
-    let gone = cortex_misp::ids::Ids::new("older.example", None).event("~1", "2");
+    let gone = cortex_misp::ids::Ids::new("older.example", None).event_uuid("~1", "2");
     desk.tag(&[format!("misp:event=\"misp-corp:{gone}\""), tag.clone()]);
     let before = desk.event();
     let report = desk.export();
@@ -289,7 +289,7 @@ fn a_tag_that_leads_nowhere_or_elsewhere_is_ignored() {
     ignored(&desk, tag.replace("misp-corp", "elsewhere"));
     let desk = Desk::four();
     renamed(&desk);
-    let other = cortex_misp::ids::Ids::new("third.example", None).event("~1", "2");
+    let other = cortex_misp::ids::Ids::new("third.example", None).event_uuid("~1", "2");
     ignored(&desk, format!("misp:event=\"misp-corp:{other}\""));
     let desk = Desk::four();
     renamed(&desk);

@@ -14,7 +14,7 @@ const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 
 fn computed(desk: &Desk) -> Uuid {
     let created = desk.thehive.world().cases[0]["_createdAt"].as_i64().unwrap().to_string();
-    Ids::new("test.example", None).event(&desk.case, &created)
+    Ids::new("test.example", None).event_uuid(&desk.case, &created)
 }
 
 /// An event of another organisation that holds these attributes and objects.
@@ -66,8 +66,8 @@ fn an_attribute_whose_uuid_is_claimed_gets_another_and_lives_on_as_any() {
         desk.add_domains(3);
         let event = computed(&desk);
         let ids = Ids::new("test.example", None);
-        let uuid = ids.id(&event, &["domain", "host-1.example"]);
-        let uuids: Vec<_> = [uuid].into_iter().chain(ids.fallbacks(&uuid)).map(|uuid| uuid.to_string()).collect();
+        let uuid = ids.part_uuid(&event, &["domain", "host-1.example"]);
+        let uuids: Vec<_> = [uuid].into_iter().chain(ids.fallback_uuids(&uuid)).map(|uuid| uuid.to_string()).collect();
         claim(&desk, "5f0e5b5c-0000-4000-8000-00000000000a", 0, &uuids[..claimed], &[]);
         settles(&desk, 3);
         // It is retracted and brought back as any other.
@@ -90,8 +90,8 @@ fn an_attribute_whose_every_uuid_is_claimed_says_what_helps() {
     let desk = Desk::five();
     desk.add_domains(2);
     let ids = Ids::new("test.example", None);
-    let uuid = ids.id(&computed(&desk), &["domain", "host-1.example"]);
-    let uuids: Vec<_> = [uuid].into_iter().chain(ids.fallbacks(&uuid)).map(|uuid| uuid.to_string()).collect();
+    let uuid = ids.part_uuid(&computed(&desk), &["domain", "host-1.example"]);
+    let uuids: Vec<_> = [uuid].into_iter().chain(ids.fallback_uuids(&uuid)).map(|uuid| uuid.to_string()).collect();
     claim(&desk, "5f0e5b5c-0000-4000-8000-00000000000a", 0, &uuids, &[]);
     let report = desk.export();
     assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 1), ("failed", 1)]));
@@ -127,8 +127,8 @@ fn an_object_or_an_attribute_in_it_whose_uuid_is_claimed_gets_another() {
         let desk = Desk::five();
         desk.add(&file);
         let ids = Ids::new("test.example", None);
-        let object = ids.id(&computed(&desk), &["file", hash]);
-        let attribute = ids.id(&object, &["sha256", hash]).to_string();
+        let object = ids.part_uuid(&computed(&desk), &["file", hash]);
+        let attribute = ids.part_uuid(&object, &["sha256", hash]).to_string();
         let (attributes, objects) =
             if of_attribute { (vec![attribute], Vec::new()) } else { (Vec::new(), vec![object.to_string()]) };
         claim(&desk, "5f0e5b5c-0000-4000-8000-00000000000a", 0, &attributes, &objects);
@@ -164,7 +164,7 @@ fn with_a_secret_no_uuid_can_be_claimed_and_older_events_go_on() {
     assert_eq!(warnings(&report).iter().filter(|told| told.contains("was made by")).count(), 1);
     let created = desk.thehive.world().cases[0]["_createdAt"].as_i64().unwrap().to_string();
     let ids = Ids::new("test.example", Some(&Secret::new(SECRET)));
-    assert_eq!(own(&desk).uuid, ids.event(&desk.case, &created).to_string());
+    assert_eq!(own(&desk).uuid, ids.event_uuid(&desk.case, &created).to_string());
     desk.run(&desk.job_with("instance_secret", json!(SECRET)));
     desk.wrote_nothing();
 }
@@ -195,7 +195,7 @@ fn an_event_that_others_bring_in_our_name_is_claimed() {
         let desk = Desk::five();
         desk.add_domains(2);
         let created = desk.thehive.world().cases[0]["_createdAt"].as_i64().unwrap().to_string();
-        let uuid = Ids::new("test.example", secret.map(Secret::new).as_ref()).event(&desk.case, &created).to_string();
+        let uuid = Ids::new("test.example", secret.map(Secret::new).as_ref()).event_uuid(&desk.case, &created).to_string();
         claim(&desk, &uuid, 3, &[], &[]);
         {
             let mut world = desk.misp.world();

@@ -139,7 +139,7 @@ impl Desk {
             event_info: "",
             is_guest: false,
         };
-        event_tags::written(&Ids::new("test.example", None), (connection, Some(&key)), &uuid.parse().unwrap(), name)
+        event_tags::build(&Ids::new("test.example", None), (connection, Some(&key)), &uuid.parse().unwrap(), name)
     }
 
     /// The one event of the MISP.
@@ -166,7 +166,7 @@ impl Desk {
 
 /// Runs a job in this process and judges the report.
 pub(super) fn run(job: &Value) -> Value {
-    let report = runtime::report_at_once::<Export>(job.clone()).to_string();
+    let report = runtime::report_without_waiting::<Export>(job.clone()).to_string();
     search(job, &report);
     judged(Program::Export, report.as_bytes())
 }

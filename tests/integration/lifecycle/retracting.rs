@@ -187,7 +187,7 @@ fn attributes_of_others_are_never_touched() {
     use cortex_misp::ids::Ids;
     let desk = exported(Desk::five(), 1);
     let event = uuid::Uuid::parse_str(&desk.event().uuid).unwrap();
-    let elsewhere = Ids::new("elsewhere.example", None).id(&event, &["domain", "elsewhere.example"]);
+    let elsewhere = Ids::new("elsewhere.example", None).part_uuid(&event, &["domain", "elsewhere.example"]);
     let uuids = ["5f0e5b5c-0000-4000-8000-000000000001".to_owned(), elsewhere.to_string()];
     for (id, uuid) in (90_000..).zip(uuids) {
         desk.misp.world().events[0].attributes.push(Attribute {

@@ -1,6 +1,6 @@
 //! How an attribute of a request becomes a stored one, or is refused with a reason. All write calls go through here.
 
-use cortex_misp::types::equal::equal;
+use cortex_misp::types::equal::are_equal;
 use md5::{Digest, Md5};
 use serde_json::Value;
 
@@ -49,7 +49,7 @@ pub(super) fn attribute(world: &mut World, user: &User, from: &Value, place: Pla
         known.object == 0
             && known.kind == attribute.kind
             && known.category == attribute.category
-            && equal(&known.value, &attribute.value)
+            && are_equal(&known.value, &attribute.value)
     };
     if place.unique && event.live().any(same) {
         return Err(Refused::Field("value", "A similar attribute already exists for this event.".into()));

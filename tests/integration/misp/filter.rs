@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use cortex_misp::types::equal::{equal, key};
+use cortex_misp::types::equal::{are_equal, equality_key};
 use serde_json::Value;
 
 use super::ask::{text, truthy};
@@ -62,9 +62,9 @@ impl Filter {
 fn like_value(pattern: &str, text: &str) -> bool {
     match (pattern.parse::<Ipv6Addr>(), pattern.starts_with('%') || pattern.ends_with('%')) {
         // Recorded as `466-value-search-ipv6-is-compressed`.
-        (Ok(ip), _) => equal(&ip.to_string(), text),
-        (Err(_), true) => like(&key(pattern), &key(text)),
-        (Err(_), false) => equal(pattern, text),
+        (Ok(ip), _) => are_equal(&ip.to_string(), text),
+        (Err(_), true) => like(&equality_key(pattern), &equality_key(text)),
+        (Err(_), false) => are_equal(pattern, text),
     }
 }
 

@@ -74,17 +74,17 @@ fn no_proxy_names_servers_by_suffix_address_and_network() {
 struct Nobody;
 
 impl RequestObserver for Nobody {
-    fn request(&self) {}
-    fn again(&self, _: &str) {}
-    fn warn(&self, _: String) {}
+    fn on_request(&self) {}
+    fn on_retry(&self, _: &str) {}
+    fn on_warning(&self, _: String) {}
 }
 
 /// A client of `misp.test` with a way of its own, in a job with this configuration.
 fn client(url: &str, proxy: ProxyChoice, config: &Value) -> anyhow::Result<Client> {
     let limits = TimeLimits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
-    let clock = Clock::until(Some(Duration::from_secs(60))).without_waiting();
+    let clock = Clock::start_with_limit(Some(Duration::from_secs(60))).without_waiting();
     let network =
-        HttpContext::new(limits.timeouts(), config.as_object().unwrap(), None, clock, RunReport::default().for_http());
+        HttpContext::new(limits.timeouts(), config.as_object().unwrap(), None, clock, RunReport::default().http_context());
     let access = ServerAccess { proxy: Some(proxy), ..ServerAccess::default() };
     let (url, headers) = (Url::parse(url).unwrap(), vec![("authorization", Secret::new(&key("admin")))]);
     let origin = Endpoint { url: &url, headers, user_agent: "MISP test".to_owned(), access: &access };
@@ -98,11 +98,11 @@ fn a_connections_own_proxy_comes_first() {
     let cortex = json!({"proxy": {"http": "http://nowhere.invalid:1"}});
     let own = ProxyChoice::Through(Secret::new(&proxy.url("http", "user:pass-word")));
     let client_of = client("http://misp.test/", own, &cortex).unwrap();
-    assert_eq!(client_of.through().unwrap(), format!("{} (proxy of the connection)", proxy.url("http", "")));
+    assert_eq!(client_of.describe_proxy().unwrap(), format!("{} (proxy of the connection)", proxy.url("http", "")));
     client_of.get("servers/getVersion").unwrap();
     assert_eq!(proxy.asked()[0].what, "GET http://misp.test/servers/getVersion");
     let straight = client(&format!("{}/", misp.url()), ProxyChoice::Direct, &cortex).unwrap();
-    assert_eq!(straight.through(), None);
+    assert_eq!(straight.describe_proxy(), None);
     straight.get("servers/getVersion").unwrap();
     assert_eq!((proxy.asked().len(), misp.requests().len()), (1, 2));
 }

@@ -152,7 +152,7 @@ fn a_connection_that_breaks_off_may_be_for_want_of_a_certificate() {
     });
     let config = json!({"name": ["a"], "url": [url], "key": [crate::misp::key("admin")], "cacerts": authority.pem()});
     let job = json!({"dataType": "other", "data": "misp:sync", "config": config});
-    let report = runtime::report_at_once::<Import>(job);
+    let report = runtime::report_without_waiting::<Import>(job);
     let said = failure(&report);
     let wanted =
         ": perhaps the server demands a client certificate: give it, with its private key, in \"client_cert_path\"";

@@ -200,14 +200,14 @@ fn what_a_server_shows_is_kept_be_it_trusted_or_not() {
     let run = RunReport::default();
     let limits = TimeLimits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
     let network =
-        HttpContext::new(limits.timeouts(), &Map::new(), None, Clock::start(1).without_waiting(), run.for_http());
+        HttpContext::new(limits.timeouts(), &Map::new(), None, Clock::start(1).without_waiting(), run.http_context());
     let url = Url::parse(&format!("{}/", all.misp.url())).unwrap();
     let (headers, user_agent) = (Vec::new(), "test".to_owned());
     for cert_check in [true, false] {
         let access = ServerAccess { cert_check, ..ServerAccess::default() };
         let origin = Endpoint { url: &url, headers: headers.clone(), user_agent: user_agent.clone(), access: &access };
         let client = Client::new(&origin, &network, Arc::new(run.clone())).unwrap();
-        assert_eq!(client.certificate(), None);
+        assert_eq!(client.server_certificate(), None);
         let answered = client.get("servers/getVersion");
         // A MISP refuses who has no key, but only once the certificate is passed over.
         assert_eq!(answered.err().and_then(|failure| failure.status()), (!cert_check).then_some(403));
@@ -218,7 +218,7 @@ fn what_a_server_shows_is_kept_be_it_trusted_or_not() {
             not_before: 157_766_400,
             not_after: 1_577_836_800,
         };
-        assert_eq!(client.certificate(), Some(shown));
+        assert_eq!(client.server_certificate(), Some(shown));
     }
 }
 

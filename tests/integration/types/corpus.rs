@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use cortex_misp::types::{
-    AttributeInput, Mapping, MispCapabilities, Observable, ObservableInput, ObservableTypeSet, Overrides, attributes,
-    kinds, normalise, observables, type_tag_of, validate,
+    AttributeInput, Mapping, MispCapabilities, Observable, ObservableInput, ObservableTypeSet, Overrides, to_attributes,
+    misp_types, normalise, to_observables, type_tag_of, validate,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -35,13 +35,13 @@ fn corpus() -> Vec<Stored> {
 
 fn imported(one: &Stored, data_types: &ObservableTypeSet) -> Vec<Observable> {
     let Stored { kind, category, value, uuid } = one;
-    observables(&AttributeInput { kind, category, value, uuid, event: Uuid::nil() }, data_types).unwrap()
+    to_observables(&AttributeInput { kind, category, value, uuid, event: Uuid::nil() }, data_types).unwrap()
 }
 
 fn exported(all: &[Observable]) -> Mapping {
     let given: Vec<ObservableInput<'_>> =
         all.iter().map(|one| ObservableInput { data_type: &one.data_type, data: &one.data, tags: &one.tags }).collect();
-    attributes(&given, &Overrides::default(), &MispCapabilities::newest())
+    to_attributes(&given, &Overrides::default(), &MispCapabilities::newest())
 }
 
 fn assert_comes_back(data_types: &ObservableTypeSet) {
@@ -148,6 +148,6 @@ fn what_misp_stored_is_normal_and_valid() {
 #[test]
 fn the_corpus_has_every_type_but_five() {
     let stored: BTreeSet<String> = corpus().into_iter().map(|one| one.kind).collect();
-    let missing: Vec<&str> = kinds().map(|(kind, ..)| kind).filter(|kind| !stored.contains(*kind)).collect();
+    let missing: Vec<&str> = misp_types().map(|(kind, ..)| kind).filter(|kind| !stored.contains(*kind)).collect();
     assert_eq!(missing, ["edge-extension-id", "filename|impfuzzy", "integer", "suricata", "uuid"]);
 }

@@ -3,7 +3,7 @@
 
 use cortex_misp::types::{
     AttributeInput, MappedAttribute, Mapping, MispCapabilities, ObservableInput, ObservableTypeSet, Overrides,
-    attributes, kinds, observables,
+    to_attributes, misp_types, to_observables,
 };
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ fn export_with(given: &[(&str, &str, &[&str])], lines: &Overrides, server: &Misp
         given.iter().map(|(.., tags)| tags.iter().map(|&tag| tag.to_owned()).collect()).collect();
     let given: Vec<ObservableInput<'_>> =
         given.iter().zip(&tags).map(|((data_type, data, _), tags)| ObservableInput { data_type, data, tags }).collect();
-    attributes(&given, lines, server)
+    to_attributes(&given, lines, server)
 }
 
 fn one(data_type: &str, data: &str, tags: &[&str]) -> MappedAttribute {
@@ -38,7 +38,7 @@ fn overrides(lines: &[&str]) -> Result<Overrides, String> {
 fn old_server() -> MispCapabilities {
     let known = |kind: &&str| !["suricata", "edge-extension-id", "uuid"].contains(kind);
     MispCapabilities::new(
-        kinds().filter(|(kind, ..)| known(kind)).map(|(kind, category, _)| (category, [kind])),
+        misp_types().filter(|(kind, ..)| known(kind)).map(|(kind, category, _)| (category, [kind])),
         "2.5.1",
     )
 }
@@ -304,7 +304,7 @@ fn a_newer_misp_keeps_types_that_this_table_does_not_know() {
         uuid: "",
         event: Uuid::nil(),
     };
-    assert_eq!(observables(&found, &ObservableTypeSet::thehive4()).unwrap()[0].tags, tags);
+    assert_eq!(to_observables(&found, &ObservableTypeSet::thehive4()).unwrap()[0].tags, tags);
 }
 
 #[test]

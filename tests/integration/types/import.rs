@@ -1,6 +1,6 @@
 //! What MISP's attributes become in TheHive, and which tags lead back.
 
-use cortex_misp::types::{AttributeInput, Observable, ObservableTypeSet, observables};
+use cortex_misp::types::{AttributeInput, Observable, ObservableTypeSet, to_observables};
 use uuid::Uuid;
 
 const UUID: &str = "1a2b3c4d-0000-4000-8000-000000000000";
@@ -16,7 +16,7 @@ fn import_into(
     category: &str,
     value: &str,
 ) -> Vec<(String, String, Vec<String>)> {
-    observables(&AttributeInput { kind, category, value, uuid: UUID, event: EVENT }, types)
+    to_observables(&AttributeInput { kind, category, value, uuid: UUID, event: EVENT }, types)
         .unwrap()
         .into_iter()
         .map(|Observable { data_type, data, tags }| (data_type.into_owned(), data, tags))
@@ -143,7 +143,7 @@ fn a_value_that_is_not_what_it_says_is_no_indicator_of_that_type() {
 #[test]
 fn an_empty_value_is_refused() {
     let found = AttributeInput { kind: "text", category: "Other", value: " \n", uuid: UUID, event: EVENT };
-    let reason = observables(&found, &ObservableTypeSet::thehive4()).unwrap_err();
+    let reason = to_observables(&found, &ObservableTypeSet::thehive4()).unwrap_err();
     assert_eq!(reason.to_string(), "Value cannot be empty.");
 }
 

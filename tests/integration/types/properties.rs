@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use cortex_misp::types::{
-    AttributeInput, MispCapabilities, ObservableInput, ObservableTypeSet, Overrides, attributes, kinds, normalise,
-    observables, validate,
+    AttributeInput, MispCapabilities, ObservableInput, ObservableTypeSet, Overrides, to_attributes, misp_types, normalise,
+    to_observables, validate,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -41,12 +41,12 @@ fn holds(kind: &str, raw: &str, nth_category: usize, data_types: &ObservableType
     let allowed: Vec<&str> = CATEGORIES.into_iter().filter(|category| newest.allows(kind, category)).collect();
     let category = allowed[nth_category % allowed.len()];
     let there =
-        observables(&AttributeInput { kind, category, value: raw, uuid: UUID, event: EVENT }, data_types).unwrap();
+        to_observables(&AttributeInput { kind, category, value: raw, uuid: UUID, event: EVENT }, data_types).unwrap();
     let given: Vec<ObservableInput<'_>> = there
         .iter()
         .map(|one| ObservableInput { data_type: &one.data_type, data: &one.data, tags: &one.tags })
         .collect();
-    let back = attributes(&given, &Overrides::default(), &newest);
+    let back = to_attributes(&given, &Overrides::default(), &newest);
     assert!(back.refused.is_empty(), "{kind} {raw}: {:?}", back.refused);
     let found: Vec<_> =
         back.wanted.iter().map(|one| (one.kind.as_ref(), one.category.as_ref(), one.value.as_str())).collect();
@@ -246,10 +246,10 @@ proptest! {
         value in "\\PC{0,30}|[ -~]{0,40}|.{0,20}|[0-9a-fhxp:.|/@\\[\\]() ]{0,30}",
         thehive in 0_usize..3,
     ) {
-        for (kind, category, _) in kinds() {
+        for (kind, category, _) in misp_types() {
             let normal = normalise(kind, &value);
             assert_eq!(normalise(kind, &normal), normal, "{kind}");
-            let found = observables(&AttributeInput { kind, category, value: &value, uuid: UUID, event: EVENT }, &THEHIVES[thehive]);
+            let found = to_observables(&AttributeInput { kind, category, value: &value, uuid: UUID, event: EVENT }, &THEHIVES[thehive]);
             assert!(found.is_err() || found.is_ok_and(|all| all.iter().all(|one| !one.data.is_empty())));
         }
     }
@@ -273,7 +273,7 @@ proptest! {
         let tags: Vec<Vec<String>> = given.iter().map(|(.., tags)| tags.iter().map(|&tag| tag.to_owned()).collect()).collect();
         let all: Vec<ObservableInput<'_>> = given.iter().zip(&tags)
             .map(|((data_type, data, _), tags)| ObservableInput { data_type, data, tags }).collect();
-        let found = attributes(&all, &Overrides::default(), &MispCapabilities::newest());
+        let found = to_attributes(&all, &Overrides::default(), &MispCapabilities::newest());
         for at in 0..all.len() {
             let wanted = found.wanted.iter().any(|one| one.from.contains(&at));
             let refused = found.refused.iter().filter(|(place, _)| *place == at).count();

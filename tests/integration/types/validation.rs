@@ -2,13 +2,13 @@
 //! newer ones take beyond it.
 
 use cortex_misp::types::{
-    MispCapabilities, ObservableInput, Overrides, attributes, kinds, normalise, validate, without_astral,
+    MispCapabilities, ObservableInput, Overrides, to_attributes, misp_types, normalise, validate, replace_astral,
 };
 
 /// MISP 2.5.1: three types fewer than the newest.
 fn old() -> MispCapabilities {
     let known = |kind: &&str| !["suricata", "edge-extension-id", "uuid"].contains(kind);
-    let mappings = kinds().filter(|(kind, ..)| known(kind)).map(|(kind, category, _)| (category, [kind]));
+    let mappings = misp_types().filter(|(kind, ..)| known(kind)).map(|(kind, category, _)| (category, [kind]));
     MispCapabilities::new(mappings, "2.5.1")
 }
 
@@ -329,7 +329,7 @@ fn what_the_recorded_server_changed_is_changed_before() {
     takes("ip-dst|port", "192.0.2.1:80", "192.0.2.1|80"); // 098
     takes("onion-address", "EXPYUZZ4WQQYQHJN.onion", "expyuzz4wqqyqhjn.onion"); // 100
     takes("text", "emoji 😀 value", "emoji ? value"); // 304
-    assert_eq!(without_astral("emoji 😀 comment"), "emoji ? comment"); // 305, 307, 309
+    assert_eq!(replace_astral("emoji 😀 comment"), "emoji ? comment"); // 305, 307, 309
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn a_category_that_misp_would_drop_is_never_sent() {
     for category in ["Person", "No such category"] {
         let tags = [format!("misp:category=\"{category}\"")]; // 083, 084
         let given = [ObservableInput { data_type: "ip", data: "192.0.2.1", tags: &tags }];
-        let found = attributes(&given, &Overrides::default(), &MispCapabilities::newest());
+        let found = to_attributes(&given, &Overrides::default(), &MispCapabilities::newest());
         assert_eq!(found.wanted[0].category, "Network activity");
         let warning = found.wanted[0].warning.clone().unwrap();
         assert_eq!(warning, format!("MISP does not take ip-dst in category {category}, which a tag asks for"));
@@ -348,7 +348,7 @@ fn a_category_that_misp_would_drop_is_never_sent() {
 fn equal_values_in_different_spellings_are_one_attribute() {
     let given = ["good.rec.example", "GOOD.rec.example", "good[.]rec.example."] // 091
         .map(|data| ObservableInput { data_type: "domain", data, tags: &[] });
-    let found = attributes(&given, &Overrides::default(), &MispCapabilities::newest());
+    let found = to_attributes(&given, &Overrides::default(), &MispCapabilities::newest());
     assert_eq!(found.wanted.len(), 1);
     assert_eq!(found.wanted[0].from, [0, 1, 2]);
 }

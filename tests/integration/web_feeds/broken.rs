@@ -113,7 +113,7 @@ fn an_error_of_the_handler_is_not_put_down_to_the_web_server() {
     let shelf = Shelf::start(folder.path());
     let misp = open(&url(&shelf), Clock::start(1));
     let mut number = 0;
-    let ended = misp.list(cortex_misp::misp::Window::default(), &mut |_| {
+    let ended = misp.list_events(cortex_misp::misp::Window::default(), &mut |_| {
         number += 1;
         anyhow::bail!("TheHive says: the answer broke off")
     });
@@ -244,7 +244,7 @@ fn a_web_server_that_holds_or_drips_is_given_up() {
     assert!(full(&report)["message"].as_str().unwrap().contains("no answer in time"), "{report:#}");
     shelf.heal();
     shelf.fault(Fault { on: MANIFEST, nth: Nth::Always, what: What::Drip(Duration::from_millis(100)) });
-    let misp = open(&url(&shelf), Clock::until(Some(Duration::from_secs(1))));
+    let misp = open(&url(&shelf), Clock::start_with_limit(Some(Duration::from_secs(1))));
     let (listed, ended) = list(&misp);
     assert!(listed.is_empty() && ended.is_err());
 }
