@@ -40,17 +40,20 @@ fn main() {
     line("import of the corpus: 34 events", import, &sync);
     for number in [10, 1_000] {
         let folder = tempfile::tempdir().unwrap();
-        line(&format!("export of {number} IOCs into a feed, then unchanged"), export, &case(number, folder.path()));
+        line(
+            &format!("export of {number} IOCs into a feed, then unchanged"),
+            export,
+            &case(number, folder.path()),
+        );
     }
 }
 
 fn case(number: usize, folder: &std::path::Path) -> Value {
-    let observable =
-        |n: usize| json!({"dataType": "domain", "data": format!("host-{n}.example"), "ioc": true, "tlp": 1});
+    let observable = |n: usize| json!({"dataType": "domain", "data": format!("host-{n}.example"), "ioc": true, "tlp": 1});
     let observables: Vec<_> = (0..number).map(observable).collect();
-    let data =
-        json!({"_id": "~1", "startDate": 1_795_000_000_000_i64, "title": "T", "tlp": 1, "observables": observables});
-    let config = json!({"name": ["feed"], "url": [format!("file://{}", folder.display())], "key": ["-"]});
+    let data = json!({"_id": "~1", "startDate": 1_795_000_000_000_i64, "title": "T", "tlp": 1, "observables": observables});
+    let config =
+        json!({"name": ["feed"], "url": [format!("file://{}", folder.display())], "key": ["-"]});
     json!({"dataType": "thehive:case", "data": data, "config": config})
 }
 
@@ -59,7 +62,11 @@ fn line(name: &str, program: &str, job: &Value) {
     runs.sort();
     let peak = runs.iter().map(|(_, peak)| *peak).max().unwrap();
     let median = runs[ROUNDS / 2].0;
-    println!("{name:<44} {:>7.1} ms {:>6.1} MiB", median.as_secs_f64() * 1_000.0, peak as f64 / 1_024.0);
+    println!(
+        "{name:<44} {:>7.1} ms {:>6.1} MiB",
+        median.as_secs_f64() * 1_000.0,
+        peak as f64 / 1_024.0
+    );
 }
 
 /// The time of one run, and the highest peak of memory seen while it ran, in KiB.
@@ -72,13 +79,21 @@ fn run(program: &str, job: &Value) -> (Duration, u64) {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(job.to_string().as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(job.to_string().as_bytes())
+        .unwrap();
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
     while child.try_wait().unwrap().is_none() {
         let text = fs::read_to_string(&status).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        peak = peak.max(line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0));
+        peak = peak.max(
+            line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
+                .unwrap_or(0),
+        );
     }
     (started.elapsed(), peak)
 }

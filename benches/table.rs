@@ -1,5 +1,9 @@
 //! How many attributes and observables a second the mapping takes on one core: `cargo bench --bench table`.
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a program for people"
+)]
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -12,7 +16,8 @@ use cortex_misp::markings::{Pap, Tlp};
 use cortex_misp::misp::wire::Attribute;
 use cortex_misp::secret::Scrubber;
 use cortex_misp::types::{
-    AttributeInput, MispCapabilities, ObservableInput, ObservableTypeSet, Overrides, to_attributes, to_observables,
+    AttributeInput, MispCapabilities, ObservableInput, ObservableTypeSet, Overrides, to_attributes,
+    to_observables,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -21,12 +26,21 @@ const CORPUS: &str = include_str!("../fixtures/corpus/attributes/01.json");
 
 fn main() {
     let whole: Value = serde_json::from_str(CORPUS).unwrap();
-    let all = whole.pointer("/response/Attribute").and_then(Value::as_array).unwrap();
+    let all = whole
+        .pointer("/response/Attribute")
+        .and_then(Value::as_array)
+        .unwrap();
     let text = |one: &Value, key: &str| one.get(key).and_then(Value::as_str).unwrap().to_owned();
-    let stored: Vec<[String; 4]> =
-        all.iter().map(|one| ["type", "category", "value", "uuid"].map(|key| text(one, key))).collect();
+    let stored: Vec<[String; 4]> = all
+        .iter()
+        .map(|one| ["type", "category", "value", "uuid"].map(|key| text(one, key)))
+        .collect();
     import(&stored);
-    page(&all.iter().map(|one| serde_json::from_value(one.clone()).unwrap()).collect::<Vec<Attribute>>());
+    page(
+        &all.iter()
+            .map(|one| serde_json::from_value(one.clone()).unwrap())
+            .collect::<Vec<Attribute>>(),
+    );
     export(&stored);
 }
 
@@ -36,8 +50,17 @@ fn import(stored: &[[String; 4]]) {
     let rounds = 20_000;
     for _ in 0..rounds {
         for [kind, category, value, uuid] in stored {
-            black_box(to_observables(&AttributeInput { kind, category, value, uuid, event: Uuid::nil() }, &data_types))
-                .ok();
+            black_box(to_observables(
+                &AttributeInput {
+                    kind,
+                    category,
+                    value,
+                    uuid,
+                    event: Uuid::nil(),
+                },
+                &data_types,
+            ))
+            .ok();
         }
     }
     report("import", rounds * stored.len(), started);
@@ -59,7 +82,9 @@ fn page(attributes: &[Attribute]) {
     let started = Instant::now();
     let rounds = 5_000;
     for _ in 0..rounds {
-        let rows = attributes.iter().map(|one| (Element::Good(one.clone()), None));
+        let rows = attributes
+            .iter()
+            .map(|one| (Element::Good(one.clone()), None));
         black_box(map_rows(rows, &choice, &setup, &mut |digest, _, _| {
             black_box(digest);
         }));
@@ -72,18 +97,35 @@ fn export(stored: &[[String; 4]]) {
     let there: Vec<_> = stored
         .iter()
         .flat_map(|[kind, category, value, uuid]| {
-            to_observables(&AttributeInput { kind, category, value, uuid, event: Uuid::nil() }, &data_types)
-                .unwrap_or_default()
+            to_observables(
+                &AttributeInput {
+                    kind,
+                    category,
+                    value,
+                    uuid,
+                    event: Uuid::nil(),
+                },
+                &data_types,
+            )
+            .unwrap_or_default()
         })
         .collect();
     let given: Vec<ObservableInput<'_>> = there
         .iter()
-        .map(|one| ObservableInput { data_type: &one.data_type, data: &one.data, tags: &one.tags })
+        .map(|one| ObservableInput {
+            data_type: &one.data_type,
+            data: &one.data,
+            tags: &one.tags,
+        })
         .collect();
     let started = Instant::now();
     let rounds = 2_000;
     for _ in 0..rounds {
-        black_box(to_attributes(&given, &Overrides::default(), &MispCapabilities::newest()));
+        black_box(to_attributes(
+            &given,
+            &Overrides::default(),
+            &MispCapabilities::newest(),
+        ));
     }
     report("export", rounds * given.len(), started);
 }

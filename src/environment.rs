@@ -1,5 +1,5 @@
-//! The variables of the environment, taken once where a program starts. What a run does follows from its job and from these;
-//! a run in a test has none unless it is given some.
+//! The variables of the environment, taken once where a program starts. What a run does follows
+//! from its job and from these; a run in a test has none unless it is given some.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

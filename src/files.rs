@@ -1,4 +1,5 @@
-//! Files of folders that others may write too: nothing there may make us wait, fill the memory, or lead us elsewhere.
+//! Files of folders that others may write too: nothing there may make us wait, fill the memory, or
+//! lead us elsewhere.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -6,7 +7,8 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Opens a file for reading. A pipe or a device, which could keep us waiting or never end, is refused.
+/// Opens a file for reading. A pipe or a device, which could keep us waiting or never end, is
+/// refused.
 ///
 /// # Errors
 /// What the system says; or that it is no regular file.
@@ -15,8 +17,8 @@ pub fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// The same for a file of a folder in which others write: a symbolic link is not followed, since it may lead to what whoever
-/// made it may not read.
+/// The same for a file of a folder in which others write: a symbolic link is not followed, since it
+/// may lead to what whoever made it may not read.
 ///
 /// # Errors
 /// What the system says; or that it is no regular file.
@@ -28,26 +30,38 @@ pub fn open_no_follow(path: &Path) -> io::Result<File> {
 
 /// Opens what stands at a path itself, and does not wait for the other end of a pipe.
 fn open_no_follow_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    let opened = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
+    let opened = options
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path);
     opened.map_err(|error| match error.raw_os_error() {
         Some(libc::ELOOP) => io::Error::other("it is a symbolic link, which is not followed"),
         _ => error,
     })
 }
 
-/// Opens a file that is only there to be locked, and makes it for its owner alone: whoever can open it can hold it. Its
-/// content is never touched.
+/// Opens a file that is only there to be locked, and makes it for its owner alone: whoever can open
+/// it can hold it. Its content is never touched.
 ///
 /// # Errors
 /// What the system says; or that a link, a pipe or a device stands there.
 pub fn open_lock(path: &Path) -> io::Result<File> {
-    let file = open_no_follow_with(OpenOptions::new().write(true).create(true).truncate(false).mode(OWNER), path)?;
+    let file = open_no_follow_with(
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(OWNER),
+        path,
+    )?;
+
     let metadata = file.metadata()?;
     ensure_regular(&metadata)?;
     if metadata.permissions().mode() & 0o077 != 0 {
-        // An earlier version made it for everybody. That of another user cannot be changed, and serves as it is.
+        // An earlier version made it for everybody. That of another user cannot be changed, and
+        // serves as it is.
         drop(file.set_permissions(Permissions::from_mode(OWNER)));
     }
+
     Ok(file)
 }
 
@@ -55,30 +69,46 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
 const OWNER: u32 = 0o600;
 
 fn ensure_regular(metadata: &fs::Metadata) -> io::Result<()> {
-    if metadata.is_file() { Ok(()) } else { Err(io::Error::other("it is no regular file")) }
+    if metadata.is_file() {
+        Ok(())
+    } else {
+        Err(io::Error::other("it is no regular file"))
+    }
 }
 
 /// What a name of ours ends with while the file is not whole yet.
 pub const UNFINISHED: &str = ".cortex-misp.tmp";
 
-/// Writes a file so that it is there whole or not at all: under a name of its own, then renamed. The folder must exist.
+/// Writes a file so that it is there whole or not at all: under a name of its own, then renamed.
+/// The folder must exist.
 ///
 /// # Errors
 /// What the system says.
 pub fn write_atomically(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = folder.join(format!(".{name}.{}{UNFINISHED}", std::process::id()));
-    // What stands there is left from a run that died, or a trap: it is taken away, never written through.
+    // What stands there is left from a run that died, or a trap: it is taken away, never written
+    // through.
     drop(fs::remove_file(&temporary));
-    let create = || OpenOptions::new().write(true).create_new(true).open(&temporary);
-    let written =
-        create().and_then(|mut file| file.write_all(bytes)).and_then(|()| fs::rename(&temporary, folder.join(name)));
+
+    let create = || {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&temporary)
+    };
+
+    let written = create()
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| fs::rename(&temporary, folder.join(name)));
     if written.is_err() {
         drop(fs::remove_file(&temporary));
     }
+
     written
 }
 
-/// Makes a file and takes it away again, to see that files can be made there; and opens the one to be locked, if it is there.
+/// Makes a file and takes it away again, to see that files can be made there; and opens the one to
+/// be locked, if it is there.
 ///
 /// # Errors
 /// What the system says.
@@ -86,9 +116,15 @@ pub fn try_writing(folder: &Path, name: &str, lock: &str) -> io::Result<()> {
     // Two connections may name one folder, and are looked at together.
     static TRIALS: AtomicU32 = AtomicU32::new(0);
     let number = TRIALS.fetch_add(1, Ordering::Relaxed);
-    let trial = folder.join(format!(".{name}.{}.{number}{UNFINISHED}", std::process::id()));
+    let trial = folder.join(format!(
+        ".{name}.{}.{number}{UNFINISHED}",
+        std::process::id()
+    ));
     drop(fs::remove_file(&trial));
-    OpenOptions::new().write(true).create_new(true).open(&trial)?;
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&trial)?;
     match fs::remove_file(&trial) {
         // A run that began meanwhile takes it for what a dead one left.
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -96,7 +132,12 @@ pub fn try_writing(folder: &Path, name: &str, lock: &str) -> io::Result<()> {
     }
     let lock = folder.join(lock);
     let unlocked = |error| io::Error::other(format!("{}: {error}", lock.display()));
-    if fs::symlink_metadata(&lock).is_ok() { open_lock(&lock).map(drop).map_err(unlocked) } else { Ok(()) }
+
+    if fs::symlink_metadata(&lock).is_ok() {
+        open_lock(&lock).map(drop).map_err(unlocked)
+    } else {
+        Ok(())
+    }
 }
 
 /// Takes away what runs that died have left. Only under a lock that keeps others from writing.
@@ -106,12 +147,15 @@ pub fn try_writing(folder: &Path, name: &str, lock: &str) -> io::Result<()> {
 pub fn clear_unfinished(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let is_ours =
-            entry.file_name().to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(UNFINISHED));
+        let is_ours = entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.starts_with('.') && name.ends_with(UNFINISHED));
         if is_ours && !entry.file_type()?.is_dir() {
             fs::remove_file(entry.path())?;
         }
     }
+
     Ok(())
 }
 
@@ -134,19 +178,36 @@ mod tests {
         assert!(open_lock(&folder.path().join("lock")).is_err());
         let error = open_no_follow(&folder.path().join("lock")).unwrap_err();
         assert!(error.to_string().contains("symbolic link"), "{error}");
-        symlink(&victim, folder.path().join(format!(".name.{}{UNFINISHED}", std::process::id()))).unwrap();
+
+        symlink(
+            &victim,
+            folder
+                .path()
+                .join(format!(".name.{}{UNFINISHED}", std::process::id())),
+        )
+        .unwrap();
+
         write_atomically(folder.path(), "name", b"new").unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
-        assert_eq!(fs::read_to_string(folder.path().join("name")).unwrap(), "new");
+        assert_eq!(
+            fs::read_to_string(folder.path().join("name")).unwrap(),
+            "new"
+        );
     }
 
     #[test]
     fn a_lock_is_its_owners_alone_also_where_it_was_not() {
         let folder = tempfile::tempdir().unwrap();
+
         let mode = |name: &str| {
             drop(open_lock(&folder.path().join(name)).unwrap());
-            fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777
+            fs::metadata(folder.path().join(name))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777
         };
+
         fs::write(folder.path().join("old"), "").unwrap();
         fs::set_permissions(folder.path().join("old"), Permissions::from_mode(0o666)).unwrap();
         assert_eq!([mode("new"), mode("old")], [0o600; 2]);

@@ -1,7 +1,8 @@
-//! Our own recognisable uuids. An event, attribute or object that we make has a uuid computed from what it stands for,
-//! so that a second export, a retry and a parallel run meet at the same place. Its last six bytes are a signature:
-//! three say "made by cortex-misp", three more "made by this installation". MISP stores client-made version 5 uuids
-//! with altered last bytes as sent (`fixtures/wire/misp/402-add-v5-uuids.json`).
+//! Our own recognisable uuids. An event, attribute or object that we make has a uuid computed from
+//! what it stands for, so that a second export, a retry and a parallel run meet at the same place.
+//! Its last six bytes are a signature: three say "made by cortex-misp", three more "made by this
+//! installation". MISP stores client-made version 5 uuids with altered last bytes as sent
+//! (`fixtures/wire/misp/402-add-v5-uuids.json`).
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -17,20 +18,21 @@ const CHECK: usize = 8;
 /// How many other uuids an event, object or attribute can have, if its first one is held elsewhere.
 const FALLBACKS: u8 = 4;
 
-/// The names of one installation: makes uuids and recognises its own. With a secret, nobody else can compute them; without
-/// one they follow from what everybody may know.
+/// The names of one installation: makes uuids and recognises its own. With a secret, nobody else
+/// can compute them; without one they follow from what everybody may know.
 #[derive(Clone, Debug)]
 pub struct Ids {
     instance: String,
     secret: Option<Secret>,
     /// Who adds to an event, if that is not the owner of the event's own case.
     guest: String,
-    /// The same of the other side of a case that TheHive shares: who else adds to the event for this case.
+    /// The same of the other side of a case that TheHive shares: who else adds to the event for
+    /// this case.
     beside: Option<String>,
 }
 
-/// What a uuid is for. With a secret an event's mark is one of its own, so that nobody makes an event with the uuid of an
-/// attribute of ours, which everybody sees who sees our event.
+/// What a uuid is for. With a secret an event's mark is one of its own, so that nobody makes an
+/// event with the uuid of an attribute of ours, which everybody sees who sees our event.
 #[derive(Clone, Copy)]
 enum Kind {
     Event,
@@ -41,7 +43,12 @@ impl Ids {
     /// Takes the installation's name and secret, the options `instance` and `instance_secret`.
     #[must_use]
     pub fn new(instance: &str, secret: Option<&Secret>) -> Self {
-        Self { instance: instance.to_owned(), secret: secret.cloned(), guest: String::new(), beside: None }
+        Self {
+            instance: instance.to_owned(),
+            secret: secret.cloned(),
+            guest: String::new(),
+            beside: None,
+        }
     }
 
     /// The installation's name.
@@ -65,49 +72,81 @@ impl Ids {
     /// The same installation without its secret: how it made uuids before it had one.
     #[must_use]
     pub fn without_secret(&self) -> Self {
-        Self { secret: None, ..self.clone() }
+        Self {
+            secret: None,
+            ..self.clone()
+        }
     }
 
-    /// How the uuids inside an event are made: as that of the event, which may be older than the secret.
+    /// How the uuids inside an event are made: as that of the event, which may be older than the
+    /// secret.
     #[must_use]
     pub fn for_event(&self, event: &Uuid) -> Self {
-        if self.has_mark(event) || !self.guest.is_empty() { self.clone() } else { self.without_secret() }
+        if self.has_mark(event) || !self.guest.is_empty() {
+            self.clone()
+        } else {
+            self.without_secret()
+        }
     }
 
-    /// How the uuids of a case are made inside events. One that is another case's tells the two cases' attributes apart
-    /// (`is_guest`), and each one those of the case's owner from those that organisations add which TheHive shares the case
-    /// with: so nobody takes back what somebody else put there. Guests of one case need no names of their own, since they
-    /// take back nothing.
+    /// How the uuids of a case are made inside events. One that is another case's tells the two
+    /// cases' attributes apart (`is_guest`), and each one those of the case's owner from those that
+    /// organisations add which TheHive shares the case with: so nobody takes back what somebody
+    /// else put there. Guests of one case need no names of their own, since they take back nothing.
     #[must_use]
     pub fn for_case(&self, (id, created): (&str, &str), is_guest: bool, is_owner: bool) -> Self {
         let case = [id, created].join("\0");
         let shared = [case.as_str(), "shared"].join("\0");
         let own = if is_guest { case } else { String::new() };
-        let (guest, beside) = if is_owner { (own, shared) } else { (shared, own) };
-        Self { guest, beside: Some(beside), ..self.clone() }
+        let (guest, beside) = if is_owner {
+            (own, shared)
+        } else {
+            (shared, own)
+        };
+
+        Self {
+            guest,
+            beside: Some(beside),
+            ..self.clone()
+        }
     }
 
-    /// How the other side of a shared case makes its uuids: the organisations that it is shared with for its owner, the owner
-    /// for those.
+    /// How the other side of a shared case makes its uuids: the organisations that it is shared
+    /// with for its owner, the owner for those.
     #[must_use]
     pub fn other_side(&self) -> Option<Self> {
-        Some(Self { guest: self.beside.clone()?, beside: None, ..self.clone() })
+        Some(Self {
+            guest: self.beside.clone()?,
+            beside: None,
+            ..self.clone()
+        })
     }
 
-    /// The uuid of the event of a case. `created` is the case's creation time in milliseconds, or empty.
+    /// The uuid of the event of a case. `created` is the case's creation time in milliseconds, or
+    /// empty.
     #[must_use]
     pub fn event_uuid(&self, case_id: &str, created: &str) -> Uuid {
-        self.make_uuid(Kind::Event, &namespace(), &[&self.instance, case_id, created])
+        self.make_uuid(
+            Kind::Event,
+            &namespace(),
+            &[&self.instance, case_id, created],
+        )
     }
 
-    /// All uuids that the event of a case can have, in the order in which one gives way to the next. `connection` names one
-    /// of several connections to the same MISP, whose events there are its own.
+    /// All uuids that the event of a case can have, in the order in which one gives way to the
+    /// next. `connection` names one of several connections to the same MISP, whose events there are
+    /// its own.
     #[must_use]
     pub fn event_uuids(&self, case_id: &str, created: &str, connection: Option<&str>) -> Vec<Uuid> {
         let event = self.event_uuid(case_id, created);
-        let event = connection.map_or(event, |name| self.make_uuid(Kind::Event, &event, &["connection", name]));
+        let event = connection.map_or(event, |name| {
+            self.make_uuid(Kind::Event, &event, &["connection", name])
+        });
         let extension = self.make_uuid(Kind::Event, &event, &["extends", &event.to_string()]);
-        [event, extension].into_iter().chain(self.make_fallbacks(Kind::Event, event)).collect()
+        [event, extension]
+            .into_iter()
+            .chain(self.make_fallbacks(Kind::Event, event))
+            .collect()
     }
 
     /// The uuid of what `parts` name inside `parent`.
@@ -120,44 +159,53 @@ impl Ids {
         let guest = Some(self.guest_for(kind)).filter(|one| !one.is_empty());
         let parts: Vec<_> = parts.iter().copied().chain(guest).collect();
         let named = parts.join("\0");
+
         let plain = match &self.secret {
             None => Uuid::new_v5(parent, named.as_bytes()),
             Some(secret) => {
-                let bytes = hmac_sha256(secret, &[PRODUCT.as_bytes(), parent.as_bytes(), named.as_bytes()]);
+                let bytes = hmac_sha256(
+                    secret,
+                    &[PRODUCT.as_bytes(), parent.as_bytes(), named.as_bytes()],
+                );
                 Builder::from_sha1_bytes(first_bytes(&bytes)).into_uuid()
             }
         };
+
         let (head, _) = plain.as_bytes().split_at(SIGNED);
         let signature = [product_mark(head), self.instance_mark(kind, head)].concat();
         let bytes: Vec<u8> = head.iter().copied().chain(signature).collect();
+
         Uuid::from_slice(&bytes).unwrap_or(plain)
     }
 
-    /// The uuids that stand for that of an attribute or object, in turn, where it is held elsewhere.
+    /// The uuids that stand for that of an attribute or object, in turn, where it is held
+    /// elsewhere.
     pub fn fallback_uuids(&self, uuid: &Uuid) -> impl Iterator<Item = Uuid> {
         self.make_fallbacks(Kind::Part, *uuid)
     }
 
     fn make_fallbacks(&self, kind: Kind, uuid: Uuid) -> impl Iterator<Item = Uuid> {
-        (1..=FALLBACKS).map(move |number| self.make_uuid(kind, &uuid, &["instead", &number.to_string()]))
+        (1..=FALLBACKS)
+            .map(move |number| self.make_uuid(kind, &uuid, &["instead", &number.to_string()]))
     }
 
-    /// True for a uuid with the mark of this installation, with its secret or from before it had one. Without a secret the
-    /// mark is no proof: anybody can compute it.
+    /// True for a uuid with the mark of this installation, with its secret or from before it had
+    /// one. Without a secret the mark is no proof: anybody can compute it.
     #[must_use]
     pub fn is_made_here(&self, uuid: &Uuid) -> bool {
         self.has_mark(uuid) || (self.has_secret() && self.without_secret().has_mark(uuid))
     }
 
-    /// True for an attribute or object that this installation put into an event for this case, whichever organisation of
-    /// TheHive it did so for.
+    /// True for an attribute or object that this installation put into an event for this case,
+    /// whichever organisation of TheHive it did so for.
     #[must_use]
     pub fn is_case_part(&self, event: &Uuid, uuid: &Uuid) -> bool {
         self.is_this_side_part(event, uuid) || self.is_other_side_part(event, uuid)
     }
 
-    /// The same for this side of the case alone: with the mark that it makes there. An event that was made with the secret
-    /// holds none from before, so that nobody can bring one in by computing it.
+    /// The same for this side of the case alone: with the mark that it makes there. An event that
+    /// was made with the secret holds none from before, so that nobody can bring one in by
+    /// computing it.
     #[must_use]
     pub fn is_this_side_part(&self, event: &Uuid, uuid: &Uuid) -> bool {
         self.for_event(event).is_marked(Kind::Part, uuid)
@@ -166,17 +214,21 @@ impl Ids {
     /// The same for the other side alone.
     #[must_use]
     pub fn is_other_side_part(&self, event: &Uuid, uuid: &Uuid) -> bool {
-        self.other_side().is_some_and(|beside| beside.is_this_side_part(event, uuid))
+        self.other_side()
+            .is_some_and(|beside| beside.is_this_side_part(event, uuid))
     }
 
-    /// True for the uuid of an event that nobody else can have computed. Whoever saw it can still use it on another MISP.
+    /// True for the uuid of an event that nobody else can have computed. Whoever saw it can still
+    /// use it on another MISP.
     #[must_use]
     pub fn is_proven_event(&self, uuid: &Uuid) -> bool {
         self.has_secret() && self.is_marked(Kind::Event, uuid)
     }
 
     fn has_mark(&self, uuid: &Uuid) -> bool {
-        [Kind::Event, Kind::Part].into_iter().any(|kind| self.is_marked(kind, uuid))
+        [Kind::Event, Kind::Part]
+            .into_iter()
+            .any(|kind| self.is_marked(kind, uuid))
     }
 
     fn is_marked(&self, kind: Kind, uuid: &Uuid) -> bool {
@@ -191,8 +243,12 @@ impl Ids {
         };
         match (&self.secret, kind) {
             (None, _) => hash_mark(&[PRODUCT.as_bytes(), instance.as_bytes(), head]),
-            (Some(secret), Kind::Event) => first_bytes(&hmac_sha256(secret, &[b"event", instance.as_bytes(), head])),
-            (Some(secret), Kind::Part) => first_bytes(&hmac_sha256(secret, &[instance.as_bytes(), head])),
+            (Some(secret), Kind::Event) => {
+                first_bytes(&hmac_sha256(secret, &[b"event", instance.as_bytes(), head]))
+            }
+            (Some(secret), Kind::Part) => {
+                first_bytes(&hmac_sha256(secret, &[instance.as_bytes(), head]))
+            }
         }
     }
 
@@ -204,16 +260,31 @@ impl Ids {
         }
     }
 
-    /// What shows that a case was exported to an event on a connection: 16 hexadecimal digits, keyed by the installation's
-    /// secret, else by the connection's key. None where there is neither. `case` names the case in full: what tells it from
-    /// every other, on another TheHive too. The installation's name is not part of it, so that cases keep their events when
-    /// TheHive gets another address.
+    /// What shows that a case was exported to an event on a connection: 16 hexadecimal digits,
+    /// keyed by the installation's secret, else by the connection's key. None where there is
+    /// neither. `case` names the case in full: what tells it from every other, on another TheHive
+    /// too. The installation's name is not part of it, so that cases keep their events when TheHive
+    /// gets another address.
     #[must_use]
-    pub fn check_value(&self, connection: (&str, Option<&Secret>), event: &Uuid, case: &[&str]) -> Option<String> {
+    pub fn check_value(
+        &self,
+        connection: (&str, Option<&Secret>),
+        event: &Uuid,
+        case: &[&str],
+    ) -> Option<String> {
         let (name, key) = connection;
-        let parts: Vec<&[u8]> = ["misp:event", name].iter().chain(case).map(|part| part.as_bytes()).collect();
-        let bytes = hmac_sha256(self.secret.as_ref().or(key)?, &[&parts.join(&0u8), event.as_bytes()]);
+        let parts: Vec<&[u8]> = ["misp:event", name]
+            .iter()
+            .chain(case)
+            .map(|part| part.as_bytes())
+            .collect();
+
+        let bytes = hmac_sha256(
+            self.secret.as_ref().or(key)?,
+            &[&parts.join(&0u8), event.as_bytes()],
+        );
         let check: [u8; CHECK] = first_bytes(&bytes);
+
         Some(check.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
@@ -225,7 +296,8 @@ pub fn is_ours(uuid: &Uuid) -> bool {
     signature.starts_with(&product_mark(head))
 }
 
-/// A plain version 5 uuid in our namespace, for things that need no signature (an organisation in a feed).
+/// A plain version 5 uuid in our namespace, for things that need no signature (an organisation in a
+/// feed).
 #[must_use]
 pub fn unsigned_uuid(parts: &[&str]) -> Uuid {
     Uuid::new_v5(&namespace(), parts.join("\0").as_bytes())
@@ -245,8 +317,8 @@ fn hash_mark(parts: &[&[u8]]) -> [u8; MARK] {
 
 /// HMAC-SHA256 of the parts, joined by NUL.
 fn hmac_sha256(secret: &Secret, parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).unwrap_or_else(|_| Hmac::new(&Default::default()));
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
+        .unwrap_or_else(|_| Hmac::new(&Default::default()));
     mac.update(&parts.join(&0u8));
     mac.finalize().into_bytes().into()
 }
@@ -290,11 +362,22 @@ mod tests {
         let (known, secret) = (Ids::new("here", None), Ids::new("here", Some(&secret())));
         let event = secret.event_uuid("~1", "1");
         assert_ne!(event, known.event_uuid("~1", "1"));
-        assert_ne!(secret.part_uuid(&event, &["ip", "203.0.113.7"]), known.part_uuid(&event, &["ip", "203.0.113.7"]));
+        assert_ne!(
+            secret.part_uuid(&event, &["ip", "203.0.113.7"]),
+            known.part_uuid(&event, &["ip", "203.0.113.7"])
+        );
         assert_eq!((event.get_version_num(), is_ours(&event)), (5, true));
-        assert!(secret.is_made_here(&event) && secret.is_proven_event(&event) && !known.is_made_here(&event));
+        assert!(
+            secret.is_made_here(&event)
+                && secret.is_proven_event(&event)
+                && !known.is_made_here(&event)
+        );
+
         let attribute = secret.part_uuid(&event, &["ip", "203.0.113.7"]);
-        assert!(secret.is_made_here(&attribute) && !secret.is_proven_event(&attribute), "no event has an attribute's uuid");
+        assert!(
+            secret.is_made_here(&attribute) && !secret.is_proven_event(&attribute),
+            "no event has an attribute's uuid"
+        );
         let all = secret.event_uuids("~1", "1", None);
         assert!(all.iter().all(|uuid| secret.is_proven_event(uuid)) && all.first() == Some(&event));
         insta::assert_snapshot!(event, @"5ff22eed-b46c-5632-a598-17d58c208f63");
@@ -304,10 +387,21 @@ mod tests {
     fn what_was_made_before_there_was_a_secret_is_still_known() {
         let (known, secret) = (Ids::new("here", None), Ids::new("here", Some(&secret())));
         let old = known.event_uuid("~1", "1");
-        assert!(secret.is_made_here(&old) && !secret.is_proven_event(&old) && !known.is_proven_event(&old));
-        assert_eq!(secret.for_event(&old).part_uuid(&old, &["ip", "x"]), known.part_uuid(&old, &["ip", "x"]));
+        assert!(
+            secret.is_made_here(&old)
+                && !secret.is_proven_event(&old)
+                && !known.is_proven_event(&old)
+        );
+
+        assert_eq!(
+            secret.for_event(&old).part_uuid(&old, &["ip", "x"]),
+            known.part_uuid(&old, &["ip", "x"])
+        );
         let new = secret.event_uuid("~1", "1");
-        assert_eq!(secret.for_event(&new).part_uuid(&new, &["ip", "x"]), secret.part_uuid(&new, &["ip", "x"]));
+        assert_eq!(
+            secret.for_event(&new).part_uuid(&new, &["ip", "x"]),
+            secret.part_uuid(&new, &["ip", "x"])
+        );
     }
 
     #[test]
@@ -316,14 +410,27 @@ mod tests {
             let event = ids.event_uuid("~1", "1");
             let guest = |id: &str| ids.for_case((id, "2"), true, true);
             let (one, other) = (guest("~2"), guest("~3"));
-            let attribute = one.for_event(&event).part_uuid(&event, &["ip", "203.0.113.7"]);
+            let attribute = one
+                .for_event(&event)
+                .part_uuid(&event, &["ip", "203.0.113.7"]);
             assert_ne!(attribute, ids.part_uuid(&event, &["ip", "203.0.113.7"]));
             let own = ids.for_case(("~1", "1"), false, true);
             assert!(one.is_case_part(&event, &attribute));
-            assert!(!own.is_case_part(&event, &attribute) && !other.is_case_part(&event, &attribute));
-            assert_eq!(one.event_uuids("~2", "2", None), ids.event_uuids("~2", "2", None), "an event is that of its case");
+            assert!(
+                !own.is_case_part(&event, &attribute) && !other.is_case_part(&event, &attribute)
+            );
+            assert_eq!(
+                one.event_uuids("~2", "2", None),
+                ids.event_uuids("~2", "2", None),
+                "an event is that of its case"
+            );
+
             let named = ids.event_uuids("~1", "1", Some("partner"));
-            assert!(ids.event_uuids("~1", "1", None).iter().all(|uuid| ids.is_made_here(uuid) && !named.contains(uuid)));
+            assert!(
+                ids.event_uuids("~1", "1", None)
+                    .iter()
+                    .all(|uuid| ids.is_made_here(uuid) && !named.contains(uuid))
+            );
         }
     }
 
@@ -331,17 +438,40 @@ mod tests {
     fn the_owner_of_a_shared_case_and_the_others_have_uuids_of_their_own_in_whatever_event() {
         for ids in [Ids::new("here", None), Ids::new("here", Some(&secret()))] {
             let old = ids.without_secret().event_uuid("~1", "1");
-            for (event, is_guest) in [(ids.event_uuid("~1", "1"), false), (old, false), (ids.event_uuid("~2", "2"), true)] {
-                let [owner, shared] = [true, false].map(|is_owner| ids.for_case(("~1", "1"), is_guest, is_owner));
-                let id = |ids: &Ids| ids.for_event(&event).part_uuid(&event, &["ip", "203.0.113.7"]);
+            for (event, is_guest) in [
+                (ids.event_uuid("~1", "1"), false),
+                (old, false),
+                (ids.event_uuid("~2", "2"), true),
+            ] {
+                let [owner, shared] =
+                    [true, false].map(|is_owner| ids.for_case(("~1", "1"), is_guest, is_owner));
+                let id = |ids: &Ids| {
+                    ids.for_event(&event)
+                        .part_uuid(&event, &["ip", "203.0.113.7"])
+                };
+
                 for (this, that) in [(&owner, &shared), (&shared, &owner)] {
-                    assert!(this.is_this_side_part(&event, &id(this)) && !this.is_other_side_part(&event, &id(this)));
-                    assert!(this.is_other_side_part(&event, &id(that)) && !this.is_this_side_part(&event, &id(that)));
-                    assert!(this.is_case_part(&event, &id(this)) && this.is_case_part(&event, &id(that)));
+                    assert!(
+                        this.is_this_side_part(&event, &id(this))
+                            && !this.is_other_side_part(&event, &id(this))
+                    );
+                    assert!(
+                        this.is_other_side_part(&event, &id(that))
+                            && !this.is_this_side_part(&event, &id(that))
+                    );
+                    assert!(
+                        this.is_case_part(&event, &id(this))
+                            && this.is_case_part(&event, &id(that))
+                    );
                     assert_eq!(id(&this.other_side().unwrap()), id(that));
                 }
+
                 let other = ids.for_case(("~3", "3"), true, true);
-                assert!(![owner, shared].iter().any(|one| other.is_case_part(&event, &id(one))));
+                assert!(
+                    ![owner, shared]
+                        .iter()
+                        .any(|one| other.is_case_part(&event, &id(one)))
+                );
             }
         }
     }
@@ -361,9 +491,13 @@ mod tests {
     fn a_check_value_holds_for_one_case_event_connection_and_key_only() {
         let ids = Ids::new("here", None);
         let event = ids.event_uuid("~1", "");
-        let (key, other) = (Secret::new("key of the connection"), Secret::new("another key"));
+        let (key, other) = (
+            Secret::new("key of the connection"),
+            Secret::new("another key"),
+        );
         let value = ids.check_value(("misp", Some(&key)), &event, &["~1"]);
         assert_eq!(value.as_ref().map(String::len), Some(16));
+
         let others = [
             ids.check_value(("misp", Some(&other)), &event, &["~1"]),
             ids.check_value(("partner", Some(&key)), &event, &["~1"]),
@@ -371,8 +505,17 @@ mod tests {
             ids.check_value(("misp", Some(&key)), &ids.event_uuid("~2", ""), &["~1"]),
             Ids::new("here", Some(&secret())).check_value(("misp", Some(&key)), &event, &["~1"]),
         ];
-        assert!(others.iter().all(|other| other.is_some() && *other != value));
-        assert_eq!(Ids::new("there", None).check_value(("misp", Some(&key)), &event, &["~1"]), value);
+
+        assert!(
+            others
+                .iter()
+                .all(|other| other.is_some() && *other != value)
+        );
+
+        assert_eq!(
+            Ids::new("there", None).check_value(("misp", Some(&key)), &event, &["~1"]),
+            value
+        );
         assert_eq!(ids.check_value(("feed", None), &event, &["~1"]), None);
         let secret = Ids::new("here", Some(&secret()));
         assert_eq!(

@@ -1,4 +1,5 @@
-//! TLP and PAP: words, order, MISP tags, and the numbers of TheHive and Cortex, whose scales differ.
+//! TLP and PAP: words, order, MISP tags, and the numbers of TheHive and Cortex, whose scales
+//! differ.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::tags;
 
 /// The traffic light protocol, version 2, from open to closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Tlp {
     /// No limit.
@@ -22,8 +25,8 @@ pub enum Tlp {
     Red,
 }
 
-/// How many TLP levels a TheHive knows: TheHive 4, 5.0 and 5.1 have four (3 is RED), 5.2 and later five (3 is
-/// AMBER+STRICT, 4 is RED; TheHive's release notes of 5.2.0).
+/// How many TLP levels a TheHive knows: TheHive 4, 5.0 and 5.1 have four (3 is RED), 5.2 and later
+/// five (3 is AMBER+STRICT, 4 is RED; TheHive's release notes of 5.2.0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
     /// 0 WHITE to 3 RED.
@@ -53,17 +56,16 @@ impl Tlp {
             "white" | "clear" => Some(Self::Clear),
             "green" => Some(Self::Green),
             "amber" => Some(Self::Amber),
-            "amber+strict" | "amber-strict" | "amber strict" | "amber_strict" | "amber:strict" | "amberstrict" => {
-                Some(Self::AmberStrict)
-            }
+            "amber+strict" | "amber-strict" | "amber strict" | "amber_strict" | "amber:strict"
+            | "amberstrict" => Some(Self::AmberStrict),
             "red" => Some(Self::Red),
             _ => None,
         }
     }
 
-    /// Reads a tag as people write it: `tlp:amber`, `TLP:AMBER+STRICT`, `tlp:"white"`, `tlp="red"`, ` tlp : red`, `TLP-RED`,
-    /// `TLP|RED`, `TLP RED ONLY`.
-    /// What says a TLP and cannot be read is RED ([`unreadable`] tells which tags are meant).
+    /// Reads a tag as people write it: `tlp:amber`, `TLP:AMBER+STRICT`, `tlp:"white"`, `tlp="red"`,
+    /// ` tlp : red`, `TLP-RED`, `TLP|RED`, `TLP RED ONLY`. What says a TLP and cannot be read is
+    /// RED ([`unreadable_tags`] tells which tags are meant).
     #[must_use]
     pub fn from_tag(tag: &str) -> Option<Self> {
         match parse_tag(tag, &TLP) {
@@ -79,14 +81,20 @@ impl Tlp {
         tags.into_iter().filter_map(Self::from_tag).max()
     }
 
-    /// The strictest of the tags that every MISP reads as a TLP: spelt as in its `tlp` taxonomy, in any case.
+    /// The strictest of the tags that every MISP reads as a TLP: spelt as in its `tlp` taxonomy, in
+    /// any case.
     #[must_use]
     pub fn from_plain_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let is_plain = |tag: &&str, tlp: Self| {
             let white = (tlp == Self::Clear).then_some("tlp:white");
-            std::iter::once(tlp.tag()).chain(white).any(|name| name.eq_ignore_ascii_case(tag.trim()))
+            std::iter::once(tlp.tag())
+                .chain(white)
+                .any(|name| name.eq_ignore_ascii_case(tag.trim()))
         };
-        tags.into_iter().filter_map(|tag| Self::from_tag(tag).filter(|tlp| is_plain(&tag, *tlp))).max()
+
+        tags.into_iter()
+            .filter_map(|tag| Self::from_tag(tag).filter(|tlp| is_plain(&tag, *tlp)))
+            .max()
     }
 
     /// The word, in capitals.
@@ -139,7 +147,9 @@ impl Tlp {
 }
 
 /// The permissible actions protocol, from open to closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Pap {
     /// No limit.
@@ -171,8 +181,8 @@ impl Pap {
         tags.into_iter().filter_map(Self::from_tag).max()
     }
 
-    /// Reads a tag as people write it, in the forms of [`Tlp::from_tag`]: `PAP:RED`, `pap:white`. What says a PAP and cannot
-    /// be read is RED.
+    /// Reads a tag as people write it, in the forms of [`Tlp::from_tag`]: `PAP:RED`, `pap:white`.
+    /// What says a PAP and cannot be read is RED.
     #[must_use]
     pub fn from_tag(tag: &str) -> Option<Self> {
         match parse_tag(tag, &PAP) {
@@ -194,14 +204,20 @@ impl Pap {
         }
     }
 
-    /// The strictest of the tags that every MISP reads as a PAP: spelt as in its `PAP` taxonomy, in any case.
+    /// The strictest of the tags that every MISP reads as a PAP: spelt as in its `PAP` taxonomy, in
+    /// any case.
     #[must_use]
     pub fn from_plain_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let is_plain = |tag: &&str, pap: Self| {
             let white = (pap == Self::Clear).then_some("PAP:WHITE");
-            std::iter::once(pap.tag()).chain(white).any(|name| name.eq_ignore_ascii_case(tag.trim()))
+            std::iter::once(pap.tag())
+                .chain(white)
+                .any(|name| name.eq_ignore_ascii_case(tag.trim()))
         };
-        tags.into_iter().filter_map(|tag| Self::from_tag(tag).filter(|pap| is_plain(&tag, *pap))).max()
+
+        tags.into_iter()
+            .filter_map(|tag| Self::from_tag(tag).filter(|pap| is_plain(&tag, *pap)))
+            .max()
     }
 
     /// The word, in capitals.
@@ -245,8 +261,16 @@ struct Marking<L> {
     amber: L,
 }
 
-const TLP: Marking<Tlp> = Marking { name: "tlp", read: Tlp::from_word, amber: Tlp::Amber };
-const PAP: Marking<Pap> = Marking { name: "pap", read: Pap::from_word, amber: Pap::Amber };
+const TLP: Marking<Tlp> = Marking {
+    name: "tlp",
+    read: Tlp::from_word,
+    amber: Tlp::Amber,
+};
+const PAP: Marking<Pap> = Marking {
+    name: "pap",
+    read: Pap::from_word,
+    amber: Pap::Amber,
+};
 
 /// What a tag says of one marking.
 enum Said<L> {
@@ -256,31 +280,50 @@ enum Said<L> {
     Nothing,
 }
 
-/// What a tag says of a marking, in the letters in which [`tags::plain`] reads it: blanks, quotes, characters that nobody sees
-/// and brackets around it count for nothing, and letters count by their look.
+/// What a tag says of a marking, in the letters in which [`tags::fold_name`] reads it: blanks,
+/// quotes, characters that nobody sees and brackets around it count for nothing, and letters count
+/// by their look.
 ///
-/// It speaks of the marking if it begins with its name, perhaps with a version (`TLP2.0`), and something else than a letter
-/// or digit stands behind that. Then it says the level that is left; behind `:` or `=` anything else is meant as one and
-/// cannot be read, but for `tlp:ex:chr` of MISP's taxonomy, which is about naming the source. Otherwise it says the
-/// strictest level among its words (`TLP|RED`, `TLP RED ONLY`), if any: `tlp-handling` is a tag like any other. Beside
-/// further words CLEAR and GREEN count for nothing, so that a sentence (`tlp not clear`) lowers no default.
+/// It speaks of the marking if it begins with its name, perhaps with a version (`TLP2.0`), and
+/// something else than a letter or digit stands behind that. Then it says the level that is left;
+/// behind `:` or `=` anything else is meant as one and cannot be read, but for `tlp:ex:chr` of
+/// MISP's taxonomy, which is about naming the source. Otherwise it says the strictest level among
+/// its words (`TLP|RED`, `TLP RED ONLY`), if any: `tlp-handling` is a tag like any other. Beside
+/// further words CLEAR and GREEN count for nothing, so that a sentence (`tlp not clear`) lowers no
+/// default.
 fn parse_tag<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Said<L> {
     let Marking { name, read, .. } = marking;
     // Nearly no tag is meant, and all of them are looked at.
-    let begins = |tag: &str| tag.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name));
+    let begins = |tag: &str| {
+        tag.get(..name.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(name))
+    };
     if tag.is_ascii() && !begins(tag) && tag.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return Said::Nothing;
     }
     let plain = tags::fold_name(tag);
-    let plain =
-        plain.trim_start_matches(|c: char| !c.is_alphanumeric()).trim_end_matches([']', ')', '}', '>', ';', ',', '.']);
-    let Some(rest) = plain.get(name.len()..).filter(|_| begins(plain)) else { return Said::Nothing };
-    let Some(word) = strip_version(rest).strip_prefix([':', '=']) else {
-        let is_parted = tag.trim().chars().nth(name.len()).is_some_and(|c| !c.is_alphanumeric());
-        let level = read(rest.trim_start_matches(['-', '_', '.', '/'])).filter(|_| is_parted);
-        return level.or_else(|| level_among_words(tag, marking)).map_or(Said::Nothing, Said::Level);
+    let plain = plain
+        .trim_start_matches(|c: char| !c.is_alphanumeric())
+        .trim_end_matches([']', ')', '}', '>', ';', ',', '.']);
+    let Some(rest) = plain.get(name.len()..).filter(|_| begins(plain)) else {
+        return Said::Nothing;
     };
+
+    let Some(word) = strip_version(rest).strip_prefix([':', '=']) else {
+        let is_parted = tag
+            .trim()
+            .chars()
+            .nth(name.len())
+            .is_some_and(|c| !c.is_alphanumeric());
+
+        let level = read(rest.trim_start_matches(['-', '_', '.', '/'])).filter(|_| is_parted);
+        return level
+            .or_else(|| level_among_words(tag, marking))
+            .map_or(Said::Nothing, Said::Level);
+    };
+
     let word = word.trim_matches([':', '=']);
+
     match read(word) {
         Some(level) => Said::Level(level),
         None if word.to_ascii_lowercase().starts_with("ex:") => Said::Nothing,
@@ -303,23 +346,37 @@ fn level_among_words<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Option<L
     let Marking { name, read, amber } = marking;
     let is_between = |c: char| !c.is_alphanumeric() && !tags::is_invisible(c);
     let words: Vec<String> = tag.split(is_between).map(tags::fold_name).collect();
-    let words =
-        words.iter().flat_map(|part| part.split(|c: char| !c.is_alphanumeric())).filter(|word| !word.is_empty());
+    let words = words
+        .iter()
+        .flat_map(|part| part.split(|c: char| !c.is_alphanumeric()))
+        .filter(|word| !word.is_empty());
     let mut words = words.peekable();
     if !strip_version(words.next()?.strip_prefix(*name)?).is_empty() {
         return None;
     }
-    while words.next_if(|word| strip_version(word).is_empty()).is_some() {}
+    while words
+        .next_if(|word| strip_version(word).is_empty())
+        .is_some()
+    {}
     let words: Vec<&str> = words.collect();
     let pairs = words.windows(2).filter_map(|pair| read(&pair.join(" ")));
-    let level = words.iter().filter_map(|word| read(word)).chain(pairs).max()?;
+    let level = words
+        .iter()
+        .filter_map(|word| read(word))
+        .chain(pairs)
+        .max()?;
+
     (level >= *amber || read(&words.join(" ")).is_some()).then_some(level)
 }
 
 /// The tags that are meant as a TLP or PAP and cannot be read, so that they count as RED.
-pub fn unreadable_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
-    tags.into_iter()
-        .filter(|tag| matches!(parse_tag(tag, &TLP), Said::Unreadable) || matches!(parse_tag(tag, &PAP), Said::Unreadable))
+pub fn unreadable_tags<'a>(
+    tags: impl IntoIterator<Item = &'a str>,
+) -> impl Iterator<Item = &'a str> {
+    tags.into_iter().filter(|tag| {
+        matches!(parse_tag(tag, &TLP), Said::Unreadable)
+            || matches!(parse_tag(tag, &PAP), Said::Unreadable)
+    })
 }
 
 #[cfg(test)]

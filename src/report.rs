@@ -1,5 +1,5 @@
-//! `full`: the body of every report. A run writes into it while it works ([`RunReport`]), so that whatever ends the run,
-//! a complete report of what was done so far can be given.
+//! `full`: the body of every report. A run writes into it while it works ([`RunReport`]), so that
+//! whatever ends the run, a complete report of what was done so far can be given.
 
 mod builder;
 mod extras;
@@ -34,7 +34,8 @@ pub struct ReportBody {
     /// Export only: the case, `#42 Phishing wave`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub case: Option<String>,
-    /// The organisation of TheHive that an export is for, if others may see more of the case; it is told in the message.
+    /// The organisation of TheHive that an export is for, if others may see more of the case; it is
+    /// told in the message.
     #[serde(skip)]
     pub seen_by: Option<String>,
     /// Import only: the value that was looked up, shortened.
@@ -51,7 +52,8 @@ pub struct ReportBody {
     pub ledger: Ledger,
     /// HTTP requests sent in all, those to TheHive included.
     pub requests: u64,
-    /// How many questions were put again in all, by what had gone wrong, such as `429` or `broken connection`.
+    /// How many questions were put again in all, by what had gone wrong, such as `429` or
+    /// `broken connection`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub retries: BTreeMap<String, u64>,
     /// One part for each MISP connection that took part, in the order of the configuration.
@@ -76,15 +78,17 @@ pub struct ConnectionReport {
     /// The version that a server names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Import only: the filters that the server was asked to apply, such as `organisations: CIRCL (3)`. Events that do not fit
-    /// them were not read, so the ledger does not count them.
+    /// Import only: the filters that the server was asked to apply, such as
+    /// `organisations: CIRCL (3)`. Events that do not fit them were not read, so the ledger does
+    /// not count them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub asked_for: Vec<String>,
     /// What became of every item on this connection.
     pub ledger: Ledger,
     /// HTTP requests sent.
     pub requests: u64,
-    /// How many of them were questions put again, by what had gone wrong, such as `429` or `broken connection`.
+    /// How many of them were questions put again, by what had gone wrong, such as `429` or
+    /// `broken connection`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub retries: BTreeMap<String, u64>,
     /// Seconds spent.
@@ -110,18 +114,20 @@ pub struct ConnectionReport {
     /// Export only: the observables, one line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub observables: Vec<ObservableRow>,
-    /// Export only: attributes of earlier exports that the case does not want any more, one line each.
+    /// Export only: attributes of earlier exports that the case does not want any more, one line
+    /// each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub retractions: Vec<RetractionRow>,
-    /// Import only: tags of events and attributes that are words of this program: none was passed on.
+    /// Import only: tags of events and attributes that are words of this program: none was passed
+    /// on.
     #[serde(skip_serializing_if = "is_zero")]
     pub own_tags: u64,
-    /// Import only: attributes that MISP counts of the events that were read and did not send: hidden from the key's user, or
-    /// left out by a setting.
+    /// Import only: attributes that MISP counts of the events that were read and did not send:
+    /// hidden from the key's user, or left out by a setting.
     #[serde(skip_serializing_if = "is_zero")]
     pub not_shown: u64,
-    /// Import only: attributes whose value stands in the message of their observable, since it is too long for TheHive or a
-    /// command of this program.
+    /// Import only: attributes whose value stands in the message of their observable, since it is
+    /// too long for TheHive or a command of this program.
     #[serde(skip_serializing_if = "is_zero")]
     pub stand_ins: u64,
     /// Export only: open proposals of other organisations to change attributes of this export.
@@ -161,12 +167,14 @@ pub const SHOWN_LINES: usize = 300;
 /// Warnings shown, each list.
 pub const SHOWN_WARNINGS: usize = 50;
 
-/// The longest text of an event or observable that a report shows, in characters: a sha512 is shown whole.
+/// The longest text of an event or observable that a report shows, in characters: a sha512 is shown
+/// whole.
 const SHOWN_TEXT: usize = 128;
 /// The longest rule or reason, in characters.
 const SHOWN_REASON: usize = 300;
 
-/// A handle on the report under construction, shared by the thread that works and the one that answers Cortex.
+/// A handle on the report under construction, shared by the thread that works and the one that
+/// answers Cortex.
 #[derive(Clone, Debug, Default)]
 pub struct RunReport {
     draft: Arc<Mutex<ReportBuilder>>,
@@ -178,13 +186,19 @@ impl RunReport {
     /// A run of a program that was started with these variables.
     #[must_use]
     pub fn with_environment(environment: Environment) -> Self {
-        Self { environment: Arc::new(environment), ..Self::default() }
+        Self {
+            environment: Arc::new(environment),
+            ..Self::default()
+        }
     }
 
     /// A run with the same secrets that tells nothing in this one's report.
     #[must_use]
     pub fn with_separate_report(&self) -> Self {
-        Self { draft: Arc::default(), ..self.clone() }
+        Self {
+            draft: Arc::default(),
+            ..self.clone()
+        }
     }
 
     /// The variables that the program was started with.
@@ -220,8 +234,8 @@ impl RunReport {
         self.scrubber().clean(text)
     }
 
-    /// The beginning of what came from outside, as a report shows it: cleaned of long secrets first, for a cut may leave half
-    /// of one.
+    /// The beginning of what came from outside, as a report shows it: cleaned of long secrets
+    /// first, for a cut may leave half of one.
     #[must_use]
     pub fn report_text(&self, text: &str) -> String {
         self.scrubber().clean_content_truncated(text, SHOWN_TEXT)
@@ -245,7 +259,10 @@ impl RunReport {
         let mut draft = self.draft();
         draft.full.connections.push(part);
         draft.sides.push(Side::default());
-        ConnectionReporter { run: self.clone(), index: draft.full.connections.len() - 1 }
+        ConnectionReporter {
+            run: self.clone(),
+            index: draft.full.connections.len() - 1,
+        }
     }
 
     /// Remembers that something was changed outside.
@@ -308,14 +325,23 @@ impl ConnectionReporter {
     #[must_use]
     pub fn name(&self) -> String {
         let draft = self.run.draft();
-        draft.full.connections.get(self.index).map(|part| part.name.clone()).unwrap_or_default()
+        draft
+            .full
+            .connections
+            .get(self.index)
+            .map(|part| part.name.clone())
+            .unwrap_or_default()
     }
 
-    /// Says that a write to this connection, or of what came from it, begins or ends. Until it ends, nobody knows what it
-    /// changed.
+    /// Says that a write to this connection, or of what came from it, begins or ends. Until it
+    /// ends, nobody knows what it changed.
     pub fn mark_writing(&self, begins: bool) {
         if let Some(side) = self.run.draft().sides.get_mut(self.index) {
-            side.writing = if begins { side.writing + 1 } else { side.writing.saturating_sub(1) };
+            side.writing = if begins {
+                side.writing + 1
+            } else {
+                side.writing.saturating_sub(1)
+            };
         }
     }
 
@@ -326,11 +352,14 @@ impl ConnectionReporter {
         }
     }
 
-    /// Offers IOCs as artifacts, and shows the alert that they are of; what is too much is counted, `cut` of it already.
+    /// Offers IOCs as artifacts, and shows the alert that they are of; what is too much is counted,
+    /// `cut` of it already.
     pub fn show_alert(&self, origin: &RowSource, alert: Alert, artifacts: Vec<Artifact>, cut: u64) {
         let mut draft = self.run.draft();
         draft.count_left_out("artifacts", cut);
-        artifacts.into_iter().for_each(|artifact| draft.add_artifact(self.index, origin, artifact));
+        artifacts
+            .into_iter()
+            .for_each(|artifact| draft.add_artifact(self.index, origin, artifact));
         draft.show_alert(self.index, origin, alert);
     }
 
@@ -346,14 +375,18 @@ impl ConnectionReporter {
         self.update(|part| part.ledger.count_fetched(item, number));
     }
 
-    /// Records what became of items read before. A rule or reason is cleaned and shortened: it may quote a server.
+    /// Records what became of items read before. A rule or reason is cleaned and shortened: it may
+    /// quote a server.
     pub fn record(&self, item: ItemKind, verdict: &Verdict, number: u64) {
         let shown = |reason: &String| self.run.scrubber().clean_truncated(reason, SHOWN_REASON);
         let verdict = match verdict {
             Verdict::Skipped(rule) => Verdict::Skipped(shown(rule)),
-            Verdict::Failed(reason) => Verdict::Failed(shown(&strip_identifiers(&self.run.clean(reason)))),
+            Verdict::Failed(reason) => {
+                Verdict::Failed(shown(&strip_identifiers(&self.run.clean(reason))))
+            }
             plain @ (Verdict::Created | Verdict::Updated | Verdict::Unchanged) => plain.clone(),
         };
+
         self.update(|part| part.ledger.record(item, &verdict, number));
     }
 
@@ -410,20 +443,28 @@ impl ConnectionReporter {
         }
     }
 
-    /// Shows an event; of those that find no room the report gives the number. What was written or failed comes first, and
-    /// organisations take turns.
+    /// Shows an event; of those that find no room the report gives the number. What was written or
+    /// failed comes first, and organisations take turns.
     pub fn show_event(&self, line: EventRow) {
         self.run.draft().show_event(self.index, line);
     }
 
-    /// A handle in which this connection is told of apart, for [`ConnectionReporter::foresee`] and [`ConnectionReporter::absorb`].
+    /// A handle in which this connection is told of apart, for
+    /// [`ConnectionReporter::set_report_if_stopped`] and [`ReportBuilder::merge_part`].
     #[must_use]
     pub fn separate_part(&self) -> Self {
-        let run = RunReport { draft: Arc::default(), ..self.run.clone() };
-        run.open(ConnectionReport { name: self.name(), ..ConnectionReport::default() })
+        let run = RunReport {
+            draft: Arc::default(),
+            ..self.run.clone()
+        };
+        run.open(ConnectionReport {
+            name: self.name(),
+            ..ConnectionReport::default()
+        })
     }
 
-    /// Says what is to be told of this connection if the run is stopped now, in place of what was said so before.
+    /// Says what is to be told of this connection if the run is stopped now, in place of what was
+    /// said so before.
     pub fn set_report_if_stopped(&self, apart: &Self) {
         let told = std::mem::take(&mut *apart.run.draft());
         if let Some(side) = self.run.draft().sides.get_mut(self.index) {
@@ -444,9 +485,11 @@ impl ConnectionReporter {
     /// Closes the part: the work on this connection is over, with an error or without.
     pub fn finish(&self, error: Option<String>) {
         self.update(|part| {
-            part.ledger.close_open(error.as_deref().unwrap_or("not reached"));
+            part.ledger
+                .close_open(error.as_deref().unwrap_or("not reached"));
             part.error = error;
         });
+
         if let Some(side) = self.run.draft().sides.get_mut(self.index) {
             side.has_ended = true;
         }

@@ -1,7 +1,7 @@
-//! The life of a run: command line, job, gate, work, report, exit status. Whatever happens, a report is given: the work
-//! runs on its own thread and writes into [`RunReport`], which this thread can read at any time. What the command line may say is
-//! in `cli.rs`, how a record becomes a report in `outcome.rs`, and what a person at a terminal sees meanwhile in
-//! `progress.rs`.
+//! The life of a run: command line, job, gate, work, report, exit status. Whatever happens, a
+//! report is given: the work runs on its own thread and writes into [`RunReport`], which this
+//! thread can read at any time. What the command line may say is in `cli.rs`, how a record becomes
+//! a report in `outcome.rs`, and what a person at a terminal sees meanwhile in `progress.rs`.
 
 mod cli;
 mod outcome;
@@ -53,20 +53,30 @@ enum WorkerMessage {
 /// After the deadline a run has this long to stop by itself.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// The whole program. The exit status is 0 once a report is written, be it of a success or of a failure: Kubernetes
-/// would run a job with another status again.
+/// The whole program. The exit status is 0 once a report is written, be it of a success or of a
+/// failure: Kubernetes would run a job with another status again.
 #[must_use]
 pub fn main<W: Worker>() -> ExitCode {
     let arguments = cli::parse::<W>();
+
     if let Some(Action::Check { folder, json }) = arguments.action {
-        let (text, has_failed) = doctor::run_check::<W>(&JobSource::find(folder), json, connection_options());
+        let (text, has_failed) =
+            doctor::run_check::<W>(&JobSource::find(folder), json, connection_options());
         let printed = exit_code(envelope::print_line(&text));
-        return if has_failed { ExitCode::FAILURE } else { printed };
+        return if has_failed {
+            ExitCode::FAILURE
+        } else {
+            printed
+        };
     }
+
     let arguments = arguments.job;
     if arguments.manifest {
-        return exit_code(envelope::print_line(manifest::to_json_text(&manifest::build(&worker::info::<W>())).trim_end()));
+        return exit_code(envelope::print_line(
+            manifest::to_json_text(&manifest::build(&worker::info::<W>())).trim_end(),
+        ));
     }
+
     let place = JobSource::find(arguments.folder);
     let run = RunReport::with_environment(Environment::from_process());
     let end = run_on_thread::<W>(&place, &run);
@@ -74,10 +84,13 @@ pub fn main<W: Worker>() -> ExitCode {
     let report = report.render(&run.scrubber());
     let is_for_people = arguments.pretty || is_interactive(&place);
     let printed = is_for_people.then(|| envelope::print_line(&pretty::render(W::PROGRAM, &report)));
+
     // Whether a report was given decides; beside one in a folder, what is printed is an extra.
     exit_code(match (&place, printed) {
         (JobSource::Streams(_), Some(printed)) => printed,
-        (JobSource::Streams(_) | JobSource::Folder(_), _) => envelope::write_report(&report, &place),
+        (JobSource::Streams(_) | JobSource::Folder(_), _) => {
+            envelope::write_report(&report, &place)
+        }
     })
 }
 
@@ -96,7 +109,10 @@ fn exit_code(written: Result<()>) -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the one line for a run that can give no report at all")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the one line for a run that can give no report at all"
+)]
 fn print_error(line: &str) {
     eprintln!("{line}");
 }
@@ -107,14 +123,18 @@ fn run_on_thread<W: Worker>(place: &JobSource, run: &RunReport) -> RunEnd {
     watch_signals(sender.clone());
     let progress = Progress::new(W::PROGRAM, run, place);
     let (place, run) = (place.clone(), run.clone());
+
     thread::spawn(move || {
-        let worked = catch_unwind(AssertUnwindSafe(|| read_and_run_job::<W>(&place, &run, &sender)));
+        let worked = catch_unwind(AssertUnwindSafe(|| {
+            read_and_run_job::<W>(&place, &run, &sender)
+        }));
         let end = match worked {
             Ok(result) => RunEnd::Finished(result),
             Err(cause) => RunEnd::Panicked(describe_panic(&*cause, &place_of_panic)),
         };
         drop(sender.send(WorkerMessage::End(end)));
     });
+
     wait_for_end(&receiver, progress)
 }
 
@@ -122,17 +142,30 @@ fn run_on_thread<W: Worker>(place: &JobSource, run: &RunReport) -> RunEnd {
 fn wait_for_end(receiver: &Receiver<WorkerMessage>, mut progress: Option<Progress>) -> RunEnd {
     let mut last: Option<Instant> = None;
     loop {
-        let left = last.map_or(Duration::MAX, |last| last.saturating_duration_since(Instant::now()));
-        let pause = if progress.is_some() { left.min(TICK) } else { left };
+        let left = last.map_or(Duration::MAX, |last| {
+            last.saturating_duration_since(Instant::now())
+        });
+        let pause = if progress.is_some() {
+            left.min(TICK)
+        } else {
+            left
+        };
+
         match receiver.recv_timeout(pause) {
             Ok(WorkerMessage::Clock(clock)) => {
-                last = clock.time_left().and_then(|left| Instant::now().checked_add(left + GRACE))
+                last = clock
+                    .time_left()
+                    .and_then(|left| Instant::now().checked_add(left + GRACE))
             }
             Ok(WorkerMessage::Signal) => return RunEnd::Stopped("stopped by a signal"),
             Ok(WorkerMessage::End(end)) => return end,
-            Err(RecvTimeoutError::Timeout) if pause < left => progress.iter_mut().for_each(Progress::show),
+            Err(RecvTimeoutError::Timeout) if pause < left => {
+                progress.iter_mut().for_each(Progress::show)
+            }
             Err(RecvTimeoutError::Timeout) => return RunEnd::Stopped("stopped at the deadline"),
-            Err(RecvTimeoutError::Disconnected) => return RunEnd::Stopped("stopped without a reason"),
+            Err(RecvTimeoutError::Disconnected) => {
+                return RunEnd::Stopped("stopped without a reason");
+            }
         }
     }
 }
@@ -160,13 +193,22 @@ fn capture_panic_location() -> Arc<Mutex<String>> {
 }
 
 fn describe_panic(cause: &(dyn Any + Send), place: &Mutex<String>) -> String {
-    let words =
-        cause.downcast_ref::<&str>().map(ToString::to_string).or_else(|| cause.downcast_ref::<String>().cloned());
+    let words = cause
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| cause.downcast_ref::<String>().cloned());
     let place = place.lock().unwrap_or_else(PoisonError::into_inner);
-    format!("a defect in this program, at {place}: {}: please report it", words.unwrap_or_default())
+    format!(
+        "a defect in this program, at {place}: {}: please report it",
+        words.unwrap_or_default()
+    )
 }
 
-fn read_and_run_job<W: Worker>(place: &JobSource, run: &RunReport, sender: &Sender<WorkerMessage>) -> Result<()> {
+fn read_and_run_job<W: Worker>(
+    place: &JobSource,
+    run: &RunReport,
+    sender: &Sender<WorkerMessage>,
+) -> Result<()> {
     run_worker::<W>(place.read_job()?, Some(place), run, |clock| {
         drop(sender.send(WorkerMessage::Clock(clock)));
         clock
@@ -182,24 +224,49 @@ fn run_worker<W: Worker>(
     run.set_scrubber(Scrubber::from_job(&raw, run.environment()));
     let job = Job::new(raw, W::DATA_TYPES)?.with_folder_of(place);
     let options = connection_options();
+
     if let Err(refusal) = job.check_markings() {
         let clock = on_clock(Clock::start(1));
-        return Err(W::explain_refusal(&Session { job: &job, connection_options: &options, clock, run }, refusal));
+        return Err(W::explain_refusal(
+            &Session {
+                job: &job,
+                connection_options: &options,
+                clock,
+                run,
+            },
+            refusal,
+        ));
     }
-    let (config, warnings) = config::parse_options::<W::Config>(&job.config, OptionSource::Configuration)?;
+
+    let (config, warnings) =
+        config::parse_options::<W::Config>(&job.config, OptionSource::Configuration)?;
     warnings.into_iter().for_each(|warning| run.warn(warning));
     let clock = on_clock(Clock::start(W::limits(&config).deadline_minutes));
-    W::run(&Session { job: &job, connection_options: &options, clock, run }, &config)
+
+    W::run(
+        &Session {
+            job: &job,
+            connection_options: &options,
+            clock,
+            run,
+        },
+        &config,
+    )
 }
 
-/// The options that a connection can have of its own, of both workers, so that both can have the same list of connections.
+/// The options that a connection can have of its own, of both workers, so that both can have the
+/// same list of connections.
 #[must_use]
 pub fn connection_options() -> Vec<OptionSpec> {
-    own::overridable_options(items::for_config::<import::Config>().into_iter().chain(items::for_config::<export::Config>()))
+    own::overridable_options(
+        items::for_config::<import::Config>()
+            .into_iter()
+            .chain(items::for_config::<export::Config>()),
+    )
 }
 
-/// The report on a job, worked on in this process and on this thread, by a clock whose pauses take no time and
-/// without an environment: for tests that run one job very often.
+/// The report on a job, worked on in this process and on this thread, by a clock whose pauses take
+/// no time and without an environment: for tests that run one job very often.
 #[must_use]
 pub fn report_without_waiting<W: Worker>(job: Value) -> Value {
     report_with_clock::<W>(job, Clock::without_waiting)
@@ -210,6 +277,11 @@ pub fn report_without_waiting<W: Worker>(job: Value) -> Value {
 pub fn report_with_clock<W: Worker>(job: Value, clock: fn(Clock) -> Clock) -> Value {
     let run = RunReport::default();
     let result = run_worker::<W>(job, None, &run, clock);
-    let report = build_report::<W>(std::mem::take(&mut run.draft()), RunEnd::Finished(result), &run.scrubber());
+    let report = build_report::<W>(
+        std::mem::take(&mut run.draft()),
+        RunEnd::Finished(result),
+        &run.scrubber(),
+    );
+
     report.render(&run.scrubber())
 }

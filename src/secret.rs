@@ -1,8 +1,10 @@
-//! Secrets: a text that cannot be printed, and the scrubber through which every text leaves the process.
+//! Secrets: a text that cannot be printed, and the scrubber through which every text leaves the
+//! process.
 //!
-//! What is said (messages, what servers answer) is cleaned of every secret. What came from outside as content (a title, a
-//! value, a tag) is no leak of ours: it is never rewritten, or a password that is a word would make wrong indicators, and
-//! tell everybody what the word is. It is withheld where it holds a whole long secret, which nobody writes by chance.
+//! What is said (messages, what servers answer) is cleaned of every secret. What came from outside
+//! as content (a title, a value, a tag) is no leak of ours: it is never rewritten, or a password
+//! that is a word would make wrong indicators, and tell everybody what the word is. It is withheld
+//! where it holds a whole long secret, which nobody writes by chance.
 
 mod escapes;
 mod spelt;
@@ -25,7 +27,8 @@ use spelt::SecretPatterns;
 
 /// What stands where a secret stood.
 pub const REMOVED: &str = "[removed]";
-/// A shorter secret is never printed by us, but is not searched for in others' texts: it would remove half of them.
+/// A shorter secret is never printed by us, but is not searched for in others' texts: it would
+/// remove half of them.
 const SHORTEST: usize = 4;
 /// Texts that are searched for; a configuration with more secrets is no real one.
 const MOST_NEEDLES: usize = 10_000;
@@ -33,8 +36,8 @@ const MOST_NEEDLES: usize = 10_000;
 /// As much of a file is searched for private keys, in bytes.
 const LARGEST_KEY: u64 = 1 << 20;
 
-/// A key or password. It has no way to be printed or written by accident; [`Secret::expose`] is for the one place that
-/// sends it.
+/// A key or password. It has no way to be printed or written by accident; [`Secret::expose`] is for
+/// the one place that sends it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub struct Secret(String);
@@ -110,26 +113,45 @@ enum Kind {
 }
 
 impl Scrubber {
-    /// Learns the secrets of a job: every value below a configuration item whose name speaks of a key, password,
-    /// secret or token, the private keys in the files of `client_cert_path`, and what stands before the `@` in any URL;
-    /// also where they stand in a text that is JSON itself, as the elements of `connection_settings` may be. The proxies
-    /// of the environment are learnt too.
+    /// Learns the secrets of a job: every value below a configuration item whose name speaks of a
+    /// key, password, secret or token, the private keys in the files of `client_cert_path`, and
+    /// what stands before the `@` in any URL; also where they stand in a text that is JSON itself,
+    /// as the elements of `connection_settings` may be. The proxies of the environment are learnt
+    /// too.
     fn new(config: &Value, environment: &Environment) -> Self {
         let mut scrubber = Self::default();
         scrubber.collect_from_value(config, Kind::Plain);
         // Last, since a long file must not leave the keys themselves without a place.
         let files = std::mem::take(&mut scrubber.key_files);
-        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
-            environment.var(name).iter().for_each(|url| scrubber.collect_from_text(url, Kind::Proxy));
+
+        for name in [
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "ALL_PROXY",
+            "http_proxy",
+            "https_proxy",
+            "all_proxy",
+        ] {
+            environment
+                .var(name)
+                .iter()
+                .for_each(|url| scrubber.collect_from_text(url, Kind::Proxy));
         }
-        files.iter().for_each(|path| scrubber.collect_private_keys(path));
+
+        files
+            .iter()
+            .for_each(|path| scrubber.collect_private_keys(path));
+
         scrubber
     }
 
-    /// Learns the secrets of a job's configuration, whatever the job's shape, and those of the environment.
+    /// Learns the secrets of a job's configuration, whatever the job's shape, and those of the
+    /// environment.
     #[must_use]
     pub fn from_job(job: &Value, environment: &Environment) -> Self {
-        job.get("config").map(|config| Self::new(config, environment)).unwrap_or_default()
+        job.get("config")
+            .map(|config| Self::new(config, environment))
+            .unwrap_or_default()
     }
 
     /// The same of a configuration alone.
@@ -140,8 +162,12 @@ impl Scrubber {
 
     fn collect_from_value(&mut self, value: &Value, kind: Kind) {
         match value {
-            Value::Object(map) => map.iter().for_each(|(name, value)| self.collect_from_value(value, kind.refine_by_name(name))),
-            Value::Array(list) => list.iter().for_each(|value| self.collect_from_value(value, kind)),
+            Value::Object(map) => map.iter().for_each(|(name, value)| {
+                self.collect_from_value(value, kind.refine_by_name(name))
+            }),
+            Value::Array(list) => list
+                .iter()
+                .for_each(|value| self.collect_from_value(value, kind)),
             Value::String(text) => self.collect_from_text(text, kind),
             Value::Number(number) if kind == Kind::Secret => self.add_secret(&number.to_string()),
             Value::Number(_) | Value::Bool(_) | Value::Null => {}
@@ -153,20 +179,26 @@ impl Scrubber {
         if let Some(value) = serde_json::from_str(text).ok().filter(|_| is_json) {
             self.collect_from_value(&value, kind);
         }
+
         match kind {
             Kind::Secret => self.add_secret(text),
             Kind::Proxy if !text.contains("://") => self.add_userinfo(text),
             Kind::KeyFile => self.key_files.push(text.to_owned()),
-            Kind::Proxy | Kind::Plain => text.split("://").skip(1).for_each(|rest| self.add_userinfo(rest)),
+            Kind::Proxy | Kind::Plain => text
+                .split("://")
+                .skip(1)
+                .for_each(|rest| self.add_userinfo(rest)),
         }
     }
 
-    /// Learns the lines of the private keys in a file. A file that cannot be read is for whoever needs it to complain of.
+    /// Learns the lines of the private keys in a file. A file that cannot be read is for whoever
+    /// needs it to complain of.
     fn collect_private_keys(&mut self, path: &str) {
         let mut text = Vec::new();
         let file = crate::files::open(Path::new(path.trim()));
         drop(file.and_then(|file| file.take(LARGEST_KEY).read_to_end(&mut text)));
         let mut is_key = false;
+
         for line in String::from_utf8_lossy(&text).lines().map(str::trim) {
             match line.strip_prefix("-----BEGIN ") {
                 Some(kind) => is_key = kind.contains("PRIVATE KEY"),
@@ -178,17 +210,21 @@ impl Scrubber {
         }
     }
 
-    /// Learns the user and password at the beginning of a URL without its scheme. Both the part before the path and all
-    /// before the last `@` may be meant: many a password has a `/` or a `#` that should have been escaped.
+    /// Learns the user and password at the beginning of a URL without its scheme. Both the part
+    /// before the path and all before the last `@` may be meant: many a password has a `/` or a `#`
+    /// that should have been escaped.
     fn add_userinfo(&mut self, rest: &str) {
         let word = rest.split_whitespace().next().unwrap_or_default();
         let authority = word.split(['/', '?', '#']).next().unwrap_or_default();
+
         for part in [authority, word] {
-            let Some((userinfo, _)) =
-                part.rsplit_once('@').filter(|(userinfo, _)| userinfo.contains(':') || part == authority)
+            let Some((userinfo, _)) = part
+                .rsplit_once('@')
+                .filter(|(userinfo, _)| userinfo.contains(':') || part == authority)
             else {
                 continue;
             };
+
             let (_, password) = userinfo.split_once(':').unwrap_or(("", userinfo));
             for text in [userinfo, password] {
                 self.add_secret(text);
@@ -231,11 +267,13 @@ impl Scrubber {
             clean.push_str(REMOVED);
             kept = to;
         }
+
         clean + text.get(kept..).unwrap_or_default()
     }
 
-    /// The beginning of what is said, without any secret: cleaned before it is cut, since a cut may leave half a secret that
-    /// is not recognised any more. Of a text without end only as much is cleaned as can matter.
+    /// The beginning of what is said, without any secret: cleaned before it is cut, since a cut may
+    /// leave half a secret that is not recognised any more. Of a text without end only as much is
+    /// cleaned as can matter.
     #[must_use]
     pub fn clean_truncated(&self, text: &str, most: usize) -> String {
         self.replace_and_truncate(text, most, false)
@@ -249,12 +287,21 @@ impl Scrubber {
 
     fn replace_and_truncate(&self, text: &str, most: usize, is_foreign: bool) -> String {
         let reach = self.needles.max_spelling_length();
-        let Some((end, _)) = text.char_indices().nth(most.saturating_add(reach.max(ENOUGH))) else {
+        let Some((end, _)) = text
+            .char_indices()
+            .nth(most.saturating_add(reach.max(ENOUGH)))
+        else {
             return truncate_text(&self.replace_secrets(text, is_foreign), most);
         };
-        // The end of what is cleaned may be half a secret, and cleaning may draw it forward: it goes.
+
+        // The end of what is cleaned may be half a secret, and cleaning may draw it forward: it
+        // goes.
         let clean = self.replace_secrets(text.get(..end).unwrap_or_default(), is_foreign);
-        let whole: String = clean.chars().take(clean.chars().count().saturating_sub(reach)).collect();
+        let whole: String = clean
+            .chars()
+            .take(clean.chars().count().saturating_sub(reach))
+            .collect();
+
         truncate_text(&format!("{whole}…"), most)
     }
 
@@ -263,17 +310,21 @@ impl Scrubber {
     pub fn clean_server_value(&self, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.clean_truncated(&text, LONGEST_TEXT)),
-            Value::Array(list) => list.into_iter().map(|value| self.clean_server_value(value)).collect(),
-            Value::Object(map) => {
-                map.into_iter().map(|(name, value)| (self.clean(&name), self.clean_server_value(value))).collect()
-            }
+            Value::Array(list) => list
+                .into_iter()
+                .map(|value| self.clean_server_value(value))
+                .collect(),
+            Value::Object(map) => map
+                .into_iter()
+                .map(|(name, value)| (self.clean(&name), self.clean_server_value(value)))
+                .collect(),
             other @ (Value::Null | Value::Bool(_) | Value::Number(_)) => other,
         }
     }
 
-    /// Cleans every text inside a report. Its own words stay, or a key called `success` would break it: the names of its
-    /// members, save where these are reasons, and the values that are words of a fixed list. What came from outside as
-    /// content is cleaned of long secrets only.
+    /// Cleans every text inside a report. Its own words stay, or a key called `success` would break
+    /// it: the names of its members, save where these are reasons, and the values that are words of
+    /// a fixed list. What came from outside as content is cleaned of long secrets only.
     #[must_use]
     pub fn clean_report(&self, value: Value) -> Value {
         self.clean_report_value(value, false)
@@ -281,11 +332,17 @@ impl Scrubber {
 
     fn clean_report_value(&self, value: Value, is_foreign: bool) -> Value {
         match value {
-            Value::String(text) => Value::String(self.replace_and_truncate(&text, LONGEST_TEXT, is_foreign)),
-            Value::Array(list) => list.into_iter().map(|value| self.clean_report_value(value, is_foreign)).collect(),
-            Value::Object(map) => {
-                map.into_iter().map(|(name, value)| self.clean_member(name, value, is_foreign)).collect()
+            Value::String(text) => {
+                Value::String(self.replace_and_truncate(&text, LONGEST_TEXT, is_foreign))
             }
+            Value::Array(list) => list
+                .into_iter()
+                .map(|value| self.clean_report_value(value, is_foreign))
+                .collect(),
+            Value::Object(map) => map
+                .into_iter()
+                .map(|(name, value)| self.clean_member(name, value, is_foreign))
+                .collect(),
             other @ (Value::Null | Value::Bool(_) | Value::Number(_)) => other,
         }
     }
@@ -293,7 +350,10 @@ impl Scrubber {
     fn clean_member(&self, name: String, value: Value, is_foreign: bool) -> (String, Value) {
         let value = match value {
             Value::Object(reasons) if OF_REASONS.contains(&name.as_str()) => Value::Object(
-                reasons.into_iter().map(|(reason, number)| (self.clean(&reason), number)).collect::<Map<_, _>>(),
+                reasons
+                    .into_iter()
+                    .map(|(reason, number)| (self.clean(&reason), number))
+                    .collect::<Map<_, _>>(),
             ),
             word if OF_WORDS.contains(&name.as_str()) => word,
             value => {
@@ -301,6 +361,7 @@ impl Scrubber {
                 self.clean_report_value(value, is_content)
             }
         };
+
         (name, value)
     }
 }
@@ -313,13 +374,25 @@ const LONGEST_TEXT: usize = 8_000;
 /// The beginning of a text; what is left out is shown by an ellipsis.
 #[must_use]
 pub fn truncate_text(text: &str, most: usize) -> String {
-    if text.chars().nth(most).is_none() { text.to_owned() } else { text.chars().take(most).chain(['…']).collect() }
+    if text.chars().nth(most).is_none() {
+        text.to_owned()
+    } else {
+        text.chars().take(most).chain(['…']).collect()
+    }
 }
 
 /// Members whose own members are named by reasons.
 const OF_REASONS: [&str; 2] = ["skipped_by", "failed_by"];
 /// Members whose values are words of ours, or were cleaned when they were put there.
-const OF_WORDS: [&str; 7] = ["dataType", "kind", "level", "namespace", "predicate", "type", "verdict"];
+const OF_WORDS: [&str; 7] = [
+    "dataType",
+    "kind",
+    "level",
+    "namespace",
+    "predicate",
+    "type",
+    "verdict",
+];
 
 /// Members whose texts came from outside as content, or name what is in the configuration.
 const OF_CONTENT: [&str; 20] = [
@@ -350,10 +423,22 @@ impl Kind {
     fn refine_by_name(self, name: &str) -> Self {
         let name = name.to_ascii_lowercase();
         let speaks = |words: &[&str]| words.iter().any(|word| name.contains(word));
+
         match self {
             Self::Secret => Self::Secret,
             _ if name == "client_cert_path" => Self::KeyFile,
-            _ if speaks(&["key", "password", "passwd", "passphrase", "secret", "token", "credential"]) => Self::Secret,
+            _ if speaks(&[
+                "key",
+                "password",
+                "passwd",
+                "passphrase",
+                "secret",
+                "token",
+                "credential",
+            ]) =>
+            {
+                Self::Secret
+            }
             Self::Plain if speaks(&["proxy"]) => Self::Proxy,
             Self::Plain | Self::Proxy | Self::KeyFile => self,
         }
@@ -362,5 +447,7 @@ impl Kind {
 
 fn percent_decode(text: &str) -> String {
     let pair = format!("x={}", text.replace('+', "%2B"));
-    url::form_urlencoded::parse(pair.as_bytes()).next().map_or_else(String::new, |(_, value)| value.into_owned())
+    url::form_urlencoded::parse(pair.as_bytes())
+        .next()
+        .map_or_else(String::new, |(_, value)| value.into_owned())
 }

@@ -1,10 +1,11 @@
-//! Places of which there are too few, shared: everybody who wants some takes turns, so that whoever wants many keeps nobody
-//! else out. Pure.
+//! Places of which there are too few, shared: everybody who wants some takes turns, so that whoever
+//! wants many keeps nobody else out. Pure.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Puts a list in turn: the first of everybody, then the second of everybody, and so on; within a turn as it was.
+/// Puts a list in turn: the first of everybody, then the second of everybody, and so on; within a
+/// turn as it was.
 pub fn order_round_robin<T, K: Eq + Hash>(list: &mut Vec<T>, who: impl Fn(&T) -> K) {
     let mut turns: HashMap<K, u64> = HashMap::new();
     let with_turn = |one: T| {
@@ -12,17 +13,23 @@ pub fn order_round_robin<T, K: Eq + Hash>(list: &mut Vec<T>, who: impl Fn(&T) ->
         *turn += 1;
         (*turn, one)
     };
+
     let mut turned: Vec<(u64, T)> = std::mem::take(list).into_iter().map(with_turn).collect();
     turned.sort_by_key(|(turn, _)| *turn);
     list.extend(turned.into_iter().map(|(_, one)| one));
 }
 
-/// Takes out of a list, which is in the order of importance, what finds no place if all take turns. What stays is in the
-/// order that it was in. `who` names whose something is, the innermost first: an event, then its organisation.
+/// Takes out of a list, which is in the order of importance, what finds no place if all take turns.
+/// What stays is in the order that it was in. `who` names whose something is, the innermost first:
+/// an event, then its organisation.
 ///
-/// A list that is cut now and then while it grows keeps what it would keep if it were cut once: what comes later only takes
-/// places from those that were before it.
-pub fn truncate_fairly<T, K: Eq + Hash>(list: &mut Vec<T>, most: usize, who: &[&dyn Fn(&T) -> K]) -> Vec<T> {
+/// A list that is cut now and then while it grows keeps what it would keep if it were cut once:
+/// what comes later only takes places from those that were before it.
+pub fn truncate_fairly<T, K: Eq + Hash>(
+    list: &mut Vec<T>,
+    most: usize,
+    who: &[&dyn Fn(&T) -> K],
+) -> Vec<T> {
     if list.len() <= most {
         return Vec::new();
     }
@@ -36,11 +43,18 @@ pub fn truncate_fairly<T, K: Eq + Hash>(list: &mut Vec<T>, most: usize, who: &[&
             *is_kept = true;
         }
     }
+
     let (mut kept, mut dropped) = (Vec::with_capacity(most), Vec::new());
     for (one, is_kept) in std::mem::take(list).into_iter().zip(is_kept) {
-        if is_kept { kept.push(one) } else { dropped.push(one) }
+        if is_kept {
+            kept.push(one)
+        } else {
+            dropped.push(one)
+        }
     }
+
     *list = kept;
+
     dropped
 }
 
@@ -54,10 +68,16 @@ mod tests {
         let mut list: Vec<(char, u32)> = (0..100).map(|number| ('a', number)).collect();
         list.extend([('b', 1), ('c', 1), ('b', 2)]);
         let dropped = truncate_fairly(&mut list, 6, &[&|one| one.0]);
-        assert_eq!(list, [('a', 0), ('a', 1), ('a', 2), ('b', 1), ('c', 1), ('b', 2)]);
+        assert_eq!(
+            list,
+            [('a', 0), ('a', 1), ('a', 2), ('b', 1), ('c', 1), ('b', 2)]
+        );
         assert_eq!(dropped.len(), 97);
         order_round_robin(&mut list, |one| one.0);
-        assert_eq!(list, [('a', 0), ('b', 1), ('c', 1), ('a', 1), ('b', 2), ('a', 2)]);
+        assert_eq!(
+            list,
+            [('a', 0), ('b', 1), ('c', 1), ('a', 1), ('b', 2), ('a', 2)]
+        );
     }
 
     #[test]
@@ -66,7 +86,12 @@ mod tests {
             .iter()
             .map(|text| (text.chars().next().unwrap(), text[1..].parse().unwrap()))
             .collect();
-        truncate_fairly(&mut list, 4, &[&|one| one.1.to_string(), &|one| one.0.to_string()]);
+        truncate_fairly(
+            &mut list,
+            4,
+            &[&|one| one.1.to_string(), &|one| one.0.to_string()],
+        );
+
         assert_eq!(list, [('a', 1), ('a', 2), ('b', 3), ('b', 3)]);
     }
 
@@ -84,6 +109,7 @@ mod tests {
                     truncate_fairly(&mut growing, most, &who);
                 }
             }
+
             truncate_fairly(&mut growing, most, &who);
             truncate_fairly(&mut at_once, most, &who);
             prop_assert_eq!(growing, at_once);

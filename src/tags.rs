@@ -1,7 +1,9 @@
-//! Tag names: the vocabulary of this program, which of a tag's spellings belong to it, and wildcards.
+//! Tag names: the vocabulary of this program, which of a tag's spellings belong to it, and
+//! wildcards.
 //!
-//! A tag of the vocabulary steers an export or says what an import wrote, so it counts only when it was set here: by this
-//! program, or by an analyst. One that comes with an event or an attribute of MISP is left out ([`is_own`]).
+//! A tag of the vocabulary steers an export or says what an import wrote, so it counts only when it
+//! was set here: by this program, or by an analyst. One that comes with an event or an attribute of
+//! MISP is left out ([`is_reserved`]).
 
 use std::fmt;
 
@@ -18,7 +20,8 @@ pub const TO: &str = "misp:to";
 pub const TYPE: &str = "misp:type";
 /// On an observable: the attribute category that it has in MISP.
 pub const CATEGORY: &str = "misp:category";
-/// On an observable: the composite that it is a half of, `misp:composite="<type>:<event>:<attribute>[:<port>]"`.
+/// On an observable: the composite that it is a half of,
+/// `misp:composite="<type>:<event>:<attribute>[:<port>]"`.
 pub const COMPOSITE: &str = "misp:composite";
 /// On an observable: the object that it stands in, `misp:object="<name>:<event>:<object>"`.
 pub const OBJECT: &str = "misp:object";
@@ -46,8 +49,8 @@ pub const SIGHTING: &str = "misp:sighting";
 /// Kept for later: that an observable was seen, and was harmless.
 pub const FALSE_POSITIVES: &str = "misp:false-positives";
 
-/// The vocabulary, but for [`SOURCE`]. No word of MISP's own taxonomy `misp` is in it (`misp:confidence-level`,
-/// `misp:threat-level`, `misp:automation-level`, `misp:tool`, …).
+/// The vocabulary, but for [`SOURCE`]. No word of MISP's own taxonomy `misp` is in it
+/// (`misp:confidence-level`, `misp:threat-level`, `misp:automation-level`, `misp:tool`, …).
 const OWN: [&str; 16] = [
     EVENT,
     TO,
@@ -73,25 +76,31 @@ pub fn build(name: &str, value: &str) -> String {
     format!("{name}=\"{value}\"")
 }
 
-/// What a tag `<name>="<value>"` says, with or without quotes, and with blanks around each part; none if it is another tag.
-/// The name is one of the vocabulary, such as [`TO`].
+/// What a tag `<name>="<value>"` says, with or without quotes, and with blanks around each part;
+/// none if it is another tag. The name is one of the vocabulary, such as [`TO`].
 #[must_use]
 pub fn parse_value<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
     let (written, value) = tag.split_once('=')?;
     let (namespace, word) = written.split_once(':')?;
-    let is_name = name
-        .split_once(':')
-        .is_some_and(|(of, own)| namespace.trim().eq_ignore_ascii_case(of) && word.trim().eq_ignore_ascii_case(own));
+    let is_name = name.split_once(':').is_some_and(|(of, own)| {
+        namespace.trim().eq_ignore_ascii_case(of) && word.trim().eq_ignore_ascii_case(own)
+    });
     let value = value.trim();
     if !is_name {
         return None;
     }
-    let bare = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value).trim();
+    let bare = value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'))
+        .unwrap_or(value)
+        .trim();
+
     (!bare.is_empty()).then_some(bare)
 }
 
-/// What a tag [`COMPOSITE`] or [`OBJECT`] says: what its observables were together in MISP. Only the whole identity joins
-/// them; the first 8 digits of a uuid, which version 1.0 wrote, are chosen by whoever sends it, and join nothing.
+/// What a tag [`COMPOSITE`] or [`OBJECT`] says: what its observables were together in MISP. Only
+/// the whole identity joins them; the first 8 digits of a uuid, which version 1.0 wrote, are chosen
+/// by whoever sends it, and join nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link<'a> {
     /// The composite's type, or the object's name.
@@ -110,7 +119,12 @@ impl<'a> Link<'a> {
         let uuid = |text: &str| Uuid::parse_str(text).ok().filter(|_| text.len() == 36);
         let mut parts = rest.splitn(3, ':');
         let whole = parts.next().and_then(uuid).zip(parts.next().and_then(uuid));
-        let port = if whole.is_some() { parts.next() } else { rest.split_once(':').map(|(_, port)| port) };
+        let port = if whole.is_some() {
+            parts.next()
+        } else {
+            rest.split_once(':').map(|(_, port)| port)
+        };
+
         Some(Self { name, whole, port })
     }
 }
@@ -118,63 +132,77 @@ impl<'a> Link<'a> {
 impl fmt::Display for Link<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)?;
-        self.whole.iter().try_for_each(|(event, part)| write!(f, ":{event}:{part}"))?;
+        self.whole
+            .iter()
+            .try_for_each(|(event, part)| write!(f, ":{event}:{part}"))?;
         self.port.iter().try_for_each(|port| write!(f, ":{port}"))
     }
 }
 
-/// True for a tag of the vocabulary, and for any spelling that TheHive, MISP or a person would take for one: in any case,
-/// with blanks and quotes anywhere or none, with characters that are not seen, accents, full-width letters and letters of
-/// other alphabets that look alike.
+/// True for a tag of the vocabulary, and for any spelling that TheHive, MISP or a person would take
+/// for one: in any case, with blanks and quotes anywhere or none, with characters that are not
+/// seen, accents, full-width letters and letters of other alphabets that look alike.
 ///
-/// TheHive reads `misp.to` as `misp:to`, takes a colour such as `#ff0000` off the end, and shows no namespace that begins
-/// with `_` (`Tag.fromString` and `Tag.toString` in TheHive 4's `Tag.scala`); MISP looks a tag up in any
-/// case (`Tag.php`, `captureTag`), and otherwise by its letters (`tags.name` is `utf8mb3_bin`).
+/// TheHive reads `misp.to` as `misp:to`, takes a colour such as `#ff0000` off the end, and shows no
+/// namespace that begins with `_` (`Tag.fromString` and `Tag.toString` in TheHive 4's `Tag.scala`);
+/// MISP looks a tag up in any case (`Tag.php`, `captureTag`), and otherwise by its letters
+/// (`tags.name` is `utf8mb3_bin`).
 #[must_use]
 pub fn is_reserved(tag: &str) -> bool {
     reserved_word(tag).is_some()
 }
 
-/// The word of the vocabulary that a tag is, in any of the spellings of [`is_own`].
+/// The word of the vocabulary that a tag is, in any of the spellings of [`is_reserved`].
 fn reserved_word(tag: &str) -> Option<&'static str> {
     let plain = fold_name(tag);
     if plain.starts_with(SOURCE) {
         return Some(SOURCE);
     }
     let (namespace, rest) = split_namespace(&plain)?;
-    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '-').unwrap_or(rest.len());
+    let end = rest
+        .find(|c: char| !c.is_alphanumeric() && c != '-')
+        .unwrap_or(rest.len());
     let word = rest.get(..end).filter(|_| namespace == "misp")?;
-    OWN.into_iter().find(|own| own.strip_prefix("misp:") == Some(word))
+
+    OWN.into_iter()
+        .find(|own| own.strip_prefix("misp:") == Some(word))
 }
 
-/// The word that a tag is meant to be and whose value cannot be read from it, of those that need one: it is spelt in a way
-/// that [`value`] does not know, or says nothing.
+/// The word that a tag is meant to be and whose value cannot be read from it, of those that need
+/// one: it is spelt in a way that [`parse_value`] does not know, or says nothing.
 #[must_use]
 pub fn mistyped_word(tag: &str) -> Option<&'static str> {
     const WITHOUT_VALUE: [&str; 6] = [WITHDRAWN, UPDATED, SOURCE, INTO, SIGHTING, FALSE_POSITIVES];
+
     let word = reserved_word(tag).or_else(|| is_misspelt_to(tag).then_some(TO))?;
     (!WITHOUT_VALUE.contains(&word) && parse_value(tag, word).is_none()).then_some(word)
 }
 
-/// True for the words of [`TO`] with something else between them, such as `misp-to="x"` and `misp:to "x"`: where a case may
-/// go is not to be read past.
+/// True for the words of [`TO`] with something else between them, such as `misp-to="x"` and
+/// `misp:to "x"`: where a case may go is not to be read past.
 fn is_misspelt_to(tag: &str) -> bool {
     let plain: Vec<_> = tag.split_whitespace().map(fold_name).collect();
     let plain = plain.join(" ");
-    let mut words = plain.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let mut words = plain
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty());
     tag.contains(['=', '"']) && (words.next(), words.next()) == (Some("misp"), Some("to"))
 }
 
-/// True for a tag that may go out as it is. What begins with `misp:`, `src:`, `tlp:` or `pap:`, however it is spelt, means
-/// something to this program: TLP and PAP go out by their own rules, the others not at all.
+/// True for a tag that may go out as it is. What begins with `misp:`, `src:`, `tlp:` or `pap:`,
+/// however it is spelt, means something to this program: TLP and PAP go out by their own rules, the
+/// others not at all.
 #[must_use]
 pub fn is_exportable(tag: &str) -> bool {
     let plain = fold_name(tag);
-    let is_word = ["misp:", SOURCE, "tlp:", "pap:"].iter().any(|beginning| plain.starts_with(beginning));
+    let is_word = ["misp:", SOURCE, "tlp:", "pap:"]
+        .iter()
+        .any(|beginning| plain.starts_with(beginning));
     !tag.trim().is_empty() && !is_word && !is_reserved(tag)
 }
 
-/// What stands before and behind the first `:` or `.`, without the namespaces that TheHive does not show.
+/// What stands before and behind the first `:` or `.`, without the namespaces that TheHive does not
+/// show.
 fn split_namespace(plain: &str) -> Option<(&str, &str)> {
     let (mut namespace, mut rest) = plain.split_once([':', '.'])?;
     while namespace.starts_with('_') {
@@ -183,32 +211,51 @@ fn split_namespace(plain: &str) -> Option<(&str, &str)> {
     Some((namespace, rest))
 }
 
-/// The beginning of a text, as far as a word of this program can reach, in the letters in which these are spelt.
+/// The beginning of a text, as far as a word of this program can reach, in the letters in which
+/// these are spelt.
 #[must_use]
 pub fn fold_name(tag: &str) -> String {
     const LONGEST: usize = 256;
+
     if tag.is_ascii() {
-        return tag.chars().filter_map(significant_char).map(|c| c.to_ascii_lowercase()).take(LONGEST).collect();
+        return tag
+            .chars()
+            .filter_map(significant_char)
+            .map(|c| c.to_ascii_lowercase())
+            .take(LONGEST)
+            .collect();
     }
-    fold_letters(tag).filter_map(significant_char).take(LONGEST).collect()
+
+    fold_letters(tag)
+        .filter_map(significant_char)
+        .take(LONGEST)
+        .collect()
 }
 
 /// The characters of a text, in small letters, each as the one of ASCII that it looks like, if any.
 fn fold_letters(text: &str) -> impl Iterator<Item = char> {
-    let letters = DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(text.chars().map(ascii_lookalike));
-    letters.flat_map(|c| ascii_lookalike(c).to_lowercase()).map(ascii_lookalike)
+    let letters =
+        DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(text.chars().map(ascii_lookalike));
+    letters
+        .flat_map(|c| ascii_lookalike(c).to_lowercase())
+        .map(ascii_lookalike)
 }
 
-/// True for what makes no difference to a word where it stands: accents, variations, and what nobody sees.
+/// True for what makes no difference to a word where it stands: accents, variations, and what
+/// nobody sees.
 pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{fe00}'..='\u{fe0f}') || is_hidden(c)
 }
 
 fn is_quote(c: char) -> bool {
-    matches!(c, '"' | '\'' | '`' | '\\' | '“' | '”' | '„' | '‘' | '’' | '«' | '»')
+    matches!(
+        c,
+        '"' | '\'' | '`' | '\\' | '“' | '”' | '„' | '‘' | '’' | '«' | '»'
+    )
 }
 
-/// The character as it counts in a tag's name; none for one that does not: blanks, quotes, accents and what is not seen.
+/// The character as it counts in a tag's name; none for one that does not: blanks, quotes, accents
+/// and what is not seen.
 fn significant_char(c: char) -> Option<char> {
     let counts = match c {
         _ if is_quote(c) => false,
@@ -217,18 +264,21 @@ fn significant_char(c: char) -> Option<char> {
         '\u{300}'..='\u{36f}' | '\u{115f}' | '\u{1160}' => false,
         _ => c.is_alphanumeric(),
     };
+
     counts.then_some(c)
 }
 
-/// The character of ASCII that a character looks like, else the character. What Unicode takes for the same (full-width and
-/// mathematical letters) is not here.
+/// The character of ASCII that a character looks like, else the character. What Unicode takes for
+/// the same (full-width and mathematical letters) is not here.
 fn ascii_lookalike(c: char) -> char {
-    let known = SAME_LOOK.iter().find(|(_, others)| !c.is_ascii() && others.contains(c));
+    let known = SAME_LOOK
+        .iter()
+        .find(|(_, others)| !c.is_ascii() && others.contains(c));
     known.map_or(c, |(letter, _)| *letter)
 }
 
-/// Letters of the Latin, Greek, Cyrillic, Armenian, Cherokee and Lisu alphabets that look like one of ASCII, by Unicode's
-/// `confusables.txt`; and signs that look like those between a tag's parts.
+/// Letters of the Latin, Greek, Cyrillic, Armenian, Cherokee and Lisu alphabets that look like one
+/// of ASCII, by Unicode's `confusables.txt`; and signs that look like those between a tag's parts.
 const SAME_LOOK: [(char, &str); 29] = [
     (':', "ːˑ˸։׃܃܄᛬᠄⁚∶⸱ꓽ꞉"),
     ('=', "᐀⹀゠꓿꞊"),
@@ -261,15 +311,16 @@ const SAME_LOOK: [(char, &str); 29] = [
     ('z', "ᴢΖʐᏃꓜ"),
 ];
 
-/// True if a tag fits a pattern, in any case; `*` stands for any text. What lets something in is compared so.
+/// True if a tag fits a pattern, in any case; `*` stands for any text. What lets something in is
+/// compared so.
 #[must_use]
 pub fn matches(pattern: &str, tag: &str) -> bool {
     matches_glob(&pattern.trim().to_lowercase(), &tag.trim().to_lowercase())
 }
 
-/// True if a tag fits a pattern that keeps something out: also by its look, so that no blank, quote, accent, character that
-/// nobody sees, or letter that looks like another gets it past. To MISP these are several tags (its column is `utf8mb3_bin`),
-/// to whoever reads them they are one.
+/// True if a tag fits a pattern that keeps something out: also by its look, so that no blank,
+/// quote, accent, character that nobody sees, or letter that looks like another gets it past. To
+/// MISP these are several tags (its column is `utf8mb3_bin`), to whoever reads them they are one.
 #[must_use]
 pub fn excludes(pattern: &str, tag: &str) -> bool {
     let alike = || {
@@ -295,14 +346,19 @@ fn fold_look(text: &str) -> String {
 
 fn matches_glob(pattern: &str, tag: &str) -> bool {
     let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| tag.strip_prefix(first)) else { return false };
-    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    let Some(mut rest) = parts.next().and_then(|first| tag.strip_prefix(first)) else {
+        return false;
+    };
+    let Some(last) = parts.next_back() else {
+        return rest.is_empty();
+    };
     for part in parts {
         match rest.split_once(part) {
             Some((_, after)) => rest = after,
             None => return false,
         }
     }
+
     rest.ends_with(last)
 }
 

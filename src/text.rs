@@ -1,11 +1,13 @@
-//! Characters that nobody sees: controls, marks that turn the direction of writing, and what has no width. In a name they
-//! are taken out, in a value that is shown they are named, and a value that is data keeps them. Pure.
+//! Characters that nobody sees: controls, marks that turn the direction of writing, and what has no
+//! width. In a name they are taken out, in a value that is shown they are named, and a value that
+//! is data keeps them. Pure.
 
 use std::borrow::Cow;
 
-/// True for a character that is not seen where it stands, or that changes how others are seen: controls, line and paragraph
-/// separators, bidirectional marks, what has no width, fillers, tag characters (Unicode's categories Cc, Zl and Zp, and its
-/// property `Default_Ignorable_Code_Point` but for the 16 variation selectors that emoji have).
+/// True for a character that is not seen where it stands, or that changes how others are seen:
+/// controls, line and paragraph separators, bidirectional marks, what has no width, fillers, tag
+/// characters (Unicode's categories Cc, Zl and Zp, and its property `Default_Ignorable_Code_Point`
+/// but for the 16 variation selectors that emoji have).
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
     match c {
@@ -37,18 +39,23 @@ pub fn has_hidden(text: &str) -> bool {
     text.chars().any(is_hidden)
 }
 
-/// A value without what was pasted with it: blanks and hidden characters at either end. What stands inside is the value's.
+/// A value without what was pasted with it: blanks and hidden characters at either end. What stands
+/// inside is the value's.
 #[must_use]
 pub fn trim_pasted(value: &str) -> &str {
     value.trim_matches(|c: char| c.is_whitespace() || is_hidden(c))
 }
 
-/// A name in one line, without blanks around it: controls and line ends in it are blanks, other hidden characters go.
+/// A name in one line, without blanks around it: controls and line ends in it are blanks, other
+/// hidden characters go.
 #[must_use]
 pub fn clean_name(text: Cow<'_, str>) -> String {
     if has_hidden(&text) {
         let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-        let kept = text.chars().map(|c| if is_break(c) { ' ' } else { c }).filter(|c| !is_hidden(*c));
+        let kept = text
+            .chars()
+            .map(|c| if is_break(c) { ' ' } else { c })
+            .filter(|c| !is_hidden(*c));
         kept.collect::<String>().trim().to_owned()
     } else if text.trim().len() == text.len() {
         text.into_owned()
@@ -63,11 +70,18 @@ pub fn clean_lines(text: &str) -> Cow<'_, str> {
     if !has_hidden(text) {
         return Cow::Borrowed(text);
     }
-    let text = text.replace("\r\n", "\n").replace(['\r', '\u{85}', '\u{2028}', '\u{2029}'], "\n");
-    Cow::Owned(text.chars().filter(|c| is_layout(*c) || !is_hidden(*c)).collect())
+    let text = text
+        .replace("\r\n", "\n")
+        .replace(['\r', '\u{85}', '\u{2028}', '\u{2029}'], "\n");
+    Cow::Owned(
+        text.chars()
+            .filter(|c| is_layout(*c) || !is_hidden(*c))
+            .collect(),
+    )
 }
 
-/// A text in which each hidden character is named, as `<U+202E>`: so it can neither disguise a value nor steer a terminal.
+/// A text in which each hidden character is named, as `<U+202E>`: so it can neither disguise a
+/// value nor steer a terminal.
 #[must_use]
 pub fn reveal_hidden(text: &str) -> Cow<'_, str> {
     reveal_unless(text, |_| false)
@@ -91,6 +105,7 @@ fn reveal_unless(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
             false => all.push(c),
         }
     }
+
     Cow::Owned(all)
 }
 
@@ -98,7 +113,8 @@ fn is_layout(c: char) -> bool {
     matches!(c, '\n' | '\t')
 }
 
-/// JSON that means the same and has no hidden character as it is: a report is read in terminals too.
+/// JSON that means the same and has no hidden character as it is: a report is read in terminals
+/// too.
 #[must_use]
 pub fn escape_json(json: String) -> String {
     let is_escaped = |c: char| is_hidden(c) && c != '\n';
@@ -106,12 +122,17 @@ pub fn escape_json(json: String) -> String {
         return json;
     }
     let mut all = String::with_capacity(json.len() + 64);
+
     for c in json.chars() {
         match is_escaped(c) {
-            true => c.encode_utf16(&mut [0; 2]).iter().for_each(|half| all.push_str(&format!("\\u{half:04x}"))),
+            true => c
+                .encode_utf16(&mut [0; 2])
+                .iter()
+                .for_each(|half| all.push_str(&format!("\\u{half:04x}"))),
             false => all.push(c),
         }
     }
+
     all
 }
 
@@ -130,24 +151,39 @@ mod tests {
     fn a_name_has_nothing_that_cannot_be_seen() {
         let text = "\u{feff}\n in\u{202e}voice\u{200b}_fdp\r\n\u{1b}[31m.exe\u{e0041}\0 ";
         assert_eq!(clean_name(text.into()), "invoice_fdp   [31m.exe");
-        assert_eq!(clean_name(" CERT é 😀❤\u{fe0f} ".into()), "CERT é 😀❤\u{fe0f}");
+        assert_eq!(
+            clean_name(" CERT é 😀❤\u{fe0f} ".into()),
+            "CERT é 😀❤\u{fe0f}"
+        );
     }
 
     #[test]
     fn a_value_shows_what_is_hidden_in_it() {
-        assert_eq!(reveal_hidden("invoice_\u{202e}fdp.exe\n"), "invoice_<U+202E>fdp.exe<U+000A>");
-        assert_eq!(reveal_hidden_in_lines("a\n\tb\u{9b}2J\u{e0041}"), "a\n\tb<U+009B>2J<U+E0041>");
+        assert_eq!(
+            reveal_hidden("invoice_\u{202e}fdp.exe\n"),
+            "invoice_<U+202E>fdp.exe<U+000A>"
+        );
+        assert_eq!(
+            reveal_hidden_in_lines("a\n\tb\u{9b}2J\u{e0041}"),
+            "a\n\tb<U+009B>2J<U+E0041>"
+        );
         assert!(matches!(reveal_hidden("plain é"), Cow::Borrowed(_)));
     }
 
     #[test]
     fn only_the_ends_of_a_value_are_cut() {
-        assert_eq!(trim_pasted("\u{feff} a\u{200b}b\u{a0}\u{200b}\n"), "a\u{200b}b");
+        assert_eq!(
+            trim_pasted("\u{feff} a\u{200b}b\u{a0}\u{200b}\n"),
+            "a\u{200b}b"
+        );
     }
 
     #[test]
     fn lines_keep_their_ends() {
-        assert_eq!(clean_lines("a\r\nb\rc\u{2028}d\u{200d}e\tf"), "a\nb\nc\nde\tf");
+        assert_eq!(
+            clean_lines("a\r\nb\rc\u{2028}d\u{200d}e\tf"),
+            "a\nb\nc\nde\tf"
+        );
     }
 
     proptest! {

@@ -1,4 +1,5 @@
-//! The MISP connections: parallel lists whose elements keep their position, turned into checked connections.
+//! The MISP connections: parallel lists whose elements keep their position, turned into checked
+//! connections.
 
 use std::path::PathBuf;
 
@@ -15,30 +16,43 @@ use super::urls;
 use crate::http::{ProxyChoice, ServerAccess};
 use crate::secret::Secret;
 
-/// The items that declare connections. Their names are those of the public MISP analyzer, whose values an organisation
-/// may have already (`baseConfig` is `MISP`).
+/// The items that declare connections. Their names are those of the public MISP analyzer, whose
+/// values an organisation may have already (`baseConfig` is `MISP`).
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Connections {
-    /// A name of your own for each MISP connection, such as `misp-corp`. It stands in reports, in tags of cases, and is the source of alerts: choose one that lasts.
+    /// A name of your own for each MISP connection, such as `misp-corp`. It stands in reports, in
+    /// tags of cases, and is the source of alerts: choose one that lasts.
     pub name: Vec<Option<String>>,
-    /// The URL of each MISP server, such as `https://misp.example.org`, or of a MISP feed: `file:///path` for one in a folder, or, with the key `-`, `https://host/path` for one on the web, which is for import only.
+    /// The URL of each MISP server, such as `https://misp.example.org`, or of a MISP feed:
+    /// `file:///path` for one in a folder, or, with the key `-`, `https://host/path` for one on the
+    /// web, which is for import only.
     pub url: Vec<Option<String>>,
-    /// The API key of each MISP server, in the order of `url`; every server needs one. `-` for a feed.
+    /// The API key of each MISP server, in the order of `url`; every server needs one. `-` for a
+    /// feed.
     #[serde(default)]
     pub key: Vec<Option<Secret>>,
-    /// What each connection is for: `ImportOnly`, `ExportOnly` or `ImportAndExport`; one for all, or one for each in the order of `url`. A single connection is for both unless said otherwise; one of several is for import only.
+    /// What each connection is for: `ImportOnly`, `ExportOnly` or `ImportAndExport`; one for all,
+    /// or one for each in the order of `url`. A single connection is for both unless said
+    /// otherwise; one of several is for import only.
     #[serde(default)]
     pub purpose: Vec<Option<Purpose>>,
-    /// A file with further certificates to trust (PEM), such as `/etc/ssl/certs/house-ca.pem`, or a folder of such files; one for all servers or one for each. The worker must be able to read it, also in a container.
+    /// A file with further certificates to trust (PEM), such as `/etc/ssl/certs/house-ca.pem`, or a
+    /// folder of such files; one for all servers or one for each. The worker must be able to read
+    /// it, also in a container.
     #[serde(default)]
     pub cert_path: Vec<Option<String>>,
-    /// A file with the client certificate and its private key (PEM) that a server asks for, such as `/etc/ssl/private/cortex.pem`, one for all servers or one for each.
+    /// A file with the client certificate and its private key (PEM) that a server asks for, such as
+    /// `/etc/ssl/private/cortex.pem`, one for all servers or one for each.
     #[serde(default)]
     pub client_cert_path: Vec<Option<String>>,
     /// Check the servers' certificates. Switched off, every report carries a warning.
     #[serde(default = "default_true")]
     pub cert_check: bool,
-    /// What holds for one connection alone: a JSON object for each, with its `name` and options of its own, those of either worker, such as `{"name": "partner", "distribution": 1, "max_age_days": 7, "proxy": "http://proxy:3128"}`. Also `purpose`, `cert_check` and `proxy` (a URL, or `direct`). Not the lists above, `thehive_…`, `instance`, `dry_run`, `max_artifacts`, `deadline_minutes` and the timeouts.
+    /// What holds for one connection alone: a JSON object for each, with its `name` and options of
+    /// its own, those of either worker, such as
+    /// `{"name": "partner", "distribution": 1, "max_age_days": 7, "proxy": "http://proxy:3128"}`.
+    /// Also `purpose`, `cert_check` and `proxy` (a URL, or `direct`). Not the lists above,
+    /// `thehive_…`, `instance`, `dry_run`, `max_artifacts`, `deadline_minutes` and the timeouts.
     #[serde(default)]
     pub connection_settings: Vec<Option<own::RawOverrides>>,
     /// Which TheHive organisations may use the connections.
@@ -126,41 +140,56 @@ impl Connection {
     /// The first connection to the same MISP, by its URL, if this is a later one.
     #[must_use]
     pub fn first_with_same_url<'c>(&self, all: &'c [Self]) -> Option<&'c Self> {
-        all.iter().find(|one| one.url() == self.url()).filter(|first| first.name != self.name)
+        all.iter()
+            .find(|one| one.url() == self.url())
+            .filter(|first| first.name != self.name)
     }
 }
 
 impl Connections {
-    /// Checks the lists against each other and each element by itself; `options` are those that a connection can have of its own
-    /// ([`own::options`]). Gives the connections and warnings on them.
+    /// Checks the lists against each other and each element by itself; `options` are those that a
+    /// connection can have of its own ([`own::overridable_options`]). Gives the connections and
+    /// warnings on them.
     ///
     /// # Errors
-    /// The first wrong element: item, position, what is wrong and what to do. Nothing may be sent anywhere then.
+    /// The first wrong element: item, position, what is wrong and what to do. Nothing may be sent
+    /// anywhere then.
     pub fn to_connections(&self, options: &[OptionSpec]) -> Result<(Vec<Connection>, Vec<String>)> {
         self.check_lengths()?;
         let own = own::parse_each(&self.connection_settings, &self.name, options)?;
-        let connections = own.into_iter().enumerate().map(|(index, own)| self.build_connection(index, own));
+        let connections = own
+            .into_iter()
+            .enumerate()
+            .map(|(index, own)| self.build_connection(index, own));
         let connections: Vec<_> = connections.collect::<Result<_>>()?;
+
         for (index, one) in connections.iter().enumerate() {
-            if let Some(first) = connections.iter().take(index).position(|other| other.name == one.name) {
+            if let Some(first) = connections
+                .iter()
+                .take(index)
+                .position(|other| other.name == one.name)
+            {
                 bail!(
-                    "configuration item \"name\": elements {} and {} are both \"{}\": give each connection a name of its own",
+                    "configuration item \"name\": elements {} and {} are both \"{}\": give each \
+                     connection a name of its own",
                     first + 1,
                     index + 1,
                     one.name
                 );
             }
         }
+
         let warnings = connections.iter().flat_map(security_warnings).collect();
+
         Ok((connections, warnings))
     }
 
-    /// The connections whose purpose allows the work, or the one of them that a job names; and warnings on the
-    /// configuration.
+    /// The connections whose purpose allows the work, or the one of them that a job names; and
+    /// warnings on the configuration.
     ///
     /// # Errors
-    /// What [`Connections::checked`] finds; that no connection may do this work, or not the one of that name; that there is
-    /// none of that name.
+    /// What [`Connections::to_connections`] finds; that no connection may do this work, or not the
+    /// one of that name; that there is none of that name.
     pub fn select_for_work(
         &self,
         may: impl Fn(Purpose) -> bool,
@@ -169,20 +198,28 @@ impl Connections {
         options: &[OptionSpec],
     ) -> Result<(Vec<Connection>, Vec<String>)> {
         let (connections, warnings) = self.to_connections(options)?;
-        let (allowed, others): (Vec<_>, Vec<_>) =
-            connections.into_iter().partition(|connection| may(connection.purpose));
+        let (allowed, others): (Vec<_>, Vec<_>) = connections
+            .into_iter()
+            .partition(|connection| may(connection.purpose));
         ensure!(
             !allowed.is_empty(),
-            "no connection may {work}: set its \"purpose\" to ImportAndExport, or declare one that may"
+            "no connection may {work}: set its \"purpose\" to ImportAndExport, or declare one \
+             that may"
         );
-        if let Some(other) = others.iter().find(|other| Some(other.name.as_str()) == name) {
+
+        if let Some(other) = others
+            .iter()
+            .find(|other| Some(other.name.as_str()) == name)
+        {
             bail!(
-                "connection \"{}\" may not {work}: its \"purpose\" is {:?} (one of several connections that has none of its \
+                "connection \"{}\" may not {work}: its \"purpose\" is {:?} (one of several \
+                 connections that has none of its \
                  own is ImportOnly): set it to ImportAndExport",
                 other.name,
                 other.purpose
             );
         }
+
         Ok((narrow_to_named(allowed, name)?, warnings))
     }
 
@@ -190,19 +227,24 @@ impl Connections {
         let names = self.name.len();
         let all_feeds = self.url.iter().flatten().all(|url| urls::is_file(url));
         let keys_may_be_absent = self.key.is_empty() && all_feeds;
-        for (item, length, may_differ) in [("url", self.url.len(), false), ("key", self.key.len(), keys_may_be_absent)]
-        {
+
+        for (item, length, may_differ) in [
+            ("url", self.url.len(), false),
+            ("key", self.key.len(), keys_may_be_absent),
+        ] {
             ensure!(
                 length == names || may_differ,
                 "configuration items \"name\" and \"{item}\" have {names} and {length} elements: \
                  they need the same number, one for each connection"
             );
         }
+
         let lists = [
             ("purpose", self.purpose.len()),
             ("cert_path", self.cert_path.len()),
             ("client_cert_path", self.client_cert_path.len()),
         ];
+
         for (item, length) in lists {
             ensure!(
                 [0, 1, names].contains(&length),
@@ -210,39 +252,74 @@ impl Connections {
                  give \"{item}\" none, one for all connections, or one for each"
             );
         }
+
         Ok(())
     }
 
     fn build_connection(&self, index: usize, own: Overrides) -> Result<Connection> {
         let position = index + 1;
-        let empty =
-            |item: &str, remedy: &str| anyhow!("configuration item \"{item}\": element {position} is empty: {remedy}");
+        let empty = |item: &str, remedy: &str| {
+            anyhow!("configuration item \"{item}\": element {position} is empty: {remedy}")
+        };
         let element = |list: &[Option<String>], item: &str, remedy: &str| {
-            list.get(index).cloned().flatten().ok_or_else(|| empty(item, remedy))
+            list.get(index)
+                .cloned()
+                .flatten()
+                .ok_or_else(|| empty(item, remedy))
         };
+
         let name = element(&self.name, "name", "give every connection a name")?;
-        let url = element(&self.url, "url", "give the URL of the MISP, or file:///path for a feed")?;
+        let url = element(
+            &self.url,
+            "url",
+            "give the URL of the MISP, or file:///path for a feed",
+        )?;
+
         let wrong = |problem: anyhow::Error| {
-            anyhow!("configuration item \"url\": element {position} (connection \"{name}\") {problem}")
+            anyhow!(
+                "configuration item \"url\": element {position} (connection \"{name}\") {problem}"
+            )
         };
+
         let key = self.key.get(index).cloned().flatten();
+
         let target = if urls::is_file(&url) {
             let (folder, url) = urls::parse_folder(&url).map_err(wrong)?;
             Target::Feed { folder, url }
         } else if key.as_ref().map(Secret::expose) == Some("-") {
-            Target::WebFeed { url: urls::parse_web_feed(&url).map_err(wrong)? }
+            Target::WebFeed {
+                url: urls::parse_web_feed(&url).map_err(wrong)?,
+            }
         } else {
             let url = urls::parse_server(&url).map_err(wrong)?;
             let remedy = "give the API key of the MISP user, or \"-\" if the connection is a feed";
-            Target::Server { url, key: key.ok_or_else(|| empty("key", remedy))? }
+            Target::Server {
+                url,
+                key: key.ok_or_else(|| empty("key", remedy))?,
+            }
         };
-        let purpose = own.purpose.unwrap_or_else(|| self.resolve_purpose(index, &target));
+
+        let purpose = own
+            .purpose
+            .unwrap_or_else(|| self.resolve_purpose(index, &target));
         check_purpose(&name, &target, purpose)?;
         let access = self.build_access(index, own.cert_check, own.proxy);
-        Ok(Connection { name, target, purpose, access, own: own.options })
+
+        Ok(Connection {
+            name,
+            target,
+            purpose,
+            access,
+            own: own.options,
+        })
     }
 
-    fn build_access(&self, index: usize, cert_check: Option<bool>, proxy: Option<ProxyChoice>) -> ServerAccess {
+    fn build_access(
+        &self,
+        index: usize,
+        cert_check: Option<bool>,
+        proxy: Option<ProxyChoice>,
+    ) -> ServerAccess {
         ServerAccess {
             cert_path: element_for(&self.cert_path, index).map(PathBuf::from),
             client_cert_path: element_for(&self.client_cert_path, index).map(PathBuf::from),
@@ -255,7 +332,12 @@ impl Connections {
     fn resolve_purpose(&self, index: usize, target: &Target) -> Purpose {
         let is_web_feed = matches!(target, Target::WebFeed { .. });
         let is_for_all = self.purpose.len() == 1 && self.name.len() > 1;
-        let default = if self.name.len() == 1 && !is_web_feed { Purpose::ImportAndExport } else { Purpose::ImportOnly };
+        let default = if self.name.len() == 1 && !is_web_feed {
+            Purpose::ImportAndExport
+        } else {
+            Purpose::ImportOnly
+        };
+
         match element_for(&self.purpose, index) {
             // What is said of all cannot be meant of a feed that is read only.
             Some(Purpose::ImportAndExport) if is_for_all && is_web_feed => Purpose::ImportOnly,
@@ -272,9 +354,11 @@ fn check_purpose(name: &str, target: &Target, purpose: Purpose) -> Result<()> {
     let is_web_feed = matches!(target, Target::WebFeed { .. });
     ensure!(
         !is_web_feed || !purpose.allows_export(),
-        "configuration item \"purpose\": connection \"{name}\" is a feed over http, which is read only: make it ImportOnly, \
+        "configuration item \"purpose\": connection \"{name}\" is a feed over http, which is read \
+         only: make it ImportOnly, \
          and export into the file:/// folder that the web server shows"
     );
+
     Ok(())
 }
 
@@ -290,19 +374,30 @@ fn element_for<T: Clone>(list: &[Option<T>], index: usize) -> Option<T> {
 #[must_use]
 pub fn security_warnings(connection: &Connection) -> Vec<String> {
     let name = &connection.name;
+
     let (url, risk) = match &connection.target {
         Target::Server { url, .. } => (url, "sends its API key unencrypted"),
-        Target::WebFeed { url } => (url, "is read unencrypted, so that what comes may be changed on the way"),
+        Target::WebFeed { url } => (
+            url,
+            "is read unencrypted, so that what comes may be changed on the way",
+        ),
         Target::Feed { .. } => return Vec::new(),
     };
+
     let mut warnings = Vec::new();
     if url.scheme() == "http" {
-        warnings.push(format!("connection \"{name}\" {risk}: use https in \"url\""));
+        warnings.push(format!(
+            "connection \"{name}\" {risk}: use https in \"url\""
+        ));
     }
+
     if !connection.access.cert_check {
-        warnings
-            .push(format!("connection \"{name}\": the server's certificate is not checked (\"cert_check\" is false)"));
+        warnings.push(format!(
+            "connection \"{name}\": the server's certificate is not checked \
+                (\"cert_check\" is false)"
+        ));
     }
+
     warnings
 }
 
@@ -311,14 +406,23 @@ pub fn security_warnings(connection: &Connection) -> Vec<String> {
 /// # Errors
 /// The names there are, if that one is not among them.
 fn narrow_to_named(connections: Vec<Connection>, wanted: Option<&str>) -> Result<Vec<Connection>> {
-    let Some(wanted) = wanted else { return Ok(connections) };
-    let names: Vec<_> = connections.iter().map(|connection| format!("\"{}\"", connection.name)).collect();
-    let kept: Vec<_> = connections.into_iter().filter(|connection| connection.name == wanted).collect();
+    let Some(wanted) = wanted else {
+        return Ok(connections);
+    };
+    let names: Vec<_> = connections
+        .iter()
+        .map(|connection| format!("\"{}\"", connection.name))
+        .collect();
+    let kept: Vec<_> = connections
+        .into_iter()
+        .filter(|connection| connection.name == wanted)
+        .collect();
     ensure!(
         !kept.is_empty(),
         "there is no connection of the name that the job asks for: the names are {}",
         names.join(", ")
     );
+
     Ok(kept)
 }
 

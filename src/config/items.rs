@@ -1,5 +1,5 @@
-//! Configuration items as data, read from the schema of a configuration type: for loose reading, the manifests and the
-//! README.
+//! Configuration items as data, read from the schema of a configuration type: for loose reading,
+//! the manifests and the README.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
@@ -50,7 +50,9 @@ impl OptionKind {
             Self::Text => "a text".to_owned(),
             Self::Number { least } => format!("a whole number from {least}"),
             Self::Boolean => "true or false".to_owned(),
-            Self::Object => "a JSON object, such as {\"name\": \"partner\", \"max_age_days\": 7},".to_owned(),
+            Self::Object => {
+                "a JSON object, such as {\"name\": \"partner\", \"max_age_days\": 7},".to_owned()
+            }
             Self::Choice(words) => format!("one of {}", words.join(", ")),
         }
     }
@@ -63,34 +65,60 @@ pub fn for_config<C: JsonSchema>() -> Vec<OptionSpec> {
     let required = schema.get("required").and_then(Value::as_array);
     let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|n| n == name));
     let properties = schema.get("properties").and_then(Value::as_object);
-    properties.into_iter().flatten().map(|(name, property)| build_spec(name, property, is_required(name))).collect()
+
+    properties
+        .into_iter()
+        .flatten()
+        .map(|(name, property)| build_spec(name, property, is_required(name)))
+        .collect()
 }
 
-/// The schema of a type with every part in place, so that it can be read without following references.
+/// The schema of a type with every part in place, so that it can be read without following
+/// references.
 #[must_use]
 pub fn inline_schema<C: JsonSchema>() -> Schema {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let settings =
+        SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     settings.into_generator().into_root_schema_for::<C>()
 }
 
 fn build_spec(name: &str, property: &Value, required: bool) -> OptionSpec {
     let multi = has_type(property, "array");
-    let value = if multi { property.get("items").unwrap_or(property) } else { property };
+    let value = if multi {
+        property.get("items").unwrap_or(property)
+    } else {
+        property
+    };
+
     OptionSpec {
         name: name.to_owned(),
-        description: one_line(property.get("description").and_then(Value::as_str).unwrap_or_default()),
-        kind: schema_alternatives(value).map(detect_kind).find(|kind| *kind != OptionKind::Text).unwrap_or(OptionKind::Text),
+        description: one_line(
+            property
+                .get("description")
+                .and_then(Value::as_str)
+                .unwrap_or_default(),
+        ),
+        kind: schema_alternatives(value)
+            .map(detect_kind)
+            .find(|kind| *kind != OptionKind::Text)
+            .unwrap_or(OptionKind::Text),
         multi,
         positional: multi && schema_alternatives(value).any(|one| has_type(one, "null")),
         required,
-        default: property.get("default").filter(|default| !default.is_null()).cloned(),
+        default: property
+            .get("default")
+            .filter(|default| !default.is_null())
+            .cloned(),
     }
 }
 
 /// The schemas under `anyOf`, by which an optional enum is written; else the schema itself.
 fn schema_alternatives(value: &Value) -> impl Iterator<Item = &Value> {
     let any_of = value.get("anyOf").and_then(Value::as_array);
-    any_of.into_iter().flatten().chain(any_of.is_none().then_some(value))
+    any_of
+        .into_iter()
+        .flatten()
+        .chain(any_of.is_none().then_some(value))
 }
 
 fn detect_kind(value: &Value) -> OptionKind {
@@ -101,17 +129,39 @@ fn detect_kind(value: &Value) -> OptionKind {
         return OptionKind::Object;
     }
     if has_type(value, "integer") {
-        return OptionKind::Number { least: value.get("minimum").and_then(Value::as_u64).unwrap_or(0) };
+        return OptionKind::Number {
+            least: value.get("minimum").and_then(Value::as_u64).unwrap_or(0),
+        };
     }
+
     let words = enum_words(value);
-    if words.is_empty() { OptionKind::Text } else { OptionKind::Choice(words) }
+
+    if words.is_empty() {
+        OptionKind::Text
+    } else {
+        OptionKind::Choice(words)
+    }
 }
 
 fn enum_words(value: &Value) -> Vec<String> {
-    let plain = value.get("enum").and_then(Value::as_array).into_iter().flatten();
-    let described =
-        value.get("oneOf").and_then(Value::as_array).into_iter().flatten().filter_map(|one| one.get("const"));
-    plain.chain(described).filter_map(Value::as_str).map(ToOwned::to_owned).collect()
+    let plain = value
+        .get("enum")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+
+    let described = value
+        .get("oneOf")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one.get("const"));
+
+    plain
+        .chain(described)
+        .filter_map(Value::as_str)
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 fn has_type(value: &Value, name: &str) -> bool {

@@ -1,8 +1,10 @@
-//! Configuration: loose JSON in, checked types out. The types are plain serde types; their JSON schema is the one
-//! source for reading them loosely (here), for the manifests and for the table in the README.
+//! Configuration: loose JSON in, checked types out. The types are plain serde types; their JSON
+//! schema is the one source for reading them loosely (here), for the manifests and for the table in
+//! the README.
 //!
-//! Cortex checks values when a worker is enabled, and not when it is changed later (its `WorkerSrv.scala`), so a number
-//! may arrive as text; and it writes an unset item as `null`, `[]` or `[null]`.
+//! Cortex checks values when a worker is enabled, and not when it is changed later (its
+//! `WorkerSrv.scala`), so a number may arrive as text; and it writes an unset item as `null`, `[]`
+//! or `[null]`.
 
 pub mod connections;
 pub mod items;
@@ -24,7 +26,8 @@ use crate::json;
 use crate::secret::Secret;
 use items::{OptionKind, OptionSpec};
 
-/// Items that Cortex adds to every worker's configuration by itself (its `BaseConfig.scala` and `JobRunnerSrv.scala`).
+/// Items that Cortex adds to every worker's configuration by itself (its `BaseConfig.scala` and
+/// `JobRunnerSrv.scala`).
 const OF_CORTEX: [&str; 12] = [
     "auto_extract",
     "auto_extract_artifacts",
@@ -54,14 +57,16 @@ pub enum Warninglists {
 /// Limits in time, the same for both workers.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TimeLimits {
-    /// Minutes after which a run stops in good order and reports what is left; 0 for none. Keep it below the job timeout of Cortex, which is 30 minutes unless changed.
+    /// Minutes after which a run stops in good order and reports what is left; 0 for none. Keep it
+    /// below the job timeout of Cortex, which is 30 minutes unless changed.
     #[serde(default = "default_deadline_minutes")]
     pub deadline_minutes: u64,
     /// Seconds to wait for a connection to a server.
     #[serde(default = "default_connect_timeout")]
     #[schemars(range(min = 1))]
     pub connect_timeout: u64,
-    /// Seconds to wait for the next bytes of an answer. MISP sends the first byte of a search only when it has all of it.
+    /// Seconds to wait for the next bytes of an answer. MISP sends the first byte of a search only
+    /// when it has all of it.
     #[serde(default = "default_read_timeout")]
     #[schemars(range(min = 1))]
     pub read_timeout: u64,
@@ -71,7 +76,10 @@ impl TimeLimits {
     /// How long a server is waited for.
     #[must_use]
     pub fn timeouts(&self) -> Timeouts {
-        Timeouts { connect: Duration::from_secs(self.connect_timeout), read: Duration::from_secs(self.read_timeout) }
+        Timeouts {
+            connect: Duration::from_secs(self.connect_timeout),
+            read: Duration::from_secs(self.read_timeout),
+        }
     }
 }
 
@@ -93,9 +101,13 @@ fn default_read_timeout() -> u64 {
 /// A `thehive_url` that is no URL.
 pub fn installation_name(instance: Option<&str>, thehive_url: Option<&str>) -> Result<String> {
     const DEFAULT: &str = "thehive";
+
     match (instance, thehive_url) {
         (Some(instance), _) => Ok(instance.to_owned()),
-        (None, Some(url)) => Ok(urls::parse_thehive(url)?.host_str().unwrap_or(DEFAULT).to_owned()),
+        (None, Some(url)) => Ok(urls::parse_thehive(url)?
+            .host_str()
+            .unwrap_or(DEFAULT)
+            .to_owned()),
         (None, None) => Ok(DEFAULT.to_owned()),
     }
 }
@@ -111,9 +123,11 @@ pub fn build_ids(instance: &str, secret: Option<&Secret>) -> Result<Ids> {
     let is_short = secret.is_some_and(|secret| secret.expose().chars().count() < SHORTEST_SECRET);
     ensure!(
         !is_short,
-        "configuration item \"instance_secret\" has fewer than {SHORTEST_SECRET} characters: give a random text, such as `check` \
+        "configuration item \"instance_secret\" has fewer than {SHORTEST_SECRET} characters: give \
+         a random text, such as `check` \
          proposes"
     );
+
     Ok(Ids::new(instance, secret))
 }
 
@@ -149,27 +163,52 @@ impl OptionSource {
 /// Reads a table into its type, and gives the warnings on members that are not known.
 ///
 /// # Errors
-/// The first wrong member: its name, the kind of its value (never the value itself, which may be a secret), and what is
-/// accepted.
+/// The first wrong member: its name, the kind of its value (never the value itself, which may be a
+/// secret), and what is accepted.
 pub fn parse_options<C: DeserializeOwned + JsonSchema>(
     raw: &Map<String, Value>,
     table: OptionSource,
 ) -> Result<(C, Vec<String>)> {
     let specs = items::for_config::<C>();
     let mut known = Map::new();
+
     for spec in &specs {
-        let value = raw.get(&spec.name).map_or(Ok(None), |value| spec.parse_value(value));
-        match value.map_err(|problem| anyhow!("{} \"{}\" {problem}", table.member_noun(), spec.name))? {
+        let value = raw
+            .get(&spec.name)
+            .map_or(Ok(None), |value| spec.parse_value(value));
+        match value
+            .map_err(|problem| anyhow!("{} \"{}\" {problem}", table.member_noun(), spec.name))?
+        {
             Some(value) => drop(known.insert(spec.name.clone(), value)),
-            None if spec.required => bail!("{} \"{}\" is not set: {}", table.member_noun(), spec.name, spec.description),
+
+            None if spec.required => bail!(
+                "{} \"{}\" is not set: {}",
+                table.member_noun(),
+                spec.name,
+                spec.description
+            ),
+
             None => {}
         }
     }
-    let unknown = raw.keys().filter(|name| !table.is_platform_item(name) && specs.iter().all(|spec| spec.name != **name));
-    let warnings =
-        unknown.map(|name| format!("{} \"{}\" is not known and is ignored", table.member_noun(), truncate_name(name))).collect();
+
+    let unknown = raw.keys().filter(|name| {
+        !table.is_platform_item(name) && specs.iter().all(|spec| spec.name != **name)
+    });
+
+    let warnings = unknown
+        .map(|name| {
+            format!(
+                "{} \"{}\" is not known and is ignored",
+                table.member_noun(),
+                truncate_name(name)
+            )
+        })
+        .collect();
+
     let typed = serde_json::from_value(Value::Object(known))
         .map_err(|error| anyhow!("reading the {}s: {error}", table.member_noun()))?;
+
     Ok((typed, warnings))
 }
 
@@ -192,13 +231,18 @@ impl OptionSpec {
 
     fn parse_list(&self, list: &[Value]) -> Result<Option<Value>> {
         let mut read = Vec::new();
+
         for (index, value) in list.iter().enumerate() {
             if !is_unset(value) {
-                read.push(self.parse_one(value).map_err(|problem| anyhow!("(element {}) {problem}", index + 1))?);
+                read.push(
+                    self.parse_one(value)
+                        .map_err(|problem| anyhow!("(element {}) {problem}", index + 1))?,
+                );
             } else if self.positional {
                 read.push(Value::Null);
             }
         }
+
         Ok((!read.is_empty()).then_some(Value::Array(read)))
     }
 
@@ -210,11 +254,21 @@ impl OptionSpec {
             OptionKind::Number { .. } => to_u64(value).map(Value::from),
             OptionKind::Choice(words) => {
                 let given = to_text(value).unwrap_or_default();
-                words.iter().find(|word| word.eq_ignore_ascii_case(given.trim())).map(|word| Value::from(word.as_str()))
+                words
+                    .iter()
+                    .find(|word| word.eq_ignore_ascii_case(given.trim()))
+                    .map(|word| Value::from(word.as_str()))
             }
         };
+
         let fits = |value: &Value| !matches!((&self.kind, value.as_u64()), (OptionKind::Number { least }, Some(n)) if n < *least);
-        read.filter(fits).ok_or_else(|| anyhow!("is {}: {} is accepted", json::describe_kind(value), self.kind.describe_accepted()))
+        read.filter(fits).ok_or_else(|| {
+            anyhow!(
+                "is {}: {} is accepted",
+                json::describe_kind(value),
+                self.kind.describe_accepted()
+            )
+        })
     }
 }
 
@@ -242,9 +296,11 @@ fn to_text(value: &Value) -> Option<String> {
 pub fn to_bool(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(value) => Some(*value),
-        Value::Number(number) => {
-            number.as_u64().and_then(|n| [Some(false), Some(true)].get(usize::try_from(n).ok()?).copied()?)
-        }
+        Value::Number(number) => number.as_u64().and_then(|n| {
+            [Some(false), Some(true)]
+                .get(usize::try_from(n).ok()?)
+                .copied()?
+        }),
         Value::String(text) => json::parse_bool(text),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
@@ -252,9 +308,12 @@ pub fn to_bool(value: &Value) -> Option<bool> {
 
 fn to_u64(value: &Value) -> Option<u64> {
     match value {
-        Value::Number(number) => {
-            number.as_u64().or_else(|| number.as_f64().and_then(json::float_to_integer).and_then(|n| u64::try_from(n).ok()))
-        }
+        Value::Number(number) => number.as_u64().or_else(|| {
+            number
+                .as_f64()
+                .and_then(json::float_to_integer)
+                .and_then(|n| u64::try_from(n).ok())
+        }),
         Value::String(text) => text.trim().parse().ok(),
         Value::Bool(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
@@ -283,7 +342,8 @@ mod tests {
     }
 
     fn parse_sample(value: Value) -> Result<(Sample, Vec<String>), String> {
-        parse_options(value.as_object().unwrap(), OptionSource::Configuration).map_err(|error| error.to_string())
+        parse_options(value.as_object().unwrap(), OptionSource::Configuration)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -292,7 +352,17 @@ mod tests {
             let (read, warnings) =
                 parse_sample(json!({"name": ["a"], "words": unset, "switch": unset, "limit": unset, "read_timeout": unset}))
                     .unwrap();
-            assert_eq!((read.words.len(), read.switch, read.limit, read.limits.read_timeout), (0, false, 0, 300));
+
+            assert_eq!(
+                (
+                    read.words.len(),
+                    read.switch,
+                    read.limit,
+                    read.limits.read_timeout
+                ),
+                (0, false, 0, 300)
+            );
+
             assert!(warnings.is_empty());
         }
     }
@@ -302,12 +372,21 @@ mod tests {
         let (read, _) =
             parse_sample(json!({"name": "a", "words": "x", "switch": "True", "limit": "7", "deadline_minutes": 3.0}))
                 .unwrap();
-        assert_eq!((read.words, read.switch, read.limit, read.limits.deadline_minutes), (vec!["x".into()], true, 7, 3));
+        assert_eq!(
+            (
+                read.words,
+                read.switch,
+                read.limit,
+                read.limits.deadline_minutes
+            ),
+            (vec!["x".into()], true, 7, 3)
+        );
     }
 
     #[test]
     fn positions_are_kept_where_they_matter_and_only_there() {
-        let (read, _) = parse_sample(json!({"name": ["a", null, ""], "words": ["x", null, "y"]})).unwrap();
+        let (read, _) =
+            parse_sample(json!({"name": ["a", null, ""], "words": ["x", null, "y"]})).unwrap();
         assert_eq!(read.name, [Some("a".to_owned()), None, None]);
         assert_eq!(read.words, ["x", "y"]);
     }
@@ -322,7 +401,12 @@ mod tests {
             json!({"name": ["a"], "read_timeout": 0}),
             json!({}),
         ];
-        let messages: Vec<_> = errors.into_iter().map(|config| parse_sample(config).unwrap_err()).collect();
+
+        let messages: Vec<_> = errors
+            .into_iter()
+            .map(|config| parse_sample(config).unwrap_err())
+            .collect();
+
         insta::assert_snapshot!(messages.join("\n"), @r#"
         configuration item "limit" is a negative number: a whole number from 0 is accepted
         configuration item "limit" is a text: a whole number from 0 is accepted
@@ -335,7 +419,12 @@ mod tests {
 
     #[test]
     fn unknown_items_are_named_in_a_warning_and_those_of_cortex_are_not() {
-        let (_, warnings) = parse_sample(json!({"name": ["a"], "max_tlp": 2, "jobTimeout": 30, "colour": 1})).unwrap();
-        assert_eq!(warnings, ["configuration item \"colour\" is not known and is ignored"]);
+        let (_, warnings) =
+            parse_sample(json!({"name": ["a"], "max_tlp": 2, "jobTimeout": 30, "colour": 1}))
+                .unwrap();
+        assert_eq!(
+            warnings,
+            ["configuration item \"colour\" is not known and is ignored"]
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! Which TheHive organisations may use a connection. Without access to TheHive the organisation is the one that the caller
-//! names, so this guards against mistakes, not against people who hold a key of Cortex.
+//! Which TheHive organisations may use a connection. Without access to TheHive the organisation is
+//! the one that the caller names, so this guards against mistakes, not against people who hold a
+//! key of Cortex.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,10 +10,12 @@ use crate::tags::are_alike;
 /// Which TheHive organisations may use a connection: all, unless one of the lists is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Organisations {
-    /// Only these TheHive organisations may use the MISP connections, such as `cert`, by name in any case: an export's is the one of the job, an import's those that get its alerts.
+    /// Only these TheHive organisations may use the MISP connections, such as `cert`, by name in
+    /// any case: an export's is the one of the job, an import's those that get its alerts.
     #[serde(default)]
     pub include_thehive_organisations: Vec<String>,
-    /// All but these TheHive organisations may use the MISP connections, such as `training`, by name in any case.
+    /// All but these TheHive organisations may use the MISP connections, such as `training`, by
+    /// name in any case.
     #[serde(default)]
     pub exclude_thehive_organisations: Vec<String>,
 }
@@ -21,29 +24,38 @@ impl Organisations {
     /// True if every organisation may use the connection.
     #[must_use]
     pub fn allows_all(&self) -> bool {
-        self.include_thehive_organisations.is_empty() && self.exclude_thehive_organisations.is_empty()
+        self.include_thehive_organisations.is_empty()
+            && self.exclude_thehive_organisations.is_empty()
     }
 
-    /// Why an organisation may not use the connection, in words that follow its name; none if it may. Where an
-    /// organisation counts and none is known, nobody may.
+    /// Why an organisation may not use the connection, in words that follow its name; none if it
+    /// may. Where an organisation counts and none is known, nobody may.
     #[must_use]
     pub fn denial_reason(&self, organisation: Option<&str>) -> Option<String> {
-        let Self { include_thehive_organisations: included, exclude_thehive_organisations: excluded } = self;
+        let Self {
+            include_thehive_organisations: included,
+            exclude_thehive_organisations: excluded,
+        } = self;
         let has = |list: &[String], name: &str| list.iter().any(|one| is_same_name(one, name));
-        let is_excluded = |name: &str| has(excluded, name) || excluded.iter().any(|one| are_alike(one, name));
+        let is_excluded =
+            |name: &str| has(excluded, name) || excluded.iter().any(|one| are_alike(one, name));
+
         match organisation.map(str::trim).filter(|name| !name.is_empty()) {
             None if self.allows_all() => None,
             None => Some(
-                "is for certain TheHive organisations, and it is not known for which one this job runs: TheHive names it \
+                "is for certain TheHive organisations, and it is not known for which one this job \
+                 runs: TheHive names it \
                  in the job's parameter \"organisation\""
                     .to_owned(),
             ),
-            Some(name) if is_excluded(name) => {
-                Some(format!("is not for TheHive's organisation \"{name}\" (\"exclude_thehive_organisations\")"))
-            }
-            Some(name) if !included.is_empty() && !has(included, name) => {
-                Some(format!("is not for TheHive's organisation \"{name}\" (\"include_thehive_organisations\")"))
-            }
+            Some(name) if is_excluded(name) => Some(format!(
+                "is not for TheHive's organisation \"{name}\" \
+                    (\"exclude_thehive_organisations\")"
+            )),
+            Some(name) if !included.is_empty() && !has(included, name) => Some(format!(
+                "is not for TheHive's organisation \"{name}\" \
+                    (\"include_thehive_organisations\")"
+            )),
             Some(_) => None,
         }
     }
@@ -67,6 +79,7 @@ mod tests {
             };
             organisations.denial_reason(organisation).is_some()
         };
+
         for (included, excluded, organisation, expected) in [
             ([].as_slice(), [].as_slice(), None, false),
             (&[], &[], Some("CERT"), false),

@@ -1,5 +1,6 @@
-//! What holds for one connection alone: `connection_settings`, laid over the configuration. An element may name options of
-//! either worker, so that both can have the same list; each takes those that it has.
+//! What holds for one connection alone: `connection_settings`, laid over the configuration. An
+//! element may name options of either worker, so that both can have the same list; each takes those
+//! that it has.
 
 use std::fmt;
 
@@ -46,7 +47,8 @@ pub struct ConnectionConfig<C> {
     pub config: C,
 }
 
-/// One element of `connection_settings`. It may hold a proxy's password, so it is neither printed nor written.
+/// One element of `connection_settings`. It may hold a proxy's password, so it is neither printed
+/// nor written.
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
 pub struct RawOverrides(Map<String, Value>);
@@ -118,32 +120,78 @@ pub(super) fn parse_each(
     }
     let own_items = items::for_config::<OverrideHeader>();
     // An empty element keeps its place, so that messages count as the form does.
-    let set = settings.iter().enumerate().filter_map(|(index, settings)| Some((index, settings.as_ref()?)));
+    let set = settings
+        .iter()
+        .enumerate()
+        .filter_map(|(index, settings)| Some((index, settings.as_ref()?)));
+
     for (index, RawOverrides(element)) in set {
-        let position = format!("configuration item \"connection_settings\" (element {})", index + 1);
+        let position = format!(
+            "configuration item \"connection_settings\" (element {})",
+            index + 1
+        );
         let (of_connection, rest): (Map<_, _>, Map<_, _>) = element
             .iter()
             .map(|(name, value)| (name.clone(), value.clone()))
             .partition(|(name, _)| own_items.iter().any(|item| item.name == *name));
         let (of_connection, _) =
-            parse_options::<OverrideHeader>(&of_connection, OptionSource::Settings).context(position.clone())?;
-        let OverrideHeader { name, purpose, cert_check, proxy } = of_connection;
+            parse_options::<OverrideHeader>(&of_connection, OptionSource::Settings)
+                .context(position.clone())?;
+        let OverrideHeader {
+            name,
+            purpose,
+            cert_check,
+            proxy,
+        } = of_connection;
+
         let position = format!("{position}, connection \"{name}\"");
-        let place = names.iter().zip(&mut each).find(|(known, _)| known.as_ref() == Some(&name));
-        let known: Vec<_> = names.iter().flatten().map(|name| format!("\"{name}\"")).collect();
-        let (_, place) = place
-            .with_context(|| format!("{position}: there is no such connection: the names are {}", known.join(", ")))?;
-        ensure!(place.is_none(), "{position}: this connection has an element already: write all into one");
-        rest.iter().try_for_each(|(name, value)| check_option(options, name, value)).context(position)?;
+        let place = names
+            .iter()
+            .zip(&mut each)
+            .find(|(known, _)| known.as_ref() == Some(&name));
+        let known: Vec<_> = names
+            .iter()
+            .flatten()
+            .map(|name| format!("\"{name}\""))
+            .collect();
+
+        let (_, place) = place.with_context(|| {
+            format!(
+                "{position}: there is no such connection: the names are {}",
+                known.join(", ")
+            )
+        })?;
+
+        ensure!(
+            place.is_none(),
+            "{position}: this connection has an element already: write all into one"
+        );
+        rest.iter()
+            .try_for_each(|(name, value)| check_option(options, name, value))
+            .context(position)?;
         // Not set is not set: it never takes away what holds for all, a limit for instance.
-        let rest = rest.into_iter().filter(|(_, value)| !super::is_unset(value)).collect();
-        *place = Some(Overrides { purpose, cert_check, proxy: proxy.map(parse_proxy), options: rest });
+        let rest = rest
+            .into_iter()
+            .filter(|(_, value)| !super::is_unset(value))
+            .collect();
+
+        *place = Some(Overrides {
+            purpose,
+            cert_check,
+            proxy: proxy.map(parse_proxy),
+            options: rest,
+        });
     }
+
     Ok(each.into_iter().map(Option::unwrap_or_default).collect())
 }
 
 fn parse_proxy(text: Secret) -> ProxyChoice {
-    if text.expose().eq_ignore_ascii_case(DIRECT) { ProxyChoice::Direct } else { ProxyChoice::Through(text) }
+    if text.expose().eq_ignore_ascii_case(DIRECT) {
+        ProxyChoice::Direct
+    } else {
+        ProxyChoice::Through(text)
+    }
 }
 
 /// The options that a connection can have of its own, of those of both workers, each once.
@@ -155,6 +203,7 @@ pub fn overridable_options(of_both: impl IntoIterator<Item = OptionSpec>) -> Vec
             options.push(option);
         }
     }
+
     options
 }
 
@@ -168,14 +217,21 @@ fn check_option(options: &[OptionSpec], name: &str, value: &Value) -> Result<()>
     let Some(option) = options.iter().find(|option| option.name == name) else {
         match OF_ALL.contains(&name) {
             true => bail!("\"{name}\" holds for all connections: it cannot be set for one"),
-            false => bail!("\"{}\" is no option that a connection can have", super::truncate_name(name)),
+            false => bail!(
+                "\"{}\" is no option that a connection can have",
+                super::truncate_name(name)
+            ),
         }
     };
-    option.parse_value(value).map(drop).map_err(|problem| anyhow!("\"{name}\" {problem}"))
+
+    option
+        .parse_value(value)
+        .map(drop)
+        .map_err(|problem| anyhow!("\"{name}\" {problem}"))
 }
 
-/// Gives each connection the configuration that holds for it: `shared`, which was read from `raw`, with what the
-/// connection has of its own in its place. What it sets to nothing is as for all.
+/// Gives each connection the configuration that holds for it: `shared`, which was read from `raw`,
+/// with what the connection has of its own in its place. What it sets to nothing is as for all.
 ///
 /// # Errors
 /// That what is laid over does not fit. Its parts were looked at before.
@@ -186,14 +242,29 @@ pub fn configure_each<C: Clone + DeserializeOwned + JsonSchema>(
 ) -> Result<Vec<ConnectionConfig<C>>> {
     let one = |connection: Connection| {
         if connection.own.is_empty() {
-            return Ok(ConnectionConfig { connection, config: shared.clone() });
+            return Ok(ConnectionConfig {
+                connection,
+                config: shared.clone(),
+            });
         }
-        let laid = connection.own.iter().map(|(name, value)| (name.clone(), value.clone()));
-        let whole = raw.iter().map(|(name, value)| (name.clone(), value.clone())).chain(laid).collect();
-        let (config, _) = parse_options(&whole, OptionSource::Configuration)
-            .with_context(|| format!("reading the settings of connection \"{}\"", connection.name))?;
+
+        let laid = connection
+            .own
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()));
+        let whole = raw
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .chain(laid)
+            .collect();
+
+        let (config, _) =
+            parse_options(&whole, OptionSource::Configuration).with_context(|| {
+                format!("reading the settings of connection \"{}\"", connection.name)
+            })?;
         Ok(ConnectionConfig { connection, config })
     };
+
     connections.into_iter().map(one).collect()
 }
 
@@ -215,7 +286,11 @@ mod tests {
     use serde_json::json;
 
     fn both_workers_options() -> Vec<OptionSpec> {
-        overridable_options(items::for_config::<ImportConfig>().into_iter().chain(items::for_config::<ExportConfig>()))
+        overridable_options(
+            items::for_config::<ImportConfig>()
+                .into_iter()
+                .chain(items::for_config::<ExportConfig>()),
+        )
     }
 
     fn config(settings: Value) -> Map<String, Value> {
@@ -242,14 +317,32 @@ mod tests {
     #[test]
     fn a_connection_has_its_own_options_and_shares_the_others() {
         let text = r#"{"name": "partner", "max_age_days": "3", "include_tags": ["*"], "max_attributes": null, "distribution": 2}"#;
-        for settings in [json!([text]), json!([serde_json::from_str::<Value>(text).unwrap()]), json!(text)] {
+        for settings in [
+            json!([text]),
+            json!([serde_json::from_str::<Value>(text).unwrap()]),
+            json!(text),
+        ] {
             let [corp, partner] = import_configs(settings).try_into().unwrap();
-            assert_eq!((corp.config.filters.max_age_days, corp.config.filters.include_tags.len()), (7, 1));
             assert_eq!(
-                (partner.config.filters.max_age_days, partner.config.filters.include_tags),
+                (
+                    corp.config.filters.max_age_days,
+                    corp.config.filters.include_tags.len()
+                ),
+                (7, 1)
+            );
+
+            assert_eq!(
+                (
+                    partner.config.filters.max_age_days,
+                    partner.config.filters.include_tags
+                ),
                 (3, vec!["*".to_owned()])
             );
-            assert_eq!(partner.config.filters.max_attributes, corp.config.filters.max_attributes);
+
+            assert_eq!(
+                partner.config.filters.max_attributes,
+                corp.config.filters.max_attributes
+            );
         }
     }
 
@@ -260,10 +353,18 @@ mod tests {
             {"name": "corp", "proxy": "DIRECT"},
         ]);
         let [corp, partner] = parse_connections(settings).unwrap().try_into().unwrap();
-        assert_eq!((corp.purpose, corp.access.cert_check), (Purpose::ImportOnly, true));
+        assert_eq!(
+            (corp.purpose, corp.access.cert_check),
+            (Purpose::ImportOnly, true)
+        );
         assert_eq!(corp.access.proxy, Some(ProxyChoice::Direct));
-        assert_eq!((partner.purpose, partner.access.cert_check), (Purpose::ExportOnly, false));
-        assert!(matches!(&partner.access.proxy, Some(ProxyChoice::Through(url)) if url.expose().contains("canary")));
+        assert_eq!(
+            (partner.purpose, partner.access.cert_check),
+            (Purpose::ExportOnly, false)
+        );
+        assert!(
+            matches!(&partner.access.proxy, Some(ProxyChoice::Through(url)) if url.expose().contains("canary"))
+        );
         assert!(!format!("{partner:?}").contains("canary"));
     }
 
@@ -280,8 +381,13 @@ mod tests {
             json!([{"name": "corp", "removed_iocs": "canary"}]),
             json!([{"name": "corp", "purpose": "canary"}]),
         ];
-        let messages: Vec<_> = wrong.into_iter().map(|settings| parse_connections(settings).unwrap_err()).collect();
+
+        let messages: Vec<_> = wrong
+            .into_iter()
+            .map(|settings| parse_connections(settings).unwrap_err())
+            .collect();
         assert!(!messages.concat().contains("canary"));
+
         insta::assert_snapshot!(messages.join("\n"), @r#"
         configuration item "connection_settings" (element 1) is a text: a JSON object, such as {"name": "partner", "max_age_days": 7}, is accepted
         configuration item "connection_settings" (element 1): setting "name" is not set: Which connection is meant: one of `name`.

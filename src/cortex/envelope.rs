@@ -1,6 +1,7 @@
-//! The report: its shape, its size, and how it leaves. Cortex takes `output/output.json` as it finds it: cut JSON, or a
-//! `full` that is no object, would leave the job in progress for ever, and one unknown key in an artifact fails it
-//! (its `JobRunnerSrv.scala`). So the file appears at once and whole, by a rename.
+//! The report: its shape, its size, and how it leaves. Cortex takes `output/output.json` as it
+//! finds it: cut JSON, or a `full` that is no object, would leave the job in progress for ever, and
+//! one unknown key in an artifact fails it (its `JobRunnerSrv.scala`). So the file appears at once
+//! and whole, by a rename.
 
 use std::borrow::Cow;
 use std::fs;
@@ -26,11 +27,13 @@ pub enum Report {
         /// The body, an object.
         full: Value,
         /// Mini reports (analyzer).
-        taxonomies: Value,
-        /// IOCs to import (analyzer). Cortex takes `dataType`, `data`, `tlp`, `tags` and `message`, and no other key.
-        artifacts: Value,
-        /// What TheHive is asked to do (responder). An unknown one would leave the action unfinished on TheHive 4.
-        operations: Value,
+        taxonomies: Vec<Value>,
+        /// IOCs to import (analyzer). Cortex takes `dataType`, `data`, `tlp`, `tags` and `message`,
+        /// and no other key.
+        artifacts: Vec<Value>,
+        /// What TheHive is asked to do (responder). An unknown one would leave the action
+        /// unfinished on TheHive 4.
+        operations: Vec<Value>,
     },
     /// Something failed and nothing was written anywhere.
     Failure {
@@ -44,31 +47,43 @@ impl Report {
     #[must_use]
     pub fn render(self, scrubber: &Scrubber) -> Value {
         let value = match self {
-            Self::Success { full, taxonomies, artifacts, operations } => json!({
+            Self::Success {
+                full,
+                taxonomies,
+                artifacts,
+                operations,
+            } => json!({
                 "success": true,
                 "summary": {"taxonomies": taxonomies},
                 "artifacts": artifacts,
                 "operations": operations,
                 "full": full,
             }),
-            Self::Failure { message } => json!({"success": false, "errorMessage": one_line(&message)}),
+            Self::Failure { message } => {
+                json!({"success": false, "errorMessage": one_line(&message)})
+            }
         };
+
         shrink_to_fit(reveal_in_report(scrubber.clean_report(value)))
     }
 }
 
-/// A report whose texts name what cannot be seen in them. What is data, and what Cortex and TheHive make of it, stays as it
-/// is: artifacts, operations, and alerts, beside whose values stands how they are shown.
+/// A report whose texts name what cannot be seen in them. What is data, and what Cortex and TheHive
+/// make of it, stays as it is: artifacts, operations, and alerts, beside whose values stands how
+/// they are shown.
 fn reveal_in_report(mut report: Value) -> Value {
     for (name, value) in report.as_object_mut().into_iter().flatten() {
         match (name.as_str(), value) {
             ("full", Value::Object(full)) => {
-                full.iter_mut().filter(|(name, _)| *name != "alerts").for_each(|(_, value)| reveal_in_value(value));
+                full.iter_mut()
+                    .filter(|(name, _)| *name != "alerts")
+                    .for_each(|(_, value)| reveal_in_value(value));
             }
             ("errorMessage", message) => reveal_in_value(message),
             _ => {}
         }
     }
+
     report
 }
 
@@ -81,21 +96,31 @@ fn reveal_in_value(value: &mut Value) {
         }
         Value::Array(list) => list.iter_mut().for_each(reveal_in_value),
         Value::Object(map) => {
-            if map.keys().any(|name| name.starts_with('$') || text::has_hidden(name)) {
+            if map
+                .keys()
+                .any(|name| name.starts_with('$') || text::has_hidden(name))
+            {
                 let members = std::mem::take(map).into_iter();
-                *map = members.map(|(name, value)| (member_name(&name), value)).collect();
+                *map = members
+                    .map(|(name, value)| (member_name(&name), value))
+                    .collect();
             }
+
             map.values_mut().for_each(reveal_in_value);
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
-/// A reason as the name of a member. One that begins with `$` is quoted, or TheHive's page would pass over it (AngularJS's
-/// `ngRepeat` does).
+/// A reason as the name of a member. One that begins with `$` is quoted, or TheHive's page would
+/// pass over it (AngularJS's `ngRepeat` does).
 fn member_name(name: &str) -> String {
     let name = text::reveal_hidden_in_lines(name);
-    if name.starts_with('$') { format!("\"{name}\"") } else { name.into_owned() }
+    if name.starts_with('$') {
+        format!("\"{name}\"")
+    } else {
+        name.into_owned()
+    }
 }
 
 fn one_line(message: &str) -> String {
@@ -103,25 +128,49 @@ fn one_line(message: &str) -> String {
 }
 
 /// Lists that may be shortened, the most dispensable first.
-const LISTS: [&str; 8] =
-    ["alerts", "artifacts", "matches", "events", "observables", "retractions", "failures", "warnings"];
+const LISTS: [&str; 8] = [
+    "alerts",
+    "artifacts",
+    "matches",
+    "events",
+    "observables",
+    "retractions",
+    "failures",
+    "warnings",
+];
 
-/// Shortens the report's lists until it fits; each cut is counted in `full.left_out`. Its texts were shortened when they
-/// were cleaned. A report with so many connections that this does not help shows some of them.
+/// Shortens the report's lists until it fits; each cut is counted in `full.left_out`. Its texts
+/// were shortened when they were cleaned. A report with so many connections that this does not help
+/// shows some of them.
 fn shrink_to_fit(mut report: Value) -> Value {
-    for list in LISTS.iter().cycle().take(LISTS.len() * 20).chain(["connections"; 20].iter()) {
+    for list in LISTS
+        .iter()
+        .cycle()
+        .take(LISTS.len() * 20)
+        .chain(["connections"; 20].iter())
+    {
         if report.to_string().len() < LARGEST_REPORT {
             return report;
         }
         let cut = halve_lists(&mut report, list);
         count_left_out(&mut report, list, cut);
     }
+
     json!({"success": false, "errorMessage": "the report is too large to be given"})
 }
 
 fn count_left_out(report: &mut Value, list: &str, cut: u64) {
-    let Some(full) = report.get_mut("full").and_then(Value::as_object_mut).filter(|_| cut > 0) else { return };
-    let left_out = full.entry("left_out").or_insert_with(|| Value::Object(Map::new()));
+    let Some(full) = report
+        .get_mut("full")
+        .and_then(Value::as_object_mut)
+        .filter(|_| cut > 0)
+    else {
+        return;
+    };
+
+    let left_out = full
+        .entry("left_out")
+        .or_insert_with(|| Value::Object(Map::new()));
     let before = left_out.get(list).and_then(Value::as_u64).unwrap_or(0);
     if let Some(left_out) = left_out.as_object_mut() {
         left_out.insert(list.to_owned(), Value::from(before + cut));
@@ -173,48 +222,80 @@ fn write_to_folder(report: &Value, folder: &Path) -> Result<()> {
     let output = folder.join("output");
     // If the folder cannot be made, writing into it says why.
     drop(fs::create_dir_all(&output));
-    let written = write_atomically(&output, "output.json", text::escape_json(report.to_string()).as_bytes());
+    let written = write_atomically(
+        &output,
+        "output.json",
+        text::escape_json(report.to_string()).as_bytes(),
+    );
+
     let Err(error) = written else { return Ok(()) };
-    let short = json!({"success": false, "errorMessage": format!("the report could not be written: {error}")});
+    let short = json!({"success": false, "errorMessage": format!("the report could not be \
+        written: {error}")});
+
     write_atomically(&output, "output.json", short.to_string().as_bytes())
         .map_err(|_| error)
-        .with_context(|| format!("writing the report to {}", output.join("output.json").display()))
+        .with_context(|| {
+            format!(
+                "writing the report to {}",
+                output.join("output.json").display()
+            )
+        })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn success(full: Value, artifacts: Value) -> Report {
-        Report::Success { full, taxonomies: json!([]), artifacts, operations: json!([]) }
+    fn success(full: Value, artifacts: Vec<Value>) -> Report {
+        Report::Success {
+            full,
+            taxonomies: vec![],
+            artifacts,
+            operations: vec![],
+        }
     }
 
     #[test]
     fn a_report_that_is_too_large_is_cut_and_says_so() {
-        let warnings: Vec<_> =
-            (0..40_000).map(|n| format!("warning number {n}, which is rather long as warnings go")).collect();
+        let warnings: Vec<_> = (0..40_000)
+            .map(|n| format!("warning number {n}, which is rather long as warnings go"))
+            .collect();
         let full = json!({"warnings": warnings, "connections": [{"failures": ["one"]}]});
-        let report = success(full, json!([])).render(&Scrubber::default());
+        let report = success(full, vec![]).render(&Scrubber::default());
         assert!(report.to_string().len() < LARGEST_REPORT);
         let left = report["full"]["warnings"].as_array().unwrap().len() as u64;
-        assert_eq!(left + report["full"]["left_out"]["warnings"].as_u64().unwrap(), 40_000);
+        assert_eq!(
+            left + report["full"]["left_out"]["warnings"].as_u64().unwrap(),
+            40_000
+        );
     }
 
     #[test]
     fn a_report_names_what_is_hidden_and_leaves_data_alone() {
-        let part = json!({"name": "a\u{202e}b", "ledger": {"events": {"failed_by": {"$x\u{200b}": 1}}}});
+        let part =
+            json!({"name": "a\u{202e}b", "ledger": {"events": {"failed_by": {"$x\u{200b}": 1}}}});
         let full = json!({"message": "one\ntwo\u{1b}", "connections": [part]});
-        let report = success(full, json!([{"data": "a\u{202e}b"}])).render(&Scrubber::default());
+        let report =
+            success(full, vec![json!({"data": "a\u{202e}b"})]).render(&Scrubber::default());
         assert_eq!(report["artifacts"][0]["data"], "a\u{202e}b");
         assert_eq!(report["full"]["message"], "one\ntwo<U+001B>");
         let part = &report["full"]["connections"][0];
         assert_eq!(part["name"], "a<U+202E>b");
-        assert_eq!(part["ledger"]["events"]["failed_by"], json!({"\"$x<U+200B>\"": 1}));
+        assert_eq!(
+            part["ledger"]["events"]["failed_by"],
+            json!({"\"$x<U+200B>\"": 1})
+        );
     }
 
     #[test]
     fn a_failure_is_one_line() {
-        let report = Report::Failure { message: "one\ntwo\t three".into() }.render(&Scrubber::default());
-        assert_eq!(report, json!({"success": false, "errorMessage": "one two three"}));
+        let report = Report::Failure {
+            message: "one\ntwo\t three".into(),
+        }
+        .render(&Scrubber::default());
+        assert_eq!(
+            report,
+            json!({"success": false, "errorMessage": "one two three"})
+        );
     }
 }

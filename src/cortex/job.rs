@@ -1,5 +1,5 @@
-//! The job: where it comes from, and what it says. Cortex hands over a folder with `input/input.json`
-//! (its `JobRunnerSrv.scala`); people, scripts and tests use the standard input.
+//! The job: where it comes from, and what it says. Cortex hands over a folder with
+//! `input/input.json` (its `JobRunnerSrv.scala`); people, scripts and tests use the standard input.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Map, Value};
 
-use crate::config::{to_bool, is_unset};
+use crate::config::{is_unset, to_bool};
 use crate::json;
 use crate::markings::{self, Pap, Scale, Tlp};
 use crate::secret::truncate_text;
@@ -32,9 +32,13 @@ impl JobSource {
     #[must_use]
     pub fn find(argument: Option<PathBuf>) -> Self {
         let folder = argument.unwrap_or_else(|| PathBuf::from(DEFAULT_FOLDER));
-        // Whatever stands where the job should be is meant to be it, a pipe or a link that leads nowhere too: the standard input
-        // of a worker that Cortex started would never end.
-        if input_path(&folder).symlink_metadata().is_ok() { Self::Folder(folder) } else { Self::Streams(folder) }
+        // Whatever stands where the job should be is meant to be it, a pipe or a link that leads
+        // nowhere too: the standard input of a worker that Cortex started would never end.
+        if input_path(&folder).symlink_metadata().is_ok() {
+            Self::Folder(folder)
+        } else {
+            Self::Streams(folder)
+        }
     }
 
     /// The job folder, if there is a job in it.
@@ -59,12 +63,15 @@ impl JobSource {
                 let is_file = path.metadata().with_context(reading)?.is_file();
                 ensure!(is_file, "{}: it is no regular file", reading());
                 let file = File::open(&path).with_context(reading)?;
-                read_capped(file).with_context(|| format!("reading the job from {}", path.display()))?
+                read_capped(file)
+                    .with_context(|| format!("reading the job from {}", path.display()))?
             }
             // Nobody types a job: a person at a terminal is told what is wanted.
             Self::Streams(_) if io::stdin().is_terminal() => Vec::new(),
-            Self::Streams(_) => read_capped(io::stdin().lock()).context("reading the job from the standard input")?,
+            Self::Streams(_) => read_capped(io::stdin().lock())
+                .context("reading the job from the standard input")?,
         };
+
         self.parse(&text)
     }
 
@@ -73,16 +80,22 @@ impl JobSource {
             && file.is_file()
         {
             let file = file.display();
-            bail!("{file} is a file, and a job folder is wanted: give what is in it on the standard input, `< {file}`");
+            bail!(
+                "{file} is a file, and a job folder is wanted: give what is in it on the standard \
+                 input, `< {file}`"
+            );
         }
+
         ensure!(
             !text.starts_with(b"\xff\xfe") && !text.starts_with(b"\xfe\xff"),
             "the job is UTF-16, as some editors and shells write: save it as UTF-8"
         );
         let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+
         match self {
             Self::Streams(folder) if text.trim_ascii().is_empty() => bail!(
-                "no job: the standard input is empty, and there is no file {}. Give a job folder as the first argument, \
+                "no job: the standard input is empty, and there is no file {}. Give a job folder \
+                 as the first argument, \
                  or a job as JSON on the standard input; --help shows one",
                 input_path(folder).display()
             ),
@@ -91,10 +104,13 @@ impl JobSource {
             }
             Self::Folder(_) | Self::Streams(_) => {}
         }
+
         serde_json::from_slice(text).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
             match error.classify() {
-                serde_json::error::Category::Eof => anyhow!("the job is cut off at {place}: it is not complete JSON"),
+                serde_json::error::Category::Eof => {
+                    anyhow!("the job is cut off at {place}: it is not complete JSON")
+                }
                 _ => anyhow!("the job is not JSON: {error}"),
             }
         })
@@ -108,12 +124,15 @@ fn input_path(folder: &Path) -> PathBuf {
 fn read_capped(source: impl Read) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     source.take(LARGEST_JOB + 1).read_to_end(&mut text)?;
+
     ensure!(
         text.len() as u64 <= LARGEST_JOB,
-        "the job has more than {} MiB: a job carries a case or a value, not bulk data; let the program read the \
+        "the job has more than {} MiB: a job carries a case or a value, not bulk data; let the \
+         program read the \
          observables from TheHive (\"thehive_url\" and \"thehive_key\")",
         LARGEST_JOB >> 20
     );
+
     Ok(text)
 }
 
@@ -132,28 +151,42 @@ pub struct Job {
     pub parameters: Map<String, Value>,
     /// The worker's configuration.
     pub config: Map<String, Value>,
-    /// True if the data is an observable's, and so may have come from MISP: TheHive names the user who clicked, and
-    /// Cortex's module for MISP says nothing at all (`MispSrv.query` in Cortex's `MispSrv.scala`).
+    /// True if the data is an observable's, and so may have come from MISP: TheHive names the user
+    /// who clicked, and Cortex's module for MISP says nothing at all (`MispSrv.query` in Cortex's
+    /// `MispSrv.scala`).
     pub is_click: bool,
     /// The job folder, if it has one.
     pub folder: Option<PathBuf>,
 }
 
 impl Job {
-    /// Takes a job apart. The first missing part is named in the words of cortexutils, which administrators know.
+    /// Takes a job apart. The first missing part is named in the words of cortexutils, which
+    /// administrators know.
     ///
     /// # Errors
     /// Which part is missing or of the wrong kind.
     pub fn new(mut job: Value, data_types: &[&str]) -> Result<Self> {
-        ensure!(job.is_object(), "the job is {}, not an object", json::describe_kind(&job));
+        ensure!(
+            job.is_object(),
+            "the job is {}, not an object",
+            json::describe_kind(&job)
+        );
+
         let data_type = match take_member(&mut job, "dataType") {
             Some(Value::String(name)) if !name.trim().is_empty() => name,
-            Some(other) => bail!("the job's dataType is {}, not a text", json::describe_kind(&other)),
+            Some(other) => bail!(
+                "the job's dataType is {}, not a text",
+                json::describe_kind(&other)
+            ),
             None if job.get("url").is_some() => {
-                bail!("Missing dataType field: this is a configuration, not a job: have it looked at by `check`")
+                bail!(
+                    "Missing dataType field: this is a configuration, not a job: have it looked \
+                     at by `check`"
+                )
             }
             None => bail!("Missing dataType field"),
         };
+
         ensure!(
             data_types.contains(&data_type.as_str()),
             "the data type {} is not supported: supported {} {}",
@@ -161,7 +194,9 @@ impl Job {
             if data_types.len() == 1 { "is" } else { "are" },
             data_types.join(", ")
         );
+
         let is_without_message = job.get("message").is_some_and(|message| message == "");
+
         let mut new = Self {
             data: take_member(&mut job, "data").context("Missing data field")?,
             tlp: take_marking(&mut job, "tlp")?,
@@ -172,8 +207,13 @@ impl Job {
             is_click: false,
             folder: None,
         };
-        let is_of_thehive = new.parameters.get("user").is_some_and(|user| !is_unset(user));
-        let is_of_misp = is_without_message && new.parameters.is_empty() && (new.tlp, new.pap) == (0, 0);
+
+        let is_of_thehive = new
+            .parameters
+            .get("user")
+            .is_some_and(|user| !is_unset(user));
+        let is_of_misp =
+            is_without_message && new.parameters.is_empty() && (new.tlp, new.pap) == (0, 0);
         new.is_click = is_of_thehive || is_of_misp;
         Ok(new)
     }
@@ -181,31 +221,67 @@ impl Job {
     /// The same job, in the folder that it came from.
     #[must_use]
     pub fn with_folder_of(self, place: Option<&JobSource>) -> Self {
-        Self { folder: place.and_then(JobSource::folder).map(Path::to_owned), ..self }
+        Self {
+            folder: place.and_then(JobSource::folder).map(Path::to_owned),
+            ..self
+        }
     }
 
-    /// The organisation of TheHive that it runs for, as TheHive says (its `parameters.organisation`).
+    /// The organisation of TheHive that it runs for, as TheHive says (its
+    /// `parameters.organisation`).
     #[must_use]
     pub fn organisation(&self) -> Option<&str> {
-        self.parameters.get("organisation").filter(|value| !is_unset(value)).and_then(Value::as_str)
+        self.parameters
+            .get("organisation")
+            .filter(|value| !is_unset(value))
+            .and_then(Value::as_str)
     }
 
-    /// Refuses a job whose TLP or PAP is above what the administrator allows; Cortex itself does not check. The words
-    /// are those of cortexutils. What counts is the strictest of what the job says, what its data and the case in them say,
-    /// and what their tags say. A `tlp` of 4 in the data is RED: Cortex's own scale ends at 3.
+    /// Refuses a job whose TLP or PAP is above what the administrator allows; Cortex itself does
+    /// not check. The words are those of cortexutils. What counts is the strictest of what the job
+    /// says, what its data and the case in them say, and what their tags say. A `tlp` of 4 in the
+    /// data is RED: Cortex's own scale ends at 3.
     ///
     /// # Errors
-    /// "TLP is higher than allowed." or "PAP is higher than allowed."; or which limit has a wrong value.
+    /// "TLP is higher than allowed." or "PAP is higher than allowed."; or which limit has a wrong
+    /// value.
     pub fn check_markings(&self) -> Result<()> {
         let of_data = |name: &str, on_scale: fn(i64) -> i64| {
-            self.marked_values().filter_map(|one| json::marking(one.get(name)?).ok().flatten()).map(on_scale).max()
+            self.marked_values()
+                .filter_map(|one| json::marking(one.get(name)?).ok().flatten())
+                .map(on_scale)
+                .max()
         };
-        let tlp = of_data("tlp", |number| Tlp::from_number(number, Scale::Five).unwrap_or(Tlp::Red).cortex_number().into());
-        let pap = of_data("pap", |number| Pap::from_number(number).unwrap_or(Pap::Red).number().into());
-        let tlp_of_tags = strictest_tag(self.data_tags(), |tag| Some(Tlp::from_tags([tag])?.cortex_number().into()));
-        let pap_of_tags = strictest_tag(self.data_tags(), |tag| Some(Pap::from_tags([tag])?.number().into()));
-        self.check_limit("tlp", self.tlp.max(tlp.unwrap_or(0)), tlp_of_tags, "TLP is higher than allowed.")?;
-        self.check_limit("pap", self.pap.max(pap.unwrap_or(0)), pap_of_tags, "PAP is higher than allowed.")
+
+        let tlp = of_data("tlp", |number| {
+            Tlp::from_number(number, Scale::Five)
+                .unwrap_or(Tlp::Red)
+                .cortex_number()
+                .into()
+        });
+
+        let pap = of_data("pap", |number| {
+            Pap::from_number(number).unwrap_or(Pap::Red).number().into()
+        });
+        let tlp_of_tags = strictest_tag(self.data_tags(), |tag| {
+            Some(Tlp::from_tags([tag])?.cortex_number().into())
+        });
+        let pap_of_tags = strictest_tag(self.data_tags(), |tag| {
+            Some(Pap::from_tags([tag])?.number().into())
+        });
+        self.check_limit(
+            "tlp",
+            self.tlp.max(tlp.unwrap_or(0)),
+            tlp_of_tags,
+            "TLP is higher than allowed.",
+        )?;
+
+        self.check_limit(
+            "pap",
+            self.pap.max(pap.unwrap_or(0)),
+            pap_of_tags,
+            "PAP is higher than allowed.",
+        )
     }
 
     /// The same for what was read since: what TheHive says of the case.
@@ -213,8 +289,19 @@ impl Job {
     /// # Errors
     /// See [`Self::check_markings`].
     pub fn check_case_markings(&self, tlp: Tlp, pap: Option<Pap>) -> Result<()> {
-        self.check_limit("tlp", tlp.cortex_number().into(), None, "TLP is higher than allowed.")?;
-        self.check_limit("pap", pap.map_or(0, |pap| pap.number().into()), None, "PAP is higher than allowed.")
+        self.check_limit(
+            "tlp",
+            tlp.cortex_number().into(),
+            None,
+            "TLP is higher than allowed.",
+        )?;
+
+        self.check_limit(
+            "pap",
+            pap.map_or(0, |pap| pap.number().into()),
+            None,
+            "PAP is higher than allowed.",
+        )
     }
 
     /// What carries markings: the data, and the case of an observable.
@@ -223,41 +310,67 @@ impl Job {
     }
 
     fn data_tags(&self) -> impl Iterator<Item = &str> {
-        let lists = self.marked_values().filter_map(|one| one.get("tags")?.as_array());
+        let lists = self
+            .marked_values()
+            .filter_map(|one| one.get("tags")?.as_array());
         lists.flatten().filter_map(Value::as_str)
     }
 
-    fn check_limit(&self, name: &str, marking: i64, of_tags: Option<(i64, &str)>, refusal: &'static str) -> Result<()> {
-        let set = |item: &str| self.config.get(item).filter(|value| !is_unset(value)).cloned();
+    fn check_limit(
+        &self,
+        name: &str,
+        marking: i64,
+        of_tags: Option<(i64, &str)>,
+        refusal: &'static str,
+    ) -> Result<()> {
+        let set = |item: &str| {
+            self.config
+                .get(item)
+                .filter(|value| !is_unset(value))
+                .cloned()
+        };
+
         let checks = set(&format!("check_{name}")).map_or(Some(CHECKED), |value| to_bool(&value));
-        let checks =
-            checks.with_context(|| format!("configuration item \"check_{name}\" is neither true nor false"))?;
+        let checks = checks.with_context(|| {
+            format!("configuration item \"check_{name}\" is neither true nor false")
+        })?;
         let most = set(&format!("max_{name}")).map_or(Some(MOST), |value| to_integer(&value));
-        let most =
-            most.with_context(|| format!("configuration item \"max_{name}\" is no whole number: 0 to 3 are accepted"))?;
+        let most = most.with_context(|| {
+            format!("configuration item \"max_{name}\" is no whole number: 0 to 3 are accepted")
+        })?;
         ensure!(!checks || marking <= most, refusal);
+
         if let Some((_, tag)) = of_tags.filter(|(marking, _)| checks && *marking > most) {
             let counts = if markings::unreadable_tags([tag]).next().is_some() {
                 ": it cannot be read, and counts as RED"
             } else {
                 ""
             };
-            bail!("{refusal} The tag \"{}\" is stricter than the field{counts}.", truncate_text(tag.trim(), LONGEST_TAG));
+
+            bail!(
+                "{refusal} The tag \"{}\" is stricter than the field{counts}.",
+                truncate_text(tag.trim(), LONGEST_TAG)
+            );
         }
+
         Ok(())
     }
 }
 
 /// The strictest marking that tags say, and the tag that says it.
-fn strictest_tag<'t>(tags: impl Iterator<Item = &'t str>, read: fn(&str) -> Option<i64>) -> Option<(i64, &'t str)> {
-    tags.filter_map(|tag| Some((read(tag)?, tag))).max_by_key(|(marking, _)| *marking)
+fn strictest_tag<'t>(
+    tags: impl Iterator<Item = &'t str>,
+    read: fn(&str) -> Option<i64>,
+) -> Option<(i64, &'t str)> {
+    tags.filter_map(|tag| Some((read(tag)?, tag)))
+        .max_by_key(|(marking, _)| *marking)
 }
 
 /// The longest tag that a message shows, in characters.
 const LONGEST_TAG: usize = 100;
 
-/// Whether TLP and PAP are checked where the configuration does not say. The manifest's `config` block is made of it, and it
-/// holds for a worker that was enabled without one too.
+/// Whether TLP and PAP are checked where the configuration does not say. The manifest's `config`
+/// block is made of it, and it holds for a worker that was enabled without one too.
 pub const CHECKED: bool = true;
 /// The strictest TLP and PAP that pass then: AMBER.
 pub const MOST: i64 = 2;
@@ -269,18 +382,24 @@ const HIGHER: &str = "is higher than allowed.";
 pub fn exceeded_limit(error: &anyhow::Error) -> Option<&'static str> {
     let words = error.to_string();
     let [tlp, pap] = ["TLP", "PAP"].map(|what| words.starts_with(&format!("{what} {HIGHER}")));
-    tlp.then_some("max_tlp").or_else(|| pap.then_some("max_pap"))
+    tlp.then_some("max_tlp")
+        .or_else(|| pap.then_some("max_pap"))
 }
 
 fn take_member(job: &mut Value, name: &str) -> Option<Value> {
-    job.get_mut(name).map(Value::take).filter(|value| !value.is_null())
+    job.get_mut(name)
+        .map(Value::take)
+        .filter(|value| !value.is_null())
 }
 
 fn take_object(job: &mut Value, name: &str) -> Result<Map<String, Value>> {
     match take_member(job, name) {
         None => Ok(Map::new()),
         Some(Value::Object(map)) => Ok(map),
-        Some(other) => bail!("the job's {name} is {}, not an object", json::describe_kind(&other)),
+        Some(other) => bail!(
+            "the job's {name} is {}, not an object",
+            json::describe_kind(&other)
+        ),
     }
 }
 
@@ -288,16 +407,21 @@ fn take_object(job: &mut Value, name: &str) -> Result<Map<String, Value>> {
 fn take_marking(job: &mut Value, name: &str) -> Result<i64> {
     match take_member(job, name) {
         None => Ok(2),
-        Some(value) => {
-            to_integer(&value).with_context(|| format!("the job's {name} is {}, not a whole number", json::describe_kind(&value)))
-        }
+        Some(value) => to_integer(&value).with_context(|| {
+            format!(
+                "the job's {name} is {}, not a whole number",
+                json::describe_kind(&value)
+            )
+        }),
     }
 }
 
 fn to_integer(value: &Value) -> Option<i64> {
     match value {
         Value::String(text) => text.trim().parse().ok(),
-        other => other.as_i64().or_else(|| other.as_f64().and_then(json::float_to_integer)),
+        other => other
+            .as_i64()
+            .or_else(|| other.as_f64().and_then(json::float_to_integer)),
     }
 }
 
@@ -313,15 +437,24 @@ mod tests {
 
     fn job(mut more: Value) -> Result<Job> {
         let mut job = json!({"dataType": "other", "data": "misp:sync", "tlp": 2, "pap": 2});
-        job.as_object_mut().unwrap().append(more.as_object_mut().unwrap());
+        job.as_object_mut()
+            .unwrap()
+            .append(more.as_object_mut().unwrap());
+
         Job::new(job, &["other"])
     }
 
     #[test]
     fn a_click_in_thehive_or_misp_is_told_from_a_job_by_hand() {
         let is_click = |more: Value| job(more).unwrap().is_click;
-        assert!(is_click(json!({"message": "47", "parameters": {"organisation": "soc", "user": "a@b.example"}})));
-        assert!(is_click(json!({"tlp": 0, "pap": 0, "message": "", "parameters": {}})));
+        assert!(is_click(
+            json!({"message": "47", "parameters": {"organisation": "soc", "user": "a@b.example"}})
+        ));
+
+        assert!(is_click(
+            json!({"tlp": 0, "pap": 0, "message": "", "parameters": {}})
+        ));
+
         for by_hand in [
             json!({}),
             json!({"parameters": {"since": "7d", "organisation": "soc"}}),
@@ -342,7 +475,11 @@ mod tests {
             json!({"tlp": "x"}),
             json!({"config": []}),
         ];
-        let messages: Vec<_> = missing.into_iter().map(|part| job(part).unwrap_err().to_string()).collect();
+
+        let messages: Vec<_> = missing
+            .into_iter()
+            .map(|part| job(part).unwrap_err().to_string())
+            .collect();
         insta::assert_snapshot!(messages.join("\n"), @r#"
         Missing dataType field
         Missing data field
@@ -355,8 +492,11 @@ mod tests {
     #[test]
     fn markings_above_the_limit_are_refused_in_the_words_of_cortexutils() {
         let check = |tlp: Value, config: Value| {
-            job(json!({"tlp": tlp, "config": config})).and_then(|job| job.check_markings()).map_err(|e| e.to_string())
+            job(json!({"tlp": tlp, "config": config}))
+                .and_then(|job| job.check_markings())
+                .map_err(|e| e.to_string())
         };
+
         assert_eq!(
             check(json!(3), json!({"check_tlp": true, "max_tlp": 2})),
             Err("TLP is higher than allowed.".into())
@@ -365,30 +505,78 @@ mod tests {
             check(json!("3"), json!({"check_tlp": "true", "max_tlp": "2"})),
             Err("TLP is higher than allowed.".into())
         );
-        assert_eq!(check(json!(3), json!({"check_tlp": true})), Err("TLP is higher than allowed.".into()));
-        assert_eq!(check(json!(3), json!({"check_tlp": false, "max_tlp": 2})), Ok(()));
-        assert_eq!(check(json!(0), json!({"check_pap": 1, "max_pap": 1})), Err("PAP is higher than allowed.".into()));
-        assert!(check(json!(0), json!({"check_tlp": "maybe"})).unwrap_err().contains("check_tlp"));
+        assert_eq!(
+            check(json!(3), json!({"check_tlp": true})),
+            Err("TLP is higher than allowed.".into())
+        );
+        assert_eq!(
+            check(json!(3), json!({"check_tlp": false, "max_tlp": 2})),
+            Ok(())
+        );
+        assert_eq!(
+            check(json!(0), json!({"check_pap": 1, "max_pap": 1})),
+            Err("PAP is higher than allowed.".into())
+        );
+        assert!(
+            check(json!(0), json!({"check_tlp": "maybe"}))
+                .unwrap_err()
+                .contains("check_tlp")
+        );
     }
 
     #[test]
     fn the_gate_holds_whatever_is_not_set_and_sees_tags_and_the_case() {
-        let refused = |more: Value| job(more).unwrap().check_markings().err().map(|error| error.to_string());
+        let refused = |more: Value| {
+            job(more)
+                .unwrap()
+                .check_markings()
+                .err()
+                .map(|error| error.to_string())
+        };
+
         let (tlp, pap) = ("TLP is higher than allowed.", "PAP is higher than allowed.");
+
         for unset in [json!(null), json!([]), json!([null]), json!("")] {
-            let config = json!({"check_tlp": unset, "max_tlp": unset, "check_pap": unset, "max_pap": unset});
-            assert_eq!(refused(json!({"tlp": 3, "config": config})).as_deref(), Some(tlp));
-            assert_eq!(refused(json!({"pap": 3, "config": config})).as_deref(), Some(pap));
+            let config =
+                json!({"check_tlp": unset, "max_tlp": unset, "check_pap": unset, "max_pap": unset});
+            assert_eq!(
+                refused(json!({"tlp": 3, "config": config})).as_deref(),
+                Some(tlp)
+            );
+            assert_eq!(
+                refused(json!({"pap": 3, "config": config})).as_deref(),
+                Some(pap)
+            );
             assert_eq!(refused(json!({"config": config})), None);
         }
+
         assert_eq!(refused(json!({"tlp": 3})).as_deref(), Some(tlp));
-        assert_eq!(refused(json!({"data": {"case": {"tlp": 3}}})).as_deref(), Some(tlp));
+        assert_eq!(
+            refused(json!({"data": {"case": {"tlp": 3}}})).as_deref(),
+            Some(tlp)
+        );
         assert_eq!(refused(json!({"data": {"pap": "x"}})).as_deref(), Some(pap));
-        for data in [json!({"tags": ["x", "TLP: amber+strict"]}), json!({"case": {"tags": ["tlp:rde"]}})] {
-            assert!(refused(json!({"data": data})).unwrap().starts_with(tlp), "{data}");
+
+        for data in [
+            json!({"tags": ["x", "TLP: amber+strict"]}),
+            json!({"case": {"tags": ["tlp:rde"]}}),
+        ] {
+            assert!(
+                refused(json!({"data": data})).unwrap().starts_with(tlp),
+                "{data}"
+            );
         }
-        assert!(refused(json!({"data": {"tags": ["PAP:RED"]}})).unwrap().starts_with(pap));
-        assert_eq!(refused(json!({"data": {"tags": ["tlp:amber", "tlp:ex:chr"]}})), None);
+
+        assert!(
+            refused(json!({"data": {"tags": ["PAP:RED"]}}))
+                .unwrap()
+                .starts_with(pap)
+        );
+
+        assert_eq!(
+            refused(json!({"data": {"tags": ["tlp:amber", "tlp:ex:chr"]}})),
+            None
+        );
     }
 
     #[test]
@@ -398,6 +586,7 @@ mod tests {
                 job(json!({"data": {"tlp": 4}, "tlp": 2, "config": {"check_tlp": true, "max_tlp": most}})).unwrap();
             job.check_markings().is_err()
         };
+
         assert!(refused(2) && !refused(3));
     }
 }

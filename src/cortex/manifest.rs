@@ -1,5 +1,6 @@
-//! The manifest by which Cortex lists a worker, generated from its configuration type. Cortex drops the whole list of
-//! items if one of them is wrong (its `WorkerDefinition.scala`), so nothing here is written by hand.
+//! The manifest by which Cortex lists a worker, generated from its configuration type. Cortex drops
+//! the whole list of items if one of them is wrong (its `WorkerDefinition.scala`), so nothing here
+//! is written by hand.
 
 use serde_json::{Value, json};
 
@@ -35,7 +36,8 @@ pub struct WorkerInfo {
     pub options: Vec<OptionSpec>,
 }
 
-/// Which report templates belong to it: the first two numbers of the version, as is the custom of the catalogue.
+/// Which report templates belong to it: the first two numbers of the version, as is the custom of
+/// the catalogue.
 const MANIFEST_VERSION: &str = "1.0";
 
 /// The manifest of a worker.
@@ -84,17 +86,24 @@ fn build_item(spec: &OptionSpec) -> Value {
         "multi": spec.multi,
         "required": spec.required,
     });
-    if let (Some(item), Some(default)) = (item.as_object_mut(), spec.default.clone().filter(|_| !spec.multi)) {
+
+    if let (Some(item), Some(default)) = (
+        item.as_object_mut(),
+        spec.default.clone().filter(|_| !spec.multi),
+    ) {
         item.insert("defaultValue".to_owned(), default);
     }
+
     item
 }
 
-/// The README's table of options: both workers' items, once each. Where an item means something else to each of them,
-/// both meanings stand there. A star marks what no connection can have of its own.
+/// The README's table of options: both workers' items, once each. Where an item means something
+/// else to each of them, both meanings stand there. A star marks what no connection can have of its
+/// own.
 #[must_use]
 pub fn render_option_table(workers: &[(&str, Vec<OptionSpec>)]) -> String {
     let mut rows: Vec<(OptionSpec, Vec<&str>, Vec<String>)> = Vec::new();
+
     for (worker, specs) in workers {
         for spec in specs {
             match rows.iter_mut().find(|(known, ..)| known.name == spec.name) {
@@ -106,15 +115,36 @@ pub fn render_option_table(workers: &[(&str, Vec<OptionSpec>)]) -> String {
             }
         }
     }
+
     let rows = rows.iter().map(|(spec, users, meanings)| {
         let list = if spec.multi { "[]" } else { "" };
         let is_one = meanings.iter().all(|meaning| *meaning == spec.description);
-        let each = users.iter().zip(meanings).map(|(user, meaning)| format!("**{user}**: {meaning}"));
-        let meaning = if is_one { spec.description.clone() } else { each.collect::<Vec<_>>().join(" ") };
-        let of_all = if own::is_overridable(&spec.name) { "" } else { " *" };
-        format!("| `{}{list}`{of_all} | {} | {} | {meaning} |\n", spec.name, users.join(", "), default_word(spec))
+        let each = users
+            .iter()
+            .zip(meanings)
+            .map(|(user, meaning)| format!("**{user}**: {meaning}"));
+        let meaning = if is_one {
+            spec.description.clone()
+        } else {
+            each.collect::<Vec<_>>().join(" ")
+        };
+
+        let of_all = if own::is_overridable(&spec.name) {
+            ""
+        } else {
+            " *"
+        };
+
+        format!(
+            "| `{}{list}`{of_all} | {} | {} | {meaning} |\n",
+            spec.name,
+            users.join(", "),
+            default_word(spec)
+        )
     });
+
     let head = "| option | worker | default | meaning |\n|---|---|---|---|\n";
+
     head.to_owned() + &rows.collect::<String>()
 }
 

@@ -1,4 +1,5 @@
-//! Cortex's own words live here and nowhere else: the job it hands over, the report it reads, the manifest it lists.
+//! Cortex's own words live here and nowhere else: the job it hands over, the report it reads, the
+//! manifest it lists.
 
 pub mod envelope;
 pub mod job;

@@ -1,4 +1,5 @@
-//! How a server is reached: proxy, name, connection, certificate, clock. The same for a MISP and for TheHive.
+//! How a server is reached: proxy, name, connection, certificate, clock. The same for a MISP and
+//! for TheHive.
 
 use std::net::{IpAddr, ToSocketAddrs};
 
@@ -10,7 +11,7 @@ use crate::time::{self, Clock, DAY};
 
 /// What is looked at before the first question.
 pub(super) const PROXY: &str = "proxy";
-/// See [`name`].
+/// See [`check_proxy_and_name`].
 pub(super) const NAME: &str = "name";
 /// The first question itself.
 pub(super) const CONNECTION: &str = "connection";
@@ -28,22 +29,28 @@ const ADDRESSES: usize = 4;
 pub(super) enum FailureStage {
     /// There was no answer.
     Connection,
-    /// There was one, and it is not that of the server that was looked for, or that server is not at work.
+    /// There was one, and it is not that of the server that was looked for, or that server is not
+    /// at work.
     Server,
     /// The server does not take the key.
     Key,
 }
 
-/// Tells by what went wrong. A web page with 403 is a website's or a proxy's, not an API's word on a key.
+/// Tells by what went wrong. A web page with 403 is a website's or a proxy's, not an API's word on
+/// a key.
 pub(super) fn failure_stage(error: &anyhow::Error) -> FailureStage {
-    let failure = error.chain().find_map(|cause| cause.downcast_ref::<HttpError>());
+    let failure = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<HttpError>());
     match failure.map(|failure| &failure.cause) {
-        Some(HttpErrorKind::Unreachable(_) | HttpErrorKind::Broken(_) | HttpErrorKind::Deadline) => {
-            FailureStage::Connection
-        }
-        Some(HttpErrorKind::Refused { status: 401 | 403, message, .. }) if !message.starts_with("a web page") => {
-            FailureStage::Key
-        }
+        Some(
+            HttpErrorKind::Unreachable(_) | HttpErrorKind::Broken(_) | HttpErrorKind::Deadline,
+        ) => FailureStage::Connection,
+        Some(HttpErrorKind::Refused {
+            status: 401 | 403,
+            message,
+            ..
+        }) if !message.starts_with("a web page") => FailureStage::Key,
         Some(
             HttpErrorKind::Refused { .. }
             | HttpErrorKind::Redirected { .. }
@@ -54,7 +61,8 @@ pub(super) fn failure_stage(error: &anyhow::Error) -> FailureStage {
     }
 }
 
-/// The proxy, if there is one, and the addresses of the host that is spoken to first. False if there are none.
+/// The proxy, if there is one, and the addresses of the host that is spoken to first. False if
+/// there are none.
 pub(super) fn check_proxy_and_name(url: &Url, client: &Client, findings: &mut Findings) -> bool {
     let Some(proxy) = client.describe_proxy() else {
         findings.ok(PROXY, "none: straight to the server");
@@ -73,35 +81,58 @@ fn check_dns(url: &Url, findings: &mut Findings) -> bool {
     let host = match url.host() {
         Some(Host::Domain(host)) => host,
         Some(Host::Ipv4(_) | Host::Ipv6(_)) | None => {
-            findings.ok(NAME, format!("{} is an address", url.host_str().unwrap_or_default()));
+            findings.ok(
+                NAME,
+                format!("{} is an address", url.host_str().unwrap_or_default()),
+            );
             return true;
         }
     };
+
     match (host, port).to_socket_addrs() {
         Ok(found) => {
             let mut found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
             found.dedup();
             let more = found.len().saturating_sub(ADDRESSES);
-            let first: Vec<_> = found.iter().take(ADDRESSES).map(ToString::to_string).collect();
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let first: Vec<_> = found
+                .iter()
+                .take(ADDRESSES)
+                .map(ToString::to_string)
+                .collect();
+
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+
             findings.ok(NAME, format!("{host} is {}{more}", first.join(", ")));
             !found.is_empty()
         }
         Err(error) => {
-            let why = "correct the URL, or have the name made known to this machine's (or container's) DNS";
+            let why = "correct the URL, or have the name made known to this machine's (or \
+                container's) DNS";
             findings.fail(NAME, format!("{host} is not known here ({error}): {why}"));
             false
         }
     }
 }
 
-/// That the server answered, and the certificate that it showed; `remarks` are what is to be said of the way to it.
-pub(super) fn report_connection(url: &Url, client: &Client, clock: &Clock, remarks: Vec<String>, findings: &mut Findings) {
+/// That the server answered, and the certificate that it showed; `remarks` are what is to be said
+/// of the way to it.
+pub(super) fn report_connection(
+    url: &Url,
+    client: &Client,
+    clock: &Clock,
+    remarks: Vec<String>,
+    findings: &mut Findings,
+) {
     let (words, trouble) = match (url.scheme(), client.server_certificate()) {
         ("http", _) => (format!("{url} answers"), None),
         (_, None) => (format!("{url} answers over TLS"), None),
         (_, Some(certificate)) => describe_certificate(url, &certificate, now(clock)),
     };
+
     let remarks: Vec<_> = trouble.into_iter().chain(remarks).collect();
     match remarks.is_empty() {
         true => findings.ok(CONNECTION, words),
@@ -110,11 +141,30 @@ pub(super) fn report_connection(url: &Url, client: &Client, clock: &Clock, remar
 }
 
 /// A certificate in words, and what is wrong with its dates.
-fn describe_certificate(url: &Url, certificate: &ServerCertificate, now: i64) -> (String, Option<String>) {
-    let ServerCertificate { subject, issuer, names, not_before: _, not_after } = certificate;
-    let (subject, issuer, until) = (certificate_name(subject, names), certificate_name(issuer, &[]), time::format_date(*not_after));
-    let words = format!("{url} answers over TLS; its certificate is {subject}, by {issuer}, valid until {until}");
+fn describe_certificate(
+    url: &Url,
+    certificate: &ServerCertificate,
+    now: i64,
+) -> (String, Option<String>) {
+    let ServerCertificate {
+        subject,
+        issuer,
+        names,
+        not_before: _,
+        not_after,
+    } = certificate;
+
+    let (subject, issuer, until) = (
+        certificate_name(subject, names),
+        certificate_name(issuer, &[]),
+        time::format_date(*not_after),
+    );
+
+    let words = format!(
+        "{url} answers over TLS; its certificate is {subject}, by {issuer}, valid until {until}"
+    );
     let left = not_after.saturating_sub(now);
+
     (words, (left < SOON).then(|| describe_remaining_days(left)))
 }
 
@@ -122,7 +172,12 @@ fn describe_certificate(url: &Url, certificate: &ServerCertificate, now: i64) ->
 fn certificate_name(subject: &str, names: &[String]) -> String {
     match (subject.trim(), names) {
         ("", []) => "nameless".to_owned(),
-        ("", names) => names.iter().take(ADDRESSES).cloned().collect::<Vec<_>>().join(", "),
+        ("", names) => names
+            .iter()
+            .take(ADDRESSES)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(", "),
         (subject, _) => subject.to_owned(),
     }
 }
@@ -138,16 +193,28 @@ fn describe_remaining_days(left: i64) -> String {
 /// When a key expires.
 pub(super) fn check_key_expiry(expires: Option<i64>, clock: &Clock, findings: &mut Findings) {
     const CHECK: &str = "key";
+
     let Some(expires) = expires else { return };
-    let (day, left) = (time::format_date(expires), expires.saturating_sub(now(clock)));
+    let (day, left) = (
+        time::format_date(expires),
+        expires.saturating_sub(now(clock)),
+    );
     match left < SOON {
-        true => findings.warn(CHECK, format!("it expires on {day}: {}", describe_remaining_days(left))),
+        true => findings.warn(
+            CHECK,
+            format!("it expires on {day}: {}", describe_remaining_days(left)),
+        ),
         false => findings.ok(CHECK, format!("it expires on {day}")),
     }
 }
 
 /// The server's clock, in seconds since 1970, against ours; `affects` is what a difference does.
-pub(super) fn check_clock(server: Option<i64>, clock: &Clock, affects: &str, findings: &mut Findings) {
+pub(super) fn check_clock(
+    server: Option<i64>,
+    clock: &Clock,
+    affects: &str,
+    findings: &mut Findings,
+) {
     let Some(server) = server else {
         return findings.skip(CLOCK, "the server does not say what time it is");
     };
@@ -161,8 +228,12 @@ pub(super) fn check_clock(server: Option<i64>, clock: &Clock, affects: &str, fin
         7_200..172_800 => format!("{} hours", (apart + 1_800) / 3_600),
         172_800.. => format!("{} days", apart / DAY.unsigned_abs()),
     };
+
     let word = if ahead > 0 { "ahead of" } else { "behind" };
-    findings.warn(CLOCK, format!("the server's is {by} {word} ours: {affects}; set the one that is wrong"));
+    findings.warn(
+        CLOCK,
+        format!("the server's is {by} {word} ours: {affects}; set the one that is wrong"),
+    );
 }
 
 /// The time, in seconds since 1970.
@@ -184,18 +255,31 @@ mod tests {
             not_before: 0,
             not_after: 100 * DAY,
         };
+
         let (words, trouble) = describe_certificate(&url, &certificate, 0);
+
         assert_eq!(
             (words.as_str(), trouble),
             (
-                "https://misp.example.org/ answers over TLS; its certificate is misp.example.org, by CN=Example CA, valid \
+                "https://misp.example.org/ answers over TLS; its certificate is misp.example.org, \
+                 by CN=Example CA, valid \
                  until 1970-04-11",
                 None
             )
         );
-        assert_eq!(describe_certificate(&url, &certificate, 80 * DAY).1.as_deref(), Some("that is in 20 days, replace it in time"));
+
+        assert_eq!(
+            describe_certificate(&url, &certificate, 80 * DAY)
+                .1
+                .as_deref(),
+            Some("that is in 20 days, replace it in time")
+        );
+
         certificate.subject = "CN=misp".to_owned();
         let (words, trouble) = describe_certificate(&url, &certificate, 101 * DAY);
-        assert!(words.contains("is CN=misp, by") && trouble.as_deref() == Some("that is over"), "{words}");
+        assert!(
+            words.contains("is CN=misp, by") && trouble.as_deref() == Some("that is over"),
+            "{words}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What is looked at in a MISP server: whether it is one, the key and what it may do, the clock, the filters' names.
+//! What is looked at in a MISP server: whether it is one, the key and what it may do, the clock,
+//! the filters' names.
 
 use super::Findings;
 use super::connectivity::{self, CLOCK, CONNECTION, FailureStage};
@@ -15,7 +16,8 @@ const PERMISSIONS: &str = "permissions";
 const RATE: &str = "rate limit";
 const NAMES: &str = "names";
 
-/// Event reports, the latest of what is asked of a MISP, came with this version (MISP's core format, 2020-10).
+/// Event reports, the latest of what is asked of a MISP, came with this version (MISP's core
+/// format, 2020-10).
 const OLDEST: [u32; 3] = [2, 4, 133];
 /// The oldest version line that this program was tried with.
 const TRIED: [u32; 2] = [2, 5];
@@ -23,7 +25,12 @@ const TRIED: [u32; 2] = [2, 5];
 impl Probe<'_> {
     /// An export has no filters whose names could be looked up.
     fn mark_unchecked(&self, findings: &mut Findings, checks: &[&str]) {
-        let checks: Vec<_> = checks.iter().copied().filter(|check| *check != NAMES || !self.wants.writes).collect();
+        let checks: Vec<_> = checks
+            .iter()
+            .copied()
+            .filter(|check| *check != NAMES || !self.wants.writes)
+            .collect();
+
         findings.mark_unchecked(&checks);
     }
 
@@ -37,23 +44,40 @@ impl Probe<'_> {
                 return None;
             }
         };
+
         let organisation = match &misp {
             Misp::Server(server) => self.check_account(server, findings)?,
             Misp::Feed(_) => return None,
         };
         self.check_filter_names(&misp, findings);
         let url = self.connection.url().clone();
-        Some(ProbedServer { name: self.connection.name.clone(), url, misp, organisation, is_target: self.wants.writes })
+
+        Some(ProbedServer {
+            name: self.connection.name.clone(),
+            url,
+            misp,
+            organisation,
+            is_target: self.wants.writes,
+        })
     }
 
     fn check_account(&self, server: &Server, findings: &mut Findings) -> Option<Organisation> {
         let (url, client, clock) = (self.connection.url(), server.client(), self.network.clock());
         if !connectivity::check_proxy_and_name(url, client, findings) {
-            self.mark_unchecked(findings, &[CONNECTION, VERSION, KEY, PERMISSIONS, CLOCK, NAMES]);
+            self.mark_unchecked(
+                findings,
+                &[CONNECTION, VERSION, KEY, PERMISSIONS, CLOCK, NAMES],
+            );
             return None;
         }
+
         let greeting = self.fetch_greeting(server, findings)?;
-        check_version(&self.part.run.report_text(&greeting.version), &greeting.version, findings);
+        check_version(
+            &self.part.run.report_text(&greeting.version),
+            &greeting.version,
+            findings,
+        );
+
         let account = match server.fetch_account() {
             Ok(account) => account,
             Err(error) => {
@@ -62,12 +86,15 @@ impl Probe<'_> {
                 return None;
             }
         };
+
         self.check_key(&greeting, &account, findings);
         connectivity::check_key_expiry(greeting.expires, &clock, findings);
         self.check_permissions(server, &greeting, &account.role, findings);
         check_rate_limit(&account.role, findings);
-        let affects = "what is asked and noted by time (the window of an import, sightings) is off by as much";
+        let affects = "what is asked and noted by time (the window of an import, sightings) is \
+            off by as much";
         connectivity::check_clock(greeting.date, &clock, affects, findings);
+
         Some(account.organisation)
     }
 
@@ -75,8 +102,15 @@ impl Probe<'_> {
     fn fetch_greeting(&self, server: &Server, findings: &mut Findings) -> Option<VersionInfo> {
         let connected = |findings: &mut Findings| {
             let (url, clock) = (self.connection.url(), self.network.clock());
-            connectivity::report_connection(url, server.client(), &clock, connections::security_warnings(self.connection), findings);
+            connectivity::report_connection(
+                url,
+                server.client(),
+                &clock,
+                connections::security_warnings(self.connection),
+                findings,
+            );
         };
+
         let error = match server.fetch_version_info() {
             Ok(greeting) => {
                 connected(findings);
@@ -84,7 +118,9 @@ impl Probe<'_> {
             }
             Err(error) => error,
         };
+
         let words = format!("{error:#}");
+
         match connectivity::failure_stage(&error) {
             FailureStage::Connection => {
                 findings.fail(CONNECTION, words);
@@ -101,11 +137,22 @@ impl Probe<'_> {
                 self.mark_unchecked(findings, &[VERSION, PERMISSIONS, CLOCK, NAMES]);
             }
         }
+
         None
     }
 
-    fn check_key(&self, greeting: &VersionInfo, Account { user, role, organisation }: &Account, findings: &mut Findings) {
+    fn check_key(
+        &self,
+        greeting: &VersionInfo,
+        Account {
+            user,
+            role,
+            organisation,
+        }: &Account,
+        findings: &mut Findings,
+    ) {
         let shown = |text: &str| self.part.run.report_text(text);
+
         findings.ok(
             KEY,
             format!(
@@ -116,50 +163,75 @@ impl Probe<'_> {
                 shown(&organisation.uuid)
             ),
         );
+
         match (greeting.is_read_only(role), self.wants.writes) {
             (false, _) => {}
             (true, false) => findings.ok(KEY, "it is read-only, which is enough here"),
             (true, true) => findings.fail(
                 KEY,
-                "it is read-only, and an export writes: give a key of the same user that is not marked \"read only\"",
+                "it is read-only, and an export writes: give a key of the same user that is not \
+                 marked \"read only\"",
             ),
         }
     }
 
-    fn check_permissions(&self, server: &Server, greeting: &VersionInfo, role: &Role, findings: &mut Findings) {
+    fn check_permissions(
+        &self,
+        server: &Server,
+        greeting: &VersionInfo,
+        role: &Role,
+        findings: &mut Findings,
+    ) {
         if !self.wants.writes {
             return findings.ok(PERMISSIONS, "any key that may read is enough");
         }
+
         if greeting.is_read_only(role) {
-            return findings.skip(PERMISSIONS, "a read-only key has none, whatever its role has");
+            return findings.skip(
+                PERMISSIONS,
+                "a read-only key has none, whatever its role has",
+            );
         }
+
         let mut given = Vec::new();
         match role.has_right(role.add) {
             true => given.push("add"),
-            false => findings.fail(PERMISSIONS, "the role may not add events: give it \"perm_add\""),
+            false => findings.fail(
+                PERMISSIONS,
+                "the role may not add events: give it \"perm_add\"",
+            ),
         }
+
         match role.has_right(role.modify) || role.has_right(role.modify_org) {
             true => given.push("change"),
             false => findings.fail(
                 PERMISSIONS,
-                "the role may not change events, so that a second export fails: give it \"perm_modify\" or \"perm_modify_org\"",
+                "the role may not change events, so that a second export fails: give it \
+                 \"perm_modify\" or \"perm_modify_org\"",
             ),
         }
+
         match role.has_right(role.tagger) {
             true => given.push("tag"),
             false => findings.warn(
                 PERMISSIONS,
-                "the role may not tag what is there, so that a stricter TLP does not reach an event: give it \"perm_tagger\"",
+                "the role may not tag what is there, so that a stricter TLP does not reach an \
+                 event: give it \"perm_tagger\"",
             ),
         }
+
         match (role.has_right(role.sighting), self.wants.sightings) {
             (_, None) => {}
             (true, Some(_)) => given.push("add sightings"),
             (false, Some(option)) => findings.fail(
                 PERMISSIONS,
-                format!("the role may not add sightings, which \"{option}\" asks for: give it \"perm_sighting\""),
+                format!(
+                    "the role may not add sightings, which \"{option}\" asks for: give it \
+                    \"perm_sighting\""
+                ),
             ),
         }
+
         if !given.is_empty() {
             findings.ok(PERMISSIONS, format!("the role may {}", given.join(", ")));
         }
@@ -170,24 +242,41 @@ impl Probe<'_> {
     /// A tag that is not there is dropped by MISP in silence, unless the role may make it.
     fn check_tags(&self, server: &Server, role: &Role, findings: &mut Findings) {
         const TAGS: &str = "tags";
+
         let wanted = &self.wants.tags;
-        match server.resolve_tag_names(wanted).map(|names| names.list_refused(wanted).join(", ")) {
+        match server
+            .resolve_tag_names(wanted)
+            .map(|names| names.list_refused(wanted).join(", "))
+        {
             Err(error) => findings.warn(TAGS, format!("{error:#}")),
-            Ok(missing) if missing.is_empty() => findings.ok(TAGS, "those for TLP and PAP can be set"),
+            Ok(missing) if missing.is_empty() => findings.ok(
+                TAGS,
+                "those for TLP and PAP can be \
+                set",
+            ),
             Ok(missing) => findings.warn(
                 TAGS,
                 format!(
-                    "{missing} cannot be set: have them made there (enable the taxonomies tlp and PAP), or give the role \
+                    "{missing} cannot be set: have them made there (enable the taxonomies tlp and \
+                     PAP), or give the role \
                      \"perm_tag_editor\""
                 ),
             ),
         }
+
         if !self.wants.free_tags.is_empty() && !role.has_right(role.tag_editor) {
-            let options: Vec<_> = self.wants.free_tags.iter().map(|option| format!("\"{option}\"")).collect();
+            let options: Vec<_> = self
+                .wants
+                .free_tags
+                .iter()
+                .map(|option| format!("\"{option}\""))
+                .collect();
+
             findings.warn(
                 TAGS,
                 format!(
-                    "the role may not make tags: of those that {} would send, the ones that are not there yet stay here; \
+                    "the role may not make tags: of those that {} would send, the ones that are \
+                     not there yet stay here; \
                      give it \"perm_tag_editor\" if they shall go",
                     options.join(" and ")
                 ),
@@ -197,14 +286,23 @@ impl Probe<'_> {
 
     fn check_sharing_group(&self, server: &Server, findings: &mut Findings) {
         const GROUP: &str = "sharing group";
-        let Some(number) = self.wants.sharing_group else { return };
+
+        let Some(number) = self.wants.sharing_group else {
+            return;
+        };
+
         match server.find_sharing_group(number) {
-            Ok(Some(resolve)) => findings.ok(GROUP, format!("{number} is \"{}\"", self.part.run.report_text(&resolve))),
+            Ok(Some(resolve)) => findings.ok(
+                GROUP,
+                format!("{number} is \"{}\"", self.part.run.report_text(&resolve)),
+            ),
             Ok(None) => findings.fail(
                 GROUP,
                 format!(
-                    "{number} is not among the groups that the key's organisation may share with: MISP refuses events for \
-                     it; correct \"sharing_group\", or have the organisation made a member of an active group"
+                    "{number} is not among the groups that the key's organisation may share with: \
+                     MISP refuses events for \
+                     it; correct \"sharing_group\", or have the organisation made a member of an \
+                     active group"
                 ),
             ),
             Err(error) => findings.fail(GROUP, format!("{error:#}")),
@@ -215,25 +313,42 @@ impl Probe<'_> {
     fn check_filter_names(&self, misp: &Misp, findings: &mut Findings) {
         let looked = (self.names)(misp, self.part);
         let mut warnings = Vec::new();
-        self.part.update(|part| warnings = std::mem::take(&mut part.warnings));
+        self.part
+            .update(|part| warnings = std::mem::take(&mut part.warnings));
         let all_there = warnings.is_empty();
-        warnings.into_iter().for_each(|warning| findings.warn(NAMES, warning));
+        warnings
+            .into_iter()
+            .for_each(|warning| findings.warn(NAMES, warning));
+
         match looked {
             Err(error) => findings.fail(NAMES, format!("{error:#}")),
-            Ok(true) if all_there => findings.ok(NAMES, "all organisations and tags of the filters exist there"),
+            Ok(true) if all_there => findings.ok(
+                NAMES,
+                "all organisations and tags of the filters exist there",
+            ),
             Ok(true | false) => {}
         }
     }
 }
 
 fn check_version(shown: &str, version: &str, findings: &mut Findings) {
-    let numbers: Vec<u32> = version.split(['.', '-']).map_while(|part| part.parse().ok()).collect();
+    let numbers: Vec<u32> = version
+        .split(['.', '-'])
+        .map_while(|part| part.parse().ok())
+        .collect();
     if numbers.as_slice() < OLDEST.as_slice() {
         let oldest = OLDEST.map(|number| number.to_string()).join(".");
-        findings
-            .fail(VERSION, format!("MISP {shown}: {oldest} is the oldest that has all that is asked for: update it"));
+        findings.fail(
+            VERSION,
+            format!(
+                "MISP {shown}: {oldest} is the oldest that has all that is asked for: update it"
+            ),
+        );
     } else if numbers.as_slice() < TRIED.as_slice() {
-        findings.warn(VERSION, format!("MISP {shown}: this program was tried with 2.5, not with 2.4"));
+        findings.warn(
+            VERSION,
+            format!("MISP {shown}: this program was tried with 2.5, not with 2.4"),
+        );
     } else {
         findings.ok(VERSION, format!("MISP {shown}"));
     }
@@ -244,7 +359,13 @@ fn check_rate_limit(role: &Role, findings: &mut Findings) {
         return;
     }
     match role.rate_limit_count.unwrap_or(0) {
-        ..=0 => findings.fail(RATE, "the role allows no searches by API: give it a \"rate_limit_count\", or no limit"),
-        count => findings.ok(RATE, format!("{count} searches in 15 minutes: a run that needs more waits")),
+        ..=0 => findings.fail(
+            RATE,
+            "the role allows no searches by API: give it a \"rate_limit_count\", or no limit",
+        ),
+        count => findings.ok(
+            RATE,
+            format!("{count} searches in 15 minutes: a run that needs more waits"),
+        ),
     }
 }

@@ -1,20 +1,22 @@
-//! The doctor, `misp-export check` and `misp-import check`: it asks every server of a configuration what a run will need,
-//! changes nothing, and tells what it found. Findings are values; `doctor.rs` goes round, `probe.rs` is a visit to one connection, `misp.rs`, `feed.rs`,
-//! `thehive.rs` and `connectivity.rs` ask, `export_targets.rs` compares the targets of an export, `render.rs` lays out. What a worker
-//! wants is plain data (`worker/requirements.rs`): nothing here knows an option of an export or an import.
+//! The doctor, `misp-export check` and `misp-import check`: it asks every server of a configuration
+//! what a run will need, changes nothing, and tells what it found. Findings are values; `run.rs`
+//! goes round, `probe.rs` is a visit to one connection, `misp.rs`, `feed.rs`, `thehive.rs` and
+//! `connectivity.rs` ask, `export_targets.rs` compares the targets of an export, `render.rs` lays
+//! out. What a worker wants is plain data (`worker/requirements.rs`): nothing here knows an option
+//! of an export or an import.
 
 mod connectivity;
-mod doctor;
 mod export_targets;
 mod feed;
 mod misp;
 mod probe;
 mod render;
+mod run;
 mod thehive;
 
 use serde::Serialize;
 
-pub use doctor::run_check;
+pub use run::run_check;
 
 /// One thing that was looked at, and what is to be said of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -52,11 +54,19 @@ pub(crate) struct Findings {
 
 impl Findings {
     pub(crate) fn for_subject(subject: &str) -> Self {
-        Self { subject: subject.to_owned(), all: Vec::new() }
+        Self {
+            subject: subject.to_owned(),
+            all: Vec::new(),
+        }
     }
 
     fn add(&mut self, check: &'static str, verdict: Verdict, words: impl Into<String>) {
-        self.all.push(Finding { subject: self.subject.clone(), check, verdict, words: words.into() });
+        self.all.push(Finding {
+            subject: self.subject.clone(),
+            check,
+            verdict,
+            words: words.into(),
+        });
     }
 
     pub(crate) fn ok(&mut self, check: &'static str, words: impl Into<String>) {

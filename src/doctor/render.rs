@@ -8,25 +8,41 @@ use crate::text::reveal_hidden;
 /// The longest word of a verdict.
 const VERDICT: usize = 7;
 
-/// A table of plain text: a block for each subject, in it a line for each finding. `program` stands in the first line.
+/// A table of plain text: a block for each subject, in it a line for each finding. `program` stands
+/// in the first line.
 #[must_use]
 pub(super) fn to_text(program: &str, findings: &[Finding]) -> String {
     let mut lines = vec![format!("{program} check: {}", summarise(findings))];
-    let width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or(0);
+    let width = findings
+        .iter()
+        .map(|finding| finding.check.chars().count())
+        .max()
+        .unwrap_or(0);
+
     let mut subject = None;
+
     for finding in findings {
         if subject != Some(&finding.subject) {
             lines.extend([String::new(), sanitise(&finding.subject)]);
             subject = Some(&finding.subject);
         }
         let (word, check) = (verdict_word(finding.verdict), finding.check);
-        lines.push(format!("  {word:<VERDICT$}  {check:<width$}  {}", sanitise(&finding.words)).trim_end().to_owned());
+
+        lines.push(
+            format!(
+                "  {word:<VERDICT$}  {check:<width$}  {}",
+                sanitise(&finding.words)
+            )
+            .trim_end()
+            .to_owned(),
+        );
     }
+
     lines.join("\n")
 }
 
-/// The same as a value: `program`, `version`, how many `failed` and `warnings`, and the `findings`, each with `subject`,
-/// `check`, `verdict` (`ok`, `warning`, `failed`, `skipped`) and `words`.
+/// The same as a value: `program`, `version`, how many `failed` and `warnings`, and the `findings`,
+/// each with `subject`, `check`, `verdict` (`ok`, `warning`, `failed`, `skipped`) and `words`.
 #[must_use]
 pub(super) fn to_json(program: &str, findings: &[Finding]) -> Value {
     json!({
@@ -39,7 +55,9 @@ pub(super) fn to_json(program: &str, findings: &[Finding]) -> Value {
 }
 
 fn summarise(findings: &[Finding]) -> String {
-    let several = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
+    let several = |number: usize, word: &str| {
+        format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+    };
     let failed = match count_verdict(findings, Verdict::Failed) {
         0 => "nothing failed".to_owned(),
         number => several(number, "failure"),
@@ -51,7 +69,10 @@ fn summarise(findings: &[Finding]) -> String {
 }
 
 fn count_verdict(findings: &[Finding], verdict: Verdict) -> usize {
-    findings.iter().filter(|finding| finding.verdict == verdict).count()
+    findings
+        .iter()
+        .filter(|finding| finding.verdict == verdict)
+        .count()
 }
 
 /// Trouble stands out by its capitals.
@@ -81,12 +102,14 @@ mod tests {
             verdict,
             words: words.into(),
         };
+
         let findings = [
             finding("a", "key", Verdict::Ok, "good"),
             finding("a", "connection", Verdict::Warning, "\u{1b}[31mred"),
             finding("TheHive", "key", Verdict::Failed, "no"),
             finding("TheHive", "not looked at", Verdict::Skipped, "clock"),
         ];
+
         insta::assert_snapshot!(to_text("misp-export", &findings), @"
         misp-export check: 1 failure, 1 warning
 

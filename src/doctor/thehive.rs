@@ -1,5 +1,6 @@
-//! What is looked at in TheHive: whether it is one, the key, the organisations and what the user may do there, the
-//! observable types, the clock; and the installation's name, which is TheHive's host unless it is set.
+//! What is looked at in TheHive: whether it is one, the key, the organisations and what the user
+//! may do there, the observable types, the clock; and the installation's name, which is TheHive's
+//! host unless it is set.
 
 use anyhow::Result;
 use url::Url;
@@ -26,31 +27,39 @@ const TYPES: &str = "types";
 /// By its name an installation knows its events: one that others may have too makes theirs ours.
 pub(super) fn check_instance(wants: &Requirements, findings: &mut Findings) {
     const INSTANCE: &str = "instance";
+
     let name = &wants.installation;
+
     match (&wants.instance, name.contains('.')) {
         (Some(_), _) | (None, true) => findings.ok(INSTANCE, format!("\"{name}\"")),
         (None, false) => findings.warn(
             INSTANCE,
             format!(
-                "it is not set, and \"{name}\", which stands in its place, may be the name of other installations too: set it \
+                "it is not set, and \"{name}\", which stands in its place, may be the name of \
+                 other installations too: set it \
                  to a name of your own, the same in both workers, before the first export"
             ),
         ),
     }
 }
 
-/// Without a secret of the installation, uuids follow from what others may know, and a change of MISP's key makes the tags of
-/// merged cases doubtful.
+/// Without a secret of the installation, uuids follow from what others may know, and a change of
+/// MISP's key makes the tags of merged cases doubtful.
 pub(super) fn check_secret(wants: &Requirements, findings: &mut Findings) {
     const SECRET: &str = "secret";
+
     if wants.has_secret {
         return findings.ok(SECRET, "\"instance_secret\" is set");
     }
-    let proposed = [Uuid::new_v4(), Uuid::new_v4()].map(|uuid| uuid.simple().to_string()).concat();
+    let proposed = [Uuid::new_v4(), Uuid::new_v4()]
+        .map(|uuid| uuid.simple().to_string())
+        .concat();
+
     findings.warn(
         SECRET,
         format!(
-            "\"instance_secret\" is not set, so that others can compute the uuids of exports and claim them on a MISP: set it to a random text, the \
+            "\"instance_secret\" is not set, so that others can compute the uuids of exports and \
+             claim them on a MISP: set it to a random text, the \
              same in both workers and for ever, such as {proposed}"
         ),
     );
@@ -64,21 +73,37 @@ pub(super) fn examine(
     findings: &mut Findings,
 ) -> Option<String> {
     match (&wants.url, &wants.key) {
-        (None, None) => {
-            findings.warn(ACCESS, format!("\"thehive_url\" and \"thehive_key\" are not set: {}", wants.without))
-        }
-        (Some(_), None) => findings.warn(ACCESS, format!("\"thehive_key\" is not set: {}", wants.without)),
-        (None, Some(_)) => {
-            findings.fail(ACCESS, "\"thehive_key\" is set and \"thehive_url\" is not: set both, or none")
-        }
+        (None, None) => findings.warn(
+            ACCESS,
+            format!(
+                "\"thehive_url\" and \"thehive_key\" are not set: {}",
+                wants.without
+            ),
+        ),
+        (Some(_), None) => findings.warn(
+            ACCESS,
+            format!("\"thehive_key\" is not set: {}", wants.without),
+        ),
+        (None, Some(_)) => findings.fail(
+            ACCESS,
+            "\"thehive_key\" is set and \"thehive_url\" is not: set both, or none",
+        ),
         (Some(url), Some(key)) => match urls::parse_thehive(url) {
             Err(error) => findings.fail(ACCESS, format!("{error:#}")),
             Ok(url) => {
-                let visit = TheHiveProbe { url: &url, key, wants, network, run };
+                let visit = TheHiveProbe {
+                    url: &url,
+                    key,
+                    wants,
+                    network,
+                    run,
+                };
+
                 return visit.check_all(findings);
             }
         },
     }
+
     None
 }
 
@@ -103,34 +128,43 @@ impl TheHiveProbe<'_> {
                 return None;
             }
         };
+
         if !connectivity::check_proxy_and_name(self.url, hive.client(), findings) {
             findings.mark_unchecked(&[CONNECTION, VERSION, KEY, PERMISSIONS, TYPES, CLOCK]);
             return None;
         }
         let greeting = self.fetch_greeting(&hive, findings)?;
+
         match hive.user() {
             Err(error) => {
                 findings.fail(KEY, format!("{error:#}"));
                 findings.mark_unchecked(&[PERMISSIONS, TYPES]);
             }
             Ok(user) => {
-                let (login, home) = (self.run.report_text(&user.login), self.run.report_text(&user.organisation));
+                let (login, home) = (
+                    self.run.report_text(&user.login),
+                    self.run.report_text(&user.organisation),
+                );
                 findings.ok(KEY, format!("good: {login}, of organisation \"{home}\""));
                 self.check_organisations(&hive, user, &greeting, findings);
                 self.check_observable_types(&hive, findings);
                 self.check_case(findings);
             }
         }
+
         let affects = "what an import takes for changed since its last run may be off by as much";
         connectivity::check_clock(greeting.date, &self.network.clock(), affects, findings);
+
         hive.organisation().ok().map(ToOwned::to_owned)
     }
 
     fn fetch_greeting(&self, hive: &TheHive, findings: &mut Findings) -> Option<Greeting> {
         const AFTER: [&str; 4] = [KEY, PERMISSIONS, TYPES, CLOCK];
+
         let connected = |findings: &mut Findings| {
             let is_plain = self.url.scheme() == "http";
-            let remark = is_plain.then(|| "the key is sent unencrypted: use https in \"thehive_url\"".to_owned());
+            let remark = is_plain
+                .then(|| "the key is sent unencrypted: use https in \"thehive_url\"".to_owned());
             connectivity::report_connection(
                 self.url,
                 hive.client(),
@@ -139,6 +173,7 @@ impl TheHiveProbe<'_> {
                 findings,
             );
         };
+
         let greeting = match hive.fetch_greeting() {
             Ok(greeting) => greeting,
             Err(error) => {
@@ -153,33 +188,50 @@ impl TheHiveProbe<'_> {
                         findings.mark_unchecked(&AFTER);
                     }
                 }
+
                 return None;
             }
         };
+
         connected(findings);
         let shown = self.run.report_text(&greeting.version);
+
         if !greeting.is_supported() {
-            findings.fail(VERSION, format!("TheHive {shown}: 4.1 is the oldest that is asked in this way: update it"));
+            findings.fail(
+                VERSION,
+                format!("TheHive {shown}: 4.1 is the oldest that is asked in this way: update it"),
+            );
             findings.mark_unchecked(&AFTER);
             return None;
         }
+
         let levels = match greeting.scale() {
             Scale::Four => "four TLP levels, 3 is RED",
             Scale::Five => "five TLP levels, 3 is AMBER+STRICT",
         };
         findings.ok(VERSION, format!("TheHive {shown}, {levels}"));
+
         Some(greeting)
     }
 
     /// The permissions in each organisation that is named; else those in the user's own.
-    fn check_organisations(&self, hive: &TheHive, home: &User, greeting: &Greeting, findings: &mut Findings) {
+    fn check_organisations(
+        &self,
+        hive: &TheHive,
+        home: &User,
+        greeting: &Greeting,
+        findings: &mut Findings,
+    ) {
         if self.wants.organisations.is_empty() {
             self.check_permissions(home, greeting, findings);
             return self.check_case_template(hive, home, findings);
         }
         for name in &self.wants.organisations {
             let shown = self.run.report_text(name);
-            match self.open(Some(name)).and_then(|hive| Ok((hive.user()?.clone(), hive))) {
+            match self
+                .open(Some(name))
+                .and_then(|hive| Ok((hive.user()?.clone(), hive)))
+            {
                 Err(error) => findings.fail(ORGANISATION, format!("\"{shown}\": {error:#}")),
                 Ok((user, hive)) => {
                     findings.ok(ORGANISATION, format!("\"{shown}\" is one of this user's"));
@@ -192,14 +244,28 @@ impl TheHiveProbe<'_> {
 
     fn check_case_template(&self, hive: &TheHive, user: &User, findings: &mut Findings) {
         const TEMPLATE: &str = "template";
-        let Some(name) = &self.wants.case_template else { return };
-        let (there, shown) = (self.run.report_text(&user.organisation), self.run.report_text(name));
+
+        let Some(name) = &self.wants.case_template else {
+            return;
+        };
+        let (there, shown) = (
+            self.run.report_text(&user.organisation),
+            self.run.report_text(name),
+        );
+
         match hive.has_case_template(name) {
-            Ok(true) => findings.ok(TEMPLATE, format!("\"{there}\" has the case template \"{shown}\"")),
+            Ok(true) => findings.ok(
+                TEMPLATE,
+                format!(
+                    "\"{there}\" has the case template \
+                \"{shown}\""
+                ),
+            ),
             Ok(false) => findings.warn(
                 TEMPLATE,
                 format!(
-                    "\"{there}\" has no case template \"{shown}\" (\"case_template\"): alerts are made without one"
+                    "\"{there}\" has no case template \"{shown}\" (\"case_template\"): alerts are \
+                     made without one"
                 ),
             ),
             Err(error) => findings.warn(TEMPLATE, format!("{error:#}")),
@@ -208,25 +274,42 @@ impl TheHiveProbe<'_> {
 
     fn check_permissions(&self, user: &User, greeting: &Greeting, findings: &mut Findings) {
         let there = self.run.report_text(&user.organisation);
-        let needed: Vec<_> =
-            self.wants.rights.iter().filter_map(|right| Some((right, permission_name(right, greeting)?))).collect();
+        let needed: Vec<_> = self
+            .wants
+            .rights
+            .iter()
+            .filter_map(|right| Some((right, permission_name(right, greeting)?)))
+            .collect();
+
         if needed.is_empty() {
             return findings.ok(PERMISSIONS, "a user who may read is enough");
         }
-        let (given, missing): (Vec<_>, Vec<_>) = needed.into_iter().partition(|(_, name)| user.has_permission(name));
+        let (given, missing): (Vec<_>, Vec<_>) = needed
+            .into_iter()
+            .partition(|(_, name)| user.has_permission(name));
+
         for (Permission { to, is_vital, .. }, name) in &missing {
             let words = format!("in \"{there}\" the user may not {to}: the profile lacks {name}");
-            if *is_vital { findings.fail(PERMISSIONS, words) } else { findings.warn(PERMISSIONS, words) }
+            if *is_vital {
+                findings.fail(PERMISSIONS, words)
+            } else {
+                findings.warn(PERMISSIONS, words)
+            }
         }
+
         if !given.is_empty() {
             let given: Vec<_> = given.iter().map(|(right, _)| right.to).collect();
-            findings.ok(PERMISSIONS, format!("in \"{there}\" the user may {}", given.join(", ")));
+            findings.ok(
+                PERMISSIONS,
+                format!("in \"{there}\" the user may {}", given.join(", ")),
+            );
         }
     }
 
     /// The case of the job, asked for as the export asks for it: in the job's organisation.
     fn check_case(&self, findings: &mut Findings) {
         const CASE: &str = "case";
+
         let Some(id) = &self.wants.case else { return };
         let organisation = self.wants.organisations.first().map(String::as_str);
         match self.open(organisation).and_then(|hive| hive.case(id)) {
@@ -239,13 +322,21 @@ impl TheHiveProbe<'_> {
         if !self.wants.has_types {
             return;
         }
-        match hive.observable_types().map(|types| types.data_types.missing_types().join(", ")) {
+        match hive
+            .observable_types()
+            .map(|types| types.data_types.missing_types().join(", "))
+        {
             Err(error) => findings.fail(TYPES, format!("{error:#}")),
-            Ok(lacking) if lacking.is_empty() => findings.ok(TYPES, "it has every observable type that is used"),
+            Ok(lacking) if lacking.is_empty() => findings.ok(
+                TYPES,
+                "it has every observable type \
+                that is used",
+            ),
             Ok(lacking) => findings.warn(
                 TYPES,
                 format!(
-                    "it lacks {lacking}: what would be of such a type becomes `other`; an administrator can add them"
+                    "it lacks {lacking}: what would be of such a type becomes `other`; an \
+                     administrator can add them"
                 ),
             ),
         }
@@ -253,5 +344,9 @@ impl TheHiveProbe<'_> {
 }
 
 fn permission_name(right: &Permission, greeting: &Greeting) -> Option<&'static str> {
-    if greeting.is_five() { right.five } else { right.four }
+    if greeting.is_five() {
+        right.five
+    } else {
+        right.four
+    }
 }

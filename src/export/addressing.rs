@@ -1,5 +1,6 @@
-//! Which connections a case goes to: those that its tags `misp:to="<name>"` name, else all. A tag that is meant to narrow
-//! and does not is an error, for what it was to keep in would go everywhere.
+//! Which connections a case goes to: those that its tags `misp:to="<name>"` name, else all. A tag
+//! that is meant to narrow and does not is an error, for what it was to keep in would go
+//! everywhere.
 
 use anyhow::{Result, bail, ensure};
 
@@ -15,13 +16,29 @@ const LONGEST_NAME: usize = 100;
 const NAMED: usize = 3;
 
 /// What the message has to say if several tags name a connection each.
-pub(super) fn describe_several_targets(connections: &[ConnectionConfig], input: &ExportInput) -> Option<String> {
-    let tags = || input.case.tags.iter().filter_map(|tag| tags::parse_value(tag, tags::TO));
-    let named =
-        || connections.iter().map(|one| one.connection.name.as_str()).filter(|name| tags().any(|tag| tag == *name));
+pub(super) fn describe_several_targets(
+    connections: &[ConnectionConfig],
+    input: &ExportInput,
+) -> Option<String> {
+    let tags = || {
+        input
+            .case
+            .tags
+            .iter()
+            .filter_map(|tag| tags::parse_value(tag, tags::TO))
+    };
+
+    let named = || {
+        connections
+            .iter()
+            .map(|one| one.connection.name.as_str())
+            .filter(|name| tags().any(|tag| tag == *name))
+    };
+
     (named().count() > 1).then(|| {
         format!(
-            "the case has several tags {}, as after a merge of cases, and all of it goes to each: {}. If a part of it is not \
+            "the case has several tags {}, as after a merge of cases, and all of it goes to each: \
+             {}. If a part of it is not \
              for all of them, take tags off",
             tags::TO,
             quote_names(named())
@@ -29,17 +46,20 @@ pub(super) fn describe_several_targets(connections: &[ConnectionConfig], input: 
     })
 }
 
-/// The connections that the case's tags name; all, if there is none. What the job names counts more. A tag that nobody can
-/// have meant is passed over, so that one from outside does not stop an export, unless there are only such.
+/// The connections that the case's tags name; all, if there is none. What the job names counts
+/// more. A tag that nobody can have meant is passed over, so that one from outside does not stop an
+/// export, unless there are only such.
 pub(super) fn select_connections(
     connections: Vec<ConnectionConfig>,
     input: &ExportInput,
     parameter: Option<&str>,
     run: &RunReport,
 ) -> Result<Vec<ConnectionConfig>> {
-    let can_be_meant = |name: &str| name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control);
+    let can_be_meant =
+        |name: &str| name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control);
     let names = quote_names(connections.iter().map(|one| one.connection.name.as_str()));
     let (mut addressees, mut meaningless, mut unread) = (Vec::new(), Vec::new(), Vec::new());
+
     for tag in &input.case.tags {
         match tags::parse_value(tag, tags::TO) {
             Some(name) if can_be_meant(name) => addressees.push(name),
@@ -49,56 +69,97 @@ pub(super) fn select_connections(
             None => meaningless.push(tag),
         }
     }
+
     for tag in &meaningless {
         let tag = truncate_text(tag, LONGEST_NAME);
-        run.warn(format!("the case's tag {tag} names nothing that a connection can be called: it is passed over"));
+        run.warn(format!(
+            "the case's tag {tag} names nothing that a connection can be called: it is passed over"
+        ));
     }
     if parameter.is_some() {
         return Ok(connections);
     }
     if let Some(tag) = unread.first() {
         bail!(
-            "the case has the tag {tag}, which is meant to name a connection, and no name can be read from it: correct it to {}, \
+            "the case has the tag {tag}, which is meant to name a connection, and no name can be \
+             read from it: correct it to {}, \
              or take it off; the names are {names}",
             tags::build(tags::TO, "<connection>")
         );
     }
+
     ensure!(
         meaningless.is_empty() || !addressees.is_empty(),
-        "the case's tags {} name nothing that a connection can be called, and no other tag says where the case may go: take \
+        "the case's tags {} name nothing that a connection can be called, and no other tag says \
+         where the case may go: take \
          them off, or correct them; the names are {names}",
         tags::TO
     );
+
     if addressees.is_empty() {
         return Ok(connections);
     }
+
     for addressee in &addressees {
         ensure!(
-            connections.iter().any(|one| one.connection.name == *addressee),
-            "the case has the tag {}, and no connection for export has that name: the names are {names}",
+            connections
+                .iter()
+                .any(|one| one.connection.name == *addressee),
+            "the case has the tag {}, and no connection for export has that name: the names are \
+             {names}",
             tags::build(tags::TO, addressee)
         );
     }
-    let (kept, left): (Vec<_>, Vec<_>) =
-        connections.into_iter().partition(|one| addressees.contains(&one.connection.name.as_str()));
-    let tags: Vec<_> = addressees.iter().map(|name| tags::build(tags::TO, name)).collect();
+
+    let (kept, left): (Vec<_>, Vec<_>) = connections
+        .into_iter()
+        .partition(|one| addressees.contains(&one.connection.name.as_str()));
+    let tags: Vec<_> = addressees
+        .iter()
+        .map(|name| tags::build(tags::TO, name))
+        .collect();
     if !left.is_empty() {
         let left = quote_names(left.iter().map(|one| one.connection.name.as_str()));
-        run.warn(format!("nothing goes to {left}: the case's tags narrow the export, {}", tags.join(", ")));
+        run.warn(format!(
+            "nothing goes to {left}: the case's tags narrow the export, {}",
+            tags.join(", ")
+        ));
     }
+
     Ok(kept)
 }
 
-/// Names the tags that are meant as words of this program and say nothing, and those that stand in the wrong place.
+/// Names the tags that are meant as words of this program and say nothing, and those that stand in
+/// the wrong place.
 pub(super) fn warn_of_mistyped_tags(input: &ExportInput, run: &RunReport) {
-    for tag in input.case.tags.iter().filter(|tag| tags::mistyped_word(tag) == Some(tags::EVENT)) {
-        run.warn(format!("the case's tag {} cannot be read, and is not followed", truncate_text(tag, LONGEST_NAME)));
+    for tag in input
+        .case
+        .tags
+        .iter()
+        .filter(|tag| tags::mistyped_word(tag) == Some(tags::EVENT))
+    {
+        run.warn(format!(
+            "the case's tag {} cannot be read, and is not followed",
+            truncate_text(tag, LONGEST_NAME)
+        ));
     }
+
     let (mut unread, mut misplaced) = (Vec::new(), Vec::new());
-    for ioc in input.observables.iter().flatten().filter(|ioc| ioc.observable.ioc) {
+    for ioc in input
+        .observables
+        .iter()
+        .flatten()
+        .filter(|ioc| ioc.observable.ioc)
+    {
         for tag in &ioc.observable.tags {
-            let told =
-                || format!("{} ({})", truncate_text(&ioc.observable.data, LONGEST_NAME), truncate_text(tag, LONGEST_NAME));
+            let told = || {
+                format!(
+                    "{} ({})",
+                    truncate_text(&ioc.observable.data, LONGEST_NAME),
+                    truncate_text(tag, LONGEST_NAME)
+                )
+            };
+
             let word = tags::mistyped_word(tag);
             if word == Some(tags::TO) || tags::parse_value(tag, tags::TO).is_some() {
                 misplaced.push(told());
@@ -107,19 +168,42 @@ pub(super) fn warn_of_mistyped_tags(input: &ExportInput, run: &RunReport) {
             }
         }
     }
+
     for (all, what) in [
-        (unread, "IOCs with a tag that is meant for this program and cannot be read, so that it counts for nothing"),
-        (misplaced, "IOCs with a tag misp:to, which counts on a case only: they go wherever their case goes"),
+        (
+            unread,
+            "IOCs with a tag that is meant for this program and cannot be read, so that it counts \
+             for nothing",
+        ),
+        (
+            misplaced,
+            "IOCs with a tag misp:to, which counts on a case only: they go wherever their case \
+             goes",
+        ),
     ] {
         if !all.is_empty() {
-            let first = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+            let first = all
+                .iter()
+                .take(NAMED)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ");
+
             let more = all.len().saturating_sub(NAMED);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+
             run.warn(format!("{what}: {first}{more}"));
         }
     }
 }
 
 fn quote_names<'n>(names: impl Iterator<Item = &'n str>) -> String {
-    names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+    names
+        .map(|name| format!("\"{name}\""))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

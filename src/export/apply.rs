@@ -1,5 +1,5 @@
-//! One connection of an export: find the event, plan, and hand the plan over to be carried out (`writing.rs`). What is then
-//! told is in `tell.rs`.
+//! One connection of an export: find the event, plan, and hand the plan over to be carried out
+//! (`writing.rs`). What is then told is in `tell.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -72,7 +72,15 @@ impl ExportResult {
     /// Nothing was there, and nothing was to be added.
     fn without_event(mapped: MappedEvent) -> Self {
         let (outcome, retracted) = (Vec::new(), Vec::new());
-        Self { mapped, plan: Plan::default(), outcome, retracted, after: None, event: None, stopped: None }
+        Self {
+            mapped,
+            plan: Plan::default(),
+            outcome,
+            retracted,
+            after: None,
+            event: None,
+            stopped: None,
+        }
     }
 
     fn to_report_data(&self) -> ReportData<'_> {
@@ -98,28 +106,44 @@ enum WriteOutcome {
 impl ConnectionExport<'_> {
     pub(super) fn run(&self) -> Result<()> {
         if let Some(why) = &self.input.unread {
-            self.part.add_failure(format!("the case may have more IOCs than were read: {why}"));
+            self.part
+                .add_failure(format!("the case may have more IOCs than were read: {why}"));
         }
         // Decided before anything is sent, so that a run that is stopped tells it too.
         let decided = map::decide_observables(self.input, self.settings, self.is_public());
-        decided.iter().flatten().for_each(|verdict| self.part.record(ItemKind::Observables, verdict, 1));
+        decided
+            .iter()
+            .flatten()
+            .for_each(|verdict| self.part.record(ItemKind::Observables, verdict, 1));
+
         let stopped = match self.open() {
             Ok((misp, types)) => match self.write_case(&misp, &decided, &types) {
-                Ok((done, is_guest)) => self.with_event_ids(is_guest, |one| one.finish(&misp, &decided, done)),
+                Ok((done, is_guest)) => {
+                    self.with_event_ids(is_guest, |one| one.finish(&misp, &decided, done))
+                }
                 Err(error) => self.report_unsent(&decided, &types, error),
             },
             Err(error) => self.report_unsent(&decided, &MispCapabilities::newest(), error),
         };
-        let refusal = map::find_refusal(&self.input.case, self.settings).map(|(_, refusal)| anyhow!(refusal));
+
+        let refusal =
+            map::find_refusal(&self.input.case, self.settings).map(|(_, refusal)| anyhow!(refusal));
+
         stopped.or(refusal).map_or(Ok(()), Err)
     }
 
     /// What is asked and told once everything is written. Gives what stopped the writing.
-    fn finish(&self, misp: &Misp, decided: &[Option<Verdict>], done: ExportResult) -> Option<anyhow::Error> {
+    fn finish(
+        &self,
+        misp: &Misp,
+        decided: &[Option<Verdict>],
+        done: ExportResult,
+    ) -> Option<anyhow::Error> {
         self.add_sightings(misp, &done);
         let hits = self.check_warninglists(misp, &done);
         self.count_proposals(misp, &done);
         self.write_report(decided, &done.to_report_data(), &hits);
+
         done.stopped
     }
 
@@ -132,15 +156,24 @@ impl ConnectionExport<'_> {
         let misp = Misp::open(self.connection, self.network, self.part)?;
         let version = misp.version()?;
         let types = misp.types(version.as_deref()).unwrap_or_else(|error| {
-            self.part.warn(format!("the types of this MISP are not known, those of the newest are taken: {error:#}"));
+            self.part.warn(format!(
+                "the types of this MISP are not known, those of the newest are taken: {error:#}"
+            ));
             MispCapabilities::newest()
         });
+
         let version = version.map(|version| self.part.run.report_text(&version));
         self.part.update(|part| part.version = version);
+
         Ok((misp, types))
     }
 
-    pub(super) fn map_case(&self, decided: &[Option<Verdict>], types: &MispCapabilities, event: Uuid) -> MappedEvent {
+    pub(super) fn map_case(
+        &self,
+        decided: &[Option<Verdict>],
+        types: &MispCapabilities,
+        event: Uuid,
+    ) -> MappedEvent {
         let context = MappingContext {
             case: &self.input.case,
             ids: &self.ids.for_event(&event),
@@ -150,6 +183,7 @@ impl ConnectionExport<'_> {
             can_download: self.thehive.is_some(),
             link: self.case_link(),
         };
+
         map::build_event(self.input, decided, event, &context)
     }
 
@@ -159,11 +193,22 @@ impl ConnectionExport<'_> {
         events.first().copied().unwrap_or_default()
     }
 
-    /// This export inside an event: what it adds is told from what other cases and other organisations of TheHive add.
-    fn with_event_ids<T>(&self, is_guest: bool, write: impl FnOnce(&ConnectionExport<'_>) -> T) -> T {
+    /// This export inside an event: what it adds is told from what other cases and other
+    /// organisations of TheHive add.
+    fn with_event_ids<T>(
+        &self,
+        is_guest: bool,
+        write: impl FnOnce(&ConnectionExport<'_>) -> T,
+    ) -> T {
         let case = &self.input.case;
-        let ids = self.ids.for_case((&case.id, &case.created), is_guest, self.input.is_owner);
-        write(&ConnectionExport { ids: &ids, is_guest, ..*self })
+        let ids = self
+            .ids
+            .for_case((&case.id, &case.created), is_guest, self.input.is_owner);
+        write(&ConnectionExport {
+            ids: &ids,
+            is_guest,
+            ..*self
+        })
     }
 
     /// Tells that nothing could be sent, and gives the reason back.
@@ -177,13 +222,25 @@ impl ConnectionExport<'_> {
         let unsent = (Verdict::Failed(super::NOT_SENT.to_owned()), None);
         let outcome = vec![unsent; mapped.wanted.attributes.len()];
         let (plan, retracted) = (Plan::default(), Vec::new());
-        let done = ExportResult { mapped, plan, outcome, retracted, after: None, event: None, stopped: Some(error) };
+
+        let done = ExportResult {
+            mapped,
+            plan,
+            outcome,
+            retracted,
+            after: None,
+            event: None,
+            stopped: Some(error),
+        };
+
         self.write_report(decided, &done.to_report_data(), &HashMap::new());
+
         done.stopped
     }
 
-    /// Writes the case into its event, and brings the other events of the case in line with it, whatever became of the first.
-    /// Gives what became of it, and whether the event is another case's.
+    /// Writes the case into its event, and brings the other events of the case in line with it,
+    /// whatever became of the first. Gives what became of it, and whether the event is another
+    /// case's.
     fn write_case(
         &self,
         misp: &Misp,
@@ -191,20 +248,39 @@ impl ConnectionExport<'_> {
         types: &MispCapabilities,
     ) -> Result<(ExportResult, bool)> {
         let _lock = if self.dry_run { None } else { misp.lock()? };
-        let Targets { main, followed, others } = self.select_targets(misp)?;
+        let Targets {
+            main,
+            followed,
+            others,
+        } = self.select_targets(misp)?;
+
         let done = self.with_event_ids(main.is_guest, |one| {
             let done = one.write_main_event(misp, &main, others, decided, types);
+
             if let Ok(done) = &done {
-                one.set_fallback_report(decided, &ReportData { is_stopped: true, ..done.to_report_data() });
+                one.set_fallback_report(
+                    decided,
+                    &ReportData {
+                        is_stopped: true,
+                        ..done.to_report_data()
+                    },
+                );
             }
+
             done
         });
+
         for target in followed {
             let uuid = target.uuid;
-            if let Err(error) = self.with_event_ids(target.is_guest, |one| one.update_followed_event(misp, &target, decided, types)) {
-                self.part.add_failure(format!("event {uuid}, which is this case's too, was not brought in line: {error:#}"));
+            if let Err(error) = self.with_event_ids(target.is_guest, |one| {
+                one.update_followed_event(misp, &target, decided, types)
+            }) {
+                self.part.add_failure(format!(
+                    "event {uuid}, which is this case's too, was not brought in line: {error:#}"
+                ));
             }
         }
+
         done.map(|done| (done, main.is_guest))
     }
 
@@ -219,6 +295,7 @@ impl ConnectionExport<'_> {
     ) -> Result<ExportResult> {
         let mut others = others.into_iter();
         let (mut uuid, mut extends, mut event) = (main.uuid, main.extends, main.event.clone());
+
         loop {
             let mut mapped = self.map_case(decided, types, uuid);
             mapped.wanted.extends = extends;
@@ -232,17 +309,21 @@ impl ConnectionExport<'_> {
             };
             let Some(next) = others.next() else {
                 return Err(error.context(
-                    "every uuid that this case's event can have is held elsewhere (\"instance_secret\" makes uuids that nobody \
+                    "every uuid that this case's event can have is held elsewhere \
+                     (\"instance_secret\" makes uuids that nobody \
                      else can claim)",
                 ));
             };
-            self.part.warn(format!("a second event is made, which extends the one that cannot be seen: {error:#}"));
+
+            self.part.warn(format!(
+                "a second event is made, which extends the one that cannot be seen: {error:#}"
+            ));
             (uuid, extends, event) = (next, Some(self.first_event_uuid()), None);
         }
     }
 
-    /// Brings an event that is this case's too in line: it becomes as strict as the case, and what is no IOC any more is
-    /// retracted. Nothing is added to it.
+    /// Brings an event that is this case's too in line: it becomes as strict as the case, and what
+    /// is no IOC any more is retracted. Nothing is added to it.
     fn update_followed_event(
         &self,
         misp: &Misp,
@@ -252,6 +333,7 @@ impl ConnectionExport<'_> {
     ) -> Result<()> {
         let mut mapped = self.map_case(decided, types, target.uuid);
         mapped.wanted.limit_to_tightening();
+
         match self.write_event(misp, mapped, target.event.clone(), (decided, types), false)? {
             WriteOutcome::Done(done) => {
                 self.report_event(&done.to_report_data());
@@ -264,11 +346,17 @@ impl ConnectionExport<'_> {
 
     /// Which tags can be set on this MISP; those that must not become known there are taken out.
     fn resolve_tag_names(&self, misp: &Misp, wanted: &mut EventDraft) -> Result<TagResolution> {
-        let every: Vec<String> = wanted.event_and_attribute_tags().into_iter().map(ToOwned::to_owned).collect();
+        let every: Vec<String> = wanted
+            .event_and_attribute_tags()
+            .into_iter()
+            .map(ToOwned::to_owned)
+            .collect();
+
         let every: Vec<&str> = every.iter().map(String::as_str).collect();
         let names = misp.resolve_tag_names(&every)?;
         self.warn_of_refused_tags(&names.group_refused(&every));
         self.withhold_new_tags(wanted, &names);
+
         Ok(names)
     }
 
@@ -282,16 +370,23 @@ impl ConnectionExport<'_> {
     ) -> Result<WriteOutcome> {
         let whole = self.input.whole.as_ref().copied().map_err(String::as_str);
         if event.is_none() && mapped.wanted.attributes.is_empty() {
-            return Ok(WriteOutcome::Done(Box::new(ExportResult::without_event(mapped))));
+            return Ok(WriteOutcome::Done(Box::new(ExportResult::without_event(
+                mapped,
+            ))));
         }
+
         if self.is_public() {
             self.part.warn("readable by everyone who pulls this feed");
         }
         let mut names = self.resolve_tag_names(misp, &mut mapped.wanted)?;
-        let look =
-            ContentOptions { sightings: self.settings.export_sightings, objects: !mapped.wanted.objects.is_empty() };
+        let look = ContentOptions {
+            sightings: self.settings.export_sightings,
+            objects: !mapped.wanted.objects.is_empty(),
+        };
         let uuid = mapped.wanted.uuid;
-        let held = event.map(|event| misp.read_content(&uuid, event, look)).transpose()?;
+        let held = event
+            .map(|event| misp.read_content(&uuid, event, look))
+            .transpose()?;
         self.warn_of_unreadable(held.as_ref());
         self.resolve_exclusive_tags(misp, &mut mapped.wanted, held.as_ref(), &mut names);
         let mut first = self.adopt_other_side(mapped.wanted, held.as_ref(), decided, types);
@@ -299,23 +394,45 @@ impl ConnectionExport<'_> {
         self.note_former(held.as_ref(), &mut mapped.wanted, &mut first);
         let mut plan = self.make_plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;
         let asked = self.recheck_retractions(&plan, decided, types, &mut first);
-        let whole = asked.as_ref().map_or(whole, |asked| asked.as_ref().copied().map_err(String::as_str));
+        let whole = asked.as_ref().map_or(whole, |asked| {
+            asked.as_ref().copied().map_err(String::as_str)
+        });
         if asked.is_some() {
             mapped.wanted = first.resolve_uuids(held.as_ref(), &HashSet::new(), self.ids);
             plan = self.make_plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;
         }
         self.report_remarks(&plan);
         self.report_brought_items(plan.brought);
+
         if self.dry_run {
-            let attributes = plan.count_live_after(&mapped.wanted, held.as_ref().map_or(0, tell::count_live));
+            let attributes =
+                plan.count_live_after(&mapped.wanted, held.as_ref().map_or(0, tell::count_live));
             let event = held.as_ref().map(|held| &held.event);
-            let line = self.build_event_row(&mapped.wanted, event, Some(attributes), (&plan, &plan.forecast_event()));
+            let line = self.build_event_row(
+                &mapped.wanted,
+                event,
+                Some(attributes),
+                (&plan, &plan.forecast_event()),
+            );
+
             let (outcome, retracted) = (plan.forecast_results(), plan.forecast_retractions());
             self.report_differing_iocs(&mapped.wanted, &outcome, held.as_ref());
-            let done = ExportResult { mapped, plan, outcome, retracted, after: held, event: Some(line), stopped: None };
+
+            let done = ExportResult {
+                mapped,
+                plan,
+                outcome,
+                retracted,
+                after: held,
+                event: Some(line),
+                stopped: None,
+            };
+
             return Ok(WriteOutcome::Done(Box::new(done)));
         }
+
         let before = held.as_ref().map(|held| held.event.clone());
+
         let mut writing = Reconciler {
             one: self,
             misp,
@@ -328,11 +445,18 @@ impl ConnectionExport<'_> {
             whole,
             sending: WriteLog::default(),
         };
+
         let (after, stopped) = match writing.reconcile(held, &plan) {
             Ok(ended) => ended,
             Err(hidden) => return Ok(WriteOutcome::Hidden(hidden)),
         };
-        let Reconciler { names, sending, mapped, .. } = writing;
+        let Reconciler {
+            names,
+            sending,
+            mapped,
+            ..
+        } = writing;
+
         Ok(WriteOutcome::Done(Box::new(self.collect_result(
             mapped,
             (plan, sending),
@@ -349,8 +473,12 @@ impl ConnectionExport<'_> {
 
     /// What a plan leaves as it is, and what somebody has to do something about.
     fn report_remarks(&self, plan: &Plan) {
-        plan.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
-        plan.alarms.iter().for_each(|alarm| self.part.add_failure(alarm.clone()));
+        plan.remarks
+            .iter()
+            .for_each(|remark| self.part.warn(remark.clone()));
+        plan.alarms
+            .iter()
+            .for_each(|alarm| self.part.add_failure(alarm.clone()));
     }
 
     /// What became of everything, told by what the event holds in the end.
@@ -363,40 +491,89 @@ impl ConnectionExport<'_> {
         (names, whole): (&TagResolution, Result<(), &str>),
     ) -> ExportResult {
         let wanted = &mapped.wanted;
+
         if sending.waits {
             let known = plan.remarks.len();
             plan.postpone_minor_changes(wanted);
-            plan.remarks.iter().skip(known).for_each(|remark| self.part.warn(remark.clone()));
+            plan.remarks
+                .iter()
+                .skip(known)
+                .for_each(|remark| self.part.warn(remark.clone()));
         }
-        sending.remarks.iter().for_each(|remark| self.part.warn(remark.clone()));
+
+        sending
+            .remarks
+            .iter()
+            .for_each(|remark| self.part.warn(remark.clone()));
         self.warn_of_unpublication(before, after.as_ref());
-        let was_out = before.is_some_and(|event| event.publish_timestamp.is_none_or(|moment| moment > 0));
+        let was_out =
+            before.is_some_and(|event| event.publish_timestamp.is_none_or(|moment| moment > 0));
+
         if was_out && plan.restricts_visibility() {
-            let what = if plan.head.close { "the case" } else { "some of it" };
+            let what = if plan.head.close {
+                "the case"
+            } else {
+                "some of it"
+            };
+
             self.part.add_note(format!(
-                "the event was published before {what} became RED or AMBER+STRICT: whoever it was shared with may have it \
+                "the event was published before {what} became RED or AMBER+STRICT: whoever it was \
+                 shared with may have it \
                  already, and keeps it"
             ));
         }
-        let there = after.as_ref().map(|after| &after.event).or(before).or(sending.event.as_ref());
+
+        let there = after
+            .as_ref()
+            .map(|after| &after.event)
+            .or(before)
+            .or(sending.event.as_ref());
+
         let live = after.as_ref().map(tell::count_live);
-        let event = there.map(|there| self.build_event_row(wanted, Some(there), live, (&plan, &plan.event_verdict(&sending))));
+
+        let event = there.map(|there| {
+            self.build_event_row(
+                wanted,
+                Some(there),
+                live,
+                (&plan, &plan.event_verdict(&sending)),
+            )
+        });
+
         let rules = self.diff_context(names, whole);
-        let again = after.as_ref().map(|after| Plan::new(wanted, Some(after), &rules));
-        let outcome = plan.final_results(wanted, &sending, after.as_ref().map(|after| (after, &rules)));
+        let again = after
+            .as_ref()
+            .map(|after| Plan::new(wanted, Some(after), &rules));
+        let outcome = plan.final_results(
+            wanted,
+            &sending,
+            after.as_ref().map(|after| (after, &rules)),
+        );
+
         let retracted = plan.retraction_verdicts(&sending, again.as_ref());
         self.note_rewritten_values(wanted, &outcome);
         self.report_differing_iocs(wanted, &outcome, after.as_ref());
         self.report_unapplied_changes(&plan, again.as_ref());
-        ExportResult { mapped, plan, outcome, retracted, after, event, stopped }
+
+        ExportResult {
+            mapped,
+            plan,
+            outcome,
+            retracted,
+            after,
+            event,
+            stopped,
+        }
     }
 
-    /// Everybody on a MISP can read the names of its tags, so that nothing that stays in its organisation makes a new one.
+    /// Everybody on a MISP can read the names of its tags, so that nothing that stays in its
+    /// organisation makes a new one.
     fn withhold_new_tags(&self, wanted: &mut EventDraft, names: &TagResolution) {
         if self.is_public() {
             return;
         }
         let mut left: BTreeSet<String> = BTreeSet::new();
+
         let mut only_known = |tags: &mut Vec<String>| {
             tags.retain(|tag| {
                 let is_kept_in = names.is_new(tag) && Pap::from_tag(tag).is_none();
@@ -406,13 +583,20 @@ impl ConnectionExport<'_> {
                 !is_kept_in
             });
         };
+
         if wanted.tlp.forbids_sharing() {
             only_known(&mut wanted.tags);
         }
-        wanted.attributes.iter_mut().filter(|one| one.is_closed).for_each(|one| only_known(&mut one.tags));
+        wanted
+            .attributes
+            .iter_mut()
+            .filter(|one| one.is_closed)
+            .for_each(|one| only_known(&mut one.tags));
+
         if !left.is_empty() {
             self.part.warn(format!(
-                "{} stay here: this MISP does not have them, and everybody there could read the names of new ones, which \
+                "{} stay here: this MISP does not have them, and everybody there could read the \
+                 names of new ones, which \
                  the TLP forbids",
                 format_count(left.len() as u64, "tag", "tags")
             ));
@@ -420,27 +604,50 @@ impl ConnectionExport<'_> {
     }
 
     /// Asks for what excludes each other only where it may.
-    fn resolve_exclusive_tags(&self, misp: &Misp, wanted: &mut EventDraft, held: Option<&EventContent>, names: &mut TagResolution) {
+    fn resolve_exclusive_tags(
+        &self,
+        misp: &Misp,
+        wanted: &mut EventDraft,
+        held: Option<&EventContent>,
+        names: &mut TagResolution,
+    ) {
         let namespaces = exclusive::namespaces_to_check(wanted, held);
         if namespaces.is_empty() {
             return;
         }
+
         match misp.fetch_exclusive_predicates(&namespaces) {
             Ok(predicates) => names.add_exclusive(predicates),
-            Err(error) => self.part.warn(format!("which tags exclude each other is not known: {error:#}")),
+            Err(error) => self.part.warn(format!(
+                "which tags exclude each other is not known: {error:#}"
+            )),
         }
-        exclusive::drop_rivals(wanted, names).into_iter().for_each(|warn_about_event| self.part.warn(self.part.run.clean(&warn_about_event)));
+
+        exclusive::drop_rivals(wanted, names)
+            .into_iter()
+            .for_each(|warn_about_event| self.part.warn(self.part.run.clean(&warn_about_event)));
     }
 
     fn warn_of_refused_tags(&self, refused: &BTreeMap<Why, Vec<&str>>) {
         for (why, tags) in refused {
-            let tags: Vec<_> = tags.iter().map(|tag| text::reveal_hidden(&self.part.run.report_text(tag)).into_owned()).collect();
+            let tags: Vec<_> = tags
+                .iter()
+                .map(|tag| text::reveal_hidden(&self.part.run.report_text(tag)).into_owned())
+                .collect();
             let tags: Vec<_> = tags.iter().map(String::as_str).collect();
-            self.part.warn(format!("the tags {} stay here: {}", tell::join_first(&tags), why.describe()));
+            self.part.warn(format!(
+                "the tags {} stay here: {}",
+                tell::join_first(&tags),
+                why.describe()
+            ));
         }
     }
 
-    fn diff_context<'r>(&'r self, tags: &'r TagResolution, whole: Result<(), &'r str>) -> DiffContext<'r> {
+    fn diff_context<'r>(
+        &'r self,
+        tags: &'r TagResolution,
+        whole: Result<(), &'r str>,
+    ) -> DiffContext<'r> {
         DiffContext {
             ids: self.ids,
             removed: self.settings.removed_iocs,
@@ -451,7 +658,8 @@ impl ConnectionExport<'_> {
         }
     }
 
-    /// An event that is not ours to write is read only, and what it holds already is no export either.
+    /// An event that is not ours to write is read only, and what it holds already is no export
+    /// either.
     pub(super) fn make_plan(
         &self,
         misp: &Misp,
@@ -465,13 +673,20 @@ impl ConnectionExport<'_> {
         if !misp.may_write(&held.event, self.ids)? {
             return Ok(plan.into_read_only(wanted));
         }
+
         if !plan.is_empty() && plan.sets_tags(wanted) && !misp.may_set_tags()? {
             self.part.warn(
-                "tags of the event are not brought in line: the key's user may not change them (role permission tagger)",
+                "tags of the event are not brought in line: the key's user may not change them \
+                 (role permission tagger)",
             );
             *names = TagResolution::refuse_all(&wanted.event_and_attribute_tags());
-            return Ok(Plan::new(wanted, Some(held), &self.diff_context(names, whole)));
+            return Ok(Plan::new(
+                wanted,
+                Some(held),
+                &self.diff_context(names, whole),
+            ));
         }
+
         Ok(plan)
     }
 }

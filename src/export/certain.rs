@@ -1,5 +1,5 @@
-//! What is retracted is certain: the case is still there, and TheHive was asked for each value by itself, whether it is an IOC
-//! of the case.
+//! What is retracted is certain: the case is still there, and TheHive was asked for each value by
+//! itself, whether it is an IOC of the case.
 
 use std::collections::HashSet;
 
@@ -17,13 +17,13 @@ use crate::report::ledger::Verdict;
 use crate::thehive::TheHive;
 use crate::types::MispCapabilities;
 
-/// Why nothing is retracted of a case that is gone, as the sources of a merge are: TheHive then counts no observable, and gives
-/// none, without a word.
+/// Why nothing is retracted of a case that is gone, as the sources of a merge are: TheHive then
+/// counts no observable, and gives none, without a word.
 const GONE: &str = "the case is not there any more";
 
 impl ConnectionExport<'_> {
-    /// Asks TheHive for what is to be retracted, and notes in `wanted` what is an IOC all the same. None if nothing is to be
-    /// retracted; else why nothing may be, if so.
+    /// Asks TheHive for what is to be retracted, and notes in `wanted` what is an IOC all the same.
+    /// None if nothing is to be retracted; else why nothing may be, if so.
     pub(super) fn recheck_retractions(
         &self,
         plan: &Plan,
@@ -31,36 +31,67 @@ impl ConnectionExport<'_> {
         types: &MispCapabilities,
         wanted: &mut EventDraft,
     ) -> Option<Result<(), String>> {
-        let is_retracted = |one: &&Retraction| !one.is_closing && matches!(one.act, RetractAction::Change(_));
+        let is_retracted =
+            |one: &&Retraction| !one.is_closing && matches!(one.act, RetractAction::Change(_));
         let retractions: Vec<_> = plan.retractions.iter().filter(is_retracted).collect();
-        let thehive = self.thehive.filter(|_| !retractions.is_empty() && self.input.is_case)?;
+        let thehive = self
+            .thehive
+            .filter(|_| !retractions.is_empty() && self.input.is_case)?;
+
         let asked = match self.fetch_iocs_among(&retractions, thehive) {
             Ok(Some(asked)) => asked,
             Ok(None) => return Some(Err(GONE.to_owned())),
             Err(error) => {
-                return Some(Err(format!("TheHive does not say whether what is to be retracted is an IOC: {error:#}")));
+                return Some(Err(format!(
+                    "TheHive does not say whether what is to be retracted is an IOC: {error:#}"
+                )));
             }
         };
+
         wanted.spared = self.map_new_iocs(asked, decided, types, wanted);
+
         Some(Ok(()))
     }
 
     /// The IOCs of the case that have one of the values; none if there is no such case.
-    fn fetch_iocs_among(&self, retractions: &[&Retraction], thehive: &TheHive) -> Result<Option<Vec<CaseObservable>>> {
+    fn fetch_iocs_among(
+        &self,
+        retractions: &[&Retraction],
+        thehive: &TheHive,
+    ) -> Result<Option<Vec<CaseObservable>>> {
         let case = &self.input.case;
         if !thehive.has_case(&case.id)? {
             return Ok(None);
         }
-        let values = retractions.iter().flat_map(|one| std::iter::once(one.value.as_str()).chain(one.value.split('|')));
+        let values = retractions
+            .iter()
+            .flat_map(|one| std::iter::once(one.value.as_str()).chain(one.value.split('|')));
         let mut values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
         values.sort_unstable();
         values.dedup();
-        let asked = thehive.fetch_iocs_by_value(&case.id, &values, retractions.iter().any(|one| one.object.is_some()))?;
-        let iocs = asked.into_iter().filter_map(Element::into_option).filter(|one| one.ioc);
-        Ok(Some(iocs.map(|observable| CaseObservable { observable, tlp: case.tlp, pap: case.pap }).collect()))
+        let asked = thehive.fetch_iocs_by_value(
+            &case.id,
+            &values,
+            retractions.iter().any(|one| one.object.is_some()),
+        )?;
+
+        let iocs = asked
+            .into_iter()
+            .filter_map(Element::into_option)
+            .filter(|one| one.ioc);
+
+        Ok(Some(
+            iocs.map(|observable| CaseObservable {
+                observable,
+                tlp: case.tlp,
+                pap: case.pap,
+            })
+            .collect(),
+        ))
     }
 
-    /// What these IOCs are beside those that were read: half a composite is another attribute than the whole.
+    /// What these IOCs are beside those that were read: half a composite is another attribute than
+    /// the whole.
     fn map_new_iocs(
         &self,
         asked: Vec<CaseObservable>,
@@ -68,17 +99,46 @@ impl ConnectionExport<'_> {
         types: &MispCapabilities,
         wanted: &EventDraft,
     ) -> Vec<AttributeDraft> {
-        let read: HashSet<&str> =
-            self.input.observables.iter().flatten().map(|ioc| ioc.observable.id.as_str()).collect();
-        let new: Vec<_> = asked.into_iter().filter(|ioc| !read.contains(ioc.observable.id.as_str())).collect();
+        let read: HashSet<&str> = self
+            .input
+            .observables
+            .iter()
+            .flatten()
+            .map(|ioc| ioc.observable.id.as_str())
+            .collect();
+
+        let new: Vec<_> = asked
+            .into_iter()
+            .filter(|ioc| !read.contains(ioc.observable.id.as_str()))
+            .collect();
         if new.is_empty() {
             return Vec::new();
         }
         let decided = [decided, &vec![None; new.len()]].concat();
-        let observables = self.input.observables.iter().cloned().chain(new.into_iter().map(Ok)).collect();
-        let input = ExportInput { observables, ..self.input.clone() };
+        let observables = self
+            .input
+            .observables
+            .iter()
+            .cloned()
+            .chain(new.into_iter().map(Ok))
+            .collect();
+
+        let input = ExportInput {
+            observables,
+            ..self.input.clone()
+        };
         let known: HashSet<Uuid> = wanted.attributes.iter().map(|one| one.uuid).collect();
-        let together = ConnectionExport { input: &input, ..*self }.map_case(&decided, types, wanted.uuid).wanted.attributes;
-        together.into_iter().filter(|one| !known.contains(&one.uuid)).collect()
+        let together = ConnectionExport {
+            input: &input,
+            ..*self
+        }
+        .map_case(&decided, types, wanted.uuid)
+        .wanted
+        .attributes;
+
+        together
+            .into_iter()
+            .filter(|one| !known.contains(&one.uuid))
+            .collect()
     }
 }

@@ -1,6 +1,7 @@
-//! Whose word a comment is that is not the observable's message: if an earlier export wrote it, the message was corrected in
-//! TheHive since, and the correction goes out; else somebody wrote it in MISP, and it stays. TheHive 4 remembers the messages that
-//! an observable had. Of a TheHive 5 that was never seen, so that there a comment stays.
+//! Whose word a comment is that is not the observable's message: if an earlier export wrote it, the
+//! message was corrected in TheHive since, and the correction goes out; else somebody wrote it in
+//! MISP, and it stays. TheHive 4 remembers the messages that an observable had. Of a TheHive 5 that
+//! was never seen, so that there a comment stays.
 
 use super::apply::ConnectionExport;
 use super::compare::EventIndex;
@@ -10,38 +11,75 @@ use crate::misp::EventContent;
 use crate::misp::draft::AttributeDraft;
 
 impl ConnectionExport<'_> {
-    /// Notes the comments that earlier exports wrote, for attributes that have another one than they are to have: in what is wanted,
-    /// and in the same as it is settled in the event.
-    pub(super) fn note_former(&self, held: Option<&EventContent>, settled: &mut EventDraft, first: &mut EventDraft) {
-        let (Some(held), Some(thehive)) = (held, self.thehive) else { return };
+    /// Notes the comments that earlier exports wrote, for attributes that have another one than
+    /// they are to have: in what is wanted, and in the same as it is settled in the event.
+    pub(super) fn note_former(
+        &self,
+        held: Option<&EventContent>,
+        settled: &mut EventDraft,
+        first: &mut EventDraft,
+    ) {
+        let (Some(held), Some(thehive)) = (held, self.thehive) else {
+            return;
+        };
         if self.input.case.is_five || self.is_guest || settled.only_tightens {
             return;
         }
         let index = EventIndex::new(held, self.ids);
         let differs = |one: &AttributeDraft| {
-            !one.from.is_empty() && index.comment_of(one).is_some_and(|comment| comment != one.comment)
+            !one.from.is_empty()
+                && index
+                    .comment_of(one)
+                    .is_some_and(|comment| comment != one.comment)
         };
+
         let of_both = first.attributes.iter_mut().zip(&mut settled.attributes);
         let differing: Vec<_> = of_both.filter(|(_, settled)| differs(settled)).collect();
-        let id = |place: &usize| Some(self.input.observables.get(*place)?.as_ref().ok()?.observable.id.as_str());
-        let mut ids: Vec<&str> = differing.iter().flat_map(|(one, _)| one.from.iter().filter_map(id)).collect();
+
+        let id = |place: &usize| {
+            Some(
+                self.input
+                    .observables
+                    .get(*place)?
+                    .as_ref()
+                    .ok()?
+                    .observable
+                    .id
+                    .as_str(),
+            )
+        };
+
+        let mut ids: Vec<&str> = differing
+            .iter()
+            .flat_map(|(one, _)| one.from.iter().filter_map(id))
+            .collect();
         ids.sort_unstable();
         ids.dedup();
         if ids.is_empty() {
             return;
         }
+
         let messages = match thehive.messages_of(&ids) {
             Ok(messages) => messages,
             Err(error) => {
                 self.part.warn(format!(
-                    "whether comments that differ from TheHive's messages were changed in MISP is not known, so that they stay: \
+                    "whether comments that differ from TheHive's messages were changed in MISP is \
+                     not known, so that they stay: \
                      {error:#}"
                 ));
+
                 return;
             }
         };
+
         for (one, settled) in differing {
-            let of = one.from.iter().filter_map(id).filter_map(|id| messages.get(id)).flatten();
+            let of = one
+                .from
+                .iter()
+                .filter_map(id)
+                .filter_map(|id| messages.get(id))
+                .flatten();
+
             one.former = of.map(|message| map::comment(message)).collect();
             settled.former.clone_from(&one.former);
         }

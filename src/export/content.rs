@@ -1,5 +1,5 @@
-//! The files that go out with their attributes: read from TheHive when they are sent, one at a time, and never before a
-//! plan asks for them.
+//! The files that go out with their attributes: read from TheHive when they are sent, one at a
+//! time, and never before a plan asks for them.
 
 use anyhow::{Context, Result};
 
@@ -21,13 +21,21 @@ pub struct Contents<'a> {
 
 impl AttachmentSource for Contents<'_> {
     fn load_payload(&self, attribute: &AttributeDraft) -> Result<Option<AttachmentPayload>> {
-        let Some(file) = &attribute.file else { return Ok(None) };
+        let Some(file) = &attribute.file else {
+            return Ok(None);
+        };
         let thehive = self.thehive.context("TheHive may not be asked for it")?;
-        let of = self.input.observables.get(file.of).and_then(|one| one.as_ref().ok());
+        let of = self
+            .input
+            .observables
+            .get(file.of)
+            .and_then(|one| one.as_ref().ok());
+
         let (ioc, attachment) = of
             .and_then(|ioc| Some((ioc, ioc.observable.attachment.as_ref()?)))
             .context("the observable has no attachment")?;
         let bytes = thehive.download(&ioc.observable.id, attachment, self.most)?;
+
         if file.is_plain && !sample::is_executable(&file.name, &bytes) {
             let data = sample::to_base64(&bytes);
             return Ok(Some(AttachmentPayload {
@@ -37,10 +45,22 @@ impl AttachmentSource for Contents<'_> {
                 data,
             }));
         }
+
         let md5 = attachment.md5().context("TheHive names no md5 of it")?;
         let zip = sample::pack(&file.name, &md5, &bytes)?;
-        let uuid = if file.is_plain { file.other } else { attribute.uuid };
+        let uuid = if file.is_plain {
+            file.other
+        } else {
+            attribute.uuid
+        };
+
         let value = format!("{}|{md5}", file.name);
-        Ok(Some(AttachmentPayload { uuid, kind: "malware-sample", value, data: sample::to_base64(&zip) }))
+
+        Ok(Some(AttachmentPayload {
+            uuid,
+            kind: "malware-sample",
+            value,
+            data: sample::to_base64(&zip),
+        }))
     }
 }

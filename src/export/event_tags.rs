@@ -1,7 +1,8 @@
-//! The tags by which a case names its events, `misp:event="<connection>:<uuid>:<case>:<check value>"`. Anybody who can
-//! write a tag of the case, of its alert or of the MISP event behind that can write such a tag, so it counts only where its
-//! check value shows that this installation wrote it, for this case or for one that was merged into it. Pure, but for the
-//! question whether another case is still there.
+//! The tags by which a case names its events,
+//! `misp:event="<connection>:<uuid>:<case>:<check value>"`. Anybody who can write a tag of the
+//! case, of its alert or of the MISP event behind that can write such a tag, so it counts only
+//! where its check value shows that this installation wrote it, for this case or for one that was
+//! merged into it. Pure, but for the question whether another case is still there.
 
 use std::collections::HashMap;
 
@@ -13,7 +14,8 @@ use crate::secret::Secret;
 use crate::types::replace_astral;
 use crate::{tags, text};
 
-/// The longest tag that every TheHive takes, in characters (`InputCreateCase` in TheHive 5's OpenAPI).
+/// The longest tag that every TheHive takes, in characters (`InputCreateCase` in TheHive 5's
+/// OpenAPI).
 const LONGEST_TAG: usize = 128;
 /// How many other cases TheHive is asked for.
 const MOST_CASES: usize = 20;
@@ -24,7 +26,8 @@ const BETWEEN_TITLES: &str = " / ";
 
 /// Titles that a title may be joined of.
 const MOST_TITLES: usize = 32;
-/// The shortest title that shows by itself that a case was merged, in characters: of one word, and of several.
+/// The shortest title that shows by itself that a case was merged, in characters: of one word, and
+/// of several.
 const TELLING: [usize; 2] = [12, 8];
 
 /// The case of an export, as far as its tags say which it is.
@@ -34,14 +37,15 @@ pub struct CaseName<'a> {
     pub id: &'a str,
     /// When it was created, in milliseconds; empty if that is not known.
     pub created: &'a str,
-    /// The organisation of TheHive that the export is for; empty if that is not known. What one organisation sees of
-    /// another's cases is nothing, so a tag proves nothing beyond it.
+    /// The organisation of TheHive that the export is for; empty if that is not known. What one
+    /// organisation sees of another's cases is nothing, so a tag proves nothing beyond it.
     pub organisation: &'a str,
     /// Its title.
     pub title: &'a str,
     /// How the info line of its event is made of that, the option `event_info`.
     pub event_info: &'a str,
-    /// True where the event is another case's, and somebody confirmed that this one's IOCs go there too.
+    /// True where the event is another case's, and somebody confirmed that this one's IOCs go there
+    /// too.
     pub is_guest: bool,
 }
 
@@ -52,7 +56,8 @@ pub struct EventTag {
     pub tag: String,
     /// The event.
     pub uuid: Uuid,
-    /// The case that was exported to it, and the check value; none in a tag of version 1.0 or of somebody else.
+    /// The case that was exported to it, and the check value; none in a tag of version 1.0 or of
+    /// somebody else.
     claim: Option<(String, String)>,
 }
 
@@ -61,15 +66,17 @@ pub struct EventTag {
 pub enum Standing {
     /// This installation wrote it, for this case or one that was merged into it.
     Proven,
-    /// This installation wrote it, since somebody confirmed that the case's IOCs go to that event, which is another's.
+    /// This installation wrote it, since somebody confirmed that the case's IOCs go to that event,
+    /// which is another's.
     Confirmed,
     /// Nothing shows that; the text says why.
     Doubtful(String),
 }
 
 impl CaseName<'_> {
-    /// The case in a tag: its id and the moment of its creation, in digits and letters; and whether it is a guest there.
-    fn to_tag_part(&self) -> String {
+    /// The case in a tag: its id and the moment of its creation, in digits and letters; and whether
+    /// it is a guest there.
+    fn to_tag_part(self) -> String {
         let guest = if self.is_guest { GUEST } else { "" };
         match self.created.parse::<u64>() {
             Ok(created) => format!("{}.{}{guest}", self.id, to_base_36(created)),
@@ -82,14 +89,22 @@ impl EventTag {
     /// The id of the case that the tag says to have been exported to the event.
     #[must_use]
     pub fn case_id(&self) -> Option<&str> {
-        self.claim.as_ref().and_then(|(case, _)| case.split('.').next())
+        self.claim
+            .as_ref()
+            .and_then(|(case, _)| case.split('.').next())
     }
 }
 
 fn to_base_36(mut number: u64) -> String {
     let mut digits = Vec::new();
     loop {
-        digits.push(u32::try_from(number % 36).ok().and_then(|digit| char::from_digit(digit, 36)).unwrap_or('0'));
+        digits.push(
+            u32::try_from(number % 36)
+                .ok()
+                .and_then(|digit| char::from_digit(digit, 36))
+                .unwrap_or('0'),
+        );
+
         number /= 36;
         if number == 0 {
             return digits.into_iter().rev().collect();
@@ -106,50 +121,90 @@ pub fn of_connection(tags: &[String], connection: &str) -> Vec<EventTag> {
             all.push(named);
         }
     }
+
     all
 }
 
 fn parse_tag(tag: &str, connection: &str) -> Option<EventTag> {
     let value = tags::parse_value(tag, tags::EVENT)?;
-    let mut parts = value.strip_prefix(connection)?.strip_prefix(':')?.split(':');
+    let mut parts = value
+        .strip_prefix(connection)?
+        .strip_prefix(':')?
+        .split(':');
     let uuid = Uuid::parse_str(parts.next()?.trim()).ok()?;
     let claim = match (parts.next(), parts.next(), parts.next()) {
         (Some(case), Some(check), None) => Some((case.to_owned(), check.to_owned())),
         _ => None,
     };
-    Some(EventTag { tag: tag.to_owned(), uuid, claim })
+
+    Some(EventTag {
+        tag: tag.to_owned(),
+        uuid,
+        claim,
+    })
 }
 
-/// The tag for an event of a case. Without a check value, or where the tag would become too long for TheHive, it only names
-/// the event.
+/// The tag for an event of a case. Without a check value, or where the tag would become too long
+/// for TheHive, it only names the event.
 #[must_use]
-pub fn build(ids: &Ids, connection: (&str, Option<&Secret>), event: &Uuid, case: CaseName<'_>) -> String {
+pub fn build(
+    ids: &Ids,
+    connection: (&str, Option<&Secret>),
+    event: &Uuid,
+    case: CaseName<'_>,
+) -> String {
     let plain = format!("{}:{event}", connection.0);
     let name = case.to_tag_part();
-    let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "~-_.".contains(c)) && !case.id.is_empty();
-    let check = ids.check_value(connection, event, &[&name, case.organisation]).filter(|_| is_plain);
+    let is_plain = name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "~-_.".contains(c))
+        && !case.id.is_empty();
+    let check = ids
+        .check_value(connection, event, &[&name, case.organisation])
+        .filter(|_| is_plain);
     let full = check.map(|check| tags::build(tags::EVENT, &format!("{plain}:{name}:{check}")));
-    full.filter(|tag| tag.chars().count() <= LONGEST_TAG).unwrap_or_else(|| tags::build(tags::EVENT, &plain))
+
+    full.filter(|tag| tag.chars().count() <= LONGEST_TAG)
+        .unwrap_or_else(|| tags::build(tags::EVENT, &plain))
 }
 
-/// True if a tag has a check value that this installation made, for whatever case of the organisation.
+/// True if a tag has a check value that this installation made, for whatever case of the
+/// organisation.
 #[must_use]
-pub fn is_signed(tag: &EventTag, ids: &Ids, connection: (&str, Option<&Secret>), case: CaseName<'_>) -> bool {
-    let Some((claimed, check)) = &tag.claim else { return false };
-    ids.check_value(connection, &tag.uuid, &[claimed, case.organisation]).as_ref() == Some(check)
+pub fn is_signed(
+    tag: &EventTag,
+    ids: &Ids,
+    connection: (&str, Option<&Secret>),
+    case: CaseName<'_>,
+) -> bool {
+    let Some((claimed, check)) = &tag.claim else {
+        return false;
+    };
+    ids.check_value(connection, &tag.uuid, &[claimed, case.organisation])
+        .as_ref()
+        == Some(check)
 }
 
 /// True if this installation wrote a tag for this very case.
 #[must_use]
-pub fn is_of_case(tag: &EventTag, ids: &Ids, connection: (&str, Option<&Secret>), case: CaseName<'_>) -> bool {
-    is_signed(tag, ids, connection, case) && tag.claim.as_ref().is_some_and(|(claimed, _)| *claimed == case.to_tag_part())
+pub fn is_of_case(
+    tag: &EventTag,
+    ids: &Ids,
+    connection: (&str, Option<&Secret>),
+    case: CaseName<'_>,
+) -> bool {
+    is_signed(tag, ids, connection, case)
+        && tag
+            .claim
+            .as_ref()
+            .is_some_and(|(claimed, _)| *claimed == case.to_tag_part())
 }
 
-/// Tells for each tag whether it can be followed. A tag of another case counts only if that case was merged into this one:
-/// TheHive takes the sources of a merge away and joins their titles, so the other case must be gone (`is_there`, as far as
-/// TheHive can be asked), and the info line of its event (`info`) must be what one title of those that this one is joined of
-/// gives, or several in a row. That a case is not to be
-/// seen proves nothing by itself: it may have been deleted.
+/// Tells for each tag whether it can be followed. A tag of another case counts only if that case
+/// was merged into this one: TheHive takes the sources of a merge away and joins their titles, so
+/// the other case must be gone (`is_there`, as far as TheHive can be asked), and the info line of
+/// its event (`info`) must be what one title of those that this one is joined of gives, or several
+/// in a row. That a case is not to be seen proves nothing by itself: it may have been deleted.
 #[must_use]
 pub fn assess(
     tags: &[EventTag],
@@ -161,16 +216,19 @@ pub fn assess(
 ) -> Vec<Standing> {
     let mut known: HashMap<&str, Standing> = HashMap::new();
     let mut standings = Vec::with_capacity(tags.len());
+
     for tag in tags {
         standings.push(match &tag.claim {
             None => Standing::Doubtful("it has no check value".to_owned()),
             Some(_) if !is_signed(tag, ids, connection, case) => {
-                Standing::Doubtful("its check value is not one of this installation, its key and this organisation".to_owned())
+                Standing::Doubtful("its check value is not one of this installation, its key and \
+                    this organisation".to_owned())
             }
             Some((claimed, _)) if *claimed == case.to_tag_part() => Standing::Proven,
             Some((claimed, _)) if claimed.strip_suffix(GUEST) == Some(&case.to_tag_part()) => Standing::Confirmed,
             Some(_) if !info(&tag.uuid).is_some_and(|info| has_merged_title(case, &info)) => Standing::Doubtful(
-                "it is the tag of another case, and the title of its event is not one of those that this case's is joined of, \
+                "it is the tag of another case, and the title of its event is not one of those \
+                 that this case's is joined of, \
                  as it would be after a merge, or too short to show that"
                     .to_owned(),
             ),
@@ -181,22 +239,26 @@ pub fn assess(
                     standing => standing.clone(),
                 }
             }
-            Some(_) => Standing::Doubtful(format!("the case names events of more than {MOST_CASES} other cases")),
+            Some(_) => Standing::Doubtful(format!("the case names events of more than \
+                {MOST_CASES} other cases")),
         });
     }
+
     standings
 }
 
-/// True if the info line of an event is that of a case whose title was joined into this one, by itself or with its
-/// neighbours. One short title alone shows nothing: many cases have it.
+/// True if the info line of an event is that of a case whose title was joined into this one, by
+/// itself or with its neighbours. One short title alone shows nothing: many cases have it.
 fn has_merged_title(case: CaseName<'_>, info: &str) -> bool {
     let name = replace_astral(&text::clean_name(case.title.into())).into_owned();
     let parts: Vec<&str> = name.split(BETWEEN_TITLES).map(str::trim).collect();
     if !(2..=MOST_TITLES).contains(&parts.len()) {
         return false;
     }
-    let runs = (0..parts.len()).flat_map(|first| (first..parts.len()).map(move |last| first..=last));
+    let runs =
+        (0..parts.len()).flat_map(|first| (first..parts.len()).map(move |last| first..=last));
     let mut runs = runs.filter_map(|run| parts.get(run));
+
     runs.any(|run| match run {
         [one] => is_distinctive(one) && is_info_of_title(case.event_info, one, info),
         several => is_info_of_title(case.event_info, &several.join(BETWEEN_TITLES), info),
@@ -205,24 +267,39 @@ fn has_merged_title(case: CaseName<'_>, info: &str) -> bool {
 
 fn is_distinctive(title: &str) -> bool {
     let [of_one_word, of_several] = TELLING;
-    title.chars().count() >= if title.contains(' ') { of_several } else { of_one_word }
+    title.chars().count()
+        >= if title.contains(' ') {
+            of_several
+        } else {
+            of_one_word
+        }
 }
 
 /// True if an info line is what this title gives, with whatever number the case had.
 fn is_info_of_title(pattern: &str, title: &str, info: &str) -> bool {
-    let mut parts = pattern.split("{number}").map(|part| part.replace("{title}", title));
+    let mut parts = pattern
+        .split("{number}")
+        .map(|part| part.replace("{title}", title));
     let first = parts.next().unwrap_or_default();
     let info = info.trim();
-    let Some(mut rest) = info.strip_prefix(first.trim_start()).or_else(|| (info == first.trim()).then_some("")) else {
+    let Some(mut rest) = info
+        .strip_prefix(first.trim_start())
+        .or_else(|| (info == first.trim()).then_some(""))
+    else {
         return false;
     };
+
     for part in parts {
         rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-        match rest.strip_prefix(part.as_str()).or_else(|| (rest == part.trim_end()).then_some("")) {
+        match rest
+            .strip_prefix(part.as_str())
+            .or_else(|| (rest == part.trim_end()).then_some(""))
+        {
             Some(after) => rest = after,
             None => return false,
         }
     }
+
     rest.is_empty()
 }
 
@@ -231,10 +308,14 @@ fn assess_merged_case(case: &str, is_there: Option<Result<bool>>) -> Standing {
         Some(Ok(false)) => return Standing::Proven,
         Some(Ok(true)) => format!("it is the tag of another case, {case}, which is still there"),
         Some(Err(error)) => {
-            format!("it is the tag of another case, {case}, and whether that is still there is not known: {error:#}")
+            format!(
+                "it is the tag of another case, {case}, and whether that is still there is not \
+                 known: {error:#}"
+            )
         }
         None => format!(
-            "it is the tag of another case, {case}, and TheHive cannot be asked whether that was merged into this one: set \
+            "it is the tag of another case, {case}, and TheHive cannot be asked whether that was \
+             merged into this one: set \
              \"thehive_url\" and \"thehive_key\""
         ),
     })
@@ -260,23 +341,46 @@ mod tests {
     }
 
     fn parse_tags(list: &[&str]) -> Vec<EventTag> {
-        of_connection(&list.iter().map(ToString::to_string).collect::<Vec<_>>(), "misp:corp")
+        of_connection(
+            &list.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "misp:corp",
+        )
     }
 
-    fn assess_tags(list: &[&str], info: &str, is_there: fn(&str) -> Option<Result<bool>>) -> Vec<Standing> {
+    fn assess_tags(
+        list: &[&str],
+        info: &str,
+        is_there: fn(&str) -> Option<Result<bool>>,
+    ) -> Vec<Standing> {
         let key = Secret::new(KEY);
         let ids = Ids::new("here", None);
-        assess(&parse_tags(list), &ids, ("misp:corp", Some(&key)), sample_case("~1"), |_| Some(info.to_owned()), is_there)
+
+        assess(
+            &parse_tags(list),
+            &ids,
+            ("misp:corp", Some(&key)),
+            sample_case("~1"),
+            |_| Some(info.to_owned()),
+            is_there,
+        )
     }
 
     fn sample_tag(case: CaseName<'_>, event: &Uuid) -> String {
-        build(&Ids::new("here", None), ("misp:corp", Some(&Secret::new(KEY))), event, case)
+        build(
+            &Ids::new("here", None),
+            ("misp:corp", Some(&Secret::new(KEY))),
+            event,
+            case,
+        )
     }
 
     #[test]
     fn a_tag_is_read_as_it_was_written_and_in_the_form_of_version_1() {
         let event = Ids::new("here", None).event_uuid("~1", "");
-        let (new, old) = (sample_tag(sample_case("~1"), &event), format!("misp:event=\"misp:corp:{event}\""));
+        let (new, old) = (
+            sample_tag(sample_case("~1"), &event),
+            format!("misp:event=\"misp:corp:{event}\""),
+        );
         assert_eq!(new.len(), old.len() + 29);
         assert_eq!(parse_tags(&[&old, &new, &new]).len(), 2);
         let others = [
@@ -284,6 +388,7 @@ mod tests {
             "misp:event=\"misp:4feb23ac-c3ab-50d2-8da1-fd0531ba29b2\"",
             "misp:to=\"misp:corp\"",
         ];
+
         assert_eq!(parse_tags(&others), []);
         assert_eq!([0, 35, 36].map(to_base_36), ["0", "z", "10"]);
     }
@@ -291,19 +396,48 @@ mod tests {
     #[test]
     fn only_a_tag_of_this_case_or_of_one_that_was_merged_into_it_is_followed() {
         let event = Ids::new("here", None).event_uuid("~1", "");
-        let (this, other) = (sample_tag(sample_case("~1"), &event), sample_tag(sample_case("~2"), &event));
-        assert_eq!(assess_tags(&[&this], "anything", |_| None), [Standing::Proven]);
-        assert_eq!(assess_tags(&[&other], "[SOC-7] Malware wave", |_| Some(Ok(false))), [Standing::Proven]);
+        let (this, other) = (
+            sample_tag(sample_case("~1"), &event),
+            sample_tag(sample_case("~2"), &event),
+        );
+        assert_eq!(
+            assess_tags(&[&this], "anything", |_| None),
+            [Standing::Proven]
+        );
+        assert_eq!(
+            assess_tags(&[&other], "[SOC-7] Malware wave", |_| Some(Ok(false))),
+            [Standing::Proven]
+        );
         let still: fn(&str) -> Option<Result<bool>> = |_| Some(Ok(true));
         let broken: fn(&str) -> Option<Result<bool>> = |_| Some(Err(anyhow::anyhow!("broken")));
         let gone: fn(&str) -> Option<Result<bool>> = |_| Some(Ok(false));
-        for (info, answer) in
-            [(MALWARE, still), (MALWARE, broken), (MALWARE, |_| None), ("[SOC-7] Another title", gone)]
-        {
-            assert!(matches!(assess_tags(&[&other], info, answer)[..], [Standing::Doubtful(_)]), "{info}");
+
+        for (info, answer) in [
+            (MALWARE, still),
+            (MALWARE, broken),
+            (MALWARE, |_| None),
+            ("[SOC-7] Another title", gone),
+        ] {
+            assert!(
+                matches!(
+                    assess_tags(&[&other], info, answer)[..],
+                    [Standing::Doubtful(_)]
+                ),
+                "{info}"
+            );
         }
+
         // Neither a case of another organisation, nor one with this id on another TheHive.
-        for name in [CaseName { organisation: "csirt", ..sample_case("~1") }, CaseName { created: "1", ..sample_case("~1") }] {
+        for name in [
+            CaseName {
+                organisation: "csirt",
+                ..sample_case("~1")
+            },
+            CaseName {
+                created: "1",
+                ..sample_case("~1")
+            },
+        ] {
             let judged = assess_tags(&[&sample_tag(name, &event)], "[SOC-7] Another title", gone);
             assert!(matches!(judged[..], [Standing::Doubtful(_)]), "{name:?}");
         }
@@ -311,9 +445,15 @@ mod tests {
 
     #[test]
     fn a_title_is_joined_of_whole_titles_and_a_short_one_shows_nothing() {
-        for info in [MALWARE, "[SOC-] Malware wave", "[SOC-12] Phishing / Malware wave", "[SOC-1] Malware wave / x"] {
+        for info in [
+            MALWARE,
+            "[SOC-] Malware wave",
+            "[SOC-12] Phishing / Malware wave",
+            "[SOC-1] Malware wave / x",
+        ] {
             assert!(has_merged_title(sample_case("~1"), info), "{info}");
         }
+
         for info in [
             "[SOC-7] Phishing",
             "[SOC-7] x",
@@ -325,32 +465,81 @@ mod tests {
         ] {
             assert!(!has_merged_title(sample_case("~1"), info), "{info}");
         }
-        assert!(!has_merged_title(CaseName { title: "Malware wave", ..sample_case("~1") }, MALWARE));
-        let plain = CaseName { event_info: "{title}", ..sample_case("~1") };
+
+        assert!(!has_merged_title(
+            CaseName {
+                title: "Malware wave",
+                ..sample_case("~1")
+            },
+            MALWARE
+        ));
+
+        let plain = CaseName {
+            event_info: "{title}",
+            ..sample_case("~1")
+        };
         assert!(has_merged_title(plain, "Malware wave") && !has_merged_title(plain, MALWARE));
-        assert!(has_merged_title(CaseName { event_info: "{title} #{number}", ..sample_case("~1") }, "Malware wave #8"));
+
+        assert!(has_merged_title(
+            CaseName {
+                event_info: "{title} #{number}",
+                ..sample_case("~1")
+            },
+            "Malware wave #8"
+        ));
     }
 
     #[test]
     fn a_confirmed_event_is_known_for_another_cases() {
         let event = Ids::new("here", None).event_uuid("~9", "");
-        let (this, other) = (CaseName { is_guest: true, ..sample_case("~1") }, CaseName { is_guest: true, ..sample_case("~2") });
-        assert_eq!(assess_tags(&[&sample_tag(this, &event)], "x", |_| None), [Standing::Confirmed]);
-        assert_eq!(assess_tags(&[&sample_tag(other, &event)], MALWARE, |_| Some(Ok(false))), [Standing::Confirmed]);
+
+        let (this, other) = (
+            CaseName {
+                is_guest: true,
+                ..sample_case("~1")
+            },
+            CaseName {
+                is_guest: true,
+                ..sample_case("~2")
+            },
+        );
+
+        assert_eq!(
+            assess_tags(&[&sample_tag(this, &event)], "x", |_| None),
+            [Standing::Confirmed]
+        );
+        assert_eq!(
+            assess_tags(&[&sample_tag(other, &event)], MALWARE, |_| Some(Ok(false))),
+            [Standing::Confirmed]
+        );
     }
 
     #[test]
     fn a_forged_tag_beside_a_true_one_changes_nothing() {
         let event = Ids::new("here", None).event_uuid("~1", "");
         let forged = format!("misp:event=\"misp:corp:{event}:~0.x:0000000000000000\"");
-        let all = assess_tags(&[&forged, &sample_tag(sample_case("~1"), &event)], "", |_| None);
-        assert!(matches!(all[..], [Standing::Doubtful(_), Standing::Proven]), "{all:?}");
+        let all = assess_tags(
+            &[&forged, &sample_tag(sample_case("~1"), &event)],
+            "",
+            |_| None,
+        );
+
+        assert!(
+            matches!(all[..], [Standing::Doubtful(_), Standing::Proven]),
+            "{all:?}"
+        );
     }
 
     #[test]
     fn a_long_name_of_a_connection_leaves_no_room_for_a_check_value() {
         let name = "n".repeat(60);
-        let tag = build(&Ids::new("here", None), (&name, Some(&Secret::new(KEY))), &Uuid::nil(), sample_case("~1"));
+        let tag = build(
+            &Ids::new("here", None),
+            (&name, Some(&Secret::new(KEY))),
+            &Uuid::nil(),
+            sample_case("~1"),
+        );
+
         assert_eq!(tag, format!("misp:event=\"{name}:{}\"", Uuid::nil()));
     }
 
@@ -361,6 +550,7 @@ mod tests {
         ) {
             let uuid = Uuid::from_bytes(bytes);
             let other = Secret::new("another key");
+
             for tag in [
                 format!("misp:event=\"misp:corp:{uuid}\""),
                 format!("misp:event=\"misp:corp:{uuid}:{case_id}:{check}\""),

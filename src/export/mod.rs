@@ -1,5 +1,5 @@
-//! The responder: its configuration, its input, and what it says in the end. What happens on each connection is in
-//! `apply.rs`.
+//! The responder: its configuration, its input, and what it says in the end. What happens on each
+//! connection is in `apply.rs`.
 
 mod addressing;
 mod apply;
@@ -55,16 +55,20 @@ pub struct Config {
     /// The MISP connections.
     #[serde(flatten)]
     pub connections: Connections,
-    /// The URL of TheHive, such as `https://thehive.example.org`: the case's observables are read there. Its host is the default of `instance`.
+    /// The URL of TheHive, such as `https://thehive.example.org`: the case's observables are read
+    /// there. Its host is the default of `instance`.
     #[serde(default)]
     pub thehive_url: Option<String>,
     /// The API key of a TheHive user who may read the cases; no other permission is needed.
     #[serde(default)]
     pub thehive_key: Option<Secret>,
-    /// A name of this installation, such as `soc.example.org`, the same for both workers and for ever: it is part of every uuid made. Default: the host of `thehive_url`, else `thehive`.
+    /// A name of this installation, such as `soc.example.org`, the same for both workers and for
+    /// ever: it is part of every uuid made. Default: the host of `thehive_url`, else `thehive`.
     #[serde(default)]
     pub instance: Option<String>,
-    /// A secret of this installation, at least 16 random characters, the same for both workers and for ever: uuids and check values follow from it, so that nobody else can compute them. `misp-export check` proposes one.
+    /// A secret of this installation, at least 16 random characters, the same for both workers and
+    /// for ever: uuids and check values follow from it, so that nobody else can compute them.
+    /// `misp-export check` proposes one.
     #[serde(default)]
     pub instance_secret: Option<Secret>,
     /// What goes out, and how.
@@ -90,7 +94,8 @@ struct Parameters {
     /// Report what would be written, and write nothing.
     #[serde(default)]
     dry_run: bool,
-    /// The uuid of an event that a tag of the case names: it is this case's, though nothing shows that.
+    /// The uuid of an event that a tag of the case names: it is this case's, though nothing shows
+    /// that.
     #[serde(default)]
     confirm_event: Option<String>,
 }
@@ -103,11 +108,13 @@ impl Worker for Export {
     const NAME: &'static str = "MISPExport";
     const PROGRAM: &'static str = "misp-export";
     const KIND: WorkerKind = WorkerKind::Responder;
-    const DESCRIPTION: &'static str =
-        "Export the IOC observables of a case to one MISP event: all IOCs, only IOCs, never published.";
+    const DESCRIPTION: &'static str = "Export the IOC observables of a case to one MISP event: \
+        all IOCs, only IOCs, never published.";
     const DATA_TYPES: &'static [&'static str] = &[CASE, read::ONE];
-    const SCREENSHOTS: &'static [(&'static str, &'static str)] =
-        &[("assets/export.png", "An export, of which MISP refused one value, as a person at a terminal reads it")];
+    const SCREENSHOTS: &'static [(&'static str, &'static str)] = &[(
+        "assets/export.png",
+        "An export, of which MISP refused one value, as a person at a terminal reads it",
+    )];
     const EXAMPLE: &'static str = r#"{"dataType": "thehive:case", "data": {"_id": "~4128", "title": "A case"}, "parameters": {"dry_run": true},
    "config": {"name": ["misp-corp"], "url": ["https://misp.example.org"], "key": ["MISP's API key"],
               "thehive_url": "https://thehive.example.org", "thehive_key": "TheHive's API key"}}"#;
@@ -118,61 +125,128 @@ impl Worker for Export {
     }
 
     fn run(session: &Session<'_>, config: &Config) -> Result<()> {
-        let &Session { job, connection_options: options, clock, run } = session;
-        let (parameters, warnings) = config::parse_options::<Parameters>(&job.parameters, OptionSource::Parameters)?;
-        let (exporting, more) =
-            config.connections.select_for_work(Purpose::allows_export, "export", parameters.connection.as_deref(), options)?;
-        let (all, _) = config.connections.select_for_work(Purpose::allows_export, "export", None, options)?;
+        let &Session {
+            job,
+            connection_options: options,
+            clock,
+            run,
+        } = session;
+
+        let (parameters, warnings) =
+            config::parse_options::<Parameters>(&job.parameters, OptionSource::Parameters)?;
+        let (exporting, more) = config.connections.select_for_work(
+            Purpose::allows_export,
+            "export",
+            parameters.connection.as_deref(),
+            options,
+        )?;
+
+        let (all, _) =
+            config
+                .connections
+                .select_for_work(Purpose::allows_export, "export", None, options)?;
         let exporting = validate_settings(own::configure_each(exporting, &job.config, config)?)?;
-        warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
+        warnings
+            .into_iter()
+            .chain(more)
+            .for_each(|warning| run.warn(warning));
         let ids = build_ids(config)?;
         let confirmed = parameters.confirm_event.as_deref().map(|text| {
-            Uuid::parse_str(text.trim())
-                .context("parameter \"confirm_event\" is no uuid: give that of the event that a tag names")
+            Uuid::parse_str(text.trim()).context(
+                "parameter \"confirm_event\" is no uuid: give that of the event that a tag names",
+            )
         });
+
         let confirmed = confirmed.transpose()?;
-        let network =
-            HttpContext::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.http_context());
+        let network = HttpContext::new(
+            config.limits.timeouts(),
+            &job.config,
+            job.folder.as_deref(),
+            clock,
+            run.http_context(),
+        );
+
         let dry_run = config.dry_run || parameters.dry_run;
         let thehive = open_thehive(job, config, &network, run)?;
         let input = load_input(job, thehive.as_ref())?.without_secrets(&run.scrubber())?;
-        recheck_markings(job, &input).map_err(|refusal| refused::with_existing_events(refusal, session, config))?;
+        recheck_markings(job, &input)
+            .map_err(|refusal| refused::with_existing_events(refusal, session, config))?;
         addressing::warn_of_mistyped_tags(&input, run);
-        let exporting = addressing::select_connections(exporting, &input, parameters.connection.as_deref(), run)?;
+
+        let exporting = addressing::select_connections(
+            exporting,
+            &input,
+            parameters.connection.as_deref(),
+            run,
+        )?;
+
         let exporting = select_allowed(exporting, job.organisation(), run)?;
         let several = addressing::describe_several_targets(&exporting, &input);
-        let is_named = |one: &&ConnectionConfig| target::has_event_tag(&input, &one.connection.name, confirmed.as_ref());
-        let named: Vec<_> = exporting.iter().filter(is_named).map(|one| one.connection.name.clone()).collect();
+        let is_named = |one: &&ConnectionConfig| {
+            target::has_event_tag(&input, &one.connection.name, confirmed.as_ref())
+        };
+        let named: Vec<_> = exporting
+            .iter()
+            .filter(is_named)
+            .map(|one| one.connection.name.clone())
+            .collect();
+
         run.draft().full.dry_run = dry_run;
         run.draft().full.case = Some(case_label(&input));
-        run.draft().full.seen_by = job.organisation().filter(|_| input.is_shared()).map(ToOwned::to_owned);
-        input.warnings.iter().for_each(|warning| run.warn(warning.clone()));
-        let url = config.thehive_url.as_deref().map(urls::parse_thehive).transpose()?;
+        run.draft().full.seen_by = job
+            .organisation()
+            .filter(|_| input.is_shared())
+            .map(ToOwned::to_owned);
+        input
+            .warnings
+            .iter()
+            .for_each(|warning| run.warn(warning.clone()));
+        let url = config
+            .thehive_url
+            .as_deref()
+            .map(urls::parse_thehive)
+            .transpose()?;
+
         let url = url.map(|url| case_page_url(&url, &input));
         let items = [(ItemKind::Observables, input.observables.len())];
-        worker::for_each_connection(&exporting, &items, clock, run, |own::ConnectionConfig { connection, config }, part| {
-            if exporting.first().is_some_and(|first| first.connection.name == connection.name) {
-                several.iter().for_each(|remark| part.add_note(remark.clone()));
-            }
-            let one = ConnectionExport {
-                connection,
-                network: &network,
-                ids: &ids,
-                settings: &config.settings,
-                overrides: &config.settings.validate()?,
-                input: &input,
-                thehive: thehive.as_ref(),
-                url: url.as_deref(),
-                part,
-                dry_run,
-                confirmed,
-                is_confirmed_elsewhere: named.iter().any(|name| *name != connection.name),
-                is_guest: false,
-                named: target::distinguishing_name(connection, &all),
-                organisation: job.organisation().unwrap_or_default(),
-            };
-            one.run()
-        });
+
+        worker::for_each_connection(
+            &exporting,
+            &items,
+            clock,
+            run,
+            |own::ConnectionConfig { connection, config }, part| {
+                if exporting
+                    .first()
+                    .is_some_and(|first| first.connection.name == connection.name)
+                {
+                    several
+                        .iter()
+                        .for_each(|remark| part.add_note(remark.clone()));
+                }
+
+                let one = ConnectionExport {
+                    connection,
+                    network: &network,
+                    ids: &ids,
+                    settings: &config.settings,
+                    overrides: &config.settings.validate()?,
+                    input: &input,
+                    thehive: thehive.as_ref(),
+                    url: url.as_deref(),
+                    part,
+                    dry_run,
+                    confirmed,
+                    is_confirmed_elsewhere: named.iter().any(|name| *name != connection.name),
+                    is_guest: false,
+                    named: target::distinguishing_name(connection, &all),
+                    organisation: job.organisation().unwrap_or_default(),
+                };
+
+                one.run()
+            },
+        );
+
         Ok(())
     }
 
@@ -187,17 +261,26 @@ impl Worker for Export {
         config.settings.validate()?;
         build_ids(config)?;
         let (connections, _) = config.connections.to_connections(&input.options)?;
+
         let thehive = TheHiveRequirements {
             url: config.thehive_url.clone(),
             key: config.thehive_key.clone(),
             case: input.job_data(CASE).map(case::read_id).transpose()?,
-            organisations: input.organisation().map(ToOwned::to_owned).into_iter().collect(),
+            organisations: input
+                .organisation()
+                .map(ToOwned::to_owned)
+                .into_iter()
+                .collect(),
             rights: Vec::new(),
             case_template: None,
             has_types: false,
-            without: "a case's observables cannot be read, and TheHive sends none with a case: no case can be exported",
+            without: "a case's observables cannot be read, and TheHive sends none with a case: no \
+                case can be exported",
         };
-        let installation = config::installation_name(config.instance.as_deref(), config.thehive_url.as_deref())?;
+
+        let installation =
+            config::installation_name(config.instance.as_deref(), config.thehive_url.as_deref())?;
+
         Ok(Requirements {
             work: "export",
             connections,
@@ -211,7 +294,10 @@ impl Worker for Export {
     }
 
     fn misp_requirements(config: &Config, _: &Connection) -> MispRequirements {
-        MispRequirements { organisations: config.connections.organisations.clone(), ..config.settings.misp_requirements() }
+        MispRequirements {
+            organisations: config.connections.organisations.clone(),
+            ..config.settings.misp_requirements()
+        }
     }
 
     fn check_filter_names(_: &Config, _: &Misp, _: &ConnectionReporter) -> Result<bool> {
@@ -220,7 +306,11 @@ impl Worker for Export {
 
     fn expected_event(config: &Config, input: &DoctorInput) -> Option<Uuid> {
         let data = input.job_data(CASE)?;
-        Some(build_ids(config).ok()?.event_uuid(&case::read_id(data).ok()?, &case::created_millis(data)))
+        Some(
+            build_ids(config)
+                .ok()?
+                .event_uuid(&case::read_id(data).ok()?, &case::created_millis(data)),
+        )
     }
 
     fn summarise(full: &ReportBody) -> String {
@@ -235,12 +325,18 @@ impl Worker for Export {
 type ConnectionConfig = own::ConnectionConfig<Config>;
 
 fn build_ids(config: &Config) -> Result<Ids> {
-    let instance = config::installation_name(config.instance.as_deref(), config.thehive_url.as_deref())?;
+    let instance =
+        config::installation_name(config.instance.as_deref(), config.thehive_url.as_deref())?;
     config::build_ids(&instance, config.instance_secret.as_ref())
 }
 
 /// TheHive, if it may be asked.
-fn open_thehive(job: &Job, config: &Config, network: &HttpContext, run: &RunReport) -> Result<Option<TheHive>> {
+fn open_thehive(
+    job: &Job,
+    config: &Config,
+    network: &HttpContext,
+    run: &RunReport,
+) -> Result<Option<TheHive>> {
     match (&config.thehive_url, &config.thehive_key) {
         (Some(url), Some(key)) => {
             let url = urls::parse_thehive(url)?;
@@ -250,7 +346,10 @@ fn open_thehive(job: &Job, config: &Config, network: &HttpContext, run: &RunRepo
             TheHive::open(&url, key, job.organisation(), network, run).map(Some)
         }
         (None, Some(_)) => {
-            bail!("configuration item \"thehive_key\" is set and \"thehive_url\" is not: set both, or none")
+            bail!(
+                "configuration item \"thehive_key\" is set and \"thehive_url\" is not: set both, \
+                 or none"
+            )
         }
         (Some(_) | None, None) => Ok(None),
     }
@@ -258,22 +357,35 @@ fn open_thehive(job: &Job, config: &Config, network: &HttpContext, run: &RunRepo
 
 /// The gate once more, by what was read: a job may say less of a case than TheHive does.
 fn recheck_markings(job: &Job, input: &ExportInput) -> Result<()> {
-    let of_items = input.observables.iter().flatten().map(|ioc| ioc.tlp).max().filter(|_| !input.is_case);
-    job.check_case_markings(input.case.tlp.max(of_items.unwrap_or(input.case.tlp)), input.case.pap)
+    let of_items = input
+        .observables
+        .iter()
+        .flatten()
+        .map(|ioc| ioc.tlp)
+        .max()
+        .filter(|_| !input.is_case);
+
+    job.check_case_markings(
+        input.case.tlp.max(of_items.unwrap_or(input.case.tlp)),
+        input.case.pap,
+    )
 }
 
-/// The case and its observables: from TheHive if it can be asked, else from the job if it carries observables.
+/// The case and its observables: from TheHive if it can be asked, else from the job if it carries
+/// observables.
 fn load_input(job: &Job, thehive: Option<&TheHive>) -> Result<ExportInput> {
     if job.data_type == read::ONE {
         return read::resolve_observable(&job.data, thehive);
     }
     let id = case::read_id(&job.data)?;
+
     match (case::parse_observables(&job.data)?, thehive) {
         // What a job says of a case may be older than what TheHive has, or somebody else's word.
         (_, Some(thehive)) => read::fetch_case(&id, thehive),
         (Some(observables), None) => ExportInput::new(&job.data, observables, None),
         (None, None) => bail!(
-            "the job carries no observables, as is usual, and TheHive cannot be asked for them: set \"thehive_url\" and \
+            "the job carries no observables, as is usual, and TheHive cannot be asked for them: \
+             set \"thehive_url\" and \
              \"thehive_key\" in the responder's configuration"
         ),
     }
@@ -284,8 +396,13 @@ fn validate_settings(connections: Vec<ConnectionConfig>) -> Result<Vec<Connectio
     for one in &connections {
         let wrong = || format!("the settings of connection \"{}\"", one.connection.name);
         let checked = one.config.settings.validate().map(drop);
-        if one.connection.own.is_empty() { checked? } else { checked.with_context(wrong)? }
+        if one.connection.own.is_empty() {
+            checked?
+        } else {
+            checked.with_context(wrong)?
+        }
     }
+
     Ok(connections)
 }
 
@@ -296,16 +413,31 @@ fn select_allowed(
     run: &RunReport,
 ) -> Result<Vec<ConnectionConfig>> {
     let mut denials = Vec::new();
+
     let allowed: Vec<_> = connections
         .into_iter()
         .filter(|ConnectionConfig { connection, config }| {
             let denied = config.connections.organisations.denial_reason(organisation);
-            denials.extend(denied.as_ref().map(|why| format!("connection \"{}\" {why}", connection.name)));
+            denials.extend(
+                denied
+                    .as_ref()
+                    .map(|why| format!("connection \"{}\" {why}", connection.name)),
+            );
+
             denied.is_none()
         })
         .collect();
-    ensure!(!allowed.is_empty(), "nothing is exported: {}", denials.join("; "));
-    denials.into_iter().for_each(|denial| run.warn(format!("{denial}: nothing is exported to it")));
+
+    ensure!(
+        !allowed.is_empty(),
+        "nothing is exported: {}",
+        denials.join("; ")
+    );
+
+    denials
+        .into_iter()
+        .for_each(|denial| run.warn(format!("{denial}: nothing is exported to it")));
+
     Ok(allowed)
 }
 
@@ -322,7 +454,11 @@ fn case_page_url(thehive: &Url, input: &ExportInput) -> String {
 fn case_label(input: &ExportInput) -> String {
     match input.case.number.as_str() {
         "" => truncate_text(&input.case.title, 100),
-        number => format!("#{} {}", truncate_text(number, 20), truncate_text(&input.case.title, 100)),
+        number => format!(
+            "#{} {}",
+            truncate_text(number, 20),
+            truncate_text(&input.case.title, 100)
+        ),
     }
 }
 
@@ -331,29 +467,67 @@ const NOT_AN_IOC: &str = "not an IOC";
 const CHANGES: &str = "changes: ";
 const NOT_SENT: &str = "not sent";
 
-/// "Exported 12 IOCs of case #42 to misp-corp as event 1337: 9 added, 3 unchanged". The number is that of the IOCs that
-/// are there now; where it is not the same for all connections, each has its own.
+/// "Exported 12 IOCs of case #42 to misp-corp as event 1337: 9 added, 3 unchanged". The number is
+/// that of the IOCs that are there now; where it is not the same for all connections, each has its
+/// own.
 fn summarise(full: &ReportBody) -> String {
-    let number = full.case.as_deref().and_then(|case| case.split(' ').next()).map(neutralise_line).unwrap_or_default();
+    let number = full
+        .case
+        .as_deref()
+        .and_then(|case| case.split(' ').next())
+        .map(neutralise_line)
+        .unwrap_or_default();
+
     let iocs = full.connections.iter().map(count_iocs).max().unwrap_or(0);
-    let done: Vec<_> = full.connections.iter().map(|part| part.ledger.count(ItemKind::Observables).count_done()).collect();
+    let done: Vec<_> = full
+        .connections
+        .iter()
+        .map(|part| part.ledger.count(ItemKind::Observables).count_done())
+        .collect();
+
     let least = done.iter().min().copied().unwrap_or(0);
-    let parts: Vec<_> = full.connections.iter().map(|part| describe_connection(part, full.dry_run)).collect();
+    let parts: Vec<_> = full
+        .connections
+        .iter()
+        .map(|part| describe_connection(part, full.dry_run))
+        .collect();
+
     let parts = parts.join("; to ");
     let all = format_count(iocs, "IOC", "IOCs");
+
     let sentence = match (iocs, least, full.dry_run) {
         (0, ..) => {
             // Others may see more of a case that is shared.
-            let seen = full.seen_by.as_deref().map(|name| format!(" that {} sees", neutralise_line(name))).unwrap_or_default();
-            format!("No observable of case {number}{seen} is flagged as IOC: nothing to export to {parts}")
+            let seen = full
+                .seen_by
+                .as_deref()
+                .map(|name| format!(" that {} sees", neutralise_line(name)))
+                .unwrap_or_default();
+            format!(
+                "No observable of case {number}{seen} is flagged as IOC: nothing to export to \
+                 {parts}"
+            )
         }
         (.., true) => format!("Dry run: export of {all} of case {number} to {parts}"),
-        (_, 0, _) if done.iter().all(|done| *done == 0) => format!("No IOC of case {number} was exported to {parts}"),
+        (_, 0, _) if done.iter().all(|done| *done == 0) => {
+            format!("No IOC of case {number} was exported to {parts}")
+        }
         (_, least, _) if least == iocs => format!("Exported {all} of case {number} to {parts}"),
         _ => format!("Exported a part of the {all} of case {number} to {parts}"),
     };
-    let notes = full.connections.iter().flat_map(|part| part.notes.iter().map(move |note| (part, note)));
-    let notes = notes.map(|(part, note)| format!(". {}: {}", neutralise_line(&part.name), neutralise_line(note)));
+
+    let notes = full
+        .connections
+        .iter()
+        .flat_map(|part| part.notes.iter().map(move |note| (part, note)));
+    let notes = notes.map(|(part, note)| {
+        format!(
+            ". {}: {}",
+            neutralise_line(&part.name),
+            neutralise_line(note)
+        )
+    });
+
     std::iter::once(sentence).chain(notes).collect()
 }
 
@@ -364,30 +538,66 @@ fn count_iocs(part: &ConnectionReport) -> u64 {
 
 fn describe_connection(part: &ConnectionReport, dry_run: bool) -> String {
     let count = part.ledger.count(ItemKind::Observables);
+
     let place = match part.events.first() {
         Some(event) => {
-            format!("{} as event {}", neutralise_line(&part.name), neutralise_line(event.id.as_ref().unwrap_or(&event.uuid)))
+            format!(
+                "{} as event {}",
+                neutralise_line(&part.name),
+                neutralise_line(event.id.as_ref().unwrap_or(&event.uuid))
+            )
         }
         None => neutralise_line(&part.name),
     };
+
     let (added, updated, retracted, closed) = match dry_run {
-        true => ("would be added", "would be updated", "would be retracted", "would be closed"),
+        true => (
+            "would be added",
+            "would be updated",
+            "would be retracted",
+            "would be closed",
+        ),
         false => ("added", "updated", "retracted", "closed"),
     };
-    let words =
-        [(count.created, added), (count.updated, updated), (count.unchanged, "unchanged"), (count.failed, "failed")];
-    let told = words.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}"));
-    let left_out = count.skipped_by.iter().filter(|(rule, _)| *rule != NOT_AN_IOC);
-    let mut told: Vec<_> =
-        told.chain(left_out.map(|(rule, number)| format!("{number} left out ({})", neutralise_line(rule)))).collect();
+
+    let words = [
+        (count.created, added),
+        (count.updated, updated),
+        (count.unchanged, "unchanged"),
+        (count.failed, "failed"),
+    ];
+
+    let told = words
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, word)| format!("{number} {word}"));
+    let left_out = count
+        .skipped_by
+        .iter()
+        .filter(|(rule, _)| *rule != NOT_AN_IOC);
+    let mut told: Vec<_> = told
+        .chain(
+            left_out.map(|(rule, number)| format!("{number} left out ({})", neutralise_line(rule))),
+        )
+        .collect();
+
     let files = part.ledger.count(ItemKind::Files).created;
     if files > 0 {
         let sent = if dry_run { "would be sent" } else { "sent" };
         told.push(format!("{} {sent}", format_count(files, "file", "files")));
     }
-    let changed = part.events.first().filter(|event| event.verdict == Verdict::Updated.word());
-    let changed =
-        changed.and_then(|event| event.reason.as_deref()?.split("; ").find_map(|why| why.strip_prefix(CHANGES)));
+    let changed = part
+        .events
+        .first()
+        .filter(|event| event.verdict == Verdict::Updated.word());
+    let changed = changed.and_then(|event| {
+        event
+            .reason
+            .as_deref()?
+            .split("; ")
+            .find_map(|why| why.strip_prefix(CHANGES))
+    });
+
     told.extend(changed.map(|fields| match dry_run {
         true => format!("the event's own {fields} would change"),
         false => format!("the event's own {fields} changed"),
@@ -400,16 +610,41 @@ fn describe_connection(part: &ConnectionReport, dry_run: bool) -> String {
     if closings.updated > 0 {
         told.push(format!("{} {closed}", closings.updated));
     }
+
     if retractions.skipped > 0 {
-        let why: Vec<_> = retractions.skipped_by.keys().map(|rule| neutralise_line(&truncate_text(rule, 200))).collect();
-        told.push(format!("{} no longer wanted and left ({})", retractions.skipped, why.join("; ")));
+        let why: Vec<_> = retractions
+            .skipped_by
+            .keys()
+            .map(|rule| neutralise_line(&truncate_text(rule, 200)))
+            .collect();
+
+        told.push(format!(
+            "{} no longer wanted and left ({})",
+            retractions.skipped,
+            why.join("; ")
+        ));
     }
+
     if part.proposals > 0 {
-        told.push(format_count(part.proposals, "open proposal in MISP", "open proposals in MISP"));
+        told.push(format_count(
+            part.proposals,
+            "open proposal in MISP",
+            "open proposals in MISP",
+        ));
     }
+
     let followed = part.events.iter().skip(1);
     told.extend(followed.map(|event| {
-        format!("event {} is this case's too: {}", neutralise_line(event.id.as_ref().unwrap_or(&event.uuid)), event.verdict)
+        format!(
+            "event {} is this case's too: {}",
+            neutralise_line(event.id.as_ref().unwrap_or(&event.uuid)),
+            event.verdict
+        )
     }));
-    if told.is_empty() { place } else { format!("{place}: {}", told.join(", ")) }
+
+    if told.is_empty() {
+        place
+    } else {
+        format!("{place}: {}", told.join(", "))
+    }
 }

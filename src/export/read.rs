@@ -1,5 +1,5 @@
-//! What an export starts from, as TheHive gives it: a whole case, or one observable with its case; and what may be concluded
-//! from it.
+//! What an export starts from, as TheHive gives it: a whole case, or one observable with its case;
+//! and what may be concluded from it.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -14,7 +14,8 @@ use crate::thehive::{AlertOrigin, CaseObservables, TheHive};
 /// Reads a case and its IOC observables from TheHive.
 ///
 /// # Errors
-/// That there is no such case for this user, or what stopped the reading: half a case would look like a whole one.
+/// That there is no such case for this user, or what stopped the reading: half a case would look
+/// like a whole one.
 pub fn fetch_case(id: &str, thehive: &TheHive) -> Result<ExportInput> {
     let case = thehive.case(id)?;
     let CaseObservables { all, incomplete } = thehive.fetch_ioc_observables(id)?;
@@ -26,22 +27,30 @@ pub fn fetch_case(id: &str, thehive: &TheHive) -> Result<ExportInput> {
         None if is_bad => Err("an observable of the case cannot be read".to_owned()),
         None => check_unshared(&case),
     };
+
     fetch_origin(&mut input, id, thehive);
+
     Ok(input)
 }
 
 /// The data type of a single observable.
 pub const ONE: &str = "thehive:case_artifact";
 
-/// One IOC observable, which joins the event of its case. If its tags link it to others (halves of a composite, the
-/// attributes of one file), the case is read, so that it goes out as it would with the whole case.
+/// One IOC observable, which joins the event of its case. If its tags link it to others (halves of
+/// a composite, the attributes of one file), the case is read, so that it goes out as it would with
+/// the whole case.
 ///
 /// # Errors
 /// That it is no IOC, or belongs to no case that can be read.
 pub fn resolve_observable(data: &Value, thehive: Option<&TheHive>) -> Result<ExportInput> {
-    ensure!(data.is_object(), "the job's data is {}, not an observable", crate::json::describe_kind(data));
-    let carried: Observable =
-        serde_json::from_value(data.clone()).context("the job's data cannot be read as an observable")?;
+    ensure!(
+        data.is_object(),
+        "the job's data is {}, not an observable",
+        crate::json::describe_kind(data)
+    );
+
+    let carried: Observable = serde_json::from_value(data.clone())
+        .context("the job's data cannot be read as an observable")?;
     // The job's copy may be older than what TheHive has now, or somebody else's word.
     let (observable, around) = match thehive {
         Some(thehive) => thehive.fetch_observable(&carried.id)?,
@@ -49,36 +58,52 @@ pub fn resolve_observable(data: &Value, thehive: Option<&TheHive>) -> Result<Exp
     };
     ensure!(
         observable.ioc,
-        "the observable is not flagged as IOC: only IOCs are exported; set its flag in TheHive and run the responder again"
+        "the observable is not flagged as IOC: only IOCs are exported; set its flag in TheHive \
+         and run the responder again"
     );
-    let carried = data.get("case").filter(|case| case.get("startDate").is_some() || case.get("createdAt").is_some());
+
+    let carried = data
+        .get("case")
+        .filter(|case| case.get("startDate").is_some() || case.get("createdAt").is_some());
+
     let case = match (around, carried, thehive) {
         (Some(case), ..) => case,
         (None, _, Some(thehive)) => thehive.fetch_case_of_observable(&observable.id)?,
         (None, Some(case), None) => case.clone(),
         (None, None, None) => bail!(
-            "the job does not say which case the observable belongs to, and TheHive cannot be asked: set \"thehive_url\" and \
+            "the job does not say which case the observable belongs to, and TheHive cannot be \
+             asked: set \"thehive_url\" and \
              \"thehive_key\" in the responder's configuration"
         ),
     };
-    let is_linked = [tags::COMPOSITE, tags::OBJECT]
-        .iter()
-        .any(|name| observable.tags.iter().any(|tag| tags::parse_value(tag, name).is_some()));
+
+    let is_linked = [tags::COMPOSITE, tags::OBJECT].iter().any(|name| {
+        observable
+            .tags
+            .iter()
+            .any(|tag| tags::parse_value(tag, name).is_some())
+    });
+
     let id = observable.id.clone();
+
     let mut input = match thehive.filter(|_| is_linked) {
         Some(thehive) => {
             let all = thehive.fetch_ioc_observables(&case::read_id(&case)?)?.all;
             let of = link_filter(&observable);
-            let kept = all.into_iter().filter(|one| matches!(one, Element::Good(one) if one.id == id || of(one)));
+            let kept = all
+                .into_iter()
+                .filter(|one| matches!(one, Element::Good(one) if one.id == id || of(one)));
             ExportInput::new(&case, kept.collect(), Some(thehive))?
         }
         None => ExportInput::new(&case, vec![Element::Good(observable)], thehive)?,
     };
+
     if let Some(thehive) = thehive {
         fetch_origin(&mut input, &case::read_id(&case)?, thehive);
     }
     input.is_case = false;
     input.whole = Err("only one observable was exported".to_owned());
+
     Ok(input)
 }
 
@@ -86,9 +111,13 @@ pub fn resolve_observable(data: &Value, thehive: Option<&TheHive>) -> Result<Exp
 fn link_filter(observable: &Observable) -> impl Fn(&Observable) -> bool {
     let links = |one: &Observable| -> Vec<(Uuid, Uuid)> {
         let names = [tags::COMPOSITE, tags::OBJECT];
-        let of = one.tags.iter().flat_map(|tag| names.iter().filter_map(|name| tags::parse_value(tag, name)));
+        let of = one
+            .tags
+            .iter()
+            .flat_map(|tag| names.iter().filter_map(|name| tags::parse_value(tag, name)));
         of.filter_map(|value| Link::parse(value)?.whole).collect()
     };
+
     let mine = links(observable);
     move |other| links(other).iter().any(|link| mine.contains(link))
 }
@@ -96,14 +125,20 @@ fn link_filter(observable: &Observable) -> impl Fn(&Observable) -> bool {
 /// Why nothing is retracted of a case that others work on too.
 pub const SHARED: &str = "the case is shared with other organisations";
 
-/// Why a case may not be retracted from: TheHive says by `shareCount` and `isOwner` whether others work on it too.
+/// Why a case may not be retracted from: TheHive says by `shareCount` and `isOwner` whether others
+/// work on it too.
 ///
 /// # Errors
 /// The reason, in words.
 pub fn check_unshared(case: &Value) -> Result<(), String> {
     let extra = case.get("extraData");
-    let shares = extra.and_then(|extra| extra.get("shareCount")).and_then(Value::as_i64);
-    let is_owner = extra.and_then(|extra| extra.get("isOwner")).and_then(Value::as_bool);
+    let shares = extra
+        .and_then(|extra| extra.get("shareCount"))
+        .and_then(Value::as_i64);
+
+    let is_owner = extra
+        .and_then(|extra| extra.get("isOwner"))
+        .and_then(Value::as_bool);
     match (shares, is_owner) {
         (Some(0), Some(true)) => Ok(()),
         (Some(_), Some(_)) => Err(SHARED.to_owned()),
@@ -111,17 +146,20 @@ pub fn check_unshared(case: &Value) -> Result<(), String> {
     }
 }
 
-/// The event of the one alert of an import that a case was made of, and the connection that the alert names. Alerts of other
-/// kinds that were merged into the case are about something else.
+/// The event of the one alert of an import that a case was made of, and the connection that the
+/// alert names. Alerts of other kinds that were merged into the case are about something else.
 #[must_use]
 pub fn select_origin(alerts: &[Element<AlertOrigin>]) -> Option<(String, Uuid)> {
     let of = |alert: &Element<AlertOrigin>| match alert {
         Element::Good(alert) if alert.kind != "misp" => None,
         // TheHive's own connector writes the event's number there.
-        Element::Good(alert) => Uuid::parse_str(&alert.source_ref).ok().map(|uuid| Some((alert.source.clone(), uuid))),
+        Element::Good(alert) => Uuid::parse_str(&alert.source_ref)
+            .ok()
+            .map(|uuid| Some((alert.source.clone(), uuid))),
         // One that cannot be read is one all the same: a case of two is not one of one.
         Element::Bad(_) => Some(None),
     };
+
     let mut alerts = alerts.iter().filter_map(of);
     alerts.next().filter(|_| alerts.next().is_none()).flatten()
 }
@@ -131,7 +169,9 @@ fn fetch_origin(input: &mut ExportInput, id: &str, thehive: &TheHive) {
     match thehive.fetch_alerts_of_case(id) {
         Ok(alerts) => input.origin = select_origin(&alerts),
         Err(error) => {
-            input.warnings.push(format!("whether the case was made of a MISP alert is not known: {error:#}"));
+            input.warnings.push(format!(
+                "whether the case was made of a MISP alert is not known: {error:#}"
+            ));
         }
     }
 }

@@ -1,5 +1,6 @@
-//! What is said of a case that its markings refuse (`max_tlp`, `max_pap`) and that was exported before: its events on the
-//! MISPs stay as they are, be they open to everyone. The servers are asked for that, and nothing is written.
+//! What is said of a case that its markings refuse (`max_tlp`, `max_pap`) and that was exported
+//! before: its events on the MISPs stay as they are, be they open to everyone. The servers are
+//! asked for that, and nothing is written.
 
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use uuid::Uuid;
 use super::apply::ConnectionExport;
 use super::case::{self, ExportInput};
 use super::tell::distribution_text;
-use super::{Config, select_allowed, validate_settings, event_tags, build_ids, read, target, open_thehive};
+use super::{
+    Config, build_ids, event_tags, open_thehive, read, select_allowed, target, validate_settings,
+};
 use crate::config::connections::{Purpose, Target};
 use crate::config::own;
 use crate::cortex::job::{self, Job};
@@ -25,18 +28,32 @@ use crate::worker::Session;
 /// How long all this may take.
 const ALLOWED: Duration = Duration::from_secs(20);
 
-/// The refusal, with what is said of the case's events. What cannot be found out changes nothing about it.
-pub(super) fn with_existing_events(refusal: Error, session: &Session<'_>, config: &Config) -> Error {
-    let Some(limit) = job::exceeded_limit(&refusal) else { return refusal };
+/// The refusal, with what is said of the case's events. What cannot be found out changes nothing
+/// about it.
+pub(super) fn with_existing_events(
+    refusal: Error,
+    session: &Session<'_>,
+    config: &Config,
+) -> Error {
+    let Some(limit) = job::exceeded_limit(&refusal) else {
+        return refusal;
+    };
     let run = session.run.with_separate_report();
-    let apart = Session { clock: session.clock.limited_to(ALLOWED), run: &run, ..*session };
+    let apart = Session {
+        clock: session.clock.limited_to(ALLOWED),
+        run: &run,
+        ..*session
+    };
+
     let sentences = describe_existing_events(&apart, config).unwrap_or_default();
     if sentences.is_empty() {
         return refusal;
     }
     let refusal = refusal.to_string();
+
     anyhow!(
-        "{} {}. To have it brought in line, run the export once with a \"{limit}\" that lets the case pass, or change it by hand",
+        "{} {}. To have it brought in line, run the export once with a \"{limit}\" that lets the \
+         case pass, or change it by hand",
         refusal,
         sentences.join(". ")
     )
@@ -44,17 +61,35 @@ pub(super) fn with_existing_events(refusal: Error, session: &Session<'_>, config
 
 /// What is there of the case on each connection that it may be exported to.
 fn describe_existing_events(session: &Session<'_>, config: &Config) -> Result<Vec<String>> {
-    let &Session { job, connection_options: options, clock, run } = session;
-    let (all, _) = config.connections.select_for_work(Purpose::allows_export, "export", None, options)?;
+    let &Session {
+        job,
+        connection_options: options,
+        clock,
+        run,
+    } = session;
+
+    let (all, _) =
+        config
+            .connections
+            .select_for_work(Purpose::allows_export, "export", None, options)?;
     let exporting = validate_settings(own::configure_each(all.clone(), &job.config, config)?)?;
     let exporting = select_allowed(exporting, job.organisation(), run)?;
     let ids = build_ids(config)?;
-    let network = HttpContext::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.http_context());
+    let network = HttpContext::new(
+        config.limits.timeouts(),
+        &job.config,
+        job.folder.as_deref(),
+        clock,
+        run.http_context(),
+    );
+
     let thehive = open_thehive(job, config, &network, run)?;
     let input = ExportInput::new(&read_case(job, thehive.as_ref())?, Vec::new(), None)?;
     let mut sentences = Vec::new();
+
     for own::ConnectionConfig { connection, config } in &exporting {
         let name = connection.name.clone();
+
         let one = ConnectionExport {
             connection,
             network: &network,
@@ -64,7 +99,10 @@ fn describe_existing_events(session: &Session<'_>, config: &Config) -> Result<Ve
             input: &input,
             thehive: thehive.as_ref(),
             url: None,
-            part: &run.open(ConnectionReport { name: name.clone(), ..ConnectionReport::default() }),
+            part: &run.open(ConnectionReport {
+                name: name.clone(),
+                ..ConnectionReport::default()
+            }),
             dry_run: true,
             confirmed: None,
             is_confirmed_elsewhere: false,
@@ -72,17 +110,21 @@ fn describe_existing_events(session: &Session<'_>, config: &Config) -> Result<Ve
             named: target::distinguishing_name(connection, &all),
             organisation: job.organisation().unwrap_or_default(),
         };
+
         match one.list_existing_events() {
             Ok(events) => sentences.extend(events),
             Err(error) => sentences.push(format!(
-                "What may be there of it on \"{name}\" stays as it is, and that could not be asked: {error:#}"
+                "What may be there of it on \"{name}\" stays as it is, and that could not be \
+                 asked: {error:#}"
             )),
         }
     }
+
     Ok(sentences)
 }
 
-/// The case, as TheHive shows it to the job's organisation: what a job says of a case is not to tell where it is.
+/// The case, as TheHive shows it to the job's organisation: what a job says of a case is not to
+/// tell where it is.
 fn read_case(job: &Job, thehive: Option<&TheHive>) -> Result<Value> {
     let id = case::read_id(&job.data)?;
     match (thehive, job.data_type == read::ONE) {
@@ -94,23 +136,30 @@ fn read_case(job: &Job, thehive: Option<&TheHive>) -> Result<Value> {
 }
 
 impl ConnectionExport<'_> {
-    /// The events of the case that are there: those with a uuid computed from it, and those that a tag of ours names.
+    /// The events of the case that are there: those with a uuid computed from it, and those that a
+    /// tag of ours names.
     fn list_existing_events(&self) -> Result<Vec<String>> {
         let misp = Misp::open(self.connection, self.network, self.part)?;
         let (new, old) = self.computed_uuids();
         let tags = event_tags::of_connection(&self.input.case.tags, &self.connection.name);
-        let is_signed =
-            |tag: &&event_tags::EventTag| event_tags::is_signed(tag, self.ids, self.connection_identity(), self.case_name());
+        let is_signed = |tag: &&event_tags::EventTag| {
+            event_tags::is_signed(tag, self.ids, self.connection_identity(), self.case_name())
+        };
         let mut asked: Vec<Uuid> = new.into_iter().chain(old).collect();
         asked.extend(tags.iter().filter(is_signed).map(|tag| tag.uuid));
         asked.sort_unstable();
         asked.dedup();
         let mut sentences = Vec::new();
+
         for (uuid, event) in misp.find_events(&asked)? {
-            if matches!(misp.owner_of(&event, self.ids)?, Whose::Ours | Whose::CameBack) {
+            if matches!(
+                misp.owner_of(&event, self.ids)?,
+                Whose::Ours | Whose::CameBack
+            ) {
                 sentences.push(self.describe_existing_event(&uuid, &event));
             }
         }
+
         Ok(sentences)
     }
 
@@ -118,14 +167,25 @@ impl ConnectionExport<'_> {
         let (name, run) = (&self.connection.name, &self.part.run);
         let seen = match event.distribution.and_then(|held| u64::try_from(held).ok()) {
             _ if self.is_public() => "everyone who pulls this feed".to_owned(),
-            Some(distribution) => distribution_text(distribution, Some(run.report_text(&event.sharing_group_id))),
+            Some(distribution) => {
+                distribution_text(distribution, Some(run.report_text(&event.sharing_group_id)))
+            }
             None => "nobody knows whom".to_owned(),
         };
-        let published = if event.published == Some(true) { ", published" } else { "" };
+
+        let published = if event.published == Some(true) {
+            ", published"
+        } else {
+            ""
+        };
+
         match &self.connection.target {
             Target::Server { url, .. } => {
                 let (id, link) = (run.report_text(&event.id), Server::event_url(url, uuid));
-                format!("Event {id} of this case on \"{name}\" ({link}) stays as it is, visible to {seen}{published}")
+                format!(
+                    "Event {id} of this case on \"{name}\" ({link}) stays as it is, visible to \
+                     {seen}{published}"
+                )
             }
             Target::Feed { .. } | Target::WebFeed { .. } => {
                 format!("Event {uuid} of this case in \"{name}\" stays as it is, visible to {seen}")

@@ -13,13 +13,16 @@ use crate::worker::requirements::MispRequirements;
 /// What goes out, and how.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
-    /// Who may see a new event: 0 your organisation, 1 this community, 2 connected communities, 3 all communities, 4 a sharing group. A RED or AMBER+STRICT case is always 0. On an event that is there it is left as people set it.
+    /// Who may see a new event: 0 your organisation, 1 this community, 2 connected communities, 3
+    /// all communities, 4 a sharing group. A RED or AMBER+STRICT case is always 0. On an event that
+    /// is there it is left as people set it.
     #[serde(default)]
     pub distribution: u64,
     /// The number of the sharing group on this MISP, with `distribution` 4.
     #[serde(default)]
     pub sharing_group: Option<u64>,
-    /// The event's info line, such as `[SOC-{number}] {title}`; `{title}` and `{number}` are those of the case.
+    /// The event's info line, such as `[SOC-{number}] {title}`; `{title}` and `{number}` are those
+    /// of the case.
     #[serde(default = "default_event_info")]
     pub event_info: String,
     /// Send the case's tags with the event.
@@ -28,34 +31,44 @@ pub struct Settings {
     /// Send the observables' tags with their attributes.
     #[serde(default)]
     pub export_observable_tags: bool,
-    /// Tags that never go out, such as `internal:*`, in any case, however disguised; `*` stands for any text. Tags that begin with `misp:`, `src:`, `tlp:` or `pap:`, or say a TLP or PAP otherwise, never do.
+    /// Tags that never go out, such as `internal:*`, in any case, however disguised; `*` stands for
+    /// any text. Tags that begin with `misp:`, `src:`, `tlp:` or `pap:`, or say a TLP or PAP
+    /// otherwise, never do.
     #[serde(default)]
     pub exclude_export_tags: Vec<String>,
     /// Add a link to the case (`thehive_url`), for your own organisation only.
     #[serde(default)]
     pub export_case_url: bool,
-    /// What goes out of a file: `hashes` (name, hashes and size), `sample` (also the file itself, in a zip with the password `infected`), `plain` (as `sample`, but what is no executable goes as it is).
+    /// What goes out of a file: `hashes` (name, hashes and size), `sample` (also the file itself,
+    /// in a zip with the password `infected`), `plain` (as `sample`, but what is no executable goes
+    /// as it is).
     #[serde(default)]
     pub export_attachments: Attachments,
     /// Files above this size in MiB stay here, their hashes go out; 0 for no limit.
     #[serde(default = "default_max_attachment_mb")]
     pub max_attachment_mb: u64,
-    /// The strictest TLP that may go out: `CLEAR`, `GREEN`, `AMBER`, `AMBER+STRICT` or `RED`. A stricter case is refused, a stricter observable left out. Not set: no limit.
+    /// The strictest TLP that may go out: `CLEAR`, `GREEN`, `AMBER`, `AMBER+STRICT` or `RED`. A
+    /// stricter case is refused, a stricter observable left out. Not set: no limit.
     #[serde(default)]
     pub max_export_tlp: Option<Tlp>,
-    /// The strictest PAP that may go out: `CLEAR`, `GREEN`, `AMBER` or `RED`. A stricter case is refused, a stricter observable left out. Not set: no limit.
+    /// The strictest PAP that may go out: `CLEAR`, `GREEN`, `AMBER` or `RED`. A stricter case is
+    /// refused, a stricter observable left out. Not set: no limit.
     #[serde(default)]
     pub max_export_pap: Option<Pap>,
-    /// What becomes of an attribute whose observable is no IOC of the case any more: `unflag` (no longer for detection, with a comment), `delete` (soft-deleted), `keep`.
+    /// What becomes of an attribute whose observable is no IOC of the case any more: `unflag` (no
+    /// longer for detection, with a comment), `delete` (soft-deleted), `keep`.
     #[serde(default)]
     pub removed_iocs: RemovedIocPolicy,
-    /// Name the IOCs that are on one of MISP's warninglists (`annotate`), or not (`off`). They go out in either case.
+    /// Name the IOCs that are on one of MISP's warninglists (`annotate`), or not (`off`). They go
+    /// out in either case.
     #[serde(default)]
     pub warninglists: Warninglists,
     /// Send one sighting for each sighted observable.
     #[serde(default)]
     pub export_sightings: bool,
-    /// Lines that send an observable type as another attribute than usual, `observable type=MISP category/MISP type`, such as `ip=Network activity/ip-src`. A tag `misp:type="…"` on an observable still wins.
+    /// Lines that send an observable type as another attribute than usual,
+    /// `observable type=MISP category/MISP type`, such as `ip=Network activity/ip-src`. A tag
+    /// `misp:type="…"` on an observable still wins.
     #[serde(default)]
     pub type_mapping: Vec<String>,
 }
@@ -105,58 +118,95 @@ impl Settings {
     pub fn validate(&self) -> Result<Overrides> {
         ensure!(
             self.distribution <= SHARING_GROUP,
-            "configuration item \"distribution\" is above 4: 0 (your organisation) to 3 (all communities) or 4 (sharing \
+            "configuration item \"distribution\" is above 4: 0 (your organisation) to 3 (all \
+             communities) or 4 (sharing \
              group) is accepted"
         );
+
         let is_group = self.distribution == SHARING_GROUP;
         ensure!(
             !is_group || self.sharing_group.is_some_and(|group| group > 0),
-            "configuration item \"distribution\" is 4, which means a sharing group, and \"sharing_group\" is not set: give \
+            "configuration item \"distribution\" is 4, which means a sharing group, and \
+             \"sharing_group\" is not set: give \
              the number of the sharing group on this MISP"
         );
+
         ensure!(
             is_group || self.sharing_group.is_none_or(|group| group == 0),
-            "configuration item \"sharing_group\" is set, and \"distribution\" is not 4: set \"distribution\" to 4, or leave \
+            "configuration item \"sharing_group\" is set, and \"distribution\" is not 4: set \
+             \"distribution\" to 4, or leave \
              \"sharing_group\" empty"
         );
-        let rest = self.event_info.replace("{title}", "").replace("{number}", "");
+
+        let rest = self
+            .event_info
+            .replace("{title}", "")
+            .replace("{number}", "");
         ensure!(
             !rest.contains(['{', '}']),
-            "configuration item \"event_info\" has a word in braces that is none of {{title}} and {{number}}"
+            "configuration item \"event_info\" has a word in braces that is none of {{title}} and \
+             {{number}}"
         );
-        Overrides::parse(&self.type_mapping).map_err(|problem| anyhow!("configuration item {problem}"))
+
+        Overrides::parse(&self.type_mapping)
+            .map_err(|problem| anyhow!("configuration item {problem}"))
     }
 
     /// What they want of a MISP.
     #[must_use]
     pub fn misp_requirements(&self) -> MispRequirements {
-        let tlp = [Tlp::Clear, Tlp::Green, Tlp::Amber, Tlp::AmberStrict, Tlp::Red].map(Tlp::tag);
+        let tlp = [
+            Tlp::Clear,
+            Tlp::Green,
+            Tlp::Amber,
+            Tlp::AmberStrict,
+            Tlp::Red,
+        ]
+        .map(Tlp::tag);
+
         let pap = [Pap::Clear, Pap::Green, Pap::Amber, Pap::Red].map(Pap::tag);
-        let free =
-            [(self.export_case_tags, "export_case_tags"), (self.export_observable_tags, "export_observable_tags")];
+        let free = [
+            (self.export_case_tags, "export_case_tags"),
+            (self.export_observable_tags, "export_observable_tags"),
+        ];
+
         MispRequirements {
             writes: true,
             tags: tlp.into_iter().chain(pap).collect(),
-            free_tags: free.into_iter().filter_map(|(is_on, option)| is_on.then_some(option)).collect(),
+            free_tags: free
+                .into_iter()
+                .filter_map(|(is_on, option)| is_on.then_some(option))
+                .collect(),
             sightings: self.export_sightings.then_some("export_sightings"),
-            sharing_group: self.sharing_group.filter(|_| self.distribution == SHARING_GROUP),
+            sharing_group: self
+                .sharing_group
+                .filter(|_| self.distribution == SHARING_GROUP),
             ..MispRequirements::default()
         }
     }
 
-    /// True if a tag of a case or an observable may go out. What says a TLP or PAP goes by its own rules, however it is
-    /// written.
+    /// True if a tag of a case or an observable may go out. What says a TLP or PAP goes by its own
+    /// rules, however it is written.
     #[must_use]
     pub fn allows_tag(&self, tag: &str) -> bool {
         let is_marking = Tlp::from_tag(tag).is_some() || Pap::from_tag(tag).is_some();
-        let is_excluded = || self.exclude_export_tags.iter().any(|pattern| tags::excludes(pattern, tag));
+        let is_excluded = || {
+            self.exclude_export_tags
+                .iter()
+                .any(|pattern| tags::excludes(pattern, tag))
+        };
+
         tags::is_exportable(tag) && !is_marking && !is_excluded()
     }
 
     /// The largest file that goes out, in bytes.
     #[must_use]
     pub fn max_attachment_bytes(&self) -> u64 {
-        if self.max_attachment_mb == 0 { u64::MAX } else { self.max_attachment_mb.saturating_mul(1 << 20) }
+        if self.max_attachment_mb == 0 {
+            u64::MAX
+        } else {
+            self.max_attachment_mb.saturating_mul(1 << 20)
+        }
     }
 }
 
@@ -173,8 +223,15 @@ mod tests {
     #[test]
     fn a_wrong_option_is_explained() {
         assert_eq!(problem(json!({})), None);
-        assert_eq!(problem(json!({"distribution": 4, "sharing_group": 3})), None);
-        assert_eq!(problem(json!({"event_info": "{number}: {title} (SOC)"})), None);
+        assert_eq!(
+            problem(json!({"distribution": 4, "sharing_group": 3})),
+            None
+        );
+        assert_eq!(
+            problem(json!({"event_info": "{number}: {title} (SOC)"})),
+            None
+        );
+
         let wrong = [
             json!({"distribution": 5}),
             json!({"distribution": 4}),
@@ -182,7 +239,11 @@ mod tests {
             json!({"event_info": "{name}"}),
             json!({"type_mapping": ["ip"]}),
         ];
-        let problems: Vec<_> = wrong.into_iter().map(|settings| problem(settings).unwrap()).collect();
+
+        let problems: Vec<_> = wrong
+            .into_iter()
+            .map(|settings| problem(settings).unwrap())
+            .collect();
         insta::assert_snapshot!(problems.join("\n"), @r#"
         configuration item "distribution" is above 4: 0 (your organisation) to 3 (all communities) or 4 (sharing group) is accepted
         configuration item "distribution" is 4, which means a sharing group, and "sharing_group" is not set: give the number of the sharing group on this MISP
@@ -194,11 +255,21 @@ mod tests {
 
     #[test]
     fn words_between_thehive_and_misp_and_excluded_tags_stay_here() {
-        let settings: Settings = serde_json::from_value(json!({"exclude_export_tags": ["internal*"]})).unwrap();
-        let out: Vec<_> = ["misp:to=\"x\"", "Internal-42", "type:OSINT", "tlp:green", "TLP RED ONLY", "і\u{ad}nternal"]
-            .into_iter()
-            .filter(|tag| settings.allows_tag(tag))
-            .collect();
+        let settings: Settings =
+            serde_json::from_value(json!({"exclude_export_tags": ["internal*"]})).unwrap();
+
+        let out: Vec<_> = [
+            "misp:to=\"x\"",
+            "Internal-42",
+            "type:OSINT",
+            "tlp:green",
+            "TLP RED ONLY",
+            "і\u{ad}nternal",
+        ]
+        .into_iter()
+        .filter(|tag| settings.allows_tag(tag))
+        .collect();
+
         assert_eq!(out, ["type:OSINT"]);
     }
 }

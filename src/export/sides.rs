@@ -1,6 +1,7 @@
-//! A case that TheHive shares: its owner and the organisations that it is shared with see parts of it, and may export all
-//! into its one event. Each side's attributes have uuids of their own (`Ids::in_case`), so that neither takes back what it
-//! does not see; and each finds there what the other brought.
+//! A case that TheHive shares: its owner and the organisations that it is shared with see parts of
+//! it, and may export all into its one event. Each side's attributes have uuids of their own
+//! (`Ids::in_case`), so that neither takes back what it does not see; and each finds there what the
+//! other brought.
 
 use std::collections::{HashMap, HashSet};
 
@@ -25,39 +26,76 @@ impl ConnectionExport<'_> {
         decided: &[Option<Verdict>],
         types: &MispCapabilities,
     ) -> EventDraft {
-        let (Some(held), Some(beside)) = (held, self.ids.other_side()) else { return wanted };
-        let uuids = held.attributes.iter().filter_map(|one| Uuid::parse_str(&one.uuid).ok());
+        let (Some(held), Some(beside)) = (held, self.ids.other_side()) else {
+            return wanted;
+        };
+        let uuids = held
+            .attributes
+            .iter()
+            .filter_map(|one| Uuid::parse_str(&one.uuid).ok());
         let mut uuids = uuids.chain(held.objects.values().copied());
         if !uuids.any(|uuid| beside.is_this_side_part(&wanted.uuid, &uuid)) {
             return wanted;
         }
-        let theirs = ConnectionExport { ids: &beside, ..*self }.map_case(decided, types, wanted.uuid).wanted;
+
+        let theirs = ConnectionExport {
+            ids: &beside,
+            ..*self
+        }
+        .map_case(decided, types, wanted.uuid)
+        .wanted;
+
         wanted.adopt_other_uuids(&theirs, held, (self.ids, &beside))
     }
 
-    /// What organisations of TheHive added that the case is shared with, or was: its owner neither sees nor takes it back.
+    /// What organisations of TheHive added that the case is shared with, or was: its owner neither
+    /// sees nor takes it back.
     pub(super) fn report_brought_items(&self, number: usize) {
         if number == 0 || !self.input.is_owner {
             return;
         }
+
         let told = format!(
-            "{} in the event came from other organisations of TheHive that the case is or was shared with, and \
+            "{} in the event came from other organisations of TheHive that the case is or was \
+             shared with, and \
              nothing takes them back: what must not stay is to be changed in MISP",
-            format_count(number as u64, "attribute or object", "attributes or objects")
+            format_count(
+                number as u64,
+                "attribute or object",
+                "attributes or objects"
+            )
         );
-        if self.input.is_shared() { self.part.warn(told) } else { self.part.add_note(told) }
+
+        if self.input.is_shared() {
+            self.part.warn(told)
+        } else {
+            self.part.add_note(told)
+        }
     }
 }
 
 impl EventDraft {
-    /// The same with the uuids of the other side of a shared case, where that put something there and this one did not:
-    /// `beside` is what it would want of the same observables. What both see is there once, whoever brought it.
+    /// The same with the uuids of the other side of a shared case, where that put something there
+    /// and this one did not: `beside` is what it would want of the same observables. What both see
+    /// is there once, whoever brought it.
     #[must_use]
-    pub fn adopt_other_uuids(mut self, beside: &Self, held: &EventContent, (ids, theirs): (&Ids, &Ids)) -> Self {
-        let (own, theirs) =
-            (self.resolve_uuids(Some(held), &HashSet::new(), ids), beside.resolve_uuids(Some(held), &HashSet::new(), theirs));
-        let uuid =
-            |attribute: &Attribute| Some((Uuid::parse_str(&attribute.uuid).ok()?, attribute.deleted != Some(true)));
+    pub fn adopt_other_uuids(
+        mut self,
+        beside: &Self,
+        held: &EventContent,
+        (ids, theirs): (&Ids, &Ids),
+    ) -> Self {
+        let (own, theirs) = (
+            self.resolve_uuids(Some(held), &HashSet::new(), ids),
+            beside.resolve_uuids(Some(held), &HashSet::new(), theirs),
+        );
+        let uuid = |attribute: &Attribute| {
+            Some((
+                Uuid::parse_str(&attribute.uuid).ok()?,
+                attribute.deleted != Some(true),
+            ))
+        };
+
         let attributes: HashMap<Uuid, bool> = held.attributes.iter().filter_map(uuid).collect();
         let objects: HashSet<Uuid> = held.objects.values().copied().collect();
         let mut moved = HashMap::new();
@@ -68,17 +106,32 @@ impl EventDraft {
                 object.uuid = theirs.uuid;
             }
         }
+
         let all = |wanted: &'_ Self| -> Vec<AttributeDraft> {
-            wanted.attributes.iter().chain(&wanted.withheld).chain(&wanted.kept).cloned().collect()
+            wanted
+                .attributes
+                .iter()
+                .chain(&wanted.withheld)
+                .chain(&wanted.kept)
+                .cloned()
+                .collect()
         };
+
         let of_both = all(&own).into_iter().zip(all(&theirs));
-        let attributes_of_all = self.attributes.iter_mut().chain(&mut self.withheld).chain(&mut self.kept);
+        let attributes_of_all = self
+            .attributes
+            .iter_mut()
+            .chain(&mut self.withheld)
+            .chain(&mut self.kept);
+
         for (attribute, (own, theirs)) in attributes_of_all.zip(of_both) {
             // One that is live goes before one that is not, and either before none.
-            if attributes.get(&theirs.uuid) > attributes.get(&own.uuid) && theirs.value == own.value {
+            if attributes.get(&theirs.uuid) > attributes.get(&own.uuid) && theirs.value == own.value
+            {
                 attribute.uuid = theirs.uuid;
             }
-            if let (Some(file), Some(own), Some(theirs)) = (&mut attribute.file, own.file, theirs.file)
+            if let (Some(file), Some(own), Some(theirs)) =
+                (&mut attribute.file, own.file, theirs.file)
                 && attributes.get(&theirs.other) > attributes.get(&own.other)
             {
                 file.other = theirs.other;
@@ -87,6 +140,7 @@ impl EventDraft {
                 place.object = moved.get(&place.object).copied().unwrap_or(place.object);
             }
         }
+
         self
     }
 }

@@ -1,6 +1,7 @@
-//! Which event a case is exported to, and which others are this case's too. An event is the case's if its uuid is computed
-//! from the case, or if a tag shows that this installation exported the case, or one that was merged into it, to that event.
-//! Neither is enough where the event is not our own organisation's.
+//! Which event a case is exported to, and which others are this case's too. An event is the case's
+//! if its uuid is computed from the case, or if a tag shows that this installation exported the
+//! case, or one that was merged into it, to that event. Neither is enough where the event is not
+//! our own organisation's.
 
 use anyhow::{Context, Result};
 use uuid::Uuid;
@@ -34,9 +35,11 @@ pub(super) struct Target {
 pub(super) struct Targets {
     /// The one that new IOCs go to.
     pub(super) main: Target,
-    /// Others that are there: they become as strict as the case, and what is no IOC any more is retracted there too.
+    /// Others that are there: they become as strict as the case, and what is no IOC any more is
+    /// retracted there too.
     pub(super) followed: Vec<Target>,
-    /// What the event can be called if its uuid turns out to be held by an event that we cannot see.
+    /// What the event can be called if its uuid turns out to be held by an event that we cannot
+    /// see.
     pub(super) others: Vec<Uuid>,
 }
 
@@ -53,58 +56,111 @@ impl ConnectionExport<'_> {
         (&self.connection.name, key)
     }
 
-    /// The event computed from the case; else the oldest that a tag proves; else a new one. Tags that prove nothing are
-    /// named in the message.
+    /// The event computed from the case; else the oldest that a tag proves; else a new one. Tags
+    /// that prove nothing are named in the message.
     pub(super) fn select_targets(&self, misp: &Misp) -> Result<Targets> {
         let (new, old) = self.computed_uuids();
         let is_own = |uuid: &Uuid| new.contains(uuid) || old.contains(uuid);
         let tags = event_tags::of_connection(&self.input.case.tags, &self.connection.name);
-        let is_signed = |tag: &&EventTag| event_tags::is_signed(tag, self.ids, self.connection_identity(), self.case_name());
-        let signed = tags.iter().filter(is_signed).map(|tag| tag.uuid).chain(self.confirmed);
-        let origin = self.input.origin.as_ref().filter(|(name, _)| *name == self.connection.name);
+        let is_signed = |tag: &&EventTag| {
+            event_tags::is_signed(tag, self.ids, self.connection_identity(), self.case_name())
+        };
+        let signed = tags
+            .iter()
+            .filter(is_signed)
+            .map(|tag| tag.uuid)
+            .chain(self.confirmed);
+
+        let origin = self
+            .input
+            .origin
+            .as_ref()
+            .filter(|(name, _)| *name == self.connection.name);
+
         let origin = origin.map(|(_, uuid)| *uuid).filter(|uuid| !is_own(uuid));
         let signed: Vec<Uuid> = signed.filter(|uuid| !is_own(uuid)).collect();
-        let asked: Vec<_> = new.iter().chain(&old).chain(&signed).copied().chain(origin).collect();
+        let asked: Vec<_> = new
+            .iter()
+            .chain(&old)
+            .chain(&signed)
+            .copied()
+            .chain(origin)
+            .collect();
+
         let there = misp.find_events(&asked)?;
 
         let standings = self.assess_tags(&tags, &there);
         let has = |uuid: &Uuid, standing: &Standing| {
-            tags.iter().zip(&standings).any(|(tag, of_tag)| tag.uuid == *uuid && of_tag == standing)
+            tags.iter()
+                .zip(&standings)
+                .any(|(tag, of_tag)| tag.uuid == *uuid && of_tag == standing)
         };
+
         let confirmed = self.check_confirmed_event(misp, &tags, &there, &is_own)?;
-        let is_confirmed = |uuid: &Uuid| confirmed == Some(*uuid) || has(uuid, &Standing::Confirmed);
+        let is_confirmed =
+            |uuid: &Uuid| confirmed == Some(*uuid) || has(uuid, &Standing::Confirmed);
         let is_proven = |uuid: &Uuid| has(uuid, &Standing::Proven);
         let mut tagged: Vec<Uuid> = tags.iter().map(|tag| tag.uuid).collect();
         tagged.retain(|uuid| !is_own(uuid) && (is_proven(uuid) || is_confirmed(uuid)));
         tagged.sort_unstable();
         tagged.dedup();
 
-        let is_of_case =
-            |uuid: &Uuid| confirmed == Some(*uuid) || is_proven(uuid) || self.was_exported_before_secret(&tags, uuid);
-        let (mut ours, claimed) = self.find_computed_events(misp, &there, (&new, &old), &is_of_case)?;
+        let is_of_case = |uuid: &Uuid| {
+            confirmed == Some(*uuid)
+                || is_proven(uuid)
+                || self.was_exported_before_secret(&tags, uuid)
+        };
+
+        let (mut ours, claimed) =
+            self.find_computed_events(misp, &there, (&new, &old), &is_of_case)?;
         ours.extend(self.find_merged_events(misp, &there, &tagged)?);
         let is_doubtful = |uuid: &Uuid| !is_own(uuid) && !is_proven(uuid) && !is_confirmed(uuid);
-        self.report_doubtful_tags(tags.iter().zip(&standings).filter(|(tag, _)| is_doubtful(&tag.uuid)));
+        self.report_doubtful_tags(
+            tags.iter()
+                .zip(&standings)
+                .filter(|(tag, _)| is_doubtful(&tag.uuid)),
+        );
 
         let mut ours = ours.into_iter().map(|(uuid, event)| {
             let is_guest = !is_own(&uuid) && !is_proven(&uuid);
-            Target { uuid, extends: None, event: Some(event), is_guest }
+            Target {
+                uuid,
+                extends: None,
+                event: Some(event),
+                is_guest,
+            }
         });
+
         let mut free = new.iter().copied().filter(|uuid| !claimed.contains(uuid));
+
         let main = ours.next().or_else(|| {
             let extends = origin.filter(|uuid| find_event(&there, uuid).is_some());
-            Some(Target { uuid: free.next()?, extends, event: None, is_guest: false })
+            Some(Target {
+                uuid: free.next()?,
+                extends,
+                event: None,
+                is_guest: false,
+            })
         });
+
         let main = main.context(
-            "every uuid that this case's event can have is held by events of other organisations (\"instance_secret\" makes \
+            "every uuid that this case's event can have is held by events of other organisations \
+             (\"instance_secret\" makes \
              uuids that nobody else can claim)",
         )?;
+
         let others = free.filter(|uuid| *uuid != main.uuid).collect();
-        Ok(Targets { followed: ours.collect(), main, others })
+
+        Ok(Targets {
+            followed: ours.collect(),
+            main,
+            others,
+        })
     }
 
-    /// The event that the job confirms, if it can be this case's: a tag of the case names it, or it has a uuid that the case
-    /// had; it is our own organisation's; and the case that its tag names, if that is another, is gone.
+    /// The event that the job confirms, if it can be this case's: a tag of the case names it, or it
+    /// has a uuid that the case had; it is our own organisation's; and the case that its tag names,
+    /// if that is another, is gone.
     fn check_confirmed_event(
         &self,
         misp: &Misp,
@@ -112,42 +168,65 @@ impl ConnectionExport<'_> {
         there: &[There],
         is_own: &dyn Fn(&Uuid) -> bool,
     ) -> Result<Option<Uuid>> {
-        let Some(uuid) = self.confirmed else { return Ok(None) };
+        let Some(uuid) = self.confirmed else {
+            return Ok(None);
+        };
         let refused = |why: &str| {
-            self.part.add_note(format!("the parameter \"confirm_event\" names event {uuid}, which is not followed: {why}"));
+            self.part.add_note(format!(
+                "the parameter \"confirm_event\" names event {uuid}, which is not followed: {why}"
+            ));
             Ok(None)
         };
+
         let mut named = tags.iter().filter(|tag| tag.uuid == uuid).peekable();
+
         if named.peek().is_none() && !is_own(&uuid) {
             if self.is_confirmed_elsewhere {
                 return Ok(None);
             }
-            return refused("no tag misp:event of the case names it on this connection; whoever is sure can set one");
+            return refused(
+                "no tag misp:event of the case names it on this connection; whoever is sure can \
+                 set one",
+            );
         }
+
         let Some(event) = find_event(there, &uuid) else {
             return refused("it is not there, or cannot be seen");
         };
         if misp.owner_of(event, self.ids)? != Whose::Ours {
             return refused("it is another organisation's, or managed on another MISP");
         }
-        let others = named.filter_map(EventTag::case_id).filter(|case| *case != self.input.case.id);
+        let others = named
+            .filter_map(EventTag::case_id)
+            .filter(|case| *case != self.input.case.id);
+
         for case in others {
             match self.thehive.map(|thehive| thehive.has_case(case)) {
-                Some(Ok(true)) => return refused(&format!("it is the event of case {case}, which is still there")),
+                Some(Ok(true)) => {
+                    return refused(&format!(
+                        "it is the event of case {case}, which is still there"
+                    ));
+                }
                 Some(Err(error)) => {
-                    return refused(&format!("whether case {case}, whose it is, is still there: {error:#}"));
+                    return refused(&format!(
+                        "whether case {case}, whose it is, is still there: {error:#}"
+                    ));
                 }
                 Some(Ok(false)) | None => {}
             }
         }
+
         Ok(Some(uuid))
     }
 
-    /// True if a tag shows that the case was exported to this event before the installation had a secret.
+    /// True if a tag shows that the case was exported to this event before the installation had a
+    /// secret.
     fn was_exported_before_secret(&self, tags: &[EventTag], uuid: &Uuid) -> bool {
         let ids = self.ids.without_secret();
         let of_event = tags.iter().filter(|tag| tag.uuid == *uuid);
-        of_event.into_iter().any(|tag| event_tags::is_of_case(tag, &ids, self.connection_identity(), self.case_name()))
+        of_event.into_iter().any(|tag| {
+            event_tags::is_of_case(tag, &ids, self.connection_identity(), self.case_name())
+        })
     }
 
     /// The case as its tags name it.
@@ -166,12 +245,21 @@ impl ConnectionExport<'_> {
     fn assess_tags(&self, tags: &[EventTag], there: &[There]) -> Vec<Standing> {
         let info = |uuid: &Uuid| find_event(there, uuid).map(|event| event.info.clone());
         let has_case = |case: &str| self.thehive.map(|thehive| thehive.has_case(case));
-        event_tags::assess(tags, self.ids, self.connection_identity(), self.case_name(), info, has_case)
+
+        event_tags::assess(
+            tags,
+            self.ids,
+            self.connection_identity(),
+            self.case_name(),
+            info,
+            has_case,
+        )
     }
 
-    /// The events that are there with a uuid computed from the case, and those of these uuids that somebody else claimed.
-    /// What came back from another MISP is ours, and read only; what others brought here only if a tag of the case shows
-    /// that it was exported before. Uuids from before the installation had a secret can be computed by anybody.
+    /// The events that are there with a uuid computed from the case, and those of these uuids that
+    /// somebody else claimed. What came back from another MISP is ours, and read only; what others
+    /// brought here only if a tag of the case shows that it was exported before. Uuids from before
+    /// the installation had a secret can be computed by anybody.
     fn find_computed_events(
         &self,
         misp: &Misp,
@@ -180,16 +268,24 @@ impl ConnectionExport<'_> {
         is_of_case: &dyn Fn(&Uuid) -> bool,
     ) -> Result<(Vec<There>, Vec<Uuid>)> {
         let (mut ours, mut claimed) = (Vec::new(), Vec::new());
+
         for uuid in new.iter().chain(old) {
-            let Some(event) = find_event(there, uuid) else { continue };
+            let Some(event) = find_event(there, uuid) else {
+                continue;
+            };
             let is_shown = is_of_case(uuid);
             let is_old = old.contains(uuid) && !self.is_public();
+
             match misp.owner_of(event, self.ids)? {
-                Whose::Ours | Whose::CameBack if is_shown || !is_old => ours.push((*uuid, event.clone())),
+                Whose::Ours | Whose::CameBack if is_shown || !is_old => {
+                    ours.push((*uuid, event.clone()))
+                }
                 Whose::Brought if is_shown => ours.push((*uuid, event.clone())),
                 Whose::Ours => self.part.add_note(format!(
-                    "event {uuid} has the uuid that this case's had before \"instance_secret\" was set, which anybody could \
-                     compute, and no tag of the case shows that it is the case's: nothing was written there. If it is, run the \
+                    "event {uuid} has the uuid that this case's had before \"instance_secret\" \
+                     was set, which anybody could \
+                     compute, and no tag of the case shows that it is the case's: nothing was \
+                     written there. If it is, run the \
                      export with the parameter \"confirm_event\": \"{uuid}\""
                 )),
                 Whose::CameBack | Whose::Brought | Whose::Theirs => {
@@ -198,53 +294,75 @@ impl ConnectionExport<'_> {
                 }
             }
         }
+
         Ok((ours, claimed))
     }
 
-    /// The events that are there and that tags prove, the oldest first, whatever order the tags have.
-    fn find_merged_events(&self, misp: &Misp, there: &[There], uuids: &[Uuid]) -> Result<Vec<There>> {
+    /// The events that are there and that tags prove, the oldest first, whatever order the tags
+    /// have.
+    fn find_merged_events(
+        &self,
+        misp: &Misp,
+        there: &[There],
+        uuids: &[Uuid],
+    ) -> Result<Vec<There>> {
         let mut merged = Vec::new();
+
         for uuid in uuids {
-            let Some(event) = find_event(there, uuid) else { continue };
+            let Some(event) = find_event(there, uuid) else {
+                continue;
+            };
             if misp.may_write(event, self.ids)? {
                 merged.push((*uuid, event.clone()));
                 continue;
             }
             let elsewhere = format!(
-                "event {uuid}, which is this case's too, is managed on another MISP or by another organisation: nothing is \
+                "event {uuid}, which is this case's too, is managed on another MISP or by another \
+                 organisation: nothing is \
                  written there"
             );
+
             if self.input.case.tlp.forbids_sharing() && event.distribution != Some(0) {
                 let tlp = self.input.case.tlp.word();
-                self.part
-                    .add_failure(format!("{elsewhere}, and it is open to others though the case is {tlp}: close it there"));
+                self.part.add_failure(format!(
+                    "{elsewhere}, and it is open to others though the case is {tlp}: close it there"
+                ));
             } else {
                 self.part.warn(elsewhere);
             }
         }
+
         merged.sort_by_key(|(uuid, event)| (event.id.parse::<u64>().unwrap_or(u64::MAX), *uuid));
         Ok(merged)
     }
 
-    /// The uuids that the case's event can have, in their order: those that a new one gets, and those that it got before the
-    /// installation had a secret.
+    /// The uuids that the case's event can have, in their order: those that a new one gets, and
+    /// those that it got before the installation had a secret.
     pub(super) fn computed_uuids(&self) -> (Vec<Uuid>, Vec<Uuid>) {
         let case = &self.input.case;
         let of = |ids: &Ids| ids.event_uuids(&case.id, &case.created, self.named);
-        let old = if self.ids.has_secret() { of(&self.ids.without_secret()) } else { Vec::new() };
+        let old = if self.ids.has_secret() {
+            of(&self.ids.without_secret())
+        } else {
+            Vec::new()
+        };
+
         (of(self.ids), old)
     }
 
     /// Somebody else's event with the uuid that ours would have.
     fn warn_of_claimed_uuid(&self, uuid: &Uuid, event: &Event) {
         let shown = |name: &str| self.part.run.report_text(name);
-        let brought = event.brought_by().map(|org| format!(", or in its name by \"{}\"", shown(&org.name)));
+        let brought = event
+            .brought_by()
+            .map(|org| format!(", or in its name by \"{}\"", shown(&org.name)));
         let help = match self.ids.has_secret() {
             true => "",
             false => ". \"instance_secret\" makes uuids that nobody else can claim",
         };
         self.part.warn(format!(
-            "event {uuid}, whose uuid is computed from this case, was made by organisation \"{}\"{}: it is left alone, and the \
+            "event {uuid}, whose uuid is computed from this case, was made by organisation \
+             \"{}\"{}: it is left alone, and the \
              case has another event{help}",
             shown(event.creator_name()),
             brought.unwrap_or_default()
@@ -258,6 +376,7 @@ impl ConnectionExport<'_> {
             Standing::Proven | Standing::Confirmed => None,
         };
         let mut events: Vec<(Uuid, Vec<String>, Vec<&str>)> = Vec::new();
+
         for (tag, why) in tags.filter_map(doubtful) {
             let name = truncate_text(&self.part.run.clean(&tag.tag), LONGEST_TAG);
             match events.iter_mut().find(|(uuid, ..)| *uuid == tag.uuid) {
@@ -268,38 +387,63 @@ impl ConnectionExport<'_> {
                 None => events.push((tag.uuid, vec![name], vec![why])),
             }
         }
+
         if events.is_empty() {
             return;
         }
-        // By its uuid alone: what it is called is for those who may see the case that it belongs to.
+
+        // By its uuid alone: what it is called is for those who may see the case that it belongs
+        // to.
         for (uuid, names, reasons) in events.iter().take(NAMED) {
-            let (tag, s) = if names.len() == 1 { ("tag", "s") } else { ("tags", "") };
+            let (tag, s) = if names.len() == 1 {
+                ("tag", "s")
+            } else {
+                ("tags", "")
+            };
+
             self.part.add_note(format!(
-                "the case's {tag} {} name{s} event {uuid}, and nothing shows that this is an event of the case: {}. Nothing was written \
-                 there. Whoever may write tags of the case, of its alerts or of the MISP events behind them can have set it. If \
-                 the event is the case's, run the export with the parameter \"confirm_event\": \"{uuid}\"; otherwise take the \
+                "the case's {tag} {} name{s} event {uuid}, and nothing shows that this is an \
+                 event of the case: {}. Nothing was written \
+                 there. Whoever may write tags of the case, of its alerts or of the MISP events \
+                 behind them can have set it. If \
+                 the event is the case's, run the export with the parameter \"confirm_event\": \
+                 \"{uuid}\"; otherwise take the \
                  tag away",
                 names.join(", "),
                 reasons.join("; "),
             ));
         }
+
         if events.len() > NAMED {
             let more = events.len() - NAMED;
-            self.part.add_note(format!("tags of the case name {more} more events that are not followed, for such reasons"));
+            self.part.add_note(format!(
+                "tags of the case name {more} more events that are not followed, for such reasons"
+            ));
         }
     }
 }
 
 /// The name that a connection's events are told apart by, if it is not the first one to its MISP.
-pub(super) fn distinguishing_name<'c>(connection: &'c Connection, all: &[Connection]) -> Option<&'c str> {
-    connection.first_with_same_url(all).is_some().then_some(connection.name.as_str())
+pub(super) fn distinguishing_name<'c>(
+    connection: &'c Connection,
+    all: &[Connection],
+) -> Option<&'c str> {
+    connection
+        .first_with_same_url(all)
+        .is_some()
+        .then_some(connection.name.as_str())
 }
 
 /// True if a tag of the case names this event on a connection.
 pub(super) fn has_event_tag(input: &ExportInput, connection: &str, event: Option<&Uuid>) -> bool {
-    event_tags::of_connection(&input.case.tags, connection).iter().any(|tag| Some(&tag.uuid) == event)
+    event_tags::of_connection(&input.case.tags, connection)
+        .iter()
+        .any(|tag| Some(&tag.uuid) == event)
 }
 
 fn find_event<'t>(there: &'t [There], uuid: &Uuid) -> Option<&'t Event> {
-    there.iter().find(|(known, _)| known == uuid).map(|(_, event)| event)
+    there
+        .iter()
+        .find(|(known, _)| known == uuid)
+        .map(|(_, event)| event)
 }

@@ -1,4 +1,5 @@
-//! The event that a case should be: what the mapping makes, and what a plan compares with the event that is there.
+//! The event that a case should be: what the mapping makes, and what a plan compares with the event
+//! that is there.
 
 use std::collections::{HashMap, HashSet};
 
@@ -44,16 +45,18 @@ pub struct EventDraft {
     pub attributes: Vec<AttributeDraft>,
     /// Attributes that would be wanted if their TLP did not forbid it here.
     pub withheld: Vec<AttributeDraft>,
-    /// What TheHive says to be an IOC, asked for it by its value when it was to be retracted: it stays as it is.
+    /// What TheHive says to be an IOC, asked for it by its value when it was to be retracted: it
+    /// stays as it is.
     pub spared: Vec<AttributeDraft>,
     /// What IOCs of the case may be there as that could not be mapped.
     pub doubts: Doubts,
     /// True if the event is another case's: it keeps its title, threat level, analysis and tags.
     pub is_guest: bool,
-    /// True if what is there is only made stricter: the case may not go there any more, or its IOCs go to another event.
+    /// True if what is there is only made stricter: the case may not go there any more, or its IOCs
+    /// go to another event.
     pub only_tightens: bool,
-    /// Attributes of ours that are neither wanted nor to be retracted: files, which an option once let out. Where one is
-    /// there, its TLP counts all the same.
+    /// Attributes of ours that are neither wanted nor to be retracted: files, which an option once
+    /// let out. Where one is there, its TLP counts all the same.
     pub kept: Vec<AttributeDraft>,
 }
 
@@ -64,8 +67,8 @@ pub struct ObjectDraft {
     pub uuid: Uuid,
 }
 
-/// What is known of IOCs that could not be mapped. What they were when they could be is not known, but what is nothing like them
-/// they never were.
+/// What is known of IOCs that could not be mapped. What they were when they could be is not known,
+/// but what is nothing like them they never were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Doubts {
     /// Their values.
@@ -95,42 +98,73 @@ impl EventDraft {
     #[must_use]
     pub fn event_and_attribute_tags(&self) -> Vec<&str> {
         let mut all: Vec<&str> = self.event_tags().collect();
-        all.extend(self.attributes.iter().chain(&self.withheld).chain(&self.kept).flat_map(AttributeDraft::all_tags));
+        all.extend(
+            self.attributes
+                .iter()
+                .chain(&self.withheld)
+                .chain(&self.kept)
+                .flat_map(AttributeDraft::all_tags),
+        );
+
         all.sort_unstable();
         all.dedup();
+
         all
     }
 }
 
 impl EventDraft {
-    /// Leaves of what is wanted only that nothing there is laxer, and that what is no IOC any more is retracted.
+    /// Leaves of what is wanted only that nothing there is laxer, and that what is no IOC any more
+    /// is retracted.
     pub fn limit_to_tightening(&mut self) {
         self.only_tightens = true;
         self.tags.clear();
-        let all = self.attributes.iter_mut().chain(&mut self.withheld).chain(&mut self.kept);
+        let all = self
+            .attributes
+            .iter_mut()
+            .chain(&mut self.withheld)
+            .chain(&mut self.kept);
+
         all.for_each(|attribute| attribute.tags.clear());
     }
 
-    /// The same with the uuids that things have in the event: anybody who can compute a uuid may have used it elsewhere, and
-    /// MISP stores none twice (`fixtures/wire/misp/416-attributes-add-known-uuid-in-list.json`). What is there under one of
-    /// its fall-backs keeps that; what is not there and whose uuid is `taken` gets the next one.
+    /// The same with the uuids that things have in the event: anybody who can compute a uuid may
+    /// have used it elsewhere, and MISP stores none twice
+    /// (`fixtures/wire/misp/416-attributes-add-known-uuid-in-list.json`). What is there under one
+    /// of its fall-backs keeps that; what is not there and whose uuid is `taken` gets the next one.
     #[must_use]
-    pub fn resolve_uuids(&self, held: Option<&EventContent>, taken: &HashSet<Uuid>, ids: &Ids) -> Self {
+    pub fn resolve_uuids(
+        &self,
+        held: Option<&EventContent>,
+        taken: &HashSet<Uuid>,
+        ids: &Ids,
+    ) -> Self {
         let ids = ids.for_event(&self.uuid);
         let attributes: HashSet<Uuid> = held
             .iter()
             .flat_map(|held| &held.attributes)
             .filter_map(|attribute| Uuid::parse_str(&attribute.uuid).ok())
             .collect();
-        let objects: HashSet<Uuid> = held.iter().flat_map(|held| held.objects.values()).copied().collect();
+
+        let objects: HashSet<Uuid> = held
+            .iter()
+            .flat_map(|held| held.objects.values())
+            .copied()
+            .collect();
+
         let settle = |uuid: Uuid, there: &HashSet<Uuid>| {
             if there.contains(&uuid) || (there.is_empty() && !taken.contains(&uuid)) {
                 return uuid;
             }
             let is_free = |other: &Uuid| taken.contains(&uuid) && !taken.contains(other);
-            let there = ids.fallback_uuids(&uuid).find(|other| there.contains(other));
-            there.or_else(|| ids.fallback_uuids(&uuid).find(is_free)).unwrap_or(uuid)
+            let there = ids
+                .fallback_uuids(&uuid)
+                .find(|other| there.contains(other));
+            there
+                .or_else(|| ids.fallback_uuids(&uuid).find(is_free))
+                .unwrap_or(uuid)
         };
+
         let mut settled = self.clone();
         let mut moved = HashMap::new();
         for object in &mut settled.objects {
@@ -138,16 +172,24 @@ impl EventDraft {
             moved.insert(object.uuid, uuid);
             object.uuid = uuid;
         }
+
         let of_iocs = settled.attributes.iter_mut().chain(&mut settled.spared);
-        for attribute in of_iocs.chain(&mut settled.withheld).chain(&mut settled.kept) {
+        for attribute in of_iocs
+            .chain(&mut settled.withheld)
+            .chain(&mut settled.kept)
+        {
             attribute.uuid = settle(attribute.uuid, &attributes);
             if let Some(place) = &mut attribute.place {
-                place.object = *moved.entry(place.object).or_insert_with(|| settle(place.object, &objects));
+                place.object = *moved
+                    .entry(place.object)
+                    .or_insert_with(|| settle(place.object, &objects));
             }
+
             if let Some(file) = &mut attribute.file {
                 file.other = settle(file.other, &attributes);
             }
         }
+
         settled
     }
 }

@@ -14,7 +14,8 @@ pub struct ServerAccess {
     pub client_cert_path: Option<PathBuf>,
     /// False if the server's certificate is not checked.
     pub cert_check: bool,
-    /// True if the configuration has items for this server's certificates; it has none for TheHive's.
+    /// True if the configuration has items for this server's certificates; it has none for
+    /// TheHive's.
     pub takes_certificates: bool,
     /// The connection's own choice of a proxy; none if Cortex's or the environment's holds.
     pub proxy: Option<ProxyChoice>,
@@ -22,7 +23,13 @@ pub struct ServerAccess {
 
 impl Default for ServerAccess {
     fn default() -> Self {
-        Self { cert_path: None, client_cert_path: None, cert_check: true, takes_certificates: false, proxy: None }
+        Self {
+            cert_path: None,
+            client_cert_path: None,
+            cert_check: true,
+            takes_certificates: false,
+            proxy: None,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
-//! The only room that knows the HTTP client. A request with a key goes to the configured origin and nowhere else: its redirects
-//! are never followed, since a redirected POST loses its body and the key must not travel (`follow.rs` is about files that
-//! need no key). Errors carry method, URL, status and the server's own words.
+//! The only module that knows the HTTP client. A request with a key goes to the configured origin
+//! and nowhere else: its redirects are never followed, since a redirected POST loses its body and
+//! the key must not travel (`follow.rs` is about files that need no key). Errors carry method, URL,
+//! status and the server's own words.
 
 mod access;
 mod again;
@@ -27,8 +28,8 @@ use crate::time::Clock;
 pub use access::{ProxyChoice, ServerAccess, Timeouts};
 pub use again::{PageRequest, is_breakdown};
 pub use answer::{Body, Response};
-pub use failure::{HttpError, HttpErrorKind, is_permanent_refusal, describe_errors};
-use failure::{join_causes, describe_unreachable};
+pub use failure::{HttpError, HttpErrorKind, describe_errors, is_permanent_refusal};
+use failure::{describe_unreachable, join_causes};
 pub use form::FormFile;
 pub use network::{HttpContext, RequestObserver, RunContext};
 use proxy::ProxyRoute;
@@ -45,7 +46,8 @@ pub struct Endpoint<'a> {
     pub url: &'a Url,
     /// Headers sent with every request, the key among them.
     pub headers: Vec<(&'static str, Secret)>,
-    /// Our name. MISP streams long answers only to a name that begins with `MISP` (its `RestResponseComponent.php`).
+    /// Our name. MISP streams long answers only to a name that begins with `MISP` (its
+    /// `RestResponseComponent.php`).
     pub user_agent: String,
     /// Certificates and proxy.
     pub access: &'a ServerAccess,
@@ -71,22 +73,35 @@ impl Client {
     /// Makes ready; nothing is sent yet. `observer` learns of each request.
     ///
     /// # Errors
-    /// A certificate file that cannot be read, a proxy that is no URL or of no known kind, a key that no header can carry.
-    pub fn new(origin: &Endpoint<'_>, network: &HttpContext, observer: Arc<dyn RequestObserver>) -> Result<Self> {
+    /// A certificate file that cannot be read, a proxy that is no URL or of no known kind, a key
+    /// that no header can carry.
+    pub fn new(
+        origin: &Endpoint<'_>,
+        network: &HttpContext,
+        observer: Arc<dyn RequestObserver>,
+    ) -> Result<Self> {
         Self::build(origin, network, observer)
     }
 
-    fn build(origin: &Endpoint<'_>, network: &HttpContext, observer: Arc<dyn RequestObserver>) -> Result<Self> {
+    fn build(
+        origin: &Endpoint<'_>,
+        network: &HttpContext,
+        observer: Arc<dyn RequestObserver>,
+    ) -> Result<Self> {
         let builder = blocking::Client::builder()
             .user_agent(&origin.user_agent)
             .default_headers(headers(origin)?)
             .redirect(redirect::Policy::none())
             .connect_timeout(network.timeouts.connect)
             .timeout(network.timeouts.read);
+
         let way = network.proxies.route(origin)?;
         let (builder, trust) = trust::configure_tls(builder, origin, way.as_ref(), network)?;
         let builder = proxy::apply_route(builder, way.as_ref())?;
-        let agent = builder.build().map_err(|error| anyhow::anyhow!("preparing the connection: {}", join_causes(&error)))?;
+        let agent = builder.build().map_err(|error| {
+            anyhow::anyhow!("preparing the connection: {}", join_causes(&error))
+        })?;
+
         Ok(Self {
             agent,
             base: origin.url.clone(),
@@ -107,8 +122,9 @@ impl Client {
         self.network.clock
     }
 
-    /// The proxy that the server is reached through and where it is configured, `http://proxy:3128 (proxy of Cortex)`,
-    /// without its user and password; none if it is reached directly.
+    /// The proxy that the server is reached through and where it is configured,
+    /// `http://proxy:3128 (proxy of Cortex)`, without its user and password; none if it is reached
+    /// directly.
     #[must_use]
     pub fn describe_proxy(&self) -> Option<String> {
         self.way.as_ref().map(ProxyRoute::describe_standalone)
@@ -120,9 +136,10 @@ impl Client {
         self.trust.server_certificate()
     }
 
-    /// Does what asks and reads the answer, and does it again if the server was overloaded (429, 502, 503, 504), or if the
-    /// connection or the answer broke off. After a 429 it waits as long as the server says (MISP: `X-Rate-Limit-Reset`, in
-    /// seconds, `fixtures/wire/misp/291-ratelimit-5.json`).
+    /// Does what asks and reads the answer, and does it again if the server was overloaded (429,
+    /// 502, 503, 504), or if the connection or the answer broke off. After a 429 it waits as long
+    /// as the server says (MISP: `X-Rate-Limit-Reset`, in seconds,
+    /// `fixtures/wire/misp/291-ratelimit-5.json`).
     ///
     /// # Errors
     /// The error of the last attempt.
@@ -135,34 +152,39 @@ impl Client {
     /// # Errors
     /// See [`HttpError`].
     pub fn get(&self, path: &str) -> Result<Response, HttpError> {
-        self.send(Method::GET, path, |request| request)?.require_json()
+        self.send(Method::GET, path, |request| request)?
+            .require_json()
     }
 
-    /// Opens a file below the base URL, of any content type, to be read as a stream. That it is the file that was asked for
-    /// is for the caller to check.
+    /// Opens a file below the base URL, of any content type, to be read as a stream. That it is the
+    /// file that was asked for is for the caller to check.
     ///
     /// # Errors
     /// See [`HttpError`].
     pub fn open(&self, path: &str) -> Result<Response, HttpError> {
-        self.send(Method::GET, path, |request| request.header(ACCEPT, ANYTHING))
+        self.send(Method::GET, path, |request| {
+            request.header(ACCEPT, ANYTHING)
+        })
     }
 
-    /// Gets a file below the base URL, of any content type and at most `most` bytes long. That it is the file that was
-    /// asked for, and not a proxy's page, is for the caller to check.
+    /// Gets a file below the base URL, of any content type and at most `most` bytes long. That it
+    /// is the file that was asked for, and not a proxy's page, is for the caller to check.
     ///
     /// # Errors
-    /// See [`HttpError`]; a file that breaks off is [`HttpErrorKind::Broken`], one that is too large [`HttpErrorKind::TooLarge`].
+    /// See [`HttpError`]; a file that breaks off is [`HttpErrorKind::Broken`], one that is too
+    /// large [`HttpErrorKind::TooLarge`].
     pub fn download(&self, path: &str, most: u64) -> Result<Vec<u8>, HttpError> {
         self.open(path)?.read_bytes(most)
     }
 
-    /// The same from a server that lets an API key in only with a request for JSON, as MISP does, whatever it then sends
-    /// (`fixtures/wire/misp/326-accept-any-json-ct.json`).
+    /// The same from a server that lets an API key in only with a request for JSON, as MISP does,
+    /// whatever it then sends (`fixtures/wire/misp/326-accept-any-json-ct.json`).
     ///
     /// # Errors
     /// See [`Self::download`].
     pub fn download_accepting_json(&self, path: &str, most: u64) -> Result<Vec<u8>, HttpError> {
-        self.send(Method::GET, path, |request| request)?.read_bytes(most)
+        self.send(Method::GET, path, |request| request)?
+            .read_bytes(most)
     }
 
     /// Posts JSON to a path below the base URL.
@@ -173,24 +195,32 @@ impl Client {
         self.send_json(Method::POST, path, body)?.require_json()
     }
 
-    /// Patches what is at a path below the base URL. It is done if the answer is 204, or JSON: any other may be a page of
-    /// something in between.
+    /// Patches what is at a path below the base URL. It is done if the answer is 204, or JSON: any
+    /// other may be a page of something in between.
     ///
     /// # Errors
     /// See [`HttpError`].
     pub fn patch(&self, path: &str, body: &impl Serialize) -> Result<(), HttpError> {
-        self.send_json(Method::PATCH, path, body).and_then(Response::require_done)
+        self.send_json(Method::PATCH, path, body)
+            .and_then(Response::require_done)
     }
 
-    /// Deletes what is at a path below the base URL. It is done if the answer is as for [`Self::patch`].
+    /// Deletes what is at a path below the base URL. It is done if the answer is as for
+    /// [`Self::patch`].
     ///
     /// # Errors
     /// See [`HttpError`].
     pub fn delete(&self, path: &str) -> Result<(), HttpError> {
-        self.send(Method::DELETE, path, |request| request).and_then(Response::require_done)
+        self.send(Method::DELETE, path, |request| request)
+            .and_then(Response::require_done)
     }
 
-    fn send_json(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Response, HttpError> {
+    fn send_json(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Response, HttpError> {
         let bytes = serde_json::to_vec(body);
         self.send(method, path, |request| match bytes {
             Ok(bytes) => request.body(bytes),
@@ -206,7 +236,8 @@ impl Client {
     ) -> Result<Response, HttpError> {
         let url = self.resolve_url(path);
         let line = request_line(&method, &url);
-        self.send_request(method, url, line, finish).and_then(|answer| self.check_answer(answer))
+        self.send_request(method, url, line, finish)
+            .and_then(|answer| self.check_answer(answer))
     }
 
     fn resolve_url(&self, path: &str) -> Url {
@@ -227,35 +258,58 @@ impl Client {
         }
         self.observer.on_request();
         let mut request = finish(self.agent.request(method, url));
-        // The client's own timeout is for the next bytes. Near the end of the run the whole request has what is left.
-        if let Some(left) = self.network.clock.time_left().filter(|left| *left < self.network.timeouts.read) {
+        // The client's own timeout is for the next bytes. Near the end of the run the whole request
+        // has what is left.
+        if let Some(left) = self
+            .network
+            .clock
+            .time_left()
+            .filter(|left| *left < self.network.timeouts.read)
+        {
             request = request.timeout(left);
         }
-        let response = request.send().map_err(|error| match self.network.clock.is_over() {
-            true => fail(HttpErrorKind::Unreachable("no answer before the deadline of the run".to_owned())),
-            false if error.is_connect() => fail(self.classify_error(&error)).mark_unsent(),
-            false => fail(self.classify_error(&error)),
-        })?;
-        Ok(Response { line: line.clone(), network: self.network.clone(), response })
+
+        let response = request
+            .send()
+            .map_err(|error| match self.network.clock.is_over() {
+                true => fail(HttpErrorKind::Unreachable(
+                    "no answer before the deadline of the run".to_owned(),
+                )),
+                false if error.is_connect() => fail(self.classify_error(&error)).mark_unsent(),
+                false => fail(self.classify_error(&error)),
+            })?;
+
+        Ok(Response {
+            line: line.clone(),
+            network: self.network.clone(),
+            response,
+        })
     }
 
     /// The answer, if its status is good.
     fn check_answer(&self, answer: Response) -> Result<Response, HttpError> {
         let line = answer.line.clone();
-        let is_json = answer.header(CONTENT_TYPE.as_str()).to_ascii_lowercase().contains("json");
-        answer.check_status().map_err(|cause| explain::add_proxy_help(HttpError::new(line, cause), self.way.as_ref(), is_json))
+        let is_json = answer
+            .header(CONTENT_TYPE.as_str())
+            .to_ascii_lowercase()
+            .contains("json");
+        answer.check_status().map_err(|cause| {
+            explain::add_proxy_help(HttpError::new(line, cause), self.way.as_ref(), is_json)
+        })
     }
 
     /// Why there is no answer.
     fn classify_error(&self, error: &reqwest::Error) -> HttpErrorKind {
         let clean = |why: &str| self.network.run.scrubber.clean(why);
-        // A server may refuse our certificate only after it was sent a request, which it then has not read.
-        // On the way to plain http, TLS can be the proxy's only.
-        let is_its_own = |way: &ProxyRoute| !way.is_tunnel || join_causes(error).contains(explain::PROXY_ITSELF);
+        // A server may refuse our certificate only after it was sent a request, which it then has
+        // not read. On the way to plain http, TLS can be the proxy's only.
+        let is_its_own =
+            |way: &ProxyRoute| !way.is_tunnel || join_causes(error).contains(explain::PROXY_ITSELF);
         let is_of_proxy = self.way.as_ref().is_some_and(is_its_own);
         if let Some(why) = self.trust.explain_error(error).filter(|_| !is_of_proxy) {
             return HttpErrorKind::Unreachable(clean(&why));
         }
+
         // A server that speaks TLS ends what it cannot read with an alert, which is no HTTP.
         if self.base.scheme() == "http" && join_causes(error).contains("invalid HTTP version") {
             return HttpErrorKind::Unreachable(match &self.way {
@@ -264,22 +318,31 @@ impl Client {
                 Some(_) | None => NO_HTTP.to_owned(),
             });
         }
-        let of_proxy = self.way.as_ref().and_then(|way| explain::describe_connect_error(error, way, &self.base, &self.network));
+
+        let of_proxy = self
+            .way
+            .as_ref()
+            .and_then(|way| explain::describe_connect_error(error, way, &self.base, &self.network));
         let why = of_proxy.unwrap_or_else(|| describe_unreachable(error));
         if error.is_connect() || error.is_timeout() {
             return HttpErrorKind::Unreachable(clean(&why));
         }
-        let hint = self.trust.disconnect_hint().map_or_else(String::new, |hint| format!(": perhaps {hint}"));
+        let hint = self
+            .trust
+            .disconnect_hint()
+            .map_or_else(String::new, |hint| format!(": perhaps {hint}"));
+
         HttpErrorKind::Broken(clean(&(why + &hint)))
     }
 }
 
 /// What is said of a port whose answer is no HTTP: a TLS alert, or the greeting of a database.
-const NO_HTTP: &str =
-    "the port speaks TLS, or something else that is not http: write https:// in the URL, or correct the port";
+const NO_HTTP: &str = "the port speaks TLS, or something else that is not http: write https:// in \
+    the URL, or correct the port";
 
 fn headers(origin: &Endpoint<'_>) -> Result<HeaderMap> {
     let mut headers = HeaderMap::from_iter([(ACCEPT, JSON), (CONTENT_TYPE, JSON)]);
+
     for (name, value) in &origin.headers {
         let name = HeaderName::from_static(name);
         // The name of an organisation may have letters of any script; a key has none.
@@ -294,6 +357,7 @@ fn headers(origin: &Endpoint<'_>) -> Result<HeaderMap> {
         value.set_sensitive(name == AUTHORIZATION);
         headers.insert(name, value);
     }
+
     Ok(headers)
 }
 
@@ -302,16 +366,21 @@ fn request_line(method: &Method, url: &Url) -> String {
     format!("{method} {}", without_named_parameters(url))
 }
 
-/// A URL as messages have it: without the named parameters that MISP takes at the end of a path (`/includeAttachments:0`),
-/// which tell nobody anything.
+/// A URL as messages have it: without the named parameters that MISP takes at the end of a path
+/// (`/includeAttachments:0`), which tell nobody anything.
 fn without_named_parameters(url: &Url) -> String {
     let path = url.path();
     let named = path.match_indices('/').map(|(at, _)| at).find(|at| {
         let segment = path.get(at + 1..).unwrap_or_default().split('/').next();
         segment.is_some_and(|segment| segment.contains(':'))
     });
+
     match named.and_then(|at| path.get(..at)) {
-        Some(kept) => format!("{}{kept}{}", &url[..Position::BeforePath], &url[Position::AfterPath..]),
+        Some(kept) => format!(
+            "{}{kept}{}",
+            &url[..Position::BeforePath],
+            &url[Position::AfterPath..]
+        ),
         None => url.to_string(),
     }
 }
@@ -327,7 +396,13 @@ mod tests {
             "https://h:8443/misp/events/view/5f0e"
         );
         assert_eq!(shown("http://h:8/h:8?q=1"), "http://h:8?q=1");
-        for url in ["https://h/", "https://h/a?b=c:d", "https://h/api/alert/~41/observable", "http://[::1]:80/x"] {
+
+        for url in [
+            "https://h/",
+            "https://h/a?b=c:d",
+            "https://h/api/alert/~41/observable",
+            "http://[::1]:80/x",
+        ] {
             assert_eq!(shown(url), url.replace(":80/", "/"));
         }
     }

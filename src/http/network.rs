@@ -1,4 +1,5 @@
-//! What the network around us asks for, the same for every server of a job, and who is told of what is sent.
+//! What the network around us asks for, the same for every server of a job, and who is told of what
+//! is sent.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,9 @@ pub struct RunContext {
 
 impl fmt::Debug for RunContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunContext").field("environment", &self.environment).finish_non_exhaustive()
+        f.debug_struct("RunContext")
+            .field("environment", &self.environment)
+            .finish_non_exhaustive()
     }
 }
 
@@ -88,7 +91,10 @@ impl HttpContext {
     /// The same network for a part of the work that has a time of its own.
     #[must_use]
     pub fn with_clock(&self, clock: Clock) -> Self {
-        Self { clock, ..self.clone() }
+        Self {
+            clock,
+            ..self.clone()
+        }
     }
 
     /// The run's clock.
@@ -100,6 +106,9 @@ impl HttpContext {
 
 /// A text that is not blank.
 pub(super) fn non_blank_text(value: Option<&Value>) -> Option<String> {
-    let text = value.and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+    let text = value
+        .and_then(Value::as_str)
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
     text.map(ToOwned::to_owned)
 }

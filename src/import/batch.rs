@@ -1,5 +1,5 @@
-//! A page of an event's attributes as observables: each filtered and mapped, and several of the same value made one.
-//! Pure: what of it TheHive has already is not asked here.
+//! A page of an event's attributes as observables: each filtered and mapped, and several of the
+//! same value made one. Pure: what of it TheHive has already is not asked here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,8 @@ use crate::types::ObservableTypeSet;
 /// An attribute as it was read, and the name and uuid of the object that it stands in.
 pub type BatchRow = (Element<Attribute>, Option<(Arc<str>, Arc<str>)>);
 
-/// Stands for an observable's type and value where there are too many to keep: 16 of the 20 bytes of SHA-1.
+/// Stands for an observable's type and value where there are too many to keep: 16 of the 20 bytes
+/// of SHA-1.
 pub type Digest = [u8; 16];
 
 /// The digest of an observable, its type and data as TheHive compares them.
@@ -32,7 +33,11 @@ pub fn digest(data_type: &str, data: &str) -> Digest {
     sha1.update(&[0]);
     sha1.update(data.as_bytes());
     let mut digest = Digest::default();
-    digest.iter_mut().zip(sha1.digest().bytes()).for_each(|(byte, of_sha1)| *byte = of_sha1);
+    digest
+        .iter_mut()
+        .zip(sha1.digest().bytes())
+        .for_each(|(byte, of_sha1)| *byte = of_sha1);
+
     digest
 }
 
@@ -82,8 +87,9 @@ pub struct ChunkContext<'a> {
     pub key: &'a dyn Fn(&str, &str) -> (String, String),
 }
 
-/// Makes a batch of the rows. `live` is told the digest of every observable that an attribute becomes which is not
-/// deleted, those that a filter leaves out included: what it is not told of has left the event.
+/// Makes a batch of the rows. `live` is told the digest of every observable that an attribute
+/// becomes which is not deleted, those that a filter leaves out included: what it is not told of
+/// has left the event.
 pub fn map_rows(
     rows: impl IntoIterator<Item = BatchRow>,
     choice: &AttributeFilters,
@@ -92,6 +98,7 @@ pub fn map_rows(
 ) -> MappedChunk {
     let mut batch = MappedChunk::default();
     let (mut places, mut files) = (HashMap::new(), FileSet::default());
+
     for (element, within) in rows {
         let slot = match element {
             Element::Bad(flaw) => RowOutcome::Is(Verdict::Failed(flaw.describe("an attribute"))),
@@ -102,35 +109,67 @@ pub fn map_rows(
                 let within = within.as_ref().map(|(name, uuid)| (&**name, &**uuid));
                 let rule = choice.find_skip_rule(&attribute);
                 let is_secret = holds_secret(&attribute, within, setup.scrubber);
-                let mapped = map_attribute(&attribute, within, setup, rule.is_none() && !is_secret, live);
-                let mapped = if is_secret { Err(HOLDS_SECRET.to_owned()) } else { mapped };
+                let mapped = map_attribute(
+                    &attribute,
+                    within,
+                    setup,
+                    rule.is_none() && !is_secret,
+                    live,
+                );
+
+                let mapped = if is_secret {
+                    Err(HOLDS_SECRET.to_owned())
+                } else {
+                    mapped
+                };
+
                 if rule.is_none() {
-                    batch.own_tags += attribute.tags.iter().filter(|tag| tags::is_reserved(&tag.name)).count() as u64;
-                    let is_long = |tag: &&Tag| !tags::is_reserved(&tag.name) && map::is_long_tag(&tag.name);
+                    batch.own_tags += attribute
+                        .tags
+                        .iter()
+                        .filter(|tag| tags::is_reserved(&tag.name))
+                        .count() as u64;
+
+                    let is_long =
+                        |tag: &&Tag| !tags::is_reserved(&tag.name) && map::is_long_tag(&tag.name);
                     batch.long_tags += attribute.tags.iter().filter(is_long).count() as u64;
-                    let stands_in =
-                        |all: &Vec<(Key, ObservableDraft)>| all.iter().any(|(_, one)| map::is_stand_in(one));
+                    let stands_in = |all: &Vec<(Key, ObservableDraft)>| {
+                        all.iter().any(|(_, one)| map::is_stand_in(one))
+                    };
                     batch.stand_ins += u64::from(mapped.as_ref().is_ok_and(stands_in));
                 }
-                if setup.has_files && rule.is_none() && mapped.is_ok() && files::has_file(&attribute) {
+
+                if setup.has_files
+                    && rule.is_none()
+                    && mapped.is_ok()
+                    && files::has_file(&attribute)
+                {
                     let observable = map::draft_file(&attribute, within, setup);
                     files.add_file(AlertFileDraft::new(&attribute, observable));
                 }
+
                 match (rule, mapped) {
                     (Some(rule), _) => RowOutcome::Is(Verdict::Skipped(rule)),
                     (None, Err(reason)) => RowOutcome::Is(Verdict::Failed(reason)),
-                    (None, Ok(mapped)) => RowOutcome::Becomes(batch.add_observables(mapped, &mut places)),
+                    (None, Ok(mapped)) => {
+                        RowOutcome::Becomes(batch.add_observables(mapped, &mut places))
+                    }
                 }
             }
         };
+
         batch.slots.push(slot);
     }
+
     batch.files = files.all;
+
     batch
 }
 
-/// Why an item of a server that knows our key is withheld: it is nobody's indicator, and everybody would read it.
-pub const HOLDS_SECRET: &str = "it holds a key of this program's own configuration: change that key";
+/// Why an item of a server that knows our key is withheld: it is nobody's indicator, and everybody
+/// would read it.
+pub const HOLDS_SECRET: &str =
+    "it holds a key of this program's own configuration: change that key";
 
 /// True if one of the texts that an attribute brings holds a long secret of ours.
 fn holds_secret(attribute: &Attribute, within: Option<(&str, &str)>, scrubber: &Scrubber) -> bool {
@@ -144,16 +183,22 @@ fn holds_secret(attribute: &Attribute, within: Option<(&str, &str)>, scrubber: &
         &attribute.last_seen,
         &attribute.uuid,
     ];
+
     let tags = attribute.tags.iter().map(|tag| &tag.name);
-    let mut texts = own.into_iter().chain(tags).map(String::as_str).chain(within.map(|(name, _)| name));
+    let mut texts = own
+        .into_iter()
+        .chain(tags)
+        .map(String::as_str)
+        .chain(within.map(|(name, _)| name));
+
     texts.any(|text| scrubber.has_secret_in(text))
 }
 
 /// Type and data as TheHive compares them.
 type Key = (String, String);
 
-/// The observables of one attribute, each with its key; `live` is told of each, and of the file that may be in TheHive,
-/// wanted or not.
+/// The observables of one attribute, each with its key; `live` is told of each, and of the file
+/// that may be in TheHive, wanted or not.
 fn map_attribute(
     attribute: &Attribute,
     within: Option<(&str, &str)>,
@@ -163,21 +208,32 @@ fn map_attribute(
 ) -> Result<Vec<(Key, ObservableDraft)>, String> {
     for resolve in files::keys_of_attribute(attribute) {
         let (data_type, name) = (setup.key)(FILE, &resolve);
-        live(digest(&data_type, &name), is_wanted, attribute.to_ids == Some(true));
+        live(
+            digest(&data_type, &name),
+            is_wanted,
+            attribute.to_ids == Some(true),
+        );
     }
+
     let wanted = map::draft_observables(attribute, within, setup)?;
     let key = |one: ObservableDraft| {
         let key = (setup.key)(&one.data_type, &one.data);
         live(digest(&key.0, &key.1), is_wanted, one.ioc);
         (key, one)
     };
+
     Ok(wanted.into_iter().map(key).collect())
 }
 
 impl MappedChunk {
     /// Takes observables in, and says where they are.
-    fn add_observables(&mut self, mapped: Vec<(Key, ObservableDraft)>, places: &mut HashMap<Key, usize>) -> Vec<usize> {
+    fn add_observables(
+        &mut self,
+        mapped: Vec<(Key, ObservableDraft)>,
+        places: &mut HashMap<Key, usize>,
+    ) -> Vec<usize> {
         let mut taken = Vec::with_capacity(mapped.len());
+
         for (key, wanted) in mapped {
             let place = *places.entry(key).or_insert(self.observables.len());
             match self.observables.get_mut(place) {
@@ -188,6 +244,7 @@ impl MappedChunk {
                 taken.push(place);
             }
         }
+
         taken
     }
 }
@@ -214,9 +271,11 @@ mod tests {
             has_files: false,
             key: &|data_type, data| (data_type.to_owned(), data.to_lowercase()),
         };
+
         let mut live = Vec::new();
         let choice = serde_json::from_value(choice).unwrap();
         let batch = map_rows(rows, &choice, &setup, &mut |digest, _, _| live.push(digest));
+
         (batch, live)
     }
 
@@ -229,14 +288,20 @@ mod tests {
             row(json!({"type": "text", "value": "a", "to_ids": true})),
             row(json!({"type": "text", "value": ""})),
             row(json!({"type": "md5", "value": "44d88612fea8a8f36de82e1278abb02f"})),
-            row(json!({"type": "filename|md5", "value": "a.exe|44d88612fea8a8f36de82e1278abb02f", "uuid": "1a2b3c4d"})),
+            row(
+                json!({"type": "filename|md5", "value": "a.exe|44d88612fea8a8f36de82e1278abb02f", "uuid": "1a2b3c4d"}),
+            ),
         ];
+
         let (batch, live) = map_with_digests(rows, json!({"exclude_attribute_types": ["md5"]}));
+
         assert_eq!(
             batch.slots,
             [
                 RowOutcome::Becomes(vec![0]),
-                RowOutcome::Is(Verdict::Failed("an attribute is a text, not an object".into())),
+                RowOutcome::Is(Verdict::Failed(
+                    "an attribute is a text, not an object".into()
+                )),
                 RowOutcome::Is(Verdict::Skipped("deleted".into())),
                 RowOutcome::Becomes(vec![0]),
                 RowOutcome::Is(Verdict::Failed("Value cannot be empty.".into())),
@@ -244,10 +309,34 @@ mod tests {
                 RowOutcome::Becomes(vec![1, 2]),
             ]
         );
-        let data: Vec<_> = batch.observables.iter().map(|one| (one.data.as_str(), one.ioc)).collect();
-        assert_eq!(data, [("A", true), ("a.exe", false), ("44d88612fea8a8f36de82e1278abb02f", false)]);
+
+        let data: Vec<_> = batch
+            .observables
+            .iter()
+            .map(|one| (one.data.as_str(), one.ioc))
+            .collect();
+
+        assert_eq!(
+            data,
+            [
+                ("A", true),
+                ("a.exe", false),
+                ("44d88612fea8a8f36de82e1278abb02f", false)
+            ]
+        );
+
         let hash = digest("hash", "44d88612fea8a8f36de82e1278abb02f");
-        assert_eq!(live, [digest("other", "a"), digest("other", "a"), hash, digest("filename", "a.exe"), hash]);
+
+        assert_eq!(
+            live,
+            [
+                digest("other", "a"),
+                digest("other", "a"),
+                hash,
+                digest("filename", "a.exe"),
+                hash
+            ]
+        );
     }
 
     #[test]
@@ -263,23 +352,32 @@ mod tests {
             key: &|data_type, data| (data_type.to_owned(), data.to_owned()),
         };
         let choice = serde_json::from_value(json!({})).unwrap();
-        let rows = [row(json!({"type": "regkey|value", "value": "same|same", "uuid": "1a2b3c4d"}))];
+        let rows = [row(
+            json!({"type": "regkey|value", "value": "same|same", "uuid": "1a2b3c4d"}),
+        )];
+
         let batch = map_rows(rows, &choice, &setup, &mut |_, _, _| {});
-        assert_eq!((batch.slots, batch.observables.len()), (vec![RowOutcome::Becomes(vec![0])], 1));
+        assert_eq!(
+            (batch.slots, batch.observables.len()),
+            (vec![RowOutcome::Becomes(vec![0])], 1)
+        );
     }
 
     #[test]
     fn the_object_of_a_row_is_in_the_tags() {
         let row = (
             row(json!({"type": "text", "value": "a"})).0,
-            Some((Arc::from("file"), Arc::from("99887766-0000-4000-8000-000000000003"))),
+            Some((
+                Arc::from("file"),
+                Arc::from("99887766-0000-4000-8000-000000000003"),
+            )),
         );
+
         let (batch, _) = map_with_digests(vec![row], json!({}));
-        assert!(
-            batch.observables[0]
-                .tags
-                .contains(&format!("misp:object=\"file:{}:99887766-0000-4000-8000-000000000003\"", Uuid::nil()))
-        );
+        assert!(batch.observables[0].tags.contains(&format!(
+            "misp:object=\"file:{}:99887766-0000-4000-8000-000000000003\"",
+            Uuid::nil()
+        )));
     }
 
     #[test]

@@ -15,13 +15,16 @@ pub struct AttributeFilters {
     /// No attributes of these MISP types, such as `text` or `email-*`; `*` stands for any text.
     #[serde(default)]
     pub exclude_attribute_types: Vec<String>,
-    /// Only attributes of these MISP categories, such as `HttpContext activity`; `*` stands for any text.
+    /// Only attributes of these MISP categories, such as `Network activity`; `*` stands for any
+    /// text.
     #[serde(default)]
     pub attribute_categories: Vec<String>,
-    /// Only attributes with at least one of these tags of their own, such as `kill-chain:*`, in any case; `*` stands for any text.
+    /// Only attributes with at least one of these tags of their own, such as `kill-chain:*`, in any
+    /// case; `*` stands for any text.
     #[serde(default)]
     pub attribute_tags: Vec<String>,
-    /// No attributes with one of these tags of their own, such as `false-positive:*`, in any case, however disguised; `*` stands for any text.
+    /// No attributes with one of these tags of their own, such as `false-positive:*`, in any case,
+    /// however disguised; `*` stands for any text.
     #[serde(default)]
     pub exclude_attribute_tags: Vec<String>,
     /// Only attributes that are meant for detection (`to_ids`).
@@ -33,24 +36,39 @@ impl AttributeFilters {
     /// The rule that keeps an attribute out; none if it passes.
     #[must_use]
     pub fn find_skip_rule(&self, attribute: &Attribute) -> Option<String> {
-        let fits = |patterns: &[String], text: &str| patterns.iter().any(|pattern| matches(pattern, text));
+        let fits =
+            |patterns: &[String], text: &str| patterns.iter().any(|pattern| matches(pattern, text));
         if self.ids_only && attribute.to_ids != Some(true) {
             return Some("not meant for detection".to_owned());
         }
         if !self.attribute_types.is_empty() && !fits(&self.attribute_types, &attribute.kind) {
             return Some("type is not included".to_owned());
         }
-        if let Some(pattern) = self.exclude_attribute_types.iter().find(|pattern| excludes(pattern, &attribute.kind)) {
+        if let Some(pattern) = self
+            .exclude_attribute_types
+            .iter()
+            .find(|pattern| excludes(pattern, &attribute.kind))
+        {
             return Some(format!("type {pattern} is excluded"));
         }
-        if !self.attribute_categories.is_empty() && !fits(&self.attribute_categories, &attribute.category) {
+        if !self.attribute_categories.is_empty()
+            && !fits(&self.attribute_categories, &attribute.category)
+        {
             return Some("category is not included".to_owned());
         }
-        let is_included = |pattern: &String| attribute.tags.iter().any(|tag| matches(pattern, &tag.name));
+        let is_included =
+            |pattern: &String| attribute.tags.iter().any(|tag| matches(pattern, &tag.name));
         if !self.attribute_tags.is_empty() && !self.attribute_tags.iter().any(is_included) {
             return Some("no attribute tag is included".to_owned());
         }
-        let is_excluded = |pattern: &&String| attribute.tags.iter().any(|tag| excludes(pattern, &tag.name));
+
+        let is_excluded = |pattern: &&String| {
+            attribute
+                .tags
+                .iter()
+                .any(|tag| excludes(pattern, &tag.name))
+        };
+
         self.exclude_attribute_tags
             .iter()
             .find(is_excluded)
@@ -64,9 +82,11 @@ mod tests {
     use serde_json::{Value, json};
 
     fn rule(choice: Value, attribute: Value) -> Option<String> {
-        let mut whole =
-            json!({"type": "ip-dst", "category": "Network activity", "to_ids": true, "Tag": [{"name": "TLP:Green"}]});
-        whole.as_object_mut().unwrap().extend(attribute.as_object().unwrap().clone());
+        let mut whole = json!({"type": "ip-dst", "category": "Network activity", "to_ids": true, "Tag": [{"name": "TLP:Green"}]});
+        whole
+            .as_object_mut()
+            .unwrap()
+            .extend(attribute.as_object().unwrap().clone());
         let choice: AttributeFilters = serde_json::from_value(choice).unwrap();
         choice.find_skip_rule(&serde_json::from_value(whole).unwrap())
     }
@@ -79,8 +99,18 @@ mod tests {
     #[test]
     fn each_filter_has_its_rule() {
         for (choice, passes, attribute, expected) in [
-            (json!({"ids_only": true}), json!({"to_ids": 1}), json!({"to_ids": false}), "not meant for detection"),
-            (json!({"attribute_types": ["ip-*"]}), json!({}), json!({"type": "domain"}), "type is not included"),
+            (
+                json!({"ids_only": true}),
+                json!({"to_ids": 1}),
+                json!({"to_ids": false}),
+                "not meant for detection",
+            ),
+            (
+                json!({"attribute_types": ["ip-*"]}),
+                json!({}),
+                json!({"type": "domain"}),
+                "type is not included",
+            ),
             (
                 json!({"exclude_attribute_types": ["MD5"]}),
                 json!({}),
@@ -93,7 +123,12 @@ mod tests {
                 json!({"category": "Other"}),
                 "category is not included",
             ),
-            (json!({"attribute_tags": ["tlp:green"]}), json!({}), json!({"Tag": []}), "no attribute tag is included"),
+            (
+                json!({"attribute_tags": ["tlp:green"]}),
+                json!({}),
+                json!({"Tag": []}),
+                "no attribute tag is included",
+            ),
             (
                 json!({"exclude_attribute_tags": ["tlp:red"]}),
                 json!({}),

@@ -1,4 +1,5 @@
-//! What a job asks of the import: an import of all connections, of one, or of one event; or which events know a value. Pure.
+//! What a job asks of the import: an import of all connections, of one, or of one event; or which
+//! events know a value. Pure.
 
 use anyhow::{Result, anyhow, bail, ensure};
 use schemars::JsonSchema;
@@ -21,7 +22,8 @@ pub struct Parameters {
     /// Only the connection of this name.
     #[serde(default)]
     pub connection: Option<String>,
-    /// Events published or changed since then: `all`, `24h`, `7d`, `2026-01-31`, or seconds since 1970.
+    /// Events published or changed since then: `all`, `24h`, `7d`, `2026-01-31`, or seconds since
+    /// 1970.
     #[serde(default)]
     pub since: Option<String>,
     /// Only this event: its uuid, or its address on the MISP of a connection.
@@ -76,8 +78,10 @@ pub struct Command {
 }
 
 /// The commands, for messages.
-pub const COMMANDS: &str = "misp:sync, misp:sync:<connection>, misp:event:<uuid>, and the address of an event on the MISP \
-                            of a connection, each as the parameter \"command\" or on an observable of type other";
+pub const COMMANDS: &str = "misp:sync, misp:sync:<connection>, misp:event:<uuid>, and the address \
+    of an event on the MISP \
+                            of a connection, each as the parameter \"command\" or on an \
+                            observable of type other";
 
 const SYNC: &str = "misp:sync";
 const EVENT: &str = "misp:event:";
@@ -87,11 +91,12 @@ pub const OF_COMMANDS: &str = "other";
 pub const STAND_IN: &str = "misp-attribute:";
 
 impl Command {
-    /// Reads what the job's data or its parameters ask for. `connections` are those that may import.
+    /// Reads what the job's data or its parameters ask for. `connections` are those that may
+    /// import.
     ///
     /// # Errors
-    /// A text that is like a command and is none; a command on an observable, unless these may be one; parameters that
-    /// cannot be read, or do not go together.
+    /// A text that is like a command and is none; a command on an observable, unless these may be
+    /// one; parameters that cannot be read, or do not go together.
     pub fn new(
         job: &Job,
         parameters: &Parameters,
@@ -101,27 +106,45 @@ impl Command {
     ) -> Result<Self> {
         let commands = Commands { connections };
         let own = parameters.connection.as_deref();
+
         let asked = match (&parameters.command, &job.data) {
-            (Some(command), _) => commands
-                .parse_request(command.trim(), own)?
-                .ok_or_else(|| anyhow!("the parameter \"command\" is no command: commands are {COMMANDS}"))?,
-            (None, Value::String(text)) if job.data_type == OF_COMMANDS => match commands.parse_request(text.trim(), own)? {
-                Some(_) if job.is_click && !observables_may => bail!(
-                    "the command on this observable is not followed, since what is on an observable may have come from \
-                     MISP: send it as the job's parameter \"command\", or set \"observable_commands\" in the \
+            (Some(command), _) => {
+                commands
+                    .parse_request(command.trim(), own)?
+                    .ok_or_else(|| {
+                        anyhow!("the parameter \"command\" is no command: commands are {COMMANDS}")
+                    })?
+            }
+            (None, Value::String(text)) if job.data_type == OF_COMMANDS => {
+                match commands.parse_request(text.trim(), own)? {
+                    Some(_) if job.is_click && !observables_may => bail!(
+                        "the command on this observable is not followed, since what is on an \
+                         observable may have come from \
+                     MISP: send it as the job's parameter \"command\", or set \
+                     \"observable_commands\" in the \
                      analyzer's configuration"
-                ),
-                Some(command) => command,
-                None => Request::Value(text.trim().to_owned()),
-            },
+                    ),
+                    Some(command) => command,
+                    None => Request::Value(text.trim().to_owned()),
+                }
+            }
             (None, Value::String(text)) => Request::Value(text.trim().to_owned()),
-            (None, other) => bail!("the job's data is {}, not a text", crate::json::describe_kind(other)),
+            (None, other) => bail!(
+                "the job's data is {}, not a text",
+                crate::json::describe_kind(other)
+            ),
         };
+
         let since = parameters.since.as_deref().map(|since| {
             time::parse_since(since, now).ok_or_else(|| {
-                anyhow!("parameter \"since\" is not understood: all, 24h, 7d, a date such as 2026-01-31, and seconds since 1970 are accepted; a number of days has a d behind it")
+                anyhow!(
+                    "parameter \"since\" is not understood: all, 24h, 7d, a date such as \
+                    2026-01-31, and seconds since 1970 are accepted; a number of days has a d \
+                    behind it"
+                )
             })
         });
+
         let asked = narrow_to_event(asked, parameters, connections)?;
         let command = Self {
             asked,
@@ -129,9 +152,14 @@ impl Command {
             limit: parameters.limit.filter(|limit| *limit > 0),
             connection: parameters.connection.clone(),
         };
+
         if let (Some(one), Some(other)) = (command.connection_in_command(), &command.connection) {
-            ensure!(one == other, "the command and the parameter \"connection\" name different connections");
+            ensure!(
+                one == other,
+                "the command and the parameter \"connection\" name different connections"
+            );
         }
+
         Ok(command)
     }
 
@@ -143,13 +171,16 @@ impl Command {
 
     fn connection_in_command(&self) -> Option<&str> {
         match &self.asked {
-            Request::Sync { connection } | Request::Event { connection, .. } => connection.as_deref(),
+            Request::Sync { connection } | Request::Event { connection, .. } => {
+                connection.as_deref()
+            }
             Request::Value(_) => None,
         }
     }
 }
 
-/// Which texts are commands: those that begin `misp:sync` or `misp:event:`, and the addresses of events on these servers.
+/// Which texts are commands: those that begin `misp:sync` or `misp:event:`, and the addresses of
+/// events on these servers.
 #[derive(Clone, Copy, Debug)]
 pub struct Commands<'a> {
     /// The connections that may import.
@@ -157,13 +188,17 @@ pub struct Commands<'a> {
 }
 
 impl Commands<'_> {
-    /// True for a text that would be a command, or be taken for one, if it stood on an observable of type `other`.
+    /// True for a text that would be a command, or be taken for one, if it stood on an observable
+    /// of type `other`.
     #[must_use]
     pub fn is_command_like(&self, text: &str) -> bool {
         let plain = tags::fold_name(text);
         plain.starts_with(SYNC)
             || plain.starts_with(EVENT)
-            || matches!(self.resolve_address(text.trim(), None), Some(Address::Event(..)))
+            || matches!(
+                self.resolve_address(text.trim(), None),
+                Some(Address::Event(..))
+            )
     }
 
     /// The command that a text is; none for a value. `own` is the connection that the job names.
@@ -174,47 +209,82 @@ impl Commands<'_> {
         if text == SYNC {
             return Ok(Some(Request::Sync { connection: None }));
         }
-        if let Some(name) = text.strip_prefix("misp:sync:").filter(|name| !name.is_empty()) {
-            return Ok(Some(Request::Sync { connection: Some(name.to_owned()) }));
+        if let Some(name) = text
+            .strip_prefix("misp:sync:")
+            .filter(|name| !name.is_empty())
+        {
+            return Ok(Some(Request::Sync {
+                connection: Some(name.to_owned()),
+            }));
         }
+
         if let Some(uuid) = text.strip_prefix(EVENT) {
-            let event =
-                parse_event_uuid(uuid).ok_or_else(|| anyhow!("{EVENT} is followed by no uuid: commands are {COMMANDS}"))?;
-            return Ok(Some(Request::Event { uuid_or_id: event, connection: None }));
+            let event = parse_event_uuid(uuid).ok_or_else(|| {
+                anyhow!("{EVENT} is followed by no uuid: commands are {COMMANDS}")
+            })?;
+            return Ok(Some(Request::Event {
+                uuid_or_id: event,
+                connection: None,
+            }));
         }
-        ensure!(!tags::fold_name(text).starts_with("misp:"), "this is no command, and no value: commands are {COMMANDS}");
+
+        ensure!(
+            !tags::fold_name(text).starts_with("misp:"),
+            "this is no command, and no value: commands are {COMMANDS}"
+        );
         ensure!(
             !text.starts_with(STAND_IN),
-            "this observable stands for the value of an attribute, which is in its message: look that value up"
+            "this observable stands for the value of an attribute, which is in its message: look \
+             that value up"
         );
+
         match self.resolve_address(text, own) {
             None => Ok(None),
-            Some(Address::Event(uuid_or_id, connection)) => {
-                Ok(Some(Request::Event { uuid_or_id, connection: Some(connection.to_owned()) }))
-            }
+            Some(Address::Event(uuid_or_id, connection)) => Ok(Some(Request::Event {
+                uuid_or_id,
+                connection: Some(connection.to_owned()),
+            })),
             Some(Address::Other(name)) => {
                 bail!(
-                    "this address is on the MISP of the connection \"{name}\", and no event's: commands are {COMMANDS}"
+                    "this address is on the MISP of the connection \"{name}\", and no event's: \
+                     commands are {COMMANDS}"
                 )
             }
             Some(Address::Elsewhere) => bail!(
-                "this is the address of an event on a server that is the MISP of no connection that may import: commands \
+                "this is the address of an event on a server that is the MISP of no connection \
+                 that may import: commands \
                  are {COMMANDS}"
             ),
         }
     }
 
-    /// What an address leads to; none for a text that is no address of a MISP. Of two connections to one server the one
-    /// that the job names counts, else the first.
+    /// What an address leads to; none for a text that is no address of a MISP. Of two connections
+    /// to one server the one that the job names counts, else the first.
     fn resolve_address(&self, text: &str, own: Option<&str>) -> Option<Address<'_>> {
         let address = Url::parse(text).ok().filter(|url| url.has_host())?;
         let of = |connection: &'_ Connection| match &connection.target {
-            Target::Server { url, .. } => strip_server_url(&address, url).map(|event_path| parse_event_path(&event_path)),
+            Target::Server { url, .. } => {
+                strip_server_url(&address, url).map(|event_path| parse_event_path(&event_path))
+            }
             Target::Feed { .. } | Target::WebFeed { .. } => None,
         };
-        let found: Vec<_> = self.connections.iter().filter_map(|one| Some((one.name.as_str(), of(one)?))).collect();
-        let events = || found.iter().filter_map(|(name, event)| Some((*name, event.clone()?)));
-        let named = events().find(|(name, _)| Some(*name) == own).or_else(|| events().next());
+
+        let found: Vec<_> = self
+            .connections
+            .iter()
+            .filter_map(|one| Some((one.name.as_str(), of(one)?)))
+            .collect();
+
+        let events = || {
+            found
+                .iter()
+                .filter_map(|(name, event)| Some((*name, event.clone()?)))
+        };
+
+        let named = events()
+            .find(|(name, _)| Some(*name) == own)
+            .or_else(|| events().next());
+
         match (named, found.first()) {
             (Some((name, event)), _) => Some(Address::Event(event, name)),
             (None, Some((name, _))) => Some(Address::Other(name)),
@@ -234,62 +304,101 @@ enum Address<'a> {
     Elsewhere,
 }
 
-/// The path of an address below the address of a server, in parts; none if it is not there. Both ways of HTTP lead to the
-/// same pages.
+/// The path of an address below the address of a server, in parts; none if it is not there. Both
+/// ways of HTTP lead to the same pages.
 fn strip_server_url<'a>(address: &'a Url, server: &Url) -> Option<Vec<&'a str>> {
-    let host = |url: &Url| url.host_str().map(|host| host.trim_end_matches('.').to_owned());
-    let port = |url: &Url| url.port().filter(|port| !matches!((url.scheme(), port), ("http", 80) | ("https", 443)));
+    let host = |url: &Url| {
+        url.host_str()
+            .map(|host| host.trim_end_matches('.').to_owned())
+    };
+    let port = |url: &Url| {
+        url.port()
+            .filter(|port| !matches!((url.scheme(), port), ("http", 80) | ("https", 443)))
+    };
     let is_http = ["http", "https"].contains(&address.scheme());
     if !is_http || host(address) != host(server) || port(address) != port(server) {
         return None;
     }
     let mut path = parts(address);
     let base = parts(server);
+
     (path.len() >= base.len() && path.iter().zip(&base).all(|(one, other)| one == other))
         .then(|| path.split_off(base.len()))
 }
 
 fn parts(url: &Url) -> Vec<&str> {
-    url.path().split('/').filter(|part| !part.is_empty()).collect()
+    url.path()
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .collect()
 }
 
-/// The event whose page a path is: `events/view/<number or uuid>`, as `view2` and the like or without, and whatever stands
-/// behind: `.json`, a focus, an extension, a page (`EventsController.php` of MISP).
+/// The event whose page a path is: `events/view/<number or uuid>`, as `view2` and the like or
+/// without, and whatever stands behind: `.json`, a focus, an extension, a page
+/// (`EventsController.php` of MISP).
 fn parse_event_path(path: &[&str]) -> Option<EventRef> {
     let path = path.strip_prefix(&["index.php"]).unwrap_or(path);
     let (events, rest) = path.split_first()?;
     let (first, more) = rest.split_first()?;
-    let is_view = first.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("view"));
+    let is_view = first
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("view"));
     let name = if is_view { more.first()? } else { first };
-    let name = name.split('.').next().filter(|_| events.eq_ignore_ascii_case("events"))?;
+    let name = name
+        .split('.')
+        .next()
+        .filter(|_| events.eq_ignore_ascii_case("events"))?;
+
     parse_event_uuid(name).or_else(|| parse_event_number(name))
 }
 
 /// True for an address that looks like an event's page on some MISP.
 fn is_event_page(address: &Url) -> bool {
     let parts = parts(address);
-    let is_event = |at: usize| parts.get(at + 1) == Some(&"view") && parts.get(at..).and_then(parse_event_path).is_some();
+    let is_event = |at: usize| {
+        parts.get(at + 1) == Some(&"view") && parts.get(at..).and_then(parse_event_path).is_some()
+    };
     (0..parts.len()).any(is_event)
 }
 
 /// The parameter `event` narrows an import to that event.
-fn narrow_to_event(asked: Request, parameters: &Parameters, connections: &[Connection]) -> Result<Request> {
-    let Some(text) = parameters.event.as_deref().map(str::trim) else { return Ok(asked) };
+fn narrow_to_event(
+    asked: Request,
+    parameters: &Parameters,
+    connections: &[Connection],
+) -> Result<Request> {
+    let Some(text) = parameters.event.as_deref().map(str::trim) else {
+        return Ok(asked);
+    };
+
     let (commanded, connection) = match asked {
         Request::Sync { connection } => (None, connection),
-        Request::Event { uuid_or_id, connection } => (Some(uuid_or_id), connection),
+        Request::Event {
+            uuid_or_id,
+            connection,
+        } => (Some(uuid_or_id), connection),
         Request::Value(_) => {
-            bail!("parameter \"event\" narrows an import, and this job looks a value up: commands are {COMMANDS}")
+            bail!(
+                "parameter \"event\" narrows an import, and this job looks a value up: commands \
+                 are {COMMANDS}"
+            )
         }
     };
+
     let own = connection.as_deref().or(parameters.connection.as_deref());
-    let (uuid_or_id, other) = match (parse_event_uuid(text), Commands { connections }.resolve_address(text, own)) {
+
+    let (uuid_or_id, other) = match (
+        parse_event_uuid(text),
+        Commands { connections }.resolve_address(text, own),
+    ) {
         (Some(event), _) => (event, None),
         (None, Some(Address::Event(event, name))) => (event, Some(name.to_owned())),
         (None, _) => bail!(
-            "parameter \"event\" names no event: its uuid, or its address on the MISP of a connection, is accepted"
+            "parameter \"event\" names no event: its uuid, or its address on the MISP of a \
+             connection, is accepted"
         ),
     };
+
     ensure!(
         commanded.is_none_or(|event| event == uuid_or_id),
         "the command and the parameter \"event\" name different events"
@@ -298,17 +407,28 @@ fn narrow_to_event(asked: Request, parameters: &Parameters, connections: &[Conne
         connection.is_none() || other.is_none() || connection == other,
         "the command and the parameter \"event\" name different connections"
     );
-    Ok(Request::Event { uuid_or_id, connection: connection.or(other) })
+
+    Ok(Request::Event {
+        uuid_or_id,
+        connection: connection.or(other),
+    })
 }
 
 fn parse_event_uuid(text: &str) -> Option<EventRef> {
     const LENGTH: usize = 36;
-    Uuid::parse_str(text).ok().filter(|_| text.len() == LENGTH).map(EventRef::Uuid)
+
+    Uuid::parse_str(text)
+        .ok()
+        .filter(|_| text.len() == LENGTH)
+        .map(EventRef::Uuid)
 }
 
 fn parse_event_number(text: &str) -> Option<EventRef> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| is_number).map(EventRef::Number)
+    text.parse()
+        .ok()
+        .filter(|_| is_number)
+        .map(EventRef::Number)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! An organisation of TheHive that gets the alerts: what is asked of it once, and how a write to it is made known.
+//! An organisation of TheHive that gets the alerts: what is asked of it once, and how a write to it
+//! is made known.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -42,8 +43,8 @@ impl AlertTarget {
     /// Asks TheHive for its version, our user and its observable types.
     ///
     /// # Errors
-    /// That it cannot be reached or refuses the key, or that the user does not belong to the organisation or may not do there
-    /// what the import needs.
+    /// That it cannot be reached or refuses the key, or that the user does not belong to the
+    /// organisation or may not do there what the import needs.
     pub(super) fn open(
         url: &Url,
         key: &Secret,
@@ -78,18 +79,20 @@ impl AlertTarget {
         })
     }
 
-    /// Says that a case template is not there: TheHive 4 makes the alert all the same, without a word
-    /// (`fixtures/wire/thehive/032-create-alert-unknown-template.json`).
+    /// Says that a case template is not there: TheHive 4 makes the alert all the same, without a
+    /// word (`fixtures/wire/thehive/032-create-alert-unknown-template.json`).
     pub(super) fn check_case_template(&self, name: &str) {
         let shown = self.run.report_text(name);
         match self.hive.has_case_template(name) {
             Ok(true) => {}
             Ok(false) => self.run.warn(self.prefix_organisation(&format!(
-                "TheHive has no case template \"{shown}\" (\"case_template\"): its alerts are made without one"
+                "TheHive has no case template \"{shown}\" (\"case_template\"): its alerts are \
+                 made without one"
             ))),
-            Err(error) => self.run.warn(
-                self.prefix_organisation(&format!("whether TheHive has the case template \"{shown}\" is not known: {error:#}")),
-            ),
+            Err(error) => self.run.warn(self.prefix_organisation(&format!(
+                "whether TheHive has the case template \
+                    \"{shown}\" is not known: {error:#}"
+            ))),
         }
     }
 
@@ -110,40 +113,62 @@ impl AlertTarget {
             part.run.mark_written();
         }
         part.mark_writing(false);
+
         done
     }
 
-    /// Takes note of a type that TheHive refused, and says whether its values are to become others in a second try.
+    /// Takes note of a type that TheHive refused, and says whether its values are to become others
+    /// in a second try.
     pub(super) fn note_lacking_type(&self, data_type: &str, part: &ConnectionReporter) -> bool {
         if data_type == OTHER || !self.types.data_types.has(OTHER) {
             return false;
         }
-        if self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(data_type.to_owned()) {
-            let what = format!("TheHive lists the observable type \"{data_type}\" and then does not know it");
+        if self
+            .lacking
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(data_type.to_owned())
+        {
+            let what = format!(
+                "TheHive lists the observable type \"{data_type}\" and then does not know it"
+            );
             part.warn(self.prefix_organisation(&format!("{what}: its values become \"{OTHER}\"")));
         }
+
         true
     }
 
     /// The types that were refused.
     pub(super) fn lacking_types(&self) -> Vec<String> {
-        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.lacking
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
     }
 
-    /// Observables by the types that TheHive takes. What becomes `other` says its type in a tag, as it does where TheHive does
-    /// not list its type.
-    pub(super) fn replace_lacking_types<'w>(&self, wanted: &'w [ObservableDraft]) -> Cow<'w, [ObservableDraft]> {
+    /// Observables by the types that TheHive takes. What becomes `other` says its type in a tag, as
+    /// it does where TheHive does not list its type.
+    pub(super) fn replace_lacking_types<'w>(
+        &self,
+        wanted: &'w [ObservableDraft],
+    ) -> Cow<'w, [ObservableDraft]> {
         let lacking = self.lacking_types();
         if lacking.is_empty() {
             return Cow::Borrowed(wanted);
         }
         let mut taken = wanted.to_vec();
-        let lacked = taken.iter_mut().filter(|one| lacking.contains(&one.data_type));
+        let lacked = taken
+            .iter_mut()
+            .filter(|one| lacking.contains(&one.data_type));
         for one in lacked {
             let tag = types::type_tag_of(&one.data_type, &one.data, &one.tags);
-            tag.into_iter().for_each(|tag| map::put_tag_first(&mut one.tags, tag));
+            tag.into_iter()
+                .for_each(|tag| map::put_tag_first(&mut one.tags, tag));
             OTHER.clone_into(&mut one.data_type);
         }
+
         Cow::Owned(taken)
     }
 
@@ -161,19 +186,23 @@ impl AlertTarget {
     }
 }
 
-/// Before an event is read and an alert is tried: a user without the permissions would be refused each of them.
+/// Before an event is read and an alert is tried: a user without the permissions would be refused
+/// each of them.
 fn ensure_can_write(user: &User, rights: &[Permission], is_five: bool) -> Result<()> {
     let lacking = user.missing_permissions(rights, is_five);
     let lacking: Vec<_> = lacking.iter().filter(|(right, _)| right.is_vital).collect();
     let acts: Vec<_> = lacking.iter().map(|(right, _)| right.to).collect();
     let mut names: Vec<_> = lacking.iter().map(|(_, name)| *name).collect();
     names.dedup();
+
     ensure!(
         lacking.is_empty(),
-        "the user {} of \"thehive_key\" may not {} there: the user's profile lacks the permission {}",
+        "the user {} of \"thehive_key\" may not {} there: the user's profile lacks the permission \
+         {}",
         truncate_text(&user.login, 100),
         acts.join(", "),
         names.join(", ")
     );
+
     Ok(())
 }

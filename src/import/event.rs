@@ -1,5 +1,6 @@
-//! One event: read chunk by chunk, its attributes mapped, and each chunk put into the alert of every organisation that is
-//! to have it. Without TheHive the alert is only shown. What is remarked of an event is in `event/remarks.rs`.
+//! One event: read chunk by chunk, its attributes mapped, and each chunk put into the alert of
+//! every organisation that is to have it. Without TheHive the alert is only shown. What is remarked
+//! of an event is in `event/remarks.rs`.
 
 mod remarks;
 
@@ -12,7 +13,9 @@ use uuid::Uuid;
 use super::batch::{self, ChunkContext, MappedChunk, RowOutcome};
 use super::desk::AlertTarget;
 use super::files::AlertFileDraft;
-use super::hand::{AlertResult, AlertWriter, AttachmentTransfer, Page, ReadSummary, SourceEvent, WriterContext};
+use super::hand::{
+    AlertResult, AlertWriter, AttachmentTransfer, Page, ReadSummary, SourceEvent, WriterContext,
+};
 use super::live::ObservableIndex;
 use super::map::{self, AlertDraft, EventSource, Markings};
 use super::settings::Attachments;
@@ -70,7 +73,8 @@ struct EventImport<'a> {
     shown: Option<PreviewAlert>,
     tally: VerdictCounts,
     attributes: u64,
-    /// Those of them that are meant for detection, that are soft-deleted, and those that could not be understood.
+    /// Those of them that are meant for detection, that are soft-deleted, and those that could not
+    /// be understood.
     ids_attributes: u64,
     deleted: u64,
     flaws: u64,
@@ -79,7 +83,8 @@ struct EventImport<'a> {
     own_tags: u64,
     /// Tags of its attributes that are longer than TheHive takes.
     long_tags: u64,
-    /// Tags of the event and its attributes that are meant as a TLP or PAP and cannot be read; the first of them.
+    /// Tags of the event and its attributes that are meant as a TLP or PAP and cannot be read; the
+    /// first of them.
     unreadable: BTreeSet<String>,
     chunks: usize,
 }
@@ -97,14 +102,19 @@ impl ConnectionImport<'_> {
                 return self.record_unread_event(task.place, &event, &task.uuid, &verdict);
             }
         };
+
         let task = opened.as_ref().unwrap_or(task);
         let common = self.writer_context(share);
-        let from = SourceEvent { event: &task.event, uuid: &task.uuid };
+        let from = SourceEvent {
+            event: &task.event,
+            uuid: &task.uuid,
+        };
         let hands = task.alerts.iter().filter_map(|(desk, alert)| {
             let desk: &AlertTarget = self.desks.get(*desk)?;
             Some(AlertWriter::new(desk, &common, from, alert.clone()))
         });
         let hands: Vec<_> = hands.collect();
+
         let mut reading = EventImport {
             sync: self,
             task,
@@ -123,6 +133,7 @@ impl ConnectionImport<'_> {
             unreadable: BTreeSet::new(),
             chunks: 0,
         };
+
         reading.note_unreadable_tags(task.event.all_tag_names());
         let read = reading.read(whole.flatten());
         if reading.shown.is_some() {
@@ -131,38 +142,85 @@ impl ConnectionImport<'_> {
         reading.finish_event(read);
     }
 
-    /// What the file of a feed's event says of it: so far only the manifest spoke. Gives the event as it is to be imported, and
-    /// its content, if that was one chunk, so that its file is not read twice; or why it is not imported. None for a server's
-    /// event, about which its row has decided.
+    /// What the file of a feed's event says of it: so far only the manifest spoke. Gives the event
+    /// as it is to be imported, and its content, if that was one chunk, so that its file is not
+    /// read twice; or why it is not imported. None for a server's event, about which its row has
+    /// decided.
     fn open_feed_event(&self, task: &ImportTask) -> Result<Option<Known>, Box<(Event, Verdict)>> {
         let filters = &self.config.filters;
-        let check = |number| if task.is_new() && filters.is_too_large(number) { bail!(TooLarge) } else { Ok(()) };
-        let opened = self.misp.open_event_file(&task.uuid, &task.event, &check).map_err(|error| {
-            let verdict = match error.is::<TooLarge>() {
-                true => Verdict::Skipped(filters.too_large_rule()),
-                false => Verdict::Failed(worker::error_line(&error)),
-            };
-            Box::new((Event::clone(&task.event), verdict))
-        })?;
-        let Some(Opened { mut head, whole }) = opened else { return Ok(None) };
+        let check = |number| {
+            if task.is_new() && filters.is_too_large(number) {
+                bail!(TooLarge)
+            } else {
+                Ok(())
+            }
+        };
+
+        let opened = self
+            .misp
+            .open_event_file(&task.uuid, &task.event, &check)
+            .map_err(|error| {
+                let verdict = match error.is::<TooLarge>() {
+                    true => Verdict::Skipped(filters.too_large_rule()),
+                    false => Verdict::Failed(worker::error_line(&error)),
+                };
+                Box::new((Event::clone(&task.event), verdict))
+            })?;
+
+        let Some(Opened { mut head, whole }) = opened else {
+            return Ok(None);
+        };
         head.forget_implausible_moments(self.network.clock().now);
+
         if self.holds_secret(&head) {
-            return Err(Box::new((head, Verdict::Failed(batch::HOLDS_SECRET.to_owned()))));
+            return Err(Box::new((
+                head,
+                Verdict::Failed(batch::HOLDS_SECRET.to_owned()),
+            )));
         }
+
         let too_old = self.find_new_alert_skip_rule(&head, task.since);
-        let rule = self.find_skip_rule(&head, &task.uuid).or_else(|| too_old.clone().filter(|_| task.is_new()));
+        let rule = self
+            .find_skip_rule(&head, &task.uuid)
+            .or_else(|| too_old.clone().filter(|_| task.is_new()));
         if let Some(rule) = rule {
             return Err(Box::new((head, Verdict::Skipped(rule))));
         }
-        let alerts = task.alerts.iter().filter(|(_, alert)| alert.is_some() || too_old.is_none()).cloned().collect();
-        Ok(Some((ImportTask { event: Box::new(head), alerts, ..*task }, whole)))
+
+        let alerts = task
+            .alerts
+            .iter()
+            .filter(|(_, alert)| alert.is_some() || too_old.is_none())
+            .cloned()
+            .collect();
+
+        Ok(Some((
+            ImportTask {
+                event: Box::new(head),
+                alerts,
+                ..*task
+            },
+            whole,
+        )))
     }
 
     fn draft_alert(&self, task: &ImportTask, reports: &[Report], of_attributes: u64) -> AlertDraft {
         let scrubber = self.part.run.scrubber();
         let link = told::event_link(self.connection, &task.uuid);
-        let origin = EventSource { connection: &self.connection.name, link, scrubber: &scrubber };
-        map::draft_alert(&task.event, &task.uuid, &origin, &self.config.marks, reports, of_attributes)
+        let origin = EventSource {
+            connection: &self.connection.name,
+            link,
+            scrubber: &scrubber,
+        };
+
+        map::draft_alert(
+            &task.event,
+            &task.uuid,
+            &origin,
+            &self.config.marks,
+            reports,
+            of_attributes,
+        )
     }
 
     fn writer_context(&self, share: Share) -> WriterContext<'_> {
@@ -172,7 +230,11 @@ impl ConnectionImport<'_> {
             most_observables: self.config.filters.max_observables(),
             case_template: self.config.marks.case_template.as_deref(),
             part: self.part,
-            clock: if let Share::Part(part) = share { clock.limited_to(part) } else { clock },
+            clock: if let Share::Part(part) = share {
+                clock.limited_to(part)
+            } else {
+                clock
+            },
             of_run: clock,
             dry_run: self.dry_run,
         }
@@ -203,12 +265,18 @@ impl EventImport<'_> {
         let is_part = self.chunks > 1 || !chunk.is_last;
         let reports = chunk.is_last.then(|| std::mem::take(&mut chunk.reports));
         self.deleted += chunk.rows.iter().filter(|row| row.is_deleted()).count() as u64;
-        self.ids_attributes += chunk.rows.iter().filter(|row| is_for_detection(row)).count() as u64;
+        self.ids_attributes += chunk
+            .rows
+            .iter()
+            .filter(|row| is_for_detection(row))
+            .count() as u64;
+
         for row in &chunk.rows {
             if let Element::Good(attribute) = &row.attribute {
                 self.note_unreadable_tags(attribute.tags_with_local_flag().map(|(name, _)| name));
             }
         }
+
         let mut batch = self.map_chunk(chunk);
         self.own_tags += batch.own_tags;
         self.long_tags += batch.long_tags;
@@ -219,24 +287,37 @@ impl EventImport<'_> {
         self.tag_warninglisted(&mut batch);
         let of_hands = self.write_observables(&batch, is_part);
         self.write_files(std::mem::take(&mut batch.files), is_part);
+
         for slot in &batch.slots {
             match slot {
                 RowOutcome::Is(verdict) => {
                     self.flaws += u64::from(matches!(verdict, Verdict::Failed(_)));
-                    self.tally.count_items(ItemKind::Attributes, verdict.clone(), 1, String::new);
+                    self.tally
+                        .count_items(ItemKind::Attributes, verdict.clone(), 1, String::new);
                 }
                 RowOutcome::Becomes(places) => {
                     let all = of_hands.iter().flat_map(|verdicts| {
-                        places.iter().filter_map(|place| Some((*place, verdicts.get(*place)?.clone())))
+                        places
+                            .iter()
+                            .filter_map(|place| Some((*place, verdicts.get(*place)?.clone())))
                     });
-                    let (place, verdict) =
-                        all.min_by_key(|(_, verdict)| verdict.rank()).unwrap_or((0, Verdict::Created));
-                    let value =
-                        || batch.observables.get(place).map_or_else(String::new, |one| part.run.report_text(&one.data));
-                    self.tally.count_items(ItemKind::Attributes, verdict, 1, value);
+
+                    let (place, verdict) = all
+                        .min_by_key(|(_, verdict)| verdict.rank())
+                        .unwrap_or((0, Verdict::Created));
+                    let value = || {
+                        batch
+                            .observables
+                            .get(place)
+                            .map_or_else(String::new, |one| part.run.report_text(&one.data))
+                    };
+
+                    self.tally
+                        .count_items(ItemKind::Attributes, verdict, 1, value);
                 }
             }
         }
+
         if let Some(shown) = &mut self.shown {
             shown.add_observables(batch.observables);
         }
@@ -244,7 +325,12 @@ impl EventImport<'_> {
             self.tally.record(part, &self.task.uuid, |verdict| verdict);
         }
         let is_over = !self.hands.is_empty() && self.hands.iter().all(AlertWriter::is_stopped);
-        if is_over { bail!("the rest of the event is not read, since nothing more can be written") } else { Ok(()) }
+
+        if is_over {
+            bail!("the rest of the event is not read, since nothing more can be written")
+        } else {
+            Ok(())
+        }
     }
 
     fn map_chunk(&mut self, chunk: Chunk) -> MappedChunk {
@@ -256,6 +342,7 @@ impl EventImport<'_> {
             Some(types) => types.identity_key(data_type, data),
             None => (data_type.to_owned(), data.to_owned()),
         };
+
         let setup = ChunkContext {
             uuid: self.task.uuid,
             commands: self.sync.commands,
@@ -266,26 +353,46 @@ impl EventImport<'_> {
             has_files: config.settings.import_attachments == Attachments::Download,
             key: &key,
         };
-        let rows =
-            chunk.rows.into_iter().map(|row| (row.attribute, row.within.map(|within| (within.name, within.uuid))));
+
+        let rows = chunk.rows.into_iter().map(|row| {
+            (
+                row.attribute,
+                row.within.map(|within| (within.name, within.uuid)),
+            )
+        });
+
         let live = &mut self.live;
+
         match types {
-            Some(_) => batch::map_rows(rows, &config.choice, &setup, &mut |digest, is_wanted, is_ioc| {
-                live.add_digest(digest, is_wanted, is_ioc);
-            }),
+            Some(_) => batch::map_rows(
+                rows,
+                &config.choice,
+                &setup,
+                &mut |digest, is_wanted, is_ioc| {
+                    live.add_digest(digest, is_wanted, is_ioc);
+                },
+            ),
             None => batch::map_rows(rows, &config.choice, &setup, &mut |_, _, _| {}),
         }
     }
 
     /// Names the warninglists that have an observable. A hit never takes anything out.
     fn tag_warninglisted(&mut self, batch: &mut MappedChunk) {
-        let ConnectionImport { misp, config, part, .. } = self.sync;
+        let ConnectionImport {
+            misp, config, part, ..
+        } = self.sync;
         if config.settings.warninglists == Warninglists::Off || batch.observables.is_empty() {
             return;
         }
-        let mut values: Vec<&str> = batch.observables.iter().map(|one| one.data.as_str()).collect();
+        let mut values: Vec<&str> = batch
+            .observables
+            .iter()
+            .map(|one| one.data.as_str())
+            .collect();
+
         values.sort_unstable();
         values.dedup();
+
         let hits = match misp.check_warninglists(&values) {
             Ok(hits) => hits,
             Err(error) => {
@@ -300,12 +407,21 @@ impl EventImport<'_> {
                 return;
             }
         };
+
         let scrubber = part.run.scrubber();
+
         for one in &mut batch.observables {
-            let Some(lists) = hits.get(&one.data).filter(|lists| !lists.is_empty()) else { continue };
+            let Some(lists) = hits.get(&one.data).filter(|lists| !lists.is_empty()) else {
+                continue;
+            };
             self.warninglisted += 1;
+
             for list in lists {
-                map::add_tag(&mut one.tags, &tags::build(tags::WARNINGLIST, list), &scrubber);
+                map::add_tag(
+                    &mut one.tags,
+                    &tags::build(tags::WARNINGLIST, list),
+                    &scrubber,
+                );
             }
         }
     }
@@ -313,8 +429,16 @@ impl EventImport<'_> {
     /// Puts the observables into each alert: their verdicts, by hand.
     fn write_observables(&mut self, batch: &MappedChunk, is_part: bool) -> Vec<Vec<Verdict>> {
         let Self { hands, alert, .. } = self;
-        let page = Page { wanted: &batch.observables, is_part, is_all: !is_part && batch.files.is_empty() };
-        hands.iter_mut().map(|hand| hand.write_page(alert, page)).collect()
+        let page = Page {
+            wanted: &batch.observables,
+            is_part,
+            is_all: !is_part && batch.files.is_empty(),
+        };
+
+        hands
+            .iter_mut()
+            .map(|hand| hand.write_page(alert, page))
+            .collect()
     }
 
     /// Puts the files into each alert, one after the other.
@@ -325,22 +449,42 @@ impl EventImport<'_> {
             let verdict = self.write_file(&file, is_part);
             if let Verdict::Failed(reason) = &verdict {
                 let name = &file.observable.data;
-                part.add_failure(format!("event {}: {name} (the file itself): {reason}", self.task.uuid));
+                part.add_failure(format!(
+                    "event {}: {name} (the file itself): {reason}",
+                    self.task.uuid
+                ));
             }
-            self.tally.count_items(ItemKind::Files, verdict, file.attributes, String::new);
+
+            self.tally
+                .count_items(ItemKind::Files, verdict, file.attributes, String::new);
         }
     }
 
     fn write_file(&mut self, file: &AlertFileDraft, is_part: bool) -> Verdict {
         let ConnectionImport { misp, config, .. } = self.sync;
+
         let mut content = match (self.hands.is_empty(), misp) {
-            (true, _) => return Verdict::Skipped("alerts that are only reported have no files".to_owned()),
-            (false, Misp::Feed(_)) => return Verdict::Skipped("a feed's files are not read".to_owned()),
-            (false, Misp::Server(_)) => {
-                AttachmentTransfer { misp, file, settings: &config.settings, is_part, came: None }
+            (true, _) => {
+                return Verdict::Skipped("alerts that are only reported have no files".to_owned());
             }
+            (false, Misp::Feed(_)) => {
+                return Verdict::Skipped("a feed's files are not read".to_owned());
+            }
+            (false, Misp::Server(_)) => AttachmentTransfer {
+                misp,
+                file,
+                settings: &config.settings,
+                is_part,
+                came: None,
+            },
         };
-        worst_verdict(self.hands.iter_mut().map(|hand| hand.write_file(&mut content))).unwrap_or(Verdict::Created)
+
+        worst_verdict(
+            self.hands
+                .iter_mut()
+                .map(|hand| hand.write_file(&mut content)),
+        )
+        .unwrap_or(Verdict::Created)
     }
 
     /// True if what is written counts, whatever becomes of the rest of the event.
@@ -357,8 +501,12 @@ impl EventImport<'_> {
         };
         let ends = self.finish_alerts(is_whole);
         let verdict = worst_verdict(ends.iter().map(|end| end.verdict.clone()));
-        let verdict = verdict.filter(|verdict| matches!(verdict, Verdict::Failed(_))).or(broken);
-        let verdict = verdict.or_else(|| worst_verdict(ends.iter().map(|end| end.verdict.clone()))).unwrap_or(Verdict::Created);
+        let verdict = verdict
+            .filter(|verdict| matches!(verdict, Verdict::Failed(_)))
+            .or(broken);
+        let verdict = verdict
+            .or_else(|| worst_verdict(ends.iter().map(|end| end.verdict.clone())))
+            .unwrap_or(Verdict::Created);
         self.record_attributes(&verdict);
         if let Verdict::Failed(reason) = &verdict {
             part.add_failure(format!("event {}: {reason}", self.task.uuid));
@@ -376,9 +524,22 @@ impl EventImport<'_> {
             part.record(ItemKind::Removals, &Verdict::Updated, removed);
         }
         let own_tags = self.warn_about_event(&ends, is_whole);
-        let counted = self.task.event.attribute_count.and_then(|count| u64::try_from(count).ok());
-        let attributes = if self.chunks > 0 { Some(self.attributes) } else { counted };
-        let line = self.sync.build_event_row(&self.task.event, &self.task.uuid, &verdict, attributes);
+        let counted = self
+            .task
+            .event
+            .attribute_count
+            .and_then(|count| u64::try_from(count).ok());
+
+        let attributes = if self.chunks > 0 {
+            Some(self.attributes)
+        } else {
+            counted
+        };
+
+        let line =
+            self.sync
+                .build_event_row(&self.task.event, &self.task.uuid, &verdict, attributes);
+
         part.show_event(EventRow {
             place: self.task.place,
             alert: ends.iter().find_map(|end| end.link.clone()),
@@ -389,6 +550,7 @@ impl EventImport<'_> {
             not_shown: self.count_not_shown(),
             ..line
         });
+
         if let Some(shown) = self.shown.take().filter(|_| is_whole) {
             shown.write_to_report(&self.alert, self.task.event.creator_key(), self.sync);
         }
@@ -404,7 +566,11 @@ impl EventImport<'_> {
             live: &self.live,
             is_same: &|| self.sync.is_still_as_listed(self.task),
         };
-        let ended = hands.into_iter().filter(|hand| is_whole || hand.is_stopped());
+
+        let ended = hands
+            .into_iter()
+            .filter(|hand| is_whole || hand.is_stopped());
+
         ended.map(|hand| hand.finish(&self.alert, extent)).collect()
     }
 
@@ -414,9 +580,13 @@ impl EventImport<'_> {
         let shared = match verdict {
             Verdict::Created | Verdict::Updated | Verdict::Unchanged => None,
             Verdict::Skipped(rule) => Some(Verdict::Skipped(rule.clone())),
-            Verdict::Failed(_) => Some(Verdict::Failed("its event was not read to the end".to_owned())),
+            Verdict::Failed(_) => Some(Verdict::Failed(
+                "its event was not read to the end".to_owned(),
+            )),
         };
-        self.tally.record(part, event, |own| shared.clone().unwrap_or(own));
+
+        self.tally
+            .record(part, event, |own| shared.clone().unwrap_or(own));
     }
 }
 

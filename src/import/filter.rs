@@ -1,5 +1,6 @@
-//! Which events become alerts. Every filter is checked here, whatever the server was asked: MISP ignores filters that it
-//! does not know (`fixtures/wire/misp/233-index-unknown-filter.json`), and one unknown organisation empties its answer.
+//! Which events become alerts. Every filter is checked here, whatever the server was asked: MISP
+//! ignores filters that it does not know (`fixtures/wire/misp/233-index-unknown-filter.json`), and
+//! one unknown organisation empties its answer.
 
 use crate::misp::wire::Event;
 use crate::tags::{are_alike, excludes, matches};
@@ -11,37 +12,49 @@ use serde::{Deserialize, Serialize};
 /// The filters on events.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct EventFilters {
-    /// Maximum age in days of an event that gets a new alert; 0 for no limit. Known alerts go on being updated.
+    /// Maximum age in days of an event that gets a new alert; 0 for no limit. Known alerts go on
+    /// being updated.
     #[serde(default = "ninety")]
     pub max_age_days: u64,
-    /// Which date counts for the maximum age: `event` (its own date), `published` (last publication) or `modified` (last change).
+    /// Which date counts for the maximum age: `event` (its own date), `published` (last
+    /// publication) or `modified` (last change).
     #[serde(default)]
     pub max_age_date: AgeDate,
-    /// Only events created by one of these organisations, such as `CIRCL`: name (in any case), uuid or number on the server.
+    /// Only events created by one of these organisations, such as `CIRCL`: name (in any case), uuid
+    /// or number on the server.
     #[serde(default)]
     pub include_organisations: Vec<String>,
     /// No events created by one of these organisations, named in the same way.
     #[serde(default)]
     pub exclude_organisations: Vec<String>,
-    /// No new alerts of events with more attributes than this, those in objects included; 0 for no limit. Known alerts go on being updated, but get no new observables beyond twice this number.
+    /// No new alerts of events with more attributes than this, those in objects included; 0 for no
+    /// limit. Known alerts go on being updated, but get no new observables beyond twice this
+    /// number.
     #[serde(default = "five_thousand")]
     pub max_attributes: u64,
-    /// Only events with at least one of these tags, such as `type:OSINT`, in any case; `*` stands for any text.
+    /// Only events with at least one of these tags, such as `type:OSINT`, in any case; `*` stands
+    /// for any text.
     #[serde(default)]
     pub include_tags: Vec<String>,
-    /// No events with one of these tags, such as `workflow:*`, in any case, however disguised; `*` stands for any text.
+    /// No events with one of these tags, such as `workflow:*`, in any case, however disguised; `*`
+    /// stands for any text.
     #[serde(default)]
     pub exclude_tags: Vec<String>,
-    /// Only events of at least this threat level: `low`, `medium`, `high`. An undefined one is below `low`. Not set: all.
+    /// Only events of at least this threat level: `low`, `medium`, `high`. An undefined one is
+    /// below `low`. Not set: all.
     #[serde(default)]
     pub min_threat_level: Option<ThreatLevel>,
-    /// Only events in one of these states of analysis: `initial`, `ongoing`, `completed`. Not set: all.
+    /// Only events in one of these states of analysis: `initial`, `ongoing`, `completed`. Not set:
+    /// all.
     #[serde(default)]
     pub include_analysis: Vec<Analysis>,
-    /// Only events with one of these distributions: 0 your organisation, 1 this community, 2 connected communities, 3 all communities, 4 a sharing group. A feed's events count as 3. Not set: all.
+    /// Only events with one of these distributions: 0 your organisation, 1 this community, 2
+    /// connected communities, 3 all communities, 4 a sharing group. A feed's events count as 3. Not
+    /// set: all.
     #[serde(default)]
     pub include_distributions: Vec<u64>,
-    /// Only events with this text in their info line, such as `phishing`, in any case; `*` stands for any text.
+    /// Only events with this text in their info line, such as `phishing`, in any case; `*` stands
+    /// for any text.
     #[serde(default)]
     pub include_event_info: Option<String>,
     /// Only published events. What stands in a feed counts as published.
@@ -50,7 +63,8 @@ pub struct EventFilters {
     /// No events that this installation exported itself.
     #[serde(default = "yes")]
     pub loop_guard: bool,
-    /// No events of the organisation that the key's user belongs to. A feed's events have no such organisation.
+    /// No events of the organisation that the key's user belongs to. A feed's events have no such
+    /// organisation.
     #[serde(default)]
     pub skip_own_organisation: bool,
 }
@@ -68,7 +82,9 @@ fn yes() -> bool {
 }
 
 /// A threat level, from low to high.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum ThreatLevel {
     /// Mass malware.
@@ -92,7 +108,8 @@ pub enum Analysis {
 }
 
 impl ThreatLevel {
-    /// MISP's numbers for this level and those above it: 1 is high, 3 low; 4, undefined, is below all.
+    /// MISP's numbers for this level and those above it: 1 is high, 3 low; 4, undefined, is below
+    /// all.
     pub(super) fn misp_numbers_at_or_above(self) -> Vec<u64> {
         match self {
             Self::Low => vec![1, 2, 3],
@@ -168,17 +185,28 @@ impl EventFilters {
     /// True if a filter names an organisation or a tag.
     #[must_use]
     pub fn has_names(&self) -> bool {
-        let lists = [&self.include_organisations, &self.exclude_organisations, &self.include_tags, &self.exclude_tags];
+        let lists = [
+            &self.include_organisations,
+            &self.exclude_organisations,
+            &self.include_tags,
+            &self.exclude_tags,
+        ];
+
         lists.iter().any(|list| !list.is_empty())
     }
 
     /// The patterns of tags that keep an event in or out.
     #[must_use]
     pub fn tag_patterns(&self) -> Vec<String> {
-        self.include_tags.iter().chain(&self.exclude_tags).cloned().collect()
+        self.include_tags
+            .iter()
+            .chain(&self.exclude_tags)
+            .cloned()
+            .collect()
     }
 
-    /// The rule that keeps an event out; none if it passes. Whether it is an export of our own is for the loop guard to say.
+    /// The rule that keeps an event out; none if it passes. Whether it is an export of our own is
+    /// for the loop guard to say.
     #[must_use]
     pub fn find_skip_rule(&self, event: &Event, is_own_export: bool) -> Option<String> {
         if is_own_export {
@@ -187,16 +215,23 @@ impl EventFilters {
         if self.published_only && event.published != Some(true) {
             return Some("not published".to_owned());
         }
-        self.organisation_rule(event).or_else(|| self.tag_rule(event)).or_else(|| self.event_field_rule(event))
+        self.organisation_rule(event)
+            .or_else(|| self.tag_rule(event))
+            .or_else(|| self.event_field_rule(event))
     }
 
-    /// The rule that keeps an event from becoming a new alert; an alert that is there goes on being updated. A feed does
-    /// not tell how many attributes an event has: they are counted before it is read.
+    /// The rule that keeps an event from becoming a new alert; an alert that is there goes on being
+    /// updated. A feed does not tell how many attributes an event has: they are counted before it
+    /// is read.
     #[must_use]
     pub fn find_new_alert_skip_rule(&self, event: &Event, now: i64) -> Option<String> {
         self.age_rule(event, now).or_else(|| {
-            let count = event.attribute_count.and_then(|count| u64::try_from(count).ok());
-            count.filter(|count| self.is_too_large(*count)).map(|_| self.too_large_rule())
+            let count = event
+                .attribute_count
+                .and_then(|count| u64::try_from(count).ok());
+            count
+                .filter(|count| self.is_too_large(*count))
+                .map(|_| self.too_large_rule())
         })
     }
 
@@ -206,7 +241,8 @@ impl EventFilters {
         self.max_attributes > 0 && attributes > self.max_attributes
     }
 
-    /// The most observables of an alert, whether it is new or has grown; none for no limit. An attribute may become two.
+    /// The most observables of an alert, whether it is new or has grown; none for no limit. An
+    /// attribute may become two.
     #[must_use]
     pub fn max_observables(&self) -> Option<u64> {
         (self.max_attributes > 0).then(|| self.max_attributes.saturating_mul(2))
@@ -219,15 +255,31 @@ impl EventFilters {
     }
 
     fn organisation_rule(&self, event: &Event) -> Option<String> {
-        if !self.include_organisations.is_empty() && !self.include_organisations.iter().any(|one| is_created_by(event, one)) {
+        if !self.include_organisations.is_empty()
+            && !self
+                .include_organisations
+                .iter()
+                .any(|one| is_created_by(event, one))
+        {
             return Some("organisation is not included".to_owned());
         }
         if !self.exclude_organisations.is_empty() && event.orgc.is_none() {
             return Some("its organisation is not shown".to_owned());
         }
+
         // Whoever makes a feed writes the names in it.
-        let is_like = |name: &String| event.orgc.as_ref().is_some_and(|orgc| are_alike(name, &orgc.name));
-        let excluded = self.exclude_organisations.iter().find(|one| is_created_by(event, one) || is_like(one))?;
+        let is_like = |name: &String| {
+            event
+                .orgc
+                .as_ref()
+                .is_some_and(|orgc| are_alike(name, &orgc.name))
+        };
+
+        let excluded = self
+            .exclude_organisations
+            .iter()
+            .find(|one| is_created_by(event, one) || is_like(one))?;
+
         Some(format!("organisation {excluded} is excluded"))
     }
 
@@ -236,8 +288,12 @@ impl EventFilters {
         if !self.include_tags.is_empty() && !self.include_tags.iter().any(is_included) {
             return Some("no tag is included".to_owned());
         }
-        let is_excluded = |pattern: &&String| event.all_tag_names().any(|tag| excludes(pattern, tag));
-        self.exclude_tags.iter().find(is_excluded).map(|pattern| format!("tag {pattern} is excluded"))
+        let is_excluded =
+            |pattern: &&String| event.all_tag_names().any(|tag| excludes(pattern, tag));
+        self.exclude_tags
+            .iter()
+            .find(is_excluded)
+            .map(|pattern| format!("tag {pattern} is excluded"))
     }
 
     fn event_field_rule(&self, event: &Event) -> Option<String> {
@@ -247,42 +303,73 @@ impl EventFilters {
             return Some(format!("threat level below {}", least.as_str()));
         }
         let analysis = Analysis::from_misp_number(event.analysis);
-        if !self.include_analysis.is_empty() && !self.include_analysis.iter().any(|one| Some(*one) == analysis) {
+        if !self.include_analysis.is_empty()
+            && !self
+                .include_analysis
+                .iter()
+                .any(|one| Some(*one) == analysis)
+        {
             return Some("state of analysis is not included".to_owned());
         }
         // One that cannot be read is none of those that are included.
-        let distribution = event.distribution.map_or(OF_A_FEED, |number| u64::try_from(number).unwrap_or(u64::MAX));
-        if !self.include_distributions.is_empty() && !self.include_distributions.contains(&distribution) {
+        let distribution = event.distribution.map_or(OF_A_FEED, |number| {
+            u64::try_from(number).unwrap_or(u64::MAX)
+        });
+        if !self.include_distributions.is_empty()
+            && !self.include_distributions.contains(&distribution)
+        {
             return Some("distribution is not included".to_owned());
         }
-        let pattern = self.include_event_info.as_ref().map(|text| format!("*{}*", text.trim()))?;
+        let pattern = self
+            .include_event_info
+            .as_ref()
+            .map(|text| format!("*{}*", text.trim()))?;
+
         (!matches(&pattern, &event.info)).then(|| "its info is not included".to_owned())
     }
 
     fn age_rule(&self, event: &Event, now: i64) -> Option<String> {
-        let days = i64::try_from(self.max_age_days).ok().filter(|days| *days > 0)?;
+        let days = i64::try_from(self.max_age_days)
+            .ok()
+            .filter(|days| *days > 0)?;
         let changed = event.timestamp.filter(|moment| *moment > 0);
         let has_date = !["", "0000-00-00"].contains(&event.date.trim());
         let moment = match self.max_age_date {
             AgeDate::Event if has_date => time::parse_day(&event.date),
-            AgeDate::Published => {
-                event.publish_timestamp.and_then(|moment| if moment > 0 { Some(moment) } else { changed })
-            }
+            AgeDate::Published => event
+                .publish_timestamp
+                .and_then(|moment| if moment > 0 { Some(moment) } else { changed }),
             // MISP takes today for an event without a date; its last change is nearer to the truth.
             AgeDate::Event | AgeDate::Modified => changed,
         };
-        let Some(moment) = moment else { return Some("its date cannot be read".to_owned()) };
+
+        let Some(moment) = moment else {
+            return Some("its date cannot be read".to_owned());
+        };
         if moment > now.saturating_add(DAY) {
             return Some("its date lies in the future".to_owned());
         }
         let oldest = now.saturating_sub(days.saturating_mul(DAY));
-        let oldest = if self.max_age_date == AgeDate::Event { oldest - oldest.rem_euclid(DAY) } else { oldest };
-        (moment < oldest).then(|| format!("older than {}", format_count(self.max_age_days, "day", "days")))
+        let oldest = if self.max_age_date == AgeDate::Event {
+            oldest - oldest.rem_euclid(DAY)
+        } else {
+            oldest
+        };
+
+        (moment < oldest).then(|| {
+            format!(
+                "older than {}",
+                format_count(self.max_age_days, "day", "days")
+            )
+        })
     }
 }
 
 fn is_created_by(event: &Event, organisation: &str) -> bool {
-    event.orgc.as_ref().is_some_and(|orgc| orgc.is_called(organisation))
+    event
+        .orgc
+        .as_ref()
+        .is_some_and(|orgc| orgc.is_called(organisation))
 }
 
 #[cfg(test)]
@@ -295,9 +382,15 @@ mod tests {
     fn rule(filters: Value, event: Value) -> Option<String> {
         let filters: EventFilters = serde_json::from_value(filters).unwrap();
         let mut whole = json!({"date": "2023-11-01", "published": true, "timestamp": NOW, "Orgc": {"id": "7", "name": "CIRCL", "uuid": "55f6ea5e-2c60-40e5-964f-47a8950d210f"}});
-        whole.as_object_mut().unwrap().extend(event.as_object().unwrap().clone());
+        whole
+            .as_object_mut()
+            .unwrap()
+            .extend(event.as_object().unwrap().clone());
         let event: Event = serde_json::from_value(whole).unwrap();
-        filters.find_skip_rule(&event, false).or_else(|| filters.find_new_alert_skip_rule(&event, NOW))
+
+        filters
+            .find_skip_rule(&event, false)
+            .or_else(|| filters.find_new_alert_skip_rule(&event, NOW))
     }
 
     fn tags(names: &[&str]) -> Value {
@@ -307,29 +400,57 @@ mod tests {
     #[test]
     fn without_filters_a_published_recent_event_passes() {
         assert_eq!(rule(json!({}), json!({})), None);
-        assert_eq!(rule(json!({}), json!({"published": "0"})), Some("not published".into()));
-        assert_eq!(rule(json!({"published_only": false}), json!({"published": false})), None);
+        assert_eq!(
+            rule(json!({}), json!({"published": "0"})),
+            Some("not published".into())
+        );
+
+        assert_eq!(
+            rule(
+                json!({"published_only": false}),
+                json!({"published": false})
+            ),
+            None
+        );
     }
 
     #[test]
     fn organisations_are_known_by_name_in_any_case_uuid_or_number() {
-        for name in ["circl", " CIRCL ", "55F6EA5E-2c60-40e5-964f-47a8950d210f", "7"] {
-            assert_eq!(rule(json!({"include_organisations": [name]}), json!({})), None, "{name}");
+        for name in [
+            "circl",
+            " CIRCL ",
+            "55F6EA5E-2c60-40e5-964f-47a8950d210f",
+            "7",
+        ] {
+            assert_eq!(
+                rule(json!({"include_organisations": [name]}), json!({})),
+                None,
+                "{name}"
+            );
+
             assert_eq!(
                 rule(json!({"exclude_organisations": [name]}), json!({})),
                 Some(format!("organisation {name} is excluded"))
             );
         }
+
         let alike = json!({"Orgc": {"id": "8", "name": "СIRC\u{ad}L", "uuid": ""}});
         let excluded = Some("organisation circl is excluded".to_owned());
-        assert_eq!(rule(json!({"exclude_organisations": ["circl"]}), alike.clone()), excluded);
+        assert_eq!(
+            rule(json!({"exclude_organisations": ["circl"]}), alike.clone()),
+            excluded
+        );
         assert!(rule(json!({"include_organisations": ["circl"]}), alike).is_some());
         assert_eq!(
             rule(json!({"include_organisations": ["CIRC", ""]}), json!({})),
             Some("organisation is not included".into())
         );
+
         assert_eq!(
-            rule(json!({"include_organisations": ["x"]}), json!({"Orgc": null})),
+            rule(
+                json!({"include_organisations": ["x"]}),
+                json!({"Orgc": null})
+            ),
             Some("organisation is not included".into())
         );
     }
@@ -337,87 +458,215 @@ mod tests {
     #[test]
     fn tags_are_matched_in_any_case_with_wildcards() {
         let event = tags(&["TLP:Red", "misp-galaxy:threat-actor=\"APT 29\""]);
-        assert_eq!(rule(json!({"exclude_tags": ["tlp:red"]}), event.clone()), Some("tag tlp:red is excluded".into()));
-        assert_eq!(rule(json!({"include_tags": ["tlp:green", "misp-galaxy:*actor=*"]}), event.clone()), None);
-        assert_eq!(rule(json!({"include_tags": ["tlp:"]}), event), Some("no tag is included".into()));
+        assert_eq!(
+            rule(json!({"exclude_tags": ["tlp:red"]}), event.clone()),
+            Some("tag tlp:red is excluded".into())
+        );
+
+        assert_eq!(
+            rule(
+                json!({"include_tags": ["tlp:green", "misp-galaxy:*actor=*"]}),
+                event.clone()
+            ),
+            None
+        );
+
+        assert_eq!(
+            rule(json!({"include_tags": ["tlp:"]}), event),
+            Some("no tag is included".into())
+        );
     }
 
     #[test]
     fn no_disguise_brings_a_tag_past_an_exclusion_or_into_an_inclusion() {
-        for name in ["w\u{ad}orkflow: \"draft\"", "ＷＯＲＫＦＬＯＷ:draft", "wоrkflow:draft", "\u{200b}workflow:dráft"]
-        {
+        for name in [
+            "w\u{ad}orkflow: \"draft\"",
+            "ＷＯＲＫＦＬＯＷ:draft",
+            "wоrkflow:draft",
+            "\u{200b}workflow:dráft",
+        ] {
             let event = tags(&[name]);
             let excluded = Some("tag workflow:draft is excluded".to_owned());
-            assert_eq!(rule(json!({"exclude_tags": ["workflow:draft"]}), event.clone()), excluded, "{name:?}");
+            assert_eq!(
+                rule(json!({"exclude_tags": ["workflow:draft"]}), event.clone()),
+                excluded,
+                "{name:?}"
+            );
+
             let not_included = Some("no tag is included".to_owned());
-            assert_eq!(rule(json!({"include_tags": ["workflow:draft"]}), event), not_included, "{name:?}");
+            assert_eq!(
+                rule(json!({"include_tags": ["workflow:draft"]}), event),
+                not_included,
+                "{name:?}"
+            );
         }
     }
 
     #[test]
     fn age_is_measured_by_the_chosen_date() {
         let old = json!({"date": "2020-01-01"});
-        assert_eq!(rule(json!({}), old.clone()), Some("older than 90 days".into()));
-        assert_eq!(rule(json!({"max_age_days": 0}), old.clone()), None);
-        assert_eq!(rule(json!({"max_age_date": "modified"}), old), None);
         assert_eq!(
-            rule(json!({"max_age_date": "published"}), json!({"publish_timestamp": "1"})),
+            rule(json!({}), old.clone()),
             Some("older than 90 days".into())
         );
-        assert_eq!(rule(json!({}), json!({"date": "soon"})), Some("its date cannot be read".into()));
-        for date in ["2023/11/01", "2023-11-1", "2023-11-01T10:00:00Z", "", "0000-00-00"] {
+        assert_eq!(rule(json!({"max_age_days": 0}), old.clone()), None);
+        assert_eq!(rule(json!({"max_age_date": "modified"}), old), None);
+
+        assert_eq!(
+            rule(
+                json!({"max_age_date": "published"}),
+                json!({"publish_timestamp": "1"})
+            ),
+            Some("older than 90 days".into())
+        );
+
+        assert_eq!(
+            rule(json!({}), json!({"date": "soon"})),
+            Some("its date cannot be read".into())
+        );
+
+        for date in [
+            "2023/11/01",
+            "2023-11-1",
+            "2023-11-01T10:00:00Z",
+            "",
+            "0000-00-00",
+        ] {
             assert_eq!(rule(json!({}), json!({"date": date})), None, "{date}");
         }
-        for date in [json!("10.11.2023"), json!("2023-02-30"), json!(1_698_000_000)] {
-            assert_eq!(rule(json!({}), json!({"date": date})), Some("its date cannot be read".into()), "{date}");
+
+        for date in [
+            json!("10.11.2023"),
+            json!("2023-02-30"),
+            json!(1_698_000_000),
+        ] {
+            assert_eq!(
+                rule(json!({}), json!({"date": date})),
+                Some("its date cannot be read".into()),
+                "{date}"
+            );
         }
-        assert_eq!(rule(json!({}), json!({"date": "2106-02-08"})), Some("its date lies in the future".into()));
-        let modified = |moment: Value| rule(json!({"max_age_date": "modified"}), json!({"timestamp": moment}));
-        assert_eq!((modified(json!("1700000000.5")), modified(json!(NOW * 1_000))), (None, None));
-        assert_eq!(modified(json!("1577836800000")), Some("older than 90 days".into()));
-        assert_eq!(modified(json!(4_294_967_296_i64)), Some("its date lies in the future".into()));
-        for moment in [json!(-5), json!(0), json!(""), json!("soon"), json!(null), json!([NOW])] {
-            assert_eq!(modified(moment.clone()), Some("its date cannot be read".into()), "{moment}");
+
+        assert_eq!(
+            rule(json!({}), json!({"date": "2106-02-08"})),
+            Some("its date lies in the future".into())
+        );
+
+        let modified = |moment: Value| {
+            rule(
+                json!({"max_age_date": "modified"}),
+                json!({"timestamp": moment}),
+            )
+        };
+
+        assert_eq!(
+            (
+                modified(json!("1700000000.5")),
+                modified(json!(NOW * 1_000))
+            ),
+            (None, None)
+        );
+
+        assert_eq!(
+            modified(json!("1577836800000")),
+            Some("older than 90 days".into())
+        );
+        assert_eq!(
+            modified(json!(4_294_967_296_i64)),
+            Some("its date lies in the future".into())
+        );
+
+        for moment in [
+            json!(-5),
+            json!(0),
+            json!(""),
+            json!("soon"),
+            json!(null),
+            json!([NOW]),
+        ] {
+            assert_eq!(
+                modified(moment.clone()),
+                Some("its date cannot be read".into()),
+                "{moment}"
+            );
         }
+
         let published = json!({"publish_timestamp": "soon"});
-        assert_eq!(rule(json!({"max_age_date": "published"}), published), Some("its date cannot be read".into()));
-        assert_eq!(rule(json!({"max_age_days": 14}), json!({"date": "2023-10-31"})), None);
-        assert_eq!(rule(json!({"max_age_days": 13}), json!({"date": "2023-10-31"})), Some("older than 13 days".into()));
+        assert_eq!(
+            rule(json!({"max_age_date": "published"}), published),
+            Some("its date cannot be read".into())
+        );
+        assert_eq!(
+            rule(json!({"max_age_days": 14}), json!({"date": "2023-10-31"})),
+            None
+        );
+        assert_eq!(
+            rule(json!({"max_age_days": 13}), json!({"date": "2023-10-31"})),
+            Some("older than 13 days".into())
+        );
     }
 
     #[test]
     fn a_number_that_cannot_be_read_is_none_that_is_included() {
         let only = |field: &str, value: &Value| {
             let all = json!({"include_distributions": [0, 1, 2, 3, 4], "include_analysis": ["initial", "ongoing", "completed"], "min_threat_level": "low"});
-            rule(all, json!({"distribution": 0, "analysis": 0, "threat_level_id": 1, field: value}))
+            rule(
+                all,
+                json!({"distribution": 0, "analysis": 0, "threat_level_id": 1, field: value}),
+            )
         };
+
         for (field, rule) in [
             ("distribution", "distribution is not included"),
             ("analysis", "state of analysis is not included"),
             ("threat_level_id", "threat level below low"),
         ] {
             assert_eq!(only(field, &json!("1")), None);
-            for odd in [json!("x"), json!(-1), json!(1e30), json!([1]), json!({"a": 1}), json!(true)] {
+            for odd in [
+                json!("x"),
+                json!(-1),
+                json!(1e30),
+                json!([1]),
+                json!({"a": 1}),
+                json!(true),
+            ] {
                 assert_eq!(only(field, &odd).as_deref(), Some(rule), "{field} {odd}");
             }
         }
+
         assert_eq!(only("distribution", &Value::Null), None);
     }
 
     #[test]
     fn large_events_are_left_out() {
         assert_eq!(
-            rule(json!({"max_attributes": 10}), json!({"attribute_count": "11"})),
+            rule(
+                json!({"max_attributes": 10}),
+                json!({"attribute_count": "11"})
+            ),
             Some("more than 10 attributes".into())
         );
-        assert_eq!(rule(json!({"max_attributes": 0}), json!({"attribute_count": "11000"})), None);
+
+        assert_eq!(
+            rule(
+                json!({"max_attributes": 0}),
+                json!({"attribute_count": "11000"})
+            ),
+            None
+        );
     }
 
     #[test]
     fn our_own_events_do_not_come_back() {
         let filters: EventFilters = serde_json::from_value(json!({"max_age_days": 0})).unwrap();
         let event: Event = serde_json::from_value(json!({"published": true})).unwrap();
-        assert!(filters.find_skip_rule(&event, true).unwrap().contains("loop guard"));
+        assert!(
+            filters
+                .find_skip_rule(&event, true)
+                .unwrap()
+                .contains("loop guard")
+        );
+
         assert_eq!(filters.find_skip_rule(&event, false), None);
     }
 }

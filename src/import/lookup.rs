@@ -1,5 +1,5 @@
-//! A click: which events of a connection know a value, by the filters on events that do not look at age or size. Nothing is
-//! written.
+//! A click: which events of a connection know a value, by the filters on events that do not look at
+//! age or size. Nothing is written.
 
 mod found;
 
@@ -44,29 +44,47 @@ pub struct LookupSetup<'a> {
 
 /// Opens the part of a connection that a value is to be looked up on: not searched yet.
 pub fn begin_report(value: &str, part: &ConnectionReporter) {
-    let value = part.run.report_text(value).split_whitespace().collect::<Vec<_>>().join(" ");
+    let value = part
+        .run
+        .report_text(value)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+
     part.run.draft().full.value = Some(value);
     part.update(|part| part.look_up = Some(LookupSummary::default()));
 }
 
-/// Looks a value up on one connection and writes into its part what was found. Gives the events that know it and that no
-/// filter hides.
+/// Looks a value up on one connection and writes into its part what was found. Gives the events
+/// that know it and that no filter hides.
 ///
 /// # Errors
 /// What stopped the search.
-pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &ConnectionReporter) -> Result<Vec<(Uuid, Event)>> {
+pub fn run(
+    setup: &LookupSetup<'_>,
+    connection: &Connection,
+    part: &ConnectionReporter,
+) -> Result<Vec<(Uuid, Event)>> {
     let mut misp = Misp::open(connection, setup.network, part)?;
     misp.set_decisive_tags(setup.filters.tag_patterns());
-    let version = misp.version()?.map(|version| part.run.report_text(&version));
+    let version = misp
+        .version()?
+        .map(|version| part.run.report_text(&version));
     part.update(|part| part.version = version);
     let mut found = HitCollector::new(part);
     let sought = SearchValue::new(setup.data_type, setup.value);
+
     let searched = misp.search(&sought, &mut |hit| {
-        ensure!(!setup.network.clock().is_over(), "the search did not end in time");
+        ensure!(
+            !setup.network.clock().is_over(),
+            "the search did not end in time"
+        );
         found.add_hit(hit);
         Ok(())
     })?;
+
     let mut in_part = found.is_incomplete();
+
     match searched {
         SearchCoverage::All => {}
         SearchCoverage::Part(why) => {
@@ -78,6 +96,7 @@ pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &ConnectionRe
             return Ok(Vec::new());
         }
     }
+
     let (events, heads) = found.finish();
     let uuids: Vec<_> = events.keys().copied().collect();
     let rows = match &misp {
@@ -86,8 +105,18 @@ pub fn run(setup: &LookupSetup<'_>, connection: &Connection, part: &ConnectionRe
         Misp::Server(_) if uuids.is_empty() => Vec::new(),
         Misp::Server(_) => misp.fetch_index_entries(&uuids)?,
     };
+
     let names = names::resolve_own_organisation(&misp, setup.filters)?;
-    let telling = LookupReport { setup, connection, part, misp: &misp, names, in_part };
+
+    let telling = LookupReport {
+        setup,
+        connection,
+        part,
+        misp: &misp,
+        names,
+        in_part,
+    };
+
     Ok(telling.report_events(rows, events))
 }
 
@@ -112,39 +141,85 @@ struct LookupEvent {
 }
 
 impl LookupReport<'_> {
-    /// Those that are shown come first, of them those with an attribute for detection, and the newest of each.
-    fn report_events(&self, rows: Vec<(Uuid, Event)>, mut events: found::Events) -> Vec<(Uuid, Event)> {
+    /// Those that are shown come first, of them those with an attribute for detection, and the
+    /// newest of each.
+    fn report_events(
+        &self,
+        rows: Vec<(Uuid, Event)>,
+        mut events: found::Events,
+    ) -> Vec<(Uuid, Event)> {
         let mut judged: Vec<LookupEvent> = Vec::new();
+
         for (uuid, event) in rows {
             if let Some(known) = events.remove(&uuid) {
                 let verdict = self.decide_verdict(&uuid, &event, &known);
-                judged.push(LookupEvent { uuid, event, known, verdict });
+                judged.push(LookupEvent {
+                    uuid,
+                    event,
+                    known,
+                    verdict,
+                });
             }
         }
+
         judged.sort_by_cached_key(|one| {
-            let (is_hidden, is_quiet) = (one.verdict != Verdict::Unchanged, one.known.ids_attributes == 0);
-            (is_hidden, is_quiet, std::cmp::Reverse(one.event.date.clone()), one.uuid)
+            let (is_hidden, is_quiet) = (
+                one.verdict != Verdict::Unchanged,
+                one.known.ids_attributes == 0,
+            );
+            (
+                is_hidden,
+                is_quiet,
+                std::cmp::Reverse(one.event.date.clone()),
+                one.uuid,
+            )
         });
+
         self.part.update(|part| {
-            let shown = || judged.iter().filter(|one| one.verdict == Verdict::Unchanged);
+            let shown = || {
+                judged
+                    .iter()
+                    .filter(|one| one.verdict == Verdict::Unchanged)
+            };
+
             let events_with_ids = shown().filter(|one| one.known.ids_attributes > 0).count() as u64;
             let events_differing = shown().filter(|one| !one.known.is_same).count() as u64;
-            let in_part = self.in_part || !events.is_empty() || judged.iter().any(|one| is_failed(&one.verdict));
-            part.look_up = Some(LookupSummary { searched: true, in_part, events_with_ids, events_differing });
+            let in_part = self.in_part
+                || !events.is_empty()
+                || judged.iter().any(|one| is_failed(&one.verdict));
+            part.look_up = Some(LookupSummary {
+                searched: true,
+                in_part,
+                events_with_ids,
+                events_differing,
+            });
         });
-        let found: Vec<_> = judged.into_iter().filter_map(|one| self.record_event(one)).collect();
+
+        let found: Vec<_> = judged
+            .into_iter()
+            .filter_map(|one| self.record_event(one))
+            .collect();
+
         for (uuid, known) in events {
             let missing = || "an event that has the value is not in the list of events".to_owned();
             let verdict = Verdict::Failed(known.unreadable.clone().unwrap_or_else(missing));
-            self.record_event(LookupEvent { uuid, event: Event::default(), known, verdict });
+            self.record_event(LookupEvent {
+                uuid,
+                event: Event::default(),
+                known,
+                verdict,
+            });
         }
+
         found
     }
 
     fn decide_verdict(&self, uuid: &Uuid, event: &Event, known: &EventHits) -> Verdict {
         let LookupSetup { filters, ids, .. } = *self.setup;
         let is_own = is_own_export(filters, self.misp, ids, self.part, event, uuid, true);
-        let rule = filters.find_skip_rule(event, is_own).or_else(|| self.names.find_skip_rule(event));
+        let rule = filters
+            .find_skip_rule(event, is_own)
+            .or_else(|| self.names.find_skip_rule(event));
         match (rule, &known.unreadable) {
             (Some(rule), _) => Verdict::Skipped(rule),
             (None, Some(reason)) => Verdict::Failed(reason.clone()),
@@ -154,7 +229,13 @@ impl LookupReport<'_> {
 
     /// Records an event and its attributes, which share its fate; gives it back if it is shown.
     fn record_event(&self, judged: LookupEvent) -> Option<(Uuid, Event)> {
-        let LookupEvent { uuid, event, known, verdict } = judged;
+        let LookupEvent {
+            uuid,
+            event,
+            known,
+            verdict,
+        } = judged;
+
         let of_attributes = match &verdict {
             Verdict::Failed(reason) => {
                 self.part.add_failure(format!("event {uuid}: {reason}"));
@@ -162,41 +243,94 @@ impl LookupReport<'_> {
             }
             other => other.clone(),
         };
+
         self.part.record(ItemKind::Events, &verdict, 1);
-        self.part.record(ItemKind::Attributes, &of_attributes, known.attributes);
-        self.part.show_event(self.build_event_row(&uuid, &event, &known, &verdict));
+        self.part
+            .record(ItemKind::Attributes, &of_attributes, known.attributes);
+        self.part
+            .show_event(self.build_event_row(&uuid, &event, &known, &verdict));
         if verdict != Verdict::Unchanged {
             return None;
         }
-        self.part.count_left_out("matches", known.attributes.saturating_sub(known.matches.len() as u64));
+        self.part.count_left_out(
+            "matches",
+            known.attributes.saturating_sub(known.matches.len() as u64),
+        );
+
         Some((uuid, event))
     }
 
-    fn build_event_row(&self, uuid: &Uuid, event: &Event, known: &EventHits, verdict: &Verdict) -> EventRow {
-        let matches = if *verdict == Verdict::Unchanged { known.matches.clone() } else { Vec::new() };
+    fn build_event_row(
+        &self,
+        uuid: &Uuid,
+        event: &Event,
+        known: &EventHits,
+        verdict: &Verdict,
+    ) -> EventRow {
+        let matches = if *verdict == Verdict::Unchanged {
+            known.matches.clone()
+        } else {
+            Vec::new()
+        };
+
         let of = (self.part, self.connection, self.setup.marks);
         let line = told::build_event_row(of, (event, uuid), verdict, Some(known.attributes));
-        EventRow { matches, ids_attributes: known.ids_attributes, ..line }
+        EventRow {
+            matches,
+            ids_attributes: known.ids_attributes,
+            ..line
+        }
     }
 }
 
-/// The outcome of a look-up in one sentence: `3 events know evil.example on 2 connections (2 with an IDS attribute)`.
+/// The outcome of a look-up in one sentence:
+/// `3 events know evil.example on 2 connections (2 with an IDS attribute)`.
 #[must_use]
 pub fn summarise(full: &ReportBody, value: &str) -> String {
-    let value = if value.trim().is_empty() { "an empty value" } else { value };
-    let asked: Vec<&ConnectionReport> = full.connections.iter().filter(|part| part.look_up.is_some()).collect();
-    let searched = asked.iter().filter(|part| is_searched(part.look_up)).count();
+    let value = if value.trim().is_empty() {
+        "an empty value"
+    } else {
+        value
+    };
+
+    let asked: Vec<&ConnectionReport> = full
+        .connections
+        .iter()
+        .filter(|part| part.look_up.is_some())
+        .collect();
+
+    let searched = asked
+        .iter()
+        .filter(|part| is_searched(part.look_up))
+        .count();
     if searched == 0 {
-        return format!("{value} was not looked up: no connection could be searched for it{}", hint(value));
+        return format!(
+            "{value} was not looked up: no connection could be searched for it{}",
+            hint(value)
+        );
     }
+
     let events = count_events(full);
-    let sum =
-        |of: fn(LookupSummary) -> u64| full.connections.iter().filter_map(|part| part.look_up).map(of).sum::<u64>();
-    let (with_ids, differing) = (sum(|one| one.events_with_ids), sum(|one| one.events_differing));
+    let sum = |of: fn(LookupSummary) -> u64| {
+        full.connections
+            .iter()
+            .filter_map(|part| part.look_up)
+            .map(of)
+            .sum::<u64>()
+    };
+
+    let (with_ids, differing) = (
+        sum(|one| one.events_with_ids),
+        sum(|one| one.events_differing),
+    );
     let knows = |part: &&&ConnectionReport| part.ledger.count(ItemKind::Events).unchanged > 0;
     let unsearched = asked.len() - searched;
-    let in_part = asked.iter().filter(|part| part.look_up.is_some_and(|one| one.in_part)).count();
+    let in_part = asked
+        .iter()
+        .filter(|part| part.look_up.is_some_and(|one| one.in_part))
+        .count();
     let all = asked.len();
+
     let mut told = match (events.unchanged, events.skipped) {
         (0, 0) if unsearched + in_part > 0 => format!("no event that was looked at knows {value}"),
         (0, 0) => format!("no event knows {value}"),
@@ -205,57 +339,91 @@ pub fn summarise(full: &ReportBody, value: &str) -> String {
         (number, _) => format!(
             "{} {value} on {}",
             format_count(number, "event knows", "events know"),
-            format_count(asked.iter().filter(knows).count() as u64, "connection", "connections")
+            format_count(
+                asked.iter().filter(knows).count() as u64,
+                "connection",
+                "connections"
+            )
         ),
     };
+
     let with_ids = (with_ids > 0).then(|| format!("{with_ids} with an IDS attribute"));
-    let differing =
-        (differing > 0).then(|| format!("{differing} only in another case or as MISP's import rules write it"));
+    let differing = (differing > 0)
+        .then(|| format!("{differing} only in another case or as MISP's import rules write it"));
     let remarks: Vec<String> = with_ids.into_iter().chain(differing).collect();
     if !remarks.is_empty() {
         told.push_str(&format!(" ({})", remarks.join(", ")));
     }
+
     match (events.unchanged, events.skipped) {
         (_, 0) | (0, _) => {}
-        (_, hidden) => told.push_str(&format!("; {} by filters", format_count(hidden, "more is hidden", "more are hidden"))),
+        (_, hidden) => told.push_str(&format!(
+            "; {} by filters",
+            format_count(hidden, "more is hidden", "more are hidden")
+        )),
     }
+
     if unsearched > 0 {
-        told.push_str(&format!("; {unsearched} of {all} connections could not be searched"));
+        told.push_str(&format!(
+            "; {unsearched} of {all} connections could not be searched"
+        ));
     }
+
     if in_part > 0 {
-        told.push_str(&format!("; {in_part} of {all} connections could be searched in part only"));
+        told.push_str(&format!(
+            "; {in_part} of {all} connections could be searched in part only"
+        ));
     }
+
     if events.unchanged == 0 {
         told.push_str(&hint(value));
     }
     told.push_str(&summarise_imported(full));
+
     told
 }
 
 /// What became of the events that a click imported.
 fn summarise_imported(full: &ReportBody) -> String {
     let mut ledger = Ledger::default();
-    full.connections.iter().filter(|part| part.look_up.is_none()).for_each(|part| ledger.add(&part.ledger));
+    full.connections
+        .iter()
+        .filter(|part| part.look_up.is_none())
+        .for_each(|part| ledger.add(&part.ledger));
     let count = ledger.count(ItemKind::Events);
     if count.fetched == 0 {
         return String::new();
     }
     let would = if full.dry_run { "would be " } else { "" };
-    format!("; {} {would}created, {} {would}updated", format_count(count.created, "alert", "alerts"), count.updated)
+
+    format!(
+        "; {} {would}created, {} {would}updated",
+        format_count(count.created, "alert", "alerts"),
+        count.updated
+    )
 }
 
 /// The events that were looked up; those that a click imports are counted apart.
 fn count_events(full: &ReportBody) -> ItemCounts {
     let mut ledger = Ledger::default();
-    full.connections.iter().filter(|part| part.look_up.is_some()).for_each(|part| ledger.add(&part.ledger));
+    full.connections
+        .iter()
+        .filter(|part| part.look_up.is_some())
+        .for_each(|part| ledger.add(&part.ledger));
     ledger.count(ItemKind::Events)
 }
 
 /// What looks like a command and is none was looked up as a value; whoever wrote it should know.
 fn hint(value: &str) -> String {
-    let is_like_one = value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("misp:"));
+    let is_like_one = value
+        .get(..5)
+        .is_some_and(|start| start.eq_ignore_ascii_case("misp:"));
     let is_like_one = is_like_one || value.contains("/events/view/");
-    if is_like_one { format!(". It is no command: commands are {COMMANDS}") } else { String::new() }
+    if is_like_one {
+        format!(". It is no command: commands are {COMMANDS}")
+    } else {
+        String::new()
+    }
 }
 
 fn is_searched(look_up: Option<LookupSummary>) -> bool {
@@ -266,33 +434,59 @@ fn is_failed(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Failed(_))
 }
 
-/// How many events know the value, malicious if an attribute for detection does, suspicious if only others do; and how many
-/// more filters hide. As long as a connection was not searched, or not wholly, no number of events reads as a clean no: what
-/// was not searched has a label of its own, which is suspicious.
+/// How many events know the value, malicious if an attribute for detection does, suspicious if only
+/// others do; and how many more filters hide. As long as a connection was not searched, or not
+/// wholly, no number of events reads as a clean no: what was not searched has a label of its own,
+/// which is suspicious.
 #[must_use]
 pub fn taxonomies(full: &ReportBody) -> Vec<Taxonomy> {
     let events = count_events(full);
-    let taxonomy = |level, predicate, value: String| Taxonomy { level, namespace: "MISP", predicate, value };
-    let asked: Vec<LookupSummary> = full.connections.iter().filter_map(|part| part.look_up).collect();
+    let taxonomy = |level, predicate, value: String| Taxonomy {
+        level,
+        namespace: "MISP",
+        predicate,
+        value,
+    };
+
+    let asked: Vec<LookupSummary> = full
+        .connections
+        .iter()
+        .filter_map(|part| part.look_up)
+        .collect();
+
     let all = asked.len();
-    let (unsearched, in_part) =
-        (asked.iter().filter(|one| !one.searched).count(), asked.iter().filter(|one| one.in_part).count());
+    let (unsearched, in_part) = (
+        asked.iter().filter(|one| !one.searched).count(),
+        asked.iter().filter(|one| one.in_part).count(),
+    );
     let unsearched = match (unsearched, in_part) {
         (number, _) if number == all => Some("not searched".to_owned()),
         (0, 0) => None,
         (0, number) => Some(format!("searched in part: {number} of {all}")),
         (number, _) => Some(format!("not searched: {number} of {all}")),
     };
-    let has_ids = full.connections.iter().any(|part| part.look_up.is_some_and(|one| one.events_with_ids > 0));
+
+    let has_ids = full
+        .connections
+        .iter()
+        .any(|part| part.look_up.is_some_and(|one| one.events_with_ids > 0));
     let level = match (has_ids, events.unchanged) {
         (true, _) => TaxonomyLevel::Malicious,
         (false, 0) => TaxonomyLevel::Info,
         (false, _) => TaxonomyLevel::Suspicious,
     };
-    let number = (unsearched.is_none() || events.unchanged > 0).then(|| events.unchanged.to_string());
-    let mut taxonomies: Vec<Taxonomy> = number.map(|number| taxonomy(level, "Events", number)).into_iter().collect();
+
+    let number =
+        (unsearched.is_none() || events.unchanged > 0).then(|| events.unchanged.to_string());
+    let mut taxonomies: Vec<Taxonomy> = number
+        .map(|number| taxonomy(level, "Events", number))
+        .into_iter()
+        .collect();
     taxonomies.extend(unsearched.map(|what| taxonomy(TaxonomyLevel::Suspicious, "Events", what)));
-    taxonomies
-        .extend((events.skipped > 0).then(|| taxonomy(TaxonomyLevel::Info, "Hidden", events.skipped.to_string())));
+    taxonomies.extend(
+        (events.skipped > 0)
+            .then(|| taxonomy(TaxonomyLevel::Info, "Hidden", events.skipped.to_string())),
+    );
+
     taxonomies
 }

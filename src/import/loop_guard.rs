@@ -8,12 +8,14 @@ use crate::misp::wire::Event;
 use crate::misp::{Misp, Whose};
 use crate::report::ConnectionReporter;
 
-/// True for an event that this installation exported. Its uuid carries our mark; that alone is no proof, for without an
-/// `instance_secret` anybody can make one, and with it anybody who saw the event can use its uuid elsewhere. So the
-/// organisations count too: on a server our own as creator, and as the one that brought it there; with a proven mark the
-/// creator alone, since ours come back through others. In a feed, where nobody's word is known, a proven mark counts, or the
-/// creator that an export writes. An event that only carries the mark is named, and an event like any other. A look-up
-/// (`is_look_up`) hides nothing by what others can write: what is told once too often does no harm there.
+/// True for an event that this installation exported. Its uuid carries our mark; that alone is no
+/// proof, for without an `instance_secret` anybody can make one, and with it anybody who saw the
+/// event can use its uuid elsewhere. So the organisations count too: on a server our own as
+/// creator, and as the one that brought it there; with a proven mark the creator alone, since ours
+/// come back through others. In a feed, where nobody's word is known, a proven mark counts, or the
+/// creator that an export writes. An event that only carries the mark is named, and an event like
+/// any other. A look-up (`is_look_up`) hides nothing by what others can write: what is told once
+/// too often does no harm there.
 pub(super) fn is_own_export(
     filters: &EventFilters,
     misp: &Misp,
@@ -28,13 +30,17 @@ pub(super) fn is_own_export(
     }
     let is_proven = ids.is_proven_event(uuid);
     let whose = misp.owner_of(event, ids);
-    let brought = event.brought_by().map(|org| format!(", brought there by \"{}\"", part.run.report_text(&org.name)));
+    let brought = event
+        .brought_by()
+        .map(|org| format!(", brought there by \"{}\"", part.run.report_text(&org.name)));
+
     match (misp, whose) {
         (Misp::Feed(_), Ok(whose)) if is_proven || whose == Whose::Ours => return !is_look_up,
         (Misp::Server(_), Ok(Whose::Ours | Whose::CameBack)) => return true,
         (Misp::Server(_), Ok(Whose::Brought)) if is_proven => return !is_look_up,
         (_, Ok(_)) => part.warn(format!(
-            "event {uuid} carries the mark of this installation's exports, but is by organisation \"{}\"{}: it is handled like \
+            "event {uuid} carries the mark of this installation's exports, but is by organisation \
+             \"{}\"{}: it is handled like \
              any other. If it is your own, {}",
             part.run.report_text(event.creator_name()),
             brought.unwrap_or_default(),
@@ -45,9 +51,11 @@ pub(super) fn is_own_export(
             }
         )),
         (_, Err(error)) => part.warn(format!(
-            "event {uuid} carries the mark of this installation's exports, and whose it is is not known, so that it is handled \
+            "event {uuid} carries the mark of this installation's exports, and whose it is is not \
+             known, so that it is handled \
              like any other: {error:#}"
         )),
     }
+
     false
 }

@@ -1,5 +1,6 @@
-//! The analyzer: its configuration, and its flow: list → filter → compare → read → map → plan → write → report, for each
-//! connection by itself. Without access to TheHive the alerts are only reported.
+//! The analyzer: its configuration, and its flow: list → filter → compare → read → map → plan →
+//! write → report, for each connection by itself. Without access to TheHive the alerts are only
+//! reported.
 
 pub mod batch;
 pub mod choose;
@@ -75,7 +76,8 @@ pub struct Config {
     /// Where alerts go.
     #[serde(flatten)]
     pub destination: Destination,
-    /// How many days back a run looks for events that were published or changed; 0 for all. Keep it well above the time between two runs. A job's parameter `since` takes its place.
+    /// How many days back a run looks for events that were published or changed; 0 for all. Keep it
+    /// well above the time between two runs. A job's parameter `since` takes its place.
     #[serde(default = "thirty")]
     pub window_days: u64,
     /// The filters on events.
@@ -90,13 +92,17 @@ pub struct Config {
     /// How alerts are written.
     #[serde(flatten)]
     pub settings: Settings,
-    /// How many IOCs a report offers as artifacts for an analyst to import, if the alerts are only reported, in turn by connection, organisation and event; at most 300.
+    /// How many IOCs a report offers as artifacts for an analyst to import, if the alerts are only
+    /// reported, in turn by connection, organisation and event; at most 300.
     #[serde(default = "three_hundred")]
     pub max_artifacts: u64,
-    /// Follow a command that stands on an observable when the analyzer is run on it in TheHive or MISP. What is on an observable may have come from MISP; a job's parameter `command` is followed in any case.
+    /// Follow a command that stands on an observable when the analyzer is run on it in TheHive or
+    /// MISP. What is on an observable may have come from MISP; a job's parameter `command` is
+    /// followed in any case.
     #[serde(default)]
     pub observable_commands: bool,
-    /// Seconds that a look-up takes on each connection at most; what was not searched by then is reported as not searched. 0 for as long as the run may take.
+    /// Seconds that a look-up takes on each connection at most; what was not searched by then is
+    /// reported as not searched. 0 for as long as the run may take.
     #[serde(default = "sixty")]
     pub look_up_seconds: u64,
     /// The limits in time.
@@ -124,7 +130,9 @@ impl Worker for Import {
     const NAME: &'static str = "MISPImport";
     const PROGRAM: &'static str = "misp-import";
     const KIND: WorkerKind = WorkerKind::Analyzer;
-    const DESCRIPTION: &'static str = "Show which MISP events know an observable; or import MISP events as alerts through filters: send `misp:sync`, `misp:sync:<connection>` or `misp:event:<uuid>` as the parameter `command` of a job of type other.";
+    const DESCRIPTION: &'static str = "Show which MISP events know an observable; or import MISP \
+        events as alerts through filters: send `misp:sync`, `misp:sync:<connection>` or \
+        `misp:event:<uuid>` as the parameter `command` of a job of type other.";
     const DATA_TYPES: &'static [&'static str] = &[
         "other",
         "domain",
@@ -144,9 +152,15 @@ impl Worker for Import {
     ];
     const SCREENSHOTS: &'static [(&'static str, &'static str)] = &[
         ("assets/import.png", "An import: what became of every event"),
-        ("assets/click.png", "A look-up: which events know the observable"),
+        (
+            "assets/click.png",
+            "A look-up: which events know the observable",
+        ),
         ("assets/incomplete.png", "An import of which a part failed"),
-        ("assets/report-only.png", "An import without access to TheHive: the alerts as they would be"),
+        (
+            "assets/report-only.png",
+            "An import without access to TheHive: the alerts as they would be",
+        ),
     ];
     const EXAMPLE: &'static str = r#"{"dataType": "other", "data": "misp:sync", "parameters": {"since": "7d", "dry_run": true},
    "config": {"name": ["misp-corp"], "url": ["https://misp.example.org"], "key": ["MISP's API key"],
@@ -158,29 +172,85 @@ impl Worker for Import {
     }
 
     fn run(session: &Session<'_>, config: &Config) -> Result<()> {
-        let &Session { job, connection_options: options, clock, run } = session;
-        let (parameters, warnings) = config::parse_options::<Parameters>(&job.parameters, OptionSource::Parameters)?;
-        let (all, _) = config.connections.select_for_work(Purpose::allows_import, "import", None, options)?;
-        let command = Command::new(job, &parameters, &all, config.observable_commands, clock.now)?;
-        let (importing, more) = config.connections.select_for_work(Purpose::allows_import, "import", command.requested_connection(), options)?;
+        let &Session {
+            job,
+            connection_options: options,
+            clock,
+            run,
+        } = session;
+
+        let (parameters, warnings) =
+            config::parse_options::<Parameters>(&job.parameters, OptionSource::Parameters)?;
+        let (all, _) =
+            config
+                .connections
+                .select_for_work(Purpose::allows_import, "import", None, options)?;
+        let command = Command::new(
+            job,
+            &parameters,
+            &all,
+            config.observable_commands,
+            clock.now,
+        )?;
+
+        let (importing, more) = config.connections.select_for_work(
+            Purpose::allows_import,
+            "import",
+            command.requested_connection(),
+            options,
+        )?;
+
         let importing = own::configure_each(importing, &job.config, config)?;
-        warnings.into_iter().chain(more).for_each(|warning| run.warn(warning));
-        let ids = config::build_ids(&installation(&config.destination)?, config.destination.instance_secret.as_ref())?;
-        let network =
-            HttpContext::new(config.limits.timeouts(), &job.config, job.folder.as_deref(), clock, run.http_context());
+        warnings
+            .into_iter()
+            .chain(more)
+            .for_each(|warning| run.warn(warning));
+        let ids = config::build_ids(
+            &installation(&config.destination)?,
+            config.destination.instance_secret.as_ref(),
+        )?;
+        let network = HttpContext::new(
+            config.limits.timeouts(),
+            &job.config,
+            job.folder.as_deref(),
+            clock,
+            run.http_context(),
+        );
+
         let is_click = matches!(command.asked, Request::Value(_));
-        let writes = !is_click || importing.iter().any(|one| one.config.settings.click_imports);
+        let writes = !is_click
+            || importing
+                .iter()
+                .any(|one| one.config.settings.click_imports);
         let dry_run = config.settings.dry_run || parameters.dry_run;
-        let opened = if writes { open_targets(config, dry_run, &network, run) } else { Ok(AlertTargets::default()) };
-        let (AlertTargets { open: desks, refused }, no_desk) = match opened {
+        let opened = if writes {
+            open_targets(config, dry_run, &network, run)
+        } else {
+            Ok(AlertTargets::default())
+        };
+
+        let (
+            AlertTargets {
+                open: desks,
+                refused,
+            },
+            no_desk,
+        ) = match opened {
             // A click is a question first: it is answered, whatever becomes of what it finds.
             Err(error) if is_click => (AlertTargets::default(), Some(worker::error_line(&error))),
             opened => (opened?, None),
         };
-        run.draft().full.dry_run = if is_click { dry_run && !desks.is_empty() } else { dry_run || desks.is_empty() };
+
+        run.draft().full.dry_run = if is_click {
+            dry_run && !desks.is_empty()
+        } else {
+            dry_run || desks.is_empty()
+        };
+
         run.draft().full.is_report_only = !is_click && desks.is_empty();
         run.draft().most_artifacts = show::artifact_limit(config.max_artifacts);
         let commands = Commands { connections: &all };
+
         let all = ImportRun {
             job,
             commands,
@@ -192,19 +262,32 @@ impl Worker for Import {
             dry_run,
             command: &command,
         };
-        let downloads = |one: &ConnectionConfig| one.config.settings.import_attachments == Attachments::Download;
+
+        let downloads = |one: &ConnectionConfig| {
+            one.config.settings.import_attachments == Attachments::Download
+        };
         let has_files = !is_click && importing.iter().any(downloads);
-        let items = [Some(ItemKind::Events), Some(ItemKind::Attributes), has_files.then_some(ItemKind::Files)];
+        let items = [
+            Some(ItemKind::Events),
+            Some(ItemKind::Attributes),
+            has_files.then_some(ItemKind::Files),
+        ];
+
         let items: Vec<_> = items.into_iter().flatten().map(|item| (item, 0)).collect();
+
         worker::for_each_connection(&importing, &items, clock, run, |one, part| {
             let done = match &command.asked {
                 Request::Value(value) => all.look_up(value, one, part),
-                Request::Sync { .. } => all.prepare_import(one, part).and_then(|sync| sync.import_window(all.effective_since(one))),
+                Request::Sync { .. } => all
+                    .prepare_import(one, part)
+                    .and_then(|sync| sync.import_window(all.effective_since(one))),
                 Request::Event { uuid_or_id, .. } => all.import_one_event(uuid_or_id, one, part),
             };
+
             told::warn_of_omissions(part);
             done
         });
+
         Ok(())
     }
 
@@ -226,7 +309,10 @@ impl Worker for Import {
     }
 
     fn misp_requirements(config: &Config, _: &Connection) -> MispRequirements {
-        MispRequirements { organisations: config.connections.organisations.clone(), ..MispRequirements::default() }
+        MispRequirements {
+            organisations: config.connections.organisations.clone(),
+            ..MispRequirements::default()
+        }
     }
 
     fn check_filter_names(config: &Config, misp: &Misp, part: &ConnectionReporter) -> Result<bool> {
@@ -256,13 +342,20 @@ impl Worker for Import {
             predicate,
             value: value.to_string(),
         };
-        vec![taxonomy("Events", count.fetched), taxonomy("Alerts", count.created + count.updated)]
+
+        vec![
+            taxonomy("Events", count.fetched),
+            taxonomy("Alerts", count.created + count.updated),
+        ]
     }
 }
 
 /// This installation's name.
 fn installation(destination: &Destination) -> Result<String> {
-    config::installation_name(destination.instance.as_deref(), destination.thehive_url.as_deref())
+    config::installation_name(
+        destination.instance.as_deref(),
+        destination.thehive_url.as_deref(),
+    )
 }
 
 fn window_start(days: u64, now: i64) -> i64 {
@@ -280,42 +373,83 @@ struct AlertTargets {
     refused: Vec<String>,
 }
 
-fn open_targets(config: &Config, dry_run: bool, network: &HttpContext, run: &RunReport) -> Result<AlertTargets> {
-    let Destination { thehive_url, thehive_key, thehive_organisations, thehive_former_users, .. } = &config.destination;
+fn open_targets(
+    config: &Config,
+    dry_run: bool,
+    network: &HttpContext,
+    run: &RunReport,
+) -> Result<AlertTargets> {
+    let Destination {
+        thehive_url,
+        thehive_key,
+        thehive_organisations,
+        thehive_former_users,
+        ..
+    } = &config.destination;
+
     let (url, key) = match (thehive_url, thehive_key) {
         (Some(url), Some(key)) => (urls::parse_thehive(url)?, key),
         (None, Some(_)) => {
-            bail!("configuration item \"thehive_key\" is set and \"thehive_url\" is not: set both, or none")
+            bail!(
+                "configuration item \"thehive_key\" is set and \"thehive_url\" is not: set both, \
+                 or none"
+            )
         }
         (Some(_) | None, None) => return Ok(AlertTargets::default()),
     };
+
     if url.scheme() == "http" {
         run.warn("TheHive's API key is sent unencrypted: use https in \"thehive_url\"");
     }
+
     // Who writes nothing needs no more than to read.
-    let rights = if dry_run { Vec::new() } else { config.settings.thehive_requirements(&config.destination).rights };
-    let open = |name: Option<&str>| AlertTarget::open(&url, key, name, thehive_former_users, &rights, network, run);
+    let rights = if dry_run {
+        Vec::new()
+    } else {
+        config
+            .settings
+            .thehive_requirements(&config.destination)
+            .rights
+    };
+
+    let open = |name: Option<&str>| {
+        AlertTarget::open(&url, key, name, thehive_former_users, &rights, network, run)
+    };
     let mut desks: Vec<AlertTarget> = Vec::new();
     if thehive_organisations.is_empty() {
         desks.push(open(None)?);
     }
     let mut refused: Vec<anyhow::Error> = Vec::new();
+
     for name in thehive_organisations {
         match open(Some(name)) {
             // One may be named twice, by its name and by its `_id`.
-            Ok(desk) if desks.iter().any(|known| known.organisation() == desk.organisation()) => {}
+            Ok(desk)
+                if desks
+                    .iter()
+                    .any(|known| known.organisation() == desk.organisation()) => {}
             Ok(desk) => desks.push(desk),
             Err(error) => refused.push(error),
         }
     }
+
     if let Some(template) = &config.marks.case_template {
-        desks.iter().for_each(|desk| desk.check_case_template(template));
+        desks
+            .iter()
+            .for_each(|desk| desk.check_case_template(template));
     }
+
     if desks.is_empty() && !refused.is_empty() {
         return Err(refused.swap_remove(0));
     }
-    let refused = refused.iter().map(|error| format!("no alerts are written there: {}", worker::error_line(error)));
-    Ok(AlertTargets { refused: refused.collect(), open: desks })
+    let refused = refused
+        .iter()
+        .map(|error| format!("no alerts are written there: {}", worker::error_line(error)));
+
+    Ok(AlertTargets {
+        refused: refused.collect(),
+        open: desks,
+    })
 }
 
 type ConnectionConfig = own::ConnectionConfig<Config>;
@@ -337,18 +471,27 @@ struct ImportRun<'a> {
 
 impl<'a> ImportRun<'a> {
     /// Makes ready to import from a connection.
-    fn prepare_import<'c>(&self, one: &'c ConnectionConfig, part: &'c ConnectionReporter) -> Result<ConnectionImport<'c>>
+    fn prepare_import<'c>(
+        &self,
+        one: &'c ConnectionConfig,
+        part: &'c ConnectionReporter,
+    ) -> Result<ConnectionImport<'c>>
     where
         'a: 'c,
     {
         let own::ConnectionConfig { connection, config } = one;
-        self.refused.iter().for_each(|why| part.add_failure(why.clone()));
+        self.refused
+            .iter()
+            .for_each(|why| part.add_failure(why.clone()));
         let desks = self.allowed_targets(one, part)?;
         let mut misp = Misp::open(connection, self.network, part)?;
         misp.set_decisive_tags(config.filters.tag_patterns());
-        let version = misp.version()?.map(|version| part.run.report_text(&version));
+        let version = misp
+            .version()?
+            .map(|version| part.run.report_text(&version));
         part.update(|part| part.version = version);
         let names = names::resolve(&misp, &config.filters, part)?;
+
         Ok(ConnectionImport {
             connection,
             network: self.network,
@@ -370,9 +513,13 @@ impl<'a> ImportRun<'a> {
         })
     }
 
-    /// The organisations of TheHive that may use a connection, of those that get the alerts. Without access to TheHive it is
-    /// the one that the job names.
-    fn allowed_targets(&self, one: &ConnectionConfig, part: &ConnectionReporter) -> Result<Vec<&'a AlertTarget>> {
+    /// The organisations of TheHive that may use a connection, of those that get the alerts.
+    /// Without access to TheHive it is the one that the job names.
+    fn allowed_targets(
+        &self,
+        one: &ConnectionConfig,
+        part: &ConnectionReporter,
+    ) -> Result<Vec<&'a AlertTarget>> {
         if self.desks.is_empty() {
             self.ensure_allowed(one)?;
             return Ok(Vec::new());
@@ -386,24 +533,48 @@ impl<'a> ImportRun<'a> {
                 Some(why) => denials.push(format!("connection \"{}\" {why}", one.connection.name)),
             }
         }
-        ensure!(!allowed.is_empty(), "{}: none of those that get the alerts may use it", denials.join("; "));
-        denials.into_iter().for_each(|denial| part.warn(format!("{denial}: no alerts are written there")));
+
+        ensure!(
+            !allowed.is_empty(),
+            "{}: none of those that get the alerts may use it",
+            denials.join("; ")
+        );
+
+        denials
+            .into_iter()
+            .for_each(|denial| part.warn(format!("{denial}: no alerts are written there")));
+
         Ok(allowed)
     }
 
     /// Refuses what the organisation that the job names may not do.
     fn ensure_allowed(&self, one: &ConnectionConfig) -> Result<()> {
-        let denied = one.config.connections.organisations.denial_reason(self.job.organisation());
-        denied.map_or(Ok(()), |why| bail!("connection \"{}\" {why}", one.connection.name))
+        let denied = one
+            .config
+            .connections
+            .organisations
+            .denial_reason(self.job.organisation());
+
+        denied.map_or(Ok(()), |why| {
+            bail!("connection \"{}\" {why}", one.connection.name)
+        })
     }
 
     fn effective_since(&self, one: &ConnectionConfig) -> i64 {
-        self.command.since.unwrap_or_else(|| window_start(one.config.window_days, self.network.clock().now))
+        self.command
+            .since
+            .unwrap_or_else(|| window_start(one.config.window_days, self.network.clock().now))
     }
 
-    /// Alerts that are only reported are not limited by the configuration; a job's own limit holds in any case.
+    /// Alerts that are only reported are not limited by the configuration; a job's own limit holds
+    /// in any case.
     fn new_alert_limit(&self, settings: &Settings) -> (u64, &'static str) {
-        let most = if self.desks.is_empty() { 0 } else { settings.max_new_alerts };
+        let most = if self.desks.is_empty() {
+            0
+        } else {
+            settings.max_new_alerts
+        };
+
         match self.command.limit {
             Some(limit) if most == 0 || limit < most => (limit, "limit of this job"),
             Some(_) | None => (most, "max_new_alerts"),
@@ -411,7 +582,12 @@ impl<'a> ImportRun<'a> {
     }
 
     /// The one event that was asked for.
-    fn import_one_event(&self, name: &EventRef, one: &ConnectionConfig, part: &ConnectionReporter) -> Result<()> {
+    fn import_one_event(
+        &self,
+        name: &EventRef,
+        one: &ConnectionConfig,
+        part: &ConnectionReporter,
+    ) -> Result<()> {
         let sync = self.prepare_import(one, part)?;
         let found = match name {
             EventRef::Uuid(uuid) => sync.misp.fetch_index_entries(&[*uuid])?.pop(),
@@ -423,25 +599,53 @@ impl<'a> ImportRun<'a> {
         sync.import_events(found.into_iter().collect())
     }
 
-    /// Which events know a value; with `click_imports` those are imported, in a part of the report of their own.
-    fn look_up(&self, value: &str, one: &ConnectionConfig, part: &ConnectionReporter) -> Result<()> {
+    /// Which events know a value; with `click_imports` those are imported, in a part of the report
+    /// of their own.
+    fn look_up(
+        &self,
+        value: &str,
+        one: &ConnectionConfig,
+        part: &ConnectionReporter,
+    ) -> Result<()> {
         lookup::begin_report(value, part);
         self.ensure_allowed(one)?;
         let own::ConnectionConfig { connection, config } = one;
-        let Config { filters, marks, settings, .. } = config;
+        let Config {
+            filters,
+            marks,
+            settings,
+            ..
+        } = config;
+
         let data_type = &self.job.data_type;
         let (of_run, seconds) = (self.network.clock(), config.look_up_seconds);
-        let clock = if seconds == 0 { of_run } else { of_run.limited_to(Duration::from_secs(seconds)) };
+        let clock = if seconds == 0 {
+            of_run
+        } else {
+            of_run.limited_to(Duration::from_secs(seconds))
+        };
+
         let network = self.network.with_clock(clock);
-        let setup = LookupSetup { network: &network, ids: self.ids, filters, marks, data_type, value };
-        let found =
-            lookup::run(&setup, connection, part).map_err(|error| match clock.is_over() && !of_run.is_over() {
+
+        let setup = LookupSetup {
+            network: &network,
+            ids: self.ids,
+            filters,
+            marks,
+            data_type,
+            value,
+        };
+
+        let found = lookup::run(&setup, connection, part).map_err(|error| {
+            match clock.is_over() && !of_run.is_over() {
                 true => error.context(format!(
                     "not searched within {} (\"look_up_seconds\")",
                     format_count(seconds, "second", "seconds")
                 )),
                 false => error,
-            })?;
+            }
+        })?;
+
         if !settings.click_imports || found.is_empty() {
             return Ok(());
         }
@@ -452,11 +656,19 @@ impl<'a> ImportRun<'a> {
             return Ok(());
         }
         let (name, url) = (connection.name.clone(), connection.url().to_string());
-        let imported =
-            part.run.open(ConnectionReport { name, url, kind: Misp::kind(connection), ..ConnectionReport::default() });
-        let done = self.prepare_import(one, &imported).and_then(|sync| sync.import_events(found));
+        let imported = part.run.open(ConnectionReport {
+            name,
+            url,
+            kind: Misp::kind(connection),
+            ..ConnectionReport::default()
+        });
+
+        let done = self
+            .prepare_import(one, &imported)
+            .and_then(|sync| sync.import_events(found));
         told::warn_of_omissions(&imported);
         imported.finish(done.err().map(|error| worker::error_line(&error)));
+
         Ok(())
     }
 }

@@ -11,22 +11,29 @@ use crate::worker::requirements::TheHiveRequirements;
 /// Where alerts go.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Destination {
-    /// The URL of TheHive, where the alerts are written, such as `https://thehive.example.org`. Without it and `thehive_key` they are only reported. Its host is the default of `instance`.
+    /// The URL of TheHive, where the alerts are written, such as `https://thehive.example.org`.
+    /// Without it and `thehive_key` they are only reported. Its host is the default of `instance`.
     #[serde(default)]
     pub thehive_url: Option<String>,
-    /// The API key of a TheHive user of the import's own, who may create and change alerts and their observables.
+    /// The API key of a TheHive user of the import's own, who may create and change alerts and
+    /// their observables.
     #[serde(default)]
     pub thehive_key: Option<Secret>,
-    /// The TheHive organisations that get the alerts, such as `cert`. Default: the one of the user of `thehive_key`.
+    /// The TheHive organisations that get the alerts, such as `cert`. Default: the one of the user
+    /// of `thehive_key`.
     #[serde(default)]
     pub thehive_organisations: Vec<String>,
-    /// Logins of users that the import had in TheHive before the user of `thehive_key`, such as `old-import@example.org`: the alerts and observables that they created count as its own.
+    /// Logins of users that the import had in TheHive before the user of `thehive_key`, such as
+    /// `old-import@example.org`: the alerts and observables that they created count as its own.
     #[serde(default)]
     pub thehive_former_users: Vec<String>,
-    /// A name of this installation, such as `soc.example.org`, the same for both workers and for ever: by it the loop guard knows its own exports. Default: the host of `thehive_url`, else `thehive`.
+    /// A name of this installation, such as `soc.example.org`, the same for both workers and for
+    /// ever: by it the loop guard knows its own exports. Default: the host of `thehive_url`, else
+    /// `thehive`.
     #[serde(default)]
     pub instance: Option<String>,
-    /// The secret of this installation, the same as that of the export: by it the loop guard knows its own exports for certain. `check` proposes one.
+    /// The secret of this installation, the same as that of the export: by it the loop guard knows
+    /// its own exports for certain. `check` proposes one.
     #[serde(default)]
     pub instance_secret: Option<Secret>,
 }
@@ -34,13 +41,17 @@ pub struct Destination {
 /// What becomes of alerts, and what may be done with those that are there.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
-    /// How many new alerts a run creates for each connection, in turn by the organisation that created the event, and of each those of its newest events. The others come with the next runs. 0 for no limit.
+    /// How many new alerts a run creates for each connection, in turn by the organisation that
+    /// created the event, and of each those of its newest events. The others come with the next
+    /// runs. 0 for no limit.
     #[serde(default = "hundred")]
     pub max_new_alerts: u64,
-    /// Tag the observables that are on one of MISP's warninglists with `misp:warninglist="…"` (`annotate`), or not (`off`). They are imported in either case.
+    /// Tag the observables that are on one of MISP's warninglists with `misp:warninglist="…"`
+    /// (`annotate`), or not (`off`). They are imported in either case.
     #[serde(default)]
     pub warninglists: Warninglists,
-    /// What comes of an attachment or malware sample: `hashes` (its name and hash only), or `download` (also the file itself, as a `file` observable).
+    /// What comes of an attachment or malware sample: `hashes` (its name and hash only), or
+    /// `download` (also the file itself, as a `file` observable).
     #[serde(default)]
     pub import_attachments: Attachments,
     /// Files above this size in MiB are not imported, their hashes are; 0 for no limit.
@@ -96,24 +107,45 @@ impl Settings {
     pub fn thehive_requirements(&self, destination: &Destination) -> TheHiveRequirements {
         const ALERT: Option<&str> = Some("manageAlert");
         const OBSERVABLE: Option<&str> = Some("manageObservable");
-        let right = |four, five, to| Permission { four, five: Some(five), to, is_vital: true };
-        let procedures = Permission { is_vital: false, ..right(None, "manageProcedure", "set ATT&CK techniques") };
+
+        let right = |four, five, to| Permission {
+            four,
+            five: Some(five),
+            to,
+            is_vital: true,
+        };
+
+        let procedures = Permission {
+            is_vital: false,
+            ..right(None, "manageProcedure", "set ATT&CK techniques")
+        };
         let always = [
             right(ALERT, "manageAlert/create", "create alerts"),
             right(ALERT, "manageAlert/update", "change alerts"),
             right(None, "manageObservable", "add observables"),
             procedures,
         ];
-        let of_cases = Permission { five: None, ..right(OBSERVABLE, "", "add observables to cases") };
+
+        let of_cases = Permission {
+            five: None,
+            ..right(OBSERVABLE, "", "add observables to cases")
+        };
         let reopening = right(ALERT, "manageAlert/reopen", "open alerts again");
-        let wanted = [self.update_cases.then_some(of_cases), self.reopen.then_some(reopening)];
+        let wanted = [
+            self.update_cases.then_some(of_cases),
+            self.reopen.then_some(reopening),
+        ];
+
         TheHiveRequirements {
             url: destination.thehive_url.clone(),
             key: destination.thehive_key.clone(),
             case: None,
             organisations: destination.thehive_organisations.clone(),
             case_template: None,
-            rights: always.into_iter().chain(wanted.into_iter().flatten()).collect(),
+            rights: always
+                .into_iter()
+                .chain(wanted.into_iter().flatten())
+                .collect(),
             has_types: true,
             without: "alerts are not written, only reported",
         }
@@ -122,6 +154,10 @@ impl Settings {
     /// The largest file that is imported, in bytes.
     #[must_use]
     pub fn max_attachment_bytes(&self) -> u64 {
-        if self.max_attachment_mb == 0 { u64::MAX } else { self.max_attachment_mb.saturating_mul(1 << 20) }
+        if self.max_attachment_mb == 0 {
+            u64::MAX
+        } else {
+            self.max_attachment_mb.saturating_mul(1 << 20)
+        }
     }
 }

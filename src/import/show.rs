@@ -1,4 +1,5 @@
-//! What a run that writes no alerts shows of them: the alerts as they would be, and their IOCs as artifacts.
+//! What a run that writes no alerts shows of them: the alerts as they would be, and their IOCs as
+//! artifacts.
 
 use std::collections::HashMap;
 
@@ -15,7 +16,12 @@ pub(super) const MOST_ARTIFACTS: u64 = 300;
 
 /// How many artifacts a report has at the most, by the option `max_artifacts`.
 pub(super) fn artifact_limit(option: u64) -> usize {
-    let most = if option == 0 { MOST_ARTIFACTS } else { option.min(MOST_ARTIFACTS) };
+    let most = if option == 0 {
+        MOST_ARTIFACTS
+    } else {
+        option.min(MOST_ARTIFACTS)
+    };
+
     usize::try_from(most).unwrap_or(0)
 }
 
@@ -33,11 +39,16 @@ impl PreviewAlert {
     pub(super) fn add_observables(&mut self, observables: Vec<ObservableDraft>) {
         for one in observables {
             let key = (one.data_type.clone(), one.data.clone());
-            if let Some(known) = self.places.get(&key).and_then(|place| self.observables.get_mut(*place)) {
+            if let Some(known) = self
+                .places
+                .get(&key)
+                .and_then(|place| self.observables.get_mut(*place))
+            {
                 map::merge(known, one);
                 continue;
             }
             self.count += 1;
+
             if self.observables.len() < KEPT_OBSERVABLES {
                 self.places.insert(key, self.observables.len());
                 self.observables.push(one);
@@ -48,13 +59,35 @@ impl PreviewAlert {
     }
 
     /// Writes them into the report.
-    pub(super) fn write_to_report(self, alert: &AlertDraft, organisation: String, sync: &ConnectionImport<'_>) {
+    pub(super) fn write_to_report(
+        self,
+        alert: &AlertDraft,
+        organisation: String,
+        sync: &ConnectionImport<'_>,
+    ) {
         let scrubber = sync.part.run.scrubber();
         let iocs = self.observables.iter().filter(|one| one.ioc);
-        let artifacts = iocs.map(|one| map::artifact(&one.to_report_observable(&scrubber))).collect();
-        let shown = self.observables.iter().take(SHOWN_OBSERVABLES).map(|one| one.to_report_observable(&scrubber)).collect();
-        let alert = Alert { observable_count: self.count, observables: shown, ..alert.to_report_alert() };
-        let origin = RowSource { organisation, event: alert.source_ref.clone() };
-        sync.part.show_alert(&origin, alert, artifacts, self.iocs_beyond);
+        let artifacts = iocs
+            .map(|one| map::artifact(&one.to_report_observable(&scrubber)))
+            .collect();
+        let shown = self
+            .observables
+            .iter()
+            .take(SHOWN_OBSERVABLES)
+            .map(|one| one.to_report_observable(&scrubber))
+            .collect();
+
+        let alert = Alert {
+            observable_count: self.count,
+            observables: shown,
+            ..alert.to_report_alert()
+        };
+
+        let origin = RowSource {
+            organisation,
+            event: alert.source_ref.clone(),
+        };
+        sync.part
+            .show_alert(&origin, alert, artifacts, self.iocs_beyond);
     }
 }

@@ -1,5 +1,6 @@
-//! Alerts that stand for events of this connection and that somebody else created: what they say of themselves is not
-//! believed, so their events are compared anew at every run, and the reader is told whose they are.
+//! Alerts that stand for events of this connection and that somebody else created: what they say of
+//! themselves is not believed, so their events are compared anew at every run, and the reader is
+//! told whose they are.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -24,7 +25,10 @@ impl Strangers {
     /// Takes note of those of these alerts that none of our users created.
     pub(super) fn note_alerts(&self, alerts: &HashMap<Uuid, Alert>, users: &Users) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (uuid, alert) in alerts.iter().filter(|(_, alert)| !users.has(&alert.created_by)) {
+        for (uuid, alert) in alerts
+            .iter()
+            .filter(|(_, alert)| !users.has(&alert.created_by))
+        {
             if all.len() >= MOST_USERS && !all.contains_key(&alert.created_by) {
                 continue;
             }
@@ -38,12 +42,17 @@ impl Strangers {
 
     /// Names them.
     pub(super) fn write_warnings(&self, part: &ConnectionReporter) {
-        for (user, (number, events)) in std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
+        for (user, (number, events)) in
+            std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        {
             let events: Vec<String> = events.iter().map(Uuid::to_string).collect();
             let more = if number > NAMED as u64 { ", …" } else { "" };
+
             part.warn(format!(
-                "{} of this connection's events, created by \"{}\" and not by this import (events {}{more}): what is said \
-                 there of the state is not believed, fields stay, and the event is read at every run; if this import \
+                "{} of this connection's events, created by \"{}\" and not by this import (events \
+                 {}{more}): what is said \
+                 there of the state is not believed, fields stay, and the event is read at every \
+                 run; if this import \
                  had that user before, name it in \"thehive_former_users\"",
                 format_count(number, "alert", "alerts"),
                 part.run.report_text(&user),

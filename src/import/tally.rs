@@ -21,25 +21,64 @@ struct Entry {
 
 impl VerdictCounts {
     /// Counts items with a verdict. `value` names the first of them that failed for this reason.
-    pub(super) fn count_items(&mut self, item: ItemKind, verdict: Verdict, number: u64, value: impl FnOnce() -> String) {
-        match self.0.iter_mut().find(|known| known.item == item && known.verdict == verdict) {
+    pub(super) fn count_items(
+        &mut self,
+        item: ItemKind,
+        verdict: Verdict,
+        number: u64,
+        value: impl FnOnce() -> String,
+    ) {
+        match self
+            .0
+            .iter_mut()
+            .find(|known| known.item == item && known.verdict == verdict)
+        {
             Some(known) => known.number += number,
             None => {
-                let value = if matches!(verdict, Verdict::Failed(_)) { value() } else { String::new() };
-                self.0.push(Entry { item, verdict, number, value });
+                let value = if matches!(verdict, Verdict::Failed(_)) {
+                    value()
+                } else {
+                    String::new()
+                };
+
+                self.0.push(Entry {
+                    item,
+                    verdict,
+                    number,
+                    value,
+                });
             }
         }
     }
 
-    /// Writes what was counted into the ledger, each verdict as `of` makes it. Files that failed are named already.
-    pub(super) fn record(&mut self, part: &ConnectionReporter, event: &Uuid, of: impl Fn(Verdict) -> Verdict) {
-        for Entry { item, verdict, number, value } in std::mem::take(&mut self.0) {
+    /// Writes what was counted into the ledger, each verdict as `of` makes it. Files that failed
+    /// are named already.
+    pub(super) fn record(
+        &mut self,
+        part: &ConnectionReporter,
+        event: &Uuid,
+        of: impl Fn(Verdict) -> Verdict,
+    ) {
+        for Entry {
+            item,
+            verdict,
+            number,
+            value,
+        } in std::mem::take(&mut self.0)
+        {
             let verdict = of(verdict);
+
             if let (ItemKind::Attributes, Verdict::Failed(reason)) = (item, &verdict) {
-                let value = if value.is_empty() { value } else { format!(" ({value})") };
+                let value = if value.is_empty() {
+                    value
+                } else {
+                    format!(" ({value})")
+                };
+
                 let number = format_count(number, "attribute", "attributes");
                 part.add_failure(format!("event {event}: {number}: {reason}{value}"));
             }
+
             part.record(item, &verdict, number);
         }
     }

@@ -1,5 +1,5 @@
-//! Several events are read at once, and whoever is done first is not always the first of the list. Where the order of what
-//! is shown matters, each waits for its turn.
+//! Several events are read at once, and whoever is done first is not always the first of the list.
+//! Where the order of what is shown matters, each waits for its turn.
 
 use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -27,12 +27,18 @@ pub(super) struct Ticket<'a> {
 
 impl Sequencer {
     pub(super) fn take_ticket(&self, number: u64) -> Ticket<'_> {
-        Ticket { turns: self, number }
+        Ticket {
+            turns: self,
+            number,
+        }
     }
 
     /// Waits until all turns before this number are over.
     pub(super) fn wait_until(&self, number: u64) {
-        drop(self.changed.wait_while(self.state(), |state| state.next < number));
+        drop(
+            self.changed
+                .wait_while(self.state(), |state| state.next < number),
+        );
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -68,6 +74,7 @@ mod tests {
     fn what_is_done_first_waits_for_what_was_first() {
         let turns = Sequencer::default();
         let done = Mutex::new(Vec::new());
+
         thread::scope(|scope| {
             for number in (0..8).rev() {
                 let (turns, done) = (&turns, &done);
@@ -78,6 +85,7 @@ mod tests {
                 });
             }
         });
+
         assert_eq!(done.into_inner().unwrap(), (0..8).collect::<Vec<_>>());
     }
 

@@ -1,6 +1,7 @@
-//! Several alerts of one event, or several observables of one value. TheHive 4 looks for what is there inside a transaction of
-//! its own and so does not see a write that is still running: two imports at once, or a write that is sent again after a
-//! gateway gave up on it, make twins. Which of them stays is always the same. Pure.
+//! Several alerts of one event, or several observables of one value. TheHive 4 looks for what is
+//! there inside a transaction of its own and so does not see a write that is still running: two
+//! imports at once, or a write that is sent again after a gateway gave up on it, make twins. Which
+//! of them stays is always the same. Pure.
 
 use std::collections::HashMap;
 
@@ -13,15 +14,27 @@ use crate::markings::{Pap, Tlp};
 use crate::tags::{UPDATED, WITHDRAWN};
 use crate::thehive::wire::{Alert, Observable};
 
-/// Of several alerts of an event the one that counts: one of our own; of those one that a person touched; and else the one that
-/// was created last, as TheHive 4 itself chooses when it cleans up (`AlertIntegrityCheck` in its `AlertSrv.scala`). Whoever
-/// created the last one is most likely still at work on it.
+/// Of several alerts of an event the one that counts: one of our own; of those one that a person
+/// touched; and else the one that was created last, as TheHive 4 itself chooses when it cleans up
+/// (`AlertIntegrityCheck` in its `AlertSrv.scala`). Whoever created the last one is most likely
+/// still at work on it.
 #[must_use]
-pub fn choose_alert(alerts: impl IntoIterator<Item = Alert>, event: &Uuid, users: &Users) -> Option<Alert> {
+pub fn choose_alert(
+    alerts: impl IntoIterator<Item = Alert>,
+    event: &Uuid,
+    users: &Users,
+) -> Option<Alert> {
     let rank = |alert: &Alert| {
         let is_touched = is_touched(alert, event, users);
-        (users.has(&alert.created_by), is_touched, alert.created_at, parse_id(&alert.id), alert.id.clone())
+        (
+            users.has(&alert.created_by),
+            is_touched,
+            alert.created_at,
+            parse_id(&alert.id),
+            alert.id.clone(),
+        )
     };
+
     alerts.into_iter().max_by_key(rank)
 }
 
@@ -30,8 +43,9 @@ fn parse_id(id: &str) -> Option<u64> {
     id.trim_start_matches('~').parse().ok()
 }
 
-/// True for an alert to which a person did something that TheHive shows: it is in a case, read, assigned, closed, has custom
-/// fields, updates are switched off, somebody else changed it last, or a field is not as this program wrote it.
+/// True for an alert to which a person did something that TheHive shows: it is in a case, read,
+/// assigned, closed, has custom fields, updates are switched off, somebody else changed it last, or
+/// a field is not as this program wrote it.
 #[must_use]
 pub fn is_touched(alert: &Alert, event: &Uuid, users: &Users) -> bool {
     let has_custom_fields = match &alert.custom_fields {
@@ -39,7 +53,12 @@ pub fn is_touched(alert: &Alert, event: &Uuid, users: &Users) -> bool {
         serde_json::Value::Object(fields) => !fields.is_empty(),
         _ => false,
     };
-    let is_edited = || compare::known_state(alert, event, users).is_some_and(|state| compare::is_edited(alert, &state));
+
+    let is_edited = || {
+        compare::known_state(alert, event, users)
+            .is_some_and(|state| compare::is_edited(alert, &state))
+    };
+
     !alert.case.is_empty()
         || !alert.assignee.is_empty()
         || has_custom_fields
@@ -51,14 +70,20 @@ pub fn is_touched(alert: &Alert, event: &Uuid, users: &Users) -> bool {
         || is_edited()
 }
 
-/// True if an alert may be removed for the sake of another: it is ours, no person touched it, and it has no tag that the other
-/// lacks. Its observables are asked for [`may_go_with`].
+/// True if an alert may be removed for the sake of another: it is ours, no person touched it, and
+/// it has no tag that the other lacks. Its observables are asked for [`can_remove_observable`].
 #[must_use]
 pub fn can_remove_alert(alert: &Alert, kept: &Alert, event: &Uuid, users: &Users) -> bool {
-    let is_ours =
-        |tag: &str| Tlp::from_tag(tag).is_some() || Pap::from_tag(tag).is_some() || [UPDATED, WITHDRAWN].contains(&tag);
+    let is_ours = |tag: &str| {
+        Tlp::from_tag(tag).is_some()
+            || Pap::from_tag(tag).is_some()
+            || [UPDATED, WITHDRAWN].contains(&tag)
+    };
+
     let lacks = |tag: &String| !is_ours(tag) && !kept.tags.contains(tag);
-    users.has(&alert.created_by) && !is_touched(alert, event, users) && !alert.tags.iter().any(lacks)
+    users.has(&alert.created_by)
+        && !is_touched(alert, event, users)
+        && !alert.tags.iter().any(lacks)
 }
 
 /// True for an observable that may go with its alert, or as a double: no person touched it.
@@ -67,8 +92,8 @@ pub fn can_remove_observable(observable: &Observable, users: &Users) -> bool {
     plan::is_ours(observable, users) && !observable.sighted
 }
 
-/// Of observables those that may go since another of the same value stays: one that a person touched, else the oldest. `key` is
-/// by what TheHive compares them.
+/// Of observables those that may go since another of the same value stays: one that a person
+/// touched, else the oldest. `key` is by what TheHive compares them.
 pub fn find_duplicates<'o>(
     observables: &'o [Observable],
     users: &Users,
@@ -85,7 +110,9 @@ pub fn find_duplicates<'o>(
         group.sort_by_key(|one| (one.created_at, parse_id(&one.id), &one.id));
         all.extend(group.into_iter().skip(usize::from(!is_kept)));
     }
+
     all.sort_by_key(|one| (one.created_at, parse_id(&one.id), &one.id));
+
     all
 }
 
@@ -104,7 +131,10 @@ mod tests {
             "_id": format!("~{id}"), "_createdAt": created, "_createdBy": "import@example.org", "tags": ["a", "tlp:amber"],
             "read": false, "follow": true, "customFields": [],
         });
-        alert.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        alert
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         serde_json::from_value(alert).unwrap()
     }
 
@@ -116,6 +146,7 @@ mod tests {
     fn the_last_one_counts_unless_a_person_touched_another() {
         let two = |more: Value| vec![alert(1, 10, &more), alert(2, 20, &json!({}))];
         assert_eq!(chosen(two(json!({}))), "~2");
+
         for touched in [
             json!({"caseId": "~7"}),
             json!({"read": true}),
@@ -126,18 +157,53 @@ mod tests {
             json!({"_updatedBy": "jane@example.org"}),
         ] {
             assert_eq!(chosen(two(touched.clone())), "~1", "{touched}");
-            assert!(!can_remove_alert(&alert(1, 10, &touched), &alert(2, 20, &json!({})), &Uuid::nil(), &own_users()), "{touched}");
+            assert!(
+                !can_remove_alert(
+                    &alert(1, 10, &touched),
+                    &alert(2, 20, &json!({})),
+                    &Uuid::nil(),
+                    &own_users()
+                ),
+                "{touched}"
+            );
         }
-        assert_eq!(chosen(two(json!({"_updatedBy": "import@example.org"}))), "~2");
-        assert_eq!(chosen(vec![alert(1, 10, &json!({})), alert(2, 20, &json!({"_createdBy": "jane"}))]), "~1");
+
+        assert_eq!(
+            chosen(two(json!({"_updatedBy": "import@example.org"}))),
+            "~2"
+        );
+
+        assert_eq!(
+            chosen(vec![
+                alert(1, 10, &json!({})),
+                alert(2, 20, &json!({"_createdBy": "jane"}))
+            ]),
+            "~1"
+        );
+
         // The same moment: the higher number.
-        assert_eq!(chosen(vec![alert(4096, 10, &json!({})), alert(999, 10, &json!({}))]), "~4096");
+        assert_eq!(
+            chosen(vec![
+                alert(4096, 10, &json!({})),
+                alert(999, 10, &json!({}))
+            ]),
+            "~4096"
+        );
     }
 
     #[test]
     fn an_alert_with_a_tag_of_its_own_stays() {
         let kept = alert(2, 20, &json!({}));
-        let may_go = |tags: Value| can_remove_alert(&alert(1, 10, &json!({"tags": tags})), &kept, &Uuid::nil(), &own_users());
+
+        let may_go = |tags: Value| {
+            can_remove_alert(
+                &alert(1, 10, &json!({"tags": tags})),
+                &kept,
+                &Uuid::nil(),
+                &own_users(),
+            )
+        };
+
         assert!(may_go(json!(["a", "tlp:red", UPDATED])));
         assert!(!may_go(json!(["a", "ours"])));
     }
@@ -146,29 +212,63 @@ mod tests {
         let mut one = json!({
             "_id": format!("~{id}"), "_createdAt": id, "_createdBy": "import@example.org", "dataType": "ip", "data": data,
         });
-        one.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        one.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         serde_json::from_value(one).unwrap()
     }
 
     fn gone(observables: &[Observable]) -> Vec<&str> {
         let key = |one: &Observable| (one.data_type.clone(), one.data.clone());
-        find_duplicates(observables, &own_users(), key).into_iter().map(|one| one.id.as_str()).collect()
+        find_duplicates(observables, &own_users(), key)
+            .into_iter()
+            .map(|one| one.id.as_str())
+            .collect()
     }
 
     #[test]
     fn the_oldest_of_a_value_stays_or_those_that_people_touched() {
         let plain = json!({});
-        assert_eq!(gone(&[observable(2, "a", &plain), observable(1, "a", &plain), observable(3, "b", &plain)]), ["~2"]);
-        for touched in [json!({"_updatedBy": "jane"}), json!({"_createdBy": "jane"}), json!({"sighted": true})] {
-            assert_eq!(gone(&[observable(1, "a", &plain), observable(2, "a", &touched)]), ["~1"], "{touched}");
-            assert_eq!(gone(&[observable(1, "a", &touched), observable(2, "a", &touched)]), [""; 0], "{touched}");
+
+        assert_eq!(
+            gone(&[
+                observable(2, "a", &plain),
+                observable(1, "a", &plain),
+                observable(3, "b", &plain)
+            ]),
+            ["~2"]
+        );
+
+        for touched in [
+            json!({"_updatedBy": "jane"}),
+            json!({"_createdBy": "jane"}),
+            json!({"sighted": true}),
+        ] {
+            assert_eq!(
+                gone(&[observable(1, "a", &plain), observable(2, "a", &touched)]),
+                ["~1"],
+                "{touched}"
+            );
+
+            assert_eq!(
+                gone(&[observable(1, "a", &touched), observable(2, "a", &touched)]),
+                [""; 0],
+                "{touched}"
+            );
         }
-        assert_eq!(gone(&[observable(1, "a", &plain), observable(2, "a", &json!({"dataType": "other"}))]), [""; 0]);
+
+        assert_eq!(
+            gone(&[
+                observable(1, "a", &plain),
+                observable(2, "a", &json!({"dataType": "other"}))
+            ]),
+            [""; 0]
+        );
     }
 
     proptest! {
-        /// Runs that see different parts of what is there, since writes are still running, never remove all of it: whatever
-        /// one of them removes, the one that counts among all stays.
+        /// Runs that see different parts of what is there, since writes are still running, never
+        /// remove all of it: whatever one of them removes, the one that counts among all stays.
         #[test]
         fn whatever_is_seen_the_one_that_counts_in_the_end_stays(
             created in proptest::collection::vec((0_i64..4, any::<bool>()), 1..6),

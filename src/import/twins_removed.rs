@@ -1,6 +1,6 @@
-//! At the end of an import: where there are several alerts of one event, one stays. TheHive 4 does not see an alert that is still
-//! being created, so two imports at once, or a creation that is sent again after a gateway gave up on it, may make two. They are
-//! asked for all together, 500 at once.
+//! At the end of an import: where there are several alerts of one event, one stays. TheHive 4 does
+//! not see an alert that is still being created, so two imports at once, or a creation that is sent
+//! again after a gateway gave up on it, may make two. They are asked for all together, 500 at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -28,7 +28,10 @@ pub(super) struct Suspects(Mutex<BTreeSet<(usize, Uuid)>>);
 impl Suspects {
     /// Takes note of an event.
     pub(super) fn note(&self, desk: usize, event: Uuid) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((desk, event));
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((desk, event));
     }
 
     fn take(&self) -> BTreeSet<(usize, Uuid)> {
@@ -44,36 +47,63 @@ struct Told {
 }
 
 impl ConnectionImport<'_> {
-    /// Looks whether the alerts that this run made, and those that were listed twice, are alone; removes what is too much.
+    /// Looks whether the alerts that this run made, and those that were listed twice, are alone;
+    /// removes what is too much.
     pub(super) fn remove_twins(&self) {
         let suspects = self.suspects.take();
         if self.dry_run || suspects.is_empty() || self.network.clock().is_near_the_end() {
             return;
         }
         let mut told = Told::default();
+
         for (number, desk) in self.desks.iter().enumerate() {
-            let events: Vec<Uuid> = suspects.iter().filter(|(of, _)| *of == number).map(|(_, event)| *event).collect();
+            let events: Vec<Uuid> = suspects
+                .iter()
+                .filter(|(of, _)| *of == number)
+                .map(|(_, event)| *event)
+                .collect();
+
             for events in events.chunks(PAGE) {
                 if let Err(error) = self.remove_twins_of(desk, events, &mut told) {
                     let reason = worker::error_line(&error);
-                    self.part.warn(format!("it is not known whether another import made the same alerts: {reason}"));
+                    self.part.warn(format!(
+                        "it is not known whether another import made the same alerts: {reason}"
+                    ));
                 }
             }
         }
+
         let say = |all: &[String], one, many, how: &str| {
             if !all.is_empty() {
-                let named = all.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let named = all
+                    .iter()
+                    .take(NAMED)
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", ");
+
                 let more = if all.len() > NAMED { ", …" } else { "" };
-                self.part.warn(format!("{} {how}: {named}{more}", format_count(all.len() as u64, one, many)));
+                self.part.warn(format!(
+                    "{} {how}: {named}{more}",
+                    format_count(all.len() as u64, one, many)
+                ));
             }
         };
+
         say(
             &told.removed,
             "alert was",
             "alerts were",
-            "there twice, made by two imports at once or by a write that was not answered, and removed again",
+            "there twice, made by two imports at once or by a write that was not answered, and \
+             removed again",
         );
-        say(&told.stay, "alert is", "alerts are", "there beside another one of the same event, and not removed");
+
+        say(
+            &told.stay,
+            "alert is",
+            "alerts are",
+            "there beside another one of the same event, and not removed",
+        );
     }
 
     fn remove_twins_of(&self, desk: &AlertTarget, events: &[Uuid], told: &mut Told) -> Result<()> {
@@ -81,26 +111,44 @@ impl ConnectionImport<'_> {
         let mut of_events: BTreeMap<Uuid, usize> = BTreeMap::new();
         for alert in desk.hive.fetch_alerts_of_events(&source, events)?.0 {
             let event = event_of_alert(&alert).filter(|_| desk.users.has(&alert.created_by));
-            event.into_iter().for_each(|event| *of_events.entry(event).or_default() += 1);
+            event
+                .into_iter()
+                .for_each(|event| *of_events.entry(event).or_default() += 1);
         }
+
         for (event, _) in of_events.into_iter().filter(|(_, number)| *number > 1) {
             // It may have changed since they were listed.
             let mut alerts = desk.hive.fetch_alerts_of_event(&source, &event)?;
-            let Some(kept) = twins::choose_alert(alerts.clone(), &event, &desk.users) else { continue };
+            let Some(kept) = twins::choose_alert(alerts.clone(), &event, &desk.users) else {
+                continue;
+            };
             alerts.retain(|alert| alert.id != kept.id && desk.users.has(&alert.created_by));
+
             for alert in alerts {
                 match self.remove(desk, &event, (&alert, &kept))? {
-                    None => told.removed.push(format!("{} of event {event}, of which {} stays", alert.id, kept.id)),
-                    Some(why) => told.stay.push(format!("{} of event {event} ({why})", alert.id)),
+                    None => told.removed.push(format!(
+                        "{} of event {event}, of which {} stays",
+                        alert.id, kept.id
+                    )),
+                    Some(why) => told
+                        .stay
+                        .push(format!("{} of event {event} ({why})", alert.id)),
                 }
             }
         }
+
         Ok(())
     }
 
     /// Removes an alert for the sake of another, or says why not.
-    fn remove(&self, desk: &AlertTarget, event: &Uuid, (alert, kept): (&Alert, &Alert)) -> Result<Option<String>> {
-        let is_complete = compare::known_state(kept, event, &desk.users).is_some_and(|state| state.is_complete);
+    fn remove(
+        &self,
+        desk: &AlertTarget,
+        event: &Uuid,
+        (alert, kept): (&Alert, &Alert),
+    ) -> Result<Option<String>> {
+        let is_complete =
+            compare::known_state(kept, event, &desk.users).is_some_and(|state| state.is_complete);
         if !is_complete {
             return Ok(Some(format!("{} is not complete yet", kept.id)));
         }
@@ -111,17 +159,24 @@ impl ConnectionImport<'_> {
                 Ok(())
             })?;
         }
+
         if !may_go {
             return Ok(Some("somebody worked on it".to_owned()));
         }
-        Ok(match desk.write(self.part, |hive| hive.delete_alert(&alert.id)).map_err(WriteError::from_http_error) {
-            Ok(()) | Err(WriteError::Gone(_)) => None,
-            Err(
-                WriteError::Content(failure)
-                | WriteError::Duplicate(failure)
-                | WriteError::Denied(failure)
-                | WriteError::Unclear(failure),
-            ) => Some(failure.to_string()),
-        })
+
+        Ok(
+            match desk
+                .write(self.part, |hive| hive.delete_alert(&alert.id))
+                .map_err(WriteError::from_http_error)
+            {
+                Ok(()) | Err(WriteError::Gone(_)) => None,
+                Err(
+                    WriteError::Content(failure)
+                    | WriteError::Duplicate(failure)
+                    | WriteError::Denied(failure)
+                    | WriteError::Unclear(failure),
+                ) => Some(failure.to_string()),
+            },
+        )
     }
 }

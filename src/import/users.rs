@@ -1,5 +1,6 @@
-//! As whom this import writes to TheHive, and wrote before. Anybody who may write alerts there can make one that looks like
-//! ours: what such an alert says of itself counts only if one of these users created it. Pure.
+//! As whom this import writes to TheHive, and wrote before. Anybody who may write alerts there can
+//! make one that looks like ours: what such an alert says of itself counts only if one of these
+//! users created it. Pure.
 
 /// The logins of the import's own users in TheHive.
 #[derive(Clone, Debug, Default)]
@@ -9,8 +10,14 @@ impl Users {
     /// The user of the API key, and those of earlier keys.
     #[must_use]
     pub fn new(login: &str, former: &[String]) -> Self {
-        let all = std::iter::once(login).chain(former.iter().map(String::as_str)).map(str::trim);
-        Self(all.filter(|login| !login.is_empty()).map(ToOwned::to_owned).collect())
+        let all = std::iter::once(login)
+            .chain(former.iter().map(String::as_str))
+            .map(str::trim);
+        Self(
+            all.filter(|login| !login.is_empty())
+                .map(ToOwned::to_owned)
+                .collect(),
+        )
     }
 
     /// True if one of them has this login. TheHive stores logins in lower case.
@@ -26,7 +33,10 @@ mod tests {
 
     #[test]
     fn whoever_is_not_named_is_somebody_else() {
-        let users = Users::new("import@example.org", &[" Old@example.org ".to_owned(), String::new()]);
+        let users = Users::new(
+            "import@example.org",
+            &[" Old@example.org ".to_owned(), String::new()],
+        );
         assert!(users.has("import@example.org") && users.has("old@example.org"));
         assert!(!users.has("") && !users.has("jane@example.org"));
     }

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// By these fields an element is named in a message, where it cannot be read: the first that it has.
+/// By these fields an element is named in a message, where it cannot be read: the first that it
+/// has.
 pub(super) const NAMES: [&str; 4] = ["uuid", "sourceRef", "id", "_id"];
 /// The longest text that is taken for a name, in bytes.
 pub(super) const LONGEST_NAME: usize = 64;
@@ -43,13 +44,19 @@ impl Flaw {
     /// Something of another kind than an object; the text names it: "a text".
     #[must_use]
     pub fn not_object(kind: &str) -> Self {
-        Self { what: format!("is {kind}, not an object"), ..Self::default() }
+        Self {
+            what: format!("is {kind}, not an object"),
+            ..Self::default()
+        }
     }
 
     /// Something that cannot be read, for this reason.
     #[must_use]
     pub fn unreadable(why: &str) -> Self {
-        Self { what: format!("cannot be read: {why}"), ..Self::default() }
+        Self {
+            what: format!("cannot be read: {why}"),
+            ..Self::default()
+        }
     }
 
     /// The same of an element that is known by these.
@@ -73,7 +80,10 @@ impl Flaw {
     /// A sentence: "an attribute (uuid 5f0e…) cannot be read: …".
     #[must_use]
     pub fn describe(&self, subject: &str) -> String {
-        let known = NAMES.iter().zip(&self.names).find_map(|(field, name)| Some((field, name.as_ref()?)));
+        let known = NAMES
+            .iter()
+            .zip(&self.names)
+            .find_map(|(field, name)| Some((field, name.as_ref()?)));
         match known {
             Some((field, name)) => format!("{subject} ({field} {name}) {}", self.what),
             None => format!("{subject} {}", self.what),

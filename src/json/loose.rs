@@ -1,5 +1,6 @@
-//! Lenient JSON: a value of the wrong type is read as absent, since MISP writes numbers as texts or as numbers, depending
-//! on how its database is set up (`fixtures/wire/misp/001-getversion-admin.json` and its neighbours show the texts).
+//! Lenient JSON: a value of the wrong type is read as absent, since MISP writes numbers as texts or
+//! as numbers, depending on how its database is set up
+//! (`fixtures/wire/misp/001-getversion-admin.json` and its neighbours show the texts).
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -78,8 +79,12 @@ impl<'de> Visitor<'de> for ScalarVisitor {
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<Scalar, E> {
         if value.len() > self.most {
-            return Err(E::custom(format!("a text has more than {} KiB", self.most >> 10)));
+            return Err(E::custom(format!(
+                "a text has more than {} KiB",
+                self.most >> 10
+            )));
         }
+
         Ok(Scalar::Text(value.to_owned()))
     }
 
@@ -117,7 +122,10 @@ pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
 /// # Errors
 /// Only where the JSON itself is broken.
 pub fn short_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    deserializer.deserialize_any(StartVisitor { most: LONGEST_WORD, is_cut: false })
+    deserializer.deserialize_any(StartVisitor {
+        most: LONGEST_WORD,
+        is_cut: false,
+    })
 }
 
 /// Reads what people write at length, with pictures in it: its first 64 KiB, of which 31 are shown.
@@ -125,7 +133,10 @@ pub fn short_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, 
 /// # Errors
 /// Where the JSON itself is broken.
 pub fn leading_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    deserializer.deserialize_any(StartVisitor { most: 64 << 10, is_cut: true })
+    deserializer.deserialize_any(StartVisitor {
+        most: 64 << 10,
+        is_cut: true,
+    })
 }
 
 /// A text up to some length: its start if it is cut, else nothing of a longer one.
@@ -142,8 +153,16 @@ impl<'de> Visitor<'de> for StartVisitor {
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<String, E> {
-        let most = if self.is_cut || value.len() <= self.most { self.most } else { 0 };
-        Ok(value.get(..value.floor_char_boundary(most)).unwrap_or_default().to_owned())
+        let most = if self.is_cut || value.len() <= self.most {
+            self.most
+        } else {
+            0
+        };
+
+        Ok(value
+            .get(..value.floor_char_boundary(most))
+            .unwrap_or_default()
+            .to_owned())
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<String, E> {
@@ -182,7 +201,11 @@ impl<'de> Visitor<'de> for StartVisitor {
 /// # Errors
 /// Where the JSON itself is broken; a longer text.
 pub fn long_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    deserializer.deserialize_any(ScalarVisitor { most: LONGEST_TEXT << 4 }).map(Scalar::into_text)
+    deserializer
+        .deserialize_any(ScalarVisitor {
+            most: LONGEST_TEXT << 4,
+        })
+        .map(Scalar::into_text)
 }
 
 impl Scalar {
@@ -197,8 +220,8 @@ impl Scalar {
     }
 }
 
-/// Reads a number, written as a number or as text, without what stands behind its point, as MISP reads it; anything else as
-/// none.
+/// Reads a number, written as a number or as text, without what stands behind its point, as MISP
+/// reads it; anything else as none.
 ///
 /// # Errors
 /// Only where the JSON itself is broken.
@@ -211,8 +234,8 @@ pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>,
     })
 }
 
-/// The same of a number that decides something: what is said and cannot be read is `i64::MIN`, which is equal to no number that
-/// anybody means; only what is empty is none.
+/// The same of a number that decides something: what is said and cannot be read is `i64::MIN`,
+/// which is equal to no number that anybody means; only what is empty is none.
 ///
 /// # Errors
 /// Only where the JSON itself is broken.
@@ -230,7 +253,8 @@ pub fn strict_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
 /// Reads a name; `null` and what is empty as the empty text.
 ///
 /// # Errors
-/// Where the JSON itself is broken; a text of more than a mebibyte; a list or an object with something in it, which is no name.
+/// Where the JSON itself is broken; a text of more than a mebibyte; a list or an object with
+/// something in it, which is no name.
 pub fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     match Scalar::deserialize(deserializer)? {
         Scalar::Filled => Err(de::Error::custom("a name is a list or an object")),
@@ -242,13 +266,22 @@ pub fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
 #[must_use]
 pub fn parse_number(text: &str) -> Option<i64> {
     let text = text.trim();
-    let is_decimal = || text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
-    let decimal = || text.parse::<f64>().ok().filter(|_| is_decimal()).and_then(|value| float_to_integer(value.trunc()));
+    let is_decimal = || {
+        text.bytes()
+            .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte))
+    };
+    let decimal = || {
+        text.parse::<f64>()
+            .ok()
+            .filter(|_| is_decimal())
+            .and_then(|value| float_to_integer(value.trunc()))
+    };
+
     text.parse().ok().or_else(decimal)
 }
 
-/// Reads a moment in seconds since 1970, also where it is written in milliseconds, microseconds or nanoseconds; see
-/// [`crate::time::seconds`].
+/// Reads a moment in seconds since 1970, also where it is written in milliseconds, microseconds or
+/// nanoseconds; see [`crate::time::to_seconds`].
 ///
 /// # Errors
 /// Only where the JSON itself is broken.
@@ -263,16 +296,20 @@ pub fn float_to_integer(value: f64) -> Option<i64> {
     (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64)
 }
 
-/// Reads `true`, and nothing that merely looks like it: for the flag that decides what leaves the house.
+/// Reads `true`, and nothing that merely looks like it: for the flag that decides what leaves the
+/// house.
 ///
 /// # Errors
 /// Only where the JSON itself is broken.
 pub fn exactly_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Ok(matches!(Scalar::deserialize(deserializer)?, Scalar::Bool(true)))
+    Ok(matches!(
+        Scalar::deserialize(deserializer)?,
+        Scalar::Bool(true)
+    ))
 }
 
-/// Reads a marking (TLP, PAP): none if absent, and a number outside every scale if it cannot be read, so that it counts
-/// as the strictest.
+/// Reads a marking (TLP, PAP): none if absent, and a number outside every scale if it cannot be
+/// read, so that it counts as the strictest.
 ///
 /// # Errors
 /// Only where the JSON itself is broken.
@@ -313,7 +350,9 @@ pub fn parse_bool(text: &str) -> Option<bool> {
 ///
 /// # Errors
 /// Only where the JSON itself is broken.
-pub fn objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+pub fn objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     let mut list = Vec::new();
     let mut take = |element: Element<T>| list.extend(element.into_option());
     deserializer.deserialize_any(LenientList(&mut take, PhantomData))?;
@@ -331,11 +370,13 @@ pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
             list.push(text);
         }
     };
+
     deserializer.deserialize_any(LenientList(&mut take, PhantomData))?;
     Ok(list)
 }
 
-/// Reads a list of objects of which only something is counted: none is kept, however many there are.
+/// Reads a list of objects of which only something is counted: none is kept, however many there
+/// are.
 ///
 /// # Errors
 /// Only where the JSON itself is broken.
@@ -349,7 +390,9 @@ pub fn fold_objects<'de, T: Deserialize<'de>, C: Default, D: Deserializer<'de>>(
             count(&mut counted, one);
         }
     };
-    deserializer.deserialize_newtype_struct(COUNTED, Counted(LenientList(&mut take, PhantomData)))?;
+
+    deserializer
+        .deserialize_newtype_struct(COUNTED, Counted(LenientList(&mut take, PhantomData)))?;
     Ok(counted)
 }
 
@@ -357,7 +400,9 @@ pub fn fold_objects<'de, T: Deserialize<'de>, C: Default, D: Deserializer<'de>>(
 ///
 /// # Errors
 /// Only where the JSON itself is broken.
-pub fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     Element::deserialize(deserializer).map(Element::into_option)
 }
 
@@ -370,7 +415,10 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Counted<V> {
         self.0.expecting(f)
     }
 
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+    fn visit_newtype_struct<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<V::Value, D::Error> {
         deserializer.deserialize_any(self.0)
     }
 }
@@ -401,6 +449,7 @@ impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for LenientList<'_, T, 
                 map.next_value::<IgnoredAny>()?;
             }
         }
+
         Ok(())
     }
 

@@ -6,7 +6,8 @@ mod stream;
 
 pub use element::{Element, Flaw};
 pub use loose::{
-    short_text, exactly_true, flag, fold_objects, describe_kind, long_text, marking, timestamp, name, number, parse_number, strict_number, object,
-    objects, leading_text, text, texts, parse_bool, float_to_integer,
+    describe_kind, exactly_true, flag, float_to_integer, fold_objects, leading_text, long_text,
+    marking, name, number, object, objects, parse_bool, parse_number, short_text, strict_number,
+    text, texts, timestamp,
 };
 pub use stream::{JsonStream, is_list_index};

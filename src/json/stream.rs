@@ -1,7 +1,8 @@
-//! Streaming JSON: a body is walked element by element and never held whole. What nobody asks for is passed over unread: it
-//! costs no memory, however long or deep it is. What is wrong with one element costs that element: the walk goes on behind it.
-//! Where things begin and end is found in `scan.rs`; how serde takes a value from here is in `taking.rs`; what lenient fields
-//! read is in `loose.rs`.
+//! Streaming JSON: a body is walked element by element and never held whole. What nobody asks for
+//! is passed over unread: it costs no memory, however long or deep it is. What is wrong with one
+//! element costs that element: the walk goes on behind it. Where things begin and end is found in
+//! `scan.rs`; how serde takes a value from here is in `taking.rs`; what lenient fields read is in
+//! `loose.rs`.
 
 mod scan;
 mod taking;
@@ -21,12 +22,14 @@ use taking::Walk;
 const LARGEST_BODY: u64 = 4 << 30;
 /// The largest list of a feed's events, in bytes.
 const LARGEST_LIST: u64 = 256 << 20;
-/// What an element of a collected list may keep in any case, in bytes; and what all larger ones may keep together.
+/// What an element of a collected list may keep in any case, in bytes; and what all larger ones may
+/// keep together.
 const SMALL_ELEMENT: usize = 64 << 10;
 const LARGE_ELEMENTS: usize = 32 << 20;
 const BUFFER: usize = 64 << 10;
 
-/// Stands before a list whose elements are counted and not kept. See [`super::loose::fold`].
+/// Stands before a list whose elements are counted and not kept. See
+/// [`super::loose::fold_objects`].
 pub(super) const COUNTED: &str = "cortex-misp: counted";
 
 /// A JSON body that is read as a stream.
@@ -60,6 +63,7 @@ impl Read for Bounded<'_> {
                 read => break read?,
             }
         };
+
         let over = || io::Error::other(format!("it has more than {} MiB", self.most >> 20));
         self.left = self.left.checked_sub(read as u64).ok_or_else(over)?;
         Ok(read)
@@ -78,7 +82,12 @@ impl<'s> JsonStream<'s> {
     }
 
     fn with_limit(body: impl Read + 's, most: u64) -> Self {
-        let bounded = Bounded { body: Box::new(body), most, left: most };
+        let bounded = Bounded {
+            body: Box::new(body),
+            most,
+            left: most,
+        };
+
         Self {
             reader: BufReader::with_capacity(BUFFER, bounded),
             depth: 0,
@@ -91,20 +100,37 @@ impl<'s> JsonStream<'s> {
         }
     }
 
-    /// Says of an encoding that is not UTF-8 what it is, unpacks what is compressed, and passes over a byte order mark. Only
-    /// before all else.
+    /// Says of an encoding that is not UTF-8 what it is, unpacks what is compressed, and passes
+    /// over a byte order mark. Only before all else.
     ///
     /// # Errors
     /// That it is UTF-16, or cannot be unpacked.
     pub fn check_encoding(&mut self) -> Result<()> {
         if self.reader.fill_buf()?.starts_with(b"\x1f\x8b") {
             let most = self.reader.get_ref().most;
-            let nothing = Bounded { body: Box::new(io::empty()), most, left: most };
+            let nothing = Bounded {
+                body: Box::new(io::empty()),
+                most,
+                left: most,
+            };
+
             let packed = std::mem::replace(&mut self.reader, BufReader::new(nothing));
             let body = Box::new(MultiGzDecoder::new(packed));
-            self.reader = BufReader::with_capacity(BUFFER, Bounded { body, most, left: most });
-            self.reader.fill_buf().context("it is compressed (gzip) and cannot be unpacked")?;
+
+            self.reader = BufReader::with_capacity(
+                BUFFER,
+                Bounded {
+                    body,
+                    most,
+                    left: most,
+                },
+            );
+
+            self.reader
+                .fill_buf()
+                .context("it is compressed (gzip) and cannot be unpacked")?;
         }
+
         let start = self.reader.fill_buf()?;
         ensure!(
             !start.starts_with(b"\xff\xfe")
@@ -112,10 +138,12 @@ impl<'s> JsonStream<'s> {
                 && ![b"{\0", b"\0{"].iter().any(|mark| start.starts_with(*mark)),
             "it is UTF-16, as some editors and shells write: JSON is UTF-8"
         );
+
         let mark = "\u{feff}".as_bytes();
         if start.starts_with(mark) {
             self.reader.consume(mark.len());
         }
+
         Ok(())
     }
 
@@ -140,16 +168,20 @@ impl<'s> JsonStream<'s> {
         }
     }
 
-    /// Hands over each element of a list, be it written as an object of places; null is an empty list.
+    /// Hands over each element of a list, be it written as an object of places; null is an empty
+    /// list.
     ///
     /// # Errors
     /// That it is no list, or breaks off; or the handler's own error.
-    pub fn for_each<T: for<'de> Deserialize<'de>>(&mut self, on: &mut dyn FnMut(Element<T>) -> Result<()>) -> Result<()> {
+    pub fn for_each<T: for<'de> Deserialize<'de>>(
+        &mut self,
+        on: &mut dyn FnMut(Element<T>) -> Result<()>,
+    ) -> Result<()> {
         self.walk(&[], &mut |source| on(source.read_element()?))
     }
 
-    /// Hands over each element of the list that stands below the keys of `path`, `["response", "Attribute"]` for instance;
-    /// other keys are passed over.
+    /// Hands over each element of the list that stands below the keys of `path`,
+    /// `["response", "Attribute"]` for instance; other keys are passed over.
     ///
     /// # Errors
     /// That there is no such list, or that the body breaks off; or the handler's own error.
@@ -161,8 +193,9 @@ impl<'s> JsonStream<'s> {
         self.walk(path, &mut |source| on(source.read_element()?))
     }
 
-    /// Collects the list that stands below the keys of `path`, which may have so many elements. Each may keep 64 KiB; the
-    /// larger ones 32 MiB in all, and what is beyond that cannot be read. `keep` may make an element smaller, or drop it.
+    /// Collects the list that stands below the keys of `path`, which may have so many elements.
+    /// Each may keep 64 KiB; the larger ones 32 MiB in all, and what is beyond that cannot be read.
+    /// `keep` may make an element smaller, or drop it.
     ///
     /// # Errors
     /// That there is no such list, that it has more elements, or that the body breaks off.
@@ -173,27 +206,42 @@ impl<'s> JsonStream<'s> {
         keep: &mut dyn FnMut(Element<T>) -> Option<K>,
     ) -> Result<Vec<K>> {
         let (mut list, mut came, mut left) = (Vec::new(), 0, LARGE_ELEMENTS);
+
         self.walk(path, &mut |source| {
-            ensure!(came < most, "the server sends more than the {most} elements asked for");
+            ensure!(
+                came < most,
+                "the server sends more than the {most} elements asked for"
+            );
             came += 1;
             let mut element = source.read_element()?;
             if source.kept > SMALL_ELEMENT {
                 match left.checked_sub(source.kept) {
                     Some(less) => left = less,
-                    None => element = Element::Bad(source.make_flaw("there is no room for it beside other large ones")),
+                    None => {
+                        element = Element::Bad(
+                            source.make_flaw("there is no room for it beside other large ones"),
+                        )
+                    }
                 }
             }
+
             list.extend(keep(element));
             Ok(())
         })?;
+
         self.require_end()?;
         Ok(list)
     }
 
     /// Goes to the list below a path and stops at each of its elements.
     fn walk(&mut self, path: &[&str], on: &mut dyn FnMut(&mut Self) -> Result<()>) -> Result<()> {
-        let Some((wanted, rest)) = path.split_first() else { return self.visit_items(on) };
-        ensure!(self.peek_kind().map_err(into_error)? == Next::Object, "expected an object with the key {wanted}");
+        let Some((wanted, rest)) = path.split_first() else {
+            return self.visit_items(on);
+        };
+        ensure!(
+            self.peek_kind().map_err(into_error)? == Next::Object,
+            "expected an object with the key {wanted}"
+        );
         let mut is_there = false;
         self.visit_fields(&mut |key, source| {
             if key != *wanted || is_there {
@@ -202,11 +250,14 @@ impl<'s> JsonStream<'s> {
             is_there = true;
             source.walk(rest, on)
         })?;
+
         ensure!(is_there, "the answer has no \"{wanted}\"");
+
         Ok(())
     }
 
-    /// Stops at each element of a list, be it written as an object of places; null is an empty list.
+    /// Stops at each element of a list, be it written as an object of places; null is an empty
+    /// list.
     ///
     /// # Errors
     /// That it is no list, or breaks off; or the handler's own error.
@@ -233,8 +284,8 @@ impl<'s> JsonStream<'s> {
         }
     }
 
-    /// The same of a list that may be none: what stands in its place, or under a key of it that is no place, is a flaw of its
-    /// own, so that it costs nothing around it.
+    /// The same of a list that may be none: what stands in its place, or under a key of it that is
+    /// no place, is a flaw of its own, so that it costs nothing around it.
     ///
     /// # Errors
     /// That the body breaks off; or the handler's own error.
@@ -243,9 +294,16 @@ impl<'s> JsonStream<'s> {
         read: &mut dyn FnMut(&mut Self) -> Result<Element<T>>,
         on: &mut dyn FnMut(Element<T>) -> Result<()>,
     ) -> Result<()> {
-        let no_list = |what: &str| Element::Bad(Flaw::unreadable(&format!("where its list should be is {what}")));
+        let no_list = |what: &str| {
+            Element::Bad(Flaw::unreadable(&format!(
+                "where its list should be is {what}"
+            )))
+        };
+
         let what = match (self.peek_kind().map_err(into_error)?, self.peek()?) {
-            (Next::List, _) | (_, Some(b'n')) => return self.visit_items(&mut |source| on(read(source)?)),
+            (Next::List, _) | (_, Some(b'n')) => {
+                return self.visit_items(&mut |source| on(read(source)?));
+            }
             (Next::Object, _) => {
                 return self.visit_fields(&mut |key, source| {
                     if is_list_index(key) {
@@ -279,22 +337,32 @@ impl<'s> JsonStream<'s> {
         Ok(self.peek_kind().map_err(into_error)? == Next::Object)
     }
 
-    /// Hands over each field of an object. `on` reads its value, or passes it over ([`Self::pass`]).
+    /// Hands over each field of an object. `on` reads its value, or passes it over
+    /// ([`Self::skip_value`]).
     ///
     /// # Errors
     /// That it is no object, or breaks off; or the handler's own error.
-    pub fn visit_fields(&mut self, on: &mut dyn FnMut(&str, &mut Self) -> Result<()>) -> Result<()> {
-        ensure!(self.peek_kind().map_err(into_error)? == Next::Object, "expected an object");
+    pub fn visit_fields(
+        &mut self,
+        on: &mut dyn FnMut(&str, &mut Self) -> Result<()>,
+    ) -> Result<()> {
+        ensure!(
+            self.peek_kind().map_err(into_error)? == Next::Object,
+            "expected an object"
+        );
+
         self.open().map_err(into_error)?;
         let mut is_first = true;
         while self.has_more(b'}', &mut is_first).map_err(into_error)? {
             let key = self.read_key().map_err(into_error)?;
             on(&key, self)?;
         }
+
         Ok(())
     }
 
-    /// Reads an element as `T`, but for those of its fields whose values `on` reads: for these it gives true.
+    /// Reads an element as `T`, but for those of its fields whose values `on` reads: for these it
+    /// gives true.
     ///
     /// # Errors
     /// That the body breaks off; or the handler's own error.
@@ -307,21 +375,32 @@ impl<'s> JsonStream<'s> {
         }
         self.begin_element();
         let (depth, mut stopped, mut uuid) = (self.depth, None, None);
+
         let read = match self.open() {
             Ok(()) => {
-                let mut walk = Walk { source: self, on, is_first: true, stopped: None, uuid: None, is_own: true };
+                let mut walk = Walk {
+                    source: self,
+                    on,
+                    is_first: true,
+                    stopped: None,
+                    uuid: None,
+                    is_own: true,
+                };
+
                 let read = T::deserialize(MapAccessDeserializer::new(&mut walk));
                 (stopped, uuid) = (walk.stopped, walk.uuid);
                 read
             }
             Err(broken) => Err(broken),
         };
+
         // What `on` could not read as it should be is a flaw too.
         let read = match stopped.map(anyhow::Error::downcast) {
             Some(Err(error)) => return Err(error),
             Some(Ok(broken)) => Err(broken),
             None => read,
         };
+
         match read {
             Ok(value) => Ok(Element::Good(value)),
             Err(Broken::Off(error)) => Err(error.into()),
@@ -334,12 +413,14 @@ impl<'s> JsonStream<'s> {
         }
     }
 
-    /// Reads an element. What is wrong with it is told, and is in the way of nothing that comes behind it.
+    /// Reads an element. What is wrong with it is told, and is in the way of nothing that comes
+    /// behind it.
     ///
     /// # Errors
     /// That the body breaks off.
     pub fn read_element<T: for<'de> Deserialize<'de>>(&mut self) -> Result<Element<T>> {
-        self.read_value().map(|read| read.unwrap_or_else(Element::Bad))
+        self.read_value()
+            .map(|read| read.unwrap_or_else(Element::Bad))
     }
 
     /// The same for a value of any kind.
@@ -384,8 +465,9 @@ impl<'s> JsonStream<'s> {
     }
 }
 
-/// True for a key that is a place in a list: PHP writes a list as an object once an element in its middle was taken out
-/// (MISP's `EventsController.php` does so with tags), and may write an empty one as `{}`.
+/// True for a key that is a place in a list: PHP writes a list as an object once an element in its
+/// middle was taken out (MISP's `EventsController.php` does so with tags), and may write an empty
+/// one as `{}`.
 #[must_use]
 pub fn is_list_index(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit())

@@ -15,7 +15,10 @@ fn three_is_red_or_amber_strict_by_scale() {
 
 #[test]
 fn tags_are_read_in_every_spelling_and_the_strictest_counts() {
-    assert_eq!(Tlp::from_tags(["TLP:White", "tlp:amber+strict", "osint"]), Some(Tlp::AmberStrict));
+    assert_eq!(
+        Tlp::from_tags(["TLP:White", "tlp:amber+strict", "osint"]),
+        Some(Tlp::AmberStrict)
+    );
     assert_eq!(Tlp::from_tags(["tlp:ex:chr", "type:OSINT"]), None);
     assert_eq!(Pap::from_tags(["pap:white", "PAP:GREEN"]), Some(Pap::Green));
 }
@@ -67,6 +70,7 @@ fn a_tag_is_read_however_people_write_it() {
     ] {
         assert_eq!(Tlp::from_tag(tag), Some(Tlp::Red), "{tag:?}");
     }
+
     for tag in [
         "tlp:amber+strict",
         "TLP:AMBER STRICT",
@@ -78,7 +82,15 @@ fn a_tag_is_read_however_people_write_it() {
     ] {
         assert_eq!(Tlp::from_tag(tag), Some(Tlp::AmberStrict), "{tag:?}");
     }
-    for tag in ["pap:red", "PAP:\"RED\"", " PAP : red", "pap=\"red\"", "PAP RED ONLY", "PAP|RED"] {
+
+    for tag in [
+        "pap:red",
+        "PAP:\"RED\"",
+        " PAP : red",
+        "pap=\"red\"",
+        "PAP RED ONLY",
+        "PAP|RED",
+    ] {
         assert_eq!(Pap::from_tag(tag), Some(Pap::Red), "{tag:?}");
     }
 }
@@ -98,8 +110,16 @@ fn what_is_meant_as_a_marking_and_cannot_be_read_is_red_and_is_named() {
         "papal",
         "TLP|RED",
     ];
-    assert_eq!(unreadable_tags(tags).collect::<Vec<_>>(), ["tlp:rde", "tlp:", "PAP:purple", "tlp:3", "TLP2.0:rde"]);
-    assert_eq!((Tlp::from_tag("tlp:rde"), Pap::from_tag("PAP:purple")), (Some(Tlp::Red), Some(Pap::Red)));
+
+    assert_eq!(
+        unreadable_tags(tags).collect::<Vec<_>>(),
+        ["tlp:rde", "tlp:", "PAP:purple", "tlp:3", "TLP2.0:rde"]
+    );
+    assert_eq!(
+        (Tlp::from_tag("tlp:rde"), Pap::from_tag("PAP:purple")),
+        (Some(Tlp::Red), Some(Pap::Red))
+    );
+
     for tag in [
         "tlp:ex:chr",
         "tlp:EX:CHR",
@@ -117,9 +137,17 @@ fn what_is_meant_as_a_marking_and_cannot_be_read_is_red_and_is_named() {
         "TLP white paper",
         "tlp|rde",
     ] {
-        assert_eq!((Tlp::from_tag(tag), Pap::from_tag(tag)), (None, None), "{tag:?}");
+        assert_eq!(
+            (Tlp::from_tag(tag), Pap::from_tag(tag)),
+            (None, None),
+            "{tag:?}"
+        );
     }
-    assert_eq!((Tlp::from_tag("TLP|WHITE"), Tlp::from_tag("TLP 2.0 (green)")), (Some(Tlp::Clear), Some(Tlp::Green)));
+
+    assert_eq!(
+        (Tlp::from_tag("TLP|WHITE"), Tlp::from_tag("TLP 2.0 (green)")),
+        (Some(Tlp::Clear), Some(Tlp::Green))
+    );
 }
 
 proptest! {
@@ -150,18 +178,38 @@ proptest! {
 
 #[test]
 fn only_a_plain_tag_counts_for_every_other_misp() {
-    assert_eq!(Tlp::from_plain_tags(["tlp:\"red\"", "TLP:Amber", "tlp:rde"]), Some(Tlp::Amber));
+    assert_eq!(
+        Tlp::from_plain_tags(["tlp:\"red\"", "TLP:Amber", "tlp:rde"]),
+        Some(Tlp::Amber)
+    );
     assert_eq!(Tlp::from_plain_tags(["TLP:WHITE"]), Some(Tlp::Clear));
-    assert_eq!((Tlp::from_plain_tags(["tlp=red"]), Pap::from_plain_tags(["pap:red"])), (None, Some(Pap::Red)));
+
+    assert_eq!(
+        (
+            Tlp::from_plain_tags(["tlp=red"]),
+            Pap::from_plain_tags(["pap:red"])
+        ),
+        (None, Some(Pap::Red))
+    );
 }
 
 #[test]
 fn words_tags_and_numbers_go_round() {
-    for tlp in [Tlp::Clear, Tlp::Green, Tlp::Amber, Tlp::AmberStrict, Tlp::Red] {
+    for tlp in [
+        Tlp::Clear,
+        Tlp::Green,
+        Tlp::Amber,
+        Tlp::AmberStrict,
+        Tlp::Red,
+    ] {
         assert_eq!(Tlp::from_tag(tlp.tag()), Some(tlp));
         assert_eq!(Tlp::from_word(tlp.word()), Some(tlp));
-        assert_eq!(Tlp::from_number(i64::from(tlp.number()), Scale::Five), Some(tlp));
+        assert_eq!(
+            Tlp::from_number(i64::from(tlp.number()), Scale::Five),
+            Some(tlp)
+        );
     }
+
     for pap in [Pap::Clear, Pap::Green, Pap::Amber, Pap::Red] {
         assert_eq!(Pap::from_tag(pap.tag()), Some(pap));
         assert_eq!(Pap::from_number(i64::from(pap.number())), Some(pap));

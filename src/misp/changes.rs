@@ -1,4 +1,5 @@
-//! What is to be written to an event, as a value: a plan without its reasons. Also where the files come from that go with it.
+//! What is to be written to an event, as a value: a plan without its reasons. Also where the files
+//! come from that go with it.
 
 use std::collections::BTreeSet;
 
@@ -28,8 +29,8 @@ pub struct EventChanges<'a> {
     pub new_objects: Vec<Uuid>,
     /// Objects whose distribution becomes 0.
     pub closed_objects: &'a BTreeSet<Uuid>,
-    /// True if the event is published and new IOCs are the only reason to touch it: they go first, and all else waits if MISP
-    /// takes none of them.
+    /// True if the event is published and new IOCs are the only reason to touch it: they go first,
+    /// and all else waits if MISP takes none of them.
     pub is_additions_first: bool,
 }
 
@@ -37,14 +38,19 @@ impl EventChanges<'_> {
     /// True if nothing is to be written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let no_attribute = self.edits.is_empty() && self.additions.is_empty() && self.removals.is_empty();
+        let no_attribute =
+            self.edits.is_empty() && self.additions.is_empty() && self.removals.is_empty();
         !self.create && self.event.is_empty() && no_attribute && self.closed_objects.is_empty()
     }
 
     /// The uuids of all attributes that are concerned.
     pub fn attribute_uuids(&self) -> impl Iterator<Item = Uuid> {
         let edited = self.edits.iter().map(|edit| edit.uuid);
-        self.additions.iter().map(|one| one.uuid).chain(edited).chain(self.removals.iter().copied())
+        self.additions
+            .iter()
+            .map(|one| one.uuid)
+            .chain(edited)
+            .chain(self.removals.iter().copied())
     }
 
     /// True for an object that is not there yet.
@@ -110,9 +116,18 @@ impl EventPatch {
             ("threat level", self.threat_level.is_some()),
             ("analysis", self.analysis.is_some()),
             ("distribution", self.close),
-            ("tags", !self.add_tags.is_empty() || !self.drop_tags.is_empty()),
+            (
+                "tags",
+                !self.add_tags.is_empty() || !self.drop_tags.is_empty(),
+            ),
         ];
-        let words: Vec<_> = words.iter().filter(|(_, changes)| *changes).map(|(word, _)| *word).collect();
+
+        let words: Vec<_> = words
+            .iter()
+            .filter(|(_, changes)| *changes)
+            .map(|(word, _)| *word)
+            .collect();
+
         words.join(", ")
     }
 }
@@ -136,7 +151,8 @@ pub struct AttributePatch {
     pub is_reason: bool,
     /// What differs and is left as it is.
     pub remark: Option<String>,
-    /// The attribute that is changed, if it is not the wanted one: the same file, sent in the other way.
+    /// The attribute that is changed, if it is not the wanted one: the same file, sent in the other
+    /// way.
     pub instead: Option<Uuid>,
 }
 
@@ -151,7 +167,8 @@ pub struct AttributeEdit<'a> {
     pub change: &'a AttributePatch,
 }
 
-/// Where the files come from that attributes carry. They are read when they are sent, one at a time.
+/// Where the files come from that attributes carry. They are read when they are sent, one at a
+/// time.
 pub trait AttachmentSource {
     /// The file that an attribute carries; none for one that carries none.
     ///

@@ -19,7 +19,8 @@ const MOST_IN_REPORTS: usize = 4 << 20;
 pub struct Chunk {
     /// Attributes, those in objects too.
     pub rows: Vec<AttributeRow>,
-    /// The event's reports, all of them in the last chunk, none before. Of more than 4 MiB the first are kept.
+    /// The event's reports, all of them in the last chunk, none before. Of more than 4 MiB the
+    /// first are kept.
     pub reports: Vec<Report>,
     /// How many more reports there are, and how many that cannot be read.
     pub reports_left_out: u64,
@@ -32,8 +33,8 @@ pub struct Chunk {
 /// An attribute of an event.
 #[derive(Debug)]
 pub struct AttributeRow {
-    /// The attribute, without its sightings. In an object that is soft-deleted it counts as soft-deleted. What
-    /// is no attribute, or no object, is [`Element::Bad`].
+    /// The attribute, without its sightings. In an object that is soft-deleted it counts as
+    /// soft-deleted. What is no attribute, or no object, is [`Element::Bad`].
     pub attribute: Element<Attribute>,
     /// The object that it is in.
     pub within: Option<ParentObject>,
@@ -83,7 +84,16 @@ enum Delivery {
 impl<'c> ChunkBuffer<'c> {
     pub(super) fn new(on: &'c mut dyn FnMut(Chunk) -> Result<()>) -> Self {
         let (rows, reports, progress) = (Vec::new(), Vec::new(), Delivery::default());
-        Self { rows, text: 0, reports, in_reports: 0, reports_left_out: 0, without_objects: None, progress, on }
+        Self {
+            rows,
+            text: 0,
+            reports,
+            in_reports: 0,
+            reports_left_out: 0,
+            without_objects: None,
+            progress,
+            on,
+        }
     }
 
     /// Takes what stands in an event.
@@ -100,21 +110,38 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     fn add_object(&mut self, object: Object) -> Result<()> {
-        let within = ParentObject { name: object.name.into(), uuid: object.uuid.into() };
+        let within = ParentObject {
+            name: object.name.into(),
+            uuid: object.uuid.into(),
+        };
         let is_deleted = object.deleted == Some(true);
+
         object.attributes.into_iter().try_for_each(|element| {
             let element = match element {
-                Element::Good(attribute) if is_deleted => Element::Good(Attribute { deleted: Some(true), ..attribute }),
+                Element::Good(attribute) if is_deleted => Element::Good(Attribute {
+                    deleted: Some(true),
+                    ..attribute
+                }),
                 element => element,
             };
+
             self.add_row(element, Some(within.clone()))
         })?;
-        let most = "the object that it is in has more attributes, or longer ones, than are read of one";
-        (0..object.beyond).try_for_each(|_| self.add_row(Element::Bad(Flaw::unreadable(most)), Some(within.clone())))
+
+        let most =
+            "the object that it is in has more attributes, or longer ones, than are read of one";
+
+        (0..object.beyond).try_for_each(|_| {
+            self.add_row(Element::Bad(Flaw::unreadable(most)), Some(within.clone()))
+        })
     }
 
     /// Takes an attribute. What no longer fits goes into the next chunk.
-    pub(super) fn add_row(&mut self, mut attribute: Element<Attribute>, within: Option<ParentObject>) -> Result<()> {
+    pub(super) fn add_row(
+        &mut self,
+        mut attribute: Element<Attribute>,
+        within: Option<ParentObject>,
+    ) -> Result<()> {
         let text = match &mut attribute {
             Element::Good(attribute) => {
                 // Only one way of reading brings them.
@@ -124,17 +151,21 @@ impl<'c> ChunkBuffer<'c> {
             }
             Element::Bad(_) => 0,
         };
+
         if self.rows.len() == MOST_ROWS || self.text + text > MOST_TEXT {
             self.deliver_rows()?;
         }
         self.text += text;
         self.rows.push(AttributeRow { attribute, within });
+
         Ok(())
     }
 
     /// Takes a report, if there is room for it.
     pub(super) fn add_report(&mut self, report: Element<Report>) {
-        let fits = |report: &Report| self.in_reports + report.name.len() + report.content.len() <= MOST_IN_REPORTS;
+        let fits = |report: &Report| {
+            self.in_reports + report.name.len() + report.content.len() <= MOST_IN_REPORTS
+        };
         match report.into_option().filter(fits) {
             Some(report) => {
                 self.in_reports += report.name.len() + report.content.len();
@@ -154,20 +185,53 @@ impl<'c> ChunkBuffer<'c> {
         if self.rows.is_empty() {
             return Ok(());
         }
-        let highest = self.rows.iter().filter_map(|row| attribute_number(&row.attribute)).max().unwrap_or(0);
+
+        let highest = self
+            .rows
+            .iter()
+            .filter_map(|row| attribute_number(&row.attribute))
+            .max()
+            .unwrap_or(0);
+
         let progress = Delivery::UpTo(self.highest_delivered().max(highest));
         let rows = std::mem::take(&mut self.rows);
-        let chunk = Chunk { rows, reports: Vec::new(), reports_left_out: 0, without_objects: None, is_last: false };
+        let chunk = Chunk {
+            rows,
+            reports: Vec::new(),
+            reports_left_out: 0,
+            without_objects: None,
+            is_last: false,
+        };
+
         self.text = 0;
         let handed = (self.on)(chunk);
-        self.progress = if handed.is_ok() { progress } else { Delivery::Stopped };
+        self.progress = if handed.is_ok() {
+            progress
+        } else {
+            Delivery::Stopped
+        };
+
         handed
     }
 
     /// Hands over the last chunk.
     pub(super) fn finish(self) -> Result<()> {
-        let Self { rows, reports, reports_left_out, without_objects, on, .. } = self;
-        on(Chunk { rows, reports, reports_left_out, without_objects, is_last: true })
+        let Self {
+            rows,
+            reports,
+            reports_left_out,
+            without_objects,
+            on,
+            ..
+        } = self;
+
+        on(Chunk {
+            rows,
+            reports,
+            reports_left_out,
+            without_objects,
+            is_last: true,
+        })
     }
 
     /// Forgets what was gathered and not handed over, since it comes again.
@@ -209,7 +273,8 @@ pub(super) fn attribute_number(element: &Element<Attribute>) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// The sizes of the chunks in which attributes with values of these lengths come, and which is the last.
+    /// The sizes of the chunks in which attributes with values of these lengths come, and which is
+    /// the last.
     fn chunk_sizes(lengths: &[usize]) -> Vec<(usize, bool)> {
         let mut sizes = Vec::new();
         let mut on = |chunk: Chunk| {
@@ -217,10 +282,21 @@ mod tests {
             Ok(())
         };
         let mut chunks = ChunkBuffer::new(&mut on);
+
         for length in lengths {
-            chunks.add_row(Element::Good(Attribute { value: "x".repeat(*length), ..Attribute::default() }), None).unwrap();
+            chunks
+                .add_row(
+                    Element::Good(Attribute {
+                        value: "x".repeat(*length),
+                        ..Attribute::default()
+                    }),
+                    None,
+                )
+                .unwrap();
         }
+
         chunks.finish().unwrap();
+
         sizes
     }
 
@@ -230,7 +306,10 @@ mod tests {
         assert_eq!(chunk_sizes(&[1; 5_000]), [(5_000, true)]);
         assert_eq!(chunk_sizes(&[1; 5_001]), [(5_000, false), (1, true)]);
         assert_eq!(chunk_sizes(&[1 << 20; 5]), [(4, false), (1, true)]);
-        assert_eq!(chunk_sizes(&[7, 5 << 20, 7]), [(1, false), (1, false), (1, true)]);
+        assert_eq!(
+            chunk_sizes(&[7, 5 << 20, 7]),
+            [(1, false), (1, false), (1, true)]
+        );
     }
 
     #[test]
@@ -242,11 +321,22 @@ mod tests {
         };
         let mut chunks = ChunkBuffer::new(&mut on);
         for length in [3 << 20, 2 << 20, 1 << 20] {
-            chunks.add_report(Element::Good(Report { content: "x".repeat(length), ..Report::default() }));
+            chunks.add_report(Element::Good(Report {
+                content: "x".repeat(length),
+                ..Report::default()
+            }));
         }
+
         chunks.add_report(Element::Bad(Flaw::not_object("a text")));
         chunks.finish().unwrap();
-        assert_eq!(kept.iter().map(|report| report.content.len() >> 20).collect::<Vec<_>>(), [3, 1]);
+
+        assert_eq!(
+            kept.iter()
+                .map(|report| report.content.len() >> 20)
+                .collect::<Vec<_>>(),
+            [3, 1]
+        );
+
         assert_eq!(left_out, 2);
     }
 }

@@ -21,7 +21,8 @@ pub struct AttributeDraft {
     pub to_ids: bool,
     /// The observable's message.
     pub comment: String,
-    /// Comments that an earlier export may have written in its place, as far as they were asked for.
+    /// Comments that an earlier export may have written in its place, as far as they were asked
+    /// for.
     pub former: Vec<String>,
     /// The stricter of the observable's TLP and the case's.
     pub tlp: Tlp,
@@ -60,8 +61,8 @@ pub struct FileDraft {
 }
 
 impl AttributeDraft {
-    /// 0 (own organisation only) for RED and AMBER+STRICT, so that a later rise of the event's distribution releases
-    /// nothing; 5 (as the event) for the rest.
+    /// 0 (own organisation only) for RED and AMBER+STRICT, so that a later rise of the event's
+    /// distribution releases nothing; 5 (as the event) for the rest.
     #[must_use]
     pub fn distribution(&self) -> u8 {
         if self.is_closed { 0 } else { 5 }
@@ -69,13 +70,24 @@ impl AttributeDraft {
 
     /// Its value, or the two halves of a composite one.
     pub fn value_parts(&self) -> impl Iterator<Item = &str> {
-        let halves = self.value.split_once('|').filter(|_| self.kind.contains('|'));
-        let (first, second) = halves.map_or((self.value.as_str(), None), |(first, second)| (first, Some(second)));
-        [Some(first), second].into_iter().flatten().filter(|part| !part.is_empty())
+        let halves = self
+            .value
+            .split_once('|')
+            .filter(|_| self.kind.contains('|'));
+        let (first, second) = halves.map_or((self.value.as_str(), None), |(first, second)| {
+            (first, Some(second))
+        });
+        [Some(first), second]
+            .into_iter()
+            .flatten()
+            .filter(|part| !part.is_empty())
     }
 
     /// Its tags: the TLP, where it is stricter than the case's, and those of the observable.
     pub fn all_tags(&self) -> impl Iterator<Item = &str> {
-        self.is_stricter.then(|| self.tlp.tag()).into_iter().chain(self.tags.iter().map(String::as_str))
+        self.is_stricter
+            .then(|| self.tlp.tag())
+            .into_iter()
+            .chain(self.tags.iter().map(String::as_str))
     }
 }

@@ -1,5 +1,5 @@
-//! What we ask of a MISP, as functions named after the question. A MISP is a server or a feed; which one is decided
-//! here and nowhere else.
+//! What we ask of a MISP, as functions named after the question. A MISP is a server or a feed;
+//! which one is decided here and nowhere else.
 
 pub mod changes;
 mod chunks;
@@ -48,8 +48,9 @@ pub enum Whose {
     Ours,
     /// Our organisation's, who made it on another MISP: it is read only here.
     CameBack,
-    /// It names our organisation as its creator, and another one brought it here: by synchronisation, or by an upload, which
-    /// names whom it likes (`addMISPExportFile` in MISP's `Event.php`).
+    /// It names our organisation as its creator, and another one brought it here: by
+    /// synchronisation, or by an upload, which names whom it likes (`addMISPExportFile` in MISP's
+    /// `Event.php`).
     Brought,
     /// Somebody else's.
     Theirs,
@@ -62,8 +63,8 @@ pub struct Window {
     pub since: i64,
     /// Published ones only. What stands in a feed counts as published.
     pub published_only: bool,
-    /// What else a server is asked for, so that less is read. Whether it kept to it is for the caller to check; a feed takes
-    /// no notice.
+    /// What else a server is asked for, so that less is read. Whether it kept to it is for the
+    /// caller to check; a feed takes no notice.
     pub only: Vec<IndexFilter>,
 }
 
@@ -72,7 +73,8 @@ pub struct Window {
 pub struct IndexFilter {
     /// Its name there: `org`, `tag`, `threatlevel`, `analysis`, `distribution`.
     pub filter: &'static str,
-    /// Numbers, as texts: MISP looks at the first sign of each (its `EventsController.php`, `__setIndexFilterConditions`).
+    /// Numbers, as texts: MISP looks at the first sign of each (its `EventsController.php`,
+    /// `__setIndexFilterConditions`).
     pub values: Vec<String>,
 }
 
@@ -85,7 +87,8 @@ pub struct EventContent {
     pub attributes: Vec<Attribute>,
     /// Its objects: the uuid by what `object_id` of their attributes says.
     pub objects: HashMap<String, Uuid>,
-    /// Those of them that may be seen beyond the own organisation, or would be if somebody shared the event.
+    /// Those of them that may be seen beyond the own organisation, or would be if somebody shared
+    /// the event.
     pub open_objects: HashSet<Uuid>,
     /// What is wrong with attributes of it that cannot be read.
     pub unreadable: Vec<String>,
@@ -128,7 +131,11 @@ impl Misp {
     ///
     /// # Errors
     /// What the connection lacks.
-    pub fn open(connection: &Connection, network: &HttpContext, part: &ConnectionReporter) -> Result<Self> {
+    pub fn open(
+        connection: &Connection,
+        network: &HttpContext,
+        part: &ConnectionReporter,
+    ) -> Result<Self> {
         match &connection.target {
             Target::Server { .. } => {
                 Server::open(connection, network, part).map(|server| Self::Server(Box::new(server)))
@@ -136,13 +143,13 @@ impl Misp {
             Target::Feed { folder, .. } => {
                 Folder::open(folder, network.clock()).map(|folder| Self::Feed(Feed::Folder(folder)))
             }
-            Target::WebFeed { url } => {
-                Web::open(url, connection, network, part).map(|web| Self::Feed(Feed::Web(Box::new(web))))
-            }
+            Target::WebFeed { url } => Web::open(url, connection, network, part)
+                .map(|web| Self::Feed(Feed::Web(Box::new(web)))),
         }
     }
 
-    /// Names the patterns of tags that decide something: an event keeps such a tag, however many it has.
+    /// Names the patterns of tags that decide something: an event keeps such a tag, however many it
+    /// has.
     pub fn set_decisive_tags(&mut self, patterns: Vec<String>) {
         match self {
             Self::Server(server) => server.decisive = patterns,
@@ -185,7 +192,11 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the list; or the handler's own error.
-    pub fn list_events(&self, window: Window, on: &mut dyn FnMut(IndexEntry) -> Result<()>) -> Result<()> {
+    pub fn list_events(
+        &self,
+        window: Window,
+        on: &mut dyn FnMut(IndexEntry) -> Result<()>,
+    ) -> Result<()> {
         match self {
             Self::Server(server) => server.list_events(&window, on),
             Self::Feed(feed) => feed.list_events(&window, on),
@@ -203,32 +214,44 @@ impl Misp {
         }
     }
 
-    /// Reads the content of an event in chunks; `event` is its row in the list. Neither the event nor an answer is held
-    /// whole. Exactly one chunk, the last, has `is_last`; after an error there was none.
+    /// Reads the content of an event in chunks; `event` is its row in the list. Neither the event
+    /// nor an answer is held whole. Exactly one chunk, the last, has `is_last`; after an error
+    /// there was none.
     ///
     /// # Errors
     /// What stopped the reading; or the handler's own error.
-    pub fn read_chunks(&self, uuid: &Uuid, event: &Event, on: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
+    pub fn read_chunks(
+        &self,
+        uuid: &Uuid,
+        event: &Event,
+        on: &mut dyn FnMut(Chunk) -> Result<()>,
+    ) -> Result<()> {
         match self {
             Self::Server(server) => server.read_chunks(uuid, event, on),
             Self::Feed(feed) => feed.read_chunks(uuid, event, on),
         }
     }
 
-    /// What the file of a feed's event says of it, since that decides about the event. None for a server, whose list says it.
-    /// `check` is told the number of attributes so far, soft-deleted ones not included.
+    /// What the file of a feed's event says of it, since that decides about the event. None for a
+    /// server, whose list says it. `check` is told the number of attributes so far, soft-deleted
+    /// ones not included.
     ///
     /// # Errors
     /// A file that is missing or broken; or the error of `check`.
-    pub fn open_event_file(&self, uuid: &Uuid, event: &Event, check: &dyn Fn(u64) -> Result<()>) -> Result<Option<Opened>> {
+    pub fn open_event_file(
+        &self,
+        uuid: &Uuid,
+        event: &Event,
+        check: &dyn Fn(u64) -> Result<()>,
+    ) -> Result<Option<Opened>> {
         match self {
             Self::Server(_) => Ok(None),
             Self::Feed(feed) => feed.open_event_file(uuid, event, check).map(Some),
         }
     }
 
-    /// These events as the list has them, of those that there are and that are shown to us, published or not. What stands
-    /// in a feed counts as published.
+    /// These events as the list has them, of those that there are and that are shown to us,
+    /// published or not. What stands in a feed counts as published.
     ///
     /// # Errors
     /// What stopped the asking.
@@ -265,7 +288,11 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the search; or the handler's own error.
-    pub fn search(&self, sought: &SearchValue, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<SearchCoverage> {
+    pub fn search(
+        &self,
+        sought: &SearchValue,
+        on: &mut dyn FnMut(Hit) -> Result<()>,
+    ) -> Result<SearchCoverage> {
         match self {
             Self::Server(server) => server.search(sought, on),
             Self::Feed(feed) => feed.search(sought, on),
@@ -287,14 +314,20 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn read_content(&self, uuid: &Uuid, event: Event, look: ContentOptions) -> Result<EventContent> {
+    pub fn read_content(
+        &self,
+        uuid: &Uuid,
+        event: Event,
+        look: ContentOptions,
+    ) -> Result<EventContent> {
         match self {
             Self::Server(server) => server.read_content(uuid, event, look),
             Self::Feed(feed) => feed.folder()?.read_content(uuid, event),
         }
     }
 
-    /// How many open proposals there are to change an attribute of an event that `is_ours`; a feed has none.
+    /// How many open proposals there are to change an attribute of an event that `is_ours`; a feed
+    /// has none.
     ///
     /// # Errors
     /// What stopped the asking.
@@ -311,10 +344,13 @@ impl Misp {
     /// What stopped the reading.
     pub fn find_content(&self, event: &Uuid, look: ContentOptions) -> Result<Option<EventContent>> {
         let there = self.find_events(&[*event])?.pop();
-        there.map(|(uuid, head)| self.read_content(&uuid, head, look)).transpose()
+        there
+            .map(|(uuid, head)| self.read_content(&uuid, head, look))
+            .transpose()
     }
 
-    /// Whose an event is. Of a feed's it is this installation's if its file names that as the creator.
+    /// Whose an event is. Of a feed's it is this installation's if its file names that as the
+    /// creator.
     ///
     /// # Errors
     /// That the server does not say who we are.
@@ -322,8 +358,15 @@ impl Misp {
         match self {
             Self::Server(server) => server.owner_of(event),
             Self::Feed(_) => {
-                let creator = event.orgc.as_ref().and_then(|orgc| Uuid::parse_str(&orgc.uuid).ok());
-                Ok(if creator == Some(ids.organisation_uuid()) { Whose::Ours } else { Whose::Theirs })
+                let creator = event
+                    .orgc
+                    .as_ref()
+                    .and_then(|orgc| Uuid::parse_str(&orgc.uuid).ok());
+                Ok(if creator == Some(ids.organisation_uuid()) {
+                    Whose::Ours
+                } else {
+                    Whose::Theirs
+                })
             }
         }
     }
@@ -347,11 +390,15 @@ impl Misp {
         }
     }
 
-    /// The predicates and taxonomies in these namespaces of which an event has at most one tag; a feed takes all.
+    /// The predicates and taxonomies in these namespaces of which an event has at most one tag; a
+    /// feed takes all.
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn fetch_exclusive_predicates(&self, namespaces: &BTreeSet<String>) -> Result<HashSet<String>> {
+    pub fn fetch_exclusive_predicates(
+        &self,
+        namespaces: &BTreeSet<String>,
+    ) -> Result<HashSet<String>> {
         match self {
             Self::Server(server) => server.fetch_exclusive_predicates(namespaces),
             Self::Feed(_) => Ok(HashSet::new()),
@@ -391,7 +438,8 @@ impl Misp {
         }
     }
 
-    /// Adds one sighting of an attribute; `moment` is when, in seconds since 1970, now if not given.
+    /// Adds one sighting of an attribute; `moment` is when, in seconds since 1970, now if not
+    /// given.
     ///
     /// # Errors
     /// That it was not added.
@@ -402,9 +450,10 @@ impl Misp {
         }
     }
 
-    /// Carries out a plan. What was refused is told by attribute, also if the writing stops; whether the rest arrived is
-    /// for [`Misp::held`] to say. A feed with an empty plan has its manifest brought in line. Before each request `underway` is
-    /// told how things stand if the run ends without an answer.
+    /// Carries out a plan. What was refused is told by attribute, also if the writing stops;
+    /// whether the rest arrived is for [`Misp::find_content`] to say. A feed with an empty plan has
+    /// its manifest brought in line. Before each request `underway` is told how things stand if the
+    /// run ends without an answer.
     ///
     /// # Errors
     /// What stopped the writing. Some of it may have arrived.
@@ -417,18 +466,25 @@ impl Misp {
         underway: &dyn Fn(&WriteLog),
     ) -> Result<(), WriteStop> {
         match self {
-            Self::Server(server) => {
-                server::write::ServerWriter { server, changes, names, attachments, underway }.write_all(sending)
+            Self::Server(server) => server::write::ServerWriter {
+                server,
+                changes,
+                names,
+                attachments,
+                underway,
             }
+            .write_all(sending),
             Self::Feed(feed) => {
                 underway(&sending.as_if_unanswered(changes.attribute_uuids()));
-                feed.folder().and_then(|folder| folder.apply(changes, attachments, sending)).map_err(WriteStop::No)
+                feed.folder()
+                    .and_then(|folder| folder.apply(changes, attachments, sending))
+                    .map_err(WriteStop::No)
             }
         }
     }
 
-    /// Takes hold of what is to be written, so that no other run writes it at the same time: a feed's folder is locked
-    /// until the guard goes. A server orders its writers itself.
+    /// Takes hold of what is to be written, so that no other run writes it at the same time: a
+    /// feed's folder is locked until the guard goes. A server orders its writers itself.
     ///
     /// # Errors
     /// That the folder cannot be locked.
@@ -466,7 +522,9 @@ impl IndexEntry {
             crate::json::Element::Bad(flaw) => Self::Bad(flaw.describe("an event of the list")),
             crate::json::Element::Good(event) => match Uuid::parse_str(&event.uuid) {
                 Ok(uuid) => Self::Event(Box::new(event), uuid),
-                Err(_) if event.id.is_empty() => Self::Bad("an event of the list has no uuid".to_owned()),
+                Err(_) if event.id.is_empty() => {
+                    Self::Bad("an event of the list has no uuid".to_owned())
+                }
                 Err(_) => Self::Bad(format!("event {} of the list has no uuid", event.id)),
             },
         }

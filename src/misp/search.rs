@@ -16,7 +16,8 @@ pub enum Hit {
         attribute: Box<Attribute>,
         /// How its value is what was searched for.
         likeness: Likeness,
-        /// How often it was sighted; what was sighted as false positive or expiration does not count.
+        /// How often it was sighted; what was sighted as false positive or expiration does not
+        /// count.
         sightings: u64,
     },
     /// The head of an event that has the value, where it was read with it.
@@ -33,7 +34,8 @@ pub enum Hit {
         /// Why.
         reason: String,
     },
-    /// An element of the answer that is no attribute of an event; the text says what is wrong with it.
+    /// An element of the answer that is no attribute of an event; the text says what is wrong with
+    /// it.
     Bad(String),
 }
 

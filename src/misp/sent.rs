@@ -1,5 +1,5 @@
-//! What we send to a MISP, as its JSON: events, attributes, objects, and changes of them. A server and a feed take the
-//! same; what only one of them has is given in `more`.
+//! What we send to a MISP, as its JSON: events, attributes, objects, and changes of them. A server
+//! and a feed take the same; what only one of them has is given in `more`.
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -20,6 +20,7 @@ pub fn event(uuid: &Uuid, header: &EventHeader<'_>, names: &TagResolution, more:
         "published": false,
         "Tag": tag_list(header.tags.iter().copied(), names),
     });
+
     merge_members(event, more)
 }
 
@@ -40,9 +41,11 @@ pub fn attribute(
         "comment": attribute.comment,
         "Tag": tag_list(attribute.all_tags(), names),
     });
+
     if let Some(place) = &attribute.place {
         sent = merge_members(sent, json!({"object_relation": place.relation}));
     }
+
     if let Some(content) = content {
         let of_file = json!({
             "uuid": content.uuid,
@@ -52,13 +55,15 @@ pub fn attribute(
             "to_ids": content.kind == "malware-sample",
             "data": content.data,
         });
+
         sent = merge_members(sent, of_file);
     }
+
     merge_members(sent, more)
 }
 
-/// A `file` object with its attributes. The description is sent with the template, since MISP refuses an object whose
-/// template version it does not have otherwise.
+/// A `file` object with its attributes. The description is sent with the template, since MISP
+/// refuses an object whose template version it does not have otherwise.
 #[must_use]
 pub fn object(uuid: &Uuid, attributes: Vec<Value>, more: Value) -> Value {
     let object = json!({
@@ -70,6 +75,7 @@ pub fn object(uuid: &Uuid, attributes: Vec<Value>, more: Value) -> Value {
         "template_version": "24",
         "Attribute": attributes,
     });
+
     merge_members(object, more)
 }
 
@@ -91,10 +97,12 @@ pub fn event_patch(head: &EventPatch) -> Value {
         sent.insert("distribution".to_owned(), json!("0"));
     }
     insert_tag_changes(&mut sent, &head.add_tags, &head.drop_tags);
+
     Value::Object(sent)
 }
 
-/// The changes of an attribute. What is not named keeps its value (`MispAttribute.php`, `editAttribute`).
+/// The changes of an attribute. What is not named keeps its value (`MispAttribute.php`,
+/// `editAttribute`).
 #[must_use]
 pub fn attribute_patch(uuid: &Uuid, change: &AttributePatch) -> Value {
     let mut sent = Map::from_iter([("uuid".to_owned(), json!(uuid))]);
@@ -111,22 +119,30 @@ pub fn attribute_patch(uuid: &Uuid, change: &AttributePatch) -> Value {
         sent.insert("distribution".to_owned(), json!("0"));
     }
     insert_tag_changes(&mut sent, &change.add_tags, &change.drop_tags);
+
     Value::Object(sent)
 }
 
-/// Those to take off come first, since MISP works through an event's in turn, and one that is there locally is taken off to be
-/// added for everybody. Of an attribute all are added first, so that such a tag is only taken off, and the next edit adds it
-/// (`fixtures/wire/misp/461-edit-shares-a-local-tag.json`, `462-edit-adds-the-shared-tag-again.json`).
+/// Those to take off come first, since MISP works through an event's in turn, and one that is there
+/// locally is taken off to be added for everybody. Of an attribute all are added first, so that
+/// such a tag is only taken off, and the next edit adds it
+/// (`fixtures/wire/misp/461-edit-shares-a-local-tag.json`,
+/// `462-edit-adds-the-shared-tag-again.json`).
 fn insert_tag_changes(sent: &mut Map<String, Value>, add: &[String], drop: &[String]) {
     let dropped = drop.iter().map(|name| json!({"name": name, "deleted": 1}));
-    let all: Vec<_> = dropped.chain(add.iter().map(|name| json!({"name": name}))).collect();
+    let all: Vec<_> = dropped
+        .chain(add.iter().map(|name| json!({"name": name})))
+        .collect();
     if !all.is_empty() {
         sent.insert("Tag".to_owned(), Value::Array(all));
     }
 }
 
 fn tag_list<'a>(wanted: impl Iterator<Item = &'a str>, names: &TagResolution) -> Vec<Value> {
-    wanted.filter_map(|name| names.resolve(name)).map(|name| json!({"name": name})).collect()
+    wanted
+        .filter_map(|name| names.resolve(name))
+        .map(|name| json!({"name": name}))
+        .collect()
 }
 
 /// One object with the members of both; those of `more` count.

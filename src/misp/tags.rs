@@ -1,6 +1,7 @@
-//! The names that tags have on a MISP, and those that cannot be set there. MISP drops a tag that it may not make in
-//! silence, and an edit that carries nothing else unpublishes the event
-//! (`fixtures/wire/misp/408-edit-unknown-tag-only-unpublishes.json`); so it is known before a plan is made. Pure.
+//! The names that tags have on a MISP, and those that cannot be set there. MISP drops a tag that it
+//! may not make in silence, and an edit that carries nothing else unpublishes the event
+//! (`fixtures/wire/misp/408-edit-unknown-tag-only-unpublishes.json`); so it is known before a plan
+//! is made. Pure.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -62,7 +63,8 @@ const LONGEST: usize = 255;
 /// The names of tags on a MISP.
 #[derive(Clone, Debug, Default)]
 pub struct TagResolution {
-    /// By the wanted name in lower case: the name there, or why it is not set. A name that is not among them may be made.
+    /// By the wanted name in lower case: the name there, or why it is not set. A name that is not
+    /// among them may be made.
     names: HashMap<String, Result<String, Why>>,
     /// Those of them, in lower case, that would be made.
     new: HashSet<String>,
@@ -97,9 +99,12 @@ impl Why {
     pub fn describe(self) -> &'static str {
         match self {
             Self::Unknown => {
-                "this MISP does not have them, and the key's user may not make them (role permission tag editor)"
+                "this MISP does not have them, and the key's user may not make them (role \
+                 permission tag editor)"
             }
-            Self::Unstorable => "MISP cannot store them: a tag has at most 255 bytes, no emoji, and is not \"0\"",
+            Self::Unstorable => {
+                "MISP cannot store them: a tag has at most 255 bytes, no emoji, and is not \"0\""
+            }
             Self::Control => "they have line ends or other control characters",
             Self::Hidden => "they are hidden on this MISP, where an administrator can enable them",
             Self::Local => "this MISP keeps them for local use, and a local tag is not passed on",
@@ -111,7 +116,8 @@ impl Why {
 }
 
 impl TagResolution {
-    /// True if there is no tag of this name yet, and setting it makes one, whose name everybody there can read.
+    /// True if there is no tag of this name yet, and setting it makes one, whose name everybody
+    /// there can read.
     #[must_use]
     pub fn is_new(&self, wanted: &str) -> bool {
         self.new.contains(&wanted.to_lowercase())
@@ -123,16 +129,34 @@ impl TagResolution {
         let usable: HashMap<_, _> = rows
             .iter()
             .filter_map(|row| row.tag.as_ref())
-            .map(|tag| (tag.name.to_lowercase(), tag.reason_unusable(rights).map_or_else(|| Ok(tag.name.clone()), Err)))
+            .map(|tag| {
+                (
+                    tag.name.to_lowercase(),
+                    tag.reason_unusable(rights)
+                        .map_or_else(|| Ok(tag.name.clone()), Err),
+                )
+            })
             .collect();
+
         let of = |name: &str| -> Option<Result<String, Why>> {
-            let synonym =
-                SYNONYMS.iter().find(|(first, _)| first.eq_ignore_ascii_case(name)).map(|(_, second)| *second);
+            let synonym = SYNONYMS
+                .iter()
+                .find(|(first, _)| first.eq_ignore_ascii_case(name))
+                .map(|(_, second)| *second);
             let known = usable.get(&name.to_lowercase());
-            known.or_else(|| usable.get(&synonym?.to_lowercase())).cloned()
+            known
+                .or_else(|| usable.get(&synonym?.to_lowercase()))
+                .cloned()
         };
-        let is_new = |name: &&&str| of(name).is_none() && reason_unstorable(name).is_none() && rights.makes;
-        let new = wanted.iter().filter(is_new).map(|name| name.to_lowercase()).collect();
+
+        let is_new =
+            |name: &&&str| of(name).is_none() && reason_unstorable(name).is_none() && rights.makes;
+        let new = wanted
+            .iter()
+            .filter(is_new)
+            .map(|name| name.to_lowercase())
+            .collect();
+
         let named = wanted.iter().map(|name| {
             let there = match of(name) {
                 Some(there) => there,
@@ -142,15 +166,24 @@ impl TagResolution {
                     None => Err(Why::Unknown),
                 },
             };
+
             (name.to_lowercase(), there)
         });
-        Self { names: named.collect(), new, exclusive: HashSet::new() }
+
+        Self {
+            names: named.collect(),
+            new,
+            exclusive: HashSet::new(),
+        }
     }
 
     /// The names to ask for: the wanted ones and their synonyms.
     #[must_use]
     pub fn names_to_ask<'a>(wanted: &[&'a str]) -> Vec<&'a str> {
-        let synonyms = SYNONYMS.iter().filter(|(first, _)| wanted.contains(first)).map(|(_, second)| *second);
+        let synonyms = SYNONYMS
+            .iter()
+            .filter(|(first, _)| wanted.contains(first))
+            .map(|(_, second)| *second);
         wanted.iter().copied().chain(synonyms).collect()
     }
 
@@ -177,19 +210,30 @@ impl TagResolution {
                 refused.entry(*why).or_default().push(name);
             }
         }
+
         refused
     }
 
     /// The wanted names that cannot be set.
     #[must_use]
     pub fn list_refused<'a>(&self, wanted: &[&'a str]) -> Vec<&'a str> {
-        wanted.iter().copied().filter(|name| self.resolve(name).is_none()).collect()
+        wanted
+            .iter()
+            .copied()
+            .filter(|name| self.resolve(name).is_none())
+            .collect()
     }
 
     /// The same for an event that is there, whose tags the user may not set: none can be.
     #[must_use]
     pub fn refuse_all(wanted: &[&str]) -> Self {
-        Self { names: wanted.iter().map(|name| (name.to_lowercase(), Err(Why::NoTagger))).collect(), ..Self::default() }
+        Self {
+            names: wanted
+                .iter()
+                .map(|name| (name.to_lowercase(), Err(Why::NoTagger)))
+                .collect(),
+            ..Self::default()
+        }
     }
 
     /// Learns of which predicates and namespaces an event has at most one tag.
@@ -198,45 +242,66 @@ impl TagResolution {
     }
 
     /// The tag among others beside which MISP does not allow this one.
-    pub fn find_rival<'t>(&self, tag: &str, mut others: impl Iterator<Item = &'t str>) -> Option<&'t str> {
+    pub fn find_rival<'t>(
+        &self,
+        tag: &str,
+        mut others: impl Iterator<Item = &'t str>,
+    ) -> Option<&'t str> {
         let of = predicate_of(tag).filter(|predicate| self.exclusive.contains(*predicate))?;
-        others.find(|other| predicate_of(other) == Some(of) && other.to_lowercase() != tag.to_lowercase())
+        others.find(|other| {
+            predicate_of(other) == Some(of) && other.to_lowercase() != tag.to_lowercase()
+        })
     }
 }
 
-/// What MISP may allow one value of: `workflow:state` of `workflow:state="draft"`, `tlp` of `tlp:red` (its `Taxonomy.php`,
-/// `stripLastTagComponent`).
+/// What MISP may allow one value of: `workflow:state` of `workflow:state="draft"`, `tlp` of
+/// `tlp:red` (its `Taxonomy.php`, `stripLastTagComponent`).
 #[must_use]
 pub fn predicate_of(tag: &str) -> Option<&str> {
     let is_word = |text: &str| !text.is_empty() && !text.contains([':', '=', '"']);
-    let (key, value) = tag.split_once('=').map_or((tag, None), |(key, value)| (key, Some(value)));
-    let (namespace, name) = key.split_once(':').filter(|(first, second)| is_word(first) && is_word(second))?;
-    let Some(value) = value else { return Some(namespace).filter(|_| is_word(name)) };
+    let (key, value) = tag
+        .split_once('=')
+        .map_or((tag, None), |(key, value)| (key, Some(value)));
+    let (namespace, name) = key
+        .split_once(':')
+        .filter(|(first, second)| is_word(first) && is_word(second))?;
+    let Some(value) = value else {
+        return Some(namespace).filter(|_| is_word(name));
+    };
     let value = value.strip_prefix('"')?.strip_suffix('"')?;
+
     (!value.is_empty() && !value.contains('"')).then_some(key)
 }
 
 impl FoundTag {
-    /// An edit of an event sets a hidden tag, and one for local use for everybody (MISP's `Tag.php`, `captureTag`), which its
-    /// pages refuse (`EventsController.php`, `addTag`), so that it is left to them. One that is not exportable is not shown in
-    /// lists, so that it would be missed for ever (`EventsController.php`, `index`).
+    /// An edit of an event sets a hidden tag, and one for local use for everybody (MISP's
+    /// `Tag.php`, `captureTag`), which its pages refuse (`EventsController.php`, `addTag`), so that
+    /// it is left to them. One that is not exportable is not shown in lists, so that it would be
+    /// missed for ever (`EventsController.php`, `index`).
     fn reason_unusable(&self, rights: &TagPermissions) -> Option<Why> {
-        let is_free =
-            |owner: Option<i64>, mine: &str| owner.is_none_or(|owner| owner == 0 || owner.to_string() == mine);
-        let is_mine = is_free(self.org_id, &rights.organisation) && is_free(self.user_id, &rights.user);
+        let is_free = |owner: Option<i64>, mine: &str| {
+            owner.is_none_or(|owner| owner == 0 || owner.to_string() == mine)
+        };
+        let is_mine =
+            is_free(self.org_id, &rights.organisation) && is_free(self.user_id, &rights.user);
         let reasons = [
             (Why::Restricted, !is_mine),
             (Why::Hidden, self.hide_tag == Some(true)),
             (Why::Local, self.local_only == Some(true)),
             (Why::Mute, self.exportable == Some(false)),
         ];
-        reasons.into_iter().find(|(_, holds)| *holds).map(|(why, _)| why)
+
+        reasons
+            .into_iter()
+            .find(|(_, holds)| *holds)
+            .map(|(why, _)| why)
     }
 }
 
-/// Why MISP cannot store a name: it cuts one that is longer than its column, answers 500 to characters that the column
-/// cannot hold, and drops `0`, which PHP takes for nothing (`fixtures/wire/misp/448-tags-add-256-characters.json`,
-/// `309-add-emoji-tag.json`, `504-edit-adds-tag-0.json`).
+/// Why MISP cannot store a name: it cuts one that is longer than its column, answers 500 to
+/// characters that the column cannot hold, and drops `0`, which PHP takes for nothing
+/// (`fixtures/wire/misp/448-tags-add-256-characters.json`, `309-add-emoji-tag.json`,
+/// `504-edit-adds-tag-0.json`).
 fn reason_unstorable(name: &str) -> Option<Why> {
     if name.len() > LONGEST || name == "0" || name.chars().any(|c| c > '\u{ffff}') {
         return Some(Why::Unstorable);
@@ -260,12 +325,27 @@ mod tests {
             {"Tag": {"name": "theirs", "org_id": "7"}}, {"Tag": {"name": "local", "local_only": true}},
             {"Tag": {"name": "mute", "exportable": false}},
         ]));
-        let wanted = ["tlp:amber", "PAP:CLEAR", "new", "theirs", "local", "mute", "emoji 😀", "a\nb"];
+
+        let wanted = [
+            "tlp:amber",
+            "PAP:CLEAR",
+            "new",
+            "theirs",
+            "local",
+            "mute",
+            "emoji 😀",
+            "a\nb",
+        ];
+
         let poor = TagResolution::new(&wanted, &rows, &TagPermissions::default());
         assert_eq!(poor.resolve("tlp:amber").as_deref(), Some("TLP:Amber"));
         assert_eq!(poor.resolve("PAP:CLEAR").as_deref(), Some("PAP:WHITE"));
-        assert_eq!(poor.list_refused(&wanted), ["new", "theirs", "local", "mute", "emoji 😀", "a\nb"]);
+        assert_eq!(
+            poor.list_refused(&wanted),
+            ["new", "theirs", "local", "mute", "emoji 😀", "a\nb"]
+        );
         let refused: Vec<_> = poor.group_refused(&wanted).into_iter().collect();
+
         let expected = [
             (Why::Unknown, vec!["new"]),
             (Why::Unstorable, vec!["emoji 😀"]),
@@ -274,14 +354,27 @@ mod tests {
             (Why::Mute, vec!["mute"]),
             (Why::Restricted, vec!["theirs"]),
         ];
+
         assert_eq!(refused, expected);
-        let rights = TagPermissions { organisation: "7".into(), makes: true, ..TagPermissions::default() };
-        assert_eq!(TagResolution::new(&wanted, &rows, &rights).list_refused(&wanted), ["local", "mute", "emoji 😀", "a\nb"]);
+        let rights = TagPermissions {
+            organisation: "7".into(),
+            makes: true,
+            ..TagPermissions::default()
+        };
+
+        assert_eq!(
+            TagResolution::new(&wanted, &rows, &rights).list_refused(&wanted),
+            ["local", "mute", "emoji 😀", "a\nb"]
+        );
+
         assert!(
             TagResolution::depends_on_rights(&wanted, &rows)
                 && !TagResolution::depends_on_rights(&["tlp:amber"], &rows)
         );
-        assert_eq!(TagResolution::names_to_ask(&["tlp:clear", "x", "100%"]), ["tlp:clear", "x", "100%", "tlp:white"]);
+        assert_eq!(
+            TagResolution::names_to_ask(&["tlp:clear", "x", "100%"]),
+            ["tlp:clear", "x", "100%", "tlp:white"]
+        );
     }
 
     #[test]
@@ -295,6 +388,7 @@ mod tests {
             (":b", None),
             ("plain", None),
         ];
+
         for (tag, expected) in parted {
             assert_eq!(predicate_of(tag), expected, "{tag}");
         }
@@ -304,12 +398,22 @@ mod tests {
         assert_eq!(rival(&names, "workflow:state=\"complete\""), None);
         names.add_exclusive(HashSet::from(["workflow:state".to_owned()]));
         assert_eq!(rival(&names, "workflow:state=\"complete\""), Some(there[0]));
-        assert_eq!((rival(&names, there[0]), rival(&names, "workflow:todo=\"x\"")), (None, None));
+
+        assert_eq!(
+            (
+                rival(&names, there[0]),
+                rival(&names, "workflow:todo=\"x\"")
+            ),
+            (None, None)
+        );
     }
 
     #[test]
     fn a_name_is_stored_whole_up_to_255_bytes() {
         let of = |length: usize| reason_unstorable(&"é".repeat(length));
-        assert_eq!((of(127), of(128), reason_unstorable("0")), (None, Some(Why::Unstorable), Some(Why::Unstorable)));
+        assert_eq!(
+            (of(127), of(128), reason_unstorable("0")),
+            (None, Some(Why::Unstorable), Some(Why::Unstorable))
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! What was sent to a MISP and what it said: by this, and by a look at the event, every missing attribute is told from the
-//! others. Pure.
+//! What was sent to a MISP and what it said: by this, and by a look at the event, every missing
+//! attribute is told from the others. Pure.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::draft::AttributeDraft;
 use super::wire::Event;
 
-/// How MISP says that a uuid is in use (`fixtures/wire/misp/416-attributes-add-known-uuid-in-list.json`).
+/// How MISP says that a uuid is in use
+/// (`fixtures/wire/misp/416-attributes-add-known-uuid-in-list.json`).
 const NOT_UNIQUE: &str = "UUID provided is not unique";
 
 /// What was sent, and what was said about it.
@@ -73,16 +74,21 @@ impl WriteLog {
         self.effects > 0
     }
 
-    /// Remembers a request and the attributes it carried; `answered` is false if MISP may still be working on it.
+    /// Remembers a request and the attributes it carried; `answered` is false if MISP may still be
+    /// working on it.
     pub fn record_sent(&mut self, attributes: impl IntoIterator<Item = Uuid>, answered: bool) {
         self.effects += 1;
-        self.sent.extend(attributes.into_iter().map(|uuid| (uuid, answered)));
+        self.sent
+            .extend(attributes.into_iter().map(|uuid| (uuid, answered)));
     }
 
     /// How it would be if these attributes were sent and the run ended before an answer came.
     #[must_use]
     pub fn as_if_unanswered(&self, attributes: impl IntoIterator<Item = Uuid>) -> Self {
-        let mut underway = Self { is_unseen: true, ..self.clone() };
+        let mut underway = Self {
+            is_unseen: true,
+            ..self.clone()
+        };
         underway.record_sent(attributes, false);
         underway
     }
@@ -101,7 +107,9 @@ impl WriteLog {
     /// True for what was refused because its uuid is in use already.
     #[must_use]
     pub fn is_held_elsewhere(&self, attribute: &Uuid) -> bool {
-        self.reasons.get(attribute).is_some_and(|reason| reason.contains(NOT_UNIQUE))
+        self.reasons
+            .get(attribute)
+            .is_some_and(|reason| reason.contains(NOT_UNIQUE))
     }
 
     /// Forgets that an attribute was refused: it goes out with another uuid, or in another object.
@@ -109,7 +117,8 @@ impl WriteLog {
         self.reasons.remove(attribute);
     }
 
-    /// True if an attribute that is there can be of our making: it was sent, and MISP did not say that it had it already.
+    /// True if an attribute that is there can be of our making: it was sent, and MISP did not say
+    /// that it had it already.
     #[must_use]
     pub fn may_have_added(&self, uuid: &Uuid) -> bool {
         self.sent.contains_key(uuid) && !self.is_held_elsewhere(uuid)

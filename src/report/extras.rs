@@ -1,4 +1,5 @@
-//! What stands beside the body of a report: artifacts, operations and mini reports, as Cortex and TheHive take them.
+//! What stands beside the body of a report: artifacts, operations and mini reports, as Cortex and
+//! TheHive take them.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -19,7 +20,8 @@ pub struct Artifact {
     pub message: String,
 }
 
-/// What TheHive is asked to do after a responder. An unknown one would leave the action unfinished on TheHive 4.
+/// What TheHive is asked to do after a responder. An unknown one would leave the action unfinished
+/// on TheHive 4.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type")]
 pub enum Operation {

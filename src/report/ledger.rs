@@ -1,5 +1,6 @@
-//! The ledger: what became of every item read. Sums match by construction: an item is counted when it is read,
-//! and once more, under one verdict, when its fate is known; [`Ledger::settle`] closes what a broken run left open.
+//! The ledger: what became of every item read. Sums match by construction: an item is counted when
+//! it is read, and once more, under one verdict, when its fate is known; [`Ledger::close_open`]
+//! closes what a broken run left open.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,9 +9,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-/// What is counted: `events` and `attributes` for an import, `observables` for an export, with lines of their own for the
-/// files that are carried over themselves, the attributes that are wanted no more, sightings, and the
-/// observables that are taken out of an alert.
+/// What is counted: `events` and `attributes` for an import, `observables` for an export, with
+/// lines of their own for the files that are carried over themselves, the attributes that are
+/// wanted no more, sightings, and the observables that are taken out of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ItemKind {
@@ -24,8 +25,8 @@ pub enum ItemKind {
     Files,
     /// Attributes of earlier exports that the case does not want any more.
     Retractions,
-    /// Attributes of earlier exports whose TLP or PAP, or a setting, lets them go out no more: they stay, for their
-    /// organisation only.
+    /// Attributes of earlier exports whose TLP or PAP, or a setting, lets them go out no more: they
+    /// stay, for their organisation only.
     Closings,
     /// Sightings of sighted observables.
     Sightings,
@@ -50,7 +51,8 @@ impl ItemKind {
     }
 }
 
-/// What became of one item. The text of a skip or failure is the rule or reason under which it is counted.
+/// What became of one item. The text of a skip or failure is the rule or reason under which it is
+/// counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// New on the other side.
@@ -78,7 +80,8 @@ impl Verdict {
         }
     }
 
-    /// Of several verdicts on one item the one with the lowest rank counts: failed, created, updated, unchanged, skipped.
+    /// Of several verdicts on one item the one with the lowest rank counts: failed, created,
+    /// updated, unchanged, skipped.
     #[must_use]
     pub fn rank(&self) -> u8 {
         match self {
@@ -121,7 +124,8 @@ pub struct ItemCounts {
     pub failed_by: BTreeMap<String, u64>,
 }
 
-/// Rules and reasons named singly; further ones are counted together, so that hostile data cannot grow a report.
+/// Rules and reasons named singly; further ones are counted together, so that hostile data cannot
+/// grow a report.
 const NAMED_REASONS: usize = 50;
 const OTHER_REASONS: &str = "other reasons";
 
@@ -152,7 +156,8 @@ impl ItemCounts {
     /// Items read whose fate is not recorded yet.
     #[must_use]
     pub fn count_open(&self) -> u64 {
-        self.fetched.saturating_sub(self.count_done() + self.skipped + self.failed)
+        self.fetched
+            .saturating_sub(self.count_done() + self.skipped + self.failed)
     }
 
     fn add(&mut self, other: &Self) {
@@ -165,24 +170,30 @@ impl ItemCounts {
         for (rule, number) in &other.skipped_by {
             add_reason(&mut self.skipped_by, rule, *number);
         }
+
         for (reason, number) in &other.failed_by {
             add_reason(&mut self.failed_by, reason, *number);
         }
     }
 }
 
-/// A reason without what names one item: a uuid, or an `_id` of TheHive's. So what failed alike is counted as one reason.
+/// A reason without what names one item: a uuid, or an `_id` of TheHive's. So what failed alike is
+/// counted as one reason.
 #[must_use]
 pub fn strip_identifiers(reason: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-~".contains(c);
     let mut words = String::with_capacity(reason.len());
+
     for piece in reason.split_inclusive(|c| !is_part(c)) {
         let word = piece.trim_end_matches(|c| !is_part(c));
-        let is_id = word.strip_prefix('~').is_some_and(|id| !id.is_empty() && id.chars().all(|c| c.is_ascii_digit()));
+        let is_id = word
+            .strip_prefix('~')
+            .is_some_and(|id| !id.is_empty() && id.chars().all(|c| c.is_ascii_digit()));
         let is_name = is_id || (word.len() == UUID && Uuid::try_parse(word).is_ok());
         words.push_str(if is_name { "…" } else { word });
         words.push_str(piece.get(word.len()..).unwrap_or_default());
     }
+
     words
 }
 
@@ -202,6 +213,7 @@ fn add_reason(reasons: &mut BTreeMap<String, u64>, reason: &str, number: u64) {
 impl fmt::Display for ItemCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} fetched", self.fetched)?;
+
         let verdicts = [
             (self.created, "created", None),
             (self.updated, "updated", None),
@@ -209,15 +221,22 @@ impl fmt::Display for ItemCounts {
             (self.skipped, "skipped", Some(&self.skipped_by)),
             (self.failed, "failed", Some(&self.failed_by)),
         ];
+
         let named = verdicts.iter().filter(|(number, ..)| *number > 0);
+
         for (index, (number, word, reasons)) in named.enumerate() {
             write!(f, "{}{number} {word}", if index == 0 { ": " } else { ", " })?;
-            let reasons: Vec<_> =
-                reasons.iter().flat_map(|r| r.iter()).map(|(reason, n)| format!("{n}: {reason}")).collect();
+            let reasons: Vec<_> = reasons
+                .iter()
+                .flat_map(|r| r.iter())
+                .map(|(reason, n)| format!("{n}: {reason}"))
+                .collect();
+
             if !reasons.is_empty() {
                 write!(f, " ({})", reasons.join("; "))?;
             }
         }
+
         Ok(())
     }
 }
@@ -264,7 +283,8 @@ impl Ledger {
         }
     }
 
-    /// Gives so many of the items of one kind whose fate is unknown the verdict failed, with this reason.
+    /// Gives so many of the items of one kind whose fate is unknown the verdict failed, with this
+    /// reason.
     pub fn close_some_open(&mut self, item: ItemKind, number: u64, reason: &str) {
         if let Some(count) = self.0.get_mut(&item) {
             let number = count.count_open().min(number);
@@ -276,7 +296,12 @@ impl Ledger {
 /// "observables 12 fetched: 9 created, 3 skipped (3: not an IOC)".
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<_> = self.0.iter().map(|(item, count)| format!("{} {count}", item.word())).collect();
+        let lines: Vec<_> = self
+            .0
+            .iter()
+            .map(|(item, count)| format!("{} {count}", item.word()))
+            .collect();
+
         f.write_str(&lines.join("; "))
     }
 }
@@ -290,7 +315,12 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.count_fetched(ItemKind::Observables, 5);
         ledger.record(ItemKind::Observables, &Verdict::Created, 2);
-        ledger.record(ItemKind::Observables, &Verdict::Skipped("not an IOC".into()), 1);
+        ledger.record(
+            ItemKind::Observables,
+            &Verdict::Skipped("not an IOC".into()),
+            1,
+        );
+
         ledger.close_open("stopped");
         let count = ledger.count(ItemKind::Observables);
         assert_eq!((count.count_open(), count.failed), (0, 2));
@@ -303,10 +333,16 @@ mod tests {
     #[test]
     fn what_failed_alike_is_one_reason() {
         let reason = |uuid: &str, id: &str| {
-            strip_identifiers(&format!("GET https://h/events/view/{uuid}: 500: é. PATCH /alert/{id}?x: (~) a-b"))
+            strip_identifiers(&format!(
+                "GET https://h/events/view/{uuid}: 500: é. PATCH /alert/{id}?x: (~) a-b"
+            ))
         };
+
         let one = reason("5f0e5b5c-0000-4000-8000-000000000001", "~4128");
-        assert_eq!(one, "GET https://h/events/view/…: 500: é. PATCH /alert/…?x: (~) a-b");
+        assert_eq!(
+            one,
+            "GET https://h/events/view/…: 500: é. PATCH /alert/…?x: (~) a-b"
+        );
         assert_eq!(one, reason("5f0e5b5c-0000-4000-8000-000000000002", "~99"));
     }
 

@@ -11,19 +11,27 @@ pub struct LookupSummary {
     /// True if not all that may have the value could be looked at.
     #[serde(skip_serializing_if = "is_false")]
     pub in_part: bool,
-    /// Events found, hidden ones not counted, in which an attribute that is meant for detection has the value.
+    /// Events found, hidden ones not counted, in which an attribute that is meant for detection has
+    /// the value.
     pub events_with_ids: u64,
-    /// Events found, hidden ones not counted, that have the value only in another case or as an import rule makes it.
+    /// Events found, hidden ones not counted, that have the value only in another case or as an
+    /// import rule makes it.
     #[serde(skip_serializing_if = "is_zero")]
     pub events_differing: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_false(flag: &bool) -> bool {
     !flag
 }
@@ -37,8 +45,9 @@ pub struct Match {
     pub attribute: String,
     /// Its value, shortened; of a composite, the whole.
     pub value: String,
-    /// How it differs from what was looked up, though MISP takes both for the same: `other case`, where case may mean
-    /// something, also for accents and the like; `by an import rule`, where MISP's rules make it of the value.
+    /// How it differs from what was looked up, though MISP takes both for the same: `other case`,
+    /// where case may mean something, also for accents and the like; `by an import rule`, where
+    /// MISP's rules make it of the value.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub differs: &'static str,
     /// True if it is meant for detection.

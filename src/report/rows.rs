@@ -31,8 +31,9 @@ pub struct EventRow {
     /// Export only: who may see it, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visible_to: Option<String>,
-    /// Attributes that were read from it, that it holds after an export, or that have the value that was looked up; of an event
-    /// that was not read, those that the server counts. A feed does not count them.
+    /// Attributes that were read from it, that it holds after an export, or that have the value
+    /// that was looked up; of an event that was not read, those that the server counts. A feed does
+    /// not count them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attributes: Option<u64>,
     /// Import only: those of them that were read and are meant for detection (`to_ids`).
@@ -52,7 +53,8 @@ pub struct EventRow {
     /// Import only: observables that are on one of MISP's warninglists.
     #[serde(skip_serializing_if = "super::is_zero")]
     pub warninglisted: u64,
-    /// Import only: tags of the event and of its imported attributes that are words of this program: none was passed on.
+    /// Import only: tags of the event and of its imported attributes that are words of this
+    /// program: none was passed on.
     #[serde(skip_serializing_if = "super::is_zero")]
     pub own_tags: u64,
     /// Import only: attributes that MISP counts and did not send.
@@ -62,7 +64,8 @@ pub struct EventRow {
     #[serde(skip)]
     #[schemars(skip)]
     pub place: u64,
-    /// Where a value was looked up: the first of the attributes that have it, of events that are not hidden.
+    /// Where a value was looked up: the first of the attributes that have it, of events that are
+    /// not hidden.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<Match>,
 }

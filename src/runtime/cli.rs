@@ -8,7 +8,11 @@ use super::Worker;
 
 /// The command line.
 #[derive(Debug, Parser)]
-#[command(version, disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
+#[command(
+    version,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true
+)]
 pub(super) struct Arguments {
     /// Something else than working on a job.
     #[command(subcommand)]
@@ -21,14 +25,16 @@ pub(super) struct Arguments {
 /// What is said of a job.
 #[derive(Debug, Args)]
 pub(super) struct JobArgs {
-    /// The job folder: the job is JOB_DIR/input/input.json, the report JOB_DIR/output/output.json [default: /job].
-    /// Without such a file the job is read from the standard input and the report written to the standard output.
+    /// The job folder: the job is JOB_DIR/input/input.json, the report JOB_DIR/output/output.json
+    /// [default: /job]. Without such a file the job is read from the standard input and the report
+    /// written to the standard output.
     #[arg(value_name = "JOB_DIR")]
     pub(super) folder: Option<PathBuf>,
     /// Prints the manifest for Cortex, which lists every option of the configuration, and ends.
     #[arg(long)]
     pub(super) manifest: bool,
-    /// Prints the report as text for people: in place of JSON, or beside the report in a job folder.
+    /// Prints the report as text for people: in place of JSON, or beside the report in a job
+    /// folder.
     #[arg(long)]
     pub(super) pretty: bool,
 }
@@ -38,12 +44,13 @@ pub(super) struct JobArgs {
 pub(super) enum Action {
     /// Looks at every server that a configuration names, and changes nothing.
     ///
-    /// It asks what a run would ask first: name, certificate, version, key, permissions, clock, names in filters. It waits a
-    /// minute at most for an answer, whatever `read_timeout` says. The exit status is 0 if nothing failed, and 1 if something
-    /// did; warnings do not count.
+    /// It asks what a run would ask first: name, certificate, version, key, permissions, clock,
+    /// names in filters. It waits a minute at most for an answer, whatever `read_timeout` says. The
+    /// exit status is 0 if nothing failed, and 1 if something did; warnings do not count.
     Check {
-        /// The job folder: the job is JOB_DIR/input/input.json [default: /job]. Without such a file a job, or a configuration
-        /// alone (an object with `name`, `url`, `key`, ...), is read as JSON from the standard input.
+        /// The job folder: the job is JOB_DIR/input/input.json [default: /job]. Without such a file
+        /// a job, or a configuration alone (an object with `name`, `url`, `key`, ...), is read as
+        /// JSON from the standard input.
         #[arg(value_name = "JOB_DIR")]
         folder: Option<PathBuf>,
         /// Prints JSON, not a table.
@@ -52,14 +59,18 @@ pub(super) enum Action {
     },
 }
 
-/// Reads the command line. One that makes no sense, and a question for help or version, end the program here.
+/// Reads the command line. One that makes no sense, and a question for help or version, end the
+/// program here.
 pub(super) fn parse<W: Worker>() -> Arguments {
     let matches = build_command::<W>().get_matches();
     Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 fn build_command<W: Worker>() -> Command {
-    Arguments::command().name(W::PROGRAM).about(W::DESCRIPTION).after_help(examples::<W>())
+    Arguments::command()
+        .name(W::PROGRAM)
+        .about(W::DESCRIPTION)
+        .after_help(examples::<W>())
 }
 
 fn examples<W: Worker>() -> String {
@@ -76,7 +87,8 @@ A job is what Cortex writes for a worker, such as
 \"config\" has the options that --manifest lists; README.md explains them.
 
 While it works at a terminal, a line on the standard error says how far it is.
-Exit status: 0 once a report is given, whatever it says; 1 if none could be given, or if check found a failure; 2 for a
+Exit status: 0 once a report is given, whatever it says; 1 if none could be given, or if check \
+found a failure; 2 for a
 command line that makes no sense."
     )
 }

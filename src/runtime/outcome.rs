@@ -1,7 +1,8 @@
 //! How what a run recorded becomes a report, however the run ended.
 
 use super::RunEnd;
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::cortex::envelope::Report;
 use crate::cortex::markdown;
@@ -12,64 +13,117 @@ use crate::worker::{Worker, WorkerKind};
 
 /// Failures named in the message.
 const NAMED_FAILURES: usize = 3;
-/// The longest of them in a responder's message, in characters; the report's `failures` have the whole.
+/// The longest of them in a responder's message, in characters; the report's `failures` have the
+/// whole.
 const LONGEST_FAILURE: usize = 1_000;
 
-/// Turns what a run recorded, and how it ended, into a report. A failure is reported as such only if nothing was
-/// written anywhere and nothing was achieved; a run that did a part of its work is an incomplete success.
-pub(super) fn build_report<W: Worker>(mut draft: ReportBuilder, end: RunEnd, scrubber: &Scrubber) -> Report {
+/// Turns what a run recorded, and how it ended, into a report. A failure is reported as such only
+/// if nothing was written anywhere and nothing was achieved; a run that did a part of its work is
+/// an incomplete success.
+pub(super) fn build_report<W: Worker>(
+    mut draft: ReportBuilder,
+    end: RunEnd,
+    scrubber: &Scrubber,
+) -> Report {
     let stop = match end {
         RunEnd::Finished(Ok(())) => None,
         RunEnd::Finished(Err(error)) => Some(format!("{error:#}")),
         RunEnd::Panicked(defect) => Some(defect),
         RunEnd::Stopped(reason) => Some(reason.to_owned()),
     };
-    let foreseen = draft.sides.iter_mut().map(|side| side.foreseen.take().filter(|_| !side.has_ended));
+
+    let foreseen = draft
+        .sides
+        .iter_mut()
+        .map(|side| side.foreseen.take().filter(|_| !side.has_ended));
     for (part, foreseen) in foreseen.collect::<Vec<_>>().into_iter().enumerate() {
-        foreseen.into_iter().for_each(|told| draft.merge_part(part, *told));
+        foreseen
+            .into_iter()
+            .for_each(|told| draft.merge_part(part, *told));
     }
+
     let full = &mut draft.full;
     let is_writing = draft.sides.iter().any(|side| side.writing > 0);
-    for (part, side) in full.connections.iter_mut().zip(&draft.sides).filter(|(_, side)| !side.has_ended) {
+    for (part, side) in full
+        .connections
+        .iter_mut()
+        .zip(&draft.sides)
+        .filter(|(_, side)| !side.has_ended)
+    {
         let reason = stop.as_deref().unwrap_or("the run ended before");
-        let word = if side.writing > 0 { "not verified" } else { "not reached" };
+        let word = if side.writing > 0 {
+            "not verified"
+        } else {
+            "not reached"
+        };
+
         let reason_of = |word: &str| format!("{word}: {reason}");
         if side.writing > 0 {
-            // Of an import's events only those are in doubt that are being written, each by one write; nobody wrote the rest.
-            part.ledger.close_some_open(ItemKind::Events, side.writing.into(), &reason_of(word));
-            part.ledger.close_some_open(ItemKind::Events, u64::MAX, &reason_of("not sent"));
+            // Of an import's events only those are in doubt that are being written, each by one
+            // write; nobody wrote the rest.
+            part.ledger
+                .close_some_open(ItemKind::Events, side.writing.into(), &reason_of(word));
+            part.ledger
+                .close_some_open(ItemKind::Events, u64::MAX, &reason_of("not sent"));
         }
+
         part.ledger.close_open(&reason_of(word));
         part.error = part.error.take().or_else(|| Some(reason.to_owned()));
     }
+
     let (mut artifacts, operations) = draft.gather_parts();
     let full = &mut draft.full;
-    full.connections.iter().for_each(|part| full.ledger.add(&part.ledger));
+    full.connections
+        .iter()
+        .for_each(|part| full.ledger.add(&part.ledger));
     let failures = collect_failures(full, stop);
-    let achieved =
-        full.connections.iter().any(|part| part.error.is_none() && part.ledger.counts().all(|(_, c)| c.failed == 0));
-    let achieved = achieved || full.ledger.counts().any(|(_, count)| count.count_done() > 0);
+    let achieved = full
+        .connections
+        .iter()
+        .any(|part| part.error.is_none() && part.ledger.counts().all(|(_, c)| c.failed == 0));
+    let achieved = achieved
+        || full
+            .ledger
+            .counts()
+            .any(|(_, count)| count.count_done() > 0);
+
     if !failures.is_empty() && !draft.wrote && !is_writing && !achieved {
-        return Report::Failure { message: failure_message::<W>(full, &failures, scrubber) };
+        return Report::Failure {
+            message: failure_message::<W>(full, &failures, scrubber),
+        };
     }
+
     let sentence = W::summarise(full);
     full.is_incomplete = !failures.is_empty();
+
     full.message = match failures.as_slice() {
         [] => sentence,
         failures => {
-            format!("INCOMPLETE: {sentence}. {}", join_failures(full, failures, |failure| failure_text::<W>(failure, scrubber)))
+            format!(
+                "INCOMPLETE: {sentence}. {}",
+                join_failures(full, failures, |failure| failure_text::<W>(
+                    failure, scrubber
+                ))
+            )
         }
     };
+
     withhold_artifacts(&mut artifacts, full, scrubber);
+
     Report::Success {
-        taxonomies: json!(W::taxonomies(full)),
-        artifacts: json!(artifacts),
-        operations: json!(operations),
+        taxonomies: to_values(&W::taxonomies(full)),
+        artifacts: to_values(&artifacts),
+        operations: to_values(&operations),
         full: json!(full),
     }
 }
 
-/// Takes out the artifacts that hold a long secret of ours: one that was rewritten would be a wrong indicator.
+fn to_values<T: Serialize>(list: &[T]) -> Vec<Value> {
+    list.iter().map(|one| json!(one)).collect()
+}
+
+/// Takes out the artifacts that hold a long secret of ours: one that was rewritten would be a wrong
+/// indicator.
 fn withhold_artifacts(artifacts: &mut Vec<Artifact>, full: &mut ReportBody, scrubber: &Scrubber) {
     let before = artifacts.len();
     artifacts.retain(|one| {
@@ -82,27 +136,52 @@ fn withhold_artifacts(artifacts: &mut Vec<Artifact>, full: &mut ReportBody, scru
     }
 }
 
-/// Everything that went wrong, in words: what stopped the run, what stopped a connection, what failed singly.
+/// Everything that went wrong, in words: what stopped the run, what stopped a connection, what
+/// failed singly.
 fn collect_failures(full: &ReportBody, stop: Option<String>) -> Vec<String> {
     let several = full.connections.len() > 1;
+
     let of_parts = full.connections.iter().flat_map(|part| {
-        let error = part.error.iter().filter(|error| stop.as_ref() != Some(error)).cloned();
-        let name = if several { format!("{}: ", part.name) } else { String::new() };
-        error.chain(part.failures.iter().cloned()).map(move |failure| format!("{name}{failure}"))
+        let error = part
+            .error
+            .iter()
+            .filter(|error| stop.as_ref() != Some(error))
+            .cloned();
+
+        let name = if several {
+            format!("{}: ", part.name)
+        } else {
+            String::new()
+        };
+
+        error
+            .chain(part.failures.iter().cloned())
+            .map(move |failure| format!("{name}{failure}"))
     });
+
     let mut failures: Vec<_> = stop.clone().into_iter().chain(of_parts).collect();
+
     if failures.is_empty() {
-        let failed = full.ledger.counts().flat_map(|(_, count)| count.failed_by.iter());
-        failures = failed.map(|(reason, number)| format!("{number}: {reason}")).collect();
+        let failed = full
+            .ledger
+            .counts()
+            .flat_map(|(_, count)| count.failed_by.iter());
+        failures = failed
+            .map(|(reason, number)| format!("{number}: {reason}"))
+            .collect();
     }
+
     failures
 }
 
-/// A failure as it stands in a message. TheHive may show a responder's as Markdown, an analyzer's stands in our own page.
-/// It is cut before it is quoted, never after: a cut would take the mark that ends the quotation, and free what is in it.
+/// A failure as it stands in a message. TheHive may show a responder's as Markdown, an analyzer's
+/// stands in our own page. It is cut before it is quoted, never after: a cut would take the mark
+/// that ends the quotation, and free what is in it.
 fn failure_text<W: Worker>(failure: &str, scrubber: &Scrubber) -> String {
     match W::KIND {
-        WorkerKind::Responder => markdown::neutralise_line(&scrubber.clean_truncated(failure, LONGEST_FAILURE)),
+        WorkerKind::Responder => {
+            markdown::neutralise_line(&scrubber.clean_truncated(failure, LONGEST_FAILURE))
+        }
         WorkerKind::Analyzer => failure.to_owned(),
     }
 }
@@ -110,25 +189,37 @@ fn failure_text<W: Worker>(failure: &str, scrubber: &Scrubber) -> String {
 fn join_failures(full: &ReportBody, failures: &[String], said: impl Fn(&str) -> String) -> String {
     let unlisted = full.left_out.get("failures").copied().unwrap_or(0);
     let more = failures.len().saturating_sub(NAMED_FAILURES) as u64 + unlisted;
-    let (named, shown) = (failures.iter().take(NAMED_FAILURES), failures.len().min(NAMED_FAILURES));
+    let (named, shown) = (
+        failures.iter().take(NAMED_FAILURES),
+        failures.len().min(NAMED_FAILURES),
+    );
     // A full stop stands at the end only.
     let of = |(place, failure): (usize, &String)| match place + 1 < shown || more > 0 {
         true => said(failure.trim_end_matches('.')),
         false => said(failure),
     };
     let first = named.enumerate().map(of).collect::<Vec<_>>().join("; ");
+
     match more {
         0 => first,
         more => format!("{first}; and {more} more"),
     }
 }
 
-fn failure_message<W: Worker>(full: &ReportBody, failures: &[String], scrubber: &Scrubber) -> String {
+fn failure_message<W: Worker>(
+    full: &ReportBody,
+    failures: &[String],
+    scrubber: &Scrubber,
+) -> String {
     let has_ledger = full.ledger.counts().any(|(_, count)| count.fetched > 0);
     let named = join_failures(full, failures, ToOwned::to_owned);
     let named = match W::KIND {
         WorkerKind::Responder => markdown::neutralise_words(&scrubber.clean(&named)),
         WorkerKind::Analyzer => named,
     };
-    if has_ledger { format!("{}. Ledger: {}", named.trim_end_matches('.'), full.ledger) } else { named }
+    if has_ledger {
+        format!("{}. Ledger: {}", named.trim_end_matches('.'), full.ledger)
+    } else {
+        named
+    }
 }

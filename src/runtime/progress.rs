@@ -1,5 +1,6 @@
-//! What a person at a terminal sees of a run while it works: one line on the standard error, written over every half second
-//! and wiped at the end. It has counts only. A job folder is Cortex's, and there nothing is shown.
+//! What a person at a terminal sees of a run while it works: one line on the standard error,
+//! written over every half second and wiped at the end. It has counts only. A job folder is
+//! Cortex's, and there nothing is shown.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
@@ -28,12 +29,22 @@ impl Progress {
     /// None where nobody would see it.
     pub(super) fn new(program: &'static str, run: &RunReport, place: &JobSource) -> Option<Self> {
         let is_seen = place.folder().is_none() && stderr().is_terminal();
-        is_seen.then(|| Self { program, run: run.clone(), started: Instant::now(), is_shown: false })
+        is_seen.then(|| Self {
+            program,
+            run: run.clone(),
+            started: Instant::now(),
+            is_shown: false,
+        })
     }
 
     /// Shows how far the run is now.
     pub(super) fn show(&mut self) {
-        let line = format_line(self.program, &self.run.draft().full, self.started.elapsed().as_secs());
+        let line = format_line(
+            self.program,
+            &self.run.draft().full,
+            self.started.elapsed().as_secs(),
+        );
+
         self.is_shown = true;
         write_stderr(&format!("{WIPE}{line}"));
     }
@@ -53,16 +64,24 @@ fn write_stderr(text: &str) {
     drop(err.write_all(text.as_bytes()).and_then(|()| err.flush()));
 }
 
-/// `misp-import: 12 s, 42 requests, 120 events, 3 created, 90 skipped, 800 attributes`, as far as it fits.
+/// `misp-import: 12 s, 42 requests, 120 events, 3 created, 90 skipped, 800 attributes`, as far as
+/// it fits.
 fn format_line(program: &str, full: &ReportBody, seconds: u64) -> String {
     let mut ledger = Ledger::default();
-    full.connections.iter().for_each(|part| ledger.add(&part.ledger));
-    let mut told = vec![format!("{program}: {seconds} s"), format_count(full.requests, "request", "requests")];
+    full.connections
+        .iter()
+        .for_each(|part| ledger.add(&part.ledger));
+    let mut told = vec![
+        format!("{program}: {seconds} s"),
+        format_count(full.requests, "request", "requests"),
+    ];
+
     for (item, count) in ledger.counts().filter(|(_, count)| count.fetched > 0) {
         told.push(format!("{} {}", count.fetched, item.word()));
         if matches!(item, ItemKind::Attributes) {
             continue;
         }
+
         let verdicts = [
             (count.created, "created"),
             (count.updated, "updated"),
@@ -70,9 +89,11 @@ fn format_line(program: &str, full: &ReportBody, seconds: u64) -> String {
             (count.skipped, "skipped"),
             (count.failed, "failed"),
         ];
+
         let some = verdicts.iter().filter(|(number, _)| *number > 0);
         told.extend(some.map(|(number, word)| format!("{number} {word}")));
     }
+
     let mut line = String::new();
     for word in told {
         let joint = if line.is_empty() { "" } else { ", " };
@@ -81,6 +102,7 @@ fn format_line(program: &str, full: &ReportBody, seconds: u64) -> String {
         }
         line = line + joint + &word;
     }
+
     line
 }
 
@@ -96,9 +118,13 @@ mod tests {
         ledger.record(ItemKind::Events, &Verdict::Created, 3);
         ledger.record(ItemKind::Events, &Verdict::Skipped("a rule".into()), 90);
         ledger.count_fetched(ItemKind::Attributes, 800);
+
         ReportBody {
             requests: 1,
-            connections: vec![ConnectionReport { ledger, ..ConnectionReport::default() }],
+            connections: vec![ConnectionReport {
+                ledger,
+                ..ConnectionReport::default()
+            }],
             ..ReportBody::default()
         }
     }
@@ -109,7 +135,10 @@ mod tests {
             format_line("misp-import", &full(12), 12),
             "misp-import: 12 s, 1 request, 12 events, 3 created, 90 skipped, 800 attributes"
         );
-        assert_eq!(format_line("misp-import", &ReportBody::default(), 0), "misp-import: 0 s, 0 requests");
+        assert_eq!(
+            format_line("misp-import", &ReportBody::default(), 0),
+            "misp-import: 0 s, 0 requests"
+        );
     }
 
     #[test]

@@ -22,7 +22,14 @@ fn json(text: &str) -> String {
 }
 
 fn swap_case(text: &str) -> String {
-    let swap = |one: char| if one.is_lowercase() { one.to_ascii_uppercase() } else { one.to_ascii_lowercase() };
+    let swap = |one: char| {
+        if one.is_lowercase() {
+            one.to_ascii_uppercase()
+        } else {
+            one.to_ascii_lowercase()
+        }
+    };
+
     text.chars().map(swap).collect()
 }
 
@@ -33,17 +40,27 @@ fn url_encoded(text: &str) -> String {
 /// Breaks if a text that spells the key is not taken out.
 fn assert_removed(text: &str) {
     let clean = scrubber().clean(&format!("said \"{text}\", no more"));
-    assert!(clean.starts_with("said ") && clean.ends_with(", no more"), "{clean}");
+    assert!(
+        clean.starts_with("said ") && clean.ends_with(", no more"),
+        "{clean}"
+    );
     // Of base64 stays what is before the key, and what is half a neighbour's.
     let left = clean.replace(REMOVED, "").replace(['"', '\\', '='], "");
-    assert!(clean.contains(REMOVED) && left.len() <= "said , no more".len() + 14, "{text} became {clean}");
+    assert!(
+        clean.contains(REMOVED) && left.len() <= "said , no more".len() + 14,
+        "{text} became {clean}"
+    );
 }
 
 #[test]
 fn secrets_are_removed_in_every_encoding() {
     let key = "Canary/Key+0123\"x";
     let base64 = |text: String| STANDARD.encode(text);
-    let html = key.replace('&', "&amp;").replace('"', "&quot;").replace('/', "&#x2F;");
+    let html = key
+        .replace('&', "&amp;")
+        .replace('"', "&quot;")
+        .replace('/', "&#x2F;");
+
     for text in [
         key.to_owned(),
         json(key),
@@ -85,6 +102,7 @@ fn secrets_are_removed_in_every_encoding() {
 fn secrets_are_removed_as_mails_and_programs_escape_them() {
     let key = "Canary/Key+0123\"x";
     let base64 = |text: String| STANDARD.encode(text);
+
     for text in [
         escape_bytes(key, |byte| format!("&#{byte}")),
         escape_bytes(key, |byte| format!("&#x{byte:x}")),
@@ -97,9 +115,15 @@ fn secrets_are_removed_as_mails_and_programs_escape_them() {
         escape_bytes(key, |byte| format!("{byte:02x}:")),
         escape_bytes(key, |byte| format!("0x{byte:02X}, ")),
         escape_bytes(key, |byte| format!("{byte:02x}\n")),
-        key.chars().map(|one| char::from_u32(u32::from(one) + 0xfee0).unwrap()).collect(),
+        key.chars()
+            .map(|one| char::from_u32(u32::from(one) + 0xfee0).unwrap())
+            .collect(),
         key.replace('a', "𝐚").replace('C', "Ⓒ"),
-        base64(key.to_owned()).as_bytes().chunks(5).map(|line| String::from_utf8_lossy(line) + "\r\n").collect(),
+        base64(key.to_owned())
+            .as_bytes()
+            .chunks(5)
+            .map(|line| String::from_utf8_lossy(line) + "\r\n")
+            .collect(),
         json(
             &base64(format!("a{key}"))
                 .as_bytes()
@@ -123,15 +147,26 @@ fn letters_of_any_script_are_found_however_they_are_escaped() {
         "P\\u00e4ssw\\u00f6rt\\ud83d\\ude00 x",
         "Pässwört😀\n  x",
     ] {
-        assert_eq!(scrubber.clean(&format!("<{text}>")), format!("<{REMOVED}>"), "{text}");
+        assert_eq!(
+            scrubber.clean(&format!("<{text}>")),
+            format!("<{REMOVED}>"),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn a_secret_that_looks_escaped_itself_is_found_as_it_is_and_escaped_again() {
-    for secret in ["pass%41word", "pass&lt;word", "pass\\u0041word", "pass\\\\word", "100%25%"] {
+    for secret in [
+        "pass%41word",
+        "pass&lt;word",
+        "pass\\u0041word",
+        "pass\\\\word",
+        "100%25%",
+    ] {
         let scrubber = Scrubber::from_config(&json!({"password": secret}));
         let html = secret.replace('&', "&amp;");
+
         for text in [
             secret.to_owned(),
             json(secret),
@@ -141,16 +176,27 @@ fn a_secret_that_looks_escaped_itself_is_found_as_it_is_and_escaped_again() {
             html.replace('&', "&amp;"),
         ] {
             let clean = scrubber.clean(&text);
-            assert_eq!(clean.trim_matches(['"', '\\']), REMOVED, "{secret} as {text}");
+            assert_eq!(
+                clean.trim_matches(['"', '\\']),
+                REMOVED,
+                "{secret} as {text}"
+            );
         }
     }
 }
 
 #[test]
 fn where_secrets_overlap_nothing_of_either_stays() {
-    let scrubber = Scrubber::from_config(&json!({"key": ["first-and-second", "second-and-third", "second"]}));
-    assert_eq!(scrubber.clean("a first-and-second-and-third b"), "a [removed] b");
-    assert_eq!(scrubber.clean("first-and-sec second"), "first-and-sec second");
+    let scrubber =
+        Scrubber::from_config(&json!({"key": ["first-and-second", "second-and-third", "second"]}));
+    assert_eq!(
+        scrubber.clean("a first-and-second-and-third b"),
+        "a [removed] b"
+    );
+    assert_eq!(
+        scrubber.clean("first-and-sec second"),
+        "first-and-sec second"
+    );
 }
 
 #[test]
@@ -160,21 +206,46 @@ fn settings_that_are_json_in_a_text_are_looked_into() {
         {"name": "other", "proxy": "socks5h://user:in-an-object@proxy:1080"},
         "{\"name\": \"broken\", \"proxy\": \"http://user:in-broken@proxy:3128\"",
     ]);
-    let scrubber =
-        Scrubber::from_config(&json!({"connection_settings": settings, "proxy_https": "user:flat-proxy@proxy:1"}));
-    for secret in ["in-a-text", "key-in-a-text", "in-an-object", "in-broken", "flat-proxy"] {
+
+    let scrubber = Scrubber::from_config(
+        &json!({"connection_settings": settings, "proxy_https": "user:flat-proxy@proxy:1"}),
+    );
+
+    for secret in [
+        "in-a-text",
+        "key-in-a-text",
+        "in-an-object",
+        "in-broken",
+        "flat-proxy",
+    ] {
         assert_eq!(scrubber.clean(secret), REMOVED, "{secret}");
     }
-    assert_eq!(scrubber.clean("us@er:in-a-text partner proxy"), "[removed] partner proxy");
-    assert_eq!(scrubber.clean(&STANDARD.encode("us@er:in-a-text")).trim_end_matches('='), REMOVED);
+
+    assert_eq!(
+        scrubber.clean("us@er:in-a-text partner proxy"),
+        "[removed] partner proxy"
+    );
+
+    assert_eq!(
+        scrubber
+            .clean(&STANDARD.encode("us@er:in-a-text"))
+            .trim_end_matches('='),
+        REMOVED
+    );
+
     let twice = scrubber.clean(&STANDARD.encode(STANDARD.encode("us@er:in-a-text")));
-    assert!(twice.starts_with(REMOVED) && twice.len() < REMOVED.len() + 4, "{twice}");
+    assert!(
+        twice.starts_with(REMOVED) && twice.len() < REMOVED.len() + 4,
+        "{twice}"
+    );
 }
 
 #[test]
 fn a_password_that_should_have_been_escaped_is_one_all_the_same() {
     for password in ["pass/word", "pa#ss?word", "pass@word"] {
-        let scrubber = Scrubber::from_config(&json!({"proxy": {"https": format!("http://user:{password}@proxy:3128/")}}));
+        let scrubber = Scrubber::from_config(
+            &json!({"proxy": {"https": format!("http://user:{password}@proxy:3128/")}}),
+        );
         assert_eq!(scrubber.clean(password), REMOVED);
         assert_eq!(scrubber.clean("http://proxy:3128"), "http://proxy:3128");
     }
@@ -189,13 +260,20 @@ fn what_is_pasted_around_a_key_is_no_part_of_it() {
 #[test]
 fn numbers_and_passwords_in_urls_are_secrets_too() {
     let clean = scrubber().clean("987654321 user:pass%21word pass!word https://misp.example.org -");
-    assert_eq!(clean, "[removed] [removed] [removed] https://misp.example.org -");
+    assert_eq!(
+        clean,
+        "[removed] [removed] [removed] https://misp.example.org -"
+    );
 }
 
 #[test]
 fn a_value_is_cleaned_to_its_member_names() {
-    let clean = scrubber().clean_report(json!({"skipped_by": {"987654321": 1}, "987654321": ["x 987654321"]}));
-    assert_eq!(clean, json!({"skipped_by": {REMOVED: 1}, "987654321": [format!("x {REMOVED}")]}));
+    let clean = scrubber()
+        .clean_report(json!({"skipped_by": {"987654321": 1}, "987654321": ["x 987654321"]}));
+    assert_eq!(
+        clean,
+        json!({"skipped_by": {REMOVED: 1}, "987654321": [format!("x {REMOVED}")]})
+    );
 }
 
 #[test]
@@ -208,42 +286,86 @@ fn a_key_that_is_a_word_of_the_report_does_not_break_it() {
 #[test]
 fn the_lines_of_a_private_key_are_secrets() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let text = "-----BEGIN CERTIFICATE-----\nPublicLine0\n-----END CERTIFICATE-----\r\n-----BEGIN EC PRIVATE KEY-----\r\n\
+    let text = "-----BEGIN CERTIFICATE-----\nPublicLine0\n-----END CERTIFICATE-----\r\n-----BEGIN \
+        EC PRIVATE KEY-----\r\n\
                 Canary/Line+1\r\nAw==\r\n-----END EC PRIVATE KEY-----\nmore text";
     std::fs::write(file.path(), text).unwrap();
     let clean = |config: Value| {
-        Scrubber::from_config(&config).clean("canary/line+1 Canary%2FLine%2B1 Canary\\/Line+1 PublicLine0 more text")
+        Scrubber::from_config(&config)
+            .clean("canary/line+1 Canary%2FLine%2B1 Canary\\/Line+1 PublicLine0 more text")
     };
     let wanted = "[removed] [removed] [removed] PublicLine0 more text";
-    assert_eq!(clean(json!({"client_cert_path": [null, "/nowhere", file.path()]})), wanted);
+    assert_eq!(
+        clean(json!({"client_cert_path": [null, "/nowhere", file.path()]})),
+        wanted
+    );
     assert_eq!(clean(json!({"client_cert_path": file.path()})), wanted);
 }
 
 #[test]
 fn a_long_key_file_leaves_room_for_the_keys() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let lines: Vec<_> = (0..20_000).map(|number| format!("LineOfTheKey{number:05}")).collect();
-    std::fs::write(file.path(), format!("-----BEGIN PRIVATE KEY-----\n{}\n", lines.join("\n"))).unwrap();
-    let scrubber = Scrubber::from_config(&json!({"client_cert_path": [file.path()], "key": ["Canary-Key-1"]}));
-    assert_eq!(scrubber.clean("Canary-Key-1 LineOfTheKey00000"), "[removed] [removed]");
+    let lines: Vec<_> = (0..20_000)
+        .map(|number| format!("LineOfTheKey{number:05}"))
+        .collect();
+    std::fs::write(
+        file.path(),
+        format!("-----BEGIN PRIVATE KEY-----\n{}\n", lines.join("\n")),
+    )
+    .unwrap();
+
+    let scrubber =
+        Scrubber::from_config(&json!({"client_cert_path": [file.path()], "key": ["Canary-Key-1"]}));
+    assert_eq!(
+        scrubber.clean("Canary-Key-1 LineOfTheKey00000"),
+        "[removed] [removed]"
+    );
 }
 
 #[test]
 fn short_keys_and_keys_of_any_signs_are_found() {
-    let keys = ["a.*b", "(?i)x+$", "[k]{2}\\d", "Zq8x", "Zq8xZq8xZq8x", "ключ-ß-鍵", "a  b"];
+    let keys = [
+        "a.*b",
+        "(?i)x+$",
+        "[k]{2}\\d",
+        "Zq8x",
+        "Zq8xZq8xZq8x",
+        "ключ-ß-鍵",
+        "a  b",
+    ];
+
     let scrubber = Scrubber::from_config(&json!({"key": keys}));
+
     for key in keys {
-        for text in [key.to_owned(), json(key), url_encoded(key), escape_bytes(key, |byte| format!("%{byte:02x}"))] {
-            assert_eq!(scrubber.clean(&format!("<{text}>")).replace('"', ""), format!("<{REMOVED}>"), "{text}");
+        for text in [
+            key.to_owned(),
+            json(key),
+            url_encoded(key),
+            escape_bytes(key, |byte| format!("%{byte:02x}")),
+        ] {
+            assert_eq!(
+                scrubber.clean(&format!("<{text}>")).replace('"', ""),
+                format!("<{REMOVED}>"),
+                "{text}"
+            );
         }
     }
-    assert_eq!(scrubber.clean("aXXb [removed] xxx kkd"), "aXXb [removed] xxx kkd");
+
+    assert_eq!(
+        scrubber.clean("aXXb [removed] xxx kkd"),
+        "aXXb [removed] xxx kkd"
+    );
 }
 
 #[test]
 fn an_address_in_a_name_makes_no_secret() {
-    let scrubber = Scrubber::from_config(&json!({"name": ["misp@cert"], "proxy": {"http": "user:pass-word@proxy:3128"}}));
-    assert_eq!(scrubber.clean("misp.example pass-word"), "misp.example [removed]");
+    let scrubber = Scrubber::from_config(
+        &json!({"name": ["misp@cert"], "proxy": {"http": "user:pass-word@proxy:3128"}}),
+    );
+    assert_eq!(
+        scrubber.clean("misp.example pass-word"),
+        "misp.example [removed]"
+    );
 }
 
 #[test]
@@ -263,6 +385,7 @@ fn proxy_scrubber(password: &str) -> Scrubber {
 #[test]
 fn a_word_that_is_a_password_is_removed_where_it_stands_as_one_and_nowhere_else() {
     let scrubber = proxy_scrubber("login");
+
     for text in [
         "http://svc:login@proxy:3128",
         "http://other:login@proxy",
@@ -275,8 +398,12 @@ fn a_word_that_is_a_password_is_removed_where_it_stands_as_one_and_nowhere_else(
         "other%3Alogin%40proxy",
     ] {
         let clean = scrubber.clean(text);
-        assert!(clean.contains(REMOVED) && !clean.to_lowercase().contains("login"), "{text} became {clean}");
+        assert!(
+            clean.contains(REMOVED) && !clean.to_lowercase().contains("login"),
+            "{text} became {clean}"
+        );
     }
+
     for text in [
         "login",
         "the login page",
@@ -298,6 +425,7 @@ fn a_word_that_is_a_password_is_removed_where_it_stands_as_one_and_nowhere_else(
 #[test]
 fn a_short_secret_is_removed_from_what_is_said_where_it_stands_alone() {
     let scrubber = proxy_scrubber("login1");
+
     for text in [
         "wrong password login1.",
         "(login1)",
@@ -310,6 +438,7 @@ fn a_short_secret_is_removed_from_what_is_said_where_it_stands_alone() {
         assert!(scrubber.clean(text).contains(REMOVED), "{text}");
         assert_eq!(scrubber.clean_content(text), text);
     }
+
     for text in [
         "login1-microsoft.example",
         "http://evil.example/login1.php",
@@ -326,17 +455,28 @@ fn a_short_secret_is_removed_from_what_is_said_where_it_stands_alone() {
 fn what_came_from_outside_is_withheld_only_for_a_whole_long_secret() {
     let key = "Zq8Canary7KeyZq8Canary7KeyZq8Canary7KeyZ";
     let scrubber = Scrubber::from_config(&json!({"key": [key]}));
-    for text in [key.to_owned(), format!("x{key}y"), STANDARD.encode(key), url_encoded(&json(key)), key.to_lowercase()]
-    {
-        assert!(scrubber.has_secret_in(&text) && scrubber.clean_content(&text).contains(REMOVED), "{text}");
+
+    for text in [
+        key.to_owned(),
+        format!("x{key}y"),
+        STANDARD.encode(key),
+        url_encoded(&json(key)),
+        key.to_lowercase(),
+    ] {
+        assert!(
+            scrubber.has_secret_in(&text) && scrubber.clean_content(&text).contains(REMOVED),
+            "{text}"
+        );
     }
+
     assert!(!scrubber.has_secret_in(&key[1..]) && !scrubber.has_secret_in(&key[..39]));
 }
 
 #[test]
 fn a_report_keeps_what_came_from_outside() {
     let scrubber = Scrubber::from_config(&json!({"password": "login1"}));
-    let artifacts = json!([{"dataType": "domain", "data": "login1", "message": "login1", "tags": ["login1"]}]);
+    let artifacts =
+        json!([{"dataType": "domain", "data": "login1", "message": "login1", "tags": ["login1"]}]);
     let report = json!({"artifacts": artifacts, "full": {"warnings": ["login1"], "connections": [{"events": [{"title": "login1"}]}]}});
     let clean = scrubber.clean_report(report.clone());
     assert_eq!(clean["artifacts"], report["artifacts"]);

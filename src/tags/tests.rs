@@ -35,22 +35,50 @@ fn no_disguise_brings_a_tag_past_a_pattern_that_excludes() {
         "int\u{301}ernal:x",
         "𝐢𝐧𝐭𝐞𝐫𝐧𝐚𝐥∶x",
     ] {
-        assert!(excludes("internal:*", tag) && excludes("\"Internal : *\"", tag), "{tag:?}");
+        assert!(
+            excludes("internal:*", tag) && excludes("\"Internal : *\"", tag),
+            "{tag:?}"
+        );
     }
-    for (pattern, tag) in [("internal:*", "internals:x"), ("\"*\"", "x"), (" ", "x"), ("🔒*", "x"), ("e:🔒", "e:")]
-    {
+
+    for (pattern, tag) in [
+        ("internal:*", "internals:x"),
+        ("\"*\"", "x"),
+        (" ", "x"),
+        ("🔒*", "x"),
+        ("e:🔒", "e:"),
+    ] {
         assert!(!excludes(pattern, tag), "{pattern} {tag}");
     }
-    assert!(are_alike("CIRCL", "СIRCL\u{200b} ") && !are_alike("", " ") && !are_alike("CIRCL", "CIRCLE"));
+
+    assert!(
+        are_alike("CIRCL", "СIRCL\u{200b} ")
+            && !are_alike("", " ")
+            && !are_alike("CIRCL", "CIRCLE")
+    );
+
     assert!(excludes("*", "x") && excludes("🔒*", "🔒\u{fe0f} x") && excludes("日本:*", "日本:x"));
 }
 
 #[test]
 fn words_between_thehive_and_misp_are_no_free_tags() {
-    for tag in ["MISP:to=\"x\"", "src:CIRCL", "TLP:green", " pap:red", "", "\u{200b}misp:to=\"x\"", "ＴＬＰ：red"] {
+    for tag in [
+        "MISP:to=\"x\"",
+        "src:CIRCL",
+        "TLP:green",
+        " pap:red",
+        "",
+        "\u{200b}misp:to=\"x\"",
+        "ＴＬＰ：red",
+    ] {
         assert!(!is_exportable(tag), "{tag}");
     }
-    assert!(is_exportable("type:OSINT") && is_exportable("misplaced") && is_exportable("misp-galaxy:tool=\"x\""));
+
+    assert!(
+        is_exportable("type:OSINT")
+            && is_exportable("misplaced")
+            && is_exportable("misp-galaxy:tool=\"x\"")
+    );
 }
 
 #[test]
@@ -60,7 +88,10 @@ fn a_value_is_read_with_or_without_quotes() {
     assert_eq!(parse_value("Misp:To=x", TO), Some("x"));
     assert_eq!(parse_value("misp:to=\"\"", TO), None);
     assert_eq!(parse_value("misp:tool=\"x\"", TO), None);
-    assert_eq!(parse_value(&build(OBJECT, "file:1"), OBJECT), Some("file:1"));
+    assert_eq!(
+        parse_value(&build(OBJECT, "file:1"), OBJECT),
+        Some("file:1")
+    );
 }
 
 #[test]
@@ -77,7 +108,9 @@ fn a_word_whose_value_cannot_be_read_is_known_for_what_it_was_meant_to_be() {
     ] {
         assert_eq!(mistyped_word(tag), Some(TO), "{tag}");
     }
+
     assert_eq!(mistyped_word("misp:type"), Some(TYPE));
+
     for tag in [
         "misp:to=x",
         "misp:to = \"x\"",
@@ -138,10 +171,24 @@ fn what_misp_says_in_its_own_taxonomy_is_not_ours() {
         "event-type",
         "ids",
     ];
-    for tag in predicates.into_iter().flat_map(|one| [format!("misp:{one}"), format!("misp:{one}=\"event\"")]) {
+
+    for tag in predicates
+        .into_iter()
+        .flat_map(|one| [format!("misp:{one}"), format!("misp:{one}=\"event\"")])
+    {
         assert!(!is_reserved(&tag), "{tag}");
     }
-    for tag in ["", "misp", "misp:", "tlp:red", "misp-galaxy:tool=\"x\"", "type:OSINT", "to=\"misp:to\"", "日本:to"] {
+
+    for tag in [
+        "",
+        "misp",
+        "misp:",
+        "tlp:red",
+        "misp-galaxy:tool=\"x\"",
+        "type:OSINT",
+        "to=\"misp:to\"",
+        "日本:to",
+    ] {
         assert!(!is_reserved(tag), "{tag}");
     }
 }
@@ -149,29 +196,59 @@ fn what_misp_says_in_its_own_taxonomy_is_not_ours() {
 #[test]
 fn only_a_whole_identity_links() {
     let (event, part) = (Uuid::from_u128(1), Uuid::from_u128(2));
+
     for (name, port) in [("file", None), ("ip-dst|port", Some("443"))] {
-        let link = Link { name, whole: Some((event, part)), port };
+        let link = Link {
+            name,
+            whole: Some((event, part)),
+            port,
+        };
+
         assert_eq!(Link::parse(&link.to_string()), Some(link));
-        assert_eq!(Link::parse(&link.to_string().to_uppercase()).unwrap().whole, Some((event, part)));
+        assert_eq!(
+            Link::parse(&link.to_string().to_uppercase()).unwrap().whole,
+            Some((event, part))
+        );
     }
-    let short = Link { name: "file", whole: None, port: None };
+
+    let short = Link {
+        name: "file",
+        whole: None,
+        port: None,
+    };
+
     for text in [
         "file:12345678",
         &format!("file:{event}"),
-        &format!("file:12345678:{part}").replace(':', " ").replacen(' ', ":", 1),
+        &format!("file:12345678:{part}")
+            .replace(':', " ")
+            .replacen(' ', ":", 1),
     ] {
         assert_eq!(Link::parse(text), Some(short), "{text}");
     }
-    assert_eq!(Link::parse("ip-dst|port:1a2b3c4d:443").unwrap().port, Some("443"));
-    assert_eq!(Link::parse("file:12345678\" x=\":99999999").unwrap().whole, None);
+
+    assert_eq!(
+        Link::parse("ip-dst|port:1a2b3c4d:443").unwrap().port,
+        Some("443")
+    );
+    assert_eq!(
+        Link::parse("file:12345678\" x=\":99999999").unwrap().whole,
+        None
+    );
     assert_eq!(Link::parse("file"), None);
 }
 
 /// A character as somebody could write it who wants it to be taken for another.
 fn disguised_letter(c: char) -> impl Strategy<Value = String> {
-    let wide = char::from_u32(u32::from(c) + 0xfee0).filter(|_| c.is_ascii_graphic()).unwrap_or(c);
-    let others: Vec<char> =
-        SAME_LOOK.iter().filter(|(letter, _)| *letter == c).flat_map(|(_, all)| all.chars()).collect();
+    let wide = char::from_u32(u32::from(c) + 0xfee0)
+        .filter(|_| c.is_ascii_graphic())
+        .unwrap_or(c);
+    let others: Vec<char> = SAME_LOOK
+        .iter()
+        .filter(|(letter, _)| *letter == c)
+        .flat_map(|(_, all)| all.chars())
+        .collect();
+
     let alike = if others.is_empty() { vec![c] } else { others };
     let letter = prop_oneof![
         4 => Just(c),
@@ -179,10 +256,14 @@ fn disguised_letter(c: char) -> impl Strategy<Value = String> {
         1 => Just(wide),
         1 => prop::sample::select(alike),
     ];
+
     let around = prop::sample::select(vec![
-        "", "", "", "", " ", "\t", "\u{a0}", "\"", "'", "\u{200b}", "\u{feff}", "\u{301}", "\u{2064}", "\u{fe0f}",
+        "", "", "", "", " ", "\t", "\u{a0}", "\"", "'", "\u{200b}", "\u{feff}", "\u{301}",
+        "\u{2064}", "\u{fe0f}",
     ]);
-    (around.clone(), letter, around).prop_map(|(before, letter, after)| format!("{before}{letter}{after}"))
+
+    (around.clone(), letter, around)
+        .prop_map(|(before, letter, after)| format!("{before}{letter}{after}"))
 }
 
 /// A tag of the vocabulary, as somebody could write it who wants it to be taken for none.

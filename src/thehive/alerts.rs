@@ -11,18 +11,18 @@ use super::{Alert, TheHive, ensure_id};
 use crate::http::{HttpError, Response};
 use crate::json::Element;
 
-/// Alerts of a page of [`TheHive::alerts_since`].
+/// Alerts of a page of [`TheHive::fetch_alerts_since`].
 pub const ALERTS_PAGE: usize = 500;
 
-/// So many alerts may be of events that have one already: TheHive 4 does not see an alert that is still being created
-/// (its `AlertSrv.scala` looks for it in its own transaction).
+/// So many alerts may be of events that have one already: TheHive 4 does not see an alert that is
+/// still being created (its `AlertSrv.scala` looks for it in its own transaction).
 const TWINS: usize = 500;
 
 /// The `type` of our alerts, as of TheHive's own from a MISP.
 pub(super) const TYPE: &str = "misp";
 
-/// An alert that is to be. Its type is `misp`. TheHive 5 refuses what is longer than it allows, and the same tag twice
-/// (its OpenAPI description, `InputCreateAlert`): the caller sees to both.
+/// An alert that is to be. Its type is `misp`. TheHive 5 refuses what is longer than it allows, and
+/// the same tag twice (its OpenAPI description, `InputCreateAlert`): the caller sees to both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewAlert {
     /// The name of what it comes from, of at most 32 characters.
@@ -45,9 +45,11 @@ pub struct NewAlert {
     pub pap: u8,
     /// Each of at most 128 characters.
     pub tags: Vec<String>,
-    /// The name of the template for a case that is made of it. One that is not there is ignored by TheHive 4.
+    /// The name of the template for a case that is made of it. One that is not there is ignored by
+    /// TheHive 4.
     pub case_template: Option<String>,
-    /// Techniques that were seen. Only TheHive 5 has them on alerts; they are not sent to TheHive 4.
+    /// Techniques that were seen. Only TheHive 5 has them on alerts; they are not sent to TheHive
+    /// 4.
     pub procedures: Vec<Procedure>,
     /// What it has; within one alert, and over all groups, each type and value once.
     pub observables: Vec<ObservableBatch>,
@@ -63,45 +65,71 @@ pub struct Procedure {
 }
 
 impl TheHive {
-    /// Those alerts of a source that stand for one of these events, of which there are at most 500. One query. Beside them
-    /// what is wrong with those that cannot be read, by their events.
+    /// Those alerts of a source that stand for one of these events, of which there are at most 500.
+    /// One query. Beside them what is wrong with those that cannot be read, by their events.
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn fetch_alerts_of_events(&self, source: &str, events: &[Uuid]) -> Result<(Vec<Alert>, HashMap<Uuid, String>)> {
+    pub fn fetch_alerts_of_events(
+        &self,
+        source: &str,
+        events: &[Uuid],
+    ) -> Result<(Vec<Alert>, HashMap<Uuid, String>)> {
         let (mut alerts, mut unreadable) = (Vec::new(), HashMap::new());
         if events.is_empty() {
             return Ok((alerts, unreadable));
         }
         let names: Vec<String> = events.iter().map(Uuid::to_string).collect();
-        let filter = own_alerts_filter(source, json!({"_in": {"_field": "sourceRef", "_values": names}}));
+        let filter = own_alerts_filter(
+            source,
+            json!({"_in": {"_field": "sourceRef", "_values": names}}),
+        );
         let listed = self.query_alerts(vec![filter], 0, events.len() + TWINS)?;
         let events: HashSet<&Uuid> = events.iter().collect();
-        let of = |source_ref: &str| Uuid::try_parse(source_ref).ok().filter(|uuid| events.contains(uuid));
+        let of = |source_ref: &str| {
+            Uuid::try_parse(source_ref)
+                .ok()
+                .filter(|uuid| events.contains(uuid))
+        };
+
         for alert in listed {
             match alert {
-                Element::Good(alert) => alerts.extend(Some(alert).filter(|alert| of(&alert.source_ref).is_some())),
+                Element::Good(alert) => {
+                    alerts.extend(Some(alert).filter(|alert| of(&alert.source_ref).is_some()))
+                }
                 Element::Bad(flaw) => {
                     let event = flaw.field("sourceRef").and_then(of);
-                    unreadable.extend(event.map(|event| (event, flaw.describe("its alert in TheHive"))));
+                    unreadable
+                        .extend(event.map(|event| (event, flaw.describe("its alert in TheHive"))));
                 }
             }
         }
+
         Ok((alerts, unreadable))
     }
 
-    /// A page of the alerts of a source that were created or changed since then (milliseconds since 1970; 0 for all),
-    /// the oldest first. Pages are counted from 0 and hold [`ALERTS_PAGE`]; the last one holds fewer. Alerts whose
-    /// `source_ref` is no uuid are among them.
+    /// A page of the alerts of a source that were created or changed since then (milliseconds since
+    /// 1970; 0 for all), the oldest first. Pages are counted from 0 and hold [`ALERTS_PAGE`]; the
+    /// last one holds fewer. Alerts whose `source_ref` is no uuid are among them.
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn fetch_alerts_since(&self, source: &str, since_ms: i64, page: usize) -> Result<Vec<Element<Alert>>> {
+    pub fn fetch_alerts_since(
+        &self,
+        source: &str,
+        since_ms: i64,
+        page: usize,
+    ) -> Result<Vec<Element<Alert>>> {
         let since = |field: &str| json!({"_gte": {"_field": field, "_value": since_ms}});
         let date = json!({"_or": [since("_createdAt"), since("_updatedAt")]});
         let filter = own_alerts_filter(source, if since_ms > 0 { date } else { Value::Null });
         let sort = json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]});
-        self.query_alerts(vec![filter, sort], page.saturating_mul(ALERTS_PAGE), ALERTS_PAGE)
+
+        self.query_alerts(
+            vec![filter, sort],
+            page.saturating_mul(ALERTS_PAGE),
+            ALERTS_PAGE,
+        )
     }
 
     /// The alerts of a source that stand for an event: there should be one at most.
@@ -110,48 +138,80 @@ impl TheHive {
     /// What stopped the reading.
     pub fn fetch_alerts_of_event(&self, source: &str, event: &Uuid) -> Result<Vec<Alert>> {
         let (alerts, unreadable) = self.fetch_alerts_of_events(source, &[*event])?;
-        ensure!(unreadable.is_empty(), unreadable.into_values().next().unwrap_or_default());
+        ensure!(
+            unreadable.is_empty(),
+            unreadable.into_values().next().unwrap_or_default()
+        );
         Ok(alerts)
     }
 
-    fn query_alerts(&self, operations: Vec<Value>, from: usize, number: usize) -> Result<Vec<Element<Alert>>> {
+    fn query_alerts(
+        &self,
+        operations: Vec<Value>,
+        from: usize,
+        number: usize,
+    ) -> Result<Vec<Element<Alert>>> {
         let mut query = vec![json!({"_name": "listAlert"})];
         query.extend(operations);
         query.push(json!({"_name": "page", "from": from, "to": from.saturating_add(number)}));
-        self.named_list(query.into(), number).context("reading the alerts")
+        self.named_list(query.into(), number)
+            .context("reading the alerts")
     }
 
-    /// Makes an alert with its observables, whole or not at all. It goes to TheHive 4 by v0, since there v1 takes no
-    /// observables and does not heed `X-Organisation` (TheHive 4's `v1/AlertCtrl.scala`).
+    /// Makes an alert with its observables, whole or not at all. It goes to TheHive 4 by v0, since
+    /// there v1 takes no observables and does not heed `X-Organisation` (TheHive 4's
+    /// `v1/AlertCtrl.scala`).
     ///
     /// # Errors
-    /// See [`super::WriteError`]; a value of another type than it is said to be refuses the whole alert.
+    /// See [`super::WriteError`]; a value of another type than it is said to be refuses the whole
+    /// alert.
     pub fn create_alert(&self, alert: &NewAlert) -> Result<Alert, HttpError> {
         let is_five = self.is_five_for_write()?;
-        let (path, observables) = if is_five { ("api/v1/alert", "observables") } else { ("api/alert", "artifacts") };
+        let (path, observables) = if is_five {
+            ("api/v1/alert", "observables")
+        } else {
+            ("api/alert", "artifacts")
+        };
+
         let mut body = json!({
             "type": TYPE, "source": alert.source, "sourceRef": alert.source_ref, "title": alert.title,
             "description": alert.description, "severity": alert.severity, "date": alert.date, "tlp": alert.tlp,
             "pap": alert.pap, "tags": alert.tags,
             observables: alert.observables.iter().map(|group| batch_to_json(group, is_five)).collect::<Vec<_>>(),
         });
+
         if let Some(fields) = body.as_object_mut() {
-            fields.extend(alert.external_link.iter().map(|link| ("externalLink".to_owned(), link.as_str().into())));
-            fields.extend(alert.case_template.iter().map(|name| ("caseTemplate".to_owned(), name.as_str().into())));
+            fields.extend(
+                alert
+                    .external_link
+                    .iter()
+                    .map(|link| ("externalLink".to_owned(), link.as_str().into())),
+            );
+
+            fields.extend(
+                alert
+                    .case_template
+                    .iter()
+                    .map(|name| ("caseTemplate".to_owned(), name.as_str().into())),
+            );
+
             if is_five {
                 let procedures: Vec<Value> = alert.procedures.iter().map(procedure).collect();
                 fields.insert("procedures".to_owned(), procedures.into());
             }
         }
+
         parse_created_alert(self.client.post(path, &body)?)
     }
 
-    /// Changes fields of an alert, by the names of the v1 API. TheHive 4 ignores those that it cannot change.
+    /// Changes fields of an alert, by the names of the v1 API. TheHive 4 ignores those that it
+    /// cannot change.
     ///
     /// # Errors
     /// See [`super::WriteError`].
     pub fn change_alert(&self, id: &str, change: &Value) -> Result<(), HttpError> {
-        self.client.patch(&format!("api/v1/alert/{}", ensure_id(id)?), change)
+        self.client
+            .patch(&format!("api/v1/alert/{}", ensure_id(id)?), change)
     }
 
     /// Deletes an alert and its observables. TheHive 4 has a route for it in v0 only
@@ -160,7 +220,12 @@ impl TheHive {
     /// # Errors
     /// See [`super::WriteError`].
     pub fn delete_alert(&self, id: &str) -> Result<(), HttpError> {
-        let kind = if self.is_five_for_write()? { "api/v1/alert" } else { "api/alert" };
+        let kind = if self.is_five_for_write()? {
+            "api/v1/alert"
+        } else {
+            "api/alert"
+        };
+
         self.client.delete(&format!("{kind}/{}", ensure_id(id)?))
     }
 
@@ -171,8 +236,12 @@ impl TheHive {
     pub fn add_procedure(&self, alert: &str, added: &Procedure) -> Result<(), HttpError> {
         let path = format!("api/v1/alert/{}/procedure", ensure_id(alert)?);
         if !self.is_five_for_write()? {
-            return Err(HttpError::not_sent(path, "the alerts of TheHive 4 have no procedures"));
+            return Err(HttpError::not_sent(
+                path,
+                "the alerts of TheHive 4 have no procedures",
+            ));
         }
+
         self.client.post(&path, &procedure(added)).map(drop)
     }
 }
@@ -192,12 +261,20 @@ fn procedure(procedure: &Procedure) -> Value {
 /// The alert that was made. TheHive 4 lists its observables where TheHive 5 gives their number.
 fn parse_created_alert(answer: Response) -> Result<Alert, HttpError> {
     let line = answer.request_line().to_owned();
+
     let read = |answer: Response| -> Result<Alert> {
         let value: Value = answer.read_as()?;
-        let count = value.get("artifacts").and_then(Value::as_array).and_then(|list| i64::try_from(list.len()).ok());
+        let count = value
+            .get("artifacts")
+            .and_then(Value::as_array)
+            .and_then(|list| i64::try_from(list.len()).ok());
         let alert: Alert = serde_json::from_value(value)?;
         ensure_id(&alert.id).map_err(|_| anyhow!("it names no alert"))?;
-        Ok(Alert { observable_count: count.or(alert.observable_count), ..alert })
+        Ok(Alert {
+            observable_count: count.or(alert.observable_count),
+            ..alert
+        })
     };
+
     read(answer).map_err(|error| HttpError::unreadable_answer(line, &error))
 }

@@ -11,9 +11,11 @@ use crate::json::{self, Element};
 
 /// Observables asked for at once.
 const OBSERVABLES: usize = 200;
-/// Audits of these that are read at the most: an older message that is not read only makes a comment somebody's own.
+/// Audits of these that are read at the most: an older message that is not read only makes a
+/// comment somebody's own.
 const MOST: usize = 10_000;
-/// Only v0 tells what an audit is about (`fixtures/wire/thehive/582-query-audits-of-observables-v0.json`).
+/// Only v0 tells what an audit is about
+/// (`fixtures/wire/thehive/582-query-audits-of-observables-v0.json`).
 const QUERY: &str = "api/v0/query?name=cortex-misp";
 
 #[derive(Deserialize)]
@@ -40,28 +42,42 @@ struct Details {
 }
 
 impl TheHive {
-    /// The messages that these observables of a TheHive 4 have or had, by their `_id`, as far as it remembers: it does not of what a
-    /// case got from an alert.
+    /// The messages that these observables of a TheHive 4 have or had, by their `_id`, as far as it
+    /// remembers: it does not of what a case got from an alert.
     ///
     /// # Errors
     /// What stopped the asking.
     pub fn messages_of(&self, observables: &[&str]) -> Result<HashMap<String, Vec<String>>> {
         let mut messages: HashMap<String, Vec<String>> = HashMap::new();
+
         for some in observables.chunks(OBSERVABLES) {
             let query = json!([
                 {"_name": "listAudit"},
                 {"_name": "filter", "_in": {"_field": "objectId", "_values": some}},
                 {"_name": "page", "from": 0, "to": MOST},
             ]);
-            let audits = self.list_by::<Audit>(QUERY, &query, MOST).context("asking for the observables' messages")?;
-            for Base { object, operation, details } in audits.into_iter().filter_map(Element::into_option).map(|one| one.base)
+
+            let audits = self
+                .list_by::<Audit>(QUERY, &query, MOST)
+                .context("asking for the observables' messages")?;
+
+            for Base {
+                object,
+                operation,
+                details,
+            } in audits
+                .into_iter()
+                .filter_map(Element::into_option)
+                .map(|one| one.base)
             {
                 let message = details.and_then(|details| details.message);
-                // A new one without a message has an empty one; a change without one is of something else.
+                // A new one without a message has an empty one; a change without one is of
+                // something else.
                 let message = message.or_else(|| (operation == "Creation").then(String::new));
                 messages.entry(object).or_default().extend(message);
             }
         }
+
         Ok(messages)
     }
 }

@@ -1,7 +1,8 @@
-//! The IOC observables of a case while people work on it. A page that is counted off by position shifts under whoever reads it:
-//! one that loses its flag on a page that was read takes another, which is still flagged, out of the next. So pages go by the
-//! moment of creation, which nobody can change: what is flagged from the first question to the last is in the answer, whatever
-//! happens to the others.
+//! The IOC observables of a case while people work on it. A page that is counted off by position
+//! shifts under whoever reads it: one that loses its flag on a page that was read takes another,
+//! which is still flagged, out of the next. So pages go by the moment of creation, which nobody can
+//! change: what is flagged from the first question to the last is in the answer, whatever happens
+//! to the others.
 
 use std::collections::HashMap;
 
@@ -50,7 +51,10 @@ impl Asked for Asking<'_> {
         let mut query = build_ioc_query(self.case, since);
         query.push(json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]}));
         query.push(json!({"_name": "page", "from": 0, "to": number}));
-        self.thehive.list(query.into(), number).context("reading the observables")
+
+        self.thehive
+            .list(query.into(), number)
+            .context("reading the observables")
     }
 
     fn count(&mut self) -> Result<u64> {
@@ -66,22 +70,33 @@ impl TheHive {
     /// # Errors
     /// What stopped the reading: an export of half a case would look like a whole one.
     pub fn fetch_ioc_observables(&self, case: &str) -> Result<CaseObservables> {
-        read_until_complete(&mut Asking { thehive: self, case })
+        read_until_complete(&mut Asking {
+            thehive: self,
+            case,
+        })
     }
 
-    /// Those observables of a case that are IOCs now and have one of these values; with `files` also all files, which have none.
+    /// Those observables of a case that are IOCs now and have one of these values; with `files`
+    /// also all files, which have none.
     ///
     /// # Errors
     /// What stopped the reading.
     pub fn fetch_iocs_by_value(&self, case: &str, values: &[&str], files: bool) -> Result<Page> {
         let mut all = Vec::new();
         let files = files.then(|| json!({"_is": {"_field": "dataType", "_value": super::FILE}}));
-        let of_values = values.chunks(VALUES).map(|some| json!({"_in": {"_field": "data", "_values": some}}));
+        let of_values = values
+            .chunks(VALUES)
+            .map(|some| json!({"_in": {"_field": "data", "_values": some}}));
+
         for filter in of_values.chain(files) {
             let mut query = build_ioc_query(case, Some(filter));
             query.push(json!({"_name": "page", "from": 0, "to": MOST}));
-            all.extend(self.list(query.into(), MOST).context("asking for observables by their values")?);
+            all.extend(
+                self.list(query.into(), MOST)
+                    .context("asking for observables by their values")?,
+            );
         }
+
         Ok(all)
     }
 }
@@ -92,31 +107,53 @@ fn build_ioc_query(case: &str, more: Option<Value>) -> Vec<Value> {
         Some(more) => json!({"_name": "filter", "_and": [flagged, more]}),
         None => json!({"_name": "filter", "_is": {"_field": "ioc", "_value": true}}),
     };
-    vec![json!({"_name": "getCase", "idOrName": case}), json!({"_name": "observables"}), filter]
+    vec![
+        json!({"_name": "getCase", "idOrName": case}),
+        json!({"_name": "observables"}),
+        filter,
+    ]
 }
 
-/// Reads until TheHive counts no more than was read: first to the page that is not full, then to one that brings nothing new. A
-/// count that is smaller shows nothing but that one lost its flag meanwhile.
+/// Reads until TheHive counts no more than was read: first to the page that is not full, then to
+/// one that brings nothing new. A count that is smaller shows nothing but that one lost its flag
+/// meanwhile.
 fn read_until_complete(asked: &mut impl Asked) -> Result<CaseObservables> {
     let mut read = Read::default();
     let mut incomplete = None;
+
     for is_patient in [false, true] {
         if is_patient {
             read = Read::default();
         }
         read.read_pages(asked, is_patient)?;
+
         incomplete = match asked.count() {
             Ok(count) if count <= read.all.len() as u64 => {
-                return Ok(CaseObservables { all: read.all, incomplete: None });
+                return Ok(CaseObservables {
+                    all: read.all,
+                    incomplete: None,
+                });
             }
-            Ok(count) => Some(format!("TheHive counts {count} IOC observables, and gave {}", read.all.len())),
+            Ok(count) => Some(format!(
+                "TheHive counts {count} IOC observables, and gave {}",
+                read.all.len()
+            )),
             Err(error) => {
-                let why = format!("TheHive does not say how many IOC observables the case has: {error:#}");
-                return Ok(CaseObservables { all: read.all, incomplete: Some(why) });
+                let why = format!(
+                    "TheHive does not say how many IOC observables the case has: {error:#}"
+                );
+                return Ok(CaseObservables {
+                    all: read.all,
+                    incomplete: Some(why),
+                });
             }
         };
     }
-    Ok(CaseObservables { all: read.all, incomplete })
+
+    Ok(CaseObservables {
+        all: read.all,
+        incomplete,
+    })
 }
 
 #[derive(Default)]
@@ -132,13 +169,27 @@ impl Read {
         loop {
             let page = asked.fetch_page(since, number)?;
             let (length, known) = (page.len(), self.all.len());
-            let last =
-                page.iter().rev().find_map(|one| if let Element::Good(one) = one { one.created_at } else { None });
+            let last = page.iter().rev().find_map(|one| {
+                if let Element::Good(one) = one {
+                    one.created_at
+                } else {
+                    None
+                }
+            });
+
             for one in page {
                 self.insert_or_replace(one, since.is_some());
             }
-            ensure!(self.all.len() <= MOST, "the case has more than {MOST} IOC observables: it is not exported");
-            let is_last = if is_patient { self.all.len() == known && length < number } else { length < number };
+            ensure!(
+                self.all.len() <= MOST,
+                "the case has more than {MOST} IOC observables: it is not exported"
+            );
+            let is_last = if is_patient {
+                self.all.len() == known && length < number
+            } else {
+                length < number
+            };
+
             if is_last {
                 return Ok(());
             }
@@ -148,7 +199,11 @@ impl Read {
                 // More of one moment than a page holds.
                 number *= 2;
             }
-            ensure!(number <= 2 * MOST, "TheHive sends the same page of observables again and again");
+
+            ensure!(
+                number <= 2 * MOST,
+                "TheHive sends the same page of observables again and again"
+            );
         }
     }
 
@@ -179,7 +234,8 @@ mod tests {
     struct Moving {
         /// Moment of creation, and whether it is flagged.
         all: Vec<(i64, bool)>,
-        /// What happens before each answer: the flag of the one at this place is turned, or one is added.
+        /// What happens before each answer: the flag of the one at this place is turned, or one is
+        /// added.
         changes: Vec<Vec<Option<usize>>>,
         /// Those that were flagged all the time, and at any time.
         always: HashSet<String>,
@@ -190,7 +246,12 @@ mod tests {
 
     impl Moving {
         fn flagged(&self) -> HashSet<String> {
-            self.all.iter().enumerate().filter(|(_, (_, flag))| *flag).map(|(at, _)| format!("~{at}")).collect()
+            self.all
+                .iter()
+                .enumerate()
+                .filter(|(_, (_, flag))| *flag)
+                .map(|(at, _)| format!("~{at}"))
+                .collect()
         }
 
         fn moves(&mut self) {
@@ -210,12 +271,23 @@ mod tests {
     impl Asked for Moving {
         fn fetch_page(&mut self, since: Option<i64>, number: usize) -> Result<Page> {
             self.moves();
+
             let one = |(at, (created, _)): (usize, &(i64, bool))| {
                 let (id, created_at) = (format!("~{at}"), Some(*created));
-                Element::Good(Observable { id, created_at, ioc: true, ..Observable::default() })
+                Element::Good(Observable {
+                    id,
+                    created_at,
+                    ioc: true,
+                    ..Observable::default()
+                })
             };
-            let all =
-                self.all.iter().enumerate().filter(|(_, (at, flag))| *flag && since.is_none_or(|since| *at >= since));
+
+            let all = self
+                .all
+                .iter()
+                .enumerate()
+                .filter(|(_, (at, flag))| *flag && since.is_none_or(|since| *at >= since));
+
             Ok(all.take(number.min(self.most)).map(one).collect())
         }
 
@@ -246,6 +318,7 @@ mod tests {
             let found: HashSet<_> = ids.iter().cloned().collect();
             prop_assert_eq!(ids.len(), found.len(), "each once");
             prop_assert!(found.is_subset(&case.ever));
+
             if read.incomplete.is_none() {
                 let lost: Vec<_> = case.always.difference(&found).collect();
                 prop_assert!(lost.is_empty(), "{:?}", lost);
@@ -256,6 +329,7 @@ mod tests {
     #[test]
     fn two_questions_are_enough_for_a_case_at_rest() {
         struct Counting(Moving, usize);
+
         impl Asked for Counting {
             fn fetch_page(&mut self, since: Option<i64>, number: usize) -> Result<Page> {
                 self.1 += 1;
@@ -266,6 +340,7 @@ mod tests {
                 self.0.count()
             }
         }
+
         let case = |number: i64| Moving {
             all: (0..number).map(|at| (at, true)).collect(),
             changes: Vec::new(),
@@ -273,10 +348,14 @@ mod tests {
             ever: HashSet::new(),
             most: usize::MAX,
         };
+
         for (number, questions) in [(0, 2), (10, 2), (499, 2), (500, 3), (1_000, 4)] {
             let mut asked = Counting(case(number), 0);
             let read = read_until_complete(&mut asked).unwrap();
-            assert_eq!((read.all.len() as i64, read.incomplete, asked.1), (number, None, questions));
+            assert_eq!(
+                (read.all.len() as i64, read.incomplete, asked.1),
+                (number, None, questions)
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What we ask of TheHive, TheHive 4.1 and TheHive 5 alike. Reads are asked again where that may help; writes never are.
+//! What we ask of TheHive, TheHive 4.1 and TheHive 5 alike. Reads are asked again where that may
+//! help; writes never are.
 
 mod alerts;
 mod audits;
@@ -29,8 +30,8 @@ pub use types::{FILE, ObservableTypes};
 pub use user::{Greeting, Permission, User};
 pub use wire::{Alert, AlertOrigin};
 
-/// The largest body that is sent to a TheHive 4, in bytes: it takes 256 kB (`play.http.parser.maxMemoryBuffer` in its
-/// `reference-overrides.conf`).
+/// The largest body that is sent to a TheHive 4, in bytes: it takes 256 kB
+/// (`play.http.parser.maxMemoryBuffer` in its `reference-overrides.conf`).
 const BODY_OF_FOUR: usize = 200_000;
 /// The same for a TheHive 5, which takes 10 MB (its documentation of the service's configuration).
 const BODY_OF_FIVE: usize = 8_000_000;
@@ -48,8 +49,8 @@ pub struct TheHive {
 }
 
 impl TheHive {
-    /// Makes ready; nothing is sent. `organisation` is the one that the user acts for; without it TheHive takes the
-    /// user's default.
+    /// Makes ready; nothing is sent. `organisation` is the one that the user acts for; without it
+    /// TheHive takes the user's default.
     ///
     /// # Errors
     /// A key or organisation that no header can carry.
@@ -60,11 +61,21 @@ impl TheHive {
         network: &HttpContext,
         run: &RunReport,
     ) -> Result<Self> {
-        let mut headers = vec![("authorization", Secret::new(&format!("Bearer {}", key.expose())))];
+        let mut headers = vec![(
+            "authorization",
+            Secret::new(&format!("Bearer {}", key.expose())),
+        )];
         headers.extend(organisation.map(|name| ("x-organisation", Secret::new(name))));
         let user_agent = format!("cortex-misp/{}", env!("CARGO_PKG_VERSION"));
-        let origin = http::Endpoint { url, headers, user_agent, access: &http::ServerAccess::default() };
+        let origin = http::Endpoint {
+            url,
+            headers,
+            user_agent,
+            access: &http::ServerAccess::default(),
+        };
+
         let client = Client::new(&origin, network, Arc::new(run.clone()))?;
+
         Ok(Self {
             client,
             url: url.clone(),
@@ -103,16 +114,24 @@ impl TheHive {
     /// # Errors
     /// That TheHive cannot be reached or names no version.
     pub fn body_limit(&self) -> Result<usize> {
-        Ok(if self.is_five()? { BODY_OF_FIVE } else { BODY_OF_FOUR })
+        Ok(if self.is_five()? {
+            BODY_OF_FIVE
+        } else {
+            BODY_OF_FOUR
+        })
     }
 
-    /// The page of an alert in the web interface. That of TheHive 4 has none for a single alert, only the list of all
-    /// (its `frontend/app/scripts/app.js`).
+    /// The page of an alert in the web interface. That of TheHive 4 has none for a single alert,
+    /// only the list of all (its `frontend/app/scripts/app.js`).
     #[must_use]
     pub fn alert_link(&self, id: &str) -> String {
         let url = &self.url;
         let has_page = self.is_five().unwrap_or(true) && is_id(id);
-        if has_page { format!("{url}alerts/{id}/details") } else { format!("{url}index.html#!/alert/list") }
+        if has_page {
+            format!("{url}alerts/{id}/details")
+        } else {
+            format!("{url}index.html#!/alert/list")
+        }
     }
 
     /// How many TLP levels this TheHive has.
@@ -133,10 +152,13 @@ impl TheHive {
 
     /// The same for a write, which fails in the way of writes.
     fn is_five_for_write(&self) -> Result<bool, HttpError> {
-        self.is_five().map_err(|error| match error.downcast::<HttpError>() {
-            Ok(failure) => failure,
-            Err(error) => HttpError::unreadable_answer("asking TheHive for its version", &error),
-        })
+        self.is_five()
+            .map_err(|error| match error.downcast::<HttpError>() {
+                Ok(failure) => failure,
+                Err(error) => {
+                    HttpError::unreadable_answer("asking TheHive for its version", &error)
+                }
+            })
     }
 
     /// Its version. Asked once, when it matters.
@@ -145,39 +167,65 @@ impl TheHive {
             return Ok(greeting);
         }
         let greeting = self.fetch_greeting()?;
-        ensure!(!parse_version(&greeting.version).is_empty(), "TheHive names a version that is none");
+        ensure!(
+            !parse_version(&greeting.version).is_empty(),
+            "TheHive names a version that is none"
+        );
         Ok(self.greeting.get_or_init(|| greeting))
     }
 }
 
 /// The numbers of a version, 4, 1, 24, 1 for instance.
 fn parse_version(version: &str) -> Vec<u32> {
-    version.split(['.', '-']).map_while(|part| part.parse().ok()).collect()
+    version
+        .split(['.', '-'])
+        .map_while(|part| part.parse().ok())
+        .collect()
 }
 
 /// True for what can be an id, and as such part of a path.
 fn is_id(id: &str) -> bool {
-    !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || "~-_".contains(c))
+    !id.is_empty()
+        && id
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "~-_".contains(c))
 }
 
 /// Nothing is sent to the path of what is no id.
 fn ensure_id(id: &str) -> Result<&str, HttpError> {
-    if is_id(id) { Ok(id) } else { Err(HttpError::not_sent("writing to TheHive", "an id that TheHive gave is none")) }
+    if is_id(id) {
+        Ok(id)
+    } else {
+        Err(HttpError::not_sent(
+            "writing to TheHive",
+            "an id that TheHive gave is none",
+        ))
+    }
 }
 
 /// What is said of what answers otherwise than TheHive does.
 const ADDRESS: &str = "check \"thehive_url\": is this the address of a TheHive 4.1 or 5?";
 
-/// A refusal of TheHive's own has a `type` (ScalliGraph's `ErrorHandler.scala`, `fixtures/wire/thehive`); another server's, MISP's
-/// for instance, has none.
+/// A refusal of TheHive's own has a `type` (ScalliGraph's `ErrorHandler.scala`,
+/// `fixtures/wire/thehive`); another server's, MISP's for instance, has none.
 fn explain_failure(failure: HttpError) -> anyhow::Error {
     let help = match &failure.cause {
-        HttpErrorKind::Refused { status: 400..=405, kind, .. } if kind.is_empty() => ADDRESS,
+        HttpErrorKind::Refused {
+            status: 400..=405,
+            kind,
+            ..
+        } if kind.is_empty() => ADDRESS,
         HttpErrorKind::Refused { status: 401, .. } => {
             "check \"thehive_key\", and whether its user belongs to the organisation"
         }
-        HttpErrorKind::Refused { status: 403, .. } => "the user of \"thehive_key\" lacks a permission",
-        HttpErrorKind::Refused { status: 404, message, .. } if is_unknown_route(message) => ADDRESS,
+        HttpErrorKind::Refused { status: 403, .. } => {
+            "the user of \"thehive_key\" lacks a permission"
+        }
+        HttpErrorKind::Refused {
+            status: 404,
+            message,
+            ..
+        } if is_unknown_route(message) => ADDRESS,
         HttpErrorKind::NotJson(_) | HttpErrorKind::Redirected { .. } => ADDRESS,
         HttpErrorKind::Refused { .. }
         | HttpErrorKind::Unreachable(_)
@@ -187,21 +235,26 @@ fn explain_failure(failure: HttpError) -> anyhow::Error {
             return anyhow!(failure);
         }
     };
+
     anyhow!(failure.with_help(help))
 }
 
-/// True for the message about a route that is not there: its path (`fixtures/wire/thehive/531-unknown-route.json`), or for a
-/// `GET` that there is no such file.
+/// True for the message about a route that is not there: its path
+/// (`fixtures/wire/thehive/531-unknown-route.json`), or for a `GET` that there is no such file.
 fn is_unknown_route(message: &str) -> bool {
     message.starts_with('/') || message.contains("Assets controller")
 }
 
-/// True if TheHive says that it has nothing of this name, and not that it has no such route or organisation.
+/// True if TheHive says that it has nothing of this name, and not that it has no such route or
+/// organisation.
 fn is_not_found(failure: &HttpError) -> bool {
     match &failure.cause {
-        HttpErrorKind::Refused { status: 404, kind, message, .. } => {
-            !kind.is_empty() && !is_unknown_route(message) && !message.starts_with("Organisation")
-        }
+        HttpErrorKind::Refused {
+            status: 404,
+            kind,
+            message,
+            ..
+        } => !kind.is_empty() && !is_unknown_route(message) && !message.starts_with("Organisation"),
         _ => false,
     }
 }

@@ -19,7 +19,8 @@ const PAGE: usize = 1_000;
 const VALUES: usize = 1_900;
 /// As much of a body is not values, in bytes.
 const AROUND: usize = 1_000;
-/// So many observables of one alert may have the same value: one of each type that TheHive has, and not nearly.
+/// So many observables of one alert may have the same value: one of each type that TheHive has, and
+/// not nearly.
 const SAME: usize = 100;
 
 /// Observables that differ in nothing but their value.
@@ -45,19 +46,24 @@ pub struct ObservableBatch {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddResult {
     /// The values that are there now by this call, as TheHive stores them (see
-    /// [`super::ObservableTypes::key`]). `file:` and its name for a file.
+    /// [`super::ObservableTypes::identity_key`]). `file:` and its name for a file.
     pub there: Vec<String>,
     /// The values that are not, each with TheHive's reason.
     pub refused: Vec<(String, Refusal)>,
 }
 
 impl TheHive {
-    /// Those observables of an alert that can be read and have one of these values, in the form in which TheHive stores them (see
-    /// [`super::ObservableTypes::key`]), whatever their type. Asked for in as many queries as the values need.
+    /// Those observables of an alert that can be read and have one of these values, in the form in
+    /// which TheHive stores them (see [`super::ObservableTypes::identity_key`]), whatever their
+    /// type. Asked for in as many queries as the values need.
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn fetch_observables_by_value(&self, alert: &str, data: &[&str]) -> Result<Vec<Observable>> {
+    pub fn fetch_observables_by_value(
+        &self,
+        alert: &str,
+        data: &[&str],
+    ) -> Result<Vec<Observable>> {
         let limit = self.body_limit()?.saturating_sub(AROUND);
         let mut found = Vec::new();
         for some in split(data, limit) {
@@ -66,15 +72,20 @@ impl TheHive {
             let listed = self.query_observables(alert, vec![filter], 0, most)?;
             found.extend(listed.into_iter().filter_map(Element::into_option));
         }
+
         Ok(found)
     }
 
-    /// Hands over all observables of an alert that can be read, the oldest first, a thousand at a time. None may be added or deleted
-    /// meanwhile: that would shift the pages.
+    /// Hands over all observables of an alert that can be read, the oldest first, a thousand at a
+    /// time. None may be added or deleted meanwhile: that would shift the pages.
     ///
     /// # Errors
     /// What stopped the reading, or the error of `on`.
-    pub fn for_each_observable(&self, alert: &str, on: &mut dyn FnMut(Observable) -> Result<()>) -> Result<()> {
+    pub fn for_each_observable(
+        &self,
+        alert: &str,
+        on: &mut dyn FnMut(Observable) -> Result<()>,
+    ) -> Result<()> {
         self.for_each_matching(alert, None, on)
     }
 
@@ -92,16 +103,25 @@ impl TheHive {
         Ok(files)
     }
 
-    fn for_each_matching(&self, alert: &str, filter: Option<Value>, on: &mut dyn FnMut(Observable) -> Result<()>) -> Result<()> {
+    fn for_each_matching(
+        &self,
+        alert: &str,
+        filter: Option<Value>,
+        on: &mut dyn FnMut(Observable) -> Result<()>,
+    ) -> Result<()> {
         let sort = json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]});
         let operations: Vec<Value> = filter.into_iter().chain([sort]).collect();
         let (mut from, mut first) = (0, None);
+
         loop {
             let page = self.query_observables(alert, operations.clone(), from, PAGE)?;
             let is_last = page.len() < PAGE;
             let page: Vec<Observable> = page.into_iter().filter_map(Element::into_option).collect();
             let begins = page.first().map(|one| one.id.clone());
-            ensure!(from == 0 || begins.is_none() || begins != first, "TheHive sends the same page again and again");
+            ensure!(
+                from == 0 || begins.is_none() || begins != first,
+                "TheHive sends the same page again and again"
+            );
             page.into_iter().try_for_each(&mut *on)?;
             if is_last {
                 return Ok(());
@@ -118,30 +138,55 @@ impl TheHive {
         number: usize,
     ) -> Result<Vec<Element<Observable>>> {
         ensure!(is_id(alert), "the id that TheHive gave an alert is none");
-        let mut query = vec![json!({"_name": "getAlert", "idOrName": alert}), json!({"_name": "observables"})];
+        let mut query = vec![
+            json!({"_name": "getAlert", "idOrName": alert}),
+            json!({"_name": "observables"}),
+        ];
         query.extend(operations);
         query.push(json!({"_name": "page", "from": from, "to": from.saturating_add(number)}));
-        self.named_list(query.into(), number).context("reading the observables of an alert")
+
+        self.named_list(query.into(), number)
+            .context("reading the observables of an alert")
     }
 
-    /// Adds observables to an alert, in one call, each by itself: some may be refused while others are added.
+    /// Adds observables to an alert, in one call, each by itself: some may be refused while others
+    /// are added.
     ///
     /// # Errors
     /// See [`super::WriteError`]; TheHive 5 refuses the whole group for one value that is too long.
-    pub fn add_observables(&self, alert: &str, group: &ObservableBatch) -> Result<AddResult, HttpError> {
-        self.client.post(&self.alert_observables_path(alert)?, &batch_to_json(group, self.is_five_for_write()?)).and_then(parse_added)
+    pub fn add_observables(
+        &self,
+        alert: &str,
+        group: &ObservableBatch,
+    ) -> Result<AddResult, HttpError> {
+        self.client
+            .post(
+                &self.alert_observables_path(alert)?,
+                &batch_to_json(group, self.is_five_for_write()?),
+            )
+            .and_then(parse_added)
     }
 
     /// The same for a case.
     ///
     /// # Errors
     /// See [`super::WriteError`].
-    pub fn add_observables_to_case(&self, case: &str, group: &ObservableBatch) -> Result<AddResult, HttpError> {
-        self.client.post(&case_observables_path(case)?, &batch_to_json(group, self.is_five_for_write()?)).and_then(parse_added)
+    pub fn add_observables_to_case(
+        &self,
+        case: &str,
+        group: &ObservableBatch,
+    ) -> Result<AddResult, HttpError> {
+        self.client
+            .post(
+                &case_observables_path(case)?,
+                &batch_to_json(group, self.is_five_for_write()?),
+            )
+            .and_then(parse_added)
     }
 
-    /// Adds a file to an alert, with what a group without values says of it. With a password it is taken as a zip, and
-    /// each file in it becomes an observable (both versions understand that: TheHive 4's `v1/ObservableCtrl.scala`).
+    /// Adds a file to an alert, with what a group without values says of it. With a password it is
+    /// taken as a zip, and each file in it becomes an observable (both versions understand that:
+    /// TheHive 4's `v1/ObservableCtrl.scala`).
     ///
     /// # Errors
     /// See [`super::WriteError`].
@@ -152,7 +197,12 @@ impl TheHive {
         file: &FormFile,
         zip_password: Option<&str>,
     ) -> Result<AddResult, HttpError> {
-        self.post_file(&self.alert_observables_path(alert)?, group, file, zip_password)
+        self.post_file(
+            &self.alert_observables_path(alert)?,
+            group,
+            file,
+            zip_password,
+        )
     }
 
     /// The same for a case.
@@ -178,29 +228,49 @@ impl TheHive {
     ) -> Result<AddResult, HttpError> {
         let mut observable = batch_to_json(group, self.is_five_for_write()?);
         if let (Some(fields), Some(password)) = (observable.as_object_mut(), zip_password) {
-            fields.extend([("isZip".to_owned(), true.into()), ("zipPassword".to_owned(), password.into())]);
+            fields.extend([
+                ("isZip".to_owned(), true.into()),
+                ("zipPassword".to_owned(), password.into()),
+            ]);
         }
-        self.client.post_form(path, &observable, std::slice::from_ref(file)).and_then(parse_added)
+
+        self.client
+            .post_form(path, &observable, std::slice::from_ref(file))
+            .and_then(parse_added)
     }
 
     /// Where the observables of an alert are added.
     fn alert_observables_path(&self, alert: &str) -> Result<String, HttpError> {
-        let kind = if self.is_five_for_write()? { "observable" } else { "artifact" };
+        let kind = if self.is_five_for_write()? {
+            "observable"
+        } else {
+            "artifact"
+        };
+
         Ok(format!("api/v1/alert/{}/{kind}", ensure_id(alert)?))
     }
 
-    /// Changes fields of many observables alike: all of them, or none if one is not there (404; TheHive 4's
-    /// `v1/ObservableCtrl.scala`, `bulkUpdate`, and TheHive 5's OpenAPI, `InputUpdateObservableWithIds`).
+    /// Changes fields of many observables alike: all of them, or none if one is not there (404;
+    /// TheHive 4's `v1/ObservableCtrl.scala`, `bulkUpdate`, and TheHive 5's OpenAPI,
+    /// `InputUpdateObservableWithIds`).
     ///
     /// # Errors
     /// See [`super::WriteError`].
-    pub fn change_observables(&self, ids: &[&str], change: &Map<String, Value>) -> Result<(), HttpError> {
+    pub fn change_observables(
+        &self,
+        ids: &[&str],
+        change: &Map<String, Value>,
+    ) -> Result<(), HttpError> {
         if let [id] = ids {
-            return self.client.patch(&format!("api/v1/observable/{}", ensure_id(id)?), change);
+            return self
+                .client
+                .patch(&format!("api/v1/observable/{}", ensure_id(id)?), change);
         }
+
         ids.iter().try_for_each(|id| ensure_id(id).map(drop))?;
         let mut body = change.clone();
         body.insert("ids".to_owned(), json!(ids));
+
         self.client.patch("api/v1/observable/_bulk", &body)
     }
 
@@ -209,7 +279,8 @@ impl TheHive {
     /// # Errors
     /// See [`super::WriteError`].
     pub fn delete_observable(&self, id: &str) -> Result<(), HttpError> {
-        self.client.delete(&format!("api/v1/observable/{}", ensure_id(id)?))
+        self.client
+            .delete(&format!("api/v1/observable/{}", ensure_id(id)?))
     }
 }
 
@@ -220,13 +291,24 @@ fn case_observables_path(case: &str) -> Result<String, HttpError> {
 
 /// A group as it is sent.
 pub(super) fn batch_to_json(group: &ObservableBatch, is_five: bool) -> Value {
-    let ObservableBatch { data_type, data, tlp, tags, message, ioc, pap } = group;
+    let ObservableBatch {
+        data_type,
+        data,
+        tlp,
+        tags,
+        message,
+        ioc,
+        pap,
+    } = group;
+
     let mut out = json!({"dataType": data_type, "tlp": tlp, "tags": tags, "ioc": ioc});
     if let Some(fields) = out.as_object_mut() {
         fields.extend(is_five.then(|| ("pap".to_owned(), json!(pap))));
         fields.extend((!data.is_empty()).then(|| ("data".to_owned(), json!(data))));
-        fields.extend((!message.is_empty()).then(|| ("message".to_owned(), message.as_str().into())));
+        fields
+            .extend((!message.is_empty()).then(|| ("message".to_owned(), message.as_str().into())));
     }
+
     out
 }
 
@@ -234,6 +316,7 @@ pub(super) fn batch_to_json(group: &ObservableBatch, is_five: bool) -> Value {
 fn split<'d>(data: &'d [&'d str], limit: usize) -> Vec<&'d [&'d str]> {
     let mut parts = Vec::new();
     let mut rest = data;
+
     while !rest.is_empty() {
         let mut left = limit;
         let fits = |value: &&&str| {
@@ -245,17 +328,20 @@ fn split<'d>(data: &'d [&'d str], limit: usize) -> Vec<&'d [&'d str]> {
         parts.push(part);
         rest = others;
     }
+
     parts
 }
 
 fn parse_added(answer: Response) -> Result<AddResult, HttpError> {
     let line = answer.request_line().to_owned();
-    let Answered(added) = answer.read_as().map_err(|error| HttpError::unreadable_answer(line, &error))?;
+    let Answered(added) = answer
+        .read_as()
+        .map_err(|error| HttpError::unreadable_answer(line, &error))?;
     Ok(added)
 }
 
-/// The answer to observables that were added: a list of them, or what was added and what was not (TheHive 4's
-/// `v1/ObservableCtrl.scala`).
+/// The answer to observables that were added: a list of them, or what was added and what was not
+/// (TheHive 4's `v1/ObservableCtrl.scala`).
 struct Answered(AddResult);
 
 #[derive(Default, Deserialize)]
@@ -289,7 +375,9 @@ struct Refused {
 
 impl Stored {
     fn into_stored_value(self) -> String {
-        self.attachment.filter(|_| self.data.is_empty()).map_or(self.data, |file| format!("file:{}", file.name))
+        self.attachment
+            .filter(|_| self.data.is_empty())
+            .map_or(self.data, |file| format!("file:{}", file.name))
     }
 }
 
@@ -310,16 +398,32 @@ impl<'de> Visitor<'de> for AnsweredVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Answered, A::Error> {
         let stored: Vec<Stored> = json::objects(SeqAccessDeserializer::new(seq))?;
-        Ok(Answered(AddResult { there: stored.into_iter().map(Stored::into_stored_value).collect(), refused: Vec::new() }))
+        Ok(Answered(AddResult {
+            there: stored.into_iter().map(Stored::into_stored_value).collect(),
+            refused: Vec::new(),
+        }))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Answered, A::Error> {
         let Partly { success, failure } = Partly::deserialize(MapAccessDeserializer::new(map))?;
+
         let refused = failure.into_iter().map(|one| {
-            let Refused { kind, message, object } = one;
-            (object.unwrap_or_default().into_stored_value(), Refusal { kind, message })
+            let Refused {
+                kind,
+                message,
+                object,
+            } = one;
+
+            (
+                object.unwrap_or_default().into_stored_value(),
+                Refusal { kind, message },
+            )
         });
-        Ok(Answered(AddResult { there: success.into_iter().map(Stored::into_stored_value).collect(), refused: refused.collect() }))
+
+        Ok(Answered(AddResult {
+            there: success.into_iter().map(Stored::into_stored_value).collect(),
+            refused: refused.collect(),
+        }))
     }
 }
 
@@ -329,11 +433,20 @@ mod tests {
 
     #[test]
     fn values_are_split_by_bytes_and_number() {
-        let lengths = |data: &[&str], limit| split(data, limit).iter().map(|part| part.len()).collect::<Vec<_>>();
+        let lengths = |data: &[&str], limit| {
+            split(data, limit)
+                .iter()
+                .map(|part| part.len())
+                .collect::<Vec<_>>()
+        };
+
         // Four bytes each, with quotes and comma; the last has nine.
         assert_eq!(lengths(&["a", "b", "c", "d", "\"\n\"1"], 8), [2, 2, 1]);
         assert_eq!(lengths(&["a"; 3], 1), [1, 1, 1]);
-        assert_eq!(lengths(&["a"; 2 * VALUES + 1], usize::MAX), [VALUES, VALUES, 1]);
+        assert_eq!(
+            lengths(&["a"; 2 * VALUES + 1], usize::MAX),
+            [VALUES, VALUES, 1]
+        );
         assert_eq!(lengths(&[], 8), [0; 0]);
     }
 }

@@ -1,4 +1,5 @@
-//! What is asked of TheHive by `POST /api/v1/query`: a list of operations, each working on what the one before gave.
+//! What is asked of TheHive by `POST /api/v1/query`: a list of operations, each working on what the
+//! one before gave.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
@@ -28,13 +29,18 @@ struct Extra {
 }
 
 impl Extra {
-    /// The case, whose owner the observable's is, if it is as v0 writes it: in another form something of it may be lacking.
+    /// The case, whose owner the observable's is, if it is as v0 writes it: in another form
+    /// something of it may be lacking.
     fn fetch_case(mut self) -> Option<Value> {
         let mut case = self.links.get_mut("case")?.take();
         let fields = case.as_object_mut()?;
         let is_v0 = fields.get("_type").is_some_and(|kind| kind == "case");
         let has = |name: &&str| fields.get(*name).is_some_and(|value| !value.is_null());
-        if !is_v0 || !["_id", "title", "createdAt", "tlp", "pap", "tags"].iter().all(has) {
+        if !is_v0
+            || !["_id", "title", "createdAt", "tlp", "pap", "tags"]
+                .iter()
+                .all(has)
+        {
             return None;
         }
         fields.insert("extraData".to_owned(), json!({"isOwner": self.is_owner}));
@@ -45,14 +51,16 @@ impl Extra {
 /// Alerts of MISP events that a case is asked for.
 const ALERTS: usize = 100;
 /// What is said of a case that is not shown.
-pub const NO_CASE: &str = "the case does not exist, or the user of \"thehive_key\" may not see it (organisation?)";
+pub const NO_CASE: &str =
+    "the case does not exist, or the user of \"thehive_key\" may not see it (organisation?)";
 const QUERY: &str = "api/v1/query?name=cortex-misp";
 
 impl TheHive {
-    /// A case, by its id, with `extraData.shareCount` and `extraData.isOwner`, which tell whether the case is shared and
-    /// whose it is. It is asked for as TheHive 4's own web interface does, since `GET /api/v1/case` has no extra data
-    /// there. For an unknown case both versions answer with an empty list, or 404. Whether the user is one of the organisation
-    /// is asked before: TheHive 4 itself shows the case to the user of any.
+    /// A case, by its id, with `extraData.shareCount` and `extraData.isOwner`, which tell whether
+    /// the case is shared and whose it is. It is asked for as TheHive 4's own web interface does,
+    /// since `GET /api/v1/case` has no extra data there. For an unknown case both versions answer
+    /// with an empty list, or 404. Whether the user is one of the organisation is asked before:
+    /// TheHive 4 itself shows the case to the user of any.
     ///
     /// # Errors
     /// That it does not exist for this user, or that the user does not belong to the organisation.
@@ -62,51 +70,71 @@ impl TheHive {
         self.query_one_case(vec![json!({"_name": "getCase", "idOrName": id})], NO_CASE)
     }
 
-    /// True if a case is there and the user may see it. For one that is not, both versions answer with an empty list, or 404.
+    /// True if a case is there and the user may see it. For one that is not, both versions answer
+    /// with an empty list, or 404.
     ///
     /// # Errors
     /// What stopped the asking.
     pub fn has_case(&self, id: &str) -> Result<bool> {
-        ensure!(is_id(id), "\"{}\" is not the id of a case", crate::secret::truncate_text(id, 40));
-        let query = json!([{"_name": "getCase", "idOrName": id}, {"_name": "page", "from": 0, "to": 1}]);
+        ensure!(
+            is_id(id),
+            "\"{}\" is not the id of a case",
+            crate::secret::truncate_text(id, 40)
+        );
+
+        let query =
+            json!([{"_name": "getCase", "idOrName": id}, {"_name": "page", "from": 0, "to": 1}]);
+
         self.client.retry(|| match self.query(&query) {
             Ok(answer) => {
                 let line = answer.request_line().to_owned();
                 let cases = answer.read_value()?;
-                Ok(!cases.as_array().with_context(|| format!("{line}: the answer is no list"))?.is_empty())
+                Ok(!cases
+                    .as_array()
+                    .with_context(|| format!("{line}: the answer is no list"))?
+                    .is_empty())
             }
             Err(failure) if is_not_found(&failure) => Ok(false),
             Err(failure) => Err(explain_failure(failure)),
         })
     }
 
-    /// True if the organisation has a case template of this name. TheHive 4 passes over one that is not there without a word
-    /// (its `AlertCtrl.scala`).
+    /// True if the organisation has a case template of this name. TheHive 4 passes over one that is
+    /// not there without a word (its `AlertCtrl.scala`).
     ///
     /// # Errors
     /// What stopped the asking.
     pub fn has_case_template(&self, name: &str) -> Result<bool> {
         let is_it = json!({"_name": "filter", "_is": {"_field": "name", "_value": name}});
-        let query = json!([{"_name": "listCaseTemplate"}, is_it, {"_name": "page", "from": 0, "to": 1}]);
+        let query =
+            json!([{"_name": "listCaseTemplate"}, is_it, {"_name": "page", "from": 0, "to": 1}]);
         Ok(!self.list::<AlertOrigin>(query, 1)?.is_empty())
     }
 
-    /// An observable as TheHive has it now, and its case in the same answer, as far as TheHive shows it there: TheHive 4 writes it as
-    /// its v0 does (`fixtures/wire/thehive/580-query-observable-with-its-case.json`). Else it is to be asked for
-    /// ([`TheHive::case_of`]).
+    /// An observable as TheHive has it now, and its case in the same answer, as far as TheHive
+    /// shows it there: TheHive 4 writes it as its v0 does
+    /// (`fixtures/wire/thehive/580-query-observable-with-its-case.json`). Else it is to be asked
+    /// for ([`TheHive::fetch_case_of_observable`]).
     ///
     /// # Errors
-    /// That there is none for this user, that it cannot be read, or that the user does not belong to the organisation.
+    /// That there is none for this user, that it cannot be read, or that the user does not belong
+    /// to the organisation.
     pub fn fetch_observable(&self, id: &str) -> Result<(Observable, Option<Value>)> {
         ensure!(is_id(id), "the job's \"_id\" is not that of an observable");
         self.user()?;
         let page = json!({"_name": "page", "from": 0, "to": 1, "extraData": ["links", "isOwner"]});
         let query = json!([{"_name": "getObservable", "idOrName": id}, page]);
+
         match self.list::<Linked>(query, 1)?.pop() {
-            Some(Element::Good(Linked { observable, extra })) => Ok((observable, extra.fetch_case())),
+            Some(Element::Good(Linked { observable, extra })) => {
+                Ok((observable, extra.fetch_case()))
+            }
             Some(Element::Bad(flaw)) => bail!(flaw.describe("the observable")),
             None => {
-                bail!("the observable does not exist, or the user of \"thehive_key\" may not see it (organisation?)")
+                bail!(
+                    "the observable does not exist, or the user of \"thehive_key\" may not see it \
+                     (organisation?)"
+                )
             }
         }
     }
@@ -116,29 +144,41 @@ impl TheHive {
     /// # Errors
     /// That there is none for this user, as for an observable of an alert.
     pub fn fetch_case_of_observable(&self, observable: &str) -> Result<Value> {
-        ensure!(is_id(observable), "the job's \"_id\" is not that of an observable");
-        let nothing = "the observable belongs to no case that the user of \"thehive_key\" may see (organisation?)";
+        ensure!(
+            is_id(observable),
+            "the job's \"_id\" is not that of an observable"
+        );
+        let nothing = "the observable belongs to no case that the user of \"thehive_key\" may see \
+            (organisation?)";
         self.query_one_case(
-            vec![json!({"_name": "getObservable", "idOrName": observable}), json!({"_name": "case"})],
+            vec![
+                json!({"_name": "getObservable", "idOrName": observable}),
+                json!({"_name": "case"}),
+            ],
             nothing,
         )
     }
 
     fn query_one_case(&self, mut operations: Vec<Value>, nothing: &str) -> Result<Value> {
-        operations.push(json!({"_name": "page", "from": 0, "to": 1, "extraData": ["shareCount", "isOwner"]}));
+        operations.push(
+            json!({"_name": "page", "from": 0, "to": 1, "extraData": ["shareCount", "isOwner"]}),
+        );
         let operations = Value::from(operations);
         let (line, mut cases) = self.client.retry(|| {
-            let answer = self.query(&operations).map_err(|failure| match is_not_found(&failure) {
-                true => failure.with_help(nothing).into(),
-                false => explain_failure(failure),
-            })?;
+            let answer =
+                self.query(&operations)
+                    .map_err(|failure| match is_not_found(&failure) {
+                        true => failure.with_help(nothing).into(),
+                        false => explain_failure(failure),
+                    })?;
             Ok((answer.request_line().to_owned(), answer.read_value()?))
         })?;
         let case = cases.as_array_mut().and_then(|list| list.pop());
         case.with_context(|| format!("{line}: {nothing}"))
     }
 
-    /// The alerts of MISP events that a case was made from, or that were merged into it; the first 100 of them.
+    /// The alerts of MISP events that a case was made from, or that were merged into it; the first
+    /// 100 of them.
     ///
     /// # Errors
     /// What stopped the reading.
@@ -149,6 +189,7 @@ impl TheHive {
             {"_name": "filter", "_is": {"_field": "type", "_value": super::alerts::TYPE}},
             {"_name": "page", "from": 0, "to": ALERTS},
         ]);
+
         self.list(query, ALERTS)
     }
 
@@ -158,11 +199,17 @@ impl TheHive {
             let answer = self.query(operations).map_err(explain_failure)?;
             Ok((answer.request_line().to_owned(), answer.read_value()?))
         })?;
-        count.as_u64().with_context(|| format!("{line}: the answer is no count"))
+        count
+            .as_u64()
+            .with_context(|| format!("{line}: the answer is no count"))
     }
 
     /// The elements of a list, of which a query may ask for so many.
-    pub(super) fn list<T: for<'de> Deserialize<'de>>(&self, operations: Value, most: usize) -> Result<Vec<Element<T>>> {
+    pub(super) fn list<T: for<'de> Deserialize<'de>>(
+        &self,
+        operations: Value,
+        most: usize,
+    ) -> Result<Vec<Element<T>>> {
         self.list_by(QUERY, &operations, most)
     }
 
@@ -174,14 +221,19 @@ impl TheHive {
         most: usize,
     ) -> Result<Vec<Element<T>>> {
         self.client.retry(|| {
-            let answer = self.client.post(route, &json!({"query": operations})).map_err(explain_failure)?;
+            let answer = self
+                .client
+                .post(route, &json!({"query": operations}))
+                .map_err(explain_failure)?;
             let line = answer.request_line().to_owned();
-            let list = JsonStream::new(answer.into_body()).collect(&[], most, &mut Some::<Element<T>>);
+            let list =
+                JsonStream::new(answer.into_body()).collect(&[], most, &mut Some::<Element<T>>);
             list.with_context(|| format!("{line}: reading the list"))
         })
     }
 
-    /// The same for a list whose elements have names. One that has none is no sign of a bad element but of a bad answer.
+    /// The same for a list whose elements have names. One that has none is no sign of a bad element
+    /// but of a bad answer.
     pub(super) fn named_list<T: for<'de> Deserialize<'de>>(
         &self,
         operations: Value,
@@ -193,6 +245,7 @@ impl TheHive {
                 ensure!(flaw.is_named(), "{}", flaw.describe("what TheHive lists"));
             }
         }
+
         Ok(list)
     }
 

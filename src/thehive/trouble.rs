@@ -5,31 +5,41 @@ use crate::http::{HttpError, HttpErrorKind};
 /// A write that was not answered as it should be.
 #[derive(Clone, Debug)]
 pub enum WriteError {
-    /// TheHive does not take the content: an unknown observable type, custom field, pattern or case template, a value
-    /// that is too long, a body that is too large. Nothing was written.
+    /// TheHive does not take the content: an unknown observable type, custom field, pattern or case
+    /// template, a value that is too long, a body that is too large. Nothing was written.
     Content(HttpError),
     /// It is there already.
     Duplicate(HttpError),
     /// The alert, case or observable itself is not there, or not visible to this user.
     Gone(HttpError),
-    /// The user may not: a wrong key, another organisation, a missing permission. Nothing was written. TheHive 4 says
-    /// so too if observables are added to what is not there (its `ObservableCtrl.scala`).
+    /// The user may not: a wrong key, another organisation, a missing permission. Nothing was
+    /// written. TheHive 4 says so too if observables are added to what is not there (its
+    /// `ObservableCtrl.scala`).
     Denied(HttpError),
-    /// Nobody knows whether it was written. A server that cannot be reached cannot have written anything, but it is
-    /// looked at all the same.
+    /// Nobody knows whether it was written. A server that cannot be reached cannot have written
+    /// anything, but it is looked at all the same.
     Unclear(HttpError),
 }
 
 impl WriteError {
-    /// Tells by the status, and by TheHive's words where the status is not enough: `CreateError` and `NotFoundError`
-    /// stand for two things each (ScalliGraph's `ErrorHandler.scala`).
+    /// Tells by the status, and by TheHive's words where the status is not enough: `CreateError`
+    /// and `NotFoundError` stand for two things each (ScalliGraph's `ErrorHandler.scala`).
     #[must_use]
     pub fn from_http_error(failure: HttpError) -> Self {
-        let HttpErrorKind::Refused { status, kind, message, .. } = &failure.cause else {
+        let HttpErrorKind::Refused {
+            status,
+            kind,
+            message,
+            ..
+        } = &failure.cause
+        else {
             return Self::Unclear(failure);
         };
+
         match *status {
-            400 if &**kind == "CreateError" || is_duplicate_message(message) => Self::Duplicate(failure),
+            400 if &**kind == "CreateError" || is_duplicate_message(message) => {
+                Self::Duplicate(failure)
+            }
             404 if is_about_content(message) => Self::Content(failure),
             400 | 413 | 422 => Self::Content(failure),
             404 => Self::Gone(failure),
@@ -39,7 +49,8 @@ impl WriteError {
     }
 }
 
-/// Why TheHive did not store one of several values that came by one call (`failure` of an answer 207).
+/// Why TheHive did not store one of several values that came by one call (`failure` of an answer
+/// 207).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// What TheHive calls it: the `type` of an error.
@@ -55,27 +66,35 @@ impl Refusal {
         is_duplicate_message(&self.message)
     }
 
-    /// True for what will be refused again. Anything else may pass: now and then TheHive loses the file that it unpacked,
-    /// `java.nio.file.NoSuchFileException` (`fixtures/wire/thehive/016-add-file-207.json`).
+    /// True for what will be refused again. Anything else may pass: now and then TheHive loses the
+    /// file that it unpacked, `java.nio.file.NoSuchFileException`
+    /// (`fixtures/wire/thehive/016-add-file-207.json`).
     #[must_use]
     pub fn is_final(&self) -> bool {
         ["BadRequest", "CreateError", "NotFoundError"].contains(&self.kind.as_str())
     }
 }
 
-/// True for a refusal of what is there already: `Alert misp:a:1 already exist in organisation b` and `Observable already
-/// exists` (TheHive 4's `AlertSrv.scala` and `ObservableSrv.scala`).
+/// True for a refusal of what is there already: `Alert misp:a:1 already exist in organisation b`
+/// and `Observable already exists` (TheHive 4's `AlertSrv.scala` and `ObservableSrv.scala`).
 #[must_use]
 pub(super) fn is_duplicate_message(message: &str) -> bool {
     message.to_ascii_lowercase().contains("already exist")
 }
 
-/// True for a `… not found` that is about something the request named, and not about what it was to be written to.
+/// True for a `… not found` that is about something the request named, and not about what it was to
+/// be written to.
 fn is_about_content(message: &str) -> bool {
     let message = message.to_ascii_lowercase().replace(' ', "");
-    ["observabletype", "customfield", "pattern", "casetemplate", "alertstatus"]
-        .iter()
-        .any(|name| message.contains(name))
+    [
+        "observabletype",
+        "customfield",
+        "pattern",
+        "casetemplate",
+        "alertstatus",
+    ]
+    .iter()
+    .any(|name| message.contains(name))
 }
 
 #[cfg(test)]
@@ -87,7 +106,16 @@ mod tests {
         let errors = Box::new(Value::Null);
         let (kind, message) = (kind.into(), message.to_owned());
         let mut failure = HttpError::not_sent("POST x", "");
-        failure.cause = HttpErrorKind::Refused { status, kind, message, errors, location: None, wait: None };
+
+        failure.cause = HttpErrorKind::Refused {
+            status,
+            kind,
+            message,
+            errors,
+            location: None,
+            wait: None,
+        };
+
         failure
     }
 
@@ -104,13 +132,38 @@ mod tests {
     #[test]
     fn a_refusal_means_what_its_status_and_words_say() {
         for (status, kind, message, meant) in [
-            (400, "BadRequest", "Predicate (6926 > 4096) did not fail", "content"),
+            (
+                400,
+                "BadRequest",
+                "Predicate (6926 > 4096) did not fail",
+                "content",
+            ),
             (400, "CreateError", "", "duplicate"),
-            (400, "BadRequest", "Alert misp:m:1 already exist in organisation cert", "duplicate"),
-            (401, "AuthenticationError", "Authentication failure", "denied"),
+            (
+                400,
+                "BadRequest",
+                "Alert misp:m:1 already exist in organisation cert",
+                "duplicate",
+            ),
+            (
+                401,
+                "AuthenticationError",
+                "Authentication failure",
+                "denied",
+            ),
             (402, "MultiFactorCodeRequired", "", "denied"),
-            (403, "AuthorizationError", "Operation not permitted", "denied"),
-            (404, "NotFoundError", "ObservableType jarm not found", "content"),
+            (
+                403,
+                "AuthorizationError",
+                "Operation not permitted",
+                "denied",
+            ),
+            (
+                404,
+                "NotFoundError",
+                "ObservableType jarm not found",
+                "content",
+            ),
             (404, "NotFoundError", "CustomField a not found", "content"),
             (404, "NotFoundError", "Pattern T9 not found", "content"),
             (404, "NotFoundError", "Case template a not found", "content"),
@@ -122,21 +175,44 @@ mod tests {
             (500, "CreateError", "already exists", "unclear"),
             (503, "", "", "unclear"),
         ] {
-            assert_eq!(name(&WriteError::from_http_error(refused(status, kind, message))), meant, "{status} {kind} {message}");
+            assert_eq!(
+                name(&WriteError::from_http_error(refused(status, kind, message))),
+                meant,
+                "{status} {kind} {message}"
+            );
         }
     }
 
     #[test]
     fn only_what_thehive_says_no_to_is_refused_for_good() {
         let is = |kind: &str, message: &str| {
-            let refusal = Refusal { kind: kind.to_owned(), message: message.to_owned() };
+            let refusal = Refusal {
+                kind: kind.to_owned(),
+                message: message.to_owned(),
+            };
             (refusal.is_final(), refusal.is_duplicate())
         };
+
         assert_eq!(is("CreateError", "Observable already exists"), (true, true));
-        assert_eq!(is("BadRequest", "A text observable doesn't accept attachment"), (true, false));
-        assert_eq!(is("NotFoundError", "ObservableType jarm not found"), (true, false));
-        for passing in ["java.nio.file.NoSuchFileException", "java.io.IOException", "InternalError", ""] {
-            assert_eq!(is(passing, "/opt/thehive/tmp/playtemp1/zip1"), (false, false));
+        assert_eq!(
+            is("BadRequest", "A text observable doesn't accept attachment"),
+            (true, false)
+        );
+        assert_eq!(
+            is("NotFoundError", "ObservableType jarm not found"),
+            (true, false)
+        );
+
+        for passing in [
+            "java.nio.file.NoSuchFileException",
+            "java.io.IOException",
+            "InternalError",
+            "",
+        ] {
+            assert_eq!(
+                is(passing, "/opt/thehive/tmp/playtemp1/zip1"),
+                (false, false)
+            );
         }
     }
 
@@ -146,7 +222,10 @@ mod tests {
             HttpErrorKind::Unreachable("connection refused".to_owned()),
             HttpErrorKind::Broken("reset".to_owned()),
             HttpErrorKind::NotJson("text/html".to_owned()),
-            HttpErrorKind::Redirected { status: 302, to: "/login".to_owned() },
+            HttpErrorKind::Redirected {
+                status: 302,
+                to: "/login".to_owned(),
+            },
             HttpErrorKind::Deadline,
         ] {
             let mut failure = HttpError::not_sent("POST x", "");

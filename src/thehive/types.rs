@@ -16,8 +16,8 @@ pub const FILE: &str = "file";
 /// The observable types of one TheHive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservableTypes {
-    /// Their names: those with values, and `file`. A value that is to be of another type with files is refused (TheHive
-    /// 4's `ObservableSrv.scala`).
+    /// Their names: those with values, and `file`. A value that is to be of another type with files
+    /// is refused (TheHive 4's `ObservableSrv.scala`).
     pub data_types: ObservableTypeSet,
     /// The names of those whose values are stored in lower case.
     caseless: Vec<String>,
@@ -43,23 +43,37 @@ impl ObservableTypes {
         !self.caseless.iter().any(|name| name == data_type)
     }
 
-    /// What makes an observable the same as another of its alert: its type, and its value as TheHive stores it. Blanks around
-    /// it do not count, since a TheHive may take them off.
+    /// What makes an observable the same as another of its alert: its type, and its value as
+    /// TheHive stores it. Blanks around it do not count, since a TheHive may take them off.
     #[must_use]
     pub fn identity_key(&self, data_type: &str, data: &str) -> (String, String) {
         let data = data.trim();
-        let data = if self.is_case_sensitive(data_type) { data.to_owned() } else { data.to_lowercase() };
+        let data = if self.is_case_sensitive(data_type) {
+            data.to_owned()
+        } else {
+            data.to_lowercase()
+        };
+
         (data_type.to_owned(), data)
     }
 }
 
 impl From<Vec<Listed>> for ObservableTypes {
     fn from(listed: Vec<Listed>) -> Self {
-        let is_text = |one: &&Listed| !one.name.is_empty() && (one.is_attachment != Some(true) || one.name == FILE);
+        let is_text = |one: &&Listed| {
+            !one.name.is_empty() && (one.is_attachment != Some(true) || one.name == FILE)
+        };
         let is_caseless = |one: &&Listed| one.is_case_sensitive == Some(false);
         let names = listed.iter().filter(is_text).map(|one| one.name.clone());
-        let caseless = listed.iter().filter(is_caseless).map(|one| one.name.clone());
-        Self { data_types: ObservableTypeSet::new(names), caseless: caseless.collect() }
+        let caseless = listed
+            .iter()
+            .filter(is_caseless)
+            .map(|one| one.name.clone());
+
+        Self {
+            data_types: ObservableTypeSet::new(names),
+            caseless: caseless.collect(),
+        }
     }
 }
 
@@ -73,8 +87,15 @@ impl TheHive {
             return Ok(types);
         }
         let listed = self.named_list(json!([{"_name": "listObservableType"}]), MOST)?;
-        let listed: Vec<Listed> = listed.into_iter().filter_map(Element::into_option).collect();
-        ensure!(listed.iter().any(|one| !one.name.is_empty()), "TheHive lists no observable types: this is no TheHive");
+        let listed: Vec<Listed> = listed
+            .into_iter()
+            .filter_map(Element::into_option)
+            .collect();
+        ensure!(
+            listed.iter().any(|one| !one.name.is_empty()),
+            "TheHive lists no observable types: this is no TheHive"
+        );
+
         Ok(self.types.get_or_init(|| listed.into()))
     }
 }

@@ -30,7 +30,8 @@ pub struct Observable {
     /// Its TLP in words, from TheHive 5 on.
     #[serde(rename = "tlpLabel", deserialize_with = "json::text")]
     pub tlp_label: String,
-    /// True if it is flagged as an indicator of compromise: by the boolean that TheHive writes, and nothing else.
+    /// True if it is flagged as an indicator of compromise: by the boolean that TheHive writes, and
+    /// nothing else.
     #[serde(deserialize_with = "json::exactly_true")]
     pub ioc: bool,
     /// True if it was seen in one's own network.
@@ -102,7 +103,8 @@ pub struct Alert {
     /// `RankedEvent`, `InProgress`, `Closed` or `Imported`; empty from TheHive 4.
     #[serde(deserialize_with = "json::text")]
     pub stage: String,
-    /// A status of this TheHive's own making, each of which belongs to a stage; empty from TheHive 4.
+    /// A status of this TheHive's own making, each of which belongs to a stage; empty from TheHive
+    /// 4.
     #[serde(deserialize_with = "json::text")]
     pub status: String,
     /// The id of the case it was imported into; empty if there is none.
@@ -173,12 +175,18 @@ impl Attachment {
 
     /// TheHive lists its hashes without names; their lengths tell which is which.
     fn hash(&self, length: usize) -> Option<String> {
-        let is_it = |hash: &&str| hash.len() == length && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-        self.hashes.iter().map(|hash| hash.trim()).find(is_it).map(str::to_ascii_lowercase)
+        let is_it =
+            |hash: &&str| hash.len() == length && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        self.hashes
+            .iter()
+            .map(|hash| hash.trim())
+            .find(is_it)
+            .map(str::to_ascii_lowercase)
     }
 }
 
-/// What names the alert that a case was made from: for one of `misp-import`'s or TheHive's own, the MISP and the event.
+/// What names the alert that a case was made from: for one of `misp-import`'s or TheHive's own, the
+/// MISP and the event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct AlertOrigin {
@@ -193,11 +201,14 @@ pub struct AlertOrigin {
     pub source_ref: String,
 }
 
-/// A member of an object by the first of its names that is there and not null: TheHive 4 writes `caseId` and `createdAt`
-/// where TheHive 5 writes `number` and `_createdAt`.
+/// A member of an object by the first of its names that is there and not null: TheHive 4 writes
+/// `caseId` and `createdAt` where TheHive 5 writes `number` and `_createdAt`.
 #[must_use]
 pub fn member<'a>(object: &'a Value, names: &[&str]) -> Option<&'a Value> {
-    names.iter().filter_map(|name| object.get(name)).find(|value| !value.is_null())
+    names
+        .iter()
+        .filter_map(|name| object.get(name))
+        .find(|value| !value.is_null())
 }
 
 #[cfg(test)]
@@ -208,24 +219,53 @@ mod tests {
 
     #[test]
     fn hashes_are_told_by_their_length() {
-        let hashes = json!([7, "x".repeat(64), "A".repeat(64), "b".repeat(40), "c".repeat(32), "d".repeat(32), null]);
+        let hashes = json!([
+            7,
+            "x".repeat(64),
+            "A".repeat(64),
+            "b".repeat(40),
+            "c".repeat(32),
+            "d".repeat(32),
+            null
+        ]);
+
         let file: Attachment = serde_json::from_value(json!({
             "_id": "~8", "id": "a".repeat(64), "name": "a.exe", "hashes": hashes, "size": 12, "contentType": "x/y", "path": "/",
         }))
         .unwrap();
+
         assert_eq!(
             (file.sha256(), file.sha1(), file.md5()),
-            (Some("a".repeat(64)), Some("b".repeat(40)), Some("c".repeat(32)))
+            (
+                Some("a".repeat(64)),
+                Some("b".repeat(40)),
+                Some("c".repeat(32))
+            )
         );
-        assert_eq!((file.internal_id.as_str(), file.size, file.content_type.as_str()), ("~8", Some(12), "x/y"));
-        let empty: Attachment = serde_json::from_value(json!({"hashes": "none", "size": {}})).unwrap();
-        assert_eq!((empty.clone(), empty.sha256()), (Attachment::default(), None));
+
+        assert_eq!(
+            (
+                file.internal_id.as_str(),
+                file.size,
+                file.content_type.as_str()
+            ),
+            ("~8", Some(12), "x/y")
+        );
+
+        let empty: Attachment =
+            serde_json::from_value(json!({"hashes": "none", "size": {}})).unwrap();
+        assert_eq!(
+            (empty.clone(), empty.sha256()),
+            (Attachment::default(), None)
+        );
     }
 
     #[test]
     fn an_alert_is_read_leniently() {
         let read = |value: Value| serde_json::from_value::<Alert>(value).unwrap();
-        let odd = read(json!({"_id": 7, "severity": "3", "tlp": "red", "follow": 0, "tags": "none", "caseId": null}));
+        let odd = read(
+            json!({"_id": 7, "severity": "3", "tlp": "red", "follow": 0, "tags": "none", "caseId": null}),
+        );
         let wanted = Alert {
             id: "7".to_owned(),
             severity: Some(3),
@@ -233,6 +273,7 @@ mod tests {
             follow: Some(false),
             ..Alert::default()
         };
+
         assert_eq!(odd, wanted);
     }
 
@@ -240,13 +281,20 @@ mod tests {
     fn sightings_are_read_leniently() {
         let read = |value: Value| serde_json::from_value::<Observable>(value).unwrap();
         let seen = read(json!({"sighted": true, "sightedAt": 1_795_300_000_000_i64}));
-        assert_eq!((seen.sighted, seen.sighted_at), (true, Some(1_795_300_000_000)));
-        assert_eq!(read(json!({"sighted": "true", "sightedAt": null})), Observable::default());
+        assert_eq!(
+            (seen.sighted, seen.sighted_at),
+            (true, Some(1_795_300_000_000))
+        );
+        assert_eq!(
+            read(json!({"sighted": "true", "sightedAt": null})),
+            Observable::default()
+        );
     }
 
     proptest! {
         #[test]
-        fn a_hash_is_hex_whatever_is_listed(hashes in proptest::collection::vec("[0-9a-fA-FgZé ]{30,66}|[0-9A-F]{32}", 0..5)) {
+        fn a_hash_is_hex_whatever_is_listed(hashes in proptest::collection::vec("[0-9a-fA-FgZé \
+            ]{30,66}|[0-9A-F]{32}", 0..5)) {
             let file = Attachment { hashes, ..Attachment::default() };
             for (hash, length) in [(file.sha256(), 64), (file.sha1(), 40), (file.md5(), 32)] {
                 prop_assert!(hash.is_none_or(|hash| hash.len() == length && hash.bytes().all(|byte| b"0123456789abcdef".contains(&byte))));

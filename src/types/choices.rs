@@ -48,7 +48,12 @@ const fn line(
     choice: TypeRule,
     why: &'static str,
 ) -> ObservableTypeRow {
-    ObservableTypeRow { fold, names, choice, why }
+    ObservableTypeRow {
+        fold,
+        names,
+        choice,
+        why,
+    }
 }
 
 /// Every observable type with a choice of its own. One that is named like a MISP type needs none.
@@ -59,34 +64,42 @@ pub(super) static CHOICES: [ObservableTypeRow; 49] = [
         "an IOC is most often where something went to, and detection looks there; the source of an \
          attack says so by tag. With a port it is `ip-dst|port`"),
     line("domain", &["domain-name"], Name("domain"),
-        "what is written like an address, a host with a port, an onion address or a URL goes as that"),
+        "what is written like an address, a host with a port, an onion address or a URL goes as \
+         that"),
     line("hostname", &["fqdn", "host", "host-name"], Name("hostname"),
-        "the full name of one machine; `fqdn` and `hostname` are the same to MISP. A name without a \
+        "the full name of one machine; `fqdn` and `hostname` are the same to MISP. A name without \
+         a \
          dot is none for MISP and goes as `other`"),
     line("url", &[], Web,
         "`url` is for detection; `link`, which the built-in connector sent, is for reading. A bare \
          domain or address goes as that"),
-    line("uri_path", &["uri-path", "uri-query"], Same("uri"), "MISP's word for what follows the host"),
+    line("uri_path", &["uri-path", "uri-query"], Same("uri"), "MISP's word for what follows the \
+        host"),
     line("user-agent", &["useragent"], Same("user-agent"), PLAIN),
     line("mail", &["email", "e-mail", "mail-address", "email-address"], Sent("email-src"),
-        "a mail address worth reporting is most often the sender of a phishing mail; a recipient or \
+        "a mail address worth reporting is most often the sender of a phishing mail; a recipient \
+         or \
          registrant says so by tag"),
     line("mail-subject", &["email-subject", "subject"], Same("email-subject"), PLAIN),
     line("hash", &[], Hash,
-        "by length and alphabet: md5, sha1, sha224, sha256, sha384, sha512, ssdeep, tlsh, jarm; with \
+        "by length and alphabet: md5, sha1, sha224, sha256, sha384, sha512, ssdeep, tlsh, jarm; \
+         with \
          colons a certificate's; what looks the same (imphash, ja3) says so by tag"),
     line("filename", &["file", "file-name", "file-path", "filepath", "path"], Same("filename"),
-        "the name. A `file` observable becomes a `file` object with its name, hashes and size; what else goes out of it \
+        "the name. A `file` observable becomes a `file` object with its name, hashes and size; \
+         what else goes out of it \
          says `export_attachments`"),
     line("registry", &["registry-key", "regkey"], Same("regkey"), PLAIN),
-    line("autonomous-system", &["asn", "as", "as-number"], Same("AS"), "MISP keeps the number alone"),
+    line("autonomous-system", &["asn", "as", "as-number"], Same("AS"), "MISP keeps the number \
+        alone"),
     line("regexp", &["regex", "pattern"], Sent("text"),
         "TheHive does not say where to look for the pattern, and a wrong `pattern-in-…` becomes a \
          wrong detection; say it by tag: `misp:type=\"pattern-in-traffic\"`"),
     line("other", &[], Free,
         "what an analyst gave no type has none for MISP; only CVE, CWE and MAC are unmistakable"),
     // common custom types
-    line("cve", &["cve-id", "vulnerability"], Same("vulnerability"), "GHSA and the other ids too, where MISP takes them"),
+    line("cve", &["cve-id", "vulnerability"], Same("vulnerability"), "GHSA and the other ids too, \
+        where MISP takes them"),
     line("cwe", &["cwe-id", "weakness"], Same("weakness"), PLAIN),
     line("mac", &["mac-address", "macaddress"], Same("mac-address"), PLAIN),
     line("btc", &["bitcoin", "btc-address", "bitcoin-address", "btc-wallet"], Same("btc"), PLAIN),
@@ -99,7 +112,8 @@ pub(super) static CHOICES: [ObservableTypeRow; 49] = [
     line("yara", &["yara-rule"], Same("yara"), PLAIN),
     line("sigma", &["sigma-rule"], Same("sigma"), PLAIN),
     line("snort", &["snort-rule"], Same("snort"), PLAIN),
-    line("suricata", &["suricata-rule"], Same("suricata"), "`other` where MISP is too old to know it"),
+    line("suricata", &["suricata-rule"], Same("suricata"), "`other` where MISP is too old to know \
+        it"),
     line("zeek", &["zeek-rule"], Same("zeek"), PLAIN),
     line("stix2-pattern", &["stix-pattern"], Same("stix2-pattern"), PLAIN),
     line("user-account", &["user", "username", "user-name", "account", "login"], Same("target-user"),
@@ -116,12 +130,14 @@ pub(super) static CHOICES: [ObservableTypeRow; 49] = [
         &["certificate-hash", "cert-fingerprint", "ssl-fingerprint", "x509-fingerprint", "thumbprint"],
         Fingerprint, "by length: md5, sha1 or sha256"),
     line("ssh-key", &["ssh-fingerprint"], Same("ssh-fingerprint"), "the fingerprint of the key"),
-    line("onion", &["onion-address", "tor-address"], Sent("onion-address"), "`domain` where MISP is too old for version 3"),
+    line("onion", &["onion-address", "tor-address"], Sent("onion-address"), "`domain` where MISP \
+        is too old for version 3"),
     line("pgp-key", &["pgp", "pgp-public-key"], Same("pgp-public-key"), PLAIN),
     line("message-id", &["email-message-id"], Same("email-message-id"), PLAIN),
     line("threat-actor", &["actor", "adversary"], Same("threat-actor"), PLAIN),
     line("campaign", &["campaign-name"], Same("campaign-name"), PLAIN),
-    line("malware", &["malware-family", "malware-type"], Same("malware-type"), "MISP names families by galaxies and types by this"),
+    line("malware", &["malware-family", "malware-type"], Same("malware-type"), "MISP names \
+        families by galaxies and types by this"),
     line("twitter", &["twitter-id", "twitter-account"], Same("twitter-id"), PLAIN),
     line("github", &["github-user", "github-username"], Same("github-username"), PLAIN),
     line("chrome-extension", &["chrome-extension-id"], Same("chrome-extension-id"), PLAIN),
@@ -132,7 +148,9 @@ pub(super) fn find(data_type: &str) -> Option<&'static ObservableTypeRow> {
     let exact = CHOICES.iter().find(|line| line.fold == data_type);
     exact.or_else(|| {
         let name = fold_name(data_type);
-        CHOICES.iter().find(|line| line.fold == name || line.names.contains(&name.as_ref()))
+        CHOICES
+            .iter()
+            .find(|line| line.fold == name || line.names.contains(&name.as_ref()))
     })
 }
 
@@ -144,7 +162,10 @@ pub(super) fn observable_names_for(kind: &str) -> impl Iterator<Item = &'static 
 
 /// All names, folded, of the line that an observable type begins.
 pub(super) fn synonyms(fold: &str) -> impl Iterator<Item = &'static str> {
-    CHOICES.iter().filter(move |line| line.fold == fold).flat_map(all_names)
+    CHOICES
+        .iter()
+        .filter(move |line| line.fold == fold)
+        .flat_map(all_names)
 }
 
 fn all_names(line: &'static ObservableTypeRow) -> impl Iterator<Item = &'static str> {
@@ -153,7 +174,10 @@ fn all_names(line: &'static ObservableTypeRow) -> impl Iterator<Item = &'static 
 
 /// A name in lower case with `-` for `_`: `mail_subject` and `Mail-Subject` are one.
 pub(super) fn fold_name(name: &str) -> Cow<'_, str> {
-    if name.bytes().any(|byte| byte == b'_' || byte.is_ascii_uppercase()) {
+    if name
+        .bytes()
+        .any(|byte| byte == b'_' || byte.is_ascii_uppercase())
+    {
         Cow::Owned(name.to_ascii_lowercase().replace('_', "-"))
     } else {
         Cow::Borrowed(name)

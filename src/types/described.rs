@@ -25,7 +25,9 @@ pub(super) fn describe_form(form: ValueFormat) -> Cow<'static, str> {
         ValueFormat::Ssh => "SHA256: and base64, or MD5",
         ValueFormat::FileImpfuzzy => "MISP fails on it: never sent",
         ValueFormat::RegistryValue => "one line, exactly one bar",
-        ValueFormat::Ip => "IPv4 or IPv6, perhaps with a range; refanged, IPv6 compressed, /32 and /128 dropped",
+        ValueFormat::Ip => {
+            "IPv4 or IPv6, perhaps with a range; refanged, IPv6 compressed, /32 and /128 dropped"
+        }
         ValueFormat::IpPort => "one address and a port; every usual way of writing is read",
         ValueFormat::Port => "1 to 65535",
         ValueFormat::Domain | ValueFormat::Hostname => {
@@ -33,7 +35,9 @@ pub(super) fn describe_form(form: ValueFormat) -> Cow<'static, str> {
         }
         ValueFormat::HostnamePort => "a name as in hostname, and a port",
         ValueFormat::DomainIp => "a name as in domain, and one address without a range",
-        ValueFormat::Onion => "16 or 56 letters and `.onion`, lower-cased; 56 only on a MISP newer than 2.5.1",
+        ValueFormat::Onion => {
+            "16 or 56 letters and `.onion`, lower-cased; 56 only on a MISP newer than 2.5.1"
+        }
         ValueFormat::Email => "no blank before the @, a dot after it; refanged, lower-cased",
         ValueFormat::Account => "no blank before the @, a dot after it",
         ValueFormat::Url => "one line; hxxp, [.] and the like refanged",

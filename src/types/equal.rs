@@ -1,9 +1,11 @@
-//! Which values MISP takes for one and the same. Its columns for values have the collation `utf8mb3_unicode_ci` (its
-//! `MYSQL.sql`): case, accents, width and characters that nobody sees make no difference, nor do blanks at the end.
+//! Which values MISP takes for one and the same. Its columns for values have the collation
+//! `utf8mb3_unicode_ci` (its `MYSQL.sql`): case, accents, width and characters that nobody sees
+//! make no difference, nor do blanks at the end.
 //!
-//! `equal.txt` is what a real MISP's database weighs each character by; `fixtures/collation/make` writes it. It follows the
-//! Unicode collation algorithm 4.0.0, so that letters which are younger are equal to nothing but themselves, and looks at one
-//! character at a time: `й` is another letter than `и` with a breve.
+//! `equal.txt` is what a real MISP's database weighs each character by; `fixtures/collation/make`
+//! writes it. It follows the Unicode collation algorithm 4.0.0, so that letters which are younger
+//! are equal to nothing but themselves, and looks at one character at a time: `й` is another letter
+//! than `и` with a breve.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -14,21 +16,32 @@ static STANDS: LazyLock<HashMap<char, String>> = LazyLock::new(|| {
     let class = |line: &'static str| {
         let (stands, members) = line.split_once('\t')?;
         let stands: String = stands.split('+').filter_map(character).collect();
-        Some(members.split(' ').filter_map(character).map(move |member| (member, stands.clone())))
+        Some(
+            members
+                .split(' ')
+                .filter_map(character)
+                .map(move |member| (member, stands.clone())),
+        )
     };
-    include_str!("equal.txt").lines().filter_map(class).flatten().collect()
+    include_str!("equal.txt")
+        .lines()
+        .filter_map(class)
+        .flatten()
+        .collect()
 });
 
-/// True if MISP takes both for the same value: it does not store the second beside the first, and finds each by the other.
+/// True if MISP takes both for the same value: it does not store the second beside the first, and
+/// finds each by the other.
 #[must_use]
 pub fn are_equal(one: &str, other: &str) -> bool {
     one == other || equality_key(one) == equality_key(other)
 }
 
-/// What equal values have in common: two keys are the same where [`equal`] says so.
+/// What equal values have in common: two keys are the same where [`are_equal`] says so.
 #[must_use]
 pub fn equality_key(value: &str) -> String {
     let mut key = String::with_capacity(value.len());
+
     for c in value.chars() {
         match c {
             ' '..='~' => key.push(c.to_ascii_lowercase()),
@@ -40,6 +53,7 @@ pub fn equality_key(value: &str) -> String {
             },
         }
     }
+
     key.truncate(key.trim_end_matches(' ').len());
     key
 }

@@ -23,7 +23,10 @@ const fn without_note(kind: &'static str) -> DetectedType {
 }
 
 fn with_note(kind: &'static str, note: impl Into<String>) -> DetectedType {
-    DetectedType { kind, note: Some(note.into()) }
+    DetectedType {
+        kind,
+        note: Some(note.into()),
+    }
 }
 
 /// The MISP type for an observable without a word from anybody.
@@ -46,7 +49,10 @@ pub(super) fn guess(data_type: &str, data: &str) -> DetectedType {
 fn guess_by_name(data_type: &str) -> DetectedType {
     match table::find_row(data_type).or_else(|| table::find_row(&choices::fold_name(data_type))) {
         Some(row) => without_note(row.kind),
-        None => with_note("other", format!("MISP has no type for observables of type {data_type}: sent as other")),
+        None => with_note(
+            "other",
+            format!("MISP has no type for observables of type {data_type}: sent as other"),
+        ),
     }
 }
 
@@ -56,11 +62,16 @@ fn guess_address(data: &str) -> Option<&'static str> {
     if ip.parse::<IpAddr>().is_ok() {
         return Some("ip-dst");
     }
-    (bare.contains([':', '|']) && is_valid_as(table::find_row("ip-dst|port")?, &bare)).then_some("ip-dst|port")
+    (bare.contains([':', '|']) && is_valid_as(table::find_row("ip-dst|port")?, &bare))
+        .then_some("ip-dst|port")
 }
 
 fn is_valid_as(row: &MispType, value: &str) -> bool {
-    validate::is_valid(row, &normalise_fully(row.form, value), &MispCapabilities::newest())
+    validate::is_valid(
+        row,
+        &normalise_fully(row.form, value),
+        &MispCapabilities::newest(),
+    )
 }
 
 fn guess_name(kind: &'static str, data: &str) -> DetectedType {
@@ -71,25 +82,39 @@ fn guess_name(kind: &'static str, data: &str) -> DetectedType {
             None => with_note("url", format!("is no {kind}: sent as url")),
         };
     }
+
     if looks_like_address(&bare)
         && let Some(found) = guess_address(&bare)
     {
         return with_note(found, format!("is no {kind}: sent as {found}"));
     }
-    if ends_in_onion(&bare) && table::find_row("onion-address").is_some_and(|row| is_valid_as(row, &bare)) {
+    if ends_in_onion(&bare)
+        && table::find_row("onion-address").is_some_and(|row| is_valid_as(row, &bare))
+    {
         return without_note("onion-address");
     }
-    if bare.contains(':') && table::find_row("hostname|port").is_some_and(|row| is_valid_as(row, &bare)) {
+    if bare.contains(':')
+        && table::find_row("hostname|port").is_some_and(|row| is_valid_as(row, &bare))
+    {
         return without_note("hostname|port");
     }
+
     if kind == "hostname" && is_bare_hostname(&bare) {
-        return with_note("other", "a name without a dot is no hostname for MISP: sent as other");
+        return with_note(
+            "other",
+            "a name without a dot is no hostname for MISP: sent as other",
+        );
     }
+
     without_note(kind)
 }
 
 fn looks_like_address(bare: &str) -> bool {
-    bare.contains(':') || bare.bytes().next_back().is_some_and(|byte| byte.is_ascii_digit())
+    bare.contains(':')
+        || bare
+            .bytes()
+            .next_back()
+            .is_some_and(|byte| byte.is_ascii_digit())
 }
 
 fn ends_in_onion(bare: &str) -> bool {
@@ -98,7 +123,10 @@ fn ends_in_onion(bare: &str) -> bool {
 }
 
 fn is_bare_hostname(bare: &str) -> bool {
-    !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    !bare.is_empty()
+        && bare
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 fn guess_url(data: &str) -> DetectedType {
@@ -109,8 +137,14 @@ fn guess_url(data: &str) -> DetectedType {
     if let Some(found) = guess_address(&bare) {
         return with_note(found, format!("has no scheme and no path: sent as {found}"));
     }
-    let is_name = !bare.contains(['/', '?', '#', ':', '@']) && table::find_row("domain").is_some_and(|row| is_valid_as(row, &bare));
-    if is_name { with_note("domain", "has no scheme and no path: sent as domain") } else { without_note("url") }
+    let is_name = !bare.contains(['/', '?', '#', ':', '@'])
+        && table::find_row("domain").is_some_and(|row| is_valid_as(row, &bare));
+
+    if is_name {
+        with_note("domain", "has no scheme and no path: sent as domain")
+    } else {
+        without_note("url")
+    }
 }
 
 fn guess_hash(data: &str) -> DetectedType {
@@ -118,6 +152,7 @@ fn guess_hash(data: &str) -> DetectedType {
     if bare.contains(':') {
         return without_note(hash_with_colons(bare).unwrap_or(NO_HASH)).with_hash_note(data);
     }
+
     let kind = match bare.len() {
         _ if !bare.get(1..).is_some_and(shapes::is_hex) => NO_HASH,
         32 => "md5",
@@ -131,7 +166,13 @@ fn guess_hash(data: &str) -> DetectedType {
         128 => "sha512",
         _ => NO_HASH,
     };
-    let kind = if kind == "tlsh" || shapes::is_hex(bare) { kind } else { NO_HASH };
+
+    let kind = if kind == "tlsh" || shapes::is_hex(bare) {
+        kind
+    } else {
+        NO_HASH
+    };
+
     without_note(kind).with_hash_note(data)
 }
 
@@ -144,7 +185,10 @@ impl DetectedType {
             return self;
         }
         let length = data.trim().len();
-        with_note(NO_HASH, format!("no hash that MISP knows has this form ({length} characters): sent as other"))
+        with_note(
+            NO_HASH,
+            format!("no hash that MISP knows has this form ({length} characters): sent as other"),
+        )
     }
 }
 
@@ -156,9 +200,14 @@ fn hash_with_colons(bare: &str) -> Option<&'static str> {
     if shapes::is_ssdeep(bare) {
         return Some("ssdeep");
     }
-    [(16, "x509-fingerprint-md5"), (20, "x509-fingerprint-sha1"), (32, "x509-fingerprint-sha256")]
-        .into_iter()
-        .find_map(|(bytes, kind)| shapes::is_mac(bare, bytes).then_some(kind))
+
+    [
+        (16, "x509-fingerprint-md5"),
+        (20, "x509-fingerprint-sha1"),
+        (32, "x509-fingerprint-sha256"),
+    ]
+    .into_iter()
+    .find_map(|(bytes, kind)| shapes::is_mac(bare, bytes).then_some(kind))
 }
 
 fn guess_fingerprint(data: &str) -> DetectedType {
@@ -170,6 +219,7 @@ fn guess_fingerprint(data: &str) -> DetectedType {
         64 => "x509-fingerprint-sha256",
         _ => NO_HASH,
     };
+
     without_note(kind).with_hash_note(data)
 }
 
@@ -183,15 +233,21 @@ fn guess_untyped(data: &str) -> &'static str {
     if shapes::is_cve(&id) {
         return "vulnerability";
     }
+
     if id.strip_prefix("CWE-").is_some_and(shapes::is_digits) {
         return "weakness";
     }
     if bare.len() == 17 && bare.contains([':', '-']) && shapes::is_mac(&bare.replace('-', ":"), 6) {
         return "mac-address";
     }
+
     "other"
 }
 
 fn uppercase_id(bare: &str) -> Cow<'_, str> {
-    if bare.starts_with(['c', 'C']) { Cow::Owned(bare.to_ascii_uppercase()) } else { Cow::Borrowed(bare) }
+    if bare.starts_with(['c', 'C']) {
+        Cow::Owned(bare.to_ascii_uppercase())
+    } else {
+        Cow::Borrowed(bare)
+    }
 }

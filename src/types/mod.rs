@@ -42,7 +42,9 @@ pub fn canonical_type(data_type: &str) -> std::borrow::Cow<'_, str> {
 
 /// All MISP types of the table, in alphabetical order, with default category and `to_ids`.
 pub fn misp_types() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
-    table::TABLE.iter().map(|row| (row.kind, row.default_category(), row.to_ids))
+    table::TABLE
+        .iter()
+        .map(|row| (row.kind, row.default_category(), row.to_ids))
 }
 
 /// A value without what keeps people from clicking on it, whatever its type.

@@ -26,7 +26,12 @@ pub fn replace_astral(value: &str) -> Cow<'_, str> {
     if count_astral(value) == 0 {
         return Cow::Borrowed(value);
     }
-    Cow::Owned(value.chars().map(|c| if c > '\u{ffff}' { '?' } else { c }).collect())
+    Cow::Owned(
+        value
+            .chars()
+            .map(|c| if c > '\u{ffff}' { '?' } else { c })
+            .collect(),
+    )
 }
 
 /// How many characters of a text lie above U+FFFF.
@@ -40,6 +45,7 @@ pub(super) fn normalise_fully(form: ValueFormat, value: &str) -> Cow<'_, str> {
     if matches!(found, Cow::Borrowed(same) if same == value) {
         return found;
     }
+
     for _ in 1..ROUNDS {
         let next = normalise_once(form, &found);
         if next == found {
@@ -47,6 +53,7 @@ pub(super) fn normalise_fully(form: ValueFormat, value: &str) -> Cow<'_, str> {
         }
         found = Cow::Owned(next.into_owned());
     }
+
     found
 }
 
@@ -54,15 +61,18 @@ fn normalise_once(form: ValueFormat, value: &str) -> Cow<'_, str> {
     // PHP's trim(): no Unicode blanks.
     let value = value.trim_matches([' ', '\t', '\n', '\r', '\0', '\x0b']);
     match form {
-        ValueFormat::Lower | ValueFormat::Hex(_) | ValueFormat::Tlsh | ValueFormat::Telfhash | ValueFormat::Pehash => {
-            lower(value)
-        }
+        ValueFormat::Lower
+        | ValueFormat::Hex(_)
+        | ValueFormat::Tlsh
+        | ValueFormat::Telfhash
+        | ValueFormat::Pehash => lower(value),
         ValueFormat::Cdhash | ValueFormat::Vhash | ValueFormat::Onion => lower(value),
         ValueFormat::HttpMethod | ValueFormat::HexText => upper(value),
         ValueFormat::Certificate(_) => map_cow(remove_chars(value, |c| c == ':'), lower),
-        ValueFormat::FileHex(_) | ValueFormat::FilePehash | ValueFormat::FileTlsh | ValueFormat::FileVhash => {
-            change_second_half(value, lower)
-        }
+        ValueFormat::FileHex(_)
+        | ValueFormat::FilePehash
+        | ValueFormat::FileTlsh
+        | ValueFormat::FileVhash => change_second_half(value, lower),
         ValueFormat::Ip => map_cow(refang::dots(value), address),
         ValueFormat::IpPort => map_cow(refang::dots(value), address_and_port),
         ValueFormat::Domain | ValueFormat::Hostname => map_cow(refang::dots(value), domain),
@@ -74,7 +84,8 @@ fn normalise_once(form: ValueFormat, value: &str) -> Cow<'_, str> {
         ValueFormat::As => asn(value),
         ValueFormat::Vulnerability => map_cow(replace_dashes(value), cve),
         ValueFormat::Weakness => map_cow(replace_dashes(value), upper),
-        ValueFormat::Time => time::to_misp_datetime(value).map_or(Cow::Borrowed(value), |iso| borrow_if_same(value, iso)),
+        ValueFormat::Time => time::to_misp_datetime(value)
+            .map_or(Cow::Borrowed(value), |iso| borrow_if_same(value, iso)),
         ValueFormat::Card => remove_chars(value, |c| !c.is_ascii_digit()),
         ValueFormat::Phone => phone(value),
         ValueFormat::Bank => map_cow(remove_chars(value, |c| !c.is_ascii_alphanumeric()), upper),
@@ -85,18 +96,27 @@ fn normalise_once(form: ValueFormat, value: &str) -> Cow<'_, str> {
         | ValueFormat::Ssdeep
         | ValueFormat::Impfuzzy
         | ValueFormat::Ssh => Cow::Borrowed(value),
-        ValueFormat::FileSsdeep | ValueFormat::FileImpfuzzy | ValueFormat::Sample | ValueFormat::RegistryValue => {
+        ValueFormat::FileSsdeep
+        | ValueFormat::FileImpfuzzy
+        | ValueFormat::Sample
+        | ValueFormat::RegistryValue => Cow::Borrowed(value),
+        ValueFormat::Port
+        | ValueFormat::Account
+        | ValueFormat::Service
+        | ValueFormat::Whole
+        | ValueFormat::Integer => Cow::Borrowed(value),
+        ValueFormat::Number | ValueFormat::Alnum | ValueFormat::Json | ValueFormat::Uuid => {
             Cow::Borrowed(value)
         }
-        ValueFormat::Port | ValueFormat::Account | ValueFormat::Service | ValueFormat::Whole | ValueFormat::Integer => {
-            Cow::Borrowed(value)
-        }
-        ValueFormat::Number | ValueFormat::Alnum | ValueFormat::Json | ValueFormat::Uuid => Cow::Borrowed(value),
     }
 }
 
 fn borrow_if_same(value: &str, changed: String) -> Cow<'_, str> {
-    if changed == value { Cow::Borrowed(value) } else { Cow::Owned(changed) }
+    if changed == value {
+        Cow::Borrowed(value)
+    } else {
+        Cow::Owned(changed)
+    }
 }
 
 fn lower(value: &str) -> Cow<'_, str> {
@@ -116,7 +136,11 @@ fn upper(value: &str) -> Cow<'_, str> {
 }
 
 fn remove_chars(value: &str, unwanted: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if value.contains(&unwanted) { Cow::Owned(value.replace(unwanted, "")) } else { Cow::Borrowed(value) }
+    if value.contains(&unwanted) {
+        Cow::Owned(value.replace(unwanted, ""))
+    } else {
+        Cow::Borrowed(value)
+    }
 }
 
 /// The part after the first `|` changed, the part before it kept.
@@ -166,11 +190,16 @@ fn address_and_port(value: &str) -> Cow<'_, str> {
         Some(parts) => Some(parts),
         None => split_port(value),
     };
-    parts.map_or(Cow::Borrowed(value), |(ip, port)| borrow_if_same(value, format!("{}|{port}", address(ip))))
+    parts.map_or(Cow::Borrowed(value), |(ip, port)| {
+        borrow_if_same(value, format!("{}|{port}", address(ip)))
+    })
 }
 
 fn split_port(value: &str) -> Option<(&str, &str)> {
-    if let Some((ip, port)) = value.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
+    if let Some((ip, port)) = value
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("]:"))
+    {
         return Some((ip, port));
     }
     if value.matches(':').count() < 2 {
@@ -208,7 +237,10 @@ fn host_and_port(value: &str) -> Cow<'_, str> {
 
 fn domain_and_address(value: &str) -> Cow<'_, str> {
     match value.split_once('|') {
-        Some((name, ip)) => borrow_if_same(value, format!("{}|{}", domain(name.trim()), address(ip.trim()))),
+        Some((name, ip)) => borrow_if_same(
+            value,
+            format!("{}|{}", domain(name.trim()), address(ip.trim())),
+        ),
         None => lower(value),
     }
 }
@@ -226,6 +258,7 @@ fn mac(value: &str) -> Cow<'_, str> {
         }
         pairs.push(digit);
     }
+
     borrow_if_same(value, pairs)
 }
 
@@ -236,16 +269,24 @@ fn asn(value: &str) -> Cow<'_, str> {
         _ => value,
     };
     match number.split_once('.') {
-        Some((high, low)) if is_digits(high) && is_digits(low) => match (high.parse::<u64>(), low.parse::<u64>()) {
-            (Ok(high), Ok(low)) if high < 1 << 40 && low < 1 << 40 => Cow::Owned((high * 65_536 + low).to_string()),
-            _ => Cow::Borrowed(number),
-        },
+        Some((high, low)) if is_digits(high) && is_digits(low) => {
+            match (high.parse::<u64>(), low.parse::<u64>()) {
+                (Ok(high), Ok(low)) if high < 1 << 40 && low < 1 << 40 => {
+                    Cow::Owned((high * 65_536 + low).to_string())
+                }
+                _ => Cow::Borrowed(number),
+            }
+        }
         _ => Cow::Borrowed(number),
     }
 }
 
 fn replace_dashes(value: &str) -> Cow<'_, str> {
-    if value.contains('–') { Cow::Owned(value.replace('–', "-")) } else { Cow::Borrowed(value) }
+    if value.contains('–') {
+        Cow::Owned(value.replace('–', "-"))
+    } else {
+        Cow::Borrowed(value)
+    }
 }
 
 /// CVE and GCVE in capitals; other ids keep their letters (GHSA is written in small ones).
@@ -263,8 +304,15 @@ fn phone(value: &str) -> Cow<'_, str> {
         Some(rest) => Cow::Owned(format!("+{rest}")),
         None => Cow::Borrowed(value),
     };
-    let bare = if international.contains("(0)") { Cow::Owned(international.replace("(0)", "")) } else { international };
-    map_cow(bare, |text| remove_chars(text, |c| c != '+' && !c.is_ascii_digit()))
+    let bare = if international.contains("(0)") {
+        Cow::Owned(international.replace("(0)", ""))
+    } else {
+        international
+    };
+
+    map_cow(bare, |text| {
+        remove_chars(text, |c| c != '+' && !c.is_ascii_digit())
+    })
 }
 
 /// MISP takes any text but `false` and `0` for true (recorded).

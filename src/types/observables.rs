@@ -30,11 +30,19 @@ pub struct AttributeInput<'a> {
 }
 
 impl AttributeInput<'_> {
-    /// What tells the attribute from all others: the event, and the attribute in it. One without a uuid is told by its type
-    /// and value.
+    /// What tells the attribute from all others: the event, and the attribute in it. One without a
+    /// uuid is told by its type and value.
     fn identity(&self) -> (Uuid, Uuid) {
-        let uuid = Uuid::parse_str(self.uuid.trim()).ok().filter(|uuid| !uuid.is_nil());
-        let of_value = || Uuid::new_v5(&self.event, format!("{}\0{}", self.kind, self.value).as_bytes());
+        let uuid = Uuid::parse_str(self.uuid.trim())
+            .ok()
+            .filter(|uuid| !uuid.is_nil());
+        let of_value = || {
+            Uuid::new_v5(
+                &self.event,
+                format!("{}\0{}", self.kind, self.value).as_bytes(),
+            )
+        };
+
         (self.event, uuid.unwrap_or_else(of_value))
     }
 }
@@ -67,21 +75,42 @@ impl Observable {
     }
 }
 
-/// The tags of a file that lead back to the attribute whose file it is: its type always, since a file in TheHive may be
-/// either, and its category unless the type has it by itself.
+/// The tags of a file that lead back to the attribute whose file it is: its type always, since a
+/// file in TheHive may be either, and its category unless the type has it by itself.
 pub fn file_tags(kind: &str, category: &str) -> Vec<String> {
     let mut tags = vec![type_tag(kind)];
-    tag_category(&mut tags, &AttributeInput { kind, category, value: "", uuid: "", event: Uuid::nil() });
+
+    tag_category(
+        &mut tags,
+        &AttributeInput {
+            kind,
+            category,
+            value: "",
+            uuid: "",
+            event: Uuid::nil(),
+        },
+    );
+
     tags
 }
 
-/// The tag that an observable needs once it is `other`, since TheHive refused its type, so that it goes back as what it is;
-/// none if its tags say that already.
+/// The tag that an observable needs once it is `other`, since TheHive refused its type, so that it
+/// goes back as what it is; none if its tags say that already.
 #[must_use]
 pub fn type_tag_of(data_type: &str, data: &str, tags: &[String]) -> Option<String> {
     let words = MispTags::from_tags(tags);
-    let half = composites::half_kind(&ObservableInput { data_type, data, tags }, &words);
+
+    let half = composites::half_kind(
+        &ObservableInput {
+            data_type,
+            data,
+            tags,
+        },
+        &words,
+    );
+
     let kind = half.unwrap_or_else(|| form::guess(data_type, data).kind);
+
     (words.types.is_empty() && kind != "other").then(|| type_tag(kind))
 }
 
@@ -99,7 +128,8 @@ fn push_once(tags: &mut Vec<String>, tag: String) {
 /// What an attribute becomes: one observable, or two for a composite without a port.
 ///
 /// A value that MISP itself would not have stored as its type (a feed holds anything) becomes
-/// `other`, with its type in a tag. One without a type is none, as for MISP (its `Model/MispAttribute.php`: a type is required).
+/// `other`, with its type in a tag. One without a type is none, as for MISP (its
+/// `Model/MispAttribute.php`: a type is required).
 pub fn to_observables(
     attribute: &AttributeInput<'_>,
     data_types: &ObservableTypeSet,
@@ -107,6 +137,7 @@ pub fn to_observables(
     if attribute.kind.trim().is_empty() {
         return Err(ValidationError::new("The attribute has no type."));
     }
+
     let Some(row) = table::find_row(attribute.kind) else {
         return map_unknown_type(attribute);
     };
@@ -114,20 +145,31 @@ pub fn to_observables(
     if value.is_empty() {
         return Err(ValidationError::new("Value cannot be empty."));
     }
+
     if !validate::is_valid(row, &value, &MispCapabilities::newest()) && !is_storable(row, &value) {
         return Ok(vec![map_whole(attribute, value, Cow::Borrowed("other"))]);
     }
     Ok(match row.import {
-        ObservableTarget::Is(_) | ObservableTarget::Other => vec![map_whole(attribute, value, data_types.observable_type(row.kind))],
-        ObservableTarget::Halves(left, right) => map_halves(attribute, row, &value, [left, right], data_types),
-        ObservableTarget::Ported(left) => vec![map_ported(attribute, row, &value, left, data_types)],
+        ObservableTarget::Is(_) | ObservableTarget::Other => vec![map_whole(
+            attribute,
+            value,
+            data_types.observable_type(row.kind),
+        )],
+        ObservableTarget::Halves(left, right) => {
+            map_halves(attribute, row, &value, [left, right], data_types)
+        }
+        ObservableTarget::Ported(left) => {
+            vec![map_ported(attribute, row, &value, left, data_types)]
+        }
     })
 }
 
 /// `filename|impfuzzy`, which no known MISP checks without an error, may still stand in a feed.
 fn is_storable(row: &MispType, value: &str) -> bool {
     row.form == table::ValueFormat::FileImpfuzzy
-        && value.split_once('|').is_some_and(|(name, hash)| !name.is_empty() && !hash.contains('|'))
+        && value
+            .split_once('|')
+            .is_some_and(|(name, hash)| !name.is_empty() && !hash.contains('|'))
 }
 
 fn map_unknown_type(attribute: &AttributeInput<'_>) -> Result<Vec<Observable>, ValidationError> {
@@ -135,29 +177,47 @@ fn map_unknown_type(attribute: &AttributeInput<'_>) -> Result<Vec<Observable>, V
     if value.is_empty() {
         return Err(ValidationError::new("Value cannot be empty."));
     }
+
     let mut tags = vec![type_tag(attribute.kind)];
     tag_category(&mut tags, attribute);
-    Ok(vec![Observable { data_type: Cow::Borrowed("other"), data: value.to_owned(), tags }])
+
+    Ok(vec![Observable {
+        data_type: Cow::Borrowed("other"),
+        data: value.to_owned(),
+        tags,
+    }])
 }
 
-fn map_whole(attribute: &AttributeInput<'_>, value: Cow<'_, str>, data_type: Cow<'static, str>) -> Observable {
+fn map_whole(
+    attribute: &AttributeInput<'_>,
+    value: Cow<'_, str>,
+    data_type: Cow<'static, str>,
+) -> Observable {
     let back = form::guess(&data_type, &value).kind;
     let says_little = data_type == "other" && attribute.kind != "other";
+
     let mut tags = Vec::new();
     if says_little || back != attribute.kind {
         tags.push(type_tag(attribute.kind));
     }
     tag_category(&mut tags, attribute);
-    Observable { data_type, data: value.into_owned(), tags }
+
+    Observable {
+        data_type,
+        data: value.into_owned(),
+        tags,
+    }
 }
 
-/// Names the category unless it is the one that the type has by itself, which is also what MISP takes where none is said
-/// (`fixtures/wire/misp/086-add-attr-no-category.json`).
+/// Names the category unless it is the one that the type has by itself, which is also what MISP
+/// takes where none is said (`fixtures/wire/misp/086-add-attr-no-category.json`).
 fn tag_category(tags: &mut Vec<String>, attribute: &AttributeInput<'_>) {
     if attribute.category.trim().is_empty() {
         return;
     }
-    if table::find_row(attribute.kind).is_none_or(|row| row.default_category() != attribute.category) {
+    if table::find_row(attribute.kind)
+        .is_none_or(|row| row.default_category() != attribute.category)
+    {
         tags.push(category_tag(attribute.category));
     }
 }
@@ -194,7 +254,12 @@ fn map_half(
         tags.push(type_tag(kind));
     }
     tag_category(&mut tags, attribute);
-    Observable { data_type, data: data.to_owned(), tags }
+
+    Observable {
+        data_type,
+        data: data.to_owned(),
+        tags,
+    }
 }
 
 fn map_ported(

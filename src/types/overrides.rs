@@ -21,13 +21,23 @@ impl Overrides {
     /// the line, what is wrong, and what is accepted.
     pub fn parse(lines: &[String]) -> Result<Self, String> {
         let mut all: Vec<Override> = Vec::new();
-        for line in lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()) {
-            let one = parse_line(line).map_err(|wrong| format!("type_mapping `{line}`: {wrong}"))?;
+        for line in lines
+            .iter()
+            .map(|line| line.trim())
+            .filter(|line| !line.is_empty())
+        {
+            let one =
+                parse_line(line).map_err(|wrong| format!("type_mapping `{line}`: {wrong}"))?;
             if all.iter().any(|other| other.data_type == one.data_type) {
-                return Err(format!("type_mapping `{line}`: a second line for {}; one is accepted", one.data_type));
+                return Err(format!(
+                    "type_mapping `{line}`: a second line for {}; one is accepted",
+                    one.data_type
+                ));
             }
+
             all.push(one);
         }
+
         Ok(Self(all))
     }
 
@@ -39,37 +49,65 @@ impl Overrides {
         let exact = self.0.iter().find(|one| one.data_type == data_type);
         exact.or_else(|| {
             let fold = choices::canonical_type(data_type);
-            self.0.iter().find(|one| choices::canonical_type(&one.data_type) == fold)
+            self.0
+                .iter()
+                .find(|one| choices::canonical_type(&one.data_type) == fold)
         })
     }
 }
 
 fn parse_line(line: &str) -> Result<Override, String> {
     const SHAPE: &str = "accepted is `observable type=MISP category/MISP type`";
-    let (data_type, target) = line.split_once('=').ok_or_else(|| format!("no `=`; {SHAPE}"))?;
-    let (category, kind) = target.split_once('/').ok_or_else(|| format!("no `/` after the category; {SHAPE}"))?;
+
+    let (data_type, target) = line
+        .split_once('=')
+        .ok_or_else(|| format!("no `=`; {SHAPE}"))?;
+    let (category, kind) = target
+        .split_once('/')
+        .ok_or_else(|| format!("no `/` after the category; {SHAPE}"))?;
     let (data_type, category, kind) = (data_type.trim(), category.trim(), kind.trim());
     if data_type.is_empty() {
         return Err(format!("no observable type; {SHAPE}"));
     }
     let row = table::find_row(kind).ok_or_else(|| unknown_type_error(category, kind))?;
-    match row.categories.iter().find(|known| known.eq_ignore_ascii_case(category)) {
-        Some(&category) => Ok(Override { data_type: data_type.to_owned(), category, kind: row.kind }),
-        None if table::CATEGORIES.contains(&category) => {
-            Err(format!("MISP does not take {kind} in category {category}; accepted: {}", row.categories.join(", ")))
-        }
-        None => Err(format!("MISP has no category {category}; accepted for {kind}: {}", row.categories.join(", "))),
+    match row
+        .categories
+        .iter()
+        .find(|known| known.eq_ignore_ascii_case(category))
+    {
+        Some(&category) => Ok(Override {
+            data_type: data_type.to_owned(),
+            category,
+            kind: row.kind,
+        }),
+        None if table::CATEGORIES.contains(&category) => Err(format!(
+            "MISP does not take {kind} in category {category}; accepted: {}",
+            row.categories.join(", ")
+        )),
+        None => Err(format!(
+            "MISP has no category {category}; accepted for {kind}: {}",
+            row.categories.join(", ")
+        )),
     }
 }
 
 fn unknown_type_error(category: &str, kind: &str) -> String {
     let in_category = |row: &&MispType| row.categories.contains(&category);
-    let kinds: Vec<&str> = table::TABLE.iter().filter(in_category).map(|row| row.kind).collect();
+    let kinds: Vec<&str> = table::TABLE
+        .iter()
+        .filter(in_category)
+        .map(|row| row.kind)
+        .collect();
+
     if kinds.is_empty() {
         return format!(
             "MISP has no type {kind} and no category {category}; accepted categories: {}",
             table::CATEGORIES.join(", ")
         );
     }
-    format!("MISP has no type {kind}; accepted in {category}: {}", kinds.join(", "))
+
+    format!(
+        "MISP has no type {kind}; accepted in {category}: {}",
+        kinds.join(", ")
+    )
 }

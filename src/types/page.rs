@@ -119,11 +119,13 @@ pub fn render_mapping_page() -> String {
         writeln!(page, "{}", type_line(row, &data_types)).ok();
     }
     page.push_str(FOOT);
+
     page
 }
 
 fn choice_line(line: &ObservableTypeRow) -> String {
     let names: Vec<String> = line.names.iter().map(|name| format!("`{name}`")).collect();
+
     let kind = match line.choice {
         TypeRule::Same(kind) | TypeRule::Sent(kind) | TypeRule::Name(kind) => with_category(kind),
         TypeRule::Address => with_category("ip-dst"),
@@ -132,7 +134,13 @@ fn choice_line(line: &ObservableTypeRow) -> String {
         TypeRule::Hash => "Payload delivery / by form".to_owned(),
         TypeRule::Fingerprint => "Network activity / by form".to_owned(),
     };
-    format!("| `{}` | {} | {kind} | {} |", line.fold, names.join(", "), line.why)
+
+    format!(
+        "| `{}` | {} | {kind} | {} |",
+        line.fold,
+        names.join(", "),
+        line.why
+    )
 }
 
 fn with_category(kind: &str) -> String {
@@ -146,9 +154,12 @@ fn type_line(row: &MispType, data_types: &ObservableTypeSet) -> String {
         [first, rest @ ..] if rest.len() == 14 => {
             format!("**{first}**, all others but Targeting data")
         }
-        [first, rest @ ..] => [&[format!("**{first}**").as_str()], rest].concat().join(", "),
+        [first, rest @ ..] => [&[format!("**{first}**").as_str()], rest]
+            .concat()
+            .join(", "),
         [] => String::new(),
     };
+
     format!(
         "| `{}` | {} | {} | {categories} | {} |",
         escape_cell(row.kind),

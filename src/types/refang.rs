@@ -30,7 +30,10 @@ pub(super) fn mail(value: &str) -> Cow<'_, str> {
 }
 
 /// A further change of a text that may already be a changed one.
-pub(super) fn map_cow<'a>(value: Cow<'a, str>, change: impl for<'b> Fn(&'b str) -> Cow<'b, str>) -> Cow<'a, str> {
+pub(super) fn map_cow<'a>(
+    value: Cow<'a, str>,
+    change: impl for<'b> Fn(&'b str) -> Cow<'b, str>,
+) -> Cow<'a, str> {
     match value {
         Cow::Borrowed(text) => change(text),
         Cow::Owned(text) => match change(&text) {
@@ -47,6 +50,7 @@ fn refang_scheme(value: &str) -> Cow<'_, str> {
             return Cow::Owned(format!("http{rest}"));
         }
     }
+
     Cow::Borrowed(value)
 }
 
@@ -57,26 +61,37 @@ fn replace_bracketed<'a>(value: &'a str, written: &[&str], meant: &str) -> Cow<'
     let (mut done, mut rest) = (String::new(), value);
     let mut at = first;
     let mut changed = false;
+
     while let Some((before, tail)) = rest.split_at_checked(at) {
         done.push_str(before);
-        rest = match written.iter().find_map(|form| strip_prefix_ignore_case(tail, form)) {
+        rest = match written
+            .iter()
+            .find_map(|form| strip_prefix_ignore_case(tail, form))
+        {
             Some(tail) => {
                 done.push_str(meant);
                 changed = true;
                 tail
             }
+
             None => {
                 let (bracket, tail) = tail.split_at_checked(1).unwrap_or((tail, ""));
                 done.push_str(bracket);
                 tail
             }
         };
+
         let Some(next) = rest.find(['[', '(']) else {
             break;
         };
         at = next;
     }
-    if changed { Cow::Owned(done + rest) } else { Cow::Borrowed(value) }
+
+    if changed {
+        Cow::Owned(done + rest)
+    } else {
+        Cow::Borrowed(value)
+    }
 }
 
 /// What follows a beginning, in any case.
@@ -91,7 +106,10 @@ mod tests {
 
     #[test]
     fn undoes_every_way_of_writing_that_misp_knows() {
-        assert_eq!(url("hxxps://evil[.]example[:]8080/a(dot)b"), "https://evil.example:8080/a.b");
+        assert_eq!(
+            url("hxxps://evil[.]example[:]8080/a(dot)b"),
+            "https://evil.example:8080/a.b"
+        );
         assert_eq!(url("[hxxp://]evil[dot]example"), "http://evil.example");
         assert_eq!(url("h[tt]p://x"), "http://x");
         assert_eq!(url("meow://x"), "http://x");
@@ -101,7 +119,10 @@ mod tests {
 
     #[test]
     fn leaves_brackets_that_hide_nothing_and_allocates_nothing_for_them() {
-        assert!(matches!(url("http://[2001:db8::1]/a(b)[c]"), Cow::Borrowed(_)));
+        assert!(matches!(
+            url("http://[2001:db8::1]/a(b)[c]"),
+            Cow::Borrowed(_)
+        ));
         assert!(matches!(dots("ä[ö]"), Cow::Borrowed(_)));
     }
 }

@@ -23,7 +23,11 @@ pub struct MispCapabilities {
 impl MispCapabilities {
     /// The newest MISP: all types of the table.
     pub const fn newest() -> Self {
-        Self { types: None, version: None, name: String::new() }
+        Self {
+            types: None,
+            version: None,
+            name: String::new(),
+        }
     }
 
     /// A server as it describes itself: `category_type_mappings` of `attributes/describeTypes` and
@@ -36,13 +40,22 @@ impl MispCapabilities {
         S: Into<String>,
     {
         let mut types: BTreeMap<String, Vec<String>> = BTreeMap::new();
+
         for (category, kinds) in mappings {
             for kind in kinds {
-                types.entry(kind.into()).or_default().push(category.as_ref().to_owned());
+                types
+                    .entry(kind.into())
+                    .or_default()
+                    .push(category.as_ref().to_owned());
             }
         }
+
         let types = (!types.is_empty()).then_some(types);
-        Self { types, version: parse_version(version), name: version.to_owned() }
+        Self {
+            types,
+            version: parse_version(version),
+            name: version.to_owned(),
+        }
     }
 
     /// Whether the server knows this type.
@@ -56,7 +69,9 @@ impl MispCapabilities {
     /// Whether the type is allowed in the category ("Options depend on the selected category.").
     pub fn allows(&self, kind: &str, category: &str) -> bool {
         match &self.types {
-            Some(types) => types.get(kind).is_some_and(|all| all.iter().any(|c| c == category)),
+            Some(types) => types
+                .get(kind)
+                .is_some_and(|all| all.iter().any(|c| c == category)),
             None => table::find_row(kind).is_some_and(|row| row.categories.contains(&category)),
         }
     }
@@ -89,7 +104,11 @@ impl MispCapabilities {
 fn parse_version(version: &str) -> Option<(u32, u32, u32)> {
     let digits = version.trim().trim_start_matches('v');
     let mut parts = digits.split(['.', '-']).map(|part| part.parse().ok());
-    Some((parts.next()??, parts.next()??, parts.next().flatten().unwrap_or(0)))
+    Some((
+        parts.next()??,
+        parts.next()??,
+        parts.next().flatten().unwrap_or(0),
+    ))
 }
 
 /// The observable types one TheHive has.
@@ -129,32 +148,53 @@ impl ObservableTypeSet {
         let mut names: Vec<String> = names.into_iter().map(Into::into).collect();
         names.sort_unstable();
         names.dedup();
-        let chosen = TABLE.iter().map(|row| choose_observable_type(row, &names)).collect();
+        let chosen = TABLE
+            .iter()
+            .map(|row| choose_observable_type(row, &names))
+            .collect();
+
         Self { names, chosen }
     }
 
     /// Whether TheHive has an observable type of this name.
     pub fn has(&self, name: &str) -> bool {
-        self.names.binary_search_by(|known| known.as_str().cmp(name)).is_ok()
+        self.names
+            .binary_search_by(|known| known.as_str().cmp(name))
+            .is_ok()
     }
 
-    /// The observable types of the table that this TheHive lacks, so that their values become `other`.
+    /// The observable types of the table that this TheHive lacks, so that their values become
+    /// `other`.
     #[must_use]
     pub fn missing_types(&self) -> Vec<&'static str> {
-        let of_rows = TABLE.iter().zip(&self.chosen).filter_map(|(row, chosen)| match row.import {
-            ObservableTarget::Is(usual) => (chosen == "other" && usual != "other").then_some(usual),
-            ObservableTarget::Other | ObservableTarget::Halves(..) | ObservableTarget::Ported(_) => None,
-        });
-        let mut lacking: Vec<_> = of_rows.chain((!self.has("file")).then_some("file")).collect();
+        let of_rows = TABLE
+            .iter()
+            .zip(&self.chosen)
+            .filter_map(|(row, chosen)| match row.import {
+                ObservableTarget::Is(usual) => {
+                    (chosen == "other" && usual != "other").then_some(usual)
+                }
+                ObservableTarget::Other
+                | ObservableTarget::Halves(..)
+                | ObservableTarget::Ported(_) => None,
+            });
+
+        let mut lacking: Vec<_> = of_rows
+            .chain((!self.has("file")).then_some("file"))
+            .collect();
         lacking.sort_unstable();
         lacking.dedup();
+
         lacking
     }
 
     /// What the values of a MISP type become; `other` for what is not in the table.
     pub(super) fn observable_type(&self, kind: &str) -> Cow<'static, str> {
         let at = TABLE.binary_search_by(|row| row.kind.cmp(kind)).ok();
-        at.and_then(|at| self.chosen.get(at)).cloned().unwrap_or(Cow::Borrowed("other"))
+
+        at.and_then(|at| self.chosen.get(at))
+            .cloned()
+            .unwrap_or(Cow::Borrowed("other"))
     }
 }
 
@@ -169,10 +209,14 @@ fn choose_observable_type(row: &table::MispType, names: &[String]) -> Cow<'stati
     if let Some(usual) = usual.filter(known) {
         return Cow::Borrowed(usual);
     }
-    let synonyms =
-        choices::observable_names_for(row.kind).chain(usual.into_iter().flat_map(choices::synonyms)).chain([row.kind]);
+    let synonyms = choices::observable_names_for(row.kind)
+        .chain(usual.into_iter().flat_map(choices::synonyms))
+        .chain([row.kind]);
     for wanted in synonyms {
-        if let Some(name) = names.iter().find(|name| choices::fold_name(name) == wanted && *name != "file") {
+        if let Some(name) = names
+            .iter()
+            .find(|name| choices::fold_name(name) == wanted && *name != "file")
+        {
             return Cow::Owned(name.clone());
         }
     }

@@ -29,7 +29,11 @@ pub(super) struct TypeRequest<'a> {
 
 impl<'a> TypeRequest<'a> {
     pub(super) fn new(kind: impl Into<Cow<'a, str>>) -> Self {
-        Self { kind: kind.into(), category: None, notes: Vec::new() }
+        Self {
+            kind: kind.into(),
+            category: None,
+            notes: Vec::new(),
+        }
     }
 }
 
@@ -42,10 +46,17 @@ impl Resolver<'_> {
         let Some(line) = self.overrides.find(one.data_type) else {
             return wish;
         };
+
         match validate(line.kind, &normalise(line.kind, one.data), self.server) {
-            Ok(()) => TypeRequest { category: Some(line.category), ..TypeRequest::new(line.kind) },
+            Ok(()) => TypeRequest {
+                category: Some(line.category),
+                ..TypeRequest::new(line.kind)
+            },
             Err(reason) => {
-                let asked = format!("not sent as {}, which type_mapping asks for: {reason}", line.kind);
+                let asked = format!(
+                    "not sent as {}, which type_mapping asks for: {reason}",
+                    line.kind
+                );
                 wish.notes.push(asked);
                 wish
             }
@@ -64,15 +75,28 @@ impl Resolver<'_> {
             Ok(wanted) => return Ok(wanted),
             Err(reason) => reason,
         };
-        let TypeRequest { kind, mut notes, .. } = wish;
-        validate(&kind, &normalise(&kind, data), &MispCapabilities::newest()).map_err(|_| reason.clone())?;
+        let TypeRequest {
+            kind, mut notes, ..
+        } = wish;
+        validate(&kind, &normalise(&kind, data), &MispCapabilities::newest())
+            .map_err(|_| reason.clone())?;
         let less = self.fallback_type(&kind);
         if less == kind {
             return Err(reason);
         }
         let server = self.server.describe();
-        notes.push(format!("{server} does not take it as {kind} ({reason}): sent as {less}"));
-        self.resolve_with_fallback(TypeRequest { notes, ..TypeRequest::new(less) }, data, &[])
+        notes.push(format!(
+            "{server} does not take it as {kind} ({reason}): sent as {less}"
+        ));
+
+        self.resolve_with_fallback(
+            TypeRequest {
+                notes,
+                ..TypeRequest::new(less)
+            },
+            data,
+            &[],
+        )
     }
 
     /// The attribute for a wish as this server stores it, or nothing.
@@ -89,6 +113,7 @@ impl Resolver<'_> {
         notes.extend(describe_losses(kind, data));
         let category = self.choose_category(kind, wish.category, categories, &mut notes);
         let known = table::find_row(kind).map(|row| row.kind);
+
         Ok(MappedAttribute {
             kind: known.map_or_else(|| Cow::Owned(kind.to_owned()), Cow::Borrowed),
             category,
@@ -122,7 +147,8 @@ impl Resolver<'_> {
             return known.map_or_else(|| Cow::Owned(category.to_owned()), Cow::Borrowed);
         }
         if let Some(category) = tagged.first() {
-            let asked = format!("MISP does not take {kind} in category {category}, which a tag asks for");
+            let asked =
+                format!("MISP does not take {kind} in category {category}, which a tag asks for");
             notes.push(asked);
         }
         match said {

@@ -100,14 +100,19 @@ pub(super) fn is_domain(value: &str) -> bool {
     };
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     !head.is_empty()
-        && head.bytes().all(|byte| is_part(byte) || byte == b'.' || byte == b'_')
+        && head
+            .bytes()
+            .all(|byte| is_part(byte) || byte == b'.' || byte == b'_')
         && last.len() >= 2
         && last.bytes().all(is_part)
 }
 
 pub(super) fn is_onion(value: &str) -> bool {
     value.strip_suffix(".onion").is_some_and(|name| {
-        (name.len() == 16 || name.len() == 56) && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'))
+        (name.len() == 16 || name.len() == 56)
+            && name
+                .bytes()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'))
     })
 }
 
@@ -120,11 +125,14 @@ pub(super) fn is_mail(value: &str) -> bool {
     let Some((user, host)) = letters.as_str().split_once('@') else {
         return false;
     };
-    !user.contains([' ', '\t', '\n', '\r', '\x0b', '\x0c']) && host.contains('.') && !host.contains('\n')
+    !user.contains([' ', '\t', '\n', '\r', '\x0b', '\x0c'])
+        && host.contains('.')
+        && !host.contains('\n')
 }
 
 pub(super) fn is_mac(value: &str, bytes: usize) -> bool {
-    value.split(':').count() == bytes && value.split(':').all(|pair| pair.len() == 2 && is_hex(pair))
+    value.split(':').count() == bytes
+        && value.split(':').all(|pair| pair.len() == 2 && is_hex(pair))
 }
 
 pub(super) fn is_tlsh(value: &str) -> bool {
@@ -135,12 +143,18 @@ pub(super) fn is_tlsh(value: &str) -> bool {
 pub(super) fn is_ssdeep(value: &str) -> bool {
     let mut parts = value.split(':');
     let mut hash = || {
-        parts
-            .next()
-            .is_some_and(|part| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'/' || byte == b'+'))
+        parts.next().is_some_and(|part| {
+            part.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'/' || byte == b'+')
+        })
     };
+
     let (first, second, third) = (hash(), hash(), hash());
-    first && second && third && parts.next().is_none() && value.split(':').next().is_some_and(is_digits)
+    first
+        && second
+        && third
+        && parts.next().is_none()
+        && value.split(':').next().is_some_and(is_digits)
 }
 
 pub(super) fn is_impfuzzy(value: &str) -> bool {
@@ -152,8 +166,11 @@ pub(super) fn is_ssh_fingerprint(value: &str) -> bool {
     if let Some(encoded) = value.strip_prefix("SHA256:") {
         let bare = encoded.strip_suffix('=').unwrap_or(encoded);
         return bare.len() == 43
-            && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/');
+            && bare
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/');
     }
+
     let digits = value.strip_prefix("MD5:").unwrap_or(value).replace(':', "");
     digits.len() == 32 && is_hex(&digits)
 }
@@ -172,35 +189,47 @@ pub(super) fn is_number(value: &str) -> bool {
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let is_part = |part: &str| part.is_empty() || is_digits(part);
+
     is_part(whole)
         && is_part(fraction)
         && !(whole.is_empty() && fraction.is_empty())
-        && exponent.is_none_or(|exponent| is_digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
+        && exponent
+            .is_none_or(|exponent| is_digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
 }
 
 pub(super) fn is_cve(value: &str) -> bool {
-    value.strip_prefix("CVE-").is_some_and(|rest| matches_pattern(rest, "9999-999#"))
+    value
+        .strip_prefix("CVE-")
+        .is_some_and(|rest| matches_pattern(rest, "9999-999#"))
 }
 
 pub(super) fn is_vulnerability(value: &str) -> bool {
     let id = value.to_ascii_lowercase();
-    ADVISORIES.iter().any(|pattern| matches_pattern(&id, pattern))
+    ADVISORIES
+        .iter()
+        .any(|pattern| matches_pattern(&id, pattern))
 }
 
 /// Whether a text has the shape of a pattern as in `ADVISORIES`.
 fn matches_pattern(text: &str, pattern: &str) -> bool {
     let mut rest = text;
+
     for mark in pattern.chars() {
         let length = match mark {
             '#' => rest.bytes().take_while(u8::is_ascii_digit).count(),
-            '~' => rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')).count(),
+            '~' => rest
+                .bytes()
+                .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+                .count(),
             _ => usize::from(rest.chars().next().is_some_and(|c| matches_mark(mark, c))),
         };
+
         if length == 0 && mark != '~' {
             return false;
         }
         rest = rest.get(length..).unwrap_or_default();
     }
+
     rest.is_empty()
 }
 
@@ -222,7 +251,9 @@ pub(super) fn is_link(value: &str) -> bool {
         return false;
     };
     let mut letters = scheme.bytes();
-    if !letters.next().is_some_and(|first| first.is_ascii_alphabetic())
+    if !letters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic())
         || !letters.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
     {
         return false;
@@ -232,6 +263,7 @@ pub(super) fn is_link(value: &str) -> bool {
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
+
     if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") {
         is_host_and_port(host)
     } else {
@@ -245,13 +277,19 @@ fn is_host_and_port(host: &str) -> bool {
         return ip.parse::<Ipv6Addr>().is_ok() && (rest.is_empty() || is_port(port));
     }
     let (name, port) = host.split_once(':').unwrap_or((host, "80"));
+
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
+
     let name = name.strip_suffix('.').unwrap_or(name);
+
     (port.is_empty() || is_port(port))
-        && (name.parse::<Ipv4Addr>().is_ok() || (name.len() <= 253 && name.split('.').all(is_label)))
+        && (name.parse::<Ipv4Addr>().is_ok()
+            || (name.len() <= 253 && name.split('.').all(is_label)))
 }

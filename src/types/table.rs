@@ -186,7 +186,9 @@ const SN: &str = "Social network";
 const PE: &str = "Person";
 const OT: &str = "Other";
 /// The categories of MISP.
-pub(super) const CATEGORIES: [&str; 16] = [OT, IR, TD, AV, PD, AD, PI, PM, NA, PT, AT, EA, FF, ST, SN, PE];
+pub(super) const CATEGORIES: [&str; 16] = [
+    OT, IR, TD, AV, PD, AD, PI, PM, NA, PT, AT, EA, FF, ST, SN, PE,
+];
 const ALL_BUT_TARGETS: [&str; 15] = [OT, IR, AV, PD, AD, PI, PM, NA, PT, AT, EA, FF, ST, SN, PE];
 const IDS: bool = true;
 const LOG: bool = false;
@@ -198,7 +200,13 @@ const fn new(
     categories: &'static [&'static str],
     to_ids: bool,
 ) -> MispType {
-    MispType { kind, form, import, categories, to_ids }
+    MispType {
+        kind,
+        form,
+        import,
+        categories,
+        to_ids,
+    }
 }
 
 /// Every type, sorted by name.

@@ -1,5 +1,6 @@
 //! The tags by which an observable remembers what it is in MISP: `misp:type="…"`,
-//! `misp:category="…"`, `misp:composite="<type>:<event>:<attribute>[:<port>]"`. Nothing is decided here.
+//! `misp:category="…"`, `misp:composite="<type>:<event>:<attribute>[:<port>]"`. Nothing is decided
+//! here.
 
 use uuid::Uuid;
 
@@ -22,21 +23,32 @@ pub(super) fn category_tag(category: &str) -> String {
 }
 
 pub(super) fn composite_tag(kind: &str, whole: (Uuid, Uuid), port: Option<&str>) -> String {
-    tags::build(tags::COMPOSITE, &Link { name: kind, whole: Some(whole), port }.to_string())
+    tags::build(
+        tags::COMPOSITE,
+        &Link {
+            name: kind,
+            whole: Some(whole),
+            port,
+        }
+        .to_string(),
+    )
 }
 
 impl<'a> MispTags<'a> {
     pub(super) fn from_tags(all: &'a [String]) -> Self {
         let mut words = Self::default();
+
         for tag in all {
             if let Some(kind) = tags::parse_value(tag, tags::TYPE) {
                 push_once(&mut words.types, kind);
             } else if let Some(category) = tags::parse_value(tag, tags::CATEGORY) {
                 push_once(&mut words.categories, category);
-            } else if let Some(link) = tags::parse_value(tag, tags::COMPOSITE).and_then(Link::parse) {
+            } else if let Some(link) = tags::parse_value(tag, tags::COMPOSITE).and_then(Link::parse)
+            {
                 push_once(&mut words.composites, link);
             }
         }
+
         words
     }
 }

@@ -16,7 +16,12 @@ pub(super) fn to_misp_datetime(value: &str) -> Option<String> {
         Some(at) => rest.split_at_checked(at)?,
         None => (rest, "Z"),
     };
-    Some(format!("{date}T{}{}", parse_time(clock.trim_end())?, parse_offset(zone)?))
+
+    Some(format!(
+        "{date}T{}{}",
+        parse_time(clock.trim_end())?,
+        parse_offset(zone)?
+    ))
 }
 
 fn parse_time(clock: &str) -> Option<String> {
@@ -29,8 +34,11 @@ fn parse_time(clock: &str) -> Option<String> {
         8 => parse_fields(whole, ':')?,
         _ => return None,
     };
+
     let micros: String = fraction.chars().chain("000000".chars()).take(6).collect();
-    (hour < 24 && minute < 60 && second < 60).then(|| format!("{hour:02}:{minute:02}:{second:02}.{micros}"))
+
+    (hour < 24 && minute < 60 && second < 60)
+        .then(|| format!("{hour:02}:{minute:02}:{second:02}.{micros}"))
 }
 
 fn parse_offset(zone: &str) -> Option<String> {
@@ -43,7 +51,9 @@ fn parse_offset(zone: &str) -> Option<String> {
         "" => 0,
         minutes => parse_two_digits(minutes)?,
     };
-    (hours <= 14 && minutes < 60).then(|| format!("{}{hours:02}{minutes:02}", zone.get(..1).unwrap_or("+")))
+
+    (hours <= 14 && minutes < 60)
+        .then(|| format!("{}{hours:02}{minutes:02}", zone.get(..1).unwrap_or("+")))
 }
 
 fn parse_two_digits(digits: &str) -> Option<u32> {
@@ -60,14 +70,21 @@ fn parse_fields(text: &str, mark: char) -> Option<[u32; 3]> {
     if !first.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let found = [first.parse().ok()?, parse_two_digits(parts.next()?)?, parse_two_digits(parts.next()?)?];
+    let found = [
+        first.parse().ok()?,
+        parse_two_digits(parts.next()?)?,
+        parse_two_digits(parts.next()?)?,
+    ];
+
     parts.next().is_none().then_some(found)
 }
 
 fn days_in_month(year: u32, month: u32) -> u32 {
     match month {
         4 | 6 | 9 | 11 => 30,
-        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {
+            29
+        }
         2 => 28,
         _ => 31,
     }

@@ -1,4 +1,5 @@
-//! One attribute for each type and value, as MISP tells values apart, however many observables mean it.
+//! One attribute for each type and value, as MISP tells values apart, however many observables mean
+//! it.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -12,6 +13,7 @@ use crate::secret::truncate_text;
 pub(super) fn merge_duplicates(drafts: Vec<MappedAttribute>) -> Vec<MappedAttribute> {
     let mut places: HashMap<(Cow<'static, str>, String), usize> = HashMap::new();
     let mut all: Vec<MappedAttribute> = Vec::with_capacity(drafts.len());
+
     for draft in drafts {
         let key = (draft.kind.clone(), equal::equality_key(&draft.value));
         match places.get(&key).and_then(|&at| all.get_mut(at)) {
@@ -22,8 +24,10 @@ pub(super) fn merge_duplicates(drafts: Vec<MappedAttribute>) -> Vec<MappedAttrib
             }
         }
     }
+
     make_folds_unique(&mut all);
     all.sort_by_key(|one| one.from.iter().min().copied());
+
     all
 }
 
@@ -33,9 +37,15 @@ fn make_folds_unique(all: &mut [MappedAttribute]) {
     let mut order: Vec<&mut MappedAttribute> = all.iter_mut().collect();
     order.sort_by_key(|one| (one.kind != one.fold, one.kind.clone()));
     let mut taken: HashSet<(String, String)> = HashSet::new();
+
     for one in order {
         let kind = one.kind.as_ref();
-        let names = [one.fold.clone(), kind.to_owned(), format!("{kind} {}", one.fold)];
+        let names = [
+            one.fold.clone(),
+            kind.to_owned(),
+            format!("{kind} {}", one.fold),
+        ];
+
         for name in names {
             if taken.insert((name.clone(), one.value.clone())) {
                 one.fold = name;
@@ -46,28 +56,41 @@ fn make_folds_unique(all: &mut [MappedAttribute]) {
 }
 
 /// A second observable for an attribute that is wanted already. Of two folds the one that is not
-/// `other` stays, and then the first by name; of two spellings that MISP takes for one value, the first in the order of their
-/// characters: whatever the order of the list.
+/// `other` stays, and then the first by name; of two spellings that MISP takes for one value, the
+/// first in the order of their characters: whatever the order of the list.
 fn merge_into(known: &mut MappedAttribute, mut draft: MappedAttribute) {
     if draft.value < known.value {
         std::mem::swap(&mut known.value, &mut draft.value);
     }
+
     if draft.value != known.value {
-        add_warning(known, &format!("MISP takes {} for the same value", truncate_text(&draft.value, LONGEST)));
+        add_warning(
+            known,
+            &format!(
+                "MISP takes {} for the same value",
+                truncate_text(&draft.value, LONGEST)
+            ),
+        );
     }
+
     for at in draft.from {
         if !known.from.contains(&at) {
             known.from.push(at);
         }
     }
+
     if (draft.fold == "other", &draft.fold) < (known.fold == "other", &known.fold) {
         known.fold = draft.fold;
     }
     if let Some(warning) = draft.warning {
         add_warning(known, &warning);
     }
+
     if draft.category != known.category {
-        add_warning(known, &format!("also asked for in category {}", draft.category));
+        add_warning(
+            known,
+            &format!("also asked for in category {}", draft.category),
+        );
     }
 }
 

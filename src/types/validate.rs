@@ -16,11 +16,14 @@ use super::time;
 const LONGEST: usize = 65_535;
 
 const EMPTY: &str = "Value cannot be empty.";
-const CONTROL: &str = "Value provided consists purely of control characters and is therefore considered to be empty.";
-const COMPOSITE: &str = "Composite type found but the value not in the composite (value1|value2) format.";
+const CONTROL: &str =
+    "Value provided consists purely of control characters and is therefore considered to be empty.";
+const COMPOSITE: &str =
+    "Composite type found but the value not in the composite (value1|value2) format.";
 const TOO_LONG: &str = "The entered string is too long and would get truncated. Please consider \
                         adding the data as an attachment instead";
-const FORMAT: &str = "Value not in the right type/format. Please double check the value or select type \"other\".";
+const FORMAT: &str =
+    "Value not in the right type/format. Please double check the value or select type \"other\".";
 const NEWLINE: &str = "Value must not contain new line character.";
 const NAME_NEWLINE: &str = "Filename must not contain new line character.";
 const ADDRESS: &str = "IP address has an invalid format.";
@@ -54,13 +57,15 @@ pub fn validate(kind: &str, value: &str, server: &MispCapabilities) -> Result<()
         return Err(ValidationError::new("Invalid type."));
     }
     let row = table::find_row(kind);
-    check_common(value, row.is_some_and(table::MispType::is_composite)).map_err(ValidationError::new)?;
+    check_common(value, row.is_some_and(table::MispType::is_composite))
+        .map_err(ValidationError::new)?;
     row.map_or(Ok(()), |row| check_form(row.form, kind, value, server))
 }
 
 /// Like `validate` for a type of the table, on the newest server.
 pub(super) fn is_valid(row: &table::MispType, value: &str, newest: &MispCapabilities) -> bool {
-    check_common(value, row.is_composite()).is_ok() && check_form(row.form, row.kind, value, newest).is_ok()
+    check_common(value, row.is_composite()).is_ok()
+        && check_form(row.form, row.kind, value, newest).is_ok()
 }
 
 /// The rules for every type (MispAttribute.php, `$validate`).
@@ -71,6 +76,7 @@ fn check_common(value: &str, composite: bool) -> Result<(), &'static str> {
     if is_control(value) {
         return Err(CONTROL);
     }
+
     if composite {
         let Some((first, second)) = value.split_once('|') else {
             return Err(COMPOSITE);
@@ -82,18 +88,30 @@ fn check_common(value: &str, composite: bool) -> Result<(), &'static str> {
             return Err(CONTROL);
         }
     }
-    if value.len() > LONGEST { Err(TOO_LONG) } else { Ok(()) }
+
+    if value.len() > LONGEST {
+        Err(TOO_LONG)
+    } else {
+        Ok(())
+    }
 }
 
 fn is_control(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_control())
 }
 
-fn check_form(form: ValueFormat, kind: &str, value: &str, server: &MispCapabilities) -> Result<(), ValidationError> {
+fn check_form(
+    form: ValueFormat,
+    kind: &str,
+    value: &str,
+    server: &MispCapabilities,
+) -> Result<(), ValidationError> {
     let halves = || value.split_once('|').unwrap_or((value, ""));
     match form {
         ValueFormat::Text | ValueFormat::Lower | ValueFormat::Sample => Ok(()),
-        ValueFormat::Line | ValueFormat::Url | ValueFormat::RegistryValue => require(!value.contains('\n'), NEWLINE),
+        ValueFormat::Line | ValueFormat::Url | ValueFormat::RegistryValue => {
+            require(!value.contains('\n'), NEWLINE)
+        }
         ValueFormat::Ip => check_network(value),
         ValueFormat::IpPort => check_pair(halves(), |ip| require(is_ip(ip), ADDRESS), check_port),
         ValueFormat::DomainIp => check_pair(
@@ -101,9 +119,11 @@ fn check_form(form: ValueFormat, kind: &str, value: &str, server: &MispCapabilit
             |name| require(shapes::is_domain(name), "Domain has an invalid format."),
             |ip| require(is_ip(ip), ADDRESS),
         ),
-        ValueFormat::HostnamePort => {
-            check_pair(halves(), |name| require(shapes::is_domain(name), "Hostname has an invalid format."), check_port)
-        }
+        ValueFormat::HostnamePort => check_pair(
+            halves(),
+            |name| require(shapes::is_domain(name), "Hostname has an invalid format."),
+            check_port,
+        ),
         ValueFormat::Port => check_port(value),
         ValueFormat::Domain => check_name(value, "Domain"),
         ValueFormat::Hostname => check_name(value, "Hostname"),
@@ -113,13 +133,15 @@ fn check_form(form: ValueFormat, kind: &str, value: &str, server: &MispCapabilit
         ),
         ValueFormat::Email | ValueFormat::Account => require(shapes::is_mail(value), MAIL),
         ValueFormat::Vulnerability => check_vulnerability(value, server),
-        ValueFormat::Weakness => {
-            require(value.strip_prefix("CWE-").is_some_and(shapes::is_digits), "Invalid format. Expected: CWE-x...")
-        }
+        ValueFormat::Weakness => require(
+            value.strip_prefix("CWE-").is_some_and(shapes::is_digits),
+            "Invalid format. Expected: CWE-x...",
+        ),
         ValueFormat::HttpMethod => require(is_http_method(value, server), "Unknown HTTP method."),
-        ValueFormat::Integer => {
-            require(server.is_newer() && value.parse::<i128>().is_ok(), "The value has to be an integer value.")
-        }
+        ValueFormat::Integer => require(
+            server.is_newer() && value.parse::<i128>().is_ok(),
+            "The value has to be an integer value.",
+        ),
         _ if kind.starts_with("filename|") => check_file_hash(form, kind, halves()),
         _ => check_hash(form, value).unwrap_or_else(|| check_plain(form, value)),
     }
@@ -131,19 +153,28 @@ fn check_plain(form: ValueFormat, value: &str) -> Result<(), ValidationError> {
         ValueFormat::Mac(bytes) => require(shapes::is_mac(value, bytes), FORMAT),
         ValueFormat::HexText => require(shapes::is_hex(value), FORMAT),
         ValueFormat::Link => require(shapes::is_link(value), FORMAT),
-        ValueFormat::Alnum | ValueFormat::Bank => {
-            require(value.bytes().all(|byte| byte.is_ascii_alphanumeric()), FORMAT)
-        }
+        ValueFormat::Alnum | ValueFormat::Bank => require(
+            value.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+            FORMAT,
+        ),
         ValueFormat::Number | ValueFormat::Card => require(shapes::is_number(value), FORMAT),
-        // A single zero is no number for MISP, as a MISP 2.5.1 showed for each of its types of phone numbers.
+        // A single zero is no number for MISP, as a MISP 2.5.1 showed for each of its types of
+        // phone numbers.
         ValueFormat::Phone => require(shapes::is_number(value) && value != "0", FORMAT),
         ValueFormat::Json => require(serde_json::from_str::<IgnoredAny>(value).is_ok(), FORMAT),
         ValueFormat::Bool => require(value == "0" || value == "1", FORMAT),
-        ValueFormat::Uuid => require(shapes::is_uuid(value), "The value has to be a valid UUID format."),
-        ValueFormat::Time => require(time::to_misp_datetime(value).is_some(), "Datetime has to be in the ISO 8601 format."),
-        ValueFormat::Whole => {
-            require(shapes::is_digits(value), "The value has to be a whole number greater or equal 0.")
-        }
+        ValueFormat::Uuid => require(
+            shapes::is_uuid(value),
+            "The value has to be a valid UUID format.",
+        ),
+        ValueFormat::Time => require(
+            time::to_misp_datetime(value).is_some(),
+            "Datetime has to be in the ISO 8601 format.",
+        ),
+        ValueFormat::Whole => require(
+            shapes::is_digits(value),
+            "The value has to be a whole number greater or equal 0.",
+        ),
         ValueFormat::As => require(
             shapes::is_digits(value) && value.parse::<u32>().is_ok(),
             "AS number have to be integer between 1 and 4294967295",
@@ -183,38 +214,46 @@ fn check_hash(form: ValueFormat, value: &str) -> Option<Result<(), ValidationErr
             }
         }
         ValueFormat::Pehash if is_hex(40) => Ok(()),
-        ValueFormat::Pehash => {
-            Err(ValidationError::new(format!("The input doesn't match the expected sha1 format (expected: {PEHASH}")))
-        }
+        ValueFormat::Pehash => Err(ValidationError::new(format!(
+            "The input doesn't match the expected sha1 format (expected: {PEHASH}"
+        ))),
         ValueFormat::Tlsh => require(
             shapes::is_tlsh(value),
             "Checksum has an invalid length or format (expected: at least 35 hexadecimal \
              characters, optionally starting with t1 instead of hexadecimal characters). Please \
              double check the value or select type \"other\".",
         ),
-        ValueFormat::Ssdeep => {
-            require(shapes::is_ssdeep(value), "Invalid SSDeep hash. The format has to be blocksize:hash:hash")
-        }
-        ValueFormat::Impfuzzy => {
-            require(shapes::is_impfuzzy(value), "Invalid impfuzzy format. The format has to be imports:hash:hash")
-        }
+        ValueFormat::Ssdeep => require(
+            shapes::is_ssdeep(value),
+            "Invalid SSDeep hash. The format has to be blocksize:hash:hash",
+        ),
+        ValueFormat::Impfuzzy => require(
+            shapes::is_impfuzzy(value),
+            "Invalid impfuzzy format. The format has to be imports:hash:hash",
+        ),
         ValueFormat::Cdhash => require(
             value.len() >= 40 && shapes::is_lower_hex(value),
             "The input doesn't match the expected format (expected: 40 or more hexadecimal \
              characters)",
         ),
         ValueFormat::Vhash => require(!value.contains('\n'), FORMAT),
-        ValueFormat::Ssh => {
-            require(shapes::is_ssh_fingerprint(value), "SSH fingerprint must be in MD5 or SHA256 format.")
-        }
+        ValueFormat::Ssh => require(
+            shapes::is_ssh_fingerprint(value),
+            "SSH fingerprint must be in MD5 or SHA256 format.",
+        ),
         _ => return None,
     })
 }
 
 /// File name and hash.
-fn check_file_hash(form: ValueFormat, kind: &str, (name, hash): (&str, &str)) -> Result<(), ValidationError> {
+fn check_file_hash(
+    form: ValueFormat,
+    kind: &str,
+    (name, hash): (&str, &str),
+) -> Result<(), ValidationError> {
     let line = !name.is_empty() && !name.contains('\n');
     let hex = |length| line && hash.len() == length && shapes::is_lower_hex(hash);
+
     match form {
         ValueFormat::FileHex(length) if hex(length) => Ok(()),
         ValueFormat::FileHex(length) => checksum_error(&format!("filename|{length}")),
@@ -222,10 +261,13 @@ fn check_file_hash(form: ValueFormat, kind: &str, (name, hash): (&str, &str)) ->
         ValueFormat::FilePehash => Err(ValidationError::new(format!(
             "The input doesn't match the expected filename|sha1 format (expected: filename|{PEHASH}"
         ))),
-        ValueFormat::FileSsdeep | ValueFormat::FileTlsh if name.contains('\n') => require(false, NAME_NEWLINE),
-        ValueFormat::FileSsdeep => {
-            require(shapes::is_ssdeep(hash), "Invalid ssdeep hash (expected: blocksize:hash:hash).")
+        ValueFormat::FileSsdeep | ValueFormat::FileTlsh if name.contains('\n') => {
+            require(false, NAME_NEWLINE)
         }
+        ValueFormat::FileSsdeep => require(
+            shapes::is_ssdeep(hash),
+            "Invalid ssdeep hash (expected: blocksize:hash:hash).",
+        ),
         ValueFormat::FileTlsh => require(
             shapes::is_tlsh(hash),
             "TLSH hash has an invalid length or format (expected: filename|at least 35 \
@@ -238,12 +280,18 @@ fn check_file_hash(form: ValueFormat, kind: &str, (name, hash): (&str, &str)) ->
              Please double check the value or select type \"other\".",
         ),
         // MISP's validator has no case for it and throws (recorded: 500, half an event stored).
-        _ => Err(ValidationError::new(format!("Unknown attribute type {kind}."))),
+        _ => Err(ValidationError::new(format!(
+            "Unknown attribute type {kind}."
+        ))),
     }
 }
 
 fn require(holds: bool, message: &'static str) -> Result<(), ValidationError> {
-    if holds { Ok(()) } else { Err(ValidationError::new(message)) }
+    if holds {
+        Ok(())
+    } else {
+        Err(ValidationError::new(message))
+    }
 }
 
 fn check_pair(
@@ -274,10 +322,17 @@ fn check_network(value: &str) -> Result<(), ValidationError> {
         return require(false, "Invalid CIDR notation value found.");
     }
     let bits = range.parse::<u8>().unwrap_or(u8::MAX);
+
     if ip.parse::<Ipv4Addr>().is_ok() {
-        require(bits <= 32, "Invalid CIDR notation value found, for IPv4 must be lower or equal 32.")
+        require(
+            bits <= 32,
+            "Invalid CIDR notation value found, for IPv4 must be lower or equal 32.",
+        )
     } else if ip.parse::<Ipv6Addr>().is_ok() {
-        require(bits <= 128, "Invalid CIDR notation value found, for IPv6 must be lower or equal 128.")
+        require(
+            bits <= 128,
+            "Invalid CIDR notation value found, for IPv6 must be lower or equal 128.",
+        )
     } else {
         require(false, ADDRESS)
     }
@@ -298,13 +353,21 @@ fn check_name(value: &str, what: &str) -> Result<(), ValidationError> {
 
 fn check_vulnerability(value: &str, server: &MispCapabilities) -> Result<(), ValidationError> {
     if server.is_newer() {
-        require(shapes::is_vulnerability(value), "Invalid vulnerability ID format.")
+        require(
+            shapes::is_vulnerability(value),
+            "Invalid vulnerability ID format.",
+        )
     } else {
-        require(shapes::is_cve(value), "Invalid format. Expected: CVE-xxxx-xxxx...")
+        require(
+            shapes::is_cve(value),
+            "Invalid format. Expected: CVE-xxxx-xxxx...",
+        )
     }
 }
 
 /// MISP 2.5.1 looks for a method anywhere in the value, newer versions take nothing else.
 fn is_http_method(value: &str, server: &MispCapabilities) -> bool {
-    shapes::METHODS.iter().any(|method| value == *method || (!server.is_newer() && value.contains(method)))
+    shapes::METHODS
+        .iter()
+        .any(|method| value == *method || (!server.is_newer() && value.contains(method)))
 }

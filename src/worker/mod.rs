@@ -1,5 +1,5 @@
-//! What a worker is, for whoever runs one, lists it in a catalogue or looks at its configuration; and how one works on several
-//! connections at the same time.
+//! What a worker is, for whoever runs one, lists it in a catalogue or looks at its configuration;
+//! and how one works on several connections at the same time.
 
 mod parallel;
 pub mod requirements;
@@ -66,11 +66,16 @@ pub trait Worker {
     /// What it wants of one MISP.
     fn misp_requirements(config: &Self::Config, connection: &Connection) -> MispRequirements;
 
-    /// Looks up the names that its filters name on a MISP: true if there are any. What is not there is a warning of the part.
+    /// Looks up the names that its filters name on a MISP: true if there are any. What is not there
+    /// is a warning of the part.
     ///
     /// # Errors
     /// What stopped the looking; that nothing would be done for want of a name.
-    fn check_filter_names(config: &Self::Config, misp: &Misp, part: &ConnectionReporter) -> Result<bool>;
+    fn check_filter_names(
+        config: &Self::Config,
+        misp: &Misp,
+        part: &ConnectionReporter,
+    ) -> Result<bool>;
 
     /// The event that a job stands for, where that is known beforehand.
     fn expected_event(config: &Self::Config, input: &DoctorInput) -> Option<Uuid>;
@@ -115,7 +120,8 @@ pub fn error_line(error: &anyhow::Error) -> String {
     format!("{error:#}")
 }
 
-/// What the doctor is given: a job, of which the configuration, the case and the organisation matter.
+/// What the doctor is given: a job, of which the configuration, the case and the organisation
+/// matter.
 #[derive(Clone, Debug, Default)]
 pub struct DoctorInput {
     /// The configuration, as it was given.
@@ -135,24 +141,40 @@ impl DoctorInput {
             Some(config) => config.clone(),
             None => given.clone(),
         };
-        let what = if given.get("config").is_some() { "the job's config" } else { "what was given" };
+        let what = if given.get("config").is_some() {
+            "the job's config"
+        } else {
+            "what was given"
+        };
+
         match config {
-            Value::Object(config) => Ok(Self { config, options, job: given }),
-            other => bail!("{what} is {}, not an object", crate::json::describe_kind(&other)),
+            Value::Object(config) => Ok(Self {
+                config,
+                options,
+                job: given,
+            }),
+            other => bail!(
+                "{what} is {}, not an object",
+                crate::json::describe_kind(&other)
+            ),
         }
     }
 
     /// What a job of this data type is about; none without such a job.
     #[must_use]
     pub fn job_data(&self, data_type: &str) -> Option<&Value> {
-        let is_meant = self.job.get("config").is_some() && self.job.get("dataType")?.as_str() == Some(data_type);
+        let is_meant = self.job.get("config").is_some()
+            && self.job.get("dataType")?.as_str() == Some(data_type);
         self.job.get("data").filter(|_| is_meant)
     }
 
     /// The organisation of TheHive's that a job comes from.
     #[must_use]
     pub fn organisation(&self) -> Option<&str> {
-        self.job.get("config").and(self.job.pointer("/parameters/organisation")).and_then(Value::as_str)
+        self.job
+            .get("config")
+            .and(self.job.pointer("/parameters/organisation"))
+            .and_then(Value::as_str)
     }
 
     /// True for a job, false for a configuration alone.

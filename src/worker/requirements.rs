@@ -1,4 +1,5 @@
-//! What a configuration wants of the servers that it names, as plain data: each worker says it in its own way.
+//! What a configuration wants of the servers that it names, as plain data: each worker says it in
+//! its own way.
 
 use crate::config::connections::{Connection, Purpose};
 use crate::config::organisations::Organisations;

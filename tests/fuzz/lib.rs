@@ -15,10 +15,21 @@ pub fn config(folder: &Path) -> Value {
 
 /// Breaks unless a report is one that Cortex takes, and accounts for every item.
 pub fn judge(report: &Value) {
-    let is_success = report["success"].as_bool().expect("success is true or false");
-    assert!(is_success || report["errorMessage"].as_str().is_some_and(|message| !message.is_empty()));
+    let is_success = report["success"]
+        .as_bool()
+        .expect("success is true or false");
+    assert!(
+        is_success
+            || report["errorMessage"]
+                .as_str()
+                .is_some_and(|message| !message.is_empty())
+    );
     assert!(report.to_string().len() < 1 << 20);
-    for part in report["full"]["connections"].as_array().into_iter().flatten() {
+    for part in report["full"]["connections"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
         judge_ledger(&part["ledger"]);
     }
     if is_success {

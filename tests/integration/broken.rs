@@ -30,13 +30,24 @@ struct Stage {
 impl Stage {
     /// Twelve IOCs beside a composite and the parts of one file.
     fn new() -> Self {
-        let (thehive, misp) = (thehive::Fake::start(thehive::World::four()), Fake::start(World::new()));
+        let (thehive, misp) = (
+            thehive::Fake::start(thehive::World::four()),
+            Fake::start(World::new()),
+        );
         let (to_thehive, to_misp) = (Proxy::start(&thehive.url()), Proxy::start(&misp.url()));
-        let case = thehive.world().add_case(42, "Phishing wave", &json!({"tlp": 2, "severity": 3}));
+        let case = thehive
+            .world()
+            .add_case(42, "Phishing wave", &json!({"tlp": 2, "severity": 3}));
         for observable in observables() {
             thehive.world().add_observable(&case, &observable);
         }
-        Self { thehive, case, misp, to_misp, to_thehive }
+        Self {
+            thehive,
+            case,
+            misp,
+            to_misp,
+            to_thehive,
+        }
     }
 
     fn job(&self) -> Value {
@@ -60,8 +71,15 @@ impl Stage {
     /// Changes the case: one IOC more, one less, another title, a stricter TLP.
     fn change_the_case(&self) {
         let mut world = self.thehive.world();
-        world.add_observable(&self.case, &json!({"dataType": "domain", "data": "new.example", "ioc": true, "tlp": 2}));
-        let gone = world.observables.iter_mut().find(|one| one.record["data"] == "host-1.example").unwrap();
+        world.add_observable(
+            &self.case,
+            &json!({"dataType": "domain", "data": "new.example", "ioc": true, "tlp": 2}),
+        );
+        let gone = world
+            .observables
+            .iter_mut()
+            .find(|one| one.record["data"] == "host-1.example")
+            .unwrap();
         gone.record["ioc"] = json!(false);
         world.cases[0]["title"] = json!("Another title");
         world.cases[0]["tlp"] = json!(3);
@@ -70,7 +88,10 @@ impl Stage {
     /// Makes the MISP what it was.
     fn reset(&self, start: &World) {
         let url = self.misp.url();
-        *self.misp.world() = World { url, ..start.clone() };
+        *self.misp.world() = World {
+            url,
+            ..start.clone()
+        };
         self.misp.forget_requests();
     }
 
@@ -94,7 +115,11 @@ impl Stage {
         let second = self.run();
         assert!(is_complete(&second), "{told}: {second:#}");
         assert_eq!(self.state(), *done, "{told}");
-        assert!(!was_done || writes(&self.misp).is_empty(), "{told}: {:?}", writes(&self.misp));
+        assert!(
+            !was_done || writes(&self.misp).is_empty(),
+            "{told}: {:?}",
+            writes(&self.misp)
+        );
         self.misp.forget_requests();
         assert!(is_complete(&self.run()), "{told}");
         assert_eq!(writes(&self.misp), [""; 0], "{told}");
@@ -104,7 +129,9 @@ impl Stage {
 fn observables() -> Vec<Value> {
     let ioc = |data_type: &str, data: &str| json!({"dataType": data_type, "data": data, "ioc": true, "tlp": 2});
     let linked = |data_type: &str, data: &str, tag: &str| json!({"dataType": data_type, "data": data, "ioc": true, "tlp": 2, "tags": [tag]});
-    let mut all: Vec<_> = (0..7).map(|n| ioc("domain", &format!("host-{n}.example"))).collect();
+    let mut all: Vec<_> = (0..7)
+        .map(|n| ioc("domain", &format!("host-{n}.example")))
+        .collect();
     all.extend([
         ioc("url", "https://evil.example/a"),
         ioc("mail", "evil@example.org"),
@@ -150,7 +177,11 @@ fn report(job: &Value) -> Value {
 }
 
 fn is_complete(report: &Value) -> bool {
-    report["success"] == true && !report["full"]["message"].as_str().unwrap().starts_with("INCOMPLETE")
+    report["success"] == true
+        && !report["full"]["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("INCOMPLETE")
 }
 
 /// The heads of events, and their attributes and objects by uuid; without numbers and times.
@@ -162,23 +193,36 @@ struct State {
 
 /// What a MISP holds. Breaks if anything is there twice.
 fn state(world: &World) -> State {
-    let mut state = State { heads: Vec::new(), parts: BTreeMap::new() };
+    let mut state = State {
+        heads: Vec::new(),
+        parts: BTreeMap::new(),
+    };
     for event in &world.events {
         state.heads.push(json!({
             "uuid": event.uuid, "info": event.info, "date": event.date, "threat": event.threat_level,
             "analysis": event.analysis, "distribution": event.distribution, "published": event.published,
             "extends": event.extends_uuid, "tags": tags(world, &event.tags), "count": event.attribute_count,
         }));
-        let attributes = event.attributes.iter().map(|one| (one.uuid.clone(), attribute(world, event, one)));
+        let attributes = event
+            .attributes
+            .iter()
+            .map(|one| (one.uuid.clone(), attribute(world, event, one)));
         let objects = event.objects.iter().map(|one| {
-            (one.uuid.clone(), json!({"name": one.name, "distribution": one.distribution, "deleted": one.deleted}))
+            (
+                one.uuid.clone(),
+                json!({"name": one.name, "distribution": one.distribution, "deleted": one.deleted}),
+            )
         });
         for (uuid, part) in attributes.chain(objects) {
-            assert!(!state.parts.values().any(|known| *known == part), "twice: {part}");
+            assert!(
+                !state.parts.values().any(|known| *known == part),
+                "twice: {part}"
+            );
             assert_eq!(state.parts.insert(uuid, part), None);
         }
     }
-    let uuids: std::collections::BTreeSet<_> = world.events.iter().map(|event| &event.uuid).collect();
+    let uuids: std::collections::BTreeSet<_> =
+        world.events.iter().map(|event| &event.uuid).collect();
     assert_eq!(uuids.len(), world.events.len());
     state
 }
@@ -190,8 +234,15 @@ fn tags(world: &World, attached: &[crate::misp::Attached]) -> Vec<String> {
 }
 
 fn attribute(world: &World, event: &Event, one: &Attribute) -> Value {
-    let object = event.objects.iter().find(|object| object.id == one.object).map(|object| object.uuid.as_str());
-    assert!(one.object == 0 || object.is_some(), "an attribute of an object that is not there");
+    let object = event
+        .objects
+        .iter()
+        .find(|object| object.id == one.object)
+        .map(|object| object.uuid.as_str());
+    assert!(
+        one.object == 0 || object.is_some(),
+        "an attribute of an object that is not there"
+    );
     json!({
         "object": object, "relation": one.object_relation, "type": one.kind, "category": one.category,
         "value": one.value, "to_ids": one.to_ids, "comment": one.comment, "distribution": one.distribution,
@@ -207,26 +258,49 @@ fn judge(report: &Value, before: &State, now: &State, done: &State, told: &str) 
         return;
     }
     let part = &report["full"]["connections"][0];
-    let lines = ["observables", "retractions"].iter().filter_map(|list| part[*list].as_array()).flatten();
+    let lines = ["observables", "retractions"]
+        .iter()
+        .filter_map(|list| part[*list].as_array())
+        .flatten();
     for line in lines {
         let uuid = line["uuid"].as_str().unwrap();
         let is_done = now.parts.get(uuid) == done.parts.get(uuid);
         match line["verdict"].as_str().unwrap() {
-            "created" => assert!(is_done && !before.parts.contains_key(uuid), "{told}: {line}"),
-            "updated" => assert!(is_done && now.parts.get(uuid) != before.parts.get(uuid), "{told}: {line}"),
+            "created" => assert!(
+                is_done && !before.parts.contains_key(uuid),
+                "{told}: {line}"
+            ),
+            "updated" => assert!(
+                is_done && now.parts.get(uuid) != before.parts.get(uuid),
+                "{told}: {line}"
+            ),
             "unchanged" => assert!(is_done, "{told}: {line}"),
             "failed" => {
                 let reason = line["reason"].as_str().unwrap();
-                assert!(reason.starts_with("not verified") || !is_done, "{told}: {line}");
+                assert!(
+                    reason.starts_with("not verified") || !is_done,
+                    "{told}: {line}"
+                );
             }
             other => panic!("{told}: {other}: {line}"),
         }
     }
-    assert!(!is_complete(report) || now == done, "{told}: {report:#}\n{now:#?}\n{done:#?}");
+    assert!(
+        !is_complete(report) || now == done,
+        "{told}: {report:#}\n{now:#?}\n{done:#?}"
+    );
     // The case's tag names an event that is there; it may be missing only if nobody could look.
     let tag = report["operations"][0]["tag"].as_str();
-    let is_named = |tag: &str| now.heads.iter().any(|head| tag.contains(head["uuid"].as_str().unwrap()));
-    assert!(tag.map_or(!is_complete(report), is_named), "{told}: {}", report["operations"]);
+    let is_named = |tag: &str| {
+        now.heads
+            .iter()
+            .any(|head| tag.contains(head["uuid"].as_str().unwrap()))
+    };
+    assert!(
+        tag.map_or(!is_complete(report), is_named),
+        "{told}: {}",
+        report["operations"]
+    );
 }
 
 /// Cuts each exchange with MISP of an export that starts from this, at each place.
@@ -258,7 +332,13 @@ fn a_first_export_survives_every_cut() {
 
 #[test]
 fn a_first_export_survives_every_cut_at_a_misp_that_goes_on_writing() {
-    cut_each(&Stage::new(), &World { slow_add: Some(3), ..World::new() });
+    cut_each(
+        &Stage::new(),
+        &World {
+            slow_add: Some(3),
+            ..World::new()
+        },
+    );
 }
 
 /// A MISP with the event of a case, published; the case has changed since.
@@ -279,10 +359,24 @@ fn a_changing_export_survives_every_cut() {
     cut_each(&stage, &start);
     let world = stage.misp.world();
     let event = &world.events[0];
-    assert_eq!((event.info.as_str(), event.distribution, event.published), ("Another title", 0, false));
-    let gone = event.attributes.iter().find(|one| one.value == "host-1.example").unwrap();
-    assert_eq!((gone.to_ids, gone.comment.as_str()), (false, "[retracted by cortex-misp]"));
-    assert!(event.live().any(|one| one.value == "new.example" && one.distribution == 0));
+    assert_eq!(
+        (event.info.as_str(), event.distribution, event.published),
+        ("Another title", 0, false)
+    );
+    let gone = event
+        .attributes
+        .iter()
+        .find(|one| one.value == "host-1.example")
+        .unwrap();
+    assert_eq!(
+        (gone.to_ids, gone.comment.as_str()),
+        (false, "[retracted by cortex-misp]")
+    );
+    assert!(
+        event
+            .live()
+            .any(|one| one.value == "new.example" && one.distribution == 0)
+    );
 }
 
 #[test]

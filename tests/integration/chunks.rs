@@ -27,10 +27,19 @@ use crate::misp::{self as fake, Fake, World, key};
 
 /// Opens a MISP with a clock whose pauses take no time.
 fn open(target: Target) -> Misp {
-    let limits = TimeLimits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
+    let limits = TimeLimits {
+        deadline_minutes: 1,
+        connect_timeout: 5,
+        read_timeout: 5,
+    };
     let run = RunReport::default();
-    let network =
-        HttpContext::new(limits.timeouts(), &Map::new(), None, Clock::start(1).without_waiting(), run.http_context());
+    let network = HttpContext::new(
+        limits.timeouts(),
+        &Map::new(),
+        None,
+        Clock::start(1).without_waiting(),
+        run.http_context(),
+    );
     let connection = Connection {
         name: "corp".to_owned(),
         target,
@@ -38,17 +47,28 @@ fn open(target: Target) -> Misp {
         access: ServerAccess::default(),
         own: Map::new(),
     };
-    Misp::open(&connection, &network, &run.open(ConnectionReport::default())).unwrap()
+    Misp::open(
+        &connection,
+        &network,
+        &run.open(ConnectionReport::default()),
+    )
+    .unwrap()
 }
 
 fn server(fake: &Fake) -> Misp {
     let url = Url::parse(&format!("{}/", fake.url())).unwrap();
-    open(Target::Server { url, key: Secret::new(&key("admin")) })
+    open(Target::Server {
+        url,
+        key: Secret::new(&key("admin")),
+    })
 }
 
 fn feed(folder: &Path) -> Misp {
     let url = Url::from_directory_path(folder).unwrap();
-    open(Target::Feed { url, folder: folder.to_owned() })
+    open(Target::Feed {
+        url,
+        folder: folder.to_owned(),
+    })
 }
 
 fn uuid(text: &str) -> Uuid {
@@ -88,7 +108,10 @@ impl Came {
     /// Takes a chunk, as every caller may expect it.
     fn take(&mut self, chunk: Chunk) {
         assert!(!self.is_whole, "a chunk after the last");
-        assert!(chunk.rows.len() <= 5_000 && (chunk.is_last || (chunk.reports.is_empty() && !chunk.rows.is_empty())));
+        assert!(
+            chunk.rows.len() <= 5_000
+                && (chunk.is_last || (chunk.reports.is_empty() && !chunk.rows.is_empty()))
+        );
         self.sizes.push(chunk.rows.len());
         self.rows.extend(chunk.rows);
         self.reports.extend(chunk.reports);
@@ -98,7 +121,9 @@ impl Came {
     /// Attributes with the name and the uuid of their objects, sorted by uuid.
     fn sorted(self) -> Vec<(Attribute, Option<(String, String)>)> {
         let one = |row: AttributeRow| {
-            let within = row.within.map(|within| (within.name.to_string(), within.uuid.to_string()));
+            let within = row
+                .within
+                .map(|within| (within.name.to_string(), within.uuid.to_string()));
             match row.attribute {
                 Element::Good(attribute) => (attribute, within),
                 Element::Bad(flaw) => panic!("an attribute {flaw}"),
@@ -149,7 +174,9 @@ fn of_corpus(id: u64) -> Option<Vec<u8>> {
         Ok(plain) => bytes = plain,
         Err(_) => {
             let zipped = fs::File::open(folder.join(format!("{id:02}.json.gz"))).ok()?;
-            flate2::read::GzDecoder::new(zipped).read_to_end(&mut bytes).unwrap();
+            flate2::read::GzDecoder::new(zipped)
+                .read_to_end(&mut bytes)
+                .unwrap();
         }
     }
     Some(bytes)
@@ -189,7 +216,12 @@ fn crowd(number: u64, length: usize) -> (Fake, Uuid) {
 fn asked(fake: &Fake) -> Vec<(String, usize)> {
     let mut asked: Vec<(String, usize)> = Vec::new();
     for request in fake.requests() {
-        let path = request.path.split('/').take(3).collect::<Vec<_>>().join("/");
+        let path = request
+            .path
+            .split('/')
+            .take(3)
+            .collect::<Vec<_>>()
+            .join("/");
         match asked.last_mut() {
             Some((last, number)) if *last == path => *number += 1,
             _ => asked.push((path, 1)),
@@ -201,7 +233,11 @@ fn asked(fake: &Fake) -> Vec<(String, usize)> {
 /// A feed with one event file.
 fn feed_of(event: &Uuid, body: &Value) -> (tempfile::TempDir, Misp) {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join(format!("{event}.json")), body.to_string()).unwrap();
+    fs::write(
+        folder.path().join(format!("{event}.json")),
+        body.to_string(),
+    )
+    .unwrap();
     let misp = feed(folder.path());
     (folder, misp)
 }

@@ -23,12 +23,25 @@ impl Desk {
         let mut world = thehive::World::four();
         world.users[0].organisations = vec!["cortexsoc".to_owned()];
         let case = job_of("responder_case_cortex41")["data"].clone();
-        world.add_case(case["caseId"].as_u64().unwrap(), case["title"].as_str().unwrap(), &fields(&case, &[]));
+        world.add_case(
+            case["caseId"].as_u64().unwrap(),
+            case["title"].as_str().unwrap(),
+            &fields(&case, &[]),
+        );
         world.give(CASE, "cortexsoc");
-        for name in ["responder_case_artifact_cortex41", "responder_case_artifact_file_cortex41"] {
-            world.add_observable(CASE, &fields(&job_of(name)["data"], &["case", "stats", "reports"]));
+        for name in [
+            "responder_case_artifact_cortex41",
+            "responder_case_artifact_file_cortex41",
+        ] {
+            world.add_observable(
+                CASE,
+                &fields(&job_of(name)["data"], &["case", "stats", "reports"]),
+            );
         }
-        Self { misp: World::fake(), thehive: thehive::Fake::start(world) }
+        Self {
+            misp: World::fake(),
+            thehive: thehive::Fake::start(world),
+        }
     }
 
     /// The job with the addresses and keys of these servers.
@@ -46,21 +59,28 @@ impl Desk {
 
     /// Runs the job as Cortex does.
     fn run(&self, name: &str) -> Value {
-        let program = if name.starts_with("responder") { Program::Export } else { Program::Import };
+        let program = if name.starts_with("responder") {
+            Program::Export
+        } else {
+            Program::Import
+        };
         program.folder(&self.job(name), tempfile::tempdir().unwrap().path())
     }
 
     /// What the only event holds.
     fn lines(&self) -> (String, Vec<String>) {
         let rows = self.misp.done("admin", "/events/index", &json!({}));
-        let [row] = rows.as_array().unwrap().as_slice() else { panic!("{rows:#}") };
+        let [row] = rows.as_array().unwrap().as_slice() else {
+            panic!("{rows:#}")
+        };
         let stored = self.misp.event(row["uuid"].as_str().unwrap());
         (stored.head(), stored.lines())
     }
 }
 
 fn job_of(name: &str) -> Value {
-    serde_json::from_str(&fs::read_to_string(format!("fixtures/jobs/{name}.json")).unwrap()).unwrap()
+    serde_json::from_str(&fs::read_to_string(format!("fixtures/jobs/{name}.json")).unwrap())
+        .unwrap()
 }
 
 /// What TheHive holds of something that it sent, but for these fields.
@@ -80,22 +100,37 @@ const DOMAIN: &str = "Network activity/domain jobs.jobs.example ids # Nachricht 
 fn a_click_on_a_case_exports_its_iocs() {
     let desk = Desk::new();
     let report = desk.run("responder_case_cortex41");
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 2)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 2), ("created", 2)])
+    );
     let (head, lines) = desk.lines();
-    assert!(head.starts_with("Fall – job inputs « é »: distribution 0, threat 1, "), "{head}");
+    assert!(
+        head.starts_with("Fall – job inputs « é »: distribution 0, threat 1, "),
+        "{head}"
+    );
     assert_eq!((lines.len(), lines[0].as_str()), (6, DOMAIN), "{lines:#?}");
     let tag = report["operations"][0]["tag"].as_str().unwrap();
-    assert!(tag.starts_with("misp:event=\"misp-corp:") && report["operations"].as_array().unwrap().len() == 1);
+    assert!(
+        tag.starts_with("misp:event=\"misp-corp:")
+            && report["operations"].as_array().unwrap().len() == 1
+    );
     // The second click.
     let report = desk.run("responder_case_cortex41");
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("unchanged", 2)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 2), ("unchanged", 2)])
+    );
 }
 
 #[test]
 fn a_click_on_an_observable_exports_it_alone() {
     let desk = Desk::new();
     let report = desk.run("responder_case_artifact_cortex41");
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 1), ("created", 1)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 1), ("created", 1)])
+    );
     assert_eq!(desk.lines().1, [DOMAIN]);
 }
 
@@ -103,13 +138,21 @@ fn a_click_on_an_observable_exports_it_alone() {
 fn a_click_on_a_file_exports_its_hashes() {
     let desk = Desk::new();
     let report = desk.run("responder_case_artifact_file_cortex41");
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 1), ("created", 1)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 1), ("created", 1)])
+    );
     let lines = desk.lines().1;
     assert!(
-        lines.iter().any(|line| line.contains("filename évil job.bin ids # sample in file as filename")),
+        lines
+            .iter()
+            .any(|line| line.contains("filename évil job.bin ids # sample in file as filename")),
         "{lines:#?}"
     );
-    for hash in ["8e47648acc27f9c73bd0b0f5df3667f5", "55869ba21a582215775a301bfd39a259f6383731"] {
+    for hash in [
+        "8e47648acc27f9c73bd0b0f5df3667f5",
+        "55869ba21a582215775a301bfd39a259f6383731",
+    ] {
         assert!(lines.iter().any(|line| line.contains(hash)), "{lines:#?}");
     }
 }
@@ -119,19 +162,29 @@ fn a_click_on_an_alert_is_refused_and_asks_nobody() {
     for name in ["responder_alert_cortex41", "responder_alert_nulls_cortex41"] {
         let desk = Desk::new();
         let report = desk.run(name);
-        assert!(failure(&report).contains("the data type \"thehive:alert\" is not supported"), "{report:#}");
-        assert_eq!((desk.misp.rows().len(), desk.thehive.requests().len()), (0, 0));
+        assert!(
+            failure(&report).contains("the data type \"thehive:alert\" is not supported"),
+            "{report:#}"
+        );
+        assert_eq!(
+            (desk.misp.rows().len(), desk.thehive.requests().len()),
+            (0, 0)
+        );
     }
 }
 
 #[test]
 fn a_click_on_an_address_looks_it_up() {
     let desk = Desk::new();
-    let event = json!({"Attribute": [{"type": "ip-dst", "value": "198.51.100.222", "to_ids": true}]});
+    let event =
+        json!({"Attribute": [{"type": "ip-dst", "value": "198.51.100.222", "to_ids": true}]});
     let uuid = desk.misp.add_event("other", &event);
     desk.misp.publish("admin", &uuid);
     let report = desk.run("analyzer_ip_cortex41");
-    assert_eq!(full(&report)["message"], "1 event knows 198.51.100.222 on 1 connection (1 with an IDS attribute)");
+    assert_eq!(
+        full(&report)["message"],
+        "1 event knows 198.51.100.222 on 1 connection (1 with an IDS attribute)"
+    );
     assert_eq!(full(&report)["connections"][0]["events"][0]["uuid"], uuid);
 }
 
@@ -139,5 +192,8 @@ fn a_click_on_an_address_looks_it_up() {
 #[test]
 fn a_file_is_looked_up_by_its_hash_alone() {
     let report = Desk::new().run("analyzer_file_cortex41");
-    assert!(failure(&report).contains("the data type \"file\" is not supported"), "{report:#}");
+    assert!(
+        failure(&report).contains("the data type \"file\" is not supported"),
+        "{report:#}"
+    );
 }

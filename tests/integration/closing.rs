@@ -22,7 +22,9 @@ fn what_was_retracted_is_closed_with_its_case_and_so_are_objects() {
     desk.file("kept.exe", b"MZ kept", &json!({"tlp": 1}));
     desk.ioc("domain", "deleted.example", &json!({"tlp": 1}));
     desk.run();
-    [gone, file].iter().for_each(|id| desk.change(id, &json!({"ioc": false})));
+    [gone, file]
+        .iter()
+        .for_each(|id| desk.change(id, &json!({"ioc": false})));
     let report = desk.run();
     let message = full(&report)["message"].as_str().unwrap();
     assert!(message.contains("2 retracted"), "{message}");
@@ -34,11 +36,30 @@ fn what_was_retracted_is_closed_with_its_case_and_so_are_objects() {
     desk.change_case(&json!({"tlp": 3}));
     desk.run();
     let event = desk.event();
-    assert_eq!(event.objects.iter().map(|object| object.distribution).collect::<Vec<_>>(), [0, 0]);
+    assert_eq!(
+        event
+            .objects
+            .iter()
+            .map(|object| object.distribution)
+            .collect::<Vec<_>>(),
+        [0, 0]
+    );
     for one in &event.attributes {
-        assert_eq!(one.distribution, if is_deleted(&one.value) { 5 } else { 0 }, "{}", one.value);
+        assert_eq!(
+            one.distribution,
+            if is_deleted(&one.value) { 5 } else { 0 },
+            "{}",
+            one.value
+        );
     }
-    assert_eq!(event.attributes.iter().filter(|one| one.comment.ends_with(MARK)).count(), 6);
+    assert_eq!(
+        event
+            .attributes
+            .iter()
+            .filter(|one| one.comment.ends_with(MARK))
+            .count(),
+        6
+    );
     desk.runs_empty();
 }
 
@@ -57,14 +78,25 @@ fn what_somebody_opens_in_a_closed_event_is_closed_again() {
             let event = &mut desk.misp.world().events[0];
             match of {
                 "attribute" => {
-                    event.attributes.iter_mut().find(|one| one.value == "gone.example").unwrap().distribution = 3
+                    event
+                        .attributes
+                        .iter_mut()
+                        .find(|one| one.value == "gone.example")
+                        .unwrap()
+                        .distribution = 3
                 }
                 _ => event.objects[0].distribution = 3,
             }
         }
         desk.run();
         assert_eq!(writes(&desk.misp).len(), 1, "{of}");
-        assert_eq!((desk.attribute("gone.example").distribution, desk.event().objects[0].distribution), (0, 0));
+        assert_eq!(
+            (
+                desk.attribute("gone.example").distribution,
+                desk.event().objects[0].distribution
+            ),
+            (0, 0)
+        );
         desk.runs_empty();
     }
 }
@@ -78,6 +110,13 @@ fn a_file_that_becomes_closed_closes_its_object() {
     desk.change(&file, &json!({"tlp": 3}));
     desk.run();
     let event = desk.event();
-    assert_eq!(event.objects.iter().map(|object| object.distribution).collect::<Vec<_>>(), [0, 5]);
+    assert_eq!(
+        event
+            .objects
+            .iter()
+            .map(|object| object.distribution)
+            .collect::<Vec<_>>(),
+        [0, 5]
+    );
     desk.runs_empty();
 }

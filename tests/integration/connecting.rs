@@ -19,11 +19,19 @@ use crate::program::{Program, failure};
 #[test]
 fn a_server_that_never_answers_is_given_up() {
     let misp = Fake::start(World::new());
-    misp.fault(Fault { on: "/servers/getVersion", nth: Nth::Always, what: What::Hang });
-    let config =
-        json!({"name": ["a"], "url": [misp.url()], "key": [key("admin")], "read_timeout": 1, "connect_timeout": "1"});
-    let report = Program::Import.report(&json!({"dataType": "other", "data": "misp:sync", "config": config}));
-    assert!(failure(&report).contains("\"read_timeout\" is too short"), "{}", failure(&report));
+    misp.fault(Fault {
+        on: "/servers/getVersion",
+        nth: Nth::Always,
+        what: What::Hang,
+    });
+    let config = json!({"name": ["a"], "url": [misp.url()], "key": [key("admin")], "read_timeout": 1, "connect_timeout": "1"});
+    let report = Program::Import
+        .report(&json!({"dataType": "other", "data": "misp:sync", "config": config}));
+    assert!(
+        failure(&report).contains("\"read_timeout\" is too short"),
+        "{}",
+        failure(&report)
+    );
 }
 
 /// The deadline is tested in the library, with a clock that has run out already.
@@ -36,15 +44,44 @@ fn after_the_deadline_nothing_is_sent_and_the_rest_is_told() {
     let job = json!({"dataType": "other", "data": "misp:sync", "config": config});
     let options = connection_options();
     let job = Job::new(job, Import::DATA_TYPES).unwrap();
-    let config = serde_json::from_value(json!({"name": ["a"], "url": [misp.url()], "key": [key("admin")]})).unwrap();
-    Import::run(&Session { job: &job, connection_options: &options, clock: over, run: &run }, &config).unwrap();
+    let config =
+        serde_json::from_value(json!({"name": ["a"], "url": [misp.url()], "key": [key("admin")]}))
+            .unwrap();
+    Import::run(
+        &Session {
+            job: &job,
+            connection_options: &options,
+            clock: over,
+            run: &run,
+        },
+        &config,
+    )
+    .unwrap();
     let error = run.draft().full.connections[0].error.clone().unwrap();
-    assert!(error.contains("not sent: the deadline of the run has passed"), "{error}");
+    assert!(
+        error.contains("not sent: the deadline of the run has passed"),
+        "{error}"
+    );
     let case = json!({"_id": "~1", "startDate": 1, "tlp": 0, "observables": [{"dataType": "ip", "data": "192.0.2.1", "ioc": true}]});
-    let job = Job::new(json!({"dataType": "thehive:case", "data": case}), Export::DATA_TYPES).unwrap();
-    let config = serde_json::from_value(json!({"name": ["a"], "url": [misp.url()], "key": [key("admin")]})).unwrap();
+    let job = Job::new(
+        json!({"dataType": "thehive:case", "data": case}),
+        Export::DATA_TYPES,
+    )
+    .unwrap();
+    let config =
+        serde_json::from_value(json!({"name": ["a"], "url": [misp.url()], "key": [key("admin")]}))
+            .unwrap();
     let run = RunReport::default();
-    Export::run(&Session { job: &job, connection_options: &options, clock: over, run: &run }, &config).unwrap();
+    Export::run(
+        &Session {
+            job: &job,
+            connection_options: &options,
+            clock: over,
+            run: &run,
+        },
+        &config,
+    )
+    .unwrap();
     assert!(run.draft().full.ledger.counts().next().is_none());
     let ledger = run.draft().full.connections[0].ledger.to_string();
     assert_eq!(ledger, "observables 1 fetched: 1 failed (1: not sent)");
@@ -59,5 +96,8 @@ fn the_configuration_of_the_public_misp_analyzer_is_read_as_it_is() {
         cortex_misp::config::OptionSource::Configuration,
     )
     .unwrap();
-    assert_eq!((lists.to_connections(&[]).unwrap().0.len(), warnings.len()), (1, 0));
+    assert_eq!(
+        (lists.to_connections(&[]).unwrap().0.len(), warnings.len()),
+        (1, 0)
+    );
 }

@@ -37,7 +37,13 @@ impl Desk {
             "check_tlp": false, "check_pap": false,
         });
         let id = thehive.world().add_case(42, "Phishing wave", &json!({}));
-        let desk = Self { thehive, misp, folder: tempfile::tempdir().unwrap(), case: id, config };
+        let desk = Self {
+            thehive,
+            misp,
+            folder: tempfile::tempdir().unwrap(),
+            case: id,
+            config,
+        };
         desk.change_case(case);
         desk
     }
@@ -45,18 +51,26 @@ impl Desk {
     /// The same, to be exported to a feed.
     pub(crate) fn with_feed(world: thehive::World, case: &Value) -> Self {
         let mut desk = Self::new(world, case);
-        desk.set(&json!({"url": [format!("file://{}", desk.folder.path().display())], "key": ["-"]}));
+        desk.set(
+            &json!({"url": [format!("file://{}", desk.folder.path().display())], "key": ["-"]}),
+        );
         desk
     }
 
     /// Sets configuration items.
     pub(crate) fn set(&mut self, items: &Value) {
-        self.config.as_object_mut().unwrap().extend(items.as_object().unwrap().clone());
+        self.config
+            .as_object_mut()
+            .unwrap()
+            .extend(items.as_object().unwrap().clone());
     }
 
     /// Adds an IOC.
     pub(crate) fn ioc(&self, data_type: &str, data: &str, more: &Value) -> String {
-        let fields = laid(json!({"dataType": data_type, "data": data, "ioc": true}), more);
+        let fields = laid(
+            json!({"dataType": data_type, "data": data, "ioc": true}),
+            more,
+        );
         self.thehive.world().add_observable(&self.case, &fields)
     }
 
@@ -65,7 +79,13 @@ impl Desk {
         let sha256 = sample::sha256(content);
         let sha1 = sha1_smol::Sha1::from(content).digest().to_string();
         let mut world = self.thehive.world();
-        let id = world.add_file(&self.case, name, &sha256, content, &laid(json!({"ioc": true}), more));
+        let id = world.add_file(
+            &self.case,
+            name,
+            &sha256,
+            content,
+            &laid(json!({"ioc": true}), more),
+        );
         let added = world.observables.last_mut().unwrap();
         added.record["attachment"]["hashes"] = json!([sha256, sha1, md5(content)]);
         id
@@ -74,20 +94,31 @@ impl Desk {
     /// Changes an observable.
     pub(crate) fn change(&self, id: &str, fields: &Value) {
         let mut world = self.thehive.world();
-        let known = world.observables.iter_mut().find(|known| known.record["_id"] == id).unwrap();
+        let known = world
+            .observables
+            .iter_mut()
+            .find(|known| known.record["_id"] == id)
+            .unwrap();
         known.record = labelled(laid(known.record.clone(), fields));
     }
 
     /// Changes the case.
     pub(crate) fn change_case(&self, fields: &Value) {
         let mut world = self.thehive.world();
-        let known = world.cases.iter_mut().find(|known| known["_id"] == self.case).unwrap();
+        let known = world
+            .cases
+            .iter_mut()
+            .find(|known| known["_id"] == self.case)
+            .unwrap();
         *known = labelled(laid(known.clone(), fields));
     }
 
     /// Takes an observable out of the case.
     pub(crate) fn remove(&self, id: &str) {
-        self.thehive.world().observables.retain(|known| known.record["_id"] != id);
+        self.thehive
+            .world()
+            .observables
+            .retain(|known| known.record["_id"] != id);
     }
 
     /// The job as TheHive sends it.
@@ -119,7 +150,13 @@ impl Desk {
         assert_eq!(self.files(), files);
         for verdict in ["created", "updated", "failed"] {
             let ledger = full(&report)["ledger"].as_object().unwrap().values();
-            assert_eq!(ledger.map(|count| count[verdict].as_u64().unwrap()).sum::<u64>(), 0, "{report:#}");
+            assert_eq!(
+                ledger
+                    .map(|count| count[verdict].as_u64().unwrap())
+                    .sum::<u64>(),
+                0,
+                "{report:#}"
+            );
         }
         report
     }
@@ -133,8 +170,15 @@ impl Desk {
 
     /// The one attribute with this value that the MISP holds.
     pub(crate) fn attribute(&self, value: &str) -> misp::Attribute {
-        let of = self.event().attributes.into_iter().filter(|one| one.value == value).collect::<Vec<_>>();
-        let [one] = of.as_slice() else { panic!("{} attributes have the value {value}", of.len()) };
+        let of = self
+            .event()
+            .attributes
+            .into_iter()
+            .filter(|one| one.value == value)
+            .collect::<Vec<_>>();
+        let [one] = of.as_slice() else {
+            panic!("{} attributes have the value {value}", of.len())
+        };
         one.clone()
     }
 
@@ -147,44 +191,67 @@ impl Desk {
     /// Everything the MISP received, as text.
     pub(crate) fn sent(&self) -> String {
         let requests = self.misp.requests().into_iter();
-        requests.map(|one| format!("{} {}\n", one.path, String::from_utf8_lossy(&one.raw))).collect()
+        requests
+            .map(|one| format!("{} {}\n", one.path, String::from_utf8_lossy(&one.raw)))
+            .collect()
     }
 
     /// The feed's files but the lock, as text.
     pub(crate) fn files(&self) -> BTreeMap<String, String> {
-        let entries = fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap());
+        let entries = fs::read_dir(self.folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap());
         let named = entries.map(|entry| (entry.file_name().into_string().unwrap(), entry.path()));
         let visible = named.filter(|(name, _)| !name.starts_with('.'));
-        visible.map(|(name, path)| (name, fs::read_to_string(path).unwrap())).collect()
+        visible
+            .map(|(name, path)| (name, fs::read_to_string(path).unwrap()))
+            .collect()
     }
 
     /// The feed's one event.
     pub(crate) fn feed_event(&self) -> Value {
         let files = self.files();
         let events: Vec<_> = files.iter().filter(|(name, _)| name.len() == 41).collect();
-        let [(_, text)] = events.as_slice() else { panic!("{} events", events.len()) };
+        let [(_, text)] = events.as_slice() else {
+            panic!("{} events", events.len())
+        };
         serde_json::from_str::<Value>(text).unwrap()["Event"].clone()
     }
 
     /// The attribute with this value in the feed, in an object or not.
     pub(crate) fn feed_attribute(&self, value: &str) -> Value {
         let event = self.feed_event();
-        let lists = event["Object"].as_array().unwrap().iter().chain([&event]).map(|of| &of["Attribute"]);
-        let of: Vec<_> = lists.flat_map(|list| list.as_array().unwrap()).filter(|one| one["value"] == value).collect();
-        let [one] = of.as_slice() else { panic!("{} attributes have the value {value}", of.len()) };
+        let lists = event["Object"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .chain([&event])
+            .map(|of| &of["Attribute"]);
+        let of: Vec<_> = lists
+            .flat_map(|list| list.as_array().unwrap())
+            .filter(|one| one["value"] == value)
+            .collect();
+        let [one] = of.as_slice() else {
+            panic!("{} attributes have the value {value}", of.len())
+        };
         (*one).clone()
     }
 
     /// What was downloaded from TheHive.
     pub(crate) fn downloads(&self) -> Vec<String> {
         let paths = self.thehive.requests().into_iter().map(|one| one.path);
-        paths.filter(|path| path.contains("datastore") || path.contains("download")).collect()
+        paths
+            .filter(|path| path.contains("datastore") || path.contains("download"))
+            .collect()
     }
 }
 
 /// One object's members laid over another's.
 pub(crate) fn laid(mut under: Value, over: &Value) -> Value {
-    under.as_object_mut().unwrap().extend(over.as_object().unwrap().clone());
+    under
+        .as_object_mut()
+        .unwrap()
+        .extend(over.as_object().unwrap().clone());
     under
 }
 

@@ -25,7 +25,9 @@ fn ioc(data_type: &str, data: &str) -> Value {
 }
 
 fn numbered(number: usize) -> Value {
-    (0..number).map(|n| ioc("domain", &format!("host-{n}.example"))).collect()
+    (0..number)
+        .map(|n| ioc("domain", &format!("host-{n}.example")))
+        .collect()
 }
 
 #[test]
@@ -38,14 +40,31 @@ fn a_case_becomes_an_event_with_its_iocs_and_nothing_else() {
     ]);
     let report = Program::Export.report(&job(&misp, "admin", observables));
     let full = full(&report);
-    assert_eq!(counts(full, "observables"), of([("fetched", 6), ("created", 4), ("skipped", 2)]));
-    assert_eq!(full["ledger"]["observables"]["skipped_by"], json!({"not an IOC": 2}));
+    assert_eq!(
+        counts(full, "observables"),
+        of([("fetched", 6), ("created", 4), ("skipped", 2)])
+    );
+    assert_eq!(
+        full["ledger"]["observables"]["skipped_by"],
+        json!({"not an IOC": 2})
+    );
     let world = misp.world();
-    let [event] = world.events.as_slice() else { panic!("{} events", world.events.len()) };
-    assert_eq!((event.info.as_str(), event.date.as_str(), event.published), ("Phishing wave", "2021-09-06", false));
-    assert_eq!((event.threat_level, event.analysis, event.distribution), (1, 0, 0));
-    let held: Vec<_> =
-        event.attributes.iter().map(|a| (a.kind.as_str(), a.value.as_str(), a.to_ids, a.distribution)).collect();
+    let [event] = world.events.as_slice() else {
+        panic!("{} events", world.events.len())
+    };
+    assert_eq!(
+        (event.info.as_str(), event.date.as_str(), event.published),
+        ("Phishing wave", "2021-09-06", false)
+    );
+    assert_eq!(
+        (event.threat_level, event.analysis, event.distribution),
+        (1, 0, 0)
+    );
+    let held: Vec<_> = event
+        .attributes
+        .iter()
+        .map(|a| (a.kind.as_str(), a.value.as_str(), a.to_ids, a.distribution))
+        .collect();
     let expected = [
         ("ip-dst", "203.0.113.7", true, 0),
         ("hostname", "c2.example.com", true, 5),
@@ -58,10 +77,17 @@ fn a_case_becomes_an_event_with_its_iocs_and_nothing_else() {
     assert_eq!(event.attributes[0].comment, "C2");
     let operations = report["operations"].as_array().unwrap();
     let tag = format!("misp:event=\"misp-corp:{}:~25313328.", event.uuid);
-    assert!(operations.len() == 1 && operations[0]["tag"].as_str().unwrap().starts_with(&tag), "{operations:?}");
+    assert!(
+        operations.len() == 1 && operations[0]["tag"].as_str().unwrap().starts_with(&tag),
+        "{operations:?}"
+    );
     drop(world);
     for request in misp.requests() {
-        assert!(!String::from_utf8_lossy(&request.raw).contains("victim@corp"), "{}", request.path);
+        assert!(
+            !String::from_utf8_lossy(&request.raw).contains("victim@corp"),
+            "{}",
+            request.path
+        );
     }
 }
 
@@ -69,9 +95,15 @@ fn a_case_becomes_an_event_with_its_iocs_and_nothing_else() {
 fn a_second_run_sends_no_write_request() {
     let misp = Fake::start(World::new());
     for number in [1, 10, 500, 1_500] {
-        *misp.world() = World { url: misp.url(), ..World::new() };
+        *misp.world() = World {
+            url: misp.url(),
+            ..World::new()
+        };
         let first = Program::Export.report(&job(&misp, "admin", numbered(number)));
-        assert_eq!(counts(full(&first), "observables"), of([("fetched", number as u64), ("created", number as u64)]));
+        assert_eq!(
+            counts(full(&first), "observables"),
+            of([("fetched", number as u64), ("created", number as u64)])
+        );
         misp.forget_requests();
         let second = Program::Export.report(&job(&misp, "admin", numbered(number)));
         assert_eq!(
@@ -79,7 +111,10 @@ fn a_second_run_sends_no_write_request() {
             of([("fetched", number as u64), ("unchanged", number as u64)])
         );
         assert_eq!(writes(&misp), [""; 0]);
-        assert_eq!(full(&second)["connections"][0]["requests"], misp.requests().len());
+        assert_eq!(
+            full(&second)["connections"][0]["requests"],
+            misp.requests().len()
+        );
     }
 }
 
@@ -87,19 +122,45 @@ fn a_second_run_sends_no_write_request() {
 fn a_new_ioc_joins_the_event_and_what_changed_is_brought_in_line() {
     let misp = Fake::start(World::new());
     Program::Export.report(&job(&misp, "admin", numbered(3)));
-    let mut again = job(&misp, "admin", json!([ioc("domain", "host-0.example"), ioc("domain", "new.example")]));
+    let mut again = job(
+        &misp,
+        "admin",
+        json!([
+            ioc("domain", "host-0.example"),
+            ioc("domain", "new.example")
+        ]),
+    );
     again["data"]["title"] = json!("Another title");
     again["data"]["tlp"] = json!(3);
     let report = Program::Export.report(&again);
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 1), ("updated", 1)]));
-    assert_eq!(counts(full(&report), "retractions"), of([("fetched", 2), ("skipped", 2)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 2), ("created", 1), ("updated", 1)])
+    );
+    assert_eq!(
+        counts(full(&report), "retractions"),
+        of([("fetched", 2), ("skipped", 2)])
+    );
     let rules = json!({"the job brought the observables, so the case was not read as a whole": 2});
     assert_eq!(full(&report)["ledger"]["retractions"]["skipped_by"], rules);
     let world = misp.world();
     let event = &world.events[0];
-    assert_eq!((event.info.as_str(), event.attributes.len(), event.distribution), ("Another title", 4, 0));
+    assert_eq!(
+        (
+            event.info.as_str(),
+            event.attributes.len(),
+            event.distribution
+        ),
+        ("Another title", 4, 0)
+    );
     assert_eq!(world.names(&event.tags), ["PAP:AMBER", "tlp:red"]);
-    assert_eq!((event.attributes[0].distribution, event.attributes[3].distribution), (0, 0));
+    assert_eq!(
+        (
+            event.attributes[0].distribution,
+            event.attributes[3].distribution
+        ),
+        (0, 0)
+    );
 }
 
 #[test]
@@ -115,22 +176,47 @@ fn what_misp_refuses_is_named_with_its_reason() {
     });
     let report = Program::Export.report(&job(&misp, "admin", numbered(2)));
     let full = full(&report);
-    assert_eq!(counts(full, "observables"), of([("fetched", 2), ("failed", 2)]));
-    let reasons = full["ledger"]["observables"]["failed_by"].as_object().unwrap();
+    assert_eq!(
+        counts(full, "observables"),
+        of([("fetched", 2), ("failed", 2)])
+    );
+    let reasons = full["ledger"]["observables"]["failed_by"]
+        .as_object()
+        .unwrap();
     assert!(reasons.contains_key("refused by MISP: Blocked by the administrator."));
     assert!(reasons.contains_key("lost: MISP took it without an error and does not hold it"));
-    assert!(full["message"].as_str().unwrap().starts_with("INCOMPLETE: "));
+    assert!(
+        full["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("INCOMPLETE: ")
+    );
 }
 
 #[test]
 fn values_that_misp_would_drop_are_refused_before() {
     let misp = Fake::start(World::new());
-    let report =
-        Program::Export.report(&job(&misp, "admin", json!([ioc("ip", "1.2.3.999"), ioc("domain", "good.example")])));
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 1), ("failed", 1)]));
+    let report = Program::Export.report(&job(
+        &misp,
+        "admin",
+        json!([ioc("ip", "1.2.3.999"), ioc("domain", "good.example")]),
+    ));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 2), ("created", 1), ("failed", 1)])
+    );
     let message = full(&report)["message"].as_str().unwrap();
-    assert!(message.contains("1.2.3.999 (ip): refused before sending: IP address has an invalid format."), "{message}");
-    assert!(!misp.requests().iter().any(|request| String::from_utf8_lossy(&request.raw).contains("1.2.3.999")));
+    assert!(
+        message
+            .contains("1.2.3.999 (ip): refused before sending: IP address has an invalid format."),
+        "{message}"
+    );
+    assert!(
+        !misp
+            .requests()
+            .iter()
+            .any(|request| String::from_utf8_lossy(&request.raw).contains("1.2.3.999"))
+    );
 }
 
 #[test]
@@ -146,7 +232,10 @@ fn a_colleagues_value_and_a_deleted_one_are_left_alone() {
     }
     misp.forget_requests();
     let report = Program::Export.report(&job(&misp, "admin", numbered(3)));
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), ("unchanged", 2), ("skipped", 1)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 3), ("unchanged", 2), ("skipped", 1)])
+    );
     let reasons: Vec<_> = full(&report)["connections"][0]["observables"]
         .as_array()
         .unwrap()
@@ -155,7 +244,11 @@ fn a_colleagues_value_and_a_deleted_one_are_left_alone() {
         .collect();
     assert_eq!(
         reasons,
-        [json!("deleted in MISP"), json!("added by somebody else"), json!("differs in MISP, left as it is: comment")]
+        [
+            json!("deleted in MISP"),
+            json!("added by somebody else"),
+            json!("differs in MISP, left as it is: comment")
+        ]
     );
     assert_eq!(writes(&misp), [""; 0]);
 }
@@ -178,11 +271,20 @@ fn a_published_event_is_taken_back_by_misp_only_for_a_new_ioc_and_the_report_say
 
 #[test]
 fn tags_that_the_key_may_not_make_are_a_warning() {
-    let misp = Fake::start(World { tags: Vec::new(), ..World::new() });
+    let misp = Fake::start(World {
+        tags: Vec::new(),
+        ..World::new()
+    });
     let report = Program::Export.report(&job(&misp, "partner", numbered(1)));
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 1), ("created", 1)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 1), ("created", 1)])
+    );
     let warnings = full(&report)["connections"][0]["warnings"].to_string();
-    assert!(warnings.contains("the tags PAP:AMBER, tlp:amber stay here"), "{warnings}");
+    assert!(
+        warnings.contains("the tags PAP:AMBER, tlp:amber stay here"),
+        "{warnings}"
+    );
     misp.forget_requests();
     Program::Export.report(&job(&misp, "partner", numbered(1)));
     assert_eq!(writes(&misp), [""; 0]);
@@ -195,7 +297,10 @@ fn an_event_that_came_by_synchronisation_is_not_written() {
     misp.world().events[0].locked = true;
     misp.forget_requests();
     let report = Program::Export.report(&job(&misp, "admin", numbered(2)));
-    assert_eq!(full(&report)["ledger"]["observables"]["skipped_by"], json!({"managed on another MISP": 2}));
+    assert_eq!(
+        full(&report)["ledger"]["observables"]["skipped_by"],
+        json!({"managed on another MISP": 2})
+    );
     assert_eq!(writes(&misp), [""; 0]);
 }
 
@@ -205,14 +310,21 @@ fn keys_and_permissions_that_do_not_suffice_are_explained() {
     let mut wrong = job(&misp, "admin", numbered(2));
     wrong["config"]["key"] = json!(["WrongKey00000000000000000000000000000000"]);
     let message = failure(&Program::Export.report(&wrong)).to_owned();
-    assert!(message.contains("/servers/getVersion`: 403: Authentication failed"), "{message}");
     assert!(
-        message.contains("check \"key\"") && message.ends_with("Ledger: observables 2 fetched: 2 failed (2: not sent)"),
+        message.contains("/servers/getVersion`: 403: Authentication failed"),
+        "{message}"
+    );
+    assert!(
+        message.contains("check \"key\"")
+            && message.ends_with("Ledger: observables 2 fetched: 2 failed (2: not sent)"),
         "{message}"
     );
     let message = failure(&Program::Export.report(&job(&misp, "readonly", numbered(2)))).to_owned();
     assert!(message.contains("adding the event: POST"), "{message}");
-    assert!(message.contains("403: You do not have permission to use this functionality:"), "{message}");
+    assert!(
+        message.contains("403: You do not have permission to use this functionality:"),
+        "{message}"
+    );
     assert!(misp.world().events.is_empty());
 }
 
@@ -223,7 +335,12 @@ fn a_deleted_event_on_the_blocklist_is_explained() {
     let uuid = misp.world().events.remove(0).uuid;
     misp.world().blocklist.push(uuid.clone());
     let message = failure(&Program::Export.report(&job(&misp, "admin", numbered(1)))).to_owned();
-    assert!(message.contains(&format!("event {uuid} was deleted on this MISP and is on its blocklist")), "{message}");
+    assert!(
+        message.contains(&format!(
+            "event {uuid} was deleted on this MISP and is on its blocklist"
+        )),
+        "{message}"
+    );
 }
 
 #[test]
@@ -231,30 +348,59 @@ fn an_event_of_that_uuid_that_the_key_cannot_see_is_extended() {
     let misp = Fake::start(World::new());
     Program::Export.report(&job(&misp, "admin", numbered(2)));
     let report = Program::Export.report(&job(&misp, "thirduser", numbered(2)));
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 2)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 2), ("created", 2)])
+    );
     let warnings = full(&report)["connections"][0]["warnings"].to_string();
-    assert!(warnings.contains("belongs to an event that this key cannot see"), "{warnings}");
+    assert!(
+        warnings.contains("belongs to an event that this key cannot see"),
+        "{warnings}"
+    );
     {
         let world = misp.world();
-        let [first, second] = world.events.as_slice() else { panic!("{} events", world.events.len()) };
-        assert_eq!((&second.extends_uuid, second.attributes.len()), (&first.uuid, 2));
+        let [first, second] = world.events.as_slice() else {
+            panic!("{} events", world.events.len())
+        };
+        assert_eq!(
+            (&second.extends_uuid, second.attributes.len()),
+            (&first.uuid, 2)
+        );
     }
     misp.forget_requests();
     let again = Program::Export.report(&job(&misp, "thirduser", numbered(2)));
-    assert_eq!(counts(full(&again), "observables"), of([("fetched", 2), ("unchanged", 2)]));
+    assert_eq!(
+        counts(full(&again), "observables"),
+        of([("fetched", 2), ("unchanged", 2)])
+    );
     assert_eq!(writes(&misp), [""; 0]);
 }
 
 #[test]
 fn an_answer_that_breaks_off_is_looked_after() {
     let misp = Fake::start(World::new());
-    misp.fault(Fault { on: "/attributes/add", nth: Nth::Only(1), what: What::CutAfter(20) });
+    misp.fault(Fault {
+        on: "/attributes/add",
+        nth: Nth::Only(1),
+        what: What::CutAfter(20),
+    });
     let report = Program::Export.report(&job(&misp, "admin", numbered(3)));
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), ("created", 3)]));
-    assert!(full(&report)["message"].as_str().unwrap().starts_with("Exported 3 IOCs"));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 3), ("created", 3)])
+    );
+    assert!(
+        full(&report)["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("Exported 3 IOCs")
+    );
     misp.forget_requests();
     let again = Program::Export.report(&job(&misp, "admin", numbered(3)));
-    assert_eq!(counts(full(&again), "observables"), of([("fetched", 3), ("unchanged", 3)]));
+    assert_eq!(
+        counts(full(&again), "observables"),
+        of([("fetched", 3), ("unchanged", 3)])
+    );
     assert_eq!(writes(&misp), [""; 0]);
 }
 
@@ -266,10 +412,18 @@ fn a_dry_run_tells_and_writes_nothing() {
         dry[place]["dry_run"] = json!("true");
         let report = Program::Export.report(&dry);
         assert_eq!(
-            (&full(&report)["dry_run"], counts(full(&report), "observables")),
+            (
+                &full(&report)["dry_run"],
+                counts(full(&report), "observables")
+            ),
             (&json!(true), of([("fetched", 2), ("created", 2)]))
         );
-        assert!(full(&report)["message"].as_str().unwrap().contains("2 would be added"));
+        assert!(
+            full(&report)["message"]
+                .as_str()
+                .unwrap()
+                .contains("2 would be added")
+        );
     }
     assert_eq!(writes(&misp), [""; 0]);
 }
@@ -277,8 +431,11 @@ fn a_dry_run_tells_and_writes_nothing() {
 #[test]
 fn no_ioc_and_no_event_yet_is_a_success_without_an_event() {
     let misp = Fake::start(World::new());
-    let report =
-        Program::Export.report(&job(&misp, "admin", json!([{"dataType": "ip", "data": "192.0.2.1", "ioc": false}])));
+    let report = Program::Export.report(&job(
+        &misp,
+        "admin",
+        json!([{"dataType": "ip", "data": "192.0.2.1", "ioc": false}]),
+    ));
     assert!(
         full(&report)["message"]
             .as_str()
@@ -286,7 +443,11 @@ fn no_ioc_and_no_event_yet_is_a_success_without_an_event() {
             .starts_with("No observable of case #42 is flagged as IOC: nothing to export")
     );
     assert_eq!(
-        (misp.world().events.len(), writes(&misp).len(), report["operations"].as_array().unwrap().len()),
+        (
+            misp.world().events.len(),
+            writes(&misp).len(),
+            report["operations"].as_array().unwrap().len()
+        ),
         (0, 0, 0)
     );
 }
@@ -297,18 +458,45 @@ fn several_connections_are_told_apart() {
     let mut both = job(&good, "admin", numbered(2));
     both["config"]["name"] = json!(["good", "bad", "look-ups"]);
     both["config"]["url"] = json!([good.url(), bad.url(), "http://127.0.0.1:9"]);
-    both["config"]["key"] = json!([key("admin"), "WrongKey00000000000000000000000000000000", key("partner")]);
+    both["config"]["key"] = json!([
+        key("admin"),
+        "WrongKey00000000000000000000000000000000",
+        key("partner")
+    ]);
     both["config"]["purpose"] = json!(["ImportAndExport", "ExportOnly", null]);
     let report = Program::Export.report(&both);
     let full_report = full(&report);
-    assert_eq!(counts(full_report, "observables"), of([("fetched", 4), ("created", 2), ("failed", 2)]));
-    let names: Vec<_> =
-        full_report["connections"].as_array().unwrap().iter().map(|part| part["name"].clone()).collect();
+    assert_eq!(
+        counts(full_report, "observables"),
+        of([("fetched", 4), ("created", 2), ("failed", 2)])
+    );
+    let names: Vec<_> = full_report["connections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| part["name"].clone())
+        .collect();
     assert_eq!(names, ["good", "bad"]);
-    assert!(full_report["connections"][1]["error"].as_str().unwrap().contains("Authentication failed"));
-    assert!(full_report["message"].as_str().unwrap().starts_with("INCOMPLETE: "));
+    assert!(
+        full_report["connections"][1]["error"]
+            .as_str()
+            .unwrap()
+            .contains("Authentication failed")
+    );
+    assert!(
+        full_report["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("INCOMPLETE: ")
+    );
     both["parameters"] = json!({"connection": "good"});
-    assert_eq!(full(&Program::Export.report(&both))["connections"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        full(&Program::Export.report(&both))["connections"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[test]
@@ -338,16 +526,25 @@ fn job_of(thehive: &thehive::Fake, misp: &Fake, case: &str) -> Value {
 fn observables_are_read_from_both_thehives_page_by_page() {
     for world in [thehive::World::four(), thehive::World::five()] {
         let (thehive, misp) = (thehive::Fake::start(world), Fake::start(World::new()));
-        let case = thehive.world().add_case(42, "Phishing wave", &json!({"tlp": 2}));
+        let case = thehive
+            .world()
+            .add_case(42, "Phishing wave", &json!({"tlp": 2}));
         for n in 0..1_203 {
-            let observable =
-                json!({"dataType": "domain", "data": format!("host-{n}.example"), "ioc": n % 3 == 0, "tlp": 1});
+            let observable = json!({"dataType": "domain", "data": format!("host-{n}.example"), "ioc": n % 3 == 0, "tlp": 1});
             thehive.world().add_observable(&case, &observable);
         }
         let report = Program::Export.report(&job_of(&thehive, &misp, &case));
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 401), ("created", 401)]));
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 401), ("created", 401)])
+        );
         assert_eq!(misp.world().events[0].attributes.len(), 401);
-        assert!(thehive.requests().iter().all(|request| request.header("x-organisation") == Some("cert")));
+        assert!(
+            thehive
+                .requests()
+                .iter()
+                .all(|request| request.header("x-organisation") == Some("cert"))
+        );
         assert!(
             thehive
                 .requests()
@@ -355,47 +552,83 @@ fn observables_are_read_from_both_thehives_page_by_page() {
                 .all(|request| request.method == "GET" || request.path.starts_with("/api/v1/query"))
         );
         let again = Program::Export.report(&job_of(&thehive, &misp, &case));
-        assert_eq!(counts(full(&again), "observables"), of([("fetched", 401), ("unchanged", 401)]));
+        assert_eq!(
+            counts(full(&again), "observables"),
+            of([("fetched", 401), ("unchanged", 401)])
+        );
     }
 }
 
 #[test]
 fn the_ioc_filter_is_checked_again() {
-    let (thehive, misp) = (thehive::Fake::start(thehive::World::four()), Fake::start(World::new()));
+    let (thehive, misp) = (
+        thehive::Fake::start(thehive::World::four()),
+        Fake::start(World::new()),
+    );
     let case = thehive.world().add_case(7, "T", &json!({"tlp": 2}));
     let answer = json!([{"_id": "~1", "dataType": "ip", "data": "192.0.2.1", "ioc": true}, {"_id": "~2", "dataType": "ip", "data": "192.0.2.2", "ioc": false}]);
     // After the case.
-    thehive.fault(Fault { on: "/api/v1/query", nth: Nth::Only(2), what: What::Body(answer.to_string()) });
+    thehive.fault(Fault {
+        on: "/api/v1/query",
+        nth: Nth::Only(2),
+        what: What::Body(answer.to_string()),
+    });
     let report = Program::Export.report(&job_of(&thehive, &misp, &case));
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 1), ("skipped", 1)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 2), ("created", 1), ("skipped", 1)])
+    );
     assert_eq!(misp.world().events[0].attributes.len(), 1);
 }
 
 #[test]
 fn tlp_three_is_asked_of_thehives_version() {
-    for (world, expected) in [(thehive::World::four(), "RED"), (thehive::World::five(), "AMBER+STRICT")] {
+    for (world, expected) in [
+        (thehive::World::four(), "RED"),
+        (thehive::World::five(), "AMBER+STRICT"),
+    ] {
         let (thehive, misp) = (thehive::Fake::start(world), Fake::start(World::new()));
-        let case = thehive.world().add_case(42, "Phishing wave", &json!({"tlp": 3}));
-        thehive.world().cases[0].as_object_mut().unwrap().shift_remove("tlpLabel");
+        let case = thehive
+            .world()
+            .add_case(42, "Phishing wave", &json!({"tlp": 3}));
+        thehive.world().cases[0]
+            .as_object_mut()
+            .unwrap()
+            .shift_remove("tlpLabel");
         let mut job = job_of(&thehive, &misp, &case);
         job["data"]["tlp"] = json!(3);
         job["config"]["check_tlp"] = json!(false);
-        thehive.world().add_observable(&case, &ioc("ip", "192.0.2.1"));
+        thehive
+            .world()
+            .add_observable(&case, &ioc("ip", "192.0.2.1"));
         let report = Program::Export.report(&job);
-        assert_eq!(full(&report)["connections"][0]["events"][0]["tlp"], expected);
+        assert_eq!(
+            full(&report)["connections"][0]["events"][0]["tlp"],
+            expected
+        );
         assert_eq!(misp.world().events[0].attributes[0].distribution, 0);
     }
 }
 
 #[test]
 fn a_thehive_that_does_not_answer_as_one_is_explained_and_nothing_is_sent() {
-    let (thehive, misp) = (thehive::Fake::start(thehive::World::four()), Fake::start(World::new()));
+    let (thehive, misp) = (
+        thehive::Fake::start(thehive::World::four()),
+        Fake::start(World::new()),
+    );
     let case = thehive.world().add_case(7, "T", &json!({"tlp": 2}));
-    thehive.world().add_observable(&case, &json!({"dataType": "ip", "data": "192.0.2.1", "ioc": true}));
+    thehive.world().add_observable(
+        &case,
+        &json!({"dataType": "ip", "data": "192.0.2.1", "ioc": true}),
+    );
     let said = |change: &dyn Fn(&mut Value), what: Option<(Nth, What)>| {
         thehive.heal();
         if let Some((nth, what)) = what {
-            thehive.fault(Fault { on: "/api/v1/query", nth, what });
+            thehive.fault(Fault {
+                on: "/api/v1/query",
+                nth,
+                what,
+            });
         }
         let mut job = job_of(&thehive, &misp, &case);
         change(&mut job);
@@ -407,8 +640,11 @@ fn a_thehive_that_does_not_answer_as_one_is_explained_and_nothing_is_sent() {
             .contains("the case does not exist, or the user of \"thehive_key\" may not see it")
     );
     assert!(
-        said(&|job| job["config"]["thehive_key"] = json!("wrong-key-0123"), None)
-            .contains("401: Authentication failure: check \"thehive_key\"")
+        said(
+            &|job| job["config"]["thehive_key"] = json!("wrong-key-0123"),
+            None
+        )
+        .contains("401: Authentication failure: check \"thehive_key\"")
     );
     assert!(
         said(&|job| job["config"]["thehive_key"] = json!(null), None)
@@ -419,19 +655,36 @@ fn a_thehive_that_does_not_answer_as_one_is_explained_and_nothing_is_sent() {
             .contains("\"thehive_key\" is set and \"thehive_url\" is not")
     );
     assert!(
-        said(&|job| job["config"]["thehive_url"] = json!("thehive"), None).contains("\"thehive_url\" has no scheme")
+        said(&|job| job["config"]["thehive_url"] = json!("thehive"), None)
+            .contains("\"thehive_url\" has no scheme")
     );
     // The first question is for the case, the second for the first page.
     let cut = said(&unchanged, Some((Nth::Always, What::CutAfter(40))));
-    assert!(cut.contains("/api/v1/query?name=cortex-misp`: reading the answer"), "{cut}");
-    let cut = said(&unchanged, Some((Nth::From(2), What::CutAfter(40))));
-    assert!(cut.contains("reading the observables: POST `http://"), "{cut}");
     assert!(
-        said(&unchanged, Some((Nth::Always, What::Status(500, "{}".into(), "application/json")))).contains("500: {}")
+        cut.contains("/api/v1/query?name=cortex-misp`: reading the answer"),
+        "{cut}"
+    );
+    let cut = said(&unchanged, Some((Nth::From(2), What::CutAfter(40))));
+    assert!(
+        cut.contains("reading the observables: POST `http://"),
+        "{cut}"
     );
     assert!(
-        said(&unchanged, Some((Nth::Always, What::Status(200, "<html>".into(), "text/html"))))
-            .contains("is this the address of a TheHive 4.1 or 5?")
+        said(
+            &unchanged,
+            Some((
+                Nth::Always,
+                What::Status(500, "{}".into(), "application/json")
+            ))
+        )
+        .contains("500: {}")
+    );
+    assert!(
+        said(
+            &unchanged,
+            Some((Nth::Always, What::Status(200, "<html>".into(), "text/html")))
+        )
+        .contains("is this the address of a TheHive 4.1 or 5?")
     );
     assert!(misp.requests().is_empty());
 }
@@ -439,26 +692,60 @@ fn a_thehive_that_does_not_answer_as_one_is_explained_and_nothing_is_sent() {
 #[test]
 fn the_types_of_the_server_decide() {
     let misp = Fake::start(World::new());
-    let onion = ioc("domain", "expyuzz4wqqyqhjnaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaad.onion");
+    let onion = ioc(
+        "domain",
+        "expyuzz4wqqyqhjnaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaad.onion",
+    );
     let cve = ioc("other", "GHSA-jfh8-c2jp-5v3q");
     let tagged = |data: &str, kind: &str| json!({"dataType": "other", "data": data, "ioc": true, "tags": [format!("misp:type=\"{kind}\"")]});
-    let observables = json!([onion, cve, tagged("dGVzdA==", "suricata"), tagged("7", "integer")]);
+    let observables = json!([
+        onion,
+        cve,
+        tagged("dGVzdA==", "suricata"),
+        tagged("7", "integer")
+    ]);
     let report = Program::Export.report(&job(&misp, "admin", observables));
     let part = &full(&report)["connections"][0];
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 4), ("created", 4)]), "{part:#}");
-    assert!(part["warnings"].to_string().contains("2.5.1"), "{}", part["warnings"]);
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 4), ("created", 4)]),
+        "{part:#}"
+    );
+    assert!(
+        part["warnings"].to_string().contains("2.5.1"),
+        "{}",
+        part["warnings"]
+    );
     let world = misp.world();
-    let kinds: Vec<_> = world.events[0].attributes.iter().map(|attribute| attribute.kind.as_str()).collect();
-    assert!(!kinds.contains(&"suricata") && !kinds.contains(&"integer"), "{kinds:?}");
+    let kinds: Vec<_> = world.events[0]
+        .attributes
+        .iter()
+        .map(|attribute| attribute.kind.as_str())
+        .collect();
+    assert!(
+        !kinds.contains(&"suricata") && !kinds.contains(&"integer"),
+        "{kinds:?}"
+    );
 }
 
 #[test]
 fn a_server_that_does_not_describe_its_types_is_taken_for_the_newest() {
     let misp = Fake::start(World::new());
-    misp.fault(Fault { on: "describeTypes", nth: Nth::Always, what: What::Body("{}".into()) });
+    misp.fault(Fault {
+        on: "describeTypes",
+        nth: Nth::Always,
+        what: What::Body("{}".into()),
+    });
     let report = Program::Export.report(&job(&misp, "admin", numbered(1)));
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 1), ("created", 1)]));
-    assert!(full(&report)["connections"][0]["warnings"].to_string().contains("those of the newest are taken"));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 1), ("created", 1)])
+    );
+    assert!(
+        full(&report)["connections"][0]["warnings"]
+            .to_string()
+            .contains("those of the newest are taken")
+    );
 }
 
 #[test]
@@ -471,11 +758,18 @@ fn the_administrators_lines_overrule_the_table_and_a_tag_overrules_them() {
     );
     job["config"]["type_mapping"] = json!(["ip=Payload delivery/ip-src"]);
     Program::Export.report(&job);
-    let held: Vec<_> = misp.world().events[0].attributes.iter().map(|a| format!("{}/{}", a.category, a.kind)).collect();
+    let held: Vec<_> = misp.world().events[0]
+        .attributes
+        .iter()
+        .map(|a| format!("{}/{}", a.category, a.kind))
+        .collect();
     assert_eq!(held, ["Payload delivery/ip-src", "Network activity/ip-dst"]);
     job["config"]["type_mapping"] = json!(["ip=Network activity/no-such-type"]);
     let message = failure(&Program::Export.report(&job)).to_owned();
-    assert!(message.starts_with("configuration item type_mapping `ip=Network activity/no-such-type`"), "{message}");
+    assert!(
+        message.starts_with("configuration item type_mapping `ip=Network activity/no-such-type`"),
+        "{message}"
+    );
 }
 
 /// Every attribute of corpus event 1, imported by the table and exported by the program, is stored as the recorded server
@@ -483,14 +777,26 @@ fn the_administrators_lines_overrule_the_table_and_a_tag_overrules_them() {
 #[test]
 fn what_came_in_goes_out_as_it_was() {
     use cortex_misp::types::{AttributeInput, ObservableTypeSet, to_observables};
-    let corpus: Value = serde_json::from_str(include_str!("../../fixtures/corpus/attributes/01.json")).unwrap();
-    let stored: Vec<_> = corpus["response"]["Attribute"].as_array().unwrap().iter().collect();
+    let corpus: Value =
+        serde_json::from_str(include_str!("../../fixtures/corpus/attributes/01.json")).unwrap();
+    let stored: Vec<_> = corpus["response"]["Attribute"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .collect();
     let text = |one: &Value, name: &str| one[name].as_str().unwrap().to_owned();
     let misp = Fake::start(World::new());
     let mut wrong = Vec::new();
     for (number, one) in stored.iter().enumerate() {
-        let [kind, category, value, uuid] = ["type", "category", "value", "uuid"].map(|name| text(one, name));
-        let found = AttributeInput { kind: &kind, category: &category, value: &value, uuid: &uuid, event: Uuid::nil() };
+        let [kind, category, value, uuid] =
+            ["type", "category", "value", "uuid"].map(|name| text(one, name));
+        let found = AttributeInput {
+            kind: &kind,
+            category: &category,
+            value: &value,
+            uuid: &uuid,
+            event: Uuid::nil(),
+        };
         let there = to_observables(&found, &ObservableTypeSet::thehive4()).unwrap();
         let iocs: Value = there
             .iter()
@@ -500,8 +806,15 @@ fn what_came_in_goes_out_as_it_was() {
         job["data"]["_id"] = json!(format!("~{number}"));
         let report = Program::Export.report(&job);
         let world = misp.world();
-        let held = world.events.last().map(|event| event.attributes.clone()).unwrap_or_default();
-        let held: Vec<_> = held.iter().map(|a| (a.kind.clone(), a.category.clone(), a.value.clone())).collect();
+        let held = world
+            .events
+            .last()
+            .map(|event| event.attributes.clone())
+            .unwrap_or_default();
+        let held: Vec<_> = held
+            .iter()
+            .map(|a| (a.kind.clone(), a.category.clone(), a.value.clone()))
+            .collect();
         if held != [(kind.clone(), category, value)] {
             wrong.push(format!("{kind}: {held:?} {}", report["full"]["message"]));
         }
@@ -512,20 +825,35 @@ fn what_came_in_goes_out_as_it_was() {
 /// What a job says of a case and its markings holds only as far as TheHive says so too.
 #[test]
 fn a_job_cannot_speak_for_a_case_that_thehive_does_not_show_nor_make_it_laxer() {
-    let (thehive, misp) = (thehive::Fake::start(thehive::World::four()), Fake::start(World::new()));
-    let case = thehive.world().add_case(42, "Phishing wave", &json!({"tlp": 3}));
-    thehive.world().add_observable(&case, &json!({"dataType": "ip", "data": "192.0.2.1", "ioc": true}));
+    let (thehive, misp) = (
+        thehive::Fake::start(thehive::World::four()),
+        Fake::start(World::new()),
+    );
+    let case = thehive
+        .world()
+        .add_case(42, "Phishing wave", &json!({"tlp": 3}));
+    thehive.world().add_observable(
+        &case,
+        &json!({"dataType": "ip", "data": "192.0.2.1", "ioc": true}),
+    );
     let mut job = job_of(&thehive, &misp, &case);
     (job["tlp"], job["pap"]) = (json!(0), json!(0));
     job["config"]["check_tlp"] = json!(true);
     job["config"]["max_tlp"] = json!(1);
-    assert_eq!(failure(&Program::Export.report(&job)), "TLP is higher than allowed.");
+    assert_eq!(
+        failure(&Program::Export.report(&job)),
+        "TLP is higher than allowed."
+    );
     assert_eq!(writes(&misp), [""; 0]);
     misp.forget_requests();
     job["config"]["check_tlp"] = json!(false);
     job["data"]["observables"] = json!([ioc("ip", "192.0.2.1")]);
     job["data"]["_id"] = json!("~424242");
     let report = Program::Export.report(&job);
-    assert!(failure(&report).contains("the case does not exist, or the user"), "{}", failure(&report));
+    assert!(
+        failure(&report).contains("the case does not exist, or the user"),
+        "{}",
+        failure(&report)
+    );
     assert!(misp.requests().is_empty());
 }

@@ -19,7 +19,10 @@ fn export(folder: &Path, case: &str, observables: Value) -> Value {
 
 fn import(folder: &Path, more: Value) -> Value {
     let mut config = json!({"name": ["feed"], "url": [format!("file://{}", folder.display())], "max_age_days": 0});
-    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    config
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     json!({"dataType": "other", "data": "misp:sync", "parameters": {"since": "all"}, "config": config})
 }
 
@@ -31,7 +34,14 @@ fn domains(number: usize) -> Value {
 
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
-    entries.map(|entry| (entry.file_name().to_str().unwrap().to_owned(), fs::read(entry.path()).unwrap())).collect()
+    entries
+        .map(|entry| {
+            (
+                entry.file_name().to_str().unwrap().to_owned(),
+                fs::read(entry.path()).unwrap(),
+            )
+        })
+        .collect()
 }
 
 #[test]
@@ -43,22 +53,39 @@ fn red_and_amber_strict_never_go_where_everyone_can_read() {
         {"dataType": "ip", "data": "192.0.2.3", "ioc": true, "tlp": 2},
     ]);
     let report = Program::Export.report(&export(folder.path(), "~1", observables));
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), ("created", 1), ("skipped", 2)]));
-    assert_eq!(full(&report)["ledger"]["observables"]["skipped_by"], json!({"tlp": 2}));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 3), ("created", 1), ("skipped", 2)])
+    );
+    assert_eq!(
+        full(&report)["ledger"]["observables"]["skipped_by"],
+        json!({"tlp": 2})
+    );
     assert!(
-        full(&report)["connections"][0]["warnings"].to_string().contains("readable by everyone who pulls this feed")
+        full(&report)["connections"][0]["warnings"]
+            .to_string()
+            .contains("readable by everyone who pulls this feed")
     );
     for (name, text) in files(folder.path()) {
         let text = String::from_utf8(text).unwrap();
-        assert!(!text.contains("192.0.2.1") && !text.contains("192.0.2.2"), "{name}");
+        assert!(
+            !text.contains("192.0.2.1") && !text.contains("192.0.2.2"),
+            "{name}"
+        );
     }
     let other = tempfile::tempdir().unwrap();
     let mut red = export(other.path(), "~1", domains(2));
     red["data"]["tlp"] = json!(4);
     red["config"]["check_tlp"] = json!(false);
     let report = Program::Export.report(&red);
-    assert_eq!(full(&report)["ledger"]["observables"]["skipped_by"], json!({"tlp": 2}));
-    assert_eq!(files(other.path()).keys().collect::<Vec<_>>(), [".cortex-misp.lock"]);
+    assert_eq!(
+        full(&report)["ledger"]["observables"]["skipped_by"],
+        json!({"tlp": 2})
+    );
+    assert_eq!(
+        files(other.path()).keys().collect::<Vec<_>>(),
+        [".cortex-misp.lock"]
+    );
 }
 
 #[test]
@@ -69,7 +96,10 @@ fn a_run_that_died_between_two_files_is_mended_by_the_next() {
     for lost in ["manifest.json", "hashes.csv"] {
         fs::remove_file(folder.path().join(lost)).unwrap();
         let report = Program::Export.report(&export(folder.path(), "~1", domains(2)));
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("unchanged", 2)]));
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 2), ("unchanged", 2)])
+        );
         assert_eq!(files(folder.path()), whole);
     }
 }
@@ -82,13 +112,27 @@ fn many_exports_at_once_leave_a_whole_feed() {
             let folder = folder.path();
             // Two runs of each of four cases.
             scope.spawn(move || {
-                full(&Program::Export.report(&export(folder, &format!("~{}", case % 4), domains(20)))).clone()
+                full(&Program::Export.report(&export(
+                    folder,
+                    &format!("~{}", case % 4),
+                    domains(20),
+                )))
+                .clone()
             });
         }
     });
-    let report = Program::Import.report(&import(folder.path(), json!({"instance": "elsewhere.example"})));
-    assert_eq!(counts(full(&report), "events"), of([("fetched", 4), ("created", 4)]));
-    assert_eq!(counts(full(&report), "attributes"), of([("fetched", 80), ("created", 80)]));
+    let report = Program::Import.report(&import(
+        folder.path(),
+        json!({"instance": "elsewhere.example"}),
+    ));
+    assert_eq!(
+        counts(full(&report), "events"),
+        of([("fetched", 4), ("created", 4)])
+    );
+    assert_eq!(
+        counts(full(&report), "attributes"),
+        of([("fetched", 80), ("created", 80)])
+    );
     assert_eq!(files(folder.path()).len(), 4 + 3);
 }
 
@@ -96,12 +140,23 @@ fn many_exports_at_once_leave_a_whole_feed() {
 fn files_of_others_are_left_alone_and_named_if_they_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("notes.txt"), "ours").unwrap();
-    fs::write(folder.path().join("5f0e5b5c-0000-4000-8000-000000000001.json"), "{\"Event\": ").unwrap();
+    fs::write(
+        folder
+            .path()
+            .join("5f0e5b5c-0000-4000-8000-000000000001.json"),
+        "{\"Event\": ",
+    )
+    .unwrap();
     let report = Program::Export.report(&export(folder.path(), "~1", domains(1)));
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 1), ("created", 1)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 1), ("created", 1)])
+    );
     let warnings = full(&report)["connections"][0]["warnings"].to_string();
     assert!(
-        warnings.contains("5f0e5b5c-0000-4000-8000-000000000001.json is left out of the feed's manifest"),
+        warnings.contains(
+            "5f0e5b5c-0000-4000-8000-000000000001.json is left out of the feed's manifest"
+        ),
         "{warnings}"
     );
     assert_eq!(files(folder.path())["notes.txt"], b"ours");
@@ -112,17 +167,33 @@ fn a_dry_run_writes_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let mut dry = export(folder.path(), "~1", domains(3));
     dry["parameters"] = json!({"dry_run": true});
-    assert_eq!(counts(full(&Program::Export.report(&dry)), "observables"), of([("fetched", 3), ("created", 3)]));
+    assert_eq!(
+        counts(full(&Program::Export.report(&dry)), "observables"),
+        of([("fetched", 3), ("created", 3)])
+    );
     assert!(files(folder.path()).is_empty());
 }
 
 #[test]
 fn an_empty_feed_is_no_error_and_one_without_its_manifest_is() {
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(counts(full(&Program::Import.report(&import(folder.path(), json!({})))), "events"), of([]));
-    fs::write(folder.path().join("5f0e5b5c-0000-4000-8000-000000000001.json"), "{}").unwrap();
+    assert_eq!(
+        counts(
+            full(&Program::Import.report(&import(folder.path(), json!({})))),
+            "events"
+        ),
+        of([])
+    );
+    fs::write(
+        folder
+            .path()
+            .join("5f0e5b5c-0000-4000-8000-000000000001.json"),
+        "{}",
+    )
+    .unwrap();
     assert!(
-        failure(&Program::Import.report(&import(folder.path(), json!({})))).contains("reading the feed's manifest")
+        failure(&Program::Import.report(&import(folder.path(), json!({}))))
+            .contains("reading the feed's manifest")
     );
 }
 
@@ -138,11 +209,25 @@ fn hostile_manifests_and_event_files_are_counted_and_lead_nowhere() {
     });
     fs::write(folder.path().join("manifest.json"), manifest.to_string()).unwrap();
     let event = json!({"response": [{"Event": {"Attribute": [{"type": "domain", "category": "Network activity", "value": "a.example", "to_ids": true}]}}]});
-    fs::write(folder.path().join(format!("{good}.json")), event.to_string()).unwrap();
-    fs::write(folder.path().join(format!("{cut}.json")), "{\"Event\": {\"Attribute\": [{\"value\": \"b").unwrap();
+    fs::write(
+        folder.path().join(format!("{good}.json")),
+        event.to_string(),
+    )
+    .unwrap();
+    fs::write(
+        folder.path().join(format!("{cut}.json")),
+        "{\"Event\": {\"Attribute\": [{\"value\": \"b",
+    )
+    .unwrap();
     let report = Program::Import.report(&import(folder.path(), json!({})));
-    assert_eq!(counts(full(&report), "events"), of([("fetched", 5), ("created", 1), ("failed", 4)]));
-    assert_eq!(counts(full(&report), "attributes"), of([("fetched", 1), ("created", 1)]));
+    assert_eq!(
+        counts(full(&report), "events"),
+        of([("fetched", 5), ("created", 1), ("failed", 4)])
+    );
+    assert_eq!(
+        counts(full(&report), "attributes"),
+        of([("fetched", 1), ("created", 1)])
+    );
     assert!(!report.to_string().contains("root:"));
 }
 
@@ -150,8 +235,13 @@ fn hostile_manifests_and_event_files_are_counted_and_lead_nowhere() {
 fn an_event_above_the_limit_is_counted_and_not_read() {
     let folder = tempfile::tempdir().unwrap();
     Program::Export.report(&export(folder.path(), "~1", domains(30)));
-    let report =
-        Program::Import.report(&import(folder.path(), json!({"max_attributes": 10, "instance": "elsewhere.example"})));
-    assert_eq!(full(&report)["ledger"]["events"]["skipped_by"], json!({"more than 10 attributes": 1}));
+    let report = Program::Import.report(&import(
+        folder.path(),
+        json!({"max_attributes": 10, "instance": "elsewhere.example"}),
+    ));
+    assert_eq!(
+        full(&report)["ledger"]["events"]["skipped_by"],
+        json!({"more than 10 attributes": 1})
+    );
     assert_eq!(counts(full(&report), "attributes"), of([]));
 }

@@ -25,13 +25,21 @@ pub(crate) fn job(misp: &Fake, options: &Map<String, Value>) -> Value {
             "max_age_days": 0, "max_attributes": 0, "published_only": false, "loop_guard": false,
         },
     });
-    job["config"].as_object_mut().unwrap().extend(options.clone());
+    job["config"]
+        .as_object_mut()
+        .unwrap()
+        .extend(options.clone());
     job
 }
 
 /// The judged report of a job, worked on in this process.
 pub(crate) fn report(job: Value) -> Value {
-    judged(Program::Import, runtime::report_without_waiting::<Import>(job).to_string().as_bytes())
+    judged(
+        Program::Import,
+        runtime::report_without_waiting::<Import>(job)
+            .to_string()
+            .as_bytes(),
+    )
 }
 
 /// What comes of an import.
@@ -44,9 +52,15 @@ struct Outcome {
 
 fn outcome(report: &Value) -> Outcome {
     let full = full(report);
-    let alerts = full.get("alerts").and_then(Value::as_array).into_iter().flatten();
+    let alerts = full
+        .get("alerts")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     Outcome {
-        alerts: alerts.map(|alert| alert["sourceRef"].as_str().unwrap().to_owned()).collect(),
+        alerts: alerts
+            .map(|alert| alert["sourceRef"].as_str().unwrap().to_owned())
+            .collect(),
         events: counts(full, "events"),
         attributes: counts(full, "attributes"),
     }
@@ -57,14 +71,33 @@ fn expected(world: &World, settings: &[&Setting]) -> Outcome {
     let handed: Vec<_> = world
         .events
         .iter()
-        .filter(|event| world.ignores_filters || settings.iter().all(|one| !one.pushed || (one.event)(world, event)))
+        .filter(|event| {
+            world.ignores_filters
+                || settings
+                    .iter()
+                    .all(|one| !one.pushed || (one.event)(world, event))
+        })
         .collect();
-    let passed: Vec<_> =
-        handed.iter().filter(|event| settings.iter().all(|one| (one.event)(world, event))).copied().collect();
+    let passed: Vec<_> = handed
+        .iter()
+        .filter(|event| settings.iter().all(|one| (one.event)(world, event)))
+        .copied()
+        .collect();
     let live: Vec<_> = passed.iter().flat_map(|event| event.live()).collect();
-    let chosen = live.iter().filter(|one| settings.iter().all(|setting| (setting.attribute)(world, one))).count();
+    let chosen = live
+        .iter()
+        .filter(|one| {
+            settings
+                .iter()
+                .all(|setting| (setting.attribute)(world, one))
+        })
+        .count();
     let nonzero = |all: u64, created: u64| {
-        let mut counts = of([("fetched", all), ("created", created), ("skipped", all - created)]);
+        let mut counts = of([
+            ("fetched", all),
+            ("created", created),
+            ("skipped", all - created),
+        ]);
         counts.retain(|_, number| *number > 0);
         counts
     };
@@ -76,7 +109,10 @@ fn expected(world: &World, settings: &[&Setting]) -> Outcome {
 }
 
 fn options(settings: &[&Setting]) -> Map<String, Value> {
-    settings.iter().flat_map(|one| one.options.as_object().unwrap().clone()).collect()
+    settings
+        .iter()
+        .flat_map(|one| one.options.as_object().unwrap().clone())
+        .collect()
 }
 
 #[test]
@@ -93,9 +129,18 @@ fn each_filter_alone_does_what_it_says_also_if_the_server_ignores_it() {
                 continue;
             }
             assert_eq!(found, expected, "{}, ignored: {ignores}", setting.options);
-            let live = misp.world().events.iter().flat_map(|event| event.live()).count();
+            let live = misp
+                .world()
+                .events
+                .iter()
+                .flat_map(|event| event.live())
+                .count();
             let narrows = found.alerts.len() < 34 || found.attributes["created"] < live as u64;
-            assert!(narrows && found.attributes["created"] > 0, "{} decides nothing here", setting.options);
+            assert!(
+                narrows && found.attributes["created"] > 0,
+                "{} decides nothing here",
+                setting.options
+            );
         }
     }
 }
@@ -112,7 +157,13 @@ fn pairs(part: usize) {
             }
             let pair = [first, second];
             let found = outcome(&report(job(&misp, &options(&pair))));
-            assert_eq!(found, expected(&misp.world(), &pair), "{} {}", first.options, second.options);
+            assert_eq!(
+                found,
+                expected(&misp.world(), &pair),
+                "{} {}",
+                first.options,
+                second.options
+            );
         }
     }
 }

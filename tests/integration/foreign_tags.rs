@@ -42,16 +42,30 @@ fn foreign_tag() -> impl Strategy<Value = String> {
         "ip-src".to_owned(),
         "Other".to_owned(),
         format!("file:{EVENT}:{EVENT}"),
-        "domain|ip:5f0e5b5c-0000-4000-8000-000000000001:5f0e5b5c-0000-4000-8000-000000000002".to_owned(),
+        "domain|ip:5f0e5b5c-0000-4000-8000-000000000001:5f0e5b5c-0000-4000-8000-000000000002"
+            .to_owned(),
     ]);
     let disguise = prop::sample::select(vec!["", " ", "\u{200b}", "\u{61c}", "\u{feff}"]);
-    (prop::sample::select(NAMES.to_vec()), value, disguise, any::<bool>(), any::<bool>()).prop_map(
-        |(name, value, disguise, is_upper, is_quoted)| {
-            let name = if is_upper { name.to_uppercase() } else { name.to_owned() };
-            let value = if is_quoted { format!("\"{value}\"") } else { value };
-            format!("{disguise}{name}={value}")
-        },
+    (
+        prop::sample::select(NAMES.to_vec()),
+        value,
+        disguise,
+        any::<bool>(),
+        any::<bool>(),
     )
+        .prop_map(|(name, value, disguise, is_upper, is_quoted)| {
+            let name = if is_upper {
+                name.to_uppercase()
+            } else {
+                name.to_owned()
+            };
+            let value = if is_quoted {
+                format!("\"{value}\"")
+            } else {
+                value
+            };
+            format!("{disguise}{name}={value}")
+        })
 }
 
 fn named(tags: &[String]) -> Value {
@@ -94,10 +108,18 @@ fn exported(alert: &Value) -> (BTreeMap<String, String>, Value) {
     }));
     assert_eq!(report["success"], true, "{report:#}");
     let moment = Regex::new(r#""timestamp":\s*"\d+""#).unwrap();
-    let files = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    let files = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file());
     let files = files.map(|path| {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        (name, moment.replace_all(&fs::read_to_string(&path).unwrap(), "").into_owned())
+        (
+            name,
+            moment
+                .replace_all(&fs::read_to_string(&path).unwrap(), "")
+                .into_owned(),
+        )
     });
     (files.collect(), report["operations"].clone())
 }

@@ -53,8 +53,16 @@ impl Forward {
 
     /// Tells it the address of a host, by the URL of what serves it.
     pub(crate) fn knows(self, host: &str, url: &str) -> Self {
-        let port = url.rsplit(':').next().unwrap().trim_end_matches('/').parse().unwrap();
-        self.state().hosts.insert(host.to_owned(), SocketAddr::from(([127, 0, 0, 1], port)));
+        let port = url
+            .rsplit(':')
+            .next()
+            .unwrap()
+            .trim_end_matches('/')
+            .parse()
+            .unwrap();
+        self.state()
+            .hosts
+            .insert(host.to_owned(), SocketAddr::from(([127, 0, 0, 1], port)));
         self
     }
 
@@ -73,7 +81,11 @@ impl Forward {
 
     /// `<scheme>://<user@>127.0.0.1:<port>`
     pub(crate) fn url(&self, scheme: &str, user: &str) -> String {
-        let user = if user.is_empty() { String::new() } else { format!("{user}@") };
+        let user = if user.is_empty() {
+            String::new()
+        } else {
+            format!("{user}@")
+        };
         format!("{scheme}://{user}{}", self.address)
     }
 
@@ -105,25 +117,46 @@ fn serve(client: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
             line => lines.push(line.to_owned()),
         }
     }
-    let Some((first, headers)) = lines.split_first() else { return Ok(()) };
+    let Some((first, headers)) = lines.split_first() else {
+        return Ok(());
+    };
     let is_who = |line: &str| line.to_lowercase().starts_with("proxy-authorization:");
-    let who = headers.iter().find(|line| is_who(line)).and_then(|line| line.split_once(':'));
+    let who = headers
+        .iter()
+        .find(|line| is_who(line))
+        .and_then(|line| line.split_once(':'));
     let who = who.map_or_else(String::new, |(_, who)| who.trim().to_owned());
     let mut words = first.split(' ');
-    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    lock(state).asked.push(Asked { what: format!("{method} {target}"), who: who.clone() });
+    let (method, target) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
+    lock(state).asked.push(Asked {
+        what: format!("{method} {target}"),
+        who: who.clone(),
+    });
     if let Some(refusal) = refusal(state, &who) {
         return answer(client, &refusal);
     }
     let rest = target.trim_start_matches("http://");
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let Some(server) = found(state, host) else { return answer(client, "503 Service Unavailable") };
+    let Some(server) = found(state, host) else {
+        return answer(client, "503 Service Unavailable");
+    };
     let mut server = TcpStream::connect(server)?;
     if method == "CONNECT" {
         answer(client, "200 Connection established")?;
     } else {
-        let kept: Vec<_> = headers.iter().filter(|line| !is_who(line)).map(String::as_str).collect();
-        write!(server, "{method} /{path} HTTP/1.1\r\nConnection: close\r\n{}\r\n\r\n", kept.join("\r\n"))?;
+        let kept: Vec<_> = headers
+            .iter()
+            .filter(|line| !is_who(line))
+            .map(String::as_str)
+            .collect();
+        write!(
+            server,
+            "{method} /{path} HTTP/1.1\r\nConnection: close\r\n{}\r\n\r\n",
+            kept.join("\r\n")
+        )?;
     }
     pipe(client, reader, &server)
 }
@@ -134,27 +167,50 @@ fn refusal(state: &Mutex<State>, who: &str) -> Option<String> {
     if let Some(refusal) = &state.refusal {
         return Some(refusal.replace("{who}", who));
     }
-    let wanted = state.user.as_ref().map(|user| format!("Basic {}", STANDARD.encode(user)))?;
+    let wanted = state
+        .user
+        .as_ref()
+        .map(|user| format!("Basic {}", STANDARD.encode(user)))?;
     let asks = "407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"x\"";
     (wanted != who).then(|| asks.to_owned())
 }
 
 fn answer(mut client: &TcpStream, head: &str) -> std::io::Result<()> {
     let (first, headers) = head.split_once("\r\n").unwrap_or((head, ""));
-    let length = if first.starts_with("200") { "" } else { "Connection: close\r\nContent-Length: 0\r\n" };
-    let headers = if headers.is_empty() { String::new() } else { format!("{headers}\r\n") };
+    let length = if first.starts_with("200") {
+        ""
+    } else {
+        "Connection: close\r\nContent-Length: 0\r\n"
+    };
+    let headers = if headers.is_empty() {
+        String::new()
+    } else {
+        format!("{headers}\r\n")
+    };
     write!(client, "HTTP/1.1 {first}\r\n{headers}{length}\r\n")
 }
 
 /// The address of a host, with or without a port; without a name of that kind, what the address is that it says.
 fn found(state: &Mutex<State>, host: &str) -> Option<SocketAddr> {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    lock(state).hosts.get(name).copied().or_else(|| host.parse().ok())
+    lock(state)
+        .hosts
+        .get(name)
+        .copied()
+        .or_else(|| host.parse().ok())
 }
 
 /// Hands on bytes in both directions until both sides have ended.
-fn pipe(client: &TcpStream, mut from: BufReader<TcpStream>, server: &TcpStream) -> std::io::Result<()> {
-    let (mut up, mut down, mut back) = (server.try_clone()?, server.try_clone()?, client.try_clone()?);
+fn pipe(
+    client: &TcpStream,
+    mut from: BufReader<TcpStream>,
+    server: &TcpStream,
+) -> std::io::Result<()> {
+    let (mut up, mut down, mut back) = (
+        server.try_clone()?,
+        server.try_clone()?,
+        client.try_clone()?,
+    );
     std::thread::spawn(move || {
         drop(std::io::copy(&mut from, &mut up));
         drop(up.shutdown(Shutdown::Write));
@@ -164,7 +220,11 @@ fn pipe(client: &TcpStream, mut from: BufReader<TcpStream>, server: &TcpStream) 
 }
 
 /// RFC 1928, with the password of RFC 1929.
-fn socks(mut client: &TcpStream, mut reader: BufReader<TcpStream>, state: &Mutex<State>) -> std::io::Result<()> {
+fn socks(
+    mut client: &TcpStream,
+    mut reader: BufReader<TcpStream>,
+    state: &Mutex<State>,
+) -> std::io::Result<()> {
     let methods = reader_bytes(&mut reader, 2)?[1];
     reader_bytes(&mut reader, methods.into())?;
     let user = lock(state).user.clone();
@@ -180,7 +240,11 @@ fn socks(mut client: &TcpStream, mut reader: BufReader<TcpStream>, state: &Mutex
     }
     let kind = reader_bytes(&mut reader, 4)?[3];
     let host = match kind {
-        1 => reader_bytes(&mut reader, 4)?.iter().map(u8::to_string).collect::<Vec<_>>().join("."),
+        1 => reader_bytes(&mut reader, 4)?
+            .iter()
+            .map(u8::to_string)
+            .collect::<Vec<_>>()
+            .join("."),
         _ => {
             let length = reader_bytes(&mut reader, 1)?[0];
             String::from_utf8_lossy(&reader_bytes(&mut reader, length.into())?).into_owned()
@@ -188,9 +252,23 @@ fn socks(mut client: &TcpStream, mut reader: BufReader<TcpStream>, state: &Mutex
     };
     let port = reader_bytes(&mut reader, 2)?;
     let target = format!("{host}:{}", u16::from_be_bytes([port[0], port[1]]));
-    lock(state).asked.push(Asked { what: format!("SOCKS {target}"), who });
+    lock(state).asked.push(Asked {
+        what: format!("SOCKS {target}"),
+        who,
+    });
     let server = found(state, &target);
-    client.write_all(&[5, if server.is_some() { 0 } else { 4 }, 0, 1, 127, 0, 0, 1, 0, 0])?;
+    client.write_all(&[
+        5,
+        if server.is_some() { 0 } else { 4 },
+        0,
+        1,
+        127,
+        0,
+        0,
+        1,
+        0,
+        0,
+    ])?;
     let Some(server) = server else { return Ok(()) };
     pipe(client, reader, &TcpStream::connect(server)?)
 }

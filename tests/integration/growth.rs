@@ -32,8 +32,12 @@ fn an_alert_made_from_three_attributes_does_not_grow_to_thousands() {
             of([("fetched", 2), ("updated", 1), ("unchanged", 1)]),
             "{report:#}"
         );
-        assert_eq!(full(&report)["ledger"]["attributes"]["skipped_by"], json!({rule: 3_983}));
-        let told = "3983 attributes left out of alerts that may not grow any more (\"max_attributes\")";
+        assert_eq!(
+            full(&report)["ledger"]["attributes"]["skipped_by"],
+            json!({rule: 3_983})
+        );
+        let told =
+            "3983 attributes left out of alerts that may not grow any more (\"max_attributes\")";
         assert!(message(&report).contains(told), "{}", message(&report));
         // Nothing is lost silently: the line says that it is not whole, every run tells, and more room lets the rest in.
         assert!(desk.line("1").unwrap().contains("complete=no"));
@@ -41,7 +45,10 @@ fn an_alert_made_from_three_attributes_does_not_grow_to_thousands() {
         desk.wrote_nothing();
         assert!(message(&report).contains(told), "{}", message(&report));
         let warnings = full(&report)["connections"][0]["warnings"].to_string();
-        assert!(warnings.contains(&desk.misp.world().event("1").unwrap().uuid), "{warnings}");
+        assert!(
+            warnings.contains(&desk.misp.world().event("1").unwrap().uuid),
+            "{warnings}"
+        );
         let desk = desk.with(json!({"max_attributes": 5_000}));
         desk.import();
         assert_eq!(desk.data("1").len(), 4_003);
@@ -58,14 +65,23 @@ fn an_alert_that_is_full_goes_on_losing_and_changing_observables() {
         assert_eq!(desk.data("1").len(), 20);
         desk.change("1", |event| {
             event.info = "Renamed".into();
-            let more = event.attributes.iter_mut().filter(|one| one.value.starts_with("More"));
+            let more = event
+                .attributes
+                .iter_mut()
+                .filter(|one| one.value.starts_with("More"));
             more.take(17).for_each(|one| one.deleted = true);
         });
         desk.alter("1", "Text 1", |one| one.comment = "Better".into());
         desk.import();
         desk.import();
-        assert_eq!((desk.data("1").len(), &desk.alert("1")["title"]), (16, &json!("#1 Renamed")));
-        assert_eq!(desk.observable(&desk.alert("1"), "Text 1").unwrap()["message"], "Better");
+        assert_eq!(
+            (desk.data("1").len(), &desk.alert("1")["title"]),
+            (16, &json!("#1 Renamed"))
+        );
+        assert_eq!(
+            desk.observable(&desk.alert("1"), "Text 1").unwrap()["message"],
+            "Better"
+        );
         desk.rests();
     }
 }
@@ -76,7 +92,11 @@ fn a_large_update_goes_on_where_it_stopped() {
         grow(&desk, 3_500);
         // The third call that adds, and all after it, are refused.
         desk.thehive.fault(Fault {
-            on: if desk.thehive.world().version == crate::thehive::Version::Five { "/observable" } else { "/artifact" },
+            on: if desk.thehive.world().version == crate::thehive::Version::Five {
+                "/observable"
+            } else {
+                "/artifact"
+            },
             nth: Nth::From(3),
             what: What::Status(
                 403,
@@ -91,7 +111,11 @@ fn a_large_update_goes_on_where_it_stopped() {
         let report = desk.import();
         assert_eq!(
             counts(full(&report), "attributes"),
-            of([("fetched", 3_503), ("created", 3_503 - before), ("unchanged", before)]),
+            of([
+                ("fetched", 3_503),
+                ("created", 3_503 - before),
+                ("unchanged", before)
+            ]),
             "{report:#}"
         );
         desk.rests();

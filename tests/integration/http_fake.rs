@@ -46,13 +46,22 @@ impl Call {
     /// The same call as the application sees it that lives below this path; none if it is another's.
     pub(crate) fn below(&self, base: &str) -> Option<Self> {
         let path = self.path.strip_prefix(base)?.to_owned();
-        let (method, headers, body) = (self.method.clone(), self.headers.clone(), self.body.clone());
-        Some(Self { method, path, headers, body })
+        let (method, headers, body) =
+            (self.method.clone(), self.headers.clone(), self.body.clone());
+        Some(Self {
+            method,
+            path,
+            headers,
+            body,
+        })
     }
 
     /// The value of the header with this lower-case name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -69,12 +78,21 @@ pub(crate) struct Reply {
 impl Reply {
     /// A compact JSON answer.
     pub(crate) fn json(status: u16, body: &Value) -> Self {
-        Self::bytes(status, "application/json; charset=UTF-8", body.to_string().into_bytes())
+        Self::bytes(
+            status,
+            "application/json; charset=UTF-8",
+            body.to_string().into_bytes(),
+        )
     }
 
     /// An answer of any content type.
     pub(crate) fn bytes(status: u16, content_type: &str, body: Vec<u8>) -> Self {
-        Self { status, headers: vec![("Content-Type".into(), content_type.into())], body, cut_after: None }
+        Self {
+            status,
+            headers: vec![("Content-Type".into(), content_type.into())],
+            body,
+            cut_after: None,
+        }
     }
 
     /// The same answer with one more header.
@@ -102,7 +120,10 @@ pub(crate) struct Logged {
 impl Logged {
     /// The value of the header with this lower-case name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -194,14 +215,25 @@ impl<S: Site> Server<S> {
     /// Starts a server for `site` on a free port of the loopback address.
     pub(crate) fn start(mut site: S) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.set_nonblocking(true).expect("a non-blocking socket");
+        listener
+            .set_nonblocking(true)
+            .expect("a non-blocking socket");
         let url = format!("http://{}", listener.local_addr().expect("a bound socket"));
         site.reachable_at(&url);
-        let shared = Arc::new(Shared { site: Mutex::new(site), log: Mutex::default(), faults: Mutex::default() });
+        let shared = Arc::new(Shared {
+            site: Mutex::new(site),
+            log: Mutex::default(),
+            faults: Mutex::default(),
+        });
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let serving = Arc::clone(&shared);
         let thread = std::thread::spawn(move || serve(listener, serving, stopped));
-        Self { url, shared, stop: Some(stop), thread: Some(thread) }
+        Self {
+            url,
+            shared,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
     }
 
     /// `http://127.0.0.1:<port>`, without a slash at the end.
@@ -251,8 +283,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn serve<S: Site>(listener: TcpListener, shared: Arc<Shared<S>>, stopped: tokio::sync::oneshot::Receiver<()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+fn serve<S: Site>(
+    listener: TcpListener,
+    shared: Arc<Shared<S>>,
+    stopped: tokio::sync::oneshot::Receiver<()>,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async move {
         let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
         let router = axum::Router::new().fallback(handle::<S>).with_state(shared);
@@ -263,7 +302,10 @@ fn serve<S: Site>(listener: TcpListener, shared: Arc<Shared<S>>, stopped: tokio:
     runtime.shutdown_background();
 }
 
-async fn handle<S: Site>(State(shared): State<Arc<Shared<S>>>, request: Request) -> Result<Response<Body>, Infallible> {
+async fn handle<S: Site>(
+    State(shared): State<Arc<Shared<S>>>,
+    request: Request,
+) -> Result<Response<Body>, Infallible> {
     let Ok(call) = receive(request).await else {
         return Ok(send(Reply::bytes(400, "text/plain", Vec::new()), None));
     };
@@ -301,10 +343,22 @@ async fn answered<S: Site>(shared: &Shared<S>, call: &Call) -> Reply {
 async fn receive(request: Request) -> Result<Call, axum::Error> {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await?.to_vec();
-    let path = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+    let path = parts
+        .uri
+        .path_and_query()
+        .map_or_else(String::new, ToString::to_string);
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-    Ok(Call { method: parts.method.to_string(), path, headers, body })
+    let headers = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), text(value)))
+        .collect();
+    Ok(Call {
+        method: parts.method.to_string(),
+        path,
+        headers,
+        body,
+    })
 }
 
 fn note<S: Site>(shared: &Shared<S>, call: &Call) -> usize {
@@ -333,14 +387,20 @@ fn struck<S: Site>(shared: &Shared<S>, path: &str) -> Option<What> {
 
 fn instead(what: &What) -> Option<Reply> {
     match what {
-        What::Status(status, body, content_type) => {
-            Some(Reply::bytes(*status, content_type, body.clone().into_bytes()))
-        }
+        What::Status(status, body, content_type) => Some(Reply::bytes(
+            *status,
+            content_type,
+            body.clone().into_bytes(),
+        )),
         What::StatusWith(status, body, (name, value)) => {
             Some(Reply::bytes(*status, "text/html", body.clone().into_bytes()).with(name, value))
         }
         What::Redirect(to) => Some(Reply::bytes(302, "text/html", Vec::new()).with("Location", to)),
-        What::Body(body) => Some(Reply::bytes(200, "application/json; charset=UTF-8", body.clone().into_bytes())),
+        What::Body(body) => Some(Reply::bytes(
+            200,
+            "application/json; charset=UTF-8",
+            body.clone().into_bytes(),
+        )),
         What::Delay(_) | What::Hang | What::CutAfter(_) | What::Drip(_) => None,
     }
 }
@@ -352,8 +412,16 @@ fn send(reply: Reply, what: Option<What>) -> Response<Body> {
         _ => reply.cut_after,
     };
     // Where the end of the connection is the end of the body, or pieces are told one by one, no length is.
-    let has = |name: &str, value: &str| reply.headers.iter().any(|(key, held)| key == name && held == value);
-    let (is_open_ended, is_chunked) = (has("Connection", "close"), has("Transfer-Encoding", "chunked"));
+    let has = |name: &str, value: &str| {
+        reply
+            .headers
+            .iter()
+            .any(|(key, held)| key == name && held == value)
+    };
+    let (is_open_ended, is_chunked) = (
+        has("Connection", "close"),
+        has("Transfer-Encoding", "chunked"),
+    );
     let is_faulty = cut.is_some() || matches!(what, Some(What::Drip(_)));
     let body = match (cut, what) {
         (Some(bytes), _) => Body::new(Piecemeal::cut(&reply.body, bytes)),
@@ -370,7 +438,11 @@ fn send(reply: Reply, what: Option<What>) -> Response<Body> {
     if !is_open_ended && (!is_chunked || is_faulty) {
         headers.insert("content-length", HeaderValue::from(length));
     }
-    for (name, value) in reply.headers.into_iter().filter(|(name, _)| name != "Transfer-Encoding") {
+    for (name, value) in reply
+        .headers
+        .into_iter()
+        .filter(|(name, _)| name != "Transfer-Encoding")
+    {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
         headers.append(name, HeaderValue::from_str(&value).expect("a header value"));
     }
@@ -390,7 +462,13 @@ struct Piecemeal {
 impl Piecemeal {
     fn cut(body: &[u8], after: usize) -> Self {
         let kept = Bytes::copy_from_slice(&body[..after.min(body.len())]);
-        Self { pieces: VecDeque::from([kept]), every: Duration::ZERO, timer: None, breaks: true, flushed: false }
+        Self {
+            pieces: VecDeque::from([kept]),
+            every: Duration::ZERO,
+            timer: None,
+            breaks: true,
+            flushed: false,
+        }
     }
 
     /// All at once, of a length that nobody is told.
@@ -405,8 +483,17 @@ impl Piecemeal {
     }
 
     fn drip(body: &[u8], every: Duration) -> Self {
-        let pieces = body.iter().map(|byte| Bytes::copy_from_slice(&[*byte])).collect();
-        Self { pieces, every, timer: None, breaks: false, flushed: false }
+        let pieces = body
+            .iter()
+            .map(|byte| Bytes::copy_from_slice(&[*byte]))
+            .collect();
+        Self {
+            pieces,
+            every,
+            timer: None,
+            breaks: false,
+            flushed: false,
+        }
     }
 }
 
@@ -420,7 +507,9 @@ impl HttpBody for Piecemeal {
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, io::Error>>> {
         if !self.every.is_zero() {
             let every = self.every;
-            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(every)));
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(every)));
             if timer.as_mut().poll(context).is_pending() {
                 return Poll::Pending;
             }

@@ -22,11 +22,19 @@ fn active(text: &str) -> Vec<String> {
             event,
             Event::Html(_)
                 | Event::InlineHtml(_)
-                | Event::Start(Tag::HtmlBlock | Tag::Link { .. } | Tag::Image { .. } | Tag::FootnoteDefinition(_))
+                | Event::Start(
+                    Tag::HtmlBlock
+                        | Tag::Link { .. }
+                        | Tag::Image { .. }
+                        | Tag::FootnoteDefinition(_)
+                )
         )
     };
-    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_FOOTNOTES;
-    let found = Parser::new_ext(text, options).filter(is_active).map(|event| format!("{event:?}"));
+    let options =
+        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_FOOTNOTES;
+    let found = Parser::new_ext(text, options)
+        .filter(is_active)
+        .map(|event| format!("{event:?}"));
     // GitHub's Markdown makes links of addresses that stand anywhere but in code.
     let mut bare = String::new();
     for event in Parser::new_ext(text, options) {
@@ -66,7 +74,11 @@ const SLY: [&str; 14] = [
 /// A MISP whose events have each of the texts in every place.
 fn sly() -> World {
     let mut world = events(SLY.len() as u64);
-    world.organisations.iter_mut().zip(SLY).for_each(|(organisation, text)| organisation.name = text.to_owned());
+    world
+        .organisations
+        .iter_mut()
+        .zip(SLY)
+        .for_each(|(organisation, text)| organisation.name = text.to_owned());
     for (place, text) in SLY.iter().enumerate() {
         let tag = world.attached(text);
         let event = &mut world.events[place];
@@ -89,15 +101,29 @@ fn no_text_of_an_event_becomes_markup_in_an_alert() {
     for hive in [thehive::World::four(), thehive::World::five()] {
         let desk = Desk::new(sly(), hive);
         let report = desk.import();
-        assert_eq!(counts(full(&report), "events")["created"], SLY.len() as u64, "{report:#}");
+        assert_eq!(
+            counts(full(&report), "events")["created"],
+            SLY.len() as u64,
+            "{report:#}"
+        );
         let alerts = desk.thehive.world().alerts.clone();
         assert_eq!(alerts.len(), SLY.len());
         for alert in &alerts {
             let description = alert["description"].as_str().unwrap();
             assert_eq!(active(description), [""; 0], "{description}");
-            assert!(description.len() < 32_000 && description.contains("# Report"), "{description}");
-            assert_eq!(state::strip_state_line(description).matches("\n[cortex-misp]").count(), 0);
-            let names = [&alert["title"], &alert["source"]].into_iter().chain(alert["tags"].as_array().unwrap());
+            assert!(
+                description.len() < 32_000 && description.contains("# Report"),
+                "{description}"
+            );
+            assert_eq!(
+                state::strip_state_line(description)
+                    .matches("\n[cortex-misp]")
+                    .count(),
+                0
+            );
+            let names = [&alert["title"], &alert["source"]]
+                .into_iter()
+                .chain(alert["tags"].as_array().unwrap());
             for name in names {
                 assert!(!has_hidden(name.as_str().unwrap()), "{name}");
             }
@@ -107,8 +133,15 @@ fn no_text_of_an_event_becomes_markup_in_an_alert() {
             }
         }
         let again = desk.import();
-        let unchanged = of([("fetched", SLY.len() as u64), ("unchanged", SLY.len() as u64)]);
-        assert_eq!(counts(full(&again), "events"), unchanged, "what was written is read as it was written: {again:#}");
+        let unchanged = of([
+            ("fetched", SLY.len() as u64),
+            ("unchanged", SLY.len() as u64),
+        ]);
+        assert_eq!(
+            counts(full(&again), "events"),
+            unchanged,
+            "what was written is read as it was written: {again:#}"
+        );
     }
 }
 
@@ -118,12 +151,26 @@ fn an_organisation_and_a_date_that_are_markdown_are_quoted() {
     let folder = Path::new("fixtures/faults/18-markdown");
     let desk = Desk::new(World::new(), thehive::World::five());
     let job = fs::read_to_string(folder.join("job.json")).unwrap();
-    let job = job.replace("@HERE@", fs::canonicalize(folder).unwrap().to_str().unwrap());
-    let job = job.replace("@HIVE@", &desk.thehive.url()).replace("@HIVEKEY@", thehive::KEY);
+    let job = job.replace(
+        "@HERE@",
+        fs::canonicalize(folder).unwrap().to_str().unwrap(),
+    );
+    let job = job
+        .replace("@HIVE@", &desk.thehive.url())
+        .replace("@HIVEKEY@", thehive::KEY);
     let job: Value = serde_json::from_str(&job).unwrap();
     let report = desk.run(&job);
-    assert_eq!(counts(full(&report), "events"), of([("fetched", 4), ("created", 4)]), "{report:#}");
-    let description = |event: &str| desk.alert(event)["description"].as_str().unwrap().to_owned();
+    assert_eq!(
+        counts(full(&report), "events"),
+        of([("fetched", 4), ("created", 4)]),
+        "{report:#}"
+    );
+    let description = |event: &str| {
+        desk.alert(event)["description"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
     let [org, date, broken_date, broken_org] = [
         "156f8886-c3ff-5cbf-bc38-82b68ca2f369",
         "1a9f9596-dce1-5e40-b90b-52fdcb60456d",
@@ -133,13 +180,25 @@ fn an_organisation_and_a_date_that_are_markdown_are_quoted() {
     .map(description);
     for text in [&org, &date, &broken_date, &broken_org] {
         assert_eq!(active(text), [""; 0], "{text}");
-        assert_eq!(text.lines().filter(|line| line.starts_with("[cortex-misp]")).count(), 1, "{text}");
+        assert_eq!(
+            text.lines()
+                .filter(|line| line.starts_with("[cortex-misp]"))
+                .count(),
+            1,
+            "{text}"
+        );
         assert!(text.lines().all(|line| !line.starts_with('#')), "{text}");
     }
-    assert!(org.contains("of `Evil** ![o](http://pix.example/o.png) [login](http://phish.example) <img src=x>`\n"));
+    assert!(org.contains(
+        "of `Evil** ![o](http://pix.example/o.png) [login](http://phish.example) <img src=x>`\n"
+    ));
     assert!(date.contains("- Date: `![d](http:/~"), "{date}");
     let again = desk.run(&job);
-    assert_eq!(counts(full(&again), "events"), of([("fetched", 4), ("unchanged", 4)]), "{again:#}");
+    assert_eq!(
+        counts(full(&again), "events"),
+        of([("fetched", 4), ("unchanged", 4)]),
+        "{again:#}"
+    );
 }
 
 #[test]
@@ -150,17 +209,34 @@ fn a_value_keeps_what_is_hidden_in_it_and_a_report_names_it() {
     world.events[0].attributes[0].kind = "filename".to_owned();
     let desk = Desk::new(world, thehive::World::five());
     desk.import();
-    assert!(desk.observable(&desk.alert("1"), VALUE).is_some(), "an IOC is never changed");
+    assert!(
+        desk.observable(&desk.alert("1"), VALUE).is_some(),
+        "an IOC is never changed"
+    );
     let desk = desk.with(json!({"thehive_url": null, "thehive_key": null}));
     let report = desk.run_uncounted(&desk.job());
-    let observables = full(&report)["alerts"][0]["observables"].as_array().unwrap().clone();
+    let observables = full(&report)["alerts"][0]["observables"]
+        .as_array()
+        .unwrap()
+        .clone();
     let one = observables.iter().find(|one| one["data"] == VALUE).unwrap();
     assert_eq!(one["shown"], "invoice_<U+202E>fdp.exe");
-    assert!(observables.iter().filter(|one| one["data"] != VALUE).all(|one| one["shown"].is_null()));
+    assert!(
+        observables
+            .iter()
+            .filter(|one| one["data"] != VALUE)
+            .all(|one| one["shown"].is_null())
+    );
     let mut click = desk.job();
     (click["dataType"], click["data"]) = (json!("filename"), json!(VALUE));
     let report = desk.run_uncounted(&click);
-    assert!(full(&report)["message"].as_str().unwrap().contains("knows invoice_<U+202E>fdp.exe"), "{report:#}");
+    assert!(
+        full(&report)["message"]
+            .as_str()
+            .unwrap()
+            .contains("knows invoice_<U+202E>fdp.exe"),
+        "{report:#}"
+    );
     let found = &full(&report)["connections"][0]["events"][0]["matches"][0];
     assert_eq!(found["value"], "invoice_<U+202E>fdp.exe");
 }
@@ -168,7 +244,12 @@ fn a_value_keeps_what_is_hidden_in_it_and_a_report_names_it() {
 /// Only what lays a text out may stand there.
 fn steers_nothing(text: &[u8]) {
     let text = std::str::from_utf8(text).unwrap();
-    assert!(!text.chars().any(|c| c != '\n' && has_hidden(c.encode_utf8(&mut [0; 4]))), "{text:?}");
+    assert!(
+        !text
+            .chars()
+            .any(|c| c != '\n' && has_hidden(c.encode_utf8(&mut [0; 4]))),
+        "{text:?}"
+    );
 }
 
 #[test]
@@ -185,7 +266,8 @@ fn no_text_steers_a_terminal_or_disguises_itself_there() {
         let mut command = Program::Import.command();
         command.args(arguments);
         let mut child = command.arg("/nonexistent").spawn().unwrap();
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), job.to_string().as_bytes()).unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), job.to_string().as_bytes())
+            .unwrap();
         let output = child.wait_with_output().unwrap();
         steers_nothing(&output.stdout);
         steers_nothing(&output.stderr);
@@ -193,7 +275,10 @@ fn no_text_steers_a_terminal_or_disguises_itself_there() {
     };
     for arguments in [&[][..], &["--pretty"], &["check"], &["check", "--json"]] {
         let told = String::from_utf8(run(arguments, &job)).unwrap();
-        assert!(told.contains("<U+001B>") || told.contains("\\u001b"), "{told}");
+        assert!(
+            told.contains("<U+001B>") || told.contains("\\u001b"),
+            "{told}"
+        );
     }
     job["config"]["exclude_organisations"] = json!([]);
     let told = String::from_utf8(run(&["--pretty"], &job)).unwrap();
@@ -201,7 +286,11 @@ fn no_text_steers_a_terminal_or_disguises_itself_there() {
     misp.fault(Fault {
         on: "",
         nth: Nth::Always,
-        what: What::Status(403, json!({"message": SLY.concat()}).to_string(), "application/json"),
+        what: What::Status(
+            403,
+            json!({"message": SLY.concat()}).to_string(),
+            "application/json",
+        ),
     });
     for arguments in [&[][..], &["--pretty"], &["check"]] {
         run(arguments, &job);
@@ -225,7 +314,10 @@ fn what_goes_to_misp_has_nothing_hidden_and_no_quotation_marks_of_an_import() {
     let misp = misp::Fake::start(World::new());
     for (message, comment) in [
         ("`see http://evil.example`", "see http://evil.example"),
-        ("```\nsee http://evil.example\nand <b>\n```", "see http://evil.example\nand <b>"),
+        (
+            "```\nsee http://evil.example\nand <b>\n```",
+            "see http://evil.example\nand <b>",
+        ),
         ("in\u{202e}voice\u{200b}\u{1b}[31m", "invoice[31m"),
         ("two\r\nlines", "two\nlines"),
     ] {
@@ -233,11 +325,17 @@ fn what_goes_to_misp_has_nothing_hidden_and_no_quotation_marks_of_an_import() {
         let mut job = case(&misp.url(), domain(message));
         job["data"]["title"] = json!("Wave \u{202e}gnihsihp\u{200b}\nof \u{1b}[31mMay");
         let report = Program::Export.report(&job);
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 1), ("created", 1)]), "{report:#}");
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 1), ("created", 1)]),
+            "{report:#}"
+        );
         let world = misp.world();
         assert_eq!(world.events[0].info, "Wave gnihsihp of  [31mMay");
         assert_eq!(world.events[0].attributes[0].comment, comment);
-        let is_told = full(&report)["connections"].to_string().contains("nobody sees");
+        let is_told = full(&report)["connections"]
+            .to_string()
+            .contains("nobody sees");
         assert!(is_told, "{report:#}");
     }
 }
@@ -249,7 +347,11 @@ fn no_text_becomes_markup_in_what_a_responder_says() {
         misp.heal();
         misp.world().events.clear();
         let words = json!({"message": text}).to_string();
-        misp.fault(Fault { on: "", nth: Nth::Always, what: What::Status(403, words, "application/json") });
+        misp.fault(Fault {
+            on: "",
+            nth: Nth::Always,
+            what: What::Status(403, words, "application/json"),
+        });
         let report = Program::Export.report(&case(&misp.url(), domain("x")));
         assert_eq!(active(failure(&report)), [""; 0], "{report:#}");
         assert!(!has_hidden(failure(&report)), "{report:#}");
@@ -258,7 +360,10 @@ fn no_text_becomes_markup_in_what_a_responder_says() {
         (job["config"]["name"], job["data"]["caseId"]) = (json!([text]), json!(text));
         job["data"]["observables"][0]["data"] = json!(format!("{text}.example"));
         let report = Program::Export.report(&job);
-        let said = report["full"]["message"].as_str().or(report["errorMessage"].as_str()).unwrap();
+        let said = report["full"]["message"]
+            .as_str()
+            .or(report["errorMessage"].as_str())
+            .unwrap();
         assert_eq!(active(said), [""; 0], "{report:#}");
         assert!(!has_hidden(said), "{report:#}");
     }
@@ -278,11 +383,22 @@ fn a_value_that_reads_like_a_state_is_none() {
         (&full(&report)["is_incomplete"], &full(&report)["value"]),
         (&Value::Null, &json!("INCOMPLETE: 7 failed"))
     );
-    misp.fault(Fault { on: "/events/index", nth: Nth::Always, what: What::Body("7".into()) });
+    misp.fault(Fault {
+        on: "/events/index",
+        nth: Nth::Always,
+        what: What::Body("7".into()),
+    });
     let report = Program::Export.report(&{
         let mut job = case(&misp.url(), domain("x"));
-        for (name, value) in [("name", "down"), ("url", "http://127.0.0.1:9"), ("key", "k-of-another")] {
-            job["config"][name].as_array_mut().unwrap().push(json!(value));
+        for (name, value) in [
+            ("name", "down"),
+            ("url", "http://127.0.0.1:9"),
+            ("key", "k-of-another"),
+        ] {
+            job["config"][name]
+                .as_array_mut()
+                .unwrap()
+                .push(json!(value));
         }
         job["config"]["purpose"] = json!(["ExportOnly", "ExportOnly"]);
         misp.heal();
@@ -298,30 +414,52 @@ fn what_was_pasted_around_a_value_is_taken_off_on_export_and_look_up_alike() {
     let feed = folder.path().join("out");
     fs::create_dir(&feed).unwrap();
     let job = fs::read_to_string("fixtures/faults/08-invisible-characters/job.json").unwrap();
-    let job: Value = serde_json::from_str(&job.replace("@HERE@", folder.path().to_str().unwrap())).unwrap();
+    let job: Value =
+        serde_json::from_str(&job.replace("@HERE@", folder.path().to_str().unwrap())).unwrap();
     let report = Program::Export.report(&job);
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 4), ("created", 4)]), "{report:#}");
-    let files = fs::read_dir(&feed).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
-    let text: String = files.filter(|text| text.contains("\"Attribute\"")).collect();
-    for value in
-        ["192.0.2.3", "192.0.2.4", "44d88612fea8a8f36de82e1278abb02f", "3395856ce81f2b7382dee72602f798b642f14140"]
-    {
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 4), ("created", 4)]),
+        "{report:#}"
+    );
+    let files = fs::read_dir(&feed)
+        .unwrap()
+        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+    let text: String = files
+        .filter(|text| text.contains("\"Attribute\""))
+        .collect();
+    for value in [
+        "192.0.2.3",
+        "192.0.2.4",
+        "44d88612fea8a8f36de82e1278abb02f",
+        "3395856ce81f2b7382dee72602f798b642f14140",
+    ] {
         assert!(
-            text.contains(&format!("\"value\": \"{value}\"")) || text.contains(&format!("\"value\":\"{value}\"")),
+            text.contains(&format!("\"value\": \"{value}\""))
+                || text.contains(&format!("\"value\":\"{value}\"")),
             "{text}"
         );
     }
     for observable in job["data"]["observables"].as_array().unwrap() {
         let mut job = job.clone();
-        (job["dataType"], job["data"]) = (observable["dataType"].clone(), observable["data"].clone());
+        (job["dataType"], job["data"]) =
+            (observable["dataType"].clone(), observable["data"].clone());
         job["config"]["loop_guard"] = json!(false);
         let report = Program::Import.report(&job);
-        assert_eq!(counts(full(&report), "events")["unchanged"], 1, "{observable}: {report:#}");
+        assert_eq!(
+            counts(full(&report), "events")["unchanged"],
+            1,
+            "{observable}: {report:#}"
+        );
     }
     let mut job = job;
-    job["data"]["observables"] = json!([{"dataType": "ip", "data": "192.0\u{200b}.2.3", "ioc": true, "tlp": 2}]);
+    job["data"]["observables"] =
+        json!([{"dataType": "ip", "data": "192.0\u{200b}.2.3", "ioc": true, "tlp": 2}]);
     let report = Program::Export.report(&job);
-    assert!(report.to_string().contains("192.0<U+200B>.2.3"), "{report:#}");
+    assert!(
+        report.to_string().contains("192.0<U+200B>.2.3"),
+        "{report:#}"
+    );
 }
 
 /// `fixtures/faults/09-file-names`: a name is an IOC as it is; only what stands beside a hash is made safe.
@@ -331,18 +469,41 @@ fn the_name_of_a_file_stays_as_misp_can_store_it() {
     let feed = folder.path().join("out");
     fs::create_dir(&feed).unwrap();
     let job = fs::read_to_string("fixtures/faults/09-file-names/job.json").unwrap();
-    let job: Value = serde_json::from_str(&job.replace("@HERE@", folder.path().to_str().unwrap())).unwrap();
+    let job: Value =
+        serde_json::from_str(&job.replace("@HERE@", folder.path().to_str().unwrap())).unwrap();
     let report = Program::Export.report(&job);
-    assert_eq!(counts(full(&report), "observables")["created"], 4, "{report:#}");
+    assert_eq!(
+        counts(full(&report), "observables")["created"],
+        4,
+        "{report:#}"
+    );
     let warnings = full(&report)["connections"][0]["warnings"].to_string();
-    assert!(warnings.contains("called \\\"line break.doc\\\" in MISP"), "{warnings}");
+    assert!(
+        warnings.contains("called \\\"line break.doc\\\" in MISP"),
+        "{warnings}"
+    );
     assert!(warnings.contains("a file without a name"), "{warnings}");
-    let file = format!("{}.json", full(&report)["connections"][0]["events"][0]["uuid"].as_str().unwrap());
+    let file = format!(
+        "{}.json",
+        full(&report)["connections"][0]["events"][0]["uuid"]
+            .as_str()
+            .unwrap()
+    );
     let event: Value = serde_json::from_slice(&fs::read(feed.join(file)).unwrap()).unwrap();
     let objects = event["Event"]["Object"].as_array().unwrap();
-    let attributes = objects.iter().flat_map(|object| object["Attribute"].as_array().unwrap());
-    let names: Vec<_> =
-        attributes.filter(|one| one["type"] == "filename").map(|one| one["value"].as_str().unwrap()).collect();
-    assert!(names.contains(&"a|b.exe") && names.contains(&"line break.doc"), "{names:?}");
-    assert!(names.iter().any(|name| name.len() > 300) && names.len() == 3 && !names.contains(&"file"), "{names:?}");
+    let attributes = objects
+        .iter()
+        .flat_map(|object| object["Attribute"].as_array().unwrap());
+    let names: Vec<_> = attributes
+        .filter(|one| one["type"] == "filename")
+        .map(|one| one["value"].as_str().unwrap())
+        .collect();
+    assert!(
+        names.contains(&"a|b.exe") && names.contains(&"line break.doc"),
+        "{names:?}"
+    );
+    assert!(
+        names.iter().any(|name| name.len() > 300) && names.len() == 3 && !names.contains(&"file"),
+        "{names:?}"
+    );
 }

@@ -54,7 +54,9 @@ fn import(misp: &Fake) -> Value {
         "name": ["corp"], "url": [misp.url()], "key": [key("admin")], "max_age_days": 0, "max_attributes": 0,
         "warninglists": "off", "max_artifacts": 5,
     });
-    Program::Import.report(&json!({"dataType": "other", "data": format!("misp:event:{EVENT}"), "config": config}))
+    Program::Import.report(
+        &json!({"dataType": "other", "data": format!("misp:event:{EVENT}"), "config": config}),
+    )
 }
 
 fn broken(on: &'static str, nth: Nth, what: What) -> Fault {
@@ -64,13 +66,22 @@ fn broken(on: &'static str, nth: Nth, what: What) -> Fault {
 /// What a MISP answers whose PHP ran out of memory, seen on MISP 2.5.1 with a memory_limit of 64 MiB.
 fn out_of_memory() -> What {
     let message = "An Internal Error Has Occurred.";
-    What::Status(500, json!({"name": message, "message": message, "url": "/"}).to_string(), "application/json")
+    What::Status(
+        500,
+        json!({"name": message, "message": message, "url": "/"}).to_string(),
+        "application/json",
+    )
 }
 
 fn arrives(misp: &Fake) -> Value {
     let report = import(misp);
     let all = of([("fetched", NUMBER), ("created", NUMBER)]);
-    assert_eq!(counts(full(&report), "attributes"), all, "{}", full(&report)["message"]);
+    assert_eq!(
+        counts(full(&report), "attributes"),
+        all,
+        "{}",
+        full(&report)["message"]
+    );
     report
 }
 
@@ -78,26 +89,42 @@ fn arrives(misp: &Fake) -> Value {
 fn a_page_over_which_misp_runs_out_of_memory_is_halved_down_to_a_floor() {
     let misp = Fake::start(large());
     arrives(&misp);
-    for what in
-        [out_of_memory(), What::Status(502, "<html>".into(), "text/html"), What::Body("{\"response\": {".into())]
-    {
+    for what in [
+        out_of_memory(),
+        What::Status(502, "<html>".into(), "text/html"),
+        What::Body("{\"response\": {".into()),
+    ] {
         misp.heal();
         misp.forget_requests();
-        misp.fault(broken("/attributes/restSearch", Nth::First(4), what.clone()));
+        misp.fault(broken(
+            "/attributes/restSearch",
+            Nth::First(4),
+            what.clone(),
+        ));
         if matches!(what, What::Status(502, ..)) {
             // Which may pass: each page is asked for four times.
             misp.heal();
             misp.fault(broken("/attributes/restSearch", Nth::First(16), what));
         }
         arrives(&misp);
-        let mut pages = misp.requests().into_iter().filter(|asked| asked.path.starts_with("/attributes/restSearch"));
+        let mut pages = misp
+            .requests()
+            .into_iter()
+            .filter(|asked| asked.path.starts_with("/attributes/restSearch"));
         assert_eq!(pages.next_back().unwrap().body["limit"], 125);
     }
     misp.heal();
-    misp.fault(broken("/attributes/restSearch", Nth::Always, out_of_memory()));
+    misp.fault(broken(
+        "/attributes/restSearch",
+        Nth::Always,
+        out_of_memory(),
+    ));
     let report = import(&misp);
     let said = failure(&report);
-    assert!(said.contains(EVENT) && said.contains("MISP breaks down even over 125 attributes"), "{said}");
+    assert!(
+        said.contains(EVENT) && said.contains("MISP breaks down even over 125 attributes"),
+        "{said}"
+    );
     assert!(said.contains("raise PHP's memory_limit"), "{said}");
 }
 
@@ -106,18 +133,31 @@ fn an_event_whose_objects_cannot_be_read_arrives_whole_and_says_so() {
     let misp = Fake::start(large());
     let tags = |report: &Value| full(report)["alerts"][0]["observables"][0]["tags"].to_string();
     let report = arrives(&misp);
-    assert!(tags(&report).contains("misp:object=") && full(&report)["connections"][0]["warnings"].is_null());
-    for what in [out_of_memory(), What::Body("{\"response\": [{\"Object\"".into())] {
+    assert!(
+        tags(&report).contains("misp:object=")
+            && full(&report)["connections"][0]["warnings"].is_null()
+    );
+    for what in [
+        out_of_memory(),
+        What::Body("{\"response\": [{\"Object\"".into()),
+    ] {
         misp.heal();
         misp.fault(broken("/objects/restSearch", Nth::Always, what));
         let report = arrives(&misp);
         assert!(!tags(&report).contains("misp:object="));
         let warnings = full(&report)["connections"][0]["warnings"].to_string();
-        assert!(warnings.contains(EVENT) && warnings.contains("its objects cannot be read"), "{warnings}");
+        assert!(
+            warnings.contains(EVENT) && warnings.contains("its objects cannot be read"),
+            "{warnings}"
+        );
     }
     // A server that refuses is another matter.
     misp.heal();
-    misp.fault(broken("/objects/restSearch", Nth::Always, What::Status(403, "{}".into(), "application/json")));
+    misp.fault(broken(
+        "/objects/restSearch",
+        Nth::Always,
+        What::Status(403, "{}".into(), "application/json"),
+    ));
     assert!(failure(&import(&misp)).contains("403"));
 }
 
@@ -131,10 +171,16 @@ fn attributes_that_misp_counts_and_does_not_send_are_told() {
         let misp = Fake::start(world.clone());
         let report = import(&misp);
         let part = &full(&report)["connections"][0];
-        assert_eq!((&part["not_shown"], &part["events"][0]["not_shown"]), (&json!(10), &json!(10)), "{part:#}");
+        assert_eq!(
+            (&part["not_shown"], &part["events"][0]["not_shown"]),
+            (&json!(10), &json!(10)),
+            "{part:#}"
+        );
         let warnings = part["warnings"].to_string();
         assert!(
-            warnings.contains("10 attributes that MISP counts were not sent: the key's user may not see them"),
+            warnings.contains(
+                "10 attributes that MISP counts were not sent: the key's user may not see them"
+            ),
             "{warnings}"
         );
     }

@@ -31,7 +31,12 @@ fn noise(length: usize) -> Vec<u8> {
 fn watched(job: &str) -> (Vec<u8>, u64) {
     let empty = tempfile::tempdir().unwrap();
     let mut child = Program::Export.command().arg(empty.path()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(job.as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(job.as_bytes())
+        .unwrap();
     let mut stdout = child.stdout.take().unwrap();
     let reader = thread::spawn(move || {
         let mut report = Vec::new();
@@ -43,7 +48,9 @@ fn watched(job: &str) -> (Vec<u8>, u64) {
     while child.try_wait().unwrap().is_none() {
         let text = fs::read_to_string(&status).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        peak = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(peak);
+        peak = line
+            .and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
+            .unwrap_or(peak);
         thread::yield_now();
     }
     (reader.join().unwrap(), peak)
@@ -57,9 +64,21 @@ fn a_file_of_25_mb_goes_out_and_is_the_same_afterwards() {
     desk.file("large.bin", &content, &json!({}));
     let (report, peak) = watched(&desk.job().to_string());
     let report = judged(Program::Export, &report);
-    println!("the program held {} MiB at most for a file of 25 MB", peak >> 10);
-    assert_eq!(counts(full(&report), "files"), of([("fetched", 1), ("created", 1)]), "{report:#}");
-    let held = desk.event().attributes.into_iter().find_map(|one| one.data).unwrap();
+    println!(
+        "the program held {} MiB at most for a file of 25 MB",
+        peak >> 10
+    );
+    assert_eq!(
+        counts(full(&report), "files"),
+        of([("fetched", 1), ("created", 1)]),
+        "{report:#}"
+    );
+    let held = desk
+        .event()
+        .attributes
+        .into_iter()
+        .find_map(|one| one.data)
+        .unwrap();
     let zip = STANDARD.decode(held).unwrap();
     let back = sample::unpack(&zip, sample::PASSWORD, 25_000_000).unwrap();
     assert_eq!(sample::sha256(&back), sample::sha256(&content));

@@ -33,7 +33,12 @@ fn files(folder: &Path) -> Vec<(String, String)> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+                let name = path
+                    .strip_prefix(folder)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
                 found.push((name, program_text(&fs::read_to_string(&path).unwrap())));
             }
         }
@@ -44,8 +49,15 @@ fn files(folder: &Path) -> Vec<(String, String)> {
 
 /// A file without its comments and its own tests, which may use everything.
 fn program_text(text: &str) -> String {
-    let program = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    program.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    let program = text
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
+    program
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The modules named after each `start`, those in braces too.
@@ -56,8 +68,12 @@ fn used(text: &str, start: &str) -> BTreeSet<String> {
             Some(list) => elements(list),
             None => vec![rest],
         };
-        let word =
-            |name: &&str| name.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().map(str::to_owned);
+        let word = |name: &&str| {
+            name.trim()
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .next()
+                .map(str::to_owned)
+        };
         used.extend(names.iter().filter_map(word));
     }
     used
@@ -98,11 +114,15 @@ fn upward(files: &[(String, String)]) -> Vec<String> {
     for (name, text) in files.iter().filter(|(name, _)| !is_test(name)) {
         let module = name.split('/').next().unwrap().trim_end_matches(".rs");
         let Some(own) = layer(module) else {
-            assert!(["bin", "lib"].contains(&module), "{module} has no place among the layers");
+            assert!(
+                ["bin", "lib"].contains(&module),
+                "{module} has no place among the layers"
+            );
             continue;
         };
         for other in used(text, "crate::") {
-            let place = layer(&other).unwrap_or_else(|| panic!("{name}: crate::{other} has no place among the layers"));
+            let place = layer(&other)
+                .unwrap_or_else(|| panic!("{name}: crate::{other} has no place among the layers"));
             if other != module && place >= own {
                 wrong.push(format!("{module} -> {other} ({name})"));
             }
@@ -129,15 +149,25 @@ fn an_upward_use_is_noticed() {
         let file = ("http/mod.rs".to_owned(), program_text(text));
         assert_eq!(upward(&[file]).len(), 1, "{text}");
     }
-    let beside = ("misp/mod.rs".to_owned(), "use crate::thehive::TheHive;".to_owned());
+    let beside = (
+        "misp/mod.rs".to_owned(),
+        "use crate::thehive::TheHive;".to_owned(),
+    );
     assert_eq!(upward(&[beside]), ["misp -> thehive (misp/mod.rs)"]);
 }
 
 #[test]
 fn the_files_of_the_mapping_and_of_the_doctor_use_each_other_in_one_direction() {
     for folder in ["types", "doctor"] {
-        let files = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder));
-        let names: BTreeSet<_> = files.iter().map(|(name, _)| name.trim_end_matches(".rs").to_owned()).collect();
+        let files = files(
+            &Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("src")
+                .join(folder),
+        );
+        let names: BTreeSet<_> = files
+            .iter()
+            .map(|(name, _)| name.trim_end_matches(".rs").to_owned())
+            .collect();
         let uses: BTreeMap<_, BTreeSet<_>> = files
             .iter()
             .filter(|(name, _)| name != "mod.rs" && !is_test(name))
@@ -148,13 +178,24 @@ fn the_files_of_the_mapping_and_of_the_doctor_use_each_other_in_one_direction() 
                 (own, used)
             })
             .collect();
-        assert!(uses.values().any(|used: &BTreeSet<String>| !used.is_empty()), "{folder}");
+        assert!(
+            uses.values()
+                .any(|used: &BTreeSet<String>| !used.is_empty()),
+            "{folder}"
+        );
         let mut open = uses;
         // What uses nothing that is still open is taken away; what remains is in a circle or above one.
-        while let Some(free) = open.iter().find(|(_, used)| !used.iter().any(|one| open.contains_key(one))) {
+        while let Some(free) = open
+            .iter()
+            .find(|(_, used)| !used.iter().any(|one| open.contains_key(one)))
+        {
             let free = free.0.clone();
             open.remove(&free);
         }
-        assert!(open.is_empty(), "{folder}: in a circle, or above one: {:?}", open.keys());
+        assert!(
+            open.is_empty(),
+            "{folder}: in a circle, or above one: {:?}",
+            open.keys()
+        );
     }
 }

@@ -12,7 +12,9 @@ const THEIRS: &str = "5f0e5b5c-0000-4000-8000-000000000001";
 
 /// What the report says of an observable: attribute, uuid, reason.
 fn line(report: &Value, data: &str) -> (String, String, String) {
-    let lines = full(report)["connections"][0]["observables"].as_array().unwrap();
+    let lines = full(report)["connections"][0]["observables"]
+        .as_array()
+        .unwrap();
     let line = lines.iter().find(|line| line["data"] == data).unwrap();
     let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
     (text("attribute"), text("uuid"), text("reason"))
@@ -44,12 +46,23 @@ fn a_line_names_the_attribute_that_misp_holds() {
     desk.ioc("domain", "edited.example", &json!({}));
     desk.ioc("domain", "theirs.example", &json!({}));
     let report = desk.runs_empty();
-    let theirs = told("External analysis/domain", THEIRS, "added by somebody else, not for detection");
+    let theirs = told(
+        "External analysis/domain",
+        THEIRS,
+        "added by somebody else, not for detection",
+    );
     assert_eq!(line(&report, "theirs.example"), theirs);
-    let edited =
-        told("Network activity/domain", &ours, "there already, in an attribute that was exported for another IOC");
+    let edited = told(
+        "Network activity/domain",
+        &ours,
+        "there already, in an attribute that was exported for another IOC",
+    );
     assert_eq!(line(&report, "edited.example"), edited);
-    let first = told("Network activity/domain", &ours, "differs in MISP, left as it is: value (edited.example)");
+    let first = told(
+        "Network activity/domain",
+        &ours,
+        "differs in MISP, left as it is: value (edited.example)",
+    );
     assert_eq!(line(&report, "first.example"), first);
 }
 
@@ -64,7 +77,12 @@ fn what_a_reviewer_groups_into_an_object_is_there() {
         {
             let event = &mut desk.misp.world().events[0];
             let one = &mut event.attributes[0];
-            let copy = Attribute { id: 90_000, uuid: THEIRS.to_owned(), object: 90_001, ..one.clone() };
+            let copy = Attribute {
+                id: 90_000,
+                uuid: THEIRS.to_owned(),
+                object: 90_001,
+                ..one.clone()
+            };
             one.deleted = true;
             event.attributes.retain(|one| is_soft || !one.deleted);
             event.attributes.push(copy);
@@ -78,7 +96,11 @@ fn what_a_reviewer_groups_into_an_object_is_there() {
             });
         }
         let report = desk.runs_empty();
-        let theirs = told("Payload delivery/filename", THEIRS, "added by somebody else");
+        let theirs = told(
+            "Payload delivery/filename",
+            THEIRS,
+            "added by somebody else",
+        );
         assert_eq!(line(&report, "a.exe"), theirs, "{is_soft}");
     }
 }
@@ -92,18 +114,29 @@ fn the_line_of_an_event_shows_what_misp_holds() {
     {
         let event = &mut desk.misp.world().events[0];
         "2020-02-03".clone_into(&mut event.date);
-        event.tags.push(Attached { id: 70_069, tag: 69, local: false });
+        event.tags.push(Attached {
+            id: 70_069,
+            tag: 69,
+            local: false,
+        });
     }
     let report = desk.runs_empty();
     let event = &full(&report)["connections"][0]["events"][0];
-    assert_eq!((&event["date"], &event["tlp"]), (&json!("2020-02-03"), &json!("RED")));
+    assert_eq!(
+        (&event["date"], &event["tlp"]),
+        (&json!("2020-02-03"), &json!("RED"))
+    );
     desk.misp.world().events[0].tags.clear();
     desk.change_case(&json!({"tlp": 2}));
     let mut job = desk.job();
     job["parameters"]["dry_run"] = json!(true);
     for job in [job, desk.job()] {
         let report = desk.report(job);
-        assert_eq!(full(&report)["connections"][0]["events"][0]["tlp"], "AMBER", "{report:#}");
+        assert_eq!(
+            full(&report)["connections"][0]["events"][0]["tlp"],
+            "AMBER",
+            "{report:#}"
+        );
     }
 }
 
@@ -121,7 +154,10 @@ fn a_title_that_misp_takes_for_none_is_written_otherwise() {
     desk.ioc("domain", "a.example", &json!({}));
     let report = desk.run();
     assert_eq!(desk.event().info, "Case #42: 0");
-    assert!(warnings(&report).contains("for no title: the event is called \\\"Case #42: 0\\\""), "{report:#}");
+    assert!(
+        warnings(&report).contains("for no title: the event is called \\\"Case #42: 0\\\""),
+        "{report:#}"
+    );
     desk.runs_empty();
 }
 
@@ -129,10 +165,20 @@ fn a_title_that_misp_takes_for_none_is_written_otherwise() {
 fn a_title_that_is_cut_is_told() {
     for (length, is_cut) in [(10_000, false), (10_001, true)] {
         let desk = Desk::new(World::five(), &json!({"title": "x".repeat(length)}));
-        desk.ioc("domain", "a.example", &json!({"message": "y".repeat(length)}));
+        desk.ioc(
+            "domain",
+            "a.example",
+            &json!({"message": "y".repeat(length)}),
+        );
         let report = desk.run();
-        assert_eq!(warnings(&report).contains("the event's title is cut to 10000 characters"), is_cut);
-        assert_eq!(warnings(&report).contains("1 comments are cut to 10000 characters"), is_cut);
+        assert_eq!(
+            warnings(&report).contains("the event's title is cut to 10000 characters"),
+            is_cut
+        );
+        assert_eq!(
+            warnings(&report).contains("1 comments are cut to 10000 characters"),
+            is_cut
+        );
         assert_eq!(desk.event().info.trim_end_matches('…').len(), 10_000);
         desk.runs_empty();
     }

@@ -15,7 +15,8 @@ const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 fn report(job: &str, folder: &Path) -> Value {
     let text = fs::read_to_string(folder.join(job)).unwrap();
     let here = fs::canonicalize(folder).unwrap();
-    Program::Import.report(&serde_json::from_str(&text.replace("@HERE@", here.to_str().unwrap())).unwrap())
+    Program::Import
+        .report(&serde_json::from_str(&text.replace("@HERE@", here.to_str().unwrap())).unwrap())
 }
 
 fn warnings(report: &Value) -> String {
@@ -25,13 +26,18 @@ fn warnings(report: &Value) -> String {
 #[test]
 fn a_feeds_event_that_only_carries_our_mark_is_found_by_a_look_up() {
     let report = report("job-look.json", Path::new("fixtures/faults/24-forged-mark"));
-    let events = full(&report)["connections"][0]["events"].as_array().unwrap();
-    assert_eq!((events.len(), &events[0]["title"]), (1, &json!("hidden as ours")), "{report:#}");
-    assert_eq!(events[0]["verdict"], "unchanged");
-    assert!(
-        warnings(&report)
-            .contains("carries the mark of this installation's exports, but is by organisation \\\"Partner\\\"")
+    let events = full(&report)["connections"][0]["events"]
+        .as_array()
+        .unwrap();
+    assert_eq!(
+        (events.len(), &events[0]["title"]),
+        (1, &json!("hidden as ours")),
+        "{report:#}"
     );
+    assert_eq!(events[0]["verdict"], "unchanged");
+    assert!(warnings(&report).contains(
+        "carries the mark of this installation's exports, but is by organisation \\\"Partner\\\""
+    ));
 }
 
 /// Whoever writes a feed names the creator himself: what looks wholly like our own export is shown to who asks for a value.
@@ -40,20 +46,38 @@ fn a_look_up_hides_nothing_of_a_feed_by_a_creator_that_anybody_can_name() {
     let folder = tempfile::tempdir().unwrap();
     let from = Path::new("fixtures/faults/24-forged-mark");
     fs::create_dir(folder.path().join("feed")).unwrap();
-    let ours = cortex_misp::ids::unsigned_uuid(&["organisation", "thehive.victim.test"]).to_string();
+    let ours =
+        cortex_misp::ids::unsigned_uuid(&["organisation", "thehive.victim.test"]).to_string();
     for entry in fs::read_dir(from.join("feed")).unwrap() {
         let path = entry.unwrap().path();
-        let text = fs::read_to_string(&path).unwrap().replace("55f6ea5e-2c60-40e5-964f-47a8950d210f", &ours);
-        fs::write(folder.path().join("feed").join(path.file_name().unwrap()), text).unwrap();
+        let text = fs::read_to_string(&path)
+            .unwrap()
+            .replace("55f6ea5e-2c60-40e5-964f-47a8950d210f", &ours);
+        fs::write(
+            folder.path().join("feed").join(path.file_name().unwrap()),
+            text,
+        )
+        .unwrap();
     }
-    fs::copy(from.join("job-look.json"), folder.path().join("job-look.json")).unwrap();
+    fs::copy(
+        from.join("job-look.json"),
+        folder.path().join("job-look.json"),
+    )
+    .unwrap();
     let report = report("job-look.json", folder.path());
-    assert_eq!(verdicts(&report), [("hidden as ours".to_owned(), "unchanged".to_owned())], "{report:#}");
+    assert_eq!(
+        verdicts(&report),
+        [("hidden as ours".to_owned(), "unchanged".to_owned())],
+        "{report:#}"
+    );
 }
 
 /// A MISP with an event of our own uuid by our organisation, and one by another with the mark. The key is the first's.
 fn world(ids: &Ids) -> (Fake, String, String) {
-    let (own, forged) = (ids.event_uuid("~1", "").to_string(), ids.event_uuid("~2", "").to_string());
+    let (own, forged) = (
+        ids.event_uuid("~1", "").to_string(),
+        ids.event_uuid("~2", "").to_string(),
+    );
     let mut world = World::new();
     for (id, uuid, orgc) in [(1, &own, 2), (2, &forged, 1)] {
         let attribute = Attribute {
@@ -99,7 +123,12 @@ fn verdicts(report: &Value) -> Vec<(String, String)> {
     let events = full(report)["connections"][0]["events"].as_array().unwrap();
     let mut all: Vec<_> = events
         .iter()
-        .map(|line| (line["title"].as_str().unwrap().to_owned(), line["verdict"].as_str().unwrap().to_owned()))
+        .map(|line| {
+            (
+                line["title"].as_str().unwrap().to_owned(),
+                line["verdict"].as_str().unwrap().to_owned(),
+            )
+        })
         .collect();
     all.sort();
     all
@@ -110,16 +139,34 @@ fn on_a_server_the_creator_counts_beside_the_mark() {
     let (misp, ..) = world(&Ids::new("here.example", None));
     let report = Program::Import.report(&job(&misp, ("other", "misp:sync"), None));
     let all = verdicts(&report);
-    assert_eq!(all, [("event 1".into(), "skipped".into()), ("event 2".into(), "created".into())], "{report:#}");
-    assert!(warnings(&report).contains("carries the mark"), "{}", warnings(&report));
+    assert_eq!(
+        all,
+        [
+            ("event 1".into(), "skipped".into()),
+            ("event 2".into(), "created".into())
+        ],
+        "{report:#}"
+    );
+    assert!(
+        warnings(&report).contains("carries the mark"),
+        "{}",
+        warnings(&report)
+    );
     let report = Program::Import.report(&job(&misp, ("domain", "known.example"), None));
-    assert!(verdicts(&report).contains(&("event 2".into(), "unchanged".into())), "{report:#}");
+    assert!(
+        verdicts(&report).contains(&("event 2".into(), "unchanged".into())),
+        "{report:#}"
+    );
 }
 
 /// Changes one event of the world: who brought it, whose it says to be, and whether it came by an upload or synchronisation.
 fn brought(misp: &Fake, id: u64, (org, orgc, locked): (u64, u64, bool)) {
     let mut world = misp.world();
-    let event = world.events.iter_mut().find(|event| event.id == id).unwrap();
+    let event = world
+        .events
+        .iter_mut()
+        .find(|event| event.id == id)
+        .unwrap();
     (event.org, event.orgc, event.locked) = (org, orgc, locked);
 }
 
@@ -131,14 +178,37 @@ fn with_a_secret_our_own_that_came_back_is_known_and_a_uuid_that_was_copied_is_n
     brought(&misp, 1, (3, 2, true));
     let report = Program::Import.report(&job(&misp, ("other", "misp:sync"), Some(SECRET)));
     let all = verdicts(&report);
-    assert_eq!(all, [("event 1".into(), "skipped".into()), ("event 2".into(), "created".into())], "{report:#}");
-    assert!(warnings(&report).contains("name that organisation in \\\"exclude_organisations\\\""), "{report:#}");
+    assert_eq!(
+        all,
+        [
+            ("event 1".into(), "skipped".into()),
+            ("event 2".into(), "created".into())
+        ],
+        "{report:#}"
+    );
+    assert!(
+        warnings(&report).contains("name that organisation in \\\"exclude_organisations\\\""),
+        "{report:#}"
+    );
     let report = Program::Import.report(&job(&misp, ("domain", "known.example"), Some(SECRET)));
-    assert!(verdicts(&report).iter().all(|(_, verdict)| verdict == "unchanged"), "a look-up hides neither: {report:#}");
+    assert!(
+        verdicts(&report)
+            .iter()
+            .all(|(_, verdict)| verdict == "unchanged"),
+        "a look-up hides neither: {report:#}"
+    );
     // Without the secret nobody can make such a mark.
-    let (misp, ..) = world(&Ids::new("here.example", Some(&Secret::new("another secret of the same length"))));
+    let (misp, ..) = world(&Ids::new(
+        "here.example",
+        Some(&Secret::new("another secret of the same length")),
+    ));
     let report = Program::Import.report(&job(&misp, ("other", "misp:sync"), Some(SECRET)));
-    assert!(verdicts(&report).iter().all(|(_, verdict)| verdict == "created"), "{report:#}");
+    assert!(
+        verdicts(&report)
+            .iter()
+            .all(|(_, verdict)| verdict == "created"),
+        "{report:#}"
+    );
 }
 
 /// Whoever sees our event sees the uuids of its attributes.
@@ -151,7 +221,14 @@ fn with_a_secret_an_attributes_uuid_makes_no_event_ours() {
     misp.world().events[1].uuid = attribute.to_string();
     let report = Program::Import.report(&job(&misp, ("other", "misp:sync"), Some(SECRET)));
     let all = verdicts(&report);
-    assert_eq!(all, [("event 1".into(), "skipped".into()), ("event 2".into(), "created".into())], "{report:#}");
+    assert_eq!(
+        all,
+        [
+            ("event 1".into(), "skipped".into()),
+            ("event 2".into(), "created".into())
+        ],
+        "{report:#}"
+    );
 }
 
 /// An upload names any creator, ours too; it belongs to the organisation of who uploads it.
@@ -163,8 +240,22 @@ fn an_upload_in_our_name_is_hidden_from_no_import_and_no_look_up() {
     sync["config"]["skip_own_organisation"] = json!(true);
     let report = Program::Import.report(&sync);
     let all = verdicts(&report);
-    assert_eq!(all, [("event 1".into(), "skipped".into()), ("event 2".into(), "created".into())], "{report:#}");
-    assert!(warnings(&report).contains("brought there by"), "{}", warnings(&report));
+    assert_eq!(
+        all,
+        [
+            ("event 1".into(), "skipped".into()),
+            ("event 2".into(), "created".into())
+        ],
+        "{report:#}"
+    );
+    assert!(
+        warnings(&report).contains("brought there by"),
+        "{}",
+        warnings(&report)
+    );
     let report = Program::Import.report(&job(&misp, ("domain", "known.example"), None));
-    assert!(verdicts(&report).contains(&("event 2".into(), "unchanged".into())), "{report:#}");
+    assert!(
+        verdicts(&report).contains(&("event 2".into(), "unchanged".into())),
+        "{report:#}"
+    );
 }

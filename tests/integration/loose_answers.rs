@@ -34,7 +34,11 @@ fn changes_nothing(style: fn(&mut Value)) {
     let plain = told(&misp);
     for told in &plain {
         let created = told["ledger"]["attributes"]["created"].as_u64();
-        assert!(created > Some(10), "there is little to compare: {}", told["ledger"]);
+        assert!(
+            created > Some(10),
+            "there is little to compare: {}",
+            told["ledger"]
+        );
     }
     misp.world().style = Some(style);
     for (plain, loose) in plain.iter().zip(told(&misp)) {
@@ -63,7 +67,9 @@ fn same(place: &str, loose: &Value, plain: &Value) {
 fn everywhere(value: &mut Value, change: &dyn Fn(&mut Value)) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| everywhere(item, change)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| everywhere(field, change)),
+        Value::Object(fields) => fields
+            .values_mut()
+            .for_each(|field| everywhere(field, change)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
     change(value);
@@ -73,7 +79,9 @@ fn everywhere(value: &mut Value, change: &dyn Fn(&mut Value)) {
 fn within(value: &mut Value, change: &dyn Fn(&mut Value)) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| everywhere(item, change)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| everywhere(field, change)),
+        Value::Object(fields) => fields
+            .values_mut()
+            .for_each(|field| everywhere(field, change)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
@@ -104,7 +112,11 @@ fn numbers_as_texts() {
 fn texts_of_digits_as_numbers() {
     changes_nothing(|answer| {
         everywhere(answer, &|value| {
-            let number = value.as_str().and_then(|text| text.parse::<i64>().ok().filter(|one| one.to_string() == text));
+            let number = value.as_str().and_then(|text| {
+                text.parse::<i64>()
+                    .ok()
+                    .filter(|one| one.to_string() == text)
+            });
             if let Some(number) = number {
                 *value = number.into();
             }
@@ -195,7 +207,10 @@ fn lists_with_gaps_as_objects() {
     changes_nothing(|answer| {
         everywhere(answer, &|value| {
             if let Value::Array(items) = value {
-                let places = items.drain(..).enumerate().map(|(place, item)| ((2 * place).to_string(), item));
+                let places = items
+                    .drain(..)
+                    .enumerate()
+                    .map(|(place, item)| ((2 * place).to_string(), item));
                 *value = places.collect::<Map<_, _>>().into();
             }
         });
@@ -207,12 +222,21 @@ fn messages_escaped_for_html_are_shown_as_meant() {
     let misp = Fake::start(World::new());
     for (errors, expected) in [
         (Value::Null, "403: It's \"closed\" & <locked>"),
-        (json!({"Event": ["isn&#039;t"]}), "403: It's \"closed\" & <locked> (isn't)"),
+        (
+            json!({"Event": ["isn&#039;t"]}),
+            "403: It's \"closed\" & <locked> (isn't)",
+        ),
     ] {
         misp.heal();
         let message = "It&#039;s &quot;closed&quot; &amp; &lt;locked&gt;";
-        let body = json!({"name": message, "message": message, "url": "/events/index", "errors": errors}).to_string();
-        misp.fault(Fault { on: "/events/index", nth: Nth::Always, what: What::Status(403, body, "application/json") });
+        let body =
+            json!({"name": message, "message": message, "url": "/events/index", "errors": errors})
+                .to_string();
+        misp.fault(Fault {
+            on: "/events/index",
+            nth: Nth::Always,
+            what: What::Status(403, body, "application/json"),
+        });
         let report = report(job(&misp, &Map::new()));
         assert!(failure(&report).contains(expected), "{}", failure(&report));
     }

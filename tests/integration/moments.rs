@@ -11,7 +11,10 @@ use crate::thehive;
 fn job(feed: &Path, since: &str, more: Value) -> Value {
     let mut config = json!({"name": ["feed"], "url": [format!("file://{}", feed.display())], "key": ["-"], "purpose": ["ImportOnly"],
         "instance": "test.example", "max_age_days": 0});
-    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    config
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     json!({"dataType": "other", "data": "misp:sync", "parameters": {"since": since}, "config": config})
 }
 
@@ -25,13 +28,25 @@ fn what_a_decimal_timestamp_marks_as_changed_arrives() {
     let to = json!({"thehive_url": hive.url(), "thehive_key": thehive::KEY});
     let run = |feed: &str| Program::Import.report(&job(&fault(feed), "all", to.clone()));
     let first = run("03-float-timestamp/feed");
-    assert_eq!(counts(full(&first), "attributes"), of([("fetched", 1), ("created", 1)]));
+    assert_eq!(
+        counts(full(&first), "attributes"),
+        of([("fetched", 1), ("created", 1)])
+    );
     let line = hive.world().alerts[0]["description"].to_string();
     assert!(line.contains(" timestamp=1793000000 "), "{line}");
-    assert_eq!(counts(full(&run("03-float-timestamp/feed")), "events"), of([("fetched", 1), ("unchanged", 1)]));
+    assert_eq!(
+        counts(full(&run("03-float-timestamp/feed")), "events"),
+        of([("fetched", 1), ("unchanged", 1)])
+    );
     let second = run("03-float-timestamp/feed2");
-    assert_eq!(counts(full(&second), "events"), of([("fetched", 1), ("updated", 1)]));
-    assert_eq!(counts(full(&second), "attributes"), of([("fetched", 3), ("created", 2), ("unchanged", 1)]));
+    assert_eq!(
+        counts(full(&second), "events"),
+        of([("fetched", 1), ("updated", 1)])
+    );
+    assert_eq!(
+        counts(full(&second), "attributes"),
+        of([("fetched", 3), ("created", 2), ("unchanged", 1)])
+    );
 }
 
 #[test]
@@ -40,7 +55,10 @@ fn milliseconds_make_no_event_recent() {
     assert!(counts(full(&report), "events").is_empty(), "{report:#}");
     let old = json!({"max_age_days": 90, "max_age_date": "modified"});
     let report = Program::Import.report(&job(&fault("17-times/feed-ms"), "all", old));
-    assert_eq!(full(&report)["ledger"]["events"]["skipped_by"], json!({"older than 90 days": 2}));
+    assert_eq!(
+        full(&report)["ledger"]["events"]["skipped_by"],
+        json!({"older than 90 days": 2})
+    );
 }
 
 #[test]
@@ -48,7 +66,11 @@ fn times_and_dates_of_any_form_are_read_or_named() {
     let hive = thehive::Fake::start(thehive::World::four());
     let to = json!({"thehive_url": hive.url(), "thehive_key": thehive::KEY});
     let report = Program::Import.report(&job(&fault("17-times/feed0"), "all", to.clone()));
-    assert_eq!(counts(full(&report), "events"), of([("fetched", 9), ("created", 9)]), "{report:#}");
+    assert_eq!(
+        counts(full(&report), "events"),
+        of([("fetched", 9), ("created", 9)]),
+        "{report:#}"
+    );
     let warnings = full(&report)["connections"][0]["warnings"].to_string();
     for said in [
         "(10.11.2026) cannot be read",
@@ -60,20 +82,41 @@ fn times_and_dates_of_any_form_are_read_or_named() {
     }
     let date = |title: &str| {
         let world = hive.world();
-        let alert = world.alerts.iter().find(|one| one["title"] == title).unwrap();
-        (alert["date"].as_i64().unwrap(), alert["description"].as_str().unwrap().to_owned())
+        let alert = world
+            .alerts
+            .iter()
+            .find(|one| one["title"] == title)
+            .unwrap();
+        (
+            alert["date"].as_i64().unwrap(),
+            alert["description"].as_str().unwrap().to_owned(),
+        )
     };
     let day = 1_794_268_800_000;
     for title in ["12a ms", "12c date iso", "12f date slash", "12h date space"] {
         assert_eq!(date(title).0, day, "{title}");
     }
     assert_eq!(date("12d date de").0, 1_794_376_800_000);
-    assert!(date("12a ms").1.contains("- Changed: 2026-11-11 06:00 UTC\n"));
-    assert!(date("12b 2038").1.contains(" timestamp=? publish_timestamp=0 "), "{}", date("12b 2038").1);
+    assert!(
+        date("12a ms")
+            .1
+            .contains("- Changed: 2026-11-11 06:00 UTC\n")
+    );
+    assert!(
+        date("12b 2038")
+            .1
+            .contains(" timestamp=? publish_timestamp=0 "),
+        "{}",
+        date("12b 2038").1
+    );
     // Once more: one whose time cannot be true is read again, and the rest is not.
     hive.forget_requests();
     let again = Program::Import.report(&job(&fault("17-times/feed0"), "all", to));
-    assert_eq!(counts(full(&again), "attributes"), of([("fetched", 1), ("unchanged", 1)]), "{again:#}");
+    assert_eq!(
+        counts(full(&again), "attributes"),
+        of([("fetched", 1), ("unchanged", 1)]),
+        "{again:#}"
+    );
     // It is not recent either, by whatever is asked.
     let recent = Program::Import.report(&job(&fault("17-times/feed0"), "400d", json!({})));
     assert_eq!(
@@ -107,10 +150,22 @@ fn a_timestamp_that_cannot_be_read_loses_no_event_and_is_never_recent() {
         fs::write(folder.path().join(format!("{}.json", uuid(number))), event.to_string()).unwrap();
         (uuid(number), entry)
     }).collect();
-    fs::write(folder.path().join("manifest.json"), Value::Object(entries).to_string()).unwrap();
+    fs::write(
+        folder.path().join("manifest.json"),
+        Value::Object(entries).to_string(),
+    )
+    .unwrap();
     let number = moments.len() as u64;
     let report = Program::Import.report(&job(folder.path(), "7d", json!({})));
-    assert_eq!(counts(full(&report), "events"), of([("fetched", number), ("skipped", number)]), "{report:#}");
+    assert_eq!(
+        counts(full(&report), "events"),
+        of([("fetched", number), ("skipped", number)]),
+        "{report:#}"
+    );
     let report = Program::Import.report(&job(folder.path(), "all", json!({})));
-    assert_eq!(counts(full(&report), "events"), of([("fetched", number), ("created", number)]), "{report:#}");
+    assert_eq!(
+        counts(full(&report), "events"),
+        of([("fetched", number), ("created", number)]),
+        "{report:#}"
+    );
 }

@@ -28,7 +28,8 @@ fn base() -> Map<String, Value> {
 fn read<C: DeserializeOwned + JsonSchema + Serialize>(
     raw: &Map<String, Value>,
 ) -> Result<(Value, Vec<String>), String> {
-    let (config, warnings) = config::parse_options::<C>(raw, OptionSource::Configuration).map_err(|error| error.to_string())?;
+    let (config, warnings) = config::parse_options::<C>(raw, OptionSource::Configuration)
+        .map_err(|error| error.to_string())?;
     Ok((serde_json::to_value(config).unwrap(), warnings))
 }
 
@@ -58,9 +59,12 @@ fn every_option_that_is_not_set_has_its_default() {
 #[test]
 fn what_the_manifest_states_is_what_holds() {
     fn states<C: DeserializeOwned + JsonSchema + Serialize>(manifest: &Value) {
-        let (config, _) =
-            read::<C>(json!({"name": ["one"], "url": ["https://one.example"], "key": ["k"]}).as_object().unwrap())
-                .unwrap();
+        let (config, _) = read::<C>(
+            json!({"name": ["one"], "url": ["https://one.example"], "key": ["k"]})
+                .as_object()
+                .unwrap(),
+        )
+        .unwrap();
         for item in manifest["configurationItems"].as_array().unwrap() {
             if let (Some(default), Some(name)) = (item.get("defaultValue"), item["name"].as_str()) {
                 assert_eq!(config[name], *default, "{name}");
@@ -74,12 +78,29 @@ fn what_the_manifest_states_is_what_holds() {
 #[test]
 fn parallel_lists_keep_their_positions() {
     let lists = json!({"name": ["one", "two"], "url": ["https://one.example", "https://two.example"], "key": ["k", "l"], "cert_path": [null, "/x"], "purpose": ["", "ExportOnly"]});
-    let (lists, _) = config::parse_options::<Connections>(lists.as_object().unwrap(), OptionSource::Configuration).unwrap();
-    assert_eq!((lists.cert_path.len(), lists.cert_path[0].is_none(), lists.purpose.len()), (2, true, 2));
-    let lost =
-        json!({"name": ["one", "two"], "url": ["https://one.example", "https://two.example"], "key": [null, "l"]});
-    let (lost, _) = config::parse_options::<Connections>(lost.as_object().unwrap(), OptionSource::Configuration).unwrap();
-    assert!(lost.to_connections(&[]).is_err(), "the second server's key must not go to the first");
+    let (lists, _) = config::parse_options::<Connections>(
+        lists.as_object().unwrap(),
+        OptionSource::Configuration,
+    )
+    .unwrap();
+    assert_eq!(
+        (
+            lists.cert_path.len(),
+            lists.cert_path[0].is_none(),
+            lists.purpose.len()
+        ),
+        (2, true, 2)
+    );
+    let lost = json!({"name": ["one", "two"], "url": ["https://one.example", "https://two.example"], "key": [null, "l"]});
+    let (lost, _) = config::parse_options::<Connections>(
+        lost.as_object().unwrap(),
+        OptionSource::Configuration,
+    )
+    .unwrap();
+    assert!(
+        lost.to_connections(&[]).is_err(),
+        "the second server's key must not go to the first"
+    );
 }
 
 fn every_setting_is_as_left_out<C: Clone + DeserializeOwned + JsonSchema + Serialize>(
@@ -89,8 +110,12 @@ fn every_setting_is_as_left_out<C: Clone + DeserializeOwned + JsonSchema + Seria
         let mut raw = base();
         raw.insert("connection_settings".to_owned(), json!([settings]));
         let (config, _) = config::parse_options::<C>(&raw, OptionSource::Configuration).unwrap();
-        let (checked, _) = connections(&config).to_connections(&connection_options()).unwrap();
-        let configured = own::configure_each(checked, &raw, &config).unwrap().remove(0);
+        let (checked, _) = connections(&config)
+            .to_connections(&connection_options())
+            .unwrap();
+        let configured = own::configure_each(checked, &raw, &config)
+            .unwrap()
+            .remove(0);
         let access = (
             configured.connection.purpose,
             configured.connection.access.cert_check,
@@ -99,10 +124,17 @@ fn every_setting_is_as_left_out<C: Clone + DeserializeOwned + JsonSchema + Seria
         (serde_json::to_value(configured.config).unwrap(), access)
     };
     let expected = of(json!({"name": "one"}));
-    let names = items::for_config::<C>().into_iter().map(|spec| spec.name).filter(|name| own::is_overridable(name));
+    let names = items::for_config::<C>()
+        .into_iter()
+        .map(|spec| spec.name)
+        .filter(|name| own::is_overridable(name));
     for name in names.chain(["cert_check", "purpose", "proxy"].map(ToOwned::to_owned)) {
         for value in unset() {
-            assert_eq!(of(json!({"name": "one", name.clone(): value})), expected, "{name} {value}");
+            assert_eq!(
+                of(json!({"name": "one", name.clone(): value})),
+                expected,
+                "{name} {value}"
+            );
         }
     }
 }
@@ -114,7 +146,11 @@ fn a_setting_of_one_connection_that_is_not_set_is_as_for_all() {
 }
 
 fn without_times(mut report: Value) -> Value {
-    for part in report["full"]["connections"].as_array_mut().into_iter().flatten() {
+    for part in report["full"]["connections"]
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+    {
         part["seconds"] = json!(0);
     }
     report
@@ -129,17 +165,34 @@ fn a_parameter_that_is_not_set_is_as_left_out() {
         let case = json!({"_id": "~1", "caseId": 1, "title": "T", "startDate": 1_795_000_000_000_i64, "tlp": 1, "observables": [{"dataType": "ip", "data": "192.0.2.1"}]});
         let import = json!({"dataType": "other", "data": "misp:sync", "parameters": parameters, "config": config});
         let export = json!({"dataType": "thehive:case", "data": case, "parameters": parameters, "config": config});
-        without_times(if is_import { report_without_waiting::<Import>(import) } else { report_without_waiting::<Export>(export) })
+        without_times(if is_import {
+            report_without_waiting::<Import>(import)
+        } else {
+            report_without_waiting::<Export>(export)
+        })
     };
     for is_import in [true, false] {
         let expected = run("", None, is_import);
         assert_eq!(expected["success"], true, "{expected:#}");
-        for name in ["connection", "dry_run", "since", "event", "command", "limit", "organisation", "user"] {
+        for name in [
+            "connection",
+            "dry_run",
+            "since",
+            "event",
+            "command",
+            "limit",
+            "organisation",
+            "user",
+        ] {
             if !is_import && ["since", "event", "command", "limit"].contains(&name) {
                 continue;
             }
             for value in unset() {
-                assert_eq!(run(name, Some(&value), is_import), expected, "{name} {value}");
+                assert_eq!(
+                    run(name, Some(&value), is_import),
+                    expected,
+                    "{name} {value}"
+                );
             }
         }
     }
@@ -148,9 +201,20 @@ fn a_parameter_that_is_not_set_is_as_left_out() {
 #[test]
 fn a_red_case_with_nothing_but_nulls_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let mut config: Map<String, Value> =
-        items::for_config::<export::Config>().into_iter().map(|spec| (spec.name, json!(null))).collect();
-    let gate = ["check_tlp", "max_tlp", "check_pap", "max_pap", "proxy_http", "proxy_https", "cacerts", "jobTimeout"];
+    let mut config: Map<String, Value> = items::for_config::<export::Config>()
+        .into_iter()
+        .map(|spec| (spec.name, json!(null)))
+        .collect();
+    let gate = [
+        "check_tlp",
+        "max_tlp",
+        "check_pap",
+        "max_pap",
+        "proxy_http",
+        "proxy_https",
+        "cacerts",
+        "jobTimeout",
+    ];
     config.extend(gate.map(|name| (name.to_owned(), json!(null))));
     config.extend(
         json!({"name": ["feed"], "url": [format!("file://{}", folder.path().display())], "key": ["-"]})

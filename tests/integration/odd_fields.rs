@@ -90,13 +90,29 @@ fn with(number: usize, place: &str, value: &Value) -> Value {
 }
 
 fn entry(event: &Value) -> Value {
-    let fields = ["info", "Orgc", "analysis", "timestamp", "date", "threat_level_id", "Tag"];
-    fields.iter().map(|field| ((*field).to_owned(), event[field].clone())).collect::<serde_json::Map<_, _>>().into()
+    let fields = [
+        "info",
+        "Orgc",
+        "analysis",
+        "timestamp",
+        "date",
+        "threat_level_id",
+        "Tag",
+    ];
+    fields
+        .iter()
+        .map(|field| ((*field).to_owned(), event[field].clone()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 fn write(folder: &Path, events: &[Value], manifest: &serde_json::Map<String, Value>) {
     for (number, event) in events.iter().enumerate() {
-        fs::write(folder.join(format!("{}.json", uuid(number + 1))), json!({"Event": event}).to_string()).unwrap();
+        fs::write(
+            folder.join(format!("{}.json", uuid(number + 1))),
+            json!({"Event": event}).to_string(),
+        )
+        .unwrap();
     }
     fs::write(folder.join("manifest.json"), json!(manifest).to_string()).unwrap();
 }
@@ -109,17 +125,31 @@ fn job(url: &str, key: &str) -> Value {
 }
 
 fn at_once(job: Value) -> Value {
-    judged(Program::Import, runtime::report_without_waiting::<Import>(job).to_string().as_bytes())
+    judged(
+        Program::Import,
+        runtime::report_without_waiting::<Import>(job)
+            .to_string()
+            .as_bytes(),
+    )
 }
 
 #[test]
 fn a_field_of_any_kind_costs_its_item_or_nothing_and_is_never_dropped() {
     let places = places();
-    assert!(places.len() > 60 && places.contains(&"/Object/0/Attribute/0/Tag/0/name".to_owned()), "{places:?}");
+    assert!(
+        places.len() > 60 && places.contains(&"/Object/0/Attribute/0/Tag/0/name".to_owned()),
+        "{places:?}"
+    );
     for odd in odd() {
         let folder = tempfile::tempdir().unwrap();
-        let events: Vec<_> = places.iter().enumerate().map(|(number, place)| with(number + 1, place, &odd)).collect();
-        let manifest = (1..=places.len()).map(|number| (uuid(number), entry(&event(number)))).collect();
+        let events: Vec<_> = places
+            .iter()
+            .enumerate()
+            .map(|(number, place)| with(number + 1, place, &odd))
+            .collect();
+        let manifest = (1..=places.len())
+            .map(|number| (uuid(number), entry(&event(number))))
+            .collect();
         write(folder.path(), &events, &manifest);
         let report = at_once(job(&format!("file://{}", folder.path().display()), "-"));
         let part = &full(&report)["connections"][0];
@@ -127,18 +157,24 @@ fn a_field_of_any_kind_costs_its_item_or_nothing_and_is_never_dropped() {
         assert_eq!(lines.len(), places.len());
         for place in &places {
             let number = places.iter().position(|one| one == place).unwrap() + 1;
-            let line = lines.iter().find(|line| line["uuid"] == uuid(number)).unwrap();
+            let line = lines
+                .iter()
+                .find(|line| line["uuid"] == uuid(number))
+                .unwrap();
             let lists = ["/Attribute", "/Object", "/Object/0/Attribute"];
             let is_emptied = lists.contains(&place.as_str()) && is_empty(&odd);
             // An object without attributes has none.
             let is_hollow = place == "/Object/0" && odd.is_object();
             match line["verdict"].as_str().unwrap() {
-                "created" if is_emptied || is_hollow => assert_eq!(line["attributes"], 1, "{place} {odd}"),
+                "created" if is_emptied || is_hollow => {
+                    assert_eq!(line["attributes"], 1, "{place} {odd}")
+                }
                 "created" => assert_eq!(line["attributes"], 2, "{place} {odd}: {line}"),
                 verdict => {
                     assert_eq!(verdict, "failed", "{place} {odd}");
                     assert!(
-                        part["failures"].to_string().contains(&uuid(number)) || part["failures_cut"] != json!(null),
+                        part["failures"].to_string().contains(&uuid(number))
+                            || part["failures_cut"] != json!(null),
                         "{place}"
                     );
                 }
@@ -158,15 +194,25 @@ fn what_is_mended_arrives_and_is_never_taken_for_unchanged() {
     // Each place with three of the values, and each value with a third of the places.
     let (odd, mut cases) = (odd(), Vec::new());
     for (number, place) in places().into_iter().enumerate() {
-        cases.extend([0, 3, 7].map(|step| (place.clone(), odd[(number + step) % odd.len()].clone())));
+        cases.extend(
+            [0, 3, 7].map(|step| (place.clone(), odd[(number + step) % odd.len()].clone())),
+        );
     }
     let folder = tempfile::tempdir().unwrap();
     let of_events = |change: &dyn Fn(usize, &str, &Value) -> Value| -> Vec<Value> {
-        cases.iter().enumerate().map(|(number, (place, odd))| change(number + 1, place, odd)).collect()
+        cases
+            .iter()
+            .enumerate()
+            .map(|(number, (place, odd))| change(number + 1, place, odd))
+            .collect()
     };
     let spoilt = of_events(&with);
     // The manifest says the same as the event where it says it at all.
-    let manifest = spoilt.iter().enumerate().map(|(number, event)| (uuid(number + 1), entry(event))).collect();
+    let manifest = spoilt
+        .iter()
+        .enumerate()
+        .map(|(number, event)| (uuid(number + 1), entry(event)))
+        .collect();
     write(folder.path(), &spoilt, &manifest);
     let url = format!("file://{}", folder.path().display());
     let desk = Desk::new(World::new(), thehive::World::five());
@@ -180,17 +226,26 @@ fn what_is_mended_arrives_and_is_never_taken_for_unchanged() {
         event["Attribute"][0]["value"] = json!(format!("mended-{number}.example"));
         event
     });
-    let manifest = mended.iter().enumerate().map(|(number, event)| (uuid(number + 1), entry(event))).collect();
+    let manifest = mended
+        .iter()
+        .enumerate()
+        .map(|(number, event)| (uuid(number + 1), entry(event)))
+        .collect();
     write(folder.path(), &mended, &manifest);
     let report = desk.run_uncounted(&desk.job());
     let all = counts(full(&report), "events");
     let arrived = all.get("created").unwrap_or(&0) + all.get("updated").unwrap_or(&0);
-    assert_eq!((all["fetched"], arrived), (cases.len() as u64, cases.len() as u64), "{all:?}");
+    assert_eq!(
+        (all["fetched"], arrived),
+        (cases.len() as u64, cases.len() as u64),
+        "{all:?}"
+    );
     for (number, (place, odd)) in cases.iter().enumerate() {
         let alert = desk.alert(&uuid(number + 1));
         let has = |data: String| desk.observable(&alert, &data).is_some();
         assert!(
-            has(format!("mended-{}.example", number + 1)) && has(format!("host-{}-2.example", number + 1)),
+            has(format!("mended-{}.example", number + 1))
+                && has(format!("host-{}-2.example", number + 1)),
             "{place} {odd}"
         );
     }
@@ -225,25 +280,40 @@ fn a_row_of_a_server_with_any_field_spoilt_is_counted_and_named() {
             }
             row[*field] = odd.clone();
             rows.push(row);
-            let on: &'static str = Box::leak(format!("/events/view/{}", uuid(number + 1)).into_boxed_str());
+            let on: &'static str =
+                Box::leak(format!("/events/view/{}", uuid(number + 1)).into_boxed_str());
             misp.fault(Fault {
                 on,
                 nth: Nth::Always,
                 what: What::Body(json!({"Event": event(number + 1)}).to_string()),
             });
         }
-        misp.fault(Fault { on: "/events/index", nth: Nth::Only(1), what: What::Body(json!(rows).to_string()) });
+        misp.fault(Fault {
+            on: "/events/index",
+            nth: Nth::Only(1),
+            what: What::Body(json!(rows).to_string()),
+        });
         let report = at_once(job(&misp.url(), &key("admin")));
         let number = fields.len() as u64;
         // An event without its uuid is none; one whose tag is no name cannot be read.
         let counted = counts(full(&report), "events");
         let failed = counted.get("failed").copied().unwrap_or_default();
-        assert_eq!((counted["fetched"], counted["created"]), (number, number - failed), "{odd}: {counted:?}");
+        assert_eq!(
+            (counted["fetched"], counted["created"]),
+            (number, number - failed),
+            "{odd}: {counted:?}"
+        );
         let failures = full(&report)["connections"][0]["failures"].to_string();
-        assert!(failed >= 1 && failures.contains("event 2 of the list has no uuid"), "{odd}: {failures}");
+        assert!(
+            failed >= 1 && failures.contains("event 2 of the list has no uuid"),
+            "{odd}: {failures}"
+        );
         assert_eq!(
             counts(full(&report), "attributes"),
-            of([("fetched", 2 * (number - failed)), ("created", 2 * (number - failed))]),
+            of([
+                ("fetched", 2 * (number - failed)),
+                ("created", 2 * (number - failed))
+            ]),
             "{odd}"
         );
     }
@@ -272,9 +342,16 @@ fn misshapen() -> Vec<(Value, &'static str, &'static str, Value)> {
     let mut all = Vec::new();
     for (place, elements) in LISTS {
         let (above, name) = place.rsplit_once('/').unwrap();
-        let element = event(1).pointer(&format!("{place}/0")).cloned().unwrap_or(json!({"id": "1"}));
-        let shapes =
-            ["", "x"].map(|text| json!(text)).into_iter().chain([json!(null), json!(false), json!(true), json!(7)]);
+        let element = event(1)
+            .pointer(&format!("{place}/0"))
+            .cloned()
+            .unwrap_or(json!({"id": "1"}));
+        let shapes = ["", "x"].map(|text| json!(text)).into_iter().chain([
+            json!(null),
+            json!(false),
+            json!(true),
+            json!(7),
+        ]);
         for shape in shapes.chain([json!({}), json!({"3": element}), json!({"uuid": "u"})]) {
             let mut event = event(all.len() + 1);
             let shape = if shape.get("3").is_some() {
@@ -294,15 +371,26 @@ fn a_list_that_is_none_costs_itself_and_is_told() {
     let all = misshapen();
     let events: Vec<Value> = all.iter().map(|(event, ..)| event.clone()).collect();
     let folder = tempfile::tempdir().unwrap();
-    let manifest = (1..=all.len()).map(|number| (uuid(number), entry(&event(number)))).collect();
+    let manifest = (1..=all.len())
+        .map(|number| (uuid(number), entry(&event(number))))
+        .collect();
     write(folder.path(), &events, &manifest);
     let of_feed = at_once(job(&format!("file://{}", folder.path().display()), "-"));
     let misp = Fake::start(World::new());
     let rows: Vec<Value> = (1..=all.len()).map(event).collect();
-    misp.fault(Fault { on: "/events/index", nth: Nth::Only(1), what: What::Body(json!(rows).to_string()) });
+    misp.fault(Fault {
+        on: "/events/index",
+        nth: Nth::Only(1),
+        what: What::Body(json!(rows).to_string()),
+    });
     for (number, event) in events.iter().enumerate() {
-        let on: &'static str = Box::leak(format!("/events/view/{}", uuid(number + 1)).into_boxed_str());
-        misp.fault(Fault { on, nth: Nth::Always, what: What::Body(json!({ "Event": event }).to_string()) });
+        let on: &'static str =
+            Box::leak(format!("/events/view/{}", uuid(number + 1)).into_boxed_str());
+        misp.fault(Fault {
+            on,
+            nth: Nth::Always,
+            what: What::Body(json!({ "Event": event }).to_string()),
+        });
     }
     let of_server = at_once(job(&misp.url(), &key("admin")));
     for report in [of_feed, of_server] {
@@ -313,7 +401,11 @@ fn a_list_that_is_none_costs_itself_and_is_told() {
             there += if is_lost { 1 } else { 2 };
             failed += u64::from(*elements == "attributes" && !is_list);
             reports += u64::from(*elements == "reports" && !is_list);
-            assert!(event(1).pointer(place.rsplit_once('/').unwrap().0).is_some());
+            assert!(
+                event(1)
+                    .pointer(place.rsplit_once('/').unwrap().0)
+                    .is_some()
+            );
         }
         assert_eq!(
             counts(full(&report), "events"),
@@ -321,11 +413,29 @@ fn a_list_that_is_none_costs_itself_and_is_told() {
             "{report:#}"
         );
         let attributes = counts(full(&report), "attributes");
-        assert_eq!((attributes["created"], attributes["failed"]), (there, failed), "{attributes:?}");
-        let reasons = full(&report)["ledger"]["attributes"]["failed_by"].as_object().unwrap();
-        assert!(reasons.keys().all(|reason| reason.contains("where its list should be is ")), "{reasons:?}");
-        let warnings = full(&report)["connections"][0]["warnings"].as_array().unwrap().iter();
-        let told = warnings.filter(|one| one.as_str().unwrap().contains("1 of its event reports are left out"));
+        assert_eq!(
+            (attributes["created"], attributes["failed"]),
+            (there, failed),
+            "{attributes:?}"
+        );
+        let reasons = full(&report)["ledger"]["attributes"]["failed_by"]
+            .as_object()
+            .unwrap();
+        assert!(
+            reasons
+                .keys()
+                .all(|reason| reason.contains("where its list should be is ")),
+            "{reasons:?}"
+        );
+        let warnings = full(&report)["connections"][0]["warnings"]
+            .as_array()
+            .unwrap()
+            .iter();
+        let told = warnings.filter(|one| {
+            one.as_str()
+                .unwrap()
+                .contains("1 of its event reports are left out")
+        });
         assert_eq!(told.count() as u64, reports);
     }
 }
@@ -341,8 +451,14 @@ fn tags_longer_than_thehive_takes_are_told() {
     write(folder.path(), &[one], &manifest);
     let report = at_once(job(&format!("file://{}", folder.path().display()), "-"));
     let warnings = full(&report)["connections"][0]["warnings"].to_string();
-    let said =
-        format!("event {}: 3 tags of it and its attributes are longer than TheHive takes (128 characters)", uuid(1));
+    let said = format!(
+        "event {}: 3 tags of it and its attributes are longer than TheHive takes (128 characters)",
+        uuid(1)
+    );
     assert!(warnings.contains(&said), "{warnings}");
-    assert!(full(&report)["alerts"][0]["tags"].to_string().contains(&format!("{}~", "a".repeat(119))));
+    assert!(
+        full(&report)["alerts"][0]["tags"]
+            .to_string()
+            .contains(&format!("{}~", "a".repeat(119)))
+    );
 }

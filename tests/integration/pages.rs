@@ -20,14 +20,33 @@ fn keep(state: &str, program: Program, job: &Value, replaced: &[(String, &str)])
         "report": report,
         "artifact": {"dataType": job["dataType"], "data": job["data"]},
     });
-    fs::write(folder().join(format!("{state}.json")), settled(&format!("{page:#}\n"), replaced)).unwrap();
+    fs::write(
+        folder().join(format!("{state}.json")),
+        settled(&format!("{page:#}\n"), replaced),
+    )
+    .unwrap();
     report
 }
 
 /// Runs a job as a person at a terminal does, and keeps what is printed.
-fn keep_text(state: &str, program: Program, command: &str, job: &Value, replaced: &[(String, &str)]) -> String {
-    let mut child = program.command().args(["--pretty", "/nonexistent"]).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(job.to_string().as_bytes()).unwrap();
+fn keep_text(
+    state: &str,
+    program: Program,
+    command: &str,
+    job: &Value,
+    replaced: &[(String, &str)],
+) -> String {
+    let mut child = program
+        .command()
+        .args(["--pretty", "/nonexistent"])
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(job.to_string().as_bytes())
+        .unwrap();
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     search(job, &text);
@@ -43,5 +62,7 @@ fn folder() -> PathBuf {
 }
 
 fn settled(text: &str, replaced: &[(String, &str)]) -> String {
-    replaced.iter().fold(text.to_owned(), |text, (what, by)| text.replace(what, by))
+    replaced
+        .iter()
+        .fold(text.to_owned(), |text, (what, by)| text.replace(what, by))
 }

@@ -63,11 +63,22 @@ impl Proxy {
     pub(crate) fn start(upstream: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
-        let upstream = upstream.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        let shared = Arc::new(Shared { upstream, stopping: AtomicBool::new(false), state: Mutex::default() });
+        let upstream = upstream
+            .trim_start_matches("http://")
+            .trim_end_matches('/')
+            .to_owned();
+        let shared = Arc::new(Shared {
+            upstream,
+            stopping: AtomicBool::new(false),
+            state: Mutex::default(),
+        });
         let serving = Arc::clone(&shared);
         let thread = std::thread::spawn(move || accept(&listener, &serving));
-        Self { address, shared, thread: Some(thread) }
+        Self {
+            address,
+            shared,
+            thread: Some(thread),
+        }
     }
 
     /// `http://127.0.0.1:<port>`, without a slash at the end.
@@ -158,7 +169,10 @@ impl Shared {
             done();
             return None;
         }
-        state.cut.filter(|(first, last, _)| (*first..=*last).contains(&number)).map(|(_, _, how)| how)
+        state
+            .cut
+            .filter(|(first, last, _)| (*first..=*last).contains(&number))
+            .map(|(_, _, how)| how)
     }
 }
 
@@ -199,7 +213,9 @@ fn serve(mut client: &TcpStream, shared: &Shared) -> std::io::Result<()> {
         }
         let answer = forward(&request, shared)?;
         match how {
-            Some(How::InBody) if answer.body.is_empty() => return client.write_all(half(&answer.head)),
+            Some(How::InBody) if answer.body.is_empty() => {
+                return client.write_all(half(&answer.head));
+            }
             Some(How::InBody) => {
                 client.write_all(&answer.head)?;
                 return client.write_all(half(&answer.body));
@@ -216,9 +232,19 @@ fn serve(mut client: &TcpStream, shared: &Shared) -> std::io::Result<()> {
 
 impl Answer {
     fn bytes(&self) -> Vec<u8> {
-        let Self { status, kind, body, .. } = self;
-        let kind = if kind.is_empty() { String::new() } else { format!("Content-Type: {kind}\r\n") };
-        let length = if *status == 204 { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        let Self {
+            status, kind, body, ..
+        } = self;
+        let kind = if kind.is_empty() {
+            String::new()
+        } else {
+            format!("Content-Type: {kind}\r\n")
+        };
+        let length = if *status == 204 {
+            String::new()
+        } else {
+            format!("Content-Length: {}\r\n", body.len())
+        };
         format!("HTTP/1.1 {status} Said\r\n{kind}{length}\r\n{body}").into_bytes()
     }
 }
@@ -235,9 +261,14 @@ fn forward(request: &Message, shared: &Shared) -> std::io::Result<Message> {
         return Err(std::io::Error::other("stopping"));
     }
     let of_head = request.head.starts_with(b"HEAD ");
-    let sent = server.write_all(&request.head).and_then(|()| server.write_all(&request.body));
-    let answer =
-        sent.and_then(|()| Message::read(&mut BufReader::new(&server), &|head| Length::of_answer(head, of_head)));
+    let sent = server
+        .write_all(&request.head)
+        .and_then(|()| server.write_all(&request.body));
+    let answer = sent.and_then(|()| {
+        Message::read(&mut BufReader::new(&server), &|head| {
+            Length::of_answer(head, of_head)
+        })
+    });
     shared.close(&server);
     answer?.ok_or_else(|| std::io::Error::other("no answer"))
 }
@@ -278,13 +309,19 @@ impl Length {
         if header(head, "transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
             return Some(Self::Chunks);
         }
-        header(head, "content-length")?.parse().ok().map(Self::Bytes)
+        header(head, "content-length")?
+            .parse()
+            .ok()
+            .map(Self::Bytes)
     }
 }
 
 impl Message {
     /// The next message of a connection; nothing when there is none.
-    fn read(reader: &mut impl BufRead, length: &dyn Fn(&[u8]) -> Length) -> std::io::Result<Option<Self>> {
+    fn read(
+        reader: &mut impl BufRead,
+        length: &dyn Fn(&[u8]) -> Length,
+    ) -> std::io::Result<Option<Self>> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             if reader.read_until(b'\n', &mut head)? == 0 {
@@ -320,7 +357,10 @@ impl Message {
 fn header(head: &[u8], name: &str) -> Option<String> {
     let text = String::from_utf8_lossy(head).to_lowercase();
     let pairs = text.lines().filter_map(|line| line.split_once(':'));
-    pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value.trim().to_owned())
+    pairs
+        .into_iter()
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value.trim().to_owned())
 }
 
 /// Reads so many bytes; false when the connection ended before.
@@ -333,7 +373,9 @@ fn exactly(reader: &mut impl BufRead, bytes: u64, into: &mut Vec<u8>) -> bool {
 /// Reads chunks, their lengths and the lines after the last one; false when the connection ended before.
 fn chunks(reader: &mut impl BufRead, into: &mut Vec<u8>) -> bool {
     loop {
-        let Some(line) = line(reader, into) else { return false };
+        let Some(line) = line(reader, into) else {
+            return false;
+        };
         let digits = line.split(';').next().unwrap_or_default().trim();
         match u64::from_str_radix(digits, 16) {
             Ok(0) => break,

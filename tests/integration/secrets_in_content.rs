@@ -17,16 +17,27 @@ fn a_password_that_is_a_word_keeps_no_ioc_back_and_changes_none() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("out")).unwrap();
     let job = fs::read_to_string("fixtures/faults/20-short-secret/job.json").unwrap();
-    let mut job: Value = serde_json::from_str(&job.replace("@HERE@", folder.path().to_str().unwrap())).unwrap();
+    let mut job: Value =
+        serde_json::from_str(&job.replace("@HERE@", folder.path().to_str().unwrap())).unwrap();
     // The folder's own search for secrets would find the word where it stands rightly: the report is looked at here.
     let output = Program::Export.streams(job.to_string().as_bytes());
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 4), ("created", 4)]), "{report:#}");
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 4), ("created", 4)]),
+        "{report:#}"
+    );
     assert!(!report.to_string().contains("[removed]"));
     let out = folder.path().join("out");
-    let texts: String =
-        fs::read_dir(&out).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
-    for whole in ["login-microsoft.example", "http://evil.example/login.php", "see svc:login"] {
+    let texts: String = fs::read_dir(&out)
+        .unwrap()
+        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect();
+    for whole in [
+        "login-microsoft.example",
+        "http://evil.example/login.php",
+        "see svc:login",
+    ] {
         assert!(texts.contains(whole), "{whole}");
     }
     // And back again, as artifacts of a run that only reports.
@@ -38,9 +49,16 @@ fn a_password_that_is_a_word_keeps_no_ioc_back_and_changes_none() {
     job["config"]["max_age_days"] = json!(0);
     let output = Program::Import.streams(job.to_string().as_bytes());
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let data: Vec<_> =
-        report["artifacts"].as_array().unwrap().iter().map(|one| one["data"].as_str().unwrap()).collect();
-    assert!(data.contains(&"login-microsoft.example") && data.len() == 4, "{data:?}");
+    let data: Vec<_> = report["artifacts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["data"].as_str().unwrap())
+        .collect();
+    assert!(
+        data.contains(&"login-microsoft.example") && data.len() == 4,
+        "{data:?}"
+    );
     assert!(!report.to_string().contains("[removed]"));
 }
 
@@ -53,17 +71,28 @@ fn a_misp_that_puts_our_key_into_an_event_makes_nobody_read_it() {
     let job = json!({"dataType": "other", "data": "misp:sync", "parameters": {"since": "all"}, "config": {
         "name": ["a"], "url": [fake.url()], "key": [key], "max_age_days": 0, "max_attributes": 0, "proxy": proxy(), "warninglists": "off",
     }});
-    let number = |report: &Value, verdict: &str| counts(full(report), "attributes").get(verdict).copied().unwrap_or(0);
+    let number = |report: &Value, verdict: &str| {
+        counts(full(report), "attributes")
+            .get(verdict)
+            .copied()
+            .unwrap_or(0)
+    };
     let before = Program::Import.report_in(&[("NO_PROXY", "*")], &job);
     let attribute = fake.world().events[0].attributes[0].clone();
     for text in crate::canaries::forms(&key) {
         let put: [&dyn Fn(&mut misp::Attribute); 2] =
-            [&|one| one.value = format!("x {text}"), &|one| one.comment = format!("x {text} y")];
+            [&|one| one.value = format!("x {text}"), &|one| {
+                one.comment = format!("x {text} y")
+            }];
         for put in put {
             fake.world().events[0].attributes[0] = attribute.clone();
             put(&mut fake.world().events[0].attributes[0]);
             let report = Program::Import.report_in(&[("NO_PROXY", "*")], &job);
-            assert_eq!(number(&report, "failed"), number(&before, "failed") + 1, "{text}");
+            assert_eq!(
+                number(&report, "failed"),
+                number(&before, "failed") + 1,
+                "{text}"
+            );
         }
     }
     fake.world().events[0].attributes[0] = attribute;

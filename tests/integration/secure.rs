@@ -33,7 +33,12 @@ impl Secured {
         let [_, desk] = Desk::small(1);
         let misp = Front::before(Arc::clone(config), &desk.misp.url());
         let thehive = Front::before(Arc::clone(config), &desk.thehive.url());
-        Self { desk, misp, thehive, folder: tempfile::tempdir().unwrap() }
+        Self {
+            desk,
+            misp,
+            thehive,
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// A file of this content.
@@ -54,7 +59,10 @@ impl Secured {
 
     /// An import from the plain MISP into the TheHive behind its front.
     fn to_thehive(&self, more: Value) -> Value {
-        let job = laid(self.desk.job()["config"].take(), json!({"thehive_url": self.thehive.url()}));
+        let job = laid(
+            self.desk.job()["config"].take(),
+            json!({"thehive_url": self.thehive.url()}),
+        );
         laid(job["config"].clone(), more)
     }
 
@@ -63,22 +71,36 @@ impl Secured {
         self.desk.misp.forget_requests();
         let report = Program::Import.report(job);
         let is_of_misp = job["config"]["url"][0] == self.misp.url();
-        assert!(!is_of_misp || self.desk.misp.requests().is_empty(), "{:?}", self.desk.misp.requests());
-        assert!(self.desk.thehive.requests().is_empty(), "{:?}", self.desk.thehive.requests());
+        assert!(
+            !is_of_misp || self.desk.misp.requests().is_empty(),
+            "{:?}",
+            self.desk.misp.requests()
+        );
+        assert!(
+            self.desk.thehive.requests().is_empty(),
+            "{:?}",
+            self.desk.thehive.requests()
+        );
         self.placed(failure(&report))
     }
 
     /// A text whose ports and paths are the same in every run.
     fn placed(&self, text: &str) -> String {
-        let ports = [&self.misp, &self.thehive].map(|front| format!(":{}/", front.address().port()));
-        let text = ports.iter().fold(text.to_owned(), |text, port| text.replace(port, ":PORT/"));
+        let ports =
+            [&self.misp, &self.thehive].map(|front| format!(":{}/", front.address().port()));
+        let text = ports
+            .iter()
+            .fold(text.to_owned(), |text, port| text.replace(port, ":PORT/"));
         text.replace(&self.folder.path().display().to_string(), "FOLDER")
     }
 }
 
 /// A job of this configuration, other items laid over it.
 fn laid(mut config: Value, more: Value) -> Value {
-    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    config
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     json!({"dataType": "other", "data": "misp:sync", "parameters": {"since": "all"}, "config": config})
 }
 
@@ -86,9 +108,16 @@ fn laid(mut config: Value, more: Value) -> Value {
 fn report_in(job: &Value, environment: &[(&str, PathBuf)]) -> Value {
     let empty = tempfile::tempdir().unwrap();
     let mut command = Program::Import.command();
-    command.arg(empty.path()).envs(environment.iter().map(|(name, value)| (name, value)));
+    command
+        .arg(empty.path())
+        .envs(environment.iter().map(|(name, value)| (name, value)));
     let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(job.to_string().as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(job.to_string().as_bytes())
+        .unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty());
     search(job, &String::from_utf8_lossy(&output.stdout));
@@ -99,7 +128,10 @@ fn report_in(job: &Value, environment: &[(&str, PathBuf)]) -> Value {
 fn assert_reached<S: Site>(report: &Value, server: &Server<S>) {
     let full = full(report);
     assert_eq!(
-        (&full["connections"][0]["version"], &full["ledger"]["events"]["created"]),
+        (
+            &full["connections"][0]["version"],
+            &full["ledger"]["events"]["created"]
+        ),
         (&json!("2.5.1"), &json!(1))
     );
     assert!(!server.requests().is_empty());

@@ -21,18 +21,38 @@ fn tags(desk: &Desk) -> Vec<String> {
 
 #[test]
 fn a_new_event_is_seen_by_whom_the_configuration_says() {
-    let words = ["your organisation only", "this community only", "connected communities", "all communities"];
+    let words = [
+        "your organisation only",
+        "this community only",
+        "connected communities",
+        "all communities",
+    ];
     for (distribution, words) in words.into_iter().enumerate() {
         let mut desk = desk(&json!({}));
         desk.set(&json!({"distribution": distribution.to_string()}));
         let report = desk.run();
-        assert_eq!(full(&report)["connections"][0]["events"][0]["visible_to"], words);
-        assert_eq!((desk.event().distribution, desk.attribute("a.example").distribution), (distribution as u64, 5));
+        assert_eq!(
+            full(&report)["connections"][0]["events"][0]["visible_to"],
+            words
+        );
+        assert_eq!(
+            (
+                desk.event().distribution,
+                desk.attribute("a.example").distribution
+            ),
+            (distribution as u64, 5)
+        );
         // On an event that is there it is left as people set it.
         desk.misp.world().events[0].distribution = 2;
         let report = desk.runs_empty();
-        assert_eq!(warnings(&report).contains("left as it is: distribution"), distribution != 2);
-        assert_eq!(full(&report)["connections"][0]["events"][0]["visible_to"], "connected communities");
+        assert_eq!(
+            warnings(&report).contains("left as it is: distribution"),
+            distribution != 2
+        );
+        assert_eq!(
+            full(&report)["connections"][0]["events"][0]["visible_to"],
+            "connected communities"
+        );
     }
 }
 
@@ -41,12 +61,24 @@ fn a_sharing_group_is_named_by_its_number_and_one_that_is_not_ours_is_refused_by
     let mut desk = desk(&json!({}));
     desk.set(&json!({"distribution": 4, "sharing_group": 7}));
     let report = desk.run();
-    assert!(failure(&report).contains("Invalid Sharing Group or not authorised:"), "{report:#}");
+    assert!(
+        failure(&report).contains("Invalid Sharing Group or not authorised:"),
+        "{report:#}"
+    );
     assert!(desk.misp.world().events.is_empty());
-    desk.misp.world().sharing_groups.push(json!({"id": "7", "org_id": "1"}));
+    desk.misp
+        .world()
+        .sharing_groups
+        .push(json!({"id": "7", "org_id": "1"}));
     let report = desk.run();
-    assert_eq!(full(&report)["connections"][0]["events"][0]["visible_to"], "sharing group 7");
-    assert_eq!((desk.event().distribution, desk.event().sharing_group), (4, 7));
+    assert_eq!(
+        full(&report)["connections"][0]["events"][0]["visible_to"],
+        "sharing group 7"
+    );
+    assert_eq!(
+        (desk.event().distribution, desk.event().sharing_group),
+        (4, 7)
+    );
     desk.runs_empty();
 }
 
@@ -57,12 +89,24 @@ fn a_wrong_value_is_told_by_the_name_of_its_item_and_nothing_is_sent() {
         ("distribution", json!({"distribution": "everyone"})),
         ("distribution", json!({"distribution": -1})),
         ("sharing_group", json!({"distribution": 4})),
-        ("sharing_group", json!({"distribution": 3, "sharing_group": 7})),
-        ("sharing_group", json!({"distribution": 4, "sharing_group": "seven"})),
+        (
+            "sharing_group",
+            json!({"distribution": 3, "sharing_group": 7}),
+        ),
+        (
+            "sharing_group",
+            json!({"distribution": 4, "sharing_group": "seven"}),
+        ),
         ("event_info", json!({"event_info": "{name}"})),
         ("export_case_tags", json!({"export_case_tags": "perhaps"})),
-        ("export_observable_tags", json!({"export_observable_tags": "perhaps"})),
-        ("exclude_export_tags", json!({"exclude_export_tags": [["x"]]})),
+        (
+            "export_observable_tags",
+            json!({"export_observable_tags": "perhaps"}),
+        ),
+        (
+            "exclude_export_tags",
+            json!({"exclude_export_tags": [["x"]]}),
+        ),
         ("export_case_url", json!({"export_case_url": "perhaps"})),
         ("export_attachments", json!({"export_attachments": "zip"})),
         ("max_attachment_mb", json!({"max_attachment_mb": -1})),
@@ -94,7 +138,10 @@ fn the_info_line_follows_its_pattern_and_the_title() {
     let report = desk.run();
     assert_eq!(desk.event().info, "[SOC 42] New ?");
     let message = full(&report)["message"].to_string();
-    assert!(message.contains("the event's own info changed"), "{message}");
+    assert!(
+        message.contains("the event's own info changed"),
+        "{message}"
+    );
     assert!(warnings(&report).contains("characters that MISP cannot store"));
     desk.runs_empty();
     desk.change_case(&json!({"title": "  "}));
@@ -125,7 +172,10 @@ fn tags_go_out_where_that_is_configured_and_some_never_do() {
     desk.set(&exclude);
     let id = desk.ioc("domain", "a.example", &with("sandbox:yes"));
     desk.run();
-    assert_eq!((tags(&desk), desk.tags("a.example")), (vec!["tlp:amber".to_owned(), "PAP:AMBER".to_owned()], vec![]));
+    assert_eq!(
+        (tags(&desk), desk.tags("a.example")),
+        (vec!["tlp:amber".to_owned(), "PAP:AMBER".to_owned()], vec![])
+    );
     desk.set(&json!({"export_case_tags": true, "export_observable_tags": true}));
     desk.run();
     assert_eq!(
@@ -134,13 +184,24 @@ fn tags_go_out_where_that_is_configured_and_some_never_do() {
     );
     desk.runs_empty();
     let requests = desk.misp.requests();
-    let asked = requests.iter().find(|one| one.path == "/tags/search").unwrap();
-    assert_eq!(asked.body["tag"].as_array().unwrap().len(), 4, "{}", asked.body);
+    let asked = requests
+        .iter()
+        .find(|one| one.path == "/tags/search")
+        .unwrap();
+    assert_eq!(
+        asked.body["tag"].as_array().unwrap().len(),
+        4,
+        "{}",
+        asked.body
+    );
     // Tags are added, and never taken off.
     desk.change_case(&with("apt:two"));
     desk.change(&id, &with("SANDBOX:YES"));
     let report = desk.run();
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 1), ("unchanged", 1)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 1), ("unchanged", 1)])
+    );
     assert_eq!(
         (tags(&desk)[2..].to_vec(), desk.tags("a.example").len()),
         (vec!["apt:one".to_owned(), "apt:two".to_owned()], 1)
@@ -149,7 +210,11 @@ fn tags_go_out_where_that_is_configured_and_some_never_do() {
     desk.misp.world().events[0].published = true;
     desk.change_case(&with("apt:three"));
     let report = desk.runs_empty();
-    assert!(warnings(&report).contains("wait for the next change of its IOCs: tags"), "{}", warnings(&report));
+    assert!(
+        warnings(&report).contains("wait for the next change of its IOCs: tags"),
+        "{}",
+        warnings(&report)
+    );
     desk.ioc("domain", "b.example", &json!({}));
     desk.run();
     assert_eq!(tags(&desk).len(), 5);
@@ -157,18 +222,30 @@ fn tags_go_out_where_that_is_configured_and_some_never_do() {
 
 #[test]
 fn a_link_leads_to_the_case_is_for_the_organisation_only_and_stays() {
-    for (world, page) in [(World::four(), "index.html#!/case/{}/details"), (World::five(), "cases/{}/details")] {
+    for (world, page) in [
+        (World::four(), "index.html#!/case/{}/details"),
+        (World::five(), "cases/{}/details"),
+    ] {
         let mut desk = Desk::new(world, &json!({}));
         desk.set(&json!({"distribution": 3}));
         desk.ioc("domain", "a.example", &json!({}));
         desk.run();
         desk.set(&json!({"export_case_url": true}));
         let report = desk.run();
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 1), ("unchanged", 1)]));
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 1), ("unchanged", 1)])
+        );
         let url = format!("{}/{}", desk.thehive.url(), page.replace("{}", &desk.case));
         let link = desk.attribute(&url);
-        assert_eq!((link.kind.as_str(), link.category.as_str()), ("link", "Internal reference"));
-        assert_eq!((link.to_ids, link.distribution, link.comment.as_str()), (false, 0, "Case #42 in TheHive"));
+        assert_eq!(
+            (link.kind.as_str(), link.category.as_str()),
+            ("link", "Internal reference")
+        );
+        assert_eq!(
+            (link.to_ids, link.distribution, link.comment.as_str()),
+            (false, 0, "Case #42 in TheHive")
+        );
         desk.runs_empty();
         desk.set(&json!({"export_case_url": false}));
         let report = desk.runs_empty();
@@ -187,15 +264,26 @@ fn no_feed_links_to_the_case() {
     desk.set(&json!({"export_case_url": true}));
     desk.ioc("domain", "a.example", &json!({}));
     let report = desk.run();
-    assert!(warnings(&report).contains("the case is not linked: everyone who pulls this feed could read the link"));
-    assert!(desk.files().values().all(|text| !text.contains("Internal reference") && !text.contains("/details")));
+    assert!(
+        warnings(&report)
+            .contains("the case is not linked: everyone who pulls this feed could read the link")
+    );
+    assert!(
+        desk.files()
+            .values()
+            .all(|text| !text.contains("Internal reference") && !text.contains("/details"))
+    );
     desk.runs_empty();
 }
 
 #[test]
 fn threat_level_and_analysis_only_rise() {
     for (world, open, resolved) in [
-        (World::four(), json!({"status": "Open"}), json!({"status": "Resolved"})),
+        (
+            World::four(),
+            json!({"status": "Open"}),
+            json!({"status": "Resolved"}),
+        ),
         (
             World::five(),
             json!({"stage": "InProgress", "status": "InProgress"}),
@@ -236,12 +324,25 @@ fn markings_are_spelled_as_this_misp_spells_them() {
             .for_each(|tag| to.clone_into(&mut tag.name));
     };
     let desk = desk(&json!({"tlp": 0, "pap": 0}));
-    desk.misp.world().tags.retain(|tag| !["pap:clear", "tlp:clear"].contains(&tag.name.to_lowercase().as_str()));
+    desk.misp
+        .world()
+        .tags
+        .retain(|tag| !["pap:clear", "tlp:clear"].contains(&tag.name.to_lowercase().as_str()));
     rename(&desk, "tlp:white", "TLP:WHITE");
     rename(&desk, "pap:green", "pap:green");
-    if !desk.misp.world().tags.iter().any(|tag| tag.name == "PAP:WHITE") {
+    if !desk
+        .misp
+        .world()
+        .tags
+        .iter()
+        .any(|tag| tag.name == "PAP:WHITE")
+    {
         let id = desk.misp.world().next_id();
-        desk.misp.world().tags.push(crate::misp::Tag { id, name: "PAP:WHITE".into(), ..crate::misp::Tag::default() });
+        desk.misp.world().tags.push(crate::misp::Tag {
+            id,
+            name: "PAP:WHITE".into(),
+            ..crate::misp::Tag::default()
+        });
     }
     desk.run();
     assert_eq!(tags(&desk), ["TLP:WHITE", "PAP:WHITE"]);
@@ -263,7 +364,8 @@ fn open_proposals_on_our_attributes_are_counted() {
     desk.run();
     let ours = desk.attribute("a.example").uuid;
     let theirs = "5f0e5b5c-0000-4000-8000-000000000001";
-    let proposal = |uuid: &str, deleted: bool| json!({"uuid": uuid, "to_ids": false, "deleted": deleted});
+    let proposal =
+        |uuid: &str, deleted: bool| json!({"uuid": uuid, "to_ids": false, "deleted": deleted});
     {
         let mut world = desk.misp.world();
         let mut other = world.events[0].attributes[0].clone();
@@ -271,35 +373,71 @@ fn open_proposals_on_our_attributes_are_counted() {
         world.events[0].attributes.push(other);
         world.events[0].attribute_count += 1;
         world.events[0].distribution = 1;
-        let proposals = [(ours.as_str(), false), (&ours, false), (&ours, true), (theirs, false)];
-        world.events[0].proposals = proposals.into_iter().map(|(uuid, deleted)| proposal(uuid, deleted)).collect();
+        let proposals = [
+            (ours.as_str(), false),
+            (&ours, false),
+            (&ours, true),
+            (theirs, false),
+        ];
+        world.events[0].proposals = proposals
+            .into_iter()
+            .map(|(uuid, deleted)| proposal(uuid, deleted))
+            .collect();
     }
     let report = desk.runs_empty();
     assert_eq!(full(&report)["connections"][0]["proposals"], 2);
-    assert!(full(&report)["message"].as_str().unwrap().contains("2 open proposals in MISP"));
+    assert!(
+        full(&report)["message"]
+            .as_str()
+            .unwrap()
+            .contains("2 open proposals in MISP")
+    );
 }
 
 #[test]
 fn warninglist_hits_are_named_and_hinder_nothing() {
     let mut desk = Desk::new(World::four(), &json!({}));
-    for (data_type, data) in [("ip", "8.8.8.8"), ("domain", "google.com"), ("domain", "a.example")] {
+    for (data_type, data) in [
+        ("ip", "8.8.8.8"),
+        ("domain", "google.com"),
+        ("domain", "a.example"),
+    ] {
         desk.ioc(data_type, data, &json!({}));
     }
     desk.ioc("ip", "10.0.0.1", &json!({"tags": ["misp:composite=\"ip-dst|port:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000:443\""]}));
-    let asks = |desk: &Desk| desk.misp.requests().iter().filter(|one| one.path.contains("warninglists")).count();
+    let asks = |desk: &Desk| {
+        desk.misp
+            .requests()
+            .iter()
+            .filter(|one| one.path.contains("warninglists"))
+            .count()
+    };
     desk.set(&json!({"warninglists": "off"}));
     let off = desk.run();
-    assert_eq!((counts(full(&off), "observables"), asks(&desk)), (of([("fetched", 4), ("created", 4)]), 0));
+    assert_eq!(
+        (counts(full(&off), "observables"), asks(&desk)),
+        (of([("fetched", 4), ("created", 4)]), 0)
+    );
     assert!(!warnings(&off).contains("warninglist"));
     desk.set(&json!({"warninglists": "annotate"}));
     let report = desk.runs_empty();
     assert_eq!(asks(&desk), 1);
     let told = warnings(&report);
-    for value in ["8.8.8.8 (List of known IPv4", "google.com (Top 1000", "10.0.0.1|443 (List of RFC 1918"] {
+    for value in [
+        "8.8.8.8 (List of known IPv4",
+        "google.com (Top 1000",
+        "10.0.0.1|443 (List of RFC 1918",
+    ] {
         assert!(told.contains(value), "{told}");
     }
-    let lines = full(&report)["connections"][0]["observables"].as_array().unwrap().clone();
-    let hits: Vec<_> = lines.iter().map(|line| line["warninglists"].as_array().map_or(0, Vec::len)).collect();
+    let lines = full(&report)["connections"][0]["observables"]
+        .as_array()
+        .unwrap()
+        .clone();
+    let hits: Vec<_> = lines
+        .iter()
+        .map(|line| line["warninglists"].as_array().map_or(0, Vec::len))
+        .collect();
     assert_eq!(hits, [1, 2, 0, 2]);
     desk.misp.fault(Fault {
         on: "warninglists",

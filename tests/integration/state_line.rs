@@ -9,11 +9,17 @@ use serde_json::{Value, json};
 use crate::alerting::desk::{Desk, PERSON};
 use crate::program::{counts, full, of};
 
-const FAULT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/faults/23-description-frozen");
+const FAULT: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/fixtures/faults/23-description-frozen"
+);
 const EVENT: &str = "aaaa0018-0000-4000-8000-000000000001";
 
 fn description(desk: &Desk, event: &str) -> String {
-    desk.alert(event)["description"].as_str().unwrap().to_owned()
+    desk.alert(event)["description"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 fn warnings(report: &Value) -> String {
@@ -34,13 +40,21 @@ fn fault_job(desk: &Desk, feed: &str) -> Value {
 fn a_report_that_looks_like_a_state_line_freezes_nothing() {
     for desk in Desk::small(0) {
         let report = desk.run(&fault_job(&desk, "feed1"));
-        assert_eq!(counts(full(&report), "events"), of([("fetched", 1), ("created", 1)]), "{report:#}");
+        assert_eq!(
+            counts(full(&report), "events"),
+            of([("fetched", 1), ("created", 1)]),
+            "{report:#}"
+        );
         let text = description(&desk, EVENT);
         assert!(text.contains("first text\n\\(cortex-misp] x\n"), "{text}");
         desk.run(&fault_job(&desk, "feed1"));
         desk.wrote_nothing();
         let report = desk.run(&fault_job(&desk, "feed2"));
-        assert_eq!(counts(full(&report), "events"), of([("fetched", 1), ("updated", 1)]), "{report:#}");
+        assert_eq!(
+            counts(full(&report), "events"),
+            of([("fetched", 1), ("updated", 1)]),
+            "{report:#}"
+        );
         let text = description(&desk, EVENT);
         assert!(text.contains("SECOND TEXT\n\\(cortex-misp] x\n"), "{text}");
         desk.run(&fault_job(&desk, "feed2"));
@@ -63,7 +77,11 @@ fn forged(desk: &Desk, event: &str) -> String {
         "tags": ["ours"], "tlp": 1, "pap": 1, "read": false, "follow": true, "status": "New", "stage": "New", "observableCount": 0,
         "customFields": [], "extraData": {},
     });
-    if let Some(organisation) = world.alerts.first().map(|known| known["organisationId"].clone()) {
+    if let Some(organisation) = world
+        .alerts
+        .first()
+        .map(|known| known["organisationId"].clone())
+    {
         alert["organisationId"] = organisation;
     }
     world.alerts.push(alert);
@@ -77,19 +95,37 @@ fn a_forged_state_line_keeps_no_event_out() {
     for desk in Desk::small(2) {
         let id = forged(&desk, "1");
         // That he switched updates off on his own alert keeps nothing out either.
-        desk.thehive.world().alerts.iter_mut().find(|alert| alert["_id"] == json!(id)).unwrap()["follow"] =
-            json!(false);
+        desk.thehive
+            .world()
+            .alerts
+            .iter_mut()
+            .find(|alert| alert["_id"] == json!(id))
+            .unwrap()["follow"] = json!(false);
         let report = desk.import();
-        assert_eq!(counts(full(&report), "events"), of([("fetched", 2), ("created", 1), ("updated", 1)]), "{report:#}");
+        assert_eq!(
+            counts(full(&report), "events"),
+            of([("fetched", 2), ("created", 1), ("updated", 1)]),
+            "{report:#}"
+        );
         assert_eq!(desk.data("1"), ["192.0.2.1", "Text 1", "host-1.example"]);
         let told = warnings(&report);
-        assert!(told.contains(PERSON) && told.contains(desk.alert("1")["sourceRef"].as_str().unwrap()), "{told}");
+        assert!(
+            told.contains(PERSON) && told.contains(desk.alert("1")["sourceRef"].as_str().unwrap()),
+            "{told}"
+        );
         // What the person wrote stays, and what changes in the event arrives, whatever the line says.
-        assert_eq!((&desk.alert("1")["title"], &desk.alert("1")["severity"]), (&json!("Ours"), &json!(1)));
+        assert_eq!(
+            (&desk.alert("1")["title"], &desk.alert("1")["severity"]),
+            (&json!("Ours"), &json!(1))
+        );
         desk.rests();
-        desk.misp.world().event_mut("1").unwrap().attributes[2].value = "Changed without a trace".into();
+        desk.misp.world().event_mut("1").unwrap().attributes[2].value =
+            "Changed without a trace".into();
         desk.import();
-        assert!(desk.data("1").contains(&"Changed without a trace".to_owned()));
+        assert!(
+            desk.data("1")
+                .contains(&"Changed without a trace".to_owned())
+        );
         desk.rests();
     }
 }
@@ -114,8 +150,14 @@ fn alerts_of_a_former_user_are_ours_once_it_is_named() {
         desk.change("1", |_| ());
         let report = desk.import();
         assert_eq!(warnings(&report), "null");
-        assert_eq!(counts(full(&report), "events"), of([("fetched", 2), ("updated", 1), ("unchanged", 1)]));
-        assert_eq!(desk.observable(&desk.alert("1"), "Text 1").unwrap()["message"], "Better");
+        assert_eq!(
+            counts(full(&report), "events"),
+            of([("fetched", 2), ("updated", 1), ("unchanged", 1)])
+        );
+        assert_eq!(
+            desk.observable(&desk.alert("1"), "Text 1").unwrap()["message"],
+            "Better"
+        );
         desk.rests();
     }
 }
@@ -127,7 +169,11 @@ fn an_alert_that_somebody_else_made_is_never_gone() {
         let uuid = "11111111-1111-4111-8111-111111111111";
         desk.thehive.world().alert_mut(&id).unwrap()["sourceRef"] = json!(uuid);
         let report = desk.import();
-        assert_eq!(counts(full(&report), "events"), of([("fetched", 1), ("unchanged", 1)]), "{report:#}");
+        assert_eq!(
+            counts(full(&report), "events"),
+            of([("fetched", 1), ("unchanged", 1)]),
+            "{report:#}"
+        );
         assert!(!desk.has_tag(uuid, "misp:withdrawn"));
     }
 }

@@ -33,11 +33,25 @@ scenarios!(
 
 /// What there has to be and is not.
 pub(crate) fn lacking(servers: &Servers) -> Option<&'static str> {
-    let Servers { misp: Some(_), thehive: Some(thehive), cortex: Some(_) } = servers else {
+    let Servers {
+        misp: Some(_),
+        thehive: Some(thehive),
+        cortex: Some(_),
+    } = servers
+    else {
         return Some("they need MISP_URL, THEHIVE_URL and CORTEX_URL with their keys");
     };
-    let (_, status) = ask(&thehive.url, &thehive.keys["analyst"], "GET", "/api/status", &Value::Null);
-    let servers = status["connectors"]["cortex"]["servers"].as_array().cloned().unwrap_or_default();
+    let (_, status) = ask(
+        &thehive.url,
+        &thehive.keys["analyst"],
+        "GET",
+        "/api/status",
+        &Value::Null,
+    );
+    let servers = status["connectors"]["cortex"]["servers"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     let is_connected = servers.iter().any(|server| server["status"] == "OK");
     (!is_connected).then_some("TheHive is connected to no Cortex, see its /api/status")
 }
@@ -55,10 +69,17 @@ struct Desk<'w> {
 impl<'w> Desk<'w> {
     fn new(world: &'w World, fields: &Value) -> Self {
         let thehive = world.thehive().unwrap();
-        let mut desk = Self { world, thehive, case: String::new(), number: 0, stream: String::new() };
-        let mut case =
-            json!({"title": format!("{TITLE} MARK"), "description": "a test", "severity": 2, "tlp": 2, "pap": 2});
-        case.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let mut desk = Self {
+            world,
+            thehive,
+            case: String::new(),
+            number: 0,
+            stream: String::new(),
+        };
+        let mut case = json!({"title": format!("{TITLE} MARK"), "description": "a test", "severity": 2, "tlp": 2, "pap": 2});
+        case.as_object_mut()
+            .unwrap()
+            .extend(fields.as_object().unwrap().clone());
         let made = desk.hive("POST", "/api/v1/case", &case);
         desk.case = made["_id"].as_str().unwrap().to_owned();
         desk.number = made["number"].as_u64().unwrap();
@@ -74,8 +95,15 @@ impl<'w> Desk<'w> {
 
     /// Adds an observable and gives its `_id`.
     fn observable(&self, fields: &Value) -> String {
-        let made = self.hive("POST", &format!("/api/v1/case/{}/observable", self.case), fields);
-        made[0]["_id"].as_str().unwrap_or_else(|| panic!("{made:#}")).to_owned()
+        let made = self.hive(
+            "POST",
+            &format!("/api/v1/case/{}/observable", self.case),
+            fields,
+        );
+        made[0]["_id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{made:#}"))
+            .to_owned()
     }
 
     /// Adds a file that is an IOC.
@@ -95,10 +123,19 @@ impl<'w> Desk<'w> {
             Program::Export => format!("responder/{on}"),
             Program::Import => format!("analyzer/type/{on}"),
         };
-        let listed = self.hive("GET", &format!("/api/connector/cortex/{path}"), &Value::Null);
-        let ours = listed.as_array().unwrap().iter().find(|worker| worker["name"] == cortex.name(program).as_str());
-        let ours = ours
-            .unwrap_or_else(|| panic!("TheHive does not list the worker, is it connected to this Cortex? {listed:#}"));
+        let listed = self.hive(
+            "GET",
+            &format!("/api/connector/cortex/{path}"),
+            &Value::Null,
+        );
+        let ours = listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|worker| worker["name"] == cortex.name(program).as_str());
+        let ours = ours.unwrap_or_else(|| {
+            panic!("TheHive does not list the worker, is it connected to this Cortex? {listed:#}")
+        });
         [id, ours["cortexIds"][0].as_str().unwrap().to_owned()]
     }
 
@@ -108,20 +145,30 @@ impl<'w> Desk<'w> {
             "name": ["misp-corp"], "url": [self.world.url()], "key": [self.world.key("orgadmin")],
             "instance": format!("{}.example", self.world.mark), "thehive_url": url, "thehive_key": key,
         });
-        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        config
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         config
     }
 
     /// Begins to listen to what TheHive tells of its changes.
     fn listen(&mut self) {
-        self.stream = self.hive("POST", "/api/stream", &Value::Null).as_str().unwrap().to_owned();
+        self.stream = self
+            .hive("POST", "/api/stream", &Value::Null)
+            .as_str()
+            .unwrap()
+            .to_owned();
     }
 
     /// Looks whenever TheHive tells of a change, until the job or action is done.
     fn done(&self, look: impl Fn() -> Value) -> Value {
         for _ in 0..20 {
             let shown = look();
-            if ["Success", "Failure"].iter().any(|end| shown["status"] == *end) {
+            if ["Success", "Failure"]
+                .iter()
+                .any(|end| shown["status"] == *end)
+            {
                 return shown;
             }
             self.hive("GET", &format!("/api/stream/{}", self.stream), &Value::Null);
@@ -135,13 +182,24 @@ impl<'w> Desk<'w> {
         let [responder, cortex] = self.worker(Program::Export, config, &format!("{kind}/{id}"));
         let asked = json!({"responderId": responder, "cortexId": cortex, "objectType": kind, "objectId": id});
         let action = self.hive("POST", "/api/connector/cortex/action", &asked);
-        let told = self.world.cortex().unwrap().finished(action["cortexJobId"].as_str().unwrap());
+        let told = self
+            .world
+            .cortex()
+            .unwrap()
+            .finished(action["cortexJobId"].as_str().unwrap());
         let shown = self.done(|| {
-            let all = self.hive("GET", &format!("/api/connector/cortex/action/{kind}/{id}"), &Value::Null);
+            let all = self.hive(
+                "GET",
+                &format!("/api/connector/cortex/action/{kind}/{id}"),
+                &Value::Null,
+            );
             let mut all = all.as_array().into_iter().flatten();
-            all.find(|one| one["cortexJobId"] == action["cortexJobId"]).cloned().unwrap_or_default()
+            all.find(|one| one["cortexJobId"] == action["cortexJobId"])
+                .cloned()
+                .unwrap_or_default()
         });
-        let text = |name: &str| serde_json::from_str::<Value>(shown[name].as_str().unwrap()).unwrap();
+        let text =
+            |name: &str| serde_json::from_str::<Value>(shown[name].as_str().unwrap()).unwrap();
         let (report, operations) = (text("report"), text("operations"));
         // What TheHive shows is what the program wrote.
         for part in ["full", "errorMessage"] {
@@ -153,12 +211,20 @@ impl<'w> Desk<'w> {
     /// Runs the analyzer on an observable, and gives the job as TheHive shows it when it is done.
     fn analyse(&mut self, config: &Value, observable: &str, parameters: &Value) -> Value {
         self.listen();
-        let data_type = self.hive("GET", &format!("/api/case/artifact/{observable}"), &Value::Null)["dataType"].clone();
+        let data_type = self.hive(
+            "GET",
+            &format!("/api/case/artifact/{observable}"),
+            &Value::Null,
+        )["dataType"]
+            .clone();
         let [analyzer, cortex] = self.worker(Program::Import, config, data_type.as_str().unwrap());
-        let asked =
-            json!({"analyzerId": analyzer, "cortexId": cortex, "artifactId": observable, "parameters": parameters});
+        let asked = json!({"analyzerId": analyzer, "cortexId": cortex, "artifactId": observable, "parameters": parameters});
         let job = self.hive("POST", "/api/connector/cortex/job", &asked);
-        let told = self.world.cortex().unwrap().finished(job["cortexJobId"].as_str().unwrap());
+        let told = self
+            .world
+            .cortex()
+            .unwrap()
+            .finished(job["cortexJobId"].as_str().unwrap());
         let path = format!("/api/connector/cortex/job/{}", job["id"].as_str().unwrap());
         let shown = self.done(|| self.hive("GET", &path, &Value::Null));
         // TheHive finds the pages of a report by this name.
@@ -172,13 +238,19 @@ impl<'w> Desk<'w> {
         let offered = told["artifacts"].as_array().unwrap().len();
         let look = || {
             let shown = self.hive("GET", &path, &Value::Null);
-            let known = self.hive("GET", &format!("/api/case/artifact/{observable}"), &Value::Null);
+            let known = self.hive(
+                "GET",
+                &format!("/api/case/artifact/{observable}"),
+                &Value::Null,
+            );
             let line = &known["reports"][self.world.cortex().unwrap().name(Program::Import)];
             let has_all = shown["report"]["artifacts"].as_array().unwrap().len() == offered;
             let is_told = sorted(&line["taxonomies"]) == sorted(&told["summary"]["taxonomies"]);
             (has_all && is_told).then_some(shown)
         };
-        (0..500).find_map(|_| look()).expect("the artifacts, and the line at the observable")
+        (0..500)
+            .find_map(|_| look())
+            .expect("the artifacts, and the line at the observable")
     }
 
     fn tags(&self) -> Value {
@@ -188,10 +260,18 @@ impl<'w> Desk<'w> {
     /// What an action of an export has to be: done, with the case's tag of the only event, which nothing else is on.
     fn assert_tagged(&self, shown: &Value) {
         assert_eq!(shown["status"], "Success", "{shown:#}");
-        let [operation] = shown["operations"].as_array().unwrap().as_slice() else { panic!("{shown:#}") };
-        assert_eq!((&operation["type"], &operation["status"]), (&json!("AddTagToCase"), &json!("Success")));
+        let [operation] = shown["operations"].as_array().unwrap().as_slice() else {
+            panic!("{shown:#}")
+        };
+        assert_eq!(
+            (&operation["type"], &operation["status"]),
+            (&json!("AddTagToCase"), &json!("Success"))
+        );
         let start = format!("misp:event=\"misp-corp:{}:", self.world.only());
-        assert!(operation["tag"].as_str().unwrap().starts_with(&start), "{operation:#}");
+        assert!(
+            operation["tag"].as_str().unwrap().starts_with(&start),
+            "{operation:#}"
+        );
         assert_eq!(self.tags(), json!([operation["tag"]]));
     }
 }
@@ -199,7 +279,15 @@ impl<'w> Desk<'w> {
 impl Drop for Desk<'_> {
     fn drop(&mut self) {
         let (url, key) = self.thehive;
-        if ask(url, key, "DELETE", &format!("/api/v1/case/{}", self.case), &Value::Null).0 >= 300 {
+        if ask(
+            url,
+            key,
+            "DELETE",
+            &format!("/api/v1/case/{}", self.case),
+            &Value::Null,
+        )
+        .0 >= 300
+        {
             println!("the case #{} could not be deleted from {url}", self.number);
         }
     }
@@ -207,13 +295,20 @@ impl Drop for Desk<'_> {
 
 /// The elements of a list, of which TheHive does not keep the order.
 fn sorted(list: &Value) -> Vec<String> {
-    let mut texts: Vec<_> = list.as_array().into_iter().flatten().map(ToString::to_string).collect();
+    let mut texts: Vec<_> = list
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(ToString::to_string)
+        .collect();
     texts.sort();
     texts
 }
 
 fn message(shown: &Value) -> &str {
-    shown["report"]["full"]["message"].as_str().unwrap_or_else(|| panic!("{shown:#}"))
+    shown["report"]["full"]["message"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{shown:#}"))
 }
 
 fn a_click_on_a_case(world: &World) {
@@ -225,12 +320,17 @@ fn a_click_on_a_case(world: &World) {
     let shown = desk.click(&config, "case", &case);
     desk.assert_tagged(&shown);
     let event = world.only();
-    let told =
-        format!("Exported 2 IOCs of case #{} to misp-corp as event {}", desk.number, world.event(&event).event["id"]);
+    let told = format!(
+        "Exported 2 IOCs of case #{} to misp-corp as event {}",
+        desk.number,
+        world.event(&event).event["id"]
+    );
     let told = told.replace('"', "");
     assert_eq!(message(&shown), format!("{told}: 2 added"));
-    let lines =
-        ["Network activity/domain a.MARK.example ids # seen in mail", "Network activity/ip-dst 198.51.100.9 ids"];
+    let lines = [
+        "Network activity/domain a.MARK.example ids # seen in mail",
+        "Network activity/ip-dst 198.51.100.9 ids",
+    ];
     let stored = world.event(&event);
     assert_eq!(stored.lines(), lines);
     let ledger = &shown["report"]["full"]["ledger"]["observables"];
@@ -239,17 +339,24 @@ fn a_click_on_a_case(world: &World) {
     let again = desk.click(&config, "case", &case);
     desk.assert_tagged(&again);
     assert_eq!(message(&again), format!("{told}: 2 unchanged"));
-    assert_eq!(world.event(&world.only()).event["timestamp"], stored.event["timestamp"]);
+    assert_eq!(
+        world.event(&world.only()).event["timestamp"],
+        stored.event["timestamp"]
+    );
 }
 
 fn a_click_on_an_observable(world: &World) {
     let mut desk = Desk::new(world, &json!({}));
-    let one = desk.observable(&json!({"dataType": "domain", "data": "a.MARK.example", "ioc": true}));
+    let one =
+        desk.observable(&json!({"dataType": "domain", "data": "a.MARK.example", "ioc": true}));
     desk.observable(&json!({"dataType": "domain", "data": "b.MARK.example", "ioc": true}));
     let config = desk.export(&json!({}));
     let shown = desk.click(&config, "case_artifact", &one);
     desk.assert_tagged(&shown);
-    assert_eq!(world.event(&world.only()).lines(), ["Network activity/domain a.MARK.example ids"]);
+    assert_eq!(
+        world.event(&world.only()).lines(),
+        ["Network activity/domain a.MARK.example ids"]
+    );
 }
 
 fn a_click_on_a_file(world: &World) {
@@ -269,10 +376,28 @@ fn a_click_on_a_file(world: &World) {
         let mut roles: Vec<_> = attributes.iter().filter_map(of).collect();
         roles.sort();
         let names: Vec<_> = roles.iter().map(|[role, _]| role.clone()).collect();
-        let all = ["filename", carrier, "md5", "sha1", "sha256", "size-in-bytes"];
-        assert_eq!(names, all.into_iter().filter(|role| !role.is_empty()).collect::<Vec<_>>());
-        assert!(roles.contains(&["filename".to_owned(), "évil (1).txt".to_owned()]), "{roles:#?}");
-        assert!(roles.contains(&["md5".to_owned(), md5.clone()]), "{roles:#?}");
+        let all = [
+            "filename",
+            carrier,
+            "md5",
+            "sha1",
+            "sha256",
+            "size-in-bytes",
+        ];
+        assert_eq!(
+            names,
+            all.into_iter()
+                .filter(|role| !role.is_empty())
+                .collect::<Vec<_>>()
+        );
+        assert!(
+            roles.contains(&["filename".to_owned(), "évil (1).txt".to_owned()]),
+            "{roles:#?}"
+        );
+        assert!(
+            roles.contains(&["md5".to_owned(), md5.clone()]),
+            "{roles:#?}"
+        );
         roles
     };
     roles("");
@@ -281,7 +406,10 @@ fn a_click_on_a_file(world: &World) {
     let case = desk.case.clone();
     desk.click(&config, "case", &case);
     let roles = roles("malware-sample");
-    assert!(roles.contains(&["malware-sample".to_owned(), format!("évil (1).txt|{md5}")]), "{roles:#?}");
+    assert!(
+        roles.contains(&["malware-sample".to_owned(), format!("évil (1).txt|{md5}")]),
+        "{roles:#?}"
+    );
 }
 
 /// Cortex hands over nulls for what nobody set when the worker was enabled: that is the manifest's own limit.
@@ -290,33 +418,52 @@ fn a_click_that_is_refused(world: &World) {
     desk.observable(&json!({"dataType": "domain", "data": "a.MARK.example", "ioc": true}));
     let (config, case) = (desk.export(&json!({})), desk.case.clone());
     let shown = desk.click(&config, "case", &case);
-    assert_eq!((&shown["status"], &shown["operations"]), (&json!("Failure"), &json!([])), "{shown:#}");
-    assert_eq!(shown["report"]["errorMessage"], "TLP is higher than allowed.");
+    assert_eq!(
+        (&shown["status"], &shown["operations"]),
+        (&json!("Failure"), &json!([])),
+        "{shown:#}"
+    );
+    assert_eq!(
+        shown["report"]["errorMessage"],
+        "TLP is higher than allowed."
+    );
     assert_eq!((world.rows().len(), desk.tags()), (0, json!([])));
 }
 
 fn a_look_up(world: &World) {
     let desk = Importer::new(world);
-    let uuid = desk.event(&json!({"Attribute": [{"type": "domain", "value": "a.MARK.example", "to_ids": true}]}));
+    let uuid = desk.event(
+        &json!({"Attribute": [{"type": "domain", "value": "a.MARK.example", "to_ids": true}]}),
+    );
     let mut chain = Desk::new(world, &json!({}));
     let known = chain.observable(&json!({"dataType": "domain", "data": "A.MARK[.]example"}));
     let shown = chain.analyse(&desk.config, &known, &json!({}));
     assert_eq!(shown["status"], "Success", "{shown:#}");
     let event = &shown["report"]["full"]["connections"][0]["events"][0];
-    assert_eq!((&event["uuid"], &event["matches"][0]["value"]), (&json!(uuid), &json!(world.marked("a.MARK.example"))));
+    assert_eq!(
+        (&event["uuid"], &event["matches"][0]["value"]),
+        (&json!(uuid), &json!(world.marked("a.MARK.example")))
+    );
     let unknown = chain.observable(&json!({"dataType": "domain", "data": "absent.MARK.example"}));
     let shown = chain.analyse(&desk.config, &unknown, &json!({}));
-    assert_eq!(message(&shown), world.marked("no event knows absent.MARK.example"));
+    assert_eq!(
+        message(&shown),
+        world.marked("no event knows absent.MARK.example")
+    );
 }
 
 fn a_command_on_an_observable_is_not_followed(world: &World) {
     let desk = Importer::new(world);
     let uuid = desk.event(&json!({"Attribute": [{"type": "domain", "value": "a.MARK.example"}]}));
     let mut chain = Desk::new(world, &json!({}));
-    let command = chain.observable(&json!({"dataType": "other", "data": format!("misp:event:{uuid}")}));
+    let command =
+        chain.observable(&json!({"dataType": "other", "data": format!("misp:event:{uuid}")}));
     let shown = chain.analyse(&desk.config, &command, &json!({}));
     let why = shown["report"]["errorMessage"].as_str().unwrap();
-    assert!(why.starts_with("the command on this observable is not followed"), "{why}");
+    assert!(
+        why.starts_with("the command on this observable is not followed"),
+        "{why}"
+    );
     assert!(desk.alert(&uuid).is_none());
 }
 
@@ -334,8 +481,17 @@ fn an_import_that_writes_alerts(world: &World) {
     let shown = chain.analyse(&desk.config, &any, &json!({"command": "misp:sync"}));
     assert_eq!(shown["status"], "Success", "{shown:#}");
     let ledger = &shown["report"]["full"]["ledger"];
-    assert_eq!([&ledger["events"]["created"], &ledger["attributes"]["created"]], [1, 2]);
-    assert_eq!(desk.observables(&uuid), ["domain a.MARK.example ioc", "ip 198.51.100.9"]);
+    assert_eq!(
+        [
+            &ledger["events"]["created"],
+            &ledger["attributes"]["created"]
+        ],
+        [1, 2]
+    );
+    assert_eq!(
+        desk.observables(&uuid),
+        ["domain a.MARK.example ioc", "ip 198.51.100.9"]
+    );
 }
 
 /// Without TheHive's key the alerts are only reported; their IOCs are offered to the analyst.
@@ -348,26 +504,47 @@ fn an_import_that_offers_its_iocs(world: &World) {
     let offered = shown["report"]["artifacts"].as_array().unwrap();
     assert_eq!(offered.len(), 1, "{shown:#}");
     let told = [&offered[0]["dataType"], &offered[0]["data"]];
-    assert_eq!(told, [&json!("domain"), &json!(world.marked("a.MARK.example"))]);
+    assert_eq!(
+        told,
+        [&json!("domain"), &json!(world.marked("a.MARK.example"))]
+    );
     assert!(desk.alert(&uuid).is_none());
 }
 
 fn an_import_by_the_script_of_a_schedule(world: &World) {
     let desk = Importer::new(world);
-    let uuid = desk.event(&json!({"Attribute": [{"type": "domain", "value": "a.MARK.example", "to_ids": true}]}));
+    let uuid = desk.event(
+        &json!({"Attribute": [{"type": "domain", "value": "a.MARK.example", "to_ids": true}]}),
+    );
     let cortex = world.cortex().unwrap();
     cortex.worker(Program::Import, &desk.config);
     let (url, key) = cortex.access();
     let run = |connection: &str| {
         let mut script = Command::new("manifests/analyzers/MISPImport/import-now");
-        script.env("CORTEX_URL", format!("{url}/")).env("CORTEX_KEY", key).env("NO_PROXY", "*").arg(connection);
+        script
+            .env("CORTEX_URL", format!("{url}/"))
+            .env("CORTEX_KEY", key)
+            .env("NO_PROXY", "*")
+            .arg(connection);
         let output = script.output().unwrap();
-        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+        (
+            output.status.code(),
+            String::from_utf8([output.stdout, output.stderr].concat()).unwrap(),
+        )
     };
     let (status, told) = run(&world.marked("partner-MARK"));
-    assert_eq!((status, told.as_str()), (Some(0), "1 event read, 1 alert created, 1 attribute added\n"));
+    assert_eq!(
+        (status, told.as_str()),
+        (
+            Some(0),
+            "1 event read, 1 alert created, 1 attribute added\n"
+        )
+    );
     assert_eq!(desk.observables(&uuid), ["domain a.MARK.example ioc"]);
     let (status, told) = run("nobody");
     assert_eq!(status, Some(1), "{told}");
-    assert!(told.starts_with("there is no connection of the name that the job asks for: "), "{told}");
+    assert!(
+        told.starts_with("there is no connection of the name that the job asks for: "),
+        "{told}"
+    );
 }

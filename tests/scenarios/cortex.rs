@@ -35,21 +35,40 @@ struct Worker {
 /// What Cortex calls the program: the kind of worker, its definition, and the program that was built.
 fn of(program: Program) -> [&'static str; 3] {
     match program {
-        Program::Export => ["responder", "MISPExport_1_0", env!("CARGO_BIN_EXE_misp-export")],
-        Program::Import => ["analyzer", "MISPImport_1_0", env!("CARGO_BIN_EXE_misp-import")],
+        Program::Export => [
+            "responder",
+            "MISPExport_1_0",
+            env!("CARGO_BIN_EXE_misp-export"),
+        ],
+        Program::Import => [
+            "analyzer",
+            "MISPImport_1_0",
+            env!("CARGO_BIN_EXE_misp-import"),
+        ],
     }
 }
 
 impl Cortex {
     pub(crate) fn new(url: String, key: String, mark: &str) -> Self {
-        Self { url, key, mark: mark.to_owned(), workers: Mutex::default() }
+        Self {
+            url,
+            key,
+            mark: mark.to_owned(),
+            workers: Mutex::default(),
+        }
     }
 
     /// The first role that the user of this key lacks.
     pub(crate) fn lacking(url: &str, key: &str) -> Option<&'static str> {
         let (_, user) = ask(url, key, "GET", "/api/user/current", &Value::Null);
-        let has = |role: &str| user["roles"].as_array().is_some_and(|roles| roles.iter().any(|one| one == role));
-        ["read", "analyze", "orgadmin"].into_iter().find(|role| !has(role))
+        let has = |role: &str| {
+            user["roles"]
+                .as_array()
+                .is_some_and(|roles| roles.iter().any(|one| one == role))
+        };
+        ["read", "analyze", "orgadmin"]
+            .into_iter()
+            .find(|role| !has(role))
     }
 
     fn done(&self, method: &str, path: &str, body: &Value) -> Value {
@@ -80,8 +99,16 @@ impl Cortex {
         }
         let [kind, definition, built] = of(program);
         let body = json!({"name": self.name(program), "configuration": config, "jobTimeout": 30});
-        let enabled = self.done("POST", &format!("/api/organization/{kind}/{definition}"), &body);
-        let worker = Worker { program, id: enabled["id"].as_str().unwrap().to_owned(), config: config.clone() };
+        let enabled = self.done(
+            "POST",
+            &format!("/api/organization/{kind}/{definition}"),
+            &body,
+        );
+        let worker = Worker {
+            program,
+            id: enabled["id"].as_str().unwrap().to_owned(),
+            config: config.clone(),
+        };
         let id = worker.id.clone();
         workers.push(worker);
         // With Docker there is none.
@@ -99,13 +126,26 @@ impl Cortex {
     fn forget(&self, worker: &Worker) {
         let path = format!("/api/job?analyzerFilter={}&range=all", worker.id);
         let jobs = self.done("GET", &path, &Value::Null);
-        for job in jobs.as_array().into_iter().flatten().filter(|job| job["status"] != "Deleted") {
-            self.done("DELETE", &format!("/api/job/{}", job["id"].as_str().unwrap()), &Value::Null);
+        for job in jobs
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|job| job["status"] != "Deleted")
+        {
+            self.done(
+                "DELETE",
+                &format!("/api/job/{}", job["id"].as_str().unwrap()),
+                &Value::Null,
+            );
         }
     }
 
     fn disable(&self, worker: &Worker) {
-        self.done("DELETE", &format!("/api/{}/{}", of(worker.program)[0], worker.id), &Value::Null);
+        self.done(
+            "DELETE",
+            &format!("/api/{}/{}", of(worker.program)[0], worker.id),
+            &Value::Null,
+        );
     }
 
     /// Runs a job as TheHive and `import-now` do, and gives the judged report in the form in which the program wrote it.
@@ -113,9 +153,16 @@ impl Cortex {
         let job = &planted(job);
         let worker = self.worker(program, &job["config"]);
         let mut asked = json!({"tlp": 2, "pap": 2, "message": "", "parameters": {}});
-        asked.as_object_mut().unwrap().extend(job.as_object().unwrap().clone());
+        asked
+            .as_object_mut()
+            .unwrap()
+            .extend(job.as_object().unwrap().clone());
         asked.as_object_mut().unwrap().shift_remove("config");
-        let started = self.done("POST", &format!("/api/{}/{worker}/run?force=1", of(program)[0]), &asked);
+        let started = self.done(
+            "POST",
+            &format!("/api/{}/{worker}/run?force=1", of(program)[0]),
+            &asked,
+        );
         let report = self.finished(started["id"].as_str().unwrap());
         search(job, &report.to_string());
         search_feeds(job);
@@ -127,10 +174,18 @@ impl Cortex {
         // Cortex never ends a job that it lost; ours have a deadline of 25 minutes.
         for _ in 0..2_400 {
             // A job that ends while Cortex begins to wait is seen only with the next question.
-            let told = self.done("GET", &format!("/api/job/{job}/waitreport?atMost=1second"), &Value::Null);
+            let told = self.done(
+                "GET",
+                &format!("/api/job/{job}/waitreport?atMost=1second"),
+                &Value::Null,
+            );
             if told["status"] != "Waiting" && told["status"] != "InProgress" {
                 JOBS.fetch_add(1, Ordering::Relaxed);
-                assert_eq!(told["status"] == "Success", told["report"]["success"] == true, "{told:#}");
+                assert_eq!(
+                    told["status"] == "Success",
+                    told["report"]["success"] == true,
+                    "{told:#}"
+                );
                 return in_order(&told["report"]);
             }
         }
@@ -145,7 +200,10 @@ fn in_order(report: &Value) -> Value {
     for artifact in report["artifacts"].as_array_mut().into_iter().flatten() {
         let fields = artifact.as_object().unwrap();
         assert_eq!(fields.len(), keys.len(), "{artifact:#}");
-        *artifact = keys.into_iter().map(|key| (key.to_owned(), fields[key].clone())).collect();
+        *artifact = keys
+            .into_iter()
+            .map(|key| (key.to_owned(), fields[key].clone()))
+            .collect();
     }
     report
 }
@@ -153,7 +211,12 @@ fn in_order(report: &Value) -> Value {
 impl Drop for Cortex {
     /// A scenario that failed is cleaned up after as well.
     fn drop(&mut self) {
-        let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let workers = std::mem::take(
+            &mut *self
+                .workers
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
         let disabled = catch_unwind(AssertUnwindSafe(|| {
             for worker in &workers {
                 self.forget(worker);
@@ -161,7 +224,10 @@ impl Drop for Cortex {
             }
         }));
         if disabled.is_err() {
-            println!("the workers with the mark {} could not be disabled at {}", self.mark, self.url);
+            println!(
+                "the workers with the mark {} could not be disabled at {}",
+                self.mark, self.url
+            );
         }
     }
 }

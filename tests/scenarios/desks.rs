@@ -31,12 +31,21 @@ impl<'w> Exporter<'w> {
             "instance": format!("{}.example", world.mark),
             "thehive_url": thehive.url(), "thehive_key": thehive::KEY, "check_tlp": false, "check_pap": false,
         });
-        Self { world, proxy, thehive, case, config }
+        Self {
+            world,
+            proxy,
+            thehive,
+            case,
+            config,
+        }
     }
 
     /// Sets configuration items.
     pub(crate) fn with(mut self, items: &Value) -> Self {
-        self.config.as_object_mut().unwrap().extend(items.as_object().unwrap().clone());
+        self.config
+            .as_object_mut()
+            .unwrap()
+            .extend(items.as_object().unwrap().clone());
         self
     }
 
@@ -48,23 +57,41 @@ impl<'w> Exporter<'w> {
     /// The same with more fields.
     pub(crate) fn add(&self, fields: &Value) -> String {
         let mut record = json!({"ioc": true, "tlp": 2});
-        record.as_object_mut().unwrap().extend(self.world.marked_in(fields).as_object().unwrap().clone());
+        record
+            .as_object_mut()
+            .unwrap()
+            .extend(self.world.marked_in(fields).as_object().unwrap().clone());
         self.thehive.world().add_observable(&self.case, &record)
     }
 
     /// Changes an observable.
     pub(crate) fn change(&self, id: &str, field: &str, value: Value) {
         let mut world = self.thehive.world();
-        let known = world.observables.iter_mut().find(|known| known.record["_id"] == id).unwrap();
-        known.record.as_object_mut().unwrap().shift_remove(&format!("{field}Label"));
+        let known = world
+            .observables
+            .iter_mut()
+            .find(|known| known.record["_id"] == id)
+            .unwrap();
+        known
+            .record
+            .as_object_mut()
+            .unwrap()
+            .shift_remove(&format!("{field}Label"));
         known.record[field] = value;
     }
 
     /// Changes the case.
     pub(crate) fn change_case(&self, field: &str, value: Value) {
         let mut world = self.thehive.world();
-        let known = world.cases.iter_mut().find(|known| known["_id"] == self.case.as_str()).unwrap();
-        known.as_object_mut().unwrap().shift_remove(&format!("{field}Label"));
+        let known = world
+            .cases
+            .iter_mut()
+            .find(|known| known["_id"] == self.case.as_str())
+            .unwrap();
+        known
+            .as_object_mut()
+            .unwrap()
+            .shift_remove(&format!("{field}Label"));
         known[field] = value;
     }
 
@@ -78,7 +105,10 @@ impl<'w> Exporter<'w> {
     /// Exports the case; what MISP was asked before is forgotten.
     pub(crate) fn run(&self) -> Report {
         self.proxy.forget();
-        Report { report: self.world.report(Program::Export, &self.job()), mark: self.world.mark.clone() }
+        Report {
+            report: self.world.report(Program::Export, &self.job()),
+            mark: self.world.mark.clone(),
+        }
     }
 
     /// Exports the case once more, which must find nothing to write, and leave the event as it is.
@@ -87,11 +117,21 @@ impl<'w> Exporter<'w> {
         let report = self.run();
         assert_eq!(self.writes(), [""; 0], "{:#}", report.report);
         let after = self.event();
-        assert_eq!((before.head(), before.lines()), (after.head(), after.lines()));
+        assert_eq!(
+            (before.head(), before.lines()),
+            (after.head(), after.lines())
+        );
         assert_eq!(before.event["timestamp"], after.event["timestamp"]);
         for verdict in ["created", "updated"] {
             let ledger = full(&report.report)["ledger"].as_object().unwrap().values();
-            assert_eq!(ledger.map(|count| count[verdict].as_u64().unwrap()).sum::<u64>(), 0, "{:#}", report.report);
+            assert_eq!(
+                ledger
+                    .map(|count| count[verdict].as_u64().unwrap())
+                    .sum::<u64>(),
+                0,
+                "{:#}",
+                report.report
+            );
         }
         report
     }
@@ -109,7 +149,11 @@ impl<'w> Exporter<'w> {
 
 fn writes(proxy: &Proxy) -> Vec<String> {
     let path = |line: &String| line.split_once(' ').map_or("", |(_, path)| path).to_owned();
-    proxy.asked().into_iter().filter(|line| !misp::is_read(&path(line))).collect()
+    proxy
+        .asked()
+        .into_iter()
+        .filter(|line| !misp::is_read(&path(line)))
+        .collect()
 }
 
 /// A TheHive that imports from a MISP.
@@ -130,22 +174,37 @@ impl<'w> Importer<'w> {
             // What others have on the same server is none of ours.
             "include_tags": [world.marked("MARK:event")],
         });
-        Self { world, proxy, thehive, config }
+        Self {
+            world,
+            proxy,
+            thehive,
+            config,
+        }
     }
 
     /// Sets configuration items.
     pub(crate) fn with(mut self, items: &Value) -> Self {
         let items = self.world.marked_in(items);
-        self.config.as_object_mut().unwrap().extend(items.as_object().unwrap().clone());
+        self.config
+            .as_object_mut()
+            .unwrap()
+            .extend(items.as_object().unwrap().clone());
         self
     }
 
     /// Adds an event of the organisation `other` that an import takes, and gives its uuid.
     pub(crate) fn event(&self, fields: &Value) -> String {
         // A user may not make a tag.
-        self.world.ask("admin", "/tags/add", &json!({"name": "MARK:event", "colour": "#112233"}));
+        self.world.ask(
+            "admin",
+            "/tags/add",
+            &json!({"name": "MARK:event", "colour": "#112233"}),
+        );
         let mut event = json!({"Tag": [{"name": "MARK:event"}]});
-        event.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        event
+            .as_object_mut()
+            .unwrap()
+            .extend(fields.as_object().unwrap().clone());
         self.world.add_event("other", &event)
     }
 
@@ -166,7 +225,10 @@ impl<'w> Importer<'w> {
         let job = self.world.marked_in(&json!({
             "dataType": data_type, "data": data, "tlp": 0, "pap": 0, "parameters": parameters, "config": self.config,
         }));
-        let report = Report { report: self.world.report(Program::Import, &job), mark: self.world.mark.clone() };
+        let report = Report {
+            report: self.world.report(Program::Import, &job),
+            mark: self.world.mark.clone(),
+        };
         assert_eq!(writes(&self.proxy), [""; 0]);
         report
     }
@@ -194,13 +256,21 @@ impl<'w> Importer<'w> {
 
     /// The observables of an event's alert, sorted: `domain a.MARK.example ioc`.
     pub(crate) fn observables(&self, uuid: &str) -> Vec<String> {
-        let alert = self.alert(uuid).unwrap_or_else(|| panic!("no alert of {uuid}"));
+        let alert = self
+            .alert(uuid)
+            .unwrap_or_else(|| panic!("no alert of {uuid}"));
         let text = |one: &Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
         let line = |one: &Value| {
             let ioc = if one["ioc"] == true { " ioc" } else { "" };
-            format!("{} {}{ioc}", text(one, "dataType"), text(one, "data")).replace(&self.world.mark, "MARK")
+            format!("{} {}{ioc}", text(one, "dataType"), text(one, "data"))
+                .replace(&self.world.mark, "MARK")
         };
-        let mut lines: Vec<_> = self.thehive.observables_of(&alert).iter().map(line).collect();
+        let mut lines: Vec<_> = self
+            .thehive
+            .observables_of(&alert)
+            .iter()
+            .map(line)
+            .collect();
         lines.sort();
         lines
     }
@@ -218,14 +288,26 @@ impl Report {
     }
 
     pub(crate) fn message(&self) -> String {
-        self.full()["message"].as_str().unwrap().replace(&self.mark, "MARK")
+        self.full()["message"]
+            .as_str()
+            .unwrap()
+            .replace(&self.mark, "MARK")
     }
 
     /// The counts of one kind of item that are not zero: `fetched 3, created 3`.
     pub(crate) fn counts(&self, item: &str) -> String {
         let counts = counts(self.full(), item);
-        let order = ["fetched", "created", "updated", "unchanged", "skipped", "failed"];
-        let told = order.into_iter().filter_map(|name| Some(format!("{name} {}", counts.get(name)?)));
+        let order = [
+            "fetched",
+            "created",
+            "updated",
+            "unchanged",
+            "skipped",
+            "failed",
+        ];
+        let told = order
+            .into_iter()
+            .filter_map(|name| Some(format!("{name} {}", counts.get(name)?)));
         told.collect::<Vec<_>>().join(", ")
     }
 
@@ -233,11 +315,21 @@ impl Report {
     pub(crate) fn lines(&self, list: &str, value: &str) -> Vec<String> {
         let text = |line: &Value, name: &str| line[name].as_str().map(ToOwned::to_owned);
         let line = |line: &Value| {
-            let reason = text(line, "reason").map(|reason| format!(" ({reason})")).unwrap_or_default();
-            let (value, verdict) = (text(line, value).unwrap_or_default(), text(line, "verdict").unwrap_or_default());
+            let reason = text(line, "reason")
+                .map(|reason| format!(" ({reason})"))
+                .unwrap_or_default();
+            let (value, verdict) = (
+                text(line, value).unwrap_or_default(),
+                text(line, "verdict").unwrap_or_default(),
+            );
             format!("{value}: {verdict}{reason}").replace(&self.mark, "MARK")
         };
-        self.full()["connections"][0][list].as_array().into_iter().flatten().map(line).collect()
+        self.full()["connections"][0][list]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(line)
+            .collect()
     }
 
     /// The lines of an export's observables.
@@ -248,8 +340,12 @@ impl Report {
     /// Warnings, notes and failures of the one connection.
     pub(crate) fn remarks(&self) -> Vec<String> {
         let part = &self.full()["connections"][0];
-        let lists = ["warnings", "notes", "failures"].map(|name| part[name].as_array().cloned().unwrap_or_default());
+        let lists = ["warnings", "notes", "failures"]
+            .map(|name| part[name].as_array().cloned().unwrap_or_default());
         let texts = lists.concat();
-        texts.iter().map(|text| text.as_str().unwrap().replace(&self.mark, "MARK")).collect()
+        texts
+            .iter()
+            .map(|text| text.as_str().unwrap().replace(&self.mark, "MARK"))
+            .collect()
     }
 }

@@ -17,11 +17,27 @@ const STORED: &str = include_str!("../../fixtures/corpus/attributes/01.json");
 /// These come with a file, or make MISP 2.5.1 break off (`fixtures/wire/misp/278-add-filename-impfuzzy-500.json`).
 const LEFT_OUT: [&str; 3] = ["attachment", "malware-sample", "filename|impfuzzy"];
 /// Types of which a value may be as long as MISP's table allows.
-const LONG: [&str; 10] =
-    ["text", "other", "comment", "url", "uri", "filename", "regkey", "user-agent", "mutex", "email-subject"];
+const LONG: [&str; 10] = [
+    "text",
+    "other",
+    "comment",
+    "url",
+    "uri",
+    "filename",
+    "regkey",
+    "user-agent",
+    "mutex",
+    "email-subject",
+];
 
 fn swapped(text: &str) -> String {
-    let swap = |c: char| if c.is_lowercase() { c.to_uppercase().next() } else { c.to_lowercase().next() };
+    let swap = |c: char| {
+        if c.is_lowercase() {
+            c.to_uppercase().next()
+        } else {
+            c.to_lowercase().next()
+        }
+    };
     text.chars().filter_map(swap).collect()
 }
 
@@ -34,7 +50,9 @@ fn odd(kind: &str, value: &str) -> String {
     ];
     let newest = MispCapabilities::newest();
     let is_one = |odd: &String| validate(kind, &normalise(kind, odd), &newest).is_ok();
-    all.into_iter().find(is_one).unwrap_or_else(|| value.to_owned())
+    all.into_iter()
+        .find(is_one)
+        .unwrap_or_else(|| value.to_owned())
 }
 
 fn attributes() -> Vec<Value> {
@@ -80,13 +98,27 @@ fn objects() -> Value {
 
 /// The events in which a look-up finds something, by connection.
 fn found(desk: &Importer<'_>, observable: &Value) -> Vec<BTreeSet<String>> {
-    let report = desk.run(observable["dataType"].as_str().unwrap(), observable["data"].as_str().unwrap());
+    let report = desk.run(
+        observable["dataType"].as_str().unwrap(),
+        observable["data"].as_str().unwrap(),
+    );
     let of = |connection: &Value| {
         let events = connection["events"].as_array().into_iter().flatten();
-        let events = events.filter(|event| event["matches"].as_array().is_some_and(|list| !list.is_empty()));
-        events.map(|event| event["uuid"].as_str().unwrap().to_owned()).collect()
+        let events = events.filter(|event| {
+            event["matches"]
+                .as_array()
+                .is_some_and(|list| !list.is_empty())
+        });
+        events
+            .map(|event| event["uuid"].as_str().unwrap().to_owned())
+            .collect()
     };
-    report.full()["connections"].as_array().unwrap().iter().map(of).collect()
+    report.full()["connections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(of)
+        .collect()
 }
 
 fn what_an_import_and_an_export_make_of_any_type_is_found(world: &World) {
@@ -94,27 +126,50 @@ fn what_an_import_and_an_export_make_of_any_type_is_found(world: &World) {
     let uuid = desk.event(&json!({"Attribute": attributes(), "Object": objects()}));
     let stored = world.event(&uuid);
     // MISP 2.5.1 has three types fewer, and takes no `integer`.
-    assert!(stored.attributes().len() >= attributes().len(), "{} stored", stored.attributes().len());
+    assert!(
+        stored.attributes().len() >= attributes().len(),
+        "{} stored",
+        stored.attributes().len()
+    );
     let imported = desk.sync();
-    assert!(!imported.counts("attributes").contains("failed"), "{:#}", imported.report);
+    assert!(
+        !imported.counts("attributes").contains("failed"),
+        "{:#}",
+        imported.report
+    );
     let alert = desk.alert(&uuid).unwrap();
     let observables = desk.thehive.observables_of(&alert);
-    assert!(observables.len() >= 160, "{} observables", observables.len());
+    assert!(
+        observables.len() >= 160,
+        "{} observables",
+        observables.len()
+    );
 
     let case = Exporter::new(world);
     for one in &observables {
         case.add(&json!({"dataType": one["dataType"], "data": one["data"], "tags": one["tags"]}));
     }
-    let failed = case.run().observables().into_iter().filter(|line| !line.contains(": created"));
+    let failed = case
+        .run()
+        .observables()
+        .into_iter()
+        .filter(|line| !line.contains(": created"));
     assert_eq!(failed.collect::<Vec<_>>(), [""; 0]);
     case.run();
     assert_eq!(case.writes(), [""; 0]);
     let rows = world.rows();
-    let exported = rows.iter().map(|row| row["uuid"].as_str().unwrap()).find(|event| *event != uuid).unwrap();
+    let exported = rows
+        .iter()
+        .map(|row| row["uuid"].as_str().unwrap())
+        .find(|event| *event != uuid)
+        .unwrap();
 
     let folder = tempfile::tempdir().unwrap();
     write_feed(folder.path(), &stored.event);
-    let url = json!([desk.proxy.url(), format!("file://{}", folder.path().display())]);
+    let url = json!([
+        desk.proxy.url(),
+        format!("file://{}", folder.path().display())
+    ]);
     let both = json!({
         "name": ["server", "feed"], "url": url, "key": [world.key("orgadmin"), "-"], "include_tags": [], "loop_guard": false,
     });
@@ -127,11 +182,23 @@ fn what_an_import_and_an_export_make_of_any_type_is_found(world: &World) {
             ("the exported event", of_server.contains(exported)),
             ("the feed", of_feed.contains(&uuid)),
         ];
-        let missing = is_found.iter().filter(|(_, is_found)| !is_found).map(|(event, _)| *event);
+        let missing = is_found
+            .iter()
+            .filter(|(_, is_found)| !is_found)
+            .map(|(event, _)| *event);
         let missing = missing.collect::<Vec<_>>().join(", ");
         if !missing.is_empty() {
-            lost.push(format!("{} {} {}: not found in {missing}", one["dataType"], one["data"], one["tags"]));
+            lost.push(format!(
+                "{} {} {}: not found in {missing}",
+                one["dataType"], one["data"], one["tags"]
+            ));
         }
     }
-    assert!(lost.is_empty(), "{} of {}:\n{}", lost.len(), observables.len(), lost.join("\n"));
+    assert!(
+        lost.is_empty(),
+        "{} of {}:\n{}",
+        lost.len(),
+        observables.len(),
+        lost.join("\n")
+    );
 }

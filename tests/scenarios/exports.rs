@@ -19,29 +19,101 @@ scenarios!(
 
 /// Observable type, data, and the line of the attribute that it becomes.
 const TABLE: &[(&str, &str, &str)] = &[
-    ("domain", "a.MARK.example", "Network activity/domain a.MARK.example ids"),
-    ("domain", "BIG.MARK[.]example", "Network activity/domain big.MARK.example ids"),
-    ("fqdn", "www.MARK.example", "Network activity/hostname www.MARK.example ids"),
-    ("ip", "198.51.100.7", "Network activity/ip-dst 198.51.100.7 ids"),
-    ("ip", "2001:DB8:0:0::7", "Network activity/ip-dst 2001:db8::7 ids"),
-    ("ip", "198.51.100.0/24", "Network activity/ip-dst 198.51.100.0/24 ids"),
-    ("ip", "198.51.100.8:8080", "Network activity/ip-dst|port 198.51.100.8|8080 ids"),
-    ("url", "hxxps://MARK[.]example/a?b=c#d", "Network activity/url https://MARK.example/a?b=c#d ids"),
-    ("mail", "someone@MARK.example", "Payload delivery/email-src someone@MARK.example ids"),
-    ("mail-subject", "Invoice MARK, ünïcödé", "Payload delivery/email-subject Invoice MARK, ünïcödé ids"),
-    ("hash", "D41D8CD98F00B204E9800998ECF8427E", "Payload delivery/md5 d41d8cd98f00b204e9800998ecf8427e ids"),
+    (
+        "domain",
+        "a.MARK.example",
+        "Network activity/domain a.MARK.example ids",
+    ),
+    (
+        "domain",
+        "BIG.MARK[.]example",
+        "Network activity/domain big.MARK.example ids",
+    ),
+    (
+        "fqdn",
+        "www.MARK.example",
+        "Network activity/hostname www.MARK.example ids",
+    ),
+    (
+        "ip",
+        "198.51.100.7",
+        "Network activity/ip-dst 198.51.100.7 ids",
+    ),
+    (
+        "ip",
+        "2001:DB8:0:0::7",
+        "Network activity/ip-dst 2001:db8::7 ids",
+    ),
+    (
+        "ip",
+        "198.51.100.0/24",
+        "Network activity/ip-dst 198.51.100.0/24 ids",
+    ),
+    (
+        "ip",
+        "198.51.100.8:8080",
+        "Network activity/ip-dst|port 198.51.100.8|8080 ids",
+    ),
+    (
+        "url",
+        "hxxps://MARK[.]example/a?b=c#d",
+        "Network activity/url https://MARK.example/a?b=c#d ids",
+    ),
+    (
+        "mail",
+        "someone@MARK.example",
+        "Payload delivery/email-src someone@MARK.example ids",
+    ),
+    (
+        "mail-subject",
+        "Invoice MARK, ünïcödé",
+        "Payload delivery/email-subject Invoice MARK, ünïcödé ids",
+    ),
+    (
+        "hash",
+        "D41D8CD98F00B204E9800998ECF8427E",
+        "Payload delivery/md5 d41d8cd98f00b204e9800998ecf8427e ids",
+    ),
     (
         "hash",
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         "Payload delivery/sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 ids",
     ),
-    ("filename", "MARK report.docx", "Payload delivery/filename MARK report.docx ids"),
-    ("registry", "HKLM\\Software\\MARK", "Persistence mechanism/regkey HKLM\\Software\\MARK ids"),
-    ("user-agent", "MARK/1.0 (X11)", "Network activity/user-agent MARK/1.0 (X11) ids"),
-    ("uri_path", "/MARK/gate.php", "Network activity/uri /MARK/gate.php ids"),
-    ("autonomous-system", "AS64496", "Network activity/AS 64496 ids"),
-    ("other", "CVE-2026-0001", "External analysis/vulnerability CVE-2026-0001 ids"),
-    ("mutex", "Global\\MARK", "Artifacts dropped/mutex Global\\MARK ids"),
+    (
+        "filename",
+        "MARK report.docx",
+        "Payload delivery/filename MARK report.docx ids",
+    ),
+    (
+        "registry",
+        "HKLM\\Software\\MARK",
+        "Persistence mechanism/regkey HKLM\\Software\\MARK ids",
+    ),
+    (
+        "user-agent",
+        "MARK/1.0 (X11)",
+        "Network activity/user-agent MARK/1.0 (X11) ids",
+    ),
+    (
+        "uri_path",
+        "/MARK/gate.php",
+        "Network activity/uri /MARK/gate.php ids",
+    ),
+    (
+        "autonomous-system",
+        "AS64496",
+        "Network activity/AS 64496 ids",
+    ),
+    (
+        "other",
+        "CVE-2026-0001",
+        "External analysis/vulnerability CVE-2026-0001 ids",
+    ),
+    (
+        "mutex",
+        "Global\\MARK",
+        "Artifacts dropped/mutex Global\\MARK ids",
+    ),
     ("regexp", "^MARK[0-9]+$", "Other/text ^MARK[0-9]+$ ids"),
 ];
 
@@ -52,21 +124,35 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
 
 fn a_case_becomes_an_event_attribute_by_attribute(world: &World) {
     let desk = Exporter::new(world);
-    TABLE.iter().for_each(|(kind, data, _)| drop(desk.ioc(kind, data)));
+    TABLE
+        .iter()
+        .for_each(|(kind, data, _)| drop(desk.ioc(kind, data)));
     desk.add(&json!({"dataType": "domain", "data": "no-ioc.MARK.example", "ioc": false}));
     let report = desk.run();
     let number = TABLE.len();
-    assert_eq!(report.counts("observables"), format!("fetched {number}, created {number}"));
+    assert_eq!(
+        report.counts("observables"),
+        format!("fetched {number}, created {number}")
+    );
     // What a MISP's warninglists hold is its own affair.
-    let remarks = report.remarks().into_iter().filter(|remark| !remark.starts_with("on warninglists"));
+    let remarks = report
+        .remarks()
+        .into_iter()
+        .filter(|remark| !remark.starts_with("on warninglists"));
     assert_eq!(remarks.collect::<Vec<_>>(), [""; 0]);
-    assert_eq!(desk.event().lines(), sorted(TABLE.iter().map(|(.., line)| (*line).to_owned()).collect()));
+    assert_eq!(
+        desk.event().lines(),
+        sorted(TABLE.iter().map(|(.., line)| (*line).to_owned()).collect())
+    );
     assert_eq!(
         desk.event().head(),
         "cortex-misp test MARK: distribution 0, threat 2, analysis 0, unpublished [PAP:AMBER, tlp:amber]"
     );
     let again = desk.rests();
-    assert_eq!(again.counts("observables"), format!("fetched {number}, unchanged {number}"));
+    assert_eq!(
+        again.counts("observables"),
+        format!("fetched {number}, unchanged {number}")
+    );
 }
 
 fn a_file_becomes_an_object(world: &World) {
@@ -75,14 +161,32 @@ fn a_file_becomes_an_object(world: &World) {
     let sha256 = cortex_misp::sample::sha256(content.as_bytes());
     let fields = json!({"ioc": true, "tlp": 2});
     let name = world.marked("MARK loader.exe");
-    desk.thehive.world().add_file(&desk.case, &name, &sha256, content.as_bytes(), &fields);
+    desk.thehive
+        .world()
+        .add_file(&desk.case, &name, &sha256, content.as_bytes(), &fields);
     let report = desk.run();
-    assert_eq!(report.counts("observables"), "fetched 1, created 1", "{:#}", report.report);
+    assert_eq!(
+        report.counts("observables"),
+        "fetched 1, created 1",
+        "{:#}",
+        report.report
+    );
     let lines = desk.event().lines();
     let expected = |line: &str| lines.iter().any(|one| one == line);
-    assert!(expected("Payload delivery/filename MARK loader.exe ids in file as filename"), "{lines:#?}");
-    assert!(expected(&format!("Payload delivery/sha256 {sha256} ids in file as sha256")), "{lines:#?}");
-    assert!(lines.iter().all(|line| line.contains(" in file as ")), "{lines:#?}");
+    assert!(
+        expected("Payload delivery/filename MARK loader.exe ids in file as filename"),
+        "{lines:#?}"
+    );
+    assert!(
+        expected(&format!(
+            "Payload delivery/sha256 {sha256} ids in file as sha256"
+        )),
+        "{lines:#?}"
+    );
+    assert!(
+        lines.iter().all(|line| line.contains(" in file as ")),
+        "{lines:#?}"
+    );
     desk.rests();
 }
 
@@ -94,7 +198,10 @@ fn what_joins_the_case_joins_the_event(world: &World) {
     desk.ioc("domain", "b.MARK.example");
     desk.add(&json!({"dataType": "domain", "data": "c.MARK.example", "message": "the third"}));
     let report = desk.run();
-    assert_eq!(report.counts("observables"), "fetched 3, created 2, unchanged 1");
+    assert_eq!(
+        report.counts("observables"),
+        "fetched 3, created 2, unchanged 1"
+    );
     assert_eq!(
         desk.event().lines(),
         [
@@ -103,7 +210,10 @@ fn what_joins_the_case_joins_the_event(world: &World) {
             "Network activity/domain c.MARK.example ids # the third",
         ]
     );
-    assert_eq!(first.attribute("a.MARK.example"), desk.event().attribute("a.MARK.example"));
+    assert_eq!(
+        first.attribute("a.MARK.example"),
+        desk.event().attribute("a.MARK.example")
+    );
     desk.rests();
 }
 
@@ -111,24 +221,40 @@ fn what_changes_in_the_case_changes_in_the_event(world: &World) {
     let desk = Exporter::new(world);
     desk.ioc("domain", "a.MARK.example");
     desk.run();
-    desk.change_case("title", json!(world.marked("cortex-misp test MARK, renamed")));
+    desk.change_case(
+        "title",
+        json!(world.marked("cortex-misp test MARK, renamed")),
+    );
     desk.change_case("severity", json!(3));
     let report = desk.run();
     assert_eq!(report.counts("observables"), "fetched 1, unchanged 1");
-    assert_eq!(desk.event().lines(), ["Network activity/domain a.MARK.example ids"]);
+    assert_eq!(
+        desk.event().lines(),
+        ["Network activity/domain a.MARK.example ids"]
+    );
     let head = desk.event().head();
-    assert!(head.starts_with("cortex-misp test MARK, renamed: distribution 0, threat 1, "), "{head}");
+    assert!(
+        head.starts_with("cortex-misp test MARK, renamed: distribution 0, threat 1, "),
+        "{head}"
+    );
     desk.rests();
 }
 
 fn a_comment_that_changes_later_stays_as_it_is(world: &World) {
     let desk = Exporter::new(world);
-    let id = desk.add(&json!({"dataType": "domain", "data": "a.MARK.example", "message": "at first"}));
+    let id =
+        desk.add(&json!({"dataType": "domain", "data": "a.MARK.example", "message": "at first"}));
     desk.run();
     desk.change(&id, "message", json!("and then"));
     let report = desk.rests();
-    assert_eq!(report.observables(), ["a.MARK.example: unchanged (differs in MISP, left as it is: comment)"]);
-    assert_eq!(desk.event().lines(), ["Network activity/domain a.MARK.example ids # at first"]);
+    assert_eq!(
+        report.observables(),
+        ["a.MARK.example: unchanged (differs in MISP, left as it is: comment)"]
+    );
+    assert_eq!(
+        desk.event().lines(),
+        ["Network activity/domain a.MARK.example ids # at first"]
+    );
 }
 
 fn a_published_event_stays_so_until_something_new_comes(world: &World) {
@@ -136,14 +262,27 @@ fn a_published_event_stays_so_until_something_new_comes(world: &World) {
     desk.ioc("domain", "a.MARK.example");
     desk.run();
     world.publish("orgadmin", &world.only());
-    desk.change_case("title", json!(world.marked("cortex-misp test MARK, renamed")));
+    desk.change_case(
+        "title",
+        json!(world.marked("cortex-misp test MARK, renamed")),
+    );
     desk.rests();
-    assert!(desk.event().head().contains(" published "), "{}", desk.event().head());
+    assert!(
+        desk.event().head().contains(" published "),
+        "{}",
+        desk.event().head()
+    );
     desk.ioc("domain", "b.MARK.example");
     let report = desk.run();
-    assert_eq!(report.counts("observables"), "fetched 2, created 1, unchanged 1");
+    assert_eq!(
+        report.counts("observables"),
+        "fetched 2, created 1, unchanged 1"
+    );
     let head = desk.event().head();
-    assert!(head.contains("renamed: ") && head.contains(" unpublished "), "{head}");
+    assert!(
+        head.contains("renamed: ") && head.contains(" unpublished "),
+        "{head}"
+    );
     desk.rests();
 }
 
@@ -152,7 +291,9 @@ fn more_iocs_than_a_list_holds(world: &World) {
     (0..1_100).for_each(|n| drop(desk.ioc("domain", &format!("n{n}.MARK.example"))));
     let report = desk.run();
     assert_eq!(report.counts("observables"), "fetched 1100, created 1100");
-    let expected = (0..1_100).map(|n| format!("Network activity/domain n{n}.MARK.example ids")).collect();
+    let expected = (0..1_100)
+        .map(|n| format!("Network activity/domain n{n}.MARK.example ids"))
+        .collect();
     assert_eq!(desk.event().lines(), sorted(expected));
     desk.rests();
 }
@@ -170,7 +311,10 @@ fn a_single_observable_joins_its_event(world: &World) {
     assert_eq!(report["success"], true, "{report:#}");
     assert_eq!(
         desk.event().lines(),
-        ["Network activity/domain a.MARK.example ids", "Network activity/domain b.MARK.example ids"]
+        [
+            "Network activity/domain a.MARK.example ids",
+            "Network activity/domain b.MARK.example ids"
+        ]
     );
 }
 
@@ -180,8 +324,16 @@ fn a_value_that_misp_refuses_is_named_and_the_others_go(world: &World) {
     // MISP stores no phone number of one digit, and says nothing of it (its `AttributeValidationTool.php`).
     desk.ioc("phone", "0");
     let report = desk.run();
-    assert_eq!(desk.event().lines(), ["Network activity/domain a.MARK.example ids"]);
-    assert_eq!(report.counts("observables"), "fetched 2, created 1, failed 1", "{:#?}", report.observables());
+    assert_eq!(
+        desk.event().lines(),
+        ["Network activity/domain a.MARK.example ids"]
+    );
+    assert_eq!(
+        report.counts("observables"),
+        "fetched 2, created 1, failed 1",
+        "{:#?}",
+        report.observables()
+    );
     assert!(
         report.message().starts_with("INCOMPLETE: ") && report.message().contains("0 (phone)"),
         "{}",

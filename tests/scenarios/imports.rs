@@ -49,9 +49,20 @@ fn an_event_becomes_an_alert_observable_by_observable(world: &World) {
         }],
     }));
     let report = desk.sync();
-    assert_eq!(report.counts("events"), "fetched 1, created 1", "{:#}", report.report);
     assert_eq!(
-        desk.alert(&uuid).unwrap()["title"].as_str().unwrap().replace(&world.mark, "MARK").split_once(' ').unwrap().1,
+        report.counts("events"),
+        "fetched 1, created 1",
+        "{:#}",
+        report.report
+    );
+    assert_eq!(
+        desk.alert(&uuid).unwrap()["title"]
+            .as_str()
+            .unwrap()
+            .replace(&world.mark, "MARK")
+            .split_once(' ')
+            .unwrap()
+            .1,
         "cortex-misp test MARK"
     );
     assert_eq!(
@@ -83,13 +94,30 @@ fn what_changes_in_the_event_changes_in_the_alert(world: &World) {
     desk.sync();
     let stored = world.event(&uuid);
     world.add_attribute("other", &uuid, &attribute("domain", "d.MARK.example", true));
-    world.done("other", &format!("/attributes/delete/{}", stored.uuid_of("a.MARK.example")), &json!({}));
-    world.done("other", &format!("/attributes/edit/{}", stored.uuid_of("b.MARK.example")), &json!({"to_ids": 0}));
+    world.done(
+        "other",
+        &format!("/attributes/delete/{}", stored.uuid_of("a.MARK.example")),
+        &json!({}),
+    );
+    world.done(
+        "other",
+        &format!("/attributes/edit/{}", stored.uuid_of("b.MARK.example")),
+        &json!({"to_ids": 0}),
+    );
     let report = desk.sync();
-    assert_eq!(report.counts("events"), "fetched 1, updated 1", "{:#}", report.report);
+    assert_eq!(
+        report.counts("events"),
+        "fetched 1, updated 1",
+        "{:#}",
+        report.report
+    );
     assert_eq!(
         desk.observables(&uuid),
-        ["domain b.MARK.example", "domain c.MARK.example ioc", "domain d.MARK.example ioc"]
+        [
+            "domain b.MARK.example",
+            "domain c.MARK.example ioc",
+            "domain d.MARK.example ioc"
+        ]
     );
     desk.rests();
 }
@@ -110,12 +138,31 @@ fn deleted_attributes_and_objects_are_left_out(world: &World) {
         "Object": [object("kept-MARK.exe"), object("gone-MARK.exe")],
     }));
     let stored = world.event(&uuid);
-    world.done("other", &format!("/attributes/delete/{}", stored.uuid_of("gone.MARK.example")), &json!({}));
+    world.done(
+        "other",
+        &format!("/attributes/delete/{}", stored.uuid_of("gone.MARK.example")),
+        &json!({}),
+    );
     let objects = stored.event["Object"].as_array().unwrap();
-    let gone = objects.iter().find(|one| one["Attribute"][0]["value"].as_str().unwrap().starts_with("gone")).unwrap();
-    world.done("other", &format!("/objects/delete/{}", gone["id"].as_str().unwrap()), &json!({}));
+    let gone = objects
+        .iter()
+        .find(|one| {
+            one["Attribute"][0]["value"]
+                .as_str()
+                .unwrap()
+                .starts_with("gone")
+        })
+        .unwrap();
+    world.done(
+        "other",
+        &format!("/objects/delete/{}", gone["id"].as_str().unwrap()),
+        &json!({}),
+    );
     desk.sync();
-    assert_eq!(desk.observables(&uuid), ["domain a.MARK.example ioc", "filename kept-MARK.exe ioc"]);
+    assert_eq!(
+        desk.observables(&uuid),
+        ["domain a.MARK.example ioc", "filename kept-MARK.exe ioc"]
+    );
 }
 
 fn a_withdrawn_event_is_told(world: &World) {
@@ -126,7 +173,11 @@ fn a_withdrawn_event_is_told(world: &World) {
     world.done("other", &format!("/events/delete/{id}"), &json!({}));
     let report = desk.sync();
     let tags = desk.alert(&uuid).unwrap()["tags"].to_string();
-    assert!(tags.contains("misp:withdrawn"), "{tags} {:#}", report.report);
+    assert!(
+        tags.contains("misp:withdrawn"),
+        "{tags} {:#}",
+        report.report
+    );
     desk.rests();
 }
 
@@ -163,7 +214,11 @@ fn the_filters_keep_out_what_they_name(world: &World) {
         (json!({"exclude_organisations": ["nobody"]}), true),
     ] {
         let desk = Importer::new(world).with(&items);
-        world.ask("admin", "/tags/add", &json!({"name": "MARK:noise", "colour": "#112233"}));
+        world.ask(
+            "admin",
+            "/tags/add",
+            &json!({"name": "MARK:noise", "colour": "#112233"}),
+        );
         let uuid = desk.event(&json!({
             "Tag": [{"name": "MARK:event"}, {"name": "MARK:noise"}],
             "Attribute": [attribute("domain", "a.MARK.example", true)],
@@ -174,7 +229,8 @@ fn the_filters_keep_out_what_they_name(world: &World) {
 }
 
 fn attributes_that_are_not_wanted_are_left_out(world: &World) {
-    let desk = Importer::new(world).with(&json!({"ids_only": true, "exclude_attribute_types": ["url"]}));
+    let desk =
+        Importer::new(world).with(&json!({"ids_only": true, "exclude_attribute_types": ["url"]}));
     let uuid = desk.event(&json!({
         "Attribute": [
             attribute("domain", "a.MARK.example", true),
@@ -184,7 +240,10 @@ fn attributes_that_are_not_wanted_are_left_out(world: &World) {
     }));
     let report = desk.sync();
     assert_eq!(desk.observables(&uuid), ["domain a.MARK.example ioc"]);
-    assert_eq!(report.counts("attributes"), "fetched 3, created 1, skipped 2");
+    assert_eq!(
+        report.counts("attributes"),
+        "fetched 3, created 1, skipped 2"
+    );
     desk.rests();
 }
 
@@ -197,8 +256,19 @@ fn a_limit_on_new_alerts_takes_the_newest(world: &World) {
         })
         .collect();
     let report = desk.sync();
-    assert_eq!(report.counts("events"), "fetched 3, created 2, skipped 1", "{:#}", report.report);
-    assert_eq!(uuids.iter().filter(|uuid| desk.alert(uuid).is_some()).count(), 2);
+    assert_eq!(
+        report.counts("events"),
+        "fetched 3, created 2, skipped 1",
+        "{:#}",
+        report.report
+    );
+    assert_eq!(
+        uuids
+            .iter()
+            .filter(|uuid| desk.alert(uuid).is_some())
+            .count(),
+        2
+    );
     desk.sync();
     assert!(uuids.iter().all(|uuid| desk.alert(uuid).is_some()));
     desk.rests();
@@ -206,7 +276,9 @@ fn a_limit_on_new_alerts_takes_the_newest(world: &World) {
 
 fn an_event_that_is_too_large_is_left_out(world: &World) {
     let desk = Importer::new(world).with(&json!({"max_attributes": 3}));
-    let attributes: Vec<Value> = (0..4).map(|n| attribute("domain", &format!("n{n}.MARK.example"), true)).collect();
+    let attributes: Vec<Value> = (0..4)
+        .map(|n| attribute("domain", &format!("n{n}.MARK.example"), true))
+        .collect();
     let uuid = desk.event(&json!({ "Attribute": attributes }));
     let report = desk.sync();
     assert_eq!(report.counts("events"), "fetched 1, skipped 1");
@@ -216,7 +288,9 @@ fn an_event_that_is_too_large_is_left_out(world: &World) {
 /// An event of more than 5,000 attributes is read in pages.
 fn an_event_in_several_lists_comes_whole(world: &World) {
     let desk = Importer::new(world).with(&json!({"max_attributes": 0}));
-    let attributes: Vec<Value> = (0..5_100).map(|n| attribute("domain", &format!("n{n}.MARK.example"), true)).collect();
+    let attributes: Vec<Value> = (0..5_100)
+        .map(|n| attribute("domain", &format!("n{n}.MARK.example"), true))
+        .collect();
     let object = json!({
         "name": "file", "meta-category": "file", "description": "A file",
         "template_uuid": "688c46fb-5edb-40a3-8273-1af7923e2215", "template_version": "24", "distribution": 5,
@@ -227,7 +301,12 @@ fn an_event_in_several_lists_comes_whole(world: &World) {
     });
     let uuid = desk.event(&json!({ "Attribute": attributes, "Object": [object] }));
     let report = desk.sync();
-    assert_eq!(report.counts("attributes"), "fetched 5101, created 5101", "{:#}", report.report);
+    assert_eq!(
+        report.counts("attributes"),
+        "fetched 5101, created 5101",
+        "{:#}",
+        report.report
+    );
     assert_eq!(desk.observables(&uuid).len(), 5_101);
     desk.rests();
 }
@@ -248,21 +327,35 @@ fn what_an_organisation_keeps_for_itself_does_not_come(world: &World) {
         desk.event(&json!({"Attribute": [attribute("domain", "a.MARK.example", true), own], "Object": [object]}));
     desk.sync();
     assert_eq!(desk.observables(&uuid), ["domain a.MARK.example ioc"]);
-    assert_eq!(desk.run("domain", "own.MARK.example").message(), "no event knows own.MARK.example");
+    assert_eq!(
+        desk.run("domain", "own.MARK.example").message(),
+        "no event knows own.MARK.example"
+    );
 }
 
 /// A tag that would steer what becomes of the alert's case.
 fn words_of_this_program_come_in_no_tag(world: &World) {
     let desk = Importer::new(world);
     let steering = world.marked("misp:event=\"misp-corp:MARK\"");
-    world.ask("admin", "/tags/add", &json!({"name": steering, "colour": "#112233"}));
+    world.ask(
+        "admin",
+        "/tags/add",
+        &json!({"name": steering, "colour": "#112233"}),
+    );
     let uuid = desk.event(&json!({
         "Tag": [{"name": "MARK:event"}, {"name": steering}],
         "Attribute": [attribute("domain", "a.MARK.example", true)],
     }));
-    assert!(world.event(&uuid).head().contains("misp:event="), "{}", world.event(&uuid).head());
+    assert!(
+        world.event(&uuid).head().contains("misp:event="),
+        "{}",
+        world.event(&uuid).head()
+    );
     let report = desk.sync();
     assert_eq!(report.full()["connections"][0]["own_tags"], 1);
     let tags = desk.alert(&uuid).unwrap()["tags"].to_string();
-    assert!(!tags.contains("misp:event") && tags.contains(":event"), "{tags}");
+    assert!(
+        !tags.contains("misp:event") && tags.contains(":event"),
+        "{tags}"
+    );
 }

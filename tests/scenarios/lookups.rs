@@ -33,7 +33,10 @@ const ATTRIBUTES: &[(&str, &str)] = &[
     ("email-subject", "  Invoice   MARK, ünïcödé  "),
     ("filename", "MARK Report (1).DOCX"),
     ("filename", "C:\\Temp\\MARK\\Evil.exe"),
-    ("filename|sha256", "MARK.bin|E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855"),
+    (
+        "filename|sha256",
+        "MARK.bin|E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855",
+    ),
     ("md5", "D41D8CD98F00B204E9800998ECF8427F"),
     ("sha1", "DA39A3EE5E6B4B0D3255BFEF95601890AFD80700"),
     ("ssdeep", "3:AIO9AJraNvsgzsvqSR:AeGNMgzR"),
@@ -50,17 +53,27 @@ const ATTRIBUTES: &[(&str, &str)] = &[
     ("mac-address", "AA-BB-CC-00-11-22"),
     ("named pipe", "\\\\.\\pipe\\MARK"),
     ("yara", "rule r_MARK { condition: true }"),
-    ("x509-fingerprint-sha1", "DA:39:A3:EE:5E:6B:4B:0D:32:55:BF:EF:95:60:18:90:AF:D8:07:09"),
+    (
+        "x509-fingerprint-sha1",
+        "DA:39:A3:EE:5E:6B:4B:0D:32:55:BF:EF:95:60:18:90:AF:D8:07:09",
+    ),
 ];
 
 fn every_observable_of_an_imported_event_is_found(world: &World) {
     let desk = Importer::new(world);
-    let attributes: Vec<Value> = ATTRIBUTES.iter().map(|(kind, value)| json!({"type": kind, "value": value})).collect();
+    let attributes: Vec<Value> = ATTRIBUTES
+        .iter()
+        .map(|(kind, value)| json!({"type": kind, "value": value}))
+        .collect();
     let uuid = desk.event(&json!({ "Attribute": attributes }));
     desk.sync();
     let alert = desk.alert(&uuid).unwrap();
     let observables = desk.thehive.observables_of(&alert);
-    assert!(observables.len() >= ATTRIBUTES.len(), "{:#?}", desk.observables(&uuid));
+    assert!(
+        observables.len() >= ATTRIBUTES.len(),
+        "{:#?}",
+        desk.observables(&uuid)
+    );
     let lost: Vec<String> = observables
         .iter()
         .filter(|one| !is_found(&desk, &one["dataType"], &one["data"], &uuid))
@@ -71,8 +84,16 @@ fn every_observable_of_an_imported_event_is_found(world: &World) {
 
 fn is_found(desk: &Importer<'_>, data_type: &Value, data: &Value, uuid: &str) -> bool {
     let report = desk.run(data_type.as_str().unwrap(), data.as_str().unwrap());
-    let events = report.full()["connections"][0]["events"].as_array().cloned().unwrap_or_default();
-    events.iter().any(|event| event["uuid"] == uuid && event["matches"].as_array().is_some_and(|list| !list.is_empty()))
+    let events = report.full()["connections"][0]["events"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    events.iter().any(|event| {
+        event["uuid"] == uuid
+            && event["matches"]
+                .as_array()
+                .is_some_and(|list| !list.is_empty())
+    })
 }
 
 /// Observable types and values as an analyst may paste them.
@@ -100,32 +121,52 @@ const IOCS: &[(&str, &str)] = &[
 
 fn every_ioc_of_an_exported_case_is_found(world: &World) {
     let case = Exporter::new(world);
-    IOCS.iter().for_each(|(kind, data)| drop(case.ioc(kind, data)));
+    IOCS.iter()
+        .for_each(|(kind, data)| drop(case.ioc(kind, data)));
     let report = case.run();
     let exported: Vec<String> = report.observables();
-    assert!(exported.iter().all(|line| line.contains(": created")), "{exported:#?}");
+    assert!(
+        exported.iter().all(|line| line.contains(": created")),
+        "{exported:#?}"
+    );
     case.rests();
     // The loop guard would hide our own export.
     let desk = Importer::new(world).with(&json!({"include_tags": [], "loop_guard": false}));
     let uuid = world.only();
-    let lost: Vec<_> = IOCS.iter().filter(|(kind, data)| !is_found(&desk, &json!(kind), &json!(data), &uuid)).collect();
+    let lost: Vec<_> = IOCS
+        .iter()
+        .filter(|(kind, data)| !is_found(&desk, &json!(kind), &json!(data), &uuid))
+        .collect();
     assert_eq!(lost, [&("", ""); 0]);
 }
 
 fn what_is_deleted_is_not_found(world: &World) {
     let desk = Importer::new(world);
-    let uuid = desk.event(&json!({"Attribute": [{"type": "domain", "value": "gone.MARK.example"}]}));
+    let uuid =
+        desk.event(&json!({"Attribute": [{"type": "domain", "value": "gone.MARK.example"}]}));
     let attribute = world.event(&uuid).uuid_of("gone.MARK.example");
-    world.done("other", &format!("/attributes/delete/{attribute}"), &json!({}));
-    assert_eq!(desk.run("domain", "gone.MARK.example").message(), "no event knows gone.MARK.example");
+    world.done(
+        "other",
+        &format!("/attributes/delete/{attribute}"),
+        &json!({}),
+    );
+    assert_eq!(
+        desk.run("domain", "gone.MARK.example").message(),
+        "no event knows gone.MARK.example"
+    );
 }
 
 fn what_nobody_knows_is_told_so(world: &World) {
     let desk = Importer::new(world);
-    for (data_type, data) in
-        [("domain", "absent.MARK.example"), ("url", "http://MARK.example/absent"), ("other", "MARK")]
-    {
-        assert_eq!(desk.run(data_type, data).message(), format!("no event knows {data}"));
+    for (data_type, data) in [
+        ("domain", "absent.MARK.example"),
+        ("url", "http://MARK.example/absent"),
+        ("other", "MARK"),
+    ] {
+        assert_eq!(
+            desk.run(data_type, data).message(),
+            format!("no event knows {data}")
+        );
     }
 }
 
@@ -133,8 +174,14 @@ fn a_filter_hides_an_event_and_is_named(world: &World) {
     let desk = Importer::new(world).with(&json!({"include_tags": [], "published_only": true}));
     let uuid = desk.event(&json!({"Attribute": [{"type": "domain", "value": "a.MARK.example"}]}));
     let report = desk.run("domain", "a.MARK.example");
-    assert_eq!(report.message(), "1 event that knows a.MARK.example is hidden by filters");
-    assert_eq!(report.full()["ledger"]["events"]["skipped_by"], json!({"not published": 1}));
+    assert_eq!(
+        report.message(),
+        "1 event that knows a.MARK.example is hidden by filters"
+    );
+    assert_eq!(
+        report.full()["ledger"]["events"]["skipped_by"],
+        json!({"not published": 1})
+    );
     world.publish("admin", &uuid);
     assert_eq!(
         desk.run("domain", "a.MARK.example").message(),
@@ -145,8 +192,16 @@ fn a_filter_hides_an_event_and_is_named(world: &World) {
 fn words_that_mean_something_to_misp_are_only_texts(world: &World) {
     let desk = Importer::new(world);
     desk.event(&json!({"Attribute": [{"type": "domain", "value": "a.MARK.example"}]}));
-    let odd =
-        ["!MARK", "MARK&&a.MARK.example", "a%MARK", "_.MARK.example", "\\MARK", "%MARK", "%.MARK.example", "a.MARK%"];
+    let odd = [
+        "!MARK",
+        "MARK&&a.MARK.example",
+        "a%MARK",
+        "_.MARK.example",
+        "\\MARK",
+        "%MARK",
+        "%.MARK.example",
+        "a.MARK%",
+    ];
     for data in odd {
         let message = desk.run("other", data).message();
         assert!(message.starts_with("no event knows "), "{data}: {message}");

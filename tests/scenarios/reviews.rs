@@ -18,7 +18,9 @@ scenarios!(
 /// An export of `a` to `f`, after which somebody does something, and what a further one says.
 fn reviewed(world: &World, review: impl FnOnce(&Exporter<'_>)) -> (Vec<String>, Report) {
     let desk = Exporter::new(world);
-    ["a", "b", "c", "d", "e"].iter().for_each(|name| drop(desk.ioc("domain", &format!("{name}.MARK.example"))));
+    ["a", "b", "c", "d", "e"]
+        .iter()
+        .for_each(|name| drop(desk.ioc("domain", &format!("{name}.MARK.example"))));
     desk.run();
     review(&desk);
     let before = desk.event().lines();
@@ -29,13 +31,22 @@ fn reviewed(world: &World, review: impl FnOnce(&Exporter<'_>)) -> (Vec<String>, 
 
 fn edit(desk: &Exporter<'_>, value: &str, fields: &Value) {
     let uuid = desk.event().uuid_of(value);
-    desk.world.done("user", &format!("/attributes/edit/{uuid}"), fields);
+    desk.world
+        .done("user", &format!("/attributes/edit/{uuid}"), fields);
 }
 
 fn what_a_reviewer_changes_stays_and_is_named(world: &World) {
     let (lines, report) = reviewed(world, |desk| {
-        edit(desk, "a.MARK.example", &json!({"category": "Payload delivery"}));
-        edit(desk, "b.MARK.example", &json!({"comment": "checked by hand"}));
+        edit(
+            desk,
+            "a.MARK.example",
+            &json!({"category": "Payload delivery"}),
+        );
+        edit(
+            desk,
+            "b.MARK.example",
+            &json!({"comment": "checked by hand"}),
+        );
         edit(desk, "c.MARK.example", &json!({"to_ids": 0}));
         edit(desk, "d.MARK.example", &json!({"distribution": 3}));
         edit(desk, "e.MARK.example", &json!({"type": "hostname"}));
@@ -69,12 +80,30 @@ fn what_a_reviewer_adds_stays(world: &World) {
         let theirs = json!({"type": "domain", "category": "External analysis", "value": "theirs.MARK.example"});
         world.add_attribute("user", &event, &theirs);
         world.tag("orgadmin", &event, "MARK:reviewed", false);
-        world.tag("orgadmin", &desk.event().uuid_of("a.MARK.example"), "MARK:reviewed", false);
+        world.tag(
+            "orgadmin",
+            &desk.event().uuid_of("a.MARK.example"),
+            "MARK:reviewed",
+            false,
+        );
     });
     assert_eq!(lines.len(), 6);
-    assert!(lines.contains(&"Network activity/domain a.MARK.example ids [MARK:reviewed]".to_owned()), "{lines:#?}");
-    assert_eq!(report.observables()[0], "a.MARK.example: unchanged (differs in MISP, left as it is: tags)");
-    assert!(report.remarks().iter().any(|remark| remark.contains("left as it is: tags")), "{:?}", report.remarks());
+    assert!(
+        lines.contains(&"Network activity/domain a.MARK.example ids [MARK:reviewed]".to_owned()),
+        "{lines:#?}"
+    );
+    assert_eq!(
+        report.observables()[0],
+        "a.MARK.example: unchanged (differs in MISP, left as it is: tags)"
+    );
+    assert!(
+        report
+            .remarks()
+            .iter()
+            .any(|remark| remark.contains("left as it is: tags")),
+        "{:?}",
+        report.remarks()
+    );
 }
 
 /// The uniqueness rule of MISP includes the category: it would store the value a second time.
@@ -82,15 +111,22 @@ fn a_value_that_was_there_in_another_category_is_not_doubled(world: &World) {
     let desk = Exporter::new(world);
     desk.ioc("domain", "a.MARK.example");
     desk.run();
-    let theirs =
-        json!({"type": "domain", "category": "External analysis", "value": "later.MARK.example", "to_ids": false});
+    let theirs = json!({"type": "domain", "category": "External analysis", "value": "later.MARK.example", "to_ids": false});
     world.add_attribute("user", &world.only(), &theirs);
     desk.ioc("domain", "later.MARK.example");
     let report = desk.run();
-    assert_eq!(report.counts("observables"), "fetched 2, unchanged 2", "{:?}", report.observables());
+    assert_eq!(
+        report.counts("observables"),
+        "fetched 2, unchanged 2",
+        "{:?}",
+        report.observables()
+    );
     assert_eq!(
         desk.event().lines(),
-        ["External analysis/domain later.MARK.example", "Network activity/domain a.MARK.example ids"]
+        [
+            "External analysis/domain later.MARK.example",
+            "Network activity/domain a.MARK.example ids"
+        ]
     );
     desk.rests();
 }
@@ -98,14 +134,22 @@ fn a_value_that_was_there_in_another_category_is_not_doubled(world: &World) {
 /// The event is made visible to the other organisation, which proposes to take an IDS flag.
 fn propose(desk: &Exporter<'_>) {
     let world = desk.world;
-    world.done("orgadmin", &format!("/events/edit/{}", world.only()), &json!({"Event": {"distribution": 1}}));
+    world.done(
+        "orgadmin",
+        &format!("/events/edit/{}", world.only()),
+        &json!({"Event": {"distribution": 1}}),
+    );
     let mut attribute = desk.event().attribute("a.MARK.example");
     let id = attribute["id"].as_str().unwrap().to_owned();
     attribute["to_ids"] = json!(false);
     let fields = json!({
         "type": "domain", "category": "Network activity", "value": "a.MARK.example", "to_ids": false,
     });
-    world.done("other", &format!("/shadow_attributes/edit/{id}"), &json!({ "ShadowAttribute": fields }));
+    world.done(
+        "other",
+        &format!("/shadow_attributes/edit/{id}"),
+        &json!({ "ShadowAttribute": fields }),
+    );
 }
 
 fn an_open_proposal_changes_nothing(world: &World) {
@@ -128,9 +172,18 @@ fn an_open_proposal_hides_nothing_from_an_export(world: &World) {
 fn a_local_tag_is_left_alone(world: &World) {
     let (lines, _) = reviewed(world, |desk| {
         world.tag("admin", &world.only(), "MARK:ours", true);
-        world.tag("admin", &desk.event().uuid_of("b.MARK.example"), "MARK:ours", true);
+        world.tag(
+            "admin",
+            &desk.event().uuid_of("b.MARK.example"),
+            "MARK:ours",
+            true,
+        );
     });
-    assert!(lines.contains(&"Network activity/domain b.MARK.example ids [MARK:ours (local)]".to_owned()), "{lines:#?}");
+    assert!(
+        lines
+            .contains(&"Network activity/domain b.MARK.example ids [MARK:ours (local)]".to_owned()),
+        "{lines:#?}"
+    );
 }
 
 fn an_attribute_that_was_moved_into_an_object_is_not_made_again(world: &World) {
@@ -145,8 +198,15 @@ fn an_attribute_that_was_moved_into_an_object_is_not_made_again(world: &World) {
                 "object_relation": "domain",
             }],
         });
-        world.done("user", &format!("/objects/add/{}", world.only()), &json!({ "Object": object }));
+        world.done(
+            "user",
+            &format!("/objects/add/{}", world.only()),
+            &json!({ "Object": object }),
+        );
     });
-    let alive = lines.iter().filter(|line| line.contains(" a.MARK.example") && !line.contains("deleted")).count();
+    let alive = lines
+        .iter()
+        .filter(|line| line.contains(" a.MARK.example") && !line.contains("deleted"))
+        .count();
     assert_eq!(alive, 1, "{lines:#?}");
 }

@@ -46,9 +46,16 @@ pub(crate) struct Answer {
 impl World {
     /// A fake of its own.
     pub(crate) fn fake() -> Self {
-        let fake = misp::Fake::start(misp::World { import_rules: true, ..misp::World::new() });
+        let fake = misp::Fake::start(misp::World {
+            import_rules: true,
+            ..misp::World::new()
+        });
         let names = ["admin", "orgadmin", "partner", "thirduser"];
-        let keys = ROLES.into_iter().zip(names).map(|(role, name)| (role.to_owned(), misp::key(name))).collect();
+        let keys = ROLES
+            .into_iter()
+            .zip(names)
+            .map(|(role, name)| (role.to_owned(), misp::key(name)))
+            .collect();
         let mut world = Self::real(fake.url(), keys);
         world.fake = Some(fake);
         world
@@ -58,11 +65,24 @@ impl World {
     pub(crate) fn real(url: String, keys: BTreeMap<String, String>) -> Self {
         let mark = format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..11]);
         let (settings, tags) = (Mutex::default(), Mutex::default());
-        Self { url, keys, mark, settings, thehive: None, cortex: None, tags, fake: None }
+        Self {
+            url,
+            keys,
+            mark,
+            settings,
+            thehive: None,
+            cortex: None,
+            tags,
+            fake: None,
+        }
     }
 
     /// The same beside a real TheHive and a real Cortex, each by its address and a key, if there is one.
-    pub(crate) fn beside(mut self, thehive: Option<(String, String)>, cortex: Option<(String, String)>) -> Self {
+    pub(crate) fn beside(
+        mut self,
+        thehive: Option<(String, String)>,
+        cortex: Option<(String, String)>,
+    ) -> Self {
         self.cortex = cortex.map(|(url, key)| Cortex::new(url, key, &self.mark));
         self.thehive = thehive;
         self
@@ -70,7 +90,9 @@ impl World {
 
     /// The address of a real TheHive, and a key.
     pub(crate) fn thehive(&self) -> Option<(&str, &str)> {
-        self.thehive.as_ref().map(|(url, key)| (url.as_str(), key.as_str()))
+        self.thehive
+            .as_ref()
+            .map(|(url, key)| (url.as_str(), key.as_str()))
     }
 
     /// The Cortex that jobs go through.
@@ -80,7 +102,9 @@ impl World {
 
     /// Runs a job and gives the judged report.
     pub(crate) fn report(&self, program: Program, job: &Value) -> Value {
-        self.cortex.as_ref().map_or_else(|| program.report(job), |cortex| cortex.report(program, job))
+        self.cortex
+            .as_ref()
+            .map_or_else(|| program.report(job), |cortex| cortex.report(program, job))
     }
 
     /// The first role that these keys lack.
@@ -95,7 +119,9 @@ impl World {
 
     /// The key of the user with this role.
     pub(crate) fn key(&self, role: &str) -> &str {
-        self.keys.get(role).unwrap_or_else(|| panic!("MISP_KEYS names no {role}"))
+        self.keys
+            .get(role)
+            .unwrap_or_else(|| panic!("MISP_KEYS names no {role}"))
     }
 
     /// A text with the mark in place of `MARK`.
@@ -110,7 +136,11 @@ impl World {
 
     /// Asks as the user with this role. Without a body it is a GET.
     pub(crate) fn ask(&self, role: &str, path: &str, body: &Value) -> Answer {
-        let body = if body.is_null() { String::new() } else { self.marked(&body.to_string()) };
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            self.marked(&body.to_string())
+        };
         let method = if body.is_empty() { "GET" } else { "POST" };
         let (host, key) = (self.url.trim_start_matches("http://"), self.key(role));
         let path = self.marked(path);
@@ -121,20 +151,35 @@ impl World {
             body.len()
         );
         let mut stream = TcpStream::connect(host).unwrap_or_else(|error| panic!("{host}: {error}"));
-        stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
+        stream
+            .write_all(&[head.as_bytes(), body.as_bytes()].concat())
+            .unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
-        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("the end of the headers");
+        let end = answer
+            .windows(4)
+            .position(|four| four == b"\r\n\r\n")
+            .expect("the end of the headers");
         let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .expect("a status");
         let body = serde_json::from_slice(&answer[end + 4..]).unwrap_or_default();
         Answer { status, body }
     }
 
     /// The same, which must be done.
     pub(crate) fn done(&self, role: &str, path: &str, body: &Value) -> Value {
-        let Answer { status, body: answer } = self.ask(role, path, body);
-        assert!(status == 200 && answer["saved"] != false, "{role} {path}: {status} {answer:#}");
+        let Answer {
+            status,
+            body: answer,
+        } = self.ask(role, path, body);
+        assert!(
+            status == 200 && answer["saved"] != false,
+            "{role} {path}: {status} {answer:#}"
+        );
         answer
     }
 
@@ -143,7 +188,10 @@ impl World {
         let mut event = json!({
             "info": format!("{TITLE} MARK"), "distribution": 1, "threat_level_id": 2, "analysis": 1, "date": "2026-01-31",
         });
-        event.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        event
+            .as_object_mut()
+            .unwrap()
+            .extend(fields.as_object().unwrap().clone());
         let added = self.done(role, "/events/add", &json!({ "Event": event }));
         added["Event"]["uuid"].as_str().unwrap().to_owned()
     }
@@ -167,19 +215,40 @@ impl World {
 
     /// Makes a tag without the mark, such as one of a taxonomy, unless it is there; it goes with the world.
     pub(crate) fn make_tag(&self, name: &str) {
-        let made = self.ask("admin", "/tags/add", &json!({"name": name, "colour": "#112233"})).body;
-        self.tags.lock().unwrap().extend(made["Tag"]["id"].as_str().map(ToOwned::to_owned));
+        let made = self
+            .ask(
+                "admin",
+                "/tags/add",
+                &json!({"name": name, "colour": "#112233"}),
+            )
+            .body;
+        self.tags
+            .lock()
+            .unwrap()
+            .extend(made["Tag"]["id"].as_str().map(ToOwned::to_owned));
     }
 
     /// Changes a setting of the server until the end of the scenario.
     pub(crate) fn set(&self, name: &str, value: &Value) {
-        let before = self.done("admin", &format!("/servers/getSetting/{name}"), &Value::Null)["value"].clone();
-        self.settings.lock().unwrap().push((name.to_owned(), before));
+        let before = self.done(
+            "admin",
+            &format!("/servers/getSetting/{name}"),
+            &Value::Null,
+        )["value"]
+            .clone();
+        self.settings
+            .lock()
+            .unwrap()
+            .push((name.to_owned(), before));
         self.change_setting(name, value);
     }
 
     fn change_setting(&self, name: &str, value: &Value) {
-        self.ask("admin", &format!("/servers/serverSettingsEdit/{name}"), &json!({ "value": value }));
+        self.ask(
+            "admin",
+            &format!("/servers/serverSettingsEdit/{name}"),
+            &json!({ "value": value }),
+        );
     }
 
     /// The rows of the events with the mark.
@@ -191,7 +260,9 @@ impl World {
     /// The uuid of the only event with the mark.
     pub(crate) fn only(&self) -> String {
         let rows = self.rows();
-        let [row] = rows.as_slice() else { panic!("{} events: {rows:#?}", rows.len()) };
+        let [row] = rows.as_slice() else {
+            panic!("{} events: {rows:#?}", rows.len())
+        };
         row["uuid"].as_str().unwrap().to_owned()
     }
 
@@ -199,7 +270,10 @@ impl World {
     pub(crate) fn event(&self, uuid: &str) -> Stored {
         let path = format!("/events/view/{uuid}/deleted:1/excludeGalaxy:1/includeAttachments:0");
         let event = self.done("admin", &path, &Value::Null)["Event"].clone();
-        Stored { event, mark: self.mark.clone() }
+        Stored {
+            event,
+            mark: self.mark.clone(),
+        }
     }
 
     /// Takes away what bears the mark.
@@ -207,13 +281,30 @@ impl World {
         for row in self.rows() {
             let (id, uuid) = (row["id"].as_str().unwrap(), row["uuid"].as_str().unwrap());
             self.ask("admin", &format!("/events/delete/{id}"), &json!({}));
-            let listed = self.ask("admin", "/eventBlocklists/index", &Value::Null).body;
-            for entry in listed.as_array().into_iter().flatten().filter(|entry| entry["event_uuid"] == uuid) {
-                self.ask("admin", &format!("/eventBlocklists/delete/{}", entry["id"].as_str().unwrap()), &json!({}));
+            let listed = self
+                .ask("admin", "/eventBlocklists/index", &Value::Null)
+                .body;
+            for entry in listed
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|entry| entry["event_uuid"] == uuid)
+            {
+                self.ask(
+                    "admin",
+                    &format!("/eventBlocklists/delete/{}", entry["id"].as_str().unwrap()),
+                    &json!({}),
+                );
             }
         }
-        let tags = self.ask("admin", "/tags/index", &json!({"searchall": self.mark})).body;
-        let marked = tags["Tag"].as_array().into_iter().flatten().filter_map(|tag| tag["id"].as_str());
+        let tags = self
+            .ask("admin", "/tags/index", &json!({"searchall": self.mark}))
+            .body;
+        let marked = tags["Tag"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|tag| tag["id"].as_str());
         let made = std::mem::take(&mut *self.tags.lock().unwrap());
         for number in marked.map(ToOwned::to_owned).chain(made) {
             self.ask("admin", &format!("/tags/delete/{number}"), &json!({}));
@@ -226,13 +317,18 @@ impl Drop for World {
     fn drop(&mut self) {
         let cleaned = catch_unwind(AssertUnwindSafe(|| {
             let settings: Vec<_> = self.settings.get_mut().unwrap().drain(..).rev().collect();
-            settings.iter().for_each(|(name, value)| self.change_setting(name, value));
+            settings
+                .iter()
+                .for_each(|(name, value)| self.change_setting(name, value));
             if self.fake.is_none() {
                 self.clean();
             }
         }));
         if cleaned.is_err() {
-            println!("what bears the mark {} could not be taken away from {}", self.mark, self.url);
+            println!(
+                "what bears the mark {} could not be taken away from {}",
+                self.mark, self.url
+            );
         }
     }
 }
@@ -245,7 +341,7 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// One line for each attribute, sorted: `HttpContext activity/domain a.MARK.example ids`, then what is not as usual: the
+    /// One line for each attribute, sorted: `Network activity/domain a.MARK.example ids`, then what is not as usual: the
     /// comment, the tags, another distribution, the object it is in, that it is deleted.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.attributes().iter().map(|one| self.line(one)).collect();
@@ -269,8 +365,14 @@ impl Stored {
     /// The attribute with this value.
     pub(crate) fn attribute(&self, value: &str) -> Value {
         let value = value.replace("MARK", &self.mark);
-        let found: Vec<_> = self.attributes().into_iter().filter(|one| one["value"] == value.as_str()).collect();
-        let [one] = found.as_slice() else { panic!("{} attributes {value}: {:#?}", found.len(), self.lines()) };
+        let found: Vec<_> = self
+            .attributes()
+            .into_iter()
+            .filter(|one| one["value"] == value.as_str())
+            .collect();
+        let [one] = found.as_slice() else {
+            panic!("{} attributes {value}: {:#?}", found.len(), self.lines())
+        };
         one.clone()
     }
 
@@ -296,14 +398,22 @@ impl Stored {
         if let Some(object) = one["of"].as_str() {
             line += &format!(" in {object} as {}", text("object_relation"));
         }
-        line += if one["deleted"] == true { " deleted" } else { "" };
+        line += if one["deleted"] == true {
+            " deleted"
+        } else {
+            ""
+        };
         line.replace(&self.mark, "MARK")
     }
 
     /// The event itself in a line: title, distribution, threat level, analysis, whether it is published, and its tags.
     pub(crate) fn head(&self) -> String {
         let text = |name: &str| self.event[name].as_str().unwrap_or_default();
-        let published = if self.event["published"] == true { "published" } else { "unpublished" };
+        let published = if self.event["published"] == true {
+            "published"
+        } else {
+            "unpublished"
+        };
         let (info, distribution) = (text("info"), text("distribution"));
         let (threat, analysis) = (text("threat_level_id"), text("analysis"));
         let tags = tags(&self.event).join(", ");
@@ -316,7 +426,11 @@ impl Stored {
 fn tags(of: &Value) -> Vec<String> {
     let list = of["Tag"].as_array().into_iter().flatten();
     let name = |tag: &Value| {
-        let local = if tag["local"] == true || tag["local"] == 1 { " (local)" } else { "" };
+        let local = if tag["local"] == true || tag["local"] == 1 {
+            " (local)"
+        } else {
+            ""
+        };
         format!("{}{local}", tag["name"].as_str().unwrap_or_default())
     };
     let mut names: Vec<String> = list.map(name).collect();

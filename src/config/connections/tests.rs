@@ -5,41 +5,75 @@ use crate::config::{OptionSource, parse_options};
 use serde_json::{Value, json};
 
 fn parse_connections(config: Value) -> Result<(Vec<Connection>, Vec<String>), String> {
-    let (lists, _) = parse_options::<Connections>(config.as_object().unwrap(), OptionSource::Configuration)
-        .map_err(|error| error.to_string())?;
+    let (lists, _) =
+        parse_options::<Connections>(config.as_object().unwrap(), OptionSource::Configuration)
+            .map_err(|error| error.to_string())?;
     lists.to_connections(&[]).map_err(|error| error.to_string())
 }
 
 #[test]
 fn a_null_key_never_moves_another_key_to_its_place() {
-    let error =
-        parse_connections(json!({"name": ["a", "b"], "url": ["https://a", "https://b"], "key": [null, "canary"]})).unwrap_err();
+    let error = parse_connections(
+        json!({"name": ["a", "b"], "url": ["https://a", "https://b"], "key": [null, "canary"]}),
+    )
+    .unwrap_err();
     insta::assert_snapshot!(error, @r#"configuration item "key": element 1 is empty: give the API key of the MISP user, or "-" if the connection is a feed"#);
 }
 
 #[test]
 fn feeds_need_no_key_and_servers_do() {
-    let (one, _) = parse_connections(json!({"name": ["f"], "url": ["file:///feeds/a%20b"], "key": [null]})).unwrap();
-    assert!(matches!(&one[0].target, Target::Feed { folder, .. } if folder.to_str() == Some("/feeds/a b")));
+    let (one, _) =
+        parse_connections(json!({"name": ["f"], "url": ["file:///feeds/a%20b"], "key": [null]}))
+            .unwrap();
+    assert!(
+        matches!(&one[0].target, Target::Feed { folder, .. } if folder.to_str() == Some("/feeds/a b"))
+    );
     assert!(parse_connections(json!({"name": ["f"], "url": ["file:///feeds"]})).is_ok());
-    assert!(parse_connections(json!({"name": ["f", "s"], "url": ["file:///feeds", "https://s"], "key": [null, "k"]})).is_ok());
-    assert!(parse_connections(json!({"name": ["f", "s"], "url": ["file:///feeds", "https://s"]})).is_err());
+
+    assert!(
+        parse_connections(
+            json!({"name": ["f", "s"], "url": ["file:///feeds", "https://s"], "key": [null, "k"]})
+        )
+        .is_ok()
+    );
+
+    assert!(
+        parse_connections(json!({"name": ["f", "s"], "url": ["file:///feeds", "https://s"]}))
+            .is_err()
+    );
 }
 
 #[test]
 fn one_of_several_never_starts_to_export_by_itself() {
     let lists = |purpose: Value| json!({"name": ["a", "b"], "url": ["https://a", "https://b"], "key": ["k", "k"], "purpose": purpose});
-    let purposes = |purpose| parse_connections(lists(purpose)).unwrap().0.iter().map(|c| c.purpose).collect::<Vec<_>>();
+
+    let purposes = |purpose| {
+        parse_connections(lists(purpose))
+            .unwrap()
+            .0
+            .iter()
+            .map(|c| c.purpose)
+            .collect::<Vec<_>>()
+    };
+
     assert_eq!(purposes(json!(null)), [Purpose::ImportOnly; 2]);
-    assert_eq!(purposes(json!([null, "exportonly"])), [Purpose::ImportOnly, Purpose::ExportOnly]);
-    assert_eq!(purposes(json!(["ImportAndExport"])), [Purpose::ImportAndExport; 2]);
-    let (one, _) = parse_connections(json!({"name": ["a"], "url": ["https://a"], "key": ["k"]})).unwrap();
+    assert_eq!(
+        purposes(json!([null, "exportonly"])),
+        [Purpose::ImportOnly, Purpose::ExportOnly]
+    );
+    assert_eq!(
+        purposes(json!(["ImportAndExport"])),
+        [Purpose::ImportAndExport; 2]
+    );
+    let (one, _) =
+        parse_connections(json!({"name": ["a"], "url": ["https://a"], "key": ["k"]})).unwrap();
     assert_eq!(one[0].purpose, Purpose::ImportAndExport);
 }
 
 #[test]
 fn a_server_below_a_path_keeps_it() {
-    let (one, _) = parse_connections(json!({"name": ["a"], "url": ["https://h/misp"], "key": ["k"]})).unwrap();
+    let (one, _) =
+        parse_connections(json!({"name": ["a"], "url": ["https://h/misp"], "key": ["k"]})).unwrap();
     assert_eq!(one[0].url().as_str(), "https://h/misp/");
 }
 
@@ -51,12 +85,21 @@ fn a_feed_on_the_web_is_a_folder_that_is_only_read() {
         ("https://h/manifest.json/", "https://h/"),
         ("https://h", "https://h/"),
     ] {
-        let (one, warnings) = parse_connections(json!({"name": ["f"], "url": [url], "key": ["-"]})).unwrap();
-        assert!(matches!(&one[0].target, Target::WebFeed { url } if url.as_str() == expected), "{:?}", one[0]);
+        let (one, warnings) =
+            parse_connections(json!({"name": ["f"], "url": [url], "key": ["-"]})).unwrap();
+        assert!(
+            matches!(&one[0].target, Target::WebFeed { url } if url.as_str() == expected),
+            "{:?}",
+            one[0]
+        );
+
         assert_eq!((one[0].purpose, warnings.len()), (Purpose::ImportOnly, 0));
     }
-    let (_, warnings) =
-        parse_connections(json!({"name": ["f"], "url": ["http://h"], "key": ["-"], "cert_check": false})).unwrap();
+
+    let (_, warnings) = parse_connections(
+        json!({"name": ["f"], "url": ["http://h"], "key": ["-"], "cert_check": false}),
+    )
+    .unwrap();
     insta::assert_snapshot!(warnings.join("\n"), @r#"
     connection "f" is read unencrypted, so that what comes may be changed on the way: use https in "url"
     connection "f": the server's certificate is not checked ("cert_check" is false)
@@ -82,7 +125,12 @@ fn every_wrong_list_is_explained() {
         json!({"name": [null], "url": ["https://misp.example.org"], "key": ["k"]}),
         json!({}),
     ];
-    let messages: Vec<_> = configs.into_iter().map(|config| parse_connections(config).unwrap_err()).collect();
+
+    let messages: Vec<_> = configs
+        .into_iter()
+        .map(|config| parse_connections(config).unwrap_err())
+        .collect();
+
     insta::assert_snapshot!(messages.join("\n"), @r#"
     configuration items "name" and "url" have 2 and 1 elements: they need the same number, one for each connection
     configuration items "name" and "key" have 2 and 1 elements: they need the same number, one for each connection

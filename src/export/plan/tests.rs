@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 fn draft_of(values: &[String]) -> EventDraft {
     let ids = Ids::new("here", None);
     let uuid = ids.event_uuid("~1", "");
+
     let attribute = |(index, value): (usize, &String)| AttributeDraft {
         uuid: ids.part_uuid(&uuid, &["domain", value]),
         place: None,
@@ -26,6 +27,7 @@ fn draft_of(values: &[String]) -> EventDraft {
         from: vec![index],
         file: None,
     };
+
     EventDraft {
         uuid,
         info: "T".into(),
@@ -58,6 +60,7 @@ fn content_of<'a>(attributes: impl Iterator<Item = &'a AttributeDraft>) -> Event
             "comment": one.comment, "distribution": one.distribution().to_string(),
         }))
     };
+
     let event = json!({"info": "T", "date": "2026-01-01", "threat_level_id": "2", "analysis": "0", "Tag": [{"name": "TLP:AMBER"}]});
     EventContent {
         event: serde_json::from_value(event).unwrap(),
@@ -72,13 +75,26 @@ fn attribute(value: Value) -> Attribute {
     serde_json::from_value(value).unwrap()
 }
 
-fn with_rules<T>(whole: Result<(), &str>, removed: RemovedIocPolicy, work: impl FnOnce(&DiffContext<'_>) -> T) -> T {
+fn with_rules<T>(
+    whole: Result<(), &str>,
+    removed: RemovedIocPolicy,
+    work: impl FnOnce(&DiffContext<'_>) -> T,
+) -> T {
     let (ids, tags) = (Ids::new("here", None), TagResolution::default());
-    work(&DiffContext { ids: &ids, removed, whole, is_case: true, is_public: false, tags: &tags })
+    work(&DiffContext {
+        ids: &ids,
+        removed,
+        whole,
+        is_case: true,
+        is_public: false,
+        tags: &tags,
+    })
 }
 
 fn make_plan(wanted: &EventDraft, held: Option<&EventContent>) -> Plan {
-    with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| Plan::new(wanted, held, rules))
+    with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| {
+        Plan::new(wanted, held, rules)
+    })
 }
 
 fn values(number: usize) -> Vec<String> {
@@ -93,11 +109,20 @@ fn apply_plan(held: &mut EventContent, plan: &Plan, wanted: &EventDraft) {
             let change = edit.change;
             attribute.to_ids = change.to_ids.or(attribute.to_ids);
             attribute.deleted = change.deleted.or(attribute.deleted);
-            attribute.comment = change.comment.clone().unwrap_or_else(|| attribute.comment.clone());
-            attribute.distribution = if change.close { Some(0) } else { attribute.distribution };
+            attribute.comment = change
+                .comment
+                .clone()
+                .unwrap_or_else(|| attribute.comment.clone());
+            attribute.distribution = if change.close {
+                Some(0)
+            } else {
+                attribute.distribution
+            };
         }
     }
-    held.attributes.extend(super::tests::content_of(plan.additions(wanted)).attributes);
+
+    held.attributes
+        .extend(super::tests::content_of(plan.additions(wanted)).attributes);
 }
 
 proptest! {
@@ -129,6 +154,7 @@ proptest! {
         let removed = if delete { RemovedIocPolicy::Delete } else { RemovedIocPolicy::Unflag };
         let all = draft_of(&values(12));
         let mut event = content_of([].iter());
+
         for flags in steps {
             let now: Vec<_> = values(12).into_iter().zip(&flags).filter(|(_, flag)| **flag).map(|(value, _)| value).collect();
             let now = draft_of(&now);
@@ -137,6 +163,7 @@ proptest! {
                 apply_plan(&mut event, &first, &now);
                 (first, Plan::new(&now, Some(&event), rules))
             });
+
             prop_assert!(again.is_empty(), "{first:?} {again:?}");
             let skipped = first.retractions.iter().any(|one| matches!(one.act, RetractAction::Skip(_)));
             let live = |uuid: Uuid| {
@@ -153,7 +180,16 @@ proptest! {
 #[test]
 fn without_an_event_all_is_to_be_made() {
     let plan = make_plan(&draft_of(&values(1)), None);
-    assert_eq!(plan, Plan { create: true, steps: vec![AttributeAction::Add], ..Plan::default() });
+
+    assert_eq!(
+        plan,
+        Plan {
+            create: true,
+            steps: vec![AttributeAction::Add],
+            ..Plan::default()
+        }
+    );
+
     assert_eq!(plan.forecast_results(), [(Verdict::Created, None)]);
 }
 
@@ -168,6 +204,7 @@ fn what_is_missing_afterwards_is_refused_lost_not_verified_or_not_sent() {
             outcome[0].0.reason().unwrap().to_owned()
         })
     };
+
     let uuid = wanted.attributes[0].uuid;
     let mut sending = WriteLog::default();
     assert_eq!(said(&sending, Some(&nothing)), "not sent");
@@ -193,10 +230,22 @@ fn a_published_event_is_touched_only_for_its_iocs() {
     wanted.attributes[0].tags = vec!["new".into()];
     let waiting = make_plan(&wanted, Some(&event));
     assert!(waiting.is_empty());
-    assert!(waiting.remarks[0].contains("2 differences wait for the next change"), "{:?}", waiting.remarks);
+    assert!(
+        waiting.remarks[0].contains("2 differences wait for the next change"),
+        "{:?}",
+        waiting.remarks
+    );
+
     event.attributes.pop();
     let reason = make_plan(&wanted, Some(&event));
-    assert_eq!((reason.head.info.as_deref(), reason.additions(&wanted).count()), (Some("Another"), 1));
+
+    assert_eq!(
+        (
+            reason.head.info.as_deref(),
+            reason.additions(&wanted).count()
+        ),
+        (Some("Another"), 1)
+    );
     assert_eq!(reason.edits(&wanted).count(), 1);
     event.attributes = content_of(wanted.attributes.iter()).attributes;
     wanted.attributes[0].tlp = Tlp::Red;
@@ -210,29 +259,44 @@ fn many_at_once_or_a_case_that_is_not_whole_retract_nothing() {
     let event = content_of(all.attributes.iter());
     let retracted = |number: usize, whole: Result<(), &str>, removed: RemovedIocPolicy| {
         let rest = draft_of(&values(60 - number));
-        let plan = with_rules(whole, removed, |rules| Plan::new(&rest, Some(&event), rules));
-        (plan.edits(&rest).count(), plan.retractions.len(), plan.alarms.len())
+        let plan = with_rules(whole, removed, |rules| {
+            Plan::new(&rest, Some(&event), rules)
+        });
+        (
+            plan.edits(&rest).count(),
+            plan.retractions.len(),
+            plan.alarms.len(),
+        )
     };
     assert_eq!(retracted(12, Ok(()), RemovedIocPolicy::Unflag), (12, 12, 0));
     assert_eq!(retracted(13, Ok(()), RemovedIocPolicy::Unflag), (0, 13, 1));
-    assert_eq!(retracted(1, Err("shared"), RemovedIocPolicy::Unflag), (0, 1, 0));
+    assert_eq!(
+        retracted(1, Err("shared"), RemovedIocPolicy::Unflag),
+        (0, 1, 0)
+    );
+
     assert_eq!(retracted(1, Ok(()), RemovedIocPolicy::Keep), (0, 1, 0));
 }
 
 #[test]
 fn attributes_of_others_are_never_retracted_and_a_reviewers_second_thought_stays() {
     let mut event = content_of(draft_of(&values(1)).attributes.iter());
-    event
-        .attributes
-        .push(attribute(json!({"uuid": Uuid::nil(), "type": "domain", "value": "theirs.example", "to_ids": true})));
+    event.attributes.push(attribute(
+        json!({"uuid": Uuid::nil(), "type": "domain", "value": "theirs.example", "to_ids": true}),
+    ));
     let nothing = draft_of(&[]);
     let first = make_plan(&nothing, Some(&event));
     assert_eq!(first.retractions.len(), 1);
     apply_plan(&mut event, &first, &nothing);
+
     assert_eq!(
-        (event.attributes[0].to_ids, event.attributes[0].comment.as_str()),
+        (
+            event.attributes[0].to_ids,
+            event.attributes[0].comment.as_str()
+        ),
         (Some(false), "[retracted by cortex-misp]")
     );
+
     event.attributes[0].to_ids = Some(true);
     assert!(make_plan(&nothing, Some(&event)).is_empty());
 }
@@ -240,12 +304,23 @@ fn attributes_of_others_are_never_retracted_and_a_reviewers_second_thought_stays
 #[test]
 fn closed_items_stay_with_their_organisation() {
     let mut attribute = draft_of(&values(1)).attributes.remove(0);
-    assert_eq!((attribute.distribution(), attribute.all_tags().count()), (5, 0));
+    assert_eq!(
+        (attribute.distribution(), attribute.all_tags().count()),
+        (5, 0)
+    );
     (attribute.tlp, attribute.is_stricter, attribute.is_closed) = (Tlp::AmberStrict, true, true);
-    assert_eq!((attribute.distribution(), attribute.all_tags().collect::<Vec<_>>()), (0, vec!["tlp:amber+strict"]));
+
+    assert_eq!(
+        (
+            attribute.distribution(),
+            attribute.all_tags().collect::<Vec<_>>()
+        ),
+        (0, vec!["tlp:amber+strict"])
+    );
 }
 
-/// Whoever confirms that an event is his case's, and whoever's it is: what the other case put there stays, title and all.
+/// Whoever confirms that an event is his case's, and whoever's it is: what the other case put there
+/// stays, title and all.
 #[test]
 fn in_another_cases_event_nothing_of_that_case_is_changed_retracted_or_named() {
     let theirs = draft_of(&values(3));
@@ -254,15 +329,31 @@ fn in_another_cases_event_nothing_of_that_case_is_changed_retracted_or_named() {
     let mut mine = draft_of(&["mine.example".to_owned()]);
     (mine.is_guest, mine.info, mine.threat_level, mine.analysis) = (true, "Mine".into(), 1, 2);
     mine.attributes[0].uuid = ids.part_uuid(&mine.uuid, &["domain", "mine.example"]);
+
     with_rules(Ok(()), RemovedIocPolicy::Delete, |rules| {
-        let plan = Plan::new(&mine, Some(&there), &DiffContext { ids: &ids, ..*rules });
-        assert_eq!((&plan.head, &plan.steps[..]), (&EventPatch::default(), &[AttributeAction::Add][..]));
-        assert!(plan.retractions.is_empty() && plan.kept.is_empty() && plan.brought == 0, "{plan:?}");
+        let plan = Plan::new(
+            &mine,
+            Some(&there),
+            &DiffContext {
+                ids: &ids,
+                ..*rules
+            },
+        );
+
+        assert_eq!(
+            (&plan.head, &plan.steps[..]),
+            (&EventPatch::default(), &[AttributeAction::Add][..])
+        );
+        assert!(
+            plan.retractions.is_empty() && plan.kept.is_empty() && plan.brought == 0,
+            "{plan:?}"
+        );
         assert_eq!((plan.remarks, plan.alarms), (vec![], vec![]));
     });
 }
 
-/// One case that TheHive shares: its owner takes back what is its own, and counts what the others brought.
+/// One case that TheHive shares: its owner takes back what is its own, and counts what the others
+/// brought.
 #[test]
 fn the_owner_of_a_shared_case_takes_back_its_own_and_the_others_nothing() {
     let base = Ids::new("here", None);
@@ -274,24 +365,78 @@ fn the_owner_of_a_shared_case_takes_back_its_own_and_the_others_nothing() {
     let there = content_of(all.attributes.iter());
     let mut left = draft_of(&values(1));
     left.uuid = all.uuid;
+
     with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| {
-        let plan = Plan::new(&left, Some(&there), &DiffContext { ids: &owner, ..*rules });
+        let plan = Plan::new(
+            &left,
+            Some(&there),
+            &DiffContext {
+                ids: &owner,
+                ..*rules
+            },
+        );
+
         let retracted: Vec<_> = plan.retractions.iter().map(|one| one.uuid).collect();
         assert_eq!((retracted, plan.brought), (vec![all.attributes[1].uuid], 2));
-        // A feed shows everything to everyone: nothing of a case that became RED stays there, whoever brought it.
-        let red = EventDraft { tlp: Tlp::Red, attributes: Vec::new(), ..left.clone() };
-        let plan = Plan::new(&red, Some(&there), &DiffContext { ids: &owner, is_public: true, ..*rules });
+        // A feed shows everything to everyone: nothing of a case that became RED stays there,
+        // whoever brought it.
+        let red = EventDraft {
+            tlp: Tlp::Red,
+            attributes: Vec::new(),
+            ..left.clone()
+        };
+
+        let plan = Plan::new(
+            &red,
+            Some(&there),
+            &DiffContext {
+                ids: &owner,
+                is_public: true,
+                ..*rules
+            },
+        );
+
         assert_eq!((plan.retractions.len(), plan.brought), (4, 0));
     });
+
     with_rules(Err("shared"), RemovedIocPolicy::Unflag, |rules| {
-        let plan = Plan::new(&left, Some(&there), &DiffContext { ids: &shared, ..*rules });
-        assert!(plan.retractions.iter().all(|one| !one.needs_write()), "{plan:?}");
+        let plan = Plan::new(
+            &left,
+            Some(&there),
+            &DiffContext {
+                ids: &shared,
+                ..*rules
+            },
+        );
+
+        assert!(
+            plan.retractions.iter().all(|one| !one.needs_write()),
+            "{plan:?}"
+        );
         let mut wanted = draft_of(&values(3));
         for attribute in &mut wanted.attributes {
             attribute.uuid = shared.part_uuid(&wanted.uuid, &["domain", &attribute.value]);
         }
-        let joined = wanted.clone().adopt_other_uuids(&super::tests::draft_of(&values(3)), &there, (&shared, &base));
-        let uuids = |wanted: &EventDraft| wanted.attributes.iter().map(|one| one.uuid).collect::<Vec<_>>();
-        assert_eq!(uuids(&joined), all.attributes[..3].iter().map(|one| one.uuid).collect::<Vec<_>>());
+        let joined = wanted.clone().adopt_other_uuids(
+            &super::tests::draft_of(&values(3)),
+            &there,
+            (&shared, &base),
+        );
+
+        let uuids = |wanted: &EventDraft| {
+            wanted
+                .attributes
+                .iter()
+                .map(|one| one.uuid)
+                .collect::<Vec<_>>()
+        };
+
+        assert_eq!(
+            uuids(&joined),
+            all.attributes[..3]
+                .iter()
+                .map(|one| one.uuid)
+                .collect::<Vec<_>>()
+        );
     });
 }

@@ -1,4 +1,5 @@
-//! What a plan comes to: what became of each item, told by a second look, and what would become of it.
+//! What a plan comes to: what became of each item, told by a second look, and what would become of
+//! it.
 
 use super::{AttributeAction, AttributeResult, DiffContext, Plan};
 use crate::export::NOT_SENT;
@@ -13,8 +14,9 @@ use crate::report::ledger::Verdict;
 use uuid::Uuid;
 
 impl Plan {
-    /// What became of each wanted attribute, in its order: read from what the event holds afterwards, not from what the
-    /// MISP answered. `after` is none if the event is not there, or could not be looked at, which `sending` tells.
+    /// What became of each wanted attribute, in its order: read from what the event holds
+    /// afterwards, not from what the MISP answered. `after` is none if the event is not there, or
+    /// could not be looked at, which `sending` tells.
     #[must_use]
     pub fn final_results(
         &self,
@@ -26,42 +28,75 @@ impl Plan {
         let unchanged = |attribute: &AttributeDraft, change: &AttributePatch| {
             not_changed_verdict(sending, &change.instead.unwrap_or(attribute.uuid))
         };
+
         let outcome = |attribute: &AttributeDraft, step: &AttributeAction| match (step, &index) {
             (AttributeAction::Leave(remark), _) => (Verdict::Unchanged, remark.clone()),
             (AttributeAction::Skip(rule), _) => (Verdict::Skipped(rule.clone()), None),
-            (AttributeAction::Add, Some((index, rules))) => addition_result(attribute, sending, index, rules),
-            (AttributeAction::Change(change), Some((index, rules))) => match index.decide_action(attribute, rules) {
-                AttributeAction::Leave(remark) => (Verdict::Updated, remark),
-                AttributeAction::Skip(rule) => (Verdict::Skipped(rule), None),
-                AttributeAction::Add | AttributeAction::Change(_) => (unchanged(attribute, change), None),
-            },
+            (AttributeAction::Add, Some((index, rules))) => {
+                addition_result(attribute, sending, index, rules)
+            }
+            (AttributeAction::Change(change), Some((index, rules))) => {
+                match index.decide_action(attribute, rules) {
+                    AttributeAction::Leave(remark) => (Verdict::Updated, remark),
+                    AttributeAction::Skip(rule) => (Verdict::Skipped(rule), None),
+                    AttributeAction::Add | AttributeAction::Change(_) => {
+                        (unchanged(attribute, change), None)
+                    }
+                }
+            }
             (AttributeAction::Add, None) => (missing_verdict(sending, &attribute.uuid), None),
             (AttributeAction::Change(change), None) => (unchanged(attribute, change), None),
         };
-        wanted.attributes.iter().zip(&self.steps).map(|(attribute, step)| outcome(attribute, step)).collect()
+
+        wanted
+            .attributes
+            .iter()
+            .zip(&self.steps)
+            .map(|(attribute, step)| outcome(attribute, step))
+            .collect()
     }
 
-    /// What is known of each wanted attribute while the plan is on its way: `next` is the plan that the last look made, so that
-    /// what it leaves is there. Of the rest nobody knows more than `sending` says.
+    /// What is known of each wanted attribute while the plan is on its way: `next` is the plan that
+    /// the last look made, so that what it leaves is there. Of the rest nobody knows more than
+    /// `sending` says.
     #[must_use]
-    pub fn interim_results(&self, wanted: &EventDraft, sending: &WriteLog, next: &Self) -> Vec<AttributeResult> {
-        let attributes = wanted.attributes.iter().zip(self.steps.iter().zip(&next.steps));
+    pub fn interim_results(
+        &self,
+        wanted: &EventDraft,
+        sending: &WriteLog,
+        next: &Self,
+    ) -> Vec<AttributeResult> {
+        let attributes = wanted
+            .attributes
+            .iter()
+            .zip(self.steps.iter().zip(&next.steps));
+
         let outcome =
-            |(attribute, (step, next)): (&AttributeDraft, (&AttributeAction, &AttributeAction))| match (step, next) {
-                (AttributeAction::Leave(remark), _) => (Verdict::Unchanged, remark.clone()),
-                (_, AttributeAction::Skip(rule)) | (AttributeAction::Skip(rule), _) => {
-                    (Verdict::Skipped(rule.clone()), None)
-                }
-                (AttributeAction::Add, AttributeAction::Leave(remark)) if sending.may_have_added(&attribute.uuid) => {
-                    (Verdict::Created, remark.clone())
-                }
-                (AttributeAction::Add, AttributeAction::Leave(remark)) => (Verdict::Unchanged, remark.clone()),
-                (AttributeAction::Change(_), AttributeAction::Leave(remark)) => (Verdict::Updated, remark.clone()),
-                (AttributeAction::Add, _) => (missing_verdict(sending, &attribute.uuid), None),
-                (AttributeAction::Change(change), _) => {
-                    (not_changed_verdict(sending, &change.instead.unwrap_or(attribute.uuid)), None)
+            |(attribute, (step, next)): (&AttributeDraft, (&AttributeAction, &AttributeAction))| {
+                match (step, next) {
+                    (AttributeAction::Leave(remark), _) => (Verdict::Unchanged, remark.clone()),
+                    (_, AttributeAction::Skip(rule)) | (AttributeAction::Skip(rule), _) => {
+                        (Verdict::Skipped(rule.clone()), None)
+                    }
+                    (AttributeAction::Add, AttributeAction::Leave(remark))
+                        if sending.may_have_added(&attribute.uuid) =>
+                    {
+                        (Verdict::Created, remark.clone())
+                    }
+                    (AttributeAction::Add, AttributeAction::Leave(remark)) => {
+                        (Verdict::Unchanged, remark.clone())
+                    }
+                    (AttributeAction::Change(_), AttributeAction::Leave(remark)) => {
+                        (Verdict::Updated, remark.clone())
+                    }
+                    (AttributeAction::Add, _) => (missing_verdict(sending, &attribute.uuid), None),
+                    (AttributeAction::Change(change), _) => (
+                        not_changed_verdict(sending, &change.instead.unwrap_or(attribute.uuid)),
+                        None,
+                    ),
                 }
             };
+
         attributes.map(outcome).collect()
     }
 
@@ -74,10 +109,15 @@ impl Plan {
             (RetractAction::Change(_) | RetractAction::Remove, Some(after)) => {
                 let is_open = |again: &&Retraction| again.uuid == one.uuid && again.needs_write();
                 let open = after.retractions.iter().find(is_open);
-                open.map_or(Verdict::Updated, |_| not_changed_verdict(sending, &one.uuid))
+                open.map_or(Verdict::Updated, |_| {
+                    not_changed_verdict(sending, &one.uuid)
+                })
             }
-            (RetractAction::Change(_) | RetractAction::Remove, None) => not_changed_verdict(sending, &one.uuid),
+            (RetractAction::Change(_) | RetractAction::Remove, None) => {
+                not_changed_verdict(sending, &one.uuid)
+            }
         };
+
         self.retractions.iter().map(of).collect()
     }
 
@@ -89,6 +129,7 @@ impl Plan {
             RetractAction::Skip(rule) => Verdict::Skipped(rule.clone()),
             RetractAction::Change(_) | RetractAction::Remove => Verdict::Updated,
         };
+
         self.retractions.iter().map(of).collect()
     }
 
@@ -101,12 +142,13 @@ impl Plan {
             AttributeAction::Leave(remark) => (Verdict::Unchanged, remark.clone()),
             AttributeAction::Skip(rule) => (Verdict::Skipped(rule.clone()), None),
         };
+
         self.steps.iter().map(forecast).collect()
     }
 }
 
-/// What became of an attribute that was to be added. What is there without our doing came from another run or from
-/// somebody else meanwhile, and was not created by this one.
+/// What became of an attribute that was to be added. What is there without our doing came from
+/// another run or from somebody else meanwhile, and was not created by this one.
 fn addition_result(
     wanted: &AttributeDraft,
     sending: &WriteLog,
@@ -115,9 +157,15 @@ fn addition_result(
 ) -> AttributeResult {
     let is_made = index.has_by_uuid(wanted) && sending.may_have_added(&wanted.uuid);
     match index.decide_action(wanted, rules) {
-        AttributeAction::Leave(_) if is_made => (Verdict::Created, index.describe_stored_difference(wanted, rules)),
+        AttributeAction::Leave(_) if is_made => (
+            Verdict::Created,
+            index.describe_stored_difference(wanted, rules),
+        ),
         AttributeAction::Leave(remark) => (Verdict::Unchanged, remark),
-        AttributeAction::Change(change) if is_made => (Verdict::Created, Some(compare::describe_unfinished(&change))),
+        AttributeAction::Change(change) if is_made => (
+            Verdict::Created,
+            Some(compare::describe_unfinished(&change)),
+        ),
         AttributeAction::Change(_) => (not_changed_verdict(sending, &wanted.uuid), None),
         AttributeAction::Skip(rule) => (Verdict::Skipped(rule), None),
         AttributeAction::Add => (missing_verdict(sending, &wanted.uuid), None),
@@ -126,12 +174,20 @@ fn addition_result(
 
 /// What is to be thought of an attribute that is not there.
 fn missing_verdict(sending: &WriteLog, uuid: &Uuid) -> Verdict {
-    failed_verdict(sending, uuid, "lost: MISP took it without an error and does not hold it")
+    failed_verdict(
+        sending,
+        uuid,
+        "lost: MISP took it without an error and does not hold it",
+    )
 }
 
 /// What is to be thought of an attribute that is not as it should have become.
 fn not_changed_verdict(sending: &WriteLog, uuid: &Uuid) -> Verdict {
-    failed_verdict(sending, uuid, "lost: MISP took the change without an error and does not show it")
+    failed_verdict(
+        sending,
+        uuid,
+        "lost: MISP took the change without an error and does not show it",
+    )
 }
 
 fn failed_verdict(sending: &WriteLog, uuid: &Uuid, lost: &str) -> Verdict {
@@ -140,10 +196,18 @@ fn failed_verdict(sending: &WriteLog, uuid: &Uuid, lost: &str) -> Verdict {
         Some(true) if !sending.is_unseen => lost,
         Some(_) => "not verified",
     };
-    let reason = sending.reasons.get(uuid).map_or(sent, String::as_str).to_owned();
+
+    let reason = sending
+        .reasons
+        .get(uuid)
+        .map_or(sent, String::as_str)
+        .to_owned();
+
     if sending.is_held_elsewhere(uuid) {
-        let remedy = "another event holds every uuid that it can have; \"instance_secret\" makes uuids that nobody else can claim";
+        let remedy = "another event holds every uuid that it can have; \"instance_secret\" makes \
+            uuids that nobody else can claim";
         return Verdict::Failed(format!("{reason}: {remedy}"));
     }
+
     Verdict::Failed(reason)
 }

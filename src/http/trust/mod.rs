@@ -33,12 +33,13 @@ pub(super) struct TlsState {
     has_own: bool,
 }
 
-/// Has the client trust the built-in authorities of the web, the system's, Cortex's and those of the connection, and show
-/// the connection's own certificate. Authorities are loaded with the first handshake, so a program that speaks plain http
-/// runs where there is no certificate file at all.
+/// Has the client trust the built-in authorities of the web, the system's, Cortex's and those of
+/// the connection, and show the connection's own certificate. Authorities are loaded with the first
+/// handshake, so a program that speaks plain http runs where there is no certificate file at all.
 ///
 /// # Errors
-/// A file of the connection that cannot be read, or lacks what it is for; a client certificate that a proxy would see.
+/// A file of the connection that cannot be read, or lacks what it is for; a client certificate that
+/// a proxy would see.
 pub(super) fn configure_tls(
     builder: ClientBuilder,
     origin: &Endpoint<'_>,
@@ -52,29 +53,45 @@ pub(super) fn configure_tls(
     let mut given = Vec::new();
     let mut own = None;
     let is_encrypted = is_https || way.is_some_and(ProxyRoute::is_https);
+
     if let Some(path) = access.cert_path.as_ref().filter(|_| is_encrypted) {
-        let reading = || format!("reading the certificates in {} (\"cert_path\")", path.display());
+        let reading = || {
+            format!(
+                "reading the certificates in {} (\"cert_path\")",
+                path.display()
+            )
+        };
+
         given.extend(roots::load_path(path).with_context(reading)?);
     }
+
     if let Some(text) = &network.cacerts {
         match roots::parse_pem(text.as_bytes()).context("reading the certificates in \"cacerts\"") {
             Ok(certificates) => given.extend(certificates),
             Err(error) if is_encrypted => return Err(error),
-            // Nothing is encrypted here, and it would go wrong with the first address that is https.
+            // Nothing is encrypted here, and it would go wrong with the first address that is
+            // https.
             Err(error) => network.run.observer.on_warning(format!("{error:#}")),
         }
     }
+
     if let Some(path) = access.client_cert_path.as_ref().filter(|_| is_https) {
-        // The HTTP client speaks TLS in one way to both, so such a proxy would be shown the certificate as well.
+        // The HTTP client speaks TLS in one way to both, so such a proxy would be shown the
+        // certificate as well.
         let is_ours_alone = !way.is_some_and(ProxyRoute::is_https);
+
         ensure!(
             is_ours_alone,
-            "\"client_cert_path\" does not go with a proxy that is itself spoken to over TLS, which would be shown the \
+            "\"client_cert_path\" does not go with a proxy that is itself spoken to over TLS, \
+             which would be shown the \
              certificate: write the proxy as http://"
         );
+
         own = Some(identity::load(path, &provider)?);
     }
+
     let (seen, has_own) = (Arc::new(Handshake::default()), own.is_some());
+
     let verifier = Verifier {
         seen: Arc::clone(&seen),
         algorithms: provider.signature_verification_algorithms,
@@ -83,13 +100,23 @@ pub(super) fn configure_tls(
         roots: OnceLock::new(),
         is_checking: access.cert_check,
     };
+
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_client_cert_resolver(Arc::new(ClientIdentity { seen: Arc::clone(&seen), own: own.map(Arc::new) }));
+        .with_client_cert_resolver(Arc::new(ClientIdentity {
+            seen: Arc::clone(&seen),
+            own: own.map(Arc::new),
+        }));
+
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let trust = TlsState { seen, takes_certificates: access.takes_certificates, has_own };
+    let trust = TlsState {
+        seen,
+        takes_certificates: access.takes_certificates,
+        has_own,
+    };
+
     Ok((builder.tls_backend_preconfigured(config), trust))
 }
 
@@ -106,19 +133,27 @@ impl TlsState {
 
     /// What may lie behind a connection that broke off without a word.
     pub(super) fn disconnect_hint(&self) -> Option<&'static str> {
-        (self.seen.is_client_cert_requested() && !self.has_own).then(|| explain::describe_missing_certificate(self.takes_certificates))
+        (self.seen.is_client_cert_requested() && !self.has_own)
+            .then(|| explain::describe_missing_certificate(self.takes_certificates))
     }
 }
 
-/// The error of TLS that lies behind another. An [`io::Error`] does not name the one in it as its source.
+/// The error of TLS that lies behind another. An [`io::Error`] does not name the one in it as its
+/// source.
 fn find_tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
+
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = inner.map(|inner| inner as &(dyn Error + 'static)).or_else(|| error.source());
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        next = inner
+            .map(|inner| inner as &(dyn Error + 'static))
+            .or_else(|| error.source());
     }
+
     None
 }

@@ -48,16 +48,30 @@ impl Handshake {
     }
 }
 
-fn summarise_chain(own: &CertificateDer<'_>, chain: &[CertificateDer<'_>]) -> Option<PeerCertificate> {
+fn summarise_chain(
+    own: &CertificateDer<'_>,
+    chain: &[CertificateDer<'_>],
+) -> Option<PeerCertificate> {
     let read = certificate::parse(own)?;
     let is_self_signed = read.subject == read.issuer;
-    let chain: Vec<_> = chain.iter().filter_map(|one| certificate::parse(one)).collect();
+    let chain: Vec<_> = chain
+        .iter()
+        .filter_map(|one| certificate::parse(one))
+        .collect();
     let mut last = &read;
     // No chain is longer than what was sent, whatever names are in it.
     for _ in 0..chain.len() {
-        let next = chain.iter().find(|one| one.subject == last.issuer && one.subject != last.subject);
+        let next = chain
+            .iter()
+            .find(|one| one.subject == last.issuer && one.subject != last.subject);
         last = next.unwrap_or(last);
     }
+
     let authority = last.shown.issuer.clone();
-    Some(PeerCertificate { authority, is_self_signed, certificate: read.shown })
+
+    Some(PeerCertificate {
+        authority,
+        is_self_signed,
+        certificate: read.shown,
+    })
 }

@@ -1,5 +1,5 @@
-//! How a server's certificate is checked: by the authorities we trust, or because it is itself one that the administrator
-//! gave.
+//! How a server's certificate is checked: by the authorities we trust, or because it is itself one
+//! that the administrator gave.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -33,7 +33,10 @@ pub(super) struct Verifier {
 impl Verifier {
     /// Loads the authorities if they are needed for the first time: for plain http they never are.
     fn trusted_roots(&self) -> &TrustedRoots {
-        let of_job = self.network.roots.get_or_init(|| TrustedRoots::load(&self.network));
+        let of_job = self
+            .network
+            .roots
+            .get_or_init(|| TrustedRoots::load(&self.network));
         if self.own.is_empty() {
             return of_job;
         }
@@ -44,9 +47,12 @@ impl Verifier {
         })
     }
 
-    /// What is left of a refusal of a handshake's signature: a certificate that is not checked may be one that cannot
-    /// even be read.
-    fn tolerate_if_unchecked(&self, checked: Result<HandshakeSignatureValid, Error>) -> Result<HandshakeSignatureValid, Error> {
+    /// What is left of a refusal of a handshake's signature: a certificate that is not checked may
+    /// be one that cannot even be read.
+    fn tolerate_if_unchecked(
+        &self,
+        checked: Result<HandshakeSignatureValid, Error>,
+    ) -> Result<HandshakeSignatureValid, Error> {
         match checked {
             Err(Error::InvalidCertificate(problem))
                 if !self.is_checking && problem != CertificateError::BadSignature =>
@@ -73,13 +79,25 @@ impl ServerCertVerifier for Verifier {
         }
         let parsed = ParsedCertificate::try_from(own)?;
         let roots = self.trusted_roots();
-        if roots.given.iter().any(|given| given.as_ref() == own.as_ref()) {
+        if roots
+            .given
+            .iter()
+            .any(|given| given.as_ref() == own.as_ref())
+        {
             // The administrator vouches for it, whoever signed it and whatever it was made for.
             check_validity_period(own, now)?;
         } else {
-            verify_server_cert_signed_by_trust_anchor(&parsed, &roots.store, chain, now, self.algorithms.all)?;
+            verify_server_cert_signed_by_trust_anchor(
+                &parsed,
+                &roots.store,
+                chain,
+                now,
+                self.algorithms.all,
+            )?;
         }
+
         verify_server_name(&parsed, name)?;
+
         Ok(ServerCertVerified::assertion())
     }
 
@@ -89,7 +107,12 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.tolerate_if_unchecked(verify_tls12_signature(message, certificate, signed, &self.algorithms))
+        self.tolerate_if_unchecked(verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.algorithms,
+        ))
     }
 
     fn verify_tls13_signature(
@@ -98,7 +121,12 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.tolerate_if_unchecked(verify_tls13_signature(message, certificate, signed, &self.algorithms))
+        self.tolerate_if_unchecked(verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.algorithms,
+        ))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -108,15 +136,26 @@ impl ServerCertVerifier for Verifier {
 
 fn check_validity_period(own: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     let dates = certificate::parse(own).map(|read| (read.shown.not_before, read.shown.not_after));
-    let (not_before, not_after) = dates.ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
+    let (not_before, not_after) =
+        dates.ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
     let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    let moment = |seconds: i64| UnixTime::since_unix_epoch(Duration::from_secs(seconds.try_into().unwrap_or(0)));
+    let moment = |seconds: i64| {
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds.try_into().unwrap_or(0)))
+    };
+
     let problem = if seconds < not_before {
-        CertificateError::NotValidYetContext { time: now, not_before: moment(not_before) }
+        CertificateError::NotValidYetContext {
+            time: now,
+            not_before: moment(not_before),
+        }
     } else if seconds > not_after {
-        CertificateError::ExpiredContext { time: now, not_after: moment(not_after) }
+        CertificateError::ExpiredContext {
+            time: now,
+            not_after: moment(not_after),
+        }
     } else {
         return Ok(());
     };
+
     Err(Error::InvalidCertificate(problem))
 }

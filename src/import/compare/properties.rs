@@ -1,4 +1,5 @@
-//! What is written to an alert, read back, is what was written: for every event, whatever its texts say.
+//! What is written to an alert, read back, is what was written: for every event, whatever its texts
+//! say.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -9,32 +10,48 @@ use crate::import::map::{AlertOptions, EventSource, draft_alert};
 use crate::misp::wire::Report;
 use crate::secret::Scrubber;
 
-/// Texts around what the state line begins with: as it is, as editors of Markdown write it, in quotes and lists, with line
-/// ends of all kinds, and with characters that nobody sees.
+/// Texts around what the state line begins with: as it is, as editors of Markdown write it, in
+/// quotes and lists, with line ends of all kinds, and with characters that nobody sees.
 fn any_text() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         3 => Just("[cortex-misp]".to_owned()),
         2 => prop::sample::select(vec![r"\[cortex\-misp\]", "[CORTEX-MISP]", "(cortex-misp)", "[cortex-misp", "cortex-misp]"])
             .prop_map(ToOwned::to_owned),
-        2 => Just("[cortex-misp] event=00000000-0000-0000-0000-000000000000 timestamp=9 publish_timestamp=9 complete=yes fields=".to_owned()),
+        2 => Just("[cortex-misp] event=00000000-0000-0000-0000-000000000000 timestamp=9 \
+            publish_timestamp=9 complete=yes fields=".to_owned()),
         4 => prop::sample::select(vec!["\n", "\r\n", "\r", "\r\r\n", "\n\n", "\u{2028}", "\u{b}", "\t", " "]).prop_map(ToOwned::to_owned),
         3 => prop::sample::select(vec!["\\", "\u{200b}", "\u{feff}", "\u{202e}", "> ", "- ", "* ", "**", "`", "```", "# ", "|", "[", "]"])
             .prop_map(ToOwned::to_owned),
         2 => "[a-zé ]{0,12}",
         1 => "(?s).{0,12}",
     ];
+
     prop::collection::vec(part, 0..10).prop_map(|parts| parts.concat())
 }
 
-fn draft_from_texts(texts: &[String; 6], timestamp: i64, marks: &AlertOptions) -> (Event, AlertDraft) {
+fn draft_from_texts(
+    texts: &[String; 6],
+    timestamp: i64,
+    marks: &AlertOptions,
+) -> (Event, AlertDraft) {
     let [info, organisation, date, tag, name, content] = texts;
     let event: Event = serde_json::from_value(json!({
         "id": "7", "info": info, "Orgc": {"name": organisation}, "date": date, "Tag": [{"name": tag}],
         "timestamp": timestamp, "publish_timestamp": timestamp,
     }))
     .unwrap();
-    let report = Report { name: name.clone(), content: content.clone(), ..Report::default() };
-    let origin = EventSource { connection: "partner", link: None, scrubber: &Scrubber::default() };
+
+    let report = Report {
+        name: name.clone(),
+        content: content.clone(),
+        ..Report::default()
+    };
+
+    let origin = EventSource {
+        connection: "partner",
+        link: None,
+        scrubber: &Scrubber::default(),
+    };
     let wanted = draft_alert(&event, &Uuid::nil(), &origin, marks, &[report], 0);
     (event, wanted)
 }
@@ -63,7 +80,8 @@ proptest! {
         // The state read is the state written, and every field has the hash that stands there.
         prop_assert_eq!(known_state(&alert, &Uuid::nil(), &users), Some(written.clone()));
         for field in [Field::Title, Field::Description] {
-            prop_assert!(written.is_ours(field, &current_value(&alert, field)), "{field:?}: {description:?}");
+            prop_assert!(written.is_ours(field, &current_value(&alert, field)), "{field:?}: \
+                {description:?}");
         }
         // The next run finds nothing to do.
         prop_assert!(matches!(determine_status(&event, &Uuid::nil(), Some(alert.clone()), &users), AlertStatus::Unchanged(_)));

@@ -1,4 +1,5 @@
-//! What of an alert is otherwise than the event alone would have it, since people worked on it: every such thing is told.
+//! What of an alert is otherwise than the event alone would have it, since people worked on it:
+//! every such thing is told.
 
 use crate::import::state::Field;
 
@@ -12,7 +13,8 @@ pub(in crate::import) struct KeptParts {
     pub(in crate::import) fields: Vec<Field>,
     /// Observables that stay as somebody edited them, though the event says otherwise.
     pub(in crate::import) edited: Named,
-    /// Observables that stay since somebody edited or sighted them, though the event has them no more.
+    /// Observables that stay since somebody edited or sighted them, though the event has them no
+    /// more.
     pub(in crate::import) over: Named,
     /// Observables that the event had before and the alert had no more: they are in again.
     pub(in crate::import) back: Named,
@@ -44,6 +46,10 @@ impl Named {
         let named: Vec<_> = self.first.iter().map(|name| shown(name)).collect();
         let more = self.number - self.first.len() as u64;
         let named = named.join(", ");
-        if more > 0 { format!("{named} and {more} more") } else { named }
+        if more > 0 {
+            format!("{named} and {more} more")
+        } else {
+            named
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! One alert in hand, in one organisation: created or found, filled page by page, and told at the end what it was made
-//! from. A write that may or may not have arrived is never repeated blindly: what is there is looked at first, until it can
-//! change no more (`reconcile.rs`).
+//! One alert in hand, in one organisation: created or found, filled page by page, and told at the
+//! end what it was made from. A write that may or may not have arrived is never repeated blindly:
+//! what is there is looked at first, until it can change no more (`reconcile.rs`).
 
 mod create;
 mod file;
@@ -36,9 +36,11 @@ use put::WriteBatch;
 
 /// How often a write is tried that brings nothing forward.
 const ATTEMPTS: usize = 4;
-const NO_TIME: &str = "the deadline is near (\"deadline_minutes\"): the rest comes with the next run";
+const NO_TIME: &str =
+    "the deadline is near (\"deadline_minutes\"): the rest comes with the next run";
 
-const NO_SHARE: &str = "its organisation's share of the time is used up (\"deadline_minutes\"): it goes on with the next run where it stopped";
+const NO_SHARE: &str = "its organisation's share of the time is used up (\"deadline_minutes\"): \
+    it goes on with the next run where it stopped";
 /// The rule for what an alert may not take any more.
 pub(super) const FULL: &str = "max_attributes: its alert may not grow any more";
 
@@ -59,7 +61,9 @@ pub(super) struct WriterContext<'a> {
 impl WriterContext<'_> {
     /// How many observables an alert may still get; none for no limit.
     fn remaining_capacity(&self, alert: Option<&Alert>) -> Option<u64> {
-        let has = alert.and_then(|alert| u64::try_from(alert.observable_count?).ok()).unwrap_or(0);
+        let has = alert
+            .and_then(|alert| u64::try_from(alert.observable_count?).ok())
+            .unwrap_or(0);
         self.most_observables.map(|most| most.saturating_sub(has))
     }
 
@@ -124,7 +128,8 @@ pub(super) struct AlertWriter<'a> {
 pub(super) struct ReadSummary<'a> {
     /// In several answers, between which it may have changed.
     pub(super) is_paged: bool,
-    /// Something in it could not be understood, or much of it was not shown: what seems to be gone may be there.
+    /// Something in it could not be understood, or much of it was not shown: what seems to be gone
+    /// may be there.
     pub(super) is_flawed: bool,
     /// The digest of every observable that its attributes stand for.
     pub(super) live: &'a ObservableIndex,
@@ -146,7 +151,8 @@ pub(super) struct AlertResult {
 #[derive(Clone, Copy)]
 pub(super) struct Page<'p> {
     pub(super) wanted: &'p [ObservableDraft],
-    /// The event has more pages: then what another page wants of the same value stays, and this one adds to it.
+    /// The event has more pages: then what another page wants of the same value stays, and this one
+    /// adds to it.
     pub(super) is_part: bool,
     /// Nothing comes after it, no page and no file.
     pub(super) is_all: bool,
@@ -173,8 +179,12 @@ impl<'a> AlertWriter<'a> {
             room: common.remaining_capacity(alert.as_ref()),
             left_out: 0,
             is_new: alert.is_none(),
-            was_whole: alert.as_ref().is_some_and(|alert| was_whole(alert, from.uuid, &desk.users)),
-            whole_since: alert.as_ref().and_then(|alert| whole_since(alert, from.uuid, &desk.users)),
+            was_whole: alert
+                .as_ref()
+                .is_some_and(|alert| was_whole(alert, from.uuid, &desk.users)),
+            whole_since: alert
+                .as_ref()
+                .and_then(|alert| whole_since(alert, from.uuid, &desk.users)),
             alert,
             is_fresh: false,
             has_new_ioc: false,
@@ -197,11 +207,17 @@ impl<'a> AlertWriter<'a> {
         self.stopped.is_some()
     }
 
-    /// Leaves out what the alert has no room for: of these places the last. It is told, and looked at again with the next run.
+    /// Leaves out what the alert has no room for: of these places the last. It is told, and looked
+    /// at again with the next run.
     fn skip_over_capacity(&mut self, add: &mut Vec<usize>, verdicts: &mut [Option<Verdict>]) {
-        let Some(room) = self.room.and_then(|room| usize::try_from(room).ok()).filter(|room| *room < add.len()) else {
+        let Some(room) = self
+            .room
+            .and_then(|room| usize::try_from(room).ok())
+            .filter(|room| *room < add.len())
+        else {
             return;
         };
+
         for place in add.split_off(room) {
             self.left_out += 1;
             self.is_open = true;
@@ -224,28 +240,53 @@ impl<'a> AlertWriter<'a> {
             self.stopped = Some(self.describe_error(&error));
         }
         self.pages += 1;
-        for (one, _) in page.wanted.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == Some(Verdict::Created)) {
+        for (one, _) in page
+            .wanted
+            .iter()
+            .zip(&verdicts)
+            .filter(|(_, verdict)| **verdict == Some(Verdict::Created))
+        {
             self.note_return(one);
         }
-        self.is_filled |= verdicts.iter().flatten().any(|one| !matches!(one, Verdict::Failed(_) | Verdict::Skipped(_)));
+        self.is_filled |= verdicts
+            .iter()
+            .flatten()
+            .any(|one| !matches!(one, Verdict::Failed(_) | Verdict::Skipped(_)));
         let reason = self.stopped.clone().unwrap_or_default();
-        verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|| Verdict::Failed(reason.clone()))).collect()
+
+        verdicts
+            .into_iter()
+            .map(|verdict| verdict.unwrap_or_else(|| Verdict::Failed(reason.clone())))
+            .collect()
     }
 
-    fn try_write_page(&mut self, alert: &AlertDraft, page: Page<'_>, verdicts: &mut [Option<Verdict>]) -> Result<()> {
+    fn try_write_page(
+        &mut self,
+        alert: &AlertDraft,
+        page: Page<'_>,
+        verdicts: &mut [Option<Verdict>],
+    ) -> Result<()> {
         self.common.ensure_time_left()?;
         let mut sent = PendingWrites::new();
+
         if self.alert.is_none() {
             if self.common.dry_run {
-                verdicts.iter_mut().for_each(|verdict| *verdict = Some(Verdict::Created));
+                verdicts
+                    .iter_mut()
+                    .for_each(|verdict| *verdict = Some(Verdict::Created));
                 return Ok(());
             }
+
             self.create(alert, page, verdicts, &mut sent)?;
         }
+
         let mut why = "TheHive did not store it".to_owned();
         let (mut tries, mut last) = (0, usize::MAX);
+
         while tries < ATTEMPTS {
-            let Some(id) = self.alert.as_ref().map(|alert| alert.id.clone()) else { return Ok(()) };
+            let Some(id) = self.alert.as_ref().map(|alert| alert.id.clone()) else {
+                return Ok(());
+            };
             let open: Vec<usize> = find_open_indices(verdicts);
             if open.is_empty() {
                 return Ok(());
@@ -253,10 +294,26 @@ impl<'a> AlertWriter<'a> {
             tries = if open.len() < last { 1 } else { tries + 1 };
             last = open.len();
             let taken = self.desk.replace_lacking_types(page.wanted);
-            let page = Page { wanted: &taken, ..page };
-            let known = if self.is_fresh { HashMap::new() } else { self.fetch_known_observables(&id, page.wanted, &open)? };
+            let page = Page {
+                wanted: &taken,
+                ..page
+            };
+            let known = if self.is_fresh {
+                HashMap::new()
+            } else {
+                self.fetch_known_observables(&id, page.wanted, &open)?
+            };
+
             (self.is_fresh, self.is_unsure) = (false, false);
-            let mut round = WriteBatch { id: &id, page, known: &known, verdicts: &mut *verdicts, sent: &mut sent };
+
+            let mut round = WriteBatch {
+                id: &id,
+                page,
+                known: &known,
+                verdicts: &mut *verdicts,
+                sent: &mut sent,
+            };
+
             let doubt = match self.write_batch(&mut round, &open) {
                 Ok(doubt) => doubt,
                 Err(error) => {
@@ -268,6 +325,7 @@ impl<'a> AlertWriter<'a> {
                     continue;
                 }
             };
+
             let Some(doubt) = doubt else { continue };
             why = format!("not verified: {}", doubt.reason);
             let look = |hand: &Self| hand.fetch_known_observables(&id, page.wanted, &open);
@@ -277,49 +335,66 @@ impl<'a> AlertWriter<'a> {
                 .filter(|place| sent.contains_key(place))
                 .filter_map(|place| page.wanted.get(*place))
                 .collect();
+
             let is_as_wanted = |one: &&ObservableDraft, known: &Known| {
                 let known = known.get(&desk.types.identity_key(&one.data_type, &one.data));
-                plan::decide_action(one, known, &desk.users, desk.scale, page.is_part) == ObservableAction::Keep
+                plan::decide_action(one, known, &desk.users, desk.scale, page.is_part)
+                    == ObservableAction::Keep
             };
-            let is_done = |known: &Known| !in_doubt.is_empty() && in_doubt.iter().all(|one| is_as_wanted(one, known));
+
+            let is_done = |known: &Known| {
+                !in_doubt.is_empty() && in_doubt.iter().all(|one| is_as_wanted(one, known))
+            };
             if self.reconcile(&doubt, look, is_done)?.is_none() {
                 why = format!("not verified: {}", doubt.describe_unsettled());
                 break;
             }
         }
+
         for place in find_open_indices(verdicts) {
             self.is_open = true;
             set(verdicts, place, Verdict::Failed(why.clone()));
         }
+
         Ok(())
     }
 
-    /// The alert as it is now: the one in hand, or, if that is not there any more, the one that counts. Whatever became of the
-    /// last write to it is seen.
+    /// The alert as it is now: the one in hand, or, if that is not there any more, the one that
+    /// counts. Whatever became of the last write to it is seen.
     fn fetch_current_alert(&mut self) -> Result<Option<Alert>> {
         let found = self.fetch_all_alerts()?;
         self.is_unsure = false;
         let id = self.alert.as_ref().map(|alert| &alert.id);
         let own = found.iter().find(|alert| Some(&alert.id) == id).cloned();
+
         Ok(own.or_else(|| twins::choose_alert(found, self.from.uuid, &self.desk.users)))
     }
 
     /// All alerts of the event.
     fn fetch_all_alerts(&self) -> Result<Vec<Alert>> {
-        self.desk.hive.fetch_alerts_of_event(&self.source(), self.from.uuid)
+        self.desk
+            .hive
+            .fetch_alerts_of_event(&self.source(), self.from.uuid)
     }
 
-    /// True if an alert that cannot be written to has a twin that another import made: that is taken in hand. Only the first
-    /// page can be put into it, since nobody has the pages before it any more.
+    /// True if an alert that cannot be written to has a twin that another import made: that is
+    /// taken in hand. Only the first page can be put into it, since nobody has the pages before it
+    /// any more.
     fn try_switch_to_twin(&mut self, error: &anyhow::Error) -> Result<bool> {
-        let is_no = error.chain().find_map(|cause| cause.downcast_ref::<HttpError>()).and_then(HttpError::status);
+        let is_no = error
+            .chain()
+            .find_map(|cause| cause.downcast_ref::<HttpError>())
+            .and_then(HttpError::status);
         if self.pages > 0 || !is_no.is_some_and(|status| [403, 404].contains(&status)) {
             return Ok(false);
         }
         let before = self.alert.as_ref().map(|alert| alert.id.clone());
-        let found = self.fetch_current_alert()?.filter(|alert| Some(&alert.id) != before.as_ref());
+        let found = self
+            .fetch_current_alert()?
+            .filter(|alert| Some(&alert.id) != before.as_ref());
         let is_other = found.is_some();
         found.into_iter().for_each(|alert| self.adopt_alert(alert));
+
         Ok(is_other)
     }
 
@@ -333,9 +408,14 @@ impl<'a> AlertWriter<'a> {
         self.alert = Some(alert);
     }
 
-    /// Takes note of an observable that was put in, if the event had it when the alert was whole: it is back.
+    /// Takes note of an observable that was put in, if the event had it when the alert was whole:
+    /// it is back.
     fn note_return(&mut self, one: &ObservableDraft) {
-        if self.whole_since.zip(one.changed).is_some_and(|(then, changed)| changed <= then) {
+        if self
+            .whole_since
+            .zip(one.changed)
+            .is_some_and(|(then, changed)| changed <= then)
+        {
             self.kept.back.note(&one.data);
         }
     }
@@ -343,7 +423,11 @@ impl<'a> AlertWriter<'a> {
     /// What stopped the writing, in words.
     fn describe_error(&self, error: &anyhow::Error) -> String {
         let reason = self.desk.prefix_organisation(&worker::error_line(error));
-        if self.is_unsure { format!("not verified: {reason}") } else { reason }
+        if self.is_unsure {
+            format!("not verified: {reason}")
+        } else {
+            reason
+        }
     }
 
     /// The rest follows with the next run, which is to look at the event again.
@@ -356,12 +440,22 @@ impl<'a> AlertWriter<'a> {
     }
 
     /// The observables of the alert that have one of the wanted values still open.
-    fn fetch_known_observables(&self, id: &str, wanted: &[ObservableDraft], open: &[usize]) -> Result<Known> {
+    fn fetch_known_observables(
+        &self,
+        id: &str,
+        wanted: &[ObservableDraft],
+        open: &[usize],
+    ) -> Result<Known> {
         let types = &self.desk.types;
         let of_open = || open.iter().filter_map(|place| wanted.get(*place));
         // TheHive may have lower-cased a value when it stored it.
-        let keys: Vec<_> = of_open().map(|one| types.identity_key(&one.data_type, &one.data)).collect();
-        let lowered = keys.iter().zip(of_open()).filter(|((_, key), one)| *key != one.data);
+        let keys: Vec<_> = of_open()
+            .map(|one| types.identity_key(&one.data_type, &one.data))
+            .collect();
+        let lowered = keys
+            .iter()
+            .zip(of_open())
+            .filter(|((_, key), one)| *key != one.data);
         let mut data: Vec<&str> = of_open().map(|one| one.data.as_str()).collect();
         data.extend(lowered.map(|((_, key), _)| key.as_str()));
         data.sort_unstable();
@@ -374,30 +468,46 @@ impl<'a> AlertWriter<'a> {
                 known.insert(key, one);
             }
         }
+
         Ok(known)
     }
 }
 
-/// True unless the alert's state line says that something is still missing, as after a creation that was cut short.
+/// True unless the alert's state line says that something is still missing, as after a creation
+/// that was cut short.
 fn was_whole(alert: &Alert, event: &Uuid, users: &Users) -> bool {
     compare::known_state(alert, event, users).is_none_or(|state| state.is_complete)
 }
 
 /// The last change of the event that an alert was made from, if all of it was put in then.
 fn whole_since(alert: &Alert, event: &Uuid, users: &Users) -> Option<i64> {
-    compare::known_state(alert, event, users).filter(|state| state.is_complete)?.timestamp.filter(|then| *then > 0)
+    compare::known_state(alert, event, users)
+        .filter(|state| state.is_complete)?
+        .timestamp
+        .filter(|then| *then > 0)
 }
 
 fn find_open_indices(verdicts: &[Option<Verdict>]) -> Vec<usize> {
-    let open = verdicts.iter().enumerate().filter(|(_, verdict)| verdict.is_none());
+    let open = verdicts
+        .iter()
+        .enumerate()
+        .filter(|(_, verdict)| verdict.is_none());
     open.map(|(place, _)| place).collect()
 }
 
 /// What was put into an alert that is gone is open again.
 fn reset_written_verdicts(verdicts: &mut [Option<Verdict>]) {
-    let is_in =
-        |verdict: &Option<Verdict>| matches!(verdict, Some(Verdict::Created | Verdict::Updated | Verdict::Unchanged));
-    verdicts.iter_mut().filter(|verdict| is_in(verdict)).for_each(|verdict| *verdict = None);
+    let is_in = |verdict: &Option<Verdict>| {
+        matches!(
+            verdict,
+            Some(Verdict::Created | Verdict::Updated | Verdict::Unchanged)
+        )
+    };
+
+    verdicts
+        .iter_mut()
+        .filter(|verdict| is_in(verdict))
+        .for_each(|verdict| *verdict = None);
 }
 
 fn set(verdicts: &mut [Option<Verdict>], place: usize, verdict: Verdict) {

@@ -1,4 +1,5 @@
-//! After a write of which nobody knows what became of it: looks, until TheHive cannot be at work on it any more.
+//! After a write of which nobody knows what became of it: looks, until TheHive cannot be at work on
+//! it any more.
 
 use std::time::Duration;
 
@@ -24,18 +25,34 @@ const BEFORE_ANOTHER: Duration = Duration::from_secs(2);
 
 impl Doubt {
     fn new(failure: &HttpError, values: usize) -> Self {
-        let needed = if failure.may_still_run() { patience::max_write_time(values) } else { Duration::ZERO };
-        Self { reason: failure.to_string(), needed, is_unsent: !failure.was_sent() }
+        let needed = if failure.may_still_run() {
+            patience::max_write_time(values)
+        } else {
+            Duration::ZERO
+        };
+
+        Self {
+            reason: failure.to_string(),
+            needed,
+            is_unsent: !failure.was_sent(),
+        }
     }
 
     /// A doubt about what is over: it has to be looked at, and not waited for.
     pub(super) fn without_wait(reason: String) -> Self {
-        Self { reason, needed: Duration::ZERO, is_unsent: false }
+        Self {
+            reason,
+            needed: Duration::ZERO,
+            is_unsent: false,
+        }
     }
 
     /// The words for what stays in doubt.
     pub(super) fn describe_unsettled(&self) -> String {
-        format!("{}: TheHive may still be at work on it; the next run looks again", self.reason)
+        format!(
+            "{}: TheHive may still be at work on it; the next run looks again",
+            self.reason
+        )
     }
 }
 
@@ -46,8 +63,8 @@ impl AlertWriter<'_> {
         Doubt::new(failure, values)
     }
 
-    /// Looks until it is done, or until two looks agree for longer than the write may take, and gives the last look; none if
-    /// there is no time for that. Only then may it be sent again.
+    /// Looks until it is done, or until two looks agree for longer than the write may take, and
+    /// gives the last look; none if there is no time for that. Only then may it be sent again.
     ///
     /// # Errors
     /// What stopped the looking.
@@ -74,6 +91,7 @@ impl AlertWriter<'_> {
         clock.pause(BEFORE_ANOTHER);
         let mut watch = Watch::new(doubt.needed);
         let mut last: Option<T> = None;
+
         loop {
             let now = look(self)?;
             let has_moved = last.as_ref().is_none_or(|last| *last != now);
@@ -81,6 +99,7 @@ impl AlertWriter<'_> {
                 self.is_unsure = false;
                 return Ok(Some(now));
             }
+
             match watch.next_step(has_moved, clock.left_to_begin()) {
                 Next::Settled => {
                     self.is_unsure = false;
@@ -89,6 +108,7 @@ impl AlertWriter<'_> {
                 Next::NoTime => return Ok(None),
                 Next::Pause(pause) => clock.pause(pause),
             }
+
             last = Some(now);
         }
     }

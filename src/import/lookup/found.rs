@@ -50,7 +50,14 @@ pub(super) struct HitCollector<'a> {
 
 impl<'a> HitCollector<'a> {
     pub(super) fn new(part: &'a ConnectionReporter) -> Self {
-        Self { part, events: Events::new(), heads: Vec::new(), matches: 0, beyond: 0, is_flawed: false }
+        Self {
+            part,
+            events: Events::new(),
+            heads: Vec::new(),
+            matches: 0,
+            beyond: 0,
+            is_flawed: false,
+        }
     }
 
     /// Takes what the search came upon. A deleted attribute makes no event known.
@@ -59,9 +66,18 @@ impl<'a> HitCollector<'a> {
         match hit {
             Hit::Attribute { attribute, .. } if attribute.deleted == Some(true) => {
                 part.count_fetched(ItemKind::Attributes, 1);
-                part.record(ItemKind::Attributes, &Verdict::Skipped("deleted".to_owned()), 1);
+                part.record(
+                    ItemKind::Attributes,
+                    &Verdict::Skipped("deleted".to_owned()),
+                    1,
+                );
             }
-            Hit::Attribute { event, attribute, likeness, sightings } => {
+            Hit::Attribute {
+                event,
+                attribute,
+                likeness,
+                sightings,
+            } => {
                 part.count_fetched(ItemKind::Attributes, 1);
                 self.add_attribute(&event, &attribute, likeness, sightings);
             }
@@ -84,17 +100,30 @@ impl<'a> HitCollector<'a> {
         }
     }
 
-    fn add_attribute(&mut self, event: &Uuid, attribute: &Attribute, likeness: Likeness, sightings: u64) {
+    fn add_attribute(
+        &mut self,
+        event: &Uuid,
+        attribute: &Attribute,
+        likeness: Likeness,
+        sightings: u64,
+    ) {
         let is_shown = self.matches < MOST_MATCHES;
-        let shown = is_shown.then(|| Match { differs: likeness.describe(), ..self.build_match(attribute, sightings) });
+        let shown = is_shown.then(|| Match {
+            differs: likeness.describe(),
+            ..self.build_match(attribute, sightings)
+        });
         let Some(known) = self.event_entry(event) else {
             self.beyond += 1;
             let rule = format!("in more than {MOST_EVENTS} events");
-            return self.part.record(ItemKind::Attributes, &Verdict::Skipped(rule), 1);
+            return self
+                .part
+                .record(ItemKind::Attributes, &Verdict::Skipped(rule), 1);
         };
+
         known.attributes += 1;
         known.is_same |= likeness == Likeness::Same;
         known.ids_attributes += u64::from(attribute.to_ids == Some(true));
+
         if let Some(shown) = shown.filter(|_| known.matches.len() < SHOWN_MATCHES) {
             known.matches.push(shown);
             self.matches += 1;
@@ -109,6 +138,7 @@ impl<'a> HitCollector<'a> {
             }
             self.part.count_fetched(ItemKind::Events, 1);
         }
+
         Some(self.events.entry(*event).or_default())
     }
 
@@ -120,7 +150,12 @@ impl<'a> HitCollector<'a> {
             value: run.report_text(&attribute.value),
             differs: "",
             to_ids: attribute.to_ids == Some(true),
-            tags: attribute.tags.iter().take(SHOWN_TAGS).map(|tag| run.report_text(&tag.name)).collect(),
+            tags: attribute
+                .tags
+                .iter()
+                .take(SHOWN_TAGS)
+                .map(|tag| run.report_text(&tag.name))
+                .collect(),
             sightings,
             comment: run.report_text(&attribute.comment),
             object_relation: run.report_text(&attribute.object_relation),
@@ -136,10 +171,12 @@ impl<'a> HitCollector<'a> {
     pub(super) fn finish(self) -> (Events, Vec<(Uuid, Event)>) {
         if self.beyond > 0 {
             self.part.warn(format!(
-                "the value is in more than {MOST_EVENTS} events: {} attributes of further events are counted and not shown",
+                "the value is in more than {MOST_EVENTS} events: {} attributes of further events \
+                 are counted and not shown",
                 self.beyond
             ));
         }
+
         (self.events, self.heads)
     }
 }

@@ -1,7 +1,8 @@
-//! Texts within TheHive's limits. A name that is too long is shortened so that it stays unique and is the same at every
-//! run; a text that people read is cut, and says so.
+//! Texts within TheHive's limits. A name that is too long is shortened so that it stays unique and
+//! is the same at every run; a text that people read is cut, and says so.
 //!
-//! TheHive 5 refuses what is longer; TheHive 4 has no limits, but gets the same names, so that an upgrade changes none.
+//! TheHive 5 refuses what is longer; TheHive 4 has no limits, but gets the same names, so that an
+//! upgrade changes none.
 
 use std::borrow::Cow;
 
@@ -17,17 +18,32 @@ pub(super) const LONGEST_SHOWN: usize = 2_000;
 /// `~` and eight hex digits.
 const MARK: usize = 9;
 
-/// A name in one line, without hidden characters. One that is too long ends in `~` and the first eight hex digits of SHA-1 of the whole; secrets are
-/// cleaned out of it before, since a cut may leave half a secret. The limit counts as TheHive's JVM does: a character
-/// above U+FFFF is two.
-pub(super) fn shorten_name<'a>(text: impl Into<Cow<'a, str>>, most: usize, scrubber: &Scrubber) -> String {
+/// A name in one line, without hidden characters. One that is too long ends in `~` and the first
+/// eight hex digits of SHA-1 of the whole; secrets are cleaned out of it before, since a cut may
+/// leave half a secret. The limit counts as TheHive's JVM does: a character above U+FFFF is two.
+pub(super) fn shorten_name<'a>(
+    text: impl Into<Cow<'a, str>>,
+    most: usize,
+    scrubber: &Scrubber,
+) -> String {
     let line = crate::text::clean_name(text.into());
     if is_within(&line, most) {
         return line;
     }
     let digest = sha1_smol::Sha1::from(&line).digest().bytes();
-    let mark: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("{}~{mark}", utf16_prefix(&scrubber.clean_content_truncated(&line, most), most.saturating_sub(MARK)))
+    let mark: String = digest
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+
+    format!(
+        "{}~{mark}",
+        utf16_prefix(
+            &scrubber.clean_content_truncated(&line, most),
+            most.saturating_sub(MARK)
+        )
+    )
 }
 
 /// True if a text has at most so many characters, as TheHive's JVM counts them.
@@ -47,7 +63,8 @@ fn utf16_prefix(text: &str, most: usize) -> &str {
         used += c.len_utf16();
         used > most
     });
-    text.get(..beyond.map_or(text.len(), |(at, _)| at)).unwrap_or_default()
+    text.get(..beyond.map_or(text.len(), |(at, _)| at))
+        .unwrap_or_default()
 }
 
 /// A text of at most so many bytes, ending in the note if it had to be cut; cleaned before it is.
@@ -68,7 +85,10 @@ pub(super) struct Tags<'a> {
 
 impl<'a> Tags<'a> {
     pub(super) fn new(scrubber: &'a Scrubber) -> Self {
-        Self { names: Vec::new(), scrubber }
+        Self {
+            names: Vec::new(),
+            scrubber,
+        }
     }
 
     /// True once there are so many that no other finds room.
@@ -113,7 +133,10 @@ mod tests {
 
     #[test]
     fn names_have_one_line() {
-        assert_eq!(shorten_name("\n a\r\nb\0 ", 32, &Scrubber::default()), "a  b");
+        assert_eq!(
+            shorten_name("\n a\r\nb\0 ", 32, &Scrubber::default()),
+            "a  b"
+        );
     }
 
     #[test]
@@ -121,7 +144,10 @@ mod tests {
         let scrubber = Scrubber::from_config(&json!({"key": ["Zq8Canary7KeyZq8"]}));
         for before in 0..60 {
             let long = "x".repeat(before) + "Zq8Canary7KeyZq8" + &"y".repeat(60);
-            let cut = [shorten_name(long.as_str(), 40, &scrubber), shorten_text(&long, 40, "…", &scrubber)];
+            let cut = [
+                shorten_name(long.as_str(), 40, &scrubber),
+                shorten_text(&long, 40, "…", &scrubber),
+            ];
             assert!(cut.iter().all(|cut| !cut.contains("Zq8")), "{cut:?}");
         }
     }
@@ -130,14 +156,19 @@ mod tests {
     fn a_text_that_is_cut_says_so_within_its_limit() {
         let cut = shorten_text(&"é".repeat(40), 21, " (cut)", &Scrubber::default());
         assert_eq!(cut, format!("{} (cut)", "é".repeat(7)));
-        assert_eq!(shorten_text("short", 5, " (cut)", &Scrubber::default()), "short");
+        assert_eq!(
+            shorten_text("short", 5, " (cut)", &Scrubber::default()),
+            "short"
+        );
     }
 
     #[test]
     fn tags_are_neither_blank_nor_twice_nor_too_many() {
         let none = Scrubber::default();
         let mut tags = Tags::new(&none);
-        ["a", "", " a ", "b", "c"].into_iter().for_each(|tag| tags.add(tag, 2));
+        ["a", "", " a ", "b", "c"]
+            .into_iter()
+            .for_each(|tag| tags.add(tag, 2));
         assert_eq!(tags.names, ["a", "b"]);
         assert!(tags.is_full(2) && !tags.is_full(3));
     }

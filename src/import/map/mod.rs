@@ -1,5 +1,6 @@
-//! Event to alert, attribute to observables, each within what TheHive takes. Pure: what TheHive has already, and what is
-//! written there, is decided elsewhere; [`super::batch`] merges the observables of many attributes.
+//! Event to alert, attribute to observables, each within what TheHive takes. Pure: what TheHive has
+//! already, and what is written there, is decided elsewhere; [`super::batch`] merges the
+//! observables of many attributes.
 
 mod alert;
 mod describe;
@@ -19,12 +20,16 @@ use crate::secret::Scrubber;
 pub use alert::{AlertDraft, OwnTags, draft_alert, source};
 pub use describe::MOMENTS;
 pub use limits::{LONGEST_TAG, is_long_tag};
-pub use observable::{ObservableDraft, add_tag, artifact, draft_file, is_stand_in, merge, draft_observables, put_tag_first};
+pub use observable::{
+    ObservableDraft, add_tag, artifact, draft_file, draft_observables, is_stand_in, merge,
+    put_tag_first,
+};
 
 /// What alerts and observables get beside what MISP says.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct AlertOptions {
-    /// What an event without a TLP tag is taken for: `CLEAR`, `GREEN`, `AMBER`, `AMBER+STRICT` or `RED`.
+    /// What an event without a TLP tag is taken for: `CLEAR`, `GREEN`, `AMBER`, `AMBER+STRICT` or
+    /// `RED`.
     #[serde(default = "amber")]
     pub default_tlp: Tlp,
     /// Tags added to every alert, such as `misp`.
@@ -33,7 +38,8 @@ pub struct AlertOptions {
     /// Tags added to every observable, such as `misp`.
     #[serde(default)]
     pub observable_tags: Vec<String>,
-    /// The case template that TheHive proposes when a case is made of an alert, such as `threat-intelligence`.
+    /// The case template that TheHive proposes when a case is made of an alert, such as
+    /// `threat-intelligence`.
     #[serde(default)]
     pub case_template: Option<String>,
 }
@@ -44,7 +50,12 @@ fn amber() -> Tlp {
 
 impl Default for AlertOptions {
     fn default() -> Self {
-        Self { default_tlp: amber(), alert_tags: Vec::new(), observable_tags: Vec::new(), case_template: None }
+        Self {
+            default_tlp: amber(),
+            alert_tags: Vec::new(),
+            observable_tags: Vec::new(),
+            case_template: None,
+        }
     }
 }
 
@@ -67,32 +78,51 @@ impl Markings {
     /// Levels that an event says itself.
     #[must_use]
     pub fn explicit(tlp: Tlp, pap: Pap) -> Self {
-        Self { tlp, pap, is_tlp_said: true, is_pap_said: true }
+        Self {
+            tlp,
+            pap,
+            is_tlp_said: true,
+            is_pap_said: true,
+        }
     }
 
-    /// Those of an event: the strictest of its tags, else the configured ones. A local tag, which the event's creator did
-    /// not set, makes stricter and never laxer.
+    /// Those of an event: the strictest of its tags, else the configured ones. A local tag, which
+    /// the event's creator did not set, makes stricter and never laxer.
     #[must_use]
     pub fn from_event(event: &Event, marks: &AlertOptions) -> Self {
         let all = || event.tags_with_local_flag();
-        let (tlp, pap) = (strictest(all(), Tlp::from_tag), strictest(all(), Pap::from_tag));
+        let (tlp, pap) = (
+            strictest(all(), Tlp::from_tag),
+            strictest(all(), Pap::from_tag),
+        );
         Self {
-            tlp: tlp.0.unwrap_or(marks.default_tlp).max(tlp.1.unwrap_or(Tlp::Clear)),
-            pap: pap.0.unwrap_or(DEFAULT_PAP).max(pap.1.unwrap_or(Pap::Clear)),
+            tlp: tlp
+                .0
+                .unwrap_or(marks.default_tlp)
+                .max(tlp.1.unwrap_or(Tlp::Clear)),
+            pap: pap
+                .0
+                .unwrap_or(DEFAULT_PAP)
+                .max(pap.1.unwrap_or(Pap::Clear)),
             is_tlp_said: tlp.0.max(tlp.1).is_some(),
             is_pap_said: pap.0.max(pap.1).is_some(),
         }
     }
 
-    /// Those of an attribute: the strictest of its own tags and its event's, else the configured ones. Local tags count as
-    /// for events.
+    /// Those of an attribute: the strictest of its own tags and its event's, else the configured
+    /// ones. Local tags count as for events.
     fn from_attribute(attribute: &Attribute, event: Self) -> Self {
         if attribute.tags.is_empty() {
             return event;
         }
-        let (tlp, pap) =
-            (strictest(attribute.tags_with_local_flag(), Tlp::from_tag), strictest(attribute.tags_with_local_flag(), Pap::from_tag));
-        let of_event = (event.is_tlp_said.then_some(event.tlp), event.is_pap_said.then_some(event.pap));
+        let (tlp, pap) = (
+            strictest(attribute.tags_with_local_flag(), Tlp::from_tag),
+            strictest(attribute.tags_with_local_flag(), Pap::from_tag),
+        );
+        let of_event = (
+            event.is_tlp_said.then_some(event.tlp),
+            event.is_pap_said.then_some(event.pap),
+        );
         Self {
             tlp: tlp
                 .0
@@ -109,7 +139,8 @@ impl Markings {
     }
 }
 
-/// True for a local tag that says less than what holds: whoever reads it here would take it for the event's own word.
+/// True for a local tag that says less than what holds: whoever reads it here would take it for the
+/// event's own word.
 fn is_laxer(tag: &str, is_local: bool, holds: Markings) -> bool {
     is_local
         && (Tlp::from_tag(tag).is_some_and(|tlp| tlp < holds.tlp)

@@ -16,7 +16,8 @@ use crate::secret::Scrubber;
 use crate::tags::{self, tests::reserved_tag};
 use crate::types::ObservableTypeSet;
 
-/// Texts of any length, with what is special in them: line ends, blanks, characters of two halves, the state line.
+/// Texts of any length, with what is special in them: line ends, blanks, characters of two halves,
+/// the state line.
 fn any_text(most: usize) -> impl Strategy<Value = String> {
     let part = prop_oneof![
         4 => "[a-z]{1,30}",
@@ -25,6 +26,7 @@ fn any_text(most: usize) -> impl Strategy<Value = String> {
         1 => Just("\n[cortex-misp] event=".to_owned()),
         1 => "[x]{200,400}",
     ];
+
     prop::collection::vec(part, 0..most).prop_map(|parts| parts.concat())
 }
 
@@ -46,6 +48,7 @@ fn attribute() -> impl Strategy<Value = Value> {
         "no-such",
         "regkey|value",
     ]);
+
     let value = prop_oneof![
         4 => prop::sample::select(vec!["a.example", "A.example", "192.0.2.1", "192.0.2.1|80", "a|44d88612fea8a8f36de82e1278abb02f", "a|a", ""]).prop_map(ToOwned::to_owned),
         1 => any_text(30),
@@ -78,6 +81,7 @@ fn map_with_marks(rows: Vec<BatchRow>, marks: &AlertOptions) -> MappedChunk {
         scrubber: &Scrubber::default(),
         key: &|data_type, data| (data_type.to_owned(), data.to_lowercase()),
     };
+
     let choice = serde_json::from_value(json!({"exclude_attribute_tags": ["tlp:red"]})).unwrap();
     map_rows(rows, &choice, &setup, &mut |_, _, _| {})
 }
@@ -90,7 +94,11 @@ fn are_valid_tags(tags: &[String]) -> bool {
 
 /// What does not depend on the order in which observables are merged.
 fn order_free_parts(one: &ObservableDraft) -> (bool, Tlp, BTreeSet<&str>) {
-    (one.ioc, one.tlp, one.tags.iter().map(String::as_str).collect())
+    (
+        one.ioc,
+        one.tlp,
+        one.tags.iter().map(String::as_str).collect(),
+    )
 }
 
 /// An attribute, and where among its tags a tag of ours is put.
@@ -118,6 +126,7 @@ proptest! {
             };
             all.iter().map(of).collect()
         };
+
         let (steered, plain) = (map_with_marks(rows(true), &AlertOptions::default()), map_with_marks(rows(false), &AlertOptions::default()));
         prop_assert_eq!(&steered.observables, &plain.observables);
         prop_assert_eq!(steered.slots, plain.slots);
@@ -131,6 +140,7 @@ proptest! {
             let origin = EventSource { connection: "c", link: None, scrubber: &Scrubber::default() };
             draft_alert(&serde_json::from_value(event).unwrap(), &Uuid::nil(), &origin, &AlertOptions::default(), &[], 0)
         };
+
         let (steered, plain) = (alert(&ours), alert(&[]));
         prop_assert_eq!(steered.own_tags.event, plain.own_tags.event + ours.len() as u64);
         prop_assert!(steered.tags.iter().all(|tag| !tags::is_reserved(tag)));
@@ -150,9 +160,11 @@ proptest! {
                 pointed.extend(places.iter().copied());
             }
         }
+
         prop_assert!(pointed.into_iter().eq(0..batch.observables.len()));
         let keys: HashSet<_> = batch.observables.iter().map(|one| (&one.data_type, one.data.to_lowercase())).collect();
         prop_assert_eq!(keys.len(), batch.observables.len());
+
         for one in &batch.observables {
             prop_assert!(are_valid_tags(&one.tags), "{:?}", one.tags);
             prop_assert!(!one.data.trim().is_empty() && one.data.encode_utf16().count() <= 4_096);
@@ -172,11 +184,13 @@ proptest! {
             tags: tags.into_iter().collect(),
             changed: None,
         }).collect();
+
         let merged = |mut all: Vec<ObservableDraft>| {
             let mut first = all.remove(0);
             all.into_iter().for_each(|one| merge(&mut first, one));
             first
         };
+
         let mut turned: Vec<ObservableDraft> = all.iter().rev().cloned().collect();
         let length = turned.len();
         turned.rotate_left(turn % length);
@@ -211,6 +225,7 @@ proptest! {
         let long = |end: &String| format!("{}{start}{end}", "x".repeat(128));
         let short: HashSet<String> = ends.iter().map(|end| shorten_name(long(end), 128, &scrubber)).collect();
         prop_assert_eq!(short.len(), ends.len());
+
         for end in &ends {
             prop_assert!(short.contains(&shorten_name(long(end), 128, &scrubber)));
         }

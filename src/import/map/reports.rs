@@ -1,14 +1,16 @@
-//! An event report as Markdown that stays readable and can do nothing: headings, lists, tables, quotations and code are
-//! written anew from what a CommonMark parser (pulldown-cmark) understood, everything else is text. HTML is shown as text, no
-//! picture is loaded, and of a link the address is shown, in code. Pure.
+//! An event report as Markdown that stays readable and can do nothing: headings, lists, tables,
+//! quotations and code are written anew from what a CommonMark parser (pulldown-cmark) understood,
+//! everything else is text. HTML is shown as text, no picture is loaded, and of a link the address
+//! is shown, in code. Pure.
 //!
-//! It is written anew, and not altered in place, since TheHive 4 renders with marked 0.3, which reads much differently than
-//! CommonMark does: what is written here is so plain that both read the same. So every character of a text that could mean
-//! something is escaped, by an entity where the two differ on the backslash.
+//! It is written anew, and not altered in place, since TheHive 4 renders with marked 0.3, which
+//! reads much differently than CommonMark does: what is written here is so plain that both read the
+//! same. So every character of a text that could mean something is escaped, by an entity where the
+//! two differ on the backslash.
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd, TextMergeStream};
 
-use crate::cortex::markdown::{code_span, code_fence, is_linkable};
+use crate::cortex::markdown::{code_fence, code_span, is_linkable};
 use crate::import::state::MARK;
 use crate::text;
 
@@ -17,8 +19,8 @@ const DEEPEST: usize = 6;
 /// The longest name of a programming language.
 const LONGEST_LANGUAGE: usize = 20;
 
-/// The beginning of a report, as far as it fits into so many bytes, and whether that is all of it. The whole ends in a line
-/// end unless it is empty. Hidden characters go.
+/// The beginning of a report, as far as it fits into so many bytes, and whether that is all of it.
+/// The whole ends in a line end unless it is empty. Hidden characters go.
 pub(super) fn render_within(report: &str, most: usize) -> (String, bool) {
     let report = &*text::clean_lines(report);
     let whole = render(report, most);
@@ -26,6 +28,7 @@ pub(super) fn render_within(report: &str, most: usize) -> (String, bool) {
         return (whole, true);
     }
     let mut end = report.len();
+
     loop {
         let least = end.saturating_sub(1 + end / 200);
         end = report.floor_char_boundary(least);
@@ -51,16 +54,30 @@ fn render(report: &str, most: usize) -> String {
         }
         writer.event(event);
     }
+
     writer.end_paragraph();
-    writer.out.lines().map(disarm_state_line).fold(String::new(), |all, line| all + &line + "\n")
+
+    writer
+        .out
+        .lines()
+        .map(disarm_state_line)
+        .fold(String::new(), |all, line| all + &line + "\n")
 }
 
-/// A line that nobody can take for the state line, whatever an editor may put around it: the state is no text of a report.
+/// A line that nobody can take for the state line, whatever an editor may put around it: the state
+/// is no text of a report.
 pub(super) fn disarm_state_line(line: &str) -> String {
-    let is_around = |c: char| c.is_whitespace() || c == '\\' || !c.is_alphanumeric() && c != '[' && c != '&';
+    let is_around =
+        |c: char| c.is_whitespace() || c == '\\' || !c.is_alphanumeric() && c != '[' && c != '&';
     let bare = line.trim_start_matches(is_around).replace('\\', "");
-    let is_like = bare.get(..MARK.len()).is_some_and(|head| head.eq_ignore_ascii_case(MARK));
-    if is_like { line.replacen('[', "(", 1) } else { line.to_owned() }
+    let is_like = bare
+        .get(..MARK.len())
+        .is_some_and(|head| head.eq_ignore_ascii_case(MARK));
+    if is_like {
+        line.replacen('[', "(", 1)
+    } else {
+        line.to_owned()
+    }
 }
 
 /// What is being written.
@@ -96,7 +113,8 @@ impl Writer {
         match event {
             Event::Start(tag) => self.start(tag),
             Event::End(tag) => self.end(tag),
-            Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => match &mut self.code {
+            Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => match &mut self.code
+            {
                 Some(code) => code.push_str(&text),
                 None => self.text(&text),
             },
@@ -108,19 +126,25 @@ impl Writer {
                 self.block("* * *");
             }
             // Options that are not asked for.
-            Event::InlineMath(text) | Event::DisplayMath(text) | Event::FootnoteReference(text) => self.text(&text),
+            Event::InlineMath(text) | Event::DisplayMath(text) | Event::FootnoteReference(text) => {
+                self.text(&text)
+            }
             Event::TaskListMarker(_) => {}
         }
     }
 
     fn start(&mut self, tag: Tag<'_>) {
         match tag {
-            Tag::Emphasis | Tag::Strong | Tag::Strikethrough => self.emphasised.push(self.line.len()),
+            Tag::Emphasis | Tag::Strong | Tag::Strikethrough => {
+                self.emphasised.push(self.line.len())
+            }
             Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. } => {
                 self.links.push((dest_url.into_string(), String::new()));
             }
             Tag::TableCell => self.is_cell = true,
-            Tag::Paragraph | Tag::HtmlBlock | Tag::TableHead | Tag::TableRow => self.end_paragraph(),
+            Tag::Paragraph | Tag::HtmlBlock | Tag::TableHead | Tag::TableRow => {
+                self.end_paragraph()
+            }
             other => {
                 self.end_paragraph();
                 self.begin_block(other);
@@ -155,6 +179,7 @@ impl Writer {
                     }
                     _ => "- ".to_owned(),
                 };
+
                 self.push_nesting(" ".repeat(mark.len()), Some(mark));
             }
             Tag::Table(columns) => {
@@ -203,6 +228,7 @@ impl Writer {
                 } else {
                     self.before.pop();
                 }
+
                 self.is_apart = matches!(tag, TagEnd::BlockQuote(_));
             }
             TagEnd::List(_) => {
@@ -225,6 +251,7 @@ impl Writer {
             } else {
                 escape(word, &mut self.line);
             }
+
             let gap = piece.get(word.len()..).unwrap_or_default();
             match gap.contains('\n') {
                 true => self.line_break("\n"),
@@ -250,12 +277,18 @@ impl Writer {
             self.line.push(' ');
         }
         // A table's cell ends at a `|`, in code as elsewhere.
-        self.line.push_str(&code_span(&if self.is_cell { text.replace('|', "¦") } else { text }));
+        self.line.push_str(&code_span(&if self.is_cell {
+            text.replace('|', "¦")
+        } else {
+            text
+        }));
     }
 
     /// The address of a link, unless it is what the link is called.
     fn end_link(&mut self) {
-        let Some((address, name)) = self.links.pop() else { return };
+        let Some((address, name)) = self.links.pop() else {
+            return;
+        };
         if let Some((_, outer)) = self.links.last_mut() {
             outer.push_str(&name);
         }
@@ -267,10 +300,12 @@ impl Writer {
         self.line.push(')');
     }
 
-    /// Puts marks around what is emphasised, unless code or other marks are in it, or right before it: marked looks for the
-    /// second mark before it looks for code, and finds it there.
+    /// Puts marks around what is emphasised, unless code or other marks are in it, or right before
+    /// it: marked looks for the second mark before it looks for code, and finds it there.
     fn emphasise(&mut self, mark: &str) {
-        let Some(begin) = self.emphasised.pop() else { return };
+        let Some(begin) = self.emphasised.pop() else {
+            return;
+        };
         let (before, words) = self.line.split_at_checked(begin).unwrap_or_default();
         let is_alone = !before.ends_with(['*', '~']) && !words.contains(['`', '*', '~']);
         if is_alone && !words.trim().is_empty() {
@@ -280,7 +315,11 @@ impl Writer {
     }
 
     fn line_break(&mut self, with: &str) {
-        self.line.push_str(if self.is_cell || self.heading > 0 { " " } else { with });
+        self.line.push_str(if self.is_cell || self.heading > 0 {
+            " "
+        } else {
+            with
+        });
     }
 
     fn row(&mut self) {
@@ -292,16 +331,27 @@ impl Writer {
     fn code_block(&mut self) {
         let code = self.code.take().unwrap_or_default();
         let fence = code_fence(&code);
-        self.block(&format!("{fence}{}\n{}\n{fence}", self.language, code.trim_end_matches('\n')));
+        self.block(&format!(
+            "{fence}{}\n{}\n{fence}",
+            self.language,
+            code.trim_end_matches('\n')
+        ));
     }
 
-    /// Ends the paragraph in hand. Nothing at the beginning of its lines may mean something, and no empty line may end it.
+    /// Ends the paragraph in hand. Nothing at the beginning of its lines may mean something, and no
+    /// empty line may end it.
     fn end_paragraph(&mut self) {
         if !self.line.trim().is_empty() {
             let line = std::mem::take(&mut self.line);
-            let lines: Vec<_> = line.lines().map(escape_line_start).filter(|line| !line.is_empty()).collect();
+            let lines: Vec<_> = line
+                .lines()
+                .map(escape_line_start)
+                .filter(|line| !line.is_empty())
+                .collect();
+
             self.block(&lines.join("\n"));
         }
+
         self.line.clear();
         self.heading = 0;
     }
@@ -325,13 +375,23 @@ impl Writer {
     /// Writes a line behind what stands before each.
     fn write_line(&mut self, line: &str) {
         let mark = self.mark.take();
-        let around = self.before.len().saturating_sub(usize::from(mark.is_some()));
-        let mut whole: String = self.before.iter().take(around).map(String::as_str).collect();
+        let around = self
+            .before
+            .len()
+            .saturating_sub(usize::from(mark.is_some()));
+        let mut whole: String = self
+            .before
+            .iter()
+            .take(around)
+            .map(String::as_str)
+            .collect();
+
         whole.extend(mark);
         whole.push_str(line);
         self.out.push_str(whole.trim_end_matches(' '));
         // Two blanks at the end are a line break.
-        self.out.push_str(if line.ends_with("  ") { "  \n" } else { "\n" });
+        self.out
+            .push_str(if line.ends_with("  ") { "  \n" } else { "\n" });
     }
 
     /// Writes the mark of an item that begins with another list or quotation, or has nothing in it.
@@ -343,22 +403,30 @@ impl Writer {
     }
 }
 
-/// A text of which no renderer makes anything. A backslash before it would not keep marked from finding a `*` there when it
-/// looks for a second one.
+/// A text of which no renderer makes anything. A backslash before it would not keep marked from
+/// finding a `*` there when it looks for a second one.
 fn escape(word: &str, to: &mut String) {
     let mut before = ' ';
     let mut rest = word.chars().peekable();
+
     while let Some(c) = rest.next() {
         match c {
             '<' => to.push_str("&lt;"),
             '>' => to.push_str("&gt;"),
             '&' => to.push_str("&amp;"),
             '`' => to.push_str("&#96;"),
-            '_' if before.is_ascii_alphanumeric() && rest.peek().is_some_and(char::is_ascii_alphanumeric) => to.push(c),
+            '_' if before.is_ascii_alphanumeric()
+                && rest.peek().is_some_and(char::is_ascii_alphanumeric) =>
+            {
+                to.push(c)
+            }
             '[' => to.push_str("\\["),
-            '\\' | '*' | '_' | '~' | '|' | '@' | '$' => to.push_str(&format!("&#{};", u32::from(c))),
+            '\\' | '*' | '_' | '~' | '|' | '@' | '$' => {
+                to.push_str(&format!("&#{};", u32::from(c)))
+            }
             _ => to.push(c),
         }
+
         before = c;
     }
 }
@@ -379,9 +447,15 @@ fn escape_line_start(line: &str) -> String {
 /// The name of a programming language, if it is one.
 fn language(info: &str) -> String {
     let name = info.split_whitespace().next().unwrap_or_default();
-    let is_name =
-        name.len() <= LONGEST_LANGUAGE && name.chars().all(|c| c.is_ascii_alphanumeric() || "+-#".contains(c));
-    if is_name { name.to_owned() } else { String::new() }
+    let is_name = name.len() <= LONGEST_LANGUAGE
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+-#".contains(c));
+    if is_name {
+        name.to_owned()
+    } else {
+        String::new()
+    }
 }
 
 #[cfg(test)]
@@ -396,7 +470,9 @@ mod tests {
 
     #[test]
     fn a_report_stays_readable() {
-        let report = "# Findings\n\nThey came *by* **mail**  \nwith snake_case_names & 2 < 3.\n\n- one\n- two\n  1. deep\n  2. deeper\n\n> said\n\n```python\nif a < b: print(\"<b>\")\n```\n\n| host | ip |\n|---|---|\n| a_b | `1\\|2` |\n\n---\nend";
+        let report = "# Findings\n\nThey came *by* **mail**  \nwith snake_case_names & 2 < \
+            3.\n\n- one\n- two\n  1. deep\n  2. deeper\n\n> said\n\n```python\nif a < b: \
+            print(\"<b>\")\n```\n\n| host | ip |\n|---|---|\n| a_b | `1\\|2` |\n\n---\nend";
         insta::assert_snapshot!(whole(report), @r##"
         # Findings
 
@@ -428,17 +504,35 @@ mod tests {
     #[test]
     fn links_are_shown_with_their_address_and_lead_nowhere() {
         for (report, written) in [
-            ("[click](http://evil.example)", "click (`http://evil.example`)\n"),
+            (
+                "[click](http://evil.example)",
+                "click (`http://evil.example`)\n",
+            ),
             ("[x](javascript:alert)", "x (`javascript:alert`)\n"),
             ("[x](&#106;avascript:alert)", "x (`javascript:alert`)\n"),
-            ("[x][1]\n\n[1]: data:text/html,y", "x (`data:text/html,y`)\n"),
+            (
+                "[x][1]\n\n[1]: data:text/html,y",
+                "x (`data:text/html,y`)\n",
+            ),
             ("<http://evil.example>", "`http://evil.example`\n"),
-            ("see https://evil.example/`a, www.evil.example", "see `https://evil.example/'a,` `www.evil.example`\n"),
-            ("mail <a@evil.example> or @b@evil.example", "mail ` a@evil.example ` or ` @b@evil.example `\n"),
-            ("![pixel](http://evil.example/t.png)", "pixel (`http://evil.example/t.png`)\n"),
+            (
+                "see https://evil.example/`a, www.evil.example",
+                "see `https://evil.example/'a,` `www.evil.example`\n",
+            ),
+            (
+                "mail <a@evil.example> or @b@evil.example",
+                "mail ` a@evil.example ` or ` @b@evil.example `\n",
+            ),
+            (
+                "![pixel](http://evil.example/t.png)",
+                "pixel (`http://evil.example/t.png`)\n",
+            ),
             ("![][p]\n\n[p]: //evil.example", "(`//evil.example`)\n"),
             ("[![a](//b)](//c)", "a (`//b`) (`//c`)\n"),
-            ("@[attribute](1a2b3c4d-0000)", "&#64;attribute (`1a2b3c4d-0000`)\n"),
+            (
+                "@[attribute](1a2b3c4d-0000)",
+                "&#64;attribute (`1a2b3c4d-0000`)\n",
+            ),
         ] {
             assert_eq!(whole(report), written, "{report}");
         }
@@ -447,9 +541,15 @@ mod tests {
     #[test]
     fn html_is_text() {
         for (report, written) in [
-            ("<img src=x onerror=alert(1)>", "&lt;img src=x onerror=alert(1)&gt;\n"),
+            (
+                "<img src=x onerror=alert(1)>",
+                "&lt;img src=x onerror=alert(1)&gt;\n",
+            ),
             ("a <b>b</b> &lt;i&gt;", "a &lt;b&gt;b&lt;/b&gt; &lt;i&gt;\n"),
-            ("<script>\nalert(1)\n</script>\n", "&lt;script&gt;\nalert(1)\n&lt;/script&gt;\n"),
+            (
+                "<script>\nalert(1)\n</script>\n",
+                "&lt;script&gt;\nalert(1)\n&lt;/script&gt;\n",
+            ),
             ("&amp;#60;b&amp;#62;", "&amp;#60;b&amp;#62;\n"),
             ("\\<b>", "&lt;b&gt;\n"),
         ] {
@@ -460,26 +560,36 @@ mod tests {
     #[test]
     fn code_stays_code_whatever_is_in_it() {
         let report = "    ```\n    ![x](y) ```\n    [cortex-misp] event=1\n";
-        assert_eq!(whole(report), "````\n```\n![x](y) ```\n(cortex-misp] event=1\n````\n");
+        assert_eq!(
+            whole(report),
+            "````\n```\n![x](y) ```\n(cortex-misp] event=1\n````\n"
+        );
         assert_eq!(whole("``a`b`` `c`"), "`a'b` `c`\n");
         assert_eq!(whole("```<img/src=x>\na\n```"), "```\na\n```\n");
     }
 
     #[test]
     fn nothing_that_was_text_begins_a_block() {
-        assert_eq!(whole("\\# a\n\n1\\. b\n\n\\- c\n&#61;=="), "\\# a\n\n1\\. b\n\n\\- c\n&#61;==\n");
+        assert_eq!(
+            whole("\\# a\n\n1\\. b\n\n\\- c\n&#61;=="),
+            "\\# a\n\n1\\. b\n\n\\- c\n&#61;==\n"
+        );
         assert_eq!(whole(&(">".repeat(50) + "a")), "> > > > > > a\n");
     }
 
     #[test]
     fn a_beginning_is_whole_markdown() {
         let (short, is_all) = render_within(&format!("```\n{}\n```", "é".repeat(500)), 300);
-        assert!(!is_all && short.len() <= 300 && short.len() > 280 && short.ends_with("é…\n```\n"), "{short}");
+        assert!(
+            !is_all && short.len() <= 300 && short.len() > 280 && short.ends_with("é…\n```\n"),
+            "{short}"
+        );
         assert_eq!(render_within("a", 2), ("a\n".to_owned(), true));
         assert_eq!(render_within("abc", 1), (String::new(), false));
     }
 
-    /// What GitHub's or TheHive's Markdown would make of a text that is neither HTML, nor a picture, nor a link.
+    /// What GitHub's or TheHive's Markdown would make of a text that is neither HTML, nor a
+    /// picture, nor a link.
     fn find_active_events(text: &str) -> Vec<Event<'_>> {
         let is_active = |event: &Event<'_>| {
             matches!(
@@ -487,10 +597,18 @@ mod tests {
                 Event::Html(_)
                     | Event::InlineHtml(_)
                     | Event::FootnoteReference(_)
-                    | Event::Start(Tag::HtmlBlock | Tag::Link { .. } | Tag::Image { .. } | Tag::FootnoteDefinition(_))
+                    | Event::Start(
+                        Tag::HtmlBlock
+                            | Tag::Link { .. }
+                            | Tag::Image { .. }
+                            | Tag::FootnoteDefinition(_)
+                    )
             )
         };
-        Parser::new_ext(text, Options::all() - Options::ENABLE_SMART_PUNCTUATION).filter(is_active).collect()
+
+        Parser::new_ext(text, Options::all() - Options::ENABLE_SMART_PUNCTUATION)
+            .filter(is_active)
+            .collect()
     }
 
     /// What Markdown makes something of, and what is taken for the state line.
@@ -504,7 +622,8 @@ mod tests {
     ];
 
     fn tricky() -> impl Strategy<Value = String> {
-        prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..40).prop_map(|pieces| pieces.concat())
+        prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..40)
+            .prop_map(|pieces| pieces.concat())
     }
 
     proptest! {

@@ -1,4 +1,5 @@
-//! The bytes of a body: where a text, a word, a list or an object begins and ends, and what is passed over unread.
+//! The bytes of a body: where a text, a word, a list or an object begins and ends, and what is
+//! passed over unread.
 
 use std::io::{self, BufRead};
 
@@ -8,8 +9,9 @@ use memchr::memchr2;
 use super::{BUFFER, JsonStream};
 use crate::json::element::{Broken, LONGEST_NAME, NAMES};
 
-/// The most that is kept of a single element (an event row, an attribute, a report), in bytes of its texts and about as much
-/// for each value as it takes in memory. What is passed over does not count.
+/// The most that is kept of a single element (an event row, an attribute, a report), in bytes of
+/// its texts and about as much for each value as it takes in memory. What is passed over does not
+/// count.
 pub(super) const LARGEST_ELEMENT: usize = 16 << 20;
 /// How deep what is read may be nested.
 pub(super) const DEEPEST: usize = 100;
@@ -36,7 +38,10 @@ pub(super) fn into_error(broken: Broken) -> anyhow::Error {
 }
 
 pub(super) fn unexpected_end() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "EOF while parsing: it ends too early")
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "EOF while parsing: it ends too early",
+    )
 }
 
 impl JsonStream<'_> {
@@ -56,12 +61,13 @@ impl JsonStream<'_> {
         }
     }
 
-    /// Passes over the rest of all lists and objects that are deeper than this. The name of the element in hand is taken
-    /// where it stands.
+    /// Passes over the rest of all lists and objects that are deeper than this. The name of the
+    /// element in hand is taken where it stands.
     pub(super) fn skip_to_depth(&mut self, depth: usize) -> io::Result<()> {
         while self.depth > depth {
             let buffer = self.reader.fill_buf()?;
             let is_sign = |byte: &u8| matches!(byte, b'"' | b'[' | b']' | b'{' | b'}');
+
             let Some(at) = buffer.iter().position(is_sign) else {
                 let number = buffer.len();
                 if number == 0 {
@@ -70,10 +76,14 @@ impl JsonStream<'_> {
                 self.reader.consume(number);
                 continue;
             };
+
             let sign = buffer.get(at).copied();
             self.reader.consume(at);
+
             match sign {
-                Some(b'"') if self.depth == self.element + 1 && depth == self.element => self.take_name()?,
+                Some(b'"') if self.depth == self.element + 1 && depth == self.element => {
+                    self.take_name()?
+                }
                 Some(b'"') => self.skip_text()?,
                 Some(b'[' | b'{') => self.enter(),
                 _ => {
@@ -82,6 +92,7 @@ impl JsonStream<'_> {
                 }
             }
         }
+
         Ok(())
     }
 
@@ -99,6 +110,7 @@ impl JsonStream<'_> {
             return Ok(());
         }
         self.reader.consume(1);
+
         self.take_name_value(place).map(drop)
     }
 
@@ -113,6 +125,7 @@ impl JsonStream<'_> {
             },
             _ => return Ok(false),
         };
+
         if let Some(name) = name {
             self.record_name(place, &name);
         }
@@ -130,7 +143,11 @@ impl JsonStream<'_> {
 
     /// The first of several counts.
     pub(super) fn record_name(&mut self, place: usize, name: &str) {
-        if let Some(known) = self.names.get_mut(place).filter(|known| known.is_none() && name.len() <= LONGEST_NAME) {
+        if let Some(known) = self
+            .names
+            .get_mut(place)
+            .filter(|known| known.is_none() && name.len() <= LONGEST_NAME)
+        {
             *known = Some(name.to_owned());
         }
     }
@@ -177,12 +194,18 @@ impl JsonStream<'_> {
             self.depth -= 1;
             return Ok(false);
         }
+
         if !std::mem::replace(is_first, false) {
             if sign != b',' {
-                return Err(Broken::Flawed(format!("expected `,` or `{}`", char::from(close))));
+                return Err(Broken::Flawed(format!(
+                    "expected `,` or `{}`",
+                    char::from(close)
+                )));
             }
+
             self.reader.consume(1);
         }
+
         Ok(true)
     }
 
@@ -195,20 +218,29 @@ impl JsonStream<'_> {
             return Err(Broken::Flawed("expected `:`".to_owned()));
         }
         self.reader.consume(1);
+
         Ok(key)
     }
 
     /// Counts what is kept.
     pub(super) fn count_kept(&mut self, bytes: usize) -> Result<(), Broken> {
         self.kept = self.kept.saturating_add(bytes).saturating_add(VALUE);
+
         if self.kept > LARGEST_ELEMENT {
-            return Err(Broken::Flawed(format!("it has more than {} MiB", LARGEST_ELEMENT >> 20)));
+            return Err(Broken::Flawed(format!(
+                "it has more than {} MiB",
+                LARGEST_ELEMENT >> 20
+            )));
         }
+
         Ok(())
     }
 
     /// Reads the text that stands next. Most stand in the buffer as they are.
-    pub(super) fn read_text<V>(&mut self, take: impl FnOnce(&str) -> Result<V, Broken>) -> Result<V, Broken> {
+    pub(super) fn read_text<V>(
+        &mut self,
+        take: impl FnOnce(&str) -> Result<V, Broken>,
+    ) -> Result<V, Broken> {
         self.reader.consume(1);
         let buffer = self.reader.fill_buf()?;
         if let Some(at) = memchr2(b'"', b'\\', buffer)
@@ -218,28 +250,33 @@ impl JsonStream<'_> {
             self.reader.consume(at + 1);
             return taken;
         }
+
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         scratch.push(b'"');
         let is_plain = self.gather_text(&mut scratch)?;
         let plain = scratch.get(1..scratch.len() - 1).unwrap_or_default();
+
         let taken = match is_plain {
-            _ if scratch.len() > LARGEST_ELEMENT => {
-                Err(Broken::Flawed(format!("a text has more than {} MiB", LARGEST_ELEMENT >> 20)))
-            }
+            _ if scratch.len() > LARGEST_ELEMENT => Err(Broken::Flawed(format!(
+                "a text has more than {} MiB",
+                LARGEST_ELEMENT >> 20
+            ))),
             true => to_utf8(plain).and_then(take),
-            false => {
-                serde_json::from_slice::<String>(&scratch).map_err(|error| parser_flaw(&error)).and_then(|text_size| take(&text_size))
-            }
+            false => serde_json::from_slice::<String>(&scratch)
+                .map_err(|error| parser_flaw(&error))
+                .and_then(|text_size| take(&text_size)),
         };
+
         if scratch.capacity() <= 2 * BUFFER {
             self.scratch = scratch;
         }
+
         taken
     }
 
-    /// The rest of a text as it is written, with its last quotation mark; of one that is too long only a part. True if
-    /// nothing in it is escaped.
+    /// The rest of a text as it is written, with its last quotation mark; of one that is too long
+    /// only a part. True if nothing in it is escaped.
     pub(super) fn gather_text(&mut self, scratch: &mut Vec<u8>) -> Result<bool, Broken> {
         let mut is_plain = true;
         loop {
@@ -252,12 +289,20 @@ impl JsonStream<'_> {
                 scratch.extend_from_slice(part);
             }
             self.reader.consume(number);
+
             match (found, last) {
                 (None, _) => {}
                 (Some(_), b'"') => return Ok(is_plain),
                 (Some(_), _) => {
                     is_plain = false;
-                    let escaped = self.reader.fill_buf()?.first().copied().ok_or_else(unexpected_end)?;
+
+                    let escaped = self
+                        .reader
+                        .fill_buf()?
+                        .first()
+                        .copied()
+                        .ok_or_else(unexpected_end)?;
+
                     if scratch.len() <= LARGEST_ELEMENT {
                         scratch.push(escaped);
                     }
@@ -270,18 +315,21 @@ impl JsonStream<'_> {
     /// Reads the number or word that stands next.
     pub(super) fn read_word(&mut self) -> Result<&[u8], Broken> {
         self.scratch.clear();
+
         loop {
             let buffer = self.reader.fill_buf()?;
             let is_end = |byte: &u8| b",:[]{}\" \t\r\n".contains(byte);
             let end = buffer.iter().position(is_end);
             let number = end.unwrap_or(buffer.len());
             let room = (LONGEST_WORD + 1).saturating_sub(self.scratch.len());
-            self.scratch.extend_from_slice(buffer.get(..number.min(room)).unwrap_or_default());
+            self.scratch
+                .extend_from_slice(buffer.get(..number.min(room)).unwrap_or_default());
             self.reader.consume(number);
             if end.is_some() || number == 0 {
                 break;
             }
         }
+
         if self.scratch.is_empty() || self.scratch.len() > LONGEST_WORD {
             return Err(Broken::Flawed("expected value".to_owned()));
         }
@@ -299,6 +347,7 @@ impl JsonStream<'_> {
             }
             Next::Word => drop(self.read_word()?),
         }
+
         Ok(())
     }
 
@@ -310,6 +359,7 @@ impl JsonStream<'_> {
             if number == 0 {
                 return Err(unexpected_end());
             }
+
             match memchr2(b'"', b'\\', buffer) {
                 None => self.reader.consume(number),
                 Some(at) => {
@@ -333,5 +383,10 @@ fn to_utf8(text: &[u8]) -> Result<&str, Broken> {
 /// What the parser of texts and numbers says, without the place in them.
 pub(super) fn parser_flaw(error: &serde_json::Error) -> Broken {
     let said = error.to_string();
-    Broken::Flawed(said.split(" at line ").next().unwrap_or_default().to_owned())
+    Broken::Flawed(
+        said.split(" at line ")
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+    )
 }

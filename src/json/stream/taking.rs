@@ -1,4 +1,5 @@
-//! How serde takes a value from a body: texts and numbers are read by `serde_json`, and what is kept is counted.
+//! How serde takes a value from a body: texts and numbers are read by `serde_json`, and what is
+//! kept is counted.
 
 use std::io::BufRead;
 
@@ -17,6 +18,7 @@ impl<'de> Deserializer<'de> for &mut JsonStream<'_> {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Broken> {
         let (naming, counts) = (self.naming.take(), std::mem::take(&mut self.counts));
         let depth = self.depth;
+
         let value = match self.peek_kind()? {
             Next::Text => return self.deserialize_text(naming, visitor),
             Next::Word => return self.deserialize_word(naming, visitor),
@@ -29,7 +31,9 @@ impl<'de> Deserializer<'de> for &mut JsonStream<'_> {
                 visitor.visit_map(Inside::new(self, counts))
             }
         }?;
+
         self.skip_to_depth(depth)?;
+
         Ok(value)
     }
 
@@ -40,7 +44,11 @@ impl<'de> Deserializer<'de> for &mut JsonStream<'_> {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Broken> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Broken> {
         self.counts = name == COUNTED;
         visitor.visit_newtype_struct(self)
     }
@@ -64,32 +72,48 @@ impl<'de> Deserializer<'de> for &mut JsonStream<'_> {
 }
 
 impl JsonStream<'_> {
-    fn deserialize_text<'de, V: Visitor<'de>>(&mut self, naming: Option<usize>, visitor: V) -> Result<V::Value, Broken> {
+    fn deserialize_text<'de, V: Visitor<'de>>(
+        &mut self,
+        naming: Option<usize>,
+        visitor: V,
+    ) -> Result<V::Value, Broken> {
         let (mut length, mut name) = (0, None);
         let value = self.read_text(|text| {
             length = text.len();
-            name = naming.filter(|_| text.len() <= LONGEST_NAME).map(|place| (place, text.to_owned()));
+            name = naming
+                .filter(|_| text.len() <= LONGEST_NAME)
+                .map(|place| (place, text.to_owned()));
             visitor.visit_str(text)
         })?;
+
         if let Some((place, name)) = name {
             self.record_name(place, &name);
         }
         self.count_kept(length)?;
+
         Ok(value)
     }
 
-    fn deserialize_word<'de, V: Visitor<'de>>(&mut self, naming: Option<usize>, visitor: V) -> Result<V::Value, Broken> {
+    fn deserialize_word<'de, V: Visitor<'de>>(
+        &mut self,
+        naming: Option<usize>,
+        visitor: V,
+    ) -> Result<V::Value, Broken> {
         self.count_kept(0)?;
+
         match self.read_word()? {
             b"null" => return visitor.visit_unit(),
             b"true" => return visitor.visit_bool(true),
             b"false" => return visitor.visit_bool(false),
             _ => {}
         }
-        let number: Number = serde_json::from_slice(&self.scratch).map_err(|error| parser_flaw(&error))?;
+
+        let number: Number =
+            serde_json::from_slice(&self.scratch).map_err(|error| parser_flaw(&error))?;
         if let Some(place) = naming {
             self.record_name(place, &number.to_string());
         }
+
         match (number.as_i64(), number.as_u64(), number.as_f64()) {
             (Some(number), ..) => visitor.visit_i64(number),
             (None, Some(number), _) => visitor.visit_u64(number),
@@ -109,7 +133,11 @@ struct Inside<'r, 's> {
 impl<'r, 's> Inside<'r, 's> {
     fn new(source: &'r mut JsonStream<'s>, counts: bool) -> Self {
         let before = counts.then_some(source.kept);
-        Self { source, is_first: true, before }
+        Self {
+            source,
+            is_first: true,
+            before,
+        }
     }
 
     fn has_more(&mut self, close: u8) -> Result<bool, Broken> {
@@ -121,16 +149,30 @@ impl<'r, 's> Inside<'r, 's> {
 impl<'de> SeqAccess<'de> for Inside<'_, '_> {
     type Error = Broken;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Broken> {
-        if self.has_more(b']')? { seed.deserialize(&mut *self.source).map(Some) } else { Ok(None) }
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Broken> {
+        if self.has_more(b']')? {
+            seed.deserialize(&mut *self.source).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 }
 
 impl<'de> MapAccess<'de> for Inside<'_, '_> {
     type Error = Broken;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Broken> {
-        if self.has_more(b'}')? { self.source.next_key(seed).map(Some) } else { Ok(None) }
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Broken> {
+        if self.has_more(b'}')? {
+            self.source.next_key(seed).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Broken> {
@@ -152,12 +194,14 @@ impl JsonStream<'_> {
             value = Some(seed.deserialize(key)?);
             Ok(())
         });
+
         read?;
         if self.peek()? != Some(b':') {
             return Err(Broken::Flawed("expected `:`".to_owned()));
         }
         self.reader.consume(1);
         self.naming = naming;
+
         value.ok_or_else(|| Broken::Flawed("expected a key".to_owned()))
     }
 }
@@ -177,13 +221,17 @@ pub(super) struct Walk<'r, 's> {
 impl<'de> MapAccess<'de> for Walk<'_, '_> {
     type Error = Broken;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Broken> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Broken> {
         while self.source.has_more(b'}', &mut self.is_first)? {
             let key = self.source.read_key()?;
             if self.is_own {
                 self.uuid = self.source.uuid().map(ToOwned::to_owned);
             }
             let kept = self.source.kept;
+
             match (self.on)(&key, self.source) {
                 Ok(true) => (self.is_own, self.source.kept) = (false, kept),
                 Ok(false) => {
@@ -196,6 +244,7 @@ impl<'de> MapAccess<'de> for Walk<'_, '_> {
                 }
             }
         }
+
         Ok(None)
     }
 

@@ -1,5 +1,6 @@
-//! A feed in a folder, and what an export does in it. Files appear whole, by a rename, under a lock; the manifest is rebuilt from the
-//! event files, so that a run that died between two files is mended by the next one.
+//! A feed in a folder, and what an export does in it. Files appear whole, by a rename, under a
+//! lock; the manifest is rebuilt from the event files, so that a run that died between two files is
+//! mended by the next one.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
@@ -48,18 +49,34 @@ impl Folder {
     pub fn open(folder: &Path, clock: Clock) -> Result<Self> {
         ensure!(
             folder.is_dir(),
-            "the feed's folder {} does not exist: create it, or mount it into the container, or correct \"url\"",
+            "the feed's folder {} does not exist: create it, or mount it into the container, or \
+             correct \"url\"",
             folder.display()
         );
-        Ok(Self { folder: folder.to_owned(), clock, decisive: Vec::new() })
+
+        Ok(Self {
+            folder: folder.to_owned(),
+            clock,
+            decisive: Vec::new(),
+        })
     }
 
-    /// See [`super::Feed::file`].
-    pub(super) fn read_file_with<T>(&self, name: &str, mut read: impl FnMut(&mut dyn Read) -> Result<Result<T>>) -> Result<T> {
+    /// See [`super::Feed::read_file_with`].
+    pub(super) fn read_file_with<T>(
+        &self,
+        name: &str,
+        mut read: impl FnMut(&mut dyn Read) -> Result<Result<T>>,
+    ) -> Result<T> {
         let path = self.folder.join(name);
-        let what = if name == MANIFEST { "the feed's manifest " } else { "" };
+        let what = if name == MANIFEST {
+            "the feed's manifest "
+        } else {
+            ""
+        };
+
         let reading = || format!("reading {what}{}", path.display());
         let mut file = files::open_no_follow(&path).with_context(reading)?;
+
         read(&mut file).and_then(|read| read).with_context(reading)
     }
 
@@ -77,6 +94,7 @@ impl Folder {
         let path = self.folder.join(LOCK);
         let locking = || format!("locking the feed: writing {}", path.display());
         let file = files::open_lock(&path).with_context(locking)?;
+
         for _ in 0..PATIENCE {
             match file.try_lock() {
                 Ok(()) => {
@@ -90,8 +108,10 @@ impl Folder {
                 }
             }
         }
+
         bail!(
-            "the feed's folder is held by another run, or by whoever else has {} open: try again later, and take the file away \
+            "the feed's folder is held by another run, or by whoever else has {} open: try again \
+             later, and take the file away \
              if no run is under way",
             path.display()
         )
@@ -109,6 +129,7 @@ impl Folder {
                 there.push((*uuid, self.read_head(uuid)?));
             }
         }
+
         Ok(there)
     }
 
@@ -119,6 +140,7 @@ impl Folder {
     pub fn read_content(&self, uuid: &Uuid, event: Event) -> Result<EventContent> {
         let mut attributes = Vec::new();
         let (mut objects, mut unreadable) = (HashMap::new(), Vec::new());
+
         let mut on = |element| {
             let attribute: Attribute = match element {
                 Element::Good(attribute) => attribute,
@@ -129,36 +151,60 @@ impl Folder {
             }
             attributes.push(attribute);
         };
+
         self.for_each_attribute(uuid, &mut on)?;
-        Ok(EventContent { event, attributes, objects, open_objects: HashSet::new(), unreadable })
+
+        Ok(EventContent {
+            event,
+            attributes,
+            objects,
+            open_objects: HashSet::new(),
+            unreadable,
+        })
     }
 
     fn read_head(&self, uuid: &Uuid) -> Result<Event> {
         self.for_each_attribute(uuid, &mut drop)
     }
 
-    /// Every attribute of an event file, those in objects too, with the object's uuid as `object_id`; gives the event's head.
-    fn for_each_attribute(&self, uuid: &Uuid, on: &mut dyn FnMut(Element<Attribute>)) -> Result<Event> {
+    /// Every attribute of an event file, those in objects too, with the object's uuid as
+    /// `object_id`; gives the event's head.
+    fn for_each_attribute(
+        &self,
+        uuid: &Uuid,
+        on: &mut dyn FnMut(Element<Attribute>),
+    ) -> Result<Event> {
         let mut each = |element, object: &str| match element {
-            Element::Good(attribute) => on(Element::Good(Attribute { object_id: object.to_owned(), ..attribute })),
+            Element::Good(attribute) => on(Element::Good(Attribute {
+                object_id: object.to_owned(),
+                ..attribute
+            })),
             Element::Bad(_) => on(element),
         };
+
         let mut on = |piece| {
             match piece {
                 EventPart::Attribute(element) => each(*element, ""),
                 EventPart::Object(Element::Good(object)) => {
-                    object.attributes.into_iter().for_each(|element| each(element, &object.uuid));
+                    object
+                        .attributes
+                        .into_iter()
+                        .for_each(|element| each(element, &object.uuid));
                 }
                 EventPart::Object(Element::Bad(flaw)) => each(Element::Bad(flaw), ""),
                 EventPart::Report(_) => {}
             }
+
             Ok(())
         };
-        self.read_file_with(&event_file_name(uuid), |file| Ok(read_pieces(file, uuid, &mut on)))
+
+        self.read_file_with(&event_file_name(uuid), |file| {
+            Ok(read_pieces(file, uuid, &mut on))
+        })
     }
 
-    /// Writes the changes, then brings manifest and hashes in line with the event files. A file that would
-    /// not change is not written.
+    /// Writes the changes, then brings manifest and hashes in line with the event files. A file
+    /// that would not change is not written.
     ///
     /// # Errors
     /// What could not be read or written.
@@ -173,14 +219,25 @@ impl Folder {
             let size = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
             let mut file = read_json_file(&path)?.unwrap_or_else(|| self.new_event(changes));
             let no_event = || anyhow!("{} is no event file", path.display());
-            let event = file.get_mut("Event").and_then(Value::as_object_mut).with_context(no_event)?;
+            let event = file
+                .get_mut("Event")
+                .and_then(Value::as_object_mut)
+                .with_context(no_event)?;
             let room = LARGEST_FILE.saturating_sub(size) / 2;
-            let edit = edit::EventFileEditor { timestamp: self.clock.now.to_string(), event, room };
-            let done = edit.apply_all(changes, attachments, sending).with_context(no_event)?;
+            let edit = edit::EventFileEditor {
+                timestamp: self.clock.now.to_string(),
+                event,
+                room,
+            };
+
+            let done = edit
+                .apply_all(changes, attachments, sending)
+                .with_context(no_event)?;
             // A file is there whole or not at all, so an error means that nothing was changed.
             self.write_if_changed(&event_file_name(&changes.uuid), &format!("{file:#}\n"))?;
             sending.record_sent(done, true);
         }
+
         self.write_manifest_and_hashes(sending)
     }
 
@@ -193,6 +250,7 @@ impl Folder {
             "Attribute": [],
             "Object": [],
         });
+
         json!({"Event": sent::event(&changes.uuid, &changes.header, &TagResolution::default(), more)})
     }
 
@@ -200,27 +258,38 @@ impl Folder {
     fn write_manifest_and_hashes(&self, sending: &mut WriteLog) -> Result<()> {
         let mut manifest = Map::new();
         let mut hashes = String::new();
+
         for uuid in self.list_event_files()? {
             match self.build_manifest_entry(&uuid, &mut hashes) {
                 Ok(entry) => drop(manifest.insert(uuid.to_string(), entry)),
                 Err(error) => {
-                    sending.remarks.push(format!("{uuid}.json is left out of the feed's manifest: {error:#}"));
+                    sending.remarks.push(format!(
+                        "{uuid}.json is left out of the feed's manifest: {error:#}"
+                    ));
                 }
             }
         }
+
         self.write_if_changed(HASHES, &hashes)?;
+
         self.write_if_changed(MANIFEST, &format!("{:#}\n", Value::Object(manifest)))
     }
 
     /// The manifest's entry of an event file; its hashes are added to `hashes`.
     fn build_manifest_entry(&self, uuid: &Uuid, hashes: &mut String) -> Result<Value> {
         let mut lines = BTreeSet::new();
+
         let event = self.for_each_attribute(uuid, &mut |element| {
-            let Element::Good(attribute) = element else { return };
+            let Element::Good(attribute) = element else {
+                return;
+            };
             if attribute.deleted != Some(true) {
-                lines.extend(value_halves(&attribute).map(|half| format!("{},{uuid}\n", md5_hex(half))));
+                lines.extend(
+                    value_halves(&attribute).map(|half| format!("{},{uuid}\n", md5_hex(half))),
+                );
             }
         })?;
+
         hashes.extend(lines);
         Ok(event.to_manifest_entry())
     }
@@ -230,23 +299,32 @@ impl Folder {
         let path = self.folder.join(name);
         let mut present = Vec::new();
         let most = text.len() as u64 + 1;
-        let read = files::open_no_follow(&path).and_then(|file| file.take(most).read_to_end(&mut present));
+        let read =
+            files::open_no_follow(&path).and_then(|file| file.take(most).read_to_end(&mut present));
         if read.is_ok() && present == text.as_bytes() {
             return Ok(());
         }
-        files::write_atomically(&self.folder, name, text.as_bytes()).with_context(|| format!("writing {}", path.display()))
+
+        files::write_atomically(&self.folder, name, text.as_bytes())
+            .with_context(|| format!("writing {}", path.display()))
     }
 
     /// The event files, by uuid; other files of the folder are not ours to read.
     fn list_event_files(&self) -> Result<Vec<Uuid>> {
         let reading = || format!("reading the folder {}", self.folder.display());
         let mut uuids = Vec::new();
+
         for entry in fs::read_dir(&self.folder).with_context(reading)? {
             let name = entry.with_context(reading)?.file_name();
             let stem = name.to_str().and_then(|name| name.strip_suffix(".json"));
-            uuids.extend(stem.filter(|stem| stem.len() == 36).and_then(|stem| Uuid::parse_str(stem).ok()));
+            uuids.extend(
+                stem.filter(|stem| stem.len() == 36)
+                    .and_then(|stem| Uuid::parse_str(stem).ok()),
+            );
         }
+
         uuids.sort_unstable();
+
         Ok(uuids)
     }
 
@@ -262,9 +340,15 @@ fn read_json_file(path: &Path) -> Result<Option<Value>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(reading),
     };
+
     let mut text = Vec::new();
-    file.take(LARGEST_FILE).read_to_end(&mut text).with_context(reading)?;
-    serde_json::from_slice(&text).map(Some).with_context(reading)
+    file.take(LARGEST_FILE)
+        .read_to_end(&mut text)
+        .with_context(reading)?;
+
+    serde_json::from_slice(&text)
+        .map(Some)
+        .with_context(reading)
 }
 
 /// True if something stands at a path, be it a link that leads nowhere.
@@ -280,6 +364,8 @@ fn is_there(path: &Path) -> Result<bool> {
 fn value_halves(attribute: &Attribute) -> impl Iterator<Item = &str> {
     let is_composite = attribute.kind.contains('|') || attribute.kind == "malware-sample";
     let halves = attribute.value.split_once('|').filter(|_| is_composite);
-    let (first, second) = halves.map_or((attribute.value.as_str(), None), |(first, second)| (first, Some(second)));
+    let (first, second) = halves.map_or((attribute.value.as_str(), None), |(first, second)| {
+        (first, Some(second))
+    });
     std::iter::once(first).chain(second)
 }

@@ -1,5 +1,6 @@
-//! A MISP feed, in a folder or on a web server: `manifest.json`, one `<uuid>.json` for each event, and `hashes.csv`. Any MISP
-//! can pull it. How both are read is here, how a folder is written in `folder.rs`.
+//! A MISP feed, in a folder or on a web server: `manifest.json`, one `<uuid>.json` for each event,
+//! and `hashes.csv`. Any MISP can pull it. How both are read is here, how a folder is written in
+//! `folder.rs`.
 
 mod edit;
 mod folder;
@@ -44,26 +45,34 @@ impl Feed {
         }
     }
 
-    /// The events of the manifest, which may have 256 MiB. It only says what to open: what stands in an event's file decides
-    /// about it, as for MISP (its `Feed.php`), so that without a time that can be read it is opened. What stands in a feed
-    /// counts as published. The uuid is as the manifest spells it.
+    /// The events of the manifest, which may have 256 MiB. It only says what to open: what stands
+    /// in an event's file decides about it, as for MISP (its `Feed.php`), so that without a time
+    /// that can be read it is opened. What stands in a feed counts as published. The uuid is as the
+    /// manifest spells it.
     ///
     /// # Errors
-    /// A manifest that is missing, in a folder beside other files, or broken; or the handler's own error.
-    pub fn list_events(&self, window: &Window, on: &mut dyn FnMut(IndexEntry) -> Result<()>) -> Result<()> {
+    /// A manifest that is missing, in a folder beside other files, or broken; or the handler's own
+    /// error.
+    pub fn list_events(
+        &self,
+        window: &Window,
+        on: &mut dyn FnMut(IndexEntry) -> Result<()>,
+    ) -> Result<()> {
         if let Self::Folder(folder) = self
             && folder.is_empty()?
         {
             return Ok(());
         }
         let mut is_untouched = true;
+
         self.read_file_with(MANIFEST, |file| {
             let mut entry = |key: &str, entry: Element<Event>| {
                 is_untouched = false;
                 to_index_entry(key, entry, window.since).map_or(Ok(()), &mut *on)
             };
             let mut source = JsonStream::for_feed_list(file);
-            let read = wire::read_manifest(&mut source, &mut entry).and_then(|()| source.require_end());
+            let read =
+                wire::read_manifest(&mut source, &mut entry).and_then(|()| source.require_end());
             if is_untouched { read.map(Ok) } else { Ok(read) }
         })
     }
@@ -72,21 +81,37 @@ impl Feed {
     ///
     /// # Errors
     /// A file that is missing or broken; or the handler's own error.
-    pub fn read_chunks(&self, uuid: &Uuid, event: &Event, on: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<()> {
+    pub fn read_chunks(
+        &self,
+        uuid: &Uuid,
+        event: &Event,
+        on: &mut dyn FnMut(Chunk) -> Result<()>,
+    ) -> Result<()> {
         let mut chunks = ChunkBuffer::new(on);
+
         self.read_event_file(uuid, &event.uuid, |file| {
             chunks.clear_pending();
             let read = read_pieces(file, uuid, &mut |piece| chunks.add_piece(piece));
-            if chunks.is_untouched() { read.map(Ok) } else { Ok(read) }
+            if chunks.is_untouched() {
+                read.map(Ok)
+            } else {
+                Ok(read)
+            }
         })?;
+
         chunks.finish()
     }
 
-    /// See [`crate::misp::Misp::opened`].
+    /// See [`crate::misp::Misp::open_event_file`].
     ///
     /// # Errors
     /// A file that is missing or broken; or the error of `check`.
-    pub fn open_event_file(&self, uuid: &Uuid, event: &Event, check: &dyn Fn(u64) -> Result<()>) -> Result<Opened> {
+    pub fn open_event_file(
+        &self,
+        uuid: &Uuid,
+        event: &Event,
+        check: &dyn Fn(u64) -> Result<()>,
+    ) -> Result<Opened> {
         self.read_event_file(uuid, &event.uuid, |file| {
             let (mut number, mut parts, mut whole) = (0, 0, None);
             let mut on = |chunk: Chunk| {
@@ -95,6 +120,7 @@ impl Feed {
                 whole = (parts == 1 && chunk.is_last).then_some(chunk);
                 check(number)
             };
+
             let mut chunks = ChunkBuffer::new(&mut on);
             let head = read_pieces(file, uuid, &mut |piece| chunks.add_piece(piece))?;
             chunks.finish()?;
@@ -124,18 +150,26 @@ impl Feed {
     /// The entries of these events in the manifest.
     ///
     /// # Errors
-    /// See [`Self::list`].
+    /// See [`Self::list_events`].
     pub fn fetch_index_entries(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
         let mut wanted: HashSet<Uuid> = uuids.iter().copied().collect();
         let mut listed = Vec::new();
-        self.list_events(&Window { published_only: true, ..Window::default() }, &mut |entry| {
-            if let IndexEntry::Event(event, uuid) = entry
-                && wanted.remove(&uuid)
-            {
-                listed.push((uuid, *event));
-            }
-            Ok(())
-        })?;
+
+        self.list_events(
+            &Window {
+                published_only: true,
+                ..Window::default()
+            },
+            &mut |entry| {
+                if let IndexEntry::Event(event, uuid) = entry
+                    && wanted.remove(&uuid)
+                {
+                    listed.push((uuid, *event));
+                }
+                Ok(())
+            },
+        )?;
+
         Ok(listed)
     }
 
@@ -153,13 +187,18 @@ impl Feed {
                 read => return read,
             }
         }
+
         bail!("event {uuid} has no file")
     }
 
-    /// Opens a file of the feed and has it read. A file on the web is opened again where that may help, as long as `read`
-    /// gives its error as the outer one: until something of the file was handed over, since that would come twice. What
-    /// breaks off later is left to the next run.
-    fn read_file_with<T>(&self, name: &str, read: impl FnMut(&mut dyn Read) -> Result<Result<T>>) -> Result<T> {
+    /// Opens a file of the feed and has it read. A file on the web is opened again where that may
+    /// help, as long as `read` gives its error as the outer one: until something of the file was
+    /// handed over, since that would come twice. What breaks off later is left to the next run.
+    fn read_file_with<T>(
+        &self,
+        name: &str,
+        read: impl FnMut(&mut dyn Read) -> Result<Result<T>>,
+    ) -> Result<T> {
         match self {
             Self::Folder(folder) => folder.read_file_with(name, read),
             Self::Web(web) => web.read_file_with(name, read),
@@ -171,15 +210,24 @@ fn event_file_name(event: &Uuid) -> String {
     format!("{event}.json")
 }
 
-/// The names that the file of an event may have: as its uuid is spelled in the feed, in lower case, with dashes. Nothing but
-/// hex digits and dashes becomes a name.
+/// The names that the file of an event may have: as its uuid is spelled in the feed, in lower case,
+/// with dashes. Nothing but hex digits and dashes becomes a name.
 fn event_file_names(uuid: &Uuid, spelled: &str) -> Vec<String> {
     let mut names = Vec::new();
-    if spelled.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') && !spelled.is_empty() {
-        names.extend([format!("{spelled}.json"), format!("{}.json", spelled.to_ascii_lowercase())]);
+    if spelled
+        .bytes()
+        .all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+        && !spelled.is_empty()
+    {
+        names.extend([
+            format!("{spelled}.json"),
+            format!("{}.json", spelled.to_ascii_lowercase()),
+        ]);
     }
+
     names.push(event_file_name(uuid));
     names.dedup();
+
     names
 }
 
@@ -196,20 +244,39 @@ const LONGEST_KEY: usize = 80;
 
 /// An entry of the manifest; none if its event did not change in the window.
 fn to_index_entry(key: &str, entry: Element<Event>, since: i64) -> Option<IndexEntry> {
-    let shown = key.get(..key.floor_char_boundary(LONGEST_KEY)).unwrap_or_default();
+    let shown = key
+        .get(..key.floor_char_boundary(LONGEST_KEY))
+        .unwrap_or_default();
     if Uuid::parse_str(key).is_err() {
-        return Some(IndexEntry::Bad(format!("the manifest's key {shown:?} is no uuid")));
+        return Some(IndexEntry::Bad(format!(
+            "the manifest's key {shown:?} is no uuid"
+        )));
     }
+
     match entry {
         // A moment that cannot be read keeps no event out here: its file decides.
-        Element::Good(event) if event.timestamp.is_some_and(|time| (1..since).contains(&time)) => None,
-        Element::Good(event) => Some(IndexEntry::new(Element::Good(event.compact_for_list().into_feed_event(key)))),
-        Element::Bad(flaw) => Some(IndexEntry::Bad(flaw.describe(&format!("the manifest's entry {shown}")))),
+        Element::Good(event)
+            if event
+                .timestamp
+                .is_some_and(|time| (1..since).contains(&time)) =>
+        {
+            None
+        }
+        Element::Good(event) => Some(IndexEntry::new(Element::Good(
+            event.compact_for_list().into_feed_event(key),
+        ))),
+        Element::Bad(flaw) => Some(IndexEntry::Bad(
+            flaw.describe(&format!("the manifest's entry {shown}")),
+        )),
     }
 }
 
 /// Reads an event file piece by piece, and gives the event's head.
-fn read_pieces(file: impl Read, event: &Uuid, on: &mut dyn FnMut(EventPart) -> Result<()>) -> Result<Event> {
+fn read_pieces(
+    file: impl Read,
+    event: &Uuid,
+    on: &mut dyn FnMut(EventPart) -> Result<()>,
+) -> Result<Event> {
     let mut source = JsonStream::new(file);
     let head = wire::read_event(&mut source, event, on)?;
     source.require_end()?;
@@ -217,5 +284,8 @@ fn read_pieces(file: impl Read, event: &Uuid, on: &mut dyn FnMut(EventPart) -> R
 }
 
 fn md5_hex(text: &str) -> String {
-    Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Md5::digest(text.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -1,6 +1,7 @@
-//! Who knows a value: a search in a feed. What `hashes.csv` points at comes first: its lines are the md5 of a value and an
-//! event's uuid, of a composite for each half (PyMISP's `mispevent.py`, `attributes_hashes`). A hash finds a value only as it
-//! is written there, so the other events of the manifest are read too, as far as that can be done while somebody waits.
+//! Who knows a value: a search in a feed. What `hashes.csv` points at comes first: its lines are
+//! the md5 of a value and an event's uuid, of a composite for each half (PyMISP's `mispevent.py`,
+//! `attributes_hashes`). A hash finds a value only as it is written there, so the other events of
+//! the manifest are read too, as far as that can be done while somebody waits.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, BufRead, BufReader, Read};
@@ -36,29 +37,56 @@ impl Feed {
     ///
     /// # Errors
     /// That `hashes.csv` cannot be read; or the handler's own error.
-    pub fn search(&self, sought: &SearchValue, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<SearchCoverage> {
+    pub fn search(
+        &self,
+        sought: &SearchValue,
+        on: &mut dyn FnMut(Hit) -> Result<()>,
+    ) -> Result<SearchCoverage> {
         let asked = sought.search_terms();
         if asked.is_empty() {
             return Ok(SearchCoverage::Not("the value is empty".to_owned()));
         }
         // The case that the producer chose has to be met.
-        let cases = asked.iter().flat_map(|one| [(*one).to_owned(), one.to_lowercase(), one.to_uppercase()]);
+        let cases = asked
+            .iter()
+            .flat_map(|one| [(*one).to_owned(), one.to_lowercase(), one.to_uppercase()]);
         let hashes: HashSet<String> = cases.map(|one| md5_hex(&one)).collect();
-        let index = match self.read_file_with(HASHES, |file| Ok(Ok(Index::from_csv(BufReader::new(file), &hashes)?))) {
+        let index = match self.read_file_with(HASHES, |file| {
+            Ok(Ok(Index::from_csv(BufReader::new(file), &hashes)?))
+        }) {
             Err(error) if is_missing(&error) => None,
             index => Some(index?),
         };
-        let mut reading = Reading { feed: self, sought, flaws: Vec::new(), more: 0, left: MOST_BYTES };
-        let named = index.as_ref().map(|index| index.events.clone()).unwrap_or_default();
+
+        let mut reading = Reading {
+            feed: self,
+            sought,
+            flaws: Vec::new(),
+            more: 0,
+            left: MOST_BYTES,
+        };
+
+        let named = index
+            .as_ref()
+            .map(|index| index.events.clone())
+            .unwrap_or_default();
+
         for (event, spelled) in &named {
             if let Err(error) = reading.search_event(event, spelled, on)? {
-                on(Hit::Unreadable { event: *event, reason: format!("{error:#}") })?;
+                on(Hit::Unreadable {
+                    event: *event,
+                    reason: format!("{error:#}"),
+                })?;
             }
         }
+
         let rest = reading.search_rest(&named, on)?;
         if reading.more > 0 {
-            reading.flaws.push(format!("and {} more like these", reading.more));
+            reading
+                .flaws
+                .push(format!("and {} more like these", reading.more));
         }
+
         Ok(search_coverage(index.as_ref(), rest, reading.flaws))
     }
 }
@@ -79,14 +107,20 @@ fn search_coverage(index: Option<&Index>, rest: Rest, flaws: Vec<String>) -> Sea
         Some(index) => index.describe_flaw().map_or(Ok(()), Err),
     };
     let is_part = found || !flaws.is_empty() || of_index.is_ok();
+
     let why = match (rest, of_index) {
         (Rest::Read(1..), _) => flaws.join("; "),
         (Rest::Read(0), Ok(())) => String::new(),
         (Rest::Read(0), Err(why)) => why,
-        (Rest::Unread(unread), of_index) => {
-            of_index.err().into_iter().chain([unread]).chain(flaws).collect::<Vec<_>>().join("; ")
-        }
+        (Rest::Unread(unread), of_index) => of_index
+            .err()
+            .into_iter()
+            .chain([unread])
+            .chain(flaws)
+            .collect::<Vec<_>>()
+            .join("; "),
     };
+
     match (why.is_empty(), is_part) {
         (true, _) => SearchCoverage::All,
         (false, true) => SearchCoverage::Part(why),
@@ -115,10 +149,20 @@ impl Reading<'_> {
     }
 
     /// Reads what else is in the manifest. An event file that cannot be read stops nothing.
-    fn search_rest(&mut self, named: &BTreeMap<Uuid, String>, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<Rest> {
+    fn search_rest(
+        &mut self,
+        named: &BTreeMap<Uuid, String>,
+        on: &mut dyn FnMut(Hit) -> Result<()>,
+    ) -> Result<Rest> {
         let (mut events, mut all) = (Vec::new(), 0);
-        let most = if matches!(self.feed, Feed::Web(_)) { MOST_OF_WEB } else { MOST };
+        let most = if matches!(self.feed, Feed::Web(_)) {
+            MOST_OF_WEB
+        } else {
+            MOST
+        };
+
         let feed = self.feed;
+
         let listed = feed.list_events(&Window::default(), &mut |entry| {
             match entry {
                 IndexEntry::Event(event, uuid) if !named.contains_key(&uuid) => {
@@ -128,20 +172,26 @@ impl Reading<'_> {
                 IndexEntry::Event(..) => {}
                 IndexEntry::Bad(problem) => self.note_flaw(problem),
             }
+
             Ok(())
         });
+
         if let Err(error) = listed {
             return Ok(Rest::Unread(format!("its events are not known: {error:#}")));
         }
+
         let by_hash = |number: usize| {
             Rest::Unread(format!(
-                "{} searched by {HASHES} alone, which finds a value only as it is written there, in this case",
+                "{} searched by {HASHES} alone, which finds a value only as it is written there, \
+                 in this case",
                 format_count(number as u64, "event was", "events were")
             ))
         };
+
         if events.len() > most {
             return Ok(by_hash(all));
         }
+
         for (read, (event, spelled)) in events.iter().enumerate() {
             if self.left == 0 {
                 return Ok(by_hash(all - read));
@@ -150,42 +200,81 @@ impl Reading<'_> {
                 self.note_flaw(format!("event {event}: {error:#}"));
             }
         }
+
         Ok(Rest::Read(named.len() + all))
     }
 
     /// Hands over what has the value in an event; the inner error is one of its file.
-    fn search_event(&mut self, event: &Uuid, spelled: &str, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<Result<()>> {
-        let Self { feed, sought, left, .. } = self;
+    fn search_event(
+        &mut self,
+        event: &Uuid,
+        spelled: &str,
+        on: &mut dyn FnMut(Hit) -> Result<()>,
+    ) -> Result<Result<()>> {
+        let Self {
+            feed, sought, left, ..
+        } = self;
         let (mut stopped, mut is_untouched, mut bad) = (None, true, 0);
+
         let read = feed.read_event_file(event, spelled, |file| {
             bad = 0;
             let mut counting = Counting { file, left };
+
             let read = read_pieces(&mut counting, event, &mut |piece| {
                 for attribute in into_attributes(piece, &mut bad) {
-                    let Some(likeness) = sought.compare_attribute(&attribute.kind, &attribute.value) else { continue };
+                    let Some(likeness) =
+                        sought.compare_attribute(&attribute.kind, &attribute.value)
+                    else {
+                        continue;
+                    };
+
                     is_untouched = false;
                     let attribute = Box::new(attribute);
-                    let handled = on(Hit::Attribute { event: *event, attribute, likeness, sightings: 0 });
+                    let handled = on(Hit::Attribute {
+                        event: *event,
+                        attribute,
+                        likeness,
+                        sightings: 0,
+                    });
+
                     if let Err(error) = handled {
                         stopped = Some(error);
                         bail!("stopped");
                     }
                 }
+
                 Ok(())
             });
+
             if is_untouched { read.map(Ok) } else { Ok(read) }
         });
+
         if bad > 0 {
-            let what = format_count(bad, "of its attributes or objects", "of its attributes or objects");
+            let what = format_count(
+                bad,
+                "of its attributes or objects",
+                "of its attributes or objects",
+            );
+
             self.note_flaw(format!("event {event}: {what} cannot be read"));
         }
+
         let feed = self.feed;
+
         match (stopped, read) {
             (Some(error), _) => Err(error),
             (None, Ok(_)) if is_untouched => Ok(Ok(())),
-            (None, Ok(head)) => on(Hit::Event { event: *event, head: Box::new(feed.compact_head(spelled, head)) }).map(Ok),
+            (None, Ok(head)) => on(Hit::Event {
+                event: *event,
+                head: Box::new(feed.compact_head(spelled, head)),
+            })
+            .map(Ok),
             (None, Err(error)) if is_untouched => Ok(Err(error)),
-            (None, Err(error)) => on(Hit::Unreadable { event: *event, reason: format!("{error:#}") }).map(Ok),
+            (None, Err(error)) => on(Hit::Unreadable {
+                event: *event,
+                reason: format!("{error:#}"),
+            })
+            .map(Ok),
         }
     }
 }
@@ -204,25 +293,33 @@ impl Read for Counting<'_> {
     }
 }
 
-/// The attributes of a piece; those of a deleted object count as deleted. What cannot be read is counted.
+/// The attributes of a piece; those of a deleted object count as deleted. What cannot be read is
+/// counted.
 fn into_attributes(piece: EventPart, bad: &mut u64) -> Vec<Attribute> {
     let (elements, is_deleted) = match piece {
         EventPart::Attribute(element) => (vec![*element], false),
-        EventPart::Object(Element::Good(object)) => (object.attributes, object.deleted == Some(true)),
+        EventPart::Object(Element::Good(object)) => {
+            (object.attributes, object.deleted == Some(true))
+        }
         EventPart::Object(Element::Bad(_)) => {
             *bad += 1;
             (Vec::new(), false)
         }
         EventPart::Report(_) => (Vec::new(), false),
     };
+
     let mut read = |element| match element {
-        Element::Good(attribute) if is_deleted => Some(Attribute { deleted: Some(true), ..attribute }),
+        Element::Good(attribute) if is_deleted => Some(Attribute {
+            deleted: Some(true),
+            ..attribute
+        }),
         Element::Good(attribute) => Some(attribute),
         Element::Bad(_) => {
             *bad += 1;
             None
         }
     };
+
     elements.into_iter().filter_map(&mut read).collect()
 }
 
@@ -244,9 +341,15 @@ impl Index {
     fn from_csv(file: impl BufRead, hashes: &HashSet<String>) -> io::Result<Self> {
         let (mut index, mut file) = (Self::default(), file.take(LARGEST));
         let mut line = Vec::new();
+
         loop {
             line.clear();
-            if file.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
+            if file
+                .by_ref()
+                .take(LONGEST_LINE)
+                .read_until(b'\n', &mut line)?
+                == 0
+            {
                 index.is_cut = file.limit() == 0;
                 return Ok(index);
             }
@@ -255,7 +358,10 @@ impl Index {
             }
             let text = String::from_utf8_lossy(&line);
             let text = text.trim_start_matches('\u{feff}').trim();
-            let is_head = index.lines == 0 && NAMES.iter().any(|name| text.to_ascii_lowercase().starts_with(name));
+            let is_head = index.lines == 0
+                && NAMES
+                    .iter()
+                    .any(|name| text.to_ascii_lowercase().starts_with(name));
             if !text.is_empty() && !is_head {
                 index.add_line(text, hashes);
             }
@@ -280,18 +386,27 @@ impl Index {
 
     /// Why a value that no line names may yet be there: it may stand behind one that says nothing.
     fn describe_flaw(&self) -> Option<String> {
-        let Self { events: _, beyond, lines, unusable, is_cut } = self;
+        let Self {
+            events: _,
+            beyond,
+            lines,
+            unusable,
+            is_cut,
+        } = self;
+
         match (lines, unusable) {
             (0, _) => Some(format!("{HASHES} is empty")),
-            (_, 0) if *is_cut => {
-                Some(format!("{HASHES} has more than {} MiB, and the rest was not read", LARGEST >> 20))
-            }
-            (_, 0) if *beyond > 0 => {
-                Some(format!("{beyond} lines of {HASHES} name further events, which were not read"))
-            }
+            (_, 0) if *is_cut => Some(format!(
+                "{HASHES} has more than {} MiB, and the rest was not read",
+                LARGEST >> 20
+            )),
+            (_, 0) if *beyond > 0 => Some(format!(
+                "{beyond} lines of {HASHES} name further events, which were not read"
+            )),
             (_, 0) => None,
             (lines, unusable) => Some(format!(
-                "{unusable} of {lines} lines of {HASHES} are not the md5 of a value and the uuid of an event"
+                "{unusable} of {lines} lines of {HASHES} are not the md5 of a value and the uuid \
+                 of an event"
             )),
         }
     }
@@ -320,24 +435,38 @@ mod tests {
     #[test]
     fn lines_of_any_shape_are_passed_over_and_counted() {
         let hash = md5_hex("evil.example");
-        let (one, two) = ("5f0e5b5c-0000-4000-8000-000000000001", "5F0E5B5C-0000-4000-8000-000000000002");
+        let (one, two) = (
+            "5f0e5b5c-0000-4000-8000-000000000001",
+            "5F0E5B5C-0000-4000-8000-000000000002",
+        );
         let long = "x".repeat(10_000);
         let text = format!(
             "\u{feff}{hash},{one}\r\n\n{long}\n,\n{hash}\n{hash},../../etc/passwd\n\"{}\",\"{two}\"\n{},{one}\n\u{0}\n{hash},{one}",
             hash.to_uppercase(),
             md5_hex("other.example")
         );
+
         let index = parse_index(text.as_bytes());
         let named: Vec<_> = index.events.values().map(String::as_str).collect();
-        assert_eq!((named, index.beyond, index.lines, index.unusable), (vec![one, two], 0, 9, 5));
+        assert_eq!(
+            (named, index.beyond, index.lines, index.unusable),
+            (vec![one, two], 0, 9, 5)
+        );
     }
 
     #[test]
     fn what_was_not_searched_never_says_that_no_event_knows() {
-        let other = format!("{},5f0e5b5c-0000-4000-8000-000000000001\n", md5_hex("other.example"));
+        let other = format!(
+            "{},5f0e5b5c-0000-4000-8000-000000000001\n",
+            md5_hex("other.example")
+        );
         assert_eq!(parse_index(other.as_bytes()).describe_flaw(), None);
-        assert_eq!(parse_index(format!("md5,uuid\n{other}").as_bytes()).describe_flaw(), None);
+        assert_eq!(
+            parse_index(format!("md5,uuid\n{other}").as_bytes()).describe_flaw(),
+            None
+        );
         let utf16: Vec<u8> = other.encode_utf16().flat_map(u16::to_le_bytes).collect();
+
         for text in [
             Vec::new(),
             b"\n\r\n \n".to_vec(),
@@ -356,10 +485,24 @@ mod tests {
             assert!(matches!(told, SearchCoverage::Not(_)), "{told:?}: {text:?}");
             assert_eq!(search_coverage(Some(&parse_index(&text)), Rest::Read(3), Vec::new()), SearchCoverage::All);
         }
-        let found = format!("{},5f0e5b5c-0000-4000-8000-000000000001\nrubbish\n", md5_hex("evil.example"));
-        let told = search_coverage(Some(&parse_index(found.as_bytes())), Rest::Unread("too many".into()), Vec::new());
+
+        let found = format!(
+            "{},5f0e5b5c-0000-4000-8000-000000000001\nrubbish\n",
+            md5_hex("evil.example")
+        );
+        let told = search_coverage(
+            Some(&parse_index(found.as_bytes())),
+            Rest::Unread("too many".into()),
+            Vec::new(),
+        );
+
         assert!(matches!(told, SearchCoverage::Part(_)), "{told:?}");
-        let told = search_coverage(Some(&parse_index(other.as_bytes())), Rest::Unread("too many".into()), Vec::new());
+        let told = search_coverage(
+            Some(&parse_index(other.as_bytes())),
+            Rest::Unread("too many".into()),
+            Vec::new(),
+        );
+
         assert!(matches!(told, SearchCoverage::Part(_)), "{told:?}");
         let told = search_coverage(None, Rest::Read(2), vec!["an event is broken".into()]);
         assert!(matches!(told, SearchCoverage::Part(_)), "{told:?}");

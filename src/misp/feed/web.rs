@@ -1,5 +1,5 @@
-//! A feed on a web server. Whoever serves it may be anyone: no key is sent, so that a redirect can be followed, and what comes is read as a
-//! stream within the bounds of every other answer.
+//! A feed on a web server. Whoever serves it may be anyone: no key is sent, so that a redirect can
+//! be followed, and what comes is read as a stream within the bounds of every other answer.
 
 use std::io::Read;
 
@@ -15,8 +15,9 @@ use crate::report::ConnectionReporter;
 
 const NO_FEED: &str = "is \"url\" the folder of a manifest.json?";
 
-/// So much of a file is read before any of it is handed over, in bytes: hardly a file is larger. A web server does not wait
-/// for long while events are written, and what broke off within can be asked for again.
+/// So much of a file is read before any of it is handed over, in bytes: hardly a file is larger. A
+/// web server does not wait for long while events are written, and what broke off within can be
+/// asked for again.
 const BEFOREHAND: u64 = 8 << 20;
 
 /// A feed on a web server.
@@ -30,11 +31,25 @@ impl Web {
     ///
     /// # Errors
     /// A certificate file that cannot be read, a proxy that is no URL.
-    pub fn open(url: &Url, connection: &Connection, network: &HttpContext, part: &ConnectionReporter) -> Result<Self> {
+    pub fn open(
+        url: &Url,
+        connection: &Connection,
+        network: &HttpContext,
+        part: &ConnectionReporter,
+    ) -> Result<Self> {
         let user_agent = format!("MISP-cortex-misp/{}", env!("CARGO_PKG_VERSION"));
-        let origin = Endpoint { url, headers: Vec::new(), user_agent, access: &connection.access };
+        let origin = Endpoint {
+            url,
+            headers: Vec::new(),
+            user_agent,
+            access: &connection.access,
+        };
+
         let client = Client::new(&origin, network, Arc::new(part.clone()))?;
-        Ok(Self { client, decisive: Vec::new() })
+        Ok(Self {
+            client,
+            decisive: Vec::new(),
+        })
     }
 
     /// The way to the server.
@@ -43,19 +58,32 @@ impl Web {
         &self.client
     }
 
-    /// See [`super::Feed::file`]. The content type says nothing: web servers call event files what they like.
-    pub(super) fn read_file_with<T>(&self, name: &str, mut read: impl FnMut(&mut dyn Read) -> Result<Result<T>>) -> Result<T> {
+    /// See [`super::Feed::read_file_with`]. The content type says nothing: web servers call event
+    /// files what they like.
+    pub(super) fn read_file_with<T>(
+        &self,
+        name: &str,
+        mut read: impl FnMut(&mut dyn Read) -> Result<Result<T>>,
+    ) -> Result<T> {
         self.client.retry(|| {
-            let answer = self.client.open_following_redirects(name).map_err(|failure| explain_error(failure, name))?;
+            let answer = self
+                .client
+                .open_following_redirects(name)
+                .map_err(|failure| explain_error(failure, name))?;
+
             let reading = format!("{}: reading the answer", answer.request_line());
             let (mut body, mut start) = (answer.into_body(), Vec::new());
-            body.by_ref().take(BEFOREHAND).read_to_end(&mut start).with_context(|| reading.clone())?;
+            body.by_ref()
+                .take(BEFOREHAND)
+                .read_to_end(&mut start)
+                .with_context(|| reading.clone())?;
             if start.trim_ascii_start().starts_with(b"<") {
                 match name {
                     MANIFEST => bail!("{reading}: this is a web page, no feed: {NO_FEED}"),
                     _ => bail!("{reading}: this is a web page, and no file of a feed"),
                 }
             }
+
             let read = read(&mut start.as_slice().chain(body)).with_context(|| reading.clone())?;
             Ok(read.context(reading))
         })?
@@ -69,5 +97,6 @@ fn explain_error(failure: HttpError, name: &str) -> anyhow::Error {
         Some(401 | 403) => "a feed is read without any key, so it has to be open to everyone",
         _ => "",
     };
+
     anyhow!(failure.with_help(help))
 }

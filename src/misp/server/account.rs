@@ -1,10 +1,11 @@
-//! What a server says to a key: its version, the account behind the key and its role, the sharing groups it may use.
+//! What a server says to a key: its version, the account behind the key and its role, the sharing
+//! groups it may use.
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Server, for_each_element, advise_shorter_url};
+use super::{Server, advise_shorter_url, for_each_element};
 use crate::json::{self, Element};
 use crate::misp::wire::Organisation;
 use crate::time;
@@ -16,8 +17,8 @@ pub struct VersionInfo {
     pub version: String,
     /// The server's clock, in seconds since 1970, from the header `Date`.
     pub date: Option<i64>,
-    /// When the key expires, in seconds since 1970, from the header `X-Auth-Key-Expiration`, which comes with keys that
-    /// do (MISP's `AppController.php`).
+    /// When the key expires, in seconds since 1970, from the header `X-Auth-Key-Expiration`, which
+    /// comes with keys that do (MISP's `AppController.php`).
     pub expires: Option<i64>,
     /// What the key leaves of the role's permissions.
     left: Role,
@@ -97,9 +98,9 @@ impl Role {
 }
 
 impl VersionInfo {
-    /// True for a key that is read-only: `servers/getVersion` shows the permissions that the key leaves
-    /// (`fixtures/wire/misp/281-readonly-authkey-get.json`), `users/view/me` those of the role. A role that has none of the
-    /// permissions that are shown does not tell.
+    /// True for a key that is read-only: `servers/getVersion` shows the permissions that the key
+    /// leaves (`fixtures/wire/misp/281-readonly-authkey-get.json`), `users/view/me` those of the
+    /// role. A role that has none of the permissions that are shown does not tell.
     #[must_use]
     pub fn is_read_only(&self, role: &Role) -> bool {
         let pairs = [
@@ -153,12 +154,23 @@ impl Server {
             let date = time::parse_http_date(&answer.header("date"));
             let expires = time::parse_iso(&answer.header("x-auth-key-expiration"));
             let said = answer.read_value()?;
-            let version = said.get("version").and_then(Value::as_str).map(ToOwned::to_owned);
+            let version = said
+                .get("version")
+                .and_then(Value::as_str)
+                .map(ToOwned::to_owned);
             let version = version.with_context(|| {
-                let help = self.page_in_url().map_or_else(|| "this is no MISP".to_owned(), advise_shorter_url);
+                let help = self
+                    .page_in_url()
+                    .map_or_else(|| "this is no MISP".to_owned(), advise_shorter_url);
                 format!("{line}: the answer names no version: {help}")
             })?;
-            Ok(VersionInfo { version, date, expires, left: Role::deserialize(said).unwrap_or_default() })
+
+            Ok(VersionInfo {
+                version,
+                date,
+                expires,
+                left: Role::deserialize(said).unwrap_or_default(),
+            })
         })
     }
 
@@ -167,16 +179,32 @@ impl Server {
     /// # Errors
     /// That the server does not say.
     pub fn fetch_account(&self) -> Result<Account> {
-        let (line, Whoami { user, role, organisation }) =
-            self.get("users/view/me.json", |answer| Ok((answer.request_line().to_owned(), answer.read_as()?)))?;
+        let (
+            line,
+            Whoami {
+                user,
+                role,
+                organisation,
+            },
+        ) = self.get("users/view/me.json", |answer| {
+            Ok((answer.request_line().to_owned(), answer.read_as()?))
+        })?;
+
         let organisation = organisation.filter(|organisation| !organisation.uuid.is_empty());
-        let organisation = organisation.with_context(|| format!("{line}: the answer names no organisation"))?;
-        Ok(Account { user: user.unwrap_or_default(), role: role.unwrap_or_default(), organisation })
+        let organisation =
+            organisation.with_context(|| format!("{line}: the answer names no organisation"))?;
+        Ok(Account {
+            user: user.unwrap_or_default(),
+            role: role.unwrap_or_default(),
+            organisation,
+        })
     }
 
-    /// The name of a sharing group that events of this key may go to: what MISP's index lists is what `events/add` takes. A
-    /// group whose owner the key's organisation is, without being a member, is shown by its number and refused all the same
-    /// (`fixtures/wire/misp/480-view-sharing-group-of-others.json` to `482-add-event-to-sharing-group-of-others.json`).
+    /// The name of a sharing group that events of this key may go to: what MISP's index lists is
+    /// what `events/add` takes. A group whose owner the key's organisation is, without being a
+    /// member, is shown by its number and refused all the same
+    /// (`fixtures/wire/misp/480-view-sharing-group-of-others.json` to
+    /// `482-add-event-to-sharing-group-of-others.json`).
     ///
     /// # Errors
     /// What stopped the asking.
@@ -184,11 +212,16 @@ impl Server {
         let number = number.to_string();
         self.get("sharing_groups/index/limit:9999.json", |answer| {
             let mut name = None;
+
             for_each_element(answer, &["response"], &mut |row: Element<GroupRow>| {
-                let group = row.into_option().and_then(|row| row.group).filter(|group| group.id == number);
+                let group = row
+                    .into_option()
+                    .and_then(|row| row.group)
+                    .filter(|group| group.id == number);
                 name = name.take().or(group.map(|group| group.name));
                 Ok(())
             })?;
+
             Ok(name)
         })
     }

@@ -1,5 +1,6 @@
-//! A MISP server, over HTTP: what is asked and what the answers mean; what is written is in `write.rs`. The rules are
-//! those of MISP 2.5, as the exchanges in `fixtures/wire/misp/` show them.
+//! A MISP server, over HTTP: what is asked and what the answers mean; what is written is in
+//! `write.rs`. The rules are those of MISP 2.5, as the exchanges in `fixtures/wire/misp/` show
+//! them.
 
 pub mod account;
 mod knows;
@@ -25,10 +26,12 @@ use crate::misp::wire::Event;
 use crate::report::ConnectionReporter;
 use knows::CurrentUser;
 
-/// Events asked for at once. A page is read before its events are, so that no answer waits half read.
+/// Events asked for at once. A page is read before its events are, so that no answer waits half
+/// read.
 const ROWS: usize = 500;
 
-/// What is not wanted of an event's content (`fixtures/wire/misp/432-view-objects-no-attachments.json`).
+/// What is not wanted of an event's content
+/// (`fixtures/wire/misp/432-view-objects-no-attachments.json`).
 const WITHOUT: &str = "includeAttachments:0/excludeGalaxy:1/includeFeedCorrelations:0/includeWarninglistHits:0/includeEventCorrelations:0";
 
 /// A MISP server.
@@ -45,7 +48,11 @@ impl Server {
     ///
     /// # Errors
     /// A certificate file that cannot be read, a key that no header can carry.
-    pub fn open(connection: &Connection, network: &HttpContext, part: &ConnectionReporter) -> Result<Self> {
+    pub fn open(
+        connection: &Connection,
+        network: &HttpContext,
+        part: &ConnectionReporter,
+    ) -> Result<Self> {
         let Target::Server { url, key } = &connection.target else {
             bail!("connection \"{}\" is no server", connection.name)
         };
@@ -55,13 +62,21 @@ impl Server {
             user_agent: format!("MISP-cortex-misp/{}", env!("CARGO_PKG_VERSION")),
             access: &connection.access,
         };
+
         let client = Client::new(&origin, network, Arc::new(part.clone()))?;
-        Ok(Self { client, url: url.clone(), me: OnceLock::new(), decisive: Vec::new() })
+        Ok(Self {
+            client,
+            url: url.clone(),
+            me: OnceLock::new(),
+            decisive: Vec::new(),
+        })
     }
 
     /// The rows of a list of events, as they are kept.
     fn read_events(&self, answer: Response, most: usize) -> Result<Vec<Element<Event>>> {
-        read_list(answer, &[], most, &mut |row: Element<Event>| Some(self.compact_event(row)))
+        read_list(answer, &[], most, &mut |row: Element<Event>| {
+            Some(self.compact_event(row))
+        })
     }
 
     fn compact_event(&self, row: Element<Event>) -> Element<Event> {
@@ -73,29 +88,50 @@ impl Server {
 
     /// A question by GET, asked again where that may help.
     fn get<T>(&self, path: &str, mut read: impl FnMut(Response) -> Result<T>) -> Result<T> {
-        self.client.retry(|| read(self.client.get(path).map_err(|failure| self.explain_error(failure))?))
+        self.client.retry(|| {
+            read(
+                self.client
+                    .get(path)
+                    .map_err(|failure| self.explain_error(failure))?,
+            )
+        })
     }
 
     /// A question by POST, asked again where that may help.
-    fn post_query<T>(&self, path: &str, body: &Value, mut read: impl FnMut(Response) -> Result<T>) -> Result<T> {
-        self.client.retry(|| read(self.client.post(path, body).map_err(|failure| self.explain_error(failure))?))
+    fn post_query<T>(
+        &self,
+        path: &str,
+        body: &Value,
+        mut read: impl FnMut(Response) -> Result<T>,
+    ) -> Result<T> {
+        self.client.retry(|| {
+            read(
+                self.client
+                    .post(path, body)
+                    .map_err(|failure| self.explain_error(failure))?,
+            )
+        })
     }
 
-    /// Adds what can be done about it. What the address of a page answers has nothing to do with rights
-    /// (`fixtures/wire/misp/453-events-below-wrong-root.json`).
+    /// Adds what can be done about it. What the address of a page answers has nothing to do with
+    /// rights (`fixtures/wire/misp/453-events-below-wrong-root.json`).
     fn explain_error(&self, failure: HttpError) -> anyhow::Error {
         let is_elsewhere = match &failure.cause {
-            HttpErrorKind::Refused { status, .. } => matches!(status, 403..=405) && !error_mentions(&failure, "Auth"),
+            HttpErrorKind::Refused { status, .. } => {
+                matches!(status, 403..=405) && !error_mentions(&failure, "Auth")
+            }
             HttpErrorKind::Redirected { .. } | HttpErrorKind::NotJson(_) => true,
             _ => false,
         };
+
         match self.page_in_url().filter(|_| is_elsewhere) {
             Some(path) => anyhow!(failure.with_help(advise_shorter_url(path))),
             None => explain_error(failure),
         }
     }
 
-    /// The part of our URL's path that is a page of MISP, as somebody copies it from a browser: `/events/index`.
+    /// The part of our URL's path that is a page of MISP, as somebody copies it from a browser:
+    /// `/events/index`.
     fn page_in_url(&self) -> Option<&str> {
         const PAGES: [&str; 13] = [
             "events",
@@ -112,11 +148,25 @@ impl Server {
             "objects",
             "event_reports",
         ];
+
         let path = self.url.path().trim_end_matches('/');
         let places = path.match_indices('/').map(|(at, _)| at);
-        let is_page =
-            |at: &usize| PAGES.contains(&path.get(at + 1..).unwrap_or_default().split('/').next().unwrap_or_default());
-        places.into_iter().find(is_page).and_then(|at| path.get(at..))
+
+        let is_page = |at: &usize| {
+            PAGES.contains(
+                &path
+                    .get(at + 1..)
+                    .unwrap_or_default()
+                    .split('/')
+                    .next()
+                    .unwrap_or_default(),
+            )
+        };
+
+        places
+            .into_iter()
+            .find(is_page)
+            .and_then(|at| path.get(at..))
     }
 
     /// The version: the cheapest question that needs a good key.
@@ -149,6 +199,7 @@ fn read_list<T: for<'de> Deserialize<'de>, K>(
 ) -> Result<Vec<K>> {
     let line = answer.request_line().to_owned();
     let collected = JsonStream::new(answer.into_body()).collect(path, most, keep);
+
     collected.with_context(|| format!("{line}: reading the answer"))
 }
 
@@ -160,7 +211,9 @@ fn for_each_element<T: for<'de> Deserialize<'de>>(
 ) -> Result<()> {
     let line = answer.request_line().to_owned();
     let mut source = JsonStream::new(answer.into_body());
-    let read = source.for_each_at(path, on).and_then(|()| source.require_end());
+    let read = source
+        .for_each_at(path, on)
+        .and_then(|()| source.require_end());
     read.with_context(|| format!("{line}: reading the answer"))
 }
 
@@ -173,26 +226,32 @@ fn explain_error(failure: HttpError) -> anyhow::Error {
     let help = match &failure.cause {
         // `fixtures/wire/misp/292-not-live-partner.json`
         HttpErrorKind::Redirected { to, .. } if to.contains("/users/login") => Some(
-            "MISP is in maintenance mode (its setting MISP.live is off) and lets in site administrators only: try again when it is over",
+            "MISP is in maintenance mode (its setting MISP.live is off) and lets in site \
+             administrators only: try again when it is over",
         ),
-        _ if error_mentions(&failure, "from your IP address") => {
-            Some("the key is for certain addresses only: add the one of this machine to the key's allowed IPs, in MISP")
-        }
+        _ if error_mentions(&failure, "from your IP address") => Some(
+            "the key is for certain addresses only: add the one of this machine to the key's \
+             allowed IPs, in MISP",
+        ),
         _ if error_mentions(&failure, "Authentication failed") => {
             Some("check \"key\": it is wrong, expired, or its user is disabled")
         }
         _ if error_mentions(&failure, "Invalid Sharing Group") => Some(
-            "check \"sharing_group\": there is no such group, it is not active, or the key's organisation is no member of it",
+            "check \"sharing_group\": there is no such group, it is not active, or the key's \
+             organisation is no member of it",
         ),
         _ if error_mentions(&failure, "permission") || error_mentions(&failure, "authorised") => {
             Some("the key's user lacks a permission, or the event is another organisation's")
         }
         // A MISP that knows no such event, attribute or user says "Invalid …".
-        HttpErrorKind::Refused { status: 401 | 404, .. } if !error_mentions(&failure, "Invalid") => {
+        HttpErrorKind::Refused {
+            status: 401 | 404, ..
+        } if !error_mentions(&failure, "Invalid") => {
             Some("check \"url\": is this the address of a MISP?")
         }
         _ => None,
     };
+
     anyhow!(failure.with_help(help.unwrap_or_default()))
 }
 

@@ -1,5 +1,5 @@
-//! Which organisations and tags a server has, of those that the import's filters name. The lists are read as streams, and
-//! of them only what was asked for is kept.
+//! Which organisations and tags a server has, of those that the import's filters name. The lists
+//! are read as streams, and of them only what was asked for is kept.
 
 use anyhow::Result;
 use serde::Deserialize;
@@ -26,7 +26,8 @@ pub struct NameQuery<'a> {
 pub struct ResolvedNames {
     /// The organisations among those asked for; none if the server does not show its list.
     pub organisations: Option<Vec<Organisation>>,
-    /// The tags among those asked for, in every spelling; none if the server does not show its list.
+    /// The tags among those asked for, in every spelling; none if the server does not show its
+    /// list.
     pub tags: Option<Vec<NumberedTag>>,
     /// The uuid of our own organisation, if it was asked for.
     pub own: Option<String>,
@@ -70,13 +71,28 @@ impl Server {
             true => Some(Vec::new()),
             false => none_if_hidden(self.find_organisations(&sought.organisations))?,
         };
-        let tags = if sought.tags.is_empty() { Some(Vec::new()) } else { none_if_hidden(self.find_tags(&sought.tags))? };
-        let own = if sought.own { Some(self.current_user()?.organisation.clone()) } else { None };
-        Ok(ResolvedNames { organisations, tags, own })
+        let tags = if sought.tags.is_empty() {
+            Some(Vec::new())
+        } else {
+            none_if_hidden(self.find_tags(&sought.tags))?
+        };
+
+        let own = if sought.own {
+            Some(self.current_user()?.organisation.clone())
+        } else {
+            None
+        };
+
+        Ok(ResolvedNames {
+            organisations,
+            tags,
+            own,
+        })
     }
 
-    /// One list of all organisations: without `scope:all` it is that of the local ones, and a single one can be asked for
-    /// by its name in some versions only (MISP's `OrganisationsController.php`, `index` and `view`).
+    /// One list of all organisations: without `scope:all` it is that of the local ones, and a
+    /// single one can be asked for by its name in some versions only (MISP's
+    /// `OrganisationsController.php`, `index` and `view`).
     fn find_organisations(&self, names: &[&str]) -> Result<Vec<Organisation>> {
         self.get("organisations/index/scope:all", |answer| {
             let mut known = Vec::new();
@@ -88,25 +104,41 @@ impl Server {
         })
     }
 
-    /// Whole names are asked for in lists. A server asks its database several questions for each tag that `tags/search`
-    /// finds, so that a pattern, which may fit thousands, goes to `tags/index` instead (MISP's `TagsController.php`).
+    /// Whole names are asked for in lists. A server asks its database several questions for each
+    /// tag that `tags/search` finds, so that a pattern, which may fit thousands, goes to
+    /// `tags/index` instead (MISP's `TagsController.php`).
     fn find_tags(&self, patterns: &[&str]) -> Result<Vec<NumberedTag>> {
         const NAMES: usize = 500;
-        let (patterns, names): (Vec<&str>, Vec<&str>) = patterns.iter().partition(|name| name.contains('*'));
+
+        let (patterns, names): (Vec<&str>, Vec<&str>) =
+            patterns.iter().partition(|name| name.contains('*'));
         let mut known = Vec::new();
+
         for names in names.chunks(NAMES) {
             let asked: Vec<String> = names.iter().map(|name| to_like_pattern(name)).collect();
-            let found = self.query_tags::<TagRow>("tags/search", &json!({"tag": asked}), &[], &|TagRow { tag }| {
-                tag.filter(|tag| names.iter().any(|name| matches(name, &tag.name)))
-            })?;
+
+            let found = self.query_tags::<TagRow>(
+                "tags/search",
+                &json!({"tag": asked}),
+                &[],
+                &|TagRow { tag }| {
+                    tag.filter(|tag| names.iter().any(|name| matches(name, &tag.name)))
+                },
+            )?;
+
             known.extend(found);
         }
+
         for pattern in patterns {
-            let longest = pattern.split('*').max_by_key(|part| part.len()).unwrap_or_default();
+            let longest = pattern
+                .split('*')
+                .max_by_key(|part| part.len())
+                .unwrap_or_default();
             let body = json!({"searchall": to_like_pattern(longest), "exclude_statistics": 1});
             let fits = |tag: NumberedTag| Some(tag).filter(|tag| matches(pattern, &tag.name));
             known.extend(self.query_tags("tags/index", &body, &["Tag"], &fits)?);
         }
+
         Ok(known)
     }
 
@@ -127,7 +159,11 @@ impl Server {
 }
 
 /// Reads a list as a stream; what is no object is passed over.
-fn for_each_object<T: for<'de> Deserialize<'de>>(answer: Response, inside: &[&str], on: &mut dyn FnMut(T)) -> Result<()> {
+fn for_each_object<T: for<'de> Deserialize<'de>>(
+    answer: Response,
+    inside: &[&str],
+    on: &mut dyn FnMut(T),
+) -> Result<()> {
     super::for_each_element(answer, inside, &mut |element: Element<T>| {
         element.into_option().into_iter().for_each(&mut *on);
         Ok(())
@@ -137,7 +173,12 @@ fn for_each_object<T: for<'de> Deserialize<'de>>(answer: Response, inside: &[&st
 /// None for a list that the server does not show to us: its administrator may hide it from users
 /// (`Security.hide_organisation_index_from_users`), and other versions may not have it.
 fn none_if_hidden<T>(asked: Result<T>) -> Result<Option<T>> {
-    let status = |error: &anyhow::Error| error.downcast_ref::<HttpError>().and_then(HttpError::status);
+    let status = |error: &anyhow::Error| {
+        error
+            .downcast_ref::<HttpError>()
+            .and_then(HttpError::status)
+    };
+
     match asked {
         Ok(list) => Ok(Some(list)),
         Err(error) if matches!(status(&error), Some(403..=405)) => Ok(None),
@@ -145,8 +186,9 @@ fn none_if_hidden<T>(asked: Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// A name for a question by SQL's `LIKE`, in lower case as MISP compares it there. What means something else to `LIKE` gives
-/// way to `_`, which is any one sign: what comes back is compared once more.
+/// A name for a question by SQL's `LIKE`, in lower case as MISP compares it there. What means
+/// something else to `LIKE` gives way to `_`, which is any one sign: what comes back is compared
+/// once more.
 pub(super) fn to_like_pattern(name: &str) -> String {
     name.trim().to_lowercase().replace(['\\', '%'], "_")
 }

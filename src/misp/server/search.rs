@@ -24,36 +24,55 @@ const MOST_TAGS: usize = 100;
 const LONGEST_COMMENT: usize = 4 << 10;
 
 impl Server {
-    /// Searches for a value, in loose attributes, composites and objects, and hands over what has it. Every spelling stands
-    /// in one `OR` list, where MISP takes `!` for a letter and not for an operator, as it does in a bare text
-    /// (`fixtures/wire/misp/420-value-search-or.json`, `fixtures/wire/misp/421-value-search-bang-is-operator.json`). MISP
-    /// compares as [`crate::types::equal`] does. Characters above U+FFFF are not stored there.
+    /// Searches for a value, in loose attributes, composites and objects, and hands over what has
+    /// it. Every spelling stands in one `OR` list, where MISP takes `!` for a letter and not for an
+    /// operator, as it does in a bare text (`fixtures/wire/misp/420-value-search-or.json`,
+    /// `fixtures/wire/misp/421-value-search-bang-is-operator.json`). MISP compares as
+    /// [`crate::types::equal`] does. Characters above U+FFFF are not stored there.
     ///
     /// # Errors
     /// What stopped the search; or the handler's own error.
-    pub fn search(&self, sought: &SearchValue, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<SearchCoverage> {
-        let asked = sought.search_terms().into_iter().filter(|one| one.chars().all(|c| c <= '\u{ffff}')).map(escape_operators);
+    pub fn search(
+        &self,
+        sought: &SearchValue,
+        on: &mut dyn FnMut(Hit) -> Result<()>,
+    ) -> Result<SearchCoverage> {
+        let asked = sought
+            .search_terms()
+            .into_iter()
+            .filter(|one| one.chars().all(|c| c <= '\u{ffff}'))
+            .map(escape_operators);
+
         let asked: Vec<String> = asked.collect();
         if asked.is_empty() {
             return Ok(SearchCoverage::Not("the value is empty".to_owned()));
         }
         self.search_pages(&asked, sought, on)?;
+
         Ok(SearchCoverage::All)
     }
 
-    /// Pages until one is empty: a page may be short for reasons of its own, and the count in its header is no total
-    /// (`fixtures/wire/misp/212-ars-page1.json`).
-    fn search_pages(&self, asked: &[String], sought: &SearchValue, on: &mut dyn FnMut(Hit) -> Result<()>) -> Result<()> {
+    /// Pages until one is empty: a page may be short for reasons of its own, and the count in its
+    /// header is no total (`fixtures/wire/misp/212-ars-page1.json`).
+    fn search_pages(
+        &self,
+        asked: &[String],
+        sought: &SearchValue,
+        on: &mut dyn FnMut(Hit) -> Result<()>,
+    ) -> Result<()> {
         let mut keep = |row: Element<Attribute>| {
             Some(match row {
                 Element::Good(mut attribute) => {
                     attribute.tags.truncate(MOST_TAGS);
-                    attribute.comment.truncate(attribute.comment.floor_char_boundary(LONGEST_COMMENT));
+                    attribute
+                        .comment
+                        .truncate(attribute.comment.floor_char_boundary(LONGEST_COMMENT));
                     Element::Good(attribute)
                 }
                 bad @ Element::Bad(_) => bad,
             })
         };
+
         let mut highest = 0;
         let mut page = PageRequest::first(HITS);
         let body = |page: PageRequest| {
@@ -62,9 +81,12 @@ impl Server {
                 "limit": page.limit, "page": page.number, "order": "Attribute.id asc",
             })
         };
+
         loop {
             let path = &["response", "Attribute"];
-            let rows = self.fetch_page("attributes/restSearch", path, &mut page, &body, &mut keep)?.rows;
+            let rows = self
+                .fetch_page("attributes/restSearch", path, &mut page, &body, &mut keep)?
+                .rows;
             if rows.is_empty() {
                 return Ok(());
             }
@@ -73,8 +95,11 @@ impl Server {
                 page.number == 1 || last > Some(highest),
                 "searching for a value: the server sends the same page again and again"
             );
-            let new = rows.into_iter().filter(|row| chunks::attribute_number(row).is_none_or(|number| number > highest));
-            new.filter_map(|row| to_hit(row, sought)).try_for_each(&mut *on)?;
+            let new = rows
+                .into_iter()
+                .filter(|row| chunks::attribute_number(row).is_none_or(|number| number > highest));
+            new.filter_map(|row| to_hit(row, sought))
+                .try_for_each(&mut *on)?;
             highest = last.unwrap_or(highest);
             page = page.next();
         }
@@ -86,26 +111,38 @@ impl Server {
     /// What stopped the asking.
     pub fn find_event_by_number(&self, number: u64) -> Result<Option<(Uuid, Event)>> {
         let body = json!({"eventid": [number]});
-        let rows = self.post_query("events/index", &body, |answer| self.read_events(answer, ROWS))?;
+        let rows = self.post_query("events/index", &body, |answer| {
+            self.read_events(answer, ROWS)
+        })?;
         let wanted = number.to_string();
         let found = rows.into_iter().find_map(|row| match IndexEntry::new(row) {
             IndexEntry::Event(event, uuid) if event.id == wanted => Some((uuid, *event)),
             IndexEntry::Event(..) | IndexEntry::Bad(_) => None,
         });
+
         Ok(found)
     }
 }
 
-/// A text that MISP takes for itself: `%` at an end would stand for anything there (its `AppModel.php`,
-/// `generic_add_filter`), and what can be read as an IPv6 address would be written anew, be it a MAC (`Event.php`,
-/// `set_filter_value`; `fixtures/wire/misp/466-value-search-ipv6-is-compressed.json`). A character without weight before it
-/// keeps the comparison as it is (`fixtures/wire/misp/463-value-search-percent-behind-weightless.json`,
+/// A text that MISP takes for itself: `%` at an end would stand for anything there (its
+/// `AppModel.php`, `generic_add_filter`), and what can be read as an IPv6 address would be written
+/// anew, be it a MAC (`Event.php`, `set_filter_value`;
+/// `fixtures/wire/misp/466-value-search-ipv6-is-compressed.json`). A character without weight
+/// before it keeps the comparison as it is
+/// (`fixtures/wire/misp/463-value-search-percent-behind-weightless.json`,
 /// `fixtures/wire/misp/467-value-search-ipv6-behind-weightless.json`).
 fn escape_operators(text: &str) -> String {
     const WEIGHTLESS: &str = "\u{200b}";
-    let is_rewritten = text.parse::<Ipv6Addr>().is_ok_and(|ip| ip.to_string() != text);
+
+    let is_rewritten = text
+        .parse::<Ipv6Addr>()
+        .is_ok_and(|ip| ip.to_string() != text);
     let mark = |is_operator: bool| if is_operator { WEIGHTLESS } else { "" };
-    format!("{}{text}{}", mark(text.starts_with('%') || is_rewritten), mark(text.ends_with('%')))
+    format!(
+        "{}{text}{}",
+        mark(text.starts_with('%') || is_rewritten),
+        mark(text.ends_with('%'))
+    )
 }
 
 /// What a row of the answer is, if it is what was sought.
@@ -115,8 +152,16 @@ fn to_hit(row: Element<Attribute>, sought: &SearchValue) -> Option<Hit> {
         Element::Bad(flaw) => return Some(Hit::Bad(flaw.describe("an attribute of the answer"))),
     };
     let Some(event) = attribute.parse_event_uuid() else {
-        return Some(Hit::Bad("an attribute of the answer names no event".to_owned()));
+        return Some(Hit::Bad(
+            "an attribute of the answer names no event".to_owned(),
+        ));
     };
+
     let likeness = sought.compare_attribute(&attribute.kind, &attribute.value)?;
-    Some(Hit::Attribute { event, likeness, sightings: attribute.sightings.seen, attribute: Box::new(attribute) })
+    Some(Hit::Attribute {
+        event,
+        likeness,
+        sightings: attribute.sightings.seen,
+        attribute: Box::new(attribute),
+    })
 }

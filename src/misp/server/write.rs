@@ -1,5 +1,5 @@
-//! Writing to a MISP server. MISP answers 200 and leaves out what it dislikes, so what is told here is what was sent and
-//! what was refused; what arrived is looked at afterwards.
+//! Writing to a MISP server. MISP answers 200 and leaves out what it dislikes, so what is told here
+//! is what was sent and what was refused; what arrived is looked at afterwards.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Server, explain_error, error_mentions};
+use super::{Server, error_mentions, explain_error};
 use crate::http::{self, HttpError, HttpErrorKind};
 use crate::json;
 use crate::misp::changes::{AttachmentPayload, AttachmentSource, EventChanges};
@@ -29,15 +29,26 @@ impl Server {
     ///
     /// # Errors
     /// That it was not added.
-    pub(in crate::misp) fn add_sighting(&self, attribute: &Uuid, moment: Option<i64>) -> anyhow::Result<()> {
+    pub(in crate::misp) fn add_sighting(
+        &self,
+        attribute: &Uuid,
+        moment: Option<i64>,
+    ) -> anyhow::Result<()> {
         let mut body = json!({"source": SOURCE, "type": "0"});
         if let Some(moment) = moment {
             body = merge_members(body, json!({"timestamp": moment}));
         }
-        let answer = self.client.post(&format!("sightings/add/{attribute}"), &body).map_err(explain_error)?;
+        let answer = self
+            .client
+            .post(&format!("sightings/add/{attribute}"), &body)
+            .map_err(explain_error)?;
         let said = answer.read_value()?;
-        let message = said.get("message").and_then(Value::as_str).unwrap_or("MISP does not say why");
+        let message = said
+            .get("message")
+            .and_then(Value::as_str)
+            .unwrap_or("MISP does not say why");
         ensure!(said.get("Sighting").is_some(), "{message}");
+
         Ok(())
     }
 }
@@ -53,9 +64,10 @@ pub(in crate::misp) struct ServerWriter<'a> {
 }
 
 impl ServerWriter<'_> {
-    /// Header and tags first, then changes, objects, and the attributes in lists, one list after the other. Of a published
-    /// event that only new IOCs are a reason to touch, those go first: a value that MISP refuses at every run takes no
-    /// publication back, while an edit does even if it changes nothing (`fixtures/wire/misp/407-edit-noop-unpublishes.json`).
+    /// Header and tags first, then changes, objects, and the attributes in lists, one list after
+    /// the other. Of a published event that only new IOCs are a reason to touch, those go first: a
+    /// value that MISP refuses at every run takes no publication back, while an edit does even if
+    /// it changes nothing (`fixtures/wire/misp/407-edit-noop-unpublishes.json`).
     ///
     /// # Errors
     /// What stopped the writing, and whether a look may help.
@@ -65,40 +77,69 @@ impl ServerWriter<'_> {
         }
         sending.waits = false;
         self.leave_out_refused(sending)?;
+
         if self.changes.is_additions_first {
-            let iocs: Vec<_> = self.pending_additions(sending).filter(|one| one.to_ids && one.place.is_none()).collect();
+            let iocs: Vec<_> = self
+                .pending_additions(sending)
+                .filter(|one| one.to_ids && one.place.is_none())
+                .collect();
             self.add_in_batches(&iocs, sending)?;
             let is_in_object = |one: &AttributeDraft| one.to_ids && one.place.is_some();
-            if !iocs.iter().any(|one| sending.may_have_added(&one.uuid)) && !self.pending_additions(sending).any(is_in_object) {
+            if !iocs.iter().any(|one| sending.may_have_added(&one.uuid))
+                && !self.pending_additions(sending).any(is_in_object)
+            {
                 sending.waits = true;
                 return Ok(());
             }
         }
+
         self.send_edits(sending)?;
-        let is_sent = |one: &&AttributeDraft| self.changes.is_additions_first && sending.may_have_added(&one.uuid);
+        let is_sent = |one: &&AttributeDraft| {
+            self.changes.is_additions_first && sending.may_have_added(&one.uuid)
+        };
         let additions = self.pending_additions(sending).filter(|one| !is_sent(one));
         let (inside, loose): (Vec<_>, Vec<_>) = additions.partition(|one| one.place.is_some());
         self.add_objects(&inside, sending)?;
+
         self.add_in_batches(&loose, sending)
     }
 
     /// True for what is to join an object that is there, and was not refused.
-    pub(super) fn joins_existing_object(&self, attribute: &AttributeDraft, sending: &WriteLog) -> bool {
+    pub(super) fn joins_existing_object(
+        &self,
+        attribute: &AttributeDraft,
+        sending: &WriteLog,
+    ) -> bool {
         let is_there = |object: &Uuid| !self.changes.creates_object(object);
-        attribute.place.as_ref().is_some_and(|place| is_there(&place.object)) && sending.may_send(&attribute.uuid)
+        attribute
+            .place
+            .as_ref()
+            .is_some_and(|place| is_there(&place.object))
+            && sending.may_send(&attribute.uuid)
     }
 
     /// What is to be added and was not refused.
     fn pending_additions(&self, sending: &WriteLog) -> impl Iterator<Item = &AttributeDraft> {
-        self.changes.additions.iter().copied().filter(|one| sending.may_send(&one.uuid))
+        self.changes
+            .additions
+            .iter()
+            .copied()
+            .filter(|one| sending.may_send(&one.uuid))
     }
 
-    fn add_in_batches(&self, loose: &[&AttributeDraft], sending: &mut WriteLog) -> Result<(), WriteStop> {
+    fn add_in_batches(
+        &self,
+        loose: &[&AttributeDraft],
+        sending: &mut WriteLog,
+    ) -> Result<(), WriteStop> {
         let batch = sending.batch.unwrap_or(BATCH);
-        loose.chunks(batch).try_for_each(|batch| self.add_attributes(batch, sending))
+        loose
+            .chunks(batch)
+            .try_for_each(|batch| self.add_attributes(batch, sending))
     }
 
-    /// Another run may have made the event meanwhile, which MISP tells by 404 with a `Location`, 403 or 500.
+    /// Another run may have made the event meanwhile, which MISP tells by 404 with a `Location`,
+    /// 403 or 500.
     fn add_event(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
         let header = &self.changes.header;
         let mut more = json!({"distribution": header.distribution.to_string()});
@@ -110,6 +151,7 @@ impl ServerWriter<'_> {
         }
         let body = json!({"Event": sent::event(&self.changes.uuid, header, self.names, more)});
         (self.underway)(&sending.as_if_unanswered([]));
+
         let failure = match self.server.client.post("events/add/metadata:1", &body) {
             Ok(answer) => {
                 sending.record_sent([], true);
@@ -120,54 +162,115 @@ impl ServerWriter<'_> {
             }
             Err(failure) => failure,
         };
+
         if !is_refusal(&failure) {
             sending.record_sent([], false);
-            return Err(WriteStop::Look(explain_error(failure).context("adding the event")));
+            return Err(WriteStop::Look(
+                explain_error(failure).context("adding the event"),
+            ));
         }
-        let is_hidden = matches!(&failure.cause, HttpErrorKind::Refused { status: 404, location: Some(_), .. });
+
+        let is_hidden = matches!(
+            &failure.cause,
+            HttpErrorKind::Refused {
+                status: 404,
+                location: Some(_),
+                ..
+            }
+        );
+
         let failure = if is_hidden {
-            let help = "the uuid {} belongs to an event that this key cannot see: ask the administrator of this MISP who owns it";
+            let help = "the uuid {} belongs to an event that this key cannot see: ask the \
+                administrator of this MISP who owns it";
             anyhow!(failure.with_help(help.replace("{}", &self.changes.uuid.to_string())))
         } else if error_mentions(&failure, "blocklist") {
             anyhow!(failure.with_help(format!(
-                "event {} was deleted on this MISP and is on its blocklist: a user of the host organisation can lift that at \
+                "event {} was deleted on this MISP and is on its blocklist: a user of the host \
+                 organisation can lift that at \
                  {}eventBlocklists",
                 self.changes.uuid, self.server.url
             )))
         } else {
             explain_error(failure).context("adding the event")
         };
+
         sending.was_taken = true;
-        Err(WriteStop::Taken { error: failure, is_hidden })
+
+        Err(WriteStop::Taken {
+            error: failure,
+            is_hidden,
+        })
     }
 
-    /// Changes of the event and of attributes that are there, and attributes that join an object that is there.
+    /// Changes of the event and of attributes that are there, and attributes that join an object
+    /// that is there.
     fn send_edits(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
         let mut changes: Vec<(Uuid, Option<Uuid>, Value)> = Vec::new();
-        let edits = self.changes.edits.iter().filter(|edit| sending.may_send(&edit.uuid));
-        changes.extend(edits.map(|edit| (edit.uuid, edit.object, sent::attribute_patch(&edit.uuid, edit.change))));
-        changes.extend(self.changes.closed_objects.iter().map(|object| (*object, Some(*object), Value::Null)));
+        let edits = self
+            .changes
+            .edits
+            .iter()
+            .filter(|edit| sending.may_send(&edit.uuid));
+
+        changes.extend(edits.map(|edit| {
+            (
+                edit.uuid,
+                edit.object,
+                sent::attribute_patch(&edit.uuid, edit.change),
+            )
+        }));
+
+        changes.extend(
+            self.changes
+                .closed_objects
+                .iter()
+                .map(|object| (*object, Some(*object), Value::Null)),
+        );
+
         let mut with_files = Vec::new();
+
         for attribute in self.changes.additions.iter().copied() {
-            let Some(place) = attribute.place.as_ref().filter(|_| self.joins_existing_object(attribute, sending)) else { continue };
+            let Some(place) = attribute
+                .place
+                .as_ref()
+                .filter(|_| self.joins_existing_object(attribute, sending))
+            else {
+                continue;
+            };
+
             if attribute.file.is_some() {
                 with_files.push((attribute, place.object));
             } else {
-                changes.push((attribute.uuid, Some(place.object), self.attribute_body(attribute, None)));
+                changes.push((
+                    attribute.uuid,
+                    Some(place.object),
+                    self.attribute_body(attribute, None),
+                ));
             }
         }
+
         let mut head = sent::event_patch(self.changes.event);
         if changes.is_empty() && !self.changes.event.is_empty() {
             self.send_edit_batch(std::mem::replace(&mut head, json!({})), &[], sending)?;
         }
-        changes.chunks(sending.batch.unwrap_or(BATCH)).try_for_each(|batch| {
-            let head = std::mem::replace(&mut head, json!({}));
-            self.send_edit_batch(head, batch, sending)
-        })?;
+
+        changes
+            .chunks(sending.batch.unwrap_or(BATCH))
+            .try_for_each(|batch| {
+                let head = std::mem::replace(&mut head, json!({}));
+                self.send_edit_batch(head, batch, sending)
+            })?;
+
         // One file at a time, read just before it is sent.
-        with_files.into_iter().try_for_each(|(attribute, object)| match self.attribute_body_with_file(attribute, sending) {
-            Some(body) => self.send_edit_batch(json!({}), &[(attribute.uuid, Some(object), body)], sending),
-            None => Ok(()),
+        with_files.into_iter().try_for_each(|(attribute, object)| {
+            match self.attribute_body_with_file(attribute, sending) {
+                Some(body) => self.send_edit_batch(
+                    json!({}),
+                    &[(attribute.uuid, Some(object), body)],
+                    sending,
+                ),
+                None => Ok(()),
+            }
         })
     }
 
@@ -187,46 +290,77 @@ impl ServerWriter<'_> {
                 None => loose.push(body.clone()),
             }
         }
+
         let mut event = merge_members(json!({"uuid": self.changes.uuid}), head);
         if !loose.is_empty() {
             event = merge_members(event, json!({"Attribute": loose}));
         }
+
         if !objects.is_empty() {
             let object = |(uuid, attributes): (Uuid, Vec<Value>)| {
                 let object = json!({"uuid": uuid, "Attribute": attributes});
                 let is_closed = self.changes.closed_objects.contains(&uuid);
-                if is_closed { merge_members(object, json!({"distribution": "0"})) } else { object }
+                if is_closed {
+                    merge_members(object, json!({"distribution": "0"}))
+                } else {
+                    object
+                }
             };
+
             let objects: Vec<_> = objects.into_iter().map(object).collect();
             event = merge_members(event, json!({"Object": objects}));
         }
+
         let path = format!("events/edit/{}/metadata:1", self.changes.uuid);
         let uuids = batch.iter().map(|(uuid, ..)| *uuid);
-        self.send(&path, &json!({"Event": event}), uuids, "changing the event", sending)
+
+        self.send(
+            &path,
+            &json!({"Event": event}),
+            uuids,
+            "changing the event",
+            sending,
+        )
     }
 
     /// One request for each new object: MISP refuses an object as a whole, and says why
-    /// (`fixtures/wire/misp/429-objects-add-known-attribute-uuid-2.json`). A refused one goes out once more by way of an
-    /// edit, which drops only what MISP dislikes.
-    fn add_objects(&self, inside: &[&AttributeDraft], sending: &mut WriteLog) -> Result<(), WriteStop> {
+    /// (`fixtures/wire/misp/429-objects-add-known-attribute-uuid-2.json`). A refused one goes out
+    /// once more by way of an edit, which drops only what MISP dislikes.
+    fn add_objects(
+        &self,
+        inside: &[&AttributeDraft],
+        sending: &mut WriteLog,
+    ) -> Result<(), WriteStop> {
         for object in &self.changes.new_objects {
             let mut bodies = Vec::new();
             let mut sent = Vec::new();
-            let of_object = |one: &&&AttributeDraft| one.place.as_ref().is_some_and(|place| place.object == *object);
+            let of_object = |one: &&&AttributeDraft| {
+                one.place
+                    .as_ref()
+                    .is_some_and(|place| place.object == *object)
+            };
+
             for attribute in inside.iter().filter(of_object) {
                 if let Some(body) = self.attribute_body_with_file(attribute, sending) {
                     bodies.push(body);
                     sent.push(*attribute);
                 }
             }
+
             if sent.is_empty() {
                 continue;
             }
             // An object hides what is in it: it is closed only if all of that is.
-            let distribution = if sent.iter().all(|one| one.is_closed) { "0" } else { "5" };
+            let distribution = if sent.iter().all(|one| one.is_closed) {
+                "0"
+            } else {
+                "5"
+            };
+
             let body = sent::object(object, bodies, json!({"distribution": distribution}));
             self.add_object(&body, &sent, sending)?;
         }
+
         Ok(())
     }
 
@@ -240,31 +374,54 @@ impl ServerWriter<'_> {
         let path = format!("objects/add/{}", self.changes.uuid);
         let uuids = || attributes.iter().map(|attribute| attribute.uuid);
         (self.underway)(&sending.as_if_unanswered(uuids()));
+
         match self.server.client.post(&path, &json!({"Object": body})) {
             Ok(_) => sending.record_sent(uuids(), true),
-            Err(HttpError { cause: HttpErrorKind::Refused { status: 403, errors, .. }, .. }) if !errors.is_null() => {
+            Err(HttpError {
+                cause:
+                    HttpErrorKind::Refused {
+                        status: 403,
+                        errors,
+                        ..
+                    },
+                ..
+            }) if !errors.is_null() => {
                 let reason = format!("refused by MISP: {}", http::describe_errors(&errors));
                 let path = format!("events/edit/{}/metadata:1", self.changes.uuid);
                 let body = json!({"Event": {"uuid": self.changes.uuid, "Object": [body]}});
                 self.send(&path, &body, uuids(), "adding an object", sending)?;
-                sending.reasons.extend(uuids().map(|uuid| (uuid, reason.clone())));
+                sending
+                    .reasons
+                    .extend(uuids().map(|uuid| (uuid, reason.clone())));
             }
             // One object that is too large, say, does not keep the others back.
-            Err(failure) if failure.status().is_some_and(|status| status < 500 && status != 429) => {
+            Err(failure)
+                if failure
+                    .status()
+                    .is_some_and(|status| status < 500 && status != 429) =>
+            {
                 let reason = format!("refused by MISP: {}", explain_error(failure));
-                sending.reasons.extend(uuids().map(|uuid| (uuid, reason.clone())));
+                sending
+                    .reasons
+                    .extend(uuids().map(|uuid| (uuid, reason.clone())));
             }
-            Err(failure) => return Err(self.record_failure(failure, uuids(), "adding an object", sending)),
+            Err(failure) => {
+                return Err(self.record_failure(failure, uuids(), "adding an object", sending));
+            }
         }
+
         Ok(())
     }
 
     /// Nothing is begun so late that there is no time left to look at it.
     pub(super) fn check_deadline(&self) -> Result<(), WriteStop> {
         if self.server.client.clock().is_near_the_end() {
-            let error = anyhow!("the deadline is near (\"deadline_minutes\"): the rest comes with the next run");
+            let error = anyhow!(
+                "the deadline is near (\"deadline_minutes\"): the rest comes with the next run"
+            );
             return Err(WriteStop::No(error));
         }
+
         Ok(())
     }
 
@@ -302,27 +459,50 @@ impl ServerWriter<'_> {
         WriteStop::Look(explain_error(failure).context(doing))
     }
 
-    fn add_attributes(&self, batch: &[&AttributeDraft], sending: &mut WriteLog) -> Result<(), WriteStop> {
+    fn add_attributes(
+        &self,
+        batch: &[&AttributeDraft],
+        sending: &mut WriteLog,
+    ) -> Result<(), WriteStop> {
         self.check_deadline()?;
-        let body: Vec<_> = batch.iter().map(|attribute| self.attribute_body(attribute, None)).collect();
+        let body: Vec<_> = batch
+            .iter()
+            .map(|attribute| self.attribute_body(attribute, None))
+            .collect();
         let uuids = || batch.iter().map(|attribute| attribute.uuid);
         (self.underway)(&sending.as_if_unanswered(uuids()));
-        let (errors, is_refused) =
-            match self.server.client.post(&format!("attributes/add/{}", self.changes.uuid), &body) {
-                Ok(answer) => {
-                    // Sent, whatever becomes of the answer.
-                    sending.record_sent(uuids(), false);
-                    let added = answer.read_as::<Added>().context("adding attributes").map_err(WriteStop::Look)?;
-                    (added.errors, false)
-                }
-                // All of them refused: 403 with the same list of errors (`fixtures/wire/misp/107-attr-add-list-all-bad.json`).
-                Err(HttpError { cause: HttpErrorKind::Refused { status: 403, errors, .. }, .. })
-                    if errors.is_object() =>
-                {
-                    (*errors, true)
-                }
-                Err(failure) => return Err(self.record_failure(failure, uuids(), "adding attributes", sending)),
-            };
+        let (errors, is_refused) = match self
+            .server
+            .client
+            .post(&format!("attributes/add/{}", self.changes.uuid), &body)
+        {
+            Ok(answer) => {
+                // Sent, whatever becomes of the answer.
+                sending.record_sent(uuids(), false);
+                let added = answer
+                    .read_as::<Added>()
+                    .context("adding attributes")
+                    .map_err(WriteStop::Look)?;
+                (added.errors, false)
+            }
+
+            // All of them refused: 403 with the same list of errors
+            // (`fixtures/wire/misp/107-attr-add-list-all-bad.json`).
+            Err(HttpError {
+                cause:
+                    HttpErrorKind::Refused {
+                        status: 403,
+                        errors,
+                        ..
+                    },
+                ..
+            }) if errors.is_object() => (*errors, true),
+
+            Err(failure) => {
+                return Err(self.record_failure(failure, uuids(), "adding attributes", sending));
+            }
+        };
+
         let mut reasons = parse_refusals(&errors, batch);
         if is_refused && reasons.is_empty() {
             reasons.extend(uuids().map(|uuid| (uuid, http::describe_errors(&errors))));
@@ -331,12 +511,21 @@ impl ServerWriter<'_> {
         if !taken.is_empty() {
             sending.record_sent(taken, true);
         }
-        sending.reasons.extend(reasons.into_iter().map(|(uuid, reason)| (uuid, format!("refused by MISP: {reason}"))));
+        sending.reasons.extend(
+            reasons
+                .into_iter()
+                .map(|(uuid, reason)| (uuid, format!("refused by MISP: {reason}"))),
+        );
+
         Ok(())
     }
 
     /// An attribute with the file that it carries; none, with a reason, if that cannot be read.
-    fn attribute_body_with_file(&self, attribute: &AttributeDraft, sending: &mut WriteLog) -> Option<Value> {
+    fn attribute_body_with_file(
+        &self,
+        attribute: &AttributeDraft,
+        sending: &mut WriteLog,
+    ) -> Option<Value> {
         match self.attachments.load_payload(attribute) {
             Ok(content) => Some(self.attribute_body(attribute, content.as_ref())),
             Err(error) => {
@@ -346,7 +535,11 @@ impl ServerWriter<'_> {
         }
     }
 
-    pub(super) fn attribute_body(&self, attribute: &AttributeDraft, content: Option<&AttachmentPayload>) -> Value {
+    pub(super) fn attribute_body(
+        &self,
+        attribute: &AttributeDraft,
+        content: Option<&AttachmentPayload>,
+    ) -> Value {
         let more = json!({"distribution": attribute.distribution().to_string()});
         sent::attribute(attribute, content, self.names, more)
     }
@@ -360,7 +553,8 @@ struct Made {
     event: Option<Event>,
 }
 
-/// The answer to `attributes/add`, as far as it says what was refused; what was stored is looked at afterwards.
+/// The answer to `attributes/add`, as far as it says what was refused; what was stored is looked at
+/// afterwards.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Added {
@@ -379,8 +573,8 @@ fn is_refusal(failure: &HttpError) -> bool {
     }
 }
 
-/// MISP's errors of an `attributes/add` by our uuid: `{"attribute_1": {"value": ["…"]}}` counts in the order sent; of a
-/// single attribute they may stand alone, `{"value": ["…"]}`.
+/// MISP's errors of an `attributes/add` by our uuid: `{"attribute_1": {"value": ["…"]}}` counts in
+/// the order sent; of a single attribute they may stand alone, `{"value": ["…"]}`.
 fn parse_refusals(errors: &Value, batch: &[&AttributeDraft]) -> BTreeMap<Uuid, String> {
     let of = |index: usize| errors.get(format!("attribute_{index}"));
     let mut refused: BTreeMap<_, _> = batch
@@ -388,10 +582,14 @@ fn parse_refusals(errors: &Value, batch: &[&AttributeDraft]) -> BTreeMap<Uuid, S
         .enumerate()
         .filter_map(|(index, attribute)| Some((attribute.uuid, http::describe_errors(of(index)?))))
         .collect();
-    if let ([single], true, true) =
-        (batch, refused.is_empty(), errors.as_object().is_some_and(|errors| !errors.is_empty()))
-    {
+
+    if let ([single], true, true) = (
+        batch,
+        refused.is_empty(),
+        errors.as_object().is_some_and(|errors| !errors.is_empty()),
+    ) {
         refused.insert(single.uuid, http::describe_errors(errors));
     }
+
     refused
 }

@@ -1,5 +1,6 @@
-//! MISP's JSON, as far as we use it. Every field is read leniently: a number may be a text, a missing list is empty. How
-//! an event and a manifest are walked is in `pieces.rs`, how tags are read in `tags.rs`.
+//! MISP's JSON, as far as we use it. Every field is read leniently: a number may be a text, a
+//! missing list is empty. How an event and a manifest are walked is in `pieces.rs`, how tags are
+//! read in `tags.rs`.
 
 mod pieces;
 mod tags;
@@ -10,12 +11,13 @@ use uuid::Uuid;
 
 use crate::json::{self, Element};
 use crate::time;
-pub use pieces::{EventPart, read_manifest, read_event};
+pub use pieces::{EventPart, read_event, read_manifest};
 
 /// The source that our sightings name.
 pub const SOURCE: &str = "cortex-misp";
 
-/// An event without its content: a row of `events/index`, an entry of a feed's manifest, the head of an event file.
+/// An event without its content: a row of `events/index`, an entry of a feed's manifest, the head
+/// of an event file.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Event {
@@ -52,8 +54,12 @@ pub struct Event {
     /// Last change, seconds since 1970.
     #[serde(deserialize_with = "json::timestamp")]
     pub timestamp: Option<i64>,
-    /// Last publication, seconds since 1970; 0 if never, or if nothing is said; none if it cannot be read.
-    #[serde(default = "never_published", deserialize_with = "read_publication_time")]
+    /// Last publication, seconds since 1970; 0 if never, or if nothing is said; none if it cannot
+    /// be read.
+    #[serde(
+        default = "never_published",
+        deserialize_with = "read_publication_time"
+    )]
     pub publish_timestamp: Option<i64>,
     /// True if it came by synchronisation.
     #[serde(deserialize_with = "json::flag")]
@@ -61,8 +67,8 @@ pub struct Event {
     /// The organisation that created it.
     #[serde(rename = "Orgc", deserialize_with = "json::object")]
     pub orgc: Option<Organisation>,
-    /// The organisation that it belongs to on its server: whoever added it there, be it by synchronisation or an upload. What
-    /// it says of its creator is that one's word.
+    /// The organisation that it belongs to on its server: whoever added it there, be it by
+    /// synchronisation or an upload. What it says of its creator is that one's word.
     #[serde(rename = "Org", deserialize_with = "json::object")]
     pub org: Option<Organisation>,
     #[serde(rename = "orgc", deserialize_with = "json::object")]
@@ -76,15 +82,24 @@ pub struct Event {
     pub tags_cut: usize,
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the default of a field that may be unreadable")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the default of a field that may be unreadable"
+)]
 fn never_published() -> Option<i64> {
     Some(0)
 }
 
 /// Nothing said is no publication; what cannot be read is not known.
-fn read_publication_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+fn read_publication_time<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<i64>, D::Error> {
     let text = json::text(deserializer)?;
-    Ok(if text.trim().is_empty() { never_published() } else { json::parse_number(&text).map(time::to_seconds) })
+    Ok(if text.trim().is_empty() {
+        never_published()
+    } else {
+        json::parse_number(&text).map(time::to_seconds)
+    })
 }
 
 impl Event {
@@ -93,33 +108,46 @@ impl Event {
         self.tags_with_local_flag().map(|(name, _)| name)
     }
 
-    /// The names of its tags, and of each whether it is local: only on this server, and never passed on with the event.
+    /// The names of its tags, and of each whether it is local: only on this server, and never
+    /// passed on with the event.
     pub fn tags_with_local_flag(&self) -> impl Iterator<Item = (&str, bool)> {
         let tags = self.event_tags.iter().chain(&self.plain_tags);
         tags.map(|tag| (tag.name.as_str(), tag.local == Some(true)))
     }
 
-    /// Takes back moments that cannot be true, so that they are neither recent nor equal to any other.
+    /// Takes back moments that cannot be true, so that they are neither recent nor equal to any
+    /// other.
     pub fn forget_implausible_moments(&mut self, now: i64) {
-        self.timestamp = self.timestamp.filter(|moment| time::is_plausible(*moment, now));
-        self.publish_timestamp =
-            self.publish_timestamp.filter(|moment| *moment == 0 || time::is_plausible(*moment, now));
+        self.timestamp = self
+            .timestamp
+            .filter(|moment| time::is_plausible(*moment, now));
+        self.publish_timestamp = self
+            .publish_timestamp
+            .filter(|moment| *moment == 0 || time::is_plausible(*moment, now));
     }
 
-    /// True if a moment of it cannot be read, and none that can is as late as this: nobody knows whether it is recent.
+    /// True if a moment of it cannot be read, and none that can is as late as this: nobody knows
+    /// whether it is recent.
     #[must_use]
     pub fn may_be_older(&self, since: i64) -> bool {
-        let is_readable = self.timestamp.is_some_and(|moment| moment > 0) && self.publish_timestamp.is_some();
-        !is_readable && [self.timestamp, self.publish_timestamp].iter().flatten().all(|moment| *moment < since)
+        let is_readable =
+            self.timestamp.is_some_and(|moment| moment > 0) && self.publish_timestamp.is_some();
+        !is_readable
+            && [self.timestamp, self.publish_timestamp]
+                .iter()
+                .flatten()
+                .all(|moment| *moment < since)
     }
 
-    /// As it is kept: its organisation in one place, and its tags within bounds. What is beyond is counted.
+    /// As it is kept: its organisation in one place, and its tags within bounds. What is beyond is
+    /// counted.
     #[must_use]
     pub fn compact(mut self, decisive: &[String]) -> Self {
         self.orgc = self.orgc.or(self.lower_orgc.take());
         self.event_tags.append(&mut self.plain_tags);
         self.plain_tags = std::mem::take(&mut self.event_tags);
         self.tags_cut += tags::truncate(&mut self.plain_tags, tags::MOST, decisive);
+
         self
     }
 
@@ -128,23 +156,37 @@ impl Event {
     pub fn compact_for_list(mut self) -> Self {
         const TAGS: usize = 20;
         const INFO: usize = 1 << 10;
+
         self.info.truncate(self.info.floor_char_boundary(INFO));
         self.org = None;
         self = self.compact(&[]);
         tags::truncate(&mut self.plain_tags, TAGS, &[]);
+
         self
     }
 
-    /// As what a feed has: it counts as published, and as never published anew. Its uuid is as the feed spells it.
+    /// As what a feed has: it counts as published, and as never published anew. Its uuid is as the
+    /// feed spells it.
     #[must_use]
     pub fn into_feed_event(self, spelled: &str) -> Self {
-        Self { uuid: spelled.to_owned(), published: Some(true), publish_timestamp: never_published(), ..self }
+        Self {
+            uuid: spelled.to_owned(),
+            published: Some(true),
+            publish_timestamp: never_published(),
+            ..self
+        }
     }
 
     /// Its entry in a feed's manifest.
     #[must_use]
     pub fn to_manifest_entry(&self) -> Value {
-        let text = |number: Option<i64>| number.filter(|number| *number >= 0).unwrap_or(0).to_string();
+        let text = |number: Option<i64>| {
+            number
+                .filter(|number| *number >= 0)
+                .unwrap_or(0)
+                .to_string()
+        };
+
         json!({
             "info": self.info,
             "Orgc": self.orgc,
@@ -156,11 +198,14 @@ impl Event {
         })
     }
 
-    /// The organisation that brought it to its server, if that is not the one that it names as its creator.
+    /// The organisation that brought it to its server, if that is not the one that it names as its
+    /// creator.
     #[must_use]
     pub fn brought_by(&self) -> Option<&Organisation> {
         let creator = self.orgc.as_ref().map(|orgc| orgc.uuid.as_str());
-        self.org.as_ref().filter(|org| creator != Some(org.uuid.as_str()))
+        self.org
+            .as_ref()
+            .filter(|org| creator != Some(org.uuid.as_str()))
     }
 
     /// The name of the organisation that created it; empty if unknown.
@@ -171,13 +216,18 @@ impl Event {
 }
 
 impl Event {
-    /// By what the organisation that created it is told from others when they share something: its uuid, else its name in
-    /// lower case. What a feed says of it is not proven.
+    /// By what the organisation that created it is told from others when they share something: its
+    /// uuid, else its name in lower case. What a feed says of it is not proven.
     #[must_use]
     pub fn creator_key(&self) -> String {
         let orgc = self.orgc.as_ref();
-        let names = orgc.map(|orgc| [&orgc.uuid, &orgc.name, &orgc.id]).into_iter().flatten();
-        let mut names = names.map(|name| name.trim()).filter(|name| !name.is_empty());
+        let names = orgc
+            .map(|orgc| [&orgc.uuid, &orgc.name, &orgc.id])
+            .into_iter()
+            .flatten();
+        let mut names = names
+            .map(|name| name.trim())
+            .filter(|name| !name.is_empty());
         names.next().map(str::to_lowercase).unwrap_or_default()
     }
 }
@@ -202,7 +252,10 @@ impl Organisation {
     #[must_use]
     pub fn is_called(&self, text: &str) -> bool {
         let text = text.trim().to_lowercase();
-        !text.is_empty() && [&self.name, &self.uuid, &self.id].iter().any(|known| known.to_lowercase() == text)
+        !text.is_empty()
+            && [&self.name, &self.uuid, &self.id]
+                .iter()
+                .any(|known| known.to_lowercase() == text)
     }
 }
 
@@ -214,7 +267,10 @@ pub struct Tag {
     #[serde(deserialize_with = "json::text")]
     pub name: String,
     /// Its colour, `#rrggbb`; empty if not told.
-    #[serde(deserialize_with = "json::text", skip_serializing_if = "String::is_empty")]
+    #[serde(
+        deserialize_with = "json::text",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub colour: String,
     /// True for a tag that stands on this server only and is not passed on with what it is on.
     #[serde(deserialize_with = "json::flag", skip_serializing)]
@@ -243,7 +299,7 @@ pub struct Attribute {
     /// Its type: `ip-dst`, `filename|md5`, …
     #[serde(rename = "type", deserialize_with = "json::text")]
     pub kind: String,
-    /// Its category: `HttpContext activity`, …
+    /// Its category: `Network activity`, …
     #[serde(deserialize_with = "json::text")]
     pub category: String,
     /// Its value; the halves of a composite are joined by `|`.
@@ -279,10 +335,12 @@ pub struct Attribute {
     /// Its tags.
     #[serde(rename = "Tag", deserialize_with = "tags::read_any_shape")]
     pub tags: Vec<Tag>,
-    /// The same as MISP's export writes them too, each within `Tag`. [`Attribute::kept`] puts both into one list.
+    /// The same as MISP's export writes them too, each within `Tag`. [`Attribute::merge_tag_lists`]
+    /// puts both into one list.
     #[serde(rename = "AttributeTag", deserialize_with = "tags::read_any_shape")]
     pub attribute_tags: Vec<Tag>,
-    /// Its sightings, where they were asked for (`fixtures/wire/misp/422-attribute-include-sightings.json`).
+    /// Its sightings, where they were asked for
+    /// (`fixtures/wire/misp/422-attribute-include-sightings.json`).
     #[serde(rename = "Sighting", deserialize_with = "count_sightings")]
     pub sightings: Sightings,
 }
@@ -292,21 +350,28 @@ impl Attribute {
     #[must_use]
     pub fn merge_tag_lists(mut self) -> Self {
         let is_new = |tag: &Tag| !self.tags.iter().any(|known| known.name == tag.name);
-        let more: Vec<Tag> = std::mem::take(&mut self.attribute_tags).into_iter().filter(is_new).collect();
+        let more: Vec<Tag> = std::mem::take(&mut self.attribute_tags)
+            .into_iter()
+            .filter(is_new)
+            .collect();
         self.tags.extend(more);
         self
     }
 
     /// The names of its tags, and of each whether it is local.
     pub fn tags_with_local_flag(&self) -> impl Iterator<Item = (&str, bool)> {
-        self.tags.iter().map(|tag| (tag.name.as_str(), tag.local == Some(true)))
+        self.tags
+            .iter()
+            .map(|tag| (tag.name.as_str(), tag.local == Some(true)))
     }
 
     /// The uuid of its event, as the row says it.
     #[must_use]
     pub fn parse_event_uuid(&self) -> Option<Uuid> {
         let of_event = self.event.as_ref().map_or("", |event| &event.uuid);
-        [self.event_uuid.as_str(), of_event].into_iter().find_map(|uuid| Uuid::parse_str(uuid).ok())
+        [self.event_uuid.as_str(), of_event]
+            .into_iter()
+            .find_map(|uuid| Uuid::parse_str(uuid).ok())
     }
 
     /// The bytes of its texts.
@@ -321,7 +386,11 @@ impl Attribute {
             &self.last_seen,
             &self.object_relation,
         ];
-        let tags = self.tags.iter().map(|tag| tag.name.len() + tag.colour.len());
+
+        let tags = self
+            .tags
+            .iter()
+            .map(|tag| tag.name.len() + tag.colour.len());
         texts.into_iter().map(String::len).chain(tags).sum()
     }
 }
@@ -338,10 +407,11 @@ pub struct OfEvent {
 /// What is counted of an attribute's sightings, of which there may be any number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sightings {
-    /// How often it was seen (type 0 in MISP's `Sighting.php`; 1 is a false positive, 2 an expiration).
+    /// How often it was seen (type 0 in MISP's `Sighting.php`; 1 is a false positive, 2 an
+    /// expiration).
     pub seen: u64,
-    /// The numbers of the organisations that saw it and name this program as the source, as anybody may: whether one is ours
-    /// is for the caller to say. The first of them.
+    /// The numbers of the organisations that saw it and name this program as the source, as anybody
+    /// may: whether one is ours is for the caller to say. The first of them.
     pub under_our_name: Vec<String>,
 }
 
@@ -359,9 +429,11 @@ fn count_sightings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sightin
         #[serde(deserialize_with = "json::short_text")]
         org_id: String,
     }
+
     json::fold_objects(deserializer, |counted: &mut Sightings, one: Sighting| {
         counted.seen += u64::from(one.kind == "0");
-        let is_new = !counted.under_our_name.contains(&one.org_id) && counted.under_our_name.len() < MOST_SIGHTERS;
+        let is_new = !counted.under_our_name.contains(&one.org_id)
+            && counted.under_our_name.len() < MOST_SIGHTERS;
         if one.kind == "0" && one.source == SOURCE && is_new {
             counted.under_our_name.push(one.org_id);
         }

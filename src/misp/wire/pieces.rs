@@ -16,20 +16,26 @@ const MOST_TEXT_IN_OBJECT: usize = 8 << 20;
 pub enum EventPart {
     /// An attribute of the event itself.
     Attribute(Box<Element<Attribute>>),
-    /// An object, with its first 20,000 attributes, of at most 8 MiB of text: they are kept until all of it was read, since what
-    /// says that it is deleted may come last.
+    /// An object, with its first 20,000 attributes, of at most 8 MiB of text: they are kept until
+    /// all of it was read, since what says that it is deleted may come last.
     Object(Element<Object>),
     /// A report.
     Report(Element<Report>),
 }
 
-/// Reads an event piece by piece, and gives its head: `{"Event":{"Attribute":[…],"Object":[…],"EventReport":[…]}}`, also inside
-/// `response` or a list, as feeds of other producers have it. Proposals (`ShadowAttribute`), notes and all else are passed
-/// over. An event without a uuid is taken for the one that was asked for.
+/// Reads an event piece by piece, and gives its head:
+/// `{"Event":{"Attribute":[…],"Object":[…],"EventReport":[…]}}`, also inside `response` or a list,
+/// as feeds of other producers have it. Proposals (`ShadowAttribute`), notes and all else are
+/// passed over. An event without a uuid is taken for the one that was asked for.
 ///
 /// # Errors
-/// That it is no event, or another one, or that its head cannot be read; or the handler's own error.
-pub fn read_event(source: &mut JsonStream<'_>, asked: &Uuid, on: &mut dyn FnMut(EventPart) -> Result<()>) -> Result<Event> {
+/// That it is no event, or another one, or that its head cannot be read; or the handler's own
+/// error.
+pub fn read_event(
+    source: &mut JsonStream<'_>,
+    asked: &Uuid,
+    on: &mut dyn FnMut(EventPart) -> Result<()>,
+) -> Result<Event> {
     source.check_encoding()?;
     find_event(source, asked, on)?.context("there is no event in it")
 }
@@ -47,19 +53,25 @@ fn find_event(
         })?;
         return Ok(event);
     }
+
     source.visit_fields(&mut |key, source| {
         match key {
             "Event" => event = Some(read_event_value(source, asked, on)?),
             "response" => event = find_event(source, asked, on)?,
             _ => source.skip_value()?,
         }
+
         Ok(())
     })?;
+
     Ok(event)
 }
 
 /// A list of one.
-fn read_single(source: &mut JsonStream<'_>, on: &mut dyn FnMut(&mut JsonStream<'_>) -> Result<()>) -> Result<()> {
+fn read_single(
+    source: &mut JsonStream<'_>,
+    on: &mut dyn FnMut(&mut JsonStream<'_>) -> Result<()>,
+) -> Result<()> {
     let mut number = 0;
     source.visit_items(&mut |source| {
         number += 1;
@@ -69,7 +81,11 @@ fn read_single(source: &mut JsonStream<'_>, on: &mut dyn FnMut(&mut JsonStream<'
     Ok(())
 }
 
-fn read_event_value(source: &mut JsonStream<'_>, asked: &Uuid, on: &mut dyn FnMut(EventPart) -> Result<()>) -> Result<Event> {
+fn read_event_value(
+    source: &mut JsonStream<'_>,
+    asked: &Uuid,
+    on: &mut dyn FnMut(EventPart) -> Result<()>,
+) -> Result<Event> {
     if source.is_list()? {
         let mut event = None;
         read_single(source, &mut |source| {
@@ -78,21 +94,30 @@ fn read_event_value(source: &mut JsonStream<'_>, asked: &Uuid, on: &mut dyn FnMu
         })?;
         return event.context("there is no event in it");
     }
+
     let mut is_checked = false;
+
     let head = source.read_object::<Event>(&mut |key, source| {
         let is_content = matches!(key, "Attribute" | "Object" | "EventReport");
         if is_content && !is_checked {
             check_uuid(source.uuid().unwrap_or_default(), asked)?;
             is_checked = true;
         }
+
         match key {
-            "Attribute" => read_parts(source, &mut |element| on(EventPart::Attribute(Box::new(merge_tag_lists(element)))))?,
-            "Object" => source.visit_items_lenient(&mut read_object, &mut |element| on(EventPart::Object(element)))?,
+            "Attribute" => read_parts(source, &mut |element| {
+                on(EventPart::Attribute(Box::new(merge_tag_lists(element))))
+            })?,
+            "Object" => source.visit_items_lenient(&mut read_object, &mut |element| {
+                on(EventPart::Object(element))
+            })?,
             "EventReport" => read_parts(source, &mut |element| on(EventPart::Report(element)))?,
             _ => {}
         }
+
         Ok(is_content)
     })?;
+
     match head {
         Element::Good(event) => {
             check_uuid(&event.uuid, asked)?;
@@ -112,23 +137,37 @@ fn read_parts<T: for<'de> Deserialize<'de>>(
 
 fn read_object(source: &mut JsonStream<'_>) -> Result<Element<Object>> {
     let (mut attributes, mut text, mut beyond) = (Vec::new(), 0, 0);
+
     let object = source.read_object::<Object>(&mut |key, source| {
         if key != "Attribute" {
             return Ok(false);
         }
+
         read_parts(source, &mut |element: Element<Attribute>| {
-            text += if let Element::Good(attribute) = &element { attribute.text_size() } else { 0 };
+            text += if let Element::Good(attribute) = &element {
+                attribute.text_size()
+            } else {
+                0
+            };
+
             if attributes.len() < MOST_IN_OBJECT && text <= MOST_TEXT_IN_OBJECT {
                 attributes.push(merge_tag_lists(element));
             } else {
                 beyond += 1;
             }
+
             Ok(())
         })?;
+
         Ok(true)
     })?;
+
     Ok(match object {
-        Element::Good(object) => Element::Good(Object { attributes, beyond, ..object }),
+        Element::Good(object) => Element::Good(Object {
+            attributes,
+            beyond,
+            ..object
+        }),
         bad @ Element::Bad(_) => bad,
     })
 }
@@ -142,6 +181,7 @@ fn merge_tag_lists(element: Element<Attribute>) -> Element<Attribute> {
 
 fn check_uuid(uuid: &str, asked: &Uuid) -> Result<()> {
     let is_other = !uuid.is_empty() && Uuid::parse_str(uuid).ok() != Some(*asked);
+
     ensure!(!is_other, "what came is not event {asked} but another");
     Ok(())
 }
@@ -150,12 +190,17 @@ fn check_uuid(uuid: &str, asked: &Uuid) -> Result<()> {
 ///
 /// # Errors
 /// That it is no manifest, or breaks off; or the handler's own error.
-pub fn read_manifest(source: &mut JsonStream<'_>, on: &mut dyn FnMut(&str, Element<Event>) -> Result<()>) -> Result<()> {
+pub fn read_manifest(
+    source: &mut JsonStream<'_>,
+    on: &mut dyn FnMut(&str, Element<Event>) -> Result<()>,
+) -> Result<()> {
     source.check_encoding()?;
     let no_manifest = "expected a manifest: an object with an entry for each event";
+
     if source.is_list()? {
         return source.visit_items(&mut |_| bail!(no_manifest));
     }
     ensure!(source.is_object()?, no_manifest);
+
     source.visit_fields(&mut |key, source| on(key, source.read_element()?))
 }

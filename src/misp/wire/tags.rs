@@ -1,5 +1,5 @@
-//! The tags of an event or attribute: in every shape in which MISP takes them, and within bounds that leave out none that
-//! decides something.
+//! The tags of an event or attribute: in every shape in which MISP takes them, and within bounds
+//! that leave out none that decides something.
 
 use std::fmt;
 
@@ -15,8 +15,8 @@ use crate::tags::{excludes, matches};
 pub(super) const MOST: usize = 500;
 const MOST_TEXT: usize = 32 << 10;
 
-/// Takes out what is beyond so many tags, or 32 KiB of them, and says how many. What decides is kept: the strictest marking
-/// among them, and the first that fits each of the filters' patterns.
+/// Takes out what is beyond so many tags, or 32 KiB of them, and says how many. What decides is
+/// kept: the strictest marking among them, and the first that fits each of the filters' patterns.
 pub(super) fn truncate(tags: &mut Vec<Tag>, most: usize, decisive: &[String]) -> usize {
     let mut text = 0;
     let mut fits = |tag: &Tag| {
@@ -31,10 +31,23 @@ pub(super) fn truncate(tags: &mut Vec<Tag>, most: usize, decisive: &[String]) ->
             kept.push(tag.clone());
         }
     };
+
     let tlp = |tag: &&Tag| Tlp::from_tags([tag.name.as_str()]);
     let pap = |tag: &&Tag| Pap::from_tags([tag.name.as_str()]);
-    keep(beyond.iter().filter(|tag| tlp(tag).is_some()).max_by_key(tlp));
-    keep(beyond.iter().filter(|tag| pap(tag).is_some()).max_by_key(pap));
+    keep(
+        beyond
+            .iter()
+            .filter(|tag| tlp(tag).is_some())
+            .max_by_key(tlp),
+    );
+
+    keep(
+        beyond
+            .iter()
+            .filter(|tag| pap(tag).is_some())
+            .max_by_key(pap),
+    );
+
     for pattern in decisive {
         keep(beyond.iter().find(|tag| matches(pattern, &tag.name)));
         keep(beyond.iter().find(|tag| excludes(pattern, &tag.name)));
@@ -42,13 +55,16 @@ pub(super) fn truncate(tags: &mut Vec<Tag>, most: usize, decisive: &[String]) ->
     let cut = beyond.len().saturating_sub(kept.len());
     tags.extend(kept);
     tags.shrink_to_fit();
+
     cut
 }
 
-/// Reads a list of tags, a single one, or a list of their names; each tag as it is or within `Tag`, as `EventTag` has it
-/// (MISP's `Event.php` takes a single object for a list of one). A number is a name as well: none of them gets lost. What is
-/// empty is no tag.
-pub(super) fn read_any_shape<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Tag>, D::Error> {
+/// Reads a list of tags, a single one, or a list of their names; each tag as it is or within `Tag`,
+/// as `EventTag` has it (MISP's `Event.php` takes a single object for a list of one). A number is a
+/// name as well: none of them gets lost. What is empty is no tag.
+pub(super) fn read_any_shape<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Tag>, D::Error> {
     deserializer.deserialize_any(Tags)
 }
 
@@ -94,9 +110,11 @@ impl<'de> Visitor<'de> for Tags {
         Ok(tags)
     }
 
-    /// A tag; or a list whose places are written out. What says of the tag within it that it is local counts more.
+    /// A tag; or a list whose places are written out. What says of the tag within it that it is
+    /// local counts more.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<Tag>, A::Error> {
         let (mut own, mut tags) = (Tag::default(), Vec::new());
+
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "name" => Name(own.name) = map.next_value()?,
@@ -109,13 +127,21 @@ impl<'de> Visitor<'de> for Tags {
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        tags.iter_mut().for_each(|tag: &mut Tag| tag.local = own.local.or(tag.local));
+
+        tags.iter_mut()
+            .for_each(|tag: &mut Tag| tag.local = own.local.or(tag.local));
         tags.extend(keep_if_named(own));
+
         Ok(tags)
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Vec<Tag>, E> {
-        Ok(keep_if_named(Tag { name: name.to_owned(), ..Tag::default() }).into_iter().collect())
+        Ok(keep_if_named(Tag {
+            name: name.to_owned(),
+            ..Tag::default()
+        })
+        .into_iter()
+        .collect())
     }
 
     fn visit_bool<E: de::Error>(self, value: bool) -> Result<Vec<Tag>, E> {
@@ -153,6 +179,7 @@ mod tests {
     #[test]
     fn tags_are_read_in_every_shape_that_misp_takes() {
         let tag = json!({"id": "7", "name": "tlp:red", "colour": "#ff0000", "exportable": true});
+
         for of in [
             json!([tag]),
             tag.clone(),
@@ -166,39 +193,97 @@ mod tests {
         ] {
             assert_eq!(read_names(of.clone()), ["tlp:red"], "{of}");
         }
+
         for of in [json!([]), json!({}), json!(null), json!("")] {
             assert!(read_names(of).is_empty());
         }
-        assert_eq!(read_names(json!([7, {"name": 8}, true])), ["7", "8", "true"]);
-        for of in [json!([{"name": ["tlp:red"]}]), json!({"Tag": {"name": {"tlp": "red"}}})] {
-            assert!(read_any_shape(of).unwrap_err().to_string().contains("a name is a list or an object"));
+        assert_eq!(
+            read_names(json!([7, {"name": 8}, true])),
+            ["7", "8", "true"]
+        );
+
+        for of in [
+            json!([{"name": ["tlp:red"]}]),
+            json!({"Tag": {"name": {"tlp": "red"}}}),
+        ] {
+            assert!(
+                read_any_shape(of)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("a name is a list or an object")
+            );
         }
     }
 
     #[test]
     fn beyond_500_tags_or_32_kib_only_what_decides_is_kept() {
         let of = |names: &mut dyn Iterator<Item = String>, decisive: &[&str]| {
-            let mut tags: Vec<Tag> = names.map(|name| Tag { name, ..Tag::default() }).collect();
-            let decisive: Vec<String> = decisive.iter().map(|pattern| (*pattern).to_owned()).collect();
+            let mut tags: Vec<Tag> = names
+                .map(|name| Tag {
+                    name,
+                    ..Tag::default()
+                })
+                .collect();
+
+            let decisive: Vec<String> = decisive
+                .iter()
+                .map(|pattern| (*pattern).to_owned())
+                .collect();
             let number = truncate(&mut tags, MOST, &decisive);
             (tags, number)
         };
+
         let plain = |number: usize| (0..number).map(|n| format!("t{n}"));
         assert_eq!(of(&mut plain(MOST), &["*"]).1, 0);
         let (tags, number) = of(&mut plain(MOST + 1), &["x"]);
         assert_eq!((tags.len(), number), (MOST, 1));
-        let late = ["tlp:green", "workflow:state=\"draft\"", "TLP:RED", "PAP:RED", "оther", "other"];
-        let (tags, number) = of(&mut plain(MOST).chain(late.map(str::to_owned)), &["workflow:*", "OTHER"]);
+
+        let late = [
+            "tlp:green",
+            "workflow:state=\"draft\"",
+            "TLP:RED",
+            "PAP:RED",
+            "оther",
+            "other",
+        ];
+
+        let (tags, number) = of(
+            &mut plain(MOST).chain(late.map(str::to_owned)),
+            &["workflow:*", "OTHER"],
+        );
         let kept: Vec<_> = tags[MOST..].iter().map(|tag| tag.name.as_str()).collect();
-        assert_eq!((kept, number), (vec!["TLP:RED", "PAP:RED", "workflow:state=\"draft\"", "other", "оther"], 1));
-        assert_eq!(of(&mut std::iter::repeat_n("x".repeat(1 << 10), 33), &[]).1, 1);
-        assert_eq!(of(&mut std::iter::repeat_n("x".repeat(1 << 10), 32), &[]).1, 0);
+
+        assert_eq!(
+            (kept, number),
+            (
+                vec![
+                    "TLP:RED",
+                    "PAP:RED",
+                    "workflow:state=\"draft\"",
+                    "other",
+                    "оther"
+                ],
+                1
+            )
+        );
+
+        assert_eq!(
+            of(&mut std::iter::repeat_n("x".repeat(1 << 10), 33), &[]).1,
+            1
+        );
+        assert_eq!(
+            of(&mut std::iter::repeat_n("x".repeat(1 << 10), 32), &[]).1,
+            0
+        );
     }
 
     #[test]
     fn a_tag_that_is_too_long_is_a_flaw_of_what_carries_it() {
         let read = |length: usize| {
-            let list = format!("[{{\"uuid\": \"u\", \"Tag\": [{{\"name\": \"{}\"}}]}}]", "x".repeat(length));
+            let list = format!(
+                "[{{\"uuid\": \"u\", \"Tag\": [{{\"name\": \"{}\"}}]}}]",
+                "x".repeat(length)
+            );
             let mut elements = Vec::new();
             let mut source = JsonStream::new(list.as_bytes());
             source
@@ -207,10 +292,17 @@ mod tests {
                     Ok(())
                 })
                 .unwrap();
+
             elements.pop().unwrap()
         };
+
         assert!(matches!(read(1 << 20), json::Element::Good(_)));
-        let json::Element::Bad(flaw) = read((1 << 20) + 1) else { panic!() };
-        assert_eq!(flaw.describe("an event"), "an event (uuid u) cannot be read: a text has more than 1024 KiB");
+        let json::Element::Bad(flaw) = read((1 << 20) + 1) else {
+            panic!()
+        };
+        assert_eq!(
+            flaw.describe("an event"),
+            "an event (uuid u) cannot be read: a text has more than 1024 KiB"
+        );
     }
 }

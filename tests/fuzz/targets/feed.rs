@@ -18,7 +18,8 @@ fuzz_target!(|data: &[u8]| {
         Some((_, rest)) => (manifest(), rest.to_vec(), Vec::new()),
         None => return,
     };
-    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).expect("a file");
+    let write =
+        |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).expect("a file");
     write("manifest.json", &manifest);
     write(&format!("{EVENT}.json"), &event);
     write("hashes.csv", &hashes);
@@ -26,14 +27,20 @@ fuzz_target!(|data: &[u8]| {
     judge(&report_without_waiting::<Import>(json!({
         "dataType": "other", "data": "misp:sync", "parameters": {"since": "all"}, "config": config,
     })));
-    judge(&report_without_waiting::<Import>(json!({"dataType": "domain", "data": "evil.example", "config": config})));
+    judge(&report_without_waiting::<Import>(
+        json!({"dataType": "domain", "data": "evil.example", "config": config}),
+    ));
 });
 
 fn manifest() -> Vec<u8> {
-    json!({EVENT: {"info": "An event", "date": "2026-01-01", "timestamp": "1795294129"}}).to_string().into_bytes()
+    json!({EVENT: {"info": "An event", "date": "2026-01-01", "timestamp": "1795294129"}})
+        .to_string()
+        .into_bytes()
 }
 
 fn event() -> Vec<u8> {
     let one = json!({"type": "domain", "category": "Network activity", "value": "evil.example", "to_ids": true, "uuid": EVENT});
-    json!({"Event": {"uuid": EVENT, "info": "An event", "Attribute": [one]}}).to_string().into_bytes()
+    json!({"Event": {"uuid": EVENT, "info": "An event", "Attribute": [one]}})
+        .to_string()
+        .into_bytes()
 }

@@ -12,7 +12,9 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(job) = serde_json::from_slice::<Value>(data) else { return };
+    let Ok(job) = serde_json::from_slice::<Value>(data) else {
+        return;
+    };
     if let Ok(read) = Job::new(job.clone(), Export::DATA_TYPES) {
         drop(read.check_markings());
         drop(
@@ -29,7 +31,9 @@ fuzz_target!(|data: &[u8]| {
     // Nothing of the job's own configuration is used here: it could lead anywhere.
     let folder = tempfile::tempdir().expect("a folder");
     let mut job = job;
-    let Some(parts) = job.as_object_mut() else { return };
+    let Some(parts) = job.as_object_mut() else {
+        return;
+    };
     parts.insert("config".to_owned(), config(folder.path()));
     judge(&report_without_waiting::<Export>(job.clone()));
     judge(&report_without_waiting::<Import>(job));

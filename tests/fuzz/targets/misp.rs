@@ -8,8 +8,15 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 fuzz_target!(|data: &[u8]| {
-    drop(wire::read_event(&mut JsonStream::new(data), &Uuid::nil(), &mut |_| Ok(())));
-    drop(wire::read_manifest(&mut JsonStream::for_feed_list(data), &mut |_, _| Ok(())));
+    drop(wire::read_event(
+        &mut JsonStream::new(data),
+        &Uuid::nil(),
+        &mut |_| Ok(()),
+    ));
+    drop(wire::read_manifest(
+        &mut JsonStream::for_feed_list(data),
+        &mut |_, _| Ok(()),
+    ));
     one::<Event>(data);
     one::<Attribute>(data);
     one::<Object>(data);

@@ -16,7 +16,9 @@ fn shake(desk: &Desk, round: usize) {
         event.threat_level = 1 + (round as u64 % 2);
         event.tags.push(tag);
     });
-    desk.add("1", "domain", &format!("round-{round}.example"), |one| one.to_ids = true);
+    desk.add("1", "domain", &format!("round-{round}.example"), |one| {
+        one.to_ids = true
+    });
     desk.alter("1", "Text 1", |one| one.comment = format!("Round {round}"));
 }
 
@@ -50,7 +52,10 @@ fn fields_that_a_person_edited_stay() {
                 assert_eq!(&alert[field], value, "{field}");
             }
             assert!(desk.has_tag("1", "ours") && desk.has_tag("1", &format!("round:{round}")));
-            assert!(desk.observable(&alert, &format!("round-{round}.example")).is_some());
+            assert!(
+                desk.observable(&alert, &format!("round-{round}.example"))
+                    .is_some()
+            );
             desk.rests();
         }
     }
@@ -65,13 +70,21 @@ fn a_description_that_a_person_edited_stays_around_the_line() {
             let (before, line) = text.split_once("[cortex-misp]").unwrap();
             format!("[cortex-misp]{line}\r\n\r\n{before}and more")
         },
-        |text| format!("Nothing of what was there\n{}", text.lines().last().unwrap()),
+        |text| {
+            format!(
+                "Nothing of what was there\n{}",
+                text.lines().last().unwrap()
+            )
+        },
     ];
     for edit in edits {
         for desk in Desk::imported(1, &json!({})) {
             let text = edit(&description(&desk));
             let without = |text: &str| {
-                let lines: Vec<_> = text.lines().filter(|line| !line.starts_with("[cortex-misp]")).collect();
+                let lines: Vec<_> = text
+                    .lines()
+                    .filter(|line| !line.starts_with("[cortex-misp]"))
+                    .collect();
                 lines.join("\n")
             };
             desk.edit("1", "description", json!(text));
@@ -83,7 +96,10 @@ fn a_description_that_a_person_edited_stays_around_the_line() {
                 assert_ne!(desk.line("1"), before);
                 desk.rests();
             }
-            let place = |text: &str| text.lines().position(|line| line.starts_with("[cortex-misp]"));
+            let place = |text: &str| {
+                text.lines()
+                    .position(|line| line.starts_with("[cortex-misp]"))
+            };
             assert_eq!(place(&description(&desk)), place(&text));
         }
     }
@@ -94,7 +110,15 @@ fn a_line_that_was_only_moved_leaves_the_text_ours() {
     for desk in Desk::imported(1, &json!({})) {
         let text = description(&desk);
         let (before, line) = text.split_once("[cortex-misp]").unwrap();
-        desk.edit("1", "description", json!(format!("[cortex-misp] {}\n\n{}", line.trim(), before.trim())));
+        desk.edit(
+            "1",
+            "description",
+            json!(format!(
+                "[cortex-misp] {}\n\n{}",
+                line.trim(),
+                before.trim()
+            )),
+        );
         desk.change("1", |event| event.analysis = 2);
         desk.import();
         assert!(description(&desk).contains("Analysis: completed"));
@@ -110,7 +134,10 @@ fn without_the_line_fields_stay_and_observables_go_on() {
         shake(&desk, 1);
         desk.import();
         let alert = desk.alert("1");
-        assert_eq!((&alert["title"], &alert["severity"]), (&json!("Ours"), &json!(1)));
+        assert_eq!(
+            (&alert["title"], &alert["severity"]),
+            (&json!("Ours"), &json!(1))
+        );
         assert!(description(&desk).starts_with("All new\n\n[cortex-misp] event="));
         assert!(desk.line("1").unwrap().contains("complete=yes"));
         assert!(desk.observable(&alert, "round-1.example").is_some());
@@ -141,20 +168,30 @@ fn observables_that_a_person_touched_are_left_wholly_alone() {
         let before = look();
         let tag = desk.tag("late");
         shake(&desk, 1);
-        desk.alter("1", "192.0.2.1", |one| (one.comment, one.tags) = ("More".into(), vec![tag]));
+        desk.alter("1", "192.0.2.1", |one| {
+            (one.comment, one.tags) = ("More".into(), vec![tag])
+        });
         let report = desk.import();
         assert_eq!(look(), before);
         let says = "left as somebody edited it in TheHive, though the event says otherwise: 3 observables \
                     (host-1.example, 192.0.2.1, Text 1)";
         assert!(report.to_string().contains(says), "{report:#}");
         // What MISP has no more stays as well.
-        desk.change("1", |event| event.attributes.iter_mut().for_each(|one| one.deleted = true));
+        desk.change("1", |event| {
+            event
+                .attributes
+                .iter_mut()
+                .for_each(|one| one.deleted = true)
+        });
         let report = desk.import();
         assert_eq!(look(), before);
         let says = "3 observables left in the alert, though the event has no such thing any more, since somebody edited or \
                     sighted it in TheHive: ";
         let told = report.to_string();
-        assert!(told.contains(says) && !told.contains("Our own"), "{report:#}");
+        assert!(
+            told.contains(says) && !told.contains("Our own"),
+            "{report:#}"
+        );
         assert_eq!(desk.data("1").len(), 4);
         desk.rests();
     }
@@ -178,7 +215,10 @@ fn an_observable_that_a_person_deleted_comes_back_with_the_next_change() {
         job["parameters"]["dry_run"] = json!(true);
         told(&desk.run(&job), "would be put");
         told(&desk.import(), "put");
-        assert_eq!(desk.data("1"), ["192.0.2.1", "Text 1", "host-1.example", "late.example"]);
+        assert_eq!(
+            desk.data("1"),
+            ["192.0.2.1", "Text 1", "host-1.example", "late.example"]
+        );
         desk.rests();
     }
 }
@@ -191,7 +231,10 @@ fn a_value_that_a_person_added_first_is_not_added_again() {
         let report = desk.import();
         assert_eq!(desk.verbs(), ["PATCH alert"], "{report:#}");
         let one = desk.observable(&desk.alert("1"), "Late text").unwrap();
-        assert_eq!((&one["_createdBy"], one.get("message")), (&json!(PERSON), None));
+        assert_eq!(
+            (&one["_createdBy"], one.get("message")),
+            (&json!(PERSON), None)
+        );
         assert_eq!(desk.data("1").len(), 4);
     }
 }
@@ -204,8 +247,14 @@ fn an_alert_that_nobody_follows_is_untouched() {
         shake(&desk, 1);
         let report = desk.import();
         desk.wrote_nothing();
-        assert_eq!(full(&report)["ledger"]["events"]["skipped_by"], json!({SKIPPED: 1}));
-        assert_eq!((desk.alert("1"), desk.observables(&desk.alert("1"))), before);
+        assert_eq!(
+            full(&report)["ledger"]["events"]["skipped_by"],
+            json!({SKIPPED: 1})
+        );
+        assert_eq!(
+            (desk.alert("1"), desk.observables(&desk.alert("1"))),
+            before
+        );
         let gone = desk.misp.world().events.remove(0);
         desk.import();
         desk.wrote_nothing();
@@ -232,7 +281,11 @@ fn into_case(desk: &Desk) -> String {
 }
 
 fn in_case(desk: &Desk, case: &str) -> Vec<Value> {
-    desk.thehive.world().observables_of(case).map(|one| one["data"].clone()).collect()
+    desk.thehive
+        .world()
+        .observables_of(case)
+        .map(|one| one["data"].clone())
+        .collect()
 }
 
 #[test]
@@ -244,13 +297,20 @@ fn an_alert_in_a_case_gets_what_is_new_and_the_case_only_on_request() {
             shake(&desk, 1);
             let report = desk.import();
             assert_eq!(desk.data("1").len(), 4, "{report:#}");
-            let wanted = if updates { vec![json!("round-1.example")] } else { Vec::new() };
+            let wanted = if updates {
+                vec![json!("round-1.example")]
+            } else {
+                Vec::new()
+            };
             assert_eq!(in_case(&desk, &case), wanted);
             assert_eq!(desk.thehive.world().cases[0], number);
             let alert = desk.alert("1");
             assert!(desk.has_tag("1", "misp:updated"));
             if is_five(&desk) {
-                assert_eq!((&alert["status"], &alert["stage"]), (&json!("Imported"), &json!("Imported")));
+                assert_eq!(
+                    (&alert["status"], &alert["stage"]),
+                    (&json!("Imported"), &json!("Imported"))
+                );
             } else {
                 assert_eq!(alert["read"], false);
             }
@@ -267,7 +327,14 @@ fn only_a_new_ioc_makes_an_alert_in_a_case_unread() {
         desk.add("1", "text", "More", |_| ());
         desk.import();
         let read = desk.alert("1")["read"].clone();
-        assert_eq!(read, if is_five(&desk) { Value::Null } else { json!(true) });
+        assert_eq!(
+            read,
+            if is_five(&desk) {
+                Value::Null
+            } else {
+                json!(true)
+            }
+        );
         assert!(!desk.has_tag("1", "misp:updated"));
     }
 }
@@ -284,7 +351,11 @@ fn an_ignored_alert_stays_so_unless_it_is_to_be_reopened() {
             }
             let is_open = || {
                 let alert = desk.alert("1");
-                if is_five(&desk) { alert["stage"] == "New" } else { alert["read"] == false }
+                if is_five(&desk) {
+                    alert["stage"] == "New"
+                } else {
+                    alert["read"] == false
+                }
             };
             desk.change("1", |event| event.info = "Renamed".into());
             desk.import();
@@ -311,6 +382,9 @@ fn what_a_person_is_working_on_keeps_its_status() {
         let report = desk.import();
         assert_eq!(counts(full(&report), "events")["updated"], 1);
         let alert = desk.alert("1");
-        assert_eq!((&alert["status"], &alert["assignee"]), (&json!("InProgress"), &json!(PERSON)));
+        assert_eq!(
+            (&alert["status"], &alert["assignee"]),
+            (&json!("InProgress"), &json!(PERSON))
+        );
     }
 }

@@ -19,7 +19,8 @@ const DOWNLOAD: &str = "/attributes/download/";
 
 /// Both TheHives, and one published event without attributes; files are wanted.
 fn both() -> [Desk; 2] {
-    [World::four(), World::five()].map(|hive| desk(hive).with(json!({"import_attachments": "download"})))
+    [World::four(), World::five()]
+        .map(|hive| desk(hive).with(json!({"import_attachments": "download"})))
 }
 
 fn desk(hive: World) -> Desk {
@@ -65,12 +66,20 @@ fn add(desk: &Desk, kind: &str, value: &str, content: &[u8]) -> u64 {
 }
 
 fn sample_of(desk: &Desk, name: &str, content: &[u8]) -> u64 {
-    add(desk, "malware-sample", &format!("{name}|{}", md5(content)), content)
+    add(
+        desk,
+        "malware-sample",
+        &format!("{name}|{}", md5(content)),
+        content,
+    )
 }
 
 /// The file observables of the alert.
 fn files(desk: &Desk) -> Vec<Value> {
-    desk.observables(&desk.alert("1")).into_iter().filter(|one| one["dataType"] == "file").collect()
+    desk.observables(&desk.alert("1"))
+        .into_iter()
+        .filter(|one| one["dataType"] == "file")
+        .collect()
 }
 
 fn content(desk: &Desk, file: &Value) -> Vec<u8> {
@@ -80,14 +89,22 @@ fn content(desk: &Desk, file: &Value) -> Vec<u8> {
 /// Names and contents of the files, sorted.
 fn held(desk: &Desk) -> Vec<(String, Vec<u8>)> {
     let name = |file: &Value| file["attachment"]["name"].as_str().unwrap().to_owned();
-    let mut held: Vec<_> = files(desk).iter().map(|file| (name(file), content(desk, file))).collect();
+    let mut held: Vec<_> = files(desk)
+        .iter()
+        .map(|file| (name(file), content(desk, file)))
+        .collect();
     held.sort();
     held
 }
 
 /// What was asked of MISP for files.
 fn downloads(desk: &Desk) -> Vec<String> {
-    desk.misp.requests().into_iter().map(|one| one.path).filter(|path| path.starts_with(DOWNLOAD)).collect()
+    desk.misp
+        .requests()
+        .into_iter()
+        .map(|one| one.path)
+        .filter(|path| path.starts_with(DOWNLOAD))
+        .collect()
 }
 
 /// Lets the event change in something that is no matter of files.
@@ -100,7 +117,10 @@ fn files_of(report: &Value) -> std::collections::BTreeMap<String, u64> {
 }
 
 fn is_complete(desk: &Desk) -> bool {
-    desk.alert("1")["description"].as_str().unwrap().contains(" complete=yes ")
+    desk.alert("1")["description"]
+        .as_str()
+        .unwrap()
+        .contains(" complete=yes ")
 }
 
 #[test]
@@ -109,20 +129,47 @@ fn a_sample_and_an_attachment_become_files_once() {
         sample_of(&desk, "evil.exe", PROGRAM);
         add(&desk, "attachment", "picture.png", PICTURE);
         let report = desk.import();
-        assert_eq!(files_of(&report), of([("fetched", 2), ("created", 2)]), "{report:#}");
-        assert_eq!(counts(full(&report), "attributes"), of([("fetched", 2), ("created", 2)]));
+        assert_eq!(
+            files_of(&report),
+            of([("fetched", 2), ("created", 2)]),
+            "{report:#}"
+        );
+        assert_eq!(
+            counts(full(&report), "attributes"),
+            of([("fetched", 2), ("created", 2)])
+        );
         let wanted = [("evil.exe", PROGRAM), ("picture.png", PICTURE)];
-        assert_eq!(held(&desk), wanted.map(|(name, content)| (name.to_owned(), content.to_vec())));
-        let of_name = |name: &str| files(&desk).into_iter().find(|one| one["attachment"]["name"] == name).unwrap();
+        assert_eq!(
+            held(&desk),
+            wanted.map(|(name, content)| (name.to_owned(), content.to_vec()))
+        );
+        let of_name = |name: &str| {
+            files(&desk)
+                .into_iter()
+                .find(|one| one["attachment"]["name"] == name)
+                .unwrap()
+        };
         let evil = of_name("evil.exe");
         assert_eq!(
             (&evil["ioc"], &evil["message"], &evil["tlp"]),
             (&json!(true), &json!("dropped by the mail"), &json!(2))
         );
-        assert!(evil["tags"].as_array().unwrap().contains(&json!("misp:type=\"malware-sample\"")), "{evil:#}");
+        assert!(
+            evil["tags"]
+                .as_array()
+                .unwrap()
+                .contains(&json!("misp:type=\"malware-sample\"")),
+            "{evil:#}"
+        );
         let picture = of_name("picture.png");
         assert_eq!(picture["ioc"], false);
-        assert!(picture["tags"].as_array().unwrap().contains(&json!("misp:type=\"attachment\"")), "{picture:#}");
+        assert!(
+            picture["tags"]
+                .as_array()
+                .unwrap()
+                .contains(&json!("misp:type=\"attachment\"")),
+            "{picture:#}"
+        );
         // The hashes and names are there beside it.
         assert!(desk.observable(&desk.alert("1"), &md5(PROGRAM)).is_some());
         assert!(desk.observable(&desk.alert("1"), "picture.png").is_some() && is_complete(&desk));
@@ -136,8 +183,17 @@ fn a_sample_and_an_attachment_become_files_once() {
         desk.wrote_nothing();
         rename(&desk);
         let report = desk.import();
-        assert_eq!(files_of(&report), of([("fetched", 2), ("unchanged", 2)]), "{report:#}");
-        assert_eq!((downloads(&desk).len(), desk.written().len()), (0, 1), "{:?}", desk.written());
+        assert_eq!(
+            files_of(&report),
+            of([("fetched", 2), ("unchanged", 2)]),
+            "{report:#}"
+        );
+        assert_eq!(
+            (downloads(&desk).len(), desk.written().len()),
+            (0, 1),
+            "{:?}",
+            desk.written()
+        );
     }
 }
 
@@ -153,7 +209,14 @@ fn without_the_option_nothing_is_downloaded_and_what_is_there_stays() {
         assert!(full(&report)["ledger"].get("files").is_none(), "{report:#}");
         assert_eq!((downloads(&desk).len(), files(&desk).len()), (0, 2));
         // A file goes with its attribute, by whatever option.
-        desk.change("1", |event| event.attributes.iter_mut().find(|one| one.id == picture).unwrap().deleted = true);
+        desk.change("1", |event| {
+            event
+                .attributes
+                .iter_mut()
+                .find(|one| one.id == picture)
+                .unwrap()
+                .deleted = true
+        });
         desk.import();
         assert_eq!(held(&desk), [("evil.exe".to_owned(), PROGRAM.to_vec())]);
         desk.change("1", |event| event.attributes.clear());
@@ -174,7 +237,11 @@ fn a_filter_keeps_a_file_out_and_takes_none_away() {
         let desk = desk.with(json!({"exclude_attribute_types": ["malware-sample"]}));
         rename(&desk);
         let report = desk.import();
-        assert_eq!((files_of(&report), files(&desk).len()), (of([]), 1), "{report:#}");
+        assert_eq!(
+            (files_of(&report), files(&desk).len()),
+            (of([]), 1),
+            "{report:#}"
+        );
     }
 }
 
@@ -182,20 +249,42 @@ fn a_filter_keeps_a_file_out_and_takes_none_away() {
 fn names_that_repeat_are_files_of_their_own() {
     for desk in both() {
         for number in 0..3_u8 {
-            add(&desk, "attachment", "image.png", &[PICTURE, &[number]].concat());
+            add(
+                &desk,
+                "attachment",
+                "image.png",
+                &[PICTURE, &[number]].concat(),
+            );
         }
         desk.import();
         assert_eq!(files(&desk).len(), 3);
         rename(&desk);
         let report = desk.import();
-        assert_eq!((files_of(&report), downloads(&desk).len()), (of([("fetched", 3), ("unchanged", 3)]), 0));
+        assert_eq!(
+            (files_of(&report), downloads(&desk).len()),
+            (of([("fetched", 3), ("unchanged", 3)]), 0)
+        );
         // The same file anew: another attribute, the same name.
         desk.change("1", |event| event.attributes.remove(0).deleted = true);
         add(&desk, "attachment", "image.png", b"another picture");
         let report = desk.import();
-        assert_eq!(files_of(&report), of([("fetched", 3), ("created", 1), ("unchanged", 2)]), "{report:#}");
-        let contents: Vec<_> = held(&desk).into_iter().map(|(_, content)| content).collect();
-        assert_eq!(contents, [b"another picture".to_vec(), [PICTURE, &[1]].concat(), [PICTURE, &[2]].concat()]);
+        assert_eq!(
+            files_of(&report),
+            of([("fetched", 3), ("created", 1), ("unchanged", 2)]),
+            "{report:#}"
+        );
+        let contents: Vec<_> = held(&desk)
+            .into_iter()
+            .map(|(_, content)| content)
+            .collect();
+        assert_eq!(
+            contents,
+            [
+                b"another picture".to_vec(),
+                [PICTURE, &[1]].concat(),
+                [PICTURE, &[2]].concat()
+            ]
+        );
         assert_eq!(downloads(&desk).len(), 1);
     }
 }
@@ -208,13 +297,28 @@ fn the_same_content_twice_is_one_file() {
         add(&desk, "attachment", "a.png", PICTURE);
         add(&desk, "attachment", "b.png", PICTURE);
         let report = desk.import();
-        assert_eq!(files_of(&report), of([("fetched", 4), ("created", 3), ("updated", 1)]), "{report:#}");
+        assert_eq!(
+            files_of(&report),
+            of([("fetched", 4), ("created", 3), ("updated", 1)]),
+            "{report:#}"
+        );
         assert_eq!((files(&desk).len(), downloads(&desk).len()), (2, 3));
         rename(&desk);
         let report = desk.import();
-        assert_eq!(files_of(&report), of([("fetched", 4), ("unchanged", 4)]), "{report:#}");
-        assert_eq!((downloads(&desk).len(), desk.written().len()), (0, 1), "{:?}", desk.written());
-        desk.change("1", |event| event.attributes.retain(|one| one.value != "a.png"));
+        assert_eq!(
+            files_of(&report),
+            of([("fetched", 4), ("unchanged", 4)]),
+            "{report:#}"
+        );
+        assert_eq!(
+            (downloads(&desk).len(), desk.written().len()),
+            (0, 1),
+            "{:?}",
+            desk.written()
+        );
+        desk.change("1", |event| {
+            event.attributes.retain(|one| one.value != "a.png")
+        });
         desk.import();
         assert_eq!(files(&desk).len(), 2);
     }
@@ -227,14 +331,25 @@ fn a_file_that_an_analyst_uploaded_or_touched_is_left_alone() {
         desk.import();
         let alert = desk.alert("1")["_id"].as_str().unwrap().to_owned();
         let jane = json!({"_createdBy": "jane@example.org", "tags": ["ours"], "tlp": 3});
-        desk.thehive.world().add_file(&alert, "mine.png", &sample::sha256(PICTURE), PICTURE, &jane);
-        desk.thehive.world().add_file(&alert, "evil.png", &sample::sha256(PROGRAM), PROGRAM, &jane);
+        desk.thehive
+            .world()
+            .add_file(&alert, "mine.png", &sample::sha256(PICTURE), PICTURE, &jane);
+        desk.thehive
+            .world()
+            .add_file(&alert, "evil.png", &sample::sha256(PROGRAM), PROGRAM, &jane);
         add(&desk, "attachment", "picture.png", PICTURE);
         sample_of(&desk, "evil.exe", PROGRAM);
         let report = desk.import();
-        assert_eq!(files_of(&report), of([("fetched", 3), ("unchanged", 3)]), "{report:#}");
+        assert_eq!(
+            files_of(&report),
+            of([("fetched", 3), ("unchanged", 3)]),
+            "{report:#}"
+        );
         assert_eq!((files(&desk).len(), downloads(&desk).len()), (3, 1));
-        let touched = files(&desk).iter().filter(|one| one.get("_updatedBy").is_some()).count();
+        let touched = files(&desk)
+            .iter()
+            .filter(|one| one.get("_updatedBy").is_some())
+            .count();
         assert_eq!(touched, 0);
         desk.change("1", |event| event.attributes.clear());
         desk.import();
@@ -249,8 +364,17 @@ fn a_file_that_a_person_deleted_or_edited_is_told_as_any_observable_is() {
         add(&desk, "attachment", "more.txt", PROGRAM);
         desk.import();
         let is = |one: &Value, name: &str| one["attachment"]["name"] == name;
-        desk.thehive.world().observables.retain(|one| !is(&one.record, "notes.txt"));
-        for one in desk.thehive.world().observables.iter_mut().filter(|one| is(&one.record, "more.txt")) {
+        desk.thehive
+            .world()
+            .observables
+            .retain(|one| !is(&one.record, "notes.txt"));
+        for one in desk
+            .thehive
+            .world()
+            .observables
+            .iter_mut()
+            .filter(|one| is(&one.record, "more.txt"))
+        {
             one.record["message"] = json!("ours");
             one.record["_updatedBy"] = json!(PERSON);
         }
@@ -272,13 +396,23 @@ fn what_changes_of_an_attribute_changes_its_file() {
         let id = sample_of(&desk, "evil.exe", PROGRAM);
         desk.import();
         desk.change("1", |event| {
-            let one = event.attributes.iter_mut().find(|one| one.id == id).unwrap();
+            let one = event
+                .attributes
+                .iter_mut()
+                .find(|one| one.id == id)
+                .unwrap();
             (one.comment, one.to_ids) = ("a loader".to_owned(), false);
         });
         let report = desk.import();
-        assert_eq!((files_of(&report), downloads(&desk).len()), (of([("fetched", 1), ("updated", 1)]), 0));
+        assert_eq!(
+            (files_of(&report), downloads(&desk).len()),
+            (of([("fetched", 1), ("updated", 1)]), 0)
+        );
         let file = files(&desk).remove(0);
-        assert_eq!((&file["message"], &file["ioc"]), (&json!("a loader"), &json!(false)));
+        assert_eq!(
+            (&file["message"], &file["ioc"]),
+            (&json!("a loader"), &json!(false))
+        );
     }
 }
 
@@ -287,13 +421,22 @@ fn a_file_above_the_limit_is_left_out_by_a_rule() {
     let [_, desk] = both();
     let desk = desk.with(json!({"max_attachment_mb": 1}));
     let of_length = |length: usize, byte: u8| vec![byte; length];
-    add(&desk, "attachment", "large.bin", &of_length((1 << 20) + 1, b'x'));
+    add(
+        &desk,
+        "attachment",
+        "large.bin",
+        &of_length((1 << 20) + 1, b'x'),
+    );
     add(&desk, "attachment", "limit.bin", &of_length(1 << 20, b'y'));
     // Small as a zip, large in it.
     sample_of(&desk, "large.exe", &of_length((1 << 20) + 1, b'z'));
     sample_of(&desk, "limit.exe", &of_length(1 << 20, b'w'));
     let report = desk.import();
-    assert_eq!(files_of(&report), of([("fetched", 4), ("created", 2), ("skipped", 2)]), "{report:#}");
+    assert_eq!(
+        files_of(&report),
+        of([("fetched", 4), ("created", 2), ("skipped", 2)]),
+        "{report:#}"
+    );
     let rules = &full(&report)["ledger"]["files"]["skipped_by"];
     assert_eq!(rules, &json!({"larger than max_attachment_mb (1 MiB)": 2}));
     let names: Vec<_> = held(&desk).into_iter().map(|(name, _)| name).collect();
@@ -302,33 +445,51 @@ fn a_file_above_the_limit_is_left_out_by_a_rule() {
     let desk = desk.with(json!({"max_attachment_mb": 0}));
     rename(&desk);
     let report = desk.import();
-    assert_eq!(files_of(&report), of([("fetched", 4), ("created", 2), ("unchanged", 2)]), "{report:#}");
+    assert_eq!(
+        files_of(&report),
+        of([("fetched", 4), ("created", 2), ("unchanged", 2)]),
+        "{report:#}"
+    );
 }
 
 #[test]
 fn a_file_of_25_mb_arrives_as_it_was() {
     let [_, desk] = both();
-    let large: Vec<u8> =
-        (0..25_000_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    let large: Vec<u8> = (0..25_000_000_u32)
+        .map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()[0])
+        .collect();
     add(&desk, "attachment", "large.bin", &large);
     let report = desk.import();
-    assert_eq!(files_of(&report), of([("fetched", 1), ("created", 1)]), "{report:#}");
+    assert_eq!(
+        files_of(&report),
+        of([("fetched", 1), ("created", 1)]),
+        "{report:#}"
+    );
     assert!(held(&desk) == [("large.bin".to_owned(), large)]);
 }
 
 #[test]
 fn a_thehive_without_files_a_feed_and_a_report_get_none() {
     for desk in both() {
-        desk.thehive.world().observable_types.retain(|(name, _)| name != "file");
+        desk.thehive
+            .world()
+            .observable_types
+            .retain(|(name, _)| name != "file");
         sample_of(&desk, "evil.exe", PROGRAM);
         let report = desk.import();
-        assert_eq!((files_of(&report), downloads(&desk).len()), (of([("fetched", 1), ("skipped", 1)]), 0));
+        assert_eq!(
+            (files_of(&report), downloads(&desk).len()),
+            (of([("fetched", 1), ("skipped", 1)]), 0)
+        );
         let mut job = desk.job();
         for item in ["thehive_url", "thehive_key"] {
             job["config"].as_object_mut().unwrap().remove(item);
         }
         let report = desk.run(&job);
-        assert_eq!((files_of(&report), downloads(&desk).len()), (of([("fetched", 1), ("skipped", 1)]), 0));
+        assert_eq!(
+            (files_of(&report), downloads(&desk).len()),
+            (of([("fetched", 1), ("skipped", 1)]), 0)
+        );
     }
     for desk in both() {
         let folder = tempfile::tempdir().unwrap();
@@ -342,14 +503,33 @@ fn a_thehive_without_files_a_feed_and_a_report_get_none() {
         let mut event = head.clone();
         event["uuid"] = json!(uuid);
         event["Attribute"] = json!([attribute]);
-        std::fs::write(folder.path().join("manifest.json"), json!({uuid: head}).to_string()).unwrap();
-        std::fs::write(folder.path().join(format!("{uuid}.json")), json!({"Event": event}).to_string()).unwrap();
-        let desk = desk.with(json!({"url": [format!("file://{}", folder.path().display())], "key": ["-"]}));
+        std::fs::write(
+            folder.path().join("manifest.json"),
+            json!({uuid: head}).to_string(),
+        )
+        .unwrap();
+        std::fs::write(
+            folder.path().join(format!("{uuid}.json")),
+            json!({"Event": event}).to_string(),
+        )
+        .unwrap();
+        let desk = desk
+            .with(json!({"url": [format!("file://{}", folder.path().display())], "key": ["-"]}));
         let report = desk.import();
         let told = full(&report);
-        assert_eq!(counts(told, "files"), of([("fetched", 1), ("skipped", 1)]), "{report:#}");
-        assert_eq!(told["ledger"]["files"]["skipped_by"], json!({"a feed's files are not read": 1}));
-        assert_eq!(counts(told, "attributes"), of([("fetched", 1), ("created", 1)]));
+        assert_eq!(
+            counts(told, "files"),
+            of([("fetched", 1), ("skipped", 1)]),
+            "{report:#}"
+        );
+        assert_eq!(
+            told["ledger"]["files"]["skipped_by"],
+            json!({"a feed's files are not read": 1})
+        );
+        assert_eq!(
+            counts(told, "attributes"),
+            of([("fetched", 1), ("created", 1)])
+        );
     }
 }
 
@@ -366,21 +546,37 @@ fn names_do_no_harm() {
         for desk in both() {
             for (number, (name, _)) in names.iter().enumerate() {
                 let content = format!("content {number}").into_bytes();
-                let value = if kind == "attachment" { (*name).to_owned() } else { format!("{name}|{}", md5(&content)) };
+                let value = if kind == "attachment" {
+                    (*name).to_owned()
+                } else {
+                    format!("{name}|{}", md5(&content))
+                };
                 add(&desk, kind, &value, &content);
             }
             let report = desk.import();
-            assert_eq!(files_of(&report), of([("fetched", 5), ("created", 5)]), "{report:#}");
+            assert_eq!(
+                files_of(&report),
+                of([("fetched", 5), ("created", 5)]),
+                "{report:#}"
+            );
             let mut wanted: Vec<_> = names
                 .iter()
                 .enumerate()
-                .map(|(number, (_, plain))| ((*plain).to_owned(), format!("content {number}").into_bytes()))
+                .map(|(number, (_, plain))| {
+                    (
+                        (*plain).to_owned(),
+                        format!("content {number}").into_bytes(),
+                    )
+                })
                 .collect();
             wanted.sort();
             assert_eq!(held(&desk), wanted);
             rename(&desk);
             let report = desk.import();
-            assert_eq!((files_of(&report), downloads(&desk).len()), (of([("fetched", 5), ("unchanged", 5)]), 0));
+            assert_eq!(
+                (files_of(&report), downloads(&desk).len()),
+                (of([("fetched", 5), ("unchanged", 5)]), 0)
+            );
             assert_eq!(files(&desk).len(), 5);
         }
     }
@@ -404,9 +600,19 @@ fn a_dry_run_reads_no_file_and_a_case_gets_what_its_alert_gets() {
         desk.edit("1", "caseId", json!(case));
         add(&desk, "attachment", "picture.png", PICTURE);
         let report = desk.import();
-        assert_eq!(files_of(&report), of([("fetched", 2), ("created", 1), ("unchanged", 1)]), "{report:#}");
+        assert_eq!(
+            files_of(&report),
+            of([("fetched", 2), ("created", 1), ("unchanged", 1)]),
+            "{report:#}"
+        );
         let world = desk.thehive.world();
-        let of_case: Vec<_> = world.observables_of(&case).filter(|one| one["dataType"] == "file").collect();
-        assert_eq!((of_case.len(), &of_case[0]["attachment"]["name"]), (1, &json!("picture.png")));
+        let of_case: Vec<_> = world
+            .observables_of(&case)
+            .filter(|one| one["dataType"] == "file")
+            .collect();
+        assert_eq!(
+            (of_case.len(), &of_case[0]["attachment"]["name"]),
+            (1, &json!("picture.png"))
+        );
     }
 }

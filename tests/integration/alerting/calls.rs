@@ -96,14 +96,27 @@ fn an_alert_of_5000_plain_attributes_costs_at_most_60_calls() {
         let version = hive.version;
         let desk = desk(hive, 5_000);
         let report = desk.import();
-        assert_eq!(counts(full(&report), "attributes"), of([("fetched", 5_000), ("created", 5_000)]), "{report:#}");
+        assert_eq!(
+            counts(full(&report), "attributes"),
+            of([("fetched", 5_000), ("created", 5_000)]),
+            "{report:#}"
+        );
         let created = calls(&desk);
         desk.change("7", |_| {});
         let report = desk.import();
-        assert_eq!(counts(full(&report), "attributes"), of([("fetched", 5_000), ("unchanged", 5_000)]), "{report:#}");
+        assert_eq!(
+            counts(full(&report), "attributes"),
+            of([("fetched", 5_000), ("unchanged", 5_000)]),
+            "{report:#}"
+        );
         let updated = calls(&desk);
-        println!("{version:?}: created by {created:?} calls of MISP and TheHive, looked at again by {updated:?}");
-        assert!(created.1 <= 60 && updated.1 <= 60, "{version:?}: {created:?}, {updated:?}");
+        println!(
+            "{version:?}: created by {created:?} calls of MISP and TheHive, looked at again by {updated:?}"
+        );
+        assert!(
+            created.1 <= 60 && updated.1 <= 60,
+            "{version:?}: {created:?}, {updated:?}"
+        );
     }
 }
 
@@ -120,7 +133,10 @@ fn attributes_that_join_5000_others_cost_at_most_60_calls() {
         let report = desk.import();
         let wanted = of([("fetched", 5_000), ("created", 4_960), ("unchanged", 40)]);
         assert_eq!(counts(full(&report), "attributes"), wanted, "{report:#}");
-        println!("{version:?}: 4,960 joined by {:?} calls of MISP and TheHive", calls(&desk));
+        println!(
+            "{version:?}: 4,960 joined by {:?} calls of MISP and TheHive",
+            calls(&desk)
+        );
         assert!(calls(&desk).1 <= 60, "{version:?}: {:?}", calls(&desk));
     }
 }
@@ -130,10 +146,18 @@ fn asked(desk: &Desk) -> Vec<String> {
     let line = |method: &str, path: &str| {
         let path = path.split('?').next().unwrap();
         let is_number = |part: &&str| part.starts_with('~');
-        let parts: Vec<_> = path.split('/').map(|part| if is_number(&part) { "…" } else { part }).collect();
+        let parts: Vec<_> = path
+            .split('/')
+            .map(|part| if is_number(&part) { "…" } else { part })
+            .collect();
         format!("{method} {}", parts.join("/"))
     };
-    let mut asked: Vec<_> = desk.thehive.requests().iter().map(|one| line(&one.method, &one.path)).collect();
+    let mut asked: Vec<_> = desk
+        .thehive
+        .requests()
+        .iter()
+        .map(|one| line(&one.method, &one.path))
+        .collect();
     asked.sort();
     asked
 }
@@ -143,7 +167,10 @@ fn small_imports_need_few_calls() {
     const WHO: [&str; 2] = ["GET /api/v1/status/public", "GET /api/v1/user/current"];
     const QUERY: &str = "POST /api/v1/query";
     let mut world = misp::World::with_corpus();
-    world.events.iter_mut().for_each(|event| event.attributes.truncate(10));
+    world
+        .events
+        .iter_mut()
+        .for_each(|event| event.attributes.truncate(10));
     let desk = Desk::new(world, thehive::World::five());
     desk.import();
     desk.import();
@@ -155,5 +182,9 @@ fn small_imports_need_few_calls() {
     // One call makes it whole; at the end one question for all that were made: whether another import made them too.
     let writes = ["POST /api/v1/alert"];
     assert_eq!(asked(&desk), [&WHO[..], &writes, &[QUERY; 4]].concat());
-    assert_eq!(desk.misp.requests().len(), 4, "version, list, event, warninglists");
+    assert_eq!(
+        desk.misp.requests().len(),
+        4,
+        "version, list, event, warninglists"
+    );
 }

@@ -20,7 +20,11 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new(misp: misp::World, thehive: thehive::World) -> Self {
-        Self { misp: misp::Fake::start(misp), thehive: thehive::Fake::start(thehive), options: json!({}) }
+        Self {
+            misp: misp::Fake::start(misp),
+            thehive: thehive::Fake::start(thehive),
+            options: json!({}),
+        }
     }
 
     /// So many small events, for both TheHives.
@@ -33,13 +37,20 @@ impl Desk {
         Self::small(number).map(|desk| {
             let desk = desk.with(options.clone());
             let report = desk.import();
-            assert_eq!(counts(full(&report), "events"), of([("fetched", number), ("created", number)]), "{report:#}");
+            assert_eq!(
+                counts(full(&report), "events"),
+                of([("fetched", number), ("created", number)]),
+                "{report:#}"
+            );
             desk
         })
     }
 
     pub(crate) fn with(mut self, options: Value) -> Self {
-        self.options.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+        self.options
+            .as_object_mut()
+            .unwrap()
+            .extend(options.as_object().unwrap().clone());
         self
     }
 
@@ -53,7 +64,10 @@ impl Desk {
                 "max_age_days": 0, "max_attributes": 0, "max_new_alerts": 0, "published_only": false,
             },
         });
-        job["config"].as_object_mut().unwrap().extend(self.options.as_object().unwrap().clone());
+        job["config"]
+            .as_object_mut()
+            .unwrap()
+            .extend(self.options.as_object().unwrap().clone());
         job
     }
 
@@ -95,12 +109,17 @@ impl Desk {
     /// The requests that could change something in TheHive.
     pub(crate) fn writes(&self) -> Vec<Logged> {
         let requests = self.thehive.requests().into_iter();
-        requests.filter(|request| request.method != "GET" && !request.path.starts_with("/api/v1/query")).collect()
+        requests
+            .filter(|request| request.method != "GET" && !request.path.starts_with("/api/v1/query"))
+            .collect()
     }
 
     /// The same, as `POST /api/v1/alert`.
     pub(crate) fn written(&self) -> Vec<String> {
-        self.writes().into_iter().map(|request| format!("{} {}", request.method, request.path)).collect()
+        self.writes()
+            .into_iter()
+            .map(|request| format!("{} {}", request.method, request.path))
+            .collect()
     }
 
     pub(crate) fn wrote_nothing(&self) {
@@ -109,22 +128,38 @@ impl Desk {
 
     /// The alert of an event, by the event's number or uuid.
     pub(crate) fn alert(&self, event: &str) -> Value {
-        let uuid = self.misp.world().event(event).map_or(event.to_owned(), |event| event.uuid.clone());
+        let uuid = self
+            .misp
+            .world()
+            .event(event)
+            .map_or(event.to_owned(), |event| event.uuid.clone());
         let world = self.thehive.world();
-        let mut found = world.alerts.iter().filter(|alert| alert["sourceRef"] == uuid.as_str());
-        let alert = found.next().unwrap_or_else(|| panic!("there is no alert of event {event}")).clone();
+        let mut found = world
+            .alerts
+            .iter()
+            .filter(|alert| alert["sourceRef"] == uuid.as_str());
+        let alert = found
+            .next()
+            .unwrap_or_else(|| panic!("there is no alert of event {event}"))
+            .clone();
         assert!(found.next().is_none(), "event {event} has two alerts");
         alert
     }
 
     /// The observables of an alert.
     pub(crate) fn observables(&self, alert: &Value) -> Vec<Value> {
-        self.thehive.world().observables_of(alert["_id"].as_str().unwrap()).cloned().collect()
+        self.thehive
+            .world()
+            .observables_of(alert["_id"].as_str().unwrap())
+            .cloned()
+            .collect()
     }
 
     /// The observable of an alert with this data.
     pub(crate) fn observable(&self, alert: &Value, data: &str) -> Option<Value> {
-        self.observables(alert).into_iter().find(|one| one["data"] == data)
+        self.observables(alert)
+            .into_iter()
+            .find(|one| one["data"] == data)
     }
 
     /// Lets a person change a field of an alert.
@@ -132,7 +167,11 @@ impl Desk {
         let id = self.alert(event)["_id"].clone();
         let mut world = self.thehive.world();
         let now = world.tick();
-        let alert = world.alerts.iter_mut().find(|alert| alert["_id"] == id).unwrap();
+        let alert = world
+            .alerts
+            .iter_mut()
+            .find(|alert| alert["_id"] == id)
+            .unwrap();
         alert[field] = value;
         alert["_updatedBy"] = json!(PERSON);
         alert["_updatedAt"] = json!(now);
@@ -149,7 +188,13 @@ impl Desk {
     }
 
     /// Adds an attribute to an event, and publishes the event again.
-    pub(crate) fn add(&self, event: &str, kind: &str, value: &str, more: impl FnOnce(&mut misp::Attribute)) {
+    pub(crate) fn add(
+        &self,
+        event: &str,
+        kind: &str,
+        value: &str,
+        more: impl FnOnce(&mut misp::Attribute),
+    ) {
         let mut added = attribute(self.misp.world().next_id(), kind, value);
         added.timestamp = self.misp.world().tick();
         more(&mut added);
@@ -157,9 +202,17 @@ impl Desk {
     }
 
     /// Changes the attribute of an event that has this value, and publishes the event again.
-    pub(crate) fn alter(&self, event: &str, value: &str, change: impl FnOnce(&mut misp::Attribute)) {
+    pub(crate) fn alter(
+        &self,
+        event: &str,
+        value: &str,
+        change: impl FnOnce(&mut misp::Attribute),
+    ) {
         self.change(event, |event| {
-            let found = event.attributes.iter_mut().find(|one| one.value == value && !one.deleted);
+            let found = event
+                .attributes
+                .iter_mut()
+                .find(|one| one.value == value && !one.deleted);
             change(found.unwrap_or_else(|| panic!("no attribute {value}")));
         });
     }
@@ -174,7 +227,11 @@ impl Desk {
         let id = self.observable(&self.alert(event), data).unwrap()["_id"].clone();
         let mut world = self.thehive.world();
         let now = world.tick();
-        let one = world.observables.iter_mut().find(|one| one.record["_id"] == id).unwrap();
+        let one = world
+            .observables
+            .iter_mut()
+            .find(|one| one.record["_id"] == id)
+            .unwrap();
         one.record[field] = value;
         one.record["_updatedBy"] = json!(PERSON);
         one.record["_updatedAt"] = json!(now);
@@ -190,13 +247,18 @@ impl Desk {
     /// Lets a person delete an observable of an alert.
     pub(crate) fn drop(&self, event: &str, data: &str) {
         let id = self.observable(&self.alert(event), data).unwrap()["_id"].clone();
-        self.thehive.world().observables.retain(|one| one.record["_id"] != id);
+        self.thehive
+            .world()
+            .observables
+            .retain(|one| one.record["_id"] != id);
     }
 
     /// The data of all observables of an event's alert, sorted.
     pub(crate) fn data(&self, event: &str) -> Vec<String> {
         let all = self.observables(&self.alert(event)).into_iter();
-        let mut data: Vec<_> = all.map(|one| one["data"].as_str().unwrap_or_default().to_owned()).collect();
+        let mut data: Vec<_> = all
+            .map(|one| one["data"].as_str().unwrap_or_default().to_owned())
+            .collect();
         data.sort();
         data
     }
@@ -204,13 +266,33 @@ impl Desk {
     /// What was written, each as `PATCH alert` with its body; of a description is only told that it has the state line once.
     pub(crate) fn changes(&self) -> Vec<(String, Value)> {
         let one = |logged: Logged| {
-            let mut words = logged.path.split('/').filter(|word| !["", "api", "v1"].contains(word));
-            let kind =
-                words.next_back().filter(|word| !word.starts_with('~')).or(words.next_back()).unwrap_or_default();
-            let kind = if kind == "artifact" { "observable" } else { kind };
+            let mut words = logged
+                .path
+                .split('/')
+                .filter(|word| !["", "api", "v1"].contains(word));
+            let kind = words
+                .next_back()
+                .filter(|word| !word.starts_with('~'))
+                .or(words.next_back())
+                .unwrap_or_default();
+            let kind = if kind == "artifact" {
+                "observable"
+            } else {
+                kind
+            };
             let mut body = logged.body;
-            if let Some(text) = body.as_object_mut().and_then(|body| body.shift_remove("description")) {
-                assert_eq!(text.as_str().unwrap().matches("[cortex-misp] event=").count(), 1, "{text}");
+            if let Some(text) = body
+                .as_object_mut()
+                .and_then(|body| body.shift_remove("description"))
+            {
+                assert_eq!(
+                    text.as_str()
+                        .unwrap()
+                        .matches("[cortex-misp] event=")
+                        .count(),
+                    1,
+                    "{text}"
+                );
             }
             (format!("{} {kind}", logged.method), body)
         };
@@ -224,13 +306,20 @@ impl Desk {
 
     /// Whether an alert has this tag.
     pub(crate) fn has_tag(&self, event: &str, tag: &str) -> bool {
-        self.alert(event)["tags"].as_array().unwrap().contains(&json!(tag))
+        self.alert(event)["tags"]
+            .as_array()
+            .unwrap()
+            .contains(&json!(tag))
     }
 
     /// The line of an alert that says what it was made from; none if there is none.
     pub(crate) fn line(&self, event: &str) -> Option<String> {
         let alert = self.alert(event);
-        let mut lines = alert["description"].as_str().unwrap().lines().filter(|line| line.starts_with("[cortex-misp]"));
+        let mut lines = alert["description"]
+            .as_str()
+            .unwrap()
+            .lines()
+            .filter(|line| line.starts_with("[cortex-misp]"));
         let line = lines.next().map(ToOwned::to_owned);
         assert_eq!(lines.next(), None, "two state lines");
         line
@@ -256,7 +345,9 @@ pub(crate) fn events(number: u64) -> misp::World {
             ("ip-dst", format!("192.0.2.{id}")),
             ("text", format!("Text {id}")),
         ];
-        let mut attributes = attributes.map(|(kind, value)| attribute(world.next_id(), kind, &value)).to_vec();
+        let mut attributes = attributes
+            .map(|(kind, value)| attribute(world.next_id(), kind, &value))
+            .to_vec();
         attributes[0].to_ids = true;
         attributes.iter_mut().for_each(|one| one.timestamp = now);
         world.events.push(misp::Event {
@@ -281,7 +372,11 @@ pub(crate) fn events(number: u64) -> misp::World {
 
 /// An attribute as a person would add it.
 pub(crate) fn attribute(id: u64, kind: &str, value: &str) -> misp::Attribute {
-    let category = if kind == "text" { "Other" } else { "Network activity" };
+    let category = if kind == "text" {
+        "Other"
+    } else {
+        "Network activity"
+    };
     misp::Attribute {
         id,
         uuid: format!("6f0e5b5c-0000-4000-8000-{id:012}"),

@@ -27,7 +27,9 @@ impl Feed {
         Desk::small(0).map(|desk| {
             let folder = tempfile::tempdir().unwrap();
             let url = format!("file://{}", folder.path().display());
-            let desk = desk.with(json!({"name": ["feed"], "url": [url], "key": ["-"]})).with(options.clone());
+            let desk = desk
+                .with(json!({"name": ["feed"], "url": [url], "key": ["-"]}))
+                .with(options.clone());
             let feed = Self { desk, folder };
             feed.write(&[
                 (1, 10, &["one.example"]),
@@ -50,7 +52,11 @@ impl Feed {
             let mut event = head.clone();
             event["uuid"] = json!(uuid(*number));
             event["Attribute"] = values.iter().map(|value| attribute(value)).collect();
-            fs::write(folder.join(format!("{}.json", uuid(*number))), json!({"Event": event}).to_string()).unwrap();
+            fs::write(
+                folder.join(format!("{}.json", uuid(*number))),
+                json!({"Event": event}).to_string(),
+            )
+            .unwrap();
             manifest[uuid(*number)] = head;
         }
         fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();
@@ -62,17 +68,36 @@ fn what_is_new_changed_and_gone_in_a_feed_reaches_thehive() {
     for feed in Feed::both(&json!({"mark_withdrawn": true, "published_only": true})) {
         let desk = &feed.desk;
         let report = desk.import();
-        assert_eq!(counts(full(&report), "events"), of([("fetched", 3), ("created", 3)]), "{report:#}");
+        assert_eq!(
+            counts(full(&report), "events"),
+            of([("fetched", 3), ("created", 3)]),
+            "{report:#}"
+        );
         let alert = desk.alert(&uuid(2));
-        assert_eq!((&alert["title"], &alert["source"]), (&json!("Event 2 at 20"), &json!("feed")));
-        assert_eq!((&alert["tlp"], alert.get("externalLink")), (&json!(1), None));
+        assert_eq!(
+            (&alert["title"], &alert["source"]),
+            (&json!("Event 2 at 20"), &json!("feed"))
+        );
+        assert_eq!(
+            (&alert["tlp"], alert.get("externalLink")),
+            (&json!(1), None)
+        );
         assert_eq!(desk.data(&uuid(2)), ["both.example", "two.example"]);
         desk.rests();
-        feed.write(&[(1, 10, &["one.example"]), (2, 21, &["two.example", "new.example"]), (4, 40, &["four.example"])]);
+        feed.write(&[
+            (1, 10, &["one.example"]),
+            (2, 21, &["two.example", "new.example"]),
+            (4, 40, &["four.example"]),
+        ]);
         let report = desk.import();
         assert_eq!(
             counts(full(&report), "events"),
-            of([("fetched", 4), ("created", 1), ("updated", 2), ("unchanged", 1)]),
+            of([
+                ("fetched", 4),
+                ("created", 1),
+                ("updated", 2),
+                ("unchanged", 1)
+            ]),
             "{report:#}"
         );
         assert_eq!(desk.data(&uuid(2)), ["new.example", "two.example"]);
@@ -86,7 +111,10 @@ fn what_is_new_changed_and_gone_in_a_feed_reaches_thehive() {
 fn the_latest_events_of_a_feed_come_first() {
     for feed in Feed::both(&json!({"max_new_alerts": 1})) {
         let report = feed.desk.import();
-        assert_eq!(full(&report)["ledger"]["events"]["skipped_by"], json!({"max_new_alerts": 2}));
+        assert_eq!(
+            full(&report)["ledger"]["events"]["skipped_by"],
+            json!({"max_new_alerts": 2})
+        );
         assert_eq!(feed.desk.alert(&uuid(3))["title"], "Event 3 at 30");
     }
 }
@@ -96,9 +124,16 @@ fn the_size_of_an_event_of_a_feed_counts_for_new_alerts_only() {
     for feed in Feed::both(&json!({"max_attributes": 1})) {
         let desk = &feed.desk;
         let report = desk.import();
-        assert_eq!(full(&report)["ledger"]["events"]["skipped_by"], json!({"more than 1 attributes": 1}), "{report:#}");
+        assert_eq!(
+            full(&report)["ledger"]["events"]["skipped_by"],
+            json!({"more than 1 attributes": 1}),
+            "{report:#}"
+        );
         assert_eq!(desk.thehive.world().alerts.len(), 2);
-        feed.write(&[(1, 11, &["one.example", "more.example"]), (3, 30, &["three.example"])]);
+        feed.write(&[
+            (1, 11, &["one.example", "more.example"]),
+            (3, 30, &["three.example"]),
+        ]);
         desk.import();
         assert_eq!(desk.data(&uuid(1)), ["more.example", "one.example"]);
     }
@@ -116,7 +151,11 @@ fn an_event_that_turns_out_too_large_takes_no_place_of_another() {
         ]);
         let report = desk.import();
         let skipped = json!({"more than 1 attributes": 1, "max_new_alerts": 1});
-        assert_eq!(full(&report)["ledger"]["events"]["skipped_by"], skipped, "{report:#}");
+        assert_eq!(
+            full(&report)["ledger"]["events"]["skipped_by"],
+            skipped,
+            "{report:#}"
+        );
         assert_eq!(desk.alert(&uuid(2))["title"], "Event 2 at 20");
         assert_eq!(desk.thehive.world().alerts.len(), 1);
     }

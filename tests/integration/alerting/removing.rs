@@ -10,7 +10,11 @@ use crate::program::{counts, failure, full, of};
 const ALL: [&str; 3] = ["192.0.2.1", "Text 1", "host-1.example"];
 
 fn cut(desk: &Desk, nth: Nth, bytes: usize) {
-    desk.misp.fault(Fault { on: "/events/view", nth, what: What::CutAfter(bytes) });
+    desk.misp.fault(Fault {
+        on: "/events/view",
+        nth,
+        what: What::CutAfter(bytes),
+    });
 }
 
 #[test]
@@ -44,7 +48,12 @@ fn a_soft_deleted_twin_removes_nothing() {
         desk.import();
         assert_eq!(desk.data("1"), ALL);
         // Nor does the end of the first, as long as the twin lives.
-        desk.change("1", |event| event.attributes.iter_mut().for_each(|one| one.deleted = !one.deleted));
+        desk.change("1", |event| {
+            event
+                .attributes
+                .iter_mut()
+                .for_each(|one| one.deleted = !one.deleted)
+        });
         desk.import();
         assert_eq!(desk.data("1"), ["host-1.example"]);
         desk.rests();
@@ -60,7 +69,12 @@ fn what_was_sighted_stays() {
         for one in &mut desk.thehive.world().observables {
             one.record["_updatedBy"] = json!(user);
         }
-        desk.change("1", |event| event.attributes.iter_mut().for_each(|one| one.deleted = true));
+        desk.change("1", |event| {
+            event
+                .attributes
+                .iter_mut()
+                .for_each(|one| one.deleted = true)
+        });
         desk.import();
         assert_eq!(desk.data("1"), ["host-1.example"]);
         desk.rests();
@@ -73,7 +87,11 @@ fn a_read_that_breaks_off_once_is_done_again() {
         desk.alter("1", "Text 1", |one| one.deleted = true);
         cut(&desk, Nth::Only(1), 900);
         let report = desk.import();
-        assert_eq!(counts(full(&report), "events"), of([("fetched", 1), ("updated", 1)]), "{report:#}");
+        assert_eq!(
+            counts(full(&report), "events"),
+            of([("fetched", 1), ("updated", 1)]),
+            "{report:#}"
+        );
         assert_eq!(desk.data("1"), ["192.0.2.1", "host-1.example"]);
         desk.misp.heal();
         desk.rests();
@@ -112,7 +130,10 @@ fn an_event_that_changes_while_it_is_read_loses_nothing() {
                     change: |world| {
                         let now = world.tick();
                         let event = world.event_mut("1").unwrap();
-                        event.attributes.iter_mut().for_each(|one| one.deleted = false);
+                        event
+                            .attributes
+                            .iter_mut()
+                            .for_each(|one| one.deleted = false);
                         event.timestamp = now;
                     },
                 });
@@ -133,7 +154,9 @@ fn other_values_of_an_alert_keep_their_places() {
         desk.own("1", "Our own");
         let id = |data: &str| desk.observable(&desk.alert("1"), data).unwrap()["_id"].clone();
         let before: Vec<Value> = ["192.0.2.1", "Our own"].map(id).to_vec();
-        desk.change("1", |event| event.attributes.retain(|one| one.value == "192.0.2.1"));
+        desk.change("1", |event| {
+            event.attributes.retain(|one| one.value == "192.0.2.1")
+        });
         desk.import();
         assert_eq!(["192.0.2.1", "Our own"].map(id).to_vec(), before);
         assert_eq!(desk.data("1"), ["192.0.2.1", "Our own"]);
@@ -144,7 +167,12 @@ fn other_values_of_an_alert_keep_their_places() {
 #[test]
 fn composites_and_objects_are_known_again() {
     for desk in Desk::small(1) {
-        desk.add("1", "filename|md5", "a.exe|44d88612fea8a8f36de82e1278abb02f", |one| one.to_ids = true);
+        desk.add(
+            "1",
+            "filename|md5",
+            "a.exe|44d88612fea8a8f36de82e1278abb02f",
+            |one| one.to_ids = true,
+        );
         desk.add("1", "ip-dst|port", "198.51.100.1|443", |_| ());
         desk.add("1", "domain", "Mixed.Example", |_| ());
         desk.import();
@@ -153,10 +181,15 @@ fn composites_and_objects_are_known_again() {
         desk.change("1", |_| ());
         desk.import();
         assert_eq!(desk.verbs(), ["PATCH alert"]);
-        desk.alter("1", "a.exe|44d88612fea8a8f36de82e1278abb02f", |one| one.deleted = true);
+        desk.alter("1", "a.exe|44d88612fea8a8f36de82e1278abb02f", |one| {
+            one.deleted = true
+        });
         desk.alter("1", "Mixed.Example", |one| one.deleted = true);
         desk.import();
-        assert_eq!(desk.data("1"), ["192.0.2.1", "198.51.100.1", "Text 1", "host-1.example"]);
+        assert_eq!(
+            desk.data("1"),
+            ["192.0.2.1", "198.51.100.1", "Text 1", "host-1.example"]
+        );
         desk.rests();
     }
 }

@@ -5,13 +5,22 @@ use crate::proxy::{Answer, How};
 use crate::thehive::Version;
 
 const fn said(status: u16, kind: &'static str, body: &'static str, is_done: bool) -> Answer {
-    Answer { status, kind, body, is_done }
+    Answer {
+        status,
+        kind,
+        body,
+        is_done,
+    }
 }
 
 const JSON: &str = "application/json";
 static BUSY: Answer = said(429, JSON, r#"{"message":"Rate limit exceeded"}"#, false);
-static BROKEN: Answer =
-    said(500, JSON, r#"{"type":"InternalError","message":"An internal error has occurred"}"#, false);
+static BROKEN: Answer = said(
+    500,
+    JSON,
+    r#"{"type":"InternalError","message":"An internal error has occurred"}"#,
+    false,
+);
 static DOWN: Answer = said(503, "text/html", "<html>Maintenance</html>", false);
 static LATE: Answer = said(504, "text/html", "<html>Gateway timeout</html>", true);
 static PAGE: Answer = said(200, "text/html", "<html>Sign in</html>", true);
@@ -39,8 +48,13 @@ const ONCE: [How; 13] = [
 ];
 
 /// What goes wrong from one exchange on until the end of the run.
-const FOR_EVER: [How; 5] =
-    [How::BeforeRequest, How::AfterRequest, How::Instead(&BUSY), How::Instead(&BROKEN), How::Instead(&DOWN)];
+const FOR_EVER: [How; 5] = [
+    How::BeforeRequest,
+    How::AfterRequest,
+    How::Instead(&BUSY),
+    How::Instead(&BROKEN),
+    How::Instead(&DOWN),
+];
 
 /// So many of the things that are wrong are told.
 const WRONG: usize = 40;
@@ -65,7 +79,13 @@ enum With {
 }
 
 /// Breaks one exchange after the other in one way; gives how many runs were complete all the same, and what is wrong.
-fn break_each(stage: &Stage, start: &Start, with: With, (how, lasts): (How, Lasts), wrong: &mut Vec<String>) -> usize {
+fn break_each(
+    stage: &Stage,
+    start: &Start,
+    with: With,
+    (how, lasts): (How, Lasts),
+    wrong: &mut Vec<String>,
+) -> usize {
     let (done, asked) = stage.undisturbed(start);
     let (asked, proxy) = (&asked[with as usize], stage.sides()[with as usize]);
     let mut completed = 0;
@@ -81,25 +101,50 @@ fn break_each(stage: &Stage, start: &Start, with: With, (how, lasts): (How, Last
         }
         let report = stage.run();
         proxy.heal();
-        let place = format!("{with:?} {} of {} {path} {how:?} {lasts:?}", number + 1, asked.len());
+        let place = format!(
+            "{with:?} {} of {} {path} {how:?} {lasts:?}",
+            number + 1,
+            asked.len()
+        );
         assert!(proxy.exchanges() >= at, "{place}");
         let now = stage.state();
         if !is_believable(how) {
-            wrong.extend(lies(&report, &before, &now, &done).into_iter().map(|one| format!("{place}: {one}")));
+            wrong.extend(
+                lies(&report, &before, &now, &done)
+                    .into_iter()
+                    .map(|one| format!("{place}: {one}")),
+            );
         }
         completed += usize::from(is_complete(&report) && now == done);
-        wrong.extend(stage.completes(&done).err().map(|one| format!("{place}: {one}")));
+        wrong.extend(
+            stage
+                .completes(&done)
+                .err()
+                .map(|one| format!("{place}: {one}")),
+        );
     }
     completed
 }
 
 /// Breaks each exchange in each of these ways. At least so many runs are complete all the same: questions are asked again,
 /// and cut writes are looked after.
-fn break_all((stage, start): (Stage, Start), with: With, (ways, lasts): (&[How], Lasts), least: usize) {
+fn break_all(
+    (stage, start): (Stage, Start),
+    with: With,
+    (ways, lasts): (&[How], Lasts),
+    least: usize,
+) {
     let mut wrong = Vec::new();
-    let each = ways.iter().map(|how| break_each(&stage, &start, with, (*how, lasts), &mut wrong));
+    let each = ways
+        .iter()
+        .map(|how| break_each(&stage, &start, with, (*how, lasts), &mut wrong));
     let completed: usize = each.sum();
-    assert!(wrong.is_empty(), "{} are wrong: {}", wrong.len(), wrong[..wrong.len().min(WRONG)].join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} are wrong: {}",
+        wrong.len(),
+        wrong[..wrong.len().min(WRONG)].join("\n")
+    );
     assert!(completed >= least, "{completed}");
 }
 

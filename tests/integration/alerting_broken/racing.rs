@@ -19,18 +19,38 @@ fn race((mut stage, start): (Stage, Start), rounds: usize) {
         let job = stage.job();
         let reports: Vec<Value> = thread::scope(|scope| {
             let threads = [(); 2].map(|()| scope.spawn(|| report(&job)));
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
         });
         let different = difference(&stage.state(), &done);
-        assert!(different.is_empty(), "round {round}: {different:#?} {:#} {:#}", told(&reports[0]), told(&reports[1]));
+        assert!(
+            different.is_empty(),
+            "round {round}: {different:#?} {:#} {:#}",
+            told(&reports[0]),
+            told(&reports[1])
+        );
         for report in &reports {
             assert!(is_complete(report), "round {round}: {:#}", told(report));
             let events = counts(full(report), "events");
-            assert_eq!((events["fetched"], events.get("failed")), (4, None), "round {round}: {report:#}");
+            assert_eq!(
+                (events["fetched"], events.get("failed")),
+                (4, None),
+                "round {round}: {report:#}"
+            );
         }
         // Every change was somebody's.
         let made = |verdict: &str| {
-            reports.iter().map(|one| counts(full(one), "events").get(verdict).copied().unwrap_or(0)).sum::<u64>()
+            reports
+                .iter()
+                .map(|one| {
+                    counts(full(one), "events")
+                        .get(verdict)
+                        .copied()
+                        .unwrap_or(0)
+                })
+                .sum::<u64>()
         };
         assert!(made("created") + made("updated") >= 3, "round {round}");
         stage.completes(&done).unwrap();
@@ -59,7 +79,9 @@ fn overtake_each((stage, start): (Stage, Start)) {
             stage.reset(&start);
             let (sender, receiver) = mpsc::channel();
             let (proxy, job) = (stage.sides()[side], job.clone());
-            proxy.meanwhile(proxy.exchanges() + number + 1, move || drop(sender.send(report(&job))));
+            proxy.meanwhile(proxy.exchanges() + number + 1, move || {
+                drop(sender.send(report(&job)))
+            });
             let slow = stage.run();
             let fast = receiver.recv().unwrap();
             let place = format!("{} {path}, side {side}", number + 1);
@@ -71,7 +93,12 @@ fn overtake_each((stage, start): (Stage, Start)) {
             }
             let different = difference(&stage.state(), &done);
             wrong.extend(different.into_iter().map(|one| format!("{place}: {one}")));
-            wrong.extend(stage.completes(&done).err().map(|one| format!("{place}: {one}")));
+            wrong.extend(
+                stage
+                    .completes(&done)
+                    .err()
+                    .map(|one| format!("{place}: {one}")),
+            );
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -98,21 +125,32 @@ fn a_run_that_comes_second_goes_on_from_what_is_there() {
         let listing = |stage: &Stage| {
             // TheHive lists its observable types before.
             let what = What::Body("[]".to_owned());
-            stage.thehive.fault(Fault { on: "/api/v1/query", nth: Nth::Only(2), what });
+            stage.thehive.fault(Fault {
+                on: "/api/v1/query",
+                nth: Nth::Only(2),
+                what,
+            });
             let report = stage.run();
             stage.thehive.heal();
             report
         };
         let report = listing(&stage);
         assert!(is_complete(&report), "{:#}", told(&report));
-        assert_eq!(counts(full(&report), "events"), of([("fetched", 4), ("unchanged", 4)]), "{report:#}");
+        assert_eq!(
+            counts(full(&report), "events"),
+            of([("fetched", 4), ("unchanged", 4)]),
+            "{report:#}"
+        );
         stage.completes(&done).unwrap();
         part_of(&mut stage.thehive.world());
         let report = listing(&stage);
         assert!(is_complete(&report), "{:#}", told(&report));
         assert_eq!(difference(&stage.state(), &done), [""; 0]);
         let attributes = counts(full(&report), "attributes");
-        assert!(attributes["created"] >= 4 && attributes["unchanged"] >= 4, "{attributes:?}");
+        assert!(
+            attributes["created"] >= 4 && attributes["unchanged"] >= 4,
+            "{attributes:?}"
+        );
         stage.completes(&done).unwrap();
     }
 }
@@ -125,7 +163,10 @@ fn part_of(world: &mut thehive::World) {
         number % 2 == 0
     });
     for alert in &mut world.alerts {
-        let description = alert["description"].as_str().unwrap().replace("complete=yes", "complete=no");
+        let description = alert["description"]
+            .as_str()
+            .unwrap()
+            .replace("complete=yes", "complete=no");
         alert["description"] = description.into();
         alert["observableCount"] = 0.into();
     }

@@ -30,13 +30,26 @@ pub(super) fn change(world: &mut World) {
     let now = world.tick();
     let event = world.event_mut("101").unwrap();
     event.info = "Another title".to_owned();
-    event.tags.push(Attached { id: 1, tag: OSINT, local: false });
-    event.attributes.push(attribute(1_090, "ip-src", "198.51.100.99"));
-    event.attributes.iter_mut().find(|one| one.value == "gone.example").unwrap().deleted = true;
+    event.tags.push(Attached {
+        id: 1,
+        tag: OSINT,
+        local: false,
+    });
+    event
+        .attributes
+        .push(attribute(1_090, "ip-src", "198.51.100.99"));
+    event
+        .attributes
+        .iter_mut()
+        .find(|one| one.value == "gone.example")
+        .unwrap()
+        .deleted = true;
     event.attribute_count = event.live().count() as i64;
     (event.timestamp, event.publish_timestamp) = (now, now);
     let event = world.event_mut("103").unwrap();
-    event.attributes.push(attribute(3_090, "domain", "more.example"));
+    event
+        .attributes
+        .push(attribute(3_090, "domain", "more.example"));
     (event.timestamp, event.publish_timestamp) = (now, now);
     let event = world.event_mut("104").unwrap();
     event.attributes[0].comment = "Another comment".to_owned();
@@ -44,20 +57,32 @@ pub(super) fn change(world: &mut World) {
 }
 
 fn plain() -> Event {
-    let tagged = Attribute { tags: tags(&[TLP_GREEN]), ..attribute(1_008, "domain", "same.example") };
+    let tagged = Attribute {
+        tags: tags(&[TLP_GREEN]),
+        ..attribute(1_008, "domain", "same.example")
+    };
     let attributes = vec![
         attribute(1_001, "ip-dst", "203.0.113.7"),
         attribute(1_002, "domain", "gone.example"),
         attribute(1_003, "url", "https://evil.example/a"),
         attribute(1_004, "md5", "44d88612fea8a8f36de82e1278abb02f"),
-        Attribute { to_ids: false, ..attribute(1_005, "email-src", "evil@example.org") },
+        Attribute {
+            to_ids: false,
+            ..attribute(1_005, "email-src", "evil@example.org")
+        },
         attribute(1_006, "domain|ip", "pair.example|192.0.2.77"),
         attribute(1_007, "domain", "same.example"),
         tagged,
-        Attribute { comment: "C2".to_owned(), ..attribute(1_009, "ip-src", "198.51.100.4") },
+        Attribute {
+            comment: "C2".to_owned(),
+            ..attribute(1_009, "ip-src", "198.51.100.4")
+        },
     ];
     let tags = tags(&[TLP_GREEN, TECHNIQUE]);
-    Event { tags, ..event(101, "Phishing wave", attributes) }
+    Event {
+        tags,
+        ..event(101, "Phishing wave", attributes)
+    }
 }
 
 fn with_objects() -> Event {
@@ -69,9 +94,19 @@ fn with_objects() -> Event {
     let attributes = vec![
         inside(2_001, "filename", "filename", "invoice.exe"),
         inside(2_002, "sha256", "sha256", &"5".repeat(64)),
-        Attribute { to_ids: false, ..inside(2_003, "size-in-bytes", "size-in-bytes", "1024") },
-        attribute(2_004, "filename|md5", "b.exe|0123456789abcdef0123456789abcdef"),
-        Attribute { deleted: true, ..attribute(2_005, "domain", "deleted.example") },
+        Attribute {
+            to_ids: false,
+            ..inside(2_003, "size-in-bytes", "size-in-bytes", "1024")
+        },
+        attribute(
+            2_004,
+            "filename|md5",
+            "b.exe|0123456789abcdef0123456789abcdef",
+        ),
+        Attribute {
+            deleted: true,
+            ..attribute(2_005, "domain", "deleted.example")
+        },
     ];
     let object = Object {
         id: 7,
@@ -81,20 +116,35 @@ fn with_objects() -> Event {
         references: json!([]),
         ..Object::default()
     };
-    Event { objects: vec![object], ..event(102, "Loader", attributes) }
+    Event {
+        objects: vec![object],
+        ..event(102, "Loader", attributes)
+    }
 }
 
 /// It counts more attributes than it shows to us.
 fn big() -> Event {
-    let attributes = (1..=5).map(|n| attribute(3_000 + n, "hostname", &format!("host-{n}.example"))).collect();
-    Event { attribute_count: MANY, ..event(103, "Sinkhole list", attributes) }
+    let attributes = (1..=5)
+        .map(|n| attribute(3_000 + n, "hostname", &format!("host-{n}.example")))
+        .collect();
+    Event {
+        attribute_count: MANY,
+        ..event(103, "Sinkhole list", attributes)
+    }
 }
 
 /// With a value that is on a warninglist, and a stricter TLP of its own.
 fn marked() -> Event {
-    let red = Attribute { tags: tags(&[TLP_RED]), ..attribute(4_002, "url", "https://red.example/") };
+    let red = Attribute {
+        tags: tags(&[TLP_RED]),
+        ..attribute(4_002, "url", "https://red.example/")
+    };
     let attributes = vec![attribute(4_001, "ip-dst", "8.8.8.8"), red];
-    Event { tags: tags(&[OSINT]), threat_level: 1, ..event(104, "Marked", attributes) }
+    Event {
+        tags: tags(&[OSINT]),
+        threat_level: 1,
+        ..event(104, "Marked", attributes)
+    }
 }
 
 fn event(id: u64, info: &str, attributes: Vec<Attribute>) -> Event {
@@ -138,7 +188,13 @@ fn attribute(id: u64, kind: &str, value: &str) -> Attribute {
 }
 
 fn tags(tags: &[u64]) -> Vec<Attached> {
-    tags.iter().map(|tag| Attached { id: *tag, tag: *tag, local: false }).collect()
+    tags.iter()
+        .map(|tag| Attached {
+            id: *tag,
+            tag: *tag,
+            local: false,
+        })
+        .collect()
 }
 
 fn uuid(number: u64) -> String {

@@ -22,23 +22,43 @@ fn a_tag_that_misp_does_not_know_is_one_warning_and_never_a_reason_to_write() {
         let report = run(&job);
         assert_eq!(writes(&misp).is_empty(), !is_first);
         let warnings = warnings(&report);
-        assert!(warnings.len() == 1 && warnings[0].starts_with("the tags our-own-tag stay here"), "{warnings:?}");
+        assert!(
+            warnings.len() == 1 && warnings[0].starts_with("the tags our-own-tag stay here"),
+            "{warnings:?}"
+        );
         assert!(warnings[0].contains("tag editor"), "{warnings:?}");
         assert!(!message(&report).starts_with("INCOMPLETE"));
     }
     let world = misp.world();
-    assert_eq!(world.names(&world.events[0].tags), ["tlp:amber", "PAP:AMBER"]);
+    assert_eq!(
+        world.names(&world.events[0].tags),
+        ["tlp:amber", "PAP:AMBER"]
+    );
     assert!(world.tag_named("our-own-tag").is_none());
 }
 
 #[test]
 fn a_tag_kept_for_others_stays_here() {
     let mut world = World::new();
-    let kept = |id: u64, name: &str| Tag { id, name: name.into(), colour: "#000000".into(), ..Tag::default() };
+    let kept = |id: u64, name: &str| Tag {
+        id,
+        name: name.into(),
+        colour: "#000000".into(),
+        ..Tag::default()
+    };
     world.tags.extend([
-        Tag { org_id: 3, ..kept(901, "theirs") },
-        Tag { local_only: true, ..kept(902, "local") },
-        Tag { org_id: 2, ..kept(903, "ours") },
+        Tag {
+            org_id: 3,
+            ..kept(901, "theirs")
+        },
+        Tag {
+            local_only: true,
+            ..kept(902, "local")
+        },
+        Tag {
+            org_id: 2,
+            ..kept(903, "ours")
+        },
     ]);
     let misp = Fake::start(world);
     let job = tagged(&misp, "partner", &json!(["theirs", "local", "ours"]));
@@ -46,7 +66,11 @@ fn a_tag_kept_for_others_stays_here() {
     let said = warnings(&report);
     // Each stays for a reason of its own.
     for tag in ["theirs", "local"] {
-        assert!(said.iter().any(|one| one.starts_with(&format!("the tags {tag} stay here: "))), "{said:?}");
+        assert!(
+            said.iter()
+                .any(|one| one.starts_with(&format!("the tags {tag} stay here: "))),
+            "{said:?}"
+        );
     }
     assert_eq!(said.len(), 2, "{said:?}");
     let names = |misp: &Fake| {
@@ -62,7 +86,13 @@ fn a_tag_kept_for_others_stays_here() {
 fn a_user_who_may_not_tag_is_told_and_the_iocs_go_out() {
     let misp = Fake::start(World::new());
     let partner = |world: &mut World, tagger: bool| {
-        world.users.iter_mut().find(|user| user.name == "partner").unwrap().role.tagger = tagger;
+        world
+            .users
+            .iter_mut()
+            .find(|user| user.name == "partner")
+            .unwrap()
+            .role
+            .tagger = tagger;
     };
     run(&tagged(&misp, "partner", &json!([])));
     partner(&mut misp.world(), false);
@@ -71,15 +101,35 @@ fn a_user_who_may_not_tag_is_told_and_the_iocs_go_out() {
     job["config"]["check_tlp"] = json!(false);
     job["data"]["observables"] = domains(2);
     let report = run(&job);
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 1), ("updated", 1)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 2), ("created", 1), ("updated", 1)])
+    );
     let said = warnings(&report);
-    assert!(said.iter().any(|one| one.contains("role permission tagger")), "{said:?}");
-    assert!(!message(&report).starts_with("INCOMPLETE"), "{}", message(&report));
+    assert!(
+        said.iter()
+            .any(|one| one.contains("role permission tagger")),
+        "{said:?}"
+    );
+    assert!(
+        !message(&report).starts_with("INCOMPLETE"),
+        "{}",
+        message(&report)
+    );
     let again = writes_nothing(&misp, &job);
-    assert!(warnings(&again).iter().any(|one| one.contains("role permission tagger")), "{:?}", warnings(&again));
+    assert!(
+        warnings(&again)
+            .iter()
+            .any(|one| one.contains("role permission tagger")),
+        "{:?}",
+        warnings(&again)
+    );
     let world = misp.world();
     assert_eq!(
-        (world.events[0].distribution, world.names(&world.events[0].tags)),
+        (
+            world.events[0].distribution,
+            world.names(&world.events[0].tags)
+        ),
         (0, vec!["tlp:amber".into(), "PAP:AMBER".into()])
     );
 }

@@ -15,11 +15,19 @@ fn an_alert_that_cannot_be_read_costs_its_event_alone() {
         let report = desk.import();
         assert_eq!(
             counts(full(&report), "events"),
-            of([("fetched", 3), ("unchanged", 1), ("updated", 1), ("failed", 1)]),
+            of([
+                ("fetched", 3),
+                ("unchanged", 1),
+                ("updated", 1),
+                ("failed", 1)
+            ]),
             "{report:#}"
         );
         let failures = full(&report)["connections"][0]["failures"].to_string();
-        assert!(failures.contains(event) && failures.contains("its alert in TheHive"), "{failures}");
+        assert!(
+            failures.contains(event) && failures.contains("its alert in TheHive"),
+            "{failures}"
+        );
     }
 }
 
@@ -29,7 +37,10 @@ fn an_alert_with_very_many_tags_is_read() {
         let tags: Vec<String> = (0..20_001).map(|n| format!("t{n}")).collect();
         desk.edit("1", "tags", json!(tags));
         let report = desk.import();
-        assert_eq!(counts(full(&report), "events"), of([("fetched", 1), ("unchanged", 1)]));
+        assert_eq!(
+            counts(full(&report), "events"),
+            of([("fetched", 1), ("unchanged", 1)])
+        );
     }
 }
 
@@ -37,10 +48,20 @@ fn an_alert_with_very_many_tags_is_read() {
 fn an_observable_that_cannot_be_read_is_left_as_it_is() {
     for desk in Desk::imported(1, &json!({"max_parallel": 1})) {
         desk.touch("1", "Text 1", "message", json!("x".repeat(TEXT + 1)));
-        desk.change("1", |event| event.attributes.retain(|one| one.kind != "domain"));
+        desk.change("1", |event| {
+            event.attributes.retain(|one| one.kind != "domain")
+        });
         let report = desk.import();
-        assert_eq!(counts(full(&report), "events"), of([("fetched", 1), ("updated", 1)]), "{report:#}");
-        let mut data: Vec<_> = desk.observables(&desk.alert("1")).iter().map(|one| one["data"].clone()).collect();
+        assert_eq!(
+            counts(full(&report), "events"),
+            of([("fetched", 1), ("updated", 1)]),
+            "{report:#}"
+        );
+        let mut data: Vec<_> = desk
+            .observables(&desk.alert("1"))
+            .iter()
+            .map(|one| one["data"].clone())
+            .collect();
         data.sort_by_key(ToString::to_string);
         assert_eq!(data, [json!("192.0.2.1"), json!("Text 1")]);
     }
@@ -53,6 +74,10 @@ fn an_observable_of_a_case_that_cannot_be_read_costs_itself() {
     let bad = desk.ioc("domain", "bad.example", &json!({}));
     desk.change(&bad, &json!({"message": "x".repeat(TEXT + 1)}));
     let report = desk.run();
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 1), ("failed", 1)]), "{report:#}");
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 2), ("created", 1), ("failed", 1)]),
+        "{report:#}"
+    );
     assert!(report.to_string().contains("a text has more than 1024 KiB"));
 }

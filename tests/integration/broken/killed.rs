@@ -30,9 +30,15 @@ fn the_program_survives_cuts_all_over_a_first_export() {
             }
         };
         let threads = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(|tenth| scope.spawn(cut(tenth)));
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     });
-    assert!(completed.iter().filter(|completed| **completed).count() >= 3, "{completed:?}");
+    assert!(
+        completed.iter().filter(|completed| **completed).count() >= 3,
+        "{completed:?}"
+    );
 }
 
 /// Kills the program while the answer to each exchange is held: MISP has done what was asked, and nobody heard of it.
@@ -43,17 +49,36 @@ fn kill_at_each(stage: &Stage, start: &World) {
         let told = format!("killed at exchange {at} of {number}");
         stage.reset(start);
         let before = stage.state();
-        stage.misp.fault(Fault { on: "", nth: Nth::Only(at), what: What::Hang });
-        let mut child = Program::Export.command().arg("/nonexistent").spawn().unwrap();
-        child.stdin.take().unwrap().write_all(stage.job().to_string().as_bytes()).unwrap();
+        stage.misp.fault(Fault {
+            on: "",
+            nth: Nth::Only(at),
+            what: What::Hang,
+        });
+        let mut child = Program::Export
+            .command()
+            .arg("/nonexistent")
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(stage.job().to_string().as_bytes())
+            .unwrap();
         let started = Instant::now();
         while stage.misp.requests().len() < at {
-            assert!(started.elapsed() < Duration::from_secs(60), "{told}: it never came there");
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "{told}: it never came there"
+            );
             thread::yield_now();
         }
         child.kill().unwrap();
         let output = child.wait_with_output().unwrap();
-        assert!(output.stdout.is_empty() && !output.status.success(), "{told}");
+        assert!(
+            output.stdout.is_empty() && !output.status.success(),
+            "{told}"
+        );
         stage.misp.heal();
         let now = stage.state();
         began += usize::from(now != before && now != done);
@@ -76,16 +101,45 @@ fn after_a_kill_the_next_run_completes_a_changing_export() {
 /// The program dies while MISP still stores its list: the next run meets a MISP that is at it, and waits.
 #[test]
 fn after_a_kill_a_misp_that_goes_on_writing_is_waited_for() {
-    let (stage, start) = (Stage::new(), World { slow_add: Some(3), ..World::new() });
+    let (stage, start) = (
+        Stage::new(),
+        World {
+            slow_add: Some(3),
+            ..World::new()
+        },
+    );
     let (done, _) = stage.undisturbed(&start);
     stage.reset(&start);
     // The list is half stored and its connection broken; what comes next is held, and the program killed.
-    stage.misp.fault(Fault { on: "/events/index", nth: Nth::Only(2), what: What::Hang });
-    let mut child = Program::Export.command().arg("/nonexistent").spawn().unwrap();
-    child.stdin.take().unwrap().write_all(stage.job().to_string().as_bytes()).unwrap();
+    stage.misp.fault(Fault {
+        on: "/events/index",
+        nth: Nth::Only(2),
+        what: What::Hang,
+    });
+    let mut child = Program::Export
+        .command()
+        .arg("/nonexistent")
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(stage.job().to_string().as_bytes())
+        .unwrap();
     let started = Instant::now();
-    while stage.misp.requests().iter().filter(|request| request.path.starts_with("/events/index")).count() < 2 {
-        assert!(started.elapsed() < Duration::from_secs(60), "it never came there");
+    while stage
+        .misp
+        .requests()
+        .iter()
+        .filter(|request| request.path.starts_with("/events/index"))
+        .count()
+        < 2
+    {
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "it never came there"
+        );
         thread::yield_now();
     }
     child.kill().unwrap();

@@ -22,7 +22,11 @@ fn cut_each(stage: &Stage, start: &World) -> (usize, usize) {
             stage.to_thehive.heal();
             let mut now = stage.state();
             if report["success"] == false {
-                assert_eq!((now == before, writes(&stage.misp).len()), (true, 0), "{told}");
+                assert_eq!(
+                    (now == before, writes(&stage.misp).len()),
+                    (true, 0),
+                    "{told}"
+                );
                 failed += 1;
             } else {
                 // All is there; what is not wanted any more is as it was, or retracted, as the report says.
@@ -30,7 +34,10 @@ fn cut_each(stage: &Stage, start: &World) -> (usize, usize) {
                 if retraction["verdict"] == "skipped" {
                     let uuid = retraction["uuid"].as_str().unwrap();
                     assert!(
-                        retraction["reason"].as_str().unwrap().starts_with("TheHive does not say how many"),
+                        retraction["reason"]
+                            .as_str()
+                            .unwrap()
+                            .starts_with("TheHive does not say how many"),
                         "{told}"
                     );
                     assert_eq!(now.parts.get(uuid), before.parts.get(uuid), "{told}");

@@ -15,18 +15,39 @@ use crate::misp::{Attribute, Fake, World};
 fn events_are_asked_for_by_500_published_or_not() {
     let fake = Fake::start(World::with_corpus());
     let misp = server(&fake);
-    let known: Vec<_> = fake.world().events.iter().map(|event| (uuid(&event.uuid), event.published)).collect();
+    let known: Vec<_> = fake
+        .world()
+        .events
+        .iter()
+        .map(|event| (uuid(&event.uuid), event.published))
+        .collect();
     let unknown = (0..600).map(|n| Uuid::from_u64_pair(9, n));
     let asked: Vec<_> = unknown.chain(known.iter().map(|(uuid, _)| *uuid)).collect();
     let listed = misp.fetch_index_entries(&asked).unwrap();
-    let mut told: Vec<_> = listed.iter().map(|(uuid, event)| (*uuid, event.published.unwrap())).collect();
+    let mut told: Vec<_> = listed
+        .iter()
+        .map(|(uuid, event)| (*uuid, event.published.unwrap()))
+        .collect();
     let mut known = known;
     told.sort_unstable();
     known.sort_unstable();
     assert_eq!(told, known);
-    assert!(known.iter().any(|(_, published)| *published) && known.iter().any(|(_, published)| !published));
-    let bodies: Vec<_> = fake.requests().iter().map(|request| request.body.clone()).collect();
-    assert_eq!(bodies, [json!({"eventid": asked[..500]}), json!({"eventid": asked[500..]})]);
+    assert!(
+        known.iter().any(|(_, published)| *published)
+            && known.iter().any(|(_, published)| !published)
+    );
+    let bodies: Vec<_> = fake
+        .requests()
+        .iter()
+        .map(|request| request.body.clone())
+        .collect();
+    assert_eq!(
+        bodies,
+        [
+            json!({"eventid": asked[..500]}),
+            json!({"eventid": asked[500..]})
+        ]
+    );
     // No filter would be a question for everything.
     fake.forget_requests();
     assert!(misp.fetch_index_entries(&[]).unwrap().is_empty() && fake.requests().is_empty());
@@ -35,16 +56,40 @@ fn events_are_asked_for_by_500_published_or_not() {
 #[test]
 fn a_feed_lists_what_its_manifest_has() {
     let folder = tempfile::tempdir().unwrap();
-    let (one, two, three) = (Uuid::from_u64_pair(1, 1), Uuid::from_u64_pair(1, 2), Uuid::from_u64_pair(1, 3));
-    assert!(feed(folder.path()).fetch_index_entries(&[one]).unwrap().is_empty());
+    let (one, two, three) = (
+        Uuid::from_u64_pair(1, 1),
+        Uuid::from_u64_pair(1, 2),
+        Uuid::from_u64_pair(1, 3),
+    );
+    assert!(
+        feed(folder.path())
+            .fetch_index_entries(&[one])
+            .unwrap()
+            .is_empty()
+    );
     let entry = |info: &str| json!({"info": info, "timestamp": "5", "date": "2026-01-01", "published": false});
     let manifest = json!({one.to_string(): entry("one"), two.to_string().to_uppercase(): entry("two"), "x": 7});
     fs::write(folder.path().join("manifest.json"), manifest.to_string()).unwrap();
-    let listed = feed(folder.path()).fetch_index_entries(&[two, three, two]).unwrap();
+    let listed = feed(folder.path())
+        .fetch_index_entries(&[two, three, two])
+        .unwrap();
     assert_eq!(listed.len(), 1);
-    assert_eq!((listed[0].0, listed[0].1.info.as_str(), listed[0].1.published), (two, "two", Some(true)));
+    assert_eq!(
+        (
+            listed[0].0,
+            listed[0].1.info.as_str(),
+            listed[0].1.published
+        ),
+        (two, "two", Some(true))
+    );
     fs::write(folder.path().join("manifest.json"), "{").unwrap();
-    assert!(format!("{:#}", feed(folder.path()).fetch_index_entries(&[one]).unwrap_err()).contains("reading the feed's manifest"));
+    assert!(
+        format!(
+            "{:#}",
+            feed(folder.path()).fetch_index_entries(&[one]).unwrap_err()
+        )
+        .contains("reading the feed's manifest")
+    );
 }
 
 #[test]
@@ -62,12 +107,26 @@ fn files_come_as_they_are_and_samples_in_their_zip() {
             ..Attribute::default()
         });
     }
-    let attribute = |id: &str| wire::Attribute { id: id.to_owned(), ..wire::Attribute::default() };
+    let attribute = |id: &str| wire::Attribute {
+        id: id.to_owned(),
+        ..wire::Attribute::default()
+    };
     let length = content.len() as u64;
-    let said = |id: &str, most| format!("{:#}", misp.download_attachment(&attribute(id), most).unwrap_err());
-    assert_eq!(misp.download_attachment(&attribute("1"), length).unwrap(), content);
+    let said = |id: &str, most| {
+        format!(
+            "{:#}",
+            misp.download_attachment(&attribute(id), most).unwrap_err()
+        )
+    };
+    assert_eq!(
+        misp.download_attachment(&attribute("1"), length).unwrap(),
+        content
+    );
     let zip = misp.download_attachment(&attribute("2"), 10_000).unwrap();
-    assert_eq!(sample::unpack(&zip, sample::PASSWORD, length).unwrap(), content);
+    assert_eq!(
+        sample::unpack(&zip, sample::PASSWORD, length).unwrap(),
+        content
+    );
     assert!(said("1", length - 1).contains("the answer is larger than"));
     assert!(said("99", 100).contains("/attributes/download/99: 401: Attribute does not exist"));
     fake.forget_requests();
@@ -76,9 +135,18 @@ fn files_come_as_they_are_and_samples_in_their_zip() {
     }
     assert!(fake.requests().is_empty());
     let later = What::Status(503, "{}".to_owned(), "application/json");
-    fake.fault(Fault { on: "/attributes/download", nth: Nth::Only(1), what: later });
-    assert_eq!(misp.download_attachment(&attribute("1"), length).unwrap(), content);
+    fake.fault(Fault {
+        on: "/attributes/download",
+        nth: Nth::Only(1),
+        what: later,
+    });
+    assert_eq!(
+        misp.download_attachment(&attribute("1"), length).unwrap(),
+        content
+    );
     let folder = tempfile::tempdir().unwrap();
-    let refused = feed(folder.path()).download_attachment(&attribute("1"), 100).unwrap_err();
+    let refused = feed(folder.path())
+        .download_attachment(&attribute("1"), 100)
+        .unwrap_err();
     assert_eq!(refused.to_string(), "a feed's attachments are not read");
 }

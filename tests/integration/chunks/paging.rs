@@ -6,7 +6,9 @@ use cortex_misp::json::Element;
 use cortex_misp::misp::wire;
 use serde_json::json;
 
-use super::{asked, big, counting, crowd, feed, feed_of, of_corpus, read, refusal, row, server, tried, uuid};
+use super::{
+    asked, big, counting, crowd, feed, feed_of, of_corpus, read, refusal, row, server, tried, uuid,
+};
 use crate::http_fake::{Fault, Nth, What};
 use crate::misp::{Attribute, Event, Fake, Meanwhile, World};
 
@@ -19,11 +21,19 @@ fn the_whole_corpus_comes_the_same_in_three_ways() {
     assert_eq!(events.len(), 34);
     let mut reports = 0;
     for (id, uuid, live) in events {
-        fs::write(folder.path().join(format!("{uuid}.json")), of_corpus(id).unwrap()).unwrap();
+        fs::write(
+            folder.path().join(format!("{uuid}.json")),
+            of_corpus(id).unwrap(),
+        )
+        .unwrap();
         let whole = read(&misp, &uuid, &row(&misp, &uuid));
         let paged = read(&misp, &uuid, &big(&misp, &uuid));
         let file = read(&feed(folder.path()), &uuid, &wire::Event::default());
-        assert_eq!((&whole.reports, &whole.reports), (&paged.reports, &file.reports), "event {id}");
+        assert_eq!(
+            (&whole.reports, &whole.reports),
+            (&paged.reports, &file.reports),
+            "event {id}"
+        );
         assert!(paged.ids().is_sorted());
         reports += whole.reports.len();
         let whole = whole.sorted();
@@ -44,8 +54,15 @@ fn a_big_event_comes_in_pages_of_5000_and_its_reports_at_the_end() {
     assert_eq!(came.sizes, [5_000, 3, 0]);
     assert_eq!(came.ids(), (1_001..=6_003).collect::<Vec<_>>());
     assert_eq!(came.reports[0].content, "Text");
-    let paths = [("/objects/restSearch", 1), ("/attributes/restSearch", 3), ("/eventReports/index", 1)];
-    assert_eq!(asked(&fake), paths.map(|(path, number)| (path.to_owned(), number)));
+    let paths = [
+        ("/objects/restSearch", 1),
+        ("/attributes/restSearch", 3),
+        ("/eventReports/index", 1),
+    ];
+    assert_eq!(
+        asked(&fake),
+        paths.map(|(path, number)| (path.to_owned(), number))
+    );
     let page = |number: u64| json!({"returnFormat": "json", "eventid": event, "limit": 5_000, "page": number, "order": "Attribute.id asc"});
     assert_eq!(fake.requests()[1].body, page(1));
     assert_eq!(fake.requests()[3].body, page(3));
@@ -59,7 +76,10 @@ fn up_to_5000_attributes_and_an_unknown_number_are_one_request() {
         fake.forget_requests();
         let listed = counting(&misp, &event, attribute_count);
         assert_eq!(read(&misp, &event, &listed).sizes, [3]);
-        assert_eq!(asked(&fake).last().unwrap(), &("/events/view".to_owned(), 1));
+        assert_eq!(
+            asked(&fake).last().unwrap(),
+            &("/events/view".to_owned(), 1)
+        );
     }
 }
 
@@ -73,12 +93,19 @@ fn an_attribute_that_slips_onto_the_next_page_comes_once() {
     const SECOND: Meanwhile = Meanwhile {
         before: "/attributes/restSearch",
         change: |world| {
-            let older = Attribute { id: 1, uuid: "older".to_owned(), kind: "text".to_owned(), ..Attribute::default() };
+            let older = Attribute {
+                id: 1,
+                uuid: "older".to_owned(),
+                kind: "text".to_owned(),
+                ..Attribute::default()
+            };
             world.events[0].attributes.insert(0, older);
         },
     };
-    fake.world().meanwhile =
-        Some(Meanwhile { before: "/attributes/restSearch", change: |world| world.meanwhile = Some(SECOND) });
+    fake.world().meanwhile = Some(Meanwhile {
+        before: "/attributes/restSearch",
+        change: |world| world.meanwhile = Some(SECOND),
+    });
     let came = read(&misp, &event, &listed);
     assert_eq!(fake.world().events[0].attributes.len(), 1_501);
     assert_eq!(came.sizes, [625, 624, 251, 0]);
@@ -88,7 +115,11 @@ fn an_attribute_that_slips_onto_the_next_page_comes_once() {
 /// Lets the server break down over larger pages than 625.
 pub(super) fn smaller_pages(fake: &Fake) {
     let what = What::Status(500, "{}".to_owned(), "application/json");
-    fake.fault(Fault { on: "/attributes/restSearch", nth: Nth::First(3), what });
+    fake.fault(Fault {
+        on: "/attributes/restSearch",
+        nth: Nth::First(3),
+        what,
+    });
 }
 
 #[test]
@@ -98,19 +129,41 @@ fn a_page_that_repeats_is_an_error_and_so_is_one_that_is_not_sorted() {
     let listed = big(&misp, &event);
     let said = |on: &'static str, body: serde_json::Value| {
         fake.heal();
-        fake.fault(Fault { on, nth: Nth::Always, what: What::Body(body.to_string()) });
+        fake.fault(Fault {
+            on,
+            nth: Nth::Always,
+            what: What::Body(body.to_string()),
+        });
         refusal(&misp, &event, &listed)
     };
     let attributes = |rows: serde_json::Value| json!({"response": {"Attribute": rows}});
-    let same = said("/attributes/restSearch", attributes(json!([{"id": "5"}, {"id": 6}])));
-    assert!(same.contains("the server sends the same page of attributes again and again"), "{same}");
+    let same = said(
+        "/attributes/restSearch",
+        attributes(json!([{"id": "5"}, {"id": 6}])),
+    );
+    assert!(
+        same.contains("the server sends the same page of attributes again and again"),
+        "{same}"
+    );
     let same = said("/attributes/restSearch", attributes(json!(["x"])));
-    assert!(same.contains("the server sends the same page of attributes again and again"), "{same}");
-    let unsorted = said("/attributes/restSearch", attributes(json!([{"id": "6"}, {"id": "5"}])));
-    assert!(unsorted.contains("the server does not sort attributes by number"), "{unsorted}");
+    assert!(
+        same.contains("the server sends the same page of attributes again and again"),
+        "{same}"
+    );
+    let unsorted = said(
+        "/attributes/restSearch",
+        attributes(json!([{"id": "6"}, {"id": "5"}])),
+    );
+    assert!(
+        unsorted.contains("the server does not sort attributes by number"),
+        "{unsorted}"
+    );
     let object = json!({"response": [{"Object": {"id": "1", "name": "file", "uuid": event}}]});
     let same = said("/objects/restSearch", object);
-    assert!(same.contains("the server sends the same page of objects again and again"), "{same}");
+    assert!(
+        same.contains("the server sends the same page of objects again and again"),
+        "{same}"
+    );
 }
 
 #[test]
@@ -122,15 +175,29 @@ fn what_is_no_attribute_and_no_object_is_a_bad_row() {
         let came = read(&misp, event, listed);
         let kind = |row: &super::AttributeRow| match &row.attribute {
             Element::Good(attribute) => attribute.value.clone(),
-            Element::Bad(flaw) => flaw.to_string().replace("is ", "").replace(", not an object", ""),
+            Element::Bad(flaw) => flaw
+                .to_string()
+                .replace("is ", "")
+                .replace(", not an object", ""),
         };
         came.rows.iter().map(kind).collect::<Vec<_>>()
     };
     let whole = json!({"Event": {"uuid": event, "Attribute": [1, {"value": "a"}, null], "Object": ["x", {"Attribute": [[]]}], "EventReport": [7]}});
-    fake.fault(Fault { on: "/events/view", nth: Nth::Always, what: What::Body(whole.to_string()) });
-    assert_eq!(kinds(&event, &small), ["a number", "a", "null", "a text", "a list"]);
+    fake.fault(Fault {
+        on: "/events/view",
+        nth: Nth::Always,
+        what: What::Body(whole.to_string()),
+    });
+    assert_eq!(
+        kinds(&event, &small),
+        ["a number", "a", "null", "a text", "a list"]
+    );
     let page = json!({"response": {"Attribute": [1, {"id": "4", "value": "a"}, null]}});
-    fake.fault(Fault { on: "/attributes/restSearch", nth: Nth::Only(1), what: What::Body(page.to_string()) });
+    fake.fault(Fault {
+        on: "/attributes/restSearch",
+        nth: Nth::Only(1),
+        what: What::Body(page.to_string()),
+    });
     // The second page is the fake's own, and empty.
     fake.world().events[0].attributes.clear();
     assert_eq!(kinds(&event, &large), ["a number", "a", "null"]);
@@ -143,7 +210,11 @@ fn what_is_in_a_deleted_object_counts_as_deleted() {
     let event = {
         let mut world = fake.world();
         let event = world.event_mut("25").unwrap();
-        let file = event.objects.iter_mut().find(|object| object.name == "file").unwrap();
+        let file = event
+            .objects
+            .iter_mut()
+            .find(|object| object.name == "file")
+            .unwrap();
         file.deleted = true;
         event.objects.retain(|object| object.name != "email");
         uuid(&event.uuid)
@@ -151,7 +222,11 @@ fn what_is_in_a_deleted_object_counts_as_deleted() {
     let (listed, large) = (row(&misp, &event), big(&misp, &event));
     // One answer does not show the object.
     let whole = read(&misp, &event, &listed).sorted();
-    assert!(whole.iter().all(|(attribute, _)| attribute.deleted == Some(false)));
+    assert!(
+        whole
+            .iter()
+            .all(|(attribute, _)| attribute.deleted == Some(false))
+    );
     let paged = read(&misp, &event, &large).sorted();
     assert_eq!(paged.len(), 29);
     for (attribute, within) in &paged {
@@ -167,7 +242,10 @@ fn what_is_in_a_deleted_object_counts_as_deleted() {
     ]}});
     let (_folder, misp) = feed_of(&event, &body);
     let rows = read(&misp, &event, &wire::Event::default()).sorted();
-    assert_eq!(rows.iter().map(|row| row.0.deleted).collect::<Vec<_>>(), [Some(true), Some(true), Some(false)]);
+    assert_eq!(
+        rows.iter().map(|row| row.0.deleted).collect::<Vec<_>>(),
+        [Some(true), Some(true), Some(false)]
+    );
     assert_eq!(rows[2].1, Some(("url".to_owned(), "p".to_owned())));
 }
 
@@ -177,13 +255,21 @@ fn another_event_than_the_one_asked_for_is_an_error() {
     let misp = server(&fake);
     let listed = row(&misp, &event);
     let other = json!({"Event": {"uuid": "5f0e5b5c-0000-4000-8000-000000000002", "Attribute": [{"value": "a"}]}});
-    fake.fault(Fault { on: "/events/view", nth: Nth::Always, what: What::Body(other.to_string()) });
+    fake.fault(Fault {
+        on: "/events/view",
+        nth: Nth::Always,
+        what: What::Body(other.to_string()),
+    });
     let (came, error) = tried(&misp, &event, &listed);
-    assert!(format!("{:#}", error.unwrap_err()).ends_with(&format!("what came is not event {event} but another")));
+    assert!(
+        format!("{:#}", error.unwrap_err())
+            .ends_with(&format!("what came is not event {event} but another"))
+    );
     assert!(came.sizes.is_empty());
     let (_folder, misp) = feed_of(&event, &other);
     assert!(refusal(&misp, &event, &listed).ends_with("but another"));
-    let upper = json!({"Event": {"uuid": event.to_string().to_uppercase(), "Attribute": [{"value": "a"}]}});
+    let upper =
+        json!({"Event": {"uuid": event.to_string().to_uppercase(), "Attribute": [{"value": "a"}]}});
     let (_folder, misp) = feed_of(&event, &upper);
     assert_eq!(read(&misp, &event, &listed).sizes, [1]);
 }

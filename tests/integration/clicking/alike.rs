@@ -30,7 +30,14 @@ fn holding(values: &[(&str, &str)]) -> Fake {
         distribution: 5,
         ..Attribute::default()
     };
-    let mut event = Event { id: 1, uuid: EVENT.into(), org: 1, orgc: 1, distribution: 3, ..Event::default() };
+    let mut event = Event {
+        id: 1,
+        uuid: EVENT.into(),
+        org: 1,
+        orgc: 1,
+        distribution: 3,
+        ..Event::default()
+    };
     event.date = "2026-11-30".into();
     event.attributes = values.iter().enumerate().map(attribute).collect();
     event.attribute_count = values.len() as i64;
@@ -41,31 +48,79 @@ fn holding(values: &[(&str, &str)]) -> Fake {
 
 fn differs(report: &Value) -> Vec<String> {
     let lists = events(report);
-    let shown = lists.iter().flat_map(|event| event["matches"].as_array().cloned().unwrap_or_default());
-    shown.map(|one| one["differs"].as_str().unwrap_or_default().to_owned()).collect()
+    let shown = lists
+        .iter()
+        .flat_map(|event| event["matches"].as_array().cloned().unwrap_or_default());
+    shown
+        .map(|one| one["differs"].as_str().unwrap_or_default().to_owned())
+        .collect()
 }
 
 #[test]
 fn what_misp_takes_for_the_same_is_a_hit_and_marked_where_case_may_mean_something() {
     for (data_type, data, kind, value, differs_by) in [
         ("url", "http://x.example/a", "url", "HTTP://X.example/a", ""),
-        ("url", "http://x.example/a", "url", "http://x.example/A", "other case"),
-        ("registry", "HKLM\\Software\\Evil", "regkey", "hklm\\software\\evil", ""),
+        (
+            "url",
+            "http://x.example/a",
+            "url",
+            "http://x.example/A",
+            "other case",
+        ),
+        (
+            "registry",
+            "HKLM\\Software\\Evil",
+            "regkey",
+            "hklm\\software\\evil",
+            "",
+        ),
         ("filename", "Evil.EXE", "filename", "evil.exe", ""),
-        ("filename", "Rec2.exe", "filename|md5", "Réc2.exe|d41d8cd98f00b204e9800998ecf8427e", "other case"),
-        ("other", "Global\\Evil", "mutex", "global\\evil", "other case"),
+        (
+            "filename",
+            "Rec2.exe",
+            "filename|md5",
+            "Réc2.exe|d41d8cd98f00b204e9800998ecf8427e",
+            "other case",
+        ),
+        (
+            "other",
+            "Global\\Evil",
+            "mutex",
+            "global\\evil",
+            "other case",
+        ),
         ("user-agent", "Evil/1", "user-agent", "EVIL/1", "other case"),
-        ("mail-subject", "Strasse", "email-subject", "STRAßE", "other case"),
-        ("other", "in\u{200b}visible", "text", "invisible", "other case"),
+        (
+            "mail-subject",
+            "Strasse",
+            "email-subject",
+            "STRAßE",
+            "other case",
+        ),
+        (
+            "other",
+            "in\u{200b}visible",
+            "text",
+            "invisible",
+            "other case",
+        ),
     ] {
         let misp = holding(&[(kind, value)]);
         let report = look_up(&misp, data_type, data, &json!({"published_only": false}));
         assert_eq!(differs(&report), [differs_by], "{data}");
         let remark = " (1 only in another case or as MISP's import rules write it)";
-        assert_eq!(message(&report).contains(remark), !differs_by.is_empty(), "{}", message(&report));
+        assert_eq!(
+            message(&report).contains(remark),
+            !differs_by.is_empty(),
+            "{}",
+            message(&report)
+        );
         assert_eq!(taxonomies(&report), [taxonomy("suspicious", "Events", "1")]);
         let look_up = &full(&report)["connections"][0]["look_up"];
-        assert_eq!(look_up["events_differing"].as_u64().unwrap_or(0), u64::from(!differs_by.is_empty()));
+        assert_eq!(
+            look_up["events_differing"].as_u64().unwrap_or(0),
+            u64::from(!differs_by.is_empty())
+        );
     }
 }
 
@@ -73,15 +128,22 @@ fn what_misp_takes_for_the_same_is_a_hit_and_marked_where_case_may_mean_somethin
 fn other_letters_are_no_hit() {
     for (data, value) in [("Łodz", "Lodz"), ("и", "й"), ("a\tb", "a b"), ("ae", "æ")] {
         let report = look_up(&holding(&[("text", value)]), "other", data, &json!({}));
-        assert!(message(&report).starts_with("no event knows"), "{}", message(&report));
+        assert!(
+            message(&report).starts_with("no event knows"),
+            "{}",
+            message(&report)
+        );
     }
 }
 
 /// MISP writes what can be read as an IPv6 address anew before it searches.
 #[test]
 fn what_only_looks_like_an_address_is_found_as_it_is() {
-    let misp =
-        holding(&[("mac-eui-64", "00:11:22:aa:bb:cc:dd:ee"), ("text", "2001:DB8:0:0::1"), ("ip-dst", "2001:db8::1")]);
+    let misp = holding(&[
+        ("mac-eui-64", "00:11:22:aa:bb:cc:dd:ee"),
+        ("text", "2001:DB8:0:0::1"),
+        ("ip-dst", "2001:db8::1"),
+    ]);
     for (data_type, data, expected) in [
         ("other", "00-11-22-AA-BB-CC-DD-EE", 1),
         ("other", "00:11:22:aa:bb:cc:dd:ee", 1),
@@ -89,7 +151,12 @@ fn what_only_looks_like_an_address_is_found_as_it_is() {
         ("ip", "2001:db8::1", 1),
     ] {
         let report = look_up(&misp, data_type, data, &json!({}));
-        assert_eq!(matches(&report).len(), expected, "{data}: {}", message(&report));
+        assert_eq!(
+            matches(&report).len(),
+            expected,
+            "{data}: {}",
+            message(&report)
+        );
     }
 }
 
@@ -102,19 +169,29 @@ fn a_percent_sign_is_a_letter_at_either_end() {
         ("filename", "x.exe"),
         ("text", "%"),
     ]);
-    for (data_type, data, expected) in
-        [("filename", "%temp%\\x.exe", 1), ("other", "100%", 1), ("other", "%x.exe", 0), ("other", "%", 1)]
-    {
+    for (data_type, data, expected) in [
+        ("filename", "%temp%\\x.exe", 1),
+        ("other", "100%", 1),
+        ("other", "%x.exe", 0),
+        ("other", "%", 1),
+    ] {
         let report = look_up(&misp, data_type, data, &json!({}));
-        assert_eq!(matches(&report).len(), expected, "{data}: {}", message(&report));
+        assert_eq!(
+            matches(&report).len(),
+            expected,
+            "{data}: {}",
+            message(&report)
+        );
     }
 }
 
 /// `fixtures/faults/14-misp-import-regexp`: what the rules of a MISP made of a value is found by the value.
 #[test]
 fn what_import_rules_rewrote_is_found_by_what_it_was() {
-    let job: Value =
-        serde_json::from_slice(&fs::read("fixtures/faults/14-misp-import-regexp/job.json").unwrap()).unwrap();
+    let job: Value = serde_json::from_slice(
+        &fs::read("fixtures/faults/14-misp-import-regexp/job.json").unwrap(),
+    )
+    .unwrap();
     let stored = [
         ("filename", "%APPDATA%\\x.exe"),
         ("email-subject", "O%WINDIR%\\update"),
@@ -124,10 +201,18 @@ fn what_import_rules_rewrote_is_found_by_what_it_was() {
     let misp = holding(&stored);
     let mut found = 0;
     for observable in job["data"]["observables"].as_array().unwrap() {
-        let (data_type, data) = (observable["dataType"].as_str().unwrap(), observable["data"].as_str().unwrap());
+        let (data_type, data) = (
+            observable["dataType"].as_str().unwrap(),
+            observable["data"].as_str().unwrap(),
+        );
         let report = look_up(&misp, data_type, data, &json!({}));
         if data.contains("bob") || data.contains("Windows ") {
-            assert_eq!(differs(&report), ["by an import rule"], "{data}: {}", message(&report));
+            assert_eq!(
+                differs(&report),
+                ["by an import rule"],
+                "{data}: {}",
+                message(&report)
+            );
             found += 1;
         }
     }
@@ -148,12 +233,20 @@ fn feed(folder: &Path, values: &[(String, String)]) {
     let mut event = json!({"Event": head});
     event["Event"]["Attribute"] = json!(attributes);
     fs::write(folder.join(format!("{EVENT}.json")), event.to_string()).unwrap();
-    fs::write(folder.join("manifest.json"), json!({EVENT: head}).to_string()).unwrap();
-    let halves = values.iter().flat_map(|(kind, value)| match kind.contains('|') {
-        true => value.split('|').collect::<Vec<_>>(),
-        false => vec![value.as_str()],
-    });
-    let lines: String = halves.map(|half| format!("{},{EVENT}\n", md5(half.as_bytes()))).collect();
+    fs::write(
+        folder.join("manifest.json"),
+        json!({EVENT: head}).to_string(),
+    )
+    .unwrap();
+    let halves = values
+        .iter()
+        .flat_map(|(kind, value)| match kind.contains('|') {
+            true => value.split('|').collect::<Vec<_>>(),
+            false => vec![value.as_str()],
+        });
+    let lines: String = halves
+        .map(|half| format!("{},{EVENT}\n", md5(half.as_bytes())))
+        .collect();
     fs::write(folder.join("hashes.csv"), lines).unwrap();
 }
 
@@ -165,9 +258,15 @@ fn imported(url: &str, key: &str) -> Vec<(String, String)> {
     });
     let report = runtime::report_without_waiting::<Import>(job).to_string();
     let report = judged(Program::Import, report.as_bytes());
-    let observables = full(&report)["alerts"][0]["observables"].as_array().cloned().unwrap_or_default();
+    let observables = full(&report)["alerts"][0]["observables"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    observables.iter().map(|one| (text(&one["dataType"]), text(&one["data"]))).collect()
+    observables
+        .iter()
+        .map(|one| (text(&one["dataType"]), text(&one["data"])))
+        .collect()
 }
 
 fn config(url: &str, key: &str) -> Value {
@@ -175,7 +274,10 @@ fn config(url: &str, key: &str) -> Value {
 }
 
 fn found(url: &str, key: &str, data_type: &str, data: &str) -> Value {
-    run(&[], &json!({"dataType": data_type, "data": data, "config": config(url, key)}))
+    run(
+        &[],
+        &json!({"dataType": data_type, "data": data, "config": config(url, key)}),
+    )
 }
 
 /// `fixtures/faults/07-imported-but-not-found`: a feed whose values are not in MISP's form.
@@ -185,16 +287,24 @@ fn what_an_import_of_a_feed_writes_anew_is_found_in_that_feed() {
     let here = fs::canonicalize(folder).unwrap();
     for n in 0..6 {
         let job = fs::read_to_string(folder.join(format!("job-look-{n}.json"))).unwrap();
-        let job: Value = serde_json::from_str(&job.replace("@HERE@", here.to_str().unwrap())).unwrap();
+        let job: Value =
+            serde_json::from_str(&job.replace("@HERE@", here.to_str().unwrap())).unwrap();
         let report = run(&[], &job);
-        assert_eq!((matches(&report).len(), differs(&report)), (1, vec![String::new()]), "{}", message(&report));
+        assert_eq!(
+            (matches(&report).len(), differs(&report)),
+            (1, vec![String::new()]),
+            "{}",
+            message(&report)
+        );
     }
 }
 
 /// Values of many types, written in ways that MISP or an import writes anew.
 fn ugly() -> impl Strategy<Value = (String, String)> {
     let name = "[a-z]{1,5}[.](evil|münchen|xn--mnchen-3ya)[.]example";
-    let pair = |kind: &'static str, value: BoxedStrategy<String>| value.prop_map(move |value| (kind.to_owned(), value));
+    let pair = |kind: &'static str, value: BoxedStrategy<String>| {
+        value.prop_map(move |value| (kind.to_owned(), value))
+    };
     let kinds: Vec<(&'static str, String)> = vec![
         ("domain", format!("{name}[.]?")),
         ("domain", "evil(\\[[.]\\]|\\(dot\\)|\\[dot\\]|[.])example".into()),
@@ -227,16 +337,32 @@ fn ugly() -> impl Strategy<Value = (String, String)> {
         ("text", "[A-Za-z0-9ÄöÜß!&%|*'\\\\ ]{1,10}".into()),
         ("other", "[!&%0-9a-zA-Z]{1,6}".into()),
     ];
-    let around = (select(vec!["", " ", "\t", "\u{a0}"]), select(vec!["", " ", "\n", "\u{200b}"]));
+    let around = (
+        select(vec!["", " ", "\t", "\u{a0}"]),
+        select(vec!["", " ", "\n", "\u{200b}"]),
+    );
     let shapes: Vec<_> = kinds
         .into_iter()
-        .map(|(kind, shape)| pair(kind, proptest::string::string_regex(&shape).unwrap().boxed()).boxed())
+        .map(|(kind, shape)| {
+            pair(
+                kind,
+                proptest::string::string_regex(&shape).unwrap().boxed(),
+            )
+            .boxed()
+        })
         .collect();
-    (proptest::strategy::Union::new(shapes), around, any::<bool>()).prop_map(
-        |((kind, value), (before, behind), is_padded)| {
-            if is_padded { (kind, format!("{before}{value}{behind}")) } else { (kind, value) }
-        },
+    (
+        proptest::strategy::Union::new(shapes),
+        around,
+        any::<bool>(),
     )
+        .prop_map(|((kind, value), (before, behind), is_padded)| {
+            if is_padded {
+                (kind, format!("{before}{value}{behind}"))
+            } else {
+                (kind, value)
+            }
+        })
 }
 
 proptest! {

@@ -9,7 +9,12 @@ use crate::program::{counts, failure, full, of};
 use crate::thehive::World;
 
 fn names(report: &Value) -> Vec<&str> {
-    full(report)["connections"].as_array().unwrap().iter().map(|part| part["name"].as_str().unwrap()).collect()
+    full(report)["connections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| part["name"].as_str().unwrap())
+        .collect()
 }
 
 #[test]
@@ -30,19 +35,32 @@ fn an_export_goes_only_where_its_organisation_may() {
         assert_eq!(names(&report), ["one"]);
         let warning = "connection \"two\" is not for TheHive's organisation \"cert\" (\"include_thehive_organisations\"): \
                        nothing is exported to it";
-        assert!(full(&report)["warnings"].as_array().unwrap().iter().any(|one| one == warning), "{report:#}");
+        assert!(
+            full(&report)["warnings"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|one| one == warning),
+            "{report:#}"
+        );
         assert!(second.requests().is_empty());
         // All are denied: nothing is asked of any MISP.
         job["config"]["exclude_thehive_organisations"] = json!(["CERT"]);
         job["config"]["connection_settings"] = json!(null);
         let report = desk.report(job.clone());
         let message = failure(&report);
-        assert!(message.contains("connection \"one\" is not for TheHive's organisation \"cert\""), "{message}");
+        assert!(
+            message.contains("connection \"one\" is not for TheHive's organisation \"cert\""),
+            "{message}"
+        );
         assert!(desk.misp.requests().is_empty() && second.requests().is_empty());
         // Where it is not known who asks, nobody may.
         job["parameters"] = json!({});
         let report = desk.report(job.clone());
-        assert!(failure(&report).contains("it is not known for which one this job runs"), "{report:#}");
+        assert!(
+            failure(&report).contains("it is not known for which one this job runs"),
+            "{report:#}"
+        );
         // A case that its organisation cannot see is an error.
         job["config"]["exclude_thehive_organisations"] = json!(null);
         job["parameters"] = json!({"organisation": "soc"});
@@ -62,9 +80,20 @@ fn a_key_of_another_organisation_exports_nothing() {
         job["parameters"] = json!({"organisation": theirs});
         let report = desk.report(job);
         let message = failure(&report);
-        assert!(message.contains("is no user of the organisation") && message.contains(theirs), "{message}");
-        assert!(message.contains("thehive_key") && message.contains("cert"), "{message}");
-        assert!(desk.thehive.requests().iter().all(|request| request.path == "/api/v1/user/current"));
+        assert!(
+            message.contains("is no user of the organisation") && message.contains(theirs),
+            "{message}"
+        );
+        assert!(
+            message.contains("thehive_key") && message.contains("cert"),
+            "{message}"
+        );
+        assert!(
+            desk.thehive
+                .requests()
+                .iter()
+                .all(|request| request.path == "/api/v1/user/current")
+        );
         assert!(desk.misp.requests().is_empty());
     }
 }
@@ -75,16 +104,37 @@ fn an_import_writes_only_for_organisations_that_may() {
         let desk =
             desk.with(json!({"thehive_organisations": ["cert", "soc"], "exclude_thehive_organisations": ["soc"]}));
         let report = desk.import();
-        assert_eq!(counts(full(&report), "events"), of([("fetched", 1), ("created", 1)]));
-        let owners: Vec<_> = desk.thehive.world().owners.values().map(|owner| owner.organisation.clone()).collect();
+        assert_eq!(
+            counts(full(&report), "events"),
+            of([("fetched", 1), ("created", 1)])
+        );
+        let owners: Vec<_> = desk
+            .thehive
+            .world()
+            .owners
+            .values()
+            .map(|owner| owner.organisation.clone())
+            .collect();
         assert!(owners.iter().all(|owner| owner == "cert"), "{owners:?}");
         let warning = &full(&report)["connections"][0]["warnings"][0];
-        assert!(warning.as_str().unwrap().contains("not for TheHive's organisation \"soc\""), "{warning}");
+        assert!(
+            warning
+                .as_str()
+                .unwrap()
+                .contains("not for TheHive's organisation \"soc\""),
+            "{warning}"
+        );
         let denied = desk.with(json!({"exclude_thehive_organisations": ["soc", "cert"]}));
         let report = denied.import();
         let message = failure(&report);
-        assert!(message.contains("none of those that get the alerts may use it"), "{message}");
-        assert!(message.contains("\"soc\"") && message.contains("\"cert\""), "{message}");
+        assert!(
+            message.contains("none of those that get the alerts may use it"),
+            "{message}"
+        );
+        assert!(
+            message.contains("\"soc\"") && message.contains("\"cert\""),
+            "{message}"
+        );
     }
 }
 
@@ -93,10 +143,16 @@ fn an_import_writes_only_for_organisations_that_may() {
 fn the_users_own_organisation_counts_too() {
     for desk in Imports::small(1) {
         let desk = desk.with(json!({"include_thehive_organisations": ["cert"]}));
-        assert_eq!(counts(full(&desk.import()), "events"), of([("fetched", 1), ("created", 1)]));
+        assert_eq!(
+            counts(full(&desk.import()), "events"),
+            of([("fetched", 1), ("created", 1)])
+        );
         let desk = desk.with(json!({"include_thehive_organisations": ["soc"]}));
         let report = desk.import();
-        assert!(failure(&report).contains("is not for TheHive's organisation \"cert\""), "{report:#}");
+        assert!(
+            failure(&report).contains("is not for TheHive's organisation \"cert\""),
+            "{report:#}"
+        );
         desk.wrote_nothing();
     }
 }
@@ -111,13 +167,25 @@ fn reports_and_clicks_are_for_the_organisation_that_the_job_names() {
         job["data"] = json!(data);
         job["parameters"] = json!({"organisation": organisation});
         let report = desk.run(&job);
-        let denied = report["errorMessage"].as_str().unwrap_or_default().to_owned();
-        assert!(denied.is_empty() || desk.misp.requests().is_empty(), "{denied}");
+        let denied = report["errorMessage"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        assert!(
+            denied.is_empty() || desk.misp.requests().is_empty(),
+            "{denied}"
+        );
         denied
     };
     for (data_type, data) in [("other", "misp:sync"), ("domain", "evil.example")] {
         assert_eq!(said(data_type, data, json!("cert")), "");
-        assert!(said(data_type, data, json!("soc")).contains("is not for TheHive's organisation \"soc\""));
-        assert!(said(data_type, data, json!(null)).contains("it is not known for which one this job runs"));
+        assert!(
+            said(data_type, data, json!("soc"))
+                .contains("is not for TheHive's organisation \"soc\"")
+        );
+        assert!(
+            said(data_type, data, json!(null))
+                .contains("it is not known for which one this job runs")
+        );
     }
 }

@@ -31,11 +31,24 @@ fn an_export_to_one_can_differ_from_that_to_another() {
     });
     for settings in [json!([own.to_string()]), json!([null, own])] {
         let report = Program::Export.report(&two(&desk, &second, settings));
-        assert_eq!(counts(full(&report), "observables").get("failed"), None, "{report:#}");
+        assert_eq!(
+            counts(full(&report), "observables").get("failed"),
+            None,
+            "{report:#}"
+        );
         let (one, two) = (desk.event(), second.world().events[0].clone());
         assert_eq!((one.info.as_str(), one.distribution), ("Phishing wave", 0));
-        assert_eq!((two.info.as_str(), two.distribution), ("Partner: Phishing wave", 1));
-        assert_eq!((one.attributes[0].kind.as_str(), two.attributes[0].kind.as_str()), ("ip-dst", "ip-src"));
+        assert_eq!(
+            (two.info.as_str(), two.distribution),
+            ("Partner: Phishing wave", 1)
+        );
+        assert_eq!(
+            (
+                one.attributes[0].kind.as_str(),
+                two.attributes[0].kind.as_str()
+            ),
+            ("ip-dst", "ip-src")
+        );
         let names = |world: &misp::World, event: &misp::Event| world.names(&event.tags).join(" ");
         assert!(!names(&desk.misp.world(), &one).contains("apt"));
         let tags = names(&second.world(), &two);
@@ -45,7 +58,10 @@ fn an_export_to_one_can_differ_from_that_to_another() {
 
 #[test]
 fn an_import_from_one_can_differ_from_that_from_another() {
-    let (first, second) = (Fake::start(misp::World::with_corpus()), Fake::start(misp::World::with_corpus()));
+    let (first, second) = (
+        Fake::start(misp::World::with_corpus()),
+        Fake::start(misp::World::with_corpus()),
+    );
     let count = |settings: Value, parameters: Value| {
         let job = json!({"dataType": "other", "data": "misp:sync", "tlp": 0, "pap": 0, "parameters": parameters, "config": {
             "name": ["one", "two"], "url": [first.url(), second.url()], "key": [key("admin"), key("admin")],
@@ -54,14 +70,25 @@ fn an_import_from_one_can_differ_from_that_from_another() {
         }});
         let report = Program::Import.report(&job);
         let parts = full(&report)["connections"].as_array().unwrap();
-        parts.iter().map(|part| counts(part, "events")["created"]).collect::<Vec<_>>()
+        parts
+            .iter()
+            .map(|part| counts(part, "events")["created"])
+            .collect::<Vec<_>>()
     };
     let all = json!({"since": "all"});
     assert_eq!(count(json!(null), all.clone()), [34, 34]);
-    let [one, two] = count(json!([{"name": "two", "include_tags": ["tlp:white"]}]), all.clone()).try_into().unwrap();
+    let [one, two] = count(
+        json!([{"name": "two", "include_tags": ["tlp:white"]}]),
+        all.clone(),
+    )
+    .try_into()
+    .unwrap();
     assert!(one == 34 && two < 34, "{one} {two}");
     // What is not set there is as for all.
-    assert_eq!(count(json!([{"name": "one", "published_only": ""}]), all), [34, 34]);
+    assert_eq!(
+        count(json!([{"name": "one", "published_only": ""}]), all),
+        [34, 34]
+    );
 }
 
 #[test]
@@ -69,8 +96,15 @@ fn a_purpose_of_its_own_decides() {
     let desk = Desk::new(World::four(), &json!({}));
     desk.ioc("domain", "evil.example", &json!({}));
     let second = Fake::start(misp::World::new());
-    let report = Program::Export.report(&two(&desk, &second, json!([{"name": "two", "purpose": "ImportOnly"}])));
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 1), ("created", 1)]));
+    let report = Program::Export.report(&two(
+        &desk,
+        &second,
+        json!([{"name": "two", "purpose": "ImportOnly"}]),
+    ));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 1), ("created", 1)])
+    );
     assert!(second.requests().is_empty());
 }
 
@@ -79,16 +113,31 @@ fn a_wrong_setting_stops_everything_before_anything_is_sent() {
     let desk = Desk::new(World::four(), &json!({}));
     let second = Fake::start(misp::World::new());
     for (settings, expected) in [
-        (json!([{"name": "three"}]), "there is no such connection: the names are \"one\", \"two\""),
-        (json!([{"name": "two", "distributoin": 1}]), "\"distributoin\" is no option that a connection can have"),
+        (
+            json!([{"name": "three"}]),
+            "there is no such connection: the names are \"one\", \"two\"",
+        ),
+        (
+            json!([{"name": "two", "distributoin": 1}]),
+            "\"distributoin\" is no option that a connection can have",
+        ),
         (
             json!([{"name": "two", "distribution": 5}]),
             "the settings of connection \"two\": configuration item \"distribution\" is above 4",
         ),
-        (json!([{"name": "two", "instance": "x"}]), "\"instance\" holds for all connections"),
-        (json!([{"name": "two", "key": "canary-key-0123456789"}]), "\"key\" holds for all connections"),
+        (
+            json!([{"name": "two", "instance": "x"}]),
+            "\"instance\" holds for all connections",
+        ),
+        (
+            json!([{"name": "two", "key": "canary-key-0123456789"}]),
+            "\"key\" holds for all connections",
+        ),
         // An empty element counts: who looks for the wrong one counts as the form does.
-        (json!([null, "", {"name": "three"}]), "\"connection_settings\" (element 3), connection \"three\""),
+        (
+            json!([null, "", {"name": "three"}]),
+            "\"connection_settings\" (element 3), connection \"three\"",
+        ),
         (
             json!(["{\"name\": \"two\", \"proxy\": \"http://u:canary-key-0123456789@p\""]),
             "is a text: a JSON object, such as",
@@ -98,7 +147,11 @@ fn a_wrong_setting_stops_everything_before_anything_is_sent() {
         assert!(failure(&report).contains(expected), "{report:#}");
         assert!(!report.to_string().contains("canary-key"));
     }
-    assert!(desk.misp.requests().is_empty() && second.requests().is_empty() && desk.thehive.requests().is_empty());
+    assert!(
+        desk.misp.requests().is_empty()
+            && second.requests().is_empty()
+            && desk.thehive.requests().is_empty()
+    );
 }
 
 /// One of several connections is for import only unless it says otherwise: that is what is wrong then, not its name.
@@ -114,5 +167,8 @@ fn a_connection_that_may_not_do_the_work_is_not_said_to_be_missing() {
     assert!(message.contains(expected), "{message}");
     job["parameters"]["connection"] = json!("three");
     let message = failure(&Program::Export.report(&job)).to_owned();
-    assert!(message.contains("there is no connection of the name that the job asks for"), "{message}");
+    assert!(
+        message.contains("there is no connection of the name that the job asks for"),
+        "{message}"
+    );
 }

@@ -22,8 +22,14 @@ fn soon(_: Clock) -> Clock {
 
 /// A port where nothing listens, and one where everybody is let in and nobody is answered.
 fn bad() -> (String, TcpListener) {
-    let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    (format!("http://{refused}"), TcpListener::bind("127.0.0.1:0").unwrap())
+    let refused = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    (
+        format!("http://{refused}"),
+        TcpListener::bind("127.0.0.1:0").unwrap(),
+    )
 }
 
 /// The job with two bad connections before its good one.
@@ -31,7 +37,11 @@ fn beside_bad_ones(mut job: Value, refused: &str, hanging: &TcpListener) -> Valu
     let config = &mut job["config"];
     let good = config["url"][0].clone();
     config["name"] = json!(["refused", "hanging", "good"]);
-    config["url"] = json!([refused, format!("http://{}", hanging.local_addr().unwrap()), good]);
+    config["url"] = json!([
+        refused,
+        format!("http://{}", hanging.local_addr().unwrap()),
+        good
+    ]);
     config["key"] = json!([key("admin"), key("admin"), key("admin")]);
     config["purpose"] = json!(["ImportAndExport"]);
     job
@@ -39,18 +49,32 @@ fn beside_bad_ones(mut job: Value, refused: &str, hanging: &TcpListener) -> Valu
 
 fn errors(report: &Value) -> Vec<(&str, &str)> {
     let parts = full(report)["connections"].as_array().unwrap();
-    parts.iter().map(|part| (part["name"].as_str().unwrap(), part["error"].as_str().unwrap_or_default())).collect()
+    parts
+        .iter()
+        .map(|part| {
+            (
+                part["name"].as_str().unwrap(),
+                part["error"].as_str().unwrap_or_default(),
+            )
+        })
+        .collect()
 }
 
 fn check(report: &Value) {
     let [(_, refused), (_, hanging), (_, good)] = errors(report).try_into().unwrap();
     assert!(refused.contains("nothing listens there"), "{refused}");
-    assert!(hanging.contains("no answer before the deadline of the run"), "{hanging}");
+    assert!(
+        hanging.contains("no answer before the deadline of the run"),
+        "{hanging}"
+    );
     assert_eq!(good, "");
     let names: Vec<_> = errors(report).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["refused", "hanging", "good"]);
     let message = full(report)["message"].as_str().unwrap();
-    assert!(message.starts_with("INCOMPLETE: ") && message.contains("refused: "), "{message}");
+    assert!(
+        message.starts_with("INCOMPLETE: ") && message.contains("refused: "),
+        "{message}"
+    );
     assert!(message.contains("hanging: "), "{message}");
 }
 
@@ -59,9 +83,17 @@ fn an_import_from_the_good_one_is_done_in_time() {
     for desk in alerting::desk::Desk::small(2) {
         let (refused, hanging) = bad();
         let job = beside_bad_ones(desk.job(), &refused, &hanging);
-        let report = judged(Program::Import, report_with_clock::<Import>(job, soon).to_string().as_bytes());
+        let report = judged(
+            Program::Import,
+            report_with_clock::<Import>(job, soon)
+                .to_string()
+                .as_bytes(),
+        );
         check(&report);
-        assert_eq!(counts(&full(&report)["connections"][2], "events"), of([("fetched", 2), ("created", 2)]));
+        assert_eq!(
+            counts(&full(&report)["connections"][2], "events"),
+            of([("fetched", 2), ("created", 2)])
+        );
         assert_eq!(desk.thehive.world().alerts.len(), 2);
     }
 }
@@ -72,9 +104,17 @@ fn an_export_to_the_good_one_is_done_in_time() {
     desk.ioc("domain", "evil.example", &json!({}));
     let (refused, hanging) = bad();
     let job = beside_bad_ones(desk.job(), &refused, &hanging);
-    let report = judged(Program::Export, report_with_clock::<Export>(job, soon).to_string().as_bytes());
+    let report = judged(
+        Program::Export,
+        report_with_clock::<Export>(job, soon)
+            .to_string()
+            .as_bytes(),
+    );
     check(&report);
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), ("created", 1), ("failed", 2)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 3), ("created", 1), ("failed", 2)])
+    );
     assert_eq!(desk.event().attributes.len(), 1);
     // Only the good one holds the event.
     assert_eq!(report["operations"].as_array().unwrap().len(), 1);
@@ -87,7 +127,12 @@ fn a_run_fails_only_if_every_connection_does() {
     let (refused, hanging) = bad();
     let mut job = beside_bad_ones(desk.job(), &refused, &hanging);
     job["config"]["url"][2] = json!(refused);
-    let report = judged(Program::Export, report_with_clock::<Export>(job, soon).to_string().as_bytes());
+    let report = judged(
+        Program::Export,
+        report_with_clock::<Export>(job, soon)
+            .to_string()
+            .as_bytes(),
+    );
     assert_eq!(report["success"], false);
     let message = report["errorMessage"].as_str().unwrap();
     for part in ["refused: ", "hanging: ", "good: ", "Ledger: "] {

@@ -21,21 +21,33 @@ fn a_certificate_is_told_and_its_last_days_are_a_warning() {
     let (misp, authority) = (Fake::start(World::new()), Authority::new("Example CA"));
     let line = |days: i64| {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        params.not_after = (std::time::SystemTime::now() + std::time::Duration::from_secs(3_600)).into();
+        params.not_after =
+            (std::time::SystemTime::now() + std::time::Duration::from_secs(3_600)).into();
         params.not_after += std::time::Duration::from_secs(86_400 * days.unsigned_abs());
         let front = Front::before(authority.signs(params).serves(), &misp.url());
-        let told = told(Program::Export, &behind(&misp, &front, Some(&authority)), false);
+        let told = told(
+            Program::Export,
+            &behind(&misp, &front, Some(&authority)),
+            false,
+        );
         assert_eq!(told.line("corp", "version"), "ok: MISP 2.5.1");
         told.line("corp", "connection")
     };
     let near = line(20);
     assert!(
-        near.starts_with("warning: https://localhost:") && near.contains(", by CN=Example CA, valid until 2"),
+        near.starts_with("warning: https://localhost:")
+            && near.contains(", by CN=Example CA, valid until 2"),
         "{near}"
     );
-    assert!(near.ends_with("; that is in 20 days, replace it in time"), "{near}");
+    assert!(
+        near.ends_with("; that is in 20 days, replace it in time"),
+        "{near}"
+    );
     let far = line(22);
-    assert!(far.starts_with("ok: https://localhost:") && !far.contains("replace"), "{far}");
+    assert!(
+        far.starts_with("ok: https://localhost:") && !far.contains("replace"),
+        "{far}"
+    );
     nothing_was_changed(&misp);
 }
 
@@ -45,8 +57,14 @@ fn without_trust_nothing_is_sent_and_the_line_says_why() {
     let front = Front::before(authority.server().serves(), &misp.url());
     let told = told(Program::Import, &behind(&misp, &front, None), true);
     let line = told.line("corp", "connection");
-    assert!(line.starts_with("failed: ") && line.contains("not trusted here (CN=Example CA)"), "{line}");
-    assert_eq!(told.line("corp", "not looked at"), "skipped: version, key, permissions, clock, names");
+    assert!(
+        line.starts_with("failed: ") && line.contains("not trusted here (CN=Example CA)"),
+        "{line}"
+    );
+    assert_eq!(
+        told.line("corp", "not looked at"),
+        "skipped: version, key, permissions, clock, names"
+    );
     assert!(misp.requests().is_empty());
 }
 
@@ -59,8 +77,16 @@ fn a_file_of_certificates_that_cannot_be_read_is_a_warning() {
     let job = json!({"config": behind(&misp, &front, None)});
     std::fs::write(folder.path().join("input/input.json"), job.to_string()).unwrap();
     std::fs::write(folder.path().join("input/cacerts"), "no certificate").unwrap();
-    let output = Program::Import.command().arg("check").arg(folder.path()).output().unwrap();
+    let output = Program::Import
+        .command()
+        .arg("check")
+        .arg(folder.path())
+        .output()
+        .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     search(&job, &text);
-    assert!(text.contains("WARNING  network ") && text.contains("cacerts"), "{text}");
+    assert!(
+        text.contains("WARNING  network ") && text.contains("cacerts"),
+        "{text}"
+    );
 }

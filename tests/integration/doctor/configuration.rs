@@ -12,7 +12,10 @@ use crate::thehive;
 
 #[test]
 fn the_table_of_a_good_configuration() {
-    let (misp, hive) = (misp::Fake::start(misp::World::new()), thehive::Fake::start(thehive::World::five()));
+    let (misp, hive) = (
+        misp::Fake::start(misp::World::new()),
+        thehive::Fake::start(thehive::World::five()),
+    );
     let mut given = config(&misp, "orgadmin", &access(&hive, thehive::KEY));
     let ports = Regex::new(r"127\.0\.0\.1:\d+").unwrap();
     let export = told(Program::Export, &given, false);
@@ -84,25 +87,54 @@ fn a_job_folder_does_as_well() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("input")).unwrap();
     std::fs::write(folder.path().join("input/input.json"), job.to_string()).unwrap();
-    let output = Program::Import.command().arg("check").arg(folder.path()).output().unwrap();
+    let output = Program::Import
+        .command()
+        .arg("check")
+        .arg(folder.path())
+        .output()
+        .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && text.contains("ok       version      MISP 2.5.1"), "{text}");
+    assert!(
+        output.status.success() && text.contains("ok       version      MISP 2.5.1"),
+        "{text}"
+    );
     assert!(!folder.path().join("output").exists());
 }
 
 #[test]
 fn a_wrong_configuration_is_named_by_its_item() {
     for (given, words) in [
-        (json!({"name": ["a"], "url": ["https://misp.invalid"]}), "\"name\" and \"key\" have 1 and 0 elements"),
-        (json!({"name": ["a"], "url": ["x"], "key": ["k"], "read_timeout": "soon"}), "\"read_timeout\" is a text"),
-        (json!({"name": ["a"], "url": ["file:///tmp"], "distribution": 9}), "\"distribution\" is above 4"),
-        (json!({"name": ["a"], "url": ["file:///tmp"], "thehive_url": "thehive"}), "\"thehive_url\" has no scheme"),
-        (json!({"dataType": "thehive:case", "config": {}}), "\"name\" is not set"),
+        (
+            json!({"name": ["a"], "url": ["https://misp.invalid"]}),
+            "\"name\" and \"key\" have 1 and 0 elements",
+        ),
+        (
+            json!({"name": ["a"], "url": ["x"], "key": ["k"], "read_timeout": "soon"}),
+            "\"read_timeout\" is a text",
+        ),
+        (
+            json!({"name": ["a"], "url": ["file:///tmp"], "distribution": 9}),
+            "\"distribution\" is above 4",
+        ),
+        (
+            json!({"name": ["a"], "url": ["file:///tmp"], "thehive_url": "thehive"}),
+            "\"thehive_url\" has no scheme",
+        ),
+        (
+            json!({"dataType": "thehive:case", "config": {}}),
+            "\"name\" is not set",
+        ),
     ] {
         let told = told(Program::Export, &given, true);
         let line = told.line("configuration", "items");
-        assert!(line.starts_with("failed: ") && line.contains(words), "{line}");
-        assert_eq!(told.line("configuration", "not looked at"), "skipped: connections, TheHive");
+        assert!(
+            line.starts_with("failed: ") && line.contains(words),
+            "{line}"
+        );
+        assert_eq!(
+            told.line("configuration", "not looked at"),
+            "skipped: connections, TheHive"
+        );
     }
     let unknown = json!({"name": ["a"], "url": ["file:///tmp"], "colour": 1});
     let told = told(Program::Export, &unknown, false);
@@ -116,34 +148,70 @@ fn a_wrong_configuration_is_named_by_its_item() {
 fn what_is_no_configuration_is_told_what_is_wanted() {
     for (given, words) in [
         (json!([1]), "what was given is a list, not an object"),
-        (json!({"config": "x"}), "the job's config is a text, not an object"),
+        (
+            json!({"config": "x"}),
+            "the job's config is a text, not an object",
+        ),
     ] {
-        assert!(told(Program::Import, &given, true).line("configuration", "input").contains(words));
+        assert!(
+            told(Program::Import, &given, true)
+                .line("configuration", "input")
+                .contains(words)
+        );
     }
     let empty = tempfile::tempdir().unwrap();
     let mut command = Program::Import.command();
-    let output = command.arg("check").arg(empty.path()).stdin(Stdio::null()).output().unwrap();
+    let output = command
+        .arg("check")
+        .arg(empty.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(text.contains("takes a job, or the worker's configuration alone, as JSON: no job: "), "{text}");
+    assert!(
+        text.contains("takes a job, or the worker's configuration alone, as JSON: no job: "),
+        "{text}"
+    );
 }
 
 #[test]
 fn without_thehive_it_says_what_that_means_and_warns_of_the_installations_name() {
     let given = json!({"name": ["a"], "url": ["file:///tmp"]});
     let export = told(Program::Export, &given, false);
-    assert!(export.line("TheHive", "access").ends_with("no case can be exported"), "{}", export.text);
-    assert!(export.line("configuration", "instance").starts_with("warning: it is not set, and \"thehive\""));
+    assert!(
+        export
+            .line("TheHive", "access")
+            .ends_with("no case can be exported"),
+        "{}",
+        export.text
+    );
+    assert!(
+        export
+            .line("configuration", "instance")
+            .starts_with("warning: it is not set, and \"thehive\"")
+    );
     let proposed = |told: &str| told.rsplit_once(' ').unwrap().1.to_owned();
     let secret = export.line("configuration", "secret");
-    assert!(secret.starts_with("warning: \"instance_secret\" is not set") && proposed(&secret).len() == 64, "{secret}");
+    assert!(
+        secret.starts_with("warning: \"instance_secret\" is not set")
+            && proposed(&secret).len() == 64,
+        "{secret}"
+    );
     let again = told(Program::Export, &given, false).line("configuration", "secret");
     assert_ne!(proposed(&secret), proposed(&again));
     let import = told(Program::Import, &given, false);
-    assert!(import.line("TheHive", "access").ends_with("alerts are not written, only reported"));
+    assert!(
+        import
+            .line("TheHive", "access")
+            .ends_with("alerts are not written, only reported")
+    );
     let half = json!({"name": ["a"], "url": ["file:///tmp"], "thehive_key": "canary-key-0123", "instance": "a"});
     let half = told(Program::Import, &half, true);
-    assert!(half.line("TheHive", "access").starts_with("failed: \"thehive_key\" is set and \"thehive_url\" is not"));
+    assert!(
+        half.line("TheHive", "access")
+            .starts_with("failed: \"thehive_key\" is set and \"thehive_url\" is not")
+    );
     assert_eq!(half.line("configuration", "instance"), "ok: \"a\"");
 }
 
@@ -154,17 +222,36 @@ fn a_key_that_a_server_repeats_is_not_shown() {
     world.version = format!("2.5.1 {}", key("partner"));
     world.organisations[1].name = key("partner");
     let misp = misp::Fake::start(world);
-    let told = told(Program::Import, &config(&misp, "partner", &json!({})), false);
+    let told = told(
+        Program::Import,
+        &config(&misp, "partner", &json!({})),
+        false,
+    );
     assert_eq!(told.line("corp", "version"), "ok: MISP 2.5.1 [removed]");
-    assert!(told.line("corp", "key").contains("organisation \"[removed]\""));
+    assert!(
+        told.line("corp", "key")
+            .contains("organisation \"[removed]\"")
+    );
 }
 
 #[test]
 fn the_help_says_what_the_exit_status_means() {
     for program in [Program::Export, Program::Import] {
-        let help = program.command().args(["check", "--help"]).output().unwrap().stdout;
-        let help = String::from_utf8(help).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(help.contains("The exit status is 0 if nothing failed, and 1 if something did"), "{help}");
+        let help = program
+            .command()
+            .args(["check", "--help"])
+            .output()
+            .unwrap()
+            .stdout;
+        let help = String::from_utf8(help)
+            .unwrap()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert!(
+            help.contains("The exit status is 0 if nothing failed, and 1 if something did"),
+            "{help}"
+        );
         assert!(help.contains("--json"));
     }
     drop(printed(Program::Export, &json!({}), &["--json"]));

@@ -28,15 +28,32 @@ fn each_is_looked_at_with_its_own_settings() {
     let own = json!([{"name": "two", "include_organisations": ["Nobody"], "exclude_tags": ["none:such"]}]);
     let found = told(Program::Import, &two(&first, &second, own), true);
     assert!(found.lines("one", "names").is_empty(), "{}", found.text);
-    assert!(found.lines("two", "names").iter().any(|line| line.contains("Nobody")), "{}", found.text);
+    assert!(
+        found
+            .lines("two", "names")
+            .iter()
+            .any(|line| line.contains("Nobody")),
+        "{}",
+        found.text
+    );
     let wrong = json!([{"name": "two", "distribution": 9}]);
     let found = told(Program::Export, &two(&first, &second, wrong), true);
-    assert!(found.line("two", "settings").starts_with("failed: configuration item \"distribution\" is above 4"));
+    assert!(
+        found
+            .line("two", "settings")
+            .starts_with("failed: configuration item \"distribution\" is above 4")
+    );
     assert_eq!(found.checks("two"), ["settings", "not looked at"]);
     assert!(found.line("one", "version").starts_with("ok: "));
     let unknown = json!([{"name": "three"}]);
     let found = told(Program::Export, &two(&first, &second, unknown), true);
-    assert!(found.line("configuration", "items").contains("there is no such connection"), "{}", found.text);
+    assert!(
+        found
+            .line("configuration", "items")
+            .contains("there is no such connection"),
+        "{}",
+        found.text
+    );
     nothing_was_changed(&first);
     nothing_was_changed(&second);
 }
@@ -45,7 +62,12 @@ fn each_is_looked_at_with_its_own_settings() {
 fn organisations_that_may_not_use_a_connection_are_named() {
     let misp = Fake::start(World::new());
     let said = |more: Value, has_failed: bool| {
-        told(Program::Import, &config(&misp, "orgadmin", &more), has_failed).lines("corp", "organisations")
+        told(
+            Program::Import,
+            &config(&misp, "orgadmin", &more),
+            has_failed,
+        )
+        .lines("corp", "organisations")
     };
     assert!(said(json!({}), false).is_empty());
     assert_eq!(
@@ -59,9 +81,15 @@ fn organisations_that_may_not_use_a_connection_are_named() {
             "thehive_url": hive.url(), "thehive_key": thehive::KEY,
         })
     };
-    assert_eq!(said(both(json!(["guest"])), false), ["ok: cert, soc may use it"]);
+    assert_eq!(
+        said(both(json!(["guest"])), false),
+        ["ok: cert, soc may use it"]
+    );
     let denied = "it is not for TheHive's organisation \"soc\" (\"exclude_thehive_organisations\")";
-    assert_eq!(said(both(json!(["soc"])), false), [format!("warning: {denied}")]);
+    assert_eq!(
+        said(both(json!(["soc"])), false),
+        [format!("warning: {denied}")]
+    );
     assert!(said(both(json!(["soc", "cert"])), true)[0].starts_with("failed: it is not for"));
 }
 
@@ -73,12 +101,27 @@ fn a_feed_on_the_web_is_looked_at_as_far_as_its_manifest() {
     let shelf = Shelf::start(folder.path());
     let given = |url: String| json!({"name": ["feed"], "url": [url], "key": ["-"], "instance": "hive.example.org"});
     let found = told(Program::Import, &given(shelf::url(&shelf)), false);
-    assert_eq!(found.checks("feed"), ["proxy", "name", "connection", "manifest"], "{}", found.text);
-    assert!(found.line("feed", "connection").contains("may be changed on the way"), "{}", found.text);
+    assert_eq!(
+        found.checks("feed"),
+        ["proxy", "name", "connection", "manifest"],
+        "{}",
+        found.text
+    );
+    assert!(
+        found
+            .line("feed", "connection")
+            .contains("may be changed on the way"),
+        "{}",
+        found.text
+    );
     assert_eq!(found.line("feed", "manifest"), "ok: 1 event");
     let misp = Fake::start(World::new());
     let found = told(Program::Import, &given(misp.url()), true);
-    assert!(found.line("feed", "manifest").starts_with("failed: "), "{}", found.text);
+    assert!(
+        found.line("feed", "manifest").starts_with("failed: "),
+        "{}",
+        found.text
+    );
 }
 
 /// Without `thehive_organisations` it is the one of the key's user, as in a run.
@@ -87,12 +130,22 @@ fn the_users_own_organisation_is_looked_at_too() {
     for world in [thehive::World::four(), thehive::World::five()] {
         let (misp, hive) = (Fake::start(World::new()), thehive::Fake::start(world));
         let said = |list: Value, has_failed: bool| {
-            let mut given = config(&misp, "orgadmin", &json!({"include_thehive_organisations": list}));
-            given.as_object_mut().unwrap().extend(access(&hive, thehive::KEY).as_object().unwrap().clone());
+            let mut given = config(
+                &misp,
+                "orgadmin",
+                &json!({"include_thehive_organisations": list}),
+            );
+            given
+                .as_object_mut()
+                .unwrap()
+                .extend(access(&hive, thehive::KEY).as_object().unwrap().clone());
             told(Program::Import, &given, has_failed).line("corp", "organisations")
         };
         assert_eq!(said(json!(["CERT"]), false), "ok: cert may use it");
-        assert!(said(json!(["soc"]), true).starts_with("failed: it is not for TheHive's organisation \"cert\""));
+        assert!(
+            said(json!(["soc"]), true)
+                .starts_with("failed: it is not for TheHive's organisation \"cert\"")
+        );
     }
 }
 
@@ -100,18 +153,30 @@ fn the_users_own_organisation_is_looked_at_too() {
 #[test]
 fn a_job_of_no_organisation_may_use_nothing_that_is_for_some() {
     let misp = Fake::start(World::new());
-    let config = config(&misp, "orgadmin", &json!({"exclude_thehive_organisations": ["soc"]}));
-    for (program, data_type, data) in
-        [(Program::Export, "thehive:case", json!({"_id": "~1"})), (Program::Import, "other", json!("misp:sync"))]
-    {
-        let said = |given: &Value, has_failed: bool| told(program, given, has_failed).line("corp", "organisations");
+    let config = config(
+        &misp,
+        "orgadmin",
+        &json!({"exclude_thehive_organisations": ["soc"]}),
+    );
+    for (program, data_type, data) in [
+        (Program::Export, "thehive:case", json!({"_id": "~1"})),
+        (Program::Import, "other", json!("misp:sync")),
+    ] {
+        let said = |given: &Value, has_failed: bool| {
+            told(program, given, has_failed).line("corp", "organisations")
+        };
         let mut job = json!({"dataType": data_type, "data": data, "config": config});
         assert!(said(&job, true).contains("it is not known for which one this job runs"));
         job["parameters"] = json!({"organisation": "soc"});
-        assert!(said(&job, true).starts_with("failed: it is not for TheHive's organisation \"soc\""));
+        assert!(
+            said(&job, true).starts_with("failed: it is not for TheHive's organisation \"soc\"")
+        );
         job["parameters"] = json!({"organisation": "cert"});
         assert_eq!(said(&job, false), "ok: cert may use it");
-        assert_eq!(said(&config, false), "ok: it is for certain organisations of TheHive only");
+        assert_eq!(
+            said(&config, false),
+            "ok: it is for certain organisations of TheHive only"
+        );
     }
 }
 
@@ -124,7 +189,9 @@ fn answering_together(all: &Arc<Barrier>) -> String {
             let mut stream = stream.unwrap();
             assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
             all.wait();
-            drop(stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+            drop(stream.write_all(
+                b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            ));
         }
     });
     url
@@ -140,9 +207,17 @@ fn one_that_hangs_keeps_no_other_waiting() {
     });
     let found = told(Program::Import, &given, true);
     for name in ["one", "two"] {
-        assert!(found.line(name, "version").contains("404"), "{}", found.text);
+        assert!(
+            found.line(name, "version").contains("404"),
+            "{}",
+            found.text
+        );
     }
-    assert!(found.text.find("\none\n") < found.text.find("\ntwo\n"), "{}", found.text);
+    assert!(
+        found.text.find("\none\n") < found.text.find("\ntwo\n"),
+        "{}",
+        found.text
+    );
 }
 
 #[test]
@@ -150,20 +225,30 @@ fn a_feed_is_judged_as_an_export_finds_it() {
     let desk = Desk::with_feed(thehive::World::five(), &json!({}));
     desk.ioc("domain", "evil.example", &json!({}));
     let folder = desk.folder.path();
-    let verdict =
-        |check: &str, has_failed: bool| told(Program::Export, &json!(desk.config), has_failed).line("misp-corp", check);
+    let verdict = |check: &str, has_failed: bool| {
+        told(Program::Export, &json!(desk.config), has_failed).line("misp-corp", check)
+    };
     // The manifest is made from the event files, whatever stands there.
     fs::write(folder.join("manifest.json"), "broken").unwrap();
     let line = verdict("manifest", false);
-    assert!(line.starts_with("warning: ") && line.contains("the next export writes it anew"), "{line}");
+    assert!(
+        line.starts_with("warning: ") && line.contains("the next export writes it anew"),
+        "{line}"
+    );
     assert_eq!(names(folder), ["manifest.json"]);
-    assert_eq!(counts(full(&desk.run()), "observables"), of([("fetched", 1), ("created", 1)]));
+    assert_eq!(
+        counts(full(&desk.run()), "observables"),
+        of([("fetched", 1), ("created", 1)])
+    );
     assert_eq!(verdict("manifest", false), "ok: 1 event");
     // Where no lock can be had, nothing is written.
     let lock = folder.join(".cortex-misp.lock");
     fs::remove_file(&lock).unwrap();
     fs::create_dir(&lock).unwrap();
     let line = verdict("folder", true);
-    assert!(line.starts_with("failed: ") && line.contains(".cortex-misp.lock"), "{line}");
+    assert!(
+        line.starts_with("failed: ") && line.contains(".cortex-misp.lock"),
+        "{line}"
+    );
     assert!(desk.run().to_string().contains("locking the feed"));
 }

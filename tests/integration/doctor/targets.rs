@@ -34,14 +34,19 @@ fn both(worlds: [World; 2], more: &Value) -> Vec<String> {
         "purpose": ["ExportOnly"], "instance": "hive.example.org",
     });
     let mut given = json!({"dataType": "none", "config": config});
-    given.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    given
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     let told = told(Program::Export, &given, false);
     misps.iter().for_each(nothing_was_changed);
     told.lines("configuration", "targets")
 }
 
 fn event() -> String {
-    Ids::new("hive.example.org", None).event_uuid("~8", &CREATED.to_string()).to_string()
+    Ids::new("hive.example.org", None)
+        .event_uuid("~8", &CREATED.to_string())
+        .to_string()
 }
 
 #[test]
@@ -49,26 +54,54 @@ fn two_targets_that_synchronise_are_named_with_what_comes_of_it() {
     let case = json!({"dataType": "thehive:case", "data": {"_id": "~8", "_createdAt": CREATED}});
     // Without a case the events of the key's organisation are compared, with one its event alone.
     for more in [json!({}), case] {
-        let lines = both([holding(&event(), 2, false), holding(&event(), 2, true)], &more);
+        let lines = both(
+            [holding(&event(), 2, false), holding(&event(), 2, true)],
+            &more,
+        );
         let begin = format!(
             "warning: \"corp\" and \"sector\" hold the same event: {}. The two synchronise, for on \"sector\"",
             event()
         );
-        assert!(lines.len() == 1 && lines[0].starts_with(&begin), "{lines:?}");
+        assert!(
+            lines.len() == 1 && lines[0].starts_with(&begin),
+            "{lines:?}"
+        );
         assert!(lines[0].contains("an export to \"sector\" is refused"));
     }
-    let lines = both([holding(&event(), 2, false), holding(&event(), 2, false)], &json!({}));
-    assert!(lines[0].contains("If the two synchronise, one of two exports is refused"), "{lines:?}");
-    let lines = both([holding(&event(), 2, false), holding(&event(), 3, false)], &json!({}));
-    assert!(lines[0].contains("for on \"sector\" it came from another MISP"), "{lines:?}");
-    let other_case = json!({"dataType": "thehive:case", "data": {"_id": "~9", "_createdAt": CREATED}});
+    let lines = both(
+        [holding(&event(), 2, false), holding(&event(), 2, false)],
+        &json!({}),
+    );
+    assert!(
+        lines[0].contains("If the two synchronise, one of two exports is refused"),
+        "{lines:?}"
+    );
+    let lines = both(
+        [holding(&event(), 2, false), holding(&event(), 3, false)],
+        &json!({}),
+    );
+    assert!(
+        lines[0].contains("for on \"sector\" it came from another MISP"),
+        "{lines:?}"
+    );
+    let other_case =
+        json!({"dataType": "thehive:case", "data": {"_id": "~9", "_createdAt": CREATED}});
     for (worlds, more) in [
         ([holding(&event(), 2, false), World::new()], json!({})),
-        ([holding(&event(), 2, false), holding(&event(), 2, true)], other_case),
+        (
+            [holding(&event(), 2, false), holding(&event(), 2, true)],
+            other_case,
+        ),
         // Events of other people may be on both: that is what communities are for.
-        (["5e0b5c1a-7d2b-4a8e-9d6a-0a1b2c3d4e99"; 2].map(|uuid| holding(uuid, 2, true)), json!({})),
+        (
+            ["5e0b5c1a-7d2b-4a8e-9d6a-0a1b2c3d4e99"; 2].map(|uuid| holding(uuid, 2, true)),
+            json!({}),
+        ),
     ] {
-        assert_eq!(both(worlds, &more), ["ok: no event of ours is on two of the servers for export"]);
+        assert_eq!(
+            both(worlds, &more),
+            ["ok: no event of ours is on two of the servers for export"]
+        );
     }
 }
 
@@ -81,7 +114,9 @@ fn two_connections_to_one_misp_have_events_of_their_own() {
     });
     let lines = told(Program::Export, &config, false).lines("configuration", "targets");
     assert!(
-        lines[0].starts_with("ok: \"corp\" and \"sector\" lead to the same MISP: a case gets an event of its own"),
+        lines[0].starts_with(
+            "ok: \"corp\" and \"sector\" lead to the same MISP: a case gets an event of its own"
+        ),
         "{lines:?}"
     );
 }
@@ -102,7 +137,10 @@ fn a_connection_that_takes_no_part_is_named_and_left_alone() {
     assert!(other.requests().is_empty() && found.lines("configuration", "targets").is_empty());
     config["purpose"] = json!([]);
     let none = told(Program::Export, &config, true);
-    assert!(none.line("configuration", "purpose").starts_with("failed: no connection may export: set its \"purpose\""));
+    assert!(
+        none.line("configuration", "purpose")
+            .starts_with("failed: no connection may export: set its \"purpose\"")
+    );
 }
 
 #[test]
@@ -111,15 +149,24 @@ fn a_feed_is_looked_at_and_left_as_it_is() {
     let config = json!({"name": ["feed"], "url": [format!("file://{}", folder.path().display())], "key": ["-"]});
     let empty = told(Program::Export, &config, false);
     let place = folder.path().display();
-    assert_eq!(empty.line("feed", "folder"), format!("ok: {place} is there and can be written"));
+    assert_eq!(
+        empty.line("feed", "folder"),
+        format!("ok: {place} is there and can be written")
+    );
     assert_eq!(empty.line("feed", "manifest"), "ok: 0 events");
     assert_eq!(names(folder.path()), Vec::<String>::new());
     let entry = json!({"info": "x", "timestamp": "1", "date": "2026-01-01"});
-    fs::write(folder.path().join("manifest.json"), json!({event(): entry, "no-uuid": {}, "list": []}).to_string())
-        .unwrap();
+    fs::write(
+        folder.path().join("manifest.json"),
+        json!({event(): entry, "no-uuid": {}, "list": []}).to_string(),
+    )
+    .unwrap();
     let full = told(Program::Import, &config, false);
     assert_eq!(full.line("feed", "folder"), format!("ok: {place} is there"));
-    assert_eq!(full.line("feed", "manifest"), "warning: 1 events, and 2 entries that are none");
+    assert_eq!(
+        full.line("feed", "manifest"),
+        "warning: 1 events, and 2 entries that are none"
+    );
     fs::write(folder.path().join("manifest.json"), "{").unwrap();
     assert!(
         told(Program::Import, &config, true)
@@ -128,7 +175,11 @@ fn a_feed_is_looked_at_and_left_as_it_is() {
     );
     let gone = json!({"name": ["feed"], "url": [format!("file://{place}/gone")], "key": ["-"]});
     let missing = told(Program::Export, &gone, true);
-    assert!(missing.line("feed", "folder").contains("does not exist: create it, or mount it into the container"));
+    assert!(
+        missing
+            .line("feed", "folder")
+            .contains("does not exist: create it, or mount it into the container")
+    );
     assert_eq!(missing.line("feed", "not looked at"), "skipped: manifest");
 }
 
@@ -137,5 +188,9 @@ fn a_feed_is_looked_at_and_left_as_it_is() {
 fn a_feed_that_cannot_be_written_fails_an_export_only() {
     let config = json!({"name": ["feed"], "url": ["file:///proc/self"], "key": ["-"]});
     let told_export = told(Program::Export, &config, true);
-    assert!(told_export.line("feed", "folder").starts_with("failed: /proc/self cannot be written ("));
+    assert!(
+        told_export
+            .line("feed", "folder")
+            .starts_with("failed: /proc/self cannot be written (")
+    );
 }

@@ -10,9 +10,13 @@ use crate::thehive::{Fake, KEY, READER_KEY, World};
 /// The doctor's word on a TheHive; the feed beside it is always good.
 fn on(program: Program, hive: &Fake, key: &str, more: &Value, has_failed: bool) -> Told {
     let feed = tempfile::tempdir().unwrap();
-    let mut config = json!({"name": ["feed"], "url": [format!("file://{}", feed.path().display())]});
+    let mut config =
+        json!({"name": ["feed"], "url": [format!("file://{}", feed.path().display())]});
     for items in [&access(hive, key), more] {
-        config.as_object_mut().unwrap().extend(items.as_object().unwrap().clone());
+        config
+            .as_object_mut()
+            .unwrap()
+            .extend(items.as_object().unwrap().clone());
     }
     let told = told(program, &config, has_failed);
     no_alert_was_touched(hive);
@@ -26,13 +30,25 @@ fn import(world: World, key: &str, more: &Value, has_failed: bool) -> Told {
 #[test]
 fn both_versions_are_told_with_their_scale_of_tlp() {
     for (world, version) in [
-        (World::four(), "ok: TheHive 4.1.24-1, four TLP levels, 3 is RED"),
-        (World::five(), "ok: TheHive 5.7.3-1, five TLP levels, 3 is AMBER+STRICT"),
+        (
+            World::four(),
+            "ok: TheHive 4.1.24-1, four TLP levels, 3 is RED",
+        ),
+        (
+            World::five(),
+            "ok: TheHive 5.7.3-1, five TLP levels, 3 is AMBER+STRICT",
+        ),
     ] {
         let told = import(world, KEY, &json!({}), false);
         assert_eq!(told.line("TheHive", "version"), version);
-        assert_eq!(told.line("TheHive", "key"), "ok: good: analyst@example.org, of organisation \"cert\"");
-        assert_eq!(told.line("TheHive", "types"), "ok: it has every observable type that is used");
+        assert_eq!(
+            told.line("TheHive", "key"),
+            "ok: good: analyst@example.org, of organisation \"cert\""
+        );
+        assert_eq!(
+            told.line("TheHive", "types"),
+            "ok: it has every observable type that is used"
+        );
         assert!(told.line("TheHive", "clock").starts_with("ok: "));
     }
 }
@@ -43,13 +59,17 @@ fn a_case_template_that_is_not_there_is_told() {
         let told = import(World::four(), KEY, &json!({"case_template": name}), false);
         told.line("TheHive", "template")
     };
-    assert_eq!(template("phishing"), "ok: \"cert\" has the case template \"phishing\"");
+    assert_eq!(
+        template("phishing"),
+        "ok: \"cert\" has the case template \"phishing\""
+    );
     assert!(template("missing").starts_with("warning: \"cert\" has no case template \"missing\""));
 }
 
 #[test]
 fn permissions_are_named_as_the_version_names_them() {
-    let permissions = |world: World, more: &Value| import(world, KEY, more, false).line("TheHive", "permissions");
+    let permissions =
+        |world: World, more: &Value| import(world, KEY, more, false).line("TheHive", "permissions");
     assert_eq!(
         permissions(World::four(), &json!({"update_cases": true})),
         "ok: in \"cert\" the user may create alerts, change alerts, add observables to cases"
@@ -67,8 +87,14 @@ fn permissions_are_named_as_the_version_names_them() {
         ]
     );
     let five = import(World::five(), READER_KEY, &json!({}), true).lines("TheHive", "permissions");
-    assert_eq!(five[0], "failed: in \"cert\" the user may not create alerts: the profile lacks manageAlert/create");
-    assert_eq!(five[2], "failed: in \"cert\" the user may not add observables: the profile lacks manageObservable");
+    assert_eq!(
+        five[0],
+        "failed: in \"cert\" the user may not create alerts: the profile lacks manageAlert/create"
+    );
+    assert_eq!(
+        five[2],
+        "failed: in \"cert\" the user may not add observables: the profile lacks manageObservable"
+    );
     assert_eq!(
         five[3],
         "warning: in \"cert\" the user may not set ATT&CK techniques: the profile lacks manageProcedure"
@@ -80,7 +106,10 @@ fn an_export_needs_no_more_than_to_read() {
     for world in [World::four(), World::five()] {
         let hive = Fake::start(world);
         let told = on(Program::Export, &hive, READER_KEY, &json!({}), false);
-        assert_eq!(told.line("TheHive", "permissions"), "ok: a user who may read is enough");
+        assert_eq!(
+            told.line("TheHive", "permissions"),
+            "ok: a user who may read is enough"
+        );
         assert!(told.lines("TheHive", "types").is_empty());
     }
 }
@@ -92,9 +121,16 @@ fn each_organisation_is_tried_by_itself() {
     world.barred.push("soc".to_owned());
     let told = import(world, KEY, &named, true);
     let lines = told.lines("TheHive", "organisation");
-    assert_eq!(lines[..2], ["ok: \"cert\" is one of this user's", "ok: \"soc\" is one of this user's"]);
+    assert_eq!(
+        lines[..2],
+        [
+            "ok: \"cert\" is one of this user's",
+            "ok: \"soc\" is one of this user's"
+        ]
+    );
     assert!(
-        lines[2].starts_with("failed: \"elsewhere\": GET ") && lines[2].contains("401: Authentication failure"),
+        lines[2].starts_with("failed: \"elsewhere\": GET ")
+            && lines[2].contains("401: Authentication failure"),
         "{}",
         lines[2]
     );
@@ -110,7 +146,11 @@ fn an_organisation_that_is_not_the_users_fails_on_thehive_4_as_it_does_in_a_run(
     let told = import(World::four(), KEY, &named, true);
     let lines = told.lines("TheHive", "organisation");
     assert_eq!(lines[0], "ok: \"cert\" is one of this user's");
-    assert!(lines[1].contains("is no user of the organisation \"elsewhere\""), "{}", lines[1]);
+    assert!(
+        lines[1].contains("is no user of the organisation \"elsewhere\""),
+        "{}",
+        lines[1]
+    );
 }
 
 #[test]
@@ -123,20 +163,34 @@ fn another_server_behind_thehives_address_is_told_as_in_a_run() {
         (Program::Import, format!("{}/elsewhere", hive.url())),
         (Program::Export, format!("{}/elsewhere", hive.url())),
     ] {
-        let mut config = json!({"name": ["feed"], "url": [format!("file://{}", feed.path().display())]});
-        config.as_object_mut().unwrap().extend(access(&hive, KEY).as_object().unwrap().clone());
+        let mut config =
+            json!({"name": ["feed"], "url": [format!("file://{}", feed.path().display())]});
+        config
+            .as_object_mut()
+            .unwrap()
+            .extend(access(&hive, KEY).as_object().unwrap().clone());
         config["thehive_url"] = json!(url);
         let told = told(program, &config, true);
         let line = told.line("TheHive", "version");
-        assert!(line.contains("is this the address of a TheHive 4.1 or 5?"), "{line}");
+        assert!(
+            line.contains("is this the address of a TheHive 4.1 or 5?"),
+            "{line}"
+        );
     }
 }
 
 #[test]
 fn a_text_in_cacerts_that_holds_no_certificate_is_a_warning_without_tls_too() {
     for program in [Program::Import, Program::Export] {
-        let told = on(program, &Fake::start(World::four()), KEY, &json!({"cacerts": "none"}), false);
-        let says = "reading the certificates in \"cacerts\": there is no certificate in PEM form in it";
+        let told = on(
+            program,
+            &Fake::start(World::four()),
+            KEY,
+            &json!({"cacerts": "none"}),
+            false,
+        );
+        let says =
+            "reading the certificates in \"cacerts\": there is no certificate in PEM form in it";
         assert!(told.text.contains(says), "{}", told.text);
     }
 }
@@ -145,32 +199,64 @@ fn a_text_in_cacerts_that_holds_no_certificate_is_a_warning_without_tls_too() {
 fn a_wrong_key_and_another_website_are_told_apart() {
     let told = import(World::five(), "wrong-key-0123456789", &json!({}), true);
     let line = told.line("TheHive", "key");
-    assert!(line.starts_with("failed: ") && line.contains("check \"thehive_key\""), "{line}");
-    assert_eq!(told.line("TheHive", "not looked at"), "skipped: permissions, types");
+    assert!(
+        line.starts_with("failed: ") && line.contains("check \"thehive_key\""),
+        "{line}"
+    );
+    assert_eq!(
+        told.line("TheHive", "not looked at"),
+        "skipped: permissions, types"
+    );
     let hive = Fake::start(World::five());
     let page = What::Status(200, "<html></html>".to_owned(), "text/html");
-    hive.fault(Fault { on: "/", nth: Nth::Always, what: page });
+    hive.fault(Fault {
+        on: "/",
+        nth: Nth::Always,
+        what: page,
+    });
     let told = on(Program::Import, &hive, KEY, &json!({}), true);
-    assert!(told.line("TheHive", "version").contains("is this the address of a TheHive 4.1 or 5?"), "{}", told.text);
+    assert!(
+        told.line("TheHive", "version")
+            .contains("is this the address of a TheHive 4.1 or 5?"),
+        "{}",
+        told.text
+    );
 }
 
 #[test]
 fn a_thehive_that_is_too_old_is_a_failure() {
     let hive = Fake::start(World::four());
     let old = What::Body("{\"versions\": {\"TheHive\": \"3.5.1-1\"}}".to_owned());
-    hive.fault(Fault { on: "/api/status", nth: Nth::Always, what: old });
+    hive.fault(Fault {
+        on: "/api/status",
+        nth: Nth::Always,
+        what: old,
+    });
     let told = on(Program::Import, &hive, KEY, &json!({}), true);
-    assert!(told.line("TheHive", "version").starts_with("failed: TheHive 3.5.1-1: 4.1 is the oldest"));
+    assert!(
+        told.line("TheHive", "version")
+            .starts_with("failed: TheHive 3.5.1-1: 4.1 is the oldest")
+    );
 }
 
 #[test]
 fn types_that_it_lacks_and_a_clock_that_is_off_are_warnings() {
     let mut world = World::five();
-    world.observable_types.retain(|(name, _)| name != "registry" && name != "file");
+    world
+        .observable_types
+        .retain(|(name, _)| name != "registry" && name != "file");
     world.date = minutes_off(-10);
     let told = import(world, KEY, &json!({}), false);
-    assert!(told.line("TheHive", "types").starts_with("warning: it lacks file, registry: "), "{}", told.text);
-    assert!(told.line("TheHive", "clock").starts_with("warning: the server's is 10 minutes behind ours: "));
+    assert!(
+        told.line("TheHive", "types")
+            .starts_with("warning: it lacks file, registry: "),
+        "{}",
+        told.text
+    );
+    assert!(
+        told.line("TheHive", "clock")
+            .starts_with("warning: the server's is 10 minutes behind ours: ")
+    );
 }
 
 #[test]
@@ -179,18 +265,28 @@ fn the_case_of_a_job_must_be_there_for_the_jobs_organisation() {
         let hive = Fake::start(world);
         let case = hive.world().add_case(42, "Phishing wave", &json!({}));
         let feed = tempfile::tempdir().unwrap();
-        let mut config = json!({"name": ["feed"], "url": [format!("file://{}", feed.path().display())]});
-        config.as_object_mut().unwrap().extend(access(&hive, KEY).as_object().unwrap().clone());
+        let mut config =
+            json!({"name": ["feed"], "url": [format!("file://{}", feed.path().display())]});
+        config
+            .as_object_mut()
+            .unwrap()
+            .extend(access(&hive, KEY).as_object().unwrap().clone());
         for (organisation, has_failed) in [("cert", false), ("soc", true)] {
-            let mut job = json!({"dataType": "thehive:case", "data": {"_id": case}, "config": config});
+            let mut job =
+                json!({"dataType": "thehive:case", "data": {"_id": case}, "config": config});
             job["parameters"] = json!({"organisation": organisation});
             let told = told(Program::Export, &job, has_failed);
-            assert_eq!(told.line("TheHive", "organisation"), format!("ok: \"{organisation}\" is one of this user's"));
+            assert_eq!(
+                told.line("TheHive", "organisation"),
+                format!("ok: \"{organisation}\" is one of this user's")
+            );
             let line = told.line("TheHive", "case");
             match has_failed {
                 false => assert_eq!(line, format!("ok: {case} can be read")),
                 true => {
-                    assert!(line.contains("the case does not exist, or the user of \"thehive_key\" may not see it"))
+                    assert!(line.contains(
+                        "the case does not exist, or the user of \"thehive_key\" may not see it"
+                    ))
                 }
             }
         }

@@ -19,18 +19,35 @@ fn started() -> (misp::Fake, Proxy, String) {
 }
 
 fn add(proxy: &Proxy, key: &str) -> (u16, Value) {
-    call(&proxy.url(), "POST", "/events/add", key, &json!({"info": "through a proxy"}))
+    call(
+        &proxy.url(),
+        "POST",
+        "/events/add",
+        key,
+        &json!({"info": "through a proxy"}),
+    )
 }
 
 #[test]
 fn whole_exchanges_pass_as_they_are() {
     let (fake, proxy, key) = started();
-    let (direct, through) =
-        [fake.url(), proxy.url()].map(|url| raw(&url, "GET", "/attributes/describeTypes", &key, &Value::Null)).into();
+    let (direct, through) = [fake.url(), proxy.url()]
+        .map(|url| raw(&url, "GET", "/attributes/describeTypes", &key, &Value::Null))
+        .into();
     assert_eq!(direct, through);
     assert_eq!(add(&proxy, &key).0, 200);
-    assert_eq!(call(&proxy.url(), "HEAD", "/events/view/1", &key, &Value::Null).0, 200);
-    assert_eq!((proxy.exchanges(), fake.requests().len(), fake.world().events.len()), (3, 4, 1));
+    assert_eq!(
+        call(&proxy.url(), "HEAD", "/events/view/1", &key, &Value::Null).0,
+        200
+    );
+    assert_eq!(
+        (
+            proxy.exchanges(),
+            fake.requests().len(),
+            fake.world().events.len()
+        ),
+        (3, 4, 1)
+    );
 }
 
 #[test]
@@ -38,7 +55,14 @@ fn before_the_request_nothing_reaches_the_server() {
     let (fake, proxy, key) = started();
     proxy.cut(2, How::BeforeRequest);
     assert_eq!([0; 3].map(|_| add(&proxy, &key).0), [200, 0, 200]);
-    assert_eq!((proxy.exchanges(), fake.requests().len(), fake.world().events.len()), (3, 2, 2));
+    assert_eq!(
+        (
+            proxy.exchanges(),
+            fake.requests().len(),
+            fake.world().events.len()
+        ),
+        (3, 2, 2)
+    );
 }
 
 #[test]
@@ -46,7 +70,14 @@ fn after_the_request_the_work_is_done_and_nothing_comes_back() {
     let (fake, proxy, key) = started();
     proxy.cut(2, How::AfterRequest);
     assert_eq!([0; 3].map(|_| add(&proxy, &key).0), [200, 0, 200]);
-    assert_eq!((proxy.exchanges(), fake.requests().len(), fake.world().events.len()), (3, 3, 3));
+    assert_eq!(
+        (
+            proxy.exchanges(),
+            fake.requests().len(),
+            fake.world().events.len()
+        ),
+        (3, 3, 3)
+    );
 }
 
 #[test]
@@ -86,7 +117,10 @@ fn exchange(stream: &mut BufReader<TcpStream>, request: &str) -> Option<(String,
         if line.is_empty() {
             break;
         }
-        length = line.strip_prefix("content-length: ").and_then(|text| text.parse().ok()).unwrap_or(length);
+        length = line
+            .strip_prefix("content-length: ")
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(length);
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).ok()?;
@@ -106,15 +140,24 @@ fn a_connection_stays_and_chunks_arrive_whole() {
         "{}7\r\n{{\"info\"\r\n5;x=y\r\n:\"a\"}}\r\n0\r\nTrailer: t\r\n\r\n",
         head("Transfer-Encoding: chunked")
     );
-    let mut stream = BufReader::new(TcpStream::connect(proxy.url().trim_start_matches("http://")).expect("the proxy"));
+    let mut stream = BufReader::new(
+        TcpStream::connect(proxy.url().trim_start_matches("http://")).expect("the proxy"),
+    );
     for request in [&plain, &chunked, &plain] {
         let (status, body) = exchange(&mut stream, request).expect("an answer");
-        assert!(status.contains("200") && body.contains("\"info\":\"a\""), "{status}{body}");
+        assert!(
+            status.contains("200") && body.contains("\"info\":\"a\""),
+            "{status}{body}"
+        );
     }
     proxy.cut(4, How::AfterRequest);
     assert_eq!(exchange(&mut stream, &chunked), None);
     assert_eq!((proxy.exchanges(), fake.world().events.len()), (4, 4));
-    assert!(fake.requests().iter().all(|request| request.raw == b"{\"info\":\"a\"}"));
+    assert!(
+        fake.requests()
+            .iter()
+            .all(|request| request.raw == b"{\"info\":\"a\"}")
+    );
 }
 
 /// Its HTTP client keeps its connections and uses them again.
@@ -122,20 +165,29 @@ fn a_connection_stays_and_chunks_arrive_whole() {
 fn a_program_works_through_it() {
     let (fake, proxy, key) = started();
     let observables = json!([{"dataType": "ip", "data": "192.0.2.1", "ioc": true}]);
-    let case =
-        json!({"_id": "~1", "startDate": 1_795_000_000_000_i64, "title": "T", "tlp": 2, "observables": observables});
+    let case = json!({"_id": "~1", "startDate": 1_795_000_000_000_i64, "title": "T", "tlp": 2, "observables": observables});
     let config = json!({"name": ["corp"], "url": [proxy.url()], "key": [key]});
     let job = json!({"dataType": "thehive:case", "data": case, "config": config});
     let report = Program::Export.report(&job);
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 1), ("created", 1)]));
-    assert_eq!((proxy.exchanges(), fake.world().events[0].attributes.len()), (fake.requests().len(), 1));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 1), ("created", 1)])
+    );
+    assert_eq!(
+        (proxy.exchanges(), fake.world().events[0].attributes.len()),
+        (fake.requests().len(), 1)
+    );
 }
 
 /// A server that never answers, and a client that waits, keep no test waiting.
 #[test]
 fn a_dropped_proxy_is_gone() {
     let (fake, proxy, key) = started();
-    fake.fault(Fault { on: "getVersion", nth: Nth::Always, what: What::Hang });
+    fake.fault(Fault {
+        on: "getVersion",
+        nth: Nth::Always,
+        what: What::Hang,
+    });
     let url = proxy.url();
     let waiting = {
         let url = url.clone();

@@ -19,12 +19,19 @@ fn held(organisation: &str) -> Held {
     let case = world.add_case(1, "t", &Value::Null);
     let in_case = world.add_observable(&case, &json!({"dataType": "ip", "data": "192.0.2.1"}));
     let alert = "~9".to_owned();
-    world.alerts.push(json!({"_id": alert, "_type": "Alert", "title": "t", "tags": []}));
+    world
+        .alerts
+        .push(json!({"_id": alert, "_type": "Alert", "title": "t", "tags": []}));
     let in_alert = world.add_observable(&alert, &json!({"dataType": "ip", "data": "192.0.2.2"}));
     for id in [&case, &alert] {
         world.give(id, organisation);
     }
-    Held { fake: Fake::start(world), alert, case, observables: [in_case, in_alert] }
+    Held {
+        fake: Fake::start(world),
+        alert,
+        case,
+        observables: [in_case, in_alert],
+    }
 }
 
 impl Held {
@@ -32,15 +39,42 @@ impl Held {
     /// adding an observable to the alert.
     fn tried(&self, key: &str) -> [u16; 8] {
         let send = |method: &str, path: &str, body: Value| {
-            call(&self.fake.url(), method, path, &format!("Bearer {key}"), &body).0
+            call(
+                &self.fake.url(),
+                method,
+                path,
+                &format!("Bearer {key}"),
+                &body,
+            )
+            .0
         };
         let [one, other] = &self.observables;
         [
-            send("PATCH", &format!("/api/v1/alert/{}", self.alert), json!({"title": key})),
-            send("PATCH", &format!("/api/v1/observable/{one}"), json!({"message": key})),
-            send("PATCH", &format!("/api/v1/observable/{other}"), json!({"message": key})),
-            send("PATCH", "/api/v1/observable/_bulk", json!({"ids": [one, other], "tlp": 3})),
-            send("PATCH", &format!("/api/v1/case/{}", self.case), json!({"title": key})),
+            send(
+                "PATCH",
+                &format!("/api/v1/alert/{}", self.alert),
+                json!({"title": key}),
+            ),
+            send(
+                "PATCH",
+                &format!("/api/v1/observable/{one}"),
+                json!({"message": key}),
+            ),
+            send(
+                "PATCH",
+                &format!("/api/v1/observable/{other}"),
+                json!({"message": key}),
+            ),
+            send(
+                "PATCH",
+                "/api/v1/observable/_bulk",
+                json!({"ids": [one, other], "tlp": 3}),
+            ),
+            send(
+                "PATCH",
+                &format!("/api/v1/case/{}", self.case),
+                json!({"title": key}),
+            ),
             send("DELETE", &format!("/api/v1/observable/{one}"), Value::Null),
             send("DELETE", &format!("/api/alert/{}", self.alert), Value::Null),
             send(
@@ -54,27 +88,55 @@ impl Held {
 
 #[test]
 fn who_has_no_permission_is_told_that_changes_were_done_and_they_are() {
-    for (key, organisation) in [(READER_KEY, "cert"), (READER_KEY, "elsewhere"), (ADMIN_KEY, "cert")] {
+    for (key, organisation) in [
+        (READER_KEY, "cert"),
+        (READER_KEY, "elsewhere"),
+        (ADMIN_KEY, "cert"),
+    ] {
         let held = held(organisation);
         assert_eq!(held.tried(key), [403, 204, 204, 204, 204, 404, 403, 403]);
         let world = held.fake.world();
-        assert_eq!((&world.cases[0]["title"], &world.alerts[0]["title"]), (&json!(key), &json!("t")));
-        assert!(world.observables.iter().all(|one| one.record["message"] == key && one.record["tlp"] == 3));
+        assert_eq!(
+            (&world.cases[0]["title"], &world.alerts[0]["title"]),
+            (&json!(key), &json!("t"))
+        );
+        assert!(
+            world
+                .observables
+                .iter()
+                .all(|one| one.record["message"] == key && one.record["tlp"] == 3)
+        );
     }
 }
 
 #[test]
 fn who_has_the_permission_changes_what_the_organisation_sees() {
-    assert_eq!(held("elsewhere").tried(KEY), [404, 404, 404, 404, 404, 404, 404, 403]);
-    assert_eq!(held("cert").tried(KEY), [204, 204, 204, 204, 204, 204, 204, 403], "the alert is gone");
+    assert_eq!(
+        held("elsewhere").tried(KEY),
+        [404, 404, 404, 404, 404, 404, 404, 403]
+    );
+    assert_eq!(
+        held("cert").tried(KEY),
+        [204, 204, 204, 204, 204, 204, 204, 403],
+        "the alert is gone"
+    );
 }
 
 #[test]
 fn a_list_of_changes_is_done_as_a_whole_or_not() {
     let held = held("cert");
     let body = json!({"ids": [held.observables[0], "~1"], "tlp": 0});
-    let (status, answer) = call(&held.fake.url(), "PATCH", "/api/v1/observable/_bulk", &format!("Bearer {KEY}"), &body);
-    assert_eq!((status, &answer["message"]), (404, &json!("Observable not found")));
+    let (status, answer) = call(
+        &held.fake.url(),
+        "PATCH",
+        "/api/v1/observable/_bulk",
+        &format!("Bearer {KEY}"),
+        &body,
+    );
+    assert_eq!(
+        (status, &answer["message"]),
+        (404, &json!("Observable not found"))
+    );
     assert_eq!(held.fake.world().observables[0].record["tlp"], 2);
 }
 
@@ -97,6 +159,9 @@ fn as_seen_in(fake: &Fake) -> impl Fn(&str) -> (Value, Value) {
         };
         let query = json!({"query": [{"_name": "getCase", "idOrName": "1"}]});
         let found = send("POST", "/api/v1/query", &query);
-        (send("GET", "/api/v1/user/current", &Value::Null)["organisation"].clone(), found[0]["title"].clone())
+        (
+            send("GET", "/api/v1/user/current", &Value::Null)["organisation"].clone(),
+            found[0]["title"].clone(),
+        )
     }
 }

@@ -11,7 +11,12 @@ use crate::thehive::{Fake, Slow, Takes, World, Write};
 /// A fake where the first so many writes of a kind are slow.
 fn slow(on: Write, first: usize, takes: Takes, gateway: bool) -> Fake {
     let mut world = World::four();
-    world.slow_down(Slow { on, nth: Nth::First(first), takes, gateway });
+    world.slow_down(Slow {
+        on,
+        nth: Nth::First(first),
+        takes,
+        gateway,
+    });
     Fake::start(world)
 }
 
@@ -20,13 +25,20 @@ fn send(fake: &Fake, method: &str, path: &str, body: &Value) -> (u16, Value) {
 }
 
 fn create(fake: &Fake, values: &[&str]) -> (u16, Value) {
-    let mut alert = json!({"type": "misp", "source": "m", "sourceRef": "1", "title": "t", "description": "d"});
+    let mut alert =
+        json!({"type": "misp", "source": "m", "sourceRef": "1", "title": "t", "description": "d"});
     alert["artifacts"] = json!([{"dataType": "ip", "data": values}]);
     send(fake, "POST", "/api/alert", &alert)
 }
 
 fn count(fake: &Fake, of: &str) -> Value {
-    send(fake, "POST", "/api/v1/query", &json!({"query": [{"_name": of}, {"_name": "count"}]})).1
+    send(
+        fake,
+        "POST",
+        "/api/v1/query",
+        &json!({"query": [{"_name": of}, {"_name": "count"}]}),
+    )
+    .1
 }
 
 /// Waits until so many writes are running.
@@ -44,9 +56,17 @@ fn creations_at_the_same_time_are_all_stored() {
         all.map(|one| one.join().expect("an answer"))
     });
     assert_eq!(statuses, [201, 201, 201]);
-    assert_eq!((count(&fake, "listAlert"), count(&fake, "listObservable")), (json!(3), json!(3)));
+    assert_eq!(
+        (count(&fake, "listAlert"), count(&fake, "listObservable")),
+        (json!(3), json!(3))
+    );
     assert_eq!(create(&fake, &[]).0, 400, "what has ended is seen");
-    let ids: Vec<Value> = fake.world().alerts.iter().map(|alert| alert["_id"].clone()).collect();
+    let ids: Vec<Value> = fake
+        .world()
+        .alerts
+        .iter()
+        .map(|alert| alert["_id"].clone())
+        .collect();
     assert!(ids[0] != ids[1] && ids[1] != ids[2], "{ids:?}");
 }
 
@@ -54,23 +74,46 @@ fn creations_at_the_same_time_are_all_stored() {
 fn a_gateway_gives_up_while_the_creation_goes_on() {
     let fake = slow(Write::Alert, 1, Takes::Requests(3), true);
     assert_eq!(create(&fake, &["192.0.2.1"]).0, 504);
-    assert_eq!([count(&fake, "listAlert"), count(&fake, "listObservable")], [0, 0]);
-    assert_eq!([count(&fake, "listAlert"), count(&fake, "listObservable")], [1, 1]);
+    assert_eq!(
+        [count(&fake, "listAlert"), count(&fake, "listObservable")],
+        [0, 0]
+    );
+    assert_eq!(
+        [count(&fake, "listAlert"), count(&fake, "listObservable")],
+        [1, 1]
+    );
 }
 
 #[test]
 fn what_is_sent_again_too_early_is_there_twice() {
     let fake = slow(Write::Alert, 1, Takes::Requests(2), true);
-    assert_eq!((create(&fake, &[]).0, create(&fake, &[]).0, count(&fake, "listAlert")), (504, 201, json!(2)));
+    assert_eq!(
+        (
+            create(&fake, &[]).0,
+            create(&fake, &[]).0,
+            count(&fake, "listAlert")
+        ),
+        (504, 201, json!(2))
+    );
 }
 
 #[test]
 fn the_values_of_a_list_are_stored_one_by_one() {
     let fake = slow(Write::Observables, 1, Takes::Requests(3), true);
     let made = create(&fake, &["192.0.2.1"]).1;
-    let path = format!("/api/v1/alert/{}/artifact", made["_id"].as_str().expect("an id"));
+    let path = format!(
+        "/api/v1/alert/{}/artifact",
+        made["_id"].as_str().expect("an id")
+    );
     let six: Vec<String> = (1..=6).map(|n| format!("192.0.2.{n}")).collect();
-    let add = || send(&fake, "POST", &path, &json!({"dataType": "ip", "data": six}));
+    let add = || {
+        send(
+            &fake,
+            "POST",
+            &path,
+            &json!({"dataType": "ip", "data": six}),
+        )
+    };
     assert_eq!(add().0, 504);
     let seen: Vec<Value> = (0..4).map(|_| count(&fake, "listObservable")).collect();
     assert_eq!(seen, [2, 4, 6, 6]);
@@ -82,7 +125,10 @@ fn the_values_of_a_list_are_stored_one_by_one() {
 fn additions_at_the_same_time_are_all_stored() {
     let fake = slow(Write::Observables, 2, Takes::Together(2), false);
     let made = create(&fake, &[]).1;
-    let path = format!("/api/v1/alert/{}/artifact", made["_id"].as_str().expect("an id"));
+    let path = format!(
+        "/api/v1/alert/{}/artifact",
+        made["_id"].as_str().expect("an id")
+    );
     let values = json!({"dataType": "ip", "data": ["192.0.2.1", "192.0.2.2"]});
     let add = || send(&fake, "POST", &path, &values);
     thread::scope(|scope| {
@@ -96,7 +142,10 @@ fn additions_at_the_same_time_are_all_stored() {
 fn an_answer_comes_at_the_end() {
     let fake = slow(Write::Observables, 1, Takes::Told, false);
     let made = create(&fake, &[]).1;
-    let path = format!("/api/v1/alert/{}/artifact", made["_id"].as_str().expect("an id"));
+    let path = format!(
+        "/api/v1/alert/{}/artifact",
+        made["_id"].as_str().expect("an id")
+    );
     let values = json!({"dataType": "ip", "data": ["192.0.2.1", "192.0.2.1", "192.0.2.2"]});
     thread::scope(|scope| {
         let added = scope.spawn(|| send(&fake, "POST", &path, &values));
@@ -106,7 +155,10 @@ fn an_answer_comes_at_the_end() {
         assert_eq!(count(&fake, "listObservable"), 1);
         fake.world().finish();
         let (status, answer) = added.join().expect("an answer");
-        assert_eq!((status, answer["success"].as_array().map(Vec::len)), (207, Some(2)));
+        assert_eq!(
+            (status, answer["success"].as_array().map(Vec::len)),
+            (207, Some(2))
+        );
         assert_eq!(answer["failure"][0]["type"], "CreateError");
     });
 }

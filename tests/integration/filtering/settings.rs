@@ -20,11 +20,22 @@ pub(super) struct Setting {
 pub(crate) fn varied() -> World {
     let mut world = World::with_corpus();
     world.now = jiff::Timestamp::now().as_second();
-    let spelt = |id: u64, name: &str| Tag { id, name: name.into(), ..Tag::default() };
-    world.tags.extend([spelt(9_001, "TLP:Green"), spelt(9_002, "100% sure_\\really")]);
+    let spelt = |id: u64, name: &str| Tag {
+        id,
+        name: name.into(),
+        ..Tag::default()
+    };
+    world.tags.extend([
+        spelt(9_001, "TLP:Green"),
+        spelt(9_002, "100% sure_\\really"),
+    ]);
     let now = world.now;
     let mut links = 800_000..;
-    let mut attached = |tag: u64| Attached { id: links.next().unwrap(), tag, local: false };
+    let mut attached = |tag: u64| Attached {
+        id: links.next().unwrap(),
+        tag,
+        local: false,
+    };
     for (index, event) in (0_i64..).zip(&mut world.events) {
         let ago = |factor: i64| now - (5 + 10 * (index * factor % 34)) * DAY;
         event.date = date(ago(1));
@@ -39,7 +50,11 @@ pub(crate) fn varied() -> World {
             event.tags.push(attached(9_001));
         }
         if index % 4 == 0 {
-            event.attributes.iter_mut().step_by(3).for_each(|attribute| attribute.tags.push(attached(73)));
+            event
+                .attributes
+                .iter_mut()
+                .step_by(3)
+                .for_each(|attribute| attribute.tags.push(attached(73)));
         }
     }
     world.events[0].uuid = Ids::new("here", None).event_uuid("~1", "").to_string();
@@ -48,7 +63,10 @@ pub(crate) fn varied() -> World {
 }
 
 fn date(seconds: i64) -> String {
-    jiff::Timestamp::from_second(seconds).unwrap().strftime("%Y-%m-%d").to_string()
+    jiff::Timestamp::from_second(seconds)
+        .unwrap()
+        .strftime("%Y-%m-%d")
+        .to_string()
 }
 
 fn any(_: &World, _: &Attribute) -> bool {
@@ -60,19 +78,37 @@ fn every(_: &World, _: &Event) -> bool {
 }
 
 fn pushed(options: Value, event: fn(&World, &Event) -> bool) -> Setting {
-    Setting { options, pushed: true, event, attribute: any }
+    Setting {
+        options,
+        pushed: true,
+        event,
+        attribute: any,
+    }
 }
 
 fn ours(options: Value, event: fn(&World, &Event) -> bool) -> Setting {
-    Setting { options, pushed: false, event, attribute: any }
+    Setting {
+        options,
+        pushed: false,
+        event,
+        attribute: any,
+    }
 }
 
 fn chosen(options: Value, attribute: fn(&World, &Attribute) -> bool) -> Setting {
-    Setting { options, pushed: false, event: every, attribute }
+    Setting {
+        options,
+        pushed: false,
+        event: every,
+        attribute,
+    }
 }
 
 fn has_tag(world: &World, tags: &[Attached], is: impl Fn(&str) -> bool) -> bool {
-    world.names(tags).iter().any(|name| is(&name.to_lowercase()))
+    world
+        .names(tags)
+        .iter()
+        .any(|name| is(&name.to_lowercase()))
 }
 
 /// All filters; none of them twice with the same options, so that any two that name different ones can be joined.
@@ -89,47 +125,95 @@ fn of_events() -> Vec<Setting> {
         pushed(json!({"window_days": 100}), |world, event| {
             event.timestamp.max(event.publish_timestamp) >= world.now - 100 * DAY
         }),
-        ours(json!({"max_age_days": 100}), |world, event| event.date >= date(world.now - 100 * DAY)),
-        ours(json!({"max_age_days": "100", "max_age_date": "modified"}), |world, event| {
-            event.timestamp >= world.now - 100 * DAY
+        ours(json!({"max_age_days": 100}), |world, event| {
+            event.date >= date(world.now - 100 * DAY)
         }),
-        ours(json!({"max_age_days": 100, "max_age_date": "Published"}), |world, event| {
-            let moment = if event.publish_timestamp == 0 { event.timestamp } else { event.publish_timestamp };
-            moment >= world.now - 100 * DAY
-        }),
-        pushed(json!({"include_organisations": ["partnerORG"]}), |_, event| event.orgc == 2),
+        ours(
+            json!({"max_age_days": "100", "max_age_date": "modified"}),
+            |world, event| event.timestamp >= world.now - 100 * DAY,
+        ),
+        ours(
+            json!({"max_age_days": 100, "max_age_date": "Published"}),
+            |world, event| {
+                let moment = if event.publish_timestamp == 0 {
+                    event.timestamp
+                } else {
+                    event.publish_timestamp
+                };
+                moment >= world.now - 100 * DAY
+            },
+        ),
+        pushed(
+            json!({"include_organisations": ["partnerORG"]}),
+            |_, event| event.orgc == 2,
+        ),
         pushed(
             json!({"include_organisations": ["4", "5E0B5C1A-7d2b-4a8e-9d6a-0a1b2c3d4e60", "Nobody"]}),
             |_, event| [3, 4].contains(&event.orgc),
         ),
-        ours(json!({"exclude_organisations": ["orgname", "Nobody"]}), |_, event| event.orgc != 1),
-        ours(json!({"max_attributes": 5}), |_, event| event.live().count() <= 5),
-        pushed(json!({"min_threat_level": "medium"}), |_, event| [1, 2].contains(&event.threat_level)),
-        pushed(json!({"min_threat_level": "low"}), |_, event| event.threat_level != 4),
-        pushed(json!({"include_analysis": ["initial", "completed"]}), |_, event| event.analysis != 1),
-        pushed(json!({"include_distributions": [0, "3", 9]}), |_, event| [0, 3].contains(&event.distribution)),
+        ours(
+            json!({"exclude_organisations": ["orgname", "Nobody"]}),
+            |_, event| event.orgc != 1,
+        ),
+        ours(json!({"max_attributes": 5}), |_, event| {
+            event.live().count() <= 5
+        }),
+        pushed(json!({"min_threat_level": "medium"}), |_, event| {
+            [1, 2].contains(&event.threat_level)
+        }),
+        pushed(json!({"min_threat_level": "low"}), |_, event| {
+            event.threat_level != 4
+        }),
+        pushed(
+            json!({"include_analysis": ["initial", "completed"]}),
+            |_, event| event.analysis != 1,
+        ),
+        pushed(json!({"include_distributions": [0, "3", 9]}), |_, event| {
+            [0, 3].contains(&event.distribution)
+        }),
         ours(json!({"include_event_info": "DIST=*admin"}), |_, event| {
             event.info.contains("dist=") && event.info.ends_with("by admin")
         }),
-        ours(json!({"loop_guard": true}), |world, event| event.uuid != world.events[0].uuid),
-        ours(json!({"skip_own_organisation": true}), |_, event| event.orgc != 1),
+        ours(json!({"loop_guard": true}), |world, event| {
+            event.uuid != world.events[0].uuid
+        }),
+        ours(json!({"skip_own_organisation": true}), |_, event| {
+            event.orgc != 1
+        }),
     ]
 }
 
 fn of_tags() -> Vec<Setting> {
     vec![
-        pushed(json!({"include_tags": ["tlp:GREEN", "Tlp:Amber"]}), |world, event| {
-            has_tag(world, &event.tags, |name| ["tlp:green", "tlp:amber"].contains(&name))
-        }),
-        pushed(json!({"include_tags": ["100% SURE_\\really"]}), |world, event| event.id == world.events[9].id),
-        ours(json!({"include_tags": ["misp-galaxy:*=\"apt*", "*:WHITE"]}), |world, event| {
-            has_tag(world, &event.tags, |name| {
-                name.ends_with(":white") || (name.starts_with("misp-galaxy:") && name.contains("=\"apt"))
-            })
-        }),
-        ours(json!({"exclude_tags": ["pap:*", "TLP:green"]}), |world, event| {
-            !has_tag(world, &event.tags, |name| name.starts_with("pap:") || name == "tlp:green")
-        }),
+        pushed(
+            json!({"include_tags": ["tlp:GREEN", "Tlp:Amber"]}),
+            |world, event| {
+                has_tag(world, &event.tags, |name| {
+                    ["tlp:green", "tlp:amber"].contains(&name)
+                })
+            },
+        ),
+        pushed(
+            json!({"include_tags": ["100% SURE_\\really"]}),
+            |world, event| event.id == world.events[9].id,
+        ),
+        ours(
+            json!({"include_tags": ["misp-galaxy:*=\"apt*", "*:WHITE"]}),
+            |world, event| {
+                has_tag(world, &event.tags, |name| {
+                    name.ends_with(":white")
+                        || (name.starts_with("misp-galaxy:") && name.contains("=\"apt"))
+                })
+            },
+        ),
+        ours(
+            json!({"exclude_tags": ["pap:*", "TLP:green"]}),
+            |world, event| {
+                !has_tag(world, &event.tags, |name| {
+                    name.starts_with("pap:") || name == "tlp:green"
+                })
+            },
+        ),
     ]
 }
 
@@ -139,17 +223,20 @@ fn of_attributes() -> Vec<Setting> {
         chosen(json!({"attribute_types": ["ip-*", "DOMAIN"]}), |_, one| {
             one.kind.starts_with("ip-") || one.kind == "domain"
         }),
-        chosen(json!({"exclude_attribute_types": ["*md5", "text"]}), |_, one| {
-            !one.kind.ends_with("md5") && one.kind != "text"
-        }),
-        chosen(json!({"attribute_categories": ["network activity", "Payload*"]}), |_, one| {
-            one.category == "Network activity" || one.category.starts_with("Payload")
-        }),
+        chosen(
+            json!({"exclude_attribute_types": ["*md5", "text"]}),
+            |_, one| !one.kind.ends_with("md5") && one.kind != "text",
+        ),
+        chosen(
+            json!({"attribute_categories": ["network activity", "Payload*"]}),
+            |_, one| one.category == "Network activity" || one.category.starts_with("Payload"),
+        ),
         chosen(json!({"attribute_tags": ["TLP:*"]}), |world, one| {
             has_tag(world, &one.tags, |name| name.starts_with("tlp:"))
         }),
-        chosen(json!({"exclude_attribute_tags": ["tlp:WHITE"]}), |world, one| {
-            !has_tag(world, &one.tags, |name| name == "tlp:white")
-        }),
+        chosen(
+            json!({"exclude_attribute_tags": ["tlp:WHITE"]}),
+            |world, one| !has_tag(world, &one.tags, |name| name == "tlp:white"),
+        ),
     ]
 }

@@ -23,16 +23,28 @@ fn an_alert_that_is_refused_is_not_there() {
         let thehive = open(&fake);
         let alert = |observables| new_alert("m", &event(1).to_string(), observables);
         assert_eq!(
-            meant(thehive.create_alert(&alert(vec![group("ip", &["192.0.2.1"]), group("other", &["bad"])]))),
+            meant(thehive.create_alert(&alert(vec![
+                group("ip", &["192.0.2.1"]),
+                group("other", &["bad"])
+            ]))),
             "content"
         );
-        assert_eq!(meant(thehive.create_alert(&alert(vec![group("jarm", &["x"])]))), "content");
+        assert_eq!(
+            meant(thehive.create_alert(&alert(vec![group("jarm", &["x"])]))),
+            "content"
+        );
         let large = "x".repeat(3_000);
         let many: Vec<&str> = vec![&large; if five { 3_600 } else { 100 }];
-        assert_eq!(meant(thehive.create_alert(&alert(vec![group("other", &many)]))), "content");
+        assert_eq!(
+            meant(thehive.create_alert(&alert(vec![group("other", &many)]))),
+            "content"
+        );
         let mut odd = alert(Vec::new());
         odd.case_template = Some("nonsense".to_owned());
-        odd.procedures.push(Procedure { pattern: "T9999".to_owned(), date: 1 });
+        odd.procedures.push(Procedure {
+            pattern: "T9999".to_owned(),
+            date: 1,
+        });
         if five {
             assert_eq!(meant(thehive.create_alert(&odd)), "content");
             odd.case_template = None;
@@ -41,7 +53,14 @@ fn an_alert_that_is_refused_is_not_there() {
         }
         {
             let world = fake.world();
-            assert_eq!((world.alerts.len(), world.observables.len(), world.procedures.len()), (0, 0, 0));
+            assert_eq!(
+                (
+                    world.alerts.len(),
+                    world.observables.len(),
+                    world.procedures.len()
+                ),
+                (0, 0, 0)
+            );
         }
         thehive.create_alert(&odd).unwrap();
         assert_eq!(meant(thehive.create_alert(&odd)), "duplicate");
@@ -62,10 +81,16 @@ fn an_observable_that_is_refused_is_told_by_its_value_or_refuses_its_group() {
             assert_eq!(meant(result), "content");
         } else {
             let added = result.unwrap();
-            assert_eq!((added.there, added.refused[0].0.as_str()), (vec!["good".to_owned()], "bad"));
+            assert_eq!(
+                (added.there, added.refused[0].0.as_str()),
+                (vec!["good".to_owned()], "bad")
+            );
             assert!(!added.refused[0].1.is_duplicate() && added.refused[0].1.is_final());
         }
-        assert_eq!(meant(thehive.add_observables(&alert, &group("jarm", &["x"]))), "content");
+        assert_eq!(
+            meant(thehive.add_observables(&alert, &group("jarm", &["x"]))),
+            "content"
+        );
         assert_eq!(fake.world().observables.len(), usize::from(!five));
     }
 }
@@ -76,33 +101,67 @@ fn what_is_gone_and_what_is_denied() {
         let five = is_five(&fake);
         let thehive = open(&fake);
         let alert = made(&thehive);
-        thehive.add_observables(&alert, &group("ip", &["192.0.2.1"])).unwrap();
-        let observable = thehive.fetch_observables_by_value(&alert, &["192.0.2.1"]).unwrap()[0].id.clone();
+        thehive
+            .add_observables(&alert, &group("ip", &["192.0.2.1"]))
+            .unwrap();
+        let observable = thehive
+            .fetch_observables_by_value(&alert, &["192.0.2.1"])
+            .unwrap()[0]
+            .id
+            .clone();
         let change = json!({"tags": ["new"]});
         assert_eq!(meant(thehive.change_alert("~999", &change)), "gone");
-        assert_eq!(meant(thehive.change_observables(&["~999"], &fields(change.clone()))), "gone");
+        assert_eq!(
+            meant(thehive.change_observables(&["~999"], &fields(change.clone()))),
+            "gone"
+        );
         assert_eq!(meant(thehive.delete_observable("~999")), "gone");
-        assert_eq!(meant(thehive.add_observables("~999", &group("ip", &["192.0.2.2"]))), "denied");
-        assert_eq!(meant(thehive.add_observables_to_case("~999", &group("ip", &["192.0.2.2"]))), "denied");
+        assert_eq!(
+            meant(thehive.add_observables("~999", &group("ip", &["192.0.2.2"]))),
+            "denied"
+        );
+        assert_eq!(
+            meant(thehive.add_observables_to_case("~999", &group("ip", &["192.0.2.2"]))),
+            "denied"
+        );
         let reader = open_as(&fake, READER_KEY, None);
         let stranger = open_as(&fake, KEY, Some("nobody"));
         for denied in [reader, stranger] {
-            assert_eq!(meant(denied.create_alert(&new_alert("m", "2", Vec::new()))), "denied");
+            assert_eq!(
+                meant(denied.create_alert(&new_alert("m", "2", Vec::new()))),
+                "denied"
+            );
             assert_eq!(meant(denied.change_alert(&alert, &change)), "denied");
-            assert_eq!(meant(denied.add_observables(&alert, &group("ip", &["192.0.2.2"]))), "denied");
+            assert_eq!(
+                meant(denied.add_observables(&alert, &group("ip", &["192.0.2.2"]))),
+                "denied"
+            );
             if five {
-                assert_eq!(meant(denied.change_observables(&[&observable], &fields(change.clone()))), "denied");
+                assert_eq!(
+                    meant(denied.change_observables(&[&observable], &fields(change.clone()))),
+                    "denied"
+                );
                 assert_eq!(meant(denied.delete_observable(&observable)), "denied");
             } else {
                 // TheHive 4 does the one without the permission, and of the other says that there is none.
-                denied.change_observables(&[&observable], &fields(change.clone())).unwrap();
+                denied
+                    .change_observables(&[&observable], &fields(change.clone()))
+                    .unwrap();
                 assert_eq!(meant(denied.delete_observable(&observable)), "gone");
             }
         }
         let world = fake.world();
         assert_eq!(
-            (world.alerts.len(), &world.alerts[0]["tags"], &world.observables[0].record["tags"]),
-            (1, &json!(["src:CERT"]), &json!([if five { "a" } else { "new" }]))
+            (
+                world.alerts.len(),
+                &world.alerts[0]["tags"],
+                &world.observables[0].record["tags"]
+            ),
+            (
+                1,
+                &json!(["src:CERT"]),
+                &json!([if five { "a" } else { "new" }])
+            )
         );
     }
 }
@@ -115,10 +174,21 @@ fn techniques_are_added_to_alerts_of_five() {
         let alert = made(&thehive);
         fake.forget_requests();
         let add = |pattern: &str, alert: &str| {
-            thehive.add_procedure(alert, &Procedure { pattern: pattern.to_owned(), date: 1_795_000_000_000 })
+            thehive.add_procedure(
+                alert,
+                &Procedure {
+                    pattern: pattern.to_owned(),
+                    date: 1_795_000_000_000,
+                },
+            )
         };
         if !five {
-            assert!(add("T1566", &alert).unwrap_err().to_string().contains("have no procedures"));
+            assert!(
+                add("T1566", &alert)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("have no procedures")
+            );
             assert!(asked(&fake).is_empty());
             continue;
         }
@@ -126,9 +196,18 @@ fn techniques_are_added_to_alerts_of_five() {
         assert_eq!(meant(add("T9999", &alert)), "content");
         assert_eq!(meant(add("T1566", "~999")), "gone");
         let world = fake.world();
-        let stored: Vec<(&str, &Value)> =
-            world.procedures.iter().map(|(of, one)| (of.as_str(), &one["patternId"])).collect();
-        assert_eq!(stored, [(alert.as_str(), &json!("T1566")), (alert.as_str(), &json!("T1059.001"))]);
+        let stored: Vec<(&str, &Value)> = world
+            .procedures
+            .iter()
+            .map(|(of, one)| (of.as_str(), &one["patternId"]))
+            .collect();
+        assert_eq!(
+            stored,
+            [
+                (alert.as_str(), &json!("T1566")),
+                (alert.as_str(), &json!("T1059.001"))
+            ]
+        );
     }
 }
 
@@ -150,11 +229,23 @@ fn a_write_is_never_repeated() {
         for fake in both() {
             let thehive = open(&fake);
             let alert = made(&thehive);
-            let new = new_alert("m", &event(2).to_string(), vec![group("ip", &["192.0.2.1"])]);
+            let new = new_alert(
+                "m",
+                &event(2).to_string(),
+                vec![group("ip", &["192.0.2.1"])],
+            );
             fake.forget_requests();
-            fake.fault(Fault { on: "alert", nth: Nth::Always, what: what.clone() });
+            fake.fault(Fault {
+                on: "alert",
+                nth: Nth::Always,
+                what: what.clone(),
+            });
             assert_eq!(meant(thehive.create_alert(&new)), "unclear", "{what:?}");
-            assert_eq!(meant(thehive.add_observables(&alert, &group("ip", &["192.0.2.2"]))), "unclear", "{what:?}");
+            assert_eq!(
+                meant(thehive.add_observables(&alert, &group("ip", &["192.0.2.2"]))),
+                "unclear",
+                "{what:?}"
+            );
             assert_eq!(asked(&fake).len(), 2, "{what:?}");
         }
     }
@@ -167,8 +258,16 @@ fn an_alert_without_an_id_is_not_taken_for_made() {
         for body in ["{}", "{\"_id\":\"../case\"}", "[]"] {
             fake.heal();
             thehive.is_five().unwrap();
-            fake.fault(Fault { on: "alert", nth: Nth::Always, what: What::Body(body.to_owned()) });
-            assert_eq!(meant(thehive.create_alert(&new_alert("m", "1", Vec::new()))), "unclear", "{body}");
+            fake.fault(Fault {
+                on: "alert",
+                nth: Nth::Always,
+                what: What::Body(body.to_owned()),
+            });
+            assert_eq!(
+                meant(thehive.create_alert(&new_alert("m", "1", Vec::new()))),
+                "unclear",
+                "{body}"
+            );
         }
     }
 }
@@ -180,7 +279,13 @@ fn nothing_is_sent_to_the_path_of_what_is_no_id() {
         thehive.is_five().unwrap();
         let change = json!({"tags": ["new"]});
         for id in ["", "../case/~8", "~8?x=", "misp;m;1", "~8/x", "%2e"] {
-            let (ip, procedure) = (group("ip", &["192.0.2.1"]), Procedure { pattern: "T1566".to_owned(), date: 1 });
+            let (ip, procedure) = (
+                group("ip", &["192.0.2.1"]),
+                Procedure {
+                    pattern: "T1566".to_owned(),
+                    date: 1,
+                },
+            );
             let results = [
                 thehive.change_alert(id, &change),
                 thehive.change_observables(&[id], &fields(change.clone())),
@@ -191,7 +296,10 @@ fn nothing_is_sent_to_the_path_of_what_is_no_id() {
             ];
             assert!(results.iter().all(Result::is_err), "{id}");
             assert!(
-                thehive.fetch_observables_by_value(id, &["192.0.2.1"]).is_err() && thehive.for_each_observable(id, &mut |_| Ok(())).is_err()
+                thehive
+                    .fetch_observables_by_value(id, &["192.0.2.1"])
+                    .is_err()
+                    && thehive.for_each_observable(id, &mut |_| Ok(())).is_err()
             );
         }
         assert!(asked(&fake).is_empty());

@@ -17,11 +17,19 @@ fn two(desk: &Desk, second: &Fake) -> Value {
 }
 
 fn names(report: &Value) -> Vec<&str> {
-    full(report)["connections"].as_array().unwrap().iter().map(|part| part["name"].as_str().unwrap()).collect()
+    full(report)["connections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| part["name"].as_str().unwrap())
+        .collect()
 }
 
 fn to(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| format!("misp:to=\"{name}\"")).collect()
+    names
+        .iter()
+        .map(|name| format!("misp:to=\"{name}\""))
+        .collect()
 }
 
 #[test]
@@ -32,9 +40,17 @@ fn one_click_goes_to_every_connection_and_each_has_its_part() {
         let job = two(&desk, &second);
         let report = run(&job);
         assert_eq!(names(&report), ["one", "two"]);
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 6), ("created", 6)]));
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 6), ("created", 6)])
+        );
         let uuid = desk.event().uuid;
-        let uuids: Vec<_> = second.world().events.iter().map(|event| event.uuid.clone()).collect();
+        let uuids: Vec<_> = second
+            .world()
+            .events
+            .iter()
+            .map(|event| event.uuid.clone())
+            .collect();
         assert_eq!(uuids, [uuid.as_str()]);
         let tag = |name: &str| json!({"type": "AddTagToCase", "tag": desk.event_tag(name, &uuid)});
         assert_eq!(report["operations"], json!([tag("one"), tag("two")]));
@@ -42,13 +58,19 @@ fn one_click_goes_to_every_connection_and_each_has_its_part() {
             assert_eq!(part["ledger"]["observables"]["created"], 3);
             assert_eq!(part["events"][0]["uuid"], json!(uuid));
         }
-        assert_eq!(full(&report)["connections"][1]["requests"], second.requests().len());
+        assert_eq!(
+            full(&report)["connections"][1]["requests"],
+            second.requests().len()
+        );
         // The tags that TheHive then has lead back to the same events.
         desk.tag(&["one", "two"].map(|name| desk.event_tag(name, &uuid)));
         second.forget_requests();
         desk.misp.forget_requests();
         let report = run(&job);
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 6), ("unchanged", 6)]));
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 6), ("unchanged", 6)])
+        );
         desk.wrote_nothing();
         assert_eq!(misp::writes(&second), [""; 0]);
         assert_eq!(report["operations"], json!([tag("one"), tag("two")]));
@@ -62,15 +84,32 @@ fn only_a_connection_that_holds_the_event_gets_its_tag() {
     let mut job = two(&desk, &second);
     job["config"]["key"][0] = json!(key("disabled"));
     let report = run(&job);
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 1), ("failed", 1)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 2), ("created", 1), ("failed", 1)])
+    );
     let uuid = second.world().events[0].uuid.clone();
     let tag = desk.event_tag("two", &uuid);
-    assert_eq!(report["operations"], json!([{"type": "AddTagToCase", "tag": tag}]));
-    assert!(full(&report)["message"].as_str().unwrap().starts_with("INCOMPLETE: "));
+    assert_eq!(
+        report["operations"],
+        json!([{"type": "AddTagToCase", "tag": tag}])
+    );
+    assert!(
+        full(&report)["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("INCOMPLETE: ")
+    );
     // A case without an IOC has no event, and no tag.
     let (empty, second) = (Desk::five(), Fake::start(misp::World::new()));
     let report = run(&two(&empty, &second));
-    assert_eq!((full(&report)["connections"].as_array().unwrap().len(), &report["operations"]), (2, &json!([])));
+    assert_eq!(
+        (
+            full(&report)["connections"].as_array().unwrap().len(),
+            &report["operations"]
+        ),
+        (2, &json!([]))
+    );
 }
 
 #[test]
@@ -90,8 +129,9 @@ fn tags_and_parameters_narrow_and_parameters_win() {
         job["parameters"]["connection"] = json!(parameter);
         let report = run(&job);
         assert_eq!(names(&report), expected, "{tags:?} {parameter:?}");
-        let told =
-            full(&report)["warnings"].to_string().contains("nothing goes to \\\"one\\\": the case's tags narrow");
+        let told = full(&report)["warnings"]
+            .to_string()
+            .contains("nothing goes to \\\"one\\\": the case's tags narrow");
         assert_eq!(told, tags == ["two"] && parameter.is_none(), "{report:#}");
     }
     // The tag is a word between TheHive and this program: it does not go out.
@@ -100,7 +140,10 @@ fn tags_and_parameters_narrow_and_parameters_win() {
     job["parameters"]["connection"] = Value::Null;
     run(&job);
     let world = second.world();
-    assert_eq!(world.names(&world.events[0].tags), ["tlp:amber", "PAP:AMBER", "phishing"]);
+    assert_eq!(
+        world.names(&world.events[0].tags),
+        ["tlp:amber", "PAP:AMBER", "phishing"]
+    );
 }
 
 #[test]
@@ -112,13 +155,21 @@ fn an_unknown_name_is_an_error_that_names_the_names() {
         desk.tag(&to(&["one", name]));
         let report = run(&job);
         let message = failure(&report);
-        let tag = format!("the case has the tag misp:to=\"{name}\", and no connection for export has that name");
-        assert!(message.starts_with(&tag) && message.contains("\"one\", \"two\""), "{message}");
+        let tag = format!(
+            "the case has the tag misp:to=\"{name}\", and no connection for export has that name"
+        );
+        assert!(
+            message.starts_with(&tag) && message.contains("\"one\", \"two\""),
+            "{message}"
+        );
     }
     desk.tag(&[]);
     for (name, said) in [
         ("nobody", "the names are \"one\", \"two\""),
-        ("look-ups", "connection \"look-ups\" may not export: its \"purpose\" is ImportOnly"),
+        (
+            "look-ups",
+            "connection \"look-ups\" may not export: its \"purpose\" is ImportOnly",
+        ),
     ] {
         job["parameters"]["connection"] = json!(name);
         let report = run(&job);
@@ -134,23 +185,39 @@ fn a_tag_that_is_meant_to_name_a_connection_and_cannot_be_read_is_an_error() {
     let (desk, second) = (Desk::five(), Fake::start(misp::World::new()));
     desk.add_domains(1);
     let mut job = two(&desk, &second);
-    for tag in ["misp.to=\"one\"", "misp:to:one", "misp:to=\"\"", "\u{200b}misp:to=\"one\"", "ｍｉｓｐ：ｔｏ＝one"]
-    {
+    for tag in [
+        "misp.to=\"one\"",
+        "misp:to:one",
+        "misp:to=\"\"",
+        "\u{200b}misp:to=\"one\"",
+        "ｍｉｓｐ：ｔｏ＝one",
+    ] {
         desk.tag(&[tag.to_owned(), "misp:to=\"two\"".to_owned()]);
         let report = run(&job);
         let message = failure(&report);
-        assert!(message.contains("no name can be read from it: correct it to"), "{message}");
+        assert!(
+            message.contains("no name can be read from it: correct it to"),
+            "{message}"
+        );
     }
     // Nobody types this, so that it stops no export that another tag narrows; by itself it must not widen.
     let long = format!("misp:to=\"{}\"", "x".repeat(101));
     desk.tag(std::slice::from_ref(&long));
     let report = run(&job);
-    assert!(failure(&report).contains("no other tag says where the case may go"), "{report:#}");
+    assert!(
+        failure(&report).contains("no other tag says where the case may go"),
+        "{report:#}"
+    );
     assert!(desk.misp.requests().is_empty() && second.requests().is_empty());
     desk.tag(&[long, " misp : to = \"two\" ".to_owned()]);
     let report = run(&job);
     assert_eq!(names(&report), ["two"]);
-    assert!(full(&report)["warnings"].to_string().contains("it is passed over"), "{report:#}");
+    assert!(
+        full(&report)["warnings"]
+            .to_string()
+            .contains("it is passed over"),
+        "{report:#}"
+    );
     desk.tag(&["misp:to".to_owned()]);
     job["parameters"]["connection"] = json!("one");
     assert_eq!(names(&run(&job)), ["one"]);
@@ -173,7 +240,10 @@ fn several_names_and_tags_that_say_nothing_are_told() {
         assert!(told.contains(said), "{said}: {told}");
     }
     let message = full(&report)["message"].as_str().unwrap();
-    assert!(message.contains("all of it goes to each: \"one\", \"two\""), "{message}");
+    assert!(
+        message.contains("all of it goes to each: \"one\", \"two\""),
+        "{message}"
+    );
 }
 
 /// Two connections to one MISP with other rules each: what is for the one must not reach the other's readers.
@@ -185,9 +255,19 @@ fn a_second_connection_to_the_same_misp_has_an_event_of_its_own() {
     job["config"]["url"][1] = json!(format!("{}/", desk.misp.url()));
     job["config"]["connection_settings"] = json!([r#"{"name": "two", "distribution": 3}"#]);
     let report = desk.run(&job);
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 4), ("created", 4)]), "{report:#}");
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 4), ("created", 4)]),
+        "{report:#}"
+    );
     let distributions = |desk: &Desk| {
-        let mut all: Vec<_> = desk.misp.world().events.iter().map(|event| event.distribution).collect();
+        let mut all: Vec<_> = desk
+            .misp
+            .world()
+            .events
+            .iter()
+            .map(|event| event.distribution)
+            .collect();
         all.sort_unstable();
         all
     };
@@ -222,16 +302,28 @@ fn renamed(desk: &Desk) -> String {
 fn the_event_that_a_tag_names_wins_over_the_computed_one() {
     for desk in Desk::both() {
         let tag = renamed(&desk);
-        desk.tag(&["misp:event=\"elsewhere:4feb23ac-c3ab-50d2-8da1-fd0531ba29b2\"".to_owned(), tag.clone()]);
+        desk.tag(&[
+            "misp:event=\"elsewhere:4feb23ac-c3ab-50d2-8da1-fd0531ba29b2\"".to_owned(),
+            tag.clone(),
+        ]);
         let before = desk.event();
         let report = desk.export();
         desk.wrote_nothing();
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("unchanged", 2)]));
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 2), ("unchanged", 2)])
+        );
         desk.add(&domain("new.example"));
         let report = desk.export();
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), ("created", 1), ("unchanged", 2)]));
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 3), ("created", 1), ("unchanged", 2)])
+        );
         assert_eq!(changes(&before, &desk.event()), ["+ new.example"]);
-        assert_eq!(report["operations"], json!([{"type": "AddTagToCase", "tag": tag}]));
+        assert_eq!(
+            report["operations"],
+            json!([{"type": "AddTagToCase", "tag": tag}])
+        );
         desk.export();
         desk.wrote_nothing();
     }
@@ -247,7 +339,10 @@ fn of_several_tags_the_first_that_leads_to_an_event_wins() {
     let report = desk.export();
     desk.wrote_nothing();
     assert_eq!(changes(&before, &desk.event()), [""; 0]);
-    assert_eq!(report["operations"], json!([{"type": "AddTagToCase", "tag": tag}]));
+    assert_eq!(
+        report["operations"],
+        json!([{"type": "AddTagToCase", "tag": tag}])
+    );
 }
 
 /// Exports again, with the tag, and expects a second event beside the first, which stays as it was.
@@ -256,12 +351,20 @@ fn ignored(desk: &Desk, tag: String) {
     let before = desk.misp.world().events[0].clone();
     let report = desk.export();
     let world = desk.misp.world();
-    let [first, second] = world.events.as_slice() else { panic!("{} events: {report:#}", world.events.len()) };
+    let [first, second] = world.events.as_slice() else {
+        panic!("{} events: {report:#}", world.events.len())
+    };
     assert_eq!(changes(&before, first), [""; 0]);
-    assert_eq!((second.attributes.len(), second.extends_uuid.as_str()), (2, ""));
+    assert_eq!(
+        (second.attributes.len(), second.extends_uuid.as_str()),
+        (2, "")
+    );
     assert_ne!(first.uuid, second.uuid);
     let tag = desk.event_tag("misp-corp", &second.uuid);
-    assert_eq!(report["operations"], json!([{"type": "AddTagToCase", "tag": tag}]));
+    assert_eq!(
+        report["operations"],
+        json!([{"type": "AddTagToCase", "tag": tag}])
+    );
 }
 
 #[test]
@@ -278,7 +381,14 @@ fn a_tag_of_an_event_that_is_not_ours_to_write_is_ignored() {
         let tag = renamed(&desk);
         spoil(&mut desk.misp.world().events[0]);
         let uuid = desk.event().uuid;
-        ignored(&desk, if uuid == foreign { format!("misp:event=\"misp-corp:{foreign}\"") } else { tag });
+        ignored(
+            &desk,
+            if uuid == foreign {
+                format!("misp:event=\"misp-corp:{foreign}\"")
+            } else {
+                tag
+            },
+        );
     }
 }
 
@@ -300,7 +410,14 @@ const ORIGIN: &str = "5f0e5b5c-1111-4000-8000-000000000001";
 
 /// An event of another organisation, with this distribution, and an alert made of it, which the case was made from.
 fn with_origin(desk: &Desk, distribution: u64) {
-    let event = Event { id: 7, uuid: ORIGIN.to_owned(), org: 1, orgc: 1, distribution, ..Event::default() };
+    let event = Event {
+        id: 7,
+        uuid: ORIGIN.to_owned(),
+        org: 1,
+        orgc: 1,
+        distribution,
+        ..Event::default()
+    };
     desk.misp.world().events.push(event);
     alert(desk, "misp", "misp-corp", ORIGIN);
     desk.add_domains(1);
@@ -319,7 +436,15 @@ fn alert(desk: &Desk, kind: &str, source: &str, reference: &str) {
 /// What the new event extends, after one export, and after a second one that writes nothing.
 fn extends(desk: &Desk) -> String {
     desk.export();
-    let made = |desk: &Desk| desk.misp.world().events.iter().find(|event| event.uuid != ORIGIN).unwrap().clone();
+    let made = |desk: &Desk| {
+        desk.misp
+            .world()
+            .events
+            .iter()
+            .find(|event| event.uuid != ORIGIN)
+            .unwrap()
+            .clone()
+    };
     let first = made(desk);
     desk.export();
     desk.wrote_nothing();
@@ -342,11 +467,18 @@ fn a_case_extends_nothing_that_is_invisible_or_not_certain() {
     assert_eq!(extends(&invisible), "");
     let desk = Desk::four();
     with_origin(&desk, 1);
-    alert(&desk, "misp", "misp-corp", "5f0e5b5c-1111-4000-8000-000000000002");
+    alert(
+        &desk,
+        "misp",
+        "misp-corp",
+        "5f0e5b5c-1111-4000-8000-000000000002",
+    );
     assert_eq!(extends(&desk), "");
-    for (kind, source, reference) in
-        [("siem", "misp-corp", ORIGIN), ("misp", "elsewhere", ORIGIN), ("misp", "misp-corp", "17")]
-    {
+    for (kind, source, reference) in [
+        ("siem", "misp-corp", ORIGIN),
+        ("misp", "elsewhere", ORIGIN),
+        ("misp", "misp-corp", "17"),
+    ] {
         let desk = Desk::five();
         with_origin(&desk, 1);
         desk.thehive.world().alerts.clear();
@@ -361,7 +493,12 @@ fn alerts_that_are_not_of_an_import_make_nothing_uncertain() {
     for desk in Desk::both() {
         with_origin(&desk, 1);
         alert(&desk, "siem", "splunk", "17");
-        alert(&desk, "siem", "misp-corp", "5f0e5b5c-1111-4000-8000-000000000002");
+        alert(
+            &desk,
+            "siem",
+            "misp-corp",
+            "5f0e5b5c-1111-4000-8000-000000000002",
+        );
         alert(&desk, "misp", "misp-own", "1337");
         assert_eq!(extends(&desk), ORIGIN);
     }
@@ -378,5 +515,8 @@ fn an_event_that_is_there_extends_nothing_later() {
     desk.add(&domain("new.example"));
     desk.export();
     let event = desk.misp.world().events[1].clone();
-    assert_eq!((event.extends_uuid.as_str(), event.attributes.len()), ("", 2));
+    assert_eq!(
+        (event.extends_uuid.as_str(), event.attributes.len()),
+        ("", 2)
+    );
 }

@@ -13,7 +13,10 @@ use crate::program::{counts, full, of};
 const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 
 fn computed(desk: &Desk) -> Uuid {
-    let created = desk.thehive.world().cases[0]["_createdAt"].as_i64().unwrap().to_string();
+    let created = desk.thehive.world().cases[0]["_createdAt"]
+        .as_i64()
+        .unwrap()
+        .to_string();
     Ids::new("test.example", None).event_uuid(&desk.case, &created)
 }
 
@@ -27,7 +30,12 @@ fn claim(desk: &Desk, uuid: &str, distribution: u64, attributes: &[String], obje
         value: "claimed.example".into(),
         ..Attribute::default()
     };
-    let object = |uuid: &String| Object { id: 9_000, uuid: uuid.clone(), name: "file".into(), ..Object::default() };
+    let object = |uuid: &String| Object {
+        id: 9_000,
+        uuid: uuid.clone(),
+        name: "file".into(),
+        ..Object::default()
+    };
     let event = Event {
         id: 9_000,
         uuid: uuid.to_owned(),
@@ -43,19 +51,36 @@ fn claim(desk: &Desk, uuid: &str, distribution: u64, attributes: &[String], obje
 }
 
 fn own(desk: &Desk) -> Event {
-    desk.misp.world().events.iter().find(|event| event.orgc != 3).unwrap().clone()
+    desk.misp
+        .world()
+        .events
+        .iter()
+        .find(|event| event.orgc != 3)
+        .unwrap()
+        .clone()
 }
 
 /// Exports until nothing is written any more, and gives what the first run did.
 fn settles(desk: &Desk, expected: usize) {
     let number = expected as u64;
     let report = desk.export();
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", number), ("created", number)]), "{report:#}");
-    assert_eq!(own(desk).attributes.iter().filter(|one| one.to_ids).count(), expected);
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", number), ("created", number)]),
+        "{report:#}"
+    );
+    assert_eq!(
+        own(desk).attributes.iter().filter(|one| one.to_ids).count(),
+        expected
+    );
     let before = own(desk);
     let report = desk.export();
     desk.wrote_nothing();
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", number), ("unchanged", number)]), "{report:#}");
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", number), ("unchanged", number)]),
+        "{report:#}"
+    );
     assert_eq!(changes(&before, &own(desk)), [""; 0]);
 }
 
@@ -67,20 +92,40 @@ fn an_attribute_whose_uuid_is_claimed_gets_another_and_lives_on_as_any() {
         let event = computed(&desk);
         let ids = Ids::new("test.example", None);
         let uuid = ids.part_uuid(&event, &["domain", "host-1.example"]);
-        let uuids: Vec<_> = [uuid].into_iter().chain(ids.fallback_uuids(&uuid)).map(|uuid| uuid.to_string()).collect();
-        claim(&desk, "5f0e5b5c-0000-4000-8000-00000000000a", 0, &uuids[..claimed], &[]);
+        let uuids: Vec<_> = [uuid]
+            .into_iter()
+            .chain(ids.fallback_uuids(&uuid))
+            .map(|uuid| uuid.to_string())
+            .collect();
+        claim(
+            &desk,
+            "5f0e5b5c-0000-4000-8000-00000000000a",
+            0,
+            &uuids[..claimed],
+            &[],
+        );
         settles(&desk, 3);
         // It is retracted and brought back as any other.
         desk.flag(1, false);
         let report = desk.export();
-        assert_eq!(counts(full(&report), "retractions"), of([("fetched", 1), ("updated", 1)]));
+        assert_eq!(
+            counts(full(&report), "retractions"),
+            of([("fetched", 1), ("updated", 1)])
+        );
         desk.flag(1, true);
         let report = desk.export();
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), ("updated", 1), ("unchanged", 2)]));
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 3), ("updated", 1), ("unchanged", 2)])
+        );
         desk.set(1, "tlp", json!(4));
         desk.export();
         let event = own(&desk);
-        let attribute = event.attributes.iter().find(|one| one.value == "host-1.example").unwrap();
+        let attribute = event
+            .attributes
+            .iter()
+            .find(|one| one.value == "host-1.example")
+            .unwrap();
         assert_eq!((attribute.distribution, attribute.to_ids), (0, true));
     }
 }
@@ -91,25 +136,56 @@ fn an_attribute_whose_every_uuid_is_claimed_says_what_helps() {
     desk.add_domains(2);
     let ids = Ids::new("test.example", None);
     let uuid = ids.part_uuid(&computed(&desk), &["domain", "host-1.example"]);
-    let uuids: Vec<_> = [uuid].into_iter().chain(ids.fallback_uuids(&uuid)).map(|uuid| uuid.to_string()).collect();
-    claim(&desk, "5f0e5b5c-0000-4000-8000-00000000000a", 0, &uuids, &[]);
+    let uuids: Vec<_> = [uuid]
+        .into_iter()
+        .chain(ids.fallback_uuids(&uuid))
+        .map(|uuid| uuid.to_string())
+        .collect();
+    claim(
+        &desk,
+        "5f0e5b5c-0000-4000-8000-00000000000a",
+        0,
+        &uuids,
+        &[],
+    );
     let report = desk.export();
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 1), ("failed", 1)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 2), ("created", 1), ("failed", 1)])
+    );
     let message = full(&report)["message"].as_str().unwrap();
-    assert!(message.contains("\"instance_secret\" makes uuids that nobody else can claim"), "{message}");
+    assert!(
+        message.contains("\"instance_secret\" makes uuids that nobody else can claim"),
+        "{message}"
+    );
     desk.run(&desk.job_with("instance_secret", json!(SECRET)));
-    assert_eq!(own(&desk).attributes.len(), 1, "the event is older than the secret, and so are the uuids in it");
+    assert_eq!(
+        own(&desk).attributes.len(),
+        1,
+        "the event is older than the secret, and so are the uuids in it"
+    );
 }
 
 #[test]
 fn an_event_whose_uuid_is_claimed_gets_another() {
-    for (distribution, remark) in [(0, "extends the one that cannot be seen"), (1, "was made by organisation")] {
+    for (distribution, remark) in [
+        (0, "extends the one that cannot be seen"),
+        (1, "was made by organisation"),
+    ] {
         let desk = Desk::five();
         desk.add_domains(2);
         claim(&desk, &computed(&desk).to_string(), distribution, &[], &[]);
         let report = desk.export();
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 2)]), "{report:#}");
-        assert!(warnings(&report).iter().any(|told| told.contains(remark)), "{:?}", warnings(&report));
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 2), ("created", 2)]),
+            "{report:#}"
+        );
+        assert!(
+            warnings(&report).iter().any(|told| told.contains(remark)),
+            "{:?}",
+            warnings(&report)
+        );
         let before = own(&desk);
         assert_ne!(before.uuid, computed(&desk).to_string());
         desk.export();
@@ -129,14 +205,31 @@ fn an_object_or_an_attribute_in_it_whose_uuid_is_claimed_gets_another() {
         let ids = Ids::new("test.example", None);
         let object = ids.part_uuid(&computed(&desk), &["file", hash]);
         let attribute = ids.part_uuid(&object, &["sha256", hash]).to_string();
-        let (attributes, objects) =
-            if of_attribute { (vec![attribute], Vec::new()) } else { (Vec::new(), vec![object.to_string()]) };
-        claim(&desk, "5f0e5b5c-0000-4000-8000-00000000000a", 0, &attributes, &objects);
+        let (attributes, objects) = if of_attribute {
+            (vec![attribute], Vec::new())
+        } else {
+            (Vec::new(), vec![object.to_string()])
+        };
+        claim(
+            &desk,
+            "5f0e5b5c-0000-4000-8000-00000000000a",
+            0,
+            &attributes,
+            &objects,
+        );
         let report = desk.export();
         let event = own(&desk);
-        let mut kinds: Vec<_> = event.attributes.iter().map(|one| one.kind.as_str()).collect();
+        let mut kinds: Vec<_> = event
+            .attributes
+            .iter()
+            .map(|one| one.kind.as_str())
+            .collect();
         kinds.sort_unstable();
-        assert_eq!((event.objects.len(), kinds), (1, vec!["filename", "sha256", "size-in-bytes"]), "{report:#}");
+        assert_eq!(
+            (event.objects.len(), kinds),
+            (1, vec!["filename", "sha256", "size-in-bytes"]),
+            "{report:#}"
+        );
         desk.export();
         desk.wrote_nothing();
     }
@@ -152,7 +245,10 @@ fn with_a_secret_no_uuid_can_be_claimed_and_older_events_go_on() {
     let job = desk.job_with("instance_secret", json!(SECRET));
     desk.add(&domain("new.example"));
     let report = desk.run(&job);
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), ("created", 1), ("unchanged", 2)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 3), ("created", 1), ("unchanged", 2)])
+    );
     assert_eq!(changes(&old, &desk.event()), ["+ new.example"]);
     desk.run(&job);
     desk.wrote_nothing();
@@ -161,10 +257,22 @@ fn with_a_secret_no_uuid_can_be_claimed_and_older_events_go_on() {
     desk.add_domains(2);
     claim(&desk, &computed(&desk).to_string(), 1, &[], &[]);
     let report = desk.run(&desk.job_with("instance_secret", json!(SECRET)));
-    assert_eq!(warnings(&report).iter().filter(|told| told.contains("was made by")).count(), 1);
-    let created = desk.thehive.world().cases[0]["_createdAt"].as_i64().unwrap().to_string();
+    assert_eq!(
+        warnings(&report)
+            .iter()
+            .filter(|told| told.contains("was made by"))
+            .count(),
+        1
+    );
+    let created = desk.thehive.world().cases[0]["_createdAt"]
+        .as_i64()
+        .unwrap()
+        .to_string();
     let ids = Ids::new("test.example", Some(&Secret::new(SECRET)));
-    assert_eq!(own(&desk).uuid, ids.event_uuid(&desk.case, &created).to_string());
+    assert_eq!(
+        own(&desk).uuid,
+        ids.event_uuid(&desk.case, &created).to_string()
+    );
     desk.run(&desk.job_with("instance_secret", json!(SECRET)));
     desk.wrote_nothing();
 }
@@ -182,20 +290,36 @@ fn with_a_secret_an_older_uuid_counts_only_with_a_tag_or_if_somebody_confirms_it
     desk.wrote_nothing();
     job["parameters"]["confirm_event"] = json!(null);
     let report = desk.run(&job);
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 2)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 2), ("created", 2)])
+    );
     assert_eq!(desk.misp.world().events.len(), 2);
     let message = full(&report)["message"].as_str().unwrap();
-    assert!(message.contains(&format!("\"confirm_event\": \"{}\"", old.uuid)), "{message}");
+    assert!(
+        message.contains(&format!("\"confirm_event\": \"{}\"", old.uuid)),
+        "{message}"
+    );
 }
 
 /// Whoever may upload events names any creator; whoever may synchronise leaves them unlocked.
 #[test]
 fn an_event_that_others_bring_in_our_name_is_claimed() {
-    for (locked, secret) in [(true, None), (false, None), (true, Some(SECRET)), (false, Some(SECRET))] {
+    for (locked, secret) in [
+        (true, None),
+        (false, None),
+        (true, Some(SECRET)),
+        (false, Some(SECRET)),
+    ] {
         let desk = Desk::five();
         desk.add_domains(2);
-        let created = desk.thehive.world().cases[0]["_createdAt"].as_i64().unwrap().to_string();
-        let uuid = Ids::new("test.example", secret.map(Secret::new).as_ref()).event_uuid(&desk.case, &created).to_string();
+        let created = desk.thehive.world().cases[0]["_createdAt"]
+            .as_i64()
+            .unwrap()
+            .to_string();
+        let uuid = Ids::new("test.example", secret.map(Secret::new).as_ref())
+            .event_uuid(&desk.case, &created)
+            .to_string();
         claim(&desk, &uuid, 3, &[], &[]);
         {
             let mut world = desk.misp.world();
@@ -204,10 +328,22 @@ fn an_event_that_others_bring_in_our_name_is_claimed() {
         let before = desk.event();
         let job = desk.job_with("instance_secret", json!(secret));
         let report = desk.run(&job);
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 2)]), "{report:#}");
-        assert!(warnings(&report).iter().any(|told| told.contains("or in its name by")), "{report:#}");
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 2), ("created", 2)]),
+            "{report:#}"
+        );
+        assert!(
+            warnings(&report)
+                .iter()
+                .any(|told| told.contains("or in its name by")),
+            "{report:#}"
+        );
         let world = desk.misp.world().events.clone();
-        assert_eq!((changes(&before, &world[0]), world[1].distribution), (Vec::new(), 0));
+        assert_eq!(
+            (changes(&before, &world[0]), world[1].distribution),
+            (Vec::new(), 0)
+        );
         desk.run(&job);
         desk.wrote_nothing();
     }
@@ -227,7 +363,11 @@ fn an_event_that_came_back_through_others_is_read_only_if_the_case_was_exported_
     let report = desk.export();
     desk.wrote_nothing();
     let skipped = full(&report)["ledger"]["observables"]["skipped_by"].clone();
-    assert_eq!(skipped, json!({"managed on another MISP": 2}), "what it holds already is no export either");
+    assert_eq!(
+        skipped,
+        json!({"managed on another MISP": 2}),
+        "what it holds already is no export either"
+    );
 }
 
 #[test]
@@ -236,6 +376,9 @@ fn a_secret_that_could_be_guessed_is_an_error() {
     desk.add_domains(1);
     let report = desk.run(&desk.job_with("instance_secret", json!("short")));
     let message = report["errorMessage"].as_str().unwrap();
-    assert!(message.contains("\"instance_secret\" has fewer than 16 characters"), "{message}");
+    assert!(
+        message.contains("\"instance_secret\" has fewer than 16 characters"),
+        "{message}"
+    );
     assert!(desk.misp.requests().is_empty());
 }

@@ -18,13 +18,30 @@ fn add(desk: &Desk, name: &str, message: &str) {
 
 /// Lets a person write another message.
 fn correct(desk: &Desk, at: usize, message: &str) {
-    let id = desk.thehive.world().observables[at].record["_id"].as_str().unwrap().to_owned();
+    let id = desk.thehive.world().observables[at].record["_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let path = format!("/api/v1/observable/{id}");
-    assert_eq!(ask(&desk.thehive.url(), KEY, "PATCH", &path, &json!({"message": message})).0, 204);
+    assert_eq!(
+        ask(
+            &desk.thehive.url(),
+            KEY,
+            "PATCH",
+            &path,
+            &json!({"message": message})
+        )
+        .0,
+        204
+    );
 }
 
 fn comments(desk: &Desk) -> Vec<String> {
-    desk.event().attributes.into_iter().map(|one| one.comment).collect()
+    desk.event()
+        .attributes
+        .into_iter()
+        .map(|one| one.comment)
+        .collect()
 }
 
 fn observables(report: &Value) -> Vec<String> {
@@ -34,7 +51,13 @@ fn observables(report: &Value) -> Vec<String> {
 #[test]
 fn a_corrected_message_goes_out_unless_somebody_changed_the_comment() {
     let desk = Desk::four();
-    for (name, message) in [("plain", "C2"), ("seen", "C2"), ("bare", ""), ("twice", "C2"), ("emptied", "C2")] {
+    for (name, message) in [
+        ("plain", "C2"),
+        ("seen", "C2"),
+        ("bare", ""),
+        ("twice", "C2"),
+        ("emptied", "C2"),
+    ] {
         add(&desk, name, message);
     }
     desk.export();
@@ -53,11 +76,23 @@ fn a_corrected_message_goes_out_unless_somebody_changed_the_comment() {
         of([("fetched", 5), ("updated", 3), ("unchanged", 2)]),
         "{report:#}"
     );
-    assert_eq!(comments(&desk), ["C2 of the wave", "Seen by us", "C2 of the wave", "C2 of the second wave", ""]);
+    assert_eq!(
+        comments(&desk),
+        [
+            "C2 of the wave",
+            "Seen by us",
+            "C2 of the wave",
+            "C2 of the second wave",
+            ""
+        ]
+    );
     let told = observables(&report);
     assert_eq!(
         (told[1].as_str(), told[4].as_str()),
-        (&*format!("seen.example: {LEFT}"), &*format!("emptied.example: {LEFT}"))
+        (
+            &*format!("seen.example: {LEFT}"),
+            &*format!("emptied.example: {LEFT}")
+        )
     );
     desk.export();
     desk.wrote_nothing();
@@ -74,7 +109,9 @@ fn a_corrected_message_goes_out_unless_somebody_changed_the_comment() {
     let report = desk.export();
     desk.wrote_nothing();
     assert!(
-        report.to_string().contains("1 differences wait for the next change of its IOCs: domain bare.example"),
+        report
+            .to_string()
+            .contains("1 differences wait for the next change of its IOCs: domain bare.example"),
         "{report:#}"
     );
     add(&desk, "new", "");
@@ -94,7 +131,10 @@ fn where_former_messages_are_not_known_a_comment_stays() {
         desk.wrote_nothing();
         assert_eq!(
             (observables(&report), comments(&desk)),
-            (vec![format!("plain.example: {LEFT}")], vec!["C2".to_owned()])
+            (
+                vec![format!("plain.example: {LEFT}")],
+                vec!["C2".to_owned()]
+            )
         );
     }
 }
@@ -113,5 +153,10 @@ fn a_thehive_that_does_not_answer_for_former_messages_costs_no_export() {
     });
     let report = desk.export();
     assert_eq!(comments(&desk), ["C2", ""]);
-    assert!(report.to_string().contains("were changed in MISP is not known, so that they stay"), "{report:#}");
+    assert!(
+        report
+            .to_string()
+            .contains("were changed in MISP is not known, so that they stay"),
+        "{report:#}"
+    );
 }

@@ -31,9 +31,20 @@ impl Desk {
     }
 
     fn with(mut world: thehive::World) -> Self {
-        let case = world.add_case(42, "Phishing wave", &json!({"tlp": 2, "pap": 2, "severity": 2}));
-        let (thehive, misp) = (thehive::Fake::start(world), misp::Fake::start(misp::World::new()));
-        Self { thehive, misp, case }
+        let case = world.add_case(
+            42,
+            "Phishing wave",
+            &json!({"tlp": 2, "pap": 2, "severity": 2}),
+        );
+        let (thehive, misp) = (
+            thehive::Fake::start(world),
+            misp::Fake::start(misp::World::new()),
+        );
+        Self {
+            thehive,
+            misp,
+            case,
+        }
     }
 
     /// Adds an observable and gives its `_id`.
@@ -50,7 +61,10 @@ impl Desk {
     pub(super) fn set(&self, at: usize, field: &str, value: Value) {
         let mut world = self.thehive.world();
         let record = &mut world.observables[at].record;
-        record.as_object_mut().unwrap().shift_remove(&format!("{field}Label"));
+        record
+            .as_object_mut()
+            .unwrap()
+            .shift_remove(&format!("{field}Label"));
         record[field] = value;
     }
 
@@ -114,7 +128,10 @@ impl Desk {
             assert!(!request.path.contains("publish"), "{}", request.path);
             assert_ne!(request.body["Event"]["published"], true, "{}", request.path);
         }
-        if let [part] = report["full"]["connections"].as_array().map_or(&[][..], Vec::as_slice) {
+        if let [part] = report["full"]["connections"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice)
+        {
             assert_eq!(part["requests"], self.misp.requests().len(), "{report:#}");
         }
         report
@@ -129,7 +146,11 @@ impl Desk {
     pub(super) fn tag_of(&self, organisation: &str, connection: &str, uuid: &str) -> String {
         let key = Secret::new(&key("orgadmin"));
         let world = self.thehive.world();
-        let case = world.cases.iter().find(|case| case["_id"] == json!(self.case)).unwrap();
+        let case = world
+            .cases
+            .iter()
+            .find(|case| case["_id"] == json!(self.case))
+            .unwrap();
         let created = case["_createdAt"].as_i64().unwrap().to_string();
         let name = event_tags::CaseName {
             id: &self.case,
@@ -139,13 +160,20 @@ impl Desk {
             event_info: "",
             is_guest: false,
         };
-        event_tags::build(&Ids::new("test.example", None), (connection, Some(&key)), &uuid.parse().unwrap(), name)
+        event_tags::build(
+            &Ids::new("test.example", None),
+            (connection, Some(&key)),
+            &uuid.parse().unwrap(),
+            name,
+        )
     }
 
     /// The one event of the MISP.
     pub(super) fn event(&self) -> Event {
         let world = self.misp.world();
-        let [event] = world.events.as_slice() else { panic!("{} events", world.events.len()) };
+        let [event] = world.events.as_slice() else {
+            panic!("{} events", world.events.len())
+        };
         event.clone()
     }
 
@@ -155,7 +183,12 @@ impl Desk {
 
     /// The MISP was asked so often at the most.
     pub(super) fn asked_at_most(&self, most: usize) {
-        let paths: Vec<_> = self.misp.requests().into_iter().map(|request| request.path).collect();
+        let paths: Vec<_> = self
+            .misp
+            .requests()
+            .into_iter()
+            .map(|request| request.path)
+            .collect();
         assert!(paths.len() <= most, "{} requests: {paths:#?}", paths.len());
     }
 
@@ -187,17 +220,32 @@ pub(super) fn failures(report: &Value) -> Vec<&str> {
 }
 
 fn texts(list: &Value) -> Vec<&str> {
-    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 /// The lines of a list of the one connection, as `value: verdict (reason)`.
 pub(super) fn lines(report: &Value, list: &str, value: &str) -> Vec<String> {
     let text = |line: &Value, name: &str| line[name].as_str().map(ToOwned::to_owned);
     let line = |line: &Value| {
-        let reason = text(line, "reason").map(|reason| format!(" ({reason})")).unwrap_or_default();
-        format!("{}: {}{reason}", text(line, value).unwrap(), text(line, "verdict").unwrap())
+        let reason = text(line, "reason")
+            .map(|reason| format!(" ({reason})"))
+            .unwrap_or_default();
+        format!(
+            "{}: {}{reason}",
+            text(line, value).unwrap(),
+            text(line, "verdict").unwrap()
+        )
     };
-    full(report)["connections"][0][list].as_array().into_iter().flatten().map(line).collect()
+    full(report)["connections"][0][list]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(line)
+        .collect()
 }
 
 /// What differs between two looks at an event, sorted: `host-0.example: comment, to_ids`, `+ new.example`. The event's own
@@ -219,7 +267,13 @@ pub(super) fn changes(before: &Event, after: &Event) -> Vec<String> {
         changes.extend((!fields.is_empty()).then(|| format!("{}: {fields}", old.value)));
     }
     let is_gone = |old: &&Attribute| after.attributes.iter().all(|new| new.uuid != old.uuid);
-    changes.extend(before.attributes.iter().filter(is_gone).map(|old| format!("- {}", old.value)));
+    changes.extend(
+        before
+            .attributes
+            .iter()
+            .filter(is_gone)
+            .map(|old| format!("- {}", old.value)),
+    );
     let objects = |event: &Event| format!("{:?}", event.objects);
     changes.extend((objects(before) != objects(after)).then(|| "objects".to_owned()));
     changes.sort();
@@ -229,8 +283,14 @@ pub(super) fn changes(before: &Event, after: &Event) -> Vec<String> {
 type Fields = Vec<(&'static str, String)>;
 
 fn differing(before: &Fields, after: &Fields) -> String {
-    let pairs = before.iter().zip(after).filter(|(before, after)| before != after);
-    pairs.map(|(before, _)| before.0).collect::<Vec<_>>().join(", ")
+    let pairs = before
+        .iter()
+        .zip(after)
+        .filter(|(before, after)| before != after);
+    pairs
+        .map(|(before, _)| before.0)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn head(event: &Event) -> Fields {
@@ -253,9 +313,34 @@ fn head(event: &Event) -> Fields {
 }
 
 fn fields(one: &Attribute) -> Fields {
-    let Attribute { id, uuid: _, object, object_relation, kind, category, value, to_ids, comment, .. } = one;
-    let Attribute { distribution, sharing_group, timestamp: _, deleted, disable_correlation, .. } = one;
-    let Attribute { first_seen, last_seen, data, tags, galaxies, .. } = one;
+    let Attribute {
+        id,
+        uuid: _,
+        object,
+        object_relation,
+        kind,
+        category,
+        value,
+        to_ids,
+        comment,
+        ..
+    } = one;
+    let Attribute {
+        distribution,
+        sharing_group,
+        timestamp: _,
+        deleted,
+        disable_correlation,
+        ..
+    } = one;
+    let Attribute {
+        first_seen,
+        last_seen,
+        data,
+        tags,
+        galaxies,
+        ..
+    } = one;
     vec![
         ("category", category.clone()),
         ("comment", comment.clone()),
@@ -263,7 +348,12 @@ fn fields(one: &Attribute) -> Fields {
         ("deleted", deleted.to_string()),
         ("distribution", distribution.to_string()),
         ("id", id.to_string()),
-        ("other", format!("{sharing_group} {disable_correlation} {first_seen:?} {last_seen:?} {galaxies:?}")),
+        (
+            "other",
+            format!(
+                "{sharing_group} {disable_correlation} {first_seen:?} {last_seen:?} {galaxies:?}"
+            ),
+        ),
         ("place", format!("{object} {object_relation:?}")),
         ("tags", format!("{tags:?}")),
         ("to_ids", to_ids.to_string()),

@@ -33,7 +33,10 @@ fn what_is_not_done_to_an_event_that_is_managed_elsewhere_is_in_the_headline() {
     let message = full["message"].as_str().unwrap();
     assert!(message.starts_with("INCOMPLETE: "), "{message}");
     let told = full["connections"][0]["failures"].to_string();
-    for said in ["what became RED is still open to others", "1 attribute that is no IOC any more stays as it was"] {
+    for said in [
+        "what became RED is still open to others",
+        "1 attribute that is no IOC any more stays as it was",
+    ] {
         assert!(told.contains(said), "{said}: {told}");
         assert!(message.contains("change it there"), "{message}");
     }
@@ -58,10 +61,18 @@ fn what_became_red_after_its_publication_may_be_known_already() {
     desk.misp.world().events[0].publish_timestamp = 1_795_297_500;
     desk.set(0, "tlp", json!(4));
     let report = desk.run(&job);
-    assert!(full(&report)["message"].to_string().contains("published before some of it became RED"), "{report:#}");
+    assert!(
+        full(&report)["message"]
+            .to_string()
+            .contains("published before some of it became RED"),
+        "{report:#}"
+    );
     // Of one that was never out nothing of the kind is said.
     let (desk, job) = shared();
     becomes_red(&desk);
     let report = desk.run(&job);
-    assert!(!full(&report)["message"].to_string().contains("may have it"), "{report:#}");
+    assert!(
+        !full(&report)["message"].to_string().contains("may have it"),
+        "{report:#}"
+    );
 }

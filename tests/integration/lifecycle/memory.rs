@@ -20,22 +20,43 @@ const PIPE: usize = 64 << 10;
 #[test]
 fn a_case_of_5000_takes_less_than_32_mib() {
     let desk = Desk::five();
-    (0..5_000).for_each(|n| drop(desk.add(&domain(&format!("host-{n}.{0}.{0}.example", "label".repeat(10))))));
+    (0..5_000).for_each(|n| {
+        drop(desk.add(&domain(&format!(
+            "host-{n}.{0}.{0}.example",
+            "label".repeat(10)
+        ))))
+    });
     for verdict in ["created", "unchanged"] {
         let job = desk.job();
         let folder = tempfile::tempdir().unwrap();
-        let mut child = Program::Export.command().arg(folder.path()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(job.to_string().as_bytes()).unwrap();
+        let mut child = Program::Export
+            .command()
+            .arg(folder.path())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(job.to_string().as_bytes())
+            .unwrap();
         let mut report = vec![0];
         let mut stdout = child.stdout.take().unwrap();
         stdout.read_exact(&mut report).unwrap();
         let peak = peak(&child);
         stdout.read_to_end(&mut report).unwrap();
         assert!(child.wait().unwrap().success());
-        assert!(report.len() > PIPE + 1, "{} bytes: too few to wait with", report.len());
+        assert!(
+            report.len() > PIPE + 1,
+            "{} bytes: too few to wait with",
+            report.len()
+        );
         search(&job, &String::from_utf8_lossy(&report));
         let report = judged(Program::Export, &report);
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 5_000), (verdict, 5_000)]));
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 5_000), (verdict, 5_000)])
+        );
         assert!(peak < MOST, "{peak} KiB");
     }
 }
@@ -44,7 +65,10 @@ fn a_case_of_5000_takes_less_than_32_mib() {
 fn peak(child: &Child) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
     let field = |name: &str| -> u64 {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a program that has not ended");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .expect("a program that has not ended");
         line.trim().trim_end_matches(" kB").parse().unwrap()
     };
     field("VmHWM:").saturating_sub(field("RssFile:"))

@@ -46,8 +46,14 @@ enum Turn {
 
 impl Moving {
     fn flagged(&self) -> BTreeSet<String> {
-        let flagged = self.world.observables.iter().filter(|one| one.record["ioc"] == true);
-        flagged.map(|one| one.record["data"].as_str().unwrap().to_owned()).collect()
+        let flagged = self
+            .world
+            .observables
+            .iter()
+            .filter(|one| one.record["ioc"] == true);
+        flagged
+            .map(|one| one.record["data"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     fn begin(&mut self, script: Vec<Vec<Turn>>) {
@@ -104,10 +110,24 @@ impl Stage {
     /// A case whose IOCs `host-0.example` and so on were exported.
     fn exported(mut world: World, number: usize) -> Self {
         let case = world.add_case(42, "Phishing wave", &json!({"tlp": 2, "pap": 2}));
-        (0..number).for_each(|n| drop(world.add_observable(&case, &domain(&format!("host-{n}.example")))));
+        (0..number)
+            .for_each(|n| drop(world.add_observable(&case, &domain(&format!("host-{n}.example")))));
         let (script, always, ever) = Default::default();
-        let moving = Moving { world, case, before: 0, change: |_, _| (), answered: 0, script, always, ever, added: 0 };
-        let stage = Self { thehive: Server::start(moving), misp: misp::Fake::start(misp::World::new()) };
+        let moving = Moving {
+            world,
+            case,
+            before: 0,
+            change: |_, _| (),
+            answered: 0,
+            script,
+            always,
+            ever,
+            added: 0,
+        };
+        let stage = Self {
+            thehive: Server::start(moving),
+            misp: misp::Fake::start(misp::World::new()),
+        };
         stage.export(0, |_, _| ());
         assert_eq!(stage.event().attributes.len(), number);
         stage
@@ -137,7 +157,12 @@ impl Stage {
     /// The values that are not for detection any more.
     fn retracted(&self) -> Vec<String> {
         let event = self.event();
-        event.attributes.iter().filter(|one| !one.to_ids).map(|one| one.value.clone()).collect()
+        event
+            .attributes
+            .iter()
+            .filter(|one| !one.to_ids)
+            .map(|one| one.value.clone())
+            .collect()
     }
 
     fn flag(&self, value: &str, ioc: bool) {
@@ -146,7 +171,12 @@ impl Stage {
 }
 
 fn flag(world: &mut World, value: &str, ioc: bool) {
-    world.observables.iter_mut().find(|one| one.record["data"] == value).unwrap().record["ioc"] = json!(ioc);
+    world
+        .observables
+        .iter_mut()
+        .find(|one| one.record["data"] == value)
+        .unwrap()
+        .record["ioc"] = json!(ioc);
 }
 
 /// One loses its flag, another is added.
@@ -183,7 +213,9 @@ fn whenever_the_case_changes_nothing_that_stays_an_ioc_is_retracted() {
                 let (report, answers) = stage.export(at, change);
                 let retracted = stage.retracted();
                 assert!(
-                    retracted.iter().all(|value| may_go.contains(&value.as_str())),
+                    retracted
+                        .iter()
+                        .all(|value| may_go.contains(&value.as_str())),
                     "{at}: {retracted:?}: {report:#}"
                 );
                 if at > answers {
@@ -225,7 +257,14 @@ fn what_is_flagged_again_while_the_export_runs_is_not_retracted() {
     stage.flag("host-0.example", false);
     // The last two questions are whether the case is there, and whether the value is an IOC.
     let (report, _) = stage.export(answers, flag_again);
-    assert_eq!((stage.retracted(), full(&report)["ledger"].get("retractions")), (Vec::new(), None), "{report:#}");
+    assert_eq!(
+        (
+            stage.retracted(),
+            full(&report)["ledger"].get("retractions")
+        ),
+        (Vec::new(), None),
+        "{report:#}"
+    );
 }
 
 /// By position, the second page would begin one too late, and one that is still flagged would be taken for one that is not; the
@@ -237,10 +276,16 @@ fn one_that_loses_its_flag_between_two_pages_takes_no_other_with_it() {
     for at in 1..=questions {
         stage.export(at, swap);
         let retracted = stage.retracted();
-        assert!(retracted.iter().all(|value| value == "host-1.example"), "{at}: {retracted:?}");
+        assert!(
+            retracted.iter().all(|value| value == "host-1.example"),
+            "{at}: {retracted:?}"
+        );
         let mut moving = stage.thehive.world();
         flag(&mut moving.world, "host-1.example", true);
-        moving.world.observables.retain(|one| one.record["data"] != "new.example");
+        moving
+            .world
+            .observables
+            .retain(|one| one.record["data"] != "new.example");
     }
 }
 

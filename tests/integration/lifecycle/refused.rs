@@ -14,7 +14,10 @@ fn refused(desk: &Desk, tlp: u64) -> Value {
     job["tlp"] = json!(tlp);
     job["config"]["check_tlp"] = json!(null);
     desk.thehive.world().cases[0]["tlp"] = json!(3);
-    desk.thehive.world().cases[0].as_object_mut().unwrap().shift_remove("tlpLabel");
+    desk.thehive.world().cases[0]
+        .as_object_mut()
+        .unwrap()
+        .shift_remove("tlpLabel");
     let report = desk.run(&job);
     desk.wrote_nothing();
     json!(failure(&report))
@@ -30,11 +33,18 @@ fn a_case_that_became_red_and_is_refused_names_its_event_that_stays_open() {
         let told = refused(&desk, tlp);
         let told = told.as_str().unwrap();
         let link = format!("/events/view/{}", before.uuid);
-        for said in [WORDS, &link, "stays as it is, visible to this community only, published", "\"max_tlp\""] {
+        for said in [
+            WORDS,
+            &link,
+            "stays as it is, visible to this community only, published",
+            "\"max_tlp\"",
+        ] {
             assert!(told.contains(said), "{tlp}: {said}: {told}");
         }
         assert!(
-            told.starts_with(WORDS) && !told.contains("host-0.example") && !told.contains("Phishing wave"),
+            told.starts_with(WORDS)
+                && !told.contains("host-0.example")
+                && !told.contains("Phishing wave"),
             "{told}"
         );
         assert_eq!(changes(&before, &desk.event()), [""; 0]);
@@ -67,5 +77,8 @@ fn where_the_event_of_a_refused_case_cannot_be_looked_for_that_is_said() {
         what: What::Status(403, "{}".into(), "application/json"),
     });
     let told = refused(&desk, 3);
-    assert!(told.as_str().unwrap().contains("could not be asked"), "{told}");
+    assert!(
+        told.as_str().unwrap().contains("could not be asked"),
+        "{told}"
+    );
 }

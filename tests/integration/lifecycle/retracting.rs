@@ -32,21 +32,41 @@ fn as_many_as_are_allowed_are_retracted_and_one_more_retracts_nothing() {
         assert_eq!(changes(&before, &desk.event()), [""; 0]);
         let rule = format!("more than {most} at once");
         let too_many = most as u64 + 1;
-        assert_eq!(counts(full(&report), "retractions"), of([("fetched", too_many), ("skipped", too_many)]));
-        assert_eq!(full(&report)["ledger"]["retractions"]["skipped_by"], json!({rule.clone(): too_many}));
+        assert_eq!(
+            counts(full(&report), "retractions"),
+            of([("fetched", too_many), ("skipped", too_many)])
+        );
+        assert_eq!(
+            full(&report)["ledger"]["retractions"]["skipped_by"],
+            json!({rule.clone(): too_many})
+        );
         let told = lines(&report, "retractions", "value");
-        let expected: Vec<_> = (0..=most).map(|n| format!("host-{n}.example: skipped ({rule})")).collect();
+        let expected: Vec<_> = (0..=most)
+            .map(|n| format!("host-{n}.example: skipped ({rule})"))
+            .collect();
         assert_eq!(told, expected);
-        let [alarm] = failures(&report)[..] else { panic!("one alarm: {report:#}") };
-        let start = format!("{too_many} attributes are no IOCs of the case any more, {rule}: nothing is retracted");
-        assert!(alarm.starts_with(&start) && alarm.contains("host-0.example, host-1.example"), "{alarm}");
+        let [alarm] = failures(&report)[..] else {
+            panic!("one alarm: {report:#}")
+        };
+        let start = format!(
+            "{too_many} attributes are no IOCs of the case any more, {rule}: nothing is retracted"
+        );
+        assert!(
+            alarm.starts_with(&start) && alarm.contains("host-0.example, host-1.example"),
+            "{alarm}"
+        );
         let message = full(&report)["message"].as_str().unwrap();
         assert!(message.starts_with("INCOMPLETE: "), "{message}");
 
         desk.flag(0, true);
         let report = desk.export();
-        assert_eq!(counts(full(&report), "retractions"), of([("fetched", most as u64), ("updated", most as u64)]));
-        let mut expected: Vec<_> = (1..=most).map(|n| format!("host-{n}.example: comment, to_ids")).collect();
+        assert_eq!(
+            counts(full(&report), "retractions"),
+            of([("fetched", most as u64), ("updated", most as u64)])
+        );
+        let mut expected: Vec<_> = (1..=most)
+            .map(|n| format!("host-{n}.example: comment, to_ids"))
+            .collect();
         expected.sort();
         assert_eq!(changes(&before, &desk.event()), expected);
         assert_eq!(desk.writes().len(), 1);
@@ -62,8 +82,13 @@ fn what_is_retracted_already_is_done() {
     let before = desk.event();
     desk.unflag_first(15);
     let report = desk.export();
-    assert_eq!(counts(full(&report), "retractions"), of([("fetched", 15), ("unchanged", 10), ("updated", 5)]));
-    let expected: Vec<_> = (10..15).map(|n| format!("host-{n}.example: comment, to_ids")).collect();
+    assert_eq!(
+        counts(full(&report), "retractions"),
+        of([("fetched", 15), ("unchanged", 10), ("updated", 5)])
+    );
+    let expected: Vec<_> = (10..15)
+        .map(|n| format!("host-{n}.example: comment, to_ids"))
+        .collect();
     assert_eq!(changes(&before, &desk.event()), expected);
     desk.export();
     desk.wrote_nothing();
@@ -79,13 +104,25 @@ fn an_unflagged_ioc_loses_its_detection_and_gets_it_back() {
         desk.export();
         assert_eq!(state(&desk, 0), (format!("C2 server {MARK}"), false, false));
         assert_eq!(state(&desk, 1), (MARK.to_owned(), false, false));
-        assert_eq!(changes(&before, &desk.event()), ["a.example: comment, to_ids", "host-0.example: comment, to_ids"]);
+        assert_eq!(
+            changes(&before, &desk.event()),
+            [
+                "a.example: comment, to_ids",
+                "host-0.example: comment, to_ids"
+            ]
+        );
         desk.export();
         desk.wrote_nothing();
         (0..2).for_each(|at| desk.flag(at, true));
         let report = desk.export();
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), ("updated", 2), ("unchanged", 1)]));
-        assert_eq!(changes(&before, &desk.event()), ["a.example: timestamp", "host-0.example: timestamp"]);
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 3), ("updated", 2), ("unchanged", 1)])
+        );
+        assert_eq!(
+            changes(&before, &desk.event()),
+            ["a.example: timestamp", "host-0.example: timestamp"]
+        );
         assert_eq!(counts_of_retractions(&report), 0);
         desk.export();
         desk.wrote_nothing();
@@ -93,7 +130,9 @@ fn an_unflagged_ioc_loses_its_detection_and_gets_it_back() {
 }
 
 fn counts_of_retractions(report: &serde_json::Value) -> u64 {
-    full(report)["ledger"]["retractions"]["fetched"].as_u64().unwrap_or(0)
+    full(report)["ledger"]["retractions"]["fetched"]
+        .as_u64()
+        .unwrap_or(0)
 }
 
 #[test]
@@ -104,16 +143,31 @@ fn a_deleted_ioc_is_soft_deleted_and_revived_by_an_edit() {
         let (before, job) = (desk.event(), desk.job_with("removed_iocs", json!("delete")));
         desk.flag(0, false);
         let report = desk.run(&job);
-        assert_eq!(counts(full(&report), "retractions"), of([("fetched", 1), ("updated", 1)]));
+        assert_eq!(
+            counts(full(&report), "retractions"),
+            of([("fetched", 1), ("updated", 1)])
+        );
         assert_eq!(state(&desk, 0), (format!("C2 server {MARK}"), true, true));
-        assert_eq!(changes(&before, &desk.event()), ["a.example: comment, deleted"]);
-        assert_eq!(desk.writes(), [format!("/events/edit/{}/metadata:1", before.uuid)]);
+        assert_eq!(
+            changes(&before, &desk.event()),
+            ["a.example: comment, deleted"]
+        );
+        assert_eq!(
+            desk.writes(),
+            [format!("/events/edit/{}/metadata:1", before.uuid)]
+        );
         desk.run(&job);
         desk.wrote_nothing();
         desk.flag(0, true);
         let report = desk.run(&job);
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), ("updated", 1), ("unchanged", 2)]));
-        assert_eq!(desk.writes(), [format!("/events/edit/{}/metadata:1", before.uuid)]);
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 3), ("updated", 1), ("unchanged", 2)])
+        );
+        assert_eq!(
+            desk.writes(),
+            [format!("/events/edit/{}/metadata:1", before.uuid)]
+        );
         assert_eq!(changes(&before, &desk.event()), ["a.example: timestamp"]);
         desk.run(&job);
         desk.wrote_nothing();
@@ -131,7 +185,10 @@ fn a_deleted_ioc_comes_back_whatever_the_option_says_then() {
         assert!(desk.event().attributes[0].deleted);
         desk.flag(0, true);
         desk.run(&desk.job_with("removed_iocs", json!(option)));
-        assert_eq!(changes(&before, &desk.event()), ["host-0.example: timestamp"]);
+        assert_eq!(
+            changes(&before, &desk.event()),
+            ["host-0.example: timestamp"]
+        );
     }
 }
 
@@ -143,7 +200,10 @@ fn keep_keeps() {
     let report = desk.run(&desk.job_with("removed_iocs", json!("keep")));
     desk.wrote_nothing();
     assert_eq!(changes(&before, &desk.event()), [""; 0]);
-    assert_eq!(full(&report)["ledger"]["retractions"]["skipped_by"], json!({"removed_iocs is keep": 20}));
+    assert_eq!(
+        full(&report)["ledger"]["retractions"]["skipped_by"],
+        json!({"removed_iocs is keep": 20})
+    );
     assert_eq!(failures(&report), [""; 0]);
 }
 
@@ -161,7 +221,10 @@ fn what_a_reviewer_put_back_is_not_retracted_again() {
     let report = desk.export();
     desk.wrote_nothing();
     assert_eq!(changes(&before, &desk.event()), [""; 0]);
-    assert_eq!(counts(full(&report), "retractions"), of([("fetched", 2), ("unchanged", 2)]));
+    assert_eq!(
+        counts(full(&report), "retractions"),
+        of([("fetched", 2), ("unchanged", 2)])
+    );
     desk.add(&domain("new.example"));
     desk.export();
     assert_eq!(changes(&before, &desk.event()), ["+ new.example"]);
@@ -187,8 +250,12 @@ fn attributes_of_others_are_never_touched() {
     use cortex_misp::ids::Ids;
     let desk = exported(Desk::five(), 1);
     let event = uuid::Uuid::parse_str(&desk.event().uuid).unwrap();
-    let elsewhere = Ids::new("elsewhere.example", None).part_uuid(&event, &["domain", "elsewhere.example"]);
-    let uuids = ["5f0e5b5c-0000-4000-8000-000000000001".to_owned(), elsewhere.to_string()];
+    let elsewhere =
+        Ids::new("elsewhere.example", None).part_uuid(&event, &["domain", "elsewhere.example"]);
+    let uuids = [
+        "5f0e5b5c-0000-4000-8000-000000000001".to_owned(),
+        elsewhere.to_string(),
+    ];
     for (id, uuid) in (90_000..).zip(uuids) {
         desk.misp.world().events[0].attributes.push(Attribute {
             id,
@@ -207,8 +274,14 @@ fn attributes_of_others_are_never_touched() {
     assert_eq!(counts_of_retractions(&report), 0);
     desk.flag(0, false);
     let report = desk.run(&desk.job_with("removed_iocs", json!("delete")));
-    assert_eq!(counts(full(&report), "retractions"), of([("fetched", 1), ("updated", 1)]));
-    assert_eq!(changes(&before, &desk.event()), ["host-0.example: comment, deleted"]);
+    assert_eq!(
+        counts(full(&report), "retractions"),
+        of([("fetched", 1), ("updated", 1)])
+    );
+    assert_eq!(
+        changes(&before, &desk.event()),
+        ["host-0.example: comment, deleted"]
+    );
 }
 
 /// A file is an object of several attributes, of which the size was never for detection.
@@ -216,24 +289,50 @@ fn attributes_of_others_are_never_touched() {
 fn a_file_is_retracted_as_a_whole_and_comes_back_as_it_was() {
     for (desk, option) in Desk::both().into_iter().zip(["unflag", "delete"]) {
         let sha256 = "ab".repeat(32);
-        desk.thehive.world().add_file(&desk.case, "a.exe", &sha256, b"MZ", &json!({"ioc": true, "tlp": 2}));
+        desk.thehive.world().add_file(
+            &desk.case,
+            "a.exe",
+            &sha256,
+            b"MZ",
+            &json!({"ioc": true, "tlp": 2}),
+        );
         let desk = exported(desk, 1);
         let (before, job) = (desk.event(), desk.job_with("removed_iocs", json!(option)));
         assert_eq!((before.objects.len(), before.attributes.len()), (1, 6));
         desk.flag(0, false);
         let report = desk.run(&job);
-        assert_eq!(counts(full(&report), "retractions"), of([("fetched", 1), ("updated", 1)]));
+        assert_eq!(
+            counts(full(&report), "retractions"),
+            of([("fetched", 1), ("updated", 1)])
+        );
         let retracted = desk.event();
         let mut inside = retracted.attributes.iter().filter(|one| one.object != 0);
-        let is_gone = |one: &Attribute| if option == "delete" { one.deleted } else { !one.to_ids };
-        assert!(inside.all(|one| is_gone(one) && one.comment.ends_with(MARK)), "{retracted:?}");
+        let is_gone = |one: &Attribute| {
+            if option == "delete" {
+                one.deleted
+            } else {
+                !one.to_ids
+            }
+        };
+        assert!(
+            inside.all(|one| is_gone(one) && one.comment.ends_with(MARK)),
+            "{retracted:?}"
+        );
         desk.run(&job);
         desk.wrote_nothing();
         desk.flag(0, true);
         let report = desk.run(&job);
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("updated", 1), ("unchanged", 1)]));
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 2), ("updated", 1), ("unchanged", 1)])
+        );
         let changes = changes(&before, &desk.event());
-        assert!(changes.iter().all(|change| change.ends_with(": timestamp") || change == "objects"), "{changes:?}");
+        assert!(
+            changes
+                .iter()
+                .all(|change| change.ends_with(": timestamp") || change == "objects"),
+            "{changes:?}"
+        );
         desk.run(&job);
         desk.wrote_nothing();
     }
@@ -251,8 +350,18 @@ fn what_was_retracted_before_is_closed_when_its_case_becomes_red() {
     desk.thehive.world().cases[0]["tlp"] = json!(3);
     desk.flag(1, false);
     let report = desk.export();
-    assert_eq!(counts(full(&report), "retractions"), of([("fetched", 2), ("unchanged", 1), ("updated", 1)]));
-    assert!(desk.event().attributes.iter().all(|one| one.distribution == 0), "{:?}", desk.event().attributes);
+    assert_eq!(
+        counts(full(&report), "retractions"),
+        of([("fetched", 2), ("unchanged", 1), ("updated", 1)])
+    );
+    assert!(
+        desk.event()
+            .attributes
+            .iter()
+            .all(|one| one.distribution == 0),
+        "{:?}",
+        desk.event().attributes
+    );
     desk.export();
     desk.wrote_nothing();
 }

@@ -11,12 +11,26 @@ const THEIRS: &str = "5f0e5b5c-0000-4000-8000-000000000001";
 const THEIRS_TOO: &str = "5f0e5b5c-0000-4000-8000-000000000002";
 
 const fn attached(tag: u64) -> Attached {
-    Attached { id: 70_000 + tag, tag, local: false }
+    Attached {
+        id: 70_000 + tag,
+        tag,
+        local: false,
+    }
 }
 
 /// Everything a reviewer may do, once each. Tag 69 is `tlp:red`, 119 `Type:OSINT`.
 fn review(event: &mut Event) {
-    let [category, kind, comment, to_ids, distribution, deleted, tags, tlp, ..] = event.attributes.as_mut_slice()
+    let [
+        category,
+        kind,
+        comment,
+        to_ids,
+        distribution,
+        deleted,
+        tags,
+        tlp,
+        ..,
+    ] = event.attributes.as_mut_slice()
     else {
         panic!("eight attributes")
     };
@@ -106,9 +120,19 @@ fn what_a_reviewer_changed_stays_when_the_case_goes_on() {
         desk.set(8, "tlp", json!(3));
         let report = desk.export();
         let told = lines(&report, "observables", "data");
-        assert_eq!((&told[..8], warnings(&report)), (&LINES.map(ToOwned::to_owned)[..8], WARNINGS.to_vec()));
-        assert_eq!(told[8..], ["host-8.example: updated", line, "new.example: created"]);
-        let expected = ["+ new.example", "event: info", "host-8.example: distribution"];
+        assert_eq!(
+            (&told[..8], warnings(&report)),
+            (&LINES.map(ToOwned::to_owned)[..8], WARNINGS.to_vec())
+        );
+        assert_eq!(
+            told[8..],
+            ["host-8.example: updated", line, "new.example: created"]
+        );
+        let expected = [
+            "+ new.example",
+            "event: info",
+            "host-8.example: distribution",
+        ];
         assert_eq!(changes(&reviewed, &desk.event()), expected);
         let done = desk.event();
         desk.export();
@@ -128,12 +152,18 @@ fn a_value_that_somebody_else_has_in_another_category_is_not_doubled() {
     let report = desk.export();
     desk.wrote_nothing();
     assert_eq!(changes(&before, &desk.event()), [""; 0]);
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("unchanged", 2)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 2), ("unchanged", 2)])
+    );
     // Deleted by its owner, it is ours to add.
     desk.misp.world().events[0].attributes[1].deleted = true;
     let before = desk.event();
     let report = desk.export();
-    assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("created", 1), ("unchanged", 1)]));
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 2), ("created", 1), ("unchanged", 1)])
+    );
     assert_eq!(changes(&before, &desk.event()), ["+ later.example"]);
 }
 
@@ -160,7 +190,10 @@ fn an_ioc_whose_value_was_changed_in_misp_is_in_the_headline() {
         for dry_run in [false, true] {
             let report = desk.run(&desk.job_with("dry_run", json!(dry_run)));
             let message = full(&report)["message"].as_str().unwrap();
-            for said in ["MISP holds another value", "host-0.example (there is benign.example)"] {
+            for said in [
+                "MISP holds another value",
+                "host-0.example (there is benign.example)",
+            ] {
                 assert!(message.contains(said), "{message}");
             }
             assert!(!message.contains("host-1.example"), "{message}");
@@ -173,14 +206,25 @@ fn an_ioc_whose_value_was_changed_in_misp_is_in_the_headline() {
 fn an_object_that_a_reviewer_closed_is_named() {
     let desk = Desk::four();
     let tag = "misp:object=\"file:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"";
-    for (kind, value) in [("filename", "evil.exe"), ("hash", "d41d8cd98f00b204e9800998ecf8427e")] {
+    for (kind, value) in [
+        ("filename", "evil.exe"),
+        ("hash", "d41d8cd98f00b204e9800998ecf8427e"),
+    ] {
         desk.add(&json!({"dataType": kind, "data": value, "ioc": true, "tlp": 2, "tags": [tag]}));
     }
     desk.export();
-    assert!(lines(&desk.export(), "observables", "data").iter().all(|line| line.ends_with(": unchanged")));
+    assert!(
+        lines(&desk.export(), "observables", "data")
+            .iter()
+            .all(|line| line.ends_with(": unchanged"))
+    );
     desk.misp.world().events[0].objects[0].distribution = 0;
     let told = lines(&desk.export(), "observables", "data");
-    assert!(told.iter().all(|line| line.contains("that of its object: its organisation only")), "{told:?}");
+    assert!(
+        told.iter()
+            .all(|line| line.contains("that of its object: its organisation only")),
+        "{told:?}"
+    );
     desk.wrote_nothing();
 }
 
@@ -209,9 +253,17 @@ fn a_red_ioc_that_a_colleague_shows_to_others_is_a_failure() {
         }
         desk.add(&json!({"dataType": "domain", "data": "red.example", "ioc": true, "tlp": 3}));
         let report = desk.export();
-        let told = failures(&report).iter().any(|failure| failure.contains("red.example (RED); close them in MISP"));
+        let told = failures(&report)
+            .iter()
+            .any(|failure| failure.contains("red.example (RED); close them in MISP"));
         assert_eq!(told, is_seen, "{event} {attribute}: {report:#}");
-        assert_eq!(full(&report)["message"].as_str().unwrap().starts_with("INCOMPLETE"), is_seen);
+        assert_eq!(
+            full(&report)["message"]
+                .as_str()
+                .unwrap()
+                .starts_with("INCOMPLETE"),
+            is_seen
+        );
         desk.wrote_nothing();
     }
 }

@@ -15,7 +15,11 @@ const COUNT: Nth = Nth::Only(3);
 const NOT_OURS: &str = "not ours";
 
 fn answer(desk: &Desk, nth: Nth, body: &Value) {
-    desk.thehive.fault(Fault { on: "/api/v1/query", nth, what: What::Body(body.to_string()) });
+    desk.thehive.fault(Fault {
+        on: "/api/v1/query",
+        nth,
+        what: What::Body(body.to_string()),
+    });
 }
 
 /// Exports four IOCs, lets one go and one come, spoils something, and exports again: the new one arrives, nothing is
@@ -32,30 +36,57 @@ fn keeps(desk: &Desk, spoil: impl Fn(&Desk), heal: impl Fn(&Desk), rule: &str) {
     assert_eq!(changes(&before, &desk.event()), ["+ new.example"], "{rule}");
     if rule == NOT_OURS {
         // What the owner put there is not this organisation's to take back, nor to see.
-        assert!(full(&report)["ledger"]["retractions"].is_null(), "{report:#}");
+        assert!(
+            full(&report)["ledger"]["retractions"].is_null(),
+            "{report:#}"
+        );
         assert!(!report.to_string().contains("host-0.example"));
         heal(desk);
         desk.export();
-        assert_eq!(changes(&before, &desk.event()), ["+ new.example", "host-0.example: comment, to_ids"]);
+        assert_eq!(
+            changes(&before, &desk.event()),
+            ["+ new.example", "host-0.example: comment, to_ids"]
+        );
         return;
     }
-    let retractions = full(&report)["ledger"]["retractions"]["skipped_by"].as_object().unwrap();
-    let rules: Vec<_> = retractions.iter().map(|(rule, number)| (rule.as_str(), number.as_u64())).collect();
-    assert!(matches!(rules[..], [(told, Some(1))] if told.starts_with(rule)), "{rules:?} is not {rule}");
-    assert_eq!(counts(full(&report), "retractions"), of([("fetched", 1), ("skipped", 1)]));
+    let retractions = full(&report)["ledger"]["retractions"]["skipped_by"]
+        .as_object()
+        .unwrap();
+    let rules: Vec<_> = retractions
+        .iter()
+        .map(|(rule, number)| (rule.as_str(), number.as_u64()))
+        .collect();
+    assert!(
+        matches!(rules[..], [(told, Some(1))] if told.starts_with(rule)),
+        "{rules:?} is not {rule}"
+    );
+    assert_eq!(
+        counts(full(&report), "retractions"),
+        of([("fetched", 1), ("skipped", 1)])
+    );
     if rule == cortex_misp::export::read::SHARED {
         // It may be of an observable that this organisation does not see.
         assert_eq!(full(&report)["left_out"]["retractions"], 1, "{report:#}");
         assert!(!report.to_string().contains("host-0.example"));
     } else {
         let line = &full(&report)["connections"][0]["retractions"][0];
-        assert_eq!((&line["value"], &line["verdict"]), (&json!("host-0.example"), &json!("skipped")));
+        assert_eq!(
+            (&line["value"], &line["verdict"]),
+            (&json!("host-0.example"), &json!("skipped"))
+        );
         assert!(line["reason"].as_str().unwrap().starts_with(rule), "{line}");
     }
     heal(desk);
     let report = desk.export();
-    assert_eq!(counts(full(&report), "retractions"), of([("fetched", 1), ("updated", 1)]), "{rule}");
-    assert_eq!(changes(&before, &desk.event()), ["+ new.example", "host-0.example: comment, to_ids"]);
+    assert_eq!(
+        counts(full(&report), "retractions"),
+        of([("fetched", 1), ("updated", 1)]),
+        "{rule}"
+    );
+    assert_eq!(
+        changes(&before, &desk.event()),
+        ["+ new.example", "host-0.example: comment, to_ids"]
+    );
     assert_eq!(failures(&report), [""; 0]);
 }
 
@@ -66,7 +97,12 @@ fn a_shared_case_retracts_nothing() {
     for desk in Desk::both() {
         let share = |desk: &Desk| desk.thehive.world().share(&desk.case, "soc");
         let unshare = |desk: &Desk| desk.thehive.world().owners.clear();
-        keeps(&desk, share, unshare, "the case is shared with other organisations");
+        keeps(
+            &desk,
+            share,
+            unshare,
+            "the case is shared with other organisations",
+        );
     }
 }
 
@@ -89,8 +125,11 @@ fn a_shared_case_without_iocs_says_who_sees_none() {
     for desk in Desk::both() {
         desk.add_domains(1);
         desk.flag(0, false);
-        let says =
-            |who: &str| format!("No observable of case #42{who} is flagged as IOC: nothing to export to misp-corp");
+        let says = |who: &str| {
+            format!(
+                "No observable of case #42{who} is flagged as IOC: nothing to export to misp-corp"
+            )
+        };
         let told = |report: Value| full(&report)["message"].as_str().unwrap().to_owned();
         assert!(told(desk.export()).starts_with(&says("")));
         desk.thehive.world().share(&desk.case, "soc");
@@ -119,13 +158,21 @@ fn a_case_of_which_thehive_does_not_tell_the_shares_retracts_nothing() {
             case["extraData"] = extra.clone();
             answer(desk, CASE, &json!([case]));
         };
-        keeps(&desk, silence, nothing, "TheHive does not say whether the case is shared");
+        keeps(
+            &desk,
+            silence,
+            nothing,
+            "TheHive does not say whether the case is shared",
+        );
     }
 }
 
 #[test]
 fn a_case_with_a_share_or_another_owner_alone_retracts_nothing() {
-    for extra in [json!({"shareCount": 1, "isOwner": true}), json!({"shareCount": 0, "isOwner": false})] {
+    for extra in [
+        json!({"shareCount": 1, "isOwner": true}),
+        json!({"shareCount": 0, "isOwner": false}),
+    ] {
         let desk = Desk::four();
         let told = |desk: &Desk| {
             let mut case = desk.thehive.world().cases[0].clone();
@@ -133,7 +180,11 @@ fn a_case_with_a_share_or_another_owner_alone_retracts_nothing() {
             answer(desk, CASE, &json!([case]));
         };
         let is_owner = extra["isOwner"] == json!(true);
-        let rule = if is_owner { "the case is shared with other organisations" } else { NOT_OURS };
+        let rule = if is_owner {
+            "the case is shared with other organisations"
+        } else {
+            NOT_OURS
+        };
         keeps(&desk, told, nothing, rule);
     }
 }
@@ -149,9 +200,20 @@ fn a_case_with_a_page_missing_retracts_nothing() {
         let report = desk.export();
         desk.wrote_nothing();
         let rule = "TheHive counts 3 IOC observables, and gave 2";
-        assert_eq!(full(&report)["ledger"]["retractions"]["skipped_by"], json!({rule: 1}));
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("unchanged", 2)]));
-        assert_eq!(failures(&report), [format!("the case may have more IOCs than were read: {rule}")]);
+        assert_eq!(
+            full(&report)["ledger"]["retractions"]["skipped_by"],
+            json!({rule: 1})
+        );
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 2), ("unchanged", 2)])
+        );
+        assert_eq!(
+            failures(&report),
+            [format!(
+                "the case may have more IOCs than were read: {rule}"
+            )]
+        );
         desk.thehive.world().hide_from_pages = 0;
         desk.export();
         desk.wrote_nothing();
@@ -163,7 +225,12 @@ fn a_case_with_a_page_missing_retracts_nothing() {
 fn a_count_that_is_none_retracts_nothing() {
     for number in [json!(-1_000), json!([]), json!(null)] {
         let rule = "TheHive does not say how many IOC observables the case has";
-        keeps(&Desk::four(), |desk| answer(desk, COUNT, &number), nothing, rule);
+        keeps(
+            &Desk::four(),
+            |desk| answer(desk, COUNT, &number),
+            nothing,
+            rule,
+        );
     }
 }
 
@@ -177,7 +244,11 @@ fn a_count_that_passes_costs_nothing() {
         desk.flag(0, false);
         answer(&desk, COUNT, &json!(number));
         let report = desk.export();
-        assert_eq!(counts(full(&report), "retractions"), of([("fetched", 1), ("updated", 1)]), "{report:#}");
+        assert_eq!(
+            counts(full(&report), "retractions"),
+            of([("fetched", 1), ("updated", 1)]),
+            "{report:#}"
+        );
         assert_eq!(failures(&report), [""; 0]);
     }
 }
@@ -190,14 +261,28 @@ fn a_case_with_an_observable_that_cannot_be_read_retracts_nothing() {
     let before = desk.event();
     desk.flag(0, false);
     desk.add(&domain("new.example"));
-    let mut page: Vec<_> = desk.thehive.world().observables_of(&desk.case).skip(1).cloned().collect();
+    let mut page: Vec<_> = desk
+        .thehive
+        .world()
+        .observables_of(&desk.case)
+        .skip(1)
+        .cloned()
+        .collect();
     page[1] = json!("host-2.example");
     answer(&desk, PAGE, &page.into());
     let report = desk.export();
     assert_eq!(changes(&before, &desk.event()), ["+ new.example"]);
     let rule = "an observable of the case cannot be read";
-    assert_eq!(full(&report)["ledger"]["retractions"]["skipped_by"], json!({rule: 2}));
-    let expected = of([("fetched", 4), ("created", 1), ("unchanged", 2), ("failed", 1)]);
+    assert_eq!(
+        full(&report)["ledger"]["retractions"]["skipped_by"],
+        json!({rule: 2})
+    );
+    let expected = of([
+        ("fetched", 4),
+        ("created", 1),
+        ("unchanged", 2),
+        ("failed", 1),
+    ]);
     assert_eq!(counts(full(&report), "observables"), expected);
 }
 
@@ -212,7 +297,10 @@ fn an_emptied_case_is_too_much_at_once() {
     let report = desk.export();
     desk.wrote_nothing();
     assert_eq!(changes(&before, &desk.event()), [""; 0]);
-    assert_eq!(full(&report)["ledger"]["retractions"]["skipped_by"], json!({"more than 10 at once": 11}));
+    assert_eq!(
+        full(&report)["ledger"]["retractions"]["skipped_by"],
+        json!({"more than 10 at once": 11})
+    );
 }
 
 /// A page that is refused, or a case, stops the run before MISP is asked anything.
@@ -225,7 +313,11 @@ fn half_a_case_is_not_exported() {
         let before = desk.event();
         desk.flag(0, false);
         let refusal = What::Status(403, "{}".into(), "application/json");
-        desk.thehive.fault(Fault { on: "/api/v1/query", nth, what: refusal });
+        desk.thehive.fault(Fault {
+            on: "/api/v1/query",
+            nth,
+            what: refusal,
+        });
         let report = desk.export();
         assert_eq!(report["success"], false, "{report:#}");
         assert!(desk.misp.requests().is_empty());
@@ -256,7 +348,10 @@ fn what_others_added_to_a_shared_case_stays_when_it_is_shared_no_longer() {
         assert_eq!(changes(&before, &desk.event()), ["+ soc.example"]);
         let report = export_for(&desk, "soc");
         desk.wrote_nothing();
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 3), ("unchanged", 3)]));
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 3), ("unchanged", 3)])
+        );
         assert_eq!(notes(&report), "null");
         // The owner does not see it in TheHive.
         let soc = desk.thehive.world().observables.pop().unwrap();
@@ -266,18 +361,25 @@ fn what_others_added_to_a_shared_case_stays_when_it_is_shared_no_longer() {
         let report = desk.export();
         desk.wrote_nothing();
         assert!(
-            notes(&report).contains("1 attribute or object in the event came from other organisations"),
+            notes(&report)
+                .contains("1 attribute or object in the event came from other organisations"),
             "{report:#}"
         );
         assert!(!report.to_string().contains("soc.example"), "{report:#}");
         desk.flag(0, false);
         desk.export();
-        assert_eq!(changes(&before, &desk.event()), ["+ soc.example", "host-0.example: comment, to_ids"]);
+        assert_eq!(
+            changes(&before, &desk.event()),
+            ["+ soc.example", "host-0.example: comment, to_ids"]
+        );
         // What both see is there once, and becomes as strict as either says.
         desk.thehive.world().observables.push(soc);
         desk.set(2, "tlp", json!(3));
         let report = desk.export();
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("updated", 1), ("unchanged", 1)]));
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 2), ("updated", 1), ("unchanged", 1)])
+        );
         assert_eq!(desk.event().attributes.len(), 3);
         assert_eq!(desk.event().attributes[2].distribution, 0);
         assert_eq!(notes(&report), "null");
@@ -289,17 +391,27 @@ fn files_of_a_shared_case_are_there_once_whoever_exports_first() {
     for (first, second) in [("cert", "soc"), ("soc", "cert")] {
         let desk = Desk::four();
         let tag = "misp:object=\"file:5f0e5b5c-0000-4000-8000-000000000001:1a2b3c4d-0000-4000-8000-000000000000\"";
-        for (kind, value) in
-            [("filename", "evil.exe"), ("hash", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")]
-        {
-            desk.add(&json!({"dataType": kind, "data": value, "ioc": true, "tlp": 2, "tags": [tag]}));
+        for (kind, value) in [
+            ("filename", "evil.exe"),
+            (
+                "hash",
+                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            ),
+        ] {
+            desk.add(
+                &json!({"dataType": kind, "data": value, "ioc": true, "tlp": 2, "tags": [tag]}),
+            );
         }
         desk.thehive.world().share(&desk.case, "soc");
         export_for(&desk, first);
         let before = desk.event();
         let report = export_for(&desk, second);
         desk.wrote_nothing();
-        assert_eq!(counts(full(&report), "observables"), of([("fetched", 2), ("unchanged", 2)]), "{second}");
+        assert_eq!(
+            counts(full(&report), "observables"),
+            of([("fetched", 2), ("unchanged", 2)]),
+            "{second}"
+        );
         assert_eq!(changes(&before, &desk.event()), [""; 0]);
         // A hash that joins goes into the object that is there.
         desk.add(&json!({"dataType": "hash", "data": "d41d8cd98f00b204e9800998ecf8427e", "ioc": true, "tlp": 2, "tags": [tag]}));
@@ -312,6 +424,13 @@ fn files_of_a_shared_case_are_there_once_whoever_exports_first() {
         desk.export();
         let after = desk.event();
         assert_eq!((after.distribution, after.objects[0].distribution), (0, 0));
-        assert!(after.attributes.iter().all(|one| one.distribution == 0 && one.to_ids), "{:?}", after.attributes);
+        assert!(
+            after
+                .attributes
+                .iter()
+                .all(|one| one.distribution == 0 && one.to_ids),
+            "{:?}",
+            after.attributes
+        );
     }
 }

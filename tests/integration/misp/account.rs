@@ -10,7 +10,11 @@ use crate::http_fake::Reply;
 /// `servers/getVersion`, which shows the permissions that a read-only key leaves (recorded as `281-readonly-authkey-get`).
 pub(super) fn version(world: &World, ask: &Ask) -> Reply {
     let role = ask.user.role;
-    let uuid = if role.sync { "151b2cdf-bcca-4299-a618-226d92eb85b0" } else { "-" };
+    let uuid = if role.sync {
+        "151b2cdf-bcca-4299-a618-226d92eb85b0"
+    } else {
+        "-"
+    };
     let body = json!({
         "version": world.version,
         "pymisp_recommended_version": world.version,
@@ -30,7 +34,11 @@ pub(super) fn me(world: &World, ask: &Ask) -> Reply {
     if ask.first() != "me" && ask.first() != ask.user.id.to_string() {
         return ask.refuse(404, "Invalid user");
     }
-    let user = world.users.iter().find(|user| user.id == ask.user.id).unwrap_or(&ask.user);
+    let user = world
+        .users
+        .iter()
+        .find(|user| user.id == ask.user.id)
+        .unwrap_or(&ask.user);
     let body = json!({"User": account(user), "Role": role(user), "UserSetting": [], "Organisation": full(world.organisation(user.org))});
     Reply::json(200, &body)
 }
@@ -141,20 +149,28 @@ fn full(organisation: &Organisation) -> Value {
 
 /// `sharing_groups/view/<id>`: to members and the owner (MISP's `Model/SharingGroup.php`, `checkIfAuthorised`).
 pub(super) fn sharing_group(world: &World, ask: &Ask) -> Reply {
-    let group = world.sharing_groups.iter().find(|group| group["id"] == ask.first());
+    let group = world
+        .sharing_groups
+        .iter()
+        .find(|group| group["id"] == ask.first());
     let is_shown = |group: &&Value| {
         let is_owner = group["org_id"] == ask.user.org.to_string().as_str();
         ask.user.role.site_admin || is_owner || world.in_sharing_group(ask.user.org, id_of(group))
     };
     let Some(group) = group.filter(is_shown) else {
-        return ask.refuse(405, "Sharing group doesn&#039;t exist or you do not have permission to access it.");
+        return ask.refuse(
+            405,
+            "Sharing group doesn&#039;t exist or you do not have permission to access it.",
+        );
     };
     let owner = organisation_of(world, group);
     let short = json!({"id": int(owner.id), "name": owner.name, "uuid": owner.uuid});
     let mut shown = group_fields(group);
-    for (field, value) in
-        [("organisation_uuid", json!(owner.uuid)), ("org_id", group["org_id"].clone()), ("sync_user_id", json!("1"))]
-    {
+    for (field, value) in [
+        ("organisation_uuid", json!(owner.uuid)),
+        ("org_id", group["org_id"].clone()),
+        ("sync_user_id", json!("1")),
+    ] {
         shown[field] = value;
     }
     for (field, value) in [
@@ -166,12 +182,13 @@ pub(super) fn sharing_group(world: &World, ask: &Ask) -> Reply {
         shown[field] = value;
     }
     let mut members = members(world, group);
-    members.iter_mut().for_each(|row| row["Organisation"]["local"] = true.into());
+    members
+        .iter_mut()
+        .for_each(|row| row["Organisation"]["local"] = true.into());
     let here = json!({"id": "1", "sharing_group_id": group["id"], "server_id": "0", "all_orgs": false, "Server": {"id": "0", "name": "Local instance", "url": world.url}});
     let mut owner = full(owner);
     owner["description"] = "Automatically generated admin organisation".into();
-    let answer =
-        json!({"SharingGroup": shown, "Organisation": owner, "SharingGroupOrg": members, "SharingGroupServer": [here]});
+    let answer = json!({"SharingGroup": shown, "Organisation": owner, "SharingGroupOrg": members, "SharingGroupServer": [here]});
     Reply::json(200, &answer)
 }
 
@@ -179,7 +196,11 @@ const MADE: &str = "2026-11-30 09:04:05";
 
 fn organisation_of<'w>(world: &'w World, group: &Value) -> &'w Organisation {
     let is = |one: &&Organisation| group["org_id"] == one.id.to_string().as_str();
-    world.organisations.iter().find(is).unwrap_or(&world.organisations[0])
+    world
+        .organisations
+        .iter()
+        .find(is)
+        .unwrap_or(&world.organisations[0])
 }
 
 fn group_fields(group: &Value) -> Value {
@@ -190,7 +211,11 @@ fn group_fields(group: &Value) -> Value {
 }
 
 fn members(world: &World, group: &Value) -> Vec<Value> {
-    let rows = group["SharingGroupOrg"].as_array().into_iter().flatten().enumerate();
+    let rows = group["SharingGroupOrg"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate();
     let one = |(number, row): (usize, &Value)| {
         let is = |one: &&Organisation| row["org_id"] == one.id.to_string().as_str();
         let organisation = world
@@ -205,7 +230,9 @@ fn members(world: &World, group: &Value) -> Vec<Value> {
 
 /// `sharing_groups/index`: to members only, the owner may be none (`fixtures/wire/misp/481-index-sharing-groups.json`).
 pub(super) fn sharing_groups(world: &World, ask: &Ask) -> Reply {
-    let is_shown = |group: &&Value| ask.user.role.site_admin || world.in_sharing_group(ask.user.org, id_of(group));
+    let is_shown = |group: &&Value| {
+        ask.user.role.site_admin || world.in_sharing_group(ask.user.org, id_of(group))
+    };
     let rows = world.sharing_groups.iter().filter(is_shown).map(|group| {
         let (owner, members) = (organisation_of(world, group), members(world, group));
         let mut shown = group_fields(group);
@@ -220,13 +247,17 @@ pub(super) fn sharing_groups(world: &World, ask: &Ask) -> Reply {
 }
 
 fn id_of(group: &Value) -> u64 {
-    group["id"].as_str().and_then(|id| id.parse().ok()).unwrap_or_default()
+    group["id"]
+        .as_str()
+        .and_then(|id| id.parse().ok())
+        .unwrap_or_default()
 }
 
 /// `organisations/view/<id or uuid>`; a name is not known here.
 pub(super) fn organisation(world: &World, ask: &Ask) -> Reply {
-    let is =
-        |organisation: &&Organisation| organisation.uuid == ask.first() || organisation.id.to_string() == ask.first();
+    let is = |organisation: &&Organisation| {
+        organisation.uuid == ask.first() || organisation.id.to_string() == ask.first()
+    };
     match world.organisations.iter().find(is) {
         Some(found) => Reply::json(200, &json!({"Organisation": full(found)})),
         None => ask.refuse(404, "Invalid organisation"),
@@ -264,7 +295,11 @@ pub(super) fn describe_types(world: &World) -> Reply {
     if let Some(defaults) = result["sane_defaults"].as_object_mut() {
         defaults.retain(|kind, _| !world.without_types.contains(kind));
     }
-    for (_, kinds) in result["category_type_mappings"].as_object_mut().into_iter().flatten() {
+    for (_, kinds) in result["category_type_mappings"]
+        .as_object_mut()
+        .into_iter()
+        .flatten()
+    {
         if let Some(kinds) = kinds.as_array_mut() {
             kinds.retain(|kind| !gone(kind));
         }

@@ -39,12 +39,24 @@ pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
     event.uuid = uuid.unwrap_or_else(|| capture::fresh_uuid(world));
     event.tags = tags;
     world.events.push(event);
-    let place = Place { event: world.events.len() - 1, object: 0, unique: false, now };
+    let place = Place {
+        event: world.events.len() - 1,
+        object: 0,
+        unique: false,
+        now,
+    };
     if store(world, ask, &from, place).is_err() {
         return crash(ask);
     }
-    let shown = if ask.flag("metadata") { Shown::METADATA } else { Shown::ALL };
-    Reply::json(200, &render::event(world, &ask.user, &world.events[place.event], shown))
+    let shown = if ask.flag("metadata") {
+        Shown::METADATA
+    } else {
+        Shown::ALL
+    };
+    Reply::json(
+        200,
+        &render::event(world, &ask.user, &world.events[place.event], shown),
+    )
 }
 
 /// MISP's answer when PHP or the database gives up.
@@ -93,8 +105,12 @@ fn taken(world: &World, ask: &Ask, uuid: &str) -> Option<Reply> {
         }
         _ => {}
     }
-    let message = "Event already exists, if you would like to edit it, use the url in the location header.";
-    Some(ask.refuse(404, message).with("Location", format!("{}/events/{}", world.url, known.id)))
+    let message =
+        "Event already exists, if you would like to edit it, use the url in the location header.";
+    Some(
+        ask.refuse(404, message)
+            .with("Location", format!("{}/events/{}", world.url, known.id)),
+    )
 }
 
 fn unfit(world: &World, ask: &Ask, from: &Value) -> Option<Reply> {
@@ -103,9 +119,13 @@ fn unfit(world: &World, ask: &Ask, from: &Value) -> Option<Reply> {
         return Some(ask.refuse(405, "Invalid Sharing Group or not authorised."));
     }
     let parts = ["Attribute", "Object", "EventReport"];
-    let empty = parts.iter().all(|part| from[part].as_array().is_none_or(Vec::is_empty));
+    let empty = parts
+        .iter()
+        .all(|part| from[part].as_array().is_none_or(Vec::is_empty));
     if truthy(&from["published"]) && empty {
-        return error(json!({"Event": "Received a published event that was empty. Event add process blocked."}));
+        return error(
+            json!({"Event": "Received a published event that was empty. Event add process blocked."}),
+        );
     }
     match from.get("info") {
         None => return error(json!({"Event": {"info": ["valueNotEmpty"]}})),
@@ -132,10 +152,16 @@ pub(super) fn bad_field(from: &Value) -> Option<(&'static str, &'static str)> {
         return Some(("distribution", levels));
     }
     if outside("threat_level_id", 1..=4) {
-        return Some(("threat_level_id", "Options : 1, 2, 3, 4 (for High, Medium, Low, Undefined)"));
+        return Some((
+            "threat_level_id",
+            "Options : 1, 2, 3, 4 (for High, Medium, Low, Undefined)",
+        ));
     }
     if outside("analysis", 0..=2) {
-        return Some(("analysis", "Options : 0, 1, 2 (for Initial, Ongoing, Completed)"));
+        return Some((
+            "analysis",
+            "Options : 0, 1, 2 (for Initial, Ongoing, Completed)",
+        ));
     }
     let uuid = text(&from["uuid"]);
     uuid.is_some_and(|uuid| uuid::Uuid::try_parse(&uuid).is_err())
@@ -143,14 +169,22 @@ pub(super) fn bad_field(from: &Value) -> Option<(&'static str, &'static str)> {
 }
 
 fn may_share(world: &World, ask: &Ask, from: &Value) -> bool {
-    let group = number(&from["sharing_group_id"]).and_then(|group| u64::try_from(group).ok()).unwrap_or(0);
-    let known = world.sharing_groups.iter().any(|known| known["id"] == group.to_string().as_str());
+    let group = number(&from["sharing_group_id"])
+        .and_then(|group| u64::try_from(group).ok())
+        .unwrap_or(0);
+    let known = world
+        .sharing_groups
+        .iter()
+        .any(|known| known["id"] == group.to_string().as_str());
     known && (ask.user.role.site_admin || world.in_sharing_group(ask.user.org, group))
 }
 
 fn header(world: &mut World, ask: &Ask, from: &Value, now: i64) -> Event {
-    let or =
-        |field: &str, default: u64| number(&from[field]).and_then(|value| u64::try_from(value).ok()).unwrap_or(default);
+    let or = |field: &str, default: u64| {
+        number(&from[field])
+            .and_then(|value| u64::try_from(value).ok())
+            .unwrap_or(default)
+    };
     let published = truthy(&from["published"]) && ask.user.role.publish;
     let orgc = creator(world, ask, from);
     Event {
@@ -181,9 +215,20 @@ fn creator(world: &mut World, ask: &Ask, from: &Value) -> u64 {
     if let Some(known) = world.organisations.iter().find(|known| known.uuid == uuid) {
         return known.id;
     }
-    let id = world.organisations.iter().map(|known| known.id).max().unwrap_or(0) + 1;
+    let id = world
+        .organisations
+        .iter()
+        .map(|known| known.id)
+        .max()
+        .unwrap_or(0)
+        + 1;
     let name = text(&from["Orgc"]["name"]).unwrap_or_else(|| uuid.clone());
-    world.organisations.push(Organisation { id, name, uuid, local: false });
+    world.organisations.push(Organisation {
+        id,
+        name,
+        uuid,
+        local: false,
+    });
     id
 }
 
@@ -192,7 +237,12 @@ fn creator(world: &mut World, ask: &Ask, from: &Value) -> u64 {
 fn store(world: &mut World, ask: &Ask, from: &Value, place: Place) -> Result<(), ()> {
     let mut seen = Vec::new();
     for attribute in from["Attribute"].as_array().into_iter().flatten() {
-        let raw = [&attribute["value"], &attribute["type"], &attribute["category"]].map(text);
+        let raw = [
+            &attribute["value"],
+            &attribute["type"],
+            &attribute["category"],
+        ]
+        .map(text);
         if seen.contains(&raw) {
             continue;
         }

@@ -38,7 +38,9 @@ impl Path {
     /// `333-trailing-slash`, `335-uppercase-controller`).
     pub(crate) fn parse(path: &str) -> Self {
         let path = path.split('?').next().unwrap_or_default();
-        let (path, dot_json) = path.strip_suffix(".json").map_or((path, false), |path| (path, true));
+        let (path, dot_json) = path
+            .strip_suffix(".json")
+            .map_or((path, false), |path| (path, true));
         let mut parts = path.split('/').filter(|part| !part.is_empty()).map(decoded);
         let controller = parts.next().unwrap_or_default().to_lowercase();
         let action = parts.next().unwrap_or_default().to_lowercase();
@@ -50,7 +52,13 @@ impl Path {
                 None => args.push(part),
             }
         }
-        Self { controller, action, args, named, dot_json }
+        Self {
+            controller,
+            action,
+            args,
+            named,
+            dot_json,
+        }
     }
 }
 
@@ -62,7 +70,10 @@ impl Ask {
 
     /// The named parameter, if it is there.
     pub(crate) fn named(&self, name: &str) -> Option<&str> {
-        self.named.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.named
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Whether `name:1` was given.
@@ -88,7 +99,10 @@ impl Ask {
     /// A refusal in the shape of a failed save. `url` is Cake's, not the one asked for.
     pub(crate) fn not_saved(&self, what: &str, url: &str, errors: &Value) -> Reply {
         let name = format!("Could not {what}");
-        Reply::json(403, &json!({"saved": false, "name": name, "message": name, "url": url, "errors": errors}))
+        Reply::json(
+            403,
+            &json!({"saved": false, "name": name, "message": name, "url": url, "errors": errors}),
+        )
     }
 
     /// The answer to a successful action that stores nothing to show.
@@ -99,7 +113,10 @@ impl Ask {
 
 /// A refusal in the shape of an exception.
 pub(crate) fn refusal(status: u16, message: &str, url: &str) -> Reply {
-    Reply::json(status, &json!({"name": message, "message": message, "url": url}))
+    Reply::json(
+        status,
+        &json!({"name": message, "message": message, "url": url}),
+    )
 }
 
 /// An integer as MISP gives it: a string.
@@ -132,7 +149,9 @@ fn decoded(part: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let hex = part.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let hex = part
+            .get(at + 1..at + 3)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         match (bytes[at], hex) {
             (b'%', Some(byte)) => {
                 out.push(byte);

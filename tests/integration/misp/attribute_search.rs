@@ -17,29 +17,54 @@ pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
     let filters = &ask.body;
     let mut rows = rows(world, ask, filters);
     let all = rows.len();
-    let sees_proposals = ["includeProposals", "allow_proposal_blocking"].iter().any(|name| truthy(&filters[*name]));
-    rows.retain(|(event, attribute)| !(sees_proposals && proposals::block(world, event, attribute)));
+    let sees_proposals = ["includeProposals", "allow_proposal_blocking"]
+        .iter()
+        .any(|name| truthy(&filters[*name]));
+    rows.retain(|(event, attribute)| {
+        !(sees_proposals && proposals::block(world, event, attribute))
+    });
     let skipped = all - rows.len();
     sort(&mut rows, filter::order(&filters["order"]));
     let rows = filter::page(rows, &filters["limit"], &filters["page"]);
-    let limit = number(&filters["limit"]).and_then(|limit| usize::try_from(limit).ok()).unwrap_or(0);
+    let limit = number(&filters["limit"])
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(0);
     // Not a total: one more than the rows of a full or an empty page, recorded as `212-ars-page1`, `213-ars-past-end`,
     // `342-ars-big50k-page-51`.
     let more = limit > 0 && (rows.len() == limit || rows.is_empty());
     let count = rows.len() + usize::from(more);
     match text(&filters["returnFormat"]).as_deref() {
         None | Some("json") => {
-            let shown: Vec<Value> = rows.into_iter().map(|row| show(world, row, filters)).collect();
+            let shown: Vec<Value> = rows
+                .into_iter()
+                .map(|row| show(world, row, filters))
+                .collect();
             let body = json!({"response": {"Attribute": shown}});
-            skipping(envelope(Reply::json(200, &body), count, "json", "json"), skipped)
+            skipping(
+                envelope(Reply::json(200, &body), count, "json", "json"),
+                skipped,
+            )
         }
         Some("text") => {
-            let lines: String = rows.iter().map(|(_, attribute)| format!("{}\n", attribute.value)).collect();
-            envelope(Reply::bytes(200, "text/plain; charset=UTF-8", lines.into_bytes()), count, "text", "txt")
+            let lines: String = rows
+                .iter()
+                .map(|(_, attribute)| format!("{}\n", attribute.value))
+                .collect();
+            envelope(
+                Reply::bytes(200, "text/plain; charset=UTF-8", lines.into_bytes()),
+                count,
+                "text",
+                "txt",
+            )
         }
         Some("count") => {
             let body = rows.len().to_string().into_bytes();
-            envelope(Reply::bytes(200, "text/plain; charset=UTF-8", body), count, "count", "txt")
+            envelope(
+                Reply::bytes(200, "text/plain; charset=UTF-8", body),
+                count,
+                "count",
+                "txt",
+            )
         }
         Some(_) => ask.refuse(404, "Invalid output format."),
     }
@@ -47,8 +72,13 @@ pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
 
 /// The same answer, of which so many elements were left out.
 fn skipping(mut reply: Reply, skipped: usize) -> Reply {
-    let header = reply.headers.iter_mut().find(|(name, _)| name == "X-Skipped-Elements-Count");
-    header.into_iter().for_each(|(_, value)| *value = skipped.to_string());
+    let header = reply
+        .headers
+        .iter_mut()
+        .find(|(name, _)| name == "X-Skipped-Elements-Count");
+    header
+        .into_iter()
+        .for_each(|(_, value)| *value = skipped.to_string());
     reply
 }
 
@@ -56,30 +86,57 @@ fn rows<'a>(world: &'a World, ask: &Ask, filters: &Value) -> Vec<Row<'a>> {
     let names = ["value", "type", "category", "object_relation", "to_ids"];
     let parsed = attribute_filters(names, filters);
     let deleted = Deleted::from(&filters["deleted"]);
-    let events =
-        world.events.iter().filter(|event| world.sees(&ask.user, event) && event_wanted(world, event, filters));
-    let pairs = events.flat_map(|event| event.attributes.iter().map(move |attribute| (event, attribute)));
+    let events = world
+        .events
+        .iter()
+        .filter(|event| world.sees(&ask.user, event) && event_wanted(world, event, filters));
+    let pairs = events.flat_map(|event| {
+        event
+            .attributes
+            .iter()
+            .map(move |attribute| (event, attribute))
+    });
     let is_blocked = |event: &Event, attribute: &Attribute| {
         let proposals = render::proposals_of(event, attribute);
-        let quiets = proposals.as_array().into_iter().flatten().any(|one| one["to_ids"] == false);
-        world.blocks_by_proposals && truthy(&filters["includeProposals"]) && attribute.to_ids && quiets
+        let quiets = proposals
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|one| one["to_ids"] == false);
+        world.blocks_by_proposals
+            && truthy(&filters["includeProposals"])
+            && attribute.to_ids
+            && quiets
     };
     let wanted = |(event, attribute): &Row<'_>| {
         deleted.wants(attribute)
             && !is_blocked(event, attribute)
             && world.sees_attribute(&ask.user, event, attribute)
-            && parsed.iter().all(|(name, filter)| attribute_passes(attribute, name, filter))
+            && parsed
+                .iter()
+                .all(|(name, filter)| attribute_passes(attribute, name, filter))
             && in_window(&filters["timestamp"], attribute.timestamp, world.now)
-            && in_window(&filters["attribute_timestamp"], attribute.timestamp, world.now)
-            && Filter::parse(&filters["uuid"]).is_none_or(|filter| filter.passes(&[&attribute.uuid, &event.uuid]))
+            && in_window(
+                &filters["attribute_timestamp"],
+                attribute.timestamp,
+                world.now,
+            )
+            && Filter::parse(&filters["uuid"])
+                .is_none_or(|filter| filter.passes(&[&attribute.uuid, &event.uuid]))
             && tags_wanted(world, event, attribute, filters)
     };
     pairs.filter(wanted).collect()
 }
 
 fn tags_wanted(world: &World, event: &Event, attribute: &Attribute, filters: &Value) -> bool {
-    let Some(filter) = Filter::parse(&filters["tags"]) else { return true };
-    let names: Vec<String> = world.names(&event.tags).into_iter().chain(world.names(&attribute.tags)).collect();
+    let Some(filter) = Filter::parse(&filters["tags"]) else {
+        return true;
+    };
+    let names: Vec<String> = world
+        .names(&event.tags)
+        .into_iter()
+        .chain(world.names(&attribute.tags))
+        .collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     filter.passes(&names)
 }
@@ -95,8 +152,11 @@ fn sort(rows: &mut [Row<'_>], order: Option<filter::Order>) {
         _ => None,
     };
     rows.sort_by(|a, b| {
-        let order =
-            known(a).cmp(&known(b)).then(if column == "event_id" { a.0.id.cmp(&b.0.id) } else { a.1.id.cmp(&b.1.id) });
+        let order = known(a).cmp(&known(b)).then(if column == "event_id" {
+            a.0.id.cmp(&b.0.id)
+        } else {
+            a.1.id.cmp(&b.1.id)
+        });
         if upwards { order } else { order.reverse() }
     });
 }
@@ -111,18 +171,32 @@ fn show(world: &World, (event, attribute): Row<'_>, filters: &Value) -> Value {
         out["data"] = data.as_str().into();
     }
     if truthy(&filters["includeSightings"]) {
-        let rows = render::sightings_of(world, attribute).map(|row| render::sighting_in_event(world, row, attribute));
+        let rows = render::sightings_of(world, attribute)
+            .map(|row| render::sighting_in_event(world, row, attribute));
         out["Sighting"] = rows.collect();
     }
     if truthy(&filters["includeProposals"]) && !world.proposals_block_attributes {
         out["ShadowAttribute"] = render::proposals_of(event, attribute);
     }
-    out["Event"] = if context { context_of(world, event) } else { short(event) };
-    if let Some(object) = event.objects.iter().find(|object| object.id == attribute.object) {
+    out["Event"] = if context {
+        context_of(world, event)
+    } else {
+        short(event)
+    };
+    if let Some(object) = event
+        .objects
+        .iter()
+        .find(|object| object.id == attribute.object)
+    {
         let (distribution, group) = (int(object.distribution), int(object.sharing_group));
-        out["Object"] = json!({"id": int(object.id), "distribution": distribution, "sharing_group_id": group});
+        out["Object"] =
+            json!({"id": int(object.id), "distribution": distribution, "sharing_group_id": group});
     }
-    let mut tags: Vec<Value> = attribute.tags.iter().map(|attached| tag(world, attached)).collect();
+    let mut tags: Vec<Value> = attribute
+        .tags
+        .iter()
+        .map(|attached| tag(world, attached))
+        .collect();
     if truthy(&filters["includeEventTags"]) {
         tags.extend(event.tags.iter().map(|attached| inherited(world, attached)));
     }

@@ -13,7 +13,11 @@ use crate::http_fake::Reply;
 
 /// `attributes/add/<event>`: one, a list, or one with a list of values.
 pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
-    let Some(at) = world.events.iter().position(|event| event.is(ask.first()) && world.sees(&ask.user, event)) else {
+    let Some(at) = world
+        .events
+        .iter()
+        .position(|event| event.is(ask.first()) && world.sees(&ask.user, event))
+    else {
         return ask.refuse(404, "Invalid event");
     };
     if !may_change(&ask.user, &world.events[at]) {
@@ -25,8 +29,13 @@ pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
         return crash(ask);
     }
     let (mut wanted, single) = wanted(ask);
-    let later = world.slow_add.filter(|now| wanted.len() > *now).map(|now| wanted.split_off(now));
-    let Some((stored, errors)) = store(world, ask, at, &wanted) else { return crash(ask) };
+    let later = world
+        .slow_add
+        .filter(|now| wanted.len() > *now)
+        .map(|now| wanted.split_off(now));
+    let Some((stored, errors)) = store(world, ask, at, &wanted) else {
+        return crash(ask);
+    };
     if let Some(attributes) = later {
         world.pending.push(Pending { event, attributes });
         let mut reply = answer(world, ask, at, &stored, errors, single);
@@ -60,7 +69,12 @@ type Errors = Map<String, Value>;
 /// The ids stored and the errors by position; nothing when the server crashes.
 fn store(world: &mut World, ask: &Ask, at: usize, wanted: &[Value]) -> Option<(Vec<u64>, Errors)> {
     let now = world.tick();
-    let place = Place { event: at, object: 0, unique: true, now };
+    let place = Place {
+        event: at,
+        object: 0,
+        unique: true,
+        now,
+    };
     let (mut stored, mut errors) = (Vec::new(), Errors::new());
     for (number, from) in wanted.iter().enumerate() {
         match capture::attribute(world, &ask.user, from, place) {
@@ -79,15 +93,31 @@ fn store(world: &mut World, ask: &Ask, at: usize, wanted: &[Value]) -> Option<(V
 }
 
 /// What was dropped silently is no error. Exactly one success is shown as one object, even out of a list (recorded as `106-attr-add-list`).
-fn answer(world: &World, ask: &Ask, at: usize, stored: &[u64], mut errors: Errors, single: bool) -> Reply {
+fn answer(
+    world: &World,
+    ask: &Ask,
+    at: usize,
+    stored: &[u64],
+    mut errors: Errors,
+    single: bool,
+) -> Reply {
     let silent = errors.is_empty() && !world.dropped.is_empty();
     if stored.is_empty() && !silent {
-        let errors = if single { errors.remove("attribute_0").unwrap_or_default() } else { errors.into() };
+        let errors = if single {
+            errors.remove("attribute_0").unwrap_or_default()
+        } else {
+            errors.into()
+        };
         return ask.not_saved("add Attribute", "/attributes/add", &errors);
     }
     let event = &world.events[at];
-    let shown = event.attributes.iter().filter(|attribute| stored.contains(&attribute.id));
-    let mut rows: Vec<Value> = shown.map(|attribute| render::attribute_stored(event, attribute)).collect();
+    let shown = event
+        .attributes
+        .iter()
+        .filter(|attribute| stored.contains(&attribute.id));
+    let mut rows: Vec<Value> = shown
+        .map(|attribute| render::attribute_stored(event, attribute))
+        .collect();
     let mut body = if rows.len() == 1 {
         json!({"Attribute": rows.remove(0), "AttributeTag": []})
     } else {
@@ -101,37 +131,61 @@ fn answer(world: &World, ask: &Ask, at: usize, stored: &[u64], mut errors: Error
 
 /// Goes on with the lists of clients that are gone. Each call stores one portion of each.
 pub(super) fn go_on(world: &mut World) {
-    let Some(portion) = world.slow_add else { return };
+    let Some(portion) = world.slow_add else {
+        return;
+    };
     let pending = std::mem::take(&mut world.pending);
     for mut one in pending {
-        let Some(at) = world.events.iter().position(|event| event.id == one.event) else { continue };
+        let Some(at) = world.events.iter().position(|event| event.id == one.event) else {
+            continue;
+        };
         let creator = world.events[at].creator.clone();
-        let Some(user) = world.users.iter().find(|user| user.email() == creator).cloned() else { continue };
+        let Some(user) = world
+            .users
+            .iter()
+            .find(|user| user.email() == creator)
+            .cloned()
+        else {
+            continue;
+        };
         let rest = one.attributes.split_off(portion.min(one.attributes.len()));
         let now = world.tick();
-        let place = Place { event: at, object: 0, unique: true, now };
+        let place = Place {
+            event: at,
+            object: 0,
+            unique: true,
+            now,
+        };
         for from in &one.attributes {
             // A refusal has nobody to be told to.
             let _ = capture::attribute(world, &user, from, place);
         }
         world.events[at].touch(now);
         if !rest.is_empty() {
-            world.pending.push(Pending { event: one.event, attributes: rest });
+            world.pending.push(Pending {
+                event: one.event,
+                attributes: rest,
+            });
         }
     }
 }
 
 /// `attributes/view`: 405 for what is unknown or deleted (recorded as `112-attr-view-notfound`).
 pub(super) fn view(world: &World, ask: &Ask) -> Reply {
-    let found =
-        world.attribute(ask.first()).filter(|(event, attribute)| !attribute.deleted && world.sees(&ask.user, event));
+    let found = world
+        .attribute(ask.first())
+        .filter(|(event, attribute)| !attribute.deleted && world.sees(&ask.user, event));
     let Some((event, attribute)) = found else {
         return ask.refuse(405, "Invalid attribute");
     };
     let mut row = render::attribute_row(event, attribute);
     row["event_uuid"] = event.uuid.as_str().into();
     if !attribute.tags.is_empty() {
-        row["Tag"] = attribute.tags.iter().map(|tag| render::tag(world, tag)).collect();
+        row["Tag"] = attribute
+            .tags
+            .iter()
+            .map(|tag| render::tag(world, tag))
+            .collect();
     }
     Reply::json(200, &json!({ "Attribute": row }))
 }
@@ -139,7 +193,10 @@ pub(super) fn view(world: &World, ask: &Ask) -> Reply {
 /// Where the attribute is that the user wants to change, or the refusal.
 fn own(world: &World, ask: &Ask) -> Result<(usize, usize), Reply> {
     let found = world.events.iter().enumerate().find_map(|(at, event)| {
-        let inside = event.attributes.iter().position(|attribute| attribute.is(ask.first()))?;
+        let inside = event
+            .attributes
+            .iter()
+            .position(|attribute| attribute.is(ask.first()))?;
         world.sees(&ask.user, event).then_some((at, inside))
     });
     let (event, attribute) = found.ok_or_else(|| ask.refuse(404, "Invalid attribute"))?;
@@ -158,14 +215,20 @@ pub(super) fn edit(world: &mut World, ask: &Ask) -> Reply {
     let from = ask.unwrapped("Attribute");
     let mut changed = world.events[event].attributes[at].clone();
     if number(&from["timestamp"]).is_some_and(|given| given <= changed.timestamp) {
-        return ask
-            .refuse(405, "Attribute could not be saved: Attribute in the request not newer than the local copy.");
+        return ask.refuse(
+            405,
+            "Attribute could not be saved: Attribute in the request not newer than the local copy.",
+        );
     }
     let now = world.tick();
     match capture::update(&mut changed, from, now, world.import_rules) {
         Err(Refused::Crash | Refused::Silent) => return crash(ask),
         Err(Refused::Field(field, message)) => {
-            return ask.not_saved("edit Attribute", "/attributes/edit", &json!({field: [message]}));
+            return ask.not_saved(
+                "edit Attribute",
+                "/attributes/edit",
+                &json!({field: [message]}),
+            );
         }
         Ok(()) => {}
     }
@@ -175,7 +238,10 @@ pub(super) fn edit(world: &mut World, ask: &Ask) -> Reply {
     }
     event.attributes[at] = changed;
     event.touch(now);
-    Reply::json(200, &json!({"Attribute": render::attribute_row(event, &event.attributes[at])}))
+    Reply::json(
+        200,
+        &json!({"Attribute": render::attribute_row(event, &event.attributes[at])}),
+    )
 }
 
 /// `attributes/delete/<attribute>[/1]`, soft unless told otherwise (recorded as `113-attr-delete`, `118-attr-delete-hard`).

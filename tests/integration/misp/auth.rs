@@ -41,11 +41,16 @@ pub(super) fn admit(world: &mut World, call: &Call) -> Result<Ask, Reply> {
 /// `326-accept-any-json-ct`); searches are automation whatever the headers (`328-accept-any-no-ct-restsearch`).
 fn is_rest(path: &Path, call: &Call) -> bool {
     let automation = ["restsearch", "describetypes"].contains(&path.action.as_str());
-    automation || path.dot_json || call.header("accept").is_some_and(|accept| accept.contains("application/json"))
+    automation
+        || path.dot_json
+        || call
+            .header("accept")
+            .is_some_and(|accept| accept.contains("application/json"))
 }
 
 fn to_login(world: &World) -> Reply {
-    Reply::bytes(302, "text/html; charset=UTF-8", Vec::new()).with("Location", format!("{}/users/login", world.url))
+    Reply::bytes(302, "text/html; charset=UTF-8", Vec::new())
+        .with("Location", format!("{}/users/login", world.url))
 }
 
 fn user(world: &World, call: &Call, url: &str) -> Result<User, Reply> {
@@ -59,7 +64,9 @@ fn user(world: &World, call: &Call, url: &str) -> Result<User, Reply> {
         None => return Ok(user.masked()),
         Some(Refusal::Expired) => unknown,
         Some(Refusal::Disabled) => "Authentication failed. Your user account has been disabled.",
-        Some(Refusal::OtherAddress) => "It is not possible to use this Auth key from your IP address",
+        Some(Refusal::OtherAddress) => {
+            "It is not possible to use this Auth key from your IP address"
+        }
     };
     Err(refusal(403, message, url))
 }
@@ -68,8 +75,16 @@ fn user(world: &World, call: &Call, url: &str) -> Result<User, Reply> {
 fn body(call: &Call, url: &str) -> Result<(Value, bool), Reply> {
     let bytes = match call.header("content-encoding") {
         None => call.body.clone(),
-        Some("gzip") => unzipped(&call.body).ok_or_else(|| refusal(400, "Invalid compressed data.", url))?,
-        Some(_) => return Err(refusal(400, "This server doesn&#039;t support brotli compressed requests.", url)),
+        Some("gzip") => {
+            unzipped(&call.body).ok_or_else(|| refusal(400, "Invalid compressed data.", url))?
+        }
+        Some(_) => {
+            return Err(refusal(
+                400,
+                "This server doesn&#039;t support brotli compressed requests.",
+                url,
+            ));
+        }
     };
     let content_type = call.header("content-type").unwrap_or_default();
     if bytes.is_empty() || content_type.is_empty() {
@@ -85,33 +100,42 @@ fn body(call: &Call, url: &str) -> Result<(Value, bool), Reply> {
 
 fn unzipped(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut plain = Vec::new();
-    flate2::read::GzDecoder::new(bytes).read_to_end(&mut plain).ok()?;
+    flate2::read::GzDecoder::new(bytes)
+        .read_to_end(&mut plain)
+        .ok()?;
     Some(plain)
 }
 
 /// The permission each action asks of the role.
 fn permitted(ask: &Ask) -> Result<(), Reply> {
     let role = ask.user.role;
-    let enough =
-        match (ask.controller.as_str(), ask.action.as_str()) {
-            ("events", "add" | "edit" | "delete" | "unpublish")
-            | ("attributes", "add" | "edit" | "delete" | "restore") => role.add,
-            ("objects", "add" | "delete") => role.add,
-            ("events", "publish") => role.publish,
-            ("events" | "attributes", "addtag" | "removetag")
-            | ("tags", "attachtagtoobject" | "removetagfromobject") => role.tagger,
-            ("tags", "add") => role.tag_editor,
-            ("sightings", "add") => role.sighting,
-            _ => true,
-        };
-    if enough { Ok(()) } else { Err(ask.not_permitted()) }
+    let enough = match (ask.controller.as_str(), ask.action.as_str()) {
+        ("events", "add" | "edit" | "delete" | "unpublish")
+        | ("attributes", "add" | "edit" | "delete" | "restore") => role.add,
+        ("objects", "add" | "delete") => role.add,
+        ("events", "publish") => role.publish,
+        ("events" | "attributes", "addtag" | "removetag")
+        | ("tags", "attachtagtoobject" | "removetagfromobject") => role.tagger,
+        ("tags", "add") => role.tag_editor,
+        ("sightings", "add") => role.sighting,
+        _ => true,
+    };
+    if enough {
+        Ok(())
+    } else {
+        Err(ask.not_permitted())
+    }
 }
 
 /// Counts a search against the user's limit; the headers of a counted answer, or the refusal (recorded as
 /// `288-ratelimit-2`, `291-ratelimit-5`).
-pub(super) fn rate_limit(world: &mut World, ask: &Ask) -> Result<Vec<(&'static str, String)>, Reply> {
+pub(super) fn rate_limit(
+    world: &mut World,
+    ask: &Ask,
+) -> Result<Vec<(&'static str, String)>, Reply> {
     let limit = ask.user.role.rate_limit;
-    let counted = ask.action == "restsearch" && ["events", "attributes"].contains(&ask.controller.as_str());
+    let counted =
+        ask.action == "restsearch" && ["events", "attributes"].contains(&ask.controller.as_str());
     if limit == 0 || !counted {
         return Ok(Vec::new());
     }
@@ -119,12 +143,17 @@ pub(super) fn rate_limit(world: &mut World, ask: &Ask) -> Result<Vec<(&'static s
     *used += 1;
     let headers = vec![
         ("X-Rate-Limit-Limit", limit.to_string()),
-        ("X-Rate-Limit-Remaining", limit.saturating_sub(*used).to_string()),
+        (
+            "X-Rate-Limit-Remaining",
+            limit.saturating_sub(*used).to_string(),
+        ),
         ("X-Rate-Limit-Reset", "900".to_owned()),
     ];
     if *used > limit {
         let refused = ask.refuse(429, "Rate limit exceeded.");
-        return Err(headers.iter().fold(refused, |reply, (name, value)| reply.with(name, value)));
+        return Err(headers
+            .iter()
+            .fold(refused, |reply, (name, value)| reply.with(name, value)));
     }
     Ok(headers)
 }

@@ -25,7 +25,12 @@ pub(super) struct Place {
 }
 
 /// Stores one attribute and answers its id.
-pub(super) fn attribute(world: &mut World, user: &User, from: &Value, place: Place) -> Result<u64, Refused> {
+pub(super) fn attribute(
+    world: &mut World,
+    user: &User,
+    from: &Value,
+    place: Place,
+) -> Result<u64, Refused> {
     if unknown_type(world, from) {
         return Err(Refused::Field("type", "Invalid type.".into()));
     }
@@ -33,7 +38,11 @@ pub(super) fn attribute(world: &mut World, user: &User, from: &Value, place: Pla
     if let Some(value) = world.rewritten.get(&attribute.value) {
         attribute.value.clone_from(value);
     }
-    if world.dropped.iter().any(|value| *value == attribute.value || from["value"] == value.as_str()) {
+    if world
+        .dropped
+        .iter()
+        .any(|value| *value == attribute.value || from["value"] == value.as_str())
+    {
         return Err(Refused::Silent);
     }
     if let Some(reason) = world.refused.get(&attribute.value) {
@@ -52,7 +61,10 @@ pub(super) fn attribute(world: &mut World, user: &User, from: &Value, place: Pla
             && are_equal(&known.value, &attribute.value)
     };
     if place.unique && event.live().any(same) {
-        return Err(Refused::Field("value", "A similar attribute already exists for this event.".into()));
+        return Err(Refused::Field(
+            "value",
+            "A similar attribute already exists for this event.".into(),
+        ));
     }
     attribute.tags = tags::captured(world, user, &from["Tag"]).ok_or(Refused::Crash)?;
     attribute.id = world.next_id();
@@ -65,7 +77,10 @@ pub(super) fn attribute(world: &mut World, user: &User, from: &Value, place: Pla
 
 /// Whether the type is one that a test took away from this server.
 pub(super) fn unknown_type(world: &World, from: &Value) -> bool {
-    world.without_types.iter().any(|kind| from["type"] == kind.as_str())
+    world
+        .without_types
+        .iter()
+        .any(|kind| from["type"] == kind.as_str())
 }
 
 fn draft(from: &Value, place: Place, ruled: bool) -> Result<Attribute, Refused> {
@@ -76,8 +91,13 @@ fn draft(from: &Value, place: Place, ruled: bool) -> Result<Attribute, Refused> 
     let category = text(&from["category"])
         .filter(|category| !category.is_empty())
         .unwrap_or_else(|| known.default_category.clone());
-    let raw = text(&from["value"]).ok_or_else(|| Refused::Field("value", "Value not set.".into()))?;
-    let raw = if kind == "malware-sample" && from.get("encrypt").is_some() { sample(&raw, &from["data"]) } else { raw };
+    let raw =
+        text(&from["value"]).ok_or_else(|| Refused::Field("value", "Value not set.".into()))?;
+    let raw = if kind == "malware-sample" && from.get("encrypt").is_some() {
+        sample(&raw, &from["data"])
+    } else {
+        raw
+    };
     let value = validate::value(&kind, &category, &raw, ruled)?;
     let comment = text(&from["comment"]).unwrap_or_default();
     if four_bytes(&comment) {
@@ -87,7 +107,10 @@ fn draft(from: &Value, place: Place, ruled: bool) -> Result<Attribute, Refused> 
     Ok(Attribute {
         object: place.object,
         object_relation: text(&from["object_relation"]),
-        to_ids: from.get("to_ids").filter(|given| !given.is_null()).map_or(known.to_ids, truthy),
+        to_ids: from
+            .get("to_ids")
+            .filter(|given| !given.is_null())
+            .map_or(known.to_ids, truthy),
         comment,
         distribution: distribution(&from["distribution"])?,
         timestamp: number(&from["timestamp"]).unwrap_or(place.now),
@@ -104,7 +127,12 @@ fn draft(from: &Value, place: Place, ruled: bool) -> Result<Attribute, Refused> 
 }
 
 /// Takes over the fields of a request that names a known attribute; what the request does not have stays.
-pub(super) fn update(attribute: &mut Attribute, from: &Value, now: i64, ruled: bool) -> Result<(), Refused> {
+pub(super) fn update(
+    attribute: &mut Attribute,
+    from: &Value,
+    now: i64,
+    ruled: bool,
+) -> Result<(), Refused> {
     if let Some(category) = text(&from["category"]) {
         attribute.category = category;
     }
@@ -150,11 +178,17 @@ fn distribution(given: &Value) -> Result<u64, Refused> {
 fn checked_uuid(world: &World, given: &Value) -> Result<String, Refused> {
     let uuid = text(given).unwrap_or_default();
     if uuid::Uuid::try_parse(&uuid).is_err() || uuid.len() != 36 {
-        return Err(Refused::Field("uuid", "Please provide a valid RFC 4122 UUID".into()));
+        return Err(Refused::Field(
+            "uuid",
+            "Please provide a valid RFC 4122 UUID".into(),
+        ));
     }
     let uuid = uuid.to_lowercase();
     if world.attribute(&uuid).is_some() {
-        return Err(Refused::Field("uuid", "The UUID provided is not unique".into()));
+        return Err(Refused::Field(
+            "uuid",
+            "The UUID provided is not unique".into(),
+        ));
     }
     Ok(uuid)
 }
@@ -173,15 +207,21 @@ pub(super) fn four_bytes(text: &str) -> bool {
 /// With `encrypt` (whatever its value) the server packs the file and appends its hash to the name.
 fn sample(name: &str, data: &Value) -> String {
     let bytes = base64(&text(data).unwrap_or_default());
-    let hash: String = Md5::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = Md5::digest(&bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("{name}|{hash}")
 }
 
 /// Anything that is no base64 is skipped: MISP takes it (recorded as `097-add-attr-bad-base64`).
 pub(crate) fn base64(text: &str) -> Vec<u8> {
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digits: Vec<u32> =
-        text.chars().filter_map(|c| alphabet.find(c)).filter_map(|at| u32::try_from(at).ok()).collect();
+    let digits: Vec<u32> = text
+        .chars()
+        .filter_map(|c| alphabet.find(c))
+        .filter_map(|at| u32::try_from(at).ok())
+        .collect();
     let mut out = Vec::new();
     for four in digits.chunks(4) {
         let bits = four.iter().fold(0, |bits, digit| bits << 6 | digit) << (6 * (4 - four.len()));
@@ -191,11 +231,17 @@ pub(crate) fn base64(text: &str) -> Vec<u8> {
 }
 
 fn seen(from: &Value) -> Result<(Option<String>, Option<String>), Refused> {
-    let (first, last) = (text(&from["first_seen"]).map(|t| moment(&t)), text(&from["last_seen"]).map(|t| moment(&t)));
+    let (first, last) = (
+        text(&from["first_seen"]).map(|t| moment(&t)),
+        text(&from["last_seen"]).map(|t| moment(&t)),
+    );
     if let (Some(first), Some(last)) = (&first, &last)
         && last < first
     {
-        return Err(Refused::Field("last_seen", "Last seen should be more recent than first seen.".into()));
+        return Err(Refused::Field(
+            "last_seen",
+            "Last seen should be more recent than first seen.".into(),
+        ));
     }
     Ok((first, last))
 }
@@ -214,7 +260,12 @@ fn moment(given: &str) -> String {
 /// The attachments of tags to an event or attribute, for the callers outside of attributes.
 pub(super) fn event_tags(world: &mut World, user: &User, from: &Value) -> Option<Vec<Attached>> {
     let mut all = tags::captured(world, user, &from["Tag"])?;
-    let wrapped: Value = from["EventTag"].as_array().into_iter().flatten().map(|row| row["Tag"].clone()).collect();
+    let wrapped: Value = from["EventTag"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|row| row["Tag"].clone())
+        .collect();
     all.extend(tags::captured(world, user, &wrapped)?);
     Some(all)
 }

@@ -47,7 +47,9 @@ fn read(path: &Path) -> Value {
     let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     if path.extension().is_some_and(|extension| extension == "gz") {
         let mut plain = Vec::new();
-        flate2::read::GzDecoder::new(bytes.as_slice()).read_to_end(&mut plain).expect("gzip");
+        flate2::read::GzDecoder::new(bytes.as_slice())
+            .read_to_end(&mut plain)
+            .expect("gzip");
         return serde_json::from_slice(&plain).expect("JSON");
     }
     serde_json::from_slice(&bytes).expect("JSON")
@@ -60,17 +62,30 @@ fn load_event(world: &mut World, row: &Value, found: &Value, attributes: &Value)
     event.clusters = row["GalaxyCluster"].clone();
     event.tags = tags(world, &source["Tag"]);
     event.objects = list(&source["Object"]).iter().map(object).collect();
-    let in_objects = list(&source["Object"]).iter().flat_map(|object| list(&object["Attribute"]));
-    let seen: Vec<&Value> = list(&source["Attribute"]).iter().chain(in_objects).collect();
-    let by_id: HashMap<&str, &Value> = seen.iter().filter_map(|one| Some((one["id"].as_str()?, *one))).collect();
+    let in_objects = list(&source["Object"])
+        .iter()
+        .flat_map(|object| list(&object["Attribute"]));
+    let seen: Vec<&Value> = list(&source["Attribute"])
+        .iter()
+        .chain(in_objects)
+        .collect();
+    let by_id: HashMap<&str, &Value> = seen
+        .iter()
+        .filter_map(|one| Some((one["id"].as_str()?, *one)))
+        .collect();
     for from in list(&attributes["response"]["Attribute"]) {
         let rich = from["id"].as_str().and_then(|id| by_id.get(id));
-        event.attributes.push(attribute(world, from, rich.copied().unwrap_or(from)));
+        event
+            .attributes
+            .push(attribute(world, from, rich.copied().unwrap_or(from)));
     }
     for attribute in seen {
-        world.sightings.extend(list(&attribute["Sighting"]).iter().map(sighting));
+        world
+            .sightings
+            .extend(list(&attribute["Sighting"]).iter().map(sighting));
     }
-    if source["SharingGroup"].is_object() && !world.sharing_groups.contains(&source["SharingGroup"]) {
+    if source["SharingGroup"].is_object() && !world.sharing_groups.contains(&source["SharingGroup"])
+    {
         world.sharing_groups.push(source["SharingGroup"].clone());
     }
     world.events.push(event);
@@ -124,7 +139,10 @@ fn attribute(world: &mut World, from: &Value, rich: &Value) -> Attribute {
         last_seen: text(&from["last_seen"]),
         data: None,
         tags: tags(world, &from["Tag"]),
-        galaxies: rich.get("Galaxy").cloned().unwrap_or(Value::Array(Vec::new())),
+        galaxies: rich
+            .get("Galaxy")
+            .cloned()
+            .unwrap_or(Value::Array(Vec::new())),
     }
 }
 
@@ -169,10 +187,21 @@ fn tags(world: &mut World, from: &Value) -> Vec<Attached> {
             let numerical_value = text(&row["numerical_value"]);
             let (name, colour) = (string(&row["name"]), string(&row["colour"]));
             let is_galaxy = row["is_galaxy"] == true;
-            world.tags.push(Tag { id: tag, name, colour, numerical_value, is_galaxy, ..Tag::default() });
+            world.tags.push(Tag {
+                id: tag,
+                name,
+                colour,
+                numerical_value,
+                is_galaxy,
+                ..Tag::default()
+            });
         }
         let link = world.next_id();
-        attached.push(Attached { id: link, tag, local: row["local"] == true });
+        attached.push(Attached {
+            id: link,
+            tag,
+            local: row["local"] == true,
+        });
     }
     attached
 }

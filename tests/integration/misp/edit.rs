@@ -33,31 +33,47 @@ pub(super) fn edit(world: &mut World, ask: &Ask) -> Reply {
     }
     let now = world.tick();
     header(&mut world.events[at], &ask.user, &from, now);
-    let place = Place { event: at, object: 0, unique: true, now };
+    let place = Place {
+        event: at,
+        object: 0,
+        unique: true,
+        now,
+    };
     if contents(world, ask, &from, place).is_err() {
         return crash(ask);
     }
-    let shown = if ask.flag("metadata") { Shown::METADATA } else { Shown::ALL };
-    Reply::json(200, &render::event(world, &ask.user, &world.events[at], shown))
+    let shown = if ask.flag("metadata") {
+        Shown::METADATA
+    } else {
+        Shown::ALL
+    };
+    Reply::json(
+        200,
+        &render::event(world, &ask.user, &world.events[at], shown),
+    )
 }
 
 /// A uuid in the body counts more than what is in the path.
 fn position(world: &World, ask: &Ask, from: &Value) -> Option<usize> {
     let wanted = text(&from["uuid"]).unwrap_or_else(|| ask.first().to_owned());
-    world.events.iter().position(|event| event.is(&wanted) && world.sees(&ask.user, event))
+    world
+        .events
+        .iter()
+        .position(|event| event.is(&wanted) && world.sees(&ask.user, event))
 }
 
 fn unfit(event: &Event, from: &Value) -> Option<Reply> {
     let refused = |errors: Value| {
         let name = "Could not edit Event";
         let url = format!("/events/edit/{}", event.id);
-        let body =
-            json!({"saved": false, "name": name, "message": name, "url": url, "errors": errors, "id": int(event.id)});
+        let body = json!({"saved": false, "name": name, "message": name, "url": url, "errors": errors, "id": int(event.id)});
         Some(Reply::json(403, &body))
     };
     if number(&from["timestamp"]).is_some_and(|given| given <= event.timestamp) {
         // Recorded as `141-edit-older-timestamp` and `142-edit-same-timestamp`.
-        return refused("Event could not be saved: Event in the request not newer than the local copy.".into());
+        return refused(
+            "Event could not be saved: Event in the request not newer than the local copy.".into(),
+        );
     }
     let (field, message) = bad_field(from)?;
     refused(json!({"Event": {field: [message]}}))
@@ -99,9 +115,12 @@ fn contents(world: &mut World, ask: &Ask, from: &Value, place: Place) -> Result<
 /// `150-edit-attr-no-uuid-dup`).
 fn one_attribute(world: &mut World, ask: &Ask, from: &Value, place: Place) -> Result<(), ()> {
     let uuid = text(&from["uuid"]).map(|uuid| uuid.to_lowercase());
-    let at = uuid
-        .as_ref()
-        .and_then(|uuid| world.events[place.event].attributes.iter().position(|known| known.uuid == *uuid));
+    let at = uuid.as_ref().and_then(|uuid| {
+        world.events[place.event]
+            .attributes
+            .iter()
+            .position(|known| known.uuid == *uuid)
+    });
     let Some(at) = at else {
         let mut from = from.clone();
         if !ask.user.role.tagger {
@@ -153,13 +172,19 @@ fn one_object(world: &mut World, ask: &Ask, from: &Value, place: Place) -> Resul
     }
     object_fields(known, from);
     known.timestamp = number(&from["timestamp"]).unwrap_or(place.now);
-    let inside = Place { object: known.id, unique: false, ..place };
+    let inside = Place {
+        object: known.id,
+        unique: false,
+        ..place
+    };
     if !from["deleted"].is_null() {
         known.deleted = truthy(&from["deleted"]);
     }
     if known.deleted {
-        for attribute in
-            event.attributes.iter_mut().filter(|attribute| attribute.object == inside.object && !attribute.deleted)
+        for attribute in event
+            .attributes
+            .iter_mut()
+            .filter(|attribute| attribute.object == inside.object && !attribute.deleted)
         {
             attribute.deleted = true;
             event.attribute_count -= 1;
@@ -189,7 +214,13 @@ fn object_fields(known: &mut Object, from: &Value) {
 }
 
 /// Adds the tags named, removes those with `deleted`; for a user who may tag only, others are not told. Nothing for a name that crashes the server.
-fn change_tags(world: &mut World, user: &User, tags: &mut Vec<Attached>, from: &Value, of_event: bool) -> Option<()> {
+fn change_tags(
+    world: &mut World,
+    user: &User,
+    tags: &mut Vec<Attached>,
+    from: &Value,
+    of_event: bool,
+) -> Option<()> {
     if !user.role.tagger {
         return Some(());
     }
@@ -198,9 +229,15 @@ fn change_tags(world: &mut World, user: &User, tags: &mut Vec<Attached>, from: &
     let rows = from.as_array().into_iter().flatten();
     let (dropped, added): (Vec<_>, Vec<_>) = rows.partition(|row| truthy(&row["deleted"]));
     let in_turn = from.as_array().into_iter().flatten().collect();
-    for row in if of_event { in_turn } else { [added, dropped].concat() } {
+    for row in if of_event {
+        in_turn
+    } else {
+        [added, dropped].concat()
+    } {
         if truthy(&row["deleted"]) {
-            let id = world.tag_named(&text(&row["name"]).unwrap_or_default()).map(|tag| tag.id);
+            let id = world
+                .tag_named(&text(&row["name"]).unwrap_or_default())
+                .map(|tag| tag.id);
             tags.retain(|known| Some(known.tag) != id);
             continue;
         }

@@ -25,10 +25,15 @@ impl Filter {
                 let of = |name: &str| parts.get(name).map(literal).unwrap_or_default();
                 (filter.or, filter.and, filter.not) = (of("OR"), of("AND"), of("NOT"));
             }
-            Value::Array(items) => items.iter().filter_map(text).for_each(|item| filter.add(&item)),
+            Value::Array(items) => items
+                .iter()
+                .filter_map(text)
+                .for_each(|item| filter.add(&item)),
             scalar => text(scalar)?.split("&&").for_each(|item| filter.add(item)),
         }
-        let empty = [&filter.or, &filter.and, &filter.not].into_iter().all(|list| list.iter().all(String::is_empty));
+        let empty = [&filter.or, &filter.and, &filter.not]
+            .into_iter()
+            .all(|list| list.iter().all(String::is_empty));
         (!empty).then_some(filter)
     }
 
@@ -53,14 +58,19 @@ impl Filter {
 
     fn passes_by(&self, texts: &[&str], is_it: fn(&str, &str) -> bool) -> bool {
         let known = |pattern: &String| texts.iter().any(|text| is_it(pattern, text));
-        !self.not.iter().any(known) && self.and.iter().all(known) && (self.or.is_empty() || self.or.iter().any(known))
+        !self.not.iter().any(known)
+            && self.and.iter().all(known)
+            && (self.or.is_empty() || self.or.iter().any(known))
     }
 }
 
 /// A value, or half of one, equal by the collation of MISP's columns (recorded as `463-value-search-percent-behind-weightless`
 /// and its neighbours).
 fn like_value(pattern: &str, text: &str) -> bool {
-    match (pattern.parse::<Ipv6Addr>(), pattern.starts_with('%') || pattern.ends_with('%')) {
+    match (
+        pattern.parse::<Ipv6Addr>(),
+        pattern.starts_with('%') || pattern.ends_with('%'),
+    ) {
         // Recorded as `466-value-search-ipv6-is-compressed`.
         (Ok(ip), _) => are_equal(&ip.to_string(), text),
         (Err(_), true) => like(&equality_key(pattern), &equality_key(text)),
@@ -115,7 +125,9 @@ fn moment(text: &str, now: i64) -> i64 {
         Some('s') => 1,
         _ => return now + 1,
     };
-    text[..text.len() - 1].parse::<i64>().map_or(now + 1, |count| now - count * unit)
+    text[..text.len() - 1]
+        .parse::<i64>()
+        .map_or(now + 1, |count| now - count * unit)
 }
 
 /// Whether `YYYY-MM-DD` lies in the window.
@@ -131,12 +143,20 @@ pub(crate) fn in_days(window: &Value, day: &str) -> bool {
 
 /// The page's rows. A page without a limit is ignored, page 0 is page 1 (recorded as `165-rs-page0`, `169-rs-page-no-limit`).
 pub(crate) fn page<T>(rows: Vec<T>, limit: &Value, page: &Value) -> Vec<T> {
-    let limit = super::ask::number(limit).and_then(|limit| usize::try_from(limit).ok()).unwrap_or(0);
+    let limit = super::ask::number(limit)
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(0);
     if limit == 0 {
         return rows;
     }
-    let page = super::ask::number(page).and_then(|page| usize::try_from(page).ok()).unwrap_or(1).max(1);
-    rows.into_iter().skip((page - 1).saturating_mul(limit)).take(limit).collect()
+    let page = super::ask::number(page)
+        .and_then(|page| usize::try_from(page).ok())
+        .unwrap_or(1)
+        .max(1);
+    rows.into_iter()
+        .skip((page - 1).saturating_mul(limit))
+        .take(limit)
+        .collect()
 }
 
 /// A column to sort by and whether upwards.
@@ -148,6 +168,8 @@ pub(crate) fn order(value: &Value) -> Option<Order> {
     let mut words = value.split_whitespace();
     let column = words.next()?;
     let column = column.split_once('.').map_or(column, |(_, column)| column);
-    let upwards = !words.next().is_some_and(|word| word.eq_ignore_ascii_case("desc"));
+    let upwards = !words
+        .next()
+        .is_some_and(|word| word.eq_ignore_ascii_case("desc"));
     Some((column.to_owned(), upwards))
 }

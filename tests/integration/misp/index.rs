@@ -12,31 +12,61 @@ use crate::http_fake::Reply;
 pub(super) fn index(world: &World, ask: &Ask) -> Reply {
     let filters = filters(ask);
     let minimal = truthy(&filters["minimal"]);
-    let mut rows: Vec<&Event> = world.events.iter().filter(|event| world.sees(&ask.user, event)).collect();
+    let mut rows: Vec<&Event> = world
+        .events
+        .iter()
+        .filter(|event| world.sees(&ask.user, event))
+        .collect();
     rows.retain(|event| match world.ignores_filters {
         true => choice(&filters["eventid"], &[&event.id.to_string(), &event.uuid]),
         false => wanted(world, event, &filters),
     });
     if minimal {
         // Recorded as `231-index-minimal`: 84 of 95, and published events without attributes are among the missing.
-        rows.retain(|event| event.attribute_count > 0 || event.reports.as_array().is_some_and(|list| !list.is_empty()));
+        rows.retain(|event| {
+            event.attribute_count > 0
+                || event
+                    .reports
+                    .as_array()
+                    .is_some_and(|list| !list.is_empty())
+        });
     }
     let total = rows.len();
-    let upwards = text(&filters["direction"]).is_none_or(|direction| direction.eq_ignore_ascii_case("asc"));
-    let by = text(&filters["sort"]).map(|sort| (sort, upwards)).or_else(|| filter::order(&filters["order"]));
+    let upwards =
+        text(&filters["direction"]).is_none_or(|direction| direction.eq_ignore_ascii_case("asc"));
+    let by = text(&filters["sort"])
+        .map(|sort| (sort, upwards))
+        .or_else(|| filter::order(&filters["order"]));
     sort(&mut rows, by.as_ref());
     let rows = filter::page(rows, &filters["limit"], &filters["page"]);
-    let shown = |event: &Event| if minimal { minimal_row(world, event) } else { row(world, event) };
+    let shown = |event: &Event| {
+        if minimal {
+            minimal_row(world, event)
+        } else {
+            row(world, event)
+        }
+    };
     let rows: Vec<Value> = rows.into_iter().map(shown).collect();
     Reply::json(200, &rows.into()).with("X-Result-Count", total)
 }
 
 fn filters(ask: &Ask) -> Value {
     let plain = |name: &str| {
-        name.strip_prefix("search").filter(|rest| !rest.is_empty() && *rest != "all").unwrap_or(name).to_owned()
+        name.strip_prefix("search")
+            .filter(|rest| !rest.is_empty() && *rest != "all")
+            .unwrap_or(name)
+            .to_owned()
     };
-    let body = ask.body.as_object().into_iter().flatten().map(|(name, value)| (plain(name), value.clone()));
-    let named = ask.named.iter().map(|(name, value)| (plain(name), value.as_str().into()));
+    let body = ask
+        .body
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (plain(name), value.clone()));
+    let named = ask
+        .named
+        .iter()
+        .map(|(name, value)| (plain(name), value.as_str().into()));
     let filters: Map<String, Value> = body.chain(named).collect();
     let mut all: Value = filters.into();
     for (alias, name) in [("publishtimestamp", "publish_timestamp"), ("tags", "tag")] {
@@ -51,7 +81,11 @@ fn wanted(world: &World, event: &Event, filters: &Value) -> bool {
     let info = event.info.to_lowercase();
     let part = |filter: &Value| text(filter).is_none_or(|part| info.contains(&part.to_lowercase()));
     in_window(&filters["timestamp"], event.timestamp, world.now)
-        && in_window(&filters["publish_timestamp"], event.publish_timestamp, world.now)
+        && in_window(
+            &filters["publish_timestamp"],
+            event.publish_timestamp,
+            world.now,
+        )
         && part(&filters["eventinfo"])
         && part(&filters["searchall"])
         && choice(&filters["eventid"], &[&event.id.to_string(), &event.uuid])
@@ -71,8 +105,12 @@ fn choices(filter: &Value) -> Option<(Vec<String>, Vec<String>)> {
         Value::Array(items) => items.iter().filter_map(text).collect(),
         scalar => text(scalar)?.split('|').map(ToOwned::to_owned).collect(),
     };
-    let (not, or): (Vec<String>, Vec<String>) = items.into_iter().partition(|item| item.starts_with('!'));
-    Some((or, not.into_iter().map(|item| item[1..].to_owned()).collect()))
+    let (not, or): (Vec<String>, Vec<String>) =
+        items.into_iter().partition(|item| item.starts_with('!'));
+    Some((
+        or,
+        not.into_iter().map(|item| item[1..].to_owned()).collect(),
+    ))
 }
 
 fn choice(filter: &Value, texts: &[&str]) -> bool {
@@ -109,16 +147,21 @@ fn org(world: &World, filter: &Value, event: &Event) -> bool {
 /// Event tags only, exact and case-sensitive; an unknown excluded one does nothing.
 fn tag(world: &World, filter: &Value, event: &Event) -> bool {
     let names = world.names(&event.tags);
-    let has = |wanted: &String| names.contains(wanted) || event.tags.iter().any(|tag| tag.tag.to_string() == *wanted);
+    let has = |wanted: &String| {
+        names.contains(wanted) || event.tags.iter().any(|tag| tag.tag.to_string() == *wanted)
+    };
     if let Some(both) = filter.as_str().filter(|text| text.contains('&')) {
         return both.split('&').all(|one| has(&one.to_owned()));
     }
-    choices(filter).is_none_or(|(or, not)| (or.is_empty() || or.iter().any(has)) && !not.iter().any(has))
+    choices(filter)
+        .is_none_or(|(or, not)| (or.is_empty() || or.iter().any(has)) && !not.iter().any(has))
 }
 
 /// Sorts by an event column; by id if there is none to sort by.
 pub(super) fn sort(rows: &mut [&Event], by: Option<&filter::Order>) {
-    let (column, upwards) = by.map_or(("id", true), |(column, upwards)| (column.as_str(), *upwards));
+    let (column, upwards) = by.map_or(("id", true), |(column, upwards)| {
+        (column.as_str(), *upwards)
+    });
     let known = |event: &Event| -> Option<(i64, String)> {
         let id = |id: u64| Some((i64::try_from(id).unwrap_or(i64::MAX), String::new()));
         match column {
@@ -179,14 +222,20 @@ fn row(world: &World, event: &Event) -> Value {
     });
     let id = int(event.sharing_group);
     if let Some(group) = world.sharing_groups.iter().find(|group| group["id"] == id) {
-        row["SharingGroup"] = json!({"id": group["id"], "name": group["name"], "uuid": group["uuid"]});
+        row["SharingGroup"] =
+            json!({"id": group["id"], "name": group["name"], "uuid": group["uuid"]});
     }
     if event.clusters.is_array() {
         row["GalaxyCluster"] = event.clusters.clone();
     }
     // What is not exportable is left out here (MISP's `EventsController.php`, `index`).
-    let tags = event.tags.iter().filter(|attached| !world.tag(attached.tag).is_mute);
-    row["EventTag"] = tags.map(|attached| event_tag(world, event, attached)).collect();
+    let tags = event
+        .tags
+        .iter()
+        .filter(|attached| !world.tag(attached.tag).is_mute);
+    row["EventTag"] = tags
+        .map(|attached| event_tag(world, event, attached))
+        .collect();
     row
 }
 

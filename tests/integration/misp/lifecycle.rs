@@ -14,7 +14,11 @@ pub(super) fn publish(world: &mut World, ask: &Ask) -> Reply {
         return crash(ask);
     }
     let now = world.now;
-    let Some(at) = world.events.iter().position(|event| event.is(ask.first()) && world.sees(&ask.user, event)) else {
+    let Some(at) = world
+        .events
+        .iter()
+        .position(|event| event.is(ask.first()) && world.sees(&ask.user, event))
+    else {
         return ask.refuse(404, "Invalid event.");
     };
     let event = &mut world.events[at];
@@ -23,7 +27,10 @@ pub(super) fn publish(world: &mut World, ask: &Ask) -> Reply {
     }
     event.published = true;
     event.publish_timestamp = now;
-    let mut body = ask.saved("Event published without alerts", &format!("/events/publish/{}", event.id));
+    let mut body = ask.saved(
+        "Event published without alerts",
+        &format!("/events/publish/{}", event.id),
+    );
     body["id"] = int(event.id);
     world.tick();
     Reply::json(200, &body)
@@ -32,12 +39,18 @@ pub(super) fn publish(world: &mut World, ask: &Ask) -> Reply {
 /// `events/unpublish`.
 pub(super) fn unpublish(world: &mut World, ask: &Ask) -> Reply {
     let now = world.tick();
-    let Some(event) = world.events.iter_mut().find(|event| event.is(ask.first()) && may_change(&ask.user, event))
+    let Some(event) = world
+        .events
+        .iter_mut()
+        .find(|event| event.is(ask.first()) && may_change(&ask.user, event))
     else {
         return ask.refuse(404, "Invalid event");
     };
     event.touch(now);
-    let mut body = ask.saved("Event unpublished.", &format!("/events/unpublish/{}", event.id));
+    let mut body = ask.saved(
+        "Event unpublished.",
+        &format!("/events/unpublish/{}", event.id),
+    );
     body["id"] = int(event.id);
     Reply::json(200, &body)
 }
@@ -48,11 +61,21 @@ pub(super) fn delete(world: &mut World, ask: &Ask) -> Reply {
     if ask.method == "GET" {
         return crash(ask);
     }
-    let Some(at) = world.events.iter().position(|event| event.is(ask.first()) && may_change(&ask.user, event)) else {
-        return ask.not_saved("delete Event", "/events/delete", &"Event was not deleted.".into());
+    let Some(at) = world
+        .events
+        .iter()
+        .position(|event| event.is(ask.first()) && may_change(&ask.user, event))
+    else {
+        return ask.not_saved(
+            "delete Event",
+            "/events/delete",
+            &"Event was not deleted.".into(),
+        );
     };
     let event = world.events.remove(at);
-    world.sightings.retain(|sighting| sighting.event != event.id);
+    world
+        .sightings
+        .retain(|sighting| sighting.event != event.id);
     world.blocklist.push(event.uuid);
     world.tick();
     let mut body = ask.saved("Event deleted.", &format!("/events/delete/{}", ask.first()));
@@ -66,9 +89,22 @@ pub(super) fn edit_strategy(world: &World, ask: &Ask) -> Reply {
     let Some(event) = world.event(ask.first()) else {
         return ask.refuse(404, "Invalid event");
     };
-    let extending = |other: &&super::world::Event| other.extends_uuid == event.uuid && world.sees(&ask.user, other);
-    let extensions: Vec<serde_json::Value> =
-        world.events.iter().filter(extending).map(|other| json!({"id": int(other.id), "uuid": other.uuid})).collect();
-    let strategy = if may_change(&ask.user, event) { "edit" } else { "extend" };
-    Reply::json(200, &json!({"extensions": extensions, "strategy": strategy}))
+    let extending = |other: &&super::world::Event| {
+        other.extends_uuid == event.uuid && world.sees(&ask.user, other)
+    };
+    let extensions: Vec<serde_json::Value> = world
+        .events
+        .iter()
+        .filter(extending)
+        .map(|other| json!({"id": int(other.id), "uuid": other.uuid}))
+        .collect();
+    let strategy = if may_change(&ask.user, event) {
+        "edit"
+    } else {
+        "extend"
+    };
+    Reply::json(
+        200,
+        &json!({"extensions": extensions, "strategy": strategy}),
+    )
 }

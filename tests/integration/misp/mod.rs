@@ -44,7 +44,14 @@ pub(crate) fn stored(kind: &str, category: &str, value: &str) -> Option<String> 
 }
 
 /// Controllers whose actions the access control lists.
-const KNOWN: [&str; 6] = ["attributes", "events", "objects", "servers", "tags", "users"];
+const KNOWN: [&str; 6] = [
+    "attributes",
+    "events",
+    "objects",
+    "servers",
+    "tags",
+    "users",
+];
 
 /// What only reads, by the beginning of its path.
 const READS: [&str; 19] = [
@@ -99,20 +106,29 @@ impl Site for World {
 
 fn answered(world: &mut World, call: &Call) -> Reply {
     attributes::go_on(world);
-    if let Some(due) = world.meanwhile.take_if(|one| call.path.starts_with(one.before)) {
+    if let Some(due) = world
+        .meanwhile
+        .take_if(|one| call.path.starts_with(one.before))
+    {
         (due.change)(world);
     }
     let reply = match auth::admit(world, call) {
         Ok(ask) => {
             let reply = limited(world, &ask);
             // MISP's `AppController.php` tells it to each key that expires.
-            ask.user.expires.iter().fold(reply, |reply, expires| reply.with("X-Auth-Key-Expiration", expires))
+            ask.user.expires.iter().fold(reply, |reply, expires| {
+                reply.with("X-Auth-Key-Expiration", expires)
+            })
         }
         Err(refused) => refused,
     };
     // PHP opens a session for everyone.
     let reply = reply.with("Set-Cookie", "CAKEPHP=0; path=/; HttpOnly");
-    let reply = if world.numbers { rewritten(reply, numbered) } else { reply };
+    let reply = if world.numbers {
+        rewritten(reply, numbered)
+    } else {
+        reply
+    };
     match world.style {
         Some(style) => rewritten(reply, style),
         None => reply,
@@ -122,7 +138,11 @@ fn answered(world: &mut World, call: &Call) -> Reply {
 fn limited(world: &mut World, ask: &Ask) -> Reply {
     match auth::rate_limit(world, ask) {
         Err(refused) => refused,
-        Ok(headers) => headers.into_iter().fold(act(world, ask), |reply, (name, value)| reply.with(name, value)),
+        Ok(headers) => headers
+            .into_iter()
+            .fold(act(world, ask), |reply, (name, value)| {
+                reply.with(name, value)
+            }),
     }
 }
 

@@ -14,13 +14,25 @@ use crate::http_fake::Reply;
 
 /// Stores an object of an event that is added or edited: invalid attributes are left out, an object left without any is not
 /// stored (recorded as `261-event-add-object-invalid-attr`, `263-event-add-object-no-attrs`). `Err` is a crash.
-pub(super) fn capture(world: &mut World, user: &User, from: &Value, place: Place) -> Result<(), ()> {
+pub(super) fn capture(
+    world: &mut World,
+    user: &User,
+    from: &Value,
+    place: Place,
+) -> Result<(), ()> {
     let object = draft(world, from, place.now);
-    let taken = world.events.iter().any(|event| event.objects.iter().any(|known| known.uuid == object.uuid));
+    let taken = world
+        .events
+        .iter()
+        .any(|event| event.objects.iter().any(|known| known.uuid == object.uuid));
     if taken || object.name.is_empty() {
         return Ok(());
     }
-    let inside = Place { object: object.id, unique: false, ..place };
+    let inside = Place {
+        object: object.id,
+        unique: false,
+        ..place
+    };
     let mut stored = 0;
     for attribute in from["Attribute"].as_array().into_iter().flatten() {
         match capture::attribute(world, user, attribute, inside) {
@@ -53,7 +65,9 @@ fn draft(world: &mut World, from: &Value, now: i64) -> Object {
         template_uuid: of("template_uuid"),
         template_version: of("template_version"),
         timestamp: number(&from["timestamp"]).unwrap_or(now),
-        distribution: number(&from["distribution"]).and_then(|level| u64::try_from(level).ok()).unwrap_or(0),
+        distribution: number(&from["distribution"])
+            .and_then(|level| u64::try_from(level).ok())
+            .unwrap_or(0),
         comment: of("comment"),
         first_seen,
         last_seen,
@@ -64,7 +78,11 @@ fn draft(world: &mut World, from: &Value, now: i64) -> Object {
 /// `objects/add/<event>[/<template id>]`: one refused attribute refuses the whole (recorded as
 /// `429-objects-add-known-attribute-uuid-2`), then a template that is neither known nor described (`570-objects-add-asks`).
 pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
-    let Some(at) = world.events.iter().position(|event| event.is(ask.first()) && world.sees(&ask.user, event)) else {
+    let Some(at) = world
+        .events
+        .iter()
+        .position(|event| event.is(ask.first()) && world.sees(&ask.user, event))
+    else {
         return ask.refuse(404, "Invalid event");
     };
     let event = &world.events[at];
@@ -78,9 +96,19 @@ pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
     }
     let now = world.tick();
     let mut object = draft(world, &from, now);
-    object.distribution = number(&from["distribution"]).and_then(|level| u64::try_from(level).ok()).unwrap_or(0);
-    let place = Place { event: at, object: object.id, unique: false, now };
-    let before = (world.events[at].attributes.len(), world.events[at].attribute_count);
+    object.distribution = number(&from["distribution"])
+        .and_then(|level| u64::try_from(level).ok())
+        .unwrap_or(0);
+    let place = Place {
+        event: at,
+        object: object.id,
+        unique: false,
+        now,
+    };
+    let before = (
+        world.events[at].attributes.len(),
+        world.events[at].attribute_count,
+    );
     for attribute in from["Attribute"].as_array().into_iter().flatten() {
         let refused = match capture::attribute(world, &ask.user, attribute, place) {
             Ok(_) | Err(Refused::Silent) => continue,
@@ -89,7 +117,9 @@ pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
         let event = &mut world.events[at];
         event.attributes.truncate(before.0);
         event.attribute_count = before.1;
-        let Refused::Field(field, message) = refused else { return super::add::crash(ask) };
+        let Refused::Field(field, message) = refused else {
+            return super::add::crash(ask);
+        };
         let relation = text(&attribute["object_relation"]).unwrap_or_default();
         let errors = format!(
             "Could not save object as at least one attribute has failed validation ({relation}). {}",
@@ -102,9 +132,15 @@ pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
         return Reply::json(403, &reply);
     }
     let event = &mut world.events[at];
-    if let Some(lacking) = ["name", "meta-category", "description", "template_version", "template_uuid"]
-        .into_iter()
-        .find(|field| from[*field].is_null())
+    if let Some(lacking) = [
+        "name",
+        "meta-category",
+        "description",
+        "template_version",
+        "template_uuid",
+    ]
+    .into_iter()
+    .find(|field| from[*field].is_null())
     {
         event.attributes.truncate(before.0);
         event.attribute_count = before.1;
@@ -141,12 +177,19 @@ fn duplicate(world: &World, ask: &Ask, at: usize, from: &Value) -> Option<Reply>
         return None;
     }
     let event = &world.events[at];
-    let mut wanted: Vec<String> =
-        from["Attribute"].as_array().into_iter().flatten().filter_map(|one| text(&one["value"])).collect();
+    let mut wanted: Vec<String> = from["Attribute"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|one| text(&one["value"]))
+        .collect();
     wanted.sort();
     let same = |object: &&Object| {
-        let mut values: Vec<String> =
-            event.live().filter(|one| one.object == object.id).map(|one| one.value.clone()).collect();
+        let mut values: Vec<String> = event
+            .live()
+            .filter(|one| one.object == object.id)
+            .map(|one| one.value.clone())
+            .collect();
         values.sort();
         values == wanted
     };
@@ -167,27 +210,46 @@ pub(super) fn may_change(user: &User, event: &Event) -> bool {
 /// `433-objects-restsearch-deleted-0-1` and `436-objects-restsearch-without-deleted`).
 pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
     let filters = &ask.body;
-    let passes = |name: &str, texts: &[&str]| Filter::parse(&filters[name]).is_none_or(|filter| filter.passes(texts));
+    let passes = |name: &str, texts: &[&str]| {
+        Filter::parse(&filters[name]).is_none_or(|filter| filter.passes(texts))
+    };
     let metadata = truthy(&filters["metadata"]);
     if !filters["deleted"].is_null() {
         return ask.refuse(500, "An Internal Error Has Occurred.");
     }
-    let events =
-        world.events.iter().filter(|event| world.sees(&ask.user, event) && event_wanted(world, event, filters));
+    let events = world
+        .events
+        .iter()
+        .filter(|event| world.sees(&ask.user, event) && event_wanted(world, event, filters));
     let pairs = events.flat_map(|event| event.objects.iter().map(move |object| (event, object)));
     let pairs = pairs.filter(|(event, object)| world.sees_object(&ask.user, event, object));
-    let wanted =
-        |(_, object): &(&Event, &Object)| passes("object_name", &[&object.name]) && passes("uuid", &[&object.uuid]);
-    let rows = filter::page(pairs.filter(wanted).collect(), &filters["limit"], &filters["page"]);
+    let wanted = |(_, object): &(&Event, &Object)| {
+        passes("object_name", &[&object.name]) && passes("uuid", &[&object.uuid])
+    };
+    let rows = filter::page(
+        pairs.filter(wanted).collect(),
+        &filters["limit"],
+        &filters["page"],
+    );
     let count = rows.len();
-    let shown: Vec<Value> = rows.into_iter().map(|(event, object)| show(world, event, object, metadata)).collect();
-    envelope(Reply::json(200, &json!({ "response": shown })), count, "json", "json")
+    let shown: Vec<Value> = rows
+        .into_iter()
+        .map(|(event, object)| show(world, event, object, metadata))
+        .collect();
+    envelope(
+        Reply::json(200, &json!({ "response": shown })),
+        count,
+        "json",
+        "json",
+    )
 }
 
 fn show(world: &World, event: &Event, object: &Object, metadata: bool) -> Value {
     let mut out = render::object(event, object);
     if !metadata {
-        let attributes = event.live().filter(|attribute| attribute.object == object.id);
+        let attributes = event
+            .live()
+            .filter(|attribute| attribute.object == object.id);
         out["Attribute"] = attributes
             .map(|attribute| {
                 let mut row = render::attribute_stored(event, attribute);
@@ -200,16 +262,21 @@ fn show(world: &World, event: &Event, object: &Object, metadata: bool) -> Value 
             })
             .collect();
     }
-    out["Event"] =
-        json!({"id": int(event.id), "info": event.info, "org_id": int(event.org), "orgc_id": int(event.orgc)});
+    out["Event"] = json!({"id": int(event.id), "info": event.info, "org_id": int(event.org), "orgc_id": int(event.orgc)});
     json!({ "Object": out })
 }
 
 /// `objects/view`, which shows deleted objects without their attributes (recorded as `265-object-view-deleted`).
 pub(super) fn view(world: &World, ask: &Ask) -> Reply {
-    let pairs = world.events.iter().flat_map(|event| event.objects.iter().map(move |object| (event, object)));
+    let pairs = world
+        .events
+        .iter()
+        .flat_map(|event| event.objects.iter().map(move |object| (event, object)));
     let is = |object: &Object| object.uuid == ask.first() || object.id.to_string() == ask.first();
-    match pairs.into_iter().find(|(event, object)| is(object) && world.sees(&ask.user, event)) {
+    match pairs
+        .into_iter()
+        .find(|(event, object)| is(object) && world.sees(&ask.user, event))
+    {
         Some((event, object)) => Reply::json(200, &show(world, event, object, object.deleted)),
         None => ask.refuse(404, "Invalid object."),
     }
@@ -220,8 +287,10 @@ pub(super) fn delete(world: &mut World, ask: &Ask) -> Reply {
     let now = world.now;
     let wanted = ask.first().to_owned();
     let is = |object: &Object| object.uuid == wanted || object.id.to_string() == wanted;
-    let Some(event) =
-        world.events.iter_mut().find(|event| may_change(&ask.user, event) && event.objects.iter().any(is))
+    let Some(event) = world
+        .events
+        .iter_mut()
+        .find(|event| may_change(&ask.user, event) && event.objects.iter().any(is))
     else {
         return ask.refuse(404, "Invalid object.");
     };
@@ -230,7 +299,11 @@ pub(super) fn delete(world: &mut World, ask: &Ask) -> Reply {
     };
     object.deleted = true;
     let id = object.id;
-    for attribute in event.attributes.iter_mut().filter(|attribute| attribute.object == id && !attribute.deleted) {
+    for attribute in event
+        .attributes
+        .iter_mut()
+        .filter(|attribute| attribute.object == id && !attribute.deleted)
+    {
         attribute.deleted = true;
         event.attribute_count -= 1;
     }

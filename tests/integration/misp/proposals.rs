@@ -9,18 +9,31 @@ use crate::http_fake::Reply;
 /// `shadow_attributes/index/<event>/deleted:0`: the proposals to change an event's attributes (recorded as
 /// `540-proposals-of-an-event`).
 pub(super) fn index(world: &World, ask: &Ask) -> Reply {
-    let seen = world.event(ask.first()).filter(|event| world.sees(&ask.user, event));
+    let seen = world
+        .event(ask.first())
+        .filter(|event| world.sees(&ask.user, event));
     let rows = seen.into_iter().flat_map(|event| {
         let all = event.proposals.as_array().into_iter().flatten();
-        all.filter(|one| ask.named("deleted").is_none_or(|deleted| (deleted == "1") == (one["deleted"] == true)))
-            .map(|one| json!({"ShadowAttribute": row(world, event, one)}))
+        all.filter(|one| {
+            ask.named("deleted")
+                .is_none_or(|deleted| (deleted == "1") == (one["deleted"] == true))
+        })
+        .map(|one| json!({"ShadowAttribute": row(world, event, one)}))
     });
     Reply::json(200, &rows.collect())
 }
 
 fn row(world: &World, event: &Event, one: &Value) -> Value {
-    let attribute = event.attributes.iter().find(|attribute| one["uuid"] == attribute.uuid.as_str());
-    let org = world.organisation(one["org_id"].as_str().and_then(|id| id.parse().ok()).unwrap_or(3));
+    let attribute = event
+        .attributes
+        .iter()
+        .find(|attribute| one["uuid"] == attribute.uuid.as_str());
+    let org = world.organisation(
+        one["org_id"]
+            .as_str()
+            .and_then(|id| id.parse().ok())
+            .unwrap_or(3),
+    );
     let mut row = json!({
         "id": "1", "old_id": "0", "event_id": int(event.id), "type": "", "category": "", "uuid": "", "to_ids": false,
         "comment": "", "org_id": int(org.id), "timestamp": int(world.now), "first_seen": null, "last_seen": null,
@@ -39,14 +52,28 @@ fn row(world: &World, event: &Event, one: &Value) -> Value {
             ("value".to_owned(), attribute.value.as_str().into()),
         ]);
     }
-    row.as_object_mut().expect("an object").extend(one.as_object().cloned().unwrap_or_default());
+    row.as_object_mut()
+        .expect("an object")
+        .extend(one.as_object().cloned().unwrap_or_default());
     row
 }
 
 /// The proposals of new attributes, which an event shows beside its attributes.
 pub(super) fn new_ones(event: &Event) -> Value {
-    let known = |one: &Value| event.attributes.iter().any(|attribute| one["uuid"] == attribute.uuid.as_str());
-    event.proposals.as_array().into_iter().flatten().filter(|one| !known(one)).cloned().collect()
+    let known = |one: &Value| {
+        event
+            .attributes
+            .iter()
+            .any(|attribute| one["uuid"] == attribute.uuid.as_str())
+    };
+    event
+        .proposals
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|one| !known(one))
+        .cloned()
+        .collect()
 }
 
 /// The open proposals to change an attribute, as an event shows them inside it (recorded as
@@ -73,10 +100,18 @@ pub(super) fn inside(world: &World, event: &Event, attribute: &Attribute) -> Val
     let all = event.proposals.as_array().into_iter().flatten().filter(of);
     let one = |one: &Value| {
         let row = row(world, event, one);
-        let mut out: serde_json::Map<String, Value> =
-            SHOWN.into_iter().map(|name| (name.to_owned(), row[name].clone())).collect();
-        let org = row["Org"]["id"].as_str().and_then(|id| id.parse().ok()).unwrap_or(3);
-        out.insert("Org".to_owned(), super::render::organisation(world, org, true));
+        let mut out: serde_json::Map<String, Value> = SHOWN
+            .into_iter()
+            .map(|name| (name.to_owned(), row[name].clone()))
+            .collect();
+        let org = row["Org"]["id"]
+            .as_str()
+            .and_then(|id| id.parse().ok())
+            .unwrap_or(3);
+        out.insert(
+            "Org".to_owned(),
+            super::render::organisation(world, org, true),
+        );
         Value::from(out)
     };
     all.map(one).collect()
@@ -84,7 +119,10 @@ pub(super) fn inside(world: &World, event: &Event, attribute: &Attribute) -> Val
 
 /// `shadow_attributes/add/<event>`: proposes a new attribute (recorded as `336-shadow-add`).
 pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
-    let Some(event) = world.event(ask.first()).filter(|event| world.sees(&ask.user, event)) else {
+    let Some(event) = world
+        .event(ask.first())
+        .filter(|event| world.sees(&ask.user, event))
+    else {
         return ask.refuse(404, "Invalid event");
     };
     let (event, org) = (event.id, event.orgc);
@@ -113,10 +151,20 @@ pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
 /// `shadow_attributes/edit/<attribute>`: proposes another form of an attribute that the user sees; what is not given stays
 /// (MISP's `ShadowAttributesController.php`).
 pub(super) fn edit(world: &mut World, ask: &Ask) -> Reply {
-    let found = world.attribute(ask.first()).filter(|(event, _)| world.sees(&ask.user, event));
-    let Some((event, attribute)) = found else { return ask.refuse(404, "Invalid Attribute.") };
+    let found = world
+        .attribute(ask.first())
+        .filter(|(event, _)| world.sees(&ask.user, event));
+    let Some((event, attribute)) = found else {
+        return ask.refuse(404, "Invalid Attribute.");
+    };
     let from = ask.unwrapped("ShadowAttribute");
-    let or = |name: &str, stored: Value| if from[name].is_null() { stored } else { from[name].clone() };
+    let or = |name: &str, stored: Value| {
+        if from[name].is_null() {
+            stored
+        } else {
+            from[name].clone()
+        }
+    };
     let (event, id) = (event.uuid.clone(), world.last_id + 1);
     let proposal = json!({
         "id": int(id),
@@ -147,7 +195,8 @@ pub(super) fn edit(world: &mut World, ask: &Ask) -> Reply {
 /// Whether an open proposal keeps an attribute for detection out of `attributes/restSearch`: with the setting on, one that only
 /// takes its flag (MISP's `MispAttribute.php`, `__blockAttributeViaProposal`; recorded as `455-ars-with-open-proposal-blocked`).
 pub(super) fn block(world: &World, event: &Event, attribute: &Attribute) -> bool {
-    let same = |one: &Value, name: &str, stored: &str| one.get(name).is_none_or(|given| given == stored);
+    let same =
+        |one: &Value, name: &str, stored: &str| one.get(name).is_none_or(|given| given == stored);
     let takes_the_flag = |one: &Value| {
         one["uuid"] == attribute.uuid.as_str()
             && one["deleted"] != true
@@ -170,8 +219,14 @@ pub(super) fn setting(world: &mut World, ask: &Ask) -> Reply {
     }
     if ask.action == "serversettingsedit" {
         world.proposals_block_attributes = ask.body["value"] == true;
-        return Reply::json(200, &ask.saved("Field updated", "/servers/serverSettingsEdit"));
+        return Reply::json(
+            200,
+            &ask.saved("Field updated", "/servers/serverSettingsEdit"),
+        );
     }
     let name = "MISP.proposals_block_attributes";
-    Reply::json(200, &json!({"name": name, "type": "boolean", "value": world.proposals_block_attributes}))
+    Reply::json(
+        200,
+        &json!({"name": name, "type": "boolean", "value": world.proposals_block_attributes}),
+    )
 }

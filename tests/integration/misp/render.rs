@@ -23,10 +23,19 @@ pub(crate) struct Shown {
 
 impl Shown {
     /// What restSearch and the write calls show.
-    pub(crate) const ALL: Self =
-        Self { metadata: false, deleted: Deleted::No, data: false, related: true, warnings: false, galaxies: true };
+    pub(crate) const ALL: Self = Self {
+        metadata: false,
+        deleted: Deleted::No,
+        data: false,
+        related: true,
+        warnings: false,
+        galaxies: true,
+    };
     /// The header only.
-    pub(crate) const METADATA: Self = Self { metadata: true, ..Self::ALL };
+    pub(crate) const METADATA: Self = Self {
+        metadata: true,
+        ..Self::ALL
+    };
 }
 
 /// Whether deleted attributes are wanted.
@@ -71,22 +80,44 @@ pub(crate) fn event(world: &World, user: &User, event: &Event, shown: Shown) -> 
         out.insert("SharingGroup".into(), group.cloned().unwrap_or_default());
     }
     if !shown.metadata {
-        let wanted = |attribute: &&Attribute| attribute.object == 0 && shown.deleted.wants(attribute);
-        out.insert("Attribute".into(), attributes(world, user, event, shown, wanted));
+        let wanted =
+            |attribute: &&Attribute| attribute.object == 0 && shown.deleted.wants(attribute);
+        out.insert(
+            "Attribute".into(),
+            attributes(world, user, event, shown, wanted),
+        );
         out.insert("ShadowAttribute".into(), super::proposals::new_ones(event));
     }
     if shown.related {
         out.insert("RelatedEvent".into(), or_empty(&event.related));
     }
-    out.insert("Galaxy".into(), if shown.galaxies { or_empty(&event.galaxies) } else { json!([]) });
+    out.insert(
+        "Galaxy".into(),
+        if shown.galaxies {
+            or_empty(&event.galaxies)
+        } else {
+            json!([])
+        },
+    );
     if !shown.metadata {
-        let seen = event.objects.iter().filter(|object| world.sees_object(user, event, object));
+        let seen = event
+            .objects
+            .iter()
+            .filter(|object| world.sees_object(user, event, object));
         let objects = seen.filter(|object| shown.deleted == Deleted::Too || !object.deleted);
-        out.insert("Object".into(), objects.map(|one| object_in_event(world, user, event, one, shown)).collect());
+        out.insert(
+            "Object".into(),
+            objects
+                .map(|one| object_in_event(world, user, event, one, shown))
+                .collect(),
+        );
         out.insert("EventReport".into(), or_empty(&event.reports));
     }
     out.insert("CryptographicKey".into(), json!([]));
-    let tags = event.tags.iter().filter(|tag| !tag.local || !hides_local(user));
+    let tags = event
+        .tags
+        .iter()
+        .filter(|tag| !tag.local || !hides_local(user));
     let tags: Vec<Value> = tags.map(|attached| tag(world, attached)).collect();
     if !tags.is_empty() {
         out.insert("Tag".into(), tags.into());
@@ -124,7 +155,9 @@ fn columns(world: &World, event: &Event) -> Map<String, Value> {
         "Org": organisation(world, event.org, true),
         "Orgc": organisation(world, event.orgc, true),
     });
-    let Value::Object(columns) = columns else { unreachable!("an object literal") };
+    let Value::Object(columns) = columns else {
+        unreachable!("an object literal")
+    };
     columns
 }
 
@@ -138,9 +171,21 @@ pub(crate) fn organisation(world: &World, id: u64, local: bool) -> Value {
     out
 }
 
-fn attributes(world: &World, user: &User, event: &Event, shown: Shown, wanted: impl Fn(&&Attribute) -> bool) -> Value {
-    let visible = event.attributes.iter().filter(|attribute| world.sees_attribute(user, event, attribute));
-    visible.filter(wanted).map(|attribute| attribute_in_event(world, event, attribute, shown)).collect()
+fn attributes(
+    world: &World,
+    user: &User,
+    event: &Event,
+    shown: Shown,
+    wanted: impl Fn(&&Attribute) -> bool,
+) -> Value {
+    let visible = event
+        .attributes
+        .iter()
+        .filter(|attribute| world.sees_attribute(user, event, attribute));
+    visible
+        .filter(wanted)
+        .map(|attribute| attribute_in_event(world, event, attribute, shown))
+        .collect()
 }
 
 fn attribute_in_event(world: &World, event: &Event, attribute: &Attribute, shown: Shown) -> Value {
@@ -169,13 +214,21 @@ fn attribute_in_event(world: &World, event: &Event, attribute: &Attribute, shown
         out["data"] = data.as_str().into();
     }
     if let (true, Some(lists)) = (shown.warnings, world.warninglists.get(&attribute.value)) {
-        out["warnings"] = lists.iter().map(|list| warning(list, &attribute.value)).collect();
+        out["warnings"] = lists
+            .iter()
+            .map(|list| warning(list, &attribute.value))
+            .collect();
     }
     if !attribute.tags.is_empty() {
-        out["Tag"] = attribute.tags.iter().map(|attached| tag(world, attached)).collect();
+        out["Tag"] = attribute
+            .tags
+            .iter()
+            .map(|attached| tag(world, attached))
+            .collect();
     }
-    let sightings: Vec<Value> =
-        sightings_of(world, attribute).map(|row| sighting_in_event(world, row, attribute)).collect();
+    let sightings: Vec<Value> = sightings_of(world, attribute)
+        .map(|row| sighting_in_event(world, row, attribute))
+        .collect();
     if !sightings.is_empty() {
         out["Sighting"] = sightings.into();
     }
@@ -258,24 +311,39 @@ pub(crate) fn object(event: &Event, object: &Object) -> Value {
     })
 }
 
-fn object_in_event(world: &World, user: &User, event: &Event, from: &Object, shown: Shown) -> Value {
+fn object_in_event(
+    world: &World,
+    user: &User,
+    event: &Event,
+    from: &Object,
+    shown: Shown,
+) -> Value {
     let mut out = object(event, from);
     out["ObjectReference"] = or_empty(&from.references);
-    let wanted = |attribute: &&Attribute| attribute.object == from.id && shown.deleted.wants(attribute);
+    let wanted =
+        |attribute: &&Attribute| attribute.object == from.id && shown.deleted.wants(attribute);
     out["Attribute"] = attributes(world, user, event, shown, wanted);
     out
 }
 
 /// The sightings of an attribute.
-pub(crate) fn sightings_of<'a>(world: &'a World, attribute: &Attribute) -> impl Iterator<Item = &'a Sighting> {
+pub(crate) fn sightings_of<'a>(
+    world: &'a World,
+    attribute: &Attribute,
+) -> impl Iterator<Item = &'a Sighting> {
     let id = attribute.id;
-    world.sightings.iter().filter(move |sighting| sighting.attribute == id)
+    world
+        .sightings
+        .iter()
+        .filter(move |sighting| sighting.attribute == id)
 }
 
 /// The proposals to change an attribute: they carry its uuid.
 pub(crate) fn proposals_of(event: &Event, attribute: &Attribute) -> Value {
     let proposals = event.proposals.as_array().into_iter().flatten();
-    let its = |proposal: &&Value| proposal["uuid"] == attribute.uuid.as_str() && proposal["deleted"] != true;
+    let its = |proposal: &&Value| {
+        proposal["uuid"] == attribute.uuid.as_str() && proposal["deleted"] != true
+    };
     proposals.filter(its).cloned().collect()
 }
 
@@ -303,5 +371,9 @@ pub(crate) fn sighting_in_event(world: &World, row: &Sighting, attribute: &Attri
 
 /// Null stands for an empty list in what was loaded or made without one.
 fn or_empty(value: &Value) -> Value {
-    if value.is_null() { json!([]) } else { value.clone() }
+    if value.is_null() {
+        json!([])
+    } else {
+        value.clone()
+    }
 }

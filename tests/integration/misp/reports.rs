@@ -15,11 +15,16 @@ pub(super) fn index(world: &World, ask: &Ask) -> Reply {
         let digits: String = given.chars().take_while(char::is_ascii_digit).collect();
         digits.parse::<u64>().unwrap_or(0)
     });
-    let seen = world.events.iter().filter(|event| world.sees(&ask.user, event));
+    let seen = world
+        .events
+        .iter()
+        .filter(|event| world.sees(&ask.user, event));
     let wanted = seen.filter(|event| wanted.is_none_or(|wanted| wanted == event.id));
     let rows = wanted.flat_map(|event| {
         let reports = event.reports.as_array().into_iter().flatten();
-        reports.filter(|report| report["deleted"] != true).map(|report| row(world, event, report))
+        reports
+            .filter(|report| report["deleted"] != true)
+            .map(|report| row(world, event, report))
     });
     Reply::json(200, &rows.collect())
 }
@@ -46,7 +51,9 @@ fn row(world: &World, event: &Event, report: &Value) -> Value {
 /// `attributes/download/<id>`: the file of an attachment, the zip of a sample, by MISP's `AttributesController.php`.
 pub(super) fn download(world: &World, ask: &Ask) -> Reply {
     let found = world.attribute(ask.first()).filter(|(event, attribute)| {
-        !attribute.deleted && world.sees(&ask.user, event) && world.sees_attribute(&ask.user, event, attribute)
+        !attribute.deleted
+            && world.sees(&ask.user, event)
+            && world.sees_attribute(&ask.user, event, attribute)
     });
     match found {
         Some((_, attribute)) if attribute.kind == "attachment" => {
@@ -69,7 +76,10 @@ fn zip(attribute: &Attribute) -> Vec<u8> {
     if content.starts_with(b"PK") {
         return content;
     }
-    let md5: String = Md5::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let md5: String = Md5::digest(&content)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let name = attribute.value.split('|').next().unwrap_or_default();
     cortex_misp::sample::pack(name, &md5, &content).expect("a zip")
 }

@@ -11,14 +11,23 @@ use super::validate::Refused;
 /// Pattern, without regard to case, and what stands in its place; nothing keeps the value out.
 const DEFAULT: [(&str, &str); 26] = [
     (r".:.ProgramData.", r"%ALLUSERSPROFILE%\"),
-    (r".:.Documents and Settings.All Users.", r"%ALLUSERSPROFILE%\"),
+    (
+        r".:.Documents and Settings.All Users.",
+        r"%ALLUSERSPROFILE%\",
+    ),
     (r".:.Program Files.Common Files.", r"%COMMONPROGRAMFILES%\"),
-    (r".:.Program Files (x86).Common Files.", r"%COMMONPROGRAMFILES(x86)%\"),
+    (
+        r".:.Program Files (x86).Common Files.",
+        r"%COMMONPROGRAMFILES(x86)%\",
+    ),
     (r".:.Users\\(.*?)\\AppData.Local.Temp.", r"%TEMP%\"),
     (r".:.Program Files.", r"%PROGRAMFILES%\"),
     (r".:.Program Files (x86).", r"%PROGRAMFILES(X86)%\"),
     (r".:.Users.Public.", r"%PUBLIC%\"),
-    (r".:.Documents and Settings\\(.*?)\\Local Settings.Temp.", r"%TEMP%\"),
+    (
+        r".:.Documents and Settings\\(.*?)\\Local Settings.Temp.",
+        r"%TEMP%\",
+    ),
     (r".:.Users\\(.*?)\\AppData.Local.", r"%LOCALAPPDATA%\"),
     (r".:.Users\\(.*?)\\AppData.Roaming.", r"%APPDATA%\"),
     (r".:.Users\\(.*?)\\Application Data.", r"%APPDATA%\"),
@@ -27,20 +36,36 @@ const DEFAULT: [(&str, &str); 26] = [
     (r".:.DOCUME~1.\\(.*?)\\", r"%USERPROFILE%\"),
     (r".:.Documents and Settings\\(.*?)\\", r"%USERPROFILE%\"),
     (r".:.Windows.", r"%WINDIR%\"),
-    (r".REGISTRY.USER.S(-[0-9]{1}){2}-[0-9]{2}(-[0-9]{9}){1}(-[0-9]{10}){1}-[0-9]{9}-[0-9]{4}", "HKCU"),
-    (r".REGISTRY.USER.S(-[0-9]{1}){2}-[0-9]{2}(-[0-9]{10}){2}-[0-9]{9}-[0-9]{4}", "HKCU"),
-    (r".REGISTRY.USER.S(-[0-9]{1}){2}-[0-9]{2}(-[0-9]{10}){3}-[0-9]{4}", "HKCU"),
+    (
+        r".REGISTRY.USER.S(-[0-9]{1}){2}-[0-9]{2}(-[0-9]{9}){1}(-[0-9]{10}){1}-[0-9]{9}-[0-9]{4}",
+        "HKCU",
+    ),
+    (
+        r".REGISTRY.USER.S(-[0-9]{1}){2}-[0-9]{2}(-[0-9]{10}){2}-[0-9]{9}-[0-9]{4}",
+        "HKCU",
+    ),
+    (
+        r".REGISTRY.USER.S(-[0-9]{1}){2}-[0-9]{2}(-[0-9]{10}){3}-[0-9]{4}",
+        "HKCU",
+    ),
     (r".REGISTRY.MACHINE.", r"HKLM\"),
     (r".Registry.Machine.", r"HKLM\"),
     (r"%USERPROFILE%.Application Data.Microsoft.UProof", ""),
     (r"%USERPROFILE%.Local Settings.History", ""),
     (r"%APPDATA%.Microsoft.UProof", ""),
-    (r"%LOCALAPPDATA%.Microsoft.Windows.Temporary Internet Files", ""),
+    (
+        r"%LOCALAPPDATA%.Microsoft.Windows.Temporary Internet Files",
+        "",
+    ),
 ];
 
 static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
-    let rule =
-        |(pattern, instead): (&str, &'static str)| (Regex::new(&format!("(?i){pattern}")).expect("a pattern"), instead);
+    let rule = |(pattern, instead): (&str, &'static str)| {
+        (
+            Regex::new(&format!("(?i){pattern}")).expect("a pattern"),
+            instead,
+        )
+    };
     DEFAULT.into_iter().map(rule).collect()
 });
 

@@ -14,12 +14,19 @@ use crate::http_fake::Reply;
 pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
     let filters = &ask.body;
     if ask.method == "GET" && ask.named.is_empty() {
-        return ask.refuse(400, "Restsearch queries using GET and no parameters are not allowed.");
+        return ask.refuse(
+            400,
+            "Restsearch queries using GET and no parameters are not allowed.",
+        );
     }
     if text(&filters["returnFormat"]).is_some_and(|format| format != "json") {
         return ask.refuse(404, "Invalid output format.");
     }
-    let mut rows: Vec<&Event> = world.events.iter().filter(|event| world.sees(&ask.user, event)).collect();
+    let mut rows: Vec<&Event> = world
+        .events
+        .iter()
+        .filter(|event| world.sees(&ask.user, event))
+        .collect();
     rows.retain(|event| wanted(world, event, filters));
     let total = rows.len();
     index::sort(&mut rows, filter::order(&filters["order"]).as_ref());
@@ -35,17 +42,25 @@ pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
         warnings: truthy(&filters["includeWarninglistHits"]),
         galaxies: !truthy(&filters["excludeGalaxy"]),
     };
-    let found: Vec<Value> = rows.iter().map(|event| render::event(world, &ask.user, event, shown)).collect();
+    let found: Vec<Value> = rows
+        .iter()
+        .map(|event| render::event(world, &ask.user, event, shown))
+        .collect();
     let body = serde_json::json!({ "response": found });
     let file = number(&filters["eventid"]).map_or("list".to_owned(), |id| id.to_string());
     let disposition = format!("attachment; filename=\"misp.event.{file}.json\"");
-    envelope(Reply::json(200, &body), total, "json", "json").with("Content-Disposition", disposition)
+    envelope(Reply::json(200, &body), total, "json", "json")
+        .with("Content-Disposition", disposition)
 }
 
 /// The headers of every search.
 pub(super) fn envelope(reply: Reply, count: usize, module: &str, format: &str) -> Reply {
-    let reply = reply.with("X-Result-Count", count).with("X-Export-Module-Used", module);
-    reply.with("X-Response-Format", format).with("X-Skipped-Elements-Count", 0)
+    let reply = reply
+        .with("X-Result-Count", count)
+        .with("X-Export-Module-Used", module);
+    reply
+        .with("X-Response-Format", format)
+        .with("X-Skipped-Elements-Count", 0)
 }
 
 fn number_filter(filter: &Value, is: u64) -> bool {
@@ -53,15 +68,22 @@ fn number_filter(filter: &Value, is: u64) -> bool {
 }
 
 fn wanted(world: &World, event: &Event, filters: &Value) -> bool {
-    header_wanted(world, event, filters) && tags_wanted(world, event, filters) && content_wanted(event, filters)
+    header_wanted(world, event, filters)
+        && tags_wanted(world, event, filters)
+        && content_wanted(event, filters)
 }
 
 /// What both searches ask of the event itself, except its times.
 pub(super) fn event_wanted(world: &World, event: &Event, filters: &Value) -> bool {
-    let passes = |name: &str, texts: &[&str]| Filter::parse(&filters[name]).is_none_or(|filter| filter.passes(texts));
+    let passes = |name: &str, texts: &[&str]| {
+        Filter::parse(&filters[name]).is_none_or(|filter| filter.passes(texts))
+    };
     let orgc = world.organisation(event.orgc);
-    let published =
-        |value: &Value| value.as_array().is_none_or(|list| list.iter().any(|one| truthy(one) == event.published));
+    let published = |value: &Value| {
+        value
+            .as_array()
+            .is_none_or(|list| list.iter().any(|one| truthy(one) == event.published))
+    };
     let published = match &filters["published"] {
         Value::Null | Value::Bool(false) => true,
         Value::Array(_) => published(&filters["published"]),
@@ -74,7 +96,11 @@ pub(super) fn event_wanted(world: &World, event: &Event, filters: &Value) -> boo
         && passes("threat_level_id", &[&event.threat_level.to_string()])
         && passes("eventinfo", &[&event.info])
         && passes("sharinggroup", &[&event.sharing_group.to_string()])
-        && in_window(&filters["publish_timestamp"], event.publish_timestamp, world.now)
+        && in_window(
+            &filters["publish_timestamp"],
+            event.publish_timestamp,
+            world.now,
+        )
         && in_window(&filters["last"], event.publish_timestamp, world.now)
         && in_window(&filters["event_timestamp"], event.timestamp, world.now)
         && in_days(&filters["from"], &event.date)
@@ -83,9 +109,16 @@ pub(super) fn event_wanted(world: &World, event: &Event, filters: &Value) -> boo
 
 fn header_wanted(world: &World, event: &Event, filters: &Value) -> bool {
     let uuid = Filter::parse(&filters["uuid"]).is_none_or(|filter| {
-        let attributes = event.attributes.iter().map(|attribute| attribute.uuid.as_str());
+        let attributes = event
+            .attributes
+            .iter()
+            .map(|attribute| attribute.uuid.as_str());
         let objects = event.objects.iter().map(|object| object.uuid.as_str());
-        let uuids: Vec<&str> = [event.uuid.as_str()].into_iter().chain(attributes).chain(objects).collect();
+        let uuids: Vec<&str> = [event.uuid.as_str()]
+            .into_iter()
+            .chain(attributes)
+            .chain(objects)
+            .collect();
         filter.passes(&uuids)
     });
     uuid && event_wanted(world, event, filters)
@@ -97,7 +130,11 @@ fn header_wanted(world: &World, event: &Event, filters: &Value) -> bool {
 /// case-sensitive; excluded ones are looked for on the event.
 fn tags_wanted(world: &World, event: &Event, filters: &Value) -> bool {
     let own = world.names(&event.tags);
-    let given = if filters["tags"].is_null() { &filters["tag"] } else { &filters["tags"] };
+    let given = if filters["tags"].is_null() {
+        &filters["tag"]
+    } else {
+        &filters["tags"]
+    };
     let (filter, anywhere) = match Filter::parse(given) {
         Some(filter) => (filter, true),
         None => match Filter::parse(&filters["event_tags"]) {
@@ -107,7 +144,11 @@ fn tags_wanted(world: &World, event: &Event, filters: &Value) -> bool {
     };
     let mut all = own.clone();
     if anywhere {
-        all.extend(event.live().flat_map(|attribute| world.names(&attribute.tags)));
+        all.extend(
+            event
+                .live()
+                .flat_map(|attribute| world.names(&attribute.tags)),
+        );
     }
     let on = |names: &[String], wanted: &String| names.iter().any(|name| like(wanted, name));
     let excluded = filter.not.iter().any(|wanted| on(&own, wanted))
@@ -121,7 +162,11 @@ fn tags_wanted(world: &World, event: &Event, filters: &Value) -> bool {
 fn content_wanted(event: &Event, filters: &Value) -> bool {
     let names = ["value", "type", "category", "object_relation", "to_ids"];
     let parsed = attribute_filters(names, filters);
-    parsed.iter().all(|(name, filter)| event.live().any(|attribute| attribute_passes(attribute, name, filter)))
+    parsed.iter().all(|(name, filter)| {
+        event
+            .live()
+            .any(|attribute| attribute_passes(attribute, name, filter))
+    })
 }
 
 /// The filters on attributes that were given.
@@ -129,7 +174,10 @@ pub(super) fn attribute_filters<const N: usize>(
     names: [&'static str; N],
     filters: &Value,
 ) -> Vec<(&'static str, Filter)> {
-    names.into_iter().filter_map(|name| Some((name, Filter::parse(&filters[name])?))).collect()
+    names
+        .into_iter()
+        .filter_map(|name| Some((name, Filter::parse(&filters[name])?)))
+        .collect()
 }
 
 /// Whether one attribute passes one filter on attributes; values are equal where MISP's database says so (its collation
@@ -140,7 +188,9 @@ pub(super) fn attribute_passes(attribute: &Attribute, name: &str, filter: &Filte
         "value" => filter.passes_values(&[first, second]),
         "type" => filter.passes(&[&attribute.kind]),
         "category" => filter.passes(&[&attribute.category]),
-        "object_relation" => filter.passes(&[attribute.object_relation.as_deref().unwrap_or_default()]),
+        "object_relation" => {
+            filter.passes(&[attribute.object_relation.as_deref().unwrap_or_default()])
+        }
         "to_ids" => filter.passes(&[if attribute.to_ids { "1" } else { "0" }]),
         _ => true,
     }
@@ -148,7 +198,9 @@ pub(super) fn attribute_passes(attribute: &Attribute, name: &str, filter: &Filte
 
 /// `events/view`, also by HEAD, which answers as HTML (recorded as `039-head-event-notfound`).
 pub(super) fn view(world: &World, ask: &Ask) -> Reply {
-    let found = world.event(ask.first()).filter(|event| world.sees(&ask.user, event));
+    let found = world
+        .event(ask.first())
+        .filter(|event| world.sees(&ask.user, event));
     if ask.method == "HEAD" {
         let status = if found.is_some() { 200 } else { 404 };
         return Reply::bytes(status, "text/html; charset=UTF-8", Vec::new());
@@ -156,7 +208,11 @@ pub(super) fn view(world: &World, ask: &Ask) -> Reply {
     let Some(event) = found else {
         return ask.refuse(404, "Invalid event");
     };
-    let listed = ask.named.iter().filter(|(name, _)| name == "deleted[]").count();
+    let listed = ask
+        .named
+        .iter()
+        .filter(|(name, _)| name == "deleted[]")
+        .count();
     let deleted = match ask.named("deleted") {
         _ if listed > 1 => Deleted::Too,
         Some("1") => Deleted::Too,

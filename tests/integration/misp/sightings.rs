@@ -14,21 +14,34 @@ use crate::http_fake::Reply;
 /// `250-sighting-add-value`, `423-sighting-by-own-attribute-uuid`). Failure is a 200 (`251-sighting-add-unknown`).
 pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
     let from = ask.unwrapped("Sighting");
-    let attribute =
-        [ask.first().to_owned(), text(&from["uuid"]).unwrap_or_default(), text(&from["id"]).unwrap_or_default()];
+    let attribute = [
+        ask.first().to_owned(),
+        text(&from["uuid"]).unwrap_or_default(),
+        text(&from["id"]).unwrap_or_default(),
+    ];
     let attribute = attribute.into_iter().find(|given| !given.is_empty());
-    let mut values: Vec<String> = from["values"].as_array().into_iter().flatten().filter_map(text).collect();
+    let mut values: Vec<String> = from["values"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(text)
+        .collect();
     values.extend(text(&from["value"]));
-    let events = world.events.iter().filter(|event| world.sees(&ask.user, event));
+    let events = world
+        .events
+        .iter()
+        .filter(|event| world.sees(&ask.user, event));
     let pairs = events.flat_map(|event| event.live().map(move |attribute| (event.id, attribute)));
     let wanted = |known: &super::world::Attribute| match &attribute {
         Some(one) => known.is(one),
-        None => {
-            values.iter().any(|value| known.value == *value || known.halves().0 == value || known.halves().1 == value)
-        }
+        None => values.iter().any(|value| {
+            known.value == *value || known.halves().0 == value || known.halves().1 == value
+        }),
     };
-    let found: Vec<(u64, u64)> =
-        pairs.filter(|(_, known)| wanted(known)).map(|(event, known)| (event, known.id)).collect();
+    let found: Vec<(u64, u64)> = pairs
+        .filter(|(_, known)| wanted(known))
+        .map(|(event, known)| (event, known.id))
+        .collect();
     if found.is_empty() {
         let message = "Could not add the Sighting. Reason: No valid attributes found that match the criteria.";
         return Reply::json(200, &json!({ "message": message }));
@@ -53,25 +66,42 @@ pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
 
 /// `sightings/restSearch/<event|attribute>`, which counts nothing in its header (recorded as `254-sightings-restsearch`).
 pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
-    let wanted: Vec<String> = ["id", "uuid"].into_iter().filter_map(|name| text(&ask.body[name])).collect();
+    let wanted: Vec<String> = ["id", "uuid"]
+        .into_iter()
+        .filter_map(|name| text(&ask.body[name]))
+        .collect();
     let is = |row: &&Sighting| {
-        let (Some(event), Some((_, attribute))) =
-            (world.event(&row.event.to_string()), world.attribute(&row.attribute.to_string()))
-        else {
+        let (Some(event), Some((_, attribute))) = (
+            world.event(&row.event.to_string()),
+            world.attribute(&row.attribute.to_string()),
+        ) else {
             return false;
         };
-        let hit = wanted.iter().any(|one| if ask.first() == "attribute" { attribute.is(one) } else { event.is(one) });
+        let hit = wanted.iter().any(|one| {
+            if ask.first() == "attribute" {
+                attribute.is(one)
+            } else {
+                event.is(one)
+            }
+        });
         world.sees(&ask.user, event) && (wanted.is_empty() || hit)
     };
     let show = |row: &Sighting| {
         let mut out = render::sighting(row);
-        out["value"] =
-            world.attribute(&row.attribute.to_string()).map_or("", |(_, attribute)| attribute.value.as_str()).into();
+        out["value"] = world
+            .attribute(&row.attribute.to_string())
+            .map_or("", |(_, attribute)| attribute.value.as_str())
+            .into();
         out["Organisation"] = render::organisation(world, row.org, false);
         json!({ "Sighting": out })
     };
     let rows: Vec<Value> = world.sightings.iter().filter(is).map(show).collect();
-    envelope(Reply::json(200, &json!({ "response": rows })), 0, "json", "json")
+    envelope(
+        Reply::json(200, &json!({ "response": rows })),
+        0,
+        "json",
+        "json",
+    )
 }
 
 /// A few values of the recording and the lists they are on.
@@ -79,12 +109,29 @@ pub(super) fn warninglists() -> BTreeMap<String, Vec<String>> {
     let rows = [
         ("8.8.8.8", vec!["List of known IPv4 public DNS resolvers"]),
         ("1.1.1.1", vec!["List of known IPv4 public DNS resolvers"]),
-        ("10.0.0.1", vec!["List of RFC 1918 CIDR blocks", "List of RFC 5735 CIDR blocks"]),
+        (
+            "10.0.0.1",
+            vec![
+                "List of RFC 1918 CIDR blocks",
+                "List of RFC 5735 CIDR blocks",
+            ],
+        ),
         ("203.0.113.5", vec!["List of RFC 5735 CIDR blocks"]),
-        ("google.com", vec!["Top 1000 website from Alexa", "Top 1000 websites from Cisco Umbrella"]),
+        (
+            "google.com",
+            vec![
+                "Top 1000 website from Alexa",
+                "Top 1000 websites from Cisco Umbrella",
+            ],
+        ),
     ];
     rows.into_iter()
-        .map(|(value, lists)| (value.to_owned(), lists.into_iter().map(ToOwned::to_owned).collect()))
+        .map(|(value, lists)| {
+            (
+                value.to_owned(),
+                lists.into_iter().map(ToOwned::to_owned).collect(),
+            )
+        })
         .collect()
 }
 
@@ -103,6 +150,10 @@ pub(super) fn check_value(world: &World, ask: &Ask) -> Reply {
             out.insert(value, rows.into());
         }
     }
-    let body = if out.is_empty() { json!([]) } else { Value::Object(out) };
+    let body = if out.is_empty() {
+        json!([])
+    } else {
+        Value::Object(out)
+    };
     Reply::json(200, &body)
 }

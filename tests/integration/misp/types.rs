@@ -19,22 +19,36 @@ pub(crate) struct Type {
 }
 
 static TYPES: LazyLock<HashMap<String, Type>> = LazyLock::new(|| {
-    let table: Value = serde_json::from_str(include_str!("../../../fixtures/wire/misp/types.json")).expect("JSON");
+    let table: Value =
+        serde_json::from_str(include_str!("../../../fixtures/wire/misp/types.json")).expect("JSON");
     let rows = table["types"].as_object().expect("types by name");
-    rows.iter().map(|(name, row)| (name.clone(), one(row))).collect()
+    rows.iter()
+        .map(|(name, row)| (name.clone(), one(row)))
+        .collect()
 });
 
 fn one(row: &Value) -> Type {
-    let list = |name: &str| row[name].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let list = |name: &str| {
+        row[name]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+    };
     let norm = |word: &str| list("norm").any(|rule| rule.contains(word));
     Type {
-        default_category: row["default_category"].as_str().unwrap_or_default().to_owned(),
+        default_category: row["default_category"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
         to_ids: row["to_ids"] == 1 || row["to_ids"] == true,
         categories: list("categories").map(ToOwned::to_owned).collect(),
         composite: row["composite"] == true,
         lower: norm("lowercase"),
         upper: norm("uppercase"),
-        pattern: row["re"].as_str().map(|pattern| Regex::new(pattern).expect("a pattern")),
+        pattern: row["re"]
+            .as_str()
+            .map(|pattern| Regex::new(pattern).expect("a pattern")),
     }
 }
 

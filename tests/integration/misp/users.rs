@@ -55,16 +55,21 @@ impl User {
     pub(crate) fn masked(&self) -> Self {
         let mut user = self.clone();
         if self.read_only {
-            user.role =
-                Role { id: self.role.id, name: self.role.name, rate_limit: self.role.rate_limit, ..Role::default() };
+            user.role = Role {
+                id: self.role.id,
+                name: self.role.name,
+                rate_limit: self.role.rate_limit,
+                ..Role::default()
+            };
         }
         user
     }
 
     /// The e-mail address, which `event_creator_email` shows.
     pub(crate) fn email(&self) -> String {
-        let domain =
-            ["", "admin", "partner", "third", "remote"].get(usize::try_from(self.org).unwrap_or(0)).unwrap_or(&"x");
+        let domain = ["", "admin", "partner", "third", "remote"]
+            .get(usize::try_from(self.org).unwrap_or(0))
+            .unwrap_or(&"x");
         format!("{}@{domain}.test", self.name)
     }
 }
@@ -82,12 +87,47 @@ const USER: Role = Role {
     site_admin: false,
     rate_limit: 0,
 };
-const PUBLISHER: Role = Role { id: 4, name: "Publisher", publish: true, ..USER };
-const ORG_ADMIN: Role = Role { id: 2, name: "Org Admin", admin: true, tag_editor: true, ..PUBLISHER };
-const SYNC: Role = Role { id: 5, name: "Sync user", sync: true, tag_editor: true, ..PUBLISHER };
-const ADMIN: Role = Role { id: 1, name: "admin", site_admin: true, sync: true, ..ORG_ADMIN };
-const READ_ONLY: Role = Role { id: 6, name: "Read Only", add: false, tagger: false, sighting: false, ..USER };
-const LIMITED: Role = Role { id: 7, name: "Limited", rate_limit: 3, ..USER };
+const PUBLISHER: Role = Role {
+    id: 4,
+    name: "Publisher",
+    publish: true,
+    ..USER
+};
+const ORG_ADMIN: Role = Role {
+    id: 2,
+    name: "Org Admin",
+    admin: true,
+    tag_editor: true,
+    ..PUBLISHER
+};
+const SYNC: Role = Role {
+    id: 5,
+    name: "Sync user",
+    sync: true,
+    tag_editor: true,
+    ..PUBLISHER
+};
+const ADMIN: Role = Role {
+    id: 1,
+    name: "admin",
+    site_admin: true,
+    sync: true,
+    ..ORG_ADMIN
+};
+const READ_ONLY: Role = Role {
+    id: 6,
+    name: "Read Only",
+    add: false,
+    tagger: false,
+    sighting: false,
+    ..USER
+};
+const LIMITED: Role = Role {
+    id: 7,
+    name: "Limited",
+    rate_limit: 3,
+    ..USER
+};
 
 /// The 40-character key of the user with this name.
 pub(crate) fn key(name: &str) -> String {
@@ -99,9 +139,19 @@ pub(crate) fn key(name: &str) -> String {
 pub(super) fn organisations() -> Vec<Organisation> {
     let rows = [
         (1, "ORGNAME", "8eeb2722-13f4-4a9d-a57b-877e58dfd715", true),
-        (2, "PartnerOrg", "5e0b5c1a-7d2b-4a8e-9d6a-0a1b2c3d4e5f", true),
+        (
+            2,
+            "PartnerOrg",
+            "5e0b5c1a-7d2b-4a8e-9d6a-0a1b2c3d4e5f",
+            true,
+        ),
         (3, "ThirdOrg", "5e0b5c1a-7d2b-4a8e-9d6a-0a1b2c3d4e60", true),
-        (4, "RemoteOrg", "5e0b5c1a-7d2b-4a8e-9d6a-0a1b2c3d4e61", false),
+        (
+            4,
+            "RemoteOrg",
+            "5e0b5c1a-7d2b-4a8e-9d6a-0a1b2c3d4e61",
+            false,
+        ),
     ];
     let row = |(id, name, uuid, local): (u64, &str, &str, bool)| Organisation {
         id,
@@ -123,7 +173,13 @@ pub(super) fn users() -> Vec<User> {
         ("orgadmin", 2, ORG_ADMIN, None, false),
         ("thirduser", 3, USER, None, false),
         ("partner_readonlykey", 2, USER, None, true),
-        ("partner_iprestricted", 2, USER, Some(Refusal::OtherAddress), false),
+        (
+            "partner_iprestricted",
+            2,
+            USER,
+            Some(Refusal::OtherAddress),
+            false,
+        ),
         ("partner_expired", 2, USER, Some(Refusal::Expired), false),
         ("disabled", 2, USER, Some(Refusal::Disabled), false),
         ("ratelimited", 3, LIMITED, None, false),

@@ -261,7 +261,12 @@ impl World {
 
     /// The id of the next event: one more than the highest.
     pub(crate) fn next_event_id(&self) -> u64 {
-        self.events.iter().map(|event| event.id).max().unwrap_or_default() + 1
+        self.events
+            .iter()
+            .map(|event| event.id)
+            .max()
+            .unwrap_or_default()
+            + 1
     }
 
     /// The event with this id or uuid. MISP knows uuids in lower case only.
@@ -276,20 +281,36 @@ impl World {
 
     /// The attribute with this id or uuid, deleted or not, and its event.
     pub(crate) fn attribute(&self, id_or_uuid: &str) -> Option<(&Event, &Attribute)> {
-        let found = |event: &&Event| event.attributes.iter().any(|attribute| attribute.is(id_or_uuid));
+        let found = |event: &&Event| {
+            event
+                .attributes
+                .iter()
+                .any(|attribute| attribute.is(id_or_uuid))
+        };
         let event = self.events.iter().find(found)?;
-        Some((event, event.attributes.iter().find(|attribute| attribute.is(id_or_uuid))?))
+        Some((
+            event,
+            event
+                .attributes
+                .iter()
+                .find(|attribute| attribute.is(id_or_uuid))?,
+        ))
     }
 
     /// The tag with this id.
     pub(crate) fn tag(&self, id: u64) -> &Tag {
-        self.tags.iter().find(|tag| tag.id == id).expect("tags are never removed")
+        self.tags
+            .iter()
+            .find(|tag| tag.id == id)
+            .expect("tags are never removed")
     }
 
     /// The tag with this name in any case, as MISP looks it up when writing.
     pub(crate) fn tag_named(&self, name: &str) -> Option<&Tag> {
         let wanted = name.to_lowercase();
-        self.tags.iter().find(|tag| tag.name.to_lowercase() == wanted)
+        self.tags
+            .iter()
+            .find(|tag| tag.name.to_lowercase() == wanted)
     }
 
     /// A tag to be attached, made if there is none of this name.
@@ -297,20 +318,34 @@ impl World {
         let id = self.next_id();
         let known = self.tag_named(name).map(|tag| tag.id);
         let tag = known.unwrap_or_else(|| {
-            self.tags.push(Tag { id, name: name.to_owned(), ..Tag::default() });
+            self.tags.push(Tag {
+                id,
+                name: name.to_owned(),
+                ..Tag::default()
+            });
             id
         });
-        Attached { id, tag, local: false }
+        Attached {
+            id,
+            tag,
+            local: false,
+        }
     }
 
     /// The names of these tags.
     pub(crate) fn names(&self, attached: &[Attached]) -> Vec<String> {
-        attached.iter().map(|attached| self.tag(attached.tag).name.clone()).collect()
+        attached
+            .iter()
+            .map(|attached| self.tag(attached.tag).name.clone())
+            .collect()
     }
 
     /// The organisation with this id.
     pub(crate) fn organisation(&self, id: u64) -> &Organisation {
-        self.organisations.iter().find(|organisation| organisation.id == id).expect("organisations are never removed")
+        self.organisations
+            .iter()
+            .find(|organisation| organisation.id == id)
+            .expect("organisations are never removed")
     }
 
     /// Whether `user` may see `event`. Sharing groups list the organisations they share with.
@@ -329,17 +364,30 @@ impl World {
     pub(crate) fn in_sharing_group(&self, org: u64, group: u64) -> bool {
         let group = group.to_string();
         let org = org.to_string();
-        self.sharing_groups.iter().filter(|known| known["id"] == group.as_str()).any(|known| {
-            known["SharingGroupOrg"].as_array().into_iter().flatten().any(|row| row["org_id"] == org.as_str())
-        })
+        self.sharing_groups
+            .iter()
+            .filter(|known| known["id"] == group.as_str())
+            .any(|known| {
+                known["SharingGroupOrg"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .any(|row| row["org_id"] == org.as_str())
+            })
     }
 
     /// Whether `user` may see this attribute of an event that the user sees: by its own distribution, and by that of the
     /// object that it is in.
     pub(crate) fn sees_attribute(&self, user: &User, event: &Event, attribute: &Attribute) -> bool {
-        let object = event.objects.iter().find(|object| object.id == attribute.object);
-        self.sees_part(user, event, (attribute.distribution, attribute.sharing_group))
-            && object.is_none_or(|object| self.sees_object(user, event, object))
+        let object = event
+            .objects
+            .iter()
+            .find(|object| object.id == attribute.object);
+        self.sees_part(
+            user,
+            event,
+            (attribute.distribution, attribute.sharing_group),
+        ) && object.is_none_or(|object| self.sees_object(user, event, object))
     }
 
     /// Whether `user` may see this object of an event that the user sees. One that came without a distribution is its own
@@ -366,7 +414,9 @@ impl Event {
 
     /// The attributes that are not deleted.
     pub(crate) fn live(&self) -> impl Iterator<Item = &Attribute> {
-        self.attributes.iter().filter(|attribute| !attribute.deleted)
+        self.attributes
+            .iter()
+            .filter(|attribute| !attribute.deleted)
     }
 
     /// Marks the event as changed: newer, and no longer published.

@@ -37,12 +37,16 @@ impl Office {
         hive.patterns.push("T1189".to_owned());
         let desk = Desk::new(world, hive);
         let authority = Authority::new("House CA");
-        let [misp_front, thehive_front] =
-            [desk.misp.url(), desk.thehive.url()].map(|url| Front::before(authority.server().serves(), &url));
+        let [misp_front, thehive_front] = [desk.misp.url(), desk.thehive.url()]
+            .map(|url| Front::before(authority.server().serves(), &url));
         let options = json!({
             "name": ["misp-corp"], "url": [misp_front.url()], "thehive_url": thehive_front.url(), "cacerts": authority.pem(),
         });
-        Self { desk: desk.with(options), misp_front, thehive_front }
+        Self {
+            desk: desk.with(options),
+            misp_front,
+            thehive_front,
+        }
     }
 
     /// A MISP that the team has, and a feed of partners.
@@ -58,14 +62,20 @@ impl Office {
     }
 
     fn with(self, options: Value) -> Self {
-        Self { desk: self.desk.with(options), ..self }
+        Self {
+            desk: self.desk.with(options),
+            ..self
+        }
     }
 
     fn show(&self, state: &str, job: &Value) -> Value {
         let replaced = [
             (self.misp_front.url(), "https://misp.example.org"),
             (self.thehive_front.url(), "https://thehive.example.org"),
-            ("http://127.0.0.1:9".to_owned(), "https://misp-of-last-year.example.org"),
+            (
+                "http://127.0.0.1:9".to_owned(),
+                "https://misp-of-last-year.example.org",
+            ),
             (PARTNERS.to_owned(), "/srv/feeds/partners"),
         ];
         keep(state, Program::Import, job, &replaced)
@@ -78,10 +88,15 @@ fn message(report: &Value) -> &str {
 
 /// What happens between two runs: an event is changed, one loses an attribute, one is taken back.
 fn go_on(desk: &Desk) {
-    desk.add("1256", "domain", "webmail-city.example", |one| one.to_ids = true);
+    desk.add("1256", "domain", "webmail-city.example", |one| {
+        one.to_ids = true
+    });
     desk.alter("1249", "Global\\vpn-lock-77", |one| one.deleted = true);
     desk.misp.world().event_mut("1200").unwrap().published = false;
-    desk.thehive.world().alerts.retain(|alert| alert["title"] != "#1242 Infostealer in cracked design software");
+    desk.thehive
+        .world()
+        .alerts
+        .retain(|alert| alert["title"] != "#1242 Infostealer in cracked design software");
 }
 
 #[test]
@@ -93,34 +108,72 @@ fn an_import() {
     let events = counts(full(&report), "events");
     assert_eq!(
         events,
-        of([("fetched", 12), ("created", 1), ("updated", 2), ("unchanged", 7), ("skipped", 2)]),
+        of([
+            ("fetched", 12),
+            ("created", 1),
+            ("updated", 2),
+            ("unchanged", 7),
+            ("skipped", 2)
+        ]),
         "{report:#}"
     );
-    let lines = full(&report)["connections"][0]["events"].as_array().unwrap().clone();
-    let with_alert = lines.iter().filter(|line| line["alert"].is_string()).count();
-    assert_eq!(with_alert, 7, "each event with an alert names it: {lines:#?}");
+    let lines = full(&report)["connections"][0]["events"]
+        .as_array()
+        .unwrap()
+        .clone();
+    let with_alert = lines
+        .iter()
+        .filter(|line| line["alert"].is_string())
+        .count();
+    assert_eq!(
+        with_alert, 7,
+        "each event with an alert names it: {lines:#?}"
+    );
     let changed = lines.iter().find(|line| line["id"] == "1256").unwrap();
-    assert_eq!((&changed["ids_attributes"], &changed["threat_level"]), (&json!(5), &json!("medium")));
+    assert_eq!(
+        (&changed["ids_attributes"], &changed["threat_level"]),
+        (&json!(5), &json!("medium"))
+    );
 }
 
 #[test]
 fn a_part_of_an_import() {
     let desk = Office::new();
-    desk.thehive.world().refuses.push("webmail-townhall.example".to_owned());
-    let down = What::Status(500, "{\"message\": \"An Internal Error Has Occurred.\"}".to_owned(), "application/json");
-    desk.misp.fault(Fault { on: "1249", nth: Nth::Always, what: down });
+    desk.thehive
+        .world()
+        .refuses
+        .push("webmail-townhall.example".to_owned());
+    let down = What::Status(
+        500,
+        "{\"message\": \"An Internal Error Has Occurred.\"}".to_owned(),
+        "application/json",
+    );
+    desk.misp.fault(Fault {
+        on: "1249",
+        nth: Nth::Always,
+        what: down,
+    });
     let mut job = desk.job();
-    for (name, value) in [("name", "misp-of-last-year"), ("url", "http://127.0.0.1:9"), ("key", "k-of-the-old-misp")] {
-        job["config"][name].as_array_mut().unwrap().push(json!(value));
+    for (name, value) in [
+        ("name", "misp-of-last-year"),
+        ("url", "http://127.0.0.1:9"),
+        ("key", "k-of-the-old-misp"),
+    ] {
+        job["config"][name]
+            .as_array_mut()
+            .unwrap()
+            .push(json!(value));
     }
-    job["config"]["include_organisations"] = json!(["CERT-Exampleland", "Example Bank SOC", "CERT-Atlantis"]);
+    job["config"]["include_organisations"] =
+        json!(["CERT-Exampleland", "Example Bank SOC", "CERT-Atlantis"]);
     let report = desk.show("incomplete", &job);
     assert!(message(&report).starts_with("INCOMPLETE: "), "{report:#}");
 }
 
 #[test]
 fn a_failure() {
-    let desk = Office::single(believable()).with(json!({"key": ["wrong-key-0123456789abcdefghijklmnopqrst"]}));
+    let desk = Office::single(believable())
+        .with(json!({"key": ["wrong-key-0123456789abcdefghijklmnopqrst"]}));
     let report = desk.show("failure", &desk.job());
     assert!(failure(&report).contains("check \"key\""), "{report:#}");
 }
@@ -133,7 +186,10 @@ fn a_dry_run() {
     let mut job = desk.job();
     job["parameters"]["dry_run"] = json!(true);
     let report = desk.show("dry-run", &job);
-    assert!(message(&report).ends_with("(dry run: nothing was written)"), "{report:#}");
+    assert!(
+        message(&report).ends_with("(dry run: nothing was written)"),
+        "{report:#}"
+    );
 }
 
 #[test]
@@ -159,7 +215,11 @@ fn a_click() {
         let tag = world.attached("admiralty-scale:source-reliability=\"b\"");
         let id = world.next_id();
         let event = world.event_mut("1249").unwrap();
-        let found = event.attributes.iter_mut().find(|one| one.value == "203.0.113.99").unwrap();
+        let found = event
+            .attributes
+            .iter_mut()
+            .find(|one| one.value == "203.0.113.99")
+            .unwrap();
         found.tags.push(tag);
         let of = found.id;
         let seen = |number: u64| Sighting {
@@ -175,10 +235,20 @@ fn a_click() {
         world.sightings.extend((1..=4).map(seen));
     }
     let report = desk.show("click", &click(&desk, "203.0.113.99"));
-    assert_eq!(counts(full(&report), "events"), of([("fetched", 4), ("unchanged", 3), ("skipped", 1)]), "{report:#}");
+    assert_eq!(
+        counts(full(&report), "events"),
+        of([("fetched", 4), ("unchanged", 3), ("skipped", 1)]),
+        "{report:#}"
+    );
     assert_eq!(report["summary"]["taxonomies"][0]["level"], "malicious");
-    let matches = full(&report)["connections"][0]["events"][0]["matches"].as_array().unwrap();
-    assert!(matches.iter().any(|one| one["sightings"] == 4 && one["tags"].to_string().contains("admiralty")));
+    let matches = full(&report)["connections"][0]["events"][0]["matches"]
+        .as_array()
+        .unwrap();
+    assert!(
+        matches
+            .iter()
+            .any(|one| one["sightings"] == 4 && one["tags"].to_string().contains("admiralty"))
+    );
 }
 
 #[test]
@@ -191,10 +261,16 @@ fn a_click_on_what_nobody_knows() {
 #[test]
 fn a_click_on_a_value_that_reads_like_a_state() {
     let office = Office::new();
-    let mut job = click(&office, "INCOMPLETE: \u{202e}delaf gnihton\u{202c} {{1 + 1}}");
+    let mut job = click(
+        &office,
+        "INCOMPLETE: \u{202e}delaf gnihton\u{202c} {{1 + 1}}",
+    );
     job["dataType"] = json!("other");
     let report = office.show("odd", &job);
-    assert!(message(&report).contains("INCOMPLETE: <U+202E>delaf"), "{report:#}");
+    assert!(
+        message(&report).contains("INCOMPLETE: <U+202E>delaf"),
+        "{report:#}"
+    );
 }
 
 #[test]
@@ -210,7 +286,10 @@ fn one_event() {
     let mut job = desk.job();
     job["data"] = json!("misp:event:7c1f0d52-4b0e-4c3a-9a55-000000001249");
     let report = desk.show("one", &job);
-    assert_eq!(message(&report), "1 event read, 1 alert created, 4 attributes added");
+    assert_eq!(
+        message(&report),
+        "1 event read, 1 alert created, 4 attributes added"
+    );
 }
 
 #[test]
@@ -223,7 +302,13 @@ fn more_than_a_page_shows() {
     }
     let desk = Office::single(world).with(json!({"max_new_alerts": 40, "min_threat_level": "low"}));
     let report = desk.show("huge", &desk.job());
-    assert_eq!(full(&report)["connections"][0]["events"].as_array().unwrap().len(), 300);
+    assert_eq!(
+        full(&report)["connections"][0]["events"]
+            .as_array()
+            .unwrap()
+            .len(),
+        300
+    );
     assert_eq!(full(&report)["left_out"]["events"], 120);
 }
 
@@ -231,14 +316,22 @@ fn more_than_a_page_shows() {
 #[test]
 fn an_export_at_a_terminal() {
     let mut world = believable();
-    world.refused.insert("Facture_4471.pdf.js".to_owned(), "File name has an invalid format.".to_owned());
+    world.refused.insert(
+        "Facture_4471.pdf.js".to_owned(),
+        "File name has an invalid format.".to_owned(),
+    );
     let office = Office::single(world);
     let job = std::fs::read_to_string("fixtures/quickstart/case-thehive5.json").unwrap();
     let mut job: Value = serde_json::from_str(&job).unwrap();
     job["config"] = json!({"name": ["misp-corp"], "url": [office.misp_front.url()], "key": [key("publisher")], "cacerts": office.options["cacerts"], "instance": "thehive.example.org"});
     let command = "misp-export --pretty < case.json";
-    let text =
-        keep_text("export", Program::Export, command, &job, &[(office.misp_front.url(), "https://misp.example.org")]);
+    let text = keep_text(
+        "export",
+        Program::Export,
+        command,
+        &job,
+        &[(office.misp_front.url(), "https://misp.example.org")],
+    );
     assert!(text.contains("11 added, 1 failed"), "{text}");
 }
 
@@ -257,7 +350,11 @@ const HOSTILE: [&str; 8] = [
 /// Every text that a report takes from a MISP is one of them.
 fn hostile() -> misp::World {
     let mut world = events(HOSTILE.len() as u64 + 1);
-    world.organisations.iter_mut().zip(HOSTILE).for_each(|(organisation, text)| organisation.name = text.to_owned());
+    world
+        .organisations
+        .iter_mut()
+        .zip(HOSTILE)
+        .for_each(|(organisation, text)| organisation.name = text.to_owned());
     for (place, text) in HOSTILE.iter().enumerate() {
         let (tag, id) = (world.attached(text), world.next_id());
         let event = &mut world.events[place];
@@ -282,12 +379,21 @@ fn hostile_desk(name: &str) -> Office {
 
 #[test]
 fn hostile_texts_in_an_import() {
-    let desk = hostile_desk(HOSTILE[0]).with(json!({"include_event_info": "*", "alert_tags": [HOSTILE[4]]}));
+    let desk = hostile_desk(HOSTILE[0])
+        .with(json!({"include_event_info": "*", "alert_tags": [HOSTILE[4]]}));
     let words = format!("{{\"message\": {}}}", json!(HOSTILE.concat()));
     let refused = What::Status(500, words, "application/json");
-    desk.misp.fault(Fault { on: "000000000009", nth: Nth::Always, what: refused });
+    desk.misp.fault(Fault {
+        on: "000000000009",
+        nth: Nth::Always,
+        what: refused,
+    });
     let report = desk.show("hostile-import", &desk.job());
-    assert!(full(&report).to_string().contains("constructor.constructor"));
+    assert!(
+        full(&report)
+            .to_string()
+            .contains("constructor.constructor")
+    );
 }
 
 #[test]
@@ -301,7 +407,9 @@ fn hostile_texts_in_alerts_that_are_only_reported() {
 fn hostile_texts_in_a_click() {
     let desk = hostile_desk(HOSTILE[2]);
     let report = desk.show("hostile-click", &click(&desk, "203.0.113.99"));
-    let matches = full(&report)["connections"][0]["events"][0]["matches"].as_array().unwrap();
+    let matches = full(&report)["connections"][0]["events"][0]["matches"]
+        .as_array()
+        .unwrap();
     assert!(!matches.is_empty());
 }
 
@@ -309,7 +417,11 @@ fn hostile_texts_in_a_click() {
 fn hostile_texts_in_a_failure() {
     let desk = Office::single(hostile());
     let words = format!("{{\"message\": {}}}", json!(HOSTILE.concat()));
-    desk.misp.fault(Fault { on: "", nth: Nth::Always, what: What::Status(403, words, "application/json") });
+    desk.misp.fault(Fault {
+        on: "",
+        nth: Nth::Always,
+        what: What::Status(403, words, "application/json"),
+    });
     let mut job = desk.job();
     job["data"] = json!("misp:sync");
     let report = desk.show("hostile-failure", &job);

@@ -19,10 +19,24 @@ const EVENTS: [Short; 9] = [
         2,
         "2026-11-24",
         2,
-        &["tlp:green", "PAP:GREEN", "misp-galaxy:mitre-attack-pattern=\"Phishing - T1566\""],
         &[
-            ("domain", "webmail-townhall.example", true, "look-alike of the web mail"),
-            ("url", "https://webmail-townhall.example/owa/auth", true, "asks for the password twice"),
+            "tlp:green",
+            "PAP:GREEN",
+            "misp-galaxy:mitre-attack-pattern=\"Phishing - T1566\"",
+        ],
+        &[
+            (
+                "domain",
+                "webmail-townhall.example",
+                true,
+                "look-alike of the web mail",
+            ),
+            (
+                "url",
+                "https://webmail-townhall.example/owa/auth",
+                true,
+                "asks for the password twice",
+            ),
             ("ip-dst", "198.51.100.24", true, ""),
             ("email-src", "it-desk@webmail-townhall.example", true, ""),
             ("email-subject", "Your mailbox is almost full", false, ""),
@@ -36,7 +50,12 @@ const EVENTS: [Short; 9] = [
         &["tlp:amber", "PAP:AMBER"],
         &[
             ("ip-dst", "203.0.113.99", true, "exit of the stolen session"),
-            ("sha256", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", true, "encryptor"),
+            (
+                "sha256",
+                "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                true,
+                "encryptor",
+            ),
             ("filename", "svchost32.exe", true, ""),
             ("mutex", "Global\\vpn-lock-77", true, ""),
         ],
@@ -50,7 +69,12 @@ const EVENTS: [Short; 9] = [
         &[
             ("domain", "free-design-suite.example", true, ""),
             ("md5", "5d41402abc4b2a76b9719d911017c592", true, "installer"),
-            ("text", "Spread by videos that promise a licence key", false, ""),
+            (
+                "text",
+                "Spread by videos that promise a licence key",
+                false,
+                "",
+            ),
         ],
     ),
     (
@@ -59,7 +83,10 @@ const EVENTS: [Short; 9] = [
         "2026-11-18",
         3,
         &["tlp:clear", "type:OSINT"],
-        &[("ip-src", "192.0.2.17", false, ""), ("ip-src", "192.0.2.18", false, "")],
+        &[
+            ("ip-src", "192.0.2.17", false, ""),
+            ("ip-src", "192.0.2.18", false, ""),
+        ],
     ),
     (
         "Invoice fraud: supplier mailboxes taken over",
@@ -68,7 +95,12 @@ const EVENTS: [Short; 9] = [
         2,
         &["tlp:amber+strict"],
         &[
-            ("email-src", "billing@supp1ier.example", true, "one letter changed"),
+            (
+                "email-src",
+                "billing@supp1ier.example",
+                true,
+                "one letter changed",
+            ),
             ("iban", "GB33BUKB20201555555555", true, "mule account"),
             ("ip-dst", "203.0.113.99", true, "log-in to the mailbox"),
         ],
@@ -82,17 +114,32 @@ const EVENTS: [Short; 9] = [
         &[
             ("url", "http://cdn-loader.example/a/stage2.bin", true, ""),
             ("domain|ip", "cdn-loader.example|203.0.113.99", true, ""),
-            ("regkey", "HKCU\\Software\\Microsoft\\Windows\\CurrentVersion\\Run\\DriveSync", true, ""),
+            (
+                "regkey",
+                "HKCU\\Software\\Microsoft\\Windows\\CurrentVersion\\Run\\DriveSync",
+                true,
+                "",
+            ),
         ],
     ),
-    ("Internal red team exercise", 1, "2026-11-09", 4, &["tlp:red"], &[("domain", "not-real.example", true, "")]),
+    (
+        "Internal red team exercise",
+        1,
+        "2026-11-09",
+        4,
+        &["tlp:red"],
+        &[("domain", "not-real.example", true, "")],
+    ),
     (
         "Sinkholed botnet, for correlation only",
         2,
         "2026-11-05",
         4,
         &["tlp:green", "workflow:state=\"incomplete\""],
-        &[("domain", "sink-1.example", false, ""), ("ip-dst", "203.0.113.99", false, "sinkhole")],
+        &[
+            ("domain", "sink-1.example", false, ""),
+            ("ip-dst", "203.0.113.99", false, "sinkhole"),
+        ],
     ),
     (
         "Watering hole on a trade association's site",
@@ -102,7 +149,12 @@ const EVENTS: [Short; 9] = [
         &["tlp:amber"],
         &[
             ("hostname", "news.trade-association.example", true, ""),
-            ("url", "https://news.trade-association.example/w.js", true, ""),
+            (
+                "url",
+                "https://news.trade-association.example/w.js",
+                true,
+                "",
+            ),
         ],
     ),
 ];
@@ -110,8 +162,17 @@ const EVENTS: [Short; 9] = [
 /// The MISP with all of them.
 pub(super) fn believable() -> World {
     let mut world = World::new();
-    let names = ["Example Corp CERT", "CERT-Exampleland", "Example Bank SOC", "Open Threat Watch"];
-    world.organisations.iter_mut().zip(names).for_each(|(organisation, name)| name.clone_into(&mut organisation.name));
+    let names = [
+        "Example Corp CERT",
+        "CERT-Exampleland",
+        "Example Bank SOC",
+        "Open Threat Watch",
+    ];
+    world
+        .organisations
+        .iter_mut()
+        .zip(names)
+        .for_each(|(organisation, name)| name.clone_into(&mut organisation.name));
     for (place, short) in EVENTS.iter().rev().enumerate() {
         add(&mut world, 1_200 + place as u64 * 7, short);
     }

@@ -18,13 +18,20 @@ fn said(proxy: &Forward, job: &Value) -> String {
 #[test]
 fn a_proxy_that_refuses_a_tunnel_is_named_with_what_to_do() {
     let secured = Secured::new();
-    let locked = || secured.known_to(Forward::start()).for_user("user:right-word");
+    let locked = || {
+        secured
+            .known_to(Forward::start())
+            .for_user("user:right-word")
+    };
     let refusing = |refusal: &str| secured.known_to(Forward::start()).refusing(refusal);
     let mut all = Vec::new();
     for (proxy, user) in [
         (locked(), ""),
         (locked(), "user:wrong-word"),
-        (refusing("407 No\r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM abc"), ""),
+        (
+            refusing("407 No\r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM abc"),
+            "",
+        ),
         (refusing("403 Blocked by policy"), ""),
         (refusing("503 Service Unavailable"), "user:wrong-word"),
         (refusing("502 Bad Gateway"), ""),
@@ -33,7 +40,10 @@ fn a_proxy_that_refuses_a_tunnel_is_named_with_what_to_do() {
         (refusing("nonsense"), ""),
         (Forward::start(), ""),
     ] {
-        all.push(said(&proxy, &secured.job(&json!({"proxy": {"https": proxy.url("http", user)}}))));
+        all.push(said(
+            &proxy,
+            &secured.job(&json!({"proxy": {"https": proxy.url("http", user)}})),
+        ));
     }
     assert!(secured.misp.requests().is_empty());
     insta::assert_snapshot!(all.join("\n"), @r#"
@@ -53,21 +63,47 @@ fn a_proxy_that_refuses_a_tunnel_is_named_with_what_to_do() {
 #[test]
 fn a_proxy_of_plain_http_that_refuses_is_named_too() {
     let misp = Fake::start(World::new());
-    let locked = || Forward::start().knows("misp.test", &misp.url()).for_user("user:right-word");
+    let locked = || {
+        Forward::start()
+            .knows("misp.test", &misp.url())
+            .for_user("user:right-word")
+    };
     let mut all = Vec::new();
     for (proxy, user) in [
         (locked(), ""),
         (locked(), "user:wrong-word"),
-        (Forward::start().refusing("403 Blocked\r\nVia: 1.1 squid\r\nContent-Type: text/html"), ""),
-        (Forward::start().refusing("500 {who}\r\nContent-Type: text/plain"), "user:echoed-word"),
+        (
+            Forward::start().refusing("403 Blocked\r\nVia: 1.1 squid\r\nContent-Type: text/html"),
+            "",
+        ),
+        (
+            Forward::start().refusing("500 {who}\r\nContent-Type: text/plain"),
+            "user:echoed-word",
+        ),
     ] {
-        all.push(said(&proxy, &job("http://misp.test", &json!({"proxy_http": proxy.url("http", user)}))));
+        all.push(said(
+            &proxy,
+            &job(
+                "http://misp.test",
+                &json!({"proxy_http": proxy.url("http", user)}),
+            ),
+        ));
     }
     // What MISP itself says is MISP's.
     let proxy = Forward::start().knows("misp.test", &misp.url());
     let body = "{\"message\": \"Authentication failed.\"}".to_owned();
-    misp.fault(Fault { on: "/", nth: Nth::Always, what: What::Status(403, body, "application/json") });
-    all.push(said(&proxy, &job("http://misp.test", &json!({"proxy_http": proxy.url("http", "")}))));
+    misp.fault(Fault {
+        on: "/",
+        nth: Nth::Always,
+        what: What::Status(403, body, "application/json"),
+    });
+    all.push(said(
+        &proxy,
+        &job(
+            "http://misp.test",
+            &json!({"proxy_http": proxy.url("http", "")}),
+        ),
+    ));
     insta::assert_snapshot!(all.join("\n"), @r#"
     GET http://misp.test/servers/getVersion: the proxy http://proxy:3128 (of Cortex) wants a user and a password: give them in configuration item "proxy_http", before the host: http://user:password@proxy:3128
     GET http://misp.test/servers/getVersion: the proxy http://proxy:3128 (of Cortex) does not take the user and password that are given in configuration item "proxy_http": correct them there (signs such as @ : / % escaped, as in %40)
@@ -81,7 +117,11 @@ fn a_proxy_of_plain_http_that_refuses_is_named_too() {
 fn a_proxy_that_is_not_there_is_told_from_a_server_that_is_not() {
     let secured = Secured::new();
     let proxy = Forward::start();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let closed_socks = format!("socks5h://user:pass-word@127.0.0.1:{closed}");
     let closed_url = format!("http://user:pass-word@127.0.0.1:{closed}");
     let locked = Forward::start().for_user("user:right-word");
@@ -123,9 +163,13 @@ fn the_words_of_a_proxy_are_cut_only_after_they_are_cleaned() {
     let secured = Secured::new();
     for before in [170, 185, 195, 980, 995] {
         let proxy = Forward::start().refusing(&format!("500 {} canary-Word-1", "x".repeat(before)));
-        let job = secured.job(&json!({"proxy": {"https": proxy.url("http", "user:canary-Word-1")}}));
+        let job =
+            secured.job(&json!({"proxy": {"https": proxy.url("http", "user:canary-Word-1")}}));
         let text = said(&proxy, &job);
-        assert!(text.contains("xxx") && !text.contains("cana"), "{before}: {text}");
+        assert!(
+            text.contains("xxx") && !text.contains("cana"),
+            "{before}: {text}"
+        );
     }
 }
 
@@ -144,18 +188,29 @@ fn the_authority_of_a_proxy_may_be_given_as_that_of_a_server() {
     let (misp, authority) = (Fake::start(World::new()), Authority::new("Example CA"));
     let proxy = Forward::start().knows("misp.test", &misp.url());
     let front = Front::before(authority.server().serves(), &proxy.url("http", ""));
-    let mut config = json!({"proxy_http": front.url().trim_end_matches('/'), "cacerts": authority.pem()});
+    let mut config =
+        json!({"proxy_http": front.url().trim_end_matches('/'), "cacerts": authority.pem()});
     assert_eq!(version(&report(&job("http://misp.test", &config))), "2.5.1");
     config["cacerts"] = Value::Null;
     let text = failure(&report(&job("http://misp.test", &config))).to_owned();
-    assert!(text.contains("the proxy https://localhost:") && text.contains("cannot be used"), "{text}");
+    assert!(
+        text.contains("the proxy https://localhost:") && text.contains("cannot be used"),
+        "{text}"
+    );
 }
 
 /// The HTTP client would show it to the proxy too, which is no business of the proxy's.
 #[test]
 fn a_client_certificate_never_goes_to_a_proxy() {
-    let (misp, authority, clients) = (Fake::start(World::new()), Authority::new("CA"), Authority::new("Client CA"));
-    let asking = |of: &Authority| of.server().serves_with(rustls::ALL_VERSIONS, Some((clients.roots(), true)));
+    let (misp, authority, clients) = (
+        Fake::start(World::new()),
+        Authority::new("CA"),
+        Authority::new("Client CA"),
+    );
+    let asking = |of: &Authority| {
+        of.server()
+            .serves_with(rustls::ALL_VERSIONS, Some((clients.roots(), true)))
+    };
     let server = Front::before(asking(&authority), &misp.url());
     let proxy = Forward::start().knows("localhost", &server.url());
     let front = Front::before(asking(&authority), &proxy.url("http", ""));
@@ -171,7 +226,10 @@ fn a_client_certificate_never_goes_to_a_proxy() {
 #[test]
 fn a_proxy_that_sends_back_the_password_does_not_defeat_the_scrubber() {
     let secured = Secured::new();
-    for form in ["canary/Word+1", "dXNlcjpjYW5hcnkvV29yZCsx"].iter().flat_map(|secret| forms(secret)) {
+    for form in ["canary/Word+1", "dXNlcjpjYW5hcnkvV29yZCsx"]
+        .iter()
+        .flat_map(|secret| forms(secret))
+    {
         let refusal = format!("500 {form}\r\nProxy-Authenticate: {form}\r\nVia: {form}");
         let proxy = Forward::start().refusing(&refusal);
         let url = proxy.url("http", "user:canary%2FWord+1");
@@ -179,7 +237,10 @@ fn a_proxy_that_sends_back_the_password_does_not_defeat_the_scrubber() {
             let mut job = secured.job(&json!({"proxy": {scheme: url}}));
             job["config"]["url"] = json!([server]);
             let text = said(&proxy, &job).to_lowercase();
-            assert!(!text.contains(&form.to_lowercase()) && !text.contains("dxnlcjpjyw5hcnkvv29yzcsx"), "{text}");
+            assert!(
+                !text.contains(&form.to_lowercase()) && !text.contains("dxnlcjpjyw5hcnkvv29yzcsx"),
+                "{text}"
+            );
         }
     }
 }

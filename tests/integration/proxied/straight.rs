@@ -27,8 +27,10 @@ fn the_environments_proxy_is_taken_where_cortex_names_none() {
         environment.retain(|(known, _)| *known != name);
         environment.push((name, &url));
         let before = proxy.asked().len();
-        let report =
-            Program::Import.report_in(&environment, &job("http://misp.test", &json!({"proxy": {"http": null}})));
+        let report = Program::Import.report_in(
+            &environment,
+            &job("http://misp.test", &json!({"proxy": {"http": null}})),
+        );
         assert_eq!(version(&report), "2.5.1", "{name}");
         assert!(proxy.asked().len() > before, "{name}");
         assert!(!report.to_string().contains("pass-word"));
@@ -36,8 +38,14 @@ fn the_environments_proxy_is_taken_where_cortex_names_none() {
     let before = proxy.asked().len();
     let other = Forward::start().knows("misp.test", &misp.url());
     let config = json!({"proxy_http": other.url("http", "")});
-    Program::Import.report_in(&[("NO_PROXY", ""), ("HTTP_PROXY", &url)], &job("http://misp.test", &config));
-    assert_eq!((proxy.asked().len(), other.asked().is_empty()), (before, false));
+    Program::Import.report_in(
+        &[("NO_PROXY", ""), ("HTTP_PROXY", &url)],
+        &job("http://misp.test", &config),
+    );
+    assert_eq!(
+        (proxy.asked().len(), other.asked().is_empty()),
+        (before, false)
+    );
 }
 
 /// The fake has an address only, which the proxy can reach as well: what it was asked for tells the ways apart.
@@ -51,7 +59,10 @@ fn no_proxy_names_servers_by_suffix_address_and_network() {
     let is_straight = |url: &str, no_proxy: (&str, &str)| {
         let before = proxy.asked().len();
         let environment = [("NO_PROXY", ""), no_proxy];
-        assert_eq!(version(&Program::Import.report_in(&environment, &job(url, &config))), "2.5.1");
+        assert_eq!(
+            version(&Program::Import.report_in(&environment, &job(url, &config))),
+            "2.5.1"
+        );
         proxy.asked().len() == before
     };
     for (no_proxy, expected) in [
@@ -64,10 +75,22 @@ fn no_proxy_names_servers_by_suffix_address_and_network() {
         (&format!("127.0.0.1:{port}"), true),
         ("127.0.0.1:1", false),
     ] {
-        assert_eq!(is_straight(&misp.url(), ("NO_PROXY", no_proxy)), expected, "{no_proxy}");
+        assert_eq!(
+            is_straight(&misp.url(), ("NO_PROXY", no_proxy)),
+            expected,
+            "{no_proxy}"
+        );
     }
-    for (no_proxy, expected) in [("example.org,localhost", true), ("alhost", false), (".LOCALHOST", true)] {
-        assert_eq!(is_straight(&url, ("no_proxy", no_proxy)), expected, "{no_proxy}");
+    for (no_proxy, expected) in [
+        ("example.org,localhost", true),
+        ("alhost", false),
+        (".LOCALHOST", true),
+    ] {
+        assert_eq!(
+            is_straight(&url, ("no_proxy", no_proxy)),
+            expected,
+            "{no_proxy}"
+        );
     }
 }
 
@@ -81,26 +104,54 @@ impl RequestObserver for Nobody {
 
 /// A client of `misp.test` with a way of its own, in a job with this configuration.
 fn client(url: &str, proxy: ProxyChoice, config: &Value) -> anyhow::Result<Client> {
-    let limits = TimeLimits { deadline_minutes: 1, connect_timeout: 5, read_timeout: 5 };
+    let limits = TimeLimits {
+        deadline_minutes: 1,
+        connect_timeout: 5,
+        read_timeout: 5,
+    };
     let clock = Clock::start_with_limit(Some(Duration::from_secs(60))).without_waiting();
-    let network =
-        HttpContext::new(limits.timeouts(), config.as_object().unwrap(), None, clock, RunReport::default().http_context());
-    let access = ServerAccess { proxy: Some(proxy), ..ServerAccess::default() };
-    let (url, headers) = (Url::parse(url).unwrap(), vec![("authorization", Secret::new(&key("admin")))]);
-    let origin = Endpoint { url: &url, headers, user_agent: "MISP test".to_owned(), access: &access };
+    let network = HttpContext::new(
+        limits.timeouts(),
+        config.as_object().unwrap(),
+        None,
+        clock,
+        RunReport::default().http_context(),
+    );
+    let access = ServerAccess {
+        proxy: Some(proxy),
+        ..ServerAccess::default()
+    };
+    let (url, headers) = (
+        Url::parse(url).unwrap(),
+        vec![("authorization", Secret::new(&key("admin")))],
+    );
+    let origin = Endpoint {
+        url: &url,
+        headers,
+        user_agent: "MISP test".to_owned(),
+        access: &access,
+    };
     Client::new(&origin, &network, Arc::new(Nobody))
 }
 
 #[test]
 fn a_connections_own_proxy_comes_first() {
     let misp = Fake::start(World::new());
-    let proxy = Forward::start().knows("misp.test", &misp.url()).for_user("user:pass-word");
+    let proxy = Forward::start()
+        .knows("misp.test", &misp.url())
+        .for_user("user:pass-word");
     let cortex = json!({"proxy": {"http": "http://nowhere.invalid:1"}});
     let own = ProxyChoice::Through(Secret::new(&proxy.url("http", "user:pass-word")));
     let client_of = client("http://misp.test/", own, &cortex).unwrap();
-    assert_eq!(client_of.describe_proxy().unwrap(), format!("{} (proxy of the connection)", proxy.url("http", "")));
+    assert_eq!(
+        client_of.describe_proxy().unwrap(),
+        format!("{} (proxy of the connection)", proxy.url("http", ""))
+    );
     client_of.get("servers/getVersion").unwrap();
-    assert_eq!(proxy.asked()[0].what, "GET http://misp.test/servers/getVersion");
+    assert_eq!(
+        proxy.asked()[0].what,
+        "GET http://misp.test/servers/getVersion"
+    );
     let straight = client(&format!("{}/", misp.url()), ProxyChoice::Direct, &cortex).unwrap();
     assert_eq!(straight.describe_proxy(), None);
     straight.get("servers/getVersion").unwrap();
@@ -120,11 +171,25 @@ fn what_is_no_proxy_is_named_by_where_it_was_given_and_never_shown() {
         let config = json!({"proxy": {"http": url}});
         said.push(failure(&report(&job("http://misp.test", &config))).to_owned());
     }
-    let environment = [("NO_PROXY", ""), ("http_proxy", "gopher://user:pass-word@proxy")];
-    said.push(failure(&Program::Import.report_in(&environment, &job("http://misp.test", &json!({})))).to_owned());
-    let own = client("http://misp.test/", ProxyChoice::Through(Secret::new("x://u:pass-word@h")), &json!({}));
+    let environment = [
+        ("NO_PROXY", ""),
+        ("http_proxy", "gopher://user:pass-word@proxy"),
+    ];
+    said.push(
+        failure(&Program::Import.report_in(&environment, &job("http://misp.test", &json!({}))))
+            .to_owned(),
+    );
+    let own = client(
+        "http://misp.test/",
+        ProxyChoice::Through(Secret::new("x://u:pass-word@h")),
+        &json!({}),
+    );
     said.push(own.err().unwrap().to_string());
-    assert!(!["s-word", "s/word", "ss#w"].iter().any(|part| said.join("").contains(part)));
+    assert!(
+        !["s-word", "s/word", "ss#w"]
+            .iter()
+            .any(|part| said.join("").contains(part))
+    );
     insta::assert_snapshot!(said.join("\n"), @r#"
     configuration item "proxy_http" is no URL (empty host): write it as http://host:port, or with https, socks5 or socks5h
     configuration item "proxy_http" has the scheme ftp: write it as http://host:port, or with https, socks5 or socks5h

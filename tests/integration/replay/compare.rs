@@ -7,8 +7,14 @@ use super::table;
 use super::wire::{Answer, Exchange};
 
 /// Fields that may be null here and a value there.
-const NULLABLE: [&str; 6] =
-    ["first_seen", "last_seen", "object_relation", "relationship_type", "numerical_value", "colour"];
+const NULLABLE: [&str; 6] = [
+    "first_seen",
+    "last_seen",
+    "object_relation",
+    "relationship_type",
+    "numerical_value",
+    "colour",
+];
 
 /// Fields that the real server gives as a string once and as a number the next time, from its cache (recorded as
 /// `406-view-published-before-noop` and `409-view-after-unknown-tag-edit`).
@@ -35,7 +41,10 @@ pub(super) fn differences(exchange: &Exchange, answer: &Answer) -> Vec<String> {
     if exchange.response["status"] != answer.status {
         let body = String::from_utf8_lossy(&answer.body);
         let body: String = body.chars().take(300).collect();
-        return vec![format!("status {} instead of {}: {body}", answer.status, exchange.response["status"])];
+        return vec![format!(
+            "status {} instead of {}: {body}",
+            answer.status, exchange.response["status"]
+        )];
     }
     headers(exchange, answer, &mut found);
     if let Some(recorded) = exchange.response.get("body") {
@@ -51,10 +60,18 @@ pub(super) fn differences(exchange: &Exchange, answer: &Answer) -> Vec<String> {
 }
 
 fn headers(exchange: &Exchange, answer: &Answer, found: &mut Vec<String>) {
-    let recorded = |name: &str| exchange.response["headers"].get(name).and_then(Value::as_str);
+    let recorded = |name: &str| {
+        exchange.response["headers"]
+            .get(name)
+            .and_then(Value::as_str)
+    };
     for name in HEADERS {
         if recorded(name).is_some() && recorded(name) != answer.header(name) {
-            found.push(format!("{name} {:?} instead of {:?}", answer.header(name), recorded(name)));
+            found.push(format!(
+                "{name} {:?} instead of {:?}",
+                answer.header(name),
+                recorded(name)
+            ));
         }
     }
     let count = table::SAME_COUNT.contains(&exchange.name.as_str());
@@ -66,7 +83,10 @@ fn headers(exchange: &Exchange, answer: &Answer, found: &mut Vec<String>) {
         (one, other) => found.push(format!("X-Result-Count {other:?} instead of {one:?}")),
     }
     let path = |location: &str| without_ids(location.splitn(4, '/').nth(3).unwrap_or_default());
-    let (one, other) = (recorded("Location").map(path), answer.header("Location").map(path));
+    let (one, other) = (
+        recorded("Location").map(path),
+        answer.header("Location").map(path),
+    );
     if one != other {
         found.push(format!("Location {other:?} instead of {one:?}"));
     }
@@ -89,7 +109,10 @@ fn exact(at: &str, recorded: &Value, body: &Value, found: &mut Vec<String>) {
     match (recorded, body) {
         (Value::Object(one), Value::Object(_)) => {
             keys(at, recorded, body, found);
-            for (name, value) in one.iter().filter(|(name, _)| !ANY_LENGTH.contains(&name.as_str())) {
+            for (name, value) in one
+                .iter()
+                .filter(|(name, _)| !ANY_LENGTH.contains(&name.as_str()))
+            {
                 exact(&format!("{at}/{name}"), value, &body[name], found);
             }
         }
@@ -99,13 +122,22 @@ fn exact(at: &str, recorded: &Value, body: &Value, found: &mut Vec<String>) {
             }
         }
         _ if recorded == body => {}
-        _ => found.push(format!("{at} is {} instead of {}", short(body), short(recorded))),
+        _ => found.push(format!(
+            "{at} is {} instead of {}",
+            short(body),
+            short(recorded)
+        )),
     }
 }
 
 fn keys(at: &str, recorded: &Value, body: &Value, found: &mut Vec<String>) {
     let names = |value: &Value| -> Vec<String> {
-        value.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+        value
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.clone())
+            .collect()
     };
     let (one, other) = (names(recorded), names(body));
     let missing: Vec<&String> = one.iter().filter(|name| !other.contains(name)).collect();
@@ -131,12 +163,20 @@ fn shape(at: &str, recorded: &Value, body: &Value, found: &mut Vec<String>) {
             (Some(one), Some(other)) => shape(&format!("{at}/0"), one, other, found),
             (None, None) => {}
             _ if ANY_LENGTH.contains(&name) => {}
-            _ => found.push(format!("{at} has {} elements instead of {}", other.len(), one.len())),
+            _ => found.push(format!(
+                "{at} has {} elements instead of {}",
+                other.len(),
+                one.len()
+            )),
         },
         _ if kind(recorded) == kind(body) => {}
         _ if NULLABLE.contains(&name) && (recorded.is_null() || body.is_null()) => {}
         _ if EITHER.contains(&name) && !body.is_null() => {}
-        _ => found.push(format!("{at} is {} instead of {}", short(body), short(recorded))),
+        _ => found.push(format!(
+            "{at} is {} instead of {}",
+            short(body),
+            short(recorded)
+        )),
     }
 }
 
@@ -154,7 +194,10 @@ pub(super) fn kind(value: &Value) -> &'static str {
 fn messages(recorded: &Value, body: &Value, found: &mut Vec<String>) {
     let told = recorded.get("message").is_some() || recorded.get("saved").is_some();
     for name in ["name", "message", "errors", "url", "saved", "success"] {
-        let (one, other) = (without_ids(&recorded[name].to_string()), without_ids(&body[name].to_string()));
+        let (one, other) = (
+            without_ids(&recorded[name].to_string()),
+            without_ids(&body[name].to_string()),
+        );
         if (told || name == "errors") && one != other {
             found.push(format!("{name} is {other} instead of {one}"));
         }
@@ -174,33 +217,61 @@ fn events(recorded: &Value, body: &Value, found: &mut Vec<String>) {
         "extends_uuid",
     ] {
         if recorded[name] != body[name] {
-            found.push(format!("{name} is {} instead of {}", body[name], recorded[name]));
+            found.push(format!(
+                "{name} is {} instead of {}",
+                body[name], recorded[name]
+            ));
         }
     }
     let attributes = |event: &Value| -> Vec<String> {
         let rows = event["Attribute"].as_array().into_iter().flatten();
-        rows.map(|row| format!("{} {} {} {}", row["type"], row["category"], row["value"], row["to_ids"])).collect()
+        rows.map(|row| {
+            format!(
+                "{} {} {} {}",
+                row["type"], row["category"], row["value"], row["to_ids"]
+            )
+        })
+        .collect()
     };
     let tags = |event: &Value| -> Vec<Value> {
-        event["Tag"].as_array().into_iter().flatten().map(|tag| tag["name"].clone()).collect()
+        event["Tag"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|tag| tag["name"].clone())
+            .collect()
     };
     if attributes(recorded) != attributes(body) {
-        found.push(format!("attributes are {:?} instead of {:?}", attributes(body), attributes(recorded)));
+        found.push(format!(
+            "attributes are {:?} instead of {:?}",
+            attributes(body),
+            attributes(recorded)
+        ));
     }
     if tags(recorded) != tags(body) {
-        found.push(format!("tags are {:?} instead of {:?}", tags(body), tags(recorded)));
+        found.push(format!(
+            "tags are {:?} instead of {:?}",
+            tags(body),
+            tags(recorded)
+        ));
     }
 }
 
 /// Numbers and uuids stand for themselves no longer.
 fn without_ids(text: &str) -> String {
     let uuid = |word: &str| word.len() == 36 && word.matches('-').count() == 4;
-    let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '-').map(|word| {
-        let end = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && c != '-');
-        let rest = &word[end.len()..];
-        let numeric = !end.is_empty() && end.chars().all(|c| c.is_ascii_digit());
-        if numeric || uuid(end) { format!("#{rest}") } else { word.to_owned() }
-    });
+    let words = text
+        .split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+        .map(|word| {
+            let end = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+            let rest = &word[end.len()..];
+            let numeric = !end.is_empty() && end.chars().all(|c| c.is_ascii_digit());
+            if numeric || uuid(end) {
+                format!("#{rest}")
+            } else {
+                word.to_owned()
+            }
+        });
     words.collect()
 }
 

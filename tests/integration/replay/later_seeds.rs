@@ -44,26 +44,105 @@ fn attribute(world: &mut World, id: u64, uuid: &str, kind: &str, value: &str) {
 }
 
 pub(super) fn three_events(world: &mut World) {
-    event(world, 379, "f6497655-6231-5094-b18b-83fbcbe97c2c", "rec2 batch 0");
-    attribute(world, 369_273, "b8428ee8-09b3-50f6-921f-edb756fe419e", "domain", "rec2-0.example");
-    event(world, 380, "9c43adf3-2181-59a1-b535-72c7a2ba3312", "rec2 batch 1");
-    attribute(world, 369_274, "f9d8152a-1fe8-5ba3-a0d8-a22c799cb683", "ip-dst", "198.51.100.101");
-    attribute(world, 369_275, "0a9e4ad7-250d-58c3-b506-acc270d2e725", "domain", "rec2-1.example");
-    event(world, 381, "9206323c-8fee-59a1-b0e4-b1ad481748b9", "rec2 batch 2");
-    attribute(world, 369_276, "604016d3-7e30-5ce9-a640-c0d826d152fc", "ip-dst", "198.51.100.102");
-    attribute(world, 369_277, "d2af62cd-d731-5452-a75f-19a540cbf8ec", "domain", "rec2-2.example");
+    event(
+        world,
+        379,
+        "f6497655-6231-5094-b18b-83fbcbe97c2c",
+        "rec2 batch 0",
+    );
+    attribute(
+        world,
+        369_273,
+        "b8428ee8-09b3-50f6-921f-edb756fe419e",
+        "domain",
+        "rec2-0.example",
+    );
+    event(
+        world,
+        380,
+        "9c43adf3-2181-59a1-b535-72c7a2ba3312",
+        "rec2 batch 1",
+    );
+    attribute(
+        world,
+        369_274,
+        "f9d8152a-1fe8-5ba3-a0d8-a22c799cb683",
+        "ip-dst",
+        "198.51.100.101",
+    );
+    attribute(
+        world,
+        369_275,
+        "0a9e4ad7-250d-58c3-b506-acc270d2e725",
+        "domain",
+        "rec2-1.example",
+    );
+    event(
+        world,
+        381,
+        "9206323c-8fee-59a1-b0e4-b1ad481748b9",
+        "rec2 batch 2",
+    );
+    attribute(
+        world,
+        369_276,
+        "604016d3-7e30-5ce9-a640-c0d826d152fc",
+        "ip-dst",
+        "198.51.100.102",
+    );
+    attribute(
+        world,
+        369_277,
+        "d2af62cd-d731-5452-a75f-19a540cbf8ec",
+        "domain",
+        "rec2-2.example",
+    );
 }
 
 pub(super) fn event_382(world: &mut World) {
-    event(world, 382, "c42c1c85-35e0-573d-b41b-17b07af80625", "rec2 collation");
-    attribute(world, 369_278, "a9d3ed36-e634-5745-84e5-c27b3306aa79", "url", "http://rec2.example/A");
-    attribute(world, 369_279, "c42a14fe-bc1d-545f-815d-bd4ca13e1e56", "filename", "Rec2.exe");
-    attribute(world, 369_280, "cc34469e-50d8-5ba9-b6c6-9cd53e8b3aeb", "text", "straße");
+    event(
+        world,
+        382,
+        "c42c1c85-35e0-573d-b41b-17b07af80625",
+        "rec2 collation",
+    );
+    attribute(
+        world,
+        369_278,
+        "a9d3ed36-e634-5745-84e5-c27b3306aa79",
+        "url",
+        "http://rec2.example/A",
+    );
+    attribute(
+        world,
+        369_279,
+        "c42a14fe-bc1d-545f-815d-bd4ca13e1e56",
+        "filename",
+        "Rec2.exe",
+    );
+    attribute(
+        world,
+        369_280,
+        "cc34469e-50d8-5ba9-b6c6-9cd53e8b3aeb",
+        "text",
+        "straße",
+    );
 }
 
 pub(super) fn event_383(world: &mut World) {
-    event(world, 383, "1250c851-a512-56e8-a87e-b5693e8fb555", "rec2 many objects");
-    attribute(world, 369_282, "cc0f7f17-f55b-50de-892f-d12a5d081cc7", "ip-dst", "198.51.100.202");
+    event(
+        world,
+        383,
+        "1250c851-a512-56e8-a87e-b5693e8fb555",
+        "rec2 many objects",
+    );
+    attribute(
+        world,
+        369_282,
+        "cc0f7f17-f55b-50de-892f-d12a5d081cc7",
+        "ip-dst",
+        "198.51.100.202",
+    );
 }
 
 pub(super) fn import_rules(world: &mut World) {
@@ -76,10 +155,30 @@ pub(super) fn partner_event_with_rules(world: &mut World) {
 }
 
 pub(super) fn open_proposal(world: &mut World) {
-    event(world, 385, "0ef39913-4fb1-58d0-aacd-d04c6c47aa46", "rec2 proposals");
-    attribute(world, 369_291, "431b9fb8-51e3-59bb-9ee3-0449c23ca2da", "ip-dst", "198.51.100.210");
-    attribute(world, 369_292, "72b5e4ee-2d39-5268-82da-4637f54e0139", "ip-dst", "198.51.100.211");
-    world.warninglists.insert("198.51.100.210".into(), vec!["List of RFC 5735 CIDR blocks".into()]);
+    event(
+        world,
+        385,
+        "0ef39913-4fb1-58d0-aacd-d04c6c47aa46",
+        "rec2 proposals",
+    );
+    attribute(
+        world,
+        369_291,
+        "431b9fb8-51e3-59bb-9ee3-0449c23ca2da",
+        "ip-dst",
+        "198.51.100.210",
+    );
+    attribute(
+        world,
+        369_292,
+        "72b5e4ee-2d39-5268-82da-4637f54e0139",
+        "ip-dst",
+        "198.51.100.211",
+    );
+    world.warninglists.insert(
+        "198.51.100.210".into(),
+        vec!["List of RFC 5735 CIDR blocks".into()],
+    );
     let event = world.events.last_mut().expect("just seeded");
     event.distribution = 1;
     event.proposals = serde_json::json!([{

@@ -22,16 +22,33 @@ fn the_fake_misp_answers_as_the_recorded_one() {
     let mut differences = Vec::new();
     for row in table::ROWS {
         let found = replay(row);
-        differences.extend(found.into_iter().map(|difference| format!("{}: {difference}", row.name)));
+        differences.extend(
+            found
+                .into_iter()
+                .map(|difference| format!("{}: {difference}", row.name)),
+        );
     }
-    assert!(table::ROWS.len() >= AT_LEAST, "only {} exchanges", table::ROWS.len());
-    assert!(differences.is_empty(), "{} differences\n{}", differences.len(), differences.join("\n"));
+    assert!(
+        table::ROWS.len() >= AT_LEAST,
+        "only {} exchanges",
+        table::ROWS.len()
+    );
+    assert!(
+        differences.is_empty(),
+        "{} differences\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
 }
 
 #[test]
 fn every_copied_exchange_is_replayed() {
     let mut copied: Vec<String> = wire::names("misp");
-    copied.retain(|name| !table::ROWS.iter().any(|row| row.name == name || row.after.contains(&name.as_str())));
+    copied.retain(|name| {
+        !table::ROWS
+            .iter()
+            .any(|row| row.name == name || row.after.contains(&name.as_str()))
+    });
     assert!(copied.is_empty(), "not in the table: {copied:?}");
 }
 

@@ -120,7 +120,10 @@ impl Difference {
 
     pub(crate) fn line(&self) -> String {
         let reason = self.reason.unwrap_or("NOT EXPECTED");
-        format!("{:<50} {:<5} {} | {reason}", self.exchange, self.who, self.what)
+        format!(
+            "{:<50} {:<5} {} | {reason}",
+            self.exchange, self.who, self.what
+        )
     }
 }
 
@@ -130,15 +133,26 @@ pub(crate) fn compared(world: &World) -> ([usize; 2], Vec<Difference>) {
     let mut all = Vec::new();
     let mut note = |exchange: &'static str, who: &'static str, found: Vec<String>| {
         all.extend(found.into_iter().map(|what| {
-            let mut known = KNOWN.iter().filter(|(name, start, _)| *name == exchange && what.starts_with(start));
-            Difference { exchange, who, reason: known.next().map(|(.., reason)| *reason), what }
+            let mut known = KNOWN
+                .iter()
+                .filter(|(name, start, _)| *name == exchange && what.starts_with(start));
+            Difference {
+                exchange,
+                who,
+                reason: known.next().map(|(.., reason)| *reason),
+                what,
+            }
         }));
     };
-    table::ROWS.iter().for_each(|row| note(row.name, "fake", replay(row)));
+    table::ROWS
+        .iter()
+        .for_each(|row| note(row.name, "fake", replay(row)));
     let mut sent = 0;
     for name in SERIES.iter().copied().flatten() {
         let exchange = Exchange::read(name);
-        let Some(answer) = send(&exchange, world) else { continue };
+        let Some(answer) = send(&exchange, world) else {
+            continue;
+        };
         sent += 1;
         let mut found = compare::differences(&exchange, &answer);
         // The title bears the mark.
@@ -166,7 +180,11 @@ fn send(exchange: &Exchange, world: &World) -> Option<Answer> {
 fn marked(exchange: &Exchange, world: &World) -> Vec<u8> {
     let mut body = exchange.request["body"].clone();
     let plain = exchange.request["body_raw"].is_null() && exchange.request["body_base64"].is_null();
-    let path = if body["Event"].is_object() { "/Event/info" } else { "/info" };
+    let path = if body["Event"].is_object() {
+        "/Event/info"
+    } else {
+        "/info"
+    };
     match body.pointer_mut(path) {
         Some(Value::String(info)) if plain && !["", "0"].contains(&info.as_str()) => {
             *info = format!("cortex-misp test {} {info}", world.mark);

@@ -1,15 +1,16 @@
 //! Which exchanges are replayed, what the world holds besides the corpus, and which exchanges came before.
 
 use super::later_seeds::{
-    event_382, event_383, import_rules, open_proposal, open_proposal_that_blocks, partner_event_with_rules,
-    three_events,
+    event_382, event_383, import_rules, open_proposal, open_proposal_that_blocks,
+    partner_event_with_rules, three_events,
 };
 use super::seeds::{
-    equal_values, event_61, event_62, event_63, event_79, event_92, event_92_with_attribute, event_92_with_deleted,
-    event_92_with_deleted_object, event_92_with_object, event_92_with_tag, event_93, event_94, event_95, event_95_last,
-    event_95_later, event_95_renamed, event_95_tagged, event_96, event_96_deleted, event_97, event_104_with_a_proposal,
-    event_106, event_106_green, event_106_later, event_106_tagged, event_378_with_deleted_object, four_searches,
-    not_live, nothing, one_search, partner_event, sharing_groups, two_searches,
+    equal_values, event_61, event_62, event_63, event_79, event_92, event_92_with_attribute,
+    event_92_with_deleted, event_92_with_deleted_object, event_92_with_object, event_92_with_tag,
+    event_93, event_94, event_95, event_95_last, event_95_later, event_95_renamed, event_95_tagged,
+    event_96, event_96_deleted, event_97, event_104_with_a_proposal, event_106, event_106_green,
+    event_106_later, event_106_tagged, event_378_with_deleted_object, four_searches, not_live,
+    nothing, one_search, partner_event, sharing_groups, two_searches,
 };
 use crate::misp::World;
 
@@ -22,15 +23,27 @@ pub(super) struct Row {
 }
 
 const fn row(name: &'static str) -> Row {
-    Row { name, seed: nothing, after: &[] }
+    Row {
+        name,
+        seed: nothing,
+        after: &[],
+    }
 }
 
 const fn seeded(name: &'static str, seed: fn(&mut World)) -> Row {
-    Row { name, seed, after: &[] }
+    Row {
+        name,
+        seed,
+        after: &[],
+    }
 }
 
 const fn after(name: &'static str, after: &'static [&'static str]) -> Row {
-    Row { name, seed: nothing, after }
+    Row {
+        name,
+        seed: nothing,
+        after,
+    }
 }
 
 /// Exchanges whose whole body must be the recorded one.
@@ -235,7 +248,11 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "153-view-after-edits",
         seed: event_95,
-        after: &["147-edit-add-attribute", "151-edit-attr-delete", "152-edit-tags"],
+        after: &[
+            "147-edit-add-attribute",
+            "151-edit-attr-delete",
+            "152-edit-tags",
+        ],
     },
     seeded("154-delete-ok", event_96),
     seeded("155-delete-again", event_96_deleted),
@@ -326,7 +343,11 @@ pub(super) const ROWS: &[Row] = &[
     row("254-sightings-restsearch"),
     seeded("257-object-add", event_92),
     seeded("258-object-add-no-template-id", event_92),
-    Row { name: "259-object-add-dup", seed: event_92, after: &["257-object-add"] },
+    Row {
+        name: "259-object-add-dup",
+        seed: event_92,
+        after: &["257-object-add"],
+    },
     row("261-event-add-object-invalid-attr"),
     row("262-event-add-object-unknown-template"),
     row("263-event-add-object-no-attrs"),
@@ -361,7 +382,10 @@ pub(super) const ROWS: &[Row] = &[
     seeded("303-events-removetag-id", event_106_tagged),
     row("304-add-emoji-attr-value"),
     row("305-add-emoji-attr-comment"),
-    after("306-view-after-emoji-comment", &["305-add-emoji-attr-comment"]),
+    after(
+        "306-view-after-emoji-comment",
+        &["305-add-emoji-attr-comment"],
+    ),
     row("307-add-emoji-info"),
     after("308-view-after-emoji-info", &["307-add-emoji-info"]),
     row("309-add-emoji-tag"),
@@ -371,21 +395,37 @@ pub(super) const ROWS: &[Row] = &[
     seeded("313-edit-published-true-user", event_93),
     seeded("314-edit-by-same-org-other-user", event_93),
     seeded("315-publish-e3", event_106_green),
-    Row { name: "316-attr-add-to-published", seed: event_106_green, after: &["315-publish-e3"] },
+    Row {
+        name: "316-attr-add-to-published",
+        seed: event_106_green,
+        after: &["315-publish-e3"],
+    },
     Row {
         name: "317-view-published-after-attr-add",
         seed: event_106_green,
         after: &["315-publish-e3", "316-attr-add-to-published"],
     },
-    Row { name: "318-publish-e3-again", seed: event_106_green, after: &["315-publish-e3"] },
-    Row { name: "319-tag-published", seed: event_106_green, after: &["318-publish-e3-again"] },
+    Row {
+        name: "318-publish-e3-again",
+        seed: event_106_green,
+        after: &["315-publish-e3"],
+    },
+    Row {
+        name: "319-tag-published",
+        seed: event_106_green,
+        after: &["318-publish-e3-again"],
+    },
     Row {
         name: "320-view-published-after-tag",
         seed: event_106_green,
         after: &["316-attr-add-to-published", "319-tag-published"],
     },
     seeded("321-publish-e3-3", event_106_green),
-    Row { name: "324-edit-published-event", seed: event_106_later, after: &["321-publish-e3-3"] },
+    Row {
+        name: "324-edit-published-event",
+        seed: event_106_later,
+        after: &["321-publish-e3-3"],
+    },
     Row {
         name: "325-view-after-edit-published",
         seed: event_106_later,
@@ -419,23 +459,47 @@ pub(super) const ROWS: &[Row] = &[
     after("403-edit-strategy-own", &["402-add-v5-uuids"]),
     after("404-edit-strategy-invisible", &["402-add-v5-uuids"]),
     after("405-publish-v5", &["402-add-v5-uuids"]),
-    after("406-view-published-before-noop", &["402-add-v5-uuids", "405-publish-v5"]),
-    after("407-edit-noop-unpublishes", &["402-add-v5-uuids", "405-publish-v5"]),
-    after("408-edit-unknown-tag-only-unpublishes", &["402-add-v5-uuids", "405-publish-v5"]),
+    after(
+        "406-view-published-before-noop",
+        &["402-add-v5-uuids", "405-publish-v5"],
+    ),
+    after(
+        "407-edit-noop-unpublishes",
+        &["402-add-v5-uuids", "405-publish-v5"],
+    ),
+    after(
+        "408-edit-unknown-tag-only-unpublishes",
+        &["402-add-v5-uuids", "405-publish-v5"],
+    ),
     after(
         "409-view-after-unknown-tag-edit",
-        &["402-add-v5-uuids", "405-publish-v5", "408-edit-unknown-tag-only-unpublishes"],
+        &[
+            "402-add-v5-uuids",
+            "405-publish-v5",
+            "408-edit-unknown-tag-only-unpublishes",
+        ],
     ),
     after(
         "410-edit-published-true-keeps-publish-timestamp",
-        &["402-add-v5-uuids", "405-publish-v5", "408-edit-unknown-tag-only-unpublishes"],
+        &[
+            "402-add-v5-uuids",
+            "405-publish-v5",
+            "408-edit-unknown-tag-only-unpublishes",
+        ],
     ),
     after("411-edit-attribute-to-ids-0", &["402-add-v5-uuids"]),
     after("412-attribute-soft-delete", &["402-add-v5-uuids"]),
-    after("413-attributes-add-soft-deleted-uuid", &["402-add-v5-uuids", "412-attribute-soft-delete"]),
+    after(
+        "413-attributes-add-soft-deleted-uuid",
+        &["402-add-v5-uuids", "412-attribute-soft-delete"],
+    ),
     after(
         "414-edit-undelete-attribute",
-        &["402-add-v5-uuids", "411-edit-attribute-to-ids-0", "412-attribute-soft-delete"],
+        &[
+            "402-add-v5-uuids",
+            "411-edit-attribute-to-ids-0",
+            "412-attribute-soft-delete",
+        ],
     ),
     after(
         "415-readback-with-deleted",
@@ -446,7 +510,10 @@ pub(super) const ROWS: &[Row] = &[
             "414-edit-undelete-attribute",
         ],
     ),
-    after("416-attributes-add-known-uuid-in-list", &["402-add-v5-uuids"]),
+    after(
+        "416-attributes-add-known-uuid-in-list",
+        &["402-add-v5-uuids"],
+    ),
     after("420-value-search-or", &["402-add-v5-uuids"]),
     row("421-value-search-bang-is-operator"),
     seeded("463-value-search-percent-behind-weightless", equal_values),
@@ -454,9 +521,18 @@ pub(super) const ROWS: &[Row] = &[
     seeded("465-value-search-percent-at-the-end", equal_values),
     seeded("466-value-search-ipv6-is-compressed", equal_values),
     seeded("467-value-search-ipv6-behind-weightless", equal_values),
-    after("422-attribute-include-sightings", &["402-add-v5-uuids", "411-edit-attribute-to-ids-0"]),
-    after("423-sighting-by-own-attribute-uuid", &["402-add-v5-uuids", "411-edit-attribute-to-ids-0"]),
-    after("424-index-by-uuids-present-and-absent", &["402-add-v5-uuids"]),
+    after(
+        "422-attribute-include-sightings",
+        &["402-add-v5-uuids", "411-edit-attribute-to-ids-0"],
+    ),
+    after(
+        "423-sighting-by-own-attribute-uuid",
+        &["402-add-v5-uuids", "411-edit-attribute-to-ids-0"],
+    ),
+    after(
+        "424-index-by-uuids-present-and-absent",
+        &["402-add-v5-uuids"],
+    ),
     after("425-add-extends-invisible-event", &["402-add-v5-uuids"]),
     row("426-index-window-publish"),
     row("427-index-window-timestamp"),
@@ -474,17 +550,26 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "431-objects-restsearch-metadata-2",
         seed: partner_event,
-        after: &["428-objects-add-file-with-sample", "430-edit-object-with-known-attribute-uuid"],
+        after: &[
+            "428-objects-add-file-with-sample",
+            "430-edit-object-with-known-attribute-uuid",
+        ],
     },
     Row {
         name: "432-view-objects-no-attachments",
         seed: partner_event,
-        after: &["428-objects-add-file-with-sample", "430-edit-object-with-known-attribute-uuid"],
+        after: &[
+            "428-objects-add-file-with-sample",
+            "430-edit-object-with-known-attribute-uuid",
+        ],
     },
     row("433-objects-restsearch-deleted-0-1"),
     row("434-objects-restsearch-deleted-1"),
     row("435-objects-restsearch-deleted-0"),
-    seeded("436-objects-restsearch-without-deleted", event_378_with_deleted_object),
+    seeded(
+        "436-objects-restsearch-without-deleted",
+        event_378_with_deleted_object,
+    ),
     row("121-tags-search"),
     row("336-shadow-add"),
     seeded("437-restsearch-several-events", three_events),
@@ -509,15 +594,34 @@ pub(super) const ROWS: &[Row] = &[
     seeded("452-attributes-restsearch-many-values", three_events),
     row("453-events-below-wrong-root"),
     seeded("454-ars-with-open-proposal", open_proposal),
-    seeded("455-ars-with-open-proposal-blocked", open_proposal_that_blocks),
-    seeded("456-view-with-open-proposal-blocked", open_proposal_that_blocks),
-    seeded("457-restsearch-with-open-proposal-blocked", open_proposal_that_blocks),
+    seeded(
+        "455-ars-with-open-proposal-blocked",
+        open_proposal_that_blocks,
+    ),
+    seeded(
+        "456-view-with-open-proposal-blocked",
+        open_proposal_that_blocks,
+    ),
+    seeded(
+        "457-restsearch-with-open-proposal-blocked",
+        open_proposal_that_blocks,
+    ),
     row("458-add-event-for-local-tags"),
-    after("459-attach-local-tag-to-event", &["458-add-event-for-local-tags"]),
-    after("460-attach-local-tag-to-attribute", &["458-add-event-for-local-tags"]),
+    after(
+        "459-attach-local-tag-to-event",
+        &["458-add-event-for-local-tags"],
+    ),
+    after(
+        "460-attach-local-tag-to-attribute",
+        &["458-add-event-for-local-tags"],
+    ),
     after(
         "461-edit-shares-a-local-tag",
-        &["458-add-event-for-local-tags", "459-attach-local-tag-to-event", "460-attach-local-tag-to-attribute"],
+        &[
+            "458-add-event-for-local-tags",
+            "459-attach-local-tag-to-event",
+            "460-attach-local-tag-to-attribute",
+        ],
     ),
     after(
         "462-edit-adds-the-shared-tag-again",
@@ -534,10 +638,17 @@ pub(super) const ROWS: &[Row] = &[
     seeded("540-proposals-of-an-event", event_104_with_a_proposal),
     row("502-add-event-for-closing"),
     after("503-edit-closes-an-object", &["502-add-event-for-closing"]),
-    after("504-edit-adds-tag-0", &["502-add-event-for-closing", "503-edit-closes-an-object"]),
+    after(
+        "504-edit-adds-tag-0",
+        &["502-add-event-for-closing", "503-edit-closes-an-object"],
+    ),
     after(
         "505-edit-adds-a-second-exclusive-value",
-        &["502-add-event-for-closing", "503-edit-closes-an-object", "504-edit-adds-tag-0"],
+        &[
+            "502-add-event-for-closing",
+            "503-edit-closes-an-object",
+            "504-edit-adds-tag-0",
+        ],
     ),
     row("506-taxonomies-view-workflow"),
     row("507-taxonomies-view-unknown"),

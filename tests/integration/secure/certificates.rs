@@ -29,7 +29,9 @@ impl Authority {
     pub(crate) fn below(&self, name: &str) -> (Self, CertificateDer<'static>) {
         let mut params = named(name, &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let below = Self(CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.0).unwrap());
+        let below = Self(
+            CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.0).unwrap(),
+        );
         let certificate = below.0.der().clone();
         (below, certificate)
     }
@@ -43,7 +45,11 @@ impl Authority {
     pub(crate) fn signs(&self, params: CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
-        Identity { chain: vec![certificate.der().clone()], pem: certificate.pem(), key }
+        Identity {
+            chain: vec![certificate.der().clone()],
+            pem: certificate.pem(),
+            key,
+        }
     }
 
     /// Those that trust this authority alone.
@@ -66,7 +72,11 @@ pub(crate) fn named(name: &str, names: &[&str]) -> CertificateParams {
 pub(crate) fn self_signed(params: &CertificateParams) -> Identity {
     let key = KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap();
-    Identity { chain: vec![certificate.der().clone()], pem: certificate.pem(), key }
+    Identity {
+        chain: vec![certificate.der().clone()],
+        pem: certificate.pem(),
+        key,
+    }
 }
 
 /// A certificate and its private key.
@@ -102,12 +112,19 @@ impl Identity {
         clients: Option<(Arc<RootCertStore>, bool)>,
     ) -> Arc<ServerConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions);
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(versions);
         let builder = match clients {
             Some((roots, is_demanding)) => {
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
-                let verifier = if is_demanding { verifier } else { verifier.allow_unauthenticated() };
-                builder.unwrap().with_client_cert_verifier(verifier.build().unwrap())
+                let verifier = if is_demanding {
+                    verifier
+                } else {
+                    verifier.allow_unauthenticated()
+                };
+                builder
+                    .unwrap()
+                    .with_client_cert_verifier(verifier.build().unwrap())
             }
             None => builder.unwrap().with_no_client_auth(),
         };
@@ -117,21 +134,39 @@ impl Identity {
 }
 
 /// Servers of these versions with the certificate and the key in a file.
-pub(crate) fn of_file(path: &'static str) -> impl Fn(&[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
+pub(crate) fn of_file(
+    path: &'static str,
+) -> impl Fn(&[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
     move |versions| {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions);
-        let chain = CertificateDer::pem_file_iter(path).unwrap().map(Result::unwrap).collect();
-        let key = provider.key_provider.load_private_key(PrivateKeyDer::from_pem_file(path).unwrap()).unwrap();
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(versions);
+        let chain = CertificateDer::pem_file_iter(path)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let key = provider
+            .key_provider
+            .load_private_key(PrivateKeyDer::from_pem_file(path).unwrap())
+            .unwrap();
         // Not every certificate that servers have can be read by the library that checks keys against them.
         let resolver = SingleCertAndKey::from(CertifiedKey::new(chain, key));
-        Arc::new(builder.unwrap().with_no_client_auth().with_cert_resolver(Arc::new(resolver)))
+        Arc::new(
+            builder
+                .unwrap()
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::new(resolver)),
+        )
     }
 }
 
 /// Those that trust the authorities in a file.
 pub(crate) fn roots_of_file(path: &str) -> Arc<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(CertificateDer::pem_file_iter(path).unwrap().map(Result::unwrap));
+    roots.add_parsable_certificates(
+        CertificateDer::pem_file_iter(path)
+            .unwrap()
+            .map(Result::unwrap),
+    );
     Arc::new(roots)
 }

@@ -84,7 +84,10 @@ fn the_names_in_a_certificate_are_anyones_words() {
     let name = format!("\u{1b}[31m\n{canary} {}", "x".repeat(10_000));
     let all = Secured::new(&self_signed(&named(&name, &["localhost"])).serves());
     let said = all.refused(&all.job(json!({})));
-    assert!(said.contains("[removed]") && said.len() < 1_000 && !said.contains('\u{1b}'), "{said}");
+    assert!(
+        said.contains("[removed]") && said.len() < 1_000 && !said.contains('\u{1b}'),
+        "{said}"
+    );
     let names = ["x".repeat(10_000), canary];
     let said = of(|params| *params = named("localhost", &names.each_ref().map(String::as_str)));
     assert!(said.contains("[removed]") && said.len() < 1_000, "{said}");
@@ -93,12 +96,14 @@ fn the_names_in_a_certificate_are_anyones_words() {
 #[test]
 fn plain_http_on_a_port_for_tls_and_the_reverse_are_told() {
     let all = Secured::new(&Authority::new("Example CA").server().serves());
-    let said = |url: String, job: &dyn Fn(Value) -> Value, item: &str, value: fn(String) -> Value| {
-        let report = Program::Import.report(&job(json!({item: value(url.clone())})));
-        let port = url.rsplit(':').next().unwrap().to_owned();
-        failure(&report).replace(&port, "PORT")
-    };
-    let [misp, thehive] = [all.desk.misp.url(), all.desk.thehive.url()].map(|url| url.replace("http:", "https:"));
+    let said =
+        |url: String, job: &dyn Fn(Value) -> Value, item: &str, value: fn(String) -> Value| {
+            let report = Program::Import.report(&job(json!({item: value(url.clone())})));
+            let port = url.rsplit(':').next().unwrap().to_owned();
+            failure(&report).replace(&port, "PORT")
+        };
+    let [misp, thehive] =
+        [all.desk.misp.url(), all.desk.thehive.url()].map(|url| url.replace("http:", "https:"));
     insta::assert_snapshot!(said(misp, &|more| all.job(more), "url", |url| json!([url])), @r#"GET https://127.0.0.1:PORT/servers/getVersion: the port speaks plain http: write http:// in "url", or correct the port"#);
     insta::assert_snapshot!(said(thehive, &|more| all.to_thehive(more), "thehive_url", |url| json!(url)), @r#"TheHive: GET https://127.0.0.1:PORT/api/v1/status/public: the port speaks plain http: write http:// in "thehive_url", or correct the port"#);
     let plain = all.misp.url().replace("https:", "http:");
@@ -113,7 +118,11 @@ fn pages_of_web_servers_about_tls_are_understood() {
     let said = |page: &str| {
         all.desk.misp.heal();
         let what = What::Status(400, page.to_owned(), "text/html");
-        all.desk.misp.fault(Fault { on: "/servers/getVersion", nth: Nth::Always, what });
+        all.desk.misp.fault(Fault {
+            on: "/servers/getVersion",
+            nth: Nth::Always,
+            what,
+        });
         let url = all.desk.misp.url();
         let report = Program::Import.report(&all.job(json!({"url": [url]})));
         failure(&report).replace(&url, "URL")

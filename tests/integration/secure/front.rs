@@ -24,8 +24,13 @@ impl Front {
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::spawn(move || serve(listener, &TlsAcceptor::from(config), to, stopped));
-        Self { address, stop: Some(stop), thread: Some(thread) }
+        let thread =
+            std::thread::spawn(move || serve(listener, &TlsAcceptor::from(config), to, stopped));
+        Self {
+            address,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
     }
 
     /// The same before one of the fakes, by its URL.
@@ -55,8 +60,16 @@ impl Drop for Front {
     }
 }
 
-fn serve(listener: TcpListener, acceptor: &TlsAcceptor, to: SocketAddr, stopped: oneshot::Receiver<()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+fn serve(
+    listener: TcpListener,
+    acceptor: &TlsAcceptor,
+    to: SocketAddr,
+    stopped: oneshot::Receiver<()>,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async move {
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         let acceptor = acceptor.clone();

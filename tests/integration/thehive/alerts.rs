@@ -18,13 +18,18 @@ pub(super) fn create(world: &mut World, who: &Who, sent: &Sent) -> Result<Reply,
         who.need("manageAlert", "create alert")?;
     }
     complete(&sent.json, is_four.then_some("date"))?;
-    let organisation = if is_four { first_of(world, who)? } else { who.organisation.clone() };
+    let organisation = if is_four {
+        first_of(world, who)?
+    } else {
+        who.organisation.clone()
+    };
     let id = store(world, who, &organisation, &sent.json)?;
     if world.version == Version::Five {
         let list = |name: &str| sent.json[name].as_array().cloned().unwrap_or_default();
         all_observables(world, who, &id, &list("observables"), sent)?;
         for procedure in list("procedures") {
-            procedures::store(world, who, &id, &procedure).map_err(|refused| taken_back(world, &id, refused))?;
+            procedures::store(world, who, &id, &procedure)
+                .map_err(|refused| taken_back(world, &id, refused))?;
         }
     }
     let alert = world.alert(&id).cloned().unwrap_or_default();
@@ -35,10 +40,15 @@ pub(super) fn create(world: &mut World, who: &Who, sent: &Sent) -> Result<Reply,
 pub(super) fn create_v0(world: &mut World, who: &Who, sent: &Sent) -> Result<Reply, Refused> {
     let mut from = sent.json.clone();
     if let Some(fields) = from.as_object_mut() {
-        fields.entry("customFieldValue").or_insert_with(|| sent.json["customFields"].clone());
+        fields
+            .entry("customFieldValue")
+            .or_insert_with(|| sent.json["customFields"].clone());
     }
     complete(&from, None)?;
-    if sent.json["customFields"].as_array().is_some_and(Vec::is_empty) {
+    if sent.json["customFields"]
+        .as_array()
+        .is_some_and(Vec::is_empty)
+    {
         return Err(Refused::format(
             "customFields",
             "customFieldValue",
@@ -50,50 +60,87 @@ pub(super) fn create_v0(world: &mut World, who: &Who, sent: &Sent) -> Result<Rep
         return Err(Refused::not_permitted());
     }
     let id = store(world, who, &who.organisation, &from)?;
-    let given: Vec<Value> = sent.json["artifacts"].as_array().cloned().unwrap_or_default();
+    let given: Vec<Value> = sent.json["artifacts"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     all_observables(world, who, &id, &given, sent)?;
-    Ok(Reply { status: 201, ..view_v0(world, who, &id)? })
+    Ok(Reply {
+        status: 201,
+        ..view_v0(world, who, &id)?
+    })
 }
 
 fn first_of(world: &World, who: &Who) -> Result<String, Refused> {
     who.known()?;
     let user = world.users.iter().find(|user| user.login == who.login);
-    let mut may = user.into_iter().filter(|user| user.permissions.iter().any(|held| held == "manageAlert"));
+    let mut may = user
+        .into_iter()
+        .filter(|user| user.permissions.iter().any(|held| held == "manageAlert"));
     let barred = |one: &&String| !world.barred.contains(one);
-    let first = may.next().and_then(|user| user.organisations.iter().find(barred));
-    first.cloned().ok_or_else(|| Refused::not_found("Organisation not found"))
+    let first = may
+        .next()
+        .and_then(|user| user.organisations.iter().find(barred));
+    first
+        .cloned()
+        .ok_or_else(|| Refused::not_found("Organisation not found"))
 }
 
 /// Whether all is there that an alert has, as text.
 fn complete(from: &Value, more: Option<&str>) -> Result<(), Refused> {
     let texts = ["type", "source", "sourceRef", "title", "description"];
-    let missing: Vec<&str> = texts.into_iter().chain(more).filter(|name| from[*name].is_null()).collect();
+    let missing: Vec<&str> = texts
+        .into_iter()
+        .chain(more)
+        .filter(|name| from[*name].is_null())
+        .collect();
     if !missing.is_empty() {
         return Err(Refused::missing(&missing));
     }
     let odd = texts.into_iter().find(|name| !from[*name].is_string());
-    odd.map_or(Ok(()), |name| Err(Refused::format(name, "string", &["string"], &from[name])))
+    odd.map_or(Ok(()), |name| {
+        Err(Refused::format(name, "string", &["string"], &from[name]))
+    })
 }
 
 /// Duplicates inside one alert are skipped; anything else wrong takes the alert with it.
-fn all_observables(world: &mut World, who: &Who, id: &str, given: &[Value], sent: &Sent) -> Result<(), Refused> {
+fn all_observables(
+    world: &mut World,
+    who: &Who,
+    id: &str,
+    given: &[Value],
+    sent: &Sent,
+) -> Result<(), Refused> {
     let mut all = given.iter();
-    let wrong = all.find_map(|one| match observables::store(world, who, &Place::inline(id), one, sent) {
-        Ok((_, failed)) => failed.into_iter().find(|failure| !failure.is_duplicate()).map(Into::into),
-        Err(refused) => Some(refused),
-    });
+    let wrong =
+        all.find_map(
+            |one| match observables::store(world, who, &Place::inline(id), one, sent) {
+                Ok((_, failed)) => failed
+                    .into_iter()
+                    .find(|failure| !failure.is_duplicate())
+                    .map(Into::into),
+                Err(refused) => Some(refused),
+            },
+        );
     wrong.map_or(Ok(()), |refused| Err(taken_back(world, id, refused)))
 }
 
 /// What was refused is not there afterwards.
 fn taken_back(world: &mut World, id: &str, refused: Refused) -> Refused {
     world.alerts.retain(|alert| alert["_id"] != id);
-    world.observables.retain(|observable| observable.parent != id);
+    world
+        .observables
+        .retain(|observable| observable.parent != id);
     world.procedures.retain(|(alert, _)| alert != id);
     refused
 }
 
-fn store(world: &mut World, who: &Who, organisation: &str, from: &Value) -> Result<String, Refused> {
+fn store(
+    world: &mut World,
+    who: &Who,
+    organisation: &str,
+    from: &Value,
+) -> Result<String, Refused> {
     if world.version == Version::Five {
         limits(from)?;
     }
@@ -102,10 +149,19 @@ fn store(world: &mut World, who: &Who, organisation: &str, from: &Value) -> Resu
     if world
         .alerts
         .iter()
-        .filter(|alert| alert["_id"].as_str().is_some_and(|id| world.owns(organisation, id)))
-        .any(|alert| alert["type"] == key[0] && alert["source"] == key[1] && alert["sourceRef"] == key[2])
+        .filter(|alert| {
+            alert["_id"]
+                .as_str()
+                .is_some_and(|id| world.owns(organisation, id))
+        })
+        .any(|alert| {
+            alert["type"] == key[0] && alert["source"] == key[1] && alert["sourceRef"] == key[2]
+        })
     {
-        let message = format!("Alert {}:{}:{} already exist in organisation {organisation}", key[0], key[1], key[2]);
+        let message = format!(
+            "Alert {}:{}:{} already exist in organisation {organisation}",
+            key[0], key[1], key[2]
+        );
         return Err(Refused::new(400, "CreateError", &message));
     }
     let fields = custom_fields(world, from)?;
@@ -152,10 +208,12 @@ fn store(world: &mut World, who: &Who, organisation: &str, from: &Value) -> Resu
 /// One that is not there: TheHive 4 passes over it; that 5 refuses it so is a guess.
 fn case_template(world: &World, from: &Value) -> Result<Option<Value>, Refused> {
     match from["caseTemplate"].as_str() {
-        Some(name) if world.case_templates.iter().any(|known| known == name) => Ok(Some(name.into())),
-        Some(name) if world.version == Version::Five => {
-            Err(Refused::not_found(&format!("CaseTemplate {name} not found")))
+        Some(name) if world.case_templates.iter().any(|known| known == name) => {
+            Ok(Some(name.into()))
         }
+        Some(name) if world.version == Version::Five => Err(Refused::not_found(&format!(
+            "CaseTemplate {name} not found"
+        ))),
         Some(_) | None => Ok(None),
     }
 }
@@ -189,8 +247,9 @@ fn limits(from: &Value) -> Result<(), Refused> {
         ("status", 64),
     ];
     let wrong = |name: &str, length: usize, most: usize| {
-        let message =
-            format!("Error while decoding input {{body as json}}({name}-> Predicate ({length} > {most}) did not fail");
+        let message = format!(
+            "Error while decoding input {{body as json}}({name}-> Predicate ({length} > {most}) did not fail"
+        );
         Refused::bad(&message)
     };
     for (name, most) in lengths {
@@ -206,7 +265,11 @@ fn limits(from: &Value) -> Result<(), Refused> {
         }
     }
     for (name, range) in [("severity", 1..=4), ("tlp", 0..=4), ("pap", 0..=3)] {
-        if !from[name].is_null() && !from[name].as_i64().is_some_and(|level| range.contains(&level)) {
+        if !from[name].is_null()
+            && !from[name]
+                .as_i64()
+                .is_some_and(|level| range.contains(&level))
+        {
             return Err(Refused::bad(&format!(
                 "Error while decoding input {{body as json}}({name}-> value is not allowed)"
             )));
@@ -217,12 +280,25 @@ fn limits(from: &Value) -> Result<(), Refused> {
 
 /// TheHive 4 calls them `customFieldValue` in v1. An unknown one refuses the alert.
 fn custom_fields(world: &World, from: &Value) -> Result<Value, Refused> {
-    let name = if world.version == Version::Four { "customFieldValue" } else { "customFields" };
+    let name = if world.version == Version::Four {
+        "customFieldValue"
+    } else {
+        "customFields"
+    };
     let pairs: Vec<(String, Value)> = match &from[name] {
-        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-        Value::Array(list) => {
-            list.iter().map(|one| (one["name"].as_str().unwrap_or_default().to_owned(), one["value"].clone())).collect()
-        }
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+        Value::Array(list) => list
+            .iter()
+            .map(|one| {
+                (
+                    one["name"].as_str().unwrap_or_default().to_owned(),
+                    one["value"].clone(),
+                )
+            })
+            .collect(),
         _ => Vec::new(),
     };
     let mut out = Vec::new();
@@ -236,7 +312,12 @@ fn custom_fields(world: &World, from: &Value) -> Result<Value, Refused> {
 }
 
 /// Changes an alert and answers its `_id`. TheHive 4 ignores what it does not know.
-pub(super) fn patch(world: &mut World, who: &Who, id: &str, from: &Value) -> Result<String, Refused> {
+pub(super) fn patch(
+    world: &mut World,
+    who: &Who,
+    id: &str,
+    from: &Value,
+) -> Result<String, Refused> {
     who.need("manageAlert", "update alert")?;
     let id = &seen(world, who, id)?;
     if world.version == Version::Five {
@@ -268,12 +349,22 @@ pub(super) fn patch(world: &mut World, who: &Who, id: &str, from: &Value) -> Res
         "follow",
         "summary",
     ];
-    let of_one: &[&str] =
-        if version == Version::Four { &["read", "flag"] } else { &["externalLink", "status", "assignee"] };
+    let of_one: &[&str] = if version == Version::Four {
+        &["read", "flag"]
+    } else {
+        &["externalLink", "status", "assignee"]
+    };
     for name in of_both.iter().chain(of_one) {
         if let Some(value) = from.get(*name) {
             let is_set = version == Version::Four && *name == "tags";
-            alert.insert((*name).to_owned(), if is_set { tag_set(value) } else { value.clone() });
+            alert.insert(
+                (*name).to_owned(),
+                if is_set {
+                    tag_set(value)
+                } else {
+                    value.clone()
+                },
+            );
         }
     }
     if let Some(fields) = fields {
@@ -305,13 +396,20 @@ pub(super) fn change_tags(alert: &mut Map<String, Value>, from: &Value) {
 
 /// Each status belongs to a stage. That an unknown one is refused so is a guess.
 fn stage(alert: &mut Map<String, Value>) -> Result<(), Refused> {
-    let status = alert.get("status").and_then(Value::as_str).unwrap_or_default();
+    let status = alert
+        .get("status")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let stage = match status {
         "New" => "New",
         "InProgress" | "Pending" => "InProgress",
         "Ignored" | "Duplicate" => "Closed",
         "Imported" => "Imported",
-        _ => return Err(Refused::not_found(&format!("AlertStatus {status} not found"))),
+        _ => {
+            return Err(Refused::not_found(&format!(
+                "AlertStatus {status} not found"
+            )));
+        }
     };
     alert.insert("stage".into(), stage.into());
     Ok(())
@@ -319,23 +417,32 @@ fn stage(alert: &mut Map<String, Value>) -> Result<(), Refused> {
 
 /// The `_id` of the alert, if the organisation of the user sees it. A name may be taken once in each organisation.
 pub(super) fn seen(world: &World, who: &Who, id_or_name: &str) -> Result<String, Refused> {
-    let id = world.alert_of(&who.organisation, id_or_name).and_then(|alert| alert["_id"].as_str());
-    id.map(ToOwned::to_owned).ok_or_else(|| Refused::not_found("Alert not found"))
+    let id = world
+        .alert_of(&who.organisation, id_or_name)
+        .and_then(|alert| alert["_id"].as_str());
+    id.map(ToOwned::to_owned)
+        .ok_or_else(|| Refused::not_found("Alert not found"))
 }
 
 /// `GET /api/v1/alert/{idOrName}`.
 pub(super) fn view(world: &World, who: &Who, id: &str) -> Result<Reply, Refused> {
     who.known()?;
     let alert = world.alert_of(&who.organisation, id);
-    alert.map(|alert| json_reply(200, alert)).ok_or_else(|| Refused::not_found("Alert not found"))
+    alert
+        .map(|alert| json_reply(200, alert))
+        .ok_or_else(|| Refused::not_found("Alert not found"))
 }
 
 /// The alert in the shape of v0, with its observables.
 pub(super) fn view_v0(world: &World, who: &Who, id: &str) -> Result<Reply, Refused> {
     who.known()?;
-    let alert = world.alert_of(&who.organisation, id).ok_or_else(|| Refused::not_found("Alert not found"))?;
-    let artifacts: Vec<Value> =
-        world.observables_of(alert["_id"].as_str().unwrap_or_default()).map(observables::v0).collect();
+    let alert = world
+        .alert_of(&who.organisation, id)
+        .ok_or_else(|| Refused::not_found("Alert not found"))?;
+    let artifacts: Vec<Value> = world
+        .observables_of(alert["_id"].as_str().unwrap_or_default())
+        .map(observables::v0)
+        .collect();
     Ok(json_reply(200, &v0(alert, artifacts)))
 }
 
@@ -377,7 +484,9 @@ pub(super) fn delete(world: &mut World, who: &Who, id: &str) -> Result<Reply, Re
     who.need("manageAlert", "delete alert")?;
     let id = seen(world, who, id)?;
     world.alerts.retain(|alert| alert["_id"] != id.as_str());
-    world.observables.retain(|observable| id != observable.parent);
+    world
+        .observables
+        .retain(|observable| id != observable.parent);
     world.procedures.retain(|(alert, _)| *alert != id);
     Ok(nothing())
 }

@@ -32,14 +32,20 @@ impl Sent {
             return Err(too_large());
         }
         if call.body.is_empty() {
-            return Ok(Self { json: Value::Null, files: Vec::new() });
+            return Ok(Self {
+                json: Value::Null,
+                files: Vec::new(),
+            });
         }
         if !content_type.contains("json") {
             return Err(Refused::bad("Expecting text/json or application/json body"));
         }
-        let json =
-            serde_json::from_slice(&call.body).map_err(|error| Refused::bad(&format!("Invalid Json: {error}")))?;
-        Ok(Self { json, files: Vec::new() })
+        let json = serde_json::from_slice(&call.body)
+            .map_err(|error| Refused::bad(&format!("Invalid Json: {error}")))?;
+        Ok(Self {
+            json,
+            files: Vec::new(),
+        })
     }
 }
 
@@ -49,7 +55,10 @@ fn too_large() -> Refused {
 
 /// The limit is that of the JSON; files may be far larger.
 fn form(body: &[u8], boundary: &str, limit: usize) -> Result<Sent, Refused> {
-    let mut sent = Sent { json: Value::Null, files: Vec::new() };
+    let mut sent = Sent {
+        json: Value::Null,
+        files: Vec::new(),
+    };
     let mark = format!("--{boundary}");
     let broken = || Refused::bad("Unexpected end of input");
     let mut rest = body.strip_prefix(mark.as_bytes()).ok_or_else(broken)?;
@@ -64,21 +73,31 @@ fn form(body: &[u8], boundary: &str, limit: usize) -> Result<Sent, Refused> {
 }
 
 fn take(sent: &mut Sent, part: &[u8], limit: usize) -> Result<(), Refused> {
-    let Some(end) = find(part, b"\r\n\r\n") else { return Ok(()) };
+    let Some(end) = find(part, b"\r\n\r\n") else {
+        return Ok(());
+    };
     let head = String::from_utf8_lossy(&part[..end]).into_owned();
     let content = &part[end + 4..];
     let quoted = |name: &str| {
-        head.split(&format!(" {name}=\"")).nth(1).and_then(|rest| rest.split('"').next()).map(ToOwned::to_owned)
+        head.split(&format!(" {name}=\""))
+            .nth(1)
+            .and_then(|rest| rest.split('"').next())
+            .map(ToOwned::to_owned)
     };
     let part = quoted("name").unwrap_or_default();
     if part == "_json" {
         if content.len() > limit {
             return Err(too_large());
         }
-        sent.json = serde_json::from_slice(content).map_err(|error| Refused::bad(&format!("Invalid Json: {error}")))?;
+        sent.json = serde_json::from_slice(content)
+            .map_err(|error| Refused::bad(&format!("Invalid Json: {error}")))?;
         return Ok(());
     }
-    let line = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-type: ").map(ToOwned::to_owned));
+    let line = head.lines().find_map(|line| {
+        line.to_lowercase()
+            .strip_prefix("content-type: ")
+            .map(ToOwned::to_owned)
+    });
     let content_type = line.unwrap_or_else(|| "application/octet-stream".to_owned());
     sent.files.push(File {
         part,

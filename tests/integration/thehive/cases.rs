@@ -9,13 +9,26 @@ use super::world::{Version, World};
 use super::{alerts, json_reply, nothing};
 use crate::http_fake::Reply;
 
-const FIELDS: [&str; 10] =
-    ["title", "description", "severity", "startDate", "tags", "flag", "tlp", "pap", "status", "assignee"];
+const FIELDS: [&str; 10] = [
+    "title",
+    "description",
+    "severity",
+    "startDate",
+    "tags",
+    "flag",
+    "tlp",
+    "pap",
+    "status",
+    "assignee",
+];
 
 /// `GET /api/v1/case/{idOrName}`.
 pub(super) fn view(world: &World, who: &Who, id: &str) -> Result<Reply, Refused> {
     who.known()?;
-    world.case(&seen(world, who, id)?).map(|case| json_reply(200, case)).ok_or_else(missing)
+    world
+        .case(&seen(world, who, id)?)
+        .map(|case| json_reply(200, case))
+        .ok_or_else(missing)
 }
 
 fn missing() -> Refused {
@@ -24,13 +37,20 @@ fn missing() -> Refused {
 
 /// The `_id` of a case that the organisation of the user sees.
 fn seen(world: &World, who: &Who, id: &str) -> Result<String, Refused> {
-    let case = world.case(id).filter(|case| world.shows(&who.organisation, case));
-    case.and_then(|case| case["_id"].as_str()).map(ToOwned::to_owned).ok_or_else(missing)
+    let case = world
+        .case(id)
+        .filter(|case| world.shows(&who.organisation, case));
+    case.and_then(|case| case["_id"].as_str())
+        .map(ToOwned::to_owned)
+        .ok_or_else(missing)
 }
 
 /// `POST /api/v1/case`.
 pub(super) fn create(world: &mut World, who: &Who, from: &Value) -> Result<Reply, Refused> {
-    let lacking: Vec<&str> = ["title", "description"].into_iter().filter(|name| from[*name].is_null()).collect();
+    let lacking: Vec<&str> = ["title", "description"]
+        .into_iter()
+        .filter(|name| from[*name].is_null())
+        .collect();
     if !lacking.is_empty() {
         return Err(Refused::missing(&lacking));
     }
@@ -42,11 +62,24 @@ pub(super) fn create(world: &mut World, who: &Who, from: &Value) -> Result<Reply
 /// A field of a request; tags are a set.
 fn given(from: &Value, name: &str) -> Option<(String, Value)> {
     let value = from.get(name).filter(|value| !value.is_null())?;
-    Some((name.to_owned(), if name == "tags" { tag_set(value) } else { value.clone() }))
+    Some((
+        name.to_owned(),
+        if name == "tags" {
+            tag_set(value)
+        } else {
+            value.clone()
+        },
+    ))
 }
 
 fn add(world: &mut World, who: &Who, fields: &Value) -> Value {
-    let number = world.cases.iter().filter_map(|case| case["number"].as_u64()).max().unwrap_or_default() + 1;
+    let number = world
+        .cases
+        .iter()
+        .filter_map(|case| case["number"].as_u64())
+        .max()
+        .unwrap_or_default()
+        + 1;
     let id = world.add_case(number, "", fields);
     world.give(&id, &who.organisation);
     let mut case = world.case(&id).cloned().unwrap_or_default();
@@ -61,15 +94,26 @@ fn add(world: &mut World, who: &Who, fields: &Value) -> Value {
 
 /// `PATCH /api/v1/case/{idOrName}`. Who has the permission changes what the organisation sees; who has it not changes any case
 /// that there is, and is told that it was done (`530-no-right-patch-case`).
-pub(super) fn patch(world: &mut World, who: &Who, id: &str, from: &Value) -> Result<Reply, Refused> {
+pub(super) fn patch(
+    world: &mut World,
+    who: &Who,
+    id: &str,
+    from: &Value,
+) -> Result<Reply, Refused> {
     if world.version == Version::Five {
         who.need("manageCase", "update case")?;
     }
     integers(from, &["severity", "tlp", "pap"])?;
-    let id = if who.may("manageCase") { seen(world, who, id)? } else { id.to_owned() };
+    let id = if who.may("manageCase") {
+        seen(world, who, id)?
+    } else {
+        id.to_owned()
+    };
     let (now, login) = (world.tick(), who.login.as_str());
     let number = id.parse::<u64>().ok();
-    let is_meant = |case: &&mut Value| case["_id"] == id || (number.is_some() && case["number"].as_u64() == number);
+    let is_meant = |case: &&mut Value| {
+        case["_id"] == id || (number.is_some() && case["number"].as_u64() == number)
+    };
     let case = world.cases.iter_mut().find(is_meant).ok_or_else(missing)?;
     for (name, value) in FIELDS.iter().filter_map(|name| given(from, name)) {
         case[name] = value;
@@ -85,7 +129,9 @@ pub(super) fn delete(world: &mut World, who: &Who, id: &str) -> Result<Reply, Re
     }
     let id = seen(world, who, id)?;
     world.cases.retain(|case| case["_id"] != id.as_str());
-    world.observables.retain(|observable| observable.parent != id);
+    world
+        .observables
+        .retain(|observable| observable.parent != id);
     Ok(nothing())
 }
 
@@ -105,16 +151,32 @@ pub(super) fn of_alert(world: &mut World, who: &Who, id: &str) -> Result<Reply, 
 }
 
 /// `POST /api/alert/{id}/merge/{case}`.
-pub(super) fn merge_alert(world: &mut World, who: &Who, id: &str, case: &str) -> Result<Reply, Refused> {
+pub(super) fn merge_alert(
+    world: &mut World,
+    who: &Who,
+    id: &str,
+    case: &str,
+) -> Result<Reply, Refused> {
     who.need("manageAlert", "merge alert with case")?;
     let (id, case) = (alerts::seen(world, who, id)?, seen(world, who, case)?);
     let alert = world.alert(&id).cloned().unwrap_or_default();
     link(world, who, &id, &case);
     let now = world.tick();
-    if let Some(kept) = world.cases.iter_mut().find(|kept| kept["_id"] == case.as_str()) {
+    if let Some(kept) = world
+        .cases
+        .iter_mut()
+        .find(|kept| kept["_id"] == case.as_str())
+    {
         let of = |record: &Value, name: &str| record[name].as_str().unwrap_or_default().to_owned();
-        let (old, title, text) = (of(kept, "description"), of(&alert, "title"), of(&alert, "description"));
-        let merged = format!("{old}\n  \n#### Merged with alert #{} {title}\n\n{text}", of(&alert, "sourceRef"));
+        let (old, title, text) = (
+            of(kept, "description"),
+            of(&alert, "title"),
+            of(&alert, "description"),
+        );
+        let merged = format!(
+            "{old}\n  \n#### Merged with alert #{} {title}\n\n{text}",
+            of(&alert, "sourceRef")
+        );
         kept["description"] = merged.into();
         (kept["_updatedBy"], kept["_updatedAt"]) = (who.login.as_str().into(), now.into());
     }
@@ -133,7 +195,9 @@ fn link(world: &mut World, who: &Who, alert: &str, case: &str) {
 
 fn copy(world: &mut World, from: &str, to: &str) {
     let same = |one: &Value, other: &Value| {
-        ["dataType", "data"].iter().all(|name| one[*name] == other[*name])
+        ["dataType", "data"]
+            .iter()
+            .all(|name| one[*name] == other[*name])
             && one["attachment"]["id"] == other["attachment"]["id"]
     };
     let records: Vec<Value> = world.observables_of(from).cloned().collect();
@@ -152,11 +216,33 @@ fn copy(world: &mut World, from: &str, to: &str) {
 /// `POST /api/v1/case/_merge/{ids}`: one case of several, which are gone.
 pub(super) fn merge(world: &mut World, who: &Who, ids: &str) -> Result<Reply, Refused> {
     who.need("manageCase", "merge cases")?;
-    let ids: Vec<String> = ids.split(',').map(|id| seen(world, who, id)).collect::<Result<_, _>>()?;
-    let cases: Vec<Value> = ids.iter().filter_map(|id| world.case(id).cloned()).collect();
-    let texts = |name: &str| cases.iter().filter_map(|case| case[name].as_str()).collect::<Vec<_>>();
-    let tags: Vec<Value> = cases.iter().filter_map(|case| case["tags"].as_array()).flatten().cloned().collect();
-    let most = |name: &str| cases.iter().filter_map(|case| case[name].as_u64()).max().unwrap_or(2);
+    let ids: Vec<String> = ids
+        .split(',')
+        .map(|id| seen(world, who, id))
+        .collect::<Result<_, _>>()?;
+    let cases: Vec<Value> = ids
+        .iter()
+        .filter_map(|id| world.case(id).cloned())
+        .collect();
+    let texts = |name: &str| {
+        cases
+            .iter()
+            .filter_map(|case| case[name].as_str())
+            .collect::<Vec<_>>()
+    };
+    let tags: Vec<Value> = cases
+        .iter()
+        .filter_map(|case| case["tags"].as_array())
+        .flatten()
+        .cloned()
+        .collect();
+    let most = |name: &str| {
+        cases
+            .iter()
+            .filter_map(|case| case[name].as_u64())
+            .max()
+            .unwrap_or(2)
+    };
     let fields = json!({
         "title": texts("title").join(" / "), "description": texts("description").join("\n\n"), "tags": tag_set(&tags.into()),
         "severity": most("severity"), "tlp": most("tlp"), "pap": most("pap"),
@@ -166,7 +252,9 @@ pub(super) fn merge(world: &mut World, who: &Who, ids: &str) -> Result<Reply, Re
     for id in &ids {
         copy(world, id, into);
         world.cases.retain(|case| case["_id"] != id.as_str());
-        world.observables.retain(|observable| observable.parent != *id);
+        world
+            .observables
+            .retain(|observable| observable.parent != *id);
         world
             .alerts
             .iter_mut()
@@ -186,7 +274,17 @@ pub(super) fn v0(world: &World, who: &Who, id: &str) -> Value {
         "impactStatus": null, "resolutionStatus": null, "summary": null, "owner": of("assignee"), "customFields": {}, "stats": {},
         "permissions": who.permissions,
     });
-    for name in ["title", "description", "severity", "startDate", "tags", "flag", "tlp", "pap", "status"] {
+    for name in [
+        "title",
+        "description",
+        "severity",
+        "startDate",
+        "tags",
+        "flag",
+        "tlp",
+        "pap",
+        "status",
+    ] {
         out[name] = of(name);
     }
     out

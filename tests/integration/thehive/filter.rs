@@ -18,7 +18,13 @@ pub(super) enum Kind {
 }
 
 /// Fields of TheHive 4 that can be asked for, of everything.
-const OF_ALL: [&str; 5] = ["_id", "_createdBy", "_createdAt", "_updatedBy", "_updatedAt"];
+const OF_ALL: [&str; 5] = [
+    "_id",
+    "_createdBy",
+    "_createdAt",
+    "_updatedBy",
+    "_updatedAt",
+];
 
 impl Kind {
     /// Its name in TheHive 4's messages.
@@ -99,7 +105,12 @@ impl Kind {
 struct On(Version, Kind);
 
 /// The records that pass the filter of this operation.
-pub(super) fn filter(world: &World, kind: Kind, records: Vec<Value>, operation: &Value) -> Result<Vec<Value>, Refused> {
+pub(super) fn filter(
+    world: &World,
+    kind: Kind,
+    records: Vec<Value>,
+    operation: &Value,
+) -> Result<Vec<Value>, Refused> {
     let on = On(world.version, kind);
     let condition = unnamed(operation);
     // Nothing that is asked is passed by all.
@@ -111,7 +122,12 @@ pub(super) fn filter(world: &World, kind: Kind, records: Vec<Value>, operation: 
     passes(on, &Value::Null, &condition)?;
     let texts = texts(&condition);
     for record in records {
-        let is_kept = match (&texts, texts.as_ref().and_then(|(name, _)| at(&record, name).as_str())) {
+        let is_kept = match (
+            &texts,
+            texts
+                .as_ref()
+                .and_then(|(name, _)| at(&record, name).as_str()),
+        ) {
             (Some((_, texts)), Some(text)) => texts.contains(text),
             _ => passes(on, &record, &condition)?,
         };
@@ -125,8 +141,15 @@ pub(super) fn filter(world: &World, kind: Kind, records: Vec<Value>, operation: 
 /// The field and the values of a condition that is nothing but `_in`, for which one look in a set is enough: thousands of
 /// values are asked for of thousands of observables.
 fn texts(condition: &Value) -> Option<(&str, HashSet<&str>)> {
-    let only = condition.as_object().filter(|fields| fields.len() == 1)?.get("_in")?;
-    let texts = only["_values"].as_array()?.iter().map(Value::as_str).collect::<Option<_>>()?;
+    let only = condition
+        .as_object()
+        .filter(|fields| fields.len() == 1)?
+        .get("_in")?;
+    let texts = only["_values"]
+        .as_array()?
+        .iter()
+        .map(Value::as_str)
+        .collect::<Option<_>>()?;
     Some((only["_field"].as_str()?, texts))
 }
 
@@ -144,21 +167,29 @@ fn passes(on: On, record: &Value, condition: &Value) -> Result<bool, Refused> {
     };
     match operator.as_str() {
         "_any" => Ok(true),
-        "_and" => all_of(operand)?.iter().try_fold(true, |so_far, part| Ok(passes(on, record, part)? && so_far)),
-        "_or" => all_of(operand)?.iter().try_fold(false, |so_far, part| Ok(passes(on, record, part)? || so_far)),
+        "_and" => all_of(operand)?
+            .iter()
+            .try_fold(true, |so_far, part| Ok(passes(on, record, part)? && so_far)),
+        "_or" => all_of(operand)?.iter().try_fold(false, |so_far, part| {
+            Ok(passes(on, record, part)? || so_far)
+        }),
         "_not" => Ok(!passes(on, record, operand)?),
         "_id" => Ok(record["_id"] == *operand),
         "_contains" | "_has" if on.0 == Version::Five || operator == "_contains" => {
-            let name = operand.as_str().or_else(|| operand["_field"].as_str()).unwrap_or_default();
+            let name = operand
+                .as_str()
+                .or_else(|| operand["_field"].as_str())
+                .unwrap_or_default();
             Ok(!at(record, name).is_null())
         }
         "_eq" | "_match" if on.0 == Version::Five => compare(on, record, operator, operand),
-        "_is" | "_ne" | "_lt" | "_gt" | "_lte" | "_gte" | "_like" | "_wildcard" | "_startsWith" | "_endsWith" => {
-            compare(on, record, operator, operand)
-        }
+        "_is" | "_ne" | "_lt" | "_gt" | "_lte" | "_gte" | "_like" | "_wildcard" | "_startsWith"
+        | "_endsWith" => compare(on, record, operator, operand),
         "_in" => {
             let (_, field) = named(on, operand, record)?;
-            let values = operand["_values"].as_array().ok_or_else(|| Refused::missing(&[""]))?;
+            let values = operand["_values"]
+                .as_array()
+                .ok_or_else(|| Refused::missing(&[""]))?;
             Ok(values.iter().any(|value| same(field, value)))
         }
         "_between" => {
@@ -189,7 +220,9 @@ fn all_of(operand: &Value) -> Result<&Vec<Value>, Refused> {
 }
 
 fn named<'a>(on: On, operand: &Value, record: &'a Value) -> Result<(String, &'a Value), Refused> {
-    let name = operand["_field"].as_str().ok_or_else(|| Refused::missing(&["_field"]))?;
+    let name = operand["_field"]
+        .as_str()
+        .ok_or_else(|| Refused::missing(&["_field"]))?;
     Ok((name.to_owned(), at(record, known(on, name)?)))
 }
 
@@ -208,9 +241,18 @@ fn operands(on: On, operand: &Value) -> Result<(String, Value), Refused> {
 fn known(on: On, name: &str) -> Result<&str, Refused> {
     let custom = name.starts_with("customFields.") || name.starts_with("computed.");
     let On(version, kind) = on;
-    if version == Version::Four && !custom && !OF_ALL.contains(&name) && !kind.fields().contains(&name) {
-        let kind = format!("org.thp.scalligraph.traversal.Traversal.V[org.thp.thehive.models.{}]", kind.name());
-        return Err(Refused::bad(&format!("Property {name} for type {kind} not found")));
+    if version == Version::Four
+        && !custom
+        && !OF_ALL.contains(&name)
+        && !kind.fields().contains(&name)
+    {
+        let kind = format!(
+            "org.thp.scalligraph.traversal.Traversal.V[org.thp.thehive.models.{}]",
+            kind.name()
+        );
+        return Err(Refused::bad(&format!(
+            "Property {name} for type {kind} not found"
+        )));
     }
     Ok(name)
 }
@@ -277,7 +319,10 @@ pub(super) fn sort(
             let order = order(at(one, name), at(other, name)).unwrap_or(Ordering::Equal);
             if *upwards { order } else { order.reverse() }
         };
-        by.iter().map(step).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+        by.iter()
+            .map(step)
+            .find(|order| order.is_ne())
+            .unwrap_or(Ordering::Equal)
     });
     Ok(records)
 }

@@ -36,7 +36,12 @@ fn json_reply(status: u16, body: &Value) -> Reply {
 }
 
 fn nothing() -> Reply {
-    Reply { status: 204, headers: Vec::new(), body: Vec::new(), cut_after: None }
+    Reply {
+        status: 204,
+        headers: Vec::new(),
+        body: Vec::new(),
+        cut_after: None,
+    }
 }
 
 impl Site for World {
@@ -61,7 +66,11 @@ impl Site for World {
 /// The whole call, in one transaction.
 fn at_once(world: &mut World, call: &Call) -> Reply {
     let path = call.path.split('?').next().unwrap_or_default();
-    let parts: Vec<String> = path.split('/').filter(|part| !part.is_empty()).map(decoded).collect();
+    let parts: Vec<String> = path
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .map(decoded)
+        .collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     act(world, call, &parts).unwrap_or_else(|refused| refused.reply())
 }
@@ -85,16 +94,28 @@ fn act(world: &mut World, call: &Call, parts: &[&str]) -> Result<Reply, Refused>
             observables::add(world, &who, &observables::Parent::Case(id), &sent, false)
         }
         ("POST", ["api", "v1", "alert"]) => alerts::create(world, &who, &sent),
-        ("PATCH", ["api", "v1", "alert", id]) => alerts::patch(world, &who, id, &sent.json).map(|_| nothing()),
+        ("PATCH", ["api", "v1", "alert", id]) => {
+            alerts::patch(world, &who, id, &sent.json).map(|_| nothing())
+        }
         ("DELETE", ["api", "v1", "observable", id]) => observables::delete(world, &who, id),
-        ("PATCH", ["api", "v1", "observable", "_bulk"]) => observables::patch_many(world, &who, &sent.json),
-        ("PATCH", ["api", "v1", "observable", id]) => observables::patch(world, &who, id, &sent.json),
+        ("PATCH", ["api", "v1", "observable", "_bulk"]) => {
+            observables::patch_many(world, &who, &sent.json)
+        }
+        ("PATCH", ["api", "v1", "observable", id]) => {
+            observables::patch(world, &who, id, &sent.json)
+        }
         _ => by_version(world, &who, call, parts, &sent),
     }
 }
 
 /// The routes that only one of the two has.
-fn by_version(world: &mut World, who: &Who, call: &Call, parts: &[&str], sent: &Sent) -> Result<Reply, Refused> {
+fn by_version(
+    world: &mut World,
+    who: &Who,
+    call: &Call,
+    parts: &[&str],
+    sent: &Sent,
+) -> Result<Reply, Refused> {
     match (world.version, call.method.as_str(), parts) {
         (Version::Four, "POST", ["api", "alert"]) => alerts::create_v0(world, who, sent),
         (Version::Four, "PATCH", ["api", "alert", id]) => {
@@ -103,12 +124,17 @@ fn by_version(world: &mut World, who: &Who, call: &Call, parts: &[&str], sent: &
         }
         (Version::Four, "POST", ["api", "v0", "query"]) => query::audits(world, who, &sent.json),
         (Version::Four, "GET", ["api", "alert", id]) => alerts::view_v0(world, who, id),
-        (Version::Four, "DELETE", ["api", "alert", id]) | (Version::Five, "DELETE", ["api", "v1", "alert", id]) => {
-            alerts::delete(world, who, id)
+        (Version::Four, "DELETE", ["api", "alert", id])
+        | (Version::Five, "DELETE", ["api", "v1", "alert", id]) => alerts::delete(world, who, id),
+        (Version::Four, "POST", ["api", "alert", id, "createCase"]) => {
+            cases::of_alert(world, who, id)
         }
-        (Version::Four, "POST", ["api", "alert", id, "createCase"]) => cases::of_alert(world, who, id),
-        (Version::Four, "POST", ["api", "alert", id, "merge", case]) => cases::merge_alert(world, who, id, case),
-        (Version::Four, "POST", ["api", "v1", "case", "_merge", ids]) => cases::merge(world, who, ids),
+        (Version::Four, "POST", ["api", "alert", id, "merge", case]) => {
+            cases::merge_alert(world, who, id, case)
+        }
+        (Version::Four, "POST", ["api", "v1", "case", "_merge", ids]) => {
+            cases::merge(world, who, ids)
+        }
         (Version::Four, "POST", ["api", "v1", "alert", id, "artifact"])
         | (Version::Five, "POST", ["api", "v1", "alert", id, "observable"]) => {
             observables::add(world, who, &observables::Parent::Alert(id), sent, false)
@@ -116,33 +142,46 @@ fn by_version(world: &mut World, who: &Who, call: &Call, parts: &[&str], sent: &
         (Version::Four, "POST", ["api", "alert", id, "artifact"]) => {
             observables::add(world, who, &observables::Parent::Alert(id), sent, true)
         }
-        (Version::Five, "POST", ["api", "v1", "alert", id, "procedure"]) => procedures::add(world, who, id, &sent.json),
+        (Version::Five, "POST", ["api", "v1", "alert", id, "procedure"]) => {
+            procedures::add(world, who, id, &sent.json)
+        }
         (Version::Four, "GET", ["api", "datastore", id]) => files::download(world, id),
         (Version::Four, "GET", ["api", "datastorezip", id]) => files::zipped(world, id, &call.path),
-        (Version::Five, "GET", ["api", "v1", "attachment", id, "download"]) => attachment(world, call, id),
+        (Version::Five, "GET", ["api", "v1", "attachment", id, "download"]) => {
+            attachment(world, call, id)
+        }
         (Version::Five, "GET", ["api", "v1", "observable", of, "attachment", id, "download"]) => {
             observables::position(world, who, of)?;
             attachment(world, call, id)
         }
-        _ => Err(Refused::not_found(call.path.split('?').next().unwrap_or_default())),
+        _ => Err(Refused::not_found(
+            call.path.split('?').next().unwrap_or_default(),
+        )),
     }
 }
 
 fn attachment(world: &World, call: &Call, id: &str) -> Result<Reply, Refused> {
-    if call.path.contains("asZip=true") { files::zipped(world, id, &call.path) } else { files::download(world, id) }
+    if call.path.contains("asZip=true") {
+        files::zipped(world, id, &call.path)
+    } else {
+        files::download(world, id)
+    }
 }
 
 /// What needs no key. Routes that are missing say so before they ask for one.
 fn open(world: &World, method: &str, parts: &[&str]) -> Option<Reply> {
     match (world.version, method, parts) {
-        (_, "GET", ["api", "status"] | ["api", "v0", "status"]) => Some(json_reply(200, &status(world))),
+        (_, "GET", ["api", "status"] | ["api", "v0", "status"]) => {
+            Some(json_reply(200, &status(world)))
+        }
         (Version::Four, "GET", ["api", "v1", "status"]) => Some(json_reply(200, &status_v1(world))),
         (Version::Four, "GET", ["api", "v1", "status", "public"]) => {
             Some(Refused::not_found("/api/v1/status/public").reply())
         }
-        (Version::Five, "GET", ["api", "v1", "status", "public"]) => {
-            Some(json_reply(200, &json!({"sso": false, "ssoProviders": [], "version": "5.7.3-1", "imports": {}})))
-        }
+        (Version::Five, "GET", ["api", "v1", "status", "public"]) => Some(json_reply(
+            200,
+            &json!({"sso": false, "ssoProviders": [], "version": "5.7.3-1", "imports": {}}),
+        )),
         _ => None,
     }
 }
@@ -172,7 +211,9 @@ fn status(world: &World) -> Value {
     });
     let schema = |name: &str, version: u8| json!({"name": name, "currentVersion": version, "expectedVersion": version, "error": null});
     match (world.version, out.as_object_mut()) {
-        (Version::Four, _) => out["schemaStatus"] = json!([schema("thehive", 99), schema("thehive-cortex", 2)]),
+        (Version::Four, _) => {
+            out["schemaStatus"] = json!([schema("thehive", 99), schema("thehive-cortex", 2)])
+        }
         (Version::Five, Some(fields)) => drop(fields.shift_remove("connectors")),
         (Version::Five, None) => {}
     }

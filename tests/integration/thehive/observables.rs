@@ -21,16 +21,25 @@ impl Parent<'_> {
     /// The `_id`, if the organisation of the user sees it and the user may add to it.
     fn id(&self, world: &World, who: &Who) -> Option<String> {
         let (found, permission) = match (self, world.version) {
-            (Self::Alert(id), Version::Four) => (world.alert_of(&who.organisation, id), "manageAlert"),
-            (Self::Alert(id), Version::Five) => (world.alert_of(&who.organisation, id), "manageObservable"),
-            (Self::Case(id), _) => {
-                (world.case(id).filter(|case| world.shows(&who.organisation, case)), "manageObservable")
+            (Self::Alert(id), Version::Four) => {
+                (world.alert_of(&who.organisation, id), "manageAlert")
             }
+            (Self::Alert(id), Version::Five) => {
+                (world.alert_of(&who.organisation, id), "manageObservable")
+            }
+            (Self::Case(id), _) => (
+                world
+                    .case(id)
+                    .filter(|case| world.shows(&who.organisation, case)),
+                "manageObservable",
+            ),
         };
         if !who.may(permission) {
             return None;
         }
-        found.and_then(|record| record["_id"].as_str()).map(ToOwned::to_owned)
+        found
+            .and_then(|record| record["_id"].as_str())
+            .map(ToOwned::to_owned)
     }
 }
 
@@ -44,7 +53,11 @@ pub(super) struct Place<'a> {
 
 impl<'a> Place<'a> {
     pub(super) fn inline(alert: &'a str) -> Self {
-        Self { parent: alert, is_alert: true, is_inline: true }
+        Self {
+            parent: alert,
+            is_alert: true,
+            is_inline: true,
+        }
     }
 }
 
@@ -57,16 +70,31 @@ pub(super) struct Failure {
 
 impl Failure {
     fn duplicate(object: Value) -> Self {
-        Self { kind: "CreateError", message: "Observable already exists".to_owned(), object }
+        Self {
+            kind: "CreateError",
+            message: "Observable already exists".to_owned(),
+            object,
+        }
     }
 
     fn refused(data: &str) -> Self {
-        Self { kind: "BadRequest", message: "the value is not accepted".to_owned(), object: json!({"data": data}) }
+        Self {
+            kind: "BadRequest",
+            message: "the value is not accepted".to_owned(),
+            object: json!({"data": data}),
+        }
     }
 
     fn lost(name: &str) -> Self {
-        let message = format!("/opt/thehive/tmp/playtemp18425191352565749306/zip{}", name.len());
-        Self { kind: "java.nio.file.NoSuchFileException", message, object: of_file(name) }
+        let message = format!(
+            "/opt/thehive/tmp/playtemp18425191352565749306/zip{}",
+            name.len()
+        );
+        Self {
+            kind: "java.nio.file.NoSuchFileException",
+            message,
+            object: of_file(name),
+        }
     }
 
     pub(super) fn is_duplicate(&self) -> bool {
@@ -100,16 +128,25 @@ pub(super) fn add(
 ) -> Result<Reply, Refused> {
     // A missing parent and a missing permission look alike.
     let id = parent.id(world, who).ok_or_else(Refused::not_permitted)?;
-    let place = Place { parent: &id, is_alert: matches!(parent, Parent::Alert(_)), is_inline: false };
+    let place = Place {
+        parent: &id,
+        is_alert: matches!(parent, Parent::Alert(_)),
+        is_inline: false,
+    };
     let before = world.observables.len();
     let (_, failed) = store(world, who, &place, &sent.json, sent)?;
     let records = world.observables[before..].iter().map(|one| &one.record);
-    let success: Vec<Value> = records.map(|record| if v0_shape { v0(record) } else { record.clone() }).collect();
+    let success: Vec<Value> = records
+        .map(|record| if v0_shape { v0(record) } else { record.clone() })
+        .collect();
     if failed.is_empty() {
         return Ok(json_reply(201, &success.into()));
     }
     let failure: Vec<Value> = failed.into_iter().map(Failure::listed).collect();
-    Ok(json_reply(207, &json!({"success": success, "failure": failure})))
+    Ok(json_reply(
+        207,
+        &json!({"success": success, "failure": failure}),
+    ))
 }
 
 /// Stores every value of one observable of a request; the ids stored and the values refused.
@@ -121,11 +158,19 @@ pub(super) fn store(
     sent: &Sent,
 ) -> Result<(Vec<String>, Vec<Failure>), Refused> {
     let parent = place.parent;
-    let kind = from["dataType"].as_str().ok_or_else(|| Refused::missing(&["dataType"]))?.to_owned();
+    let kind = from["dataType"]
+        .as_str()
+        .ok_or_else(|| Refused::missing(&["dataType"]))?
+        .to_owned();
     integers(from, &["tlp", "pap"])?;
-    let mut known = world.observable_types.iter().filter(|(name, _)| !world.lacks.contains(name));
+    let mut known = world
+        .observable_types
+        .iter()
+        .filter(|(name, _)| !world.lacks.contains(name));
     let Some(is_file) = known.find(|(name, _)| *name == kind).map(|(_, file)| *file) else {
-        return Err(Refused::not_found(&format!("ObservableType {kind} not found")));
+        return Err(Refused::not_found(&format!(
+            "ObservableType {kind} not found"
+        )));
     };
     let values = values(from);
     if world.version == Version::Five {
@@ -144,12 +189,29 @@ pub(super) fn store(
             keep(file_value(world, who, parent, from, &file));
         }
     } else {
-        let of_kind = world.observables_of(parent).filter(|record| record["dataType"] == kind.as_str());
-        let given: HashSet<String> = values.iter().flat_map(|value| [value.clone(), value.to_lowercase()]).collect();
-        let known = of_kind.filter_map(|record| record["data"].as_str()).filter(|data| given.contains(*data));
+        let of_kind = world
+            .observables_of(parent)
+            .filter(|record| record["dataType"] == kind.as_str());
+        let given: HashSet<String> = values
+            .iter()
+            .flat_map(|value| [value.clone(), value.to_lowercase()])
+            .collect();
+        let known = of_kind
+            .filter_map(|record| record["data"].as_str())
+            .filter(|data| given.contains(*data));
         let mut there: HashSet<String> = known.map(ToOwned::to_owned).collect();
-        for value in values.iter().filter(|value| place.is_inline || value.contains(|c| c != ' ')) {
-            keep(text_value(world, who, parent, from, (&kind, value), &mut there));
+        for value in values
+            .iter()
+            .filter(|value| place.is_inline || value.contains(|c| c != ' '))
+        {
+            keep(text_value(
+                world,
+                who,
+                parent,
+                from,
+                (&kind, value),
+                &mut there,
+            ));
         }
     }
     world.recount(parent);
@@ -164,8 +226,13 @@ fn text_value(
     (kind, value): (&str, &str),
     there: &mut HashSet<String>,
 ) -> Result<String, Failure> {
-    let is_caseless = world.version == Version::Five && world.caseless.iter().any(|name| name == kind);
-    let value = if is_caseless { value.to_lowercase() } else { value.to_owned() };
+    let is_caseless =
+        world.version == Version::Five && world.caseless.iter().any(|name| name == kind);
+    let value = if is_caseless {
+        value.to_lowercase()
+    } else {
+        value.to_owned()
+    };
     if world.refuses.contains(&value) {
         return Err(Failure::refused(&value));
     }
@@ -178,22 +245,41 @@ fn text_value(
     Ok(world.add_observable(parent, &fields))
 }
 
-fn file_value(world: &mut World, who: &Who, parent: &str, from: &Value, file: &File) -> Result<String, Failure> {
+fn file_value(
+    world: &mut World,
+    who: &Who,
+    parent: &str,
+    from: &Value,
+    file: &File,
+) -> Result<String, Failure> {
     if from["isZip"] == true && world.losing > 0 {
         world.losing -= 1;
         return Err(Failure::lost(&file.name));
     }
     let hash = cortex_misp::sample::sha256(&file.content);
-    if world.observables_of(parent).any(|record| record["attachment"]["id"] == hash.as_str()) {
+    if world
+        .observables_of(parent)
+        .any(|record| record["attachment"]["id"] == hash.as_str())
+    {
         return Err(Failure::duplicate(of_file(&file.name)));
     }
-    Ok(world.add_file(parent, &file.name, &hash, &file.content, &fields(world.version, who, from)))
+    Ok(world.add_file(
+        parent,
+        &file.name,
+        &hash,
+        &file.content,
+        &fields(world.version, who, from),
+    ))
 }
 
 /// `data`, one value or many.
 fn values(from: &Value) -> Vec<String> {
     match &from["data"] {
-        Value::Array(list) => list.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect(),
+        Value::Array(list) => list
+            .iter()
+            .filter_map(Value::as_str)
+            .map(ToOwned::to_owned)
+            .collect(),
         one => one.as_str().map(ToOwned::to_owned).into_iter().collect(),
     }
 }
@@ -201,23 +287,44 @@ fn values(from: &Value) -> Vec<String> {
 /// The fields that a request may set.
 fn fields(version: Version, who: &Who, from: &Value) -> Value {
     let mut out = json!({"_createdBy": who.login});
-    for name in ["message", "tlp", "pap", "tags", "ioc", "sighted", "sightedAt", "ignoreSimilarity"] {
+    for name in [
+        "message",
+        "tlp",
+        "pap",
+        "tags",
+        "ioc",
+        "sighted",
+        "sightedAt",
+        "ignoreSimilarity",
+    ] {
         if let Some(value) = from.get(name).filter(|value| !value.is_null()) {
             let is_set = version == Version::Four && name == "tags";
-            out[name] = if is_set { tag_set(value) } else { value.clone() };
+            out[name] = if is_set {
+                tag_set(value)
+            } else {
+                value.clone()
+            };
         }
     }
     out
 }
 
 /// Files come as parts of a form, in a zip or not, or on 4 for an alert as `name;type;base64`.
-fn uploaded(world: &World, of_alert: bool, from: &Value, sent: &Sent) -> Result<Vec<File>, Refused> {
+fn uploaded(
+    world: &World,
+    of_alert: bool,
+    from: &Value,
+    sent: &Sent,
+) -> Result<Vec<File>, Refused> {
     let named: Vec<&str> = match &from["attachment"] {
         Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
         Value::String(name) => vec![name],
         _ => vec!["attachment"],
     };
-    let parts = sent.files.iter().filter(|file| named.contains(&file.part.as_str()));
+    let parts = sent
+        .files
+        .iter()
+        .filter(|file| named.contains(&file.part.as_str()));
     if from["isZip"] == true {
         let password = from["zipPassword"].as_str().unwrap_or(&world.zip_password);
         let all: Result<Vec<_>, _> = parts.map(|file| files::unzipped(file, password)).collect();
@@ -229,7 +336,12 @@ fn uploaded(world: &World, of_alert: bool, from: &Value, sent: &Sent) -> Result<
             let mut parts = text.splitn(3, ';');
             let (name, content_type) = (parts.next()?.to_owned(), parts.next()?.to_owned());
             let content = crate::misp::base64(parts.next().unwrap_or_default());
-            Some(File { part: String::new(), name, content_type, content })
+            Some(File {
+                part: String::new(),
+                name,
+                content_type,
+                content,
+            })
         }));
     }
     Ok(all)
@@ -243,18 +355,35 @@ fn limits(from: &Value) -> Result<(), Refused> {
         ))
     };
     let most_of = |name: &str, texts: &[&str], most: usize| {
-        let long = texts.iter().map(|text| text.chars().count()).find(|length| *length > most);
+        let long = texts
+            .iter()
+            .map(|text| text.chars().count())
+            .find(|length| *length > most);
         long.map_or(Ok(()), |length| Err(wrong(name, length, most)))
     };
     let values = values(from);
-    most_of("data", &values.iter().map(String::as_str).collect::<Vec<_>>(), 4096)?;
-    let tags: Vec<&str> = from["tags"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    most_of(
+        "data",
+        &values.iter().map(String::as_str).collect::<Vec<_>>(),
+        4096,
+    )?;
+    let tags: Vec<&str> = from["tags"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     most_of("tags", &tags, 128)
 }
 
 /// `PATCH /api/v1/observable/{id}`. Who may write changes what the organisation sees; who may not changes any observable that
 /// there is, as of cases (`530-no-right-patch-case`).
-pub(super) fn patch(world: &mut World, who: &Who, id: &str, from: &Value) -> Result<Reply, Refused> {
+pub(super) fn patch(
+    world: &mut World,
+    who: &Who,
+    id: &str,
+    from: &Value,
+) -> Result<Reply, Refused> {
     if world.version == Version::Five {
         who.need("manageObservable", "update observable")?;
         limits(from)?;
@@ -271,8 +400,14 @@ pub(super) fn patch_many(world: &mut World, who: &Who, from: &Value) -> Result<R
         who.need("manageObservable", "update observable")?;
     }
     integers(from, &["tlp", "pap"])?;
-    let ids = from["ids"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let all: Vec<usize> = ids.map(|id| writable(world, who, id)).collect::<Result<_, _>>()?;
+    let ids = from["ids"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
+    let all: Vec<usize> = ids
+        .map(|id| writable(world, who, id))
+        .collect::<Result<_, _>>()?;
     for at in all {
         change(world, who, at, from);
     }
@@ -283,7 +418,11 @@ fn writable(world: &World, who: &Who, id: &str) -> Result<usize, Refused> {
     if world.version == Version::Five || who.may("manageObservable") || who.may("manageAlert") {
         return position(world, who, id);
     }
-    world.observables.iter().position(|one| one.record["_id"] == id).ok_or_else(missing)
+    world
+        .observables
+        .iter()
+        .position(|one| one.record["_id"] == id)
+        .ok_or_else(missing)
 }
 
 fn missing() -> Refused {
@@ -293,14 +432,32 @@ fn missing() -> Refused {
 fn change(world: &mut World, who: &Who, at: usize, from: &Value) {
     let (now, version) = (world.tick(), world.version);
     let mut details = from.clone();
-    details.as_object_mut().and_then(|fields| fields.shift_remove("ids"));
-    let id = world.observables[at].record["_id"].as_str().unwrap_or_default().to_owned();
+    details
+        .as_object_mut()
+        .and_then(|fields| fields.shift_remove("ids"));
+    let id = world.observables[at].record["_id"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     world.audits.push((id, "Update", details));
     let record = &mut world.observables[at].record;
-    for name in ["ioc", "sighted", "ignoreSimilarity", "tags", "message", "tlp", "pap", "sightedAt"] {
+    for name in [
+        "ioc",
+        "sighted",
+        "ignoreSimilarity",
+        "tags",
+        "message",
+        "tlp",
+        "pap",
+        "sightedAt",
+    ] {
         if let Some(value) = from.get(name) {
             let is_set = version == Version::Four && name == "tags";
-            record[name] = if is_set { tag_set(value) } else { value.clone() };
+            record[name] = if is_set {
+                tag_set(value)
+            } else {
+                value.clone()
+            };
         }
     }
     record["_updatedBy"] = who.login.as_str().into();
@@ -315,7 +472,9 @@ fn change(world: &mut World, who: &Who, at: usize, from: &Value) {
 /// `DELETE /api/v1/observable/{id}`. To who may not, TheHive 4 says that there is none.
 pub(super) fn delete(world: &mut World, who: &Who, id: &str) -> Result<Reply, Refused> {
     match world.version {
-        Version::Four if !who.may("manageObservable") && !who.may("manageAlert") => return Err(missing()),
+        Version::Four if !who.may("manageObservable") && !who.may("manageAlert") => {
+            return Err(missing());
+        }
         Version::Four => {}
         Version::Five => who.need("manageObservable", "delete observable")?,
     }
@@ -328,7 +487,8 @@ pub(super) fn delete(world: &mut World, who: &Who, id: &str) -> Result<Reply, Re
 /// Where the observable is, if the organisation of the user sees what it belongs to.
 pub(super) fn position(world: &World, who: &Who, id: &str) -> Result<usize, Refused> {
     let mut all = world.observables.iter();
-    let at = all.position(|one| one.record["_id"] == id && world.sees(&who.organisation, &one.parent));
+    let at =
+        all.position(|one| one.record["_id"] == id && world.sees(&who.organisation, &one.parent));
     at.ok_or_else(missing)
 }
 
@@ -339,7 +499,17 @@ pub(super) fn v0(record: &Value) -> Value {
         "_id": of("_id"), "id": of("_id"), "createdBy": of("_createdBy"), "createdAt": of("_createdAt"), "_type": "case_artifact",
         "reports": {}, "stats": {},
     });
-    for name in ["dataType", "data", "attachment", "startDate", "tlp", "tags", "ioc", "sighted", "message"] {
+    for name in [
+        "dataType",
+        "data",
+        "attachment",
+        "startDate",
+        "tlp",
+        "tags",
+        "ioc",
+        "sighted",
+        "message",
+    ] {
         if let Some(value) = record.get(name) {
             out[name] = value.clone();
         }

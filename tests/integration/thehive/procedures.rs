@@ -16,16 +16,26 @@ pub(super) fn add(world: &mut World, who: &Who, id: &str, from: &Value) -> Resul
 }
 
 /// Keeps a procedure of an alert. That an unknown pattern is refused is described, with which words is a guess.
-pub(super) fn store(world: &mut World, who: &Who, alert: &str, from: &Value) -> Result<Value, Refused> {
+pub(super) fn store(
+    world: &mut World,
+    who: &Who,
+    alert: &str,
+    from: &Value,
+) -> Result<Value, Refused> {
     let pattern = from["patternId"].as_str().unwrap_or_default().to_owned();
     if pattern.is_empty() || !from["occurDate"].is_i64() {
-        return Err(Refused::bad("Error while decoding input {body as json}(patternId, occurDate-> Missing value)"));
+        return Err(Refused::bad(
+            "Error while decoding input {body as json}(patternId, occurDate-> Missing value)",
+        ));
     }
     if !world.patterns.contains(&pattern) {
         return Err(Refused::not_found(&format!("Pattern {pattern} not found")));
     }
     let mut procedure = Value::from(world.stamped("Procedure", &who.login));
-    for (name, value) in [("patternId", pattern.into()), ("occurDate", from["occurDate"].clone())] {
+    for (name, value) in [
+        ("patternId", pattern.into()),
+        ("occurDate", from["occurDate"].clone()),
+    ] {
         procedure[name] = value;
     }
     procedure["extraData"] = json!({});

@@ -109,26 +109,43 @@ pub(super) fn query(world: &World, who: &Who, body: &Value) -> Result<Reply, Ref
         kind = kind_after(name).unwrap_or(kind);
         flow = Some(match (name, flow) {
             (name, None) => Flow::Records(start(world, who, name, operation)?),
-            ("filter", Some(Flow::Records(records))) => Flow::Records(filter::filter(world, kind, records, operation)?),
-            ("sort", Some(Flow::Records(records))) => Flow::Records(filter::sort(world, kind, records, operation)?),
+            ("filter", Some(Flow::Records(records))) => {
+                Flow::Records(filter::filter(world, kind, records, operation)?)
+            }
+            ("sort", Some(Flow::Records(records))) => {
+                Flow::Records(filter::sort(world, kind, records, operation)?)
+            }
             ("page", Some(Flow::Records(records))) => {
                 let wants = |list: &Vec<Value>| list.iter().any(|name| name == "total");
-                total = operation["extraData"].as_array().is_some_and(wants).then_some(records.len());
+                total = operation["extraData"]
+                    .as_array()
+                    .is_some_and(wants)
+                    .then_some(records.len());
                 Flow::Records(page(world, who, records, operation)?)
             }
             ("count" | "limitedCount", Some(Flow::Records(records))) => Flow::Number(records.len()),
-            (_, Some(Flow::Records(records))) => Flow::Records(further(world, who, operation, &records)?),
+            (_, Some(Flow::Records(records))) => {
+                Flow::Records(further(world, who, operation, &records)?)
+            }
             (_, Some(Flow::Number(_))) => return Err(unknown(operation, &[])),
         });
     }
     let reply = match flow {
         // A list comes in pieces, so that nobody knows its length; what was asked for by its id does not.
-        Some(Flow::Records(records)) if operations.len() > 1 || operations[0]["_name"] == "listObservableType" => {
+        Some(Flow::Records(records))
+            if operations.len() > 1 || operations[0]["_name"] == "listObservableType" =>
+        {
             json_reply(200, &records.into()).with("Transfer-Encoding", "chunked")
         }
         Some(Flow::Records(records)) => json_reply(200, &records.into()),
         Some(Flow::Number(number)) => json_reply(200, &number.into()),
-        None => return Err(Refused::new(500, "java.util.NoSuchElementException", "head of empty list")),
+        None => {
+            return Err(Refused::new(
+                500,
+                "java.util.NoSuchElementException",
+                "head of empty list",
+            ));
+        }
     };
     Ok(match total {
         Some(total) => reply.with("X-Total", total_of(world, total)),
@@ -163,7 +180,9 @@ fn start(world: &World, who: &Who, name: &str, operation: &Value) -> Result<Vec<
     let id_or_name = match &operation["idOrName"] {
         Value::String(text) => text.clone(),
         Value::Null if name.starts_with("get") => return Err(Refused::missing(&["idOrName"])),
-        other if name.starts_with("get") => return Err(Refused::format("idOrName", "string", &["string"], other)),
+        other if name.starts_with("get") => {
+            return Err(Refused::format("idOrName", "string", &["string"], other));
+        }
         _ => String::new(),
     };
     if name != "listObservableType" {
@@ -171,19 +190,36 @@ fn start(world: &World, who: &Who, name: &str, operation: &Value) -> Result<Vec<
     }
     let visible = |record: &&Value| world.shows(&who.organisation, record);
     let observables = || {
-        let seen = world.observables.iter().filter(|one| world.sees(&who.organisation, &one.parent));
+        let seen = world
+            .observables
+            .iter()
+            .filter(|one| world.sees(&who.organisation, &one.parent));
         seen.map(|observable| &observable.record)
     };
     Ok(match name {
-        "getCase" => world.case(&id_or_name).filter(visible).cloned().into_iter().collect(),
+        "getCase" => world
+            .case(&id_or_name)
+            .filter(visible)
+            .cloned()
+            .into_iter()
+            .collect(),
         "listCase" => world.cases.iter().filter(visible).cloned().collect(),
-        "getAlert" => world.alert_of(&who.organisation, &id_or_name).cloned().into_iter().collect(),
+        "getAlert" => world
+            .alert_of(&who.organisation, &id_or_name)
+            .cloned()
+            .into_iter()
+            .collect(),
         "listAlert" => world.alerts.iter().filter(visible).cloned().collect(),
-        "listCaseTemplate" => {
-            world.case_templates.iter().map(|name| json!({"_id": format!("~{name}"), "name": name})).collect()
-        }
+        "listCaseTemplate" => world
+            .case_templates
+            .iter()
+            .map(|name| json!({"_id": format!("~{name}"), "name": name}))
+            .collect(),
         "listObservable" => observables().cloned().collect(),
-        "getObservable" => observables().filter(|record| record["_id"] == id_or_name.as_str()).cloned().collect(),
+        "getObservable" => observables()
+            .filter(|record| record["_id"] == id_or_name.as_str())
+            .cloned()
+            .collect(),
         "listObservableType" => {
             let row = |(name, file): &(String, bool)| {
                 let mut row = json!({
@@ -201,47 +237,95 @@ fn start(world: &World, who: &Who, name: &str, operation: &Value) -> Result<Vec<
     })
 }
 
-fn further(world: &World, who: &Who, operation: &Value, records: &[Value]) -> Result<Vec<Value>, Refused> {
+fn further(
+    world: &World,
+    who: &Who,
+    operation: &Value,
+    records: &[Value],
+) -> Result<Vec<Value>, Refused> {
     let name = operation["_name"].as_str().unwrap_or_default();
-    let ids: Vec<&str> = records.iter().filter_map(|record| record["_id"].as_str()).collect();
+    let ids: Vec<&str> = records
+        .iter()
+        .filter_map(|record| record["_id"].as_str())
+        .collect();
     let visible = |record: &&Value| world.shows(&who.organisation, record);
     match name {
         "observables" => {
-            let inside = world.observables.iter().filter(|observable| ids.contains(&observable.parent.as_str()));
+            let inside = world
+                .observables
+                .iter()
+                .filter(|observable| ids.contains(&observable.parent.as_str()));
             Ok(inside.map(|observable| observable.record.clone()).collect())
         }
         "alerts" => {
-            let linked = |alert: &&Value| alert["caseId"].as_str().is_some_and(|id| ids.contains(&id));
-            Ok(world.alerts.iter().filter(linked).filter(visible).cloned().collect())
+            let linked =
+                |alert: &&Value| alert["caseId"].as_str().is_some_and(|id| ids.contains(&id));
+            Ok(world
+                .alerts
+                .iter()
+                .filter(linked)
+                .filter(visible)
+                .cloned()
+                .collect())
         }
         "procedures" if world.version == Version::Five => {
-            let of_them = world.procedures.iter().filter(|(alert, _)| ids.contains(&alert.as_str()));
+            let of_them = world
+                .procedures
+                .iter()
+                .filter(|(alert, _)| ids.contains(&alert.as_str()));
             Ok(of_them.map(|(_, procedure)| procedure.clone()).collect())
         }
         "case" => {
-            let named = records.iter().filter_map(|record| record["caseId"].as_str());
-            let around =
-                world.observables.iter().filter(|one| one.record["_id"].as_str().is_some_and(|id| ids.contains(&id)));
+            let named = records
+                .iter()
+                .filter_map(|record| record["caseId"].as_str());
+            let around = world.observables.iter().filter(|one| {
+                one.record["_id"]
+                    .as_str()
+                    .is_some_and(|id| ids.contains(&id))
+            });
             let cases: Vec<&str> = named.chain(around.map(|one| one.parent.as_str())).collect();
             let wanted = |case: &&Value| case["_id"].as_str().is_some_and(|id| cases.contains(&id));
-            Ok(world.cases.iter().filter(wanted).filter(visible).cloned().collect())
+            Ok(world
+                .cases
+                .iter()
+                .filter(wanted)
+                .filter(visible)
+                .cloned()
+                .collect())
         }
         _ => Err(unknown(operation, &OF_ALERTS)),
     }
 }
 
 /// `from` inclusive, `to` exclusive, both required.
-fn page(world: &World, who: &Who, records: Vec<Value>, operation: &Value) -> Result<Vec<Value>, Refused> {
-    if let Some(missing) = ["from", "to"].into_iter().find(|name| operation[*name].is_null()) {
+fn page(
+    world: &World,
+    who: &Who,
+    records: Vec<Value>,
+    operation: &Value,
+) -> Result<Vec<Value>, Refused> {
+    if let Some(missing) = ["from", "to"]
+        .into_iter()
+        .find(|name| operation[*name].is_null())
+    {
         return Err(Refused::missing(&[missing]));
     }
     let bound = |name: &str| {
-        let bound = operation[name].as_u64().and_then(|bound| usize::try_from(bound).ok());
+        let bound = operation[name]
+            .as_u64()
+            .and_then(|bound| usize::try_from(bound).ok());
         bound.ok_or_else(|| Refused::format(name, "long", &["long"], &operation[name]))
     };
     let (from, to) = (bound("from")?, bound("to")?);
-    let observables = records.first().is_some_and(|record| record["_type"] == "Observable");
-    let hidden = if observables { world.hide_from_pages } else { 0 };
+    let observables = records
+        .first()
+        .is_some_and(|record| record["_type"] == "Observable");
+    let hidden = if observables {
+        world.hide_from_pages
+    } else {
+        0
+    };
     let shown = records.len().saturating_sub(hidden);
     let wanted = &operation["extraData"];
     Ok(records
@@ -255,11 +339,20 @@ fn page(world: &World, who: &Who, records: Vec<Value>, operation: &Value) -> Res
 /// `extraData` has what was asked for of a case or an observable, and is empty otherwise.
 fn with_extra(world: &World, who: &Who, mut record: Value, wanted: &Value) -> Value {
     let id = record["_id"].as_str().unwrap_or_default().to_owned();
-    let parent = world.observables.iter().find(|one| one.record["_id"] == id.as_str()).map(|one| one.parent.clone());
+    let parent = world
+        .observables
+        .iter()
+        .find(|one| one.record["_id"] == id.as_str())
+        .map(|one| one.parent.clone());
     if record["_type"] != "Case" && parent.is_none() {
         return record;
     }
-    for name in wanted.as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for name in wanted
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
         match (name, &parent) {
             // What a TheHive 5 writes there was never seen.
             ("links", Some(parent)) if world.version == Version::Four => {
@@ -267,11 +360,14 @@ fn with_extra(world: &World, who: &Who, mut record: Value, wanted: &Value) -> Va
             }
             ("isOwner", Some(parent)) => {
                 let is_case = world.case(parent).is_some();
-                record["extraData"][name] = (is_case && world.owns(&who.organisation, parent)).into();
+                record["extraData"][name] =
+                    (is_case && world.owns(&who.organisation, parent)).into();
             }
             (_, Some(_)) => {}
             ("shareCount", None) => record["extraData"][name] = world.shares(&id).into(),
-            ("isOwner", None) => record["extraData"][name] = world.owns(&who.organisation, &id).into(),
+            ("isOwner", None) => {
+                record["extraData"][name] = world.owns(&who.organisation, &id).into()
+            }
             _ => {}
         }
     }
@@ -280,7 +376,10 @@ fn with_extra(world: &World, who: &Who, mut record: Value, wanted: &Value) -> Va
 
 /// What an observable belongs to, as v0 writes it (recorded as `580-query-observable-with-its-case`).
 fn links(world: &World, who: &Who, parent: &str) -> Value {
-    match (world.case(parent), world.alert_of(&who.organisation, parent)) {
+    match (
+        world.case(parent),
+        world.alert_of(&who.organisation, parent),
+    ) {
         (Some(_), _) => {
             let mut case = cases::v0(world, who, parent);
             case["permissions"] = json!([]);
@@ -295,7 +394,13 @@ fn links(world: &World, who: &Who, parent: &str) -> Value {
 /// gives them in no order.
 pub(super) fn audits(world: &World, who: &Who, body: &Value) -> Result<Reply, Refused> {
     let operations = body["query"].as_array().cloned().unwrap_or_default();
-    let of = |name: &str| operations.iter().find(|one| one["_name"] == name).cloned().unwrap_or_default();
+    let of = |name: &str| {
+        operations
+            .iter()
+            .find(|one| one["_name"] == name)
+            .cloned()
+            .unwrap_or_default()
+    };
     let filter = of("filter")["_in"].clone();
     if of("listAudit").is_null() || filter["_field"] != "objectId" || of("page")["to"].is_null() {
         return Err(unknown(body, &BEGINNINGS));
@@ -322,5 +427,7 @@ pub(super) fn audits(world: &World, who: &Who, body: &Value) -> Result<Reply, Re
     });
     let seen: Vec<Value> = seen.collect();
     let total = seen.len().to_string();
-    Ok(json_reply(200, &seen.into()).with("Transfer-Encoding", "chunked").with("X-Total", total))
+    Ok(json_reply(200, &seen.into())
+        .with("Transfer-Encoding", "chunked")
+        .with("X-Total", total))
 }

@@ -26,7 +26,11 @@ pub(super) fn lay(over: &mut Map<String, Value>, fields: &Value) {
 
 /// When an observable was sighted, which TheHive 5 notes by itself.
 pub(super) fn sight(record: &mut Map<String, Value>) {
-    let now = record.get("_updatedAt").or_else(|| record.get("_createdAt")).cloned().unwrap_or_default();
+    let now = record
+        .get("_updatedAt")
+        .or_else(|| record.get("_createdAt"))
+        .cloned()
+        .unwrap_or_default();
     if record.get("sighted") == Some(&Value::Bool(true)) {
         record.entry("sightedAt").or_insert(now);
     }
@@ -40,7 +44,10 @@ pub(super) fn label(record: &mut Map<String, Value>) {
         ("severity", &["", "LOW", "MEDIUM", "HIGH", "CRITICAL"]),
     ];
     for (name, labels) in tables {
-        let level = record.get(name).and_then(Value::as_u64).and_then(|level| usize::try_from(level).ok());
+        let level = record
+            .get(name)
+            .and_then(Value::as_u64)
+            .and_then(|level| usize::try_from(level).ok());
         if let Some(text) = level.and_then(|level| labels.get(level)) {
             record.insert(format!("{name}Label"), (*text).into());
         }
@@ -49,5 +56,8 @@ pub(super) fn label(record: &mut Map<String, Value>) {
 
 /// The md5 in lower-case hex.
 pub(crate) fn md5(content: &[u8]) -> String {
-    Md5::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    Md5::digest(content)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -15,7 +15,12 @@ pub(crate) struct Refused {
 
 impl Refused {
     pub(super) fn new(status: u16, kind: &'static str, message: &str) -> Self {
-        Self { status, kind, message: message.to_owned(), errors: Vec::new() }
+        Self {
+            status,
+            kind,
+            message: message.to_owned(),
+            errors: Vec::new(),
+        }
     }
 
     pub(super) fn bad(message: &str) -> Self {
@@ -33,19 +38,34 @@ impl Refused {
 
     /// Fields that are not there (`033-create-alert-missing-title`, `533-bad-page`).
     pub(super) fn missing(names: &[&str]) -> Self {
-        let message: Vec<String> = names.iter().map(|name| format!("[Attribute {name} is missing]")).collect();
-        let errors = names.iter().map(|name| json!({"name": name, "type": "MissingAttributeError"})).collect();
-        Self { errors, ..Self::new(400, "AttributeCheckingError", &message.concat()) }
+        let message: Vec<String> = names
+            .iter()
+            .map(|name| format!("[Attribute {name} is missing]"))
+            .collect();
+        let errors = names
+            .iter()
+            .map(|name| json!({"name": name, "type": "MissingAttributeError"}))
+            .collect();
+        Self {
+            errors,
+            ..Self::new(400, "AttributeCheckingError", &message.concat())
+        }
     }
 
     /// A field that is something else than expected (`532-bad-query`).
     pub(super) fn format(name: &str, format: &str, accepted: &[&str], field: &Value) -> Self {
         let shown = shown(field);
-        let message = format!("[Invalid format for {name}: {shown}, expected {format} ({})]", accepted.join(","));
+        let message = format!(
+            "[Invalid format for {name}: {shown}, expected {format} ({})]",
+            accepted.join(",")
+        );
         let error = json!({
             "name": name, "format": format, "acceptedInput": accepted, "field": shown, "type": "InvalidFormatAttributeError",
         });
-        Self { errors: vec![error], ..Self::new(400, "AttributeCheckingError", &message) }
+        Self {
+            errors: vec![error],
+            ..Self::new(400, "AttributeCheckingError", &message)
+        }
     }
 
     pub(super) fn reply(&self) -> Reply {
@@ -54,7 +74,11 @@ impl Refused {
             body["errors"] = self.errors.clone().into();
         }
         let reply = json_reply(self.status, &body);
-        if self.status == 401 { reply.with("WWW-Authenticate", "Basic realm=\"thehive\"") } else { reply }
+        if self.status == 401 {
+            reply.with("WWW-Authenticate", "Basic realm=\"thehive\"")
+        } else {
+            reply
+        }
     }
 }
 
@@ -65,10 +89,15 @@ fn shown(field: &Value) -> String {
         Value::Bool(is_so) => format!("FBoolean({is_so})"),
         Value::Number(number) => format!("FNumber({:?})", number.as_f64().unwrap_or_default()),
         Value::String(text) => format!("FString({text})"),
-        Value::Array(list) => format!("FSeq(List({}))", list.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        Value::Array(list) => format!(
+            "FSeq(List({}))",
+            list.iter().map(shown).collect::<Vec<_>>().join(", ")
+        ),
         Value::Object(fields) => {
-            let fields: Vec<String> =
-                fields.iter().map(|(name, value)| format!("{name} -> {}", shown(value))).collect();
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|(name, value)| format!("{name} -> {}", shown(value)))
+                .collect();
             format!("FObject(Map({}))", fields.join(", "))
         }
     }
@@ -76,6 +105,10 @@ fn shown(field: &Value) -> String {
 
 /// Which fields must be whole numbers, if they are there.
 pub(super) fn integers(from: &Value, names: &[&str]) -> Result<(), Refused> {
-    let wrong = names.iter().find(|name| !from[**name].is_null() && !from[**name].is_i64());
-    wrong.map_or(Ok(()), |name| Err(Refused::format(name, "int", &["int"], &from[*name])))
+    let wrong = names
+        .iter()
+        .find(|name| !from[**name].is_null() && !from[**name].is_i64());
+    wrong.map_or(Ok(()), |name| {
+        Err(Refused::format(name, "int", &["int"], &from[*name]))
+    })
 }

@@ -117,7 +117,17 @@ pub(super) fn begin(world: &mut World, call: &Call) -> Option<Reply> {
     let (total, is_list) = (rest.len(), slow.on == Write::Observables);
     let answer = Arc::new(answer);
     let replies = Vec::new();
-    world.running.push(Running { takes: slow.takes, order, requests: 0, rest, open, replies, total, is_list, answer });
+    world.running.push(Running {
+        takes: slow.takes,
+        order,
+        requests: 0,
+        rest,
+        open,
+        replies,
+        total,
+        is_list,
+        answer,
+    });
     let is_of_order = |one: &Running| one.order == order;
     if matches!(slow.takes, Takes::Together(many) if world.running.iter().filter(|one| is_of_order(one)).count() >= many)
     {
@@ -126,7 +136,8 @@ pub(super) fn begin(world: &mut World, call: &Call) -> Option<Reply> {
         }
     }
     if slow.gateway {
-        let page = "<html><head><title>504 Gateway Time-out</title></head><body>nginx</body></html>";
+        let page =
+            "<html><head><title>504 Gateway Time-out</title></head><body>nginx</body></html>";
         return Some(Reply::bytes(504, "text/html", page.into()));
     }
     world.later = Some(later);
@@ -151,12 +162,19 @@ fn struck(world: &mut World, call: &Call) -> Option<usize> {
     let path = call.path.split('?').next().unwrap_or_default();
     let write = match call.method.as_str() {
         "POST" if path.ends_with("/alert") => Write::Alert,
-        "POST" if path.ends_with("/artifact") || path.ends_with("/observable") => Write::Observables,
+        "POST" if path.ends_with("/artifact") || path.ends_with("/observable") => {
+            Write::Observables
+        }
         "PATCH" | "DELETE" => Write::Change,
         _ => return None,
     };
     let mut found = None;
-    for (at, (slow, seen)) in world.slow.iter_mut().enumerate().filter(|(_, (slow, _))| slow.on == write) {
+    for (at, (slow, seen)) in world
+        .slow
+        .iter_mut()
+        .enumerate()
+        .filter(|(_, (slow, _))| slow.on == write)
+    {
         *seen += 1;
         if found.is_none() && slow.nth.hits(*seen) {
             found = Some(at);
@@ -168,14 +186,21 @@ fn struck(world: &mut World, call: &Call) -> Option<usize> {
 /// The call itself, or one for each value of its list.
 fn transactions(call: &Call) -> VecDeque<Call> {
     let json: Value = serde_json::from_slice(&call.body).unwrap_or_default();
-    let values = json["data"].as_array().filter(|_| call.method == "POST").cloned().unwrap_or_default();
+    let values = json["data"]
+        .as_array()
+        .filter(|_| call.method == "POST")
+        .cloned()
+        .unwrap_or_default();
     if values.is_empty() {
         return VecDeque::from([call.clone()]);
     }
     let one = |value: Value| {
         let mut json = json.clone();
         json["data"] = value;
-        Call { body: json.to_string().into_bytes(), ..call.clone() }
+        Call {
+            body: json.to_string().into_bytes(),
+            ..call.clone()
+        }
     };
     values.into_iter().map(one).collect()
 }
@@ -188,16 +213,28 @@ fn opened(world: &mut World, call: &Call) -> (Written, Reply) {
     world.count_on_from(&inside);
     let new = |id: &String| !world.owners.contains_key(id);
     let written = Written {
-        alerts: inside.alerts.split_off(world.alerts.len().min(inside.alerts.len())),
-        observables: inside.observables.split_off(world.observables.len().min(inside.observables.len())),
+        alerts: inside
+            .alerts
+            .split_off(world.alerts.len().min(inside.alerts.len())),
+        observables: inside
+            .observables
+            .split_off(world.observables.len().min(inside.observables.len())),
         attachments: inside.attachments,
-        owners: inside.owners.into_iter().filter(|(id, _)| new(id)).collect(),
+        owners: inside
+            .owners
+            .into_iter()
+            .filter(|(id, _)| new(id))
+            .collect(),
     };
     (written, reply)
 }
 
 fn commit(world: &mut World, written: Written) {
-    let parents: Vec<String> = written.observables.iter().map(|one| one.parent.clone()).collect();
+    let parents: Vec<String> = written
+        .observables
+        .iter()
+        .map(|one| one.parent.clone())
+        .collect();
     world.alerts.extend(written.alerts);
     world.observables.extend(written.observables);
     world.attachments.extend(written.attachments);
@@ -232,7 +269,11 @@ fn each(world: &mut World, is_wanted: impl Fn(&Running) -> bool) {
 /// The answers to the values of a list as one.
 fn answer(ended: &Running) -> Reply {
     let (Some(first), true) = (ended.replies.first(), ended.is_list) else {
-        return ended.replies.first().cloned().unwrap_or_else(|| json_reply(201, &json!([])));
+        return ended
+            .replies
+            .first()
+            .cloned()
+            .unwrap_or_else(|| json_reply(201, &json!([])));
     };
     if ended.replies.len() == 1 {
         return first.clone();

@@ -30,37 +30,65 @@ impl Who {
         if self.may(permission) {
             return Ok(());
         }
-        let message = format!("Your are not authorized to {action}, you haven't the permission {permission}");
+        let message =
+            format!("Your are not authorized to {action}, you haven't the permission {permission}");
         Err(Refused::new(403, "AuthorizationError", &message))
     }
 
     /// Whoever reads in an organisation that is not there is told so (`523-query-unknown-organisation`).
     pub(super) fn known(&self) -> Result<(), Refused> {
-        if self.is_known { Ok(()) } else { Err(Refused::not_found("Organisation not found")) }
+        if self.is_known {
+            Ok(())
+        } else {
+            Err(Refused::not_found("Organisation not found"))
+        }
     }
 }
 
 pub(super) fn who(world: &World, call: &Call) -> Result<Who, Refused> {
     let refused = || Refused::new(401, "AuthenticationError", "Authentication failure");
-    let key = call.header("authorization").and_then(|given| given.strip_prefix("Bearer ")).ok_or_else(refused)?;
-    let user: &User = world.users.iter().find(|user| user.key == key && !user.locked).ok_or_else(refused)?;
+    let key = call
+        .header("authorization")
+        .and_then(|given| given.strip_prefix("Bearer "))
+        .ok_or_else(refused)?;
+    let user: &User = world
+        .users
+        .iter()
+        .find(|user| user.key == key && !user.locked)
+        .ok_or_else(refused)?;
     let home = user.organisations.first().ok_or_else(refused)?;
     let known = world.organisations();
     let wanted = call.header("x-organisation").unwrap_or(home);
     // By name, or by `_id`, which is made of it here.
-    let organisation = known.iter().find(|one| *one == wanted || id_of(one) == wanted);
+    let organisation = known
+        .iter()
+        .find(|one| *one == wanted || id_of(one) == wanted);
     let is_member = organisation.is_some_and(|one| user.organisations.contains(one));
     if world.version == Version::Five && !is_member {
         return Err(refused());
     }
     let organisation = organisation.map_or(wanted, String::as_str).to_owned();
-    let held = if is_member { permissions(world, user, &organisation) } else { Vec::new() };
+    let held = if is_member {
+        permissions(world, user, &organisation)
+    } else {
+        Vec::new()
+    };
     let is_known = known.contains(&organisation);
-    Ok(Who { login: user.login.clone(), organisation, home: home.clone(), permissions: held, is_known })
+    Ok(Who {
+        login: user.login.clone(),
+        organisation,
+        home: home.clone(),
+        permissions: held,
+        is_known,
+    })
 }
 
 fn permissions(world: &World, user: &User, organisation: &str) -> Vec<String> {
-    if world.barred.iter().any(|barred| barred == organisation) { Vec::new() } else { user.permissions.clone() }
+    if world.barred.iter().any(|barred| barred == organisation) {
+        Vec::new()
+    } else {
+        user.permissions.clone()
+    }
 }
 
 /// The `_id` of an organisation.
@@ -85,10 +113,20 @@ pub(super) fn current(world: &World, who: &Who, call: &Call) -> Reply {
         return json_reply(200, &json!({}));
     };
     let is_member = user.organisations.contains(&who.organisation);
-    let at = if is_member { &who.organisation } else { &who.home };
+    let at = if is_member {
+        &who.organisation
+    } else {
+        &who.home
+    };
     let held = permissions(world, user, at);
-    let named: Vec<String> = held.iter().flat_map(|held| named(world.version, held)).collect();
-    let is_linked = world.linked.iter().any(|pair| pair.contains(&who.organisation) && pair.contains(&who.home));
+    let named: Vec<String> = held
+        .iter()
+        .flat_map(|held| named(world.version, held))
+        .collect();
+    let is_linked = world
+        .linked
+        .iter()
+        .any(|pair| pair.contains(&who.organisation) && pair.contains(&who.home));
     let organisation = if is_member || is_linked { at } else { "***" };
     let each = user.organisations.iter().map(|one| {
         json!({"organisationId": id_of(one), "organisation": one, "profile": profile(&permissions(world, user, one))})
@@ -114,8 +152,12 @@ pub(super) fn current(world: &World, who: &Who, call: &Call) -> Reply {
     if world.version == Version::Five {
         out["_type"] = "User".into();
     }
-    let shown = call.header("x-organisation").map_or_else(|| id_of(&who.home), ToOwned::to_owned);
-    json_reply(200, &out).with("X-Organisation", shown).with("X-Permissions", named.join(","))
+    let shown = call
+        .header("x-organisation")
+        .map_or_else(|| id_of(&who.home), ToOwned::to_owned);
+    json_reply(200, &out)
+        .with("X-Organisation", shown)
+        .with("X-Permissions", named.join(","))
 }
 
 /// A permission as the version names it: TheHive 5 has cut two of them into parts.

@@ -142,7 +142,8 @@ impl World {
     fn new(version: Version, body_limit: usize) -> Self {
         let files = [("file".to_owned(), true)];
         let texts = TYPES.into_iter().map(|name| (name.to_owned(), false));
-        let texts_of = |names: &[&str]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
+        let texts_of =
+            |names: &[&str]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
         let user = |login: &str, key: &str, organisations: &[&str], permissions: &[&str]| User {
             login: format!("{login}@example.org"),
             key: key.to_owned(),
@@ -150,14 +151,26 @@ impl World {
             permissions: texts_of(permissions),
             locked: false,
         };
-        let all = ["manageCase", "manageObservable", "manageAlert", "manageAction", "manageAnalyse", "manageProcedure"];
+        let all = [
+            "manageCase",
+            "manageObservable",
+            "manageAlert",
+            "manageAction",
+            "manageAnalyse",
+            "manageProcedure",
+        ];
         Self {
             version,
             now: 1_795_300_000_000,
             users: vec![
                 user("analyst", KEY, &[FIRST, "soc"], &all),
                 user("reader", READER_KEY, &[FIRST], &[]),
-                user("admin", ADMIN_KEY, &["admin"], &["managePlatform", "manageOrganisation", "manageUser"]),
+                user(
+                    "admin",
+                    ADMIN_KEY,
+                    &["admin"],
+                    &["managePlatform", "manageOrganisation", "manageUser"],
+                ),
             ],
             cases: Vec::new(),
             alerts: Vec::new(),
@@ -166,7 +179,11 @@ impl World {
             attachments: BTreeMap::new(),
             observable_types: texts.chain(files).collect(),
             lacks: Vec::new(),
-            caseless: if version == Version::Five { texts_of(&["domain"]) } else { Vec::new() },
+            caseless: if version == Version::Five {
+                texts_of(&["domain"])
+            } else {
+                Vec::new()
+            },
             custom_fields: Vec::new(),
             case_templates: texts_of(&["phishing"]),
             patterns: texts_of(&["T1566", "T1059.001"]),
@@ -208,8 +225,10 @@ impl World {
     /// The names of the organisations there are.
     pub(super) fn organisations(&self) -> Vec<String> {
         let of_users = self.users.iter().flat_map(|user| &user.organisations);
-        let owned =
-            self.owners.values().flat_map(|owner| std::iter::once(&owner.organisation).chain(&owner.shared_with));
+        let owned = self
+            .owners
+            .values()
+            .flat_map(|owner| std::iter::once(&owner.organisation).chain(&owner.shared_with));
         let mut all: Vec<String> = of_users.chain(owned).cloned().collect();
         all.sort_unstable();
         all.dedup();
@@ -262,7 +281,10 @@ impl World {
         });
         lay(&mut record, &usual);
         if self.version == Version::Five {
-            lay(&mut record, &json!({"pap": 2, "ignoreSimilarity": false, "external": false}));
+            lay(
+                &mut record,
+                &json!({"pap": 2, "ignoreSimilarity": false, "external": false}),
+            );
         }
         lay(&mut record, fields);
         if self.version == Version::Five {
@@ -274,7 +296,10 @@ impl World {
         if self.cases.iter().any(|case| case["_id"] == parent) {
             self.audits.push((id.clone(), "Creation", record.clone()));
         }
-        self.observables.push(Observable { parent: parent.to_owned(), record });
+        self.observables.push(Observable {
+            parent: parent.to_owned(),
+            record,
+        });
         id
     }
 
@@ -301,10 +326,16 @@ impl World {
             }),
         );
         if self.version == Version::Five {
-            lay(&mut attachment, &json!({"path": "/", "extraData": {}, "external": false}));
+            lay(
+                &mut attachment,
+                &json!({"path": "/", "extraData": {}, "external": false}),
+            );
         }
         let mut all = Map::new();
-        lay(&mut all, &json!({"dataType": "file", "attachment": attachment}));
+        lay(
+            &mut all,
+            &json!({"dataType": "file", "attachment": attachment}),
+        );
         lay(&mut all, fields);
         self.add_observable(parent, &all.into())
     }
@@ -320,18 +351,26 @@ impl World {
     }
 
     fn owner_mut(&mut self, id: &str) -> &mut Owner {
-        let first = || Owner { organisation: FIRST.to_owned(), shared_with: Vec::new() };
+        let first = || Owner {
+            organisation: FIRST.to_owned(),
+            shared_with: Vec::new(),
+        };
         self.owners.entry(id.to_owned()).or_insert_with(first)
     }
 
     /// Whether the case or alert with this `_id` is the organisation's own.
     pub(crate) fn owns(&self, organisation: &str, id: &str) -> bool {
-        self.owners.get(id).map_or(FIRST, |owner| &owner.organisation) == organisation
+        self.owners
+            .get(id)
+            .map_or(FIRST, |owner| &owner.organisation)
+            == organisation
     }
 
     /// How many organisations the case with this `_id` is shared with.
     pub(crate) fn shares(&self, id: &str) -> usize {
-        self.owners.get(id).map_or(0, |owner| owner.shared_with.len())
+        self.owners
+            .get(id)
+            .map_or(0, |owner| owner.shared_with.len())
     }
 
     /// Whether an organisation sees the case or alert with this `_id`, and with it its observables.
@@ -342,15 +381,17 @@ impl World {
 
     /// The same for a record.
     pub(crate) fn shows(&self, organisation: &str, record: &Value) -> bool {
-        record["_id"].as_str().is_some_and(|id| self.sees(organisation, id))
+        record["_id"]
+            .as_str()
+            .is_some_and(|id| self.sees(organisation, id))
     }
 
     /// The case with this `_id` or number.
     pub(crate) fn case(&self, id_or_name: &str) -> Option<&Value> {
         let number = id_or_name.parse::<u64>().ok();
-        self.cases
-            .iter()
-            .find(|case| case["_id"] == id_or_name || (number.is_some() && case["number"].as_u64() == number))
+        self.cases.iter().find(|case| {
+            case["_id"] == id_or_name || (number.is_some() && case["number"].as_u64() == number)
+        })
     }
 
     /// The alert with this `_id` or `type;source;sourceRef`.
@@ -360,12 +401,16 @@ impl World {
 
     /// The same, if the organisation sees it.
     pub(crate) fn alert_of(&self, organisation: &str, id_or_name: &str) -> Option<&Value> {
-        self.alerts.iter().find(|alert| is_alert(alert, id_or_name) && self.shows(organisation, alert))
+        self.alerts
+            .iter()
+            .find(|alert| is_alert(alert, id_or_name) && self.shows(organisation, alert))
     }
 
     /// The alert with this `_id` or name, to change it.
     pub(crate) fn alert_mut(&mut self, id_or_name: &str) -> Option<&mut Value> {
-        self.alerts.iter_mut().find(|alert| is_alert(alert, id_or_name))
+        self.alerts
+            .iter_mut()
+            .find(|alert| is_alert(alert, id_or_name))
     }
 
     /// The observables of a case or alert.

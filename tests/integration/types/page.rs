@@ -12,7 +12,10 @@ fn the_published_page_is_what_the_table_says() {
         fs::write(&path, render_mapping_page()).unwrap();
     }
     let published = fs::read_to_string(&path).unwrap_or_default();
-    assert!(published == render_mapping_page(), "docs/mapping.md differs from the table: BLESS=1 cargo test writes it");
+    assert!(
+        published == render_mapping_page(),
+        "docs/mapping.md differs from the table: BLESS=1 cargo test writes it"
+    );
 }
 
 #[test]
@@ -23,7 +26,10 @@ fn the_page_has_a_line_for_every_type() {
         assert!(page.contains(&line), "{kind}");
     }
     let cells = |line: &&str| line.replace("\\|", "").matches('|').count();
-    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `") && line.contains("**")).collect();
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `") && line.contains("**"))
+        .collect();
     assert_eq!(rows.len(), 194);
     assert!(rows.iter().all(|line| cells(line) == 6));
 }

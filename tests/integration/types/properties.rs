@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use cortex_misp::types::{
-    AttributeInput, MispCapabilities, ObservableInput, ObservableTypeSet, Overrides, to_attributes, misp_types, normalise,
-    to_observables, validate,
+    AttributeInput, MispCapabilities, ObservableInput, ObservableTypeSet, Overrides, misp_types,
+    normalise, to_attributes, to_observables, validate,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -36,21 +36,52 @@ const EVENT: Uuid = Uuid::from_u128(0x5f0e_5b5c_0000_4000_8000_0000_0000_0001);
 fn holds(kind: &str, raw: &str, nth_category: usize, data_types: &ObservableTypeSet) {
     let newest = MispCapabilities::newest();
     let normal = normalise(kind, raw);
-    assert_eq!(normalise(kind, &normal), normal, "{kind} {raw}: normalise is idempotent");
-    assert_eq!(validate(kind, &normal, &newest), Ok(()), "{kind} {raw} as {normal}");
-    let allowed: Vec<&str> = CATEGORIES.into_iter().filter(|category| newest.allows(kind, category)).collect();
+    assert_eq!(
+        normalise(kind, &normal),
+        normal,
+        "{kind} {raw}: normalise is idempotent"
+    );
+    assert_eq!(
+        validate(kind, &normal, &newest),
+        Ok(()),
+        "{kind} {raw} as {normal}"
+    );
+    let allowed: Vec<&str> = CATEGORIES
+        .into_iter()
+        .filter(|category| newest.allows(kind, category))
+        .collect();
     let category = allowed[nth_category % allowed.len()];
-    let there =
-        to_observables(&AttributeInput { kind, category, value: raw, uuid: UUID, event: EVENT }, data_types).unwrap();
+    let there = to_observables(
+        &AttributeInput {
+            kind,
+            category,
+            value: raw,
+            uuid: UUID,
+            event: EVENT,
+        },
+        data_types,
+    )
+    .unwrap();
     let given: Vec<ObservableInput<'_>> = there
         .iter()
-        .map(|one| ObservableInput { data_type: &one.data_type, data: &one.data, tags: &one.tags })
+        .map(|one| ObservableInput {
+            data_type: &one.data_type,
+            data: &one.data,
+            tags: &one.tags,
+        })
         .collect();
     let back = to_attributes(&given, &Overrides::default(), &newest);
     assert!(back.refused.is_empty(), "{kind} {raw}: {:?}", back.refused);
-    let found: Vec<_> =
-        back.wanted.iter().map(|one| (one.kind.as_ref(), one.category.as_ref(), one.value.as_str())).collect();
-    assert_eq!(found, [(kind, category, normal.as_str())], "through {there:?}");
+    let found: Vec<_> = back
+        .wanted
+        .iter()
+        .map(|one| (one.kind.as_ref(), one.category.as_ref(), one.value.as_str()))
+        .collect();
+    assert_eq!(
+        found,
+        [(kind, category, normal.as_str())],
+        "through {there:?}"
+    );
 }
 
 /// TheHive 4, one with other types, and one that has none.
@@ -76,7 +107,11 @@ static THEHIVES: LazyLock<[ObservableTypeSet; 3]> = LazyLock::new(|| {
         "md5",
         "port",
     ];
-    [ObservableTypeSet::thehive4(), ObservableTypeSet::new(custom), ObservableTypeSet::new(["other"])]
+    [
+        ObservableTypeSet::thehive4(),
+        ObservableTypeSet::new(custom),
+        ObservableTypeSet::new(["other"]),
+    ]
 });
 
 /// One property test per family: kinds, and a strategy for their values.
@@ -229,7 +264,11 @@ fn single_address() -> impl Strategy<Value = String> {
 fn address() -> impl Strategy<Value = String> {
     (single_address(), 0_u8..129, any::<bool>()).prop_map(|(ip, bits, network)| {
         let bits = if ip.contains(':') { bits } else { bits % 33 };
-        let ip = if bits % 2 == 0 { ip.replacen('.', "[.]", 2) } else { ip };
+        let ip = if bits % 2 == 0 {
+            ip.replacen('.', "[.]", 2)
+        } else {
+            ip
+        };
         if network { format!("{ip}/{bits}") } else { ip }
     })
 }

@@ -45,17 +45,27 @@ impl Site for Shelf {
             return Reply::bytes(405, "text/html", b"<h1>Method not allowed</h1>".to_vec());
         }
         let path = call.path.split('?').next().unwrap_or_default();
-        let name = path.strip_prefix("/feed/").filter(|name| !name.contains('/')).unwrap_or_default();
+        let name = path
+            .strip_prefix("/feed/")
+            .filter(|name| !name.contains('/'))
+            .unwrap_or_default();
         let before = self.before.get_mut(name).and_then(VecDeque::pop_front);
         let Some(body) = before.or_else(|| fs::read(self.folder.join(name)).ok()) else {
-            return Reply::bytes(404, "text/html", b"<!DOCTYPE html><h1>Not found</h1>".to_vec());
+            return Reply::bytes(
+                404,
+                "text/html",
+                b"<!DOCTYPE html><h1>Not found</h1>".to_vec(),
+            );
         };
         if self.already_zipped {
             return Reply::bytes(200, self.content_type, body).with("Content-Encoding", "gzip");
         }
-        let takes_zipped = call.header("accept-encoding").is_some_and(|takes| takes.contains("gzip"));
+        let takes_zipped = call
+            .header("accept-encoding")
+            .is_some_and(|takes| takes.contains("gzip"));
         if self.zips && takes_zipped {
-            return Reply::bytes(200, self.content_type, zipped(&body)).with("Content-Encoding", "gzip");
+            return Reply::bytes(200, self.content_type, zipped(&body))
+                .with("Content-Encoding", "gzip");
         }
         Reply::bytes(200, self.content_type, body)
     }
@@ -77,7 +87,9 @@ pub(crate) fn url(shelf: &Server<Shelf>) -> String {
 pub(crate) fn endless(start: &str, piece: Vec<u8>) -> (String, JoinHandle<u64>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{start}");
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{start}"
+    );
     let thread = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         stream.read_exact(&mut [0; 16]).unwrap();

@@ -8,8 +8,13 @@ use crate::replay::compare::kind;
 use crate::replay::wire::{Answer, Exchange};
 
 /// Headers whose value must be the recorded one.
-const HEADERS: [&str; 5] =
-    ["Content-Type", "X-Total", "WWW-Authenticate", "Content-Disposition", "Content-Transfer-Encoding"];
+const HEADERS: [&str; 5] = [
+    "Content-Type",
+    "X-Total",
+    "WWW-Authenticate",
+    "Content-Disposition",
+    "Content-Transfer-Encoding",
+];
 
 /// Fields that are another's at every server: only their kind is compared.
 const VARY: [&str; 23] = [
@@ -61,7 +66,10 @@ pub(super) fn differences(stage: &Stage, exchange: &Exchange, answer: &Answer) -
     let text = String::from_utf8_lossy(&answer.body);
     if exchange.response["status"] != answer.status {
         let body: String = text.chars().take(300).collect();
-        return vec![format!("status {} instead of {}: {body}", answer.status, exchange.response["status"])];
+        return vec![format!(
+            "status {} instead of {}: {body}",
+            answer.status, exchange.response["status"]
+        )];
     }
     let mut found = Vec::new();
     headers(exchange, answer, &mut found);
@@ -91,11 +99,18 @@ fn headers(exchange: &Exchange, answer: &Answer, found: &mut Vec<String>) {
     };
     for name in HEADERS {
         if recorded(name) != answer.header(name) {
-            found.push(format!("{name} {:?} instead of {:?}", answer.header(name), recorded(name)));
+            found.push(format!(
+                "{name} {:?} instead of {:?}",
+                answer.header(name),
+                recorded(name)
+            ));
         }
     }
     // Lists come in pieces, which have no length.
-    let (one, other) = (recorded("Content-Length").is_some(), answer.header("Content-Length").is_some());
+    let (one, other) = (
+        recorded("Content-Length").is_some(),
+        answer.header("Content-Length").is_some(),
+    );
     if one != other && answer.status != 204 {
         found.push(format!("a length is told: {other} instead of {one}"));
     }
@@ -105,18 +120,26 @@ fn same(at: &str, recorded: &Value, body: &Value, found: &mut Vec<String>) {
     let name = at.rsplit('/').next().unwrap_or_default();
     match (recorded, body) {
         _ if OPEN.contains(&name) && kind(recorded) == kind(body) => {}
-        _ if VARY.contains(&name) && (kind(recorded) == kind(body) || body.is_null() == recorded.is_null()) => {}
+        _ if VARY.contains(&name)
+            && (kind(recorded) == kind(body) || body.is_null() == recorded.is_null()) => {}
         (Value::Object(one), Value::Object(other)) => {
             let is_free = |name: &str| MAY_LACK.contains(&name);
-            let lacking: Vec<&String> =
-                one.keys().filter(|name| !other.contains_key(*name) && !is_free(name)).collect();
-            let extra: Vec<&String> = other.keys().filter(|name| !one.contains_key(*name) && !is_free(name)).collect();
+            let lacking: Vec<&String> = one
+                .keys()
+                .filter(|name| !other.contains_key(*name) && !is_free(name))
+                .collect();
+            let extra: Vec<&String> = other
+                .keys()
+                .filter(|name| !one.contains_key(*name) && !is_free(name))
+                .collect();
             if !lacking.is_empty() || !extra.is_empty() {
                 found.push(format!("{at} lacks {lacking:?}, has {extra:?} too much"));
             }
             for (name, value) in one {
                 let other = body.get(name).filter(|_| !is_free(name));
-                other.into_iter().for_each(|other| same(&format!("{at}/{name}"), value, other, found));
+                other
+                    .into_iter()
+                    .for_each(|other| same(&format!("{at}/{name}"), value, other, found));
             }
         }
         (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
@@ -126,7 +149,11 @@ fn same(at: &str, recorded: &Value, body: &Value, found: &mut Vec<String>) {
         }
         (Value::String(one), Value::String(other)) if plain(one) == plain(other) => {}
         _ if recorded == body => {}
-        _ => found.push(format!("{at} is {} instead of {}", short(body), short(recorded))),
+        _ => found.push(format!(
+            "{at} is {} instead of {}",
+            short(body),
+            short(recorded)
+        )),
     }
 }
 
@@ -136,9 +163,16 @@ fn sorted(list: &[Value]) -> Vec<&Value> {
     list.sort_by_key(|one| match one {
         Value::Object(_) => {
             let audit = &one["base"];
-            let all = ["name", "data", "title", "sourceRef", "type"].map(|name| &one[name]).into_iter();
-            let all = all.chain([&audit["operation"], &audit["details"]["data"], &audit["details"]["message"]]);
-            all.map(|value| value.as_str().unwrap_or_default()).collect()
+            let all = ["name", "data", "title", "sourceRef", "type"]
+                .map(|name| &one[name])
+                .into_iter();
+            let all = all.chain([
+                &audit["operation"],
+                &audit["details"]["data"],
+                &audit["details"]["message"],
+            ]);
+            all.map(|value| value.as_str().unwrap_or_default())
+                .collect()
         }
         other => other.to_string(),
     });

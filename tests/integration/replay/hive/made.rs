@@ -9,7 +9,11 @@ pub(super) fn nothing(_: &mut Stage, _: &Exchange) {}
 
 /// The ids in the recorded request, in order.
 fn ids(exchange: &Exchange) -> Vec<String> {
-    let text = format!("{} {}", exchange.request["path"].as_str().unwrap_or_default(), exchange.request["body"]);
+    let text = format!(
+        "{} {}",
+        exchange.request["path"].as_str().unwrap_or_default(),
+        exchange.request["body"]
+    );
     let of = |part: &str| {
         let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
         format!("~{digits}")
@@ -23,7 +27,10 @@ fn first(exchange: &Exchange) -> String {
 
 /// The records of a recorded answer.
 fn answered(exchange: &Exchange) -> Vec<Value> {
-    exchange.response["body"].as_array().cloned().unwrap_or_default()
+    exchange.response["body"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default()
 }
 
 fn id(record: &Value) -> &str {
@@ -57,10 +64,20 @@ pub(super) fn alerts(stage: &mut Stage, exchange: &Exchange) {
             if !stage.has(case) {
                 stage.case(case, &Value::Null);
             }
-            stage.act("POST", "orgadmin", &format!("/api/alert/{}/merge/{case}", id(&record)), &json!({}));
+            stage.act(
+                "POST",
+                "orgadmin",
+                &format!("/api/alert/{}/merge/{case}", id(&record)),
+                &json!({}),
+            );
         }
         let fields = json!({"read": record["read"], "follow": record["follow"]});
-        stage.act("PATCH", "analyst", &format!("/api/v1/alert/{}", id(&record)), &fields);
+        stage.act(
+            "PATCH",
+            "analyst",
+            &format!("/api/v1/alert/{}", id(&record)),
+            &fields,
+        );
     }
 }
 
@@ -87,7 +104,11 @@ pub(super) fn observable(stage: &mut Stage, exchange: &Exchange) {
 pub(super) fn two_observables(stage: &mut Stage, exchange: &Exchange) {
     stage.alert("~1", &Value::Null);
     for (number, id) in ids(exchange).iter().enumerate() {
-        stage.observable(("alert", "~1"), id, &json!({"data": format!("192.0.2.{number}")}));
+        stage.observable(
+            ("alert", "~1"),
+            id,
+            &json!({"data": format!("192.0.2.{number}")}),
+        );
     }
 }
 
@@ -101,7 +122,10 @@ pub(super) fn two_cases(stage: &mut Stage, exchange: &Exchange) {
 pub(super) fn alert_and_case(stage: &mut Stage, exchange: &Exchange) {
     let ids = ids(exchange);
     stage.alert(&ids[0], &json!({"sourceRef": "two"}));
-    stage.case(&ids[1], &json!({"title": "t2", "description": "d", "tags": ["a"]}));
+    stage.case(
+        &ids[1],
+        &json!({"title": "t2", "description": "d", "tags": ["a"]}),
+    );
 }
 
 pub(super) fn alert_in_case(stage: &mut Stage, exchange: &Exchange) {
@@ -109,12 +133,20 @@ pub(super) fn alert_in_case(stage: &mut Stage, exchange: &Exchange) {
     stage.alert(id(record), record);
     stage.observable(("alert", id(record)), "~1", &Value::Null);
     stage.case("~50487448", &Value::Null);
-    stage.act("POST", "orgadmin", &format!("/api/alert/{}/merge/~50487448", id(record)), &json!({}));
+    stage.act(
+        "POST",
+        "orgadmin",
+        &format!("/api/alert/{}/merge/~50487448", id(record)),
+        &json!({}),
+    );
 }
 
 /// The case in the request.
 pub(super) fn a_case(stage: &mut Stage, exchange: &Exchange) {
-    let id = ids(exchange).into_iter().next().unwrap_or_else(|| "~1".to_owned());
+    let id = ids(exchange)
+        .into_iter()
+        .next()
+        .unwrap_or_else(|| "~1".to_owned());
     stage.case(&id, &Value::Null);
 }
 
@@ -131,14 +163,24 @@ pub(super) fn foreign_case(stage: &mut Stage, exchange: &Exchange) {
 fn flagged(stage: &mut Stage, exchange: &Exchange, many: usize) {
     let case = first(exchange);
     stage.case(&case, &Value::Null);
-    let all: Vec<String> = (0..many).map(|n| format!("198.18.{}.{}", n / 250, n % 250)).collect();
-    stage.observable(("case", &case), "~1", &json!({"data": all, "ioc": true, "message": "bulk"}));
+    let all: Vec<String> = (0..many)
+        .map(|n| format!("198.18.{}.{}", n / 250, n % 250))
+        .collect();
+    stage.observable(
+        ("case", &case),
+        "~1",
+        &json!({"data": all, "ioc": true, "message": "bulk"}),
+    );
 }
 
 /// Ten that are flagged, and one that is not.
 pub(super) fn ten_iocs(stage: &mut Stage, exchange: &Exchange) {
     flagged(stage, exchange, 10);
-    stage.observable(("case", &first(exchange)), "~2", &json!({"data": "192.0.2.200"}));
+    stage.observable(
+        ("case", &first(exchange)),
+        "~2",
+        &json!({"data": "192.0.2.200"}),
+    );
 }
 
 pub(super) fn ten_recorded(stage: &mut Stage, exchange: &Exchange) {
@@ -146,7 +188,12 @@ pub(super) fn ten_recorded(stage: &mut Stage, exchange: &Exchange) {
     stage.case(&case, &Value::Null);
     for record in answered(exchange) {
         let file = &record["attachment"];
-        match (file["name"].as_str(), file["size"].as_u64().and_then(|size| usize::try_from(size).ok())) {
+        match (
+            file["name"].as_str(),
+            file["size"]
+                .as_u64()
+                .and_then(|size| usize::try_from(size).ok()),
+        ) {
             (Some(name), Some(size)) => stage.file(&case, name, &"x".repeat(size), &record),
             _ => stage.observable(("case", &case), id(&record), &record),
         }
@@ -167,22 +214,38 @@ pub(super) fn thousand(stage: &mut Stage, exchange: &Exchange) {
     for record in answered(exchange) {
         stage.observable(("case", &case), id(&record), &record);
     }
-    let all: Vec<String> = (0..1000).map(|n| format!("198.18.{}.{}", n / 250, n % 250)).collect();
-    stage.observable(("case", &case), "~1", &json!({"data": all, "ioc": true, "message": "bulk"}));
+    let all: Vec<String> = (0..1000)
+        .map(|n| format!("198.18.{}.{}", n / 250, n % 250))
+        .collect();
+    stage.observable(
+        ("case", &case),
+        "~1",
+        &json!({"data": all, "ioc": true, "message": "bulk"}),
+    );
 }
 
 /// A case with the recorded file.
 pub(super) fn a_file(stage: &mut Stage, exchange: &Exchange) {
-    let case = ids(exchange).into_iter().next().unwrap_or_else(|| "~1".to_owned());
+    let case = ids(exchange)
+        .into_iter()
+        .next()
+        .unwrap_or_else(|| "~1".to_owned());
     stage.case(&case, &Value::Null);
-    stage.file(&case, "évil recorded.bin", "MZ recorded content", &Value::Null);
+    stage.file(
+        &case,
+        "évil recorded.bin",
+        "MZ recorded content",
+        &Value::Null,
+    );
 }
 
 /// The observable of the answer, in the case or the alert that the answer names.
 pub(super) fn an_observable_in_its_place(stage: &mut Stage, exchange: &Exchange) {
     let record = &answered(exchange)[0];
-    let (kind, parent) =
-        record["extraData"]["links"].as_object().and_then(|links| links.iter().next()).expect("a place");
+    let (kind, parent) = record["extraData"]["links"]
+        .as_object()
+        .and_then(|links| links.iter().next())
+        .expect("a place");
     match kind.as_str() {
         "case" => stage.case(id(parent), parent),
         _ => stage.alert(id(parent), parent),
@@ -196,9 +259,18 @@ pub(super) fn two_with_former_messages(stage: &mut Stage, exchange: &Exchange) {
     stage.case("~1", &Value::Null);
     let one = json!({"dataType": "domain", "data": "one.example", "ioc": true, "message": "C2"});
     stage.observable(("case", "~1"), &ids[0], &one);
-    stage.observable(("case", "~1"), &ids[1], &json!({"dataType": "domain", "data": "two.example", "ioc": true}));
+    stage.observable(
+        ("case", "~1"),
+        &ids[1],
+        &json!({"dataType": "domain", "data": "two.example", "ioc": true}),
+    );
     for change in [json!({"message": "C2 of the wave"}), json!({"tlp": 1})] {
-        stage.act("PATCH", "analyst", &format!("/api/v1/observable/{}", ids[0]), &change);
+        stage.act(
+            "PATCH",
+            "analyst",
+            &format!("/api/v1/observable/{}", ids[0]),
+            &change,
+        );
     }
     let both = json!({"ids": [stage.here(&ids[0]), stage.here(&ids[1])], "message": "both"});
     stage.act("PATCH", "analyst", "/api/v1/observable/_bulk", &both);

@@ -26,8 +26,17 @@ fn the_fake_thehive_answers_as_the_recorded_one() {
         let found = found.filter(|one| !is_known(table::OF_THE_FAKE, row.name, one));
         differences.extend(found.map(|difference| format!("{}: {difference}", row.name)));
     }
-    assert!(table::ROWS.len() >= AT_LEAST, "only {} exchanges", table::ROWS.len());
-    assert!(differences.is_empty(), "{} differences\n{}", differences.len(), differences.join("\n"));
+    assert!(
+        table::ROWS.len() >= AT_LEAST,
+        "only {} exchanges",
+        table::ROWS.len()
+    );
+    assert!(
+        differences.is_empty(),
+        "{} differences\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
 }
 
 #[test]
@@ -42,13 +51,18 @@ pub(crate) fn differences(stage: &mut Stage) -> (usize, Vec<String>) {
     let mut differences = Vec::new();
     let mut sent = 0;
     for row in table::ROWS {
-        if table::NOT_FOR_A_REAL_ONE.iter().any(|(name, _)| *name == row.name) {
+        if table::NOT_FOR_A_REAL_ONE
+            .iter()
+            .any(|(name, _)| *name == row.name)
+        {
             continue;
         }
         sent += 1;
         // What could not be made before one does not keep the others from being sent.
         let found = catch_unwind(AssertUnwindSafe(|| replay(row, stage)));
-        let found = found.unwrap_or_else(|_| vec!["it was not sent: see above".to_owned()]).into_iter();
+        let found = found
+            .unwrap_or_else(|_| vec!["it was not sent: see above".to_owned()])
+            .into_iter();
         let found = found.filter(|one| !is_known(table::OF_ANOTHER, row.name, one));
         differences.extend(found.map(|difference| format!("{}: {difference}", row.name)));
     }
@@ -56,7 +70,9 @@ pub(crate) fn differences(stage: &mut Stage) -> (usize, Vec<String>) {
 }
 
 fn is_known(known: &[(&str, &str, &str)], name: &str, difference: &str) -> bool {
-    known.iter().any(|(of, start, _)| *of == name && difference.starts_with(start))
+    known
+        .iter()
+        .any(|(of, start, _)| *of == name && difference.starts_with(start))
 }
 
 fn replay(row: &table::Row, stage: &mut Stage) -> Vec<String> {
@@ -91,15 +107,26 @@ fn world() -> thehive::World {
     };
     world.users = vec![
         user("analyst", "soc", &all),
-        user("orgadmin", "soc", &[&all[..], &["manageUser", "manageConfig"]].concat()),
+        user(
+            "orgadmin",
+            "soc",
+            &[&all[..], &["manageUser", "manageConfig"]].concat(),
+        ),
         user("readonly", "soc", &[]),
         user("other", "csirt", &all),
-        user("admin", "admin", &["managePlatform", "manageOrganisation", "manageUser"]),
+        user(
+            "admin",
+            "admin",
+            &["managePlatform", "manageOrganisation", "manageUser"],
+        ),
     ];
     world.linked = vec![["soc".to_owned(), "csirt".to_owned()]];
     world
 }
 
 fn thehives_keys() -> stage::Keys {
-    stage::ROLES.into_iter().map(|role| (role.to_owned(), format!("{role}-key"))).collect()
+    stage::ROLES
+        .into_iter()
+        .map(|role| (role.to_owned(), format!("{role}-key")))
+        .collect()
 }

@@ -39,10 +39,23 @@ impl Stage {
     pub(crate) fn new(url: String, keys: Keys) -> Self {
         let mark = format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..11]);
         let (home, other, ids, cases) = (String::new(), String::new(), BTreeMap::new(), Vec::new());
-        let mut stage = Self { url, keys, mark, home, other, ids, cases, number: 0, is_cortexsoc: false };
+        let mut stage = Self {
+            url,
+            keys,
+            mark,
+            home,
+            other,
+            ids,
+            cases,
+            number: 0,
+            is_cortexsoc: false,
+        };
         let organisation = |role: &str| {
             let user = stage.done("GET", role, "/api/v1/user/current", &Value::Null);
-            user["organisation"].as_str().expect("an organisation").to_owned()
+            user["organisation"]
+                .as_str()
+                .expect("an organisation")
+                .to_owned()
         };
         (stage.home, stage.other) = (organisation("analyst"), organisation("other"));
         stage
@@ -60,7 +73,9 @@ impl Stage {
     }
 
     fn key(&self, role: &str) -> &str {
-        self.keys.get(role).unwrap_or_else(|| panic!("THEHIVE_KEYS names no {role}"))
+        self.keys
+            .get(role)
+            .unwrap_or_else(|| panic!("THEHIVE_KEYS names no {role}"))
     }
 
     /// A request of our own: status and body.
@@ -95,11 +110,22 @@ impl Stage {
 
     /// What is here, as it was recorded.
     pub(super) fn recorded(&self, text: &str) -> String {
-        let text = SOURCES.iter().fold(text.to_owned(), |text, source| text.replace(&self.source(source), source));
-        let organisation = if self.is_cortexsoc { "cortexsoc" } else { "soc" };
-        ["organisation ", "\"organisation\":\""].iter().fold(text, |text, before| {
-            text.replace(&format!("{before}{}", self.home), &format!("{before}{organisation}"))
-        })
+        let text = SOURCES.iter().fold(text.to_owned(), |text, source| {
+            text.replace(&self.source(source), source)
+        });
+        let organisation = if self.is_cortexsoc {
+            "cortexsoc"
+        } else {
+            "soc"
+        };
+        ["organisation ", "\"organisation\":\""]
+            .iter()
+            .fold(text, |text, before| {
+                text.replace(
+                    &format!("{before}{}", self.home),
+                    &format!("{before}{organisation}"),
+                )
+            })
     }
 
     fn known(&mut self, recorded: &str, made: &Value) {
@@ -118,8 +144,18 @@ impl Stage {
             "type": "misp", "source": SOURCES[1], "sourceRef": recorded, "title": "t", "description": "d", "severity": 2,
             "date": 1_795_219_200_000_i64, "tlp": 2, "pap": 2, "tags": ["a"],
         });
-        let texts = ["type", "source", "sourceRef", "title", "description", "externalLink"];
-        for name in texts.into_iter().chain(["severity", "date", "tlp", "pap", "tags"]) {
+        let texts = [
+            "type",
+            "source",
+            "sourceRef",
+            "title",
+            "description",
+            "externalLink",
+        ];
+        for name in texts
+            .into_iter()
+            .chain(["severity", "date", "tlp", "pap", "tags"])
+        {
             if !fields[name].is_null() {
                 alert[name] = fields[name].clone();
             }
@@ -127,8 +163,12 @@ impl Stage {
         // A creation at any other TheHive than the recorded one has a source that nothing else has.
         let source = alert["source"].as_str().unwrap_or_default().to_owned();
         let is_ours = SOURCES.contains(&source.as_str());
-        alert["source"] =
-            if is_ours { self.source(&source) } else { format!("{source}-{}", self.source(SOURCES[1])) }.into();
+        alert["source"] = if is_ours {
+            self.source(&source)
+        } else {
+            format!("{source}-{}", self.source(SOURCES[1]))
+        }
+        .into();
         let made = self.done("POST", "analyst", "/api/alert", &alert);
         self.known(recorded, &made);
     }
@@ -140,7 +180,8 @@ impl Stage {
 
     /// Makes a case of this user's organisation.
     pub(super) fn case_of(&mut self, role: &str, recorded: &str, fields: &Value) {
-        let mut case = json!({"title": format!("cortex-misp test {}", self.mark), "description": "x"});
+        let mut case =
+            json!({"title": format!("cortex-misp test {}", self.mark), "description": "x"});
         for name in ["title", "description", "severity", "tags", "tlp", "pap"] {
             if !fields[name].is_null() {
                 case[name] = fields[name].clone();
@@ -153,19 +194,34 @@ impl Stage {
 
     /// A case that is to go with the stage.
     pub(super) fn keep(&mut self, case: &Value) {
-        self.cases.extend(case["_id"].as_str().map(ToOwned::to_owned));
+        self.cases
+            .extend(case["_id"].as_str().map(ToOwned::to_owned));
     }
 
     /// Adds an observable to an alert or a case, each by the id it was recorded with.
-    pub(super) fn observable(&mut self, (kind, parent): (&str, &str), recorded: &str, fields: &Value) {
+    pub(super) fn observable(
+        &mut self,
+        (kind, parent): (&str, &str),
+        recorded: &str,
+        fields: &Value,
+    ) {
         let mut observable = json!({"dataType": "ip", "data": "192.0.2.1"});
-        for name in ["dataType", "data", "tlp", "tags", "ioc", "sighted", "message"] {
+        for name in [
+            "dataType", "data", "tlp", "tags", "ioc", "sighted", "message",
+        ] {
             if !fields[name].is_null() {
                 observable[name] = fields[name].clone();
             }
         }
-        let path =
-            format!("/api/v1/{kind}/{}/{}", self.here(parent), if kind == "alert" { "artifact" } else { "observable" });
+        let path = format!(
+            "/api/v1/{kind}/{}/{}",
+            self.here(parent),
+            if kind == "alert" {
+                "artifact"
+            } else {
+                "observable"
+            }
+        );
         let made = self.done("POST", "analyst", &path, &observable);
         self.known(recorded, &made[0]);
     }
@@ -173,14 +229,33 @@ impl Stage {
     /// Adds a file to a case.
     pub(super) fn file(&mut self, case: &str, name: &str, content: &str, fields: &Value) {
         let mut json = json!({"dataType": "file", "ioc": true});
-        for name in ["message", "tlp", "tags"].into_iter().filter(|name| !fields[*name].is_null()) {
+        for name in ["message", "tlp", "tags"]
+            .into_iter()
+            .filter(|name| !fields[*name].is_null())
+        {
             json[name] = fields[name].clone();
         }
-        assert_eq!(Self::upload(&self.url, self.key("analyst"), &self.here(case), &json, [name, content]).0, 201);
+        assert_eq!(
+            Self::upload(
+                &self.url,
+                self.key("analyst"),
+                &self.here(case),
+                &json,
+                [name, content]
+            )
+            .0,
+            201
+        );
     }
 
     /// Adds a file, by its name and content, to a case: status and body.
-    pub(crate) fn upload(url: &str, key: &str, case: &str, fields: &Value, file: [&str; 2]) -> (u16, Value) {
+    pub(crate) fn upload(
+        url: &str,
+        key: &str,
+        case: &str,
+        fields: &Value,
+        file: [&str; 2],
+    ) -> (u16, Value) {
         let host = url.trim_start_matches("http://");
         let head = format!(
             "POST /api/v1/case/{case}/observable HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\
@@ -193,7 +268,10 @@ impl Stage {
              Content-Type: application/octet-stream\r\n\r\n{content}\r\n--b--\r\n"
         );
         let answer = exchanged(host, &head, body.as_bytes());
-        (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+        (
+            answer.status,
+            serde_json::from_slice(&answer.body).unwrap_or_default(),
+        )
     }
 
     /// Asks something else of what is there, as an analyst would.
@@ -215,8 +293,12 @@ impl Stage {
             let value = value.as_str().unwrap_or_default();
             match name.to_lowercase().as_str() {
                 "authorization" if exchange.name.contains("no-key") => {}
-                "authorization" => head += &format!("Authorization: {}\r\n", self.authorization(exchange)),
-                "x-organisation" => head += &format!("X-Organisation: {}\r\n", self.organisation(value)),
+                "authorization" => {
+                    head += &format!("Authorization: {}\r\n", self.authorization(exchange))
+                }
+                "x-organisation" => {
+                    head += &format!("X-Organisation: {}\r\n", self.organisation(value))
+                }
                 "content-length" | "connection" | "accept-encoding" => {}
                 _ => head += &format!("{name}: {value}\r\n"),
             }
@@ -254,7 +336,10 @@ impl Stage {
             Value::Null => Vec::new(),
             Value::String(cut) if cut.starts_with("{'") => self.here(&long(exchange)).into_bytes(),
             // Bytes were recorded as one character each.
-            Value::String(raw) => raw.chars().filter_map(|c| u8::try_from(u32::from(c)).ok()).collect(),
+            Value::String(raw) => raw
+                .chars()
+                .filter_map(|c| u8::try_from(u32::from(c)).ok())
+                .collect(),
             body => self.here(&body.to_string()).into_bytes(),
         }
     }
@@ -267,10 +352,19 @@ pub(crate) fn ask(url: &str, key: &str, method: &str, path: &str, body: &Value) 
         "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\
          Content-Type: application/json\r\n"
     );
-    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+    let body = if body.is_null() {
+        Vec::new()
+    } else {
+        body.to_string().into_bytes()
+    };
     let answer = exchanged(host, &head, &body);
-    let text = || (!answer.body.is_empty()).then(|| String::from_utf8_lossy(&answer.body).into_owned().into());
-    (answer.status, serde_json::from_slice(&answer.body).unwrap_or_else(|_| text().unwrap_or_default()))
+    let text = || {
+        (!answer.body.is_empty()).then(|| String::from_utf8_lossy(&answer.body).into_owned().into())
+    };
+    (
+        answer.status,
+        serde_json::from_slice(&answer.body).unwrap_or_else(|_| text().unwrap_or_default()),
+    )
 }
 
 /// The bodies that were too long to be recorded.
@@ -295,11 +389,11 @@ impl Drop for Stage {
                 {"_name": "page", "from": 0, "to": 400},
             ]});
             let (_, alerts) = self.ask("POST", role, "/api/v1/query", &all);
-            let ours = alerts
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter(|alert| alert["source"].as_str().is_some_and(|source| source.contains(&self.mark)));
+            let ours = alerts.as_array().into_iter().flatten().filter(|alert| {
+                alert["source"]
+                    .as_str()
+                    .is_some_and(|source| source.contains(&self.mark))
+            });
             for id in ours.filter_map(|alert| alert["_id"].as_str()) {
                 self.ask("DELETE", role, &format!("/api/alert/{id}"), &Value::Null);
             }

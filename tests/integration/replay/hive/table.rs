@@ -1,9 +1,10 @@
 //! Which exchanges are replayed, what is made before each, and what is known to differ, with the reason.
 
 use super::made::{
-    a_case, a_file, alert_and_case, alert_in_case, alerts, an_observable_in_its_place, foreign_case, many, nothing,
-    observable, observables, of_path, patched, ten_iocs, ten_recorded, the_case, the_same, thousand, two_cases,
-    two_observables, two_with_former_messages, with_an_address,
+    a_case, a_file, alert_and_case, alert_in_case, alerts, an_observable_in_its_place,
+    foreign_case, many, nothing, observable, observables, of_path, patched, ten_iocs, ten_recorded,
+    the_case, the_same, thousand, two_cases, two_observables, two_with_former_messages,
+    with_an_address,
 };
 use super::stage::Stage;
 use crate::replay::wire::Exchange;
@@ -21,28 +22,69 @@ const fn row(name: &'static str, made: fn(&mut Stage, &Exchange)) -> Row {
 
 /// What the fake answers otherwise, with the reason; the beginning of a difference.
 pub(super) const OF_THE_FAKE: &[(&str, &str, &str)] = &[
-    ("037-create-alert-bad-json", "/message", "the words are those of TheHive's parser of JSON"),
-    ("535-shared-case-extradata-not-owner", "/0/extraData", "the case is not shared here, and seen by its owner"),
-    ("536-shared-case-extradata-owner", "/0/extraData/shareCount", "the case is not shared here"),
+    (
+        "037-create-alert-bad-json",
+        "/message",
+        "the words are those of TheHive's parser of JSON",
+    ),
+    (
+        "535-shared-case-extradata-not-owner",
+        "/0/extraData",
+        "the case is not shared here, and seen by its owner",
+    ),
+    (
+        "536-shared-case-extradata-owner",
+        "/0/extraData/shareCount",
+        "the case is not shared here",
+    ),
 ];
 
 /// What another real TheHive may answer otherwise, with the reason; the beginning of a difference.
 pub(super) const OF_ANOTHER: &[(&str, &str, &str)] = &[
-    ("036-create-alert-too-large", "status 201", "how large a body may be is a setting of the server"),
-    ("053-query-unknown-operation", "/message", "without a connector to Cortex a query begins with less"),
+    (
+        "036-create-alert-too-large",
+        "status 201",
+        "how large a body may be is a setting of the server",
+    ),
+    (
+        "053-query-unknown-operation",
+        "/message",
+        "without a connector to Cortex a query begins with less",
+    ),
     ("053-query-unknown-operation", "/errors", "the same"),
     ("532-bad-query", "/message", "the same"),
     ("532-bad-query", "/errors", "the same"),
-    ("037-create-alert-bad-json", "/message", "the words are those of the version of the parser"),
-    ("521-current-user-other-organisation-by-header", "/organisation", "the recorded organisations were linked"),
-    ("536-shared-case-extradata-owner", "/0/extraData/shareCount", "organisations that are not linked share nothing"),
+    (
+        "037-create-alert-bad-json",
+        "/message",
+        "the words are those of the version of the parser",
+    ),
+    (
+        "521-current-user-other-organisation-by-header",
+        "/organisation",
+        "the recorded organisations were linked",
+    ),
+    (
+        "536-shared-case-extradata-owner",
+        "/0/extraData/shareCount",
+        "organisations that are not linked share nothing",
+    ),
 ];
 
 /// Exchanges that are not sent to a real TheHive, with the reason.
 pub(super) const NOT_FOR_A_REAL_ONE: &[(&str, &str)] = &[
-    ("016-add-file-207", "a race inside TheHive: it loses the file now and then"),
-    ("535-shared-case-extradata-not-owner", "the share is not made"),
-    ("537-observables-page-of-500", "550 observables take a minute and more"),
+    (
+        "016-add-file-207",
+        "a race inside TheHive: it loses the file now and then",
+    ),
+    (
+        "535-shared-case-extradata-not-owner",
+        "the share is not made",
+    ),
+    (
+        "537-observables-page-of-500",
+        "550 observables take a minute and more",
+    ),
     ("538-x-total-above-1000", "1,000 observables take minutes"),
 ];
 
@@ -148,7 +190,16 @@ pub(super) const ROWS: &[Row] = &[
     row("537-observables-page-of-500", many),
     row("538-x-total-above-1000", thousand),
     row("539-alerts-of-case", alerts),
-    row("580-query-observable-with-its-case", an_observable_in_its_place),
-    row("581-query-observable-of-an-alert", an_observable_in_its_place),
-    row("582-query-audits-of-observables-v0", two_with_former_messages),
+    row(
+        "580-query-observable-with-its-case",
+        an_observable_in_its_place,
+    ),
+    row(
+        "581-query-observable-of-an-alert",
+        an_observable_in_its_place,
+    ),
+    row(
+        "582-query-audits-of-observables-v0",
+        two_with_former_messages,
+    ),
 ];

@@ -27,22 +27,47 @@ const CONFIGURATION: &str = "configuration";
 const THEHIVE: &str = "TheHive";
 const ITEMS: &str = "items";
 
-/// The doctor's whole word on a job or configuration, as a table or as JSON, and whether anything failed.
+/// The doctor's whole word on a job or configuration, as a table or as JSON, and whether anything
+/// failed.
 #[must_use]
-pub fn run_check<W: Worker>(place: &JobSource, as_json: bool, options: Vec<OptionSpec>) -> (String, bool) {
+pub fn run_check<W: Worker>(
+    place: &JobSource,
+    as_json: bool,
+    options: Vec<OptionSpec>,
+) -> (String, bool) {
     const WANTED: &str = "`check` takes a job, or the worker's configuration alone, as JSON";
-    let input = place.read_job().context(WANTED).and_then(|given| DoctorInput::new(given, options));
-    let findings = examine_input::<W>(input, place, &RunReport::with_environment(Environment::from_process()));
+
+    let input = place
+        .read_job()
+        .context(WANTED)
+        .and_then(|given| DoctorInput::new(given, options));
+    let findings = examine_input::<W>(
+        input,
+        place,
+        &RunReport::with_environment(Environment::from_process()),
+    );
+
     let text = match as_json {
         true => text::escape_json(format!("{:#}", render::to_json(W::PROGRAM, &findings))),
         false => render::to_text(W::PROGRAM, &findings),
     };
-    (text, findings.iter().any(|finding| finding.verdict == Verdict::Failed))
+
+    (
+        text,
+        findings
+            .iter()
+            .any(|finding| finding.verdict == Verdict::Failed),
+    )
 }
 
 /// Looks at everything that the configuration names. Every text is cleaned of its secrets.
-fn examine_input<W: Worker>(input: Result<DoctorInput>, place: &JobSource, run: &RunReport) -> Vec<Finding> {
+fn examine_input<W: Worker>(
+    input: Result<DoctorInput>,
+    place: &JobSource,
+    run: &RunReport,
+) -> Vec<Finding> {
     let mut findings = Findings::for_subject(CONFIGURATION);
+
     let found = match input {
         Ok(input) => {
             run.set_scrubber(input.scrubber(run.environment()));
@@ -53,28 +78,41 @@ fn examine_input<W: Worker>(input: Result<DoctorInput>, place: &JobSource, run: 
             findings.into_all()
         }
     };
+
     let scrubber = run.scrubber();
     let cleaned = |finding: Finding| Finding {
         subject: scrubber.clean(&finding.subject),
         words: scrubber.clean_truncated(&finding.words, LONGEST),
         ..finding
     };
+
     found.into_iter().map(cleaned).collect()
 }
 
 /// The longest words of a finding, in characters.
 const LONGEST: usize = 1_500;
 
-/// So many seconds it waits for an answer: what is asked here is small, and somebody sits before it.
+/// So many seconds it waits for an answer: what is asked here is small, and somebody sits before
+/// it.
 const PATIENCE: u64 = 60;
 
 fn cap_read_timeout(limits: &TimeLimits) -> TimeLimits {
-    TimeLimits { read_timeout: limits.read_timeout.min(PATIENCE), ..limits.clone() }
+    TimeLimits {
+        read_timeout: limits.read_timeout.min(PATIENCE),
+        ..limits.clone()
+    }
 }
 
-fn examine_config<W: Worker>(input: &DoctorInput, place: &JobSource, run: &RunReport, mut findings: Findings) -> Vec<Finding> {
+fn examine_config<W: Worker>(
+    input: &DoctorInput,
+    place: &JobSource,
+    run: &RunReport,
+    mut findings: Findings,
+) -> Vec<Finding> {
     let read = config::parse_options::<W::Config>(&input.config, OptionSource::Configuration);
-    let wanted = read.and_then(|(config, warnings)| Ok((W::requirements(&config, input)?, config, warnings)));
+    let wanted = read
+        .and_then(|(config, warnings)| Ok((W::requirements(&config, input)?, config, warnings)));
+
     let (wants, config, warnings) = match wanted {
         Ok(wanted) => wanted,
         Err(error) => {
@@ -83,16 +121,31 @@ fn examine_config<W: Worker>(input: &DoctorInput, place: &JobSource, run: &RunRe
             return findings.into_all();
         }
     };
+
     if warnings.is_empty() {
         findings.ok(ITEMS, "all are known and good");
     }
-    warnings.into_iter().for_each(|warning| findings.warn(ITEMS, warning));
+    warnings
+        .into_iter()
+        .for_each(|warning| findings.warn(ITEMS, warning));
     thehive::check_instance(&wants, &mut findings);
     thehive::check_secret(&wants, &mut findings);
     let limits = cap_read_timeout(W::limits(&config));
     let clock = Clock::start(limits.deadline_minutes);
-    let network = HttpContext::new(limits.timeouts(), &input.config, place.folder(), clock, run.http_context());
-    let (working, idle): (Vec<_>, Vec<_>) = wants.connections.iter().cloned().partition(|one| (wants.may)(one.purpose));
+    let network = HttpContext::new(
+        limits.timeouts(),
+        &input.config,
+        place.folder(),
+        clock,
+        run.http_context(),
+    );
+
+    let (working, idle): (Vec<_>, Vec<_>) = wants
+        .connections
+        .iter()
+        .cloned()
+        .partition(|one| (wants.may)(one.purpose));
+
     let working = match own::configure_each(working, &input.config, &config) {
         Ok(working) => working,
         Err(error) => {
@@ -100,15 +153,18 @@ fn examine_config<W: Worker>(input: &DoctorInput, place: &JobSource, run: &RunRe
             Vec::new()
         }
     };
+
     if idle.len() == wants.connections.len() {
         findings.fail(
             "purpose",
             format!(
-                "no connection may {0}: set its \"purpose\" to ImportAndExport, or declare one that may",
+                "no connection may {0}: set its \"purpose\" to ImportAndExport, or declare one \
+                 that may",
                 wants.work
             ),
         );
     }
+
     let mut of_thehive = Findings::for_subject(THEHIVE);
     let home = thehive::examine(&wants.thehive, &network, run, &mut of_thehive);
     let acting = acting_organisations(&wants, input, home);
@@ -119,26 +175,51 @@ fn examine_config<W: Worker>(input: &DoctorInput, place: &JobSource, run: &RunRe
         of_connections.extend(found);
         targets.extend(seen.filter(|seen| seen.is_target));
     }
-    of_connections.extend(idle.iter().flat_map(|connection| skip_idle_connection(connection, wants.work)));
+    of_connections.extend(
+        idle.iter()
+            .flat_map(|connection| skip_idle_connection(connection, wants.work)),
+    );
     export_targets::compare(&targets, W::expected_event(&config, input), &mut findings);
-    // What the HTTP room found wrong with what it was given, such as a file of certificates, would stand in a report.
+    // What the HTTP room found wrong with what it was given, such as a file of certificates, would
+    // stand in a report.
     let remarks = std::mem::take(&mut run.draft().full.warnings);
-    remarks.into_iter().for_each(|remark| findings.warn("network", remark));
-    findings.into_all().into_iter().chain(of_connections).chain(of_thehive.into_all()).collect()
+    remarks
+        .into_iter()
+        .for_each(|remark| findings.warn("network", remark));
+
+    findings
+        .into_all()
+        .into_iter()
+        .chain(of_connections)
+        .chain(of_thehive.into_all())
+        .collect()
 }
 
 /// Visits all at the same time, so that one that hangs keeps no other waiting; in their order.
-fn visit_in_parallel<'c, C: Sync, T: Send>(connections: &'c [C], visit: impl Fn(&'c C) -> T + Sync) -> Vec<T> {
+fn visit_in_parallel<'c, C: Sync, T: Send>(
+    connections: &'c [C],
+    visit: impl Fn(&'c C) -> T + Sync,
+) -> Vec<T> {
     let visit = &visit;
     thread::scope(|scope| {
-        let threads: Vec<_> = connections.iter().map(|one| scope.spawn(move || visit(one))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|cause| resume_unwind(cause))).collect()
+        let threads: Vec<_> = connections
+            .iter()
+            .map(|one| scope.spawn(move || visit(one)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|cause| resume_unwind(cause)))
+            .collect()
     })
 }
 
-/// The organisations of TheHive that a run would be for, as far as that is known; none in the place of one that the job
-/// does not name. `home` is that of TheHive's user.
-fn acting_organisations(wants: &Requirements, input: &DoctorInput, home: Option<String>) -> Vec<Option<String>> {
+/// The organisations of TheHive that a run would be for, as far as that is known; none in the place
+/// of one that the job does not name. `home` is that of TheHive's user.
+fn acting_organisations(
+    wants: &Requirements,
+    input: &DoctorInput,
+    home: Option<String>,
+) -> Vec<Option<String>> {
     let named = &wants.thehive.organisations;
     match (wants.is_for_jobs_organisation, input.is_job()) {
         (true, true) => vec![input.organisation().map(ToOwned::to_owned)],
@@ -162,13 +243,28 @@ fn visit_connection<W: Worker>(
         findings.mark_unchecked(&["the connection"]);
         return (findings.into_all(), None);
     }
+
     let (name, url) = (connection.name.clone(), connection.url().to_string());
-    let part = run.open(ConnectionReport { name, url, kind: Misp::kind(connection), ..ConnectionReport::default() });
+    let part = run.open(ConnectionReport {
+        name,
+        url,
+        kind: Misp::kind(connection),
+        ..ConnectionReport::default()
+    });
+
     let of_misp = W::misp_requirements(config, connection);
     check_organisations(&of_misp, acting, &mut findings);
     let names = |misp: &Misp, part: &_| W::check_filter_names(config, misp, part);
-    let visit = Probe { connection, wants: &of_misp, network, part: &part, names: &names };
+    let visit = Probe {
+        connection,
+        wants: &of_misp,
+        network,
+        part: &part,
+        names: &names,
+    };
+
     let seen = connection_findings(&visit, &mut findings);
+
     (findings.into_all(), seen)
 }
 
@@ -186,28 +282,46 @@ fn connection_findings(visit: &Probe<'_>, findings: &mut Findings) -> Option<Pro
                 Ok(Misp::Server(_)) => {}
                 Err(error) => findings.fail(CONNECTION, format!("{error:#}")),
             }
+
             None
         }
     }
 }
 
-/// Which organisations of TheHive may use a connection, where not all may. `known` are those that a run would be for.
+/// Which organisations of TheHive may use a connection, where not all may. `known` are those that a
+/// run would be for.
 fn check_organisations(
     MispRequirements { organisations, .. }: &MispRequirements,
     known: &[Option<String>],
     findings: &mut Findings,
 ) {
     const CHECK: &str = "organisations";
+
     if organisations.allows_all() {
         return;
     }
-    let denials: Vec<_> = known.iter().filter_map(|name| organisations.denial_reason(name.as_deref())).collect();
+    let denials: Vec<_> = known
+        .iter()
+        .filter_map(|name| organisations.denial_reason(name.as_deref()))
+        .collect();
+
     match (known.len(), denials.len()) {
         (0, _) => findings.ok(CHECK, "it is for certain organisations of TheHive only"),
-        (_, 0) => {
-            findings.ok(CHECK, format!("{} may use it", known.iter().flatten().cloned().collect::<Vec<_>>().join(", ")))
+        (_, 0) => findings.ok(
+            CHECK,
+            format!(
+                "{} may use it",
+                known
+                    .iter()
+                    .flatten()
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
+        ),
+        (all, denied) if all == denied => {
+            findings.fail(CHECK, format!("it {}", denials.join("; it ")))
         }
-        (all, denied) if all == denied => findings.fail(CHECK, format!("it {}", denials.join("; it "))),
         _ => findings.warn(CHECK, format!("it {}", denials.join("; it "))),
     }
 }
@@ -220,7 +334,11 @@ fn skip_idle_connection(connection: &Connection, work: &str) -> Vec<Finding> {
         Purpose::ExportOnly => "export only",
         Purpose::ImportAndExport => "both",
     };
-    findings.skip("purpose", format!("for {purpose}, so not looked at: it takes no part in an {work}"));
+
+    findings.skip(
+        "purpose",
+        format!("for {purpose}, so not looked at: it takes no part in an {work}"),
+    );
     findings.into_all()
 }
 
@@ -230,8 +348,21 @@ mod tests {
 
     #[test]
     fn it_waits_for_a_minute_at_most() {
-        let waits = |read_timeout| cap_read_timeout(&TimeLimits { deadline_minutes: 25, connect_timeout: 10, read_timeout });
-        assert_eq!((waits(300).read_timeout, waits(5).read_timeout), (PATIENCE, 5));
-        assert_eq!((waits(300).connect_timeout, waits(300).deadline_minutes), (10, 25));
+        let waits = |read_timeout| {
+            cap_read_timeout(&TimeLimits {
+                deadline_minutes: 25,
+                connect_timeout: 10,
+                read_timeout,
+            })
+        };
+
+        assert_eq!(
+            (waits(300).read_timeout, waits(5).read_timeout),
+            (PATIENCE, 5)
+        );
+        assert_eq!(
+            (waits(300).connect_timeout, waits(300).deadline_minutes),
+            (10, 25)
+        );
     }
 }
