@@ -11,9 +11,9 @@
     reason = "a program for people, with the fake MISP of the tests"
 )]
 
-#[path = "../tests/integration/http_fake.rs"]
+#[path = "../tests/integration/harness/http_fake.rs"]
 mod http_fake;
-#[path = "../tests/integration/misp/mod.rs"]
+#[path = "../tests/integration/harness/misp/mod.rs"]
 mod misp;
 
 use std::fs;

@@ -43,12 +43,12 @@ pub fn neutralise_words(sentence: &str) -> String {
             quoted.push(word);
             continue;
         }
-        for take_member in [quote_words(&mut quoted), word.to_owned()]
+        for part in [quote_words(&mut quoted), word.to_owned()]
             .into_iter()
             .filter(|part| !part.is_empty())
         {
             all.push_str(if all.is_empty() { "" } else { " " });
-            all.push_str(&take_member);
+            all.push_str(&part);
         }
     }
 

@@ -625,7 +625,7 @@ impl ConnectionExport<'_> {
 
         exclusive::drop_rivals(wanted, names)
             .into_iter()
-            .for_each(|warn_about_event| self.part.warn(self.part.run.clean(&warn_about_event)));
+            .for_each(|remark| self.part.warn(self.part.run.clean(&remark)));
     }
 
     fn warn_of_refused_tags(&self, refused: &BTreeMap<Why, Vec<&str>>) {

@@ -264,7 +264,7 @@ impl Commands<'_> {
         let address = Url::parse(text).ok().filter(|url| url.has_host())?;
         let of = |connection: &'_ Connection| match &connection.target {
             Target::Server { url, .. } => {
-                strip_server_url(&address, url).map(|event_path| parse_event_path(&event_path))
+                strip_server_url(&address, url).map(|path| parse_event_path(&path))
             }
             Target::Feed { .. } | Target::WebFeed { .. } => None,
         };

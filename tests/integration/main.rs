@@ -10,75 +10,37 @@
     reason = "these are tests: a panic is a failure, and the fakes offer more than the tests of one moment use"
 )]
 
-mod alerting;
-mod alerting_broken;
-mod answering;
-mod asking;
-mod bounds;
-mod broken;
+mod alerts;
+#[path = "harness/canaries.rs"]
 mod canaries;
-mod cases;
-mod chunks;
-mod clicked;
-mod clicking;
-mod closing;
-mod connecting;
 mod connections;
+#[path = "harness/desk.rs"]
 mod desk;
 mod doctor;
 mod documents;
-mod echoing;
-mod exporting;
-mod extras_of_exports;
+mod exports;
+#[path = "harness/fakes/mod.rs"]
 mod fakes;
 mod feeds;
-mod feeds_of_exports;
-mod files_of_exports;
-mod filtering;
-mod foreign_tags;
+#[path = "harness/forward.rs"]
 mod forward;
-mod growth;
-mod hive_client;
-mod hostile;
+#[path = "harness/http_fake.rs"]
 mod http_fake;
-mod importing;
-mod inert;
-mod interruptions;
-mod large_events;
-mod large_files;
-mod layers;
-mod lifecycle;
-mod lines_of_exports;
-mod lookup_time;
-mod loop_guard;
-mod loose_answers;
+mod imports;
+mod jobs;
+mod lookups;
 mod markings;
-mod markings_of_exports;
-mod max_artifacts;
-mod max_new_alerts;
+#[path = "harness/misp/mod.rs"]
 mod misp;
-mod moments;
-mod not_set;
-mod objects_of_exports;
-mod odd_fields;
-mod pages;
+#[path = "harness/program.rs"]
 mod program;
-mod proxied;
+#[path = "harness/proxy.rs"]
 mod proxy;
+#[path = "harness/replay/mod.rs"]
 mod replay;
-mod reviewed;
 #[path = "../scenarios/mod.rs"]
 mod scenarios;
-mod scheduling;
-mod secrets_in_content;
-mod secure;
-mod settings_of_exports;
-mod state_line;
-mod strangers;
-mod tags_of_exports;
-mod terminal;
+#[path = "harness/thehive/mod.rs"]
 mod thehive;
+mod trust;
 mod types;
-mod unreadable;
-mod values_of_exports;
-mod web_feeds;

@@ -13,22 +13,22 @@
     reason = "these are tests: a panic is a failure, and what is shared with the other tests offers more than is used here"
 )]
 
-#[path = "../integration/canaries.rs"]
+#[path = "../integration/harness/canaries.rs"]
 mod canaries;
 mod chain;
-#[path = "../integration/http_fake.rs"]
+#[path = "../integration/harness/http_fake.rs"]
 mod http_fake;
-#[path = "../integration/misp/mod.rs"]
+#[path = "../integration/harness/misp/mod.rs"]
 mod misp;
-#[path = "../integration/program.rs"]
+#[path = "../integration/harness/program.rs"]
 mod program;
-#[path = "../integration/proxy.rs"]
+#[path = "../integration/harness/proxy.rs"]
 mod proxy;
-#[path = "../integration/replay/mod.rs"]
+#[path = "../integration/harness/replay/mod.rs"]
 mod replay;
 #[path = "../scenarios/mod.rs"]
 mod scenarios;
-#[path = "../integration/thehive/mod.rs"]
+#[path = "../integration/harness/thehive/mod.rs"]
 mod thehive;
 
 use std::collections::BTreeMap;

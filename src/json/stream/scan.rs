@@ -265,7 +265,7 @@ impl JsonStream<'_> {
             true => to_utf8(plain).and_then(take),
             false => serde_json::from_slice::<String>(&scratch)
                 .map_err(|error| parser_flaw(&error))
-                .and_then(|text_size| take(&text_size)),
+                .and_then(|text| take(&text)),
         };
 
         if scratch.capacity() <= 2 * BUFFER {

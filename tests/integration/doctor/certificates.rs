@@ -4,9 +4,9 @@ use rcgen::CertificateParams;
 use serde_json::{Value, json};
 
 use super::{config, nothing_was_changed, told};
+use crate::connections::tls::{Authority, Front};
 use crate::misp::{Fake, World};
 use crate::program::{Program, search};
-use crate::secure::{Authority, Front};
 
 /// A configuration for what stands at this address, trusting this authority by `cacerts`.
 fn behind(misp: &Fake, front: &Front, authority: Option<&Authority>) -> Value {

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::{access, config, names, nothing_was_changed, told};
 use crate::desk::Desk;
+use crate::feeds::web::shelf::{self, Shelf};
 use crate::misp::{Fake, World, key};
 use crate::program::{Program, counts, full, of};
 use crate::thehive;
-use crate::web_feeds::shelf::{self, Shelf};
 
 fn two(first: &Fake, second: &Fake, settings: Value) -> Value {
     json!({

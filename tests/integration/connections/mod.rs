@@ -1,0 +1,7 @@
+//! How servers are reached: several connections, TLS, proxies, time.
+
+pub(crate) mod first_answer;
+pub(crate) mod proxies;
+pub(crate) mod several;
+pub(crate) mod thehive_questions;
+pub(crate) mod tls;

@@ -1,0 +1,8 @@
+//! A job from its first byte to the last of its report: what cannot be read, signals, a terminal, a schedule.
+
+pub(crate) mod case_folders;
+pub(crate) mod import_now;
+pub(crate) mod signals;
+pub(crate) mod terminal;
+pub(crate) mod unreadable;
+pub(crate) mod unset_options;

@@ -1,0 +1,5 @@
+//! A value is looked up: which events know it, and what is said where not all was searched.
+
+pub(crate) mod clicks;
+pub(crate) mod jobs_of_cortex;
+pub(crate) mod look_up_seconds;
