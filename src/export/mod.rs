@@ -37,9 +37,10 @@ use crate::cortex::markdown::neutralise_line;
 use crate::http::HttpContext;
 use crate::ids::Ids;
 use crate::misp::Misp;
-use crate::report::Taxonomy;
-use crate::report::ledger::{ItemKind, Verdict};
-use crate::report::{ConnectionReport, ConnectionReporter, ReportBody, RunReport};
+use crate::report::ledger::{ItemCounts, ItemKind, Verdict};
+use crate::report::{
+    ConnectionReport, ConnectionReporter, EventRow, ReportBody, RunReport, Taxonomy,
+};
 use crate::secret::{Secret, truncate_text};
 use crate::text::format_count;
 use crate::thehive::TheHive;
@@ -100,6 +101,22 @@ struct Parameters {
     confirm_event: Option<String>,
 }
 
+impl Parameters {
+    /// The event that is to be taken for this case's.
+    ///
+    /// # Errors
+    /// That what is given is no uuid.
+    fn confirmed_event(&self) -> Result<Option<Uuid>> {
+        let uuid = self.confirm_event.as_deref().map(|text| {
+            Uuid::parse_str(text.trim()).context(
+                "parameter \"confirm_event\" is no uuid: give that of the event that a tag names",
+            )
+        });
+
+        uuid.transpose()
+    }
+}
+
 /// The responder.
 #[derive(Clone, Copy, Debug)]
 pub struct Export;
@@ -134,30 +151,20 @@ impl Worker for Export {
 
         let (parameters, warnings) =
             config::parse_options::<Parameters>(&job.parameters, OptionSource::Parameters)?;
-        let (exporting, more) = config.connections.select_for_work(
-            Purpose::allows_export,
-            "export",
-            parameters.connection.as_deref(),
-            options,
-        )?;
-
-        let (all, _) =
+        let requested = parameters.connection.as_deref();
+        let select = |name| {
             config
                 .connections
-                .select_for_work(Purpose::allows_export, "export", None, options)?;
+                .select_for_work(Purpose::allows_export, "export", name, options)
+        };
+        let (exporting, more) = select(requested)?;
+        let (all, _) = select(None)?;
         let exporting = validate_settings(own::configure_each(exporting, &job.config, config)?)?;
-        warnings
-            .into_iter()
-            .chain(more)
-            .for_each(|warning| run.warn(warning));
+        let warnings = warnings.into_iter().chain(more);
+        warnings.for_each(|warning| run.warn(warning));
         let ids = build_ids(config)?;
-        let confirmed = parameters.confirm_event.as_deref().map(|text| {
-            Uuid::parse_str(text.trim()).context(
-                "parameter \"confirm_event\" is no uuid: give that of the event that a tag names",
-            )
-        });
+        let confirmed = parameters.confirmed_event()?;
 
-        let confirmed = confirmed.transpose()?;
         let network = HttpContext::new(
             config.limits.timeouts(),
             &job.config,
@@ -173,13 +180,7 @@ impl Worker for Export {
             .map_err(|refusal| refused::with_existing_events(refusal, session, config))?;
         addressing::warn_of_mistyped_tags(&input, run);
 
-        let exporting = addressing::select_connections(
-            exporting,
-            &input,
-            parameters.connection.as_deref(),
-            run,
-        )?;
-
+        let exporting = addressing::select_connections(exporting, &input, requested, run)?;
         let exporting = select_allowed(exporting, job.organisation(), run)?;
         let several = addressing::describe_several_targets(&exporting, &input);
         let is_named = |one: &&ConnectionConfig| {
@@ -192,22 +193,11 @@ impl Worker for Export {
             .collect();
 
         run.draft().full.dry_run = dry_run;
-        run.draft().full.case = Some(case_label(&input));
-        run.draft().full.seen_by = job
-            .organisation()
-            .filter(|_| input.is_shared())
-            .map(ToOwned::to_owned);
-        input
-            .warnings
-            .iter()
-            .for_each(|warning| run.warn(warning.clone()));
-        let url = config
-            .thehive_url
-            .as_deref()
-            .map(urls::parse_thehive)
-            .transpose()?;
-
-        let url = url.map(|url| case_page_url(&url, &input));
+        report_case(&input, job, run);
+        let thehive_url = config.thehive_url.as_deref().map(urls::parse_thehive);
+        let url = thehive_url
+            .transpose()?
+            .map(|url| case_page_url(&url, &input));
         let items = [(ItemKind::Observables, input.observables.len())];
 
         worker::for_each_connection(
@@ -216,13 +206,10 @@ impl Worker for Export {
             clock,
             run,
             |own::ConnectionConfig { connection, config }, part| {
-                if exporting
-                    .first()
-                    .is_some_and(|first| first.connection.name == connection.name)
-                {
-                    several
-                        .iter()
-                        .for_each(|remark| part.add_note(remark.clone()));
+                let first = exporting.first().map(|first| &first.connection.name);
+                if first == Some(&connection.name) {
+                    let remarks = several.iter().cloned();
+                    remarks.for_each(|remark| part.add_note(remark));
                 }
 
                 let one = ConnectionExport {
@@ -353,6 +340,17 @@ fn open_thehive(
         }
         (Some(_) | None, None) => Ok(None),
     }
+}
+
+/// Says in the report which case it is, for whom, and what is wrong with it.
+fn report_case(input: &ExportInput, job: &Job, run: &RunReport) {
+    run.draft().full.case = Some(case_label(input));
+
+    // What is told of a shared case holds for what one organisation sees of it.
+    let seen_by = job.organisation().filter(|_| input.is_shared());
+    run.draft().full.seen_by = seen_by.map(ToOwned::to_owned);
+    let warnings = input.warnings.iter().cloned();
+    warnings.for_each(|warning| run.warn(warning));
 }
 
 /// The gate once more, by what was read: a job may say less of a case than TheHive does.
@@ -586,22 +584,7 @@ fn describe_connection(part: &ConnectionReport, dry_run: bool) -> String {
         let sent = if dry_run { "would be sent" } else { "sent" };
         told.push(format!("{} {sent}", format_count(files, "file", "files")));
     }
-    let changed = part
-        .events
-        .first()
-        .filter(|event| event.verdict == Verdict::Updated.word());
-    let changed = changed.and_then(|event| {
-        event
-            .reason
-            .as_deref()?
-            .split("; ")
-            .find_map(|why| why.strip_prefix(CHANGES))
-    });
-
-    told.extend(changed.map(|fields| match dry_run {
-        true => format!("the event's own {fields} would change"),
-        false => format!("the event's own {fields} changed"),
-    }));
+    told.extend(event_change(part, dry_run));
     let retractions = part.ledger.count(ItemKind::Retractions);
     if retractions.updated > 0 {
         told.push(format!("{} {retracted}", retractions.updated));
@@ -611,20 +594,7 @@ fn describe_connection(part: &ConnectionReport, dry_run: bool) -> String {
         told.push(format!("{} {closed}", closings.updated));
     }
 
-    if retractions.skipped > 0 {
-        let why: Vec<_> = retractions
-            .skipped_by
-            .keys()
-            .map(|rule| neutralise_line(&truncate_text(rule, 200)))
-            .collect();
-
-        told.push(format!(
-            "{} no longer wanted and left ({})",
-            retractions.skipped,
-            why.join("; ")
-        ));
-    }
-
+    told.extend(left_retractions(&retractions));
     if part.proposals > 0 {
         told.push(format_count(
             part.proposals,
@@ -647,4 +617,28 @@ fn describe_connection(part: &ConnectionReport, dry_run: bool) -> String {
     } else {
         format!("{place}: {}", told.join(", "))
     }
+}
+
+/// What changed on the event itself, or would.
+fn event_change(part: &ConnectionReport, dry_run: bool) -> Option<String> {
+    let is_updated = |event: &&EventRow| event.verdict == Verdict::Updated.word();
+    let event = part.events.first().filter(is_updated)?;
+    let mut reasons = event.reason.as_deref()?.split("; ");
+    let fields = reasons.find_map(|why| why.strip_prefix(CHANGES))?;
+
+    Some(match dry_run {
+        true => format!("the event's own {fields} would change"),
+        false => format!("the event's own {fields} changed"),
+    })
+}
+
+/// What is wanted no more and stays in MISP all the same, and why.
+fn left_retractions(count: &ItemCounts) -> Option<String> {
+    let rules = count.skipped_by.keys();
+    let why: Vec<_> = rules
+        .map(|rule| neutralise_line(&truncate_text(rule, 200)))
+        .collect();
+    let left = count.skipped;
+
+    (left > 0).then(|| format!("{left} no longer wanted and left ({})", why.join("; ")))
 }

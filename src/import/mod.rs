@@ -181,30 +181,19 @@ impl Worker for Import {
 
         let (parameters, warnings) =
             config::parse_options::<Parameters>(&job.parameters, OptionSource::Parameters)?;
-        let (all, _) =
+        let select = |name| {
             config
                 .connections
-                .select_for_work(Purpose::allows_import, "import", None, options)?;
-        let command = Command::new(
-            job,
-            &parameters,
-            &all,
-            config.observable_commands,
-            clock.now,
-        )?;
-
-        let (importing, more) = config.connections.select_for_work(
-            Purpose::allows_import,
-            "import",
-            command.requested_connection(),
-            options,
-        )?;
-
+                .select_for_work(Purpose::allows_import, "import", name, options)
+        };
+        let (all, _) = select(None)?;
+        let is_followed = config.observable_commands;
+        let command = Command::new(job, &parameters, &all, is_followed, clock.now)?;
+        let (importing, more) = select(command.requested_connection())?;
         let importing = own::configure_each(importing, &job.config, config)?;
-        warnings
-            .into_iter()
-            .chain(more)
-            .for_each(|warning| run.warn(warning));
+        let warnings = warnings.into_iter().chain(more);
+        warnings.for_each(|warning| run.warn(warning));
+
         let ids = config::build_ids(
             &installation(&config.destination)?,
             config.destination.instance_secret.as_ref(),
@@ -229,17 +218,12 @@ impl Worker for Import {
             Ok(AlertTargets::default())
         };
 
-        let (
-            AlertTargets {
-                open: desks,
-                refused,
-            },
-            no_desk,
-        ) = match opened {
+        let (targets, no_desk) = match opened {
             // A click is a question first: it is answered, whatever becomes of what it finds.
             Err(error) if is_click => (AlertTargets::default(), Some(worker::error_line(&error))),
             opened => (opened?, None),
         };
+        let desks = targets.open;
 
         run.draft().full.dry_run = if is_click {
             dry_run && !desks.is_empty()
@@ -257,22 +241,18 @@ impl Worker for Import {
             network: &network,
             ids: &ids,
             desks: &desks,
-            refused,
+            refused: targets.refused,
             no_desk,
             dry_run,
             command: &command,
         };
 
-        let downloads = |one: &ConnectionConfig| {
-            one.config.settings.import_attachments == Attachments::Download
-        };
-        let has_files = !is_click && importing.iter().any(downloads);
+        let has_files = !is_click && importing.iter().any(downloads_files);
         let items = [
             Some(ItemKind::Events),
             Some(ItemKind::Attributes),
             has_files.then_some(ItemKind::Files),
         ];
-
         let items: Vec<_> = items.into_iter().flatten().map(|item| (item, 0)).collect();
 
         worker::for_each_connection(&importing, &items, clock, run, |one, part| {
@@ -348,6 +328,11 @@ impl Worker for Import {
             taxonomy("Alerts", count.created + count.updated),
         ]
     }
+}
+
+/// True if attachments are put into the alerts themselves.
+fn downloads_files(one: &ConnectionConfig) -> bool {
+    one.config.settings.import_attachments == Attachments::Download
 }
 
 /// This installation's name.
