@@ -8,9 +8,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use cortex_misp::import::batch::{ChunkContext, map_rows};
+use cortex_misp::import::chunk_mapping::{ChunkContext, map_rows};
 use cortex_misp::import::command::Commands;
-use cortex_misp::import::map::{AlertOptions, Markings};
+use cortex_misp::import::mapping::{AlertOptions, Markings};
 use cortex_misp::json::Element;
 use cortex_misp::markings::{Pap, Tlp};
 use cortex_misp::misp::wire::Attribute;

@@ -21,8 +21,8 @@ use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::config::items::{self, OptionSpec};
-use crate::config::{self, OptionSource, own};
+use crate::config::schema::{self, OptionSpec};
+use crate::config::{self, OptionSource, overrides};
 use crate::cortex::envelope;
 use crate::cortex::job::{Job, JobSource};
 use crate::cortex::{manifest, pretty};
@@ -258,10 +258,10 @@ fn run_worker<W: Worker>(
 /// same list of connections.
 #[must_use]
 pub fn connection_options() -> Vec<OptionSpec> {
-    own::overridable_options(
-        items::for_config::<import::Config>()
+    overrides::overridable_options(
+        schema::for_config::<import::Config>()
             .into_iter()
-            .chain(items::for_config::<export::Config>()),
+            .chain(schema::for_config::<export::Config>()),
     )
 }
 

@@ -6,8 +6,8 @@
 //! that is a word would make wrong indicators, and tell everybody what the word is. It is withheld
 //! where it holds a whole long secret, which nobody writes by chance.
 
+mod encodings;
 mod escapes;
-mod spelt;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::environment::Environment;
-use spelt::SecretPatterns;
+use encodings::SecretPatterns;
 
 /// What stands where a secret stood.
 pub const REMOVED: &str = "[removed]";

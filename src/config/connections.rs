@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::items::OptionSpec;
-use super::organisations::Organisations;
-use super::own::{self, Overrides};
+use super::access::Organisations;
+use super::overrides::{self, Overrides};
+use super::schema::OptionSpec;
 use super::urls;
 use crate::http::{ProxyChoice, ServerAccess};
 use crate::secret::Secret;
@@ -54,7 +54,7 @@ pub struct Connections {
     /// Also `purpose`, `cert_check` and `proxy` (a URL, or `direct`). Not the lists above,
     /// `thehive_…`, `instance`, `dry_run`, `max_artifacts`, `deadline_minutes` and the timeouts.
     #[serde(default)]
-    pub connection_settings: Vec<Option<own::RawOverrides>>,
+    pub connection_settings: Vec<Option<overrides::RawOverrides>>,
     /// Which TheHive organisations may use the connections.
     #[serde(flatten)]
     pub organisations: Organisations,
@@ -148,7 +148,7 @@ impl Connection {
 
 impl Connections {
     /// Checks the lists against each other and each element by itself; `options` are those that a
-    /// connection can have of its own ([`own::overridable_options`]). Gives the connections and
+    /// connection can have of its own ([`overrides::overridable_options`]). Gives the connections and
     /// warnings on them.
     ///
     /// # Errors
@@ -156,7 +156,7 @@ impl Connections {
     /// anywhere then.
     pub fn to_connections(&self, options: &[OptionSpec]) -> Result<(Vec<Connection>, Vec<String>)> {
         self.check_lengths()?;
-        let own = own::parse_each(&self.connection_settings, &self.name, options)?;
+        let own = overrides::parse_each(&self.connection_settings, &self.name, options)?;
         let connections = own
             .into_iter()
             .enumerate()

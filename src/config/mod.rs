@@ -6,10 +6,10 @@
 //! `WorkerSrv.scala`), so a number may arrive as text; and it writes an unset item as `null`, `[]`
 //! or `[null]`.
 
+pub mod access;
 pub mod connections;
-pub mod items;
-pub mod organisations;
-pub mod own;
+pub mod overrides;
+pub mod schema;
 pub mod urls;
 
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::http::Timeouts;
 use crate::ids::Ids;
 use crate::json;
 use crate::secret::Secret;
-use items::{OptionKind, OptionSpec};
+use schema::{OptionKind, OptionSpec};
 
 /// Items that Cortex adds to every worker's configuration by itself (its `BaseConfig.scala` and
 /// `JobRunnerSrv.scala`).
@@ -169,7 +169,7 @@ pub fn parse_options<C: DeserializeOwned + JsonSchema>(
     raw: &Map<String, Value>,
     table: OptionSource,
 ) -> Result<(C, Vec<String>)> {
-    let specs = items::for_config::<C>();
+    let specs = schema::for_config::<C>();
     let mut known = Map::new();
 
     for spec in &specs {
@@ -250,7 +250,7 @@ impl OptionSpec {
         let read = match &self.kind {
             OptionKind::Text => to_text(value).map(Value::from),
             OptionKind::Boolean => to_bool(value).map(Value::from),
-            OptionKind::Object => own::parse_object(value),
+            OptionKind::Object => overrides::parse_object(value),
             OptionKind::Number { .. } => to_u64(value).map(Value::from),
             OptionKind::Choice(words) => {
                 let given = to_text(value).unwrap_or_default();

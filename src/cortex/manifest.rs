@@ -4,8 +4,8 @@
 
 use serde_json::{Value, json};
 
-use crate::config::items::{OptionKind, OptionSpec};
-use crate::config::own;
+use crate::config::overrides;
+use crate::config::schema::{OptionKind, OptionSpec};
 use crate::cortex::job::{CHECKED, MOST};
 
 /// The two kinds of Cortex worker.
@@ -129,7 +129,7 @@ pub fn render_option_table(workers: &[(&str, Vec<OptionSpec>)]) -> String {
             each.collect::<Vec<_>>().join(" ")
         };
 
-        let of_all = if own::is_overridable(&spec.name) {
+        let of_all = if overrides::is_overridable(&spec.name) {
             ""
         } else {
             " *"

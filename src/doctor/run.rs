@@ -9,8 +9,8 @@ use super::connectivity::CONNECTION;
 use super::probe::{Probe, ProbedServer};
 use super::{Finding, Findings, Verdict, export_targets, feed, render, thehive};
 use crate::config::connections::{Connection, Purpose, Target};
-use crate::config::items::OptionSpec;
-use crate::config::own::{self, ConnectionConfig};
+use crate::config::overrides::{self, ConnectionConfig};
+use crate::config::schema::OptionSpec;
 use crate::config::{self, OptionSource, TimeLimits};
 use crate::cortex::job::JobSource;
 use crate::environment::Environment;
@@ -146,7 +146,7 @@ fn examine_config<W: Worker>(
         .cloned()
         .partition(|one| (wants.may)(one.purpose));
 
-    let working = match own::configure_each(working, &input.config, &config) {
+    let working = match overrides::configure_each(working, &input.config, &config) {
         Ok(working) => working,
         Err(error) => {
             findings.fail(ITEMS, format!("{error:#}"));

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::read::SHARED;
+use super::load::SHARED;
 use crate::json::{self, Element, Flaw};
 use crate::markings::{self, Pap, Scale, Tlp};
 use crate::secret::{Scrubber, truncate_text};

@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use anyhow::Result;
 use uuid::Uuid;
 
-use super::apply::ConnectionExport;
 use super::case::{CaseObservable, ExportInput};
+use super::connection::ConnectionExport;
+use super::draft::EventDraft;
 use super::plan::Plan;
-use super::retract::{RetractAction, Retraction};
-use super::wanted::EventDraft;
+use super::retraction::{RetractAction, Retraction};
 use crate::json::Element;
 use crate::misp::draft::AttributeDraft;
 use crate::report::ledger::Verdict;

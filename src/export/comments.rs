@@ -3,10 +3,10 @@
 //! MISP, and it stays. TheHive 4 remembers the messages that an observable had. Of a TheHive 5 that
 //! was never seen, so that there a comment stays.
 
-use super::apply::ConnectionExport;
-use super::compare::EventIndex;
-use super::map;
-use super::wanted::EventDraft;
+use super::connection::ConnectionExport;
+use super::diff::EventIndex;
+use super::draft::EventDraft;
+use super::mapping;
 use crate::misp::EventContent;
 use crate::misp::draft::AttributeDraft;
 
@@ -80,7 +80,7 @@ impl ConnectionExport<'_> {
                 .filter_map(|id| messages.get(id))
                 .flatten();
 
-            one.former = of.map(|message| map::comment(message)).collect();
+            one.former = of.map(|message| mapping::comment(message)).collect();
             settled.former.clone_from(&one.former);
         }
     }

@@ -7,10 +7,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
-use super::compare::shared_tags;
-use super::wanted::EventDraft;
+use super::diff::shared_tags;
+use super::draft::EventDraft;
 use crate::misp::EventContent;
-use crate::misp::tags::{TagResolution, predicate_of};
+use crate::misp::tag_resolution::{TagResolution, predicate_of};
 
 /// The namespaces of which tags that are wanted may exclude each other, or others that are there.
 pub(super) fn namespaces_to_check(

@@ -1,28 +1,28 @@
 //! The responder: its configuration, its input, and what it says in the end. What happens on each
-//! connection is in `apply.rs`.
+//! connection is in `connection.rs`.
 
 mod addressing;
-mod apply;
+pub mod attachments;
 pub mod case;
 mod certain;
 mod comments;
-mod compare;
-pub mod content;
+mod connection;
+mod diff;
+pub mod draft;
 pub mod event_tags;
 mod exclusive;
-mod extras;
-pub mod map;
-mod objects;
+mod file_objects;
+pub mod load;
+pub mod mapping;
+pub mod options;
 pub mod plan;
-pub mod read;
+mod reconcile;
 mod refused;
-pub mod retract;
-pub mod settings;
+mod reporting;
+pub mod retraction;
 mod sides;
+mod sightings;
 mod target;
-mod tell;
-pub mod wanted;
-mod writing;
 
 use anyhow::{Context, Result, bail, ensure};
 use schemars::JsonSchema;
@@ -31,7 +31,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::config::connections::{Connection, Connections, Purpose};
-use crate::config::{self, OptionSource, TimeLimits, own, urls};
+use crate::config::{self, OptionSource, TimeLimits, overrides, urls};
 use crate::cortex::job::Job;
 use crate::cortex::markdown::neutralise_line;
 use crate::http::HttpContext;
@@ -46,9 +46,9 @@ use crate::text::format_count;
 use crate::thehive::TheHive;
 use crate::worker::requirements::{MispRequirements, Requirements, TheHiveRequirements};
 use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
-use apply::ConnectionExport;
 use case::ExportInput;
-use settings::Settings;
+use connection::ConnectionExport;
+use options::Settings;
 
 /// The configuration of `misp-export`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -127,7 +127,7 @@ impl Worker for Export {
     const KIND: WorkerKind = WorkerKind::Responder;
     const DESCRIPTION: &'static str = "Export the IOC observables of a case to one MISP event: \
         all IOCs, only IOCs, never published.";
-    const DATA_TYPES: &'static [&'static str] = &[CASE, read::ONE];
+    const DATA_TYPES: &'static [&'static str] = &[CASE, load::ONE];
     const SCREENSHOTS: &'static [(&'static str, &'static str)] = &[(
         "assets/export.png",
         "An export, of which MISP refused one value, as a person at a terminal reads it",
@@ -159,7 +159,8 @@ impl Worker for Export {
         };
         let (exporting, more) = select(requested)?;
         let (all, _) = select(None)?;
-        let exporting = validate_settings(own::configure_each(exporting, &job.config, config)?)?;
+        let exporting =
+            validate_settings(overrides::configure_each(exporting, &job.config, config)?)?;
         let warnings = warnings.into_iter().chain(more);
         warnings.for_each(|warning| run.warn(warning));
         let ids = build_ids(config)?;
@@ -205,7 +206,7 @@ impl Worker for Export {
             &items,
             clock,
             run,
-            |own::ConnectionConfig { connection, config }, part| {
+            |overrides::ConnectionConfig { connection, config }, part| {
                 let first = exporting.first().map(|first| &first.connection.name);
                 if first == Some(&connection.name) {
                     let remarks = several.iter().cloned();
@@ -309,7 +310,7 @@ impl Worker for Export {
     }
 }
 
-type ConnectionConfig = own::ConnectionConfig<Config>;
+type ConnectionConfig = overrides::ConnectionConfig<Config>;
 
 fn build_ids(config: &Config) -> Result<Ids> {
     let instance =
@@ -372,14 +373,14 @@ fn recheck_markings(job: &Job, input: &ExportInput) -> Result<()> {
 /// The case and its observables: from TheHive if it can be asked, else from the job if it carries
 /// observables.
 fn load_input(job: &Job, thehive: Option<&TheHive>) -> Result<ExportInput> {
-    if job.data_type == read::ONE {
-        return read::resolve_observable(&job.data, thehive);
+    if job.data_type == load::ONE {
+        return load::resolve_observable(&job.data, thehive);
     }
     let id = case::read_id(&job.data)?;
 
     match (case::parse_observables(&job.data)?, thehive) {
         // What a job says of a case may be older than what TheHive has, or somebody else's word.
-        (_, Some(thehive)) => read::fetch_case(&id, thehive),
+        (_, Some(thehive)) => load::fetch_case(&id, thehive),
         (Some(observables), None) => ExportInput::new(&job.data, observables, None),
         (None, None) => bail!(
             "the job carries no observables, as is usual, and TheHive cannot be asked for them: \

@@ -2,21 +2,19 @@
 //! Pure: it can be printed (a dry run), counted (the ledger), carried out, and made again: a second
 //! run plans nothing, and after a write the same comparison says what arrived.
 
-mod verdicts;
-
 use std::collections::{BTreeSet, HashSet};
 
 use uuid::Uuid;
 
-use super::compare::{self, EventIndex};
-use super::retract::{self, RetractAction, Retraction};
-use super::settings::RemovedIocPolicy;
-use super::wanted::EventDraft;
+use super::diff::{self, EventIndex};
+use super::draft::EventDraft;
+use super::options::RemovedIocPolicy;
+use super::retraction::{self, RetractAction, Retraction};
 use crate::ids::Ids;
 use crate::misp::EventContent;
 use crate::misp::changes::{AttributeEdit, AttributePatch, EventChanges, EventHeader, EventPatch};
 use crate::misp::draft::AttributeDraft;
-use crate::misp::tags::TagResolution;
+use crate::misp::tag_resolution::TagResolution;
 use crate::misp::write_log::WriteLog;
 use crate::report::ledger::Verdict;
 
@@ -110,8 +108,8 @@ impl Plan {
         };
 
         let index = EventIndex::new(held, rules.ids);
-        let (head, remarks) = compare::event_patch(wanted, held, rules);
-        let (retractions, alarms) = retract::plan_all(wanted, held, rules);
+        let (head, remarks) = diff::event_patch(wanted, held, rules);
+        let (retractions, alarms) = retraction::plan_all(wanted, held, rules);
         let held_objects: HashSet<_> = held.objects.values().collect();
         let is_new = |object: &Uuid| !held_objects.contains(object);
 
@@ -129,16 +127,16 @@ impl Plan {
                 .collect(),
             closed_objects: BTreeSet::new(),
             is_additions_first: false,
-            brought: retract::find_brought(wanted, held, rules).len(),
+            brought: retraction::find_brought(wanted, held, rules).len(),
             remarks,
             alarms,
         };
 
-        plan.kept = compare::tighten_retained(wanted, &plan.steps, held, &index, rules);
+        plan.kept = diff::tighten_retained(wanted, &plan.steps, held, &index, rules);
         let edited: HashSet<Uuid> = plan.edits(wanted).map(|edit| edit.uuid).collect();
         plan.kept
-            .extend(retract::restrict_unedited(wanted, held, &edited, rules));
-        plan.closed_objects = retract::objects_to_restrict(wanted, held, rules);
+            .extend(retraction::restrict_unedited(wanted, held, &edited, rules));
+        plan.closed_objects = retraction::objects_to_restrict(wanted, held, rules);
 
         if wanted.only_tightens {
             plan.new_objects.clear();
@@ -470,5 +468,6 @@ fn join_remarks(first: Option<String>, second: &str) -> String {
     first.map_or_else(|| second.to_owned(), |first| format!("{first}; {second}"))
 }
 
+mod outcomes;
 #[cfg(test)]
 mod tests;

@@ -8,14 +8,14 @@ use anyhow::{Error, Result, anyhow};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::apply::ConnectionExport;
 use super::case::{self, ExportInput};
-use super::tell::distribution_text;
+use super::connection::ConnectionExport;
+use super::reporting::distribution_text;
 use super::{
-    Config, build_ids, event_tags, open_thehive, read, select_allowed, target, validate_settings,
+    Config, build_ids, event_tags, load, open_thehive, select_allowed, target, validate_settings,
 };
 use crate::config::connections::{Purpose, Target};
-use crate::config::own;
+use crate::config::overrides;
 use crate::cortex::job::{self, Job};
 use crate::http::HttpContext;
 use crate::misp::server::Server;
@@ -72,7 +72,8 @@ fn describe_existing_events(session: &Session<'_>, config: &Config) -> Result<Ve
         config
             .connections
             .select_for_work(Purpose::allows_export, "export", None, options)?;
-    let exporting = validate_settings(own::configure_each(all.clone(), &job.config, config)?)?;
+    let exporting =
+        validate_settings(overrides::configure_each(all.clone(), &job.config, config)?)?;
     let exporting = select_allowed(exporting, job.organisation(), run)?;
     let ids = build_ids(config)?;
     let network = HttpContext::new(
@@ -87,7 +88,7 @@ fn describe_existing_events(session: &Session<'_>, config: &Config) -> Result<Ve
     let input = ExportInput::new(&read_case(job, thehive.as_ref())?, Vec::new(), None)?;
     let mut sentences = Vec::new();
 
-    for own::ConnectionConfig { connection, config } in &exporting {
+    for overrides::ConnectionConfig { connection, config } in &exporting {
         let name = connection.name.clone();
 
         let one = ConnectionExport {
@@ -127,7 +128,7 @@ fn describe_existing_events(session: &Session<'_>, config: &Config) -> Result<Ve
 /// tell where it is.
 fn read_case(job: &Job, thehive: Option<&TheHive>) -> Result<Value> {
     let id = case::read_id(&job.data)?;
-    match (thehive, job.data_type == read::ONE) {
+    match (thehive, job.data_type == load::ONE) {
         (Some(thehive), true) => thehive.fetch_case_of_observable(&id),
         (Some(thehive), false) => thehive.case(&id),
         (None, true) => Ok(job.data.get("case").cloned().unwrap_or_default()),

@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::apply::ConnectionExport;
-use super::wanted::EventDraft;
+use super::connection::ConnectionExport;
+use super::draft::EventDraft;
 use crate::ids::Ids;
 use crate::misp::EventContent;
 use crate::misp::draft::AttributeDraft;

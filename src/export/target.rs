@@ -6,8 +6,8 @@
 use anyhow::{Context, Result};
 use uuid::Uuid;
 
-use super::apply::ConnectionExport;
 use super::case::ExportInput;
+use super::connection::ConnectionExport;
 use super::event_tags::{self, CaseName, EventTag, Standing};
 use crate::config::connections::{self, Connection};
 use crate::ids::Ids;

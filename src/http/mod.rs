@@ -4,15 +4,15 @@
 //! status and the server's own words.
 
 mod access;
-mod again;
-mod answer;
-mod explain;
-mod failure;
+mod context;
+mod error;
 mod follow;
-mod form;
-mod network;
+mod multipart;
 mod proxy;
-mod trust;
+mod proxy_errors;
+mod response;
+mod retry;
+mod tls;
 
 use std::sync::{Arc, Mutex};
 
@@ -26,15 +26,15 @@ use url::{Position, Url};
 use crate::secret::Secret;
 use crate::time::Clock;
 pub use access::{ProxyChoice, ServerAccess, Timeouts};
-pub use again::{PageRequest, is_breakdown};
-pub use answer::{Body, Response};
-pub use failure::{HttpError, HttpErrorKind, describe_errors, is_permanent_refusal};
-use failure::{describe_unreachable, join_causes};
-pub use form::FormFile;
-pub use network::{HttpContext, RequestObserver, RunContext};
+pub use context::{HttpContext, RequestObserver, RunContext};
+pub use error::{HttpError, HttpErrorKind, describe_errors, is_permanent_refusal};
+use error::{describe_unreachable, join_causes};
+pub use multipart::FormFile;
 use proxy::ProxyRoute;
-pub use trust::ServerCertificate;
-use trust::TlsState;
+pub use response::{Body, Response};
+pub use retry::{PageRequest, is_breakdown};
+pub use tls::ServerCertificate;
+use tls::TlsState;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
@@ -96,7 +96,7 @@ impl Client {
             .timeout(network.timeouts.read);
 
         let way = network.proxies.route(origin)?;
-        let (builder, trust) = trust::configure_tls(builder, origin, way.as_ref(), network)?;
+        let (builder, trust) = tls::configure_tls(builder, origin, way.as_ref(), network)?;
         let builder = proxy::apply_route(builder, way.as_ref())?;
         let agent = builder.build().map_err(|error| {
             anyhow::anyhow!("preparing the connection: {}", join_causes(&error))
@@ -144,7 +144,7 @@ impl Client {
     /// # Errors
     /// The error of the last attempt.
     pub fn retry<T>(&self, ask: impl FnMut() -> Result<T>) -> Result<T> {
-        again::retry(self.clock(), &*self.observer, ask)
+        retry::retry(self.clock(), &*self.observer, ask)
     }
 
     /// Gets a path below the base URL.
@@ -294,7 +294,7 @@ impl Client {
             .to_ascii_lowercase()
             .contains("json");
         answer.check_status().map_err(|cause| {
-            explain::add_proxy_help(HttpError::new(line, cause), self.way.as_ref(), is_json)
+            proxy_errors::add_proxy_help(HttpError::new(line, cause), self.way.as_ref(), is_json)
         })
     }
 
@@ -303,8 +303,9 @@ impl Client {
         let clean = |why: &str| self.network.run.scrubber.clean(why);
         // A server may refuse our certificate only after it was sent a request, which it then has
         // not read. On the way to plain http, TLS can be the proxy's only.
-        let is_its_own =
-            |way: &ProxyRoute| !way.is_tunnel || join_causes(error).contains(explain::PROXY_ITSELF);
+        let is_its_own = |way: &ProxyRoute| {
+            !way.is_tunnel || join_causes(error).contains(proxy_errors::PROXY_ITSELF)
+        };
         let is_of_proxy = self.way.as_ref().is_some_and(is_its_own);
         if let Some(why) = self.trust.explain_error(error).filter(|_| !is_of_proxy) {
             return HttpErrorKind::Unreachable(clean(&why));
@@ -314,15 +315,14 @@ impl Client {
         if self.base.scheme() == "http" && join_causes(error).contains("invalid HTTP version") {
             return HttpErrorKind::Unreachable(match &self.way {
                 // What is no HTTP here came from the proxy, whatever the server speaks.
-                Some(way) if !way.is_tunnel => explain::describe_unexpected_tls(way),
+                Some(way) if !way.is_tunnel => proxy_errors::describe_unexpected_tls(way),
                 Some(_) | None => NO_HTTP.to_owned(),
             });
         }
 
-        let of_proxy = self
-            .way
-            .as_ref()
-            .and_then(|way| explain::describe_connect_error(error, way, &self.base, &self.network));
+        let of_proxy = self.way.as_ref().and_then(|way| {
+            proxy_errors::describe_connect_error(error, way, &self.base, &self.network)
+        });
         let why = of_proxy.unwrap_or_else(|| describe_unreachable(error));
         if error.is_connect() || error.is_timeout() {
             return HttpErrorKind::Unreachable(clean(&why));

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::Endpoint;
 use super::access::ProxyChoice;
-use super::network::non_blank_text;
+use super::context::non_blank_text;
 use crate::secret::Secret;
 
 /// What a proxy may be, for messages.

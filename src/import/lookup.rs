@@ -1,17 +1,17 @@
 //! A click: which events of a connection know a value, by the filters on events that do not look at
 //! age or size. Nothing is written.
 
-mod found;
+mod hits;
 
 use anyhow::{Result, ensure};
 use uuid::Uuid;
 
 use super::command::COMMANDS;
-use super::filter::EventFilters;
+use super::event_filter::EventFilters;
+use super::filter_resolution::{self, ResolvedFilters};
 use super::loop_guard::is_own_export;
-use super::map::AlertOptions;
-use super::names::{self, ResolvedFilters};
-use super::told;
+use super::mapping::AlertOptions;
+use super::reporting;
 use crate::config::connections::Connection;
 use crate::http::HttpContext;
 use crate::ids::Ids;
@@ -23,7 +23,7 @@ use crate::report::{ConnectionReport, ConnectionReporter, EventRow, LookupSummar
 use crate::report::{Taxonomy, TaxonomyLevel};
 use crate::text::format_count;
 use crate::types::SearchValue;
-use found::{EventHits, HitCollector};
+use hits::{EventHits, HitCollector};
 
 /// What is looked up, the same on every connection.
 #[derive(Clone, Copy)]
@@ -106,7 +106,7 @@ pub fn run(
         Misp::Server(_) => misp.fetch_index_entries(&uuids)?,
     };
 
-    let names = names::resolve_own_organisation(&misp, setup.filters)?;
+    let names = filter_resolution::resolve_own_organisation(&misp, setup.filters)?;
 
     let telling = LookupReport {
         setup,
@@ -146,7 +146,7 @@ impl LookupReport<'_> {
     fn report_events(
         &self,
         rows: Vec<(Uuid, Event)>,
-        mut events: found::Events,
+        mut events: hits::Events,
     ) -> Vec<(Uuid, Event)> {
         let mut judged: Vec<LookupEvent> = Vec::new();
 
@@ -274,7 +274,7 @@ impl LookupReport<'_> {
         };
 
         let of = (self.part, self.connection, self.setup.marks);
-        let line = told::build_event_row(of, (event, uuid), verdict, Some(known.attributes));
+        let line = reporting::build_event_row(of, (event, uuid), verdict, Some(known.attributes));
         EventRow {
             matches,
             ids_attributes: known.ids_attributes,

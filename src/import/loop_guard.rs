@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::filter::EventFilters;
+use super::event_filter::EventFilters;
 use crate::ids::Ids;
 use crate::misp::wire::Event;
 use crate::misp::{Misp, Whose};

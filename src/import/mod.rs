@@ -2,35 +2,35 @@
 //! write → report, for each connection by itself. Without access to TheHive the alerts are only
 //! reported.
 
-pub mod batch;
-pub mod choose;
+pub mod alert_diff;
+mod alert_writer;
+pub mod attachments;
+pub mod attribute_filter;
+pub mod chunk_mapping;
 pub mod command;
-pub mod compare;
-mod desk;
-mod event;
-pub mod files;
-pub mod filter;
-mod hand;
-mod live;
+pub mod event_filter;
+mod event_import;
+pub mod filter_resolution;
 pub mod lookup;
 mod loop_guard;
-pub mod map;
-pub mod names;
+pub mod mapping;
+pub mod observable_diff;
+mod observable_index;
+pub mod options;
+mod ordering;
 pub mod patience;
-pub mod plan;
-mod revisit;
-pub mod settings;
+mod report_only;
+mod reporting;
 mod share_of_time;
-mod show;
-pub mod state;
 mod strangers;
 mod sync;
-mod tally;
-mod told;
-mod turns;
+pub mod sync_state;
+mod target;
 pub mod twins;
 mod twins_removed;
+mod unlisted_alerts;
 pub mod users;
+mod verdict_counts;
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
@@ -42,7 +42,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::config::connections::{Connection, Connections, Purpose};
-use crate::config::{self, OptionSource, TimeLimits, own, urls};
+use crate::config::{self, OptionSource, TimeLimits, overrides, urls};
 use crate::cortex::job::Job;
 use crate::http::HttpContext;
 use crate::ids::Ids;
@@ -54,17 +54,17 @@ use crate::text::format_count;
 use crate::time::DAY;
 use crate::worker::requirements::{MispRequirements, Requirements, TheHiveRequirements};
 use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
-use choose::AttributeFilters;
+use attribute_filter::AttributeFilters;
 use command::{Command, Commands, EventRef, Parameters, Request};
-use desk::AlertTarget;
-use filter::EventFilters;
+use event_filter::EventFilters;
 use lookup::LookupSetup;
-use map::AlertOptions;
-use settings::{Attachments, Destination, Settings};
+use mapping::AlertOptions;
+use options::{Attachments, Destination, Settings};
+use ordering::Sequencer;
 use share_of_time::ShareOfTime;
 use strangers::Strangers;
 use sync::ConnectionImport;
-use turns::Sequencer;
+use target::AlertTarget;
 use twins_removed::Suspects;
 
 /// The configuration of `misp-import`.
@@ -119,7 +119,7 @@ fn thirty() -> u64 {
 }
 
 fn three_hundred() -> u64 {
-    show::MOST_ARTIFACTS
+    report_only::MOST_ARTIFACTS
 }
 
 /// The analyzer.
@@ -190,7 +190,7 @@ impl Worker for Import {
         let is_followed = config.observable_commands;
         let command = Command::new(job, &parameters, &all, is_followed, clock.now)?;
         let (importing, more) = select(command.requested_connection())?;
-        let importing = own::configure_each(importing, &job.config, config)?;
+        let importing = overrides::configure_each(importing, &job.config, config)?;
         let warnings = warnings.into_iter().chain(more);
         warnings.for_each(|warning| run.warn(warning));
 
@@ -232,7 +232,7 @@ impl Worker for Import {
         };
 
         run.draft().full.is_report_only = !is_click && desks.is_empty();
-        run.draft().most_artifacts = show::artifact_limit(config.max_artifacts);
+        run.draft().most_artifacts = report_only::artifact_limit(config.max_artifacts);
         let commands = Commands { connections: &all };
 
         let all = ImportRun {
@@ -264,7 +264,7 @@ impl Worker for Import {
                 Request::Event { uuid_or_id, .. } => all.import_one_event(uuid_or_id, one, part),
             };
 
-            told::warn_of_omissions(part);
+            reporting::warn_of_omissions(part);
             done
         });
 
@@ -296,7 +296,7 @@ impl Worker for Import {
     }
 
     fn check_filter_names(config: &Config, misp: &Misp, part: &ConnectionReporter) -> Result<bool> {
-        names::resolve(misp, &config.filters, part)?;
+        filter_resolution::resolve(misp, &config.filters, part)?;
         Ok(config.filters.has_names())
     }
 
@@ -307,7 +307,7 @@ impl Worker for Import {
     fn summarise(full: &ReportBody) -> String {
         match &full.value {
             Some(value) => lookup::summarise(full, value),
-            None => told::summarise_import(full),
+            None => reporting::summarise_import(full),
         }
     }
 
@@ -437,7 +437,7 @@ fn open_targets(
     })
 }
 
-type ConnectionConfig = own::ConnectionConfig<Config>;
+type ConnectionConfig = overrides::ConnectionConfig<Config>;
 
 /// What is the same for all connections.
 struct ImportRun<'a> {
@@ -464,7 +464,7 @@ impl<'a> ImportRun<'a> {
     where
         'a: 'c,
     {
-        let own::ConnectionConfig { connection, config } = one;
+        let overrides::ConnectionConfig { connection, config } = one;
         self.refused
             .iter()
             .for_each(|why| part.add_failure(why.clone()));
@@ -475,7 +475,7 @@ impl<'a> ImportRun<'a> {
             .version()?
             .map(|version| part.run.report_text(&version));
         part.update(|part| part.version = version);
-        let names = names::resolve(&misp, &config.filters, part)?;
+        let names = filter_resolution::resolve(&misp, &config.filters, part)?;
 
         Ok(ConnectionImport {
             connection,
@@ -579,7 +579,7 @@ impl<'a> ImportRun<'a> {
             EventRef::Number(number) => sync.misp.find_event_by_number(*number)?,
         };
         if found.is_none() {
-            part.warn(told::NOT_THERE);
+            part.warn(reporting::NOT_THERE);
         }
         sync.import_events(found.into_iter().collect())
     }
@@ -594,7 +594,7 @@ impl<'a> ImportRun<'a> {
     ) -> Result<()> {
         lookup::begin_report(value, part);
         self.ensure_allowed(one)?;
-        let own::ConnectionConfig { connection, config } = one;
+        let overrides::ConnectionConfig { connection, config } = one;
         let Config {
             filters,
             marks,
@@ -651,7 +651,7 @@ impl<'a> ImportRun<'a> {
         let done = self
             .prepare_import(one, &imported)
             .and_then(|sync| sync.import_events(found));
-        told::warn_of_omissions(&imported);
+        reporting::warn_of_omissions(&imported);
         imported.finish(done.err().map(|error| worker::error_line(&error)));
 
         Ok(())

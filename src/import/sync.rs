@@ -15,19 +15,19 @@ use std::time::Instant;
 use anyhow::{Result, anyhow, bail};
 use uuid::Uuid;
 
-use super::batch::HOLDS_SECRET;
+use super::alert_diff::{self, AlertStatus};
+use super::chunk_mapping::HOLDS_SECRET;
 use super::command::Commands;
-use super::compare::{self, AlertStatus};
-use super::desk::AlertTarget;
-use super::event::ImportTask;
+use super::event_import::ImportTask;
+use super::filter_resolution::ResolvedFilters;
 use super::loop_guard::is_own_export;
-use super::names::ResolvedFilters;
+use super::ordering::Sequencer;
 use super::share_of_time::{Share, ShareOfTime};
 use super::strangers::Strangers;
-use super::turns::Sequencer;
+use super::target::AlertTarget;
 use super::twins;
 use super::twins_removed::Suspects;
-use super::{Config, map, told};
+use super::{Config, mapping, reporting};
 use crate::config::connections::Connection;
 use crate::http::HttpContext;
 use crate::ids::{self, Ids};
@@ -408,7 +408,7 @@ impl ConnectionImport<'_> {
             return Ok(());
         }
         let uuids: Vec<Uuid> = rows.iter().map(|row| row.uuid).collect();
-        let source = map::source(&self.connection.name, &self.part.run.scrubber());
+        let source = mapping::source(&self.connection.name, &self.part.run.scrubber());
         let mut alerts: Vec<HashMap<Uuid, Alert>> = Vec::new();
         let mut unreadable = HashMap::new();
 
@@ -450,7 +450,7 @@ impl ConnectionImport<'_> {
             let of_desks = alerts.iter_mut().zip(&self.desks);
 
             let fates = of_desks.map(|(known, desk)| {
-                compare::determine_status(
+                alert_diff::determine_status(
                     &row.event,
                     &row.uuid,
                     known.remove(&row.uuid),
@@ -777,7 +777,7 @@ impl ConnectionImport<'_> {
         verdict: &Verdict,
         attributes: Option<u64>,
     ) -> EventRow {
-        told::build_event_row(
+        reporting::build_event_row(
             (self.part, self.connection, &self.config.marks),
             (event, uuid),
             verdict,

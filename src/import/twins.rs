@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::compare;
-use super::plan;
+use super::alert_diff;
+use super::observable_diff;
 use super::users::Users;
 use crate::markings::{Pap, Tlp};
 use crate::tags::{UPDATED, WITHDRAWN};
@@ -55,8 +55,8 @@ pub fn is_touched(alert: &Alert, event: &Uuid, users: &Users) -> bool {
     };
 
     let is_edited = || {
-        compare::known_state(alert, event, users)
-            .is_some_and(|state| compare::is_edited(alert, &state))
+        alert_diff::known_state(alert, event, users)
+            .is_some_and(|state| alert_diff::is_edited(alert, &state))
     };
 
     !alert.case.is_empty()
@@ -89,7 +89,7 @@ pub fn can_remove_alert(alert: &Alert, kept: &Alert, event: &Uuid, users: &Users
 /// True for an observable that may go with its alert, or as a double: no person touched it.
 #[must_use]
 pub fn can_remove_observable(observable: &Observable, users: &Users) -> bool {
-    plan::is_ours(observable, users) && !observable.sighted
+    observable_diff::is_ours(observable, users) && !observable.sighted
 }
 
 /// Of observables those that may go since another of the same value stays: one that a person

@@ -8,10 +8,10 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Result;
 use uuid::Uuid;
 
-use super::compare;
-use super::desk::AlertTarget;
-use super::map;
+use super::alert_diff;
+use super::mapping;
 use super::sync::{ConnectionImport, PAGE, event_of_alert};
+use super::target::AlertTarget;
 use super::twins;
 use crate::text::format_count;
 use crate::thehive::WriteError;
@@ -107,7 +107,7 @@ impl ConnectionImport<'_> {
     }
 
     fn remove_twins_of(&self, desk: &AlertTarget, events: &[Uuid], told: &mut Told) -> Result<()> {
-        let source = map::source(&self.connection.name, &self.part.run.scrubber());
+        let source = mapping::source(&self.connection.name, &self.part.run.scrubber());
         let mut of_events: BTreeMap<Uuid, usize> = BTreeMap::new();
         for alert in desk.hive.fetch_alerts_of_events(&source, events)?.0 {
             let event = event_of_alert(&alert).filter(|_| desk.users.has(&alert.created_by));
@@ -147,8 +147,8 @@ impl ConnectionImport<'_> {
         event: &Uuid,
         (alert, kept): (&Alert, &Alert),
     ) -> Result<Option<String>> {
-        let is_complete =
-            compare::known_state(kept, event, &desk.users).is_some_and(|state| state.is_complete);
+        let is_complete = alert_diff::known_state(kept, event, &desk.users)
+            .is_some_and(|state| state.is_complete);
         if !is_complete {
             return Ok(Some(format!("{} is not complete yet", kept.id)));
         }

@@ -1,11 +1,11 @@
 //! Reading JSON from outside: as a stream, and leniently.
 
 mod element;
-mod loose;
+mod lenient;
 mod stream;
 
 pub use element::{Element, Flaw};
-pub use loose::{
+pub use lenient::{
     describe_kind, exactly_true, flag, float_to_integer, fold_objects, leading_text, long_text,
     marking, name, number, object, objects, parse_bool, parse_number, short_text, strict_number,
     text, texts, timestamp,

@@ -2,7 +2,7 @@
 //! is passed over unread: it costs no memory, however long or deep it is. What is wrong with one
 //! element costs that element: the walk goes on behind it. Where things begin and end is found in
 //! `scan.rs`; how serde takes a value from here is in `taking.rs`; what lenient fields read is in
-//! `loose.rs`.
+//! `lenient.rs`.
 
 mod scan;
 mod taking;
@@ -29,7 +29,7 @@ const LARGE_ELEMENTS: usize = 32 << 20;
 const BUFFER: usize = 64 << 10;
 
 /// Stands before a list whose elements are counted and not kept. See
-/// [`super::loose::fold_objects`].
+/// [`super::lenient::fold_objects`].
 pub(super) const COUNTED: &str = "cortex-misp: counted";
 
 /// A JSON body that is read as a stream.

@@ -3,14 +3,14 @@
 
 mod alerts;
 mod audits;
+mod case_observables;
+mod cases;
 pub mod files;
-mod iocs;
 mod observables;
-mod query;
-mod trouble;
 mod types;
 mod user;
 pub mod wire;
+mod write_error;
 
 use std::sync::{Arc, OnceLock};
 
@@ -22,13 +22,13 @@ use crate::markings::Scale;
 use crate::report::RunReport;
 use crate::secret::Secret;
 pub use alerts::{ALERTS_PAGE, NewAlert, Procedure};
-pub use iocs::CaseObservables;
+pub use case_observables::CaseObservables;
+pub use cases::NO_CASE;
 pub use observables::{AddResult, ObservableBatch};
-pub use query::NO_CASE;
-pub use trouble::{Refusal, WriteError};
 pub use types::{FILE, ObservableTypes};
 pub use user::{Greeting, Permission, User};
 pub use wire::{Alert, AlertOrigin};
+pub use write_error::{Refusal, WriteError};
 
 /// The largest body that is sent to a TheHive 4, in bytes: it takes 256 kB
 /// (`play.http.parser.maxMemoryBuffer` in its `reference-overrides.conf`).

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::choices;
-use super::form;
+use super::capabilities::MispCapabilities;
+use super::detect;
 use super::mapped::ObservableInput;
+use super::misp_types::{self, MispType, ObservableTarget};
 use super::normalise::normalise_fully;
-use super::server::MispCapabilities;
-use super::table::{self, MispType, ObservableTarget};
+use super::observable_types;
 use super::tags::MispTags;
 use super::validate;
 
@@ -37,7 +37,7 @@ pub(super) fn find_pairs<'a>(
     for (at, (one, words)) in given.iter().zip(words).enumerate() {
         for link in &words.composites {
             match (
-                table::find_row(link.name).map(|row| row.import),
+                misp_types::find_row(link.name).map(|row| row.import),
                 link.whole,
                 link.port,
             ) {
@@ -100,7 +100,7 @@ fn join_halves<'a>(
 /// Which half an observable is: by its type, by the type it says, or by what its value could be.
 fn half_index(one: &ObservableInput<'_>, words: &MispTags<'_>, kinds: [&'static str; 2]) -> usize {
     let [left, right] = kinds;
-    if choices::canonical_type(one.data_type) == "other" {
+    if observable_types::canonical_type(one.data_type) == "other" {
         return match tagged_kind(words, kinds) {
             Some(kind) => usize::from(kind != left),
             None => usize::from(right == "other" || could_be(right, one.data)),
@@ -111,10 +111,11 @@ fn half_index(one: &ObservableInput<'_>, words: &MispTags<'_>, kinds: [&'static 
 }
 
 fn is_of_type(data_type: &str, kind: &str) -> bool {
-    let usual = table::find_row(kind).map(|row| row.import);
+    let usual = misp_types::find_row(kind).map(|row| row.import);
     usual.is_some_and(|usual| {
-        usual == ObservableTarget::Is(choices::find(data_type).map_or("", |line| line.fold))
-    }) || form::guess(data_type, "").kind == kind
+        usual
+            == ObservableTarget::Is(observable_types::find(data_type).map_or("", |line| line.fold))
+    }) || detect::guess(data_type, "").kind == kind
 }
 
 fn could_be(kind: &str, data: &str) -> bool {
@@ -126,7 +127,7 @@ fn could_be(kind: &str, data: &str) -> bool {
         )
     };
 
-    table::find_row(kind).is_some_and(is)
+    misp_types::find_row(kind).is_some_and(is)
 }
 
 fn tagged_kind(words: &MispTags<'_>, kinds: [&'static str; 2]) -> Option<&'static str> {
@@ -135,13 +136,13 @@ fn tagged_kind(words: &MispTags<'_>, kinds: [&'static str; 2]) -> Option<&'stati
 
 /// The `misp:type` tag by which an observable `other` only says which half it is.
 pub(super) fn half_marker(one: &ObservableInput<'_>, words: &MispTags<'_>) -> Option<&'static str> {
-    if choices::canonical_type(one.data_type) != "other" {
+    if observable_types::canonical_type(one.data_type) != "other" {
         return None;
     }
     words
         .composites
         .iter()
-        .find_map(|link| match table::find_row(link.name)?.import {
+        .find_map(|link| match misp_types::find_row(link.name)?.import {
             ObservableTarget::Halves(left, right) => tagged_kind(words, [left, right]),
             ObservableTarget::Ported(left) => words.types.contains(&left).then_some(left),
             _ => None,
@@ -153,7 +154,7 @@ pub(super) fn half_kind(one: &ObservableInput<'_>, words: &MispTags<'_>) -> Opti
     words
         .composites
         .iter()
-        .find_map(|link| match table::find_row(link.name)?.import {
+        .find_map(|link| match misp_types::find_row(link.name)?.import {
             ObservableTarget::Halves(left, right) => {
                 Some(match half_index(one, words, [left, right]) {
                     0 => left,

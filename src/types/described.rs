@@ -1,9 +1,9 @@
-//! The forms of `table.rs` in words, for the published page. The rules themselves are in
+//! The forms of `misp_types.rs` in words, for the published page. The rules themselves are in
 //! `normalise.rs` and `validate.rs`.
 
 use std::borrow::Cow;
 
-use super::table::{MispType, ValueFormat};
+use super::misp_types::{MispType, ValueFormat};
 
 /// What MISP makes of a value of this form, and what it demands of it.
 pub(super) fn describe_form(form: ValueFormat) -> Cow<'static, str> {

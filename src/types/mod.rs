@@ -2,47 +2,47 @@
 //! with MISP's own normalisation and validation. Everything here takes values and gives values:
 //! reading, writing and what is asked of which server is elsewhere.
 
-mod attributes;
-mod choices;
+mod capabilities;
 mod composites;
 mod described;
+mod detect;
 pub mod equal;
-mod form;
 mod mapped;
+mod merge;
+mod misp_types;
 mod normalise;
-mod observables;
+mod observable_types;
 mod overrides;
 mod page;
+mod patterns;
 mod refang;
+mod resolve;
 mod rules;
-mod server;
-mod settle;
-mod shapes;
-mod sought;
-mod table;
+mod search_value;
 mod tags;
 mod time;
-mod unify;
+mod to_misp;
+mod to_thehive;
 mod validate;
 
-pub use attributes::{Mapping, to_attributes};
+pub use capabilities::{MispCapabilities, ObservableTypeSet};
 pub use mapped::{MappedAttribute, ObservableInput};
 pub use normalise::{normalise, replace_astral};
-pub use observables::{AttributeInput, Observable, file_tags, to_observables, type_tag_of};
 pub use overrides::Overrides;
 pub use page::render_mapping_page;
-pub use server::{MispCapabilities, ObservableTypeSet};
-pub use sought::{Likeness, SearchValue};
+pub use search_value::{Likeness, SearchValue};
+pub use to_misp::{Mapping, to_attributes};
+pub use to_thehive::{AttributeInput, Observable, file_tags, to_observables, type_tag_of};
 pub use validate::{ValidationError, validate};
 
 /// What an observable type counts as: `fqdn` as `hostname`, `mail_subject` as `mail-subject`.
 pub fn canonical_type(data_type: &str) -> std::borrow::Cow<'_, str> {
-    choices::canonical_type(data_type)
+    observable_types::canonical_type(data_type)
 }
 
 /// All MISP types of the table, in alphabetical order, with default category and `to_ids`.
 pub fn misp_types() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
-    table::TABLE
+    misp_types::TABLE
         .iter()
         .map(|row| (row.kind, row.default_category(), row.to_ids))
 }

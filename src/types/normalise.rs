@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
+use super::misp_types::{self, ValueFormat};
 use super::refang::{self, map_cow};
-use super::table::{self, ValueFormat};
 use super::time;
 
 /// How often a value may change before it is taken as it is; nothing known needs more than three.
@@ -17,7 +17,7 @@ const ROUNDS: usize = 8;
 /// The value as MISP stores it for an attribute of this type. Characters above U+FFFF, which MISP
 /// replaces (recorded: "emoji 😀 value" became "emoji ? value"), are `?`.
 pub fn normalise(kind: &str, value: &str) -> String {
-    let form = table::find_row(kind).map_or(ValueFormat::Text, |row| row.form);
+    let form = misp_types::find_row(kind).map_or(ValueFormat::Text, |row| row.form);
     normalise_fully(form, &replace_astral(value)).into_owned()
 }
 

@@ -1,8 +1,8 @@
 //! The administrator's own lines of the mapping (`type_mapping`). When they apply is decided where
 //! observables become attributes.
 
-use super::choices;
-use super::table::{self, MispType};
+use super::misp_types::{self, MispType};
+use super::observable_types;
 
 /// Observable types that the administrator sends as something else than the table says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,10 +48,10 @@ impl Overrides {
         }
         let exact = self.0.iter().find(|one| one.data_type == data_type);
         exact.or_else(|| {
-            let fold = choices::canonical_type(data_type);
+            let fold = observable_types::canonical_type(data_type);
             self.0
                 .iter()
-                .find(|one| choices::canonical_type(&one.data_type) == fold)
+                .find(|one| observable_types::canonical_type(&one.data_type) == fold)
         })
     }
 }
@@ -69,7 +69,7 @@ fn parse_line(line: &str) -> Result<Override, String> {
     if data_type.is_empty() {
         return Err(format!("no observable type; {SHAPE}"));
     }
-    let row = table::find_row(kind).ok_or_else(|| unknown_type_error(category, kind))?;
+    let row = misp_types::find_row(kind).ok_or_else(|| unknown_type_error(category, kind))?;
     match row
         .categories
         .iter()
@@ -80,7 +80,7 @@ fn parse_line(line: &str) -> Result<Override, String> {
             category,
             kind: row.kind,
         }),
-        None if table::CATEGORIES.contains(&category) => Err(format!(
+        None if misp_types::CATEGORIES.contains(&category) => Err(format!(
             "MISP does not take {kind} in category {category}; accepted: {}",
             row.categories.join(", ")
         )),
@@ -93,7 +93,7 @@ fn parse_line(line: &str) -> Result<Override, String> {
 
 fn unknown_type_error(category: &str, kind: &str) -> String {
     let in_category = |row: &&MispType| row.categories.contains(&category);
-    let kinds: Vec<&str> = table::TABLE
+    let kinds: Vec<&str> = misp_types::TABLE
         .iter()
         .filter(in_category)
         .map(|row| row.kind)
@@ -102,7 +102,7 @@ fn unknown_type_error(category: &str, kind: &str) -> String {
     if kinds.is_empty() {
         return format!(
             "MISP has no type {kind} and no category {category}; accepted categories: {}",
-            table::CATEGORIES.join(", ")
+            misp_types::CATEGORIES.join(", ")
         );
     }
 

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use super::choices::{CHOICES, ObservableTypeRow, TypeRule};
+use super::capabilities::ObservableTypeSet;
 use super::described::{describe_form, sample_value};
-use super::form;
-use super::server::ObservableTypeSet;
-use super::table::{MispType, ObservableTarget, TABLE, find_row};
+use super::detect;
+use super::misp_types::{MispType, ObservableTarget, TABLE, find_row};
+use super::observable_types::{CHOICES, ObservableTypeRow, TypeRule};
 
 const HEAD: &str = "\
 # TheHive observables and MISP attributes
@@ -176,7 +176,8 @@ fn observable_cell(row: &MispType, data_types: &ObservableTypeSet) -> String {
         ObservableTarget::Ported(left) => one(left),
         ObservableTarget::Halves(left, right) => format!("{} + {}", one(left), one(right)),
         ObservableTarget::Other => {
-            let custom: Vec<&str> = super::choices::observable_names_for(row.kind).collect();
+            let custom: Vec<&str> =
+                super::observable_types::observable_names_for(row.kind).collect();
             match custom.as_slice() {
                 [] => one(row.kind),
                 names => format!("{} ({})", one(row.kind), names.join(", ")),
@@ -190,7 +191,7 @@ fn type_tag_cell(row: &MispType, data_types: &ObservableTypeSet) -> &'static str
     match row.import {
         ObservableTarget::Halves(..) | ObservableTarget::Ported(_) => "linked",
         ObservableTarget::Other if row.kind != "other" => "yes",
-        _ if form::guess(&data_type, &sample_value(row)).kind == row.kind => "",
+        _ if detect::guess(&data_type, &sample_value(row)).kind == row.kind => "",
         _ => "yes",
     }
 }

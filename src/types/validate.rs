@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::de::IgnoredAny;
 
-use super::server::MispCapabilities;
-use super::shapes;
-use super::table::{self, ValueFormat};
+use super::capabilities::MispCapabilities;
+use super::misp_types::{self, ValueFormat};
+use super::patterns;
 use super::time;
 
 /// The longest value, in bytes, that MISP's text column holds (recorded: 70,000 were dropped).
@@ -56,14 +56,14 @@ pub fn validate(kind: &str, value: &str, server: &MispCapabilities) -> Result<()
     if !server.has(kind) {
         return Err(ValidationError::new("Invalid type."));
     }
-    let row = table::find_row(kind);
-    check_common(value, row.is_some_and(table::MispType::is_composite))
+    let row = misp_types::find_row(kind);
+    check_common(value, row.is_some_and(misp_types::MispType::is_composite))
         .map_err(ValidationError::new)?;
     row.map_or(Ok(()), |row| check_form(row.form, kind, value, server))
 }
 
 /// Like `validate` for a type of the table, on the newest server.
-pub(super) fn is_valid(row: &table::MispType, value: &str, newest: &MispCapabilities) -> bool {
+pub(super) fn is_valid(row: &misp_types::MispType, value: &str, newest: &MispCapabilities) -> bool {
     check_common(value, row.is_composite()).is_ok()
         && check_form(row.form, row.kind, value, newest).is_ok()
 }
@@ -116,25 +116,25 @@ fn check_form(
         ValueFormat::IpPort => check_pair(halves(), |ip| require(is_ip(ip), ADDRESS), check_port),
         ValueFormat::DomainIp => check_pair(
             halves(),
-            |name| require(shapes::is_domain(name), "Domain has an invalid format."),
+            |name| require(patterns::is_domain(name), "Domain has an invalid format."),
             |ip| require(is_ip(ip), ADDRESS),
         ),
         ValueFormat::HostnamePort => check_pair(
             halves(),
-            |name| require(shapes::is_domain(name), "Hostname has an invalid format."),
+            |name| require(patterns::is_domain(name), "Hostname has an invalid format."),
             check_port,
         ),
         ValueFormat::Port => check_port(value),
         ValueFormat::Domain => check_name(value, "Domain"),
         ValueFormat::Hostname => check_name(value, "Hostname"),
         ValueFormat::Onion => require(
-            shapes::is_onion(value) && (server.is_newer() || value.len() == 22),
+            patterns::is_onion(value) && (server.is_newer() || value.len() == 22),
             "Onion address has an invalid format.",
         ),
-        ValueFormat::Email | ValueFormat::Account => require(shapes::is_mail(value), MAIL),
+        ValueFormat::Email | ValueFormat::Account => require(patterns::is_mail(value), MAIL),
         ValueFormat::Vulnerability => check_vulnerability(value, server),
         ValueFormat::Weakness => require(
-            value.strip_prefix("CWE-").is_some_and(shapes::is_digits),
+            value.strip_prefix("CWE-").is_some_and(patterns::is_digits),
             "Invalid format. Expected: CWE-x...",
         ),
         ValueFormat::HttpMethod => require(is_http_method(value, server), "Unknown HTTP method."),
@@ -150,21 +150,21 @@ fn check_form(
 /// Forms without a case of their own above that are no hashes.
 fn check_plain(form: ValueFormat, value: &str) -> Result<(), ValidationError> {
     match form {
-        ValueFormat::Mac(bytes) => require(shapes::is_mac(value, bytes), FORMAT),
-        ValueFormat::HexText => require(shapes::is_hex(value), FORMAT),
-        ValueFormat::Link => require(shapes::is_link(value), FORMAT),
+        ValueFormat::Mac(bytes) => require(patterns::is_mac(value, bytes), FORMAT),
+        ValueFormat::HexText => require(patterns::is_hex(value), FORMAT),
+        ValueFormat::Link => require(patterns::is_link(value), FORMAT),
         ValueFormat::Alnum | ValueFormat::Bank => require(
             value.bytes().all(|byte| byte.is_ascii_alphanumeric()),
             FORMAT,
         ),
-        ValueFormat::Number | ValueFormat::Card => require(shapes::is_number(value), FORMAT),
+        ValueFormat::Number | ValueFormat::Card => require(patterns::is_number(value), FORMAT),
         // A single zero is no number for MISP, as a MISP 2.5.1 showed for each of its types of
         // phone numbers.
-        ValueFormat::Phone => require(shapes::is_number(value) && value != "0", FORMAT),
+        ValueFormat::Phone => require(patterns::is_number(value) && value != "0", FORMAT),
         ValueFormat::Json => require(serde_json::from_str::<IgnoredAny>(value).is_ok(), FORMAT),
         ValueFormat::Bool => require(value == "0" || value == "1", FORMAT),
         ValueFormat::Uuid => require(
-            shapes::is_uuid(value),
+            patterns::is_uuid(value),
             "The value has to be a valid UUID format.",
         ),
         ValueFormat::Time => require(
@@ -172,11 +172,11 @@ fn check_plain(form: ValueFormat, value: &str) -> Result<(), ValidationError> {
             "Datetime has to be in the ISO 8601 format.",
         ),
         ValueFormat::Whole => require(
-            shapes::is_digits(value),
+            patterns::is_digits(value),
             "The value has to be a whole number greater or equal 0.",
         ),
         ValueFormat::As => require(
-            shapes::is_digits(value) && value.parse::<u32>().is_ok(),
+            patterns::is_digits(value) && value.parse::<u32>().is_ok(),
             "AS number have to be integer between 1 and 4294967295",
         ),
         ValueFormat::Service => require(
@@ -190,7 +190,7 @@ fn check_plain(form: ValueFormat, value: &str) -> Result<(), ValidationError> {
 
 /// Hashes alone; nothing for a form that is no hash.
 fn check_hash(form: ValueFormat, value: &str) -> Option<Result<(), ValidationError>> {
-    let is_hex = |length| value.len() == length && shapes::is_hex(value);
+    let is_hex = |length| value.len() == length && patterns::is_hex(value);
     Some(match form {
         ValueFormat::Hex(length) | ValueFormat::Certificate(length) => {
             if is_hex(length) {
@@ -218,27 +218,27 @@ fn check_hash(form: ValueFormat, value: &str) -> Option<Result<(), ValidationErr
             "The input doesn't match the expected sha1 format (expected: {PEHASH}"
         ))),
         ValueFormat::Tlsh => require(
-            shapes::is_tlsh(value),
+            patterns::is_tlsh(value),
             "Checksum has an invalid length or format (expected: at least 35 hexadecimal \
              characters, optionally starting with t1 instead of hexadecimal characters). Please \
              double check the value or select type \"other\".",
         ),
         ValueFormat::Ssdeep => require(
-            shapes::is_ssdeep(value),
+            patterns::is_ssdeep(value),
             "Invalid SSDeep hash. The format has to be blocksize:hash:hash",
         ),
         ValueFormat::Impfuzzy => require(
-            shapes::is_impfuzzy(value),
+            patterns::is_impfuzzy(value),
             "Invalid impfuzzy format. The format has to be imports:hash:hash",
         ),
         ValueFormat::Cdhash => require(
-            value.len() >= 40 && shapes::is_lower_hex(value),
+            value.len() >= 40 && patterns::is_lower_hex(value),
             "The input doesn't match the expected format (expected: 40 or more hexadecimal \
              characters)",
         ),
         ValueFormat::Vhash => require(!value.contains('\n'), FORMAT),
         ValueFormat::Ssh => require(
-            shapes::is_ssh_fingerprint(value),
+            patterns::is_ssh_fingerprint(value),
             "SSH fingerprint must be in MD5 or SHA256 format.",
         ),
         _ => return None,
@@ -252,7 +252,7 @@ fn check_file_hash(
     (name, hash): (&str, &str),
 ) -> Result<(), ValidationError> {
     let line = !name.is_empty() && !name.contains('\n');
-    let hex = |length| line && hash.len() == length && shapes::is_lower_hex(hash);
+    let hex = |length| line && hash.len() == length && patterns::is_lower_hex(hash);
 
     match form {
         ValueFormat::FileHex(length) if hex(length) => Ok(()),
@@ -265,11 +265,11 @@ fn check_file_hash(
             require(false, NAME_NEWLINE)
         }
         ValueFormat::FileSsdeep => require(
-            shapes::is_ssdeep(hash),
+            patterns::is_ssdeep(hash),
             "Invalid ssdeep hash (expected: blocksize:hash:hash).",
         ),
         ValueFormat::FileTlsh => require(
-            shapes::is_tlsh(hash),
+            patterns::is_tlsh(hash),
             "TLSH hash has an invalid length or format (expected: filename|at least 35 \
              hexadecimal characters, optionally starting with t1 instead of hexadecimal \
              characters). Please double check the value or select type \"other\".",
@@ -318,7 +318,7 @@ fn check_network(value: &str) -> Result<(), ValidationError> {
     let Some((ip, range)) = value.split_once('/') else {
         return require(is_ip(value), ADDRESS);
     };
-    if !shapes::is_digits(range) {
+    if !patterns::is_digits(range) {
         return require(false, "Invalid CIDR notation value found.");
     }
     let bits = range.parse::<u8>().unwrap_or(u8::MAX);
@@ -339,11 +339,11 @@ fn check_network(value: &str) -> Result<(), ValidationError> {
 }
 
 fn check_port(value: &str) -> Result<(), ValidationError> {
-    require(shapes::is_port(value), PORT)
+    require(patterns::is_port(value), PORT)
 }
 
 fn check_name(value: &str, what: &str) -> Result<(), ValidationError> {
-    if shapes::is_domain(value) {
+    if patterns::is_domain(value) {
         return Ok(());
     }
     Err(ValidationError::new(format!(
@@ -354,12 +354,12 @@ fn check_name(value: &str, what: &str) -> Result<(), ValidationError> {
 fn check_vulnerability(value: &str, server: &MispCapabilities) -> Result<(), ValidationError> {
     if server.is_newer() {
         require(
-            shapes::is_vulnerability(value),
+            patterns::is_vulnerability(value),
             "Invalid vulnerability ID format.",
         )
     } else {
         require(
-            shapes::is_cve(value),
+            patterns::is_cve(value),
             "Invalid format. Expected: CVE-xxxx-xxxx...",
         )
     }
@@ -367,7 +367,7 @@ fn check_vulnerability(value: &str, server: &MispCapabilities) -> Result<(), Val
 
 /// MISP 2.5.1 looks for a method anywhere in the value, newer versions take nothing else.
 fn is_http_method(value: &str, server: &MispCapabilities) -> bool {
-    shapes::METHODS
+    patterns::METHODS
         .iter()
         .any(|method| value == *method || (!server.is_newer() && value.contains(method)))
 }

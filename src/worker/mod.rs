@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::config::TimeLimits;
 use crate::config::connections::Connection;
-use crate::config::items::{self, OptionSpec};
+use crate::config::schema::{self, OptionSpec};
 use crate::cortex::job::Job;
 use crate::cortex::manifest::WorkerInfo;
 pub use crate::cortex::manifest::WorkerKind;
@@ -97,7 +97,7 @@ pub fn info<W: Worker>() -> WorkerInfo {
         description: W::DESCRIPTION,
         data_types: W::DATA_TYPES,
         screenshots: W::SCREENSHOTS,
-        options: items::for_config::<W::Config>(),
+        options: schema::for_config::<W::Config>(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::thread::{self, ScopedJoinHandle};
 use anyhow::Result;
 
 use super::error_line;
-use crate::config::own::ConnectionConfig;
+use crate::config::overrides::ConnectionConfig;
 use crate::misp::Misp;
 use crate::report::ledger::{ItemKind, Ledger};
 use crate::report::{ConnectionReport, ConnectionReporter, RunReport};

@@ -1,8 +1,8 @@
 //! What a configuration wants of the servers that it names, as plain data: each worker says it in
 //! its own way.
 
+use crate::config::access::Organisations;
 use crate::config::connections::{Connection, Purpose};
-use crate::config::organisations::Organisations;
 use crate::secret::Secret;
 use crate::thehive::Permission;
 

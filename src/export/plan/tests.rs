@@ -1,7 +1,7 @@
 //! Plans made again and again, against a MISP that is a list of attributes.
 
 use super::*;
-use crate::export::wanted::{Doubts, ObjectDraft};
+use crate::export::draft::{Doubts, ObjectDraft};
 use crate::markings::Tlp;
 use crate::misp::wire::Attribute;
 use proptest::prelude::*;

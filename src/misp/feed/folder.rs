@@ -13,14 +13,14 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{HASHES, MANIFEST, edit, event_file_name, md5_hex, read_pieces};
+use super::{HASHES, MANIFEST, event_file, event_file_name, md5_hex, read_pieces};
 use crate::files;
 use crate::json::Element;
 use crate::misp::changes::{AttachmentSource, EventChanges};
-use crate::misp::tags::TagResolution;
+use crate::misp::tag_resolution::TagResolution;
 use crate::misp::wire::{Attribute, Event, EventPart};
 use crate::misp::write_log::WriteLog;
-use crate::misp::{EventContent, sent};
+use crate::misp::{EventContent, request_bodies};
 use crate::time::Clock;
 
 /// The file by which a run holds a feed's folder.
@@ -224,7 +224,7 @@ impl Folder {
                 .and_then(Value::as_object_mut)
                 .with_context(no_event)?;
             let room = LARGEST_FILE.saturating_sub(size) / 2;
-            let edit = edit::EventFileEditor {
+            let edit = event_file::EventFileEditor {
                 timestamp: self.clock.now.to_string(),
                 event,
                 room,
@@ -251,7 +251,7 @@ impl Folder {
             "Object": [],
         });
 
-        json!({"Event": sent::event(&changes.uuid, &changes.header, &TagResolution::default(), more)})
+        json!({"Event": request_bodies::event(&changes.uuid, &changes.header, &TagResolution::default(), more)})
     }
 
     /// Rebuilds `manifest.json` and `hashes.csv` from the event files, each read as a stream.

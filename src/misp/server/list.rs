@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{ROWS, Server, explain_error, for_each_element, read_list};
 use crate::http::PageRequest;
 use crate::json::{self, Element};
-use crate::misp::sent;
+use crate::misp::request_bodies;
 use crate::misp::wire::{Attribute, Event, Object, Proposal};
 use crate::misp::{ContentOptions, EventContent, IndexEntry, Window};
 
@@ -344,7 +344,7 @@ impl Server {
                 "limit": page.limit, "page": page.number, "order": "Attribute.id asc",
             });
             if look.sightings {
-                sent::merge_members(body, json!({"includeSightings": 1}))
+                request_bodies::merge_members(body, json!({"includeSightings": 1}))
             } else {
                 body
             }

@@ -3,9 +3,9 @@
 //! them.
 
 pub mod account;
-mod knows;
+pub mod filter_names;
 mod list;
-pub mod names;
+mod metadata;
 mod probe;
 mod read;
 mod search;
@@ -24,7 +24,7 @@ use crate::http::{self, Client, Endpoint, HttpContext, HttpError, HttpErrorKind,
 use crate::json::{Element, JsonStream};
 use crate::misp::wire::Event;
 use crate::report::ConnectionReporter;
-use knows::CurrentUser;
+use metadata::CurrentUser;
 
 /// Events asked for at once. A page is read before its events are, so that no answer waits half
 /// read.

@@ -13,8 +13,8 @@ use crate::http::{self, HttpError, HttpErrorKind};
 use crate::json;
 use crate::misp::changes::{AttachmentPayload, AttachmentSource, EventChanges};
 use crate::misp::draft::AttributeDraft;
-use crate::misp::sent::{self, merge_members};
-use crate::misp::tags::TagResolution;
+use crate::misp::request_bodies::{self, merge_members};
+use crate::misp::tag_resolution::TagResolution;
 use crate::misp::wire::{Event, SOURCE};
 use crate::misp::write_log::{WriteLog, WriteStop};
 
@@ -149,7 +149,8 @@ impl ServerWriter<'_> {
         if let Some(extends) = &header.extends {
             more = merge_members(more, json!({"extends_uuid": extends}));
         }
-        let body = json!({"Event": sent::event(&self.changes.uuid, header, self.names, more)});
+        let body =
+            json!({"Event": request_bodies::event(&self.changes.uuid, header, self.names, more)});
         (self.underway)(&sending.as_if_unanswered([]));
 
         let failure = match self.server.client.post("events/add/metadata:1", &body) {
@@ -216,7 +217,7 @@ impl ServerWriter<'_> {
             (
                 edit.uuid,
                 edit.object,
-                sent::attribute_patch(&edit.uuid, edit.change),
+                request_bodies::attribute_patch(&edit.uuid, edit.change),
             )
         }));
 
@@ -249,7 +250,7 @@ impl ServerWriter<'_> {
             }
         }
 
-        let mut head = sent::event_patch(self.changes.event);
+        let mut head = request_bodies::event_patch(self.changes.event);
         if changes.is_empty() && !self.changes.event.is_empty() {
             self.send_edit_batch(std::mem::replace(&mut head, json!({})), &[], sending)?;
         }
@@ -357,7 +358,8 @@ impl ServerWriter<'_> {
                 "5"
             };
 
-            let body = sent::object(object, bodies, json!({"distribution": distribution}));
+            let body =
+                request_bodies::object(object, bodies, json!({"distribution": distribution}));
             self.add_object(&body, &sent, sending)?;
         }
 
@@ -541,7 +543,7 @@ impl ServerWriter<'_> {
         content: Option<&AttachmentPayload>,
     ) -> Value {
         let more = json!({"distribution": attribute.distribution().to_string()});
-        sent::attribute(attribute, content, self.names, more)
+        request_bodies::attribute(attribute, content, self.names, more)
     }
 }
 

@@ -1,8 +1,8 @@
 //! MISP's JSON, as far as we use it. Every field is read leniently: a number may be a text, a
-//! missing list is empty. How an event and a manifest are walked is in `pieces.rs`, how tags are
+//! missing list is empty. How an event and a manifest are walked is in `event_stream.rs`, how tags are
 //! read in `tags.rs`.
 
-mod pieces;
+mod event_stream;
 mod tags;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::json::{self, Element};
 use crate::time;
-pub use pieces::{EventPart, read_event, read_manifest};
+pub use event_stream::{EventPart, read_event, read_manifest};
 
 /// The source that our sightings name.
 pub const SOURCE: &str = "cortex-misp";

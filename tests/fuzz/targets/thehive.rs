@@ -2,7 +2,7 @@
 #![no_main]
 
 use cortex_misp::export::case::{self, ExportInput};
-use cortex_misp::import::state::{self, SyncState};
+use cortex_misp::import::sync_state::{self, SyncState};
 use cortex_misp::import::users::Users;
 use cortex_misp::misp::wire::Event;
 use cortex_misp::thehive::wire::{Alert, AlertOrigin, Observable};
@@ -19,11 +19,11 @@ fuzz_target!(|data: &[u8]| {
             let put = state.insert_into(&description);
             assert!(SyncState::find(&put, &uuid).is_some(), "{put}");
             assert!(
-                SyncState::find(&state::strip_state_line(&put), &uuid).is_none(),
+                SyncState::find(&sync_state::strip_state_line(&put), &uuid).is_none(),
                 "{put}"
             );
         }
-        drop(cortex_misp::import::compare::determine_status(
+        drop(cortex_misp::import::alert_diff::determine_status(
             &Event::default(),
             &uuid,
             Some(alert),

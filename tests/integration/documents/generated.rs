@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cortex_misp::config::items;
+use cortex_misp::config::schema;
 use cortex_misp::cortex::manifest;
 use cortex_misp::export::{self, Export};
 use cortex_misp::import::{self, Import};
@@ -206,8 +206,8 @@ fn the_schema_of_reports_is_that_of_the_code() {
 #[test]
 fn the_readme_lists_every_option() {
     let workers = [
-        ("export", items::for_config::<export::Config>()),
-        ("import", items::for_config::<import::Config>()),
+        ("export", schema::for_config::<export::Config>()),
+        ("import", schema::for_config::<import::Config>()),
     ];
     let table = manifest::render_option_table(&workers);
     let readme = fs::read_to_string("README.md").unwrap();
@@ -392,9 +392,9 @@ fn the_tests_that_the_page_on_security_names_are_there() {
     );
     let text = fs::read_to_string("docs/security.md").unwrap();
     let name = Regex::new("`([a-z0-9]+(?:_[a-z0-9]+){2,})`").unwrap();
-    let options = items::for_config::<export::Config>()
+    let options = schema::for_config::<export::Config>()
         .into_iter()
-        .chain(items::for_config::<import::Config>());
+        .chain(schema::for_config::<import::Config>());
     let options: Vec<_> = options
         .map(|item| item.name)
         .chain(["instance_secret".to_owned()])

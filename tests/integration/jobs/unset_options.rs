@@ -1,7 +1,7 @@
 //! `null`, `[]`, `[null]`, `""` and a missing key mean the same: what the manifest states.
 
 use cortex_misp::config::connections::Connections;
-use cortex_misp::config::{self, OptionSource, items, own};
+use cortex_misp::config::{self, OptionSource, overrides, schema};
 use cortex_misp::cortex::manifest;
 use cortex_misp::export::{self, Export};
 use cortex_misp::import::{self, Import};
@@ -34,7 +34,7 @@ fn read<C: DeserializeOwned + JsonSchema + Serialize>(
 }
 
 fn every_option_is_as_left_out<C: DeserializeOwned + JsonSchema + Serialize>() {
-    for spec in items::for_config::<C>() {
+    for spec in schema::for_config::<C>() {
         let mut without = base();
         without.shift_remove(&spec.name);
         let expected = read::<C>(&without);
@@ -113,7 +113,7 @@ fn every_setting_is_as_left_out<C: Clone + DeserializeOwned + JsonSchema + Seria
         let (checked, _) = connections(&config)
             .to_connections(&connection_options())
             .unwrap();
-        let configured = own::configure_each(checked, &raw, &config)
+        let configured = overrides::configure_each(checked, &raw, &config)
             .unwrap()
             .remove(0);
         let access = (
@@ -124,10 +124,10 @@ fn every_setting_is_as_left_out<C: Clone + DeserializeOwned + JsonSchema + Seria
         (serde_json::to_value(configured.config).unwrap(), access)
     };
     let expected = of(json!({"name": "one"}));
-    let names = items::for_config::<C>()
+    let names = schema::for_config::<C>()
         .into_iter()
         .map(|spec| spec.name)
-        .filter(|name| own::is_overridable(name));
+        .filter(|name| overrides::is_overridable(name));
     for name in names.chain(["cert_check", "purpose", "proxy"].map(ToOwned::to_owned)) {
         for value in unset() {
             assert_eq!(
@@ -201,7 +201,7 @@ fn a_parameter_that_is_not_set_is_as_left_out() {
 #[test]
 fn a_red_case_with_nothing_but_nulls_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let mut config: Map<String, Value> = items::for_config::<export::Config>()
+    let mut config: Map<String, Value> = schema::for_config::<export::Config>()
         .into_iter()
         .map(|spec| (spec.name, json!(null)))
         .collect();

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use cortex_misp::import::state;
+use cortex_misp::import::sync_state;
 use cortex_misp::text::has_hidden;
 use pulldown_cmark::{Event, Options, Parser, Tag};
 use serde_json::{Value, json};
@@ -116,7 +116,7 @@ fn no_text_of_an_event_becomes_markup_in_an_alert() {
                 "{description}"
             );
             assert_eq!(
-                state::strip_state_line(description)
+                sync_state::strip_state_line(description)
                     .matches("\n[cortex-misp]")
                     .count(),
                 0

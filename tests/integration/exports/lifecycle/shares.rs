@@ -64,7 +64,7 @@ fn keeps(desk: &Desk, spoil: impl Fn(&Desk), heal: impl Fn(&Desk), rule: &str) {
         counts(full(&report), "retractions"),
         of([("fetched", 1), ("skipped", 1)])
     );
-    if rule == cortex_misp::export::read::SHARED {
+    if rule == cortex_misp::export::load::SHARED {
         // It may be of an observable that this organisation does not see.
         assert_eq!(full(&report)["left_out"]["retractions"], 1, "{report:#}");
         assert!(!report.to_string().contains("host-0.example"));

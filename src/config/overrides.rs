@@ -1,0 +1,403 @@
+//! What holds for one connection alone: `connection_settings`, laid over the configuration. An
+//! element may name options of either worker, so that both can have the same list; each takes those
+//! that it has.
+
+use std::fmt;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use super::connections::{Connection, Purpose};
+use super::schema::{self, OptionSpec};
+use super::{OptionSource, parse_options};
+use crate::http::ProxyChoice;
+use crate::secret::{REMOVED, Secret};
+
+/// Options that hold for the whole run, or that have a place for each connection already.
+const OF_ALL: [&str; 17] = [
+    "client_cert_path",
+    "cert_path",
+    "connect_timeout",
+    "connection_settings",
+    "deadline_minutes",
+    "dry_run",
+    "instance",
+    "key",
+    "max_artifacts",
+    "name",
+    "observable_commands",
+    "read_timeout",
+    "thehive_former_users",
+    "thehive_key",
+    "thehive_organisations",
+    "thehive_url",
+    "url",
+];
+const DIRECT: &str = "direct";
+
+/// A connection, and the configuration that holds for it.
+#[derive(Clone, Debug)]
+pub struct ConnectionConfig<C> {
+    /// The connection.
+    pub connection: Connection,
+    /// The worker's configuration, with what the connection has of its own.
+    pub config: C,
+}
+
+/// One element of `connection_settings`. It may hold a proxy's password, so it is neither printed
+/// nor written.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct RawOverrides(Map<String, Value>);
+
+impl fmt::Debug for RawOverrides {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REMOVED)
+    }
+}
+
+impl Serialize for RawOverrides {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(REMOVED)
+    }
+}
+
+impl JsonSchema for RawOverrides {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ConnectionSettings".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "object"})
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
+/// What a connection's own settings say of the connection itself.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct OverrideHeader {
+    /// Which connection is meant: one of `name`.
+    name: String,
+    /// What it is for.
+    #[serde(default)]
+    purpose: Option<Purpose>,
+    /// False if its server's certificate is not checked.
+    #[serde(default)]
+    cert_check: Option<bool>,
+    /// Its proxy's URL, or `direct`.
+    #[serde(default)]
+    proxy: Option<Secret>,
+}
+
+/// The settings of one connection, checked.
+#[derive(Clone, Default)]
+pub(super) struct Overrides {
+    pub(super) purpose: Option<Purpose>,
+    pub(super) cert_check: Option<bool>,
+    pub(super) proxy: Option<ProxyChoice>,
+    /// The rest: options of the workers, as they were written.
+    pub(super) options: Map<String, Value>,
+}
+
+/// The settings of each connection, in the order of the names.
+///
+/// # Errors
+/// The first wrong element: its position, its connection, the option, and what is accepted.
+pub(super) fn parse_each(
+    settings: &[Option<RawOverrides>],
+    names: &[Option<String>],
+    options: &[OptionSpec],
+) -> Result<Vec<Overrides>> {
+    let mut each: Vec<Option<Overrides>> = names.iter().map(|_| None).collect();
+    if settings.is_empty() {
+        return Ok(each.into_iter().map(Option::unwrap_or_default).collect());
+    }
+    let own_items = schema::for_config::<OverrideHeader>();
+    // An empty element keeps its place, so that messages count as the form does.
+    let set = settings
+        .iter()
+        .enumerate()
+        .filter_map(|(index, settings)| Some((index, settings.as_ref()?)));
+
+    for (index, RawOverrides(element)) in set {
+        let position = format!(
+            "configuration item \"connection_settings\" (element {})",
+            index + 1
+        );
+        let (of_connection, rest): (Map<_, _>, Map<_, _>) = element
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .partition(|(name, _)| own_items.iter().any(|item| item.name == *name));
+        let (of_connection, _) =
+            parse_options::<OverrideHeader>(&of_connection, OptionSource::Settings)
+                .context(position.clone())?;
+        let OverrideHeader {
+            name,
+            purpose,
+            cert_check,
+            proxy,
+        } = of_connection;
+
+        let position = format!("{position}, connection \"{name}\"");
+        let place = names
+            .iter()
+            .zip(&mut each)
+            .find(|(known, _)| known.as_ref() == Some(&name));
+        let known: Vec<_> = names
+            .iter()
+            .flatten()
+            .map(|name| format!("\"{name}\""))
+            .collect();
+
+        let (_, place) = place.with_context(|| {
+            format!(
+                "{position}: there is no such connection: the names are {}",
+                known.join(", ")
+            )
+        })?;
+
+        ensure!(
+            place.is_none(),
+            "{position}: this connection has an element already: write all into one"
+        );
+        rest.iter()
+            .try_for_each(|(name, value)| check_option(options, name, value))
+            .context(position)?;
+        // Not set is not set: it never takes away what holds for all, a limit for instance.
+        let rest = rest
+            .into_iter()
+            .filter(|(_, value)| !super::is_unset(value))
+            .collect();
+
+        *place = Some(Overrides {
+            purpose,
+            cert_check,
+            proxy: proxy.map(parse_proxy),
+            options: rest,
+        });
+    }
+
+    Ok(each.into_iter().map(Option::unwrap_or_default).collect())
+}
+
+fn parse_proxy(text: Secret) -> ProxyChoice {
+    if text.expose().eq_ignore_ascii_case(DIRECT) {
+        ProxyChoice::Direct
+    } else {
+        ProxyChoice::Through(text)
+    }
+}
+
+/// The options that a connection can have of its own, of those of both workers, each once.
+#[must_use]
+pub fn overridable_options(of_both: impl IntoIterator<Item = OptionSpec>) -> Vec<OptionSpec> {
+    let mut options: Vec<OptionSpec> = Vec::new();
+    for option in of_both {
+        if is_overridable(&option.name) && options.iter().all(|known| known.name != option.name) {
+            options.push(option);
+        }
+    }
+
+    options
+}
+
+/// True for an option that a connection can have of its own.
+#[must_use]
+pub fn is_overridable(option: &str) -> bool {
+    !OF_ALL.contains(&option)
+}
+
+fn check_option(options: &[OptionSpec], name: &str, value: &Value) -> Result<()> {
+    let Some(option) = options.iter().find(|option| option.name == name) else {
+        match OF_ALL.contains(&name) {
+            true => bail!("\"{name}\" holds for all connections: it cannot be set for one"),
+            false => bail!(
+                "\"{}\" is no option that a connection can have",
+                super::truncate_name(name)
+            ),
+        }
+    };
+
+    option
+        .parse_value(value)
+        .map(drop)
+        .map_err(|problem| anyhow!("\"{name}\" {problem}"))
+}
+
+/// Gives each connection the configuration that holds for it: `shared`, which was read from `raw`,
+/// with what the connection has of its own in its place. What it sets to nothing is as for all.
+///
+/// # Errors
+/// That what is laid over does not fit. Its parts were looked at before.
+pub fn configure_each<C: Clone + DeserializeOwned + JsonSchema>(
+    connections: Vec<Connection>,
+    raw: &Map<String, Value>,
+    shared: &C,
+) -> Result<Vec<ConnectionConfig<C>>> {
+    let one = |connection: Connection| {
+        if connection.own.is_empty() {
+            return Ok(ConnectionConfig {
+                connection,
+                config: shared.clone(),
+            });
+        }
+
+        let laid = connection
+            .own
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()));
+        let whole = raw
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .chain(laid)
+            .collect();
+
+        let (config, _) =
+            parse_options(&whole, OptionSource::Configuration).with_context(|| {
+                format!("reading the settings of connection \"{}\"", connection.name)
+            })?;
+        Ok(ConnectionConfig { connection, config })
+    };
+
+    connections.into_iter().map(one).collect()
+}
+
+/// Reads an object, or the text of one. What it says is never shown: it may be a password.
+pub(super) fn parse_object(value: &Value) -> Option<Value> {
+    match value {
+        Value::Object(_) => Some(value.clone()),
+        Value::String(text) => serde_json::from_str(text).ok().filter(Value::is_object),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::connections::Connections;
+    use crate::export::Config as ExportConfig;
+    use crate::import::Config as ImportConfig;
+    use serde_json::json;
+
+    fn both_workers_options() -> Vec<OptionSpec> {
+        overridable_options(
+            schema::for_config::<ImportConfig>()
+                .into_iter()
+                .chain(schema::for_config::<ExportConfig>()),
+        )
+    }
+
+    fn config(settings: Value) -> Map<String, Value> {
+        let config = json!({
+            "name": ["corp", "partner"], "url": ["https://corp", "https://partner"], "key": ["k", "k"],
+            "max_age_days": 7, "include_tags": ["apt"], "connection_settings": settings,
+        });
+        config.as_object().unwrap().clone()
+    }
+
+    fn parse_connections(settings: Value) -> Result<Vec<Connection>, String> {
+        let read = parse_options::<Connections>(&config(settings), OptionSource::Configuration);
+        read.and_then(|(lists, _)| lists.to_connections(&both_workers_options()))
+            .map(|(connections, _)| connections)
+            .map_err(|e| format!("{e:#}"))
+    }
+
+    fn import_configs(settings: Value) -> Vec<ConnectionConfig<ImportConfig>> {
+        let raw = config(settings.clone());
+        let (shared, _) = parse_options::<ImportConfig>(&raw, OptionSource::Configuration).unwrap();
+        configure_each(parse_connections(settings).unwrap(), &raw, &shared).unwrap()
+    }
+
+    #[test]
+    fn a_connection_has_its_own_options_and_shares_the_others() {
+        let text = r#"{"name": "partner", "max_age_days": "3", "include_tags": ["*"], "max_attributes": null, "distribution": 2}"#;
+        for settings in [
+            json!([text]),
+            json!([serde_json::from_str::<Value>(text).unwrap()]),
+            json!(text),
+        ] {
+            let [corp, partner] = import_configs(settings).try_into().unwrap();
+            assert_eq!(
+                (
+                    corp.config.filters.max_age_days,
+                    corp.config.filters.include_tags.len()
+                ),
+                (7, 1)
+            );
+
+            assert_eq!(
+                (
+                    partner.config.filters.max_age_days,
+                    partner.config.filters.include_tags
+                ),
+                (3, vec!["*".to_owned()])
+            );
+
+            assert_eq!(
+                partner.config.filters.max_attributes,
+                corp.config.filters.max_attributes
+            );
+        }
+    }
+
+    #[test]
+    fn purpose_certificates_and_proxy_can_differ() {
+        let settings = json!([
+            {"name": "partner", "purpose": "exportonly", "cert_check": "no", "proxy": "http://user:canary@proxy:3128"},
+            {"name": "corp", "proxy": "DIRECT"},
+        ]);
+        let [corp, partner] = parse_connections(settings).unwrap().try_into().unwrap();
+        assert_eq!(
+            (corp.purpose, corp.access.cert_check),
+            (Purpose::ImportOnly, true)
+        );
+        assert_eq!(corp.access.proxy, Some(ProxyChoice::Direct));
+        assert_eq!(
+            (partner.purpose, partner.access.cert_check),
+            (Purpose::ExportOnly, false)
+        );
+        assert!(
+            matches!(&partner.access.proxy, Some(ProxyChoice::Through(url)) if url.expose().contains("canary"))
+        );
+        assert!(!format!("{partner:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_wrong_setting_is_explained_and_never_shown() {
+        let wrong = [
+            json!(["canary"]),
+            json!([{"max_age_days": 1}]),
+            json!([{"name": "parner"}]),
+            json!([{"name": "corp"}, {"name": "corp"}]),
+            json!([{"name": "corp", "max_age": 1}]),
+            json!([{"name": "corp", "thehive_key": "canary"}]),
+            json!([{"name": "corp", "max_age_days": "canary"}]),
+            json!([{"name": "corp", "removed_iocs": "canary"}]),
+            json!([{"name": "corp", "purpose": "canary"}]),
+        ];
+
+        let messages: Vec<_> = wrong
+            .into_iter()
+            .map(|settings| parse_connections(settings).unwrap_err())
+            .collect();
+        assert!(!messages.concat().contains("canary"));
+
+        insta::assert_snapshot!(messages.join("\n"), @r#"
+        configuration item "connection_settings" (element 1) is a text: a JSON object, such as {"name": "partner", "max_age_days": 7}, is accepted
+        configuration item "connection_settings" (element 1): setting "name" is not set: Which connection is meant: one of `name`.
+        configuration item "connection_settings" (element 1), connection "parner": there is no such connection: the names are "corp", "partner"
+        configuration item "connection_settings" (element 2), connection "corp": this connection has an element already: write all into one
+        configuration item "connection_settings" (element 1), connection "corp": "max_age" is no option that a connection can have
+        configuration item "connection_settings" (element 1), connection "corp": "thehive_key" holds for all connections: it cannot be set for one
+        configuration item "connection_settings" (element 1), connection "corp": "max_age_days" is a text: a whole number from 0 is accepted
+        configuration item "connection_settings" (element 1), connection "corp": "removed_iocs" is a text: one of unflag, delete, keep is accepted
+        configuration item "connection_settings" (element 1): setting "purpose" is a text: one of ImportOnly, ExportOnly, ImportAndExport is accepted
+        "#);
+    }
+}

@@ -1,0 +1,694 @@
+//! One connection of an export: find the event, plan, and hand the plan over to be carried out
+//! (`reconcile.rs`). What is then told is in `reporting.rs`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use anyhow::{Result, anyhow};
+use uuid::Uuid;
+
+use super::case::ExportInput;
+use super::draft::EventDraft;
+use super::exclusive;
+use super::mapping::{self, MappedEvent, MappingContext};
+use super::options::Settings;
+use super::plan::{AttributeResult, DiffContext, Plan};
+use super::reconcile::{EventResult, Reconciler};
+use super::reporting::{self, ReportData};
+use super::target::{Target, Targets};
+use crate::config::connections::{self, Connection};
+use crate::http::HttpContext;
+use crate::ids::Ids;
+use crate::markings::Pap;
+use crate::misp::tag_resolution::{TagResolution, Why};
+use crate::misp::wire::Event;
+use crate::misp::write_log::WriteLog;
+use crate::misp::{ContentOptions, EventContent, Misp};
+use crate::report::ledger::{ItemKind, Verdict};
+use crate::report::{ConnectionReporter, EventRow};
+use crate::text;
+use crate::text::format_count;
+use crate::thehive::TheHive;
+use crate::types::{MispCapabilities, Overrides};
+
+/// The export to one connection.
+#[derive(Clone, Copy)]
+pub(super) struct ConnectionExport<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) network: &'a HttpContext,
+    pub(super) ids: &'a Ids,
+    pub(super) settings: &'a Settings,
+    pub(super) overrides: &'a Overrides,
+    pub(super) input: &'a ExportInput,
+    pub(super) thehive: Option<&'a TheHive>,
+    pub(super) url: Option<&'a str>,
+    pub(super) part: &'a ConnectionReporter,
+    pub(super) dry_run: bool,
+    /// An event that the job says to be this case's.
+    pub(super) confirmed: Option<Uuid>,
+    /// True if a tag of the case names that event on another connection of this export.
+    pub(super) is_confirmed_elsewhere: bool,
+    /// True inside an event that is another case's.
+    pub(super) is_guest: bool,
+    /// The connection's name, if it is not the first one to its MISP: its events there are its own.
+    pub(super) named: Option<&'a str>,
+    /// The organisation of TheHive that the export is for; empty if the job does not say it.
+    pub(super) organisation: &'a str,
+}
+
+/// What was wanted, what became of it, and what stopped the writing, if anything did.
+pub(super) struct ExportResult {
+    pub(super) mapped: MappedEvent,
+    pub(super) plan: Plan,
+    pub(super) outcome: Vec<AttributeResult>,
+    pub(super) retracted: Vec<Verdict>,
+    /// The event afterwards.
+    pub(super) after: Option<EventContent>,
+    /// The event's line in the report; none if there is no event.
+    pub(super) event: Option<EventRow>,
+    pub(super) stopped: Option<anyhow::Error>,
+}
+
+impl ExportResult {
+    /// Nothing was there, and nothing was to be added.
+    fn without_event(mapped: MappedEvent) -> Self {
+        let (outcome, retracted) = (Vec::new(), Vec::new());
+        Self {
+            mapped,
+            plan: Plan::default(),
+            outcome,
+            retracted,
+            after: None,
+            event: None,
+            stopped: None,
+        }
+    }
+
+    fn to_report_data(&self) -> ReportData<'_> {
+        ReportData {
+            mapped: &self.mapped,
+            plan: &self.plan,
+            outcome: &self.outcome,
+            retracted: &self.retracted,
+            after: self.after.as_ref(),
+            event: self.event.as_ref(),
+            is_stopped: self.stopped.is_some(),
+        }
+    }
+}
+
+/// How the writing of one event ended.
+enum WriteOutcome {
+    Done(Box<ExportResult>),
+    /// Our uuid is taken by an event that we cannot see.
+    Hidden(anyhow::Error),
+}
+
+impl ConnectionExport<'_> {
+    pub(super) fn run(&self) -> Result<()> {
+        if let Some(why) = &self.input.unread {
+            self.part
+                .add_failure(format!("the case may have more IOCs than were read: {why}"));
+        }
+        // Decided before anything is sent, so that a run that is stopped tells it too.
+        let decided = mapping::decide_observables(self.input, self.settings, self.is_public());
+        decided
+            .iter()
+            .flatten()
+            .for_each(|verdict| self.part.record(ItemKind::Observables, verdict, 1));
+
+        let stopped = match self.open() {
+            Ok((misp, types)) => match self.write_case(&misp, &decided, &types) {
+                Ok((done, is_guest)) => {
+                    self.with_event_ids(is_guest, |one| one.finish(&misp, &decided, done))
+                }
+                Err(error) => self.report_unsent(&decided, &types, error),
+            },
+            Err(error) => self.report_unsent(&decided, &MispCapabilities::newest(), error),
+        };
+
+        let refusal = mapping::find_refusal(&self.input.case, self.settings)
+            .map(|(_, refusal)| anyhow!(refusal));
+
+        stopped.or(refusal).map_or(Ok(()), Err)
+    }
+
+    /// What is asked and told once everything is written. Gives what stopped the writing.
+    fn finish(
+        &self,
+        misp: &Misp,
+        decided: &[Option<Verdict>],
+        done: ExportResult,
+    ) -> Option<anyhow::Error> {
+        self.add_sightings(misp, &done);
+        let hits = self.check_warninglists(misp, &done);
+        self.count_proposals(misp, &done);
+        self.write_report(decided, &done.to_report_data(), &hits);
+
+        done.stopped
+    }
+
+    pub(super) fn is_public(&self) -> bool {
+        !matches!(self.connection.target, connections::Target::Server { .. })
+    }
+
+    /// The MISP, and the types it has. One that does not describe them is taken for the newest.
+    fn open(&self) -> Result<(Misp, MispCapabilities)> {
+        let misp = Misp::open(self.connection, self.network, self.part)?;
+        let version = misp.version()?;
+        let types = misp.types(version.as_deref()).unwrap_or_else(|error| {
+            self.part.warn(format!(
+                "the types of this MISP are not known, those of the newest are taken: {error:#}"
+            ));
+            MispCapabilities::newest()
+        });
+
+        let version = version.map(|version| self.part.run.report_text(&version));
+        self.part.update(|part| part.version = version);
+
+        Ok((misp, types))
+    }
+
+    pub(super) fn map_case(
+        &self,
+        decided: &[Option<Verdict>],
+        types: &MispCapabilities,
+        event: Uuid,
+    ) -> MappedEvent {
+        let context = MappingContext {
+            case: &self.input.case,
+            ids: &self.ids.for_event(&event),
+            settings: self.settings,
+            overrides: self.overrides,
+            server: types,
+            can_download: self.thehive.is_some(),
+            link: self.case_link(),
+        };
+
+        mapping::build_event(self.input, decided, event, &context)
+    }
+
+    fn first_event_uuid(&self) -> Uuid {
+        let case = &self.input.case;
+        let events = self.ids.event_uuids(&case.id, &case.created, self.named);
+        events.first().copied().unwrap_or_default()
+    }
+
+    /// This export inside an event: what it adds is told from what other cases and other
+    /// organisations of TheHive add.
+    fn with_event_ids<T>(
+        &self,
+        is_guest: bool,
+        write: impl FnOnce(&ConnectionExport<'_>) -> T,
+    ) -> T {
+        let case = &self.input.case;
+        let ids = self
+            .ids
+            .for_case((&case.id, &case.created), is_guest, self.input.is_owner);
+        write(&ConnectionExport {
+            ids: &ids,
+            is_guest,
+            ..*self
+        })
+    }
+
+    /// Tells that nothing could be sent, and gives the reason back.
+    fn report_unsent(
+        &self,
+        decided: &[Option<Verdict>],
+        types: &MispCapabilities,
+        error: anyhow::Error,
+    ) -> Option<anyhow::Error> {
+        let mapped = self.map_case(decided, types, self.first_event_uuid());
+        let unsent = (Verdict::Failed(super::NOT_SENT.to_owned()), None);
+        let outcome = vec![unsent; mapped.wanted.attributes.len()];
+        let (plan, retracted) = (Plan::default(), Vec::new());
+
+        let done = ExportResult {
+            mapped,
+            plan,
+            outcome,
+            retracted,
+            after: None,
+            event: None,
+            stopped: Some(error),
+        };
+
+        self.write_report(decided, &done.to_report_data(), &HashMap::new());
+
+        done.stopped
+    }
+
+    /// Writes the case into its event, and brings the other events of the case in line with it,
+    /// whatever became of the first. Gives what became of it, and whether the event is another
+    /// case's.
+    fn write_case(
+        &self,
+        misp: &Misp,
+        decided: &[Option<Verdict>],
+        types: &MispCapabilities,
+    ) -> Result<(ExportResult, bool)> {
+        let _lock = if self.dry_run { None } else { misp.lock()? };
+        let Targets {
+            main,
+            followed,
+            others,
+        } = self.select_targets(misp)?;
+
+        let done = self.with_event_ids(main.is_guest, |one| {
+            let done = one.write_main_event(misp, &main, others, decided, types);
+
+            if let Ok(done) = &done {
+                one.set_fallback_report(
+                    decided,
+                    &ReportData {
+                        is_stopped: true,
+                        ..done.to_report_data()
+                    },
+                );
+            }
+
+            done
+        });
+
+        for target in followed {
+            let uuid = target.uuid;
+            if let Err(error) = self.with_event_ids(target.is_guest, |one| {
+                one.update_followed_event(misp, &target, decided, types)
+            }) {
+                self.part.add_failure(format!(
+                    "event {uuid}, which is this case's too, was not brought in line: {error:#}"
+                ));
+            }
+        }
+
+        done.map(|done| (done, main.is_guest))
+    }
+
+    /// A uuid that is held by an event that we cannot see gives way to the next one.
+    fn write_main_event(
+        &self,
+        misp: &Misp,
+        main: &Target,
+        others: Vec<Uuid>,
+        decided: &[Option<Verdict>],
+        types: &MispCapabilities,
+    ) -> Result<ExportResult> {
+        let mut others = others.into_iter();
+        let (mut uuid, mut extends, mut event) = (main.uuid, main.extends, main.event.clone());
+
+        loop {
+            let mut mapped = self.map_case(decided, types, uuid);
+            mapped.wanted.extends = extends;
+            if self.is_guest {
+                mapped.wanted.is_guest = true;
+                mapped.wanted.tags.clear();
+            }
+            let error = match self.write_event(misp, mapped, event, (decided, types), true)? {
+                WriteOutcome::Done(done) => return Ok(*done),
+                WriteOutcome::Hidden(error) => error,
+            };
+            let Some(next) = others.next() else {
+                return Err(error.context(
+                    "every uuid that this case's event can have is held elsewhere \
+                     (\"instance_secret\" makes uuids that nobody \
+                     else can claim)",
+                ));
+            };
+
+            self.part.warn(format!(
+                "a second event is made, which extends the one that cannot be seen: {error:#}"
+            ));
+            (uuid, extends, event) = (next, Some(self.first_event_uuid()), None);
+        }
+    }
+
+    /// Brings an event that is this case's too in line: it becomes as strict as the case, and what
+    /// is no IOC any more is retracted. Nothing is added to it.
+    fn update_followed_event(
+        &self,
+        misp: &Misp,
+        target: &Target,
+        decided: &[Option<Verdict>],
+        types: &MispCapabilities,
+    ) -> Result<()> {
+        let mut mapped = self.map_case(decided, types, target.uuid);
+        mapped.wanted.limit_to_tightening();
+
+        match self.write_event(misp, mapped, target.event.clone(), (decided, types), false)? {
+            WriteOutcome::Done(done) => {
+                self.report_event(&done.to_report_data());
+                self.report_retractions(&done.to_report_data());
+                done.stopped.map_or(Ok(()), Err)
+            }
+            WriteOutcome::Hidden(error) => Err(error),
+        }
+    }
+
+    /// Which tags can be set on this MISP; those that must not become known there are taken out.
+    fn resolve_tag_names(&self, misp: &Misp, wanted: &mut EventDraft) -> Result<TagResolution> {
+        let every: Vec<String> = wanted
+            .event_and_attribute_tags()
+            .into_iter()
+            .map(ToOwned::to_owned)
+            .collect();
+
+        let every: Vec<&str> = every.iter().map(String::as_str).collect();
+        let names = misp.resolve_tag_names(&every)?;
+        self.warn_of_refused_tags(&names.group_refused(&every));
+        self.withhold_new_tags(wanted, &names);
+
+        Ok(names)
+    }
+
+    fn write_event(
+        &self,
+        misp: &Misp,
+        mut mapped: MappedEvent,
+        event: Option<Event>,
+        (decided, types): (&[Option<Verdict>], &MispCapabilities),
+        is_main: bool,
+    ) -> Result<WriteOutcome> {
+        let whole = self.input.whole.as_ref().copied().map_err(String::as_str);
+        if event.is_none() && mapped.wanted.attributes.is_empty() {
+            return Ok(WriteOutcome::Done(Box::new(ExportResult::without_event(
+                mapped,
+            ))));
+        }
+
+        if self.is_public() {
+            self.part.warn("readable by everyone who pulls this feed");
+        }
+        let mut names = self.resolve_tag_names(misp, &mut mapped.wanted)?;
+        let look = ContentOptions {
+            sightings: self.settings.export_sightings,
+            objects: !mapped.wanted.objects.is_empty(),
+        };
+        let uuid = mapped.wanted.uuid;
+        let held = event
+            .map(|event| misp.read_content(&uuid, event, look))
+            .transpose()?;
+        self.warn_of_unreadable(held.as_ref());
+        self.resolve_exclusive_tags(misp, &mut mapped.wanted, held.as_ref(), &mut names);
+        let mut first = self.adopt_other_side(mapped.wanted, held.as_ref(), decided, types);
+        mapped.wanted = first.resolve_uuids(held.as_ref(), &HashSet::new(), self.ids);
+        self.note_former(held.as_ref(), &mut mapped.wanted, &mut first);
+        let mut plan = self.make_plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;
+        let asked = self.recheck_retractions(&plan, decided, types, &mut first);
+        let whole = asked.as_ref().map_or(whole, |asked| {
+            asked.as_ref().copied().map_err(String::as_str)
+        });
+        if asked.is_some() {
+            mapped.wanted = first.resolve_uuids(held.as_ref(), &HashSet::new(), self.ids);
+            plan = self.make_plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;
+        }
+        self.report_remarks(&plan);
+        self.report_brought_items(plan.brought);
+
+        if self.dry_run {
+            let attributes = plan.count_live_after(
+                &mapped.wanted,
+                held.as_ref().map_or(0, reporting::count_live),
+            );
+            let event = held.as_ref().map(|held| &held.event);
+            let line = self.build_event_row(
+                &mapped.wanted,
+                event,
+                Some(attributes),
+                (&plan, &plan.forecast_event()),
+            );
+
+            let (outcome, retracted) = (plan.forecast_results(), plan.forecast_retractions());
+            self.report_differing_iocs(&mapped.wanted, &outcome, held.as_ref());
+
+            let done = ExportResult {
+                mapped,
+                plan,
+                outcome,
+                retracted,
+                after: held,
+                event: Some(line),
+                stopped: None,
+            };
+
+            return Ok(WriteOutcome::Done(Box::new(done)));
+        }
+
+        let before = held.as_ref().map(|held| held.event.clone());
+
+        let mut writing = Reconciler {
+            one: self,
+            misp,
+            first,
+            mapped,
+            foresees: is_main.then_some(decided),
+            taken: HashSet::new(),
+            names,
+            look,
+            whole,
+            sending: WriteLog::default(),
+        };
+
+        let (after, stopped) = match writing.reconcile(held, &plan) {
+            Ok(ended) => ended,
+            Err(hidden) => return Ok(WriteOutcome::Hidden(hidden)),
+        };
+        let Reconciler {
+            names,
+            sending,
+            mapped,
+            ..
+        } = writing;
+
+        Ok(WriteOutcome::Done(Box::new(self.collect_result(
+            mapped,
+            (plan, sending),
+            before.as_ref(),
+            (after, stopped),
+            (&names, whole),
+        ))))
+    }
+
+    fn warn_of_unreadable(&self, held: Option<&EventContent>) {
+        let unreadable = held.into_iter().flat_map(|held| &held.unreadable);
+        unreadable.for_each(|why| self.part.warn(format!("{why}: it counts as not there")));
+    }
+
+    /// What a plan leaves as it is, and what somebody has to do something about.
+    fn report_remarks(&self, plan: &Plan) {
+        plan.remarks
+            .iter()
+            .for_each(|remark| self.part.warn(remark.clone()));
+        plan.alarms
+            .iter()
+            .for_each(|alarm| self.part.add_failure(alarm.clone()));
+    }
+
+    /// What became of everything, told by what the event holds in the end.
+    fn collect_result(
+        &self,
+        mapped: MappedEvent,
+        (mut plan, sending): (Plan, WriteLog),
+        before: Option<&Event>,
+        (after, stopped): EventResult,
+        (names, whole): (&TagResolution, Result<(), &str>),
+    ) -> ExportResult {
+        let wanted = &mapped.wanted;
+
+        if sending.waits {
+            let known = plan.remarks.len();
+            plan.postpone_minor_changes(wanted);
+            plan.remarks
+                .iter()
+                .skip(known)
+                .for_each(|remark| self.part.warn(remark.clone()));
+        }
+
+        sending
+            .remarks
+            .iter()
+            .for_each(|remark| self.part.warn(remark.clone()));
+        self.warn_of_unpublication(before, after.as_ref());
+        let was_out =
+            before.is_some_and(|event| event.publish_timestamp.is_none_or(|moment| moment > 0));
+
+        if was_out && plan.restricts_visibility() {
+            let what = if plan.head.close {
+                "the case"
+            } else {
+                "some of it"
+            };
+
+            self.part.add_note(format!(
+                "the event was published before {what} became RED or AMBER+STRICT: whoever it was \
+                 shared with may have it \
+                 already, and keeps it"
+            ));
+        }
+
+        let there = after
+            .as_ref()
+            .map(|after| &after.event)
+            .or(before)
+            .or(sending.event.as_ref());
+
+        let live = after.as_ref().map(reporting::count_live);
+
+        let event = there.map(|there| {
+            self.build_event_row(
+                wanted,
+                Some(there),
+                live,
+                (&plan, &plan.event_verdict(&sending)),
+            )
+        });
+
+        let rules = self.diff_context(names, whole);
+        let again = after
+            .as_ref()
+            .map(|after| Plan::new(wanted, Some(after), &rules));
+        let outcome = plan.final_results(
+            wanted,
+            &sending,
+            after.as_ref().map(|after| (after, &rules)),
+        );
+
+        let retracted = plan.retraction_verdicts(&sending, again.as_ref());
+        self.note_rewritten_values(wanted, &outcome);
+        self.report_differing_iocs(wanted, &outcome, after.as_ref());
+        self.report_unapplied_changes(&plan, again.as_ref());
+
+        ExportResult {
+            mapped,
+            plan,
+            outcome,
+            retracted,
+            after,
+            event,
+            stopped,
+        }
+    }
+
+    /// Everybody on a MISP can read the names of its tags, so that nothing that stays in its
+    /// organisation makes a new one.
+    fn withhold_new_tags(&self, wanted: &mut EventDraft, names: &TagResolution) {
+        if self.is_public() {
+            return;
+        }
+        let mut left: BTreeSet<String> = BTreeSet::new();
+
+        let mut only_known = |tags: &mut Vec<String>| {
+            tags.retain(|tag| {
+                let is_kept_in = names.is_new(tag) && Pap::from_tag(tag).is_none();
+                if is_kept_in {
+                    left.insert(tag.clone());
+                }
+                !is_kept_in
+            });
+        };
+
+        if wanted.tlp.forbids_sharing() {
+            only_known(&mut wanted.tags);
+        }
+        wanted
+            .attributes
+            .iter_mut()
+            .filter(|one| one.is_closed)
+            .for_each(|one| only_known(&mut one.tags));
+
+        if !left.is_empty() {
+            self.part.warn(format!(
+                "{} stay here: this MISP does not have them, and everybody there could read the \
+                 names of new ones, which \
+                 the TLP forbids",
+                format_count(left.len() as u64, "tag", "tags")
+            ));
+        }
+    }
+
+    /// Asks for what excludes each other only where it may.
+    fn resolve_exclusive_tags(
+        &self,
+        misp: &Misp,
+        wanted: &mut EventDraft,
+        held: Option<&EventContent>,
+        names: &mut TagResolution,
+    ) {
+        let namespaces = exclusive::namespaces_to_check(wanted, held);
+        if namespaces.is_empty() {
+            return;
+        }
+
+        match misp.fetch_exclusive_predicates(&namespaces) {
+            Ok(predicates) => names.add_exclusive(predicates),
+            Err(error) => self.part.warn(format!(
+                "which tags exclude each other is not known: {error:#}"
+            )),
+        }
+
+        exclusive::drop_rivals(wanted, names)
+            .into_iter()
+            .for_each(|remark| self.part.warn(self.part.run.clean(&remark)));
+    }
+
+    fn warn_of_refused_tags(&self, refused: &BTreeMap<Why, Vec<&str>>) {
+        for (why, tags) in refused {
+            let tags: Vec<_> = tags
+                .iter()
+                .map(|tag| text::reveal_hidden(&self.part.run.report_text(tag)).into_owned())
+                .collect();
+            let tags: Vec<_> = tags.iter().map(String::as_str).collect();
+            self.part.warn(format!(
+                "the tags {} stay here: {}",
+                reporting::join_first(&tags),
+                why.describe()
+            ));
+        }
+    }
+
+    fn diff_context<'r>(
+        &'r self,
+        tags: &'r TagResolution,
+        whole: Result<(), &'r str>,
+    ) -> DiffContext<'r> {
+        DiffContext {
+            ids: self.ids,
+            removed: self.settings.removed_iocs,
+            whole,
+            is_case: self.input.is_case,
+            is_public: self.is_public(),
+            tags,
+        }
+    }
+
+    /// An event that is not ours to write is read only, and what it holds already is no export
+    /// either.
+    pub(super) fn make_plan(
+        &self,
+        misp: &Misp,
+        wanted: &EventDraft,
+        held: Option<&EventContent>,
+        names: &mut TagResolution,
+        whole: Result<(), &str>,
+    ) -> Result<Plan> {
+        let plan = Plan::new(wanted, held, &self.diff_context(names, whole));
+        let Some(held) = held else { return Ok(plan) };
+        if !misp.may_write(&held.event, self.ids)? {
+            return Ok(plan.into_read_only(wanted));
+        }
+
+        if !plan.is_empty() && plan.sets_tags(wanted) && !misp.may_set_tags()? {
+            self.part.warn(
+                "tags of the event are not brought in line: the key's user may not change them \
+                 (role permission tagger)",
+            );
+            *names = TagResolution::refuse_all(&wanted.event_and_attribute_tags());
+            return Ok(Plan::new(
+                wanted,
+                Some(held),
+                &self.diff_context(names, whole),
+            ));
+        }
+
+        Ok(plan)
+    }
+}

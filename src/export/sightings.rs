@@ -1,0 +1,218 @@
+//! What an export does beside the IOCs: a link to the case, warninglist hits, and sightings of
+//! sighted observables.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use uuid::Uuid;
+
+use super::connection::{ConnectionExport, ExportResult};
+use super::mapping::CaseLink;
+use super::reporting::join_first;
+use crate::config::Warninglists;
+use crate::misp::Misp;
+use crate::misp::draft::AttributeDraft;
+use crate::report::ledger::{ItemKind, Verdict};
+use crate::time;
+
+impl ConnectionExport<'_> {
+    /// Whether the event links to the page of its case.
+    pub(super) fn case_link(&self) -> CaseLink<'_> {
+        match self.url {
+            _ if !self.settings.export_case_url => CaseLink::No,
+            _ if self.is_public() => CaseLink::Public,
+            Some(url) => CaseLink::To(url),
+            None => CaseLink::Unknown,
+        }
+    }
+
+    /// The warninglists of this MISP that have one of the values. That they cannot be asked stops
+    /// nothing. In a dry run they are not: nothing of the case goes out then.
+    pub(super) fn check_warninglists(
+        &self,
+        misp: &Misp,
+        done: &ExportResult,
+    ) -> HashMap<String, Vec<String>> {
+        let attributes = &done.mapped.wanted.attributes;
+        let is_off = self.settings.warninglists == Warninglists::Off
+            || self.dry_run
+            || self.network.clock().is_over();
+        if is_off || attributes.is_empty() || done.stopped.is_some() {
+            return HashMap::new();
+        }
+        let iocs = || {
+            attributes
+                .iter()
+                .filter(|attribute| attribute.to_ids && attribute.file.is_none())
+        };
+
+        let values: BTreeSet<&str> = iocs().flat_map(AttributeDraft::value_parts).collect();
+        let values: Vec<_> = values.into_iter().collect();
+        let hits = misp.check_warninglists(&values).unwrap_or_else(|error| {
+            self.part
+                .warn(format!("the warninglists were not asked: {error:#}"));
+            HashMap::new()
+        });
+
+        let of = |attribute: &AttributeDraft| -> Vec<String> {
+            attribute
+                .value_parts()
+                .filter_map(|part| hits.get(part))
+                .flatten()
+                .cloned()
+                .collect()
+        };
+
+        let hits: HashMap<String, Vec<String>> = iocs()
+            .map(|attribute| (attribute.value.clone(), of(attribute)))
+            .filter(|(_, lists)| !lists.is_empty())
+            .collect();
+
+        if !hits.is_empty() {
+            let shown = |text: &str| self.part.run.report_text(text);
+            let mut named: Vec<_> = hits
+                .iter()
+                .map(|(value, lists)| {
+                    let lists: Vec<_> = lists.iter().map(|list| shown(list)).collect();
+                    format!("{} ({})", shown(value), lists.join(", "))
+                })
+                .collect();
+
+            named.sort_unstable();
+            let named: Vec<_> = named.iter().map(String::as_str).collect();
+            self.part.warn(format!(
+                "on warninglists of this MISP: {}",
+                join_first(&named)
+            ));
+        }
+
+        hits
+    }
+
+    /// One sighting for each sighted observable, by the uuid of our own attribute, unless one of
+    /// ours is there: a sighting by value would count in every event that has the value
+    /// (`fixtures/wire/misp/423-sighting-by-own-attribute-uuid.json`). One of ours is of our
+    /// organisation: anybody may name this program as the source of his.
+    pub(super) fn add_sightings(&self, misp: &Misp, done: &ExportResult) {
+        if !self.settings.export_sightings {
+            return;
+        }
+        let sighted = self.sighted_attributes(done);
+        if sighted.is_empty() {
+            return;
+        }
+        if self.is_public() {
+            self.part
+                .warn("a feed carries no sightings: none is exported");
+            return;
+        }
+
+        self.part
+            .count_fetched(ItemKind::Sightings, sighted.len() as u64);
+
+        let organisation = misp.own_organisation_id().unwrap_or_else(|error| {
+            self.part.warn(format!(
+                "whose the sightings in MISP are is not known: {error:#}"
+            ));
+            ""
+        });
+
+        let is_ours = |one: &String| !organisation.is_empty() && one == organisation;
+        let seen: HashSet<Uuid> = done
+            .after
+            .iter()
+            .flat_map(|after| &after.attributes)
+            .filter(|attribute| attribute.sightings.under_our_name.iter().any(is_ours))
+            .filter_map(|attribute| Uuid::parse_str(&attribute.uuid).ok())
+            .collect();
+
+        let there: HashSet<Uuid> = done
+            .after
+            .iter()
+            .flat_map(|after| &after.attributes)
+            .filter(|attribute| attribute.deleted != Some(true))
+            .filter_map(|attribute| Uuid::parse_str(&attribute.uuid).ok())
+            .collect();
+
+        let wanted = done.mapped.wanted.attributes.iter().zip(&done.outcome);
+        let added: HashSet<Uuid> = wanted
+            .filter(|(_, (verdict, _))| *verdict == Verdict::Created)
+            .map(|(one, _)| one.uuid)
+            .collect();
+
+        for (attribute, moment) in sighted {
+            let verdict = match attribute.uuid {
+                uuid if seen.contains(&uuid) => Verdict::Unchanged,
+                uuid if self.dry_run && (there.contains(&uuid) || added.contains(&uuid)) => {
+                    Verdict::Created
+                }
+                uuid if !there.contains(&uuid) => {
+                    Verdict::Skipped("its attribute is not ours or not there".to_owned())
+                }
+                uuid => self.send_sighting(misp, &uuid, moment),
+            };
+
+            if let Verdict::Failed(reason) = &verdict {
+                self.part.add_failure(format!(
+                    "the sighting of {}: {reason}",
+                    self.part.run.report_text(&attribute.value)
+                ));
+            }
+
+            self.part.record(ItemKind::Sightings, &verdict, 1);
+        }
+    }
+
+    fn send_sighting(&self, misp: &Misp, uuid: &Uuid, moment: Option<i64>) -> Verdict {
+        match misp.add_sighting(uuid, moment) {
+            Ok(()) => {
+                self.part.run.mark_written();
+                Verdict::Created
+            }
+            Err(error) => Verdict::Failed(format!("{error:#}")),
+        }
+    }
+
+    /// One attribute for each sighted observable, and when it was sighted, in seconds, if TheHive
+    /// says it. Of a file's attributes it is its sha256.
+    fn sighted_attributes<'d>(
+        &self,
+        done: &'d ExportResult,
+    ) -> Vec<(&'d AttributeDraft, Option<i64>)> {
+        let mut of: BTreeMap<usize, &AttributeDraft> = BTreeMap::new();
+        for attribute in done
+            .mapped
+            .wanted
+            .attributes
+            .iter()
+            .filter(|one| one.to_ids)
+        {
+            let is_best = attribute
+                .place
+                .as_ref()
+                .is_some_and(|place| place.relation == "sha256");
+            for index in &attribute.from {
+                let known = of.entry(*index).or_insert(attribute);
+                if is_best {
+                    *known = attribute;
+                }
+            }
+        }
+
+        let mut sighted: BTreeMap<Uuid, (&AttributeDraft, Option<i64>)> = BTreeMap::new();
+
+        for (index, attribute) in of {
+            let ioc = self
+                .input
+                .observables
+                .get(index)
+                .and_then(|one| one.as_ref().ok());
+
+            if let Some(ioc) = ioc.filter(|ioc| ioc.observable.sighted) {
+                let moment = ioc.observable.sighted_at.map(time::to_seconds);
+                sighted.entry(attribute.uuid).or_insert((attribute, moment));
+            }
+        }
+
+        sighted.into_values().collect()
+    }
+}

@@ -1,0 +1,161 @@
+//! Whom we trust, and who we are: the certificates that a server's is checked against, and our own.
+
+mod certificate;
+mod errors;
+mod handshake;
+mod identity;
+mod root_store;
+mod verifier;
+
+use std::error::Error;
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, Result, ensure};
+use reqwest::blocking::ClientBuilder;
+use rustls::ClientConfig;
+
+use super::Endpoint;
+use super::context::HttpContext;
+use super::proxy::ProxyRoute;
+pub use certificate::ServerCertificate;
+pub(super) use errors::recognise_page;
+use handshake::Handshake;
+use identity::ClientIdentity;
+pub(super) use root_store::TrustedRoots;
+use verifier::Verifier;
+
+/// What is known of a client's server, and how the administrator can mend what is wrong with it.
+#[derive(Clone, Debug)]
+pub(super) struct TlsState {
+    seen: Arc<Handshake>,
+    takes_certificates: bool,
+    has_own: bool,
+}
+
+/// Has the client trust the built-in authorities of the web, the system's, Cortex's and those of
+/// the connection, and show the connection's own certificate. Authorities are loaded with the first
+/// handshake, so a program that speaks plain http runs where there is no certificate file at all.
+///
+/// # Errors
+/// A file of the connection that cannot be read, or lacks what it is for; a client certificate that
+/// a proxy would see.
+pub(super) fn configure_tls(
+    builder: ClientBuilder,
+    origin: &Endpoint<'_>,
+    way: Option<&ProxyRoute>,
+    network: &HttpContext,
+) -> Result<(ClientBuilder, TlsState)> {
+    let (access, is_https) = (origin.access, origin.url.scheme() == "https");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    // A second call finds the provider in place already, which is as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let mut given = Vec::new();
+    let mut own = None;
+    let is_encrypted = is_https || way.is_some_and(ProxyRoute::is_https);
+
+    if let Some(path) = access.cert_path.as_ref().filter(|_| is_encrypted) {
+        let reading = || {
+            format!(
+                "reading the certificates in {} (\"cert_path\")",
+                path.display()
+            )
+        };
+
+        given.extend(root_store::load_path(path).with_context(reading)?);
+    }
+
+    if let Some(text) = &network.cacerts {
+        match root_store::parse_pem(text.as_bytes())
+            .context("reading the certificates in \"cacerts\"")
+        {
+            Ok(certificates) => given.extend(certificates),
+            Err(error) if is_encrypted => return Err(error),
+            // Nothing is encrypted here, and it would go wrong with the first address that is
+            // https.
+            Err(error) => network.run.observer.on_warning(format!("{error:#}")),
+        }
+    }
+
+    if let Some(path) = access.client_cert_path.as_ref().filter(|_| is_https) {
+        // The HTTP client speaks TLS in one way to both, so such a proxy would be shown the
+        // certificate as well.
+        let is_ours_alone = !way.is_some_and(ProxyRoute::is_https);
+
+        ensure!(
+            is_ours_alone,
+            "\"client_cert_path\" does not go with a proxy that is itself spoken to over TLS, \
+             which would be shown the \
+             certificate: write the proxy as http://"
+        );
+
+        own = Some(identity::load(path, &provider)?);
+    }
+
+    let (seen, has_own) = (Arc::new(Handshake::default()), own.is_some());
+
+    let verifier = Verifier {
+        seen: Arc::clone(&seen),
+        algorithms: provider.signature_verification_algorithms,
+        network: network.clone(),
+        own: given,
+        roots: OnceLock::new(),
+        is_checking: access.cert_check,
+    };
+
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_cert_resolver(Arc::new(ClientIdentity {
+            seen: Arc::clone(&seen),
+            own: own.map(Arc::new),
+        }));
+
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let trust = TlsState {
+        seen,
+        takes_certificates: access.takes_certificates,
+        has_own,
+    };
+
+    Ok((builder.tls_backend_preconfigured(config), trust))
+}
+
+impl TlsState {
+    /// What the server showed at the last handshake.
+    pub(super) fn server_certificate(&self) -> Option<ServerCertificate> {
+        self.seen.last().map(|shown| shown.certificate)
+    }
+
+    /// What went wrong, and what to do, if it was about TLS.
+    pub(super) fn explain_error(&self, error: &(dyn Error + 'static)) -> Option<String> {
+        find_tls_error(error).map(|error| errors::describe_tls_error(error, self))
+    }
+
+    /// What may lie behind a connection that broke off without a word.
+    pub(super) fn disconnect_hint(&self) -> Option<&'static str> {
+        (self.seen.is_client_cert_requested() && !self.has_own)
+            .then(|| errors::describe_missing_certificate(self.takes_certificates))
+    }
+}
+
+/// The error of TLS that lies behind another. An [`io::Error`] does not name the one in it as its
+/// source.
+fn find_tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        next = inner
+            .map(|inner| inner as &(dyn Error + 'static))
+            .or_else(|| error.source());
+    }
+
+    None
+}

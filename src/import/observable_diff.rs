@@ -1,0 +1,566 @@
+//! What becomes of each wanted observable of an alert: added, changed, or left. And how the ones to
+//! be added are put together, so that one call carries many. Pure.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+use super::alert_diff::tlp_number;
+use super::mapping::ObservableDraft;
+use super::users::Users;
+use crate::markings::Scale;
+use crate::tags;
+use crate::thehive::ObservableBatch;
+use crate::thehive::wire::Observable;
+
+/// What is to be done about a wanted observable.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ObservableAction {
+    /// It is not there.
+    Add,
+    /// It is there, ours, and differs: the body of the PATCH.
+    Change(Map<String, Value>),
+    /// It is there as wanted, or a person has touched it.
+    Keep,
+}
+
+/// True for an observable that no person has touched since a user of this program wrote it.
+#[must_use]
+pub fn is_ours(observable: &Observable, users: &Users) -> bool {
+    users.has(&observable.created_by)
+        && (observable.updated_by.is_empty() || users.has(&observable.updated_by))
+}
+
+/// Decides about one observable. `is_part` says that another page of the same event may want it
+/// too: then what that page wanted stays, and this one adds to it.
+#[must_use]
+pub fn decide_action(
+    wanted: &ObservableDraft,
+    known: Option<&Observable>,
+    users: &Users,
+    scale: Scale,
+    is_part: bool,
+) -> ObservableAction {
+    let Some(known) = known else {
+        return ObservableAction::Add;
+    };
+    let change = build_patch(wanted, known, scale, is_part);
+    if change.is_empty() || !is_ours(known, users) {
+        ObservableAction::Keep
+    } else {
+        ObservableAction::Change(change)
+    }
+}
+
+/// True for an observable that would be changed if no person had touched it.
+#[must_use]
+pub fn is_kept_as_edited(
+    wanted: &ObservableDraft,
+    known: &Observable,
+    users: &Users,
+    scale: Scale,
+    is_part: bool,
+) -> bool {
+    !is_ours(known, users) && !build_patch(wanted, known, scale, is_part).is_empty()
+}
+
+fn build_patch(
+    wanted: &ObservableDraft,
+    known: &Observable,
+    scale: Scale,
+    is_part: bool,
+) -> Map<String, Value> {
+    let mut change = Map::new();
+    let mut tags = wanted.tags.clone();
+    let (mut ioc, mut tlp) = (wanted.ioc, tlp_number(wanted.tlp, scale));
+
+    if is_part {
+        tags = known.tags.clone();
+
+        tags.extend(
+            wanted
+                .tags
+                .iter()
+                .filter(|tag| !known.tags.contains(tag))
+                .cloned(),
+        );
+
+        ioc |= known.ioc;
+
+        tlp = tlp.max(
+            known
+                .tlp
+                .and_then(|tlp| u8::try_from(tlp).ok())
+                .unwrap_or(0),
+        );
+    } else {
+        // A tag that names a warninglist is never taken away: a MISP that cannot be asked for its
+        // lists at the moment says nothing about the value.
+        let is_kept = |tag: &&String| {
+            tags::parse_value(tag, tags::WARNINGLIST).is_some() && !wanted.tags.contains(tag)
+        };
+        tags.extend(known.tags.iter().filter(is_kept).cloned());
+        if known.message.trim() != wanted.message.trim() {
+            change.insert("message".to_owned(), json!(wanted.message));
+        }
+    }
+
+    if !is_same_set(&tags, &known.tags) {
+        change.insert("tags".to_owned(), json!(tags));
+    }
+    if ioc != known.ioc {
+        change.insert("ioc".to_owned(), json!(ioc));
+    }
+    if known.tlp != Some(i64::from(tlp)) {
+        change.insert("tlp".to_owned(), json!(tlp));
+    }
+    let pap = i64::from(wanted.pap.number());
+    let is_pap_other = |known: i64| if is_part { known < pap } else { known != pap };
+    if known.pap.is_some_and(is_pap_other) {
+        change.insert("pap".to_owned(), json!(pap));
+    }
+
+    change
+}
+
+fn is_same_set(some: &[String], other: &[String]) -> bool {
+    some.iter().all(|tag| other.contains(tag)) && other.iter().all(|tag| some.contains(tag))
+}
+
+/// Observables of one call: all but their data is the same.
+#[derive(Clone, Debug)]
+pub struct IndexedBatch {
+    /// What is sent.
+    pub group: ObservableBatch,
+    /// Which of the wanted ones these are, one for each of the group's data.
+    pub places: Vec<usize>,
+}
+
+impl IndexedBatch {
+    /// Its two halves; none if it holds a single one.
+    #[must_use]
+    pub fn halves(self) -> Option<[Self; 2]> {
+        if self.places.len() < 2 {
+            return None;
+        }
+        let Self {
+            mut group,
+            mut places,
+        } = self;
+        let middle = places.len() / 2;
+        let (more, later) = (group.data.split_off(middle), places.split_off(middle));
+        let second = Self {
+            group: ObservableBatch {
+                data: more,
+                ..group.clone()
+            },
+            places: later,
+        };
+
+        Some([Self { group, places }, second])
+    }
+}
+
+/// The most values in one call: TheHive works through them one by one, 20 to 200 ms each, and a
+/// gateway waits a minute.
+pub const MOST_VALUES: usize = 200;
+
+/// The most values that come with their alert. TheHive 4 takes longer for each the more there are:
+/// 0.3 s for 50, 1 s for 100, 2.9 s for 200, 8 to 12 s for 400.
+pub const MOST_INLINE: usize = 100;
+
+/// Puts together what can go in one call, of at most so many bytes.
+#[must_use]
+pub fn group_additions(
+    wanted: &[ObservableDraft],
+    places: &[usize],
+    scale: Scale,
+    most_bytes: usize,
+) -> Vec<IndexedBatch> {
+    type Key<'a> = (&'a str, u8, u8, &'a [String], &'a str, bool);
+    let mut parcels: Vec<IndexedBatch> = Vec::new();
+    let mut open: HashMap<Key<'_>, (usize, usize)> = HashMap::new();
+
+    for place in places {
+        let Some(one) = wanted.get(*place) else {
+            continue;
+        };
+        let tlp = tlp_number(one.tlp, scale);
+        let size = json_size(&one.data);
+
+        let key: Key<'_> = (
+            &one.data_type,
+            tlp,
+            one.pap.number(),
+            &one.tags,
+            &one.message,
+            one.ioc,
+        );
+
+        let fits = |(at, bytes): &&mut (usize, usize)| {
+            *bytes + size <= most_bytes
+                && parcels
+                    .get(*at)
+                    .is_some_and(|parcel| parcel.places.len() < MOST_VALUES)
+        };
+
+        if let Some((at, bytes)) = open.get_mut(&key).filter(|open| fits(open)) {
+            *bytes += size;
+            if let Some(parcel) = parcels.get_mut(*at) {
+                parcel.group.data.push(one.data.clone());
+                parcel.places.push(*place);
+            }
+            continue;
+        }
+
+        let around = json_size(&one.message)
+            + one.tags.iter().map(|tag| json_size(tag)).sum::<usize>()
+            + 200;
+        open.insert(key, (parcels.len(), around + size));
+
+        let group = ObservableBatch {
+            data_type: one.data_type.clone(),
+            data: vec![one.data.clone()],
+            tlp,
+            tags: one.tags.clone(),
+            message: one.message.clone(),
+            ioc: one.ioc,
+            pap: one.pap.number(),
+        };
+
+        parcels.push(IndexedBatch {
+            group,
+            places: vec![*place],
+        });
+    }
+
+    parcels
+}
+
+/// A change of observables, which is the same for all of these places.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alike {
+    /// The body of the PATCH.
+    pub body: Map<String, Value>,
+    /// Which of the wanted ones become so.
+    pub places: Vec<usize>,
+}
+
+/// The most observables that are changed by one call: TheHive 4 takes 0.3 s for as many.
+pub const MOST_ALIKE: usize = 100;
+
+/// Puts together the changes that are the same.
+#[must_use]
+pub fn group_changes(changes: Vec<(usize, Map<String, Value>)>) -> Vec<Alike> {
+    let mut all: Vec<Alike> = Vec::new();
+    let mut open: HashMap<String, usize> = HashMap::new();
+
+    for (place, body) in changes {
+        let key = Value::from(body.clone()).to_string();
+        let known = open
+            .get(&key)
+            .and_then(|at| all.get_mut(*at))
+            .filter(|one| one.places.len() < MOST_ALIKE);
+        if let Some(known) = known {
+            known.places.push(place);
+            continue;
+        }
+        open.insert(key, all.len());
+        all.push(Alike {
+            body,
+            places: vec![place],
+        });
+    }
+
+    all
+}
+
+impl Alike {
+    /// Its two halves; none if it is of a single one.
+    #[must_use]
+    pub fn halves(self) -> Option<[Self; 2]> {
+        if self.places.len() < 2 {
+            return None;
+        }
+        let Self { body, mut places } = self;
+        let second = Self {
+            body: body.clone(),
+            places: places.split_off(places.len() / 2),
+        };
+        Some([Self { body, places }, second])
+    }
+}
+
+/// Of these parcels those that go with the alert itself, in one call; the rest follows. Each that
+/// follows costs a call, however few values it has, so the smallest go first.
+#[must_use]
+pub fn split_inline(
+    mut parcels: Vec<IndexedBatch>,
+    most_bytes: usize,
+) -> (Vec<IndexedBatch>, Vec<IndexedBatch>) {
+    parcels.sort_by_key(|parcel| parcel.places.len());
+    let (mut bytes, mut values) = (0, 0);
+
+    parcels.into_iter().partition(|parcel| {
+        let group = &parcel.group;
+        let texts = group.data.iter().chain(&group.tags).chain([&group.message]);
+        let size = texts.map(|text| json_size(text)).sum::<usize>() + 200;
+        let fits = bytes + size <= most_bytes && values + group.data.len() <= MOST_INLINE;
+        if fits {
+            (bytes, values) = (bytes + size, values + group.data.len());
+        }
+        fits
+    })
+}
+
+/// Bytes of a text in JSON, with quotes and comma.
+fn json_size(text: &str) -> usize {
+    let of = |byte: u8| match byte {
+        b'"' | b'\\' => 2,
+        0..=0x1f => 6,
+        _ => 1,
+    };
+
+    text.bytes().map(of).sum::<usize>() + 3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::markings::{Pap, Tlp};
+
+    const US: &str = "importer@example.org";
+
+    fn own_users() -> Users {
+        Users::new(US, &[])
+    }
+
+    fn wanted(data: &str, tags: &[&str], ioc: bool) -> ObservableDraft {
+        ObservableDraft {
+            data_type: "ip".into(),
+            data: data.into(),
+            message: "C2".into(),
+            tlp: Tlp::Amber,
+            pap: Pap::Amber,
+            ioc,
+            tags: tags.iter().map(ToString::to_string).collect(),
+            changed: None,
+        }
+    }
+
+    fn known(change: Value) -> Observable {
+        let mut known = json!({"_id": "~1", "_createdBy": US, "data": "a", "message": "C2", "tlp": 2, "ioc": true, "tags": ["x", "y"]});
+        known
+            .as_object_mut()
+            .unwrap()
+            .extend(change.as_object().unwrap().clone());
+        serde_json::from_value(known).unwrap()
+    }
+
+    fn change(change: Value, is_part: bool) -> ObservableAction {
+        decide_action(
+            &wanted("a", &["y", "x"], true),
+            Some(&known(change)),
+            &own_users(),
+            Scale::Five,
+            is_part,
+        )
+    }
+
+    #[test]
+    fn ours_become_as_wanted_and_those_of_people_are_kept() {
+        assert_eq!(
+            decide_action(
+                &wanted("a", &[], true),
+                None,
+                &own_users(),
+                Scale::Five,
+                false
+            ),
+            ObservableAction::Add
+        );
+
+        assert_eq!(change(json!({}), false), ObservableAction::Keep);
+        let all = json!({"message": "C2", "tags": ["y", "x"], "ioc": true, "tlp": 2});
+        let other = json!({"message": "old", "tags": ["z"], "ioc": false, "tlp": 1});
+        assert_eq!(
+            change(other.clone(), false),
+            ObservableAction::Change(all.as_object().unwrap().clone())
+        );
+
+        for person in [json!({"_createdBy": "jane"}), json!({"_updatedBy": "jane"})] {
+            let mut touched = other.clone();
+            touched
+                .as_object_mut()
+                .unwrap()
+                .extend(person.as_object().unwrap().clone());
+            assert_eq!(change(touched.clone(), false), ObservableAction::Keep);
+
+            assert!(is_kept_as_edited(
+                &wanted("a", &["y", "x"], true),
+                &known(touched),
+                &own_users(),
+                Scale::Five,
+                false
+            ));
+        }
+
+        let touched = json!({"_updatedBy": "jane"});
+        assert!(!is_kept_as_edited(
+            &wanted("a", &["y", "x"], true),
+            &known(touched),
+            &own_users(),
+            Scale::Five,
+            false
+        ));
+    }
+
+    #[test]
+    fn a_value_that_comes_again_only_adds() {
+        let before =
+            json!({"message": "first", "tags": ["z"], "ioc": true, "tlp": 3, "_updatedBy": US});
+        let added = json!({"tags": ["z", "y", "x"]});
+        assert_eq!(
+            change(before, true),
+            ObservableAction::Change(added.as_object().unwrap().clone())
+        );
+        assert_eq!(
+            change(json!({"tags": ["x", "y", "z"], "tlp": 3}), true),
+            ObservableAction::Keep
+        );
+    }
+
+    #[test]
+    fn one_call_carries_what_differs_in_data_only() {
+        let all = [
+            wanted("a", &[], true),
+            wanted("b", &[], true),
+            wanted("c", &["t"], true),
+            wanted("d", &[], false),
+            wanted("e", &[], true),
+        ];
+
+        let places: Vec<_> = (0..all.len()).collect();
+        let data = |parcels: &[IndexedBatch]| {
+            parcels
+                .iter()
+                .map(|parcel| parcel.group.data.join(""))
+                .collect::<Vec<_>>()
+        };
+
+        assert_eq!(
+            data(&group_additions(&all, &places, Scale::Five, 10_000)),
+            ["abe", "c", "d"]
+        );
+        assert_eq!(
+            data(&group_additions(&all, &places, Scale::Five, 1)),
+            ["a", "b", "c", "d", "e"]
+        );
+        let (first, rest) = split_inline(group_additions(&all, &places, Scale::Five, 10_000), 450);
+        assert_eq!(
+            (data(&first), data(&rest)),
+            (vec!["c".to_owned(), "d".to_owned()], vec!["abe".to_owned()])
+        );
+    }
+
+    #[test]
+    fn halves_keep_each_value_with_its_place() {
+        let all: Vec<_> = (0..5).map(|n| wanted(&n.to_string(), &[], true)).collect();
+        let parcel = group_additions(&all, &[4, 3, 2, 1, 0], Scale::Four, 10_000).remove(0);
+        let halves = parcel
+            .halves()
+            .unwrap()
+            .map(|half| (half.group.data, half.places));
+        assert_eq!(
+            halves,
+            [
+                (vec!["4".into(), "3".into()], vec![4, 3]),
+                (vec!["2".into(), "1".into(), "0".into()], vec![2, 1, 0])
+            ]
+        );
+
+        assert!(
+            group_additions(&all, &[0], Scale::Four, 10_000)
+                .remove(0)
+                .halves()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn changes_that_are_the_same_go_together() {
+        let body = |tlp: u8| {
+            json!({"tlp": tlp, "ioc": true})
+                .as_object()
+                .unwrap()
+                .clone()
+        };
+
+        let changes: Vec<_> = (0..250)
+            .map(|place| (place, body(u8::from(place % 5 == 0))))
+            .collect();
+        let all = group_changes(changes);
+        let sizes: Vec<_> = all
+            .iter()
+            .map(|one| (one.body["tlp"].clone(), one.places.len()))
+            .collect();
+        assert_eq!(sizes, [(json!(1), 50), (json!(0), 100), (json!(0), 100)]);
+        let mut places: Vec<_> = all.iter().flat_map(|one| one.places.clone()).collect();
+        places.sort_unstable();
+        assert_eq!(places, (0..250).collect::<Vec<_>>());
+        let [first, second] = all[0].clone().halves().unwrap();
+        assert_eq!([first.places, second.places].concat(), all[0].places);
+        assert_eq!(group_changes(vec![(3, body(1))])[0].clone().halves(), None);
+    }
+
+    #[test]
+    fn no_more_values_than_thehive_works_through_in_time() {
+        let all: Vec<_> = (0..2_500)
+            .map(|n| wanted(&n.to_string(), &[], true))
+            .collect();
+        let places: Vec<_> = (0..all.len()).collect();
+        let sizes: Vec<_> = group_additions(&all, &places, Scale::Five, usize::MAX)
+            .iter()
+            .map(|parcel| parcel.places.len())
+            .collect();
+        assert_eq!(sizes, [[MOST_VALUES; 12].as_slice(), &[100]].concat());
+    }
+
+    fn parcel(values: usize, length: usize) -> IndexedBatch {
+        let group = ObservableBatch {
+            data_type: "other".to_owned(),
+            data: vec!["x".repeat(length); values],
+            tlp: 2,
+            tags: Vec::new(),
+            message: String::new(),
+            ioc: false,
+            pap: 2,
+        };
+
+        IndexedBatch {
+            group,
+            places: (0..values).collect(),
+        }
+    }
+
+    #[test]
+    fn small_parcels_go_with_the_alert_and_one_that_does_not_fit_keeps_no_other_out() {
+        let sizes = |parcels: Vec<IndexedBatch>| {
+            parcels
+                .iter()
+                .map(|one| one.places.len())
+                .collect::<Vec<_>>()
+        };
+
+        let (inline, rest) = split_inline(
+            vec![parcel(98, 1), parcel(1, 1), parcel(40, 1), parcel(2, 1)],
+            usize::MAX,
+        );
+        assert_eq!((sizes(inline), sizes(rest)), (vec![1, 2, 40], vec![98]));
+        let (inline, rest) = split_inline(vec![parcel(1, 9_000), parcel(1, 10)], 1_000);
+        assert_eq!(
+            (inline[0].group.data[0].len(), rest[0].group.data[0].len()),
+            (10, 9_000)
+        );
+    }
+}

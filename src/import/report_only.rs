@@ -1,0 +1,93 @@
+//! What a run that writes no alerts shows of them: the alerts as they would be, and their IOCs as
+//! artifacts.
+
+use std::collections::HashMap;
+
+use super::mapping::{self, AlertDraft, ObservableDraft};
+use super::sync::ConnectionImport;
+use crate::report::{Alert, RowSource};
+
+/// Observables shown of each alert.
+const SHOWN_OBSERVABLES: usize = 50;
+/// Observables kept of one event: enough for all artifacts of a report.
+const KEPT_OBSERVABLES: usize = 2_000;
+/// Cortex stores each artifact by a call of its own, so more would be slow.
+pub(super) const MOST_ARTIFACTS: u64 = 300;
+
+/// How many artifacts a report has at the most, by the option `max_artifacts`.
+pub(super) fn artifact_limit(option: u64) -> usize {
+    let most = if option == 0 {
+        MOST_ARTIFACTS
+    } else {
+        option.min(MOST_ARTIFACTS)
+    };
+
+    usize::try_from(most).unwrap_or(0)
+}
+
+/// The observables of one event, as far as the report can show them.
+#[derive(Default)]
+pub(super) struct PreviewAlert {
+    observables: Vec<ObservableDraft>,
+    places: HashMap<(String, String), usize>,
+    count: u64,
+    iocs_beyond: u64,
+}
+
+impl PreviewAlert {
+    /// Takes the observables of a chunk; all are counted.
+    pub(super) fn add_observables(&mut self, observables: Vec<ObservableDraft>) {
+        for one in observables {
+            let key = (one.data_type.clone(), one.data.clone());
+            if let Some(known) = self
+                .places
+                .get(&key)
+                .and_then(|place| self.observables.get_mut(*place))
+            {
+                mapping::merge(known, one);
+                continue;
+            }
+            self.count += 1;
+
+            if self.observables.len() < KEPT_OBSERVABLES {
+                self.places.insert(key, self.observables.len());
+                self.observables.push(one);
+            } else {
+                self.iocs_beyond += u64::from(one.ioc);
+            }
+        }
+    }
+
+    /// Writes them into the report.
+    pub(super) fn write_to_report(
+        self,
+        alert: &AlertDraft,
+        organisation: String,
+        sync: &ConnectionImport<'_>,
+    ) {
+        let scrubber = sync.part.run.scrubber();
+        let iocs = self.observables.iter().filter(|one| one.ioc);
+        let artifacts = iocs
+            .map(|one| mapping::artifact(&one.to_report_observable(&scrubber)))
+            .collect();
+        let shown = self
+            .observables
+            .iter()
+            .take(SHOWN_OBSERVABLES)
+            .map(|one| one.to_report_observable(&scrubber))
+            .collect();
+
+        let alert = Alert {
+            observable_count: self.count,
+            observables: shown,
+            ..alert.to_report_alert()
+        };
+
+        let origin = RowSource {
+            organisation,
+            event: alert.source_ref.clone(),
+        };
+        sync.part
+            .show_alert(&origin, alert, artifacts, self.iocs_beyond);
+    }
+}

@@ -1,0 +1,260 @@
+//! After the list: the alerts of this source that were created or changed in the window, and whose
+//! events were not listed, are looked after. Their events are asked for by name, without any
+//! filter, so that an event that slipped off a page, one that is being edited and one that is gone
+//! are told apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::mapping;
+use super::sync::{ConnectionImport, ListState, event_of_alert};
+use super::twins;
+use crate::json::Element;
+use crate::misp::IndexEntry;
+use crate::misp::wire::Event;
+use crate::report::EventRow;
+use crate::report::ledger::{ItemKind, Verdict};
+use crate::tags::WITHDRAWN;
+use crate::thehive::{ALERTS_PAGE, Alert};
+use crate::worker;
+
+const GONE: &str = "gone from MISP";
+const EDITED: &str = "being edited (not published at the moment)";
+
+/// The alerts of events that are gone.
+#[derive(Default)]
+pub(super) struct MissingEvents {
+    /// By event: the desk's number and the alert.
+    alerts: BTreeMap<Uuid, Vec<(usize, Alert)>>,
+    /// Events that were asked for, gone or not.
+    asked: BTreeSet<Uuid>,
+}
+
+impl ConnectionImport<'_> {
+    /// Looks after the alerts whose events were not listed, and gives those whose events are gone.
+    ///
+    /// # Errors
+    /// What stopped the reading.
+    pub(super) fn check_unlisted_alerts(
+        &self,
+        listing: &mut ListState<'_>,
+        since: i64,
+    ) -> Result<MissingEvents> {
+        let source = mapping::source(&self.connection.name, &self.part.run.scrubber());
+        let mut gone = MissingEvents::default();
+
+        for (number, desk) in self.desks.iter().enumerate() {
+            let mut first = String::new();
+            for page in 0.. {
+                let alerts =
+                    desk.hive
+                        .fetch_alerts_since(&source, since.saturating_mul(1_000), page)?;
+                let is_last = alerts.len() < ALERTS_PAGE;
+                let alerts = self.keep_readable_alerts(alerts);
+                let id = alerts
+                    .first()
+                    .map(|alert| alert.id.clone())
+                    .unwrap_or_default();
+                ensure!(
+                    is_last || id != first,
+                    "TheHive sends the same page of alerts again and again"
+                );
+                first = id;
+                self.check_alert_page(listing, number, alerts, &mut gone)?;
+                if is_last {
+                    break;
+                }
+            }
+        }
+
+        self.compare(listing)?;
+
+        Ok(gone)
+    }
+
+    /// The alerts of a page that can be read; the others are told of.
+    fn keep_readable_alerts(&self, alerts: Vec<Element<Alert>>) -> Vec<Alert> {
+        let good = |alert| match alert {
+            Element::Good(alert) => Some(alert),
+            Element::Bad(flaw) => {
+                self.part.warn(format!(
+                    "{}: it is left as it is",
+                    flaw.describe("an alert in TheHive")
+                ));
+                None
+            }
+        };
+
+        alerts.into_iter().filter_map(good).collect()
+    }
+
+    fn check_alert_page(
+        &self,
+        listing: &mut ListState<'_>,
+        desk: usize,
+        alerts: Vec<Alert>,
+        gone: &mut MissingEvents,
+    ) -> Result<()> {
+        let MissingEvents {
+            alerts: gone,
+            asked,
+        } = gone;
+        let mut unknown: BTreeMap<Uuid, Alert> = BTreeMap::new();
+        // An alert that somebody else created may name any event.
+        let is_ours = |alert: &Alert| {
+            self.desks
+                .get(desk)
+                .is_some_and(|desk| desk.users.has(&alert.created_by))
+        };
+
+        for alert in alerts.into_iter().filter(is_ours) {
+            let Some(uuid) = event_of_alert(&alert) else {
+                continue;
+            };
+            let is_gone = gone.contains_key(&uuid);
+            if is_gone || !listing.handled.contains(&uuid) {
+                unknown.insert(uuid, alert);
+            }
+        }
+
+        let uuids: Vec<Uuid> = unknown
+            .keys()
+            .filter(|uuid| !gone.contains_key(*uuid))
+            .copied()
+            .collect();
+
+        let there = if uuids.is_empty() {
+            Vec::new()
+        } else {
+            self.misp.fetch_index_entries(&uuids)?
+        };
+
+        asked.extend(&uuids);
+
+        for (uuid, event) in there {
+            if unknown.remove(&uuid).is_none() {
+                continue;
+            }
+            if self.config.filters.published_only && event.published != Some(true) {
+                listing.handled.insert(uuid);
+                self.part.count_fetched(ItemKind::Events, 1);
+
+                self.record_unread_event(
+                    u64::MAX,
+                    &event,
+                    &uuid,
+                    &Verdict::Skipped(EDITED.to_owned()),
+                );
+            } else {
+                self.handle_listed_event(listing, IndexEntry::Event(Box::new(event), uuid))?;
+            }
+        }
+
+        for (uuid, alert) in unknown {
+            if listing.handled.insert(uuid) {
+                self.part.count_fetched(ItemKind::Events, 1);
+            }
+            gone.entry(uuid).or_default().push((desk, alert));
+        }
+
+        Ok(())
+    }
+
+    /// Reports the events that are gone, and tags their alerts if that is wanted. If very many are
+    /// gone at once, it is more likely that they are hidden from us for a while, so none is tagged.
+    pub(super) fn report_missing_events(&self, gone: MissingEvents) {
+        const FEW: usize = 3;
+
+        let MissingEvents {
+            alerts: gone,
+            asked,
+        } = gone;
+        let asked = asked.len();
+        let is_many = gone.len() > FEW.max(asked / 10);
+        let marks = self.config.settings.mark_withdrawn;
+
+        if is_many && marks {
+            self.part.warn(format!(
+                "{} of {asked} events that have alerts are not to be seen in MISP any more: none \
+                 of these alerts is tagged {WITHDRAWN}, \
+                 since the key may see less than before",
+                gone.len()
+            ));
+        }
+
+        for (uuid, alerts) in gone {
+            let title = alerts
+                .first()
+                .map(|(_, alert)| alert.title.clone())
+                .unwrap_or_default();
+            let verdict = match marks && !is_many {
+                true => self.tag(&uuid, &alerts),
+                false => Verdict::Skipped(GONE.to_owned()),
+            };
+            if let Verdict::Failed(reason) = &verdict {
+                self.part.add_failure(format!("event {uuid}: {reason}"));
+            }
+            self.part.record(ItemKind::Events, &verdict, 1);
+            let mut event = Event::default();
+            event.info = title;
+            let link = alerts
+                .first()
+                .and_then(|(desk, alert)| Some(self.desks.get(*desk)?.hive.alert_link(&alert.id)));
+            let reason = verdict
+                .reason()
+                .unwrap_or("gone from MISP: the alert is tagged")
+                .to_owned();
+            let line = self.build_event_row(&event, &uuid, &verdict, None);
+
+            self.part.show_event(EventRow {
+                alert: link,
+                reason: Some(reason),
+                tlp: String::new(),
+                threat_level: String::new(),
+                place: u64::MAX,
+                ..line
+            });
+        }
+    }
+
+    fn tag(&self, uuid: &Uuid, alerts: &[(usize, Alert)]) -> Verdict {
+        let source = mapping::source(&self.connection.name, &self.part.run.scrubber());
+        let mut verdict = Verdict::Skipped(GONE.to_owned());
+
+        for (desk, _) in alerts {
+            let Some(desk) = self.desks.get(*desk).copied() else {
+                continue;
+            };
+            // Much time may have passed since it was listed.
+            let alert = match desk.hive.fetch_alerts_of_event(&source, uuid) {
+                Ok(alerts) => twins::choose_alert(alerts, uuid, &desk.users),
+                Err(error) => return Verdict::Failed(worker::error_line(&error)),
+            };
+            let Some(alert) = alert else { continue };
+            if alert.follow == Some(false) || alert.tags.iter().any(|tag| tag == WITHDRAWN) {
+                continue;
+            }
+
+            let body = match desk.is_five {
+                true => json!({"addTags": [WITHDRAWN]}),
+                false => {
+                    json!({"tags": alert.tags.iter().map(String::as_str).chain([WITHDRAWN]).collect::<Vec<_>>()})
+                }
+            };
+
+            let tagged = match self.dry_run {
+                true => Ok(()),
+                false => desk.write(self.part, |hive| hive.change_alert(&alert.id, &body)),
+            };
+            match tagged {
+                Ok(()) => verdict = Verdict::Updated,
+                Err(failure) => return Verdict::Failed(failure.to_string()),
+            }
+        }
+
+        verdict
+    }
+}

@@ -1,0 +1,300 @@
+//! What a server knows beside its events: who we are, its attribute types, its tags, its
+//! warninglists.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::account::Account;
+use super::filter_names::to_like_pattern;
+use super::{HttpError, Server, for_each_element};
+use crate::json::{self, Element, JsonStream};
+use crate::misp::Whose;
+use crate::misp::tag_resolution::{Row, TagPermissions, TagResolution, predicate_of};
+use crate::misp::wire::{Event, Organisation};
+use crate::types::MispCapabilities;
+
+/// Who we are there.
+#[derive(Clone, Debug)]
+pub struct CurrentUser {
+    /// The uuid of our organisation.
+    pub organisation: String,
+    /// What we may do with tags.
+    pub rights: TagPermissions,
+}
+
+impl Server {
+    /// Who we are, asked once (`fixtures/wire/misp/013-users-view-me-partner.json`).
+    ///
+    /// # Errors
+    /// That the server does not say.
+    pub fn current_user(&self) -> Result<&CurrentUser> {
+        if let Some(me) = self.me.get() {
+            return Ok(me);
+        }
+        let Account {
+            user,
+            role,
+            organisation,
+        } = self.fetch_account()?;
+
+        let rights = TagPermissions {
+            user: user.id,
+            organisation: organisation.id,
+            makes: role.has_right(role.tag_editor),
+            sets: role.has_right(role.tagger),
+        };
+
+        let organisation = organisation.uuid;
+
+        Ok(self.me.get_or_init(|| CurrentUser {
+            organisation,
+            rights,
+        }))
+    }
+
+    /// Whose an event is, by the organisation of the key's user. Whoever may add events may name
+    /// any creator in a file that he uploads (`addMISPExportFile` in MISP's `Event.php`), and one
+    /// who may synchronise can leave it unlocked (`_add` there); the organisation that the event
+    /// then belongs to is his own.
+    ///
+    /// # Errors
+    /// That the server does not say who we are.
+    pub fn owner_of(&self, event: &Event) -> Result<Whose> {
+        let own = &self.current_user()?.organisation;
+        let is_own = |organisation: &Organisation| organisation.uuid.eq_ignore_ascii_case(own);
+        let is_ours = event.orgc.as_ref().is_some_and(is_own);
+        let is_here = event.org.as_ref().is_none_or(is_own);
+
+        Ok(match (is_ours, is_here, event.locked == Some(true)) {
+            (true, true, false) => Whose::Ours,
+            (true, true, true) => Whose::CameBack,
+            (true, false, true) => Whose::Brought,
+            (true, false, false) | (false, ..) => Whose::Theirs,
+        })
+    }
+
+    /// What these tags are called here (`fixtures/wire/misp/401-tags-search-list.json`). Who we are
+    /// is asked only if that decides something.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn resolve_tag_names(&self, wanted: &[&str]) -> Result<TagResolution> {
+        const NAMES: usize = 500;
+
+        let mut rows: Vec<Row> = Vec::new();
+
+        for names in TagResolution::names_to_ask(wanted).chunks(NAMES) {
+            // What comes beside what was meant is not kept.
+            let meant: HashSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
+            let asked: Vec<String> = names.iter().map(|name| to_like_pattern(name)).collect();
+
+            let found = self.post_query("tags/search", &json!({"tag": asked}), |answer| {
+                let mut found = Vec::new();
+                for_each_element(answer, &[], &mut |row: Element<Row>| {
+                    found.extend(row.into_option().filter(|row| {
+                        row.name()
+                            .is_some_and(|name| meant.contains(&name.to_lowercase()))
+                    }));
+                    Ok(())
+                })?;
+
+                Ok(found)
+            })?;
+
+            rows.extend(found);
+        }
+
+        let nobody = TagPermissions::default();
+        let rights = if TagResolution::depends_on_rights(wanted, &rows) {
+            &self.current_user()?.rights
+        } else {
+            &nobody
+        };
+
+        Ok(TagResolution::new(wanted, &rows, rights))
+    }
+
+    /// The predicates and taxonomies in these namespaces of which an event has at most one tag.
+    /// Every role may ask, and a taxonomy need not be enabled
+    /// (`fixtures/wire/misp/506-taxonomies-view-workflow.json`,
+    /// `507-taxonomies-view-unknown.json`).
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn fetch_exclusive_predicates(
+        &self,
+        namespaces: &BTreeSet<String>,
+    ) -> Result<HashSet<String>> {
+        let is_name = |name: &&String| {
+            name.chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+        };
+        let mut exclusive = HashSet::new();
+
+        for namespace in namespaces.iter().filter(is_name) {
+            let asked = self.get(&format!("taxonomies/view/{namespace}.json"), |answer| {
+                answer.read_as::<Described>()
+            });
+            let status = |error: &anyhow::Error| {
+                error
+                    .downcast_ref::<HttpError>()
+                    .and_then(HttpError::status)
+            };
+
+            let Described { taxonomy, entries } = match asked {
+                Ok(described) => described,
+                Err(error) if status(&error) == Some(404) => continue,
+                Err(error) => return Err(error),
+            };
+
+            // A number asks for the taxonomy that has it.
+            let is_meant = |one: &Taxonomy| one.namespace.eq_ignore_ascii_case(namespace);
+            let Some(taxonomy) = taxonomy.filter(is_meant) else {
+                continue;
+            };
+            let is_whole = taxonomy.exclusive == Some(true);
+            let of = entries
+                .iter()
+                .filter(|entry| is_whole || entry.exclusive_predicate == Some(true));
+            exclusive.extend(
+                of.filter_map(|entry| predicate_of(&entry.tag))
+                    .map(ToOwned::to_owned),
+            );
+        }
+
+        Ok(exclusive)
+    }
+
+    /// The attribute types of this server, by category (`fixtures/wire/misp/describeTypes.json`).
+    ///
+    /// # Errors
+    /// That the server does not describe them.
+    pub fn types(&self, version: &str) -> Result<MispCapabilities> {
+        let (line, described) = self.get("attributes/describeTypes.json", |answer| {
+            Ok((answer.request_line().to_owned(), answer.read_value()?))
+        })?;
+        let mappings = described
+            .pointer("/result/category_type_mappings")
+            .and_then(Value::as_object);
+        let mappings = mappings
+            .with_context(|| format!("{line}: the answer has no category_type_mappings"))?;
+
+        let texts = |list: &Value| -> Vec<String> {
+            list.as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .map(ToOwned::to_owned)
+                .collect()
+        };
+
+        Ok(MispCapabilities::new(
+            mappings
+                .iter()
+                .map(|(category, list)| (category, texts(list))),
+            version,
+        ))
+    }
+
+    /// The warninglists that have one of these values, by value
+    /// (`fixtures/wire/misp/244-warninglist-check.json`; without a hit the answer is an empty list,
+    /// `fixtures/wire/misp/245-warninglist-check-nomatch.json`).
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn check_warninglists(&self, values: &[&str]) -> Result<HashMap<String, Vec<String>>> {
+        const VALUES: usize = 5_000;
+
+        let mut hits = HashMap::new();
+
+        for values in values.chunks(VALUES) {
+            let found = self.post_query("warninglists/checkValue", &json!(values), |answer| {
+                let line = answer.request_line().to_owned();
+                read_warninglist_hits(JsonStream::new(answer.into_body()), values)
+                    .with_context(|| format!("{line}: reading the answer"))
+            })?;
+            hits.extend(found);
+        }
+        Ok(hits)
+    }
+}
+
+/// Warninglists of a value that are kept: an observable gets no more tags.
+const MOST_LISTS: usize = 100;
+
+/// A taxonomy and its tags.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Described {
+    #[serde(rename = "Taxonomy", deserialize_with = "json::object")]
+    taxonomy: Option<Taxonomy>,
+    #[serde(deserialize_with = "json::objects")]
+    entries: Vec<Entry>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Taxonomy {
+    #[serde(deserialize_with = "json::text")]
+    namespace: String,
+    #[serde(deserialize_with = "json::flag")]
+    exclusive: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Entry {
+    #[serde(deserialize_with = "json::text")]
+    tag: String,
+    #[serde(deserialize_with = "json::flag")]
+    exclusive_predicate: Option<bool>,
+}
+
+/// A warninglist.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Warninglist {
+    #[serde(deserialize_with = "json::text")]
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Lists(#[serde(deserialize_with = "json::objects")] Vec<Warninglist>);
+
+/// The lists by value, of the values that were asked for; without a hit there is an empty list.
+fn read_warninglist_hits(
+    mut source: JsonStream<'_>,
+    asked: &[&str],
+) -> Result<HashMap<String, Vec<String>>> {
+    let asked: HashSet<&str> = asked.iter().copied().collect();
+    let mut hits = HashMap::new();
+    if source.is_list()? {
+        source.visit_items(&mut |source| source.skip_value())?;
+        source.require_end()?;
+        return Ok(hits);
+    }
+
+    ensure!(
+        source.is_object()?,
+        "warninglists by value were asked for, and the answer is something else"
+    );
+
+    source.visit_fields(&mut |value, source| {
+        if let Some(Lists(lists)) = source.read_value()?.ok().filter(|_| asked.contains(value)) {
+            let names = lists
+                .into_iter()
+                .map(|list| list.name)
+                .filter(|name| !name.is_empty());
+            hits.insert(value.to_owned(), names.take(MOST_LISTS).collect());
+        }
+
+        Ok(())
+    })?;
+
+    source.require_end()?;
+
+    Ok(hits)
+}

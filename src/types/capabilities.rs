@@ -1,0 +1,226 @@
+//! What the two sides can hold: the types and categories of one MISP server, and the observable
+//! types of one TheHive. Asking them is not done here.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::misp_types::{self, ObservableTarget, TABLE};
+use super::observable_types;
+
+/// The last version known to refuse onion addresses of version 3, every `integer`, and ids of
+/// vulnerabilities that are no CVE (recorded on that version).
+const STRICT: (u32, u32, u32) = (2, 5, 1);
+
+/// The types one MISP server has, and how it checks them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MispCapabilities {
+    /// Type to its categories; none for the newest MISP, whose table is ours.
+    types: Option<BTreeMap<String, Vec<String>>>,
+    version: Option<(u32, u32, u32)>,
+    name: String,
+}
+
+impl MispCapabilities {
+    /// The newest MISP: all types of the table.
+    pub const fn newest() -> Self {
+        Self {
+            types: None,
+            version: None,
+            name: String::new(),
+        }
+    }
+
+    /// A server as it describes itself: `category_type_mappings` of `attributes/describeTypes` and
+    /// `version` of `servers/getVersion`. An empty mapping or an unreadable version counts as the
+    /// newest.
+    pub fn new<C, T, S>(mappings: impl IntoIterator<Item = (C, T)>, version: &str) -> Self
+    where
+        C: AsRef<str>,
+        T: IntoIterator<Item = S>,
+        S: Into<String>,
+    {
+        let mut types: BTreeMap<String, Vec<String>> = BTreeMap::new();
+
+        for (category, kinds) in mappings {
+            for kind in kinds {
+                types
+                    .entry(kind.into())
+                    .or_default()
+                    .push(category.as_ref().to_owned());
+            }
+        }
+
+        let types = (!types.is_empty()).then_some(types);
+        Self {
+            types,
+            version: parse_version(version),
+            name: version.to_owned(),
+        }
+    }
+
+    /// Whether the server knows this type.
+    pub fn has(&self, kind: &str) -> bool {
+        match &self.types {
+            Some(types) => types.contains_key(kind),
+            None => misp_types::find_row(kind).is_some(),
+        }
+    }
+
+    /// Whether the type is allowed in the category ("Options depend on the selected category.").
+    pub fn allows(&self, kind: &str, category: &str) -> bool {
+        match &self.types {
+            Some(types) => types
+                .get(kind)
+                .is_some_and(|all| all.iter().any(|c| c == category)),
+            None => {
+                misp_types::find_row(kind).is_some_and(|row| row.categories.contains(&category))
+            }
+        }
+    }
+
+    /// The category for a type when nothing else is said: MISP's default, else the first the server
+    /// has for it.
+    pub(super) fn default_category(&self, kind: &str) -> Cow<'static, str> {
+        let usual = misp_types::find_row(kind).map(misp_types::MispType::default_category);
+        match (&self.types, usual) {
+            (_, Some(usual)) if self.allows(kind, usual) => Cow::Borrowed(usual),
+            (Some(types), _) => {
+                let first = types.get(kind).and_then(|all| all.first());
+                first.map_or(Cow::Borrowed("Other"), |first| Cow::Owned(first.clone()))
+            }
+            (None, usual) => Cow::Borrowed(usual.unwrap_or("Other")),
+        }
+    }
+
+    /// Whether it checks like the newest MISP and not like 2.5.1.
+    pub(super) fn is_newer(&self) -> bool {
+        self.version.is_none_or(|version| version > STRICT)
+    }
+
+    /// For messages: `MISP 2.5.1`.
+    pub(super) fn describe(&self) -> String {
+        format!("MISP {}", self.name).trim_end().to_owned()
+    }
+}
+
+fn parse_version(version: &str) -> Option<(u32, u32, u32)> {
+    let digits = version.trim().trim_start_matches('v');
+    let mut parts = digits.split(['.', '-']).map(|part| part.parse().ok());
+    Some((
+        parts.next()??,
+        parts.next()??,
+        parts.next().flatten().unwrap_or(0),
+    ))
+}
+
+/// The observable types one TheHive has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservableTypeSet {
+    names: Vec<String>,
+    /// For each row of the table, the observable type its values become.
+    chosen: Vec<Cow<'static, str>>,
+}
+
+impl ObservableTypeSet {
+    /// The sixteen of TheHive 4 (ObservableType.scala), which every TheHive 5 has too.
+    pub fn thehive4() -> Self {
+        Self::new([
+            "url",
+            "other",
+            "user-agent",
+            "regexp",
+            "mail-subject",
+            "registry",
+            "mail",
+            "autonomous-system",
+            "domain",
+            "ip",
+            "uri_path",
+            "filename",
+            "hash",
+            "file",
+            "fqdn",
+            "hostname",
+        ])
+    }
+
+    /// Those that TheHive lists (`listObservableType`); `other` is taken for granted. Custom ones
+    /// are used for the MISP types they stand for.
+    pub fn new(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let mut names: Vec<String> = names.into_iter().map(Into::into).collect();
+        names.sort_unstable();
+        names.dedup();
+        let chosen = TABLE
+            .iter()
+            .map(|row| choose_observable_type(row, &names))
+            .collect();
+
+        Self { names, chosen }
+    }
+
+    /// Whether TheHive has an observable type of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.names
+            .binary_search_by(|known| known.as_str().cmp(name))
+            .is_ok()
+    }
+
+    /// The observable types of the table that this TheHive lacks, so that their values become
+    /// `other`.
+    #[must_use]
+    pub fn missing_types(&self) -> Vec<&'static str> {
+        let of_rows = TABLE
+            .iter()
+            .zip(&self.chosen)
+            .filter_map(|(row, chosen)| match row.import {
+                ObservableTarget::Is(usual) => {
+                    (chosen == "other" && usual != "other").then_some(usual)
+                }
+                ObservableTarget::Other
+                | ObservableTarget::Halves(..)
+                | ObservableTarget::Ported(_) => None,
+            });
+
+        let mut lacking: Vec<_> = of_rows
+            .chain((!self.has("file")).then_some("file"))
+            .collect();
+        lacking.sort_unstable();
+        lacking.dedup();
+
+        lacking
+    }
+
+    /// What the values of a MISP type become; `other` for what is not in the table.
+    pub(super) fn observable_type(&self, kind: &str) -> Cow<'static, str> {
+        let at = TABLE.binary_search_by(|row| row.kind.cmp(kind)).ok();
+
+        at.and_then(|at| self.chosen.get(at))
+            .cloned()
+            .unwrap_or(Cow::Borrowed("other"))
+    }
+}
+
+/// The observable type for a row: the table's own, else one that stands for the MISP type, else
+/// one of its name, else `other`.
+fn choose_observable_type(row: &misp_types::MispType, names: &[String]) -> Cow<'static, str> {
+    let usual = match row.import {
+        ObservableTarget::Is(usual) => Some(usual),
+        _ => None,
+    };
+    let known = |wanted: &&'static str| names.iter().any(|name| name == wanted);
+    if let Some(usual) = usual.filter(known) {
+        return Cow::Borrowed(usual);
+    }
+    let synonyms = observable_types::observable_names_for(row.kind)
+        .chain(usual.into_iter().flat_map(observable_types::synonyms))
+        .chain([row.kind]);
+    for wanted in synonyms {
+        if let Some(name) = names
+            .iter()
+            .find(|name| observable_types::fold_name(name) == wanted && *name != "file")
+        {
+            return Cow::Owned(name.clone());
+        }
+    }
+    Cow::Borrowed("other")
+}

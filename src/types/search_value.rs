@@ -1,0 +1,716 @@
+//! A value that is looked up: how a MISP may have it written, and whether an attribute is it.
+//! Asking is elsewhere.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::capabilities::MispCapabilities;
+use super::detect;
+use super::equal::{are_equal, equality_key};
+use super::misp_types::{self, MispType, ObservableTarget, TABLE, ValueFormat};
+use super::normalise::normalise;
+use super::observable_types;
+use super::rules::apply_import_rules;
+use super::validate::is_valid;
+use crate::text::trim_pasted;
+
+/// A value that an analyst looks up, as an observable of some type.
+#[derive(Clone, Debug)]
+pub struct SearchValue {
+    /// Ways of writing it, each once: first as it was given, then as MISP stores it.
+    spellings: Vec<String>,
+    /// Ways of writing it that mean it only in attributes of their own type: bare numbers.
+    numbers: Vec<(&'static str, String)>,
+    /// What MISP's import rules make of it.
+    rewritten: Vec<String>,
+    /// What MISP takes for one of the spellings.
+    keys: HashSet<String>,
+    /// True if the value itself is such a number.
+    is_number: bool,
+    /// The type that an observable like this goes to MISP as.
+    usual: Option<&'static MispType>,
+    /// The MISP types that an observable of this type stands for.
+    rows: Vec<&'static MispType>,
+}
+
+/// How an attribute's value is what was looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Likeness {
+    /// It is the same.
+    Same,
+    /// MISP takes both for the same: they differ in case where that may mean something, in accents
+    /// or the like.
+    OtherCase,
+    /// It is what MISP's import rules make of it, which they may make of others too.
+    Rewritten,
+}
+
+impl Likeness {
+    /// In words; nothing for what is the same.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Same => "",
+            Self::OtherCase => "other case",
+            Self::Rewritten => "by an import rule",
+        }
+    }
+}
+
+impl SearchValue {
+    /// Takes an observable's type, however it is spelt, and its data.
+    #[must_use]
+    pub fn new(data_type: &str, data: &str) -> Self {
+        let (given, fold) = (
+            trim_pasted(data),
+            observable_types::canonical_type(data_type),
+        );
+        let usual = misp_types::find_row(detect::guess(data_type, given).kind);
+        let is_pair = given.contains('|');
+        // What nobody gave a type may be anything that it can be written as.
+        let is_any = fold == "other"
+            || (observable_types::find(data_type).is_none()
+                && misp_types::find_row(&fold).is_none());
+        let stands = |row: &&MispType| {
+            is_meant_by(row.import, &fold) || (is_pair && row.is_composite()) || is_any
+        };
+        let rows: Vec<&MispType> = TABLE.iter().filter(stands).chain(usual).collect();
+        let is_number = fold == "autonomous-system";
+
+        let (spellings, numbers, keys) = (Vec::new(), Vec::new(), HashSet::new());
+
+        let mut sought = Self {
+            spellings,
+            numbers,
+            rewritten: Vec::new(),
+            keys,
+            is_number,
+            usual,
+            rows,
+        };
+
+        sought.add_spelling(given.to_owned());
+        // Somebody may have pasted the same into MISP.
+        sought.add_spelling(data.trim().to_owned());
+
+        for row in sought.rows.clone() {
+            let is_meant = !is_any || usual.is_some_and(|usual| usual.kind == row.kind);
+            match stored_spelling(row, given, is_meant) {
+                Some(stored) if is_numeric(row) => {
+                    // MISP changes a value once: of `tel:0049…` it keeps the zeros, which it takes
+                    // for `+` in `0049…`.
+                    let zeros = stored.strip_prefix('+').map(|digits| format!("00{digits}"));
+                    let written = zeros.into_iter().chain([stored]);
+                    sought.numbers.extend(written.map(|one| (row.kind, one)));
+                }
+                // A type that only writes it in another case is not why it was looked up.
+                Some(stored) if is_meant || !are_equal(&stored, given) => {
+                    sought.add_spelling(stored)
+                }
+                Some(_) | None => {}
+            }
+        }
+
+        sought
+            .spellings
+            .clone()
+            .iter()
+            .flat_map(|one| host_spellings(one))
+            .for_each(|one| sought.add_spelling(one));
+
+        sought.rewritten = sought
+            .spellings
+            .iter()
+            .filter_map(|one| apply_import_rules(one))
+            .collect();
+
+        sought.keys = sought
+            .spellings
+            .iter()
+            .map(|one| equality_key(one))
+            .filter(|key| !key.is_empty())
+            .collect();
+
+        sought
+    }
+
+    fn add_spelling(&mut self, one: String) {
+        if !one.is_empty() && !self.spellings.contains(&one) {
+            self.spellings.push(one);
+        }
+    }
+
+    /// What is to be searched for: every spelling, and of what is written as a composite its first
+    /// half, since MISP compares halves alone (its `AppModel.php`, `generic_add_filter` over
+    /// `value1` and `value2`). None for no value, or for one that MISP takes for none.
+    #[must_use]
+    pub fn search_terms(&self) -> Vec<&str> {
+        let numbers = self.numbers.iter().map(|(_, number)| number);
+        let wholes: Vec<&str> = self
+            .spellings
+            .iter()
+            .chain(numbers)
+            .chain(&self.rewritten)
+            .map(String::as_str)
+            .collect();
+
+        let halves = wholes
+            .iter()
+            .filter_map(|one| one.split_once('|'))
+            .map(|(first, _)| first.trim());
+        let mut known = HashSet::new();
+
+        wholes
+            .iter()
+            .copied()
+            .chain(halves)
+            .filter(|one| !equality_key(one).is_empty() && known.insert(*one))
+            .collect()
+    }
+
+    /// How an attribute of this MISP type and value is the value, or has it as a half, if so. The
+    /// port of a composite is no value of its own.
+    #[must_use]
+    pub fn compare_attribute(&self, kind: &str, value: &str) -> Option<Likeness> {
+        let row = misp_types::find_row(kind);
+        let whole = self.compare_value(row, value);
+        // A feed may have it as `192.0.2.1:80`.
+        let stored = row
+            .filter(|row| row.is_composite())
+            .map(|row| normalise(row.kind, value));
+        let value = stored.as_deref().unwrap_or(value);
+        let Some((first, second)) = value.split_once('|').filter(|_| whole.is_none()) else {
+            return whole;
+        };
+
+        let halves = match row.map(|row| row.import) {
+            Some(ObservableTarget::Halves(left, right)) => [
+                self.compare_value(misp_types::find_row(left), first),
+                self.compare_value(misp_types::find_row(right), second),
+            ],
+            Some(ObservableTarget::Ported(left)) => {
+                [self.compare_value(misp_types::find_row(left), first), None]
+            }
+            Some(ObservableTarget::Is(_) | ObservableTarget::Other) => [None, None],
+            None if kind.contains('|') => [
+                self.compare_value(None, first),
+                self.compare_value(None, second),
+            ],
+            None => [None, None],
+        };
+
+        halves.into_iter().flatten().min()
+    }
+
+    /// If this is one of the spellings, or would be, once MISP had stored it as a type that the
+    /// observable stands for.
+    fn compare_value(&self, row: Option<&'static MispType>, value: &str) -> Option<Likeness> {
+        let value = trim_pasted(value);
+        let row = row.filter(|row| !self.is_number || self.covers_type(row));
+        let as_it_is = (row.is_some() || !self.is_number)
+            .then(|| self.compare_spelling(row, value))
+            .flatten();
+        let row = row.filter(|row| self.covers_type(row) && as_it_is != Some(Likeness::Same));
+        let stored = row.and_then(|row| Some((row, stored_spelling(row, value, true)?)));
+
+        let as_stored = stored.and_then(|(row, stored)| match is_numeric(row) {
+            true => {
+                let is_it = self
+                    .numbers
+                    .iter()
+                    .any(|(kind, number)| *kind == row.kind && *number == stored);
+                is_it.then_some(Likeness::Same)
+            }
+            false => self.compare_spelling(Some(row), &stored),
+        });
+
+        [as_it_is, as_stored].into_iter().flatten().min()
+    }
+
+    fn compare_spelling(&self, row: Option<&'static MispType>, value: &str) -> Option<Likeness> {
+        let is_same = |row: Option<&'static MispType>| {
+            let value = fold_case(row, value);
+            self.spellings
+                .iter()
+                .any(|one| fold_case(row, one) == value)
+        };
+
+        let key = equality_key(value);
+
+        if is_same(row) || is_same(self.usual) {
+            Some(Likeness::Same)
+        } else if self.keys.contains(&key) {
+            Some(Likeness::OtherCase)
+        } else {
+            self.rewritten
+                .iter()
+                .any(|one| are_equal(one, value))
+                .then_some(Likeness::Rewritten)
+        }
+    }
+
+    fn covers_type(&self, row: &MispType) -> bool {
+        self.rows.iter().any(|known| known.kind == row.kind)
+    }
+}
+
+/// True if attributes that become this are what an observable type means. A domain may be stored as
+/// a host name, and a host name as a domain.
+fn is_meant_by(import: ObservableTarget, fold: &str) -> bool {
+    let is_name = |data_type: &str| ["domain", "hostname"].contains(&data_type);
+
+    match import {
+        ObservableTarget::Is(data_type) => {
+            data_type == fold || (is_name(data_type) && is_name(fold))
+        }
+        ObservableTarget::Other => fold == "other",
+        ObservableTarget::Halves(..) | ObservableTarget::Ported(_) => false,
+    }
+}
+
+/// True for types whose values lose so much when MISP stores them that what is left means nothing
+/// elsewhere: `AS1` is `1`.
+fn is_numeric(row: &MispType) -> bool {
+    matches!(
+        row.form,
+        ValueFormat::As | ValueFormat::Card | ValueFormat::Phone | ValueFormat::Bank
+    )
+}
+
+/// The value as MISP stores it for a type; none if it would refuse it, or make of it what the
+/// analyst did not mean: any text is true as a boolean, and of what nobody said to be a number,
+/// `39/45` has the digits of a card's.
+fn stored_spelling(row: &MispType, value: &str, is_meant: bool) -> Option<String> {
+    const GROUPING: &str = " +-().";
+
+    let number = value
+        .split_at_checked(4)
+        .filter(|(start, _)| start.eq_ignore_ascii_case("tel:"));
+    let is_digits = || {
+        number
+            .map_or(value, |(_, number)| number)
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || GROUPING.contains(c))
+    };
+
+    let means_it = match row.form {
+        ValueFormat::Bool => false,
+        ValueFormat::Card | ValueFormat::Phone | ValueFormat::Bank => is_meant || is_digits(),
+        _ => true,
+    };
+
+    let stored = means_it.then(|| normalise(row.kind, value))?;
+
+    is_valid(row, &stored, &MispCapabilities::newest()).then_some(stored)
+}
+
+/// A name, or a URL with one, with the name in the other script: MISP stores what it was given, and
+/// refangs only what is hidden in small letters (its `ComplexTypeTool.php`).
+fn host_spellings(value: &str) -> Vec<String> {
+    let (before, host, behind) = split_host(value);
+    if !host.contains('.') || host.contains(char::is_whitespace) {
+        return Vec::new();
+    }
+    let unicode = || idna::domain_to_unicode(host).0;
+    let mut hosts = match host.is_ascii() {
+        true if host.to_ascii_lowercase().contains("xn--") => vec![unicode()],
+        true => Vec::new(),
+        false => idna::domain_to_ascii(host).into_iter().collect(),
+    };
+
+    if !before.is_empty() {
+        let last = host
+            .rsplit_once('.')
+            .map(|(first, last)| (first.to_owned(), last.to_owned()))
+            .unwrap_or_default();
+        for dot in ["[dot]", "(dot)"] {
+            hosts.extend([host.replace('.', dot), format!("{}{dot}{}", last.0, last.1)]);
+        }
+    }
+
+    hosts
+        .into_iter()
+        .map(|host| format!("{before}{host}{behind}"))
+        .collect()
+}
+
+/// A URL's host, and what stands before and behind it; of what is no URL, the whole.
+fn split_host(value: &str) -> (&str, &str, &str) {
+    let start = value.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = value.split_at(start);
+    let (authority, path) = match start {
+        0 => (rest, ""),
+        _ => rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len())),
+    };
+    let user = authority.rfind('@').map_or(0, |at| at + 1);
+    let port = authority
+        .rfind(':')
+        .filter(|at| *at > user)
+        .unwrap_or(authority.len());
+    let before = value.get(..scheme.len() + user).unwrap_or_default();
+    let host = authority.get(user..port).unwrap_or_default();
+    let behind = value.get(before.len() + host.len()..).unwrap_or(path);
+
+    (before, host, behind)
+}
+
+/// A value without the case that means nothing in it, though MISP may keep it.
+fn fold_case<'a>(row: Option<&MispType>, value: &'a str) -> Cow<'a, str> {
+    let Some(row) = row else {
+        return Cow::Borrowed(value);
+    };
+    let is_text = matches!(
+        row.form,
+        ValueFormat::Ssdeep | ValueFormat::Impfuzzy | ValueFormat::Ssh | ValueFormat::Vhash
+    );
+
+    let is_caseless = match row.import {
+        ObservableTarget::Is("hash") => !is_text,
+        ObservableTarget::Is("filename") => is_windows_name(value),
+        ObservableTarget::Is("url") => {
+            let (before, host, behind) = split_host(value);
+            let scheme = before.find("://").map_or(0, |at| at + 3);
+            let (scheme, user) = before.split_at(scheme);
+            return Cow::Owned(format!(
+                "{}{user}{}{behind}",
+                scheme.to_lowercase(),
+                host.to_lowercase()
+            ));
+        }
+        ObservableTarget::Is(data_type) => {
+            ["ip", "domain", "hostname", "mail", "registry"].contains(&data_type)
+        }
+        ObservableTarget::Other | ObservableTarget::Halves(..) | ObservableTarget::Ported(_) => {
+            false
+        }
+    };
+
+    if is_caseless {
+        Cow::Owned(value.to_lowercase())
+    } else {
+        Cow::Borrowed(value)
+    }
+}
+
+/// True for the name of a file that only Windows has, whose names have no case.
+fn is_windows_name(name: &str) -> bool {
+    const ENDINGS: [&str; 17] = [
+        "bat", "cmd", "com", "cpl", "dll", "exe", "hta", "lnk", "msi", "ocx", "pif", "ps1", "scr",
+        "sys", "vbe", "vbs", "wsf",
+    ];
+
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    name.contains('\\') || ENDINGS.iter().any(|one| one.eq_ignore_ascii_case(ending))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use Likeness::{OtherCase, Rewritten, Same};
+
+    fn is_same_value(data_type: &str, data: &str, kind: &str, value: &str) -> bool {
+        SearchValue::new(data_type, data).compare_attribute(kind, value) == Some(Same)
+    }
+
+    #[test]
+    fn a_value_is_searched_for_as_it_was_given_and_as_misp_stores_it() {
+        for (data_type, data, asked) in [
+            (
+                "ip",
+                " 2001:DB8:0::1 ",
+                vec!["2001:DB8:0::1", "2001:db8::1"],
+            ),
+            (
+                "ip",
+                "192.0.2.1:80",
+                vec!["192.0.2.1:80", "192.0.2.1|80", "192.0.2.1"],
+            ),
+            (
+                "url",
+                "hxxp://evil[.]example",
+                vec!["hxxp://evil[.]example", "http://evil.example"],
+            ),
+            (
+                "fqdn",
+                "WWW.Evil[.]example.",
+                vec!["WWW.Evil[.]example.", "www.evil.example"],
+            ),
+            (
+                "mail",
+                "Boss@Evil.example",
+                vec!["Boss@Evil.example", "boss@evil.example"],
+            ),
+            ("autonomous-system", "AS13335", vec!["AS13335", "13335"]),
+            ("other", "39/45", vec!["39/45"]),
+            ("other", "1337", vec!["1337"]),
+            ("other", "a|b", vec!["a|b", "a"]),
+            (
+                "other",
+                "cve-2021-44228",
+                vec!["cve-2021-44228", "CVE-2021-44228"],
+            ),
+            ("domain", "  ", vec![]),
+        ] {
+            let sought = SearchValue::new(data_type, data);
+            let found = sought.search_terms();
+            assert_eq!(found.first(), asked.first(), "{data}");
+            for one in &asked {
+                assert!(found.contains(one), "{one} is not in {found:?}");
+            }
+        }
+
+        assert_eq!(SearchValue::new("other", "1337").search_terms(), ["1337"]);
+        assert_eq!(SearchValue::new("other", "39/45").search_terms(), ["39/45"]);
+    }
+
+    #[test]
+    fn hits_are_the_value_or_a_half_of_a_composite() {
+        for (data_type, data, kind, value) in [
+            ("ip", "198.51.100.2", "ip-dst|port", "198.51.100.2|443"),
+            (
+                "ip",
+                "198.51.100.3",
+                "domain|ip",
+                "alltypes.example|198.51.100.3",
+            ),
+            (
+                "domain",
+                "ALLTYPES.example",
+                "domain|ip",
+                "alltypes.example|198.51.100.3",
+            ),
+            (
+                "domain",
+                "www.alltypes.example",
+                "hostname|port",
+                "www.alltypes.example|8443",
+            ),
+            (
+                "hash",
+                "A45996261299F7D30E22E7A2528473CF",
+                "filename|md5",
+                "file name.exe|a45996261299f7d30e22e7a2528473cf",
+            ),
+            (
+                "hash",
+                "727ceef6a51773d8fbdefb5d1e712f21",
+                "malware-sample",
+                "x.exe|727CEEF6A51773D8FBDEFB5D1E712F21",
+            ),
+            (
+                "filename",
+                "file name.exe",
+                "filename|md5",
+                "file name.exe|a45996261299f7d30e22e7a2528473cf",
+            ),
+            (
+                "other",
+                "x.exe|727ceef6a51773d8fbdefb5d1e712f21",
+                "filename|md5",
+                "x.exe|727CEEF6A51773D8FBDEFB5D1E712F21",
+            ),
+            (
+                "mail",
+                "boss@evil.example",
+                "email-reply-to",
+                "Boss@Evil.example",
+            ),
+            ("ip", "2001:db8::1", "ip-src", "2001:0DB8::1"),
+            ("other", "value", "no-such|type", "some|value"),
+            ("other", "+49 (89) 1234", "phone-number", "+49891234"),
+            ("autonomous-system", "as13335", "AS", "13335"),
+            ("autonomous-system", "13335", "AS", "AS13335"),
+            ("domain", "EVIL[.]example", "text", "evil.example"),
+            ("ip", "2001:db8::1", "ip-dst|port", "[2001:DB8::1]:443"),
+            ("other", "+49891234", "phone-number", "0049891234"),
+        ] {
+            assert!(
+                is_same_value(data_type, data, kind, value),
+                "{data} {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_only_looks_alike_is_no_hit() {
+        for (data_type, data, kind, value) in [
+            ("other", "39/45", "bin", "3945"),
+            ("other", "x", "boolean", "1"),
+            ("other", "1", "boolean", "true"),
+            ("other", "1337", "ip-dst|port", "192.0.2.1|1337"),
+            ("other", "-1", "counter", "1"),
+            ("other", "-1", "regkey|value", "HKLM\\x|1"),
+            ("autonomous-system", "AS13335", "size-in-bytes", "13335"),
+            ("autonomous-system", "13335", "size-in-bytes", "13335"),
+            ("ip", "192.0.2.1", "ip-dst", "192.0.2.10"),
+            ("ip", "192.0.2.1", "ip-dst", "192.0.2.0/24"),
+        ] {
+            assert_eq!(
+                SearchValue::new(data_type, data).compare_attribute(kind, value),
+                None,
+                "{data} {value}"
+            );
+        }
+    }
+
+    /// Equal for MISP, which therefore finds each by the other.
+    #[test]
+    fn what_differs_only_in_case_or_accents_is_a_hit_and_said_so_where_case_may_mean_something() {
+        for (data_type, data, kind, value, likeness) in [
+            (
+                "url",
+                "http://x.example/a",
+                "url",
+                "HTTP://X.example/a",
+                Same,
+            ),
+            (
+                "url",
+                "http://u:P@x.example:80/a",
+                "link",
+                "http://u:P@X.example:80/a",
+                Same,
+            ),
+            (
+                "url",
+                "http://x.example/a",
+                "url",
+                "http://x.example/A",
+                OtherCase,
+            ),
+            (
+                "url",
+                "http://u@x.example/a",
+                "url",
+                "http://U@x.example/a",
+                OtherCase,
+            ),
+            (
+                "registry",
+                "HKLM\\Software",
+                "regkey",
+                "hklm\\software",
+                Same,
+            ),
+            (
+                "registry",
+                "HKLM\\Software",
+                "regkey|value",
+                "hklm\\software|1",
+                Same,
+            ),
+            ("filename", "Evil.EXE", "filename", "evil.exe", Same),
+            ("filename", "C:\\Évil", "filename", "c:\\évil", Same),
+            (
+                "filename",
+                "Evil.exe",
+                "filename|md5",
+                "EVIL.exe|a45996261299f7d30e22e7a2528473cf",
+                Same,
+            ),
+            ("filename", "Makefile", "filename", "makefile", OtherCase),
+            ("filename", "Réc2.exe", "filename", "Rec2.exe", OtherCase),
+            ("other", "Global\\Evil", "mutex", "GLOBAL\\evil", OtherCase),
+            ("user-agent", "Evil/1", "user-agent", "evil/1", OtherCase),
+            (
+                "mail-subject",
+                "Straße",
+                "email-subject",
+                "STRASSE",
+                OtherCase,
+            ),
+            ("hash", "3:abc:def", "ssdeep", "3:ABC:def", OtherCase),
+            ("domain", "evil.example", "text", "EVIL.example", Same),
+            (
+                "domain",
+                "xn--mnchen-3ya.example",
+                "domain",
+                "München.example",
+                Same,
+            ),
+            (
+                "domain",
+                "münchen.example",
+                "domain|ip",
+                "xn--mnchen-3ya.example|192.0.2.1",
+                Same,
+            ),
+            (
+                "url",
+                "http://münchen.example/a",
+                "url",
+                "http://xn--mnchen-3ya.example/a",
+                Same,
+            ),
+            (
+                "filename",
+                r"C:\Windows\evil.exe",
+                "filename",
+                r"%windir%\evil.exe",
+                Rewritten,
+            ),
+            (
+                "filename",
+                r"C:\Windows\evil.exe",
+                "filename",
+                r"c:\windows\evil.exe",
+                Same,
+            ),
+        ] {
+            assert_eq!(
+                SearchValue::new(data_type, data).compare_attribute(kind, value),
+                Some(likeness),
+                "{data} {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_nobody_gave_a_type_is_whatever_it_can_be_written_as() {
+        for (data, kind, value) in [
+            (
+                "Www.Evil.example:8080",
+                "hostname|port",
+                "www.evil.example|8080",
+            ),
+            ("198.51.100.203:8443", "ip-dst|port", "198.51.100.203|8443"),
+            ("bob[at]evil.example", "email-dst", "bob@evil.example"),
+            (
+                "00-11-22-AA-BB-CC-DD-EE",
+                "mac-eui-64",
+                "00:11:22:aa:bb:cc:dd:ee",
+            ),
+            ("tel:+49 (0)89 1234", "phone-number", "+49891234"),
+            ("evil[.]example", "domain", "evil.example"),
+            (
+                "AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99",
+                "x509-fingerprint-md5",
+                "aabbccddeeff00112233445566778899",
+            ),
+        ] {
+            assert!(is_same_value("other", data, kind, value), "{data} {value}");
+            let asked: Vec<String> = SearchValue::new("other", data)
+                .search_terms()
+                .into_iter()
+                .map(equality_key)
+                .collect();
+            assert!(
+                asked.contains(&equality_key(value))
+                    || asked.contains(&equality_key(value.split('|').next().unwrap())),
+                "{asked:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_misp_takes_for_nothing_is_not_asked_for() {
+        for data in ["\u{301}", "\u{200b}", " \u{a0}", "\u{1}\u{301}"] {
+            assert_eq!(
+                SearchValue::new("other", data).search_terms(),
+                [""; 0],
+                "{data:?}"
+            );
+        }
+    }
+}
