@@ -145,31 +145,11 @@ pub(super) fn parse_each(
         } = of_connection;
 
         let position = format!("{position}, connection \"{name}\"");
-        let place = names
-            .iter()
-            .zip(&mut each)
-            .find(|(known, _)| known.as_ref() == Some(&name));
-        let known: Vec<_> = names
-            .iter()
-            .flatten()
-            .map(|name| format!("\"{name}\""))
-            .collect();
-
-        let (_, place) = place.with_context(|| {
-            format!(
-                "{position}: there is no such connection: the names are {}",
-                known.join(", ")
-            )
-        })?;
-
-        ensure!(
-            place.is_none(),
-            "{position}: this connection has an element already: write all into one"
-        );
+        let place = find_free_place(&mut each, names, &name, &position)?;
         rest.iter()
             .try_for_each(|(name, value)| check_option(options, name, value))
             .context(position)?;
-        // Not set is not set: it never takes away what holds for all, a limit for instance.
+        // An empty value sets nothing: what holds for all connections, a limit for instance, stays.
         let rest = rest
             .into_iter()
             .filter(|(_, value)| !super::is_unset(value))
@@ -184,6 +164,39 @@ pub(super) fn parse_each(
     }
 
     Ok(each.into_iter().map(Option::unwrap_or_default).collect())
+}
+
+/// Where the settings of a connection go, which is empty so far.
+fn find_free_place<'e>(
+    each: &'e mut [Option<Overrides>],
+    names: &[Option<String>],
+    name: &str,
+    position: &str,
+) -> Result<&'e mut Option<Overrides>> {
+    let place = names
+        .iter()
+        .zip(each)
+        .find(|(known, _)| known.as_deref() == Some(name));
+
+    let (_, place) = place.with_context(|| {
+        let known: Vec<_> = names
+            .iter()
+            .flatten()
+            .map(|name| format!("\"{name}\""))
+            .collect();
+
+        format!(
+            "{position}: there is no such connection: the names are {}",
+            known.join(", ")
+        )
+    })?;
+
+    ensure!(
+        place.is_none(),
+        "{position}: this connection has an element already: write all into one"
+    );
+
+    Ok(place)
 }
 
 fn parse_proxy(text: Secret) -> ProxyChoice {

@@ -122,12 +122,7 @@ fn examine_config<W: Worker>(
         }
     };
 
-    if warnings.is_empty() {
-        findings.ok(ITEMS, "all are known and good");
-    }
-    warnings
-        .into_iter()
-        .for_each(|warning| findings.warn(ITEMS, warning));
+    add_item_findings(warnings, &mut findings);
     thehive::check_instance(&wants, &mut findings);
     thehive::check_secret(&wants, &mut findings);
     let limits = cap_read_timeout(W::limits(&config));
@@ -144,34 +139,26 @@ fn examine_config<W: Worker>(
         .connections
         .iter()
         .cloned()
-        .partition(|one| (wants.may)(one.purpose));
+        .partition(|connection| (wants.may)(connection.purpose));
 
-    let working = match overrides::configure_each(working, &input.config, &config) {
-        Ok(working) => working,
-        Err(error) => {
+    let working =
+        overrides::configure_each(working, &input.config, &config).unwrap_or_else(|error| {
             findings.fail(ITEMS, format!("{error:#}"));
             Vec::new()
-        }
-    };
+        });
 
     if idle.len() == wants.connections.len() {
-        findings.fail(
-            "purpose",
-            format!(
-                "no connection may {0}: set its \"purpose\" to ImportAndExport, or declare one \
-                 that may",
-                wants.work
-            ),
-        );
+        fail_without_connection(wants.work, &mut findings);
     }
 
+    // Before the connections: their organisations are compared with those of TheHive's user.
     let mut of_thehive = Findings::for_subject(THEHIVE);
     let home = thehive::examine(&wants.thehive, &network, run, &mut of_thehive);
     let acting = acting_organisations(&wants, input, home);
-    let one = |one| visit_connection::<W>(one, input, &acting, &network, run);
+    let visit = |connection| visit_connection::<W>(connection, input, &acting, &network, run);
     let mut of_connections = Vec::new();
     let mut targets = Vec::new();
-    for (found, seen) in visit_in_parallel(&working, one) {
+    for (found, seen) in visit_in_parallel(&working, visit) {
         of_connections.extend(found);
         targets.extend(seen.filter(|seen| seen.is_target));
     }
@@ -180,12 +167,7 @@ fn examine_config<W: Worker>(
             .flat_map(|connection| skip_idle_connection(connection, wants.work)),
     );
     export_targets::compare(&targets, W::expected_event(&config, input), &mut findings);
-    // What the HTTP room found wrong with what it was given, such as a file of certificates, would
-    // stand in a report.
-    let remarks = std::mem::take(&mut run.draft().full.warnings);
-    remarks
-        .into_iter()
-        .for_each(|remark| findings.warn("network", remark));
+    add_network_findings(run, &mut findings);
 
     findings
         .into_all()
@@ -193,6 +175,34 @@ fn examine_config<W: Worker>(
         .chain(of_connections)
         .chain(of_thehive.into_all())
         .collect()
+}
+
+fn add_item_findings(warnings: Vec<String>, findings: &mut Findings) {
+    if warnings.is_empty() {
+        findings.ok(ITEMS, "all are known and good");
+    }
+    warnings
+        .into_iter()
+        .for_each(|warning| findings.warn(ITEMS, warning));
+}
+
+fn fail_without_connection(work: &str, findings: &mut Findings) {
+    findings.fail(
+        "purpose",
+        format!(
+            "no connection may {work}: set its \"purpose\" to ImportAndExport, or declare one \
+             that may"
+        ),
+    );
+}
+
+/// What the HTTP client found wrong with its settings, such as a file of certificates: a run would
+/// have it among the warnings of its report.
+fn add_network_findings(run: &RunReport, findings: &mut Findings) {
+    let remarks = std::mem::take(&mut run.draft().full.warnings);
+    remarks
+        .into_iter()
+        .for_each(|remark| findings.warn("network", remark));
 }
 
 /// Visits all at the same time, so that one that hangs keeps no other waiting; in their order.

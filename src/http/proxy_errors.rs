@@ -74,50 +74,57 @@ pub(super) fn describe_connect_error(
         ));
     }
 
-    let told = [
-        (
-            "SOCKS error: credentials not accepted",
-            "does not take the user and password",
-        ),
-        (
-            "SOCKS error: no acceptable auth method",
-            "wants a user and a password",
-        ),
-        ("authentication incorrectly", "wants a user and a password"),
-        ("SOCKS error: host unreachable", "cannot reach the server"),
-        (
-            "unexpected end of file",
-            "ended the connection without a word",
-        ),
-        (
-            "SOCKS error: failed to create underlying",
-            "cannot be reached",
-        ),
-        (
-            "dns error",
-            "cannot be reached: its host name is not known here",
-        ),
-        (
-            "Connection refused",
-            "cannot be reached: connection refused",
-        ),
-        (
-            "connection refused",
-            "cannot be reached: connection refused",
-        ),
-        (
-            "parsing server response",
-            "does not answer as a SOCKS proxy does",
-        ),
-    ];
+    let fault = describe_fault(&why);
+    is_its_own.then(|| format!("{name} {fault}: check {}", way.describe_source()))
+}
 
-    let told = told.iter().find(|(sign, _)| why.contains(sign));
-    let told = told.map_or_else(
-        || format!("cannot be used: {why}"),
-        |(_, told)| (*told).to_owned(),
-    );
+/// What the HTTP client says when a proxy fails, which has no kinds for that, and what it means;
+/// the first that is found counts.
+const FAULTS: [(&str, &str); 10] = [
+    (
+        "SOCKS error: credentials not accepted",
+        "does not take the user and password",
+    ),
+    (
+        "SOCKS error: no acceptable auth method",
+        "wants a user and a password",
+    ),
+    ("authentication incorrectly", "wants a user and a password"),
+    ("SOCKS error: host unreachable", "cannot reach the server"),
+    (
+        "unexpected end of file",
+        "ended the connection without a word",
+    ),
+    (
+        "SOCKS error: failed to create underlying",
+        "cannot be reached",
+    ),
+    (
+        "dns error",
+        "cannot be reached: its host name is not known here",
+    ),
+    (
+        "Connection refused",
+        "cannot be reached: connection refused",
+    ),
+    (
+        "connection refused",
+        "cannot be reached: connection refused",
+    ),
+    (
+        "parsing server response",
+        "does not answer as a SOCKS proxy does",
+    ),
+];
 
-    is_its_own.then(|| format!("{name} {told}: check {}", way.describe_source()))
+fn describe_fault(why: &str) -> String {
+    FAULTS
+        .iter()
+        .find(|(sign, _)| why.contains(sign))
+        .map_or_else(
+            || format!("cannot be used: {why}"),
+            |(_, meaning)| (*meaning).to_owned(),
+        )
 }
 
 /// What is said of a proxy whose port speaks TLS where plain http was expected.

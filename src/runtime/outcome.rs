@@ -25,69 +25,18 @@ pub(super) fn build_report<W: Worker>(
     end: RunEnd,
     scrubber: &Scrubber,
 ) -> Report {
-    let stop = match end {
-        RunEnd::Finished(Ok(())) => None,
-        RunEnd::Finished(Err(error)) => Some(format!("{error:#}")),
-        RunEnd::Panicked(defect) => Some(defect),
-        RunEnd::Stopped(reason) => Some(reason.to_owned()),
-    };
-
-    let foreseen = draft
-        .sides
-        .iter_mut()
-        .map(|side| side.foreseen.take().filter(|_| !side.has_ended));
-    for (part, foreseen) in foreseen.collect::<Vec<_>>().into_iter().enumerate() {
-        foreseen
-            .into_iter()
-            .for_each(|told| draft.merge_part(part, *told));
-    }
-
-    let full = &mut draft.full;
+    let stop = describe_stop(end);
+    merge_foreseen_parts(&mut draft);
+    // Before the parts are gathered, which empties them.
     let is_writing = draft.sides.iter().any(|side| side.writing > 0);
-    for (part, side) in full
-        .connections
-        .iter_mut()
-        .zip(&draft.sides)
-        .filter(|(_, side)| !side.has_ended)
-    {
-        let reason = stop.as_deref().unwrap_or("the run ended before");
-        let word = if side.writing > 0 {
-            "not verified"
-        } else {
-            "not reached"
-        };
-
-        let reason_of = |word: &str| format!("{word}: {reason}");
-        if side.writing > 0 {
-            // Of an import's events only those are in doubt that are being written, each by one
-            // write; nobody wrote the rest.
-            part.ledger
-                .close_some_open(ItemKind::Events, side.writing.into(), &reason_of(word));
-            part.ledger
-                .close_some_open(ItemKind::Events, u64::MAX, &reason_of("not sent"));
-        }
-
-        part.ledger.close_open(&reason_of(word));
-        part.error = part.error.take().or_else(|| Some(reason.to_owned()));
-    }
-
+    close_unfinished_parts(&mut draft, stop.as_deref());
     let (mut artifacts, operations) = draft.gather_parts();
     let full = &mut draft.full;
     full.connections
         .iter()
         .for_each(|part| full.ledger.add(&part.ledger));
     let failures = collect_failures(full, stop);
-    let achieved = full
-        .connections
-        .iter()
-        .any(|part| part.error.is_none() && part.ledger.counts().all(|(_, c)| c.failed == 0));
-    let achieved = achieved
-        || full
-            .ledger
-            .counts()
-            .any(|(_, count)| count.count_done() > 0);
-
-    if !failures.is_empty() && !draft.wrote && !is_writing && !achieved {
+    if !failures.is_empty() && !draft.wrote && !is_writing && !has_achieved(full) {
         return Report::Failure {
             message: failure_message::<W>(full, &failures, scrubber),
         };
@@ -118,8 +67,80 @@ pub(super) fn build_report<W: Worker>(
     }
 }
 
+/// What stopped a run before its end, in words.
+fn describe_stop(end: RunEnd) -> Option<String> {
+    match end {
+        RunEnd::Finished(Ok(())) => None,
+        RunEnd::Finished(Err(error)) => Some(format!("{error:#}")),
+        RunEnd::Panicked(defect) => Some(defect),
+        RunEnd::Stopped(reason) => Some(reason.to_owned()),
+    }
+}
+
+/// Takes up, for each connection that did not end, what was foreseen for that case.
+fn merge_foreseen_parts(draft: &mut ReportBuilder) {
+    let foreseen: Vec<_> = draft
+        .sides
+        .iter_mut()
+        .map(|side| side.foreseen.take().filter(|_| !side.has_ended))
+        .collect();
+
+    for (part, foreseen) in foreseen.into_iter().enumerate() {
+        foreseen
+            .into_iter()
+            .for_each(|foreseen| draft.merge_part(part, *foreseen));
+    }
+}
+
+/// Gives a verdict to whatever is open in the connections that did not end: in doubt where a write
+/// was under way, else not reached.
+fn close_unfinished_parts(draft: &mut ReportBuilder, stop: Option<&str>) {
+    let reason = stop.unwrap_or("the run ended before");
+    let unfinished = draft
+        .full
+        .connections
+        .iter_mut()
+        .zip(&draft.sides)
+        .filter(|(_, side)| !side.has_ended);
+
+    for (part, side) in unfinished {
+        let word = if side.writing > 0 {
+            "not verified"
+        } else {
+            "not reached"
+        };
+
+        let reason_of = |word: &str| format!("{word}: {reason}");
+        if side.writing > 0 {
+            // Of an import's events only those are in doubt that are being written, each by one
+            // write; nobody wrote the rest.
+            part.ledger
+                .close_some_open(ItemKind::Events, side.writing.into(), &reason_of(word));
+            part.ledger
+                .close_some_open(ItemKind::Events, u64::MAX, &reason_of("not sent"));
+        }
+
+        part.ledger.close_open(&reason_of(word));
+        part.error = part.error.take().or_else(|| Some(reason.to_owned()));
+    }
+}
+
+/// True if a connection ended well, or any item was done.
+fn has_achieved(full: &ReportBody) -> bool {
+    let ended_well = full
+        .connections
+        .iter()
+        .any(|part| part.error.is_none() && part.ledger.counts().all(|(_, c)| c.failed == 0));
+
+    ended_well
+        || full
+            .ledger
+            .counts()
+            .any(|(_, count)| count.count_done() > 0)
+}
+
 fn to_values<T: Serialize>(list: &[T]) -> Vec<Value> {
-    list.iter().map(|one| json!(one)).collect()
+    list.iter().map(|item| json!(item)).collect()
 }
 
 /// Takes out the artifacts that hold a long secret of ours: one that was rewritten would be a wrong
