@@ -17,7 +17,7 @@ use crate::misp::Misp;
 use crate::report::ledger::Verdict;
 use crate::sample;
 use crate::thehive::wire::Observable;
-use crate::thehive::{FILE, ObservableBatch, TheHive, WriteError};
+use crate::thehive::{AddResult, FILE, ObservableBatch, TheHive, WriteError};
 use crate::worker;
 
 /// What a zip adds to its file at most, in bytes, beside a thousandth: its directory, and names.
@@ -374,6 +374,19 @@ impl AlertWriter<'_> {
         }
     }
 
+    /// The observable that a file is sent with; the file itself goes beside it.
+    fn file_batch(&self, file: &ObservableDraft) -> ObservableBatch {
+        ObservableBatch {
+            data_type: FILE.to_owned(),
+            data: Vec::new(),
+            tlp: tlp_number(file.tlp, self.desk.scale),
+            tags: file.tags.clone(),
+            message: file.message.clone(),
+            ioc: file.ioc,
+            pap: file.pap.number(),
+        }
+    }
+
     fn upload_file(
         &mut self,
         id: &str,
@@ -385,27 +398,7 @@ impl AlertWriter<'_> {
             bail!("the file is not at hand")
         };
 
-        let ObservableDraft {
-            tlp,
-            pap,
-            tags,
-            message,
-            ioc,
-            ..
-        } = file.observable.clone();
-
-        let tlp = tlp_number(tlp, self.desk.scale);
-
-        let group = ObservableBatch {
-            data_type: FILE.to_owned(),
-            data: Vec::new(),
-            tlp,
-            tags,
-            message,
-            ioc,
-            pap: pap.number(),
-        };
-
+        let group = self.file_batch(&file.observable);
         let (form, password) = build_upload_form(file, came)?;
         let values = 1 + came.bytes.len() / BYTES_OF_A_VALUE;
         let to_case =
@@ -413,7 +406,7 @@ impl AlertWriter<'_> {
         if let Some(doubt) = self.put_into_case(values, to_case)? {
             return Ok(Attempt::Unclear(doubt));
         }
-        let is_new_ioc = ioc && !self.is_new;
+        let is_new_ioc = group.ioc && !self.is_new;
         match self
             .desk
             .write(self.common.part, |hive| {
@@ -432,25 +425,7 @@ impl AlertWriter<'_> {
                 Ok(Attempt::Over(Verdict::Created))
             }
 
-            Ok(added) => Ok(
-                match added
-                    .refused
-                    .into_iter()
-                    .find(|(_, refusal)| !refusal.is_duplicate())
-                {
-                    Some((_, refusal)) => {
-                        let reason = format!("refused by TheHive: {}", refusal.message);
-                        match refusal.is_final() {
-                            true => Attempt::Over(Verdict::Failed(reason)),
-                            false => Attempt::Unclear(Doubt::without_wait(reason)),
-                        }
-                    }
-
-                    None => {
-                        Attempt::Unclear(Doubt::without_wait("TheHive did not store it".to_owned()))
-                    }
-                },
-            ),
+            Ok(added) => Ok(judge_refusal(added)),
 
             Err(WriteError::Content(failure)) => {
                 Ok(Attempt::Over(Verdict::Failed(failure.to_string())))
@@ -465,6 +440,25 @@ impl AlertWriter<'_> {
                 Ok(Attempt::Unclear(self.note_unclear_write(&failure, values)))
             }
         }
+    }
+}
+
+/// What becomes of a file that TheHive answers without taking it.
+fn judge_refusal(answer: AddResult) -> Attempt {
+    let refusal = answer
+        .refused
+        .into_iter()
+        .map(|(_, refusal)| refusal)
+        .find(|refusal| !refusal.is_duplicate());
+    let Some(refusal) = refusal else {
+        return Attempt::Unclear(Doubt::without_wait("TheHive did not store it".to_owned()));
+    };
+
+    let reason = format!("refused by TheHive: {}", refusal.message);
+    if refusal.is_final() {
+        Attempt::Over(Verdict::Failed(reason))
+    } else {
+        Attempt::Unclear(Doubt::without_wait(reason))
     }
 }
 

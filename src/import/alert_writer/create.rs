@@ -21,78 +21,44 @@ impl AlertWriter<'_> {
         verdicts: &mut [Option<Verdict>],
         sent: &mut PendingWrites,
     ) -> Result<()> {
-        let wanted = page.wanted;
-        let mut places: Vec<usize> = (0..wanted.len()).collect();
-        self.skip_over_capacity(&mut places, verdicts);
-        let limit = self.desk.hive.body_limit()?;
-        let room = limit.saturating_sub(2 * alert.description.len() + 4_000);
-        let (inline, rest) = observable_diff::split_inline(
-            observable_diff::group_additions(wanted, &places, self.desk.scale, limit / 2),
-            room,
-        );
-        let mut is_whole = page.is_all && rest.is_empty() && !self.is_open;
-        let mut new = self.build_new_alert(
-            alert,
-            inline.iter().map(|parcel| parcel.group.clone()).collect(),
-            is_whole,
-        );
-
-        let mut carried: Vec<usize> = inline
-            .into_iter()
-            .flat_map(|parcel| parcel.places)
-            .collect();
-        let mut left_out = OmittedParts::default();
+        let mut creation = self.prepare_creation(alert, page, verdicts)?;
         let mut last = None;
 
         for _ in 0..ATTEMPTS {
             let failure = match self
                 .desk
-                .write(self.common.part, |hive| hive.create_alert(&new))
+                .write(self.common.part, |hive| hive.create_alert(&creation.new))
             {
-                Ok(made) => {
-                    self.adopt_created_alert(made, carried, verdicts, sent);
-                    self.is_told = is_whole && self.is_fresh;
-                    self.handle_omitted_parts(left_out);
-                    return if is_whole {
-                        Ok(())
-                    } else {
-                        self.yield_to_another(verdicts)
-                    };
-                }
-
+                Ok(made) => return self.finish_creation(made, creation, verdicts, sent),
                 Err(failure) => failure,
             };
 
             match WriteError::from_http_error(failure) {
-                WriteError::Content(failure) if left_out.omit_next_part(&mut new, &failure) => {
-                    carried.clear();
-                    is_whole &= wanted.is_empty();
-                    new.description = self.description_with_state(alert, is_whole);
+                WriteError::Content(failure) if creation.omit_next_part(&failure) => {
+                    creation.is_whole &= page.wanted.is_empty();
+                    creation.new.description =
+                        self.description_with_state(alert, creation.is_whole);
                 }
                 WriteError::Content(failure)
                 | WriteError::Denied(failure)
                 | WriteError::Gone(failure) => {
                     return Err(failure.into());
                 }
-                // Another run made it in the meantime.
-                WriteError::Duplicate(failure) if last.is_none() => {
-                    let found = self
-                        .fetch_current_alert()?
-                        .ok_or_else(|| anyhow!(failure))?;
-                    self.adopt_alert(found);
-                    return Ok(());
-                }
-                // After an attempt that was not answered a duplicate is most likely its late
-                // effect.
                 WriteError::Duplicate(failure) => {
                     let found = self
                         .fetch_current_alert()?
                         .ok_or_else(|| anyhow!(failure))?;
-                    self.adopt_unconfirmed_alert(found, carried, left_out, sent);
+                    match last {
+                        // Another run made it in the meantime.
+                        None => self.adopt_alert(found),
+                        // After an attempt that was not answered a duplicate is most likely its
+                        // late effect.
+                        Some(_) => self.adopt_unconfirmed_alert(found, creation, sent),
+                    }
                     return Ok(());
                 }
                 WriteError::Unclear(failure) => {
-                    let doubt = self.note_unclear_write(&failure, carried.len());
+                    let doubt = self.note_unclear_write(&failure, creation.carried.len());
                     let Some(found) =
                         self.reconcile(&doubt, Self::fetch_all_alerts, |found| !found.is_empty())?
                     else {
@@ -102,7 +68,7 @@ impl AlertWriter<'_> {
                     if let Some(found) =
                         twins::choose_alert(found, self.from.uuid, &self.desk.users)
                     {
-                        self.adopt_unconfirmed_alert(found, carried, left_out, sent);
+                        self.adopt_unconfirmed_alert(found, creation, sent);
                         return Ok(());
                     }
                     last = Some(failure);
@@ -111,6 +77,56 @@ impl AlertWriter<'_> {
         }
 
         Err(last.map_or_else(|| anyhow!("TheHive did not create the alert"), Into::into))
+    }
+
+    fn prepare_creation(
+        &mut self,
+        alert: &AlertDraft,
+        page: Page<'_>,
+        verdicts: &mut [Option<Verdict>],
+    ) -> Result<Creation> {
+        let mut places: Vec<usize> = (0..page.wanted.len()).collect();
+        self.skip_over_capacity(&mut places, verdicts);
+        let limit = self.desk.hive.body_limit()?;
+        // The description counts twice, since JSON's escapes make it longer; the rest is for the
+        // other fields.
+        let room = limit.saturating_sub(2 * alert.description.len() + 4_000);
+        let (inline, rest) = observable_diff::split_inline(
+            observable_diff::group_additions(page.wanted, &places, self.desk.scale, limit / 2),
+            room,
+        );
+
+        let is_whole = page.is_all && rest.is_empty() && !self.is_open;
+        let observables = inline.iter().map(|parcel| parcel.group.clone()).collect();
+
+        Ok(Creation {
+            new: self.build_new_alert(alert, observables, is_whole),
+            is_whole,
+            carried: inline
+                .into_iter()
+                .flat_map(|parcel| parcel.places)
+                .collect(),
+            left_out: OmittedParts::default(),
+        })
+    }
+
+    /// Goes on with an alert that TheHive made.
+    fn finish_creation(
+        &mut self,
+        made: Alert,
+        creation: Creation,
+        verdicts: &mut [Option<Verdict>],
+        sent: &mut PendingWrites,
+    ) -> Result<()> {
+        self.adopt_created_alert(made, creation.carried, verdicts, sent);
+        self.is_told = creation.is_whole && self.is_fresh;
+        self.handle_omitted_parts(creation.left_out);
+
+        if creation.is_whole {
+            Ok(())
+        } else {
+            self.yield_to_another(verdicts)
+        }
     }
 
     /// Takes the alert in hand that a creation made, with what it has.
@@ -140,14 +156,14 @@ impl AlertWriter<'_> {
     fn adopt_unconfirmed_alert(
         &mut self,
         found: Alert,
-        carried: Vec<usize>,
-        left_out: OmittedParts,
+        creation: Creation,
         sent: &mut PendingWrites,
     ) {
         self.desk.note_write_arrived();
         self.alert = Some(found);
-        sent.extend(carried.into_iter().map(|place| (place, Verdict::Created)));
-        self.handle_omitted_parts(left_out);
+        let carried = creation.carried.into_iter();
+        sent.extend(carried.map(|place| (place, Verdict::Created)));
+        self.handle_omitted_parts(creation.left_out);
     }
 
     /// Before more is put into a new alert: if another import made one of the same event at the
@@ -235,6 +251,28 @@ impl AlertWriter<'_> {
                 ));
             }
         }
+    }
+}
+
+/// A creation that is tried.
+struct Creation {
+    new: NewAlert,
+    /// It has all of the event.
+    is_whole: bool,
+    /// The places of the page's observables that it has.
+    carried: Vec<usize>,
+    left_out: OmittedParts,
+}
+
+impl Creation {
+    /// Takes something out of it after it was refused; false if nothing is left that could be.
+    fn omit_next_part(&mut self, failure: &HttpError) -> bool {
+        let is_less = self.left_out.omit_next_part(&mut self.new, failure);
+        if is_less {
+            // What is taken out first are the observables.
+            self.carried.clear();
+        }
+        is_less
     }
 }
 

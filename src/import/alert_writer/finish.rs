@@ -357,14 +357,7 @@ impl AlertWriter<'_> {
                 Err(WriteError::Unclear(failure)) => {
                     let doubt = self.note_unclear_write(&failure, 1);
                     let id = alert.id.clone();
-                    let look = |hand: &Self| {
-                        let found = hand
-                            .fetch_all_alerts()?
-                            .into_iter()
-                            .find(|one| one.id == id);
-                        found.ok_or_else(|| anyhow!("the alert is gone from TheHive"))
-                    };
-
+                    let look = |hand: &Self| hand.fetch_same_alert(&id);
                     let Some(now) =
                         self.reconcile(&doubt, look, |now| change(now).body.is_empty())?
                     else {
@@ -385,6 +378,14 @@ impl AlertWriter<'_> {
         }
 
         Err(last.map_or_else(|| anyhow!("TheHive did not change the alert"), Into::into))
+    }
+
+    /// The alert of this id as it is now.
+    fn fetch_same_alert(&self, id: &str) -> Result<Alert> {
+        self.fetch_all_alerts()?
+            .into_iter()
+            .find(|alert| alert.id == id)
+            .ok_or_else(|| anyhow!("the alert is gone from TheHive"))
     }
 
     /// TheHive 5: a closed alert is opened by its status, for which there is a permission of its

@@ -33,6 +33,7 @@ pub(super) use attachment::AttachmentTransfer;
 use attachment::Files;
 pub(super) use kept::{KeptParts, Named};
 use observables::WriteBatch;
+use reconcile::Doubt;
 
 /// How often a write is tried that brings nothing forward.
 const ATTEMPTS: usize = 4;
@@ -271,9 +272,7 @@ impl<'a> AlertWriter<'a> {
 
         if self.alert.is_none() {
             if self.common.dry_run {
-                verdicts
-                    .iter_mut()
-                    .for_each(|verdict| *verdict = Some(Verdict::Created));
+                verdicts.fill(Some(Verdict::Created));
                 return Ok(());
             }
 
@@ -291,6 +290,7 @@ impl<'a> AlertWriter<'a> {
             if open.is_empty() {
                 return Ok(());
             }
+            // Only rounds that bring nothing forward count: a large page may need many.
             tries = if open.len() < last { 1 } else { tries + 1 };
             last = open.len();
             let taken = self.desk.replace_lacking_types(page.wanted);
@@ -315,7 +315,8 @@ impl<'a> AlertWriter<'a> {
             };
 
             let doubt = match self.write_batch(&mut round, &open) {
-                Ok(doubt) => doubt,
+                Ok(Some(doubt)) => doubt,
+                Ok(None) => continue,
                 Err(error) => {
                     if !self.try_switch_to_twin(&error)? {
                         return Err(error);
@@ -326,37 +327,51 @@ impl<'a> AlertWriter<'a> {
                 }
             };
 
-            let Some(doubt) = doubt else { continue };
             why = format!("not verified: {}", doubt.reason);
-            let look = |hand: &Self| hand.fetch_known_observables(&id, page.wanted, &open);
-            let desk = self.desk;
-            let in_doubt: Vec<&ObservableDraft> = open
-                .iter()
-                .filter(|place| sent.contains_key(place))
-                .filter_map(|place| page.wanted.get(*place))
-                .collect();
-
-            let is_as_wanted = |one: &&ObservableDraft, known: &Known| {
-                let known = known.get(&desk.types.identity_key(&one.data_type, &one.data));
-                observable_diff::decide_action(one, known, &desk.users, desk.scale, page.is_part)
-                    == ObservableAction::Keep
-            };
-
-            let is_done = |known: &Known| {
-                !in_doubt.is_empty() && in_doubt.iter().all(|one| is_as_wanted(one, known))
-            };
-            if self.reconcile(&doubt, look, is_done)?.is_none() {
+            if !self.settle_batch(&round, &open, &doubt)? {
                 why = format!("not verified: {}", doubt.describe_unsettled());
                 break;
             }
         }
 
+        self.fail_open_places(verdicts, &why);
+        Ok(())
+    }
+
+    fn fail_open_places(&mut self, verdicts: &mut [Option<Verdict>], reason: &str) {
         for place in find_open_indices(verdicts) {
             self.is_open = true;
-            set(verdicts, place, Verdict::Failed(why.clone()));
+            set(verdicts, place, Verdict::Failed(reason.to_owned()));
         }
+    }
 
-        Ok(())
+    /// Looks what became of a write of a page; false if there is no time to find out.
+    fn settle_batch(
+        &mut self,
+        round: &WriteBatch<'_>,
+        open: &[usize],
+        doubt: &Doubt,
+    ) -> Result<bool> {
+        let (desk, page) = (self.desk, round.page);
+        let look = |hand: &Self| hand.fetch_known_observables(round.id, page.wanted, open);
+        let in_doubt: Vec<&ObservableDraft> = open
+            .iter()
+            .filter(|place| round.sent.contains_key(place))
+            .filter_map(|place| page.wanted.get(*place))
+            .collect();
+
+        let is_as_wanted = |one: &&ObservableDraft, known: &Known| {
+            let known = known.get(&desk.types.identity_key(&one.data_type, &one.data));
+            observable_diff::decide_action(one, known, &desk.users, desk.scale, page.is_part)
+                == ObservableAction::Keep
+        };
+
+        // With nothing to compare, the first look would settle it.
+        let is_done = |known: &Known| {
+            !in_doubt.is_empty() && in_doubt.iter().all(|one| is_as_wanted(one, known))
+        };
+
+        Ok(self.reconcile(doubt, look, is_done)?.is_some())
     }
 
     /// The alert as it is now: the one in hand, or, if that is not there any more, the one that
