@@ -57,6 +57,10 @@ fn sync(connection: Option<&str>) -> Request {
     }
 }
 
+fn event_1337(connection: &str) -> Request {
+    event(EventRef::Number(1337), Some(connection))
+}
+
 fn event(uuid_or_id: EventRef, connection: Option<&str>) -> Request {
     Request::Event {
         uuid_or_id,
@@ -180,63 +184,56 @@ fn a_command_on_an_observable_is_followed_only_if_that_is_allowed() {
 
 #[test]
 fn an_address_of_an_event_names_it_and_its_connection() {
-    let number = |connection| event(EventRef::Number(1337), Some(connection));
-
-    for (address, expected) in [
-        (
-            "https://misp.example.org/events/view/1337",
-            number("partner"),
-        ),
-        (
-            "HTTPS://MISP.example.org:443/events/view/1337/",
-            number("partner"),
-        ),
-        (
-            "https://misp.example.org/events/1337#tags",
-            number("partner"),
-        ),
-        ("https://host.example/misp/events/view/1337", number("corp")),
-        (
-            &format!("https://misp.example.org/events/view/{UUID}/#x"),
-            event(uuid(), Some("partner")),
-        ),
-        (
-            "http://misp.example.org./events/view/1337",
-            number("partner"),
-        ),
-        (
-            "https://host.example//misp/events/view/1337",
-            number("corp"),
-        ),
-        (
-            "https://misp.example.org/index.php/Events/view2/1337",
-            number("partner"),
-        ),
-    ] {
-        assert_eq!(request_of(address), expected, "{address}");
-    }
-
-    let behind = [
-        format!("/focus:{UUID}"),
-        "/extended:1".into(),
-        "/1/50".into(),
-        "?x=1".into(),
-        "#tags".into(),
-        ".json".into(),
-        "/".into(),
-        "/deleted:1/sort:timestamp?a=b#c".into(),
+    let by_uuid = format!("https://misp.example.org/events/view/{UUID}/#x");
+    let partner = [
+        "https://misp.example.org/events/view/1337",
+        "HTTPS://MISP.example.org:443/events/view/1337/",
+        "https://misp.example.org/events/1337#tags",
+        "http://misp.example.org./events/view/1337",
+        "https://misp.example.org/index.php/Events/view2/1337",
+    ];
+    let corp = [
+        "https://host.example/misp/events/view/1337",
+        "https://host.example//misp/events/view/1337",
     ];
 
-    for behind in behind {
+    for address in partner {
+        assert_eq!(request_of(address), event_1337("partner"), "{address}");
+    }
+    for address in corp {
+        assert_eq!(request_of(address), event_1337("corp"), "{address}");
+    }
+    assert_eq!(request_of(&by_uuid), event(uuid(), Some("partner")));
+}
+
+#[test]
+fn an_address_may_go_on_behind_the_event() {
+    for behind in [
+        &format!("/focus:{UUID}"),
+        "/extended:1",
+        "/1/50",
+        "?x=1",
+        "#tags",
+        ".json",
+        "/",
+        "/deleted:1/sort:timestamp?a=b#c",
+    ] {
         let address = |name: &str| format!("https://misp.example.org/events/view/{name}{behind}");
-        assert_eq!(request_of(&address("1337")), number("partner"), "{behind}");
+        assert_eq!(
+            request_of(&address("1337")),
+            event_1337("partner"),
+            "{behind}"
+        );
         assert_eq!(
             request_of(&address(UUID)),
             event(uuid(), Some("partner")),
             "{behind}"
         );
     }
+}
 
+#[test]
+fn the_parameter_chooses_among_connections_of_one_address() {
     let again = Parameters {
         connection: Some("again".into()),
         ..Parameters::default()
@@ -244,7 +241,7 @@ fn an_address_of_an_event_names_it_and_its_connection() {
     let address = "https://misp.example.org/events/1337";
     assert_eq!(
         command("other", address, &again).unwrap().asked,
-        number("again")
+        event_1337("again")
     );
 }
 
