@@ -258,25 +258,10 @@ impl EventImport<'_> {
         if let Some(why) = chunk.without_objects.take() {
             self.note_missing_objects(&why);
         }
-        let number = chunk.rows.len() as u64;
-        part.count_fetched(ItemKind::Attributes, number);
-        self.attributes += number;
+        self.count_rows(&chunk.rows);
         self.chunks += 1;
         let is_part = self.chunks > 1 || !chunk.is_last;
         let reports = chunk.is_last.then(|| std::mem::take(&mut chunk.reports));
-        self.deleted += chunk.rows.iter().filter(|row| row.is_deleted()).count() as u64;
-        self.ids_attributes += chunk
-            .rows
-            .iter()
-            .filter(|row| is_for_detection(row))
-            .count() as u64;
-
-        for row in &chunk.rows {
-            if let Element::Good(attribute) = &row.attribute {
-                self.note_unreadable_tags(attribute.tags_with_local_flag().map(|(name, _)| name));
-            }
-        }
-
         let mut batch = self.map_chunk(chunk);
         self.own_tags += batch.own_tags;
         self.long_tags += batch.long_tags;
@@ -287,6 +272,46 @@ impl EventImport<'_> {
         self.tag_warninglisted(&mut batch);
         let of_hands = self.write_observables(&batch, is_part);
         self.write_files(std::mem::take(&mut batch.files), is_part);
+
+        self.count_verdicts(&batch, &of_hands);
+
+        if let Some(shown) = &mut self.shown {
+            shown.add_observables(batch.observables);
+        }
+        if self.is_writing() {
+            self.tally.record(part, &self.task.uuid, |verdict| verdict);
+        }
+        let is_over = !self.hands.is_empty() && self.hands.iter().all(AlertWriter::is_stopped);
+
+        if is_over {
+            bail!("the rest of the event is not read, since nothing more can be written")
+        } else {
+            Ok(())
+        }
+    }
+
+    fn count_rows(&mut self, rows: &[AttributeRow]) {
+        let count = |is_counted: fn(&AttributeRow) -> bool| {
+            rows.iter().filter(|row| is_counted(row)).count() as u64
+        };
+
+        let number = rows.len() as u64;
+        self.sync.part.count_fetched(ItemKind::Attributes, number);
+        self.attributes += number;
+        self.deleted += count(AttributeRow::is_deleted);
+        self.ids_attributes += count(is_for_detection);
+
+        for row in rows {
+            if let Element::Good(attribute) = &row.attribute {
+                self.note_unreadable_tags(attribute.tags_with_local_flag().map(|(name, _)| name));
+            }
+        }
+    }
+
+    /// Counts each attribute once, whatever the number of its observables and of the alerts that
+    /// they are put into: by the verdict of the lowest rank, so that a failure is never hidden.
+    fn count_verdicts(&mut self, batch: &MappedChunk, of_hands: &[Vec<Verdict>]) {
+        let run = &self.sync.part.run;
 
         for slot in &batch.slots {
             match slot {
@@ -309,27 +334,13 @@ impl EventImport<'_> {
                         batch
                             .observables
                             .get(place)
-                            .map_or_else(String::new, |one| part.run.report_text(&one.data))
+                            .map_or_else(String::new, |one| run.report_text(&one.data))
                     };
 
                     self.tally
                         .count_items(ItemKind::Attributes, verdict, 1, value);
                 }
             }
-        }
-
-        if let Some(shown) = &mut self.shown {
-            shown.add_observables(batch.observables);
-        }
-        if self.is_writing() {
-            self.tally.record(part, &self.task.uuid, |verdict| verdict);
-        }
-        let is_over = !self.hands.is_empty() && self.hands.iter().all(AlertWriter::is_stopped);
-
-        if is_over {
-            bail!("the rest of the event is not read, since nothing more can be written")
-        } else {
-            Ok(())
         }
     }
 

@@ -311,19 +311,6 @@ pub fn summarise(full: &ReportBody, value: &str) -> String {
     }
 
     let events = count_events(full);
-    let sum = |of: fn(LookupSummary) -> u64| {
-        full.connections
-            .iter()
-            .filter_map(|part| part.look_up)
-            .map(of)
-            .sum::<u64>()
-    };
-
-    let (with_ids, differing) = (
-        sum(|one| one.events_with_ids),
-        sum(|one| one.events_differing),
-    );
-    let knows = |part: &&&ConnectionReport| part.ledger.count(ItemKind::Events).unchanged > 0;
     let unsearched = asked.len() - searched;
     let in_part = asked
         .iter()
@@ -331,8 +318,48 @@ pub fn summarise(full: &ReportBody, value: &str) -> String {
         .count();
     let all = asked.len();
 
-    let mut told = match (events.unchanged, events.skipped) {
-        (0, 0) if unsearched + in_part > 0 => format!("no event that was looked at knows {value}"),
+    let is_all_searched = unsearched + in_part == 0;
+    let mut text = describe_found(&events, &asked, is_all_searched, value);
+    text.push_str(&describe_matches(&asked));
+    match (events.unchanged, events.skipped) {
+        (_, 0) | (0, _) => {}
+        (_, hidden) => text.push_str(&format!(
+            "; {} by filters",
+            format_count(hidden, "more is hidden", "more are hidden")
+        )),
+    }
+
+    if unsearched > 0 {
+        text.push_str(&format!(
+            "; {unsearched} of {all} connections could not be searched"
+        ));
+    }
+
+    if in_part > 0 {
+        text.push_str(&format!(
+            "; {in_part} of {all} connections could be searched in part only"
+        ));
+    }
+
+    if events.unchanged == 0 {
+        text.push_str(&hint(value));
+    }
+    text.push_str(&summarise_imported(full));
+
+    text
+}
+
+/// How many events know the value, and how many of the connections that were asked have one.
+fn describe_found(
+    events: &ItemCounts,
+    asked: &[&ConnectionReport],
+    is_all_searched: bool,
+    value: &str,
+) -> String {
+    let knows = |part: &&&ConnectionReport| part.ledger.count(ItemKind::Events).unchanged > 0;
+    match (events.unchanged, events.skipped) {
+        // Where not all was searched, it is not known that no event has it.
+        (0, 0) if !is_all_searched => format!("no event that was looked at knows {value}"),
         (0, 0) => format!("no event knows {value}"),
         (0, 1) => format!("1 event that knows {value} is hidden by filters"),
         (0, hidden) => format!("{hidden} events that know {value} are hidden by filters"),
@@ -345,42 +372,31 @@ pub fn summarise(full: &ReportBody, value: &str) -> String {
                 "connections"
             )
         ),
+    }
+}
+
+/// ` (2 with an IDS attribute)`, or nothing.
+fn describe_matches(asked: &[&ConnectionReport]) -> String {
+    let sum = |count: fn(LookupSummary) -> u64| {
+        asked
+            .iter()
+            .filter_map(|part| part.look_up)
+            .map(count)
+            .sum::<u64>()
     };
 
+    let with_ids = sum(|summary| summary.events_with_ids);
+    let differing = sum(|summary| summary.events_differing);
     let with_ids = (with_ids > 0).then(|| format!("{with_ids} with an IDS attribute"));
     let differing = (differing > 0)
         .then(|| format!("{differing} only in another case or as MISP's import rules write it"));
     let remarks: Vec<String> = with_ids.into_iter().chain(differing).collect();
-    if !remarks.is_empty() {
-        told.push_str(&format!(" ({})", remarks.join(", ")));
-    }
 
-    match (events.unchanged, events.skipped) {
-        (_, 0) | (0, _) => {}
-        (_, hidden) => told.push_str(&format!(
-            "; {} by filters",
-            format_count(hidden, "more is hidden", "more are hidden")
-        )),
+    if remarks.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", remarks.join(", "))
     }
-
-    if unsearched > 0 {
-        told.push_str(&format!(
-            "; {unsearched} of {all} connections could not be searched"
-        ));
-    }
-
-    if in_part > 0 {
-        told.push_str(&format!(
-            "; {in_part} of {all} connections could be searched in part only"
-        ));
-    }
-
-    if events.unchanged == 0 {
-        told.push_str(&hint(value));
-    }
-    told.push_str(&summarise_imported(full));
-
-    told
 }
 
 /// What became of the events that a click imported.

@@ -39,6 +39,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use url::Url;
 use uuid::Uuid;
 
 use crate::config::connections::{Connection, Connections, Purpose};
@@ -50,6 +51,7 @@ use crate::misp::Misp;
 use crate::report::ledger::ItemKind;
 use crate::report::{ConnectionReport, ConnectionReporter, ReportBody, RunReport};
 use crate::report::{Taxonomy, TaxonomyLevel};
+use crate::secret::Secret;
 use crate::text::format_count;
 use crate::time::DAY;
 use crate::worker::requirements::{MispRequirements, Requirements, TheHiveRequirements};
@@ -191,8 +193,10 @@ impl Worker for Import {
         let command = Command::new(job, &parameters, &all, is_followed, clock.now)?;
         let (importing, more) = select(command.requested_connection())?;
         let importing = overrides::configure_each(importing, &job.config, config)?;
-        let warnings = warnings.into_iter().chain(more);
-        warnings.for_each(|warning| run.warn(warning));
+        warnings
+            .into_iter()
+            .chain(more)
+            .for_each(|warning| run.warn(warning));
 
         let ids = config::build_ids(
             &installation(&config.destination)?,
@@ -207,37 +211,17 @@ impl Worker for Import {
         );
 
         let is_click = matches!(command.asked, Request::Value(_));
-        let writes = !is_click
-            || importing
-                .iter()
-                .any(|one| one.config.settings.click_imports);
         let dry_run = config.settings.dry_run || parameters.dry_run;
-        let opened = if writes {
+        let (targets, no_desk) = open_if_needed(&importing, is_click, || {
             open_targets(config, dry_run, &network, run)
-        } else {
-            Ok(AlertTargets::default())
-        };
-
-        let (targets, no_desk) = match opened {
-            // A click is a question first: it is answered, whatever becomes of what it finds.
-            Err(error) if is_click => (AlertTargets::default(), Some(worker::error_line(&error))),
-            opened => (opened?, None),
-        };
+        })?;
         let desks = targets.open;
 
-        run.draft().full.dry_run = if is_click {
-            dry_run && !desks.is_empty()
-        } else {
-            dry_run || desks.is_empty()
-        };
-
-        run.draft().full.is_report_only = !is_click && desks.is_empty();
+        mark_report(run, is_click, dry_run, !desks.is_empty());
         run.draft().most_artifacts = report_only::artifact_limit(config.max_artifacts);
-        let commands = Commands { connections: &all };
-
-        let all = ImportRun {
+        let import = ImportRun {
             job,
-            commands,
+            commands: Commands { connections: &all },
             network: &network,
             ids: &ids,
             desks: &desks,
@@ -247,23 +231,9 @@ impl Worker for Import {
             command: &command,
         };
 
-        let has_files = !is_click && importing.iter().any(downloads_files);
-        let items = [
-            Some(ItemKind::Events),
-            Some(ItemKind::Attributes),
-            has_files.then_some(ItemKind::Files),
-        ];
-        let items: Vec<_> = items.into_iter().flatten().map(|item| (item, 0)).collect();
-
-        worker::for_each_connection(&importing, &items, clock, run, |one, part| {
-            let done = match &command.asked {
-                Request::Value(value) => all.look_up(value, one, part),
-                Request::Sync { .. } => all
-                    .prepare_import(one, part)
-                    .and_then(|sync| sync.import_window(all.effective_since(one))),
-                Request::Event { uuid_or_id, .. } => all.import_one_event(uuid_or_id, one, part),
-            };
-
+        let items = counted_items(&importing, is_click);
+        worker::for_each_connection(&importing, &items, clock, run, |connection, part| {
+            let done = import.follow_command(connection, part);
             reporting::warn_of_omissions(part);
             done
         });
@@ -330,9 +300,49 @@ impl Worker for Import {
     }
 }
 
-/// True if attachments are put into the alerts themselves.
-fn downloads_files(one: &ConnectionConfig) -> bool {
-    one.config.settings.import_attachments == Attachments::Download
+/// Opens the organisations that get alerts, if any are to be written. Gives beside them why a click
+/// cannot import what it finds.
+fn open_if_needed(
+    importing: &[ConnectionConfig],
+    is_click: bool,
+    open: impl FnOnce() -> Result<AlertTargets>,
+) -> Result<(AlertTargets, Option<String>)> {
+    let click_imports = |one: &ConnectionConfig| one.config.settings.click_imports;
+    if is_click && !importing.iter().any(click_imports) {
+        return Ok((AlertTargets::default(), None));
+    }
+
+    match open() {
+        // A click is a question first: it is answered, whatever becomes of what it finds.
+        Err(error) if is_click => Ok((AlertTargets::default(), Some(worker::error_line(&error)))),
+        opened => Ok((opened?, None)),
+    }
+}
+
+/// Has the report say whether alerts are written, or only shown. A click that writes none is no dry
+/// run: nobody expects alerts of it.
+fn mark_report(run: &RunReport, is_click: bool, dry_run: bool, writes: bool) {
+    let mut draft = run.draft();
+    draft.full.is_report_only = !is_click && !writes;
+    draft.full.dry_run = if is_click {
+        dry_run && writes
+    } else {
+        dry_run || !writes
+    };
+}
+
+/// What the report counts: files only where they are put into the alerts themselves.
+fn counted_items(importing: &[ConnectionConfig], is_click: bool) -> Vec<(ItemKind, usize)> {
+    let downloads =
+        |one: &ConnectionConfig| one.config.settings.import_attachments == Attachments::Download;
+    let has_files = !is_click && importing.iter().any(downloads);
+    let items = [
+        Some(ItemKind::Events),
+        Some(ItemKind::Attributes),
+        has_files.then_some(ItemKind::Files),
+    ];
+
+    items.into_iter().flatten().map(|item| (item, 0)).collect()
 }
 
 /// This installation's name.
@@ -365,22 +375,13 @@ fn open_targets(
     run: &RunReport,
 ) -> Result<AlertTargets> {
     let Destination {
-        thehive_url,
-        thehive_key,
         thehive_organisations,
         thehive_former_users,
         ..
     } = &config.destination;
 
-    let (url, key) = match (thehive_url, thehive_key) {
-        (Some(url), Some(key)) => (urls::parse_thehive(url)?, key),
-        (None, Some(_)) => {
-            bail!(
-                "configuration item \"thehive_key\" is set and \"thehive_url\" is not: set both, \
-                 or none"
-            )
-        }
-        (Some(_) | None, None) => return Ok(AlertTargets::default()),
+    let Some((url, key)) = thehive_access(&config.destination)? else {
+        return Ok(AlertTargets::default());
     };
 
     if url.scheme() == "http" {
@@ -437,6 +438,21 @@ fn open_targets(
     })
 }
 
+/// TheHive's address and key; none if alerts are only reported.
+fn thehive_access(destination: &Destination) -> Result<Option<(Url, &Secret)>> {
+    match (&destination.thehive_url, &destination.thehive_key) {
+        (Some(url), Some(key)) => Ok(Some((urls::parse_thehive(url)?, key))),
+        (None, Some(_)) => {
+            bail!(
+                "configuration item \"thehive_key\" is set and \"thehive_url\" is not: set both, \
+                 or none"
+            )
+        }
+        // An address alone has a use of its own: it names this installation.
+        (Some(_) | None, None) => Ok(None),
+    }
+}
+
 type ConnectionConfig = overrides::ConnectionConfig<Config>;
 
 /// What is the same for all connections.
@@ -455,6 +471,17 @@ struct ImportRun<'a> {
 }
 
 impl<'a> ImportRun<'a> {
+    /// Does on a connection what the job asks for.
+    fn follow_command(&self, one: &ConnectionConfig, part: &ConnectionReporter) -> Result<()> {
+        match &self.command.asked {
+            Request::Value(value) => self.look_up(value, one, part),
+            Request::Sync { .. } => self
+                .prepare_import(one, part)
+                .and_then(|sync| sync.import_window(self.effective_since(one))),
+            Request::Event { uuid_or_id, .. } => self.import_one_event(uuid_or_id, one, part),
+        }
+    }
+
     /// Makes ready to import from a connection.
     fn prepare_import<'c>(
         &self,

@@ -101,38 +101,22 @@ pub(super) fn summarise_import(full: &ReportBody) -> String {
     let events = full.ledger.count(ItemKind::Events);
     let attributes = full.ledger.count(ItemKind::Attributes);
     let some = |number: u64, word: &str| (number > 0).then(|| format!("{number} {word}"));
-    let count = |number: u64, one: &str, several: &str| {
-        (number > 0).then(|| format_count(number, one, several))
-    };
-    let mut told = vec![format_count(events.fetched, "event read", "events read")];
+    let mut parts = vec![format_count(events.fetched, "event read", "events read")];
 
-    if full.dry_run {
-        let attributes = format_count(attributes.created, "attribute", "attributes");
-        let [one, several] =
-            ["an alert", "alerts"].map(|what| format!("would become {what} with {attributes}"));
-        told.extend(count(events.created, &one, &several));
-        told.extend(count(
-            events.updated,
-            "alert would be updated",
-            "alerts would be updated",
-        ));
-    } else {
-        told.extend(count(events.created, "alert created", "alerts created"));
-        told.extend(count(events.updated, "alert updated", "alerts updated"));
-    }
+    parts.extend(summarise_alerts(full));
+    parts.extend(some(events.unchanged, "unchanged"));
+    parts.extend(some(events.skipped, "skipped"));
+    parts.extend(some(events.failed, "failed"));
 
-    told.extend(some(events.unchanged, "unchanged"));
-    told.extend(some(events.skipped, "skipped"));
-    told.extend(some(events.failed, "failed"));
-
+    // A dry run names its attributes with the alerts that they would be in.
     if !full.dry_run {
-        told.extend(count(
+        parts.extend(format_some(
             attributes.created,
             "attribute added",
             "attributes added",
         ));
 
-        told.extend(count(
+        parts.extend(format_some(
             attributes.updated,
             "attribute updated",
             "attributes updated",
@@ -146,7 +130,7 @@ pub(super) fn summarise_import(full: &ReportBody) -> String {
         "removed"
     };
 
-    told.extend(count(
+    parts.extend(format_some(
         removals,
         &format!("observable {removed}"),
         &format!("observables {removed}"),
@@ -154,25 +138,65 @@ pub(super) fn summarise_import(full: &ReportBody) -> String {
 
     if let Some(number) = attributes.skipped_by.get(FULL) {
         let number = format_count(*number, "attribute", "attributes");
-        told.push(format!(
+        parts.push(format!(
             "{number} left out of alerts that may not grow any more (\"max_attributes\")"
         ));
     }
 
-    let is_missed =
-        |part: &ConnectionReport| part.warnings.iter().any(|warning| warning == NOT_THERE);
-    if events.fetched == 0 && !full.connections.is_empty() && full.connections.iter().all(is_missed)
-    {
-        told.push(NOT_THERE.to_owned());
+    if is_requested_event_missing(full) {
+        parts.push(NOT_THERE.to_owned());
     }
 
-    let why = match (full.is_report_only, full.dry_run) {
+    format!("{}{}", parts.join(", "), describe_mode(full))
+}
+
+fn format_some(number: u64, one: &str, several: &str) -> Option<String> {
+    (number > 0).then(|| format_count(number, one, several))
+}
+
+/// The alerts that were created and updated, or would be.
+fn summarise_alerts(full: &ReportBody) -> impl Iterator<Item = String> {
+    let events = full.ledger.count(ItemKind::Events);
+    let (created, updated) = if full.dry_run {
+        let attributes = full.ledger.count(ItemKind::Attributes).created;
+        let attributes = format_count(attributes, "attribute", "attributes");
+        let [one, several] =
+            ["an alert", "alerts"].map(|what| format!("would become {what} with {attributes}"));
+        (
+            format_some(events.created, &one, &several),
+            format_some(
+                events.updated,
+                "alert would be updated",
+                "alerts would be updated",
+            ),
+        )
+    } else {
+        (
+            format_some(events.created, "alert created", "alerts created"),
+            format_some(events.updated, "alert updated", "alerts updated"),
+        )
+    };
+
+    created.into_iter().chain(updated)
+}
+
+/// True if a job asked for one event, and no connection has it.
+fn is_requested_event_missing(full: &ReportBody) -> bool {
+    let is_missed =
+        |part: &ConnectionReport| part.warnings.iter().any(|warning| warning == NOT_THERE);
+
+    full.ledger.count(ItemKind::Events).fetched == 0
+        && !full.connections.is_empty()
+        && full.connections.iter().all(is_missed)
+}
+
+/// Why nothing was written, where nothing was to be.
+fn describe_mode(full: &ReportBody) -> &'static str {
+    match (full.is_report_only, full.dry_run) {
         (true, _) => {
             " (report only: set \"thehive_url\" and \"thehive_key\" to have alerts written)"
         }
         (false, true) => " (dry run: nothing was written)",
         (false, false) => "",
-    };
-
-    format!("{}{why}", told.join(", "))
+    }
 }

@@ -96,24 +96,16 @@ pub fn draft_observables(
         ..
     } = setup;
 
-    let Attribute {
-        kind,
-        category,
-        value,
-        uuid,
-        ..
-    } = attribute;
-
-    let found = AttributeInput {
-        kind,
-        category,
-        value,
-        uuid,
+    let input = AttributeInput {
+        kind: &attribute.kind,
+        category: &attribute.category,
+        value: &attribute.value,
+        uuid: &attribute.uuid,
         event: setup.uuid,
     };
 
     let mut observables =
-        types::to_observables(&found, data_types).map_err(|reason| reason.to_string())?;
+        types::to_observables(&input, data_types).map_err(|reason| reason.to_string())?;
     observables.retain(|one| !is_blank(&one.data));
     if observables.is_empty() {
         return Err("its value is blank".to_owned());
@@ -139,7 +131,7 @@ pub fn draft_observables(
 
         let ioc = is_whole && attribute.to_ids == Some(true);
 
-        let one = ObservableDraft {
+        let draft = ObservableDraft {
             data_type,
             data,
             message,
@@ -152,10 +144,10 @@ pub fn draft_observables(
 
         match wanted
             .iter_mut()
-            .find(|known| known.data_type == one.data_type && known.data == one.data)
+            .find(|known| known.data_type == draft.data_type && known.data == draft.data)
         {
-            Some(known) => merge(known, one),
-            None => wanted.push(one),
+            Some(known) => merge(known, draft),
+            None => wanted.push(draft),
         }
     }
 
