@@ -334,7 +334,7 @@ impl ConnectionReporter {
     }
 
     /// Says that a write to this connection, or of what came from it, begins or ends. Until it
-    /// ends, nobody knows what it changed.
+    /// ends, it is in doubt what it changed.
     pub fn mark_writing(&self, begins: bool) {
         if let Some(side) = self.run.draft().sides.get_mut(self.index) {
             side.writing = if begins {
@@ -463,23 +463,24 @@ impl ConnectionReporter {
         })
     }
 
-    /// Says what is to be told of this connection if the run is stopped now, in place of what was
-    /// said so before.
+    /// Sets what is reported of this connection if the run is stopped now, in place of what was set
+    /// before.
     pub fn set_report_if_stopped(&self, apart: &Self) {
-        let told = std::mem::take(&mut *apart.run.draft());
+        let foreseen = std::mem::take(&mut *apart.run.draft());
         if let Some(side) = self.run.draft().sides.get_mut(self.index) {
-            side.foreseen = Some(Box::new(told));
+            side.foreseen = Some(Box::new(foreseen));
         }
     }
 
-    /// Adds what was told apart. What was foreseen is forgotten in the same moment.
+    /// Adds what was recorded apart. What was set for a stopped run goes in the same moment, so
+    /// that no report has it twice.
     pub fn merge_part(&self, apart: &Self) {
-        let told = std::mem::take(&mut *apart.run.draft());
+        let recorded = std::mem::take(&mut *apart.run.draft());
         let mut draft = self.run.draft();
         if let Some(side) = draft.sides.get_mut(self.index) {
             side.foreseen = None;
         }
-        draft.merge_part(self.index, told);
+        draft.merge_part(self.index, recorded);
     }
 
     /// Closes the part: the work on this connection is over, with an error or without.

@@ -1,6 +1,6 @@
 //! Words from outside where TheHive shows Markdown: in the description of an alert, the message of
 //! an observable, the message of a responder. They read well as plain text too. What an event
-//! report may have, which is Markdown itself, is in `import/map/reports.rs`.
+//! report may have, which is Markdown itself, is in `import/mapping/reports.rs`.
 //!
 //! TheHive 4 renders with marked 0.3, which escapes HTML and loads pictures (its `app.js`); how
 //! TheHive 5 does it is not published. So nothing here relies on a renderer: what could be markup

@@ -128,14 +128,14 @@ fn render_retries(part: &Value) -> String {
         .iter()
         .filter_map(|(_, number)| number.as_u64())
         .sum();
-    let told: Vec<_> = retries
+    let reasons: Vec<_> = retries
         .iter()
         .map(|(why, number)| format!("{}: {number}", sanitise(why)))
         .collect();
     if number == 0 {
         String::new()
     } else {
-        format!(", {number} of them put again ({})", told.join(", "))
+        format!(", {number} of them put again ({})", reasons.join(", "))
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Finding {
 pub enum Verdict {
     /// As it should be.
     Ok,
-    /// It works, or a part of it does; somebody should know.
+    /// It works, or a part of it does; the administrator should look at it.
     Warning,
     /// A run will fail over it.
     Failed,

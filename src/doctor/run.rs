@@ -92,8 +92,8 @@ fn examine_input<W: Worker>(
 /// The longest words of a finding, in characters.
 const LONGEST: usize = 1_500;
 
-/// So many seconds it waits for an answer: what is asked here is small, and somebody sits before
-/// it.
+/// The longest wait for an answer, in seconds: what is asked here is small, and a person waits for
+/// the result.
 const PATIENCE: u64 = 60;
 
 fn cap_read_timeout(limits: &TimeLimits) -> TimeLimits {

@@ -20,10 +20,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// an hour.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
-/// See `Client::again`.
+/// See `Client::retry`.
 pub(super) fn retry<T>(
     clock: Clock,
-    told: &dyn RequestObserver,
+    observer: &dyn RequestObserver,
     mut ask: impl FnMut() -> Result<T>,
 ) -> Result<T> {
     let mut attempt = 1;
@@ -39,7 +39,7 @@ pub(super) fn retry<T>(
             return Err(error);
         }
         clock.pause(pause);
-        told.on_retry(&why);
+        observer.on_retry(&why);
         attempt += 1;
     }
 }
@@ -185,13 +185,13 @@ mod tests {
 
     fn count_attempts(error: impl Fn() -> anyhow::Error) -> u32 {
         let mut attempts = 0;
-        let told = Counter::default();
-        let failed = retry::<()>(Clock::start(0).without_waiting(), &told, || {
+        let counter = Counter::default();
+        let failed = retry::<()>(Clock::start(0).without_waiting(), &counter, || {
             attempts += 1;
             Err(error())
         });
         assert!(failed.is_err());
-        assert_eq!(told.0.into_inner(), attempts - 1);
+        assert_eq!(counter.0.into_inner(), attempts - 1);
 
         attempts
     }

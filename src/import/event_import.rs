@@ -1,6 +1,6 @@
 //! One event: read chunk by chunk, its attributes mapped, and each chunk put into the alert of
 //! every organisation that is to have it. Without TheHive the alert is only shown. What is remarked
-//! of an event is in `event/remarks.rs`.
+//! of an event is in `event_import/remarks.rs`.
 
 mod remarks;
 

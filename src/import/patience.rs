@@ -1,4 +1,4 @@
-//! How long TheHive is looked at after a write of which nobody knows what became of it. Pure.
+//! How long TheHive is looked at after a write whose outcome is unclear. Pure.
 
 use std::time::Duration;
 

@@ -101,7 +101,8 @@ impl AlertTarget {
         &self.organisation
     }
 
-    /// Does a write. While it is under way, nobody knows what became of it.
+    /// Does a write. If the run is stopped while it is under way, its outcome is reported as in
+    /// doubt.
     pub(super) fn write<T>(
         &self,
         part: &ConnectionReporter,

@@ -24,7 +24,7 @@ pub struct Chunk {
     pub reports: Vec<Report>,
     /// How many more reports there are, and how many that cannot be read.
     pub reports_left_out: u64,
-    /// In the last chunk: why nobody knows which objects the attributes are in, if so.
+    /// In the last chunk: why it is not known which objects the attributes are in, if so.
     pub without_objects: Option<String>,
     /// True once, at the end of an event that was read to its end. This chunk may be without rows.
     pub is_last: bool,

@@ -32,7 +32,7 @@ pub struct ReportBuilder {
 pub struct Side {
     /// True if the work is over, well or badly.
     pub has_ended: bool,
-    /// Writes under way, of which nobody knows yet what they changed.
+    /// Writes under way: what they changed is not known yet.
     pub writing: u32,
     /// Alerts that are only reported.
     pub alerts: Vec<Of<Alert>>,
@@ -40,7 +40,7 @@ pub struct Side {
     pub artifacts: Vec<Of<Artifact>>,
     /// Operations that TheHive is asked to do (responder only).
     pub operations: Vec<Operation>,
-    /// What is told of this connection if the run is stopped before its work is over.
+    /// What is reported of this connection if the run is stopped before its work is over.
     pub foreseen: Option<Box<ReportBuilder>>,
 }
 
@@ -190,7 +190,7 @@ impl ReportBuilder {
         }
     }
 
-    /// Adds what was told apart of the connection with this number; its events come first.
+    /// Adds what was recorded apart of the connection with this number; its events come first.
     pub fn merge_part(&mut self, part: usize, apart: Self) {
         let Self {
             full:
@@ -210,24 +210,26 @@ impl ReportBuilder {
             side.operations
                 .extend(sides.into_iter().flat_map(|side| side.operations));
         }
-        let (full, Some(told)) = (&mut self.full, connections.into_iter().next()) else {
+        let (full, Some(recorded)) = (&mut self.full, connections.into_iter().next()) else {
             return;
         };
         let Some(part) = full.connections.get_mut(part) else {
             return;
         };
-        part.ledger.add(&told.ledger);
-        part.events.splice(0..0, told.events);
-        told.warnings
+        part.ledger.add(&recorded.ledger);
+        part.events.splice(0..0, recorded.events);
+        recorded
+            .warnings
             .into_iter()
             .for_each(|text| push_once(&mut part.warnings, &mut full.left_out, text));
-        told.notes
+        recorded
+            .notes
             .into_iter()
             .for_each(|text| push_once(&mut part.notes, &mut full.left_out, text));
         let left_out = &mut full.left_out;
         append_bounded(
             &mut part.failures,
-            told.failures,
+            recorded.failures,
             SHOWN_FAILURES,
             left_out,
             "failures",
@@ -235,7 +237,7 @@ impl ReportBuilder {
 
         append_bounded(
             &mut part.observables,
-            told.observables,
+            recorded.observables,
             SHOWN_LINES,
             left_out,
             "observables",
@@ -243,7 +245,7 @@ impl ReportBuilder {
 
         append_bounded(
             &mut part.retractions,
-            told.retractions,
+            recorded.retractions,
             SHOWN_LINES,
             left_out,
             "retractions",

@@ -71,13 +71,13 @@ fn format_line(program: &str, full: &ReportBody, seconds: u64) -> String {
     full.connections
         .iter()
         .for_each(|part| ledger.add(&part.ledger));
-    let mut told = vec![
+    let mut parts = vec![
         format!("{program}: {seconds} s"),
         format_count(full.requests, "request", "requests"),
     ];
 
     for (item, count) in ledger.counts().filter(|(_, count)| count.fetched > 0) {
-        told.push(format!("{} {}", count.fetched, item.word()));
+        parts.push(format!("{} {}", count.fetched, item.word()));
         if matches!(item, ItemKind::Attributes) {
             continue;
         }
@@ -91,16 +91,16 @@ fn format_line(program: &str, full: &ReportBody, seconds: u64) -> String {
         ];
 
         let some = verdicts.iter().filter(|(number, _)| *number > 0);
-        told.extend(some.map(|(number, word)| format!("{number} {word}")));
+        parts.extend(some.map(|(number, word)| format!("{number} {word}")));
     }
 
     let mut line = String::new();
-    for word in told {
+    for part in parts {
         let joint = if line.is_empty() { "" } else { ", " };
-        if line.len() + joint.len() + word.len() > WIDEST {
+        if line.len() + joint.len() + part.len() > WIDEST {
             break;
         }
-        line = line + joint + &word;
+        line = line + joint + &part;
     }
 
     line

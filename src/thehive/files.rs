@@ -108,7 +108,7 @@ impl TheHive {
         self.password.get_or_init(|| {
             let greeting = self.cached_greeting().ok();
 
-            let told = greeting
+            let named = greeting
                 .and_then(|greeting| greeting.password.clone())
                 .or_else(|| {
                     let is_asked = greeting.is_none_or(Greeting::is_five);
@@ -123,17 +123,18 @@ impl TheHive {
                     find_zip_password(&status)
                 });
 
-            told.unwrap_or_else(|| PASSWORD.to_owned())
+            named.unwrap_or_else(|| PASSWORD.to_owned())
         })
     }
 }
 
 /// The password that a status names.
 pub(super) fn find_zip_password(status: &Value) -> Option<String> {
-    let told = status
+    let password = status
         .pointer("/config/protectDownloadsWith")
         .and_then(Value::as_str);
-    told.filter(|password| !password.is_empty())
+    password
+        .filter(|password| !password.is_empty())
         .map(ToOwned::to_owned)
 }
 

@@ -148,7 +148,7 @@ impl AttachmentTransfer<'_> {
 /// What an alert has of files.
 #[derive(Default)]
 pub(super) struct Files {
-    /// As TheHive told; none if it has to be asked.
+    /// As TheHive last answered; none if it has to be asked.
     there: Option<Vec<Observable>>,
     is_looked_at: bool,
     /// By what those are known that were written since.
@@ -314,7 +314,7 @@ impl AlertWriter<'_> {
         Ok(found)
     }
 
-    /// What is there is kept, or told what is new of the attribute.
+    /// Keeps what is there, or changes it to what is new of the attribute.
     fn update_existing_file(
         &mut self,
         file: &AlertFileDraft,

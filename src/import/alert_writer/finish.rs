@@ -186,8 +186,8 @@ impl AlertWriter<'_> {
 
         self.desk.hive.for_each_observable(&alert.id, &mut |one| {
             is_empty = false;
-            // Half a digest: there may be half a million, and whose halves are equal is told apart
-            // by `doubles`.
+            // Half a digest saves memory: there may be half a million observables. Different values
+            // with the same half are sorted out by `find_duplicates`.
             let half = u128::from_be_bytes(self.value_digest(&one)) >> 64;
             if one.attachment.is_none() && !seen.insert(u64::try_from(half).unwrap_or_default()) {
                 twice.push(one.data.clone());

@@ -33,7 +33,8 @@ impl WriteBatch<'_> {
 }
 
 impl AlertWriter<'_> {
-    /// One look's worth of work, up to the first write of which nobody knows what became of it.
+    /// Writes what one look at the alert showed to be lacking, up to the first write whose outcome
+    /// is unclear.
     pub(super) fn write_batch(
         &mut self,
         round: &mut WriteBatch<'_>,
@@ -273,23 +274,23 @@ impl AlertWriter<'_> {
         doubt
     }
 
-    /// True for an IOC that came in after the alert was last told of: by a write that was not
-    /// answered, or by a run that did not come to its end.
+    /// True for an IOC that came in after the alert itself was last changed: by a write that was
+    /// not answered, or by a run that did not come to its end.
     fn is_unreported_ioc(&self, known: &Observable) -> bool {
-        // One that was never changed was told of by its creation, and what came with it is a little
-        // younger.
+        // An alert that was never changed counts from its creation. TheHive stores the observables
+        // of a creation after the alert, so they are a little younger.
         let creation =
             i64::try_from(patience::max_write_time(observable_diff::MOST_INLINE).as_millis())
                 .unwrap_or(i64::MAX);
         let made = |alert: &Alert| alert.created_at.map(|made| made.saturating_add(creation));
-        let told = self
+        let last_change = self
             .alert
             .as_ref()
             .and_then(|alert| alert.updated_at.or_else(|| made(alert)));
         let is_later = known
             .created_at
-            .zip(told)
-            .is_some_and(|(created, told)| created > told);
+            .zip(last_change)
+            .is_some_and(|(created, changed)| created > changed);
 
         self.was_whole && known.ioc && is_later && observable_diff::is_ours(known, &self.desk.users)
     }

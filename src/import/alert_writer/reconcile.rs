@@ -1,5 +1,4 @@
-//! After a write of which nobody knows what became of it: looks, until TheHive cannot be at work on
-//! it any more.
+//! After a write whose outcome is unclear: looks, until TheHive cannot be at work on it any more.
 
 use std::time::Duration;
 
@@ -74,7 +73,7 @@ impl AlertWriter<'_> {
         look: impl Fn(&Self) -> Result<T>,
         is_done: impl Fn(&T) -> bool,
     ) -> Result<Option<T>> {
-        // Until it is settled nobody knows what was changed.
+        // A run that is stopped meanwhile reports what was being written as in doubt.
         self.common.part.mark_writing(true);
         let settled = self.wait_until_stable(doubt, look, is_done);
         self.common.part.mark_writing(false);

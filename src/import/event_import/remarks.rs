@@ -39,8 +39,8 @@ impl EventImport<'_> {
         }
     }
 
-    /// Says that nobody knows which objects the attributes are in. Their tags follow with the next
-    /// run that finds MISP well.
+    /// Says that it is not known which objects the attributes are in. Their tags follow with the
+    /// next run that can read the objects.
     pub(super) fn note_missing_objects(&mut self, why: &str) {
         let event = self.task.uuid;
         self.sync.part.warn(format!(
