@@ -388,8 +388,8 @@ impl ConnectionExport<'_> {
             .map(|event| misp.read_content(&uuid, event, look))
             .transpose()?;
         self.warn_of_unreadable(held.as_ref());
-        // A tag of an exclusive taxonomy may have a rival in the event, so that it is known only
-        // now which tags can be set.
+        // Which tags exclude each other is asked only where the event or the case has several of a
+        // taxonomy, so that the event is read before.
         self.resolve_exclusive_tags(misp, &mut mapped.wanted, held.as_ref(), &mut names);
         let mut first = self.adopt_other_side(mapped.wanted, held.as_ref(), decided, types);
         mapped.wanted = first.resolve_uuids(held.as_ref(), &HashSet::new(), self.ids);

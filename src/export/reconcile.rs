@@ -133,7 +133,8 @@ impl Reconciler<'_, '_> {
     }
 
     /// True if something is left though nothing stopped the writing: what MISP refused by its uuid,
-    /// which gets another one here; or a tag whose local twin had to be taken off first, once.
+    /// which gets another one here; or a tag that was there locally, which only a second edit sets
+    /// for everybody.
     fn needs_second_round(
         &mut self,
         held: Option<&EventContent>,
