@@ -572,25 +572,25 @@ fn describe_connection(part: &ConnectionReport, dry_run: bool) -> String {
         false => ("retracted", "closed"),
     };
 
-    let mut told = describe_counts(&count, dry_run);
+    let mut phrases = describe_counts(&count, dry_run);
     let files = part.ledger.count(ItemKind::Files).created;
     if files > 0 {
         let sent = if dry_run { "would be sent" } else { "sent" };
-        told.push(format!("{} {sent}", format_count(files, "file", "files")));
+        phrases.push(format!("{} {sent}", format_count(files, "file", "files")));
     }
-    told.extend(event_change(part, dry_run));
+    phrases.extend(event_change(part, dry_run));
     let retractions = part.ledger.count(ItemKind::Retractions);
     if retractions.updated > 0 {
-        told.push(format!("{} {retracted}", retractions.updated));
+        phrases.push(format!("{} {retracted}", retractions.updated));
     }
     let closings = part.ledger.count(ItemKind::Closings);
     if closings.updated > 0 {
-        told.push(format!("{} {closed}", closings.updated));
+        phrases.push(format!("{} {closed}", closings.updated));
     }
 
-    told.extend(left_retractions(&retractions));
+    phrases.extend(left_retractions(&retractions));
     if part.proposals > 0 {
-        told.push(format_count(
+        phrases.push(format_count(
             part.proposals,
             "open proposal in MISP",
             "open proposals in MISP",
@@ -598,7 +598,7 @@ fn describe_connection(part: &ConnectionReport, dry_run: bool) -> String {
     }
 
     let followed = part.events.iter().skip(1);
-    told.extend(followed.map(|event| {
+    phrases.extend(followed.map(|event| {
         format!(
             "event {} is this case's too: {}",
             neutralise_line(event.id.as_ref().unwrap_or(&event.uuid)),
@@ -607,10 +607,10 @@ fn describe_connection(part: &ConnectionReport, dry_run: bool) -> String {
     }));
 
     let place = describe_place(part);
-    if told.is_empty() {
+    if phrases.is_empty() {
         place
     } else {
-        format!("{place}: {}", told.join(", "))
+        format!("{place}: {}", phrases.join(", "))
     }
 }
 

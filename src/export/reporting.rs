@@ -260,15 +260,15 @@ impl ConnectionExport<'_> {
     }
 
     /// Shows the event's line, and asks for the tag by which the case is known to be the event's.
-    pub(super) fn report_event(&self, told: &ReportData<'_>) {
-        let Some(line) = told.event else { return };
+    pub(super) fn report_event(&self, report: &ReportData<'_>) {
+        let Some(line) = report.event else { return };
         self.part.update(|part| part.events.push(line.clone()));
 
         if !self.dry_run {
             let tag = event_tags::build(
                 self.ids,
                 self.connection_identity(),
-                &told.mapped.wanted.uuid,
+                &report.mapped.wanted.uuid,
                 self.case_name(),
             );
 
@@ -317,7 +317,7 @@ impl ConnectionExport<'_> {
         let (outcome, retracted) = (&outcome, &retracted);
         let event = line.as_ref();
 
-        let told = ReportData {
+        let report = ReportData {
             mapped,
             plan,
             outcome,
@@ -327,18 +327,18 @@ impl ConnectionExport<'_> {
             is_stopped: true,
         };
 
-        self.set_fallback_with(decided, &told, unknown);
+        self.set_fallback_with(decided, &report, unknown);
     }
 
     /// Says what is to be told if the run is stopped from now on.
-    pub(super) fn set_fallback_report(&self, decided: &[Option<Verdict>], told: &ReportData<'_>) {
-        self.set_fallback_with(decided, told, None);
+    pub(super) fn set_fallback_report(&self, decided: &[Option<Verdict>], report: &ReportData<'_>) {
+        self.set_fallback_with(decided, report, None);
     }
 
     fn set_fallback_with(
         &self,
         decided: &[Option<Verdict>],
-        told: &ReportData<'_>,
+        report: &ReportData<'_>,
         unknown: Option<EventRow>,
     ) {
         let apart = self.part.separate_part();
@@ -346,7 +346,7 @@ impl ConnectionExport<'_> {
             part: &apart,
             ..*self
         }
-        .write_rows(decided, told, &HashMap::new());
+        .write_rows(decided, report, &HashMap::new());
 
         apart.update(|part| part.events.extend(unknown));
         self.part.set_report_if_stopped(&apart);
@@ -389,7 +389,7 @@ impl ConnectionExport<'_> {
     pub(super) fn write_report(
         &self,
         decided: &[Option<Verdict>],
-        told: &ReportData<'_>,
+        report: &ReportData<'_>,
         hits: &HashMap<String, Vec<String>>,
     ) {
         let apart = self.part.separate_part();
@@ -397,7 +397,7 @@ impl ConnectionExport<'_> {
             part: &apart,
             ..*self
         }
-        .write_rows(decided, told, hits);
+        .write_rows(decided, report, hits);
 
         self.part.merge_part(&apart);
     }
@@ -405,7 +405,7 @@ impl ConnectionExport<'_> {
     fn write_rows(
         &self,
         decided: &[Option<Verdict>],
-        told: &ReportData<'_>,
+        report: &ReportData<'_>,
         hits: &HashMap<String, Vec<String>>,
     ) {
         let ReportData {
@@ -413,9 +413,9 @@ impl ConnectionExport<'_> {
             outcome,
             is_stopped,
             ..
-        } = *told;
+        } = *report;
 
-        self.report_event(told);
+        self.report_event(report);
         mapped
             .warnings
             .iter()
@@ -435,7 +435,7 @@ impl ConnectionExport<'_> {
 
         // An event can be large: it is searched only if something in it is not as it was wanted.
         let differs = !outcome.iter().all(is_as_wanted);
-        let held = told
+        let held = report
             .after
             .filter(|_| differs)
             .map(|after| EventIndex::new(after, self.ids));
@@ -473,8 +473,8 @@ impl ConnectionExport<'_> {
             });
         }
 
-        self.report_files(decided, told);
-        self.report_retractions(told);
+        self.report_files(decided, report);
+        self.report_retractions(report);
     }
 
     /// What became of an observable. What was decided before is in the ledger already.
@@ -525,7 +525,7 @@ impl ConnectionExport<'_> {
     }
 
     /// The files themselves, beside their hashes.
-    fn report_files(&self, decided: &[Option<Verdict>], told: &ReportData<'_>) {
+    fn report_files(&self, decided: &[Option<Verdict>], report: &ReportData<'_>) {
         if self.settings.export_attachments == Attachments::Hashes {
             return;
         }
@@ -535,7 +535,7 @@ impl ConnectionExport<'_> {
             outcome,
             is_stopped,
             ..
-        } = *told;
+        } = *report;
 
         let wanted = &mapped.wanted;
         let place_of = |one: &AttributeDraft| one.place.as_ref().map(|place| place.object);
@@ -586,11 +586,11 @@ impl ConnectionExport<'_> {
         }
     }
 
-    pub(super) fn report_retractions(&self, told: &ReportData<'_>) {
+    pub(super) fn report_retractions(&self, report: &ReportData<'_>) {
         // An object counts once: its attributes are one observable.
         let mut counted: BTreeMap<(ItemKind, Uuid), &Verdict> = BTreeMap::new();
 
-        for (retraction, verdict) in told.plan.retractions.iter().zip(told.retracted) {
+        for (retraction, verdict) in report.plan.retractions.iter().zip(report.retracted) {
             let item = if retraction.is_closing {
                 ItemKind::Closings
             } else {
@@ -610,7 +610,7 @@ impl ConnectionExport<'_> {
             self.part.record(item, verdict, 1);
         }
 
-        for (retraction, verdict) in told.plan.retractions.iter().zip(told.retracted) {
+        for (retraction, verdict) in report.plan.retractions.iter().zip(report.retracted) {
             if matches!(retraction.act, RetractAction::Skip(_)) && self.input.is_shared() {
                 // It may be of an observable that this organisation does not see in TheHive.
                 self.part.count_left_out("retractions", 1);
@@ -618,7 +618,7 @@ impl ConnectionExport<'_> {
             }
             let value = self.part.run.report_text(&retraction.value);
 
-            if let (Verdict::Failed(reason), false) = (verdict, told.is_stopped) {
+            if let (Verdict::Failed(reason), false) = (verdict, report.is_stopped) {
                 let doing = if retraction.is_closing {
                     "closing"
                 } else {

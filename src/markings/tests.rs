@@ -24,7 +24,7 @@ fn tags_are_read_in_every_spelling_and_the_strictest_counts() {
 }
 
 #[test]
-fn tlp_red_is_read_however_people_write_it() {
+fn a_tag_is_read_however_people_write_it() {
     for tag in [
         "tlp:red",
         "TLP:RED",

@@ -400,7 +400,7 @@ fn attribute_uuids(attributes: &[AttributeDraft]) -> Vec<Uuid> {
 }
 
 #[test]
-fn the_owner_of_a_shared_case_takes_back_its_own_and_counts_what_others_brought() {
+fn the_owner_of_a_shared_case_takes_back_its_own_and_the_others_nothing() {
     let case = SharedCase::new();
 
     with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| {
