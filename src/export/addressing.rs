@@ -46,6 +46,75 @@ pub(super) fn describe_several_targets(
     })
 }
 
+/// What the tags of a case say of where it may go.
+#[derive(Default)]
+struct Addressees<'t> {
+    names: Vec<&'t str>,
+    /// Tags with a name that no connection can have.
+    meaningless: Vec<&'t str>,
+    /// Tags that are meant to name a connection, and cannot be read.
+    unread: Vec<&'t str>,
+}
+
+impl<'t> Addressees<'t> {
+    fn of_tags(tags: &'t [String]) -> Self {
+        let can_be_meant = |name: &str| {
+            name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control)
+        };
+        let mut found = Self::default();
+
+        for tag in tags {
+            match tags::parse_value(tag, tags::TO) {
+                Some(name) if can_be_meant(name) => found.names.push(name),
+                Some(_) => found.meaningless.push(tag),
+                None if tags::mistyped_word(tag) != Some(tags::TO) => {}
+                None if can_be_meant(tag) => found.unread.push(tag),
+                None => found.meaningless.push(tag),
+            }
+        }
+
+        found
+    }
+
+    /// # Errors
+    /// That a tag is meant to narrow the export, and names none of the connections.
+    fn validate(&self, connections: &[ConnectionConfig]) -> Result<()> {
+        let known = || connections.iter().map(|one| one.connection.name.as_str());
+        let names = quote_names(known());
+
+        if let Some(tag) = self.unread.first() {
+            bail!(
+                "the case has the tag {tag}, which is meant to name a connection, and no name can \
+                 be read from it: correct it to {}, \
+                 or take it off; the names are {names}",
+                tags::build(tags::TO, "<connection>")
+            );
+        }
+
+        ensure!(
+            self.meaningless.is_empty() || !self.names.is_empty(),
+            "the case's tags {} name nothing that a connection can be called, and no other tag \
+             says where the case may go: take \
+             them off, or correct them; the names are {names}",
+            tags::TO
+        );
+
+        if let Some(unknown) = self
+            .names
+            .iter()
+            .find(|name| !known().any(|it| it == **name))
+        {
+            bail!(
+                "the case has the tag {}, and no connection for export has that name: the names \
+                 are {names}",
+                tags::build(tags::TO, unknown)
+            );
+        }
+
+        Ok(())
+    }
+}
+
 /// The connections that the case's tags name; all, if there is none. What the job names counts
 /// more. A tag that nobody can have meant is passed over, so that one from outside does not stop an
 /// export, unless there are only such.
@@ -55,71 +124,34 @@ pub(super) fn select_connections(
     parameter: Option<&str>,
     run: &RunReport,
 ) -> Result<Vec<ConnectionConfig>> {
-    let can_be_meant =
-        |name: &str| name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control);
-    let names = quote_names(connections.iter().map(|one| one.connection.name.as_str()));
-    let (mut addressees, mut meaningless, mut unread) = (Vec::new(), Vec::new(), Vec::new());
+    let addressees = Addressees::of_tags(&input.case.tags);
 
-    for tag in &input.case.tags {
-        match tags::parse_value(tag, tags::TO) {
-            Some(name) if can_be_meant(name) => addressees.push(name),
-            Some(_) => meaningless.push(tag),
-            None if tags::mistyped_word(tag) != Some(tags::TO) => {}
-            None if can_be_meant(tag) => unread.push(tag),
-            None => meaningless.push(tag),
-        }
-    }
-
-    for tag in &meaningless {
+    for tag in &addressees.meaningless {
         let tag = truncate_text(tag, LONGEST_NAME);
         run.warn(format!(
             "the case's tag {tag} names nothing that a connection can be called: it is passed over"
         ));
     }
+
     if parameter.is_some() {
         return Ok(connections);
     }
-    if let Some(tag) = unread.first() {
-        bail!(
-            "the case has the tag {tag}, which is meant to name a connection, and no name can be \
-             read from it: correct it to {}, \
-             or take it off; the names are {names}",
-            tags::build(tags::TO, "<connection>")
-        );
-    }
-
-    ensure!(
-        meaningless.is_empty() || !addressees.is_empty(),
-        "the case's tags {} name nothing that a connection can be called, and no other tag says \
-         where the case may go: take \
-         them off, or correct them; the names are {names}",
-        tags::TO
-    );
-
-    if addressees.is_empty() {
+    addressees.validate(&connections)?;
+    let names = addressees.names;
+    if names.is_empty() {
         return Ok(connections);
-    }
-
-    for addressee in &addressees {
-        ensure!(
-            connections
-                .iter()
-                .any(|one| one.connection.name == *addressee),
-            "the case has the tag {}, and no connection for export has that name: the names are \
-             {names}",
-            tags::build(tags::TO, addressee)
-        );
     }
 
     let (kept, left): (Vec<_>, Vec<_>) = connections
         .into_iter()
-        .partition(|one| addressees.contains(&one.connection.name.as_str()));
-    let tags: Vec<_> = addressees
-        .iter()
-        .map(|name| tags::build(tags::TO, name))
-        .collect();
+        .partition(|one| names.contains(&one.connection.name.as_str()));
+
     if !left.is_empty() {
         let left = quote_names(left.iter().map(|one| one.connection.name.as_str()));
+        let tags: Vec<_> = names
+            .iter()
+            .map(|name| tags::build(tags::TO, name))
+            .collect();
         run.warn(format!(
             "nothing goes to {left}: the case's tags narrow the export, {}",
             tags.join(", ")
@@ -132,12 +164,8 @@ pub(super) fn select_connections(
 /// Names the tags that are meant as words of this program and say nothing, and those that stand in
 /// the wrong place.
 pub(super) fn warn_of_mistyped_tags(input: &ExportInput, run: &RunReport) {
-    for tag in input
-        .case
-        .tags
-        .iter()
-        .filter(|tag| tags::mistyped_word(tag) == Some(tags::EVENT))
-    {
+    let is_mistyped_event = |tag: &&String| tags::mistyped_word(tag) == Some(tags::EVENT);
+    for tag in input.case.tags.iter().filter(is_mistyped_event) {
         run.warn(format!(
             "the case's tag {} cannot be read, and is not followed",
             truncate_text(tag, LONGEST_NAME)
@@ -145,60 +173,54 @@ pub(super) fn warn_of_mistyped_tags(input: &ExportInput, run: &RunReport) {
     }
 
     let (mut unread, mut misplaced) = (Vec::new(), Vec::new());
-    for ioc in input
+    let observables = input
         .observables
         .iter()
         .flatten()
-        .filter(|ioc| ioc.observable.ioc)
-    {
-        for tag in &ioc.observable.tags {
-            let told = || {
+        .map(|ioc| &ioc.observable);
+    for observable in observables.filter(|observable| observable.ioc) {
+        for tag in &observable.tags {
+            let value_and_tag = || {
                 format!(
                     "{} ({})",
-                    truncate_text(&ioc.observable.data, LONGEST_NAME),
+                    truncate_text(&observable.data, LONGEST_NAME),
                     truncate_text(tag, LONGEST_NAME)
                 )
             };
 
             let word = tags::mistyped_word(tag);
             if word == Some(tags::TO) || tags::parse_value(tag, tags::TO).is_some() {
-                misplaced.push(told());
+                misplaced.push(value_and_tag());
             } else if word.is_some() {
-                unread.push(told());
+                unread.push(value_and_tag());
             }
         }
     }
 
-    for (all, what) in [
-        (
-            unread,
-            "IOCs with a tag that is meant for this program and cannot be read, so that it counts \
-             for nothing",
-        ),
-        (
-            misplaced,
-            "IOCs with a tag misp:to, which counts on a case only: they go wherever their case \
-             goes",
-        ),
-    ] {
-        if !all.is_empty() {
-            let first = all
-                .iter()
-                .take(NAMED)
-                .cloned()
-                .collect::<Vec<_>>()
-                .join(", ");
+    warn_of_tagged_iocs(
+        "IOCs with a tag that is meant for this program and cannot be read, so that it counts for \
+         nothing",
+        &unread,
+        run,
+    );
+    warn_of_tagged_iocs(
+        "IOCs with a tag misp:to, which counts on a case only: they go wherever their case goes",
+        &misplaced,
+        run,
+    );
+}
 
-            let more = all.len().saturating_sub(NAMED);
-            let more = if more > 0 {
-                format!(" and {more} more")
-            } else {
-                String::new()
-            };
-
-            run.warn(format!("{what}: {first}{more}"));
-        }
+fn warn_of_tagged_iocs(what: &str, iocs: &[String], run: &RunReport) {
+    if iocs.is_empty() {
+        return;
     }
+    let named: Vec<_> = iocs.iter().take(NAMED).map(String::as_str).collect();
+    let more = match iocs.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+
+    run.warn(format!("{what}: {}{more}", named.join(", ")));
 }
 
 fn quote_names<'n>(names: impl Iterator<Item = &'n str>) -> String {

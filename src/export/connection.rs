@@ -388,6 +388,8 @@ impl ConnectionExport<'_> {
             .map(|event| misp.read_content(&uuid, event, look))
             .transpose()?;
         self.warn_of_unreadable(held.as_ref());
+        // Which tags exclude each other is asked only where the event or the case has several of a
+        // taxonomy, so that the event is read before.
         self.resolve_exclusive_tags(misp, &mut mapped.wanted, held.as_ref(), &mut names);
         let mut first = self.adopt_other_side(mapped.wanted, held.as_ref(), decided, types);
         mapped.wanted = first.resolve_uuids(held.as_ref(), &HashSet::new(), self.ids);
@@ -405,32 +407,8 @@ impl ConnectionExport<'_> {
         self.report_brought_items(plan.brought);
 
         if self.dry_run {
-            let attributes = plan.count_live_after(
-                &mapped.wanted,
-                held.as_ref().map_or(0, reporting::count_live),
-            );
-            let event = held.as_ref().map(|held| &held.event);
-            let line = self.build_event_row(
-                &mapped.wanted,
-                event,
-                Some(attributes),
-                (&plan, &plan.forecast_event()),
-            );
-
-            let (outcome, retracted) = (plan.forecast_results(), plan.forecast_retractions());
-            self.report_differing_iocs(&mapped.wanted, &outcome, held.as_ref());
-
-            let done = ExportResult {
-                mapped,
-                plan,
-                outcome,
-                retracted,
-                after: held,
-                event: Some(line),
-                stopped: None,
-            };
-
-            return Ok(WriteOutcome::Done(Box::new(done)));
+            let forecast = self.forecast_result(mapped, plan, held);
+            return Ok(WriteOutcome::Done(Box::new(forecast)));
         }
 
         let before = held.as_ref().map(|held| held.event.clone());
@@ -448,24 +426,42 @@ impl ConnectionExport<'_> {
             sending: WriteLog::default(),
         };
 
-        let (after, stopped) = match writing.reconcile(held, &plan) {
-            Ok(ended) => ended,
-            Err(hidden) => return Ok(WriteOutcome::Hidden(hidden)),
-        };
-        let Reconciler {
-            names,
-            sending,
-            mapped,
-            ..
-        } = writing;
+        Ok(match writing.reconcile(held, &plan) {
+            Ok(ended) => {
+                let result = self.collect_result(writing, plan, before.as_ref(), ended);
+                WriteOutcome::Done(Box::new(result))
+            }
+            Err(hidden) => WriteOutcome::Hidden(hidden),
+        })
+    }
 
-        Ok(WriteOutcome::Done(Box::new(self.collect_result(
+    /// What a dry run tells: what the plan would do.
+    fn forecast_result(
+        &self,
+        mapped: MappedEvent,
+        plan: Plan,
+        held: Option<EventContent>,
+    ) -> ExportResult {
+        let live = held.as_ref().map_or(0, reporting::count_live);
+        let row = self.build_event_row(
+            &mapped.wanted,
+            held.as_ref().map(|held| &held.event),
+            Some(plan.count_live_after(&mapped.wanted, live)),
+            (&plan, &plan.forecast_event()),
+        );
+
+        let (outcome, retracted) = (plan.forecast_results(), plan.forecast_retractions());
+        self.report_differing_iocs(&mapped.wanted, &outcome, held.as_ref());
+
+        ExportResult {
             mapped,
-            (plan, sending),
-            before.as_ref(),
-            (after, stopped),
-            (&names, whole),
-        ))))
+            plan,
+            outcome,
+            retracted,
+            after: held,
+            event: Some(row),
+            stopped: None,
+        }
     }
 
     fn warn_of_unreadable(&self, held: Option<&EventContent>) {
@@ -473,57 +469,46 @@ impl ConnectionExport<'_> {
         unreadable.for_each(|why| self.part.warn(format!("{why}: it counts as not there")));
     }
 
-    /// What a plan leaves as it is, and what somebody has to do something about.
+    /// What a plan leaves as it is, and what a person has to act on.
     fn report_remarks(&self, plan: &Plan) {
-        plan.remarks
-            .iter()
-            .for_each(|remark| self.part.warn(remark.clone()));
+        self.warn_of_each(&plan.remarks);
         plan.alarms
             .iter()
             .for_each(|alarm| self.part.add_failure(alarm.clone()));
     }
 
+    fn warn_of_each(&self, remarks: &[String]) {
+        remarks
+            .iter()
+            .for_each(|remark| self.part.warn(remark.clone()));
+    }
+
     /// What became of everything, told by what the event holds in the end.
     fn collect_result(
         &self,
-        mapped: MappedEvent,
-        (mut plan, sending): (Plan, WriteLog),
+        writing: Reconciler<'_, '_>,
+        mut plan: Plan,
         before: Option<&Event>,
         (after, stopped): EventResult,
-        (names, whole): (&TagResolution, Result<(), &str>),
     ) -> ExportResult {
+        let Reconciler {
+            mapped,
+            names,
+            whole,
+            sending,
+            ..
+        } = writing;
         let wanted = &mapped.wanted;
 
         if sending.waits {
             let known = plan.remarks.len();
             plan.postpone_minor_changes(wanted);
-            plan.remarks
-                .iter()
-                .skip(known)
-                .for_each(|remark| self.part.warn(remark.clone()));
+            self.warn_of_each(plan.remarks.get(known..).unwrap_or_default());
         }
 
-        sending
-            .remarks
-            .iter()
-            .for_each(|remark| self.part.warn(remark.clone()));
+        self.warn_of_each(&sending.remarks);
         self.warn_of_unpublication(before, after.as_ref());
-        let was_out =
-            before.is_some_and(|event| event.publish_timestamp.is_none_or(|moment| moment > 0));
-
-        if was_out && plan.restricts_visibility() {
-            let what = if plan.head.close {
-                "the case"
-            } else {
-                "some of it"
-            };
-
-            self.part.add_note(format!(
-                "the event was published before {what} became RED or AMBER+STRICT: whoever it was \
-                 shared with may have it \
-                 already, and keeps it"
-            ));
-        }
+        self.note_earlier_publication(before, &plan);
 
         let there = after
             .as_ref()
@@ -542,7 +527,8 @@ impl ConnectionExport<'_> {
             )
         });
 
-        let rules = self.diff_context(names, whole);
+        // What a second plan would still do is what MISP did not take.
+        let rules = self.diff_context(&names, whole);
         let again = after
             .as_ref()
             .map(|after| Plan::new(wanted, Some(after), &rules));
@@ -566,6 +552,26 @@ impl ConnectionExport<'_> {
             event,
             stopped,
         }
+    }
+
+    /// What is closed now and was published before is with others already.
+    fn note_earlier_publication(&self, before: Option<&Event>, plan: &Plan) {
+        let was_out =
+            before.is_some_and(|event| event.publish_timestamp.is_none_or(|moment| moment > 0));
+        if !was_out || !plan.restricts_visibility() {
+            return;
+        }
+        let what = if plan.head.close {
+            "the case"
+        } else {
+            "some of it"
+        };
+
+        self.part.add_note(format!(
+            "the event was published before {what} became RED or AMBER+STRICT: whoever it was \
+             shared with may have it \
+             already, and keeps it"
+        ));
     }
 
     /// Everybody on a MISP can read the names of its tags, so that nothing that stays in its

@@ -218,18 +218,11 @@ fn add_file_object(
         .ok_or_else(|| failed("TheHive names no sha256 of the file"))?;
     let name = sample::stored_name(&attachment.name);
 
-    if name.as_deref() != Some(attachment.name.as_str()) {
-        let given = truncate_text(&attachment.name, 100);
-        made.warnings.push(match &name {
-            Some(name) => format!(
-                "the file \"{given}\" is called \"{}\" in MISP, which cannot store its name",
-                truncate_text(name, 100)
-            ),
-            None => format!(
-                "a file without a name (\"{given}\") goes out by its hashes alone: {sha256}"
-            ),
-        });
-    }
+    made.warnings.extend(describe_renaming(
+        &attachment.name,
+        name.as_deref(),
+        &sha256,
+    ));
 
     let object = context.ids.part_uuid(event, &["file", &sha256]);
     let iocs = [(index, ioc)];
@@ -239,30 +232,7 @@ fn add_file_object(
         context,
     };
 
-    let named = name
-        .iter()
-        .map(|name| frame.build_attribute("filename", "Payload delivery", name, vec![index]));
-    let mut attributes: Vec<_> = named.collect();
-    let hashes = [
-        ("md5", attachment.md5()),
-        ("sha1", attachment.sha1()),
-        ("sha256", Some(sha256)),
-    ];
-
-    for (kind, hash) in hashes
-        .into_iter()
-        .filter_map(|(kind, hash)| Some((kind, hash?)))
-    {
-        attributes.push(frame.build_attribute(kind, "Payload delivery", &hash, vec![index]));
-    }
-
-    if let Some(size) = attachment.size.filter(|size| *size >= 0) {
-        let size = frame.build_attribute("size-in-bytes", "Other", &size.to_string(), Vec::new());
-        attributes.push(AttributeDraft {
-            to_ids: false,
-            ..size
-        });
-    }
+    let attributes = build_file_attributes(&frame, index, name.as_deref(), attachment);
     let twice = made.objects.iter().any(|known| known.uuid == object);
     if twice {
         attributes
@@ -288,6 +258,50 @@ fn add_file_object(
     add_carrier(&frame, attachment, &plain, index, made);
 
     Ok(())
+}
+
+/// How a file is called in MISP, if not as it is called in the case.
+fn describe_renaming(given: &str, stored: Option<&str>, sha256: &str) -> Option<String> {
+    let given_short = truncate_text(given, 100);
+    match stored {
+        Some(stored) if stored == given => None,
+        Some(stored) => Some(format!(
+            "the file \"{given_short}\" is called \"{}\" in MISP, which cannot store its name",
+            truncate_text(stored, 100)
+        )),
+        None => Some(format!(
+            "a file without a name (\"{given_short}\") goes out by its hashes alone: {sha256}"
+        )),
+    }
+}
+
+/// Name, hashes and size of a file.
+fn build_file_attributes(
+    frame: &ObjectBuilder<'_>,
+    index: usize,
+    name: Option<&str>,
+    attachment: &Attachment,
+) -> Vec<AttributeDraft> {
+    let indicators = [
+        ("filename", name.map(ToOwned::to_owned)),
+        ("md5", attachment.md5()),
+        ("sha1", attachment.sha1()),
+        ("sha256", attachment.sha256()),
+    ];
+    let indicators = indicators.into_iter().filter_map(|(kind, value)| {
+        Some(frame.build_attribute(kind, "Payload delivery", &value?, vec![index]))
+    });
+
+    // Many files have the same size: it detects nothing, and is no observable's.
+    let size = attachment.size.filter(|size| *size >= 0).map(|size| {
+        let size = frame.build_attribute("size-in-bytes", "Other", &size.to_string(), Vec::new());
+        AttributeDraft {
+            to_ids: false,
+            ..size
+        }
+    });
+
+    indicators.chain(size).collect()
 }
 
 /// Two observables with the same file are one object: what is new of the second joins it. Of what

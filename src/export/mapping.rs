@@ -117,19 +117,8 @@ pub fn build_event(
     event: Uuid,
     context: &MappingContext<'_>,
 ) -> MappedEvent {
-    let chosen = |wanted: &dyn Fn(Option<&Verdict>) -> bool| -> Vec<(usize, &CaseObservable)> {
-        let all = input.observables.iter().zip(decided).enumerate();
-        all.filter_map(|(index, (ioc, verdict))| {
-            Some((
-                index,
-                ioc.as_ref().ok().filter(|_| wanted(verdict.as_ref()))?,
-            ))
-        })
-        .collect()
-    };
-
-    let open = chosen(&|verdict| verdict.is_none());
-    let closed = chosen(&|verdict| {
+    let open = select_iocs(input, decided, &|verdict| verdict.is_none());
+    let closed = select_iocs(input, decided, &|verdict| {
         verdict
             .and_then(Verdict::reason)
             .is_some_and(|rule| [TLP, PAP].contains(&rule))
@@ -177,25 +166,40 @@ pub fn build_event(
         !is_withheld
     });
 
-    let is_any = !mapped.wanted.attributes.is_empty();
-
-    if let (CaseLink::To(url), true) = (context.link, is_any) {
-        let url = types::normalise("link", url);
-        let link = file_objects::build_case_link(
-            &event,
-            &url,
-            &context.case.number,
-            context.ids,
-            context.case.tlp,
-        );
-
-        mapped.wanted.attributes.push(link);
-    }
+    // A link alone would make an event of a case that has nothing to say.
+    let link = build_link(&event, context).filter(|_| !mapped.wanted.attributes.is_empty());
+    mapped.wanted.attributes.extend(link);
 
     mapped.wanted.withheld = withheld.attributes;
     mapped.wanted.doubts = collect_doubts(input, decided, &mapped.refused);
 
     mapped
+}
+
+/// The observables of a certain verdict, with their positions in the case.
+fn select_iocs<'i>(
+    input: &'i ExportInput,
+    decided: &[Option<Verdict>],
+    is_wanted: &dyn Fn(Option<&Verdict>) -> bool,
+) -> Vec<(usize, &'i CaseObservable)> {
+    let all = input.observables.iter().zip(decided).enumerate();
+    all.filter(|(_, (_, verdict))| is_wanted(verdict.as_ref()))
+        .filter_map(|(index, (ioc, _))| Some((index, ioc.as_ref().ok()?)))
+        .collect()
+}
+
+/// The link to the case in TheHive, where one goes out.
+fn build_link(event: &Uuid, context: &MappingContext<'_>) -> Option<AttributeDraft> {
+    let CaseLink::To(url) = context.link else {
+        return None;
+    };
+    Some(file_objects::build_case_link(
+        event,
+        &types::normalise("link", url),
+        &context.case.number,
+        context.ids,
+        context.case.tlp,
+    ))
 }
 
 /// What could not be mapped: as it stands, and as it would be read if it were written as it should.

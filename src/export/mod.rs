@@ -27,7 +27,6 @@ mod target;
 use anyhow::{Context, Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use url::Url;
 use uuid::Uuid;
 
 use crate::config::connections::{Connection, Connections, Purpose};
@@ -143,22 +142,14 @@ impl Worker for Export {
 
     fn run(session: &Session<'_>, config: &Config) -> Result<()> {
         let &Session {
-            job,
-            connection_options: options,
-            clock,
-            run,
+            job, clock, run, ..
         } = session;
 
         let (parameters, warnings) =
             config::parse_options::<Parameters>(&job.parameters, OptionSource::Parameters)?;
         let requested = parameters.connection.as_deref();
-        let select = |name| {
-            config
-                .connections
-                .select_for_work(Purpose::allows_export, "export", name, options)
-        };
-        let (exporting, more) = select(requested)?;
-        let (all, _) = select(None)?;
+        let (exporting, more) = select_for_export(session, config, requested)?;
+        let (all, _) = select_for_export(session, config, None)?;
         let exporting =
             validate_settings(overrides::configure_each(exporting, &job.config, config)?)?;
         let warnings = warnings.into_iter().chain(more);
@@ -166,39 +157,20 @@ impl Worker for Export {
         let ids = build_ids(config)?;
         let confirmed = parameters.confirmed_event()?;
 
-        let network = HttpContext::new(
-            config.limits.timeouts(),
-            &job.config,
-            job.folder.as_deref(),
-            clock,
-            run.http_context(),
-        );
-
+        let network = open_network(session, config);
         let dry_run = config.dry_run || parameters.dry_run;
         let thehive = open_thehive(job, config, &network, run)?;
-        let input = load_input(job, thehive.as_ref())?.without_secrets(&run.scrubber())?;
-        recheck_markings(job, &input)
-            .map_err(|refusal| refused::with_existing_events(refusal, session, config))?;
+        let input = load_allowed_input(session, config, thehive.as_ref())?;
         addressing::warn_of_mistyped_tags(&input, run);
 
         let exporting = addressing::select_connections(exporting, &input, requested, run)?;
         let exporting = select_allowed(exporting, job.organisation(), run)?;
         let several = addressing::describe_several_targets(&exporting, &input);
-        let is_named = |one: &&ConnectionConfig| {
-            target::has_event_tag(&input, &one.connection.name, confirmed.as_ref())
-        };
-        let named: Vec<_> = exporting
-            .iter()
-            .filter(is_named)
-            .map(|one| one.connection.name.clone())
-            .collect();
+        let named = select_named(&exporting, &input, confirmed.as_ref());
 
         run.draft().full.dry_run = dry_run;
         report_case(&input, job, run);
-        let thehive_url = config.thehive_url.as_deref().map(urls::parse_thehive);
-        let url = thehive_url
-            .transpose()?
-            .map(|url| case_page_url(&url, &input));
+        let url = case_page_url(config, &input)?;
         let items = [(ItemKind::Observables, input.observables.len())];
 
         worker::for_each_connection(
@@ -207,6 +179,7 @@ impl Worker for Export {
             clock,
             run,
             |overrides::ConnectionConfig { connection, config }, part| {
+                // These remarks name all connections, so that they are told with the first alone.
                 let first = exporting.first().map(|first| &first.connection.name);
                 if first == Some(&connection.name) {
                     let remarks = several.iter().cloned();
@@ -312,6 +285,30 @@ impl Worker for Export {
 
 type ConnectionConfig = overrides::ConnectionConfig<Config>;
 
+fn open_network(session: &Session<'_>, config: &Config) -> HttpContext {
+    HttpContext::new(
+        config.limits.timeouts(),
+        &session.job.config,
+        session.job.folder.as_deref(),
+        session.clock,
+        session.run.http_context(),
+    )
+}
+
+/// The connections that may export, or the one of this name, and what there is to warn of.
+fn select_for_export(
+    session: &Session<'_>,
+    config: &Config,
+    name: Option<&str>,
+) -> Result<(Vec<Connection>, Vec<String>)> {
+    config.connections.select_for_work(
+        Purpose::allows_export,
+        "export",
+        name,
+        session.connection_options,
+    )
+}
+
 fn build_ids(config: &Config) -> Result<Ids> {
     let instance =
         config::installation_name(config.instance.as_deref(), config.thehive_url.as_deref())?;
@@ -368,6 +365,19 @@ fn recheck_markings(job: &Job, input: &ExportInput) -> Result<()> {
         input.case.tlp.max(of_items.unwrap_or(input.case.tlp)),
         input.case.pap,
     )
+}
+
+/// The case and its observables without secrets, if its markings let it out.
+fn load_allowed_input(
+    session: &Session<'_>,
+    config: &Config,
+    thehive: Option<&TheHive>,
+) -> Result<ExportInput> {
+    let input = load_input(session.job, thehive)?.without_secrets(&session.run.scrubber())?;
+    recheck_markings(session.job, &input)
+        .map_err(|refusal| refused::with_existing_events(refusal, session, config))?;
+
+    Ok(input)
 }
 
 /// The case and its observables: from TheHive if it can be asked, else from the job if it carries
@@ -440,14 +450,33 @@ fn select_allowed(
     Ok(allowed)
 }
 
+/// The names of the connections on which a tag of the case names this event.
+fn select_named(
+    connections: &[ConnectionConfig],
+    input: &ExportInput,
+    event: Option<&Uuid>,
+) -> Vec<String> {
+    connections
+        .iter()
+        .map(|one| &one.connection.name)
+        .filter(|name| target::has_event_tag(input, name, event))
+        .cloned()
+        .collect()
+}
+
 /// The page of a case in TheHive's web interface, whose addresses changed with TheHive 5.
-fn case_page_url(thehive: &Url, input: &ExportInput) -> String {
+fn case_page_url(config: &Config, input: &ExportInput) -> Result<Option<String>> {
+    let Some(thehive) = &config.thehive_url else {
+        return Ok(None);
+    };
+    let thehive = urls::parse_thehive(thehive)?;
     let id = &input.case.id;
-    if input.case.is_five {
+
+    Ok(Some(if input.case.is_five {
         format!("{thehive}cases/{id}/details")
     } else {
         format!("{thehive}index.html#!/case/{id}/details")
-    }
+    }))
 }
 
 fn case_label(input: &ExportInput) -> String {
@@ -538,66 +567,30 @@ fn count_iocs(part: &ConnectionReport) -> u64 {
 fn describe_connection(part: &ConnectionReport, dry_run: bool) -> String {
     let count = part.ledger.count(ItemKind::Observables);
 
-    let place = match part.events.first() {
-        Some(event) => {
-            format!(
-                "{} as event {}",
-                neutralise_line(&part.name),
-                neutralise_line(event.id.as_ref().unwrap_or(&event.uuid))
-            )
-        }
-        None => neutralise_line(&part.name),
+    let (retracted, closed) = match dry_run {
+        true => ("would be retracted", "would be closed"),
+        false => ("retracted", "closed"),
     };
 
-    let (added, updated, retracted, closed) = match dry_run {
-        true => (
-            "would be added",
-            "would be updated",
-            "would be retracted",
-            "would be closed",
-        ),
-        false => ("added", "updated", "retracted", "closed"),
-    };
-
-    let words = [
-        (count.created, added),
-        (count.updated, updated),
-        (count.unchanged, "unchanged"),
-        (count.failed, "failed"),
-    ];
-
-    let told = words
-        .iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, word)| format!("{number} {word}"));
-    let left_out = count
-        .skipped_by
-        .iter()
-        .filter(|(rule, _)| *rule != NOT_AN_IOC);
-    let mut told: Vec<_> = told
-        .chain(
-            left_out.map(|(rule, number)| format!("{number} left out ({})", neutralise_line(rule))),
-        )
-        .collect();
-
+    let mut phrases = describe_counts(&count, dry_run);
     let files = part.ledger.count(ItemKind::Files).created;
     if files > 0 {
         let sent = if dry_run { "would be sent" } else { "sent" };
-        told.push(format!("{} {sent}", format_count(files, "file", "files")));
+        phrases.push(format!("{} {sent}", format_count(files, "file", "files")));
     }
-    told.extend(event_change(part, dry_run));
+    phrases.extend(event_change(part, dry_run));
     let retractions = part.ledger.count(ItemKind::Retractions);
     if retractions.updated > 0 {
-        told.push(format!("{} {retracted}", retractions.updated));
+        phrases.push(format!("{} {retracted}", retractions.updated));
     }
     let closings = part.ledger.count(ItemKind::Closings);
     if closings.updated > 0 {
-        told.push(format!("{} {closed}", closings.updated));
+        phrases.push(format!("{} {closed}", closings.updated));
     }
 
-    told.extend(left_retractions(&retractions));
+    phrases.extend(left_retractions(&retractions));
     if part.proposals > 0 {
-        told.push(format_count(
+        phrases.push(format_count(
             part.proposals,
             "open proposal in MISP",
             "open proposals in MISP",
@@ -605,7 +598,7 @@ fn describe_connection(part: &ConnectionReport, dry_run: bool) -> String {
     }
 
     let followed = part.events.iter().skip(1);
-    told.extend(followed.map(|event| {
+    phrases.extend(followed.map(|event| {
         format!(
             "event {} is this case's too: {}",
             neutralise_line(event.id.as_ref().unwrap_or(&event.uuid)),
@@ -613,11 +606,50 @@ fn describe_connection(part: &ConnectionReport, dry_run: bool) -> String {
         )
     }));
 
-    if told.is_empty() {
+    let place = describe_place(part);
+    if phrases.is_empty() {
         place
     } else {
-        format!("{place}: {}", told.join(", "))
+        format!("{place}: {}", phrases.join(", "))
     }
+}
+
+/// The connection, and the event there if there is one.
+fn describe_place(part: &ConnectionReport) -> String {
+    let name = neutralise_line(&part.name);
+    match part.events.first() {
+        Some(event) => {
+            let event = neutralise_line(event.id.as_ref().unwrap_or(&event.uuid));
+            format!("{name} as event {event}")
+        }
+        None => name,
+    }
+}
+
+/// How many IOCs were written, or would be, and how many were left out by which rule.
+fn describe_counts(count: &ItemCounts, dry_run: bool) -> Vec<String> {
+    let (added, updated) = match dry_run {
+        true => ("would be added", "would be updated"),
+        false => ("added", "updated"),
+    };
+    let words = [
+        (count.created, added),
+        (count.updated, updated),
+        (count.unchanged, "unchanged"),
+        (count.failed, "failed"),
+    ];
+
+    let written = words
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, word)| format!("{number} {word}"));
+    let left_out = count
+        .skipped_by
+        .iter()
+        .filter(|(rule, _)| *rule != NOT_AN_IOC)
+        .map(|(rule, number)| format!("{number} left out ({})", neutralise_line(rule)));
+
+    written.chain(left_out).collect()
 }
 
 /// What changed on the event itself, or would.

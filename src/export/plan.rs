@@ -85,7 +85,7 @@ pub struct Plan {
     pub brought: usize,
     /// What differs and is left as it is.
     pub remarks: Vec<String>,
-    /// What somebody has to do something about.
+    /// What a person has to act on.
     pub alarms: Vec<String>,
 }
 

@@ -78,19 +78,10 @@ impl Reconciler<'_, '_> {
 
             let (error, is_hidden) = match stop {
                 None => match self.read_back(None) {
-                    (held, None)
-                        if self.reassign_refused_uuids(held.as_ref())
-                            || (!is_second && next.replaces_local_tags(&self.mapped.wanted)) =>
-                    {
+                    (held, None) if self.needs_second_round(held.as_ref(), &next, is_second) => {
                         is_second = true;
 
-                        match one.make_plan(
-                            self.misp,
-                            &self.mapped.wanted,
-                            held.as_ref(),
-                            &mut self.names,
-                            self.whole,
-                        ) {
+                        match self.plan_rest(held.as_ref()) {
                             Ok(plan) if plan.is_empty() => break (held, None),
                             Ok(plan) => next = plan,
                             Err(error) => break (held, Some(error)),
@@ -120,13 +111,8 @@ impl Reconciler<'_, '_> {
             }
             self.reassign_refused_uuids(held.as_ref());
 
-            next = match one.make_plan(
-                self.misp,
-                &self.mapped.wanted,
-                held.as_ref(),
-                &mut self.names,
-                self.whole,
-            ) {
+            // What stopped the writing says more than why there is no further plan.
+            next = match self.plan_rest(held.as_ref()) {
                 Ok(next) => next,
                 Err(_) => break (held, Some(error)),
             };
@@ -144,6 +130,26 @@ impl Reconciler<'_, '_> {
         one.part.mark_writing(false);
 
         Ok(ended)
+    }
+
+    /// True if something is left though nothing stopped the writing: what MISP refused by its uuid,
+    /// which gets another one here; or a tag that was there locally, which only a second edit sets
+    /// for everybody.
+    fn needs_second_round(
+        &mut self,
+        held: Option<&EventContent>,
+        done: &Plan,
+        is_second: bool,
+    ) -> bool {
+        self.reassign_refused_uuids(held)
+            || (!is_second && done.replaces_local_tags(&self.mapped.wanted))
+    }
+
+    /// What is missing in the event as it is there.
+    fn plan_rest(&mut self, held: Option<&EventContent>) -> Result<Plan> {
+        let wanted = &self.mapped.wanted;
+        self.one
+            .make_plan(self.misp, wanted, held, &mut self.names, self.whole)
     }
 
     /// Sends what is next, and keeps ready what to tell if no answer comes. Gives what stopped it.

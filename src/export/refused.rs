@@ -12,12 +12,12 @@ use super::case::{self, ExportInput};
 use super::connection::ConnectionExport;
 use super::reporting::distribution_text;
 use super::{
-    Config, build_ids, event_tags, load, open_thehive, select_allowed, target, validate_settings,
+    Config, build_ids, event_tags, load, open_network, open_thehive, select_allowed,
+    select_for_export, target, validate_settings,
 };
-use crate::config::connections::{Purpose, Target};
+use crate::config::connections::Target;
 use crate::config::overrides;
 use crate::cortex::job::{self, Job};
-use crate::http::HttpContext;
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
 use crate::misp::{Misp, Whose};
@@ -61,29 +61,14 @@ pub(super) fn with_existing_events(
 
 /// What is there of the case on each connection that it may be exported to.
 fn describe_existing_events(session: &Session<'_>, config: &Config) -> Result<Vec<String>> {
-    let &Session {
-        job,
-        connection_options: options,
-        clock,
-        run,
-    } = session;
+    let &Session { job, run, .. } = session;
 
-    let (all, _) =
-        config
-            .connections
-            .select_for_work(Purpose::allows_export, "export", None, options)?;
+    let (all, _) = select_for_export(session, config, None)?;
     let exporting =
         validate_settings(overrides::configure_each(all.clone(), &job.config, config)?)?;
     let exporting = select_allowed(exporting, job.organisation(), run)?;
     let ids = build_ids(config)?;
-    let network = HttpContext::new(
-        config.limits.timeouts(),
-        &job.config,
-        job.folder.as_deref(),
-        clock,
-        run.http_context(),
-    );
-
+    let network = open_network(session, config);
     let thehive = open_thehive(job, config, &network, run)?;
     let input = ExportInput::new(&read_case(job, thehive.as_ref())?, Vec::new(), None)?;
     let mut sentences = Vec::new();

@@ -149,23 +149,16 @@ impl ConnectionExport<'_> {
             }
         }
 
-        for (all, what) in [
-            (
-                changed,
-                "MISP holds another value for these IOCs, since somebody or one of its import \
-                 rules changed it, and it is left as it is",
-            ),
-            (
-                quiet,
-                "these IOCs are not for detection in MISP, since somebody said so there, and that \
-                 is left as it is",
-            ),
-        ] {
-            if !all.is_empty() {
-                let all: Vec<_> = all.iter().map(String::as_str).collect();
-                self.part.add_note(format!("{what}: {}", join_first(&all)));
-            }
-        }
+        self.note_iocs(
+            "MISP holds another value for these IOCs, since somebody or one of its import rules \
+             changed it, and it is left as it is",
+            &changed,
+        );
+        self.note_iocs(
+            "these IOCs are not for detection in MISP, since somebody said so there, and that is \
+             left as it is",
+            &quiet,
+        );
 
         if !open.is_empty() {
             let open: Vec<_> = open.iter().map(String::as_str).collect();
@@ -176,6 +169,14 @@ impl ConnectionExport<'_> {
                 join_first(&open)
             ));
         }
+    }
+
+    fn note_iocs(&self, what: &str, iocs: &[String]) {
+        if iocs.is_empty() {
+            return;
+        }
+        let iocs: Vec<_> = iocs.iter().map(String::as_str).collect();
+        self.part.add_note(format!("{what}: {}", join_first(&iocs)));
     }
 
     /// What MISP did not take of the event itself, and of files that are not wanted any more.
@@ -259,15 +260,15 @@ impl ConnectionExport<'_> {
     }
 
     /// Shows the event's line, and asks for the tag by which the case is known to be the event's.
-    pub(super) fn report_event(&self, told: &ReportData<'_>) {
-        let Some(line) = told.event else { return };
+    pub(super) fn report_event(&self, report: &ReportData<'_>) {
+        let Some(line) = report.event else { return };
         self.part.update(|part| part.events.push(line.clone()));
 
         if !self.dry_run {
             let tag = event_tags::build(
                 self.ids,
                 self.connection_identity(),
-                &told.mapped.wanted.uuid,
+                &report.mapped.wanted.uuid,
                 self.case_name(),
             );
 
@@ -316,7 +317,7 @@ impl ConnectionExport<'_> {
         let (outcome, retracted) = (&outcome, &retracted);
         let event = line.as_ref();
 
-        let told = ReportData {
+        let report = ReportData {
             mapped,
             plan,
             outcome,
@@ -326,18 +327,18 @@ impl ConnectionExport<'_> {
             is_stopped: true,
         };
 
-        self.set_fallback_with(decided, &told, unknown);
+        self.set_fallback_with(decided, &report, unknown);
     }
 
     /// Says what is to be told if the run is stopped from now on.
-    pub(super) fn set_fallback_report(&self, decided: &[Option<Verdict>], told: &ReportData<'_>) {
-        self.set_fallback_with(decided, told, None);
+    pub(super) fn set_fallback_report(&self, decided: &[Option<Verdict>], report: &ReportData<'_>) {
+        self.set_fallback_with(decided, report, None);
     }
 
     fn set_fallback_with(
         &self,
         decided: &[Option<Verdict>],
-        told: &ReportData<'_>,
+        report: &ReportData<'_>,
         unknown: Option<EventRow>,
     ) {
         let apart = self.part.separate_part();
@@ -345,7 +346,7 @@ impl ConnectionExport<'_> {
             part: &apart,
             ..*self
         }
-        .write_rows(decided, told, &HashMap::new());
+        .write_rows(decided, report, &HashMap::new());
 
         apart.update(|part| part.events.extend(unknown));
         self.part.set_report_if_stopped(&apart);
@@ -388,7 +389,7 @@ impl ConnectionExport<'_> {
     pub(super) fn write_report(
         &self,
         decided: &[Option<Verdict>],
-        told: &ReportData<'_>,
+        report: &ReportData<'_>,
         hits: &HashMap<String, Vec<String>>,
     ) {
         let apart = self.part.separate_part();
@@ -396,7 +397,7 @@ impl ConnectionExport<'_> {
             part: &apart,
             ..*self
         }
-        .write_rows(decided, told, hits);
+        .write_rows(decided, report, hits);
 
         self.part.merge_part(&apart);
     }
@@ -404,7 +405,7 @@ impl ConnectionExport<'_> {
     fn write_rows(
         &self,
         decided: &[Option<Verdict>],
-        told: &ReportData<'_>,
+        report: &ReportData<'_>,
         hits: &HashMap<String, Vec<String>>,
     ) {
         let ReportData {
@@ -412,9 +413,9 @@ impl ConnectionExport<'_> {
             outcome,
             is_stopped,
             ..
-        } = *told;
+        } = *report;
 
-        self.report_event(told);
+        self.report_event(report);
         mapped
             .warnings
             .iter()
@@ -423,7 +424,7 @@ impl ConnectionExport<'_> {
             .refused
             .values()
             .for_each(|verdict| self.part.record(ItemKind::Observables, verdict, 1));
-        let became = results_by_observable(mapped, outcome);
+        let results = results_by_observable(mapped, outcome);
         let is_as_wanted = |(verdict, remark): &AttributeResult| {
             remark.is_none()
                 && matches!(
@@ -432,85 +433,99 @@ impl ConnectionExport<'_> {
                 )
         };
 
+        // An event can be large: it is searched only if something in it is not as it was wanted.
         let differs = !outcome.iter().all(is_as_wanted);
-        let index = told
+        let held = report
             .after
             .filter(|_| differs)
             .map(|after| EventIndex::new(after, self.ids));
-        let there = |attribute: &AttributeDraft| {
-            index
-                .as_ref()
-                .and_then(|index| index.find_counterpart(attribute))
-        };
-
-        let is_known = index.is_some() && !self.dry_run;
 
         for (index, (one, decided)) in self.input.observables.iter().zip(decided).enumerate() {
-            let (verdict, remark, attribute) = match (
-                decided.as_ref().or(mapped.refused.get(&index)),
-                became.get(&index),
-            ) {
-                (Some(verdict), _) => (verdict.clone(), None, None),
-                (None, Some((attribute, (verdict, remark)))) => {
-                    self.part.record(ItemKind::Observables, verdict, 1);
-                    (verdict.clone(), remark.clone(), Some(*attribute))
-                }
-                (None, None) => {
-                    let verdict = Verdict::Failed("not mapped".to_owned());
-                    self.part.record(ItemKind::Observables, &verdict, 1);
-                    (verdict, None, None)
-                }
-            };
-
-            let is_closed_with_another = |wanted: &&AttributeDraft| {
-                wanted.tlp.forbids_sharing() && one.as_ref().is_ok_and(|ioc| ioc.tlp < wanted.tlp)
-            };
-            let closed = attribute.filter(is_closed_with_another).map(|wanted| {
-                format!(
-                    "one attribute with an IOC that is {}, and as closed as that",
-                    wanted.tlp.word()
-                )
-            });
-
-            let remark = closed
-                .into_iter()
-                .chain(remark)
-                .reduce(|closed, remark| format!("{closed}; {remark}"));
+            let decided = decided.as_ref().or(mapped.refused.get(&index));
+            let result = self.observable_result(decided, results.get(&index));
             let (data_type, data) = self.type_and_value(one, index);
-            if let (Verdict::Failed(reason), false) = (&verdict, is_stopped) {
+            if let (Verdict::Failed(reason), false) = (&result.verdict, is_stopped) {
                 self.part
                     .add_failure(format!("{data} ({data_type}): {reason}"));
             }
 
+            let remark = describe_closed_with(one, result.attribute)
+                .into_iter()
+                .chain(result.remark)
+                .reduce(|closed, remark| format!("{closed}; {remark}"));
+            let (attribute, uuid) = result
+                .attribute
+                .map(|wanted| self.describe_attribute(wanted, held.as_ref()))
+                .unzip();
+
             self.part.show_observable(ObservableRow {
                 data_type,
                 data,
-                verdict: verdict.word().to_owned(),
-                reason: verdict.reason().map(ToOwned::to_owned).or(remark),
-                attribute: attribute.map(|wanted| match there(wanted) {
-                    Some(there) => self
-                        .part
-                        .run
-                        .report_text(&format!("{}/{}", there.category, there.kind)),
-                    None => format!("{}/{}", wanted.category, wanted.kind),
-                }),
-                uuid: attribute.and_then(|wanted| match there(wanted) {
-                    Some(there) => Some(self.part.run.report_text(&there.uuid)),
-                    None => Some(wanted.uuid.to_string()).filter(|_| !is_known),
-                }),
-                warninglists: attribute
-                    .and_then(|one| hits.get(&one.value))
+                verdict: result.verdict.word().to_owned(),
+                reason: result.verdict.reason().map(ToOwned::to_owned).or(remark),
+                attribute,
+                uuid: uuid.flatten(),
+                warninglists: result
+                    .attribute
+                    .and_then(|wanted| hits.get(&wanted.value))
                     .cloned()
                     .unwrap_or_default(),
             });
         }
 
-        self.report_files(decided, told);
-        self.report_retractions(told);
+        self.report_files(decided, report);
+        self.report_retractions(report);
+    }
+
+    /// What became of an observable. What was decided before is in the ledger already.
+    fn observable_result<'r>(
+        &self,
+        decided: Option<&Verdict>,
+        result: Option<&(&'r AttributeDraft, &'r AttributeResult)>,
+    ) -> ObservableResult<'r> {
+        if let Some(verdict) = decided {
+            return ObservableResult::without_attribute(verdict.clone());
+        }
+
+        let result = match result {
+            Some((attribute, (verdict, remark))) => ObservableResult {
+                verdict: verdict.clone(),
+                remark: remark.clone(),
+                attribute: Some(attribute),
+            },
+            None => ObservableResult::without_attribute(Verdict::Failed("not mapped".to_owned())),
+        };
+
+        self.part.record(ItemKind::Observables, &result.verdict, 1);
+        result
+    }
+
+    /// Category and type of an attribute, and its uuid: as the event has it, where that is known to
+    /// be otherwise, else as it is wanted. One that a search did not find has no uuid.
+    fn describe_attribute(
+        &self,
+        wanted: &AttributeDraft,
+        held: Option<&EventIndex<'_>>,
+    ) -> (String, Option<String>) {
+        if let Some(there) = held.and_then(|index| index.find_counterpart(wanted)) {
+            let shown = |text: &str| self.part.run.report_text(text);
+            return (
+                shown(&format!("{}/{}", there.category, there.kind)),
+                Some(shown(&there.uuid)),
+            );
+        }
+
+        // What a dry run would add is not there yet, and gets this uuid all the same.
+        let is_missing = held.is_some() && !self.dry_run;
+
+        (
+            format!("{}/{}", wanted.category, wanted.kind),
+            (!is_missing).then(|| wanted.uuid.to_string()),
+        )
     }
 
     /// The files themselves, beside their hashes.
-    fn report_files(&self, decided: &[Option<Verdict>], told: &ReportData<'_>) {
+    fn report_files(&self, decided: &[Option<Verdict>], report: &ReportData<'_>) {
         if self.settings.export_attachments == Attachments::Hashes {
             return;
         }
@@ -520,7 +535,7 @@ impl ConnectionExport<'_> {
             outcome,
             is_stopped,
             ..
-        } = *told;
+        } = *report;
 
         let wanted = &mapped.wanted;
         let place_of = |one: &AttributeDraft| one.place.as_ref().map(|place| place.object);
@@ -571,11 +586,11 @@ impl ConnectionExport<'_> {
         }
     }
 
-    pub(super) fn report_retractions(&self, told: &ReportData<'_>) {
+    pub(super) fn report_retractions(&self, report: &ReportData<'_>) {
         // An object counts once: its attributes are one observable.
         let mut counted: BTreeMap<(ItemKind, Uuid), &Verdict> = BTreeMap::new();
 
-        for (retraction, verdict) in told.plan.retractions.iter().zip(told.retracted) {
+        for (retraction, verdict) in report.plan.retractions.iter().zip(report.retracted) {
             let item = if retraction.is_closing {
                 ItemKind::Closings
             } else {
@@ -595,7 +610,7 @@ impl ConnectionExport<'_> {
             self.part.record(item, verdict, 1);
         }
 
-        for (retraction, verdict) in told.plan.retractions.iter().zip(told.retracted) {
+        for (retraction, verdict) in report.plan.retractions.iter().zip(report.retracted) {
             if matches!(retraction.act, RetractAction::Skip(_)) && self.input.is_shared() {
                 // It may be of an observable that this organisation does not see in TheHive.
                 self.part.count_left_out("retractions", 1);
@@ -603,7 +618,7 @@ impl ConnectionExport<'_> {
             }
             let value = self.part.run.report_text(&retraction.value);
 
-            if let (Verdict::Failed(reason), false) = (verdict, told.is_stopped) {
+            if let (Verdict::Failed(reason), false) = (verdict, report.is_stopped) {
                 let doing = if retraction.is_closing {
                     "closing"
                 } else {
@@ -683,6 +698,39 @@ pub(super) fn distribution_text(distribution: u64, group: Option<String>) -> Str
         }),
         other => format!("distribution {other}"),
     }
+}
+
+/// What became of one observable.
+struct ObservableResult<'a> {
+    verdict: Verdict,
+    remark: Option<String>,
+    attribute: Option<&'a AttributeDraft>,
+}
+
+impl ObservableResult<'_> {
+    fn without_attribute(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            remark: None,
+            attribute: None,
+        }
+    }
+}
+
+/// That an observable is one attribute with a stricter one, if it is.
+fn describe_closed_with(
+    observable: &Result<case::CaseObservable, String>,
+    attribute: Option<&AttributeDraft>,
+) -> Option<String> {
+    let is_stricter = |wanted: &&AttributeDraft| {
+        wanted.tlp.forbids_sharing() && observable.as_ref().is_ok_and(|ioc| ioc.tlp < wanted.tlp)
+    };
+    let wanted = attribute.filter(is_stricter)?;
+
+    Some(format!(
+        "one attribute with an IOC that is {}, and as closed as that",
+        wanted.tlp.word()
+    ))
 }
 
 /// What each observable became. One that became several attributes takes the first verdict of

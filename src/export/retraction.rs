@@ -132,7 +132,7 @@ fn marked_comment(attribute: &Attribute, removed: RemovedIocPolicy) -> String {
         .join(" ")
 }
 
-/// All retractions of an event, and what somebody has to do something about.
+/// All retractions of an event, and what a person has to act on.
 pub(super) fn plan_all(
     wanted: &EventDraft,
     held: &EventContent,
@@ -145,7 +145,6 @@ pub(super) fn plan_all(
         .filter_map(|attribute| withdraw_withheld(attribute, held, &index, rules))
         .collect();
 
-    let mut alarms = Vec::new();
     let is_exposed = rules.is_public && wanted.tlp.forbids_sharing();
 
     if is_exposed {
@@ -159,10 +158,29 @@ pub(super) fn plan_all(
         }));
     }
 
+    let mut alarms = describe_exposure(&retractions, wanted, is_exposed);
+
+    if rules.is_case && !is_exposed {
+        let (dropped, alarm) = retract_dropped(wanted, held, rules);
+        retractions.extend(dropped);
+        alarms.extend(alarm);
+    }
+
+    (retractions, alarms)
+}
+
+/// What a feed showed, or shows, to everyone though its TLP forbids that.
+fn describe_exposure(
+    retractions: &[Retraction],
+    wanted: &EventDraft,
+    is_exposed: bool,
+) -> Vec<String> {
+    let mut alarms = Vec::new();
     let exposed = retractions
         .iter()
         .filter(|one| one.act == RetractAction::Remove)
         .count();
+
     if exposed > 0 {
         alarms.push(format!(
             "{exposed} attributes were exported before their TLP forbade it: they are taken out \
@@ -180,9 +198,16 @@ pub(super) fn plan_all(
         ));
     }
 
-    if !rules.is_case || is_exposed {
-        return (retractions, alarms);
-    }
+    alarms
+}
+
+/// The retractions of what is no IOC of the case any more, and the alarm if they are too many at
+/// once.
+fn retract_dropped(
+    wanted: &EventDraft,
+    held: &EventContent,
+    rules: &DiffContext<'_>,
+) -> (Vec<Retraction>, Option<String>) {
     let dropped = find_unwanted(wanted, held, &|uuid| {
         rules.ids.is_this_side_part(&held.uuid(), uuid)
     });
@@ -201,25 +226,20 @@ pub(super) fn plan_all(
         .map(|(uuid, attribute)| held.object_of(attribute).unwrap_or(*uuid))
         .collect();
 
-    let open = open.len();
-    let rule = reason_to_keep(open, held, rules);
+    let rule = reason_to_keep(open.len(), held, rules);
+    let is_held_back = !open.is_empty() && rules.removed != RemovedIocPolicy::Keep;
 
-    if let (Some(_), true) = (&rule, open > 0 && rules.removed != RemovedIocPolicy::Keep) {
+    let alarm = rule.as_ref().filter(|_| is_held_back).and_then(|rule| {
         let values: Vec<_> = dropped
             .iter()
             .filter(|(_, one)| !is_done(one))
             .map(|(_, one)| one.value.as_str())
             .collect();
 
-        alarms.extend(describe_mass_retraction(
-            rule.as_deref().unwrap_or_default(),
-            &values,
-        ));
-    }
+        describe_mass_retraction(rule, &values)
+    });
 
-    retractions.extend(dropped.into_iter().map(|(uuid, attribute)| {
-        let object = held.object_of(attribute);
-
+    let retract = |(uuid, attribute): (Uuid, &Attribute)| {
         let act = match &rule {
             _ if is_done(&attribute) => RetractAction::Done,
             Some(rule) => RetractAction::Skip(rule.clone()),
@@ -230,10 +250,10 @@ pub(super) fn plan_all(
             }),
         };
 
-        Retraction::new(attribute, uuid, object, act)
-    }));
+        Retraction::new(attribute, uuid, held.object_of(attribute), act)
+    };
 
-    (retractions, alarms)
+    (dropped.iter().copied().map(retract).collect(), alarm)
 }
 
 /// True for an attribute that would be released if somebody raised the distribution of an event

@@ -46,6 +46,52 @@ pub(super) struct Targets {
 /// An event that is there.
 type There = (Uuid, Event);
 
+/// What shows that an event is the case's.
+struct Evidence<'t> {
+    /// The event that the job confirms.
+    confirmed: Option<Uuid>,
+    tags: &'t [EventTag],
+    /// What is known of each tag.
+    standings: &'t [Standing],
+}
+
+impl<'t> Evidence<'t> {
+    fn tags_with_standing(&self) -> impl Iterator<Item = (&'t EventTag, &'t Standing)> + use<'t> {
+        self.tags.iter().zip(self.standings)
+    }
+
+    fn has(&self, uuid: &Uuid, standing: &Standing) -> bool {
+        self.tags_with_standing()
+            .any(|(tag, of_tag)| tag.uuid == *uuid && of_tag == standing)
+    }
+
+    fn is_proven(&self, uuid: &Uuid) -> bool {
+        self.has(uuid, &Standing::Proven)
+    }
+
+    fn is_shown(&self, uuid: &Uuid) -> bool {
+        self.is_proven(uuid)
+            || self.confirmed == Some(*uuid)
+            || self.has(uuid, &Standing::Confirmed)
+    }
+
+    /// The events that tags name rightly, each once.
+    fn shown_events(&self) -> Vec<Uuid> {
+        let uuids = self.tags.iter().map(|tag| tag.uuid);
+        let mut shown: Vec<_> = uuids.filter(|uuid| self.is_shown(uuid)).collect();
+        shown.sort_unstable();
+        shown.dedup();
+
+        shown
+    }
+
+    /// The tags whose event nothing shows to be the case's.
+    fn unshown_tags(&self) -> impl Iterator<Item = (&'t EventTag, &'t Standing)> {
+        self.tags_with_standing()
+            .filter(|(tag, _)| !self.is_shown(&tag.uuid))
+    }
+}
+
 impl ConnectionExport<'_> {
     /// The connection as it stands in tags: its name, and its key where it has one.
     pub(super) fn connection_identity(&self) -> (&str, Option<&Secret>) {
@@ -62,73 +108,45 @@ impl ConnectionExport<'_> {
         let (new, old) = self.computed_uuids();
         let is_own = |uuid: &Uuid| new.contains(uuid) || old.contains(uuid);
         let tags = event_tags::of_connection(&self.input.case.tags, &self.connection.name);
-        let is_signed = |tag: &&EventTag| {
-            event_tags::is_signed(tag, self.ids, self.connection_identity(), self.case_name())
-        };
-        let signed = tags
-            .iter()
-            .filter(is_signed)
-            .map(|tag| tag.uuid)
-            .chain(self.confirmed);
-
-        let origin = self
-            .input
-            .origin
-            .as_ref()
-            .filter(|(name, _)| *name == self.connection.name);
-
-        let origin = origin.map(|(_, uuid)| *uuid).filter(|uuid| !is_own(uuid));
-        let signed: Vec<Uuid> = signed.filter(|uuid| !is_own(uuid)).collect();
+        let origin = self.origin_event().filter(|uuid| !is_own(uuid));
         let asked: Vec<_> = new
             .iter()
             .chain(&old)
-            .chain(&signed)
             .copied()
+            .chain(self.signed_events(&tags).filter(|uuid| !is_own(uuid)))
             .chain(origin)
             .collect();
 
         let there = misp.find_events(&asked)?;
-
         let standings = self.assess_tags(&tags, &there);
-        let has = |uuid: &Uuid, standing: &Standing| {
-            tags.iter()
-                .zip(&standings)
-                .any(|(tag, of_tag)| tag.uuid == *uuid && of_tag == standing)
+        let evidence = Evidence {
+            confirmed: self.check_confirmed_event(misp, &tags, &there, &is_own)?,
+            tags: &tags,
+            standings: &standings,
         };
 
-        let confirmed = self.check_confirmed_event(misp, &tags, &there, &is_own)?;
-        let is_confirmed =
-            |uuid: &Uuid| confirmed == Some(*uuid) || has(uuid, &Standing::Confirmed);
-        let is_proven = |uuid: &Uuid| has(uuid, &Standing::Proven);
-        let mut tagged: Vec<Uuid> = tags.iter().map(|tag| tag.uuid).collect();
-        tagged.retain(|uuid| !is_own(uuid) && (is_proven(uuid) || is_confirmed(uuid)));
-        tagged.sort_unstable();
-        tagged.dedup();
-
         let is_of_case = |uuid: &Uuid| {
-            confirmed == Some(*uuid)
-                || is_proven(uuid)
+            evidence.confirmed == Some(*uuid)
+                || evidence.is_proven(uuid)
                 || self.was_exported_before_secret(&tags, uuid)
         };
 
         let (mut ours, claimed) =
             self.find_computed_events(misp, &there, (&new, &old), &is_of_case)?;
+        let mut tagged = evidence.shown_events();
+        tagged.retain(|uuid| !is_own(uuid));
         ours.extend(self.find_merged_events(misp, &there, &tagged)?);
-        let is_doubtful = |uuid: &Uuid| !is_own(uuid) && !is_proven(uuid) && !is_confirmed(uuid);
         self.report_doubtful_tags(
-            tags.iter()
-                .zip(&standings)
-                .filter(|(tag, _)| is_doubtful(&tag.uuid)),
+            evidence
+                .unshown_tags()
+                .filter(|(tag, _)| !is_own(&tag.uuid)),
         );
 
-        let mut ours = ours.into_iter().map(|(uuid, event)| {
-            let is_guest = !is_own(&uuid) && !is_proven(&uuid);
-            Target {
-                uuid,
-                extends: None,
-                event: Some(event),
-                is_guest,
-            }
+        let mut ours = ours.into_iter().map(|(uuid, event)| Target {
+            uuid,
+            extends: None,
+            event: Some(event),
+            is_guest: !is_own(&uuid) && !evidence.is_proven(&uuid),
         });
 
         let mut free = new.iter().copied().filter(|uuid| !claimed.contains(uuid));
@@ -156,6 +174,27 @@ impl ConnectionExport<'_> {
             main,
             others,
         })
+    }
+
+    /// The events that tags name which this installation signed, and the one that the job confirms:
+    /// MISP is asked for no other, for anybody can write a tag.
+    fn signed_events<'t>(&'t self, tags: &'t [EventTag]) -> impl Iterator<Item = Uuid> + 't {
+        let is_signed = |tag: &&EventTag| {
+            event_tags::is_signed(tag, self.ids, self.connection_identity(), self.case_name())
+        };
+
+        tags.iter()
+            .filter(is_signed)
+            .map(|tag| tag.uuid)
+            .chain(self.confirmed)
+    }
+
+    /// The event of this connection that the case was made from.
+    fn origin_event(&self) -> Option<Uuid> {
+        let origin = self.input.origin.as_ref();
+        origin
+            .filter(|(name, _)| *name == self.connection.name)
+            .map(|(_, uuid)| *uuid)
     }
 
     /// The event that the job confirms, if it can be this case's: a tag of the case names it, or it

@@ -67,7 +67,7 @@ impl SearchValue {
         );
         let usual = misp_types::find_row(detect::guess(data_type, given).kind);
         let is_pair = given.contains('|');
-        // What nobody gave a type may be anything that it can be written as.
+        // "other" and a type that is not known tell nothing: any type is tried that fits the value.
         let is_any = fold == "other"
             || (observable_types::find(data_type).is_none()
                 && misp_types::find_row(&fold).is_none());
@@ -409,8 +409,17 @@ mod tests {
 
     use Likeness::{OtherCase, Rewritten, Same};
 
-    fn is_same_value(data_type: &str, data: &str, kind: &str, value: &str) -> bool {
-        SearchValue::new(data_type, data).compare_attribute(kind, value) == Some(Same)
+    const MD5: &str = "a45996261299f7d30e22e7a2528473cf";
+
+    /// Compares observables (data type and data) with attributes (type and value).
+    fn assert_each_is(expected: Option<Likeness>, rows: &[(&str, &str, &str, &str)]) {
+        for (data_type, data, kind, value) in rows {
+            assert_eq!(
+                SearchValue::new(data_type, data).compare_attribute(kind, value),
+                expected,
+                "{data} {value}"
+            );
+        }
     }
 
     #[test]
@@ -465,205 +474,172 @@ mod tests {
     }
 
     #[test]
-    fn hits_are_the_value_or_a_half_of_a_composite() {
-        for (data_type, data, kind, value) in [
-            ("ip", "198.51.100.2", "ip-dst|port", "198.51.100.2|443"),
-            (
-                "ip",
-                "198.51.100.3",
-                "domain|ip",
-                "alltypes.example|198.51.100.3",
-            ),
-            (
-                "domain",
-                "ALLTYPES.example",
-                "domain|ip",
-                "alltypes.example|198.51.100.3",
-            ),
-            (
-                "domain",
-                "www.alltypes.example",
-                "hostname|port",
-                "www.alltypes.example|8443",
-            ),
-            (
-                "hash",
-                "A45996261299F7D30E22E7A2528473CF",
-                "filename|md5",
-                "file name.exe|a45996261299f7d30e22e7a2528473cf",
-            ),
-            (
-                "hash",
-                "727ceef6a51773d8fbdefb5d1e712f21",
-                "malware-sample",
-                "x.exe|727CEEF6A51773D8FBDEFB5D1E712F21",
-            ),
-            (
-                "filename",
-                "file name.exe",
-                "filename|md5",
-                "file name.exe|a45996261299f7d30e22e7a2528473cf",
-            ),
-            (
-                "other",
-                "x.exe|727ceef6a51773d8fbdefb5d1e712f21",
-                "filename|md5",
-                "x.exe|727CEEF6A51773D8FBDEFB5D1E712F21",
-            ),
-            (
-                "mail",
-                "boss@evil.example",
-                "email-reply-to",
-                "Boss@Evil.example",
-            ),
-            ("ip", "2001:db8::1", "ip-src", "2001:0DB8::1"),
-            ("other", "value", "no-such|type", "some|value"),
-            ("other", "+49 (89) 1234", "phone-number", "+49891234"),
-            ("autonomous-system", "as13335", "AS", "13335"),
-            ("autonomous-system", "13335", "AS", "AS13335"),
-            ("domain", "EVIL[.]example", "text", "evil.example"),
-            ("ip", "2001:db8::1", "ip-dst|port", "[2001:DB8::1]:443"),
-            ("other", "+49891234", "phone-number", "0049891234"),
-        ] {
-            assert!(
-                is_same_value(data_type, data, kind, value),
-                "{data} {value}"
-            );
-        }
+    fn hits_are_a_composite_and_a_half_of_it() {
+        assert_each_is(
+            Some(Same),
+            &[
+                ("ip", "198.51.100.2", "ip-dst|port", "198.51.100.2|443"),
+                ("ip", "2001:db8::1", "ip-dst|port", "[2001:DB8::1]:443"),
+                ("ip", "198.51.100.3", "domain|ip", "a.example|198.51.100.3"),
+                ("domain", "A.example", "domain|ip", "a.example|198.51.100.3"),
+                (
+                    "domain",
+                    "www.a.example",
+                    "hostname|port",
+                    "www.a.example|8443",
+                ),
+                (
+                    "hash",
+                    &MD5.to_uppercase(),
+                    "filename|md5",
+                    &format!("file name.exe|{MD5}"),
+                ),
+                (
+                    "hash",
+                    MD5,
+                    "malware-sample",
+                    &format!("x.exe|{}", MD5.to_uppercase()),
+                ),
+                (
+                    "filename",
+                    "file name.exe",
+                    "filename|md5",
+                    &format!("file name.exe|{MD5}"),
+                ),
+                (
+                    "other",
+                    &format!("x.exe|{MD5}"),
+                    "filename|md5",
+                    &format!("x.exe|{}", MD5.to_uppercase()),
+                ),
+                ("other", "value", "no-such|type", "some|value"),
+            ],
+        );
+    }
+
+    #[test]
+    fn hits_are_the_value_in_another_spelling() {
+        assert_each_is(
+            Some(Same),
+            &[
+                (
+                    "mail",
+                    "boss@evil.example",
+                    "email-reply-to",
+                    "Boss@Evil.example",
+                ),
+                ("ip", "2001:db8::1", "ip-src", "2001:0DB8::1"),
+                ("other", "+49 (89) 1234", "phone-number", "+49891234"),
+                ("other", "+49891234", "phone-number", "0049891234"),
+                ("autonomous-system", "as13335", "AS", "13335"),
+                ("autonomous-system", "13335", "AS", "AS13335"),
+                ("domain", "EVIL[.]example", "text", "evil.example"),
+            ],
+        );
     }
 
     #[test]
     fn what_only_looks_alike_is_no_hit() {
-        for (data_type, data, kind, value) in [
-            ("other", "39/45", "bin", "3945"),
-            ("other", "x", "boolean", "1"),
-            ("other", "1", "boolean", "true"),
-            ("other", "1337", "ip-dst|port", "192.0.2.1|1337"),
-            ("other", "-1", "counter", "1"),
-            ("other", "-1", "regkey|value", "HKLM\\x|1"),
-            ("autonomous-system", "AS13335", "size-in-bytes", "13335"),
-            ("autonomous-system", "13335", "size-in-bytes", "13335"),
-            ("ip", "192.0.2.1", "ip-dst", "192.0.2.10"),
-            ("ip", "192.0.2.1", "ip-dst", "192.0.2.0/24"),
-        ] {
-            assert_eq!(
-                SearchValue::new(data_type, data).compare_attribute(kind, value),
-                None,
-                "{data} {value}"
-            );
-        }
+        assert_each_is(
+            None,
+            &[
+                ("other", "39/45", "bin", "3945"),
+                ("other", "x", "boolean", "1"),
+                ("other", "1", "boolean", "true"),
+                ("other", "1337", "ip-dst|port", "192.0.2.1|1337"),
+                ("other", "-1", "counter", "1"),
+                ("other", "-1", "regkey|value", "HKLM\\x|1"),
+                ("autonomous-system", "AS13335", "size-in-bytes", "13335"),
+                ("autonomous-system", "13335", "size-in-bytes", "13335"),
+                ("ip", "192.0.2.1", "ip-dst", "192.0.2.10"),
+                ("ip", "192.0.2.1", "ip-dst", "192.0.2.0/24"),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_has_no_case_is_the_same_in_any() {
+        assert_each_is(
+            Some(Same),
+            &[
+                ("url", "http://x.example/a", "url", "HTTP://X.example/a"),
+                (
+                    "url",
+                    "http://u:P@x.example:80/a",
+                    "link",
+                    "http://u:P@X.example:80/a",
+                ),
+                ("registry", "HKLM\\Software", "regkey", "hklm\\software"),
+                (
+                    "registry",
+                    "HKLM\\Software",
+                    "regkey|value",
+                    "hklm\\software|1",
+                ),
+                ("filename", "Evil.EXE", "filename", "evil.exe"),
+                ("filename", "C:\\Évil", "filename", "c:\\évil"),
+                (
+                    "filename",
+                    r"C:\Windows\evil.exe",
+                    "filename",
+                    r"c:\windows\evil.exe",
+                ),
+                (
+                    "filename",
+                    "Evil.exe",
+                    "filename|md5",
+                    &format!("EVIL.exe|{MD5}"),
+                ),
+                ("domain", "evil.example", "text", "EVIL.example"),
+            ],
+        );
     }
 
     /// Equal for MISP, which therefore finds each by the other.
     #[test]
-    fn what_differs_only_in_case_or_accents_is_a_hit_and_said_so_where_case_may_mean_something() {
-        for (data_type, data, kind, value, likeness) in [
-            (
-                "url",
-                "http://x.example/a",
-                "url",
-                "HTTP://X.example/a",
-                Same,
-            ),
-            (
-                "url",
-                "http://u:P@x.example:80/a",
-                "link",
-                "http://u:P@X.example:80/a",
-                Same,
-            ),
-            (
-                "url",
-                "http://x.example/a",
-                "url",
-                "http://x.example/A",
-                OtherCase,
-            ),
-            (
-                "url",
-                "http://u@x.example/a",
-                "url",
-                "http://U@x.example/a",
-                OtherCase,
-            ),
-            (
-                "registry",
-                "HKLM\\Software",
-                "regkey",
-                "hklm\\software",
-                Same,
-            ),
-            (
-                "registry",
-                "HKLM\\Software",
-                "regkey|value",
-                "hklm\\software|1",
-                Same,
-            ),
-            ("filename", "Evil.EXE", "filename", "evil.exe", Same),
-            ("filename", "C:\\Évil", "filename", "c:\\évil", Same),
-            (
-                "filename",
-                "Evil.exe",
-                "filename|md5",
-                "EVIL.exe|a45996261299f7d30e22e7a2528473cf",
-                Same,
-            ),
-            ("filename", "Makefile", "filename", "makefile", OtherCase),
-            ("filename", "Réc2.exe", "filename", "Rec2.exe", OtherCase),
-            ("other", "Global\\Evil", "mutex", "GLOBAL\\evil", OtherCase),
-            ("user-agent", "Evil/1", "user-agent", "evil/1", OtherCase),
-            (
-                "mail-subject",
-                "Straße",
-                "email-subject",
-                "STRASSE",
-                OtherCase,
-            ),
-            ("hash", "3:abc:def", "ssdeep", "3:ABC:def", OtherCase),
-            ("domain", "evil.example", "text", "EVIL.example", Same),
-            (
-                "domain",
-                "xn--mnchen-3ya.example",
-                "domain",
-                "München.example",
-                Same,
-            ),
-            (
-                "domain",
-                "münchen.example",
-                "domain|ip",
-                "xn--mnchen-3ya.example|192.0.2.1",
-                Same,
-            ),
-            (
-                "url",
-                "http://münchen.example/a",
-                "url",
-                "http://xn--mnchen-3ya.example/a",
-                Same,
-            ),
-            (
-                "filename",
-                r"C:\Windows\evil.exe",
-                "filename",
-                r"%windir%\evil.exe",
-                Rewritten,
-            ),
-            (
-                "filename",
-                r"C:\Windows\evil.exe",
-                "filename",
-                r"c:\windows\evil.exe",
-                Same,
-            ),
-        ] {
-            assert_eq!(
-                SearchValue::new(data_type, data).compare_attribute(kind, value),
-                Some(likeness),
-                "{data} {value}"
-            );
-        }
+    fn what_differs_in_case_or_accents_is_a_hit_and_said_so_where_case_may_mean_something() {
+        assert_each_is(
+            Some(OtherCase),
+            &[
+                ("url", "http://x.example/a", "url", "http://x.example/A"),
+                ("url", "http://u@x.example/a", "url", "http://U@x.example/a"),
+                ("filename", "Makefile", "filename", "makefile"),
+                ("filename", "Réc2.exe", "filename", "Rec2.exe"),
+                ("other", "Global\\Evil", "mutex", "GLOBAL\\evil"),
+                ("user-agent", "Evil/1", "user-agent", "evil/1"),
+                ("mail-subject", "Straße", "email-subject", "STRASSE"),
+                ("hash", "3:abc:def", "ssdeep", "3:ABC:def"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_domain_is_the_same_in_unicode_and_in_punycode() {
+        let (unicode, ascii) = ("münchen.example", "xn--mnchen-3ya.example");
+        let [in_unicode, in_ascii] = [unicode, ascii].map(|host| format!("http://{host}/a"));
+
+        assert_each_is(
+            Some(Same),
+            &[
+                ("domain", ascii, "domain", "München.example"),
+                (
+                    "domain",
+                    unicode,
+                    "domain|ip",
+                    &format!("{ascii}|192.0.2.1"),
+                ),
+                ("url", &in_unicode, "url", &in_ascii),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_path_is_found_as_misp_rewrites_it() {
+        let [given, rewritten] = [r"C:\Windows\evil.exe", r"%windir%\evil.exe"];
+        assert_each_is(
+            Some(Rewritten),
+            &[("filename", given, "filename", rewritten)],
+        );
     }
 
     #[test]
@@ -689,7 +665,7 @@ mod tests {
                 "aabbccddeeff00112233445566778899",
             ),
         ] {
-            assert!(is_same_value("other", data, kind, value), "{data} {value}");
+            assert_each_is(Some(Same), &[("other", data, kind, value)]);
             let asked: Vec<String> = SearchValue::new("other", data)
                 .search_terms()
                 .into_iter()

@@ -352,91 +352,127 @@ fn in_another_cases_event_nothing_of_that_case_is_changed_retracted_or_named() {
     });
 }
 
-/// One case that TheHive shares: its owner takes back what is its own, and counts what the others
-/// brought.
-#[test]
-fn the_owner_of_a_shared_case_takes_back_its_own_and_the_others_nothing() {
-    let base = Ids::new("here", None);
-    let [owner, shared] = [true, false].map(|is_owner| base.for_case(("~1", ""), false, is_owner));
-    let mut all = draft_of(&values(4));
-    for attribute in &mut all.attributes[2..] {
-        attribute.uuid = shared.part_uuid(&all.uuid, &["domain", &attribute.value]);
-    }
-    let there = content_of(all.attributes.iter());
-    let mut left = draft_of(&values(1));
-    left.uuid = all.uuid;
+/// A case that TheHive shares, as both sides exported it: two values each.
+struct SharedCase {
+    base: Ids,
+    owner: Ids,
+    shared: Ids,
+    /// What both brought, the owner's first.
+    all: EventDraft,
+    there: EventContent,
+    /// What is left of it: the first value.
+    left: EventDraft,
+}
 
-    with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| {
-        let plan = Plan::new(
-            &left,
-            Some(&there),
-            &DiffContext {
-                ids: &owner,
-                ..*rules
-            },
-        );
-
-        let retracted: Vec<_> = plan.retractions.iter().map(|one| one.uuid).collect();
-        assert_eq!((retracted, plan.brought), (vec![all.attributes[1].uuid], 2));
-        // A feed shows everything to everyone: nothing of a case that became RED stays there,
-        // whoever brought it.
-        let red = EventDraft {
-            tlp: Tlp::Red,
-            attributes: Vec::new(),
-            ..left.clone()
+impl SharedCase {
+    fn new() -> Self {
+        let base = Ids::new("here", None);
+        let [owner, shared] =
+            [true, false].map(|is_owner| base.for_case(("~1", ""), false, is_owner));
+        let mut all = draft_of(&values(4));
+        name_parts(&mut all, 2, &shared);
+        let there = content_of(all.attributes.iter());
+        let left = EventDraft {
+            uuid: all.uuid,
+            ..draft_of(&values(1))
         };
 
-        let plan = Plan::new(
-            &red,
-            Some(&there),
-            &DiffContext {
-                ids: &owner,
-                is_public: true,
-                ..*rules
-            },
+        Self {
+            base,
+            owner,
+            shared,
+            all,
+            there,
+            left,
+        }
+    }
+}
+
+/// Gives the attributes from this one on the uuids that they have by these ids.
+fn name_parts(wanted: &mut EventDraft, first: usize, ids: &Ids) {
+    for attribute in &mut wanted.attributes[first..] {
+        attribute.uuid = ids.part_uuid(&wanted.uuid, &["domain", &attribute.value]);
+    }
+}
+
+fn attribute_uuids(attributes: &[AttributeDraft]) -> Vec<Uuid> {
+    attributes.iter().map(|one| one.uuid).collect()
+}
+
+#[test]
+fn the_owner_of_a_shared_case_takes_back_its_own_and_the_others_nothing() {
+    let case = SharedCase::new();
+
+    with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| {
+        let rules = DiffContext {
+            ids: &case.owner,
+            ..*rules
+        };
+        let plan = Plan::new(&case.left, Some(&case.there), &rules);
+
+        let retracted: Vec<_> = plan.retractions.iter().map(|one| one.uuid).collect();
+        assert_eq!(
+            (retracted, plan.brought),
+            (vec![case.all.attributes[1].uuid], 2)
         );
+    });
+}
+
+/// A feed shows everything to everyone: nothing of a case that became RED stays there, whoever
+/// brought it.
+#[test]
+fn all_of_a_shared_case_that_became_red_is_taken_out_of_a_feed() {
+    let case = SharedCase::new();
+    let red = EventDraft {
+        tlp: Tlp::Red,
+        attributes: Vec::new(),
+        ..case.left.clone()
+    };
+
+    with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| {
+        let rules = DiffContext {
+            ids: &case.owner,
+            is_public: true,
+            ..*rules
+        };
+        let plan = Plan::new(&red, Some(&case.there), &rules);
 
         assert_eq!((plan.retractions.len(), plan.brought), (4, 0));
     });
+}
+
+#[test]
+fn who_shares_a_case_of_others_takes_nothing_back() {
+    let case = SharedCase::new();
 
     with_rules(Err("shared"), RemovedIocPolicy::Unflag, |rules| {
-        let plan = Plan::new(
-            &left,
-            Some(&there),
-            &DiffContext {
-                ids: &shared,
-                ..*rules
-            },
-        );
+        let rules = DiffContext {
+            ids: &case.shared,
+            ..*rules
+        };
+        let plan = Plan::new(&case.left, Some(&case.there), &rules);
 
         assert!(
             plan.retractions.iter().all(|one| !one.needs_write()),
             "{plan:?}"
         );
-        let mut wanted = draft_of(&values(3));
-        for attribute in &mut wanted.attributes {
-            attribute.uuid = shared.part_uuid(&wanted.uuid, &["domain", &attribute.value]);
-        }
-        let joined = wanted.clone().adopt_other_uuids(
-            &super::tests::draft_of(&values(3)),
-            &there,
-            (&shared, &base),
-        );
-
-        let uuids = |wanted: &EventDraft| {
-            wanted
-                .attributes
-                .iter()
-                .map(|one| one.uuid)
-                .collect::<Vec<_>>()
-        };
-
-        assert_eq!(
-            uuids(&joined),
-            all.attributes[..3]
-                .iter()
-                .map(|one| one.uuid)
-                .collect::<Vec<_>>()
-        );
     });
+}
+
+#[test]
+fn what_the_other_side_of_a_shared_case_has_is_taken_by_its_uuid() {
+    let case = SharedCase::new();
+    let mut wanted = draft_of(&values(3));
+    name_parts(&mut wanted, 0, &case.shared);
+
+    let joined = wanted.adopt_other_uuids(
+        &draft_of(&values(3)),
+        &case.there,
+        (&case.shared, &case.base),
+    );
+
+    assert_eq!(
+        attribute_uuids(&joined.attributes),
+        attribute_uuids(&case.all.attributes[..3])
+    );
 }
