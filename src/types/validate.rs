@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::de::IgnoredAny;
 
 use super::capabilities::MispCapabilities;
+use super::equal::equality_key;
 use super::misp_types::{self, ValueFormat};
 use super::patterns;
 use super::time;
@@ -16,6 +17,7 @@ use super::time;
 const LONGEST: usize = 65_535;
 
 const EMPTY: &str = "Value cannot be empty.";
+const HIDDEN: &str = "Value consists of characters that nobody sees.";
 const CONTROL: &str =
     "Value provided consists purely of control characters and is therefore considered to be empty.";
 const COMPOSITE: &str =
@@ -75,6 +77,10 @@ fn check_common(value: &str, composite: bool) -> Result<(), &'static str> {
     }
     if is_control(value) {
         return Err(CONTROL);
+    }
+    // To MISP's database such a value is the empty one, so that nobody could find it again.
+    if !value.bytes().any(|byte| byte.is_ascii_graphic()) && equality_key(value).is_empty() {
+        return Err(HIDDEN);
     }
 
     if composite {

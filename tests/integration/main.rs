@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
+    clippy::too_many_lines,
     clippy::unwrap_used,
     reason = "these are tests: a panic is a failure, and the fakes offer more than the tests of one moment use"
 )]

@@ -9,6 +9,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
+    clippy::too_many_lines,
     clippy::unwrap_used,
     reason = "these are tests: a panic is a failure, and what is shared with the other tests offers more than is used here"
 )]

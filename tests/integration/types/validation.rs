@@ -47,6 +47,24 @@ const FORMAT: &str = "Value not in the right type/format.";
 const COMPOSITE: &str =
     "Composite type found but the value not in the composite (value1|value2) format.";
 
+/// A MISP 2.5.1 takes such a value for any other of the kind, and so for the one that is there.
+#[test]
+fn what_nobody_sees_is_no_value() {
+    for value in ["\u{200b}", "\u{a0} \u{200b}", "\u{200d}\u{2060}"] {
+        drops(
+            "text",
+            value,
+            "Value consists of characters that nobody sees.",
+        );
+        drops(
+            "other",
+            value,
+            "Value consists of characters that nobody sees.",
+        );
+    }
+    takes("text", "\u{200b}a", "\u{200b}a");
+}
+
 #[test]
 fn addresses() {
     for kind in ["ip-src", "ip-dst"] {
