@@ -17,7 +17,7 @@ use super::time;
 const LONGEST: usize = 65_535;
 
 const EMPTY: &str = "Value cannot be empty.";
-const HIDDEN: &str = "Value consists of characters that nobody sees.";
+const HIDDEN: &str = "Value has no character by which MISP tells values apart.";
 const CONTROL: &str =
     "Value provided consists purely of control characters and is therefore considered to be empty.";
 const COMPOSITE: &str =

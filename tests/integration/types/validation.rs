@@ -49,17 +49,17 @@ const COMPOSITE: &str =
 
 /// A MISP 2.5.1 takes such a value for any other of the kind, and so for the one that is there.
 #[test]
-fn what_nobody_sees_is_no_value() {
-    for value in ["\u{200b}", "\u{a0} \u{200b}", "\u{200d}\u{2060}"] {
+fn what_misp_takes_for_the_empty_value_is_none() {
+    for value in ["ஂ", "\u{200b}", "\u{a0} \u{200b}", "\u{200d}\u{2060}"] {
         drops(
             "text",
             value,
-            "Value consists of characters that nobody sees.",
+            "Value has no character by which MISP tells values apart.",
         );
         drops(
             "other",
             value,
-            "Value consists of characters that nobody sees.",
+            "Value has no character by which MISP tells values apart.",
         );
     }
     takes("text", "\u{200b}a", "\u{200b}a");
