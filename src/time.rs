@@ -127,7 +127,7 @@ impl Clock {
 pub fn format_date(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(
         |_| String::new(),
-        |t| t.to_zoned(TimeZone::UTC).date().to_string(),
+        |t| t.to_zoned_datetime(TimeZone::UTC).date().to_string(),
     )
 }
 
@@ -137,7 +137,7 @@ pub fn format_date_time(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(
         |_| String::new(),
         |t| {
-            let utc = t.to_zoned(TimeZone::UTC);
+            let utc = t.to_zoned_datetime(TimeZone::UTC);
             format!("{} {:02}:{:02} UTC", utc.date(), utc.hour(), utc.minute())
         },
     )
@@ -175,7 +175,7 @@ pub fn parse_day(text: &str) -> Option<i64> {
         .ok()
         .filter(|_| is_time)?;
 
-    date.to_zoned(TimeZone::UTC)
+    date.to_zoned_datetime(TimeZone::UTC)
         .ok()
         .map(|day| day.timestamp().as_second())
 }
