@@ -1,238 +1,113 @@
-//! In how many ways a character may be escaped: what a text may begin with.
+//! What an escape stands for: those of URLs, of HTML, of mails, and of JSON and programs.
 
-/// How often an escape is escaped again, and how many blanks are one.
-pub(super) const MOST_SIGNS: usize = 16;
-
-/// What a text may begin with: characters, and the bytes that spell each.
-pub(super) fn for_each_reading(text: &str, mut found: impl FnMut(char, usize)) {
-    let Some(first) = text.chars().next() else {
-        return;
-    };
-
-    if first.is_whitespace() {
-        return found(
-            ' ',
-            text.chars()
-                .take(MOST_SIGNS)
-                .take_while(|one| one.is_whitespace())
-                .map(char::len_utf8)
-                .sum(),
-        );
-    }
-
-    found(first, first.len_utf8());
-
-    match first {
-        '+' => found(' ', 1),
-        '%' => decode_percent(text, found),
-        '&' => decode_html(text, found),
-        '\\' => decode_backslash(text, found),
-        '=' => decode_quoted_printable(text, found),
-        _ => {}
+/// The character that an escape at the beginning of a text stands for, and the escape's length in
+/// bytes.
+pub fn unescape(text: &str) -> Option<(char, usize)> {
+    match text.chars().next()? {
+        '%' => unescape_unit(text).or_else(|| unescape_bytes(text, '%')),
+        '=' => unescape_bytes(text, '='),
+        '&' => unescape_html(text),
+        '\\' => unescape_backslash(text),
+        _ => None,
     }
 }
 
-/// `=2F`, in a byte of ASCII.
-fn decode_quoted_printable(text: &str, mut found: impl FnMut(char, usize)) {
-    let code = text.get(1..).and_then(|digits| parse_digits(digits, 2, 16));
-    code.and_then(char::from_u32)
-        .into_iter()
-        .for_each(|character| found(character, 3));
+/// `%u002F`, as old browsers write it.
+fn unescape_unit(text: &str) -> Option<(char, usize)> {
+    let digits = text.get(1..)?.strip_prefix(['u', 'U'])?;
+    Some((parse_char(digits, 4, 16)?, 6))
 }
 
-/// `%2F`, `%252F`, `%C3%A4`, `%E4` of an old server, and `%u002F`.
-fn decode_percent(text: &str, mut found: impl FnMut(char, usize)) {
-    let code = text
-        .get(1..)
-        .and_then(|rest| parse_digits(rest.strip_prefix(['u', 'U'])?, 4, 16));
-    code.and_then(char::from_u32)
-        .into_iter()
-        .for_each(|character| found(character, 6));
-    let (mut bytes, mut at) = (Vec::new(), 0);
+/// `%2F` and `=2F`, `%C3%A4` in UTF-8, and `%E4` of an old server in Latin-1.
+fn unescape_bytes(text: &str, sign: char) -> Option<(char, usize)> {
+    let escapes = (0..4).map_while(|number| {
+        let digits = text.get(3 * number..)?.strip_prefix(sign)?;
+        u8::try_from(parse_number(digits, 2, 16)?).ok()
+    });
+    let bytes: Vec<u8> = escapes.collect();
+    let whole = (1..=bytes.len()).find_map(|length| {
+        let first = std::str::from_utf8(bytes.get(..length)?).ok()?;
+        Some((first.chars().next()?, 3 * length))
+    });
 
-    while let Some((byte, end)) = decode_percent_byte(text, at).filter(|_| bytes.len() < 4) {
-        bytes.push(byte);
-        at = end;
-        match std::str::from_utf8(&bytes)
-            .ok()
-            .and_then(|text| text.chars().next())
-        {
-            Some(character) => return report_url_char(text, character, at, found),
-            None if bytes.len() == 1 => found(char::from(byte), at),
-            None => {}
-        }
-    }
+    whole.or_else(|| Some((char::from(*bytes.first()?), 3)))
 }
 
-fn report_url_char(text: &str, character: char, end: usize, mut found: impl FnMut(char, usize)) {
-    found(
-        if character.is_whitespace() {
-            ' '
-        } else {
-            character
-        },
-        end,
-    );
-
-    // A percent sign that was escaped, before two digits that were not.
-    let signs = text
-        .as_bytes()
-        .get(1..)
-        .unwrap_or_default()
-        .chunks(2)
-        .take(MOST_SIGNS)
-        .take_while(|two| *two == b"25")
-        .count();
-
-    (1..=signs)
-        .map(|signs| 1 + 2 * signs)
-        .filter(|length| *length != end)
-        .for_each(|length| found('%', length));
-}
-
-/// The byte of an escape, and where it ends.
-pub(super) fn decode_percent_byte(text: &str, at: usize) -> Option<(u8, usize)> {
-    let mut digits = text.get(at..)?.strip_prefix('%')?;
-    let mut end = at + 3;
-    while let Some(rest) = digits
-        .strip_prefix("25")
-        .filter(|rest| end < at + 2 * MOST_SIGNS && parse_digits(rest, 2, 16).is_some())
-    {
-        digits = rest;
-        end += 2;
-    }
-
-    Some((u8::try_from(parse_digits(digits, 2, 16)?).ok()?, end))
-}
-
-/// `&#47;`, `&#x2F;`, the same without `;`, `&quot;`, `&amp;quot;`.
-fn decode_html(text: &str, mut found: impl FnMut(char, usize)) {
-    let mut rest = text.get(1..).unwrap_or_default();
-    while let Some(more) = rest
-        .strip_prefix("amp;")
-        .filter(|_| text.len() - rest.len() < 4 * MOST_SIGNS)
-    {
-        rest = more;
-        found('&', text.len() - rest.len());
-    }
-
-    let named = [
-        ("lt", '<'),
-        ("gt", '>'),
-        ("quot", '"'),
-        ("apos", '\''),
-        ("sol", '/'),
-        ("plus", '+'),
-        ("nbsp", ' '),
+/// `&quot;`, `&#47;`, `&#x2F;`, and the numbers without `;`.
+fn unescape_html(text: &str) -> Option<(char, usize)> {
+    const NAMED: [(&str, char); 8] = [
+        ("&amp;", '&'),
+        ("&lt;", '<'),
+        ("&gt;", '>'),
+        ("&quot;", '"'),
+        ("&apos;", '\''),
+        ("&sol;", '/'),
+        ("&plus;", '+'),
+        ("&nbsp;", ' '),
     ];
 
-    let spelt = match rest.strip_prefix('#') {
-        Some(code) => code.strip_prefix(['x', 'X']).map_or_else(
-            || parse_char_code(code, 10),
-            |code| parse_char_code(code, 16),
-        ),
-        None => named.iter().find_map(|(name, character)| {
-            Some((*character, rest.strip_prefix(name)?.strip_prefix(';')?))
-        }),
-    };
-
-    if let Some((character, after)) = spelt {
-        found(
-            character,
-            text.len() - after.strip_prefix(';').unwrap_or(after).len(),
-        );
+    let named = NAMED.iter().find(|(name, _)| text.starts_with(name));
+    if let Some((name, character)) = named {
+        return Some((*character, name.len()));
     }
+    let number = text.strip_prefix("&#")?;
+    let (character, rest) = match number.strip_prefix(['x', 'X']) {
+        Some(digits) => parse_leading_char(digits, 16)?,
+        None => parse_leading_char(number, 10)?,
+    };
+    let rest = rest.strip_prefix(';').unwrap_or(rest);
+
+    Some((character, text.len() - rest.len()))
 }
 
-/// The character whose number in all the digits at the beginning of a text, and what follows them.
-fn parse_char_code(text: &str, radix: u32) -> Option<(char, &str)> {
+/// `\u002f`, `\x2f`, `\u{2f}`, `\U0000002f`, `\057`, `\n`. Any other character behind a backslash
+/// stands for itself.
+fn unescape_backslash(text: &str) -> Option<(char, usize)> {
+    let escaped = text.get(1..)?;
+    let kind = escaped.chars().next()?;
+    let digits = escaped.get(kind.len_utf8()..)?;
+    let coded = match kind {
+        'u' | 'x' if let Some(code) = digits.strip_prefix('{') => parse_leading_char(code, 16)
+            .and_then(|(character, rest)| Some((character, rest.strip_prefix('}')?)))
+            .map(|(character, rest)| (character, text.len() - rest.len())),
+        'x' => parse_char(digits, 2, 16).map(|character| (character, 4)),
+        'U' if let Some(character) = parse_char(digits, 8, 16) => Some((character, 10)),
+        'u' | 'U' => parse_char(digits, 4, 16)
+            .map(|character| (character, 6))
+            .or_else(|| Some((parse_surrogates(digits)?, 12))),
+        '0'..='3' => parse_char(escaped, 3, 8).map(|character| (character, 4)),
+        'n' | 'r' | 't' => Some((' ', 2)),
+        _ => None,
+    };
+
+    coded.or(Some((kind, 1 + kind.len_utf8())))
+}
+
+/// `d83d\ude00`: the halves of a character in UTF-16.
+fn parse_surrogates(digits: &str) -> Option<char> {
+    let low = digits.get(4..)?.strip_prefix("\\u")?;
+    let half = |digits: &str| u16::try_from(parse_number(digits, 4, 16)?).ok();
+
+    char::decode_utf16([half(digits)?, half(low)?]).next()?.ok()
+}
+
+/// The character whose number is in all the digits at the beginning of a text, and what follows.
+fn parse_leading_char(text: &str, radix: u32) -> Option<(char, &str)> {
     const MOST: usize = 8;
 
-    let length = text
-        .bytes()
-        .take(MOST)
-        .take_while(|byte| char::from(*byte).is_digit(radix))
-        .count();
+    let is_digit = |byte: &u8| char::from(*byte).is_digit(radix);
+    let length = text.bytes().take(MOST).take_while(is_digit).count();
 
-    Some((
-        parse_digits(text, length, radix).and_then(char::from_u32)?,
-        text.get(length..)?,
-    ))
+    Some((parse_char(text, length, radix)?, text.get(length..)?))
 }
 
-/// `\"`, `\/`, `\u002f`, `\x2f`, `\u{2f}`, `\U0000002f`, `\057`, and the same with more
-/// backslashes.
-fn decode_backslash(text: &str, mut found: impl FnMut(char, usize)) {
-    let signs = text
-        .bytes()
-        .take(MOST_SIGNS)
-        .take_while(|byte| *byte == b'\\')
-        .count();
-
-    let rest = text.get(signs..).unwrap_or_default();
-    [2, 4, 8]
-        .into_iter()
-        .filter(|length| *length <= signs)
-        .for_each(|length| found('\\', length));
-    let Some(next) = rest.chars().next() else {
-        return;
-    };
-    let code = |digits: &str, length: usize| parse_digits(digits.get(1..)?, length, 16);
-    let in_braces = || {
-        let (character, after) = parse_char_code(rest.get(1..)?.strip_prefix('{')?, 16)?;
-        Some((character, text.len() - after.strip_prefix('}')?.len()))
-    };
-    if let Some((character, length)) = in_braces().filter(|_| matches!(next, 'u' | 'x')) {
-        return found(character, length);
-    }
-
-    match next {
-        'U' if let Some(character) = code(rest, 8).and_then(char::from_u32) => {
-            found(character, signs + 9)
-        }
-        '0'..='3' if let Some(character) = parse_digits(rest, 3, 8).and_then(char::from_u32) => {
-            found(character, signs + 3)
-        }
-        'u' | 'U' => {
-            let Some(code) = code(rest, 4) else {
-                return found(next, signs + 1);
-            };
-
-            let low = || {
-                let low = rest
-                    .get(5..)?
-                    .strip_prefix(text.get(..signs)?)?
-                    .strip_prefix('u')?;
-                char::decode_utf16([
-                    u16::try_from(code).ok()?,
-                    u16::try_from(parse_digits(low, 4, 16)?).ok()?,
-                ])
-                .next()?
-                .ok()
-            };
-
-            match (char::from_u32(code), low()) {
-                (Some(character), _) => found(character, signs + 5),
-                (None, Some(character)) => found(character, 2 * signs + 10),
-                (None, None) => {}
-            }
-        }
-        'x' => match code(rest, 2).and_then(char::from_u32) {
-            Some(character) => found(character, signs + 3),
-            None => found(next, signs + 1),
-        },
-        'n' | 'r' | 't' => {
-            found(' ', signs + 1);
-            found(next, signs + 1);
-        }
-        _ => found(next, signs + next.len_utf8()),
-    }
+/// The character whose number so many digits at the beginning of a text are.
+fn parse_char(text: &str, length: usize, radix: u32) -> Option<char> {
+    char::from_u32(parse_number(text, length, radix)?)
 }
 
-/// The number that so many digits at the beginning of a text spell.
-fn parse_digits(text: &str, length: usize, radix: u32) -> Option<u32> {
-    let digits = text
-        .get(..length)
-        .filter(|digits| digits.chars().all(|digit| digit.is_digit(radix)))?;
-    u32::from_str_radix(digits, radix).ok()
+fn parse_number(text: &str, length: usize, radix: u32) -> Option<u32> {
+    let digits = text.get(..length)?;
+    let is_number = digits.chars().all(|digit| digit.is_digit(radix));
+    u32::from_str_radix(digits, radix).ok().filter(|_| is_number)
 }
