@@ -18,19 +18,16 @@ impl fmt::Debug for Environment {
 
 impl Environment {
     /// That of this process.
-    #[must_use]
     pub fn from_process() -> Self {
         Self(std::env::vars_os().collect())
     }
 
     /// The value of a variable, as it is.
-    #[must_use]
     pub fn var_os(&self, name: &str) -> Option<OsString> {
         self.0.get(OsStr::new(name)).cloned()
     }
 
     /// The value of a variable, if it is text.
-    #[must_use]
     pub fn var(&self, name: &str) -> Option<String> {
         self.var_os(name)?.into_string().ok()
     }

@@ -41,7 +41,6 @@ enum Kind {
 
 impl Ids {
     /// Takes the installation's name and secret, the options `instance` and `instance_secret`.
-    #[must_use]
     pub fn new(instance: &str, secret: Option<&Secret>) -> Self {
         Self {
             instance: instance.to_owned(),
@@ -52,25 +51,21 @@ impl Ids {
     }
 
     /// The installation's name.
-    #[must_use]
     pub fn instance(&self) -> &str {
         &self.instance
     }
 
     /// The organisation that this installation is in its own feeds.
-    #[must_use]
     pub fn organisation_uuid(&self) -> Uuid {
         unsigned_uuid(&["organisation", &self.instance])
     }
 
     /// True if uuids follow from a secret, so that nobody else can have made one.
-    #[must_use]
     pub fn has_secret(&self) -> bool {
         self.secret.is_some()
     }
 
     /// The same installation without its secret: how it made uuids before it had one.
-    #[must_use]
     pub fn without_secret(&self) -> Self {
         Self {
             secret: None,
@@ -80,7 +75,6 @@ impl Ids {
 
     /// How the uuids inside an event are made: as that of the event, which may be older than the
     /// secret.
-    #[must_use]
     pub fn for_event(&self, event: &Uuid) -> Self {
         if self.has_mark(event) || !self.guest.is_empty() {
             self.clone()
@@ -93,7 +87,6 @@ impl Ids {
     /// cases' attributes apart (`is_guest`), and each one those of the case's owner from those that
     /// organisations add which TheHive shares the case with: so nobody takes back what somebody
     /// else put there. Guests of one case need no names of their own, since they take back nothing.
-    #[must_use]
     pub fn for_case(&self, (id, created): (&str, &str), is_guest: bool, is_owner: bool) -> Self {
         let case = [id, created].join("\0");
         let shared = [case.as_str(), "shared"].join("\0");
@@ -113,7 +106,6 @@ impl Ids {
 
     /// How the other side of a shared case makes its uuids: the organisations that it is shared
     /// with for its owner, the owner for those.
-    #[must_use]
     pub fn other_side(&self) -> Option<Self> {
         Some(Self {
             guest: self.beside.clone()?,
@@ -124,7 +116,6 @@ impl Ids {
 
     /// The uuid of the event of a case. `created` is the case's creation time in milliseconds, or
     /// empty.
-    #[must_use]
     pub fn event_uuid(&self, case_id: &str, created: &str) -> Uuid {
         self.make_uuid(
             Kind::Event,
@@ -136,7 +127,6 @@ impl Ids {
     /// All uuids that the event of a case can have, in the order in which one gives way to the
     /// next. `connection` names one of several connections to the same MISP, whose events there are
     /// its own.
-    #[must_use]
     pub fn event_uuids(&self, case_id: &str, created: &str, connection: Option<&str>) -> Vec<Uuid> {
         let event = self.event_uuid(case_id, created);
         let event = connection.map_or(event, |name| {
@@ -150,7 +140,6 @@ impl Ids {
     }
 
     /// The uuid of what `parts` name inside `parent`.
-    #[must_use]
     pub fn part_uuid(&self, parent: &Uuid, parts: &[&str]) -> Uuid {
         self.make_uuid(Kind::Part, parent, parts)
     }
@@ -191,14 +180,12 @@ impl Ids {
 
     /// True for a uuid with the mark of this installation, with its secret or from before it had
     /// one. Without a secret the mark is no proof: anybody can compute it.
-    #[must_use]
     pub fn is_made_here(&self, uuid: &Uuid) -> bool {
         self.has_mark(uuid) || (self.has_secret() && self.without_secret().has_mark(uuid))
     }
 
     /// True for an attribute or object that this installation put into an event for this case,
     /// whichever organisation of TheHive it did so for.
-    #[must_use]
     pub fn is_case_part(&self, event: &Uuid, uuid: &Uuid) -> bool {
         self.is_this_side_part(event, uuid) || self.is_other_side_part(event, uuid)
     }
@@ -206,13 +193,11 @@ impl Ids {
     /// The same for this side of the case alone: with the mark that it makes there. An event that
     /// was made with the secret holds none from before, so that nobody can bring one in by
     /// computing it.
-    #[must_use]
     pub fn is_this_side_part(&self, event: &Uuid, uuid: &Uuid) -> bool {
         self.for_event(event).is_marked(Kind::Part, uuid)
     }
 
     /// The same for the other side alone.
-    #[must_use]
     pub fn is_other_side_part(&self, event: &Uuid, uuid: &Uuid) -> bool {
         self.other_side()
             .is_some_and(|beside| beside.is_this_side_part(event, uuid))
@@ -220,7 +205,6 @@ impl Ids {
 
     /// True for the uuid of an event that nobody else can have computed. Whoever saw it can still
     /// use it on another MISP.
-    #[must_use]
     pub fn is_proven_event(&self, uuid: &Uuid) -> bool {
         self.has_secret() && self.is_marked(Kind::Event, uuid)
     }
@@ -265,7 +249,6 @@ impl Ids {
     /// neither. `case` names the case in full: what tells it from every other, on another TheHive
     /// too. The installation's name is not part of it, so that cases keep their events when TheHive
     /// gets another address.
-    #[must_use]
     pub fn check_value(
         &self,
         connection: (&str, Option<&Secret>),
@@ -290,7 +273,6 @@ impl Ids {
 }
 
 /// True for a uuid that some installation of cortex-misp made.
-#[must_use]
 pub fn is_ours(uuid: &Uuid) -> bool {
     let (head, signature) = uuid.as_bytes().split_at(SIGNED);
     signature.starts_with(&product_mark(head))
@@ -298,7 +280,6 @@ pub fn is_ours(uuid: &Uuid) -> bool {
 
 /// A plain version 5 uuid in our namespace, for things that need no signature (an organisation in a
 /// feed).
-#[must_use]
 pub fn unsigned_uuid(parts: &[&str]) -> Uuid {
     Uuid::new_v5(&namespace(), parts.join("\0").as_bytes())
 }

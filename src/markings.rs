@@ -37,7 +37,6 @@ pub enum Scale {
 
 impl Tlp {
     /// Reads TheHive's number; anything outside the scale is none.
-    #[must_use]
     pub fn from_number(number: i64, scale: Scale) -> Option<Self> {
         match (number, scale) {
             (0, _) => Some(Self::Clear),
@@ -50,7 +49,6 @@ impl Tlp {
     }
 
     /// Reads TheHive's label (`tlpLabel`), or a word.
-    #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         match word.trim().to_ascii_lowercase().as_str() {
             "white" | "clear" => Some(Self::Clear),
@@ -66,7 +64,6 @@ impl Tlp {
     /// Reads a tag as people write it: `tlp:amber`, `TLP:AMBER+STRICT`, `tlp:"white"`, `tlp="red"`,
     /// ` tlp : red`, `TLP-RED`, `TLP|RED`, `TLP RED ONLY`. What says a TLP and cannot be read is
     /// RED ([`unreadable_tags`] tells which tags are meant).
-    #[must_use]
     pub fn from_tag(tag: &str) -> Option<Self> {
         match parse_tag(tag, &TLP) {
             Said::Level(tlp) => Some(tlp),
@@ -76,14 +73,12 @@ impl Tlp {
     }
 
     /// The strictest of the TLP tags in a list; none if there is none.
-    #[must_use]
     pub fn from_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         tags.into_iter().filter_map(Self::from_tag).max()
     }
 
     /// The strictest of the tags that every MISP reads as a TLP: spelt as in its `tlp` taxonomy, in
     /// any case.
-    #[must_use]
     pub fn from_plain_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let is_plain = |tag: &&str, tlp: Self| {
             let white = (tlp == Self::Clear).then_some("tlp:white");
@@ -98,7 +93,6 @@ impl Tlp {
     }
 
     /// The word, in capitals.
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Clear => "CLEAR",
@@ -110,7 +104,6 @@ impl Tlp {
     }
 
     /// The tag of MISP's `tlp` taxonomy.
-    #[must_use]
     pub fn tag(self) -> &'static str {
         match self {
             Self::Clear => "tlp:clear",
@@ -122,7 +115,6 @@ impl Tlp {
     }
 
     /// TheHive's number on the scale of five.
-    #[must_use]
     pub fn number(self) -> u8 {
         match self {
             Self::Clear => 0,
@@ -134,13 +126,11 @@ impl Tlp {
     }
 
     /// The number that Cortex takes in an artifact, 0 to 3: AMBER+STRICT and RED are both 3.
-    #[must_use]
     pub fn cortex_number(self) -> u8 {
         self.number().min(3)
     }
 
     /// True for what may not be passed on: RED and AMBER+STRICT.
-    #[must_use]
     pub fn forbids_sharing(self) -> bool {
         self >= Self::AmberStrict
     }
@@ -164,7 +154,6 @@ pub enum Pap {
 
 impl Pap {
     /// Reads TheHive's number, 0 to 3 in every version.
-    #[must_use]
     pub fn from_number(number: i64) -> Option<Self> {
         match number {
             0 => Some(Self::Clear),
@@ -176,14 +165,12 @@ impl Pap {
     }
 
     /// The strictest of the PAP tags in a list; none if there is none.
-    #[must_use]
     pub fn from_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         tags.into_iter().filter_map(Self::from_tag).max()
     }
 
     /// Reads a tag as people write it, in the forms of [`Tlp::from_tag`]: `PAP:RED`, `pap:white`.
     /// What says a PAP and cannot be read is RED.
-    #[must_use]
     pub fn from_tag(tag: &str) -> Option<Self> {
         match parse_tag(tag, &PAP) {
             Said::Level(pap) => Some(pap),
@@ -193,7 +180,6 @@ impl Pap {
     }
 
     /// Reads a word.
-    #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         match word.trim().to_ascii_lowercase().as_str() {
             "white" | "clear" => Some(Self::Clear),
@@ -206,7 +192,6 @@ impl Pap {
 
     /// The strictest of the tags that every MISP reads as a PAP: spelt as in its `PAP` taxonomy, in
     /// any case.
-    #[must_use]
     pub fn from_plain_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let is_plain = |tag: &&str, pap: Self| {
             let white = (pap == Self::Clear).then_some("PAP:WHITE");
@@ -221,7 +206,6 @@ impl Pap {
     }
 
     /// The word, in capitals.
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Clear => "CLEAR",
@@ -232,7 +216,6 @@ impl Pap {
     }
 
     /// The tag of MISP's `PAP` taxonomy, whose names are in capitals.
-    #[must_use]
     pub fn tag(self) -> &'static str {
         match self {
             Self::Clear => "PAP:CLEAR",
@@ -243,7 +226,6 @@ impl Pap {
     }
 
     /// TheHive's number.
-    #[must_use]
     pub fn number(self) -> u8 {
         match self {
             Self::Clear => 0,

@@ -91,13 +91,11 @@ pub fn unpack(zip: &[u8], password: &str, most: u64) -> Result<Vec<u8>> {
 }
 
 /// The bytes in base64, as MISP takes them in `data`.
-#[must_use]
 pub fn to_base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
 /// The sha256 of the bytes, in lower-case hex.
-#[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
@@ -106,7 +104,6 @@ pub fn sha256(bytes: &[u8]) -> String {
 }
 
 /// The md5 of the bytes, in lower-case hex.
-#[must_use]
 pub fn md5(bytes: &[u8]) -> String {
     Md5::digest(bytes)
         .iter()
@@ -164,7 +161,6 @@ const EXTENSIONS: &str = "\
 /// True if the file is a program, by its beginning or by the end of its name; the doubtful count as
 /// programs, since what is packed as a sample loses nothing by it. An office document is none,
 /// though it may do harm.
-#[must_use]
 pub fn is_executable(name: &str, bytes: &[u8]) -> bool {
     // Windows passes over dots and blanks at the end of a name, and what stands after a colon is a
     // stream of the file.
@@ -181,7 +177,6 @@ pub fn is_executable(name: &str, bytes: &[u8]) -> bool {
 /// A file's name as the value of an attribute, as far as MISP can store it, with a path if it has
 /// one: a blank for each control character (MISP refuses a line end in a file name), characters
 /// that it cannot store as `?`. None if no name is left.
-#[must_use]
 pub fn stored_name(name: &str) -> Option<String> {
     let name: String = name
         .chars()
@@ -194,7 +189,6 @@ pub fn stored_name(name: &str) -> Option<String> {
 /// A file name fit to be sent beside a hash and inside a zip: what stands after the last `/` or
 /// `\`, without control characters, `|` (which parts name and hash in MISP) as `_`, characters that
 /// MISP cannot store as `?`, cut to 200 characters before its extension; `file` if nothing is left.
-#[must_use]
 pub fn plain_name(name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let name: String = name

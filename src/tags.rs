@@ -71,14 +71,12 @@ const OWN: [&str; 16] = [
 ];
 
 /// The tag `<name>="<value>"`.
-#[must_use]
 pub fn build(name: &str, value: &str) -> String {
     format!("{name}=\"{value}\"")
 }
 
 /// What a tag `<name>="<value>"` says, with or without quotes, and with blanks around each part;
 /// none if it is another tag. The name is one of the vocabulary, such as [`TO`].
-#[must_use]
 pub fn parse_value<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
     let (written, value) = tag.split_once('=')?;
     let (namespace, word) = written.split_once(':')?;
@@ -113,7 +111,6 @@ pub struct Link<'a> {
 
 impl<'a> Link<'a> {
     /// Reads the value of such a tag; none if it names nothing.
-    #[must_use]
     pub fn parse(value: &'a str) -> Option<Self> {
         let (name, rest) = value.split_once(':')?;
         let uuid = |text: &str| Uuid::parse_str(text).ok().filter(|_| text.len() == 36);
@@ -147,7 +144,6 @@ impl fmt::Display for Link<'_> {
 /// namespace that begins with `_` (`Tag.fromString` and `Tag.toString` in TheHive 4's `Tag.scala`);
 /// MISP looks a tag up in any case (`Tag.php`, `captureTag`), and otherwise by its letters
 /// (`tags.name` is `utf8mb3_bin`).
-#[must_use]
 pub fn is_reserved(tag: &str) -> bool {
     reserved_word(tag).is_some()
 }
@@ -170,7 +166,6 @@ fn reserved_word(tag: &str) -> Option<&'static str> {
 
 /// The word that a tag is meant to be and whose value cannot be read from it, of those that need
 /// one: it is spelt in a way that [`parse_value`] does not know, or says nothing.
-#[must_use]
 pub fn mistyped_word(tag: &str) -> Option<&'static str> {
     const WITHOUT_VALUE: [&str; 6] = [WITHDRAWN, UPDATED, SOURCE, INTO, SIGHTING, FALSE_POSITIVES];
 
@@ -192,7 +187,6 @@ fn is_misspelt_to(tag: &str) -> bool {
 /// True for a tag that may go out as it is. What begins with `misp:`, `src:`, `tlp:` or `pap:`,
 /// however it is spelt, means something to this program: TLP and PAP go out by their own rules, the
 /// others not at all.
-#[must_use]
 pub fn is_exportable(tag: &str) -> bool {
     let plain = fold_name(tag);
     let is_word = ["misp:", SOURCE, "tlp:", "pap:"]
@@ -213,7 +207,6 @@ fn split_namespace(plain: &str) -> Option<(&str, &str)> {
 
 /// The beginning of a text, as far as a word of this program can reach, in the letters in which
 /// these are spelt.
-#[must_use]
 pub fn fold_name(tag: &str) -> String {
     const LONGEST: usize = 256;
 
@@ -313,7 +306,6 @@ const SAME_LOOK: [(char, &str); 29] = [
 
 /// True if a tag fits a pattern, in any case; `*` stands for any text. What lets something in is
 /// compared so.
-#[must_use]
 pub fn matches(pattern: &str, tag: &str) -> bool {
     matches_glob(&pattern.trim().to_lowercase(), &tag.trim().to_lowercase())
 }
@@ -321,7 +313,6 @@ pub fn matches(pattern: &str, tag: &str) -> bool {
 /// True if a tag fits a pattern that keeps something out: also by its look, so that no blank,
 /// quote, accent, character that nobody sees, or letter that looks like another gets it past. To
 /// MISP these are several tags (its column is `utf8mb3_bin`), to whoever reads them they are one.
-#[must_use]
 pub fn excludes(pattern: &str, tag: &str) -> bool {
     let alike = || {
         let pattern = fold_look(pattern);
@@ -332,7 +323,6 @@ pub fn excludes(pattern: &str, tag: &str) -> bool {
 }
 
 /// True for two names that look the same, in the same sense: for lists that keep something out.
-#[must_use]
 pub fn are_alike(one: &str, other: &str) -> bool {
     let one = fold_look(one);
     !one.is_empty() && one == fold_look(other)

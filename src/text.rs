@@ -8,7 +8,6 @@ use std::borrow::Cow;
 /// controls, line and paragraph separators, bidirectional marks, what has no width, fillers, tag
 /// characters (Unicode's categories Cc, Zl and Zp, and its property `Default_Ignorable_Code_Point`
 /// but for the 16 variation selectors that emoji have).
-#[must_use]
 pub fn is_hidden(c: char) -> bool {
     match c {
         ' '..='~' => false,
@@ -34,21 +33,18 @@ pub fn is_hidden(c: char) -> bool {
 }
 
 /// True if a text has a hidden character.
-#[must_use]
 pub fn has_hidden(text: &str) -> bool {
     text.chars().any(is_hidden)
 }
 
 /// A value without what was pasted with it: blanks and hidden characters at either end. What stands
 /// inside is the value's.
-#[must_use]
 pub fn trim_pasted(value: &str) -> &str {
     value.trim_matches(|c: char| c.is_whitespace() || is_hidden(c))
 }
 
 /// A name in one line, without blanks around it: controls and line ends in it are blanks, other
 /// hidden characters go.
-#[must_use]
 pub fn clean_name(text: Cow<'_, str>) -> String {
     if has_hidden(&text) {
         let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
@@ -65,7 +61,6 @@ pub fn clean_name(text: Cow<'_, str>) -> String {
 }
 
 /// A text of several lines without hidden characters; lines end in `\n`, and tabs stay.
-#[must_use]
 pub fn clean_lines(text: &str) -> Cow<'_, str> {
     if !has_hidden(text) {
         return Cow::Borrowed(text);
@@ -82,13 +77,11 @@ pub fn clean_lines(text: &str) -> Cow<'_, str> {
 
 /// A text in which each hidden character is named, as `<U+202E>`: so it can neither disguise a
 /// value nor steer a terminal.
-#[must_use]
 pub fn reveal_hidden(text: &str) -> Cow<'_, str> {
     reveal_unless(text, |_| false)
 }
 
 /// The same, but for tabs and the ends of lines.
-#[must_use]
 pub fn reveal_hidden_in_lines(text: &str) -> Cow<'_, str> {
     reveal_unless(text, is_layout)
 }
@@ -115,7 +108,6 @@ fn is_layout(c: char) -> bool {
 
 /// JSON that means the same and has no hidden character as it is: a report is read in terminals
 /// too.
-#[must_use]
 pub fn escape_json(json: String) -> String {
     let is_escaped = |c: char| is_hidden(c) && c != '\n';
     if !json.chars().any(is_escaped) {
@@ -137,7 +129,6 @@ pub fn escape_json(json: String) -> String {
 }
 
 /// A number and its word: `1 event`, `3 events`.
-#[must_use]
 pub fn format_count(number: u64, one: &str, several: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { several })
 }

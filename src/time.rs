@@ -27,7 +27,6 @@ pub struct Clock {
 
 impl Clock {
     /// Starts the clock. `minutes` 0 means no deadline.
-    #[must_use]
     pub fn start(minutes: u64) -> Self {
         Self::start_with_limit(
             (minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60))),
@@ -35,7 +34,6 @@ impl Clock {
     }
 
     /// Starts the clock of a run that may take so long; none for no deadline.
-    #[must_use]
     pub fn start_with_limit(allowed: Option<Duration>) -> Self {
         let started = Instant::now();
         let deadline = allowed.and_then(|allowed| started.checked_add(allowed));
@@ -50,7 +48,6 @@ impl Clock {
     }
 
     /// The same clock, but a pause takes no time: for tests.
-    #[must_use]
     pub fn without_waiting(self) -> Self {
         Self {
             waits: false,
@@ -59,7 +56,6 @@ impl Clock {
     }
 
     /// The same clock, so near its end from the start that nothing new is begun: for tests.
-    #[must_use]
     pub fn near_its_end(self) -> Self {
         Self {
             last: Duration::MAX,
@@ -69,7 +65,6 @@ impl Clock {
 
     /// The same clock for a part of the work that has so much time of its own, or what is left of
     /// the run's, if that is less.
-    #[must_use]
     pub fn limited_to(self, allowed: Duration) -> Self {
         let own = Instant::now().checked_add(allowed);
         match (own, self.deadline) {
@@ -83,7 +78,6 @@ impl Clock {
     }
 
     /// The time left until nothing new is begun; none if there is no deadline.
-    #[must_use]
     pub fn left_to_begin(&self) -> Option<Duration> {
         self.time_left().map(|left| left.saturating_sub(self.last))
     }
@@ -96,34 +90,29 @@ impl Clock {
     }
 
     /// The time left; none if there is no deadline.
-    #[must_use]
     pub fn time_left(&self) -> Option<Duration> {
         self.deadline
             .map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// True once the deadline has passed.
-    #[must_use]
     pub fn is_over(&self) -> bool {
         self.time_left().is_some_and(|left| left.is_zero())
     }
 
     /// True once so little time is left that nothing new is begun: a minute, or a tenth of a
     /// shorter run.
-    #[must_use]
     pub fn is_near_the_end(&self) -> bool {
         self.time_left().is_some_and(|left| left <= self.last)
     }
 
     /// Seconds since the run started.
-    #[must_use]
     pub fn elapsed_seconds(&self) -> f64 {
         self.started.elapsed().as_secs_f64()
     }
 }
 
 /// The day of a moment, in UTC, as `YYYY-MM-DD`.
-#[must_use]
 pub fn format_date(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(
         |_| String::new(),
@@ -132,7 +121,6 @@ pub fn format_date(seconds: i64) -> String {
 }
 
 /// A moment in UTC, as `YYYY-MM-DD HH:MM UTC`.
-#[must_use]
 pub fn format_date_time(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(
         |_| String::new(),
@@ -146,7 +134,6 @@ pub fn format_date_time(seconds: i64) -> String {
 /// The first second of a day, in UTC, written in one of the forms that MISP takes for an event's
 /// date: `YYYY-MM-DD`, also with `/`, `.` or blanks and without leading zeros (`Validation.php` of
 /// its CakePHP, `date`), and with a time behind it.
-#[must_use]
 pub fn parse_day(text: &str) -> Option<i64> {
     let text = text.trim();
     let day = text.split_once(['T', 't']).map_or(text, |(day, _)| day);
@@ -183,7 +170,6 @@ pub fn parse_day(text: &str) -> Option<i64> {
 /// The seconds since 1970 that a number means: up to 11 digits are seconds, up to 14 milliseconds,
 /// up to 17 microseconds, and more nanoseconds. A moment before 1973 is not told apart from one in
 /// milliseconds, and none is meant.
-#[must_use]
 pub fn to_seconds(number: i64) -> i64 {
     let unit = match number.unsigned_abs() {
         0..100_000_000_000 => 1,
@@ -197,13 +183,11 @@ pub fn to_seconds(number: i64) -> i64 {
 
 /// True for a moment that a change or a publication can have had: after 1970, and not later than
 /// tomorrow, since clocks differ.
-#[must_use]
 pub fn is_plausible(moment: i64, now: i64) -> bool {
     moment > 0 && moment <= now.saturating_add(DAY)
 }
 
 /// The moment of an HTTP header `Date`, in seconds since 1970.
-#[must_use]
 pub fn parse_http_date(text: &str) -> Option<i64> {
     jiff::fmt::rfc2822::parse(text.trim())
         .ok()
@@ -212,7 +196,6 @@ pub fn parse_http_date(text: &str) -> Option<i64> {
 
 /// The moment of a text as PHP's `date('c')` writes it, `2026-12-01T00:00:00+01:00`, in seconds
 /// since 1970.
-#[must_use]
 pub fn parse_iso(text: &str) -> Option<i64> {
     text.trim()
         .parse::<Timestamp>()
@@ -222,7 +205,6 @@ pub fn parse_iso(text: &str) -> Option<i64> {
 
 /// The moment that a `since` names: `all` (the beginning), `24h`, `7d`, `90m` (before now),
 /// `YYYY-MM-DD`, or seconds since 1970.
-#[must_use]
 pub fn parse_since(text: &str, now: i64) -> Option<i64> {
     let text = text.trim();
     if text.eq_ignore_ascii_case("all") {

@@ -64,7 +64,6 @@ pub struct HttpContext {
 impl HttpContext {
     /// Takes proxies and further certificates from where Cortex puts them
     /// (its `JobRunnerSrv.scala`). `folder` is the job folder.
-    #[must_use]
     pub fn new(
         timeouts: Timeouts,
         config: &Map<String, Value>,
@@ -89,7 +88,6 @@ impl HttpContext {
     }
 
     /// The same network for a part of the work that has a time of its own.
-    #[must_use]
     pub fn with_clock(&self, clock: Clock) -> Self {
         Self {
             clock,
@@ -98,14 +96,13 @@ impl HttpContext {
     }
 
     /// The run's clock.
-    #[must_use]
     pub fn clock(&self) -> Clock {
         self.clock
     }
 }
 
 /// A text that is not blank.
-pub(super) fn non_blank_text(value: Option<&Value>) -> Option<String> {
+pub fn non_blank_text(value: Option<&Value>) -> Option<String> {
     let text = value
         .and_then(Value::as_str)
         .map(str::trim)

@@ -117,7 +117,6 @@ impl Client {
     }
 
     /// The run's clock.
-    #[must_use]
     pub fn clock(&self) -> Clock {
         self.network.clock
     }
@@ -125,13 +124,11 @@ impl Client {
     /// The proxy that the server is reached through and where it is configured,
     /// `http://proxy:3128 (proxy of Cortex)`, without its user and password; none if it is reached
     /// directly.
-    #[must_use]
     pub fn describe_proxy(&self) -> Option<String> {
         self.way.as_ref().map(ProxyRoute::describe_standalone)
     }
 
     /// What the server showed at the last handshake, be it trusted or not; none over plain http.
-    #[must_use]
     pub fn server_certificate(&self) -> Option<ServerCertificate> {
         self.trust.server_certificate()
     }

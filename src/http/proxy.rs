@@ -21,7 +21,7 @@ const REMEDY: &str = "write it as http://host:port, or with https, socks5 or soc
 
 /// The proxies that hold for every connection without a choice of its own.
 #[derive(Clone, Debug)]
-pub(super) struct ProxyConfig {
+pub struct ProxyConfig {
     /// For `http` and for `https`.
     general: Vec<(&'static str, Secret, ProxySource)>,
     /// Hosts that are reached straight, as `NO_PROXY` lists them.
@@ -63,7 +63,7 @@ impl ProxyConfig {
     /// Those of Cortex, `config.proxy.http` and `config.proxy.https`, which it makes of the items
     /// `proxy_http` and `proxy_https` (its `JobRunnerSrv.scala`); without them those of the
     /// environment, whose variables may be written in either case.
-    pub(super) fn new(
+    pub fn new(
         config: &Map<String, Value>,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Self {
@@ -112,7 +112,7 @@ impl ProxyConfig {
     ///
     /// # Errors
     /// A proxy that is no URL, or none of a kind that we can speak to; named by where it was given.
-    pub(super) fn route(&self, origin: &Endpoint<'_>) -> Result<Option<ProxyRoute>> {
+    pub fn route(&self, origin: &Endpoint<'_>) -> Result<Option<ProxyRoute>> {
         let server = origin.url;
         match &origin.access.proxy {
             Some(ProxyChoice::Direct) => return Ok(None),
@@ -184,14 +184,14 @@ impl ProxyConfig {
 
 /// The proxy on the way to a server.
 #[derive(Clone, Debug)]
-pub(super) struct ProxyRoute {
+pub struct ProxyRoute {
     /// Its URL, which may carry a user and a password.
     url: Secret,
     /// The same without them.
-    pub(super) shown: String,
+    pub shown: String,
     given: ProxySource,
     /// Whether it is asked for a tunnel (`CONNECT`): it cannot speak in the server's stead then.
-    pub(super) is_tunnel: bool,
+    pub is_tunnel: bool,
 }
 
 impl ProxyRoute {
@@ -244,27 +244,27 @@ impl ProxyRoute {
     }
 
     /// True if the proxy itself is spoken to over TLS.
-    pub(super) fn is_https(&self) -> bool {
+    pub fn is_https(&self) -> bool {
         self.shown.starts_with("https:")
     }
 
     /// The proxy and whose it is, for messages.
-    pub(super) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         format!("the proxy {} ({})", self.shown, self.given.describe_owner())
     }
 
     /// The same on its own: `http://proxy:3128 (proxy of Cortex)`.
-    pub(super) fn describe_standalone(&self) -> String {
+    pub fn describe_standalone(&self) -> String {
         format!("{} (proxy {})", self.shown, self.given.describe_owner())
     }
 
     /// Where it was given, for messages.
-    pub(super) fn describe_source(&self) -> String {
+    pub fn describe_source(&self) -> String {
         self.given.to_string()
     }
 
     /// What lets a server be reached without it.
-    pub(super) fn bypass_hint(&self) -> &'static str {
+    pub fn bypass_hint(&self) -> &'static str {
         match self.given {
             ProxySource::Connection => "give the connection another \"proxy\"",
             ProxySource::Cortex(_) | ProxySource::Environment(_) => {
@@ -274,12 +274,12 @@ impl ProxyRoute {
     }
 
     /// The URL with user and password.
-    pub(super) fn full_url(&self) -> Option<Url> {
+    pub fn full_url(&self) -> Option<Url> {
         Url::parse(self.url.expose()).ok()
     }
 
     /// What is sent to the proxy as `Proxy-Authorization`, if it has a user.
-    pub(super) fn authorization(&self) -> Option<Secret> {
+    pub fn authorization(&self) -> Option<Secret> {
         let matcher = Matcher::builder().all(self.url.expose()).build();
         let to_anywhere = "http://host.invalid/".parse().ok()?;
         let intercept = matcher.intercept(&to_anywhere)?;
@@ -287,7 +287,7 @@ impl ProxyRoute {
     }
 
     /// True if we tell it who we are.
-    pub(super) fn has_user(&self) -> bool {
+    pub fn has_user(&self) -> bool {
         self.full_url()
             .is_some_and(|url| !url.username().is_empty() || url.password().is_some())
     }
@@ -297,7 +297,7 @@ impl ProxyRoute {
 ///
 /// # Errors
 /// A proxy that the client refuses.
-pub(super) fn apply_route(
+pub fn apply_route(
     builder: ClientBuilder,
     way: Option<&ProxyRoute>,
 ) -> Result<ClientBuilder> {

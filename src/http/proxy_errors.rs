@@ -21,7 +21,7 @@ const WORDS: usize = 200;
 const MOST_WAYS: usize = 5;
 
 /// What the HTTP client says of a connection to the proxy itself that did not come about.
-pub(super) const PROXY_ITSELF: &str = "failed to create underlying connection";
+pub const PROXY_ITSELF: &str = "failed to create underlying connection";
 
 /// A proxy's refusal of a tunnel.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -35,7 +35,7 @@ struct ProxyRefusal {
 
 /// Why no connection came about, if it is the proxy's doing; none if it is the server's, and the
 /// proxy only in between.
-pub(super) fn describe_connect_error(
+pub fn describe_connect_error(
     error: &reqwest::Error,
     way: &ProxyRoute,
     server: &Url,
@@ -128,7 +128,7 @@ fn describe_fault(why: &str) -> String {
 }
 
 /// What is said of a proxy whose port speaks TLS where plain http was expected.
-pub(super) fn describe_unexpected_tls(way: &ProxyRoute) -> String {
+pub fn describe_unexpected_tls(way: &ProxyRoute) -> String {
     format!(
         "{} does not speak plain http: write https:// in {}, or correct the port",
         way.describe(),
@@ -138,7 +138,7 @@ pub(super) fn describe_unexpected_tls(way: &ProxyRoute) -> String {
 
 /// Adds to a refusal what a proxy has to do with it. An answer that came through a tunnel is the
 /// server's.
-pub(super) fn add_proxy_help(
+pub fn add_proxy_help(
     failure: HttpError,
     way: Option<&ProxyRoute>,
     is_json: bool,

@@ -15,7 +15,7 @@ use crate::json::JsonStream;
 use crate::time::Clock;
 
 /// The largest answer that is read as one value, in bytes.
-pub(super) const LARGEST_VALUE: u64 = 4 << 20;
+pub const LARGEST_VALUE: u64 = 4 << 20;
 /// How much of a refusal is read, in bytes.
 const LARGEST_REFUSAL: u64 = 1 << 20;
 
@@ -141,7 +141,6 @@ impl Response {
     }
 
     /// A header, or the empty text.
-    #[must_use]
     pub fn header(&self, name: &str) -> String {
         self.response
             .headers()
@@ -152,7 +151,6 @@ impl Response {
     }
 
     /// The body, as a stream that ends with an error at the deadline.
-    #[must_use]
     pub fn into_body(self) -> Body {
         Body {
             clock: self.network.clock,
@@ -184,7 +182,6 @@ impl Response {
     }
 
     /// What was asked, for messages: `GET https://misp.example.org/servers/getVersion`.
-    #[must_use]
     pub fn request_line(&self) -> &str {
         &self.line
     }

@@ -10,7 +10,7 @@ use crate::time::format_date_time;
 const NAMES: usize = 5;
 
 /// What went wrong, and what to do about it.
-pub(super) fn describe_tls_error(error: &Error, trust: &TlsState) -> String {
+pub fn describe_tls_error(error: &Error, trust: &TlsState) -> String {
     match error {
         Error::InvalidCertificate(problem) => describe_certificate_error(problem, trust),
         Error::AlertReceived(alert) => describe_alert(*alert, trust),
@@ -203,7 +203,7 @@ fn describe_alert(alert: AlertDescription, trust: &TlsState) -> String {
 }
 
 /// What is said of a server that wants a certificate of ours.
-pub(super) fn describe_missing_certificate(takes_certificates: bool) -> &'static str {
+pub fn describe_missing_certificate(takes_certificates: bool) -> &'static str {
     if takes_certificates {
         "the server demands a client certificate: give it, with its private key, in \
          \"client_cert_path\""
@@ -215,7 +215,7 @@ pub(super) fn describe_missing_certificate(takes_certificates: bool) -> &'static
 
 /// What a refusal is about that comes as a web page, from the server that stands before the
 /// application.
-pub(in crate::http) fn recognise_page(text: &str) -> Option<&'static str> {
+pub fn recognise_page(text: &str) -> Option<&'static str> {
     const SIGNS: [(&str, &str); 6] = [
         // nginx, Apache, Go, Tomcat.
         ("plain HTTP request was sent to HTTPS port", IS_TLS),

@@ -9,37 +9,37 @@ use super::certificate::{self, ServerCertificate};
 
 /// What the server has shown so far.
 #[derive(Debug, Default)]
-pub(super) struct Handshake {
+pub struct Handshake {
     last: Mutex<Option<PeerCertificate>>,
     is_asked: AtomicBool,
 }
 
 /// What it showed at the last handshake.
 #[derive(Clone, Debug)]
-pub(super) struct PeerCertificate {
-    pub(super) certificate: ServerCertificate,
+pub struct PeerCertificate {
+    pub certificate: ServerCertificate,
     /// Who signed the last certificate of the chain: the authority that has to be trusted.
-    pub(super) authority: String,
-    pub(super) is_self_signed: bool,
+    pub authority: String,
+    pub is_self_signed: bool,
 }
 
 impl Handshake {
     /// Notes what the server shows.
-    pub(super) fn record_chain(&self, own: &CertificateDer<'_>, chain: &[CertificateDer<'_>]) {
+    pub fn record_chain(&self, own: &CertificateDer<'_>, chain: &[CertificateDer<'_>]) {
         *self.lock() = summarise_chain(own, chain);
     }
 
     /// Notes that it asks for our certificate.
-    pub(super) fn record_client_cert_request(&self) {
+    pub fn record_client_cert_request(&self) {
         self.is_asked.store(true, Ordering::Relaxed);
     }
 
     /// True if it ever asked for our certificate.
-    pub(super) fn is_client_cert_requested(&self) -> bool {
+    pub fn is_client_cert_requested(&self) -> bool {
         self.is_asked.load(Ordering::Relaxed)
     }
 
-    pub(super) fn last(&self) -> Option<PeerCertificate> {
+    pub fn last(&self) -> Option<PeerCertificate> {
         self.lock().clone()
     }
 

@@ -16,9 +16,9 @@ use super::root_store;
 
 /// Our certificate, if we have one; notes that the server asked for it.
 #[derive(Debug)]
-pub(super) struct ClientIdentity {
-    pub(super) seen: Arc<Handshake>,
-    pub(super) own: Option<Arc<CertifiedKey>>,
+pub struct ClientIdentity {
+    pub seen: Arc<Handshake>,
+    pub own: Option<Arc<CertifiedKey>>,
 }
 
 impl ResolvesClientCert for ClientIdentity {
@@ -41,7 +41,7 @@ impl ResolvesClientCert for ClientIdentity {
 ///
 /// # Errors
 /// What is missing or does not fit; nothing of the content is shown.
-pub(super) fn load(path: &Path, provider: &CryptoProvider) -> Result<CertifiedKey> {
+pub fn load(path: &Path, provider: &CryptoProvider) -> Result<CertifiedKey> {
     read_certified_key(path, provider)
         .with_context(|| format!("reading {} (\"client_cert_path\")", path.display()))
 }

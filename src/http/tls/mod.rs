@@ -19,15 +19,15 @@ use super::Endpoint;
 use super::context::HttpContext;
 use super::proxy::ProxyRoute;
 pub use certificate::ServerCertificate;
-pub(super) use errors::recognise_page;
+pub use errors::recognise_page;
 use handshake::Handshake;
 use identity::ClientIdentity;
-pub(super) use root_store::TrustedRoots;
+pub use root_store::TrustedRoots;
 use verifier::Verifier;
 
 /// What is known of a client's server, and how the administrator can mend what is wrong with it.
 #[derive(Clone, Debug)]
-pub(super) struct TlsState {
+pub struct TlsState {
     seen: Arc<Handshake>,
     takes_certificates: bool,
     has_own: bool,
@@ -40,7 +40,7 @@ pub(super) struct TlsState {
 /// # Errors
 /// A file of the connection that cannot be read, or lacks what it is for; a client certificate that
 /// a proxy would see.
-pub(super) fn configure_tls(
+pub fn configure_tls(
     builder: ClientBuilder,
     origin: &Endpoint<'_>,
     way: Option<&ProxyRoute>,
@@ -124,17 +124,17 @@ pub(super) fn configure_tls(
 
 impl TlsState {
     /// What the server showed at the last handshake.
-    pub(super) fn server_certificate(&self) -> Option<ServerCertificate> {
+    pub fn server_certificate(&self) -> Option<ServerCertificate> {
         self.seen.last().map(|shown| shown.certificate)
     }
 
     /// What went wrong, and what to do, if it was about TLS.
-    pub(super) fn explain_error(&self, error: &(dyn Error + 'static)) -> Option<String> {
+    pub fn explain_error(&self, error: &(dyn Error + 'static)) -> Option<String> {
         find_tls_error(error).map(|error| errors::describe_tls_error(error, self))
     }
 
     /// What may lie behind a connection that broke off without a word.
-    pub(super) fn disconnect_hint(&self) -> Option<&'static str> {
+    pub fn disconnect_hint(&self) -> Option<&'static str> {
         (self.seen.is_client_cert_requested() && !self.has_own)
             .then(|| errors::describe_missing_certificate(self.takes_certificates))
     }

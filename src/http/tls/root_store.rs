@@ -23,10 +23,10 @@ const MOST_FILES: usize = 10_000;
 
 /// A job's authorities, the same for all its servers.
 #[derive(Clone, Debug)]
-pub(in crate::http) struct TrustedRoots {
-    pub(super) store: RootCertStore,
+pub struct TrustedRoots {
+    pub store: RootCertStore,
     /// All of them but the built-in ones, as they were given.
-    pub(super) given: Vec<CertificateDer<'static>>,
+    pub given: Vec<CertificateDer<'static>>,
 }
 
 impl TrustedRoots {
@@ -34,7 +34,7 @@ impl TrustedRoots {
     /// others), and those of Cortex, which puts them into the job folder as `input/cacerts` and
     /// names that file by `REQUESTS_CA_BUNDLE` (its `JobRunnerSrv.scala`). What cannot be read is a
     /// warning in the report.
-    pub(super) fn load(network: &HttpContext) -> Self {
+    pub fn load(network: &HttpContext) -> Self {
         let mut roots = Self {
             store: RootCertStore::empty(),
             given: Vec::new(),
@@ -75,7 +75,7 @@ impl TrustedRoots {
     }
 
     /// Adds certificates, each once.
-    pub(super) fn add(&mut self, certificates: Vec<CertificateDer<'static>>) {
+    pub fn add(&mut self, certificates: Vec<CertificateDer<'static>>) {
         for certificate in certificates {
             if !self.given.contains(&certificate) {
                 // One that is no authority's can still be that of the server itself.
@@ -104,7 +104,7 @@ fn paths_from_environment(environment: &Environment) -> Vec<(PathBuf, &'static s
 ///
 /// # Errors
 /// What the system says; that there is none.
-pub(super) fn load_path(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+pub fn load_path(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     if !path.is_dir() {
         return load_file(path);
     }
@@ -139,7 +139,7 @@ fn load_file(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
 ///
 /// # Errors
 /// What the system says; that it is no regular file, or too large.
-pub(super) fn read_capped(path: &Path) -> Result<Vec<u8>> {
+pub fn read_capped(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     crate::files::open(path)?
         .take(LARGEST + 1)
@@ -155,7 +155,7 @@ pub(super) fn read_capped(path: &Path) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// That there is none; that one is broken.
-pub(super) fn parse_pem(text: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
+pub fn parse_pem(text: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     const BROKEN: &str = "a certificate in it is broken or cut off";
 
     let certificates = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();

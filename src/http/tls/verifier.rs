@@ -18,16 +18,16 @@ use super::root_store::TrustedRoots;
 
 /// Checks the certificates of one server.
 #[derive(Debug)]
-pub(super) struct Verifier {
-    pub(super) seen: Arc<Handshake>,
-    pub(super) algorithms: WebPkiSupportedAlgorithms,
+pub struct Verifier {
+    pub seen: Arc<Handshake>,
+    pub algorithms: WebPkiSupportedAlgorithms,
     /// Has the authorities of the whole job, once they were needed.
-    pub(super) network: HttpContext,
+    pub network: HttpContext,
     /// The certificates given for this server.
-    pub(super) own: Vec<CertificateDer<'static>>,
+    pub own: Vec<CertificateDer<'static>>,
     /// The authorities and those certificates, if there are any.
-    pub(super) roots: OnceLock<TrustedRoots>,
-    pub(super) is_checking: bool,
+    pub roots: OnceLock<TrustedRoots>,
+    pub is_checking: bool,
 }
 
 impl Verifier {
