@@ -1,15 +1,13 @@
-//! A form with files (`multipart/form-data`), written by hand: the HTTP client's own costs more
-//! than these lines.
+//! A form with files (`multipart/form-data`).
+
+use std::io::Read;
 
 use reqwest::Method;
+use reqwest::blocking::multipart::{Form, Part};
 use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 
-use super::{Client, HttpError, Response};
-use crate::sample::sha256;
-
-/// The part that has the JSON, as TheHive calls it (ScalliGraph's `Fields.scala`).
-const JSON_PART: &str = "_json";
+use super::{Client, HttpError, Response, request_line};
 
 /// A file of a form.
 #[derive(Clone, Debug)]
@@ -25,7 +23,8 @@ pub struct FormFile {
 }
 
 impl Client {
-    /// Posts a form to a path below the base URL: JSON in its part `_json`, and files.
+    /// Posts a form to a path below the base URL: JSON in its part `_json`, as TheHive calls it
+    /// (ScalliGraph's `Fields.scala`), and files.
     ///
     /// # Errors
     /// See [`HttpError`].
@@ -35,11 +34,28 @@ impl Client {
         json: &Value,
         files: &[FormFile],
     ) -> Result<Response, HttpError> {
-        let json = json.to_string();
-        let boundary = make_boundary(&json, files);
-        let body = encode_form(&boundary, &json, files);
-        let content_type = format!("multipart/form-data; boundary={boundary}");
+        let unusable = |error: &dyn std::error::Error| {
+            let line = request_line(&Method::POST, &self.resolve_url(path));
+            HttpError::not_sent(line, &error.to_string())
+        };
+        let json = Part::text(json.to_string()).mime_str("application/json");
+        // Names of files go as they are: TheHive would show the escapes.
+        let mut form = Form::new()
+            .percent_encode_noop()
+            .part("_json", json.map_err(|error| unusable(&error))?);
+        for file in files {
+            let part = Part::bytes(file.content.clone())
+                .file_name(clean_file_name(&file.name))
+                .mime_str(&file.content_type)
+                .map_err(|error| unusable(&error))?;
+            form = form.part(file.part.clone(), part);
+        }
 
+        // Sent as a whole, so that a refusal is read that comes before all is sent.
+        let content_type = format!("multipart/form-data; boundary={}", form.boundary());
+        let mut body = Vec::new();
+        let read = form.into_reader().read_to_end(&mut body);
+        read.map_err(|error| unusable(&error))?;
         self.send(Method::POST, path, |request| {
             request.header(CONTENT_TYPE, content_type).body(body)
         })?
@@ -47,54 +63,9 @@ impl Client {
     }
 }
 
-/// A line that stands in none of the parts: it is a hash of all of them.
-fn make_boundary(json: &str, files: &[FormFile]) -> String {
-    let mut hashes = sha256(json.as_bytes());
-    hashes.extend(files.iter().map(|file| sha256(&file.content)));
-    let mut boundary = format!("cortex-misp-{}", sha256(hashes.as_bytes()));
-    // No boundary may be longer than 70 characters (RFC 2046).
-    boundary.truncate(70);
-
-    boundary
-}
-
-fn encode_form(boundary: &str, json: &str, files: &[FormFile]) -> Vec<u8> {
-    let size: usize = files.iter().map(|file| file.content.len() + 512).sum();
-    let mut body = Vec::with_capacity(size + json.len() + 512);
-    let head = format!(
-        "Content-Disposition: form-data; name=\"{JSON_PART}\"\r\nContent-Type: application/json"
-    );
-    write_part(&mut body, boundary, &head, json.as_bytes());
-
-    for file in files {
-        let (part, name, content_type) = (
-            clean_header_value(&file.part),
-            clean_header_value(&file.name),
-            clean_header_value(&file.content_type),
-        );
-
-        let head = format!(
-            "Content-Disposition: form-data; name=\"{part}\"; \
-             filename=\"{name}\"\r\nContent-Type: {content_type}"
-        );
-        write_part(&mut body, boundary, &head, &file.content);
-    }
-
-    body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
-
-    body
-}
-
-fn write_part(body: &mut Vec<u8>, boundary: &str, head: &str, content: &[u8]) {
-    body.extend_from_slice(format!("--{boundary}\r\n{head}\r\n\r\n").as_bytes());
-    body.extend_from_slice(content);
-    body.extend_from_slice(b"\r\n");
-}
-
 /// What would end the header, or the quotes in it, as `_`.
-fn clean_header_value(text: &str) -> String {
-    let is_bad = |c: char| c.is_control() || matches!(c, '"' | '\\');
-    let clean = text.replace(is_bad, "_");
+fn clean_file_name(name: &str) -> String {
+    let clean = name.replace(|c: char| c.is_control() || matches!(c, '"' | '\\'), "_");
     if clean.trim().is_empty() {
         "file".to_owned()
     } else {
@@ -105,54 +76,16 @@ fn clean_header_value(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    fn file(name: &str, content: &[u8]) -> FormFile {
-        FormFile {
-            part: "attachment".to_owned(),
-            name: name.to_owned(),
-            content_type: "application/zip".to_owned(),
-            content: content.to_vec(),
-        }
-    }
-
-    #[test]
-    fn a_form_has_the_json_and_the_files() {
-        let body = encode_form(
-            "b",
-            &json!({"tlp": 2}).to_string(),
-            &[file("a.zip", b"PK\r\n\0")],
-        );
-
-        let wanted = "--b\r\nContent-Disposition: form-data; name=\"_json\"\r\nContent-Type: \
-            application/json\r\n\r\n\
-                      {\"tlp\":2}\r\n--b\r\nContent-Disposition: form-data; name=\"attachment\"; \
-                      filename=\"a.zip\"\r\n\
-                      Content-Type: application/zip\r\n\r\nPK\r\n\0\r\n--b--\r\n";
-
-        assert_eq!(String::from_utf8(body).unwrap(), wanted);
-    }
 
     #[test]
     fn a_name_ends_no_header() {
         assert_eq!(
-            clean_header_value("a\"; x=\r\nSet: \\1\0.exe"),
+            clean_file_name("a\"; x=\r\nSet: \\1\0.exe"),
             "a_; x=__Set: _1_.exe"
         );
         assert_eq!(
-            (
-                clean_header_value(" "),
-                clean_header_value("Lebenslauf ü.pdf")
-            ),
+            (clean_file_name(" "), clean_file_name("Lebenslauf ü.pdf")),
             ("file".to_owned(), "Lebenslauf ü.pdf".to_owned())
         );
-    }
-
-    #[test]
-    fn a_boundary_stands_in_no_part() {
-        let first = make_boundary("{}", &[file("a", b"content")]);
-        let second = make_boundary("{}", &[file("a", first.as_bytes())]);
-        assert!(first != second && first.len() <= 70);
-        assert_ne!(make_boundary("{}", &[]), make_boundary("{ }", &[]));
     }
 }
