@@ -1,7 +1,6 @@
 //! Whose word is taken: the web's authorities, the system's, and the certificates that the
 //! administrator gives.
 
-use std::env::split_paths;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,6 @@ use rustls::pki_types::pem::PemObject;
 
 use super::super::context::HttpContext;
 use super::certificate;
-use crate::environment::Environment;
 
 /// The largest file of certificates that is read, in bytes.
 const LARGEST: u64 = 4 << 20;
@@ -42,28 +40,38 @@ impl TrustedRoots {
         roots
             .store
             .add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
-        let environment = &network.run.environment;
-        let mut all = paths_from_environment(environment);
-        if all.is_empty() {
-            roots.add(rustls_native_certs::load_native_certs().certs);
+        let warn = |warning| network.run.observer.on_warning(warning);
+        let native = rustls_native_certs::load_native_certs();
+        roots.add(native.certs);
+        for error in native.errors {
+            warn(format!(
+                "the system's certificates, or those of SSL_CERT_FILE and SSL_CERT_DIR: {error}: \
+                 mend that"
+            ));
         }
+
         let file = network
             .folder
             .as_deref()
             .map(|folder| folder.join("input/cacerts"))
             .filter(|file| file.exists());
-
-        let bundle = environment
+        let bundle = network
+            .run
+            .environment
             .var_os("REQUESTS_CA_BUNDLE")
-            .filter(|path| !path.is_empty())
-            .map(PathBuf::from);
-        all.extend(file.map(|file| (file, "Cortex's \"cacerts\"")));
-        all.extend(bundle.map(|path| (path, "the environment variable REQUESTS_CA_BUNDLE")));
-
-        for (path, by) in all {
+            .filter(|path| !path.is_empty());
+        let given = [
+            (file, "Cortex's \"cacerts\""),
+            (
+                bundle.map(PathBuf::from),
+                "the environment variable REQUESTS_CA_BUNDLE",
+            ),
+        ];
+        for (path, by) in given {
+            let Some(path) = path else { continue };
             match load_path(&path) {
                 Ok(certificates) => roots.add(certificates),
-                Err(error) => network.run.observer.on_warning(format!(
+                Err(error) => warn(format!(
                     "{by}: reading the certificates in {}: {error:#}: mend that, or give none \
                      there",
                     path.display()
@@ -84,20 +92,6 @@ impl TrustedRoots {
             }
         }
     }
-}
-
-/// What the environment names instead of the system's own authorities. It is read here and not by
-/// the library, which would wait for a pipe, read a device without end, and say nothing of a file
-/// that is not there.
-fn paths_from_environment(environment: &Environment) -> Vec<(PathBuf, &'static str)> {
-    let file = environment
-        .var_os("SSL_CERT_FILE")
-        .map(|path| (path.into(), "the environment variable SSL_CERT_FILE"));
-    let folders = environment.var_os("SSL_CERT_DIR").unwrap_or_default();
-    let folders = split_paths(&folders).filter(|path| !path.as_os_str().is_empty());
-    file.into_iter()
-        .chain(folders.map(|path| (path, "the environment variable SSL_CERT_DIR")))
-        .collect()
 }
 
 /// The certificates in a file, or in the files of a folder.
