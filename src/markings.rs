@@ -39,37 +39,21 @@ impl Tlp {
     /// Reads TheHive's number; anything outside the scale is none.
     pub fn from_number(number: i64, scale: Scale) -> Option<Self> {
         match (number, scale) {
-            (0, _) => Some(Self::Clear),
-            (1, _) => Some(Self::Green),
-            (2, _) => Some(Self::Amber),
-            (3, Scale::Five) => Some(Self::AmberStrict),
-            (3, Scale::Four) | (4, _) => Some(Self::Red),
-            _ => None,
+            (3, Scale::Four) => Some(Self::Red),
+            _ => TLP.from_number(number),
         }
     }
 
     /// Reads TheHive's label (`tlpLabel`), or a word.
     pub fn from_word(word: &str) -> Option<Self> {
-        match word.trim().to_ascii_lowercase().as_str() {
-            "white" | "clear" => Some(Self::Clear),
-            "green" => Some(Self::Green),
-            "amber" => Some(Self::Amber),
-            "amber+strict" | "amber-strict" | "amber strict" | "amber_strict" | "amber:strict"
-            | "amberstrict" => Some(Self::AmberStrict),
-            "red" => Some(Self::Red),
-            _ => None,
-        }
+        TLP.from_word(word)
     }
 
     /// Reads a tag as people write it: `tlp:amber`, `TLP:AMBER+STRICT`, `tlp:"white"`, `tlp="red"`,
     /// ` tlp : red`, `TLP-RED`, `TLP|RED`, `TLP RED ONLY`. What says a TLP and cannot be read is
     /// RED ([`unreadable_tags`] tells which tags are meant).
     pub fn from_tag(tag: &str) -> Option<Self> {
-        match parse_tag(tag, &TLP) {
-            Said::Level(tlp) => Some(tlp),
-            Said::Unreadable => Some(Self::Red),
-            Said::Nothing => None,
-        }
+        TLP.from_tag(tag)
     }
 
     /// The strictest of the TLP tags in a list; none if there is none.
@@ -80,49 +64,22 @@ impl Tlp {
     /// The strictest of the tags that every MISP reads as a TLP: spelt as in its `tlp` taxonomy, in
     /// any case.
     pub fn from_plain_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        let is_plain = |tag: &&str, tlp: Self| {
-            let white = (tlp == Self::Clear).then_some("tlp:white");
-            std::iter::once(tlp.tag())
-                .chain(white)
-                .any(|name| name.eq_ignore_ascii_case(tag.trim()))
-        };
-
-        tags.into_iter()
-            .filter_map(|tag| Self::from_tag(tag).filter(|tlp| is_plain(&tag, *tlp)))
-            .max()
+        TLP.from_plain_tags(tags)
     }
 
     /// The word, in capitals.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Clear => "CLEAR",
-            Self::Green => "GREEN",
-            Self::Amber => "AMBER",
-            Self::AmberStrict => "AMBER+STRICT",
-            Self::Red => "RED",
-        }
+        TLP.row(self).map_or("", |row| row.word)
     }
 
     /// The tag of MISP's `tlp` taxonomy.
     pub fn tag(self) -> &'static str {
-        match self {
-            Self::Clear => "tlp:clear",
-            Self::Green => "tlp:green",
-            Self::Amber => "tlp:amber",
-            Self::AmberStrict => "tlp:amber+strict",
-            Self::Red => "tlp:red",
-        }
+        TLP.row(self).map_or("", |row| row.tag)
     }
 
     /// TheHive's number on the scale of five.
     pub fn number(self) -> u8 {
-        match self {
-            Self::Clear => 0,
-            Self::Green => 1,
-            Self::Amber => 2,
-            Self::AmberStrict => 3,
-            Self::Red => 4,
-        }
+        self as u8
     }
 
     /// The number that Cortex takes in an artifact, 0 to 3: AMBER+STRICT and RED are both 3.
@@ -155,13 +112,13 @@ pub enum Pap {
 impl Pap {
     /// Reads TheHive's number, 0 to 3 in every version.
     pub fn from_number(number: i64) -> Option<Self> {
-        match number {
-            0 => Some(Self::Clear),
-            1 => Some(Self::Green),
-            2 => Some(Self::Amber),
-            3 => Some(Self::Red),
-            _ => None,
-        }
+        PAP.from_number(number)
+    }
+
+    /// Reads a tag as people write it, in the forms of [`Tlp::from_tag`]: `PAP:RED`, `pap:white`.
+    /// What says a PAP and cannot be read is RED.
+    pub fn from_tag(tag: &str) -> Option<Self> {
+        PAP.from_tag(tag)
     }
 
     /// The strictest of the PAP tags in a list; none if there is none.
@@ -169,90 +126,130 @@ impl Pap {
         tags.into_iter().filter_map(Self::from_tag).max()
     }
 
-    /// Reads a tag as people write it, in the forms of [`Tlp::from_tag`]: `PAP:RED`, `pap:white`.
-    /// What says a PAP and cannot be read is RED.
-    pub fn from_tag(tag: &str) -> Option<Self> {
-        match parse_tag(tag, &PAP) {
-            Said::Level(pap) => Some(pap),
-            Said::Unreadable => Some(Self::Red),
-            Said::Nothing => None,
-        }
-    }
-
-    /// Reads a word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        match word.trim().to_ascii_lowercase().as_str() {
-            "white" | "clear" => Some(Self::Clear),
-            "green" => Some(Self::Green),
-            "amber" => Some(Self::Amber),
-            "red" => Some(Self::Red),
-            _ => None,
-        }
-    }
-
     /// The strictest of the tags that every MISP reads as a PAP: spelt as in its `PAP` taxonomy, in
     /// any case.
     pub fn from_plain_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        let is_plain = |tag: &&str, pap: Self| {
-            let white = (pap == Self::Clear).then_some("PAP:WHITE");
-            std::iter::once(pap.tag())
-                .chain(white)
-                .any(|name| name.eq_ignore_ascii_case(tag.trim()))
-        };
-
-        tags.into_iter()
-            .filter_map(|tag| Self::from_tag(tag).filter(|pap| is_plain(&tag, *pap)))
-            .max()
+        PAP.from_plain_tags(tags)
     }
 
     /// The word, in capitals.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Clear => "CLEAR",
-            Self::Green => "GREEN",
-            Self::Amber => "AMBER",
-            Self::Red => "RED",
-        }
+        PAP.row(self).map_or("", |row| row.word)
     }
 
     /// The tag of MISP's `PAP` taxonomy, whose names are in capitals.
     pub fn tag(self) -> &'static str {
-        match self {
-            Self::Clear => "PAP:CLEAR",
-            Self::Green => "PAP:GREEN",
-            Self::Amber => "PAP:AMBER",
-            Self::Red => "PAP:RED",
-        }
+        PAP.row(self).map_or("", |row| row.tag)
     }
 
     /// TheHive's number.
     pub fn number(self) -> u8 {
-        match self {
-            Self::Clear => 0,
-            Self::Green => 1,
-            Self::Amber => 2,
-            Self::Red => 3,
-        }
+        self as u8
     }
 }
 
 /// A marking, as tags say it.
-struct Marking<L> {
+struct Marking<L: 'static> {
     name: &'static str,
-    read: fn(&str) -> Option<L>,
     amber: L,
+    /// From open to closed, by TheHive's number.
+    rows: &'static [Row<L>],
+}
+
+/// How a level is written.
+struct Row<L> {
+    level: L,
+    word: &'static str,
+    tag: &'static str,
+    /// Other words for it, in small letters.
+    others: &'static [&'static str],
+}
+
+const fn row<L: Copy>(
+    level: L,
+    word: &'static str,
+    tag: &'static str,
+    others: &'static [&'static str],
+) -> Row<L> {
+    Row {
+        level,
+        word,
+        tag,
+        others,
+    }
 }
 
 const TLP: Marking<Tlp> = Marking {
     name: "tlp",
-    read: Tlp::from_word,
     amber: Tlp::Amber,
+    rows: &[
+        row(Tlp::Clear, "CLEAR", "tlp:clear", &["white"]),
+        row(Tlp::Green, "GREEN", "tlp:green", &[]),
+        row(Tlp::Amber, "AMBER", "tlp:amber", &[]),
+        row(
+            Tlp::AmberStrict,
+            "AMBER+STRICT",
+            "tlp:amber+strict",
+            &[
+                "amber-strict",
+                "amber strict",
+                "amber_strict",
+                "amber:strict",
+                "amberstrict",
+            ],
+        ),
+        row(Tlp::Red, "RED", "tlp:red", &[]),
+    ],
 };
+
 const PAP: Marking<Pap> = Marking {
     name: "pap",
-    read: Pap::from_word,
     amber: Pap::Amber,
+    rows: &[
+        row(Pap::Clear, "CLEAR", "PAP:CLEAR", &["white"]),
+        row(Pap::Green, "GREEN", "PAP:GREEN", &[]),
+        row(Pap::Amber, "AMBER", "PAP:AMBER", &[]),
+        row(Pap::Red, "RED", "PAP:RED", &[]),
+    ],
 };
+
+impl<L: Copy + Ord> Marking<L> {
+    fn row(&self, level: L) -> Option<&Row<L>> {
+        self.rows.iter().find(|row| row.level == level)
+    }
+
+    fn from_number(&self, number: i64) -> Option<L> {
+        let row = self.rows.get(usize::try_from(number).ok()?)?;
+        Some(row.level)
+    }
+
+    fn from_word(&self, word: &str) -> Option<L> {
+        let word = word.trim().to_ascii_lowercase();
+        let is_it = |row: &&Row<L>| {
+            row.word.eq_ignore_ascii_case(&word) || row.others.contains(&word.as_str())
+        };
+        self.rows.iter().find(is_it).map(|row| row.level)
+    }
+
+    fn from_tag(&self, tag: &str) -> Option<L> {
+        match parse_tag(tag, self) {
+            Said::Level(level) => Some(level),
+            Said::Unreadable => self.rows.last().map(|row| row.level),
+            Said::Nothing => None,
+        }
+    }
+
+    fn from_plain_tags<'a>(&self, tags: impl IntoIterator<Item = &'a str>) -> Option<L> {
+        let white = format!("{}:white", self.name);
+        let plain = tags.into_iter().filter_map(|tag| {
+            let row = self.row(self.from_tag(tag)?)?;
+            let is_name = |name: &str| name.eq_ignore_ascii_case(tag.trim());
+            (is_name(row.tag) || is_name(&white)).then_some(row.level)
+        });
+
+        plain.max()
+    }
+}
 
 /// What a tag says of one marking.
 enum Said<L> {
@@ -274,7 +271,7 @@ enum Said<L> {
 /// further words CLEAR and GREEN count for nothing, so that a sentence (`tlp not clear`) lowers no
 /// default.
 fn parse_tag<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Said<L> {
-    let Marking { name, read, .. } = marking;
+    let name = marking.name;
     // Nearly no tag is meant, and all of them are looked at.
     let begins = |tag: &str| {
         tag.get(..name.len())
@@ -298,7 +295,9 @@ fn parse_tag<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Said<L> {
             .nth(name.len())
             .is_some_and(|c| !c.is_alphanumeric());
 
-        let level = read(rest.trim_start_matches(['-', '_', '.', '/'])).filter(|_| is_parted);
+        let level = marking
+            .from_word(rest.trim_start_matches(['-', '_', '.', '/']))
+            .filter(|_| is_parted);
         return level
             .or_else(|| level_among_words(tag, marking))
             .map_or(Said::Nothing, Said::Level);
@@ -306,7 +305,7 @@ fn parse_tag<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Said<L> {
 
     let word = word.trim_matches([':', '=']);
 
-    match read(word) {
+    match marking.from_word(word) {
         Some(level) => Said::Level(level),
         None if word.to_ascii_lowercase().starts_with("ex:") => Said::Nothing,
         None => Said::Unreadable,
@@ -325,7 +324,7 @@ fn strip_version(rest: &str) -> &str {
 
 /// The strictest level among the words of a tag that begins with this one.
 fn level_among_words<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Option<L> {
-    let Marking { name, read, amber } = marking;
+    let read = |word: &str| marking.from_word(word);
     let is_between = |c: char| !c.is_alphanumeric() && !tags::is_invisible(c);
     let words: Vec<String> = tag.split(is_between).map(tags::fold_name).collect();
     let words = words
@@ -333,7 +332,7 @@ fn level_among_words<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Option<L
         .flat_map(|part| part.split(|c: char| !c.is_alphanumeric()))
         .filter(|word| !word.is_empty());
     let mut words = words.peekable();
-    if !strip_version(words.next()?.strip_prefix(*name)?).is_empty() {
+    if !strip_version(words.next()?.strip_prefix(marking.name)?).is_empty() {
         return None;
     }
     while words
@@ -348,7 +347,7 @@ fn level_among_words<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Option<L
         .chain(pairs)
         .max()?;
 
-    (level >= *amber || read(&words.join(" ")).is_some()).then_some(level)
+    (level >= marking.amber || read(&words.join(" ")).is_some()).then_some(level)
 }
 
 /// The tags that are meant as a TLP or PAP and cannot be read, so that they count as RED.
