@@ -9,6 +9,7 @@ use sha2::Sha256;
 use uuid::{Builder, Uuid};
 
 use crate::secret::Secret;
+use crate::text::to_hex;
 
 const PRODUCT: &str = "cortex-misp";
 const SIGNED: usize = 10;
@@ -161,8 +162,7 @@ impl Ids {
         };
 
         let (head, _) = plain.as_bytes().split_at(SIGNED);
-        let signature = [product_mark(head), self.instance_mark(kind, head)].concat();
-        let bytes: Vec<u8> = head.iter().copied().chain(signature).collect();
+        let bytes = [head, &self.signature(kind, head)].concat();
 
         Uuid::from_slice(&bytes).unwrap_or(plain)
     }
@@ -217,7 +217,11 @@ impl Ids {
 
     fn is_marked(&self, kind: Kind, uuid: &Uuid) -> bool {
         let (head, signature) = uuid.as_bytes().split_at(SIGNED);
-        signature == [product_mark(head), self.instance_mark(kind, head)].concat()
+        signature == self.signature(kind, head)
+    }
+
+    fn signature(&self, kind: Kind, head: &[u8]) -> Vec<u8> {
+        [product_mark(head), self.instance_mark(kind, head)].concat()
     }
 
     fn instance_mark(&self, kind: Kind, head: &[u8]) -> [u8; MARK] {
@@ -266,9 +270,7 @@ impl Ids {
             self.secret.as_ref().or(key)?,
             &[&parts.join(&0u8), event.as_bytes()],
         );
-        let check: [u8; CHECK] = first_bytes(&bytes);
-
-        Some(check.iter().map(|byte| format!("{byte:02x}")).collect())
+        Some(to_hex(&first_bytes::<CHECK>(&bytes)))
     }
 }
 

@@ -13,7 +13,7 @@ use zip::unstable::write::FileOptionsExt;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-use crate::text::trim_pasted;
+use crate::text::{to_hex, trim_pasted};
 use crate::types::replace_astral;
 
 /// The password of every sample in MISP (its `AttachmentTool.php`).
@@ -97,18 +97,12 @@ pub fn to_base64(bytes: &[u8]) -> String {
 
 /// The sha256 of the bytes, in lower-case hex.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    to_hex(&Sha256::digest(bytes))
 }
 
 /// The md5 of the bytes, in lower-case hex.
 pub fn md5(bytes: &[u8]) -> String {
-    Md5::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    to_hex(&Md5::digest(bytes))
 }
 
 /// How programs begin.

@@ -34,7 +34,7 @@ pub fn is_hidden(c: char) -> bool {
 
 /// True if a text has a hidden character.
 pub fn has_hidden(text: &str) -> bool {
-    text.chars().any(is_hidden)
+    text.contains(is_hidden)
 }
 
 /// A value without what was pasted with it: blanks and hidden characters at either end. What stands
@@ -87,14 +87,23 @@ pub fn reveal_hidden_in_lines(text: &str) -> Cow<'_, str> {
 }
 
 fn reveal_unless(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
-    let is_named = |c: char| is_hidden(c) && !stays(c);
-    if !text.chars().any(is_named) {
+    replace_hidden(text, stays, |c| format!("<U+{:04X}>", u32::from(c)))
+}
+
+/// A text with its hidden characters spelt, but for those that stay.
+fn replace_hidden(
+    text: &str,
+    stays: impl Fn(char) -> bool,
+    spell: impl Fn(char) -> String,
+) -> Cow<'_, str> {
+    let is_replaced = |c: char| is_hidden(c) && !stays(c);
+    if !text.contains(is_replaced) {
         return Cow::Borrowed(text);
     }
-    let mut all = String::with_capacity(text.len() + 16);
+    let mut all = String::with_capacity(text.len() + 64);
     for c in text.chars() {
-        match is_named(c) {
-            true => all.push_str(&format!("<U+{:04X}>", u32::from(c))),
+        match is_replaced(c) {
+            true => all.push_str(&spell(c)),
             false => all.push(c),
         }
     }
@@ -109,28 +118,39 @@ fn is_layout(c: char) -> bool {
 /// JSON that means the same and has no hidden character as it is: a report is read in terminals
 /// too.
 pub fn escape_json(json: String) -> String {
-    let is_escaped = |c: char| is_hidden(c) && c != '\n';
-    if !json.chars().any(is_escaped) {
-        return json;
-    }
-    let mut all = String::with_capacity(json.len() + 64);
-
-    for c in json.chars() {
-        match is_escaped(c) {
-            true => c
-                .encode_utf16(&mut [0; 2])
-                .iter()
-                .for_each(|half| all.push_str(&format!("\\u{half:04x}"))),
-            false => all.push(c),
-        }
-    }
-
-    all
+    let escape = |c: char| {
+        let mut halves = [0; 2];
+        let halves = c.encode_utf16(&mut halves).iter();
+        halves.map(|half| format!("\\u{half:04x}")).collect()
+    };
+    replace_hidden(&json, |c| c == '\n', escape).into_owned()
 }
 
 /// A number and its word: `1 event`, `3 events`.
 pub fn format_count(number: u64, one: &str, several: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { several })
+}
+
+/// Bytes as hexadecimal digits, in small letters.
+pub fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The words of a text in one line, with a blank between each two.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The first names of a list, and how many more there are.
+#[must_use]
+pub fn join_first(names: &[impl AsRef<str>], most: usize) -> String {
+    let first: Vec<_> = names.iter().take(most).map(AsRef::as_ref).collect();
+    let first = first.join(", ");
+
+    match names.len().saturating_sub(most) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
+use crate::text::one_line;
+
 /// One item of a configuration.
 #[derive(Clone, Debug)]
 pub struct OptionSpec {
@@ -170,8 +172,4 @@ fn has_type(value: &Value, name: &str) -> bool {
         Some(Value::Array(several)) => several.iter().any(|one| one == name),
         _ => false,
     }
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

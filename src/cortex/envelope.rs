@@ -60,7 +60,7 @@ impl Report {
                 "full": full,
             }),
             Self::Failure { message } => {
-                json!({"success": false, "errorMessage": one_line(&message)})
+                json!({"success": false, "errorMessage": text::one_line(&message)})
             }
         };
 
@@ -121,10 +121,6 @@ fn member_name(name: &str) -> String {
     } else {
         name.into_owned()
     }
-}
-
-fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Lists that may be shortened, the most dispensable first.

@@ -21,7 +21,7 @@ const LINKS: [&str; 4] = ["://", "www.", "mailto:", "xmpp:"];
 /// cannot be seen is named.
 #[must_use]
 pub fn neutralise_line(text: &str) -> String {
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = text::one_line(text);
     let text = text::reveal_hidden(&text);
     if has_markup(&text) {
         code_span(&text)

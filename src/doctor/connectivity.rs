@@ -1,12 +1,13 @@
 //! How a server is reached: proxy, name, connection, certificate, clock. The same for a MISP and
 //! for TheHive.
 
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 
 use url::{Host, Url};
 
 use super::Findings;
 use crate::http::{Client, HttpError, HttpErrorKind, ServerCertificate};
+use crate::text::join_first;
 use crate::time::{self, Clock, DAY};
 
 /// What is looked at before the first question.
@@ -91,22 +92,9 @@ fn check_dns(url: &Url, findings: &mut Findings) -> bool {
 
     match (host, port).to_socket_addrs() {
         Ok(found) => {
-            let mut found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+            let mut found: Vec<_> = found.map(|address| address.ip().to_string()).collect();
             found.dedup();
-            let more = found.len().saturating_sub(ADDRESSES);
-            let first: Vec<_> = found
-                .iter()
-                .take(ADDRESSES)
-                .map(ToString::to_string)
-                .collect();
-
-            let more = if more > 0 {
-                format!(" and {more} more")
-            } else {
-                String::new()
-            };
-
-            findings.ok(NAME, format!("{host} is {}{more}", first.join(", ")));
+            findings.ok(NAME, format!("{host} is {}", join_first(&found, ADDRESSES)));
             !found.is_empty()
         }
         Err(error) => {

@@ -11,6 +11,7 @@ use super::probe::ProbedServer;
 use crate::ids;
 use crate::misp::wire::Event;
 use crate::misp::{IndexEntry, IndexFilter, Window};
+use crate::text::join_first;
 
 const CHECK: &str = "targets";
 /// Events of ours that are looked for on the other servers, the newest ones.
@@ -153,17 +154,10 @@ fn describe_same_server(one: &str, other: &str) -> String {
 }
 
 fn describe_shared_events(one: &str, other: &str, both: &[Uuid], came_to: Option<&str>) -> String {
-    let first: Vec<_> = both.iter().take(NAMED).map(Uuid::to_string).collect();
-    let more = both.len().saturating_sub(NAMED);
-    let more = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
-
+    let both: Vec<_> = both.iter().map(Uuid::to_string).collect();
     let events = format!(
-        "\"{one}\" and \"{other}\" hold the same event: {}{more}",
-        first.join(", ")
+        "\"{one}\" and \"{other}\" hold the same event: {}",
+        join_first(&both, NAMED)
     );
     const REMEDY: &str = "let only one of the two export (\"purpose\")";
 

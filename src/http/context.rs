@@ -1,18 +1,19 @@
-//! What the network around us asks for, the same for every server of a job, and who is told of what
-//! is sent.
+//! What the network around us asks for, the same for every server of a job; how one server is
+//! reached; and who is told of what is sent.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::access::Timeouts;
-use super::error::{WORDS, one_line};
+use super::error::WORDS;
 use super::proxy::ProxyConfig;
 use super::tls::TrustedRoots;
 use crate::environment::Environment;
-use crate::secret::Scrubber;
+use crate::secret::{Scrubber, Secret};
+use crate::text::one_line;
 use crate::time::Clock;
 
 /// Who learns of requests while they are sent.
@@ -108,4 +109,50 @@ pub fn non_blank_text(value: Option<&Value>) -> Option<String> {
         .map(str::trim)
         .filter(|text| !text.is_empty());
     text.map(ToOwned::to_owned)
+}
+
+/// How a server is reached.
+#[derive(Clone, Debug)]
+pub struct ServerAccess {
+    /// Further certificates to trust, a PEM file or a folder of such.
+    pub cert_path: Option<PathBuf>,
+    /// Our own certificate and its private key, a PEM file.
+    pub client_cert_path: Option<PathBuf>,
+    /// False if the server's certificate is not checked.
+    pub cert_check: bool,
+    /// True if the configuration has items for this server's certificates; it has none for
+    /// TheHive's.
+    pub takes_certificates: bool,
+    /// The connection's own choice of a proxy; none if Cortex's or the environment's holds.
+    pub proxy: Option<ProxyChoice>,
+}
+
+impl Default for ServerAccess {
+    fn default() -> Self {
+        Self {
+            cert_path: None,
+            client_cert_path: None,
+            cert_check: true,
+            takes_certificates: false,
+            proxy: None,
+        }
+    }
+}
+
+/// A connection's own choice of a proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProxyChoice {
+    /// None: straight to the server.
+    Direct,
+    /// Through the proxy of this URL, which may carry a user and a password.
+    Through(Secret),
+}
+
+/// How long a server is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the next bytes of an answer.
+    pub read: Duration,
 }

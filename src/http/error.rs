@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::tls::recognise_page;
 use crate::secret::truncate_text;
+use crate::text::one_line;
 
 /// What is said of an answer that did not come to its end.
 pub(super) const BROKE_OFF: &str = "the answer broke off";
@@ -271,10 +272,6 @@ pub(super) fn body_text(body: &[u8]) -> String {
         text if text.starts_with('<') => "a web page, not an API's answer".to_owned(),
         text => text.to_owned(),
     }
-}
-
-pub(super) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Errors are cleaned already, so a cut can leave no half of a secret.

@@ -10,6 +10,7 @@ use crate::misp::wire::{Event, Organisation};
 use crate::misp::{IndexFilter, Misp};
 use crate::report::{ConnectionReporter, RunReport};
 use crate::tags::matches;
+use crate::text::join_first;
 
 /// What the names of the filters are on one MISP.
 #[derive(Clone, Debug, Default)]
@@ -304,16 +305,5 @@ fn build_filter(
 }
 
 fn join_names(names: impl Iterator<Item = String>) -> String {
-    let names: Vec<String> = names.collect();
-    let first = names
-        .iter()
-        .take(NAMED)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(", ");
-
-    match names.len().saturating_sub(NAMED) {
-        0 => first,
-        more => format!("{first} and {more} more"),
-    }
+    join_first(&names.collect::<Vec<_>>(), NAMED)
 }

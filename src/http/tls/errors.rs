@@ -4,6 +4,7 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
 use super::TlsState;
 use super::handshake::PeerCertificate;
+use crate::text::join_first;
 use crate::time::format_date_time;
 
 /// How many of a certificate's names are shown.
@@ -132,26 +133,11 @@ fn describe_wrong_name(shown: &PeerCertificate, wanted: &str, trust: &TlsState) 
         );
     }
 
-    let first = names
-        .iter()
-        .take(NAMES)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(", ");
-
-    let more = names.len().saturating_sub(NAMES);
-    let more = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
-
-    let item = trust.url_item();
-
     format!(
-        "the server's certificate is for another host name: it is for {first}{more}, not for \
-         {wanted}: correct the host in \
-         \"{item}\", or the certificate"
+        "the server's certificate is for another host name: it is for {}, not for {wanted}: \
+         correct the host in \"{}\", or the certificate",
+        join_first(names, NAMES),
+        trust.url_item()
     )
 }
 

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use crate::secret::Scrubber;
+use crate::text::to_hex;
 
 /// The longest tag, in characters (`InputCreateAlert` in TheHive's OpenAPI).
 pub const LONGEST_TAG: usize = 128;
@@ -31,11 +32,7 @@ pub(super) fn shorten_name<'a>(
         return line;
     }
     let digest = sha1_smol::Sha1::from(&line).digest().bytes();
-    let mark: String = digest
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let mark = to_hex(digest.first_chunk::<4>().map_or(&[], |first| first));
 
     format!(
         "{}~{mark}",

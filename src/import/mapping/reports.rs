@@ -269,7 +269,7 @@ impl Writer {
 
     /// A span of code, apart from another one.
     fn span(&mut self, text: &str) {
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = text::one_line(text);
         if text.is_empty() {
             return;
         }

@@ -11,7 +11,6 @@ use std::collections::HashSet;
 use std::io::{self, Read};
 
 use anyhow::{Result, bail};
-use md5::{Digest, Md5};
 use uuid::Uuid;
 
 use super::chunks::{Chunk, ChunkBuffer};
@@ -284,8 +283,5 @@ fn read_pieces(
 }
 
 fn md5_hex(text: &str) -> String {
-    Md5::digest(text.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    crate::sample::md5(text.as_bytes())
 }
