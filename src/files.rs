@@ -90,14 +90,7 @@ pub fn write_atomically(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<(
     // through.
     drop(fs::remove_file(&temporary));
 
-    let create = || {
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&temporary)
-    };
-
-    let written = create()
+    let written = File::create_new(&temporary)
         .and_then(|mut file| file.write_all(bytes))
         .and_then(|()| fs::rename(&temporary, folder.join(name)));
     if written.is_err() {
@@ -121,10 +114,7 @@ pub fn try_writing(folder: &Path, name: &str, lock: &str) -> io::Result<()> {
         std::process::id()
     ));
     drop(fs::remove_file(&trial));
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&trial)?;
+    File::create_new(&trial)?;
     match fs::remove_file(&trial) {
         // A run that began meanwhile takes it for what a dead one left.
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

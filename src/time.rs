@@ -4,9 +4,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 /// Seconds in a day.
 pub const DAY: i64 = 86_400;
@@ -114,20 +114,20 @@ impl Clock {
 
 /// The day of a moment, in UTC, as `YYYY-MM-DD`.
 pub fn format_date(seconds: i64) -> String {
-    Timestamp::from_second(seconds).map_or_else(
-        |_| String::new(),
-        |t| t.to_zoned_datetime(TimeZone::UTC).date().to_string(),
-    )
+    format_utc(seconds, "%F")
 }
 
 /// A moment in UTC, as `YYYY-MM-DD HH:MM UTC`.
 pub fn format_date_time(seconds: i64) -> String {
-    Timestamp::from_second(seconds).map_or_else(
+    format_utc(seconds, "%F %R UTC")
+}
+
+/// Nothing for what is no moment.
+fn format_utc(seconds: i64, form: &str) -> String {
+    let moment = Timestamp::from_second(seconds);
+    moment.map_or_else(
         |_| String::new(),
-        |t| {
-            let utc = t.to_zoned_datetime(TimeZone::UTC);
-            format!("{} {:02}:{:02} UTC", utc.date(), utc.hour(), utc.minute())
-        },
+        |moment| moment.strftime(form).to_string(),
     )
 }
 
@@ -227,9 +227,9 @@ pub fn parse_since(text: &str, now: i64) -> Option<i64> {
     };
 
     let number: i64 = text.get(..text.len() - 1)?.trim().parse().ok()?;
-    let ago = SignedDuration::from_secs(number.checked_mul(unit).filter(|ago| *ago >= 0)?);
+    let ago = number.checked_mul(unit).filter(|ago| *ago >= 0)?;
 
-    Some(now.saturating_sub(ago.as_secs()).max(0))
+    Some(now.saturating_sub(ago).max(0))
 }
 
 /// Whoever writes a smaller number means days or hours, not a moment in the early seventies.

@@ -24,7 +24,8 @@ impl Client {
             return self.open(path);
         }
         let (mut at, mut other) = (self.resolve_url(path), None::<Arc<Self>>);
-        let mut asked = request_line(&Method::GET, &at);
+        let line = request_line(&Method::GET, &at);
+        let mut asked = line.clone();
 
         for _ in 0..=MOST {
             let client = other.as_deref().unwrap_or(self);
@@ -45,11 +46,7 @@ impl Client {
                 });
             }
 
-            asked = format!(
-                "{}, redirected to {}",
-                request_line(&Method::GET, &self.resolve_url(path)),
-                without_query(&next)
-            );
+            asked = format!("{line}, redirected to {}", without_query(&next));
 
             other = if next.origin() == self.base.origin() {
                 None
@@ -60,16 +57,13 @@ impl Client {
             at = next;
         }
 
-        let to = without_query(&at);
         let cause = HttpErrorKind::Redirected {
             status: 302,
-            to: self.network.clean_words(&to),
+            to: self.network.clean_words(&without_query(&at)),
         };
+        let help = format!("after {MOST} others: nobody follows more");
 
-        Err(
-            HttpError::new(request_line(&Method::GET, &self.resolve_url(path)), cause)
-                .with_help(format!("after {MOST} others: nobody follows more")),
-        )
+        Err(HttpError::new(line, cause).with_help(help))
     }
 
     /// The client of another server, made once for files that follow each other.
@@ -92,7 +86,7 @@ impl Client {
             access: &self.access,
         };
 
-        let made = Self::build(&origin, &self.network, Arc::clone(&self.observer));
+        let made = Self::new(&origin, &self.network, Arc::clone(&self.observer));
         let made = made.map_err(|error| {
             HttpError::new(
                 asked.to_owned(),

@@ -3,13 +3,11 @@
 //! the key must not travel (`follow.rs` is about files that need no key). Errors carry method, URL,
 //! status and the server's own words.
 
-mod access;
 mod context;
 mod error;
 mod follow;
 mod multipart;
 mod proxy;
-mod proxy_errors;
 mod response;
 mod retry;
 mod tls;
@@ -21,12 +19,11 @@ use reqwest::blocking::{self, RequestBuilder};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, redirect};
 use serde::Serialize;
-use url::{Position, Url};
+use url::Url;
 
 use crate::secret::Secret;
 use crate::time::Clock;
-pub use access::{ProxyChoice, ServerAccess, Timeouts};
-pub use context::{HttpContext, RequestObserver, RunContext};
+pub use context::{HttpContext, ProxyChoice, RequestObserver, RunContext, ServerAccess, Timeouts};
 pub use error::{HttpError, HttpErrorKind, describe_errors, is_permanent_refusal};
 use error::{describe_unreachable, join_causes};
 pub use multipart::FormFile;
@@ -76,14 +73,6 @@ impl Client {
     /// A certificate file that cannot be read, a proxy that is no URL or of no known kind, a key
     /// that no header can carry.
     pub fn new(
-        origin: &Endpoint<'_>,
-        network: &HttpContext,
-        observer: Arc<dyn RequestObserver>,
-    ) -> Result<Self> {
-        Self::build(origin, network, observer)
-    }
-
-    fn build(
         origin: &Endpoint<'_>,
         network: &HttpContext,
         observer: Arc<dyn RequestObserver>,
@@ -291,7 +280,7 @@ impl Client {
             .to_ascii_lowercase()
             .contains("json");
         answer.check_status().map_err(|cause| {
-            proxy_errors::add_proxy_help(HttpError::new(line, cause), self.way.as_ref(), is_json)
+            proxy::add_proxy_help(HttpError::new(line, cause), self.way.as_ref(), is_json)
         })
     }
 
@@ -300,9 +289,8 @@ impl Client {
         let clean = |why: &str| self.network.run.scrubber.clean(why);
         // A server may refuse our certificate only after it was sent a request, which it then has
         // not read. On the way to plain http, TLS can be the proxy's only.
-        let is_its_own = |way: &ProxyRoute| {
-            !way.is_tunnel || join_causes(error).contains(proxy_errors::PROXY_ITSELF)
-        };
+        let is_its_own =
+            |way: &ProxyRoute| !way.is_tunnel || join_causes(error).contains(proxy::PROXY_ITSELF);
         let is_of_proxy = self.way.as_ref().is_some_and(is_its_own);
         if let Some(why) = self.trust.explain_error(error).filter(|_| !is_of_proxy) {
             return HttpErrorKind::Unreachable(clean(&why));
@@ -312,14 +300,15 @@ impl Client {
         if self.base.scheme() == "http" && join_causes(error).contains("invalid HTTP version") {
             return HttpErrorKind::Unreachable(match &self.way {
                 // What is no HTTP here came from the proxy, whatever the server speaks.
-                Some(way) if !way.is_tunnel => proxy_errors::describe_unexpected_tls(way),
+                Some(way) if !way.is_tunnel => proxy::describe_unexpected_tls(way),
                 Some(_) | None => NO_HTTP.to_owned(),
             });
         }
 
-        let of_proxy = self.way.as_ref().and_then(|way| {
-            proxy_errors::describe_connect_error(error, way, &self.base, &self.network)
-        });
+        let of_proxy = self
+            .way
+            .as_ref()
+            .and_then(|way| proxy::describe_connect_error(error, way, &self.base));
         let why = of_proxy.unwrap_or_else(|| describe_unreachable(error));
         if error.is_connect() || error.is_timeout() {
             return HttpErrorKind::Unreachable(clean(&why));
@@ -366,20 +355,11 @@ fn request_line(method: &Method, url: &Url) -> String {
 /// A URL as messages have it: without the named parameters that MISP takes at the end of a path
 /// (`/includeAttachments:0`), which tell nobody anything.
 fn without_named_parameters(url: &Url) -> String {
-    let path = url.path();
-    let named = path.match_indices('/').map(|(at, _)| at).find(|at| {
-        let segment = path.get(at + 1..).unwrap_or_default().split('/').next();
-        segment.is_some_and(|segment| segment.contains(':'))
-    });
-
-    match named.and_then(|at| path.get(..at)) {
-        Some(kept) => format!(
-            "{}{kept}{}",
-            &url[..Position::BeforePath],
-            &url[Position::AfterPath..]
-        ),
-        None => url.to_string(),
-    }
+    let segments = url.path().split('/');
+    let kept: Vec<_> = segments.take_while(|part| !part.contains(':')).collect();
+    let mut url = url.clone();
+    url.set_path(&kept.join("/"));
+    url.to_string()
 }
 
 #[cfg(test)]
@@ -392,7 +372,7 @@ mod tests {
             shown("https://h:8443/misp/events/view/5f0e/includeA:0/excludeB:1"),
             "https://h:8443/misp/events/view/5f0e"
         );
-        assert_eq!(shown("http://h:8/h:8?q=1"), "http://h:8?q=1");
+        assert_eq!(shown("http://h:8/h:8?q=1"), "http://h:8/?q=1");
 
         for url in [
             "https://h/",

@@ -1,6 +1,7 @@
-//! Through which proxy a server is reached. The connection's own choice comes first, then Cortex's,
-//! then the environment's; `NO_PROXY` holds for the last two. A client speaks to one server, so
-//! this is decided once.
+//! Through which proxy a server is reached, and what a proxy does wrong, or refuses, in words that
+//! say what to do. The connection's own choice comes first, then Cortex's, then the environment's;
+//! `NO_PROXY` holds for the last two. A client speaks to one server, so this is decided once. A
+//! proxy is named without its password.
 
 use std::fmt;
 
@@ -12,8 +13,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::Endpoint;
-use super::access::ProxyChoice;
-use super::context::non_blank_text;
+use super::context::{ProxyChoice, non_blank_text};
+use super::error::{HttpError, HttpErrorKind, join_causes};
 use crate::secret::Secret;
 
 /// What a proxy may be, for messages.
@@ -63,10 +64,7 @@ impl ProxyConfig {
     /// Those of Cortex, `config.proxy.http` and `config.proxy.https`, which it makes of the items
     /// `proxy_http` and `proxy_https` (its `JobRunnerSrv.scala`); without them those of the
     /// environment, whose variables may be written in either case.
-    pub fn new(
-        config: &Map<String, Value>,
-        environment: impl Fn(&str) -> Option<String>,
-    ) -> Self {
+    pub fn new(config: &Map<String, Value>, environment: impl Fn(&str) -> Option<String>) -> Self {
         let of_cortex = |scheme, item| {
             let whole = config
                 .get("proxy")
@@ -273,23 +271,9 @@ impl ProxyRoute {
         }
     }
 
-    /// The URL with user and password.
-    pub fn full_url(&self) -> Option<Url> {
-        Url::parse(self.url.expose()).ok()
-    }
-
-    /// What is sent to the proxy as `Proxy-Authorization`, if it has a user.
-    pub fn authorization(&self) -> Option<Secret> {
-        let matcher = Matcher::builder().all(self.url.expose()).build();
-        let to_anywhere = "http://host.invalid/".parse().ok()?;
-        let intercept = matcher.intercept(&to_anywhere)?;
-        intercept.basic_auth()?.to_str().ok().map(Secret::new)
-    }
-
     /// True if we tell it who we are.
     pub fn has_user(&self) -> bool {
-        self.full_url()
-            .is_some_and(|url| !url.username().is_empty() || url.password().is_some())
+        self.url.expose().contains('@')
     }
 }
 
@@ -297,14 +281,142 @@ impl ProxyRoute {
 ///
 /// # Errors
 /// A proxy that the client refuses.
-pub fn apply_route(
-    builder: ClientBuilder,
-    way: Option<&ProxyRoute>,
-) -> Result<ClientBuilder> {
+pub fn apply_route(builder: ClientBuilder, way: Option<&ProxyRoute>) -> Result<ClientBuilder> {
     let builder = builder.no_proxy();
     let Some(way) = way else { return Ok(builder) };
     let proxy = Proxy::all(way.url.expose())
         .ok()
         .with_context(|| format!("{} is no URL: {REMEDY}", way.given))?;
     Ok(builder.proxy(proxy))
+}
+
+/// What the HTTP client says of a connection to the proxy itself that did not come about.
+pub const PROXY_ITSELF: &str = "failed to create underlying connection";
+
+/// Why no connection came about, if it is the proxy's doing; none if it is the server's, and the
+/// proxy only in between.
+pub fn describe_connect_error(
+    error: &reqwest::Error,
+    way: &ProxyRoute,
+    server: &Url,
+) -> Option<String> {
+    let (why, name, place) = (join_causes(error), way.describe(), way.describe_source());
+    let is_tunnels = why.contains("tunnel error: ") || why.contains("SOCKS error: ");
+
+    if !error.is_connect() {
+        None
+    } else if why.contains("proxy authorization required") {
+        Some(describe_auth_refusal(way))
+    } else if why.contains("tunnel error: unsuccessful") {
+        // The client does not say how it was refused.
+        Some(format!(
+            "{name} makes no tunnel to {}:{}: allow it there, check that it can reach that host, \
+             correct its user and password in {place}, or {}",
+            server.host_str().unwrap_or_default(),
+            server.port_or_known_default().unwrap_or_default(),
+            way.bypass_hint()
+        ))
+    } else if error.is_timeout() {
+        Some(format!(
+            "no connection in time ({why}) through {name}, given in {place}"
+        ))
+    } else if why.contains("error resolving for socks proxy") {
+        Some(format!(
+            "the host name is not known here: write socks5h in {place}, and the proxy looks it up \
+             ({why})"
+        ))
+    } else if is_tunnels || !way.is_tunnel {
+        Some(format!("{name} {}: check {place}", describe_fault(&why)))
+    } else {
+        None
+    }
+}
+
+/// What the HTTP client says when a proxy fails, in small letters, since it has no kinds for that,
+/// and what it means; the first that is found counts.
+const FAULTS: [(&str, &str); 9] = [
+    (
+        "socks error: credentials not accepted",
+        "does not take the user and password",
+    ),
+    (
+        "socks error: no acceptable auth method",
+        "wants a user and a password",
+    ),
+    ("authentication incorrectly", "wants a user and a password"),
+    ("socks error: host unreachable", "cannot reach the server"),
+    (
+        "unexpected end of file",
+        "ended the connection without a word",
+    ),
+    (
+        "socks error: failed to create underlying",
+        "cannot be reached",
+    ),
+    (
+        "dns error",
+        "cannot be reached: its host name is not known here",
+    ),
+    (
+        "connection refused",
+        "cannot be reached: connection refused",
+    ),
+    (
+        "parsing server response",
+        "does not answer as a SOCKS proxy does",
+    ),
+];
+
+fn describe_fault(why: &str) -> String {
+    let small = why.to_ascii_lowercase();
+    let known = FAULTS.iter().find(|(sign, _)| small.contains(sign));
+    known.map_or_else(
+        || format!("cannot be used: {why}"),
+        |(_, meaning)| (*meaning).to_owned(),
+    )
+}
+
+/// What is said of a proxy whose port speaks TLS where plain http was expected.
+pub fn describe_unexpected_tls(way: &ProxyRoute) -> String {
+    format!(
+        "{} does not speak plain http: write https:// in {}, or correct the port",
+        way.describe(),
+        way.describe_source()
+    )
+}
+
+/// Adds to a refusal what a proxy has to do with it. An answer that came through a tunnel is the
+/// server's.
+pub fn add_proxy_help(failure: HttpError, way: Option<&ProxyRoute>, is_json: bool) -> HttpError {
+    let (Some(way), Some(status)) = (way.filter(|way| !way.is_tunnel), failure.status()) else {
+        return failure;
+    };
+    match status {
+        407 => HttpError {
+            cause: HttpErrorKind::Unreachable(describe_auth_refusal(way)),
+            ..failure
+        },
+        403 | 500..=599 if !is_json => failure.with_help(format!(
+            "the answer came through {} and may be its own: {}",
+            way.describe(),
+            way.bypass_hint()
+        )),
+        _ => failure,
+    }
+}
+
+fn describe_auth_refusal(way: &ProxyRoute) -> String {
+    let (name, place) = (way.describe(), way.describe_source());
+    if way.has_user() {
+        format!(
+            "{name} does not take the user and password that are given in {place}: correct them \
+             there (signs such as @ : / % escaped, as in %40), or have it take Basic, the only way \
+             that is spoken here"
+        )
+    } else {
+        format!(
+            "{name} wants a user and a password: give them in {place}, before the host: {}",
+            way.shown.replacen("://", "://user:password@", 1)
+        )
+    }
 }

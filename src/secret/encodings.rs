@@ -111,7 +111,10 @@ impl SecretPatterns {
             // What stands behind `key=` may look like an escape of a mail: both readings count.
             for reading in [reading.unescape(&['=']), Some(reading)].iter().flatten() {
                 found.extend(self.plain.find_all(reading, reading.fold(), is_foreign));
-                found.extend(self.encoded.find_all(reading, reading.fold_encoded(), is_foreign));
+                found.extend(
+                    self.encoded
+                        .find_all(reading, reading.fold_encoded(), is_foreign),
+                );
             }
         }
         found.sort_unstable_by_key(|place| place.start);
@@ -152,12 +155,7 @@ impl PatternSet {
     }
 
     /// Where they stand in the text that a folded reading was made of.
-    fn find_all(
-        &self,
-        reading: &Reading,
-        folded: Reading,
-        is_foreign: bool,
-    ) -> Vec<Range<usize>> {
+    fn find_all(&self, reading: &Reading, folded: Reading, is_foreign: bool) -> Vec<Range<usize>> {
         let hits = self.automaton.iter();
         let hits = hits.flat_map(|automaton| automaton.find_overlapping_iter(&folded.text));
         let places = hits.filter_map(|hit| {

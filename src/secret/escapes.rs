@@ -109,5 +109,7 @@ fn parse_char(text: &str, length: usize, radix: u32) -> Option<char> {
 fn parse_number(text: &str, length: usize, radix: u32) -> Option<u32> {
     let digits = text.get(..length)?;
     let is_number = digits.chars().all(|digit| digit.is_digit(radix));
-    u32::from_str_radix(digits, radix).ok().filter(|_| is_number)
+    u32::from_str_radix(digits, radix)
+        .ok()
+        .filter(|_| is_number)
 }

@@ -432,7 +432,10 @@ fn what_came_from_outside_is_withheld_only_for_a_whole_long_secret() {
         key.to_lowercase(),
     ] {
         assert!(
-            scrubber.has_secret_in(&text) && scrubber.clean_content_truncated(&text, 1_000).contains(REMOVED),
+            scrubber.has_secret_in(&text)
+                && scrubber
+                    .clean_content_truncated(&text, 1_000)
+                    .contains(REMOVED),
             "{text}"
         );
     }

@@ -3,9 +3,7 @@
 mod certificate;
 mod errors;
 mod handshake;
-mod identity;
 mod root_store;
-mod verifier;
 
 use std::error::Error;
 use std::io;
@@ -20,10 +18,8 @@ use super::context::HttpContext;
 use super::proxy::ProxyRoute;
 pub use certificate::ServerCertificate;
 pub use errors::recognise_page;
-use handshake::Handshake;
-use identity::ClientIdentity;
+use handshake::{ClientIdentity, Handshake, Verifier};
 pub use root_store::TrustedRoots;
-use verifier::Verifier;
 
 /// What is known of a client's server, and how the administrator can mend what is wrong with it.
 #[derive(Clone, Debug)]
@@ -55,20 +51,16 @@ pub fn configure_tls(
     let is_encrypted = is_https || way.is_some_and(ProxyRoute::is_https);
 
     if let Some(path) = access.cert_path.as_ref().filter(|_| is_encrypted) {
-        let reading = || {
-            format!(
-                "reading the certificates in {} (\"cert_path\")",
-                path.display()
-            )
-        };
-
-        given.extend(root_store::load_path(path).with_context(reading)?);
+        let certificates = root_store::load_path(path);
+        given.extend(certificates.with_context(|| {
+            let path = path.display();
+            format!("reading the certificates in {path} (\"cert_path\")")
+        })?);
     }
 
     if let Some(text) = &network.cacerts {
-        match root_store::parse_pem(text.as_bytes())
-            .context("reading the certificates in \"cacerts\"")
-        {
+        let certificates = root_store::parse_pem(text.as_bytes());
+        match certificates.context("reading the certificates in \"cacerts\"") {
             Ok(certificates) => given.extend(certificates),
             Err(error) if is_encrypted => return Err(error),
             // Nothing is encrypted here, and it would go wrong with the first address that is
@@ -78,24 +70,24 @@ pub fn configure_tls(
     }
 
     if let Some(path) = access.client_cert_path.as_ref().filter(|_| is_https) {
-        // The HTTP client speaks TLS in one way to both, so such a proxy would be shown the
-        // certificate as well.
-        let is_ours_alone = !way.is_some_and(ProxyRoute::is_https);
-
+        // The HTTP client speaks TLS in one way to both.
         ensure!(
-            is_ours_alone,
+            !way.is_some_and(ProxyRoute::is_https),
             "\"client_cert_path\" does not go with a proxy that is itself spoken to over TLS, \
              which would be shown the \
              certificate: write the proxy as http://"
         );
 
-        own = Some(identity::load(path, &provider)?);
+        own = Some(handshake::load_identity(path, &provider)?);
     }
 
-    let (seen, has_own) = (Arc::new(Handshake::default()), own.is_some());
-
+    let trust = TlsState {
+        seen: Arc::default(),
+        takes_certificates: access.takes_certificates,
+        has_own: own.is_some(),
+    };
     let verifier = Verifier {
-        seen: Arc::clone(&seen),
+        seen: Arc::clone(&trust.seen),
         algorithms: provider.signature_verification_algorithms,
         network: network.clone(),
         own: given,
@@ -108,16 +100,10 @@ pub fn configure_tls(
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_cert_resolver(Arc::new(ClientIdentity {
-            seen: Arc::clone(&seen),
+            seen: Arc::clone(&trust.seen),
             own: own.map(Arc::new),
         }));
-
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let trust = TlsState {
-        seen,
-        takes_certificates: access.takes_certificates,
-        has_own,
-    };
 
     Ok((builder.tls_backend_preconfigured(config), trust))
 }
