@@ -3,8 +3,6 @@
 //! `NO_PROXY` holds for the last two. A client speaks to one server, so this is decided once. A
 //! proxy is named without its password.
 
-use std::fmt;
-
 use anyhow::{Context, Result, anyhow, ensure};
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Proxy;
@@ -29,33 +27,23 @@ pub struct ProxyConfig {
     straight: String,
 }
 
-/// Where a proxy was given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ProxySource {
-    Connection,
-    /// The item of Cortex's configuration.
-    Cortex(&'static str),
-    /// The variable.
-    Environment(&'static str),
+/// Where a proxy was given, for messages.
+#[derive(Clone, Debug)]
+struct ProxySource {
+    /// Whose it is, in a word or two.
+    owner: String,
+    place: String,
+    /// What lets a server be reached without it.
+    bypass: &'static str,
 }
 
 impl ProxySource {
-    /// Whose it is, in a word or two.
-    fn describe_owner(self) -> String {
-        match self {
-            Self::Connection => "of the connection".to_owned(),
-            Self::Cortex(_) => "of Cortex".to_owned(),
-            Self::Environment(name) => format!("of {name}"),
-        }
-    }
-}
-
-impl fmt::Display for ProxySource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connection => f.write_str("\"proxy\" of the connection"),
-            Self::Cortex(item) => write!(f, "configuration item \"{item}\""),
-            Self::Environment(name) => write!(f, "environment variable {name}"),
+    /// One for all connections, whose servers may be named in `NO_PROXY`.
+    fn general(owner: &str, place: String) -> Self {
+        Self {
+            owner: format!("of {owner}"),
+            place,
+            bypass: "name the server's host in NO_PROXY to go around it",
         }
     }
 }
@@ -65,43 +53,35 @@ impl ProxyConfig {
     /// `proxy_http` and `proxy_https` (its `JobRunnerSrv.scala`); without them those of the
     /// environment, whose variables may be written in either case.
     pub fn new(config: &Map<String, Value>, environment: impl Fn(&str) -> Option<String>) -> Self {
-        let of_cortex = |scheme, item| {
-            let whole = config
-                .get("proxy")
-                .and_then(|proxy| non_blank_text(proxy.get(scheme)));
-            Some((
-                scheme,
-                Secret::new(&whole.or_else(|| non_blank_text(config.get(item)))?),
-                ProxySource::Cortex(item),
-            ))
+        let of_cortex = |scheme: &'static str| {
+            let item = format!("proxy_{scheme}");
+            let proxy = config.get("proxy").and_then(|proxy| proxy.get(scheme));
+            let url = non_blank_text(proxy).or_else(|| non_blank_text(config.get(&item)))?;
+            let place = format!("configuration item \"{item}\"");
+            Some((scheme, url, ProxySource::general("Cortex", place)))
         };
-
         let variable = |name: &str| {
-            let given = [name.to_ascii_lowercase(), name.to_owned()]
-                .into_iter()
-                .filter_map(|name| environment(&name));
-            given.into_iter().find(|text| !text.trim().is_empty())
+            let either_case = [name.to_ascii_lowercase(), name.to_owned()];
+            let mut given = either_case.iter().filter_map(|name| environment(name));
+            given.find(|text| !text.trim().is_empty())
+        };
+        let of_environment = |(scheme, name)| {
+            let place = format!("environment variable {name}");
+            Some((scheme, variable(name)?, ProxySource::general(name, place)))
         };
 
-        let of_environment = |scheme, name| {
-            Some((
-                scheme,
-                Secret::new(&variable(name)?),
-                ProxySource::Environment(name),
-            ))
-        };
-
-        let general = [
-            of_cortex("http", "proxy_http"),
-            of_cortex("https", "proxy_https"),
-            of_environment("http", "HTTP_PROXY"),
-            of_environment("https", "HTTPS_PROXY"),
-            of_environment("http", "ALL_PROXY"),
-            of_environment("https", "ALL_PROXY"),
+        let variables = [
+            ("http", "HTTP_PROXY"),
+            ("https", "HTTPS_PROXY"),
+            ("http", "ALL_PROXY"),
+            ("https", "ALL_PROXY"),
         ];
-
+        let general = ["http", "https"].into_iter().filter_map(of_cortex);
+        let general = general.chain(variables.into_iter().filter_map(of_environment));
         Self {
-            general: general.into_iter().flatten().collect(),
+            general: general
+                .map(|(scheme, url, given)| (scheme, Secret::new(&url), given))
+                .collect(),
             straight: variable("NO_PROXY").unwrap_or_default(),
         }
     }
@@ -115,24 +95,21 @@ impl ProxyConfig {
         match &origin.access.proxy {
             Some(ProxyChoice::Direct) => return Ok(None),
             Some(ProxyChoice::Through(url)) => {
-                return ProxyRoute::new(url, ProxySource::Connection, server).map(Some);
+                let given = ProxySource {
+                    owner: "of the connection".to_owned(),
+                    place: "\"proxy\" of the connection".to_owned(),
+                    bypass: "give the connection another \"proxy\"",
+                };
+                return ProxyRoute::new(url, given, server).map(Some);
             }
             None => {}
         }
 
-        let Some((_, url, given)) = self
-            .general
-            .iter()
-            .find(|(scheme, ..)| *scheme == server.scheme())
-        else {
-            return Ok(None);
-        };
-
-        if self.is_bypassed(server) {
-            Ok(None)
-        } else {
-            ProxyRoute::new(url, *given, server).map(Some)
-        }
+        let mut general = self.general.iter();
+        general
+            .find(|(scheme, ..)| *scheme == server.scheme() && !self.is_bypassed(server))
+            .map(|(_, url, given)| ProxyRoute::new(url, given.clone(), server))
+            .transpose()
     }
 
     /// True if `NO_PROXY` names a server: by a suffix of its name, its address, or its network.
@@ -201,7 +178,7 @@ impl ProxyRoute {
             format!("http://{text}")
         };
 
-        let wrong = |problem: &str| anyhow!("{given} {problem}: {REMEDY}");
+        let wrong = |problem: &str| anyhow!("{} {problem}: {REMEDY}", given.place);
         let mut url =
             Url::parse(&text).map_err(|problem| wrong(&format!("is no URL ({problem})")))?;
         let scheme = url.scheme().to_owned();
@@ -215,8 +192,8 @@ impl ProxyRoute {
         );
         ensure!(
             ["", "/"].contains(&url.path()) && url.query().is_none() && url.fragment().is_none(),
-            "{given} goes on behind the host: {REMEDY}, and a /, ? or # in a password as %2F, %3F \
-             or %23"
+            "{} goes on behind the host: {REMEDY}, and a /, ? or # in a password as %2F, %3F or %23",
+            given.place
         );
 
         let full = Secret::new(url.as_str());
@@ -248,27 +225,12 @@ impl ProxyRoute {
 
     /// The proxy and whose it is, for messages.
     pub fn describe(&self) -> String {
-        format!("the proxy {} ({})", self.shown, self.given.describe_owner())
+        format!("the proxy {} ({})", self.shown, self.given.owner)
     }
 
     /// The same on its own: `http://proxy:3128 (proxy of Cortex)`.
     pub fn describe_standalone(&self) -> String {
-        format!("{} (proxy {})", self.shown, self.given.describe_owner())
-    }
-
-    /// Where it was given, for messages.
-    pub fn describe_source(&self) -> String {
-        self.given.to_string()
-    }
-
-    /// What lets a server be reached without it.
-    pub fn bypass_hint(&self) -> &'static str {
-        match self.given {
-            ProxySource::Connection => "give the connection another \"proxy\"",
-            ProxySource::Cortex(_) | ProxySource::Environment(_) => {
-                "name the server's host in NO_PROXY to go around it"
-            }
-        }
+        format!("{} (proxy {})", self.shown, self.given.owner)
     }
 
     /// True if we tell it who we are.
@@ -286,7 +248,7 @@ pub fn apply_route(builder: ClientBuilder, way: Option<&ProxyRoute>) -> Result<C
     let Some(way) = way else { return Ok(builder) };
     let proxy = Proxy::all(way.url.expose())
         .ok()
-        .with_context(|| format!("{} is no URL: {REMEDY}", way.given))?;
+        .with_context(|| format!("{} is no URL: {REMEDY}", way.given.place))?;
     Ok(builder.proxy(proxy))
 }
 
@@ -300,7 +262,7 @@ pub fn describe_connect_error(
     way: &ProxyRoute,
     server: &Url,
 ) -> Option<String> {
-    let (why, name, place) = (join_causes(error), way.describe(), way.describe_source());
+    let (why, name, place) = (join_causes(error), way.describe(), &way.given.place);
     let is_tunnels = why.contains("tunnel error: ") || why.contains("SOCKS error: ");
 
     if !error.is_connect() {
@@ -314,7 +276,7 @@ pub fn describe_connect_error(
              correct its user and password in {place}, or {}",
             server.host_str().unwrap_or_default(),
             server.port_or_known_default().unwrap_or_default(),
-            way.bypass_hint()
+            way.given.bypass
         ))
     } else if error.is_timeout() {
         Some(format!(
@@ -381,7 +343,7 @@ pub fn describe_unexpected_tls(way: &ProxyRoute) -> String {
     format!(
         "{} does not speak plain http: write https:// in {}, or correct the port",
         way.describe(),
-        way.describe_source()
+        way.given.place
     )
 }
 
@@ -399,14 +361,14 @@ pub fn add_proxy_help(failure: HttpError, way: Option<&ProxyRoute>, is_json: boo
         403 | 500..=599 if !is_json => failure.with_help(format!(
             "the answer came through {} and may be its own: {}",
             way.describe(),
-            way.bypass_hint()
+            way.given.bypass
         )),
         _ => failure,
     }
 }
 
 fn describe_auth_refusal(way: &ProxyRoute) -> String {
-    let (name, place) = (way.describe(), way.describe_source());
+    let (name, place) = (way.describe(), &way.given.place);
     if way.has_user() {
         format!(
             "{name} does not take the user and password that are given in {place}: correct them \
