@@ -207,11 +207,9 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<Response, HttpError> {
-        let bytes = serde_json::to_vec(body);
-        self.send(method, path, |request| match bytes {
-            Ok(bytes) => request.body(bytes),
-            Err(_) => request,
-        })
+        // What we send is always JSON.
+        let bytes = serde_json::to_vec(body).unwrap_or_default();
+        self.send(method, path, |request| request.body(bytes))
     }
 
     fn send(
@@ -332,15 +330,19 @@ fn headers(origin: &Endpoint<'_>) -> Result<HeaderMap> {
     for (name, value) in &origin.headers {
         let name = HeaderName::from_static(name);
         // The name of an organisation may have letters of any script; a key has none.
-        let header = match name == AUTHORIZATION {
-            true => HeaderValue::from_str(value.expose()),
-            false => HeaderValue::from_bytes(value.expose().as_bytes()),
+        let is_key = name == AUTHORIZATION;
+        let (header, problem) = match is_key {
+            true => (
+                HeaderValue::from_str(value.expose()),
+                "the key has a character that no HTTP header can carry: paste it anew",
+            ),
+            false => (
+                HeaderValue::from_bytes(value.expose().as_bytes()),
+                "the organisation's name has a character that no HTTP header can carry",
+            ),
         };
-        let mut value = header.ok().with_context(|| match name == AUTHORIZATION {
-            true => "the key has a character that no HTTP header can carry: paste it anew",
-            false => "the organisation's name has a character that no HTTP header can carry",
-        })?;
-        value.set_sensitive(name == AUTHORIZATION);
+        let mut value = header.ok().context(problem)?;
+        value.set_sensitive(is_key);
         headers.insert(name, value);
     }
 

@@ -52,10 +52,7 @@ pub fn parse(der: &[u8]) -> Option<ParsedCertificate> {
     let (subject, issuer) = (body.subject().clone(), body.issuer().clone());
     let names = body.get_extension::<SubjectAltName>().ok().flatten();
     let names = names.iter().flat_map(|(_, names)| &names.0);
-    let seconds = |time: Time| {
-        let since_1970 = time.to_unix_duration().as_secs();
-        i64::try_from(since_1970).unwrap_or(i64::MAX)
-    };
+    let seconds = |time: Time| to_i64(time.to_unix_duration().as_secs());
 
     Some(ParsedCertificate {
         shown: ServerCertificate {
@@ -68,6 +65,10 @@ pub fn parse(der: &[u8]) -> Option<ParsedCertificate> {
         subject,
         issuer,
     })
+}
+
+pub fn to_i64(seconds: u64) -> i64 {
+    i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 
 fn alternative_name(name: &GeneralName) -> Option<String> {

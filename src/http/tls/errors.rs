@@ -3,6 +3,7 @@
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
 use super::TlsState;
+use super::certificate::to_i64;
 use super::handshake::PeerCertificate;
 use crate::text::join_first;
 use crate::time::format_date_time;
@@ -228,7 +229,3 @@ pub fn recognise_page(text: &str) -> Option<&'static str> {
 
 /// What is said of a port that speaks TLS where plain http was expected.
 const IS_TLS: &str = "the port speaks TLS: write https:// in the URL, or correct the port";
-
-fn to_i64(seconds: u64) -> i64 {
-    i64::try_from(seconds).unwrap_or(i64::MAX)
-}

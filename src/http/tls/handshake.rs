@@ -216,7 +216,7 @@ fn check_validity_period(own: &CertificateDer<'_>, now: UnixTime) -> Result<(), 
     let dates = certificate::parse(own).map(|read| (read.shown.not_before, read.shown.not_after));
     let (not_before, not_after) =
         dates.ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
-    let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let seconds = certificate::to_i64(now.as_secs());
     let moment = |seconds: i64| {
         UnixTime::since_unix_epoch(Duration::from_secs(seconds.try_into().unwrap_or(0)))
     };

@@ -129,19 +129,12 @@ impl TlsState {
 /// The error of TLS that lies behind another. An [`io::Error`] does not name the one in it as its
 /// source.
 fn find_tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    let mut next = Some(error);
-
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
+    let mut causes = std::iter::successors(Some(error), |&error| {
         let inner = error
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref);
-        next = inner
-            .map(|inner| inner as &(dyn Error + 'static))
-            .or_else(|| error.source());
-    }
+        inner.map_or_else(|| error.source(), |inner| Some(inner))
+    });
 
-    None
+    causes.find_map(|error| error.downcast_ref())
 }

@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -16,8 +16,6 @@ use super::certificate;
 const LARGEST: u64 = 4 << 20;
 /// As much is read of all the files in a folder, in bytes.
 const LARGEST_FOLDER: usize = 32 << 20;
-/// So many entries of a folder are looked at.
-const MOST_FILES: usize = 10_000;
 
 /// A job's authorities, the same for all its servers.
 #[derive(Clone, Debug)]
@@ -50,25 +48,15 @@ impl TrustedRoots {
             ));
         }
 
-        let file = network
-            .folder
-            .as_deref()
-            .map(|folder| folder.join("input/cacerts"))
-            .filter(|file| file.exists());
-        let bundle = network
-            .run
-            .environment
-            .var_os("REQUESTS_CA_BUNDLE")
-            .filter(|path| !path.is_empty());
-        let given = [
-            (file, "Cortex's \"cacerts\""),
-            (
-                bundle.map(PathBuf::from),
-                "the environment variable REQUESTS_CA_BUNDLE",
-            ),
-        ];
-        for (path, by) in given {
-            let Some(path) = path else { continue };
+        let folder = network.folder.iter();
+        let of_folder = folder.map(|folder| (folder.join("input/cacerts"), "Cortex's \"cacerts\""));
+        let bundle = network.run.environment.var_os("REQUESTS_CA_BUNDLE");
+        let bundle = bundle.filter(|path| !path.is_empty()).map(PathBuf::from);
+        let of_variable = bundle.map(|path| (path, "the environment variable REQUESTS_CA_BUNDLE"));
+        for (path, by) in of_folder
+            .filter(|(path, _)| path.exists())
+            .chain(of_variable)
+        {
             match load_path(&path) {
                 Ok(certificates) => roots.add(certificates),
                 Err(error) => warn(format!(
@@ -100,11 +88,11 @@ impl TrustedRoots {
 /// What the system says; that there is none.
 pub fn load_path(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     if !path.is_dir() {
-        return load_file(path);
+        return parse_pem(&read_capped(path)?);
     }
     let (mut certificates, mut read) = (Vec::new(), 0);
 
-    for entry in std::fs::read_dir(path)?.take(MOST_FILES).flatten() {
+    for entry in std::fs::read_dir(path)?.flatten() {
         // A folder may hold other things as well.
         let Ok(text) = read_capped(&entry.path()) else {
             continue;
@@ -123,10 +111,6 @@ pub fn load_path(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     );
 
     Ok(certificates)
-}
-
-fn load_file(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    parse_pem(&read_capped(path)?)
 }
 
 /// A file of certificates or keys.
@@ -150,17 +134,12 @@ pub fn read_capped(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// That there is none; that one is broken.
 pub fn parse_pem(text: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
-    const BROKEN: &str = "a certificate in it is broken or cut off";
-
     let certificates = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
-    let certificates = certificates.map_err(|_| anyhow!(BROKEN))?;
-    ensure!(
-        certificates
-            .iter()
-            .all(|one| certificate::parse(one).is_some()),
-        BROKEN
-    );
-
+    let certificates = certificates.ok().filter(|all| {
+        let mut all = all.iter();
+        all.all(|certificate| certificate::parse(certificate).is_some())
+    });
+    let certificates = certificates.context("a certificate in it is broken or cut off")?;
     ensure!(
         !certificates.is_empty(),
         "there is no certificate in PEM form in it"
