@@ -44,18 +44,9 @@ pub fn truncate_fairly<T, K: Eq + Hash>(
         }
     }
 
-    let (mut kept, mut dropped) = (Vec::with_capacity(most), Vec::new());
-    for (one, is_kept) in std::mem::take(list).into_iter().zip(is_kept) {
-        if is_kept {
-            kept.push(one)
-        } else {
-            dropped.push(one)
-        }
-    }
-
-    *list = kept;
-
-    dropped
+    let mut is_kept = is_kept.into_iter();
+    list.extract_if(.., |_| is_kept.next() == Some(false))
+        .collect()
 }
 
 #[cfg(test)]

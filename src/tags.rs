@@ -80,20 +80,16 @@ pub fn build(name: &str, value: &str) -> String {
 pub fn parse_value<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
     let (written, value) = tag.split_once('=')?;
     let (namespace, word) = written.split_once(':')?;
-    let is_name = name.split_once(':').is_some_and(|(of, own)| {
-        namespace.trim().eq_ignore_ascii_case(of) && word.trim().eq_ignore_ascii_case(own)
-    });
+    let (of, own) = name.split_once(':')?;
+    let is_name =
+        namespace.trim().eq_ignore_ascii_case(of) && word.trim().eq_ignore_ascii_case(own);
     let value = value.trim();
-    if !is_name {
-        return None;
-    }
-    let bare = value
+    let quoted = value
         .strip_prefix('"')
-        .and_then(|value| value.strip_suffix('"'))
-        .unwrap_or(value)
-        .trim();
+        .and_then(|value| value.strip_suffix('"'));
+    let bare = quoted.unwrap_or(value).trim();
 
-    (!bare.is_empty()).then_some(bare)
+    (is_name && !bare.is_empty()).then_some(bare)
 }
 
 /// What a tag [`COMPOSITE`] or [`OBJECT`] says: what its observables were together in MISP. Only

@@ -46,18 +46,16 @@ pub fn trim_pasted(value: &str) -> &str {
 /// A name in one line, without blanks around it: controls and line ends in it are blanks, other
 /// hidden characters go.
 pub fn clean_name(text: Cow<'_, str>) -> String {
-    if has_hidden(&text) {
-        let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-        let kept = text
-            .chars()
-            .map(|c| if is_break(c) { ' ' } else { c })
-            .filter(|c| !is_hidden(*c));
-        kept.collect::<String>().trim().to_owned()
-    } else if text.trim().len() == text.len() {
-        text.into_owned()
-    } else {
-        text.trim().to_owned()
+    // Nearly no name has one.
+    if !has_hidden(&text) {
+        return text.trim().to_owned();
     }
+    let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let kept = text
+        .chars()
+        .map(|c| if is_break(c) { ' ' } else { c })
+        .filter(|c| !is_hidden(*c));
+    kept.collect::<String>().trim().to_owned()
 }
 
 /// A text of several lines without hidden characters; lines end in `\n`, and tabs stay.
