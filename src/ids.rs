@@ -146,7 +146,7 @@ impl Ids {
     }
 
     fn make_uuid(&self, kind: Kind, parent: &Uuid, parts: &[&str]) -> Uuid {
-        let guest = Some(self.guest_for(kind)).filter(|one| !one.is_empty());
+        let guest = Some(self.guest_for(kind)).filter(|guest| !guest.is_empty());
         let parts: Vec<_> = parts.iter().copied().chain(guest).collect();
         let named = parts.join("\0");
 

@@ -40,20 +40,20 @@ impl Tlp {
     pub fn from_number(number: i64, scale: Scale) -> Option<Self> {
         match (number, scale) {
             (3, Scale::Four) => Some(Self::Red),
-            _ => TLP.from_number(number),
+            _ => TLP.read_number(number),
         }
     }
 
     /// Reads TheHive's label (`tlpLabel`), or a word.
     pub fn from_word(word: &str) -> Option<Self> {
-        TLP.from_word(word)
+        TLP.read_word(word)
     }
 
     /// Reads a tag as people write it: `tlp:amber`, `TLP:AMBER+STRICT`, `tlp:"white"`, `tlp="red"`,
     /// ` tlp : red`, `TLP-RED`, `TLP|RED`, `TLP RED ONLY`. What says a TLP and cannot be read is
     /// RED ([`unreadable_tags`] tells which tags are meant).
     pub fn from_tag(tag: &str) -> Option<Self> {
-        TLP.from_tag(tag)
+        TLP.read_tag(tag)
     }
 
     /// The strictest of the TLP tags in a list; none if there is none.
@@ -64,7 +64,7 @@ impl Tlp {
     /// The strictest of the tags that every MISP reads as a TLP: spelt as in its `tlp` taxonomy, in
     /// any case.
     pub fn from_plain_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        TLP.from_plain_tags(tags)
+        TLP.read_plain_tags(tags)
     }
 
     /// The word, in capitals.
@@ -112,13 +112,13 @@ pub enum Pap {
 impl Pap {
     /// Reads TheHive's number, 0 to 3 in every version.
     pub fn from_number(number: i64) -> Option<Self> {
-        PAP.from_number(number)
+        PAP.read_number(number)
     }
 
     /// Reads a tag as people write it, in the forms of [`Tlp::from_tag`]: `PAP:RED`, `pap:white`.
     /// What says a PAP and cannot be read is RED.
     pub fn from_tag(tag: &str) -> Option<Self> {
-        PAP.from_tag(tag)
+        PAP.read_tag(tag)
     }
 
     /// The strictest of the PAP tags in a list; none if there is none.
@@ -129,7 +129,7 @@ impl Pap {
     /// The strictest of the tags that every MISP reads as a PAP: spelt as in its `PAP` taxonomy, in
     /// any case.
     pub fn from_plain_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        PAP.from_plain_tags(tags)
+        PAP.read_plain_tags(tags)
     }
 
     /// The word, in capitals.
@@ -218,12 +218,12 @@ impl<L: Copy + Ord> Marking<L> {
         self.rows.iter().find(|row| row.level == level)
     }
 
-    fn from_number(&self, number: i64) -> Option<L> {
+    fn read_number(&self, number: i64) -> Option<L> {
         let row = self.rows.get(usize::try_from(number).ok()?)?;
         Some(row.level)
     }
 
-    fn from_word(&self, word: &str) -> Option<L> {
+    fn read_word(&self, word: &str) -> Option<L> {
         let word = word.trim().to_ascii_lowercase();
         let is_it = |row: &&Row<L>| {
             row.word.eq_ignore_ascii_case(&word) || row.others.contains(&word.as_str())
@@ -231,7 +231,7 @@ impl<L: Copy + Ord> Marking<L> {
         self.rows.iter().find(is_it).map(|row| row.level)
     }
 
-    fn from_tag(&self, tag: &str) -> Option<L> {
+    fn read_tag(&self, tag: &str) -> Option<L> {
         match parse_tag(tag, self) {
             Said::Level(level) => Some(level),
             Said::Unreadable => self.rows.last().map(|row| row.level),
@@ -239,10 +239,10 @@ impl<L: Copy + Ord> Marking<L> {
         }
     }
 
-    fn from_plain_tags<'a>(&self, tags: impl IntoIterator<Item = &'a str>) -> Option<L> {
+    fn read_plain_tags<'a>(&self, tags: impl IntoIterator<Item = &'a str>) -> Option<L> {
         let white = format!("{}:white", self.name);
         let plain = tags.into_iter().filter_map(|tag| {
-            let row = self.row(self.from_tag(tag)?)?;
+            let row = self.row(self.read_tag(tag)?)?;
             let is_name = |name: &str| name.eq_ignore_ascii_case(tag.trim());
             (is_name(row.tag) || is_name(&white)).then_some(row.level)
         });
@@ -296,7 +296,7 @@ fn parse_tag<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Said<L> {
             .is_some_and(|c| !c.is_alphanumeric());
 
         let level = marking
-            .from_word(rest.trim_start_matches(['-', '_', '.', '/']))
+            .read_word(rest.trim_start_matches(['-', '_', '.', '/']))
             .filter(|_| is_parted);
         return level
             .or_else(|| level_among_words(tag, marking))
@@ -305,7 +305,7 @@ fn parse_tag<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Said<L> {
 
     let word = word.trim_matches([':', '=']);
 
-    match marking.from_word(word) {
+    match marking.read_word(word) {
         Some(level) => Said::Level(level),
         None if word.to_ascii_lowercase().starts_with("ex:") => Said::Nothing,
         None => Said::Unreadable,
@@ -324,7 +324,7 @@ fn strip_version(rest: &str) -> &str {
 
 /// The strictest level among the words of a tag that begins with this one.
 fn level_among_words<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Option<L> {
-    let read = |word: &str| marking.from_word(word);
+    let read = |word: &str| marking.read_word(word);
     let is_between = |c: char| !c.is_alphanumeric() && !tags::is_invisible(c);
     let words: Vec<String> = tag.split(is_between).map(tags::fold_name).collect();
     let words = words

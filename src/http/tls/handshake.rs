@@ -74,14 +74,14 @@ fn summarise_chain(
     let is_self_signed = read.subject == read.issuer;
     let chain: Vec<_> = chain
         .iter()
-        .filter_map(|one| certificate::parse(one))
+        .filter_map(|certificate| certificate::parse(certificate))
         .collect();
     let mut last = &read;
     // No chain is longer than what was sent, whatever names are in it.
     for _ in 0..chain.len() {
         let next = chain
             .iter()
-            .find(|one| one.subject == last.issuer && one.subject != last.subject);
+            .find(|next| next.subject == last.issuer && next.subject != last.subject);
         last = next.unwrap_or(last);
     }
 
