@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use x509_cert::attr::AttributeTypeAndValue;
+use x509_cert::certificate::{CertificateInner, Raw};
 use x509_cert::der::{Decode, Tag, Tagged};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -47,7 +48,8 @@ const LONGEST_NAME: usize = 200;
 
 /// Reads a certificate; none if it is not one.
 pub fn parse(der: &[u8]) -> Option<ParsedCertificate> {
-    let certificate = x509_cert::Certificate::from_der(der).ok()?;
+    // Old authorities have serial numbers that the standard allows no more.
+    let certificate = CertificateInner::<Raw>::from_der(der).ok()?;
     let body = certificate.tbs_certificate();
     let (subject, issuer) = (body.subject().clone(), body.issuer().clone());
     let names = body.get_extension::<SubjectAltName>().ok().flatten();
@@ -195,6 +197,12 @@ mod tests {
             der[at] = byte;
             drop(parse(&der));
         }
+    }
+
+    #[test]
+    fn every_authority_of_the_web_can_be_read() {
+        let mut all = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+        assert!(all.all(|der| parse(der).is_some_and(|read| read.shown.not_after > 0)));
     }
 
     #[test]
