@@ -10,20 +10,20 @@ const PLAIN: &str = "MISP has the same type";
 
 /// Observable types that mean one thing, and what goes to MISP for them.
 #[derive(Debug)]
-pub(super) struct ObservableTypeRow {
+pub struct ObservableTypeRow {
     /// The name under which all of them count as one; TheHive's own spelling.
-    pub(super) fold: &'static str,
+    pub fold: &'static str,
     /// Further names, in lower case with `-` for `_`.
-    pub(super) names: &'static [&'static str],
+    pub names: &'static [&'static str],
     /// The MISP type, or how it is found.
-    pub(super) choice: TypeRule,
+    pub choice: TypeRule,
     /// Why this one; for the page.
-    pub(super) why: &'static str,
+    pub why: &'static str,
 }
 
 /// How the MISP type of an observable is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TypeRule {
+pub enum TypeRule {
     /// This type, and values of this type become this observable where TheHive has it.
     Same(&'static str),
     /// This type, one way only.
@@ -58,7 +58,7 @@ const fn line(
 
 /// Every observable type with a choice of its own. One that is named like a MISP type needs none.
 #[rustfmt::skip] // a name, its synonyms, its choice and its reason read as one
-pub(super) static CHOICES: [ObservableTypeRow; 49] = [
+pub static CHOICES: [ObservableTypeRow; 49] = [
     // TheHive 4 and 5
     line("ip", &["ip-address", "ipaddress", "ipv4", "ipv6", "cidr", "subnet", "network"], Address,
         "an IOC is most often where something went to, and detection looks there; the source of an \
@@ -144,7 +144,7 @@ pub(super) static CHOICES: [ObservableTypeRow; 49] = [
 ];
 
 /// The line for an observable type, however it is spelt.
-pub(super) fn find(data_type: &str) -> Option<&'static ObservableTypeRow> {
+pub fn find(data_type: &str) -> Option<&'static ObservableTypeRow> {
     let exact = CHOICES.iter().find(|line| line.fold == data_type);
     exact.or_else(|| {
         let name = fold_name(data_type);
@@ -155,13 +155,13 @@ pub(super) fn find(data_type: &str) -> Option<&'static ObservableTypeRow> {
 }
 
 /// The names, folded, of observable types that mean a MISP type exactly.
-pub(super) fn observable_names_for(kind: &str) -> impl Iterator<Item = &'static str> {
+pub fn observable_names_for(kind: &str) -> impl Iterator<Item = &'static str> {
     let means = move |line: &&ObservableTypeRow| matches!(line.choice, Same(same) if same == kind);
     CHOICES.iter().filter(means).flat_map(all_names)
 }
 
 /// All names, folded, of the line that an observable type begins.
-pub(super) fn synonyms(fold: &str) -> impl Iterator<Item = &'static str> {
+pub fn synonyms(fold: &str) -> impl Iterator<Item = &'static str> {
     CHOICES
         .iter()
         .filter(move |line| line.fold == fold)
@@ -173,7 +173,7 @@ fn all_names(line: &'static ObservableTypeRow) -> impl Iterator<Item = &'static 
 }
 
 /// A name in lower case with `-` for `_`: `mail_subject` and `Mail-Subject` are one.
-pub(super) fn fold_name(name: &str) -> Cow<'_, str> {
+pub fn fold_name(name: &str) -> Cow<'_, str> {
     if name
         .bytes()
         .any(|byte| byte == b'_' || byte.is_ascii_uppercase())
@@ -185,6 +185,6 @@ pub(super) fn fold_name(name: &str) -> Cow<'_, str> {
 }
 
 /// What an observable type counts as: `fqdn` as `hostname`, `mail_subject` as `mail-subject`.
-pub(super) fn canonical_type(data_type: &str) -> Cow<'_, str> {
+pub fn canonical_type(data_type: &str) -> Cow<'_, str> {
     find(data_type).map_or_else(|| fold_name(data_type), |line| Cow::Borrowed(line.fold))
 }
