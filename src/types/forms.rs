@@ -50,13 +50,16 @@ impl ValueForm {
     }
 }
 
+/// A question about a text, and what MISP says if the answer is no.
+pub type Question = (fn(&str) -> bool, &'static str);
+
 /// What MISP demands of a value.
 #[derive(Clone, Copy, Debug)]
 pub enum Check {
     /// A question, and what MISP says if the answer is no.
     Is(fn(&str) -> bool, &'static str),
     /// The same for each half of a composite.
-    Halves([(fn(&str) -> bool, &'static str); 2]),
+    Halves([Question; 2]),
     /// So many hexadecimal digits.
     Hex(usize),
     /// A file name, and so many hexadecimal digits in lower case.

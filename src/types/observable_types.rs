@@ -67,8 +67,7 @@ pub static CHOICES: [ObservableTypeRow; 49] = [
         "what is written like an address, a host with a port, an onion address or a URL goes as \
          that"),
     line("hostname", &["fqdn", "host", "host-name"], Name("hostname"),
-        "the full name of one machine; `fqdn` and `hostname` are the same to MISP. A name without \
-         a \
+        "the full name of one machine; `fqdn` and `hostname` are the same to MISP. A name without a \
          dot is none for MISP and goes as `other`"),
     line("url", &[], Web,
         "`url` is for detection; `link`, which the built-in connector sent, is for reading. A bare \
@@ -77,13 +76,11 @@ pub static CHOICES: [ObservableTypeRow; 49] = [
         host"),
     line("user-agent", &["useragent"], Same("user-agent"), PLAIN),
     line("mail", &["email", "e-mail", "mail-address", "email-address"], Sent("email-src"),
-        "a mail address worth reporting is most often the sender of a phishing mail; a recipient \
-         or \
+        "a mail address worth reporting is most often the sender of a phishing mail; a recipient or \
          registrant says so by tag"),
     line("mail-subject", &["email-subject", "subject"], Same("email-subject"), PLAIN),
     line("hash", &[], Hash,
-        "by length and alphabet: md5, sha1, sha224, sha256, sha384, sha512, ssdeep, tlsh, jarm; \
-         with \
+        "by length and alphabet: md5, sha1, sha224, sha256, sha384, sha512, ssdeep, tlsh, jarm; with \
          colons a certificate's; what looks the same (imphash, ja3) says so by tag"),
     line("filename", &["file", "file-name", "file-path", "filepath", "path"], Same("filename"),
         "the name. A `file` observable becomes a `file` object with its name, hashes and size; \

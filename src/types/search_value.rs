@@ -82,12 +82,11 @@ impl SearchValue {
             let is_meant = !is_any || usual.is_some_and(|usual| usual.kind == row.kind);
             sought.add_stored_spelling(row, given, is_meant);
         }
-        let hosts: Vec<String> = sought
-            .spellings
-            .iter()
-            .flat_map(|one| host_spellings(one))
-            .collect();
-        hosts.into_iter().for_each(|one| sought.add_spelling(one));
+        for spelling in sought.spellings.clone() {
+            for one in host_spellings(&spelling) {
+                sought.add_spelling(one);
+            }
+        }
 
         let spellings = sought.spellings.iter();
         sought.rewritten = spellings
