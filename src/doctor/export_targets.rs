@@ -7,7 +7,8 @@ use anyhow::Result;
 use uuid::Uuid;
 
 use super::Findings;
-use super::probe::ProbedServer;
+use super::connectivity::name_first;
+use super::misp::ProbedServer;
 use crate::ids;
 use crate::misp::wire::Event;
 use crate::misp::{IndexEntry, IndexFilter, Window};
@@ -20,7 +21,7 @@ const NAMED: usize = 3;
 
 /// Compares each two servers. `event` is the one of the case that a job is about; without it the
 /// events that each key's organisation created are taken.
-pub(super) fn compare(servers: &[ProbedServer], event: Option<Uuid>, findings: &mut Findings) {
+pub fn compare(servers: &[ProbedServer], event: Option<Uuid>, findings: &mut Findings) {
     if servers.len() < 2 {
         return;
     }
@@ -153,19 +154,13 @@ fn describe_same_server(one: &str, other: &str) -> String {
 }
 
 fn describe_shared_events(one: &str, other: &str, both: &[Uuid], came_to: Option<&str>) -> String {
-    let first: Vec<_> = both.iter().take(NAMED).map(Uuid::to_string).collect();
-    let more = both.len().saturating_sub(NAMED);
-    let more = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
-
-    let events = format!(
-        "\"{one}\" and \"{other}\" hold the same event: {}{more}",
-        first.join(", ")
-    );
     const REMEDY: &str = "let only one of the two export (\"purpose\")";
+
+    let both: Vec<_> = both.iter().map(Uuid::to_string).collect();
+    let events = format!(
+        "\"{one}\" and \"{other}\" hold the same event: {}",
+        name_first(&both, NAMED)
+    );
 
     match came_to {
         Some(name) => format!(
