@@ -50,8 +50,8 @@ pub fn to_attributes(
     for pair in composites::find_pairs(given, &words) {
         plan.map_pair(pair, &words);
     }
-    for (at, (one, words)) in given.iter().zip(&words).enumerate() {
-        plan.map_single(at, one, words);
+    for (index, (observable, words)) in given.iter().zip(&words).enumerate() {
+        plan.map_single(index, observable, words);
     }
 
     Mapping {
@@ -82,7 +82,7 @@ impl Mapper<'_> {
         {
             Ok(draft) => {
                 self.covered
-                    .extend(from.iter().map(|&at| (at, self.wanted.len())));
+                    .extend(from.iter().map(|&index| (index, self.wanted.len())));
                 self.wanted.push(MappedAttribute {
                     fold: kind.to_owned(),
                     from,
@@ -93,7 +93,7 @@ impl Mapper<'_> {
             Err(reason) => {
                 let note = format!("not sent as {kind}: {reason}");
                 self.broken
-                    .extend(from.into_iter().map(|at| (at, note.clone())));
+                    .extend(from.into_iter().map(|index| (index, note.clone())));
             }
         }
     }
@@ -137,7 +137,7 @@ impl Mapper<'_> {
     /// (`fixtures/wire/misp/278-add-filename-impfuzzy-500.json`).
     fn map_tagged(
         &self,
-        one: &ObservableInput<'_>,
+        observable: &ObservableInput<'_>,
         kind: &str,
         words: &MispTags<'_>,
         several: bool,
@@ -146,15 +146,22 @@ impl Mapper<'_> {
 
         let halves = BROKEN
             .split_once('|')
-            .zip(one.data.rsplit_once('|'))
+            .zip(observable.data.rsplit_once('|'))
             .filter(|_| kind == BROKEN);
         let Some(((first, second), (name, hash))) = halves else {
-            return vec![self.map_as_type(one, kind, words, several)];
+            return vec![self.map_as_type(observable, kind, words, several)];
         };
 
         let half = |kind: &str, data| {
-            let mut wanted =
-                self.map_as_type(&ObservableInput { data, ..*one }, kind, words, true)?;
+            let mut wanted = self.map_as_type(
+                &ObservableInput {
+                    data,
+                    ..*observable
+                },
+                kind,
+                words,
+                true,
+            )?;
             wanted.add_warning(&format!(
                 "not sent as {BROKEN}, which no MISP stores: its halves go alone"
             ));
@@ -169,7 +176,7 @@ impl Mapper<'_> {
 
     fn map_as_type(
         &self,
-        one: &ObservableInput<'_>,
+        observable: &ObservableInput<'_>,
         kind: &str,
         words: &MispTags<'_>,
         several: bool,
@@ -178,43 +185,43 @@ impl Mapper<'_> {
         let mut wish = TypeRequest::new(kind);
 
         if !is_known {
-            wish = self.rules.requested_type(one);
+            wish = self.rules.requested_type(observable);
 
             wish.notes
                 .push(format!("MISP has no type {kind}, which a tag asks for"));
         }
         let draft = self
             .rules
-            .resolve_with_fallback(wish, one.data, &words.categories)?;
-        let usual = !several || detect::guess(one.data_type, one.data).kind == kind;
-        Ok(set_fold(draft, one, usual))
+            .resolve_with_fallback(wish, observable.data, &words.categories)?;
+        let usual = !several || detect::guess(observable.data_type, observable.data).kind == kind;
+        Ok(set_fold(draft, observable, usual))
     }
 
     fn map_untagged(
         &self,
-        at: usize,
-        one: &ObservableInput<'_>,
+        index: usize,
+        observable: &ObservableInput<'_>,
         words: &MispTags<'_>,
     ) -> Result<MappedAttribute, ValidationError> {
-        let half = composites::half_kind(one, words);
-        let mut wish = half.map_or_else(|| self.rules.requested_type(one), TypeRequest::new);
-        wish.notes.extend(self.broken.get(&at).cloned());
+        let half = composites::half_kind(observable, words);
+        let mut wish = half.map_or_else(|| self.rules.requested_type(observable), TypeRequest::new);
+        wish.notes.extend(self.broken.get(&index).cloned());
         let draft = self
             .rules
-            .resolve_with_fallback(wish, one.data, &words.categories)?;
-        Ok(set_fold(draft, one, true))
+            .resolve_with_fallback(wish, observable.data, &words.categories)?;
+        Ok(set_fold(draft, observable, true))
     }
 
     /// Keeps what can be sent. An observable is refused only if nothing of it can be.
-    fn record(&mut self, at: usize, results: Vec<Result<MappedAttribute, ValidationError>>) {
-        let mut place = self.covered.get(&at).copied();
+    fn record(&mut self, index: usize, results: Vec<Result<MappedAttribute, ValidationError>>) {
+        let mut place = self.covered.get(&index).copied();
         let mut reasons = Vec::new();
         for result in results {
             match result {
                 Ok(draft) => {
                     place = Some(self.wanted.len());
                     self.wanted.push(MappedAttribute {
-                        from: vec![at],
+                        from: vec![index],
                         ..draft
                     });
                 }
@@ -230,7 +237,7 @@ impl Mapper<'_> {
 
             None => self
                 .refused
-                .extend(reasons.into_iter().next().map(|reason| (at, reason))),
+                .extend(reasons.into_iter().next().map(|reason| (index, reason))),
         }
     }
 }
@@ -248,12 +255,16 @@ fn shared_categories<'a>(from: &[usize], words: &[MispTags<'a>]) -> Vec<&'a str>
 
 /// Says what a single observable counts as: its own type, but a second meaning counts as its MISP
 /// type, and so does a composite.
-fn set_fold(draft: MappedAttribute, one: &ObservableInput<'_>, usual: bool) -> MappedAttribute {
+fn set_fold(
+    draft: MappedAttribute,
+    observable: &ObservableInput<'_>,
+    usual: bool,
+) -> MappedAttribute {
     let composite = misp_types::find_row(&draft.kind).is_some_and(MispType::is_composite);
     let fold = if composite || !usual {
         draft.kind.clone().into_owned()
     } else {
-        observable_types::canonical_type(one.data_type).into_owned()
+        observable_types::canonical_type(observable.data_type).into_owned()
     };
 
     MappedAttribute { fold, ..draft }
@@ -284,15 +295,19 @@ impl<'a> TypeRequest<'a> {
 
 impl Resolver<'_> {
     /// What the administrator says, if the value fits it, else the table.
-    fn requested_type(&self, one: &ObservableInput<'_>) -> TypeRequest<'static> {
-        let guess = detect::guess(one.data_type, one.data);
+    fn requested_type(&self, observable: &ObservableInput<'_>) -> TypeRequest<'static> {
+        let guess = detect::guess(observable.data_type, observable.data);
         let mut wish = TypeRequest::new(guess.kind);
         wish.notes.extend(guess.note);
-        let Some(line) = self.overrides.find(one.data_type) else {
+        let Some(line) = self.overrides.find(observable.data_type) else {
             return wish;
         };
 
-        match validate(line.kind, &normalise(line.kind, one.data), self.server) {
+        match validate(
+            line.kind,
+            &normalise(line.kind, observable.data),
+            self.server,
+        ) {
             Ok(()) => TypeRequest {
                 category: Some(line.category),
                 ..TypeRequest::new(line.kind)
