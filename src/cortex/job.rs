@@ -301,7 +301,11 @@ impl Job {
         let most = most.with_context(|| {
             format!("configuration item \"max_{name}\" is no whole number: 0 to 3 are accepted")
         })?;
-        let refusal = format!("{} {HIGHER}", name.to_uppercase());
+        let refusal = if name == "tlp" {
+            TLP_HIGHER
+        } else {
+            PAP_HIGHER
+        };
         ensure!(!checks || marking <= most, refusal);
 
         if let Some((_, tag)) = of_tags.filter(|(marking, _)| checks && *marking > most) {
@@ -337,14 +341,16 @@ pub const CHECKED: bool = true;
 /// The strictest TLP and PAP that pass then: AMBER.
 pub const MOST: i64 = 2;
 
-const HIGHER: &str = "is higher than allowed.";
+// The words of cortexutils, which administrators know.
+const TLP_HIGHER: &str = "TLP is higher than allowed.";
+const PAP_HIGHER: &str = "PAP is higher than allowed.";
 
 /// The item of the configuration whose limit an error says to be passed, if it says that.
 pub fn exceeded_limit(error: &anyhow::Error) -> Option<&'static str> {
     let words = error.to_string();
-    let [tlp, pap] = ["TLP", "PAP"].map(|what| words.starts_with(&format!("{what} {HIGHER}")));
-    tlp.then_some("max_tlp")
-        .or_else(|| pap.then_some("max_pap"))
+    [(TLP_HIGHER, "max_tlp"), (PAP_HIGHER, "max_pap")]
+        .into_iter()
+        .find_map(|(refusal, item)| words.starts_with(refusal).then_some(item))
 }
 
 fn take_member(job: &mut Value, name: &str) -> Option<Value> {
